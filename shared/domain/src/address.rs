@@ -1,0 +1,215 @@
+//! Channels, and the addresses that people have on them. An address is checked and normalized once, when it is parsed.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A way to reach a person with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    Sms,
+    Whatsapp,
+    Email,
+}
+
+impl Channel {
+    pub const ALL: [Self; 3] = [Self::Sms, Self::Whatsapp, Self::Email];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sms => "sms",
+            Self::Whatsapp => "whatsapp",
+            Self::Email => "email",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|channel| channel.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A destination or a sender, normalized: E.164 for telephone numbers, lower-case domain for e-mail.
+/// `Debug` and `masked` hide most of it, because whole addresses must not reach a log.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    Phone(String),
+    Email(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    #[error("a telephone number in E.164 form is needed, such as +14155550123")]
+    NotE164,
+    #[error("this is not an e-mail address")]
+    NotEmail,
+}
+
+/// RFC 5321 4.5.3.1: a path is at most 256 octets with its angle brackets, a local part 64.
+const MAX_EMAIL: usize = 254;
+const MAX_LOCAL_PART: usize = 64;
+
+impl Address {
+    /// Reads what a caller wrote for this channel. `whatsapp:` before a number is accepted and dropped.
+    pub fn parse(channel: Channel, text: &str) -> Result<Self, AddressError> {
+        match channel {
+            Channel::Sms => parse_phone(text),
+            Channel::Whatsapp => parse_phone(text.strip_prefix("whatsapp:").unwrap_or(text)),
+            Channel::Email => parse_email(text),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Phone(text) | Self::Email(text) => text,
+        }
+    }
+
+    /// Enough to recognize an address by, too little to use it: `+14*******23`, `a***@example.com`.
+    pub fn masked(&self) -> String {
+        match self {
+            Self::Phone(number) => {
+                let shown = number.len().min(3);
+                let tail = number.len().saturating_sub(2).max(shown);
+                format!("{}{}{}", &number[..shown], "*".repeat(tail - shown), &number[tail..])
+            }
+            Self::Email(address) => {
+                let (local, domain) = address.split_once('@').unwrap_or((address, ""));
+                let first: String = local.chars().take(1).collect();
+                format!("{first}***@{domain}")
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+fn parse_phone(text: &str) -> Result<Address, AddressError> {
+    let text = text.trim();
+    // E.164 leaves no doubt about the country; a national number without one would be a guess.
+    if !text.starts_with('+') || text.len() > 32 || !text.is_ascii() {
+        return Err(AddressError::NotE164);
+    }
+    let written_like_a_number = text[1..].bytes().all(|b| b.is_ascii_digit() || b" -().".contains(&b));
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    if !written_like_a_number || !(7..=15).contains(&digits.len()) || digits.starts_with('0') {
+        return Err(AddressError::NotE164);
+    }
+    let e164 = format!("+{digits}");
+    // The library knows which country codes exist; whether a number is assigned is the carrier's to say
+    // (numbers kept for fiction, +1 415 555 01xx, are not, and they are what examples use).
+    phonenumber::parse(None, &e164).map_err(|_| AddressError::NotE164)?;
+    Ok(Address::Phone(e164))
+}
+
+fn parse_email(text: &str) -> Result<Address, AddressError> {
+    let text = text.trim();
+    let (local, domain) = text.rsplit_once('@').ok_or(AddressError::NotEmail)?;
+    let local_ok = !local.is_empty()
+        && local.len() <= MAX_LOCAL_PART
+        && !local.starts_with('.')
+        && !local.ends_with('.')
+        && !local.contains("..")
+        && local
+            .chars()
+            .all(|c| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c));
+    let labels_ok = domain.contains('.')
+        && domain.split('.').all(|label| {
+            !label.is_empty()
+                && label.len() <= 63
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+        });
+    if !local_ok || !labels_ok || text.len() > MAX_EMAIL {
+        return Err(AddressError::NotEmail);
+    }
+    Ok(Address::Email(format!("{local}@{}", domain.to_lowercase())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_normalized() {
+        let number = Address::parse(Channel::Sms, " +1 (415) 555-0123 ").unwrap();
+        assert_eq!(number.as_str(), "+14155550123");
+        assert_eq!(
+            Address::parse(Channel::Whatsapp, "whatsapp:+4917612345678")
+                .unwrap()
+                .as_str(),
+            "+4917612345678"
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        for text in [
+            "",
+            "415 555 0123",
+            "+",
+            "+0123456789",
+            "+1415555012x",
+            "+999123456789",
+            "+1\n4155550123",
+            "a@b.c",
+            "+12345678901234567",
+        ] {
+            assert_eq!(
+                Address::parse(Channel::Sms, text),
+                Err(AddressError::NotE164),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn emails() {
+        assert_eq!(
+            Address::parse(Channel::Email, "Ann.Lee+x@Example.COM")
+                .unwrap()
+                .as_str(),
+            "Ann.Lee+x@example.com"
+        );
+        for text in [
+            "",
+            "a",
+            "a@",
+            "@b.c",
+            "a@b",
+            "a b@c.de",
+            "a@b.de\r\nBcc: x@y.zz",
+            "a@-b.de",
+            ".a@b.de",
+            "a..b@c.de",
+            "<a@b.de>",
+            "a@b.de,c@d.ef",
+        ] {
+            assert_eq!(
+                Address::parse(Channel::Email, text),
+                Err(AddressError::NotEmail),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn masks_hide_most() {
+        assert_eq!(format!("{:?}", Address::Phone("+14155550123".into())), "+14*******23");
+        assert_eq!(Address::Email("ann@example.com".into()).masked(), "a***@example.com");
+    }
+}

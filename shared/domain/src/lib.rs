@@ -1,0 +1,21 @@
+//! The nouns of Butt-Dial, the pure rules about them, and the ports that the outside world is reached through.
+//! No I/O and no async runtime in this crate: whatever stands here can be tested with plain values.
+
+pub mod address;
+pub mod clock;
+pub mod failure;
+pub mod ids;
+pub mod limits;
+pub mod message;
+pub mod money;
+pub mod ports;
+pub mod scope;
+pub mod sms;
+pub mod verdict;
+
+pub use address::{Address, Channel};
+pub use clock::Clock;
+pub use failure::{Code, Failure};
+pub use ids::{AgentId, ChannelId, MessageId, OrgId, ReplicaId, TokenId};
+pub use money::Micros;
+pub use scope::{Principal, Scope};

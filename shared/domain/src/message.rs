@@ -1,0 +1,80 @@
+//! An outbound message: what it holds, and the states that it passes through.
+
+use serde::{Deserialize, Serialize};
+
+/// What is sent. Serialized only to be encrypted; never logged.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// E-mail only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// E-mail only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub html: Option<String>,
+    /// Public https URLs that the carrier fetches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Template>,
+}
+
+/// A text that the carrier has approved, with the values for its gaps.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    pub id: String,
+    pub variables: std::collections::BTreeMap<String, String>,
+}
+
+/// A message's state. It only moves forward, by `rank`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Written down; the request to the carrier is about to leave or under way.
+    Sending,
+    /// The carrier has it, and gave an id.
+    Accepted,
+    /// The carrier, or a rule of ours after acceptance, said no. Nothing was delivered.
+    Failed,
+    /// It is not known whether the carrier took it; the reconciler is asking.
+    Unknown,
+    /// It could not be found out. Sending it again is a choice that the agent has to make.
+    Unconfirmed,
+}
+
+impl Status {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sending => "sending",
+            Self::Accepted => "accepted",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::Unconfirmed => "unconfirmed",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::Sending,
+            Self::Accepted,
+            Self::Failed,
+            Self::Unknown,
+            Self::Unconfirmed,
+        ]
+        .into_iter()
+        .find(|s| s.as_str() == text)
+    }
+
+    /// What the agent reads: `pending` as long as nothing is certain.
+    pub fn for_agent(self) -> &'static str {
+        match self {
+            Self::Sending | Self::Unknown => "pending",
+            settled => settled.as_str(),
+        }
+    }
+
+    pub fn is_settled(self) -> bool {
+        matches!(self, Self::Accepted | Self::Failed | Self::Unconfirmed)
+    }
+}

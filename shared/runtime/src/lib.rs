@@ -1,0 +1,1 @@
+//! butt-dial-runtime
