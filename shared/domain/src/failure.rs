@@ -74,7 +74,7 @@ impl Code {
             Self::ProviderRefused => "PROVIDER_REFUSED",
             Self::ProviderRateLimited => "PROVIDER_RATE_LIMITED",
             Self::ProviderMisconfigured => "PROVIDER_MISCONFIGURED",
-            Self::NotSupported => "CHANNEL_UNSUPPORTED",
+            Self::NotSupported => "NOT_SUPPORTED",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::ServiceUnavailable => "SERVICE_UNAVAILABLE",
             Self::Internal => "INTERNAL_ERROR",

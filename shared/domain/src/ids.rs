@@ -70,6 +70,11 @@ id!(
     ChannelId, "chn_"
 );
 
+/// The unique part of an id without a type of its own.
+pub fn unique() -> String {
+    Uuid::now_v7().simple().to_string()
+}
+
 /// One process among its equals. New at every start and never used again, because the ids of requests to clients carry it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -11,7 +11,6 @@ pub mod money;
 pub mod ports;
 pub mod scope;
 pub mod sms;
-pub mod verdict;
 
 pub use address::{Address, Channel};
 pub use clock::Clock;

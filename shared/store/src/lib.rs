@@ -1,1 +1,31 @@
-//! butt-dial-store
+//! The database: the truth about everything that outlives a request. One struct for both engines and one SQL text wherever
+//! the engines agree; the few places where they do not stand in `sends/` and behind `engine.rs`.
+
+mod agents;
+mod audit;
+mod channels;
+mod contacts;
+mod engine;
+mod error;
+mod events;
+mod group;
+mod limits;
+mod messages;
+mod migrations;
+mod organizations;
+mod sends;
+mod tokens;
+mod usage;
+
+pub use agents::{Agent, AgentStatus, Profile};
+pub use audit::AuditEntry;
+pub use channels::OwnedChannel;
+pub use contacts::{ContactState, Suppression};
+pub use engine::Store;
+pub use error::StoreError;
+pub use events::{Event, NewEvent};
+pub use messages::{Attempt, Message, Unsettled};
+pub use organizations::Organization;
+pub use sends::{Acceptance, AcceptedSend, SendResult, SettledSend};
+pub use tokens::{NewToken, Token};
+pub use usage::{Spend, UsageRow};

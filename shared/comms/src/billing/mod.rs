@@ -1,0 +1,5 @@
+//! What sending costs, and how much of it an agent may do.
+
+pub mod limits;
+pub mod prices;
+pub mod usage;

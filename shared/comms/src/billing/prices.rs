@@ -1,0 +1,60 @@
+//! Price estimates: what is reserved before a send. The carrier's own price, where it tells one, corrects them.
+//! Upper bounds of list prices in US dollars, autumn 2026, not re-checked; they guard budgets and are no invoice.
+
+use butt_dial_domain::{Address, Channel, Micros, message::Content, sms};
+
+/// Per segment, by the beginning of the number.
+const SMS: &[(&str, i64)] = &[
+    ("+1", 8_300),
+    ("+44", 52_000),
+    ("+49", 112_000),
+    ("+33", 80_000),
+    ("+91", 84_000),
+];
+const SMS_ELSEWHERE: i64 = 150_000;
+const MMS: i64 = 22_000;
+const WHATSAPP: i64 = 5_000;
+const WHATSAPP_TEMPLATE: i64 = 40_000;
+const EMAIL: i64 = 900;
+
+pub fn estimate(channel: Channel, to: &Address, content: &Content) -> Micros {
+    Micros(match channel {
+        Channel::Email => EMAIL,
+        Channel::Whatsapp if content.template.is_some() => WHATSAPP_TEMPLATE,
+        Channel::Whatsapp => WHATSAPP,
+        Channel::Sms if !content.media.is_empty() => MMS,
+        Channel::Sms => {
+            let (_, segments) = sms::segments(content.body.as_deref().unwrap_or_default());
+            per_segment(to.as_str()).saturating_mul(i64::from(segments))
+        }
+    })
+}
+
+fn per_segment(number: &str) -> i64 {
+    SMS.iter()
+        .find(|(prefix, _)| number.starts_with(prefix))
+        .map_or(SMS_ELSEWHERE, |(_, price)| *price)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(body: &str) -> Content {
+        Content {
+            body: Some(body.into()),
+            ..Content::default()
+        }
+    }
+
+    #[test]
+    fn an_sms_costs_by_the_segment_and_the_country() {
+        let us = Address::Phone("+14155550123".into());
+        assert_eq!(estimate(Channel::Sms, &us, &text("hi")), Micros(8_300));
+        assert_eq!(estimate(Channel::Sms, &us, &text(&"a".repeat(161))), Micros(16_600));
+        assert_eq!(
+            estimate(Channel::Sms, &Address::Phone("+4917612345678".into()), &text("hi")),
+            Micros(112_000)
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! The compliance stage: every rule looks at the same facts, the most severe verdict counts. A rule is one file in `rules/`
+//! and one line in `RULES`.
+
+mod rules;
+
+use butt_dial_domain::{Address, Channel, Code, clock::Timestamp, message::Content};
+use butt_dial_store::ContactState;
+
+/// What the rules decide upon. Holds a body: must not be logged.
+pub struct Facts<'a> {
+    pub channel: Channel,
+    pub to: &'a Address,
+    pub content: &'a Content,
+    pub contact: &'a ContactState,
+    /// The numbers kept for fiction have written first.
+    pub simulated_world: bool,
+    pub now: Timestamp,
+}
+
+/// What one rule says. Ordered from mild to severe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opinion {
+    Allow,
+    /// Sent, and the caller is told.
+    Advise(&'static str),
+    /// Refused, without override.
+    Block {
+        code: Code,
+        reason: &'static str,
+        remedy: &'static str,
+    },
+}
+
+/// The verdict on a message, and the rule that gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    pub rule: &'static str,
+    pub opinion: Opinion,
+}
+
+impl Ruling {
+    pub fn verdict(&self) -> &'static str {
+        match self.opinion {
+            Opinion::Allow => "allow",
+            Opinion::Advise(_) => "advise",
+            Opinion::Block { .. } => "block",
+        }
+    }
+}
+
+type Rule = fn(&Facts<'_>) -> Opinion;
+
+/// The id is stored with each message that the rule had a say in; it never changes its meaning.
+const RULES: &[(&str, Rule)] = &[
+    ("do-not-contact", rules::do_not_contact::judge),
+    ("consent-revoked", rules::consent::judge),
+    ("whatsapp-window", rules::whatsapp_window::judge),
+    ("content", rules::content::judge),
+];
+
+/// Asks every rule. The first block ends it; an advice stands unless a block follows.
+pub fn judge(facts: &Facts<'_>) -> Ruling {
+    let mut ruling = Ruling {
+        rule: "none",
+        opinion: Opinion::Allow,
+    };
+    for (rule, judge) in RULES {
+        match judge(facts) {
+            Opinion::Allow => {}
+            block @ Opinion::Block { .. } => return Ruling { rule, opinion: block },
+            advice @ Opinion::Advise(_) => ruling = Ruling { rule, opinion: advice },
+        }
+    }
+    ruling
+}
+
+#[cfg(test)]
+mod tests;

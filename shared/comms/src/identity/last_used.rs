@@ -1,0 +1,35 @@
+//! When each token was last used: gathered in memory and written now and then, so that a request costs no write.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use butt_dial_domain::{TokenId, clock::Timestamp};
+use butt_dial_store::Store;
+
+#[derive(Default)]
+pub struct LastUsed(Mutex<HashMap<TokenId, Timestamp>>);
+
+impl LastUsed {
+    pub fn note(&self, token: &TokenId, at: Timestamp) {
+        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match used.get_mut(token) {
+            Some(last) => *last = at,
+            None => {
+                used.insert(token.clone(), at);
+            }
+        }
+    }
+
+    /// Lost if the database does not answer: it is a hint for people, and the next use brings it back.
+    pub async fn flush(&self, store: &Store) {
+        let used: Vec<_> = self.0.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
+        if used.is_empty() {
+            return;
+        }
+        if let Err(error) = store.touch_tokens(&used).await {
+            tracing::warn!(%error, tokens = used.len(), "could not note when tokens were last used");
+        }
+    }
+}

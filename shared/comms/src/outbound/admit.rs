@@ -1,0 +1,261 @@
+//! Rate limits and spend, and the moment of acceptance: the message, its key, its attempt and its reservation are written
+//! before anything leaves. Whatever is taken from the limits goes back when the message is not accepted after all.
+
+use butt_dial_domain::{
+    Channel, Failure, MessageId, Micros,
+    limits::{Limits, Period},
+    message::Content,
+    ports::{
+        carrier::Dispatch,
+        kv::{self, Quota},
+    },
+};
+use butt_dial_store::{Acceptance, AcceptedSend, StoreError};
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    clean::CleanMessage,
+    clear::{ClearedMessage, earlier},
+    receipt::Earlier,
+};
+use crate::{
+    Carrier, Comms,
+    billing::{
+        limits::{self, NamedQuota, agent_scope, org_scope},
+        prices,
+    },
+    compliance::Opinion,
+    store_failure,
+};
+
+/// Beyond the carrier's deadline: how long a sender may take to write the outcome down before the reconciler steps in.
+const RECORDING: TimeDelta = TimeDelta::seconds(20);
+/// An error may hide that the acceptance was committed; the repeat finds out.
+const TRIES: u32 = 2;
+
+/// A message that is written down and may be sent: once, by whoever holds this.
+pub struct AdmittedMessage {
+    pub dispatch: Dispatch,
+    pub carrier: Carrier,
+    pub estimate: Micros,
+    pub org: butt_dial_domain::OrgId,
+    pub advice: Option<&'static str>,
+    pub thread_id: Option<String>,
+    pub entity_id: Option<String>,
+    pub reply_msg_id: Option<String>,
+}
+
+pub enum Admission {
+    Admitted(AdmittedMessage),
+    /// A request with the same key was faster.
+    Earlier(Earlier),
+}
+
+pub async fn admit(comms: &Comms, cleared: ClearedMessage) -> Result<Admission, Failure> {
+    let message = &cleared.message;
+    let carrier = find_carrier(comms, message.channel)?;
+    let agent_limits = message.profile.agent_limits.unwrap_or(comms.settings.default_limits);
+    let org_limits = message.profile.org_limits.unwrap_or_default();
+    let taken = take(comms, &limits::quotas(&message.profile, &agent_limits, &org_limits)).await?;
+
+    let estimate = prices::estimate(message.channel, &message.to, &message.content);
+    let send = accepted_send(comms, &cleared, &carrier, estimate, agent_limits, org_limits);
+    let id = send.id.clone();
+    match accept(comms, send).await {
+        Ok(Acceptance::Accepted) => Ok(Admission::Admitted(admitted(cleared, id, carrier, estimate))),
+        Ok(Acceptance::Earlier(id)) => {
+            give_back(comms, &taken).await;
+            Ok(Admission::Earlier(earlier(id, &cleared.message)))
+        }
+        Err(StoreError::OverBudget) => {
+            give_back(comms, &taken).await;
+            Err(over_budget(comms, &cleared.message, agent_limits, org_limits, estimate).await)
+        }
+        Err(error) => {
+            give_back(comms, &taken).await;
+            Err(store_failure(error))
+        }
+    }
+}
+
+/// What is kept, encrypted, until the message is settled: enough to make the very same request again.
+#[derive(Serialize, Deserialize)]
+pub struct StoredContent {
+    pub content: Content,
+    pub sender_name: Option<String>,
+}
+
+fn sender_name(message: &CleanMessage) -> Option<String> {
+    message
+        .sender_name
+        .clone()
+        .or_else(|| Some(message.profile.agent.display_name.clone()))
+}
+
+fn find_carrier(comms: &Comms, channel: Channel) -> Result<Carrier, Failure> {
+    comms.carriers.find(channel).cloned().ok_or_else(|| {
+        Failure::new(
+            butt_dial_domain::Code::NotSupported,
+            format!("no carrier is configured for {channel}"),
+        )
+        .on(channel)
+        .remedy("an operator has to set the carrier's credentials; `butt-dial doctor` says which")
+    })
+}
+
+/// Takes one from every limit, or nothing from any.
+async fn take(comms: &Comms, quotas: &[NamedQuota]) -> Result<Vec<Quota>, Failure> {
+    let taken: Vec<Quota> = quotas.iter().map(|named| named.quota.clone()).collect();
+    if taken.is_empty() {
+        return Ok(taken);
+    }
+    match comms.kv.take(&taken).await {
+        Ok(kv::Admission::Granted) => Ok(taken),
+        Ok(kv::Admission::Denied {
+            quota,
+            retry_after,
+            remaining,
+        }) => {
+            let refused = quotas.get(quota).ok_or_else(Failure::internal)?;
+            comms.metrics.refusal(refused.scope, refused.window.as_str());
+            Err(limits::rate_limited(refused, remaining, retry_after))
+        }
+        // Sending costs money: without a limit that can be checked, nothing is sent.
+        Err(error) => {
+            tracing::warn!(%error, "the rate limits can't be checked");
+            Err(
+                Failure::unavailable("the rate limits can't be checked right now; nothing was sent")
+                    .remedy("try again with the same idempotencyKey"),
+            )
+        }
+    }
+}
+
+async fn give_back(comms: &Comms, taken: &[Quota]) {
+    if !taken.is_empty()
+        && let Err(error) = comms.kv.give_back(taken).await
+    {
+        tracing::warn!(%error, "could not give back what a send took from its limits");
+    }
+}
+
+fn accepted_send(
+    comms: &Comms,
+    cleared: &ClearedMessage,
+    carrier: &Carrier,
+    estimate: Micros,
+    agent_limits: Limits,
+    org_limits: Limits,
+) -> AcceptedSend {
+    let message = &cleared.message;
+    let (id, org) = (MessageId::generate(), message.profile.agent.org_id.clone());
+    let now = comms.clock.now();
+    let deadline = TimeDelta::from_std(carrier.messaging.deadline()).unwrap_or(RECORDING);
+    let stored = StoredContent {
+        content: message.content.clone(),
+        sender_name: sender_name(message),
+    };
+    // Made of strings and lists of them: it always serializes.
+    let plain = serde_json::to_vec(&stored).unwrap_or_default();
+    AcceptedSend {
+        content: comms.vault.encrypt(&org, id.as_str(), &plain),
+        body_hash: comms
+            .vault
+            .body_hash(&org, message.content.body.as_deref().unwrap_or_default()),
+        agent: message.profile.agent.id.clone(),
+        channel: message.channel,
+        sender: message.from.as_str().to_owned(),
+        recipient: message.to.as_str().to_owned(),
+        idempotency_key: message.idempotency_key.clone(),
+        request_hash: message.request_hash.clone(),
+        verdict: cleared.ruling.verdict(),
+        rule: (cleared.ruling.opinion != Opinion::Allow).then(|| cleared.ruling.rule.to_owned()),
+        carrier: carrier.id,
+        estimate: estimate.0,
+        agent_limits,
+        org_limits,
+        thread_id: message.thread_id.clone(),
+        entity_id: message.entity_id.clone(),
+        reply_msg_id: message.reply_msg_id.clone(),
+        replica: comms.replica.to_string(),
+        at: now,
+        check_at: now + deadline + RECORDING,
+        id,
+        org,
+    }
+}
+
+async fn accept(comms: &Comms, send: AcceptedSend) -> Result<Acceptance, StoreError> {
+    for _ in 1..TRIES {
+        match comms.store.accept_send(send.clone()).await {
+            Err(error) if error.is_unavailable() => {
+                tracing::info!(%error, "acceptance failed; asking again whether it was written");
+            }
+            answer => return answer,
+        }
+    }
+    comms.store.accept_send(send).await
+}
+
+fn admitted(cleared: ClearedMessage, id: MessageId, carrier: Carrier, estimate: Micros) -> AdmittedMessage {
+    let ClearedMessage { message, ruling } = cleared;
+    let sender_name = sender_name(&message);
+    AdmittedMessage {
+        dispatch: Dispatch {
+            message: id,
+            channel: message.channel,
+            from: message.from,
+            to: message.to,
+            content: message.content,
+            sender_name,
+        },
+        carrier,
+        estimate,
+        org: message.profile.agent.org_id.clone(),
+        advice: if let Opinion::Advise(advice) = ruling.opinion {
+            Some(advice)
+        } else {
+            None
+        },
+        thread_id: message.thread_id,
+        entity_id: message.entity_id,
+        reply_msg_id: message.reply_msg_id,
+    }
+}
+
+/// Finds out which budget it was. The refusal itself has been decided by the database.
+async fn over_budget(comms: &Comms, message: &CleanMessage, agent: Limits, org: Limits, need: Micros) -> Failure {
+    let now = comms.clock.now();
+    let (day, month) = (Period::Day.key(now), Period::Month.key(now));
+    let ids = &message.profile.agent;
+    let scopes = [
+        ("agent", agent_scope(&ids.id), agent),
+        ("organization", org_scope(&ids.org_id), org),
+    ];
+    let mut tightest: Option<(i64, &'static str, Period, Micros, Micros)> = None;
+    for (name, scope, limits) in scopes {
+        let spend = match comms.store.list_spend(&scope, &day, &month).await {
+            Ok(spend) => spend,
+            Err(error) => return store_failure(error),
+        };
+        for period in Period::ALL {
+            let Some(limit) = period.limit(&limits) else { continue };
+            let key = period.key(now);
+            let used = spend
+                .iter()
+                .find(|row| row.period == key)
+                .map_or(0, |row| row.held + row.settled);
+            let left = limit.0 - used;
+            if left < need.0 || tightest.as_ref().is_none_or(|(least, ..)| left < *least) {
+                tightest = Some((left, name, period, limit, Micros(used)));
+            }
+        }
+    }
+    let Some((_, name, period, limit, used)) = tightest else {
+        return Failure::internal();
+    };
+    comms.metrics.refusal(name, &format!("spend_{}", period.as_str()));
+    let seconds = u64::try_from((period.end(now) - now).num_seconds()).unwrap_or(0).max(1);
+    limits::over_budget(name, period, limit, used, seconds).on(message.channel)
+}

@@ -1,0 +1,78 @@
+//! Who sends, and from which address. An agent sends as itself; an administrator as any agent of the same organization.
+
+use std::sync::Arc;
+
+use butt_dial_domain::{AgentId, Code, Failure, Scope};
+use butt_dial_store::{AgentStatus, OwnedChannel, Profile};
+
+use super::SendRequest;
+use crate::{Comms, identity::Caller, store_failure};
+
+/// A request whose sender is settled.
+pub struct Authorized {
+    pub request: SendRequest,
+    pub profile: Arc<Profile>,
+    pub sender: OwnedChannel,
+}
+
+pub async fn authorize(comms: &Comms, request: SendRequest) -> Result<Authorized, Failure> {
+    let profile = sending_agent(comms, &request.caller, request.agent.as_deref()).await?;
+    if profile.agent.status != AgentStatus::Active {
+        return Err(Failure::new(
+            Code::AuthForbidden,
+            format!("this agent is {}", profile.agent.status.as_str()),
+        )
+        .remedy("an administrator has to set it active"));
+    }
+    let sender = find_sender(&profile, &request)?;
+    Ok(Authorized {
+        sender,
+        profile,
+        request,
+    })
+}
+
+async fn sending_agent(comms: &Comms, caller: &Caller, named: Option<&str>) -> Result<Arc<Profile>, Failure> {
+    match (named, &caller.profile) {
+        (None, _) => caller.agent().cloned(),
+        (Some(named), Some(own)) if own.agent.id.as_str() == named => Ok(own.clone()),
+        (Some(named), _) => {
+            let unknown = || Failure::new(Code::AgentNotFound, "there is no such agent");
+            // Whoever may not send as others learns nothing about whether the agent exists.
+            caller.require(Scope::OrgAdmin).map_err(|_| unknown())?;
+            let found = comms
+                .store
+                .find_profile(&AgentId::from(named))
+                .await
+                .map_err(store_failure)?;
+            let profile = found.filter(|p| Some(&p.agent.org_id) == caller.principal.org.as_ref());
+            profile.map(Arc::new).ok_or_else(unknown)
+        }
+    }
+}
+
+fn find_sender(profile: &Profile, request: &SendRequest) -> Result<OwnedChannel, Failure> {
+    let channel = request.channel;
+    let available: Vec<&str> = profile
+        .channels
+        .iter()
+        .filter(|owned| !owned.paused)
+        .map(|owned| owned.channel.as_str())
+        .collect();
+    match profile.channel(channel) {
+        Some(owned) if !owned.paused => Ok(owned.clone()),
+        Some(_) => Err(
+            Failure::new(Code::ChannelUnavailable, format!("{channel} is paused for this agent"))
+                .on(channel)
+                .remedy("use another channel, or have an administrator resume this one")
+                .detail("availableChannels", available),
+        ),
+        None => Err(Failure::new(
+            Code::NoChannelAssigned,
+            format!("not provisioned: this agent has no {channel} sender"),
+        )
+        .on(channel)
+        .remedy("use one of availableChannels, or have an administrator assign a sender")
+        .detail("availableChannels", available)),
+    }
+}

@@ -1,0 +1,234 @@
+//! The sanitizer: it guards what a text could do where it ends up (headers, markup, terminals, carriers' limits), and must
+//! not refuse normal speech. SQL needs no guarding here: parameters are bound, always.
+
+use butt_dial_domain::{
+    Address, Channel, Code, Failure,
+    message::{Content, Template},
+};
+use butt_dial_store::{OwnedChannel, Profile};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use url::Url;
+
+use super::{SendRequest, authorize::Authorized};
+
+/// Twilio, Messages resource: Body is at most 1,600 characters, for WhatsApp too.
+const MAX_TEXT: usize = 1_600;
+/// Resend takes 40 MB a mail; a text of a megabyte is no letter any more.
+const MAX_EMAIL: usize = 1_000_000;
+/// RFC 5322, 2.1.1: a line is at most 998 characters.
+const MAX_SUBJECT: usize = 900;
+/// Twilio, Messages resource: at most ten media URLs.
+const MAX_MEDIA: usize = 10;
+const MAX_URL: usize = 2_000;
+const MAX_NAME: usize = 128;
+/// As Stripe, Knock and Resend have it, within a byte.
+const MAX_KEY: usize = 255;
+
+/// A message in which every field is safe for where it goes.
+pub struct CleanMessage {
+    pub profile: Arc<Profile>,
+    pub sender: OwnedChannel,
+    pub from: Address,
+    pub to: Address,
+    pub channel: Channel,
+    pub content: Content,
+    pub sender_name: Option<String>,
+    pub idempotency_key: String,
+    pub request_hash: String,
+    pub thread_id: Option<String>,
+    pub entity_id: Option<String>,
+    pub reply_msg_id: Option<String>,
+}
+
+pub fn clean(authorized: Authorized) -> Result<CleanMessage, Failure> {
+    let Authorized {
+        request,
+        profile,
+        sender,
+    } = authorized;
+    let channel = request.channel;
+    let to = Address::parse(channel, &request.to)
+        .map_err(|error| Failure::new(Code::InvalidRecipient, format!("invalid recipient: {error}")).on(channel))?;
+    let from = Address::parse(channel, &sender.address).map_err(|_| {
+        tracing::error!(channel_id = %sender.id, "a sender's address is unreadable");
+        Failure::internal()
+    })?;
+    let content = content(&request, &profile).map_err(|failure| failure.on(channel))?;
+    let idempotency_key = match &request.idempotency_key {
+        Some(key) => token("idempotencyKey", key, MAX_KEY)?,
+        None => format!("auto-{}", butt_dial_domain::ids::unique()),
+    };
+    Ok(CleanMessage {
+        request_hash: request_hash(channel, &to, &content),
+        sender_name: request
+            .sender_name
+            .as_deref()
+            .map(|name| header("senderName", name, MAX_NAME))
+            .transpose()?,
+        thread_id: reference("threadId", request.thread_id.as_deref())?,
+        entity_id: reference("entityId", request.entity_id.as_deref())?,
+        reply_msg_id: reference("replyMsgId", request.reply_msg_id.as_deref())?,
+        profile,
+        sender,
+        from,
+        to,
+        channel,
+        content,
+        idempotency_key,
+    })
+}
+
+fn content(request: &SendRequest, profile: &Profile) -> Result<Content, Failure> {
+    let (max, email) = if request.channel == Channel::Email {
+        (MAX_EMAIL, true)
+    } else {
+        (MAX_TEXT, false)
+    };
+    let body = request
+        .body
+        .as_deref()
+        .map(|body| text("body", body, max))
+        .transpose()?
+        .filter(|body| !body.is_empty());
+    let html = request
+        .html
+        .as_deref()
+        .filter(|_| email)
+        .map(|html| text("html", html, max))
+        .transpose()?;
+    if request.media.len() > MAX_MEDIA {
+        return Err(invalid(format!("media: at most {MAX_MEDIA} URLs")));
+    }
+    let media = request
+        .media
+        .iter()
+        .map(|url| media_url(url))
+        .collect::<Result<Vec<_>, _>>()?;
+    let template = request
+        .template_id
+        .as_deref()
+        .map(|id| template(id, request))
+        .transpose()?;
+    if body.is_none() && html.is_none() && media.is_empty() && template.is_none() {
+        return Err(Failure::new(Code::MissingFields, "body or media is required").detail("fields", json!(["body"])));
+    }
+    let subject = match request.subject.as_deref().filter(|_| email) {
+        Some(subject) => Some(header("subject", subject, MAX_SUBJECT)?),
+        // Resend requires one, the Python client has no field for it.
+        None if email => Some(format!(
+            "Message from {}",
+            header("displayName", &profile.agent.display_name, MAX_NAME)?
+        )),
+        None => None,
+    };
+    Ok(Content {
+        body,
+        subject,
+        html,
+        media,
+        template,
+    })
+}
+
+/// Free text: line breaks become LF; what no person types goes (control characters, and the two bidirectional overrides,
+/// which make a text read other than it is).
+fn text(field: &'static str, value: &str, max: usize) -> Result<String, Failure> {
+    let unix = value.replace("\r\n", "\n").replace('\r', "\n");
+    let cleaned: String = unix
+        .chars()
+        .filter(|c| matches!(c, '\n' | '\t') || !(c.is_control() || matches!(c, '\u{202d}' | '\u{202e}')))
+        .collect();
+    let length = cleaned.chars().count();
+    if length > max {
+        return Err(
+            invalid(format!("{field} has {length} characters; this channel takes {max}"))
+                .detail("maxLength", max)
+                .remedy("shorten the text, or send it in parts"),
+        );
+    }
+    Ok(cleaned)
+}
+
+/// A text that ends up in a header: one line, nothing that could begin another.
+fn header(field: &'static str, value: &str, max: usize) -> Result<String, Failure> {
+    let value = value.trim();
+    if value
+        .chars()
+        .any(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c))
+    {
+        return Err(invalid(format!("{field} must be one line without control characters")));
+    }
+    if value.chars().count() > max {
+        return Err(invalid(format!("{field} is longer than {max} characters")));
+    }
+    Ok(value.to_owned())
+}
+
+/// An opaque name of the caller's own.
+fn token(field: &'static str, value: &str, max: usize) -> Result<String, Failure> {
+    if value.is_empty() || value.len() > max || value.chars().any(char::is_control) {
+        return Err(Failure::new(
+            Code::InvalidArgument,
+            format!("{field} is 1 to {max} bytes without control characters"),
+        ));
+    }
+    Ok(value.to_owned())
+}
+
+fn reference(field: &'static str, value: Option<&str>) -> Result<Option<String>, Failure> {
+    value
+        .filter(|value| !value.is_empty())
+        .map(|value| token(field, value, MAX_KEY))
+        .transpose()
+}
+
+/// The carrier fetches it, so it must be a public address without credentials or tricks in its path.
+fn media_url(value: &str) -> Result<String, Failure> {
+    let url = Url::parse(value).ok().filter(|_| value.len() <= MAX_URL);
+    let url = url.ok_or_else(|| invalid("media: each entry is a URL of at most 2000 characters"))?;
+    let public = match url.host() {
+        Some(url::Host::Domain(name)) => {
+            name.contains('.') && !name.ends_with(".local") && !name.ends_with(".internal")
+        }
+        Some(url::Host::Ipv4(ip)) => {
+            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified())
+        }
+        Some(url::Host::Ipv6(ip)) => {
+            !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local())
+        }
+        None => false,
+    };
+    if !matches!(url.scheme(), "https" | "http") || !url.username().is_empty() || url.password().is_some() || !public {
+        return Err(invalid("media: each entry is a public http(s) URL without credentials"));
+    }
+    Ok(url.into())
+}
+
+fn template(id: &str, request: &SendRequest) -> Result<Template, Failure> {
+    if id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+        return Err(invalid("templateId is 1 to 64 letters, digits, - or _"));
+    }
+    let mut variables = std::collections::BTreeMap::new();
+    for (key, value) in &request.template_variables {
+        variables.insert(
+            header("templateVariables", key, 64)?,
+            text("templateVariables", value, MAX_TEXT)?,
+        );
+    }
+    Ok(Template {
+        id: id.to_owned(),
+        variables,
+    })
+}
+
+/// What makes two requests with one key the same request.
+fn request_hash(channel: Channel, to: &Address, content: &Content) -> String {
+    let canonical = json!([channel, to.as_str(), content]).to_string();
+    hex::encode(Sha256::digest(canonical))
+}
+
+fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
+    Failure::new(Code::InvalidContent, message)
+}

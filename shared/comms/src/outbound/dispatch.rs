@@ -1,0 +1,39 @@
+//! The request to the carrier. The only caller of `Messaging::send` beside the reconciler's keyed repeat, which goes
+//! through `send_once` too.
+
+use std::time::Instant;
+
+use butt_dial_domain::ports::carrier::{Dispatch, Outcome};
+
+use super::admit::AdmittedMessage;
+use crate::{Carrier, Comms};
+
+/// A message that has been tried, and what came of it.
+pub struct Dispatched {
+    pub admitted: AdmittedMessage,
+    pub outcome: Outcome,
+}
+
+pub async fn dispatch(comms: &Comms, admitted: AdmittedMessage) -> Dispatched {
+    let outcome = send_once(comms, &admitted.carrier, &admitted.dispatch).await;
+    Dispatched { admitted, outcome }
+}
+
+/// Sends, and counts it. Whether a message may be sent is decided before; nothing is repeated here.
+pub async fn send_once(comms: &Comms, carrier: &Carrier, dispatch: &Dispatch) -> Outcome {
+    let begun = Instant::now();
+    let outcome = carrier.messaging.send(dispatch).await;
+    let word = word(&outcome);
+    comms.metrics.carrier(carrier.id, word, begun.elapsed());
+    tracing::info!(message = %dispatch.message, carrier = carrier.id, channel = %dispatch.channel, outcome = word,
+        millis = begun.elapsed().as_millis() as u64, "sent to the carrier");
+    outcome
+}
+
+pub fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Accepted(_) => "accepted",
+        Outcome::Refused(_) => "refused",
+        Outcome::Unknown(_) => "unknown",
+    }
+}

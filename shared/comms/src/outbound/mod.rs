@@ -1,0 +1,88 @@
+//! How a message leaves: auth, sanitize, compliance, rate limit, provider, usage, result. One path for every way in.
+//!
+//! Each stage takes what the stage before made, so none can be skipped or moved:
+//! `SendRequest -> Authorized -> CleanMessage -> ClearedMessage -> AdmittedMessage -> Dispatched -> SendReceipt`.
+
+mod admit;
+mod authorize;
+mod clean;
+mod clear;
+mod dispatch;
+mod receipt;
+pub mod reconcile;
+mod record;
+
+use std::{sync::Arc, time::Instant};
+
+use butt_dial_domain::{Channel, Failure};
+use tracing::Instrument;
+
+use crate::{Comms, identity::Caller};
+
+pub use receipt::{SendReceipt, describe};
+
+/// What a caller asks for, as it came. Nothing in it is trusted but `caller`.
+pub struct SendRequest {
+    pub caller: Arc<Caller>,
+    /// For administrators: the agent to send as. Anybody else may only name themselves.
+    pub agent: Option<String>,
+    pub channel: Channel,
+    pub to: String,
+    pub body: Option<String>,
+    pub subject: Option<String>,
+    pub html: Option<String>,
+    pub media: Vec<String>,
+    pub template_id: Option<String>,
+    pub template_variables: std::collections::BTreeMap<String, String>,
+    pub sender_name: Option<String>,
+    pub thread_id: Option<String>,
+    pub entity_id: Option<String>,
+    pub reply_msg_id: Option<String>,
+    /// Two requests with the same key are one: the second gets the first one's result.
+    pub idempotency_key: Option<String>,
+}
+
+impl Comms {
+    /// Sends a message, exactly once. It ends as accepted, as refused (the error says by what), or as pending: then it is
+    /// being found out, and the outcome follows as an event.
+    pub async fn send(&self, request: SendRequest) -> Result<SendReceipt, Failure> {
+        let channel = request.channel.as_str();
+        let comms = self.clone();
+        // From here on the caller may go away, the message may not: the work is the program's own.
+        let work = self
+            .tasks
+            .spawn(async move { comms.run_stages(request).await }.in_current_span());
+        let result = work.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a send ended without a result; the reconciler will find out");
+            Err(Failure::internal())
+        });
+        let answer = result
+            .as_ref()
+            .map_or_else(|failure| failure.code.as_str(), |receipt| receipt.status.for_agent());
+        self.metrics.send(channel, answer);
+        result
+    }
+
+    #[tracing::instrument(level = "debug", name = "send", skip_all, fields(channel = %request.channel))]
+    async fn run_stages(&self, request: SendRequest) -> Result<SendReceipt, Failure> {
+        let authorized = self.timed("authorize", authorize::authorize(self, request)).await?;
+        let clean = self.timed("clean", async { clean::clean(authorized) }).await?;
+        let cleared = match self.timed("clear", clear::clear(self, clean)).await? {
+            clear::Clearance::Cleared(message) => message,
+            clear::Clearance::Earlier(earlier) => return receipt::replay(self, earlier).await,
+        };
+        let admitted = match self.timed("admit", admit::admit(self, cleared)).await? {
+            admit::Admission::Admitted(message) => message,
+            admit::Admission::Earlier(earlier) => return receipt::replay(self, earlier).await,
+        };
+        let dispatched = self.timed("dispatch", dispatch::dispatch(self, admitted)).await;
+        self.timed("record", record::record(self, dispatched)).await
+    }
+
+    async fn timed<T>(&self, stage: &'static str, work: impl Future<Output = T>) -> T {
+        let begun = Instant::now();
+        let result = work.instrument(tracing::debug_span!("stage", stage)).await;
+        self.metrics.stage(stage, begun.elapsed());
+        result
+    }
+}

@@ -1,0 +1,235 @@
+//! Finds out what became of sends with an unknown outcome. It never sends anything that might have been sent: it asks the
+//! carrier's list, or repeats with a key under which the carrier itself sends only once. What can't be found out is told.
+
+use std::time::Duration;
+
+use butt_dial_domain::{
+    Address, Failure,
+    message::Status,
+    ports::carrier::{Dispatch, Listed, Outcome, Receipt, Reconciliation, RefusalClass},
+};
+use butt_dial_store::{Message, NewEvent, SendResult, SettledSend, StoreError, Unsettled};
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{
+    dispatch::send_once,
+    record::{accepted_result, code},
+};
+use crate::{Carrier, Comms, store_failure};
+
+/// How many are looked at in one go.
+const BATCH: u32 = 32;
+/// Longer than a look at the whole batch may take; then another replica looks.
+const LEASE: TimeDelta = TimeDelta::minutes(5);
+/// Clocks differ, and carriers round to seconds.
+const SKEW: TimeDelta = TimeDelta::seconds(5);
+/// When the carrier itself does not answer, the question stays open for this long.
+const GIVE_UP: TimeDelta = TimeDelta::hours(24);
+/// How long a listed message counts as somebody's, so that two unknown sends can't both claim it.
+const CLAIM: Duration = Duration::from_secs(48 * 3_600);
+
+/// What a look found.
+enum Finding {
+    Settled(SendResult),
+    /// The carrier answered, and does not have it (yet).
+    NotThere,
+    /// The carrier did not answer.
+    NoAnswer,
+}
+
+/// One round: looks at everything that is due. Returns how many were looked at.
+pub async fn run_once(comms: &Comms) -> Result<usize, Failure> {
+    let now = comms.clock.now();
+    let due = comms
+        .store
+        .claim_unsettled(BATCH, now, now + LEASE)
+        .await
+        .map_err(store_failure)?;
+    let count = due.len();
+    for unsettled in due {
+        let id = unsettled.message.id.clone();
+        if let Err(error) = look(comms, unsettled).await {
+            tracing::warn!(%error, message = %id, "could not look into a message; it comes again");
+        }
+    }
+    Ok(count)
+}
+
+#[tracing::instrument(level = "debug", name = "reconcile", skip_all, fields(message = %unsettled.message.id))]
+async fn look(comms: &Comms, unsettled: Unsettled) -> Result<(), StoreError> {
+    let message = &unsettled.message;
+    let carrier = comms
+        .carriers
+        .find(message.channel)
+        .filter(|carrier| carrier.id == message.carrier)
+        .cloned();
+    let finding = match carrier {
+        Some(carrier) => match carrier.messaging.reconciliation() {
+            Reconciliation::Listing => ask_the_list(comms, &carrier, message).await?,
+            Reconciliation::RepeatWithKey { window_seconds } => {
+                repeat_with_key(comms, &carrier, &unsettled, window_seconds).await
+            }
+        },
+        // The carrier is no longer configured; it may come back with the next start.
+        None => Finding::NoAnswer,
+    };
+    match finding {
+        Finding::Settled(result) => settle(comms, message, result, "reconciled").await,
+        Finding::NotThere => not_there(comms, message).await,
+        Finding::NoAnswer => no_answer(comms, message).await,
+    }
+}
+
+async fn ask_the_list(comms: &Comms, carrier: &Carrier, message: &Message) -> Result<Finding, StoreError> {
+    let (Ok(from), Ok(to)) = (
+        Address::parse(message.channel, &message.sender),
+        Address::parse(message.channel, &message.recipient),
+    ) else {
+        return Ok(Finding::NotThere);
+    };
+    let since = message.created_at - SKEW;
+    let Ok(listed) = carrier.messaging.list(message.channel, &from, &to, since).await else {
+        return Ok(Finding::NoAnswer);
+    };
+    let mut matching: Vec<&Listed> = listed
+        .iter()
+        .filter(|listed| {
+            listed.created_at >= since && comms.vault.body_hash(&message.org, &listed.body) == message.body_hash
+        })
+        .collect();
+    matching.sort_by_key(|listed| listed.created_at);
+    for listed in matching {
+        let claim = format!("reconciled:{}:{}", carrier.id, listed.carrier_id);
+        let ours = !comms.store.has_carrier_id(&listed.carrier_id).await?
+            && comms.kv.once(&claim, CLAIM).await.unwrap_or(false);
+        if ours {
+            let receipt = Receipt {
+                carrier_id: listed.carrier_id.clone(),
+                carrier_status: listed.carrier_status.clone(),
+                segments: None,
+                price: listed.price,
+            };
+            return Ok(Finding::Settled(accepted_result(&receipt, estimate(message))));
+        }
+    }
+    Ok(Finding::NotThere)
+}
+
+/// The carrier sends once for one key, however often it is asked: so asking again is how to learn what happened.
+async fn repeat_with_key(comms: &Comms, carrier: &Carrier, unsettled: &Unsettled, window_seconds: u64) -> Finding {
+    let message = &unsettled.message;
+    let age = comms.clock.now() - message.created_at;
+    let window = i64::try_from(window_seconds).map_or(TimeDelta::MAX, TimeDelta::seconds);
+    let Some(dispatch) = restore(comms, unsettled).filter(|_| age < window - TimeDelta::minutes(10)) else {
+        return Finding::NotThere;
+    };
+    match send_once(comms, carrier, &dispatch).await {
+        Outcome::Accepted(receipt) => Finding::Settled(accepted_result(&receipt, estimate(message))),
+        Outcome::Refused(refusal) => match refusal.class {
+            // These say something about the message itself, so the first request got the same answer.
+            RefusalClass::Recipient | RefusalClass::Content | RefusalClass::OptedOut | RefusalClass::WindowClosed => {
+                Finding::Settled(SendResult::Failed {
+                    failure: code(refusal.class).as_str(),
+                    frees_key: false,
+                })
+            }
+            RefusalClass::Configuration | RefusalClass::Throttled | RefusalClass::Unreachable => Finding::NoAnswer,
+        },
+        Outcome::Unknown(_) => Finding::NoAnswer,
+    }
+}
+
+fn restore(comms: &Comms, unsettled: &Unsettled) -> Option<Dispatch> {
+    let message = &unsettled.message;
+    let sealed = unsettled.content.as_deref()?;
+    let plain = comms.vault.decrypt(&message.org, message.id.as_str(), sealed);
+    let plain = plain
+        .inspect_err(|error| tracing::error!(%error, message = %message.id, "the content is lost"))
+        .ok()?;
+    let stored: super::admit::StoredContent = serde_json::from_slice(&plain).ok()?;
+    Some(Dispatch {
+        message: message.id.clone(),
+        channel: message.channel,
+        from: Address::parse(message.channel, &message.sender).ok()?,
+        to: Address::parse(message.channel, &message.recipient).ok()?,
+        content: stored.content,
+        sender_name: stored.sender_name,
+    })
+}
+
+fn estimate(message: &Message) -> butt_dial_domain::Micros {
+    butt_dial_domain::Micros(message.estimate)
+}
+
+async fn not_there(comms: &Comms, message: &Message) -> Result<(), StoreError> {
+    // The first wait led to this look, so the next one is the wait after as many looks as there were, this one included.
+    let looked = usize::try_from(message.checks).map_or(usize::MAX, |before| before.saturating_add(1));
+    match comms.settings.reconcile_after.get(looked) {
+        Some(wait) => {
+            let at = comms.clock.now() + TimeDelta::from_std(*wait).unwrap_or(LEASE);
+            comms.store.schedule_check(&message.id, at, true).await
+        }
+        None => settle(comms, message, SendResult::Unconfirmed, "unconfirmed").await,
+    }
+}
+
+async fn no_answer(comms: &Comms, message: &Message) -> Result<(), StoreError> {
+    let now = comms.clock.now();
+    if now - message.created_at > GIVE_UP {
+        return settle(comms, message, SendResult::Unconfirmed, "unconfirmed").await;
+    }
+    let wait = comms
+        .settings
+        .reconcile_after
+        .last()
+        .copied()
+        .unwrap_or(Duration::from_secs(60));
+    let wait = TimeDelta::from_std(wait).unwrap_or(LEASE).min(TimeDelta::seconds(30));
+    comms.store.schedule_check(&message.id, now + wait, false).await
+}
+
+/// Writes the truth down and tells the agent, who was answered `pending` at the time.
+async fn settle(comms: &Comms, message: &Message, result: SendResult, outcome: &'static str) -> Result<(), StoreError> {
+    let now = comms.clock.now();
+    let (status, failure) = match &result {
+        SendResult::Accepted { .. } => (Status::Accepted, None),
+        SendResult::Failed { failure, .. } => (Status::Failed, Some(*failure)),
+        SendResult::Unknown { .. } => (Status::Unknown, None),
+        SendResult::Unconfirmed => (Status::Unconfirmed, None),
+    };
+    let settled = SettledSend {
+        id: message.id.clone(),
+        result,
+        outcome,
+        detail: None,
+        at: now,
+    };
+    if !comms.store.settle_send(settled).await? {
+        return Ok(());
+    }
+    comms.metrics.reconciled(&message.carrier, status.as_str());
+    tracing::info!(message = %message.id, status = status.as_str(), "an unknown send was settled");
+    let mut data = json!({
+        "type": "status", "messageId": message.id, "status": status.as_str(), "channel": message.channel,
+        "timestamp": now.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+    });
+    if let Some(failure) = failure {
+        data["code"] = json!(failure);
+    }
+    if status == Status::Unconfirmed {
+        data["remediation"] = json!(
+            "it may or may not have arrived; send it again with a new idempotencyKey only if a duplicate does less harm than a gap"
+        );
+    }
+    let id = format!("evt_{}_{}", message.id, status.as_str());
+    let event = NewEvent {
+        agent: &message.agent,
+        id: &id,
+        kind: "message.status",
+        channel: Some(message.channel),
+        reason: "agent_offline",
+        data: &data,
+    };
+    comms.store.append_event(&event, now).await.map(drop)
+}

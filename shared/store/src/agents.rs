@@ -1,0 +1,209 @@
+//! Agents, and the profile of one: all that a send needs to know about its sender, in one round trip.
+
+use butt_dial_domain::{AgentId, Channel, ChannelId, Micros, OrgId, clock::Timestamp, limits::Limits};
+use serde::Deserialize;
+
+use crate::{
+    OwnedChannel, Store, StoreError,
+    engine::{reading, writing},
+    limits::LimitsRow,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AgentStatus {
+    Active,
+    Inactive,
+    Suspended,
+}
+
+impl AgentStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Inactive => "inactive",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
+impl TryFrom<String> for AgentStatus {
+    type Error = StoreError;
+
+    fn try_from(text: String) -> Result<Self, StoreError> {
+        match text.as_str() {
+            "active" => Ok(Self::Active),
+            "inactive" => Ok(Self::Inactive),
+            "suspended" => Ok(Self::Suspended),
+            _ => Err(StoreError::Corrupt {
+                table: "agents",
+                column: "status",
+                row: text,
+            }),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Agent {
+    #[sqlx(try_from = "String")]
+    pub id: AgentId,
+    #[sqlx(try_from = "String")]
+    pub org_id: OrgId,
+    pub display_name: String,
+    #[sqlx(try_from = "String")]
+    pub status: AgentStatus,
+    pub created_at: Timestamp,
+}
+
+/// An agent with its senders and the limits that were set for it and for its organization (`None`: never set).
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub agent: Agent,
+    pub channels: Vec<OwnedChannel>,
+    pub agent_limits: Option<Limits>,
+    pub org_limits: Option<Limits>,
+}
+
+impl Profile {
+    pub fn channel(&self, channel: Channel) -> Option<&OwnedChannel> {
+        self.channels.iter().find(|owned| owned.channel == channel)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct ProfileRow {
+    #[sqlx(flatten)]
+    agent: Agent,
+    channels: String,
+    agent_limits: Option<String>,
+    org_limits: Option<String>,
+}
+
+impl Store {
+    /// Writes the agent down. `Conflict` when the id is taken.
+    pub async fn create_agent(&self, agent: &Agent) -> Result<(), StoreError> {
+        const SQL: &str =
+            "INSERT INTO agents (id, org_id, display_name, status, created_at) VALUES ($1, $2, $3, $4, $5)";
+        writing!(self, |db| {
+            sqlx::query(SQL)
+                .bind(agent.id.as_str())
+                .bind(agent.org_id.as_str())
+                .bind(&agent.display_name)
+                .bind(agent.status.as_str())
+                .bind(agent.created_at)
+                .execute(db)
+                .await
+                .map(drop)
+        })?;
+        Ok(())
+    }
+
+    /// The agent, if this organization has it.
+    pub async fn find_agent(&self, org: &OrgId, id: &AgentId) -> Result<Option<Agent>, StoreError> {
+        const SQL: &str =
+            "SELECT id, org_id, display_name, status, created_at FROM agents WHERE org_id = $1 AND id = $2";
+        Ok(reading!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(org.as_str())
+                .bind(id.as_str())
+                .fetch_optional(db)
+                .await
+        })?)
+    }
+
+    /// The organization's agents, oldest first, after the id `after`.
+    pub async fn list_agents(
+        &self,
+        org: &OrgId,
+        after: Option<&AgentId>,
+        limit: u32,
+    ) -> Result<Vec<Agent>, StoreError> {
+        const SQL: &str = "SELECT id, org_id, display_name, status, created_at FROM agents
+            WHERE org_id = $1 AND ($2 IS NULL OR id > $2) ORDER BY id LIMIT $3";
+        Ok(reading!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(org.as_str())
+                .bind(after.map(AgentId::as_str))
+                .bind(i64::from(limit))
+                .fetch_all(db)
+                .await
+        })?)
+    }
+
+    /// All that a send needs to know about its sender.
+    pub async fn find_profile(&self, id: &AgentId) -> Result<Option<Profile>, StoreError> {
+        // Both engines make JSON of rows, each with functions of its own.
+        const POSTGRES: &str = "SELECT id, org_id, display_name, status, created_at,
+            (SELECT coalesce(json_agg(json_build_object('id', c.id, 'channel', c.channel, 'address', c.address,
+                'paused', c.status = 'paused')), '[]')::text FROM channels c WHERE c.agent_id = agents.id) AS channels,
+            (SELECT row_to_json(l)::text FROM limits l WHERE l.scope = 'agt:' || agents.id) AS agent_limits,
+            (SELECT row_to_json(l)::text FROM limits l WHERE l.scope = 'org:' || agents.org_id) AS org_limits
+            FROM agents WHERE id = $1";
+        const SQLITE: &str = "SELECT id, org_id, display_name, status, created_at,
+            (SELECT json_group_array(json_object('id', c.id, 'channel', c.channel, 'address', c.address,
+                'paused', json(iif(c.status = 'paused', 'true', 'false')))) FROM channels c
+                WHERE c.agent_id = agents.id) AS channels,
+            (SELECT json_object('max_actions_per_minute', max_actions_per_minute,
+                'max_actions_per_hour', max_actions_per_hour, 'max_actions_per_day', max_actions_per_day,
+                'max_spend_per_day', max_spend_per_day, 'max_spend_per_month', max_spend_per_month)
+                FROM limits l WHERE l.scope = 'agt:' || agents.id) AS agent_limits,
+            (SELECT json_object('max_actions_per_minute', max_actions_per_minute,
+                'max_actions_per_hour', max_actions_per_hour, 'max_actions_per_day', max_actions_per_day,
+                'max_spend_per_day', max_spend_per_day, 'max_spend_per_month', max_spend_per_month)
+                FROM limits l WHERE l.scope = 'org:' || agents.org_id) AS org_limits
+            FROM agents WHERE id = $1";
+        let row: Option<ProfileRow> = match &self.engine {
+            crate::engine::Engine::Postgres(db) => {
+                sqlx::query_as(POSTGRES).bind(id.as_str()).fetch_optional(db).await?
+            }
+            crate::engine::Engine::Sqlite { read, .. } => {
+                sqlx::query_as(SQLITE).bind(id.as_str()).fetch_optional(read).await?
+            }
+        };
+        row.map(Profile::try_from).transpose()
+    }
+}
+
+impl TryFrom<ProfileRow> for Profile {
+    type Error = StoreError;
+
+    fn try_from(row: ProfileRow) -> Result<Self, StoreError> {
+        #[derive(Deserialize)]
+        struct ChannelJson {
+            id: ChannelId,
+            channel: Channel,
+            address: String,
+            paused: bool,
+        }
+        let corrupt = |column| StoreError::Corrupt {
+            table: "agents",
+            column,
+            row: row.agent.id.to_string(),
+        };
+        let channels: Vec<ChannelJson> = serde_json::from_str(&row.channels).map_err(|_| corrupt("channels"))?;
+        let limits = |json: &Option<String>| -> Result<Option<Limits>, StoreError> {
+            let Some(json) = json else { return Ok(None) };
+            let row: LimitsRow = serde_json::from_str(json).map_err(|_| corrupt("limits"))?;
+            Ok(Some(row.into()))
+        };
+        Ok(Self {
+            channels: channels
+                .into_iter()
+                .map(|c| OwnedChannel {
+                    id: c.id,
+                    channel: c.channel,
+                    address: c.address,
+                    paused: c.paused,
+                })
+                .collect(),
+            agent_limits: limits(&row.agent_limits)?,
+            org_limits: limits(&row.org_limits)?,
+            agent: row.agent,
+        })
+    }
+}
+
+/// A limit as the database keeps it.
+pub(crate) fn micros(value: Option<i64>) -> Option<Micros> {
+    value.map(Micros)
+}

@@ -1,0 +1,58 @@
+//! The addresses that agents send from. An address belongs to one agent on one channel.
+
+use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId, clock::Timestamp};
+
+use crate::{Store, StoreError, engine::writing};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedChannel {
+    pub id: ChannelId,
+    pub channel: Channel,
+    pub address: String,
+    pub paused: bool,
+}
+
+impl Store {
+    /// Gives the agent this sender, in place of the one it had on the channel. `Conflict` when somebody else has the address.
+    pub async fn assign_channel(
+        &self,
+        org: &OrgId,
+        agent: &AgentId,
+        channel: Channel,
+        address: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at)
+            VALUES ($1, $2, $3, $4, $5, 'active', $6)
+            ON CONFLICT (agent_id, channel) DO UPDATE SET address = excluded.address";
+        writing!(self, |db| {
+            sqlx::query(SQL)
+                .bind(ChannelId::generate().as_str())
+                .bind(org.as_str())
+                .bind(agent.as_str())
+                .bind(channel.as_str())
+                .bind(address)
+                .bind(now)
+                .execute(db)
+                .await
+                .map(drop)
+        })?;
+        Ok(())
+    }
+
+    /// Stops or resumes a sender.
+    pub async fn pause_channel(&self, agent: &AgentId, channel: Channel, paused: bool) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE channels SET status = $3 WHERE agent_id = $1 AND channel = $2";
+        let status = if paused { "paused" } else { "active" };
+        writing!(self, |db| {
+            sqlx::query(SQL)
+                .bind(agent.as_str())
+                .bind(channel.as_str())
+                .bind(status)
+                .execute(db)
+                .await
+                .map(drop)
+        })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! The two engines, and how a statement reaches the one that is connected.
+
+use std::{path::Path, str::FromStr, time::Duration};
+
+use sqlx::{
+    ConnectOptions, PgPool, SqlitePool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio_util::task::TaskTracker;
+
+use crate::{StoreError, migrations, sends::Groups};
+
+/// How long a caller waits for a connection before the database counts as unavailable.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A statement that runs longer is cut off by Postgres: a stuck one must not hold a pool.
+const STATEMENT_TIMEOUT_MS: &str = "5000";
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) engine: Engine,
+    pub(crate) groups: Groups,
+}
+
+#[derive(Clone)]
+pub(crate) enum Engine {
+    Postgres(PgPool),
+    /// SQLite has one writer; reads go beside it, thanks to the write-ahead log.
+    Sqlite {
+        read: SqlitePool,
+        write: SqlitePool,
+    },
+}
+
+/// Runs the same expression with `$db` bound to the pool that reads on the connected engine.
+macro_rules! reading {
+    ($store:expr, |$db:ident| $body:expr) => {
+        match &$store.engine {
+            $crate::engine::Engine::Postgres($db) => $body,
+            $crate::engine::Engine::Sqlite { read: $db, .. } => $body,
+        }
+    };
+}
+
+/// Runs the same expression with `$db` bound to the pool that writes on the connected engine.
+macro_rules! writing {
+    ($store:expr, |$db:ident| $body:expr) => {
+        match &$store.engine {
+            $crate::engine::Engine::Postgres($db) => $body,
+            $crate::engine::Engine::Sqlite { write: $db, .. } => $body,
+        }
+    };
+}
+
+pub(crate) use {reading, writing};
+
+impl Store {
+    /// Connects to `sqlite:<path>` (made if missing, with its directory) or `postgres://…`. The shared writes run as tasks of
+    /// `tasks`; they end once the last clone of the store is gone.
+    pub async fn connect(url: &str, max_connections: u32, tasks: &TaskTracker) -> Result<Self, StoreError> {
+        let engine = if let Some(path) = url.strip_prefix("sqlite:") {
+            connect_sqlite(path, max_connections).await?
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            connect_postgres(url, max_connections).await?
+        } else {
+            return Err(StoreError::Config(
+                "DATABASE_URL must begin with sqlite: or postgres://".into(),
+            ));
+        };
+        let groups = Groups::start(&engine, tasks);
+        Ok(Self { engine, groups })
+    }
+
+    /// Brings the schema up to date. Safe to run from many processes at once.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        match &self.engine {
+            Engine::Postgres(pool) => migrations::for_postgres().run(pool).await?,
+            Engine::Sqlite { write, .. } => migrations::for_sqlite().run(write).await?,
+        }
+        Ok(())
+    }
+
+    /// Whether the database answers.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        reading!(self, |db| sqlx::query("SELECT 1").execute(db).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Connections open and idle, for the metrics.
+    pub fn pool_size(&self) -> (u32, usize) {
+        reading!(self, |db| (db.size(), db.num_idle()))
+    }
+
+    /// The pool of the embedded bus, which keeps its streams in the same file.
+    pub fn sqlite_writer(&self) -> Option<&SqlitePool> {
+        match &self.engine {
+            Engine::Postgres(_) => None,
+            Engine::Sqlite { write, .. } => Some(write),
+        }
+    }
+
+    /// Waits for what is under way and closes the connections.
+    pub async fn close(&self) {
+        match &self.engine {
+            Engine::Postgres(pool) => pool.close().await,
+            Engine::Sqlite { read, write } => {
+                read.close().await;
+                write.close().await;
+            }
+        }
+    }
+}
+
+async fn connect_postgres(url: &str, max_connections: u32) -> Result<Engine, StoreError> {
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|_| StoreError::Config("DATABASE_URL is not a valid postgres:// address".into()))?
+        .application_name("butt-dial")
+        .options([("statement_timeout", STATEMENT_TIMEOUT_MS)])
+        .disable_statement_logging();
+    let pool = PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A round trip before every use would double the trips of a send; a dead connection shows itself as an error.
+        .test_before_acquire(false)
+        .connect_with(options)
+        .await?;
+    Ok(Engine::Postgres(pool))
+}
+
+async fn connect_sqlite(path: &str, max_connections: u32) -> Result<Engine, StoreError> {
+    let path = path.trim_start_matches("//");
+    if let Some(directory) = Path::new(path).parent().filter(|d| !d.as_os_str().is_empty()) {
+        tokio::fs::create_dir_all(directory)
+            .await
+            .map_err(|error| StoreError::Config(format!("can't make the directory of the database: {error}")))?;
+    }
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // In WAL mode NORMAL survives a killed process; a power cut may lose the last moments, as on any laptop.
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(Duration::from_secs(5))
+        .disable_statement_logging();
+    let write = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options.clone())
+        .await?;
+    let read = SqlitePoolOptions::new()
+        .max_connections(max_connections.clamp(1, 4))
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options.read_only(true))
+        .await?;
+    Ok(Engine::Sqlite { read, write })
+}

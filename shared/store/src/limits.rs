@@ -1,0 +1,65 @@
+//! Limits of an agent or an organization, as somebody set them; the defaults stand in the settings.
+
+use butt_dial_domain::{clock::Timestamp, limits::Limits};
+use serde::Deserialize;
+
+use crate::{
+    Store, StoreError,
+    agents::micros,
+    engine::{reading, writing},
+};
+
+#[derive(Deserialize, sqlx::FromRow)]
+pub(crate) struct LimitsRow {
+    max_actions_per_minute: Option<i64>,
+    max_actions_per_hour: Option<i64>,
+    max_actions_per_day: Option<i64>,
+    max_spend_per_day: Option<i64>,
+    max_spend_per_month: Option<i64>,
+}
+
+impl From<LimitsRow> for Limits {
+    fn from(row: LimitsRow) -> Self {
+        let actions = |value: Option<i64>| value.map(|v| u32::try_from(v).unwrap_or(u32::MAX));
+        Self {
+            max_actions_per_minute: actions(row.max_actions_per_minute),
+            max_actions_per_hour: actions(row.max_actions_per_hour),
+            max_actions_per_day: actions(row.max_actions_per_day),
+            max_spend_per_day: micros(row.max_spend_per_day),
+            max_spend_per_month: micros(row.max_spend_per_month),
+        }
+    }
+}
+
+impl Store {
+    /// `scope` is `agt:<agent id>` or `org:<organization id>`.
+    pub async fn set_limits(&self, scope: &str, limits: &Limits, now: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO limits (scope, max_actions_per_minute, max_actions_per_hour, max_actions_per_day,
+                max_spend_per_day, max_spend_per_month, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+            ON CONFLICT (scope) DO UPDATE SET max_actions_per_minute = excluded.max_actions_per_minute,
+                max_actions_per_hour = excluded.max_actions_per_hour, max_actions_per_day = excluded.max_actions_per_day,
+                max_spend_per_day = excluded.max_spend_per_day, max_spend_per_month = excluded.max_spend_per_month,
+                updated_at = excluded.updated_at";
+        writing!(self, |db| {
+            sqlx::query(SQL)
+                .bind(scope)
+                .bind(limits.max_actions_per_minute.map(i64::from))
+                .bind(limits.max_actions_per_hour.map(i64::from))
+                .bind(limits.max_actions_per_day.map(i64::from))
+                .bind(limits.max_spend_per_day.map(|m| m.0))
+                .bind(limits.max_spend_per_month.map(|m| m.0))
+                .bind(now)
+                .execute(db)
+                .await
+                .map(drop)
+        })?;
+        Ok(())
+    }
+
+    pub async fn find_limits(&self, scope: &str) -> Result<Option<Limits>, StoreError> {
+        const SQL: &str = "SELECT max_actions_per_minute, max_actions_per_hour, max_actions_per_day, max_spend_per_day,
+            max_spend_per_month FROM limits WHERE scope = $1";
+        let row: Option<LimitsRow> = reading!(self, |db| sqlx::query_as(SQL).bind(scope).fetch_optional(db).await)?;
+        Ok(row.map(Limits::from))
+    }
+}

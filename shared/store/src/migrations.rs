@@ -1,0 +1,51 @@
+//! The stream of migrations, built into the program: a new one is a file in `migrations/` and a line here.
+
+use sqlx::{
+    SqlSafeStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
+
+struct Step {
+    version: i64,
+    name: &'static str,
+    postgres: &'static str,
+    sqlite: &'static str,
+}
+
+macro_rules! portable {
+    ($version:literal, $name:literal) => {
+        Step {
+            version: $version,
+            name: $name,
+            postgres: include_str!(concat!("../../../migrations/", $name, ".sql")),
+            sqlite: include_str!(concat!("../../../migrations/", $name, ".sql")),
+        }
+    };
+}
+
+const STEPS: &[Step] = &[
+    portable!(1, "0001_identity"),
+    portable!(2, "0002_contacts"),
+    portable!(3, "0003_messages"),
+    portable!(4, "0004_accounting"),
+    portable!(5, "0005_events"),
+];
+
+pub fn for_postgres() -> Migrator {
+    migrator(|step| step.postgres)
+}
+
+pub fn for_sqlite() -> Migrator {
+    migrator(|step| step.sqlite)
+}
+
+fn migrator(text: impl Fn(&Step) -> &'static str) -> Migrator {
+    let migrations = STEPS
+        .iter()
+        .map(|step| {
+            let sql = text(step).into_sql_str();
+            Migration::new(step.version, step.name.into(), MigrationType::Simple, sql, false)
+        })
+        .collect();
+    Migrator::with_migrations(migrations)
+}

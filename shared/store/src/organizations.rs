@@ -1,0 +1,58 @@
+//! Organizations: the tenants.
+
+use butt_dial_domain::{OrgId, clock::Timestamp};
+
+use crate::{
+    Store, StoreError,
+    engine::{reading, writing},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Organization {
+    #[sqlx(try_from = "String")]
+    pub id: OrgId,
+    pub name: String,
+    pub slug: String,
+    pub created_at: Timestamp,
+}
+
+impl Store {
+    /// Writes the organization down, or finds the one that has this slug already.
+    pub async fn create_organization(
+        &self,
+        name: &str,
+        slug: &str,
+        now: Timestamp,
+    ) -> Result<Organization, StoreError> {
+        const SQL: &str = "INSERT INTO organizations (id, name, slug, created_at) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (slug) DO NOTHING";
+        let id = OrgId::generate();
+        writing!(self, |db| {
+            sqlx::query(SQL)
+                .bind(id.as_str())
+                .bind(name)
+                .bind(slug)
+                .bind(now)
+                .execute(db)
+                .await
+                .map(drop)
+        })?;
+        self.find_organization_by_slug(slug).await?.ok_or(StoreError::Conflict)
+    }
+
+    pub async fn find_organization(&self, id: &OrgId) -> Result<Option<Organization>, StoreError> {
+        const SQL: &str = "SELECT id, name, slug, created_at FROM organizations WHERE id = $1";
+        Ok(reading!(self, |db| sqlx::query_as(SQL)
+            .bind(id.as_str())
+            .fetch_optional(db)
+            .await)?)
+    }
+
+    pub async fn find_organization_by_slug(&self, slug: &str) -> Result<Option<Organization>, StoreError> {
+        const SQL: &str = "SELECT id, name, slug, created_at FROM organizations WHERE slug = $1";
+        Ok(reading!(self, |db| sqlx::query_as(SQL)
+            .bind(slug)
+            .fetch_optional(db)
+            .await)?)
+    }
+}

@@ -1,0 +1,159 @@
+//! Tokens, by their hash. The secret itself is never seen here.
+
+use butt_dial_domain::{AgentId, OrgId, Principal, Scope, TokenId, clock::Timestamp};
+use serde_json::json;
+
+use crate::{
+    Store, StoreError,
+    engine::{Engine, reading, writing},
+};
+
+/// A token to write down.
+#[derive(Clone, Debug)]
+pub struct NewToken<'a> {
+    pub id: &'a TokenId,
+    /// Lower-case hex of the SHA-256 of the secret.
+    pub hash: &'a str,
+    pub last_four: &'a str,
+    pub scope: Scope,
+    pub org: Option<&'a OrgId>,
+    pub agent: Option<&'a AgentId>,
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+struct TokenRow {
+    id: String,
+    last_four: String,
+    scope: String,
+    org_id: Option<String>,
+    agent_id: Option<String>,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    last_used_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    pub principal: Principal,
+    pub last_four: String,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
+}
+
+impl TryFrom<TokenRow> for Token {
+    type Error = StoreError;
+
+    fn try_from(row: TokenRow) -> Result<Self, StoreError> {
+        let scope = Scope::parse(&row.scope).ok_or_else(|| StoreError::Corrupt {
+            table: "tokens",
+            column: "scope",
+            row: row.id.clone(),
+        })?;
+        Ok(Self {
+            principal: Principal {
+                token: row.id.into(),
+                scope,
+                org: row.org_id.map(OrgId::from),
+                agent: row.agent_id.map(AgentId::from),
+            },
+            last_four: row.last_four,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            revoked_at: row.revoked_at,
+            last_used_at: row.last_used_at,
+        })
+    }
+}
+
+impl Store {
+    pub async fn create_token(&self, token: &NewToken<'_>, now: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO tokens (id, hash, last_four, scope, org_id, agent_id, created_at, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        writing!(self, |db| {
+            sqlx::query(SQL)
+                .bind(token.id.as_str())
+                .bind(token.hash)
+                .bind(token.last_four)
+                .bind(token.scope.as_str())
+                .bind(token.org.map(OrgId::as_str))
+                .bind(token.agent.map(AgentId::as_str))
+                .bind(now)
+                .bind(token.expires_at)
+                .execute(db)
+                .await
+                .map(drop)
+        })?;
+        Ok(())
+    }
+
+    /// The token with this hash, revoked and expired ones too: the guard tells them apart.
+    pub async fn find_token(&self, hash: &str) -> Result<Option<Token>, StoreError> {
+        const SQL: &str =
+            "SELECT id, last_four, scope, org_id, agent_id, created_at, expires_at, revoked_at, last_used_at
+            FROM tokens WHERE hash = $1";
+        let row: Option<TokenRow> = reading!(self, |db| sqlx::query_as(SQL).bind(hash).fetch_optional(db).await)?;
+        row.map(Token::try_from).transpose()
+    }
+
+    /// The agent's tokens that still work, newest first.
+    pub async fn list_agent_tokens(&self, org: &OrgId, agent: &AgentId) -> Result<Vec<Token>, StoreError> {
+        const SQL: &str =
+            "SELECT id, last_four, scope, org_id, agent_id, created_at, expires_at, revoked_at, last_used_at
+            FROM tokens WHERE org_id = $1 AND agent_id = $2 AND revoked_at IS NULL ORDER BY id DESC LIMIT 100";
+        let rows: Vec<TokenRow> = reading!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(org.as_str())
+                .bind(agent.as_str())
+                .fetch_all(db)
+                .await
+        })?;
+        rows.into_iter().map(Token::try_from).collect()
+    }
+
+    /// Revokes every working token of the agent; of the whole organization's team tokens when `agent` is `None`.
+    /// Returns how many.
+    pub async fn revoke_tokens(&self, org: &OrgId, agent: Option<&AgentId>, now: Timestamp) -> Result<u64, StoreError> {
+        const SQL: &str = "UPDATE tokens SET revoked_at = $3 WHERE org_id = $1 AND revoked_at IS NULL
+            AND ((CAST($2 AS TEXT) IS NULL AND agent_id IS NULL) OR agent_id = $2)";
+        Ok(writing!(self, |db| {
+            let result = sqlx::query(SQL)
+                .bind(org.as_str())
+                .bind(agent.map(AgentId::as_str))
+                .bind(now)
+                .execute(db)
+                .await;
+            result.map(|done| done.rows_affected())
+        })?)
+    }
+
+    /// Notes when tokens were last used, many in one statement.
+    pub async fn touch_tokens(&self, used: &[(TokenId, Timestamp)]) -> Result<(), StoreError> {
+        const POSTGRES: &str = "UPDATE tokens SET last_used_at = u.at
+            FROM jsonb_to_recordset($1) AS u (id TEXT, at TIMESTAMPTZ) WHERE tokens.id = u.id";
+        const SQLITE: &str = "UPDATE tokens SET last_used_at = u.value ->> 'at'
+            FROM json_each($1) AS u WHERE tokens.id = u.value ->> 'id'";
+        let rows: Vec<_> = used
+            .iter()
+            .map(|(id, at)| json!({ "id": id, "at": crate::sends::time_text(*at) }))
+            .collect();
+        match &self.engine {
+            Engine::Postgres(db) => sqlx::query(POSTGRES)
+                .bind(sqlx::types::Json(rows))
+                .execute(db)
+                .await
+                .map(drop)?,
+            Engine::Sqlite { write, .. } => {
+                sqlx::query(SQLITE)
+                    .bind(sqlx::types::Json(rows))
+                    .execute(write)
+                    .await
+                    .map(drop)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,52 @@
+//! Counters of what was sent and spent: kept per day, so that reading them costs the same however much there was.
+
+use butt_dial_domain::AgentId;
+
+use crate::{Store, StoreError, engine::reading};
+
+/// What an agent sent on one channel in a span of days.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct UsageRow {
+    pub channel: String,
+    pub messages: i64,
+    /// Micro-units.
+    pub cost: i64,
+}
+
+/// Money of one scope in one period, in micro-units.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Spend {
+    pub scope: String,
+    pub period: String,
+    pub held: i64,
+    pub settled: i64,
+}
+
+impl Store {
+    /// Sums from the day `from` to the day `to`, both included (`2026-11-22`).
+    pub async fn sum_usage(&self, agent: &AgentId, from: &str, to: &str) -> Result<Vec<UsageRow>, StoreError> {
+        const SQL: &str = "SELECT channel, CAST(SUM(messages) AS BIGINT) AS messages, CAST(SUM(cost) AS BIGINT) AS cost
+            FROM usage WHERE agent_id = $1 AND day >= $2 AND day <= $3 GROUP BY channel ORDER BY channel";
+        Ok(reading!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(agent.as_str())
+                .bind(from)
+                .bind(to)
+                .fetch_all(db)
+                .await
+        })?)
+    }
+
+    /// Held and settled money of a scope; periods without any are left out.
+    pub async fn list_spend(&self, scope: &str, day: &str, month: &str) -> Result<Vec<Spend>, StoreError> {
+        const SQL: &str = "SELECT scope, period, held, settled FROM spend WHERE scope = $1 AND period IN ($2, $3)";
+        Ok(reading!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(scope)
+                .bind(day)
+                .bind(month)
+                .fetch_all(db)
+                .await
+        })?)
+    }
+}

@@ -1,0 +1,38 @@
+//! The workspace's own tasks: `cargo xtask <task>`. Nothing here ships.
+
+mod servers;
+mod tidy;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "The workspace's own tasks")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check what the compiler can't: crate arrows, file sizes, registries, migrations, forbidden words.
+    Tidy,
+    /// Run a command beside a private Postgres, whose address it finds in TEST_POSTGRES_URL.
+    Servers {
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Tidy => tidy::main(),
+        Task::Servers { command } => servers::main(&command).await,
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}

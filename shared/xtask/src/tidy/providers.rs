@@ -1,0 +1,176 @@
+//! A vendor is a folder of the providers: it stands in the registry, and each channel that its manifest claims
+//! passes the conformance suite.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Finding,
+    source::Source,
+    tree::{Tree, is_test},
+};
+
+const FOLDER: &str = "shared/providers/src";
+const REGISTRY: &str = "shared/providers/src/lib.rs";
+const CHANNEL: &str = "Channel::";
+
+/// A vendor's files, by their path below its folder.
+type Files<'a> = BTreeMap<&'a str, &'a Source>;
+
+/// A channel that a manifest names, and where.
+struct Claim<'a> {
+    channel: &'a str,
+    line: usize,
+}
+
+pub fn check(tree: &Tree) -> Vec<Finding> {
+    let mut folders: BTreeMap<&str, Files> = BTreeMap::new();
+    for (path, file) in tree.below(FOLDER) {
+        if let (Some((folder, inner)), Some(source)) = (path.split_once('/'), &file.source) {
+            folders.entry(folder).or_default().insert(inner, source);
+        }
+    }
+    let mut findings = Vec::new();
+    for (vendor, files) in &folders {
+        if let Some((inner, manifest)) = files.iter().find(|(inner, source)| is_manifest(inner, source)) {
+            let path = format!("{FOLDER}/{vendor}/{inner}");
+            findings.extend(unregistered(tree, vendor, &path));
+            findings.extend(untested(vendor, files, &path, manifest));
+        }
+    }
+    findings
+}
+
+fn is_manifest(inner: &str, source: &Source) -> bool {
+    let declares = |word| source.find(word).any(|at| !source.in_test(at));
+    !is_test(inner)
+        && (inner == "manifest.rs"
+            || ["const VENDOR", "static VENDOR", "fn manifest"]
+                .into_iter()
+                .any(declares))
+}
+
+fn unregistered(tree: &Tree, vendor: &str, path: &str) -> Option<Finding> {
+    let registered = tree.source(REGISTRY).is_some_and(|lib| {
+        let mut places = lib.find(vendor).filter(|&at| !lib.in_test(at));
+        places.any(|at| {
+            let start = lib.code[..at].rfind([';', '}']).map_or(0, |end| end + 1);
+            let words = lib.code[start..at].split_whitespace();
+            !words.into_iter().any(|word| word == "mod" || word == "use")
+        })
+    });
+    let mend = format!("add it to the registry in {REGISTRY}");
+    (!registered).then(|| Finding::new(path, 1, format!("the vendor `{vendor}` is not registered"), mend))
+}
+
+fn untested(vendor: &str, files: &Files, path: &str, manifest: &Source) -> Vec<Finding> {
+    let Some(claims) = claims(manifest) else {
+        return vec![Finding::new(
+            path,
+            1,
+            "the manifest lists no channels",
+            "write `channels: &[Channel::..]`",
+        )];
+    };
+    let tested = |channel: &str| {
+        let line = format!("conforms!({CHANNEL}{channel}");
+        files
+            .iter()
+            .any(|(inner, source)| is_test(inner) && source.find(&line).next().is_some())
+    };
+    let untested = claims.into_iter().filter(|claim| !tested(claim.channel));
+    let finding = |Claim { channel, line }| {
+        let mend = format!("add `conforms!({CHANNEL}{channel});` to {FOLDER}/{vendor}/tests.rs");
+        Finding::new(
+            path,
+            line,
+            format!("{CHANNEL}{channel} is claimed but not proved"),
+            mend,
+        )
+    };
+    untested.map(finding).collect()
+}
+
+/// What stands in the list after `channels:`; nothing where there is no such list.
+fn claims(manifest: &Source) -> Option<Vec<Claim<'_>>> {
+    let code = &manifest.code;
+    let lists: Vec<_> = manifest
+        .find("channels:")
+        .filter(|&at| !manifest.in_test(at))
+        .map(|at| at + "channels:".len())
+        .filter(|&value| {
+            ["&[", "[", "vec!["]
+                .into_iter()
+                .any(|start| code[value..].trim_start().starts_with(start))
+        })
+        .map(|value| manifest.bracketed(value))
+        .collect();
+    let places = manifest
+        .find(CHANNEL)
+        .filter(|at| lists.iter().any(|list| list.contains(at)));
+    let claim = |at: usize| Claim {
+        channel: manifest.identifier(at + CHANNEL.len()),
+        line: manifest.line(at),
+    };
+    (!lists.is_empty()).then(|| places.map(claim).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tidy::{places, tree::tests::made_up};
+
+    const LIB: &str = "mod acme;\npub const ALL: &[&Vendor] = &[&acme::VENDOR];\n";
+    const ACME: &str = "pub const VENDOR: Vendor = Vendor {\n    channels: &[Channel::Sms, Channel::Email],\n};\n";
+    const TESTS: &str = "conforms!(Channel::Sms);\nconforms!(Channel::Email);\n";
+
+    fn check_acme(lib: &str, manifest: &str, tests: &str) -> Vec<String> {
+        let files = [
+            (REGISTRY, lib),
+            ("shared/providers/src/wire/mod.rs", "fn shared() {}"),
+            ("shared/providers/src/acme/mod.rs", manifest),
+            ("shared/providers/src/acme/tests.rs", tests),
+        ];
+        places(check(&made_up(&files)))
+            .iter()
+            .map(|place| place.replace("shared/providers/src/", ""))
+            .collect()
+    }
+
+    #[test]
+    fn a_registered_and_tested_vendor_passes() {
+        assert!(check_acme(LIB, ACME, TESTS).is_empty());
+        assert!(check_acme("mod acme;\nvendors! { acme, other }", ACME, TESTS).is_empty());
+    }
+
+    #[test]
+    fn a_claim_without_conformance_is_found() {
+        assert_eq!(check_acme(LIB, ACME, "conforms!(Channel::Sms);"), ["acme/mod.rs:2"]);
+        assert_eq!(
+            check_acme(LIB, ACME, "conforms!(Channel::Sms);\n// conforms!(Channel::Email);"),
+            ["acme/mod.rs:2"]
+        );
+        assert_eq!(
+            check_acme(LIB, ACME, "conforms!(Channel::SmsOrSo);"),
+            ["acme/mod.rs:2", "acme/mod.rs:2"]
+        );
+    }
+
+    #[test]
+    fn a_manifest_without_a_list_of_channels_is_found() {
+        let hidden = "pub const VENDOR: Vendor = Vendor { channels: CHANNELS };";
+        assert_eq!(check_acme(LIB, hidden, TESTS), ["acme/mod.rs:1"]);
+        assert!(check_acme(LIB, "pub const VENDOR: Vendor = Vendor { channels: &[] };", "").is_empty());
+    }
+
+    #[test]
+    fn a_vendor_outside_the_registry_is_found() {
+        for lib in [
+            "mod acme;",
+            "mod acme;\npub use acme::Client;\n",
+            "// acme::VENDOR",
+            "fn a() { acmes::VENDOR }",
+        ] {
+            assert_eq!(check_acme(lib, ACME, TESTS), ["acme/mod.rs:1"], "{lib}");
+        }
+    }
+}

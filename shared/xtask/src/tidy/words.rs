@@ -1,0 +1,198 @@
+//! Words that say "not done" or "works on my machine", and sleeps that pretend to synchronise a test.
+
+use super::{
+    Finding,
+    source::Source,
+    tree::{File, Tree, is_test},
+};
+
+struct Word {
+    word: &'static str,
+    mend: &'static str,
+    /// Whether tests may use it.
+    in_tests: bool,
+}
+
+const WORDS: &[Word] = &[
+    Word {
+        word: ".unwrap()",
+        mend: "return the error",
+        in_tests: true,
+    },
+    Word {
+        word: "todo!",
+        mend: "do it, or return an error that says so",
+        in_tests: false,
+    },
+    Word {
+        word: "#[ignore",
+        mend: "mend the test or delete it",
+        in_tests: false,
+    },
+    Word {
+        word: "#[allow(",
+        mend: "mend the cause, or #[expect(.., reason = \"..\")]",
+        in_tests: true,
+    },
+    Word {
+        word: "#![allow(",
+        mend: "mend the cause, or #![expect(.., reason = \"..\")]",
+        in_tests: true,
+    },
+];
+
+const SLEEPS: [&str; 2] = ["sleep(", "sleep_until("];
+
+const EXCUSE: &str = "// not a synchronisation: ";
+
+/// Starts of paths that exist on somebody's machine only. Written in two halves, since this file is checked too.
+const MACHINES: [&str; 3] = [concat!("/", "root/"), concat!("/", "work/"), concat!("/", "home/")];
+
+pub fn check(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (path, file) in &tree.files {
+        findings.extend(machine_paths(path, &file.text));
+        if let Some(source) = &file.source {
+            findings.extend(words(path, source));
+            findings.extend(sleeps(path, file, source));
+        }
+    }
+    findings
+}
+
+fn words(path: &str, source: &Source) -> Vec<Finding> {
+    // The testkit is test code that lives in a crate of its own.
+    let test_file = is_test(path) || path.starts_with("shared/testkit/");
+    let mut findings = Vec::new();
+    for Word { word, mend, in_tests } in WORDS {
+        let places = source
+            .find(word)
+            .filter(|&at| !(*in_tests && (test_file || source.in_test(at))));
+        findings.extend(places.map(|at| Finding::new(path, source.line(at), format!("`{word}`"), *mend)));
+    }
+    findings
+}
+
+fn sleeps(path: &str, file: &File, source: &Source) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for sleep in SLEEPS {
+        for at in source.find(sleep) {
+            let declared = source.code[..at].ends_with("fn ");
+            let in_test = is_test(path) || source.in_test(at);
+            if in_test && !declared && !excused(&file.text, source.bracketed(at).end) {
+                let mend = format!("wait for the event, or end the line with `{EXCUSE}..`");
+                findings.push(Finding::new(path, source.line(at), "a test sleeps", mend));
+            }
+        }
+    }
+    findings
+}
+
+/// Whether the line on which the call ends says why it sleeps.
+fn excused(text: &str, end: usize) -> bool {
+    let rest_of_line = text[end..].lines().next().unwrap_or_default();
+    rest_of_line
+        .split_once(EXCUSE)
+        .is_some_and(|(_, reason)| !reason.trim().is_empty())
+}
+
+fn machine_paths(path: &str, text: &str) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for machine in MACHINES {
+        for (at, _) in text.match_indices(machine) {
+            if !text[..at].ends_with(inside_path) {
+                let line = 1 + text[..at].matches('\n').count();
+                let mend = "name it from the repository's root, or let a variable hold it";
+                findings.push(Finding::new(
+                    path,
+                    line,
+                    format!("`{machine}` is a place on one machine"),
+                    mend,
+                ));
+            }
+        }
+    }
+    findings
+}
+
+/// Whether a slash after this character goes on with a path instead of starting one.
+fn inside_path(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '}' | ')' | '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tidy::{places, tree::tests::made_up};
+
+    fn lines(path: &str, text: &str) -> Vec<String> {
+        let found = places(check(&made_up(&[(path, text)])));
+        found
+            .iter()
+            .map(|place| place.replace(&format!("{path}:"), ""))
+            .collect()
+    }
+
+    #[test]
+    fn unfinished_work_is_found() {
+        let text = "fn a() {\n b.unwrap();\n todo!()\n}\n#[allow(dead_code)]\n#[ignore = \"x\"]\n#[ignore]\n";
+        assert_eq!(lines("a/src/lib.rs", text), ["2", "3", "6", "7", "5"]);
+        assert_eq!(lines("a/src/lib.rs", "#![allow(dead_code)]"), ["1"]);
+    }
+
+    #[test]
+    fn tests_may_unwrap_but_not_be_ignored() {
+        let text = "#[cfg(test)]\nmod tests {\n fn a() { b.unwrap(); }\n #[ignore]\n fn c() {}\n}\n";
+        assert_eq!(lines("a/src/lib.rs", text), ["4"]);
+        assert_eq!(lines("tests/src/a.rs", "fn a() { b.unwrap(); todo!() }"), ["1"]);
+    }
+
+    #[test]
+    fn words_that_only_look_alike_pass() {
+        assert!(
+            lines(
+                "a/src/lib.rs",
+                "// todo!\nlet a = \".unwrap()\"; b.unwrap_or(c); my_todo!()\n"
+            )
+            .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_sleeping_test_is_found() {
+        assert_eq!(lines("tests/src/a.rs", "\ntokio::time::sleep(x).await;\n"), ["2"]);
+        assert_eq!(
+            lines("a/src/lib.rs", "#[cfg(test)]\nmod tests { fn a() { sleep_until(x) } }"),
+            ["2"]
+        );
+        assert_eq!(lines("a/src/tests.rs", "sleep(x); // not a synchronisation: \n"), ["1"]);
+    }
+
+    #[test]
+    fn an_explained_sleep_and_one_outside_tests_pass() {
+        assert!(
+            lines(
+                "tests/src/a.rs",
+                "sleep(x).await; // not a synchronisation: the caller thinks\n"
+            )
+            .is_empty()
+        );
+        assert!(lines("a/src/tests.rs", "sleep(\n  x,\n); // not a synchronisation: a pause\n").is_empty());
+        assert!(lines("a/src/lib.rs", "sleep(x); fn sleep(y) {}").is_empty());
+    }
+
+    #[test]
+    fn places_on_one_machine_are_found() {
+        for machine in MACHINES {
+            let text = format!("a\nsee {machine}b\nfile://{machine}c\n");
+            assert_eq!(lines("docs/a.md", &text), ["2", "3"]);
+            assert!(
+                lines(
+                    "docs/a.md",
+                    &format!("https://example.com{machine}b docs{machine}c $A{machine}d")
+                )
+                .is_empty()
+            );
+        }
+    }
+}
