@@ -75,6 +75,11 @@ pub fn unique() -> String {
     Uuid::now_v7().simple().to_string()
 }
 
+/// 122 random bits as text: for ids that nobody must guess.
+pub fn random() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
 /// One process among its equals. New at every start and never used again, because the ids of requests to clients carry it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

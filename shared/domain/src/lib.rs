@@ -5,12 +5,14 @@ pub mod address;
 pub mod clock;
 pub mod failure;
 pub mod ids;
+pub mod keys;
 pub mod limits;
 pub mod message;
 pub mod money;
 pub mod ports;
 pub mod scope;
 pub mod sms;
+pub mod subjects;
 
 pub use address::{Address, Channel};
 pub use clock::Clock;

@@ -1,1 +1,15 @@
-//! butt-dial-runtime
+//! What every service needs to run: settings, the platform assembled from them, the lifecycle, the HTTP edge, telemetry.
+
+pub mod config;
+pub mod health;
+pub mod http;
+pub mod lifecycle;
+pub mod platform;
+pub mod role;
+pub mod start;
+pub mod telemetry;
+
+pub use config::Config;
+pub use lifecycle::Lifecycle;
+pub use platform::Platform;
+pub use role::Role;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use butt_dial_domain::{
-    AgentId, Code, Failure, Micros, OrgId,
+    AgentId, Code, Failure, Micros, OrgId, keys,
     limits::{Limits, Period, Window},
     ports::kv::Quota,
 };
@@ -27,7 +27,6 @@ pub fn quotas(profile: &Profile, agent: &Limits, org: &Limits) -> Vec<NamedQuota
     let mut quotas = Vec::with_capacity(4);
     for window in Window::ALL {
         let name = window.as_str();
-        // The organization in braces keeps all keys of one take on one node of a Redis cluster.
         let mut add = |scope, limit: Option<u32>, key: String| {
             if let Some(limit) = limit {
                 let period = Duration::from_secs(window.seconds());
@@ -41,9 +40,9 @@ pub fn quotas(profile: &Profile, agent: &Limits, org: &Limits) -> Vec<NamedQuota
         add(
             "agent",
             window.limit(agent),
-            format!("limit:{{{org_id}}}:{}:{name}", profile.agent.id),
+            keys::agent_limit(org_id, &profile.agent.id, name),
         );
-        add("organization", window.limit(org), format!("limit:{{{org_id}}}:{name}"));
+        add("organization", window.limit(org), keys::org_limit(org_id, name));
     }
     quotas
 }

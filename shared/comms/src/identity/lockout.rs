@@ -9,6 +9,7 @@ use std::{
 use butt_dial_domain::{
     Clock, Code, Failure,
     clock::Timestamp,
+    keys,
     ports::kv::{Kv, KvError},
 };
 use chrono::SecondsFormat;
@@ -40,7 +41,7 @@ impl Lockout {
         if self.free.contains_key(&peer) {
             return Ok(());
         }
-        match self.kv.get(&lock_key(peer)).await.map_err(unavailable)? {
+        match self.kv.get(&keys::auth_lock(peer)).await.map_err(unavailable)? {
             Some(until) => Err(self.locked(&until)),
             None => {
                 self.free.insert(peer, ());
@@ -52,11 +53,18 @@ impl Lockout {
     /// Counts a wrong token; returns how many more are allowed, or the lock-out itself.
     pub async fn failed(&self, peer: IpAddr) -> Result<u64, Failure> {
         let peer = counted(peer);
-        let (count, _) = self.kv.increment(&count_key(peer), SPAN).await.map_err(unavailable)?;
+        let (count, _) = self
+            .kv
+            .increment(&keys::auth_failures(peer), SPAN)
+            .await
+            .map_err(unavailable)?;
         if count >= ALLOWED {
             let until = (self.clock.now() + SPAN).to_rfc3339_opts(SecondsFormat::Secs, true);
-            self.kv.set(&lock_key(peer), &until, SPAN).await.map_err(unavailable)?;
-            self.kv.delete(&count_key(peer)).await.map_err(unavailable)?;
+            self.kv
+                .set(&keys::auth_lock(peer), &until, SPAN)
+                .await
+                .map_err(unavailable)?;
+            self.kv.delete(&keys::auth_failures(peer)).await.map_err(unavailable)?;
             self.free.invalidate(&peer);
         }
         Ok(ALLOWED.saturating_sub(count))
@@ -85,14 +93,6 @@ fn counted(peer: IpAddr) -> IpAddr {
         }
         v4 => v4,
     }
-}
-
-fn count_key(peer: IpAddr) -> String {
-    format!("auth:failures:{peer}")
-}
-
-fn lock_key(peer: IpAddr) -> String {
-    format!("auth:locked:{peer}")
 }
 
 fn unavailable(error: KvError) -> Failure {

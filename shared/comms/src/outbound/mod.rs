@@ -14,10 +14,11 @@ mod record;
 
 use std::{sync::Arc, time::Instant};
 
-use butt_dial_domain::{Channel, Failure};
+use butt_dial_domain::{AgentId, Channel, Failure};
+use butt_dial_store::Message;
 use tracing::Instrument;
 
-use crate::{Comms, identity::Caller};
+use crate::{Comms, identity::Caller, store_failure};
 
 pub use receipt::{SendReceipt, describe};
 
@@ -61,6 +62,11 @@ impl Comms {
             .map_or_else(|failure| failure.code.as_str(), |receipt| receipt.status.for_agent());
         self.metrics.send(channel, answer);
         result
+    }
+
+    /// One of the agent's messages, by our id or by the carrier's.
+    pub async fn find_message(&self, agent: &AgentId, id: &str) -> Result<Option<Message>, Failure> {
+        self.store.find_agent_message(agent, id).await.map_err(store_failure)
     }
 
     #[tracing::instrument(level = "debug", name = "send", skip_all, fields(channel = %request.channel))]

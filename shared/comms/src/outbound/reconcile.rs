@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use butt_dial_domain::{
-    Address, Failure,
+    Address, Failure, keys,
     message::Status,
     ports::carrier::{Dispatch, Listed, Outcome, Receipt, Reconciliation, RefusalClass},
 };
@@ -100,7 +100,7 @@ async fn ask_the_list(comms: &Comms, carrier: &Carrier, message: &Message) -> Re
         .collect();
     matching.sort_by_key(|listed| listed.created_at);
     for listed in matching {
-        let claim = format!("reconciled:{}:{}", carrier.id, listed.carrier_id);
+        let claim = keys::reconciled(carrier.id, &listed.carrier_id);
         let ours = !comms.store.has_carrier_id(&listed.carrier_id).await?
             && comms.kv.once(&claim, CLAIM).await.unwrap_or(false);
         if ours {

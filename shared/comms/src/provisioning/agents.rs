@@ -1,6 +1,6 @@
 //! Agents of an organization, made and listed by its administrators.
 
-use butt_dial_domain::{AgentId, Code, Failure, OrgId, Scope, ids};
+use butt_dial_domain::{AgentId, Code, Failure, OrgId, Scope, ids, ports::bus::Headers, subjects};
 use butt_dial_store::{Agent, AgentStatus, AuditEntry, Profile, StoreError, Token};
 use serde_json::{Value, json};
 
@@ -80,6 +80,14 @@ pub async fn regenerate_token(comms: &Comms, caller: &Caller, agent: &AgentId) -
         .revoke_tokens(org, Some(agent), now)
         .await
         .map_err(store_failure)?;
+    // Replicas forget the tokens by themselves; open streams of the agent are closed by this.
+    let told = comms
+        .bus
+        .publish(subjects::TOKENS_REVOKED, Headers::new(), agent.to_string().into())
+        .await;
+    if let Err(error) = told {
+        tracing::warn!(%error, %agent, "open streams of a revoked token end at their next heartbeat");
+    }
     let minted = token::mint(&comms.store, org, Some(agent), scope, None, now).await?;
     audit(
         comms,

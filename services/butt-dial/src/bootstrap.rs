@@ -1,0 +1,40 @@
+//! `bootstrap`: the first organization and agent, as often as you like.
+
+use butt_dial_comms::provisioning::bootstrap::{self, Addresses};
+use butt_dial_runtime::{Config, Lifecycle, Platform, platform::StartError};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Print one JSON object and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// The agent's number for SMS, in E.164 form; you own it at your carrier. Simulated carriers invent one.
+    #[arg(long)]
+    phone_number: Option<String>,
+    /// The agent's WhatsApp sender, in E.164 form.
+    #[arg(long)]
+    whatsapp_number: Option<String>,
+    /// The agent's e-mail address, on a domain that is verified at your carrier.
+    #[arg(long)]
+    email_address: Option<String>,
+}
+
+pub async fn run(config: Config, options: Options) -> Result<bool, StartError> {
+    let platform = Platform::assemble(config, Lifecycle::new()).await?;
+    let addresses = Addresses {
+        phone_number: options.phone_number,
+        whatsapp_number: options.whatsapp_number,
+        email_address: options.email_address,
+    };
+    let made = bootstrap::run(&platform.comms, &addresses).await?;
+    platform.comms.store.close().await;
+    let json = serde_json::to_value(&made).map_err(|error| StartError::Other(error.to_string()))?;
+    if options.json {
+        println!("{json}");
+        return Ok(true);
+    }
+    for (name, value) in json.as_object().into_iter().flatten() {
+        println!("{name:<16} {}", value.as_str().unwrap_or("none"));
+    }
+    Ok(true)
+}

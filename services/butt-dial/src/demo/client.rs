@@ -1,0 +1,78 @@
+//! An agent: rmcp's own client, over either transport.
+
+use rmcp::{
+    RoleClient, ServiceExt,
+    model::{CallToolRequestParams, ClientConfig},
+    service::RunningService,
+    transport::{StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig},
+};
+use serde_json::{Map, Value};
+
+use super::sse::SseTransport;
+
+pub struct Agent {
+    client: RunningService<RoleClient, ClientConfig>,
+    transport: &'static str,
+}
+
+impl Agent {
+    pub async fn connect_http(base: &str, token: &str) -> Result<Self, String> {
+        let config = StreamableHttpClientTransportConfig::with_uri(format!("{base}/mcp")).auth_header(token);
+        let client = ClientConfig::default()
+            .serve(StreamableHttpClientTransport::from_config(config))
+            .await;
+        Ok(Self {
+            client: client.map_err(|error| format!("Streamable HTTP: {error}"))?,
+            transport: "Streamable HTTP",
+        })
+    }
+
+    pub async fn connect_sse(base: &str, token: &str) -> Result<Self, String> {
+        let client = ClientConfig::default()
+            .serve(SseTransport::connect(base, token).await?)
+            .await;
+        Ok(Self {
+            client: client.map_err(|error| format!("SSE: {error}"))?,
+            transport: "SSE",
+        })
+    }
+
+    pub fn transport(&self) -> &'static str {
+        self.transport
+    }
+
+    pub async fn tools(&self) -> Result<usize, String> {
+        Ok(self
+            .client
+            .list_all_tools()
+            .await
+            .map_err(|error| error.to_string())?
+            .len())
+    }
+
+    /// Calls a tool and reads the JSON that it answers with; an error of the tool's own is an error.
+    pub async fn call(&self, tool: &'static str, arguments: Map<String, Value>) -> Result<Value, String> {
+        let request = CallToolRequestParams::new(tool).with_arguments(arguments);
+        let result = self
+            .client
+            .call_tool(request)
+            .await
+            .map_err(|error| format!("{tool}: {error}"))?;
+        let text = result
+            .content
+            .first()
+            .and_then(|content| content.as_text())
+            .map(|text| text.text.clone());
+        let text = text.ok_or_else(|| format!("{tool}: the answer is no text"))?;
+        if result.is_error == Some(true) {
+            return Err(format!("{tool}: {text}"));
+        }
+        serde_json::from_str(&text).map_err(|error| format!("{tool}: {error}"))
+    }
+
+    pub async fn leave(self) {
+        if let Err(error) = self.client.cancel().await {
+            tracing::debug!(%error, "the client did not leave in good order");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `doctor`: asks every backend and every carrier, and says how to mend what fails.
+
+use butt_dial_providers::VENDORS;
+use butt_dial_runtime::{Config, Lifecycle, Platform, config::CarrierSetup, health, platform::StartError};
+
+pub async fn run(config: Config) -> Result<bool, StartError> {
+    println!("Settings    ok");
+    let carriers = config.carriers.clone();
+    let remedies = [
+        (
+            "database",
+            "check DATABASE_URL and that the server runs; `butt-dial migrate` brings its schema up to date",
+        ),
+        (
+            "bus",
+            "check NATS_URL, and that the server was started with JetStream (nats-server -js)",
+        ),
+        ("kv", "check REDIS_URL and that the server runs"),
+    ];
+    let platform = match Platform::assemble(config, Lifecycle::new()).await {
+        Ok(platform) => platform,
+        Err(error) => {
+            println!("Start       FAILED  {error}");
+            return Ok(false);
+        }
+    };
+    let mut all_well = true;
+    for (name, ok) in health::check(&platform).await {
+        let remedy = remedies
+            .iter()
+            .find(|(backend, _)| *backend == name)
+            .map_or("", |(_, remedy)| remedy);
+        report(name, if ok { Ok(()) } else { Err(remedy.to_owned()) }, &mut all_well);
+    }
+    for carrier in platform.comms.carriers.all() {
+        report(carrier.id, carrier.messaging.check().await, &mut all_well);
+    }
+    explain_carriers(&carriers);
+    platform.comms.store.close().await;
+    println!(
+        "{}",
+        if all_well {
+            "All is well."
+        } else {
+            "Something has to be mended; see above."
+        }
+    );
+    Ok(all_well)
+}
+
+fn report(name: &str, result: Result<(), String>, all_well: &mut bool) {
+    match result {
+        Ok(()) => println!("{name:<11} ok"),
+        Err(remedy) => {
+            *all_well = false;
+            println!("{name:<11} FAILED  {remedy}");
+        }
+    }
+}
+
+/// Which settings each carrier takes, for those that are not set up.
+fn explain_carriers(setup: &CarrierSetup) {
+    let real = match setup {
+        CarrierSetup::Simulated => {
+            println!("The carriers are simulated. To send for real, set:");
+            &[][..]
+        }
+        CarrierSetup::Real(real) => real,
+    };
+    for vendor in VENDORS {
+        let manifest = &vendor.manifest;
+        if real.iter().any(|(known, _)| known.manifest.id == manifest.id) {
+            continue;
+        }
+        let channels: Vec<&str> = manifest.channels.iter().map(|channel| channel.as_str()).collect();
+        println!("  {} ({}; {})", manifest.title, channels.join(", "), manifest.docs);
+        for field in manifest.credentials {
+            println!(
+                "    {}{}  {}",
+                field.env,
+                if field.required { "" } else { " (optional)" },
+                field.help
+            );
+        }
+    }
+}

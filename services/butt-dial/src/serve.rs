@@ -1,0 +1,36 @@
+//! `serve`, `gateway` and `migrate`.
+
+use butt_dial_comms::provisioning::bootstrap::{self, Addresses};
+use butt_dial_gateway::ROLE as GATEWAY;
+use butt_dial_runtime::{Config, platform::StartError, start::start};
+use butt_dial_store::Store;
+use tokio_util::task::TaskTracker;
+
+use crate::welcome;
+
+/// All roles in one process. The first run makes an organization and an agent.
+pub async fn everything(config: Config) -> Result<bool, StartError> {
+    let running = start(config, &[GATEWAY]).await?;
+    let comms = &running.platform.comms;
+    let first = !bootstrap::is_done(comms).await?;
+    if first && comms.settings.simulated_world {
+        let made = bootstrap::run(comms, &Addresses::default()).await?;
+        welcome::first_run(&running, &made);
+    } else {
+        welcome::again(&running, first);
+    }
+    Ok(running.until_signalled().await)
+}
+
+pub async fn gateway(config: Config) -> Result<bool, StartError> {
+    Ok(start(config, &[GATEWAY]).await?.until_signalled().await)
+}
+
+pub async fn migrate(config: Config) -> Result<bool, StartError> {
+    let tasks = TaskTracker::new();
+    let store = Store::connect(&config.database_url, 2, &tasks).await?;
+    store.migrate().await?;
+    store.close().await;
+    println!("The database is up to date.");
+    Ok(true)
+}

@@ -1,0 +1,33 @@
+//! `simulator`: the carriers' stand-ins as a process of their own.
+
+use std::net::SocketAddr;
+
+use butt_dial_providers::{Simulator, VENDORS};
+use butt_dial_runtime::{Lifecycle, platform::StartError};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 3101)]
+    port: u16,
+}
+
+pub async fn run(options: Options) -> Result<bool, StartError> {
+    let address = SocketAddr::from(([127, 0, 0, 1], options.port));
+    let started = Simulator::start(address).await;
+    let simulator = started.map_err(|error| StartError::Io {
+        what: format!("the simulator on {address}"),
+        error,
+    })?;
+    let base = simulator.base_url();
+    println!("The carriers' simulators are at {base}/. Point a server at them with:");
+    for vendor in VENDORS {
+        println!("  {}={base}/{}", vendor.manifest.endpoint_env, vendor.manifest.id);
+        for (name, value) in vendor.simulated {
+            println!("  {name}={value}");
+        }
+    }
+    Lifecycle::signalled().await;
+    simulator.stop().await;
+    Ok(true)
+}

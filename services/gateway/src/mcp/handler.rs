@@ -1,0 +1,163 @@
+//! MCP's requests, answered: tools are the operations, seen and run by the caller's scope.
+
+use std::{borrow::Cow, sync::Arc};
+
+use butt_dial_comms::{Comms, identity::Caller};
+use butt_dial_domain::{Failure, Scope};
+use http::request::Parts;
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, InitializeRequestParams,
+        InitializeResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig,
+        Tool, ToolAnnotations,
+    },
+    service::RequestContext,
+};
+use tracing::Instrument;
+
+use crate::operations::{self, Context, Definition};
+
+/// The contract that clients check; the Python client's probe wants 1.x.
+const CONTRACT: &str = "1.0.0";
+const INSTRUCTIONS: &str = "Butt-Dial gives you a phone number, WhatsApp and an e-mail address of your own. Call comms_get_me \
+    first: it says who you are and which channels you have. Send with comms_send_message and give every message an \
+    idempotencyKey; a status of pending means that the outcome is being found out: ask comms_get_message_status.";
+
+/// Cheap to clone: there is one a request.
+#[derive(Clone)]
+pub struct Handler {
+    comms: Comms,
+    versions: &'static [ProtocolVersion],
+    tools: Arc<Vec<(Scope, Tool)>>,
+}
+
+impl Handler {
+    pub fn new(comms: Comms, versions: &'static [ProtocolVersion]) -> Self {
+        let tools = operations::all()
+            .iter()
+            .filter_map(|definition| Some((definition.scope, tool(definition)?)));
+        Self {
+            comms,
+            versions,
+            tools: Arc::new(tools.collect()),
+        }
+    }
+}
+
+fn tool(definition: &Definition) -> Option<Tool> {
+    let hints = definition.hints?;
+    let mut tool = Tool::new(
+        definition.name,
+        definition.description,
+        Arc::new(definition.input_schema.clone()),
+    );
+    tool.title = Some(definition.title.to_owned());
+    tool.annotations = Some(
+        ToolAnnotations::new()
+            .read_only(hints.read_only)
+            .idempotent(hints.idempotent)
+            .open_world(hints.open_world)
+            .destructive(false),
+    );
+    // No outputSchema: with one, clients throw unless every result carries structuredContent.
+    Some(tool)
+}
+
+/// The guard put the caller into the HTTP request, rmcp hands that on.
+fn caller(context: &RequestContext<RoleServer>) -> Result<Arc<Caller>, ErrorData> {
+    let caller = context
+        .extensions
+        .get::<Parts>()
+        .and_then(|parts| parts.extensions.get::<Arc<Caller>>());
+    caller.cloned().ok_or_else(|| {
+        tracing::error!("a request came past the auth guard");
+        ErrorData::internal_error("no caller", None)
+    })
+}
+
+fn span(context: &RequestContext<RoleServer>) -> tracing::Span {
+    let span = context
+        .extensions
+        .get::<Parts>()
+        .and_then(|parts| parts.extensions.get::<tracing::Span>());
+    span.cloned().unwrap_or_else(tracing::Span::none)
+}
+
+fn answer(result: Result<String, Failure>) -> CallToolResult {
+    match result {
+        Ok(text) => CallToolResult::success(vec![ContentBlock::text(text)]),
+        Err(failure) => CallToolResult::error(vec![ContentBlock::text(failure.envelope().to_string())]),
+    }
+}
+
+impl ServerHandler for Handler {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(Implementation::new("butt-dial-mcp", CONTRACT))
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
+        Cow::Borrowed(self.versions)
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        let result = self.negotiate_initialize(&request)?;
+        let mut peer = request;
+        peer.protocol_version = result.protocol_version.clone();
+        context.peer.set_peer_info(peer);
+        Ok(result)
+    }
+
+    /// All in one page: the Python client reads no second one.
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let scope = caller(&context)?.principal.scope;
+        let tools = self
+            .tools
+            .iter()
+            .filter(|(needed, _)| scope.allows(*needed))
+            .map(|(_, tool)| tool.clone());
+        Ok(ListToolsResult::with_all_items(tools.collect()))
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.tools
+            .iter()
+            .find(|(_, tool)| tool.name == name)
+            .map(|(_, tool)| tool.clone())
+    }
+
+    /// A known tool never answers with a JSON-RPC error: the Python client would repeat the call.
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let caller = caller(&context)?;
+        let definition = operations::find_tool(&request.name)
+            .ok_or_else(|| ErrorData::invalid_params(format!("there is no tool {}", shortened(&request.name)), None))?;
+        let span = tracing::debug_span!(parent: &span(&context), "tool", tool = definition.name);
+        let operation = Context {
+            comms: self.comms.clone(),
+            caller,
+        };
+        let result = definition
+            .run(operation, request.arguments.unwrap_or_default())
+            .instrument(span)
+            .await;
+        Ok(answer(result).into())
+    }
+}
+
+fn shortened(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(64).collect()
+}

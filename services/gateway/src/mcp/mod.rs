@@ -1,0 +1,96 @@
+//! MCP on many replicas: a session lives nowhere. Every request runs on the replica that it reaches, records of sessions
+//! stand in the key-value store, and only open sockets belong to a replica; those are reached over the bus.
+//!
+//! Three transports on one tier: `/mcp` (all revisions), `/mcp-legacy` (up to 2025-11-25, for clients that would otherwise
+//! lose sampling), `/sse` with `/messages` (2024-11-05).
+
+mod edge;
+mod exchange;
+mod handler;
+mod manager;
+mod sessions;
+mod sse;
+mod streams;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::{any_service, get, post},
+};
+use butt_dial_runtime::{Lifecycle, Platform, platform::StartError};
+use rmcp::{
+    model::ProtocolVersion,
+    transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService},
+};
+
+use crate::auth::{Door, agents_only};
+use handler::Handler;
+use manager::{DeleteHook, Manager};
+use sessions::Sessions;
+use streams::Streams;
+
+/// Comments that keep proxies and clients from giving an idle stream up; the Python client waits 300 s.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// 4 MiB: an e-mail with a long text fits, an attack does not.
+const MAX_BODY: usize = 4 * 1024 * 1024;
+
+/// What the transports share.
+#[derive(Clone)]
+pub struct Tier {
+    pub handler: Handler,
+    pub sessions: Sessions,
+    pub streams: Streams,
+    pub lifecycle: Lifecycle,
+}
+
+pub async fn router(platform: &Platform) -> Result<Router, StartError> {
+    let comms = &platform.comms;
+    let sessions = Sessions::start(comms.clone(), &platform.lifecycle).await?;
+    let streams = Streams::start(comms.clone(), &platform.lifecycle).await?;
+    let handler = Handler::new(comms.clone(), ProtocolVersion::known_up_to(&ProtocolVersion::LATEST));
+    let tier = Tier {
+        handler,
+        sessions,
+        streams,
+        lifecycle: platform.lifecycle.clone(),
+    };
+
+    let legacy = Handler::new(
+        comms.clone(),
+        ProtocolVersion::known_up_to(&ProtocolVersion::LATEST_WITH_INITIALIZE),
+    );
+    let streamable = Router::new()
+        .route("/mcp", any_service(service(&tier, tier.handler.clone())))
+        .route("/mcp-legacy", any_service(service(&tier, legacy)))
+        .layer(from_fn_with_state(tier.sessions.clone(), edge::own_session))
+        .layer(from_fn(edge::answer_delete));
+    let sse = Router::new()
+        .route("/sse", get(sse::open))
+        .route("/messages", post(sse::receive))
+        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
+        .with_state(tier);
+    Ok(streamable
+        .merge(sse)
+        .layer(from_fn(edge::carry_span))
+        .layer(from_fn_with_state(Door::new(platform), agents_only))
+        .layer(from_fn_with_state(
+            Arc::new(platform.config.allowed_hosts.clone()),
+            edge::check_host,
+        )))
+}
+
+fn service(tier: &Tier, handler: Handler) -> StreamableHttpService<Handler, Manager> {
+    let mut config = StreamableHttpServerConfig::default()
+        // Our own check stands in front of all transports.
+        .disable_allowed_hosts()
+        .with_sse_keep_alive(Some(KEEP_ALIVE))
+        // The manager sends priming events of its own.
+        .with_sse_retry(None)
+        .with_json_response(true)
+        .with_max_request_body_bytes(MAX_BODY);
+    config.session_store = Some(Arc::new(DeleteHook(tier.sessions.clone())));
+    let manager = Manager::new(tier.clone(), handler.clone());
+    StreamableHttpService::new(move || Ok(handler.clone()), Arc::new(manager), config)
+}

@@ -1,0 +1,159 @@
+//! The legacy transport of 2024-11-05: a stream of events, and messages posted beside it, to whichever replica.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    Extension,
+    extract::{Query, State, rejection::BytesRejection},
+    http::{Extensions, StatusCode},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use butt_dial_comms::identity::Caller;
+use butt_dial_runtime::http::failure;
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use http::request::Parts;
+use rmcp::model::{
+    ClientJsonRpcMessage, ClientRequest, ErrorCode, ErrorData, GetExtensions, InitializeRequestParams, JsonRpcMessage,
+    ServerJsonRpcMessage, ServerResult,
+};
+use serde::Deserialize;
+use tracing::Instrument;
+
+use super::{KEEP_ALIVE, Tier, exchange, streams::Connection};
+
+/// Opens the stream. Its first event says where messages go; the path is relative, because clients stay on one origin.
+pub async fn open(State(tier): State<Tier>, Extension(caller): Extension<Arc<Caller>>) -> Response {
+    let agent = match caller.agent() {
+        Ok(profile) => profile.agent.id.clone(),
+        Err(refusal) => return failure(&refusal),
+    };
+    match tier.streams.open_sse(agent, caller.principal.token.clone()).await {
+        Ok((id, stream)) => {
+            let events = events(format!("/messages?sessionId={id}"), stream);
+            let unbuffered = [("x-accel-buffering", "no"), ("cache-control", "no-store")];
+            (
+                unbuffered,
+                Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)),
+            )
+                .into_response()
+        }
+        Err(refusal) => failure(&refusal),
+    }
+}
+
+fn events(endpoint: String, messages: impl Stream<Item = String>) -> impl Stream<Item = Result<Event, Infallible>> {
+    let first = Event::default().event("endpoint").data(endpoint);
+    let rest = messages.map(|text| Event::default().event("message").data(text));
+    futures::stream::once(std::future::ready(first)).chain(rest).map(Ok)
+}
+
+#[derive(Deserialize)]
+pub struct Target {
+    #[serde(rename = "sessionId")]
+    session_id: String,
+}
+
+/// Takes a message. The answer goes to the stream: clients hang on a POST that is answered with an error, so anything
+/// that is wrong with the message itself is told there too.
+pub async fn receive(
+    State(tier): State<Tier>,
+    Query(target): Query<Target>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Extension(span): Extension<tracing::Span>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let connection = match tier.streams.find(&target.session_id).await {
+        Ok(Some(connection)) if Some(&connection.agent) == caller.principal.agent.as_ref() => connection,
+        Ok(_) => return (StatusCode::NOT_FOUND, "Not Found: Session not found").into_response(),
+        Err(refusal) => return failure(&refusal),
+    };
+    let message = body.map_err(|_| "the message is too large or broke off");
+    let message = message.and_then(|body| {
+        serde_json::from_slice::<ClientJsonRpcMessage>(&body).map_err(|_| "the message is no JSON-RPC 2.0")
+    });
+    let answering = {
+        let (tier, span) = (tier.clone(), span.clone());
+        async move {
+            match message {
+                Ok(message) => answer(&tier, &connection, caller, span, message).await,
+                Err(wrong) => refuse(&tier, &connection, wrong).await,
+            }
+        }
+    };
+    tier.lifecycle.work().spawn(answering.instrument(span));
+    (StatusCode::ACCEPTED, "Accepted").into_response()
+}
+
+async fn answer(
+    tier: &Tier,
+    connection: &Connection,
+    caller: Arc<Caller>,
+    span: tracing::Span,
+    mut message: ClientJsonRpcMessage,
+) {
+    // Answers of the client and notifications ask for nothing.
+    let JsonRpcMessage::Request(request) = &mut message else {
+        return;
+    };
+    let introduction = match &request.request {
+        ClientRequest::InitializeRequest(initialize) => Some(initialize.params.clone()),
+        _ => None,
+    };
+    request.request.extensions_mut().insert(parts(caller, span));
+    let mut answers = exchange::run(tier.handler.clone(), connection.peer.clone(), message);
+    while let Some(answer) = answers.next().await {
+        let is_last = matches!(answer, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_));
+        if let Some(peer) = negotiated(introduction.as_ref(), &answer)
+            && let Err(error) = tier.streams.introduce(connection, peer).await
+        {
+            tracing::warn!(%error, "what a client said of itself could not be noted");
+        }
+        if !bring(tier, connection, &answer).await || is_last {
+            return;
+        }
+    }
+}
+
+/// What the handler needs of an HTTP request; the one that came has been answered already.
+fn parts(caller: Arc<Caller>, span: tracing::Span) -> Parts {
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    let mut extensions = Extensions::new();
+    extensions.insert(caller);
+    extensions.insert(span);
+    parts.extensions = extensions;
+    parts
+}
+
+fn negotiated(
+    introduction: Option<&InitializeRequestParams>,
+    answer: &ServerJsonRpcMessage,
+) -> Option<InitializeRequestParams> {
+    let JsonRpcMessage::Response(response) = answer else {
+        return None;
+    };
+    let ServerResult::InitializeResult(result) = &response.result else {
+        return None;
+    };
+    let mut peer = introduction?.clone();
+    peer.protocol_version = result.protocol_version.clone();
+    Some(peer)
+}
+
+async fn refuse(tier: &Tier, connection: &Connection, wrong: &'static str) {
+    let error = ErrorData::new(ErrorCode::PARSE_ERROR, wrong, None);
+    bring(tier, connection, &ServerJsonRpcMessage::error(error, None)).await;
+}
+
+async fn bring(tier: &Tier, connection: &Connection, message: &ServerJsonRpcMessage) -> bool {
+    match serde_json::to_string(message) {
+        Ok(text) => tier.streams.push(connection, text).await,
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written");
+            false
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `GET /api/v1/agents/{agentId}`: one agent of the organization. Another organization's does not exist.
+
+use std::collections::BTreeMap;
+
+use butt_dial_comms::provisioning::agents;
+use butt_dial_domain::{AgentId, Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Hints, Operation, Route, views::time};
+
+pub struct GetAgent;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Args {
+    agent_id: String,
+}
+
+/// In both casings, as the Python client documents it.
+#[derive(Serialize, JsonSchema)]
+pub struct Output {
+    agent_id: String,
+    #[serde(rename = "agentId")]
+    agent_id_camel: String,
+    display_name: String,
+    #[serde(rename = "displayName")]
+    display_name_camel: String,
+    status: &'static str,
+    /// Addresses by channel.
+    channels: BTreeMap<&'static str, String>,
+    created_at: String,
+    #[serde(rename = "createdAt")]
+    created_at_camel: String,
+}
+
+impl Operation for GetAgent {
+    const NAME: &'static str = "get_agent";
+    const TITLE: &'static str = "One agent";
+    const DESCRIPTION: &'static str = "Returns one agent of the organization. Needs a team token.";
+    const SCOPE: Scope = Scope::OrgAdmin;
+    const HINTS: Option<Hints> = None;
+    const ROUTE: Option<Route> = Some(Route {
+        method: "GET",
+        path: "/api/v1/agents/{agentId}",
+        status: 200,
+    });
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let profile = agents::get(&context.comms, &context.caller, &AgentId::from(args.agent_id)).await?;
+        let id = profile.agent.id.to_string();
+        let created = time(profile.agent.created_at);
+        Ok(Output {
+            agent_id: id.clone(),
+            agent_id_camel: id,
+            display_name: profile.agent.display_name.clone(),
+            display_name_camel: profile.agent.display_name,
+            status: profile.agent.status.as_str(),
+            channels: profile
+                .channels
+                .into_iter()
+                .map(|c| (c.channel.as_str(), c.address))
+                .collect(),
+            created_at: created.clone(),
+            created_at_camel: created,
+        })
+    }
+}

@@ -1,0 +1,102 @@
+//! `comms_get_channel_status`: which channels the agent can use right now.
+
+use butt_dial_domain::{Channel, Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Hints, Operation, Route};
+
+pub struct GetChannelStatus;
+
+#[derive(Deserialize, JsonSchema)]
+pub struct Args {}
+
+#[derive(Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChannelView {
+    /// active, paused, unavailable (no carrier is configured) or not_provisioned.
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone_number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+}
+
+#[derive(Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Channels {
+    phone: ChannelView,
+    whatsapp: ChannelView,
+    email: ChannelView,
+    voice_ai: ChannelView,
+}
+
+/// The Python client reads the channels at the top, the older server nested them: both are there.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    agent_id: String,
+    #[serde(flatten)]
+    top: Channels,
+    channels: Channels,
+}
+
+impl Operation for GetChannelStatus {
+    const NAME: &'static str = "comms_get_channel_status";
+    const TITLE: &'static str = "Status of my channels";
+    const DESCRIPTION: &'static str =
+        "Returns for each channel whether you can use it, and your address on it. [scope: agent]";
+    const SCOPE: Scope = Scope::Agent;
+    const HINTS: Option<Hints> = Some(Hints {
+        read_only: true,
+        idempotent: true,
+        open_world: false,
+    });
+    const ROUTE: Option<Route> = Some(Route {
+        method: "GET",
+        path: "/api/v1/channel-status",
+        status: 200,
+    });
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, _: Args) -> Result<Output, Failure> {
+        let profile = context.caller.agent()?;
+        let view = |channel: Channel| {
+            let owned = profile.channel(channel);
+            let status = match owned {
+                None => "not_provisioned",
+                Some(owned) if owned.paused => "paused",
+                Some(_) if context.comms.carriers.find(channel).is_none() => "unavailable",
+                Some(_) => "active",
+            };
+            let address = owned.map(|owned| owned.address.clone());
+            let on = |wanted| address.clone().filter(|_| channel == wanted);
+            ChannelView {
+                status,
+                number: on(Channel::Sms),
+                phone_number: on(Channel::Whatsapp),
+                address: on(Channel::Email),
+            }
+        };
+        let channels = Channels {
+            phone: view(Channel::Sms),
+            whatsapp: view(Channel::Whatsapp),
+            email: view(Channel::Email),
+            voice_ai: ChannelView {
+                status: "not_provisioned",
+                number: None,
+                phone_number: None,
+                address: None,
+            },
+        };
+        Ok(Output {
+            agent_id: profile.agent.id.to_string(),
+            top: channels.clone(),
+            channels,
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! `comms_get_me`: who the agent is and which addresses it sends from.
+
+use butt_dial_comms::identity::Caller;
+use butt_dial_domain::{Channel, Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Hints, Operation, Route, views::time};
+
+pub struct GetMe;
+
+#[derive(Deserialize, JsonSchema)]
+pub struct Args {}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    agent_id: String,
+    display_name: String,
+    org_id: String,
+    status: &'static str,
+    /// `registered` until it has a sender, then `provisioned`.
+    lifecycle_state: &'static str,
+    scope: &'static str,
+    channels: Channels,
+    created_at: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Channels {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    whatsapp: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
+}
+
+impl Operation for GetMe {
+    const NAME: &'static str = "comms_get_me";
+    const TITLE: &'static str = "Who am I";
+    const DESCRIPTION: &'static str =
+        "Returns your agent id, name, status and the addresses that you send from. Call it first. [scope: agent]";
+    const SCOPE: Scope = Scope::Agent;
+    const HINTS: Option<Hints> = Some(Hints {
+        read_only: true,
+        idempotent: true,
+        open_world: false,
+    });
+    const ROUTE: Option<Route> = Some(Route {
+        method: "GET",
+        path: "/api/v1/agents/me",
+        status: 200,
+    });
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, _: Args) -> Result<Output, Failure> {
+        show(&context.caller)
+    }
+}
+
+fn show(caller: &Caller) -> Result<Output, Failure> {
+    let profile = caller.agent()?;
+    let address = |channel| profile.channel(channel).map(|owned| owned.address.clone());
+    Ok(Output {
+        agent_id: profile.agent.id.to_string(),
+        display_name: profile.agent.display_name.clone(),
+        org_id: profile.agent.org_id.to_string(),
+        status: profile.agent.status.as_str(),
+        lifecycle_state: if profile.channels.is_empty() {
+            "registered"
+        } else {
+            "provisioned"
+        },
+        scope: caller.principal.scope.as_str(),
+        channels: Channels {
+            phone: address(Channel::Sms),
+            whatsapp: address(Channel::Whatsapp),
+            email: address(Channel::Email),
+        },
+        created_at: time(profile.agent.created_at),
+    })
+}

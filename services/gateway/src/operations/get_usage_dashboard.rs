@@ -1,0 +1,111 @@
+//! `comms_get_usage_dashboard`: what the agent has sent and spent, and what it may.
+
+use butt_dial_comms::billing::usage::{self, Dashboard, Span};
+use butt_dial_domain::{Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use super::{
+    Context, Hints, Operation, Route,
+    views::{ByChannel, LimitsView},
+};
+
+pub struct GetUsageDashboard;
+
+#[derive(Deserialize, JsonSchema)]
+pub struct Args {
+    /// today, week, month or all.
+    #[serde(default)]
+    period: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    agent_id: String,
+    total_actions: i64,
+    /// Messages by channel.
+    actions: BTreeMap<String, i64>,
+    costs_by_channel: ByChannel,
+    currency: &'static str,
+    period: Period,
+    current_usage: CurrentUsage,
+    limits: LimitsView,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Period {
+    name: &'static str,
+    /// The first day.
+    start: String,
+    /// The last day, included.
+    end: String,
+    timezone: &'static str,
+}
+
+/// US dollars, reservations of messages under way included.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CurrentUsage {
+    spend_today: f64,
+    spend_day_limit: Option<f64>,
+    spend_month: f64,
+    spend_month_limit: Option<f64>,
+}
+
+impl Operation for GetUsageDashboard {
+    const NAME: &'static str = "comms_get_usage_dashboard";
+    const TITLE: &'static str = "Usage and limits";
+    const DESCRIPTION: &'static str =
+        "Returns how much you have sent and spent in a period, and your limits. [scope: agent]";
+    const SCOPE: Scope = Scope::Agent;
+    const HINTS: Option<Hints> = Some(Hints {
+        read_only: true,
+        idempotent: true,
+        open_world: false,
+    });
+    const ROUTE: Option<Route> = Some(Route {
+        method: "GET",
+        path: "/api/v1/usage",
+        status: 200,
+    });
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let profile = context.caller.agent()?;
+        let span = Span::parse(args.period.as_deref().unwrap_or("today"))?;
+        let dashboard = usage::dashboard(&context.comms, profile, span).await?;
+        Ok(show(profile.agent.id.to_string(), dashboard))
+    }
+}
+
+fn show(agent_id: String, dashboard: Dashboard) -> Output {
+    let limits = dashboard.limits;
+    Output {
+        agent_id,
+        total_actions: dashboard.messages(),
+        actions: dashboard
+            .by_channel
+            .iter()
+            .map(|row| (row.channel.clone(), row.messages))
+            .collect(),
+        costs_by_channel: ByChannel::costs(&dashboard),
+        currency: "USD",
+        current_usage: CurrentUsage {
+            spend_today: dashboard.spent_today.as_units(),
+            spend_day_limit: limits.max_spend_per_day.map(|m| m.as_units()),
+            spend_month: dashboard.spent_this_month.as_units(),
+            spend_month_limit: limits.max_spend_per_month.map(|m| m.as_units()),
+        },
+        limits: limits.into(),
+        period: Period {
+            name: dashboard.span.as_str(),
+            start: dashboard.first_day,
+            end: dashboard.last_day,
+            timezone: "UTC",
+        },
+    }
+}

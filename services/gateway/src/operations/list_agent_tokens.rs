@@ -1,0 +1,64 @@
+//! `GET /api/v1/agents/{agentId}/tokens`: which tokens of an agent work. The secrets are nowhere.
+
+use butt_dial_comms::provisioning::agents;
+use butt_dial_domain::{AgentId, Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Hints, Operation, Route, views::time};
+
+pub struct ListAgentTokens;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Args {
+    agent_id: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Output {
+    tokens: Vec<Item>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Item {
+    id: String,
+    last_four: String,
+    scope: &'static str,
+    created_at: String,
+    last_used_at: Option<String>,
+    expires_at: Option<String>,
+}
+
+impl Operation for ListAgentTokens {
+    const NAME: &'static str = "list_agent_tokens";
+    const TITLE: &'static str = "Tokens of an agent";
+    const DESCRIPTION: &'static str =
+        "Lists the working tokens of an agent, without their secrets. Needs a team token.";
+    const SCOPE: Scope = Scope::OrgAdmin;
+    const HINTS: Option<Hints> = None;
+    const ROUTE: Option<Route> = Some(Route {
+        method: "GET",
+        path: "/api/v1/agents/{agentId}/tokens",
+        status: 200,
+    });
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let tokens = agents::list_tokens(&context.comms, &context.caller, &AgentId::from(args.agent_id)).await?;
+        let tokens = tokens
+            .into_iter()
+            .map(|token| Item {
+                id: token.principal.token.into_string(),
+                last_four: token.last_four,
+                scope: token.principal.scope.as_str(),
+                created_at: time(token.created_at),
+                last_used_at: token.last_used_at.map(time),
+                expires_at: token.expires_at.map(time),
+            })
+            .collect();
+        Ok(Output { tokens })
+    }
+}

@@ -1,0 +1,75 @@
+//! `GET /api/v1/agents`: the organization's agents, a page at a time.
+
+use butt_dial_comms::provisioning::agents;
+use butt_dial_domain::{AgentId, Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Hints, Operation, Route, views::time};
+
+pub struct ListAgents;
+
+#[derive(Deserialize, JsonSchema)]
+pub struct Args {
+    /// 1 to 200; 50 where nothing is said.
+    #[serde(default)]
+    limit: Option<u32>,
+    /// The last id of the page before.
+    #[serde(default)]
+    after: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Output {
+    agents: Vec<Item>,
+    count: usize,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Item {
+    agent_id: String,
+    display_name: String,
+    status: &'static str,
+    created_at: String,
+}
+
+impl Operation for ListAgents {
+    const NAME: &'static str = "list_agents";
+    const TITLE: &'static str = "List agents";
+    const DESCRIPTION: &'static str = "Lists the organization's agents. Needs a team token.";
+    const SCOPE: Scope = Scope::OrgAdmin;
+    const HINTS: Option<Hints> = None;
+    const ROUTE: Option<Route> = Some(Route {
+        method: "GET",
+        path: "/api/v1/agents",
+        status: 200,
+    });
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let after = args.after.as_deref().map(AgentId::from);
+        let found = agents::list(
+            &context.comms,
+            &context.caller,
+            after.as_ref(),
+            args.limit.unwrap_or(50),
+        )
+        .await?;
+        let agents: Vec<Item> = found
+            .into_iter()
+            .map(|agent| Item {
+                agent_id: agent.id.into_string(),
+                display_name: agent.display_name,
+                status: agent.status.as_str(),
+                created_at: time(agent.created_at),
+            })
+            .collect();
+        Ok(Output {
+            count: agents.len(),
+            agents,
+        })
+    }
+}

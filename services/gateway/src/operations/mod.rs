@@ -1,0 +1,51 @@
+//! What callers can do. An operation is one file: its arguments, its result, its scope, and what it runs. The list below is
+//! all that MCP tools, REST routes and the OpenAPI document are made from.
+
+mod definition;
+mod get_agent;
+mod get_channel_status;
+mod get_me;
+mod get_message_status;
+mod get_usage_dashboard;
+mod get_waiting_messages;
+mod list_agent_tokens;
+mod list_agents;
+mod ping;
+mod regenerate_agent_token;
+mod register_agent;
+mod send_message;
+mod set_agent_limits;
+mod views;
+
+use std::sync::LazyLock;
+
+pub use definition::{Context, Definition, Hints, Operation, Route};
+
+/// Tools in the order in which an agent should meet them, then what only REST has.
+static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
+    vec![
+        Definition::of::<ping::Ping>(),
+        Definition::of::<get_me::GetMe>(),
+        Definition::of::<send_message::SendMessage>(),
+        Definition::of::<get_message_status::GetMessageStatus>(),
+        Definition::of::<get_channel_status::GetChannelStatus>(),
+        Definition::of::<get_waiting_messages::GetWaitingMessages>(),
+        Definition::of::<get_usage_dashboard::GetUsageDashboard>(),
+        Definition::of::<set_agent_limits::SetAgentLimits>(),
+        Definition::of::<register_agent::RegisterAgent>(),
+        Definition::of::<list_agents::ListAgents>(),
+        Definition::of::<get_agent::GetAgent>(),
+        Definition::of::<list_agent_tokens::ListAgentTokens>(),
+        Definition::of::<regenerate_agent_token::RegenerateAgentToken>(),
+    ]
+});
+
+pub fn all() -> &'static [Definition] {
+    &ALL
+}
+
+/// The tool with this name.
+pub fn find_tool(name: &str) -> Option<&'static Definition> {
+    ALL.iter()
+        .find(|definition| definition.name == name && definition.hints.is_some())
+}

@@ -1,0 +1,50 @@
+//! `comms_ping`: whether the server hears you.
+
+use butt_dial_domain::{Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Hints, Operation, Route};
+
+pub struct Ping;
+
+#[derive(Deserialize, JsonSchema)]
+pub struct Args {
+    /// Comes back as it is.
+    #[serde(default)]
+    message: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Output {
+    status: &'static str,
+    server: &'static str,
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    echo: Option<String>,
+}
+
+impl Operation for Ping {
+    const NAME: &'static str = "comms_ping";
+    const TITLE: &'static str = "Ping";
+    const DESCRIPTION: &'static str = "Checks that the server answers. [scope: any]";
+    const SCOPE: Scope = Scope::Agent;
+    const HINTS: Option<Hints> = Some(Hints {
+        read_only: true,
+        idempotent: true,
+        open_world: false,
+    });
+    const ROUTE: Option<Route> = None;
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(_: Context, args: Args) -> Result<Output, Failure> {
+        Ok(Output {
+            status: "ok",
+            server: "butt-dial-mcp",
+            version: env!("CARGO_PKG_VERSION"),
+            echo: args.message,
+        })
+    }
+}

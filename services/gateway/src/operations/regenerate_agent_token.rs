@@ -1,0 +1,52 @@
+//! `POST /api/v1/agents/{agentId}/regenerate-token`: a new token in place of all old ones.
+
+use butt_dial_comms::provisioning::agents;
+use butt_dial_domain::{AgentId, Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Hints, Operation, Route};
+
+pub struct RegenerateAgentToken;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Args {
+    agent_id: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Output {
+    /// Shown this once.
+    token: String,
+    agent_token: String,
+    #[serde(rename = "agentToken")]
+    agent_token_camel: String,
+}
+
+impl Operation for RegenerateAgentToken {
+    const NAME: &'static str = "regenerate_agent_token";
+    const TITLE: &'static str = "Replace an agent's tokens";
+    const DESCRIPTION: &'static str =
+        "Makes a new token for an agent; all its old ones die on every replica within a second. Needs a team token.";
+    const SCOPE: Scope = Scope::OrgAdmin;
+    const HINTS: Option<Hints> = None;
+    const ROUTE: Option<Route> = Some(Route {
+        method: "POST",
+        path: "/api/v1/agents/{agentId}/regenerate-token",
+        status: 200,
+    });
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let agent = AgentId::from(args.agent_id);
+        let minted = agents::regenerate_token(&context.comms, &context.caller, &agent).await?;
+        Ok(Output {
+            token: minted.secret.clone(),
+            agent_token: minted.secret.clone(),
+            agent_token_camel: minted.secret,
+        })
+    }
+}

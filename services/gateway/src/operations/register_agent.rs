@@ -1,0 +1,86 @@
+//! `POST /api/v1/agents`: a new agent with its token.
+
+use butt_dial_comms::provisioning::agents;
+use butt_dial_domain::{Code, Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Hints, Operation, Route};
+
+pub struct RegisterAgent;
+
+#[derive(Deserialize, JsonSchema)]
+pub struct Args {
+    /// The host's own id for the agent, such as a UUID; made up where nothing is said.
+    #[serde(default, alias = "agentId")]
+    agent_id: Option<String>,
+    #[serde(alias = "displayName", alias = "agentName")]
+    display_name: String,
+    /// agent (the default) or org-admin: an agent with administrator's tools.
+    #[serde(default)]
+    scope: Option<String>,
+}
+
+/// In both casings, and the token under each name that clients read.
+#[derive(Serialize, JsonSchema)]
+pub struct Output {
+    agent_id: String,
+    #[serde(rename = "agentId")]
+    agent_id_camel: String,
+    display_name: String,
+    #[serde(rename = "displayName")]
+    display_name_camel: String,
+    /// Shown this once.
+    token: String,
+    agent_token: String,
+    #[serde(rename = "agentToken")]
+    agent_token_camel: String,
+    status: &'static str,
+    #[serde(rename = "lifecycleState")]
+    lifecycle_state: &'static str,
+}
+
+impl Operation for RegisterAgent {
+    const NAME: &'static str = "register_agent";
+    const TITLE: &'static str = "Register an agent";
+    const DESCRIPTION: &'static str = "Makes an agent and its token. Needs a team token.";
+    const SCOPE: Scope = Scope::OrgAdmin;
+    const HINTS: Option<Hints> = None;
+    const ROUTE: Option<Route> = Some(Route {
+        method: "POST",
+        path: "/api/v1/agents",
+        status: 201,
+    });
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let scope = match args.scope.as_deref() {
+            None => Scope::Agent,
+            Some(text) => Scope::parse(text)
+                .filter(|scope| *scope <= Scope::OrgAdmin)
+                .ok_or_else(|| Failure::new(Code::InvalidArgument, "scope is one of agent, org-admin"))?,
+        };
+        let (agent, token) = agents::register(
+            &context.comms,
+            &context.caller,
+            args.agent_id.as_deref(),
+            &args.display_name,
+            scope,
+        )
+        .await?;
+        let id = agent.id.into_string();
+        Ok(Output {
+            agent_id: id.clone(),
+            agent_id_camel: id,
+            display_name: agent.display_name.clone(),
+            display_name_camel: agent.display_name,
+            token: token.secret.clone(),
+            agent_token: token.secret.clone(),
+            agent_token_camel: token.secret,
+            status: agent.status.as_str(),
+            lifecycle_state: "registered",
+        })
+    }
+}

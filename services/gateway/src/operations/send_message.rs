@@ -1,0 +1,177 @@
+//! `comms_send_message`: the main job. The walk goes on in `butt_dial_comms::outbound`.
+
+use std::collections::BTreeMap;
+
+use butt_dial_comms::outbound::{SendReceipt, SendRequest};
+use butt_dial_domain::{Channel, Code, Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Hints, Operation, Route};
+
+pub struct SendMessage;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Args {
+    /// A telephone number in E.164 form (+14155550123) for sms and whatsapp, an address for email.
+    to: String,
+    /// sms, whatsapp or email.
+    #[serde(default)]
+    channel: Option<String>,
+    /// The text. Body, media or a template is required.
+    #[serde(default)]
+    body: Option<String>,
+    /// E-mail only.
+    #[serde(default)]
+    subject: Option<String>,
+    /// E-mail only: the text as HTML.
+    #[serde(default)]
+    html: Option<String>,
+    /// Public http(s) URLs, at most ten.
+    #[serde(default, alias = "mediaUrls")]
+    media: Vec<String>,
+    /// A template that the carrier has approved; needed on WhatsApp when the person has not written within 24 hours.
+    #[serde(default)]
+    template_id: Option<String>,
+    /// Values for the template's gaps, by their names.
+    #[serde(default)]
+    template_variables: BTreeMap<String, String>,
+    /// The same key is sent once: a repeat returns the first result. Use a new one for every new message.
+    #[serde(default)]
+    idempotency_key: Option<String>,
+    #[serde(default)]
+    sender_name: Option<String>,
+    #[serde(default)]
+    thread_id: Option<String>,
+    #[serde(default)]
+    entity_id: Option<String>,
+    #[serde(default)]
+    reply_msg_id: Option<String>,
+    /// For administrators: the agent to send as.
+    #[serde(default)]
+    agent_id: Option<String>,
+    /// Not available yet: a message with it is refused, so that it is not sent at the wrong time.
+    #[serde(default)]
+    scheduled_at: Option<String>,
+    /// Not used yet; the result says so.
+    #[serde(default)]
+    fallback_channels: Vec<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    message_id: String,
+    /// accepted: the carrier has it. pending: being found out; ask comms_get_message_status. unconfirmed: could not be found out.
+    status: &'static str,
+    channel: Channel,
+    from: String,
+    to: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_message_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_status: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segments: Option<i64>,
+    /// US dollars; an estimate until the carrier tells its price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thread_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_msg_id: Option<String>,
+    /// This key has been answered before; nothing was sent again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    replayed: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    advisories: Vec<&'static str>,
+}
+
+impl Operation for SendMessage {
+    const NAME: &'static str = "comms_send_message";
+    const TITLE: &'static str = "Send a message";
+    const DESCRIPTION: &'static str = "Sends an SMS, a WhatsApp message or an e-mail from your own address. Returns messageId and \
+        status. Give an idempotencyKey, and repeat it when you are not sure whether a call went through: the message is sent once. \
+        [scope: agent]";
+    const SCOPE: Scope = Scope::Agent;
+    const HINTS: Option<Hints> = Some(Hints {
+        read_only: false,
+        idempotent: false,
+        open_world: true,
+    });
+    const ROUTE: Option<Route> = Some(Route {
+        method: "POST",
+        path: "/api/v1/send-message",
+        status: 200,
+    });
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let channel = channel(args.channel.as_deref())?;
+        if args.scheduled_at.is_some() {
+            return Err(Failure::new(Code::NotSupported, "scheduledAt is not available yet")
+                .on(channel)
+                .remedy("send it at the right time, without scheduledAt"));
+        }
+        let falls_back = !args.fallback_channels.is_empty();
+        let request = SendRequest {
+            caller: context.caller,
+            agent: args.agent_id,
+            channel,
+            to: args.to,
+            body: args.body,
+            subject: args.subject,
+            html: args.html,
+            media: args.media,
+            template_id: args.template_id,
+            template_variables: args.template_variables,
+            sender_name: args.sender_name,
+            thread_id: args.thread_id,
+            entity_id: args.entity_id,
+            reply_msg_id: args.reply_msg_id,
+            idempotency_key: args.idempotency_key,
+        };
+        let mut output = Output::from(context.comms.send(request).await?);
+        if falls_back {
+            output.advisories.push("fallbackChannels are not used yet");
+        }
+        Ok(output)
+    }
+}
+
+/// The Python client's default, where nothing is said.
+fn channel(text: Option<&str>) -> Result<Channel, Failure> {
+    let Some(text) = text else { return Ok(Channel::Whatsapp) };
+    Channel::parse(text).ok_or_else(|| {
+        Failure::new(Code::InvalidArgument, "channel is one of sms, whatsapp, email").remedy("choose one of them")
+    })
+}
+
+impl From<SendReceipt> for Output {
+    fn from(receipt: SendReceipt) -> Self {
+        Self {
+            message_id: receipt.message.into_string(),
+            status: receipt.status.for_agent(),
+            channel: receipt.channel,
+            from: receipt.from,
+            to: receipt.to,
+            provider: Some(receipt.carrier),
+            provider_message_id: receipt.carrier_id,
+            provider_status: receipt.carrier_status,
+            segments: receipt.segments,
+            cost: receipt.cost.map(|cost| cost.as_units()),
+            thread_id: receipt.thread_id,
+            entity_id: receipt.entity_id,
+            reply_msg_id: receipt.reply_msg_id,
+            replayed: receipt.replayed,
+            advisories: receipt.advice.into_iter().collect(),
+        }
+    }
+}

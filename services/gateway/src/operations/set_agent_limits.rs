@@ -1,0 +1,61 @@
+//! `comms_set_agent_limits`: how much an agent, or the whole organization, may do.
+
+use butt_dial_comms::billing::limits::{self, LimitsChange};
+use butt_dial_domain::{AgentId, Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Hints, Operation, Route, views::LimitsView};
+
+pub struct SetAgentLimits;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Args {
+    /// The agent; without it the limits are the organization's, for all its agents together.
+    #[serde(default)]
+    agent_id: Option<String>,
+    /// What to change; a limit that is not named stays, null removes one.
+    limits: LimitsChange,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    success: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_id: Option<String>,
+    /// What is in force from now on.
+    limits: LimitsView,
+}
+
+impl Operation for SetAgentLimits {
+    const NAME: &'static str = "comms_set_agent_limits";
+    const TITLE: &'static str = "Set limits";
+    const DESCRIPTION: &'static str = "Sets how many actions an agent may take and how much it may spend; without agentId, the \
+        whole organization. In force on every replica within a second. [scope: org-admin]";
+    const SCOPE: Scope = Scope::OrgAdmin;
+    const HINTS: Option<Hints> = Some(Hints {
+        read_only: false,
+        idempotent: true,
+        open_world: false,
+    });
+    const ROUTE: Option<Route> = Some(Route {
+        method: "POST",
+        path: "/api/v1/client-limits",
+        status: 200,
+    });
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let agent = args.agent_id.as_deref().map(AgentId::from);
+        let limits = limits::set(&context.comms, &context.caller, agent.as_ref(), &args.limits).await?;
+        Ok(Output {
+            success: true,
+            agent_id: args.agent_id,
+            limits: limits.into(),
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! REST: the operations that have a route, the OpenAPI document made from them, and a page to try them on.
+
+mod openapi;
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Extension, Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path, Query, rejection::BytesRejection},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    middleware::from_fn_with_state,
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, get, on},
+};
+use butt_dial_comms::{Comms, identity::Caller};
+use butt_dial_domain::{Code, Failure};
+use butt_dial_runtime::{Platform, http::failure};
+use serde_json::{Map, Value};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::{
+    auth::{Door, any_caller},
+    operations::{self, Context, Definition, Route},
+};
+
+pub use openapi::document;
+
+const MAX_BODY: usize = 4 * 1024 * 1024;
+/// As Stripe has it; the draft of the IETF too.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+pub fn router(platform: &Platform) -> Router {
+    let api = operations::all()
+        .iter()
+        .filter_map(|definition| Some((definition, definition.route?)))
+        .fold(Router::new(), |router, (definition, route)| {
+            let comms = platform.comms.clone();
+            let handler = move |Extension(caller): Extension<Arc<Caller>>,
+                                Path(path): Path<HashMap<String, String>>,
+                                Query(query): Query<HashMap<String, String>>,
+                                headers: HeaderMap,
+                                body: Result<Bytes, BytesRejection>| async move {
+                match arguments(definition, path, query, &headers, body) {
+                    Ok(args) => run(definition, route, comms, caller, args).await,
+                    Err(refusal) => failure(&refusal),
+                }
+            };
+            router.route(route.path, on(filter(route.method), handler))
+        });
+    let api = api
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(Door::new(platform), any_caller));
+    let description = document();
+    let raw = description.clone();
+    // A description of the interface and nothing else: open to whoever asks.
+    let docs = Router::from(SwaggerUi::new("/docs").external_url_unchecked("/api-docs/openapi.json", description))
+        .route("/openapi.json", get(move || async move { Json(raw) }));
+    api.merge(docs).fallback(async || {
+        failure(&Failure::new(
+            Code::NotFound,
+            "there is nothing here; /docs shows what there is",
+        ))
+    })
+}
+
+async fn run(
+    definition: &'static Definition,
+    route: Route,
+    comms: Comms,
+    caller: Arc<Caller>,
+    args: Map<String, Value>,
+) -> Response {
+    match definition.run(Context { comms, caller }, args).await {
+        Ok(text) => {
+            let status = StatusCode::from_u16(route.status).unwrap_or(StatusCode::OK);
+            let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+            (status, json, text).into_response()
+        }
+        Err(refusal) => failure(&refusal),
+    }
+}
+
+/// The arguments from wherever they stand. The path wins over the body: it says what the request is about.
+fn arguments(
+    definition: &Definition,
+    path: HashMap<String, String>,
+    query: HashMap<String, String>,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Map<String, Value>, Failure> {
+    let body = body.map_err(|_| Failure::new(Code::PayloadTooLarge, "the body is larger than 4 MiB, or broke off"))?;
+    let mut args = match body.is_empty() {
+        true => Map::new(),
+        false => serde_json::from_slice(&body)
+            .map_err(|_| Failure::new(Code::InvalidArgument, "the body must be a JSON object"))?,
+    };
+    for (name, text) in query.into_iter().chain(path) {
+        let value = typed(definition, &name, text);
+        args.insert(name, value);
+    }
+    if let Some(key) = headers.get(IDEMPOTENCY_KEY).and_then(|value| value.to_str().ok())
+        && definition.input_schema["properties"].get("idempotencyKey").is_some()
+    {
+        args.entry("idempotencyKey").or_insert_with(|| key.into());
+    }
+    Ok(args)
+}
+
+/// Text in a URL has no type; the schema knows which arguments are numbers.
+fn typed(definition: &Definition, name: &str, text: String) -> Value {
+    let kind = &definition.input_schema["properties"][name]["type"];
+    let is_number = kind.as_str() == Some("integer")
+        || kind
+            .as_array()
+            .is_some_and(|kinds| kinds.iter().any(|kind| kind == "integer"));
+    match text.parse::<i64>() {
+        Ok(number) if is_number => number.into(),
+        _ => text.into(),
+    }
+}
+
+fn filter(method: &str) -> MethodFilter {
+    match method {
+        "POST" => MethodFilter::POST,
+        "PUT" => MethodFilter::PUT,
+        "PATCH" => MethodFilter::PATCH,
+        "DELETE" => MethodFilter::DELETE,
+        _ => MethodFilter::GET,
+    }
+}

@@ -1,0 +1,44 @@
+//! Every key of the key-value store. One place, because they share one namespace in Redis.
+
+use std::net::IpAddr;
+
+use crate::{AgentId, OrgId};
+
+/// An MCP session of the Streamable HTTP transport.
+pub fn session(id: &str) -> String {
+    format!("mcp:sess:{id}")
+}
+
+/// An open push stream: who listens, and on which replica.
+pub fn connection(id: &str) -> String {
+    format!("mcp:conn:{id}")
+}
+
+/// The set of an agent's open push streams.
+pub fn agent_connections(agent: &AgentId) -> String {
+    format!("mcp:agent:{agent}:conns")
+}
+
+/// Wrong tokens from one address.
+pub fn auth_failures(peer: IpAddr) -> String {
+    format!("auth:failures:{peer}")
+}
+
+/// Until when an address is locked out.
+pub fn auth_lock(peer: IpAddr) -> String {
+    format!("auth:locked:{peer}")
+}
+
+/// A rate limit. The organization in braces keeps all keys of one take on one node of a Redis cluster.
+pub fn agent_limit(org: &OrgId, agent: &AgentId, window: &str) -> String {
+    format!("limit:{{{org}}}:{agent}:{window}")
+}
+
+pub fn org_limit(org: &OrgId, window: &str) -> String {
+    format!("limit:{{{org}}}:{window}")
+}
+
+/// A message in a carrier's list that the reconciler has given to one of ours.
+pub fn reconciled(carrier: &str, carrier_id: &str) -> String {
+    format!("comms:reconciled:{carrier}:{carrier_id}")
+}

@@ -1,0 +1,405 @@
+//! The in-process backend, for the one program that has no replicas. Never grows beyond twice what is alive: expired
+//! entries are swept when the table has doubled.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use butt_dial_domain::{
+    Clock,
+    ports::kv::{Admission, Kv, KvError, Lease, Quota},
+};
+
+/// The table is not swept while it is smaller than this.
+const SWEEP_FLOOR: usize = 1_024;
+
+pub struct MemoryKv {
+    clock: Clock,
+    table: Mutex<Table>,
+}
+
+/// Microseconds since 1970.
+type Micros = i64;
+
+enum Value {
+    /// The theoretical arrival time of GCRA: when the quota is whole again.
+    Quota(Micros),
+    Counter(u64),
+    Text(String),
+    Nonce,
+    Set(BTreeSet<String>),
+    Lease {
+        holder: String,
+        fence: u64,
+    },
+}
+
+struct Entry {
+    value: Value,
+    expires: Micros,
+}
+
+#[derive(Default)]
+struct Table {
+    entries: HashMap<String, Entry>,
+    sweep_at: usize,
+    last_fence: u64,
+    now: Micros,
+}
+
+impl MemoryKv {
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            table: Mutex::default(),
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        // Never backwards: a clock that is set back must not revive what has expired.
+        table.now = table.now.max(self.clock.now().timestamp_micros());
+        table
+    }
+}
+
+impl Table {
+    fn live(&mut self, key: &str) -> Option<&mut Entry> {
+        let now = self.now;
+        self.entries.get_mut(key).filter(|entry| entry.expires > now)
+    }
+
+    fn put(&mut self, key: &str, value: Value, expires: Micros) {
+        if self.entries.len() >= self.sweep_at {
+            let now = self.now;
+            self.entries.retain(|_, entry| entry.expires > now);
+            self.sweep_at = (2 * self.entries.len()).max(SWEEP_FLOOR);
+        }
+        self.entries.insert(key.to_owned(), Entry { value, expires });
+    }
+
+    fn after(&self, ttl: Duration) -> Micros {
+        self.now.saturating_add(micros(ttl).max(1))
+    }
+
+    fn left(&self, expires: Micros) -> Duration {
+        Duration::from_micros(u64::try_from(expires - self.now).unwrap_or(0))
+    }
+
+    /// When the quota is whole again; now, if it is.
+    fn arrival(&mut self, key: &str) -> Result<Micros, KvError> {
+        let now = self.now;
+        match self.live(key) {
+            None => Ok(now),
+            Some(Entry {
+                value: Value::Quota(arrival),
+                ..
+            }) => Ok((*arrival).max(now)),
+            Some(_) => Err(other_kind(key)),
+        }
+    }
+
+    fn text(&mut self, key: &str) -> Result<Option<String>, KvError> {
+        match self.live(key) {
+            None => Ok(None),
+            Some(Entry {
+                value: Value::Text(text),
+                ..
+            }) => Ok(Some(text.clone())),
+            Some(_) => Err(other_kind(key)),
+        }
+    }
+
+    fn counter(&mut self, key: &str) -> Result<Option<(&mut u64, Micros)>, KvError> {
+        match self.live(key) {
+            None => Ok(None),
+            Some(Entry {
+                value: Value::Counter(count),
+                expires,
+            }) => Ok(Some((count, *expires))),
+            Some(_) => Err(other_kind(key)),
+        }
+    }
+
+    fn set(&mut self, key: &str) -> Result<Option<(&mut BTreeSet<String>, &mut Micros)>, KvError> {
+        match self.live(key) {
+            None => Ok(None),
+            Some(Entry {
+                value: Value::Set(set),
+                expires,
+            }) => Ok(Some((set, expires))),
+            Some(_) => Err(other_kind(key)),
+        }
+    }
+
+    /// The entry of a lease, if this holder has it with this fence.
+    fn held(&mut self, lease: &Lease) -> Option<&mut Entry> {
+        self.live(&lease.key).filter(
+            |entry| matches!(&entry.value, Value::Lease { holder, fence } if *holder == lease.holder && *fence == lease.fence),
+        )
+    }
+}
+
+#[async_trait]
+impl Kv for MemoryKv {
+    async fn take(&self, quotas: &[Quota]) -> Result<Admission, KvError> {
+        let mut table = self.table();
+        let mut arrivals = Vec::with_capacity(quotas.len());
+        let mut worst = (0, 0);
+        for (index, quota) in quotas.iter().enumerate() {
+            let arrival = table.arrival(&quota.key)? + interval(quota);
+            let wait = arrival - interval(quota) * i64::from(quota.limit) - table.now;
+            if wait > worst.0 {
+                worst = (wait, index);
+            }
+            arrivals.push(arrival);
+        }
+        if let (wait @ 1.., quota) = worst {
+            let retry_after = Duration::from_micros(wait.unsigned_abs());
+            // A quota that can't give one holds less than one.
+            return Ok(Admission::Denied {
+                quota,
+                retry_after,
+                remaining: 0,
+            });
+        }
+        for (quota, arrival) in quotas.iter().zip(arrivals) {
+            table.put(&quota.key, Value::Quota(arrival), arrival);
+        }
+        Ok(Admission::Granted)
+    }
+
+    async fn give_back(&self, quotas: &[Quota]) -> Result<(), KvError> {
+        let mut table = self.table();
+        for quota in quotas {
+            let arrival = table.arrival(&quota.key)? - interval(quota);
+            // One that lies in the past counts as whole, so no more than the limit can be made.
+            table.put(&quota.key, Value::Quota(arrival), arrival);
+        }
+        Ok(())
+    }
+
+    async fn increment(&self, key: &str, ttl: Duration) -> Result<(u64, Duration), KvError> {
+        let mut table = self.table();
+        if let Some((count, expires)) = table.counter(key)? {
+            *count += 1;
+            let count = *count;
+            return Ok((count, table.left(expires)));
+        }
+        let expires = table.after(ttl);
+        table.put(key, Value::Counter(1), expires);
+        Ok((1, ttl))
+    }
+
+    async fn count(&self, key: &str) -> Result<(u64, Duration), KvError> {
+        let mut table = self.table();
+        match table.counter(key)? {
+            None => Ok((0, Duration::ZERO)),
+            Some((count, expires)) => {
+                let count = *count;
+                Ok((count, table.left(expires)))
+            }
+        }
+    }
+
+    async fn set(&self, key: &str, value: &str, ttl: Duration) -> Result<(), KvError> {
+        let mut table = self.table();
+        let expires = table.after(ttl);
+        table.put(key, Value::Text(value.to_owned()), expires);
+        Ok(())
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<String>, KvError> {
+        self.table().text(key)
+    }
+
+    async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<String>>, KvError> {
+        let mut table = self.table();
+        keys.iter().map(|key| table.text(key)).collect()
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), KvError> {
+        self.table().entries.remove(key);
+        Ok(())
+    }
+
+    async fn once(&self, key: &str, ttl: Duration) -> Result<bool, KvError> {
+        let mut table = self.table();
+        if table.live(key).is_some() {
+            return Ok(false);
+        }
+        let expires = table.after(ttl);
+        table.put(key, Value::Nonce, expires);
+        Ok(true)
+    }
+
+    async fn add_member(&self, key: &str, member: &str, ttl: Duration) -> Result<(), KvError> {
+        let mut table = self.table();
+        let renewed = table.after(ttl);
+        if let Some((set, expires)) = table.set(key)? {
+            set.insert(member.to_owned());
+            *expires = renewed;
+            return Ok(());
+        }
+        table.put(key, Value::Set(BTreeSet::from([member.to_owned()])), renewed);
+        Ok(())
+    }
+
+    async fn remove_member(&self, key: &str, member: &str) -> Result<(), KvError> {
+        if let Some((set, _)) = self.table().set(key)? {
+            set.remove(member);
+        }
+        Ok(())
+    }
+
+    async fn members(&self, key: &str) -> Result<Vec<String>, KvError> {
+        let mut table = self.table();
+        Ok(table
+            .set(key)?
+            .map(|(set, _)| set.iter().cloned().collect())
+            .unwrap_or_default())
+    }
+
+    async fn acquire(&self, key: &str, holder: &str, ttl: Duration) -> Result<Option<Lease>, KvError> {
+        let mut table = self.table();
+        let expires = table.after(ttl);
+        let fence = match table.live(key) {
+            Some(Entry {
+                value: Value::Lease { holder: current, fence },
+                ..
+            }) if current == holder => *fence,
+            Some(Entry {
+                value: Value::Lease { .. },
+                ..
+            }) => return Ok(None),
+            Some(_) => return Err(other_kind(key)),
+            // The time, so that fences that were written down outlive this process; more, if the clock stands still.
+            None => (table.last_fence + 1).max(table.now.unsigned_abs()),
+        };
+        table.last_fence = table.last_fence.max(fence);
+        table.put(
+            key,
+            Value::Lease {
+                holder: holder.to_owned(),
+                fence,
+            },
+            expires,
+        );
+        Ok(Some(Lease {
+            key: key.to_owned(),
+            holder: holder.to_owned(),
+            fence,
+        }))
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, KvError> {
+        let mut table = self.table();
+        let expires = table.after(ttl);
+        let held = table.held(lease);
+        Ok(held.map(|entry| entry.expires = expires).is_some())
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), KvError> {
+        let mut table = self.table();
+        if table.held(lease).is_some() {
+            table.entries.remove(&lease.key);
+        }
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), KvError> {
+        Ok(())
+    }
+}
+
+/// The time one unit takes to drain. Whole microseconds, so that sums of it are exact.
+fn interval(quota: &Quota) -> Micros {
+    (micros(quota.period) / i64::from(quota.limit.max(1))).max(1)
+}
+
+fn micros(duration: Duration) -> Micros {
+    // Half of the range leaves room for adding it to a time.
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 2)
+}
+
+fn other_kind(key: &str) -> KvError {
+    KvError(format!("the key {key} holds another kind of value"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::{TimeDelta, TimeZone, Utc};
+
+    use super::*;
+
+    async fn open() -> (Arc<dyn Kv>, ()) {
+        (Arc::new(MemoryKv::new(Clock::System)), ())
+    }
+
+    butt_dial_testkit::kv_conformance!(open);
+
+    fn still() -> (MemoryKv, Clock) {
+        let clock = Clock::manual(Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap());
+        (MemoryKv::new(clock.clone()), clock)
+    }
+
+    #[tokio::test]
+    async fn a_quota_that_does_not_divide_its_period_is_exact() {
+        let (kv, clock) = still();
+        let quotas = [Quota {
+            key: "q".into(),
+            limit: 7,
+            period: Duration::from_secs(60),
+        }];
+        for _ in 0..7 {
+            assert_eq!(kv.take(&quotas).await.unwrap(), Admission::Granted);
+        }
+        let Admission::Denied { retry_after, .. } = kv.take(&quotas).await.unwrap() else {
+            panic!("granted")
+        };
+        assert_eq!(retry_after, Duration::from_micros(60_000_000 / 7));
+        let retry_after = TimeDelta::from_std(retry_after).unwrap();
+        clock.advance(retry_after - TimeDelta::microseconds(1));
+        assert_ne!(kv.take(&quotas).await.unwrap(), Admission::Granted);
+        clock.advance(TimeDelta::microseconds(1));
+        assert_eq!(kv.take(&quotas).await.unwrap(), Admission::Granted);
+        assert_ne!(kv.take(&quotas).await.unwrap(), Admission::Granted);
+    }
+
+    #[tokio::test]
+    async fn what_has_expired_is_swept() {
+        let (kv, clock) = still();
+        for round in 0..100_000 {
+            assert!(
+                kv.once(&format!("nonce-{round}"), Duration::from_secs(1))
+                    .await
+                    .unwrap()
+            );
+            clock.advance(TimeDelta::milliseconds(1));
+        }
+        assert!(kv.table().entries.len() <= 2 * SWEEP_FLOOR);
+    }
+
+    #[tokio::test]
+    async fn a_clock_set_back_revives_nothing() {
+        let (kv, clock) = still();
+        kv.set("k", "v", Duration::from_secs(1)).await.unwrap();
+        clock.advance(TimeDelta::seconds(2));
+        assert_eq!(kv.get("k").await.unwrap(), None);
+        clock.advance(TimeDelta::seconds(-2));
+        assert_eq!(kv.get("k").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_key_of_another_kind_is_an_error() {
+        let (kv, _) = still();
+        kv.set("k", "v", Duration::from_secs(1)).await.unwrap();
+        assert!(kv.members("k").await.is_err());
+        assert!(kv.increment("k", Duration::from_secs(1)).await.is_err());
+    }
+}

@@ -1,0 +1,205 @@
+//! The Redis backend. Every operation is one round trip and atomic on the server, whose clock is the only one that
+//! counts. An error leaves open whether the operation was done.
+
+mod connection;
+
+use std::time::Duration;
+
+use ::redis::{Script, ScriptInvocation, cmd, pipe};
+use async_trait::async_trait;
+use butt_dial_domain::ports::kv::{Admission, Kv, KvError, Lease, Quota};
+
+use self::connection::Connection;
+
+/// How long the last fence of a lease is remembered after the lease.
+const FENCE_MEMORY: Duration = Duration::from_secs(24 * 3_600);
+
+pub struct RedisKv {
+    connection: Connection,
+    scripts: Scripts,
+}
+
+struct Scripts {
+    take: Script,
+    give_back: Script,
+    increment: Script,
+    count: Script,
+    acquire: Script,
+    renew: Script,
+    release: Script,
+}
+
+impl RedisKv {
+    /// `redis://[user:password@]host:port[/database]`. Fails within two seconds when nothing answers there.
+    pub async fn connect(url: &str) -> Result<Self, KvError> {
+        Ok(Self {
+            connection: Connection::open(url).await?,
+            scripts: Scripts::new(),
+        })
+    }
+}
+
+impl Scripts {
+    fn new() -> Self {
+        Self {
+            take: Script::new(include_str!("scripts/take.lua")),
+            give_back: Script::new(include_str!("scripts/give_back.lua")),
+            increment: Script::new(include_str!("scripts/increment.lua")),
+            count: Script::new(include_str!("scripts/count.lua")),
+            acquire: Script::new(include_str!("scripts/acquire.lua")),
+            renew: Script::new(include_str!("scripts/renew.lua")),
+            release: Script::new(include_str!("scripts/release.lua")),
+        }
+    }
+}
+
+#[async_trait]
+impl Kv for RedisKv {
+    async fn take(&self, quotas: &[Quota]) -> Result<Admission, KvError> {
+        if quotas.is_empty() {
+            return Ok(Admission::Granted);
+        }
+        let (wait, index): (u64, usize) = self.connection.script(&over_quotas(&self.scripts.take, quotas)).await?;
+        Ok(match index.checked_sub(1) {
+            None => Admission::Granted,
+            // A quota that can't give one holds less than one.
+            Some(quota) => Admission::Denied {
+                quota,
+                retry_after: Duration::from_micros(wait),
+                remaining: 0,
+            },
+        })
+    }
+
+    async fn give_back(&self, quotas: &[Quota]) -> Result<(), KvError> {
+        if quotas.is_empty() {
+            return Ok(());
+        }
+        self.connection
+            .script(&over_quotas(&self.scripts.give_back, quotas))
+            .await
+    }
+
+    async fn increment(&self, key: &str, ttl: Duration) -> Result<(u64, Duration), KvError> {
+        let (count, left): (u64, i64) = self
+            .connection
+            .script(self.scripts.increment.key(key).arg(millis(ttl)))
+            .await?;
+        Ok((count, from_pttl(left)))
+    }
+
+    async fn count(&self, key: &str) -> Result<(u64, Duration), KvError> {
+        let (count, left): (u64, i64) = self.connection.script(&self.scripts.count.key(key)).await?;
+        Ok((count, from_pttl(left)))
+    }
+
+    async fn set(&self, key: &str, value: &str, ttl: Duration) -> Result<(), KvError> {
+        self.connection
+            .query(cmd("SET").arg(key).arg(value).arg("PX").arg(millis(ttl)))
+            .await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<String>, KvError> {
+        self.connection.query(cmd("GET").arg(key)).await
+    }
+
+    async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<String>>, KvError> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.connection.query(cmd("MGET").arg(keys)).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), KvError> {
+        self.connection.query(cmd("DEL").arg(key)).await
+    }
+
+    async fn once(&self, key: &str, ttl: Duration) -> Result<bool, KvError> {
+        let mut command = cmd("SET");
+        command.arg(key).arg("").arg("NX").arg("PX").arg(millis(ttl));
+        let done: Option<String> = self.connection.query(&command).await?;
+        Ok(done.is_some())
+    }
+
+    async fn add_member(&self, key: &str, member: &str, ttl: Duration) -> Result<(), KvError> {
+        let mut commands = pipe();
+        commands.atomic();
+        commands.cmd("SADD").arg(key).arg(member).ignore();
+        commands.cmd("PEXPIRE").arg(key).arg(millis(ttl)).ignore();
+        self.connection.pipeline(&commands).await
+    }
+
+    async fn remove_member(&self, key: &str, member: &str) -> Result<(), KvError> {
+        self.connection.query(cmd("SREM").arg(key).arg(member)).await
+    }
+
+    async fn members(&self, key: &str) -> Result<Vec<String>, KvError> {
+        self.connection.query(cmd("SMEMBERS").arg(key)).await
+    }
+
+    async fn acquire(&self, key: &str, holder: &str, ttl: Duration) -> Result<Option<Lease>, KvError> {
+        let mut call = self.scripts.acquire.key(key);
+        call.key(fence_key(key))
+            .arg(holder)
+            .arg(millis(ttl))
+            .arg(millis(ttl + FENCE_MEMORY));
+        let fence: Option<u64> = self.connection.script(&call).await?;
+        Ok(fence.map(|fence| Lease {
+            key: key.to_owned(),
+            holder: holder.to_owned(),
+            fence,
+        }))
+    }
+
+    async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, KvError> {
+        self.connection
+            .script(self.scripts.renew.key(&lease.key).arg(held(lease)).arg(millis(ttl)))
+            .await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), KvError> {
+        self.connection
+            .script(self.scripts.release.key(&lease.key).arg(held(lease)))
+            .await
+    }
+
+    async fn check(&self) -> Result<(), KvError> {
+        self.connection.query(&cmd("PING")).await
+    }
+}
+
+fn over_quotas<'a>(script: &'a Script, quotas: &[Quota]) -> ScriptInvocation<'a> {
+    let mut call = script.prepare_invoke();
+    for quota in quotas {
+        let period = u64::try_from(quota.period.as_micros()).unwrap_or(u64::MAX);
+        call.key(&quota.key).arg(quota.limit).arg(period);
+    }
+    call
+}
+
+/// How a lease stands in Redis.
+fn held(lease: &Lease) -> String {
+    format!("{}:{}", lease.fence, lease.holder)
+}
+
+/// Beside its lease in a cluster: in the slot of the key's `{tag}`, or of the whole key when it has none.
+fn fence_key(key: &str) -> String {
+    let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+    match tag {
+        Some((tag, _)) if !tag.is_empty() => format!("{key}:fence"),
+        _ => format!("{{{key}}}:fence"),
+    }
+}
+
+/// At least one: Redis refuses a time to live of zero.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// Redis says -2 for a key that is not there.
+fn from_pttl(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! The conformance suite on a real Redis, and what only a server can do: go away, hang, forget, come back.
+
+use std::{sync::Arc, time::Instant};
+
+use butt_dial_testkit::{proxy::Proxy, servers::Redis};
+
+use super::*;
+
+const SOON: Duration = Duration::from_millis(1_500);
+const LONG: Duration = Duration::from_secs(60);
+
+async fn open() -> (Arc<dyn Kv>, Redis) {
+    let server = Redis::start().await;
+    let kv = RedisKv::connect(&server.url()).await.unwrap();
+    (Arc::new(kv), server)
+}
+
+butt_dial_testkit::kv_conformance!(open);
+
+async fn assert_fails_soon(kv: &RedisKv) -> KvError {
+    let start = Instant::now();
+    let error = kv.get("k").await.unwrap_err();
+    assert!(start.elapsed() < SOON, "{error} after {:?}", start.elapsed());
+    error
+}
+
+async fn recover(kv: &RedisKv) {
+    let start = Instant::now();
+    while kv.check().await.is_err() {
+        assert!(start.elapsed() < Duration::from_secs(10), "does not recover");
+    }
+}
+
+#[tokio::test]
+async fn while_the_server_is_away_errors_are_quick_and_then_it_recovers() {
+    let mut server = Redis::start_append_only().await;
+    let kv = RedisKv::connect(&server.url()).await.unwrap();
+    kv.set("k", "v", LONG).await.unwrap();
+    server.stop().await;
+    for _ in 0..5 {
+        assert_fails_soon(&kv).await;
+    }
+    server.start_again().await;
+    assert_eq!(
+        kv.get("k").await.unwrap().as_deref(),
+        Some("v"),
+        "the first command after the outage succeeds"
+    );
+    assert!(kv.once("n", LONG).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_costs_a_second_and_no_more() {
+    let server = Redis::start().await;
+    let proxy = Proxy::start(&server.address()).await;
+    let kv = RedisKv::connect(&proxy.url("redis")).await.unwrap();
+    proxy.stall().await;
+    assert_fails_soon(&kv).await;
+    assert_fails_soon(&kv).await;
+    proxy.heal().await;
+    recover(&kv).await;
+    kv.set("k", "v", LONG).await.unwrap();
+    proxy.cut().await;
+    recover(&kv).await;
+    assert_eq!(kv.get("k").await.unwrap().as_deref(), Some("v"));
+}
+
+#[tokio::test]
+async fn connecting_to_nothing_fails_soon_and_tells_no_password() {
+    let server = Redis::start().await;
+    let proxy = Proxy::start(&server.address()).await;
+    let url = format!("redis://user:hunter2@{}", proxy.address());
+    proxy.refuse().await;
+    for stalled in [false, true] {
+        if stalled {
+            proxy.stall().await;
+        }
+        let start = Instant::now();
+        let KvError(reason) = RedisKv::connect(&url).await.err().unwrap();
+        assert!(start.elapsed() < 2 * SOON);
+        assert!(reason.contains(&proxy.address()), "{reason}");
+        assert!(!reason.contains("hunter2"), "{reason}");
+    }
+    let KvError(reason) = RedisKv::connect("http://user:hunter2@localhost").await.err().unwrap();
+    assert!(!reason.contains("hunter2"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_share_one_quota() {
+    let server = Redis::start().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let kv = RedisKv::connect(&server.url()).await.unwrap();
+        tasks.spawn(async move {
+            let quotas = [Quota {
+                key: "q".into(),
+                limit: 50,
+                period: Duration::from_secs(86_400),
+            }];
+            let mut granted = 0;
+            for _ in 0..200 {
+                granted += u32::from(kv.take(&quotas).await.unwrap() == Admission::Granted);
+            }
+            granted
+        });
+    }
+    assert_eq!(tasks.join_all().await.into_iter().sum::<u32>(), 50);
+}
+
+#[tokio::test]
+async fn fences_grow_even_when_the_server_forgets_everything() {
+    let mut server = Redis::start().await;
+    let kv = RedisKv::connect(&server.url()).await.unwrap();
+    let before = kv.acquire("lease", "me", LONG).await.unwrap().unwrap();
+    server.kill();
+    server.start_again().await;
+    recover(&kv).await;
+    assert!(!kv.renew(&before, LONG).await.unwrap());
+    let after = kv.acquire("lease", "you", LONG).await.unwrap().unwrap();
+    assert!(after.fence > before.fence);
+}
+
+#[test]
+fn a_fence_lies_in_the_slot_of_its_lease() {
+    assert_eq!(fence_key("call:{CA1}:owner"), "call:{CA1}:owner:fence");
+    assert_eq!(fence_key("job:sweep"), "{job:sweep}:fence");
+}

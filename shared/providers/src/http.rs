@@ -1,0 +1,133 @@
+//! The HTTP client that carriers are reached through, and what its errors mean for a send.
+//! The client repeats no request that may have left; who asks for a send asks once.
+
+use std::time::Duration;
+
+use butt_dial_domain::ports::carrier::{Doubt, Outcome, Refusal, RefusalClass};
+use bytes::{Bytes, BytesMut};
+use reqwest::{Response, StatusCode, header};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Below the keep-alive of the load balancers that carriers use, so that a request seldom meets a dying connection.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+const IDLE_CONNECTIONS: usize = 64;
+/// Answers to a send are a few kilobytes; what is larger is not an answer.
+const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
+
+/// The client for carriers. It honours the proxy settings of the environment, as operators behind one expect. Needs a process-wide rustls provider, which `main` installs.
+///
+/// Three layers could repeat a POST on their own:
+/// - redirects: switched off;
+/// - reqwest 0.13's `retry`: by default it repeats after HTTP/2 refusals (GOAWAY, REFUSED_STREAM); switched off;
+/// - hyper-util's `retry_canceled_requests`, which reqwest leaves on and offers no switch for. It repeats only when
+///   hyper hands the request back unserialized (`TrySendError::message` is set) and the connection came from the pool:
+///   the peer had closed before the first byte was written. Once hyper has begun to write, the request is gone
+///   and the error is final. So nothing that a carrier could have read is ever repeated.
+pub fn client() -> Result<reqwest::Client, String> {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // reqwest would panic.
+        return Err("no TLS provider is installed in this process".to_owned());
+    }
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        // One request on a connection at a time: a connection that breaks puts one send in doubt and not a hundred.
+        .http1_only()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS)
+        .tcp_nodelay(true)
+        .referer(false)
+        .user_agent(concat!("butt-dial/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| format!("the HTTP client can't be built: {}", error.without_url()))
+}
+
+/// What a carrier answered.
+pub struct Answer {
+    pub status: StatusCode,
+    /// Whole seconds, where the carrier named them. The date form of `Retry-After` is left out: no carrier here uses it.
+    pub retry_after_seconds: Option<u64>,
+    pub body: Bytes,
+}
+
+/// Makes one request. An error is already an outcome.
+pub async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, Outcome> {
+    let response = request.send().await.map_err(|error| outcome_of(&error))?;
+    let status = response.status();
+    let retry_after_seconds = response
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let body = match read(response).await {
+        Ok(body) => body,
+        // The status line alone says that it was refused; the body would only have said why.
+        Err(_) if status.is_client_error() => Bytes::new(),
+        Err(doubt) => return Err(Outcome::Unknown(doubt)),
+    };
+    Ok(Answer {
+        status,
+        retry_after_seconds,
+        body,
+    })
+}
+
+/// Makes one request that changes nothing, such as a listing or a credential check.
+pub async fn lookup(request: reqwest::RequestBuilder, deadline: Duration) -> Result<Answer, Outcome> {
+    exchange(request.timeout(deadline)).await
+}
+
+async fn read(mut response: Response) -> Result<Bytes, Doubt> {
+    let mut body = BytesMut::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= LARGEST_ANSWER => body.extend_from_slice(&chunk),
+            Ok(Some(_)) => return Err(Doubt::CarrierFault),
+            Ok(None) => return Ok(body.freeze()),
+            Err(error) => return Err(doubt_of(&error)),
+        }
+    }
+}
+
+/// Only an error from before the first byte refuses. A connection from the pool that dies under the request is
+/// `SendRequest` and not `Connect` in hyper-util, so it stays in doubt.
+fn outcome_of(error: &reqwest::Error) -> Outcome {
+    if error.is_connect() {
+        refused(RefusalClass::Unreachable)
+    } else if error.is_builder() {
+        refused(RefusalClass::Configuration)
+    } else {
+        Outcome::Unknown(doubt_of(error))
+    }
+}
+
+fn doubt_of(error: &reqwest::Error) -> Doubt {
+    if error.is_timeout() {
+        Doubt::TimedOut
+    } else {
+        Doubt::ConnectionLost
+    }
+}
+
+/// Nothing was sent, and there is no code of the carrier's to tell.
+pub fn refused(class: RefusalClass) -> Outcome {
+    Outcome::Refused(Refusal {
+        class,
+        carrier_code: None,
+        retry_after_seconds: None,
+    })
+}
+
+/// A word from the far end, made safe for a log and for people.
+pub fn word(text: &str) -> String {
+    let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '_' || *c == '-';
+    text.chars().filter(plain).take(64).collect()
+}
+
+/// What an operator reads when a credential check got no answer.
+pub fn explain(outcome: &Outcome, vendor: &str, endpoint_env: &str) -> String {
+    match outcome {
+        Outcome::Refused(_) => format!("{vendor} can't be reached: check the network, DNS and {endpoint_env}"),
+        _ => format!("{vendor} did not answer in time: try again, and check {endpoint_env} if it stays so"),
+    }
+}

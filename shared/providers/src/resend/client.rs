@@ -1,0 +1,129 @@
+//! The adapter: one request a send, every answer classified. Knows no retry and keeps no state.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use butt_dial_domain::{
+    Address, Channel,
+    clock::Timestamp,
+    ports::carrier::{
+        Dispatch, Doubt, Listed, LookupFailed, Messaging, Outcome, Receipt, Reconciliation, RefusalClass,
+    },
+};
+use reqwest::StatusCode;
+
+use super::{
+    API_KEY, ENDPOINT, errors,
+    wire::{self, Created, ErrorBody},
+};
+use crate::{
+    Secret,
+    http::{self, Answer},
+    vendor::Credentials,
+};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How long Resend remembers a key (Resend, Idempotency keys).
+const KEY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub struct Client {
+    http: reqwest::Client,
+    /// Without a slash at the end.
+    endpoint: String,
+    key: Secret,
+    deadline: Duration,
+}
+
+impl Client {
+    /// Checks the credentials' form; touches no network.
+    pub fn new(credentials: &Credentials, http: reqwest::Client) -> Result<Self, String> {
+        let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
+        let key = credentials.get(API_KEY)?.clone();
+        if !key.expose().bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(format!("{API_KEY} holds characters that no API key has"));
+        }
+        Ok(Self {
+            http,
+            endpoint,
+            key,
+            deadline: DEADLINE,
+        })
+    }
+
+    /// Bounds every request, from the look-up of the name to the last byte of the answer.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+}
+
+#[async_trait]
+impl Messaging for Client {
+    async fn send(&self, dispatch: &Dispatch) -> Outcome {
+        if dispatch.channel != Channel::Email {
+            return http::refused(RefusalClass::Configuration);
+        }
+        let request = self
+            .http
+            .post(format!("{}/emails", self.endpoint))
+            .bearer_auth(self.key.expose())
+            .header("Idempotency-Key", dispatch.message.as_str())
+            .timeout(self.deadline)
+            .json(&wire::email(dispatch));
+        match http::exchange(request).await {
+            Ok(answer) if answer.status.is_success() => accepted(&answer),
+            Ok(answer) => errors::outcome(&answer),
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    fn reconciliation(&self) -> Reconciliation {
+        Reconciliation::RepeatWithKey {
+            window_seconds: KEY_WINDOW.as_secs(),
+        }
+    }
+
+    async fn list(&self, _: Channel, _: &Address, _: &Address, _: Timestamp) -> Result<Vec<Listed>, LookupFailed> {
+        // Resend is asked by repeating; it can't be asked by recipient.
+        Err(LookupFailed)
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let request = self
+            .http
+            .get(format!("{}/domains", self.endpoint))
+            .bearer_auth(self.key.expose());
+        let answer = http::lookup(request, self.deadline).await;
+        let answer = answer.map_err(|outcome| http::explain(&outcome, "Resend", ENDPOINT))?;
+        let error: Option<ErrorBody> = serde_json::from_slice(&answer.body).ok();
+        match (answer.status, error.as_ref().map(|error| error.name.as_str())) {
+            (StatusCode::OK, _) if wire::is_list(&answer.body) => Ok(()),
+            (StatusCode::OK, _) => Err(format!("what answers is not Resend: check {ENDPOINT}")),
+            // A key for sending only may not read the domains; that Resend says so proves that it knows the key.
+            (StatusCode::UNAUTHORIZED, Some("restricted_api_key")) => Ok(()),
+            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Err(format!(
+                "Resend refuses the key: make a new one in the dashboard and set {API_KEY}"
+            )),
+            (status, _) => Err(format!("Resend answered {}: try again later", status.as_u16())),
+        }
+    }
+}
+
+fn accepted(answer: &Answer) -> Outcome {
+    match serde_json::from_slice::<Created>(&answer.body) {
+        Ok(created) if !created.id.is_empty() => Outcome::Accepted(Receipt {
+            carrier_id: created.id,
+            // The answer holds nothing but the id; this is where Resend's own list of states begins.
+            carrier_status: "queued".to_owned(),
+            segments: None,
+            price: None,
+        }),
+        // A 2xx that is not Resend's: a proxy or a portal spoke, and what it did with the request is not known.
+        _ => Outcome::Unknown(Doubt::CarrierFault),
+    }
+}

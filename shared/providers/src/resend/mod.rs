@@ -1,0 +1,44 @@
+//! Resend: e-mail. Every send carries its message's id as idempotency key, so what is in doubt is asked again with
+//! the same key: within 24 hours the first answer comes back and no second mail goes out.
+
+mod client;
+pub mod errors;
+mod simulator;
+#[cfg(test)]
+mod tests;
+pub mod webhook;
+mod wire;
+
+use std::sync::Arc;
+
+use butt_dial_domain::{Channel, ports::carrier::Messaging};
+
+pub use self::client::Client;
+use crate::vendor::{CredentialField, Credentials, Manifest, Vendor};
+
+const API_KEY: &str = "RESEND_API_KEY";
+const ENDPOINT: &str = "RESEND_API_URL";
+
+pub static VENDOR: Vendor = Vendor {
+    manifest: Manifest {
+        id: "resend",
+        title: "Resend",
+        channels: &[Channel::Email],
+        credentials: &[CredentialField {
+            env: API_KEY,
+            required: true,
+            secret: true,
+            help: "an API key, re_..., from the dashboard; sending access is enough",
+        }],
+        endpoint_env: ENDPOINT,
+        default_endpoint: "https://api.resend.com",
+        docs: "https://resend.com/docs/api-reference",
+    },
+    connect,
+    simulator: simulator::router,
+    simulated: &[(API_KEY, simulator::API_KEY)],
+};
+
+fn connect(credentials: &Credentials, http: &reqwest::Client) -> Result<Arc<dyn Messaging>, String> {
+    Ok(Arc::new(Client::new(credentials, http.clone())?))
+}

@@ -1,0 +1,42 @@
+//! The idempotency keys that Resend has seen (Resend, Idempotency keys).
+
+use std::collections::{HashMap, VecDeque};
+
+use butt_dial_domain::clock::Timestamp;
+
+const KEPT: usize = 20_000;
+
+/// The first request under a key.
+pub struct First {
+    pub request: [u8; 32],
+    pub id: String,
+    pub at: Timestamp,
+}
+
+/// The newest keys, each remembered for 24 hours.
+#[derive(Default)]
+pub struct Keys {
+    first: HashMap<String, First>,
+    order: VecDeque<String>,
+}
+
+impl Keys {
+    pub fn find(&self, key: &str, now: Timestamp) -> Option<&First> {
+        self.first
+            .get(key)
+            .filter(|first| now - first.at < chrono::Duration::hours(24))
+    }
+
+    pub fn remember(&mut self, key: &str, first: First) {
+        if self.first.insert(key.to_owned(), first).is_some() {
+            // It was there, but too old.
+            self.order.retain(|known| known != key);
+        }
+        self.order.push_back(key.to_owned());
+        if self.order.len() > KEPT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.first.remove(&oldest);
+        }
+    }
+}

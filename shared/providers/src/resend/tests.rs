@@ -1,0 +1,261 @@
+//! The Resend adapter against its simulator, over real HTTP.
+
+use std::{sync::Arc, time::Duration};
+
+use butt_dial_domain::{
+    Channel,
+    message::Content,
+    ports::carrier::{Doubt, Messaging, Outcome, RefusalClass},
+};
+use butt_dial_testkit::{conformance::messaging::FarEnd, messaging_conformance};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::{API_KEY, Client, VENDOR, simulator};
+use crate::{
+    Credentials, http,
+    tests::{
+        harness::{Bench, address, refused},
+        install_tls,
+    },
+};
+
+macro_rules! conforms {
+    (Channel::$channel:ident) => {
+        messaging_conformance!(Channel::$channel, super::open);
+    };
+}
+
+conforms!(Channel::Email);
+
+const WAIT: Duration = Duration::from_secs(10);
+
+async fn open(channel: Channel) -> Bench {
+    Bench::start(&VENDOR, connect, channel).await
+}
+
+fn connect(credentials: &Credentials, http: reqwest::Client, deadline: Duration) -> Arc<dyn Messaging> {
+    Arc::new(Client::new(credentials, http).unwrap().with_deadline(deadline))
+}
+
+#[tokio::test]
+async fn a_mail_arrives_whole() {
+    let bench = open(Channel::Email).await;
+    let mut mail = bench.dispatch(Content {
+        body: Some("Plain text".to_owned()),
+        subject: Some("Your table\r\nBcc: x@y.zz".to_owned()),
+        html: Some("<p>Marked up</p>".to_owned()),
+        media: vec!["https://x.test/menu.pdf".to_owned()],
+        template: None,
+    });
+    mail.sender_name = Some("Lee, \"Ann\"\r\nX: y".to_owned());
+    let Outcome::Accepted(receipt) = bench.send(&mail).await else {
+        panic!("not accepted");
+    };
+    let messages = bench.world().messages();
+    let [mail] = messages.as_slice() else {
+        panic!("{messages:?}")
+    };
+    assert_eq!(mail.carrier_id, receipt.carrier_id);
+    assert_eq!(
+        (mail.from.as_str(), mail.to.as_str()),
+        ("agent@example.com", "ann@example.org")
+    );
+    assert_eq!(mail.from_name.as_deref(), Some("Lee, \"Ann\"  X: y"));
+    assert_eq!(mail.subject.as_deref(), Some("Your table  Bcc: x@y.zz"));
+    assert_eq!(
+        (mail.body.as_str(), mail.html.as_deref()),
+        ("Plain text", Some("<p>Marked up</p>"))
+    );
+    assert_eq!(mail.media, ["https://x.test/menu.pdf"]);
+    let delivered = bench.world().wait_for(|m| m.status == "delivered", WAIT).await;
+    assert!(delivered.is_some());
+}
+
+#[tokio::test]
+async fn a_repeat_under_one_key_is_the_same_mail() {
+    let bench = open(Channel::Email).await;
+    let mail = bench.text("hello");
+    let (first, again) = (bench.send(&mail).await, bench.send(&mail).await);
+    assert_eq!(first, again);
+    assert!(matches!(first, Outcome::Accepted(_)));
+
+    let mut changed = mail.clone();
+    changed.content.body = Some("something else".to_owned());
+    assert_eq!(
+        bench.send(&changed).await,
+        Outcome::Unknown(Doubt::CarrierFault),
+        "this message went out already, so it was not refused"
+    );
+    assert_eq!((bench.requests(), bench.taken()), (3, 1));
+}
+
+/// Row by row, as the error reference has them.
+#[tokio::test]
+async fn every_name_has_its_class() {
+    use RefusalClass::{Configuration, Content, Throttled};
+
+    let bench = open(Channel::Email).await;
+    for (status, name, class) in [
+        (400, "validation_error", Content),
+        (400, "invalid_idempotency_key", Configuration),
+        (401, "missing_api_key", Configuration),
+        (401, "restricted_api_key", Configuration),
+        (403, "invalid_api_key", Configuration),
+        (403, "validation_error", Configuration),
+        (404, "not_found", Configuration),
+        (405, "method_not_allowed", Configuration),
+        (422, "missing_required_field", Content),
+        (422, "invalid_from_address", Configuration),
+        (422, "invalid_attachment", Content),
+        (422, "invalid_parameter", Content),
+        (422, "invalid_region", Configuration),
+        (429, "rate_limit_exceeded", Throttled),
+        (429, "daily_quota_exceeded", Configuration),
+        (429, "monthly_quota_exceeded", Configuration),
+        (451, "security_error", Content),
+        // Names that nobody has told us: the status decides.
+        (400, "something_new", Content),
+        (403, "something_new", Configuration),
+        (429, "something_new", Throttled),
+    ] {
+        assert_eq!(
+            bench.send_refused(status, name).await,
+            refused(class, name),
+            "{status} {name}"
+        );
+    }
+    for (status, name) in [
+        (409, "concurrent_idempotent_requests"),
+        (409, "invalid_idempotent_request"),
+        (409, "something_new"),
+        (408, "something_new"),
+        (500, "application_error"),
+        (500, "internal_server_error"),
+        (503, "something_new"),
+        (302, "something_new"),
+    ] {
+        let outcome = bench.send_refused(status, name).await;
+        assert_eq!(outcome, Outcome::Unknown(Doubt::CarrierFault), "{status} {name}");
+    }
+    assert_eq!(bench.taken(), 0);
+}
+
+/// Resend checks these itself, so the simulator does.
+#[tokio::test]
+async fn what_resend_would_refuse_is_refused() {
+    let bench = open(Channel::Email).await;
+    let mut bare = bench.text("hello");
+    bare.content.subject = None;
+    assert_eq!(
+        bench.send(&bare).await,
+        refused(RefusalClass::Content, "missing_required_field")
+    );
+    let empty = bench.dispatch(Content {
+        subject: Some("Hello".to_owned()),
+        ..Content::default()
+    });
+    assert_eq!(
+        bench.send(&empty).await,
+        refused(RefusalClass::Content, "missing_required_field")
+    );
+
+    let mut nowhere = bench.text("hello");
+    nowhere.to = butt_dial_domain::Address::Email("ann".to_owned());
+    assert_eq!(
+        bench.send(&nowhere).await,
+        refused(RefusalClass::Recipient, "validation_error")
+    );
+    let mut nobody = bench.text("hello");
+    nobody.from = butt_dial_domain::Address::Email("agent".to_owned());
+    assert_eq!(
+        bench.send(&nobody).await,
+        refused(RefusalClass::Configuration, "invalid_from_address")
+    );
+
+    let mut text = bench.text("hello");
+    text.content.media = vec!["file:///etc/passwd".to_owned()];
+    assert_eq!(
+        bench.send(&text).await,
+        refused(RefusalClass::Content, "invalid_attachment")
+    );
+    text.channel = Channel::Sms;
+    let requests = bench.requests();
+    assert!(matches!(bench.send(&text).await, Outcome::Refused(r) if r.class == RefusalClass::Configuration));
+    assert_eq!(
+        bench.requests(),
+        requests,
+        "nothing leaves for a channel that Resend has not got"
+    );
+    assert_eq!(bench.taken(), 0);
+}
+
+#[tokio::test]
+async fn a_key_for_sending_only_is_a_good_key() {
+    let bench = open(Channel::Email).await;
+    let carrier = bench.connect(&bench.credentials().with(API_KEY, simulator::SENDING_KEY));
+    assert_eq!(carrier.check().await, Ok(()));
+    assert!(matches!(carrier.send(&bench.text("hello")).await, Outcome::Accepted(_)));
+}
+
+#[tokio::test]
+async fn somebody_who_opted_out_is_suppressed_after_acceptance() {
+    let bench = open(Channel::Email).await;
+    bench.world().set_delivery_delay(Duration::ZERO);
+    bench.world().opt_out("ann@example.org");
+    assert!(matches!(bench.send(&bench.text("hello")).await, Outcome::Accepted(_)));
+    assert!(
+        bench
+            .world()
+            .wait_for(|m| m.status == "suppressed", WAIT)
+            .await
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn keys_are_checked_and_mails_can_be_read() {
+    let bench = open(Channel::Email).await;
+    let http = http::client().unwrap();
+    let url = format!("{}/resend/emails", bench.simulator.base_url());
+    let mail =
+        json!({ "from": "Agent <a@example.com>", "to": ["ann@example.org"], "subject": "Hi", "html": "<p>Hi</p>" });
+    let post = |key: &str| {
+        let request = http.post(&url).bearer_auth(simulator::API_KEY).json(&mail);
+        request.header("Idempotency-Key", key.to_owned()).send()
+    };
+    for bad in [String::new(), "k".repeat(257)] {
+        let answer = post(&bad).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(answer.json::<Value>().await.unwrap()["name"], "invalid_idempotency_key");
+    }
+    let created: Value = post("one").await.unwrap().json().await.unwrap();
+    let id = created["id"].as_str().unwrap();
+    let get = |path: String| http.get(path).bearer_auth(simulator::API_KEY).send();
+    let read: Value = get(format!("{url}/{id}")).await.unwrap().json().await.unwrap();
+    assert_eq!(read["from"], "\"Agent\" <a@example.com>");
+    assert_eq!(
+        (&read["to"], &read["html"]),
+        (&json!(["ann@example.org"]), &json!("<p>Hi</p>"))
+    );
+    assert_eq!(
+        get(format!("{url}/other")).await.unwrap().status(),
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        http.post(&url).json(&mail).send().await.unwrap().status(),
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[test]
+fn wrong_settings_are_told_before_the_first_request() {
+    install_tls();
+    let http = http::client().unwrap();
+    let good = VENDOR.simulated_credentials("https://x.test");
+    assert!(Client::new(&good.clone().with(API_KEY, "re_\r\nX: y"), http.clone()).is_err());
+    assert!(Client::new(&Credentials::new("x"), http.clone()).is_err());
+    assert!(!format!("{good:?}").contains(simulator::API_KEY));
+    assert!(Client::new(&good, http).is_ok());
+    assert_eq!(address(Channel::Email, "a@b.de").as_str(), "a@b.de");
+}

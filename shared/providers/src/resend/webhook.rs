@@ -1,0 +1,141 @@
+//! Standard Webhooks 1.0, the scheme of Svix, which delivers Resend's webhooks: HMAC-SHA256 over id, time and raw body.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use butt_dial_domain::clock::Timestamp;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::Secret;
+
+/// How far the sender's clock may differ from ours, either way, in seconds (reference libraries: 5 minutes).
+const TOLERANCE: u64 = 5 * 60;
+const PREFIX: &str = "whsec_";
+const VERSION: &str = "v1";
+
+/// The three headers, under either of their names: `svix-*` or `webhook-*`.
+#[derive(Clone, Copy, Debug)]
+pub struct Headers<'a> {
+    pub id: &'a str,
+    /// Unix seconds of the attempt.
+    pub timestamp: &'a str,
+    /// One or more of `v1,<base64>`, with blanks between.
+    pub signature: &'a str,
+}
+
+/// The signature header for one attempt; `None` if the secret is not base64.
+pub fn sign(secret: &Secret, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
+    let mac = mac(secret, id, &timestamp.to_string(), body)?;
+    Some(format!("{VERSION},{}", STANDARD.encode(mac.finalize().into_bytes())))
+}
+
+/// Whether one of the endpoint's secrets made one of the signatures, not long before or after `now`.
+/// During a rotation there are two secrets.
+pub fn verify(secrets: &[Secret], headers: Headers<'_>, body: &[u8], now: Timestamp) -> bool {
+    let fresh = headers
+        .timestamp
+        .parse::<i64>()
+        .is_ok_and(|sent| now.timestamp().abs_diff(sent) <= TOLERANCE);
+    if !fresh || headers.id.is_empty() {
+        return false;
+    }
+    let listed = headers.signature.split(' ').filter_map(|entry| entry.split_once(','));
+    let mut signatures = listed
+        .filter(|(version, _)| *version == VERSION)
+        .filter_map(|(_, signature)| STANDARD.decode(signature).ok());
+    signatures.any(|signature| {
+        secrets.iter().any(|secret| {
+            let mac = mac(secret, headers.id, headers.timestamp, body);
+            mac.is_some_and(|mac| mac.verify_slice(&signature).is_ok())
+        })
+    })
+}
+
+fn mac(secret: &Secret, id: &str, timestamp: &str, body: &[u8]) -> Option<Hmac<Sha256>> {
+    let text = secret.expose();
+    let key = STANDARD.decode(text.strip_prefix(PREFIX).unwrap_or(text)).ok()?;
+    if key.is_empty() {
+        return None;
+    }
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
+    for part in [id.as_bytes(), b".", timestamp.as_bytes(), b".", body] {
+        mac.update(part);
+    }
+    Some(mac)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Duration};
+
+    use super::*;
+
+    const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+    const SENT: i64 = 1_614_265_330;
+    const BODY: &[u8] = br#"{"test": 2432232314}"#;
+    const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+
+    fn secret() -> Secret {
+        Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    }
+
+    fn sent() -> Timestamp {
+        DateTime::from_timestamp(SENT, 0).unwrap()
+    }
+
+    fn verify_at(now: Timestamp, secrets: &[Secret], signature: &str) -> bool {
+        let timestamp = SENT.to_string();
+        let headers = Headers {
+            id: ID,
+            timestamp: &timestamp,
+            signature,
+        };
+        verify(secrets, headers, BODY, now)
+    }
+
+    #[test]
+    fn it_signs_as_the_vector_says() {
+        assert_eq!(sign(&secret(), ID, SENT, BODY).as_deref(), Some(SIGNATURE));
+        assert!(verify_at(sent(), &[secret()], SIGNATURE));
+        let bare = Secret::new("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+        assert!(verify_at(sent(), &[bare], SIGNATURE));
+    }
+
+    #[test]
+    fn any_listed_signature_and_any_secret_will_do() {
+        let listed = format!("v1a,AAAA v1,AAAA {SIGNATURE}");
+        let other = Secret::new("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+        assert!(verify_at(sent(), &[other.clone(), secret()], &listed));
+        assert!(!verify_at(sent(), &[other], &listed));
+        assert!(!verify_at(sent(), &[], &listed));
+        assert!(!verify_at(sent(), &[Secret::new("whsec_"), Secret::new("?")], &listed));
+    }
+
+    #[test]
+    fn old_and_future_times_fail() {
+        for (seconds, passes) in [(0, true), (300, true), (-300, true), (301, false), (-301, false)] {
+            let now = sent() + Duration::seconds(seconds);
+            assert_eq!(verify_at(now, &[secret()], SIGNATURE), passes, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn everything_is_signed() {
+        fn check(id: &str, timestamp: &str, body: &[u8], signature: &str) -> bool {
+            let headers = Headers {
+                id,
+                timestamp,
+                signature,
+            };
+            verify(&[secret()], headers, body, sent())
+        }
+        assert!(check(ID, "1614265330", BODY, SIGNATURE));
+        assert!(!check("msg_other", "1614265330", BODY, SIGNATURE));
+        assert!(!check(ID, "1614265331", BODY, SIGNATURE));
+        assert!(!check(ID, "1614265330", b"{}", SIGNATURE));
+        assert!(!check(ID, "1614265330", BODY, "v1,"));
+        let other_version = SIGNATURE.replace("v1,", "v2,");
+        assert!(!check(ID, "1614265330", BODY, &other_version));
+        assert!(!check(ID, "soon", BODY, SIGNATURE));
+        assert!(!check("", "1614265330", BODY, SIGNATURE));
+    }
+}

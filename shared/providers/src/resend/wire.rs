@@ -1,0 +1,159 @@
+//! Resend's JSON (Resend, API reference: Send email). Nothing that comes from a person may start a new header line.
+
+use butt_dial_domain::ports::carrier::Dispatch;
+use serde::{Deserialize, Serialize};
+
+/// Written the same way every time: a repeat under one key has to be the same text.
+#[derive(Serialize)]
+pub struct Email<'a> {
+    from: String,
+    to: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    html: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attachments: Vec<Attachment<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<Tag<'a>>,
+}
+
+#[derive(Serialize)]
+struct Attachment<'a> {
+    /// A URL; Resend fetches it.
+    path: &'a str,
+    filename: String,
+}
+
+#[derive(Serialize)]
+struct Tag<'a> {
+    name: &'static str,
+    value: &'a str,
+}
+
+#[derive(Deserialize)]
+pub struct Created {
+    pub id: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct ErrorBody {
+    #[serde(rename = "statusCode", default)]
+    pub status_code: Option<u16>,
+    #[serde(default)]
+    pub message: String,
+    pub name: String,
+}
+
+pub fn email(dispatch: &Dispatch) -> Email<'_> {
+    let content = &dispatch.content;
+    let id = dispatch.message.as_str();
+    Email {
+        from: mailbox(dispatch.sender_name.as_deref(), dispatch.from.as_str()),
+        to: dispatch.to.as_str(),
+        subject: content.subject.as_deref().map(one_line),
+        text: content.body.as_deref(),
+        html: content.html.as_deref(),
+        attachments: content
+            .media
+            .iter()
+            .enumerate()
+            .map(|(place, url)| attachment(place, url))
+            .collect(),
+        // Webhooks bring it back. Ids from elsewhere may hold what tags may not.
+        tags: is_tag(id)
+            .then_some(Tag {
+                name: "message_id",
+                value: id,
+            })
+            .into_iter()
+            .collect(),
+    }
+}
+
+/// `"Name" <address>`; the name as a quoted string (RFC 5322, 3.2.4), so that nothing in it has a meaning.
+pub fn mailbox(name: Option<&str>, address: &str) -> String {
+    let name = name.map(one_line).unwrap_or_default();
+    if name.is_empty() {
+        return address.to_owned();
+    }
+    let mut quoted = String::with_capacity(name.len() + address.len() + 5);
+    quoted.push('"');
+    for c in name.chars() {
+        if c == '"' || c == '\\' {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push_str("\" <");
+    quoted.push_str(address);
+    quoted.push('>');
+    quoted
+}
+
+/// Control characters, line ends first of all, become blanks; no blanks at either end.
+fn one_line(text: &str) -> String {
+    let is_break = |c: char| c.is_control() || c == '\u{2028}' || c == '\u{2029}';
+    let line: String = text.chars().map(|c| if is_break(c) { ' ' } else { c }).collect();
+    line.trim().to_owned()
+}
+
+fn attachment(place: usize, url: &str) -> Attachment<'_> {
+    let named = url::Url::parse(url).ok().and_then(|url| {
+        let last = url.path_segments()?.next_back()?.to_owned();
+        // Only names that need no decoding and can't leave a folder.
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        let good = !last.is_empty() && !last.starts_with('.') && last.len() <= 128 && last.bytes().all(plain);
+        good.then_some(last)
+    });
+    Attachment {
+        path: url,
+        filename: named.unwrap_or_else(|| format!("attachment-{}", place + 1)),
+    }
+}
+
+pub fn is_tag(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 256 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+}
+
+/// `{"data": [..]}`, whatever stands beside it.
+pub fn is_list(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|answer| answer["data"].is_array())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted() {
+        let address = "a@b.de";
+        for (name, written) in [
+            ("", "a@b.de"),
+            ("  ", "a@b.de"),
+            ("Ann Lee", "\"Ann Lee\" <a@b.de>"),
+            ("Lee, Ann", "\"Lee, Ann\" <a@b.de>"),
+            ("Ann \"A\" \\ Lee", "\"Ann \\\"A\\\" \\\\ Lee\" <a@b.de>"),
+            ("Ann\r\nBcc: x@y.zz", "\"Ann  Bcc: x@y.zz\" <a@b.de>"),
+            ("Ann> <x@y.zz", "\"Ann> <x@y.zz\" <a@b.de>"),
+            ("Ännchen", "\"Ännchen\" <a@b.de>"),
+        ] {
+            assert_eq!(mailbox(Some(name), address), written);
+        }
+        assert_eq!(mailbox(None, address), address);
+    }
+
+    #[test]
+    fn attachments_are_named() {
+        for (url, name) in [
+            ("https://x.test/files/report-1.pdf?sig=abc", "report-1.pdf"),
+            ("https://x.test/", "attachment-1"),
+            ("https://x.test/%2e%2e%2fetc", "attachment-1"),
+            ("https://x.test/.hidden", "attachment-1"),
+        ] {
+            assert_eq!(attachment(0, url).filename, name, "{url}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The page that shows the simulated phones and inboxes. Bodies are shown: nothing here was ever sent to a real person.
+
+use std::{collections::HashMap, sync::Arc};
+
+use butt_dial_domain::Channel;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::{message::SimulatedMessage, world::World};
+
+/// What is looked at, and what is shown of it.
+const NEWEST: usize = 1_000;
+const PEOPLE: usize = 60;
+const LINES: usize = 30;
+
+const STYLE: &str = "
+:root{color-scheme:light dark;--line:#8884;--soft:#8882;--me:#2f6fed}
+body{font:15px/1.45 system-ui,sans-serif;margin:0;padding:1.5rem;max-width:1400px;margin-inline:auto}
+header{display:flex;gap:1.5rem;align-items:baseline;flex-wrap:wrap;margin-bottom:1rem}
+h1{font-size:1.3rem;margin:0}
+.totals{opacity:.75}
+main{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:1rem;align-items:start}
+section{border:1px solid var(--line);border-radius:14px;overflow:hidden}
+h2{font-size:.95rem;margin:0;padding:.6rem .9rem;background:var(--soft);display:flex;justify-content:space-between;gap:.5rem}
+h2 small{font-weight:400;opacity:.7}
+ol{list-style:none;margin:0;padding:.7rem .9rem;max-height:420px;overflow:auto;display:flex;flex-direction:column;gap:.6rem}
+.who{font-size:.75rem;opacity:.7}
+.text{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--soft);border-radius:12px;padding:.45rem .7rem}
+.email .text{border-radius:4px}
+.failed .text{outline:1px solid #c33}
+.status{font-size:.75rem;opacity:.7;text-align:right}
+.empty{opacity:.7}
+";
+
+const SCRIPT: &str = "
+const shown = document.getElementById('shown');
+new EventSource('events').onmessage = async () => {
+  const answer = await fetch('conversations');
+  if (answer.ok) shown.innerHTML = await answer.text();
+};
+";
+
+pub fn render(world: &World) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Simulated phones and inboxes" }
+                style { (PreEscaped(STYLE)) }
+                noscript { meta http-equiv="refresh" content="3"; }
+            }
+            body {
+                div id="shown" { (conversations(world)) }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    }
+}
+
+pub fn conversations(world: &World) -> Markup {
+    let people = people(&world.newest(None, NEWEST));
+    html! {
+        header {
+            h1 { "Simulated phones and inboxes" }
+            span.totals {
+                @for vendor in world.vendors() {
+                    (vendor) ": " b { (world.accepted_total(vendor)) } " taken  "
+                }
+            }
+        }
+        @if people.is_empty() {
+            p.empty { "Nobody has received anything yet." }
+        }
+        main {
+            @for (channel, address, messages) in &people {
+                section class=(channel.as_str()) {
+                    h2 { span { (address) } small { (channel) } }
+                    ol {
+                        @for message in messages.iter().rev() { (line(message)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn line(message: &SimulatedMessage) -> Markup {
+    let failed = message.error_code.is_some();
+    html! {
+        li class=[failed.then_some("failed")] {
+            div.who {
+                @if let Some(name) = &message.from_name { (name) " " }
+                (message.from) " · " (message.at.format("%H:%M:%S")) " UTC"
+            }
+            div.text {
+                @if let Some(subject) = &message.subject { b { (subject) } br; }
+                (message.body)
+                @for url in &message.media { br; (url) }
+            }
+            div.status {
+                (message.vendor) " · " (message.status)
+                @if let Some(code) = message.error_code { " " (code) }
+            }
+        }
+    }
+}
+
+type Conversation = (Channel, String, Vec<Arc<SimulatedMessage>>);
+
+/// The people who were written to last, each with the newest messages first.
+fn people(newest_first: &[Arc<SimulatedMessage>]) -> Vec<Conversation> {
+    let mut places: HashMap<(Channel, &str), usize> = HashMap::new();
+    let mut people: Vec<Conversation> = Vec::new();
+    for message in newest_first {
+        let key = (message.channel, message.to.as_str());
+        let place = match places.get(&key) {
+            Some(place) => *place,
+            None if people.len() == PEOPLE => continue,
+            None => {
+                people.push((message.channel, message.to.clone(), Vec::new()));
+                places.insert(key, people.len() - 1);
+                people.len() - 1
+            }
+        };
+        if people[place].2.len() < LINES {
+            people[place].2.push(message.clone());
+        }
+    }
+    people
+}

@@ -1,0 +1,340 @@
+//! The simulator itself, as a raw client sees it.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
+use butt_dial_domain::Channel;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::JoinSet,
+};
+use url::form_urlencoded;
+
+use super::{Misbehaviour, SimulatedMessage, Simulator};
+use crate::{
+    Secret,
+    twilio::{
+        VENDOR,
+        webhook::{self, Payload},
+    },
+};
+
+const WAIT: Duration = Duration::from_secs(10);
+
+async fn start() -> Simulator {
+    crate::tests::install_tls();
+    Simulator::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap()
+}
+
+fn twilio() -> (&'static str, &'static str) {
+    (VENDOR.simulated[0].1, VENDOR.simulated[1].1)
+}
+
+fn messages_url(simulator: &Simulator) -> String {
+    format!(
+        "{}/twilio/2010-04-01/Accounts/{}/Messages.json",
+        simulator.base_url(),
+        twilio().0
+    )
+}
+
+fn text(body: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("To", "+14155550123".to_owned()),
+        ("From", "+14155550100".to_owned()),
+        ("Body", body.to_owned()),
+    ]
+}
+
+async fn send(simulator: &Simulator, form: &[(&str, String)]) -> reqwest::Result<reqwest::Response> {
+    let (account, token) = twilio();
+    let request = crate::http::client().unwrap().post(messages_url(simulator));
+    request.basic_auth(account, Some(token)).form(form).send().await
+}
+
+/// Sends a text over a bare socket and reads until the other side is done.
+async fn send_raw(simulator: &Simulator) -> (std::io::Result<usize>, Vec<u8>) {
+    let base = simulator.base_url();
+    let host = base.strip_prefix("http://").unwrap();
+    let mut socket = TcpStream::connect(host).await.unwrap();
+    let credentials = {
+        use base64::Engine;
+        let (account, token) = twilio();
+        base64::engine::general_purpose::STANDARD.encode(format!("{account}:{token}"))
+    };
+    let body = "To=%2B14155550123&From=%2B14155550100&Body=hello";
+    let request = format!(
+        "POST {} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {credentials}\r\nContent-Length: {}\r\n\r\n{body}",
+        messages_url(simulator).strip_prefix(&base).unwrap(),
+        body.len()
+    );
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut read = Vec::new();
+    (socket.read_to_end(&mut read).await, read)
+}
+
+#[tokio::test]
+async fn a_reset_is_a_reset_on_the_wire() {
+    let simulator = start().await;
+    simulator.world().misbehave("twilio", Misbehaviour::ResetAfterAccept, 1);
+    let (end, read) = send_raw(&simulator).await;
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    assert!(read.is_empty(), "not a byte of an answer");
+    assert_eq!(simulator.world().accepted_total("twilio"), 1);
+}
+
+#[tokio::test]
+async fn stopping_ends_held_requests_and_frees_the_port() {
+    let simulator = start().await;
+    simulator
+        .world()
+        .misbehave("twilio", Misbehaviour::TimeoutAfterAccept, 1);
+    let addr = simulator.addr;
+    let world = simulator.world().clone();
+    let mut taken = world.subscribe();
+    let mut held = JoinSet::new();
+    held.spawn({
+        let (url, (account, token)) = (messages_url(&simulator), twilio());
+        async move {
+            let request = crate::http::client()
+                .unwrap()
+                .post(url)
+                .basic_auth(account, Some(token));
+            request.form(&text("hello")).send().await
+        }
+    });
+    tokio::time::timeout(WAIT, taken.recv()).await.unwrap().unwrap();
+    tokio::time::timeout(WAIT, simulator.stop()).await.unwrap();
+    assert!(held.join_next().await.unwrap().unwrap().is_err());
+    drop(TcpListener::bind(addr).await.unwrap());
+    assert_eq!(world.messages().len(), 1, "what was received can still be read");
+}
+
+#[tokio::test]
+async fn only_loopback_is_served() {
+    let refused = Simulator::start(SocketAddr::from(([0, 0, 0, 0], 0))).await;
+    assert!(refused.is_err());
+}
+
+#[tokio::test]
+async fn waiting_sees_what_is_there_what_comes_and_what_changes() {
+    let simulator = start().await;
+    let world = simulator.world().clone();
+    world.set_delivery_delay(Duration::ZERO);
+    let is = |body: &'static str| move |message: &SimulatedMessage| message.body == body;
+    assert_eq!(world.wait_for(is("one"), Duration::ZERO).await, None);
+    let form = text("one");
+    let (seen, sent) = tokio::join!(world.wait_for(is("one"), WAIT), send(&simulator, &form));
+    assert_eq!(sent.unwrap().status(), 201);
+    assert_eq!(seen.unwrap().to, "+14155550123");
+    assert!(world.wait_for(is("one"), WAIT).await.is_some());
+    assert!(
+        world
+            .wait_for(|message| message.status == "delivered", WAIT)
+            .await
+            .is_some()
+    );
+    assert_eq!(world.messages_to("+14155550123").len(), 1);
+    assert!(world.messages_to("+14155550124").is_empty());
+}
+
+type Report = (HeaderMap, Bytes);
+
+/// A web server that passes on what is posted to it.
+async fn listener() -> (String, mpsc::UnboundedReceiver<Report>, JoinSet<()>) {
+    async fn take(State(reports): State<mpsc::UnboundedSender<Report>>, headers: HeaderMap, body: Bytes) {
+        reports.send((headers, body)).unwrap();
+    }
+    let (sender, reports) = mpsc::unbounded_channel();
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/status?mid=msg_1", socket.local_addr().unwrap());
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let router = Router::new().route("/status", post(take)).with_state(sender);
+        axum::serve(socket, router).await.unwrap();
+    });
+    (url, reports, server)
+}
+
+#[tokio::test]
+async fn status_callbacks_come_in_order_and_signed() {
+    let simulator = start().await;
+    let delay = Duration::from_millis(100);
+    simulator.world().set_delivery_delay(delay);
+    let (url, mut reports, _server) = listener().await;
+    let mut form = text("hello");
+    form.push(("StatusCallback", url.clone()));
+    let before = tokio::time::Instant::now();
+    let created: Value = send(&simulator, &form).await.unwrap().json().await.unwrap();
+    assert_eq!(created["status"], "queued");
+    for status in ["queued", "sent", "delivered"] {
+        let (headers, body) = tokio::time::timeout(WAIT, reports.recv()).await.unwrap().unwrap();
+        assert!(before.elapsed() >= delay, "the answer comes first");
+        let fields: Vec<_> = form_urlencoded::parse(&body).into_owned().collect();
+        let field = |name: &str| {
+            fields
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
+        };
+        assert_eq!(field("MessageStatus"), Some(status));
+        assert_eq!(field("MessageSid"), created["sid"].as_str());
+        let signature = headers[webhook::HEADER].to_str().unwrap();
+        let tokens = [Secret::new(twilio().1)];
+        assert!(webhook::verify(&tokens, &url, Payload::Form(&fields), signature));
+    }
+}
+
+#[tokio::test]
+async fn twilios_resources_look_like_twilios() {
+    let simulator = start().await;
+    // Nothing is to change while it is looked at.
+    simulator.world().set_delivery_delay(Duration::from_secs(3_600));
+    let (account, token) = twilio();
+    let http = crate::http::client().unwrap();
+    let get = |path: &str, token: &str| {
+        let url = format!("{}/twilio/2010-04-01/Accounts/{account}{path}", simulator.base_url());
+        http.get(url).basic_auth(account, Some(token.to_owned())).send()
+    };
+    let refused = get(".json", "wrong").await.unwrap();
+    assert_eq!(refused.status(), 401);
+    let refused: Value = refused.json().await.unwrap();
+    let more = "https://www.twilio.com/docs/errors/20003";
+    let expected = json!({ "code": 20003, "message": "Authenticate", "more_info": more, "status": 401 });
+    assert_eq!(refused, expected);
+
+    let created: Value = send(&simulator, &text("hello")).await.unwrap().json().await.unwrap();
+    for (field, value) in [
+        ("num_segments", json!("1")),
+        ("num_media", json!("0")),
+        ("price", Value::Null),
+        ("direction", json!("outbound-api")),
+        ("api_version", json!("2010-04-01")),
+        ("date_sent", Value::Null),
+    ] {
+        assert_eq!(created[field], value, "{field}");
+    }
+    let sid = created["sid"].as_str().unwrap();
+    let read: Value = get(&format!("/Messages/{sid}.json"), token)
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(read, created);
+    for missing in ["/Messages/SM1.json", "/Calls.json"] {
+        assert_eq!(get(missing, token).await.unwrap().status(), 404, "{missing}");
+    }
+
+    for body in ["two", "three"] {
+        send(&simulator, &text(body)).await.unwrap();
+    }
+    let first: Value = get("/Messages.json?PageSize=2&To=%2B14155550123", token)
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(first["messages"][0]["body"], "three", "newest first");
+    assert_eq!(first["messages"].as_array().unwrap().len(), 2);
+    let next = first["next_page_uri"].as_str().unwrap();
+    let next = next.strip_prefix(&format!("/2010-04-01/Accounts/{account}")).unwrap();
+    let second: Value = get(next, token).await.unwrap().json().await.unwrap();
+    assert_eq!(
+        (&second["messages"][0], &second["next_page_uri"]),
+        (&created, &Value::Null)
+    );
+    assert_eq!(second["page"], 1);
+    assert_eq!(
+        get("/Messages.json?DateSent=yesterday", token).await.unwrap().status(),
+        400
+    );
+}
+
+#[tokio::test]
+async fn scripts_can_watch_and_disturb() {
+    let simulator = start().await;
+    let base = simulator.base_url();
+    let http = crate::http::client().unwrap();
+    let order = |path: &str, body: Value| http.post(format!("{base}{path}")).json(&body).send();
+    let fault = json!({ "vendor": "twilio", "kind": "rate_limit", "retry_after": 3, "times": 2 });
+    assert_eq!(order("/misbehave", fault).await.unwrap().status(), 204);
+    let limited = send(&simulator, &text("hello")).await.unwrap();
+    assert_eq!(
+        (limited.status().as_u16(), &limited.headers()["retry-after"]),
+        (429, &"3".parse().unwrap())
+    );
+    assert_eq!(
+        order("/behave", json!({ "vendor": "twilio" })).await.unwrap().status(),
+        204
+    );
+    assert_eq!(send(&simulator, &text("<b>bold</b>")).await.unwrap().status(), 201);
+
+    for wrong in [
+        json!({ "vendor": "acme", "kind": "slow", "delay_ms": 1 }),
+        json!({ "vendor": "twilio", "kind": "odd" }),
+    ] {
+        assert!(order("/misbehave", wrong).await.unwrap().status().is_client_error());
+    }
+    assert_eq!(
+        order("/opt-out", json!({ "number": "+14155550123" }))
+            .await
+            .unwrap()
+            .status(),
+        204
+    );
+    assert_eq!(send(&simulator, &text("hello")).await.unwrap().status(), 400);
+
+    let get = |path: &str| http.get(format!("{base}{path}")).send();
+    let totals: Value = get("/totals").await.unwrap().json().await.unwrap();
+    let none = json!({ "accepted": 0, "requests": 0 });
+    assert_eq!(
+        totals,
+        json!({ "twilio": { "accepted": 1, "requests": 3 }, "resend": none })
+    );
+    let messages: Value = get("/messages?to=%2B14155550123&limit=5")
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let [message] = messages["messages"].as_array().unwrap().as_slice() else {
+        panic!("{messages}")
+    };
+    assert_eq!(
+        (&message["body"], &message["channel"]),
+        (&json!("<b>bold</b>"), &json!(Channel::Sms))
+    );
+
+    let page = get("/").await.unwrap();
+    assert!(
+        page.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/html")
+    );
+    let page = page.text().await.unwrap();
+    assert!(page.contains("&lt;b&gt;bold&lt;/b&gt;") && page.contains("+14155550123"));
+}
+
+#[tokio::test]
+async fn the_page_is_told_of_news() {
+    let simulator = start().await;
+    let http = crate::http::client().unwrap();
+    let mut events = http
+        .get(format!("{}/events", simulator.base_url()))
+        .send()
+        .await
+        .unwrap();
+    send(&simulator, &text("hello")).await.unwrap();
+    let event = tokio::time::timeout(WAIT, events.chunk())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert_eq!(event, "data: new\n\n");
+    tokio::time::timeout(WAIT, simulator.stop()).await.unwrap();
+}

@@ -1,0 +1,158 @@
+//! For the vendors' tests: an adapter with a short deadline, connected to a simulator of its own.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use butt_dial_domain::{
+    Address, Channel, MessageId,
+    message::Content,
+    ports::carrier::{Dispatch, Messaging, Outcome, Refusal, RefusalClass},
+};
+use butt_dial_testkit::conformance::messaging::{FarEnd, Fault};
+
+use crate::{
+    Credentials, Simulator, Vendor, http,
+    simulator::{Misbehaviour, World},
+    tests::install_tls,
+};
+
+/// Long enough for a busy machine to answer, short enough to wait for.
+pub const DEADLINE: Duration = Duration::from_secs(1);
+
+type Connect = fn(&Credentials, reqwest::Client, Duration) -> Arc<dyn Messaging>;
+
+pub struct Bench {
+    vendor: &'static Vendor,
+    connect: Connect,
+    channel: Channel,
+    http: reqwest::Client,
+    pub simulator: Simulator,
+}
+
+impl Bench {
+    pub async fn start(vendor: &'static Vendor, connect: Connect, channel: Channel) -> Self {
+        install_tls();
+        let simulator = Simulator::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        Self {
+            vendor,
+            connect,
+            channel,
+            http: http::client().unwrap(),
+            simulator,
+        }
+    }
+
+    pub fn world(&self) -> &World {
+        self.simulator.world()
+    }
+
+    pub fn credentials(&self) -> Credentials {
+        self.vendor.simulated_credentials(&self.simulator.base_url())
+    }
+
+    pub fn connect(&self, credentials: &Credentials) -> Arc<dyn Messaging> {
+        (self.connect)(credentials, self.http.clone(), DEADLINE)
+    }
+
+    pub fn dispatch(&self, content: Content) -> Dispatch {
+        Dispatch {
+            message: MessageId::generate(),
+            channel: self.channel,
+            from: self.from(),
+            to: self.to(),
+            content,
+            sender_name: None,
+        }
+    }
+
+    pub fn text(&self, body: &str) -> Dispatch {
+        self.dispatch(Content {
+            body: Some(body.to_owned()),
+            subject: (self.channel == Channel::Email).then(|| "Hello".to_owned()),
+            ..Content::default()
+        })
+    }
+
+    pub async fn send(&self, dispatch: &Dispatch) -> Outcome {
+        self.carrier().send(dispatch).await
+    }
+
+    /// Sends into the vendor's own error.
+    pub async fn send_refused(&self, status: u16, code: &str) -> Outcome {
+        let code = code.to_owned();
+        let refusal = Misbehaviour::Refuse { status, code };
+        self.world().misbehave(self.vendor.manifest.id, refusal, 1);
+        self.send(&self.text("hello")).await
+    }
+}
+
+pub fn address(channel: Channel, text: &str) -> Address {
+    Address::parse(channel, text).unwrap()
+}
+
+pub fn refused(class: RefusalClass, code: &str) -> Outcome {
+    Outcome::Refused(Refusal {
+        class,
+        carrier_code: Some(code.to_owned()),
+        retry_after_seconds: None,
+    })
+}
+
+impl FarEnd for Bench {
+    fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    fn from(&self) -> Address {
+        match self.channel {
+            Channel::Email => address(self.channel, "agent@example.com"),
+            _ => address(self.channel, "+14155550100"),
+        }
+    }
+
+    fn to(&self) -> Address {
+        match self.channel {
+            Channel::Email => address(self.channel, "ann@example.org"),
+            _ => address(self.channel, "+14155550123"),
+        }
+    }
+
+    fn carrier(&self) -> Arc<dyn Messaging> {
+        self.connect(&self.credentials())
+    }
+
+    fn with_wrong_credentials(&self) -> Arc<dyn Messaging> {
+        let fields = self.vendor.manifest.credentials.iter();
+        let wrong = fields
+            .filter(|field| field.secret)
+            .fold(self.credentials(), |all, field| all.with(field.env, "wrong"));
+        self.connect(&wrong)
+    }
+
+    fn unreachable(&self) -> Arc<dyn Messaging> {
+        // Nobody listens on port 1.
+        self.connect(&self.vendor.simulated_credentials("http://127.0.0.1:1"))
+    }
+
+    fn misbehave(&self, fault: Fault) {
+        let misbehaviour = match fault {
+            Fault::TimeoutAfterAccept => Misbehaviour::TimeoutAfterAccept,
+            Fault::StallBeforeAccept => Misbehaviour::StallBeforeAccept,
+            Fault::RateLimit { retry_after } => Misbehaviour::RateLimit {
+                retry_after: Some(retry_after),
+            },
+            Fault::ServerError => Misbehaviour::ServerError,
+            Fault::ServerErrorAfterAccept => Misbehaviour::ServerErrorAfterAccept,
+            Fault::ResetAfterAccept => Misbehaviour::ResetAfterAccept,
+            Fault::Nonsense => Misbehaviour::Nonsense,
+        };
+        self.world().misbehave(self.vendor.manifest.id, misbehaviour, 1);
+    }
+
+    fn requests(&self) -> u64 {
+        self.world().requests_total(self.vendor.manifest.id)
+    }
+
+    fn taken(&self) -> u64 {
+        self.world().accepted_total(self.vendor.manifest.id)
+    }
+}

@@ -1,0 +1,44 @@
+//! The registry, and what the vendors' tests share.
+
+pub mod harness;
+
+use crate::{Credentials, VENDORS, http};
+
+/// What `main` does.
+pub fn install_tls() {
+    // Another test of the process may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+#[test]
+fn ids_and_settings_are_unique() {
+    let mut ids: Vec<_> = VENDORS.iter().map(|v| v.manifest.id).collect();
+    let mut settings: Vec<_> = VENDORS
+        .iter()
+        .flat_map(|v| {
+            v.manifest
+                .credentials
+                .iter()
+                .map(|f| f.env)
+                .chain([v.manifest.endpoint_env])
+        })
+        .collect();
+    let (all_ids, all_settings) = (ids.len(), settings.len());
+    ids.sort_unstable();
+    ids.dedup();
+    settings.sort_unstable();
+    settings.dedup();
+    assert_eq!((ids.len(), settings.len()), (all_ids, all_settings));
+}
+
+#[test]
+fn every_vendor_connects_with_its_simulated_credentials() {
+    install_tls();
+    let http = http::client().unwrap();
+    for vendor in VENDORS {
+        let credentials = vendor.simulated_credentials("http://127.0.0.1:1");
+        assert!((vendor.connect)(&credentials, &http).is_ok(), "{}", vendor.manifest.id);
+        let nothing = Credentials::new(vendor.manifest.default_endpoint);
+        assert!((vendor.connect)(&nothing, &http).is_err(), "{}", vendor.manifest.id);
+    }
+}

@@ -1,0 +1,192 @@
+//! The adapter: one request a send, every answer classified. Knows no retry and keeps no state.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use butt_dial_domain::{
+    Address, Channel,
+    clock::Timestamp,
+    ports::carrier::{
+        Dispatch, Doubt, Listed, LookupFailed, Messaging, Outcome, Receipt, Reconciliation, RefusalClass,
+    },
+};
+use chrono::SubsecRound;
+
+use super::{
+    ACCOUNT_SID, AUTH_TOKEN, ENDPOINT, MESSAGING_SERVICE_SID, errors,
+    wire::{self, Account, Created, Page},
+};
+use crate::{
+    Secret,
+    http::{self, Answer},
+    vendor::Credentials,
+};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+const PAGE_SIZE: usize = 100;
+/// A thousand messages between two addresses since one send is beyond what a carrier lets pass.
+const MOST_PAGES: usize = 10;
+
+pub struct Client {
+    http: reqwest::Client,
+    /// Without a slash at the end.
+    endpoint: String,
+    account: String,
+    token: Secret,
+    messaging_service: Option<String>,
+    deadline: Duration,
+}
+
+impl Client {
+    /// Checks the credentials' form; touches no network.
+    pub fn new(credentials: &Credentials, http: reqwest::Client) -> Result<Self, String> {
+        let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
+        let account = credentials.get(ACCOUNT_SID)?.expose().to_owned();
+        if !wire::is_sid(&account, "AC") {
+            return Err(format!("{ACCOUNT_SID} must be AC and 32 hex digits"));
+        }
+        let messaging_service = credentials
+            .find(MESSAGING_SERVICE_SID)
+            .map(|sid| sid.expose().to_owned());
+        if messaging_service.as_ref().is_some_and(|sid| !wire::is_sid(sid, "MG")) {
+            return Err(format!("{MESSAGING_SERVICE_SID} must be MG and 32 hex digits"));
+        }
+        Ok(Self {
+            http,
+            endpoint,
+            account,
+            token: credentials.get(AUTH_TOKEN)?.clone(),
+            messaging_service,
+            deadline: DEADLINE,
+        })
+    }
+
+    /// Bounds every request, from the look-up of the name to the last byte of the answer.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    fn account_url(&self, rest: &str) -> String {
+        format!("{}/{}/Accounts/{}{rest}", self.endpoint, wire::VERSION, self.account)
+    }
+
+    async fn get(&self, url: &str) -> Result<Answer, Outcome> {
+        let request = self.http.get(url).basic_auth(&self.account, Some(self.token.expose()));
+        http::lookup(request, self.deadline).await
+    }
+
+    async fn page(&self, url: &str) -> Result<Page, LookupFailed> {
+        let answer = self.get(url).await.map_err(|_| LookupFailed)?;
+        if !answer.status.is_success() {
+            return Err(LookupFailed);
+        }
+        serde_json::from_slice(&answer.body).map_err(|_| LookupFailed)
+    }
+}
+
+#[async_trait]
+impl Messaging for Client {
+    async fn send(&self, dispatch: &Dispatch) -> Outcome {
+        let Some(form) = wire::form(dispatch, self.messaging_service.as_deref()) else {
+            return http::refused(RefusalClass::Configuration);
+        };
+        let request = self
+            .http
+            .post(self.account_url("/Messages.json"))
+            .basic_auth(&self.account, Some(self.token.expose()))
+            .timeout(self.deadline)
+            .form(&form);
+        match http::exchange(request).await {
+            Ok(answer) if answer.status.is_success() => accepted(&answer),
+            Ok(answer) => errors::outcome(&answer),
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    fn reconciliation(&self) -> Reconciliation {
+        Reconciliation::Listing
+    }
+
+    async fn list(
+        &self,
+        channel: Channel,
+        from: &Address,
+        to: &Address,
+        since: Timestamp,
+    ) -> Result<Vec<Listed>, LookupFailed> {
+        // Twilio's dates are whole seconds: what was made in the second of `since` may be ours.
+        let since = since.trunc_subsecs(0);
+        let query = wire::list_query(channel, from, to, since, PAGE_SIZE);
+        let mut url = self.account_url(&format!("/Messages.json?{query}"));
+        let mut found = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let page = self.page(&url).await?;
+            found.extend(
+                page.messages
+                    .into_iter()
+                    .filter_map(wire::Message::listed)
+                    .filter(|m| m.created_at >= since),
+            );
+            match page.next_page_uri {
+                None => return Ok(found),
+                Some(next) => url = self.next_url(&next)?,
+            }
+        }
+        // There is more than was read: "not in the list" would be a guess.
+        Err(LookupFailed)
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let answer = self.get(&self.account_url(".json")).await;
+        let answer = answer.map_err(|outcome| http::explain(&outcome, "Twilio", ENDPOINT))?;
+        match answer.status.as_u16() {
+            200 => match serde_json::from_slice::<Account>(&answer.body) {
+                Ok(account) if account.status == "active" => Ok(()),
+                Ok(account) => Err(format!(
+                    "the Twilio account is {}: reactivate it in the console",
+                    http::word(&account.status)
+                )),
+                Err(_) => Err(format!("what answers is not Twilio: check {ENDPOINT}")),
+            },
+            401 | 403 => Err(format!(
+                "Twilio refuses the credentials: copy {ACCOUNT_SID} and {AUTH_TOKEN} from the console"
+            )),
+            404 => Err(format!(
+                "Twilio does not know this account: check {ACCOUNT_SID} and {ENDPOINT}"
+            )),
+            status => Err(format!("Twilio answered {status}: try again later")),
+        }
+    }
+}
+
+impl Client {
+    /// The next page's address, which Twilio gives without a host. Anything else could lead the credentials elsewhere.
+    fn next_url(&self, uri: &str) -> Result<String, LookupFailed> {
+        let ours = format!("/{}/Accounts/{}/", wire::VERSION, self.account);
+        if uri.starts_with(&ours) {
+            Ok(format!("{}{uri}", self.endpoint))
+        } else {
+            Err(LookupFailed)
+        }
+    }
+}
+
+fn accepted(answer: &Answer) -> Outcome {
+    match serde_json::from_slice::<Created>(&answer.body) {
+        Ok(created) if wire::is_message_sid(&created.sid) => Outcome::Accepted(Receipt {
+            carrier_id: created.sid,
+            carrier_status: created.status,
+            // "0" until the messaging service has chosen a sender (Twilio, Messages resource).
+            segments: created.num_segments.and_then(|n| n.parse().ok()).filter(|n| *n > 0),
+            price: created.price.as_deref().and_then(wire::price),
+        }),
+        // A 2xx that is not Twilio's: a proxy or a portal spoke, and what it did with the request is not known.
+        _ => Outcome::Unknown(Doubt::CarrierFault),
+    }
+}

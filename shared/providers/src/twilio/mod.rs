@@ -1,0 +1,63 @@
+//! Twilio: SMS, MMS and WhatsApp through the Messages resource. It has no idempotency key, so what is in doubt
+//! is looked up in the list of messages and never sent again blindly.
+
+mod client;
+pub mod errors;
+mod simulator;
+#[cfg(test)]
+mod tests;
+pub mod webhook;
+mod wire;
+
+use std::sync::Arc;
+
+use butt_dial_domain::{Channel, ports::carrier::Messaging};
+
+pub use self::client::Client;
+use crate::vendor::{CredentialField, Credentials, Manifest, Vendor};
+
+const ACCOUNT_SID: &str = "TWILIO_ACCOUNT_SID";
+const AUTH_TOKEN: &str = "TWILIO_AUTH_TOKEN";
+const MESSAGING_SERVICE_SID: &str = "TWILIO_MESSAGING_SERVICE_SID";
+const ENDPOINT: &str = "TWILIO_API_URL";
+
+pub static VENDOR: Vendor = Vendor {
+    manifest: Manifest {
+        id: "twilio",
+        title: "Twilio",
+        channels: &[Channel::Sms, Channel::Whatsapp],
+        credentials: &[
+            CredentialField {
+                env: ACCOUNT_SID,
+                required: true,
+                secret: false,
+                help: "the account's SID, AC and 32 hex digits, from the console's front page",
+            },
+            CredentialField {
+                env: AUTH_TOKEN,
+                required: true,
+                secret: true,
+                help: "the account's auth token, beside the SID in the console",
+            },
+            CredentialField {
+                env: MESSAGING_SERVICE_SID,
+                required: false,
+                secret: false,
+                help: "a messaging service, MG and 32 hex digits, that the SMS senders belong to",
+            },
+        ],
+        endpoint_env: ENDPOINT,
+        default_endpoint: "https://api.twilio.com",
+        docs: "https://www.twilio.com/docs/messaging/api/message-resource",
+    },
+    connect,
+    simulator: simulator::router,
+    simulated: &[
+        (ACCOUNT_SID, simulator::ACCOUNT_SID),
+        (AUTH_TOKEN, simulator::AUTH_TOKEN),
+    ],
+};
+
+fn connect(credentials: &Credentials, http: &reqwest::Client) -> Result<Arc<dyn Messaging>, String> {
+    Ok(Arc::new(Client::new(credentials, http.clone())?))
+}

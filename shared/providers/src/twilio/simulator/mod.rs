@@ -1,0 +1,221 @@
+//! Twilio's side of the wire: accounts, the Messages resource and signed status callbacks
+//! (Twilio, API reference: Messages resource; error dictionary). Faithful where an adapter or an operator can tell.
+
+mod error;
+mod intake;
+mod listing;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use butt_dial_domain::{Channel, sms};
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use self::{error::Complaint, intake::Draft};
+use super::{
+    webhook::{self, Payload},
+    wire::{VERSION, WHATSAPP},
+};
+use crate::{
+    Secret,
+    simulator::{Journey, Report, SimulatedMessage, Station, Voice, World, misbehaviour},
+};
+
+pub const ACCOUNT_SID: &str = "AC00000000000000000000000000000000";
+pub const AUTH_TOKEN: &str = "simulated-twilio-auth-token";
+
+const ID: &str = "twilio";
+
+const DELIVERED: &[Station] = &[station("queued"), station("sent"), station("delivered")];
+const OUTSIDE_WINDOW: &[Station] = &[Station {
+    status: "failed",
+    error_code: Some(63016),
+}];
+
+const fn station(status: &'static str) -> Station {
+    Station {
+        status,
+        error_code: None,
+    }
+}
+
+const VOICE: Voice = Voice {
+    vendor: ID,
+    error: error::any,
+    too_fast: "20429",
+};
+
+pub fn router(world: World) -> Router {
+    let send = middleware::from_fn_with_state((world.clone(), VOICE), misbehaviour::around_a_send);
+    let messages = post(create).layer(send).get(listing::list);
+    Router::new()
+        .route(&format!("/{VERSION}/Accounts/{{account}}"), get(account))
+        .route(&format!("/{VERSION}/Accounts/{{account}}/Messages.json"), messages)
+        .route(
+            &format!("/{VERSION}/Accounts/{{account}}/Messages/{{message}}"),
+            get(fetch),
+        )
+        .fallback(|| async { Complaint::not_found() })
+        .layer(middleware::from_fn(authenticate))
+        .with_state(world)
+}
+
+/// Basic auth with the account's SID and token; the path must name the same account.
+async fn authenticate(request: Request, next: Next) -> Response {
+    if !is_authentic(request.headers()) {
+        let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"Twilio API\"")];
+        return (
+            challenge,
+            Complaint::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate"),
+        )
+            .into_response();
+    }
+    let account = request.uri().path().split('/').nth(3).unwrap_or_default();
+    if account.trim_end_matches(".json") != ACCOUNT_SID {
+        return Complaint::not_found().into_response();
+    }
+    next.run(request).await
+}
+
+fn is_authentic(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let given = given.and_then(|value| STANDARD.decode(value.strip_prefix("Basic ")?).ok());
+    given.is_some_and(|pair| pair == format!("{ACCOUNT_SID}:{AUTH_TOKEN}").into_bytes())
+}
+
+async fn account() -> Response {
+    Json(json!({
+        "sid": ACCOUNT_SID,
+        "friendly_name": "Simulated account",
+        "status": "active",
+        "type": "Full",
+        "owner_account_sid": ACCOUNT_SID,
+        "uri": format!("/{VERSION}/Accounts/{ACCOUNT_SID}.json"),
+    }))
+    .into_response()
+}
+
+async fn fetch(State(world): State<World>, Path((_, file)): Path<(String, String)>) -> Response {
+    let sid = file.strip_suffix(".json");
+    match sid.and_then(|sid| world.find(ID, sid)) {
+        Some(message) => Json(rendered(&message)).into_response(),
+        None => Complaint::not_found().into_response(),
+    }
+}
+
+async fn create(State(world): State<World>, body: Bytes) -> Response {
+    let fields: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
+    let draft = match Draft::read(&world, &fields) {
+        Ok(draft) => draft,
+        Err(complaint) => return complaint.into_response(),
+    };
+    let stations = if draft.stays_outside_the_window(&world) {
+        OUTSIDE_WINDOW
+    } else {
+        DELIVERED
+    };
+    let message = world.take(draft.message);
+    let reporter = draft
+        .status_callback
+        .map(|url| -> Box<dyn Fn(&SimulatedMessage) -> Report + Send + Sync> {
+            Box::new(move |message| report(&url, message))
+        });
+    let journey = Journey {
+        vendor: ID,
+        carrier_id: message.carrier_id.clone(),
+        stations,
+        reporter,
+    };
+    world.courier().dispatch(journey, world.delivery_delay());
+    (StatusCode::CREATED, Json(rendered(&message))).into_response()
+}
+
+/// The resource as Twilio shows it. Counts are texts.
+fn rendered(message: &SimulatedMessage) -> Value {
+    let sid = &message.carrier_id;
+    let uri = format!("/{VERSION}/Accounts/{ACCOUNT_SID}/Messages/{sid}");
+    let has_left = matches!(message.status, "sent" | "delivered" | "undelivered");
+    json!({
+        "account_sid": ACCOUNT_SID,
+        "api_version": VERSION,
+        "body": message.body,
+        "date_created": message.at.to_rfc2822(),
+        "date_sent": has_left.then(|| message.updated_at.to_rfc2822()),
+        "date_updated": message.updated_at.to_rfc2822(),
+        "direction": "outbound-api",
+        "error_code": message.error_code,
+        "error_message": null,
+        "from": (!message.from.is_empty()).then(|| written(message.channel, &message.from)),
+        "messaging_service_sid": message.sender_pool,
+        "num_media": message.media.len().to_string(),
+        "num_segments": segments(message).to_string(),
+        "price": null,
+        "price_unit": null,
+        "sid": sid,
+        "status": message.status,
+        "subresource_uris": { "media": format!("{uri}/Media.json") },
+        "to": written(message.channel, &message.to),
+        "uri": format!("{uri}.json"),
+    })
+}
+
+fn segments(message: &SimulatedMessage) -> u32 {
+    match message.channel {
+        Channel::Sms if message.status == "accepted" => 0,
+        Channel::Sms => sms::segments(&message.body).1,
+        _ => 1,
+    }
+}
+
+fn written(channel: Channel, address: &str) -> String {
+    match channel {
+        Channel::Whatsapp => format!("{WHATSAPP}{address}"),
+        _ => address.to_owned(),
+    }
+}
+
+/// A status callback (Twilio, Outbound message status callbacks).
+fn report(url: &str, message: &SimulatedMessage) -> Report {
+    let own = |text: &str| text.to_owned();
+    let mut fields = vec![
+        (own("AccountSid"), own(ACCOUNT_SID)),
+        (own("ApiVersion"), own(VERSION)),
+        (own("From"), written(message.channel, &message.from)),
+        (own("MessageSid"), message.carrier_id.clone()),
+        (own("MessageStatus"), own(message.status)),
+        (own("SmsSid"), message.carrier_id.clone()),
+        (own("SmsStatus"), own(message.status)),
+        (own("To"), written(message.channel, &message.to)),
+    ];
+    if let Some(service) = &message.sender_pool {
+        fields.push((own("MessagingServiceSid"), service.clone()));
+    }
+    if let Some(code) = message.error_code {
+        fields.push((own("ErrorCode"), code.to_string()));
+    }
+    if message.channel == Channel::Whatsapp {
+        fields.push((own("ChannelPrefix"), own("whatsapp")));
+    } else if message.status == "delivered" {
+        fields.push((
+            own("RawDlrDoneDate"),
+            message.updated_at.format("%y%m%d%H%M").to_string(),
+        ));
+    }
+    let signature = webhook::sign(&Secret::new(AUTH_TOKEN), url, Payload::Form(&fields));
+    let body = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(&fields)
+        .finish();
+    Report {
+        url: url.to_owned(),
+        headers: vec![(webhook::HEADER, signature), ("User-Agent", own("TwilioProxy/1.1"))],
+        body,
+    }
+}

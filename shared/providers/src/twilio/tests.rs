@@ -1,0 +1,374 @@
+//! The Twilio adapter against its simulator, over real HTTP.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use butt_dial_domain::{
+    Channel, Clock, Micros,
+    message::{Content, Template},
+    ports::carrier::{Doubt, Messaging, Outcome, RefusalClass},
+};
+use butt_dial_testkit::{conformance::messaging::FarEnd, messaging_conformance};
+
+use super::{Client, MESSAGING_SERVICE_SID, VENDOR, errors, simulator, wire};
+use crate::{
+    Credentials, http,
+    simulator::Misbehaviour,
+    tests::{
+        harness::{Bench, address, refused},
+        install_tls,
+    },
+};
+
+macro_rules! conforms {
+    (Channel::$channel:ident) => {
+        messaging_conformance!(Channel::$channel, super::open);
+    };
+}
+
+conforms!(Channel::Sms);
+conforms!(Channel::Whatsapp);
+
+const WAIT: Duration = Duration::from_secs(10);
+const SERVICE: &str = "MG0123456789abcdef0123456789abcdef";
+const TEMPLATE: &str = "HX0123456789abcdef0123456789abcdef";
+
+async fn open(channel: Channel) -> Bench {
+    Bench::start(&VENDOR, connect, channel).await
+}
+
+fn connect(credentials: &Credentials, http: reqwest::Client, deadline: Duration) -> Arc<dyn Messaging> {
+    Arc::new(Client::new(credentials, http).unwrap().with_deadline(deadline))
+}
+
+fn booking() -> Template {
+    Template {
+        id: TEMPLATE.to_owned(),
+        variables: BTreeMap::from([("1".to_owned(), "Ann \"A\"".to_owned())]),
+    }
+}
+
+#[tokio::test]
+async fn a_text_arrives_with_its_segments() {
+    let bench = open(Channel::Sms).await;
+    let Outcome::Accepted(receipt) = bench.send(&bench.text(&"é".repeat(161))).await else {
+        panic!("not accepted");
+    };
+    assert!(receipt.carrier_id.starts_with("SM"));
+    assert_eq!((receipt.carrier_status.as_str(), receipt.segments), ("queued", Some(2)));
+    assert_eq!(receipt.price, None, "Twilio tells the price later");
+
+    let messages = bench.world().messages();
+    let [message] = messages.as_slice() else {
+        panic!("{messages:?}")
+    };
+    assert_eq!(
+        (message.from.as_str(), message.to.as_str()),
+        ("+14155550100", "+14155550123")
+    );
+    assert_eq!(message.body, "é".repeat(161));
+}
+
+#[tokio::test]
+async fn media_go_along_in_order() {
+    let bench = open(Channel::Sms).await;
+    let media = vec![
+        "https://x.test/a.png".to_owned(),
+        "https://x.test/b.png?c=d&e".to_owned(),
+    ];
+    let outcome = bench
+        .send(&bench.dispatch(Content {
+            media: media.clone(),
+            ..Content::default()
+        }))
+        .await;
+    assert!(matches!(outcome, Outcome::Accepted(receipt) if receipt.carrier_id.starts_with("MM")));
+    assert_eq!(bench.world().messages()[0].media, media);
+}
+
+#[tokio::test]
+async fn a_template_goes_without_a_body() {
+    let bench = open(Channel::Whatsapp).await;
+    let content = Content {
+        body: Some("not sent".to_owned()),
+        template: Some(booking()),
+        ..Content::default()
+    };
+    assert!(matches!(
+        bench.send(&bench.dispatch(content)).await,
+        Outcome::Accepted(_)
+    ));
+    let message = &bench.world().messages()[0];
+    assert_eq!(message.channel, Channel::Whatsapp);
+    assert_eq!(message.body, format!(r#"[{TEMPLATE}] {{"1":"Ann \"A\""}}"#));
+}
+
+#[tokio::test]
+async fn the_messaging_service_goes_along_with_texts_only() {
+    for (channel, pool, status) in [
+        (Channel::Sms, Some(SERVICE), "accepted"),
+        (Channel::Whatsapp, None, "queued"),
+    ] {
+        let bench = open(channel).await;
+        let carrier = bench.connect(&bench.credentials().with(MESSAGING_SERVICE_SID, SERVICE));
+        let Outcome::Accepted(receipt) = carrier.send(&bench.text("hello")).await else {
+            panic!("not accepted");
+        };
+        assert_eq!(receipt.carrier_status, status);
+        let message = &bench.world().messages()[0];
+        assert_eq!(
+            (message.sender_pool.as_deref(), message.from.as_str()),
+            (pool, "+14155550100")
+        );
+    }
+}
+
+#[test]
+fn wrong_settings_are_told_before_the_first_request() {
+    let good = VENDOR.simulated_credentials("https://x.test");
+    install_tls();
+    let http = http::client().unwrap();
+    let wrong = [
+        good.clone().with("TWILIO_ACCOUNT_SID", "AC1"),
+        good.clone().with("TWILIO_ACCOUNT_SID", format!("SK{}", "0".repeat(32))),
+        good.clone().with(MESSAGING_SERVICE_SID, "a name"),
+        VENDOR.simulated_credentials("not a url"),
+    ];
+    for credentials in wrong {
+        assert!(Client::new(&credentials, http.clone()).is_err(), "{credentials:?}");
+    }
+    assert!(!format!("{good:?}").contains(simulator::AUTH_TOKEN));
+    assert!(Client::new(&good, http).is_ok());
+}
+
+/// Twilio checks these itself, so the simulator does.
+#[tokio::test]
+async fn what_twilio_would_refuse_is_refused() {
+    let bench = open(Channel::Sms).await;
+    let empty = bench.dispatch(Content::default());
+    assert_eq!(bench.send(&empty).await, refused(RefusalClass::Content, "21602"));
+    let long = bench.text(&"x".repeat(1_601));
+    assert_eq!(bench.send(&long).await, refused(RefusalClass::Content, "21617"));
+
+    let mut nowhere = bench.text("hello");
+    nowhere.to = butt_dial_domain::Address::Phone("+0".to_owned());
+    assert_eq!(bench.send(&nowhere).await, refused(RefusalClass::Recipient, "21211"));
+
+    bench.world().opt_out("+14155550123");
+    assert_eq!(
+        bench.send(&bench.text("hello")).await,
+        refused(RefusalClass::OptedOut, "21610")
+    );
+    bench.world().opt_in("+14155550123");
+
+    bench.world().own_sender("+14155550199");
+    assert_eq!(
+        bench.send(&bench.text("hello")).await,
+        refused(RefusalClass::Configuration, "21606")
+    );
+    assert_eq!(bench.world().accepted_total("twilio"), 0);
+
+    let mut mail = bench.text("hello");
+    mail.channel = Channel::Email;
+    let requests = bench.requests();
+    assert!(matches!(bench.send(&mail).await, Outcome::Refused(r) if r.class == RefusalClass::Configuration));
+    assert_eq!(
+        bench.requests(),
+        requests,
+        "nothing leaves for a channel that Twilio has not got"
+    );
+}
+
+#[tokio::test]
+async fn whatsapp_takes_everything_and_drops_what_is_outside_the_window() {
+    let bench = open(Channel::Whatsapp).await;
+    bench.world().set_delivery_delay(Duration::ZERO);
+    let stranger = "+4917612345678";
+    let mut dispatch = bench.text("hello");
+    dispatch.to = address(Channel::Whatsapp, stranger);
+    for (template, writes_first, fate) in [
+        (None, false, ("failed", Some(63016))),
+        (Some(booking()), false, ("delivered", None)),
+        (None, true, ("delivered", None)),
+    ] {
+        if writes_first {
+            bench.world().open_window(stranger);
+        }
+        dispatch.content.template = template;
+        let Outcome::Accepted(receipt) = bench.send(&dispatch).await else {
+            panic!("not accepted");
+        };
+        let settled = |m: &crate::simulator::SimulatedMessage| {
+            m.carrier_id == receipt.carrier_id && (m.status, m.error_code) == fate
+        };
+        assert!(bench.world().wait_for(settled, WAIT).await.is_some(), "{fate:?}");
+    }
+}
+
+/// Row by row, as the error dictionary has them.
+#[tokio::test]
+async fn every_code_has_its_class() {
+    use RefusalClass::{Configuration, Content, OptedOut, Recipient, Throttled, WindowClosed};
+
+    let bench = open(Channel::Sms).await;
+    let rows: &[(u16, RefusalClass, &[u32])] = &[
+        (429, Throttled, &[20429, 63018]),
+        (
+            400,
+            Recipient,
+            &[
+                21211, 21214, 21217, 21614, 21612, 21635, 21408, 14101, 30004, 30005, 30006, 63003, 63024,
+            ],
+        ),
+        (400, OptedOut, &[21610]),
+        (401, Configuration, &[20003]),
+        (403, Configuration, &[20403]),
+        (404, Configuration, &[20404]),
+        (
+            400,
+            Configuration,
+            &[
+                21606, 21659, 21660, 21603, 21701, 21703, 21704, 21910, 63007, 63001, 63002, 63051,
+            ],
+        ),
+        (400, Configuration, &[30032, 30034, 30035, 21608, 21219, 20005, 30002]),
+        (
+            400,
+            Content,
+            &[
+                21602, 21617, 21619, 21620, 21623, 11751, 12300, 30019, 63019, 63021, 63005, 63027, 63028,
+            ],
+        ),
+        (400, Content, &[63030, 63040, 63041, 63042, 30007, 21656, 21655]),
+        (400, WindowClosed, &[63016]),
+        (
+            400,
+            Throttled,
+            &[30001, 30003, 30008, 30017, 30410, 63009, 63012, 63036, 30036],
+        ),
+        (429, Throttled, &[21611, 63038, 30022, 30023, 30027]),
+        (429, Configuration, &[30450, 30453]),
+        // Codes that nobody has told us: the status decides.
+        (400, Content, &[99999]),
+        (401, Configuration, &[99999]),
+        (403, Configuration, &[99999]),
+        (404, Configuration, &[99999]),
+        (413, Content, &[99999]),
+        (429, Throttled, &[99999]),
+    ];
+    for (status, class, codes) in rows {
+        for code in *codes {
+            let outcome = bench.send_refused(*status, &code.to_string()).await;
+            assert_eq!(outcome, refused(*class, &code.to_string()), "{status} {code}");
+        }
+    }
+    for (status, code) in [
+        (500, "20500"),
+        (503, "20500"),
+        (400, "63010"),
+        (502, ""),
+        (504, ""),
+        (408, ""),
+        (307, ""),
+    ] {
+        let outcome = bench.send_refused(status, code).await;
+        assert_eq!(outcome, Outcome::Unknown(Doubt::CarrierFault), "{status} {code}");
+    }
+    for (status, class) in [(400, Content), (403, Configuration), (429, Throttled)] {
+        let outcome = bench.send_refused(status, "").await;
+        let Outcome::Refused(refusal) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!(
+            (refusal.class, refusal.carrier_code),
+            (class, None),
+            "a body that is not Twilio's"
+        );
+    }
+    assert_eq!(bench.taken(), 0);
+    assert_eq!(errors::class_of(63016), Some(WindowClosed));
+    assert_eq!(errors::class_of(63010), None);
+}
+
+#[tokio::test]
+async fn a_slow_answer_counts_and_a_late_one_does_not() {
+    let bench = open(Channel::Sms).await;
+    bench
+        .world()
+        .misbehave("twilio", Misbehaviour::Slow { delay_ms: 50 }, 1);
+    assert!(matches!(bench.send(&bench.text("hello")).await, Outcome::Accepted(_)));
+    bench
+        .world()
+        .misbehave("twilio", Misbehaviour::Slow { delay_ms: 60_000 }, 1);
+    assert_eq!(
+        bench.send(&bench.text("hello")).await,
+        Outcome::Unknown(Doubt::TimedOut)
+    );
+    assert_eq!((bench.requests(), bench.taken()), (2, 2));
+}
+
+#[tokio::test]
+async fn the_list_is_read_over_all_its_pages() {
+    let bench = open(Channel::Sms).await;
+    let carrier = bench.carrier();
+    let since = Clock::System.now();
+    for number in 0..250 {
+        assert!(matches!(
+            carrier.send(&bench.text(&number.to_string())).await,
+            Outcome::Accepted(_)
+        ));
+    }
+    let mut other = bench.text("to somebody else");
+    other.to = address(Channel::Sms, "+14155550124");
+    carrier.send(&other).await;
+
+    let listed = carrier
+        .list(Channel::Sms, &bench.from(), &bench.to(), since)
+        .await
+        .unwrap();
+    let mut bodies: Vec<u32> = listed.iter().map(|m| m.body.parse().unwrap()).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, (0..250).collect::<Vec<_>>());
+    assert!(
+        listed
+            .iter()
+            .all(|m| m.created_at.timestamp() >= since.timestamp() && m.price.is_none())
+    );
+
+    let whatsapp = carrier
+        .list(Channel::Whatsapp, &bench.from(), &bench.to(), since)
+        .await
+        .unwrap();
+    assert!(
+        whatsapp.is_empty(),
+        "the same numbers on another channel are other addresses"
+    );
+}
+
+#[tokio::test]
+async fn a_list_that_can_not_be_read_whole_is_no_answer() {
+    let bench = open(Channel::Sms).await;
+    let carrier = bench.carrier();
+    let since = Clock::System.now();
+    let (from, to) = (bench.from(), bench.to());
+    assert!(bench.unreachable().list(Channel::Sms, &from, &to, since).await.is_err());
+    assert!(
+        bench
+            .with_wrong_credentials()
+            .list(Channel::Sms, &from, &to, since)
+            .await
+            .is_err()
+    );
+    for _ in 0..1_001 {
+        carrier.send(&bench.text("hello")).await;
+    }
+    assert!(carrier.list(Channel::Sms, &from, &to, since).await.is_err());
+}
+
+#[test]
+fn dates_and_prices_are_read_as_twilio_writes_them() {
+    let date = wire::date("Thu, 24 Aug 2023 05:01:45 +0000").unwrap();
+    assert_eq!(date.to_rfc3339(), "2023-08-24T05:01:45+00:00");
+    assert_eq!(wire::date("2023-08-24T05:01:45Z"), None);
+    assert_eq!(wire::price("-0.00790"), Some(Micros(7_900)));
+    assert_eq!(wire::price("free"), None);
+}

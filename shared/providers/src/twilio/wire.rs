@@ -1,0 +1,131 @@
+//! Twilio's fields and formats: forms in, JSON out, dates as RFC 2822 (Twilio, API reference: Messages resource).
+
+use butt_dial_domain::{
+    Address, Channel, Micros,
+    clock::Timestamp,
+    ports::carrier::{Dispatch, Listed},
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use url::form_urlencoded::Serializer;
+
+pub const VERSION: &str = "2010-04-01";
+
+/// The fields of a new message; a list repeats its key. `None` where the channel is not one of Twilio's.
+pub fn form(dispatch: &Dispatch, messaging_service: Option<&str>) -> Option<Vec<(&'static str, String)>> {
+    let content = &dispatch.content;
+    let mut form = vec![
+        ("To", address(dispatch.channel, &dispatch.to)?),
+        ("From", address(dispatch.channel, &dispatch.from)?),
+    ];
+    if let (Channel::Sms, Some(service)) = (dispatch.channel, messaging_service) {
+        form.push(("MessagingServiceSid", service.to_owned()));
+    }
+    if let Some(template) = &content.template {
+        form.push(("ContentSid", template.id.clone()));
+        if !template.variables.is_empty() {
+            // A JSON text within the form; maps of strings always serialize.
+            form.push(("ContentVariables", serde_json::to_string(&template.variables).ok()?));
+        }
+        return Some(form);
+    }
+    if let Some(body) = &content.body {
+        form.push(("Body", body.clone()));
+    }
+    form.extend(content.media.iter().map(|url| ("MediaUrl", url.clone())));
+    Some(form)
+}
+
+/// An address as Twilio writes it on this channel.
+fn address(channel: Channel, address: &Address) -> Option<String> {
+    match channel {
+        Channel::Sms => Some(address.as_str().to_owned()),
+        Channel::Whatsapp => Some(format!("{WHATSAPP}{}", address.as_str())),
+        Channel::Email => None,
+    }
+}
+
+pub const WHATSAPP: &str = "whatsapp:";
+
+/// `DateSent>` with a value reads `DateSent>=` on the wire, and counts whole days.
+pub fn list_query(channel: Channel, from: &Address, to: &Address, since: Timestamp, page_size: usize) -> String {
+    let written = |of| address(channel, of).unwrap_or_default();
+    Serializer::new(String::new())
+        .append_pair("To", &written(to))
+        .append_pair("From", &written(from))
+        .append_pair("DateSent>", &since.format("%Y-%m-%d").to_string())
+        .append_pair("PageSize", &page_size.to_string())
+        .finish()
+}
+
+/// What is read of a 201.
+#[derive(Deserialize)]
+pub struct Created {
+    pub sid: String,
+    pub status: String,
+    pub num_segments: Option<String>,
+    pub price: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Page {
+    pub messages: Vec<Message>,
+    pub next_page_uri: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Message {
+    sid: String,
+    status: String,
+    body: Option<String>,
+    date_created: String,
+    price: Option<String>,
+}
+
+impl Message {
+    pub fn listed(self) -> Option<Listed> {
+        Some(Listed {
+            created_at: date(&self.date_created)?,
+            carrier_id: self.sid,
+            carrier_status: self.status,
+            body: self.body.unwrap_or_default(),
+            price: self.price.as_deref().and_then(price),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Account {
+    pub status: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct ErrorBody {
+    pub code: u32,
+    #[serde(default)]
+    pub message: String,
+    #[serde(default)]
+    pub more_info: String,
+    #[serde(default)]
+    pub status: u16,
+}
+
+pub fn date(text: &str) -> Option<Timestamp> {
+    Some(DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc))
+}
+
+/// Twilio writes what a message cost as a negative amount: `-0.00790`.
+pub fn price(text: &str) -> Option<Micros> {
+    Micros::from_units(text.parse::<f64>().ok()?.abs())
+}
+
+/// Two letters that name the kind, and 32 hex digits.
+pub fn is_sid(text: &str, kind: &str) -> bool {
+    text.strip_prefix(kind)
+        .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// `SM` for text, `MM` where media goes with it.
+pub fn is_message_sid(text: &str) -> bool {
+    is_sid(text, "SM") || is_sid(text, "MM")
+}

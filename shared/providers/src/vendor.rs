@@ -1,0 +1,168 @@
+//! What a vendor says about itself, and what it needs from the operator.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use butt_dial_domain::{Channel, ports::carrier::Messaging};
+
+use crate::{Secret, simulator::World};
+
+/// One vendor: what it can do, how to connect to it, and its simulator.
+pub struct Vendor {
+    pub manifest: Manifest,
+    /// Checks the credentials' form and makes the adapter; touches no network. The text of an error says what to set.
+    pub connect: Connect,
+    /// The vendor's HTTP, to be mounted under `/<id>`.
+    pub simulator: fn(World) -> axum::Router,
+    /// What the simulator accepts, as pairs of a setting's name and its value.
+    pub simulated: &'static [(&'static str, &'static str)],
+}
+
+pub type Connect = fn(&Credentials, &reqwest::Client) -> Result<Arc<dyn Messaging>, String>;
+
+pub struct Manifest {
+    /// Short, lower-case, never changed: it stands in the database and in metrics.
+    pub id: &'static str,
+    pub title: &'static str,
+    pub channels: &'static [Channel],
+    pub credentials: &'static [CredentialField],
+    /// The setting that overrides `default_endpoint`.
+    pub endpoint_env: &'static str,
+    pub default_endpoint: &'static str,
+    /// Where the vendor documents its API.
+    pub docs: &'static str,
+}
+
+/// One value that the operator supplies.
+pub struct CredentialField {
+    pub env: &'static str,
+    pub required: bool,
+    /// Whether it must be hidden in forms and logs.
+    pub secret: bool,
+    pub help: &'static str,
+}
+
+/// A vendor's endpoint and the values of its credential fields.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// Without a slash at the end.
+    pub endpoint: String,
+    values: BTreeMap<&'static str, Secret>,
+}
+
+impl Vendor {
+    /// Credentials for the vendor's simulator inside a `Simulator` with this base URL.
+    pub fn simulated_credentials(&self, simulator: &str) -> Credentials {
+        let endpoint = format!("{}/{}", simulator.trim_end_matches('/'), self.manifest.id);
+        self.simulated
+            .iter()
+            .fold(Credentials::new(endpoint), |all, (env, value)| all.with(env, *value))
+    }
+
+    /// Reads the settings by name. `None` when none of them is set; an error when only some of the required ones are.
+    pub fn read_credentials(&self, setting: impl Fn(&str) -> Option<String>) -> Result<Option<Credentials>, String> {
+        let value = |env| setting(env).filter(|value| !value.trim().is_empty());
+        let endpoint = value(self.manifest.endpoint_env).unwrap_or_else(|| self.manifest.default_endpoint.to_owned());
+        let mut credentials = Credentials::new(endpoint);
+        let mut missing = Vec::new();
+        for field in self.manifest.credentials {
+            match value(field.env) {
+                Some(value) => credentials = credentials.with(field.env, value.trim()),
+                None if field.required => missing.push(field),
+                None => {}
+            }
+        }
+        if credentials.values.is_empty() {
+            return Ok(None);
+        }
+        match missing.first() {
+            Some(field) => Err(format!(
+                "{} is only half set up: set {} ({})",
+                self.manifest.title, field.env, field.help
+            )),
+            None => Ok(Some(credentials)),
+        }
+    }
+}
+
+impl Credentials {
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        let endpoint: String = endpoint.into();
+        Self {
+            endpoint: endpoint.trim().trim_end_matches('/').to_owned(),
+            values: BTreeMap::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn with(mut self, env: &'static str, value: impl Into<String>) -> Self {
+        self.values.insert(env, Secret::new(value));
+        self
+    }
+
+    pub fn find(&self, env: &str) -> Option<&Secret> {
+        self.values.get(env)
+    }
+
+    pub fn get(&self, env: &str) -> Result<&Secret, String> {
+        self.find(env).ok_or_else(|| format!("{env} is not set"))
+    }
+
+    /// The endpoint, if it is one that requests can be made to.
+    pub fn checked_endpoint(&self, env: &str) -> Result<&str, String> {
+        let parsed = url::Url::parse(&self.endpoint).map_err(|_| format!("{env} is not a URL"))?;
+        let plain = parsed.username().is_empty()
+            && parsed.password().is_none()
+            && parsed.query().is_none()
+            && parsed.fragment().is_none();
+        if !matches!(parsed.scheme(), "http" | "https") || !plain || !parsed.has_host() {
+            return Err(format!(
+                "{env} must be an http or https URL without a user, a query or a fragment"
+            ));
+        }
+        Ok(&self.endpoint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::twilio;
+
+    #[test]
+    fn credentials_are_read_whole_or_not_at_all() {
+        let vendor = &twilio::VENDOR;
+        assert!(vendor.read_credentials(|_| None).unwrap().is_none());
+
+        let half = vendor.read_credentials(|env| (env == "TWILIO_ACCOUNT_SID").then(|| "AC1".into()));
+        assert!(half.unwrap_err().contains("TWILIO_AUTH_TOKEN"));
+
+        let whole = vendor
+            .read_credentials(|env| match env {
+                "TWILIO_ACCOUNT_SID" | "TWILIO_AUTH_TOKEN" => Some(" x ".into()),
+                "TWILIO_API_URL" => Some("http://localhost:1/twilio/".into()),
+                _ => None,
+            })
+            .unwrap()
+            .unwrap();
+        assert_eq!(whole.endpoint, "http://localhost:1/twilio");
+        assert_eq!(whole.get("TWILIO_AUTH_TOKEN").unwrap().expose(), "x");
+    }
+
+    #[test]
+    fn endpoints_are_checked() {
+        for bad in [
+            "",
+            "api.example.com",
+            "ftp://x",
+            "https://u:p@x",
+            "https://x/?a=b",
+            "file:///etc",
+        ] {
+            assert!(Credentials::new(bad).checked_endpoint("X").is_err(), "{bad}");
+        }
+        assert_eq!(
+            Credentials::new("https://api.example.com/").checked_endpoint("X"),
+            Ok("https://api.example.com")
+        );
+    }
+}

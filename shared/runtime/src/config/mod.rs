@@ -1,0 +1,263 @@
+//! The settings: typed, checked, and complete before a socket opens. Defaults and their documentation stand in one file,
+//! `deploy/butt-dial.toml`. Whatever contradicts itself or is misspelt is an error that says what to do.
+
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use butt_dial_domain::{Micros, limits::Limits};
+use butt_dial_providers::{Credentials, VENDORS, Vendor};
+use ipnet::IpNet;
+use url::Url;
+
+use source::Source;
+
+/// All that is wrong, in words that say how to mend it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+/// Whether simulators stand in for the carriers.
+#[derive(Clone)]
+pub enum CarrierSetup {
+    Simulated,
+    Real(Vec<(&'static Vendor, Credentials)>),
+}
+
+/// No `Debug`: it holds secrets.
+#[derive(Clone)]
+pub struct Config {
+    pub port: u16,
+    pub host: IpAddr,
+    pub webhook_base_url: Option<Url>,
+    /// `None`: any.
+    pub allowed_hosts: Option<Vec<String>>,
+    pub trusted_proxies: Vec<IpNet>,
+    pub data_dir: PathBuf,
+    pub database_url: String,
+    pub database_max_connections: u32,
+    pub nats_url: Option<String>,
+    pub redis_url: Option<String>,
+    pub orchestrator_token: Option<String>,
+    /// `None`: generated into `data_dir`.
+    pub encryption_key: Option<String>,
+    pub default_limits: Limits,
+    pub carriers: CarrierSetup,
+    pub simulator_port: u16,
+    pub carrier_timeout: Duration,
+    pub reconcile_after: Vec<Duration>,
+    pub log_level: String,
+    pub log_json: bool,
+    pub otlp_endpoint: Option<Url>,
+    pub shutdown_delay: Duration,
+    pub shutdown_timeout: Duration,
+}
+
+/// How a program is run: all roles in one process, or one of many processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deployment {
+    Alone,
+    OneOfMany,
+}
+
+const MIN_SECRET: usize = 32;
+
+impl Config {
+    /// Reads the file and the environment of this process.
+    pub fn load(deployment: Deployment) -> Result<Self, ConfigError> {
+        let file = std::env::var("BUTT_DIAL_CONFIG").ok();
+        let path = file.clone().unwrap_or_else(|| "butt-dial.toml".into());
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.is_none() => None,
+            Err(error) => return Err(ConfigError(format!("the settings file {path} can't be read: {error}"))),
+        };
+        Self::from_parts(text.as_deref(), std::env::vars(), deployment)
+    }
+
+    /// From the text of a settings file and pairs of environment variables.
+    pub fn from_parts(
+        file: Option<&str>,
+        env: impl IntoIterator<Item = (String, String)>,
+        deployment: Deployment,
+    ) -> Result<Self, ConfigError> {
+        let source = Source::read(file, env)?;
+        let data_dir = PathBuf::from(source.text("data_dir")?);
+        let embedded = || format!("sqlite:{}", data_dir.join("butt-dial.db").display());
+        let webhook_base_url = source.url("webhook_base_url")?;
+        let config = Self {
+            port: source.number("port", 0, 65_535)?,
+            host: source.parse("host", "an IP address such as 127.0.0.1 or 0.0.0.0")?,
+            allowed_hosts: allowed_hosts(&source, webhook_base_url.as_ref())?,
+            webhook_base_url,
+            trusted_proxies: trusted_proxies(&source)?,
+            database_url: source.optional("database_url")?.unwrap_or_else(embedded),
+            data_dir,
+            database_max_connections: source.number("database_max_connections", 1, 200)?,
+            nats_url: source.optional("nats_url")?.filter(|url| url != "embedded:"),
+            redis_url: source.optional("redis_url")?.filter(|url| url != "memory:"),
+            orchestrator_token: source.secret("orchestrator_security_token", MIN_SECRET)?,
+            encryption_key: source.secret("credentials_encryption_key", MIN_SECRET)?,
+            default_limits: default_limits(&source)?,
+            carriers: carriers(&source)?,
+            simulator_port: source.number("simulator_port", 0, 65_535)?,
+            carrier_timeout: Duration::from_secs(source.number("carrier_timeout_seconds", 1, 60)?),
+            reconcile_after: reconcile_after(&source)?,
+            log_level: source.text("log_level")?,
+            log_json: source.choice("log_format", &["json", "text"])? == "json",
+            otlp_endpoint: source.url("otel_exporter_otlp_endpoint")?,
+            shutdown_delay: Duration::from_secs(source.number("shutdown_delay_seconds", 0, 60)?),
+            shutdown_timeout: Duration::from_secs(source.number("shutdown_timeout_seconds", 1, 300)?),
+        };
+        config.check(deployment)?;
+        Ok(config)
+    }
+
+    pub fn is_postgres(&self) -> bool {
+        self.database_url.starts_with("postgres")
+    }
+
+    /// The addresses by which agents reach it: the public one where it is known.
+    pub fn base_url(&self, port: u16) -> String {
+        match &self.webhook_base_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None if self.host.is_unspecified() => format!("http://127.0.0.1:{port}"),
+            None if self.host.is_ipv6() => format!("http://[{}]:{port}", self.host),
+            None => format!("http://{}:{port}", self.host),
+        }
+    }
+
+    fn check(&self, deployment: Deployment) -> Result<(), ConfigError> {
+        let fail = |text: &str| Err(ConfigError(text.to_owned()));
+        if !self.is_postgres() && !self.database_url.starts_with("sqlite:") {
+            return fail("DATABASE_URL must begin with sqlite: or postgres://");
+        }
+        if self
+            .nats_url
+            .as_ref()
+            .is_some_and(|url| !url.starts_with("nats://") && !url.starts_with("tls://"))
+        {
+            return fail(
+                "NATS_URL must begin with nats:// or tls:// (or be left out: then the bus is in this process)",
+            );
+        }
+        if self.redis_url.as_ref().is_some_and(|url| !url.starts_with("redis://")) {
+            return fail("REDIS_URL must begin with redis:// (or be left out: then its data is in this process)");
+        }
+        if deployment == Deployment::OneOfMany {
+            let missing: Vec<&str> = [
+                ("DATABASE_URL=postgres://…", self.is_postgres()),
+                ("NATS_URL=nats://…", self.nats_url.is_some()),
+                ("REDIS_URL=redis://…", self.redis_url.is_some()),
+            ]
+            .iter()
+            .filter(|(_, set)| !set)
+            .map(|(name, _)| *name)
+            .collect();
+            if !missing.is_empty() {
+                let missing = missing.join(", ");
+                return Err(ConfigError(format!(
+                    "a service that runs by itself shares its state with others, so it can't keep it in this process: set {missing}. \
+                     To run everything in one process, start `butt-dial serve`"
+                )));
+            }
+        }
+        if self.is_postgres() && self.nats_url.is_none() {
+            return fail(
+                "DATABASE_URL is Postgres, but NATS_URL is not set: the bus of a single process keeps its streams in a SQLite file. \
+                 Set NATS_URL, or leave DATABASE_URL out",
+            );
+        }
+        if self.is_postgres() && self.encryption_key.is_none() {
+            return fail(
+                "CREDENTIALS_ENCRYPTION_KEY is not set: with Postgres every replica needs the same one. \
+                 Make one with `openssl rand -hex 32`",
+            );
+        }
+        Ok(())
+    }
+}
+
+fn allowed_hosts(source: &Source, base: Option<&Url>) -> Result<Option<Vec<String>>, ConfigError> {
+    let listed = source.list("allowed_hosts")?;
+    if listed.iter().any(|host| host == "*") {
+        return Ok(None);
+    }
+    let own = base.and_then(Url::host_str).map(str::to_owned);
+    let local = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    Ok(Some(
+        local
+            .into_iter()
+            .chain(own)
+            .chain(listed.into_iter().map(|host| host.to_lowercase()))
+            .collect(),
+    ))
+}
+
+fn trusted_proxies(source: &Source) -> Result<Vec<IpNet>, ConfigError> {
+    let wrong = |text: &str| {
+        ConfigError(format!(
+            "TRUSTED_PROXIES: {text:?} is no address or network; write 10.0.0.7 or 10.0.0.0/8"
+        ))
+    };
+    let network = |text: &String| {
+        text.parse::<IpNet>()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            .map_err(|_| wrong(text))
+    };
+    source.list("trusted_proxies")?.iter().map(network).collect()
+}
+
+fn default_limits(source: &Source) -> Result<Limits, ConfigError> {
+    let actions = |key| {
+        source
+            .number_or_none(key, 1.0)
+            .map(|limit| limit.map(|number| number as u32))
+    };
+    let money = |key| {
+        source
+            .number_or_none(key, 0.0)
+            .map(|limit| limit.and_then(Micros::from_units))
+    };
+    Ok(Limits {
+        max_actions_per_minute: actions("default_max_actions_per_minute")?,
+        max_actions_per_hour: actions("default_max_actions_per_hour")?,
+        max_actions_per_day: actions("default_max_actions_per_day")?,
+        max_spend_per_day: money("default_max_spend_per_day")?,
+        max_spend_per_month: money("default_max_spend_per_month")?,
+    })
+}
+
+fn carriers(source: &Source) -> Result<CarrierSetup, ConfigError> {
+    let mut real = Vec::new();
+    for vendor in VENDORS {
+        let found = vendor.read_credentials(|env| source.vendor(env)).map_err(ConfigError)?;
+        real.extend(found.map(|credentials| (*vendor, credentials)));
+    }
+    match source.choice("demo_mode", &["auto", "true", "false"])?.as_str() {
+        "true" if !real.is_empty() => Err(ConfigError(
+            "DEMO_MODE=true asks for simulated carriers, but a carrier's credentials are set: remove one of the two"
+                .into(),
+        )),
+        "false" => Ok(CarrierSetup::Real(real)),
+        _ if real.is_empty() => Ok(CarrierSetup::Simulated),
+        _ => Ok(CarrierSetup::Real(real)),
+    }
+}
+
+fn reconcile_after(source: &Source) -> Result<Vec<Duration>, ConfigError> {
+    let wrong = || ConfigError("RECONCILE_AFTER_SECONDS is a list of seconds such as 5,15,60,180".into());
+    let waits: Result<Vec<u64>, _> = source
+        .list("reconcile_after_seconds")?
+        .iter()
+        .map(|text| text.parse())
+        .collect();
+    let waits: Vec<Duration> = waits
+        .map_err(|_| wrong())?
+        .into_iter()
+        .map(Duration::from_secs)
+        .collect();
+    if waits.is_empty() { Err(wrong()) } else { Ok(waits) }
+}

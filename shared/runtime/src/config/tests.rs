@@ -1,0 +1,102 @@
+//! What is refused before a socket opens, and in which words.
+
+use super::*;
+
+fn load(pairs: &[(&str, &str)], deployment: Deployment) -> Result<Config, String> {
+    let env = pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::from_parts(None, env, deployment).map_err(|error| error.0)
+}
+
+fn alone(pairs: &[(&str, &str)]) -> Result<Config, String> {
+    load(pairs, Deployment::Alone)
+}
+
+fn error(pairs: &[(&str, &str)]) -> String {
+    alone(pairs).err().expect("refused")
+}
+
+#[test]
+fn the_defaults_stand_by_themselves() {
+    let config = alone(&[]).unwrap();
+    assert_eq!(config.port, 3100);
+    assert_eq!(config.database_url, "sqlite:./data/butt-dial.db");
+    assert!(matches!(config.carriers, CarrierSetup::Simulated));
+    assert_eq!(config.default_limits.max_actions_per_minute, Some(10));
+    assert_eq!(config.default_limits.max_spend_per_month, Some(Micros(100_000_000)));
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let env = [("PORT".to_owned(), "4000".to_owned())];
+    let config = Config::from_parts(Some("port = 3999\nsimulator_port = 1"), env, Deployment::Alone)
+        .ok()
+        .unwrap();
+    assert_eq!((config.port, config.simulator_port), (4000, 1));
+}
+
+#[test]
+fn unknown_settings_are_errors() {
+    let file = Config::from_parts(Some("prot = 1"), [], Deployment::Alone)
+        .err()
+        .unwrap();
+    assert!(
+        file.0.contains("\"prot\"") && file.0.contains("did you mean port"),
+        "{file}"
+    );
+    assert!(error(&[("DEFAULT_MAX_ACTION_PER_DAY", "1")]).contains("default_max_actions_per_day"));
+    assert!(error(&[("BUTT_DIAL_PORT", "1")]).contains("unknown setting BUTT_DIAL_PORT"));
+    assert!(error(&[("TWILIO_ACOUNT_SID", "AC1")]).contains("twilio_account_sid"));
+    assert!(
+        alone(&[("TWILIO_PHONE_NUMBER", "+1"), ("HOME", "/x"), ("PATH", "y")]).is_ok(),
+        "other programs' settings"
+    );
+}
+
+#[test]
+fn values_are_checked() {
+    assert!(error(&[("PORT", "70000")]).contains("PORT"));
+    assert!(error(&[("PORT", "x")]).contains("whole number"));
+    assert!(error(&[("DEFAULT_MAX_SPEND_PER_DAY", "-1")]).contains("at least 0"));
+    assert!(error(&[("TRUSTED_PROXIES", "10.0.0.0/99")]).contains("TRUSTED_PROXIES"));
+    assert!(error(&[("WEBHOOK_BASE_URL", "example.com")]).contains("http"));
+    assert!(error(&[("ORCHESTRATOR_SECURITY_TOKEN", "short")]).contains("32 characters"));
+    assert!(
+        !error(&[("ORCHESTRATOR_SECURITY_TOKEN", "hunter2")]).contains("hunter2"),
+        "a secret is in no message"
+    );
+    assert!(
+        alone(&[("DEFAULT_MAX_ACTIONS_PER_DAY", "none")])
+            .unwrap()
+            .default_limits
+            .max_actions_per_day
+            .is_none()
+    );
+}
+
+#[test]
+fn contradictions_are_errors() {
+    assert!(error(&[("TWILIO_ACCOUNT_SID", "AC1")]).contains("TWILIO_AUTH_TOKEN"));
+    let both = [("DEMO_MODE", "true"), ("RESEND_API_KEY", "re_1")];
+    assert!(error(&both).contains("DEMO_MODE"));
+    assert!(error(&[("DATABASE_URL", "mysql://x")]).contains("sqlite: or postgres://"));
+    assert!(error(&[("DATABASE_URL", "postgres://x/y")]).contains("NATS_URL"));
+    let no_key = [("DATABASE_URL", "postgres://x/y"), ("NATS_URL", "nats://x")];
+    assert!(error(&no_key).contains("CREDENTIALS_ENCRYPTION_KEY"));
+}
+
+#[test]
+fn a_service_by_itself_needs_shared_backends() {
+    let text = load(&[], Deployment::OneOfMany).err().unwrap();
+    for name in ["DATABASE_URL", "NATS_URL", "REDIS_URL"] {
+        assert!(text.contains(name), "{text}");
+    }
+}
+
+#[test]
+fn hosts_are_local_unless_named() {
+    let config = alone(&[("WEBHOOK_BASE_URL", "https://bd.example.com")]).unwrap();
+    assert!(config.allowed_hosts.unwrap().contains(&"bd.example.com".to_owned()));
+    assert!(alone(&[("ALLOWED_HOSTS", "*")]).unwrap().allowed_hosts.is_none());
+}

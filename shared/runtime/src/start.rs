@@ -1,0 +1,53 @@
+//! Starting a process: platform, roles, one socket for all of them; and its end.
+
+use std::net::SocketAddr;
+
+use axum::{Router, middleware::from_fn_with_state};
+
+use crate::{Config, Lifecycle, Platform, Role, health, http, platform::StartError};
+
+/// A program that serves.
+pub struct Running {
+    pub platform: Platform,
+    pub address: SocketAddr,
+}
+
+/// Everything is assembled and the socket is bound before the first request is taken.
+pub async fn start(config: Config, roles: &[Role]) -> Result<Running, StartError> {
+    let lifecycle = Lifecycle::new();
+    let wanted = SocketAddr::new(config.host, config.port);
+    let listening = http::listen(wanted).await.map_err(|error| StartError::Io {
+        what: format!("the port {wanted} (PORT, HOST)"),
+        error,
+    })?;
+    let address = listening.address;
+    let platform = Platform::assemble(config, lifecycle.clone()).await?;
+    let mut router = Router::new().merge(health::router(platform.clone()));
+    for role in roles {
+        router = router.merge((role.build)(platform.clone()).await?);
+        tracing::info!(role = role.name, "role started");
+    }
+    let router = router.layer(from_fn_with_state(platform.telemetry.clone(), http::observe));
+    listening.serve(router, &lifecycle);
+    tracing::info!(%address, replica = %platform.comms.replica, "serving");
+    Ok(Running { platform, address })
+}
+
+impl Running {
+    /// The address by which agents reach it.
+    pub fn base_url(&self) -> String {
+        self.platform.config.base_url(self.address.port())
+    }
+
+    /// Serves until SIGTERM or Ctrl-C, then stops in good order. A second signal ends it at once.
+    pub async fn until_signalled(self) -> bool {
+        Lifecycle::signalled().await;
+        tokio::select! {
+            in_time = self.platform.stop() => in_time,
+            () = Lifecycle::signalled() => {
+                tracing::warn!("stopped at once, at the second signal");
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Traces: W3C trace context in and out, over HTTP and over the bus, and their export over OTLP.
+
+use std::collections::BTreeMap;
+
+use opentelemetry::{
+    Context,
+    propagation::{Extractor, Injector, TextMapPropagator},
+    trace::TracerProvider,
+};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::{
+    Resource,
+    propagation::TraceContextPropagator,
+    runtime,
+    trace::{SdkTracerProvider, Tracer, span_processor_with_async_runtime::BatchSpanProcessor},
+};
+use tracing::Span;
+use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
+use url::Url;
+
+use crate::config::ConfigError;
+
+/// Sends what is left when it is closed.
+#[derive(Default)]
+pub struct Exporting(Option<SdkTracerProvider>);
+
+impl Exporting {
+    /// Blocks until the last spans are sent or given up.
+    pub fn close(self) {
+        if let Some(provider) = self.0
+            && let Err(error) = provider.shutdown()
+        {
+            tracing::warn!(%error, "the last traces could not be sent");
+        }
+    }
+}
+
+pub(super) type TraceLayer<S> = OpenTelemetryLayer<S, Tracer>;
+
+pub(super) fn exporter<S>(endpoint: &Url) -> Result<(TraceLayer<S>, Exporting), ConfigError>
+where
+    S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+{
+    let wrong = |error: &dyn std::fmt::Display| ConfigError(format!("OTEL_EXPORTER_OTLP_ENDPOINT: {error}"));
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .map_err(|error| wrong(&error))?;
+    let traces = format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/'));
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(client)
+        .with_endpoint(traces)
+        .build()
+        .map_err(|error| wrong(&error))?;
+    let provider = SdkTracerProvider::builder()
+        // The default processor runs the exporter outside the runtime, where its HTTP client can't work.
+        .with_span_processor(BatchSpanProcessor::builder(exporter, runtime::Tokio).build())
+        .with_resource(Resource::builder().with_service_name("butt-dial").build())
+        .build();
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("butt-dial"));
+    Ok((layer, Exporting(Some(provider))))
+}
+
+/// Makes `span` part of the caller's trace, if the caller named one.
+pub fn continue_from<'a>(span: &Span, header: impl Fn(&str) -> Option<&'a str>) {
+    struct Headers<'a>(BTreeMap<&'static str, &'a str>);
+    impl Extractor for Headers<'_> {
+        fn get(&self, key: &str) -> Option<&str> {
+            self.0.get(key).copied()
+        }
+        fn keys(&self) -> Vec<&str> {
+            Vec::new()
+        }
+    }
+    if header("traceparent").is_some() {
+        let named = ["traceparent", "tracestate"]
+            .into_iter()
+            .filter_map(|name| Some((name, header(name)?)));
+        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(named.collect()));
+        // Fails only where no traces are made.
+        drop(span.set_parent(context));
+    }
+}
+
+/// The headers by which another process continues the trace of the current span.
+pub fn headers() -> BTreeMap<String, String> {
+    struct Headers(BTreeMap<String, String>);
+    impl Injector for Headers {
+        fn set(&mut self, key: &str, value: String) {
+            if !value.is_empty() {
+                self.0.insert(key.to_owned(), value);
+            }
+        }
+    }
+    let mut headers = Headers(BTreeMap::new());
+    TraceContextPropagator::new().inject_context(&Span::current().context(), &mut headers);
+    headers.0
+}

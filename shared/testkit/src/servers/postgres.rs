@@ -1,0 +1,183 @@
+//! A private PostgreSQL. Never runs as root: the server refuses that, so root starts it as the user `postgres`.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use sqlx::{
+    AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions,
+};
+
+use super::{
+    port::Port,
+    process::{Account, Process, find_program},
+};
+
+/// Debian keeps the server's programs out of PATH.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+pub struct Postgres {
+    process: Process,
+    port: Port,
+    fsync: bool,
+}
+
+impl Postgres {
+    /// Without fsync: nothing is lost when the process is killed, only when the machine is.
+    pub async fn start() -> Self {
+        Self::initialize(false).await
+    }
+
+    /// With fsync, for tests that measure what a commit costs in production.
+    pub async fn start_with_fsync() -> Self {
+        Self::initialize(true).await
+    }
+
+    async fn initialize(fsync: bool) -> Self {
+        let process = Process::new("postgres", "QUIT", account());
+        let mut initdb = process.command(program("initdb"));
+        initdb.arg("-D").arg(process.directory().join("data")).args([
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-locale",
+            "--no-sync",
+        ]);
+        let status = initdb.status().expect("initdb starts");
+        assert!(
+            status.success(),
+            "initdb failed: {:?}",
+            fs::read_to_string(process.directory().join("log"))
+        );
+        let mut server = Self {
+            process,
+            port: Port::reserve(),
+            fsync,
+        };
+        server.start_again().await;
+        server
+    }
+
+    /// The maintenance database; tests take one of their own from `database`.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port.number())
+    }
+
+    /// Creates an empty database with a name of its own and returns its URL.
+    pub async fn database(&self) -> String {
+        create_database(&self.url()).await
+    }
+
+    /// Starts the stopped server on the same port and data.
+    pub async fn start_again(&mut self) {
+        let mut command = self.process.command(program("postgres"));
+        command.arg("-D").arg(self.process.directory().join("data"));
+        command.arg("-k").arg(self.process.directory());
+        command.args(["-p", &self.port.number().to_string()]);
+        command.args(["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]);
+        command.args(["-c", if self.fsync { "fsync=on" } else { "fsync=off" }]);
+        self.process.spawn(command);
+        let url = self.url();
+        self.process
+            .wait_until_ready(async || match PgConnection::connect(&url).await {
+                Ok(connection) => connection.close().await.is_ok(),
+                Err(_) => false,
+            })
+            .await;
+    }
+
+    /// The fast shut-down: open transactions are rolled back, clients disconnected.
+    pub async fn stop(&mut self) {
+        self.process.stop("INT").await;
+    }
+
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+}
+
+/// An empty database. It lies on the server that `TEST_POSTGRES_URL` names, so that one test run shares one server, or
+/// else on a new one, which lives as long as the second value is held.
+pub async fn fresh_postgres_database() -> (String, Option<Postgres>) {
+    match std::env::var("TEST_POSTGRES_URL") {
+        Ok(url) if !url.is_empty() => (create_database(&url).await, None),
+        _ => {
+            let server = Postgres::start().await;
+            (server.database().await, Some(server))
+        }
+    }
+}
+
+async fn create_database(server: &str) -> String {
+    let options: PgConnectOptions = server.parse().expect("the URL of a Postgres server");
+    let name = format!("test_{}", uuid::Uuid::new_v4().simple());
+    let mut connection = options.connect().await.expect("a connection to Postgres");
+    connection
+        .execute(AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0")))
+        .await
+        .expect("a new database");
+    connection.close().await.expect("closed");
+    options.database(&name).to_url_lossy().to_string()
+}
+
+fn program(name: &str) -> PathBuf {
+    let mut folders: Vec<PathBuf> = fs::read_dir(DEBIAN)
+        .map(|entries| entries.flatten().map(|entry| entry.path().join("bin")).collect())
+        .unwrap_or_default();
+    folders.sort();
+    find_program(name, &folders)
+}
+
+/// None when this process is not root and can run the server itself.
+fn account() -> Option<Account> {
+    let root = fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
+    root.then(|| find_account(Path::new("/etc/passwd"), "postgres").expect("a user postgres"))
+}
+
+fn find_account(passwd: &Path, name: &str) -> Option<Account> {
+    let text = fs::read_to_string(passwd).ok()?;
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == name).then_some(())?;
+        let uid = fields.nth(1)?.parse().ok()?;
+        let gid = fields.next()?.parse().ok()?;
+        Some(Account { uid, gid })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_survives_a_kill_and_is_gone_after_drop() {
+        let mut server = Postgres::start().await;
+        let (first, second) = (server.database().await, server.database().await);
+        assert_ne!(first, second);
+        let mut connection = PgConnection::connect(&first).await.unwrap();
+        connection.execute("CREATE TABLE t (a INT)").await.unwrap();
+        server.kill();
+        assert!(connection.ping().await.is_err());
+        server.start_again().await;
+        let mut connection = PgConnection::connect(&first).await.unwrap();
+        connection.execute("INSERT INTO t VALUES (1)").await.unwrap();
+        server.stop().await;
+        server.start_again().await;
+
+        let directory = server.process.directory().to_owned();
+        drop(server);
+        assert!(!directory.exists());
+        assert!(PgConnection::connect(&first).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_fresh_database_can_be_used() {
+        let (url, _server) = fresh_postgres_database().await;
+        PgConnection::connect(&url).await.unwrap().ping().await.unwrap();
+    }
+}

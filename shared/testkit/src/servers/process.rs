@@ -1,0 +1,207 @@
+//! One server process with a private directory. Never outlives its test: dropping it kills the process and removes the
+//! directory, and when the test itself is killed, a watchdog does the same.
+
+use std::{
+    fs,
+    io::Read as _,
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        process::CommandExt as _,
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tokio::time::sleep;
+
+const POLL: Duration = Duration::from_millis(10);
+const START_DEADLINE: Duration = Duration::from_secs(30);
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+const QUIT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The account that a server runs under, where it must not be root.
+#[derive(Clone, Copy)]
+pub(crate) struct Account {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+pub(crate) struct Process {
+    name: &'static str,
+    /// The signal that ends the server at once, but lets it reap its children.
+    quit: &'static str,
+    directory: PathBuf,
+    account: Option<Account>,
+    child: Option<Child>,
+    watchdog: Child,
+}
+
+impl Process {
+    /// The directory is readable by all and owned by the account, if one is given.
+    pub(crate) fn new(name: &'static str, quit: &'static str, account: Option<Account>) -> Self {
+        let directory = std::env::temp_dir().join(format!("butt-dial-{name}-{}", uuid::Uuid::new_v4().simple()));
+        fs::create_dir(&directory).expect("a private directory");
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).expect("permissions");
+        if let Some(Account { uid, gid }) = account {
+            chown(&directory, Some(uid), Some(gid)).expect("chown");
+        }
+        let watchdog = watch(&directory, quit);
+        Self {
+            name,
+            quit,
+            directory,
+            account,
+            child: None,
+            watchdog,
+        }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// A command under the server's account, with its output in the file `log`.
+    pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.directory.join("log"))
+            .expect("a log file");
+        command
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log);
+        if let Some(Account { uid, gid }) = self.account {
+            command.gid(gid).uid(uid);
+        }
+        command
+    }
+
+    pub(crate) fn spawn(&mut self, mut command: Command) {
+        assert!(self.child.is_none(), "{} runs already", self.name);
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("can't start {}: {error}", self.name));
+        fs::write(self.directory.join("watched"), child.id().to_string()).expect("the watchdog's file");
+        self.child = Some(child);
+    }
+
+    /// Asks `probe` until it says yes. Fails with the server's log when the process ends or the deadline passes.
+    pub(crate) async fn wait_until_ready(&mut self, probe: impl AsyncFn() -> bool) {
+        let start = Instant::now();
+        loop {
+            let ready = probe().await;
+            // Asked after the probe: if the process is gone, whoever answered was not ours.
+            let exited = self
+                .child
+                .as_mut()
+                .is_none_or(|child| !matches!(child.try_wait(), Ok(None)));
+            if ready && !exited {
+                return;
+            }
+            assert!(
+                !exited && start.elapsed() < START_DEADLINE,
+                "{} did not start: {}",
+                self.name,
+                self.log()
+            );
+            sleep(POLL).await;
+        }
+    }
+
+    /// Sends the signal and waits for the end.
+    pub(crate) async fn stop(&mut self, signal: &str) {
+        let Some(mut child) = self.child.take() else { return };
+        assert!(send(signal, &child), "can't signal {}", self.name);
+        let start = Instant::now();
+        while matches!(child.try_wait(), Ok(None)) {
+            if start.elapsed() > STOP_DEADLINE {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("{} ignored {signal}: {}", self.name, self.log());
+            }
+            sleep(POLL).await;
+        }
+        self.forget();
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+            self.forget();
+        }
+    }
+
+    fn forget(&self) {
+        let _ = fs::remove_file(self.directory.join("watched"));
+    }
+
+    fn log(&self) -> String {
+        let mut text = String::new();
+        if let Ok(mut file) = fs::File::open(self.directory.join("log")) {
+            let _ = file.read_to_string(&mut text);
+        }
+        text
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child
+            && send(self.quit, child)
+        {
+            let start = Instant::now();
+            while matches!(child.try_wait(), Ok(None)) && start.elapsed() < QUIT_DEADLINE {
+                std::thread::sleep(POLL);
+            }
+        }
+        self.kill();
+        let _ = fs::remove_dir_all(&self.directory);
+        drop(self.watchdog.stdin.take());
+        let _ = self.watchdog.wait();
+    }
+}
+
+fn send(signal: &str, child: &Child) -> bool {
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -{signal} {}", child.id())])
+        .status();
+    sent.is_ok_and(|status| status.success())
+}
+
+/// Ends the server named in the file `watched` when the test dies: its own input ends then.
+const WATCHDOG: &str = r#"
+    read -r _
+    if server=$(cat "$0/watched"); then
+        kill -s "$1" "$server"; sleep 1; kill -s KILL "$server"
+    fi
+    rm -rf "$0""#;
+
+fn watch(directory: &Path, quit: &str) -> Child {
+    Command::new("sh")
+        .args(["-c", WATCHDOG])
+        .arg(directory)
+        .arg(quit)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        // Its own group: what kills the test's group must not kill the one who cleans up.
+        .process_group(0)
+        .spawn()
+        .expect("sh")
+}
+
+/// Where a program lies: in PATH, or in one of the folders (the last by name first).
+pub(crate) fn find_program(name: &str, folders: &[PathBuf]) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(folders.iter().rev().cloned())
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file())
+        .unwrap_or_else(|| panic!("{name} is not installed"))
+}

@@ -1,0 +1,103 @@
+//! A private Redis. As in production it is a cache of shared state: by default it comes back empty after a stop.
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use super::{
+    port::Port,
+    process::{Process, find_program},
+};
+
+pub struct Redis {
+    process: Process,
+    port: Port,
+    append_only: bool,
+}
+
+impl Redis {
+    /// Keeps nothing on disk: `start_again` brings an empty server.
+    pub async fn start() -> Self {
+        Self::new(false).await
+    }
+
+    /// Keeps every write, so that `start_again` brings the data back.
+    pub async fn start_append_only() -> Self {
+        Self::new(true).await
+    }
+
+    async fn new(append_only: bool) -> Self {
+        let mut server = Self {
+            process: Process::new("redis", "TERM", None),
+            port: Port::reserve(),
+            append_only,
+        };
+        server.start_again().await;
+        server
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.address())
+    }
+
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port.number())
+    }
+
+    /// Starts the stopped server on the same port.
+    pub async fn start_again(&mut self) {
+        let mut command = self.process.command(find_program("redis-server", &[]));
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            &self.port.number().to_string(),
+            "--save",
+            "",
+        ]);
+        command.arg("--dir").arg(self.process.directory());
+        if self.append_only {
+            command.args(["--appendonly", "yes", "--appendfsync", "always"]);
+        } else {
+            command.args(["--appendonly", "no"]);
+        }
+        self.process.spawn(command);
+        let address = self.address();
+        self.process
+            .wait_until_ready(async || answers(&address).await.unwrap_or(false))
+            .await;
+    }
+
+    pub async fn stop(&mut self) {
+        self.process.stop("TERM").await;
+    }
+
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+}
+
+async fn answers(address: &str) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(b"PING\r\n").await?;
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer).await?;
+    Ok(&answer == b"+PONG")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_answers_until_stopped_and_again_after() {
+        let mut server = Redis::start_append_only().await;
+        server.stop().await;
+        assert!(answers(&server.address()).await.is_err());
+        server.start_again().await;
+        assert!(answers(&server.address()).await.unwrap());
+        server.kill();
+        assert!(answers(&server.address()).await.is_err());
+    }
+}
