@@ -1,6 +1,7 @@
 //! The one program: all roles in one process, or one of them; and what operators do from a shell.
 
 pub mod bootstrap;
+pub mod cli;
 pub mod demo;
 pub mod doctor;
 pub mod serve;

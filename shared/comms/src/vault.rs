@@ -1,6 +1,8 @@
 //! Encryption of what is kept, with a key per organization derived from one master key (HKDF-SHA-256, AES-256-GCM).
 //! Also the keyed hashes by which bodies and requests are compared without being kept.
 
+use std::sync::Arc;
+
 use aes_gcm::{
     Aes256Gcm, KeyInit, Nonce,
     aead::{Aead, Payload},
@@ -8,6 +10,7 @@ use aes_gcm::{
 use butt_dial_domain::OrgId;
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
+use moka::sync::Cache;
 use sha2::Sha256;
 
 const VERSION: u8 = 1;
@@ -17,7 +20,16 @@ const NONCE: usize = 12;
 #[derive(Clone)]
 pub struct Vault {
     master: [u8; 32],
+    /// Deriving costs more than encrypting a message.
+    keys: Cache<OrgId, Arc<OrgKeys>>,
 }
+
+struct OrgKeys {
+    content: Aes256Gcm,
+    body: [u8; 32],
+}
+
+const CACHED_ORGANIZATIONS: u64 = 10_000;
 
 #[derive(Debug, thiserror::Error)]
 #[error("can't be decrypted: another CREDENTIALS_ENCRYPTION_KEY, or damaged")]
@@ -28,6 +40,7 @@ impl Vault {
     pub fn new(secret: &[u8]) -> Self {
         Self {
             master: derive(secret, b"butt-dial master 1"),
+            keys: Cache::new(CACHED_ORGANIZATIONS),
         }
     }
 
@@ -45,7 +58,8 @@ impl Vault {
         };
         // AES-GCM fails only beyond 64 GiB.
         let sealed = self
-            .cipher(org)
+            .org_keys(org)
+            .content
             .encrypt(&Nonce::from(nonce), payload)
             .unwrap_or_default();
         [&[VERSION][..], &nonce, &sealed].concat()
@@ -62,19 +76,25 @@ impl Vault {
             msg: text,
             aad: context.as_bytes(),
         };
-        self.cipher(org)
+        self.org_keys(org)
+            .content
             .decrypt(&Nonce::from(nonce), payload)
             .map_err(|_| Undecryptable)
     }
 
     /// Hex of a keyed hash of a body, the same for the same text in the same organization.
     pub fn body_hash(&self, org: &OrgId, body: &str) -> String {
-        let key = self.key(&format!("body {org}"));
-        hex::encode(mac(&key, &[body.trim_end().as_bytes()]))
+        hex::encode(mac(&self.org_keys(org).body, &[body.trim_end().as_bytes()]))
     }
 
-    fn cipher(&self, org: &OrgId) -> Aes256Gcm {
-        Aes256Gcm::new(&self.key(&format!("content {org}")).into())
+    fn org_keys(&self, org: &OrgId) -> Arc<OrgKeys> {
+        self.keys.get_with_by_ref(org, || {
+            let content = Aes256Gcm::new(&self.key(&format!("content {org}")).into());
+            Arc::new(OrgKeys {
+                content,
+                body: self.key(&format!("body {org}")),
+            })
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use phonenumber::metadata::DATABASE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -109,10 +110,18 @@ fn parse_phone(text: &str) -> Result<Address, AddressError> {
         return Err(AddressError::NotE164);
     }
     let e164 = format!("+{digits}");
-    // The library knows which country codes exist; whether a number is assigned is the carrier's to say
-    // (numbers kept for fiction, +1 415 555 01xx, are not, and they are what examples use).
-    phonenumber::parse(None, &e164).map_err(|_| AddressError::NotE164)?;
+    if !has_calling_code(&digits) {
+        return Err(AddressError::NotE164);
+    }
     Ok(Address::Phone(e164))
+}
+
+/// The library knows which calling codes exist. Whether a number is assigned is the carrier's to say: those kept for
+/// fiction, +1 415 555 01xx, are not, and they are what examples use.
+fn has_calling_code(digits: &str) -> bool {
+    (1..=3)
+        .filter_map(|length| digits.get(..length)?.parse::<u16>().ok())
+        .any(|code| DATABASE.by_code(&code).is_some())
 }
 
 fn parse_email(text: &str) -> Result<Address, AddressError> {

@@ -1,6 +1,6 @@
 //! What a vendor says about itself, and what it needs from the operator.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use butt_dial_domain::{Channel, ports::carrier::Messaging};
 
@@ -9,7 +9,8 @@ use crate::{Secret, simulator::World};
 /// One vendor: what it can do, how to connect to it, and its simulator.
 pub struct Vendor {
     pub manifest: Manifest,
-    /// Checks the credentials' form and makes the adapter; touches no network. The text of an error says what to set.
+    /// Checks the credentials' form and makes the adapter, whose every request ends within the deadline; touches no
+    /// network. The text of an error says what to set.
     pub connect: Connect,
     /// The vendor's HTTP, to be mounted under `/<id>`.
     pub simulator: fn(World) -> axum::Router,
@@ -17,7 +18,7 @@ pub struct Vendor {
     pub simulated: &'static [(&'static str, &'static str)],
 }
 
-pub type Connect = fn(&Credentials, &reqwest::Client) -> Result<Arc<dyn Messaging>, String>;
+pub type Connect = fn(&Credentials, &reqwest::Client, Duration) -> Result<Arc<dyn Messaging>, String>;
 
 pub struct Manifest {
     /// Short, lower-case, never changed: it stands in the database and in metrics.

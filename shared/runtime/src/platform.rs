@@ -16,6 +16,8 @@ use butt_dial_domain::{
 use butt_dial_kv::{MemoryKv, RedisKv};
 use butt_dial_providers::{Simulator, VENDORS, http};
 use butt_dial_store::{Store, StoreError};
+use futures::{FutureExt, future::LocalBoxFuture};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     Config, Lifecycle,
@@ -65,9 +67,17 @@ pub struct Platform {
 }
 
 impl Platform {
-    pub async fn assemble(config: Config, lifecycle: Lifecycle) -> Result<Self, StartError> {
+    /// Boxed, so that it is compiled here once and not in every program that needs one.
+    pub fn assemble(config: Config, lifecycle: Lifecycle) -> LocalBoxFuture<'static, Result<Self, StartError>> {
+        Self::connect(config, lifecycle).boxed_local()
+    }
+
+    async fn connect(config: Config, lifecycle: Lifecycle) -> Result<Self, StartError> {
         let telemetry = Telemetry::new().map_err(|error| StartError::Other(error.to_string()))?;
-        let store = Store::connect(&config.database_url, config.database_max_connections, lifecycle.work()).await?;
+        // The store's writers live until its last handle is gone, which this platform holds: to wait for them at the end
+        // would be to wait for ourselves. Whoever waits for a write is work, and that is waited for.
+        let writers = TaskTracker::new();
+        let store = Store::connect(&config.database_url, config.database_max_connections, &writers).await?;
         store.migrate().await?;
         let (simulator, carriers) = carriers(&config).await?;
         let replica = ReplicaId::generate();
@@ -202,7 +212,7 @@ async fn carriers(config: &Config) -> Result<(Option<Simulator>, Carriers), Star
     };
     let mut carriers = Carriers::default();
     for (vendor, credentials) in connected {
-        let messaging = (vendor.connect)(&credentials, &http)
+        let messaging = (vendor.connect)(&credentials, &http, config.carrier_timeout)
             .map_err(|text| ConfigError(format!("{}: {text}", vendor.manifest.title)))?;
         carriers.add(
             vendor.manifest.channels,

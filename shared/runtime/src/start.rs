@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::{Router, middleware::from_fn_with_state};
+use futures::{FutureExt, future::LocalBoxFuture};
 
 use crate::{Config, Lifecycle, Platform, Role, health, http, platform::StartError};
 
@@ -12,8 +13,13 @@ pub struct Running {
     pub address: SocketAddr,
 }
 
-/// Everything is assembled and the socket is bound before the first request is taken.
-pub async fn start(config: Config, roles: &[Role]) -> Result<Running, StartError> {
+/// Everything is assembled and the socket is bound before the first request is taken. Boxed, so that it is compiled here
+/// once and not in every program that starts one.
+pub fn start(config: Config, roles: &[Role]) -> LocalBoxFuture<'_, Result<Running, StartError>> {
+    run(config, roles).boxed_local()
+}
+
+async fn run(config: Config, roles: &[Role]) -> Result<Running, StartError> {
     let lifecycle = Lifecycle::new();
     let wanted = SocketAddr::new(config.host, config.port);
     let listening = http::listen(wanted).await.map_err(|error| StartError::Io {

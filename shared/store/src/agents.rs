@@ -1,6 +1,6 @@
 //! Agents, and the profile of one: all that a send needs to know about its sender, in one round trip.
 
-use butt_dial_domain::{AgentId, Channel, ChannelId, Micros, OrgId, clock::Timestamp, limits::Limits};
+use butt_dial_domain::{AgentId, Channel, Micros, OrgId, clock::Timestamp, limits::Limits};
 use serde::Deserialize;
 
 use crate::{
@@ -24,35 +24,49 @@ impl AgentStatus {
             Self::Suspended => "suspended",
         }
     }
-}
 
-impl TryFrom<String> for AgentStatus {
-    type Error = StoreError;
-
-    fn try_from(text: String) -> Result<Self, StoreError> {
-        match text.as_str() {
-            "active" => Ok(Self::Active),
-            "inactive" => Ok(Self::Inactive),
-            "suspended" => Ok(Self::Suspended),
-            _ => Err(StoreError::Corrupt {
-                table: "agents",
-                column: "status",
-                row: text,
-            }),
-        }
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::Inactive, Self::Suspended]
+            .into_iter()
+            .find(|status| status.as_str() == text)
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
-    #[sqlx(try_from = "String")]
     pub id: AgentId,
-    #[sqlx(try_from = "String")]
     pub org_id: OrgId,
     pub display_name: String,
-    #[sqlx(try_from = "String")]
     pub status: AgentStatus,
     pub created_at: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct AgentRow {
+    id: String,
+    org_id: String,
+    display_name: String,
+    status: String,
+    created_at: Timestamp,
+}
+
+impl TryFrom<AgentRow> for Agent {
+    type Error = StoreError;
+
+    fn try_from(row: AgentRow) -> Result<Self, StoreError> {
+        let status = AgentStatus::parse(&row.status).ok_or_else(|| StoreError::Corrupt {
+            table: "agents",
+            column: "status",
+            row: row.id.clone(),
+        })?;
+        Ok(Self {
+            id: row.id.into(),
+            org_id: row.org_id.into(),
+            display_name: row.display_name,
+            status,
+            created_at: row.created_at,
+        })
+    }
 }
 
 /// An agent with its senders and the limits that were set for it and for its organization (`None`: never set).
@@ -73,10 +87,18 @@ impl Profile {
 #[derive(sqlx::FromRow)]
 struct ProfileRow {
     #[sqlx(flatten)]
-    agent: Agent,
+    agent: AgentRow,
     channels: String,
     agent_limits: Option<String>,
     org_limits: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ChannelJson {
+    id: String,
+    channel: String,
+    address: String,
+    paused: bool,
 }
 
 impl Store {
@@ -102,13 +124,14 @@ impl Store {
     pub async fn find_agent(&self, org: &OrgId, id: &AgentId) -> Result<Option<Agent>, StoreError> {
         const SQL: &str =
             "SELECT id, org_id, display_name, status, created_at FROM agents WHERE org_id = $1 AND id = $2";
-        Ok(reading!(self, |db| {
+        let row: Option<AgentRow> = reading!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(org.as_str())
                 .bind(id.as_str())
                 .fetch_optional(db)
                 .await
-        })?)
+        })?;
+        row.map(Agent::try_from).transpose()
     }
 
     /// The organization's agents, oldest first, after the id `after`.
@@ -120,14 +143,15 @@ impl Store {
     ) -> Result<Vec<Agent>, StoreError> {
         const SQL: &str = "SELECT id, org_id, display_name, status, created_at FROM agents
             WHERE org_id = $1 AND ($2 IS NULL OR id > $2) ORDER BY id LIMIT $3";
-        Ok(reading!(self, |db| {
+        let rows: Vec<AgentRow> = reading!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(org.as_str())
                 .bind(after.map(AgentId::as_str))
                 .bind(i64::from(limit))
                 .fetch_all(db)
                 .await
-        })?)
+        })?;
+        rows.into_iter().map(Agent::try_from).collect()
     }
 
     /// All that a send needs to know about its sender.
@@ -168,37 +192,33 @@ impl TryFrom<ProfileRow> for Profile {
     type Error = StoreError;
 
     fn try_from(row: ProfileRow) -> Result<Self, StoreError> {
-        #[derive(Deserialize)]
-        struct ChannelJson {
-            id: ChannelId,
-            channel: Channel,
-            address: String,
-            paused: bool,
-        }
-        let corrupt = |column| StoreError::Corrupt {
-            table: "agents",
+        let corrupt = |table, column, row: &str| StoreError::Corrupt {
+            table,
             column,
-            row: row.agent.id.to_string(),
+            row: row.into(),
         };
-        let channels: Vec<ChannelJson> = serde_json::from_str(&row.channels).map_err(|_| corrupt("channels"))?;
-        let limits = |json: &Option<String>| -> Result<Option<Limits>, StoreError> {
+        let agent = Agent::try_from(row.agent)?;
+        let channels: Vec<ChannelJson> =
+            serde_json::from_str(&row.channels).map_err(|_| corrupt("channels", "id", agent.id.as_str()))?;
+        let channel = |json: ChannelJson| {
+            let channel = Channel::parse(&json.channel).ok_or_else(|| corrupt("channels", "channel", &json.id))?;
+            Ok(OwnedChannel {
+                id: json.id.into(),
+                channel,
+                address: json.address,
+                paused: json.paused,
+            })
+        };
+        let limits = |json: Option<String>, scope: String| -> Result<Option<Limits>, StoreError> {
             let Some(json) = json else { return Ok(None) };
-            let row: LimitsRow = serde_json::from_str(json).map_err(|_| corrupt("limits"))?;
+            let row: LimitsRow = serde_json::from_str(&json).map_err(|_| corrupt("limits", "scope", &scope))?;
             Ok(Some(row.into()))
         };
         Ok(Self {
-            channels: channels
-                .into_iter()
-                .map(|c| OwnedChannel {
-                    id: c.id,
-                    channel: c.channel,
-                    address: c.address,
-                    paused: c.paused,
-                })
-                .collect(),
-            agent_limits: limits(&row.agent_limits)?,
-            org_limits: limits(&row.org_limits)?,
-            agent: row.agent,
+            channels: channels.into_iter().map(channel).collect::<Result<_, StoreError>>()?,
+            agent_limits: limits(row.agent_limits, format!("agt:{}", agent.id))?,
+            org_limits: limits(row.org_limits, format!("org:{}", agent.org_id))?,
+            agent,
         })
     }
 }

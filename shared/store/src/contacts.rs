@@ -108,10 +108,11 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that the contact wrote to this sender: WhatsApp's window opens.
+    /// Notes that the contact wrote to this sender: WhatsApp's window opens. News that come late don't shorten it.
     pub async fn record_inbound(&self, channel: &ChannelId, address: &str, at: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO inbound_windows (channel_id, address, last_inbound_at) VALUES ($1, $2, $3)
-            ON CONFLICT (channel_id, address) DO UPDATE SET last_inbound_at = excluded.last_inbound_at";
+            ON CONFLICT (channel_id, address) DO UPDATE SET last_inbound_at = excluded.last_inbound_at
+            WHERE excluded.last_inbound_at > inbound_windows.last_inbound_at";
         writing!(self, |db| {
             sqlx::query(SQL)
                 .bind(channel.as_str())

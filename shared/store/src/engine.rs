@@ -75,7 +75,15 @@ impl Store {
     /// Brings the schema up to date. Safe to run from many processes at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         match &self.engine {
-            Engine::Postgres(pool) => migrations::for_postgres().run(pool).await?,
+            Engine::Postgres(pool) => {
+                // A large table, or another process that migrates it, takes as long as it takes.
+                let mut connection = pool.acquire().await?;
+                connection.close_on_drop();
+                sqlx::query("SET statement_timeout = 0")
+                    .execute(&mut *connection)
+                    .await?;
+                migrations::for_postgres().run(&mut *connection).await?;
+            }
             Engine::Sqlite { write, .. } => migrations::for_sqlite().run(write).await?,
         }
         Ok(())

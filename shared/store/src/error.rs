@@ -1,5 +1,11 @@
 //! What can go wrong with the database, told apart by what the caller can do about it.
 
+use sqlx::postgres::PgDatabaseError;
+
+/// PostgreSQL, appendix A: 08 connection exception, 53 insufficient resources, 57P operator intervention, 57014 cut off
+/// by the statement timeout, 40 rollback (deadlock or serialization), 25006 read-only (a standby).
+const PASSING_CLASSES: [&str; 6] = ["08", "53", "57P", "57014", "40", "25006"];
+
 /// Never shown to a caller: 5xx bodies carry an id, the log carries this.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -46,17 +52,18 @@ impl From<sqlx::Error> for StoreError {
             if db.is_unique_violation() {
                 return Self::Conflict;
             }
-            // PostgreSQL, appendix A: 08 connection exception, 53 insufficient resources, 57P operator intervention,
-            // 40 rollback (deadlock or serialization), 25006 read-only (a standby).
             let code = db.code().unwrap_or_default();
-            let passing = ["08", "53", "57P", "40", "25006"]
-                .iter()
-                .any(|class| code.starts_with(class));
-            // SQLite: 5 busy, 6 locked.
-            if passing || code == "5" || code == "6" {
-                return Self::Unavailable(error);
-            }
-            return Self::Other(error);
+            let passing = if db.try_downcast_ref::<PgDatabaseError>().is_some() {
+                PASSING_CLASSES.iter().any(|class| code.starts_with(class))
+            } else {
+                // The lowest byte of SQLite's extended codes is the code: 5 busy, 6 locked.
+                code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
+            };
+            return if passing {
+                Self::Unavailable(error)
+            } else {
+                Self::Other(error)
+            };
         }
         match error {
             sqlx::Error::Io(_)

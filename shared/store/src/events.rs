@@ -4,7 +4,10 @@ use butt_dial_domain::{AgentId, Channel, clock::Timestamp};
 use serde_json::Value;
 use sqlx::types::Json;
 
-use crate::{Store, StoreError, engine::writing};
+use crate::{
+    Store, StoreError,
+    engine::{Engine, writing},
+};
 
 #[derive(Clone, Debug)]
 pub struct NewEvent<'a> {
@@ -15,6 +18,7 @@ pub struct NewEvent<'a> {
     pub channel: Option<Channel>,
     /// Why it waits, such as `agent_offline`.
     pub reason: &'a str,
+    /// An object.
     pub data: &'a Value,
 }
 
@@ -73,13 +77,23 @@ impl Store {
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<Event>, StoreError> {
-        const SQL: &str = "UPDATE events SET state = 'delivered', delivered_at = $4 WHERE agent_id = $1 AND seq IN (
+        // Locked, so that of two takers the second one gets the events after those of the first, not none.
+        const POSTGRES: &str = "WITH oldest AS MATERIALIZED (
+                SELECT seq FROM events WHERE agent_id = $1 AND state = 'waiting'
+                    AND (CAST($2 AS TEXT) IS NULL OR channel = $2) ORDER BY seq LIMIT $3 FOR UPDATE
+            ) UPDATE events SET state = 'delivered', delivered_at = $4 FROM oldest
+            WHERE events.agent_id = $1 AND events.seq = oldest.seq
+            RETURNING events.seq, id, type, channel, reason, data, created_at";
+        const SQLITE: &str = "UPDATE events SET state = 'delivered', delivered_at = $4 WHERE agent_id = $1 AND seq IN (
                 SELECT seq FROM events WHERE agent_id = $1 AND state = 'waiting'
                     AND (CAST($2 AS TEXT) IS NULL OR channel = $2) ORDER BY seq LIMIT $3)
-            AND state = 'waiting'
             RETURNING seq, id, type, channel, reason, data, created_at";
+        let sql = match self.engine {
+            Engine::Postgres(_) => POSTGRES,
+            Engine::Sqlite { .. } => SQLITE,
+        };
         let mut events: Vec<Event> = writing!(self, |db| {
-            sqlx::query_as(SQL)
+            sqlx::query_as(sql)
                 .bind(agent.as_str())
                 .bind(channel.map(Channel::as_str))
                 .bind(i64::from(limit))

@@ -14,6 +14,8 @@ mod messages;
 mod migrations;
 mod organizations;
 mod sends;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod usage;
 

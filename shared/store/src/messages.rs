@@ -181,16 +181,19 @@ impl Store {
     }
 
     /// Takes messages whose look is due, and puts their next look off to `lease_until`: if we die meanwhile, another replica
-    /// looks then. A message that was still `sending` has lost its sender, and becomes `unknown`.
+    /// looks then. A message that was still `sending` has lost its sender, and becomes `unknown`. Unreadable ones are logged
+    /// and left out.
     pub async fn claim_unsettled(
         &self,
         limit: u32,
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<Vec<Unsettled>, StoreError> {
-        const POSTGRES: &str = "UPDATE messages SET check_at = $3, status = 'unknown', updated_at = $1
-            WHERE id IN (SELECT id FROM messages WHERE check_at <= $1 ORDER BY check_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-            RETURNING *";
+        // Not `IN (SELECT ..)`: the planner may run that again for every row, and then more than `limit` are taken.
+        const POSTGRES: &str = "WITH due AS MATERIALIZED (
+                SELECT id FROM messages WHERE check_at <= $1 ORDER BY check_at LIMIT $2 FOR UPDATE SKIP LOCKED
+            ) UPDATE messages SET check_at = $3, status = 'unknown', updated_at = $1 FROM due WHERE messages.id = due.id
+            RETURNING messages.*";
         const SQLITE: &str = "UPDATE messages SET check_at = $3, status = 'unknown', updated_at = $1
             WHERE id IN (SELECT id FROM messages WHERE check_at <= $1 ORDER BY check_at LIMIT $2)
             RETURNING *";
@@ -213,14 +216,18 @@ impl Store {
                     .await?
             }
         };
-        rows.into_iter()
-            .map(|row| {
-                Ok(Unsettled {
-                    message: row.message.try_into()?,
-                    content: row.content,
-                })
-            })
-            .collect()
+        let readable = |row: UnsettledRow| match Message::try_from(row.message) {
+            Ok(message) => Some(Unsettled {
+                message,
+                content: row.content,
+            }),
+            // The others must not wait for it. It comes again after every lease, until somebody mends it.
+            Err(error) => {
+                tracing::error!(%error, "a message can't be reconciled");
+                None
+            }
+        };
+        Ok(rows.into_iter().filter_map(readable).collect())
     }
 
     /// Sets when the reconciler looks again; nothing happens to a message that has been settled meanwhile.

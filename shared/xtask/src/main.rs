@@ -1,5 +1,6 @@
 //! The workspace's own tasks: `cargo xtask <task>`. Nothing here ships.
 
+mod bench;
 mod servers;
 mod tidy;
 
@@ -23,6 +24,13 @@ enum Task {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
+    /// Measure release builds against a bare rmcp server, and print a table.
+    Bench(bench::Options),
+    /// The bare rmcp server that `bench` measures against.
+    #[command(hide = true)]
+    BareServer,
+    /// Print the OpenAPI document.
+    Openapi,
 }
 
 #[tokio::main]
@@ -30,6 +38,12 @@ async fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Tidy => tidy::main(),
         Task::Servers { command } => servers::main(&command).await,
+        Task::Bench(options) => bench::main(options).await,
+        Task::BareServer => bench::bare_server().await.map(|()| ExitCode::SUCCESS),
+        Task::Openapi => {
+            println!("{:#}", butt_dial_gateway::rest::document());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     done.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

@@ -18,9 +18,10 @@ use futures::{Stream, StreamExt};
 use http::request::Parts;
 use rmcp::model::{
     ClientJsonRpcMessage, ClientRequest, ErrorCode, ErrorData, GetExtensions, InitializeRequestParams, JsonRpcMessage,
-    ServerJsonRpcMessage, ServerResult,
+    RequestId, ServerJsonRpcMessage, ServerResult,
 };
 use serde::Deserialize;
+use serde_json::Value;
 use tracing::Instrument;
 
 use super::{KEEP_ALIVE, Tier, exchange, streams::Connection};
@@ -71,16 +72,13 @@ pub async fn receive(
         Ok(_) => return (StatusCode::NOT_FOUND, "Not Found: Session not found").into_response(),
         Err(refusal) => return failure(&refusal),
     };
-    let message = body.map_err(|_| "the message is too large or broke off");
-    let message = message.and_then(|body| {
-        serde_json::from_slice::<ClientJsonRpcMessage>(&body).map_err(|_| "the message is no JSON-RPC 2.0")
-    });
+    let message = read(body);
     let answering = {
         let (tier, span) = (tier.clone(), span.clone());
         async move {
             match message {
                 Ok(message) => answer(&tier, &connection, caller, span, message).await,
-                Err(wrong) => refuse(&tier, &connection, wrong).await,
+                Err(unreadable) => refuse(&tier, &connection, unreadable).await,
             }
         }
     };
@@ -143,9 +141,34 @@ fn negotiated(
     Some(peer)
 }
 
-async fn refuse(tier: &Tier, connection: &Connection, wrong: &'static str) {
-    let error = ErrorData::new(ErrorCode::PARSE_ERROR, wrong, None);
-    bring(tier, connection, &ServerJsonRpcMessage::error(error, None)).await;
+/// A message that can't be run. Its id, if it has one, is how the client is told.
+struct Unreadable {
+    id: Option<RequestId>,
+}
+
+fn read(body: Result<Bytes, BytesRejection>) -> Result<ClientJsonRpcMessage, Unreadable> {
+    let body = body.map_err(|_| Unreadable { id: None })?;
+    serde_json::from_slice(&body).map_err(|_| {
+        let message: Option<Value> = serde_json::from_slice(&body).ok();
+        Unreadable {
+            id: message.and_then(|mut message| serde_json::from_value(message["id"].take()).ok()),
+        }
+    })
+}
+
+/// Without an id nobody could be told, and the client would wait for ever: the end of the stream tells it.
+async fn refuse(tier: &Tier, connection: &Connection, unreadable: Unreadable) {
+    match unreadable.id {
+        Some(id) => {
+            let error = ErrorData::new(
+                ErrorCode::INVALID_REQUEST,
+                "the message is no JSON-RPC 2.0 request",
+                None,
+            );
+            bring(tier, connection, &ServerJsonRpcMessage::error(error, Some(id))).await;
+        }
+        None => tier.streams.close(connection).await,
+    }
 }
 
 async fn bring(tier: &Tier, connection: &Connection, message: &ServerJsonRpcMessage) -> bool {

@@ -68,7 +68,8 @@ pub struct Streams {
 struct Push {
     connection: String,
     agent: AgentId,
-    message: String,
+    /// `None` closes the stream.
+    message: Option<String>,
 }
 
 impl Streams {
@@ -144,6 +145,15 @@ impl Streams {
 
     /// Brings a message to the socket, wherever it is. False when the stream is gone.
     pub async fn push(&self, connection: &Connection, message: String) -> bool {
+        self.reach(connection, Some(message)).await
+    }
+
+    /// Closes the stream, wherever it is: its client learns that something went wrong instead of waiting.
+    pub async fn close(&self, connection: &Connection) {
+        self.reach(connection, None).await;
+    }
+
+    async fn reach(&self, connection: &Connection, message: Option<String>) -> bool {
         if &connection.replica == self.replica() {
             return self.push_here(&connection.id, &connection.agent, message);
         }
@@ -170,10 +180,14 @@ impl Streams {
         }
     }
 
-    fn push_here(&self, id: &str, agent: &AgentId, message: String) -> bool {
+    fn push_here(&self, id: &str, agent: &AgentId, message: Option<String>) -> bool {
         let mut open = self.locked();
         let Some(stream) = open.get(id).filter(|stream| &stream.connection.agent == agent) else {
             return false;
+        };
+        let Some(message) = message else {
+            stream.end.cancel();
+            return true;
         };
         match stream.messages.try_send(message) {
             Ok(()) => true,

@@ -76,8 +76,9 @@ impl Definition {
             scope: O::SCOPE,
             hints: O::HINTS,
             route: O::ROUTE,
-            input_schema: schema::<O::Args>(),
-            output_schema: schema::<O::Output>(),
+            input_schema: schema::<O::Args>(SchemaSettings::draft2020_12().for_deserialize()),
+            // What a result leaves out when it is empty is not required of it.
+            output_schema: schema::<O::Output>(SchemaSettings::draft2020_12().for_serialize()),
             call: |context, args| call::<O>(context, args).boxed(),
         }
     }
@@ -111,8 +112,7 @@ fn unreadable(error: &serde_json::Error) -> Failure {
     }
 }
 
-fn schema<T: JsonSchema>() -> Map<String, Value> {
-    let mut settings = SchemaSettings::draft2020_12();
+fn schema<T: JsonSchema>(mut settings: SchemaSettings) -> Map<String, Value> {
     // Some clients do not follow references.
     settings.inline_subschemas = true;
     let mut schema = settings.into_generator().into_root_schema_for::<T>();

@@ -47,7 +47,7 @@ pub struct AdmittedMessage {
 }
 
 pub enum Admission {
-    Admitted(AdmittedMessage),
+    Admitted(Box<AdmittedMessage>),
     /// A request with the same key was faster.
     Earlier(Earlier),
 }
@@ -63,7 +63,7 @@ pub async fn admit(comms: &Comms, cleared: ClearedMessage) -> Result<Admission, 
     let send = accepted_send(comms, &cleared, &carrier, estimate, agent_limits, org_limits);
     let id = send.id.clone();
     match accept(comms, send).await {
-        Ok(Acceptance::Accepted) => Ok(Admission::Admitted(admitted(cleared, id, carrier, estimate))),
+        Ok(Acceptance::Accepted) => Ok(Admission::Admitted(Box::new(admitted(cleared, id, carrier, estimate)))),
         Ok(Acceptance::Earlier(id)) => {
             give_back(comms, &taken).await;
             Ok(Admission::Earlier(earlier(id, &cleared.message)))

@@ -17,7 +17,7 @@ pub struct ClearedMessage {
 }
 
 pub enum Clearance {
-    Cleared(ClearedMessage),
+    Cleared(Box<ClearedMessage>),
     /// The idempotency key has named a message before.
     Earlier(super::receipt::Earlier),
 }
@@ -55,7 +55,7 @@ pub async fn clear(comms: &Comms, message: CleanMessage) -> Result<Clearance, Fa
             .remedy(remedy)
             .detail("rule", ruling.rule));
     }
-    Ok(Clearance::Cleared(ClearedMessage { message, ruling }))
+    Ok(Clearance::Cleared(Box::new(ClearedMessage { message, ruling })))
 }
 
 pub fn earlier(id: MessageId, message: &CleanMessage) -> super::receipt::Earlier {

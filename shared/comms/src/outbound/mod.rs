@@ -16,6 +16,7 @@ use std::{sync::Arc, time::Instant};
 
 use butt_dial_domain::{AgentId, Channel, Failure};
 use butt_dial_store::Message;
+use futures::{FutureExt, future::BoxFuture};
 use tracing::Instrument;
 
 use crate::{Comms, identity::Caller, store_failure};
@@ -77,18 +78,23 @@ impl Comms {
             clear::Clearance::Cleared(message) => message,
             clear::Clearance::Earlier(earlier) => return receipt::replay(self, earlier).await,
         };
-        let admitted = match self.timed("admit", admit::admit(self, cleared)).await? {
+        let admitted = match self.timed("admit", admit::admit(self, *cleared)).await? {
             admit::Admission::Admitted(message) => message,
             admit::Admission::Earlier(earlier) => return receipt::replay(self, earlier).await,
         };
-        let dispatched = self.timed("dispatch", dispatch::dispatch(self, admitted)).await;
+        let dispatched = self.timed("dispatch", dispatch::dispatch(self, *admitted)).await;
         self.timed("record", record::record(self, dispatched)).await
     }
 
-    async fn timed<T>(&self, stage: &'static str, work: impl Future<Output = T>) -> T {
-        let begun = Instant::now();
-        let result = work.instrument(tracing::debug_span!("stage", stage)).await;
-        self.metrics.stage(stage, begun.elapsed());
-        result
+    /// Boxed, so that the pipeline's own future stays small.
+    fn timed<'a, T>(&'a self, stage: &'static str, work: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
+        let work = work.instrument(tracing::debug_span!("stage", stage));
+        async move {
+            let begun = Instant::now();
+            let result = work.await;
+            self.metrics.stage(stage, begun.elapsed());
+            result
+        }
+        .boxed()
     }
 }

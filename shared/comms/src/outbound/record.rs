@@ -10,6 +10,7 @@ use butt_dial_domain::{
 };
 use butt_dial_store::{SendResult, SettledSend};
 use chrono::TimeDelta;
+use futures::FutureExt;
 
 use super::{
     admit::AdmittedMessage,
@@ -27,7 +28,6 @@ const RETRIES: u32 = 60;
 pub async fn record(comms: &Comms, dispatched: Dispatched) -> Result<SendReceipt, Failure> {
     let Dispatched { admitted, outcome } = dispatched;
     let settled = settled(comms, &admitted, &outcome);
-    let writing = comms.tasks.spawn(write(comms.clone(), settled));
     if let Outcome::Refused(Refusal {
         class: RefusalClass::OptedOut,
         ..
@@ -35,7 +35,15 @@ pub async fn record(comms: &Comms, dispatched: Dispatched) -> Result<SendReceipt
     {
         note_opt_out(comms, &admitted).await;
     }
-    let written = matches!(tokio::time::timeout(PATIENCE, writing).await, Ok(Ok(true)));
+    let mut writing = write(comms.clone(), settled).boxed();
+    let written = match tokio::time::timeout(PATIENCE, &mut writing).await {
+        Ok(written) => written,
+        Err(_) => {
+            // The caller has waited enough; the fact has not.
+            comms.tasks.spawn(writing);
+            false
+        }
+    };
     match outcome {
         Outcome::Accepted(receipt) if written => Ok(accepted(admitted, receipt)),
         Outcome::Refused(refusal) if written => Err(refused(&refusal, &admitted)),

@@ -37,8 +37,16 @@ fn every_vendor_connects_with_its_simulated_credentials() {
     let http = http::client().unwrap();
     for vendor in VENDORS {
         let credentials = vendor.simulated_credentials("http://127.0.0.1:1");
-        assert!((vendor.connect)(&credentials, &http).is_ok(), "{}", vendor.manifest.id);
+        assert!(
+            (vendor.connect)(&credentials, &http, harness::DEADLINE).is_ok(),
+            "{}",
+            vendor.manifest.id
+        );
         let nothing = Credentials::new(vendor.manifest.default_endpoint);
-        assert!((vendor.connect)(&nothing, &http).is_err(), "{}", vendor.manifest.id);
+        assert!(
+            (vendor.connect)(&nothing, &http, harness::DEADLINE).is_err(),
+            "{}",
+            vendor.manifest.id
+        );
     }
 }

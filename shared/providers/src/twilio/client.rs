@@ -11,6 +11,7 @@ use butt_dial_domain::{
     },
 };
 use chrono::SubsecRound;
+use url::Url;
 
 use super::{
     ACCOUNT_SID, AUTH_TOKEN, ENDPOINT, MESSAGING_SERVICE_SID, errors,
@@ -32,6 +33,8 @@ pub struct Client {
     /// Without a slash at the end.
     endpoint: String,
     account: String,
+    /// Where messages are created; parsed once, not for every send.
+    messages: Url,
     token: Secret,
     messaging_service: Option<String>,
     deadline: Duration,
@@ -43,16 +46,18 @@ impl Client {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let account = credentials.get(ACCOUNT_SID)?.expose().to_owned();
         if !wire::is_sid(&account, "AC") {
-            return Err(format!("{ACCOUNT_SID} must be AC and 32 hex digits"));
+            return Err(format!("{ACCOUNT_SID} must be AC and letters or digits"));
         }
         let messaging_service = credentials
             .find(MESSAGING_SERVICE_SID)
             .map(|sid| sid.expose().to_owned());
         if messaging_service.as_ref().is_some_and(|sid| !wire::is_sid(sid, "MG")) {
-            return Err(format!("{MESSAGING_SERVICE_SID} must be MG and 32 hex digits"));
+            return Err(format!("{MESSAGING_SERVICE_SID} must be MG and letters or digits"));
         }
+        let messages = format!("{endpoint}/{}/Accounts/{account}/Messages.json", wire::VERSION);
         Ok(Self {
             http,
+            messages: Url::parse(&messages).map_err(|_| format!("{ENDPOINT} is not a URL"))?,
             endpoint,
             account,
             token: credentials.get(AUTH_TOKEN)?.clone(),
@@ -94,7 +99,7 @@ impl Messaging for Client {
         };
         let request = self
             .http
-            .post(self.account_url("/Messages.json"))
+            .post(self.messages.clone())
             .basic_auth(&self.account, Some(self.token.expose()))
             .timeout(self.deadline)
             .form(&form);

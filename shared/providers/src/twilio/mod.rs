@@ -9,7 +9,7 @@ mod tests;
 pub mod webhook;
 mod wire;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{Channel, ports::carrier::Messaging};
 
@@ -58,6 +58,12 @@ pub static VENDOR: Vendor = Vendor {
     ],
 };
 
-fn connect(credentials: &Credentials, http: &reqwest::Client) -> Result<Arc<dyn Messaging>, String> {
-    Ok(Arc::new(Client::new(credentials, http.clone())?))
+fn connect(
+    credentials: &Credentials,
+    http: &reqwest::Client,
+    deadline: Duration,
+) -> Result<Arc<dyn Messaging>, String> {
+    Ok(Arc::new(
+        Client::new(credentials, http.clone())?.with_deadline(deadline),
+    ))
 }

@@ -119,10 +119,10 @@ pub fn price(text: &str) -> Option<Micros> {
     Micros::from_units(text.parse::<f64>().ok()?.abs())
 }
 
-/// Two letters that name the kind, and 32 hex digits.
+/// Two letters that name the kind, and what identifies it: 32 hex digits at Twilio, but that is Twilio's to choose.
 pub fn is_sid(text: &str, kind: &str) -> bool {
     text.strip_prefix(kind)
-        .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+        .is_some_and(|rest| (1..=64).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 /// `SM` for text, `MM` where media goes with it.

@@ -43,8 +43,8 @@ impl Source {
             if name.chars().any(|c| c.is_ascii_lowercase()) || name == "BUTT_DIAL_CONFIG" {
                 continue;
             }
-            if values.contains_key(&key) {
-                values.insert(key, value);
+            if let Some(known) = values.get_mut(&key) {
+                *known = value;
             } else if OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || is_misspelt_vendor_key(&key) {
                 return Err(unknown(
                     &format!("the environment has an unknown setting {name}"),

@@ -11,6 +11,8 @@ use crate::{Config, config::ConfigError};
 
 pub use metrics::HttpMetrics;
 
+/// Libraries that tell of every request at `info`. What the operator names comes after them, and wins.
+const QUIET: &str = "rmcp=warn,async_nats=warn,sqlx=warn,hyper=warn,reqwest=warn";
 /// Spans of these crates make up a trace; those of libraries would only drown it.
 const TRACED: &str =
     "warn,butt_dial_comms=debug,butt_dial_gateway=debug,butt_dial_runtime=debug,butt_dial_providers=debug";
@@ -42,8 +44,8 @@ impl Telemetry {
 /// Installs the process's log and, where an endpoint is set, its traces. Keep the answer until the end: it sends what is left.
 pub fn install(config: &Config) -> Result<trace::Exporting, ConfigError> {
     let wrong = |error: String| ConfigError(format!("LOG_LEVEL: {error}"));
-    let filter: EnvFilter = config
-        .log_level
+    let directives = format!("{QUIET},{}", config.log_level);
+    let filter: EnvFilter = directives
         .parse()
         .map_err(|e: tracing_subscriber::filter::ParseError| wrong(e.to_string()))?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);

@@ -2,13 +2,17 @@
 //! known. Each is one round trip on Postgres, shared by all callers of the same moment.
 
 mod postgres;
+mod rows;
 mod sqlite;
 
+use std::collections::HashSet;
+
 use butt_dial_domain::{AgentId, Channel, MessageId, OrgId, clock::Timestamp, limits::Limits, message::Status};
-use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
 use crate::{Store, StoreError, engine::Engine, group::Group};
+
+pub(crate) use rows::time_text;
 
 /// A message that passed every check, with all that is written about it before it is sent.
 #[derive(Clone)]
@@ -46,7 +50,7 @@ pub struct AcceptedSend {
 pub enum Acceptance {
     /// Written down; it may be sent, by this caller only.
     Accepted,
-    /// This idempotency key names another message already.
+    /// This idempotency key names this message already, or this very message has been settled meanwhile.
     Earlier(MessageId),
 }
 
@@ -91,7 +95,7 @@ impl SendResult {
 
 #[derive(Clone)]
 pub(crate) struct Groups {
-    accept: Group<AcceptedSend, Acceptance>,
+    accept: Group<AcceptedSend, Option<Acceptance>>,
     settle: Group<SettledSend, bool>,
 }
 
@@ -121,7 +125,12 @@ impl Store {
     /// Safe to repeat with the same id after an error that left it open whether the write happened.
     /// `OverBudget` when the reservation does not fit.
     pub async fn accept_send(&self, send: AcceptedSend) -> Result<Acceptance, StoreError> {
-        self.groups.accept.submit(send).await
+        // Without an answer, the key was taken a moment ago and is free by now.
+        loop {
+            if let Some(acceptance) = self.groups.accept.submit(send.clone()).await? {
+                return Ok(acceptance);
+            }
+        }
     }
 
     /// Writes the outcome, settles the money and counts the usage. False when the message was settled before: then nothing changes.
@@ -130,84 +139,42 @@ impl Store {
     }
 }
 
-/// A time as sqlx writes it into SQLite, so that times inside JSON compare with times in columns.
-pub(crate) fn time_text(at: Timestamp) -> String {
-    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, false)
+/// A row that stands in the way of an item: by its key, or because it is the item's own.
+#[derive(sqlx::FromRow)]
+struct EarlierRow {
+    id: String,
+    agent_id: String,
+    idempotency_key: String,
+    status: String,
 }
 
-fn accept_json(item: &AcceptedSend) -> Value {
-    let cap = |limit: Option<butt_dial_domain::Micros>| limit.map(|m| m.0);
-    json!({
-        "id": item.id, "org_id": item.org, "agent_id": item.agent, "channel": item.channel,
-        "sender": item.sender, "recipient": item.recipient,
-        "idempotency_key": item.idempotency_key, "request_hash": item.request_hash, "body_hash": item.body_hash,
-        "content": hex(&item.content), "verdict": item.verdict, "rule": item.rule, "carrier": item.carrier,
-        "estimate": item.estimate, "day": item.at.format("%Y-%m-%d").to_string(),
-        "agent_day_cap": cap(item.agent_limits.max_spend_per_day), "agent_month_cap": cap(item.agent_limits.max_spend_per_month),
-        "org_day_cap": cap(item.org_limits.max_spend_per_day), "org_month_cap": cap(item.org_limits.max_spend_per_month),
-        "thread_id": item.thread_id, "entity_id": item.entity_id, "reply_msg_id": item.reply_msg_id,
-        "replica": item.replica, "at": time_text(item.at), "check_at": time_text(item.check_at),
-    })
-}
-
-fn settle_json(item: &SettledSend) -> Value {
-    let mut row = json!({
-        "id": item.id, "status": item.result.status().as_str(), "outcome": item.outcome, "detail": item.detail,
-        "at": time_text(item.at), "frees_key": 0, "final": 1,
-    });
-    match &item.result {
-        SendResult::Accepted {
-            carrier_id,
-            carrier_status,
-            segments,
-            cost,
-        } => {
-            row["carrier_id"] = json!(carrier_id);
-            row["carrier_status"] = json!(carrier_status);
-            row["segments"] = json!(segments);
-            row["cost"] = json!(cost);
+/// What became of the items: taken if their ids came back; otherwise a row stood in the way. `None` if it does no longer.
+fn answers(items: &[AcceptedSend], accepted: &[String], earlier: &[EarlierRow]) -> Vec<Option<Acceptance>> {
+    let accepted: HashSet<&str> = accepted.iter().map(String::as_str).collect();
+    let answer = |item: &AcceptedSend| {
+        if accepted.contains(item.id.as_str()) {
+            return Some(Acceptance::Accepted);
         }
-        SendResult::Failed { failure, frees_key } => {
-            row["failure"] = json!(failure);
-            row["cost"] = json!(0);
-            row["frees_key"] = json!(i32::from(*frees_key));
+        if let Some(own) = earlier.iter().find(|row| row.id == item.id.as_str()) {
+            // An earlier try of this very write had been committed after all. Once the reconciler has taken the message
+            // over, it is too late to send it.
+            return Some(if own.status == Status::Sending.as_str() {
+                Acceptance::Accepted
+            } else {
+                Acceptance::Earlier(item.id.clone())
+            });
         }
-        SendResult::Unknown { check_at } => {
-            row["final"] = json!(0);
-            row["check_at"] = json!(time_text(*check_at));
-        }
-        SendResult::Unconfirmed => {}
-    }
-    row
+        let same_key =
+            |row: &&EarlierRow| row.agent_id == item.agent.as_str() && row.idempotency_key == item.idempotency_key;
+        let row = earlier.iter().find(same_key)?;
+        Some(Acceptance::Earlier(row.id.as_str().into()))
+    };
+    items.iter().map(answer).collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String can't fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
-/// Which items were taken: those whose ids came back, once each, and the earlier ones that their keys named.
-fn answers(items: &[AcceptedSend], accepted: &[String], earlier: &[(String, String, String)]) -> Vec<Acceptance> {
-    let accepted: std::collections::HashSet<&str> = accepted.iter().map(String::as_str).collect();
-    items
-        .iter()
-        .map(|item| {
-            if accepted.contains(item.id.as_str()) {
-                return Acceptance::Accepted;
-            }
-            let key = (item.agent.as_str(), item.idempotency_key.as_str());
-            match earlier.iter().find(|(_, agent, k)| (agent.as_str(), k.as_str()) == key) {
-                // Our own row: an earlier try of this very write had been committed after all.
-                Some((id, ..)) if id == item.id.as_str() => Acceptance::Accepted,
-                Some((id, ..)) => Acceptance::Earlier(id.as_str().into()),
-                None => Acceptance::Accepted,
-            }
-        })
-        .collect()
+/// One statement can't write two outcomes of one message: with an error, the group goes one by one, in its order.
+fn each_once(items: &[SettledSend]) -> Result<(), StoreError> {
+    let mut seen = HashSet::new();
+    let distinct = items.iter().all(|item| seen.insert(item.id.as_str()));
+    if distinct { Ok(()) } else { Err(StoreError::Conflict) }
 }

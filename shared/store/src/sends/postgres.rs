@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use sqlx::{PgPool, types::Json};
 
-use super::{Acceptance, AcceptedSend, SettledSend, accept_json, answers, settle_json};
+use super::{
+    Acceptance, AcceptedSend, SettledSend, answers, each_once,
+    rows::{AcceptRow, SettleRow},
+};
 use crate::StoreError;
 
 // Rows are sorted by their keys everywhere, so that two replicas take their locks in the same order.
@@ -38,15 +41,17 @@ const ACCEPT: &str = "WITH item AS (
 )
 SELECT id FROM accepted";
 
-const EARLIER: &str = "SELECT m.id, m.agent_id, m.idempotency_key FROM messages m
-    JOIN jsonb_to_recordset($1) AS i (agent_id TEXT, idempotency_key TEXT)
-        ON m.agent_id = i.agent_id AND m.idempotency_key = i.idempotency_key";
+const EARLIER: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM messages m
+    JOIN jsonb_to_recordset($1) AS i (id TEXT, agent_id TEXT, idempotency_key TEXT)
+        ON m.id = i.id OR (m.agent_id = i.agent_id AND m.idempotency_key = i.idempotency_key)";
 
 // An unconfirmed message has no cost of its own: the estimate counts, because the carrier may have charged it.
 const SETTLE: &str = "WITH item AS (
     SELECT * FROM jsonb_to_recordset($1) AS i (id TEXT, status TEXT, outcome TEXT, detail TEXT, at TIMESTAMPTZ,
         frees_key INT, final INT, carrier_id TEXT, carrier_status TEXT, segments BIGINT, cost BIGINT, failure TEXT,
         check_at TIMESTAMPTZ)
+), locked AS MATERIALIZED (
+    SELECT m.id FROM messages m JOIN item ON m.id = item.id ORDER BY m.id FOR UPDATE OF m
 ), settled AS (
     UPDATE messages m SET status = item.status, carrier_id = item.carrier_id, carrier_status = item.carrier_status,
         segments = item.segments, cost = CASE WHEN item.final = 1 THEN coalesce(item.cost, m.estimate) END,
@@ -54,7 +59,7 @@ const SETTLE: &str = "WITH item AS (
         content = CASE WHEN item.final = 0 THEN m.content END,
         idempotency_key = CASE WHEN item.frees_key = 1 THEN m.idempotency_key || ' ' || m.id
             ELSE m.idempotency_key END
-    FROM item WHERE m.id = item.id AND m.status IN ('sending', 'unknown')
+    FROM item JOIN locked ON locked.id = item.id WHERE m.id = item.id AND m.status IN ('sending', 'unknown')
     RETURNING m.id, m.org_id, m.agent_id, m.channel, m.day, m.estimate, m.cost, m.attempts, m.status, item.final,
         item.outcome, item.detail, item.at
 ), attempted AS (
@@ -77,8 +82,8 @@ const SETTLE: &str = "WITH item AS (
 )
 SELECT id FROM settled";
 
-pub async fn accept(db: PgPool, items: Arc<[AcceptedSend]>) -> Result<Vec<Acceptance>, StoreError> {
-    let rows = Json(items.iter().map(accept_json).collect::<Vec<_>>());
+pub(crate) async fn accept(db: PgPool, items: Arc<[AcceptedSend]>) -> Result<Vec<Option<Acceptance>>, StoreError> {
+    let rows = Json(items.iter().map(AcceptRow::from).collect::<Vec<_>>());
     let accepted: Vec<String> = sqlx::query_scalar(ACCEPT).bind(&rows).fetch_all(&db).await?;
     let earlier = if accepted.len() == items.len() {
         Vec::new()
@@ -88,8 +93,9 @@ pub async fn accept(db: PgPool, items: Arc<[AcceptedSend]>) -> Result<Vec<Accept
     Ok(answers(&items, &accepted, &earlier))
 }
 
-pub async fn settle(db: PgPool, items: Arc<[SettledSend]>) -> Result<Vec<bool>, StoreError> {
-    let rows = Json(items.iter().map(settle_json).collect::<Vec<_>>());
+pub(crate) async fn settle(db: PgPool, items: Arc<[SettledSend]>) -> Result<Vec<bool>, StoreError> {
+    each_once(&items)?;
+    let rows = Json(items.iter().map(SettleRow::from).collect::<Vec<_>>());
     let settled: Vec<String> = sqlx::query_scalar(SETTLE).bind(rows).fetch_all(&db).await?;
     let settled: std::collections::HashSet<String> = settled.into_iter().collect();
     Ok(items.iter().map(|item| settled.contains(item.id.as_str())).collect())

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use sqlx::{SqlitePool, types::Json};
 
-use super::{Acceptance, AcceptedSend, SettledSend, accept_json, answers, settle_json};
+use super::{
+    Acceptance, AcceptedSend, SettledSend, answers, each_once,
+    rows::{AcceptRow, SettleRow},
+};
 use crate::StoreError;
 
 const ACCEPT: &str = "INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key,
@@ -39,8 +42,9 @@ const RESERVE: &str = "WITH item AS (
     SELECT scope, period, SUM(estimate), 0, MIN(cap) FROM need WHERE true GROUP BY scope, period
     ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held, cap = excluded.cap";
 
-const EARLIER: &str = "SELECT m.id, m.agent_id, m.idempotency_key FROM messages m JOIN json_each($1) AS i
-    ON m.agent_id = i.value ->> 'agent_id' AND m.idempotency_key = i.value ->> 'idempotency_key'";
+const EARLIER: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM messages m JOIN json_each($1) AS i
+    ON m.id = i.value ->> 'id'
+        OR (m.agent_id = i.value ->> 'agent_id' AND m.idempotency_key = i.value ->> 'idempotency_key')";
 
 const SETTLE: &str = "UPDATE messages SET status = i.value ->> 'status', carrier_id = i.value ->> 'carrier_id',
         carrier_status = i.value ->> 'carrier_status', segments = i.value ->> 'segments',
@@ -79,8 +83,8 @@ const COUNT: &str = "INSERT INTO usage (agent_id, day, channel, org_id, messages
     ON CONFLICT (agent_id, day, channel) DO UPDATE SET messages = usage.messages + excluded.messages,
         cost = usage.cost + excluded.cost";
 
-pub async fn accept(db: SqlitePool, items: Arc<[AcceptedSend]>) -> Result<Vec<Acceptance>, StoreError> {
-    let rows = Json(items.iter().map(accept_json).collect::<Vec<_>>());
+pub(crate) async fn accept(db: SqlitePool, items: Arc<[AcceptedSend]>) -> Result<Vec<Option<Acceptance>>, StoreError> {
+    let rows = Json(items.iter().map(AcceptRow::from).collect::<Vec<_>>());
     let mut tx = db.begin_with("BEGIN IMMEDIATE").await?;
     let accepted: Vec<String> = sqlx::query_scalar(ACCEPT).bind(&rows).fetch_all(&mut *tx).await?;
     let ids = Json(&accepted);
@@ -97,8 +101,9 @@ pub async fn accept(db: SqlitePool, items: Arc<[AcceptedSend]>) -> Result<Vec<Ac
     Ok(answers(&items, &accepted, &earlier))
 }
 
-pub async fn settle(db: SqlitePool, items: Arc<[SettledSend]>) -> Result<Vec<bool>, StoreError> {
-    let rows = Json(items.iter().map(settle_json).collect::<Vec<_>>());
+pub(crate) async fn settle(db: SqlitePool, items: Arc<[SettledSend]>) -> Result<Vec<bool>, StoreError> {
+    each_once(&items)?;
+    let rows = Json(items.iter().map(SettleRow::from).collect::<Vec<_>>());
     let mut tx = db.begin_with("BEGIN IMMEDIATE").await?;
     let settled: Vec<String> = sqlx::query_scalar(SETTLE).bind(&rows).fetch_all(&mut *tx).await?;
     let ids = Json(&settled);

@@ -25,7 +25,7 @@ const ROWS: &[Row] = &[
     row(COMMS, &[DOMAIN, STORE], &[TESTKIT, BUS, KV, PROVIDERS]),
     row(RUNTIME, &[DOMAIN, STORE, BUS, KV, PROVIDERS, COMMS], &[TESTKIT]),
     row(TESTKIT, &[DOMAIN], &[]),
-    row(XTASK, &[TESTKIT], &[]),
+    row(XTASK, &[TESTKIT, PROVIDERS, "services/gateway"], &[]),
     row("services/butt-dial", &["shared/*", "services/*"], &[TESTKIT]),
     row("services/*", &[DOMAIN, COMMS, RUNTIME], &[TESTKIT]),
     row("tests", &["shared/*", "services/*", TESTKIT], &[]),

@@ -1,0 +1,148 @@
+//! How the two writes travel into a statement: as one JSON text, a row for each item. Never kept and never logged.
+
+use butt_dial_domain::{AgentId, Channel, MessageId, Micros, OrgId, clock::Timestamp};
+use serde::{Serialize, Serializer};
+
+use super::{AcceptedSend, SendResult, SettledSend};
+
+/// A time as sqlx writes it into SQLite, so that times inside JSON compare with times in columns.
+pub(crate) fn time_text(at: Timestamp) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, false)
+}
+
+fn as_time_text<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time_text(*at))
+}
+
+fn as_hex<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&hex::encode(bytes))
+}
+
+#[derive(Serialize)]
+pub struct AcceptRow<'a> {
+    id: &'a MessageId,
+    org_id: &'a OrgId,
+    agent_id: &'a AgentId,
+    channel: Channel,
+    sender: &'a str,
+    recipient: &'a str,
+    idempotency_key: &'a str,
+    request_hash: &'a str,
+    body_hash: &'a str,
+    #[serde(serialize_with = "as_hex")]
+    content: &'a [u8],
+    verdict: &'static str,
+    rule: Option<&'a str>,
+    carrier: &'static str,
+    estimate: i64,
+    day: String,
+    agent_day_cap: Option<Micros>,
+    agent_month_cap: Option<Micros>,
+    org_day_cap: Option<Micros>,
+    org_month_cap: Option<Micros>,
+    thread_id: Option<&'a str>,
+    entity_id: Option<&'a str>,
+    reply_msg_id: Option<&'a str>,
+    replica: &'a str,
+    #[serde(serialize_with = "as_time_text")]
+    at: Timestamp,
+    #[serde(serialize_with = "as_time_text")]
+    check_at: Timestamp,
+}
+
+impl<'a> From<&'a AcceptedSend> for AcceptRow<'a> {
+    fn from(send: &'a AcceptedSend) -> Self {
+        Self {
+            id: &send.id,
+            org_id: &send.org,
+            agent_id: &send.agent,
+            channel: send.channel,
+            sender: &send.sender,
+            recipient: &send.recipient,
+            idempotency_key: &send.idempotency_key,
+            request_hash: &send.request_hash,
+            body_hash: &send.body_hash,
+            content: &send.content,
+            verdict: send.verdict,
+            rule: send.rule.as_deref(),
+            carrier: send.carrier,
+            estimate: send.estimate,
+            day: send.at.date_naive().to_string(),
+            agent_day_cap: send.agent_limits.max_spend_per_day,
+            agent_month_cap: send.agent_limits.max_spend_per_month,
+            org_day_cap: send.org_limits.max_spend_per_day,
+            org_month_cap: send.org_limits.max_spend_per_month,
+            thread_id: send.thread_id.as_deref(),
+            entity_id: send.entity_id.as_deref(),
+            reply_msg_id: send.reply_msg_id.as_deref(),
+            replica: &send.replica,
+            at: send.at,
+            check_at: send.check_at,
+        }
+    }
+}
+
+/// `final` and `frees_key` are 0 or 1: the engines don't agree on how JSON's truth values compare.
+#[derive(Serialize)]
+pub struct SettleRow<'a> {
+    id: &'a MessageId,
+    status: &'static str,
+    outcome: &'static str,
+    detail: Option<&'a str>,
+    #[serde(serialize_with = "as_time_text")]
+    at: Timestamp,
+    frees_key: u8,
+    r#final: u8,
+    carrier_id: Option<&'a str>,
+    carrier_status: Option<&'a str>,
+    segments: Option<u32>,
+    cost: Option<i64>,
+    failure: Option<&'static str>,
+    check_at: Option<String>,
+}
+
+impl<'a> From<&'a SettledSend> for SettleRow<'a> {
+    fn from(settled: &'a SettledSend) -> Self {
+        let row = Self {
+            id: &settled.id,
+            status: settled.result.status().as_str(),
+            outcome: settled.outcome,
+            detail: settled.detail.as_deref(),
+            at: settled.at,
+            frees_key: 0,
+            r#final: 1,
+            carrier_id: None,
+            carrier_status: None,
+            segments: None,
+            cost: None,
+            failure: None,
+            check_at: None,
+        };
+        match &settled.result {
+            SendResult::Accepted {
+                carrier_id,
+                carrier_status,
+                segments,
+                cost,
+            } => Self {
+                carrier_id: Some(carrier_id),
+                carrier_status: Some(carrier_status),
+                segments: *segments,
+                cost: Some(*cost),
+                ..row
+            },
+            SendResult::Failed { failure, frees_key } => Self {
+                failure: Some(failure),
+                cost: Some(0),
+                frees_key: u8::from(*frees_key),
+                ..row
+            },
+            SendResult::Unknown { check_at } => Self {
+                r#final: 0,
+                check_at: Some(time_text(*check_at)),
+                ..row
+            },
+            SendResult::Unconfirmed => row,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Senders: one of a channel to an agent, and one agent to an address.
+
+use super::*;
+
+async fn sender(store: &Store, agent: &Agent, channel: Channel) -> Option<(String, bool)> {
+    let profile = store.find_profile(&agent.id).await.unwrap().unwrap();
+    let owned = profile.channel(channel)?;
+    Some((owned.address.clone(), owned.paused))
+}
+
+async fn assign(store: &Store, agent: &Agent, channel: Channel, address: &str) -> Result<(), StoreError> {
+    store
+        .assign_channel(&agent.org_id, &agent.id, channel, address, morning())
+        .await
+}
+
+both_engines! {
+    async fn a_new_sender_takes_the_place_of_the_old_one(db: &Database) {
+        let agent = new_agent(db).await;
+        assign(db, &agent, Channel::Sms, "+14155550100").await.unwrap();
+        assign(db, &agent, Channel::Whatsapp, "+14155550100").await.unwrap();
+        assign(db, &agent, Channel::Sms, "+14155550101").await.unwrap();
+        assert_eq!(sender(db, &agent, Channel::Sms).await, Some(("+14155550101".into(), false)));
+        assert_eq!(sender(db, &agent, Channel::Whatsapp).await, Some(("+14155550100".into(), false)));
+        assert_eq!(db.count("SELECT COUNT(*) FROM channels").await, 2);
+
+        // What it gave up is free for others.
+        let other = new_agent(db).await;
+        assign(db, &other, Channel::Sms, "+14155550100").await.unwrap();
+    }
+
+    async fn an_address_belongs_to_one_agent(db: &Database) {
+        let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
+        assign(db, &ours, Channel::Sms, "+14155550100").await.unwrap();
+        assign(db, &theirs, Channel::Sms, "+14155550101").await.unwrap();
+        assert!(matches!(assign(db, &theirs, Channel::Sms, "+14155550100").await, Err(StoreError::Conflict)));
+        assert_eq!(sender(db, &theirs, Channel::Sms).await, Some(("+14155550101".into(), false)));
+        // The same again is no conflict with oneself.
+        assign(db, &ours, Channel::Sms, "+14155550100").await.unwrap();
+    }
+
+    async fn a_sender_is_paused_and_resumed(db: &Database) {
+        let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
+        for channel in [Channel::Sms, Channel::Whatsapp] {
+            assign(db, &ours, channel, "+14155550100").await.unwrap();
+            assign(db, &theirs, channel, "+14155550101").await.unwrap();
+        }
+        db.pause_channel(&ours.id, Channel::Sms, true).await.unwrap();
+        assert_eq!(sender(db, &ours, Channel::Sms).await, Some(("+14155550100".into(), true)));
+        assert_eq!(sender(db, &ours, Channel::Whatsapp).await, Some(("+14155550100".into(), false)));
+        assert_eq!(sender(db, &theirs, Channel::Sms).await, Some(("+14155550101".into(), false)));
+        // A paused sender stays paused under its new address: a person decided that.
+        assign(db, &ours, Channel::Sms, "+14155550102").await.unwrap();
+        assert_eq!(sender(db, &ours, Channel::Sms).await, Some(("+14155550102".into(), true)));
+        db.pause_channel(&ours.id, Channel::Sms, false).await.unwrap();
+        assert_eq!(sender(db, &ours, Channel::Sms).await, Some(("+14155550102".into(), false)));
+    }
+}

@@ -1,0 +1,81 @@
+//! Connecting, migrating and closing.
+
+use butt_dial_testkit::servers::fresh_postgres_database;
+use futures::future::join_all;
+use tokio_util::task::TaskTracker;
+
+use super::*;
+
+async fn why_not(url: &str) -> StoreError {
+    match Store::connect(url, 2, &TaskTracker::new()).await {
+        Ok(_) => panic!("{url} was connected to"),
+        Err(error) => error,
+    }
+}
+
+both_engines! {
+    async fn the_database_answers(db: &Database) {
+        db.check().await.unwrap();
+        let (open, idle) = db.pool_size();
+        assert!(open >= 1 && idle <= open as usize);
+        assert_eq!(db.sqlite_writer().is_some(), !db.is_postgres());
+    }
+
+    async fn an_address_that_makes_no_sense_is_told(_db: &Database) {
+        for url in ["", "mysql://localhost/x", "data.db", "postgres://:::not a port"] {
+            assert!(matches!(why_not(url).await, StoreError::Config(_)), "{url}");
+        }
+        assert!(matches!(why_not("sqlite:/dev/null/x/store.db").await, StoreError::Config(_)));
+    }
+
+    async fn migrating_again_changes_nothing(db: &Database) {
+        let agent = new_agent(db).await;
+        let steps = "SELECT COUNT(*) FROM _sqlx_migrations WHERE success";
+        let before = db.count(steps).await;
+        db.migrate().await.unwrap();
+        db.replica().await.migrate().await.unwrap();
+        assert_eq!(db.count(steps).await, before);
+        assert_eq!(db.find_agent(&agent.org_id, &agent.id).await.unwrap(), Some(agent));
+    }
+
+    async fn four_replicas_may_migrate_at_once(db: &Database) {
+        // On Postgres they find nothing; on SQLite there is one process, and the others find the work done.
+        let (url, _server) = if db.is_postgres() {
+            fresh_postgres_database().await
+        } else {
+            (db.url.clone(), None)
+        };
+        let tasks = TaskTracker::new();
+        let replicas = join_all((0..4).map(|_| Store::connect(&url, 2, &tasks))).await;
+        let replicas: Vec<Store> = replicas.into_iter().map(Result::unwrap).collect();
+        for migrated in join_all(replicas.iter().map(Store::migrate)).await {
+            migrated.unwrap();
+        }
+        for store in &replicas {
+            store.accept_send(text(&new_agent(store).await, "k")).await.unwrap();
+        }
+    }
+
+    async fn what_was_written_is_there_after_a_restart(db: &Database) {
+        let agent = new_agent(db).await;
+        let send = text(&agent, "k");
+        let tasks = TaskTracker::new();
+        let first = Store::connect(&db.url, 2, &tasks).await.unwrap();
+        first.accept_send(send.clone()).await.unwrap();
+        first.close().await;
+        drop(first);
+        tasks.close();
+        tasks.wait().await;
+        assert!(db.replica().await.find_message(&send.id).await.unwrap().is_some());
+    }
+
+    async fn a_closed_store_says_so(db: &Database) {
+        let agent = new_agent(db).await;
+        let store = db.replica().await;
+        store.close().await;
+        assert!(store.check().await.unwrap_err().is_unavailable());
+        assert!(store.accept_send(text(&agent, "k")).await.unwrap_err().is_unavailable());
+        assert!(store.settle_send(settled(&MessageId::generate(), accepted(1))).await.unwrap_err().is_unavailable());
+        db.check().await.unwrap();
+    }
+}

@@ -1,0 +1,184 @@
+//! The database of one test: where it lies, further replicas on it, and a look behind the store's back.
+
+use std::{
+    collections::BTreeMap,
+    ops::Deref,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use butt_dial_testkit::servers::{Postgres, fresh_postgres_database};
+use sqlx::Row as _;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    Store,
+    engine::{Engine, reading, writing},
+};
+
+const CONNECTIONS: u32 = 8;
+
+pub struct Database {
+    store: Store,
+    pub url: String,
+    tasks: TaskTracker,
+    _server: Option<Postgres>,
+    _directory: Option<Directory>,
+}
+
+impl Deref for Database {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl Database {
+    pub async fn sqlite() -> Self {
+        let directory = Directory::new();
+        let url = format!("sqlite:{}", directory.0.join("data").join("store.db").display());
+        Self::connect(url, None, Some(directory)).await
+    }
+
+    pub async fn postgres() -> Self {
+        let (url, server) = fresh_postgres_database().await;
+        Self::connect(url, server, None).await
+    }
+
+    async fn connect(url: String, server: Option<Postgres>, directory: Option<Directory>) -> Self {
+        let tasks = TaskTracker::new();
+        let store = Store::connect(&url, CONNECTIONS, &tasks).await.unwrap();
+        store.migrate().await.unwrap();
+        Self {
+            store,
+            url,
+            tasks,
+            _server: server,
+            _directory: directory,
+        }
+    }
+
+    /// A second store on the same database, as another replica has it.
+    pub async fn replica(&self) -> Store {
+        Store::connect(&self.url, CONNECTIONS, &self.tasks).await.unwrap()
+    }
+
+    pub fn is_postgres(&self) -> bool {
+        matches!(self.store.engine, Engine::Postgres(_))
+    }
+
+    /// Does what the store would never do.
+    pub async fn execute(&self, sql: &'static str) {
+        writing!(self.store, |db| sqlx::query(sql).execute(db).await.map(drop)).unwrap();
+    }
+
+    /// A number that the store does not tell.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        reading!(self.store, |db| sqlx::query_scalar(sql).fetch_one(db).await).unwrap()
+    }
+
+    /// Lets the test write rows that the schema refuses: `agents.status` and `tokens.scope` take any text now.
+    pub async fn drop_checks(&self) {
+        if self.is_postgres() {
+            self.execute("ALTER TABLE agents DROP CONSTRAINT agents_status_check")
+                .await;
+            self.execute("ALTER TABLE tokens DROP CONSTRAINT tokens_scope_check")
+                .await;
+        } else {
+            self.execute("PRAGMA ignore_check_constraints = ON").await;
+        }
+    }
+
+    /// Every message, attempt, reservation and count, as text: equal before and after means that nothing was left behind.
+    pub async fn ledger(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for sql in [
+            "SELECT 'message ' || id || ' ' || idempotency_key || ' ' || status FROM messages ORDER BY id",
+            "SELECT 'attempt ' || message_id || ' ' || number FROM attempts ORDER BY message_id, number",
+            "SELECT 'spend ' || scope || ' ' || period || ' ' || held || ' ' || settled FROM spend ORDER BY scope, period",
+            "SELECT 'usage ' || agent_id || ' ' || day || ' ' || channel || ' ' || messages || ' ' || cost FROM usage
+                ORDER BY agent_id, day, channel",
+        ] {
+            let rows: Vec<String> = reading!(self.store, |db| sqlx::query_scalar(sql).fetch_all(db).await).unwrap();
+            lines.extend(rows);
+        }
+        lines
+    }
+
+    /// Fails when the money does not add up or a task of the store outlives it.
+    pub async fn finish(self) {
+        self.assert_money_adds_up().await;
+        self.store.close().await;
+        drop(self.store);
+        self.tasks.close();
+        let ended = tokio::time::timeout(Duration::from_secs(10), self.tasks.wait()).await;
+        assert!(ended.is_ok(), "a task of the store still runs");
+    }
+
+    /// What is held is the estimates of unsettled messages, what is settled is the costs of the others: per scope and period.
+    async fn assert_money_adds_up(&self) {
+        const MESSAGES: &str = "SELECT agent_id, org_id, day, status, estimate, cost FROM messages";
+        const SPEND: &str = "SELECT scope, period, held, settled FROM spend WHERE held <> 0 OR settled <> 0";
+        let mut due: BTreeMap<(String, String), (i64, i64)> = BTreeMap::new();
+        for (agent, org, day, status, estimate, cost) in reading!(self.store, |db| {
+            let rows = sqlx::query(MESSAGES).fetch_all(db).await.unwrap();
+            rows.iter()
+                .map(|row| {
+                    let text = |column| row.get::<String, _>(column);
+                    let cost: Option<i64> = row.get("cost");
+                    let estimate: i64 = row.get("estimate");
+                    (
+                        text("agent_id"),
+                        text("org_id"),
+                        text("day"),
+                        text("status"),
+                        estimate,
+                        cost,
+                    )
+                })
+                .collect::<Vec<_>>()
+        }) {
+            let held = matches!(status.as_str(), "sending" | "unknown");
+            let (held, settled) = if held { (estimate, 0) } else { (0, cost.unwrap()) };
+            for scope in [format!("agt:{agent}"), format!("org:{org}")] {
+                for period in [day.clone(), day[..7].to_owned()] {
+                    let sum = due.entry((scope.clone(), period)).or_default();
+                    *sum = (sum.0 + held, sum.1 + settled);
+                }
+            }
+        }
+        due.retain(|_, sum| *sum != (0, 0));
+        let kept: Vec<(String, String, i64, i64)> =
+            reading!(self.store, |db| sqlx::query_as(SPEND).fetch_all(db).await).unwrap();
+        let kept: BTreeMap<_, _> = kept
+            .into_iter()
+            .map(|(s, p, held, settled)| ((s, p), (held, settled)))
+            .collect();
+        assert_eq!(kept, due, "the money does not add up");
+    }
+}
+
+/// Gone when the test is over.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        let name = format!("butt-dial-store-{}", butt_dial_domain::ids::random());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl AsRef<Path> for Directory {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}

@@ -1,0 +1,113 @@
+//! Organizations, their agents, and the profile that a send reads of its sender.
+
+use butt_dial_domain::{OrgId, limits::Limits};
+use futures::future::join_all;
+
+use super::*;
+use crate::OwnedChannel;
+
+both_engines! {
+    async fn an_organization_is_found_by_id_and_slug(db: &Database) {
+        let acme = db.create_organization("Acme", "acme", morning()).await.unwrap();
+        assert_eq!((acme.name.as_str(), acme.slug.as_str(), acme.created_at), ("Acme", "acme", morning()));
+        assert_eq!(db.find_organization(&acme.id).await.unwrap(), Some(acme.clone()));
+        assert_eq!(db.find_organization_by_slug("acme").await.unwrap(), Some(acme));
+        assert_eq!(db.find_organization(&OrgId::generate()).await.unwrap(), None);
+        assert_eq!(db.find_organization_by_slug("other").await.unwrap(), None);
+    }
+
+    async fn a_slug_names_one_organization_however_many_create_it(db: &Database) {
+        let (here, there) = (db.replica().await, db.replica().await);
+        let creations = (0..16).map(|n| if n % 2 == 0 { &here } else { &there }).map(|store| {
+            store.create_organization("Acme", "acme", morning())
+        });
+        let found = join_all(creations).await;
+        let first = found[0].as_ref().unwrap();
+        assert!(found.iter().all(|org| org.as_ref().unwrap() == first));
+        assert_eq!(db.count("SELECT COUNT(*) FROM organizations").await, 1);
+    }
+
+    async fn an_agent_belongs_to_one_organization(db: &Database) {
+        let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
+        assert_eq!(db.find_agent(&ours.org_id, &ours.id).await.unwrap(), Some(ours.clone()));
+        assert_eq!(db.find_agent(&theirs.org_id, &ours.id).await.unwrap(), None);
+
+        let again = Agent { org_id: theirs.org_id.clone(), ..ours.clone() };
+        assert!(matches!(db.create_agent(&again).await, Err(StoreError::Conflict)));
+        assert_eq!(db.find_agent(&theirs.org_id, &ours.id).await.unwrap(), None);
+
+        let homeless = Agent { id: AgentId::generate(), org_id: OrgId::generate(), ..ours };
+        assert!(matches!(db.create_agent(&homeless).await, Err(StoreError::Other(_))));
+    }
+
+    async fn every_status_comes_back_as_it_was_written(db: &Database) {
+        let first = new_agent(db).await;
+        for status in [AgentStatus::Active, AgentStatus::Inactive, AgentStatus::Suspended] {
+            let agent = Agent { id: AgentId::generate(), status, ..first.clone() };
+            db.create_agent(&agent).await.unwrap();
+            assert_eq!(db.find_agent(&agent.org_id, &agent.id).await.unwrap(), Some(agent));
+        }
+    }
+
+    async fn agents_are_listed_in_pages_of_their_own_organization(db: &Database) {
+        let first = new_agent(db).await;
+        let mut agents = vec![first.clone()];
+        for _ in 0..4 {
+            agents.push(colleague(db, &first.org_id).await);
+            new_agent(db).await;
+        }
+        let org = &first.org_id;
+        assert_eq!(db.list_agents(org, None, 100).await.unwrap(), agents);
+        assert_eq!(db.list_agents(org, None, 2).await.unwrap(), agents[..2]);
+        assert_eq!(db.list_agents(org, Some(&agents[1].id), 2).await.unwrap(), agents[2..4]);
+        assert_eq!(db.list_agents(org, Some(&agents[4].id), 2).await.unwrap(), []);
+    }
+
+    async fn a_profile_holds_senders_and_limits(db: &Database) {
+        let agent = new_agent(db).await;
+        let bare = db.find_profile(&agent.id).await.unwrap().unwrap();
+        assert_eq!(bare.agent, agent);
+        assert_eq!((bare.channels, bare.agent_limits, bare.org_limits), (vec![], None, None));
+
+        db.assign_channel(&agent.org_id, &agent.id, Channel::Sms, "+14155550100", morning()).await.unwrap();
+        db.assign_channel(&agent.org_id, &agent.id, Channel::Email, "ada@\"é\".example", morning()).await.unwrap();
+        db.pause_channel(&agent.id, Channel::Email, true).await.unwrap();
+        let few = Limits { max_actions_per_minute: Some(3), ..per_day(i64::MAX) };
+        db.set_limits(&format!("agt:{}", agent.id), &few, morning()).await.unwrap();
+        db.set_limits(&format!("org:{}", agent.org_id), &Limits::default(), morning()).await.unwrap();
+
+        let full = db.find_profile(&agent.id).await.unwrap().unwrap();
+        let seen = |channel| {
+            let owned: &OwnedChannel = full.channel(channel).unwrap();
+            (owned.address.as_str(), owned.paused)
+        };
+        assert_eq!(seen(Channel::Sms), ("+14155550100", false));
+        assert_eq!(seen(Channel::Email), ("ada@\"é\".example", true));
+        assert_eq!(full.channel(Channel::Whatsapp), None);
+        assert_eq!(full.agent_limits, Some(few));
+        assert_eq!(full.org_limits, Some(Limits::default()));
+
+        let other = colleague(db, &agent.org_id).await;
+        let profile = db.find_profile(&other.id).await.unwrap().unwrap();
+        assert_eq!((profile.channels.len(), profile.agent_limits, profile.org_limits), (0, None, full.org_limits));
+        assert!(db.find_profile(&AgentId::generate()).await.unwrap().is_none());
+    }
+
+    async fn an_unreadable_status_is_named(db: &Database) {
+        let agent = new_agent(db).await;
+        db.drop_checks().await;
+        db.execute("UPDATE agents SET status = 'asleep'").await;
+        let place = ("agents", "status", agent.id.as_str());
+        assert_corrupt(db.find_agent(&agent.org_id, &agent.id).await, place);
+        assert_corrupt(db.list_agents(&agent.org_id, None, 10).await, place);
+        assert_corrupt(db.find_profile(&agent.id).await, place);
+    }
+
+    async fn an_unreadable_channel_is_named(db: &Database) {
+        let agent = new_agent(db).await;
+        db.assign_channel(&agent.org_id, &agent.id, Channel::Sms, "+14155550100", morning()).await.unwrap();
+        let id = db.find_profile(&agent.id).await.unwrap().unwrap().channels[0].id.clone();
+        db.execute("UPDATE channels SET channel = 'fax'").await;
+        assert_corrupt(db.find_profile(&agent.id).await, ("channels", "channel", id.as_str()));
+    }
+}

@@ -1,0 +1,112 @@
+//! Messages as they were written down: all of it comes back, to its agent only, and what is unreadable is named.
+
+use butt_dial_domain::message::Status;
+
+use super::*;
+use crate::Attempt;
+
+both_engines! {
+    async fn a_message_comes_back_as_it_was_accepted(db: &Database) {
+        let agent = new_agent(db).await;
+        let send = AcceptedSend {
+            channel: Channel::Email,
+            sender: "ada@example.com".into(),
+            recipient: "o'neil+\"x\"@exämple.org".into(),
+            rule: Some("quiet_hours".into()),
+            verdict: "flag",
+            thread_id: Some("thread".into()),
+            entity_id: Some("entity".into()),
+            reply_msg_id: Some("reply".into()),
+            at: morning() + TimeDelta::microseconds(1),
+            check_at: morning() + TimeDelta::microseconds(123_456),
+            ..text(&agent, "k")
+        };
+        db.accept_send(send.clone()).await.unwrap();
+
+        let message = db.find_message(&send.id).await.unwrap().unwrap();
+        assert_eq!((&message.id, &message.org, &message.agent), (&send.id, &send.org, &send.agent));
+        assert_eq!((message.channel, message.status), (Channel::Email, Status::Sending));
+        assert_eq!((&message.sender, &message.recipient), (&send.sender, &send.recipient));
+        assert_eq!((&message.request_hash, &message.body_hash), (&send.request_hash, &send.body_hash));
+        assert_eq!((message.verdict.as_str(), &message.rule), ("flag", &send.rule));
+        assert_eq!((&message.thread_id, &message.entity_id), (&send.thread_id, &send.entity_id));
+        assert_eq!((&message.reply_msg_id, message.carrier.as_str()), (&send.reply_msg_id, "simulator"));
+        assert_eq!((message.estimate, message.cost, message.segments), (ESTIMATE, None, None));
+        assert_eq!((message.carrier_id, message.carrier_status), (None, None));
+        assert_eq!((message.failure, message.failure_detail), (None, None));
+        assert_eq!((message.attempts, message.checks), (1, 0));
+        assert_eq!((message.created_at, message.updated_at), (send.at, send.at));
+        assert_eq!(message.check_at, Some(send.check_at));
+        assert!(db.find_message(&MessageId::generate()).await.unwrap().is_none());
+    }
+
+    async fn an_agent_finds_its_own_by_either_id(db: &Database) {
+        let (agent, neighbour) = {
+            let agent = new_agent(db).await;
+            let neighbour = colleague(db, &agent.org_id).await;
+            (agent, neighbour)
+        };
+        let send = text(&agent, "k");
+        db.accept_send(send.clone()).await.unwrap();
+        assert!(!db.has_carrier_id("SM1").await.unwrap());
+        let result = SendResult::Accepted {
+            carrier_id: "SM1".into(),
+            carrier_status: "queued".into(),
+            segments: Some(2),
+            cost: 5,
+        };
+        db.settle_send(settled(&send.id, result)).await.unwrap();
+
+        assert!(db.has_carrier_id("SM1").await.unwrap());
+        assert!(!db.has_carrier_id("SM2").await.unwrap());
+        for id in [send.id.as_str(), "SM1"] {
+            let found = db.find_agent_message(&agent.id, id).await.unwrap().unwrap();
+            assert_eq!((&found.id, found.segments, found.cost), (&send.id, Some(2), Some(5)));
+            assert!(db.find_agent_message(&neighbour.id, id).await.unwrap().is_none());
+        }
+        assert!(db.find_agent_message(&agent.id, "SM2").await.unwrap().is_none());
+    }
+
+    async fn an_attempt_is_written_before_and_finished_after(db: &Database) {
+        let agent = new_agent(db).await;
+        let send = text(&agent, "k");
+        db.accept_send(send.clone()).await.unwrap();
+        let open = Attempt {
+            number: 1,
+            replica: "replica1".into(),
+            started_at: send.at,
+            finished_at: None,
+            outcome: None,
+            detail: None,
+        };
+        assert_eq!(db.list_attempts(&send.id).await.unwrap(), std::slice::from_ref(&open));
+
+        let mut settlement = settled(&send.id, failed(false));
+        settlement.detail = Some("21211".into());
+        db.settle_send(settlement.clone()).await.unwrap();
+        let finished = Attempt {
+            finished_at: Some(settlement.at),
+            outcome: Some("refused".into()),
+            detail: Some("21211".into()),
+            ..open
+        };
+        assert_eq!(db.list_attempts(&send.id).await.unwrap(), [finished]);
+        assert_eq!(db.list_attempts(&MessageId::generate()).await.unwrap(), []);
+        let message = db.find_message(&send.id).await.unwrap().unwrap();
+        assert_eq!(message.failure.as_deref(), Some("carrier_refused"));
+        assert_eq!(message.failure_detail.as_deref(), Some("21211"));
+        assert_eq!(message.updated_at, settlement.at);
+    }
+
+    async fn an_unreadable_message_is_named(db: &Database) {
+        let agent = new_agent(db).await;
+        let send = text(&agent, "k");
+        db.accept_send(send.clone()).await.unwrap();
+        db.execute("UPDATE messages SET channel = 'fax'").await;
+        assert_corrupt(db.find_message(&send.id).await, ("messages", "channel", send.id.as_str()));
+        db.execute("UPDATE messages SET channel = 'sms', status = 'lost'").await;
+        let found = db.find_agent_message(&agent.id, send.id.as_str()).await;
+        assert_corrupt(found, ("messages", "status", send.id.as_str()));
+        db.execute("UPDATE messages SET status = 'sending'").await;
+    }
+}

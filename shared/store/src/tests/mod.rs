@@ -1,0 +1,182 @@
+//! The store's tests. Each runs on both engines, in a database of its own, against the real thing. When a test is over, the
+//! money of its database has to add up and the store's tasks have to end.
+
+mod audit;
+mod channels;
+mod connect;
+mod contacts;
+mod database;
+mod events;
+mod identity;
+mod limits;
+mod messages;
+mod reconciler;
+mod sends;
+mod tokens;
+mod unavailable;
+
+use butt_dial_domain::{AgentId, Channel, MessageId, Micros, clock::Timestamp, limits::Limits};
+use chrono::{TimeDelta, TimeZone as _, Utc};
+
+use crate::{AcceptedSend, Agent, AgentStatus, SendResult, SettledSend, Store, StoreError};
+use database::Database;
+
+/// Makes of each test one for SQLite and one for Postgres. It is given an empty, migrated database.
+macro_rules! both_engines {
+    ($(async fn $name:ident($db:ident: &Database) $story:block)+) => {
+        $(
+            mod $name {
+                use super::*;
+
+                async fn story($db: &Database) $story
+
+                #[tokio::test]
+                async fn sqlite() {
+                    let db = Database::sqlite().await;
+                    story(&db).await;
+                    db.finish().await;
+                }
+
+                #[tokio::test]
+                async fn postgres() {
+                    let db = Database::postgres().await;
+                    story(&db).await;
+                    db.finish().await;
+                }
+            }
+        )+
+    };
+}
+
+use both_engines;
+
+const DAY: &str = "2026-11-22";
+const MONTH: &str = "2026-11";
+
+fn morning() -> Timestamp {
+    Utc.with_ymd_and_hms(2026, 11, 22, 9, 0, 0).unwrap()
+}
+
+fn seconds(seconds: i64) -> TimeDelta {
+    TimeDelta::seconds(seconds)
+}
+
+/// An active agent of a new organization.
+async fn new_agent(store: &Store) -> Agent {
+    let slug = butt_dial_domain::ids::unique();
+    let org = store.create_organization("Acme", &slug, morning()).await.unwrap();
+    colleague(store, &org.id).await
+}
+
+/// An active agent of this organization.
+async fn colleague(store: &Store, org: &butt_dial_domain::OrgId) -> Agent {
+    let agent = Agent {
+        id: AgentId::generate(),
+        org_id: org.clone(),
+        display_name: "Ada".into(),
+        status: AgentStatus::Active,
+        created_at: morning(),
+    };
+    store.create_agent(&agent).await.unwrap();
+    agent
+}
+
+/// What a send is estimated to cost, unless a test says otherwise.
+const ESTIMATE: i64 = 1_000;
+
+/// A text message that passed every check; no limits.
+fn text(agent: &Agent, key: &str) -> AcceptedSend {
+    AcceptedSend {
+        id: MessageId::generate(),
+        org: agent.org_id.clone(),
+        agent: agent.id.clone(),
+        channel: Channel::Sms,
+        sender: "+14155550100".into(),
+        recipient: "+14155550199".into(),
+        idempotency_key: key.into(),
+        request_hash: "aa11".into(),
+        body_hash: "bb22".into(),
+        content: vec![0, 1, 0xfe, 0xff],
+        verdict: "allow",
+        rule: None,
+        carrier: "simulator",
+        estimate: ESTIMATE,
+        agent_limits: Limits::default(),
+        org_limits: Limits::default(),
+        thread_id: None,
+        entity_id: None,
+        reply_msg_id: None,
+        replica: "replica1".into(),
+        at: morning(),
+        check_at: morning() + seconds(60),
+    }
+}
+
+fn per_day(micros: i64) -> Limits {
+    Limits {
+        max_spend_per_day: Some(Micros(micros)),
+        ..Limits::default()
+    }
+}
+
+fn per_month(micros: i64) -> Limits {
+    Limits {
+        max_spend_per_month: Some(Micros(micros)),
+        ..Limits::default()
+    }
+}
+
+fn settled(message: &MessageId, result: SendResult) -> SettledSend {
+    let outcome = match result {
+        SendResult::Accepted { .. } => "accepted",
+        SendResult::Failed { .. } => "refused",
+        SendResult::Unknown { .. } => "unknown",
+        SendResult::Unconfirmed => "unconfirmed",
+    };
+    SettledSend {
+        id: message.clone(),
+        result,
+        outcome,
+        detail: None,
+        at: morning() + seconds(1),
+    }
+}
+
+fn accepted(cost: i64) -> SendResult {
+    SendResult::Accepted {
+        carrier_id: format!("SM{}", butt_dial_domain::ids::random()),
+        carrier_status: "queued".into(),
+        segments: Some(1),
+        cost,
+    }
+}
+
+fn failed(frees_key: bool) -> SendResult {
+    SendResult::Failed {
+        failure: "carrier_refused",
+        frees_key,
+    }
+}
+
+fn unknown(check_at: Timestamp) -> SendResult {
+    SendResult::Unknown { check_at }
+}
+
+/// Held and settled money of the scope on the day of the tests, having checked that the month says the same.
+async fn spend(store: &Store, scope: &str) -> (i64, i64) {
+    let rows = store.list_spend(scope, DAY, MONTH).await.unwrap();
+    let sums: Vec<(i64, i64)> = rows.iter().map(|row| (row.held, row.settled)).collect();
+    match sums[..] {
+        [] => (0, 0),
+        [day, month] if day == month => day,
+        _ => panic!("day and month differ: {rows:?}"),
+    }
+}
+
+/// Asserts that it is the error for this table, column and row.
+fn assert_corrupt<T: std::fmt::Debug>(answer: Result<T, StoreError>, place: (&str, &str, &str)) {
+    match answer {
+        Err(StoreError::Corrupt { table, column, row }) => assert_eq!((table, column, row.as_str()), place),
+        other => panic!("not told as corrupt: {other:?}"),
+    }
+}

@@ -1,0 +1,151 @@
+//! What the reconciler takes: messages whose time has come, each by one replica, to the microsecond.
+
+use std::collections::BTreeSet;
+
+use butt_dial_domain::message::Status;
+
+use super::*;
+use crate::Unsettled;
+
+const LEASE: TimeDelta = TimeDelta::minutes(5);
+
+async fn claim(store: &Store, limit: u32, now: Timestamp) -> Vec<Unsettled> {
+    store.claim_unsettled(limit, now, now + LEASE).await.unwrap()
+}
+
+fn ids(claimed: &[Unsettled]) -> BTreeSet<MessageId> {
+    claimed.iter().map(|unsettled| unsettled.message.id.clone()).collect()
+}
+
+async fn accept(store: &Store, agent: &Agent, key: &str, check_at: Timestamp) -> MessageId {
+    let send = AcceptedSend {
+        check_at,
+        ..text(agent, key)
+    };
+    store.accept_send(send.clone()).await.unwrap();
+    send.id
+}
+
+both_engines! {
+    async fn a_message_is_due_at_its_instant_and_not_a_microsecond_before(db: &Database) {
+        let agent = new_agent(db).await;
+        let moment = TimeDelta::microseconds(1);
+        // As many digits as there can be after the second, because SQLite compares times as text.
+        for (n, micros) in [0, 1, 10, 999, 1_000, 120_000, 123_456, 999_999].into_iter().enumerate() {
+            let due = morning() + TimeDelta::days(n as i64) + TimeDelta::microseconds(micros);
+            let id = accept(db, &agent, &format!("k{n}"), due).await;
+            assert_eq!(ids(&claim(db, 10, due - moment).await), BTreeSet::new(), "{due} came early");
+            assert_eq!(ids(&claim(db, 10, due).await), BTreeSet::from([id.clone()]), "{due} was missed");
+
+            // The lease is a bound value, not one from JSON; what settling writes is one from JSON again.
+            let lease = due + LEASE;
+            assert_eq!(ids(&claim(db, 10, lease - moment).await), BTreeSet::new(), "the lease of {due} was short");
+            assert_eq!(ids(&claim(db, 10, lease).await), BTreeSet::from([id.clone()]), "the lease of {due} was long");
+            let next = lease + TimeDelta::hours(1);
+            db.settle_send(settled(&id, unknown(next))).await.unwrap();
+            assert_eq!(ids(&claim(db, 10, next - moment).await), BTreeSet::new(), "{next} came early");
+            assert_eq!(ids(&claim(db, 10, next).await), BTreeSet::from([id.clone()]), "{next} was missed");
+            db.settle_send(settled(&id, accepted(1))).await.unwrap();
+        }
+    }
+
+    async fn a_message_whose_sender_is_lost_becomes_unknown(db: &Database) {
+        let agent = new_agent(db).await;
+        let send = text(&agent, "k");
+        db.accept_send(send.clone()).await.unwrap();
+        let claimed = claim(db, 10, send.check_at).await;
+        assert_eq!(claimed[0].message.status, Status::Unknown);
+        assert_eq!(claimed[0].message.check_at, Some(send.check_at + LEASE));
+        assert_eq!(claimed[0].content.as_deref(), Some(&send.content[..]));
+        let message = db.find_message(&send.id).await.unwrap().unwrap();
+        assert_eq!((message.status, message.updated_at, message.checks), (Status::Unknown, send.check_at, 0));
+        assert_eq!(spend(db, &format!("agt:{}", agent.id)).await, (ESTIMATE, 0), "it may have been sent");
+
+        // The sender was slow, not lost: its word still counts.
+        assert!(db.settle_send(settled(&send.id, accepted(9))).await.unwrap());
+        assert_eq!(ids(&claim(db, 10, send.check_at + TimeDelta::days(1)).await), BTreeSet::new());
+    }
+
+    async fn the_longest_overdue_are_taken_first_up_to_the_limit(db: &Database) {
+        let agent = new_agent(db).await;
+        let first = accept(db, &agent, "first", morning()).await;
+        assert_eq!(ids(&claim(db, 2, morning()).await), BTreeSet::from([first.clone()]));
+        db.settle_send(settled(&first, accepted(1))).await.unwrap();
+        // The planner now takes the table for tiny, and its plan must be right all the same.
+        db.execute("ANALYZE").await;
+        let mut due = Vec::new();
+        for n in [4, 1, 2, 3, 5] {
+            due.push((n, accept(db, &agent, &format!("k{n}"), morning() + seconds(n)).await));
+        }
+        due.sort();
+        let expected = |range: std::ops::Range<usize>| due[range].iter().map(|(_, id)| id.clone()).collect();
+        let now = morning() + seconds(4);
+        assert_eq!(ids(&claim(db, 2, now).await), expected(0..2));
+        assert_eq!(ids(&claim(db, 10, now).await), expected(2..4));
+        assert_eq!(ids(&claim(db, 10, now).await), BTreeSet::new());
+    }
+
+    async fn no_message_is_given_to_two_replicas(db: &Database) {
+        let agent = new_agent(db).await;
+        let mut all = BTreeSet::new();
+        for n in 0..60 {
+            all.insert(accept(db, &agent, &format!("k{n}"), morning()).await);
+        }
+        let replicas = [db.replica().await, db.replica().await, db.replica().await];
+        let mut seen = BTreeSet::new();
+        loop {
+            let [a, b, c] = &replicas;
+            let now = morning();
+            let taken = tokio::join!(claim(a, 7, now), claim(b, 7, now), claim(c, 7, now));
+            if taken.0.is_empty() && taken.1.is_empty() && taken.2.is_empty() {
+                break;
+            }
+            for claimed in [taken.0, taken.1, taken.2] {
+                assert!(claimed.len() <= 7);
+                for unsettled in claimed {
+                    assert!(seen.insert(unsettled.message.id), "given out twice");
+                }
+            }
+        }
+        assert_eq!(seen, all);
+    }
+
+    async fn a_look_counts_when_the_carrier_has_answered(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = accept(db, &agent, "k", morning()).await;
+        claim(db, 10, morning()).await;
+        let checks = async || {
+            let message = db.find_message(&id).await.unwrap().unwrap();
+            (message.checks, message.check_at)
+        };
+        db.schedule_check(&id, morning() + seconds(10), true).await.unwrap();
+        assert_eq!(checks().await, (1, Some(morning() + seconds(10))));
+        db.schedule_check(&id, morning() + seconds(20), false).await.unwrap();
+        assert_eq!(checks().await, (1, Some(morning() + seconds(20))));
+        db.schedule_check(&id, morning() + seconds(30), true).await.unwrap();
+        assert_eq!(checks().await, (2, Some(morning() + seconds(30))));
+
+        assert_eq!(claim(db, 10, morning() + seconds(29)).await.len(), 0);
+        assert_eq!(claim(db, 10, morning() + seconds(30)).await[0].message.checks, 2);
+    }
+
+    async fn a_settled_message_is_not_looked_at_again(db: &Database) {
+        let agent = new_agent(db).await;
+        for (n, result) in [accepted(1), failed(false), failed(true), SendResult::Unconfirmed].into_iter().enumerate() {
+            let id = accept(db, &agent, &format!("k{n}"), morning()).await;
+            db.settle_send(settled(&id, result)).await.unwrap();
+            db.schedule_check(&id, morning(), true).await.unwrap();
+            let message = db.find_message(&id).await.unwrap().unwrap();
+            assert_eq!((message.check_at, message.checks), (None, 0));
+        }
+        assert_eq!(claim(db, 10, morning() + TimeDelta::days(1)).await.len(), 0);
+    }
+
+    async fn one_unreadable_message_does_not_hold_up_the_others(db: &Database) {
+        let agent = new_agent(db).await;
+        let healthy = accept(db, &agent, "healthy", morning()).await;
+        accept(db, &agent, "sick", morning()).await;
+        db.execute("UPDATE messages SET channel = 'fax' WHERE idempotency_key = 'sick'").await;
+        assert_eq!(ids(&claim(db, 10, morning()).await), BTreeSet::from([healthy]));
+    }
+}

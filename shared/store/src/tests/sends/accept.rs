@@ -1,0 +1,134 @@
+//! Accepting: one row for a key, however many ask and however often.
+
+use butt_dial_domain::message::Status;
+use futures::future::join_all;
+
+use super::*;
+
+both_engines! {
+    async fn what_is_accepted_is_written_whole(db: &Database) {
+        let agent = new_agent(db).await;
+        let send = text(&agent, "k");
+        assert_eq!(db.accept_send(send.clone()).await.unwrap(), Acceptance::Accepted);
+        let (id, key) = (&send.id, &agent.id);
+        let expected = [
+            format!("message {id} k sending"),
+            format!("attempt {id} 1"),
+            format!("spend agt:{key} {MONTH} {ESTIMATE} 0"),
+            format!("spend agt:{key} {DAY} {ESTIMATE} 0"),
+            format!("spend org:{} {MONTH} {ESTIMATE} 0", agent.org_id),
+            format!("spend org:{} {DAY} {ESTIMATE} 0", agent.org_id),
+        ];
+        assert_eq!(db.ledger().await, expected);
+    }
+
+    async fn one_key_reaches_one_row_however_many_ask(db: &Database) {
+        let agent = new_agent(db).await;
+        let replicas = [db.replica().await, db.replica().await];
+        let sends: Vec<AcceptedSend> = (0..32).map(|_| text(&agent, "k")).collect();
+        let asked = sends.iter().enumerate().map(|(n, send)| replicas[n % 2].accept_send(send.clone()));
+        let answers = join_all(asked).await;
+
+        let answers: Vec<Acceptance> = answers.into_iter().map(Result::unwrap).collect();
+        let winners: Vec<&MessageId> = (sends.iter().zip(&answers))
+            .filter(|(_, answer)| **answer == Acceptance::Accepted)
+            .map(|(send, _)| &send.id)
+            .collect();
+        let [winner] = winners[..] else { panic!("{} were accepted", winners.len()) };
+        for (send, answer) in sends.iter().zip(&answers) {
+            assert!(send.id == *winner || *answer == Acceptance::Earlier(winner.clone()), "{answer:?}");
+        }
+        assert_eq!(db.count("SELECT COUNT(*) FROM messages").await, 1);
+        assert_eq!(db.count("SELECT COUNT(*) FROM attempts").await, 1);
+        assert_eq!(spend(db, &format!("agt:{}", agent.id)).await, (ESTIMATE, 0));
+    }
+
+    async fn a_key_is_an_agents_own(db: &Database) {
+        let agent = new_agent(db).await;
+        let neighbour = colleague(db, &agent.org_id).await;
+        let keys = ["k", "K", "k ", "", "ключ"];
+        for agent in [&agent, &neighbour] {
+            for key in keys {
+                assert_eq!(db.accept_send(text(agent, key)).await.unwrap(), Acceptance::Accepted, "{key}");
+            }
+        }
+    }
+
+    async fn a_repeat_after_an_unclear_commit_is_accepted_and_changes_nothing(db: &Database) {
+        let agent = new_agent(db).await;
+        let send = text(&agent, "k");
+        db.accept_send(send.clone()).await.unwrap();
+        let before = db.ledger().await;
+        assert_eq!(db.accept_send(send.clone()).await.unwrap(), Acceptance::Accepted);
+        assert_eq!(db.replica().await.accept_send(send).await.unwrap(), Acceptance::Accepted);
+        assert_eq!(db.ledger().await, before);
+    }
+
+    async fn a_repeat_beside_the_first_try_is_one_send(db: &Database) {
+        let agent = new_agent(db).await;
+        let send = text(&agent, "k");
+        let other = text(&agent, "other");
+        // All in one group.
+        let (first, second, third) = tokio::join!(
+            db.accept_send(send.clone()),
+            db.accept_send(other),
+            db.accept_send(send.clone())
+        );
+        for answer in [first, second, third] {
+            assert_eq!(answer.unwrap(), Acceptance::Accepted);
+        }
+        assert_eq!(db.list_attempts(&send.id).await.unwrap().len(), 1);
+        assert_eq!(spend(db, &format!("agt:{}", agent.id)).await, (2 * ESTIMATE, 0));
+    }
+
+    async fn a_repeat_that_comes_too_late_may_not_be_sent(db: &Database) {
+        let agent = new_agent(db).await;
+        let results = [accepted(1), failed(false), failed(true), unknown(morning()), SendResult::Unconfirmed];
+        for (n, result) in results.into_iter().enumerate() {
+            let send = text(&agent, &format!("k{n}"));
+            db.accept_send(send.clone()).await.unwrap();
+            db.settle_send(settled(&send.id, result.clone())).await.unwrap();
+            let before = db.ledger().await;
+            let answer = db.accept_send(send.clone()).await.unwrap();
+            assert_eq!(answer, Acceptance::Earlier(send.id), "{result:?}");
+            assert_eq!(db.ledger().await, before);
+        }
+    }
+
+    async fn a_failure_that_frees_its_key_makes_room_for_a_new_message(db: &Database) {
+        let agent = new_agent(db).await;
+        let (first, second, third) = (text(&agent, "k"), text(&agent, "k"), text(&agent, "k"));
+        db.accept_send(first.clone()).await.unwrap();
+        assert!(db.settle_send(settled(&first.id, failed(true))).await.unwrap());
+        assert_eq!(db.accept_send(second.clone()).await.unwrap(), Acceptance::Accepted);
+        assert!(db.settle_send(settled(&second.id, failed(true))).await.unwrap());
+        assert_eq!(db.accept_send(third.clone()).await.unwrap(), Acceptance::Accepted);
+        for id in [&first.id, &second.id] {
+            assert_eq!(db.find_message(id).await.unwrap().unwrap().status, Status::Failed);
+        }
+
+        // A failure for good keeps the key.
+        assert!(db.settle_send(settled(&third.id, failed(false))).await.unwrap());
+        assert_eq!(db.accept_send(text(&agent, "k")).await.unwrap(), Acceptance::Earlier(third.id));
+    }
+
+    async fn accepted_means_written_even_while_the_key_is_being_freed(db: &Database) {
+        let agent = new_agent(db).await;
+        let (here, there) = (db.replica().await, db.replica().await);
+        for round in 0..200 {
+            let key = format!("k{round}");
+            let (first, second) = (text(&agent, &key), text(&agent, &key));
+            db.accept_send(first.clone()).await.unwrap();
+            let (freed, answer) = tokio::join!(
+                here.settle_send(settled(&first.id, failed(true))),
+                there.accept_send(second.clone())
+            );
+            assert!(freed.unwrap());
+            let written = db.find_message(&second.id).await.unwrap().is_some();
+            match answer.unwrap() {
+                Acceptance::Accepted => assert!(written, "round {round}: accepted, but not written"),
+                Acceptance::Earlier(id) => assert!(id == first.id && !written, "round {round}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Tokens: found by their hash, listed and revoked within their organization only.
+
+use butt_dial_domain::{OrgId, Principal, Scope, TokenId};
+
+use super::*;
+use crate::{NewToken, Token};
+
+async fn create(store: &Store, hash: &str, scope: Scope, org: Option<&OrgId>, agent: Option<&AgentId>) -> TokenId {
+    let id = TokenId::generate();
+    let token = NewToken {
+        id: &id,
+        hash,
+        last_four: "wxyz",
+        scope,
+        org,
+        agent,
+        expires_at: None,
+    };
+    store.create_token(&token, morning()).await.unwrap();
+    id
+}
+
+async fn of_agent(store: &Store, agent: &Agent, hash: &str) -> TokenId {
+    create(store, hash, Scope::Agent, Some(&agent.org_id), Some(&agent.id)).await
+}
+
+async fn listed(store: &Store, agent: &Agent) -> Vec<TokenId> {
+    let tokens = store.list_agent_tokens(&agent.org_id, &agent.id).await.unwrap();
+    tokens.into_iter().map(|token| token.principal.token).collect()
+}
+
+async fn revoked_at(store: &Store, hash: &str) -> Option<Timestamp> {
+    store.find_token(hash).await.unwrap().unwrap().revoked_at
+}
+
+both_engines! {
+    async fn a_token_is_found_by_its_hash_only(db: &Database) {
+        let agent = new_agent(db).await;
+        let (id, expires) = (TokenId::generate(), morning() + TimeDelta::microseconds(1));
+        let token = NewToken {
+            id: &id,
+            hash: "h1",
+            last_four: "wxyz",
+            scope: Scope::Agent,
+            org: Some(&agent.org_id),
+            agent: Some(&agent.id),
+            expires_at: Some(expires),
+        };
+        db.create_token(&token, morning()).await.unwrap();
+        let principal = Principal {
+            token: id.clone(),
+            scope: Scope::Agent,
+            org: Some(agent.org_id.clone()),
+            agent: Some(agent.id.clone()),
+        };
+        let expected = Token {
+            principal,
+            last_four: "wxyz".into(),
+            created_at: morning(),
+            expires_at: Some(expires),
+            revoked_at: None,
+            last_used_at: None,
+        };
+        assert_eq!(db.find_token("h1").await.unwrap(), Some(expected));
+        assert_eq!(db.find_token("H1").await.unwrap(), None);
+        assert_eq!(db.find_token(id.as_str()).await.unwrap(), None);
+    }
+
+    async fn a_hash_is_given_out_once(db: &Database) {
+        let agent = new_agent(db).await;
+        of_agent(db, &agent, "h1").await;
+        let again = NewToken {
+            id: &TokenId::generate(),
+            hash: "h1",
+            last_four: "wxyz",
+            scope: Scope::SuperAdmin,
+            org: None,
+            agent: None,
+            expires_at: None,
+        };
+        assert!(matches!(db.create_token(&again, morning()).await, Err(StoreError::Conflict)));
+        assert_eq!(db.find_token("h1").await.unwrap().unwrap().principal.scope, Scope::Agent);
+    }
+
+    async fn the_orchestrator_belongs_to_no_organization(db: &Database) {
+        create(db, "root", Scope::SuperAdmin, None, None).await;
+        let principal = db.find_token("root").await.unwrap().unwrap().principal;
+        assert_eq!((principal.scope, principal.org, principal.agent), (Scope::SuperAdmin, None, None));
+    }
+
+    async fn tokens_are_listed_newest_first_and_to_their_organization_only(db: &Database) {
+        let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
+        let first = of_agent(db, &ours, "h1").await;
+        let second = of_agent(db, &ours, "h2").await;
+        let foreign = of_agent(db, &theirs, "h3").await;
+        create(db, "team", Scope::OrgAdmin, Some(&ours.org_id), None).await;
+
+        assert_eq!(listed(db, &ours).await, [second, first]);
+        assert_eq!(listed(db, &theirs).await, [foreign]);
+        assert_eq!(db.list_agent_tokens(&theirs.org_id, &ours.id).await.unwrap(), []);
+        assert_eq!(db.list_agent_tokens(&ours.org_id, &theirs.id).await.unwrap(), []);
+    }
+
+    async fn revoking_an_agents_tokens_touches_nothing_else(db: &Database) {
+        let ours = new_agent(db).await;
+        let (neighbour, theirs) = (colleague(db, &ours.org_id).await, new_agent(db).await);
+        of_agent(db, &ours, "h1").await;
+        of_agent(db, &ours, "h2").await;
+        of_agent(db, &neighbour, "neighbour").await;
+        create(db, "team", Scope::OrgAdmin, Some(&ours.org_id), None).await;
+        create(db, "root", Scope::SuperAdmin, None, None).await;
+
+        assert_eq!(db.revoke_tokens(&theirs.org_id, Some(&ours.id), morning()).await.unwrap(), 0);
+        let noon = morning() + TimeDelta::hours(3);
+        assert_eq!(db.revoke_tokens(&ours.org_id, Some(&ours.id), noon).await.unwrap(), 2);
+        assert_eq!(revoked_at(db, "h1").await, Some(noon));
+        assert_eq!(listed(db, &ours).await, []);
+        for hash in ["neighbour", "team", "root"] {
+            assert_eq!(revoked_at(db, hash).await, None, "{hash}");
+        }
+
+        // A second time changes nothing, not even the hour.
+        assert_eq!(db.revoke_tokens(&ours.org_id, Some(&ours.id), noon + seconds(1)).await.unwrap(), 0);
+        assert_eq!(revoked_at(db, "h1").await, Some(noon));
+    }
+
+    async fn revoking_the_teams_tokens_leaves_the_agents_theirs(db: &Database) {
+        let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
+        of_agent(db, &ours, "h1").await;
+        create(db, "team", Scope::OrgAdmin, Some(&ours.org_id), None).await;
+        create(db, "their team", Scope::OrgAdmin, Some(&theirs.org_id), None).await;
+        create(db, "root", Scope::SuperAdmin, None, None).await;
+
+        assert_eq!(db.revoke_tokens(&ours.org_id, None, morning()).await.unwrap(), 1);
+        assert_eq!(revoked_at(db, "team").await, Some(morning()));
+        for hash in ["h1", "their team", "root"] {
+            assert_eq!(revoked_at(db, hash).await, None, "{hash}");
+        }
+    }
+
+    async fn uses_are_noted_many_at_once(db: &Database) {
+        let agent = new_agent(db).await;
+        let (first, second) = (of_agent(db, &agent, "h1").await, of_agent(db, &agent, "h2").await);
+        of_agent(db, &agent, "h3").await;
+        let (early, late) = (morning() + TimeDelta::microseconds(123_456), morning() + seconds(2));
+        db.touch_tokens(&[]).await.unwrap();
+        db.touch_tokens(&[(first, early), (second, late), (TokenId::generate(), late)]).await.unwrap();
+        for (hash, used) in [("h1", Some(early)), ("h2", Some(late)), ("h3", None)] {
+            assert_eq!(db.find_token(hash).await.unwrap().unwrap().last_used_at, used, "{hash}");
+        }
+    }
+
+    async fn an_unreadable_scope_is_named(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = of_agent(db, &agent, "h1").await;
+        db.drop_checks().await;
+        db.execute("UPDATE tokens SET scope = 'root'").await;
+        let place = ("tokens", "scope", id.as_str());
+        assert_corrupt(db.find_token("h1").await, place);
+        assert_corrupt(db.list_agent_tokens(&agent.org_id, &agent.id).await, place);
+    }
+}

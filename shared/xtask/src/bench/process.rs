@@ -1,0 +1,258 @@
+//! The programs under measurement: each a process of its own, with a directory of its own, gone with its handle.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use super::http::Connection;
+
+/// A program in `target/release`, wherever cargo put that.
+pub fn release(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let target = own.parent().and_then(Path::parent).context("no target directory")?;
+    Ok(target.join("release").join(name))
+}
+
+pub struct Process {
+    child: Child,
+    pub address: SocketAddr,
+    _directory: Option<TempDir>,
+}
+
+/// A server with an agent that has no limits.
+pub struct Server {
+    pub process: Process,
+    pub agent_token: String,
+}
+
+pub struct Backends {
+    pub database: String,
+    pub nats: String,
+    pub redis: String,
+    pub simulator: Process,
+}
+
+impl Process {
+    pub async fn bare() -> anyhow::Result<Self> {
+        let mut command = Command::new(release("xtask")?);
+        command.arg("bare-server").stdout(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn()?;
+        let line = first_line(child.stdout.take().context("no stdout")?, |line| Some(line.to_owned())).await?;
+        Ok(Self {
+            child,
+            address: line.parse()?,
+            _directory: None,
+        })
+    }
+
+    pub async fn simulator(program: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        command.args(["simulator", "--port", "0"]).stdout(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn()?;
+        let stdout = child.stdout.take().context("no stdout")?;
+        let url = first_line(stdout, |line| line.split("http://").nth(1).map(str::to_owned)).await?;
+        let address = url.split('/').next().unwrap_or_default().parse()?;
+        Ok(Self {
+            child,
+            address,
+            _directory: None,
+        })
+    }
+
+    async fn serve(
+        program: &Path,
+        role: &str,
+        env: &[(String, String)],
+        directory: Option<TempDir>,
+    ) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        command
+            .arg(role)
+            .envs(env.iter().cloned())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn()?;
+        let stderr = child.stderr.take().context("no stderr")?;
+        let address = first_line(stderr, |line| {
+            let event: Value = serde_json::from_str(line).ok()?;
+            (event["message"] == "serving").then(|| event["address"].as_str().map(str::to_owned))?
+        })
+        .await?;
+        Ok(Self {
+            child,
+            address: address.parse()?,
+            _directory: directory,
+        })
+    }
+
+    /// Time that the process has spent on processors (proc(5), fields 14 and 15, in hundredths of a second).
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()?))?;
+        let after_name = stat.rsplit_once(')').context("stat")?.1;
+        let ticks: u64 = after_name
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .filter_map(|t| t.parse::<u64>().ok())
+            .sum();
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
+    /// Resident memory in bytes.
+    pub fn memory(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()?))?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
+    }
+
+    fn id(&self) -> anyhow::Result<u32> {
+        self.child.id().context("the process has ended")
+    }
+}
+
+/// The first line that `wanted` takes; the rest is read and dropped, so that the process never blocks on a full pipe.
+async fn first_line(
+    output: impl tokio::io::AsyncRead + Unpin + Send + 'static,
+    wanted: impl Fn(&str) -> Option<String>,
+) -> anyhow::Result<String> {
+    let mut lines = BufReader::new(output).lines();
+    while let Some(line) = lines.next_line().await? {
+        if let Some(found) = wanted(&line) {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "drains a pipe for as long as the process writes"
+            )]
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Ok(found);
+        }
+    }
+    bail!("the program ended before it served")
+}
+
+pub async fn embedded(program: &Path) -> anyhow::Result<Server> {
+    let directory = tempfile::tempdir()?;
+    let env = pairs(&[
+        ("DATA_DIR", &directory.path().display().to_string()),
+        ("PORT", "0"),
+        ("SIMULATOR_PORT", "0"),
+        ("LOG_LEVEL", "warn,butt_dial_runtime=info"),
+    ]);
+    server(program, "serve", env, Some(directory)).await
+}
+
+pub async fn gateway(program: &Path, backends: &Backends) -> anyhow::Result<Server> {
+    let simulator = format!("http://{}", backends.simulator.address);
+    let mut env = pairs(&[
+        ("DATABASE_URL", &backends.database),
+        ("NATS_URL", &backends.nats),
+        ("REDIS_URL", &backends.redis),
+        ("CREDENTIALS_ENCRYPTION_KEY", "0123456789abcdef0123456789abcdef"),
+        ("PORT", "0"),
+        ("LOG_LEVEL", "warn,butt_dial_runtime=info"),
+    ]);
+    for vendor in butt_dial_providers::VENDORS {
+        let manifest = &vendor.manifest;
+        env.push((manifest.endpoint_env.into(), format!("{simulator}/{}", manifest.id)));
+        env.extend(
+            vendor
+                .simulated
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+    }
+    server(program, "gateway", env, None).await
+}
+
+async fn server(
+    program: &Path,
+    role: &str,
+    env: Vec<(String, String)>,
+    directory: Option<TempDir>,
+) -> anyhow::Result<Server> {
+    let addresses = ["--phone-number", "+14155550100", "--email-address", "agent@example.com"];
+    let made = Command::new(program)
+        .args(["bootstrap", "--json"])
+        .args(addresses)
+        .envs(env.iter().cloned())
+        .output()
+        .await?;
+    let made: Value = serde_json::from_slice(&made.stdout).context("bootstrap")?;
+    let text = |key: &str| made[key].as_str().map(str::to_owned).context("bootstrap");
+    let process = Process::serve(program, role, &env, directory).await?;
+    lift_limits(process.address, &text("teamToken")?, &text("agentId")?).await?;
+    Ok(Server {
+        process,
+        agent_token: text("agentToken")?,
+    })
+}
+
+async fn lift_limits(address: SocketAddr, token: &str, agent: &str) -> anyhow::Result<()> {
+    let none = Value::Null;
+    let limits = json!({
+        "maxActionsPerMinute": 1_000_000_000, "maxActionsPerHour": 1_000_000_000, "maxActionsPerDay": 1_000_000_000,
+        "maxSpendPerDay": 1_000_000_000, "maxSpendPerMonth": none,
+    });
+    let body = json!({ "agentId": agent, "limits": limits }).to_string();
+    let request = format!(
+        "POST /api/v1/client-limits HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = Connection::open(address).await?.exchange(request.as_bytes()).await?;
+    if answer.status != 200 {
+        bail!("the limits could not be lifted: {} {}", answer.status, answer.body);
+    }
+    Ok(())
+}
+
+/// From the start of the process to the first 200, with a database that does not exist yet.
+pub async fn cold_start(program: &Path) -> anyhow::Result<Duration> {
+    let directory = tempfile::tempdir()?;
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let begun = Instant::now();
+    let _child = Command::new(program)
+        .arg("serve")
+        .env("DATA_DIR", directory.path())
+        .env("PORT", port.to_string())
+        .env("SIMULATOR_PORT", "0")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let request = format!("GET /health HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    loop {
+        if let Ok(mut connection) = Connection::open(address).await
+            && connection
+                .exchange(request.as_bytes())
+                .await
+                .is_ok_and(|answer| answer.status == 200)
+        {
+            return Ok(begun.elapsed());
+        }
+        if begun.elapsed() > Duration::from_secs(10) {
+            bail!("no answer within 10 s");
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}

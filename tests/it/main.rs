@@ -1,0 +1,23 @@
+//! The integration tests: stories that an agent, an operator or a carrier could tell, over real sockets and with real
+//! servers. Only the carriers are simulated, and they are spoken to over HTTP as the real ones are.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "here a failed expectation is a failed test"
+)]
+
+#[macro_use]
+mod support;
+
+mod auth;
+mod compliance;
+mod faults;
+mod idempotency;
+mod limits;
+mod mcp_transports;
+mod outages;
+mod rest;
+mod sanitizer;
+mod sending;
+mod tenancy;

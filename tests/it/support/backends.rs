@@ -1,0 +1,56 @@
+//! Postgres, NATS and Redis of one test. Each can be stopped and started again.
+
+use butt_dial_testkit::servers::{Nats, Postgres, Redis, fresh_postgres_database};
+
+pub struct Backends {
+    pub database_url: String,
+    /// Where gateways look for Redis: a proxy may stand there.
+    pub redis_url: String,
+    /// Present where this test has a Postgres of its own.
+    pub postgres: Option<Postgres>,
+    pub nats: Nats,
+    pub redis: Redis,
+}
+
+impl Backends {
+    /// A database on the Postgres that all tests of a run share.
+    pub async fn start() -> Self {
+        let ((database_url, postgres), nats, redis) =
+            tokio::join!(fresh_postgres_database(), Nats::start(), Redis::start());
+        Self {
+            redis_url: redis.url(),
+            database_url,
+            postgres,
+            nats,
+            redis,
+        }
+    }
+
+    /// With a Postgres that may be broken.
+    pub async fn start_own() -> Self {
+        let (postgres, nats, redis) = tokio::join!(Postgres::start(), Nats::start(), Redis::start());
+        Self {
+            database_url: postgres.database().await,
+            redis_url: redis.url(),
+            postgres: Some(postgres),
+            nats,
+            redis,
+        }
+    }
+
+    pub fn postgres(&mut self) -> &mut Postgres {
+        self.postgres.as_mut().expect("a Postgres of our own")
+    }
+
+    pub fn settings(&self) -> Vec<(String, String)> {
+        [
+            ("DATABASE_URL", self.database_url.clone()),
+            ("NATS_URL", self.nats.url()),
+            ("REDIS_URL", self.redis_url.clone()),
+            ("CREDENTIALS_ENCRYPTION_KEY", "k".repeat(32)),
+            ("DATABASE_MAX_CONNECTIONS", "4".into()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+}

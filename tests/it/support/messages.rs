@@ -1,0 +1,32 @@
+//! What agents ask for. Every message has an idempotency key of its own, unless the story says otherwise.
+
+use butt_dial_domain::ids;
+use serde_json::{Value, json};
+
+pub fn sms(to: &str, body: &str) -> Value {
+    message("sms", to, body)
+}
+
+pub fn whatsapp(to: &str, body: &str) -> Value {
+    message("whatsapp", to, body)
+}
+
+pub fn email(to: &str, body: &str) -> Value {
+    message("email", to, body)
+}
+
+/// The same with more fields, or others.
+pub fn with(mut message: Value, fields: Value) -> Value {
+    let fields = fields.as_object().expect("fields").clone();
+    message.as_object_mut().expect("a message").extend(fields);
+    message
+}
+
+/// A fresh idempotency key.
+pub fn key() -> String {
+    ids::random()
+}
+
+fn message(channel: &str, to: &str, body: &str) -> Value {
+    json!({ "channel": channel, "to": to, "body": body, "idempotencyKey": key() })
+}

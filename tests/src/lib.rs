@@ -1,1 +1,0 @@
-//! butt-dial-tests
