@@ -11,11 +11,14 @@
 mod support;
 
 mod auth;
+mod cli;
 mod compliance;
 mod faults;
 mod idempotency;
+mod lifecycle;
 mod limits;
 mod mcp_transports;
+mod observability;
 mod outages;
 mod rest;
 mod sanitizer;

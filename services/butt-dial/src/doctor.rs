@@ -35,6 +35,10 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
     for carrier in platform.comms.carriers.all() {
         report(carrier.id, carrier.messaging.check().await, &mut all_well);
     }
+    if platform.comms.carriers.all().is_empty() {
+        let remedy = "none is set up, so no channel can be used: set the credentials of one (below)";
+        report("carriers", Err(remedy.to_owned()), &mut all_well);
+    }
     explain_carriers(&carriers);
     platform.comms.store.close().await;
     println!(

@@ -2,7 +2,11 @@
 
 use butt_dial_comms::provisioning::bootstrap::{self, Addresses};
 use butt_dial_gateway::ROLE as GATEWAY;
-use butt_dial_runtime::{Config, platform::StartError, start::start};
+use butt_dial_runtime::{
+    Config,
+    platform::StartError,
+    start::{prepare, start},
+};
 use butt_dial_store::Store;
 use tokio_util::task::TaskTracker;
 
@@ -10,14 +14,18 @@ use crate::welcome;
 
 /// All roles in one process. The first run makes an organization and an agent.
 pub async fn everything(config: Config) -> Result<bool, StartError> {
-    let running = start(config, &[GATEWAY]).await?;
-    let comms = &running.platform.comms;
+    let prepared = prepare(config).await?;
+    let comms = &prepared.platform.comms;
     let first = !bootstrap::is_done(comms).await?;
-    if first && comms.settings.simulated_world {
-        let made = bootstrap::run(comms, &Addresses::default()).await?;
-        welcome::first_run(&running, &made);
-    } else {
-        welcome::again(&running, first);
+    // Before the first request: whoever waits for /health finds an agent.
+    let made = match first && comms.settings.simulated_world {
+        true => Some(bootstrap::run(comms, &Addresses::default()).await?),
+        false => None,
+    };
+    let running = prepared.serve(&[GATEWAY]).await?;
+    match &made {
+        Some(made) => welcome::first_run(&running, made),
+        None => welcome::again(&running, first),
     }
     Ok(running.until_signalled().await)
 }

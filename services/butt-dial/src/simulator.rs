@@ -27,6 +27,9 @@ pub async fn run(options: Options) -> Result<bool, StartError> {
             println!("  {name}={value}");
         }
     }
+    println!(
+        "and say which addresses its agent has: butt-dial bootstrap --phone-number +14155550100 --email-address a@example.com"
+    );
     Lifecycle::signalled().await;
     simulator.stop().await;
     Ok(true)

@@ -110,18 +110,29 @@ fn parse_phone(text: &str) -> Result<Address, AddressError> {
         return Err(AddressError::NotE164);
     }
     let e164 = format!("+{digits}");
-    if !has_calling_code(&digits) {
+    if !is_dialable(&digits) {
         return Err(AddressError::NotE164);
     }
     Ok(Address::Phone(e164))
 }
 
-/// The library knows which calling codes exist. Whether a number is assigned is the carrier's to say: those kept for
-/// fiction, +1 415 555 01xx, are not, and they are what examples use.
-fn has_calling_code(digits: &str) -> bool {
-    (1..=3)
-        .filter_map(|length| digits.get(..length)?.parse::<u16>().ok())
-        .any(|code| DATABASE.by_code(&code).is_some())
+/// The library knows which calling codes exist and how long their numbers are. Whether a number is assigned is the carrier's
+/// to say: those kept for fiction, +1 415 555 01xx, are not, and they are what examples use.
+fn is_dialable(digits: &str) -> bool {
+    (1..=3).any(|length| {
+        let (Some(code), Some(national)) = (digits.get(..length), digits.get(length..)) else {
+            return false;
+        };
+        let regions = code
+            .parse()
+            .ok()
+            .and_then(|code| DATABASE.by_code(&code))
+            .unwrap_or_default();
+        regions.iter().any(|region| {
+            let lengths = region.descriptors().general().possible_length();
+            lengths.is_empty() || lengths.iter().any(|length| usize::from(*length) == national.len())
+        })
+    })
 }
 
 fn parse_email(text: &str) -> Result<Address, AddressError> {
@@ -174,6 +185,7 @@ mod tests {
             "+0123456789",
             "+1415555012x",
             "+999123456789",
+            "+1415555012",
             "+1\n4155550123",
             "a@b.c",
             "+12345678901234567",

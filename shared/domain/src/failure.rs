@@ -23,6 +23,7 @@ pub enum Code {
     AgentNotFound,
     MessageNotFound,
     NotFound,
+    MethodNotAllowed,
     AlreadyExists,
     NoChannelAssigned,
     ChannelUnavailable,
@@ -60,6 +61,7 @@ impl Code {
             Self::AgentNotFound => "AGENT_NOT_FOUND",
             Self::MessageNotFound => "MESSAGE_NOT_FOUND",
             Self::NotFound => "NOT_FOUND",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::AlreadyExists => "ALREADY_EXISTS",
             Self::NoChannelAssigned => "NO_CHANNEL_ASSIGNED",
             Self::ChannelUnavailable => "CHANNEL_UNAVAILABLE",
@@ -89,6 +91,7 @@ impl Code {
             Self::SpendLimit => 402,
             Self::AuthForbidden => 403,
             Self::AgentNotFound | Self::MessageNotFound | Self::NotFound | Self::UnknownTool => 404,
+            Self::MethodNotAllowed => 405,
             Self::AlreadyExists | Self::SendInProgress => 409,
             Self::PayloadTooLarge => 413,
             Self::NoChannelAssigned

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{AgentId, OrgId};
+use crate::{AgentId, OrgId, ReplicaId};
 
 /// An MCP session of the Streamable HTTP transport.
 pub fn session(id: &str) -> String {
@@ -12,6 +12,11 @@ pub fn session(id: &str) -> String {
 /// An open push stream: who listens, and on which replica.
 pub fn connection(id: &str) -> String {
     format!("mcp:conn:{id}")
+}
+
+/// There as long as the store keeps what this replica wrote.
+pub fn replica_mark(replica: &ReplicaId) -> String {
+    format!("mcp:replica:{replica}")
 }
 
 /// The set of an agent's open push streams.

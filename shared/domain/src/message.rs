@@ -27,7 +27,7 @@ pub struct Template {
     pub variables: std::collections::BTreeMap<String, String>,
 }
 
-/// A message's state. It only moves forward, by `rank`.
+/// A message's state. Once it is accepted, failed or unconfirmed it stays so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -72,9 +72,5 @@ impl Status {
             Self::Sending | Self::Unknown => "pending",
             settled => settled.as_str(),
         }
-    }
-
-    pub fn is_settled(self) -> bool {
-        matches!(self, Self::Accepted | Self::Failed | Self::Unconfirmed)
     }
 }

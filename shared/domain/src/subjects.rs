@@ -1,6 +1,6 @@
 //! Every subject on the bus. One place, because two services meet in each.
 
-use crate::{AgentId, ReplicaId};
+use crate::ReplicaId;
 
 /// A session was closed: replicas forget what they remember of it. Payload: the session's id.
 pub const SESSION_CLOSED: &str = "mcp.session.closed";
@@ -10,9 +10,4 @@ pub const TOKENS_REVOKED: &str = "mcp.tokens.revoked";
 /// Messages for a push stream whose socket this replica holds; answered with `1`, or `0` when the stream is gone.
 pub fn push(replica: &ReplicaId) -> String {
     format!("mcp.gw.{replica}.push")
-}
-
-/// Something was appended to the agent's log. Payload: the event's type; readers look into the log itself.
-pub fn agent_event(agent: &AgentId) -> String {
-    format!("comms.agent.{agent}.evt")
 }

@@ -13,30 +13,45 @@ pub struct Running {
     pub address: SocketAddr,
 }
 
-/// Everything is assembled and the socket is bound before the first request is taken. Boxed, so that it is compiled here
-/// once and not in every program that starts one.
-pub fn start(config: Config, roles: &[Role]) -> LocalBoxFuture<'_, Result<Running, StartError>> {
-    run(config, roles).boxed_local()
+/// A program that is assembled and holds its socket, but takes no request yet.
+pub struct Prepared {
+    pub platform: Platform,
+    listening: http::Listening,
 }
 
-async fn run(config: Config, roles: &[Role]) -> Result<Running, StartError> {
-    let lifecycle = Lifecycle::new();
-    let wanted = SocketAddr::new(config.host, config.port);
-    let listening = http::listen(wanted).await.map_err(|error| StartError::Io {
-        what: format!("the port {wanted} (PORT, HOST)"),
-        error,
-    })?;
-    let address = listening.address;
-    let platform = Platform::assemble(config, lifecycle.clone()).await?;
-    let mut router = Router::new().merge(health::router(platform.clone()));
-    for role in roles {
-        router = router.merge((role.build)(platform.clone()).await?);
-        tracing::info!(role = role.name, "role started");
+// These are boxed, so that they are compiled here once and not in every program that starts one.
+
+pub fn prepare(config: Config) -> LocalBoxFuture<'static, Result<Prepared, StartError>> {
+    let prepare = async move {
+        let wanted = SocketAddr::new(config.host, config.port);
+        let what = || format!("the port {wanted} (PORT, HOST)");
+        let listening = http::listen(wanted)
+            .await
+            .map_err(|error| StartError::Io { what: what(), error })?;
+        let platform = Platform::assemble(config, Lifecycle::new()).await?;
+        Ok(Prepared { platform, listening })
+    };
+    prepare.boxed_local()
+}
+
+pub fn start(config: Config, roles: &[Role]) -> LocalBoxFuture<'_, Result<Running, StartError>> {
+    async move { prepare(config).await?.serve(roles).await }.boxed_local()
+}
+
+impl Prepared {
+    pub async fn serve(self, roles: &[Role]) -> Result<Running, StartError> {
+        let Self { platform, listening } = self;
+        let address = listening.address;
+        let mut router = Router::new().merge(health::router(platform.clone()));
+        for role in roles {
+            router = router.merge((role.build)(platform.clone()).await?);
+            tracing::info!(role = role.name, "role started");
+        }
+        let router = router.layer(from_fn_with_state(platform.telemetry.clone(), http::observe));
+        listening.serve(router, &platform.lifecycle);
+        tracing::info!(%address, replica = %platform.comms.replica, "serving");
+        Ok(Running { platform, address })
     }
-    let router = router.layer(from_fn_with_state(platform.telemetry.clone(), http::observe));
-    listening.serve(router, &lifecycle);
-    tracing::info!(%address, replica = %platform.comms.replica, "serving");
-    Ok(Running { platform, address })
 }
 
 impl Running {

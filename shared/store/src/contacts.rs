@@ -1,12 +1,13 @@
 //! What is known about a recipient before something is sent: do-not-contact entries, consent, the WhatsApp window,
 //! and whether this very request has been answered before. All in one round trip.
 
-use butt_dial_domain::{AgentId, Channel, ChannelId, MessageId, OrgId, clock::Timestamp};
+use std::sync::Arc;
 
-use crate::{
-    Store, StoreError,
-    engine::{reading, writing},
-};
+use butt_dial_domain::{AgentId, Channel, ChannelId, MessageId, OrgId, clock::Timestamp};
+use serde::Serialize;
+use sqlx::{PgPool, SqlitePool, types::Json};
+
+use crate::{Store, StoreError, engine::writing};
 
 /// A do-not-contact entry. No channel means all of them.
 #[derive(Clone, Debug)]
@@ -35,6 +36,83 @@ impl ContactState {
     }
 }
 
+/// What is asked before a send. Callers of the same moment share a round trip.
+#[derive(Clone, Serialize)]
+pub(crate) struct ContactQuestion {
+    org_id: OrgId,
+    agent_id: AgentId,
+    channel_id: ChannelId,
+    channel: Channel,
+    address: String,
+    idempotency_key: String,
+}
+
+/// The same on both engines but for how a row of the questions is named.
+macro_rules! contact_sql {
+    ($from:literal, $order:literal, $org:literal, $address:literal, $channel:literal, $channel_id:literal, $agent:literal, $key:literal) => {
+        concat!(
+            "SELECT (SELECT reason FROM suppressions s WHERE s.org_id = ",
+            $org,
+            " AND s.address = ",
+            $address,
+            " AND s.channel IN ('*', ",
+            $channel,
+            ") ORDER BY s.channel LIMIT 1) AS suppression,
+            (SELECT status FROM consents c WHERE c.org_id = ",
+            $org,
+            " AND c.address = ",
+            $address,
+            " AND c.channel = ",
+            $channel,
+            ") AS consent,
+            (SELECT last_inbound_at FROM inbound_windows w WHERE w.channel_id = ",
+            $channel_id,
+            " AND w.address = ",
+            $address,
+            ") AS last_inbound_at,
+            (SELECT id FROM messages m WHERE m.agent_id = ",
+            $agent,
+            " AND m.idempotency_key = ",
+            $key,
+            ") AS earlier
+            FROM ",
+            $from,
+            " ORDER BY ",
+            $order
+        )
+    };
+}
+
+pub(crate) async fn answer_in_postgres(
+    db: PgPool,
+    questions: Arc<[ContactQuestion]>,
+) -> Result<Vec<ContactState>, StoreError> {
+    const SQL: &str =
+        contact_sql!(
+        "ROWS FROM (jsonb_to_recordset($1) AS (org_id TEXT, address TEXT, channel TEXT, channel_id TEXT, agent_id TEXT,
+            idempotency_key TEXT)) WITH ORDINALITY AS i (org_id, address, channel, channel_id, agent_id, key, n)",
+        "i.n", "i.org_id", "i.address", "i.channel", "i.channel_id", "i.agent_id", "i.key"
+    );
+    Ok(sqlx::query_as(SQL).bind(Json(&*questions)).fetch_all(&db).await?)
+}
+
+pub(crate) async fn answer_in_sqlite(
+    db: SqlitePool,
+    questions: Arc<[ContactQuestion]>,
+) -> Result<Vec<ContactState>, StoreError> {
+    const SQL: &str = contact_sql!(
+        "json_each($1) AS i",
+        "i.key",
+        "i.value ->> 'org_id'",
+        "i.value ->> 'address'",
+        "i.value ->> 'channel'",
+        "i.value ->> 'channel_id'",
+        "i.value ->> 'agent_id'",
+        "i.value ->> 'idempotency_key'"
+    );
+    Ok(sqlx::query_as(SQL).bind(Json(&*questions)).fetch_all(&db).await?)
+}
+
 impl Store {
     pub async fn find_contact_state(
         &self,
@@ -44,23 +122,15 @@ impl Store {
         address: &str,
         idempotency_key: &str,
     ) -> Result<ContactState, StoreError> {
-        const SQL: &str = "SELECT
-            (SELECT reason FROM suppressions WHERE org_id = $1 AND address = $2 AND channel IN ('*', $3)
-                ORDER BY channel LIMIT 1) AS suppression,
-            (SELECT status FROM consents WHERE org_id = $1 AND address = $2 AND channel = $3) AS consent,
-            (SELECT last_inbound_at FROM inbound_windows WHERE channel_id = $4 AND address = $2) AS last_inbound_at,
-            (SELECT id FROM messages WHERE agent_id = $5 AND idempotency_key = $6) AS earlier";
-        Ok(reading!(self, |db| {
-            sqlx::query_as(SQL)
-                .bind(org.as_str())
-                .bind(address)
-                .bind(channel.1.as_str())
-                .bind(channel.0.as_str())
-                .bind(agent.as_str())
-                .bind(idempotency_key)
-                .fetch_one(db)
-                .await
-        })?)
+        let question = ContactQuestion {
+            org_id: org.clone(),
+            agent_id: agent.clone(),
+            channel_id: channel.0.clone(),
+            channel: channel.1,
+            address: address.to_owned(),
+            idempotency_key: idempotency_key.to_owned(),
+        };
+        self.groups.contact.submit(question).await
     }
 
     pub async fn suppress(&self, entry: &Suppression<'_>, now: Timestamp) -> Result<(), StoreError> {

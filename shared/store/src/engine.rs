@@ -138,11 +138,8 @@ async fn connect_postgres(url: &str, max_connections: u32) -> Result<Engine, Sto
 
 async fn connect_sqlite(path: &str, max_connections: u32) -> Result<Engine, StoreError> {
     let path = path.trim_start_matches("//");
-    if let Some(directory) = Path::new(path).parent().filter(|d| !d.as_os_str().is_empty()) {
-        tokio::fs::create_dir_all(directory)
-            .await
-            .map_err(|error| StoreError::Config(format!("can't make the directory of the database: {error}")))?;
-    }
+    make_private_file(Path::new(path))
+        .map_err(|error| StoreError::Config(format!("{path} can't be made ({error}); check DATA_DIR")))?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -163,4 +160,18 @@ async fn connect_sqlite(path: &str, max_connections: u32) -> Result<Engine, Stor
         .connect_with(options.read_only(true))
         .await?;
     Ok(Engine::Sqlite { read, write })
+}
+
+/// For its owner only: messages and addresses are in it. The write-ahead log takes the file's mode.
+fn make_private_file(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        std::fs::create_dir_all(directory)?;
+    }
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
 }

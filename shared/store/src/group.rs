@@ -1,4 +1,5 @@
-//! Group commit: callers that write at the same moment share one transaction, and so one fsync and one lock of a hot row.
+//! Group commit: callers that write at the same moment share one transaction, and so one fsync and one lock of a hot row;
+//! callers that ask at the same moment share a round trip.
 //! A lone caller waits for nobody. A group that fails is tried again one by one, so that only the culprit's caller sees the error.
 
 use std::{future::Future, io, sync::Arc, time::Duration};

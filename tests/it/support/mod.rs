@@ -31,7 +31,7 @@ pub use messages::{email, key, sms, whatsapp, with};
 pub use program::{Program, run_program};
 pub use session::{HttpSession, answer};
 pub use stage::Stage;
-pub use world::World;
+pub use world::{World, start_simulator};
 
 /// Nobody who calls may wait longer than this for an answer, whatever is broken.
 pub const PATIENCE: Duration = Duration::from_secs(10);

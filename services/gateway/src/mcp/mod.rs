@@ -11,6 +11,7 @@ mod manager;
 mod sessions;
 mod sse;
 mod streams;
+mod watch;
 
 use std::{sync::Arc, time::Duration};
 
@@ -39,7 +40,8 @@ const MAX_BODY: usize = 4 * 1024 * 1024;
 /// What the transports share.
 #[derive(Clone)]
 pub struct Tier {
-    pub handler: Handler,
+    /// For revisions that begin with a handshake.
+    pub legacy: Handler,
     pub sessions: Sessions,
     pub streams: Streams,
     pub lifecycle: Lifecycle,
@@ -49,21 +51,18 @@ pub async fn router(platform: &Platform) -> Result<Router, StartError> {
     let comms = &platform.comms;
     let sessions = Sessions::start(comms.clone(), &platform.lifecycle).await?;
     let streams = Streams::start(comms.clone(), &platform.lifecycle).await?;
-    let handler = Handler::new(comms.clone(), ProtocolVersion::known_up_to(&ProtocolVersion::LATEST));
+    watch::start(platform, &streams, &platform.lifecycle);
+    let upto = |version| Handler::new(comms.clone(), ProtocolVersion::known_up_to(version));
+    // The stateless revision knows no SSE transport.
     let tier = Tier {
-        handler,
+        legacy: upto(&ProtocolVersion::LATEST_WITH_INITIALIZE),
         sessions,
         streams,
         lifecycle: platform.lifecycle.clone(),
     };
-
-    let legacy = Handler::new(
-        comms.clone(),
-        ProtocolVersion::known_up_to(&ProtocolVersion::LATEST_WITH_INITIALIZE),
-    );
     let streamable = Router::new()
-        .route("/mcp", any_service(service(&tier, tier.handler.clone())))
-        .route("/mcp-legacy", any_service(service(&tier, legacy)))
+        .route("/mcp", any_service(service(&tier, upto(&ProtocolVersion::LATEST))))
+        .route("/mcp-legacy", any_service(service(&tier, tier.legacy.clone())))
         .layer(from_fn_with_state(tier.sessions.clone(), edge::own_session))
         .layer(from_fn(edge::answer_delete));
     let sse = Router::new()

@@ -21,7 +21,7 @@ use rmcp::model::{
     RequestId, ServerJsonRpcMessage, ServerResult,
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing::Instrument;
 
 use super::{KEEP_ALIVE, Tier, exchange, streams::Connection};
@@ -102,7 +102,7 @@ async fn answer(
         _ => None,
     };
     request.request.extensions_mut().insert(parts(caller, span));
-    let mut answers = exchange::run(tier.handler.clone(), connection.peer.clone(), message);
+    let mut answers = exchange::run(tier.legacy.clone(), connection.peer.clone(), message);
     while let Some(answer) = answers.next().await {
         let is_last = matches!(answer, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_));
         if let Some(peer) = negotiated(introduction.as_ref(), &answer)
@@ -110,7 +110,11 @@ async fn answer(
         {
             tracing::warn!(%error, "what a client said of itself could not be noted");
         }
-        if !bring(tier, connection, &answer).await || is_last {
+        if !bring(tier, connection, &answer).await {
+            // Too large for the bus, or the way there is gone: the client must not wait for it.
+            return tier.streams.close(connection).await;
+        }
+        if is_last {
             return;
         }
     }
@@ -149,9 +153,9 @@ struct Unreadable {
 fn read(body: Result<Bytes, BytesRejection>) -> Result<ClientJsonRpcMessage, Unreadable> {
     let body = body.map_err(|_| Unreadable { id: None })?;
     serde_json::from_slice(&body).map_err(|_| {
-        let message: Option<Value> = serde_json::from_slice(&body).ok();
+        let message: Option<Map<String, Value>> = serde_json::from_slice(&body).ok();
         Unreadable {
-            id: message.and_then(|mut message| serde_json::from_value(message["id"].take()).ok()),
+            id: message.and_then(|mut fields| serde_json::from_value(fields.remove("id")?).ok()),
         }
     })
 }

@@ -36,6 +36,9 @@ const QUEUE: usize = 64;
 /// An answer that a replica has to bring to another replica's socket.
 const PUSH_DEADLINE: Duration = Duration::from_secs(5);
 
+/// The legacy transport, in the registry.
+const SSE: &str = "sse";
+
 /// What the registry says of an open stream.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Connection {
@@ -101,7 +104,7 @@ impl Streams {
             agent,
             token: Some(token),
             replica: self.replica().clone(),
-            transport: "sse".into(),
+            transport: SSE.into(),
             session: None,
             peer: None,
         };
@@ -244,7 +247,7 @@ impl Streams {
     }
 
     /// Renews every entry. One that can't be renewed now is at the next beat, or its stream ends and comes back.
-    async fn beat(&self) {
+    pub async fn beat(&self) {
         let connections: Vec<Connection> = self.locked().values().map(|open| open.connection.clone()).collect();
         for connection in connections {
             let members = keys::agent_connections(&connection.agent);
@@ -300,6 +303,17 @@ impl Streams {
             }
         });
         Ok(())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.locked().is_empty()
+    }
+
+    /// Closes the streams of the legacy transport; returns how many.
+    pub fn close_legacy(&self) -> usize {
+        let open = self.locked();
+        let legacy = open.values().filter(|open| open.connection.transport == SSE);
+        legacy.inspect(|open| open.end.cancel()).count()
     }
 
     fn close_all_of(&self, agent: &AgentId) {

@@ -91,7 +91,7 @@ impl Definition {
 }
 
 async fn call<O: Operation>(context: Context, args: Map<String, Value>) -> Result<String, Failure> {
-    let args = serde_json::from_value(Value::Object(args)).map_err(|error| unreadable(&error))?;
+    let args = serde_path_to_error::deserialize(Value::Object(args)).map_err(|error| unreadable(&error))?;
     let output = O::run(context, args).await?;
     serde_json::to_string(&output).map_err(|error| {
         tracing::error!(%error, operation = O::NAME, "a result could not be written");
@@ -99,17 +99,25 @@ async fn call<O: Operation>(context: Context, args: Map<String, Value>) -> Resul
     })
 }
 
-fn unreadable(error: &serde_json::Error) -> Failure {
-    let text = error.to_string();
-    match text
+/// Names the field, in words that an agent can repair its call with.
+fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> Failure {
+    let (path, text) = (error.path().to_string(), error.inner().to_string());
+    if let Some(field) = text
         .strip_prefix("missing field `")
         .and_then(|rest| rest.split('`').next())
     {
-        Some(field) => {
-            Failure::new(Code::MissingFields, format!("{field} is required")).detail("fields", json!([field]))
-        }
-        None => Failure::new(Code::InvalidArgument, text),
+        return Failure::new(Code::MissingFields, format!("{field} is required")).detail("fields", json!([field]));
     }
+    let mut words = text;
+    for (rust, plain) in [
+        ("a sequence", "a list"),
+        ("a map", "an object"),
+        ("u32", "a whole number, 0 or more"),
+        ("f64", "a number"),
+    ] {
+        words = words.replace(rust, plain);
+    }
+    Failure::new(Code::InvalidArgument, format!("{path}: {words}")).detail("fields", json!([path]))
 }
 
 fn schema<T: JsonSchema>(mut settings: SchemaSettings) -> Map<String, Value> {

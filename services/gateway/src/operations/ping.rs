@@ -1,16 +1,18 @@
 //! `comms_ping`: whether the server hears you.
 
-use butt_dial_domain::{Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Hints, Operation, Route};
 
+const MAX_ECHO: usize = 1_000;
+
 pub struct Ping;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
-    /// Comes back as it is.
+    /// Comes back as it is; at most 1000 characters.
     #[serde(default)]
     message: Option<String>,
 }
@@ -40,6 +42,13 @@ impl Operation for Ping {
     type Output = Output;
 
     async fn run(_: Context, args: Args) -> Result<Output, Failure> {
+        if args
+            .message
+            .as_ref()
+            .is_some_and(|message| message.chars().count() > MAX_ECHO)
+        {
+            return Err(Failure::new(Code::InvalidArgument, "message: at most 1000 characters"));
+        }
         Ok(Output {
             status: "ok",
             server: "butt-dial-mcp",

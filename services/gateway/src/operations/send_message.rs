@@ -42,6 +42,9 @@ pub struct Args {
     idempotency_key: Option<String>,
     #[serde(default)]
     sender_name: Option<String>,
+    /// One of your own addresses. You have one on each channel, so it can be left out.
+    #[serde(default)]
+    sender_sid: Option<String>,
     #[serde(default)]
     thread_id: Option<String>,
     #[serde(default)]
@@ -133,6 +136,7 @@ impl Operation for SendMessage {
             template_id: args.template_id,
             template_variables: args.template_variables,
             sender_name: args.sender_name,
+            sender: args.sender_sid,
             thread_id: args.thread_id,
             entity_id: args.entity_id,
             reply_msg_id: args.reply_msg_id,

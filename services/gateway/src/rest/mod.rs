@@ -10,7 +10,7 @@ use axum::{
     extract::{DefaultBodyLimit, Path, Query, rejection::BytesRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::from_fn_with_state,
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
     routing::{MethodFilter, get, on},
 };
 use butt_dial_comms::{Comms, identity::Caller};
@@ -56,12 +56,20 @@ pub fn router(platform: &Platform) -> Router {
     // A description of the interface and nothing else: open to whoever asks.
     let docs = Router::from(SwaggerUi::new("/docs").external_url_unchecked("/api-docs/openapi.json", description))
         .route("/openapi.json", get(move || async move { Json(raw) }));
-    api.merge(docs).fallback(async || {
-        failure(&Failure::new(
-            Code::NotFound,
-            "there is nothing here; /docs shows what there is",
-        ))
-    })
+    api.merge(docs)
+        .route("/", get(async || Redirect::temporary("/docs")))
+        .method_not_allowed_fallback(async || {
+            failure(&Failure::new(
+                Code::MethodNotAllowed,
+                "this route takes another method; /docs shows which",
+            ))
+        })
+        .fallback(async || {
+            failure(&Failure::new(
+                Code::NotFound,
+                "there is nothing here; /docs shows what there is",
+            ))
+        })
 }
 
 async fn run(

@@ -49,7 +49,7 @@ async fn recover(bus: &NatsBus) {
     let start = Instant::now();
     while bus.check().await.is_err() {
         assert!(start.elapsed() < Duration::from_secs(20), "does not recover");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await; // not a synchronisation: a pause between two looks
     }
 }
 

@@ -6,7 +6,11 @@ use butt_dial_domain::{AgentId, Code, Failure, Scope};
 use butt_dial_store::{AgentStatus, OwnedChannel, Profile};
 
 use super::SendRequest;
-use crate::{Comms, identity::Caller, store_failure};
+use crate::{
+    Comms,
+    identity::{Caller, wrong_scope},
+    store_failure,
+};
 
 /// A request whose sender is settled.
 pub struct Authorized {
@@ -34,7 +38,10 @@ pub async fn authorize(comms: &Comms, request: SendRequest) -> Result<Authorized
 
 async fn sending_agent(comms: &Comms, caller: &Caller, named: Option<&str>) -> Result<Arc<Profile>, Failure> {
     match (named, &caller.profile) {
-        (None, _) => caller.agent().cloned(),
+        (None, Some(own)) => Ok(own.clone()),
+        (None, None) => Err(wrong_scope(
+            "this needs an agent's token, or agentId to say which agent sends",
+        )),
         (Some(named), Some(own)) if own.agent.id.as_str() == named => Ok(own.clone()),
         (Some(named), _) => {
             let unknown = || Failure::new(Code::AgentNotFound, "there is no such agent");
@@ -60,6 +67,12 @@ fn find_sender(profile: &Profile, request: &SendRequest) -> Result<OwnedChannel,
         .map(|owned| owned.channel.as_str())
         .collect();
     match profile.channel(channel) {
+        Some(owned) if request.sender.as_ref().is_some_and(|sender| sender != &owned.address) => Err(Failure::new(
+            Code::ChannelUnavailable,
+            "senderSid is none of your addresses on this channel",
+        )
+        .on(channel)
+        .remedy(format!("leave senderSid out: messages go out from {}", owned.address))),
         Some(owned) if !owned.paused => Ok(owned.clone()),
         Some(_) => Err(
             Failure::new(Code::ChannelUnavailable, format!("{channel} is paused for this agent"))

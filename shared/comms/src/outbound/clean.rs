@@ -8,7 +8,7 @@ use butt_dial_domain::{
 use butt_dial_store::{OwnedChannel, Profile};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 use url::Url;
 
 use super::{SendRequest, authorize::Authorized};
@@ -49,8 +49,14 @@ pub fn clean(authorized: Authorized) -> Result<CleanMessage, Failure> {
         sender,
     } = authorized;
     let channel = request.channel;
-    let to = Address::parse(channel, &request.to)
-        .map_err(|error| Failure::new(Code::InvalidRecipient, format!("invalid recipient: {error}")).on(channel))?;
+    let to = Address::parse(channel, &request.to).map_err(|error| {
+        Failure::new(Code::InvalidRecipient, format!("invalid recipient: {error}"))
+            .on(channel)
+            .remedy(match channel {
+                Channel::Email => "give one e-mail address, such as ann@example.com",
+                Channel::Sms | Channel::Whatsapp => "give one number with its country code, such as +14155550123",
+            })
+    })?;
     let from = Address::parse(channel, &sender.address).map_err(|_| {
         tracing::error!(channel_id = %sender.id, "a sender's address is unreadable");
         Failure::internal()
@@ -189,21 +195,34 @@ fn media_url(value: &str) -> Result<String, Failure> {
     let url = Url::parse(value).ok().filter(|_| value.len() <= MAX_URL);
     let url = url.ok_or_else(|| invalid("media: each entry is a URL of at most 2000 characters"))?;
     let public = match url.host() {
-        Some(url::Host::Domain(name)) => {
-            name.contains('.') && !name.ends_with(".local") && !name.ends_with(".internal")
-        }
-        Some(url::Host::Ipv4(ip)) => {
-            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified())
-        }
-        Some(url::Host::Ipv6(ip)) => {
-            !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local())
-        }
+        Some(url::Host::Domain(name)) => is_public_name(name),
+        Some(url::Host::Ipv4(ip)) => is_public(IpAddr::V4(ip)),
+        Some(url::Host::Ipv6(ip)) => is_public(IpAddr::V6(ip)),
         None => false,
     };
     if !matches!(url.scheme(), "https" | "http") || !url.username().is_empty() || url.password().is_some() || !public {
         return Err(invalid("media: each entry is a public http(s) URL without credentials"));
     }
     Ok(url.into())
+}
+
+fn is_public_name(name: &str) -> bool {
+    // With a dot at its end a name is the same name.
+    let name = name.trim_end_matches('.');
+    name.contains('.')
+        && ![".local", ".internal", ".localhost"]
+            .iter()
+            .any(|suffix| name.ends_with(suffix))
+}
+
+fn is_public(ip: IpAddr) -> bool {
+    // An IPv4 address may come in the clothes of an IPv6 one.
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified()),
+        IpAddr::V6(ip) => {
+            !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local())
+        }
+    }
 }
 
 fn template(id: &str, request: &SendRequest) -> Result<Template, Failure> {

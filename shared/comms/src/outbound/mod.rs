@@ -37,6 +37,8 @@ pub struct SendRequest {
     pub template_id: Option<String>,
     pub template_variables: std::collections::BTreeMap<String, String>,
     pub sender_name: Option<String>,
+    /// The address to send from, where the caller names one: it has to be the agent's own.
+    pub sender: Option<String>,
     pub thread_id: Option<String>,
     pub entity_id: Option<String>,
     pub reply_msg_id: Option<String>,

@@ -10,7 +10,12 @@ use std::collections::HashSet;
 use butt_dial_domain::{AgentId, Channel, MessageId, OrgId, clock::Timestamp, limits::Limits, message::Status};
 use tokio_util::task::TaskTracker;
 
-use crate::{Store, StoreError, engine::Engine, group::Group};
+use crate::{
+    Store, StoreError,
+    contacts::{self, ContactQuestion, ContactState},
+    engine::Engine,
+    group::Group,
+};
 
 pub(crate) use rows::time_text;
 
@@ -95,6 +100,7 @@ impl SendResult {
 
 #[derive(Clone)]
 pub(crate) struct Groups {
+    pub(crate) contact: Group<ContactQuestion, ContactState>,
     accept: Group<AcceptedSend, Option<Acceptance>>,
     settle: Group<SettledSend, bool>,
 }
@@ -103,15 +109,17 @@ impl Groups {
     pub fn start(engine: &Engine, tasks: &TaskTracker) -> Self {
         match engine {
             Engine::Postgres(pool) => {
-                let (a, b) = (pool.clone(), pool.clone());
+                let (a, b, c) = (pool.clone(), pool.clone(), pool.clone());
                 Self {
+                    contact: Group::start(tasks, move |asked| contacts::answer_in_postgres(c.clone(), asked)),
                     accept: Group::start(tasks, move |items| postgres::accept(a.clone(), items)),
                     settle: Group::start(tasks, move |items| postgres::settle(b.clone(), items)),
                 }
             }
-            Engine::Sqlite { write, .. } => {
-                let (a, b) = (write.clone(), write.clone());
+            Engine::Sqlite { read, write } => {
+                let (a, b, c) = (write.clone(), write.clone(), read.clone());
                 Self {
+                    contact: Group::start(tasks, move |asked| contacts::answer_in_sqlite(c.clone(), asked)),
                     accept: Group::start(tasks, move |items| sqlite::accept(a.clone(), items)),
                     settle: Group::start(tasks, move |items| sqlite::settle(b.clone(), items)),
                 }

@@ -1,0 +1,217 @@
+//! What operators do from a shell.
+
+use std::process::Output;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{Backends, run_program};
+
+struct Shell {
+    directory: TempDir,
+    settings: Vec<(String, String)>,
+}
+
+impl Shell {
+    fn new(settings: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let place = [
+            ("DATA_DIR", directory.path().to_str().unwrap()),
+            ("PORT", "0"),
+            ("SIMULATOR_PORT", "0"),
+        ];
+        let settings = place
+            .iter()
+            .chain(settings)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self {
+            settings: settings.collect(),
+            directory,
+        }
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Output {
+        run_program(arguments, &self.settings).await
+    }
+
+    async fn bootstrap(&self, more: &[&str]) -> Value {
+        let output = self.run(&[&["bootstrap", "--json"], more].concat()).await;
+        assert!(output.status.success(), "{}", said(&output));
+        serde_json::from_slice(&output.stdout).expect("one JSON object and nothing else")
+    }
+
+    /// Runs what must fail, and returns what it says.
+    async fn fail(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments).await;
+        assert!(!output.status.success(), "{}", said(&output));
+        said(&output)
+    }
+}
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[tokio::test]
+async fn bootstrap_again_gives_the_same_ids_and_tokens() {
+    let shell = Shell::new(&[]);
+    let first = shell.bootstrap(&[]).await;
+    for name in [
+        "orgId",
+        "teamToken",
+        "agentId",
+        "agentToken",
+        "phoneNumber",
+        "whatsappNumber",
+        "emailAddress",
+    ] {
+        assert!(first[name].is_string(), "{name}: {first}");
+    }
+    assert_eq!(shell.bootstrap(&[]).await, first);
+    let key = std::fs::metadata(shell.directory.path().join("encryption.key")).unwrap();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&key.permissions()) & 0o777,
+        0o600
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bootstrap_at_once_from_two_shells_gives_the_same_servers() {
+    let backends = Backends::start().await;
+    let mut shell = Shell::new(&[]);
+    shell.settings.extend(backends.settings());
+    let (one, other) = tokio::join!(shell.bootstrap(&[]), shell.bootstrap(&[]));
+    assert_eq!(one, other);
+}
+
+#[tokio::test]
+async fn with_real_carriers_bootstrap_takes_addresses_and_invents_none() {
+    let shell = Shell::new(&[("RESEND_API_KEY", "re_something")]);
+    let bare = shell.bootstrap(&[]).await;
+    assert!(
+        bare["phoneNumber"].is_null() && bare["emailAddress"].is_null(),
+        "{bare}"
+    );
+    let given = shell
+        .bootstrap(&[
+            "--email-address",
+            "Agent@Example.com",
+            "--phone-number",
+            "+1 415 555 0177",
+        ])
+        .await;
+    assert_eq!(given["emailAddress"], "Agent@example.com");
+    assert_eq!(given["phoneNumber"], "+14155550177");
+    assert_eq!(given["agentToken"], bare["agentToken"]);
+    let wrong = shell.fail(&["bootstrap", "--json", "--phone-number", "0177"]).await;
+    assert!(wrong.contains("E.164"), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_gateway_by_itself_names_the_servers_that_it_needs() {
+    let wrong = Shell::new(&[]).fail(&["gateway"]).await;
+    for name in ["DATABASE_URL", "NATS_URL", "REDIS_URL", "butt-dial serve"] {
+        assert!(wrong.contains(name), "{wrong}");
+    }
+    let some = [("NATS_URL", "nats://127.0.0.1:1"), ("REDIS_URL", "redis://127.0.0.1:1")];
+    let wrong = Shell::new(&some).fail(&["gateway"]).await;
+    assert!(
+        wrong.contains("DATABASE_URL") && !wrong.contains("REDIS_URL"),
+        "{wrong}"
+    );
+}
+
+#[tokio::test]
+async fn settings_that_make_no_sense_are_refused_before_anything_starts() {
+    let cases: [(&[(&str, &str)], &str); 7] = [
+        (&[("DEFAULT_MAX_FOO", "1")], "DEFAULT_MAX_FOO"),
+        (&[("BUTT_DIAL_PORT", "1")], "BUTT_DIAL_PORT"),
+        (&[("TWILIO_ACOUNT_SID", "x")], "twilio_account_sid"),
+        (&[("DATABASE_URL", "mysql://x")], "DATABASE_URL"),
+        (&[("CREDENTIALS_ENCRYPTION_KEY", "short")], "CREDENTIALS_ENCRYPTION_KEY"),
+        (&[("DEMO_MODE", "true"), ("RESEND_API_KEY", "re_x")], "DEMO_MODE"),
+        (&[("LOG_LEVEL", "loud,=")], "LOG_LEVEL"),
+    ];
+    for (settings, named) in cases {
+        let shell = Shell::new(settings);
+        let wrong = shell.fail(&["serve"]).await;
+        assert!(wrong.contains(named), "{wrong}");
+        assert!(!wrong.contains("serving") && !wrong.contains("short"), "{wrong}");
+        assert_eq!(
+            std::fs::read_dir(shell.directory.path()).unwrap().count(),
+            0,
+            "nothing was written"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let wrong = Shell::new(&[("PORT", &port)]).fail(&["serve"]).await;
+    assert!(wrong.contains(&port) && wrong.contains("PORT"), "{wrong}");
+}
+
+#[tokio::test]
+async fn the_demo_succeeds_with_nothing_installed() {
+    let output = Shell::new(&[]).run(&["demo"]).await;
+    let said = said(&output);
+    assert!(output.status.success(), "{said}");
+    for name in [
+        "+14155550123 has received",
+        "+14155550124 has received",
+        "ann@example.com has received",
+    ] {
+        assert!(said.contains(name), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn migrate_may_be_repeated() {
+    let shell = Shell::new(&[]);
+    for _ in 0..2 {
+        let output = shell.run(&["migrate"]).await;
+        assert!(output.status.success(), "{}", said(&output));
+    }
+}
+
+#[tokio::test]
+async fn doctor_says_that_all_is_well_or_what_to_mend() {
+    let well = Shell::new(&[]).run(&["doctor"]).await;
+    assert!(well.status.success(), "{}", said(&well));
+    assert!(
+        said(&well).contains("TWILIO_AUTH_TOKEN"),
+        "how to send for real: {}",
+        said(&well)
+    );
+
+    let simulator = crate::support::start_simulator().await;
+    let endpoint = format!("{}/twilio", simulator.base_url());
+    let wrong_token = [
+        ("TWILIO_ACCOUNT_SID", "AC00000000000000000000000000000000"),
+        ("TWILIO_AUTH_TOKEN", "not-the-token"),
+        ("TWILIO_API_URL", &endpoint),
+    ];
+    let wrong = Shell::new(&wrong_token).fail(&["doctor"]).await;
+    assert!(
+        wrong.contains("TWILIO_AUTH_TOKEN") && wrong.contains("FAILED"),
+        "{wrong}"
+    );
+    assert!(!wrong.contains("not-the-token"), "{wrong}");
+    simulator.stop().await;
+}
+
+#[tokio::test]
+async fn the_command_line_explains_itself() {
+    let output = Shell::new(&[]).run(&["--help"]).await;
+    for command in ["serve", "gateway", "demo", "migrate", "doctor", "bootstrap"] {
+        assert!(said(&output).contains(command), "{}", said(&output));
+    }
+    let wrong = Shell::new(&[]).fail(&["serv"]).await;
+    assert!(wrong.contains("serve"), "a misspelt command is understood: {wrong}");
+}

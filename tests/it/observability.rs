@@ -1,0 +1,394 @@
+//! What the program tells of itself: enough to follow a message by, and nothing that is nobody's business.
+
+use std::{collections::HashMap, process::Stdio};
+
+use butt_dial_providers::simulator::Misbehaviour;
+use opentelemetry_proto::tonic::{common::v1::any_value::Value as Attribute, trace::v1::Span};
+use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt as _, process::Command};
+
+use crate::support::{
+    Collector, Fleet, HttpSession, LegacySession, Replying as _, Transport, World, email, eventually, sms, whatsapp,
+    with,
+};
+
+const ANN: &str = "+14155550123";
+const SECRET: &str = "planted-in-a-body";
+
+/// Everything that may happen to a message, with words and addresses that are nowhere else.
+async fn whole_story(fleet: &Fleet) -> Vec<String> {
+    let stranger = "+4917655512345";
+    let letter = with(
+        email("planted.person@example.com", SECRET),
+        json!({ "subject": "planted-in-a-subject", "html": "<p>planted-in-markup</p>", "senderName": "planted-name" }),
+    );
+    for transport in Transport::ALL {
+        let agent = fleet.agent(transport).await;
+        let receipt = agent.send(sms(ANN, SECRET)).await.unwrap();
+        agent
+            .send(with(
+                letter.clone(),
+                json!({ "idempotencyKey": format!("{transport:?}") }),
+            ))
+            .await
+            .unwrap();
+        agent.status_of(receipt["messageId"].as_str().unwrap()).await.unwrap();
+        for refused in [
+            whatsapp(stranger, SECRET),
+            sms("+1415555planted", SECRET),
+            sms(ANN, "planted-threat: I will kill you"),
+            email("planted.person@", SECRET),
+            with(
+                sms(ANN, SECRET),
+                json!({ "media": ["http://planted-host.internal/a.png"] }),
+            ),
+        ] {
+            agent.send(refused).await.unwrap_err();
+        }
+    }
+    let agent = fleet.rest().await;
+    fleet.carriers.opt_out("+14155550124");
+    agent.send(sms("+14155550124", SECRET)).await.unwrap_err();
+    let refusal = Misbehaviour::Refuse {
+        status: 400,
+        code: "21211".into(),
+    };
+    for fault in [refusal, Misbehaviour::RateLimit { retry_after: None }] {
+        fleet.carriers.misbehave("twilio", fault, 1);
+        agent.send(sms(ANN, SECRET)).await.unwrap_err();
+    }
+    for (vendor, message) in [
+        ("twilio", sms(ANN, SECRET)),
+        ("resend", email("planted.person@example.com", SECRET)),
+    ] {
+        fleet
+            .carriers
+            .misbehave(vendor, Misbehaviour::ServerErrorAfterAccept, 1);
+        let pending = agent.send(message).await.unwrap();
+        fleet.outcome(&agent, pending["messageId"].as_str().unwrap()).await;
+    }
+    for wrong in ["bda_planted-token", "planted"] {
+        fleet
+            .gateways
+            .get("/api/v1/usage")
+            .bearer_auth(wrong)
+            .reply()
+            .await
+            .expect(401);
+    }
+    let query = format!("/api/v1/usage?token={}&to=%2B14155550123", fleet.account.token);
+    fleet
+        .gateways
+        .get(&query)
+        .bearer_auth(&fleet.account.token)
+        .reply()
+        .await;
+    let broken = fleet
+        .gateways
+        .request(reqwest::Method::POST, "/api/v1/send-message")
+        .bearer_auth(&fleet.account.token);
+    broken
+        .body(format!("{{ \"body\": \"{SECRET}\""))
+        .reply()
+        .await
+        .expect(400);
+    let path = format!("/api/v1/agents/{}/regenerate-token", fleet.account.agent);
+    let renewed = fleet
+        .gateways
+        .post(&path, &json!({}))
+        .bearer_auth(&fleet.account.team_token)
+        .reply()
+        .await
+        .expect(200);
+    let own = [
+        &fleet.account.token,
+        &fleet.account.team_token,
+        &fleet.account.phone,
+        &fleet.account.email,
+    ];
+    let planted = [
+        ANN,
+        stranger,
+        SECRET,
+        "planted",
+        "14155550124",
+        "4155550123",
+        "simulated-twilio-auth-token",
+    ];
+    let mut private: Vec<String> = own.into_iter().cloned().chain(planted.map(str::to_owned)).collect();
+    private.push(renewed["token"].as_str().unwrap().to_owned());
+    private.push("k".repeat(32));
+    private
+}
+
+async fn expect_discreet_logs(mut fleet: Fleet) {
+    let private = whole_story(&fleet).await;
+    for program in &mut fleet.programs {
+        program.terminate().await;
+        program.ended().await;
+        let log = program.log();
+        assert!(log.lines().count() > 20, "a log to speak of: {log}");
+        for text in &private {
+            let found = log.lines().find(|line| line.contains(text.as_str()));
+            assert!(found.is_none(), "the log holds {text:?}: {found:?}");
+        }
+        for line in log.lines() {
+            let event: Value = serde_json::from_str(line).expect(line);
+            assert!(event["level"].is_string() && event["timestamp"].is_string(), "{line}");
+        }
+    }
+}
+
+const CHATTY: &[(&str, &str)] = &[
+    ("LOG_LEVEL", "debug"),
+    ("CARRIER_TIMEOUT_SECONDS", "2"),
+    ("DEFAULT_MAX_ACTIONS_PER_MINUTE", "none"),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_a_laptop_holds_no_body_no_token_and_no_whole_address() {
+    expect_discreet_logs(Fleet::laptop(CHATTY).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_logs_of_gateways_hold_no_body_no_token_and_no_whole_address_servers() {
+    expect_discreet_logs(Fleet::gateways(2, CHATTY).await).await;
+}
+
+/// A message can be followed through the log by its id.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_names_messages_by_their_ids() {
+    let mut fleet = Fleet::laptop(&[]).await;
+    let sent = fleet.rest().await.send(sms(ANN, "Hello")).await.unwrap();
+    let logged = eventually("the send is logged", async || {
+        fleet.programs[0].event("sent to the carrier")
+    })
+    .await;
+    assert_eq!(
+        (&logged["message_id"], &logged["outcome"]),
+        (&sent["messageId"], &json!("accepted")),
+        "{logged}"
+    );
+    fleet.kill(0).await;
+}
+
+async fn expect_clean(metrics: &str) {
+    let checker = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut checker) = checker else {
+        println!("promtool is not installed: its check is left out");
+        return;
+    };
+    let mut input = checker.stdin.take().unwrap();
+    input.write_all(metrics.as_bytes()).await.unwrap();
+    drop(input);
+    let output = checker.wait_with_output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+}
+
+/// The value of one series, summed over what is not named.
+fn series(metrics: &str, name: &str, labels: &[&str]) -> f64 {
+    let lines = metrics
+        .lines()
+        .filter(|line| line.split(['{', ' ']).next() == Some(name));
+    let lines = lines.filter(|line| labels.iter().all(|label| line.contains(label)));
+    lines
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+profiles! {
+    with [("CARRIER_TIMEOUT_SECONDS", "1"), ("DEFAULT_MAX_ACTIONS_PER_MINUTE", "4")];
+    async fn metrics_count_what_happens_and_are_clean(world: &World) {
+        let agent = world.agent(Transport::StreamableHttp).await;
+        agent.send(sms(ANN, "1")).await.unwrap();
+        agent.send(email("ann@example.com", "2")).await.unwrap();
+        world.carriers.misbehave("twilio", Misbehaviour::ServerErrorAfterAccept, 1);
+        let pending = agent.send(sms(ANN, "3")).await.unwrap();
+        world.outcome(&agent, pending["messageId"].as_str().unwrap()).await;
+        agent.send(sms(ANN, "I will kill you")).await.unwrap_err();
+        agent.send(sms(ANN, "4")).await.unwrap();
+        agent.send(sms(ANN, "5")).await.unwrap_err();
+        world.gateways.get("/api/v1/usage").bearer_auth("bda_wrong").reply().await.expect(401);
+        world.gateways.get("/no/such/msg_123").reply().await.expect(404);
+        let mut all = String::new();
+        for index in 0..world.gateways.count() {
+            let metrics = world.gateways.only(index).get("/metrics").reply().await;
+            assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
+            expect_clean(&metrics.text).await;
+            all.push_str(&metrics.text);
+        }
+        let count = |name: &str, labels: &[&str]| series(&all, name, labels);
+        assert_eq!(count("bd_sends_total", &[r#"channel="sms""#, r#"result="accepted""#]), 2.0);
+        assert_eq!(count("bd_sends_total", &[r#"channel="email""#, r#"result="accepted""#]), 1.0);
+        assert_eq!(count("bd_sends_total", &[r#"result="pending""#]), 1.0);
+        assert_eq!(count("bd_sends_total", &[r#"result="CONTENT_BLOCKED""#]), 1.0);
+        assert_eq!(count("bd_limit_refusals_total", &[r#"scope="agent""#, r#"limit="minute""#]), 1.0);
+        assert_eq!(count("bd_compliance_verdicts_total", &[r#"verdict="block""#, r#"rule="content""#]), 1.0);
+        assert_eq!(count("bd_carrier_request_seconds_count", &[r#"carrier="twilio""#, r#"outcome="unknown""#]), 1.0);
+        assert_eq!(count("bd_sends_reconciled_total", &[r#"carrier="twilio""#, r#"result="accepted""#]), 1.0);
+        assert_eq!(count("bd_auth_failures_total", &[r#"code="AUTH_INVALID_TOKEN""#]), 1.0);
+        for stage in ["authorize", "clean", "clear", "admit", "dispatch", "record"] {
+            let label = format!("stage=\"{stage}\"");
+            assert!(count("bd_send_stage_seconds_count", &[label.as_str()]) >= 4.0, "{stage}");
+        }
+        assert!(count("bd_http_request_seconds_count", &[r#"route="/mcp""#, r#"status="2xx""#]) >= 6.0);
+        assert!(count("bd_http_request_seconds_count", &[r#"route="unmatched""#, r#"status="4xx""#]) >= 1.0);
+        assert!(count("bd_database_connections", &[]) >= 1.0);
+        for private in ["msg_", "agt_", "org_", "1415555", "@", "bda_"] {
+            assert!(!all.contains(private), "a label holds {private}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_are_for_this_machine_and_the_orchestrator() {
+    let orchestrator = "o".repeat(40);
+    let world = World::embedded(&[("ORCHESTRATOR_SECURITY_TOKEN", &orchestrator)]).await;
+    let from_afar = |token: &str| {
+        world
+            .gateways
+            .get("/metrics")
+            .header("x-forwarded-for", "198.51.100.1")
+            .bearer_auth(token)
+    };
+    from_afar(&orchestrator).reply().await.expect(200);
+    assert_eq!(
+        from_afar(&world.account.token).reply().await.expect(403)["code"],
+        "AUTH_FORBIDDEN"
+    );
+    let bare = world.gateways.get("/metrics").header("x-forwarded-for", "198.51.100.1");
+    assert_eq!(bare.reply().await.expect(401)["code"], "AUTH_MISSING_HEADER");
+    world.end().await;
+}
+
+/// A trace as a client begins it; its id is what its spans are found by.
+struct Trace {
+    id: String,
+    collector: Collector,
+}
+
+impl Trace {
+    fn parent(&self) -> String {
+        format!("00-{}-00f067aa0ba902b7-01", self.id)
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        let mut spans = self.collector.spans();
+        spans.retain(|span| hex::encode(&span.trace_id) == self.id);
+        spans
+    }
+
+    /// Waits for a span with these names on its way up to the client's.
+    async fn expect_path(&self, path: &[&str]) {
+        let seen = eventually("the spans arrive", async || {
+            let spans = self.spans();
+            paths(&spans).into_iter().find(|found| found == path)
+        });
+        let seen = tokio::time::timeout(std::time::Duration::from_secs(10), seen).await;
+        assert!(seen.is_ok(), "no {path:?} among {:#?}", paths(&self.spans()));
+    }
+}
+
+/// For each span, its name and its ancestors' in front of it. A stage is named by what it does.
+fn paths(spans: &[Span]) -> Vec<Vec<String>> {
+    let by_id: HashMap<&[u8], &Span> = spans.iter().map(|span| (span.span_id.as_slice(), span)).collect();
+    let name = |span: &Span| attribute(span, "stage").unwrap_or_else(|| span.name.clone());
+    let path = |span: &Span| {
+        let mut names = vec![name(span)];
+        let mut parent = span.parent_span_id.as_slice();
+        while let Some(span) = by_id.get(parent) {
+            names.push(name(span));
+            parent = span.parent_span_id.as_slice();
+        }
+        names.reverse();
+        names
+    };
+    spans.iter().map(path).collect()
+}
+
+fn attribute(span: &Span, key: &str) -> Option<String> {
+    let found = span.attributes.iter().find(|attribute| attribute.key == key)?;
+    match found.value.as_ref()?.value.as_ref()? {
+        Attribute::StringValue(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+async fn traced_fleet() -> (Fleet, Trace) {
+    let collector = Collector::start().await;
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "200"),
+    ];
+    let fleet = Fleet::gateways(2, &settings).await;
+    let id = "4bf92f3577b34da6a3ce929d0e0e4736".to_owned();
+    (fleet, Trace { id, collector })
+}
+
+const STAGES: [&str; 6] = ["authorize", "clean", "clear", "admit", "dispatch", "record"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_follows_a_send_from_the_client_to_the_carrier_servers() {
+    let (fleet, trace) = traced_fleet().await;
+    let session = HttpSession::open(&fleet.gateways, "/mcp", &fleet.account.token).await;
+    let params = json!({ "name": "comms_send_message", "arguments": sms(ANN, SECRET) });
+    let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+    let request = session
+        .request(&fleet.gateways, reqwest::Method::POST)
+        .header("traceparent", trace.parent());
+    request.json(&message).reply().await.expect(200);
+    for stage in STAGES {
+        trace.expect_path(&["http", "tool", "send", stage]).await;
+    }
+    trace
+        .expect_path(&["http", "tool", "send", "dispatch", "carrier"])
+        .await;
+    let spans = trace.spans();
+    let root = spans.iter().find(|span| span.name == "http").unwrap();
+    assert_eq!(
+        hex::encode(&root.parent_span_id),
+        "00f067aa0ba902b7",
+        "the client's span is the parent"
+    );
+    let told = format!("{spans:?}");
+    for private in [SECRET, ANN, &fleet.account.token, &fleet.account.phone] {
+        assert!(!told.contains(private), "a span holds {private}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_follows_a_send_over_rest_servers() {
+    let (fleet, trace) = traced_fleet().await;
+    let request = fleet
+        .gateways
+        .post("/api/v1/send-message", &sms(ANN, SECRET))
+        .bearer_auth(&fleet.account.token);
+    request.header("traceparent", trace.parent()).reply().await.expect(200);
+    for stage in STAGES {
+        trace.expect_path(&["http", "send", stage]).await;
+    }
+}
+
+/// The message is posted to one gateway, and its answer goes over the bus to the other, which holds the stream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_crosses_the_bus_servers() {
+    let (fleet, trace) = traced_fleet().await;
+    let mut session = LegacySession::open(&fleet.gateways.only(0), &fleet.account.token).await;
+    let params = json!({ "name": "comms_send_message", "arguments": sms(ANN, SECRET) });
+    let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+    let request = fleet
+        .gateways
+        .only(1)
+        .post(&session.endpoint, &message)
+        .bearer_auth(&fleet.account.token);
+    request.header("traceparent", trace.parent()).reply().await.expect(202);
+    assert_eq!(session.events.message().await["id"], 1);
+    trace.expect_path(&["http", "tool", "send", "dispatch"]).await;
+    trace.expect_path(&["http", "push"]).await;
+}
