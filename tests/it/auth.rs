@@ -51,10 +51,20 @@ profiles! {
             let reply = world.gateways.get(path).reply().await;
             assert!(reply.header("www-authenticate").unwrap().starts_with("Bearer"));
             let body = reply.expect(401);
-            assert_eq!((&body["code"], &body["retryable"]), (&json!("AUTH_MISSING_HEADER"), &json!(false)), "{path}");
+            assert_eq!(
+                (&body["code"], &body["retryable"]),
+                (&json!("AUTH_MISSING_HEADER"), &json!(false)),
+                "{path}"
+            );
             assert!(body["error"].is_string());
         }
-        let basic = world.gateways.get(ME).basic_auth("a", Some("b")).reply().await.expect(401);
+        let basic = world
+            .gateways
+            .get(ME)
+            .basic_auth("a", Some("b"))
+            .reply()
+            .await
+            .expect(401);
         assert_eq!(basic["code"], "AUTH_MISSING_HEADER");
     }
 }
@@ -85,11 +95,19 @@ profiles! {
         let guesses = std::cell::Cell::new(0);
         guess_ten_times(|| {
             guesses.set(guesses.get() + 1);
-            world.gateways.get(ME).header("x-forwarded-for", format!("198.51.100.{}", guesses.get()))
+            world
+                .gateways
+                .get(ME)
+                .header("x-forwarded-for", format!("198.51.100.{}", guesses.get()))
         })
         .await;
         let locked = eventually("the lock-out is known", async || {
-            let reply = world.gateways.get(ME).header("x-forwarded-for", "198.51.100.99").reply().await;
+            let reply = world
+                .gateways
+                .get(ME)
+                .header("x-forwarded-for", "198.51.100.99")
+                .reply()
+                .await;
             (reply.status == 429).then_some(reply)
         })
         .await;
@@ -124,7 +142,12 @@ profiles! {
         let other = world.gateways.only(world.gateways.count() - 1);
         let path = format!("/api/v1/agents/{}/regenerate-token", world.account.agent);
         let asked = std::time::Instant::now();
-        let made = other.post(&path, &json!({})).bearer_auth(&world.account.team_token).reply().await.expect(200);
+        let made = other
+            .post(&path, &json!({}))
+            .bearer_auth(&world.account.team_token)
+            .reply()
+            .await
+            .expect(200);
         for index in 0..world.gateways.count() {
             let gateway = world.gateways.only(index);
             let refused = eventually("the old token is dead", async || {
@@ -134,14 +157,22 @@ profiles! {
             .await;
             assert!(asked.elapsed().as_millis() < 1_500, "{:?}", asked.elapsed());
             let body = refused.expect(401);
-            assert_eq!((&body["code"], &body["retryable"]), (&json!("AUTH_TOKEN_REVOKED"), &json!(false)));
+            assert_eq!(
+                (&body["code"], &body["retryable"]),
+                (&json!("AUTH_TOKEN_REVOKED"), &json!(false))
+            );
             assert!(body["remainingAttempts"].is_u64());
         }
         assert!(sse.events.next().await.is_none(), "the stream of the old token ends");
         let token = made["token"].as_str().unwrap();
-        assert_eq!((&made["agent_token"], &made["agentToken"]), (&json!(token), &json!(token)));
+        assert_eq!(
+            (&made["agent_token"], &made["agentToken"]),
+            (&json!(token), &json!(token))
+        );
         assert_eq!(ask(world, token).await.status, 200);
-        let listed = world.gateways.get(&format!("/api/v1/agents/{}/tokens", world.account.agent));
+        let listed = world
+            .gateways
+            .get(&format!("/api/v1/agents/{}/tokens", world.account.agent));
         let listed = listed.bearer_auth(&world.account.team_token).reply().await.expect(200);
         assert_eq!(listed["tokens"].as_array().unwrap().len(), 1);
         assert_eq!(listed["tokens"][0]["last_four"], token[token.len() - 4..]);
@@ -153,7 +184,14 @@ profiles! {
     async fn an_expired_token_is_refused(world: &World) {
         let now = Clock::System.now();
         let (org, agent) = (&world.account.org, &world.account.agent);
-        let expired = token::mint(&world.store, org, Some(agent), Scope::Agent, Some(now - TimeDelta::seconds(1)), now);
+        let expired = token::mint(
+            &world.store,
+            org,
+            Some(agent),
+            Scope::Agent,
+            Some(now - TimeDelta::seconds(1)),
+            now,
+        );
         let body = ask(world, &expired.await.unwrap().secret).await.expect(401);
         assert_eq!(body["code"], "AUTH_TOKEN_REVOKED");
         assert!(body["error"].as_str().unwrap().contains("expired"));
@@ -163,15 +201,32 @@ profiles! {
 profiles! {
     async fn a_team_token_is_no_agent(world: &World) {
         let team = &world.account.team_token;
-        for path in ["/sse", "/mcp", ME, "/api/v1/usage", "/api/v1/waiting-messages", "/api/v1/channel-status"] {
+        for path in [
+            "/sse",
+            "/mcp",
+            ME,
+            "/api/v1/usage",
+            "/api/v1/waiting-messages",
+            "/api/v1/channel-status",
+        ] {
             let body = world.gateways.get(path).bearer_auth(team).reply().await.expect(401);
-            assert_eq!((&body["code"], &body["retryable"]), (&json!("AUTH_WRONG_SCOPE"), &json!(false)), "{path}");
+            assert_eq!(
+                (&body["code"], &body["retryable"]),
+                (&json!("AUTH_WRONG_SCOPE"), &json!(false)),
+                "{path}"
+            );
         }
         // It is a good token at the wrong door: that counts as no guess.
         for _ in 0..10 {
             world.gateways.get("/sse").bearer_auth(team).reply().await.expect(401);
         }
-        world.gateways.get("/api/v1/agents").bearer_auth(team).reply().await.expect(200);
+        world
+            .gateways
+            .get("/api/v1/agents")
+            .bearer_auth(team)
+            .reply()
+            .await
+            .expect(200);
     }
 }
 
@@ -189,7 +244,13 @@ profiles! {
             ("/api/v1/agents/x/regenerate-token", json!({})),
         ];
         for (path, body) in writes {
-            let refused = world.gateways.post(path, &body).bearer_auth(token).reply().await.expect(403);
+            let refused = world
+                .gateways
+                .post(path, &body)
+                .bearer_auth(token)
+                .reply()
+                .await
+                .expect(403);
             assert_eq!(refused["code"], "AUTH_FORBIDDEN", "{path}");
         }
     }
@@ -199,7 +260,10 @@ profiles! {
     async fn an_administrator_makes_nobody_more_powerful_than_itself(world: &World) {
         for scope in ["super-admin", "root", ""] {
             let body = json!({ "display_name": "Mallory", "scope": scope });
-            let request = world.gateways.post("/api/v1/agents", &body).bearer_auth(&world.account.team_token);
+            let request = world
+                .gateways
+                .post("/api/v1/agents", &body)
+                .bearer_auth(&world.account.team_token);
             assert_eq!(request.reply().await.expect(400)["code"], "INVALID_ARGUMENT");
         }
     }

@@ -32,12 +32,27 @@ profiles! {
     async fn whoever_is_on_the_do_not_contact_list_is_not_contacted(world: &World) {
         let agent = world.agent(Transport::Sse).await;
         let org = &world.account.org;
-        let everywhere = Suppression { org, channel: None, address: ANN, reason: "asked for it" };
-        let by_mail = Suppression { org, channel: Some(Channel::Email), address: "ann@example.com", reason: "bounced" };
+        let everywhere = Suppression {
+            org,
+            channel: None,
+            address: ANN,
+            reason: "asked for it",
+        };
+        let by_mail = Suppression {
+            org,
+            channel: Some(Channel::Email),
+            address: "ann@example.com",
+            reason: "bounced",
+        };
         for entry in [everywhere, by_mail] {
             world.store.suppress(&entry, Clock::System.now()).await.unwrap();
         }
-        for message in [sms(ANN, "Hi"), whatsapp(ANN, "Hi"), sms("+1 415-555-0123", "Hi"), email("ann@EXAMPLE.com", "Hi")] {
+        for message in [
+            sms(ANN, "Hi"),
+            whatsapp(ANN, "Hi"),
+            sms("+1 415-555-0123", "Hi"),
+            email("ann@EXAMPLE.com", "Hi"),
+        ] {
             expect_blocked(world, &agent, message, "DO_NOT_CONTACT", "do-not-contact").await;
         }
         agent.send(sms("+14155550124", "Hi")).await.unwrap();
@@ -49,7 +64,11 @@ profiles! {
         let agent = world.rest().await;
         let record = async |granted: bool| {
             let org = &world.account.org;
-            world.store.record_consent(org, Channel::Sms, ANN, granted, "test", Clock::System.now()).await.unwrap();
+            world
+                .store
+                .record_consent(org, Channel::Sms, ANN, granted, "test", Clock::System.now())
+                .await
+                .unwrap();
         };
         record(false).await;
         expect_blocked(world, &agent, sms(ANN, "Hi"), "CONTACT_OPTED_OUT", "consent-revoked").await;
@@ -65,16 +84,28 @@ profiles! {
         let agent = world.agent(Transport::StreamableHttp).await;
         world.carriers.opt_out(ANN);
         let refused = agent.send(sms(ANN, "Hi")).await.unwrap_err();
-        assert_eq!((&refused["code"], &refused["providerCode"]), (&json!("CONTACT_OPTED_OUT"), &json!("21610")));
+        assert_eq!(
+            (&refused["code"], &refused["providerCode"]),
+            (&json!("CONTACT_OPTED_OUT"), &json!("21610"))
+        );
         assert_eq!(world.carriers.requests_total("twilio"), 1);
-        expect_blocked(world, &agent, sms(ANN, "Hi again"), "CONTACT_OPTED_OUT", "consent-revoked").await;
+        expect_blocked(
+            world,
+            &agent,
+            sms(ANN, "Hi again"),
+            "CONTACT_OPTED_OUT",
+            "consent-revoked",
+        )
+        .await;
     }
 }
 
 profiles! {
     async fn texts_that_harm_people_are_refused_wherever_they_stand(world: &World) {
         let agent = world.rest().await;
-        let texts = REFUSED.lines().filter(|line| !line.is_empty() && !line.starts_with("##"));
+        let texts = REFUSED
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with("##"));
         for text in texts.map(|line| line.replace("\\n", "\n")) {
             expect_blocked(world, &agent, sms(ANN, &text), "CONTENT_BLOCKED", "content").await;
         }
@@ -83,8 +114,16 @@ profiles! {
             let letter = with(email("ann@example.com", "Hi"), fields);
             expect_blocked(world, &agent, letter, "CONTENT_BLOCKED", "content").await;
         }
-        let template = json!({ "templateId": "HX00000000000000000000000000000001", "templateVariables": { "1": threat } });
-        expect_blocked(world, &agent, with(whatsapp(ANN, ""), template), "CONTENT_BLOCKED", "content").await;
+        let template =
+            json!({ "templateId": "HX00000000000000000000000000000001", "templateVariables": { "1": threat } });
+        expect_blocked(
+            world,
+            &agent,
+            with(whatsapp(ANN, ""), template),
+            "CONTENT_BLOCKED",
+            "content",
+        )
+        .await;
     }
 }
 
@@ -95,14 +134,27 @@ profiles! {
         expect_blocked(world, &agent, refused, "WHATSAPP_WINDOW_CLOSED", "whatsapp-window").await;
         let template = json!({ "templateId": "HX00000000000000000000000000000001" });
         agent.send(with(whatsapp(STRANGER, ""), template)).await.unwrap();
-        agent.send(sms(STRANGER, "The window is WhatsApp's alone")).await.unwrap();
+        agent
+            .send(sms(STRANGER, "The window is WhatsApp's alone"))
+            .await
+            .unwrap();
         world.person_writes(STRANGER).await;
         let sent = agent.send(whatsapp(STRANGER, "Hi")).await.unwrap();
         assert_eq!(world.arrival(&sent).await.body, "Hi");
         // The window is between her and this sender only.
-        let colleague = world.account.colleague(&world.store, &world.gateways, "agent", "+14155550101").await;
+        let colleague = world
+            .account
+            .colleague(&world.store, &world.gateways, "agent", "+14155550101")
+            .await;
         let colleague = world.agent_of(&colleague, Transport::Rest).await;
-        expect_blocked(world, &colleague, whatsapp(STRANGER, "Hi"), "WHATSAPP_WINDOW_CLOSED", "whatsapp-window").await;
+        expect_blocked(
+            world,
+            &colleague,
+            whatsapp(STRANGER, "Hi"),
+            "WHATSAPP_WINDOW_CLOSED",
+            "whatsapp-window",
+        )
+        .await;
     }
 }
 

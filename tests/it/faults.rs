@@ -1,5 +1,5 @@
-//! Carriers that misbehave. Whatever they do, a message is sent once, and the agent is told the truth: at once where it is
-//! known, afterwards where it is not.
+//! Carriers that misbehave. Whatever they do, a message is sent once, and the agent is told the truth: at once where it
+//! is known, afterwards where it is not.
 
 use butt_dial_providers::simulator::Misbehaviour;
 use serde_json::{Value, json};
@@ -9,8 +9,8 @@ use crate::support::{Stage, Transport, World, code, email, sms};
 const ANN: &str = "+14155550123";
 const MAIL: &str = "ann@example.com";
 
-/// Sends each message into a fault that leaves its outcome open, and waits until it is found out. The agent must be told
-/// of each outcome once, and a repeat must show the same.
+/// Sends each message into a fault that leaves its outcome open, and waits until it is found out. The agent must be
+/// told of each outcome once, and a repeat must show the same.
 async fn send_in_doubt(stage: &Stage, vendor: &'static str, sends: Vec<(Misbehaviour, Value)>) -> Vec<Value> {
     let agent = stage.agent(Transport::StreamableHttp).await;
     let mut ids = Vec::new();
@@ -52,7 +52,9 @@ profiles! {
             (Misbehaviour::ServerErrorAfterAccept, "+14155550132"),
             (Misbehaviour::ResetAfterAccept, "+14155550133"),
         ];
-        let sends = faults.iter().map(|(fault, to)| (fault.clone(), sms(to, "Did it arrive?")));
+        let sends = faults
+            .iter()
+            .map(|(fault, to)| (fault.clone(), sms(to, "Did it arrive?")));
         let outcomes = send_in_doubt(world, "twilio", sends.collect()).await;
         for ((_, to), outcome) in faults.iter().zip(outcomes) {
             assert_eq!(outcome["status"], "accepted");
@@ -66,7 +68,11 @@ profiles! {
 profiles! {
     with [("CARRIER_TIMEOUT_SECONDS", "1")];
     async fn what_the_carrier_never_took_ends_as_unconfirmed(world: &World) {
-        let faults = [Misbehaviour::StallBeforeAccept, Misbehaviour::ServerError, Misbehaviour::Nonsense];
+        let faults = [
+            Misbehaviour::StallBeforeAccept,
+            Misbehaviour::ServerError,
+            Misbehaviour::Nonsense,
+        ];
         let sends = faults.into_iter().map(|fault| (fault, sms(ANN, "Did it arrive?")));
         for outcome in send_in_doubt(world, "twilio", sends.collect()).await {
             assert_eq!(outcome["status"], "unconfirmed");
@@ -123,17 +129,28 @@ async fn two_equal_messages_in_doubt_never_claim_the_same_carrier_message_server
 profiles! {
     async fn a_carrier_that_is_too_busy_is_asked_again_by_the_agent_with_the_same_key(world: &World) {
         for (vendor, message) in [("twilio", sms(ANN, "Busy?")), ("resend", email(MAIL, "Busy?"))] {
-            world.carriers.misbehave(vendor, Misbehaviour::RateLimit { retry_after: Some(7) }, 1);
+            world
+                .carriers
+                .misbehave(vendor, Misbehaviour::RateLimit { retry_after: Some(7) }, 1);
             let agent = world.agent(Transport::Sse).await;
             let refused = agent.send(message.clone()).await.unwrap_err();
             assert_eq!(refused["code"], "PROVIDER_RATE_LIMITED");
-            assert_eq!((&refused["retryable"], &refused["retryAfterSeconds"]), (&json!(true), &json!(7)));
+            assert_eq!(
+                (&refused["retryable"], &refused["retryAfterSeconds"]),
+                (&json!(true), &json!(7))
+            );
             let sent = agent.send(message).await.unwrap();
             assert_eq!(sent["status"], "accepted");
             assert_ne!(sent["messageId"], refused["failedMessageId"]);
             assert_eq!(world.carriers.accepted_total(vendor), 1);
-            let failed = agent.status_of(refused["failedMessageId"].as_str().unwrap()).await.unwrap();
-            assert_eq!((&failed["status"], &failed["code"]), (&json!("failed"), &json!("PROVIDER_RATE_LIMITED")));
+            let failed = agent
+                .status_of(refused["failedMessageId"].as_str().unwrap())
+                .await
+                .unwrap();
+            assert_eq!(
+                (&failed["status"], &failed["code"]),
+                (&json!("failed"), &json!("PROVIDER_RATE_LIMITED"))
+            );
         }
     }
 }
@@ -143,7 +160,10 @@ profiles! {
         let agent = world.rest().await;
         let refusals = [(400, "21211", "INVALID_RECIPIENT"), (400, "21617", "PROVIDER_REFUSED")];
         for (status, carrier_code, expected) in refusals {
-            let fault = Misbehaviour::Refuse { status, code: carrier_code.into() };
+            let fault = Misbehaviour::Refuse {
+                status,
+                code: carrier_code.into(),
+            };
             world.carriers.misbehave("twilio", fault, 1);
             let message = sms(ANN, "No?");
             let asked = world.carriers.requests_total("twilio");
@@ -152,17 +172,27 @@ profiles! {
                 assert_eq!(code(&refused), expected);
                 assert_eq!(refused["retryable"], false);
             }
-            assert_eq!(world.carriers.requests_total("twilio"), asked + 1, "the repeat gets the first answer");
+            assert_eq!(
+                world.carriers.requests_total("twilio"),
+                asked + 1,
+                "the repeat gets the first answer"
+            );
         }
         let usage = agent.call("comms_get_usage_dashboard", json!({})).await.unwrap();
-        assert_eq!((&usage["totalActions"], &usage["currentUsage"]["spendToday"]), (&json!(0), &json!(0.0)));
+        assert_eq!(
+            (&usage["totalActions"], &usage["currentUsage"]["spendToday"]),
+            (&json!(0), &json!(0.0))
+        );
     }
 }
 
 profiles! {
     async fn a_refusal_of_our_account_is_for_the_operator_and_the_key_stays_free(world: &World) {
         let agent = world.rest().await;
-        let fault = Misbehaviour::Refuse { status: 401, code: "20003".into() };
+        let fault = Misbehaviour::Refuse {
+            status: 401,
+            code: "20003".into(),
+        };
         world.carriers.misbehave("twilio", fault, 1);
         let message = sms(ANN, "No?");
         let refused = agent.send(message.clone()).await.unwrap_err();

@@ -52,10 +52,18 @@ async fn spent_today(agent: &Agent) -> f64 {
 profiles! {
     async fn the_eleventh_message_of_a_minute_is_refused_and_says_why(world: &World) {
         for transport in [Transport::Sse, Transport::Rest] {
-            let account = world.account.colleague(&world.store, &world.gateways, "agent", match transport {
-                Transport::Sse => "+14155550101",
-                _ => "+14155550102",
-            }).await;
+            let account = world
+                .account
+                .colleague(
+                    &world.store,
+                    &world.gateways,
+                    "agent",
+                    match transport {
+                        Transport::Sse => "+14155550101",
+                        _ => "+14155550102",
+                    },
+                )
+                .await;
             let agent = world.agent_of(&account, transport).await;
             let first = sms(ANN, "0");
             agent.send(first.clone()).await.unwrap();
@@ -66,9 +74,15 @@ profiles! {
             let refused = agent.send(sms(ANN, "10")).await.unwrap_err();
             assert_eq!((code(&refused), &refused["retryable"]), ("RATE_LIMITED", &json!(true)));
             assert_eq!(refused["scope"], "agent");
-            assert_eq!(refused["limit"], json!({ "window": "minute", "limit": 10, "remaining": 0 }));
+            assert_eq!(
+                refused["limit"],
+                json!({ "window": "minute", "limit": 10, "remaining": 0 })
+            );
             // Ten a minute flow back evenly: one in six seconds.
-            assert!((1..=6).contains(&refused["retryAfterSeconds"].as_u64().unwrap()), "{refused}");
+            assert!(
+                (1..=6).contains(&refused["retryAfterSeconds"].as_u64().unwrap()),
+                "{refused}"
+            );
             assert!(refused["error"].as_str().unwrap().to_lowercase().contains("rate limit"));
             // What was sent before may be asked for again: that takes nothing.
             assert_eq!(agent.send(first).await.unwrap()["replayed"], true);
@@ -82,7 +96,10 @@ profiles! {
     async fn over_rest_a_rate_limit_has_no_code_and_a_retry_after(world: &World) {
         let agent = world.rest().await;
         agent.send(sms(ANN, "One")).await.unwrap();
-        let request = world.gateways.post("/api/v1/send-message", &sms(ANN, "Two")).bearer_auth(&world.account.token);
+        let request = world
+            .gateways
+            .post("/api/v1/send-message", &sms(ANN, "Two"))
+            .bearer_auth(&world.account.token);
         let reply = request.reply().await;
         assert_eq!(reply.status, 429);
         assert!(reply.body.get("code").is_none(), "{}", reply.text);
@@ -101,7 +118,12 @@ profiles! {
         let results = join_all(sends).await;
         let accepted = results.iter().filter(|result| result.is_ok()).count();
         assert_eq!(accepted, 10);
-        assert!(results.iter().filter_map(|result| result.as_ref().err()).all(|refused| code(refused) == "RATE_LIMITED"));
+        assert!(
+            results
+                .iter()
+                .filter_map(|result| result.as_ref().err())
+                .all(|refused| code(refused) == "RATE_LIMITED")
+        );
         assert_eq!(world.carriers.accepted_total("twilio"), 10);
     }
 }
@@ -112,14 +134,20 @@ profiles! {
         set_limits(world, &world.account, true, json!({ "maxActionsPerDay": 2 })).await;
         let agent = world.rest().await;
         let refused = eventually("the limit is in force", async || agent.send(sms(ANN, "?")).await.err()).await;
-        assert_eq!((code(&refused), &refused["scope"]), ("RATE_LIMITED", &json!("organization")));
+        assert_eq!(
+            (code(&refused), &refused["scope"]),
+            ("RATE_LIMITED", &json!("organization"))
+        );
         assert_eq!(refused["limit"]["window"], "day");
         for _ in 0..10 {
             agent.send(sms(ANN, "?")).await.unwrap_err();
         }
         let sent = world.carriers.accepted_total("twilio");
         let body = json!({ "limits": { "maxActionsPerDay": null } });
-        let request = world.gateways.post("/api/v1/client-limits", &body).bearer_auth(&world.account.team_token);
+        let request = world
+            .gateways
+            .post("/api/v1/client-limits", &body)
+            .bearer_auth(&world.account.team_token);
         request.reply().await.expect(200);
         eventually("the limit is gone on every gateway", async || {
             let both = [agent.send(sms(ANN, "!")).await, agent.send(sms(ANN, "!")).await];
@@ -140,7 +168,10 @@ profiles! {
     async fn a_message_that_is_not_sent_takes_nothing_from_the_limits(world: &World) {
         let agent = world.rest().await;
         for _ in 0..12 {
-            assert_eq!(code(&agent.send(sms("nobody", "?")).await.unwrap_err()), "INVALID_RECIPIENT");
+            assert_eq!(
+                code(&agent.send(sms("nobody", "?")).await.unwrap_err()),
+                "INVALID_RECIPIENT"
+            );
         }
         agent.send(sms(ANN, "!")).await.unwrap();
     }
@@ -155,15 +186,30 @@ profiles! {
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2);
         let refused = results.into_iter().find_map(Result::err).unwrap();
         assert_eq!(code(&refused), "SPEND_LIMIT");
-        assert_eq!((&refused["scope"], &refused["channel"]), (&json!("agent"), &json!("sms")));
-        assert_eq!((&refused["limit"]["period"], &refused["limit"]["limit"]), (&json!("day"), &json!(0.02)));
-        let request = world.gateways.post("/api/v1/send-message", &sms(ANN, "?")).bearer_auth(&world.account.token);
+        assert_eq!(
+            (&refused["scope"], &refused["channel"]),
+            (&json!("agent"), &json!("sms"))
+        );
+        assert_eq!(
+            (&refused["limit"]["period"], &refused["limit"]["limit"]),
+            (&json!("day"), &json!(0.02))
+        );
+        let request = world
+            .gateways
+            .post("/api/v1/send-message", &sms(ANN, "?"))
+            .bearer_auth(&world.account.token);
         let refused = request.reply().await.expect(402);
-        assert!((refused["limit"]["remaining"].as_f64().unwrap() - (0.02 - 2.0 * PRICE)).abs() < 1e-9, "{refused}");
+        assert!(
+            (refused["limit"]["remaining"].as_f64().unwrap() - (0.02 - 2.0 * PRICE)).abs() < 1e-9,
+            "{refused}"
+        );
         assert!((spent_today(&agent).await - 2.0 * PRICE).abs() < 1e-9);
         assert_eq!(world.carriers.accepted_total("twilio"), 2);
         // A mail is cheap enough for what is left.
-        agent.send(crate::support::email("ann@example.com", "Cheap")).await.unwrap();
+        agent
+            .send(crate::support::email("ann@example.com", "Cheap"))
+            .await
+            .unwrap();
         // The refused ones gave back what they took from the rate limit: 2 + 1 of 10 are used.
         set_limits(world, &world.account, false, json!({ "maxSpendPerDay": 10.0 })).await;
         for _ in 0..7 {
@@ -175,7 +221,10 @@ profiles! {
 
 profiles! {
     async fn the_budget_of_an_organization_holds_for_all_its_agents_together(world: &World) {
-        let colleague = world.account.colleague(&world.store, &world.gateways, "agent", "+14155550101").await;
+        let colleague = world
+            .account
+            .colleague(&world.store, &world.gateways, "agent", "+14155550101")
+            .await;
         let agents = [world.rest().await, world.agent_of(&colleague, Transport::Rest).await];
         set_limits(world, &world.account, true, json!({ "maxSpendPerMonth": 3.5 * PRICE })).await;
         eventually("the limit is in force", async || {
@@ -193,20 +242,36 @@ profiles! {
             None
         })
         .await;
-        assert_eq!((code(&refused), &refused["scope"]), ("SPEND_LIMIT", &json!("organization")));
+        assert_eq!(
+            (code(&refused), &refused["scope"]),
+            ("SPEND_LIMIT", &json!("organization"))
+        );
         assert_eq!(refused["limit"]["period"], "month");
     }
 }
 
 profiles! {
     async fn an_administrator_sets_limits_over_mcp_and_nonsense_is_refused(world: &World) {
-        let admin = world.account.colleague(&world.store, &world.gateways, "org-admin", "+14155550101").await;
+        let admin = world
+            .account
+            .colleague(&world.store, &world.gateways, "org-admin", "+14155550101")
+            .await;
         let admin = world.agent_of(&admin, Transport::StreamableHttp).await;
-        let set = |limits: Value| admin.call("comms_set_agent_limits", json!({ "agentId": world.account.agent, "limits": limits }));
-        let done = set(json!({ "maxActionsPerHour": 5, "maxSpendPerMonth": null })).await.unwrap();
+        let set = |limits: Value| {
+            admin.call(
+                "comms_set_agent_limits",
+                json!({ "agentId": world.account.agent, "limits": limits }),
+            )
+        };
+        let done = set(json!({ "maxActionsPerHour": 5, "maxSpendPerMonth": null }))
+            .await
+            .unwrap();
         assert_eq!(done["limits"]["maxActionsPerHour"], 5);
         assert!(done["limits"].get("maxSpendPerMonth").is_none(), "{done}");
-        assert_eq!(done["limits"]["maxActionsPerDay"], 500, "what is not named stays: {done}");
+        assert_eq!(
+            done["limits"]["maxActionsPerDay"], 500,
+            "what is not named stays: {done}"
+        );
         for nonsense in [
             json!({ "maxActionsPerHour": 0 }),
             json!({ "maxActionsPerHour": -1 }),

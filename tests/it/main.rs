@@ -24,3 +24,4 @@ mod rest;
 mod sanitizer;
 mod sending;
 mod tenancy;
+mod traces;

@@ -23,7 +23,12 @@ profiles! {
             let first = world.gateways.only(0);
             let session = HttpSession::open(&first, path, &world.account.token).await;
             let tools = session.call(&last, "tools/list", json!({})).await;
-            let names: Vec<_> = tools["result"]["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+            let names: Vec<_> = tools["result"]["tools"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|tool| &tool["name"])
+                .collect();
             assert!(names.contains(&&json!("comms_send_message")), "{names:?}");
             let params = json!({ "name": "comms_get_me", "arguments": {} });
             let me = session.call(&first, "tools/call", params).await;
@@ -45,7 +50,9 @@ profiles! {
     async fn an_unknown_session_is_404_so_that_clients_open_a_new_one(world: &World) {
         let mut session = HttpSession::open(&world.gateways, "/mcp", &world.account.token).await;
         session.id = "0".repeat(32);
-        let reply = session.post(&world.gateways, &message(1, "tools/list", json!({}))).await;
+        let reply = session
+            .post(&world.gateways, &message(1, "tools/list", json!({})))
+            .await;
         assert_eq!(reply.status, 404);
     }
 }
@@ -78,13 +85,22 @@ profiles! {
             let result = session.call(&world.gateways, "tools/call", params.clone()).await;
             assert_eq!(result["result"]["isError"], true, "{params}: {result}");
             let envelope = tool_text(&result);
-            assert!(envelope["error"].is_string() && envelope["code"].is_string(), "{envelope}");
+            assert!(
+                envelope["error"].is_string() && envelope["code"].is_string(),
+                "{envelope}"
+            );
         }
         let params = json!({ "name": "comms_launch_rocket", "arguments": {} });
         let error = session.call(&world.gateways, "tools/call", params).await;
         assert!(error["error"]["code"].is_i64(), "{error}");
         // What REST alone has is no tool.
-        let error = session.call(&world.gateways, "tools/call", json!({ "name": "register_agent", "arguments": {} })).await;
+        let error = session
+            .call(
+                &world.gateways,
+                "tools/call",
+                json!({ "name": "register_agent", "arguments": {} }),
+            )
+            .await;
         assert!(error["error"]["code"].is_i64(), "{error}");
     }
 }
@@ -94,7 +110,7 @@ profiles! {
         let session = HttpSession::open(&world.gateways, "/mcp", &world.account.token).await;
         let arguments = json!({
             "to": "+14155550123", "channel": "sms", "body": "Hi", "idempotencyKey": "k", "targetGender": "female",
-            "somethingNew": { "a": 1 }, "language": "en", "senderSid": "x",
+            "somethingNew": { "a": 1 }, "language": "en", "senderSid": world.account.phone,
         });
         let params = json!({ "name": "comms_send_message", "arguments": arguments, "_meta": {} });
         let sent = session.call(&world.gateways, "tools/call", params).await;
@@ -146,7 +162,11 @@ profiles! {
 profiles! {
     async fn the_endpoint_for_older_clients_does_not_offer_the_stateless_revision(world: &World) {
         let discovered = stateless(world, "/mcp-legacy", "server/discover", json!({})).await;
-        assert!(answer(&discovered).get("error").is_some(), "clients fall back to initialize: {}", discovered.text);
+        assert!(
+            answer(&discovered).get("error").is_some(),
+            "clients fall back to initialize: {}",
+            discovered.text
+        );
     }
 }
 
@@ -154,16 +174,34 @@ profiles! {
     async fn every_revision_is_spoken_over_sse(world: &World) {
         for revision in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
             let mut session = LegacySession::open(&world.gateways, &world.account.token).await;
-            let params = json!({ "protocolVersion": revision, "capabilities": {}, "clientInfo": { "name": "mcp", "version": "0.1.0" } });
-            session.post(&world.gateways, &message(0, "initialize", params)).await.expect(202);
+            let client = json!({ "name": "mcp", "version": "0.1.0" });
+            let params = json!({ "protocolVersion": revision, "capabilities": {}, "clientInfo": client });
+            session
+                .post(&world.gateways, &message(0, "initialize", params))
+                .await
+                .expect(202);
             let introduced = session.events.message().await;
-            assert_eq!((&introduced["id"], &introduced["result"]["protocolVersion"]), (&json!(0), &json!(revision)));
+            assert_eq!(
+                (&introduced["id"], &introduced["result"]["protocolVersion"]),
+                (&json!(0), &json!(revision))
+            );
             assert_eq!(introduced["result"]["serverInfo"]["name"], "butt-dial-mcp");
-            assert!(introduced["result"]["serverInfo"]["version"].as_str().unwrap().starts_with("1."));
+            assert!(
+                introduced["result"]["serverInfo"]["version"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("1.")
+            );
             let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
             session.post(&world.gateways, &initialized).await.expect(202);
             for id in 1..4 {
-                session.post(&world.gateways, &message(id, "tools/call", json!({ "name": "comms_ping", "arguments": {} }))).await.expect(202);
+                session
+                    .post(
+                        &world.gateways,
+                        &message(id, "tools/call", json!({ "name": "comms_ping", "arguments": {} })),
+                    )
+                    .await
+                    .expect(202);
                 let pong = session.events.message().await;
                 assert_eq!(pong["id"], id);
                 assert_eq!(tool_text(&pong)["status"], "ok");
@@ -188,7 +226,10 @@ profiles! {
             assert_eq!(error["id"], 7, "{wrong}");
             assert!(error["error"]["code"].is_i64(), "{wrong}: {error}");
         }
-        session.post(&world.gateways, &message(8, "tools/list", json!({}))).await.expect(202);
+        session
+            .post(&world.gateways, &message(8, "tools/list", json!({})))
+            .await
+            .expect(202);
         assert_eq!(session.events.message().await["id"], 8);
     }
 }
@@ -196,7 +237,17 @@ profiles! {
 profiles! {
     async fn what_names_no_request_ends_the_stream_so_that_nobody_waits(world: &World) {
         let too_large = " ".repeat(5 * 1024 * 1024);
-        for nonsense in ["", "{", "null", "[]", "7", "\"hello\"", "{\"jsonrpc\":\"2.0\"}", "\u{0}", &too_large] {
+        for nonsense in [
+            "",
+            "{",
+            "null",
+            "[]",
+            "7",
+            "\"hello\"",
+            "{\"jsonrpc\":\"2.0\"}",
+            "\u{0}",
+            &too_large,
+        ] {
             let session = LegacySession::open(&world.gateways, &world.account.token).await;
             session.post_text(&world.gateways, nonsense).await.expect(202);
             session.events.end().await;
@@ -221,17 +272,36 @@ profiles! {
     async fn web_pages_of_other_hosts_do_not_reach_mcp(world: &World) {
         for path in ["/mcp", "/mcp-legacy", "/sse"] {
             let ask = |name: &'static str, value: &'static str| {
-                world.gateways.get(path).bearer_auth(&world.account.token).header(name, value).reply()
+                world
+                    .gateways
+                    .get(path)
+                    .bearer_auth(&world.account.token)
+                    .header(name, value)
+                    .reply()
             };
-            for host in ["evil.example", "evil.example:3100", "localhost.evil.example", "127.0.0.1.evil.example", ""] {
+            for host in [
+                "evil.example",
+                "evil.example:3100",
+                "localhost.evil.example",
+                "127.0.0.1.evil.example",
+                "",
+            ] {
                 assert_eq!(ask("host", host).await.status, 403, "{path} {host}");
             }
             for origin in ["http://evil.example", "null", "http://localhost.evil.example:80"] {
                 assert_eq!(ask("origin", origin).await.status, 403, "{path} {origin}");
             }
         }
-        for (name, value) in [("host", "localhost:1234"), ("origin", "http://localhost:6274"), ("host", "[::1]:80")] {
-            let request = world.gateways.get("/sse").bearer_auth(&world.account.token).header(name, value);
+        for (name, value) in [
+            ("host", "localhost:1234"),
+            ("origin", "http://localhost:6274"),
+            ("host", "[::1]:80"),
+        ] {
+            let request = world
+                .gateways
+                .get("/sse")
+                .bearer_auth(&world.account.token)
+                .header(name, value);
             EventStream::open(request).await;
         }
     }
@@ -242,7 +312,11 @@ profiles! {
     async fn hosts_that_the_operator_names_reach_mcp(world: &World) {
         // The public address is not where this test finds the gateways.
         for host in ["bd.example.com", "gateway.internal:3100", "BD.example.com"] {
-            let request = world.sockets().get("/sse").bearer_auth(&world.account.token).header("host", host);
+            let request = world
+                .sockets()
+                .get("/sse")
+                .bearer_auth(&world.account.token)
+                .header("host", host);
             EventStream::open(request).await;
         }
     }

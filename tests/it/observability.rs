@@ -1,16 +1,12 @@
 //! What the program tells of itself: enough to follow a message by, and nothing that is nobody's business.
 
-use std::{collections::HashMap, process::Stdio};
+use std::process::Stdio;
 
 use butt_dial_providers::simulator::Misbehaviour;
-use opentelemetry_proto::tonic::{common::v1::any_value::Value as Attribute, trace::v1::Span};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-use crate::support::{
-    Collector, Fleet, HttpSession, LegacySession, Replying as _, Transport, World, email, eventually, sms, whatsapp,
-    with,
-};
+use crate::support::{Fleet, Replying as _, Transport, World, email, eventually, sms, whatsapp, with};
 
 const ANN: &str = "+14155550123";
 const SECRET: &str = "planted-in-a-body";
@@ -127,7 +123,7 @@ async fn expect_discreet_logs(mut fleet: Fleet) {
         program.terminate().await;
         program.ended().await;
         let log = program.log();
-        assert!(log.lines().count() > 20, "a log to speak of: {log}");
+        assert!(log.contains("sent to the carrier"), "a log to speak of: {log}");
         for text in &private {
             let found = log.lines().find(|line| line.contains(text.as_str()));
             assert!(found.is_none(), "the log holds {text:?}: {found:?}");
@@ -135,12 +131,17 @@ async fn expect_discreet_logs(mut fleet: Fleet) {
         for line in log.lines() {
             let event: Value = serde_json::from_str(line).expect(line);
             assert!(event["level"].is_string() && event["timestamp"].is_string(), "{line}");
+            assert_eq!(
+                line.matches("\"message\":").count(),
+                1,
+                "a field hides the message: {line}"
+            );
         }
     }
 }
 
 const CHATTY: &[(&str, &str)] = &[
-    ("LOG_LEVEL", "debug"),
+    ("LOG_LEVEL", "trace"),
     ("CARRIER_TIMEOUT_SECONDS", "2"),
     ("DEFAULT_MAX_ACTIONS_PER_MINUTE", "none"),
 ];
@@ -208,13 +209,21 @@ profiles! {
         let agent = world.agent(Transport::StreamableHttp).await;
         agent.send(sms(ANN, "1")).await.unwrap();
         agent.send(email("ann@example.com", "2")).await.unwrap();
-        world.carriers.misbehave("twilio", Misbehaviour::ServerErrorAfterAccept, 1);
+        world
+            .carriers
+            .misbehave("twilio", Misbehaviour::ServerErrorAfterAccept, 1);
         let pending = agent.send(sms(ANN, "3")).await.unwrap();
         world.outcome(&agent, pending["messageId"].as_str().unwrap()).await;
         agent.send(sms(ANN, "I will kill you")).await.unwrap_err();
         agent.send(sms(ANN, "4")).await.unwrap();
         agent.send(sms(ANN, "5")).await.unwrap_err();
-        world.gateways.get("/api/v1/usage").bearer_auth("bda_wrong").reply().await.expect(401);
+        world
+            .gateways
+            .get("/api/v1/usage")
+            .bearer_auth("bda_wrong")
+            .reply()
+            .await
+            .expect(401);
         world.gateways.get("/no/such/msg_123").reply().await.expect(404);
         let mut all = String::new();
         for index in 0..world.gateways.count() {
@@ -224,21 +233,56 @@ profiles! {
             all.push_str(&metrics.text);
         }
         let count = |name: &str, labels: &[&str]| series(&all, name, labels);
-        assert_eq!(count("bd_sends_total", &[r#"channel="sms""#, r#"result="accepted""#]), 2.0);
-        assert_eq!(count("bd_sends_total", &[r#"channel="email""#, r#"result="accepted""#]), 1.0);
+        assert_eq!(
+            count("bd_sends_total", &[r#"channel="sms""#, r#"result="accepted""#]),
+            2.0
+        );
+        assert_eq!(
+            count("bd_sends_total", &[r#"channel="email""#, r#"result="accepted""#]),
+            1.0
+        );
         assert_eq!(count("bd_sends_total", &[r#"result="pending""#]), 1.0);
         assert_eq!(count("bd_sends_total", &[r#"result="CONTENT_BLOCKED""#]), 1.0);
-        assert_eq!(count("bd_limit_refusals_total", &[r#"scope="agent""#, r#"limit="minute""#]), 1.0);
-        assert_eq!(count("bd_compliance_verdicts_total", &[r#"verdict="block""#, r#"rule="content""#]), 1.0);
-        assert_eq!(count("bd_carrier_request_seconds_count", &[r#"carrier="twilio""#, r#"outcome="unknown""#]), 1.0);
-        assert_eq!(count("bd_sends_reconciled_total", &[r#"carrier="twilio""#, r#"result="accepted""#]), 1.0);
+        assert_eq!(
+            count("bd_limit_refusals_total", &[r#"scope="agent""#, r#"limit="minute""#]),
+            1.0
+        );
+        assert_eq!(
+            count(
+                "bd_compliance_verdicts_total",
+                &[r#"verdict="block""#, r#"rule="content""#]
+            ),
+            1.0
+        );
+        assert_eq!(
+            count(
+                "bd_carrier_request_seconds_count",
+                &[r#"carrier="twilio""#, r#"outcome="unknown""#]
+            ),
+            1.0
+        );
+        assert_eq!(
+            count(
+                "bd_sends_reconciled_total",
+                &[r#"carrier="twilio""#, r#"result="accepted""#]
+            ),
+            1.0
+        );
         assert_eq!(count("bd_auth_failures_total", &[r#"code="AUTH_INVALID_TOKEN""#]), 1.0);
         for stage in ["authorize", "clean", "clear", "admit", "dispatch", "record"] {
             let label = format!("stage=\"{stage}\"");
-            assert!(count("bd_send_stage_seconds_count", &[label.as_str()]) >= 4.0, "{stage}");
+            assert!(
+                count("bd_send_stage_seconds_count", &[label.as_str()]) >= 4.0,
+                "{stage}"
+            );
         }
         assert!(count("bd_http_request_seconds_count", &[r#"route="/mcp""#, r#"status="2xx""#]) >= 6.0);
-        assert!(count("bd_http_request_seconds_count", &[r#"route="unmatched""#, r#"status="4xx""#]) >= 1.0);
+        assert!(
+            count(
+                "bd_http_request_seconds_count",
+                &[r#"route="unmatched""#, r#"status="4xx""#]
+            ) >= 1.0
+        );
         assert!(count("bd_database_connections", &[]) >= 1.0);
         for private in ["msg_", "agt_", "org_", "1415555", "@", "bda_"] {
             assert!(!all.contains(private), "a label holds {private}");
@@ -265,130 +309,4 @@ async fn metrics_are_for_this_machine_and_the_orchestrator() {
     let bare = world.gateways.get("/metrics").header("x-forwarded-for", "198.51.100.1");
     assert_eq!(bare.reply().await.expect(401)["code"], "AUTH_MISSING_HEADER");
     world.end().await;
-}
-
-/// A trace as a client begins it; its id is what its spans are found by.
-struct Trace {
-    id: String,
-    collector: Collector,
-}
-
-impl Trace {
-    fn parent(&self) -> String {
-        format!("00-{}-00f067aa0ba902b7-01", self.id)
-    }
-
-    fn spans(&self) -> Vec<Span> {
-        let mut spans = self.collector.spans();
-        spans.retain(|span| hex::encode(&span.trace_id) == self.id);
-        spans
-    }
-
-    /// Waits for a span with these names on its way up to the client's.
-    async fn expect_path(&self, path: &[&str]) {
-        let seen = eventually("the spans arrive", async || {
-            let spans = self.spans();
-            paths(&spans).into_iter().find(|found| found == path)
-        });
-        let seen = tokio::time::timeout(std::time::Duration::from_secs(10), seen).await;
-        assert!(seen.is_ok(), "no {path:?} among {:#?}", paths(&self.spans()));
-    }
-}
-
-/// For each span, its name and its ancestors' in front of it. A stage is named by what it does.
-fn paths(spans: &[Span]) -> Vec<Vec<String>> {
-    let by_id: HashMap<&[u8], &Span> = spans.iter().map(|span| (span.span_id.as_slice(), span)).collect();
-    let name = |span: &Span| attribute(span, "stage").unwrap_or_else(|| span.name.clone());
-    let path = |span: &Span| {
-        let mut names = vec![name(span)];
-        let mut parent = span.parent_span_id.as_slice();
-        while let Some(span) = by_id.get(parent) {
-            names.push(name(span));
-            parent = span.parent_span_id.as_slice();
-        }
-        names.reverse();
-        names
-    };
-    spans.iter().map(path).collect()
-}
-
-fn attribute(span: &Span, key: &str) -> Option<String> {
-    let found = span.attributes.iter().find(|attribute| attribute.key == key)?;
-    match found.value.as_ref()?.value.as_ref()? {
-        Attribute::StringValue(text) => Some(text.clone()),
-        _ => None,
-    }
-}
-
-async fn traced_fleet() -> (Fleet, Trace) {
-    let collector = Collector::start().await;
-    let settings = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str()),
-        ("OTEL_BSP_SCHEDULE_DELAY", "200"),
-    ];
-    let fleet = Fleet::gateways(2, &settings).await;
-    let id = "4bf92f3577b34da6a3ce929d0e0e4736".to_owned();
-    (fleet, Trace { id, collector })
-}
-
-const STAGES: [&str; 6] = ["authorize", "clean", "clear", "admit", "dispatch", "record"];
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trace_follows_a_send_from_the_client_to_the_carrier_servers() {
-    let (fleet, trace) = traced_fleet().await;
-    let session = HttpSession::open(&fleet.gateways, "/mcp", &fleet.account.token).await;
-    let params = json!({ "name": "comms_send_message", "arguments": sms(ANN, SECRET) });
-    let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
-    let request = session
-        .request(&fleet.gateways, reqwest::Method::POST)
-        .header("traceparent", trace.parent());
-    request.json(&message).reply().await.expect(200);
-    for stage in STAGES {
-        trace.expect_path(&["http", "tool", "send", stage]).await;
-    }
-    trace
-        .expect_path(&["http", "tool", "send", "dispatch", "carrier"])
-        .await;
-    let spans = trace.spans();
-    let root = spans.iter().find(|span| span.name == "http").unwrap();
-    assert_eq!(
-        hex::encode(&root.parent_span_id),
-        "00f067aa0ba902b7",
-        "the client's span is the parent"
-    );
-    let told = format!("{spans:?}");
-    for private in [SECRET, ANN, &fleet.account.token, &fleet.account.phone] {
-        assert!(!told.contains(private), "a span holds {private}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trace_follows_a_send_over_rest_servers() {
-    let (fleet, trace) = traced_fleet().await;
-    let request = fleet
-        .gateways
-        .post("/api/v1/send-message", &sms(ANN, SECRET))
-        .bearer_auth(&fleet.account.token);
-    request.header("traceparent", trace.parent()).reply().await.expect(200);
-    for stage in STAGES {
-        trace.expect_path(&["http", "send", stage]).await;
-    }
-}
-
-/// The message is posted to one gateway, and its answer goes over the bus to the other, which holds the stream.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trace_crosses_the_bus_servers() {
-    let (fleet, trace) = traced_fleet().await;
-    let mut session = LegacySession::open(&fleet.gateways.only(0), &fleet.account.token).await;
-    let params = json!({ "name": "comms_send_message", "arguments": sms(ANN, SECRET) });
-    let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
-    let request = fleet
-        .gateways
-        .only(1)
-        .post(&session.endpoint, &message)
-        .bearer_auth(&fleet.account.token);
-    request.header("traceparent", trace.parent()).reply().await.expect(202);
-    assert_eq!(session.events.message().await["id"], 1);
-    trace.expect_path(&["http", "tool", "send", "dispatch"]).await;
-    trace.expect_path(&["http", "push"]).await;
 }

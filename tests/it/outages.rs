@@ -4,13 +4,12 @@
 use std::time::Duration;
 
 use butt_dial_providers::simulator::Misbehaviour;
-use butt_dial_testkit::{
-    proxy::Proxy,
-    servers::{Nats, Postgres, Redis},
-};
+use butt_dial_testkit::proxy::Proxy;
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Backends, Replying as _, Stage, Transport, World, code, eventually, sms};
+use crate::support::{
+    Agent, Backends, LegacySession, Replying as _, Stage, Transport, World, code, eventually, run_program, sms,
+};
 
 const ANN: &str = "+14155550123";
 
@@ -185,7 +184,7 @@ async fn a_swallowing_network_to_redis_makes_nobody_wait_for_ever_servers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_nats_an_sse_client_is_not_left_waiting_servers() {
     let mut world = World::servers(&[]).await;
-    let mut stream = crate::support::LegacySession::open(&world.gateways.only(0), &world.account.token).await;
+    let mut stream = LegacySession::open(&world.gateways.only(0), &world.account.token).await;
     let there = world.gateways.only(1);
     stream
         .post(&there, &json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list" }))
@@ -209,17 +208,22 @@ async fn without_nats_an_sse_client_is_not_left_waiting_servers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gateway_does_not_start_without_its_servers() {
-    let mut backends = Backends {
-        database_url: "postgres://postgres@127.0.0.1:1/x".into(),
-        redis_url: String::new(),
-        postgres: None::<Postgres>,
-        nats: Nats::start().await,
-        redis: Redis::start().await,
-    };
-    backends.redis_url = backends.redis.url();
-    let output = crate::support::run_program(&["gateway"], &backends.settings()).await;
+async fn a_gateway_that_cannot_reach_its_servers_does_not_start_and_says_which_servers() {
+    let mut backends = Backends::start().await;
+    let (database, redis) = (backends.database_url.clone(), backends.redis_url.clone());
+    backends.database_url = "postgres://postgres@127.0.0.1:1/x".into();
+    expect_no_start(&backends, "DATABASE_URL").await;
+    backends.database_url = database;
+    backends.redis_url = "redis://127.0.0.1:1".into();
+    expect_no_start(&backends, "REDIS_URL").await;
+    backends.redis_url = redis;
+    backends.nats.stop().await;
+    expect_no_start(&backends, "NATS_URL").await;
+}
+
+async fn expect_no_start(backends: &Backends, setting: &str) {
+    let output = run_program(&["gateway"], &backends.settings()).await;
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("Check DATABASE_URL"), "{said}");
+    assert!(said.contains(&format!("Check {setting}")), "{said}");
 }

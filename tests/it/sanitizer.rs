@@ -51,10 +51,18 @@ async fn expect_refused(stage: &Stage, agent: &Agent, message: Value, code: &str
 }
 
 profiles! {
-    with [("DEFAULT_MAX_ACTIONS_PER_MINUTE", "none"), ("DEFAULT_MAX_ACTIONS_PER_HOUR", "none"), ("DEFAULT_MAX_SPEND_PER_DAY", "none")];
+    with [
+        ("DEFAULT_MAX_ACTIONS_PER_MINUTE", "none"),
+        ("DEFAULT_MAX_ACTIONS_PER_HOUR", "none"),
+        ("DEFAULT_MAX_SPEND_PER_DAY", "none"),
+    ];
     async fn what_people_say_arrives_byte_for_byte(world: &World) {
-        let corpus = HARMLESS.lines().filter(|line| !line.is_empty() && !line.starts_with("##"));
-        let texts: Vec<String> = SPOKEN.iter().map(|text| (*text).to_owned())
+        let corpus = HARMLESS
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with("##"));
+        let texts: Vec<String> = SPOKEN
+            .iter()
+            .map(|text| (*text).to_owned())
             .chain(corpus.map(|line| line.replace("\\n", "\n")))
             .collect();
         let agent = world.agent(Transport::StreamableHttp).await;
@@ -86,7 +94,13 @@ profiles! {
 profiles! {
     async fn nothing_gets_into_a_header(world: &World) {
         let agent = world.agent(Transport::Sse).await;
-        let injections = ["Hello\r\nBcc: victim@example.com", "Hello\nX: y", "Hello\rX: y", "a\u{0}b", "a\u{202e}b"];
+        let injections = [
+            "Hello\r\nBcc: victim@example.com",
+            "Hello\nX: y",
+            "Hello\rX: y",
+            "a\u{0}b",
+            "a\u{202e}b",
+        ];
         for injection in injections {
             for field in ["subject", "senderName"] {
                 let letter = with(email("ann@example.com", "Hi"), json!({ field: injection }));
@@ -98,10 +112,19 @@ profiles! {
                     expect_refused(world, &agent, letter, "INVALID_ARGUMENT").await;
                 }
             }
-            expect_refused(world, &agent, email(&format!("ann@example.com{injection}"), "Hi"), "INVALID_RECIPIENT").await;
+            expect_refused(
+                world,
+                &agent,
+                email(&format!("ann@example.com{injection}"), "Hi"),
+                "INVALID_RECIPIENT",
+            )
+            .await;
         }
         // A name that would be read as an address stays a name.
-        let letter = with(email("ann@example.com", "Hi"), json!({ "senderName": "Eve <eve@evil.example>, \"x\"" }));
+        let letter = with(
+            email("ann@example.com", "Hi"),
+            json!({ "senderName": "Eve <eve@evil.example>, \"x\"" }),
+        );
         let arrived = world.arrival(&agent.send(letter).await.unwrap()).await;
         assert_eq!(arrived.from, world.account.email);
         assert_eq!(arrived.from_name.as_deref(), Some("Eve <eve@evil.example>, \"x\""));
@@ -114,13 +137,25 @@ profiles! {
         for channel in ["sms", "whatsapp"] {
             let long = with(sms(ANN, &"a".repeat(1_601)), json!({ "channel": channel }));
             let refused = expect_refused(world, &agent, long, "INVALID_CONTENT").await;
-            assert_eq!((&refused["maxLength"], &refused["channel"]), (&json!(1_600), &json!(channel)));
+            assert_eq!(
+                (&refused["maxLength"], &refused["channel"]),
+                (&json!(1_600), &json!(channel))
+            );
         }
         // Characters are counted, not bytes.
         let receipt = agent.send(sms(ANN, &"ж".repeat(1_600))).await.unwrap();
         assert_eq!(receipt["segments"], 24);
-        agent.send(email("ann@example.com", &"a".repeat(100_000))).await.unwrap();
-        expect_refused(world, &agent, email("ann@example.com", &"a".repeat(1_000_001)), "INVALID_CONTENT").await;
+        agent
+            .send(email("ann@example.com", &"a".repeat(100_000)))
+            .await
+            .unwrap();
+        expect_refused(
+            world,
+            &agent,
+            email("ann@example.com", &"a".repeat(1_000_001)),
+            "INVALID_CONTENT",
+        )
+        .await;
         let subject = with(email("ann@example.com", "Hi"), json!({ "subject": "s".repeat(901) }));
         expect_refused(world, &agent, subject, "INVALID_CONTENT").await;
         let key = with(sms(ANN, "Hi"), json!({ "idempotencyKey": "k".repeat(256) }));
@@ -131,18 +166,41 @@ profiles! {
 profiles! {
     async fn recipients_are_checked_and_brought_into_one_form(world: &World) {
         let agent = world.rest().await;
-        let numbers = ["", "4155550123", "+", "+0123456789", "+1415555012x", "+999123456789", "ann@example.com", "+1415555+0123", "٠١٢٣٤٥٦٧٨"];
+        let numbers = [
+            "",
+            "4155550123",
+            "+",
+            "+0123456789",
+            "+1415555012x",
+            "+999123456789",
+            "ann@example.com",
+            "+1415555+0123",
+            "٠١٢٣٤٥٦٧٨",
+        ];
         for number in numbers {
             for channel in ["sms", "whatsapp"] {
                 let message = with(sms(number, "Hi"), json!({ "channel": channel }));
                 expect_refused(world, &agent, message, "INVALID_RECIPIENT").await;
             }
         }
-        for address in ["", "ann", "ann@", "@example.com", "ann@example", "a b@example.com", "ann@example.com,bob@example.com", "<ann@example.com>", ANN] {
+        for address in [
+            "",
+            "ann",
+            "ann@",
+            "@example.com",
+            "ann@example",
+            "a b@example.com",
+            "ann@example.com,bob@example.com",
+            "<ann@example.com>",
+            ANN,
+        ] {
             expect_refused(world, &agent, email(address, "Hi"), "INVALID_RECIPIENT").await;
         }
         let receipt = agent.send(sms(" +1 (415) 555-0123 ", "Hi")).await.unwrap();
-        assert_eq!((&receipt["to"], world.arrival(&receipt).await.to.as_str()), (&json!(ANN), ANN));
+        assert_eq!(
+            (&receipt["to"], world.arrival(&receipt).await.to.as_str()),
+            (&json!(ANN), ANN)
+        );
     }
 }
 

@@ -52,7 +52,10 @@ profiles! {
     async fn pictures_and_templates_arrive(world: &World) {
         let agent = world.agent(Transport::Sse).await;
         let picture = "https://pictures.example.com/menu.jpg";
-        let mms = agent.send(with(sms(ANN, "The menu"), json!({ "media": [picture] }))).await.unwrap();
+        let mms = agent
+            .send(with(sms(ANN, "The menu"), json!({ "media": [picture] })))
+            .await
+            .unwrap();
         assert_eq!(world.arrival(&mms).await.media, [picture]);
 
         // The template may be sent at any time; a stranger has not written.
@@ -68,14 +71,20 @@ profiles! {
     async fn an_agent_asks_what_became_of_its_message_by_either_id(world: &World) {
         for transport in Transport::ALL {
             let agent = world.agent(transport).await;
-            let sent = agent.send(with(sms(ANN, "Hello"), json!({ "threadId": "t-1", "entityId": "e-1" }))).await.unwrap();
+            let sent = agent
+                .send(with(sms(ANN, "Hello"), json!({ "threadId": "t-1", "entityId": "e-1" })))
+                .await
+                .unwrap();
             assert_eq!((&sent["threadId"], &sent["entityId"]), (&json!("t-1"), &json!("e-1")));
             for id in ["messageId", "providerMessageId"] {
                 let status = agent.status_of(sent[id].as_str().unwrap()).await.unwrap();
                 assert_eq!(status["status"], "accepted");
                 assert_eq!(status["messageId"], sent["messageId"]);
                 assert_eq!(status["providerMessageId"], sent["providerMessageId"]);
-                assert_eq!((&status["provider"], &status["attempts"]), (&json!("twilio"), &json!(1)));
+                assert_eq!(
+                    (&status["provider"], &status["attempts"]),
+                    (&json!("twilio"), &json!(1))
+                );
             }
             let unknown = agent.status_of("msg_0").await.unwrap_err();
             assert_eq!(unknown["code"], "MESSAGE_NOT_FOUND");
@@ -96,8 +105,14 @@ profiles! {
         assert_eq!(usage["actions"], json!({ "sms": 2, "email": 1 }));
         // Two segments at 0.0083 and a mail at 0.0009; nothing is held any more.
         let spent = 2.0 * 0.0083 + 0.0009;
-        assert!((usage["currentUsage"]["spendToday"].as_f64().unwrap() - spent).abs() < 1e-9, "{usage}");
-        assert!((usage["costsByChannel"]["sms"].as_f64().unwrap() - 0.0166).abs() < 1e-9, "{usage}");
+        assert!(
+            (usage["currentUsage"]["spendToday"].as_f64().unwrap() - spent).abs() < 1e-9,
+            "{usage}"
+        );
+        assert!(
+            (usage["costsByChannel"]["sms"].as_f64().unwrap() - 0.0166).abs() < 1e-9,
+            "{usage}"
+        );
         assert_eq!(usage["currentUsage"]["spendDayLimit"], 10.0);
     }
 }
@@ -120,7 +135,10 @@ profiles! {
 
 profiles! {
     async fn tools_are_those_of_the_scope(world: &World) {
-        let admin = world.account.colleague(&world.store, &world.gateways, "org-admin", "+14155550101").await;
+        let admin = world
+            .account
+            .colleague(&world.store, &world.gateways, "org-admin", "+14155550101")
+            .await;
         for transport in [Transport::Sse, Transport::StreamableHttp] {
             let (agent, admin) = (world.agent(transport).await, world.agent_of(&admin, transport).await);
             let (seen, all) = (agent.tools().await, admin.tools().await);
@@ -139,11 +157,28 @@ profiles! {
 
 profiles! {
     async fn an_administrator_sends_as_another_agent_of_the_organization(world: &World) {
-        let admin = world.account.colleague(&world.store, &world.gateways, "org-admin", "+14155550101").await;
+        let admin = world
+            .account
+            .colleague(&world.store, &world.gateways, "org-admin", "+14155550101")
+            .await;
         let admin = world.agent_of(&admin, Transport::StreamableHttp).await;
         let named = with(sms(ANN, "On behalf"), json!({ "agentId": world.account.agent }));
         let receipt = admin.send(named).await.unwrap();
         assert_eq!(world.arrival(&receipt).await.from, world.account.phone);
+    }
+}
+
+profiles! {
+    async fn an_agent_names_no_sender_but_its_own(world: &World) {
+        let agent = world.rest().await;
+        let own = with(sms(ANN, "Mine"), json!({ "senderSid": world.account.phone }));
+        assert_eq!(
+            world.arrival(&agent.send(own).await.unwrap()).await.from,
+            world.account.phone
+        );
+        let foreign = with(sms(ANN, "Not mine"), json!({ "senderSid": "+14155550199" }));
+        assert_eq!(agent.send(foreign).await.unwrap_err()["code"], "CHANNEL_UNAVAILABLE");
+        assert_eq!(world.carriers.requests_total("twilio"), 1);
     }
 }
 
@@ -154,9 +189,18 @@ profiles! {
         assert_eq!(agent.send(later).await.unwrap_err()["code"], "NOT_SUPPORTED");
         let nothing = agent.send(json!({ "to": ANN, "channel": "sms" })).await.unwrap_err();
         assert_eq!(nothing["code"], "MISSING_FIELDS");
-        let nobody = agent.send(json!({ "channel": "sms", "body": "Hello" })).await.unwrap_err();
-        assert_eq!((&nobody["code"], &nobody["fields"]), (&json!("MISSING_FIELDS"), &json!(["to"])));
-        let pigeon = agent.send(with(sms(ANN, "Coo"), json!({ "channel": "pigeon" }))).await.unwrap_err();
+        let nobody = agent
+            .send(json!({ "channel": "sms", "body": "Hello" }))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (&nobody["code"], &nobody["fields"]),
+            (&json!("MISSING_FIELDS"), &json!(["to"]))
+        );
+        let pigeon = agent
+            .send(with(sms(ANN, "Coo"), json!({ "channel": "pigeon" })))
+            .await
+            .unwrap_err();
         assert_eq!(pigeon["code"], "INVALID_ARGUMENT");
         assert_eq!(world.carriers.requests_total("twilio"), 0);
     }
@@ -165,14 +209,23 @@ profiles! {
 profiles! {
     async fn a_paused_or_missing_sender_is_named_with_the_channels_that_work(world: &World) {
         let agent = world.rest().await;
-        world.store.pause_channel(&world.account.agent, Channel::Sms, true).await.unwrap();
+        world
+            .store
+            .pause_channel(&world.account.agent, Channel::Sms, true)
+            .await
+            .unwrap();
         // What a gateway knows about its callers is at most a second old.
         let refused = crate::support::eventually("the pause is in force", async || {
             agent.send(sms(ANN, "Hello")).await.err()
         })
         .await;
         assert_eq!(refused["code"], "CHANNEL_UNAVAILABLE");
-        let mut left: Vec<_> = refused["availableChannels"].as_array().unwrap().iter().map(|c| c.as_str().unwrap()).collect();
+        let mut left: Vec<_> = refused["availableChannels"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| c.as_str().unwrap())
+            .collect();
         left.sort_unstable();
         assert_eq!(left, ["email", "whatsapp"]);
     }

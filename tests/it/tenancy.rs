@@ -37,10 +37,19 @@ profiles! {
             assert_eq!((foreign.0, &foreign.1["code"]), (404, &json!("AGENT_NOT_FOUND")));
         }
         let limits = json!({ "agentId": other.agent, "limits": { "maxActionsPerDay": 1 } });
-        let request = world.gateways.post("/api/v1/client-limits", &limits).bearer_auth(&world.account.team_token);
+        let request = world
+            .gateways
+            .post("/api/v1/client-limits", &limits)
+            .bearer_auth(&world.account.team_token);
         assert_eq!(request.reply().await.expect(404)["code"], "AGENT_NOT_FOUND");
         // Its token still works: nothing has happened to it.
-        world.gateways.get("/api/v1/agents/me").bearer_auth(&other.token).reply().await.expect(200);
+        world
+            .gateways
+            .get("/api/v1/agents/me")
+            .bearer_auth(&other.token)
+            .reply()
+            .await
+            .expect(200);
     }
 }
 
@@ -48,7 +57,13 @@ profiles! {
     async fn an_organization_lists_its_own_agents_only(world: &World) {
         let other = another(world).await;
         for account in [&world.account, &other] {
-            let listed = world.gateways.get("/api/v1/agents").bearer_auth(&account.team_token).reply().await.expect(200);
+            let listed = world
+                .gateways
+                .get("/api/v1/agents")
+                .bearer_auth(&account.team_token)
+                .reply()
+                .await
+                .expect(200);
             assert_eq!(listed["count"], 1);
             assert_eq!(listed["agents"][0]["agentId"], account.agent.as_str());
         }
@@ -58,14 +73,24 @@ profiles! {
 profiles! {
     async fn nobody_sends_as_a_foreign_agent(world: &World) {
         let other = another(world).await;
-        let admin = world.account.colleague(&world.store, &world.gateways, "org-admin", "+14155550101").await;
-        let colleague = world.account.colleague(&world.store, &world.gateways, "agent", "+14155550102").await;
+        let admin = world
+            .account
+            .colleague(&world.store, &world.gateways, "org-admin", "+14155550101")
+            .await;
+        let colleague = world
+            .account
+            .colleague(&world.store, &world.gateways, "agent", "+14155550102")
+            .await;
         let (agent, admin) = (world.rest().await, world.agent_of(&admin, Transport::Rest).await);
         let named = |id: &str| with(sms(ANN, "As somebody else"), json!({ "agentId": id }));
         let unknown = agent.send(named("agt_0")).await.unwrap_err();
         assert_eq!(unknown["code"], "AGENT_NOT_FOUND");
         assert_eq!(agent.send(named(other.agent.as_str())).await.unwrap_err(), unknown);
-        assert_eq!(agent.send(named(colleague.agent.as_str())).await.unwrap_err(), unknown, "no administrator");
+        assert_eq!(
+            agent.send(named(colleague.agent.as_str())).await.unwrap_err(),
+            unknown,
+            "no administrator"
+        );
         assert_eq!(admin.send(named(other.agent.as_str())).await.unwrap_err(), unknown);
         assert_eq!(world.carriers.requests_total("twilio"), 0);
         admin.send(named(colleague.agent.as_str())).await.unwrap();
@@ -75,14 +100,20 @@ profiles! {
 profiles! {
     async fn a_foreign_message_does_not_exist_under_any_of_its_ids(world: &World) {
         let other = another(world).await;
-        let colleague = world.account.colleague(&world.store, &world.gateways, "agent", "+14155550101").await;
+        let colleague = world
+            .account
+            .colleague(&world.store, &world.gateways, "agent", "+14155550101")
+            .await;
         let sent = world.rest().await.send(sms(ANN, "Mine")).await.unwrap();
         for stranger in [&other, &colleague] {
             let stranger = world.agent_of(stranger, Transport::StreamableHttp).await;
             let unknown = stranger.status_of("msg_0").await.unwrap_err();
             assert_eq!(unknown["code"], "MESSAGE_NOT_FOUND");
             for id in ["messageId", "providerMessageId"] {
-                assert_eq!(stranger.status_of(sent[id].as_str().unwrap()).await.unwrap_err(), unknown);
+                assert_eq!(
+                    stranger.status_of(sent[id].as_str().unwrap()).await.unwrap_err(),
+                    unknown
+                );
             }
         }
     }
@@ -92,12 +123,24 @@ profiles! {
     async fn a_key_a_list_and_a_consent_hold_in_their_organization_only(world: &World) {
         let other = another(world).await;
         let now = Clock::System.now();
-        let entry = Suppression { org: &other.org, channel: None, address: ANN, reason: "asked for it" };
+        let entry = Suppression {
+            org: &other.org,
+            channel: None,
+            address: ANN,
+            reason: "asked for it",
+        };
         world.store.suppress(&entry, now).await.unwrap();
-        world.store.record_consent(&other.org, Channel::Sms, ANN, false, "test", now).await.unwrap();
+        world
+            .store
+            .record_consent(&other.org, Channel::Sms, ANN, false, "test", now)
+            .await
+            .unwrap();
         let (ours, theirs) = (world.rest().await, world.agent_of(&other, Transport::Rest).await);
         let message = sms(ANN, "Hello");
-        assert_eq!(theirs.send(message.clone()).await.unwrap_err()["code"], "DO_NOT_CONTACT");
+        assert_eq!(
+            theirs.send(message.clone()).await.unwrap_err()["code"],
+            "DO_NOT_CONTACT"
+        );
         assert_eq!(ours.send(message).await.unwrap()["status"], "accepted");
         let usage = theirs.call("comms_get_usage_dashboard", json!({})).await.unwrap();
         assert_eq!(usage["totalActions"], 0);
@@ -107,20 +150,28 @@ profiles! {
 profiles! {
     async fn a_session_of_another_agent_is_404(world: &World) {
         let other = another(world).await;
-        let colleague = world.account.colleague(&world.store, &world.gateways, "agent", "+14155550101").await;
+        let colleague = world
+            .account
+            .colleague(&world.store, &world.gateways, "agent", "+14155550101")
+            .await;
         let session = HttpSession::open(&world.gateways, "/mcp", &world.account.token).await;
         for stranger in [&other, &colleague] {
             let stolen = session.with_token(&stranger.token);
             for index in 0..world.gateways.count() {
                 let gateway = world.gateways.only(index);
-                let tools = stolen.post(&gateway, &json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/list" })).await;
+                let tools = stolen
+                    .post(&gateway, &json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/list" }))
+                    .await;
                 assert_eq!(tools.status, 404, "{}", tools.text);
                 assert_eq!(stolen.request(&gateway, Method::GET).reply().await.status, 404);
                 assert_eq!(stolen.request(&gateway, Method::DELETE).reply().await.status, 404);
             }
         }
         let tools = session.call(&world.gateways, "tools/list", json!({})).await;
-        assert!(tools["result"]["tools"].is_array(), "the owner is not disturbed: {tools}");
+        assert!(
+            tools["result"]["tools"].is_array(),
+            "the owner is not disturbed: {tools}"
+        );
     }
 }
 
@@ -134,12 +185,20 @@ profiles! {
             let path = session.endpoint.clone();
             let stolen = gateway.post(&path, &message).bearer_auth(&other.token).reply().await;
             assert_eq!(stolen.status, 404, "{}", stolen.text);
-            let unknown = gateway.post("/messages?sessionId=0.0", &message).bearer_auth(&other.token).reply().await;
+            let unknown = gateway
+                .post("/messages?sessionId=0.0", &message)
+                .bearer_auth(&other.token)
+                .reply()
+                .await;
             assert_eq!(seen(unknown), seen(stolen));
         }
         let own = json!({ "jsonrpc": "2.0", "id": "ours", "method": "tools/list" });
         session.post(&world.gateways, &own).await.expect(202);
-        assert_eq!(session.events.message().await["id"], "ours", "nothing of the stranger's came through");
+        assert_eq!(
+            session.events.message().await["id"],
+            "ours",
+            "nothing of the stranger's came through"
+        );
     }
 }
 
@@ -147,11 +206,17 @@ profiles! {
     async fn names_cannot_climb_out_of_their_place(world: &World) {
         for id in ["../../etc/passwd", "a/b", "a b", "a.b", "a\u{0}b", "", &"x".repeat(65)] {
             let body = json!({ "agent_id": id, "display_name": "X" });
-            let request = world.gateways.post("/api/v1/agents", &body).bearer_auth(&world.account.team_token);
+            let request = world
+                .gateways
+                .post("/api/v1/agents", &body)
+                .bearer_auth(&world.account.team_token);
             assert_eq!(request.reply().await.expect(400)["code"], "INVALID_ARGUMENT", "{id:?}");
         }
         let body = json!({ "agent_id": world.account.agent, "display_name": "X" });
-        let taken = world.gateways.post("/api/v1/agents", &body).bearer_auth(&world.account.team_token);
+        let taken = world
+            .gateways
+            .post("/api/v1/agents", &body)
+            .bearer_auth(&world.account.team_token);
         assert_eq!(taken.reply().await.expect(409)["code"], "ALREADY_EXISTS");
     }
 }

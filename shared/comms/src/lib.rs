@@ -73,8 +73,7 @@ pub struct Settings {
 pub(crate) fn store_failure(error: StoreError) -> Failure {
     if error.is_unavailable() {
         tracing::warn!(%error, "the database does not answer");
-        Failure::unavailable("the database does not answer right now; nothing was sent")
-            .remedy("try again with the same idempotencyKey")
+        Failure::unavailable("the database does not answer right now").remedy("try again with the same idempotencyKey")
     } else {
         tracing::error!(%error, "a database call failed");
         Failure::internal()

@@ -13,7 +13,6 @@ pub enum Code {
     InvalidArgument,
     InvalidRecipient,
     InvalidContent,
-    UnknownTool,
     AuthMissingHeader,
     AuthInvalidToken,
     AuthTokenRevoked,
@@ -34,7 +33,6 @@ pub enum Code {
     RateLimited,
     SpendLimit,
     IdempotencyConflict,
-    SendInProgress,
     ProviderRefused,
     ProviderRateLimited,
     ProviderMisconfigured,
@@ -51,7 +49,6 @@ impl Code {
             Self::InvalidArgument => "INVALID_ARGUMENT",
             Self::InvalidRecipient => "INVALID_RECIPIENT",
             Self::InvalidContent => "INVALID_CONTENT",
-            Self::UnknownTool => "UNKNOWN_TOOL",
             Self::AuthMissingHeader => "AUTH_MISSING_HEADER",
             Self::AuthInvalidToken => "AUTH_INVALID_TOKEN",
             Self::AuthTokenRevoked => "AUTH_TOKEN_REVOKED",
@@ -72,7 +69,6 @@ impl Code {
             Self::RateLimited => "RATE_LIMITED",
             Self::SpendLimit => "SPEND_LIMIT",
             Self::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
-            Self::SendInProgress => "SEND_IN_PROGRESS",
             Self::ProviderRefused => "PROVIDER_REFUSED",
             Self::ProviderRateLimited => "PROVIDER_RATE_LIMITED",
             Self::ProviderMisconfigured => "PROVIDER_MISCONFIGURED",
@@ -90,9 +86,9 @@ impl Code {
             Self::AuthMissingHeader | Self::AuthInvalidToken | Self::AuthTokenRevoked | Self::AuthWrongScope => 401,
             Self::SpendLimit => 402,
             Self::AuthForbidden => 403,
-            Self::AgentNotFound | Self::MessageNotFound | Self::NotFound | Self::UnknownTool => 404,
+            Self::AgentNotFound | Self::MessageNotFound | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::AlreadyExists | Self::SendInProgress => 409,
+            Self::AlreadyExists => 409,
             Self::PayloadTooLarge => 413,
             Self::NoChannelAssigned
             | Self::ChannelUnavailable
@@ -116,7 +112,6 @@ impl Code {
             Self::AuthLockedOut
                 | Self::RateLimited
                 | Self::SpendLimit
-                | Self::SendInProgress
                 | Self::ProviderRateLimited
                 | Self::ServiceUnavailable
                 | Self::Internal

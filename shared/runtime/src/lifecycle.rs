@@ -35,7 +35,7 @@ impl Lifecycle {
         self.services.spawn(task);
     }
 
-    /// Calls `work` again and again, `pause` after it ended, until the process stops.
+    /// Calls `work` again and again, `pause` after it ended, until the process stops; then it is dropped wherever it waits.
     pub fn repeat<F, Fut>(&self, pause: Duration, work: F)
     where
         F: Fn() -> Fut + Send + 'static,
@@ -44,7 +44,9 @@ impl Lifecycle {
         let drain = self.drain.clone();
         self.services.spawn(async move {
             while drain.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
-                work().await;
+                if drain.run_until_cancelled(work()).await.is_none() {
+                    return;
+                }
             }
         });
     }

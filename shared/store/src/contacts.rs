@@ -101,7 +101,7 @@ pub(crate) async fn answer_in_sqlite(
     questions: Arc<[ContactQuestion]>,
 ) -> Result<Vec<ContactState>, StoreError> {
     const SQL: &str = contact_sql!(
-        "json_each($1) AS i",
+        "jsonb_each($1) AS i",
         "i.key",
         "i.value ->> 'org_id'",
         "i.value ->> 'address'",

@@ -180,6 +180,21 @@ impl Store {
             .await)?)
     }
 
+    /// Whether the same text is on its way from and to the same addresses right now, as another message.
+    pub async fn has_twin_under_way(&self, message: &Message) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM messages WHERE check_at IS NOT NULL AND status = 'sending'
+            AND sender = $1 AND recipient = $2 AND body_hash = $3 AND id <> $4)";
+        Ok(reading!(self, |db| {
+            sqlx::query_scalar(SQL)
+                .bind(&message.sender)
+                .bind(&message.recipient)
+                .bind(&message.body_hash)
+                .bind(message.id.as_str())
+                .fetch_one(db)
+                .await
+        })?)
+    }
+
     /// Takes messages whose look is due, and puts their next look off to `lease_until`: if we die meanwhile, another replica
     /// looks then. A message that was still `sending` has lost its sender, and becomes `unknown`. Unreadable ones are logged
     /// and left out.

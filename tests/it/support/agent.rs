@@ -165,7 +165,7 @@ async fn call_route(
     }
 }
 
-/// The code of a refusal. A rate limit over REST has none, for the sake of the Python client, and says it as the reason.
+/// The code of a refusal. A rate limit over REST has none, for the sake of the Python client, and tells it as `reason`.
 pub fn code(refusal: &Value) -> &str {
     refusal["code"].as_str().or(refusal["reason"].as_str()).expect("a code")
 }

@@ -22,7 +22,7 @@ pub struct Fleet {
     role: &'static str,
     _backends: Option<Backends>,
     _simulator: Simulator,
-    directory: TempDir,
+    _directory: TempDir,
 }
 
 impl Fleet {
@@ -67,7 +67,7 @@ impl Fleet {
             role,
             _backends: backends,
             _simulator: simulator,
-            directory,
+            _directory: directory,
         };
         for _ in 0..count {
             fleet.start_one().await;
@@ -91,10 +91,6 @@ impl Fleet {
     fn announce(&self) {
         self.gateways
             .replace(self.programs.iter().map(|program| program.base_url.clone()).collect());
-    }
-
-    pub fn directory(&self) -> &TempDir {
-        &self.directory
     }
 }
 

@@ -22,11 +22,6 @@ pub fn with(mut message: Value, fields: Value) -> Value {
     message
 }
 
-/// A fresh idempotency key.
-pub fn key() -> String {
-    ids::random()
-}
-
 fn message(channel: &str, to: &str, body: &str) -> Value {
-    json!({ "channel": channel, "to": to, "body": body, "idempotencyKey": key() })
+    json!({ "channel": channel, "to": to, "body": body, "idempotencyKey": ids::random() })
 }

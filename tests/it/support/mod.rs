@@ -1,5 +1,5 @@
-//! The language that the stories are told in: worlds to play in, agents who send, programs to kill. Waits for events, never
-//! for time.
+//! The language that the stories are told in: worlds to play in, agents who send, programs to kill. Waits for events,
+//! never for time.
 
 mod account;
 mod agent;
@@ -27,7 +27,7 @@ pub use events::EventStream;
 pub use fleet::Fleet;
 pub use gateways::{Gateways, Reply, Replying};
 pub use legacy::LegacySession;
-pub use messages::{email, key, sms, whatsapp, with};
+pub use messages::{email, sms, whatsapp, with};
 pub use program::{Program, run_program};
 pub use session::{HttpSession, answer};
 pub use stage::Stage;

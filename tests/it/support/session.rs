@@ -77,6 +77,6 @@ pub fn answer(reply: &Reply) -> Value {
         return reply.body.clone();
     }
     let events = reply.text.lines().filter_map(|line| line.strip_prefix("data:"));
-    let messages = events.filter_map(|data| serde_json::from_str(data.trim()).ok());
-    messages.last().expect("an answer")
+    let mut messages = events.filter_map(|data| serde_json::from_str(data.trim()).ok());
+    messages.next_back().expect("an answer")
 }

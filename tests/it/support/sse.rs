@@ -1,4 +1,5 @@
-//! The client's side of the legacy transport: messages are posted to whichever gateway is next, answers come on the stream.
+//! The client's side of the legacy transport: messages are posted to whichever gateway is next, answers come on the
+//! stream.
 
 use std::sync::Arc;
 

@@ -24,6 +24,8 @@ const TTL: Duration = Duration::from_secs(86_400);
 /// How long a replica trusts what it remembers, should it miss that a session was closed.
 const CACHE_TTL: Duration = Duration::from_secs(5);
 const CACHE_SIZE: u64 = 100_000;
+/// Bytes.
+const MAX_PEER: usize = 8 * 1024;
 /// A session in use is written again this often, so that it does not end.
 const TOUCH: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 
@@ -58,7 +60,13 @@ impl Sessions {
         Ok(Self { comms, remembered })
     }
 
+    /// Of a client that says too much of itself, only the revision is kept: records live for a day.
     pub async fn create(&self, id: &str, agent: AgentId, peer: InitializeRequestParams) -> Result<(), Failure> {
+        let size = serde_json::to_vec(&peer).map_or(usize::MAX, |text| text.len());
+        let peer = match size {
+            0..=MAX_PEER => peer,
+            _ => InitializeRequestParams::default().with_protocol_version(peer.protocol_version),
+        };
         self.write(
             id,
             Session {

@@ -246,24 +246,22 @@ impl Streams {
             .map_err(unavailable)
     }
 
-    /// Renews every entry. One that can't be renewed now is at the next beat, or its stream ends and comes back.
+    /// Renews every entry, each as it stands at that moment. One that can't be renewed now is at the next beat.
     pub async fn beat(&self) {
-        let connections: Vec<Connection> = self.locked().values().map(|open| open.connection.clone()).collect();
-        for connection in connections {
-            let members = keys::agent_connections(&connection.agent);
-            let renewed = match self.write(&connection).await {
-                Ok(()) => self
-                    .comms
-                    .kv
-                    .add_member(&members, &connection.id, TTL * 4)
-                    .await
-                    .is_ok(),
-                Err(_) => false,
+        let ids: Vec<String> = self.locked().keys().cloned().collect();
+        let mut missed = 0_u32;
+        for id in ids {
+            let Some(connection) = self.locked().get(&id).map(|open| open.connection.clone()) else {
+                continue;
             };
-            if !renewed {
-                tracing::warn!("entries of open streams could not be renewed");
-                return;
+            let members = keys::agent_connections(&connection.agent);
+            let written = self.write(&connection).await.is_ok();
+            if !written || self.comms.kv.add_member(&members, &id, TTL * 4).await.is_err() {
+                missed += 1;
             }
+        }
+        if missed > 0 {
+            tracing::warn!(missed, "entries of open streams could not be renewed");
         }
     }
 

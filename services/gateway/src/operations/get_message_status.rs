@@ -1,5 +1,6 @@
 //! `comms_get_message_status`: what became of a message.
 
+use butt_dial_comms::outbound::announce::UNCONFIRMED;
 use butt_dial_domain::{Channel, Code, Failure, Scope, message::Status};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -75,9 +76,7 @@ impl Operation for GetMessageStatus {
             message.ok_or_else(|| Failure::new(Code::MessageNotFound, "you have sent no message with this id"))?;
         Ok(Output {
             status: message.status.for_agent(),
-            remediation: (message.status == Status::Unconfirmed).then_some(
-                "it may or may not have arrived; send it again with a new idempotencyKey only if a duplicate does less harm than a gap",
-            ),
+            remediation: (message.status == Status::Unconfirmed).then_some(UNCONFIRMED),
             message_id: message.id.into_string(),
             channel: message.channel,
             to: message.recipient,

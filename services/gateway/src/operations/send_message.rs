@@ -124,6 +124,7 @@ impl Operation for SendMessage {
                 .remedy("send it at the right time, without scheduledAt"));
         }
         let falls_back = !args.fallback_channels.is_empty();
+        let body_unused = args.template_id.is_some() && args.body.is_some();
         let request = SendRequest {
             caller: context.caller,
             agent: args.agent_id,
@@ -143,6 +144,9 @@ impl Operation for SendMessage {
             idempotency_key: args.idempotency_key,
         };
         let mut output = Output::from(context.comms.send(request).await?);
+        if body_unused {
+            output.advisories.push("a template was sent, and so the body was not");
+        }
         if falls_back {
             output.advisories.push("fallbackChannels are not used yet");
         }

@@ -8,7 +8,7 @@ use axum::{
     Extension, Json, Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Path, Query, rejection::BytesRejection},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::from_fn_with_state,
     response::{IntoResponse, Redirect, Response},
     routing::{MethodFilter, get, on},
@@ -36,11 +36,16 @@ pub fn router(platform: &Platform) -> Router {
         .filter_map(|definition| Some((definition, definition.route?)))
         .fold(Router::new(), |router, (definition, route)| {
             let comms = platform.comms.clone();
-            let handler = move |Extension(caller): Extension<Arc<Caller>>,
+            let handler = move |method: Method,
+                                Extension(caller): Extension<Arc<Caller>>,
                                 Path(path): Path<HashMap<String, String>>,
                                 Query(query): Query<HashMap<String, String>>,
                                 headers: HeaderMap,
                                 body: Result<Bytes, BytesRejection>| async move {
+                // axum sends HEAD to GET's handler, and some of these hand something out.
+                if method == Method::HEAD {
+                    return failure(&wrong_method());
+                }
                 match arguments(definition, path, query, &headers, body) {
                     Ok(args) => run(definition, route, comms, caller, args).await,
                     Err(refusal) => failure(&refusal),
@@ -58,18 +63,20 @@ pub fn router(platform: &Platform) -> Router {
         .route("/openapi.json", get(move || async move { Json(raw) }));
     api.merge(docs)
         .route("/", get(async || Redirect::temporary("/docs")))
-        .method_not_allowed_fallback(async || {
-            failure(&Failure::new(
-                Code::MethodNotAllowed,
-                "this route takes another method; /docs shows which",
-            ))
-        })
+        .method_not_allowed_fallback(async || failure(&wrong_method()))
         .fallback(async || {
             failure(&Failure::new(
                 Code::NotFound,
                 "there is nothing here; /docs shows what there is",
             ))
         })
+}
+
+fn wrong_method() -> Failure {
+    Failure::new(
+        Code::MethodNotAllowed,
+        "this route takes another method; /docs shows which",
+    )
 }
 
 async fn run(

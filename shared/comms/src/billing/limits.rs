@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use butt_dial_domain::{
-    AgentId, Code, Failure, Micros, OrgId, keys,
+    AgentId, Code, Failure, Micros, OrgId, ids, keys,
     limits::{Limits, Period, Window},
     ports::kv::Quota,
 };
@@ -166,6 +166,9 @@ pub async fn set(
 ) -> Result<Limits, Failure> {
     let org = caller.org()?;
     let (scope, default) = match agent {
+        Some(agent) if !ids::is_valid_host_id(agent.as_str()) => {
+            return Err(Failure::new(Code::AgentNotFound, "there is no such agent"));
+        }
         Some(agent) => {
             let found = comms.store.find_agent(org, agent).await.map_err(store_failure)?;
             found.ok_or_else(|| Failure::new(Code::AgentNotFound, "there is no such agent"))?;

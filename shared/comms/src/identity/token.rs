@@ -31,7 +31,7 @@ pub async fn mint(
 }
 
 /// The token that is the same whenever it is asked for, so that a bootstrap can be repeated: derived from the master key.
-/// Once it has been revoked, a random one takes its place.
+/// Once it has been revoked, another takes its place.
 pub async fn derive(
     comms: &Comms,
     org: &OrgId,
@@ -40,24 +40,31 @@ pub async fn derive(
     now: Timestamp,
 ) -> Result<Minted, Failure> {
     let key = comms.vault.key("bootstrap token");
-    let bits = mac(
-        &key,
-        &[org.as_str().as_bytes(), agent.map_or("", AgentId::as_str).as_bytes()],
-    );
-    let secret = format!("{}{}", prefix(agent), BASE64_URL_SAFE_NO_PAD.encode(bits));
-    match comms
-        .store
-        .find_token(&hex::encode(hash(&secret)))
-        .await
-        .map_err(store_failure)?
-    {
-        None => write_down(&comms.store, org, agent, scope, None, now, secret).await,
-        Some(token) if token.revoked_at.is_none() => Ok(Minted {
-            id: token.principal.token,
-            secret,
-        }),
-        Some(_) => mint(&comms.store, org, agent, scope, None, now).await,
+    // The first that has not been revoked: the same one each time, until it is.
+    for generation in 0_u32.. {
+        let parts = [
+            org.as_str().as_bytes(),
+            agent.map_or("", AgentId::as_str).as_bytes(),
+            &generation.to_be_bytes(),
+        ];
+        let secret = format!("{}{}", prefix(agent), BASE64_URL_SAFE_NO_PAD.encode(mac(&key, &parts)));
+        match comms
+            .store
+            .find_token(&hex::encode(hash(&secret)))
+            .await
+            .map_err(store_failure)?
+        {
+            None => return write_down(&comms.store, org, agent, scope, None, now, secret).await,
+            Some(token) if token.revoked_at.is_none() => {
+                return Ok(Minted {
+                    id: token.principal.token,
+                    secret,
+                });
+            }
+            Some(_) => {}
+        }
     }
+    Err(Failure::internal())
 }
 
 fn prefix(agent: Option<&AgentId>) -> &'static str {

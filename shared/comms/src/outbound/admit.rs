@@ -1,8 +1,10 @@
 //! Rate limits and spend, and the moment of acceptance: the message, its key, its attempt and its reservation are written
 //! before anything leaves. Whatever is taken from the limits goes back when the message is not accepted after all.
 
+use std::time::Duration;
+
 use butt_dial_domain::{
-    Channel, Failure, MessageId, Micros,
+    Channel, Code, Failure, MessageId, Micros,
     limits::{Limits, Period},
     message::Content,
     ports::{
@@ -10,7 +12,7 @@ use butt_dial_domain::{
         kv::{self, Quota},
     },
 };
-use butt_dial_store::{Acceptance, AcceptedSend, StoreError};
+use butt_dial_store::{Acceptance, AcceptedSend, SendResult, SettledSend, StoreError};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,9 @@ use crate::{
 
 /// Beyond the carrier's deadline: how long a sender may take to write the outcome down before the reconciler steps in.
 const RECORDING: TimeDelta = TimeDelta::seconds(20);
+/// Together as long as the reconciler leaves the message alone.
+const WITHDRAWALS: u32 = 100;
+const WITHDRAWAL_PAUSE: Duration = Duration::from_millis(250);
 /// An error may hide that the acceptance was committed; the repeat finds out.
 const TRIES: u32 = 2;
 
@@ -39,6 +44,7 @@ pub struct AdmittedMessage {
     pub dispatch: Dispatch,
     pub carrier: Carrier,
     pub estimate: Micros,
+    pub agent: butt_dial_domain::AgentId,
     pub org: butt_dial_domain::OrgId,
     pub advice: Option<&'static str>,
     pub thread_id: Option<String>,
@@ -68,12 +74,15 @@ pub async fn admit(comms: &Comms, cleared: ClearedMessage) -> Result<Admission, 
             give_back(comms, &taken).await;
             Ok(Admission::Earlier(earlier(id, &cleared.message)))
         }
+        // What was taken stays taken: whoever has no money left must not be able to ask without limit.
         Err(StoreError::OverBudget) => {
-            give_back(comms, &taken).await;
             Err(over_budget(comms, &cleared.message, agent_limits, org_limits, estimate).await)
         }
         Err(error) => {
             give_back(comms, &taken).await;
+            if error.is_unavailable() {
+                comms.tasks.spawn(withdraw(comms.clone(), id));
+            }
             Err(store_failure(error))
         }
     }
@@ -95,12 +104,9 @@ fn sender_name(message: &CleanMessage) -> Option<String> {
 
 fn find_carrier(comms: &Comms, channel: Channel) -> Result<Carrier, Failure> {
     comms.carriers.find(channel).cloned().ok_or_else(|| {
-        Failure::new(
-            butt_dial_domain::Code::NotSupported,
-            format!("no carrier is configured for {channel}"),
-        )
-        .on(channel)
-        .remedy("an operator has to set the carrier's credentials; `butt-dial doctor` says which")
+        Failure::new(Code::NotSupported, format!("no carrier is configured for {channel}"))
+            .on(channel)
+            .remedy("an operator has to set the carrier's credentials; `butt-dial doctor` says which")
     })
 }
 
@@ -198,6 +204,30 @@ async fn accept(comms: &Comms, send: AcceptedSend) -> Result<Acceptance, StoreEr
     comms.store.accept_send(send).await
 }
 
+/// The message was not sent and will not be, but whether it was written down is open. If it was, nobody else may come to
+/// think that it was sent, least of all the reconciler, whose repeat with a key could be the first request.
+async fn withdraw(comms: Comms, id: MessageId) {
+    let result = SendResult::Failed {
+        failure: Code::ServiceUnavailable.as_str(),
+        frees_key: true,
+    };
+    for _ in 0..WITHDRAWALS {
+        let at = comms.clock.now();
+        let settled = SettledSend {
+            id: id.clone(),
+            result: result.clone(),
+            outcome: "not_sent",
+            detail: None,
+            at,
+        };
+        if comms.store.settle_send(settled).await.is_ok() || comms.tasks.is_closed() {
+            return;
+        }
+        tokio::time::sleep(WITHDRAWAL_PAUSE).await;
+    }
+    tracing::error!(message_id = %id, "a message that was not sent could not be withdrawn; it will end as unconfirmed");
+}
+
 fn admitted(cleared: ClearedMessage, id: MessageId, carrier: Carrier, estimate: Micros) -> AdmittedMessage {
     let ClearedMessage { message, ruling } = cleared;
     let sender_name = sender_name(&message);
@@ -212,6 +242,7 @@ fn admitted(cleared: ClearedMessage, id: MessageId, carrier: Carrier, estimate: 
         },
         carrier,
         estimate,
+        agent: message.profile.agent.id.clone(),
         org: message.profile.agent.org_id.clone(),
         advice: if let Opinion::Advise(advice) = ruling.opinion {
             Some(advice)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use butt_dial_domain::{AgentId, Code, Failure, Scope};
+use butt_dial_domain::{AgentId, Code, Failure, Scope, ids};
 use butt_dial_store::{AgentStatus, OwnedChannel, Profile};
 
 use super::SendRequest;
@@ -47,6 +47,9 @@ async fn sending_agent(comms: &Comms, caller: &Caller, named: Option<&str>) -> R
             let unknown = || Failure::new(Code::AgentNotFound, "there is no such agent");
             // Whoever may not send as others learns nothing about whether the agent exists.
             caller.require(Scope::OrgAdmin).map_err(|_| unknown())?;
+            if !ids::is_valid_host_id(named) {
+                return Err(unknown());
+            }
             let found = comms
                 .store
                 .find_profile(&AgentId::from(named))

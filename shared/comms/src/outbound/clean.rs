@@ -2,16 +2,16 @@
 //! not refuse normal speech. SQL needs no guarding here: parameters are bound, always.
 
 use butt_dial_domain::{
-    Address, Channel, Code, Failure,
+    Address, Channel, Code, Failure, OrgId,
     message::{Content, Template},
 };
 use butt_dial_store::{OwnedChannel, Profile};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::{net::IpAddr, sync::Arc};
 use url::Url;
 
 use super::{SendRequest, authorize::Authorized};
+use crate::vault::Vault;
 
 /// Twilio, Messages resource: Body is at most 1,600 characters, for WhatsApp too.
 const MAX_TEXT: usize = 1_600;
@@ -42,7 +42,7 @@ pub struct CleanMessage {
     pub reply_msg_id: Option<String>,
 }
 
-pub fn clean(authorized: Authorized) -> Result<CleanMessage, Failure> {
+pub fn clean(vault: &Vault, authorized: Authorized) -> Result<CleanMessage, Failure> {
     let Authorized {
         request,
         profile,
@@ -67,7 +67,7 @@ pub fn clean(authorized: Authorized) -> Result<CleanMessage, Failure> {
         None => format!("auto-{}", butt_dial_domain::ids::unique()),
     };
     Ok(CleanMessage {
-        request_hash: request_hash(channel, &to, &content),
+        request_hash: request_hash(vault, &profile.agent.org_id, channel, &to, &content),
         sender_name: request
             .sender_name
             .as_deref()
@@ -243,9 +243,8 @@ fn template(id: &str, request: &SendRequest) -> Result<Template, Failure> {
 }
 
 /// What makes two requests with one key the same request.
-fn request_hash(channel: Channel, to: &Address, content: &Content) -> String {
-    let canonical = json!([channel, to.as_str(), content]).to_string();
-    hex::encode(Sha256::digest(canonical))
+fn request_hash(vault: &Vault, org: &OrgId, channel: Channel, to: &Address, content: &Content) -> String {
+    vault.request_hash(org, &json!([channel, to.as_str(), content]).to_string())
 }
 
 fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Failure {

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use butt_dial_domain::ports::carrier::{Dispatch, Outcome};
+use tracing::{Instrument, field::Empty};
 
 use super::admit::AdmittedMessage;
 use crate::{Carrier, Comms};
@@ -21,11 +22,13 @@ pub async fn dispatch(comms: &Comms, admitted: AdmittedMessage) -> Dispatched {
 
 /// Sends, and counts it. Whether a message may be sent is decided before; nothing is repeated here.
 pub async fn send_once(comms: &Comms, carrier: &Carrier, dispatch: &Dispatch) -> Outcome {
+    let span = tracing::debug_span!("carrier", carrier = carrier.id, message_id = %dispatch.message, outcome = Empty);
     let begun = Instant::now();
-    let outcome = carrier.messaging.send(dispatch).await;
+    let outcome = carrier.messaging.send(dispatch).instrument(span.clone()).await;
     let word = word(&outcome);
+    span.record("outcome", word);
     comms.metrics.carrier(carrier.id, word, begun.elapsed());
-    tracing::info!(message = %dispatch.message, carrier = carrier.id, channel = %dispatch.channel, outcome = word,
+    tracing::info!(message_id = %dispatch.message, carrier = carrier.id, channel = %dispatch.channel, outcome = word,
         millis = begun.elapsed().as_millis() as u64, "sent to the carrier");
     outcome
 }

@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use butt_dial_domain::{
-    Address, Failure, keys,
-    message::Status,
+    Address, ChannelId, Failure, keys,
     ports::carrier::{Dispatch, Listed, Outcome, Receipt, Reconciliation, RefusalClass},
 };
-use butt_dial_store::{Message, NewEvent, SendResult, SettledSend, StoreError, Unsettled};
+use butt_dial_store::{Message, SendResult, SettledSend, StoreError, Unsettled};
 use chrono::TimeDelta;
-use serde_json::json;
+use futures::StreamExt;
 
 use super::{
+    announce::announce,
     dispatch::send_once,
     record::{accepted_result, code},
 };
@@ -20,7 +20,8 @@ use crate::{Carrier, Comms, store_failure};
 
 /// How many are looked at in one go.
 const BATCH: u32 = 32;
-/// Longer than a look at the whole batch may take; then another replica looks.
+const AT_ONCE: usize = 8;
+/// Longer than the looks at a whole batch take, four after another of at most a minute each; then another replica looks.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
 /// Clocks differ, and carriers round to seconds.
 const SKEW: TimeDelta = TimeDelta::seconds(5);
@@ -47,16 +48,19 @@ pub async fn run_once(comms: &Comms) -> Result<usize, Failure> {
         .await
         .map_err(store_failure)?;
     let count = due.len();
-    for unsettled in due {
-        let id = unsettled.message.id.clone();
-        if let Err(error) = look(comms, unsettled).await {
-            tracing::warn!(%error, message = %id, "could not look into a message; it comes again");
-        }
-    }
+    // Side by side, so that a carrier that does not answer holds up nobody else's messages.
+    futures::stream::iter(due)
+        .for_each_concurrent(AT_ONCE, |unsettled| async move {
+            let id = unsettled.message.id.clone();
+            if let Err(error) = look(comms, unsettled).await {
+                tracing::warn!(%error, message_id = %id, "could not look into a message; it comes again");
+            }
+        })
+        .await;
     Ok(count)
 }
 
-#[tracing::instrument(level = "debug", name = "reconcile", skip_all, fields(message = %unsettled.message.id))]
+#[tracing::instrument(level = "debug", name = "reconcile", skip_all, fields(message_id = %unsettled.message.id))]
 async fn look(comms: &Comms, unsettled: Unsettled) -> Result<(), StoreError> {
     let message = &unsettled.message;
     let carrier = comms
@@ -88,29 +92,47 @@ async fn ask_the_list(comms: &Comms, carrier: &Carrier, message: &Message) -> Re
     ) else {
         return Ok(Finding::NotThere);
     };
+    // The same text to the same person may be on its way at this moment, and what is listed be that one.
+    if comms.store.has_twin_under_way(message).await? {
+        return Ok(Finding::NoAnswer);
+    }
     let since = message.created_at - SKEW;
     let Ok(listed) = carrier.messaging.list(message.channel, &from, &to, since).await else {
         return Ok(Finding::NoAnswer);
     };
-    let mut matching: Vec<&Listed> = listed
-        .iter()
-        .filter(|listed| {
-            listed.created_at >= since && comms.vault.body_hash(&message.org, &listed.body) == message.body_hash
-        })
-        .collect();
+    let hash = |text: &str| comms.vault.body_hash(&message.org, text);
+    let mut matching: Vec<&Listed> = listed.iter().filter(|listed| listed.created_at >= since).collect();
+    if message.body_hash == hash("") {
+        // A template or a picture: what the carrier lists is not what was asked for, so only the addresses can match, and
+        // only when there is no choice.
+        if matching.len() > 1 {
+            return Ok(Finding::NotThere);
+        }
+    } else {
+        matching.retain(|listed| hash(&listed.body) == message.body_hash);
+    }
     matching.sort_by_key(|listed| listed.created_at);
     for listed in matching {
+        if comms.store.has_carrier_id(&listed.carrier_id).await? {
+            continue;
+        }
+        // Held in this message's name, so that the next look finds its own claim again should we die now.
         let claim = keys::reconciled(carrier.id, &listed.carrier_id);
-        let ours = !comms.store.has_carrier_id(&listed.carrier_id).await?
-            && comms.kv.once(&claim, CLAIM).await.unwrap_or(false);
-        if ours {
-            let receipt = Receipt {
-                carrier_id: listed.carrier_id.clone(),
-                carrier_status: listed.carrier_status.clone(),
-                segments: None,
-                price: listed.price,
-            };
-            return Ok(Finding::Settled(accepted_result(&receipt, estimate(message))));
+        match comms.kv.acquire(&claim, message.id.as_str(), CLAIM).await {
+            Ok(Some(_)) => {
+                let receipt = Receipt {
+                    carrier_id: listed.carrier_id.clone(),
+                    carrier_status: listed.carrier_status.clone(),
+                    segments: None,
+                    price: listed.price,
+                };
+                return Ok(Finding::Settled(accepted_result(&receipt, estimate(message))));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%error, "what was found in a carrier's list can't be claimed yet");
+                return Ok(Finding::NoAnswer);
+            }
         }
     }
     Ok(Finding::NotThere)
@@ -119,6 +141,12 @@ async fn ask_the_list(comms: &Comms, carrier: &Carrier, message: &Message) -> Re
 /// The carrier sends once for one key, however often it is asked: so asking again is how to learn what happened.
 async fn repeat_with_key(comms: &Comms, carrier: &Carrier, unsettled: &Unsettled, window_seconds: u64) -> Finding {
     let message = &unsettled.message;
+    // The first request may not have been taken, and then this one is the send: it asks again whether it may.
+    match is_still_allowed(comms, message).await {
+        Ok(true) => {}
+        Ok(false) => return Finding::NotThere,
+        Err(_) => return Finding::NoAnswer,
+    }
     let age = comms.clock.now() - message.created_at;
     let window = i64::try_from(window_seconds).map_or(TimeDelta::MAX, TimeDelta::seconds);
     let Some(dispatch) = restore(comms, unsettled).filter(|_| age < window - TimeDelta::minutes(10)) else {
@@ -140,12 +168,22 @@ async fn repeat_with_key(comms: &Comms, carrier: &Carrier, unsettled: &Unsettled
     }
 }
 
+async fn is_still_allowed(comms: &Comms, message: &Message) -> Result<bool, StoreError> {
+    // No channel of the agent's is asked about: e-mail has no window.
+    let channel = (&ChannelId::from(""), message.channel);
+    let contact = comms
+        .store
+        .find_contact_state(&message.org, &message.agent, channel, &message.recipient, "")
+        .await?;
+    Ok(contact.suppression.is_none() && contact.consent.as_deref() != Some("revoked"))
+}
+
 fn restore(comms: &Comms, unsettled: &Unsettled) -> Option<Dispatch> {
     let message = &unsettled.message;
     let sealed = unsettled.content.as_deref()?;
     let plain = comms.vault.decrypt(&message.org, message.id.as_str(), sealed);
     let plain = plain
-        .inspect_err(|error| tracing::error!(%error, message = %message.id, "the content is lost"))
+        .inspect_err(|error| tracing::error!(%error, message_id = %message.id, "the content is lost"))
         .ok()?;
     let stored: super::admit::StoredContent = serde_json::from_slice(&plain).ok()?;
     Some(Dispatch {
@@ -191,45 +229,19 @@ async fn no_answer(comms: &Comms, message: &Message) -> Result<(), StoreError> {
 
 /// Writes the truth down and tells the agent, who was answered `pending` at the time.
 async fn settle(comms: &Comms, message: &Message, result: SendResult, outcome: &'static str) -> Result<(), StoreError> {
-    let now = comms.clock.now();
-    let (status, failure) = match &result {
-        SendResult::Accepted { .. } => (Status::Accepted, None),
-        SendResult::Failed { failure, .. } => (Status::Failed, Some(*failure)),
-        SendResult::Unknown { .. } => (Status::Unknown, None),
-        SendResult::Unconfirmed => (Status::Unconfirmed, None),
-    };
+    announce(comms, &message.agent, &message.id, message.channel, &result).await?;
+    let status = result.status().as_str();
+    let at = comms.clock.now();
     let settled = SettledSend {
         id: message.id.clone(),
         result,
         outcome,
         detail: None,
-        at: now,
+        at,
     };
-    if !comms.store.settle_send(settled).await? {
-        return Ok(());
+    if comms.store.settle_send(settled).await? {
+        comms.metrics.reconciled(&message.carrier, status);
+        tracing::info!(message_id = %message.id, status, "an unknown send was settled");
     }
-    comms.metrics.reconciled(&message.carrier, status.as_str());
-    tracing::info!(message = %message.id, status = status.as_str(), "an unknown send was settled");
-    let mut data = json!({
-        "type": "status", "messageId": message.id, "status": status.as_str(), "channel": message.channel,
-        "timestamp": now.to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-    });
-    if let Some(failure) = failure {
-        data["code"] = json!(failure);
-    }
-    if status == Status::Unconfirmed {
-        data["remediation"] = json!(
-            "it may or may not have arrived; send it again with a new idempotencyKey only if a duplicate does less harm than a gap"
-        );
-    }
-    let id = format!("evt_{}_{}", message.id, status.as_str());
-    let event = NewEvent {
-        agent: &message.agent,
-        id: &id,
-        kind: "message.status",
-        channel: Some(message.channel),
-        reason: "agent_offline",
-        data: &data,
-    };
-    comms.store.append_event(&event, now).await.map(drop)
+    Ok(())
 }

@@ -14,6 +14,7 @@ use futures::FutureExt;
 
 use super::{
     admit::AdmittedMessage,
+    announce::announce,
     dispatch::{Dispatched, word},
     receipt::SendReceipt,
 };
@@ -35,12 +36,17 @@ pub async fn record(comms: &Comms, dispatched: Dispatched) -> Result<SendReceipt
     {
         note_opt_out(comms, &admitted).await;
     }
+    let result = settled.result.clone();
     let mut writing = write(comms.clone(), settled).boxed();
     let written = match tokio::time::timeout(PATIENCE, &mut writing).await {
         Ok(written) => written,
         Err(_) => {
             // The caller has waited enough; the fact has not.
-            comms.tasks.spawn(writing);
+            let told = tell(comms.clone(), &admitted, result);
+            comms.tasks.spawn(async move {
+                told.await;
+                writing.await
+            });
             false
         }
     };
@@ -102,7 +108,7 @@ async fn write(comms: Comms, settled: SettledSend) -> bool {
     for _ in 0..RETRIES {
         match comms.store.settle_send(settled.clone()).await {
             Ok(_) => return true,
-            Err(error) => tracing::warn!(%error, message = %settled.id, "could not write an outcome yet"),
+            Err(error) => tracing::warn!(%error, message_id = %settled.id, "could not write an outcome yet"),
         }
         // While we are stopping, waiting helps nobody: the reconciler takes over.
         if comms.tasks.is_closed() {
@@ -110,8 +116,29 @@ async fn write(comms: Comms, settled: SettledSend) -> bool {
         }
         tokio::time::sleep(RETRY_PAUSE).await;
     }
-    tracing::error!(message = %settled.id, "an outcome could not be written; the reconciler will ask the carrier");
+    tracing::error!(message_id = %settled.id, "an outcome could not be written; the reconciler will ask the carrier");
     false
+}
+
+/// The caller is answered `pending`, so the outcome has to follow as an event.
+fn tell(comms: Comms, admitted: &AdmittedMessage, result: SendResult) -> impl Future<Output = ()> + Send + use<> {
+    let (agent, message, channel) = (
+        admitted.agent.clone(),
+        admitted.dispatch.message.clone(),
+        admitted.dispatch.channel,
+    );
+    async move {
+        for _ in 0..RETRIES {
+            match announce(&comms, &agent, &message, channel, &result).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(%error, message_id = %message, "could not announce an outcome yet"),
+            }
+            if comms.tasks.is_closed() {
+                return;
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
 }
 
 /// The carrier knows of an opt-out that we did not: it is ours from now on.
@@ -130,7 +157,7 @@ async fn note_opt_out(comms: &Comms, admitted: &AdmittedMessage) {
         )
         .await;
     if let Err(error) = noted {
-        tracing::error!(%error, message = %dispatch.message, "an opt-out told by the carrier could not be noted");
+        tracing::error!(%error, message_id = %dispatch.message, "an opt-out told by the carrier could not be noted");
     }
 }
 

@@ -86,7 +86,7 @@ pub async fn regenerate_token(comms: &Comms, caller: &Caller, agent: &AgentId) -
         .publish(subjects::TOKENS_REVOKED, Headers::new(), agent.to_string().into())
         .await;
     if let Err(error) = told {
-        tracing::warn!(%error, %agent, "open streams of a revoked token end at their next heartbeat");
+        tracing::warn!(%error, %agent, "open streams of a revoked token stay until they are closed; nothing can be asked through them");
     }
     let minted = token::mint(&comms.store, org, Some(agent), scope, None, now).await?;
     audit(
@@ -104,6 +104,9 @@ pub async fn regenerate_token(comms: &Comms, caller: &Caller, agent: &AgentId) -
 /// The agent, if the caller may see it: its organization's administrators, and itself.
 pub async fn get(comms: &Comms, caller: &Caller, agent: &AgentId) -> Result<Profile, Failure> {
     let unknown = || Failure::new(Code::AgentNotFound, "there is no such agent");
+    if !ids::is_valid_host_id(agent.as_str()) {
+        return Err(unknown());
+    }
     let itself = caller.principal.agent.as_ref() == Some(agent);
     if !itself && !caller.principal.scope.allows(Scope::OrgAdmin) {
         return Err(unknown());
@@ -116,6 +119,7 @@ pub async fn get(comms: &Comms, caller: &Caller, agent: &AgentId) -> Result<Prof
 
 pub async fn list(comms: &Comms, caller: &Caller, after: Option<&AgentId>, limit: u32) -> Result<Vec<Agent>, Failure> {
     caller.require(Scope::OrgAdmin)?;
+    let after = after.filter(|after| ids::is_valid_host_id(after.as_str()));
     comms
         .store
         .list_agents(caller.org()?, after, limit.clamp(1, 200))

@@ -88,7 +88,7 @@ pub enum SendResult {
 }
 
 impl SendResult {
-    fn status(&self) -> Status {
+    pub fn status(&self) -> Status {
         match self {
             Self::Accepted { .. } => Status::Accepted,
             Self::Failed { .. } => Status::Failed,

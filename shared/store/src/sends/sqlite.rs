@@ -1,5 +1,7 @@
 //! Accept and settle on SQLite: it knows no statements that write several tables, so each is a short transaction of the one
 //! writer. What the statements mean is the same, row by row, as in `postgres.rs`.
+//! Rows are read with `jsonb_each` (SQLite 3.51, the one built in): with `json_each` a row would be written out as text, and
+//! read again, for each of its fields.
 
 use std::sync::Arc;
 
@@ -19,11 +21,11 @@ const ACCEPT: &str = "INSERT INTO messages (id, org_id, agent_id, channel, sende
         unhex(value ->> 'content'), 'sending', value ->> 'verdict', value ->> 'rule', value ->> 'carrier',
         value ->> 'estimate', value ->> 'day', value ->> 'thread_id', value ->> 'entity_id', value ->> 'reply_msg_id', 1,
         value ->> 'check_at', value ->> 'at', value ->> 'at'
-    FROM json_each($1) WHERE true
+    FROM jsonb_each($1) WHERE true
     ON CONFLICT DO NOTHING RETURNING id";
 
 const ATTEMPT: &str = "INSERT INTO attempts (message_id, number, replica, started_at)
-    SELECT value ->> 'id', 1, value ->> 'replica', value ->> 'at' FROM json_each($1)
+    SELECT value ->> 'id', 1, value ->> 'replica', value ->> 'at' FROM jsonb_each($1)
     WHERE value ->> 'id' IN (SELECT value FROM json_each($2))";
 
 const RESERVE: &str = "WITH item AS (
@@ -31,7 +33,7 @@ const RESERVE: &str = "WITH item AS (
             substr(value ->> 'day', 1, 7) AS month, value ->> 'estimate' AS estimate,
             value ->> 'agent_day_cap' AS agent_day_cap, value ->> 'agent_month_cap' AS agent_month_cap,
             value ->> 'org_day_cap' AS org_day_cap, value ->> 'org_month_cap' AS org_month_cap
-        FROM json_each($1) WHERE value ->> 'id' IN (SELECT value FROM json_each($2))
+        FROM jsonb_each($1) WHERE value ->> 'id' IN (SELECT value FROM json_each($2))
     ), need AS (
         SELECT agent AS scope, day AS period, estimate, agent_day_cap AS cap FROM item
         UNION ALL SELECT agent, month, estimate, agent_month_cap FROM item
@@ -42,7 +44,7 @@ const RESERVE: &str = "WITH item AS (
     SELECT scope, period, SUM(estimate), 0, MIN(cap) FROM need WHERE true GROUP BY scope, period
     ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held, cap = excluded.cap";
 
-const EARLIER: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM messages m JOIN json_each($1) AS i
+const EARLIER: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM messages m JOIN jsonb_each($1) AS i
     ON m.id = i.value ->> 'id'
         OR (m.agent_id = i.value ->> 'agent_id' AND m.idempotency_key = i.value ->> 'idempotency_key')";
 
@@ -53,12 +55,12 @@ const SETTLE: &str = "UPDATE messages SET status = i.value ->> 'status', carrier
         updated_at = i.value ->> 'at', content = CASE WHEN i.value ->> 'final' = 0 THEN content END,
         idempotency_key = CASE WHEN i.value ->> 'frees_key' = 1 THEN idempotency_key || ' ' || messages.id
             ELSE idempotency_key END
-    FROM json_each($1) AS i WHERE messages.id = i.value ->> 'id' AND messages.status IN ('sending', 'unknown')
+    FROM jsonb_each($1) AS i WHERE messages.id = i.value ->> 'id' AND messages.status IN ('sending', 'unknown')
     RETURNING messages.id";
 
 const ATTEMPTED: &str = "UPDATE attempts SET finished_at = i.value ->> 'at', outcome = i.value ->> 'outcome',
         detail = i.value ->> 'detail'
-    FROM json_each($1) AS i JOIN messages m ON m.id = i.value ->> 'id'
+    FROM jsonb_each($1) AS i JOIN messages m ON m.id = i.value ->> 'id'
     WHERE attempts.message_id = m.id AND attempts.number = m.attempts AND m.id IN (SELECT value FROM json_each($2))";
 
 const RELEASE: &str = "WITH item AS (

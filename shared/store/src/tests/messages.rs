@@ -67,6 +67,24 @@ both_engines! {
         assert!(db.find_agent_message(&agent.id, "SM2").await.unwrap().is_none());
     }
 
+    async fn a_twin_under_way_is_seen_until_it_is_settled(db: &Database) {
+        let agent = new_agent(db).await;
+        let (first, second) = (text(&agent, "a"), text(&agent, "b"));
+        db.accept_send(first.clone()).await.unwrap();
+        let message = db.find_message(&first.id).await.unwrap().unwrap();
+        assert!(!db.has_twin_under_way(&message).await.unwrap(), "it is no twin of its own");
+
+        db.accept_send(second.clone()).await.unwrap();
+        assert!(db.has_twin_under_way(&message).await.unwrap());
+        let result = SendResult::Failed { failure: "X", frees_key: false };
+        db.settle_send(settled(&second.id, result)).await.unwrap();
+        assert!(!db.has_twin_under_way(&message).await.unwrap());
+
+        let other_text = AcceptedSend { body_hash: "another".into(), ..text(&agent, "c") };
+        db.accept_send(other_text).await.unwrap();
+        assert!(!db.has_twin_under_way(&message).await.unwrap());
+    }
+
     async fn an_attempt_is_written_before_and_finished_after(db: &Database) {
         let agent = new_agent(db).await;
         let send = text(&agent, "k");

@@ -1,0 +1,137 @@
+//! Traces over OTLP: one that a client has begun is followed to the carrier, and across the bus.
+
+use std::collections::HashMap;
+
+use opentelemetry_proto::tonic::{common::v1::any_value::Value as Attribute, trace::v1::Span};
+use serde_json::json;
+
+use crate::support::{Collector, Fleet, HttpSession, LegacySession, Replying as _, eventually, sms};
+
+const ANN: &str = "+14155550123";
+const SECRET: &str = "planted-in-a-body";
+
+/// A trace as a client begins it; its id is what its spans are found by.
+struct Trace {
+    id: String,
+    collector: Collector,
+}
+
+impl Trace {
+    fn parent(&self) -> String {
+        format!("00-{}-00f067aa0ba902b7-01", self.id)
+    }
+
+    fn spans(&self) -> Vec<Span> {
+        let mut spans = self.collector.spans();
+        spans.retain(|span| hex::encode(&span.trace_id) == self.id);
+        spans
+    }
+
+    /// Waits for a span with these names on its way up to the client's.
+    async fn expect_path(&self, path: &[&str]) {
+        let seen = eventually("the spans arrive", async || {
+            let spans = self.spans();
+            paths(&spans).into_iter().find(|found| found == path)
+        });
+        let seen = tokio::time::timeout(std::time::Duration::from_secs(10), seen).await;
+        assert!(seen.is_ok(), "no {path:?} among {:#?}", paths(&self.spans()));
+    }
+}
+
+/// For each span, its name and its ancestors' in front of it. A stage is named by what it does.
+fn paths(spans: &[Span]) -> Vec<Vec<String>> {
+    let by_id: HashMap<&[u8], &Span> = spans.iter().map(|span| (span.span_id.as_slice(), span)).collect();
+    let name = |span: &Span| attribute(span, "stage").unwrap_or_else(|| span.name.clone());
+    let path = |span: &Span| {
+        let mut names = vec![name(span)];
+        let mut parent = span.parent_span_id.as_slice();
+        while let Some(span) = by_id.get(parent) {
+            names.push(name(span));
+            parent = span.parent_span_id.as_slice();
+        }
+        names.reverse();
+        names
+    };
+    spans.iter().map(path).collect()
+}
+
+fn attribute(span: &Span, key: &str) -> Option<String> {
+    let found = span.attributes.iter().find(|attribute| attribute.key == key)?;
+    match found.value.as_ref()?.value.as_ref()? {
+        Attribute::StringValue(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+async fn traced_fleet() -> (Fleet, Trace) {
+    let collector = Collector::start().await;
+    let settings = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "200"),
+    ];
+    let fleet = Fleet::gateways(2, &settings).await;
+    let id = "4bf92f3577b34da6a3ce929d0e0e4736".to_owned();
+    (fleet, Trace { id, collector })
+}
+
+const STAGES: [&str; 6] = ["authorize", "clean", "clear", "admit", "dispatch", "record"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_follows_a_send_from_the_client_to_the_carrier_servers() {
+    let (fleet, trace) = traced_fleet().await;
+    let session = HttpSession::open(&fleet.gateways, "/mcp", &fleet.account.token).await;
+    let params = json!({ "name": "comms_send_message", "arguments": sms(ANN, SECRET) });
+    let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+    let request = session
+        .request(&fleet.gateways, reqwest::Method::POST)
+        .header("traceparent", trace.parent());
+    request.json(&message).reply().await.expect(200);
+    for stage in STAGES {
+        trace.expect_path(&["http", "tool", "send", stage]).await;
+    }
+    trace
+        .expect_path(&["http", "tool", "send", "dispatch", "carrier"])
+        .await;
+    let spans = trace.spans();
+    let root = spans.iter().find(|span| span.name == "http").unwrap();
+    assert_eq!(
+        hex::encode(&root.parent_span_id),
+        "00f067aa0ba902b7",
+        "the client's span is the parent"
+    );
+    let told = format!("{spans:?}");
+    for private in [SECRET, ANN, &fleet.account.token, &fleet.account.phone] {
+        assert!(!told.contains(private), "a span holds {private}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_follows_a_send_over_rest_servers() {
+    let (fleet, trace) = traced_fleet().await;
+    let request = fleet
+        .gateways
+        .post("/api/v1/send-message", &sms(ANN, SECRET))
+        .bearer_auth(&fleet.account.token);
+    request.header("traceparent", trace.parent()).reply().await.expect(200);
+    for stage in STAGES {
+        trace.expect_path(&["http", "send", stage]).await;
+    }
+}
+
+/// The message is posted to one gateway, and its answer goes over the bus to the other, which holds the stream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trace_crosses_the_bus_servers() {
+    let (fleet, trace) = traced_fleet().await;
+    let mut session = LegacySession::open(&fleet.gateways.only(0), &fleet.account.token).await;
+    let params = json!({ "name": "comms_send_message", "arguments": sms(ANN, SECRET) });
+    let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+    let request = fleet
+        .gateways
+        .only(1)
+        .post(&session.endpoint, &message)
+        .bearer_auth(&fleet.account.token);
+    request.header("traceparent", trace.parent()).reply().await.expect(202);
+    assert_eq!(session.events.message().await["id"], 1);
+    trace.expect_path(&["http", "tool", "send", "dispatch"]).await;
+    trace.expect_path(&["http", "push"]).await;
+}
