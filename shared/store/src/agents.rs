@@ -1,6 +1,6 @@
 //! Agents, and the profile of one: all that a send needs to know about its sender, in one round trip.
 
-use butt_dial_domain::{AgentId, Channel, Micros, OrgId, clock::Timestamp, limits::Limits};
+use butt_dial_domain::{AgentId, Channel, OrgId, clock::Timestamp, limits::Limits};
 use serde::Deserialize;
 
 use crate::{
@@ -221,9 +221,4 @@ impl TryFrom<ProfileRow> for Profile {
             agent,
         })
     }
-}
-
-/// A limit as the database keeps it.
-pub(crate) fn micros(value: Option<i64>) -> Option<Micros> {
-    value.map(Micros)
 }

@@ -1,11 +1,10 @@
 //! Limits of an agent or an organization, as somebody set them; the defaults stand in the settings.
 
-use butt_dial_domain::{clock::Timestamp, limits::Limits};
+use butt_dial_domain::{Micros, clock::Timestamp, limits::Limits};
 use serde::Deserialize;
 
 use crate::{
     Store, StoreError,
-    agents::micros,
     engine::{reading, writing},
 };
 
@@ -25,8 +24,8 @@ impl From<LimitsRow> for Limits {
             max_actions_per_minute: actions(row.max_actions_per_minute),
             max_actions_per_hour: actions(row.max_actions_per_hour),
             max_actions_per_day: actions(row.max_actions_per_day),
-            max_spend_per_day: micros(row.max_spend_per_day),
-            max_spend_per_month: micros(row.max_spend_per_month),
+            max_spend_per_day: row.max_spend_per_day.map(Micros),
+            max_spend_per_month: row.max_spend_per_month.map(Micros),
         }
     }
 }

@@ -30,8 +30,8 @@ use tokio::sync::mpsc;
 use super::{
     Tier, exchange,
     handler::Handler,
+    push_stream::PushStream,
     sessions::{Session, Sessions},
-    streams::PushStream,
 };
 
 /// A client whose request broke off asks again this soon.

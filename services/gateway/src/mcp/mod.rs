@@ -8,6 +8,7 @@ mod edge;
 mod exchange;
 mod handler;
 mod manager;
+mod push_stream;
 mod sessions;
 mod sse;
 mod streams;
@@ -20,7 +21,7 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     routing::{any_service, get, post},
 };
-use butt_dial_runtime::{Lifecycle, Platform, platform::StartError};
+use butt_dial_runtime::{Platform, platform::StartError};
 use rmcp::{
     model::ProtocolVersion,
     transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService},
@@ -44,7 +45,6 @@ pub struct Tier {
     pub legacy: Handler,
     pub sessions: Sessions,
     pub streams: Streams,
-    pub lifecycle: Lifecycle,
 }
 
 pub async fn router(platform: &Platform) -> Result<Router, StartError> {
@@ -58,7 +58,6 @@ pub async fn router(platform: &Platform) -> Result<Router, StartError> {
         legacy: upto(&ProtocolVersion::LATEST_WITH_INITIALIZE),
         sessions,
         streams,
-        lifecycle: platform.lifecycle.clone(),
     };
     let streamable = Router::new()
         .route("/mcp", any_service(service(&tier, upto(&ProtocolVersion::LATEST))))

@@ -82,7 +82,7 @@ pub async fn receive(
             }
         }
     };
-    tier.lifecycle.work().spawn(answering.instrument(span));
+    tier.streams.answer(answering.instrument(span));
     (StatusCode::ACCEPTED, "Accepted").into_response()
 }
 

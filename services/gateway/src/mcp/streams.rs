@@ -3,9 +3,7 @@
 
 use std::{
     collections::HashMap,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -19,14 +17,14 @@ use butt_dial_domain::{
     subjects,
 };
 use butt_dial_runtime::{Lifecycle, platform::StartError, telemetry::trace};
-use futures::{Stream, StreamExt};
+use futures::StreamExt;
 use rmcp::model::InitializeRequestParams;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
-use super::sessions::Session;
+use super::{push_stream::PushStream, sessions::Session};
 
 /// An entry that is not renewed for this long belongs to a replica that is gone.
 const TTL: Duration = Duration::from_secs(45);
@@ -35,6 +33,9 @@ const BEAT: Duration = Duration::from_secs(15);
 const QUEUE: usize = 64;
 /// An answer that a replica has to bring to another replica's socket.
 const PUSH_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long answers may take once the process is to end: a carrier's deadline, and a little.
+const LAST_ANSWERS: Duration = Duration::from_secs(12);
 
 /// The legacy transport, in the registry.
 const SSE: &str = "sse";
@@ -65,6 +66,8 @@ pub struct Streams {
     comms: Comms,
     lifecycle: Lifecycle,
     open: Arc<Mutex<HashMap<String, Open>>>,
+    /// Answers on their way to a stream: at the end they are waited for before the streams are closed.
+    answering: TaskTracker,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,7 +84,9 @@ impl Streams {
             comms,
             lifecycle: lifecycle.clone(),
             open: Arc::default(),
+            answering: TaskTracker::new(),
         };
+        streams.close_at_the_end();
         streams.answer_pushes().await?;
         streams.watch_revocations().await?;
         let beating = streams.clone();
@@ -204,7 +209,10 @@ impl Streams {
 
     async fn register(&self, connection: Connection) -> Result<PushStream, Failure> {
         let (messages, queue) = mpsc::channel(QUEUE);
-        let end = self.lifecycle.draining().child_token();
+        if self.lifecycle.draining().is_cancelled() {
+            return Err(Failure::unavailable("this replica is stopping"));
+        }
+        let end = CancellationToken::new();
         self.write(&connection).await?;
         let members = keys::agent_connections(&connection.agent);
         self.comms
@@ -213,25 +221,17 @@ impl Streams {
             .await
             .map_err(unavailable)?;
         let id = connection.id.clone();
-        let entry = Entry {
-            streams: self.clone(),
-            id: id.clone(),
-            agent: connection.agent.clone(),
-        };
-        let ended = Box::pin(end.clone().cancelled_owned());
+        let ended = end.clone();
+        let agent = connection.agent.clone();
         self.locked().insert(
-            id,
+            id.clone(),
             Open {
                 connection,
                 messages,
                 end,
             },
         );
-        Ok(PushStream {
-            queue,
-            ended,
-            _entry: entry,
-        })
+        Ok(PushStream::new(queue, ended, self.clone(), id, agent))
     }
 
     async fn write(&self, connection: &Connection) -> Result<(), Failure> {
@@ -303,6 +303,29 @@ impl Streams {
         Ok(())
     }
 
+    /// Runs what brings an answer to a stream.
+    pub fn answer(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.answering.spawn(work);
+    }
+
+    fn close_at_the_end(&self) {
+        let streams = self.clone();
+        self.lifecycle.spawn(async move {
+            streams.lifecycle.draining().cancelled().await;
+            streams.answering.close();
+            if tokio::time::timeout(LAST_ANSWERS, streams.answering.wait())
+                .await
+                .is_err()
+            {
+                tracing::warn!(
+                    answers = streams.answering.len(),
+                    "streams are closed before their last answers"
+                );
+            }
+            streams.locked().values().for_each(|open| open.end.cancel());
+        });
+    }
+
     pub fn is_empty(&self) -> bool {
         self.locked().is_empty()
     }
@@ -320,48 +343,22 @@ impl Streams {
         }
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What a socket reads from. Ends when the process drains, when the token dies, or when its reader is too slow.
-pub struct PushStream {
-    queue: mpsc::Receiver<String>,
-    ended: Pin<Box<WaitForCancellationFutureOwned>>,
-    _entry: Entry,
-}
-
-impl Stream for PushStream {
-    type Item = String;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<String>> {
-        if let Poll::Ready(message) = self.queue.poll_recv(context) {
-            return Poll::Ready(message);
-        }
-        self.ended.as_mut().poll(context).map(|()| None)
-    }
-}
-
-/// Takes the entry away with the socket.
-struct Entry {
-    streams: Streams,
-    id: String,
-    agent: AgentId,
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        self.streams.locked().remove(&self.id);
-        let (kv, id, agent) = (self.streams.comms.kv.clone(), self.id.clone(), self.agent.clone());
+    /// Takes the entry away with its socket.
+    pub fn forget(&self, id: &str, agent: &AgentId) {
+        self.locked().remove(id);
+        let (kv, id, agent) = (self.comms.kv.clone(), id.to_owned(), agent.clone());
         // Should this fail, the entry ends by itself.
-        self.streams.lifecycle.work().spawn(async move {
+        self.lifecycle.work().spawn(async move {
             let removed = kv.delete(&keys::connection(&id)).await;
             let removed = removed.and(kv.remove_member(&keys::agent_connections(&agent), &id).await);
             if let Err(error) = removed {
                 tracing::debug!(%error, "the entry of a closed stream stays until it expires");
             }
         });
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<String, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
