@@ -262,8 +262,14 @@ async fn killed_amid_many_sends_every_message_ends_once_and_truthfully_servers()
             assert_eq!(answer["messageId"], receipt["messageId"], "an answer once given stands");
         }
         let taken = fleet.carriers.messages_to(message["to"].as_str().unwrap());
-        assert_eq!((&receipt["status"], taken.len()), (&json!("accepted"), 1), "{receipt}");
-        assert_eq!(receipt["providerMessageId"], taken[0].carrier_id);
+        match receipt["status"].as_str().unwrap() {
+            "accepted" => {
+                assert_eq!(taken.len(), 1, "{receipt}");
+                assert_eq!(receipt["providerMessageId"], taken[0].carrier_id);
+            }
+            // Written down, and the gateway died before the request left.
+            "unconfirmed" => assert!(answer.is_none() && taken.is_empty(), "{receipt}"),
+            other => panic!("{other}: {receipt}"),
+        }
     }
-    assert_eq!(fleet.carriers.accepted_total("twilio"), 60);
 }

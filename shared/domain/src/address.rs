@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use phonenumber::metadata::DATABASE;
+use phonenumber::metadata::{DATABASE, Descriptor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -129,8 +129,22 @@ fn is_dialable(digits: &str) -> bool {
             .and_then(|code| DATABASE.by_code(&code))
             .unwrap_or_default();
         regions.iter().any(|region| {
-            let lengths = region.descriptors().general().possible_length();
-            lengths.is_empty() || lengths.iter().any(|length| usize::from(*length) == national.len())
+            let kinds = region.descriptors();
+            let kinds = [
+                Some(kinds.general()),
+                kinds.fixed_line(),
+                kinds.mobile(),
+                kinds.toll_free(),
+                kinds.shared_cost(),
+                kinds.personal_number(),
+                kinds.voip(),
+            ];
+            let mut lengths = kinds
+                .into_iter()
+                .flatten()
+                .flat_map(Descriptor::possible_length)
+                .peekable();
+            lengths.peek().is_none() || lengths.any(|length| usize::from(*length) == national.len())
         })
     })
 }
