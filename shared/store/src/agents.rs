@@ -176,14 +176,11 @@ impl Store {
                 'max_spend_per_day', max_spend_per_day, 'max_spend_per_month', max_spend_per_month)
                 FROM limits l WHERE l.scope = 'org:' || agents.org_id) AS org_limits
             FROM agents WHERE id = $1";
-        let row: Option<ProfileRow> = match &self.engine {
-            crate::engine::Engine::Postgres(db) => {
-                sqlx::query_as(POSTGRES).bind(id.as_str()).fetch_optional(db).await?
-            }
-            crate::engine::Engine::Sqlite { read, .. } => {
-                sqlx::query_as(SQLITE).bind(id.as_str()).fetch_optional(read).await?
-            }
-        };
+        let sql = self.either(POSTGRES, SQLITE);
+        let row: Option<ProfileRow> = reading!(self, |db| sqlx::query_as(sql)
+            .bind(id.as_str())
+            .fetch_optional(db)
+            .await)?;
         row.map(Profile::try_from).transpose()
     }
 }

@@ -13,6 +13,8 @@ use crate::{StoreError, migrations, sends::Groups};
 
 /// How long a caller waits for a connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longer than the wait for a connection; shorter than any client's patience.
+const CALL_DEADLINE: Duration = Duration::from_secs(4);
 /// A statement that runs longer is cut off by Postgres: a stuck one must not hold a pool.
 const STATEMENT_TIMEOUT_MS: &str = "5000";
 
@@ -37,8 +39,8 @@ pub(crate) enum Engine {
 macro_rules! reading {
     ($store:expr, |$db:ident| $body:expr) => {
         match &$store.engine {
-            $crate::engine::Engine::Postgres($db) => $body,
-            $crate::engine::Engine::Sqlite { read: $db, .. } => $body,
+            $crate::engine::Engine::Postgres($db) => $crate::engine::in_time(async { $body }).await,
+            $crate::engine::Engine::Sqlite { read: $db, .. } => $crate::engine::in_time(async { $body }).await,
         }
     };
 }
@@ -47,13 +49,21 @@ macro_rules! reading {
 macro_rules! writing {
     ($store:expr, |$db:ident| $body:expr) => {
         match &$store.engine {
-            $crate::engine::Engine::Postgres($db) => $body,
-            $crate::engine::Engine::Sqlite { write: $db, .. } => $body,
+            $crate::engine::Engine::Postgres($db) => $crate::engine::in_time(async { $body }).await,
+            $crate::engine::Engine::Sqlite { write: $db, .. } => $crate::engine::in_time(async { $body }).await,
         }
     };
 }
 
 pub(crate) use {reading, writing};
+
+/// Ends the wait for a database that says nothing at all; what it can still say, it says within its own time-outs.
+pub(crate) async fn in_time<T, E: From<sqlx::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    match tokio::time::timeout(CALL_DEADLINE, work).await {
+        Ok(result) => result,
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),
+    }
+}
 
 impl Store {
     /// Connects to `sqlite:<path>` (made if missing, with its directory) or `postgres://…`. The shared writes run as tasks of
@@ -97,7 +107,18 @@ impl Store {
 
     /// Connections open and idle, for the metrics.
     pub fn pool_size(&self) -> (u32, usize) {
-        reading!(self, |db| (db.size(), db.num_idle()))
+        match &self.engine {
+            Engine::Postgres(db) => (db.size(), db.num_idle()),
+            Engine::Sqlite { read, .. } => (read.size(), read.num_idle()),
+        }
+    }
+
+    /// The text for the connected engine, where one text can't serve both.
+    pub(crate) fn either(&self, postgres: &'static str, sqlite: &'static str) -> &'static str {
+        match &self.engine {
+            Engine::Postgres(_) => postgres,
+            Engine::Sqlite { .. } => sqlite,
+        }
     }
 
     /// The pool of the embedded bus, which keeps its streams in the same file.

@@ -4,7 +4,7 @@ use butt_dial_domain::{AgentId, Channel, MessageId, OrgId, clock::Timestamp, mes
 
 use crate::{
     Store, StoreError,
-    engine::{Engine, reading, writing},
+    engine::{reading, writing},
 };
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -212,25 +212,15 @@ impl Store {
         const SQLITE: &str = "UPDATE messages SET check_at = $3, status = 'unknown', updated_at = $1
             WHERE id IN (SELECT id FROM messages WHERE check_at <= $1 ORDER BY check_at LIMIT $2)
             RETURNING *";
-        let limit = i64::from(limit);
-        let rows: Vec<UnsettledRow> = match &self.engine {
-            Engine::Postgres(db) => {
-                sqlx::query_as(POSTGRES)
-                    .bind(now)
-                    .bind(limit)
-                    .bind(lease_until)
-                    .fetch_all(db)
-                    .await?
-            }
-            Engine::Sqlite { write, .. } => {
-                sqlx::query_as(SQLITE)
-                    .bind(now)
-                    .bind(limit)
-                    .bind(lease_until)
-                    .fetch_all(write)
-                    .await?
-            }
-        };
+        let sql = self.either(POSTGRES, SQLITE);
+        let rows: Vec<UnsettledRow> = writing!(self, |db| {
+            sqlx::query_as(sql)
+                .bind(now)
+                .bind(i64::from(limit))
+                .bind(lease_until)
+                .fetch_all(db)
+                .await
+        })?;
         let readable = |row: UnsettledRow| match Message::try_from(row.message) {
             Ok(message) => Some(Unsettled {
                 message,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     Store, StoreError,
-    engine::{Engine, reading, writing},
+    engine::{reading, writing},
 };
 
 /// A token to write down.
@@ -140,20 +140,12 @@ impl Store {
             .iter()
             .map(|(id, at)| json!({ "id": id, "at": crate::sends::time_text(*at) }))
             .collect();
-        match &self.engine {
-            Engine::Postgres(db) => sqlx::query(POSTGRES)
-                .bind(sqlx::types::Json(rows))
-                .execute(db)
-                .await
-                .map(drop)?,
-            Engine::Sqlite { write, .. } => {
-                sqlx::query(SQLITE)
-                    .bind(sqlx::types::Json(rows))
-                    .execute(write)
-                    .await
-                    .map(drop)?;
-            }
-        }
+        let sql = self.either(POSTGRES, SQLITE);
+        writing!(self, |db| sqlx::query(sql)
+            .bind(sqlx::types::Json(&rows))
+            .execute(db)
+            .await
+            .map(drop))?;
         Ok(())
     }
 }

@@ -128,7 +128,7 @@ fn wrong_settings_are_told_before_the_first_request() {
     install_tls();
     let http = http::client().unwrap();
     let wrong = [
-        good.clone().with("TWILIO_ACCOUNT_SID", "AC1"),
+        good.clone().with("TWILIO_ACCOUNT_SID", "AC1/../AC2"),
         good.clone().with("TWILIO_ACCOUNT_SID", format!("SK{}", "0".repeat(32))),
         good.clone().with(MESSAGING_SERVICE_SID, "a name"),
         VENDOR.simulated_credentials("not a url"),

@@ -8,7 +8,6 @@ use std::{
 };
 
 use butt_dial_testkit::servers::{Postgres, fresh_postgres_database};
-use sqlx::Row as _;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -121,24 +120,9 @@ impl Database {
         const MESSAGES: &str = "SELECT agent_id, org_id, day, status, estimate, cost FROM messages";
         const SPEND: &str = "SELECT scope, period, held, settled FROM spend WHERE held <> 0 OR settled <> 0";
         let mut due: BTreeMap<(String, String), (i64, i64)> = BTreeMap::new();
-        for (agent, org, day, status, estimate, cost) in reading!(self.store, |db| {
-            let rows = sqlx::query(MESSAGES).fetch_all(db).await.unwrap();
-            rows.iter()
-                .map(|row| {
-                    let text = |column| row.get::<String, _>(column);
-                    let cost: Option<i64> = row.get("cost");
-                    let estimate: i64 = row.get("estimate");
-                    (
-                        text("agent_id"),
-                        text("org_id"),
-                        text("day"),
-                        text("status"),
-                        estimate,
-                        cost,
-                    )
-                })
-                .collect::<Vec<_>>()
-        }) {
+        let messages: Vec<(String, String, String, String, i64, Option<i64>)> =
+            reading!(self.store, |db| sqlx::query_as(MESSAGES).fetch_all(db).await).unwrap();
+        for (agent, org, day, status, estimate, cost) in messages {
             let held = matches!(status.as_str(), "sending" | "unknown");
             let (held, settled) = if held { (estimate, 0) } else { (0, cost.unwrap()) };
             for scope in [format!("agt:{agent}"), format!("org:{org}")] {
