@@ -201,9 +201,8 @@ fn settings(config: &Config) -> Settings {
 }
 
 async fn carriers(config: &Config) -> Result<(Option<Simulator>, Carriers), StartError> {
-    let http = http::client().map_err(StartError::Other)?;
-    let (simulator, connected) = match &config.carriers {
-        CarrierSetup::Real(real) => (None, real.clone()),
+    let (simulator, http, connected) = match &config.carriers {
+        CarrierSetup::Real(real) => (None, http::client(), real.clone()),
         CarrierSetup::Simulated => {
             let simulator = start_simulator(config.simulator_port).await?;
             let base = simulator.base_url();
@@ -211,9 +210,10 @@ async fn carriers(config: &Config) -> Result<(Option<Simulator>, Carriers), Star
                 .iter()
                 .map(|vendor| (*vendor, vendor.simulated_credentials(&base)))
                 .collect();
-            (Some(simulator), all)
+            (Some(simulator), http::loopback_client(), all)
         }
     };
+    let http = http.map_err(StartError::Other)?;
     let mut carriers = Carriers::default();
     for (vendor, credentials) in connected {
         let messaging = (vendor.connect)(&credentials, &http, config.carrier_timeout)
