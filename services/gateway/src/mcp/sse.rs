@@ -32,7 +32,7 @@ pub async fn open(State(tier): State<Tier>, Extension(caller): Extension<Arc<Cal
         Ok(profile) => profile.agent.id.clone(),
         Err(refusal) => return failure(&refusal),
     };
-    match tier.streams.open_sse(agent, caller.principal.token.clone()).await {
+    match tier.streams.open_sse(agent).await {
         Ok((id, stream)) => {
             let events = events(format!("/messages?sessionId={id}"), stream);
             let unbuffered = [("x-accel-buffering", "no"), ("cache-control", "no-store")];

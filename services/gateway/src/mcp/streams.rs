@@ -9,7 +9,7 @@ use std::{
 
 use butt_dial_comms::Comms;
 use butt_dial_domain::{
-    AgentId, Failure, ReplicaId, TokenId, ids, keys,
+    AgentId, Failure, ReplicaId, ids, keys,
     ports::{
         bus::{Headers, Message},
         kv::KvError,
@@ -45,7 +45,6 @@ const SSE: &str = "sse";
 pub struct Connection {
     pub id: String,
     pub agent: AgentId,
-    pub token: Option<TokenId>,
     pub replica: ReplicaId,
     /// `streamable` or `sse`.
     pub transport: String,
@@ -102,12 +101,11 @@ impl Streams {
     }
 
     /// A stream of the legacy transport. Its id is the session's: `<replica>.<random>`.
-    pub async fn open_sse(&self, agent: AgentId, token: TokenId) -> Result<(String, PushStream), Failure> {
+    pub async fn open_sse(&self, agent: AgentId) -> Result<(String, PushStream), Failure> {
         let id = format!("{}.{}", self.replica(), ids::random());
         let connection = Connection {
             id: id.clone(),
             agent,
-            token: Some(token),
             replica: self.replica().clone(),
             transport: SSE.into(),
             session: None,
@@ -120,7 +118,6 @@ impl Streams {
         self.register(Connection {
             id: format!("{}.{}", self.replica(), ids::random()),
             agent: session.agent.clone(),
-            token: None,
             replica: self.replica().clone(),
             transport: "streamable".into(),
             session: Some(session_id.to_owned()),
