@@ -20,7 +20,7 @@ pub struct Options {
 }
 
 pub async fn run(config: Config, options: Options) -> Result<bool, StartError> {
-    let platform = Platform::assemble(config, Lifecycle::new()).await?;
+    let platform = Platform::assemble(config, Lifecycle::new(), 0).await?;
     let addresses = Addresses {
         phone_number: options.phone_number,
         whatsapp_number: options.whatsapp_number,

@@ -17,7 +17,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         ),
         ("kv", "check REDIS_URL and that the server runs"),
     ];
-    let platform = match Platform::assemble(config, Lifecycle::new()).await {
+    let platform = match Platform::assemble(config, Lifecycle::new(), 0).await {
         Ok(platform) => platform,
         Err(error) => {
             println!("Start       FAILED  {error}");

@@ -1,8 +1,14 @@
-//! Which carrier serves which channel.
+//! Which carrier serves which channel, and which may call us.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-use butt_dial_domain::{Channel, ports::carrier::Messaging};
+use butt_dial_domain::{
+    Channel,
+    ports::{carrier::Messaging, webhook::Webhooks},
+};
 
 /// A connected carrier. Its `Messaging::send` has one caller in the workspace: `outbound/dispatch.rs`.
 #[derive(Clone)]
@@ -13,23 +19,40 @@ pub struct Carrier {
 }
 
 #[derive(Clone, Default)]
-pub struct Carriers(HashMap<Channel, Carrier>);
+pub struct Carriers {
+    senders: HashMap<Channel, Carrier>,
+    callers: BTreeMap<&'static str, Arc<dyn Webhooks>>,
+}
 
 impl Carriers {
     /// The first carrier that claims a channel serves it.
     pub fn add(&mut self, channels: &[Channel], carrier: &Carrier) {
         for channel in channels {
-            self.0.entry(*channel).or_insert_with(|| carrier.clone());
+            self.senders.entry(*channel).or_insert_with(|| carrier.clone());
         }
     }
 
+    pub fn add_webhooks(&mut self, carrier: &'static str, webhooks: Arc<dyn Webhooks>) {
+        self.callers.insert(carrier, webhooks);
+    }
+
+    /// The carrier with this id, if it is connected and calls us.
+    pub fn find_webhooks(&self, carrier: &str) -> Option<(&'static str, &Arc<dyn Webhooks>)> {
+        self.callers.get_key_value(carrier).map(|(id, webhooks)| (*id, webhooks))
+    }
+
+    /// Every carrier that calls us.
+    pub fn webhooks(&self) -> impl Iterator<Item = (&'static str, &Arc<dyn Webhooks>)> {
+        self.callers.iter().map(|(id, webhooks)| (*id, webhooks))
+    }
+
     pub fn find(&self, channel: Channel) -> Option<&Carrier> {
-        self.0.get(&channel)
+        self.senders.get(&channel)
     }
 
     /// Each carrier once, for the checks of `doctor`.
     pub fn all(&self) -> Vec<&Carrier> {
-        let mut carriers: Vec<&Carrier> = self.0.values().collect();
+        let mut carriers: Vec<&Carrier> = self.senders.values().collect();
         carriers.sort_by_key(|carrier| carrier.id);
         carriers.dedup_by_key(|carrier| carrier.id);
         carriers

@@ -13,7 +13,7 @@ pub mod waiting;
 use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
-    Clock, ReplicaId,
+    Clock, MessageId, ReplicaId,
     limits::Limits,
     ports::{bus::Bus, kv::Kv},
 };
@@ -67,6 +67,17 @@ pub struct Settings {
     pub reconcile_after: Vec<Duration>,
     /// SHA-256 of the orchestrator's token, in hex, if there is one.
     pub orchestrator_token_hash: Option<String>,
+    /// Where carriers and people reach this installation, without a slash at the end. `None`: they can't.
+    pub public_url: Option<String>,
+}
+
+impl Settings {
+    /// Where a carrier tells what became of a message. The id in it proves acceptance even when the carrier's own id was
+    /// never seen.
+    pub fn receipts_url(&self, carrier: &str, message: &MessageId) -> Option<String> {
+        let base = self.public_url.as_ref()?;
+        Some(format!("{base}/webhooks/{carrier}/status?mid={message}"))
+    }
 }
 
 /// Turns a database error into what a caller may know, and logs the rest. Once, at the edge of the store.

@@ -13,16 +13,18 @@ pub enum Channel {
     Sms,
     Whatsapp,
     Email,
+    Line,
 }
 
 impl Channel {
-    pub const ALL: [Self; 3] = [Self::Sms, Self::Whatsapp, Self::Email];
+    pub const ALL: [Self; 4] = [Self::Sms, Self::Whatsapp, Self::Email, Self::Line];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sms => "sms",
             Self::Whatsapp => "whatsapp",
             Self::Email => "email",
+            Self::Line => "line",
         }
     }
 
@@ -45,6 +47,8 @@ impl fmt::Display for Channel {
 pub enum Address {
     Phone(String),
     Email(String),
+    /// A user, group, room or bot of LINE: `U`, `C` or `R` and 32 hex digits.
+    Line(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +57,8 @@ pub enum AddressError {
     NotE164,
     #[error("this is not an e-mail address")]
     NotEmail,
+    #[error("this is not a LINE id: U, C or R and 32 hexadecimal digits")]
+    NotLine,
 }
 
 /// RFC 5321 4.5.3.1: a path is at most 256 octets with its angle brackets, a local part 64.
@@ -66,12 +72,13 @@ impl Address {
             Channel::Sms => parse_phone(text),
             Channel::Whatsapp => parse_phone(text.strip_prefix("whatsapp:").unwrap_or(text)),
             Channel::Email => parse_email(text),
+            Channel::Line => parse_line(text),
         }
     }
 
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Phone(text) | Self::Email(text) => text,
+            Self::Phone(text) | Self::Email(text) | Self::Line(text) => text,
         }
     }
 
@@ -88,6 +95,7 @@ impl Address {
                 let first: String = local.chars().take(1).collect();
                 format!("{first}***@{domain}")
             }
+            Self::Line(id) => format!("{}***", &id[..4.min(id.len())]),
         }
     }
 }
@@ -172,6 +180,16 @@ fn parse_email(text: &str) -> Result<Address, AddressError> {
         return Err(AddressError::NotEmail);
     }
     Ok(Address::Email(format!("{local}@{}", domain.to_lowercase())))
+}
+
+/// LINE Messaging API, "User IDs": `U[0-9a-f]{32}`; groups begin with C, rooms with R.
+fn parse_line(text: &str) -> Result<Address, AddressError> {
+    let text = text.trim();
+    let digits = text.strip_prefix(['U', 'C', 'R']).ok_or(AddressError::NotLine)?;
+    let valid = digits.len() == 32 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    valid
+        .then(|| Address::Line(text.to_owned()))
+        .ok_or(AddressError::NotLine)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod address;
 pub mod clock;
 pub mod failure;
 pub mod ids;
+pub mod inbound;
 pub mod keys;
 pub mod limits;
 pub mod message;

@@ -13,7 +13,7 @@ pub mod vendor;
 
 pub use secret::Secret;
 pub use simulator::{Simulator, World};
-pub use vendor::{CredentialField, Credentials, Manifest, Vendor};
+pub use vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
 
 /// Every vendor that this program can speak to.
 pub static VENDORS: &[&Vendor] = &[&twilio::VENDOR, &resend::VENDOR];

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use butt_dial_domain::{Channel, ports::carrier::Messaging};
+use butt_dial_domain::{
+    Channel,
+    ports::{carrier::Messaging, webhook::Webhooks},
+};
 
 use crate::{Secret, simulator::World};
 
@@ -18,7 +21,14 @@ pub struct Vendor {
     pub simulated: &'static [(&'static str, &'static str)],
 }
 
-pub type Connect = fn(&Credentials, &reqwest::Client, Duration) -> Result<Arc<dyn Messaging>, String>;
+pub type Connect = fn(&Credentials, &reqwest::Client, Duration) -> Result<Connected, String>;
+
+/// A vendor with its credentials in hand.
+pub struct Connected {
+    pub messaging: Arc<dyn Messaging>,
+    /// What it tells us; `None` where it tells nothing.
+    pub webhooks: Option<Arc<dyn Webhooks>>,
+}
 
 pub struct Manifest {
     /// Short, lower-case, never changed: it stands in the database and in metrics.

@@ -69,11 +69,16 @@ pub struct Platform {
 
 impl Platform {
     /// Boxed, so that it is compiled here once and not in every program that needs one.
-    pub fn assemble(config: Config, lifecycle: Lifecycle) -> LocalBoxFuture<'static, Result<Self, StartError>> {
-        Self::connect(config, lifecycle).boxed_local()
+    /// `port` is the one that the process listens on.
+    pub fn assemble(
+        config: Config,
+        lifecycle: Lifecycle,
+        port: u16,
+    ) -> LocalBoxFuture<'static, Result<Self, StartError>> {
+        Self::connect(config, lifecycle, port).boxed_local()
     }
 
-    async fn connect(config: Config, lifecycle: Lifecycle) -> Result<Self, StartError> {
+    async fn connect(config: Config, lifecycle: Lifecycle, port: u16) -> Result<Self, StartError> {
         let telemetry = Telemetry::new().map_err(|error| StartError::Other(error.to_string()))?;
         // The store's writers live until its last handle is gone, which this platform holds: to wait for them at the end
         // would be to wait for ourselves. Whoever waits for a write is work, and that is waited for.
@@ -87,7 +92,7 @@ impl Platform {
             kv: kv(&config).await?,
             vault: vault(&config)?,
             clock: Clock::System,
-            settings: settings(&config),
+            settings: settings(&config, port),
             metrics: Metrics::register(&telemetry.registry).map_err(|error| StartError::Other(error.to_string()))?,
             tasks: lifecycle.work().clone(),
             store,
@@ -188,7 +193,13 @@ fn key_file(data_dir: &Path) -> Result<String, StartError> {
     }
 }
 
-fn settings(config: &Config) -> Settings {
+/// Simulated carriers are on this machine, and so is whoever they call.
+fn public_url(config: &Config, port: u16) -> Option<String> {
+    let simulated = matches!(config.carriers, CarrierSetup::Simulated);
+    (simulated || config.webhook_base_url.is_some()).then(|| config.base_url(port))
+}
+
+fn settings(config: &Config, port: u16) -> Settings {
     Settings {
         default_limits: config.default_limits,
         simulated_world: matches!(config.carriers, CarrierSetup::Simulated),
@@ -197,6 +208,7 @@ fn settings(config: &Config) -> Settings {
             .orchestrator_token
             .as_deref()
             .map(|secret| hex::encode(token::hash(secret))),
+        public_url: public_url(config, port),
     }
 }
 
@@ -216,15 +228,18 @@ async fn carriers(config: &Config) -> Result<(Option<Simulator>, Carriers), Star
     let http = http.map_err(StartError::Other)?;
     let mut carriers = Carriers::default();
     for (vendor, credentials) in connected {
-        let messaging = (vendor.connect)(&credentials, &http, config.carrier_timeout)
+        let connected = (vendor.connect)(&credentials, &http, config.carrier_timeout)
             .map_err(|text| ConfigError(format!("{}: {text}", vendor.manifest.title)))?;
         carriers.add(
             vendor.manifest.channels,
             &Carrier {
                 id: vendor.manifest.id,
-                messaging,
+                messaging: connected.messaging,
             },
         );
+        if let Some(webhooks) = connected.webhooks {
+            carriers.add_webhooks(vendor.manifest.id, webhooks);
+        }
     }
     Ok((simulator, carriers))
 }

@@ -28,7 +28,7 @@ pub fn prepare(config: Config) -> LocalBoxFuture<'static, Result<Prepared, Start
         let listening = http::listen(wanted)
             .await
             .map_err(|error| StartError::Io { what: what(), error })?;
-        let platform = Platform::assemble(config, Lifecycle::new()).await?;
+        let platform = Platform::assemble(config, Lifecycle::new(), listening.address.port()).await?;
         Ok(Prepared { platform, listening })
     };
     prepare.boxed_local()

@@ -16,10 +16,13 @@ const MMS: i64 = 22_000;
 const WHATSAPP: i64 = 5_000;
 const WHATSAPP_TEMPLATE: i64 = 40_000;
 const EMAIL: i64 = 900;
+/// A message of a paid plan, beyond the free ones.
+const LINE: i64 = 3_000;
 
 pub fn estimate(channel: Channel, to: &Address, content: &Content) -> Micros {
     Micros(match channel {
         Channel::Email => EMAIL,
+        Channel::Line => LINE,
         Channel::Whatsapp if content.template.is_some() => WHATSAPP_TEMPLATE,
         Channel::Whatsapp => WHATSAPP,
         Channel::Sms if !content.media.is_empty() => MMS,

@@ -69,7 +69,7 @@ pub async fn admit(comms: &Comms, cleared: ClearedMessage) -> Result<Admission, 
     let send = accepted_send(comms, &cleared, &carrier, estimate, agent_limits, org_limits);
     let id = send.id.clone();
     match accept(comms, send).await {
-        Ok(Acceptance::Accepted) => Ok(Admission::Admitted(Box::new(admitted(cleared, id, carrier, estimate)))),
+        Ok(Acceptance::Accepted) => Ok(Admission::Admitted(Box::new(admitted(comms, cleared, id, carrier, estimate)))),
         Ok(Acceptance::Earlier(id)) => {
             give_back(comms, &taken).await;
             Ok(Admission::Earlier(earlier(id, &cleared.message)))
@@ -228,9 +228,10 @@ async fn withdraw(comms: Comms, id: MessageId) {
     tracing::error!(message_id = %id, "a message that was not sent could not be withdrawn; it will end as unconfirmed");
 }
 
-fn admitted(cleared: ClearedMessage, id: MessageId, carrier: Carrier, estimate: Micros) -> AdmittedMessage {
+fn admitted(comms: &Comms, cleared: ClearedMessage, id: MessageId, carrier: Carrier, estimate: Micros) -> AdmittedMessage {
     let ClearedMessage { message, ruling } = cleared;
     let sender_name = sender_name(&message);
+    let callback = comms.settings.receipts_url(carrier.id, &id);
     AdmittedMessage {
         dispatch: Dispatch {
             message: id,
@@ -239,6 +240,7 @@ fn admitted(cleared: ClearedMessage, id: MessageId, carrier: Carrier, estimate: 
             to: message.to,
             content: message.content,
             sender_name,
+            callback,
         },
         carrier,
         estimate,

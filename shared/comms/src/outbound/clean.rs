@@ -54,6 +54,7 @@ pub fn clean(vault: &Vault, authorized: Authorized) -> Result<CleanMessage, Fail
             .on(channel)
             .remedy(match channel {
                 Channel::Email => "give one e-mail address, such as ann@example.com",
+                Channel::Line => "give the LINE id of somebody who has written to you",
                 Channel::Sms | Channel::Whatsapp => "give one number with its country code, such as +14155550123",
             })
     })?;

@@ -193,6 +193,7 @@ fn restore(comms: &Comms, unsettled: &Unsettled) -> Option<Dispatch> {
         to: Address::parse(message.channel, &message.recipient).ok()?,
         content: stored.content,
         sender_name: stored.sender_name,
+        callback: comms.settings.receipts_url(&message.carrier, &message.id),
     })
 }
 

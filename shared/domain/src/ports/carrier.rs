@@ -1,6 +1,7 @@
 //! The port to a carrier's messaging API. An adapter classifies; it never retries and never decides.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::{Address, Channel, MessageId, Micros, clock::Timestamp, message::Content};
 
@@ -14,6 +15,8 @@ pub struct Dispatch {
     pub content: Content,
     /// Shown beside an e-mail's sender address.
     pub sender_name: Option<String>,
+    /// Where the carrier is to tell what became of it, with our message's id in its query.
+    pub callback: Option<String>,
 }
 
 /// Every try ends as exactly one of these (at-most-once: `Unknown` is never sent again blindly).
@@ -37,7 +40,8 @@ pub struct Receipt {
     pub price: Option<Micros>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RefusalClass {
     /// This recipient can't be reached on this channel.
     Recipient,

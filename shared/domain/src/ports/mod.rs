@@ -3,3 +3,4 @@
 pub mod bus;
 pub mod carrier;
 pub mod kv;
+pub mod webhook;

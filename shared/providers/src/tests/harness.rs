@@ -61,6 +61,7 @@ impl Bench {
             to: self.to(),
             content,
             sender_name: None,
+            callback: None,
         }
     }
 

@@ -11,10 +11,10 @@ mod wire;
 
 use std::{sync::Arc, time::Duration};
 
-use butt_dial_domain::{Channel, ports::carrier::Messaging};
+use butt_dial_domain::Channel;
 
 pub use self::client::Client;
-use crate::vendor::{CredentialField, Credentials, Manifest, Vendor};
+use crate::vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
 
 const ACCOUNT_SID: &str = "TWILIO_ACCOUNT_SID";
 const AUTH_TOKEN: &str = "TWILIO_AUTH_TOKEN";
@@ -62,8 +62,9 @@ fn connect(
     credentials: &Credentials,
     http: &reqwest::Client,
     deadline: Duration,
-) -> Result<Arc<dyn Messaging>, String> {
-    Ok(Arc::new(
-        Client::new(credentials, http.clone())?.with_deadline(deadline),
-    ))
+) -> Result<Connected, String> {
+    Ok(Connected {
+        messaging: Arc::new(Client::new(credentials, http.clone())?.with_deadline(deadline)),
+        webhooks: None,
+    })
 }

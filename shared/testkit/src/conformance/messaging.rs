@@ -113,6 +113,7 @@ fn dispatch(far_end: &impl FarEnd) -> Dispatch {
             ..Content::default()
         },
         sender_name: None,
+        callback: None,
         message,
     }
 }
