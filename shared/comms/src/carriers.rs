@@ -38,7 +38,9 @@ impl Carriers {
 
     /// The carrier with this id, if it is connected and calls us.
     pub fn find_webhooks(&self, carrier: &str) -> Option<(&'static str, &Arc<dyn Webhooks>)> {
-        self.callers.get_key_value(carrier).map(|(id, webhooks)| (*id, webhooks))
+        self.callers
+            .get_key_value(carrier)
+            .map(|(id, webhooks)| (*id, webhooks))
     }
 
     /// Every carrier that calls us.

@@ -217,7 +217,11 @@ mod tests {
             assert_eq!(Stage::parse(stage.as_str()), Some(stage));
         }
         assert!(Stage::Read.rank() > Stage::Delivered.rank());
-        assert_eq!(Stage::Delivered.rank(), Stage::Undelivered.rank(), "the first of them stands");
+        assert_eq!(
+            Stage::Delivered.rank(),
+            Stage::Undelivered.rank(),
+            "the first of them stands"
+        );
     }
 
     #[test]
@@ -228,6 +232,9 @@ mod tests {
             ..InboundMessage::new("SM1", Channel::Sms, &from, &from)
         };
         let printed = format!("{:?}", Notice::Message(Box::new(message)));
-        assert!(!printed.contains("secret") && !printed.contains("4155550123"), "{printed}");
+        assert!(
+            !printed.contains("secret") && !printed.contains("4155550123"),
+            "{printed}"
+        );
     }
 }

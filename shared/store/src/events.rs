@@ -1,12 +1,13 @@
 //! The durable log of what an agent is to learn, numbered per agent. Every way of reaching the agent reads from here.
+//! What a person said stands in `content`, encrypted, until the agent has it.
 
-use butt_dial_domain::{AgentId, Channel, clock::Timestamp};
+use butt_dial_domain::{AgentId, Channel, OrgId, clock::Timestamp};
 use serde_json::Value;
 use sqlx::types::Json;
 
 use crate::{
     Store, StoreError,
-    engine::{Engine, writing},
+    engine::{reading, writing},
 };
 
 #[derive(Clone, Debug)]
@@ -22,25 +23,79 @@ pub struct NewEvent<'a> {
     pub data: &'a Value,
 }
 
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+#[derive(Clone, PartialEq, sqlx::FromRow)]
 pub struct Event {
     pub seq: i64,
     pub id: String,
     #[sqlx(rename = "type")]
     pub kind: String,
     pub channel: Option<String>,
+    /// `waiting` or `delivered`.
+    pub state: String,
     pub reason: String,
     #[sqlx(json)]
     pub data: Value,
+    /// Encrypted; `None` when there is none, or none any more.
+    pub content: Option<Vec<u8>>,
+    /// Calls of the callback that failed.
+    pub tries: i64,
     pub created_at: Timestamp,
 }
 
+/// An event that something is still to be fetched for.
+#[derive(Clone, sqlx::FromRow)]
+pub struct UnreadyEvent {
+    #[sqlx(rename = "agent_id")]
+    agent: String,
+    #[sqlx(rename = "org_id")]
+    org: String,
+    pub seq: i64,
+    pub id: String,
+    #[sqlx(json)]
+    pub data: Value,
+    pub content: Option<Vec<u8>>,
+    pub created_at: Timestamp,
+}
+
+impl UnreadyEvent {
+    pub fn agent(&self) -> AgentId {
+        AgentId::from(self.agent.as_str())
+    }
+
+    pub fn org(&self) -> OrgId {
+        OrgId::from(self.org.as_str())
+    }
+}
+
+/// Where an agent's log ends, and up to where the agent has said that it has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct LogEnds {
+    pub event_seq: i64,
+    pub event_cursor: i64,
+}
+
+/// Data and content are a person's words and address.
+impl std::fmt::Debug for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Event")
+            .field("seq", &self.seq)
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("state", &self.state)
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Store {
-    /// Appends to the agent's log; false when the id is there already.
+    /// Appends to the agent's log, and lets it be delivered; false when the id is there already.
     pub async fn append_event(&self, event: &NewEvent<'_>, now: Timestamp) -> Result<bool, StoreError> {
         const NEXT: &str = "UPDATE agents SET event_seq = event_seq + 1 WHERE id = $1 RETURNING event_seq";
         const INSERT: &str = "INSERT INTO events (agent_id, seq, id, type, channel, state, reason, data, created_at)
             VALUES ($1, $2, $3, $4, $5, 'waiting', $6, $7, $8) ON CONFLICT (id) DO NOTHING";
+        const DUE: &str = "INSERT INTO deliveries (agent_id, due_at, generation) VALUES ($1, $2, 1)
+            ON CONFLICT (agent_id) DO UPDATE SET generation = deliveries.generation + 1,
+                due_at = CASE WHEN deliveries.failures > 0 THEN deliveries.due_at ELSE excluded.due_at END";
         writing!(self, |db| {
             let mut tx = db.begin().await?;
             // The agent's row is locked by this, so numbers are handed out in the order in which they commit.
@@ -61,6 +116,11 @@ impl Store {
                 .await?;
             let added = done.rows_affected() == 1;
             if added {
+                sqlx::query(DUE)
+                    .bind(event.agent.as_str())
+                    .bind(now)
+                    .execute(&mut *tx)
+                    .await?;
                 tx.commit().await?;
             } else {
                 tx.rollback().await?;
@@ -69,39 +129,242 @@ impl Store {
         })
     }
 
-    /// Hands out the oldest waiting events, and marks them delivered in the same statement.
-    pub async fn take_waiting_events(
+    /// Hands out the oldest waiting events, to nobody else until `until`. Only those that are complete, and whose contact
+    /// has no older one that is not; with `max_tries`, only those that failed less often.
+    pub async fn hold_waiting_events(
         &self,
         agent: &AgentId,
         channel: Option<Channel>,
+        max_tries: Option<i64>,
         limit: u32,
         now: Timestamp,
+        until: Timestamp,
     ) -> Result<Vec<Event>, StoreError> {
+        macro_rules! oldest {
+            ($lock:literal) => {
+                concat!(
+                    "SELECT seq FROM events e WHERE agent_id = $1 AND state = 'waiting' AND ready_at IS NULL
+                    AND (held_until IS NULL OR held_until < $5) AND (CAST($2 AS TEXT) IS NULL OR channel = $2)
+                    AND (CAST($3 AS BIGINT) IS NULL OR tries < $3)
+                    AND NOT EXISTS (SELECT 1 FROM events u WHERE u.agent_id = $1 AND u.contact = e.contact
+                        AND u.ready_at IS NOT NULL AND u.seq < e.seq)
+                    ORDER BY seq LIMIT $4",
+                    $lock
+                )
+            };
+        }
         // Locked, so that of two takers the second one gets the events after those of the first, not none.
-        const POSTGRES: &str = "WITH oldest AS MATERIALIZED (
-                SELECT seq FROM events WHERE agent_id = $1 AND state = 'waiting'
-                    AND (CAST($2 AS TEXT) IS NULL OR channel = $2) ORDER BY seq LIMIT $3 FOR UPDATE
-            ) UPDATE events SET state = 'delivered', delivered_at = $4 FROM oldest
-            WHERE events.agent_id = $1 AND events.seq = oldest.seq
-            RETURNING events.seq, id, type, channel, reason, data, created_at";
-        const SQLITE: &str = "UPDATE events SET state = 'delivered', delivered_at = $4 WHERE agent_id = $1 AND seq IN (
-                SELECT seq FROM events WHERE agent_id = $1 AND state = 'waiting'
-                    AND (CAST($2 AS TEXT) IS NULL OR channel = $2) ORDER BY seq LIMIT $3)
-            RETURNING seq, id, type, channel, reason, data, created_at";
-        let sql = match self.engine {
-            Engine::Postgres(_) => POSTGRES,
-            Engine::Sqlite { .. } => SQLITE,
-        };
+        const POSTGRES: &str = concat!(
+            "WITH oldest AS MATERIALIZED (",
+            oldest!(" FOR UPDATE"),
+            ") UPDATE events SET held_until = $6 FROM oldest WHERE events.agent_id = $1 AND events.seq = oldest.seq
+            RETURNING events.seq, id, type, channel, state, reason, data, content, tries, created_at"
+        );
+        const SQLITE: &str = concat!(
+            "UPDATE events SET held_until = $6 WHERE agent_id = $1 AND seq IN (",
+            oldest!(""),
+            ") RETURNING seq, id, type, channel, state, reason, data, content, tries, created_at"
+        );
+        let sql = self.either(POSTGRES, SQLITE);
         let mut events: Vec<Event> = writing!(self, |db| {
             sqlx::query_as(sql)
                 .bind(agent.as_str())
                 .bind(channel.map(Channel::as_str))
+                .bind(max_tries)
                 .bind(i64::from(limit))
                 .bind(now)
+                .bind(until)
                 .fetch_all(db)
                 .await
         })?;
         events.sort_by_key(|event| event.seq);
         Ok(events)
+    }
+
+    /// The agent has them: what was said in them goes.
+    pub async fn confirm_events(&self, agent: &AgentId, seqs: &[i64], now: Timestamp) -> Result<u64, StoreError> {
+        const POSTGRES: &str =
+            "UPDATE events SET state = 'delivered', delivered_at = $3, content = NULL, held_until = NULL
+            WHERE agent_id = $1 AND seq IN (SELECT value::BIGINT FROM jsonb_array_elements_text($2) AS t (value))
+                AND state = 'waiting'";
+        const SQLITE: &str =
+            "UPDATE events SET state = 'delivered', delivered_at = $3, content = NULL, held_until = NULL
+            WHERE agent_id = $1 AND seq IN (SELECT value FROM json_each($2)) AND state = 'waiting'";
+        let sql = self.either(POSTGRES, SQLITE);
+        Ok(writing!(self, |db| {
+            sqlx::query(sql)
+                .bind(agent.as_str())
+                .bind(Json(seqs))
+                .bind(now)
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?)
+    }
+
+    /// They did not arrive, and may be handed out again. `tried`: the callback was called and failed.
+    pub async fn release_events(
+        &self,
+        agent: &AgentId,
+        seqs: &[i64],
+        reason: &str,
+        tried: bool,
+    ) -> Result<(), StoreError> {
+        const POSTGRES: &str = "UPDATE events SET held_until = NULL, reason = $3, tries = tries + $4
+            WHERE agent_id = $1 AND seq IN (SELECT value::BIGINT FROM jsonb_array_elements_text($2) AS t (value))
+                AND state = 'waiting'";
+        const SQLITE: &str = "UPDATE events SET held_until = NULL, reason = $3, tries = tries + $4
+            WHERE agent_id = $1 AND seq IN (SELECT value FROM json_each($2)) AND state = 'waiting'";
+        let sql = self.either(POSTGRES, SQLITE);
+        writing!(self, |db| {
+            sqlx::query(sql)
+                .bind(agent.as_str())
+                .bind(Json(seqs))
+                .bind(reason)
+                .bind(i64::from(tried))
+                .execute(db)
+                .await
+                .map(drop)
+        })?;
+        Ok(())
+    }
+
+    /// The agent says that it has everything up to `cursor`. Returns how many of them waited until now. A cursor beyond the
+    /// end counts as the end; one behind an earlier one changes nothing.
+    pub async fn ack_events(&self, agent: &AgentId, cursor: i64, now: Timestamp) -> Result<u64, StoreError> {
+        // What is not complete has not been shown to the agent, nor has what came after it.
+        const DONE: &str = "UPDATE events SET state = 'delivered', delivered_at = $3, content = NULL, held_until = NULL
+            WHERE agent_id = $1 AND seq <= $2 AND state = 'waiting' AND seq < (SELECT coalesce(MIN(seq),
+                9223372036854775807) FROM events u WHERE u.agent_id = $1 AND u.ready_at IS NOT NULL)";
+        const CURSOR: &str = "UPDATE agents SET event_cursor = CASE WHEN $2 > event_seq THEN event_seq ELSE $2 END
+            WHERE id = $1 AND event_cursor < $2";
+        Ok(writing!(self, |db| {
+            let mut tx = db.begin().await?;
+            sqlx::query(CURSOR)
+                .bind(agent.as_str())
+                .bind(cursor)
+                .execute(&mut *tx)
+                .await?;
+            let done = sqlx::query(DONE)
+                .bind(agent.as_str())
+                .bind(cursor)
+                .bind(now)
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            Ok::<_, sqlx::Error>(done.rows_affected())
+        })?)
+    }
+
+    /// The agent's log after `after`, in order; it ends before the first event that is not complete.
+    pub async fn list_events(&self, agent: &AgentId, after: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
+        const SQL: &str = "SELECT seq, id, type, channel, state, reason, data, content, tries, created_at FROM events
+            WHERE agent_id = $1 AND seq > $2 AND seq < (SELECT coalesce(MIN(seq), 9223372036854775807) FROM events u
+                WHERE u.agent_id = $1 AND u.ready_at IS NOT NULL) ORDER BY seq LIMIT $3";
+        Ok(reading!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(agent.as_str())
+                .bind(after)
+                .bind(i64::from(limit))
+                .fetch_all(db)
+                .await
+        })?)
+    }
+
+    pub async fn find_event(&self, agent: &AgentId, id: &str) -> Result<Option<Event>, StoreError> {
+        const SQL: &str = "SELECT seq, id, type, channel, state, reason, data, content, tries, created_at FROM events
+            WHERE agent_id = $1 AND id = $2";
+        Ok(reading!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(agent.as_str())
+                .bind(id)
+                .fetch_optional(db)
+                .await
+        })?)
+    }
+
+    pub async fn find_log_ends(&self, agent: &AgentId) -> Result<Option<LogEnds>, StoreError> {
+        const SQL: &str = "SELECT event_seq, event_cursor FROM agents WHERE id = $1";
+        Ok(reading!(self, |db| sqlx::query_as(SQL)
+            .bind(agent.as_str())
+            .fetch_optional(db)
+            .await)?)
+    }
+
+    pub async fn count_waiting_events(&self, agent: &AgentId) -> Result<i64, StoreError> {
+        const SQL: &str = "SELECT COUNT(*) FROM events WHERE agent_id = $1 AND state = 'waiting'";
+        Ok(reading!(self, |db| sqlx::query_scalar(SQL)
+            .bind(agent.as_str())
+            .fetch_one(db)
+            .await)?)
+    }
+
+    /// Forgets what was said in events older than `before`, delivered or not. Returns how many.
+    pub async fn purge_contents(&self, before: Timestamp) -> Result<u64, StoreError> {
+        const SQL: &str = "UPDATE events SET content = NULL, ready_at = NULL
+            WHERE content IS NOT NULL AND created_at < $1";
+        Ok(writing!(self, |db| {
+            sqlx::query(SQL)
+                .bind(before)
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?)
+    }
+
+    /// Takes events that something is to be fetched for, and puts the next look off to `until`.
+    pub async fn claim_unready_events(
+        &self,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<UnreadyEvent>, StoreError> {
+        const POSTGRES: &str = "WITH due AS MATERIALIZED (
+                SELECT id FROM events WHERE ready_at <= $1 ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED
+            ) UPDATE events SET ready_at = $3 FROM due, agents WHERE events.id = due.id AND agents.id = events.agent_id
+            RETURNING events.agent_id, agents.org_id, events.seq, events.id, data, content, events.created_at";
+        const SQLITE: &str = "UPDATE events SET ready_at = $3
+            WHERE id IN (SELECT id FROM events WHERE ready_at <= $1 ORDER BY ready_at LIMIT $2)
+            RETURNING agent_id, (SELECT org_id FROM agents WHERE agents.id = events.agent_id) AS org_id, seq, id, data,
+                content, created_at";
+        let sql = self.either(POSTGRES, SQLITE);
+        Ok(writing!(self, |db| {
+            sqlx::query_as(sql)
+                .bind(now)
+                .bind(i64::from(limit))
+                .bind(until)
+                .fetch_all(db)
+                .await
+        })?)
+    }
+
+    /// Nothing is missing any more: the event goes out with this content. False when it was complete already.
+    pub async fn complete_event(
+        &self,
+        agent: &AgentId,
+        seq: i64,
+        content: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE events SET content = coalesce($3, content), ready_at = NULL
+            WHERE agent_id = $1 AND seq = $2 AND ready_at IS NOT NULL";
+        const DUE: &str = "UPDATE deliveries SET generation = generation + 1,
+                due_at = CASE WHEN failures > 0 THEN due_at ELSE $2 END WHERE agent_id = $1";
+        Ok(writing!(self, |db| {
+            let mut tx = db.begin().await?;
+            let done = sqlx::query(SQL)
+                .bind(agent.as_str())
+                .bind(seq)
+                .bind(content)
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query(DUE)
+                .bind(agent.as_str())
+                .bind(now)
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            Ok::<_, sqlx::Error>(done.rows_affected() > 0)
+        })?)
     }
 }

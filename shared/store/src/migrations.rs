@@ -29,6 +29,8 @@ const STEPS: &[Step] = &[
     portable!(3, "0003_messages"),
     portable!(4, "0004_accounting"),
     portable!(5, "0005_events"),
+    portable!(6, "0006_inbound"),
+    portable!(7, "0007_scheduled"),
 ];
 
 pub fn for_postgres() -> Migrator {

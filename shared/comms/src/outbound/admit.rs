@@ -69,7 +69,9 @@ pub async fn admit(comms: &Comms, cleared: ClearedMessage) -> Result<Admission, 
     let send = accepted_send(comms, &cleared, &carrier, estimate, agent_limits, org_limits);
     let id = send.id.clone();
     match accept(comms, send).await {
-        Ok(Acceptance::Accepted) => Ok(Admission::Admitted(Box::new(admitted(comms, cleared, id, carrier, estimate)))),
+        Ok(Acceptance::Accepted) => Ok(Admission::Admitted(Box::new(admitted(
+            comms, cleared, id, carrier, estimate,
+        )))),
         Ok(Acceptance::Earlier(id)) => {
             give_back(comms, &taken).await;
             Ok(Admission::Earlier(earlier(id, &cleared.message)))
@@ -228,7 +230,13 @@ async fn withdraw(comms: Comms, id: MessageId) {
     tracing::error!(message_id = %id, "a message that was not sent could not be withdrawn; it will end as unconfirmed");
 }
 
-fn admitted(comms: &Comms, cleared: ClearedMessage, id: MessageId, carrier: Carrier, estimate: Micros) -> AdmittedMessage {
+fn admitted(
+    comms: &Comms,
+    cleared: ClearedMessage,
+    id: MessageId,
+    carrier: Carrier,
+    estimate: Micros,
+) -> AdmittedMessage {
     let ClearedMessage { message, ruling } = cleared;
     let sender_name = sender_name(&message);
     let callback = comms.settings.receipts_url(carrier.id, &id);

@@ -39,11 +39,7 @@ pub static VENDOR: Vendor = Vendor {
     simulated: &[(API_KEY, simulator::API_KEY)],
 };
 
-fn connect(
-    credentials: &Credentials,
-    http: &reqwest::Client,
-    deadline: Duration,
-) -> Result<Connected, String> {
+fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {
     Ok(Connected {
         messaging: Arc::new(Client::new(credentials, http.clone())?.with_deadline(deadline)),
         webhooks: None,

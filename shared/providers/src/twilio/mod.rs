@@ -58,11 +58,7 @@ pub static VENDOR: Vendor = Vendor {
     ],
 };
 
-fn connect(
-    credentials: &Credentials,
-    http: &reqwest::Client,
-    deadline: Duration,
-) -> Result<Connected, String> {
+fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {
     Ok(Connected {
         messaging: Arc::new(Client::new(credentials, http.clone())?.with_deadline(deadline)),
         webhooks: None,
