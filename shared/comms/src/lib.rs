@@ -3,6 +3,7 @@
 pub mod billing;
 pub mod carriers;
 pub mod compliance;
+pub mod delivery;
 pub mod identity;
 pub mod metrics;
 pub mod outbound;

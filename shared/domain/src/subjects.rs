@@ -1,6 +1,6 @@
 //! Every subject on the bus. One place, because two services meet in each.
 
-use crate::ReplicaId;
+use crate::{AgentId, ReplicaId};
 
 /// A session was closed: replicas forget what they remember of it. Payload: the session's id.
 pub const SESSION_CLOSED: &str = "mcp.session.closed";
@@ -11,3 +11,26 @@ pub const TOKENS_REVOKED: &str = "mcp.tokens.revoked";
 pub fn push(replica: &ReplicaId) -> String {
     format!("mcp.gw.{replica}.push")
 }
+
+/// Events for a listener whose socket this replica holds (`Push` of the delivery); answered with `1` once the client has
+/// answered a ping that was sent after them, with `0` when it has not, or is gone.
+pub fn deliver(replica: &ReplicaId) -> String {
+    format!("mcp.gw.{replica}.deliver")
+}
+
+/// A client's answer to a request of this replica's, from wherever it was posted to.
+pub fn answers(replica: &ReplicaId) -> String {
+    format!("mcp.gw.{replica}.answers")
+}
+
+/// An agent's log has grown. No payload: who wants to know reads the log.
+pub fn agent_events(agent: &AgentId) -> String {
+    format!("comms.agent.{agent}.evt")
+}
+
+/// An agent can be reached again: whoever delivers looks what waits for it. Payload: the agent's id.
+pub const AGENT_RETURNED: &str = "comms.agent_returned";
+/// An address of ours, or what is blocked on it, has changed. Payload: channel, a blank, address.
+pub const ROUTE_CHANGED: &str = "comms.route_changed";
+/// The durable stream of what carriers tell us.
+pub const INBOUND: &str = "comms.inbound";

@@ -4,9 +4,9 @@ use butt_dial_comms::waiting;
 use butt_dial_domain::{Channel, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{Context, Hints, Operation, Route, views::time};
+use super::{Context, Hints, Operation, Route};
 
 pub struct GetWaitingMessages;
 
@@ -51,7 +51,7 @@ impl Operation for GetWaitingMessages {
         // The Python client may ask for channels that nothing can wait on yet.
         let channel = match args.channel.as_deref() {
             None => None,
-            Some("voice" | "line" | "telegram") => {
+            Some("voice" | "telegram") => {
                 return Ok(Output {
                     messages: Vec::new(),
                     count: 0,
@@ -64,24 +64,17 @@ impl Operation for GetWaitingMessages {
                 )
             })?),
         };
-        let events = waiting::take(&context.comms, agent, channel, args.limit.unwrap_or(50)).await?;
-        let messages: Vec<_> = events
-            .into_iter()
-            .map(|event| {
-                let mut message = match event.data {
-                    Value::Object(fields) => fields,
-                    other => Map::from_iter([("data".to_owned(), other)]),
-                };
-                message.insert("id".into(), json!(event.id));
-                message.insert("seq".into(), json!(event.seq));
-                message.insert("event".into(), json!(event.kind));
-                message.insert("reason".into(), json!(event.reason));
-                message
-                    .entry("timestamp")
-                    .or_insert_with(|| json!(time(event.created_at)));
-                message
-            })
-            .collect();
+        let profile = context.caller.agent()?;
+        let held = waiting::hold(
+            &context.comms,
+            &profile.agent.org_id,
+            agent,
+            channel,
+            args.limit.unwrap_or(50),
+        )
+        .await?;
+        held.receipt().confirm(&context.comms).await;
+        let messages = held.events;
         Ok(Output {
             count: messages.len(),
             messages,
