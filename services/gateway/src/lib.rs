@@ -5,6 +5,7 @@ mod auth;
 pub mod mcp;
 pub mod operations;
 pub mod rest;
+mod sent;
 
 use std::time::Duration;
 

@@ -22,7 +22,7 @@ use super::{
     audience::{Audience, Audiences},
     connection::Change,
 };
-use crate::operations::{self, Context, Definition};
+use crate::operations::{self, After, Call, Context, Definition, Progress};
 
 /// The contract that clients check; the Python client's probe wants 1.x.
 const CONTRACT: &str = "1.0.0";
@@ -49,6 +49,23 @@ impl Handler {
             audiences,
             versions,
             tools: Arc::new(tools.collect()),
+        }
+    }
+}
+
+impl Handler {
+    fn call(&self, context: &RequestContext<RoleServer>) -> Call {
+        let parts = context.extensions.get::<Parts>();
+        let after = parts.and_then(|parts| parts.extensions.get::<After>()).cloned();
+        let progress = context.meta.get_progress_token().map(|token| Progress {
+            peer: context.peer.clone(),
+            token,
+        });
+        Call {
+            gone: context.ct.clone(),
+            draining: self.audiences.streams.draining().clone(),
+            progress,
+            after: after.unwrap_or_default(),
         }
     }
 }
@@ -223,14 +240,20 @@ impl ServerHandler for Handler {
         let definition = operations::find_tool(&request.name)
             .ok_or_else(|| ErrorData::invalid_params(format!("there is no tool {}", shortened(&request.name)), None))?;
         let span = tracing::debug_span!(parent: &span(&context), "tool", tool = definition.name);
+        let call = self.call(&context);
+        let after = call.after.clone();
         let operation = Context {
             comms: self.comms.clone(),
             caller,
+            call,
         };
         let result = definition
             .run(operation, request.arguments.unwrap_or_default())
             .instrument(span)
             .await;
+        if let Some(yes) = after.take_subscribed() {
+            self.audiences.note(&audience, Change::Subscribed(yes)).await;
+        }
         Ok(answer(result).into())
     }
 }

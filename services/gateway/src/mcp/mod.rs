@@ -79,7 +79,8 @@ pub async fn router(platform: &Platform) -> Result<Router, StartError> {
         .route("/mcp", any_service(service(&tier, upto(&ProtocolVersion::LATEST))))
         .route("/mcp-legacy", any_service(service(&tier, tier.legacy.clone())))
         .layer(from_fn_with_state(tier.sessions.clone(), edge::own_session))
-        .layer(from_fn(edge::answer_delete));
+        .layer(from_fn(edge::answer_delete))
+        .layer(from_fn_with_state(comms.tasks.clone(), edge::confirm_answers));
     let sse = Router::new()
         .route("/sse", get(sse::open))
         .route("/messages", post(sse::receive))

@@ -113,6 +113,7 @@ impl Streams {
             Ok(()) => true,
             Err(error) => {
                 tracing::info!(%error, "a push stream is closed: its reader does not keep up, or is gone");
+                stream.end.cancel();
                 open.remove(id);
                 false
             }

@@ -30,6 +30,7 @@ use super::{
     connection::{Change, Connection},
     exchange,
 };
+use crate::operations::After;
 
 /// Opens the stream. Its first event says where messages go; the path is relative, because clients stay on one origin.
 pub async fn open(State(tier): State<Tier>, Extension(caller): Extension<Arc<Caller>>) -> Response {
@@ -105,9 +106,14 @@ async fn answer(
         ClientRequest::InitializeRequest(initialize) => Some(initialize.params.clone()),
         _ => None,
     };
-    request.request.extensions_mut().insert(parts(caller, span, connection));
+    let after = After::default();
+    let mut parts = parts(caller, span, connection);
+    parts.extensions.insert(after.clone());
+    request.request.extensions_mut().insert(parts);
     let mut answers = exchange::run(tier.legacy.clone(), connection.peer.clone(), message);
-    while let Some(answer) = answers.next().await {
+    // Without a stream nobody waits for the answer.
+    let closed = tier.streams.closed(connection);
+    while let Some(Some(answer)) = closed.run_until_cancelled(answers.next()).await {
         let is_last = matches!(answer, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_));
         if let Some(peer) = negotiated(introduction.as_ref(), &answer) {
             tier.streams.note(connection, Change::Introduced(Box::new(peer))).await;
@@ -117,7 +123,7 @@ async fn answer(
             return tier.streams.close(connection).await;
         }
         if is_last {
-            return;
+            return after.run(tier.streams.tasks());
         }
     }
 }

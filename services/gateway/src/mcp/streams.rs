@@ -86,6 +86,28 @@ impl Streams {
         &self.comms.replica
     }
 
+    /// Work that must end although its caller went away.
+    pub fn tasks(&self) -> &TaskTracker {
+        self.lifecycle.work()
+    }
+
+    pub fn draining(&self) -> &CancellationToken {
+        self.lifecycle.draining()
+    }
+
+    /// Fires when the stream is closed, if this replica holds it; otherwise that is not known here.
+    pub fn closed(&self, connection: &Connection) -> CancellationToken {
+        let open = self.locked();
+        let closed = open
+            .get(&connection.id)
+            .map(|open| open.end.clone())
+            .unwrap_or_default();
+        if &connection.replica == self.replica() && !open.contains_key(&connection.id) {
+            closed.cancel();
+        }
+        closed
+    }
+
     pub fn now(&self) -> Timestamp {
         self.comms.clock.now()
     }
@@ -304,7 +326,9 @@ impl Streams {
 
     /// Takes the entry away with its socket.
     pub fn forget(&self, id: &str, agent: &AgentId) {
-        self.locked().remove(id);
+        if let Some(open) = self.locked().remove(id) {
+            open.end.cancel();
+        }
         self.pings.abandon(id);
         let (kv, id, agent) = (self.comms.kv.clone(), id.to_owned(), agent.clone());
         // Should this fail, the entry ends by itself.
