@@ -1,6 +1,7 @@
 //! The bus of the one program: live traffic in memory, durable streams in the program's own SQLite file. What `append`
 //! returned survives a kill, because the file is in WAL mode; live traffic survives nothing, as on NATS.
 
+mod appending;
 mod consumer;
 mod live;
 mod log;
@@ -17,7 +18,7 @@ use futures::{StreamExt as _, stream::BoxStream};
 use sqlx::SqlitePool;
 use tokio::time::timeout;
 
-use self::{consumer::Reader, live::Live, log::Log};
+use self::{appending::Appending, consumer::Reader, live::Live, log::Log};
 use crate::{
     dead::DEAD_LETTERS,
     rules::{check_message, check_pattern},
@@ -93,7 +94,13 @@ impl Bus for EmbeddedBus {
 
     async fn append(&self, subject: &str, id: &str, headers: Headers, payload: Bytes) -> Result<Appended, BusError> {
         check_message(subject, &headers, &payload)?;
-        self.log.append(subject, id, &headers, &payload).await
+        let append = Appending {
+            subject: subject.to_owned(),
+            id: id.to_owned(),
+            headers,
+            payload,
+        };
+        self.log.append(append).await
     }
 
     async fn consumer(&self, spec: &ConsumerSpec) -> Result<Box<dyn Consumer>, BusError> {
