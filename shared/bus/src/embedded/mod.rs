@@ -5,20 +5,21 @@ mod appending;
 mod consumer;
 mod live;
 mod log;
+mod tail;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use butt_dial_domain::{
     Clock,
-    ports::bus::{Appended, Bus, BusError, Consumer, ConsumerSpec, Headers, Message, StreamSpec},
+    ports::bus::{Appended, Bus, BusError, Consumer, ConsumerSpec, Headers, LogReader, Message, StreamSpec},
 };
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use sqlx::SqlitePool;
 use tokio::time::timeout;
 
-use self::{appending::Appending, consumer::Reader, live::Live, log::Log};
+use self::{appending::Appending, consumer::Reader, live::Live, log::Log, tail::Tail};
 use crate::{
     dead::DEAD_LETTERS,
     rules::{check_message, check_pattern},
@@ -107,6 +108,11 @@ impl Bus for EmbeddedBus {
         check_pattern(spec.filter)?;
         self.log.create(&DEAD_LETTERS, false).await?;
         Ok(Box::new(Reader::open(self.log.clone(), spec.clone()).await?))
+    }
+
+    async fn read_log(&self, stream: &'static str, filter: &str, after: u64) -> Result<Box<dyn LogReader>, BusError> {
+        check_pattern(filter)?;
+        Ok(Box::new(Tail::open(self.log.clone(), stream, filter, after).await?))
     }
 
     async fn check(&self) -> Result<(), BusError> {
