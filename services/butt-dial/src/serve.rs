@@ -4,10 +4,9 @@ use butt_dial_comms::provisioning::bootstrap::{self, Addresses};
 use butt_dial_dispatcher::ROLE as DISPATCHER;
 use butt_dial_gateway::ROLE as GATEWAY;
 use butt_dial_runtime::{
-    Config,
+    Config, Role,
     platform::StartError,
     start::{prepare, start},
-    Role,
 };
 use butt_dial_store::Store;
 use butt_dial_webhook_ingest::ROLE as WEBHOOK_INGEST;

@@ -10,10 +10,18 @@ const EVERY_SECOND: Duration = Duration::from_secs(1);
 const EVERY_TEN_MINUTES: Duration = Duration::from_secs(600);
 
 pub fn start(comms: &Comms, lifecycle: &Lifecycle) {
-    sweep(comms, lifecycle, EVERY_SECOND, "unknown sends", |comms| async move { reconcile::run_once(&comms).await });
-    sweep(comms, lifecycle, EVERY_SECOND, "deliveries", |comms| async move { ladder::sweep(&comms).await });
-    sweep(comms, lifecycle, EVERY_SECOND, "attachments", |comms| async move { media::sweep(&comms).await });
-    sweep(comms, lifecycle, EVERY_TEN_MINUTES, "retention", |comms| async move { retention::sweep(&comms).await });
+    sweep(comms, lifecycle, EVERY_SECOND, "unknown sends", |comms| async move {
+        reconcile::run_once(&comms).await
+    });
+    sweep(comms, lifecycle, EVERY_SECOND, "deliveries", |comms| async move {
+        ladder::sweep(&comms).await
+    });
+    sweep(comms, lifecycle, EVERY_SECOND, "attachments", |comms| async move {
+        media::sweep(&comms).await
+    });
+    sweep(comms, lifecycle, EVERY_TEN_MINUTES, "retention", |comms| async move {
+        retention::sweep(&comms).await
+    });
 }
 
 fn sweep<F, Fut>(comms: &Comms, lifecycle: &Lifecycle, every: Duration, what: &'static str, work: F)

@@ -2,8 +2,8 @@
 
 use axum::{
     body::Bytes,
-    extract::{OriginalUri, Path, State, rejection::BytesRejection},
-    http::{HeaderMap, Method},
+    extract::{Path, State, rejection::BytesRejection},
+    http::{HeaderMap, Method, Uri},
     response::Response,
 };
 use butt_dial_comms::inbound::{RawWebhook, Via};
@@ -18,7 +18,7 @@ const OF_AN_AGENT: [&str; 4] = ["sms", "whatsapp", "email", "line"];
 pub async fn receive(
     State(ingest): State<Ingest>,
     Path(path): Path<Vec<(String, String)>>,
-    OriginalUri(uri): OriginalUri,
+    uri: Uri,
     method: Method,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,

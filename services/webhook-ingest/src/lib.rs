@@ -5,7 +5,10 @@ mod answer;
 mod hook;
 
 use axum::{Router, extract::DefaultBodyLimit, routing::any};
-use butt_dial_comms::{Comms, inbound::routes::{REFRESH, Routes}};
+use butt_dial_comms::{
+    Comms,
+    inbound::routes::{REFRESH, Routes},
+};
 use butt_dial_runtime::{Lifecycle, Platform, Role, platform::StartError};
 use futures::FutureExt;
 

@@ -48,9 +48,11 @@ pub(crate) fn no_stream(name: &str) -> BusError {
 
 /// The stream was lost or made anew since the position was kept.
 pub(crate) fn ends_before(stream: &str, last: u64, position: u64) -> BusError {
-    BusError::Unavailable(format!(
-        "the stream {stream} ends at {last}, before the position {position} it was read to"
-    ))
+    BusError::EndsBefore {
+        stream: stream.to_owned(),
+        end: last,
+        position,
+    }
 }
 
 fn refused(reason: &str) -> BusError {

@@ -99,7 +99,12 @@ impl Platform {
             metrics: Metrics::register(&telemetry.registry).map_err(|error| StartError::Other(error.to_string()))?,
             tasks: lifecycle.work().clone(),
             egress: Egress::new(config.allow_private_callbacks).map_err(StartError::Other)?,
-            blobs: config.blobs.as_ref().map(Blobs::open).transpose().map_err(StartError::Other)?,
+            blobs: config
+                .blobs
+                .as_ref()
+                .map(Blobs::open)
+                .transpose()
+                .map_err(StartError::Other)?,
             store,
             carriers,
             carrier_http,

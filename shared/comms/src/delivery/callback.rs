@@ -77,7 +77,11 @@ pub async fn replay(comms: &Comms, agent: &AgentId) -> Result<(), Failure> {
     if comms.store.poke_delivery(agent, now).await.map_err(store_failure)? {
         let payload = agent.as_str().to_owned().into();
         // Should nobody hear it, the next sweep finds it.
-        if let Err(error) = comms.bus.publish(subjects::AGENT_RETURNED, Default::default(), payload).await {
+        if let Err(error) = comms
+            .bus
+            .publish(subjects::AGENT_RETURNED, Default::default(), payload)
+            .await
+        {
             tracing::debug!(%error, "what waits is delivered with the next sweep");
         }
     }
@@ -138,7 +142,16 @@ fn headers(comms: &Comms, org: &OrgId, event: &Event, body: &str) -> Vec<(&'stat
     let key = comms.vault.key(&format!("callbacks {org}"));
     // Of this attempt: hosts refuse what was signed long ago.
     let at = comms.clock.now().timestamp();
-    let standard = mac(&key, &[event.id.as_bytes(), b".", at.to_string().as_bytes(), b".", body.as_bytes()]);
+    let standard = mac(
+        &key,
+        &[
+            event.id.as_bytes(),
+            b".",
+            at.to_string().as_bytes(),
+            b".",
+            body.as_bytes(),
+        ],
+    );
     let text = secrets.webhook_secret.as_bytes();
     let own = mac(text, &[at.to_string().as_bytes(), b".", body.as_bytes()]);
     let hub = mac(text, &[body.as_bytes()]);
@@ -181,7 +194,10 @@ fn body(event: &Event, view: &Map<String, Value>) -> Value {
         _ => Value::Null,
     };
     if !value.is_null() {
-        body.insert("entry".into(), json!([{ "changes": [{ "field": "messages", "value": value }] }]));
+        body.insert(
+            "entry".into(),
+            json!([{ "changes": [{ "field": "messages", "value": value }] }]),
+        );
     }
     // `type` stays the view's: the Python client reads it; Standard Webhooks' name of it is in `event`.
     body.entry("timestamp")
@@ -195,7 +211,11 @@ fn whatsapp_message(event: &Event, view: &Map<String, Value>) -> Value {
         "id": event.id, "from": text("from"), "to": text("to"),
         "timestamp": event.created_at.timestamp().to_string(),
     });
-    for (from, to) in [("senderName", "senderName"), ("groupId", "groupId"), ("groupName", "groupName")] {
+    for (from, to) in [
+        ("senderName", "senderName"),
+        ("groupId", "groupId"),
+        ("groupName", "groupName"),
+    ] {
         if let Some(value) = view.get(from) {
             message[to] = value.clone();
         }

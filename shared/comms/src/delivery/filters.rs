@@ -21,7 +21,10 @@ impl Kind {
     ];
 
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(_, word)| *word == text).map(|(kind, _)| kind)
+        Self::ALL
+            .into_iter()
+            .find(|(_, word)| *word == text)
+            .map(|(kind, _)| kind)
     }
 }
 
@@ -39,7 +42,10 @@ impl Action {
     pub const ALL: [(Self, &'static str); 3] = [(Self::Drop, "drop"), (Self::Tag, "tag"), (Self::Mute, "mute")];
 
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|(_, word)| *word == text).map(|(action, _)| action)
+        Self::ALL
+            .into_iter()
+            .find(|(_, word)| *word == text)
+            .map(|(action, _)| action)
     }
 }
 
@@ -114,14 +120,27 @@ mod tests {
             ("keyword", "prize"),
             ("channel", "SMS"),
         ] {
-            assert_eq!(judge(&[filter(kind, pattern, "drop")], &message), Fate::Drop, "{kind} {pattern}");
+            assert_eq!(
+                judge(&[filter(kind, pattern, "drop")], &message),
+                Fate::Drop,
+                "{kind} {pattern}"
+            );
         }
-        for (kind, pattern) in [("sender", "+1415555012"), ("keyword", "price"), ("channel", "email"), ("colour", "red")] {
+        for (kind, pattern) in [
+            ("sender", "+1415555012"),
+            ("keyword", "price"),
+            ("channel", "email"),
+            ("colour", "red"),
+        ] {
             let taken = Fate::Take {
                 tags: Vec::new(),
                 is_muted: false,
             };
-            assert_eq!(judge(&[filter(kind, pattern, "drop")], &message), taken, "{kind} {pattern}");
+            assert_eq!(
+                judge(&[filter(kind, pattern, "drop")], &message),
+                taken,
+                "{kind} {pattern}"
+            );
         }
         let both = [filter("channel", "sms", "tag"), filter("keyword", "win", "mute")];
         assert_eq!(

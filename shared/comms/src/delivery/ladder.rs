@@ -55,13 +55,18 @@ pub fn begin(comms: &Comms, agent: AgentId) {
 /// Takes over what is due and nobody does. Returns how many agents.
 pub async fn sweep(comms: &Comms) -> Result<usize, Failure> {
     let now = comms.clock.now();
-    let claims = comms.store.claim_due_deliveries(comms.replica.as_str(), SWEEP, now, now + HOLD).await;
+    let claims = comms
+        .store
+        .claim_due_deliveries(comms.replica.as_str(), SWEEP, now, now + HOLD)
+        .await;
     let claims = claims.map_err(store_failure)?;
     let count = claims.len();
     for claim in claims {
         let working = comms.clone();
         let span = tracing::debug_span!("deliver", agent = %claim.agent());
-        comms.tasks.spawn(async move { deliver(&working, claim).await }.instrument(span));
+        comms
+            .tasks
+            .spawn(async move { deliver(&working, claim).await }.instrument(span));
     }
     Ok(count)
 }
@@ -135,7 +140,10 @@ async fn push_all(
 ) -> Result<Pushed, StoreError> {
     loop {
         let now = comms.clock.now();
-        let events = comms.store.hold_waiting_events(agent, None, NO_LIMIT, true, PUSH, now, now + HOLD).await?;
+        let events = comms
+            .store
+            .hold_waiting_events(agent, None, NO_LIMIT, true, PUSH, now, now + HOLD)
+            .await?;
         if events.is_empty() {
             return Ok(Pushed::All);
         }
@@ -152,61 +160,95 @@ async fn push_all(
         }
         let (pushed, left) = events.split_at(messages.len());
         if !left.is_empty() {
-            comms.store.release_events(agent, &seqs(left), AGENT_OFFLINE, false).await?;
+            comms
+                .store
+                .release_events(agent, &seqs(left), AGENT_OFFLINE, false)
+                .await?;
         }
         if !live::push(comms, listener, messages).await {
-            comms.store.release_events(agent, &seqs(pushed), AGENT_OFFLINE, false).await?;
+            comms
+                .store
+                .release_events(agent, &seqs(pushed), AGENT_OFFLINE, false)
+                .await?;
             comms.metrics.delivery("live", "unconfirmed", pushed.len());
             return Ok(Pushed::Gone);
         }
-        comms.store.confirm_events(agent, &seqs(pushed), comms.clock.now()).await?;
+        comms
+            .store
+            .confirm_events(agent, &seqs(pushed), comms.clock.now())
+            .await?;
         comms.metrics.delivery("live", "delivered", pushed.len());
-        if !comms.store.renew_delivery(agent, comms.replica.as_str(), comms.clock.now() + HOLD).await? {
+        if !comms
+            .store
+            .renew_delivery(agent, comms.replica.as_str(), comms.clock.now() + HOLD)
+            .await?
+        {
             return Ok(Pushed::Lost);
         }
     }
 }
 
-async fn call_all(
-    comms: &Comms,
-    claim: &DeliveryClaim,
-    recipient: &Recipient,
-    url: &str,
-) -> Result<End, StoreError> {
+async fn call_all(comms: &Comms, claim: &DeliveryClaim, recipient: &Recipient, url: &str) -> Result<End, StoreError> {
     let (agent, org) = (claim.agent(), recipient.org());
     let schedule = &comms.settings.callback_retry_after;
     let max_tries = i64::try_from(schedule.len()).unwrap_or(i64::MAX).saturating_add(1);
     let mut failures = claim.failures;
     loop {
         let now = comms.clock.now();
-        let events = comms.store.hold_waiting_events(&agent, None, Some(max_tries), true, CALLS, now, now + HOLD).await?;
+        let events = comms
+            .store
+            .hold_waiting_events(&agent, None, Some(max_tries), true, CALLS, now, now + HOLD)
+            .await?;
         if events.is_empty() {
             return Ok(End::Done);
         }
         for (index, event) in events.iter().enumerate() {
             // A slow callback may take longer than the claim lasts.
-            if !comms.store.renew_delivery(&agent, comms.replica.as_str(), comms.clock.now() + HOLD).await? {
-                comms.store.release_events(&agent, &seqs(&events[index..]), &event.reason, false).await?;
+            if !comms
+                .store
+                .renew_delivery(&agent, comms.replica.as_str(), comms.clock.now() + HOLD)
+                .await?
+            {
+                comms
+                    .store
+                    .release_events(&agent, &seqs(&events[index..]), &event.reason, false)
+                    .await?;
                 return Ok(End::Lost);
             }
             let answer = callback::call(comms, &org, recipient, url, event).await;
             comms.metrics.delivery("callback", answer.word(), 1);
             match answer {
                 callback::Answer::Taken => {
-                    comms.store.confirm_events(&agent, &[event.seq], comms.clock.now()).await?;
+                    comms
+                        .store
+                        .confirm_events(&agent, &[event.seq], comms.clock.now())
+                        .await?;
                     failures = 0;
                 }
                 callback::Answer::Gone => {
                     tracing::warn!(%agent, "a callback says that it is gone for good, and is removed");
                     comms.store.set_callback_url(&agent, None).await?;
-                    comms.store.release_events(&agent, &seqs(&events[index..]), CALLBACK_FAILED, false).await?;
+                    comms
+                        .store
+                        .release_events(&agent, &seqs(&events[index..]), CALLBACK_FAILED, false)
+                        .await?;
                     return Ok(End::Done);
                 }
                 callback::Answer::Failed { retry_after } => {
-                    comms.store.release_events(&agent, &[event.seq], CALLBACK_FAILED, true).await?;
-                    comms.store.release_events(&agent, &seqs(&events[index + 1..]), AGENT_OFFLINE, false).await?;
+                    comms
+                        .store
+                        .release_events(&agent, &[event.seq], CALLBACK_FAILED, true)
+                        .await?;
+                    comms
+                        .store
+                        .release_events(&agent, &seqs(&events[index + 1..]), AGENT_OFFLINE, false)
+                        .await?;
                     let step = usize::try_from(failures).unwrap_or(usize::MAX);
-                    let after = schedule.get(step).or(schedule.last()).copied().unwrap_or(Duration::from_secs(60));
+                    let after = schedule
+                        .get(step)
+                        .or(schedule.last())
+                        .copied()
+                        .unwrap_or(Duration::from_secs(60));
                     let after = retry_after.map_or(jittered(after), |asked| asked.max(after));
                     tracing::info!(%agent, event = event.id, seconds = after.as_secs(), "a callback failed");
                     failures = failures.saturating_add(1);

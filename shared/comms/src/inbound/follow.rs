@@ -6,7 +6,7 @@ use std::time::Duration;
 use butt_dial_domain::{
     keys,
     ports::{
-        bus::{Headers, LogReader, Logged},
+        bus::{BusError, Headers, LogReader, Logged},
         kv::Lease,
     },
     subjects,
@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 pub async fn follow(comms: &Comms, end: &CancellationToken) {
     let recorder = Recorder::new(comms.clone());
     while !end.is_cancelled() {
-        match turn(comms) .await {
+        match turn(comms).await {
             Turn::Ours(lease) => {
                 read(comms, &recorder, lease.as_ref(), end).await;
                 if let Some(lease) = lease
@@ -55,7 +55,11 @@ enum Turn {
 }
 
 async fn turn(comms: &Comms) -> Turn {
-    match comms.kv.acquire(&keys::reader(STREAM.name), comms.replica.as_str(), LEASE).await {
+    match comms
+        .kv
+        .acquire(&keys::reader(STREAM.name), comms.replica.as_str(), LEASE)
+        .await
+    {
         Ok(Some(lease)) => Turn::Ours(Some(lease)),
         Ok(None) => Turn::Theirs,
         Err(error) => {
@@ -67,12 +71,7 @@ async fn turn(comms: &Comms) -> Turn {
 
 /// Reads until the turn is lost, something fails, or `end`.
 async fn read(comms: &Comms, recorder: &Recorder, lease: Option<&Lease>, end: &CancellationToken) {
-    let opened = async {
-        let position = comms.store.find_log_position(STREAM.name).await.map_err(|error| error.to_string())?;
-        let reader = comms.bus.read_log(STREAM.name, subjects::INBOUND, position).await;
-        Ok::<_, String>((position, reader.map_err(|error| error.to_string())?))
-    };
-    let (mut position, mut reader) = match opened.await {
+    let (mut position, mut reader) = match open(comms).await {
         Ok(opened) => opened,
         Err(error) => return tracing::warn!(error, "the stream of what comes in can't be read yet"),
     };
@@ -94,6 +93,21 @@ async fn read(comms: &Comms, recorder: &Recorder, lease: Option<&Lease>, end: &C
             }
             renewed = tokio::time::Instant::now();
         }
+    }
+}
+
+async fn open(comms: &Comms) -> Result<(u64, Box<dyn LogReader>), String> {
+    let position = comms.store.find_log_position(STREAM.name).await;
+    let position = position.map_err(|error| error.to_string())?;
+    match comms.bus.read_log(STREAM.name, subjects::INBOUND, position).await {
+        Ok(reader) => Ok((position, reader)),
+        // A bus that lost its streams begins anew, and so do we: what comes a second time is known by its id.
+        Err(error @ BusError::EndsBefore { .. }) => {
+            tracing::error!(%error, "the stream of what comes in was lost; reading it from its beginning");
+            let reset = comms.store.skip_log_entry(STREAM.name, position, 0).await;
+            Err(reset.err().map_or_else(|| error.to_string(), |error| error.to_string()))
+        }
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -154,7 +168,11 @@ async fn keep_aside(comms: &Comms, after: u64, notice: &Logged) -> bool {
     let id = format!("aside-{}", notice.sequence);
     let (headers, payload) = (notice.message.headers.clone(), notice.message.payload.clone());
     match comms.bus.append(subjects::INBOUND_ASIDE, &id, headers, payload).await {
-        Ok(_) => comms.store.skip_log_entry(STREAM.name, after, notice.sequence).await.unwrap_or(false),
+        Ok(_) => comms
+            .store
+            .skip_log_entry(STREAM.name, after, notice.sequence)
+            .await
+            .unwrap_or(false),
         Err(error) => {
             tracing::warn!(%error, "a notice can't be kept aside yet");
             false

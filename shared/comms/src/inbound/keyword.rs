@@ -5,8 +5,24 @@
 use butt_dial_domain::inbound::Keyword;
 
 const STOP: &[&str] = &[
-    "stop", "stopall", "stop all", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "opt out", "remove", "arret",
-    "arrêt", "alto", "parar", "baja", "no mas", "no más",
+    "stop",
+    "stopall",
+    "stop all",
+    "unsubscribe",
+    "cancel",
+    "end",
+    "quit",
+    "revoke",
+    "optout",
+    "opt out",
+    "remove",
+    "arret",
+    "arrêt",
+    "alto",
+    "parar",
+    "baja",
+    "no mas",
+    "no más",
 ];
 /// Not YES: it answers too many other questions.
 const START: &[&str] = &["start", "unstop"];
@@ -50,7 +66,19 @@ mod tests {
 
     #[test]
     fn words_alone_are_wishes() {
-        for text in ["STOP", " stop ", "Stop.", "STOP!!", "\"stop\"", "Opt-out", "STOP ALL", "ＳＴＯＰ", "arrêt", "Stop 🛑", "QUIT"] {
+        for text in [
+            "STOP",
+            " stop ",
+            "Stop.",
+            "STOP!!",
+            "\"stop\"",
+            "Opt-out",
+            "STOP ALL",
+            "ＳＴＯＰ",
+            "arrêt",
+            "Stop 🛑",
+            "QUIT",
+        ] {
             assert_eq!(find(text), Some(Keyword::Stop), "{text}");
         }
         assert_eq!(find("Start"), Some(Keyword::Start));
@@ -62,8 +90,18 @@ mod tests {
     #[test]
     fn words_in_a_sentence_are_messages() {
         for text in [
-            "", "🛑", "stop by at five", "cancel my appointment", "I can't stop", "yes", "the end", "end of story", "helpful", "don't stop",
-            "S T O P", "please start",
+            "",
+            "🛑",
+            "stop by at five",
+            "cancel my appointment",
+            "I can't stop",
+            "yes",
+            "the end",
+            "end of story",
+            "helpful",
+            "don't stop",
+            "S T O P",
+            "please start",
         ] {
             assert_eq!(find(text), None, "{text}");
         }

@@ -20,11 +20,7 @@ pub enum Permitted {
 }
 
 pub async fn permit(comms: &Comms, routes: &Routes, read: ReadWebhook) -> Result<PermittedWebhook, WebhookRefusal> {
-    let ReadWebhook {
-        carrier,
-        only,
-        notices,
-    } = read;
+    let ReadWebhook { carrier, only, notices } = read;
     let mut permitted = Vec::with_capacity(notices.len());
     let mut unknown = false;
     let mut blocked = false;

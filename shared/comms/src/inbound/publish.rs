@@ -19,7 +19,12 @@ pub async fn publish(comms: &Comms, permitted: PermittedWebhook, trace: &Headers
         };
         let appended = comms
             .bus
-            .append(subjects::INBOUND, &envelope.id, trace.clone(), envelope.payload().into())
+            .append(
+                subjects::INBOUND,
+                &envelope.id,
+                trace.clone(),
+                envelope.payload().into(),
+            )
             .await;
         match appended {
             Ok(appended) => {

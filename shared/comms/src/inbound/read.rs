@@ -12,7 +12,11 @@ pub struct ReadWebhook {
 
 pub fn read(verified: VerifiedWebhook) -> Result<ReadWebhook, WebhookRefusal> {
     let notices = verified.webhooks.read(&verified.request).map_err(|unreadable| {
-        tracing::warn!(carrier = verified.carrier, reason = unreadable.0, "a signed webhook can't be read");
+        tracing::warn!(
+            carrier = verified.carrier,
+            reason = unreadable.0,
+            "a signed webhook can't be read"
+        );
         WebhookRefusal::Unreadable
     })?;
     Ok(ReadWebhook {

@@ -94,8 +94,14 @@ impl Recorder {
                         continue;
                     };
                     let filters = self.filters_of(&agent).await?;
-                    let Some(row) = row(comms, (org, agent, channel_id), &envelope.id, &envelope.carrier, message, &filters)
-                    else {
+                    let Some(row) = row(
+                        comms,
+                        (org, agent, channel_id),
+                        &envelope.id,
+                        &envelope.carrier,
+                        message,
+                        &filters,
+                    ) else {
                         comms.metrics.webhook("any", "filtered");
                         continue;
                     };
@@ -122,7 +128,10 @@ impl Recorder {
             holder: comms.replica.to_string(),
             held_until: now + HOLD,
         };
-        let applied = comms.store.apply_inbound(&batch, &|moved| status_event(comms, moved)).await?;
+        let applied = comms
+            .store
+            .apply_inbound(&batch, &|moved| status_event(comms, moved))
+            .await?;
         Ok(Recorded {
             applied,
             help,
@@ -143,7 +152,11 @@ impl Recorder {
     /// its week.
     fn unreadable(&self, sequence: u64) {
         self.comms.metrics.webhook("any", "undecipherable");
-        tracing::error!(sequence, stream = STREAM.name, "a notice in the stream can't be read, and is passed over");
+        tracing::error!(
+            sequence,
+            stream = STREAM.name,
+            "a notice in the stream can't be read, and is passed over"
+        );
     }
 }
 

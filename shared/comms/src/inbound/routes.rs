@@ -71,8 +71,12 @@ impl Routes {
         };
         while let Some(Some(change)) = end.run_until_cancelled(changes.next()).await {
             let text = String::from_utf8_lossy(&change.payload).into_owned();
-            let Some((channel, address)) = text.split_once(' ') else { continue };
-            let Some(channel) = Channel::parse(channel) else { continue };
+            let Some((channel, address)) = text.split_once(' ') else {
+                continue;
+            };
+            let Some(channel) = Channel::parse(channel) else {
+                continue;
+            };
             self.unknown.invalidate(&(channel, address.to_owned()));
             if let Err(error) = self.look_up(channel, address).await {
                 tracing::warn!(%error, "a changed address can't be read yet");
@@ -83,7 +87,12 @@ impl Routes {
     /// An address that is not known yet may be new. An error: nobody can say right now.
     pub async fn find(&self, channel: Channel, address: &str) -> Result<Option<Arc<InboundRoute>>, StoreError> {
         let key = (channel, address.to_owned());
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let known = self
+            .known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .cloned();
         if known.is_some() {
             return Ok(known);
         }

@@ -69,7 +69,9 @@ impl Blobs {
                     .with_access_key_id(access_key_id)
                     .with_secret_access_key(secret_access_key);
                 if let Some(endpoint) = endpoint {
-                    builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
+                    builder = builder
+                        .with_endpoint(endpoint)
+                        .with_allow_http(endpoint.starts_with("http://"));
                 }
                 let store = builder.build().map_err(|error| format!("BLOB_URL: {error}"))?;
                 Ok(Self {
@@ -126,16 +128,31 @@ impl Blobs {
     /// Forgets every day before `day`. Returns how many attachments went.
     pub async fn forget_before(&self, day: NaiveDate) -> Result<usize, String> {
         let root = (!self.prefix.is_empty()).then(|| Key::from(self.prefix.as_str()));
-        let days = self.store.list_with_delimiter(root.as_ref()).await.map_err(|error| error.to_string())?;
+        let days = self
+            .store
+            .list_with_delimiter(root.as_ref())
+            .await
+            .map_err(|error| error.to_string())?;
         let mut count = 0;
         for prefix in days.common_prefixes {
-            let old = prefix.filename().and_then(|name| name.parse::<NaiveDate>().ok()).is_some_and(|of| of < day);
+            let old = prefix
+                .filename()
+                .and_then(|name| name.parse::<NaiveDate>().ok())
+                .is_some_and(|of| of < day);
             if !old {
                 continue;
             }
-            let objects: Vec<_> = self.store.list(Some(&prefix)).try_collect().await.map_err(|error| error.to_string())?;
+            let objects: Vec<_> = self
+                .store
+                .list(Some(&prefix))
+                .try_collect()
+                .await
+                .map_err(|error| error.to_string())?;
             for object in objects {
-                self.store.delete(&object.location).await.map_err(|error| error.to_string())?;
+                self.store
+                    .delete(&object.location)
+                    .await
+                    .map_err(|error| error.to_string())?;
                 count += 1;
             }
         }

@@ -36,12 +36,17 @@ pub async fn open(comms: &Comms, token: &str) -> Result<Blob, Expired> {
         return Err(Expired::Forged);
     };
     let claim = String::from_utf8(claim).map_err(|_| Expired::Forged)?;
-    mac(comms, &claim).verify_slice(&signature).map_err(|_| Expired::Forged)?;
+    mac(comms, &claim)
+        .verify_slice(&signature)
+        .map_err(|_| Expired::Forged)?;
     let mut parts = claim.splitn(3, ' ');
     let (Some(expires), Some(org), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(Expired::Forged);
     };
-    if expires.parse::<i64>().map_or(true, |at| at < comms.clock.now().timestamp()) {
+    if expires
+        .parse::<i64>()
+        .map_or(true, |at| at < comms.clock.now().timestamp())
+    {
         return Err(Expired::Gone);
     }
     let blobs = comms.blobs.as_ref().ok_or(Expired::Gone)?;
@@ -57,8 +62,8 @@ pub async fn open(comms: &Comms, token: &str) -> Result<Blob, Expired> {
 
 fn mac(comms: &Comms, claim: &str) -> Hmac<Sha256> {
     // A key of any length will do (RFC 2104), so the error has no case; the empty key keeps the code total.
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(&comms.vault.key("media links")).unwrap_or_else(|_| Hmac::new(&Default::default()));
+    let mut mac = Hmac::<Sha256>::new_from_slice(&comms.vault.key("media links"))
+        .unwrap_or_else(|_| Hmac::new(&Default::default()));
     mac.update(claim.as_bytes());
     mac
 }

@@ -57,7 +57,11 @@ pub fn begin(comms: &Comms) {
 /// Fetches what is due. Returns how many events it looked at.
 pub async fn sweep(comms: &Comms) -> Result<usize, Failure> {
     let now = comms.clock.now();
-    let due = comms.store.claim_unready_events(BATCH, now, now + CLAIM).await.map_err(store_failure)?;
+    let due = comms
+        .store
+        .claim_unready_events(BATCH, now, now + CLAIM)
+        .await
+        .map_err(store_failure)?;
     let count = due.len();
     futures::stream::iter(due)
         .for_each_concurrent(AT_ONCE, |event| async move {
@@ -70,12 +74,17 @@ pub async fn sweep(comms: &Comms) -> Result<usize, Failure> {
 }
 
 async fn complete(comms: &Comms, event: &UnreadyEvent) -> Result<(), Failure> {
-    let content = event.content.as_deref().and_then(|sealed| Content::open(comms, &event.org(), &event.id, sealed));
+    let content = event
+        .content
+        .as_deref()
+        .and_then(|sealed| Content::open(comms, &event.org(), &event.id, sealed));
     let Some(mut content) = content else {
         return finish(comms, event, None).await;
     };
     let age = comms.clock.now() - event.created_at;
-    let carrier = event.data["provider"].as_str().and_then(|id| comms.carriers.find_webhooks(id));
+    let carrier = event.data["provider"]
+        .as_str()
+        .and_then(|id| comms.carriers.find_webhooks(id));
     let Some((_, webhooks)) = carrier else {
         // It has been taken out of the settings; what it kept can't be asked for any more.
         return finish(comms, event, None).await;
@@ -88,7 +97,10 @@ async fn complete(comms: &Comms, event: &UnreadyEvent) -> Result<(), Failure> {
             }
             // Looked at again when the claim has run out.
             Err(_) if age < PATIENCE_FOR_TEXT => return Ok(()),
-            Err(_) => tracing::error!(event = event.id, "the text of a message could not be fetched; it goes out without"),
+            Err(_) => tracing::error!(
+                event = event.id,
+                "the text of a message could not be fetched; it goes out without"
+            ),
         }
     }
     let mut links = Vec::with_capacity(content.message.attachments.len());
@@ -113,7 +125,11 @@ async fn complete(comms: &Comms, event: &UnreadyEvent) -> Result<(), Failure> {
 
 async fn finish(comms: &Comms, event: &UnreadyEvent, sealed: Option<&[u8]>) -> Result<(), Failure> {
     let now = comms.clock.now();
-    comms.store.complete_event(&event.agent(), event.seq, sealed, now).await.map_err(store_failure)?;
+    comms
+        .store
+        .complete_event(&event.agent(), event.seq, sealed, now)
+        .await
+        .map_err(store_failure)?;
     let subject = butt_dial_domain::subjects::agent_events(&event.agent());
     if let Err(error) = comms.bus.publish(&subject, Default::default(), Bytes::new()).await {
         tracing::debug!(%error, "who waits for events has to look by itself");
@@ -139,9 +155,14 @@ async fn fetch(comms: &Comms, webhooks: &dyn Webhooks, attachment: &Attachment) 
     if comms.blobs.is_none() {
         return Err(Unfetched::ForGood("no storage for attachments is set up (BLOB_URL)"));
     }
-    let request = webhooks.media(attachment).await.map_err(|_| Unfetched::ForNow("the carrier does not answer"))?;
+    let request = webhooks
+        .media(attachment)
+        .await
+        .map_err(|_| Unfetched::ForNow("the carrier does not answer"))?;
     let fetching = download(comms, request);
-    tokio::time::timeout(FETCH, fetching).await.unwrap_or(Err(Unfetched::ForNow("took too long")))
+    tokio::time::timeout(FETCH, fetching)
+        .await
+        .unwrap_or(Err(Unfetched::ForNow("took too long")))
 }
 
 async fn download(comms: &Comms, request: MediaRequest) -> Result<Fetched, Unfetched> {
@@ -155,14 +176,20 @@ async fn download(comms: &Comms, request: MediaRequest) -> Result<Fetched, Unfet
             let target = Url::parse(&url).map_err(|_| Unfetched::ForGood("no URL"))?;
             (&comms.carrier_http, target)
         } else {
-            let target = comms.egress.check(&url).map_err(|_| Unfetched::ForGood("an address that is not called"))?;
+            let target = comms
+                .egress
+                .check(&url)
+                .map_err(|_| Unfetched::ForGood("an address that is not called"))?;
             (comms.egress.client(), target)
         };
         let answer = client.get(target.clone()).headers(headers).send().await;
         let answer = answer.map_err(|_| Unfetched::ForNow("does not answer"))?;
         let status = answer.status();
         if status.is_redirection() {
-            let next = answer.headers().get(http::header::LOCATION).and_then(|to| target.join(to.to_str().ok()?).ok());
+            let next = answer
+                .headers()
+                .get(http::header::LOCATION)
+                .and_then(|to| target.join(to.to_str().ok()?).ok());
             url = next.ok_or(Unfetched::ForGood("leads nowhere"))?.into();
             // What opens the carrier's door is nobody else's.
             headers = HeaderMap::new();
@@ -180,7 +207,10 @@ async fn download(comms: &Comms, request: MediaRequest) -> Result<Fetched, Unfet
 }
 
 async fn body(answer: reqwest::Response) -> Result<Fetched, Unfetched> {
-    if answer.content_length().is_some_and(|length| length > MAX_ATTACHMENT as u64) {
+    if answer
+        .content_length()
+        .is_some_and(|length| length > MAX_ATTACHMENT as u64)
+    {
         return Err(Unfetched::ForGood("too large"));
     }
     let content_type = answer.headers().get(http::header::CONTENT_TYPE);
@@ -239,7 +269,10 @@ async fn keep(
 fn missing(attachment: &Attachment, error: &str) -> StoredAttachment {
     StoredAttachment {
         url: None,
-        content_type: attachment.content_type.clone().unwrap_or_else(|| "application/octet-stream".to_owned()),
+        content_type: attachment
+            .content_type
+            .clone()
+            .unwrap_or_else(|| "application/octet-stream".to_owned()),
         filename: attachment.filename.clone(),
         size: attachment.size,
         error: Some(error.to_owned()),

@@ -18,7 +18,11 @@ async fn answer(comms: &Comms, wanted: &HelpWanted) -> Result<(), butt_dial_doma
     let Some(caller) = identity::on_behalf_of(comms, &wanted.agent).await? else {
         return Ok(());
     };
-    let Some(profile) = caller.profile.as_ref().filter(|profile| profile.agent.status == AgentStatus::Active) else {
+    let Some(profile) = caller
+        .profile
+        .as_ref()
+        .filter(|profile| profile.agent.status == AgentStatus::Active)
+    else {
         return Ok(());
     };
     let body = format!(

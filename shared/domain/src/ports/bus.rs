@@ -16,6 +16,9 @@ pub enum BusError {
     NoResponders(String),
     #[error("no answer on {0} in time")]
     TimedOut(String),
+    /// What was read is no longer there: the stream was lost, or made anew.
+    #[error("the stream {stream} ends at {end}, before the position {position} that it was read to")]
+    EndsBefore { stream: String, end: u64, position: u64 },
     #[error("the bus is not available: {0}")]
     Unavailable(String),
 }

@@ -104,6 +104,7 @@ impl Config {
             webhook_base_url,
             trusted_proxies: trusted_proxies(&source)?,
             database_url: source.optional("database_url")?.unwrap_or_else(embedded),
+            blobs: blobs(&source, deployment, &data_dir)?,
             data_dir,
             database_max_connections: source.number("database_max_connections", 1, 200)?,
             nats_url: source.optional("nats_url")?.filter(|url| url != "embedded:"),
@@ -118,7 +119,6 @@ impl Config {
             callback_retry_after: seconds(&source, "callback_retry_after_seconds")?,
             allow_private_callbacks: source.choice("allow_private_callbacks", &["true", "false"])? == "true",
             event_retention: Duration::from_secs(3_600 * source.number::<u64>("event_retention_hours", 1, 8_760)?),
-            blobs: blobs(&source, deployment, &data_dir)?,
             log_level: source.text("log_level")?,
             log_json: source.choice("log_format", &["json", "text"])? == "json",
             otlp_endpoint: source.url("otel_exporter_otlp_endpoint")?,
@@ -262,7 +262,12 @@ fn carriers(source: &Source) -> Result<CarrierSetup, ConfigError> {
 }
 
 fn seconds(source: &Source, key: &str) -> Result<Vec<Duration>, ConfigError> {
-    let wrong = || ConfigError(format!("{} is a list of seconds such as 5,15,60,180", key.to_uppercase()));
+    let wrong = || {
+        ConfigError(format!(
+            "{} is a list of seconds such as 5,15,60,180",
+            key.to_uppercase()
+        ))
+    };
     let waits: Result<Vec<u64>, _> = source.list(key)?.iter().map(|text| text.parse()).collect();
     let waits: Vec<Duration> = waits
         .map_err(|_| wrong())?
@@ -286,7 +291,12 @@ fn blobs(source: &Source, deployment: Deployment, data_dir: &Path) -> Result<Opt
     };
     let needed = |key: &str| {
         let value = source.optional(key)?;
-        value.ok_or_else(|| ConfigError(format!("BLOB_URL is an s3:// address, so {} has to be set", key.to_uppercase())))
+        value.ok_or_else(|| {
+            ConfigError(format!(
+                "BLOB_URL is an s3:// address, so {} has to be set",
+                key.to_uppercase()
+            ))
+        })
     };
     let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
     Ok(Some(BlobsConfig::S3 {

@@ -102,7 +102,8 @@ impl Store {
         Ok(position.unsigned_abs())
     }
 
-    /// Passes over one entry that can't be written down. False: somebody else has read on from `after`.
+    /// Moves the position without writing anything down: past an entry that can't be, or back to the beginning of a stream
+    /// that was lost. False: somebody else has read on from `after`.
     pub async fn skip_log_entry(&self, stream: &str, after: u64, sequence: u64) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE log_positions SET position = $2 WHERE stream = $1 AND position = $3";
         let done = writing!(self, |db| {
