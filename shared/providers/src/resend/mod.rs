@@ -36,14 +36,11 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
+    tell: |_, _, _| Err("the simulated Resend has no inbox yet".to_owned()),
     simulated: &[(API_KEY, simulator::API_KEY)],
 };
 
-fn connect(
-    credentials: &Credentials,
-    http: &reqwest::Client,
-    deadline: Duration,
-) -> Result<Connected, String> {
+fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {
     Ok(Connected {
         messaging: Arc::new(Client::new(credentials, http.clone())?.with_deadline(deadline)),
         webhooks: None,
