@@ -24,7 +24,7 @@ pub struct Station {
     pub error_code: Option<u32>,
 }
 
-type Reporter = Box<dyn Fn(&SimulatedMessage) -> Report + Send + Sync>;
+pub type Reporter = Box<dyn Fn(&SimulatedMessage) -> Report + Send + Sync>;
 
 pub struct Journey {
     pub vendor: &'static str,

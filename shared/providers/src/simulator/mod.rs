@@ -8,6 +8,7 @@ mod message;
 pub mod misbehaviour;
 mod page;
 mod people;
+pub mod picture;
 mod report;
 mod socket;
 #[cfg(test)]
@@ -19,7 +20,7 @@ use std::{future::IntoFuture, io, net::SocketAddr};
 use axum::serve::Listener;
 use butt_dial_domain::Clock;
 
-pub use courier::{Journey, Station};
+pub use courier::{Journey, Reporter, Station};
 pub use message::SimulatedMessage;
 pub use misbehaviour::{Misbehaviour, Voice};
 pub use people::{Manner, PersonWrites, Telling, Written};

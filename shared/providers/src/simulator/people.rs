@@ -15,7 +15,7 @@ use super::{
     world::World,
 };
 
-/// What people wrote is kept for the page only.
+/// What people wrote is kept for the page, and for vendors that are asked for it.
 const KEPT: usize = 1_000;
 
 /// One message of a person's, in no vendor's words.
@@ -124,7 +124,7 @@ pub struct People {
 struct State {
     callbacks: Option<String>,
     manners: HashMap<&'static str, Manner>,
-    written: VecDeque<Arc<SimulatedMessage>>,
+    written: VecDeque<(Arc<SimulatedMessage>, Arc<PersonWrites>)>,
 }
 
 impl People {
@@ -192,7 +192,21 @@ impl World {
 
     /// What people wrote, oldest first: the newest thousand.
     pub fn written(&self) -> Vec<Arc<SimulatedMessage>> {
-        self.people().state().written.iter().cloned().collect()
+        let state = self.people().state();
+        state.written.iter().map(|(message, _)| message.clone()).collect()
+    }
+
+    /// What a person wrote, for vendors that are asked for it afterwards.
+    pub(crate) fn find_written(
+        &self,
+        vendor: &str,
+        carrier_id: &str,
+    ) -> Option<(Arc<SimulatedMessage>, Arc<PersonWrites>)> {
+        let state = self.people().state();
+        let mut newest_first = state.written.iter().rev();
+        newest_first
+            .find(|(message, _)| message.vendor == vendor && message.carrier_id == carrier_id)
+            .cloned()
     }
 
     /// Changes when somebody writes.
@@ -216,7 +230,7 @@ impl World {
             if state.written.len() == KEPT {
                 state.written.pop_front();
             }
-            state.written.push_back(Arc::new(message));
+            state.written.push_back((Arc::new(message), Arc::new(text.clone())));
         }
         self.people().news.send_replace(());
     }

@@ -4,10 +4,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use butt_dial_domain::{
     Address, Channel, MessageId,
+    inbound::{InboundMessage, Notice, Receipt},
     message::Content,
     ports::{
         carrier::{Dispatch, Messaging, Outcome, Refusal, RefusalClass},
-        webhook::Webhooks,
+        webhook::{WebhookRequest, Webhooks},
     },
 };
 use butt_dial_testkit::conformance::messaging::{FarEnd, Fault};
@@ -120,6 +121,26 @@ pub fn refused(class: RefusalClass, code: &str) -> Outcome {
         carrier_code: Some(code.to_owned()),
         retry_after_seconds: None,
     })
+}
+
+/// The one message that a genuine webhook tells.
+pub fn the_message(inbound: &dyn Webhooks, request: &WebhookRequest) -> InboundMessage {
+    assert_eq!(inbound.verify(request), Ok(()));
+    let notices = inbound.read(request).unwrap();
+    let [Notice::Message(message)] = notices.as_slice() else {
+        panic!("{notices:?}")
+    };
+    InboundMessage::clone(message)
+}
+
+/// The one receipt that a genuine webhook tells.
+pub fn the_receipt(inbound: &dyn Webhooks, request: &WebhookRequest) -> Receipt {
+    assert_eq!(inbound.verify(request), Ok(()));
+    let notices = inbound.read(request).unwrap();
+    let [Notice::Receipt(receipt)] = notices.as_slice() else {
+        panic!("{notices:?}")
+    };
+    receipt.clone()
 }
 
 impl FarEnd for Bench {

@@ -1,22 +1,14 @@
 //! What people write, as Twilio passes it on: a signed form, and pictures behind the account's credentials
 //! (Twilio, Messaging webhooks; Webhooks connection overrides).
 
-use axum::{
-    http::header,
-    response::{IntoResponse, Response},
-};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use butt_dial_domain::{Channel, sms};
 
 use super::{ACCOUNT_SID, ID, signed, written};
 use crate::{
-    simulator::{PersonWrites, Telling, World},
+    simulator::{PersonWrites, Telling, World, picture},
     twilio::wire::VERSION,
 };
 
-/// One pixel.
-const PICTURE: &str =
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
 /// What Twilio takes for an opt-out and an opt-in when it is the whole text.
 const STOP: [&str; 6] = ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"];
 const START: [&str; 3] = ["START", "YES", "UNSTOP"];
@@ -56,7 +48,7 @@ fn fields(world: &World, text: &PersonWrites, sid: &str) -> Vec<(String, String)
     add("SmsStatus", "received");
     for (place, media) in text.media.iter().enumerate() {
         add(&format!("MediaUrl{place}"), &media_url(world, sid, media));
-        add(&format!("MediaContentType{place}"), "image/png");
+        add(&format!("MediaContentType{place}"), picture::TYPE);
     }
     if is_whatsapp {
         add("WaId", text.from.trim_start_matches('+'));
@@ -93,6 +85,7 @@ fn heed_keywords(world: &World, text: &PersonWrites) {
     }
 }
 
+/// Twilio redirects from there to a signed address elsewhere; the simulator answers with the picture.
 fn media_url(world: &World, sid: &str, media: &str) -> String {
     if media.starts_with("http://") || media.starts_with("https://") {
         return media.to_owned();
@@ -102,10 +95,4 @@ fn media_url(world: &World, sid: &str, media: &str) -> String {
         "{}/{ID}/{VERSION}/Accounts/{ACCOUNT_SID}/Messages/{sid}/Media/ME{id}",
         world.base_url()
     )
-}
-
-/// Twilio redirects to a signed address elsewhere; the simulator answers with the picture.
-pub async fn media() -> Response {
-    let picture = STANDARD.decode(PICTURE).unwrap_or_default();
-    ([(header::CONTENT_TYPE, "image/png")], picture).into_response()
 }

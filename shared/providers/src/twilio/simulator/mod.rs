@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     Secret,
-    simulator::{FORM, Journey, Patience, Report, SimulatedMessage, Station, Voice, World, misbehaviour},
+    simulator::{FORM, Journey, Patience, Report, SimulatedMessage, Station, Voice, World, misbehaviour, picture},
 };
 
 pub const ACCOUNT_SID: &str = "AC00000000000000000000000000000000";
@@ -69,7 +69,7 @@ pub fn router(world: World) -> Router {
         )
         .route(
             &format!("/{VERSION}/Accounts/{{account}}/Messages/{{message}}/Media/{{media}}"),
-            get(inbound::media),
+            get(picture::show),
         )
         .fallback(|| async { Complaint::not_found() })
         .layer(middleware::from_fn(authenticate))

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use butt_dial_domain::{
     Channel, MessageId,
     clock::Timestamp,
-    inbound::{Attachment, InboundMessage, Keyword, Notice, Receipt, Stage},
+    inbound::{Attachment, Keyword, Notice, Receipt, Stage},
     ports::{
         carrier::{Outcome, RefusalClass},
         webhook::{Distrust, Unreadable, WebhookRequest, Webhooks},
@@ -16,7 +16,10 @@ use url::form_urlencoded::Serializer;
 use super::{open, simulator};
 use crate::{
     Credentials, Manner, Secret,
-    tests::ears::Ears,
+    tests::{
+        ears::Ears,
+        harness::{the_message, the_receipt},
+    },
     twilio::{
         AUTH_TOKEN, AUTH_TOKEN_SECONDARY, Inbound, SUBACCOUNT_TOKENS, VENDOR,
         webhook::{HEADER, Payload, sign},
@@ -78,24 +81,6 @@ fn text(fields: &[(&str, &str)]) -> WebhookRequest {
         ("SmsStatus", "received"),
     ];
     form(URL, &[&always, fields].concat(), simulator::AUTH_TOKEN)
-}
-
-fn the_message(inbound: &dyn Webhooks, request: &WebhookRequest) -> InboundMessage {
-    assert_eq!(inbound.verify(request), Ok(()));
-    let notices = inbound.read(request).unwrap();
-    let [Notice::Message(message)] = notices.as_slice() else {
-        panic!("{notices:?}")
-    };
-    InboundMessage::clone(message)
-}
-
-fn the_receipt(inbound: &dyn Webhooks, request: &WebhookRequest) -> Receipt {
-    assert_eq!(inbound.verify(request), Ok(()));
-    let notices = inbound.read(request).unwrap();
-    let [Notice::Receipt(receipt)] = notices.as_slice() else {
-        panic!("{notices:?}")
-    };
-    receipt.clone()
 }
 
 async fn stages(inbound: &dyn Webhooks, ears: &mut Ears, count: usize) -> Vec<Receipt> {
