@@ -89,6 +89,9 @@ impl Platform {
         let store = Store::connect(&config.database_url, config.database_max_connections, &writers).await?;
         store.migrate().await?;
         let (simulator, carriers, carrier_http) = carriers(&config).await?;
+        if let (Some(simulator), Some(url)) = (&simulator, public_url(&config, port)) {
+            simulator.world().call_back_to(&url);
+        }
         let replica = ReplicaId::generate();
         let parts = Parts {
             bus: bus(&config, &store, &replica).await?,
