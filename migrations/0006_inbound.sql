@@ -29,6 +29,9 @@ ALTER TABLE events ADD COLUMN tries BIGINT NOT NULL DEFAULT 0;
 -- Handed out, and not yet known to have arrived: nobody else gets it until then.
 ALTER TABLE events ADD COLUMN held_until TIMESTAMPTZ;
 
+-- Kept for the agent to read, and not pushed.
+ALTER TABLE events ADD COLUMN is_quiet BOOLEAN NOT NULL DEFAULT FALSE;
+
 CREATE INDEX events_unready ON events (ready_at) WHERE ready_at IS NOT NULL;
 CREATE INDEX events_unready_of_contact ON events (agent_id, contact) WHERE ready_at IS NOT NULL;
 CREATE INDEX events_undelivered_content ON events (created_at) WHERE content IS NOT NULL;

@@ -29,6 +29,10 @@ enum Command {
     Serve,
     /// Serve the gateway only; needs Postgres, NATS and Redis, which it shares with other replicas.
     Gateway,
+    /// Serve what carriers call only; needs Postgres, NATS and Redis.
+    WebhookIngest,
+    /// Read what came in, deliver it, and do what is due later; needs Postgres, NATS and Redis.
+    Dispatcher,
     /// See it work: starts the program on a free port, sends an SMS, a WhatsApp message and an e-mail over MCP, shows them arrive.
     Demo,
     /// Bring the database's schema up to date.
@@ -70,13 +74,15 @@ async fn run(command: Command) -> Result<bool, StartError> {
         _ => {}
     }
     let config = Config::load(match command {
-        Command::Gateway => Deployment::OneOfMany,
+        Command::Gateway | Command::WebhookIngest | Command::Dispatcher => Deployment::OneOfMany,
         _ => Deployment::Alone,
     })?;
     let exporting = telemetry::install(&config)?;
     let result = match command {
         Command::Serve => serve::everything(config).await,
-        Command::Gateway => serve::gateway(config).await,
+        Command::Gateway => serve::one(config, butt_dial_gateway::ROLE).await,
+        Command::WebhookIngest => serve::one(config, butt_dial_webhook_ingest::ROLE).await,
+        Command::Dispatcher => serve::one(config, butt_dial_dispatcher::ROLE).await,
         Command::Migrate => serve::migrate(config).await,
         Command::Doctor => doctor::run(config).await,
         Command::Bootstrap(options) => bootstrap::run(config, options).await,

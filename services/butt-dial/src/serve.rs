@@ -1,13 +1,15 @@
 //! `serve`, `gateway` and `migrate`.
 
 use butt_dial_comms::provisioning::bootstrap::{self, Addresses};
+use butt_dial_dispatcher::ROLE as DISPATCHER;
 use butt_dial_gateway::ROLE as GATEWAY;
 use butt_dial_runtime::{
-    Config,
+    Config, Role,
     platform::StartError,
     start::{prepare, start},
 };
 use butt_dial_store::Store;
+use butt_dial_webhook_ingest::ROLE as WEBHOOK_INGEST;
 use tokio_util::task::TaskTracker;
 
 use crate::welcome;
@@ -22,7 +24,7 @@ pub async fn everything(config: Config) -> Result<bool, StartError> {
         true => Some(bootstrap::run(comms, &Addresses::default()).await?),
         false => None,
     };
-    let running = prepared.serve(&[GATEWAY]).await?;
+    let running = prepared.serve(&[GATEWAY, WEBHOOK_INGEST, DISPATCHER]).await?;
     match &made {
         Some(made) => welcome::first_run(&running, made),
         None => welcome::again(&running, first),
@@ -30,8 +32,9 @@ pub async fn everything(config: Config) -> Result<bool, StartError> {
     Ok(running.until_signalled().await)
 }
 
-pub async fn gateway(config: Config) -> Result<bool, StartError> {
-    Ok(start(config, &[GATEWAY]).await?.until_signalled().await)
+/// One service by itself, beside others.
+pub async fn one(config: Config, role: Role) -> Result<bool, StartError> {
+    Ok(start(config, &[role]).await?.until_signalled().await)
 }
 
 pub async fn migrate(config: Config) -> Result<bool, StartError> {

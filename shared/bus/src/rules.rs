@@ -46,6 +46,15 @@ pub(crate) fn no_stream(name: &str) -> BusError {
     BusError::Unavailable(format!("there is no stream {name}"))
 }
 
+/// The stream was lost or made anew since the position was kept.
+pub(crate) fn ends_before(stream: &str, last: u64, position: u64) -> BusError {
+    BusError::EndsBefore {
+        stream: stream.to_owned(),
+        end: last,
+        position,
+    }
+}
+
 fn refused(reason: &str) -> BusError {
     BusError::Unavailable(format!("refused: {reason}"))
 }

@@ -33,6 +33,18 @@ pub(crate) fn matches(pattern: &str, subject: &str) -> bool {
     tokens.next().is_none()
 }
 
+/// What every subject begins with that the pattern matches; the whole of a pattern without wildcards.
+pub(crate) fn literal_prefix(pattern: &str) -> &str {
+    let mut end = 0;
+    for token in pattern.split_inclusive('.') {
+        if has_wildcard(token) {
+            break;
+        }
+        end += token.len();
+    }
+    &pattern[..end]
+}
+
 fn is_blank(character: char) -> bool {
     character.is_whitespace() || character.is_control()
 }
@@ -58,6 +70,20 @@ mod tests {
             ("a.*.>", "a.b.c", true),
         ] {
             assert_eq!(matches(pattern, subject), expected, "{pattern} {subject}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_begins_with_its_literal_tokens() {
+        for (pattern, expected) in [
+            ("a.b", "a.b"),
+            ("a.*", "a."),
+            ("a.b.>", "a.b."),
+            ("a.*.c", "a."),
+            ("*.b", ""),
+            (">", ""),
+        ] {
+            assert_eq!(literal_prefix(pattern), expected, "{pattern}");
         }
     }
 

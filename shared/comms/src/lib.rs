@@ -4,10 +4,14 @@ pub mod billing;
 pub mod carriers;
 pub mod compliance;
 pub mod delivery;
+pub mod egress;
 pub mod identity;
+pub mod inbound;
+pub mod media;
 pub mod metrics;
 pub mod outbound;
 pub mod provisioning;
+pub mod retention;
 pub mod vault;
 pub mod waiting;
 
@@ -30,6 +34,12 @@ pub struct Parts {
     pub kv: Arc<dyn Kv>,
     pub bus: Arc<dyn Bus>,
     pub carriers: Carriers,
+    /// To carriers' own addresses, as the operator has set them.
+    pub carrier_http: reqwest::Client,
+    /// To addresses that others have chosen.
+    pub egress: egress::Egress,
+    /// `None`: attachments are not kept.
+    pub blobs: Option<media::Blobs>,
     pub vault: vault::Vault,
     pub clock: Clock,
     pub replica: ReplicaId,
@@ -70,6 +80,10 @@ pub struct Settings {
     pub orchestrator_token_hash: Option<String>,
     /// Where carriers and people reach this installation, without a slash at the end. `None`: they can't.
     pub public_url: Option<String>,
+    /// How long after each failure in a row a callback is called again; an event that has failed more often waits.
+    pub callback_retry_after: Vec<Duration>,
+    /// How long what people said is kept for an agent that does not come for it.
+    pub event_retention: Duration,
 }
 
 impl Settings {

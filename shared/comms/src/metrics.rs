@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 #[derive(Clone)]
 pub struct Metrics {
@@ -13,6 +13,10 @@ pub struct Metrics {
     verdicts: IntCounterVec,
     reconciled: IntCounterVec,
     auth: IntCounterVec,
+    webhooks: IntCounterVec,
+    deliveries: IntCounterVec,
+    inbound: Histogram,
+    inbound_notices: IntCounter,
 }
 
 /// From 50 microseconds to 10 seconds: a rate-limit check and a slow carrier both fall inside.
@@ -68,6 +72,33 @@ impl Metrics {
                 "Requests that the auth guard refused.",
                 &["code"],
             )?,
+            webhooks: counter(
+                "bd_webhook_notices_total",
+                "What carriers told, by what became of it.",
+                &["carrier", "result"],
+            )?,
+            deliveries: counter(
+                "bd_event_deliveries_total",
+                "Events handed to agents, by rung of the ladder.",
+                &["rung", "result"],
+            )?,
+            inbound: {
+                let opts = HistogramOpts::new(
+                    "bd_inbound_batch_seconds",
+                    "Time to write down what was read from the inbound stream.",
+                );
+                let histogram = Histogram::with_opts(opts.buckets(SECONDS.to_vec()))?;
+                registry.register(Box::new(histogram.clone()))?;
+                histogram
+            },
+            inbound_notices: {
+                let counter = IntCounter::new(
+                    "bd_inbound_notices_total",
+                    "Notices read from the inbound stream and written down.",
+                )?;
+                registry.register(Box::new(counter.clone()))?;
+                counter
+            },
         })
     }
 
@@ -95,6 +126,19 @@ impl Metrics {
 
     pub fn reconciled(&self, carrier: &str, result: &str) {
         self.reconciled.with_label_values(&[carrier, result]).inc();
+    }
+
+    pub fn webhook(&self, carrier: &str, result: &str) {
+        self.webhooks.with_label_values(&[carrier, result]).inc();
+    }
+
+    pub fn delivery(&self, rung: &str, result: &str, events: usize) {
+        self.deliveries.with_label_values(&[rung, result]).inc_by(events as u64);
+    }
+
+    pub fn inbound_batch(&self, notices: usize, took: Duration) {
+        self.inbound.observe(took.as_secs_f64());
+        self.inbound_notices.inc_by(notices as u64);
     }
 
     pub fn auth_failure(&self, code: &str) {

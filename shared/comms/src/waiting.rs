@@ -28,7 +28,7 @@ pub async fn hold(
     let now = comms.clock.now();
     let events = comms
         .store
-        .hold_waiting_events(agent, channel, None, limit.clamp(1, MAX), now, now + ON_ITS_WAY)
+        .hold_waiting_events(agent, channel, None, false, limit.clamp(1, MAX), now, now + ON_ITS_WAY)
         .await
         .map_err(store_failure)?;
     Ok(Held {

@@ -47,3 +47,8 @@ pub fn org_limit(org: &OrgId, window: &str) -> String {
 pub fn reconciled(carrier: &str, carrier_id: &str) -> String {
     format!("comms:reconciled:{carrier}:{carrier_id}")
 }
+
+/// Whose turn it is to read a durable stream.
+pub fn reader(stream: &str) -> String {
+    format!("comms:reader:{stream}")
+}

@@ -34,3 +34,5 @@ pub const AGENT_RETURNED: &str = "comms.agent_returned";
 pub const ROUTE_CHANGED: &str = "comms.route_changed";
 /// The durable stream of what carriers tell us.
 pub const INBOUND: &str = "comms.inbound";
+/// What was in it and could not be written down: for operators to look at.
+pub const INBOUND_ASIDE: &str = "comms.aside";

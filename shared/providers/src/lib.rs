@@ -12,7 +12,7 @@ pub mod twilio;
 pub mod vendor;
 
 pub use secret::Secret;
-pub use simulator::{Simulator, World};
+pub use simulator::{Manner, PersonWrites, Simulator, World, Written};
 pub use vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
 
 /// Every vendor that this program can speak to.

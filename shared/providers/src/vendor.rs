@@ -7,7 +7,10 @@ use butt_dial_domain::{
     ports::{carrier::Messaging, webhook::Webhooks},
 };
 
-use crate::{Secret, simulator::World};
+use crate::{
+    Secret,
+    simulator::{PersonWrites, Telling, World},
+};
 
 /// One vendor: what it can do, how to connect to it, and its simulator.
 pub struct Vendor {
@@ -17,6 +20,8 @@ pub struct Vendor {
     pub connect: Connect,
     /// The vendor's HTTP, to be mounted under `/<id>`.
     pub simulator: fn(World) -> axum::Router,
+    /// How the simulator says that a person wrote, to the webhook at this URL.
+    pub tell: fn(&World, &PersonWrites, &str) -> Result<Telling, String>,
     /// What the simulator accepts, as pairs of a setting's name and its value.
     pub simulated: &'static [(&'static str, &'static str)],
 }

@@ -5,7 +5,10 @@ use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use butt_dial_bus::{EmbeddedBus, NatsBus};
 use butt_dial_comms::{
     Carrier, Carriers, Comms, Parts, Settings,
+    egress::Egress,
     identity::{Guard, token},
+    inbound,
+    media::Blobs,
     metrics::Metrics,
     vault::Vault,
 };
@@ -85,7 +88,10 @@ impl Platform {
         let writers = TaskTracker::new();
         let store = Store::connect(&config.database_url, config.database_max_connections, &writers).await?;
         store.migrate().await?;
-        let (simulator, carriers) = carriers(&config).await?;
+        let (simulator, carriers, carrier_http) = carriers(&config).await?;
+        if let (Some(simulator), Some(url)) = (&simulator, public_url(&config, port)) {
+            simulator.world().call_back_to(&url);
+        }
         let replica = ReplicaId::generate();
         let parts = Parts {
             bus: bus(&config, &store, &replica).await?,
@@ -95,10 +101,22 @@ impl Platform {
             settings: settings(&config, port),
             metrics: Metrics::register(&telemetry.registry).map_err(|error| StartError::Other(error.to_string()))?,
             tasks: lifecycle.work().clone(),
+            egress: Egress::new(config.allow_private_callbacks).map_err(StartError::Other)?,
+            blobs: config
+                .blobs
+                .as_ref()
+                .map(Blobs::open)
+                .transpose()
+                .map_err(StartError::Other)?,
             store,
             carriers,
+            carrier_http,
             replica,
         };
+        for stream in [&inbound::STREAM, &inbound::ASIDE] {
+            let created = parts.bus.create_stream(stream).await;
+            created.map_err(|error| StartError::Bus(error.to_string()))?;
+        }
         let comms = Comms::new(parts);
         let guard = Arc::new(Guard::new(comms.clone()));
         let noting = guard.clone();
@@ -209,10 +227,12 @@ fn settings(config: &Config, port: u16) -> Settings {
             .as_deref()
             .map(|secret| hex::encode(token::hash(secret))),
         public_url: public_url(config, port),
+        callback_retry_after: config.callback_retry_after.clone(),
+        event_retention: config.event_retention,
     }
 }
 
-async fn carriers(config: &Config) -> Result<(Option<Simulator>, Carriers), StartError> {
+async fn carriers(config: &Config) -> Result<(Option<Simulator>, Carriers, reqwest::Client), StartError> {
     let (simulator, http, connected) = match &config.carriers {
         CarrierSetup::Real(real) => (None, http::client(), real.clone()),
         CarrierSetup::Simulated => {
@@ -241,7 +261,7 @@ async fn carriers(config: &Config) -> Result<(Option<Simulator>, Carriers), Star
             carriers.add_webhooks(vendor.manifest.id, webhooks);
         }
     }
-    Ok((simulator, carriers))
+    Ok((simulator, carriers, http))
 }
 
 /// On its usual port if that is free, else on any: several programs may run on one machine.

@@ -130,12 +130,13 @@ impl Store {
     }
 
     /// Hands out the oldest waiting events, to nobody else until `until`. Only those that are complete, and whose contact
-    /// has no older one that is not; with `max_tries`, only those that failed less often.
+    /// has no older one that is not; with `max_tries`, only those that failed less often; `to_push`: only those that may be pushed.
     pub async fn hold_waiting_events(
         &self,
         agent: &AgentId,
         channel: Option<Channel>,
         max_tries: Option<i64>,
+        to_push: bool,
         limit: u32,
         now: Timestamp,
         until: Timestamp,
@@ -145,7 +146,7 @@ impl Store {
                 concat!(
                     "SELECT seq FROM events e WHERE agent_id = $1 AND state = 'waiting' AND ready_at IS NULL
                     AND (held_until IS NULL OR held_until < $5) AND (CAST($2 AS TEXT) IS NULL OR channel = $2)
-                    AND (CAST($3 AS BIGINT) IS NULL OR tries < $3)
+                    AND (CAST($3 AS BIGINT) IS NULL OR tries < $3) AND NOT ($7 AND is_quiet)
                     AND NOT EXISTS (SELECT 1 FROM events u WHERE u.agent_id = $1 AND u.contact = e.contact
                         AND u.ready_at IS NOT NULL AND u.seq < e.seq)
                     ORDER BY seq LIMIT $4",
@@ -174,6 +175,7 @@ impl Store {
                 .bind(i64::from(limit))
                 .bind(now)
                 .bind(until)
+                .bind(to_push)
                 .fetch_all(db)
                 .await
         })?;
@@ -226,6 +228,17 @@ impl Store {
                 .await
                 .map(drop)
         })?;
+        Ok(())
+    }
+
+    /// The callback may be tried again, however often it has failed.
+    pub async fn forget_tries(&self, agent: &AgentId) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE events SET tries = 0 WHERE agent_id = $1 AND state = 'waiting' AND tries > 0";
+        writing!(self, |db| sqlx::query(SQL)
+            .bind(agent.as_str())
+            .execute(db)
+            .await
+            .map(drop))?;
         Ok(())
     }
 

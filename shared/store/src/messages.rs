@@ -34,6 +34,8 @@ pub struct MessageRow {
     attempts: i64,
     checks: i64,
     check_at: Option<Timestamp>,
+    stage: Option<String>,
+    stage_error: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -68,6 +70,10 @@ pub struct Message {
     /// How often the reconciler has looked.
     pub checks: i64,
     pub check_at: Option<Timestamp>,
+    /// Where the carrier says that it is: `sent`, `delivered`, ...
+    pub stage: Option<String>,
+    /// The carrier's code, where it failed on its way.
+    pub stage_error: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -126,6 +132,8 @@ impl TryFrom<MessageRow> for Message {
             attempts: row.attempts,
             checks: row.checks,
             check_at: row.check_at,
+            stage: row.stage,
+            stage_error: row.stage_error,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })

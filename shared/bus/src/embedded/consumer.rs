@@ -8,7 +8,10 @@ use butt_dial_domain::ports::bus::{BusError, Consumer, ConsumerSpec, Delivery, M
 use sqlx::SqliteConnection;
 use tokio::time::{Instant, timeout};
 
-use super::log::{Log, micros, unavailable};
+use super::{
+    appending::Appending,
+    log::{Log, micros, unavailable},
+};
 use crate::{
     dead::{self, DEAD_LETTERS},
     rules::no_stream,
@@ -280,9 +283,13 @@ impl Claim {
     async fn bury_in(&self, sql: &mut SqliteConnection, reason: &str) -> Result<(), BusError> {
         let ConsumerSpec { stream, name, .. } = self.spec;
         if let Some(letter) = dead::letter(stream, name, self.sequence(), self.attempt, &self.message, reason) {
-            self.log
-                .append_in(sql, &letter.subject, &letter.id, &letter.headers, &letter.payload)
-                .await?;
+            let append = Appending {
+                subject: letter.subject,
+                id: letter.id,
+                headers: letter.headers,
+                payload: letter.payload,
+            };
+            self.log.append_in(sql, &append).await?;
         }
         self.forget(sql).await
     }

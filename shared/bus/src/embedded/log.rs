@@ -1,5 +1,4 @@
-//! The durable streams in SQLite: creating them, appending, and forgetting what is too old. A sequence is never used
-//! twice, even after everything was forgotten.
+//! The durable streams in SQLite: their tables, their settings, the turn to write, and who is woken.
 
 use std::{
     collections::HashMap,
@@ -9,11 +8,12 @@ use std::{
 
 use butt_dial_domain::{
     Clock,
-    ports::bus::{Appended, BusError, Headers, StreamSpec},
+    ports::bus::{BusError, StreamSpec},
 };
-use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
+use super::appending::Waiting;
 use crate::{
     rules::{check_pattern, no_stream, no_stream_takes},
     subject::matches,
@@ -62,6 +62,8 @@ pub(super) struct Log {
     streams: Mutex<HashMap<String, Stream>>,
     /// SQLite has one writer and no queue: ours wait in line here instead of colliding there.
     writer: Semaphore,
+    /// The appends that wait for the next transaction.
+    pub(super) waiting: Mutex<Option<Waiting>>,
 }
 
 #[derive(Clone)]
@@ -74,6 +76,15 @@ pub(super) struct Stream {
     /// Changes whenever a consumer may find something new.
     pub(super) changes: watch::Sender<()>,
     swept_at: i64,
+}
+
+/// The stream that takes a subject.
+pub(super) struct Route {
+    pub(super) stream: String,
+    /// In microseconds.
+    pub(super) dedup_window: i64,
+    /// The time before which its messages are to be swept now, if they are.
+    pub(super) sweep_before: Option<i64>,
 }
 
 /// A transaction that holds the write lock from the start, so that what it reads can't change before it writes.
@@ -117,6 +128,7 @@ impl Log {
             clock,
             streams,
             writer: Semaphore::new(1),
+            waiting: Mutex::default(),
         })
     }
 
@@ -181,88 +193,7 @@ impl Log {
         Ok(())
     }
 
-    pub(super) async fn append(
-        &self,
-        subject: &str,
-        id: &str,
-        headers: &Headers,
-        payload: &[u8],
-    ) -> Result<Appended, BusError> {
-        let mut write = self.write().await?;
-        let (name, appended) = self.append_in(&mut write.sql, subject, id, headers, payload).await?;
-        write.commit().await?;
-        self.announce(&name);
-        Ok(appended)
-    }
-
-    /// Part of a larger transaction; the caller announces the stream whose name comes back once it is committed.
-    pub(super) async fn append_in(
-        &self,
-        sql: &mut SqliteConnection,
-        subject: &str,
-        id: &str,
-        headers: &Headers,
-        payload: &[u8],
-    ) -> Result<(String, Appended), BusError> {
-        let now = self.now();
-        let (name, dedup_window, sweep_before) = self.route(subject, now)?;
-        if let Some(before) = sweep_before {
-            sweep(sql, &name, before).await?;
-        }
-        // As on NATS, a message without an id is never a duplicate.
-        if !id.is_empty() {
-            let known: Option<i64> = sqlx::query_scalar(
-                "SELECT sequence FROM bus_messages WHERE stream = $1 AND id = $2 AND appended_at > $3
-                 ORDER BY sequence DESC LIMIT 1",
-            )
-            .bind(&name)
-            .bind(id)
-            .bind(now - dedup_window)
-            .fetch_optional(&mut *sql)
-            .await
-            .map_err(unavailable)?;
-            if let Some(sequence) = known {
-                return Ok((
-                    name,
-                    Appended {
-                        sequence: sequence.unsigned_abs(),
-                        duplicate: true,
-                    },
-                ));
-            }
-        }
-        let sequence: i64 = sqlx::query_scalar(
-            "UPDATE bus_streams SET last_sequence = last_sequence + 1 WHERE name = $1 RETURNING last_sequence",
-        )
-        .bind(&name)
-        .fetch_one(&mut *sql)
-        .await
-        .map_err(unavailable)?;
-        sqlx::query(
-            "INSERT INTO bus_messages (stream, sequence, subject, id, headers, payload, appended_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(&name)
-        .bind(sequence)
-        .bind(subject)
-        .bind(id)
-        .bind(serde_json::to_string(headers).map_err(unavailable)?)
-        .bind(payload)
-        .bind(now)
-        .execute(&mut *sql)
-        .await
-        .map_err(unavailable)?;
-        Ok((
-            name,
-            Appended {
-                sequence: sequence.unsigned_abs(),
-                duplicate: false,
-            },
-        ))
-    }
-
-    /// The stream that takes the subject, its window, and the time before which its messages are to be swept now.
-    fn route(&self, subject: &str, now: i64) -> Result<(String, i64, Option<i64>), BusError> {
+    pub(super) fn route(&self, subject: &str, now: i64) -> Result<Route, BusError> {
         let mut streams = self.streams();
         let (name, stream) = streams
             .iter_mut()
@@ -272,7 +203,11 @@ impl Log {
         if sweep_before.is_some() {
             stream.swept_at = now;
         }
-        Ok((name.clone(), stream.dedup_window, sweep_before))
+        Ok(Route {
+            stream: name.clone(),
+            dedup_window: stream.dedup_window,
+            sweep_before,
+        })
     }
 
     /// Wakes the consumers that wait on the stream.
@@ -289,22 +224,6 @@ impl Log {
             .map_err(unavailable)?;
         Ok(())
     }
-}
-
-async fn sweep(sql: &mut SqliteConnection, stream: &str, before: i64) -> Result<(), BusError> {
-    for statement in [
-        "DELETE FROM bus_pending WHERE stream = $1 AND sequence IN
-         (SELECT sequence FROM bus_messages WHERE stream = $1 AND appended_at <= $2)",
-        "DELETE FROM bus_messages WHERE stream = $1 AND appended_at <= $2",
-    ] {
-        sqlx::query(statement)
-            .bind(stream)
-            .bind(before)
-            .execute(&mut *sql)
-            .await
-            .map_err(unavailable)?;
-    }
-    Ok(())
 }
 
 pub(super) fn micros(duration: Duration) -> i64 {

@@ -1,23 +1,25 @@
 //! The bus of the one program: live traffic in memory, durable streams in the program's own SQLite file. What `append`
 //! returned survives a kill, because the file is in WAL mode; live traffic survives nothing, as on NATS.
 
+mod appending;
 mod consumer;
 mod live;
 mod log;
+mod tail;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use butt_dial_domain::{
     Clock,
-    ports::bus::{Appended, Bus, BusError, Consumer, ConsumerSpec, Headers, Message, StreamSpec},
+    ports::bus::{Appended, Bus, BusError, Consumer, ConsumerSpec, Headers, LogReader, Message, StreamSpec},
 };
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use sqlx::SqlitePool;
 use tokio::time::timeout;
 
-use self::{consumer::Reader, live::Live, log::Log};
+use self::{appending::Appending, consumer::Reader, live::Live, log::Log, tail::Tail};
 use crate::{
     dead::DEAD_LETTERS,
     rules::{check_message, check_pattern},
@@ -93,13 +95,24 @@ impl Bus for EmbeddedBus {
 
     async fn append(&self, subject: &str, id: &str, headers: Headers, payload: Bytes) -> Result<Appended, BusError> {
         check_message(subject, &headers, &payload)?;
-        self.log.append(subject, id, &headers, &payload).await
+        let append = Appending {
+            subject: subject.to_owned(),
+            id: id.to_owned(),
+            headers,
+            payload,
+        };
+        self.log.append(append).await
     }
 
     async fn consumer(&self, spec: &ConsumerSpec) -> Result<Box<dyn Consumer>, BusError> {
         check_pattern(spec.filter)?;
         self.log.create(&DEAD_LETTERS, false).await?;
         Ok(Box::new(Reader::open(self.log.clone(), spec.clone()).await?))
+    }
+
+    async fn read_log(&self, stream: &'static str, filter: &str, after: u64) -> Result<Box<dyn LogReader>, BusError> {
+        check_pattern(filter)?;
+        Ok(Box::new(Tail::open(self.log.clone(), stream, filter, after).await?))
     }
 
     async fn check(&self) -> Result<(), BusError> {

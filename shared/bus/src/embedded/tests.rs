@@ -148,6 +148,64 @@ async fn what_is_too_old_is_deleted_from_the_file() {
     }
 }
 
+#[tokio::test]
+async fn appends_that_wait_share_a_transaction_and_outlive_the_one_who_began_it() {
+    let directory = Directory::new();
+    let bus = directory.bus().await;
+    bus.create_stream(&EVENTS).await.unwrap();
+    let append = |id: &'static str| bus.append("events.a", id, Headers::new(), Bytes::new());
+    // Somebody else writes: appends gather.
+    let turn = bus.log.write().await.unwrap();
+    let mut first = append("first");
+    let (mut second, mut third) = (append("second"), append("third"));
+    for waiting in [&mut first, &mut second, &mut third] {
+        assert!(futures::poll!(waiting).is_pending());
+    }
+    drop(first);
+    turn.commit().await.unwrap();
+    let (second, third) = tokio::join!(second, third);
+    assert_eq!((second.unwrap().sequence, third.unwrap().sequence), (2, 3));
+
+    // All of them give up: nobody is kept waiting by them.
+    let turn = bus.log.write().await.unwrap();
+    let mut given_up = append("given up");
+    assert!(futures::poll!(&mut given_up).is_pending());
+    drop(given_up);
+    turn.commit().await.unwrap();
+    timeout(LONG / 2, bus.log.write())
+        .await
+        .unwrap()
+        .unwrap()
+        .commit()
+        .await
+        .unwrap();
+    assert_eq!(append("fourth").await.unwrap().sequence, 4);
+}
+
+#[tokio::test]
+async fn an_append_that_the_database_refuses_harms_no_other() {
+    let directory = Directory::new();
+    let bus = directory.bus().await;
+    bus.create_stream(&EVENTS).await.unwrap();
+    sqlx::query(
+        "CREATE TRIGGER refuse BEFORE INSERT ON bus_messages WHEN NEW.id = 'bad'
+         BEGIN SELECT RAISE(ABORT, 'refused'); END",
+    )
+    .execute(bus.log.pool())
+    .await
+    .unwrap();
+    let append = |id: &'static str| bus.append("events.a", id, Headers::new(), Bytes::new());
+    let turn = bus.log.write().await.unwrap();
+    let (mut one, mut bad, mut two) = (append("one"), append("bad"), append("two"));
+    for waiting in [&mut one, &mut bad, &mut two] {
+        assert!(futures::poll!(waiting).is_pending());
+    }
+    turn.commit().await.unwrap();
+    let (one, bad, two) = tokio::join!(one, bad, two);
+    assert_eq!((one.unwrap().sequence, two.unwrap().sequence), (1, 2), "no gap");
+    assert!(bad.is_err());
+}
+
 fn chrono_start() -> chrono::DateTime<chrono::Utc> {
     "2026-11-22T12:00:00Z".parse().unwrap()
 }

@@ -80,6 +80,13 @@ impl Link {
         &self.client
     }
 
+    /// Changes at every loss of the connection from now on.
+    pub(super) fn losses(&self) -> watch::Receiver<()> {
+        let mut losses = self.losses.clone();
+        losses.mark_unchanged();
+        losses
+    }
+
     /// Runs a conversation with the server, which ends when the connection or the deadline does.
     pub(super) async fn bounded<T>(
         &self,
@@ -87,8 +94,7 @@ impl Link {
         deadline: Duration,
         talk: impl IntoFuture<Output = T>,
     ) -> Result<T, BusError> {
-        let mut losses = self.losses.clone();
-        losses.mark_unchanged();
+        let mut losses = self.losses();
         if self.client.connection_state() != State::Connected {
             return Err(wire::unavailable("not connected to NATS"));
         }

@@ -3,6 +3,7 @@
 
 mod consumer;
 mod link;
+mod tail;
 mod wire;
 
 use std::time::Duration;
@@ -15,11 +16,13 @@ use async_nats::jetstream::{
     stream::{Config, RetentionPolicy, StorageType},
 };
 use async_trait::async_trait;
-use butt_dial_domain::ports::bus::{Appended, Bus, BusError, Consumer, ConsumerSpec, Headers, Message, StreamSpec};
+use butt_dial_domain::ports::bus::{
+    Appended, Bus, BusError, Consumer, ConsumerSpec, Headers, LogReader, Message, StreamSpec,
+};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use self::{consumer::Reader, link::Link};
+use self::{consumer::Reader, link::Link, tail::Tail};
 use crate::{
     dead::DEAD_LETTERS,
     rules::{check_message, check_pattern, no_stream_takes},
@@ -169,6 +172,12 @@ impl Bus for NatsBus {
         Ok(Box::new(
             Reader::open(self.link.clone(), &self.jetstream, spec.clone()).await?,
         ))
+    }
+
+    async fn read_log(&self, stream: &'static str, filter: &str, after: u64) -> Result<Box<dyn LogReader>, BusError> {
+        check_pattern(filter)?;
+        let (link, jetstream) = (self.link.clone(), self.jetstream.clone());
+        Ok(Box::new(Tail::open(link, jetstream, stream, filter, after).await?))
     }
 
     async fn check(&self) -> Result<(), BusError> {

@@ -217,3 +217,195 @@ async fn what_an_operator_has_set_stays() {
         .clone();
     assert_eq!((config.max_bytes, config.max_age), (1_000_000, 2 * LONG));
 }
+
+/// What a service does: it keeps the position itself, and after an error opens its reader anew. Ends once it has read
+/// up to `last`.
+async fn follow(bus: &NatsBus, last: u64) -> Vec<u64> {
+    let (mut read, mut reader) = (Vec::new(), None);
+    while read.last() != Some(&last) {
+        let position = read.last().copied().unwrap_or(0);
+        let open = match &mut reader {
+            Some(reader) => reader,
+            none => match bus.read_log("EVENTS", "events.>", position).await {
+                Ok(opened) => none.insert(opened),
+                Err(_) => {
+                    recover(bus).await;
+                    continue;
+                }
+            },
+        };
+        match open.next(7, SOON).await {
+            Ok(logged) => read.extend(logged.iter().map(|logged| logged.sequence)),
+            Err(_) => reader = None,
+        }
+    }
+    read
+}
+
+/// Again and again until it is kept.
+async fn append_surely(bus: &NatsBus, id: u64) {
+    while bus
+        .append("events.a", &id.to_string(), Headers::new(), Bytes::new())
+        .await
+        .is_err()
+    {
+        recover(bus).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_is_read_in_order_across_restarts_of_the_server() {
+    const COUNT: u64 = 600;
+    let mut server = Nats::start().await;
+    let reading = NatsBus::connect(&server.url(), "reading").await.unwrap();
+    let writing = NatsBus::connect(&server.url(), "writing").await.unwrap();
+    writing.create_stream(&EVENTS).await.unwrap();
+    let write_and_restart = async {
+        for id in 1..=COUNT {
+            append_surely(&writing, id).await;
+            if id % 200 == 100 {
+                server.stop().await;
+                server.start_again().await;
+            }
+        }
+    };
+    let (read, ()) = timeout(LONG, async { tokio::join!(follow(&reading, COUNT), write_and_restart) })
+        .await
+        .unwrap();
+    assert_eq!(read, (1..=COUNT).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_is_read_in_order_across_lost_connections() {
+    const COUNT: u64 = 2_000;
+    let server = Nats::start().await;
+    let proxy = Proxy::start(&server.address()).await;
+    let reading = NatsBus::connect(&proxy.url("nats"), "reading").await.unwrap();
+    let writing = NatsBus::connect(&server.url(), "writing").await.unwrap();
+    writing.create_stream(&EVENTS).await.unwrap();
+    let write_and_cut = async {
+        for id in 1..=COUNT {
+            append_surely(&writing, id).await;
+            if id % 250 == 0 && id < COUNT {
+                proxy.cut().await;
+            }
+        }
+    };
+    let (read, ()) = timeout(LONG, async { tokio::join!(follow(&reading, COUNT), write_and_cut) })
+        .await
+        .unwrap();
+    assert_eq!(read, (1..=COUNT).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_reader_whose_consumer_is_gone_goes_on_by_itself() {
+    let server = Nats::start().await;
+    let bus = NatsBus::connect(&server.url(), "test").await.unwrap();
+    bus.create_stream(&EVENTS).await.unwrap();
+    let mut reader = bus.read_log("EVENTS", "events.>", 0).await.unwrap();
+    for id in 1..=5 {
+        append_surely(&bus, id).await;
+        let logged = reader.next(10, LONG).await.unwrap();
+        assert_eq!(logged.iter().map(|logged| logged.sequence).collect::<Vec<_>>(), [id]);
+        let stream = bus.jetstream.get_stream("EVENTS").await.unwrap();
+        let consumers: Vec<_> = stream.consumer_names().map(Result::unwrap).collect().await;
+        assert_eq!(consumers.len(), 1);
+        stream.delete_consumer(&consumers[0]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_message_lost_on_its_way_is_read_again() {
+    let server = Nats::start().await;
+    let bus = NatsBus::connect(&server.url(), "test").await.unwrap();
+    bus.create_stream(&EVENTS).await.unwrap();
+    let mut reader = bus.read_log("EVENTS", "events.>", 0).await.unwrap();
+    // Somebody else takes one from the reader's consumer: the reader sees the same as when it is lost.
+    let stream = bus.jetstream.get_stream("EVENTS").await.unwrap();
+    let consumers: Vec<_> = stream.consumer_names().map(Result::unwrap).collect().await;
+    let consumer: async_nats::jetstream::consumer::PullConsumer = stream.get_consumer(&consumers[0]).await.unwrap();
+    let mut stolen = consumer.batch().max_messages(1).expires(LONG).messages().await.unwrap();
+    for id in 1..=4 {
+        append_surely(&bus, id).await;
+    }
+    stolen.next().await.unwrap().unwrap();
+    let mut read = Vec::new();
+    while read.len() < 4 {
+        let logged = reader.next(10, LONG).await.unwrap();
+        read.extend(logged.iter().map(|logged| logged.sequence));
+    }
+    assert_eq!(read, [1, 2, 3, 4]);
+}
+
+/// Longer than the server keeps a request.
+#[tokio::test]
+async fn a_reader_outlives_its_requests() {
+    let server = Nats::start().await;
+    let bus = NatsBus::connect(&server.url(), "test").await.unwrap();
+    bus.create_stream(&EVENTS).await.unwrap();
+    let mut reader = bus.read_log("EVENTS", "events.>", 0).await.unwrap();
+    append_surely(&bus, 1).await;
+    assert_eq!(reader.next(10, LONG).await.unwrap().len(), 1);
+    assert_eq!(reader.next(10, Duration::from_millis(5_500)).await.unwrap(), []);
+    append_surely(&bus, 2).await;
+    assert_eq!(reader.next(10, LONG).await.unwrap().len(), 1);
+    let stream = bus.jetstream.get_stream("EVENTS").await.unwrap();
+    assert_eq!(stream.consumer_names().count().await, 1, "it never had to begin anew");
+}
+
+#[tokio::test]
+async fn a_reader_is_not_held_up_by_a_server_that_hangs() {
+    let server = Nats::start().await;
+    let proxy = Proxy::start(&server.address()).await;
+    let bus = NatsBus::connect(&proxy.url("nats"), "test").await.unwrap();
+    bus.create_stream(&EVENTS).await.unwrap();
+    append_surely(&bus, 1).await;
+    let mut reader = bus.read_log("EVENTS", "events.>", 0).await.unwrap();
+    assert_eq!(reader.next(10, LONG).await.unwrap().len(), 1);
+    proxy.stall().await;
+    let start = Instant::now();
+    assert_eq!(reader.next(10, SOON).await.unwrap(), []);
+    assert!(start.elapsed() < 2 * SOON);
+    proxy.heal().await;
+    recover(&bus).await;
+    append_surely(&bus, 2).await;
+    assert_eq!(reader.next(10, LONG).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_position_holds_when_all_is_too_old_and_the_server_restarts() {
+    let mut server = Nats::start().await;
+    let bus = NatsBus::connect(&server.url(), "test").await.unwrap();
+    let short = Duration::from_millis(500);
+    let spec = StreamSpec {
+        dedup_window: short,
+        max_age: short,
+        ..EVENTS
+    };
+    bus.create_stream(&spec).await.unwrap();
+    for id in 1..=3 {
+        append_surely(&bus, id).await;
+    }
+    let mut reader = bus.read_log("EVENTS", "events.>", 0).await.unwrap();
+    assert_eq!(reader.next(10, LONG).await.unwrap().len(), 3);
+    let start = Instant::now();
+    while bus
+        .jetstream
+        .get_stream("EVENTS")
+        .await
+        .unwrap()
+        .cached_info()
+        .state
+        .messages
+        > 0
+    {
+        assert!(start.elapsed() < LONG / 2);
+    }
+    server.stop().await;
+    server.start_again().await;
+    recover(&bus).await;
+    let mut reader = bus.read_log("EVENTS", "events.>", 3).await.unwrap();
+    append_surely(&bus, 4).await;
+    let logged = reader.next(10, LONG).await.unwrap();
+    assert_eq!(logged.iter().map(|logged| logged.sequence).collect::<Vec<_>>(), [4]);
+}

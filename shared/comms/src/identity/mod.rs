@@ -53,6 +53,22 @@ impl Caller {
     }
 }
 
+/// The caller that an agent would be: for work that goes on while it is away. `None`: there is no such agent.
+pub async fn on_behalf_of(comms: &Comms, agent: &AgentId) -> Result<Option<Arc<Caller>>, Failure> {
+    let profile = comms.store.find_profile(agent).await.map_err(store_failure)?;
+    Ok(profile.map(|profile| {
+        Arc::new(Caller {
+            principal: Principal {
+                token: TokenId::from("system"),
+                scope: Scope::Agent,
+                org: Some(profile.agent.org_id.clone()),
+                agent: Some(agent.clone()),
+            },
+            profile: Some(Arc::new(profile)),
+        })
+    }))
+}
+
 pub fn wrong_scope(message: &'static str) -> Failure {
     Failure::new(Code::AuthWrongScope, message)
 }

@@ -9,6 +9,7 @@ mod authorize;
 mod clean;
 mod clear;
 mod dispatch;
+pub mod help;
 mod receipt;
 pub mod reconcile;
 mod record;
@@ -23,6 +24,7 @@ use tracing::Instrument;
 use crate::{Comms, identity::Caller, store_failure};
 
 pub use receipt::{SendReceipt, describe};
+pub use record::{code, explain};
 
 /// What a caller asks for, as it came. Nothing in it is trusted but `caller`.
 pub struct SendRequest {
@@ -45,6 +47,30 @@ pub struct SendRequest {
     pub reply_msg_id: Option<String>,
     /// Two requests with the same key are one: the second gets the first one's result.
     pub idempotency_key: Option<String>,
+}
+
+impl SendRequest {
+    /// With nothing in it yet.
+    pub fn new(caller: Arc<Caller>, channel: Channel, to: &str) -> Self {
+        Self {
+            caller,
+            agent: None,
+            channel,
+            to: to.to_owned(),
+            body: None,
+            subject: None,
+            html: None,
+            media: Vec::new(),
+            template_id: None,
+            template_variables: Default::default(),
+            sender_name: None,
+            sender: None,
+            thread_id: None,
+            entity_id: None,
+            reply_msg_id: None,
+            idempotency_key: None,
+        }
+    }
 }
 
 impl Comms {

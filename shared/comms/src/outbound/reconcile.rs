@@ -69,8 +69,12 @@ async fn look(comms: &Comms, unsettled: Unsettled) -> Result<(), StoreError> {
         .filter(|carrier| carrier.id == message.carrier)
         .cloned();
     let finding = match carrier {
+        // A receipt has brought the carrier's id: it was taken.
+        _ if message.carrier_id.is_some() => proven(message),
         Some(carrier) => match carrier.messaging.reconciliation() {
             Reconciliation::Listing => ask_the_list(comms, &carrier, message).await?,
+            // Only a receipt can tell; until one comes, or for good, nothing is known.
+            Reconciliation::None => Finding::NotThere,
             Reconciliation::RepeatWithKey { window_seconds } => {
                 repeat_with_key(comms, &carrier, &unsettled, window_seconds).await
             }
@@ -83,6 +87,16 @@ async fn look(comms: &Comms, unsettled: Unsettled) -> Result<(), StoreError> {
         Finding::NotThere => not_there(comms, message).await,
         Finding::NoAnswer => no_answer(comms, message).await,
     }
+}
+
+fn proven(message: &Message) -> Finding {
+    let receipt = Receipt {
+        carrier_id: message.carrier_id.clone().unwrap_or_default(),
+        carrier_status: message.stage.clone().unwrap_or_default(),
+        segments: None,
+        price: None,
+    };
+    Finding::Settled(accepted_result(&receipt, estimate(message)))
 }
 
 async fn ask_the_list(comms: &Comms, carrier: &Carrier, message: &Message) -> Result<Finding, StoreError> {

@@ -16,6 +16,9 @@ pub enum BusError {
     NoResponders(String),
     #[error("no answer on {0} in time")]
     TimedOut(String),
+    /// What was read is no longer there: the stream was lost, or made anew.
+    #[error("the stream {stream} ends at {end}, before the position {position} that it was read to")]
+    EndsBefore { stream: String, end: u64, position: u64 },
     #[error("the bus is not available: {0}")]
     Unavailable(String),
 }
@@ -88,6 +91,25 @@ pub trait Consumer: Send + Sync {
     async fn fetch(&self, max: usize, wait: Duration) -> Result<Vec<Box<dyn Delivery>>, BusError>;
 }
 
+/// A message of a durable stream, with its place in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// Position in the stream, from 1.
+    pub sequence: u64,
+    pub message: Message,
+}
+
+/// Reads a durable stream in order. It remembers nothing on the server: who reads keeps the position, best in the same
+/// transaction as what the messages lead to.
+#[async_trait]
+pub trait LogReader: Send {
+    /// The next messages in order, at most `max`; waits up to `wait` for the first; at once when something is there.
+    /// Sequences only grow; those that the filter leaves out, and messages that are too old, are missing between them.
+    /// Dropped before it is done, it has skipped nothing. After an error the reader is opened anew by its owner, at
+    /// its own position.
+    async fn next(&mut self, max: usize, wait: Duration) -> Result<Vec<Logged>, BusError>;
+}
+
 #[async_trait]
 pub trait Bus: Send + Sync {
     async fn publish(&self, subject: &str, headers: Headers, payload: Bytes) -> Result<(), BusError>;
@@ -113,6 +135,11 @@ pub trait Bus: Send + Sync {
     async fn append(&self, subject: &str, id: &str, headers: Headers, payload: Bytes) -> Result<Appended, BusError>;
 
     async fn consumer(&self, spec: &ConsumerSpec) -> Result<Box<dyn Consumer>, BusError>;
+
+    /// Reads what stands in the stream after `after` (0: from its beginning) and matches the filter; `filter` is one
+    /// NATS subject pattern. A stream that ends before `after` is an error: it is not the one that was read, and what
+    /// is appended to it would be taken for old.
+    async fn read_log(&self, stream: &'static str, filter: &str, after: u64) -> Result<Box<dyn LogReader>, BusError>;
 
     /// Whether the backend answers.
     async fn check(&self) -> Result<(), BusError>;

@@ -109,6 +109,8 @@ pub enum Reconciliation {
     RepeatWithKey { window_seconds: u64 },
     /// The carrier lists what it took; a match is looked for.
     Listing,
+    /// The carrier can't be asked. Only a receipt that brings our id back tells that it was taken.
+    None,
 }
 
 /// A message that the carrier says it took.

@@ -3,6 +3,8 @@
 
 mod client;
 pub mod errors;
+mod event;
+mod inbound;
 mod simulator;
 #[cfg(test)]
 mod tests;
@@ -13,10 +15,11 @@ use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::Channel;
 
-pub use self::client::Client;
+pub use self::{client::Client, inbound::Inbound};
 use crate::vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
 
 const API_KEY: &str = "RESEND_API_KEY";
+const WEBHOOK_SECRET: &str = "RESEND_WEBHOOK_SECRET";
 const ENDPOINT: &str = "RESEND_API_URL";
 
 pub static VENDOR: Vendor = Vendor {
@@ -24,24 +27,36 @@ pub static VENDOR: Vendor = Vendor {
         id: "resend",
         title: "Resend",
         channels: &[Channel::Email],
-        credentials: &[CredentialField {
-            env: API_KEY,
-            required: true,
-            secret: true,
-            help: "an API key, re_..., from the dashboard; sending access is enough",
-        }],
+        credentials: &[
+            CredentialField {
+                env: API_KEY,
+                required: true,
+                secret: true,
+                help: "an API key, re_..., from the dashboard; sending access is enough to send, full access to receive",
+            },
+            CredentialField {
+                env: WEBHOOK_SECRET,
+                required: false,
+                secret: true,
+                help: "the webhook's signing secret, whsec_..., from the dashboard; two with a comma during a rotation",
+            },
+        ],
         endpoint_env: ENDPOINT,
         default_endpoint: "https://api.resend.com",
         docs: "https://resend.com/docs/api-reference",
     },
     connect,
     simulator: simulator::router,
-    simulated: &[(API_KEY, simulator::API_KEY)],
+    tell: simulator::tell,
+    simulated: &[
+        (API_KEY, simulator::API_KEY),
+        (WEBHOOK_SECRET, simulator::WEBHOOK_SECRET),
+    ],
 };
 
 fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {
     Ok(Connected {
         messaging: Arc::new(Client::new(credentials, http.clone())?.with_deadline(deadline)),
-        webhooks: None,
+        webhooks: Some(Arc::new(Inbound::new(credentials, http.clone(), deadline)?)),
     })
 }

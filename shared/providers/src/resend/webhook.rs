@@ -1,7 +1,7 @@
 //! Standard Webhooks 1.0, the scheme of Svix, which delivers Resend's webhooks: HMAC-SHA256 over id, time and raw body.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use butt_dial_domain::clock::Timestamp;
+use butt_dial_domain::{clock::Timestamp, ports::webhook::Distrust};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -9,6 +9,10 @@ use crate::Secret;
 
 /// How far the sender's clock may differ from ours, either way, in seconds (reference libraries: 5 minutes).
 const TOLERANCE: u64 = 5 * 60;
+/// The header that the signatures stand in, under the name that Resend sends.
+pub const SIGNATURE: &str = "svix-signature";
+/// A rotation has two.
+const MOST_SIGNATURES: usize = 8;
 const PREFIX: &str = "whsec_";
 const VERSION: &str = "v1";
 
@@ -28,26 +32,37 @@ pub fn sign(secret: &Secret, id: &str, timestamp: i64, body: &[u8]) -> Option<St
     Some(format!("{VERSION},{}", STANDARD.encode(mac.finalize().into_bytes())))
 }
 
+/// Whether the text is base64, with or without its prefix.
+pub fn is_secret(secret: &Secret) -> bool {
+    mac(secret, "", "", b"").is_some()
+}
+
 /// Whether one of the endpoint's secrets made one of the signatures, not long before or after `now`.
-/// During a rotation there are two secrets.
-pub fn verify(secrets: &[Secret], headers: Headers<'_>, body: &[u8], now: Timestamp) -> bool {
-    let fresh = headers
-        .timestamp
-        .parse::<i64>()
-        .is_ok_and(|sent| now.timestamp().abs_diff(sent) <= TOLERANCE);
-    if !fresh || headers.id.is_empty() {
-        return false;
+/// During a rotation there are two secrets. The body is hashed once a secret, however many signatures are listed.
+pub fn verify(secrets: &[Secret], headers: Headers<'_>, body: &[u8], now: Timestamp) -> Result<(), Distrust> {
+    let sent: i64 = headers.timestamp.parse().map_err(|_| Distrust::WrongSignature)?;
+    if headers.id.is_empty() {
+        return Err(Distrust::WrongSignature);
     }
     let listed = headers.signature.split(' ').filter_map(|entry| entry.split_once(','));
-    let mut signatures = listed
+    let signatures: Vec<Vec<u8>> = listed
         .filter(|(version, _)| *version == VERSION)
-        .filter_map(|(_, signature)| STANDARD.decode(signature).ok());
-    signatures.any(|signature| {
-        secrets.iter().any(|secret| {
-            let mac = mac(secret, headers.id, headers.timestamp, body);
-            mac.is_some_and(|mac| mac.verify_slice(&signature).is_ok())
-        })
-    })
+        .filter_map(|(_, signature)| STANDARD.decode(signature).ok())
+        .take(MOST_SIGNATURES)
+        .collect();
+    let is_genuine = secrets.iter().any(|secret| {
+        let mac = mac(secret, headers.id, headers.timestamp, body);
+        let mut matches = signatures.iter().map(|signature| {
+            mac.as_ref()
+                .is_some_and(|mac| mac.clone().verify_slice(signature).is_ok())
+        });
+        matches.any(|matches| matches)
+    });
+    match (is_genuine, now.timestamp().abs_diff(sent) <= TOLERANCE) {
+        (true, true) => Ok(()),
+        (true, false) => Err(Distrust::Stale),
+        (false, _) => Err(Distrust::WrongSignature),
+    }
 }
 
 fn mac(secret: &Secret, id: &str, timestamp: &str, body: &[u8]) -> Option<Hmac<Sha256>> {
@@ -89,7 +104,7 @@ mod tests {
             timestamp: &timestamp,
             signature,
         };
-        verify(secrets, headers, BODY, now)
+        verify(secrets, headers, BODY, now).is_ok()
     }
 
     #[test]
@@ -126,7 +141,7 @@ mod tests {
                 timestamp,
                 signature,
             };
-            verify(&[secret()], headers, body, sent())
+            verify(&[secret()], headers, body, sent()).is_ok()
         }
         assert!(check(ID, "1614265330", BODY, SIGNATURE));
         assert!(!check("msg_other", "1614265330", BODY, SIGNATURE));

@@ -1,7 +1,10 @@
 //! Resend's JSON (Resend, API reference: Send email). Nothing that comes from a person may start a new header line.
 
-use butt_dial_domain::ports::carrier::Dispatch;
+use butt_dial_domain::{Address, Channel, ports::carrier::Dispatch};
 use serde::{Deserialize, Serialize};
+
+/// The tag that carries our message's id.
+pub const TAG: &str = "bd_message";
 
 /// Written the same way every time: a repeat under one key has to be the same text.
 #[derive(Serialize)]
@@ -63,13 +66,7 @@ pub fn email(dispatch: &Dispatch) -> Email<'_> {
             .map(|(place, url)| attachment(place, url))
             .collect(),
         // Webhooks bring it back. Ids from elsewhere may hold what tags may not.
-        tags: is_tag(id)
-            .then_some(Tag {
-                name: "message_id",
-                value: id,
-            })
-            .into_iter()
-            .collect(),
+        tags: is_tag(id).then_some(Tag { name: TAG, value: id }).into_iter().collect(),
     }
 }
 
@@ -91,6 +88,29 @@ pub fn mailbox(name: Option<&str>, address: &str) -> String {
     quoted.push_str(address);
     quoted.push('>');
     quoted
+}
+
+/// `address`, `Name <address>` or `"Name" <address>`: the name and the address.
+pub fn read_mailbox(text: &str) -> Option<(Option<String>, Address)> {
+    let (name, address) = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
+        Some((name, address)) => (name.trim(), address),
+        None => ("", text),
+    };
+    let name = match name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(quoted) => unescaped(quoted),
+        None => name.to_owned(),
+    };
+    let address = Address::parse(Channel::Email, address).ok()?;
+    Some(((!name.is_empty()).then_some(name), address))
+}
+
+fn unescaped(quoted: &str) -> String {
+    let mut chars = quoted.chars();
+    let mut name = String::new();
+    while let Some(c) = chars.next() {
+        name.extend(if c == '\\' { chars.next() } else { Some(c) });
+    }
+    name
 }
 
 /// Control characters, line ends first of all, become blanks; no blanks at either end.

@@ -1,4 +1,5 @@
-//! The routes for people and scripts outside the process: what was received, and what is to go wrong.
+//! The routes for people and scripts outside the process: what was received, what people
+//! write, and what is to go wrong.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -18,7 +19,12 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{misbehaviour::Misbehaviour, page, world::World};
+use super::{
+    misbehaviour::Misbehaviour,
+    page,
+    people::{Manner, PersonWrites},
+    world::World,
+};
 
 /// The page asks for itself at most this often, however much traffic there is.
 const REFRESH: Duration = Duration::from_millis(300);
@@ -34,6 +40,9 @@ pub fn router(world: World) -> Router {
         .route("/misbehave", post(misbehave))
         .route("/behave", post(behave))
         .route("/opt-out", post(opt_out))
+        .route("/call-back-to", post(call_back_to))
+        .route("/person-writes", post(person_writes))
+        .route("/manner", post(manner))
         .layer(middleware::from_fn(only_for_this_machine))
         .with_state(world)
 }
@@ -73,17 +82,21 @@ async fn conversations(State(world): State<World>) -> Html<String> {
 
 /// Says that there is something new; the page then asks what.
 async fn events(State(world): State<World>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let changes = world.changes();
-    let news = stream::unfold((world, changes), |(world, mut changes)| async move {
-        tokio::select! {
-            received = changes.recv() => if matches!(received, Err(RecvError::Closed)) { return None },
-            () = world.stopped() => return None,
-        }
-        // What comes meanwhile is told with the same event.
-        tokio::time::sleep(REFRESH).await;
-        changes = changes.resubscribe();
-        Some((Ok(Event::default().data("new")), (world, changes)))
-    });
+    let (changes, letters) = (world.changes(), world.letters());
+    let news = stream::unfold(
+        (world, changes, letters),
+        |(world, mut changes, mut letters)| async move {
+            tokio::select! {
+                received = changes.recv() => if matches!(received, Err(RecvError::Closed)) { return None },
+                written = letters.changed() => if written.is_err() { return None },
+                () = world.stopped() => return None,
+            }
+            // What comes meanwhile is told with the same event.
+            tokio::time::sleep(REFRESH).await;
+            changes = changes.resubscribe();
+            Some((Ok(Event::default().data("new")), (world, changes, letters)))
+        },
+    );
     Sse::new(news).keep_alive(KeepAlive::default())
 }
 
@@ -164,6 +177,44 @@ struct OptOut {
 async fn opt_out(State(world): State<World>, Json(order): Json<OptOut>) -> StatusCode {
     world.opt_out(order.number.trim());
     StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct Installation {
+    /// The public base URL of the program whose webhooks the vendors call.
+    base_url: String,
+}
+
+async fn call_back_to(State(world): State<World>, Json(order): Json<Installation>) -> Response {
+    let is_web = |url: url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    if !url::Url::parse(order.base_url.trim()).is_ok_and(is_web) {
+        return wrong("`base_url` is no http URL");
+    }
+    world.call_back_to(&order.base_url);
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// A person writes: answers with what the webhook was answered with.
+async fn person_writes(State(world): State<World>, Json(text): Json<PersonWrites>) -> Response {
+    match world.person_writes(text).await {
+        Ok(written) => Json(written).into_response(),
+        Err(error) => wrong(&error),
+    }
+}
+
+#[derive(Deserialize)]
+struct Habit {
+    vendor: String,
+    #[serde(flatten)]
+    manner: Manner,
+}
+
+async fn manner(State(world): State<World>, Json(order): Json<Habit>) -> Response {
+    at(&world, &order.vendor, |vendor| world.set_manner(vendor, order.manner))
+}
+
+fn wrong(error: &str) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response()
 }
 
 #[cfg(test)]

@@ -12,12 +12,11 @@ use tokio::{
     time::Instant,
 };
 
-use super::{message::SimulatedMessage, world::World};
+use super::{message::SimulatedMessage, report::Report, world::World};
 
 /// More than a second's traffic. Beyond it the oldest journeys are cut short: the message stays as it is.
 const WAITING: usize = 20_000;
 const REPORTERS: usize = 64;
-const REPORT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// One station of a message's way: its status, and the vendor's code for a failure.
 pub struct Station {
@@ -25,14 +24,7 @@ pub struct Station {
     pub error_code: Option<u32>,
 }
 
-/// A report that is to be posted.
-pub struct Report {
-    pub url: String,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: String,
-}
-
-type Reporter = Box<dyn Fn(&SimulatedMessage) -> Report + Send + Sync>;
+pub type Reporter = Box<dyn Fn(&SimulatedMessage) -> Report + Send + Sync>;
 
 pub struct Journey {
     pub vendor: &'static str,
@@ -84,16 +76,12 @@ impl Courier {
 /// Moves messages on, for as long as the world runs.
 pub async fn work(world: World) {
     let reporters = Arc::new(Semaphore::new(REPORTERS));
-    let mut http = None;
     loop {
-        let journey = world.courier().next().await;
-        let Some(reporter) = journey.reporter else {
+        let mut journey = world.courier().next().await;
+        let Some(reporter) = journey.reporter.take() else {
             if let Some(last) = journey.stations.last() {
                 world.set_status(journey.vendor, &journey.carrier_id, last.status, last.error_code);
             }
-            continue;
-        };
-        let Some(client) = connect_once(&mut http) else {
             continue;
         };
         let Ok(permit) = reporters.clone().acquire_owned().await else {
@@ -102,38 +90,33 @@ pub async fn work(world: World) {
         let traveller = world.clone();
         world.run(async move {
             let _permit = permit;
-            for station in journey.stations {
-                let changed =
-                    traveller.set_status(journey.vendor, &journey.carrier_id, station.status, station.error_code);
-                if let Some(message) = changed {
-                    post(&client, reporter(&message)).await;
-                }
-            }
+            tell(&traveller, &journey, &reporter).await;
         });
     }
 }
 
-fn connect_once(http: &mut Option<reqwest::Client>) -> Option<reqwest::Client> {
-    if http.is_none() {
-        match crate::http::client() {
-            Ok(client) => *http = Some(client),
-            Err(error) => tracing::warn!(%error, "the simulator can't report"),
+/// Moves one message on and reports each station, in the manner of its vendor.
+async fn tell(world: &World, journey: &Journey, reporter: &Reporter) {
+    let manner = world.manner(journey.vendor);
+    let mut reports = Vec::with_capacity(journey.stations.len());
+    for station in journey.stations {
+        let changed = world.set_status(journey.vendor, &journey.carrier_id, station.status, station.error_code);
+        let Some(report) = changed.map(|message| reporter(&message)) else {
+            continue;
+        };
+        if manner.reversed {
+            reports.push(report);
+        } else {
+            post(world, &report, manner.copies).await;
         }
     }
-    http.clone()
+    for report in reports.iter().rev() {
+        post(world, report, manner.copies).await;
+    }
 }
 
-/// Vendors promise no more than one try, and neither does this.
-async fn post(client: &reqwest::Client, report: Report) {
-    let mut request = client
-        .post(&report.url)
-        .timeout(REPORT_DEADLINE)
-        .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
-        .body(report.body);
-    for (name, value) in report.headers {
-        request = request.header(name, value);
-    }
-    if let Err(error) = request.send().await {
-        tracing::debug!(error = %error.without_url(), "nobody took the simulator's report");
+async fn post(world: &World, report: &Report, copies: u32) {
+    for _ in 0..copies.max(1) {
+        world.post(report).await;
     }
 }

@@ -1,4 +1,4 @@
-//! One loopback server that mounts every vendor's simulator under `/<vendor>`, a page that shows what people received,
+//! One loopback server that mounts every vendor's simulator under `/<vendor>`, a page where people read and write,
 //! and routes that make the vendors misbehave. Real HTTP through real sockets: adapters can't tell the difference.
 
 mod control;
@@ -7,6 +7,9 @@ mod mailbox;
 mod message;
 pub mod misbehaviour;
 mod page;
+mod people;
+pub mod picture;
+mod report;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -17,9 +20,11 @@ use std::{future::IntoFuture, io, net::SocketAddr};
 use axum::serve::Listener;
 use butt_dial_domain::Clock;
 
-pub use courier::{Journey, Report, Station};
+pub use courier::{Journey, Reporter, Station};
 pub use message::SimulatedMessage;
 pub use misbehaviour::{Misbehaviour, Voice};
+pub use people::{Manner, PersonWrites, Telling, Written};
+pub use report::{FORM, Heard, JSON, Patience, Report};
 pub use world::World;
 
 use self::socket::{Connection, Loopback};
@@ -40,6 +45,7 @@ impl Simulator {
     pub async fn start_with(addr: SocketAddr, world: World) -> io::Result<Self> {
         let listener = Loopback::bind(addr).await?;
         let addr = listener.local_addr()?;
+        world.set_base_url(format!("http://{addr}"));
         let router = router(&world).into_make_service_with_connect_info::<Connection>();
         let stopped = world.clone();
         // On stop it waits for its open connections: each ends once its request has, and held requests end then too.

@@ -1,4 +1,4 @@
-//! The page that shows the simulated phones and inboxes. Bodies are shown: nothing here was ever sent to a real person.
+//! The page that shows the simulated phones and inboxes, and lets people write from them. Bodies are shown: nothing here was ever sent to a real person.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -29,6 +29,11 @@ ol{list-style:none;margin:0;padding:.7rem .9rem;max-height:420px;overflow:auto;d
 .failed .text{outline:1px solid #c33}
 .status{font-size:.75rem;opacity:.7;text-align:right}
 .empty{opacity:.7}
+.theirs .text{background:var(--me);color:#fff;margin-left:2rem}
+.theirs .who{text-align:right}
+form{display:flex;flex-wrap:wrap;gap:.5rem;margin:0 0 1rem;align-items:center}
+form input,form select,form button{font:inherit;padding:.35rem .6rem;border:1px solid var(--line);border-radius:8px}
+form [name=body]{flex:1 1 16rem}
 ";
 
 const SCRIPT: &str = "
@@ -36,6 +41,19 @@ const shown = document.getElementById('shown');
 new EventSource('events').onmessage = async () => {
   const answer = await fetch('conversations');
   if (answer.ok) shown.innerHTML = await answer.text();
+};
+const form = document.getElementById('write');
+const outcome = document.getElementById('outcome');
+form.onsubmit = async (event) => {
+  event.preventDefault();
+  const fields = Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ''));
+  if (fields.picture) { fields.media = ['picture']; delete fields.picture; }
+  const answer = await fetch('person-writes', {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(fields),
+  });
+  const result = await answer.json();
+  outcome.textContent = result.error ?? `answered: ${result.status ?? 'nobody there'}`;
+  if (answer.ok) form.elements.body.value = '';
 };
 ";
 
@@ -51,6 +69,7 @@ pub fn render(world: &World) -> Markup {
                 noscript { meta http-equiv="refresh" content="3"; }
             }
             body {
+                (writing())
                 div id="shown" { (conversations(world)) }
                 script { (PreEscaped(SCRIPT)) }
             }
@@ -58,8 +77,26 @@ pub fn render(world: &World) -> Markup {
     }
 }
 
+/// For a person at the screen who wants to be one of the people.
+fn writing() -> Markup {
+    html! {
+        form id="write" {
+            select name="channel" aria-label="Channel" {
+                @for channel in Channel::ALL { option { (channel) } }
+            }
+            input name="from" aria-label="From" placeholder="from" value="+14155550123" required;
+            input name="to" aria-label="To" placeholder="to our address" value="+14155550100" required;
+            input name="subject" aria-label="Subject" placeholder="subject (e-mail)";
+            input name="body" aria-label="Text" placeholder="write as this person";
+            label { input name="picture" type="checkbox"; " picture" }
+            button { "Send" }
+            output id="outcome" {}
+        }
+    }
+}
+
 pub fn conversations(world: &World) -> Markup {
-    let people = people(&world.newest(None, NEWEST));
+    let people = people(&lines(world));
     html! {
         header {
             h1 { "Simulated phones and inboxes" }
@@ -70,14 +107,14 @@ pub fn conversations(world: &World) -> Markup {
             }
         }
         @if people.is_empty() {
-            p.empty { "Nobody has received anything yet." }
+            p.empty { "Nobody has written or received anything yet." }
         }
         main {
             @for (channel, address, messages) in &people {
                 section class=(channel.as_str()) {
                     h2 { span { (address) } small { (channel) } }
                     ol {
-                        @for message in messages.iter().rev() { (line(message)) }
+                        @for (writer, message) in messages.iter().rev() { (line(*writer, message)) }
                     }
                 }
             }
@@ -85,10 +122,13 @@ pub fn conversations(world: &World) -> Markup {
     }
 }
 
-fn line(message: &SimulatedMessage) -> Markup {
-    let failed = message.error_code.is_some();
+fn line(writer: Writer, message: &SimulatedMessage) -> Markup {
+    let class = match writer {
+        Writer::Person => Some("theirs"),
+        Writer::Us => message.error_code.map(|_| "failed"),
+    };
     html! {
-        li class=[failed.then_some("failed")] {
+        li class=[class] {
             div.who {
                 @if let Some(name) = &message.from_name { (name) " " }
                 (message.from) " · " (message.at.format("%H:%M:%S")) " UTC"
@@ -106,25 +146,49 @@ fn line(message: &SimulatedMessage) -> Markup {
     }
 }
 
-type Conversation = (Channel, String, Vec<Arc<SimulatedMessage>>);
+#[derive(Clone, Copy)]
+enum Writer {
+    Us,
+    Person,
+}
 
-/// The people who were written to last, each with the newest messages first.
-fn people(newest_first: &[Arc<SimulatedMessage>]) -> Vec<Conversation> {
+type Line = (Writer, Arc<SimulatedMessage>);
+type Conversation = (Channel, String, Vec<Line>);
+
+/// What was written on both sides, newest first.
+fn lines(world: &World) -> Vec<Line> {
+    let ours = world
+        .newest(None, NEWEST)
+        .into_iter()
+        .map(|message| (Writer::Us, message));
+    let theirs = world.written().into_iter().map(|message| (Writer::Person, message));
+    let mut lines: Vec<Line> = ours.chain(theirs).collect();
+    lines.sort_by_key(|(_, message)| std::cmp::Reverse(message.sequence));
+    lines
+}
+
+/// The people whose conversations moved last, each with the newest messages first.
+fn people(newest_first: &[Line]) -> Vec<Conversation> {
     let mut places: HashMap<(Channel, &str), usize> = HashMap::new();
     let mut people: Vec<Conversation> = Vec::new();
-    for message in newest_first {
-        let key = (message.channel, message.to.as_str());
+    for line in newest_first {
+        let (writer, message) = line;
+        let person = match writer {
+            Writer::Us => message.to.as_str(),
+            Writer::Person => message.from.as_str(),
+        };
+        let key = (message.channel, person);
         let place = match places.get(&key) {
             Some(place) => *place,
             None if people.len() == PEOPLE => continue,
             None => {
-                people.push((message.channel, message.to.clone(), Vec::new()));
+                people.push((message.channel, person.to_owned(), Vec::new()));
                 places.insert(key, people.len() - 1);
                 people.len() - 1
             }
         };
         if people[place].2.len() < LINES {
-            people[place].2.push(message.clone());
+            people[place].2.push(line.clone());
         }
     }
     people

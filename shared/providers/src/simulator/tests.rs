@@ -321,6 +321,55 @@ async fn scripts_can_watch_and_disturb() {
 }
 
 #[tokio::test]
+async fn scripts_can_write_as_people() {
+    let simulator = start().await;
+    let mut ears = crate::tests::ears::Ears::open().await;
+    let base = simulator.base_url();
+    let http = crate::http::client().unwrap();
+    let order = |path: &str, body: Value| http.post(format!("{base}{path}")).json(&body).send();
+    let letter = json!({ "channel": "sms", "from": "+1 415 555 0123", "to": "+14155550100", "body": "<i>hi</i>", "media": ["picture"] });
+    let early = order("/person-writes", letter.clone()).await.unwrap();
+    assert_eq!(early.status(), 400);
+    assert!(early.text().await.unwrap().contains("call-back-to"));
+
+    let nowhere = order("/call-back-to", json!({ "base_url": "nowhere" })).await.unwrap();
+    assert_eq!(nowhere.status(), 400);
+    let here = json!({ "base_url": format!("{}/", ears.base_url) });
+    assert_eq!(order("/call-back-to", here).await.unwrap().status(), 204);
+    let twice = json!({ "vendor": "twilio", "copies": 2 });
+    assert_eq!(order("/manner", twice).await.unwrap().status(), 204);
+    assert_eq!(
+        order("/manner", json!({ "vendor": "acme" })).await.unwrap().status(),
+        404
+    );
+
+    let events = http.get(format!("{base}/events")).send();
+    let mut events = events.await.unwrap();
+    let written: Value = order("/person-writes", letter).await.unwrap().json().await.unwrap();
+    assert_eq!(
+        (&written["vendor"], &written["status"], &written["calls"]),
+        (&json!("twilio"), &json!(200), &json!(2))
+    );
+    let told = ears.next().await;
+    assert!(String::from_utf8_lossy(&told.body).contains(written["carrier_id"].as_str().unwrap()));
+    let event = tokio::time::timeout(WAIT, events.chunk()).await.unwrap().unwrap();
+    assert_eq!(event.unwrap(), "data: new\n\n");
+    let page = http.get(format!("{base}/conversations")).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    assert!(
+        page.contains("&lt;i&gt;hi&lt;/i&gt;") && page.contains("theirs"),
+        "{page}"
+    );
+
+    for wrong in [
+        json!({}),
+        json!({ "channel": "sms", "from": "x", "to": "y", "color": "red" }),
+    ] {
+        assert!(order("/person-writes", wrong).await.unwrap().status().is_client_error());
+    }
+}
+
+#[tokio::test]
 async fn the_page_is_told_of_news() {
     let simulator = start().await;
     let http = crate::http::client().unwrap();

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -13,7 +13,9 @@ use butt_dial_domain::{Clock, clock::Timestamp};
 use tokio::sync::broadcast;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{courier::Courier, mailbox::Mailbox, message::SimulatedMessage, misbehaviour::Misbehaviour};
+use super::{
+    courier::Courier, mailbox::Mailbox, message::SimulatedMessage, misbehaviour::Misbehaviour, people::People,
+};
 
 /// A subscriber that falls behind by more than this misses messages, and is told so.
 const STREAM: usize = 4_096;
@@ -33,6 +35,11 @@ struct Inner {
     /// New messages, and old ones whose status has changed.
     changes: broadcast::Sender<Arc<SimulatedMessage>>,
     courier: Courier,
+    people: People,
+    /// Where the simulator itself is.
+    base_url: OnceLock<String>,
+    /// What webhooks go through; `None` where there can be no client.
+    http: OnceLock<Option<reqwest::Client>>,
     delivery_delay_ms: AtomicU64,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -64,6 +71,9 @@ impl World {
             arrivals: broadcast::Sender::new(STREAM),
             changes: broadcast::Sender::new(STREAM),
             courier: Courier::default(),
+            people: People::default(),
+            base_url: OnceLock::new(),
+            http: OnceLock::new(),
             delivery_delay_ms: AtomicU64::new(DELIVERY_DELAY.as_millis() as u64),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -306,6 +316,37 @@ impl World {
 
     pub(crate) fn courier(&self) -> &Courier {
         &self.inner.courier
+    }
+
+    pub(crate) fn people(&self) -> &People {
+        &self.inner.people
+    }
+
+    pub(crate) fn next_sequence(&self) -> u64 {
+        let mut state = self.state();
+        state.sequence += 1;
+        state.sequence
+    }
+
+    /// The simulator's own address, without a slash at the end; empty in a world that nobody serves.
+    pub(crate) fn base_url(&self) -> &str {
+        self.inner.base_url.get().map_or("", String::as_str)
+    }
+
+    /// The first address stays.
+    pub(crate) fn set_base_url(&self, url: String) {
+        let _ = self.inner.base_url.set(url);
+    }
+
+    pub(crate) fn http(&self) -> Option<&reqwest::Client> {
+        let connect = || match crate::http::client() {
+            Ok(client) => Some(client),
+            Err(error) => {
+                tracing::warn!(%error, "the simulator can't call anybody");
+                None
+            }
+        };
+        self.inner.http.get_or_init(connect).as_ref()
     }
 
     pub(crate) fn delivery_delay(&self) -> Duration {

@@ -4,19 +4,26 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use butt_dial_domain::{
     Address, Channel, MessageId,
+    inbound::{InboundMessage, Notice, Receipt},
     message::Content,
-    ports::carrier::{Dispatch, Messaging, Outcome, Refusal, RefusalClass},
+    ports::{
+        carrier::{Dispatch, Messaging, Outcome, Refusal, RefusalClass},
+        webhook::{WebhookRequest, Webhooks},
+    },
 };
 use butt_dial_testkit::conformance::messaging::{FarEnd, Fault};
 
 use crate::{
     Credentials, Simulator, Vendor, http,
-    simulator::{Misbehaviour, World},
-    tests::install_tls,
+    simulator::{Misbehaviour, PersonWrites, World},
+    tests::{ears::Ears, install_tls},
 };
 
 /// Long enough for a busy machine to answer, short enough to wait for.
 pub const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Longer than anything takes on a slow machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 type Connect = fn(&Credentials, reqwest::Client, Duration) -> Arc<dyn Messaging>;
 
@@ -51,6 +58,24 @@ impl Bench {
 
     pub fn connect(&self, credentials: &Credentials) -> Arc<dyn Messaging> {
         (self.connect)(credentials, self.http.clone(), DEADLINE)
+    }
+
+    /// The webhooks' side, connected as the program connects it.
+    pub fn webhooks(&self) -> Arc<dyn Webhooks> {
+        let connected = (self.vendor.connect)(&self.credentials(), &self.http, DEADLINE).unwrap();
+        connected.webhooks.unwrap()
+    }
+
+    /// Somewhere for the vendor to call.
+    pub async fn listen(&self) -> Ears {
+        let ears = Ears::open().await;
+        self.world().call_back_to(&ears.base_url);
+        ears
+    }
+
+    /// What a person writes to the bench's address.
+    pub fn letter(&self, body: &str) -> PersonWrites {
+        PersonWrites::new(self.channel, self.to().as_str(), self.from().as_str(), body)
     }
 
     pub fn dispatch(&self, content: Content) -> Dispatch {
@@ -96,6 +121,26 @@ pub fn refused(class: RefusalClass, code: &str) -> Outcome {
         carrier_code: Some(code.to_owned()),
         retry_after_seconds: None,
     })
+}
+
+/// The one message that a genuine webhook tells.
+pub fn the_message(inbound: &dyn Webhooks, request: &WebhookRequest) -> InboundMessage {
+    assert_eq!(inbound.verify(request), Ok(()));
+    let notices = inbound.read(request).unwrap();
+    let [Notice::Message(message)] = notices.as_slice() else {
+        panic!("{notices:?}")
+    };
+    InboundMessage::clone(message)
+}
+
+/// The one receipt that a genuine webhook tells.
+pub fn the_receipt(inbound: &dyn Webhooks, request: &WebhookRequest) -> Receipt {
+    assert_eq!(inbound.verify(request), Ok(()));
+    let notices = inbound.read(request).unwrap();
+    let [Notice::Receipt(receipt)] = notices.as_slice() else {
+        panic!("{notices:?}")
+    };
+    receipt.clone()
 }
 
 impl FarEnd for Bench {

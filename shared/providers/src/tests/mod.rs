@@ -1,5 +1,6 @@
 //! The registry, and what the vendors' tests share.
 
+pub mod ears;
 pub mod harness;
 
 use crate::{Credentials, VENDORS, http};

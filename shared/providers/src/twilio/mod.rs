@@ -3,6 +3,8 @@
 
 mod client;
 pub mod errors;
+mod form;
+mod inbound;
 mod simulator;
 #[cfg(test)]
 mod tests;
@@ -13,11 +15,13 @@ use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::Channel;
 
-pub use self::client::Client;
+pub use self::{client::Client, inbound::Inbound};
 use crate::vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
 
 const ACCOUNT_SID: &str = "TWILIO_ACCOUNT_SID";
 const AUTH_TOKEN: &str = "TWILIO_AUTH_TOKEN";
+const AUTH_TOKEN_SECONDARY: &str = "TWILIO_AUTH_TOKEN_SECONDARY";
+const SUBACCOUNT_TOKENS: &str = "TWILIO_SUBACCOUNT_TOKENS";
 const MESSAGING_SERVICE_SID: &str = "TWILIO_MESSAGING_SERVICE_SID";
 const ENDPOINT: &str = "TWILIO_API_URL";
 
@@ -45,6 +49,18 @@ pub static VENDOR: Vendor = Vendor {
                 secret: false,
                 help: "a messaging service, MG and 32 hex digits, that the SMS senders belong to",
             },
+            CredentialField {
+                env: AUTH_TOKEN_SECONDARY,
+                required: false,
+                secret: true,
+                help: "the other auth token while you rotate: webhooks signed with either are believed",
+            },
+            CredentialField {
+                env: SUBACCOUNT_TOKENS,
+                required: false,
+                secret: true,
+                help: "AC..:token,AC..:token for the subaccounts whose webhooks come here too",
+            },
         ],
         endpoint_env: ENDPOINT,
         default_endpoint: "https://api.twilio.com",
@@ -52,6 +68,7 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
+    tell: simulator::tell,
     simulated: &[
         (ACCOUNT_SID, simulator::ACCOUNT_SID),
         (AUTH_TOKEN, simulator::AUTH_TOKEN),
@@ -61,6 +78,6 @@ pub static VENDOR: Vendor = Vendor {
 fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {
     Ok(Connected {
         messaging: Arc::new(Client::new(credentials, http.clone())?.with_deadline(deadline)),
-        webhooks: None,
+        webhooks: Some(Arc::new(Inbound::new(credentials)?)),
     })
 }

@@ -21,6 +21,9 @@ pub fn form(dispatch: &Dispatch, messaging_service: Option<&str>) -> Option<Vec<
     if let (Channel::Sms, Some(service)) = (dispatch.channel, messaging_service) {
         form.push(("MessagingServiceSid", service.to_owned()));
     }
+    if let Some(callback) = &dispatch.callback {
+        form.push(("StatusCallback", callback.clone()));
+    }
     if let Some(template) = &content.template {
         form.push(("ContentSid", template.id.clone()));
         if !template.variables.is_empty() {

@@ -5,8 +5,13 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use butt_dial_comms::media::BlobsConfig;
 use butt_dial_domain::{Micros, limits::Limits};
 use butt_dial_providers::{Credentials, VENDORS, Vendor};
 use ipnet::IpNet;
@@ -48,6 +53,11 @@ pub struct Config {
     pub simulator_port: u16,
     pub carrier_timeout: Duration,
     pub reconcile_after: Vec<Duration>,
+    pub callback_retry_after: Vec<Duration>,
+    pub allow_private_callbacks: bool,
+    pub event_retention: Duration,
+    /// `None`: attachments are not kept.
+    pub blobs: Option<BlobsConfig>,
     pub log_level: String,
     pub log_json: bool,
     pub otlp_endpoint: Option<Url>,
@@ -94,6 +104,7 @@ impl Config {
             webhook_base_url,
             trusted_proxies: trusted_proxies(&source)?,
             database_url: source.optional("database_url")?.unwrap_or_else(embedded),
+            blobs: blobs(&source, deployment, &data_dir)?,
             data_dir,
             database_max_connections: source.number("database_max_connections", 1, 200)?,
             nats_url: source.optional("nats_url")?.filter(|url| url != "embedded:"),
@@ -104,7 +115,10 @@ impl Config {
             carriers: carriers(&source)?,
             simulator_port: source.number("simulator_port", 0, 65_535)?,
             carrier_timeout: Duration::from_secs(source.number("carrier_timeout_seconds", 1, 60)?),
-            reconcile_after: reconcile_after(&source)?,
+            reconcile_after: seconds(&source, "reconcile_after_seconds")?,
+            callback_retry_after: seconds(&source, "callback_retry_after_seconds")?,
+            allow_private_callbacks: source.choice("allow_private_callbacks", &["true", "false"])? == "true",
+            event_retention: Duration::from_secs(3_600 * source.number::<u64>("event_retention_hours", 1, 8_760)?),
             log_level: source.text("log_level")?,
             log_json: source.choice("log_format", &["json", "text"])? == "json",
             otlp_endpoint: source.url("otel_exporter_otlp_endpoint")?,
@@ -247,17 +261,50 @@ fn carriers(source: &Source) -> Result<CarrierSetup, ConfigError> {
     }
 }
 
-fn reconcile_after(source: &Source) -> Result<Vec<Duration>, ConfigError> {
-    let wrong = || ConfigError("RECONCILE_AFTER_SECONDS is a list of seconds such as 5,15,60,180".into());
-    let waits: Result<Vec<u64>, _> = source
-        .list("reconcile_after_seconds")?
-        .iter()
-        .map(|text| text.parse())
-        .collect();
+fn seconds(source: &Source, key: &str) -> Result<Vec<Duration>, ConfigError> {
+    let wrong = || {
+        ConfigError(format!(
+            "{} is a list of seconds such as 5,15,60,180",
+            key.to_uppercase()
+        ))
+    };
+    let waits: Result<Vec<u64>, _> = source.list(key)?.iter().map(|text| text.parse()).collect();
     let waits: Vec<Duration> = waits
         .map_err(|_| wrong())?
         .into_iter()
         .map(Duration::from_secs)
         .collect();
     if waits.is_empty() { Err(wrong()) } else { Ok(waits) }
+}
+
+fn blobs(source: &Source, deployment: Deployment, data_dir: &Path) -> Result<Option<BlobsConfig>, ConfigError> {
+    let Some(url) = source.optional("blob_url")? else {
+        let own = || BlobsConfig::Directory(data_dir.join("blobs"));
+        return Ok((deployment == Deployment::Alone).then(own));
+    };
+    let Some(place) = url.strip_prefix("s3://") else {
+        let path = url.strip_prefix("file://").unwrap_or(&url);
+        if path.contains("://") {
+            return Err(ConfigError("BLOB_URL is a directory or s3://bucket/prefix".into()));
+        }
+        return Ok(Some(BlobsConfig::Directory(path.into())));
+    };
+    let needed = |key: &str| {
+        let value = source.optional(key)?;
+        value.ok_or_else(|| {
+            ConfigError(format!(
+                "BLOB_URL is an s3:// address, so {} has to be set",
+                key.to_uppercase()
+            ))
+        })
+    };
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    Ok(Some(BlobsConfig::S3 {
+        bucket: bucket.to_owned(),
+        prefix: prefix.to_owned(),
+        endpoint: source.optional("s3_endpoint")?,
+        region: source.text("s3_region")?,
+        access_key_id: needed("s3_access_key_id")?,
+        secret_access_key: needed("s3_secret_access_key")?,
+    }))
 }

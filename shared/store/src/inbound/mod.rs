@@ -32,6 +32,8 @@ pub struct InboundRow {
     pub content: Option<Vec<u8>>,
     /// Something is still to be fetched.
     pub is_incomplete: bool,
+    /// Not to be pushed.
+    pub is_quiet: bool,
     /// The sender that the person wrote to, whose window opens.
     pub channel_id: Option<ChannelId>,
     /// The person wants messages (true) or none (false).
@@ -98,6 +100,22 @@ impl Store {
         // From the writer: a reader of SQLite may lag behind what was committed a moment ago.
         let position: i64 = writing!(self, |db| sqlx::query_scalar(SQL).bind(stream).fetch_one(db).await)?;
         Ok(position.unsigned_abs())
+    }
+
+    /// Moves the position without writing anything down: past an entry that can't be, or back to the beginning of a stream
+    /// that was lost. False: somebody else has read on from `after`.
+    pub async fn skip_log_entry(&self, stream: &str, after: u64, sequence: u64) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE log_positions SET position = $2 WHERE stream = $1 AND position = $3";
+        let done = writing!(self, |db| {
+            sqlx::query(SQL)
+                .bind(stream)
+                .bind(i64::try_from(sequence).unwrap_or(i64::MAX))
+                .bind(i64::try_from(after).unwrap_or(i64::MAX))
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?;
+        Ok(done > 0)
     }
 
     /// Writes a batch down. `Conflict`: somebody else has read on from `after`; nothing was written.

@@ -66,11 +66,11 @@ macro_rules! statements {
             ),
             insert: concat!(
                 "INSERT INTO events (agent_id, seq, id, type, channel, state, reason, data, created_at, contact, content,
-                    ready_at)
+                    ready_at, is_quiet)
                 SELECT value ->> 'agent', CAST(value ->> 'seq' AS BIGINT), value ->> 'id', value ->> 'kind',
                     value ->> 'channel', 'waiting', 'agent_offline', ", $json, ", $2, value ->> 'contact', ",
                 $bytes, "value ->> 'content'", $bytes_end, ",
-                    CASE WHEN value ->> 'unready' IS NULL THEN NULL ELSE $2 END
+                    CASE WHEN value ->> 'unready' IS NULL THEN NULL ELSE $2 END, value ->> 'quiet' IS NOT NULL
                 FROM ", $rows, " WHERE true ON CONFLICT (id) DO NOTHING"
             ),
             windows: concat!(
@@ -137,6 +137,8 @@ pub struct EventRow<'a> {
     content: Option<&'a [u8]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unready: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quiet: Option<u8>,
 }
 
 impl<'a> EventRow<'a> {
@@ -151,6 +153,7 @@ impl<'a> EventRow<'a> {
             data: &event.data,
             content: event.content.as_deref(),
             unready: event.is_incomplete.then_some(1),
+            quiet: event.is_quiet.then_some(1),
         }
     }
 }

@@ -198,6 +198,11 @@ async fn truth_after(far_end: &impl FarEnd, fault: Fault) -> Outcome {
             let none = carrier.list(dispatch.channel, from, to, later).await.expect("a list");
             assert!(none.is_empty(), "it is older than that");
         }
+        // It can't be asked, and so it must not pretend to answer.
+        Reconciliation::None => {
+            let (from, to) = (&dispatch.from, &dispatch.to);
+            assert!(carrier.list(dispatch.channel, from, to, since).await.is_err());
+        }
     }
     outcome
 }

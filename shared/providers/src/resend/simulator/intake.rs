@@ -1,7 +1,8 @@
 //! What Resend checks before it takes a mail, with the names that it refuses with (Resend, API reference: Errors).
 
+use std::collections::BTreeMap;
+
 use axum::http::StatusCode;
-use butt_dial_domain::{Address, Channel};
 use serde::Deserialize;
 
 use super::error::Complaint;
@@ -11,12 +12,14 @@ const MOST_RECIPIENTS: usize = 50;
 
 /// A mail that Resend would take. Only the first recipient is simulated.
 pub struct Draft {
-    pub from: (Option<String>, String),
+    pub from_name: Option<String>,
+    pub from: String,
     pub to: String,
     pub subject: String,
     pub text: String,
     pub html: Option<String>,
     pub attachments: Vec<String>,
+    pub tags: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -70,8 +73,8 @@ impl Draft {
         if fields.text.is_none() && fields.html.is_none() {
             return Err(missing("html` or `text"));
         }
-        let from = parse_mailbox(&from).ok_or_else(|| invalid("invalid_from_address", "from"))?;
-        let mut recipients = to.iter().map(|to| parse_mailbox(to).map(|(_, address)| address));
+        let (from_name, from) = wire::read_mailbox(&from).ok_or_else(|| invalid("invalid_from_address", "from"))?;
+        let mut recipients = to.iter().map(|to| wire::read_mailbox(to).map(|(_, address)| address));
         let to = match recipients.next().flatten() {
             Some(first) if to.len() <= MOST_RECIPIENTS && recipients.all(|to| to.is_some()) => first,
             _ => return Err(invalid("validation_error", "to")),
@@ -96,12 +99,14 @@ impl Draft {
             unprocessable("invalid_attachment", text)
         })?;
         Ok(Self {
-            from,
-            to,
+            from_name,
+            from: from.as_str().to_owned(),
+            to: to.as_str().to_owned(),
             subject,
             text: fields.text.unwrap_or_default(),
             html: fields.html,
             attachments,
+            tags: fields.tags.into_iter().map(|tag| (tag.name, tag.value)).collect(),
         })
     }
 }
@@ -116,29 +121,6 @@ fn shown(attachment: Attachment) -> Option<String> {
         (None, Some(_)) => Some(attachment.filename.unwrap_or_else(|| "attachment".to_owned())),
         (None, None) => None,
     }
-}
-
-/// `address`, `Name <address>` or `"Name" <address>`.
-fn parse_mailbox(text: &str) -> Option<(Option<String>, String)> {
-    let (name, address) = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
-        Some((name, address)) => (name.trim(), address),
-        None => ("", text),
-    };
-    let name = match name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(quoted) => unescaped(quoted),
-        None => name.to_owned(),
-    };
-    let address = Address::parse(Channel::Email, address).ok()?;
-    Some(((!name.is_empty()).then_some(name), address.as_str().to_owned()))
-}
-
-fn unescaped(quoted: &str) -> String {
-    let mut chars = quoted.chars();
-    let mut name = String::new();
-    while let Some(c) = chars.next() {
-        name.extend(if c == '\\' { chars.next() } else { Some(c) });
-    }
-    name
 }
 
 fn missing(field: &str) -> Complaint {

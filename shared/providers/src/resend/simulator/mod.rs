@@ -1,7 +1,8 @@
-//! Resend's side of the wire: sending with idempotency keys, reading a mail, listing domains
+//! Resend's side of the wire: sending with idempotency keys, reading and receiving mails, signed events
 //! (Resend, API reference; Idempotency keys). Faithful where an adapter or an operator can tell.
 
 mod error;
+mod inbound;
 mod intake;
 mod keys;
 
@@ -20,17 +21,20 @@ use butt_dial_domain::Channel;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+pub use self::inbound::tell;
 use self::{
     error::Complaint,
     intake::Draft,
     keys::{First, Keys},
 };
 use super::wire;
-use crate::simulator::{Journey, SimulatedMessage, Station, Voice, World, misbehaviour};
+use crate::simulator::{Journey, SimulatedMessage, Station, Voice, World, misbehaviour, picture};
 
 pub const API_KEY: &str = "re_simulated_full_access";
 /// May send and nothing else.
 pub const SENDING_KEY: &str = "re_simulated_sending_access";
+/// The example of Standard Webhooks 1.0.
+pub const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 const ID: &str = "resend";
 const LONGEST_KEY: usize = 256;
@@ -67,9 +71,16 @@ pub fn router(world: World) -> Router {
     Router::new()
         .route("/emails", post(create).layer(send))
         .route("/emails/{id}", get(fetch))
+        .route("/emails/receiving/{id}", get(inbound::mail))
+        .route(
+            "/emails/receiving/{id}/attachments/{attachment}",
+            get(inbound::attachment),
+        )
         .route("/domains", get(domains))
         .fallback(|| async { Complaint::not_found() })
         .layer(middleware::from_fn(authenticate))
+        // Who has the address may read: the real one is signed.
+        .route("/download/{id}/{attachment}", get(picture::show))
         .with_state(Desk {
             world,
             keys: Arc::default(),
@@ -162,8 +173,8 @@ impl Desk {
     fn accept(&self, draft: Draft) -> String {
         let id = uuid::Uuid::new_v4().to_string();
         let mut mail = SimulatedMessage::new(ID, Channel::Email, id.clone(), self.world.now());
-        mail.from = draft.from.1;
-        mail.from_name = draft.from.0;
+        mail.from = draft.from;
+        mail.from_name = draft.from_name;
         mail.to = draft.to;
         mail.subject = Some(draft.subject);
         mail.body = draft.text;
@@ -179,7 +190,7 @@ impl Desk {
             vendor: ID,
             carrier_id: id.clone(),
             stations,
-            reporter: None,
+            reporter: inbound::reporter(&self.world, draft.tags),
         };
         self.world.courier().dispatch(journey, self.world.delivery_delay());
         id

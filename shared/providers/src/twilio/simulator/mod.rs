@@ -1,7 +1,8 @@
-//! Twilio's side of the wire: accounts, the Messages resource and signed status callbacks
+//! Twilio's side of the wire: accounts, the Messages resource, and signed webhooks
 //! (Twilio, API reference: Messages resource; error dictionary). Faithful where an adapter or an operator can tell.
 
 mod error;
+mod inbound;
 mod intake;
 mod listing;
 
@@ -19,6 +20,7 @@ use butt_dial_domain::{Channel, sms};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+pub use self::inbound::tell;
 use self::{error::Complaint, intake::Draft};
 use super::{
     webhook::{self, Payload},
@@ -26,7 +28,7 @@ use super::{
 };
 use crate::{
     Secret,
-    simulator::{Journey, Report, SimulatedMessage, Station, Voice, World, misbehaviour},
+    simulator::{FORM, Journey, Patience, Report, SimulatedMessage, Station, Voice, World, misbehaviour, picture},
 };
 
 pub const ACCOUNT_SID: &str = "AC00000000000000000000000000000000";
@@ -39,6 +41,8 @@ const OUTSIDE_WINDOW: &[Station] = &[Station {
     status: "failed",
     error_code: Some(63016),
 }];
+
+const MOST_RETRIES: u32 = 5;
 
 const fn station(status: &'static str) -> Station {
     Station {
@@ -62,6 +66,10 @@ pub fn router(world: World) -> Router {
         .route(
             &format!("/{VERSION}/Accounts/{{account}}/Messages/{{message}}"),
             get(fetch),
+        )
+        .route(
+            &format!("/{VERSION}/Accounts/{{account}}/Messages/{{message}}/Media/{{media}}"),
+            get(picture::show),
         )
         .fallback(|| async { Complaint::not_found() })
         .layer(middleware::from_fn(authenticate))
@@ -209,13 +217,44 @@ fn report(url: &str, message: &SimulatedMessage) -> Report {
             message.updated_at.format("%y%m%d%H%M").to_string(),
         ));
     }
+    signed(url, fields)
+}
+
+/// A form as Twilio signs and posts it. The fragment of the URL says how often it tries.
+fn signed(url: &str, fields: Vec<(String, String)>) -> Report {
     let signature = webhook::sign(&Secret::new(AUTH_TOKEN), url, Payload::Form(&fields));
-    let body = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(&fields)
-        .finish();
+    let token = uuid::Uuid::new_v4().to_string();
     Report {
         url: url.to_owned(),
-        headers: vec![(webhook::HEADER, signature), ("User-Agent", own("TwilioProxy/1.1"))],
-        body,
+        content_type: FORM,
+        headers: vec![
+            (webhook::HEADER, signature),
+            ("I-Twilio-Idempotency-Token", token),
+            ("User-Agent", "TwilioProxy/1.1".to_owned()),
+        ],
+        body: form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&fields)
+            .finish(),
+        patience: patience(url),
+    }
+}
+
+/// The connection overrides `rc` and `rp` (Twilio, Webhooks connection overrides). Left to itself Twilio tries once more,
+/// and only when it could not connect.
+fn patience(url: &str) -> Patience {
+    let overrides = url.split_once('#').map_or("", |(_, fragment)| fragment);
+    let find = |name: &str| {
+        overrides
+            .split('&')
+            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    };
+    let retries = find("rc")
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(1)
+        .min(MOST_RETRIES);
+    let mut causes = find("rp").unwrap_or("ct").split(',');
+    Patience {
+        tries: 1 + retries,
+        after_errors: causes.any(|cause| matches!(cause, "5xx" | "all")),
     }
 }

@@ -13,6 +13,7 @@ pub mod answering;
 pub mod appending;
 mod durable;
 pub mod live;
+pub mod log;
 pub mod reading;
 
 /// `bus_conformance!(open)`, where `async fn open() -> (Arc<dyn Bus>, Guard)` gives an empty backend that lives as long
@@ -66,6 +67,23 @@ macro_rules! bus_conformance {
             a_message_can_be_dead_lettered_directly
             a_dead_letter_is_not_buried_twice
             burying_one_does_not_stop_the_others
+        }
+        $crate::bus_conformance! { @each $open log:
+            a_log_is_read_from_its_beginning
+            a_log_is_read_from_its_middle
+            a_log_reader_sees_only_what_its_filter_lets_through
+            many_others_do_not_hide_the_one_that_is_looked_for
+            a_log_reader_gives_what_there_is_at_once_and_no_more_than_asked
+            a_log_reader_waits_and_returns_empty
+            a_log_reader_is_woken_by_an_append
+            a_burst_is_read_completely_and_in_order
+            order_holds_while_many_append
+            two_log_readers_do_not_disturb_each_other
+            a_log_reader_opened_at_a_position_continues_exactly_there
+            a_read_that_is_given_up_skips_nothing
+            what_is_too_old_is_not_read_and_not_waited_for
+            a_log_that_cannot_be_the_one_is_an_error
+            one_refused_append_harms_no_other
         }
     };
     (@each $open:ident $module:ident: $($story:ident)*) => {

@@ -15,10 +15,12 @@ use super::{API_KEY, Client, VENDOR, simulator};
 use crate::{
     Credentials, http,
     tests::{
-        harness::{Bench, address, refused},
+        harness::{Bench, DEADLINE, address, refused},
         install_tls,
     },
 };
+
+mod inbound;
 
 macro_rules! conforms {
     (Channel::$channel:ident) => {

@@ -1,0 +1,41 @@
+//! Work that is due by the clock. Each sweep claims what it does, so that replicas share it.
+
+use std::{future::Future, time::Duration};
+
+use butt_dial_comms::{Comms, delivery::ladder, media, outbound::reconcile, retention};
+use butt_dial_domain::Failure;
+use butt_dial_runtime::Lifecycle;
+
+const EVERY_SECOND: Duration = Duration::from_secs(1);
+const EVERY_TEN_MINUTES: Duration = Duration::from_secs(600);
+
+pub fn start(comms: &Comms, lifecycle: &Lifecycle) {
+    sweep(comms, lifecycle, EVERY_SECOND, "unknown sends", |comms| async move {
+        reconcile::run_once(&comms).await
+    });
+    sweep(comms, lifecycle, EVERY_SECOND, "deliveries", |comms| async move {
+        ladder::sweep(&comms).await
+    });
+    sweep(comms, lifecycle, EVERY_SECOND, "attachments", |comms| async move {
+        media::sweep(&comms).await
+    });
+    sweep(comms, lifecycle, EVERY_TEN_MINUTES, "retention", |comms| async move {
+        retention::sweep(&comms).await
+    });
+}
+
+fn sweep<F, Fut>(comms: &Comms, lifecycle: &Lifecycle, every: Duration, what: &'static str, work: F)
+where
+    F: Fn(Comms) -> Fut + Copy + Send + 'static,
+    Fut: Future<Output = Result<usize, Failure>> + Send + 'static,
+{
+    let comms = comms.clone();
+    lifecycle.repeat(every, move || {
+        let comms = comms.clone();
+        async move {
+            if let Err(failure) = work(comms).await {
+                tracing::warn!(%failure, what, "a sweep has to wait");
+            }
+        }
+    });
+}

@@ -1,0 +1,154 @@
+//! An agent's own rules about what comes in: dropped, tagged, or kept without a push.
+
+use butt_dial_domain::inbound::InboundMessage;
+use butt_dial_store::InboundFilter;
+
+/// What a filter looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The sender's address, whole or with `*` at its end.
+    Sender,
+    /// Words anywhere in the text or the subject, in upper or lower case.
+    Keyword,
+    Channel,
+}
+
+impl Kind {
+    pub const ALL: [(Self, &'static str); 3] = [
+        (Self::Sender, "sender"),
+        (Self::Keyword, "keyword"),
+        (Self::Channel, "channel"),
+    ];
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|(_, word)| *word == text)
+            .map(|(kind, _)| kind)
+    }
+}
+
+/// What a filter does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Never told to the agent. (STOP, START and HELP are, and count, all the same.)
+    Drop,
+    Tag,
+    /// Kept for the agent to read, and not pushed.
+    Mute,
+}
+
+impl Action {
+    pub const ALL: [(Self, &'static str); 3] = [(Self::Drop, "drop"), (Self::Tag, "tag"), (Self::Mute, "mute")];
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|(_, word)| *word == text)
+            .map(|(action, _)| action)
+    }
+}
+
+/// What all of an agent's filters together make of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fate {
+    Drop,
+    Take { tags: Vec<String>, is_muted: bool },
+}
+
+pub fn judge(filters: &[InboundFilter], message: &InboundMessage) -> Fate {
+    let mut tags = Vec::new();
+    let mut is_muted = false;
+    for filter in filters.iter().filter(|filter| fits(filter, message)) {
+        match Action::parse(&filter.action) {
+            Some(Action::Drop) => return Fate::Drop,
+            Some(Action::Mute) => is_muted = true,
+            Some(Action::Tag) => tags.extend(filter.tag.clone()),
+            None => {}
+        }
+    }
+    tags.dedup();
+    Fate::Take { tags, is_muted }
+}
+
+fn fits(filter: &InboundFilter, message: &InboundMessage) -> bool {
+    let pattern = filter.pattern.trim();
+    match Kind::parse(&filter.kind) {
+        Some(Kind::Sender) => match pattern.strip_suffix('*') {
+            Some(beginning) => message.from.starts_with(beginning),
+            None => message.from.eq_ignore_ascii_case(pattern),
+        },
+        Some(Kind::Keyword) => {
+            let pattern = pattern.to_lowercase();
+            [&message.body, &message.subject]
+                .into_iter()
+                .flatten()
+                .any(|text| text.to_lowercase().contains(&pattern))
+        }
+        Some(Kind::Channel) => message.channel.as_str().eq_ignore_ascii_case(pattern),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use butt_dial_domain::{Address, Channel};
+
+    use super::*;
+
+    fn filter(kind: &str, pattern: &str, action: &str) -> InboundFilter {
+        InboundFilter {
+            id: "flt_1".into(),
+            kind: kind.into(),
+            pattern: pattern.into(),
+            action: action.into(),
+            tag: (action == "tag").then(|| "seen".to_owned()),
+            created_at: chrono::DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn filters_judge_by_sender_words_and_channel() {
+        let from = Address::parse(Channel::Sms, "+14155550123").unwrap();
+        let message = InboundMessage {
+            body: Some("Win a PRIZE now".into()),
+            ..InboundMessage::new("SM1", Channel::Sms, &from, &from)
+        };
+        for (kind, pattern) in [
+            ("sender", "+14155550123"),
+            ("sender", "+1415*"),
+            ("keyword", "prize"),
+            ("channel", "SMS"),
+        ] {
+            assert_eq!(
+                judge(&[filter(kind, pattern, "drop")], &message),
+                Fate::Drop,
+                "{kind} {pattern}"
+            );
+        }
+        for (kind, pattern) in [
+            ("sender", "+1415555012"),
+            ("keyword", "price"),
+            ("channel", "email"),
+            ("colour", "red"),
+        ] {
+            let taken = Fate::Take {
+                tags: Vec::new(),
+                is_muted: false,
+            };
+            assert_eq!(
+                judge(&[filter(kind, pattern, "drop")], &message),
+                taken,
+                "{kind} {pattern}"
+            );
+        }
+        let both = [filter("channel", "sms", "tag"), filter("keyword", "win", "mute")];
+        assert_eq!(
+            judge(&both, &message),
+            Fate::Take {
+                tags: vec!["seen".into()],
+                is_muted: true
+            }
+        );
+    }
+}

@@ -1,0 +1,247 @@
+//! Requests to addresses that others have chosen: callbacks and media. Nobody gets us to call into a private network
+//! (server-side request forgery): every address is checked at the moment of connecting, so a name that changes its mind in
+//! between gains nothing; redirects are not followed, and no proxy is used.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+const CONNECT: Duration = Duration::from_secs(5);
+/// Where web servers are; a port of one's own is for private installations.
+const PORTS: [u16; 3] = [443, 80, 8443];
+
+/// Why an address is not called. The text is for whoever chose it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Forbidden {
+    #[error("this is not a URL")]
+    NotUrl,
+    #[error("an https URL is needed")]
+    NotHttps,
+    #[error("a URL must not contain a user or a password")]
+    HasCredentials,
+    #[error("only the ports 443, 80 and 8443 are allowed")]
+    Port,
+    #[error("addresses of private networks are not allowed (an operator can: ALLOW_PRIVATE_CALLBACKS=true)")]
+    Private,
+}
+
+/// A client with the guard built in. Cheap to clone.
+#[derive(Clone)]
+pub struct Egress {
+    client: reqwest::Client,
+    allow_private: bool,
+}
+
+impl Egress {
+    pub fn new(allow_private: bool) -> Result<Self, String> {
+        let mut builder = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT);
+        if !allow_private {
+            builder = builder.dns_resolver(Arc::new(PublicOnly));
+        }
+        Ok(Self {
+            client: builder.build().map_err(|error| error.to_string())?,
+            allow_private,
+        })
+    }
+
+    /// The client: to be used with URLs that `check` has let pass.
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    pub fn check(&self, url: &str) -> Result<Url, Forbidden> {
+        let url = Url::parse(url).map_err(|_| Forbidden::NotUrl)?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Forbidden::HasCredentials);
+        }
+        match url.scheme() {
+            "https" => {}
+            "http" if self.allow_private => {}
+            _ => return Err(Forbidden::NotHttps),
+        }
+        if self.allow_private {
+            return Ok(url);
+        }
+        if !url.port_or_known_default().is_some_and(|port| PORTS.contains(&port)) {
+            return Err(Forbidden::Port);
+        }
+        // Names are looked up when the connection is made; numbers never are.
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            Some(Host::Domain(name)) if name.eq_ignore_ascii_case("localhost") => return Err(Forbidden::Private),
+            Some(Host::Domain(_)) => None,
+            None => return Err(Forbidden::NotUrl),
+        };
+        match address {
+            Some(address) if !is_public(address) => Err(Forbidden::Private),
+            _ => Ok(url),
+        }
+    }
+}
+
+/// Resolves names, and forgets every address that is not public.
+struct PublicOnly;
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        let name = name.as_str().to_owned();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
+            if public.is_empty() {
+                return Err(Forbidden::Private.into());
+            }
+            Ok(Box::new(public.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Whether the address belongs to the internet at large (IANA special-purpose registries; the lists of Smokescreen and Svix).
+pub fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    !matches!(
+        (a, b, c),
+        (0 | 10 | 127, ..)
+            | (100, 64..=127, _)
+            | (169, 254, _)
+            | (172, 16..=31, _)
+            | (192, 0, 0 | 2)
+            | (192, 88, 99)
+            | (192, 168, _)
+            | (198, 18..=19, _)
+            | (198, 51, 100)
+            | (203, 0, 113)
+            | (224..=255, ..)
+    )
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let segments = address.segments();
+    let [first, second, third, ..] = segments;
+    let reserved = address.is_unspecified()
+        || address.is_loopback()
+        || address.is_multicast()
+        || first & 0xffc0 == 0xfe80
+        || first & 0xfe00 == 0xfc00
+        || (first, second) == (0x2001, 0x0db8)
+        || first & 0xfff0 == 0x3ff0
+        || (first == 0x0100 && segments[1..4] == [0, 0, 0])
+        || first == 0x2002
+        || (first, second) == (0x0064, 0xff9b) && (third == 0 || third == 1)
+        || first == 0x5f00
+        // Teredo carries any IPv4 address inside.
+        || (first, second) == (0x2001, 0)
+        // IPv4-compatible, long deprecated.
+        || segments[..6] == [0; 6];
+    !reserved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn public() -> Egress {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        Egress::new(false).unwrap()
+    }
+
+    #[test]
+    fn private_addresses_are_not_called() {
+        for address in [
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.0.2.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.51.100.7",
+            "203.0.113.9",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "fe80::1",
+            "fc00::1",
+            "fd12::1",
+            "ff02::1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "64:ff9b::7f00:1",
+            "2001::1",
+            "3fff::1",
+            "100::1",
+            "5f00::1",
+            "::127.0.0.1",
+        ] {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in [
+            "1.1.1.1",
+            "100.63.255.255",
+            "172.32.0.1",
+            "192.0.1.1",
+            "8.8.8.8",
+            "2606:4700::1111",
+            "2a00::1",
+        ] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn urls_are_checked_in_every_spelling() {
+        let egress = public();
+        for (url, reason) in [
+            ("not a url", Forbidden::NotUrl),
+            ("http://example.com/", Forbidden::NotHttps),
+            ("file:///etc/passwd", Forbidden::NotHttps),
+            ("https://user:pass@example.com/", Forbidden::HasCredentials),
+            ("https://example.com:22/", Forbidden::Port),
+            ("https://localhost/", Forbidden::Private),
+            ("https://127.0.0.1/", Forbidden::Private),
+            ("https://2130706433/", Forbidden::Private),
+            ("https://0x7f.1/", Forbidden::Private),
+            ("https://[::ffff:10.0.0.1]/", Forbidden::Private),
+            ("https://169.254.169.254/latest/meta-data", Forbidden::Private),
+        ] {
+            assert_eq!(egress.check(url), Err(reason), "{url}");
+        }
+        assert!(egress.check("https://example.com/hook?a=b").is_ok());
+        assert!(Egress::new(true).unwrap().check("http://127.0.0.1:9/x").is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_home_is_not_called() {
+        let egress = public();
+        let error = egress
+            .client()
+            .get("https://localhost.localdomain./")
+            .send()
+            .await
+            .unwrap_err();
+        assert!(error.is_connect(), "{error:?}");
+    }
+}

@@ -1,0 +1,200 @@
+//! Reads the durable stream and writes down what it tells, in order. One reader at a time does the work; should two believe
+//! that they are it, the position in the database lets only one of them write.
+
+use std::time::Duration;
+
+use butt_dial_domain::{
+    keys,
+    ports::{
+        bus::{BusError, Headers, LogReader, Logged},
+        kv::Lease,
+    },
+    subjects,
+};
+use butt_dial_store::StoreError;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    STREAM,
+    record::{Recorded, Recorder},
+};
+use crate::{Comms, delivery, media, outbound::help};
+
+/// As many as one transaction takes well.
+const BATCH: usize = 256;
+/// How long an idle reader waits before it looks whether it still is the one.
+const WAIT: Duration = Duration::from_secs(2);
+/// A reader that has died is replaced after this time.
+const LEASE: Duration = Duration::from_secs(6);
+/// After something did not answer.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Follows the stream until `end`.
+pub async fn follow(comms: &Comms, end: &CancellationToken) {
+    let recorder = Recorder::new(comms.clone());
+    while !end.is_cancelled() {
+        match turn(comms).await {
+            Turn::Ours(lease) => {
+                read(comms, &recorder, lease.as_ref(), end).await;
+                if let Some(lease) = lease
+                    && let Err(error) = comms.kv.release(&lease).await
+                {
+                    tracing::debug!(%error, "the next reader has to wait until our turn has run out");
+                }
+            }
+            Turn::Theirs => {}
+        }
+        let _ = end.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+    }
+}
+
+enum Turn {
+    /// Without a lease when nobody can say: the database decides then.
+    Ours(Option<Lease>),
+    Theirs,
+}
+
+async fn turn(comms: &Comms) -> Turn {
+    match comms
+        .kv
+        .acquire(&keys::reader(STREAM.name), comms.replica.as_str(), LEASE)
+        .await
+    {
+        Ok(Some(lease)) => Turn::Ours(Some(lease)),
+        Ok(None) => Turn::Theirs,
+        Err(error) => {
+            tracing::warn!(%error, "nobody can say who reads; reading all the same");
+            Turn::Ours(None)
+        }
+    }
+}
+
+/// Reads until the turn is lost, something fails, or `end`.
+async fn read(comms: &Comms, recorder: &Recorder, lease: Option<&Lease>, end: &CancellationToken) {
+    let (mut position, mut reader) = match open(comms).await {
+        Ok(opened) => opened,
+        Err(error) => return tracing::warn!(error, "the stream of what comes in can't be read yet"),
+    };
+    let mut renewed = tokio::time::Instant::now();
+    while let Some(batch) = end.run_until_cancelled(next(&mut *reader)).await {
+        let Some(batch) = batch else { return };
+        if !batch.is_empty() {
+            if !write(comms, recorder, position, &batch, end).await {
+                return;
+            }
+            position = batch.last().map_or(position, |logged| logged.sequence);
+        }
+        if let Some(lease) = lease
+            && renewed.elapsed() > LEASE / 3
+        {
+            // That it can't be renewed is found out by whoever takes over, and then by us, from the position.
+            if matches!(comms.kv.renew(lease, LEASE).await, Ok(false)) {
+                return;
+            }
+            renewed = tokio::time::Instant::now();
+        }
+    }
+}
+
+async fn open(comms: &Comms) -> Result<(u64, Box<dyn LogReader>), String> {
+    let position = comms.store.find_log_position(STREAM.name).await;
+    let position = position.map_err(|error| error.to_string())?;
+    match comms.bus.read_log(STREAM.name, subjects::INBOUND, position).await {
+        Ok(reader) => Ok((position, reader)),
+        // A bus that lost its streams begins anew, and so do we: what comes a second time is known by its id.
+        Err(error @ BusError::EndsBefore { .. }) => {
+            tracing::error!(%error, "the stream of what comes in was lost; reading it from its beginning");
+            let reset = comms.store.skip_log_entry(STREAM.name, position, 0).await;
+            Err(reset.err().map_or_else(|| error.to_string(), |error| error.to_string()))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn next(reader: &mut dyn LogReader) -> Option<Vec<Logged>> {
+    match reader.next(BATCH, WAIT).await {
+        Ok(batch) => Some(batch),
+        Err(error) => {
+            tracing::warn!(%error, "the stream of what comes in can't be read");
+            None
+        }
+    }
+}
+
+/// Writes the batch down, however long the database is away. False: somebody else reads.
+async fn write(comms: &Comms, recorder: &Recorder, after: u64, batch: &[Logged], end: &CancellationToken) -> bool {
+    let begun = std::time::Instant::now();
+    loop {
+        match recorder.record(after, batch).await {
+            Ok(recorded) => {
+                comms.metrics.inbound_batch(batch.len(), begun.elapsed());
+                announce(comms, recorded).await;
+                return true;
+            }
+            Err(StoreError::Conflict) => {
+                tracing::info!(after, "somebody else has read on");
+                return false;
+            }
+            Err(error) if error.is_unavailable() => {
+                tracing::warn!(%error, "what came in can't be written down yet");
+            }
+            // A statement that can never succeed must not stop everything behind it: one by one, and only the culprit waits.
+            Err(error) if batch.len() > 1 => {
+                tracing::error!(%error, "a batch can't be written down; trying one by one");
+                let mut after = after;
+                for one in batch.chunks(1) {
+                    if !Box::pin(write(comms, recorder, after, one, end)).await {
+                        return false;
+                    }
+                    after = one[0].sequence;
+                }
+                return true;
+            }
+            Err(error) => {
+                tracing::error!(%error, sequence = batch[0].sequence, "a notice can't be written down, and is kept aside");
+                if keep_aside(comms, after, &batch[0]).await {
+                    return true;
+                }
+            }
+        }
+        if end.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+            return false;
+        }
+    }
+}
+
+/// Into a stream for operators to look at; the position moves on.
+async fn keep_aside(comms: &Comms, after: u64, notice: &Logged) -> bool {
+    let id = format!("aside-{}", notice.sequence);
+    let (headers, payload) = (notice.message.headers.clone(), notice.message.payload.clone());
+    match comms.bus.append(subjects::INBOUND_ASIDE, &id, headers, payload).await {
+        Ok(_) => comms
+            .store
+            .skip_log_entry(STREAM.name, after, notice.sequence)
+            .await
+            .unwrap_or(false),
+        Err(error) => {
+            tracing::warn!(%error, "a notice can't be kept aside yet");
+            false
+        }
+    }
+}
+
+/// Whoever waits for it learns that there is something; and what this process may deliver, it delivers.
+async fn announce(comms: &Comms, recorded: Recorded) {
+    for (agent, ours) in recorded.applied.agents {
+        let subject = subjects::agent_events(&agent);
+        if let Err(error) = comms.bus.publish(&subject, Headers::new(), bytes::Bytes::new()).await {
+            tracing::debug!(%error, "who waits for events has to look by itself");
+        }
+        if ours {
+            delivery::ladder::begin(comms, agent);
+        }
+    }
+    if recorded.has_incomplete {
+        media::begin(comms);
+    }
+    for wanted in recorded.help {
+        help::begin(comms, wanted);
+    }
+}

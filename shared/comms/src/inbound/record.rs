@@ -1,0 +1,298 @@
+//! What notices mean, written down: an agent's event for each, with consent, windows and receipts in one transaction.
+
+use std::{sync::Arc, time::Duration};
+
+use butt_dial_domain::{
+    AgentId, Channel, ChannelId, OrgId,
+    inbound::{InboundMessage, Keyword, Stage},
+    ports::{bus::Logged, carrier::RefusalClass},
+};
+use butt_dial_store::{Applied, InboundBatch, InboundFilter, InboundRow, Moved, ReceiptEntry, StoreError};
+use chrono::{SecondsFormat, TimeDelta};
+use moka::sync::Cache;
+use serde_json::{Map, Value, json};
+
+use super::{
+    STREAM,
+    envelope::{Envelope, Sealed},
+    keyword,
+};
+use crate::{
+    Comms,
+    delivery::{
+        filters::{self, Fate},
+        view::{Content, MESSAGE_RECEIVED, MESSAGE_STATUS},
+    },
+    outbound::code,
+};
+
+/// How long whoever writes a batch down may take to deliver what it brought, before somebody else does.
+pub const HOLD: TimeDelta = TimeDelta::seconds(30);
+/// An agent's filters count for new messages within this time.
+const FILTERS_TTL: Duration = Duration::from_secs(1);
+const CACHED_AGENTS: u64 = 10_000;
+
+/// Writes batches down. One per process.
+pub struct Recorder {
+    comms: Comms,
+    filters: Cache<AgentId, Arc<Vec<InboundFilter>>>,
+}
+
+/// What a batch brought.
+pub struct Recorded {
+    pub applied: Applied,
+    /// People who want to know whom they write with.
+    pub help: Vec<HelpWanted>,
+    /// Something is to be fetched.
+    pub has_incomplete: bool,
+}
+
+pub struct HelpWanted {
+    pub agent: AgentId,
+    pub channel: Channel,
+    pub contact: String,
+    pub event: String,
+}
+
+impl Recorder {
+    pub fn new(comms: Comms) -> Self {
+        Self {
+            comms,
+            filters: Cache::builder()
+                .max_capacity(CACHED_AGENTS)
+                .time_to_live(FILTERS_TTL)
+                .build(),
+        }
+    }
+
+    /// `after` is the position that the batch was read from. `Conflict`: somebody else has written it down.
+    pub async fn record(&self, after: u64, batch: &[Logged]) -> Result<Recorded, StoreError> {
+        let comms = &self.comms;
+        let now = comms.clock.now();
+        let (mut events, mut receipts, mut help) = (Vec::new(), Vec::new(), Vec::new());
+        for logged in batch {
+            let envelope: Envelope = match serde_json::from_slice(&logged.message.payload) {
+                Ok(envelope) => envelope,
+                Err(_) => {
+                    self.unreadable(logged.sequence);
+                    continue;
+                }
+            };
+            match envelope.notice {
+                Sealed::Receipt { receipt } => receipts.push(ReceiptEntry {
+                    carrier: envelope.carrier,
+                    receipt,
+                }),
+                Sealed::Message {
+                    org,
+                    agent,
+                    channel_id,
+                    sealed,
+                } => {
+                    let Some(message) = Envelope::open(&comms.vault, &org, &envelope.id, &sealed) else {
+                        self.unreadable(logged.sequence);
+                        continue;
+                    };
+                    let filters = self.filters_of(&agent).await?;
+                    let Some(row) = row(
+                        comms,
+                        (org, agent, channel_id),
+                        &envelope.id,
+                        &envelope.carrier,
+                        message,
+                        &filters,
+                    ) else {
+                        comms.metrics.webhook("any", "filtered");
+                        continue;
+                    };
+                    if row.wants_help {
+                        help.push(HelpWanted {
+                            agent: row.row.agent.clone(),
+                            channel: row.row.channel,
+                            contact: row.row.contact.clone(),
+                            event: row.row.id.clone(),
+                        });
+                    }
+                    events.push(row.row);
+                }
+            }
+        }
+        let has_incomplete = events.iter().any(|event| event.is_incomplete);
+        let batch = InboundBatch {
+            stream: STREAM.name,
+            after,
+            position: batch.last().map_or(after, |logged| logged.sequence),
+            events,
+            receipts,
+            at: now,
+            holder: comms.replica.to_string(),
+            held_until: now + HOLD,
+        };
+        let applied = comms
+            .store
+            .apply_inbound(&batch, &|moved| status_event(comms, moved))
+            .await?;
+        Ok(Recorded {
+            applied,
+            help,
+            has_incomplete,
+        })
+    }
+
+    async fn filters_of(&self, agent: &AgentId) -> Result<Arc<Vec<InboundFilter>>, StoreError> {
+        if let Some(filters) = self.filters.get(agent) {
+            return Ok(filters);
+        }
+        let filters = Arc::new(self.comms.store.list_filters(agent).await?);
+        self.filters.insert(agent.clone(), filters.clone());
+        Ok(filters)
+    }
+
+    /// Only a program of ours writes into the stream: this is a fault, or another encryption key. It stays in the stream for
+    /// its week.
+    fn unreadable(&self, sequence: u64) {
+        self.comms.metrics.webhook("any", "undecipherable");
+        tracing::error!(
+            sequence,
+            stream = STREAM.name,
+            "a notice in the stream can't be read, and is passed over"
+        );
+    }
+}
+
+struct Row {
+    row: InboundRow,
+    wants_help: bool,
+}
+
+fn row(
+    comms: &Comms,
+    (org, agent, channel_id): (OrgId, AgentId, Option<ChannelId>),
+    id: &str,
+    carrier: &str,
+    message: InboundMessage,
+    filters: &[InboundFilter],
+) -> Option<Row> {
+    let keyword = message
+        .answered_keyword
+        .or_else(|| message.body.as_deref().and_then(keyword::find))
+        // A mail with the subject "Help" is a mail.
+        .filter(|_| message.channel != Channel::Email);
+    let fate = filters::judge(filters, &message);
+    // What a person has a right to is not for an agent to filter.
+    if matches!(fate, Fate::Drop) && keyword.is_none() {
+        return None;
+    }
+    let mut data = about(id, &message, comms);
+    data.insert("provider".into(), json!(carrier));
+    if let Some(keyword) = keyword {
+        data.insert("keyword".into(), json!(keyword.as_str()));
+    }
+    let mut is_quiet = false;
+    if let Fate::Take { tags, is_muted } = fate {
+        is_quiet = is_muted;
+        if !tags.is_empty() {
+            data.insert("tags".into(), json!(tags));
+        }
+    }
+    let (channel, contact) = (message.channel, message.from.clone());
+    let wants_help = keyword == Some(Keyword::Help) && message.answered_keyword.is_none();
+    let is_incomplete = message.incomplete || !message.attachments.is_empty();
+    let content = Content {
+        message,
+        links: Vec::new(),
+    };
+    let row = InboundRow {
+        content: Some(content.seal(comms, &org, id)),
+        id: id.to_owned(),
+        kind: MESSAGE_RECEIVED,
+        channel,
+        contact,
+        data: Value::Object(data),
+        is_incomplete,
+        is_quiet,
+        channel_id,
+        consent: match keyword {
+            Some(Keyword::Stop) => Some(false),
+            Some(Keyword::Start) => Some(true),
+            Some(Keyword::Help) | None => None,
+        },
+        agent,
+        org,
+    };
+    Some(Row { row, wants_help })
+}
+
+/// What is kept of a message for good: who, where and when, and nothing that was said.
+fn about(id: &str, message: &InboundMessage, comms: &Comms) -> Map<String, Value> {
+    let mut data = Map::new();
+    let mut put = |key: &str, value: Value| {
+        data.insert(key.to_owned(), value);
+    };
+    put("type", json!("message"));
+    put("messageId", json!(id));
+    put("channel", json!(message.channel));
+    put("from", json!(message.from));
+    put("to", json!(message.to));
+    put("providerMessageId", json!(message.carrier_id));
+    if let Some(name) = &message.sender_name {
+        put("senderName", json!(name));
+    }
+    if let Some(group) = &message.group {
+        put("isGroup", json!(true));
+        put("groupId", json!(group.id));
+        if let Some(name) = &group.name {
+            put("groupName", json!(name));
+        }
+    }
+    let reply_to = message.group.as_ref().map_or(&message.from, |group| &group.id);
+    put("replyTo", json!(reply_to));
+    if let Some(earlier) = &message.in_reply_to {
+        put("inReplyTo", json!(earlier));
+    }
+    let at = message.sent_at.unwrap_or_else(|| comms.clock.now());
+    put("timestamp", json!(at.to_rfc3339_opts(SecondsFormat::Millis, true)));
+    data
+}
+
+/// The words that the Python client knows. Before the carrier has sent it on, there is nothing to tell.
+pub fn status_word(stage: Stage) -> Option<&'static str> {
+    match stage {
+        Stage::Accepted | Stage::Queued | Stage::Sending => None,
+        Stage::Sent => Some("sent"),
+        Stage::Delivered => Some("delivered"),
+        Stage::Undelivered | Stage::Failed => Some("failed"),
+        Stage::Read => Some("read"),
+    }
+}
+
+fn status_event(comms: &Comms, moved: &Moved) -> Option<InboundRow> {
+    let status = status_word(moved.stage)?;
+    let now = comms.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let mut data = json!({
+        "type": "status", "messageId": moved.message, "status": status, "channel": moved.channel,
+        "to": moved.recipient, "timestamp": now,
+    });
+    if let Some(error) = &moved.receipt.error_code {
+        data["providerCode"] = json!(error);
+    }
+    if let Some(class) = moved.receipt.failure {
+        let failure = code(class);
+        data["code"] = json!(failure.as_str());
+        data["remediation"] = json!(crate::outbound::explain(failure).remediation);
+    }
+    Some(InboundRow {
+        agent: moved.agent.clone(),
+        org: moved.org.clone(),
+        id: format!("evt_{}_{status}", moved.message),
+        kind: MESSAGE_STATUS,
+        channel: moved.channel,
+        contact: moved.recipient.clone(),
+        data,
+        content: None,
+        is_incomplete: false,
+        is_quiet: false,
+        channel_id: None,
+        consent: (moved.receipt.failure == Some(RefusalClass::OptedOut)).then_some(false),
+    })
+}

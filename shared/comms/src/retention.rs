@@ -1,0 +1,21 @@
+//! Forgetting: what people said is not kept longer than the operator wants, whether or not their agent ever came for it.
+
+use butt_dial_domain::Failure;
+use chrono::TimeDelta;
+
+use crate::{Comms, store_failure};
+
+/// Returns how much was forgotten.
+pub async fn sweep(comms: &Comms) -> Result<usize, Failure> {
+    let retention = TimeDelta::from_std(comms.settings.event_retention).unwrap_or(TimeDelta::days(7));
+    let before = comms.clock.now() - retention;
+    let contents = comms.store.purge_contents(before).await.map_err(store_failure)?;
+    let blobs = match &comms.blobs {
+        Some(blobs) => blobs.forget_before(before.date_naive()).await.map_err(|error| {
+            tracing::warn!(error, "old attachments can't be removed yet");
+            Failure::unavailable("the storage of attachments does not answer")
+        })?,
+        None => 0,
+    };
+    Ok(usize::try_from(contents).unwrap_or(usize::MAX).saturating_add(blobs))
+}

@@ -1,0 +1,220 @@
+//! What Resend tells us: a mail has come, or what became of one of ours (Resend, Webhooks: Event types; Receiving emails).
+//! A mail is announced without its text, which is fetched afterwards.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::http::HeaderMap;
+use butt_dial_domain::{
+    Address, Channel,
+    inbound::{Attachment, InboundMessage, Notice, Receipt, Stage},
+    ports::{
+        carrier::{LookupFailed, RefusalClass},
+        webhook::{Distrust, MediaRequest, Unreadable, WebhookRequest, Webhooks},
+    },
+};
+use serde::de::DeserializeOwned;
+use url::{Origin, Url};
+
+use super::{
+    API_KEY, ENDPOINT, WEBHOOK_SECRET,
+    event::{self, Download, Event, Mail, Outgoing},
+    webhook::{self, Headers},
+    wire,
+};
+use crate::{Secret, http, vendor::Credentials};
+
+/// A mail to more of our addresses than this is no letter.
+const MOST_RECIPIENTS: usize = 50;
+
+pub struct Inbound {
+    http: reqwest::Client,
+    /// Without a slash at the end.
+    endpoint: String,
+    origin: Origin,
+    key: Secret,
+    /// Two of them during a rotation; none where the operator has not set one.
+    secrets: Vec<Secret>,
+    deadline: Duration,
+}
+
+impl Inbound {
+    /// Checks the credentials' form; touches no network.
+    pub fn new(credentials: &Credentials, http: reqwest::Client, deadline: Duration) -> Result<Self, String> {
+        let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
+        let listed = credentials.find(WEBHOOK_SECRET).map(Secret::expose).unwrap_or_default();
+        let secrets = listed.split(',').map(str::trim).filter(|secret| !secret.is_empty());
+        let secrets: Vec<Secret> = secrets.map(Secret::new).collect();
+        if !secrets.iter().all(webhook::is_secret) {
+            return Err(format!(
+                "{WEBHOOK_SECRET} must be whsec_ and base64, as the dashboard shows it"
+            ));
+        }
+        let origin = Url::parse(&endpoint)
+            .map_err(|_| format!("{ENDPOINT} is not a URL"))?
+            .origin();
+        Ok(Self {
+            http,
+            endpoint,
+            origin,
+            key: credentials.get(API_KEY)?.clone(),
+            secrets,
+            deadline,
+        })
+    }
+
+    async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<T, LookupFailed> {
+        let url = format!("{}/emails/receiving/{path}", self.endpoint);
+        let request = self.http.get(url).bearer_auth(self.key.expose());
+        let answer = http::lookup(request, self.deadline).await.map_err(|_| LookupFailed)?;
+        if !answer.status.is_success() {
+            return Err(LookupFailed);
+        }
+        serde_json::from_slice(&answer.body).map_err(|_| LookupFailed)
+    }
+}
+
+#[async_trait]
+impl Webhooks for Inbound {
+    fn signature_header(&self) -> &'static str {
+        webhook::SIGNATURE
+    }
+
+    fn verify(&self, request: &WebhookRequest) -> Result<(), Distrust> {
+        if self.secrets.is_empty() {
+            return Err(Distrust::NoSecret);
+        }
+        let either = |svix, standard| request.header(svix).or_else(|| request.header(standard));
+        let headers = Headers {
+            id: either("svix-id", "webhook-id").ok_or(Distrust::Unsigned)?,
+            timestamp: either("svix-timestamp", "webhook-timestamp").ok_or(Distrust::Unsigned)?,
+            signature: either(webhook::SIGNATURE, "webhook-signature").ok_or(Distrust::Unsigned)?,
+        };
+        webhook::verify(&self.secrets, headers, &request.body, request.received_at)
+    }
+
+    fn read(&self, request: &WebhookRequest) -> Result<Vec<Notice>, Unreadable> {
+        let event: Event =
+            serde_json::from_slice(&request.body).map_err(|_| Unreadable("the body is no event in JSON"))?;
+        if event.kind == "email.received" {
+            let mail =
+                serde_json::from_value(event.data).map_err(|_| Unreadable("the mail lacks what every mail has"))?;
+            return arrived(&mail);
+        }
+        let Some(stage) = stage(&event.kind) else {
+            // About domains, contacts, or something newer than this program.
+            return Ok(Vec::new());
+        };
+        let mail = serde_json::from_value(event.data).map_err(|_| Unreadable("the event names no mail"))?;
+        Ok(vec![Notice::Receipt(receipt(&event.kind, stage, &mail)?)])
+    }
+
+    async fn complete(&self, mut message: InboundMessage) -> Result<InboundMessage, LookupFailed> {
+        if !event::is_id(&message.carrier_id) {
+            return Err(LookupFailed);
+        }
+        // Pictures inside the mark-up would make it many times as long; they are among the attachments.
+        let mail: Mail = self.fetch(&format!("{}?html_format=cid", message.carrier_id)).await?;
+        message.in_reply_to = mail.header("In-Reply-To").map(str::to_owned);
+        message.attachments = mail.attachments(&message.carrier_id);
+        message.body = mail.text.filter(|text| !text.is_empty());
+        message.html = mail.html.filter(|html| !html.is_empty());
+        message.subject = mail.subject.or(message.subject);
+        message.incomplete = false;
+        Ok(message)
+    }
+
+    /// The content has a signed address of its own, for a while.
+    async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupFailed> {
+        let (mail, id) = attachment.source.split_once('/').ok_or(LookupFailed)?;
+        if !event::is_id(mail) || !event::is_id(id) {
+            return Err(LookupFailed);
+        }
+        let download: Download = self.fetch(&format!("{mail}/attachments/{id}")).await?;
+        let url = Url::parse(&download.download_url).map_err(|_| LookupFailed)?;
+        Ok(MediaRequest {
+            is_carrier: url.origin() == self.origin,
+            url: url.into(),
+            headers: HeaderMap::new(),
+        })
+    }
+}
+
+/// One notice for each address that the mail came to: whose they are is not known here.
+fn arrived(mail: &Mail) -> Result<Vec<Notice>, Unreadable> {
+    let id = mail.id().ok_or(Unreadable("the mail has no id"))?;
+    let (sender_name, from) = wire::read_mailbox(&mail.from).ok_or(Unreadable("the sender has no address"))?;
+    let mut recipients: Vec<Address> = Vec::new();
+    for listed in mail.received_for.iter().chain(&mail.to).take(MOST_RECIPIENTS) {
+        // Somebody else among the recipients may be written in ways that we need not read.
+        if let Some((_, address)) = wire::read_mailbox(listed)
+            && !recipients.contains(&address)
+        {
+            recipients.push(address);
+        }
+    }
+    let notices = recipients.iter().map(|to| {
+        Notice::Message(Box::new(InboundMessage {
+            subject: mail.subject.clone(),
+            attachments: mail.attachments(id),
+            sender_name: sender_name.clone(),
+            sent_at: mail.created_at(),
+            incomplete: true,
+            ..InboundMessage::new(id, Channel::Email, &from, to)
+        }))
+    });
+    Ok(notices.collect())
+}
+
+fn stage(kind: &str) -> Option<Stage> {
+    Some(match kind {
+        // A delay comes after it was sent, and changes nothing: Resend keeps trying.
+        "email.sent" | "email.delivery_delayed" => Stage::Sent,
+        // Who complains has got it.
+        "email.delivered" | "email.complained" => Stage::Delivered,
+        "email.bounced" => Stage::Undelivered,
+        "email.failed" | "email.suppressed" => Stage::Failed,
+        "email.opened" | "email.clicked" => Stage::Read,
+        _ => return None,
+    })
+}
+
+/// A complaint says that it was delivered and that the person wants no more: a revoked consent, although nothing failed.
+/// It comes after `delivered`, so its class counts even where its stage is no news.
+fn receipt(kind: &str, stage: Stage, mail: &Outgoing) -> Result<Receipt, Unreadable> {
+    if !event::is_id(&mail.email_id) {
+        return Err(Unreadable("the mail has no id"));
+    }
+    let (code, failure) = match kind {
+        "email.complained" => (Some("complained"), Some(RefusalClass::OptedOut)),
+        "email.bounced" => {
+            let bounce = mail.bounce.as_ref();
+            let is_final = bounce.is_none_or(|bounce| bounce.kind.as_deref() == Some("Permanent"));
+            // A full mailbox, a greylist: the same mail may pass later, which is what the other class says.
+            let class = if is_final {
+                RefusalClass::Recipient
+            } else {
+                RefusalClass::Throttled
+            };
+            (
+                bounce.and_then(|bounce| bounce.sub_type.as_deref().or(bounce.kind.as_deref())),
+                Some(class),
+            )
+        }
+        "email.suppressed" => {
+            let why = mail.suppressed.as_ref().and_then(|why| why.kind.as_deref());
+            (why.or(Some("suppressed")), Some(RefusalClass::Recipient))
+        }
+        "email.failed" => (mail.failed.as_ref().and_then(|why| why.reason.as_deref()), None),
+        _ => (None, None),
+    };
+    Ok(Receipt {
+        carrier_id: mail.email_id.clone(),
+        message: mail.our_id(),
+        channel: Channel::Email,
+        stage,
+        error_code: code.map(http::word).filter(|code| !code.is_empty()),
+        failure,
+        price: None,
+    })
+}

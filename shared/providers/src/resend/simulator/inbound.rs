@@ -1,0 +1,154 @@
+//! Mails that people write, and what Resend tells of ours: signed events, and the API that a mail's text is fetched from
+//! (Resend, Webhooks: Event types; Receiving emails).
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use butt_dial_domain::{Channel, clock::Timestamp};
+use serde_json::{Value, json};
+
+use super::{Desk, ID, WEBHOOK_SECRET, error::Complaint};
+use crate::{
+    Secret,
+    resend::{webhook, wire},
+    simulator::{JSON, Patience, PersonWrites, Report, Reporter, SimulatedMessage, Telling, World, picture},
+};
+
+/// At once, then after 5 seconds and up to 10 hours.
+const PATIENCE: Patience = Patience {
+    tries: 8,
+    after_errors: true,
+};
+
+pub fn tell(world: &World, text: &PersonWrites, url: &str) -> Result<Telling, String> {
+    if text.channel != Channel::Email {
+        return Err(format!("Resend does not carry {}", text.channel));
+    }
+    let id = uuid::Uuid::new_v4().to_string();
+    let now = world.now();
+    let data = json!({
+        "email_id": id,
+        "created_at": now.to_rfc3339(),
+        "from": wire::mailbox(text.sender_name.as_deref(), &text.from),
+        "to": [text.to],
+        "cc": [],
+        "bcc": [],
+        "received_for": [text.to],
+        "message_id": message_id(&id),
+        "subject": text.subject.as_deref().unwrap_or_default(),
+        "attachments": attachments(text, false),
+    });
+    Ok(Telling {
+        report: event(url, "email.received", &data, now),
+        carrier_id: id,
+    })
+}
+
+/// Tells what becomes of a mail of ours, where somebody listens.
+pub fn reporter(world: &World, tags: BTreeMap<String, String>) -> Option<Reporter> {
+    let url = world.webhook_url(ID, Channel::Email)?;
+    Some(Box::new(move |mail: &SimulatedMessage| {
+        let mut data = json!({
+            "email_id": mail.carrier_id,
+            "message_id": message_id(&mail.carrier_id),
+            "from": wire::mailbox(mail.from_name.as_deref(), &mail.from),
+            "to": [mail.to],
+            "subject": mail.subject,
+            "created_at": mail.at.to_rfc3339(),
+            "tags": tags,
+        });
+        if mail.status == "suppressed" {
+            data["suppressed"] =
+                json!({ "message": "The recipient is on the suppression list", "type": "OnAccountSuppressionList" });
+        }
+        event(&url, &format!("email.{}", mail.status), &data, mail.updated_at)
+    }))
+}
+
+fn event(url: &str, kind: &str, data: &Value, at: Timestamp) -> Report {
+    let body = json!({ "type": kind, "created_at": at.to_rfc3339(), "data": data }).to_string();
+    let id = format!("msg_{}", uuid::Uuid::new_v4().simple());
+    let signature = webhook::sign(&Secret::new(WEBHOOK_SECRET), &id, at.timestamp(), body.as_bytes());
+    Report {
+        url: url.to_owned(),
+        content_type: JSON,
+        headers: vec![
+            ("svix-id", id),
+            ("svix-timestamp", at.timestamp().to_string()),
+            (webhook::SIGNATURE, signature.unwrap_or_default()),
+            ("User-Agent", "Svix-Webhooks/1.84".to_owned()),
+        ],
+        body,
+        patience: PATIENCE,
+    }
+}
+
+/// The mail with its text.
+pub async fn mail(State(desk): State<Desk>, Path(id): Path<String>) -> Response {
+    let Some((letter, text)) = desk.world.find_written(ID, &id) else {
+        return Complaint::not_found().into_response();
+    };
+    let mut headers = json!({ "Message-ID": message_id(&id) });
+    if let Some(answered) = &text.in_reply_to {
+        headers["in-reply-to"] = json!(answered);
+    }
+    Json(json!({
+        "object": "email",
+        "id": id,
+        "to": [text.to],
+        "from": wire::mailbox(text.sender_name.as_deref(), &text.from),
+        "created_at": letter.at.to_rfc3339(),
+        "subject": text.subject.as_deref().unwrap_or_default(),
+        "bcc": [],
+        "cc": [],
+        "reply_to": [],
+        "received_for": [text.to],
+        "html": text.html,
+        "text": (!text.body.is_empty()).then_some(&text.body),
+        "headers": headers,
+        "message_id": message_id(&id),
+        "raw": null,
+        "attachments": attachments(&text, true),
+    }))
+    .into_response()
+}
+
+/// Where the content is.
+pub async fn attachment(State(desk): State<Desk>, Path((id, attachment)): Path<(String, String)>) -> Response {
+    let letter = desk.world.find_written(ID, &id);
+    let listed = letter.map(|(_, text)| attachments(&text, true)).unwrap_or_default();
+    let Some(mut found) = listed.into_iter().find(|listed| listed["id"] == attachment) else {
+        return Complaint::not_found().into_response();
+    };
+    let in_an_hour = desk.world.now() + chrono::Duration::hours(1);
+    found["object"] = json!("attachment");
+    found["download_url"] = json!(format!("{}/{ID}/download/{id}/{attachment}", desk.world.base_url()));
+    found["expires_at"] = json!(in_an_hour.to_rfc3339());
+    Json(found).into_response()
+}
+
+/// Every attachment is the same picture. Its size is told only with the mail itself.
+fn attachments(text: &PersonWrites, with_size: bool) -> Vec<Value> {
+    let described = (1..=text.media.len()).map(|number| {
+        let mut attachment = json!({
+            "id": format!("attachment-{number}"),
+            "filename": format!("picture-{number}.png"),
+            "content_type": picture::TYPE,
+            "content_disposition": "attachment",
+            "content_id": null,
+        });
+        if with_size {
+            attachment["size"] = json!(picture::bytes().len());
+        }
+        attachment
+    });
+    described.collect()
+}
+
+fn message_id(id: &str) -> String {
+    format!("<{id}@mail.example.org>")
+}

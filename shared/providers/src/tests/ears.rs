@@ -1,0 +1,86 @@
+//! Our side of the webhooks, for tests: a web server that hands on every request as the gateway would see it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU16, Ordering},
+};
+
+use axum::{
+    body::Bytes,
+    extract::{Request, State},
+    http::StatusCode,
+};
+use butt_dial_domain::{Clock, ports::webhook::WebhookRequest};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+
+use super::harness::PATIENCE;
+
+pub struct Ears {
+    pub base_url: String,
+    heard: mpsc::UnboundedReceiver<WebhookRequest>,
+    answer: Arc<AtomicU16>,
+    _server: JoinSet<()>,
+}
+
+#[derive(Clone)]
+struct Listener {
+    base_url: String,
+    heard: mpsc::UnboundedSender<WebhookRequest>,
+    answer: Arc<AtomicU16>,
+}
+
+impl Ears {
+    pub async fn open() -> Self {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}", socket.local_addr().unwrap());
+        let (sender, heard) = mpsc::unbounded_channel();
+        let answer = Arc::new(AtomicU16::new(200));
+        let listener = Listener {
+            base_url: base_url.clone(),
+            heard: sender,
+            answer: answer.clone(),
+        };
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let router = axum::Router::new().fallback(listen).with_state(listener);
+            axum::serve(socket, router).await.unwrap();
+        });
+        Self {
+            base_url,
+            heard,
+            answer,
+            _server: server,
+        }
+    }
+
+    /// From now on everything is answered so.
+    pub fn answer(&self, status: StatusCode) {
+        self.answer.store(status.as_u16(), Ordering::Relaxed);
+    }
+
+    /// The next webhook that comes, or has come.
+    pub async fn next(&mut self) -> WebhookRequest {
+        let heard = tokio::time::timeout(PATIENCE, self.heard.recv()).await;
+        heard.expect("a webhook").expect("the server runs")
+    }
+
+    /// Whether nothing is there that `next` has not given yet.
+    pub fn is_silent(&mut self) -> bool {
+        self.heard.try_recv().is_err()
+    }
+}
+
+async fn listen(State(listener): State<Listener>, request: Request) -> StatusCode {
+    let (parts, body) = request.into_parts();
+    let body: Bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let heard = WebhookRequest {
+        method: parts.method,
+        url: format!("{}{}", listener.base_url, parts.uri),
+        headers: parts.headers,
+        body,
+        received_at: Clock::System.now(),
+    };
+    // A test that has seen enough listens no more.
+    let _ = listener.heard.send(heard);
+    StatusCode::from_u16(listener.answer.load(Ordering::Relaxed)).unwrap()
+}

@@ -1,0 +1,289 @@
+//! What Twilio tells us: a person wrote, or what became of a message (Twilio, Messaging webhooks; Outbound message
+//! status callbacks). Believes nothing that is not signed with a token of the account that it names.
+
+use async_trait::async_trait;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use butt_dial_domain::{
+    Address, Channel, MessageId,
+    ids::is_valid_host_id,
+    inbound::{Attachment, InboundMessage, Keyword, Notice, Receipt, Stage},
+    ports::{
+        carrier::LookupFailed,
+        webhook::{Acknowledgement, Distrust, MediaRequest, Unreadable, WebhookRequest, Webhooks},
+    },
+};
+use url::{Origin, Url, form_urlencoded};
+
+use super::{
+    ACCOUNT_SID, AUTH_TOKEN, AUTH_TOKEN_SECONDARY, ENDPOINT, SUBACCOUNT_TOKENS, errors,
+    form::Form,
+    webhook::{self, Payload},
+    wire::{self, WHATSAPP},
+};
+use crate::{Secret, vendor::Credentials};
+
+/// MMS and WhatsApp carry at most ten (Twilio, Messaging webhooks).
+const MOST_MEDIA: usize = 10;
+
+pub struct Inbound {
+    account: String,
+    /// Two of them during a rotation.
+    tokens: Vec<Secret>,
+    /// Each with the token that signs its webhooks.
+    subaccounts: Vec<(String, Secret)>,
+    /// Where media need the account's credentials, and nowhere else.
+    origin: Origin,
+    authorization: HeaderValue,
+}
+
+impl Inbound {
+    /// Checks the credentials' form; touches no network.
+    pub fn new(credentials: &Credentials) -> Result<Self, String> {
+        let account = credentials.get(ACCOUNT_SID)?.expose().to_owned();
+        let token = credentials.get(AUTH_TOKEN)?.clone();
+        let endpoint = Url::parse(credentials.checked_endpoint(ENDPOINT)?);
+        let basic = STANDARD.encode(format!("{account}:{}", token.expose()));
+        let authorization = HeaderValue::from_str(&format!("Basic {basic}"));
+        let mut authorization = authorization.map_err(|_| format!("{AUTH_TOKEN} can't be sent"))?;
+        authorization.set_sensitive(true);
+        let subaccounts = credentials
+            .find(SUBACCOUNT_TOKENS)
+            .map_or(Ok(Vec::new()), subaccounts)?;
+        let mut tokens = vec![token];
+        tokens.extend(credentials.find(AUTH_TOKEN_SECONDARY).cloned());
+        Ok(Self {
+            account,
+            tokens,
+            subaccounts,
+            origin: endpoint.map_err(|_| format!("{ENDPOINT} is not a URL"))?.origin(),
+            authorization,
+        })
+    }
+
+    /// The tokens that may have signed for this account; none for an account that is not ours.
+    fn tokens_of(&self, account: Option<&str>) -> Vec<Secret> {
+        match account {
+            Some(other) if other != self.account => {
+                let known = self.subaccounts.iter().filter(|(sid, _)| sid == other);
+                known.map(|(_, token)| token.clone()).collect()
+            }
+            _ => self.tokens.clone(),
+        }
+    }
+}
+
+/// `AC..:token,AC..:token`.
+fn subaccounts(list: &Secret) -> Result<Vec<(String, Secret)>, String> {
+    let entries = list
+        .expose()
+        .split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty());
+    let read = entries.map(|entry| {
+        let (sid, token) = entry.split_once(':')?;
+        let good = wire::is_sid(sid, "AC") && !token.is_empty();
+        good.then(|| (sid.to_owned(), Secret::new(token)))
+    });
+    let read: Option<Vec<_>> = read.collect();
+    read.ok_or_else(|| {
+        format!("{SUBACCOUNT_TOKENS} must be pairs of an account's SID and its token: AC..:token,AC..:token")
+    })
+}
+
+#[async_trait]
+impl Webhooks for Inbound {
+    fn signature_header(&self) -> &'static str {
+        webhook::HEADER
+    }
+
+    fn verify(&self, request: &WebhookRequest) -> Result<(), Distrust> {
+        let signature = request.header(webhook::HEADER).ok_or(Distrust::Unsigned)?;
+        let (account, form);
+        let payload = match kind(request) {
+            Kind::Form(body) => {
+                // What can't be read has no fields that Twilio could have signed.
+                form = Form::decode(body).map_err(|_| Distrust::WrongSignature)?;
+                account = form.find("AccountSid");
+                // The fields of a GET are part of the URL already.
+                let signed = if request.method == Method::GET {
+                    &[]
+                } else {
+                    form.fields()
+                };
+                Payload::Form(signed)
+            }
+            Kind::Raw => {
+                account = None;
+                Payload::Raw(&request.body)
+            }
+        };
+        let tokens = self.tokens_of(account);
+        if webhook::verify(&tokens, &request.url, payload, signature) {
+            Ok(())
+        } else {
+            Err(Distrust::WrongSignature)
+        }
+    }
+
+    fn read(&self, request: &WebhookRequest) -> Result<Vec<Notice>, Unreadable> {
+        let Kind::Form(body) = kind(request) else {
+            return Ok(Vec::new());
+        };
+        let form = Form::decode(body)?;
+        let Some(sid) = form.find("MessageSid").or_else(|| form.find("SmsSid")) else {
+            // A call, or what else Twilio tells.
+            return Ok(Vec::new());
+        };
+        if !wire::is_message_sid(sid) {
+            return Err(Unreadable("the message's SID is none"));
+        }
+        let status = form.find("MessageStatus").or_else(|| form.find("SmsStatus"));
+        let Some(channel) = channel(&form) else {
+            return Ok(Vec::new());
+        };
+        let notice = match status {
+            Some("received" | "receiving") | None => Some(Notice::Message(Box::new(message(&form, sid, channel)?))),
+            Some(status) => stage(status).map(|stage| Notice::Receipt(receipt(&form, sid, channel, stage, request))),
+        };
+        Ok(notice.into_iter().collect())
+    }
+
+    /// No answer to the person: those come through the API, where they are counted and checked.
+    fn acknowledgement(&self) -> Acknowledgement {
+        Acknowledgement {
+            content_type: "text/xml",
+            body: r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#,
+        }
+    }
+
+    async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupFailed> {
+        let url = Url::parse(&attachment.source).map_err(|_| LookupFailed)?;
+        let is_carrier = url.origin() == self.origin;
+        let mut headers = HeaderMap::new();
+        if is_carrier {
+            headers.insert(header::AUTHORIZATION, self.authorization.clone());
+        }
+        Ok(MediaRequest {
+            url: url.into(),
+            headers,
+            is_carrier,
+        })
+    }
+}
+
+enum Kind<'a> {
+    /// The encoded fields.
+    Form(&'a [u8]),
+    Raw,
+}
+
+fn kind(request: &WebhookRequest) -> Kind<'_> {
+    if request.method == Method::GET {
+        return Kind::Form(query(&request.url).as_bytes());
+    }
+    match request.header("content-type") {
+        Some(kind)
+            if !kind
+                .to_ascii_lowercase()
+                .starts_with("application/x-www-form-urlencoded") =>
+        {
+            Kind::Raw
+        }
+        _ => Kind::Form(&request.body),
+    }
+}
+
+fn query(url: &str) -> &str {
+    let url = url.split_once('#').map_or(url, |(url, _)| url);
+    url.split_once('?').map_or("", |(_, query)| query)
+}
+
+/// What the addresses' prefix says; `None` for what Twilio carries and we do not (`rcs:`, `messenger:`).
+fn channel(form: &Form) -> Option<Channel> {
+    match form.find("From").or_else(|| form.find("To")).unwrap_or_default() {
+        from if from.starts_with(WHATSAPP) => Some(Channel::Whatsapp),
+        from if from.contains(':') => None,
+        _ => Some(Channel::Sms),
+    }
+}
+
+fn message(form: &Form, sid: &str, channel: Channel) -> Result<InboundMessage, Unreadable> {
+    let address = |name, fault| {
+        let text = form.find(name).ok_or(Unreadable(fault))?;
+        Address::parse(channel, text).map_err(|_| Unreadable(fault))
+    };
+    let from = address("From", "the sender has no telephone number")?;
+    let to = address("To", "the recipient has no telephone number")?;
+    // Who presses a button of ours writes no text.
+    let body = ["Body", "ButtonText", "ListTitle"]
+        .into_iter()
+        .find_map(|name| form.find(name));
+    Ok(InboundMessage {
+        body: body.map(str::to_owned),
+        attachments: attachments(form),
+        sender_name: form.find("ProfileName").map(str::to_owned),
+        in_reply_to: form.find("OriginalRepliedMessageSid").map(str::to_owned),
+        answered_keyword: form.find("OptOutType").and_then(keyword),
+        ..InboundMessage::new(sid, channel, &from, &to)
+    })
+}
+
+fn attachments(form: &Form) -> Vec<Attachment> {
+    let listed = (0..MOST_MEDIA).filter_map(|place| {
+        let source = form.find(&format!("MediaUrl{place}"))?.to_owned();
+        let content_type = form.find(&format!("MediaContentType{place}")).map(str::to_owned);
+        Some(Attachment {
+            source,
+            content_type,
+            filename: None,
+            size: None,
+            is_voice: false,
+        })
+    });
+    listed.collect()
+}
+
+fn keyword(text: &str) -> Option<Keyword> {
+    match text {
+        "STOP" => Some(Keyword::Stop),
+        "START" => Some(Keyword::Start),
+        "HELP" => Some(Keyword::Help),
+        _ => None,
+    }
+}
+
+fn receipt(form: &Form, sid: &str, channel: Channel, stage: Stage, request: &WebhookRequest) -> Receipt {
+    let code = form.find("ErrorCode").filter(|code| *code != "0");
+    let class = code.and_then(|code| errors::class_of(code.parse().ok()?));
+    Receipt {
+        carrier_id: sid.to_owned(),
+        message: our_id(&request.url),
+        channel,
+        stage,
+        error_code: code.map(crate::http::word),
+        failure: class,
+        price: None,
+    }
+}
+
+/// The message's id, which we wrote into the query of the callback's URL.
+fn our_id(url: &str) -> Option<MessageId> {
+    let mut pairs = form_urlencoded::parse(query(url).as_bytes());
+    let (_, id) = pairs.find(|(name, _)| name == "mid")?;
+    is_valid_host_id(&id).then(|| MessageId::from(id.as_ref()))
+}
+
+fn stage(status: &str) -> Option<Stage> {
+    Some(match status {
+        "accepted" | "scheduled" => Stage::Accepted,
+        "queued" => Stage::Queued,
+        "sending" => Stage::Sending,
+        "sent" => Stage::Sent,
+        "delivered" | "partially_delivered" => Stage::Delivered,
+        "undelivered" => Stage::Undelivered,
+        "failed" | "canceled" => Stage::Failed,
+        "read" => Stage::Read,
+        _ => return None,
+    })
+}

@@ -1,0 +1,98 @@
+//! What people write, as Twilio passes it on: a signed form, and pictures behind the account's credentials
+//! (Twilio, Messaging webhooks; Webhooks connection overrides).
+
+use butt_dial_domain::{Channel, sms};
+
+use super::{ACCOUNT_SID, ID, signed, written};
+use crate::{
+    simulator::{PersonWrites, Telling, World, picture},
+    twilio::wire::VERSION,
+};
+
+/// What Twilio takes for an opt-out and an opt-in when it is the whole text.
+const STOP: [&str; 6] = ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"];
+const START: [&str; 3] = ["START", "YES", "UNSTOP"];
+/// The connection overrides that we ask operators to set: three more tries, also after a 5xx.
+const OVERRIDES: &str = "#rc=3&rp=ct,rt,5xx";
+
+pub fn tell(world: &World, text: &PersonWrites, url: &str) -> Result<Telling, String> {
+    if !matches!(text.channel, Channel::Sms | Channel::Whatsapp) {
+        return Err(format!("Twilio does not carry {}", text.channel));
+    }
+    heed_keywords(world, text);
+    let kind = if text.media.is_empty() { "SM" } else { "MM" };
+    let sid = format!("{kind}{}", uuid::Uuid::new_v4().simple());
+    let report = signed(&format!("{url}{OVERRIDES}"), fields(world, text, &sid));
+    Ok(Telling {
+        carrier_id: sid,
+        report,
+    })
+}
+
+fn fields(world: &World, text: &PersonWrites, sid: &str) -> Vec<(String, String)> {
+    let is_whatsapp = text.channel == Channel::Whatsapp;
+    let body = if text.button.is_some() { "" } else { &text.body };
+    let segments = if is_whatsapp { 1 } else { sms::segments(body).1 };
+    let mut fields: Vec<(String, String)> = Vec::new();
+    let mut add = |name: &str, value: &str| fields.push((name.to_owned(), value.to_owned()));
+    for name in ["MessageSid", "SmsSid", "SmsMessageSid"] {
+        add(name, sid);
+    }
+    add("AccountSid", ACCOUNT_SID);
+    add("ApiVersion", VERSION);
+    add("From", &written(text.channel, &text.from));
+    add("To", &written(text.channel, &text.to));
+    add("Body", body);
+    add("NumMedia", &text.media.len().to_string());
+    add("NumSegments", &segments.to_string());
+    add("SmsStatus", "received");
+    for (place, media) in text.media.iter().enumerate() {
+        add(&format!("MediaUrl{place}"), &media_url(world, sid, media));
+        add(&format!("MediaContentType{place}"), picture::TYPE);
+    }
+    if is_whatsapp {
+        add("WaId", text.from.trim_start_matches('+'));
+        add("ProfileName", text.sender_name.as_deref().unwrap_or("Ann"));
+        let kind = match (&text.button, text.media.is_empty()) {
+            (Some(_), _) => "button",
+            (None, true) => "text",
+            (None, false) => "image",
+        };
+        add("MessageType", kind);
+    }
+    for (name, value) in [
+        ("ButtonText", &text.button),
+        ("OptOutType", &text.opt_out_type),
+        ("OriginalRepliedMessageSid", &text.in_reply_to),
+    ] {
+        if let Some(value) = value {
+            add(name, value);
+        }
+    }
+    fields
+}
+
+/// Twilio blocks what goes to somebody who wrote STOP, on SMS only (Twilio, support for opt-out keywords).
+fn heed_keywords(world: &World, text: &PersonWrites) {
+    if text.channel != Channel::Sms {
+        return;
+    }
+    let word = text.body.trim().to_ascii_uppercase();
+    if STOP.contains(&word.as_str()) {
+        world.opt_out(&text.from);
+    } else if START.contains(&word.as_str()) {
+        world.opt_in(&text.from);
+    }
+}
+
+/// Twilio redirects from there to a signed address elsewhere; the simulator answers with the picture.
+fn media_url(world: &World, sid: &str, media: &str) -> String {
+    if media.starts_with("http://") || media.starts_with("https://") {
+        return media.to_owned();
+    }
+    let id = uuid::Uuid::new_v4().simple();
+    format!(
+        "{}/{ID}/{VERSION}/Accounts/{ACCOUNT_SID}/Messages/{sid}/Media/ME{id}",
+        world.base_url()
+    )
+}

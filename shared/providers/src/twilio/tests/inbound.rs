@@ -1,0 +1,440 @@
+//! People write and receipts come, through the simulator's real HTTP.
+
+use axum::http::{HeaderMap, Method, StatusCode};
+use butt_dial_domain::{
+    Channel, MessageId,
+    clock::Timestamp,
+    inbound::{Attachment, Keyword, Notice, Receipt, Stage},
+    ports::{
+        carrier::{Outcome, RefusalClass},
+        webhook::{Distrust, Unreadable, WebhookRequest, Webhooks},
+    },
+};
+use butt_dial_testkit::conformance::messaging::FarEnd;
+use url::form_urlencoded::Serializer;
+
+use super::{open, simulator};
+use crate::{
+    Credentials, Manner, Secret,
+    tests::{
+        ears::Ears,
+        harness::{the_message, the_receipt},
+    },
+    twilio::{
+        AUTH_TOKEN, AUTH_TOKEN_SECONDARY, Inbound, SUBACCOUNT_TOKENS, VENDOR,
+        webhook::{HEADER, Payload, sign},
+    },
+};
+
+const OTHER_ACCOUNT: &str = "AC11111111111111111111111111111111";
+const URL: &str = "https://bd.example.com/webhooks/twilio/sms";
+const SID: &str = "SM00000000000000000000000000000001";
+
+fn credentials() -> Credentials {
+    VENDOR.simulated_credentials("https://api.twilio.test")
+}
+
+fn inbound() -> Inbound {
+    Inbound::new(&credentials()).unwrap()
+}
+
+/// As Twilio would post it, signed with this token.
+fn form(url: &str, fields: &[(&str, &str)], token: &str) -> WebhookRequest {
+    let owned: Vec<_> = fields.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    let body = Serializer::new(String::new()).extend_pairs(fields).finish();
+    let signature = sign(&Secret::new(token), url, Payload::Form(&owned));
+    request(Method::POST, url, body.as_bytes(), Some(&signature))
+}
+
+fn request(method: Method, url: &str, body: &[u8], signature: Option<&str>) -> WebhookRequest {
+    let mut headers = HeaderMap::new();
+    if method == Method::POST {
+        headers.insert("content-type", "application/x-www-form-urlencoded".parse().unwrap());
+    }
+    if let Some(signature) = signature {
+        headers.insert(HEADER, signature.parse().unwrap());
+    }
+    WebhookRequest {
+        method,
+        url: url.to_owned(),
+        headers,
+        body: body.to_vec().into(),
+        received_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn callback(url: &str, status: &str, more: &[(&str, &str)]) -> WebhookRequest {
+    let fields = [
+        ("AccountSid", simulator::ACCOUNT_SID),
+        ("MessageSid", SID),
+        ("MessageStatus", status),
+        ("From", "+14155550100"),
+        ("To", "+14155550123"),
+    ];
+    form(url, &[&fields, more].concat(), simulator::AUTH_TOKEN)
+}
+
+fn text(fields: &[(&str, &str)]) -> WebhookRequest {
+    let always = [
+        ("AccountSid", simulator::ACCOUNT_SID),
+        ("MessageSid", SID),
+        ("SmsStatus", "received"),
+    ];
+    form(URL, &[&always, fields].concat(), simulator::AUTH_TOKEN)
+}
+
+async fn stages(inbound: &dyn Webhooks, ears: &mut Ears, count: usize) -> Vec<Receipt> {
+    let mut receipts = Vec::new();
+    for _ in 0..count {
+        receipts.push(the_receipt(inbound, &ears.next().await));
+    }
+    receipts
+}
+
+#[tokio::test]
+async fn a_person_texts_us() {
+    let bench = open(Channel::Sms).await;
+    let mut ears = bench.listen().await;
+    let written = bench
+        .world()
+        .person_writes(bench.letter("Is it 8 + 1 o'clock? é 👍"))
+        .await
+        .unwrap();
+    assert_eq!((written.status, written.calls), (Some(200), 1));
+
+    let heard = ears.next().await;
+    assert_eq!(heard.url, format!("{}/webhooks/twilio/sms", ears.base_url));
+    let message = the_message(&*bench.webhooks(), &heard);
+    assert_eq!(message.carrier_id, written.carrier_id);
+    assert_eq!(
+        (message.channel, message.from.as_str(), message.to.as_str()),
+        (Channel::Sms, "+14155550123", "+14155550100")
+    );
+    assert_eq!(message.body.as_deref(), Some("Is it 8 + 1 o'clock? é 👍"));
+    assert!(message.attachments.is_empty() && message.sender_name.is_none() && !message.incomplete);
+    assert!(ears.is_silent());
+    assert_eq!(bench.world().written()[0].body, "Is it 8 + 1 o'clock? é 👍");
+}
+
+#[tokio::test]
+async fn whatsapp_tells_who_writes_and_opens_its_window() {
+    let bench = open(Channel::Whatsapp).await;
+    let mut ears = bench.listen().await;
+    let mut letter = bench.letter("");
+    letter.from = "whatsapp:+49 176 12345678".to_owned();
+    letter.sender_name = Some("Jörg".to_owned());
+    letter.button = Some("Yes, please".to_owned());
+    letter.in_reply_to = Some(SID.to_owned());
+    assert!(!bench.world().window_is_open("+4917612345678"));
+    bench.world().person_writes(letter).await.unwrap();
+    assert!(bench.world().window_is_open("+4917612345678"));
+
+    let message = the_message(&*bench.webhooks(), &ears.next().await);
+    assert_eq!(
+        (message.channel, message.from.as_str()),
+        (Channel::Whatsapp, "+4917612345678")
+    );
+    assert_eq!(message.sender_name.as_deref(), Some("Jörg"));
+    assert_eq!(message.body.as_deref(), Some("Yes, please"));
+    assert_eq!(message.in_reply_to.as_deref(), Some(SID));
+}
+
+#[tokio::test]
+async fn a_picture_is_fetched_with_the_accounts_credentials() {
+    let bench = open(Channel::Sms).await;
+    let mut ears = bench.listen().await;
+    let mut letter = bench.letter("look");
+    letter.media = vec!["picture".to_owned(), "https://elsewhere.test/a.png".to_owned()];
+    let written = bench.world().person_writes(letter).await.unwrap();
+    assert!(written.carrier_id.starts_with("MM"));
+
+    let webhooks = bench.webhooks();
+    let message = the_message(&*webhooks, &ears.next().await);
+    let [ours, elsewhere] = message.attachments.as_slice() else {
+        panic!("{} attachments", message.attachments.len())
+    };
+    assert_eq!(ours.content_type.as_deref(), Some("image/png"));
+    let how = webhooks.media(ours).await.unwrap();
+    assert!(how.is_carrier);
+    let http = crate::http::client().unwrap();
+    assert_eq!(http.get(&how.url).send().await.unwrap().status(), 401);
+    let picture = http.get(&how.url).headers(how.headers).send().await.unwrap();
+    assert_eq!(picture.headers()["content-type"], "image/png");
+    assert!(picture.bytes().await.unwrap().starts_with(b"\x89PNG"));
+
+    let how = webhooks.media(elsewhere).await.unwrap();
+    assert!(
+        how.headers.is_empty() && !how.is_carrier,
+        "our token is for Twilio only"
+    );
+    for source in ["", "not a url"] {
+        let lost = Attachment {
+            source: source.to_owned(),
+            ..ours.clone()
+        };
+        assert!(webhooks.media(&lost).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn receipts_bring_our_id_back() {
+    let bench = open(Channel::Sms).await;
+    bench.world().set_delivery_delay(std::time::Duration::ZERO);
+    let mut ears = bench.listen().await;
+    let mut dispatch = bench.text("hello");
+    dispatch.callback = Some(format!(
+        "{}/webhooks/twilio/sms?mid={}",
+        ears.base_url, dispatch.message
+    ));
+    let Outcome::Accepted(accepted) = bench.send(&dispatch).await else {
+        panic!("not accepted")
+    };
+    let receipts = stages(&*bench.webhooks(), &mut ears, 3).await;
+    let told: Vec<_> = receipts.iter().map(|receipt| receipt.stage).collect();
+    assert_eq!(told, [Stage::Queued, Stage::Sent, Stage::Delivered]);
+    for receipt in receipts {
+        assert_eq!(receipt.carrier_id, accepted.carrier_id);
+        assert_eq!(receipt.message.as_ref(), Some(&dispatch.message));
+        assert_eq!((receipt.error_code, receipt.failure), (None, None));
+    }
+}
+
+#[tokio::test]
+async fn whatsapp_says_afterwards_that_the_window_was_closed() {
+    let bench = open(Channel::Whatsapp).await;
+    bench.world().set_delivery_delay(std::time::Duration::ZERO);
+    let mut ears = bench.listen().await;
+    let mut dispatch = bench.text("hello");
+    dispatch.to = super::address(Channel::Whatsapp, "+4917612345678");
+    dispatch.callback = Some(format!("{}/status?mid={}", ears.base_url, dispatch.message));
+    bench.send(&dispatch).await;
+    let receipt = stages(&*bench.webhooks(), &mut ears, 1).await.remove(0);
+    assert_eq!((receipt.channel, receipt.stage), (Channel::Whatsapp, Stage::Failed));
+    assert_eq!(receipt.error_code.as_deref(), Some("63016"));
+    assert_eq!(receipt.failure, Some(RefusalClass::WindowClosed));
+}
+
+#[tokio::test]
+async fn webhooks_can_come_twice_and_backwards() {
+    let bench = open(Channel::Sms).await;
+    bench.world().set_delivery_delay(std::time::Duration::ZERO);
+    let mut ears = bench.listen().await;
+    let manner = Manner {
+        copies: 2,
+        reversed: true,
+    };
+    bench.world().set_manner("twilio", manner);
+    let written = bench.world().person_writes(bench.letter("hello")).await.unwrap();
+    assert_eq!(written.calls, 2);
+    let (first, again) = (ears.next().await, ears.next().await);
+    assert_eq!((&first.body, &first.headers), (&again.body, &again.headers));
+
+    let mut dispatch = bench.text("hello");
+    dispatch.callback = Some(format!("{}/status", ears.base_url));
+    bench.send(&dispatch).await;
+    let told: Vec<_> = stages(&*bench.webhooks(), &mut ears, 6)
+        .await
+        .iter()
+        .map(|r| r.stage)
+        .collect();
+    use Stage::{Delivered, Queued, Sent};
+    assert_eq!(told, [Delivered, Delivered, Sent, Sent, Queued, Queued]);
+}
+
+#[tokio::test]
+async fn twilio_tries_again_after_a_fault_of_ours() {
+    let bench = open(Channel::Sms).await;
+    let mut ears = bench.listen().await;
+    ears.answer(StatusCode::SERVICE_UNAVAILABLE);
+    let written = bench.world().person_writes(bench.letter("hello")).await.unwrap();
+    assert_eq!((written.status, written.calls), (Some(503), 4));
+    let token = ears
+        .next()
+        .await
+        .header("I-Twilio-Idempotency-Token")
+        .unwrap()
+        .to_owned();
+    for _ in 0..3 {
+        assert_eq!(
+            ears.next().await.header("I-Twilio-Idempotency-Token"),
+            Some(token.as_str())
+        );
+    }
+
+    ears.answer(StatusCode::FORBIDDEN);
+    let written = bench.world().person_writes(bench.letter("hello")).await.unwrap();
+    assert_eq!(
+        (written.status, written.calls),
+        (Some(403), 1),
+        "a refusal is an answer"
+    );
+
+    bench.world().call_back_to("http://127.0.0.1:1");
+    let written = bench.world().person_writes(bench.letter("hello")).await.unwrap();
+    assert_eq!((written.status, written.calls), (None, 4));
+}
+
+#[tokio::test]
+async fn orders_that_make_no_sense_are_told() {
+    let bench = open(Channel::Sms).await;
+    let nowhere = bench.world().person_writes(bench.letter("hello")).await.unwrap_err();
+    assert!(nowhere.contains("call-back-to"), "{nowhere}");
+    let _ears = bench.listen().await;
+    let mut wrong = bench.letter("hello");
+    wrong.from = "Ann".to_owned();
+    assert!(bench.world().person_writes(wrong).await.is_err());
+    let mut wrong = bench.letter("hello");
+    wrong.vendor = Some("resend".to_owned());
+    assert!(bench.world().person_writes(wrong).await.is_err());
+    assert!(bench.world().written().is_empty());
+}
+
+#[tokio::test]
+async fn after_stop_twilio_sends_no_more_until_start() {
+    let bench = open(Channel::Sms).await;
+    let mut ears = bench.listen().await;
+    let mut stop = bench.letter(" stop ");
+    stop.opt_out_type = Some("STOP".to_owned());
+    bench.world().person_writes(stop).await.unwrap();
+    let message = the_message(&*bench.webhooks(), &ears.next().await);
+    assert_eq!(message.answered_keyword, Some(Keyword::Stop));
+    assert!(matches!(bench.send(&bench.text("hello")).await, Outcome::Refused(r) if r.class == RefusalClass::OptedOut));
+    bench.world().person_writes(bench.letter("START")).await.unwrap();
+    assert!(matches!(bench.send(&bench.text("hello")).await, Outcome::Accepted(_)));
+    assert_eq!(bench.taken(), 1);
+}
+
+#[test]
+fn nothing_is_believed_without_the_accounts_signature() {
+    let inbound = inbound();
+    let genuine = callback(URL, "sent", &[]);
+    assert_eq!(inbound.verify(&genuine), Ok(()));
+
+    let unsigned = request(Method::POST, URL, &genuine.body, None);
+    assert_eq!(inbound.verify(&unsigned), Err(Distrust::Unsigned));
+    let mut altered = genuine.clone();
+    altered.body = [&genuine.body[..], b"&x="].concat().into();
+    let mut elsewhere = genuine.clone();
+    elsewhere.url.push_str("?mid=msg_1");
+    let mut as_json = genuine.clone();
+    as_json
+        .headers
+        .insert("content-type", "application/json".parse().unwrap());
+    let mut broken = genuine;
+    broken.body = b"a=%FF".to_vec().into();
+    for wrong in [altered, elsewhere, as_json, broken] {
+        assert_eq!(inbound.verify(&wrong), Err(Distrust::WrongSignature));
+    }
+}
+
+#[test]
+fn each_account_signs_with_its_own_token() {
+    let credentials = credentials()
+        .with(AUTH_TOKEN_SECONDARY, "new")
+        .with(SUBACCOUNT_TOKENS, format!("{OTHER_ACCOUNT}:theirs, AC2:other,"));
+    let inbound = Inbound::new(&credentials).unwrap();
+    for (account, token, trusted) in [
+        (simulator::ACCOUNT_SID, simulator::AUTH_TOKEN, true),
+        (simulator::ACCOUNT_SID, "new", true),
+        (simulator::ACCOUNT_SID, "theirs", false),
+        (OTHER_ACCOUNT, "theirs", true),
+        (OTHER_ACCOUNT, simulator::AUTH_TOKEN, false),
+        (OTHER_ACCOUNT, "other", false),
+        ("AC3", simulator::AUTH_TOKEN, false),
+    ] {
+        let request = form(URL, &[("AccountSid", account), ("MessageSid", SID)], token);
+        let expected = if trusted { Ok(()) } else { Err(Distrust::WrongSignature) };
+        assert_eq!(inbound.verify(&request), expected, "{account} {token}");
+    }
+    for bad in ["x", "AC1", "AC1:", ":x", "SK1:x"] {
+        let credentials = credentials.clone().with(SUBACCOUNT_TOKENS, bad);
+        let error = Inbound::new(&credentials).err().unwrap();
+        assert!(error.contains(SUBACCOUNT_TOKENS), "{error}");
+    }
+    assert!(Inbound::new(&credentials.with(AUTH_TOKEN, "line\nbreak")).is_ok());
+}
+
+#[test]
+fn a_get_says_all_in_its_url() {
+    let query = format!("MessageSid={SID}&SmsStatus=received&From=%2B14155550123&To=%2B14155550100&Body=a%20b");
+    let url = format!("{URL}?{query}");
+    let signature = sign(&Secret::new(simulator::AUTH_TOKEN), &url, Payload::Form(&[]));
+    let message = the_message(&inbound(), &request(Method::GET, &url, b"", Some(&signature)));
+    assert_eq!(message.body.as_deref(), Some("a b"));
+}
+
+#[test]
+fn every_word_for_a_state_has_its_stage() {
+    for (word, stage) in [
+        ("accepted", Some(Stage::Accepted)),
+        ("queued", Some(Stage::Queued)),
+        ("sending", Some(Stage::Sending)),
+        ("sent", Some(Stage::Sent)),
+        ("delivered", Some(Stage::Delivered)),
+        ("undelivered", Some(Stage::Undelivered)),
+        ("failed", Some(Stage::Failed)),
+        ("canceled", Some(Stage::Failed)),
+        ("read", Some(Stage::Read)),
+        ("teleported", None),
+    ] {
+        let notices = inbound().read(&callback(URL, word, &[])).unwrap();
+        let told = notices.first().map(|notice| match notice {
+            Notice::Receipt(receipt) => receipt.stage,
+            Notice::Message(_) => panic!("a message"),
+        });
+        assert_eq!(told, stage, "{word}");
+    }
+}
+
+#[test]
+fn codes_of_failed_deliveries_have_their_class() {
+    use RefusalClass::{Configuration, Content, OptedOut, Recipient, Throttled, WindowClosed};
+    for (code, class) in [
+        ("63016", Some(WindowClosed)),
+        ("30005", Some(Recipient)),
+        ("30006", Some(Recipient)),
+        ("63003", Some(Recipient)),
+        ("63024", Some(Recipient)),
+        ("30004", Some(Content)),
+        ("30007", Some(Content)),
+        ("21610", Some(OptedOut)),
+        ("30034", Some(Configuration)),
+        ("30008", Some(Throttled)),
+        ("99999", None),
+        ("many", None),
+    ] {
+        let receipt = the_receipt(&inbound(), &callback(URL, "undelivered", &[("ErrorCode", code)]));
+        assert_eq!((receipt.error_code.as_deref(), receipt.failure), (Some(code), class));
+    }
+}
+
+#[test]
+fn our_id_is_one_or_is_left_out() {
+    let ids = ["?mid=msg_1", "?a=b&mid=msg_1", "?mid=", "?mid=a%2Fb", ""];
+    let read = ids.map(|query| the_receipt(&inbound(), &callback(&format!("{URL}{query}"), "sent", &[])).message);
+    let ours = Some(MessageId::from("msg_1"));
+    assert_eq!(read, [ours.clone(), ours, None, None, None]);
+}
+
+#[test]
+fn what_can_not_be_read_is_told_and_what_does_not_concern_us_is_passed_over() {
+    let from_us = ("To", "+14155550100");
+    for unreadable in [
+        text(&[("From", "whatsapp:"), from_us]),
+        text(&[from_us]),
+        text(&[("From", "12345"), from_us]),
+        text(&[("From", "+14155550123")]),
+        form(URL, &[("MessageSid", "SM1/../2"), ("SmsStatus", "received")], ""),
+        request(Method::POST, URL, b"MessageSid=%FF", None),
+        request(Method::POST, URL, &b"a=b&".repeat(10_000), None),
+    ] {
+        assert!(matches!(inbound().read(&unreadable), Err(Unreadable(_))));
+    }
+    for other in [
+        form(URL, &[("CallSid", "CA1")], ""),
+        text(&[("From", "rcs:+14155550123"), from_us]),
+        request(Method::POST, URL, b"", None),
+    ] {
+        assert_eq!(inbound().read(&other), Ok(Vec::new()));
+    }
+}
