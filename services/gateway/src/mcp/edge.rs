@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
+    body::{Body, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, Uri, header},
     middleware::Next,
@@ -10,10 +11,18 @@ use axum::{
 };
 use butt_dial_comms::identity::Caller;
 use butt_dial_runtime::http::failure;
+use http::HeaderName;
+use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
-use super::sessions::{SESSION_HEADER, Sessions};
+use super::{
+    events::EXTENSION,
+    sessions::{SESSION_HEADER, Sessions},
+};
 use crate::{operations::After, sent::confirm};
+
+/// SEP-2243: the method of a request, for whoever does not read its body.
+const METHOD_HEADER: HeaderName = HeaderName::from_static("mcp-method");
 
 /// A web page can make a browser ask a local server under the page's own name (DNS rebinding): such a name is refused.
 pub async fn check_host(State(allowed): State<Arc<Option<Vec<String>>>>, request: Request, next: Next) -> Response {
@@ -100,6 +109,40 @@ pub async fn confirm_answers(State(tasks): State<TaskTracker>, mut request: Requ
         return confirm(response, after, tasks);
     }
     response
+}
+
+/// Names the Events extension where some clients look for it: rmcp's capabilities have no such field.
+pub async fn name_events(request: Request, next: Next) -> Response {
+    let discovers = request
+        .headers()
+        .get(METHOD_HEADER)
+        .is_some_and(|method| method == "server/discover");
+    let response = next.run(request).await;
+    let is_json = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value == "application/json");
+    if !discovers || !is_json {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // The answer is our own, and short.
+    let Ok(bytes) = to_bytes(body, usize::MAX).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let named = serde_json::from_slice::<Value>(&bytes).ok().and_then(|mut answer| {
+        let capabilities = answer.get_mut("result")?.get_mut("capabilities")?.as_object_mut()?;
+        if capabilities
+            .get("extensions")
+            .and_then(|all| all.get(EXTENSION))
+            .is_some()
+        {
+            capabilities.insert("events".into(), json!({}));
+        }
+        serde_json::to_vec(&answer).ok()
+    });
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, named.map_or_else(|| Body::from(bytes), Body::from))
 }
 
 /// Handlers run in tasks of rmcp's own; through this they find the span of their request.

@@ -2,25 +2,29 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use butt_dial_comms::{Comms, identity::Caller};
-use butt_dial_domain::{Failure, Scope};
+use butt_dial_comms::{Comms, delivery::log, identity::Caller};
+use butt_dial_domain::{AgentId, Failure, Scope};
+use futures::{FutureExt, StreamExt};
 use http::request::Parts;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
-        CompleteResult, ContentBlock, DiscoverResult, Implementation, InitializeRequestParams, InitializeResult,
-        JsonObject, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
-        ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
-        PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+        CompleteResult, ContentBlock, CustomRequest, CustomResult, DiscoverResult, ErrorCode, Implementation,
+        InitializeRequestParams, InitializeResult, JsonObject, ListPromptsRequestMethod, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
+        ReadResourceRequestParams, ReadResourceResponse, ResourcesCapability, ServerCapabilities, ServerConfig,
+        SubscribeRequestParams, SubscriptionFilter, Tool, ToolAnnotations, UnsubscribeRequestParams,
     },
-    service::RequestContext,
+    service::{RequestContext, SubscriptionContext},
 };
 use tracing::Instrument;
 
 use super::{
     audience::{Audience, Audiences},
     connection::Change,
+    events,
+    resources::{self, INBOX},
 };
 use crate::operations::{self, After, Call, Context, Definition, Progress};
 
@@ -54,20 +58,41 @@ impl Handler {
 }
 
 impl Handler {
-    fn call(&self, context: &RequestContext<RoleServer>) -> Call {
+    fn call(&self, context: &RequestContext<RoleServer>, caller: &Caller) -> Call {
         let parts = context.extensions.get::<Parts>();
         let after = parts.and_then(|parts| parts.extensions.get::<After>()).cloned();
         let progress = context.meta.get_progress_token().map(|token| Progress {
             peer: context.peer.clone(),
             token,
         });
+        let (streams, agent) = (self.audiences.streams.clone(), caller.principal.agent.clone());
+        let revoked = move || match &agent {
+            Some(agent) => streams.revoked(agent).boxed(),
+            None => std::future::pending().boxed(),
+        };
         Call {
             gone: context.ct.clone(),
+            revoked: Arc::new(revoked),
             draining: self.audiences.streams.draining().clone(),
             progress,
             after: after.unwrap_or_default(),
         }
     }
+
+    async fn watch(&self, uri: &str, context: &RequestContext<RoleServer>, yes: bool) -> Result<(), ErrorData> {
+        if uri != INBOX {
+            return Err(resources::unknown(uri));
+        }
+        self.audiences.note(&audience(context), Change::WatchesInbox(yes)).await;
+        Ok(())
+    }
+}
+
+fn agent(caller: &Caller) -> Result<AgentId, ErrorData> {
+    let profile = caller.agent();
+    profile
+        .map(|profile| profile.agent.id.clone())
+        .map_err(|failure| ErrorData::invalid_request(failure.message, None))
 }
 
 /// Where the request came from.
@@ -126,6 +151,9 @@ impl ServerHandler for Handler {
         let mut capabilities = ServerCapabilities::builder().enable_tools().build();
         // Events are pushed as log messages: clients take no other kind of notification without being asked.
         capabilities.logging = Some(JsonObject::default());
+        let mut resources = ResourcesCapability::default();
+        resources.subscribe = Some(true);
+        capabilities.resources = Some(resources);
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("butt-dial-mcp", CONTRACT))
             .with_instructions(INSTRUCTIONS)
@@ -151,6 +179,10 @@ impl ServerHandler for Handler {
     async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
         let mut info = self.get_info();
         info.capabilities.logging = None;
+        if self.versions.contains(&ProtocolVersion::V_2026_07_28) {
+            let events = (events::EXTENSION.to_owned(), JsonObject::default());
+            info.capabilities.extensions = Some([events].into());
+        }
         Ok(DiscoverResult::from_server_info(self.versions.to_vec(), info))
     }
 
@@ -202,7 +234,7 @@ impl ServerHandler for Handler {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListResourcesRequestMethod>())
+        Ok(resources::list())
     }
 
     async fn list_resource_templates(
@@ -210,7 +242,84 @@ impl ServerHandler for Handler {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Err(ErrorData::method_not_found::<ListResourceTemplatesRequestMethod>())
+        Ok(resources::list_templates())
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let caller = caller(&context)?;
+        let read = resources::read(&self.comms, &caller, &request.uri);
+        read.instrument(span(&context)).await.map(ReadResourceResponse::from)
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.watch(&request.uri, &context, true).await
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.watch(&request.uri, &context, false).await
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(resources::accepted(requested))
+    }
+
+    async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
+        let context = subscription.request_context();
+        let caller = caller(context)?;
+        let agent = agent(&caller)?;
+        let streams = &self.audiences.streams;
+        let news = log::subscribe(&self.comms, &agent).await;
+        let mut news = news.map_err(|failure| ErrorData::internal_error(failure.message, None))?;
+        let watches = subscription.accepted().resource_subscriptions.is_some();
+        let revoked = streams.revoked(&agent);
+        tokio::pin!(revoked);
+        loop {
+            tokio::select! {
+                () = subscription.cancelled() => return Ok(()),
+                () = streams.draining().cancelled() => return Ok(()),
+                () = &mut revoked => return Ok(()),
+                heard = news.next(), if watches => {
+                    if heard.is_none() || subscription.sink().notify_resource_updated(INBOX).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The Events extension is the stateless revision's.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let is_stateless = context
+            .protocol_version()
+            .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
+        let unknown = || ErrorData::new(ErrorCode::METHOD_NOT_FOUND, shortened(&request.method), None);
+        if !is_stateless {
+            return Err(unknown());
+        }
+        let caller = caller(&context)?;
+        let streams = &self.audiences.streams;
+        let revoked = streams.revoked(&agent(&caller)?);
+        let answer = events::answer(&self.comms, &caller, &request, &context, streams.draining(), revoked);
+        answer
+            .instrument(span(&context))
+            .await
+            .unwrap_or_else(|| Err(unknown()))
     }
 
     async fn complete(
@@ -240,7 +349,7 @@ impl ServerHandler for Handler {
         let definition = operations::find_tool(&request.name)
             .ok_or_else(|| ErrorData::invalid_params(format!("there is no tool {}", shortened(&request.name)), None))?;
         let span = tracing::debug_span!(parent: &span(&context), "tool", tool = definition.name);
-        let call = self.call(&context);
+        let call = self.call(&context, &caller);
         let after = call.after.clone();
         let operation = Context {
             comms: self.comms.clone(),

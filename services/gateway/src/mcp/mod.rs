@@ -8,12 +8,15 @@ mod audience;
 mod connection;
 mod deliver;
 mod edge;
+mod events;
 mod exchange;
 mod handler;
+mod inbox;
 mod manager;
 mod orders;
 mod pings;
 mod push_stream;
+mod resources;
 mod returns;
 mod sessions;
 mod sse;
@@ -80,6 +83,7 @@ pub async fn router(platform: &Platform) -> Result<Router, StartError> {
         .route("/mcp-legacy", any_service(service(&tier, tier.legacy.clone())))
         .layer(from_fn_with_state(tier.sessions.clone(), edge::own_session))
         .layer(from_fn(edge::answer_delete))
+        .layer(from_fn(edge::name_events))
         .layer(from_fn_with_state(comms.tasks.clone(), edge::confirm_answers));
     let sse = Router::new()
         .route("/sse", get(sse::open))

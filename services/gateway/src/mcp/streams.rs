@@ -11,8 +11,11 @@ use butt_dial_comms::Comms;
 use butt_dial_domain::{AgentId, Failure, ReplicaId, clock::Timestamp, ids, keys, ports::kv::KvError, subjects};
 use butt_dial_runtime::{Lifecycle, platform::StartError};
 use futures::StreamExt;
-use tokio::sync::{Mutex as AsyncMutex, mpsc};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::sync::{Mutex as AsyncMutex, broadcast, mpsc};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
 use super::{
     connection::{Change, Connection, Marks},
@@ -28,6 +31,8 @@ const BEAT: Duration = Duration::from_secs(15);
 /// Messages that a slow reader may lag behind; then its stream is closed, and it comes back and reads the log. Holds a
 /// delivery of 64 events with its ping, the next one, and answers besides.
 const QUEUE: usize = 160;
+/// Revocations that a reader may lag behind.
+const REVOCATIONS: usize = 64;
 
 /// How long answers may take once the process is to end: a carrier's deadline, and a little.
 const LAST_ANSWERS: Duration = Duration::from_secs(12);
@@ -39,6 +44,8 @@ pub(super) struct Open {
     pub connection: Connection,
     pub messages: mpsc::Sender<String>,
     pub end: CancellationToken,
+    /// While it wants to be told of its inbox.
+    watching: Option<DropGuard>,
     /// Held while the entry is written, so that an older state never follows a newer one.
     saving: Arc<AsyncMutex<()>>,
 }
@@ -50,6 +57,7 @@ pub struct Streams {
     open: Arc<Mutex<HashMap<String, Open>>>,
     pub(super) pings: Pings,
     returns: Returns,
+    revocations: broadcast::Sender<AgentId>,
     /// Answers on their way to a stream: at the end they are waited for before the streams are closed.
     answering: TaskTracker,
 }
@@ -63,6 +71,7 @@ impl Streams {
             open: Arc::default(),
             pings: Pings::default(),
             returns,
+            revocations: broadcast::channel(REVOCATIONS).0,
             answering: TaskTracker::new(),
         };
         let looking = streams.clone();
@@ -181,6 +190,9 @@ impl Streams {
         if is_new && matches!(change, Change::Initialized(_) | Change::Subscribed(true)) {
             self.expect(&stream.connection);
         }
+        if is_new && let Change::WatchesInbox(yes) = change {
+            stream.watching = yes.then(|| self.watch_inbox(id, agent));
+        }
         Some(is_new)
     }
 
@@ -228,12 +240,15 @@ impl Streams {
         let ended = end.clone();
         let agent = connection.agent.clone();
         self.expect(&connection);
+        let watches = connection.marks.watches_inbox;
+        let watching = watches.then(|| self.watch_inbox(&id, &agent));
         self.locked().insert(
             id.clone(),
             Open {
                 connection,
                 messages,
                 end,
+                watching,
                 saving: Arc::default(),
             },
         );
@@ -278,10 +293,26 @@ impl Streams {
         self.lifecycle.spawn(async move {
             while let Some(Some(message)) = drain.run_until_cancelled(revoked.next()).await {
                 let agent = String::from_utf8_lossy(&message.payload).into_owned();
-                streams.close_all_of(&AgentId::from(agent));
+                let agent = AgentId::from(agent);
+                streams.close_all_of(&agent);
+                // Nobody may be listening.
+                streams.revocations.send(agent).ok();
             }
         });
         Ok(())
+    }
+
+    /// Ends when the agent's tokens are revoked.
+    pub fn revoked(&self, agent: &AgentId) -> impl Future<Output = ()> + Send + use<> {
+        let (mut revocations, agent) = (self.revocations.subscribe(), agent.clone());
+        async move {
+            // Whoever has missed some must take it that this one was among them.
+            while let Ok(revoked) = revocations.recv().await {
+                if revoked == agent {
+                    return;
+                }
+            }
+        }
     }
 
     /// Runs what brings an answer to a stream.

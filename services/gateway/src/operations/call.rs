@@ -15,6 +15,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Call {
     /// The client has gone, or does not want the answer any more.
     pub gone: CancellationToken,
+    /// Waits for the caller's tokens to be revoked: who waits longer than a moment has to listen.
+    pub revoked: Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
     /// This replica stops: what waits should answer now.
     pub draining: CancellationToken,
     /// Where the client has asked for it.
@@ -23,9 +25,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// For requests that are answered at once.
     pub fn new(draining: CancellationToken) -> Self {
         Self {
             gone: CancellationToken::new(),
+            revoked: Arc::new(|| std::future::pending().boxed()),
             draining,
             progress: None,
             after: After::default(),

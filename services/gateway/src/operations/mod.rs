@@ -30,6 +30,8 @@ use std::sync::LazyLock;
 
 pub use call::{After, Call, Progress};
 pub use definition::{Context, Definition, Hints, Operation, Route};
+pub use pages::PageView;
+pub use views::time;
 
 /// Tools in the order in which an agent should meet them, then what only REST has.
 static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use butt_dial_comms::delivery::log::{self, Wanted};
-use butt_dial_domain::{Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::{Instant, interval_at};
@@ -77,6 +77,7 @@ impl Operation for WaitEvents {
             page = log::wait(comms, org, agent, &wanted, patience) => Ok(page?.into()),
             () = call.draining.cancelled() => Ok(PageView::empty(after, Some("draining"))),
             () = call.gone.cancelled() => Ok(PageView::empty(after, None)),
+            () = (call.revoked)() => Err(Failure::new(Code::AuthTokenRevoked, "this token has been revoked")),
             () = tell_progress(call) => Ok(PageView::empty(after, None)),
         }
     }

@@ -124,6 +124,23 @@ pub async fn cursor(comms: &Comms, agent: &AgentId) -> Result<i64, Failure> {
     Ok(ends.map_or(0, |ends| ends.event_cursor))
 }
 
+/// The latest events, oldest first.
+pub async fn recent(comms: &Comms, org: &OrgId, agent: &AgentId, limit: u32) -> Result<Page, Failure> {
+    let after = end(comms, agent).await? - i64::from(limit);
+    let wanted = Wanted {
+        after: Some(after.max(0)),
+        kinds: Vec::new(),
+        limit,
+    };
+    list(comms, org, agent, &wanted).await
+}
+
+/// The number of the latest event.
+pub async fn end(comms: &Comms, agent: &AgentId) -> Result<i64, Failure> {
+    let ends = comms.store.find_log_ends(agent).await.map_err(store_failure)?;
+    Ok(ends.map_or(0, |ends| ends.event_seq))
+}
+
 /// Before the first event that the agent does not have, by whichever way it got the others; at the end of the log when it has
 /// them all.
 pub async fn unread(comms: &Comms, agent: &AgentId) -> Result<i64, Failure> {
