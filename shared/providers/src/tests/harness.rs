@@ -151,6 +151,7 @@ impl FarEnd for Bench {
     fn from(&self) -> Address {
         match self.channel {
             Channel::Email => address(self.channel, "agent@example.com"),
+            Channel::Line => address(self.channel, "U0000000000000000000000000000000b"),
             _ => address(self.channel, "+14155550100"),
         }
     }
@@ -158,6 +159,7 @@ impl FarEnd for Bench {
     fn to(&self) -> Address {
         match self.channel {
             Channel::Email => address(self.channel, "ann@example.org"),
+            Channel::Line => address(self.channel, "U00000000000000000000000000000123"),
             _ => address(self.channel, "+14155550123"),
         }
     }
