@@ -7,6 +7,7 @@ use butt_dial_domain::{
     inbound::{Attachment, InboundMessage, Keyword, Notice},
     ports::webhook::{Distrust, Unreadable, WebhookRequest, Webhooks},
 };
+use butt_dial_testkit::webhook_conformance;
 use serde_json::{Value, json};
 
 use super::{open, simulator};
@@ -15,6 +16,8 @@ use crate::{
     line::{CHANNEL_SECRET, DATA_ENDPOINT, Inbound, VENDOR, webhook},
     tests::harness::the_message,
 };
+
+webhook_conformance!(Channel::Line, super::open);
 
 const BOT: &str = "U0000000000000000000000000000000b";
 const ANN: &str = "U00000000000000000000000000000123";

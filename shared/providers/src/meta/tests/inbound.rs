@@ -12,6 +12,7 @@ use butt_dial_domain::{
         webhook::{Distrust, Unreadable, WebhookRequest, Webhooks},
     },
 };
+use butt_dial_testkit::webhook_conformance;
 use serde_json::{Value, json};
 
 use super::{open, simulator};
@@ -23,6 +24,8 @@ use crate::{
         install_tls,
     },
 };
+
+webhook_conformance!(Channel::Whatsapp, super::open);
 
 const URL: &str = "https://bd.example.com/webhooks/meta/whatsapp";
 
