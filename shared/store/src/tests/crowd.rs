@@ -61,8 +61,8 @@ async fn read_on(store: &Store, stream: usize, agents: &[Agent], messages: &[Mes
     }
 }
 
-async fn send(store: &Store, messages: &[AcceptedSend]) {
-    let settles = messages.iter().enumerate().rev().map(async |(n, send)| {
+async fn send(store: &Store, messages: &[(usize, AcceptedSend)]) {
+    let settles = messages.iter().rev().map(async |(n, send)| {
         let result = SendResult::Accepted {
             carrier_id: format!("SM{n}"),
             carrier_status: "queued".into(),
@@ -122,9 +122,9 @@ both_engines! {
         for n in 0..40 {
             let send = text(&agents[n % agents.len()], &format!("k{n}"));
             db.accept_send(send.clone()).await.unwrap();
-            sends.push(send);
+            sends.push((n, send));
         }
-        let ids: Vec<MessageId> = sends.iter().map(|send| send.id.clone()).collect();
+        let ids: Vec<MessageId> = sends.iter().map(|(_, send)| send.id.clone()).collect();
         let replicas = [db.replica().await, db.replica().await];
         let mut work: Vec<BoxFuture<'_, ()>> = Vec::new();
         for stream in 0..STREAMS.len() {

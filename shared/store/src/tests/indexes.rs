@@ -9,32 +9,32 @@ use crate::ReceiptEntry;
 /// Tables as they are after some time: each statement fills one.
 const PAST: [&str; 9] = [
     "INSERT INTO agents (id, org_id, display_name, status, event_seq, created_at)
-        SELECT 'a' || n, (SELECT MIN(id) FROM organizations), 'Bot', 'active', 0, now() FROM generate_series(1, 5000) n",
+        SELECT 'a' || n, (SELECT MIN(id) FROM organizations), 'Bot', 'active', 0, now() FROM generate_series(1, 40000) n",
     "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at)
         SELECT 'c' || n, (SELECT MIN(id) FROM organizations), 'a' || n, 'sms', '+1' || n, 'active', now()
-        FROM generate_series(1, 5000) n",
+        FROM generate_series(1, 40000) n",
     "INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
             status, verdict, carrier, carrier_id, estimate, cost, day, attempts, created_at, updated_at)
         SELECT 'm' || n, 'o', 'a' || n % 5000, 'sms', 's', 'r', 'k' || n, 'h', 'b', 'accepted', 'allow', 'simulator',
-            'SM' || n, 0, 0, '2026-11-22', 1, now(), now() FROM generate_series(1, 20000) n",
+            'SM' || n, 0, 0, '2026-11-22', 1, now(), now() FROM generate_series(1, 100000) n",
     "INSERT INTO events (agent_id, seq, id, type, channel, state, reason, data, created_at, contact, content)
-        SELECT 'a' || n % 50, n, 'e' || n, 't', 'sms', CASE WHEN n % 4 = 0 THEN 'waiting' ELSE 'delivered' END, 'r', '{}',
+        SELECT 'a' || n % 49, n, 'e' || n, 't', 'sms', CASE WHEN n % 4 = 0 THEN 'waiting' ELSE 'delivered' END, 'r', '{}',
             now(), '+1' || n % 99, CASE WHEN n % 4 = 0 THEN decode('00', 'hex') END
-        FROM generate_series(1, 40000) n WHERE n % 50 > 0",
+        FROM generate_series(1, 40000) n WHERE n % 49 > 0",
     "INSERT INTO deliveries (agent_id, due_at, generation)
         SELECT 'a' || n, CASE WHEN n % 100 = 0 THEN TIMESTAMPTZ '2026-11-22 08:00Z' END, 1
         FROM generate_series(1, 5000) n",
     "INSERT INTO inbound_windows (channel_id, address, last_inbound_at)
-        SELECT 'c' || n, '+1', now() FROM generate_series(1, 5000) n",
+        SELECT 'c' || n, '+1', now() FROM generate_series(1, 40000) n",
     "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
         SELECT (SELECT MIN(id) FROM organizations), 'sms', '+9' || n, 'granted', 'api', now()
         FROM generate_series(1, 5000) n",
     "INSERT INTO scheduled_sends (id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, state, due_at,
             created_at)
         SELECT 's' || n, 'o', 'a' || 1 + n % 4000, 'sms', '+1' || n, 'k' || n, 'h',
-            CASE WHEN n % 5 = 0 THEN 'scheduled' ELSE 'sent' END, now(), now() FROM generate_series(1, 20000) n",
+            CASE WHEN n % 5 = 0 THEN 'scheduled' ELSE 'sent' END, now(), now() FROM generate_series(1, 100000) n",
     "INSERT INTO inbound_filters (id, agent_id, kind, pattern, action, created_at)
-        SELECT 'f' || n, 'a' || n, 'k', 'p', 'a', now() FROM generate_series(1, 5000) n",
+        SELECT 'f' || n, 'a' || n, 'k', 'p', 'a', now() FROM generate_series(1, 40000) n",
 ];
 
 fn tells(n: u64, by_id: bool) -> ReceiptEntry {

@@ -177,14 +177,14 @@ both_engines! {
         let id = on_its_way(db, &agent, "k").await;
         // The second of them knows the message by what the first has told.
         let both = vec![tells_of(&id, "SM1", Stage::Queued), tells("SM1", Stage::Sent)];
-        assert_eq!(stages(&receive(db, both).await), [Stage::Queued]);
-        assert_eq!(all_stages(db).await, ["SM1 queued"]);
-        assert_eq!(stages(&receive(db, vec![tells("SM1", Stage::Sent)]).await), [Stage::Sent]);
+        assert_eq!(stages(&receive(db, both).await), [Stage::Queued, Stage::Sent]);
+        assert_eq!(all_stages(db).await, ["SM1 sent"]);
+        assert_eq!(stages(&receive(db, vec![tells("SM1", Stage::Delivered)]).await), [Stage::Delivered]);
         // Whoever sends it does not know more than that.
         db.settle_send(settled(&id, unknown(morning() + seconds(600)))).await.unwrap();
-        assert_eq!(all_stages(db).await, ["SM1 sent"]);
+        assert_eq!(all_stages(db).await, ["SM1 delivered"]);
         db.settle_send(settled(&id, SendResult::Unconfirmed)).await.unwrap();
-        assert_eq!(all_stages(db).await, ["SM1 sent"]);
+        assert_eq!(all_stages(db).await, ["SM1 delivered"]);
     }
 
     async fn a_receipt_that_does_not_fit_moves_nothing(db: &Database) {
