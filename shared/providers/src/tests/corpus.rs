@@ -1,5 +1,5 @@
-//! The webhook bodies of `fuzz-corpus/<vendor>/`: what fuzzing starts from, and what it once found. A file's name says what must
-//! come of it: `genuine-` is read, `ignored-` says nothing that concerns us, `hostile-` does no harm.
+//! The webhook bodies of `fuzz-corpus/<vendor>/`: what fuzzing starts from, and what it once found. A file's name says
+//! what must come of it: `genuine-` is read, `ignored-` says nothing that concerns us, `hostile-` does no harm.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
