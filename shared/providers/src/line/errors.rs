@@ -1,5 +1,5 @@
-//! LINE's errors as classes (LINE, Messaging API reference: Error responses). It has no codes: the status decides, and where it
-//! leaves a choice, the property or the sentence that LINE names.
+//! LINE's errors as classes (LINE, Messaging API reference: Error responses). It has no codes: the status decides, and
+//! where it leaves a choice, the property or the sentence that LINE names.
 
 use butt_dial_domain::ports::carrier::{Doubt, Outcome, Refusal, RefusalClass};
 use reqwest::StatusCode;

@@ -1,5 +1,5 @@
-//! LINE: messages to the friends of an official account. Every push carries a key made of its message's id, so what is in
-//! doubt is asked again with the same key: within 24 hours nothing goes out twice. LINE tells nothing of deliveries.
+//! LINE: messages to the friends of an official account. Every push carries a key made of its message's id, so what is
+//! in doubt is asked again with the same key: within 24 hours nothing goes out twice. LINE tells nothing of deliveries.
 
 mod client;
 pub mod errors;

@@ -1,5 +1,5 @@
-//! Meta's error codes as classes (WhatsApp Cloud API, Error codes). A code that is not known here falls back to what the
-//! HTTP status says.
+//! Meta's error codes as classes (WhatsApp Cloud API, Error codes). A code that is not known here falls back to what
+//! the HTTP status says.
 
 use butt_dial_domain::ports::carrier::{Doubt, Outcome, Refusal, RefusalClass};
 use reqwest::StatusCode;

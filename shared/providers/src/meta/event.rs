@@ -1,5 +1,5 @@
-//! The JSON of Meta's webhooks (WhatsApp Cloud API, Webhooks components). Entries come in batches; each part of one may lack
-//! whatever it may lack.
+//! The JSON of Meta's webhooks (WhatsApp Cloud API, Webhooks components). Entries come in batches; each part of one may
+//! lack whatever it may lack.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -24,7 +24,8 @@ pub struct Change {
     pub value: Value,
 }
 
-/// A change of the field `messages`. Messages and statuses stay values here, so that one that can't be read spoils no other.
+/// A change of the field `messages`. Messages and statuses stay values here, so that one that can't be read spoils no
+/// other.
 #[derive(Deserialize)]
 pub struct Messages {
     pub metadata: Metadata,

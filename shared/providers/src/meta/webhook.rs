@@ -1,5 +1,5 @@
-//! `X-Hub-Signature-256`: HMAC-SHA256 with the app's secret over the raw body (WhatsApp Cloud API, Webhooks). Meta escapes what is
-//! not ASCII, so the bytes count as they came, not what they mean.
+//! `X-Hub-Signature-256`: HMAC-SHA256 with the app's secret over the raw body (WhatsApp Cloud API, Webhooks). Meta
+//! escapes what is not ASCII, so the bytes count as they came, not what they mean.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;

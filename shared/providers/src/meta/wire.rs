@@ -1,4 +1,5 @@
-//! Meta's JSON for messages (WhatsApp Cloud API, Messages). One message holds one thing: a template, a text, or one file.
+//! Meta's JSON for messages (WhatsApp Cloud API, Messages). One message holds one thing: a template, a text, or one
+//! file.
 
 use butt_dial_domain::{
     Address, Channel,

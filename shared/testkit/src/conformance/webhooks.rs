@@ -1,5 +1,6 @@
-//! The stories of `ports::webhook::Webhooks`: a genuine webhook is believed and read the same way each time it comes, and nothing
-//! else is believed, whatever it is made of. `webhook_conformance!` makes a test of each for one channel of a vendor.
+//! The stories of `ports::webhook::Webhooks`: a genuine webhook is believed and read the same way each time it comes,
+//! and nothing else is believed, whatever it is made of. `webhook_conformance!` makes a test of each for one channel of
+//! a vendor.
 
 use std::{
     sync::Arc,
@@ -24,8 +25,8 @@ pub trait Caller: Send + Sync {
     fn signs_the_time(&self) -> bool;
 }
 
-/// `webhook_conformance!(Channel::Sms, super::open)`, where `async fn open(Channel) -> impl Caller` gives a caller of its
-/// own to every story. The tests stand in a module with the channel's name.
+/// `webhook_conformance!(Channel::Sms, super::open)`, where `async fn open(Channel) -> impl Caller` gives a caller of
+/// its own to every story. The tests stand in a module with the channel's name.
 #[macro_export]
 macro_rules! webhook_conformance {
     (Channel::$channel:ident, $open:path) => {

@@ -1,5 +1,5 @@
-//! LINE's side of the wire: pushes with retry keys, files, and signed webhooks (LINE, Messaging API reference). Faithful where an
-//! adapter or an operator can tell.
+//! LINE's side of the wire: pushes with retry keys, files, and signed webhooks (LINE, Messaging API reference).
+//! Faithful where an adapter or an operator can tell.
 
 mod error;
 mod inbound;

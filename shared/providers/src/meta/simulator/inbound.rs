@@ -1,4 +1,5 @@
-//! What people write and what becomes of our messages, in Meta's batches, signed (WhatsApp Cloud API, Webhooks components).
+//! What people write and what becomes of our messages, in Meta's batches, signed (WhatsApp Cloud API, Webhooks
+//! components).
 
 use std::fmt::Write;
 
