@@ -19,26 +19,31 @@ use crate::{
 };
 
 macro_rules! find {
-    ($ids:literal, $carrier_ids:literal, $lock:literal) => {
+    ($named:literal, $end:literal) => {
         concat!(
             "SELECT id, org_id, agent_id, channel, recipient, carrier, carrier_id, stage_rank, cost, day FROM messages
-            WHERE id IN (SELECT value FROM ",
-            $ids,
-            " UNION SELECT m.id FROM messages m WHERE m.carrier_id IN (SELECT value FROM ",
-            $carrier_ids,
-            ")) ORDER BY id",
-            $lock
+            WHERE id ",
+            $named,
+            " ORDER BY id",
+            $end
         )
     };
 }
 
 // Locked before anything is written, by id as those who settle do.
-const FIND_IN_POSTGRES: &str = find!(
-    "jsonb_array_elements_text($1::JSONB) AS item (value)",
-    "jsonb_array_elements_text($2::JSONB) AS item (value)",
-    " FOR NO KEY UPDATE"
+const FIND: (&str, &str) = (
+    find!(
+        "= ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB)
+            UNION ALL SELECT m.id FROM messages m
+            WHERE m.carrier_id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::JSONB)))))",
+        " FOR NO KEY UPDATE"
+    ),
+    find!(
+        "IN (SELECT value FROM json_each($1)
+            UNION SELECT m.id FROM messages m WHERE m.carrier_id IN (SELECT value FROM json_each($2)))",
+        ""
+    ),
 );
-const FIND_IN_SQLITE: &str = find!("json_each($1)", "json_each($2)", "");
 
 const MOVE: (&str, &str) = statement!(
     "UPDATE messages SET stage = item.value ->> 'stage', stage_rank = CAST(item.value ->> 'rank' AS BIGINT),
@@ -120,7 +125,7 @@ async fn find(tx: &mut Tx, receipts: &[ReceiptEntry]) -> Result<Vec<SentRow>, St
     }
     let ids = json::text(&ids.into_iter().collect::<Vec<_>>())?;
     let carrier_ids = json::text(&carrier_ids.into_iter().collect::<Vec<_>>())?;
-    let sql = tx.either(FIND_IN_POSTGRES, FIND_IN_SQLITE);
+    let sql = tx.either(FIND.0, FIND.1);
     Ok(within!(tx, |db| {
         sqlx::query_as(sql).bind(ids).bind(carrier_ids).fetch_all(db).await?
     }))
