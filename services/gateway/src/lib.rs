@@ -5,6 +5,7 @@ mod auth;
 pub mod mcp;
 pub mod operations;
 pub mod rest;
+mod sent;
 
 use axum::Router;
 use butt_dial_runtime::{Platform, Role, platform::StartError};

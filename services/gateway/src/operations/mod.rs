@@ -1,6 +1,8 @@
 //! What callers can do. An operation is one file: its arguments, its result, its scope, and what it runs. The list below is
 //! all that MCP tools, REST routes and the OpenAPI document are made from.
 
+mod ack_events;
+mod call;
 mod definition;
 mod get_agent;
 mod get_channel_status;
@@ -10,15 +12,19 @@ mod get_usage_dashboard;
 mod get_waiting_messages;
 mod list_agent_tokens;
 mod list_agents;
+mod list_events;
+mod pages;
 mod ping;
 mod regenerate_agent_token;
 mod register_agent;
 mod send_message;
 mod set_agent_limits;
 mod views;
+mod wait_events;
 
 use std::sync::LazyLock;
 
+pub use call::{After, Call, Progress};
 pub use definition::{Context, Definition, Hints, Operation, Route};
 
 /// Tools in the order in which an agent should meet them, then what only REST has.
@@ -29,6 +35,9 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<send_message::SendMessage>(),
         Definition::of::<get_message_status::GetMessageStatus>(),
         Definition::of::<get_channel_status::GetChannelStatus>(),
+        Definition::of::<wait_events::WaitEvents>(),
+        Definition::of::<list_events::ListEvents>(),
+        Definition::of::<ack_events::AckEvents>(),
         Definition::of::<get_waiting_messages::GetWaitingMessages>(),
         Definition::of::<get_usage_dashboard::GetUsageDashboard>(),
         Definition::of::<set_agent_limits::SetAgentLimits>(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use butt_dial_domain::{AgentId, Failure, OrgId, subjects};
+use butt_dial_domain::{AgentId, Code, Failure, OrgId, subjects};
 use futures::StreamExt;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
@@ -122,6 +122,18 @@ pub async fn subscribe(
 pub async fn cursor(comms: &Comms, agent: &AgentId) -> Result<i64, Failure> {
     let ends = comms.store.find_log_ends(agent).await.map_err(store_failure)?;
     Ok(ends.map_or(0, |ends| ends.event_cursor))
+}
+
+/// Refuses a cursor that lies beyond the end of the log: whoever read on from there would miss what comes next.
+pub async fn check_cursor(comms: &Comms, agent: &AgentId, cursor: i64) -> Result<(), Failure> {
+    let ends = comms.store.find_log_ends(agent).await.map_err(store_failure)?;
+    if ends.is_some_and(|ends| cursor <= ends.event_seq) {
+        return Ok(());
+    }
+    Err(
+        Failure::new(Code::InvalidArgument, "the cursor is not one that was handed out")
+            .remedy("pass the cursor of the last result, or leave it out"),
+    )
 }
 
 /// The agent has everything up to `cursor`: what was said in it is forgotten. Returns how many events waited until now.
