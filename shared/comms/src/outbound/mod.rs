@@ -20,7 +20,7 @@ pub mod schedule;
 use std::{sync::Arc, time::Instant};
 
 use butt_dial_domain::{AgentId, Channel, Failure, MessageId, clock::Timestamp};
-use butt_dial_store::Message;
+pub use butt_dial_store::{Message, Scheduled};
 use futures::{FutureExt, future::BoxFuture};
 use tracing::Instrument;
 
@@ -138,7 +138,25 @@ impl Comms {
         if id.chars().any(char::is_control) {
             return Ok(None);
         }
-        self.store.find_agent_message(agent, id).await.map_err(store_failure)
+        if let Some(message) = self.store.find_agent_message(agent, id).await.map_err(store_failure)? {
+            return Ok(Some(message));
+        }
+        // A scheduled message that was refused for now has left under another id.
+        match self.store.find_scheduled(agent, id).await.map_err(store_failure)? {
+            Some(scheduled) if scheduled.state == "sent" => {
+                let found = self.store.find_message_by_key(agent, &scheduled.idempotency_key).await;
+                found.map_err(store_failure)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// One of the agent's messages that was to leave later; the message itself, once it has left, under whichever id.
+    pub async fn find_scheduled(&self, agent: &AgentId, id: &str) -> Result<Option<Scheduled>, Failure> {
+        if id.chars().any(char::is_control) {
+            return Ok(None);
+        }
+        self.store.find_scheduled(agent, id).await.map_err(store_failure)
     }
 
     #[tracing::instrument(level = "debug", name = "send", skip_all, fields(channel = %request.channel))]

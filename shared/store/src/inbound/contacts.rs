@@ -41,7 +41,7 @@ const CANCEL: (&str, &str) = statement!(
         AND state = 'scheduled'"
 );
 
-pub async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) -> Result<(), StoreError> {
+pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) -> Result<(), StoreError> {
     // Each window once: one statement can't write a row twice.
     let windows: BTreeSet<(&str, &str)> = events
         .iter()

@@ -79,7 +79,7 @@ pub struct Logged<'a> {
 }
 
 /// Appends what is new. An agent that is gone has no log.
-pub async fn write<'a>(tx: &mut Tx, events: Vec<&'a InboundRow>, at: Timestamp) -> Result<Logged<'a>, StoreError> {
+pub(crate) async fn write<'a>(tx: &mut Tx, events: Vec<&'a InboundRow>, at: Timestamp) -> Result<Logged<'a>, StoreError> {
     if events.is_empty() {
         return Ok(Logged {
             new: events,
@@ -128,7 +128,7 @@ pub async fn write<'a>(tx: &mut Tx, events: Vec<&'a InboundRow>, at: Timestamp) 
 }
 
 /// Says that there is something to deliver to these agents, and takes those that nobody holds.
-pub async fn let_deliver(
+pub(crate) async fn let_deliver(
     tx: &mut Tx,
     agents: &[AgentId],
     batch: &InboundBatch,

@@ -102,7 +102,7 @@ struct MoveRow<'a> {
     price: Option<i64>,
 }
 
-pub async fn apply(tx: &mut Tx, receipts: &[ReceiptEntry], at: Timestamp) -> Result<Vec<Moved>, StoreError> {
+pub(crate) async fn apply(tx: &mut Tx, receipts: &[ReceiptEntry], at: Timestamp) -> Result<Vec<Moved>, StoreError> {
     if receipts.is_empty() {
         return Ok(Vec::new());
     }
