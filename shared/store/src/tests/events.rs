@@ -96,7 +96,7 @@ both_engines! {
             tries: 0,
             created_at: at,
         };
-        assert_eq!(list(db, &agent, 0, 10).await, [expected.clone()]);
+        assert_eq!(list(db, &agent, 0, 10).await, std::slice::from_ref(&expected));
         assert_eq!(db.find_event(&agent.id, "e1").await.unwrap(), Some(expected.clone()));
         assert_eq!(db.find_event(&new_agent(db).await.id, "e1").await.unwrap(), None, "somebody else's");
         assert_eq!(take(db, &agent, None, 10).await, [expected]);
