@@ -13,12 +13,16 @@ mod get_waiting_messages;
 mod list_agent_tokens;
 mod list_agents;
 mod list_events;
+mod manage_inbound_filter;
 mod pages;
 mod ping;
 mod regenerate_agent_token;
 mod register_agent;
 mod send_message;
 mod set_agent_limits;
+mod set_callback_url;
+mod set_channel_block;
+mod subscribe_inbound;
 mod views;
 mod wait_events;
 
@@ -39,8 +43,12 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<list_events::ListEvents>(),
         Definition::of::<ack_events::AckEvents>(),
         Definition::of::<get_waiting_messages::GetWaitingMessages>(),
+        Definition::of::<subscribe_inbound::SubscribeInbound>(),
+        Definition::of::<manage_inbound_filter::ManageInboundFilter>(),
+        Definition::of::<set_channel_block::SetChannelBlock>(),
         Definition::of::<get_usage_dashboard::GetUsageDashboard>(),
         Definition::of::<set_agent_limits::SetAgentLimits>(),
+        Definition::of::<set_callback_url::SetCallbackUrl>(),
         Definition::of::<register_agent::RegisterAgent>(),
         Definition::of::<list_agents::ListAgents>(),
         Definition::of::<get_agent::GetAgent>(),

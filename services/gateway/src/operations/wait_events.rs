@@ -26,7 +26,7 @@ pub struct WaitEvents;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// Of the last result. Everything up to it counts as received: it is not delivered again, and what was said in it is
-    /// forgotten. Without a cursor: from what was last received.
+    /// forgotten. Without a cursor: from the first event that you do not have.
     #[serde(default)]
     cursor: Option<Cursor>,
     /// Only these kinds, such as message.received and message.status; others are passed over. Empty: all.
@@ -65,7 +65,7 @@ impl Operation for WaitEvents {
                 log::acknowledge(comms, agent, after).await?;
                 after
             }
-            None => log::cursor(comms, agent).await?,
+            None => log::unread(comms, agent).await?,
         };
         let wanted = Wanted {
             after: Some(after),
