@@ -9,13 +9,17 @@ mod events;
 mod fleet;
 mod front;
 mod gateways;
+mod host;
 mod legacy;
 mod messages;
+mod people;
 mod program;
 mod round_robin;
 mod session;
+mod signatures;
 mod sse;
 mod stage;
+mod webhooks;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -28,11 +32,15 @@ pub use events::EventStream;
 pub use fleet::{Fleet, Service};
 pub use front::Front;
 pub use gateways::{Gateways, Reply, Replying};
+pub use host::{Call, Host};
 pub use legacy::LegacySession;
 pub use messages::{email, sms, whatsapp, with};
+pub use people::bodies;
 pub use program::{Program, run_program};
 pub use session::{HttpSession, answer};
+pub use signatures::{expect_not_signed, expect_signed};
 pub use stage::Stage;
+pub use webhooks::{Webhook, mail_event, sid};
 pub use world::{World, start_simulator};
 
 /// Nobody who calls may wait longer than this for an answer, whatever is broken.

@@ -19,7 +19,7 @@ use butt_dial_webhook_ingest::ROLE as WEBHOOK_INGEST;
 use futures::future::join_all;
 use tempfile::TempDir;
 
-use super::{Account, Backends, Front, Gateways, Replying as _, Stage, account::addresses};
+use super::{Account, Backends, Front, Gateways, Reply, Replying as _, Stage, account::addresses};
 
 /// Carriers say nothing about messages that they took until a story wants to hear it.
 const SILENCE: Duration = Duration::from_secs(3_600);
@@ -180,18 +180,22 @@ impl World {
         Gateways::new(vec![format!("http://{}", self.running[self.ingest].address)])
     }
 
+    /// What each of the programs has counted.
+    pub async fn metrics(&self) -> Vec<Reply> {
+        let urls = self
+            .running
+            .iter()
+            .map(|program| format!("http://{}/metrics", program.address));
+        join_all(urls.map(|url| self.gateways.http.get(url).reply())).await
+    }
+
     /// What all programs together have counted under this name with these labels.
     pub async fn counted(&self, series: &str) -> f64 {
-        let mut sum = 0.0;
-        for program in &self.running {
-            let url = format!("http://{}/metrics", program.address);
-            let metrics = self.gateways.http.get(url).reply().await.text;
-            let values = metrics
-                .lines()
-                .filter_map(|line| line.strip_prefix(series)?.trim().parse::<f64>().ok());
-            sum += values.sum::<f64>();
-        }
-        sum
+        let metrics = self.metrics().await;
+        let lines = metrics.iter().flat_map(|reply| reply.text.lines());
+        let values = lines.filter_map(|line| line.strip_prefix(series)?.trim().parse::<f64>().ok());
+        // An empty sum of floats is -0.
+        values.fold(0.0, |sum, value| sum + value)
     }
 
     /// Stops everything in good order. Work that is left undone is a failure.
