@@ -11,17 +11,24 @@
 mod support;
 
 mod auth;
+mod callbacks;
 mod cli;
 mod compliance;
 mod faults;
 mod idempotency;
+mod inbound;
+//mod inbound_faults;
+mod keywords;
 mod lifecycle;
 mod limits;
 mod mcp_transports;
+mod media;
 mod observability;
 mod outages;
+mod receipts;
 mod rest;
 mod sanitizer;
 mod sending;
 mod tenancy;
 mod traces;
+mod webhooks_hostile;

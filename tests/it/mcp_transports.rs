@@ -313,7 +313,7 @@ profiles! {
         // The public address is not where this test finds the gateways.
         for host in ["bd.example.com", "gateway.internal:3100", "BD.example.com"] {
             let request = world
-                .sockets()
+                .gateways
                 .get("/sse")
                 .bearer_auth(&world.account.token)
                 .header("host", host);

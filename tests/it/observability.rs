@@ -226,8 +226,7 @@ profiles! {
             .expect(401);
         world.gateways.get("/no/such/msg_123").reply().await.expect(404);
         let mut all = String::new();
-        for index in 0..world.gateways.count() {
-            let metrics = world.gateways.only(index).get("/metrics").reply().await;
+        for metrics in world.metrics().await {
             assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
             expect_clean(&metrics.text).await;
             all.push_str(&metrics.text);

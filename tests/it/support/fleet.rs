@@ -1,4 +1,4 @@
-//! Real programs, to be killed: gateways on shared servers, or one program on a laptop.
+//! Real programs, to be killed: replicas of each service on shared servers, or one program on a laptop.
 
 use std::ops::Deref;
 
@@ -9,41 +9,88 @@ use tempfile::TempDir;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Account, Backends, Gateways, Program, Stage,
+    Account, Backends, Front, Gateways, Program, Stage,
     account::{EMAIL, PHONE},
     run_program,
     world::{carrier_settings, common_settings, owned, start_simulator},
 };
 
+/// What a program does, as its command says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    Gateway,
+    Ingest,
+    Dispatcher,
+    /// All of them.
+    Everything,
+}
+
+impl Service {
+    fn command(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Ingest => "webhook-ingest",
+            Self::Dispatcher => "dispatcher",
+            Self::Everything => "serve",
+        }
+    }
+}
+
 pub struct Fleet {
     stage: Stage,
+    /// Those that agents reach.
     pub programs: Vec<Program>,
+    /// Those that listen to carriers, where the others don't.
+    pub ingests: Vec<Program>,
+    pub dispatchers: Vec<Program>,
     pub settings: Vec<(String, String)>,
-    role: &'static str,
+    front: Front,
+    agents_reach: Service,
     _backends: Option<Backends>,
     _simulator: Simulator,
     _directory: TempDir,
 }
 
 impl Fleet {
-    /// So many gateways on Postgres, NATS and Redis.
+    /// So many gateways on Postgres, NATS and Redis, with one of the other services each.
     pub async fn gateways(count: usize, settings: &[(&str, &str)]) -> Self {
-        Self::launch("gateway", count, Some(Backends::start().await), settings).await
+        let backends = Some(Backends::start().await);
+        let mut fleet = Self::found(Service::Gateway, backends, settings).await;
+        for _ in 0..count {
+            fleet.start_one().await;
+        }
+        fleet.start(Service::Dispatcher).await;
+        fleet.start(Service::Ingest).await;
+        fleet
+    }
+
+    /// Two of each service.
+    pub async fn replicas(settings: &[(&str, &str)]) -> Self {
+        let mut fleet = Self::gateways(2, settings).await;
+        fleet.start(Service::Dispatcher).await;
+        fleet.start(Service::Ingest).await;
+        fleet
     }
 
     /// One program with everything embedded, on SQLite.
     pub async fn laptop(settings: &[(&str, &str)]) -> Self {
-        Self::launch("serve", 1, None, settings).await
+        let mut fleet = Self::found(Service::Everything, None, settings).await;
+        fleet.start_one().await;
+        fleet
     }
 
-    async fn launch(role: &'static str, count: usize, backends: Option<Backends>, settings: &[(&str, &str)]) -> Self {
+    /// With no program yet.
+    async fn found(agents_reach: Service, backends: Option<Backends>, settings: &[(&str, &str)]) -> Self {
         let simulator = start_simulator().await;
+        let front = Front::start().await;
+        simulator.world().call_back_to(&front.base_url);
         let directory = tempfile::tempdir().expect("a directory");
         let shared = backends.as_ref().map(Backends::settings).unwrap_or_default();
         let settings = [
             common_settings(&directory),
             shared,
             carrier_settings(&simulator.base_url()),
+            owned(&[("WEBHOOK_BASE_URL", &front.base_url)]),
             owned(settings),
         ]
         .concat();
@@ -55,42 +102,65 @@ impl Fleet {
         let store = Store::connect(&database, 2, &TaskTracker::new())
             .await
             .expect("the database");
-        let mut fleet = Self {
+        Self {
             stage: Stage {
                 gateways: Gateways::new(Vec::new()),
                 account,
                 carriers: simulator.world().clone(),
                 store,
+                public_url: front.base_url.clone(),
             },
             programs: Vec::new(),
+            ingests: Vec::new(),
+            dispatchers: Vec::new(),
             settings,
-            role,
+            front,
+            agents_reach,
             _backends: backends,
             _simulator: simulator,
             _directory: directory,
-        };
-        for _ in 0..count {
-            fleet.start_one().await;
         }
-        fleet
     }
 
-    /// One more program, which takes its share of the requests.
+    /// One more program for agents, which takes its share of the requests.
     pub async fn start_one(&mut self) {
-        let program = Program::serve(&[self.role], &self.settings).await;
-        self.programs.push(program);
+        self.start(self.agents_reach).await;
+    }
+
+    pub async fn start(&mut self, service: Service) {
+        let program = Program::serve(&[service.command()], &self.settings).await;
+        self.of(service).push(program);
         self.announce();
     }
 
     /// `kill -9`; from now on requests go to the others.
     pub async fn kill(&mut self, index: usize) {
-        self.programs.remove(index).kill().await;
+        self.kill_one(self.agents_reach, index).await;
+    }
+
+    pub async fn kill_one(&mut self, service: Service, index: usize) {
+        let mut doomed = self.of(service).remove(index);
+        doomed.kill().await;
         self.announce();
+    }
+
+    fn of(&mut self, service: Service) -> &mut Vec<Program> {
+        match service {
+            Service::Gateway | Service::Everything => &mut self.programs,
+            Service::Ingest => &mut self.ingests,
+            Service::Dispatcher => &mut self.dispatchers,
+        }
     }
 
     fn announce(&self) {
         self.gateways
             .replace(self.programs.iter().map(|program| program.base_url.clone()).collect());
+        let listening = match self.agents_reach {
+            Service::Everything => &self.programs,
+            _ => &self.ingests,
+        };
+        self.front
+            .lead_to(listening.iter().map(|program| program.address).collect());
     }
 }
 

@@ -1,6 +1,7 @@
 //! The real program as a process of its own, with everything that it writes. Killed when it is dropped.
 
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     process::{ExitStatus, Output, Stdio},
     sync::{Arc, Mutex},
@@ -16,6 +17,7 @@ use super::{eventually, in_time};
 
 pub struct Program {
     child: Child,
+    pub address: SocketAddr,
     pub base_url: String,
     lines: Arc<Mutex<Vec<String>>>,
 }
@@ -63,6 +65,7 @@ impl Program {
         collect(child.stderr.take().expect("stderr"), Arc::clone(&lines));
         let mut program = Self {
             child,
+            address: SocketAddr::from(([0, 0, 0, 0], 0)),
             base_url: String::new(),
             lines,
         };
@@ -72,7 +75,9 @@ impl Program {
             program.event("serving")
         })
         .await;
-        program.base_url = format!("http://{}", address["address"].as_str().expect("an address"));
+        let address = address["address"].as_str().expect("an address");
+        program.address = address.parse().expect("an address");
+        program.base_url = format!("http://{address}");
         program
     }
 

@@ -18,6 +18,8 @@ pub struct Stage {
     pub account: Account,
     pub carriers: simulator::World,
     pub store: Store,
+    /// Where carriers call.
+    pub public_url: String,
 }
 
 impl Stage {

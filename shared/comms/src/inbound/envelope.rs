@@ -54,9 +54,11 @@ impl Envelope {
 
     pub fn receipt(carrier: &str, receipt: &Receipt) -> Self {
         let error = receipt.error_code.as_deref().unwrap_or_default();
+        let message = receipt.message.as_ref().map_or("", |message| message.as_str());
         Self {
-            // A later status of the same message is not a repetition.
-            id: digest(&[carrier, &receipt.carrier_id, receipt.stage.as_str(), error]),
+            // A later status of the same message is not a repetition, nor one that says whose message it is after one that
+            // did not, or wrongly.
+            id: digest(&[carrier, message, &receipt.carrier_id, receipt.stage.as_str(), error]),
             carrier: carrier.to_owned(),
             notice: Sealed::Receipt {
                 receipt: receipt.clone(),

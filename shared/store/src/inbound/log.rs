@@ -79,7 +79,11 @@ pub struct Logged<'a> {
 }
 
 /// Appends what is new. An agent that is gone has no log.
-pub(crate) async fn write<'a>(tx: &mut Tx, events: Vec<&'a InboundRow>, at: Timestamp) -> Result<Logged<'a>, StoreError> {
+pub(crate) async fn write<'a>(
+    tx: &mut Tx,
+    events: Vec<&'a InboundRow>,
+    at: Timestamp,
+) -> Result<Logged<'a>, StoreError> {
     if events.is_empty() {
         return Ok(Logged {
             new: events,

@@ -4,7 +4,7 @@ use butt_dial_domain::{ChannelId, OrgId};
 use serde_json::json;
 
 use super::*;
-use crate::{Applied, Event, InboundBatch, InboundRow, LogEnds, NewScheduled, ReceiptEntry};
+use crate::{Applied, Event, Hold, InboundBatch, InboundRow, LogEnds, NewScheduled, ReceiptEntry};
 
 pub const PERSON: &str = "+14155550199";
 pub const STRANGER: &str = "+14155550188";
@@ -366,5 +366,48 @@ both_engines! {
         assert!(db.finish_delivery(&claim, "reader", None, 9).await.unwrap());
         read(db, vec![says(&agent, "e3", PERSON)]).await;
         assert!(db.claim_delivery(&agent.id, "reader", now, later).await.unwrap().is_some());
+    }
+    async fn the_position_moves_without_a_batch(db: &Database) {
+        read(db, vec![says(&new_agent(db).await, "e1", PERSON)]).await;
+        assert!(!db.skip_log_entry("INBOUND", 7, 8).await.unwrap(), "nobody has read up to there");
+        assert!(db.skip_log_entry("INBOUND", 1, 2).await.unwrap());
+        assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 2);
+        assert!(db.skip_log_entry("INBOUND", 2, 0).await.unwrap(), "back to the beginning of a stream that was lost");
+        assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 0);
+    }
+
+    async fn what_is_quiet_is_not_pushed(db: &Database) {
+        let agent = new_agent(db).await;
+        let quiet = InboundRow { is_quiet: true, ..says(&agent, "e1", PERSON) };
+        read(db, vec![quiet, says(&agent, "e2", PERSON)]).await;
+        let held = async |to_push| {
+            let hold = Hold {
+                channel: None,
+                max_tries: None,
+                to_push,
+                limit: 9,
+                now: morning(),
+                until: morning(),
+            };
+            let events = db.hold_waiting_events(&agent.id, &hold).await.unwrap();
+            events.into_iter().map(|event| event.id).collect::<Vec<_>>()
+        };
+        assert_eq!(held(true).await, ["e2"]);
+        let after = morning() + seconds(1);
+        let hold = Hold { channel: None, max_tries: None, to_push: false, limit: 9, now: after, until: after };
+        let all = db.hold_waiting_events(&agent.id, &hold).await.unwrap();
+        assert_eq!(all.len(), 2, "it waits like any other");
+    }
+
+    async fn failures_of_the_callback_are_forgotten(db: &Database) {
+        let agent = new_agent(db).await;
+        read(db, vec![says(&agent, "e1", PERSON)]).await;
+        db.release_events(&agent.id, &[1], "callback_failed", true).await.unwrap();
+        let tries = async || db.find_event(&agent.id, "e1").await.unwrap().unwrap().tries;
+        assert_eq!(tries().await, 1);
+        db.forget_tries(&new_agent(db).await.id).await.unwrap();
+        assert_eq!(tries().await, 1, "somebody else's");
+        db.forget_tries(&agent.id).await.unwrap();
+        assert_eq!(tries().await, 0);
     }
 }

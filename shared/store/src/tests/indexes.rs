@@ -122,10 +122,13 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
     store.find_scheduled(&busy, "k6").await.unwrap();
 }
 
-#[tokio::test]
-async fn no_table_is_read_from_end_to_end() {
-    let db = Database::postgres().await;
-    let agent = new_agent(&db).await;
+both_engines! {
+async fn no_table_is_read_from_end_to_end(db: &Database) {
+    // Only Postgres counts what it reads, and only its planner guesses.
+    if !db.is_postgres() {
+        return;
+    }
+    let agent = new_agent(db).await;
     for sql in PAST {
         db.execute(sql).await;
     }
@@ -160,5 +163,5 @@ async fn no_table_is_read_from_end_to_end() {
     // The messages of the past have no reservations, so there is no sum to check.
     db.execute("DELETE FROM messages").await;
     db.execute("DELETE FROM spend").await;
-    db.finish().await;
+}
 }

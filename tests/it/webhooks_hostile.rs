@@ -1,0 +1,159 @@
+//! Whoever knows the address of a webhook can call it. What is not proved to come from a carrier is not believed, whatever
+//! it looks like; it costs little, and breaks nothing.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Reply, Replying as _, Stage, Webhook, World, bodies, mail_event};
+
+const ANN: &str = "+14155550123";
+const TWILIO: &str = "/webhooks/twilio/sms";
+/// A debug build on a busy machine; it is the order that counts.
+const QUICKLY: Duration = Duration::from_secs(2);
+
+async fn post(stage: &Stage, what: &str, webhook: &Webhook) -> Reply {
+    let begun = Instant::now();
+    let reply = webhook.post(stage).await;
+    assert!(begun.elapsed() < QUICKLY, "{what} took {:?}", begun.elapsed());
+    assert!(!reply.text.to_lowercase().contains("panic"), "{what}: {}", reply.text);
+    reply
+}
+
+/// Afterwards everything goes on as if nothing had been.
+async fn expect_unharmed(world: &World) {
+    let ready = world.ingest().get("/health/ready").reply().await;
+    assert_eq!(ready.status, 200, "{}", ready.text);
+    let begun = Instant::now();
+    world.texts(ANN, "Last").await;
+    assert!(begun.elapsed() < QUICKLY);
+    let before = world.rest().await.take_until("Last").await;
+    assert!(before.is_empty(), "none of it was believed: {before:?}");
+}
+
+profiles! {
+    async fn what_is_not_signed_or_wrongly_is_refused_and_counted(world: &World) {
+        let genuine = Webhook::text(world, TWILIO, ANN, &world.account.phone, "Forged");
+        let altered = Webhook { body: [&genuine.body[..], b"&Extra=1"].concat(), ..genuine.clone() };
+        let blank = Webhook { body: [&genuine.body[..], b"&Blank="].concat(), ..genuine.clone() };
+        let replayed_elsewhere = Webhook { path: "/webhooks/twilio/whatsapp".into(), ..genuine.clone() };
+        let with_query = Webhook { path: format!("{TWILIO}?mid=msg_1"), ..genuine.clone() };
+        let mut other_key = genuine.clone();
+        other_key.headers[0].1 = "RSOYDt4T1cUTdK1PDd93/VVr8B8=".into();
+        let mut as_json = genuine.clone();
+        as_json.headers[1].1 = "application/json".into();
+        let mail = Webhook::resend(&mail_event(&world.account.email), 0);
+        let altered_mail = Webhook { body: [&mail.body[..], b" "].concat(), ..mail.clone() };
+        let mut later = mail.clone();
+        later.headers[1].1 = (later.headers[1].1.parse::<i64>().unwrap() + 1).to_string();
+        let long_ago = Webhook::resend(&mail_event(&world.account.email), 301);
+        let from_the_future = Webhook::resend(&mail_event(&world.account.email), -310);
+        for (what, webhook, status, vendor, reason) in [
+            ("unsigned", genuine.clone().unsigned(), 401, "twilio", "unsigned"),
+            ("altered", altered, 403, "twilio", "wrong_signature"),
+            ("a blank field more", blank, 403, "twilio", "wrong_signature"),
+            ("at another path", replayed_elsewhere, 403, "twilio", "wrong_signature"),
+            ("with another query", with_query, 403, "twilio", "wrong_signature"),
+            ("with another key", other_key, 403, "twilio", "wrong_signature"),
+            ("as another kind", as_json, 403, "twilio", "wrong_signature"),
+            ("an unsigned mail", mail.unsigned(), 401, "resend", "unsigned"),
+            ("an altered mail", altered_mail, 403, "resend", "wrong_signature"),
+            ("another time", later, 403, "resend", "wrong_signature"),
+            ("signed long ago", long_ago, 403, "resend", "stale"),
+            ("signed in the future", from_the_future, 403, "resend", "stale"),
+        ] {
+            let series = format!(r#"bd_webhook_notices_total{{carrier="{vendor}",result="{reason}"}}"#);
+            let before = world.counted(&series).await;
+            let reply = post(world, what, &webhook).await;
+            assert_eq!(reply.status, status, "{what}: {}", reply.text);
+            assert_eq!(world.counted(&series).await, before + 1.0, "{what}");
+            assert!(reply.text.is_empty(), "{what}: nothing is explained: {}", reply.text);
+        }
+        assert_eq!(genuine.post(world).await.status, 200, "it was the same but for that");
+        let taken = world.rest().await.take(1).await;
+        assert_eq!(bodies(&taken), ["Forged"]);
+        expect_unharmed(world).await;
+    }
+}
+
+profiles! {
+    async fn floods_and_nonsense_are_refused_quickly_even_signed(world: &World) {
+        let to = &world.account.phone;
+        let genuine = Webhook::text(world, TWILIO, ANN, to, "x");
+        let signed = |fields: &[(&str, &str)]| Webhook::twilio(world, TWILIO, fields);
+        let many: Vec<(&str, &str)> = vec![("a", "b"); 10_000];
+        let raw = |body: &[u8]| Webhook { body: body.to_vec(), ..genuine.clone() };
+        let nested = [vec![b'['; 100_000], vec![b']'; 100_000]].concat();
+        let deep = format!("{{\"type\":\"email.received\",\"data\":{}}}", String::from_utf8(nested.clone()).unwrap());
+        let no_mail = json!({ "type": "email.received", "data": {} });
+        let odd_mail = json!({ "type": "email.received", "data": { "email_id": "../../keys", "from": 7, "to": "x" } });
+        for (what, webhook) in [
+            ("ten thousand fields", signed(&many)),
+            ("ten thousand fields, unsigned", signed(&many).unsigned()),
+            ("no text", raw(b"\xff\xfe\x00&\xff=\xff")),
+            ("half an escape", raw(b"Body=%")),
+            ("overlong UTF-8", raw(b"Body=%C0%80")),
+            ("nothing at all", raw(b"")),
+            ("nothing at all, unsigned", raw(b"").unsigned()),
+            ("only separators", raw(&b"&".repeat(500_000))),
+            ("no sender", signed(&[("MessageSid", &crate::support::sid()), ("SmsStatus", "received")])),
+            ("no SID", signed(&[("MessageSid", "SM../.."), ("From", ANN), ("To", to), ("SmsStatus", "received")])),
+            ("no mail", Webhook::resend(&no_mail, 0)),
+            ("an odd mail", Webhook::resend(&odd_mail, 0)),
+            ("no JSON", Webhook::svix(b"{\"type\":".to_vec(), 0)),
+            ("an empty event", Webhook::svix(Vec::new(), 0)),
+            ("JSON without text", Webhook::svix(b"\"\xff\xfe\"".to_vec(), 0)),
+            ("a well of brackets", Webhook::svix(nested, 0)),
+            ("a well in a mail", Webhook::svix(deep.into_bytes(), 0)),
+            ("an XML bomb", Webhook::svix(br#"<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;&a;</x>"#.to_vec(), 0)),
+        ] {
+            let reply = post(world, what, &webhook).await;
+            assert!((400..500).contains(&reply.status), "{what}: {}", reply.status);
+        }
+        expect_unharmed(world).await;
+    }
+}
+
+profiles! {
+    async fn bodies_beyond_a_mebibyte_are_not_read(world: &World) {
+        let genuine = Webhook::text(world, TWILIO, ANN, &world.account.phone, "x");
+        let body = [&genuine.body[..], b"&Body=", &b"a".repeat(1024 * 1024)].concat();
+        let huge = Webhook { body, ..genuine.clone() };
+        let mail = Webhook::svix(b" ".repeat(1024 * 1024 + 1), 0);
+        for (what, webhook) in [("a huge form", huge), ("a huge mail", mail)] {
+            assert_eq!(post(world, what, &webhook).await.status, 413, "{what}");
+        }
+        // Just below it is read, and then judged.
+        let body = [&genuine.body[..], b"&Body=", &b"a".repeat(1_000_000)].concat();
+        let large = Webhook { body, ..genuine };
+        assert_eq!(post(world, "a large form", &large).await.status, 403);
+        expect_unharmed(world).await;
+    }
+}
+
+profiles! {
+    async fn other_paths_and_methods_lead_nowhere(world: &World) {
+        let webhook = Webhook::text(world, TWILIO, ANN, &world.account.phone, "x");
+        for path in [
+            "/webhooks", "/webhooks/", "/webhooks/twilio", "/webhooks//sms", "/webhooks/nobody/sms", "/webhooks/TWILIO/sms",
+            "/webhooks/..%2f..%2fapi/sms", "/webhooks/%00/sms", "/webhooks/%ff/sms", "/webhooks/a%20b/sms",
+        ] {
+            let webhook = Webhook { path: path.to_owned(), ..webhook.clone() };
+            let status = post(world, path, &webhook).await.status;
+            assert!(matches!(status, 400 | 403 | 404), "{path}: {status}");
+        }
+        for method in [Method::GET, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
+            let reply = webhook.clone().unsigned().request(world, method.clone()).reply().await;
+            assert!((400..500).contains(&reply.status), "{method}: {}", reply.status);
+        }
+        // Nothing but webhooks is to be had where carriers call, on servers.
+        if world.gateways.count() > 1 {
+            for path in ["/mcp", "/sse", "/api/v1/agents/me", "/api/v1/waiting-messages"] {
+                let request = world.ingest().get(path).bearer_auth(&world.account.token);
+                assert_eq!(request.reply().await.status, 404, "{path}");
+            }
+        }
+        expect_unharmed(world).await;
+    }
+}
