@@ -51,11 +51,17 @@ CREATE TABLE deliveries (
 
 CREATE INDEX deliveries_due ON deliveries (due_at) WHERE due_at IS NOT NULL;
 
+-- What waits already.
+INSERT INTO deliveries (agent_id, due_at, generation)
+SELECT agent_id, MAX(created_at), 1 FROM events WHERE state = 'waiting' GROUP BY agent_id;
+
 -- Where the carrier says that a message is. `stage_rank` only grows.
 ALTER TABLE messages ADD COLUMN stage TEXT;
 ALTER TABLE messages ADD COLUMN stage_rank BIGINT NOT NULL DEFAULT -1;
 ALTER TABLE messages ADD COLUMN stage_at TIMESTAMPTZ;
 ALTER TABLE messages ADD COLUMN stage_error TEXT;
+-- Micro-units: what a receipt said that it cost. It may come before the message is settled.
+ALTER TABLE messages ADD COLUMN price BIGINT;
 
 -- What an agent wants to have pushed. No row: everything.
 CREATE TABLE inbound_subscriptions (

@@ -2,7 +2,13 @@
 
 use std::{future::Future, time::Duration};
 
-use butt_dial_comms::{Comms, delivery::ladder, media, outbound::reconcile, retention};
+use butt_dial_comms::{
+    Comms,
+    delivery::ladder,
+    media,
+    outbound::{reconcile, schedule},
+    retention,
+};
 use butt_dial_domain::Failure;
 use butt_dial_runtime::Lifecycle;
 
@@ -12,6 +18,9 @@ const EVERY_TEN_MINUTES: Duration = Duration::from_secs(600);
 pub fn start(comms: &Comms, lifecycle: &Lifecycle) {
     sweep(comms, lifecycle, EVERY_SECOND, "unknown sends", |comms| async move {
         reconcile::run_once(&comms).await
+    });
+    sweep(comms, lifecycle, EVERY_SECOND, "scheduled sends", |comms| async move {
+        schedule::sweep(&comms).await
     });
     sweep(comms, lifecycle, EVERY_SECOND, "deliveries", |comms| async move {
         ladder::sweep(&comms).await

@@ -3,8 +3,10 @@
 
 mod auth;
 pub mod mcp;
+mod media;
 pub mod operations;
 pub mod rest;
+mod sent;
 
 use axum::Router;
 use butt_dial_runtime::{Platform, Role, platform::StartError};
@@ -18,5 +20,5 @@ pub const ROLE: Role = Role {
 async fn build(platform: Platform) -> Result<Router, StartError> {
     let mcp = mcp::router(&platform).await?;
     let rest = rest::router(&platform);
-    Ok(mcp.merge(rest))
+    Ok(mcp.merge(rest).merge(media::router(platform.comms.clone())))
 }

@@ -1,6 +1,7 @@
 //! Messages that wait for an agent: handed out oldest first, and kept for it until it really has them.
 
 use butt_dial_domain::{AgentId, Channel, Failure, OrgId};
+use butt_dial_store::Hold;
 use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
@@ -26,9 +27,17 @@ pub async fn hold(
     limit: u32,
 ) -> Result<Held, Failure> {
     let now = comms.clock.now();
+    let hold = Hold {
+        channel,
+        max_tries: None,
+        to_push: false,
+        limit: limit.clamp(1, MAX),
+        now,
+        until: now + ON_ITS_WAY,
+    };
     let events = comms
         .store
-        .hold_waiting_events(agent, channel, None, false, limit.clamp(1, MAX), now, now + ON_ITS_WAY)
+        .hold_waiting_events(agent, &hold)
         .await
         .map_err(store_failure)?;
     Ok(Held {

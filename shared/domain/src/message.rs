@@ -31,6 +31,8 @@ pub struct Template {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
+    /// It leaves later. Never in the table of messages: there it begins as `Sending`.
+    Scheduled,
     /// Written down; the request to the carrier is about to leave or under way.
     Sending,
     /// The carrier has it, and gave an id.
@@ -46,6 +48,7 @@ pub enum Status {
 impl Status {
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Scheduled => "scheduled",
             Self::Sending => "sending",
             Self::Accepted => "accepted",
             Self::Failed => "failed",

@@ -2,8 +2,8 @@
 
 use crate::{AgentId, ReplicaId};
 
-/// A session was closed: replicas forget what they remember of it. Payload: the session's id.
-pub const SESSION_CLOSED: &str = "mcp.session.closed";
+/// A session has changed, or was closed: replicas forget what they remember of it. Payload: the session's id.
+pub const SESSION_CHANGED: &str = "mcp.session.changed";
 /// An agent's tokens were revoked: replicas close its open streams. Payload: the agent's id.
 pub const TOKENS_REVOKED: &str = "mcp.tokens.revoked";
 

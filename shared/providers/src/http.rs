@@ -56,6 +56,7 @@ fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
 /// What a carrier answered.
 pub struct Answer {
     pub status: StatusCode,
+    pub headers: header::HeaderMap,
     /// Whole seconds, where the carrier named them. The date form of `Retry-After` is left out: no carrier here uses it.
     pub retry_after_seconds: Option<u64>,
     pub body: Bytes,
@@ -69,6 +70,7 @@ pub async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, Outcom
         .headers()
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let headers = response.headers().clone();
     let body = match read(response).await {
         Ok(body) => body,
         // The status line alone says that it was refused; the body would only have said why.
@@ -77,6 +79,7 @@ pub async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, Outcom
     };
     Ok(Answer {
         status,
+        headers,
         retry_after_seconds,
         body,
     })

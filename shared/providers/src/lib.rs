@@ -3,6 +3,8 @@
 //! vendors' own HTTP, so that tests and the demo run the code that production runs.
 
 pub mod http;
+pub mod line;
+pub mod meta;
 pub mod resend;
 pub mod secret;
 pub mod simulator;
@@ -15,8 +17,8 @@ pub use secret::Secret;
 pub use simulator::{Manner, PersonWrites, Simulator, World, Written};
 pub use vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
 
-/// Every vendor that this program can speak to.
-pub static VENDORS: &[&Vendor] = &[&twilio::VENDOR, &resend::VENDOR];
+/// Every vendor that this program can speak to. Where two serve one channel, the first that is set up sends.
+pub static VENDORS: &[&Vendor] = &[&twilio::VENDOR, &resend::VENDOR, &meta::VENDOR, &line::VENDOR];
 
 /// The vendor with this id, such as `twilio`.
 pub fn find(id: &str) -> Option<&'static Vendor> {

@@ -101,7 +101,7 @@ impl Platform {
             settings: settings(&config, port),
             metrics: Metrics::register(&telemetry.registry).map_err(|error| StartError::Other(error.to_string()))?,
             tasks: lifecycle.work().clone(),
-            egress: Egress::new(config.allow_private_callbacks).map_err(StartError::Other)?,
+            egress: Egress::new(config.allow_private_callbacks),
             blobs: config
                 .blobs
                 .as_ref()

@@ -99,6 +99,8 @@ struct ChannelJson {
     channel: String,
     address: String,
     paused: bool,
+    blocks_inbound: bool,
+    blocks_outbound: bool,
 }
 
 impl Store {
@@ -159,13 +161,16 @@ impl Store {
         // Both engines make JSON of rows, each with functions of its own.
         const POSTGRES: &str = "SELECT id, org_id, display_name, status, created_at,
             (SELECT coalesce(json_agg(json_build_object('id', c.id, 'channel', c.channel, 'address', c.address,
-                'paused', c.status = 'paused')), '[]')::text FROM channels c WHERE c.agent_id = agents.id) AS channels,
+                'paused', c.status = 'paused' OR c.blocks_outbound,
+                'blocks_inbound', c.blocks_inbound, 'blocks_outbound', c.blocks_outbound)), '[]')::text FROM channels c WHERE c.agent_id = agents.id) AS channels,
             (SELECT row_to_json(l)::text FROM limits l WHERE l.scope = 'agt:' || agents.id) AS agent_limits,
             (SELECT row_to_json(l)::text FROM limits l WHERE l.scope = 'org:' || agents.org_id) AS org_limits
             FROM agents WHERE id = $1";
         const SQLITE: &str = "SELECT id, org_id, display_name, status, created_at,
             (SELECT json_group_array(json_object('id', c.id, 'channel', c.channel, 'address', c.address,
-                'paused', json(iif(c.status = 'paused', 'true', 'false')))) FROM channels c
+                'paused', json(iif(c.status = 'paused' OR c.blocks_outbound, 'true', 'false')),
+                'blocks_inbound', json(iif(c.blocks_inbound, 'true', 'false')),
+                'blocks_outbound', json(iif(c.blocks_outbound, 'true', 'false')))) FROM channels c
                 WHERE c.agent_id = agents.id) AS channels,
             (SELECT json_object('max_actions_per_minute', max_actions_per_minute,
                 'max_actions_per_hour', max_actions_per_hour, 'max_actions_per_day', max_actions_per_day,
@@ -204,6 +209,8 @@ impl TryFrom<ProfileRow> for Profile {
                 channel,
                 address: json.address,
                 paused: json.paused,
+                blocks_inbound: json.blocks_inbound,
+                blocks_outbound: json.blocks_outbound,
             })
         };
         let limits = |json: Option<String>, scope: String| -> Result<Option<Limits>, StoreError> {

@@ -9,7 +9,10 @@ pub struct OwnedChannel {
     pub id: ChannelId,
     pub channel: Channel,
     pub address: String,
+    /// Nothing is sent: an administrator has paused it, or it is blocked.
     pub paused: bool,
+    pub blocks_inbound: bool,
+    pub blocks_outbound: bool,
 }
 
 impl Store {

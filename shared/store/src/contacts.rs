@@ -25,6 +25,9 @@ pub struct ContactState {
     /// `granted` or `revoked`, if either was ever recorded.
     pub consent: Option<String>,
     pub last_inbound_at: Option<Timestamp>,
+    /// The agent of the same organization whose address it is, if it is one.
+    #[sqlx(default)]
+    pub colleague: Option<String>,
     /// The message that this idempotency key has named before.
     #[sqlx(default)]
     pub earlier: Option<String>,
@@ -70,6 +73,15 @@ macro_rules! contact_sql {
             " AND w.address = ",
             $address,
             ") AS last_inbound_at,
+            (SELECT k.agent_id FROM channels k WHERE k.channel = ",
+            $channel,
+            " AND k.address = ",
+            $address,
+            " AND k.org_id = ",
+            $org,
+            " AND k.agent_id <> ",
+            $agent,
+            ") AS colleague,
             (SELECT id FROM messages m WHERE m.agent_id = ",
             $agent,
             " AND m.idempotency_key = ",

@@ -2,10 +2,7 @@
 
 use butt_dial_domain::{AgentId, clock::Timestamp};
 
-use crate::{
-    Store, StoreError,
-    engine::{Engine, writing},
-};
+use crate::{Store, StoreError, engine::writing};
 
 /// The right to deliver to one agent, until it runs out.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -80,10 +77,7 @@ impl Store {
                 SELECT agent_id FROM deliveries WHERE due_at <= $3 AND (held_until IS NULL OR held_until < $3)
                 ORDER BY due_at LIMIT $2)
             RETURNING agent_id, generation, failures";
-        let sql = match self.engine {
-            Engine::Postgres(_) => POSTGRES,
-            Engine::Sqlite { .. } => SQLITE,
-        };
+        let sql = self.either(POSTGRES, SQLITE);
         Ok(writing!(self, |db| {
             sqlx::query_as(sql)
                 .bind(holder)

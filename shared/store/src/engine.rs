@@ -3,7 +3,7 @@
 use std::{path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, PgPool, SqlitePool,
+    ConnectOptions, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -55,7 +55,46 @@ macro_rules! writing {
     };
 }
 
-pub(crate) use {reading, writing};
+/// Runs the same expression with `$db` bound to the connection of a transaction.
+macro_rules! within {
+    ($tx:expr, |$db:ident| $body:expr) => {
+        match &mut *$tx {
+            $crate::engine::Tx::Postgres(tx) => {
+                let $db = &mut **tx;
+                $body
+            }
+            $crate::engine::Tx::Sqlite(tx) => {
+                let $db = &mut **tx;
+                $body
+            }
+        }
+    };
+}
+
+pub(crate) use {reading, within, writing};
+
+/// A transaction that writes: for stories that are too long for one expression.
+pub(crate) enum Tx {
+    Postgres(Transaction<'static, Postgres>),
+    Sqlite(Transaction<'static, Sqlite>),
+}
+
+impl Tx {
+    /// The text for the connected engine, where one text can't serve both.
+    pub fn either(&self, postgres: &'static str, sqlite: &'static str) -> &'static str {
+        match self {
+            Self::Postgres(_) => postgres,
+            Self::Sqlite(_) => sqlite,
+        }
+    }
+
+    pub async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Postgres(tx) => tx.commit().await,
+            Self::Sqlite(tx) => tx.commit().await,
+        }
+    }
+}
 
 /// Ends the wait for a database that says nothing at all; what it can still say, it says within its own time-outs.
 pub(crate) async fn in_time<T, E: From<sqlx::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
@@ -119,6 +158,13 @@ impl Store {
             Engine::Postgres(_) => postgres,
             Engine::Sqlite { .. } => sqlite,
         }
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Tx, sqlx::Error> {
+        Ok(match &self.engine {
+            Engine::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            Engine::Sqlite { write, .. } => Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await?),
+        })
     }
 
     /// The pool of the embedded bus, which keeps its streams in the same file.

@@ -1,7 +1,7 @@
 //! The durable log of what an agent is to learn, numbered per agent. Every way of reaching the agent reads from here.
 //! What a person said stands in `content`, encrypted, until the agent has it.
 
-use butt_dial_domain::{AgentId, Channel, OrgId, clock::Timestamp};
+use butt_dial_domain::{AgentId, Channel, clock::Timestamp};
 use serde_json::Value;
 use sqlx::types::Json;
 
@@ -9,6 +9,36 @@ use crate::{
     Store, StoreError,
     engine::{reading, writing},
 };
+
+const PURGED_AT_ONCE: i64 = 500;
+
+// Rows are locked in the order of their numbers before they are written: two writers of the same ones can't wait for each
+// other.
+macro_rules! named_in_postgres {
+    () => {
+        "WITH named AS MATERIALIZED (SELECT seq FROM events WHERE agent_id = $1 AND state = 'waiting'
+            AND seq = ANY (ARRAY(SELECT value::BIGINT FROM jsonb_array_elements_text($2) AS t (value)))
+            ORDER BY seq FOR UPDATE) "
+    };
+}
+
+macro_rules! is_named {
+    () => {
+        "events.agent_id = $1 AND events.seq = named.seq"
+    };
+}
+
+macro_rules! named_in_sqlite {
+    () => {
+        "agent_id = $1 AND seq IN (SELECT value FROM json_each($2)) AND state = 'waiting'"
+    };
+}
+
+macro_rules! delivered {
+    () => {
+        "UPDATE events SET state = 'delivered', delivered_at = $3, content = NULL, held_until = NULL"
+    };
+}
 
 #[derive(Clone, Debug)]
 pub struct NewEvent<'a> {
@@ -42,31 +72,6 @@ pub struct Event {
     pub created_at: Timestamp,
 }
 
-/// An event that something is still to be fetched for.
-#[derive(Clone, sqlx::FromRow)]
-pub struct UnreadyEvent {
-    #[sqlx(rename = "agent_id")]
-    agent: String,
-    #[sqlx(rename = "org_id")]
-    org: String,
-    pub seq: i64,
-    pub id: String,
-    #[sqlx(json)]
-    pub data: Value,
-    pub content: Option<Vec<u8>>,
-    pub created_at: Timestamp,
-}
-
-impl UnreadyEvent {
-    pub fn agent(&self) -> AgentId {
-        AgentId::from(self.agent.as_str())
-    }
-
-    pub fn org(&self) -> OrgId {
-        OrgId::from(self.org.as_str())
-    }
-}
-
 /// Where an agent's log ends, and up to where the agent has said that it has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct LogEnds {
@@ -87,6 +92,21 @@ impl std::fmt::Debug for Event {
     }
 }
 
+/// Which waiting events are handed out, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Hold {
+    /// `None`: of all channels.
+    pub channel: Option<Channel>,
+    /// Only those whose callback failed less often.
+    pub max_tries: Option<i64>,
+    /// Only those that may be pushed.
+    pub to_push: bool,
+    pub limit: u32,
+    pub now: Timestamp,
+    /// Nobody else gets them before.
+    pub until: Timestamp,
+}
+
 impl Store {
     /// Appends to the agent's log, and lets it be delivered; false when the id is there already.
     pub async fn append_event(&self, event: &NewEvent<'_>, now: Timestamp) -> Result<bool, StoreError> {
@@ -95,7 +115,8 @@ impl Store {
             VALUES ($1, $2, $3, $4, $5, 'waiting', $6, $7, $8) ON CONFLICT (id) DO NOTHING";
         const DUE: &str = "INSERT INTO deliveries (agent_id, due_at, generation) VALUES ($1, $2, 1)
             ON CONFLICT (agent_id) DO UPDATE SET generation = deliveries.generation + 1,
-                due_at = CASE WHEN deliveries.failures > 0 THEN deliveries.due_at ELSE excluded.due_at END";
+                due_at = CASE WHEN deliveries.failures > 0 THEN coalesce(deliveries.due_at, excluded.due_at)
+                    ELSE excluded.due_at END";
         writing!(self, |db| {
             let mut tx = db.begin().await?;
             // The agent's row is locked by this, so numbers are handed out in the order in which they commit.
@@ -129,18 +150,9 @@ impl Store {
         })
     }
 
-    /// Hands out the oldest waiting events, to nobody else until `until`. Only those that are complete, and whose contact
-    /// has no older one that is not; with `max_tries`, only those that failed less often; `to_push`: only those that may be pushed.
-    pub async fn hold_waiting_events(
-        &self,
-        agent: &AgentId,
-        channel: Option<Channel>,
-        max_tries: Option<i64>,
-        to_push: bool,
-        limit: u32,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<Event>, StoreError> {
+    /// Hands out the oldest waiting events, to nobody else until `hold.until`. Only those that are complete, and whose
+    /// contact has no older one that is not.
+    pub async fn hold_waiting_events(&self, agent: &AgentId, hold: &Hold) -> Result<Vec<Event>, StoreError> {
         macro_rules! oldest {
             ($lock:literal) => {
                 concat!(
@@ -170,12 +182,12 @@ impl Store {
         let mut events: Vec<Event> = writing!(self, |db| {
             sqlx::query_as(sql)
                 .bind(agent.as_str())
-                .bind(channel.map(Channel::as_str))
-                .bind(max_tries)
-                .bind(i64::from(limit))
-                .bind(now)
-                .bind(until)
-                .bind(to_push)
+                .bind(hold.channel.map(Channel::as_str))
+                .bind(hold.max_tries)
+                .bind(i64::from(hold.limit))
+                .bind(hold.now)
+                .bind(hold.until)
+                .bind(hold.to_push)
                 .fetch_all(db)
                 .await
         })?;
@@ -185,13 +197,8 @@ impl Store {
 
     /// The agent has them: what was said in them goes.
     pub async fn confirm_events(&self, agent: &AgentId, seqs: &[i64], now: Timestamp) -> Result<u64, StoreError> {
-        const POSTGRES: &str =
-            "UPDATE events SET state = 'delivered', delivered_at = $3, content = NULL, held_until = NULL
-            WHERE agent_id = $1 AND seq IN (SELECT value::BIGINT FROM jsonb_array_elements_text($2) AS t (value))
-                AND state = 'waiting'";
-        const SQLITE: &str =
-            "UPDATE events SET state = 'delivered', delivered_at = $3, content = NULL, held_until = NULL
-            WHERE agent_id = $1 AND seq IN (SELECT value FROM json_each($2)) AND state = 'waiting'";
+        const POSTGRES: &str = concat!(named_in_postgres!(), delivered!(), " FROM named WHERE ", is_named!());
+        const SQLITE: &str = concat!(delivered!(), " WHERE ", named_in_sqlite!());
         let sql = self.either(POSTGRES, SQLITE);
         Ok(writing!(self, |db| {
             sqlx::query(sql)
@@ -212,11 +219,13 @@ impl Store {
         reason: &str,
         tried: bool,
     ) -> Result<(), StoreError> {
-        const POSTGRES: &str = "UPDATE events SET held_until = NULL, reason = $3, tries = tries + $4
-            WHERE agent_id = $1 AND seq IN (SELECT value::BIGINT FROM jsonb_array_elements_text($2) AS t (value))
-                AND state = 'waiting'";
-        const SQLITE: &str = "UPDATE events SET held_until = NULL, reason = $3, tries = tries + $4
-            WHERE agent_id = $1 AND seq IN (SELECT value FROM json_each($2)) AND state = 'waiting'";
+        macro_rules! released {
+            () => {
+                "UPDATE events SET held_until = NULL, reason = $3, tries = tries + $4"
+            };
+        }
+        const POSTGRES: &str = concat!(named_in_postgres!(), released!(), " FROM named WHERE ", is_named!());
+        const SQLITE: &str = concat!(released!(), " WHERE ", named_in_sqlite!());
         let sql = self.either(POSTGRES, SQLITE);
         writing!(self, |db| {
             sqlx::query(sql)
@@ -243,14 +252,29 @@ impl Store {
     }
 
     /// The agent says that it has everything up to `cursor`. Returns how many of them waited until now. A cursor beyond the
-    /// end counts as the end; one behind an earlier one changes nothing.
+    /// end counts as the end; one behind an earlier one changes nothing. The log ends before an event that is not complete:
+    /// the agent has not been shown that one, nor what came after it.
     pub async fn ack_events(&self, agent: &AgentId, cursor: i64, now: Timestamp) -> Result<u64, StoreError> {
-        // What is not complete has not been shown to the agent, nor has what came after it.
-        const DONE: &str = "UPDATE events SET state = 'delivered', delivered_at = $3, content = NULL, held_until = NULL
-            WHERE agent_id = $1 AND seq <= $2 AND state = 'waiting' AND seq < (SELECT coalesce(MIN(seq),
-                9223372036854775807) FROM events u WHERE u.agent_id = $1 AND u.ready_at IS NOT NULL)";
-        const CURSOR: &str = "UPDATE agents SET event_cursor = CASE WHEN $2 > event_seq THEN event_seq ELSE $2 END
-            WHERE id = $1 AND event_cursor < $2";
+        const CURSOR: &str = "WITH log AS (SELECT coalesce((SELECT MIN(seq) - 1 FROM events
+                    WHERE agent_id = $1 AND ready_at IS NOT NULL), event_seq) AS last FROM agents WHERE id = $1)
+            UPDATE agents SET event_cursor = CASE WHEN $2 > log.last THEN log.last ELSE $2 END FROM log
+            WHERE id = $1 AND event_cursor < $2 AND event_cursor < log.last";
+        macro_rules! had {
+            () => {
+                "agent_id = $1 AND seq <= $2 AND seq <= (SELECT event_cursor FROM agents WHERE id = $1)
+                AND state = 'waiting'"
+            };
+        }
+        const POSTGRES: &str = concat!(
+            "WITH named AS MATERIALIZED (SELECT seq FROM events WHERE ",
+            had!(),
+            " ORDER BY seq FOR UPDATE) ",
+            delivered!(),
+            " FROM named WHERE ",
+            is_named!()
+        );
+        const SQLITE: &str = concat!(delivered!(), " WHERE ", had!());
+        let done = self.either(POSTGRES, SQLITE);
         Ok(writing!(self, |db| {
             let mut tx = db.begin().await?;
             sqlx::query(CURSOR)
@@ -258,7 +282,7 @@ impl Store {
                 .bind(cursor)
                 .execute(&mut *tx)
                 .await?;
-            let done = sqlx::query(DONE)
+            let done = sqlx::query(done)
                 .bind(agent.as_str())
                 .bind(cursor)
                 .bind(now)
@@ -271,9 +295,10 @@ impl Store {
 
     /// The agent's log after `after`, in order; it ends before the first event that is not complete.
     pub async fn list_events(&self, agent: &AgentId, after: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
-        const SQL: &str = "SELECT seq, id, type, channel, state, reason, data, content, tries, created_at FROM events
-            WHERE agent_id = $1 AND seq > $2 AND seq < (SELECT coalesce(MIN(seq), 9223372036854775807) FROM events u
-                WHERE u.agent_id = $1 AND u.ready_at IS NOT NULL) ORDER BY seq LIMIT $3";
+        // Not compared with the number of that event: the planner would take it that few are left, and read and sort them all.
+        const SQL: &str = "SELECT seq, id, type, channel, state, reason, data, content, tries, created_at FROM events e
+            WHERE agent_id = $1 AND seq > $2 AND NOT EXISTS (SELECT 1 FROM events u WHERE u.agent_id = $1
+                AND u.ready_at IS NOT NULL AND u.seq <= e.seq) ORDER BY seq LIMIT $3";
         Ok(reading!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(agent.as_str())
@@ -314,70 +339,27 @@ impl Store {
 
     /// Forgets what was said in events older than `before`, delivered or not. Returns how many.
     pub async fn purge_contents(&self, before: Timestamp) -> Result<u64, StoreError> {
-        const SQL: &str = "UPDATE events SET content = NULL, ready_at = NULL
-            WHERE content IS NOT NULL AND created_at < $1";
-        Ok(writing!(self, |db| {
-            sqlx::query(SQL)
-                .bind(before)
-                .execute(db)
-                .await
-                .map(|done| done.rows_affected())
-        })?)
-    }
-
-    /// Takes events that something is to be fetched for, and puts the next look off to `until`.
-    pub async fn claim_unready_events(
-        &self,
-        limit: u32,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<UnreadyEvent>, StoreError> {
-        const POSTGRES: &str = "WITH due AS MATERIALIZED (
-                SELECT id FROM events WHERE ready_at <= $1 ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED
-            ) UPDATE events SET ready_at = $3 FROM due, agents WHERE events.id = due.id AND agents.id = events.agent_id
-            RETURNING events.agent_id, agents.org_id, events.seq, events.id, data, content, events.created_at";
-        const SQLITE: &str = "UPDATE events SET ready_at = $3
-            WHERE id IN (SELECT id FROM events WHERE ready_at <= $1 ORDER BY ready_at LIMIT $2)
-            RETURNING agent_id, (SELECT org_id FROM agents WHERE agents.id = events.agent_id) AS org_id, seq, id, data,
-                content, created_at";
+        // Few at a time: a statement that runs for long is cut off. Who holds one of them has it purged another time.
+        const POSTGRES: &str = "WITH old AS MATERIALIZED (
+                SELECT id FROM events WHERE content IS NOT NULL AND created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+            ) UPDATE events SET content = NULL, ready_at = NULL FROM old WHERE events.id = old.id";
+        const SQLITE: &str = "UPDATE events SET content = NULL, ready_at = NULL
+            WHERE id IN (SELECT id FROM events WHERE content IS NOT NULL AND created_at < $1 LIMIT $2)";
         let sql = self.either(POSTGRES, SQLITE);
-        Ok(writing!(self, |db| {
-            sqlx::query_as(sql)
-                .bind(now)
-                .bind(i64::from(limit))
-                .bind(until)
-                .fetch_all(db)
-                .await
-        })?)
-    }
-
-    /// Nothing is missing any more: the event goes out with this content. False when it was complete already.
-    pub async fn complete_event(
-        &self,
-        agent: &AgentId,
-        seq: i64,
-        content: Option<&[u8]>,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE events SET content = coalesce($3, content), ready_at = NULL
-            WHERE agent_id = $1 AND seq = $2 AND ready_at IS NOT NULL";
-        const DUE: &str = "UPDATE deliveries SET generation = generation + 1,
-                due_at = CASE WHEN failures > 0 THEN due_at ELSE $2 END WHERE agent_id = $1";
-        Ok(writing!(self, |db| {
-            let mut tx = db.begin().await?;
-            let done = sqlx::query(SQL)
-                .bind(agent.as_str())
-                .bind(seq)
-                .bind(content)
-                .execute(&mut *tx)
-                .await?;
-            sqlx::query(DUE)
-                .bind(agent.as_str())
-                .bind(now)
-                .execute(&mut *tx)
-                .await?;
-            tx.commit().await?;
-            Ok::<_, sqlx::Error>(done.rows_affected() > 0)
-        })?)
+        let mut purged = 0;
+        loop {
+            let done: u64 = writing!(self, |db| {
+                sqlx::query(sql)
+                    .bind(before)
+                    .bind(PURGED_AT_ONCE)
+                    .execute(db)
+                    .await
+                    .map(|done| done.rows_affected())
+            })?;
+            purged += done;
+            if done < PURGED_AT_ONCE.unsigned_abs() {
+                return Ok(purged);
+            }
+        }
     }
 }

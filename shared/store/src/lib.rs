@@ -22,6 +22,7 @@ mod sends;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod unready;
 mod usage;
 
 pub use agents::{Agent, AgentStatus, Profile};
@@ -31,7 +32,7 @@ pub use contacts::{ContactState, Suppression};
 pub use deliveries::DeliveryClaim;
 pub use engine::Store;
 pub use error::StoreError;
-pub use events::{Event, LogEnds, NewEvent, UnreadyEvent};
+pub use events::{Event, Hold, LogEnds, NewEvent};
 pub use inbound::{Applied, InboundBatch, InboundRow, Moved, ReceiptEntry};
 pub use messages::{Attempt, Message, Unsettled};
 pub use organizations::Organization;
@@ -40,4 +41,5 @@ pub use routes::InboundRoute;
 pub use scheduled::{NewScheduled, Scheduled};
 pub use sends::{Acceptance, AcceptedSend, SendResult, SettledSend};
 pub use tokens::{NewToken, Token};
+pub use unready::UnreadyEvent;
 pub use usage::{Spend, UsageRow};

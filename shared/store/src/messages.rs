@@ -170,6 +170,41 @@ impl Store {
         row.map(Message::try_from).transpose()
     }
 
+    pub async fn find_message_by_key(&self, agent: &AgentId, key: &str) -> Result<Option<Message>, StoreError> {
+        const SQL: &str = "SELECT * FROM messages WHERE agent_id = $1 AND idempotency_key = $2";
+        let row: Option<MessageRow> = reading!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(agent.as_str())
+                .bind(key)
+                .fetch_optional(db)
+                .await
+        })?;
+        row.map(Message::try_from).transpose()
+    }
+
+    /// The message that a carrier speaks of: by our id where it gave that back, else by its own.
+    pub async fn find_carrier_message(
+        &self,
+        carrier: &str,
+        carrier_id: &str,
+        id: Option<&MessageId>,
+    ) -> Result<Option<Message>, StoreError> {
+        const BY_ID: &str = "SELECT * FROM messages WHERE id = $3 AND carrier = $1
+            AND (carrier_id IS NULL OR carrier_id = $2)";
+        const BY_CARRIER_ID: &str =
+            "SELECT * FROM messages WHERE carrier_id = $2 AND carrier = $1 AND $3 IS NULL LIMIT 1";
+        let sql = if id.is_some() { BY_ID } else { BY_CARRIER_ID };
+        let row: Option<MessageRow> = reading!(self, |db| {
+            sqlx::query_as(sql)
+                .bind(carrier)
+                .bind(carrier_id)
+                .bind(id.map(MessageId::as_str))
+                .fetch_optional(db)
+                .await
+        })?;
+        row.map(Message::try_from).transpose()
+    }
+
     pub async fn list_attempts(&self, message: &MessageId) -> Result<Vec<Attempt>, StoreError> {
         const SQL: &str = "SELECT number, replica, started_at, finished_at, outcome, detail FROM attempts
             WHERE message_id = $1 ORDER BY number";

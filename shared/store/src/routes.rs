@@ -48,10 +48,10 @@ impl Store {
     /// Addresses in use, in the order of their ids, after the id `after`.
     pub async fn list_routes(&self, after: Option<&ChannelId>, limit: u32) -> Result<Vec<InboundRoute>, StoreError> {
         const SQL: &str = "SELECT id, channel, address, agent_id, org_id, blocks_inbound FROM channels
-            WHERE ($1 IS NULL OR id > $1) ORDER BY id LIMIT $2";
+            WHERE id > $1 ORDER BY id LIMIT $2";
         let rows: Vec<RouteRow> = reading!(self, |db| {
             sqlx::query_as(SQL)
-                .bind(after.map(ChannelId::as_str))
+                .bind(after.map_or("", ChannelId::as_str))
                 .bind(i64::from(limit))
                 .fetch_all(db)
                 .await

@@ -4,7 +4,7 @@ use butt_dial_domain::{AgentId, Channel, MessageId, OrgId, clock::Timestamp};
 
 use crate::{
     Store, StoreError,
-    engine::{Engine, reading, writing},
+    engine::{reading, writing},
 };
 
 pub struct NewScheduled<'a> {
@@ -108,10 +108,7 @@ impl Store {
         const SQLITE: &str = "UPDATE scheduled_sends SET due_at = $3, tries = tries + 1 WHERE id IN (
                 SELECT id FROM scheduled_sends WHERE state = 'scheduled' AND due_at <= $1 ORDER BY due_at LIMIT $2)
             RETURNING *";
-        let sql = match self.engine {
-            Engine::Postgres(_) => POSTGRES,
-            Engine::Sqlite { .. } => SQLITE,
-        };
+        let sql = self.either(POSTGRES, SQLITE);
         Ok(writing!(self, |db| {
             sqlx::query_as(sql)
                 .bind(now)

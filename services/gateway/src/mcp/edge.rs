@@ -10,8 +10,10 @@ use axum::{
 };
 use butt_dial_comms::identity::Caller;
 use butt_dial_runtime::http::failure;
+use tokio_util::task::TaskTracker;
 
 use super::sessions::{SESSION_HEADER, Sessions};
+use crate::{operations::After, sent::confirm};
 
 /// A web page can make a browser ask a local server under the page's own name (DNS rebinding): such a name is refused.
 pub async fn check_host(State(allowed): State<Arc<Option<Vec<String>>>>, request: Request, next: Next) -> Response {
@@ -79,6 +81,23 @@ pub async fn answer_delete(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if is_delete && response.status() == StatusCode::ACCEPTED {
         *response.status_mut() = StatusCode::NO_CONTENT;
+    }
+    response
+}
+
+/// Runs what is to follow an answer, such as taking what it held off the agent's queue, once the answer has left.
+pub async fn confirm_answers(State(tasks): State<TaskTracker>, mut request: Request, next: Next) -> Response {
+    let after = After::default();
+    request.extensions_mut().insert(after.clone());
+    let is_post = request.method() == Method::POST;
+    let response = next.run(request).await;
+    let streams = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+    // In a stream the answer is yet to come; anything else is complete, and so is what is to follow it.
+    if is_post && (streams || !after.is_empty()) {
+        return confirm(response, after, tasks);
     }
     response
 }

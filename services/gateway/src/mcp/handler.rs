@@ -9,16 +9,20 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
-        CompleteResult, ContentBlock, Implementation, InitializeRequestParams, InitializeResult,
-        ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourceTemplatesResult,
-        ListResourcesRequestMethod, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
-        ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+        CompleteResult, ContentBlock, DiscoverResult, Implementation, InitializeRequestParams, InitializeResult,
+        JsonObject, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
+        ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
+        PaginatedRequestParams, ProtocolVersion, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
     },
     service::RequestContext,
 };
 use tracing::Instrument;
 
-use crate::operations::{self, Context, Definition};
+use super::{
+    audience::{Audience, Audiences},
+    connection::Change,
+};
+use crate::operations::{self, After, Call, Context, Definition, Progress};
 
 /// The contract that clients check; the Python client's probe wants 1.x.
 const CONTRACT: &str = "1.0.0";
@@ -30,21 +34,45 @@ const INSTRUCTIONS: &str = "Butt-Dial gives you a phone number, WhatsApp and an 
 #[derive(Clone)]
 pub struct Handler {
     comms: Comms,
+    audiences: Audiences,
     versions: &'static [ProtocolVersion],
     tools: Arc<Vec<(Scope, Tool)>>,
 }
 
 impl Handler {
-    pub fn new(comms: Comms, versions: &'static [ProtocolVersion]) -> Self {
+    pub fn new(comms: Comms, audiences: Audiences, versions: &'static [ProtocolVersion]) -> Self {
         let tools = operations::all()
             .iter()
             .filter_map(|definition| Some((definition.scope, tool(definition)?)));
         Self {
             comms,
+            audiences,
             versions,
             tools: Arc::new(tools.collect()),
         }
     }
+}
+
+impl Handler {
+    fn call(&self, context: &RequestContext<RoleServer>) -> Call {
+        let parts = context.extensions.get::<Parts>();
+        let after = parts.and_then(|parts| parts.extensions.get::<After>()).cloned();
+        let progress = context.meta.get_progress_token().map(|token| Progress {
+            peer: context.peer.clone(),
+            token,
+        });
+        Call {
+            gone: context.ct.clone(),
+            draining: self.audiences.streams.draining().clone(),
+            progress,
+            after: after.unwrap_or_default(),
+        }
+    }
+}
+
+/// Where the request came from.
+fn audience(context: &RequestContext<RoleServer>) -> Audience {
+    context.extensions.get::<Parts>().map_or(Audience::Nobody, Audience::of)
 }
 
 fn tool(definition: &Definition) -> Option<Tool> {
@@ -95,7 +123,10 @@ fn answer(result: Result<String, Failure>) -> CallToolResult {
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        let mut capabilities = ServerCapabilities::builder().enable_tools().build();
+        // Events are pushed as log messages: clients take no other kind of notification without being asked.
+        capabilities.logging = Some(JsonObject::default());
+        ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("butt-dial-mcp", CONTRACT))
             .with_instructions(INSTRUCTIONS)
     }
@@ -116,6 +147,31 @@ impl ServerHandler for Handler {
         Ok(result)
     }
 
+    /// The stateless revision has no log, and no setLevel.
+    async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        let mut info = self.get_info();
+        info.capabilities.logging = None;
+        Ok(DiscoverResult::from_server_info(self.versions.to_vec(), info))
+    }
+
+    /// Whoever asks for the log at the level of our pushes wants what comes in.
+    #[expect(deprecated, reason = "clients up to 2025-11-25 ask for it")]
+    async fn set_level(
+        &self,
+        request: rmcp::model::SetLevelRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        use rmcp::model::LoggingLevel::{Debug, Info};
+        let audience = audience(&context);
+        if matches!(audience, Audience::Nobody) {
+            return Err(ErrorData::method_not_found::<rmcp::model::SetLevelRequestMethod>());
+        }
+        if matches!(request.level, Debug | Info) {
+            self.audiences.note(&audience, Change::Subscribed(true)).await;
+        }
+        Ok(())
+    }
+
     /// All in one page: the Python client reads no second one.
     async fn list_tools(
         &self,
@@ -123,6 +179,7 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let scope = caller(&context)?.principal.scope;
+        self.audiences.note(&audience(&context), Change::UsesTools).await;
         let tools = self
             .tools
             .iter()
@@ -178,17 +235,25 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = caller(&context)?;
+        let audience = audience(&context);
+        self.audiences.note(&audience, Change::UsesTools).await;
         let definition = operations::find_tool(&request.name)
             .ok_or_else(|| ErrorData::invalid_params(format!("there is no tool {}", shortened(&request.name)), None))?;
         let span = tracing::debug_span!(parent: &span(&context), "tool", tool = definition.name);
+        let call = self.call(&context);
+        let after = call.after.clone();
         let operation = Context {
             comms: self.comms.clone(),
             caller,
+            call,
         };
         let result = definition
             .run(operation, request.arguments.unwrap_or_default())
             .instrument(span)
             .await;
+        if let Some(yes) = after.take_subscribed() {
+            self.audiences.note(&audience, Change::Subscribed(yes)).await;
+        }
         Ok(answer(result).into())
     }
 }

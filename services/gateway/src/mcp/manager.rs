@@ -28,10 +28,14 @@ use rmcp::{
 use tokio::sync::mpsc;
 
 use super::{
-    Tier, exchange,
+    Tier,
+    audience::Audience,
+    connection::Change,
+    exchange,
     handler::Handler,
     push_stream::PushStream,
     sessions::{Session, Sessions},
+    sse::is_initialized,
 };
 
 /// A client whose request broke off asks again this soon.
@@ -67,6 +71,19 @@ impl Manager {
 
     async fn session(&self, id: &SessionId) -> Result<Session, SessionError> {
         self.tier.sessions.find(id).await?.ok_or(SessionError::Unknown)
+    }
+
+    async fn open_stream(&self, id: &SessionId) -> Result<PushStream, SessionError> {
+        let (sessions, streams) = (&self.tier.sessions, &self.tier.streams);
+        let session = self.session(id).await?;
+        let stream = streams.open_for_session(id, &session).await?;
+        // Whatever was noted meanwhile did not find this stream yet.
+        if let Some(newer) = sessions.read(id).await? {
+            for change in session.marks.changes_to(&newer.marks, streams.now()) {
+                streams.note_here(stream.id(), &session.agent, &change).await;
+            }
+        }
+        Ok(stream)
     }
 }
 
@@ -163,8 +180,25 @@ impl SessionManager for Manager {
         })
     }
 
-    /// Notifications change nothing here: the record says that a session is open, and sends can't be taken back.
-    async fn accept_message(&self, _: &SessionId, _: ClientJsonRpcMessage) -> Result<(), SessionError> {
+    /// The client is ready, or answers a request of ours. Nothing else changes anything: sends can't be taken back.
+    async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), SessionError> {
+        let answered = match message {
+            JsonRpcMessage::Notification(notification) if is_initialized(&notification.notification) => {
+                let initialized = Change::Initialized(self.tier.streams.now());
+                self.tier
+                    .audiences
+                    .note(&Audience::Session(id.to_string()), initialized)
+                    .await;
+                return Ok(());
+            }
+            JsonRpcMessage::Response(response) => Some(response.id),
+            JsonRpcMessage::Error(error) => error.id,
+            _ => None,
+        };
+        if let Some(answered) = answered {
+            let agent = self.session(id).await?.agent;
+            self.tier.streams.bring_answer(&agent, &answered).await;
+        }
         Ok(())
     }
 
@@ -172,11 +206,9 @@ impl SessionManager for Manager {
         &self,
         id: &SessionId,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, SessionError> {
-        let session = self.session(id).await?;
-        let stream = self.tier.streams.open_for_session(id, &session).await?;
         Ok(Events {
             first: None,
-            rest: Box::pin(push_events(stream)),
+            rest: Box::pin(push_events(self.open_stream(id).await?)),
         })
     }
 
@@ -186,11 +218,11 @@ impl SessionManager for Manager {
         id: &SessionId,
         last_event_id: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, SessionError> {
-        let session = self.session(id).await?;
         let interrupted = last_event_id
             .split_once(SEPARATOR)
             .and_then(|(_, id)| serde_json::from_str::<RequestId>(id).ok());
         if let Some(request) = interrupted {
+            self.session(id).await?;
             let error = ErrorData::internal_error("interrupted; repeat the call with the same idempotencyKey", None);
             let answer = ServerJsonRpcMessage::error(error, Some(request));
             return Ok(Events {
@@ -198,10 +230,9 @@ impl SessionManager for Manager {
                 rest: Box::pin(futures::stream::empty()),
             });
         }
-        let stream = self.tier.streams.open_for_session(id, &session).await?;
         Ok(Events {
             first: None,
-            rest: Box::pin(push_events(stream)),
+            rest: Box::pin(push_events(self.open_stream(id).await?)),
         })
     }
 }

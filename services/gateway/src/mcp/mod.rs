@@ -4,11 +4,17 @@
 //! Three transports on one tier: `/mcp` (all revisions), `/mcp-legacy` (up to 2025-11-25, for clients that would otherwise
 //! lose sampling), `/sse` with `/messages` (2024-11-05).
 
+mod audience;
+mod connection;
+mod deliver;
 mod edge;
 mod exchange;
 mod handler;
 mod manager;
+mod orders;
+mod pings;
 mod push_stream;
+mod returns;
 mod sessions;
 mod sse;
 mod streams;
@@ -28,6 +34,7 @@ use rmcp::{
 };
 
 use crate::auth::{Door, agents_only};
+use audience::Audiences;
 use handler::Handler;
 use manager::{DeleteHook, Manager};
 use sessions::Sessions;
@@ -45,6 +52,7 @@ pub struct Tier {
     pub legacy: Handler,
     pub sessions: Sessions,
     pub streams: Streams,
+    pub audiences: Audiences,
 }
 
 pub async fn router(platform: &Platform) -> Result<Router, StartError> {
@@ -52,18 +60,27 @@ pub async fn router(platform: &Platform) -> Result<Router, StartError> {
     let sessions = Sessions::start(comms.clone(), &platform.lifecycle).await?;
     let streams = Streams::start(comms.clone(), &platform.lifecycle).await?;
     watch::start(platform, &streams, &platform.lifecycle);
-    let upto = |version| Handler::new(comms.clone(), ProtocolVersion::known_up_to(version));
+    let audiences = Audiences {
+        sessions: sessions.clone(),
+        streams: streams.clone(),
+    };
+    let upto = |version| {
+        let versions = ProtocolVersion::known_up_to(version);
+        Handler::new(comms.clone(), audiences.clone(), versions)
+    };
     // The stateless revision knows no SSE transport.
     let tier = Tier {
         legacy: upto(&ProtocolVersion::LATEST_WITH_INITIALIZE),
         sessions,
         streams,
+        audiences: audiences.clone(),
     };
     let streamable = Router::new()
         .route("/mcp", any_service(service(&tier, upto(&ProtocolVersion::LATEST))))
         .route("/mcp-legacy", any_service(service(&tier, tier.legacy.clone())))
         .layer(from_fn_with_state(tier.sessions.clone(), edge::own_session))
-        .layer(from_fn(edge::answer_delete));
+        .layer(from_fn(edge::answer_delete))
+        .layer(from_fn_with_state(comms.tasks.clone(), edge::confirm_answers));
     let sse = Router::new()
         .route("/sse", get(sse::open))
         .route("/messages", post(sse::receive))

@@ -37,6 +37,10 @@ impl PushStream {
             agent,
         }
     }
+
+    pub fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 impl Stream for PushStream {

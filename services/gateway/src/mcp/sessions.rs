@@ -17,6 +17,8 @@ use moka::sync::Cache;
 use rmcp::model::InitializeRequestParams;
 use serde::{Deserialize, Serialize};
 
+use super::connection::{Change, Marks};
+
 pub const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// An unused session is forgotten after a day.
@@ -35,6 +37,8 @@ pub struct Session {
     /// What the client said of itself, with the negotiated revision.
     pub peer: InitializeRequestParams,
     pub touched_at: Timestamp,
+    #[serde(flatten)]
+    pub marks: Marks,
 }
 
 #[derive(Clone)]
@@ -49,7 +53,7 @@ impl Sessions {
             .max_capacity(CACHE_SIZE)
             .time_to_live(CACHE_TTL)
             .build();
-        let closed = comms.bus.subscribe(subjects::SESSION_CLOSED).await;
+        let closed = comms.bus.subscribe(subjects::SESSION_CHANGED).await;
         let mut closed = closed.map_err(|error| StartError::Bus(error.to_string()))?;
         let (cache, drain): (Cache<String, Session>, _) = (remembered.clone(), lifecycle.draining().clone());
         lifecycle.spawn(async move {
@@ -73,6 +77,7 @@ impl Sessions {
                 agent,
                 peer,
                 touched_at: self.comms.clock.now(),
+                marks: Marks::default(),
             },
         )
         .await
@@ -82,8 +87,7 @@ impl Sessions {
         if let Some(session) = self.remembered.get(id) {
             return Ok(Some(session));
         }
-        let text = self.comms.kv.get(&keys::session(id)).await.map_err(unavailable)?;
-        let Some(session) = text.and_then(|text| serde_json::from_str::<Session>(&text).ok()) else {
+        let Some(session) = self.read(id).await? else {
             return Ok(None);
         };
         let now = self.comms.clock.now();
@@ -102,19 +106,50 @@ impl Sessions {
         Ok(Some(session))
     }
 
+    /// As it stands in the store, whatever is remembered.
+    pub async fn read(&self, id: &str) -> Result<Option<Session>, Failure> {
+        let text = self.comms.kv.get(&keys::session(id)).await.map_err(unavailable)?;
+        Ok(text.and_then(|text| serde_json::from_str::<Session>(&text).ok()))
+    }
+
+    /// Notes a change of the session's marks. `None`: nothing is new in it, or there is no such session.
+    pub async fn note(&self, id: &str, change: &Change) -> Result<Option<Session>, Failure> {
+        if let Some(mut session) = self.remembered.get(id)
+            && !session.marks.apply(change)
+        {
+            return Ok(None);
+        }
+        // Another replica may have noted something else since.
+        let Some(mut session) = self.read(id).await? else {
+            return Ok(None);
+        };
+        let is_new = session.marks.apply(change);
+        if !is_new {
+            self.remembered.insert(id.to_owned(), session);
+            return Ok(None);
+        }
+        self.write(id, session.clone()).await?;
+        self.tell(id).await;
+        Ok(Some(session))
+    }
+
     pub async fn close(&self, id: &str) -> Result<(), Failure> {
         self.comms.kv.delete(&keys::session(id)).await.map_err(unavailable)?;
         self.remembered.invalidate(id);
+        self.tell(id).await;
+        Ok(())
+    }
+
+    async fn tell(&self, id: &str) {
         let payload = id.to_owned().into();
         if let Err(error) = self
             .comms
             .bus
-            .publish(subjects::SESSION_CLOSED, Headers::new(), payload)
+            .publish(subjects::SESSION_CHANGED, Headers::new(), payload)
             .await
         {
-            tracing::warn!(%error, "other replicas remember a closed session for some seconds");
+            tracing::warn!(%error, "other replicas remember an old state of a session for some seconds");
         }
-        Ok(())
     }
 
     async fn write(&self, id: &str, session: Session) -> Result<(), Failure> {

@@ -17,14 +17,20 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::request::Parts;
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientRequest, ErrorCode, ErrorData, GetExtensions, InitializeRequestParams, JsonRpcMessage,
-    RequestId, ServerJsonRpcMessage, ServerResult,
+    ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorCode, ErrorData, GetExtensions,
+    InitializeRequestParams, JsonRpcError, JsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerResult,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tracing::Instrument;
 
-use super::{KEEP_ALIVE, Tier, exchange, streams::Connection};
+use super::{
+    KEEP_ALIVE, Tier,
+    audience::Audience,
+    connection::{Change, Connection},
+    exchange,
+};
+use crate::operations::After;
 
 /// Opens the stream. Its first event says where messages go; the path is relative, because clients stay on one origin.
 pub async fn open(State(tier): State<Tier>, Extension(caller): Extension<Arc<Caller>>) -> Response {
@@ -93,39 +99,61 @@ async fn answer(
     span: tracing::Span,
     mut message: ClientJsonRpcMessage,
 ) {
-    // Answers of the client and notifications ask for nothing.
     let JsonRpcMessage::Request(request) = &mut message else {
-        return;
+        return take(tier, connection, message).await;
     };
     let introduction = match &request.request {
         ClientRequest::InitializeRequest(initialize) => Some(initialize.params.clone()),
         _ => None,
     };
-    request.request.extensions_mut().insert(parts(caller, span));
+    let after = After::default();
+    let mut parts = parts(caller, span, connection);
+    parts.extensions.insert(after.clone());
+    request.request.extensions_mut().insert(parts);
     let mut answers = exchange::run(tier.legacy.clone(), connection.peer.clone(), message);
-    while let Some(answer) = answers.next().await {
+    // Without a stream nobody waits for the answer.
+    let closed = tier.streams.closed(connection);
+    while let Some(Some(answer)) = closed.run_until_cancelled(answers.next()).await {
         let is_last = matches!(answer, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_));
-        if let Some(peer) = negotiated(introduction.as_ref(), &answer)
-            && let Err(error) = tier.streams.introduce(connection, peer).await
-        {
-            tracing::warn!(%error, "what a client said of itself could not be noted");
+        if let Some(peer) = negotiated(introduction.as_ref(), &answer) {
+            tier.streams.note(connection, Change::Introduced(Box::new(peer))).await;
         }
         if !bring(tier, connection, &answer).await {
             // Too large for the bus, or the way there is gone: the client must not wait for it.
             return tier.streams.close(connection).await;
         }
         if is_last {
-            return;
+            return after.run(tier.streams.tasks());
         }
     }
 }
 
+/// What asks for nothing: the client is ready, or answers a request of ours.
+async fn take(tier: &Tier, connection: &Connection, message: ClientJsonRpcMessage) {
+    match message {
+        JsonRpcMessage::Notification(notification) if is_initialized(&notification.notification) => {
+            let now = tier.streams.now();
+            tier.streams.note(connection, Change::Initialized(now)).await;
+        }
+        JsonRpcMessage::Response(response) => tier.streams.bring_answer(&connection.agent, &response.id).await,
+        JsonRpcMessage::Error(JsonRpcError { id: Some(id), .. }) => {
+            tier.streams.bring_answer(&connection.agent, &id).await;
+        }
+        _ => {}
+    }
+}
+
+pub fn is_initialized(notification: &ClientNotification) -> bool {
+    matches!(notification, ClientNotification::InitializedNotification(_))
+}
+
 /// What the handler needs of an HTTP request; the one that came has been answered already.
-fn parts(caller: Arc<Caller>, span: tracing::Span) -> Parts {
+fn parts(caller: Arc<Caller>, span: tracing::Span, connection: &Connection) -> Parts {
     let (mut parts, ()) = http::Request::new(()).into_parts();
     let mut extensions = Extensions::new();
     extensions.insert(caller);
     extensions.insert(span);
+    extensions.insert(Audience::Stream(Box::new(connection.clone())));
     parts.extensions = extensions;
     parts
 }

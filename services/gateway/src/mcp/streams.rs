@@ -8,31 +8,26 @@ use std::{
 };
 
 use butt_dial_comms::Comms;
-use butt_dial_domain::{
-    AgentId, Failure, ReplicaId, ids, keys,
-    ports::{
-        bus::{Headers, Message},
-        kv::KvError,
-    },
-    subjects,
-};
-use butt_dial_runtime::{Lifecycle, platform::StartError, telemetry::trace};
+use butt_dial_domain::{AgentId, Failure, ReplicaId, clock::Timestamp, ids, keys, ports::kv::KvError, subjects};
+use butt_dial_runtime::{Lifecycle, platform::StartError};
 use futures::StreamExt;
-use rmcp::model::InitializeRequestParams;
-use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::Instrument;
 
-use super::{push_stream::PushStream, sessions::Session};
+use super::{
+    connection::{Change, Connection, Marks},
+    pings::Pings,
+    push_stream::PushStream,
+    returns::{self, Returns},
+    sessions::Session,
+};
 
 /// An entry that is not renewed for this long belongs to a replica that is gone.
 const TTL: Duration = Duration::from_secs(45);
 const BEAT: Duration = Duration::from_secs(15);
-/// Messages that a slow reader may lag behind; then its stream is closed, and it comes back and reads the log.
-const QUEUE: usize = 64;
-/// An answer that a replica has to bring to another replica's socket.
-const PUSH_DEADLINE: Duration = Duration::from_secs(5);
+/// Messages that a slow reader may lag behind; then its stream is closed, and it comes back and reads the log. Holds a
+/// delivery of 64 events with its ping, the next one, and answers besides.
+const QUEUE: usize = 160;
 
 /// How long answers may take once the process is to end: a carrier's deadline, and a little.
 const LAST_ANSWERS: Duration = Duration::from_secs(12);
@@ -40,53 +35,44 @@ const LAST_ANSWERS: Duration = Duration::from_secs(12);
 /// The legacy transport, in the registry.
 const SSE: &str = "sse";
 
-/// What the registry says of an open stream.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Connection {
-    pub id: String,
-    pub agent: AgentId,
-    pub replica: ReplicaId,
-    /// `streamable` or `sse`.
-    pub transport: String,
-    /// The session of a streamable connection.
-    pub session: Option<String>,
-    /// What the client said of itself; unknown until it has.
-    pub peer: Option<InitializeRequestParams>,
-}
-
-struct Open {
-    connection: Connection,
-    messages: mpsc::Sender<String>,
-    end: CancellationToken,
+pub(super) struct Open {
+    pub connection: Connection,
+    pub messages: mpsc::Sender<String>,
+    pub end: CancellationToken,
+    /// Held while the entry is written, so that an older state never follows a newer one.
+    saving: Arc<AsyncMutex<()>>,
 }
 
 #[derive(Clone)]
 pub struct Streams {
-    comms: Comms,
-    lifecycle: Lifecycle,
+    pub(super) comms: Comms,
+    pub(super) lifecycle: Lifecycle,
     open: Arc<Mutex<HashMap<String, Open>>>,
+    pub(super) pings: Pings,
+    returns: Returns,
     /// Answers on their way to a stream: at the end they are waited for before the streams are closed.
     answering: TaskTracker,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Push {
-    connection: String,
-    agent: AgentId,
-    /// `None` closes the stream.
-    message: Option<String>,
-}
-
 impl Streams {
     pub async fn start(comms: Comms, lifecycle: &Lifecycle) -> Result<Self, StartError> {
+        let (returns, entered) = returns::queue();
         let streams = Self {
             comms,
             lifecycle: lifecycle.clone(),
             open: Arc::default(),
+            pings: Pings::default(),
+            returns,
             answering: TaskTracker::new(),
         };
+        let looking = streams.clone();
+        returns::start(streams.comms.clone(), lifecycle, entered, move |id| {
+            looking.find_listener(id)
+        });
         streams.close_at_the_end();
-        streams.answer_pushes().await?;
+        streams.take_orders().await?;
+        streams.take_deliveries().await?;
+        streams.take_answers().await?;
         streams.watch_revocations().await?;
         let beating = streams.clone();
         lifecycle.repeat(BEAT, move || {
@@ -100,6 +86,32 @@ impl Streams {
         &self.comms.replica
     }
 
+    /// Work that must end although its caller went away.
+    pub fn tasks(&self) -> &TaskTracker {
+        self.lifecycle.work()
+    }
+
+    pub fn draining(&self) -> &CancellationToken {
+        self.lifecycle.draining()
+    }
+
+    /// Fires when the stream is closed, if this replica holds it; otherwise that is not known here.
+    pub fn closed(&self, connection: &Connection) -> CancellationToken {
+        let open = self.locked();
+        let closed = open
+            .get(&connection.id)
+            .map(|open| open.end.clone())
+            .unwrap_or_default();
+        if &connection.replica == self.replica() && !open.contains_key(&connection.id) {
+            closed.cancel();
+        }
+        closed
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.comms.clock.now()
+    }
+
     /// A stream of the legacy transport. Its id is the session's: `<replica>.<random>`.
     pub async fn open_sse(&self, agent: AgentId) -> Result<(String, PushStream), Failure> {
         let id = format!("{}.{}", self.replica(), ids::random());
@@ -110,11 +122,14 @@ impl Streams {
             transport: SSE.into(),
             session: None,
             peer: None,
+            marks: Marks::default(),
         };
         Ok((id, self.register(connection).await?))
     }
 
+    /// A stream of a session that is initialized is so from its beginning.
     pub async fn open_for_session(&self, session_id: &str, session: &Session) -> Result<PushStream, Failure> {
+        let initialized = session.marks.initialized_at.map(|_| self.comms.clock.now());
         self.register(Connection {
             id: format!("{}.{}", self.replica(), ids::random()),
             agent: session.agent.clone(),
@@ -122,6 +137,10 @@ impl Streams {
             transport: "streamable".into(),
             session: Some(session_id.to_owned()),
             peer: Some(session.peer.clone()),
+            marks: Marks {
+                initialized_at: initialized,
+                ..session.marks.clone()
+            },
         })
         .await
     }
@@ -135,72 +154,60 @@ impl Streams {
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// Notes what a client said of itself, for whichever replica gets its next request.
-    pub async fn introduce(&self, connection: &Connection, peer: InitializeRequestParams) -> Result<(), Failure> {
-        let connection = Connection {
-            peer: Some(peer),
-            ..connection.clone()
-        };
-        self.write(&connection).await?;
-        if let Some(open) = self.locked().get_mut(&connection.id) {
-            open.connection = connection;
+    /// The open streams of a session, on all replicas.
+    pub async fn list_of_session(&self, agent: &AgentId, session: &str) -> Result<Vec<Connection>, Failure> {
+        let members = self.comms.kv.members(&keys::agent_connections(agent)).await;
+        let entries: Vec<String> = members
+            .map_err(unavailable)?
+            .iter()
+            .map(|id| keys::connection(id))
+            .collect();
+        if entries.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(())
+        let found = self.comms.kv.get_many(&entries).await.map_err(unavailable)?;
+        Ok(found
+            .into_iter()
+            .filter_map(|text| serde_json::from_str::<Connection>(&text?).ok())
+            .filter(|connection| &connection.agent == agent && connection.session.as_deref() == Some(session))
+            .collect())
     }
 
-    /// Brings a message to the socket, wherever it is. False when the stream is gone.
-    pub async fn push(&self, connection: &Connection, message: String) -> bool {
-        self.reach(connection, Some(message)).await
-    }
-
-    /// Closes the stream, wherever it is: its client learns that something went wrong instead of waiting.
-    pub async fn close(&self, connection: &Connection) {
-        self.reach(connection, None).await;
-    }
-
-    async fn reach(&self, connection: &Connection, message: Option<String>) -> bool {
-        if &connection.replica == self.replica() {
-            return self.push_here(&connection.id, &connection.agent, message);
-        }
-        let push = Push {
-            connection: connection.id.clone(),
-            agent: connection.agent.clone(),
-            message,
-        };
-        let Ok(payload) = serde_json::to_vec(&push) else {
-            return false;
-        };
-        let subject = subjects::push(&connection.replica);
-        match self
-            .comms
-            .bus
-            .request(&subject, trace::headers(), payload.into(), PUSH_DEADLINE)
-            .await
-        {
-            Ok(answer) => answer.payload.as_ref() == b"1",
-            Err(error) => {
-                tracing::info!(%error, "the replica that holds a stream is gone");
-                false
-            }
-        }
-    }
-
-    fn push_here(&self, id: &str, agent: &AgentId, message: Option<String>) -> bool {
+    /// Brings a change into the local table. `None`: the stream is gone; `false`: nothing is new in it.
+    pub(super) fn apply(&self, id: &str, agent: &AgentId, change: &Change) -> Option<bool> {
         let mut open = self.locked();
-        let Some(stream) = open.get(id).filter(|stream| &stream.connection.agent == agent) else {
-            return false;
-        };
-        let Some(message) = message else {
-            stream.end.cancel();
+        let stream = open.get_mut(id).filter(|stream| &stream.connection.agent == agent)?;
+        let is_new = stream.connection.apply(change);
+        if is_new && matches!(change, Change::Initialized(_) | Change::Subscribed(true)) {
+            self.expect(&stream.connection);
+        }
+        Some(is_new)
+    }
+
+    /// What waits for the agent goes out once it is certain that somebody listens.
+    fn expect(&self, connection: &Connection) {
+        if let Some(after) = connection.marks.settles_in(self.comms.clock.now()) {
+            self.returns.expect(&connection.id, after);
+        }
+    }
+
+    fn find_listener(&self, id: &str) -> Option<AgentId> {
+        let open = self.locked();
+        let connection = &open.get(id)?.connection;
+        let listens = connection.marks.settles_in(self.comms.clock.now()).is_some();
+        listens.then(|| connection.agent.clone())
+    }
+
+    /// Writes the entry as it stands at that moment. True when the stream is gone: then there is nothing to write.
+    pub(super) async fn save(&self, id: &str) -> bool {
+        let Some(saving) = self.locked().get(id).map(|open| open.saving.clone()) else {
             return true;
         };
-        match stream.messages.try_send(message) {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::info!(%error, "a push stream is closed: its reader does not keep up, or is gone");
-                open.remove(id);
-                false
-            }
+        let _turn = saving.lock().await;
+        let connection = self.locked().get(id).map(|open| open.connection.clone());
+        match connection {
+            Some(connection) => self.write(&connection).await.is_ok(),
+            None => true,
         }
     }
 
@@ -220,12 +227,14 @@ impl Streams {
         let id = connection.id.clone();
         let ended = end.clone();
         let agent = connection.agent.clone();
+        self.expect(&connection);
         self.locked().insert(
             id.clone(),
             Open {
                 connection,
                 messages,
                 end,
+                saving: Arc::default(),
             },
         );
         Ok(PushStream::new(queue, ended, self.clone(), id, agent))
@@ -248,42 +257,17 @@ impl Streams {
         let ids: Vec<String> = self.locked().keys().cloned().collect();
         let mut missed = 0_u32;
         for id in ids {
-            let Some(connection) = self.locked().get(&id).map(|open| open.connection.clone()) else {
+            let Some(agent) = self.locked().get(&id).map(|open| open.connection.agent.clone()) else {
                 continue;
             };
-            let members = keys::agent_connections(&connection.agent);
-            let written = self.write(&connection).await.is_ok();
+            let members = keys::agent_connections(&agent);
+            let written = self.save(&id).await;
             if !written || self.comms.kv.add_member(&members, &id, TTL * 4).await.is_err() {
                 missed += 1;
             }
         }
         if missed > 0 {
             tracing::warn!(missed, "entries of open streams could not be renewed");
-        }
-    }
-
-    async fn answer_pushes(&self) -> Result<(), StartError> {
-        let pushes = self.comms.bus.subscribe(&subjects::push(self.replica())).await;
-        let mut pushes = pushes.map_err(|error| StartError::Bus(error.to_string()))?;
-        let (streams, drain) = (self.clone(), self.lifecycle.draining().clone());
-        self.lifecycle.spawn(async move {
-            while let Some(Some(message)) = drain.run_until_cancelled(pushes.next()).await {
-                let span = tracing::debug_span!("push");
-                trace::continue_from(&span, |name| message.headers.get(name).map(String::as_str));
-                streams.answer_push(message).instrument(span).await;
-            }
-        });
-        Ok(())
-    }
-
-    async fn answer_push(&self, message: Message) {
-        let push: Option<Push> = serde_json::from_slice(&message.payload).ok();
-        let done = push.is_some_and(|push| self.push_here(&push.connection, &push.agent, push.message));
-        if let Some(reply_to) = message.reply_to {
-            let answer = if done { "1" } else { "0" };
-            if let Err(error) = self.comms.bus.publish(&reply_to, Headers::new(), answer.into()).await {
-                tracing::warn!(%error, "a push could not be confirmed");
-            }
         }
     }
 
@@ -342,7 +326,10 @@ impl Streams {
 
     /// Takes the entry away with its socket.
     pub fn forget(&self, id: &str, agent: &AgentId) {
-        self.locked().remove(id);
+        if let Some(open) = self.locked().remove(id) {
+            open.end.cancel();
+        }
+        self.pings.abandon(id);
         let (kv, id, agent) = (self.comms.kv.clone(), id.to_owned(), agent.clone());
         // Should this fail, the entry ends by itself.
         self.lifecycle.work().spawn(async move {
@@ -354,7 +341,7 @@ impl Streams {
         });
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, Open>> {
+    pub(super) fn locked(&self) -> MutexGuard<'_, HashMap<String, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

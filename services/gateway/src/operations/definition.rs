@@ -9,11 +9,14 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
+use super::call::Call;
+
 /// What an operation runs with. The caller is verified.
 #[derive(Clone)]
 pub struct Context {
     pub comms: Comms,
     pub caller: Arc<Caller>,
+    pub call: Call,
 }
 
 /// Hints for MCP clients about a tool.
@@ -52,7 +55,7 @@ pub trait Operation: 'static {
     fn run(context: Context, args: Self::Args) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
 }
 
-type Call = fn(Context, Map<String, Value>) -> BoxFuture<'static, Result<String, Failure>>;
+type Run = fn(Context, Map<String, Value>) -> BoxFuture<'static, Result<String, Failure>>;
 
 /// An operation, whatever its types.
 pub struct Definition {
@@ -64,7 +67,7 @@ pub struct Definition {
     pub route: Option<Route>,
     pub input_schema: Map<String, Value>,
     pub output_schema: Map<String, Value>,
-    call: Call,
+    run: Run,
 }
 
 impl Definition {
@@ -79,18 +82,18 @@ impl Definition {
             input_schema: schema::<O::Args>(SchemaSettings::draft2020_12().for_deserialize()),
             // What a result leaves out when it is empty is not required of it.
             output_schema: schema::<O::Output>(SchemaSettings::draft2020_12().for_serialize()),
-            call: |context, args| call::<O>(context, args).boxed(),
+            run: |context, args| run::<O>(context, args).boxed(),
         }
     }
 
     /// Runs it and returns the result as JSON text, or the failure. The scope is checked here, for every transport.
     pub async fn run(&self, context: Context, args: Map<String, Value>) -> Result<String, Failure> {
         context.caller.require(self.scope)?;
-        (self.call)(context, args).await
+        (self.run)(context, args).await
     }
 }
 
-async fn call<O: Operation>(context: Context, args: Map<String, Value>) -> Result<String, Failure> {
+async fn run<O: Operation>(context: Context, args: Map<String, Value>) -> Result<String, Failure> {
     let args = serde_path_to_error::deserialize(Value::Object(args)).map_err(|error| unreadable(&error))?;
     let output = O::run(context, args).await?;
     serde_json::to_string(&output).map_err(|error| {

@@ -1,5 +1,6 @@
 //! `comms_get_channel_status`: which channels the agent can use right now.
 
+use butt_dial_comms::delivery::preferences;
 use butt_dial_domain::{Channel, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,9 @@ pub struct Args {}
 pub struct ChannelView {
     /// active, paused, unavailable (no carrier is configured) or not_provisioned.
     status: &'static str,
+    /// What people send is acknowledged and dropped; comms_set_channel_block opens it again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    inbound_blocked: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     number: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,8 +50,7 @@ pub struct Output {
 impl Operation for GetChannelStatus {
     const NAME: &'static str = "comms_get_channel_status";
     const TITLE: &'static str = "Status of my channels";
-    const DESCRIPTION: &'static str =
-        "Returns for each channel whether you can use it, and your address on it. [scope: agent]";
+    const DESCRIPTION: &'static str = "Returns for each channel whether you can use it, your address on it, and whether it is blocked. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,
@@ -65,6 +68,12 @@ impl Operation for GetChannelStatus {
 
     async fn run(context: Context, _: Args) -> Result<Output, Failure> {
         let profile = context.caller.agent()?;
+        let mut blocked = Vec::new();
+        for owned in &profile.channels {
+            if preferences::is_inbound_blocked(&context.comms, owned.channel, &owned.address).await? {
+                blocked.push(owned.channel);
+            }
+        }
         let view = |channel: Channel| {
             let owned = profile.channel(channel);
             let status = match owned {
@@ -77,6 +86,7 @@ impl Operation for GetChannelStatus {
             let on = |wanted| address.clone().filter(|_| channel == wanted);
             ChannelView {
                 status,
+                inbound_blocked: blocked.contains(&channel),
                 number: on(Channel::Sms),
                 phone_number: on(Channel::Whatsapp),
                 address: on(Channel::Email),
@@ -88,6 +98,7 @@ impl Operation for GetChannelStatus {
             email: view(Channel::Email),
             voice_ai: ChannelView {
                 status: "not_provisioned",
+                inbound_blocked: false,
                 number: None,
                 phone_number: None,
                 address: None,

@@ -1,7 +1,10 @@
 //! `comms_get_message_status`: what became of a message.
 
-use butt_dial_comms::outbound::announce::UNCONFIRMED;
-use butt_dial_domain::{Channel, Code, Failure, Scope, message::Status};
+use butt_dial_comms::{
+    inbound::record::status_word,
+    outbound::{Message, Scheduled, announce::UNCONFIRMED},
+};
+use butt_dial_domain::{Channel, Code, Failure, Scope, inbound::Stage, message::Status};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,20 +24,28 @@ pub struct Args {
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     message_id: String,
-    /// pending, accepted, failed or unconfirmed.
+    /// scheduled, pending, accepted, sent, delivered, read, failed or unconfirmed.
     status: &'static str,
     channel: Channel,
     to: String,
-    provider: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_message_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_status: Option<String>,
+    /// The carrier's code, where the message failed on its way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_code: Option<String>,
+    /// When it leaves, as long as it is scheduled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduled_at: Option<String>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<String>,
     /// What the compliance stage said: allow or advise.
-    verdict: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,8 +63,8 @@ pub struct Output {
 impl Operation for GetMessageStatus {
     const NAME: &'static str = "comms_get_message_status";
     const TITLE: &'static str = "Status of a message";
-    const DESCRIPTION: &'static str =
-        "Returns what became of one of your messages: pending, accepted, failed or unconfirmed. [scope: agent]";
+    const DESCRIPTION: &'static str = "Returns what became of one of your messages: scheduled, pending, accepted, sent, delivered, read, failed or \
+        unconfirmed. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,
@@ -71,26 +82,68 @@ impl Operation for GetMessageStatus {
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let agent = &context.caller.agent()?.agent.id;
-        let message = context.comms.find_message(agent, &args.external_id).await?;
-        let message =
-            message.ok_or_else(|| Failure::new(Code::MessageNotFound, "you have sent no message with this id"))?;
-        Ok(Output {
-            status: message.status.for_agent(),
-            remediation: (message.status == Status::Unconfirmed).then_some(UNCONFIRMED),
-            message_id: message.id.into_string(),
-            channel: message.channel,
-            to: message.recipient,
-            provider: message.carrier,
-            provider_message_id: message.carrier_id,
-            provider_status: message.carrier_status,
-            code: message.failure,
-            verdict: message.verdict,
-            rule: message.rule,
-            segments: message.segments,
-            cost: message.cost.map(|micros| butt_dial_domain::Micros(micros).as_units()),
-            attempts: message.attempts,
-            created_at: time(message.created_at),
-            updated_at: time(message.updated_at),
-        })
+        match context.comms.find_message(agent, &args.external_id).await? {
+            Some(message) => Ok(sent(message)),
+            None => match context.comms.find_scheduled(agent, &args.external_id).await? {
+                Some(scheduled) => waiting(scheduled),
+                None => Err(Failure::new(
+                    Code::MessageNotFound,
+                    "you have sent no message with this id",
+                )),
+            },
+        }
     }
+}
+
+fn sent(message: Message) -> Output {
+    // What the carrier says of its way counts once it is on it.
+    let on_its_way = message.stage.as_deref().and_then(Stage::parse).and_then(status_word);
+    Output {
+        status: on_its_way.unwrap_or_else(|| message.status.for_agent()),
+        remediation: (message.status == Status::Unconfirmed && on_its_way.is_none()).then_some(UNCONFIRMED),
+        message_id: message.id.into_string(),
+        channel: message.channel,
+        to: message.recipient,
+        provider: Some(message.carrier),
+        provider_message_id: message.carrier_id,
+        provider_status: message.stage.or(message.carrier_status),
+        provider_code: message.stage_error,
+        scheduled_at: None,
+        code: message.failure,
+        verdict: Some(message.verdict),
+        rule: message.rule,
+        segments: message.segments,
+        cost: message.cost.map(|micros| butt_dial_domain::Micros(micros).as_units()),
+        attempts: message.attempts,
+        created_at: time(message.created_at),
+        updated_at: time(message.updated_at),
+    }
+}
+
+fn waiting(scheduled: Scheduled) -> Result<Output, Failure> {
+    let is_open = scheduled.state == "scheduled";
+    Ok(Output {
+        message_id: scheduled.id().into_string(),
+        status: if is_open {
+            Status::Scheduled.as_str()
+        } else {
+            Status::Failed.as_str()
+        },
+        channel: Channel::parse(&scheduled.channel).ok_or_else(Failure::internal)?,
+        to: scheduled.recipient,
+        provider: None,
+        provider_message_id: None,
+        provider_status: None,
+        provider_code: None,
+        scheduled_at: is_open.then(|| time(scheduled.due_at)),
+        code: scheduled.failure,
+        verdict: None,
+        rule: None,
+        segments: None,
+        cost: None,
+        attempts: scheduled.tries,
+        created_at: time(scheduled.created_at),
+        updated_at: time(scheduled.created_at),
+        remediation: None,
+    })
 }

@@ -1,4 +1,5 @@
-//! `comms_get_waiting_messages`: what happened while the agent was away. Reading it takes it.
+//! `comms_get_waiting_messages`: what happened while the agent was away. It is taken once the answer has
+//! left; an answer that fails is given again.
 
 use butt_dial_comms::waiting;
 use butt_dial_domain::{Channel, Code, Failure, Scope};
@@ -29,8 +30,8 @@ pub struct Output {
 impl Operation for GetWaitingMessages {
     const NAME: &'static str = "comms_get_waiting_messages";
     const TITLE: &'static str = "Waiting messages";
-    const DESCRIPTION: &'static str = "Hands out, oldest first, what waits for you: outcomes of messages that were pending. Each \
-        is handed out once. [scope: agent]";
+    const DESCRIPTION: &'static str = "Hands out, oldest first, what waits for you: messages from people, and what became of yours. \
+        Each is handed out once. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -73,7 +74,10 @@ impl Operation for GetWaitingMessages {
             args.limit.unwrap_or(50),
         )
         .await?;
-        held.receipt().confirm(&context.comms).await;
+        if !held.is_empty() {
+            let (receipt, comms) = (held.receipt(), context.comms.clone());
+            context.call.after.then(async move { receipt.confirm(&comms).await });
+        }
         let messages = held.events;
         Ok(Output {
             count: messages.len(),

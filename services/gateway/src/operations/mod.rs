@@ -1,6 +1,8 @@
 //! What callers can do. An operation is one file: its arguments, its result, its scope, and what it runs. The list below is
 //! all that MCP tools, REST routes and the OpenAPI document are made from.
 
+mod ack_events;
+mod call;
 mod definition;
 mod get_agent;
 mod get_channel_status;
@@ -10,15 +12,23 @@ mod get_usage_dashboard;
 mod get_waiting_messages;
 mod list_agent_tokens;
 mod list_agents;
+mod list_events;
+mod manage_inbound_filter;
+mod pages;
 mod ping;
 mod regenerate_agent_token;
 mod register_agent;
 mod send_message;
 mod set_agent_limits;
+mod set_callback_url;
+mod set_channel_block;
+mod subscribe_inbound;
 mod views;
+mod wait_events;
 
 use std::sync::LazyLock;
 
+pub use call::{After, Call, Progress};
 pub use definition::{Context, Definition, Hints, Operation, Route};
 
 /// Tools in the order in which an agent should meet them, then what only REST has.
@@ -29,9 +39,16 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<send_message::SendMessage>(),
         Definition::of::<get_message_status::GetMessageStatus>(),
         Definition::of::<get_channel_status::GetChannelStatus>(),
+        Definition::of::<wait_events::WaitEvents>(),
+        Definition::of::<list_events::ListEvents>(),
+        Definition::of::<ack_events::AckEvents>(),
         Definition::of::<get_waiting_messages::GetWaitingMessages>(),
+        Definition::of::<subscribe_inbound::SubscribeInbound>(),
+        Definition::of::<manage_inbound_filter::ManageInboundFilter>(),
+        Definition::of::<set_channel_block::SetChannelBlock>(),
         Definition::of::<get_usage_dashboard::GetUsageDashboard>(),
         Definition::of::<set_agent_limits::SetAgentLimits>(),
+        Definition::of::<set_callback_url::SetCallbackUrl>(),
         Definition::of::<register_agent::RegisterAgent>(),
         Definition::of::<list_agents::ListAgents>(),
         Definition::of::<get_agent::GetAgent>(),

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 
 use butt_dial_comms::outbound::{SendReceipt, SendRequest};
 use butt_dial_domain::{Channel, Code, Failure, Scope};
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Hints, Operation, Route};
+use super::{Context, Hints, Operation, Route, views::time};
 
 pub struct SendMessage;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// A telephone number in E.164 form (+14155550123) for sms and whatsapp, an address for email.
+    /// A telephone number in E.164 form (+14155550123) for sms and whatsapp, an address for email; or the id of an agent of
+    /// your organization.
     to: String,
-    /// sms, whatsapp or email.
+    /// sms, whatsapp, email or line.
     #[serde(default)]
     channel: Option<String>,
     /// The text. Body, media or a template is required.
@@ -54,10 +56,10 @@ pub struct Args {
     /// For administrators: the agent to send as.
     #[serde(default)]
     agent_id: Option<String>,
-    /// Not available yet: a message with it is refused, so that it is not sent at the wrong time.
+    /// When it is to leave, in RFC 3339 (2026-12-24T18:00:00Z), within a year; now where nothing is said.
     #[serde(default)]
-    scheduled_at: Option<String>,
-    /// Not used yet; the result says so.
+    scheduled_at: Option<DateTime<Utc>>,
+    /// Channels to be tried, in order, when the person can't be reached on the first one.
     #[serde(default)]
     fallback_channels: Vec<String>,
 }
@@ -66,7 +68,7 @@ pub struct Args {
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     message_id: String,
-    /// accepted: the carrier has it. pending: being found out; ask comms_get_message_status. unconfirmed: could not be found out.
+    /// accepted: the carrier has it. scheduled: it leaves later. pending: being found out; ask comms_get_message_status. unconfirmed: could not be found out.
     status: &'static str,
     channel: Channel,
     from: String,
@@ -88,6 +90,11 @@ pub struct Output {
     entity_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reply_msg_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheduled_at: Option<String>,
+    /// The channel that was asked for, where a fallback had to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instead_of: Option<Channel>,
     /// This key has been answered before; nothing was sent again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     replayed: bool,
@@ -118,12 +125,11 @@ impl Operation for SendMessage {
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let channel = channel(args.channel.as_deref())?;
-        if args.scheduled_at.is_some() {
-            return Err(Failure::new(Code::NotSupported, "scheduledAt is not available yet")
-                .on(channel)
-                .remedy("send it at the right time, without scheduledAt"));
-        }
-        let falls_back = !args.fallback_channels.is_empty();
+        let fallbacks = args
+            .fallback_channels
+            .iter()
+            .map(|text| named_channel(text))
+            .collect::<Result<_, _>>()?;
         let body_unused = args.template_id.is_some() && args.body.is_some();
         let request = SendRequest {
             caller: context.caller,
@@ -142,13 +148,13 @@ impl Operation for SendMessage {
             entity_id: args.entity_id,
             reply_msg_id: args.reply_msg_id,
             idempotency_key: args.idempotency_key,
+            id: None,
+            scheduled_at: args.scheduled_at,
+            fallbacks,
         };
         let mut output = Output::from(context.comms.send(request).await?);
         if body_unused {
             output.advisories.push("a template was sent, and so the body was not");
-        }
-        if falls_back {
-            output.advisories.push("fallbackChannels are not used yet");
         }
         Ok(output)
     }
@@ -156,9 +162,12 @@ impl Operation for SendMessage {
 
 /// The Python client's default, where nothing is said.
 fn channel(text: Option<&str>) -> Result<Channel, Failure> {
-    let Some(text) = text else { return Ok(Channel::Whatsapp) };
+    text.map_or(Ok(Channel::Whatsapp), named_channel)
+}
+
+fn named_channel(text: &str) -> Result<Channel, Failure> {
     Channel::parse(text).ok_or_else(|| {
-        Failure::new(Code::InvalidArgument, "channel is one of sms, whatsapp, email").remedy("choose one of them")
+        Failure::new(Code::InvalidArgument, "channel is one of sms, whatsapp, email, line").remedy("choose one of them")
     })
 }
 
@@ -170,7 +179,7 @@ impl From<SendReceipt> for Output {
             channel: receipt.channel,
             from: receipt.from,
             to: receipt.to,
-            provider: Some(receipt.carrier),
+            provider: receipt.carrier,
             provider_message_id: receipt.carrier_id,
             provider_status: receipt.carrier_status,
             segments: receipt.segments,
@@ -179,6 +188,8 @@ impl From<SendReceipt> for Output {
             entity_id: receipt.entity_id,
             reply_msg_id: receipt.reply_msg_id,
             replayed: receipt.replayed,
+            scheduled_at: receipt.scheduled_at.map(time),
+            instead_of: receipt.instead_of,
             advisories: receipt.advice.into_iter().collect(),
         }
     }

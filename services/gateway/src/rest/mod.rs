@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{MethodFilter, get, on},
 };
-use butt_dial_comms::{Comms, identity::Caller};
+use butt_dial_comms::identity::Caller;
 use butt_dial_domain::{Code, Failure};
 use butt_dial_runtime::{Platform, http::failure};
 use serde_json::{Map, Value};
@@ -21,7 +21,8 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
     auth::{Door, any_caller},
-    operations::{self, Context, Definition, Route},
+    operations::{self, Call, Context, Definition, Route},
+    sent::confirm,
 };
 
 pub use openapi::document;
@@ -35,7 +36,7 @@ pub fn router(platform: &Platform) -> Router {
         .iter()
         .filter_map(|definition| Some((definition, definition.route?)))
         .fold(Router::new(), |router, (definition, route)| {
-            let comms = platform.comms.clone();
+            let (comms, draining) = (platform.comms.clone(), platform.lifecycle.draining().clone());
             let handler = move |method: Method,
                                 Extension(caller): Extension<Arc<Caller>>,
                                 Path(path): Path<HashMap<String, String>>,
@@ -46,8 +47,13 @@ pub fn router(platform: &Platform) -> Router {
                 if method == Method::HEAD {
                     return failure(&wrong_method());
                 }
+                let context = Context {
+                    comms,
+                    caller,
+                    call: Call::new(draining),
+                };
                 match arguments(definition, path, query, &headers, body) {
-                    Ok(args) => run(definition, route, comms, caller, args).await,
+                    Ok(args) => run(definition, route, context, args).await,
                     Err(refusal) => failure(&refusal),
                 }
             };
@@ -79,18 +85,17 @@ fn wrong_method() -> Failure {
     )
 }
 
-async fn run(
-    definition: &'static Definition,
-    route: Route,
-    comms: Comms,
-    caller: Arc<Caller>,
-    args: Map<String, Value>,
-) -> Response {
-    match definition.run(Context { comms, caller }, args).await {
+async fn run(definition: &'static Definition, route: Route, context: Context, args: Map<String, Value>) -> Response {
+    let (after, tasks) = (context.call.after.clone(), context.comms.tasks.clone());
+    match definition.run(context, args).await {
         Ok(text) => {
             let status = StatusCode::from_u16(route.status).unwrap_or(StatusCode::OK);
             let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-            (status, json, text).into_response()
+            let response = (status, json, text).into_response();
+            if after.is_empty() {
+                return response;
+            }
+            confirm(response, after, tasks)
         }
         Err(refusal) => failure(&refusal),
     }

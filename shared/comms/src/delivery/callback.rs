@@ -111,7 +111,10 @@ pub async fn call(comms: &Comms, org: &OrgId, recipient: &Recipient, url: &str, 
             return Answer::Failed { retry_after: None };
         }
     };
-    let mut request = comms.egress.client().post(target).timeout(DEADLINE);
+    let Some(client) = comms.egress.client() else {
+        return Answer::Failed { retry_after: None };
+    };
+    let mut request = client.post(target).timeout(DEADLINE);
     for (name, value) in headers(comms, org, event, &body) {
         request = request.header(name, value);
     }

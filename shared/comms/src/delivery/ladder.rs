@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use butt_dial_domain::{AgentId, Failure, OrgId};
-use butt_dial_store::{DeliveryClaim, Event, Recipient, StoreError};
+use butt_dial_store::{DeliveryClaim, Event, Hold, Recipient, StoreError};
 use chrono::TimeDelta;
 use tracing::Instrument;
 
@@ -142,7 +142,17 @@ async fn push_all(
         let now = comms.clock.now();
         let events = comms
             .store
-            .hold_waiting_events(agent, None, NO_LIMIT, true, PUSH, now, now + HOLD)
+            .hold_waiting_events(
+                agent,
+                &Hold {
+                    channel: None,
+                    max_tries: NO_LIMIT,
+                    to_push: true,
+                    limit: PUSH,
+                    now,
+                    until: now + HOLD,
+                },
+            )
             .await?;
         if events.is_empty() {
             return Ok(Pushed::All);
@@ -197,7 +207,17 @@ async fn call_all(comms: &Comms, claim: &DeliveryClaim, recipient: &Recipient, u
         let now = comms.clock.now();
         let events = comms
             .store
-            .hold_waiting_events(&agent, None, Some(max_tries), true, CALLS, now, now + HOLD)
+            .hold_waiting_events(
+                &agent,
+                &Hold {
+                    channel: None,
+                    max_tries: Some(max_tries),
+                    to_push: true,
+                    limit: CALLS,
+                    now,
+                    until: now + HOLD,
+                },
+            )
             .await?;
         if events.is_empty() {
             return Ok(End::Done);

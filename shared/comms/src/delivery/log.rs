@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use butt_dial_domain::{AgentId, Failure, OrgId, subjects};
+use butt_dial_domain::{AgentId, Code, Failure, OrgId, subjects};
 use futures::StreamExt;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
@@ -122,6 +122,47 @@ pub async fn subscribe(
 pub async fn cursor(comms: &Comms, agent: &AgentId) -> Result<i64, Failure> {
     let ends = comms.store.find_log_ends(agent).await.map_err(store_failure)?;
     Ok(ends.map_or(0, |ends| ends.event_cursor))
+}
+
+/// Before the first event that the agent does not have, by whichever way it got the others; at the end of the log when it has
+/// them all.
+pub async fn unread(comms: &Comms, agent: &AgentId) -> Result<i64, Failure> {
+    let Some(ends) = comms.store.find_log_ends(agent).await.map_err(store_failure)? else {
+        return Ok(0);
+    };
+    // Asked after the log's end: what is appended in between lies behind it.
+    if comms.store.count_waiting_events(agent).await.map_err(store_failure)? == 0 {
+        return Ok(ends.event_seq);
+    }
+    let mut position = ends.event_cursor;
+    loop {
+        let events = comms
+            .store
+            .list_events(agent, position, MAX_PAGE)
+            .await
+            .map_err(store_failure)?;
+        for event in &events {
+            if event.state == "waiting" {
+                return Ok(position);
+            }
+            position = event.seq;
+        }
+        if events.len() < MAX_PAGE as usize {
+            return Ok(position);
+        }
+    }
+}
+
+/// Refuses a cursor that lies beyond the end of the log: whoever read on from there would miss what comes next.
+pub async fn check_cursor(comms: &Comms, agent: &AgentId, cursor: i64) -> Result<(), Failure> {
+    let ends = comms.store.find_log_ends(agent).await.map_err(store_failure)?;
+    if ends.is_some_and(|ends| cursor <= ends.event_seq) {
+        return Ok(());
+    }
+    Err(
+        Failure::new(Code::InvalidArgument, "the cursor is not one that was handed out")
+            .remedy("pass the cursor of the last result, or leave it out"),
+    )
 }
 
 /// The agent has everything up to `cursor`: what was said in it is forgotten. Returns how many events waited until now.

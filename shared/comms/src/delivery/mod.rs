@@ -6,4 +6,5 @@ pub mod ladder;
 pub mod listeners;
 pub mod live;
 pub mod log;
+pub mod preferences;
 pub mod view;

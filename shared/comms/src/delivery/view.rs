@@ -11,6 +11,17 @@ use crate::Comms;
 /// The kind of an event that a person's message is.
 pub const MESSAGE_RECEIVED: &str = "message.received";
 pub const MESSAGE_STATUS: &str = "message.status";
+/// A person does not want to hear from us, as a carrier tells it.
+pub const CONTACT_OPTED_OUT: &str = "contact.opted_out";
+/// Every kind of event that there is, with what it tells.
+pub const KINDS: [(&str, &str); 3] = [
+    (MESSAGE_RECEIVED, "A person or another agent has written to you."),
+    (MESSAGE_STATUS, "What became of a message of yours."),
+    (
+        CONTACT_OPTED_OUT,
+        "A person does not want to hear from you, as the carrier says.",
+    ),
+];
 
 /// What is kept, encrypted, of an event until its agent has it.
 #[derive(Clone, Serialize, Deserialize)]

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
     AgentId, Channel, ChannelId, OrgId,
-    inbound::{InboundMessage, Keyword, Stage},
+    inbound::{InboundMessage, Keyword, Receipt, Stage},
     ports::{bus::Logged, carrier::RefusalClass},
 };
-use butt_dial_store::{Applied, InboundBatch, InboundFilter, InboundRow, Moved, ReceiptEntry, StoreError};
+use butt_dial_store::{Applied, InboundBatch, InboundFilter, InboundRow, Message, Moved, ReceiptEntry, StoreError};
 use chrono::{SecondsFormat, TimeDelta};
 use moka::sync::Cache;
 use serde_json::{Map, Value, json};
@@ -21,7 +21,7 @@ use crate::{
     Comms,
     delivery::{
         filters::{self, Fate},
-        view::{Content, MESSAGE_RECEIVED, MESSAGE_STATUS},
+        view::{CONTACT_OPTED_OUT, Content, MESSAGE_RECEIVED, MESSAGE_STATUS},
     },
     outbound::code,
 };
@@ -79,10 +79,13 @@ impl Recorder {
                 }
             };
             match envelope.notice {
-                Sealed::Receipt { receipt } => receipts.push(ReceiptEntry {
-                    carrier: envelope.carrier,
-                    receipt,
-                }),
+                Sealed::Receipt { receipt } => {
+                    events.extend(self.objection(&envelope.carrier, &receipt).await?);
+                    receipts.push(ReceiptEntry {
+                        carrier: envelope.carrier,
+                        receipt,
+                    });
+                }
                 Sealed::Message {
                     org,
                     agent,
@@ -137,6 +140,19 @@ impl Recorder {
             help,
             has_incomplete,
         })
+    }
+
+    /// A person who complains, or whom the carrier knows to have opted out, wants no more messages, wherever the message
+    /// itself stands by now.
+    async fn objection(&self, carrier: &str, receipt: &Receipt) -> Result<Option<InboundRow>, StoreError> {
+        if receipt.failure != Some(RefusalClass::OptedOut) {
+            return Ok(None);
+        }
+        let store = &self.comms.store;
+        let found = store
+            .find_carrier_message(carrier, &receipt.carrier_id, receipt.message.as_ref())
+            .await?;
+        Ok(found.map(|message| objection_event(&self.comms, message, receipt)))
     }
 
     async fn filters_of(&self, agent: &AgentId) -> Result<Arc<Vec<InboundFilter>>, StoreError> {
@@ -196,6 +212,8 @@ fn row(
         }
     }
     let (channel, contact) = (message.channel, message.from.clone());
+    // Somebody who has blocked or followed us has written nothing.
+    is_quiet |= keyword.is_some() && message.body.is_none();
     let wants_help = keyword == Some(Keyword::Help) && message.answered_keyword.is_none();
     let is_incomplete = message.incomplete || !message.attachments.is_empty();
     let content = Content {
@@ -266,6 +284,27 @@ pub fn status_word(stage: Stage) -> Option<&'static str> {
     }
 }
 
+fn objection_event(comms: &Comms, message: Message, receipt: &Receipt) -> InboundRow {
+    let now = comms.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    InboundRow {
+        id: format!("evt_{}_opted_out", message.id),
+        kind: CONTACT_OPTED_OUT,
+        channel: message.channel,
+        data: json!({
+            "type": "opted_out", "messageId": message.id, "channel": message.channel, "to": message.recipient,
+            "providerCode": receipt.error_code, "timestamp": now,
+        }),
+        contact: message.recipient,
+        content: None,
+        is_incomplete: false,
+        is_quiet: false,
+        channel_id: None,
+        consent: Some(false),
+        agent: message.agent,
+        org: message.org,
+    }
+}
+
 fn status_event(comms: &Comms, moved: &Moved) -> Option<InboundRow> {
     let status = status_word(moved.stage)?;
     let now = comms.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true);
@@ -293,6 +332,6 @@ fn status_event(comms: &Comms, moved: &Moved) -> Option<InboundRow> {
         is_incomplete: false,
         is_quiet: false,
         channel_id: None,
-        consent: (moved.receipt.failure == Some(RefusalClass::OptedOut)).then_some(false),
+        consent: None,
     })
 }

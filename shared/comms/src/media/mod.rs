@@ -180,7 +180,8 @@ async fn download(comms: &Comms, request: MediaRequest) -> Result<Fetched, Unfet
                 .egress
                 .check(&url)
                 .map_err(|_| Unfetched::ForGood("an address that is not called"))?;
-            (comms.egress.client(), target)
+            let client = comms.egress.client().ok_or(Unfetched::ForNow("no client"))?;
+            (client, target)
         };
         let answer = client.get(target.clone()).headers(headers).send().await;
         let answer = answer.map_err(|_| Unfetched::ForNow("does not answer"))?;

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     clean::CleanMessage,
     clear::{ClearedMessage, earlier},
+    inside,
     receipt::Earlier,
 };
 use crate::{
@@ -60,12 +61,18 @@ pub enum Admission {
 
 pub async fn admit(comms: &Comms, cleared: ClearedMessage) -> Result<Admission, Failure> {
     let message = &cleared.message;
-    let carrier = find_carrier(comms, message.channel)?;
+    let carrier = match cleared.stays_inside {
+        true => inside::carrier(&comms.store, &comms.bus, &comms.vault),
+        false => find_carrier(comms, message.channel)?,
+    };
     let agent_limits = message.profile.agent_limits.unwrap_or(comms.settings.default_limits);
     let org_limits = message.profile.org_limits.unwrap_or_default();
     let taken = take(comms, &limits::quotas(&message.profile, &agent_limits, &org_limits)).await?;
 
-    let estimate = prices::estimate(message.channel, &message.to, &message.content);
+    let estimate = match cleared.stays_inside {
+        true => Micros::ZERO,
+        false => prices::estimate(message.channel, &message.to, &message.content),
+    };
     let send = accepted_send(comms, &cleared, &carrier, estimate, agent_limits, org_limits);
     let id = send.id.clone();
     match accept(comms, send).await {
@@ -157,7 +164,7 @@ fn accepted_send(
     org_limits: Limits,
 ) -> AcceptedSend {
     let message = &cleared.message;
-    let (id, org) = (MessageId::generate(), message.profile.agent.org_id.clone());
+    let (id, org) = (message.id.clone(), message.profile.agent.org_id.clone());
     let now = comms.clock.now();
     let deadline = TimeDelta::from_std(carrier.messaging.deadline()).unwrap_or(RECORDING);
     let stored = StoredContent {
@@ -237,7 +244,7 @@ fn admitted(
     carrier: Carrier,
     estimate: Micros,
 ) -> AdmittedMessage {
-    let ClearedMessage { message, ruling } = cleared;
+    let ClearedMessage { message, ruling, .. } = cleared;
     let sender_name = sender_name(&message);
     let callback = comms.settings.receipts_url(carrier.id, &id);
     AdmittedMessage {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use butt_dial_domain::{AgentId, Code, Failure, Scope, ids};
+use butt_dial_domain::{Address, AgentId, Code, Failure, Scope, ids};
 use butt_dial_store::{AgentStatus, OwnedChannel, Profile};
 
 use super::SendRequest;
@@ -29,6 +29,10 @@ pub async fn authorize(comms: &Comms, request: SendRequest) -> Result<Authorized
         .remedy("an administrator has to set it active"));
     }
     let sender = find_sender(&profile, &request)?;
+    let mut request = request;
+    if let Some(address) = address_of_agent(comms, &profile, &request).await? {
+        request.to = address;
+    }
     Ok(Authorized {
         sender,
         profile,
@@ -61,6 +65,27 @@ async fn sending_agent(comms: &Comms, caller: &Caller, named: Option<&str>) -> R
     }
 }
 
+/// An agent may be named by its id instead of its address, by whoever belongs to the same organization.
+async fn address_of_agent(comms: &Comms, sender: &Profile, request: &SendRequest) -> Result<Option<String>, Failure> {
+    if !ids::is_valid_host_id(&request.to) || Address::parse(request.channel, &request.to).is_ok() {
+        return Ok(None);
+    }
+    let named = AgentId::from(request.to.as_str());
+    let found = comms.store.find_profile(&named).await.map_err(store_failure)?;
+    let Some(named) = found.filter(|profile| profile.agent.org_id == sender.agent.org_id) else {
+        return Ok(None);
+    };
+    match named.channel(request.channel) {
+        Some(owned) => Ok(Some(owned.address.clone())),
+        None => Err(Failure::new(
+            Code::InvalidRecipient,
+            format!("the agent that you name has no address on {}", request.channel),
+        )
+        .on(request.channel)
+        .remedy("choose a channel that both of you have")),
+    }
+}
+
 fn find_sender(profile: &Profile, request: &SendRequest) -> Result<OwnedChannel, Failure> {
     let channel = request.channel;
     let available: Vec<&str> = profile
@@ -77,12 +102,13 @@ fn find_sender(profile: &Profile, request: &SendRequest) -> Result<OwnedChannel,
         .on(channel)
         .remedy(format!("leave senderSid out: messages go out from {}", owned.address))),
         Some(owned) if !owned.paused => Ok(owned.clone()),
-        Some(_) => Err(
-            Failure::new(Code::ChannelUnavailable, format!("{channel} is paused for this agent"))
-                .on(channel)
-                .remedy("use another channel, or have an administrator resume this one")
-                .detail("availableChannels", available),
-        ),
+        Some(_) => Err(Failure::new(
+            Code::ChannelUnavailable,
+            format!("{channel} is paused or blocked for this agent"),
+        )
+        .on(channel)
+        .remedy("use another channel, or have an administrator resume this one")
+        .detail("availableChannels", available)),
         None => Err(Failure::new(
             Code::NoChannelAssigned,
             format!("not provisioned: this agent has no {channel} sender"),

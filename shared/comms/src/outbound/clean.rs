@@ -2,7 +2,8 @@
 //! not refuse normal speech. SQL needs no guarding here: parameters are bound, always.
 
 use butt_dial_domain::{
-    Address, Channel, Code, Failure, OrgId,
+    Address, Channel, Code, Failure, MessageId, OrgId,
+    clock::Timestamp,
     message::{Content, Template},
 };
 use butt_dial_store::{OwnedChannel, Profile};
@@ -10,7 +11,7 @@ use serde_json::json;
 use std::{net::IpAddr, sync::Arc};
 use url::Url;
 
-use super::{SendRequest, authorize::Authorized};
+use super::{SendRequest, authorize::Authorized, schedule};
 use crate::vault::Vault;
 
 /// Twilio, Messages resource: Body is at most 1,600 characters, for WhatsApp too.
@@ -28,6 +29,9 @@ const MAX_KEY: usize = 255;
 
 /// A message in which every field is safe for where it goes.
 pub struct CleanMessage {
+    pub id: MessageId,
+    /// `None`: now.
+    pub scheduled_at: Option<Timestamp>,
     pub profile: Arc<Profile>,
     pub sender: OwnedChannel,
     pub from: Address,
@@ -42,7 +46,7 @@ pub struct CleanMessage {
     pub reply_msg_id: Option<String>,
 }
 
-pub fn clean(vault: &Vault, authorized: Authorized) -> Result<CleanMessage, Failure> {
+pub fn clean(vault: &Vault, now: Timestamp, authorized: Authorized) -> Result<CleanMessage, Failure> {
     let Authorized {
         request,
         profile,
@@ -67,7 +71,14 @@ pub fn clean(vault: &Vault, authorized: Authorized) -> Result<CleanMessage, Fail
         Some(key) => token("idempotencyKey", key, MAX_KEY)?,
         None => format!("auto-{}", butt_dial_domain::ids::unique()),
     };
+    let scheduled_at = request
+        .scheduled_at
+        .map(|at| schedule::check_time(at, now))
+        .transpose()?
+        .flatten();
     Ok(CleanMessage {
+        scheduled_at,
+        id: request.id.clone().unwrap_or_else(MessageId::generate),
         request_hash: request_hash(vault, &profile.agent.org_id, channel, &to, &content),
         sender_name: request
             .sender_name

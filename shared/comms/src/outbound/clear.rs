@@ -14,6 +14,8 @@ use crate::{
 pub struct ClearedMessage {
     pub message: CleanMessage,
     pub ruling: Ruling,
+    /// It is for an agent of the same organization, and needs no carrier.
+    pub stays_inside: bool,
 }
 
 pub enum Clearance {
@@ -55,7 +57,11 @@ pub async fn clear(comms: &Comms, message: CleanMessage) -> Result<Clearance, Fa
             .remedy(remedy)
             .detail("rule", ruling.rule));
     }
-    Ok(Clearance::Cleared(Box::new(ClearedMessage { message, ruling })))
+    Ok(Clearance::Cleared(Box::new(ClearedMessage {
+        stays_inside: contact.colleague.is_some(),
+        message,
+        ruling,
+    })))
 }
 
 pub fn earlier(id: MessageId, message: &CleanMessage) -> super::receipt::Earlier {

@@ -9,15 +9,18 @@ mod authorize;
 mod clean;
 mod clear;
 mod dispatch;
+mod fall_back;
 pub mod help;
+pub mod inside;
 mod receipt;
 pub mod reconcile;
 mod record;
+pub mod schedule;
 
 use std::{sync::Arc, time::Instant};
 
-use butt_dial_domain::{AgentId, Channel, Failure};
-use butt_dial_store::Message;
+use butt_dial_domain::{AgentId, Channel, Failure, MessageId, clock::Timestamp};
+pub use butt_dial_store::{Message, Scheduled};
 use futures::{FutureExt, future::BoxFuture};
 use tracing::Instrument;
 
@@ -27,6 +30,7 @@ pub use receipt::{SendReceipt, describe};
 pub use record::{code, explain};
 
 /// What a caller asks for, as it came. Nothing in it is trusted but `caller`.
+#[derive(Clone)]
 pub struct SendRequest {
     pub caller: Arc<Caller>,
     /// For administrators: the agent to send as. Anybody else may only name themselves.
@@ -47,6 +51,12 @@ pub struct SendRequest {
     pub reply_msg_id: Option<String>,
     /// Two requests with the same key are one: the second gets the first one's result.
     pub idempotency_key: Option<String>,
+    /// The id that the message has been given before, where it was scheduled.
+    pub id: Option<MessageId>,
+    /// When it is to leave, if not now.
+    pub scheduled_at: Option<Timestamp>,
+    /// Channels to be tried, in order, when the one before can't reach the person.
+    pub fallbacks: Vec<Channel>,
 }
 
 impl SendRequest {
@@ -69,6 +79,9 @@ impl SendRequest {
             entity_id: None,
             reply_msg_id: None,
             idempotency_key: None,
+            id: None,
+            scheduled_at: None,
+            fallbacks: Vec::new(),
         }
     }
 }
@@ -77,6 +90,31 @@ impl Comms {
     /// Sends a message, exactly once. It ends as accepted, as refused (the error says by what), or as pending: then it is
     /// being found out, and the outcome follows as an event.
     pub async fn send(&self, request: SendRequest) -> Result<SendReceipt, Failure> {
+        if request.fallbacks.is_empty() {
+            return self.send_on_one_channel(request).await;
+        }
+        let wanted = request.channel;
+        let mut request = request;
+        loop {
+            let next = fall_back::next(&request);
+            let channel = request.channel;
+            match (self.send_on_one_channel(request).await, next) {
+                (Err(failure), Some(next)) if fall_back::may_help(failure.code) => {
+                    tracing::info!(%failure, instead = %next.channel, "falling back to another channel");
+                    request = next;
+                }
+                (Ok(receipt), _) if channel != wanted => {
+                    return Ok(SendReceipt {
+                        instead_of: Some(wanted),
+                        ..receipt
+                    });
+                }
+                (result, _) => return result,
+            }
+        }
+    }
+
+    async fn send_on_one_channel(&self, request: SendRequest) -> Result<SendReceipt, Failure> {
         let channel = request.channel.as_str();
         let comms = self.clone();
         // From here on the caller may go away, the message may not: the work is the program's own.
@@ -100,19 +138,42 @@ impl Comms {
         if id.chars().any(char::is_control) {
             return Ok(None);
         }
-        self.store.find_agent_message(agent, id).await.map_err(store_failure)
+        if let Some(message) = self.store.find_agent_message(agent, id).await.map_err(store_failure)? {
+            return Ok(Some(message));
+        }
+        // A scheduled message that was refused for now has left under another id.
+        match self.store.find_scheduled(agent, id).await.map_err(store_failure)? {
+            Some(scheduled) if scheduled.state == "sent" => {
+                let found = self.store.find_message_by_key(agent, &scheduled.idempotency_key).await;
+                found.map_err(store_failure)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// One of the agent's messages that was to leave later; the message itself, once it has left, under whichever id.
+    pub async fn find_scheduled(&self, agent: &AgentId, id: &str) -> Result<Option<Scheduled>, Failure> {
+        if id.chars().any(char::is_control) {
+            return Ok(None);
+        }
+        self.store.find_scheduled(agent, id).await.map_err(store_failure)
     }
 
     #[tracing::instrument(level = "debug", name = "send", skip_all, fields(channel = %request.channel))]
     async fn run_stages(&self, request: SendRequest) -> Result<SendReceipt, Failure> {
         let authorized = self.timed("authorize", authorize::authorize(self, request)).await?;
         let clean = self
-            .timed("clean", async { clean::clean(&self.vault, authorized) })
+            .timed("clean", async {
+                clean::clean(&self.vault, self.clock.now(), authorized)
+            })
             .await?;
         let cleared = match self.timed("clear", clear::clear(self, clean)).await? {
             clear::Clearance::Cleared(message) => message,
             clear::Clearance::Earlier(earlier) => return receipt::replay(self, earlier).await,
         };
+        if let Some(at) = cleared.message.scheduled_at {
+            return self.timed("schedule", schedule::schedule(self, *cleared, at)).await;
+        }
         let admitted = match self.timed("admit", admit::admit(self, *cleared)).await? {
             admit::Admission::Admitted(message) => message,
             admit::Admission::Earlier(earlier) => return receipt::replay(self, earlier).await,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use butt_dial_domain::{Channel, Code, Failure, MessageId, Micros, message::Status};
+use butt_dial_domain::{Channel, Code, Failure, MessageId, Micros, clock::Timestamp, message::Status};
 use butt_dial_store::Message;
 
 use super::{admit::AdmittedMessage, record::explain};
@@ -19,7 +19,8 @@ pub struct SendReceipt {
     pub channel: Channel,
     pub from: String,
     pub to: String,
-    pub carrier: String,
+    /// `None` as long as it has not left.
+    pub carrier: Option<String>,
     pub carrier_id: Option<String>,
     pub carrier_status: Option<String>,
     pub segments: Option<i64>,
@@ -29,6 +30,10 @@ pub struct SendReceipt {
     pub reply_msg_id: Option<String>,
     /// What a rule wants the caller to know.
     pub advice: Option<&'static str>,
+    /// The channel that was asked for, where another one had to do.
+    pub instead_of: Option<Channel>,
+    /// When it leaves, where that is later.
+    pub scheduled_at: Option<Timestamp>,
     /// An earlier request with the same key has been answered with this.
     pub replayed: bool,
 }
@@ -42,7 +47,7 @@ impl SendReceipt {
             channel: admitted.dispatch.channel,
             from: admitted.dispatch.from.as_str().to_owned(),
             to: admitted.dispatch.to.as_str().to_owned(),
-            carrier: admitted.carrier.id.to_owned(),
+            carrier: Some(admitted.carrier.id.to_owned()),
             carrier_id: None,
             carrier_status: None,
             segments: None,
@@ -51,6 +56,8 @@ impl SendReceipt {
             entity_id: admitted.entity_id,
             reply_msg_id: admitted.reply_msg_id,
             advice: admitted.advice,
+            instead_of: None,
+            scheduled_at: None,
             replayed: false,
         }
     }
@@ -104,7 +111,7 @@ pub fn describe(message: Message) -> Result<SendReceipt, Failure> {
         channel: message.channel,
         from: message.sender,
         to: message.recipient,
-        carrier: message.carrier,
+        carrier: Some(message.carrier),
         carrier_id: message.carrier_id,
         carrier_status: message.carrier_status,
         segments: message.segments,
@@ -113,6 +120,8 @@ pub fn describe(message: Message) -> Result<SendReceipt, Failure> {
         entity_id: message.entity_id,
         reply_msg_id: message.reply_msg_id,
         advice: None,
+        instead_of: None,
+        scheduled_at: None,
         replayed: false,
     })
 }

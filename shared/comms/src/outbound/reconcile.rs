@@ -14,6 +14,7 @@ use futures::StreamExt;
 use super::{
     announce::announce,
     dispatch::send_once,
+    inside,
     record::{accepted_result, code},
 };
 use crate::{Carrier, Comms, store_failure};
@@ -67,7 +68,8 @@ async fn look(comms: &Comms, unsettled: Unsettled) -> Result<(), StoreError> {
         .carriers
         .find(message.channel)
         .filter(|carrier| carrier.id == message.carrier)
-        .cloned();
+        .cloned()
+        .or_else(|| (message.carrier == inside::ID).then(|| inside::carrier(&comms.store, &comms.bus, &comms.vault)));
     let finding = match carrier {
         // A receipt has brought the carrier's id: it was taken.
         _ if message.carrier_id.is_some() => proven(message),

@@ -1,5 +1,5 @@
-//! The JSON of Resend's events and of received mails (Resend, Webhooks: Event types; Receiving emails). Whatever an event
-//! may lack it may lack.
+//! The JSON of Resend's events and of received mails (Resend, Webhooks: Event types; Receiving emails). Whatever an
+//! event may lack it may lack.
 
 use butt_dial_domain::{MessageId, clock::Timestamp, ids::is_valid_host_id, inbound::Attachment};
 use chrono::{DateTime, Utc};

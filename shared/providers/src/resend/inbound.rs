@@ -1,5 +1,5 @@
-//! What Resend tells us: a mail has come, or what became of one of ours (Resend, Webhooks: Event types; Receiving emails).
-//! A mail is announced without its text, which is fetched afterwards.
+//! What Resend tells us: a mail has come, or what became of one of ours (Resend, Webhooks: Event types; Receiving
+//! emails). A mail is announced without its text, which is fetched afterwards.
 
 use std::time::Duration;
 
@@ -179,8 +179,8 @@ fn stage(kind: &str) -> Option<Stage> {
     })
 }
 
-/// A complaint says that it was delivered and that the person wants no more: a revoked consent, although nothing failed.
-/// It comes after `delivered`, so its class counts even where its stage is no news.
+/// A complaint says that it was delivered and that the person wants no more: a revoked consent, although nothing
+/// failed. It comes after `delivered`, so its class counts even where its stage is no news.
 fn receipt(kind: &str, stage: Stage, mail: &Outgoing) -> Result<Receipt, Unreadable> {
     if !event::is_id(&mail.email_id) {
         return Err(Unreadable("the mail has no id"));

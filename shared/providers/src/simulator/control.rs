@@ -47,7 +47,8 @@ pub fn router(world: World) -> Router {
         .with_state(world)
 }
 
-/// A web page elsewhere can make a browser send requests here under a name of its own (DNS rebinding), so the name counts.
+/// A web page elsewhere can make a browser send requests here under a name of its own (DNS rebinding), so the name
+/// counts.
 async fn only_for_this_machine(request: axum::extract::Request, next: Next) -> Response {
     if is_local(request.headers()) {
         next.run(request).await

@@ -3,6 +3,7 @@
 
 mod control;
 mod courier;
+pub mod keys;
 mod mailbox;
 mod message;
 pub mod misbehaviour;

@@ -1,4 +1,5 @@
-//! The page that shows the simulated phones and inboxes, and lets people write from them. Bodies are shown: nothing here was ever sent to a real person.
+//! The page that shows the simulated phones and inboxes, and lets people write from them. Bodies are shown: nothing
+//! here was ever sent to a real person.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -51,7 +52,7 @@ form.onsubmit = async (event) => {
   const answer = await fetch('person-writes', {
     method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(fields),
   });
-  const result = await answer.json();
+  const result = await answer.json().catch(() => ({ error: `not understood: ${answer.status}` }));
   outcome.textContent = result.error ?? `answered: ${result.status ?? 'nobody there'}`;
   if (answer.ok) form.elements.body.value = '';
 };

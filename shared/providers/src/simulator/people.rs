@@ -1,4 +1,5 @@
-//! People who write: what they write becomes a webhook of the vendor that serves them, signed and sent through real HTTP.
+//! People who write: what they write becomes a webhook of the vendor that serves them, signed and sent through real
+//! HTTP.
 
 use std::{
     collections::{HashMap, VecDeque},

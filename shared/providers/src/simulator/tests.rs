@@ -293,7 +293,7 @@ async fn scripts_can_watch_and_disturb() {
     let none = json!({ "accepted": 0, "requests": 0 });
     assert_eq!(
         totals,
-        json!({ "twilio": { "accepted": 1, "requests": 3 }, "resend": none })
+        json!({ "twilio": { "accepted": 1, "requests": 3 }, "resend": none, "meta": none, "line": none })
     );
     let messages: Value = get("/messages?to=%2B14155550123&limit=5")
         .await

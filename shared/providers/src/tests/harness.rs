@@ -11,11 +11,14 @@ use butt_dial_domain::{
         webhook::{WebhookRequest, Webhooks},
     },
 };
-use butt_dial_testkit::conformance::messaging::{FarEnd, Fault};
+use butt_dial_testkit::conformance::{
+    messaging::{FarEnd, Fault},
+    webhooks::Caller,
+};
 
 use crate::{
     Credentials, Simulator, Vendor, http,
-    simulator::{Misbehaviour, PersonWrites, World},
+    simulator::{Manner, Misbehaviour, PersonWrites, World},
     tests::{ears::Ears, install_tls},
 };
 
@@ -151,6 +154,7 @@ impl FarEnd for Bench {
     fn from(&self) -> Address {
         match self.channel {
             Channel::Email => address(self.channel, "agent@example.com"),
+            Channel::Line => address(self.channel, "U0000000000000000000000000000000b"),
             _ => address(self.channel, "+14155550100"),
         }
     }
@@ -158,6 +162,7 @@ impl FarEnd for Bench {
     fn to(&self) -> Address {
         match self.channel {
             Channel::Email => address(self.channel, "ann@example.org"),
+            Channel::Line => address(self.channel, "U00000000000000000000000000000123"),
             _ => address(self.channel, "+14155550123"),
         }
     }
@@ -200,5 +205,32 @@ impl FarEnd for Bench {
 
     fn taken(&self) -> u64 {
         self.world().accepted_total(self.vendor.manifest.id)
+    }
+}
+
+impl Caller for Bench {
+    fn ears(&self) -> Arc<dyn Webhooks> {
+        self.webhooks()
+    }
+
+    async fn calls_twice(&self) -> (WebhookRequest, WebhookRequest) {
+        let mut ears = self.listen().await;
+        let twice = Manner {
+            copies: 2,
+            reversed: false,
+        };
+        self.world().set_manner(self.vendor.manifest.id, twice);
+        let mut letter = self.letter("Is it 8 + 1 o'clock? é 👍");
+        letter.vendor = Some(self.vendor.manifest.id.to_owned());
+        self.world().person_writes(letter).await.unwrap();
+        (ears.next().await, ears.next().await)
+    }
+
+    fn signs_the_url(&self) -> bool {
+        self.vendor.manifest.id == "twilio"
+    }
+
+    fn signs_the_time(&self) -> bool {
+        self.vendor.manifest.id == "resend"
     }
 }

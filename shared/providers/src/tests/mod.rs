@@ -1,5 +1,6 @@
 //! The registry, and what the vendors' tests share.
 
+mod corpus;
 pub mod ears;
 pub mod harness;
 

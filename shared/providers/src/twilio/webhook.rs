@@ -29,8 +29,8 @@ pub fn sign(token: &Secret, url: &str, payload: Payload<'_>) -> String {
 
 /// Whether one of the account's tokens made this signature. During a rotation there are two tokens.
 ///
-/// `url` is the address that Twilio was told to call, never one made from `Host` or `X-Forwarded-*`.
-/// Twilio signs it with or without the port, and sometimes with the query in an older encoding: four texts may be meant.
+/// `url` is the address that Twilio was told to call, never one made from `Host` or `X-Forwarded-*`. Twilio signs it
+/// with or without the port, and sometimes with the query in an older encoding: four texts may be meant.
 pub fn verify(tokens: &[Secret], url: &str, payload: Payload<'_>, signature: &str) -> bool {
     let Ok(signature) = STANDARD.decode(signature) else {
         return false;

@@ -46,6 +46,7 @@ const EARLIER: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM
         ON m.id = i.id OR (m.agent_id = i.agent_id AND m.idempotency_key = i.idempotency_key)";
 
 // An unconfirmed message has no cost of its own: the estimate counts, because the carrier may have charged it.
+// A receipt may have come first: the price and the carrier's id that it told stand, and the id proves that the message left.
 const SETTLE: &str = "WITH item AS (
     SELECT * FROM jsonb_to_recordset($1) AS i (id TEXT, status TEXT, outcome TEXT, detail TEXT, at TIMESTAMPTZ,
         frees_key INT, final INT, carrier_id TEXT, carrier_status TEXT, segments BIGINT, cost BIGINT, failure TEXT,
@@ -53,9 +54,11 @@ const SETTLE: &str = "WITH item AS (
 ), locked AS MATERIALIZED (
     SELECT m.id FROM messages m JOIN item ON m.id = item.id ORDER BY m.id FOR UPDATE OF m
 ), settled AS (
-    UPDATE messages m SET status = item.status, carrier_id = item.carrier_id, carrier_status = item.carrier_status,
-        segments = item.segments, cost = CASE WHEN item.final = 1 THEN coalesce(item.cost, m.estimate) END,
-        failure = item.failure, failure_detail = item.detail, check_at = item.check_at, updated_at = item.at,
+    UPDATE messages m SET status = item.status, carrier_id = coalesce(item.carrier_id, m.carrier_id),
+        carrier_status = item.carrier_status, segments = item.segments,
+        cost = CASE WHEN item.final = 1 THEN coalesce(m.price, item.cost, m.estimate) END,
+        failure = item.failure, failure_detail = item.detail, updated_at = item.at,
+        check_at = CASE WHEN item.final = 0 AND m.carrier_id IS NOT NULL THEN item.at ELSE item.check_at END,
         content = CASE WHEN item.final = 0 THEN m.content END,
         idempotency_key = CASE WHEN item.frees_key = 1 THEN m.idempotency_key || ' ' || m.id
             ELSE m.idempotency_key END

@@ -48,10 +48,13 @@ const EARLIER: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM
     ON m.id = i.value ->> 'id'
         OR (m.agent_id = i.value ->> 'agent_id' AND m.idempotency_key = i.value ->> 'idempotency_key')";
 
-const SETTLE: &str = "UPDATE messages SET status = i.value ->> 'status', carrier_id = i.value ->> 'carrier_id',
+const SETTLE: &str =
+    "UPDATE messages SET status = i.value ->> 'status', carrier_id = coalesce(i.value ->> 'carrier_id', carrier_id),
         carrier_status = i.value ->> 'carrier_status', segments = i.value ->> 'segments',
-        cost = CASE WHEN i.value ->> 'final' = 1 THEN coalesce(i.value ->> 'cost', estimate) END,
-        failure = i.value ->> 'failure', failure_detail = i.value ->> 'detail', check_at = i.value ->> 'check_at',
+        cost = CASE WHEN i.value ->> 'final' = 1 THEN coalesce(price, i.value ->> 'cost', estimate) END,
+        failure = i.value ->> 'failure', failure_detail = i.value ->> 'detail',
+        check_at = CASE WHEN i.value ->> 'final' = 0 AND carrier_id IS NOT NULL THEN i.value ->> 'at'
+            ELSE i.value ->> 'check_at' END,
         updated_at = i.value ->> 'at', content = CASE WHEN i.value ->> 'final' = 0 THEN content END,
         idempotency_key = CASE WHEN i.value ->> 'frees_key' = 1 THEN idempotency_key || ' ' || messages.id
             ELSE idempotency_key END

@@ -77,6 +77,30 @@ impl Database {
         reading!(self.store, |db| sqlx::query_scalar(sql).fetch_one(db).await).unwrap()
     }
 
+    /// One text a row.
+    pub async fn texts(&self, sql: &'static str) -> Vec<String> {
+        reading!(self.store, |db| sqlx::query_scalar(sql).fetch_all(db).await).unwrap()
+    }
+
+    /// How often each table was read from end to end by this store, which has but one connection. Postgres only.
+    pub async fn scans(&self, store: &Store) -> BTreeMap<String, i64> {
+        const SQL: &str = "SELECT relname::TEXT, seq_scan FROM pg_stat_user_tables";
+        let Engine::Postgres(pool) = &store.engine else {
+            panic!("only Postgres counts")
+        };
+        sqlx::query("SELECT pg_stat_force_next_flush()")
+            .execute(pool)
+            .await
+            .unwrap();
+        let rows: Vec<(String, i64)> = sqlx::query_as(SQL).fetch_all(pool).await.unwrap();
+        rows.into_iter().collect()
+    }
+
+    /// A replica that has one connection.
+    pub async fn narrow_replica(&self) -> Store {
+        Store::connect(&self.url, 1, &self.tasks).await.unwrap()
+    }
+
     /// Lets the test write rows that the schema refuses: `agents.status` and `tokens.scope` take any text now.
     pub async fn drop_checks(&self) {
         if self.is_postgres() {

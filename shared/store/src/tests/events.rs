@@ -1,4 +1,4 @@
-//! The log of what an agent is to learn: numbered without gaps, each event once, handed out once.
+//! The log of what an agent is to learn: numbered without gaps, each event once, and handed out until it has arrived.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,9 @@ use futures::future::join_all;
 use serde_json::json;
 
 use super::*;
-use crate::{Event, NewEvent};
+use crate::{Event, Hold, LogEnds, NewEvent};
+
+const HOLD: TimeDelta = TimeDelta::minutes(1);
 
 async fn append(store: &Store, agent: &Agent, id: &str, channel: Option<Channel>) -> Result<bool, StoreError> {
     let data = json!({ "id": id });
@@ -21,9 +23,47 @@ async fn append(store: &Store, agent: &Agent, id: &str, channel: Option<Channel>
     store.append_event(&event, morning()).await
 }
 
+async fn append_all(store: &Store, agent: &Agent, ids: &[&str]) {
+    for id in ids {
+        assert!(append(store, agent, id, None).await.unwrap());
+    }
+}
+
+/// What is handed out at this time, to nobody else for a minute.
+async fn hold(store: &Store, agent: &Agent, channel: Option<Channel>, limit: u32, now: Timestamp) -> Vec<Event> {
+    store
+        .hold_waiting_events(
+            &agent.id,
+            &Hold {
+                channel,
+                max_tries: None,
+                to_push: false,
+                limit,
+                now,
+                until: now + HOLD,
+            },
+        )
+        .await
+        .unwrap()
+}
+
+async fn confirm(store: &Store, agent: &Agent, events: &[Event]) -> u64 {
+    let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
+    store
+        .confirm_events(&agent.id, &seqs, morning() + seconds(1))
+        .await
+        .unwrap()
+}
+
+/// Takes what waits, and has it at once.
 async fn take(store: &Store, agent: &Agent, channel: Option<Channel>, limit: u32) -> Vec<Event> {
-    let now = morning() + seconds(1);
-    store.take_waiting_events(&agent.id, channel, limit, now).await.unwrap()
+    let events = hold(store, agent, channel, limit, morning()).await;
+    assert_eq!(confirm(store, agent, &events).await, events.len() as u64);
+    events
+}
+
+async fn list(store: &Store, agent: &Agent, after: i64, limit: u32) -> Vec<Event> {
+    store.list_events(&agent.id, after, limit).await.unwrap()
 }
 
 fn ids(events: &[Event]) -> Vec<&str> {
@@ -49,10 +89,16 @@ both_engines! {
             id: "e1".into(),
             kind: "message.inbound".into(),
             channel: None,
+            state: "waiting".into(),
             reason: "agent_offline".into(),
             data,
+            content: None,
+            tries: 0,
             created_at: at,
         };
+        assert_eq!(list(db, &agent, 0, 10).await, std::slice::from_ref(&expected));
+        assert_eq!(db.find_event(&agent.id, "e1").await.unwrap(), Some(expected.clone()));
+        assert_eq!(db.find_event(&new_agent(db).await.id, "e1").await.unwrap(), None, "somebody else's");
         assert_eq!(take(db, &agent, None, 10).await, [expected]);
     }
 
@@ -65,12 +111,16 @@ both_engines! {
         let seqs: Vec<i64> = take(db, &agent, None, 10).await.iter().map(|event| event.seq).collect();
         assert_eq!(seqs, [1, 2]);
         assert!(!append(db, &agent, "e1", None).await.unwrap(), "delivered, and still known");
+        assert_eq!(db.find_log_ends(&agent.id).await.unwrap(), Some(LogEnds { event_seq: 2, event_cursor: 0 }));
     }
 
     async fn an_unknown_agent_has_no_log(db: &Database) {
         let agent = Agent { id: AgentId::generate(), ..new_agent(db).await };
         assert!(append(db, &agent, "e1", None).await.is_err());
         assert_eq!(db.count("SELECT COUNT(*) FROM events").await, 0);
+        assert_eq!(db.find_log_ends(&agent.id).await.unwrap(), None);
+        assert_eq!(hold(db, &agent, None, 10, morning()).await, []);
+        assert_eq!(db.ack_events(&agent.id, 5, morning()).await.unwrap(), 0);
     }
 
     async fn each_agent_counts_without_gaps_while_many_write(db: &Database) {
@@ -93,16 +143,21 @@ both_engines! {
 
     async fn the_oldest_are_handed_out_first_and_once(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
-        for id in ["e1", "e2", "e3", "e4", "e5"] {
-            append(db, &agent, id, None).await.unwrap();
-        }
-        append(db, &other, "x1", None).await.unwrap();
+        append_all(db, &agent, &["e1", "e2", "e3", "e4", "e5"]).await;
+        append_all(db, &other, &["x1"]).await;
+        assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 5);
         assert_eq!(ids(&take(db, &agent, None, 2).await), ["e1", "e2"]);
         assert_eq!(ids(&take(db, &agent, None, 2).await), ["e3", "e4"]);
         assert_eq!(ids(&take(db, &agent, None, 2).await), ["e5"]);
         assert_eq!(ids(&take(db, &agent, None, 2).await), [""; 0]);
         assert_eq!(ids(&take(db, &other, None, 2).await), ["x1"]);
         assert_eq!(db.count("SELECT COUNT(*) FROM events WHERE delivered_at IS NOT NULL").await, 6);
+        assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 0);
+        // They stay in the log.
+        assert_eq!(ids(&list(db, &agent, 0, 3).await), ["e1", "e2", "e3"]);
+        assert_eq!(ids(&list(db, &agent, 3, 3).await), ["e4", "e5"]);
+        assert_eq!(ids(&list(db, &agent, 5, 3).await), [""; 0]);
+        assert!(list(db, &agent, 0, 9).await.iter().all(|event| event.state == "delivered"));
     }
 
     async fn a_channel_is_taken_on_its_own(db: &Database) {
@@ -135,5 +190,104 @@ both_engines! {
         seqs.sort_unstable();
         assert_eq!(seqs, (1..=56).collect::<Vec<i64>>());
         assert_eq!(ids(&take(db, &agent, None, 7).await), ["e56", "e57", "e58", "e59"]);
+    }
+
+    async fn what_is_held_is_handed_to_nobody_else_until_the_hold_is_over(db: &Database) {
+        let agent = new_agent(db).await;
+        append_all(db, &agent, &["e1", "e2", "e3"]).await;
+        let now = morning();
+        assert_eq!(ids(&hold(db, &agent, None, 2, now).await), ["e1", "e2"]);
+        assert_eq!(ids(&hold(db, &agent, None, 2, now).await), ["e3"]);
+        assert_eq!(ids(&hold(db, &agent, None, 2, now + HOLD).await), [""; 0], "to the last moment");
+        // They still wait, and can be read.
+        assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 3);
+        assert_eq!(ids(&list(db, &agent, 0, 9).await), ["e1", "e2", "e3"]);
+
+        // Whoever held them has died; the next one gets them in their order.
+        let late = now + HOLD + TimeDelta::microseconds(1);
+        let again = hold(db, &agent, None, 9, late).await;
+        assert_eq!(ids(&again), ["e1", "e2", "e3"]);
+        assert_eq!(again[0].tries, 0, "nobody has said that it was tried");
+        assert_eq!(hold(db, &agent, None, 9, late).await, []);
+    }
+
+    async fn what_was_confirmed_is_gone_for_good(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        append_all(db, &agent, &["e1", "e2", "e3"]).await;
+        append_all(db, &other, &["x1", "x2"]).await;
+        hold(db, &agent, None, 2, morning()).await;
+        let at = morning() + seconds(1);
+        assert_eq!(db.confirm_events(&agent.id, &[1, 2], at).await.unwrap(), 2);
+        assert_eq!(db.confirm_events(&agent.id, &[1, 2, 77], at + seconds(9)).await.unwrap(), 0, "they were confirmed");
+        assert_eq!(db.confirm_events(&agent.id, &[], at).await.unwrap(), 0);
+        let much_later = morning() + TimeDelta::days(1);
+        assert_eq!(ids(&hold(db, &agent, None, 9, much_later).await), ["e3"]);
+        // What was not handed out may be confirmed too: the agent has fetched it elsewhere.
+        assert_eq!(db.confirm_events(&agent.id, &[3], at).await.unwrap(), 1);
+        assert_eq!(db.count_waiting_events(&other.id).await.unwrap(), 2, "somebody else's numbers");
+        assert_eq!(db.count("SELECT COUNT(DISTINCT delivered_at) FROM events").await, 1);
+
+        // What is released afterwards stays where it is.
+        db.release_events(&agent.id, &[1], "callback_failed", true).await.unwrap();
+        let first = db.find_event(&agent.id, "e1").await.unwrap().unwrap();
+        assert_eq!((first.state.as_str(), first.reason.as_str(), first.tries), ("delivered", "agent_offline", 0));
+    }
+
+    async fn what_was_released_comes_again_with_its_reason(db: &Database) {
+        let agent = new_agent(db).await;
+        append_all(db, &agent, &["e1", "e2", "e3"]).await;
+        let now = morning();
+        hold(db, &agent, None, 9, now).await;
+        db.release_events(&agent.id, &[1, 2], "callback_failed", true).await.unwrap();
+        let again = hold(db, &agent, None, 9, now).await;
+        assert_eq!(ids(&again), ["e1", "e2"]);
+        assert!(again.iter().all(|event| event.reason == "callback_failed" && event.tries == 1));
+
+        // Not tried this time: the agent was not there.
+        db.release_events(&agent.id, &[2], "agent_offline", false).await.unwrap();
+        let again = hold(db, &agent, None, 9, now).await;
+        assert_eq!(ids(&again), ["e2"]);
+        assert_eq!((again[0].reason.as_str(), again[0].tries), ("agent_offline", 1));
+    }
+
+    async fn what_failed_too_often_is_kept_for_those_who_ask(db: &Database) {
+        let agent = new_agent(db).await;
+        append_all(db, &agent, &["e1", "e2"]).await;
+        let now = morning();
+        let push = async || db.hold_waiting_events(&agent.id, &Hold { channel: None, max_tries: Some(2), to_push: false, limit: 9, now, until: now + HOLD }).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(ids(&push().await), ["e1", "e2"]);
+            db.release_events(&agent.id, &[1], "callback_failed", true).await.unwrap();
+            db.release_events(&agent.id, &[2], "agent_offline", false).await.unwrap();
+        }
+        assert_eq!(ids(&push().await), ["e2"]);
+        assert_eq!(ids(&hold(db, &agent, None, 9, now).await), ["e1"]);
+    }
+
+    async fn an_agent_says_up_to_where_it_has_them(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        append_all(db, &agent, &["e1", "e2", "e3", "e4"]).await;
+        append_all(db, &other, &["x1"]).await;
+        let ends = async || db.find_log_ends(&agent.id).await.unwrap().unwrap();
+        let at = morning() + seconds(1);
+        hold(db, &agent, None, 1, morning()).await;
+        confirm(db, &agent, &list(db, &agent, 0, 1).await).await;
+        assert_eq!(db.ack_events(&agent.id, 2, at).await.unwrap(), 1, "the first was delivered before");
+        assert_eq!(ends().await, LogEnds { event_seq: 4, event_cursor: 2 });
+        // The same again, and one from before: nothing.
+        assert_eq!(db.ack_events(&agent.id, 2, at).await.unwrap(), 0);
+        assert_eq!(db.ack_events(&agent.id, 1, at).await.unwrap(), 0);
+        assert_eq!(db.ack_events(&agent.id, -7, at).await.unwrap(), 0);
+        assert_eq!(ends().await, LogEnds { event_seq: 4, event_cursor: 2 });
+        assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 2);
+
+        // Beyond the end is the end: what comes afterwards is not had yet.
+        assert_eq!(db.ack_events(&agent.id, i64::MAX, at).await.unwrap(), 2);
+        assert_eq!(ends().await, LogEnds { event_seq: 4, event_cursor: 4 });
+        append_all(db, &agent, &["e5"]).await;
+        assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 1);
+        assert_eq!(db.ack_events(&agent.id, 4, at).await.unwrap(), 0);
+        assert_eq!(db.ack_events(&agent.id, 5, at).await.unwrap(), 1);
+        assert_eq!(db.count_waiting_events(&other.id).await.unwrap(), 1);
     }
 }

@@ -128,3 +128,32 @@ both_engines! {
         db.execute("UPDATE messages SET status = 'sending'").await;
     }
 }
+
+both_engines! {
+    async fn a_message_is_found_by_its_key_and_by_what_its_carrier_calls_it(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        let send = text(&agent, "key");
+        db.accept_send(send.clone()).await.unwrap();
+        let by_key = async |agent: &Agent, key: &str| db.find_message_by_key(&agent.id, key).await.unwrap().map(|m| m.id);
+        assert_eq!(by_key(&agent, "key").await, Some(send.id.clone()));
+        assert_eq!(by_key(&other, "key").await, None);
+        assert_eq!(by_key(&agent, "other").await, None);
+
+        let of_carrier = async |carrier: &str, carrier_id: &str, id: Option<&MessageId>| {
+            db.find_carrier_message(carrier, carrier_id, id).await.unwrap().map(|m| m.id)
+        };
+        assert_eq!(of_carrier("simulator", "SM1", None).await, None, "nobody knows this id yet");
+        assert_eq!(of_carrier("simulator", "SM1", Some(&send.id)).await, Some(send.id.clone()));
+        assert_eq!(of_carrier("other", "SM1", Some(&send.id)).await, None, "another carrier's word");
+        let result = SendResult::Accepted {
+            carrier_id: "SM1".into(),
+            carrier_status: "queued".into(),
+            segments: None,
+            cost: ESTIMATE,
+        };
+        db.settle_send(settled(&send.id, result)).await.unwrap();
+        assert_eq!(of_carrier("simulator", "SM1", None).await, Some(send.id.clone()));
+        assert_eq!(of_carrier("simulator", "SM2", Some(&send.id)).await, None, "the ids contradict each other");
+        assert_eq!(of_carrier("other", "SM1", None).await, None);
+    }
+}

@@ -10,6 +10,8 @@ const WINDOW: TimeDelta = TimeDelta::hours(24);
 
 pub fn judge(facts: &Facts<'_>) -> Opinion {
     let open = facts.contact.last_inbound_at.is_some_and(|at| facts.now - at < WINDOW)
+        // Between agents of one organization there is no WhatsApp.
+        || facts.contact.colleague.is_some()
         || (facts.simulated_world && is_for_fiction(facts.to.as_str()));
     if facts.channel != Channel::Whatsapp || facts.content.template.is_some() || open {
         return Opinion::Allow;

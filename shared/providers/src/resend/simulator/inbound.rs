@@ -1,5 +1,5 @@
-//! Mails that people write, and what Resend tells of ours: signed events, and the API that a mail's text is fetched from
-//! (Resend, Webhooks: Event types; Receiving emails).
+//! Mails that people write, and what Resend tells of ours: signed events, and the API that a mail's text is fetched
+//! from (Resend, Webhooks: Event types; Receiving emails).
 
 use std::collections::BTreeMap;
 

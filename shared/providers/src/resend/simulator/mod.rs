@@ -4,7 +4,6 @@
 mod error;
 mod inbound;
 mod intake;
-mod keys;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,13 +21,13 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 pub use self::inbound::tell;
-use self::{
-    error::Complaint,
-    intake::Draft,
-    keys::{First, Keys},
-};
+use self::{error::Complaint, intake::Draft};
 use super::wire;
-use crate::simulator::{Journey, SimulatedMessage, Station, Voice, World, misbehaviour, picture};
+use crate::simulator::{
+    Journey, SimulatedMessage, Station, Voice, World,
+    keys::{First, Keys},
+    misbehaviour, picture,
+};
 
 pub const API_KEY: &str = "re_simulated_full_access";
 /// May send and nothing else.

@@ -12,7 +12,7 @@ use butt_dial_domain::{
         webhook::{Distrust, Unreadable, WebhookRequest, Webhooks},
     },
 };
-use butt_dial_testkit::conformance::messaging::FarEnd;
+use butt_dial_testkit::{conformance::messaging::FarEnd, webhook_conformance};
 use serde_json::{Value, json};
 
 use super::{DEADLINE, open, simulator};
@@ -24,6 +24,8 @@ use crate::{
         install_tls,
     },
 };
+
+webhook_conformance!(Channel::Email, super::open);
 
 const URL: &str = "https://bd.example.com/webhooks/resend/email";
 

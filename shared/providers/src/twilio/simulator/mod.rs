@@ -239,8 +239,8 @@ fn signed(url: &str, fields: Vec<(String, String)>) -> Report {
     }
 }
 
-/// The connection overrides `rc` and `rp` (Twilio, Webhooks connection overrides). Left to itself Twilio tries once more,
-/// and only when it could not connect.
+/// The connection overrides `rc` and `rp` (Twilio, Webhooks connection overrides). Left to itself Twilio tries once
+/// more, and only when it could not connect.
 fn patience(url: &str) -> Patience {
     let overrides = url.split_once('#').map_or("", |(_, fragment)| fragment);
     let find = |name: &str| {

@@ -10,7 +10,7 @@ use butt_dial_domain::{
         webhook::{Distrust, Unreadable, WebhookRequest, Webhooks},
     },
 };
-use butt_dial_testkit::conformance::messaging::FarEnd;
+use butt_dial_testkit::{conformance::messaging::FarEnd, webhook_conformance};
 use url::form_urlencoded::Serializer;
 
 use super::{open, simulator};
@@ -25,6 +25,9 @@ use crate::{
         webhook::{HEADER, Payload, sign},
     },
 };
+
+webhook_conformance!(Channel::Sms, super::open);
+webhook_conformance!(Channel::Whatsapp, super::open);
 
 const OTHER_ACCOUNT: &str = "AC11111111111111111111111111111111";
 const URL: &str = "https://bd.example.com/webhooks/twilio/sms";

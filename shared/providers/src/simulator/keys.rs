@@ -1,4 +1,4 @@
-//! The idempotency keys that Resend has seen (Resend, Idempotency keys).
+//! The idempotency keys that a vendor has seen: Resend and LINE remember them for 24 hours.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -1,0 +1,55 @@
+//! `comms_list_events`: the agent's log as it stands.
+
+use butt_dial_comms::delivery::log::{self, Wanted};
+use butt_dial_domain::{Failure, Scope};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    Context, Hints, Operation, Route,
+    pages::{Cursor, PageView, kinds},
+};
+
+pub struct ListEvents;
+
+#[derive(Deserialize, JsonSchema)]
+pub struct Args {
+    /// Where to begin: after this one. 0 is the beginning of the log; without a cursor: what was last acknowledged.
+    #[serde(default)]
+    cursor: Option<Cursor>,
+    /// 1 to 200; 50 where nothing is said.
+    #[serde(default)]
+    limit: Option<u32>,
+    /// Only these kinds, such as message.received and message.status. Empty: all.
+    #[serde(default)]
+    types: Vec<String>,
+}
+
+impl Operation for ListEvents {
+    const NAME: &'static str = "comms_list_events";
+    const TITLE: &'static str = "List events";
+    const DESCRIPTION: &'static str = "Lists your events after a cursor, oldest first, without waiting and without changing \
+        anything: reading here acknowledges nothing. What was said in an event is there until you have it; then only its metadata \
+        is. [scope: agent]";
+    const SCOPE: Scope = Scope::Agent;
+    const HINTS: Option<Hints> = Some(Hints {
+        read_only: true,
+        idempotent: true,
+        open_world: false,
+    });
+    const ROUTE: Option<Route> = None;
+
+    type Args = Args;
+    type Output = PageView;
+
+    async fn run(context: Context, args: Args) -> Result<PageView, Failure> {
+        let profile = context.caller.agent()?;
+        let wanted = Wanted {
+            after: args.cursor.map(|cursor| cursor.position()).transpose()?,
+            kinds: kinds(args.types),
+            limit: args.limit.unwrap_or(50),
+        };
+        let page = log::list(&context.comms, &profile.agent.org_id, &profile.agent.id, &wanted).await?;
+        Ok(page.into())
+    }
+}

@@ -1,0 +1,127 @@
+//! `comms_manage_inbound_filter`: the agent's own rules about what comes in.
+
+use butt_dial_comms::delivery::preferences::{self, InboundFilter, NewFilter};
+use butt_dial_domain::{Code, Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Context, Hints, Operation, Route, views::time};
+
+pub struct ManageInboundFilter;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Args {
+    /// add, list or delete.
+    operation: String,
+    /// For add: sender, keyword or channel.
+    #[serde(default, alias = "filter_type")]
+    filter_type: Option<String>,
+    /// For add: an address, whole or its beginning with * behind it; words that the text or the subject has anywhere, in upper
+    /// or lower case; or a channel.
+    #[serde(default)]
+    pattern: Option<String>,
+    /// For add: drop (you never learn of the message), tag, or mute (it is kept for you and not pushed).
+    #[serde(default)]
+    action: Option<String>,
+    /// For the action tag.
+    #[serde(default)]
+    tag: Option<String>,
+    /// For delete.
+    #[serde(default, alias = "filter_id")]
+    filter_id: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FilterView {
+    filter_id: String,
+    filter_type: String,
+    pattern: String,
+    action: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<String>,
+    created_at: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// The one that was added or deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter_id: Option<String>,
+    /// All that are in force now.
+    filters: Vec<FilterView>,
+    count: usize,
+}
+
+impl From<InboundFilter> for FilterView {
+    fn from(filter: InboundFilter) -> Self {
+        Self {
+            filter_id: filter.id,
+            filter_type: filter.kind,
+            pattern: filter.pattern,
+            action: filter.action,
+            tag: filter.tag,
+            created_at: time(filter.created_at),
+        }
+    }
+}
+
+impl Operation for ManageInboundFilter {
+    const NAME: &'static str = "comms_manage_inbound_filter";
+    const TITLE: &'static str = "Filter what comes in";
+    const DESCRIPTION: &'static str = "Adds, lists or deletes your rules about what comes in: by sender, by words or by channel, \
+        a message is dropped, tagged or muted. [scope: agent]";
+    const SCOPE: Scope = Scope::Agent;
+    const HINTS: Option<Hints> = Some(Hints {
+        read_only: false,
+        idempotent: false,
+        open_world: false,
+    });
+    const ROUTE: Option<Route> = None;
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
+        let filter_id = match args.operation.as_str() {
+            "add" => {
+                let filter = NewFilter {
+                    kind: needed("filterType", args.filter_type)?,
+                    pattern: needed("pattern", args.pattern)?,
+                    action: needed("action", args.action)?,
+                    tag: args.tag,
+                };
+                Some(preferences::add_filter(comms, agent, filter).await?.id)
+            }
+            "delete" => {
+                let id = needed("filterId", args.filter_id)?;
+                preferences::delete_filter(comms, agent, &id).await?;
+                Some(id)
+            }
+            "list" => None,
+            _ => {
+                return Err(Failure::new(
+                    Code::InvalidArgument,
+                    "operation is one of add, list, delete",
+                ));
+            }
+        };
+        let filters = preferences::list_filters(comms, agent).await?;
+        Ok(Output {
+            filter_id,
+            count: filters.len(),
+            filters: filters.into_iter().map(FilterView::from).collect(),
+        })
+    }
+}
+
+fn needed(field: &'static str, value: Option<String>) -> Result<String, Failure> {
+    value.ok_or_else(|| {
+        Failure::new(Code::MissingFields, format!("{field} is required for this operation"))
+            .detail("fields", json!([field]))
+    })
+}

@@ -1,0 +1,63 @@
+//! `PUT /api/v1/callback-url`: where the agent's own host takes events, when nobody listens.
+
+use butt_dial_comms::delivery::callback;
+use butt_dial_domain::{Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Hints, Operation, Route};
+
+pub struct SetCallbackUrl;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Args {
+    /// https. null or an empty text removes it.
+    #[serde(alias = "callback_url", deserialize_with = "Option::deserialize")]
+    callback_url: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    success: bool,
+    callback_url: Option<String>,
+    /// What calls are signed with: Standard Webhooks (`webhook-signature`).
+    signing_secret: String,
+    /// The same secret as the key of `X-BD-Signature` and `X-Hub-Signature-256`.
+    webhook_secret: String,
+}
+
+impl Operation for SetCallbackUrl {
+    const NAME: &'static str = "set_callback_url";
+    const TITLE: &'static str = "Set my callback";
+    const DESCRIPTION: &'static str = "Sets the URL that takes your events while nobody listens, or removes it with null. What \
+        waits is tried there at once. Needs an agent's token.";
+    const SCOPE: Scope = Scope::Agent;
+    const HINTS: Option<Hints> = None;
+    const ROUTE: Option<Route> = Some(Route {
+        method: "PUT",
+        path: "/api/v1/callback-url",
+        status: 200,
+    });
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let profile = context.caller.agent()?;
+        let url = args
+            .callback_url
+            .as_deref()
+            .map(str::trim)
+            .filter(|url| !url.is_empty());
+        let (agent, org) = (&profile.agent.id, &profile.agent.org_id);
+        let secrets = callback::set_url(&context.comms, agent, org, url).await?;
+        Ok(Output {
+            success: true,
+            callback_url: url.map(str::to_owned),
+            signing_secret: secrets.signing_secret,
+            webhook_secret: secrets.webhook_secret,
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! `comms_set_channel_block`: a channel that is shut, in one direction or both.
+
+use butt_dial_comms::delivery::preferences;
+use butt_dial_domain::{AgentId, Channel, Code, Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Hints, Operation, Route};
+
+pub struct SetChannelBlock;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Args {
+    /// sms, whatsapp, email or line.
+    channel: String,
+    /// inbound, outbound or both (the default).
+    #[serde(default)]
+    direction: Option<String>,
+    /// true shuts it, false opens it again.
+    blocked: bool,
+    /// For administrators: whose channel. An agent's own without it.
+    #[serde(default, alias = "agent_id")]
+    agent_id: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    success: bool,
+    agent_id: String,
+    channel: Channel,
+    direction: &'static str,
+    blocked: bool,
+}
+
+impl Operation for SetChannelBlock {
+    const NAME: &'static str = "comms_set_channel_block";
+    const TITLE: &'static str = "Block a channel";
+    const DESCRIPTION: &'static str = "Shuts one of your channels, or opens it again. Inbound: what people send is acknowledged to \
+        the carrier and dropped. Outbound: nothing is sent. [scope: agent; another agent's: org-admin]";
+    const SCOPE: Scope = Scope::Agent;
+    const HINTS: Option<Hints> = Some(Hints {
+        read_only: false,
+        idempotent: true,
+        open_world: false,
+    });
+    const ROUTE: Option<Route> = Some(Route {
+        method: "PUT",
+        path: "/api/v1/channel-blocks",
+        status: 200,
+    });
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let channel = Channel::parse(&args.channel)
+            .ok_or_else(|| Failure::new(Code::InvalidArgument, "channel is one of sms, whatsapp, email, line"))?;
+        let blocked = Some(args.blocked);
+        let (direction, inbound, outbound) = match args.direction.as_deref().unwrap_or("both") {
+            "inbound" => ("inbound", blocked, None),
+            "outbound" => ("outbound", None, blocked),
+            "both" => ("both", blocked, blocked),
+            _ => {
+                return Err(Failure::new(
+                    Code::InvalidArgument,
+                    "direction is one of inbound, outbound, both",
+                ));
+            }
+        };
+        let agent = args.agent_id.as_deref().map(AgentId::from);
+        let (comms, caller) = (&context.comms, &context.caller);
+        let agent = preferences::block_channel(comms, caller, agent.as_ref(), channel, inbound, outbound).await?;
+        Ok(Output {
+            success: true,
+            agent_id: agent.into_string(),
+            channel,
+            direction,
+            blocked: args.blocked,
+        })
+    }
+}

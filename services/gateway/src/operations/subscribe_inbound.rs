@@ -1,0 +1,82 @@
+//! `comms_subscribe_inbound`: what the agent wants to have pushed, and that this session listens.
+
+use butt_dial_comms::delivery::preferences::{self, Subscription};
+use butt_dial_domain::{Code, Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Hints, Operation, Route};
+
+pub struct SubscribeInbound;
+
+#[derive(Deserialize, JsonSchema)]
+pub struct Args {
+    /// subscribe, unsubscribe or status.
+    operation: String,
+    /// Only these channels: sms, whatsapp, email, line. Empty: all.
+    #[serde(default)]
+    channels: Vec<String>,
+    /// Only these people, by their addresses. Empty: everybody.
+    #[serde(default)]
+    contacts: Vec<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Output {
+    subscribed: bool,
+    /// Empty: all.
+    channels: Vec<String>,
+    /// Empty: everybody.
+    contacts: Vec<String>,
+}
+
+impl From<Option<Subscription>> for Output {
+    fn from(subscription: Option<Subscription>) -> Self {
+        let subscribed = subscription.is_some();
+        let Subscription { channels, contacts } = subscription.unwrap_or_default();
+        Self {
+            subscribed,
+            channels,
+            contacts,
+        }
+    }
+}
+
+impl Operation for SubscribeInbound {
+    const NAME: &'static str = "comms_subscribe_inbound";
+    const TITLE: &'static str = "Subscribe to what comes in";
+    const DESCRIPTION: &'static str = "Says which messages from people you want to have pushed to this session while its stream \
+        is open (operation subscribe; channels and contacts narrow it down), that you want none (unsubscribe), or shows what you \
+        have said (status). Whatever is not pushed waits for you. [scope: agent]";
+    const SCOPE: Scope = Scope::Agent;
+    const HINTS: Option<Hints> = Some(Hints {
+        read_only: false,
+        idempotent: true,
+        open_world: false,
+    });
+    const ROUTE: Option<Route> = None;
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
+        match args.operation.as_str() {
+            "subscribe" => {
+                let subscription = preferences::subscribe(comms, agent, &args.channels, &args.contacts).await?;
+                context.call.after.subscribe(true);
+                Ok(Some(subscription).into())
+            }
+            "unsubscribe" => {
+                preferences::unsubscribe(comms, agent).await?;
+                context.call.after.subscribe(false);
+                Ok(None.into())
+            }
+            "status" => Ok(preferences::find_subscription(comms, agent).await?.into()),
+            _ => Err(Failure::new(
+                Code::InvalidArgument,
+                "operation is one of subscribe, unsubscribe, status",
+            )),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The adapter: one request a send, every answer classified. Knows no retry and keeps no state.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use butt_dial_domain::{
+    Address, Channel,
+    clock::Timestamp,
+    ports::carrier::{Dispatch, Doubt, Listed, LookupFailed, Messaging, Outcome, Receipt, Reconciliation},
+};
+use reqwest::StatusCode;
+
+use super::{
+    ACCESS_TOKEN, ENDPOINT, errors,
+    wire::{self, Bot, Sent},
+};
+use crate::{
+    Secret,
+    http::{self, Answer},
+    vendor::Credentials,
+};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How long LINE remembers a key (LINE, Retrying a failed API request).
+const KEY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+const RETRY_KEY: &str = "X-Line-Retry-Key";
+/// Names the request that was accepted under the same key before.
+const ACCEPTED_BEFORE: &str = "x-line-accepted-request-id";
+
+pub struct Client {
+    http: reqwest::Client,
+    /// Without a slash at the end.
+    endpoint: String,
+    token: Secret,
+    deadline: Duration,
+}
+
+impl Client {
+    /// Checks the credentials' form; touches no network.
+    pub fn new(credentials: &Credentials, http: reqwest::Client) -> Result<Self, String> {
+        let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
+        let token = credentials.get(ACCESS_TOKEN)?.clone();
+        if !token.expose().bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(format!("{ACCESS_TOKEN} holds characters that no token has"));
+        }
+        Ok(Self {
+            http,
+            endpoint,
+            token,
+            deadline: DEADLINE,
+        })
+    }
+
+    /// Bounds every request, from the look-up of the name to the last byte of the answer.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+}
+
+#[async_trait]
+impl Messaging for Client {
+    async fn send(&self, dispatch: &Dispatch) -> Outcome {
+        let push = match wire::push(dispatch) {
+            Ok(push) => push,
+            Err(class) => return http::refused(class),
+        };
+        let request = self
+            .http
+            .post(format!("{}/v2/bot/message/push", self.endpoint))
+            .bearer_auth(self.token.expose())
+            .header(RETRY_KEY, wire::retry_key(&dispatch.message).to_string())
+            .timeout(self.deadline)
+            .json(&push);
+        match http::exchange(request).await {
+            Ok(answer) if answer.status.is_success() => accepted(&answer),
+            Ok(answer) if answer.status == StatusCode::CONFLICT => accepted_before(&answer),
+            Ok(answer) => errors::outcome(&answer),
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    fn reconciliation(&self) -> Reconciliation {
+        Reconciliation::RepeatWithKey {
+            window_seconds: KEY_WINDOW.as_secs(),
+        }
+    }
+
+    async fn list(&self, _: Channel, _: &Address, _: &Address, _: Timestamp) -> Result<Vec<Listed>, LookupFailed> {
+        // LINE is asked by repeating; it has no list.
+        Err(LookupFailed)
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let request = self
+            .http
+            .get(format!("{}/v2/bot/info", self.endpoint))
+            .bearer_auth(self.token.expose());
+        let answer = http::lookup(request, self.deadline).await;
+        let answer = answer.map_err(|outcome| http::explain(&outcome, "LINE", ENDPOINT))?;
+        match answer.status.as_u16() {
+            200 if serde_json::from_slice::<Bot>(&answer.body).is_ok() => Ok(()),
+            200 => Err(format!("what answers is not LINE: check {ENDPOINT}")),
+            401 | 403 => Err(format!(
+                "LINE refuses the token: issue a new one in the console and set {ACCESS_TOKEN}"
+            )),
+            status => Err(format!("LINE answered {status}: try again later")),
+        }
+    }
+}
+
+fn accepted(answer: &Answer) -> Outcome {
+    let sent = serde_json::from_slice::<Sent>(&answer.body).ok();
+    match sent.and_then(Sent::first_id) {
+        Some(id) => taken(id),
+        // A 2xx that is not LINE's: a proxy or a portal spoke, and what it did with the request is not known.
+        None => Outcome::Unknown(Doubt::CarrierFault),
+    }
+}
+
+/// The key was accepted before, so this message was; only who says under which request can be believed.
+fn accepted_before(answer: &Answer) -> Outcome {
+    let Some(request) = answer.headers.get(ACCEPTED_BEFORE).and_then(|id| id.to_str().ok()) else {
+        return Outcome::Unknown(Doubt::CarrierFault);
+    };
+    let sent = serde_json::from_slice::<Sent>(&answer.body).ok();
+    taken(sent.and_then(Sent::first_id).unwrap_or_else(|| http::word(request)))
+}
+
+/// One push may hold several messages; the first stands for it.
+fn taken(carrier_id: String) -> Outcome {
+    Outcome::Accepted(Receipt {
+        carrier_id,
+        // The answer holds no word for it.
+        carrier_status: "accepted".to_owned(),
+        segments: None,
+        price: None,
+    })
+}

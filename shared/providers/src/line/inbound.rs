@@ -1,0 +1,173 @@
+//! What LINE tells us: messages, and who begins or ceases to be a friend (LINE, Webhook event objects).
+
+use async_trait::async_trait;
+use axum::http::{HeaderMap, HeaderValue, header};
+use butt_dial_domain::{
+    Address, Channel,
+    inbound::{Attachment, Group, InboundMessage, Keyword, Notice},
+    ports::{
+        carrier::LookupFailed,
+        webhook::{Distrust, MediaRequest, Unreadable, WebhookRequest, Webhooks},
+    },
+};
+use chrono::DateTime;
+
+use super::{
+    ACCESS_TOKEN, CHANNEL_SECRET, DATA_ENDPOINT, DEFAULT_DATA_ENDPOINT, DEFAULT_ENDPOINT, ENDPOINT,
+    event::{Call, Event, Message, Source},
+    webhook, wire,
+};
+use crate::{Secret, vendor::Credentials};
+
+pub struct Inbound {
+    /// Where files are, without a slash at the end.
+    files: String,
+    authorization: HeaderValue,
+    secret: Option<Secret>,
+}
+
+impl Inbound {
+    /// Checks the credentials' form; touches no network.
+    pub fn new(credentials: &Credentials) -> Result<Self, String> {
+        let endpoint = credentials.checked_endpoint(ENDPOINT)?;
+        let files = match credentials.find(DATA_ENDPOINT) {
+            Some(given) => {
+                let given = Credentials::new(given.expose());
+                given.checked_endpoint(DATA_ENDPOINT)?.to_owned()
+            }
+            None if endpoint == DEFAULT_ENDPOINT => DEFAULT_DATA_ENDPOINT.to_owned(),
+            None => endpoint.to_owned(),
+        };
+        let bearer = format!("Bearer {}", credentials.get(ACCESS_TOKEN)?.expose());
+        let mut authorization =
+            HeaderValue::from_str(&bearer).map_err(|_| format!("{ACCESS_TOKEN} holds characters that no token has"))?;
+        authorization.set_sensitive(true);
+        let secret = credentials
+            .find(CHANNEL_SECRET)
+            .filter(|secret| !secret.expose().is_empty());
+        Ok(Self {
+            files,
+            authorization,
+            secret: secret.cloned(),
+        })
+    }
+}
+
+#[async_trait]
+impl Webhooks for Inbound {
+    fn signature_header(&self) -> &'static str {
+        webhook::HEADER
+    }
+
+    fn verify(&self, request: &WebhookRequest) -> Result<(), Distrust> {
+        let secret = self.secret.as_ref().ok_or(Distrust::NoSecret)?;
+        let signature = request.header(webhook::HEADER).ok_or(Distrust::Unsigned)?;
+        if webhook::verify(secret, &request.body, signature) {
+            Ok(())
+        } else {
+            Err(Distrust::WrongSignature)
+        }
+    }
+
+    fn read(&self, request: &WebhookRequest) -> Result<Vec<Notice>, Unreadable> {
+        let call: Call =
+            serde_json::from_slice(&request.body).map_err(|_| Unreadable("the body is no call in JSON"))?;
+        if call.events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Ok(ours) = Address::parse(Channel::Line, &call.destination) else {
+            return Err(Unreadable("the destination is no bot"));
+        };
+        let events = call
+            .events
+            .into_iter()
+            .filter_map(|event| match serde_json::from_value(event) {
+                Ok(event) => Some(event),
+                Err(_) => {
+                    // Why is not logged: the parser quotes what it could not read.
+                    tracing::debug!("an event of LINE's can't be read");
+                    None
+                }
+            });
+        let notices = events.filter_map(|event| told(&event, &ours));
+        Ok(notices.map(Box::new).map(Notice::Message).collect())
+    }
+
+    async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupFailed> {
+        if !wire::is_message_id(&attachment.source) {
+            return Err(LookupFailed);
+        }
+        Ok(MediaRequest {
+            url: format!("{}/v2/bot/message/{}/content", self.files, attachment.source),
+            headers: HeaderMap::from_iter([(header::AUTHORIZATION, self.authorization.clone())]),
+            is_carrier: true,
+        })
+    }
+}
+
+fn told(event: &Event, ours: &Address) -> Option<InboundMessage> {
+    if event.mode.as_deref() == Some("standby") {
+        return None;
+    }
+    let source = event.source.as_ref()?;
+    let message = match (event.kind.as_str(), &event.message) {
+        ("message", Some(message)) => heard(event, message, source, ours)?,
+        // Who blocks us says STOP, and who comes back says START: LINE has acted on it already.
+        ("unfollow", _) => keyword(Keyword::Stop, event, source, ours)?,
+        ("follow", _) => keyword(Keyword::Start, event, source, ours)?,
+        _ => return None,
+    };
+    Some(InboundMessage {
+        sent_at: event.timestamp.and_then(DateTime::from_timestamp_millis),
+        ..message
+    })
+}
+
+fn heard(event: &Event, message: &Message, source: &Source, ours: &Address) -> Option<InboundMessage> {
+    // The event is what comes again; the message is what people quote.
+    let id = match &event.webhook_event_id {
+        Some(event) => format!("{event}-{}", message.id),
+        None => message.id.clone(),
+    };
+    let has_file = matches!(message.kind.as_str(), "image" | "video" | "audio" | "file");
+    Some(InboundMessage {
+        body: message.text.clone(),
+        attachments: has_file.then(|| attachment(message)).into_iter().collect(),
+        group: group(source),
+        in_reply_to: message.quoted_message_id.clone(),
+        ..InboundMessage::new(id, Channel::Line, &sender(source)?, ours)
+    })
+}
+
+fn keyword(keyword: Keyword, event: &Event, source: &Source, ours: &Address) -> Option<InboundMessage> {
+    let id = event.webhook_event_id.as_deref()?;
+    Some(InboundMessage {
+        answered_keyword: Some(keyword),
+        ..InboundMessage::new(id, Channel::Line, &sender(source)?, ours)
+    })
+}
+
+/// The person; in a group whose members stay unknown, the group.
+fn sender(source: &Source) -> Option<Address> {
+    let id = source.user_id.as_deref().or_else(|| place(source))?;
+    Address::parse(Channel::Line, id).ok()
+}
+
+fn group(source: &Source) -> Option<Group> {
+    let id = place(source)?.to_owned();
+    Some(Group { id, name: None })
+}
+
+fn place(source: &Source) -> Option<&str> {
+    source.group_id.as_deref().or(source.room_id.as_deref())
+}
+
+fn attachment(message: &Message) -> Attachment {
+    Attachment {
+        source: message.id.clone(),
+        content_type: None,
+        filename: message.file_name.clone(),
+        size: message.file_size,
+        is_voice: false,
+    }
+}

@@ -1,0 +1,73 @@
+//! LINE: messages to the friends of an official account. Every push carries a key made of its message's id, so what is
+//! in doubt is asked again with the same key: within 24 hours nothing goes out twice. LINE tells nothing of deliveries.
+
+mod client;
+pub mod errors;
+mod event;
+mod inbound;
+mod simulator;
+#[cfg(test)]
+mod tests;
+pub mod webhook;
+mod wire;
+
+use std::{sync::Arc, time::Duration};
+
+use butt_dial_domain::Channel;
+
+pub use self::{client::Client, inbound::Inbound};
+use crate::vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
+
+const ACCESS_TOKEN: &str = "LINE_CHANNEL_ACCESS_TOKEN";
+const CHANNEL_SECRET: &str = "LINE_CHANNEL_SECRET";
+const ENDPOINT: &str = "LINE_API_URL";
+const DATA_ENDPOINT: &str = "LINE_DATA_API_URL";
+
+const DEFAULT_ENDPOINT: &str = "https://api.line.me";
+/// Where files are, beside `DEFAULT_ENDPOINT`.
+const DEFAULT_DATA_ENDPOINT: &str = "https://api-data.line.me";
+
+pub static VENDOR: Vendor = Vendor {
+    manifest: Manifest {
+        id: "line",
+        title: "LINE",
+        channels: &[Channel::Line],
+        credentials: &[
+            CredentialField {
+                env: ACCESS_TOKEN,
+                required: true,
+                secret: true,
+                help: "the Messaging API channel's access token, from the LINE Developers console",
+            },
+            CredentialField {
+                env: CHANNEL_SECRET,
+                required: false,
+                secret: true,
+                help: "the channel's secret, from its basic settings: webhooks are signed with it",
+            },
+            CredentialField {
+                env: DATA_ENDPOINT,
+                required: false,
+                secret: false,
+                help: "where files are fetched from, if not from LINE itself; LINE_API_URL's host unless set",
+            },
+        ],
+        endpoint_env: ENDPOINT,
+        default_endpoint: DEFAULT_ENDPOINT,
+        docs: "https://developers.line.biz/en/reference/messaging-api/",
+    },
+    connect,
+    simulator: simulator::router,
+    tell: simulator::tell,
+    simulated: &[
+        (ACCESS_TOKEN, simulator::ACCESS_TOKEN),
+        (CHANNEL_SECRET, simulator::CHANNEL_SECRET),
+    ],
+};
+
+fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {
+    Ok(Connected {
+        messaging: Arc::new(Client::new(credentials, http.clone())?.with_deadline(deadline)),
+        webhooks: Some(Arc::new(Inbound::new(credentials)?)),
+    })
+}

@@ -1,0 +1,70 @@
+//! What people write, as LINE passes it on, signed (LINE, Webhook event objects).
+
+use butt_dial_domain::Channel;
+use serde_json::{Value, json};
+
+use super::{CHANNEL_SECRET, numeric_id};
+use crate::{
+    Secret,
+    line::webhook,
+    simulator::{JSON, Patience, PersonWrites, Report, Telling, World},
+};
+
+/// One event: a friend's first picture, or text, or that somebody blocks the bot or comes back.
+pub fn tell(world: &World, text: &PersonWrites, url: &str) -> Result<Telling, String> {
+    if text.channel != Channel::Line {
+        return Err(format!("LINE does not carry {}", text.channel));
+    }
+    let event_id = uuid::Uuid::new_v4().simple().to_string().to_ascii_uppercase();
+    let mut event = json!({
+        "mode": "active",
+        "timestamp": world.now().timestamp_millis(),
+        "source": { "type": "user", "userId": text.from },
+        "webhookEventId": event_id,
+        "deliveryContext": { "isRedelivery": false },
+    });
+    let carrier_id = match text.opt_out_type.as_deref() {
+        Some("STOP") => {
+            event["type"] = json!("unfollow");
+            event_id
+        }
+        Some("START") => {
+            event["type"] = json!("follow");
+            event_id
+        }
+        _ => {
+            let id = numeric_id();
+            event["type"] = json!("message");
+            event["message"] = message(text, &id);
+            format!("{event_id}-{id}")
+        }
+    };
+    let body = json!({ "destination": text.to, "events": [event] }).to_string();
+    let report = Report {
+        url: url.to_owned(),
+        content_type: JSON,
+        headers: vec![
+            (
+                webhook::HEADER,
+                webhook::sign(&Secret::new(CHANNEL_SECRET), body.as_bytes()),
+            ),
+            ("User-Agent", "LineBotWebhook/2.0".to_owned()),
+        ],
+        body,
+        // Redelivery is off unless an operator has switched it on.
+        patience: Patience::ONE_TRY,
+    };
+    Ok(Telling { carrier_id, report })
+}
+
+fn message(text: &PersonWrites, id: &str) -> Value {
+    let mut message = if text.media.is_empty() {
+        json!({ "id": id, "type": "text", "text": text.button.as_ref().unwrap_or(&text.body), "quoteToken": "q" })
+    } else {
+        json!({ "id": id, "type": "image", "contentProvider": { "type": "line" } })
+    };
+    if let Some(answered) = &text.in_reply_to {
+        message["quotedMessageId"] = json!(answered);
+    }
+    message
+}

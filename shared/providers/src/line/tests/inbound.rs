@@ -1,0 +1,212 @@
+//! People write, block and come back, through the simulator's real HTTP.
+
+use axum::http::{HeaderMap, Method};
+use butt_dial_domain::{
+    Channel,
+    clock::Timestamp,
+    inbound::{Attachment, InboundMessage, Keyword, Notice},
+    ports::webhook::{Distrust, Unreadable, WebhookRequest, Webhooks},
+};
+use butt_dial_testkit::webhook_conformance;
+use serde_json::{Value, json};
+
+use super::{open, simulator};
+use crate::{
+    Credentials, Secret,
+    line::{CHANNEL_SECRET, DATA_ENDPOINT, Inbound, VENDOR, webhook},
+    tests::harness::the_message,
+};
+
+webhook_conformance!(Channel::Line, super::open);
+
+const BOT: &str = "U0000000000000000000000000000000b";
+const ANN: &str = "U00000000000000000000000000000123";
+const GROUP: &str = "C00000000000000000000000000000456";
+
+fn credentials() -> Credentials {
+    VENDOR.simulated_credentials("https://api.line.test")
+}
+
+fn inbound() -> Inbound {
+    Inbound::new(&credentials()).unwrap()
+}
+
+fn signed(body: &str) -> WebhookRequest {
+    let signature = webhook::sign(&Secret::new(simulator::CHANNEL_SECRET), body.as_bytes());
+    let mut headers = HeaderMap::new();
+    headers.insert(webhook::HEADER, signature.parse().unwrap());
+    WebhookRequest {
+        method: Method::POST,
+        url: "https://bd.example.com/webhooks/line/line".to_owned(),
+        headers,
+        body: body.to_owned().into(),
+        received_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn read(events: &Value) -> Vec<InboundMessage> {
+    let request = signed(&json!({ "destination": BOT, "events": events }).to_string());
+    let notices = inbound().read(&request).unwrap();
+    let messages = notices.into_iter().map(|notice| match notice {
+        Notice::Message(message) => *message,
+        Notice::Receipt(_) => panic!("a receipt"),
+    });
+    messages.collect()
+}
+
+fn text(source: &Value) -> Value {
+    json!({
+        "type": "message", "mode": "active", "timestamp": 1_700_000_000_123_i64, "source": source,
+        "webhookEventId": "01H", "message": { "id": "42", "type": "text", "text": "hello" },
+    })
+}
+
+#[tokio::test]
+async fn a_friend_writes() {
+    let bench = open(Channel::Line).await;
+    let mut ears = bench.listen().await;
+    let mut letter = bench.letter("8 o'clock? é 👍");
+    letter.in_reply_to = Some("41".to_owned());
+    let written = bench.world().person_writes(letter).await.unwrap();
+    let heard = ears.next().await;
+    assert_eq!(heard.url, format!("{}/webhooks/line/line", ears.base_url));
+    let message = the_message(&*bench.webhooks(), &heard);
+    assert_eq!(message.carrier_id, written.carrier_id);
+    assert_eq!((message.from.as_str(), message.to.as_str()), (ANN, BOT));
+    assert_eq!(message.body.as_deref(), Some("8 o'clock? é 👍"));
+    assert_eq!(message.in_reply_to.as_deref(), Some("41"));
+    assert!(message.group.is_none() && message.sent_at.is_some());
+}
+
+#[tokio::test]
+async fn a_picture_is_fetched_from_where_files_are() {
+    let bench = open(Channel::Line).await;
+    let mut ears = bench.listen().await;
+    let mut letter = bench.letter("");
+    letter.media = vec!["picture".to_owned()];
+    bench.world().person_writes(letter).await.unwrap();
+    let webhooks = bench.webhooks();
+    let message = the_message(&*webhooks, &ears.next().await);
+    let how = webhooks.media(&message.attachments[0]).await.unwrap();
+    assert!(how.is_carrier);
+    let http = crate::http::client().unwrap();
+    assert_eq!(http.get(&how.url).send().await.unwrap().status(), 401);
+    let picture = http.get(&how.url).headers(how.headers).send().await.unwrap();
+    assert!(picture.bytes().await.unwrap().starts_with(b"\x89PNG"));
+}
+
+#[tokio::test]
+async fn files_have_a_host_of_their_own() {
+    let file = |source: &str| Attachment {
+        source: source.to_owned(),
+        content_type: None,
+        filename: None,
+        size: None,
+        is_voice: false,
+    };
+    let real = VENDOR.simulated_credentials("x");
+    let real = simulated_at("https://api.line.me", &real);
+    for (credentials, url) in [
+        (real.clone(), "https://api-data.line.me/v2/bot/message/42/content"),
+        (
+            real.with(DATA_ENDPOINT, "https://files.test/"),
+            "https://files.test/v2/bot/message/42/content",
+        ),
+        (credentials(), "https://api.line.test/line/v2/bot/message/42/content"),
+    ] {
+        let inbound = Inbound::new(&credentials).unwrap();
+        assert_eq!(inbound.media(&file("42")).await.unwrap().url, url);
+        assert!(inbound.media(&file("../42")).await.is_err());
+    }
+    assert!(Inbound::new(&credentials().with(DATA_ENDPOINT, "files")).is_err());
+}
+
+fn simulated_at(endpoint: &str, credentials: &Credentials) -> Credentials {
+    let mut moved = credentials.clone();
+    moved.endpoint = endpoint.to_owned();
+    moved
+}
+
+#[tokio::test]
+async fn who_blocks_the_bot_says_stop() {
+    let bench = open(Channel::Line).await;
+    let mut ears = bench.listen().await;
+    for (word, keyword) in [("STOP", Keyword::Stop), ("START", Keyword::Start)] {
+        let mut letter = bench.letter("");
+        letter.opt_out_type = Some(word.to_owned());
+        let written = bench.world().person_writes(letter).await.unwrap();
+        let message = the_message(&*bench.webhooks(), &ears.next().await);
+        assert_eq!((message.answered_keyword, message.body), (Some(keyword), None));
+        assert_eq!(message.carrier_id, written.carrier_id);
+    }
+}
+
+#[test]
+fn groups_and_rooms_are_told_from_people() {
+    let room = format!("R{}", &GROUP[1..]);
+    for (source, from, group) in [
+        (json!({ "type": "user", "userId": ANN }), ANN, None),
+        (
+            json!({ "type": "group", "groupId": GROUP, "userId": ANN }),
+            ANN,
+            Some(GROUP),
+        ),
+        (json!({ "type": "group", "groupId": GROUP }), GROUP, Some(GROUP)),
+        (
+            json!({ "type": "room", "roomId": room, "userId": ANN }),
+            ANN,
+            Some(room.as_str()),
+        ),
+    ] {
+        let messages = read(&json!([text(&source)]));
+        assert_eq!(messages[0].from, from);
+        assert_eq!(messages[0].group.as_ref().map(|group| group.id.as_str()), group);
+        assert_eq!(messages[0].carrier_id, "01H-42");
+        assert_eq!(messages[0].sent_at.unwrap().timestamp_millis(), 1_700_000_000_123);
+    }
+}
+
+#[test]
+fn what_is_for_others_is_passed_over() {
+    let ann = json!({ "type": "user", "userId": ANN });
+    let mut standby = text(&ann);
+    standby["mode"] = json!("standby");
+    let events = json!([
+        standby,
+        "nonsense",
+        { "type": "join", "source": { "groupId": GROUP } },
+        { "type": "postback", "source": ann, "postback": { "data": "x" } },
+        { "type": "unfollow", "source": ann },
+        text(&json!({ "type": "user" })),
+        text(&ann),
+    ]);
+    assert_eq!(read(&events).len(), 1);
+    assert!(read(&json!([])).is_empty());
+}
+
+#[test]
+fn the_try_whether_the_address_works_says_nothing() {
+    let request = signed(r#"{"destination":"U0","events":[]}"#);
+    assert_eq!(inbound().verify(&request), Ok(()));
+    assert_eq!(inbound().read(&request), Ok(Vec::new()));
+}
+
+#[test]
+fn nothing_is_believed_without_the_channels_signature() {
+    let body = r#"{"destination":"U0","events":[]}"#;
+    let mut altered = signed(body);
+    altered.body = body.replace("U0", "U1").into();
+    assert_eq!(inbound().verify(&altered), Err(Distrust::WrongSignature));
+    let mut bare = signed(body);
+    bare.headers.clear();
+    assert_eq!(inbound().verify(&bare), Err(Distrust::Unsigned));
+    let without = Inbound::new(&credentials().with(CHANNEL_SECRET, "")).unwrap();
+    assert_eq!(without.verify(&signed(body)), Err(Distrust::NoSecret));
+}
+
+#[test]
+fn what_can_not_be_read_is_told() {
+    for body in ["", "7", "{}", r#"{"destination":"U0","events":[{}]}"#] {
+        assert!(matches!(inbound().read(&signed(body)), Err(Unreadable(_))), "{body}");
+    }
+}

@@ -1,0 +1,151 @@
+//! The LINE adapter against its simulator, over real HTTP.
+
+mod inbound;
+
+use std::{sync::Arc, time::Duration};
+
+use butt_dial_domain::{
+    Channel,
+    message::{Content, Template},
+    ports::carrier::{Doubt, Messaging, Outcome, Refusal, RefusalClass},
+};
+use butt_dial_testkit::{conformance::messaging::FarEnd, messaging_conformance};
+
+use super::{ACCESS_TOKEN, Client, VENDOR, simulator};
+use crate::{
+    Credentials, http,
+    tests::{harness::Bench, install_tls},
+};
+
+macro_rules! conforms {
+    (Channel::$channel:ident) => {
+        messaging_conformance!(Channel::$channel, super::open);
+    };
+}
+
+conforms!(Channel::Line);
+
+async fn open(channel: Channel) -> Bench {
+    Bench::start(&VENDOR, connect, channel).await
+}
+
+fn connect(credentials: &Credentials, http: reqwest::Client, deadline: Duration) -> Arc<dyn Messaging> {
+    Arc::new(Client::new(credentials, http).unwrap().with_deadline(deadline))
+}
+
+fn refused(class: RefusalClass) -> Outcome {
+    Outcome::Refused(Refusal {
+        class,
+        carrier_code: None,
+        retry_after_seconds: None,
+    })
+}
+
+#[tokio::test]
+async fn a_text_and_a_picture_arrive_together() {
+    let bench = open(Channel::Line).await;
+    let dispatch = bench.dispatch(Content {
+        body: Some("look: é 👍".to_owned()),
+        media: vec!["https://x.test/a.png?b=c".to_owned()],
+        ..Content::default()
+    });
+    let Outcome::Accepted(receipt) = bench.send(&dispatch).await else {
+        panic!("not accepted")
+    };
+    let messages = bench.world().messages();
+    let [message] = messages.as_slice() else {
+        panic!("{messages:?}")
+    };
+    assert_eq!(message.carrier_id, receipt.carrier_id);
+    assert_eq!(message.body, "look: é 👍");
+    assert_eq!(message.media, ["https://x.test/a.png?b=c"]);
+}
+
+#[tokio::test]
+async fn a_repeat_under_one_key_is_the_same_message() {
+    let bench = open(Channel::Line).await;
+    let dispatch = bench.text("hello");
+    let (first, again) = (bench.send(&dispatch).await, bench.send(&dispatch).await);
+    assert!(matches!(first, Outcome::Accepted(_)));
+    assert_eq!(first, again, "409 with the request that was accepted");
+    assert_eq!((bench.requests(), bench.taken()), (2, 1));
+}
+
+#[tokio::test]
+async fn what_can_not_be_carried_is_refused() {
+    let bench = open(Channel::Line).await;
+    let long = bench.text(&"x".repeat(5_001));
+    assert_eq!(bench.send(&long).await, refused(RefusalClass::Content));
+    let mut nowhere = bench.text("hello");
+    nowhere.to = butt_dial_domain::Address::Line("Ann".to_owned());
+    assert_eq!(bench.send(&nowhere).await, refused(RefusalClass::Recipient));
+
+    let requests = bench.requests();
+    let picture = "https://x.test/a.png".to_owned();
+    let template = Template {
+        id: "t".to_owned(),
+        variables: Default::default(),
+    };
+    for content in [
+        Content::default(),
+        Content {
+            media: vec![picture; 6],
+            ..Content::default()
+        },
+        Content {
+            media: vec!["https://x.test/a.pdf".to_owned()],
+            ..Content::default()
+        },
+        Content {
+            template: Some(template),
+            ..Content::default()
+        },
+    ] {
+        assert_eq!(
+            bench.send(&bench.dispatch(content)).await,
+            refused(RefusalClass::Content)
+        );
+    }
+    let mut sms = bench.text("hello");
+    sms.channel = Channel::Sms;
+    assert_eq!(bench.send(&sms).await, refused(RefusalClass::Configuration));
+    assert_eq!((bench.requests(), bench.taken()), (requests, 0));
+}
+
+#[tokio::test]
+async fn every_status_has_its_class() {
+    use RefusalClass::{Configuration, Content, Recipient, Throttled};
+
+    let bench = open(Channel::Line).await;
+    for (status, sentence, class) in [
+        (400, "A message (messages[0]) in the request body is invalid", Content),
+        (400, "The property, 'to', in the request body is invalid", Recipient),
+        (401, "Authentication failed", Configuration),
+        (
+            403,
+            "Access to this API is not available for your account",
+            Configuration,
+        ),
+        (413, "Too large", Content),
+        (429, "The API rate limit has been exceeded. Try again later.", Throttled),
+        (429, "You have reached your monthly limit.", Configuration),
+    ] {
+        let outcome = bench.send_refused(status, sentence).await;
+        assert_eq!(outcome, refused(class), "{status} {sentence}");
+    }
+    for status in [302, 408, 409, 500, 503] {
+        let outcome = bench.send_refused(status, "odd").await;
+        assert_eq!(outcome, Outcome::Unknown(Doubt::CarrierFault), "{status}");
+    }
+    assert_eq!(bench.taken(), 0);
+}
+
+#[test]
+fn wrong_settings_are_told_before_the_first_request() {
+    install_tls();
+    let http = http::client().unwrap();
+    let good = VENDOR.simulated_credentials("https://x.test");
+    assert!(Client::new(&good.clone().with(ACCESS_TOKEN, "a\nb"), http.clone()).is_err());
+    assert!(!format!("{good:?}").contains(simulator::ACCESS_TOKEN));
+    assert!(Client::new(&good, http).is_ok());
+}

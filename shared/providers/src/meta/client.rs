@@ -1,0 +1,125 @@
+//! The adapter: one request a send, every answer classified. Knows no retry and keeps no state.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use butt_dial_domain::{
+    Address, Channel,
+    clock::Timestamp,
+    ports::carrier::{
+        Dispatch, Doubt, Listed, LookupFailed, Messaging, Outcome, Receipt, Reconciliation, RefusalClass,
+    },
+};
+
+use super::{
+    ACCESS_TOKEN, ENDPOINT, PHONE_NUMBER_ID, errors,
+    wire::{self, Created, Number},
+};
+use crate::{
+    Secret,
+    http::{self, Answer},
+    vendor::Credentials,
+};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+pub struct Client {
+    http: reqwest::Client,
+    /// The sender's number, as a resource.
+    number: String,
+    token: Secret,
+    deadline: Duration,
+}
+
+impl Client {
+    /// Checks the credentials' form; touches no network.
+    pub fn new(credentials: &Credentials, http: reqwest::Client) -> Result<Self, String> {
+        let endpoint = credentials.checked_endpoint(ENDPOINT)?;
+        let number = credentials.get(PHONE_NUMBER_ID)?.expose();
+        if !wire::is_id(number) {
+            return Err(format!(
+                "{PHONE_NUMBER_ID} is digits only; it is not the telephone number"
+            ));
+        }
+        let token = credentials.get(ACCESS_TOKEN)?.clone();
+        if !token.expose().bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(format!("{ACCESS_TOKEN} holds characters that no token has"));
+        }
+        Ok(Self {
+            http,
+            number: format!("{endpoint}/{number}"),
+            token,
+            deadline: DEADLINE,
+        })
+    }
+
+    /// Bounds every request, from the look-up of the name to the last byte of the answer.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+}
+
+#[async_trait]
+impl Messaging for Client {
+    async fn send(&self, dispatch: &Dispatch) -> Outcome {
+        let message = match wire::message(dispatch) {
+            Ok(message) => message,
+            Err(class) => return http::refused(class),
+        };
+        let request = self
+            .http
+            .post(format!("{}/messages", self.number))
+            .bearer_auth(self.token.expose())
+            .timeout(self.deadline)
+            .json(&message);
+        match http::exchange(request).await {
+            Ok(answer) if answer.status.is_success() => accepted(&answer),
+            Ok(answer) => errors::outcome(&answer),
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    fn reconciliation(&self) -> Reconciliation {
+        Reconciliation::None
+    }
+
+    async fn list(&self, _: Channel, _: &Address, _: &Address, _: Timestamp) -> Result<Vec<Listed>, LookupFailed> {
+        Err(LookupFailed)
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let request = self.http.get(&self.number).bearer_auth(self.token.expose());
+        let answer = http::lookup(request, self.deadline).await;
+        let answer = answer.map_err(|outcome| http::explain(&outcome, "Meta", ENDPOINT))?;
+        match answer.status.as_u16() {
+            200 if serde_json::from_slice::<Number>(&answer.body).is_ok() => Ok(()),
+            200 => Err(format!("what answers is not Meta: check {ENDPOINT}")),
+            429 => Err("Meta is asked too often: try again later".to_owned()),
+            400..=499 => match errors::class_of_answer(&answer) {
+                Some(RefusalClass::Content) => Err(format!("Meta does not know this number: check {PHONE_NUMBER_ID}")),
+                _ => Err(format!("Meta refuses the token: make a new one and set {ACCESS_TOKEN}")),
+            },
+            status => Err(format!("Meta answered {status}: try again later")),
+        }
+    }
+}
+
+fn accepted(answer: &Answer) -> Outcome {
+    let created = serde_json::from_slice::<Created>(&answer.body).ok();
+    match created.and_then(|created| created.messages.into_iter().next()) {
+        Some(message) if !message.id.is_empty() => Outcome::Accepted(Receipt {
+            carrier_id: message.id,
+            carrier_status: message.message_status.unwrap_or_else(|| "accepted".to_owned()),
+            segments: None,
+            price: None,
+        }),
+        // A 2xx that is not Meta's: a proxy or a portal spoke, and what it did with the request is not known.
+        _ => Outcome::Unknown(Doubt::CarrierFault),
+    }
+}

@@ -1,0 +1,237 @@
+//! What Meta tells us: people's messages and what became of ours, in batches (WhatsApp Cloud API, Webhooks components).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::http::{HeaderMap, HeaderValue, header};
+use butt_dial_domain::{
+    Address, Channel, MessageId,
+    clock::Timestamp,
+    ids::is_valid_host_id,
+    inbound::{Attachment, InboundMessage, Notice, Receipt, Stage},
+    ports::{
+        carrier::LookupFailed,
+        webhook::{Distrust, MediaRequest, Unreadable, WebhookRequest, Webhooks},
+    },
+};
+use chrono::DateTime;
+use url::{Origin, Url, form_urlencoded};
+
+use super::{
+    ACCESS_TOKEN, APP_SECRET, ENDPOINT, VERIFY_TOKEN, errors,
+    event::{Batch, Contact, File, Message, Messages, Status},
+    webhook,
+    wire::{self, Media},
+};
+use crate::{Secret, http, vendor::Credentials};
+
+/// Meta's challenge is a number of ten digits; a longer text is none.
+const LONGEST_CHALLENGE: usize = 128;
+
+pub struct Inbound {
+    http: reqwest::Client,
+    /// Without a slash at the end.
+    endpoint: String,
+    origin: Origin,
+    authorization: HeaderValue,
+    app_secret: Option<Secret>,
+    verify_token: Option<Secret>,
+    deadline: Duration,
+}
+
+impl Inbound {
+    /// Checks the credentials' form; touches no network.
+    pub fn new(credentials: &Credentials, http: reqwest::Client, deadline: Duration) -> Result<Self, String> {
+        let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
+        let origin = Url::parse(&endpoint)
+            .map_err(|_| format!("{ENDPOINT} is not a URL"))?
+            .origin();
+        let bearer = format!("Bearer {}", credentials.get(ACCESS_TOKEN)?.expose());
+        let mut authorization =
+            HeaderValue::from_str(&bearer).map_err(|_| format!("{ACCESS_TOKEN} holds characters that no token has"))?;
+        authorization.set_sensitive(true);
+        let given = |env| {
+            credentials
+                .find(env)
+                .filter(|secret| !secret.expose().is_empty())
+                .cloned()
+        };
+        Ok(Self {
+            http,
+            endpoint,
+            origin,
+            authorization,
+            app_secret: given(APP_SECRET),
+            verify_token: given(VERIFY_TOKEN),
+            deadline,
+        })
+    }
+}
+
+#[async_trait]
+impl Webhooks for Inbound {
+    fn signature_header(&self) -> &'static str {
+        webhook::HEADER
+    }
+
+    fn verify(&self, request: &WebhookRequest) -> Result<(), Distrust> {
+        let secret = self.app_secret.as_ref().ok_or(Distrust::NoSecret)?;
+        let signature = request.header(webhook::HEADER).ok_or(Distrust::Unsigned)?;
+        if webhook::verify(secret, &request.body, signature) {
+            Ok(())
+        } else {
+            Err(Distrust::WrongSignature)
+        }
+    }
+
+    fn read(&self, request: &WebhookRequest) -> Result<Vec<Notice>, Unreadable> {
+        let batch: Batch =
+            serde_json::from_slice(&request.body).map_err(|_| Unreadable("the body is no batch in JSON"))?;
+        let changes = batch.entry.into_iter().flat_map(|entry| entry.changes);
+        let mut notices = Vec::new();
+        for change in changes.filter(|change| change.field == "messages") {
+            match serde_json::from_value::<Messages>(change.value) {
+                Ok(messages) => told(messages, &mut notices),
+                Err(_) => skip("change"),
+            }
+        }
+        Ok(notices)
+    }
+
+    fn handshake(&self, request: &WebhookRequest) -> Option<String> {
+        let query = Url::parse(&request.url).ok()?;
+        let find = |wanted: &str| {
+            let mut pairs = form_urlencoded::parse(query.query()?.as_bytes());
+            pairs
+                .find(|(name, _)| name == wanted)
+                .map(|(_, value)| value.into_owned())
+        };
+        let is_ours = webhook::is_same(self.verify_token.as_ref()?, &find("hub.verify_token")?);
+        // It is sent back as it is, so it must not be anything that a browser would run.
+        let challenge = find("hub.challenge").filter(|text| is_challenge(text))?;
+        (is_ours && find("hub.mode")? == "subscribe").then_some(challenge)
+    }
+
+    /// Meta has to be asked for the address, which is good for five minutes and wants the same token.
+    async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupFailed> {
+        if !wire::is_id(&attachment.source) {
+            return Err(LookupFailed);
+        }
+        let request = self.http.get(format!("{}/{}", self.endpoint, attachment.source));
+        let request = request.header(header::AUTHORIZATION, self.authorization.clone());
+        let answer = http::lookup(request, self.deadline).await.map_err(|_| LookupFailed)?;
+        if !answer.status.is_success() {
+            return Err(LookupFailed);
+        }
+        let media: Media = serde_json::from_slice(&answer.body).map_err(|_| LookupFailed)?;
+        let url = Url::parse(&media.url).map_err(|_| LookupFailed)?;
+        let is_carrier = url.origin() == self.origin;
+        // The token goes along: never in the clear to another host.
+        if !is_carrier && url.scheme() != "https" {
+            return Err(LookupFailed);
+        }
+        Ok(MediaRequest {
+            url: url.into(),
+            headers: HeaderMap::from_iter([(header::AUTHORIZATION, self.authorization.clone())]),
+            is_carrier,
+        })
+    }
+}
+
+fn is_challenge(text: &str) -> bool {
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    plain && (1..=LONGEST_CHALLENGE).contains(&text.len())
+}
+
+/// What one change says. What can't be read is left out: the rest of the batch comes only once.
+fn told(messages: Messages, notices: &mut Vec<Notice>) {
+    let Some(ours) = number(&messages.metadata.display_phone_number) else {
+        skip("number");
+        return;
+    };
+    for value in messages.messages {
+        match serde_json::from_value::<Message>(value) {
+            Ok(message) => notices.extend(
+                heard(&message, &ours, &messages.contacts)
+                    .map(Box::new)
+                    .map(Notice::Message),
+            ),
+            Err(_) => skip("a person's message"),
+        }
+    }
+    for value in messages.statuses {
+        match serde_json::from_value::<Status>(value) {
+            Ok(status) => notices.extend(receipt(&status).map(Notice::Receipt)),
+            Err(_) => skip("status"),
+        }
+    }
+}
+
+/// Why is not logged: the parser quotes what it could not read.
+fn skip(what: &str) {
+    tracing::debug!(what, "a part of a webhook of Meta's can't be read");
+}
+
+fn heard(message: &Message, ours: &Address, contacts: &[Contact]) -> Option<InboundMessage> {
+    if matches!(message.kind.as_str(), "system" | "unsupported") {
+        return None;
+    }
+    let Some(from) = message.from.as_deref().and_then(number) else {
+        // Known to us by a business-scoped id only, which is no address that can be answered yet.
+        tracing::debug!("a person without a telephone number wrote");
+        return None;
+    };
+    let is_sender = |contact: &&Contact| contact.wa_id.is_some() && contact.wa_id == message.from;
+    let contact = contacts.iter().find(is_sender);
+    Some(InboundMessage {
+        body: message.said(),
+        attachments: message.image.iter().map(attachment).collect(),
+        sender_name: contact.and_then(|contact| contact.profile.name.clone()),
+        in_reply_to: message.answers().map(str::to_owned),
+        sent_at: message.timestamp.as_deref().and_then(seconds),
+        ..InboundMessage::new(&message.id, Channel::Whatsapp, &from, ours)
+    })
+}
+
+fn attachment(file: &File) -> Attachment {
+    Attachment {
+        source: file.id.clone(),
+        content_type: file.mime_type.clone(),
+        filename: file.filename.clone(),
+        size: None,
+        is_voice: file.voice,
+    }
+}
+
+fn receipt(status: &Status) -> Option<Receipt> {
+    let stage = match status.status.as_str() {
+        "sent" => Stage::Sent,
+        "delivered" => Stage::Delivered,
+        "read" | "played" => Stage::Read,
+        "failed" => Stage::Failed,
+        _ => return None,
+    };
+    let ours = status.biz_opaque_callback_data.as_deref();
+    let code = status.errors.first().map(|fault| fault.code);
+    Some(Receipt {
+        carrier_id: status.id.clone(),
+        message: ours.filter(|id| is_valid_host_id(id)).map(MessageId::from),
+        channel: Channel::Whatsapp,
+        stage,
+        error_code: code.map(|code| code.to_string()),
+        failure: code.and_then(errors::class_of),
+        price: None,
+    })
+}
+
+/// Meta writes numbers as digits, and those of businesses also with a plus, blanks and dashes.
+fn number(text: &str) -> Option<Address> {
+    let number = format!("+{}", text.trim_start_matches('+'));
+    Address::parse(Channel::Whatsapp, &number).ok()
+}
+
+fn seconds(text: &str) -> Option<Timestamp> {
+    DateTime::from_timestamp(text.parse().ok()?, 0)
+}

@@ -1,0 +1,35 @@
+//! Meta's errors as it words them (WhatsApp Cloud API, Error codes).
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+
+use crate::meta::wire::{Error, ErrorBody};
+
+pub fn complain(status: StatusCode, code: u32, message: &str) -> Response {
+    let error = Error {
+        code,
+        message: format!("(#{code}) {message}"),
+        kind: "OAuthException".to_owned(),
+        fbtrace_id: "simulated".to_owned(),
+    };
+    (status, Json(ErrorBody { error })).into_response()
+}
+
+pub fn not_found() -> Response {
+    complain(
+        StatusCode::BAD_REQUEST,
+        100,
+        "Unsupported request: the object does not exist",
+    )
+}
+
+/// What is not one of Meta's numbers comes from a machine in front of it, which speaks no JSON.
+pub fn any(status: StatusCode, code: Option<&str>) -> Response {
+    match code.and_then(|code| code.parse().ok()) {
+        Some(code) => complain(status, code, "Simulated error"),
+        None => (status, format!("upstream connect error: {status}")).into_response(),
+    }
+}

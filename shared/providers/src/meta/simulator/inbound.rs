@@ -1,0 +1,135 @@
+//! What people write and what becomes of our messages, in Meta's batches, signed (WhatsApp Cloud API, Webhooks
+//! components).
+
+use std::fmt::Write;
+
+use butt_dial_domain::{Channel, clock::Timestamp};
+use serde_json::{Value, json};
+
+use super::{APP_SECRET, ID, PHONE_NUMBER_ID, WABA};
+use crate::{
+    Secret,
+    meta::webhook,
+    simulator::{JSON, Patience, PersonWrites, Report, Reporter, SimulatedMessage, Telling, World, picture},
+};
+
+/// With pauses, for up to seven days.
+const PATIENCE: Patience = Patience {
+    tries: 8,
+    after_errors: true,
+};
+
+pub fn tell(world: &World, text: &PersonWrites, url: &str) -> Result<Telling, String> {
+    if text.channel != Channel::Whatsapp {
+        return Err(format!("Meta does not carry {}", text.channel));
+    }
+    let now = world.now();
+    let messages = messages(text, now);
+    let from = text.from.trim_start_matches('+');
+    let contact = json!({ "profile": { "name": text.sender_name.as_deref().unwrap_or("Ann") }, "wa_id": from });
+    let carrier_id = messages[0]["id"].as_str().unwrap_or_default().to_owned();
+    let value = json!({ "contacts": [contact], "messages": messages });
+    Ok(Telling {
+        carrier_id,
+        report: batch(url, &text.to, value),
+    })
+}
+
+/// One message a file, the first with the text; or one with the text alone.
+fn messages(text: &PersonWrites, now: Timestamp) -> Vec<Value> {
+    let base = || {
+        let mut message = json!({
+            "from": text.from.trim_start_matches('+'),
+            "id": super::wamid(),
+            "timestamp": now.timestamp().to_string(),
+        });
+        if let Some(answered) = &text.in_reply_to {
+            message["context"] = json!({ "from": text.to.trim_start_matches('+'), "id": answered });
+        }
+        message
+    };
+    if text.media.is_empty() {
+        let mut message = base();
+        let (kind, part) = match &text.button {
+            Some(button) => ("button", json!({ "payload": button, "text": button })),
+            None => ("text", json!({ "body": text.body })),
+        };
+        message["type"] = json!(kind);
+        message[kind] = part;
+        return vec![message];
+    }
+    let files = text.media.iter().enumerate().map(|(place, _)| {
+        let mut message = base();
+        message["type"] = json!("image");
+        message["image"] = json!({ "id": media_id(), "mime_type": picture::TYPE, "sha256": "" });
+        if place == 0 && !text.body.is_empty() {
+            message["image"]["caption"] = json!(text.body);
+        }
+        message
+    });
+    files.collect()
+}
+
+/// Fifteen digits.
+fn media_id() -> String {
+    let digits = uuid::Uuid::new_v4().as_u128() % 1_000_000_000_000_000;
+    format!("{digits:015}")
+}
+
+/// Tells what becomes of a message of ours, where somebody listens.
+pub fn reporter(world: &World, data: Option<String>) -> Option<Reporter> {
+    let url = world.webhook_url(ID, Channel::Whatsapp)?;
+    Some(Box::new(move |message: &SimulatedMessage| {
+        let mut status = json!({
+            "id": message.carrier_id,
+            "status": message.status,
+            "timestamp": message.updated_at.timestamp().to_string(),
+            "recipient_id": message.to.trim_start_matches('+'),
+        });
+        if let Some(data) = &data {
+            status["biz_opaque_callback_data"] = json!(data);
+        }
+        if let Some(code) = message.error_code {
+            status["errors"] = json!([{ "code": code, "title": "Message failed", "message": "Message failed" }]);
+        }
+        batch(&url, &message.from, json!({ "statuses": [status] }))
+    }))
+}
+
+fn batch(url: &str, ours: &str, mut value: Value) -> Report {
+    value["messaging_product"] = json!("whatsapp");
+    let digits = ours.trim_start_matches('+');
+    value["metadata"] = json!({ "display_phone_number": digits, "phone_number_id": PHONE_NUMBER_ID });
+    let change = json!({ "field": "messages", "value": value });
+    let batch = json!({ "object": "whatsapp_business_account", "entry": [{ "id": WABA, "changes": [change] }] });
+    let body = escaped(&batch.to_string());
+    Report {
+        url: url.to_owned(),
+        content_type: JSON,
+        headers: vec![
+            (
+                webhook::HEADER,
+                webhook::sign(&Secret::new(APP_SECRET), body.as_bytes()),
+            ),
+            ("User-Agent", "facebookexternalua".to_owned()),
+        ],
+        body,
+        patience: PATIENCE,
+    }
+}
+
+/// Meta writes what is not ASCII as `\uXXXX`, in lower case.
+fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii() {
+            escaped.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a text can't fail.
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        }
+    }
+    escaped
+}

@@ -1,0 +1,111 @@
+//! What Meta checks before it takes a message (WhatsApp Cloud API, Messages; Error codes).
+
+use axum::{http::StatusCode, response::Response};
+use butt_dial_domain::{Address, Channel};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::error::complain;
+
+const LONGEST_TEXT: usize = 4_096;
+const LONGEST_DATA: usize = 512;
+
+/// A message that Meta would take.
+pub struct Draft {
+    pub to: String,
+    pub body: String,
+    pub media: Vec<String>,
+    pub is_template: bool,
+    /// Comes back in every receipt.
+    pub data: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Fields {
+    messaging_product: String,
+    to: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    biz_opaque_callback_data: Option<String>,
+    #[serde(flatten)]
+    parts: Value,
+}
+
+impl Draft {
+    #[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+    pub fn read(body: &[u8]) -> Result<Self, Response> {
+        let fields: Fields = serde_json::from_slice(body).map_err(|_| missing("messaging_product, to and type"))?;
+        if fields.messaging_product != "whatsapp" {
+            return Err(wrong("messaging_product must be whatsapp"));
+        }
+        let number = format!("+{}", fields.to.trim_start_matches('+'));
+        let Ok(to) = Address::parse(Channel::Whatsapp, &number) else {
+            return Err(complain(StatusCode::BAD_REQUEST, 131_026, "Message undeliverable"));
+        };
+        if fields
+            .biz_opaque_callback_data
+            .as_ref()
+            .is_some_and(|data| data.len() > LONGEST_DATA)
+        {
+            return Err(wrong("biz_opaque_callback_data is too long"));
+        }
+        let part = &fields.parts[&fields.kind];
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (body, media) = match fields.kind.as_str() {
+            "text" => (text(&part["body"]), Vec::new()),
+            "image" | "video" | "audio" | "document" => (text(&part["caption"]), vec![text(&part["link"])]),
+            "template" => (shown_template(part)?, Vec::new()),
+            _ => return Err(wrong("this type is not simulated")),
+        };
+        if fields.kind == "text" && !(1..=LONGEST_TEXT).contains(&body.chars().count()) {
+            return Err(wrong("text.body must have 1 to 4096 characters"));
+        }
+        if media
+            .iter()
+            .any(|link| !link.starts_with("https://") && !link.starts_with("http://"))
+        {
+            return Err(complain(StatusCode::BAD_REQUEST, 131_052, "Media download error"));
+        }
+        Ok(Self {
+            to: to.as_str().to_owned(),
+            body,
+            media,
+            is_template: fields.kind == "template",
+            data: fields.biz_opaque_callback_data,
+        })
+    }
+}
+
+/// The simulator knows no templates; it shows which one was meant.
+#[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+fn shown_template(part: &Value) -> Result<String, Response> {
+    let (Some(name), Some(language)) = (part["name"].as_str(), part["language"]["code"].as_str()) else {
+        return Err(missing("template.name and template.language.code"));
+    };
+    let parameters = part["components"][0]["parameters"].as_array();
+    let values = parameters
+        .into_iter()
+        .flatten()
+        .filter_map(|parameter| parameter["text"].as_str());
+    let values: Vec<_> = values.collect();
+    Ok(format!("[{name}:{language}] {}", values.join(", "))
+        .trim_end()
+        .to_owned())
+}
+
+fn missing(what: &str) -> Response {
+    complain(
+        StatusCode::BAD_REQUEST,
+        131_008,
+        &format!("Required parameter is missing: {what}"),
+    )
+}
+
+fn wrong(what: &str) -> Response {
+    complain(
+        StatusCode::BAD_REQUEST,
+        131_009,
+        &format!("Parameter value is not valid: {what}"),
+    )
+}

@@ -1,0 +1,294 @@
+//! People write and receipts come, through the simulator's real HTTP.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, Method, StatusCode};
+use butt_dial_domain::{
+    Channel, MessageId,
+    clock::Timestamp,
+    inbound::{Attachment, Notice, Stage},
+    ports::{
+        carrier::{Outcome, RefusalClass},
+        webhook::{Distrust, Unreadable, WebhookRequest, Webhooks},
+    },
+};
+use butt_dial_testkit::webhook_conformance;
+use serde_json::{Value, json};
+
+use super::{open, simulator};
+use crate::{
+    Credentials, Secret, http,
+    meta::{APP_SECRET, Inbound, VENDOR, VERIFY_TOKEN, webhook},
+    tests::{
+        harness::{DEADLINE, address, the_message, the_receipt},
+        install_tls,
+    },
+};
+
+webhook_conformance!(Channel::Whatsapp, super::open);
+
+const URL: &str = "https://bd.example.com/webhooks/meta/whatsapp";
+
+fn credentials() -> Credentials {
+    VENDOR.simulated_credentials("https://graph.test")
+}
+
+fn connect(credentials: &Credentials) -> Inbound {
+    install_tls();
+    Inbound::new(credentials, http::client().unwrap(), DEADLINE).unwrap()
+}
+
+fn inbound() -> Inbound {
+    connect(&credentials())
+}
+
+fn signed(body: &str) -> WebhookRequest {
+    let signature = webhook::sign(&Secret::new(simulator::APP_SECRET), body.as_bytes());
+    let mut headers = HeaderMap::new();
+    headers.insert(webhook::HEADER, signature.parse().unwrap());
+    WebhookRequest {
+        method: Method::POST,
+        url: URL.to_owned(),
+        headers,
+        body: body.to_owned().into(),
+        received_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn change(value: &Value) -> Value {
+    json!({ "field": "messages", "value": value })
+}
+
+fn batch(changes: &[Value]) -> WebhookRequest {
+    let batch = json!({ "object": "whatsapp_business_account", "entry": [{ "id": "1", "changes": changes }] });
+    signed(&batch.to_string())
+}
+
+fn messages(messages: &Value) -> WebhookRequest {
+    batch(&[change(
+        &json!({ "metadata": { "display_phone_number": "+1 415-555-0100" }, "messages": messages }),
+    )])
+}
+
+#[tokio::test]
+async fn a_person_writes_and_is_known_by_name() {
+    let bench = open(Channel::Whatsapp).await;
+    let mut ears = bench.listen().await;
+    let mut letter = bench.letter("8 o'clock? é 👍");
+    letter.vendor = Some("meta".to_owned());
+    letter.sender_name = Some("Jörg".to_owned());
+    letter.in_reply_to = Some("wamid.1".to_owned());
+    let written = bench.world().person_writes(letter).await.unwrap();
+    assert_eq!((written.vendor, written.status), ("meta", Some(200)));
+
+    let heard = ears.next().await;
+    assert_eq!(heard.url, format!("{}/webhooks/meta/whatsapp", ears.base_url));
+    assert!(heard.body.is_ascii(), "Meta escapes");
+    let message = the_message(&*bench.webhooks(), &heard);
+    assert_eq!(message.carrier_id, written.carrier_id);
+    assert_eq!(
+        (message.from.as_str(), message.to.as_str()),
+        ("+14155550123", "+14155550100")
+    );
+    assert_eq!(message.body.as_deref(), Some("8 o'clock? é 👍"));
+    assert_eq!(message.sender_name.as_deref(), Some("Jörg"));
+    assert_eq!(message.in_reply_to.as_deref(), Some("wamid.1"));
+    assert!(message.sent_at.is_some());
+}
+
+#[tokio::test]
+async fn pictures_are_fetched_in_two_steps() {
+    let bench = open(Channel::Whatsapp).await;
+    let mut ears = bench.listen().await;
+    let mut letter = bench.letter("look");
+    letter.vendor = Some("meta".to_owned());
+    letter.media = vec!["picture".to_owned(), "picture".to_owned()];
+    bench.world().person_writes(letter).await.unwrap();
+    let webhooks = bench.webhooks();
+    let notices = webhooks.read(&ears.next().await).unwrap();
+    let [Notice::Message(first), Notice::Message(second)] = notices.as_slice() else {
+        panic!("{notices:?}")
+    };
+    assert_eq!((first.body.as_deref(), second.body.as_deref()), (Some("look"), None));
+    assert_ne!(first.carrier_id, second.carrier_id);
+
+    let how = webhooks.media(&first.attachments[0]).await.unwrap();
+    assert!(how.is_carrier);
+    let http = http::client().unwrap();
+    assert_eq!(http.get(&how.url).send().await.unwrap().status(), 401);
+    let picture = http.get(&how.url).headers(how.headers).send().await.unwrap();
+    assert!(picture.bytes().await.unwrap().starts_with(b"\x89PNG"));
+    let lost = Attachment {
+        source: "../me".to_owned(),
+        ..first.attachments[0].clone()
+    };
+    assert!(webhooks.media(&lost).await.is_err());
+}
+
+#[tokio::test]
+async fn receipts_bring_our_id_back() {
+    let bench = open(Channel::Whatsapp).await;
+    bench.world().set_delivery_delay(Duration::ZERO);
+    let mut ears = bench.listen().await;
+    let mut dispatch = bench.text("hello");
+    let Outcome::Accepted(accepted) = bench.send(&dispatch).await else {
+        panic!("not accepted")
+    };
+    for stage in [Stage::Sent, Stage::Delivered] {
+        let receipt = the_receipt(&*bench.webhooks(), &ears.next().await);
+        assert_eq!((receipt.stage, receipt.failure), (stage, None));
+        assert_eq!(receipt.carrier_id, accepted.carrier_id);
+        assert_eq!(receipt.message.as_ref(), Some(&dispatch.message));
+    }
+
+    dispatch.to = address(Channel::Whatsapp, "+4917612345678");
+    bench.send(&dispatch).await;
+    let receipt = the_receipt(&*bench.webhooks(), &ears.next().await);
+    assert_eq!(receipt.stage, Stage::Failed);
+    assert_eq!(receipt.error_code.as_deref(), Some("131047"));
+    assert_eq!(receipt.failure, Some(RefusalClass::WindowClosed));
+}
+
+#[tokio::test]
+async fn a_batch_comes_until_it_is_taken() {
+    let bench = open(Channel::Whatsapp).await;
+    let ears = bench.listen().await;
+    ears.answer(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut letter = bench.letter("hello");
+    letter.vendor = Some("meta".to_owned());
+    assert_eq!(bench.world().person_writes(letter).await.unwrap().calls, 8);
+}
+
+#[test]
+fn what_people_say_is_understood_in_all_its_forms() {
+    let part = |kind: &str, part: Value| {
+        let mut message = json!({ "from": "14155550123", "id": "wamid.1", "timestamp": "1700000000", "type": kind });
+        message[kind] = part;
+        messages(&json!([message]))
+    };
+    for (kind, value, said) in [
+        ("text", json!({ "body": "hello" }), Some("hello")),
+        ("button", json!({ "payload": "P", "text": "Yes" }), Some("Yes")),
+        (
+            "interactive",
+            json!({ "type": "list_reply", "list_reply": { "id": "1", "title": "Two" } }),
+            Some("Two"),
+        ),
+        (
+            "interactive",
+            json!({ "type": "button_reply", "button_reply": { "id": "1", "title": "One" } }),
+            Some("One"),
+        ),
+        (
+            "reaction",
+            json!({ "message_id": "wamid.0", "emoji": "\u{1f44d}" }),
+            Some("👍"),
+        ),
+        (
+            "document",
+            json!({ "id": "123", "mime_type": "application/pdf", "filename": "a.pdf" }),
+            None,
+        ),
+        (
+            "location",
+            json!({ "latitude": 1.5, "longitude": -2.0, "name": "Here" }),
+            Some("Here\n1.5, -2"),
+        ),
+        ("order", json!({}), None),
+    ] {
+        let message = the_message(&inbound(), &part(kind, value));
+        assert_eq!(message.body.as_deref(), said, "{kind}");
+        assert_eq!(message.sent_at.unwrap().timestamp(), 1_700_000_000);
+        assert_eq!(message.attachments.len(), usize::from(kind == "document"));
+    }
+}
+
+#[test]
+fn one_bad_part_of_a_batch_spoils_no_other() {
+    let value = json!({
+        "metadata": { "display_phone_number": "14155550100" },
+        "messages": [
+            { "from_user_id": "US.1349", "id": "wamid.hidden", "type": "text", "text": { "body": "who am I" } },
+            { "id": 7 },
+            { "from": "14155550123", "id": "wamid.system", "type": "system" },
+            { "from": "14155550123", "id": "wamid.good", "type": "text", "text": { "body": "hello" } },
+        ],
+        "statuses": [
+            "nonsense",
+            { "id": "wamid.1", "status": "teleported" },
+            { "id": "wamid.2", "status": "played", "biz_opaque_callback_data": "a/b" },
+            { "id": "wamid.3", "status": "failed", "errors": [{ "code": 131026 }], "biz_opaque_callback_data": "msg_1" },
+        ],
+    });
+    let without_number = json!({ "metadata": { "display_phone_number": "?" }, "messages": [] });
+    let other = json!({ "field": "account_update", "value": {} });
+    let request = batch(&[other, change(&json!(1)), change(&without_number), change(&value)]);
+    let notices = inbound().read(&request).unwrap();
+    let [
+        Notice::Message(message),
+        Notice::Receipt(played),
+        Notice::Receipt(failed),
+    ] = notices.as_slice()
+    else {
+        panic!("{notices:?}")
+    };
+    assert_eq!(message.carrier_id, "wamid.good");
+    assert_eq!((played.stage, &played.message), (Stage::Read, &None));
+    assert_eq!(
+        (failed.stage, failed.failure, &failed.message),
+        (
+            Stage::Failed,
+            Some(RefusalClass::Recipient),
+            &Some(MessageId::from("msg_1"))
+        )
+    );
+}
+
+#[test]
+fn nothing_is_believed_without_the_apps_signature() {
+    let body = r#"{"entry":[]}"#;
+    assert_eq!(inbound().verify(&signed(body)), Ok(()));
+    let mut altered = signed(body);
+    altered.body = r#"{"entry":[ ]}"#.into();
+    assert_eq!(inbound().verify(&altered), Err(Distrust::WrongSignature));
+    let mut bare = signed(body);
+    bare.headers.clear();
+    assert_eq!(inbound().verify(&bare), Err(Distrust::Unsigned));
+    let without = connect(&credentials().with(APP_SECRET, ""));
+    assert_eq!(without.verify(&signed(body)), Err(Distrust::NoSecret));
+}
+
+#[test]
+fn only_who_knows_our_word_may_subscribe() {
+    let ask = |query: &str| {
+        let mut request = signed("");
+        request.method = Method::GET;
+        request.url = format!("{URL}?{query}");
+        inbound().handshake(&request)
+    };
+    let word = simulator::VERIFY_TOKEN;
+    let good = format!("hub.mode=subscribe&hub.verify_token={word}&hub.challenge=1158201444");
+    assert_eq!(ask(&good).as_deref(), Some("1158201444"));
+    for bad in [
+        String::new(),
+        good.replace(word, "other"),
+        good.replace("subscribe", "unsubscribe"),
+        good.replace("1158201444", "%3Cscript%3E"),
+        good.replace("1158201444", &"1".repeat(129)),
+        good.replace("1158201444", ""),
+    ] {
+        assert_eq!(ask(&bad), None, "{bad}");
+    }
+    let without = connect(&credentials().with(VERIFY_TOKEN, ""));
+    let mut empty = signed("");
+    empty.url = format!("{URL}?hub.mode=subscribe&hub.verify_token=&hub.challenge=1");
+    assert_eq!(without.handshake(&empty), None, "an unset word is no word");
+}
+
+#[test]
+fn what_can_not_be_read_is_told() {
+    for body in ["", "[]x", "7", r#"{"entry":1}"#] {
+        assert!(matches!(inbound().read(&signed(body)), Err(Unreadable(_))), "{body}");
+    }
+    assert_eq!(inbound().read(&signed(r#"{"object":"page"}"#)), Ok(Vec::new()));
+}

@@ -1,0 +1,153 @@
+//! The Meta adapter against its simulator, over real HTTP.
+
+mod inbound;
+
+use std::{sync::Arc, time::Duration};
+
+use butt_dial_domain::{
+    Channel,
+    message::{Content, Template},
+    ports::carrier::{Doubt, Messaging, Outcome, RefusalClass},
+};
+use butt_dial_testkit::{conformance::messaging::FarEnd, messaging_conformance};
+
+use super::{Client, PHONE_NUMBER_ID, VENDOR, errors, simulator};
+use crate::{
+    Credentials, http,
+    tests::{
+        harness::{Bench, refused},
+        install_tls,
+    },
+};
+
+macro_rules! conforms {
+    (Channel::$channel:ident) => {
+        messaging_conformance!(Channel::$channel, super::open);
+    };
+}
+
+conforms!(Channel::Whatsapp);
+
+async fn open(channel: Channel) -> Bench {
+    Bench::start(&VENDOR, connect, channel).await
+}
+
+fn connect(credentials: &Credentials, http: reqwest::Client, deadline: Duration) -> Arc<dyn Messaging> {
+    Arc::new(Client::new(credentials, http).unwrap().with_deadline(deadline))
+}
+
+#[tokio::test]
+async fn texts_files_and_templates_arrive() {
+    let bench = open(Channel::Whatsapp).await;
+    let text = bench.text("8 o'clock? é 👍");
+    let file = bench.dispatch(Content {
+        body: Some("the menu".to_owned()),
+        media: vec!["https://x.test/menu.pdf".to_owned()],
+        ..Content::default()
+    });
+    let template = bench.dispatch(Content {
+        template: Some(Template {
+            id: "booking:de".to_owned(),
+            variables: [("1".to_owned(), "Ann".to_owned())].into(),
+        }),
+        ..Content::default()
+    });
+    for dispatch in [&text, &file, &template] {
+        let Outcome::Accepted(receipt) = bench.send(dispatch).await else {
+            panic!("not accepted")
+        };
+        assert!(receipt.carrier_id.starts_with("wamid."));
+        assert_eq!(receipt.carrier_status, "accepted");
+    }
+    let messages = bench.world().messages_to("+14155550123");
+    let bodies: Vec<_> = messages.iter().map(|message| message.body.as_str()).collect();
+    assert_eq!(bodies, ["8 o'clock? é 👍", "the menu", "[booking:de] Ann"]);
+    assert_eq!(messages[1].media, ["https://x.test/menu.pdf"]);
+}
+
+/// Meta would refuse the first two; the others never leave.
+#[tokio::test]
+async fn what_can_not_be_carried_is_refused() {
+    let bench = open(Channel::Whatsapp).await;
+    let long = bench.text(&"x".repeat(4_097));
+    assert_eq!(bench.send(&long).await, refused(RefusalClass::Content, "131009"));
+    let mut nowhere = bench.text("hello");
+    nowhere.to = butt_dial_domain::Address::Phone("+0".to_owned());
+    assert_eq!(bench.send(&nowhere).await, refused(RefusalClass::Recipient, "131026"));
+
+    let requests = bench.requests();
+    let mut sms = bench.text("hello");
+    sms.channel = Channel::Sms;
+    assert!(matches!(bench.send(&sms).await, Outcome::Refused(r) if r.class == RefusalClass::Configuration));
+    let url = "https://x.test/a.png".to_owned();
+    for media in [vec![], vec![url.clone(), url]] {
+        let dispatch = bench.dispatch(Content {
+            media,
+            ..Content::default()
+        });
+        assert!(matches!(bench.send(&dispatch).await, Outcome::Refused(r) if r.class == RefusalClass::Content));
+    }
+    assert_eq!((bench.requests(), bench.taken()), (requests, 0));
+}
+
+#[tokio::test]
+async fn every_code_has_its_class() {
+    use RefusalClass::{Configuration, Content, Recipient, Throttled, WindowClosed};
+
+    let bench = open(Channel::Whatsapp).await;
+    let rows: &[(u16, RefusalClass, &[u32])] = &[
+        (400, Throttled, &[4, 80_007, 130_429, 131_056]),
+        (401, Configuration, &[0, 190]),
+        (403, Configuration, &[3, 10, 200, 299, 368, 131_031, 130_497]),
+        (
+            400,
+            Configuration,
+            &[131_030, 131_042, 131_048, 132_015, 132_016, 133_000, 133_010, 133_016],
+        ),
+        (400, WindowClosed, &[131_047]),
+        (400, Recipient, &[131_026]),
+        (
+            400,
+            Content,
+            &[100, 131_008, 131_009, 131_052, 131_053, 130_472, 131_049],
+        ),
+        (400, Content, &[132_000, 132_001, 132_005, 132_007, 132_008, 132_012]),
+        // Codes that nobody has told us: the status decides.
+        (400, Content, &[999_999]),
+        (403, Configuration, &[999_999]),
+        (429, Throttled, &[999_999]),
+    ];
+    for (status, class, codes) in rows {
+        for code in *codes {
+            let outcome = bench.send_refused(*status, &code.to_string()).await;
+            assert_eq!(outcome, refused(*class, &code.to_string()), "{status} {code}");
+        }
+    }
+    for (status, code) in [
+        (400, "1"),
+        (400, "131000"),
+        (400, "131016"),
+        (500, "2"),
+        (503, ""),
+        (408, ""),
+        (302, ""),
+    ] {
+        let outcome = bench.send_refused(status, code).await;
+        assert_eq!(outcome, Outcome::Unknown(Doubt::CarrierFault), "{status} {code}");
+    }
+    assert_eq!(bench.taken(), 0);
+    assert_eq!(errors::class_of(131_000), None);
+}
+
+#[test]
+fn wrong_settings_are_told_before_the_first_request() {
+    install_tls();
+    let http = http::client().unwrap();
+    let good = VENDOR.simulated_credentials("https://x.test");
+    for number in ["+14155550100", "1/2", ""] {
+        let wrong = good.clone().with(PHONE_NUMBER_ID, number);
+        assert!(Client::new(&wrong, http.clone()).is_err(), "{number}");
+    }
+    assert!(!format!("{good:?}").contains(simulator::ACCESS_TOKEN));
+    assert!(Client::new(&good, http).is_ok());
+}

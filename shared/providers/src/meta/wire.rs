@@ -1,0 +1,161 @@
+//! Meta's JSON for messages (WhatsApp Cloud API, Messages). One message holds one thing: a template, a text, or one
+//! file.
+
+use butt_dial_domain::{
+    Address, Channel,
+    message::Template,
+    ports::carrier::{Dispatch, RefusalClass},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// What a template's language is where its id does not name one.
+const LANGUAGE: &str = "en_US";
+
+/// The message; the class of the refusal where Meta could not carry it.
+pub fn message(dispatch: &Dispatch) -> Result<Value, RefusalClass> {
+    let (Channel::Whatsapp, Address::Phone(to)) = (dispatch.channel, &dispatch.to) else {
+        return Err(RefusalClass::Configuration);
+    };
+    let content = &dispatch.content;
+    let body = content.body.as_deref().filter(|body| !body.is_empty());
+    let (kind, part) = match (&content.template, content.media.as_slice()) {
+        (Some(approved), _) => ("template", template(approved)),
+        (None, []) => ("text", json!({ "body": body.ok_or(RefusalClass::Content)? })),
+        (None, [url]) => file(url, body)?,
+        (None, _) => return Err(RefusalClass::Content),
+    };
+    let mut message = json!({
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        "to": to.trim_start_matches('+'),
+        "type": kind,
+        // Every receipt brings it back.
+        "biz_opaque_callback_data": dispatch.message.as_str(),
+    });
+    message[kind] = part;
+    Ok(message)
+}
+
+/// Named `name:language` by its id. Variables are counted: `1`, `2`, and so on.
+fn template(template: &Template) -> Value {
+    let (name, language) = template.id.rsplit_once(':').unwrap_or((&template.id, LANGUAGE));
+    let mut variables: Vec<_> = template.variables.iter().collect();
+    variables.sort_by_key(|(name, _)| name.parse().unwrap_or(u32::MAX));
+    let parameters: Vec<_> = variables
+        .iter()
+        .map(|(_, value)| json!({ "type": "text", "text": value }))
+        .collect();
+    let mut written = json!({ "name": name, "language": { "code": language } });
+    if !parameters.is_empty() {
+        written["components"] = json!([{ "type": "body", "parameters": parameters }]);
+    }
+    written
+}
+
+fn file(url: &str, caption: Option<&str>) -> Result<(&'static str, Value), RefusalClass> {
+    let kind = kind_of(url);
+    let mut file = json!({ "link": url });
+    match caption {
+        // It has no place for a text, and the text would be lost.
+        Some(_) if kind == "audio" => return Err(RefusalClass::Content),
+        Some(caption) => file["caption"] = json!(caption),
+        None => {}
+    }
+    Ok((kind, file))
+}
+
+/// What a URL's ending says; what says nothing is a document.
+fn kind_of(url: &str) -> &'static str {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let ending = path.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    match ending.as_deref().unwrap_or_default() {
+        "jpg" | "jpeg" | "png" => "image",
+        "mp4" | "3gp" => "video",
+        "aac" | "amr" | "mp3" | "m4a" | "ogg" | "opus" => "audio",
+        _ => "document",
+    }
+}
+
+/// What is read of a 200.
+#[derive(Deserialize)]
+pub struct Created {
+    pub messages: Vec<CreatedMessage>,
+}
+
+#[derive(Deserialize)]
+pub struct CreatedMessage {
+    pub id: String,
+    #[serde(default)]
+    pub message_status: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Number {
+    #[serde(rename = "id")]
+    _id: String,
+}
+
+#[derive(Deserialize)]
+pub struct Media {
+    pub url: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct ErrorBody {
+    pub error: Error,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Error {
+    pub code: u32,
+    #[serde(default)]
+    pub message: String,
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    #[serde(default)]
+    pub fbtrace_id: String,
+}
+
+/// Ids of numbers and of media become parts of paths.
+pub fn is_id(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_known_by_their_ending() {
+        for (url, kind) in [
+            ("https://x.test/a.PNG?b=c.mp4", "image"),
+            ("https://x.test/a.mp4#t", "video"),
+            ("https://x.test/a.ogg", "audio"),
+            ("https://x.test/a.pdf", "document"),
+            ("https://x.test/", "document"),
+        ] {
+            assert_eq!(kind_of(url), kind, "{url}");
+        }
+        assert!(file("https://x.test/a.mp3", Some("listen")).is_err());
+    }
+
+    #[test]
+    fn templates_have_a_language_and_counted_variables() {
+        let variables = ["1", "10", "2"].map(|name| (name.to_owned(), format!("v{name}")));
+        let written = template(&Template {
+            id: "booking:de".to_owned(),
+            variables: variables.into(),
+        });
+        let text = |value| json!({ "type": "text", "text": value });
+        let parameters = [text("v1"), text("v2"), text("v10")];
+        assert_eq!(
+            written["components"],
+            json!([{ "type": "body", "parameters": parameters }])
+        );
+        assert_eq!(
+            (&written["name"], &written["language"]["code"]),
+            (&json!("booking"), &json!("de"))
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! The webhook bodies of `fuzz-corpus/<vendor>/`: what fuzzing starts from, and what it once found. A file's name says
+//! what must come of it: `genuine-` is read, `ignored-` says nothing that concerns us, `hostile-` does no harm.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use axum::http::{HeaderMap, Method};
+use butt_dial_domain::{Clock, ports::webhook::WebhookRequest};
+
+use super::{harness::DEADLINE, install_tls};
+use crate::{VENDORS, http};
+
+const KINDS: [&str; 3] = ["genuine", "ignored", "hostile"];
+
+fn folder(vendor: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz-corpus")
+        .join(vendor)
+}
+
+fn files(vendor: &str) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder(vendor)).unwrap().map(Result::unwrap);
+    entries
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, fs::read(entry.path()).unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn every_body_is_what_its_name_says() {
+    install_tls();
+    let http = http::client().unwrap();
+    for vendor in VENDORS {
+        let id = vendor.manifest.id;
+        let credentials = vendor.simulated_credentials("http://127.0.0.1:1");
+        let webhooks = (vendor.connect)(&credentials, &http, DEADLINE)
+            .unwrap()
+            .webhooks
+            .unwrap();
+        let mut seen = BTreeMap::from(KINDS.map(|kind| (kind, 0)));
+        for (name, body) in files(id) {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [
+                ("svix-id", "msg_1"),
+                ("svix-timestamp", "1"),
+                (webhooks.signature_header(), "AAAA"),
+            ] {
+                headers.insert(name, value.parse().unwrap());
+            }
+            let content_type = if name.ends_with(".form") {
+                "application/x-www-form-urlencoded"
+            } else {
+                "application/json"
+            };
+            headers.insert("content-type", content_type.parse().unwrap());
+            let request = WebhookRequest {
+                method: Method::POST,
+                url: format!("https://bd.example.com/webhooks/{id}/any"),
+                headers,
+                body: body.into(),
+                received_at: Clock::System.now(),
+            };
+            assert!(webhooks.verify(&request).is_err(), "{id}/{name} is not signed");
+            let notices = webhooks.read(&request);
+            let (kind, _) = name.split_once('-').unwrap();
+            *seen.get_mut(kind).unwrap() += 1;
+            match kind {
+                "genuine" => assert!(notices.is_ok_and(|notices| !notices.is_empty()), "{id}/{name}"),
+                "ignored" => assert_eq!(notices, Ok(Vec::new()), "{id}/{name}"),
+                // Whether it is refused or partly read is the reader's choice; that it returned is enough.
+                _ => drop(notices),
+            }
+        }
+        assert!(seen.values().all(|count| *count > 0), "{id}: {seen:?}");
+    }
+}

@@ -1,0 +1,104 @@
+//! What new events say of the people that wrote: their windows open, and their consent is given or taken back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use butt_dial_domain::clock::Timestamp;
+use serde::Serialize;
+
+use super::{
+    InboundRow,
+    json::{self, statement},
+};
+use crate::{
+    StoreError,
+    engine::{Tx, within},
+};
+
+// A sender that was given up meanwhile has no windows.
+const WINDOWS: (&str, &str) = statement!(
+    "INSERT INTO inbound_windows (channel_id, address, last_inbound_at)
+    SELECT value ->> 0, value ->> 1, $2 FROM",
+    rows,
+    "WHERE EXISTS (SELECT 1 FROM channels WHERE channels.id = value ->> 0) ORDER BY 1, 2
+    ON CONFLICT (channel_id, address) DO UPDATE SET last_inbound_at = excluded.last_inbound_at
+    WHERE excluded.last_inbound_at > inbound_windows.last_inbound_at"
+);
+
+const CONSENTS: (&str, &str) = statement!(
+    "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
+    SELECT value ->> 'org_id', value ->> 'channel', value ->> 'address', value ->> 'status', 'keyword', $2 FROM",
+    rows,
+    "WHERE EXISTS (SELECT 1 FROM organizations WHERE organizations.id = value ->> 'org_id') ORDER BY 1, 3, 2
+    ON CONFLICT (org_id, address, channel) DO UPDATE SET
+        status = excluded.status, source = excluded.source, updated_at = excluded.updated_at"
+);
+
+const CANCEL: (&str, &str) = statement!(
+    "UPDATE scheduled_sends SET state = 'cancelled', failure = 'CONTACT_OPTED_OUT', request = NULL FROM",
+    rows,
+    "WHERE value ->> 'status' = 'revoked' AND scheduled_sends.org_id = value ->> 'org_id'
+        AND scheduled_sends.recipient = value ->> 'address' AND scheduled_sends.channel = value ->> 'channel'
+        AND state = 'scheduled'"
+);
+
+pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) -> Result<(), StoreError> {
+    // Each window once: one statement can't write a row twice.
+    let windows: BTreeSet<(&str, &str)> = events
+        .iter()
+        .filter_map(|event| Some((event.channel_id.as_ref()?.as_str(), event.contact.as_str())))
+        .collect();
+    if !windows.is_empty() {
+        let rows: Vec<_> = windows.into_iter().collect();
+        let (sql, text) = (tx.either(WINDOWS.0, WINDOWS.1), json::text(&rows)?);
+        within!(tx, |db| sqlx::query(sql)
+            .bind(text)
+            .bind(at)
+            .execute(db)
+            .await?
+            .rows_affected());
+    }
+    let consents = ConsentRow::of(events);
+    if !consents.is_empty() {
+        let text = json::text(&consents)?;
+        let sql = tx.either(CONSENTS.0, CONSENTS.1);
+        within!(tx, |db| sqlx::query(sql)
+            .bind(&text)
+            .bind(at)
+            .execute(db)
+            .await?
+            .rows_affected());
+        let sql = tx.either(CANCEL.0, CANCEL.1);
+        within!(tx, |db| sqlx::query(sql).bind(&text).execute(db).await?.rows_affected());
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct ConsentRow<'a> {
+    org_id: &'a str,
+    address: &'a str,
+    channel: &'static str,
+    status: &'static str,
+}
+
+impl<'a> ConsentRow<'a> {
+    /// The last word of each contact counts.
+    fn of(events: &[&'a InboundRow]) -> Vec<Self> {
+        let mut words = BTreeMap::new();
+        for event in events {
+            if let Some(granted) = event.consent {
+                words.insert(
+                    (event.org.as_str(), event.contact.as_str(), event.channel.as_str()),
+                    granted,
+                );
+            }
+        }
+        let row = |((org_id, address, channel), granted)| Self {
+            org_id,
+            address,
+            channel,
+            status: if granted { "granted" } else { "revoked" },
+        };
+        words.into_iter().map(row).collect()
+    }
+}

@@ -1,0 +1,164 @@
+//! Everyone at once: readers of several streams, those who send, and those who deliver, over the same agents and messages.
+//! Nobody waits for somebody who waits for them.
+
+use butt_dial_domain::inbound::{Receipt, Stage};
+use futures::future::{BoxFuture, join_all};
+
+use super::inbound::{HOLD, batch, says};
+use super::*;
+use crate::{Hold, InboundBatch, InboundRow, ReceiptEntry};
+
+const STREAMS: [&str; 4] = ["S0", "S1", "S2", "S3"];
+const ROUNDS: u64 = 12;
+
+fn receipt(message: &MessageId, n: usize, stage: Stage, by_id: bool) -> ReceiptEntry {
+    ReceiptEntry {
+        carrier: "simulator".into(),
+        receipt: Receipt {
+            carrier_id: format!("SM{n}"),
+            message: by_id.then(|| message.clone()),
+            channel: Channel::Sms,
+            stage,
+            error_code: None,
+            failure: None,
+            price: Some(Micros(n as i64 + stage.rank())),
+        },
+    }
+}
+
+/// Each reader goes through agents and messages in another order.
+async fn read_on(store: &Store, stream: usize, agents: &[Agent], messages: &[MessageId]) {
+    for round in 0..ROUNDS {
+        let turn = stream * 7 + round as usize * 3;
+        let mut events: Vec<InboundRow> = Vec::new();
+        for (n, _) in agents.iter().enumerate() {
+            let n = if stream.is_multiple_of(2) {
+                (n + turn) % agents.len()
+            } else {
+                (2 * agents.len() - n + turn) % agents.len()
+            };
+            // Every event comes by two of the streams.
+            let id = format!("e{}-{round}-{n}", stream / 2);
+            let contact = format!("+1415555{n:04}");
+            events.push(InboundRow {
+                consent: Some(n % 2 == 0),
+                ..says(&agents[n], &id, &contact)
+            });
+        }
+        let stage = [Stage::Queued, Stage::Sent, Stage::Delivered][round as usize % 3];
+        let mut receipts: Vec<ReceiptEntry> = messages
+            .iter()
+            .enumerate()
+            .map(|(n, id)| receipt(id, n, stage, (n + stream).is_multiple_of(2)))
+            .collect();
+        receipts.rotate_left(turn % messages.len());
+        // Those who wait for each other's messages can't meet at the agents.
+        if stream >= 2 {
+            receipts.clear();
+        }
+        let batch = InboundBatch {
+            stream: STREAMS[stream],
+            holder: format!("reader {stream}"),
+            ..batch(round, events, receipts)
+        };
+        store.apply_inbound(&batch, &|_| None).await.unwrap();
+    }
+}
+
+async fn send(store: &Store, messages: &[(usize, AcceptedSend)]) {
+    let settles = messages.iter().rev().map(async |(n, send)| {
+        let result = SendResult::Accepted {
+            carrier_id: format!("SM{n}"),
+            carrier_status: "queued".into(),
+            segments: Some(1),
+            cost: 77,
+        };
+        store.settle_send(settled(&send.id, result)).await.unwrap();
+    });
+    join_all(settles).await;
+}
+
+async fn deliver(store: &Store, agents: &[Agent], holder: &str) {
+    for round in 0..ROUNDS {
+        let now = morning() + HOLD * round as i32 * 2;
+        for claim in store.claim_due_deliveries(holder, 5, now, now + HOLD).await.unwrap() {
+            let agent = claim.agent();
+            let held = store
+                .hold_waiting_events(
+                    &agent,
+                    &Hold {
+                        channel: None,
+                        max_tries: None,
+                        to_push: false,
+                        limit: 20,
+                        now,
+                        until: now + HOLD,
+                    },
+                )
+                .await
+                .unwrap();
+            let seqs: Vec<i64> = held.iter().rev().map(|event| event.seq).collect();
+            let (arrived, failed) = seqs.split_at(seqs.len() / 2);
+            store.confirm_events(&agent, arrived, now).await.unwrap();
+            store
+                .release_events(&agent, failed, "callback_failed", true)
+                .await
+                .unwrap();
+            store.finish_delivery(&claim, holder, Some(now), 0).await.unwrap();
+        }
+        for agent in agents {
+            store.ack_events(&agent.id, 3 * round as i64, now).await.unwrap();
+            let data = serde_json::json!({});
+            let id = format!("{holder}-{round}-{}", agent.id);
+            let event = crate::NewEvent {
+                agent: &agent.id,
+                id: &id,
+                kind: "k",
+                channel: None,
+                reason: "agent_offline",
+                data: &data,
+            };
+            store.append_event(&event, now).await.unwrap();
+        }
+        store.purge_contents(morning() + seconds(1)).await.unwrap();
+    }
+}
+
+both_engines! {
+    async fn nobody_waits_in_a_circle(db: &Database) {
+        db.execute("INSERT INTO log_positions (stream, position) VALUES ('S0', 0), ('S1', 0), ('S2', 0), ('S3', 0)").await;
+        let first = new_agent(db).await;
+        let mut agents = vec![first.clone()];
+        for _ in 0..9 {
+            agents.push(colleague(db, &first.org_id).await);
+        }
+        let mut sends = Vec::new();
+        for n in 0..40 {
+            let send = text(&agents[n % agents.len()], &format!("k{n}"));
+            db.accept_send(send.clone()).await.unwrap();
+            sends.push((n, send));
+        }
+        let ids: Vec<MessageId> = sends.iter().map(|(_, send)| send.id.clone()).collect();
+        let replicas = [db.replica().await, db.replica().await];
+        let mut work: Vec<BoxFuture<'_, ()>> = Vec::new();
+        for stream in 0..STREAMS.len() {
+            work.push(Box::pin(read_on(&replicas[stream % 2], stream, &agents, &ids)));
+        }
+        for (n, half) in sends.chunks(20).enumerate() {
+            work.push(Box::pin(send(&replicas[n], half)));
+        }
+        work.push(Box::pin(deliver(&replicas[0], &agents, "one")));
+        work.push(Box::pin(deliver(&replicas[1], &agents, "two")));
+        join_all(work).await;
+
+        for agent in &agents {
+            let seqs: Vec<i64> =
+                db.list_events(&agent.id, 0, 1_000).await.unwrap().iter().map(|event| event.seq).collect();
+            // Two streams in pairs, and two who append.
+            assert_eq!(seqs, (1..=4 * ROUNDS as i64).collect::<Vec<_>>());
+        }
+        // The price of the last stage that counts, whoever told it, however it went with the settling.
+        let stages = db.texts("SELECT DISTINCT stage FROM messages").await;
+        assert_eq!(stages, ["delivered"]);
+    }
+}

@@ -1,0 +1,413 @@
+//! What came in is written down once, in its order, with all that it means, or not at all.
+
+use butt_dial_domain::{ChannelId, OrgId};
+use serde_json::json;
+
+use super::*;
+use crate::{Applied, Event, Hold, InboundBatch, InboundRow, LogEnds, NewScheduled, ReceiptEntry};
+
+pub const PERSON: &str = "+14155550199";
+pub const STRANGER: &str = "+14155550188";
+pub const HOLD: TimeDelta = TimeDelta::seconds(30);
+
+/// A text message from a person to the agent.
+pub fn says(agent: &Agent, id: &str, contact: &str) -> InboundRow {
+    InboundRow {
+        agent: agent.id.clone(),
+        org: agent.org_id.clone(),
+        id: id.into(),
+        kind: "message.inbound",
+        channel: Channel::Sms,
+        contact: contact.into(),
+        data: json!({ "from": contact }),
+        content: Some(format!("sealed {id} \u{0}\u{fe}").into_bytes()),
+        is_incomplete: false,
+        is_quiet: false,
+        channel_id: None,
+        consent: None,
+    }
+}
+
+pub fn batch(after: u64, events: Vec<InboundRow>, receipts: Vec<ReceiptEntry>) -> InboundBatch {
+    InboundBatch {
+        stream: "INBOUND",
+        after,
+        position: after + 1,
+        events,
+        receipts,
+        at: morning(),
+        holder: "reader".into(),
+        held_until: morning() + HOLD,
+    }
+}
+
+/// Reads on from where the stream was read to.
+pub async fn read(store: &Store, events: Vec<InboundRow>) -> Applied {
+    let after = store.find_log_position("INBOUND").await.unwrap();
+    store
+        .apply_inbound(&batch(after, events, vec![]), &|_| None)
+        .await
+        .unwrap()
+}
+
+async fn log(store: &Store, agent: &Agent) -> Vec<(i64, String)> {
+    let events = store.list_events(&agent.id, 0, 1_000).await.unwrap();
+    events.into_iter().map(|event| (event.seq, event.id)).collect()
+}
+
+fn numbered(ids: &[&str]) -> Vec<(i64, String)> {
+    (1..).zip(ids.iter().map(|id| (*id).to_owned())).collect()
+}
+
+/// The word about a contact, on each channel that there is one on.
+async fn consents(db: &Database) -> Vec<String> {
+    const SQL: &str = "SELECT channel || ' ' || address || ' ' || status || ' ' || source FROM consents ORDER BY 1";
+    db.texts(SQL).await
+}
+
+async fn schedule(store: &Store, org: &OrgId, agent: &Agent, channel: Channel, recipient: &str, key: &str) {
+    let id = MessageId::generate();
+    let new = NewScheduled {
+        id: &id,
+        org,
+        agent: &agent.id,
+        channel,
+        recipient,
+        idempotency_key: key,
+        request_hash: "aa11",
+        request: b"sealed",
+        due_at: morning() + seconds(60),
+        tries: 0,
+    };
+    assert!(store.schedule_send(&new, morning()).await.unwrap());
+}
+
+async fn sender(db: &Database, agent: &Agent, channel: Channel, address: &str) -> ChannelId {
+    db.assign_channel(&agent.org_id, &agent.id, channel, address, morning())
+        .await
+        .unwrap();
+    db.find_route(channel, address).await.unwrap().unwrap().channel_id
+}
+
+async fn last_inbound(db: &Database, agent: &Agent, channel: &ChannelId, address: &str) -> Option<Timestamp> {
+    let state = db
+        .find_contact_state(&agent.org_id, &agent.id, (channel, Channel::Whatsapp), address, "")
+        .await;
+    state.unwrap().last_inbound_at
+}
+
+both_engines! {
+    async fn an_event_comes_back_as_it_came_in(db: &Database) {
+        let agent = new_agent(db).await;
+        let said = InboundRow {
+            data: json!({ "name": "Zoë \"Z\" 🙂", "list": [1, null, true, {}], "deep": { "a": [] } }),
+            content: Some((0..=255).collect()),
+            channel: Channel::Whatsapp,
+            ..says(&agent, "e1", PERSON)
+        };
+        let silent = InboundRow { content: None, ..says(&agent, "e2", PERSON) };
+        let at = morning() + TimeDelta::microseconds(123_456);
+        let batch = InboundBatch { at, ..batch(0, vec![said.clone(), silent], vec![]) };
+        assert_eq!(db.apply_inbound(&batch, &|_| None).await.unwrap().added, 2);
+        let expected = Event {
+            seq: 1,
+            id: "e1".into(),
+            kind: "message.inbound".into(),
+            channel: Some("whatsapp".into()),
+            state: "waiting".into(),
+            reason: "agent_offline".into(),
+            data: said.data,
+            content: said.content,
+            tries: 0,
+            created_at: at,
+        };
+        assert_eq!(db.find_event(&agent.id, "e1").await.unwrap(), Some(expected));
+        assert_eq!(db.find_event(&agent.id, "e2").await.unwrap().unwrap().content, None);
+        assert_eq!(db.texts("SELECT contact FROM events ORDER BY seq").await, [PERSON, PERSON]);
+    }
+
+    async fn a_batch_is_written_down_once(db: &Database) {
+        let agent = new_agent(db).await;
+        let first = InboundBatch { position: 7, ..batch(0, vec![says(&agent, "e1", PERSON)], vec![]) };
+        db.apply_inbound(&first, &|_| None).await.unwrap();
+        assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 7);
+
+        // Another reader that believes it is still at the beginning, and one that believes it is further on.
+        for after in [0, 6, 8] {
+            let stop = InboundRow { consent: Some(false), ..says(&agent, "e2", PERSON) };
+            let stale = batch(after, vec![stop], vec![]);
+            assert!(matches!(db.apply_inbound(&stale, &|_| None).await, Err(StoreError::Conflict)));
+        }
+        assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 7);
+        assert_eq!(log(db, &agent).await, numbered(&["e1"]));
+        assert_eq!(consents(db).await, [""; 0]);
+        assert_eq!(db.find_log_ends(&agent.id).await.unwrap(), Some(LogEnds { event_seq: 1, event_cursor: 0 }));
+        let next = batch(7, vec![says(&agent, "e2", PERSON)], vec![]);
+        db.apply_inbound(&next, &|_| None).await.unwrap();
+        assert_eq!(log(db, &agent).await, numbered(&["e1", "e2"]));
+    }
+
+    async fn readers_of_the_same_moment_write_it_down_once(db: &Database) {
+        let agent = new_agent(db).await;
+        let replicas = [db.replica().await, db.replica().await, db.replica().await];
+        for after in 0..10 {
+            let batch = batch(after, vec![says(&agent, &format!("e{after}"), PERSON)], vec![]);
+            let tries = replicas.iter().map(|store| store.apply_inbound(&batch, &|_| None));
+            let applied = futures::future::join_all(tries).await;
+            assert_eq!(applied.iter().filter(|applied| applied.is_ok()).count(), 1);
+            let refused = applied.iter().filter(|applied| matches!(applied, Err(StoreError::Conflict)));
+            assert_eq!(refused.count(), 2);
+        }
+        assert_eq!(log(db, &agent).await.len(), 10);
+    }
+
+    async fn nothing_is_written_of_a_batch_that_fails(db: &Database) {
+        let agent = new_agent(db).await;
+        let stop = InboundRow { consent: Some(false), ..says(&agent, "e1", PERSON) };
+        db.execute("ALTER TABLE deliveries RENAME TO elsewhere").await;
+        assert!(db.apply_inbound(&batch(0, vec![stop.clone()], vec![]), &|_| None).await.is_err());
+        db.execute("ALTER TABLE elsewhere RENAME TO deliveries").await;
+        assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 0);
+        assert_eq!(log(db, &agent).await, []);
+        assert_eq!(consents(db).await, [""; 0]);
+        assert_eq!(read(db, vec![stop]).await.added, 1);
+    }
+
+    async fn an_event_that_comes_twice_is_there_once(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        let twice = vec![says(&agent, "e1", PERSON), says(&agent, "e1", PERSON), says(&agent, "e2", PERSON)];
+        assert_eq!(read(db, twice).await.added, 2);
+        // A later batch; once among others, once with nothing else.
+        assert_eq!(read(db, vec![says(&agent, "e2", PERSON), says(&agent, "e3", PERSON)]).await.added, 1);
+        let again = read(db, vec![says(&agent, "e1", PERSON), says(&other, "e1", PERSON)]).await;
+        assert_eq!((again.added, again.agents.len()), (0, 0));
+        assert_eq!(log(db, &agent).await, numbered(&["e1", "e2", "e3"]));
+        assert_eq!(log(db, &other).await, []);
+        assert_eq!(db.find_log_ends(&agent.id).await.unwrap(), Some(LogEnds { event_seq: 3, event_cursor: 0 }));
+
+        // One that the agent has: it is known all the same.
+        db.ack_events(&agent.id, 3, morning()).await.unwrap();
+        assert_eq!(read(db, vec![says(&agent, "e3", PERSON)]).await.added, 0);
+    }
+
+    async fn events_are_numbered_in_their_order_across_batches_and_agents(db: &Database) {
+        let (ada, bob) = (new_agent(db).await, new_agent(db).await);
+        read(db, vec![says(&ada, "a1", PERSON), says(&bob, "b1", PERSON), says(&ada, "a2", STRANGER)]).await;
+        read(db, vec![says(&bob, "b2", STRANGER), says(&bob, "b3", PERSON), says(&ada, "a3", PERSON)]).await;
+        assert_eq!(log(db, &ada).await, numbered(&["a1", "a2", "a3"]));
+        assert_eq!(log(db, &bob).await, numbered(&["b1", "b2", "b3"]));
+        // The other way to append counts on from there.
+        let data = json!({});
+        let event = crate::NewEvent {
+            agent: &ada.id, id: "a4", kind: "k", channel: None, reason: "agent_offline", data: &data,
+        };
+        assert!(db.append_event(&event, morning()).await.unwrap());
+        read(db, vec![says(&ada, "a4", PERSON), says(&ada, "a5", PERSON)]).await;
+        assert_eq!(log(db, &ada).await, numbered(&["a1", "a2", "a3", "a4", "a5"]));
+    }
+
+    async fn an_agent_that_is_gone_has_no_log_and_holds_up_nobody(db: &Database) {
+        let agent = new_agent(db).await;
+        let gone = Agent { id: AgentId::generate(), ..agent.clone() };
+        let foreign = InboundRow {
+            org: OrgId::generate(),
+            consent: Some(false),
+            channel_id: Some(ChannelId::generate()),
+            ..says(&gone, "g1", PERSON)
+        };
+        // The person's word is for the organization, which is still there.
+        let stop = InboundRow { consent: Some(false), ..says(&gone, "g2", PERSON) };
+        let applied = read(db, vec![foreign, stop, says(&agent, "e1", PERSON)]).await;
+        assert_eq!((applied.added, applied.agents), (1, vec![(agent.id.clone(), true)]));
+        assert_eq!(log(db, &agent).await, numbered(&["e1"]));
+        assert_eq!(consents(db).await, [format!("sms {PERSON} revoked keyword")]);
+
+        let applied = read(db, vec![says(&gone, "g3", PERSON)]).await;
+        assert_eq!((applied.added, applied.agents), (0, vec![]));
+        assert_eq!(db.count("SELECT COUNT(*) FROM deliveries").await, 1);
+    }
+
+    async fn characters_that_a_database_refuses_hold_up_nothing(db: &Database) {
+        let agent = new_agent(db).await;
+        let odd = InboundRow { data: json!({ "name": "a\u{0}b\\u0000", "k\u{0}": 1 }), ..says(&agent, "e1", "a\u{0}b") };
+        assert_eq!(read(db, vec![odd]).await.added, 1);
+        let event = db.find_event(&agent.id, "e1").await.unwrap().unwrap();
+        assert_eq!(event.data, json!({ "name": "a\u{fffd}b\\u0000", "k\u{fffd}": 1 }));
+    }
+
+    async fn an_empty_batch_only_moves_on(db: &Database) {
+        new_agent(db).await;
+        let applied = read(db, vec![]).await;
+        assert_eq!((applied.added, applied.agents.len(), applied.moved.len()), (0, 0, 0));
+        assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 1);
+        assert!(db.find_log_position("NOWHERE").await.is_err());
+    }
+
+    async fn a_keyword_takes_consent_back_and_gives_it_again(db: &Database) {
+        let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
+        let org = (&ours.org_id, &theirs.org_id);
+        for (channel, recipient, key) in [
+            (Channel::Sms, PERSON, "k1"),
+            (Channel::Sms, PERSON, "k2"),
+            (Channel::Whatsapp, PERSON, "other channel"),
+            (Channel::Sms, STRANGER, "other person"),
+        ] {
+            schedule(db, org.0, &ours, channel, recipient, key).await;
+        }
+        schedule(db, org.1, &theirs, Channel::Sms, PERSON, "other org").await;
+        let sent = db.find_scheduled(&ours.id, "k2").await.unwrap().unwrap();
+        db.close_scheduled(&sent.id(), None).await.unwrap();
+
+        read(db, vec![InboundRow { consent: Some(false), ..says(&ours, "e1", PERSON) }]).await;
+        assert_eq!(consents(db).await, [format!("sms {PERSON} revoked keyword")]);
+        const SQL: &str = "SELECT idempotency_key || ': ' || state || coalesce(' ' || failure, '') || ' '
+            || CASE WHEN request IS NULL THEN 'empty' ELSE 'full' END FROM scheduled_sends ORDER BY 1";
+        let expected = [
+            "k1: cancelled CONTACT_OPTED_OUT empty",
+            "k2: sent empty",
+            "other channel: scheduled full",
+            "other org: scheduled full",
+            "other person: scheduled full",
+        ];
+        assert_eq!(db.texts(SQL).await, expected);
+
+        // It comes back; the repetition of the old word changes nothing.
+        let start = InboundRow { consent: Some(true), ..says(&ours, "e2", PERSON) };
+        let repeated = InboundRow { consent: Some(false), ..says(&ours, "e1", PERSON) };
+        read(db, vec![start, repeated]).await;
+        assert_eq!(consents(db).await, [format!("sms {PERSON} granted keyword")]);
+        assert_eq!(db.texts(SQL).await, expected, "what was cancelled stays so");
+    }
+
+    async fn the_last_word_of_a_batch_counts(db: &Database) {
+        let agent = new_agent(db).await;
+        let words = |first: bool, id: &str| {
+            [first, !first, first].iter().enumerate().map(|(n, granted)| InboundRow {
+                consent: Some(*granted),
+                ..says(&agent, &format!("{id}{n}"), PERSON)
+            }).collect::<Vec<_>>()
+        };
+        let email = InboundRow { consent: Some(true), channel: Channel::Email, ..says(&agent, "m", PERSON) };
+        let stranger = InboundRow { consent: Some(true), ..says(&agent, "s", STRANGER) };
+        let mut events = words(false, "a");
+        events.extend([email, stranger]);
+        read(db, events).await;
+        let expected = [
+            format!("email {PERSON} granted keyword"),
+            format!("sms {STRANGER} granted keyword"),
+            format!("sms {PERSON} revoked keyword"),
+        ];
+        assert_eq!(consents(db).await, expected);
+        read(db, words(true, "b")).await;
+        assert_eq!(consents(db).await[2], format!("sms {PERSON} granted keyword"));
+    }
+
+    async fn a_window_opens_and_is_never_shortened(db: &Database) {
+        let agent = new_agent(db).await;
+        let channel = sender(db, &agent, Channel::Whatsapp, "+14155550100").await;
+        let writes = |id: &str| InboundRow {
+            channel: Channel::Whatsapp,
+            channel_id: Some(channel.clone()),
+            ..says(&agent, id, PERSON)
+        };
+        assert_eq!(last_inbound(db, &agent, &channel, PERSON).await, None);
+        // Twice in one batch, which is one window.
+        read(db, vec![writes("e1"), writes("e2")]).await;
+        assert_eq!(last_inbound(db, &agent, &channel, PERSON).await, Some(morning()));
+        assert_eq!(last_inbound(db, &agent, &channel, STRANGER).await, None);
+        let at = async |after, id: &str, at| {
+            let batch = InboundBatch { at, ..batch(after, vec![writes(id)], vec![]) };
+            db.apply_inbound(&batch, &|_| None).await.unwrap();
+            last_inbound(db, &agent, &channel, PERSON).await
+        };
+        assert_eq!(at(1, "e3", morning() + seconds(60)).await, Some(morning() + seconds(60)));
+        assert_eq!(at(2, "e4", morning() + seconds(30)).await, Some(morning() + seconds(60)));
+        assert_eq!(at(3, "e3", morning() + seconds(90)).await, Some(morning() + seconds(60)), "a repetition");
+    }
+
+    async fn who_reads_may_deliver_where_nobody_does(db: &Database) {
+        let (ada, bob) = (new_agent(db).await, new_agent(db).await);
+        let reads = async |holder: &str, at: Timestamp, events: Vec<InboundRow>| {
+            let after = db.find_log_position("INBOUND").await.unwrap();
+            let batch = InboundBatch { holder: holder.into(), at, held_until: at + HOLD, ..batch(after, events, vec![]) };
+            let mut agents = db.apply_inbound(&batch, &|_| None).await.unwrap().agents;
+            agents.sort();
+            agents
+        };
+        let now = morning();
+        assert_eq!(reads("one", now, vec![says(&ada, "a1", PERSON)]).await, [(ada.id.clone(), true)]);
+        // Ada is being delivered to; Bob is not.
+        let both = vec![says(&bob, "b1", PERSON), says(&ada, "a2", PERSON)];
+        assert_eq!(reads("two", now + seconds(1), both).await, [(ada.id.clone(), false), (bob.id.clone(), true)]);
+        // The one who delivers already is not told again: it notices that more has come.
+        let more = vec![says(&ada, "a3", PERSON)];
+        assert_eq!(reads("one", now + seconds(2), more).await, [(ada.id.clone(), false)]);
+        let claim = db.claim_delivery(&ada.id, "one", now + seconds(2), now + HOLD).await.unwrap().unwrap();
+        assert_eq!(claim.generation, 3);
+        // Its time is over.
+        let more = vec![says(&ada, "a4", PERSON)];
+        assert_eq!(reads("two", now + HOLD + seconds(1), more).await, [(ada.id.clone(), true)]);
+        assert_eq!(db.claim_delivery(&ada.id, "one", now + HOLD + seconds(1), now + HOLD * 2).await.unwrap(), None);
+    }
+
+    async fn a_failing_callback_is_not_called_sooner_for_more_events(db: &Database) {
+        let agent = new_agent(db).await;
+        read(db, vec![says(&agent, "e1", PERSON)]).await;
+        let (now, later) = (morning(), morning() + seconds(300));
+        let claim = db.claim_delivery(&agent.id, "reader", now, now + HOLD).await.unwrap().unwrap();
+        assert!(db.finish_delivery(&claim, "reader", Some(later), 3).await.unwrap());
+        let applied = read(db, vec![says(&agent, "e2", PERSON)]).await;
+        assert_eq!(applied.agents, [(agent.id.clone(), false)]);
+        assert_eq!(db.claim_delivery(&agent.id, "reader", now, later).await.unwrap(), None);
+        let claim = db.claim_delivery(&agent.id, "reader", later, later + HOLD).await.unwrap().unwrap();
+        assert_eq!((claim.generation, claim.failures), (2, 3));
+
+        // Nobody calls it any more; what comes then is a reason to try once more.
+        assert!(db.finish_delivery(&claim, "reader", None, 9).await.unwrap());
+        read(db, vec![says(&agent, "e3", PERSON)]).await;
+        assert!(db.claim_delivery(&agent.id, "reader", now, later).await.unwrap().is_some());
+    }
+    async fn the_position_moves_without_a_batch(db: &Database) {
+        read(db, vec![says(&new_agent(db).await, "e1", PERSON)]).await;
+        assert!(!db.skip_log_entry("INBOUND", 7, 8).await.unwrap(), "nobody has read up to there");
+        assert!(db.skip_log_entry("INBOUND", 1, 2).await.unwrap());
+        assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 2);
+        assert!(db.skip_log_entry("INBOUND", 2, 0).await.unwrap(), "back to the beginning of a stream that was lost");
+        assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 0);
+    }
+
+    async fn what_is_quiet_is_not_pushed(db: &Database) {
+        let agent = new_agent(db).await;
+        let quiet = InboundRow { is_quiet: true, ..says(&agent, "e1", PERSON) };
+        read(db, vec![quiet, says(&agent, "e2", PERSON)]).await;
+        let held = async |to_push| {
+            let hold = Hold {
+                channel: None,
+                max_tries: None,
+                to_push,
+                limit: 9,
+                now: morning(),
+                until: morning(),
+            };
+            let events = db.hold_waiting_events(&agent.id, &hold).await.unwrap();
+            events.into_iter().map(|event| event.id).collect::<Vec<_>>()
+        };
+        assert_eq!(held(true).await, ["e2"]);
+        let after = morning() + seconds(1);
+        let hold = Hold { channel: None, max_tries: None, to_push: false, limit: 9, now: after, until: after };
+        let all = db.hold_waiting_events(&agent.id, &hold).await.unwrap();
+        assert_eq!(all.len(), 2, "it waits like any other");
+    }
+
+    async fn failures_of_the_callback_are_forgotten(db: &Database) {
+        let agent = new_agent(db).await;
+        read(db, vec![says(&agent, "e1", PERSON)]).await;
+        db.release_events(&agent.id, &[1], "callback_failed", true).await.unwrap();
+        let tries = async || db.find_event(&agent.id, "e1").await.unwrap().unwrap().tries;
+        assert_eq!(tries().await, 1);
+        db.forget_tries(&new_agent(db).await.id).await.unwrap();
+        assert_eq!(tries().await, 1, "somebody else's");
+        db.forget_tries(&agent.id).await.unwrap();
+        assert_eq!(tries().await, 0);
+    }
+}

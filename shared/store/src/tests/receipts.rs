@@ -1,0 +1,340 @@
+//! What carriers say became of a message: it moves on, never back, and what was believed of its cost is corrected.
+
+use butt_dial_domain::inbound::{Receipt, Stage};
+use serde_json::json;
+
+use super::inbound::{PERSON, batch, says};
+use super::*;
+use crate::{Applied, InboundBatch, InboundRow, Moved, ReceiptEntry};
+
+/// By the carrier's id only.
+fn tells(carrier_id: &str, stage: Stage) -> ReceiptEntry {
+    ReceiptEntry {
+        carrier: "simulator".into(),
+        receipt: Receipt {
+            carrier_id: carrier_id.into(),
+            message: None,
+            channel: Channel::Sms,
+            stage,
+            error_code: None,
+            failure: None,
+            price: None,
+        },
+    }
+}
+
+/// By both ids.
+fn tells_of(message: &MessageId, carrier_id: &str, stage: Stage) -> ReceiptEntry {
+    let mut entry = tells(carrier_id, stage);
+    entry.receipt.message = Some(message.clone());
+    entry
+}
+
+fn priced(mut entry: ReceiptEntry, price: i64) -> ReceiptEntry {
+    entry.receipt.price = Some(Micros(price));
+    entry
+}
+
+async fn receive(store: &Store, receipts: Vec<ReceiptEntry>) -> Applied {
+    let after = store.find_log_position("INBOUND").await.unwrap();
+    let batch = batch(after, vec![], receipts);
+    store.apply_inbound(&batch, &|_| None).await.unwrap()
+}
+
+fn stages(applied: &Applied) -> Vec<Stage> {
+    applied.moved.iter().map(|moved| moved.stage).collect()
+}
+
+/// A message that the carrier took, under this id.
+async fn sent(db: &Database, agent: &Agent, carrier_id: &str, cost: i64) -> MessageId {
+    let send = text(agent, &format!("key of {carrier_id}"));
+    db.accept_send(send.clone()).await.unwrap();
+    let result = SendResult::Accepted {
+        carrier_id: carrier_id.into(),
+        carrier_status: "queued".into(),
+        segments: Some(1),
+        cost,
+    };
+    assert!(db.settle_send(settled(&send.id, result)).await.unwrap());
+    send.id
+}
+
+/// A message that is on its way, and whose fate nobody knows.
+async fn on_its_way(db: &Database, agent: &Agent, key: &str) -> MessageId {
+    let send = text(agent, key);
+    db.accept_send(send.clone()).await.unwrap();
+    send.id
+}
+
+async fn all_stages(db: &Database) -> Vec<String> {
+    db.texts("SELECT coalesce(carrier_id, '-') || ' ' || coalesce(stage, '-') FROM messages ORDER BY 1")
+        .await
+}
+
+async fn money(db: &Database, agent: &Agent) -> ((i64, i64), i64) {
+    let used = db
+        .count("SELECT CAST(coalesce(SUM(cost), 0) AS BIGINT) FROM usage")
+        .await;
+    let own = spend(db, &format!("agt:{}", agent.id)).await;
+    assert_eq!(own, spend(db, &format!("org:{}", agent.org_id)).await);
+    (own, used)
+}
+
+fn permutations(stages: &[Stage]) -> Vec<Vec<Stage>> {
+    if stages.is_empty() {
+        return vec![vec![]];
+    }
+    let mut all = Vec::new();
+    for (n, first) in stages.iter().enumerate() {
+        let rest: Vec<Stage> = [&stages[..n], &stages[n + 1..]].concat();
+        for mut tail in permutations(&rest) {
+            tail.insert(0, *first);
+            all.push(tail);
+        }
+    }
+    all
+}
+
+both_engines! {
+    async fn receipts_move_a_message_on_in_whatever_order_they_come(db: &Database) {
+        let agent = new_agent(db).await;
+        let orders = permutations(&[Stage::Queued, Stage::Sent, Stage::Delivered, Stage::Read]);
+        assert_eq!(orders.len(), 24);
+        for (n, order) in orders.iter().enumerate() {
+            let (one, all) = (format!("one{n:02}"), format!("all{n:02}"));
+            sent(db, &agent, &one, 10).await;
+            sent(db, &agent, &all, 10).await;
+            let mut expected: Vec<Stage> = Vec::new();
+            for stage in order {
+                if expected.last().is_none_or(|last| stage.rank() > last.rank()) {
+                    expected.push(*stage);
+                }
+            }
+            // One batch each, and all of them in one batch.
+            let mut moved = Vec::new();
+            for stage in order {
+                moved.extend(stages(&receive(db, vec![tells(&one, *stage)]).await));
+            }
+            assert_eq!(moved, expected, "{order:?}");
+            let applied = receive(db, order.iter().map(|stage| tells(&all, *stage)).collect()).await;
+            assert_eq!(stages(&applied), expected, "{order:?}");
+        }
+        assert!(all_stages(db).await.iter().all(|line| line.ends_with(" read")));
+    }
+
+    async fn the_first_end_stands(db: &Database) {
+        let agent = new_agent(db).await;
+        sent(db, &agent, "SM1", 10).await;
+        sent(db, &agent, "SM2", 10).await;
+        assert_eq!(stages(&receive(db, vec![tells("SM1", Stage::Delivered)]).await), [Stage::Delivered]);
+        assert_eq!(stages(&receive(db, vec![tells("SM1", Stage::Undelivered)]).await), []);
+        assert_eq!(stages(&receive(db, vec![tells("SM1", Stage::Failed)]).await), []);
+        let at_once = vec![tells("SM2", Stage::Undelivered), tells("SM2", Stage::Delivered)];
+        assert_eq!(stages(&receive(db, at_once).await), [Stage::Undelivered]);
+        assert_eq!(all_stages(db).await, ["SM1 delivered", "SM2 undelivered"]);
+        assert_eq!(money(db, &agent).await, ((0, 20), 20), "undelivered is paid for");
+    }
+
+    async fn a_receipt_says_whose_message_it_was(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = sent(db, &agent, "SM1", 10).await;
+        let mut entry = tells("SM1", Stage::Undelivered);
+        entry.receipt.error_code = Some("30003".into());
+        let at = morning() + TimeDelta::microseconds(654_321);
+        let batch = InboundBatch { at, ..batch(0, vec![], vec![entry.clone()]) };
+        let applied = db.apply_inbound(&batch, &|_| None).await.unwrap();
+        let [moved] = &applied.moved[..] else { panic!("{applied:?}") };
+        assert_eq!((&moved.message, &moved.agent, &moved.org), (&id, &agent.id, &agent.org_id));
+        assert_eq!((moved.channel, moved.recipient.as_str(), moved.stage), (Channel::Sms, PERSON, Stage::Undelivered));
+        assert_eq!(moved.receipt, entry.receipt);
+        assert_eq!(db.texts("SELECT stage_error FROM messages").await, ["30003"]);
+        assert_eq!((applied.added, applied.agents.len()), (0, 0));
+        // Delivered has no error, and the old one is not kept beside it.
+        receive(db, vec![tells("SM1", Stage::Read)]).await;
+        assert_eq!(db.count("SELECT COUNT(*) FROM messages WHERE stage_error IS NULL AND stage = 'read'").await, 1);
+    }
+
+    async fn moved_messages_make_events(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = sent(db, &agent, "SM1", 10).await;
+        let event_of = |moved: &Moved| (moved.stage != Stage::Queued).then(|| InboundRow {
+            kind: "message.status",
+            data: json!({ "message": moved.message, "stage": moved.stage }),
+            content: None,
+            ..says(&agent, &format!("{}-{}", moved.message, moved.stage.as_str()), &moved.recipient)
+        });
+        let receipts = [Stage::Queued, Stage::Sent, Stage::Sent, Stage::Delivered].map(|stage| tells("SM1", stage));
+        let batch = batch(0, vec![says(&agent, "e1", PERSON)], receipts.into());
+        let applied = db.apply_inbound(&batch, &event_of).await.unwrap();
+        assert_eq!((applied.added, applied.agents), (3, vec![(agent.id.clone(), true)]));
+        let log: Vec<String> =
+            db.list_events(&agent.id, 0, 9).await.unwrap().into_iter().map(|event| event.id).collect();
+        assert_eq!(log, ["e1".into(), format!("{id}-sent"), format!("{id}-delivered")]);
+    }
+
+    async fn a_receipt_by_our_id_brings_the_carriers_id(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = on_its_way(db, &agent, "k").await;
+        // The second of them knows the message by what the first has told.
+        let both = vec![tells_of(&id, "SM1", Stage::Queued), tells("SM1", Stage::Sent)];
+        assert_eq!(stages(&receive(db, both).await), [Stage::Queued, Stage::Sent]);
+        assert_eq!(all_stages(db).await, ["SM1 sent"]);
+        assert_eq!(stages(&receive(db, vec![tells("SM1", Stage::Delivered)]).await), [Stage::Delivered]);
+        // Whoever sends it does not know more than that.
+        db.settle_send(settled(&id, unknown(morning() + seconds(600)))).await.unwrap();
+        assert_eq!(all_stages(db).await, ["SM1 delivered"]);
+        db.settle_send(settled(&id, SendResult::Unconfirmed)).await.unwrap();
+        assert_eq!(all_stages(db).await, ["SM1 delivered"]);
+    }
+
+    async fn a_receipt_that_does_not_fit_moves_nothing(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        let ours = sent(db, &agent, "SM1", 10).await;
+        sent(db, &other, "SM2", 10).await;
+        let of_another_carrier = |mut entry: ReceiptEntry| {
+            entry.carrier = "elsewhere".into();
+            entry
+        };
+        let applied = receive(db, vec![
+            of_another_carrier(tells_of(&ours, "SM1", Stage::Read)),
+            of_another_carrier(tells("SM1", Stage::Read)),
+            tells_of(&ours, "SM9", Stage::Read),
+            // It names one message by our id, and another one by the carrier's.
+            tells_of(&ours, "SM2", Stage::Read),
+            tells_of(&MessageId::generate(), "SM2", Stage::Read),
+            tells("SM3", Stage::Read),
+        ]).await;
+        assert_eq!(stages(&applied), []);
+        assert_eq!(all_stages(db).await, ["SM1 -", "SM2 -"]);
+    }
+
+    async fn many_messages_are_moved_by_one_batch(db: &Database) {
+        let agent = new_agent(db).await;
+        let mut receipts = Vec::new();
+        for n in 0..20 {
+            let carrier_id = format!("SM{n:02}");
+            let id = sent(db, &agent, &carrier_id, 10).await;
+            for stage in [Stage::Sent, Stage::Delivered] {
+                receipts.push(if n % 2 == 0 { tells(&carrier_id, stage) } else { tells_of(&id, &carrier_id, stage) });
+            }
+        }
+        let applied = receive(db, receipts.clone()).await;
+        let told: Vec<(String, Stage)> =
+            receipts.iter().map(|entry| (entry.receipt.carrier_id.clone(), entry.receipt.stage)).collect();
+        let moved: Vec<(String, Stage)> =
+            applied.moved.iter().map(|moved| (moved.receipt.carrier_id.clone(), moved.stage)).collect();
+        assert_eq!(moved, told, "in the order in which it was told");
+        assert_eq!(stages(&receive(db, receipts).await), [], "a second time");
+    }
+
+    async fn what_was_never_sent_costs_nothing(db: &Database) {
+        let agent = new_agent(db).await;
+        sent(db, &agent, "SM1", 700).await;
+        sent(db, &agent, "SM2", 50).await;
+        assert_eq!(money(db, &agent).await, ((0, 750), 750));
+        receive(db, vec![tells("SM1", Stage::Failed)]).await;
+        assert_eq!(money(db, &agent).await, ((0, 50), 50));
+        assert_eq!(db.count("SELECT cost FROM messages WHERE carrier_id = 'SM1'").await, 0);
+        assert_eq!(db.count("SELECT messages FROM usage").await, 2, "they were counted");
+        receive(db, vec![tells("SM1", Stage::Failed)]).await;
+        assert_eq!(money(db, &agent).await, ((0, 50), 50));
+    }
+
+    async fn a_price_corrects_the_cost(db: &Database) {
+        let agent = new_agent(db).await;
+        sent(db, &agent, "SM1", 700).await;
+        sent(db, &agent, "SM2", 700).await;
+        // Several in one batch: the last one that counts is the price.
+        let receipts = vec![
+            priced(tells("SM1", Stage::Queued), 900),
+            priced(tells("SM1", Stage::Delivered), 650),
+            priced(tells("SM1", Stage::Sent), 1),
+            priced(tells("SM2", Stage::Sent), 701),
+        ];
+        receive(db, receipts).await;
+        assert_eq!(money(db, &agent).await, ((0, 1_351), 1_351));
+        // One that tells no price leaves it; one that comes too late too.
+        receive(db, vec![tells("SM1", Stage::Read), priced(tells("SM2", Stage::Queued), 5)]).await;
+        assert_eq!(money(db, &agent).await, ((0, 1_351), 1_351));
+        // Failed, and still it was paid for.
+        receive(db, vec![priced(tells("SM2", Stage::Failed), 33)]).await;
+        assert_eq!(money(db, &agent).await, ((0, 683), 683));
+    }
+
+    async fn a_price_may_go_beyond_the_budget(db: &Database) {
+        let agent = new_agent(db).await;
+        let send = AcceptedSend { agent_limits: per_day(ESTIMATE), ..text(&agent, "k") };
+        db.accept_send(send.clone()).await.unwrap();
+        let result = accepted(ESTIMATE);
+        let SendResult::Accepted { carrier_id, .. } = &result else { unreachable!() };
+        let carrier_id = carrier_id.clone();
+        db.settle_send(settled(&send.id, result)).await.unwrap();
+        receive(db, vec![priced(tells(&carrier_id, Stage::Sent), 9 * ESTIMATE)]).await;
+        assert_eq!(money(db, &agent).await, ((0, 9 * ESTIMATE), 9 * ESTIMATE));
+        let more = AcceptedSend { agent_limits: per_day(9 * ESTIMATE), ..text(&agent, "k2") };
+        assert!(matches!(db.accept_send(more).await, Err(StoreError::OverBudget)));
+    }
+
+    async fn a_price_that_comes_before_the_answer_is_kept(db: &Database) {
+        let agent = new_agent(db).await;
+        let cases = [("k1", Stage::Sent, Some(250)), ("k2", Stage::Failed, None), ("k3", Stage::Sent, None)];
+        for (key, stage, price) in cases {
+            let id = on_its_way(db, &agent, key).await;
+            let carrier_id = format!("SM {key}");
+            let entry = tells_of(&id, &carrier_id, stage);
+            let entry = match price {
+                Some(price) => priced(entry, price),
+                None => entry,
+            };
+            assert_eq!(stages(&receive(db, vec![entry]).await), [stage]);
+            assert_eq!(money(db, &agent).await.0.0, ESTIMATE, "it is held until it is settled");
+            let result = SendResult::Accepted {
+                carrier_id, carrier_status: "queued".into(), segments: Some(1), cost: 700,
+            };
+            assert!(db.settle_send(settled(&id, result)).await.unwrap());
+            let message = db.find_message(&id).await.unwrap().unwrap();
+            let expected = match stage {
+                Stage::Failed => 0,
+                _ => price.unwrap_or(700),
+            };
+            assert_eq!(message.cost, Some(expected), "{key}");
+        }
+        assert_eq!(money(db, &agent).await, ((0, 950), 950));
+    }
+
+    async fn a_receipt_of_an_unknown_message_makes_the_reconciler_look_at_once(db: &Database) {
+        let agent = new_agent(db).await;
+        let far = morning() + TimeDelta::days(1);
+        let due = async |now: Timestamp| db.claim_unsettled(9, now, far).await.unwrap().len();
+        // It became unknown before the receipt, ..
+        let id = on_its_way(db, &agent, "k1").await;
+        db.settle_send(settled(&id, unknown(far))).await.unwrap();
+        assert_eq!(due(morning() + seconds(1)).await, 0);
+        receive(db, vec![tells_of(&id, "SM1", Stage::Sent)]).await;
+        assert_eq!(due(morning()).await, 1);
+        // .. and again with one that knows the carrier's id only, ..
+        assert_eq!(due(morning()).await, 0);
+        receive(db, vec![tells("SM1", Stage::Delivered)]).await;
+        assert_eq!(due(morning()).await, 1);
+        // .. and after it.
+        let id = on_its_way(db, &agent, "k2").await;
+        receive(db, vec![tells_of(&id, "SM2", Stage::Sent)]).await;
+        assert_eq!(due(morning()).await, 0, "somebody is sending it");
+        db.settle_send(settled(&id, unknown(far))).await.unwrap();
+        assert_eq!(due(morning() + seconds(1)).await, 1);
+        // A settled one is not looked at.
+        sent(db, &agent, "SM3", 1).await;
+        receive(db, vec![tells("SM3", Stage::Sent)]).await;
+        assert_eq!(due(morning() + seconds(9)).await, 0);
+    }
+
+    async fn one_unreadable_message_does_not_hold_up_the_stream(db: &Database) {
+        let agent = new_agent(db).await;
+        sent(db, &agent, "SM1", 1).await;
+        sent(db, &agent, "SM2", 1).await;
+        db.execute("UPDATE messages SET channel = 'fax' WHERE carrier_id = 'SM1'").await;
+        let both = vec![tells("SM1", Stage::Sent), tells("SM2", Stage::Sent)];
+        assert_eq!(stages(&receive(db, both).await), [Stage::Sent]);
+        assert_eq!(all_stages(db).await, ["SM1 -", "SM2 sent"]);
+    }
+}

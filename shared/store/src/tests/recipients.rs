@@ -1,0 +1,92 @@
+//! How an agent wants to be reached, and what is to be kept from it.
+
+use super::*;
+use crate::{InboundFilter, Recipient, Subscription};
+
+async fn recipient(store: &Store, agent: &Agent) -> Recipient {
+    store.find_recipient(&agent.id).await.unwrap().unwrap()
+}
+
+fn filter(id: &str, created_at: Timestamp) -> InboundFilter {
+    InboundFilter {
+        id: id.into(),
+        kind: "contains".into(),
+        pattern: "50% \"off\"".into(),
+        action: "tag".into(),
+        tag: Some("spam".into()),
+        created_at,
+    }
+}
+
+both_engines! {
+    async fn an_agent_without_wishes_gets_everything_when_it_asks(db: &Database) {
+        let agent = new_agent(db).await;
+        let found = recipient(db, &agent).await;
+        assert_eq!((found.org(), found.display_name.as_str()), (agent.org_id.clone(), "Ada"));
+        assert_eq!((found.callback_url.as_deref(), found.subscription()), (None, None));
+        assert!(db.find_recipient(&AgentId::generate()).await.unwrap().is_none());
+    }
+
+    async fn a_callback_is_set_changed_and_taken_away(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        for url in [Some("https://a.example/hook"), Some("https://b.example/hook"), None] {
+            db.set_callback_url(&agent.id, url).await.unwrap();
+            assert_eq!(recipient(db, &agent).await.callback_url.as_deref(), url);
+            assert_eq!(recipient(db, &other).await.callback_url, None);
+        }
+    }
+
+    async fn a_subscription_is_set_changed_and_taken_back(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        let first = Subscription { channels: vec!["sms".into(), "email".into()], contacts: vec!["zoë@a.example".into()] };
+        for subscription in [first, Subscription::default()] {
+            db.set_subscription(&agent.id, &subscription, morning()).await.unwrap();
+            assert_eq!(recipient(db, &agent).await.subscription(), Some(subscription));
+        }
+        assert_eq!(recipient(db, &other).await.subscription(), None);
+        db.delete_subscription(&other.id).await.unwrap();
+        assert!(recipient(db, &agent).await.subscription().is_some());
+        db.delete_subscription(&agent.id).await.unwrap();
+        assert_eq!(recipient(db, &agent).await.subscription(), None);
+        assert!(db.set_subscription(&AgentId::generate(), &Subscription::default(), morning()).await.is_err());
+    }
+
+    async fn filters_are_listed_from_the_oldest_on(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        let late = filter("f1", morning() + seconds(9));
+        let early = InboundFilter { tag: None, ..filter("f3", morning()) };
+        let same_time = filter("f2", morning());
+        for filter in [&late, &early, &same_time] {
+            db.add_filter(&agent.id, filter).await.unwrap();
+        }
+        assert!(matches!(db.add_filter(&other.id, &late).await, Err(StoreError::Conflict)));
+        assert_eq!(db.list_filters(&agent.id).await.unwrap(), [same_time, early, late]);
+        assert_eq!(db.list_filters(&other.id).await.unwrap(), []);
+
+        assert!(!db.delete_filter(&other.id, "f1").await.unwrap(), "somebody else's");
+        assert!(db.delete_filter(&agent.id, "f1").await.unwrap());
+        assert!(!db.delete_filter(&agent.id, "f1").await.unwrap());
+        assert_eq!(db.list_filters(&agent.id).await.unwrap().len(), 2);
+    }
+
+    async fn each_direction_of_a_channel_is_blocked_by_itself(db: &Database) {
+        let agent = new_agent(db).await;
+        for (channel, address) in [(Channel::Sms, "+14155550100"), (Channel::Email, "ada@acme.example")] {
+            db.assign_channel(&agent.org_id, &agent.id, channel, address, morning()).await.unwrap();
+        }
+        let set = async |inbound, outbound| {
+            assert!(db.set_channel_block(&agent.id, Channel::Sms, inbound, outbound).await.unwrap());
+            let sql = "SELECT CAST(SUM(CASE WHEN blocks_inbound THEN 1 ELSE 0 END
+                + CASE WHEN blocks_outbound THEN 10 ELSE 0 END) AS BIGINT) FROM channels";
+            db.count(sql).await
+        };
+        assert_eq!(set(Some(true), None).await, 1);
+        assert_eq!(set(None, Some(true)).await, 11);
+        assert_eq!(set(None, None).await, 11);
+        assert_eq!(set(Some(false), None).await, 10);
+        assert_eq!(set(Some(true), Some(false)).await, 1);
+        assert!(!db.set_channel_block(&agent.id, Channel::Line, Some(true), None).await.unwrap());
+        let route = db.find_route(Channel::Email, "ada@acme.example").await.unwrap().unwrap();
+        assert!(!route.blocked, "only the channel that was named");
+    }
+}

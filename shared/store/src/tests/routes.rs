@@ -1,0 +1,66 @@
+//! Which agent an address of ours belongs to.
+
+use super::*;
+use crate::InboundRoute;
+
+async fn assign(db: &Database, agent: &Agent, channel: Channel, address: &str) {
+    db.assign_channel(&agent.org_id, &agent.id, channel, address, morning())
+        .await
+        .unwrap();
+}
+
+both_engines! {
+    async fn an_address_leads_to_its_agent(db: &Database) {
+        let (ada, bob) = (new_agent(db).await, new_agent(db).await);
+        assign(db, &ada, Channel::Sms, "+14155550100").await;
+        assign(db, &bob, Channel::Whatsapp, "+14155550100").await;
+        let route = db.find_route(Channel::Sms, "+14155550100").await.unwrap().unwrap();
+        let expected = InboundRoute {
+            channel: Channel::Sms,
+            address: "+14155550100".into(),
+            channel_id: route.channel_id.clone(),
+            agent: ada.id.clone(),
+            org: ada.org_id.clone(),
+            blocked: false,
+        };
+        assert_eq!(route, expected);
+        assert_eq!(db.find_route(Channel::Whatsapp, "+14155550100").await.unwrap().unwrap().agent, bob.id);
+        assert_eq!(db.find_route(Channel::Sms, "+14155550101").await.unwrap(), None);
+
+        // The channel blocker stops what comes in; the administrator's pause does not.
+        db.pause_channel(&ada.id, Channel::Sms, true).await.unwrap();
+        assert!(!db.find_route(Channel::Sms, "+14155550100").await.unwrap().unwrap().blocked);
+        db.set_channel_block(&ada.id, Channel::Sms, Some(true), None).await.unwrap();
+        assert!(db.find_route(Channel::Sms, "+14155550100").await.unwrap().unwrap().blocked);
+        assert!(db.list_routes(None, 9).await.unwrap().iter().any(|route| route.blocked));
+    }
+
+    async fn routes_are_listed_page_by_page(db: &Database) {
+        assert_eq!(db.list_routes(None, 9).await.unwrap(), []);
+        for n in 0..7 {
+            let agent = new_agent(db).await;
+            assign(db, &agent, Channel::Sms, &format!("+1415555010{n}")).await;
+        }
+        let mut seen: Vec<InboundRoute> = Vec::new();
+        loop {
+            let after = seen.last().map(|route| route.channel_id.clone());
+            let page = db.list_routes(after.as_ref(), 3).await.unwrap();
+            assert!(page.len() <= 3);
+            if page.is_empty() {
+                break;
+            }
+            seen.extend(page);
+        }
+        assert_eq!(seen, db.list_routes(None, 9).await.unwrap());
+        assert_eq!(seen.len(), 7);
+        assert!(seen.is_sorted_by_key(|route| route.channel_id.clone()));
+    }
+
+    async fn an_unreadable_channel_is_named(db: &Database) {
+        let agent = new_agent(db).await;
+        assign(db, &agent, Channel::Sms, "+14155550100").await;
+        let id = db.find_route(Channel::Sms, "+14155550100").await.unwrap().unwrap().channel_id;
+        db.execute("UPDATE channels SET channel = 'fax'").await;
+        assert_corrupt(db.list_routes(None, 9).await, ("channels", "channel", id.as_str()));
+    }
+}

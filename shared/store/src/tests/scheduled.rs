@@ -1,0 +1,143 @@
+//! Messages that leave later: each of them once, by one replica, when its time has come.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::{NewScheduled, Scheduled};
+
+const LEASE: TimeDelta = TimeDelta::minutes(1);
+
+async fn schedule(store: &Store, agent: &Agent, key: &str, due_at: Timestamp) -> Option<MessageId> {
+    let id = MessageId::generate();
+    let new = NewScheduled {
+        id: &id,
+        org: &agent.org_id,
+        agent: &agent.id,
+        channel: Channel::Sms,
+        recipient: "+14155550199",
+        idempotency_key: key,
+        request_hash: "aa11",
+        request: &[0, 1, 0xfe, 0xff],
+        due_at,
+        tries: 2,
+    };
+    let added = store.schedule_send(&new, morning()).await.unwrap();
+    added.then_some(id)
+}
+
+async fn claim(store: &Store, limit: u32, now: Timestamp) -> Vec<Scheduled> {
+    store.claim_scheduled(limit, now, now + LEASE).await.unwrap()
+}
+
+fn ids(claimed: &[Scheduled]) -> BTreeSet<MessageId> {
+    claimed.iter().map(Scheduled::id).collect()
+}
+
+async fn find(store: &Store, agent: &Agent, id_or_key: &str) -> Option<Scheduled> {
+    store.find_scheduled(&agent.id, id_or_key).await.unwrap()
+}
+
+both_engines! {
+    async fn what_was_scheduled_comes_back_as_it_was_written(db: &Database) {
+        let agent = new_agent(db).await;
+        let due = morning() + TimeDelta::microseconds(123_456);
+        let id = schedule(db, &agent, "k", due).await.unwrap();
+        for name in ["k", id.as_str()] {
+            let found = find(db, &agent, name).await.unwrap();
+            assert_eq!((found.id(), found.org(), found.agent()), (id.clone(), agent.org_id.clone(), agent.id.clone()));
+            assert_eq!((found.channel.as_str(), found.recipient.as_str()), ("sms", "+14155550199"));
+            assert_eq!((found.idempotency_key.as_str(), found.request_hash.as_str()), ("k", "aa11"));
+            assert_eq!(found.request.as_deref(), Some(&[0, 1, 0xfe, 0xff][..]));
+            assert_eq!((found.state.as_str(), found.failure.as_deref()), ("scheduled", None));
+            assert_eq!((found.due_at, found.tries, found.created_at), (due, 2, morning()));
+        }
+        let other = colleague(db, &agent.org_id).await;
+        for name in ["k", id.as_str()] {
+            assert!(find(db, &other, name).await.is_none(), "somebody else's");
+        }
+        assert!(find(db, &agent, "nothing").await.is_none());
+    }
+
+    async fn an_id_goes_before_a_key_that_reads_the_same(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = schedule(db, &agent, "k", morning()).await.unwrap();
+        schedule(db, &agent, id.as_str(), morning()).await.unwrap();
+        assert_eq!(find(db, &agent, id.as_str()).await.unwrap().idempotency_key, "k");
+    }
+
+    async fn a_key_names_one(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        let id = schedule(db, &agent, "k", morning()).await.unwrap();
+        assert_eq!(schedule(db, &agent, "k", morning() + seconds(9)).await, None);
+        assert_eq!(find(db, &agent, "k").await.unwrap().due_at, morning());
+        assert!(schedule(db, &other, "k", morning()).await.is_some());
+        db.close_scheduled(&id, None).await.unwrap();
+        assert_eq!(schedule(db, &agent, "k", morning()).await, None, "even when it has left");
+        assert_eq!(db.count("SELECT COUNT(*) FROM scheduled_sends").await, 2);
+    }
+
+    async fn the_longest_due_leave_first_and_each_once(db: &Database) {
+        let agent = new_agent(db).await;
+        let mut due = Vec::new();
+        for n in [3, 1, 2, 4] {
+            due.push((n, schedule(db, &agent, &format!("k{n}"), morning() + seconds(n)).await.unwrap()));
+        }
+        due.sort();
+        let of = |range: std::ops::Range<usize>| due[range].iter().map(|(_, id)| id.clone()).collect::<BTreeSet<_>>();
+        let now = morning() + seconds(3);
+        assert_eq!(ids(&claim(db, 9, morning()).await), of(0..0));
+        let first = claim(db, 2, now).await;
+        assert_eq!(ids(&first), of(0..2));
+        assert!(first.iter().all(|claimed| claimed.tries == 3 && claimed.due_at == now + LEASE));
+        assert_eq!(first[0].request.as_deref(), Some(&[0, 1, 0xfe, 0xff][..]));
+        assert_eq!(ids(&claim(db, 9, now).await), of(2..3));
+        assert_eq!(ids(&claim(db, 9, now).await), of(0..0));
+        // Whoever took them has died.
+        assert_eq!(ids(&claim(db, 9, now + LEASE).await), of(0..4));
+    }
+
+    async fn none_is_given_to_two(db: &Database) {
+        let agent = new_agent(db).await;
+        let mut all = BTreeSet::new();
+        for n in 0..60 {
+            all.insert(schedule(db, &agent, &format!("k{n}"), morning()).await.unwrap());
+        }
+        let replicas = [db.replica().await, db.replica().await];
+        let mut seen = BTreeSet::new();
+        while seen.len() < all.len() {
+            let takers = (0..6).map(|n| claim(&replicas[n % 2], 7, morning()));
+            for claimed in futures::future::join_all(takers).await.into_iter().flatten() {
+                assert!(seen.insert(claimed.id()), "given out twice");
+            }
+        }
+        assert_eq!(seen, all);
+    }
+
+    async fn what_has_left_or_failed_is_over(db: &Database) {
+        let agent = new_agent(db).await;
+        let sent = schedule(db, &agent, "sent", morning()).await.unwrap();
+        let failed = schedule(db, &agent, "failed", morning()).await.unwrap();
+        db.close_scheduled(&sent, None).await.unwrap();
+        db.close_scheduled(&failed, Some("OVER_BUDGET")).await.unwrap();
+        // Too late: what was said first stands.
+        db.close_scheduled(&sent, Some("OVER_BUDGET")).await.unwrap();
+        db.close_scheduled(&failed, None).await.unwrap();
+        db.put_off_scheduled(&sent, morning() + seconds(9)).await.unwrap();
+        for (key, state, failure) in [("sent", "sent", None), ("failed", "failed", Some("OVER_BUDGET"))] {
+            let found = find(db, &agent, key).await.unwrap();
+            assert_eq!((found.state.as_str(), found.failure.as_deref()), (state, failure));
+            assert_eq!((found.request, found.due_at), (None, morning()));
+        }
+        assert!(claim(db, 9, morning() + TimeDelta::days(1)).await.is_empty());
+    }
+
+    async fn what_was_put_off_comes_when_it_is_due(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = schedule(db, &agent, "k", morning()).await.unwrap();
+        let later = morning() + TimeDelta::hours(1);
+        claim(db, 9, morning()).await;
+        db.put_off_scheduled(&id, later).await.unwrap();
+        assert!(claim(db, 9, later - TimeDelta::microseconds(1)).await.is_empty());
+        assert_eq!(claim(db, 9, later).await[0].tries, 4);
+    }
+}

@@ -1,0 +1,164 @@
+//! Events that something is still to be fetched for: they hold back what came after them, of the same person only.
+
+use super::inbound::{HOLD, PERSON, STRANGER, read, says};
+use super::*;
+use crate::{Event, Hold, InboundRow, LogEnds, UnreadyEvent};
+
+fn incomplete(agent: &Agent, id: &str, contact: &str) -> InboundRow {
+    InboundRow {
+        is_incomplete: true,
+        ..says(agent, id, contact)
+    }
+}
+
+async fn held(store: &Store, agent: &Agent, now: Timestamp) -> Vec<String> {
+    let events = store
+        .hold_waiting_events(
+            &agent.id,
+            &Hold {
+                channel: None,
+                max_tries: None,
+                to_push: false,
+                limit: 99,
+                now,
+                until: now + HOLD,
+            },
+        )
+        .await;
+    events.unwrap().into_iter().map(|event| event.id).collect()
+}
+
+async fn listed(store: &Store, agent: &Agent) -> Vec<String> {
+    let events = store.list_events(&agent.id, 0, 99).await.unwrap();
+    events.into_iter().map(|event| event.id).collect()
+}
+
+async fn claim(store: &Store, limit: u32, now: Timestamp) -> Vec<UnreadyEvent> {
+    let mut claimed = store.claim_unready_events(limit, now, now + HOLD).await.unwrap();
+    claimed.sort_by_key(|event| event.seq);
+    claimed
+}
+
+async fn content(store: &Store, agent: &Agent, id: &str) -> Option<Vec<u8>> {
+    store.find_event(&agent.id, id).await.unwrap().unwrap().content
+}
+
+both_engines! {
+    async fn an_incomplete_event_holds_back_what_the_same_person_said_later(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        let events = vec![
+            says(&agent, "e1", PERSON),
+            incomplete(&agent, "e2", PERSON),
+            says(&agent, "e3", STRANGER),
+            says(&agent, "e4", PERSON),
+            says(&other, "x1", PERSON),
+        ];
+        read(db, events).await;
+        let now = morning();
+        assert_eq!(held(db, &agent, now).await, ["e1", "e3"]);
+        assert_eq!(held(db, &other, now).await, ["x1"]);
+        // The log is one order for all: it ends before what is not complete.
+        assert_eq!(listed(db, &agent).await, ["e1"]);
+
+        assert!(db.complete_event(&agent.id, 2, Some(b"fetched"), now).await.unwrap());
+        assert_eq!(held(db, &agent, now).await, ["e2", "e4"]);
+        assert_eq!(listed(db, &agent).await, ["e1", "e2", "e3", "e4"]);
+        assert_eq!(content(db, &agent, "e2").await.as_deref(), Some(&b"fetched"[..]));
+    }
+
+    async fn an_agent_does_not_have_what_it_was_not_shown(db: &Database) {
+        let agent = new_agent(db).await;
+        let events = vec![says(&agent, "e1", PERSON), incomplete(&agent, "e2", PERSON), says(&agent, "e3", STRANGER)];
+        read(db, events).await;
+        assert_eq!(db.ack_events(&agent.id, 3, morning()).await.unwrap(), 1);
+        let ends = db.find_log_ends(&agent.id).await.unwrap();
+        assert_eq!(ends, Some(LogEnds { event_seq: 3, event_cursor: 1 }), "or it would never be shown");
+        assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 2);
+        db.complete_event(&agent.id, 2, None, morning()).await.unwrap();
+        assert_eq!(db.ack_events(&agent.id, 3, morning()).await.unwrap(), 2);
+    }
+
+    async fn what_is_to_be_fetched_is_given_to_one_until_its_time_is_over(db: &Database) {
+        let agent = new_agent(db).await;
+        read(db, vec![incomplete(&agent, "e1", PERSON), says(&agent, "e2", PERSON), incomplete(&agent, "e3", PERSON)]).await;
+        let now = morning();
+        assert!(claim(db, 9, now - TimeDelta::microseconds(1)).await.is_empty());
+        let claimed = claim(db, 9, now).await;
+        let [first, second] = &claimed[..] else { panic!("{} claimed", claimed.len()) };
+        assert_eq!((first.agent(), first.org()), (agent.id.clone(), agent.org_id.clone()));
+        assert_eq!((first.seq, first.id.as_str(), first.created_at), (1, "e1", now));
+        assert_eq!(first.data, says(&agent, "e1", PERSON).data);
+        assert_eq!(first.content, says(&agent, "e1", PERSON).content);
+        assert_eq!(second.seq, 3);
+        assert!(claim(db, 9, now).await.is_empty());
+        assert!(claim(db, 9, now + HOLD - TimeDelta::microseconds(1)).await.is_empty());
+        assert_eq!(claim(db, 1, now + HOLD).await.len(), 1);
+        assert_eq!(claim(db, 9, now + HOLD).await.len(), 1);
+    }
+
+    async fn many_fetchers_share_the_work(db: &Database) {
+        let agent = new_agent(db).await;
+        read(db, (0..40).map(|n| incomplete(&agent, &format!("e{n}"), PERSON)).collect()).await;
+        let replicas = [db.replica().await, db.replica().await];
+        let takers = (0..8).map(|n| claim(&replicas[n % 2], 10, morning()));
+        let claimed = futures::future::join_all(takers).await;
+        let mut seqs: Vec<i64> = claimed.iter().flatten().map(|event| event.seq).collect();
+        // One that came while others were taking may have gone away with nothing; what is left is taken next.
+        seqs.extend(claim(db, 40, morning()).await.iter().map(|event| event.seq));
+        seqs.sort_unstable();
+        assert_eq!(seqs, (1..=40).collect::<Vec<i64>>());
+    }
+
+    async fn an_event_is_completed_once_and_then_goes_out(db: &Database) {
+        let agent = new_agent(db).await;
+        read(db, vec![incomplete(&agent, "e1", PERSON), incomplete(&agent, "e2", STRANGER)]).await;
+        let now = morning();
+        let claimed = db.claim_delivery(&agent.id, "reader", now, now + HOLD).await.unwrap().unwrap();
+        assert!(db.complete_event(&agent.id, 1, Some(b"body"), now).await.unwrap());
+        // Whoever delivers has to look once more.
+        assert!(!db.finish_delivery(&claimed, "reader", None, 0).await.unwrap());
+        let claimed = db.claim_delivery(&agent.id, "reader", now, now + HOLD).await.unwrap().unwrap();
+        assert!(!db.complete_event(&agent.id, 1, Some(b"other"), now).await.unwrap());
+        assert!(!db.complete_event(&agent.id, 77, Some(b"other"), now).await.unwrap());
+        assert!(db.finish_delivery(&claimed, "reader", None, 0).await.unwrap(), "nothing has happened");
+        assert_eq!(content(db, &agent, "e1").await.as_deref(), Some(&b"body"[..]));
+
+        // Given up: it goes out with what there was.
+        assert!(db.complete_event(&agent.id, 2, None, now).await.unwrap());
+        assert_eq!(content(db, &agent, "e2").await, says(&agent, "e2", STRANGER).content);
+        assert!(db.claim_delivery(&agent.id, "other", now, now + HOLD).await.unwrap().is_some());
+        assert_eq!(held(db, &agent, now).await, ["e1", "e2"]);
+    }
+
+    async fn what_was_said_is_forgotten_when_the_agent_has_it(db: &Database) {
+        let agent = new_agent(db).await;
+        read(db, ["e1", "e2", "e3"].map(|id| says(&agent, id, PERSON)).into()).await;
+        let held: Vec<Event> =
+            db.hold_waiting_events(&agent.id, &Hold { channel: None, max_tries: None, to_push: false, limit: 1, now: morning(), until: morning() + HOLD }).await.unwrap();
+        assert_eq!(held[0].content, says(&agent, "e1", PERSON).content);
+        db.confirm_events(&agent.id, &[1], morning()).await.unwrap();
+        assert_eq!(content(db, &agent, "e1").await, None);
+        db.ack_events(&agent.id, 2, morning()).await.unwrap();
+        assert_eq!(content(db, &agent, "e2").await, None);
+        db.release_events(&agent.id, &[3], "callback_failed", true).await.unwrap();
+        assert!(content(db, &agent, "e3").await.is_some());
+    }
+
+    async fn old_contents_are_forgotten_and_hold_back_nobody(db: &Database) {
+        let agent = new_agent(db).await;
+        read(db, vec![incomplete(&agent, "e1", PERSON), says(&agent, "e2", PERSON)]).await;
+        assert_eq!(db.purge_contents(morning()).await.unwrap(), 0, "not older than that");
+        let more = (0..1_100).map(|n| says(&agent, &format!("n{n}"), PERSON)).collect();
+        read(db, more).await;
+        let young = InboundRow { content: Some(b"young".into()), ..says(&agent, "young", PERSON) };
+        let at = morning() + TimeDelta::days(1);
+        let late = crate::InboundBatch { at, ..super::inbound::batch(2, vec![young], vec![]) };
+        db.apply_inbound(&late, &|_| None).await.unwrap();
+
+        assert_eq!(db.purge_contents(at).await.unwrap(), 1_102);
+        assert_eq!(db.purge_contents(at).await.unwrap(), 0);
+        assert_eq!(db.texts("SELECT id FROM events WHERE content IS NOT NULL").await, ["young"]);
+        assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 1_103, "they still go out");
+        assert_eq!(held(db, &agent, morning()).await[..2], ["e1", "e2"]);
+    }
+}

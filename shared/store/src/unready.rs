@@ -1,0 +1,92 @@
+//! Events that are not complete: a body or attachments are still to be fetched. They go out when nothing is missing any more.
+
+use butt_dial_domain::{AgentId, OrgId, clock::Timestamp};
+use serde_json::Value;
+
+use crate::{Store, StoreError, engine::writing};
+
+/// An event that something is still to be fetched for.
+#[derive(Clone, sqlx::FromRow)]
+pub struct UnreadyEvent {
+    #[sqlx(rename = "agent_id")]
+    agent: String,
+    #[sqlx(rename = "org_id")]
+    org: String,
+    pub seq: i64,
+    pub id: String,
+    #[sqlx(json)]
+    pub data: Value,
+    pub content: Option<Vec<u8>>,
+    pub created_at: Timestamp,
+}
+
+impl UnreadyEvent {
+    pub fn agent(&self) -> AgentId {
+        AgentId::from(self.agent.as_str())
+    }
+
+    pub fn org(&self) -> OrgId {
+        OrgId::from(self.org.as_str())
+    }
+}
+
+impl Store {
+    /// Takes events that something is to be fetched for, and puts the next look off to `until`.
+    pub async fn claim_unready_events(
+        &self,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<UnreadyEvent>, StoreError> {
+        const POSTGRES: &str = "WITH due AS MATERIALIZED (
+                SELECT id FROM events WHERE ready_at <= $1 ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED
+            ) UPDATE events SET ready_at = $3 FROM due, agents WHERE events.id = due.id AND agents.id = events.agent_id
+            RETURNING events.agent_id, agents.org_id, events.seq, events.id, data, content, events.created_at";
+        const SQLITE: &str = "UPDATE events SET ready_at = $3
+            WHERE id IN (SELECT id FROM events WHERE ready_at <= $1 ORDER BY ready_at LIMIT $2)
+            RETURNING agent_id, (SELECT org_id FROM agents WHERE agents.id = events.agent_id) AS org_id, seq, id, data,
+                content, created_at";
+        let sql = self.either(POSTGRES, SQLITE);
+        Ok(writing!(self, |db| {
+            sqlx::query_as(sql)
+                .bind(now)
+                .bind(i64::from(limit))
+                .bind(until)
+                .fetch_all(db)
+                .await
+        })?)
+    }
+
+    /// Nothing is missing any more: the event goes out with this content. False when it was complete already.
+    pub async fn complete_event(
+        &self,
+        agent: &AgentId,
+        seq: i64,
+        content: Option<&[u8]>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE events SET content = coalesce($3, content), ready_at = NULL
+            WHERE agent_id = $1 AND seq = $2 AND ready_at IS NOT NULL";
+        const DUE: &str = "UPDATE deliveries SET generation = generation + 1,
+                due_at = CASE WHEN failures > 0 THEN coalesce(due_at, $2) ELSE $2 END WHERE agent_id = $1";
+        Ok(writing!(self, |db| {
+            let mut tx = db.begin().await?;
+            let done = sqlx::query(SQL)
+                .bind(agent.as_str())
+                .bind(seq)
+                .bind(content)
+                .execute(&mut *tx)
+                .await?;
+            let completed = done.rows_affected() > 0;
+            if completed {
+                sqlx::query(DUE)
+                    .bind(agent.as_str())
+                    .bind(now)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            tx.commit().await?;
+            Ok::<_, sqlx::Error>(completed)
+        })?)
+    }
+}
