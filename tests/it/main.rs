@@ -17,7 +17,7 @@ mod compliance;
 mod faults;
 mod idempotency;
 mod inbound;
-//mod inbound_faults;
+mod inbound_faults;
 mod keywords;
 mod lifecycle;
 mod limits;

@@ -122,6 +122,11 @@ impl Fleet {
         }
     }
 
+    /// The same, to be held while programs die.
+    pub fn stage(&self) -> Stage {
+        self.stage.clone()
+    }
+
     /// One more program for agents, which takes its share of the requests.
     pub async fn start_one(&mut self) {
         self.start(self.agents_reach).await;
@@ -144,7 +149,8 @@ impl Fleet {
         self.announce();
     }
 
-    fn of(&mut self, service: Service) -> &mut Vec<Program> {
+    /// The programs of this kind.
+    pub fn of(&mut self, service: Service) -> &mut Vec<Program> {
         match service {
             Service::Gateway | Service::Everything => &mut self.programs,
             Service::Ingest => &mut self.ingests,

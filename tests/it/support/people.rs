@@ -4,7 +4,7 @@ use butt_dial_domain::Channel;
 use butt_dial_providers::{PersonWrites, Written};
 use serde_json::Value;
 
-use super::{Agent, Stage, eventually};
+use super::{Agent, Gateways, Heard, Replying as _, Stage, eventually};
 
 impl Stage {
     /// A person writes, and their carrier calls us. Any answer will do.
@@ -58,6 +58,24 @@ impl Agent {
         assert_eq!(end["body"], last, "something came after the last message: {end}");
         taken.retain(|event| event["body"] != last);
         taken
+    }
+}
+
+/// Reads what waits for an agent over REST from gateways that may die meanwhile; nothing when there is no answer.
+pub async fn listen(gateways: &Gateways, token: &str) -> Option<Vec<Value>> {
+    let request = gateways.get("/api/v1/waiting-messages?limit=50").bearer_auth(token);
+    let reply = request.try_reply().await.filter(|reply| reply.status == 200)?;
+    reply.body["messages"].as_array().cloned()
+}
+
+impl From<&Value> for Heard {
+    fn from(event: &Value) -> Self {
+        let text = |key: &str| event[key].as_str().expect("a text").to_owned();
+        Self {
+            event: text("id"),
+            carrier_id: text("providerMessageId"),
+            text: text("body"),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::{Account, Agent, Gateways, Transport, eventually};
 const LEASE: chrono::TimeDelta = chrono::TimeDelta::minutes(4);
 const ARRIVAL: Duration = Duration::from_secs(5);
 
+#[derive(Clone)]
 pub struct Stage {
     pub gateways: Gateways,
     pub account: Account,
