@@ -147,7 +147,7 @@ async fn a_receipt_settles_what_was_in_doubt_servers() {
     let outcome = world.outcome(&agent, receipt["messageId"].as_str().unwrap()).await;
     assert_eq!(
         (&outcome["status"], &outcome["providerMessageId"]),
-        (&json!("accepted"), &json!(taken.carrier_id))
+        (&json!("delivered"), &json!(taken.carrier_id))
     );
     assert_eq!(world.carriers.accepted_total("twilio"), 1);
     world.end().await;

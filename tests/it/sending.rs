@@ -185,8 +185,10 @@ profiles! {
 profiles! {
     async fn a_message_that_could_not_be_sent_as_asked_is_refused(world: &World) {
         let agent = world.agent(Transport::Sse).await;
-        let later = with(sms(ANN, "Later"), json!({ "scheduledAt": "2030-01-01T00:00:00Z" }));
-        assert_eq!(agent.send(later).await.unwrap_err()["code"], "NOT_SUPPORTED");
+        let later = with(sms(ANN, "Later"), json!({ "scheduledAt": "2999-01-01T00:00:00Z" }));
+        assert_eq!(agent.send(later).await.unwrap_err()["code"], "INVALID_ARGUMENT");
+        let past = with(sms(ANN, "Past"), json!({ "scheduledAt": "2020-01-01T00:00:00Z" }));
+        assert_eq!(agent.send(past).await.unwrap_err()["code"], "INVALID_ARGUMENT");
         let nothing = agent.send(json!({ "to": ANN, "channel": "sms" })).await.unwrap_err();
         assert_eq!(nothing["code"], "MISSING_FIELDS");
         let nobody = agent

@@ -33,7 +33,8 @@ enum Command {
     WebhookIngest,
     /// Read what came in, deliver it, and do what is due later; needs Postgres, NATS and Redis.
     Dispatcher,
-    /// See it work: starts the program on a free port, sends an SMS, a WhatsApp message and an e-mail over MCP, shows them arrive.
+    /// See it work: starts the program on a free port, sends an SMS, a WhatsApp message and an e-mail over MCP, shows
+    /// them arrive; people answer.
     Demo,
     /// Bring the database's schema up to date.
     Migrate,

@@ -14,6 +14,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::welcome;
 
+/// What one process does when it is alone.
+pub const ALL_ROLES: [Role; 3] = [GATEWAY, WEBHOOK_INGEST, DISPATCHER];
+
 /// All roles in one process. The first run makes an organization and an agent.
 pub async fn everything(config: Config) -> Result<bool, StartError> {
     let prepared = prepare(config).await?;
@@ -24,7 +27,7 @@ pub async fn everything(config: Config) -> Result<bool, StartError> {
         true => Some(bootstrap::run(comms, &Addresses::default()).await?),
         false => None,
     };
-    let running = prepared.serve(&[GATEWAY, WEBHOOK_INGEST, DISPATCHER]).await?;
+    let running = prepared.serve(&ALL_ROLES).await?;
     match &made {
         Some(made) => welcome::first_run(&running, made),
         None => welcome::again(&running, first),

@@ -1,14 +1,15 @@
 //! `demo`: the main job by itself. A real MCP client talks to a real server over real sockets; only the carriers are
 //! simulated, and they are spoken to through the same adapters as the real ones.
 
+mod answers;
 mod client;
+mod ear;
 mod sse;
 
 use std::time::Duration;
 
 use butt_dial_comms::provisioning::bootstrap::{self, Addresses, Bootstrapped};
 use butt_dial_domain::ids;
-use butt_dial_gateway::ROLE as GATEWAY;
 use butt_dial_providers::simulator::SimulatedMessage;
 use butt_dial_runtime::{
     Config,
@@ -17,6 +18,8 @@ use butt_dial_runtime::{
     start::{Running, start},
 };
 use serde_json::{Map, Value, json};
+
+use crate::serve::ALL_ROLES;
 
 use client::Agent;
 
@@ -53,7 +56,7 @@ pub async fn run() -> Result<bool, StartError> {
         ("SHUTDOWN_DELAY_SECONDS", "0"),
     ];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let running = start(Config::from_parts(None, env, Deployment::Alone)?, &[GATEWAY]).await?;
+    let running = start(Config::from_parts(None, env, Deployment::Alone)?, &ALL_ROLES).await?;
     println!("Started at {} with a database of its own.", running.base_url());
     let made = bootstrap::run(&running.platform.comms, &Addresses::default()).await?;
     println!(
@@ -68,7 +71,7 @@ pub async fn run() -> Result<bool, StartError> {
     }
     running.platform.stop().await;
     if result.is_ok() {
-        println!("\nAll three messages arrived. Now run `butt-dial` and connect an agent of your own.");
+        println!("\nEverything arrived, in both directions. Now run `butt-dial` and connect an agent of your own.");
     }
     Ok(result.is_ok())
 }
@@ -98,7 +101,8 @@ async fn play(running: &Running, made: &Bootstrapped) -> Result<(), String> {
     }
     over_sse.leave().await;
     over_http.leave().await;
-    Ok(())
+    println!();
+    answers::play(running, made).await
 }
 
 async fn send(running: &Running, agent: &Agent, channel: &str, to: &str, body: &str) -> Result<(), String> {
