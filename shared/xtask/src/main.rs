@@ -29,6 +29,9 @@ enum Task {
     /// The bare rmcp server that `bench` measures against.
     #[command(hide = true)]
     BareServer,
+    /// The bare webhook route that `bench` measures against.
+    #[command(hide = true)]
+    BareWebhooks,
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -40,6 +43,7 @@ async fn main() -> ExitCode {
         Task::Servers { command } => servers::main(&command).await,
         Task::Bench(options) => bench::main(options).await,
         Task::BareServer => bench::bare_server().await.map(|()| ExitCode::SUCCESS),
+        Task::BareWebhooks => bench::bare_webhooks().await.map(|()| ExitCode::SUCCESS),
         Task::Openapi => {
             println!("{:#}", butt_dial_gateway::rest::document());
             Ok(ExitCode::SUCCESS)

@@ -56,7 +56,7 @@ impl Endpoint {
         }
     }
 
-    fn post(&self, path: &str, session: &str, body: &str) -> Vec<u8> {
+    pub fn post(&self, path: &str, session: &str, body: &str) -> Vec<u8> {
         format!(
             "POST {path} HTTP/1.1\r\nHost: {}\r\n{}{session}Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{body}",
             self.address,
@@ -186,6 +186,27 @@ impl Endpoint {
         Ok((stream, path))
     }
 
+    /// A stream that listens, with a connection to post to it and the path to post to.
+    pub async fn open_listener(&self) -> anyhow::Result<(Connection, Connection, String)> {
+        let (mut stream, path) = self.open_sse().await?;
+        let mut posting = Connection::open(self.address).await?;
+        posting.exchange(&self.post(&path, "", INITIALIZE)).await?;
+        stream.read_until("\"id\":0").await?;
+        posting.exchange(&self.post(&path, "", INITIALIZED)).await?;
+        Ok((stream, posting, path))
+    }
+
+    /// A session for one call, left open as clients leave theirs.
+    pub async fn call_once(&self, tool: &str) -> anyhow::Result<()> {
+        let mut connection = Connection::open(self.address).await?;
+        let session = self.initialize(&mut connection).await?;
+        let answer = connection
+            .exchange(&self.post("/mcp", &session, &call(tool, "{}")))
+            .await?;
+        ensure!(answer.body.contains("\"result\""), "{}", answer.body);
+        Ok(())
+    }
+
     /// Streams whose clients have introduced themselves and then say nothing.
     pub async fn open_sse_sessions(&self, count: usize) -> anyhow::Result<Vec<Connection>> {
         let mut opening = JoinSet::new();
@@ -194,12 +215,7 @@ impl Endpoint {
             let (endpoint, gate) = (self.clone(), gate.clone());
             opening.spawn(async move {
                 let _turn = gate.acquire_owned().await?;
-                let (mut stream, path) = endpoint.open_sse().await?;
-                let mut posting = Connection::open(endpoint.address).await?;
-                posting.exchange(&endpoint.post(&path, "", INITIALIZE)).await?;
-                stream.read_until("\"id\":0").await?;
-                posting.exchange(&endpoint.post(&path, "", INITIALIZED)).await?;
-                Ok::<_, anyhow::Error>(stream)
+                Ok::<_, anyhow::Error>(endpoint.open_listener().await?.0)
             });
         }
         opening.join_all().await.into_iter().collect()

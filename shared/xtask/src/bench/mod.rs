@@ -3,9 +3,12 @@
 
 mod bare;
 mod http;
+mod inbound;
+mod listener;
 mod mcp;
 mod process;
 mod table;
+mod webhooks;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -31,9 +34,16 @@ pub struct Options {
     /// Sends that an agent has behind it when the cost of a call is measured again.
     #[arg(long, default_value_t = 200_000)]
     history: u64,
-    /// Only these: ping, embedded, servers, sessions, connect, start.
+    /// Only these: ping, embedded, servers, sessions, connect, start, webhooks, delivery, soak. Without it all but soak.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Seconds of the soak.
+    #[arg(long, default_value = "600", value_parser = seconds)]
+    soak: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
+    text.parse().map(Duration::from_secs)
 }
 
 /// Builds both programs in release, and lets the release build of this one measure.
@@ -57,6 +67,7 @@ pub async fn main(options: Options) -> anyhow::Result<ExitCode> {
 }
 
 pub use bare::serve as bare_server;
+pub use webhooks::bare as bare_webhooks;
 
 /// What is measured with.
 struct Bench {
@@ -85,12 +96,11 @@ async fn measure(options: Options) -> anyhow::Result<()> {
         program,
         table: Table::default(),
     };
-    let bare = bare_rates(&mut bench).await?;
-    if bench.wants("embedded") || bench.wants("ping") || bench.wants("connect") {
-        embedded(&mut bench, &bare).await?;
-    }
-    if bench.wants("servers") {
-        servers(&mut bench, &bare).await?;
+    if ["ping", "embedded", "connect", "servers"]
+        .iter()
+        .any(|part| bench.wants(part))
+    {
+        outbound(&mut bench).await?;
     }
     if bench.wants("sessions") {
         sessions(&mut bench).await?;
@@ -98,7 +108,27 @@ async fn measure(options: Options) -> anyhow::Result<()> {
     if bench.wants("start") {
         cold_start(&mut bench).await?;
     }
+    if bench.wants("webhooks") {
+        inbound::rates(&mut bench).await?;
+    }
+    if bench.wants("delivery") {
+        inbound::delivery(&mut bench).await?;
+    }
+    if bench.options.only.iter().any(|only| only == "soak") {
+        inbound::soak(&mut bench).await?;
+    }
     bench.table.print();
+    Ok(())
+}
+
+async fn outbound(bench: &mut Bench) -> anyhow::Result<()> {
+    let bare = bare_rates(bench).await?;
+    if bench.wants("embedded") || bench.wants("ping") || bench.wants("connect") {
+        embedded(bench, &bare).await?;
+    }
+    if bench.wants("servers") {
+        servers(bench, &bare).await?;
+    }
     Ok(())
 }
 

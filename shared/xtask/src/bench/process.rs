@@ -15,7 +15,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::http::Connection;
+use super::{http::Connection, webhooks::PUBLIC_URL};
 
 /// A program in `target/release`, wherever cargo put that.
 pub fn release(name: &str) -> anyhow::Result<PathBuf> {
@@ -45,8 +45,16 @@ pub struct Backends {
 
 impl Process {
     pub async fn bare() -> anyhow::Result<Self> {
+        Self::yardstick("bare-server").await
+    }
+
+    pub async fn bare_webhooks() -> anyhow::Result<Self> {
+        Self::yardstick("bare-webhooks").await
+    }
+
+    async fn yardstick(task: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(release("xtask")?);
-        command.arg("bare-server").stdout(Stdio::piped());
+        command.arg(task).stdout(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn()?;
         let line = first_line(child.stdout.take().context("no stdout")?, |line| Some(line.to_owned())).await?;
         Ok(Self {
@@ -149,12 +157,23 @@ pub async fn embedded(program: &Path) -> anyhow::Result<Server> {
         ("DATA_DIR", &directory.path().display().to_string()),
         ("PORT", "0"),
         ("SIMULATOR_PORT", "0"),
+        ("WEBHOOK_BASE_URL", PUBLIC_URL),
+        ("ALLOWED_HOSTS", "*"),
         ("LOG_LEVEL", "warn,butt_dial_runtime=info"),
     ]);
     server(program, "serve", env, Some(directory)).await
 }
 
 pub async fn gateway(program: &Path, backends: &Backends) -> anyhow::Result<Server> {
+    server(program, "gateway", shared(backends), None).await
+}
+
+/// Another service on the same backends.
+pub async fn service(program: &Path, role: &str, backends: &Backends) -> anyhow::Result<Process> {
+    Process::serve(program, role, &shared(backends), None).await
+}
+
+fn shared(backends: &Backends) -> Vec<(String, String)> {
     let simulator = format!("http://{}", backends.simulator.address);
     let mut env = pairs(&[
         ("DATABASE_URL", &backends.database),
@@ -162,6 +181,8 @@ pub async fn gateway(program: &Path, backends: &Backends) -> anyhow::Result<Serv
         ("REDIS_URL", &backends.redis),
         ("CREDENTIALS_ENCRYPTION_KEY", "0123456789abcdef0123456789abcdef"),
         ("PORT", "0"),
+        ("WEBHOOK_BASE_URL", PUBLIC_URL),
+        ("ALLOWED_HOSTS", "*"),
         ("LOG_LEVEL", "warn,butt_dial_runtime=info"),
     ]);
     for vendor in butt_dial_providers::VENDORS {
@@ -174,7 +195,7 @@ pub async fn gateway(program: &Path, backends: &Backends) -> anyhow::Result<Serv
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
     }
-    server(program, "gateway", env, None).await
+    env
 }
 
 async fn server(

@@ -29,6 +29,15 @@ impl Table {
         );
     }
 
+    pub fn at_least(&mut self, what: &str, value: f64, unit: &str, asked: f64) {
+        self.row(
+            what,
+            format!("{value:.0} {unit}"),
+            String::new(),
+            verdict(value >= asked, &format!("at least {asked} {unit}")),
+        );
+    }
+
     fn row(&mut self, what: &str, value: String, ratio: String, asked: String) {
         // Long runs: each result is told when it is there.
         eprintln!("{what}: {value} {ratio} {asked}");
