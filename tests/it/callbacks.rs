@@ -1,13 +1,16 @@
 //! An agent's own host is called: signed so that hosts can check it, again when it fails, never again once it has taken
 //! something, and nowhere that the operator did not allow.
 
+use std::time::Duration;
+
 use butt_dial_comms::{delivery::callback, delivery::callback::CallbackSecrets};
 use butt_dial_domain::Channel;
 use butt_dial_providers::PersonWrites;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Account, Call, Host, Transport, Webhook, World, bodies, eventually, expect_not_signed, expect_signed, sms,
+    Account, Call, Crowd, Heard, Host, Transport, Webhook, World, bodies, eventually, expect_not_signed,
+    expect_once_and_in_order, expect_signed, is_all_there, sms,
 };
 
 const ANN: &str = "+14155550123";
@@ -223,6 +226,26 @@ profiles! {
         call_back(world, &world.account, &host.url("/")).await;
         assert_eq!(texts(&host.expect_calls(3).await), ["One", "Two", "Three"]);
         eventually("nothing waits", async || (waiting().await == 0).then_some(())).await;
+    }
+}
+
+profiles! {
+    with [ALLOWED];
+    async fn whoever_asks_for_a_replay_in_the_middle_disturbs_no_order_and_doubles_nothing(world: &World) {
+        let host = Host::start().await;
+        host.think_for(Duration::from_millis(20));
+        let crowd = Crowd::new(4, 12);
+        crowd.allow(crowd.total());
+        call_back(world, &world.account, &host.url("/")).await;
+        let (letters, ()) = tokio::join!(crowd.write(world), async {
+            for count in [4, 8, 16, 24, 32, 40] {
+                host.expect_calls(count).await;
+                callback::replay(world.comms(), &world.account.agent).await.unwrap();
+            }
+        });
+        let heard = || host.calls().iter().map(|call| Heard::from(&call.json())).collect::<Vec<_>>();
+        eventually("all is heard", async || is_all_there(&letters, &heard()).then_some(())).await;
+        expect_once_and_in_order(&letters, &heard());
     }
 }
 

@@ -151,7 +151,7 @@ impl Store {
     }
 
     /// Hands out the oldest waiting events, to nobody else until `hold.until`. Only those that are complete, and whose
-    /// contact has no older one that is not.
+    /// contact has no older one that is not, or that somebody else holds: should that one come to nothing, it comes first.
     pub async fn hold_waiting_events(&self, agent: &AgentId, hold: &Hold) -> Result<Vec<Event>, StoreError> {
         macro_rules! oldest {
             ($lock:literal) => {
@@ -161,6 +161,8 @@ impl Store {
                     AND (CAST($3 AS BIGINT) IS NULL OR tries < $3) AND NOT ($7 AND is_quiet)
                     AND NOT EXISTS (SELECT 1 FROM events u WHERE u.agent_id = $1 AND u.contact = e.contact
                         AND u.ready_at IS NOT NULL AND u.seq < e.seq)
+                    AND NOT EXISTS (SELECT 1 FROM events h WHERE h.agent_id = $1 AND h.contact = e.contact
+                        AND h.state = 'waiting' AND h.held_until >= $5 AND h.seq < e.seq)
                     ORDER BY seq LIMIT $4",
                     $lock
                 )

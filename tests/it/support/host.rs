@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{
@@ -53,6 +54,7 @@ struct Desk {
     calls: Vec<Call>,
     answers: VecDeque<u16>,
     otherwise: Option<u16>,
+    thinks: Duration,
 }
 
 #[derive(Clone)]
@@ -91,6 +93,11 @@ impl Host {
         self.desk.lock().unwrap().otherwise = Some(status);
     }
 
+    /// From now on it takes its time over each call.
+    pub fn think_for(&self, time: Duration) {
+        self.desk.lock().unwrap().thinks = time;
+    }
+
     pub fn calls(&self) -> Vec<Call> {
         self.desk.lock().unwrap().calls.clone()
     }
@@ -116,6 +123,8 @@ impl Host {
 }
 
 async fn take(State(host): State<Host>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let thinks = host.desk.lock().unwrap().thinks;
+    tokio::time::sleep(thinks).await; // not a synchronisation: a slow host
     let mut desk = host.desk.lock().unwrap();
     let status = desk.answers.pop_front().or(desk.otherwise).unwrap_or(200);
     desk.calls.push(Call {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use serde_json::json;
 
+use super::inbound::{PERSON, STRANGER, read, says};
 use super::*;
 use crate::{Event, Hold, LogEnds, NewEvent};
 
@@ -209,6 +210,21 @@ both_engines! {
         assert_eq!(ids(&again), ["e1", "e2", "e3"]);
         assert_eq!(again[0].tries, 0, "nobody has said that it was tried");
         assert_eq!(hold(db, &agent, None, 9, late).await, []);
+    }
+
+    async fn what_is_on_its_way_is_not_overtaken_by_what_the_same_person_said_later(db: &Database) {
+        let agent = new_agent(db).await;
+        let said = [("e1", PERSON), ("e2", PERSON), ("e3", STRANGER), ("e4", STRANGER), ("e5", PERSON)];
+        read(db, said.map(|(id, contact)| says(&agent, id, contact)).into()).await;
+        let now = morning();
+        assert_eq!(ids(&hold(db, &agent, None, 2, now).await), ["e1", "e2"]);
+        assert_eq!(ids(&hold(db, &agent, None, 1, now).await), ["e3"]);
+        // Should the holders have died, these would come before e1 and e3.
+        assert_eq!(ids(&hold(db, &agent, None, 9, now).await), [""; 0]);
+        db.confirm_events(&agent.id, &[3], now).await.unwrap();
+        assert_eq!(ids(&hold(db, &agent, None, 9, now).await), ["e4"]);
+        let late = now + HOLD + TimeDelta::microseconds(1);
+        assert_eq!(ids(&hold(db, &agent, None, 9, late).await), ["e1", "e2", "e4", "e5"]);
     }
 
     async fn what_was_confirmed_is_gone_for_good(db: &Database) {

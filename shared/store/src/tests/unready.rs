@@ -60,6 +60,7 @@ both_engines! {
         // The log is one order for all: it ends before what is not complete.
         assert_eq!(listed(db, &agent).await, ["e1"]);
 
+        db.confirm_events(&agent.id, &[1], now).await.unwrap();
         assert!(db.complete_event(&agent.id, 2, Some(b"fetched"), now).await.unwrap());
         assert_eq!(held(db, &agent, now).await, ["e2", "e4"]);
         assert_eq!(listed(db, &agent).await, ["e1", "e2", "e3", "e4"]);
