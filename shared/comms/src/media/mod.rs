@@ -2,21 +2,16 @@
 //! An event waits until that is done, or until it is clear that it can't be.
 
 mod blobs;
+mod download;
 mod link;
 
 use std::time::Duration;
 
-use butt_dial_domain::{
-    Failure,
-    inbound::Attachment,
-    ports::webhook::{MediaRequest, Webhooks},
-};
+use butt_dial_domain::{Failure, inbound::Attachment, ports::webhook::Webhooks};
 use butt_dial_store::UnreadyEvent;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::TimeDelta;
 use futures::StreamExt;
-use http::HeaderMap;
-use url::Url;
 
 pub use blobs::{Blob, Blobs, BlobsConfig, Meta};
 pub use link::{Expired, open};
@@ -29,12 +24,12 @@ use crate::{
     },
     store_failure,
 };
+use download::{Fetched, Limits, Unfetched, download};
 
 /// Bytes of one attachment. MMS and WhatsApp stay below; e-mail may not.
 const MAX_ATTACHMENT: usize = 25 * 1024 * 1024;
 /// For one attachment, with its redirects.
 const FETCH: Duration = Duration::from_secs(20);
-const MAX_REDIRECTS: usize = 3;
 const BATCH: u32 = 16;
 const AT_ONCE: usize = 8;
 /// Longer than all fetches of one event may take.
@@ -138,16 +133,6 @@ async fn finish(comms: &Comms, event: &UnreadyEvent, sealed: Option<&[u8]>) -> R
     Ok(())
 }
 
-struct Fetched {
-    bytes: Bytes,
-    content_type: Option<String>,
-}
-
-enum Unfetched {
-    ForNow(&'static str),
-    ForGood(&'static str),
-}
-
 async fn fetch(comms: &Comms, webhooks: &dyn Webhooks, attachment: &Attachment) -> Result<Fetched, Unfetched> {
     if attachment.size.is_some_and(|size| size > MAX_ATTACHMENT as u64) {
         return Err(Unfetched::ForGood("too large"));
@@ -159,76 +144,11 @@ async fn fetch(comms: &Comms, webhooks: &dyn Webhooks, attachment: &Attachment) 
         .media(attachment)
         .await
         .map_err(|_| Unfetched::ForNow("the carrier does not answer"))?;
-    let fetching = download(comms, request);
-    tokio::time::timeout(FETCH, fetching)
-        .await
-        .unwrap_or(Err(Unfetched::ForNow("took too long")))
-}
-
-async fn download(comms: &Comms, request: MediaRequest) -> Result<Fetched, Unfetched> {
-    let MediaRequest {
-        mut url,
-        mut headers,
-        mut is_carrier,
-    } = request;
-    for _ in 0..=MAX_REDIRECTS {
-        let (client, target) = if is_carrier {
-            let target = Url::parse(&url).map_err(|_| Unfetched::ForGood("no URL"))?;
-            (&comms.carrier_http, target)
-        } else {
-            let target = comms
-                .egress
-                .check(&url)
-                .map_err(|_| Unfetched::ForGood("an address that is not called"))?;
-            let client = comms.egress.client().ok_or(Unfetched::ForNow("no client"))?;
-            (client, target)
-        };
-        let answer = client.get(target.clone()).headers(headers).send().await;
-        let answer = answer.map_err(|_| Unfetched::ForNow("does not answer"))?;
-        let status = answer.status();
-        if status.is_redirection() {
-            let next = answer
-                .headers()
-                .get(http::header::LOCATION)
-                .and_then(|to| target.join(to.to_str().ok()?).ok());
-            url = next.ok_or(Unfetched::ForGood("leads nowhere"))?.into();
-            // What opens the carrier's door is nobody else's.
-            headers = HeaderMap::new();
-            is_carrier = is_carrier && Url::parse(&url).is_ok_and(|next| next.origin() == target.origin());
-            continue;
-        }
-        return match status.as_u16() {
-            200 => body(answer).await,
-            404 | 410 => Err(Unfetched::ForGood("no longer there")),
-            400..=499 => Err(Unfetched::ForGood("refused")),
-            _ => Err(Unfetched::ForNow("does not answer as it should")),
-        };
-    }
-    Err(Unfetched::ForGood("too many redirects"))
-}
-
-async fn body(answer: reqwest::Response) -> Result<Fetched, Unfetched> {
-    if answer
-        .content_length()
-        .is_some_and(|length| length > MAX_ATTACHMENT as u64)
-    {
-        return Err(Unfetched::ForGood("too large"));
-    }
-    let content_type = answer.headers().get(http::header::CONTENT_TYPE);
-    let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let mut bytes = BytesMut::new();
-    let mut chunks = answer.bytes_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Unfetched::ForNow("broke off"))?;
-        if bytes.len() + chunk.len() > MAX_ATTACHMENT {
-            return Err(Unfetched::ForGood("too large"));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(Fetched {
-        bytes: bytes.freeze(),
-        content_type,
-    })
+    let limits = Limits {
+        size: MAX_ATTACHMENT,
+        deadline: FETCH,
+    };
+    download(&comms.carrier_http, &comms.egress, request, limits).await
 }
 
 async fn keep(

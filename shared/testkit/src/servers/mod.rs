@@ -6,7 +6,11 @@ pub(crate) mod port;
 mod postgres;
 mod process;
 mod redis;
+#[cfg(feature = "s3")]
+mod s3;
 
 pub use nats::Nats;
 pub use postgres::{Postgres, fresh_postgres_database};
 pub use redis::Redis;
+#[cfg(feature = "s3")]
+pub use s3::S3;

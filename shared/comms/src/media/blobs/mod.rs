@@ -1,15 +1,29 @@
 //! Where attachments are kept: a directory, or any S3. Encrypted for their organization, and forgotten by the day.
 
-use std::{path::Path, sync::Arc};
+#[cfg(test)]
+mod tests;
+
+use std::{path::Path, sync::Arc, time::Duration};
 
 use butt_dial_domain::{OrgId, clock::Timestamp};
 use bytes::Bytes;
 use chrono::NaiveDate;
-use futures::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, aws::AmazonS3Builder, local::LocalFileSystem, path::Path as Key};
+use futures::{StreamExt, TryStreamExt};
+use object_store::{
+    ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig, aws::AmazonS3Builder, local::LocalFileSystem,
+    path::Path as Key,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::vault::Vault;
+
+/// For connecting to S3.
+const CONNECT: Duration = Duration::from_secs(3);
+/// For one request to S3, with all that it carries.
+const REQUEST: Duration = Duration::from_secs(10);
+/// No request begins again later than this after its first try. S3 answers 503 now and then, and means it.
+const RETRIES: Duration = Duration::from_secs(3);
+const MOST_RETRIES: usize = 3;
 
 /// What an operator can set.
 #[derive(Clone)]
@@ -63,7 +77,15 @@ impl Blobs {
                 access_key_id,
                 secret_access_key,
             } => {
+                let deadlines = ClientOptions::new().with_connect_timeout(CONNECT).with_timeout(REQUEST);
+                let retries = RetryConfig {
+                    max_retries: MOST_RETRIES,
+                    retry_timeout: RETRIES,
+                    ..RetryConfig::default()
+                };
                 let mut builder = AmazonS3Builder::new()
+                    .with_client_options(deadlines)
+                    .with_retry(retries)
                     .with_bucket_name(bucket)
                     .with_region(region)
                     .with_access_key_id(access_key_id)
@@ -148,23 +170,20 @@ impl Blobs {
                 .try_collect()
                 .await
                 .map_err(|error| error.to_string())?;
-            for object in objects {
-                self.store
-                    .delete(&object.location)
-                    .await
-                    .map_err(|error| error.to_string())?;
+            let locations = futures::stream::iter(objects).map(|object| Ok(object.location));
+            let mut gone = self.store.delete_stream(locations.boxed());
+            while gone.try_next().await.map_err(|error| error.to_string())?.is_some() {
                 count += 1;
             }
         }
         Ok(count)
     }
 
-    /// Whether the storage answers.
+    /// Whether the storage answers and knows us. Asks for a list: a bucket that is not there has no objects either, so
+    /// asking for one tells nothing.
     pub async fn check(&self) -> Result<(), String> {
-        match self.store.head(&self.path("check")).await {
-            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        }
+        let listed = self.store.list_with_delimiter(Some(&self.path("check"))).await;
+        listed.map(drop).map_err(|error| error.to_string())
     }
 
     fn path(&self, key: &str) -> Key {
