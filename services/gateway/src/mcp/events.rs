@@ -7,7 +7,7 @@ use butt_dial_comms::{
     Comms,
     delivery::{
         log::{self, Page, Wanted},
-        view::{MESSAGE_RECEIVED, MESSAGE_STATUS},
+        view::KINDS,
     },
     identity::Caller,
 };
@@ -39,15 +39,6 @@ const WRONG_PARAMS: &str =
     "name is required; arguments may hold channel; cursor is text or null; maxAgeMs and maxEvents are numbers";
 /// In front of the log's own kinds.
 const PREFIX: &str = "comms.";
-
-/// What can be subscribed to: the log's kind, and what it means.
-const CATALOGUE: [(&str, &str); 2] = [
-    (MESSAGE_RECEIVED, "A person wrote to one of your addresses."),
-    (
-        MESSAGE_STATUS,
-        "What became of a message that you sent: accepted, delivered, read, failed.",
-    ),
-];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -106,7 +97,7 @@ pub async fn answer(
 
 fn catalogue() -> CustomResult {
     let channels: Vec<&str> = Channel::ALL.into_iter().map(Channel::as_str).collect();
-    let events: Vec<Value> = CATALOGUE
+    let events: Vec<Value> = KINDS
         .into_iter()
         .map(|(kind, description)| {
             json!({
@@ -145,7 +136,7 @@ impl<'a> Subscription<'a> {
             // Not serde's own words: they hold what was sent, and errors are logged.
             serde_json::from_value(params).map_err(|_| ErrorData::invalid_params(WRONG_PARAMS, None))?;
         let kind = params.name.strip_prefix(PREFIX).unwrap_or_default();
-        let known = CATALOGUE.into_iter().find(|(known, _)| *known == kind);
+        let known = KINDS.into_iter().find(|(known, _)| *known == kind);
         let (kind, _) = known
             .ok_or_else(|| ErrorData::new(NOT_FOUND, "there is no such event", Some(json!({ "kind": "event" }))))?;
         let age = params

@@ -1,6 +1,5 @@
 //! `comms_get_channel_status`: which channels the agent can use right now.
 
-use butt_dial_comms::delivery::preferences;
 use butt_dial_domain::{Channel, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +19,8 @@ pub struct ChannelView {
     /// What people send is acknowledged and dropped; comms_set_channel_block opens it again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     inbound_blocked: bool,
+    /// Nothing is sent.
+    outbound_blocked: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     number: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,12 +69,6 @@ impl Operation for GetChannelStatus {
 
     async fn run(context: Context, _: Args) -> Result<Output, Failure> {
         let profile = context.caller.agent()?;
-        let mut blocked = Vec::new();
-        for owned in &profile.channels {
-            if preferences::is_inbound_blocked(&context.comms, owned.channel, &owned.address).await? {
-                blocked.push(owned.channel);
-            }
-        }
         let view = |channel: Channel| {
             let owned = profile.channel(channel);
             let status = match owned {
@@ -86,7 +81,8 @@ impl Operation for GetChannelStatus {
             let on = |wanted| address.clone().filter(|_| channel == wanted);
             ChannelView {
                 status,
-                inbound_blocked: blocked.contains(&channel),
+                inbound_blocked: owned.is_some_and(|owned| owned.blocks_inbound),
+                outbound_blocked: owned.is_some_and(|owned| owned.blocks_outbound),
                 number: on(Channel::Sms),
                 phone_number: on(Channel::Whatsapp),
                 address: on(Channel::Email),
@@ -99,6 +95,7 @@ impl Operation for GetChannelStatus {
             voice_ai: ChannelView {
                 status: "not_provisioned",
                 inbound_blocked: false,
+                outbound_blocked: false,
                 number: None,
                 phone_number: None,
                 address: None,

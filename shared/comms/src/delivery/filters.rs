@@ -1,7 +1,7 @@
-//! An agent's own rules about what comes in: dropped, tagged, or kept without a push.
+//! An agent's own rules about what comes in: dropped, tagged, or kept without a push; and what it has subscribed to.
 
 use butt_dial_domain::inbound::InboundMessage;
-use butt_dial_store::InboundFilter;
+use butt_dial_store::{InboundFilter, Subscription};
 
 /// What a filter looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,38 @@ pub enum Fate {
     Take { tags: Vec<String>, is_muted: bool },
 }
 
-pub fn judge(filters: &[InboundFilter], message: &InboundMessage) -> Fate {
+/// What an agent has said about messages to it.
+#[derive(Default)]
+pub struct Rules {
+    pub filters: Vec<InboundFilter>,
+    /// `None`: everything is pushed.
+    pub subscription: Option<Subscription>,
+}
+
+impl Rules {
+    pub fn judge(&self, message: &InboundMessage) -> Fate {
+        match judge(&self.filters, message) {
+            Fate::Take { tags, is_muted } => Fate::Take {
+                tags,
+                is_muted: is_muted || !self.subscription.as_ref().is_none_or(|wanted| covers(wanted, message)),
+            },
+            Fate::Drop => Fate::Drop,
+        }
+    }
+}
+
+fn covers(wanted: &Subscription, message: &InboundMessage) -> bool {
+    let group = message.group.as_ref().map(|group| group.id.as_str());
+    let contact = |known: &String| *known == message.from || Some(known.as_str()) == group;
+    (wanted.channels.is_empty()
+        || wanted
+            .channels
+            .iter()
+            .any(|channel| channel == message.channel.as_str()))
+        && (wanted.contacts.is_empty() || wanted.contacts.iter().any(contact))
+}
+
+fn judge(filters: &[InboundFilter], message: &InboundMessage) -> Fate {
     let mut tags = Vec::new();
     let mut is_muted = false;
     for filter in filters.iter().filter(|filter| fits(filter, message)) {
@@ -104,6 +135,33 @@ mod tests {
             action: action.into(),
             tag: (action == "tag").then(|| "seen".to_owned()),
             created_at: chrono::DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn what_is_not_subscribed_to_is_not_pushed() {
+        let from = Address::parse(Channel::Sms, "+14155550123").unwrap();
+        let message = InboundMessage::new("SM1", Channel::Sms, &from, &from);
+        let list = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        for (channels, contacts, is_pushed) in [
+            (&[][..], &[][..], true),
+            (&["sms", "email"], &[], true),
+            (&["email"], &[], false),
+            (&[], &["+14155550123"], true),
+            (&["sms"], &["+14155550124"], false),
+        ] {
+            let rules = Rules {
+                filters: Vec::new(),
+                subscription: Some(Subscription {
+                    channels: list(channels),
+                    contacts: list(contacts),
+                }),
+            };
+            let fate = Fate::Take {
+                tags: Vec::new(),
+                is_muted: !is_pushed,
+            };
+            assert_eq!(rules.judge(&message), fate, "{channels:?} {contacts:?}");
         }
     }
 

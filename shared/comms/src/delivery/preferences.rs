@@ -147,12 +147,6 @@ pub async fn block_channel(
     Ok(agent.clone())
 }
 
-/// Whether what comes in on this address of ours is dropped.
-pub async fn is_inbound_blocked(comms: &Comms, channel: Channel, address: &str) -> Result<bool, Failure> {
-    let route = comms.store.find_route(channel, address).await.map_err(store_failure)?;
-    Ok(route.is_some_and(|route| route.blocked))
-}
-
 fn channel(text: &str) -> Result<Channel, Failure> {
     Channel::parse(text.trim()).ok_or_else(|| invalid("channel is one of sms, whatsapp, email, line"))
 }

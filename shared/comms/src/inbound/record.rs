@@ -7,7 +7,7 @@ use butt_dial_domain::{
     inbound::{InboundMessage, Keyword, Receipt, Stage},
     ports::{bus::Logged, carrier::RefusalClass},
 };
-use butt_dial_store::{Applied, InboundBatch, InboundFilter, InboundRow, Message, Moved, ReceiptEntry, StoreError};
+use butt_dial_store::{Applied, InboundBatch, InboundRow, Message, Moved, ReceiptEntry, StoreError};
 use chrono::{SecondsFormat, TimeDelta};
 use moka::sync::Cache;
 use serde_json::{Map, Value, json};
@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Comms,
     delivery::{
-        filters::{self, Fate},
+        filters::{Fate, Rules},
         view::{CONTACT_OPTED_OUT, Content, MESSAGE_RECEIVED, MESSAGE_STATUS},
     },
     outbound::code,
@@ -28,14 +28,14 @@ use crate::{
 
 /// How long whoever writes a batch down may take to deliver what it brought, before somebody else does.
 pub const HOLD: TimeDelta = TimeDelta::seconds(30);
-/// An agent's filters count for new messages within this time.
-const FILTERS_TTL: Duration = Duration::from_secs(1);
+/// What an agent says about messages to it counts for new ones within this time.
+const RULES_TTL: Duration = Duration::from_secs(1);
 const CACHED_AGENTS: u64 = 10_000;
 
 /// Writes batches down. One per process.
 pub struct Recorder {
     comms: Comms,
-    filters: Cache<AgentId, Arc<Vec<InboundFilter>>>,
+    rules: Cache<AgentId, Arc<Rules>>,
 }
 
 /// What a batch brought.
@@ -58,9 +58,9 @@ impl Recorder {
     pub fn new(comms: Comms) -> Self {
         Self {
             comms,
-            filters: Cache::builder()
+            rules: Cache::builder()
                 .max_capacity(CACHED_AGENTS)
-                .time_to_live(FILTERS_TTL)
+                .time_to_live(RULES_TTL)
                 .build(),
         }
     }
@@ -96,14 +96,14 @@ impl Recorder {
                         self.unreadable(logged.sequence);
                         continue;
                     };
-                    let filters = self.filters_of(&agent).await?;
+                    let rules = self.rules_of(&agent).await?;
                     let Some(row) = row(
                         comms,
                         (org, agent, channel_id),
                         &envelope.id,
                         &envelope.carrier,
                         message,
-                        &filters,
+                        &rules,
                     ) else {
                         comms.metrics.webhook("any", "filtered");
                         continue;
@@ -155,13 +155,17 @@ impl Recorder {
         Ok(found.map(|message| objection_event(&self.comms, message, receipt)))
     }
 
-    async fn filters_of(&self, agent: &AgentId) -> Result<Arc<Vec<InboundFilter>>, StoreError> {
-        if let Some(filters) = self.filters.get(agent) {
-            return Ok(filters);
+    async fn rules_of(&self, agent: &AgentId) -> Result<Arc<Rules>, StoreError> {
+        if let Some(rules) = self.rules.get(agent) {
+            return Ok(rules);
         }
-        let filters = Arc::new(self.comms.store.list_filters(agent).await?);
-        self.filters.insert(agent.clone(), filters.clone());
-        Ok(filters)
+        let recipient = self.comms.store.find_recipient(agent).await?;
+        let rules = Arc::new(Rules {
+            filters: self.comms.store.list_filters(agent).await?,
+            subscription: recipient.and_then(|recipient| recipient.subscription()),
+        });
+        self.rules.insert(agent.clone(), rules.clone());
+        Ok(rules)
     }
 
     /// Only a program of ours writes into the stream: this is a fault, or another encryption key. It stays in the stream for
@@ -187,14 +191,14 @@ fn row(
     id: &str,
     carrier: &str,
     message: InboundMessage,
-    filters: &[InboundFilter],
+    rules: &Rules,
 ) -> Option<Row> {
     let keyword = message
         .answered_keyword
         .or_else(|| message.body.as_deref().and_then(keyword::find))
         // A mail with the subject "Help" is a mail.
         .filter(|_| message.channel != Channel::Email);
-    let fate = filters::judge(filters, &message);
+    let fate = rules.judge(&message);
     // What a person has a right to is not for an agent to filter.
     if matches!(fate, Fate::Drop) && keyword.is_none() {
         return None;
