@@ -34,7 +34,7 @@ async fn hear_of_returning_agents(comms: &Comms, lifecycle: &Lifecycle) -> Resul
     lifecycle.spawn(async move {
         while let Some(Some(message)) = drain.run_until_cancelled(returned.next()).await {
             let agent = String::from_utf8_lossy(&message.payload).into_owned();
-            ladder::begin(&comms, AgentId::from(agent));
+            ladder::wake(&comms, AgentId::from(agent));
         }
     });
     Ok(())

@@ -38,7 +38,7 @@ impl Store {
         Ok(done > 0)
     }
 
-    /// Claims one agent's delivery if it is due and nobody holds it.
+    /// Claims one agent's delivery if it is due and nobody else holds it: to go on with what this holder has a right to.
     pub async fn claim_delivery(
         &self,
         agent: &AgentId,
@@ -49,8 +49,33 @@ impl Store {
         const SQL: &str = "UPDATE deliveries SET holder = $2, held_until = $4
             WHERE agent_id = $1 AND due_at <= $3 AND (held_until IS NULL OR held_until < $3 OR holder = $2)
             RETURNING agent_id, generation, failures";
+        self.claim(SQL, agent, holder, now, until).await
+    }
+
+    /// Claims one agent's delivery if it is due and nobody holds it, not even this holder.
+    pub async fn claim_free_delivery(
+        &self,
+        agent: &AgentId,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<DeliveryClaim>, StoreError> {
+        const SQL: &str = "UPDATE deliveries SET holder = $2, held_until = $4
+            WHERE agent_id = $1 AND due_at <= $3 AND (held_until IS NULL OR held_until < $3)
+            RETURNING agent_id, generation, failures";
+        self.claim(SQL, agent, holder, now, until).await
+    }
+
+    async fn claim(
+        &self,
+        sql: &'static str,
+        agent: &AgentId,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Option<DeliveryClaim>, StoreError> {
         Ok(writing!(self, |db| {
-            sqlx::query_as(SQL)
+            sqlx::query_as(sql)
                 .bind(agent.as_str())
                 .bind(holder)
                 .bind(now)

@@ -53,8 +53,8 @@ impl Agent {
             (has_come && is_all).then_some(())
         })
         .await;
-        let messages = taken.iter().filter(|event| event["type"] == "message");
-        let end = messages.last().expect("a message");
+        let mut messages = taken.iter().filter(|event| event["type"] == "message");
+        let end = messages.next_back().expect("a message");
         assert_eq!(end["body"], last, "something came after the last message: {end}");
         taken.retain(|event| event["body"] != last);
         taken

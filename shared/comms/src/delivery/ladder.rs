@@ -34,15 +34,29 @@ enum End {
     Lost,
 }
 
-/// Delivers to an agent that this process has the right to deliver to.
+/// Delivers to an agent that this process has the right to deliver to, and does not yet.
 pub fn begin(comms: &Comms, agent: AgentId) {
+    start(comms, agent, true);
+}
+
+/// Delivers to an agent if nobody does. Whoever is at it, this process too, notices what came: two would overtake each other.
+pub fn wake(comms: &Comms, agent: AgentId) {
+    start(comms, agent, false);
+}
+
+fn start(comms: &Comms, agent: AgentId, is_ours: bool) {
     let working = comms.clone();
     let span = tracing::debug_span!("deliver", agent = %agent);
     comms.tasks.spawn(
         async move {
-            let now = working.clock.now();
+            let (store, now) = (&working.store, working.clock.now());
             let holder = working.replica.as_str();
-            match working.store.claim_delivery(&agent, holder, now, now + HOLD).await {
+            let claimed = if is_ours {
+                store.claim_delivery(&agent, holder, now, now + HOLD).await
+            } else {
+                store.claim_free_delivery(&agent, holder, now, now + HOLD).await
+            };
+            match claimed {
                 Ok(Some(claim)) => deliver(&working, claim).await,
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, "a delivery can't begin yet"),

@@ -129,7 +129,7 @@ async fn finish(comms: &Comms, event: &UnreadyEvent, sealed: Option<&[u8]>) -> R
     if let Err(error) = comms.bus.publish(&subject, Default::default(), Bytes::new()).await {
         tracing::debug!(%error, "who waits for events has to look by itself");
     }
-    ladder::begin(comms, event.agent());
+    ladder::wake(comms, event.agent());
     Ok(())
 }
 

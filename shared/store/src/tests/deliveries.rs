@@ -44,6 +44,16 @@ both_engines! {
         assert!(!db.renew_delivery(&agent.id, "one", now + HOLD * 9).await.unwrap());
     }
 
+    async fn what_is_free_is_claimed_once_even_by_the_same_holder(db: &Database) {
+        let agent = new_agent(db).await;
+        let now = morning();
+        let claim_free = async |now: Timestamp| db.claim_free_delivery(&agent.id, "one", now, now + HOLD).await.unwrap();
+        has_mail(db, &agent, "e1", now).await;
+        assert!(claim_free(now).await.is_some());
+        assert_eq!(claim_free(now + HOLD).await, None);
+        assert!(claim_free(now + HOLD + seconds(1)).await.is_some());
+    }
+
     async fn a_claim_is_prolonged_by_who_has_it(db: &Database) {
         let agent = new_agent(db).await;
         let now = morning();
