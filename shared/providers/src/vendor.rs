@@ -4,12 +4,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use butt_dial_domain::{
     Channel,
+    clock::Timestamp,
     ports::{carrier::Messaging, webhook::Webhooks},
 };
 
 use crate::{
     Secret,
-    simulator::{PersonWrites, Telling, World},
+    simulator::{Headers, PersonWrites, Telling, World},
 };
 
 /// One vendor: what it can do, how to connect to it, and its simulator.
@@ -22,6 +23,8 @@ pub struct Vendor {
     pub simulator: fn(World) -> axum::Router,
     /// How the simulator says that a person wrote, to the webhook at this URL.
     pub tell: fn(&World, &PersonWrites, &str) -> Result<Telling, String>,
+    /// The headers by which the simulator signs a webhook to this URL with this body, whatever the body is.
+    pub sign: fn(&str, &[u8], Timestamp) -> Headers,
     /// What the simulator accepts, as pairs of a setting's name and its value.
     pub simulated: &'static [(&'static str, &'static str)],
 }

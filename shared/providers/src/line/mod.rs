@@ -59,6 +59,7 @@ pub static VENDOR: Vendor = Vendor {
     connect,
     simulator: simulator::router,
     tell: simulator::tell,
+    sign: simulator::sign,
     simulated: &[
         (ACCESS_TOKEN, simulator::ACCESS_TOKEN),
         (CHANNEL_SECRET, simulator::CHANNEL_SECRET),

@@ -62,6 +62,7 @@ pub static VENDOR: Vendor = Vendor {
     connect,
     simulator: simulator::router,
     tell: simulator::tell,
+    sign: simulator::sign,
     simulated: &[
         (ACCESS_TOKEN, simulator::ACCESS_TOKEN),
         (PHONE_NUMBER_ID, simulator::PHONE_NUMBER_ID),

@@ -48,6 +48,7 @@ pub static VENDOR: Vendor = Vendor {
     connect,
     simulator: simulator::router,
     tell: simulator::tell,
+    sign: simulator::sign,
     simulated: &[
         (API_KEY, simulator::API_KEY),
         (WEBHOOK_SECRET, simulator::WEBHOOK_SECRET),

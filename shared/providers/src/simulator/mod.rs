@@ -25,7 +25,7 @@ pub use courier::{Journey, Reporter, Station};
 pub use message::SimulatedMessage;
 pub use misbehaviour::{Misbehaviour, Voice};
 pub use people::{Manner, PersonWrites, Telling, Written};
-pub use report::{FORM, Heard, JSON, Patience, Report};
+pub use report::{FORM, Headers, Heard, JSON, Patience, Report};
 pub use world::World;
 
 use self::socket::{Connection, Loopback};

@@ -13,10 +13,13 @@ const DEADLINE: Duration = Duration::from_secs(15);
 pub struct Report {
     pub url: String,
     pub content_type: &'static str,
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Headers,
     pub body: String,
     pub patience: Patience,
 }
+
+/// Names and values.
+pub type Headers = Vec<(&'static str, String)>;
 
 /// How often a vendor tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,7 @@ fn folder(vendor: &str) -> PathBuf {
         .join(vendor)
 }
 
-fn files(vendor: &str) -> BTreeMap<String, Vec<u8>> {
+pub fn files(vendor: &str) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder(vendor)).unwrap().map(Result::unwrap);
     entries
         .map(|entry| {

@@ -3,6 +3,7 @@
 mod corpus;
 pub mod ears;
 pub mod harness;
+mod mutations;
 
 use crate::{Credentials, VENDORS, http};
 

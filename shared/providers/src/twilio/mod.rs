@@ -69,6 +69,7 @@ pub static VENDOR: Vendor = Vendor {
     connect,
     simulator: simulator::router,
     tell: simulator::tell,
+    sign: simulator::sign,
     simulated: &[
         (ACCOUNT_SID, simulator::ACCOUNT_SID),
         (AUTH_TOKEN, simulator::AUTH_TOKEN),

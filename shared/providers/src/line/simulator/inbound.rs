@@ -1,13 +1,13 @@
 //! What people write, as LINE passes it on, signed (LINE, Webhook event objects).
 
-use butt_dial_domain::Channel;
+use butt_dial_domain::{Channel, clock::Timestamp};
 use serde_json::{Value, json};
 
 use super::{CHANNEL_SECRET, numeric_id};
 use crate::{
     Secret,
     line::webhook,
-    simulator::{JSON, Patience, PersonWrites, Report, Telling, World},
+    simulator::{Headers, JSON, Patience, PersonWrites, Report, Telling, World},
 };
 
 /// One event: a friend's first picture, or text, or that somebody blocks the bot or comes back.
@@ -43,18 +43,19 @@ pub fn tell(world: &World, text: &PersonWrites, url: &str) -> Result<Telling, St
     let report = Report {
         url: url.to_owned(),
         content_type: JSON,
-        headers: vec![
-            (
-                webhook::HEADER,
-                webhook::sign(&Secret::new(CHANNEL_SECRET), body.as_bytes()),
-            ),
-            ("User-Agent", "LineBotWebhook/2.0".to_owned()),
-        ],
+        headers: sign(url, body.as_bytes(), world.now()),
         body,
         // Redelivery is off unless an operator has switched it on.
         patience: Patience::ONE_TRY,
     };
     Ok(Telling { carrier_id, report })
+}
+
+pub fn sign(_url: &str, body: &[u8], _at: Timestamp) -> Headers {
+    vec![
+        (webhook::HEADER, webhook::sign(&Secret::new(CHANNEL_SECRET), body)),
+        ("User-Agent", "LineBotWebhook/2.0".to_owned()),
+    ]
 }
 
 fn message(text: &PersonWrites, id: &str) -> Value {

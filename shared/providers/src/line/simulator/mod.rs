@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use self::error::{complain, invalid};
-pub use self::inbound::tell;
+pub use self::inbound::{sign, tell};
 use crate::{
     line::wire::{MOST_MESSAGES, Sent, SentMessage},
     simulator::{

@@ -10,7 +10,7 @@ use super::{APP_SECRET, ID, PHONE_NUMBER_ID, WABA};
 use crate::{
     Secret,
     meta::webhook,
-    simulator::{JSON, Patience, PersonWrites, Report, Reporter, SimulatedMessage, Telling, World, picture},
+    simulator::{Headers, JSON, Patience, PersonWrites, Report, Reporter, SimulatedMessage, Telling, World, picture},
 };
 
 /// With pauses, for up to seven days.
@@ -106,16 +106,21 @@ fn batch(url: &str, ours: &str, mut value: Value) -> Report {
     Report {
         url: url.to_owned(),
         content_type: JSON,
-        headers: vec![
-            (
-                webhook::HEADER,
-                webhook::sign(&Secret::new(APP_SECRET), body.as_bytes()),
-            ),
-            ("User-Agent", "facebookexternalua".to_owned()),
-        ],
+        headers: headers(body.as_bytes()),
         body,
         patience: PATIENCE,
     }
+}
+
+pub fn sign(_url: &str, body: &[u8], _at: Timestamp) -> Headers {
+    headers(body)
+}
+
+fn headers(body: &[u8]) -> Headers {
+    vec![
+        (webhook::HEADER, webhook::sign(&Secret::new(APP_SECRET), body)),
+        ("User-Agent", "facebookexternalua".to_owned()),
+    ]
 }
 
 /// Meta writes what is not ASCII as `\uXXXX`, in lower case.

@@ -17,7 +17,7 @@ use axum::{
 use butt_dial_domain::Channel;
 use serde_json::json;
 
-pub use self::inbound::tell;
+pub use self::inbound::{sign, tell};
 use self::intake::Draft;
 use crate::{
     meta::wire,

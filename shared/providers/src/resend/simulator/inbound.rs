@@ -15,7 +15,7 @@ use super::{Desk, ID, WEBHOOK_SECRET, error::Complaint};
 use crate::{
     Secret,
     resend::{webhook, wire},
-    simulator::{JSON, Patience, PersonWrites, Report, Reporter, SimulatedMessage, Telling, World, picture},
+    simulator::{Headers, JSON, Patience, PersonWrites, Report, Reporter, SimulatedMessage, Telling, World, picture},
 };
 
 /// At once, then after 5 seconds and up to 10 hours.
@@ -71,20 +71,24 @@ pub fn reporter(world: &World, tags: BTreeMap<String, String>) -> Option<Reporte
 
 fn event(url: &str, kind: &str, data: &Value, at: Timestamp) -> Report {
     let body = json!({ "type": kind, "created_at": at.to_rfc3339(), "data": data }).to_string();
-    let id = format!("msg_{}", uuid::Uuid::new_v4().simple());
-    let signature = webhook::sign(&Secret::new(WEBHOOK_SECRET), &id, at.timestamp(), body.as_bytes());
     Report {
         url: url.to_owned(),
         content_type: JSON,
-        headers: vec![
-            ("svix-id", id),
-            ("svix-timestamp", at.timestamp().to_string()),
-            (webhook::SIGNATURE, signature.unwrap_or_default()),
-            ("User-Agent", "Svix-Webhooks/1.84".to_owned()),
-        ],
+        headers: sign(url, body.as_bytes(), at),
         body,
         patience: PATIENCE,
     }
+}
+
+pub fn sign(_url: &str, body: &[u8], at: Timestamp) -> Headers {
+    let id = format!("msg_{}", uuid::Uuid::new_v4().simple());
+    let signature = webhook::sign(&Secret::new(WEBHOOK_SECRET), &id, at.timestamp(), body);
+    vec![
+        ("svix-id", id),
+        ("svix-timestamp", at.timestamp().to_string()),
+        (webhook::SIGNATURE, signature.unwrap_or_default()),
+        ("User-Agent", "Svix-Webhooks/1.84".to_owned()),
+    ]
 }
 
 /// The mail with its text.

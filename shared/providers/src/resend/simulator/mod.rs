@@ -20,7 +20,7 @@ use butt_dial_domain::Channel;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-pub use self::inbound::tell;
+pub use self::inbound::{sign, tell};
 use self::{error::Complaint, intake::Draft};
 use super::wire;
 use crate::simulator::{

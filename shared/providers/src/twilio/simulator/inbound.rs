@@ -22,7 +22,7 @@ pub fn tell(world: &World, text: &PersonWrites, url: &str) -> Result<Telling, St
     heed_keywords(world, text);
     let kind = if text.media.is_empty() { "SM" } else { "MM" };
     let sid = format!("{kind}{}", uuid::Uuid::new_v4().simple());
-    let report = signed(&format!("{url}{OVERRIDES}"), fields(world, text, &sid));
+    let report = signed(&format!("{url}{OVERRIDES}"), &fields(world, text, &sid));
     Ok(Telling {
         carrier_id: sid,
         report,

@@ -16,19 +16,22 @@ use axum::{
     routing::{get, post},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use butt_dial_domain::{Channel, sms};
+use butt_dial_domain::{Channel, clock::Timestamp, sms};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
 pub use self::inbound::tell;
 use self::{error::Complaint, intake::Draft};
 use super::{
+    form::Form,
     webhook::{self, Payload},
     wire::{VERSION, WHATSAPP},
 };
 use crate::{
     Secret,
-    simulator::{FORM, Journey, Patience, Report, SimulatedMessage, Station, Voice, World, misbehaviour, picture},
+    simulator::{
+        FORM, Headers, Journey, Patience, Report, SimulatedMessage, Station, Voice, World, misbehaviour, picture,
+    },
 };
 
 pub const ACCOUNT_SID: &str = "AC00000000000000000000000000000000";
@@ -217,26 +220,36 @@ fn report(url: &str, message: &SimulatedMessage) -> Report {
             message.updated_at.format("%y%m%d%H%M").to_string(),
         ));
     }
-    signed(url, fields)
+    signed(url, &fields)
 }
 
 /// A form as Twilio signs and posts it. The fragment of the URL says how often it tries.
-fn signed(url: &str, fields: Vec<(String, String)>) -> Report {
-    let signature = webhook::sign(&Secret::new(AUTH_TOKEN), url, Payload::Form(&fields));
-    let token = uuid::Uuid::new_v4().to_string();
+fn signed(url: &str, fields: &[(String, String)]) -> Report {
     Report {
         url: url.to_owned(),
         content_type: FORM,
-        headers: vec![
-            (webhook::HEADER, signature),
-            ("I-Twilio-Idempotency-Token", token),
-            ("User-Agent", "TwilioProxy/1.1".to_owned()),
-        ],
+        headers: headers(url, fields),
         body: form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(&fields)
+            .extend_pairs(fields)
             .finish(),
         patience: patience(url),
     }
+}
+
+/// A body that is no form has no fields that could be signed.
+pub fn sign(url: &str, body: &[u8], _at: Timestamp) -> Headers {
+    let form = Form::decode(body);
+    headers(url, form.as_ref().map_or(&[], Form::fields))
+}
+
+fn headers(url: &str, fields: &[(String, String)]) -> Headers {
+    let signature = webhook::sign(&Secret::new(AUTH_TOKEN), url, Payload::Form(fields));
+    let token = uuid::Uuid::new_v4().to_string();
+    vec![
+        (webhook::HEADER, signature),
+        ("I-Twilio-Idempotency-Token", token),
+        ("User-Agent", "TwilioProxy/1.1".to_owned()),
+    ]
 }
 
 /// The connection overrides `rc` and `rp` (Twilio, Webhooks connection overrides). Left to itself Twilio tries once

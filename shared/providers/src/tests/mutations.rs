@@ -1,0 +1,216 @@
+//! Webhook bodies broken at random, thousands a vendor: whatever they say, reading them is quick, does not panic and
+//! comes to the same each time. The long search is `tests/fuzz`; this one runs with all the tests.
+
+use std::{
+    ops::Range,
+    panic::{self, AssertUnwindSafe},
+    thread,
+    time::{Duration, Instant},
+};
+
+use axum::http::{HeaderMap, HeaderName, Method};
+use butt_dial_domain::{
+    Clock,
+    ports::webhook::{Distrust, WebhookRequest, Webhooks},
+};
+
+use super::{corpus, harness::DEADLINE, install_tls};
+use crate::{VENDORS, Vendor, http};
+
+const ROUNDS: u64 = 20_000;
+/// Another one is tried with `MUTATION_SEED=<number>`.
+const SEED: u64 = 0x5eed;
+const LONGEST: usize = 8_192;
+/// Without optimization and on a busy machine. What is quadratic takes longer.
+const SOON: Duration = Duration::from_secs(2);
+
+/// What means something to one parser or another.
+const WORDS: [&str; 24] = [
+    "\"",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "null",
+    "true",
+    "-1",
+    "1e999",
+    "99999999999999999999",
+    "\\ud800",
+    "\\u0000",
+    "\\",
+    "&",
+    "=",
+    "%",
+    "%00",
+    "%ff",
+    "+",
+    "whatsapp:",
+    "\u{0}",
+    "é👍",
+];
+
+#[test]
+fn bodies_broken_at_random_do_no_harm() {
+    let seed = std::env::var("MUTATION_SEED").map_or(SEED, |seed| seed.parse().unwrap());
+    println!("MUTATION_SEED={seed}");
+    install_tls();
+    thread::scope(|scope| {
+        for vendor in VENDORS {
+            scope.spawn(move || hammer(vendor, seed));
+        }
+    });
+}
+
+fn hammer(vendor: &Vendor, seed: u64) {
+    let credentials = vendor.simulated_credentials("http://127.0.0.1:1");
+    let connected = (vendor.connect)(&credentials, &http::client().unwrap(), DEADLINE).unwrap();
+    let webhooks = connected.webhooks.unwrap();
+    let bodies: Vec<Vec<u8>> = corpus::files(vendor.manifest.id).into_values().collect();
+    for body in &bodies {
+        // What is read about numbers at the first use takes its time.
+        endure(vendor, &*webhooks, body);
+    }
+    let mut read = 0;
+    for round in 0..ROUNDS {
+        // Each round has a seed of its own, so that it can be had again alone.
+        let body = Dice(seed ^ round.wrapping_mul(0x2545_f491_4f6c_dd1d)).broken(&bodies);
+        let start = Instant::now();
+        let endured = panic::catch_unwind(AssertUnwindSafe(|| {
+            if round.is_multiple_of(8) {
+                repeat_and_forge(vendor, &*webhooks, &body);
+            }
+            endure(vendor, &*webhooks, &body)
+        }));
+        let what = || format!("{}, round {round}: {}", vendor.manifest.id, body.escape_ascii());
+        read += u64::from(endured.unwrap_or_else(|_| panic!("{}", what())));
+        assert!(start.elapsed() < SOON, "{:?} for {}", start.elapsed(), what());
+    }
+    // Otherwise this test has only tried how bodies are refused.
+    assert!(read > ROUNDS / 10, "{}: {read} could be read", vendor.manifest.id);
+}
+
+/// Whether it could be read.
+fn endure(vendor: &Vendor, webhooks: &dyn Webhooks, body: &[u8]) -> bool {
+    let request = signed(vendor, body, body);
+    match webhooks.verify(&request) {
+        Ok(()) => {}
+        // What is signed is its fields, and this has none.
+        Err(distrust) => assert_eq!((vendor.manifest.id, distrust), ("twilio", Distrust::WrongSignature)),
+    }
+    webhooks.read(&request).is_ok()
+}
+
+fn repeat_and_forge(vendor: &Vendor, webhooks: &dyn Webhooks, body: &[u8]) {
+    let request = signed(vendor, body, &[body, b"x"].concat());
+    assert_eq!(
+        webhooks.verify(&request),
+        Err(Distrust::WrongSignature),
+        "of another body"
+    );
+    assert!(
+        webhooks.read(&request) == webhooks.read(&request),
+        "read otherwise again"
+    );
+}
+
+/// A request with one body, and the signature of another.
+fn signed(vendor: &Vendor, body: &[u8], other: &[u8]) -> WebhookRequest {
+    let url = format!("https://bd.example.com/webhooks/{}/any?mid=msg_1", vendor.manifest.id);
+    let received_at = Clock::System.now();
+    let headers = (vendor.sign)(&url, other, received_at).into_iter();
+    let headers = headers.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()));
+    WebhookRequest {
+        method: Method::POST,
+        headers: HeaderMap::from_iter(headers),
+        body: body.to_vec().into(),
+        url,
+        received_at,
+    }
+}
+
+/// SplitMix64: the same numbers on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// Below `end`; 0 if that is 0.
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % (end.max(1) as u64)).unwrap()
+    }
+
+    fn pick<'a, T>(&mut self, among: &'a [T]) -> &'a T {
+        &among[self.below(among.len())]
+    }
+
+    /// One of the bodies, with a few things done to it.
+    fn broken(&mut self, bodies: &[Vec<u8>]) -> Vec<u8> {
+        let mut body = self.pick(bodies).clone();
+        for _ in 0..=self.below(3) {
+            if self.next().is_multiple_of(2) {
+                self.swap(&mut body);
+            } else {
+                self.break_once(&mut body, bodies);
+            }
+        }
+        body.truncate(LONGEST);
+        body
+    }
+
+    /// Puts a value or a name in the place of another, which leaves JSON and forms what they are.
+    fn swap(&mut self, body: &mut Vec<u8>) {
+        let spans = spans(body);
+        if spans.is_empty() {
+            return;
+        }
+        let (here, there) = (self.pick(&spans).clone(), self.pick(&spans).clone());
+        let text = match self.next() % 3 {
+            0 => self.pick(&WORDS).as_bytes().to_vec(),
+            1 => body[there].repeat(1 + self.below(20)),
+            _ => body[there].to_vec(),
+        };
+        drop(body.splice(here, text));
+    }
+
+    fn break_once(&mut self, body: &mut Vec<u8>, bodies: &[Vec<u8>]) {
+        let (one, two) = (self.below(body.len()), self.below(body.len()));
+        let (from, to) = (one.min(two), one.max(two));
+        let chance = self.next();
+        match chance % 8 {
+            0 | 1 if !body.is_empty() => body[from] ^= 1 << ((chance >> 32) % 8),
+            2 if !body.is_empty() => body[from] = (chance >> 32) as u8,
+            3 => body.truncate(to),
+            4 => drop(body.drain(from..to)),
+            5 => body.extend_from_within(from..to),
+            6 => {
+                let other = self.pick(bodies);
+                let start = self.below(other.len());
+                body.truncate(to);
+                body.extend_from_slice(&other[start..]);
+            }
+            _ => {
+                let word = self.pick(&WORDS).bytes();
+                drop(body.splice(from..from, word));
+            }
+        }
+    }
+}
+
+/// What stands between the signs of JSON and of forms.
+fn spans(body: &[u8]) -> Vec<Range<usize>> {
+    let mut start = 0;
+    let parts = body.split(|byte| b"\"{}[],:&=".contains(byte)).map(|part| {
+        let span = start..start + part.len();
+        start = span.end + 1;
+        span
+    });
+    parts.filter(|span| !span.is_empty()).collect()
+}
