@@ -18,6 +18,7 @@ mod pages;
 mod ping;
 mod regenerate_agent_token;
 mod register_agent;
+mod replay_callback;
 mod send_message;
 mod set_agent_limits;
 mod set_callback_url;
@@ -51,6 +52,7 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<get_usage_dashboard::GetUsageDashboard>(),
         Definition::of::<set_agent_limits::SetAgentLimits>(),
         Definition::of::<set_callback_url::SetCallbackUrl>(),
+        Definition::of::<replay_callback::ReplayCallback>(),
         Definition::of::<register_agent::RegisterAgent>(),
         Definition::of::<list_agents::ListAgents>(),
         Definition::of::<get_agent::GetAgent>(),

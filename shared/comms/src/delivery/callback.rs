@@ -70,8 +70,8 @@ pub async fn set_url(
     Ok(secrets(comms, org))
 }
 
-/// Tries again now what the callback has not taken, however often it failed.
-pub async fn replay(comms: &Comms, agent: &AgentId) -> Result<(), Failure> {
+/// Tries again now what the callback has not taken, however often it failed. Returns how many events wait.
+pub async fn replay(comms: &Comms, agent: &AgentId) -> Result<i64, Failure> {
     let now = comms.clock.now();
     comms.store.forget_tries(agent).await.map_err(store_failure)?;
     if comms.store.poke_delivery(agent, now).await.map_err(store_failure)? {
@@ -85,7 +85,7 @@ pub async fn replay(comms: &Comms, agent: &AgentId) -> Result<(), Failure> {
             tracing::debug!(%error, "what waits is delivered with the next sweep");
         }
     }
-    Ok(())
+    comms.store.count_waiting_events(agent).await.map_err(store_failure)
 }
 
 fn check_url(comms: &Comms, url: &str) -> Result<(), Failure> {
