@@ -29,6 +29,7 @@ const ROWS: &[Row] = &[
     row("services/butt-dial", &["shared/*", "services/*"], &[TESTKIT]),
     row("services/*", &[DOMAIN, COMMS, RUNTIME], &[TESTKIT]),
     row("tests", &["shared/*", "services/*", TESTKIT], &[]),
+    row("tests/fuzz", &[DOMAIN, PROVIDERS], &[]),
 ];
 
 const DOMAIN: &str = "shared/domain";
@@ -261,6 +262,9 @@ mod tests {
         assert!(check_with(&[("tests", "[dependencies]\ntestkit = {}\nstore = {}")]).is_empty());
         assert!(check_with(&[("shared/xtask", "[dependencies]\ntestkit = {}")]).is_empty());
         assert!(check_with(&[("shared/comms", "[dev-dependencies]\nbus = {}")]).is_empty());
+        assert!(check_with(&[("tests/fuzz", "[dependencies]\ndomain = {}")]).is_empty());
+        let store = "[dependencies]\nstore = {}";
+        assert_eq!(check_with(&[("tests/fuzz", store)]), ["tests/fuzz/Cargo.toml:4"]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! A vendor is a folder of the providers: it stands in the registry, and each channel that its manifest claims
-//! passes the conformance suite.
+//! passes the conformance suite; that of the webhooks too, if the vendor calls us.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,8 @@ use super::{
 const FOLDER: &str = "shared/providers/src";
 const REGISTRY: &str = "shared/providers/src/lib.rs";
 const CHANNEL: &str = "Channel::";
+const CONNECTED: &str = "Connected";
+const WEBHOOKS: &str = "webhooks";
 
 /// A vendor's files, by their path below its folder.
 type Files<'a> = BTreeMap<&'a str, &'a Source>;
@@ -71,23 +73,44 @@ fn untested(vendor: &str, files: &Files, path: &str, manifest: &Source) -> Vec<F
             "write `channels: &[Channel::..]`",
         )];
     };
-    let tested = |channel: &str| {
-        let line = format!("conforms!({CHANNEL}{channel}");
+    let tested = |proof: &str, channel: &str| {
+        let line = format!("{proof}({CHANNEL}{channel}");
         files
             .iter()
             .any(|(inner, source)| is_test(inner) && source.find(&line).next().is_some())
     };
-    let untested = claims.into_iter().filter(|claim| !tested(claim.channel));
-    let finding = |Claim { channel, line }| {
-        let mend = format!("add `conforms!({CHANNEL}{channel});` to {FOLDER}/{vendor}/tests.rs");
-        Finding::new(
-            path,
-            line,
-            format!("{CHANNEL}{channel} is claimed but not proved"),
-            mend,
-        )
-    };
-    untested.map(finding).collect()
+    let calls_us = files.iter().any(|(inner, source)| !is_test(inner) && calls_us(source));
+    let mut findings = Vec::new();
+    for Claim { channel, line } in claims {
+        if !tested("conforms!", channel) {
+            let mend = format!("add `conforms!({CHANNEL}{channel});` to {FOLDER}/{vendor}/tests.rs");
+            let what = format!("{CHANNEL}{channel} is claimed but not proved");
+            findings.push(Finding::new(path, line, what, mend));
+        }
+        if calls_us && !tested("webhook_conformance!", channel) {
+            let mend = format!("add `webhook_conformance!({CHANNEL}{channel}, ..);` to {FOLDER}/{vendor}/tests.rs");
+            let what = format!("the webhooks of {CHANNEL}{channel} are connected but not proved");
+            findings.push(Finding::new(path, line, what, mend));
+        }
+    }
+    findings
+}
+
+/// Whether a `Connected { .. }` is made whose webhooks are not plainly `None`.
+fn calls_us(source: &Source) -> bool {
+    let made = source.find(CONNECTED).filter(|&at| {
+        let rest = source.code[at + CONNECTED.len()..].trim_start();
+        rest.starts_with('{') && !source.in_test(at)
+    });
+    let bodies: Vec<_> = made.map(|at| source.bracketed(at)).collect();
+    let mut places = source
+        .find(WEBHOOKS)
+        .filter(|at| bodies.iter().any(|body| body.contains(at)));
+    places.any(|at| {
+        let value = source.code[at + WEBHOOKS.len()..].trim_start();
+        let value = value.strip_prefix(':').unwrap_or(value).trim_start();
+        !value.starts_with("None")
+    })
 }
 
 /// What stands in the list after `channels:`; nothing where there is no such list.
@@ -153,6 +176,40 @@ mod tests {
             check_acme(LIB, ACME, "conforms!(Channel::SmsOrSo);"),
             ["acme/mod.rs:2", "acme/mod.rs:2"]
         );
+    }
+
+    #[test]
+    fn webhooks_without_conformance_are_found() {
+        let with = |connected: &str| {
+            format!(
+                "{ACME}use vendor::{{Connected, Vendor}};\nfn connect() -> Result<Connected, String> {{\n    Ok({connected})\n}}\n"
+            )
+        };
+        let deaf = with("Connected { messaging, webhooks: None }");
+        assert!(check_acme(LIB, &deaf, TESTS).is_empty());
+        let proved = "webhook_conformance!(Channel::Sms, super::open);\nwebhook_conformance!(Channel::Email, open);\n";
+        let half = "webhook_conformance!(Channel::Email, open);\n// webhook_conformance!(Channel::Sms, open);\n";
+        for connected in [
+            "Connected { messaging, webhooks: Some(Arc::new(inbound)) }",
+            "Connected { messaging, webhooks }",
+            "Connected {\n webhooks: inbound.map(Arc::new),\n messaging }",
+        ] {
+            let calls = with(connected);
+            assert!(
+                check_acme(LIB, &calls, &format!("{TESTS}{proved}")).is_empty(),
+                "{connected}"
+            );
+            assert_eq!(
+                check_acme(LIB, &calls, &format!("{TESTS}{half}")),
+                ["acme/mod.rs:2"],
+                "{connected}"
+            );
+            assert_eq!(check_acme(LIB, &calls, TESTS).len(), 2, "{connected}");
+            // The one suite does not stand for the other.
+            assert_eq!(check_acme(LIB, &calls, proved).len(), 2, "{connected}");
+        }
+        let only_in_tests = format!("{ACME}#[cfg(test)]\nmod tests {{ fn f() {{ Connected {{ webhooks }} }} }}");
+        assert!(check_acme(LIB, &only_in_tests, TESTS).is_empty());
     }
 
     #[test]
