@@ -19,7 +19,7 @@ pub mod schedule;
 
 use std::{sync::Arc, time::Instant};
 
-use butt_dial_domain::{AgentId, Channel, Failure, MessageId, clock::Timestamp};
+use butt_dial_domain::{AgentId, Channel, Failure, MessageId, clock::Timestamp, ids};
 pub use butt_dial_store::{Message, Scheduled};
 use futures::{FutureExt, future::BoxFuture};
 use tracing::Instrument;
@@ -55,6 +55,8 @@ pub struct SendRequest {
     pub id: Option<MessageId>,
     /// When it is to leave, if not now.
     pub scheduled_at: Option<Timestamp>,
+    /// What a carrier or a limit refuses for now is tried again later, instead of being the caller's to repeat.
+    pub keeps_trying: bool,
     /// Channels to be tried, in order, when the one before can't reach the person.
     pub fallbacks: Vec<Channel>,
 }
@@ -81,6 +83,7 @@ impl SendRequest {
             idempotency_key: None,
             id: None,
             scheduled_at: None,
+            keeps_trying: false,
             fallbacks: Vec::new(),
         }
     }
@@ -114,7 +117,25 @@ impl Comms {
         }
     }
 
-    async fn send_on_one_channel(&self, request: SendRequest) -> Result<SendReceipt, Failure> {
+    async fn send_on_one_channel(&self, mut request: SendRequest) -> Result<SendReceipt, Failure> {
+        if !request.keeps_trying || request.scheduled_at.is_some() {
+            return self.send_now(request).await;
+        }
+        // Both tries are one request.
+        request
+            .idempotency_key
+            .get_or_insert_with(|| format!("auto-{}", ids::unique()));
+        match self.send_now(request.clone()).await {
+            Err(failure) if failure.code.is_retryable() => {
+                tracing::info!(%failure, "a send is put off");
+                request.scheduled_at = Some(schedule::next_try(self.clock.now(), &failure));
+                self.send_now(request).await
+            }
+            result => result,
+        }
+    }
+
+    async fn send_now(&self, request: SendRequest) -> Result<SendReceipt, Failure> {
         let channel = request.channel.as_str();
         let comms = self.clone();
         // From here on the caller may go away, the message may not: the work is the program's own.

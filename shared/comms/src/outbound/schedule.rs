@@ -56,14 +56,21 @@ pub fn check_time(at: Timestamp, now: Timestamp) -> Result<Option<Timestamp>, Fa
     Ok((at > now).then_some(at))
 }
 
+/// When something that was refused for now is tried for the second time.
+pub fn next_try(now: Timestamp, failure: &Failure) -> Timestamp {
+    let asked = failure.retry_after_seconds.map(Duration::from_secs).unwrap_or_default();
+    now + TimeDelta::from_std(asked.max(RETRY_AFTER[0])).unwrap_or(FARTHEST)
+}
+
 /// Writes it down instead of sending it.
 pub async fn schedule(comms: &Comms, cleared: ClearedMessage, at: Timestamp) -> Result<SendReceipt, Failure> {
     let message = cleared.message;
     let agent = &message.profile.agent;
-    // Another time is another request.
+    // Another time is another request, unless it is ours: a repeat of what we are trying already is the same one.
+    let time = (!message.keeps_trying).then(|| at.timestamp());
     let request_hash = comms
         .vault
-        .request_hash(&agent.org_id, &format!("{} {}", message.request_hash, at.timestamp()));
+        .request_hash(&agent.org_id, &format!("{} {time:?}", message.request_hash));
     let kept = Kept {
         content: message.content.clone(),
         sender_name: message.sender_name.clone(),
