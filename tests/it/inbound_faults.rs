@@ -32,6 +32,11 @@ async fn without_postgres_carriers_are_served_in_milliseconds_and_agents_afterwa
     let mut world = World::breakable(&[]).await;
     world.texts(ANN, "Before").await;
     assert_eq!(bodies(&world.rest().await.take(1).await), ["Before"]);
+    eventually("it is marked", async || {
+        let waiting = world.store.count_waiting_events(&world.account.agent).await;
+        (waiting.unwrap() == 0).then_some(())
+    })
+    .await;
     world.backends().postgres().stop().await;
     let mut took = Vec::new();
     for number in 0..50 {
