@@ -97,8 +97,16 @@ profiles! {
         assert_eq!((&again["messageId"], &again["replayed"]), (&receipt["messageId"], &json!(true)));
         assert_eq!(world.carriers.accepted_total("twilio"), 1);
 
+        // The first channel was only busy for a moment; by now it would work, and must not be used all the same.
+        world.carriers.misbehave("twilio", Misbehaviour::RateLimit { retry_after: None }, 1);
+        let busy = with(sms(ANN, "Busy?"), json!({ "fallbackChannels": ["whatsapp"], "idempotencyKey": "busy" }));
+        let receipt = agent.send(busy.clone()).await.unwrap();
+        assert_eq!(receipt["channel"], "whatsapp");
+        let again = agent.send(busy).await.unwrap();
+        assert_eq!((&again["messageId"], &again["replayed"]), (&receipt["messageId"], &json!(true)));
+        assert_eq!(world.carriers.accepted_total("twilio"), 2);
+
         world.texts(CARL, "STOP").await;
-        agent.take(1).await;
         let wish = with(sms(CARL, "Please"), json!({ "fallbackChannels": ["whatsapp"] }));
         assert_eq!(agent.send(wish).await.unwrap_err()["code"], "CONTACT_OPTED_OUT", "no way around a wish");
     }

@@ -97,12 +97,15 @@ impl Comms {
             return self.send_on_one_channel(request).await;
         }
         let wanted = request.channel;
-        let mut request = request;
+        let mut request = match fall_back::find_answered(self, &request).await? {
+            Some(answered) => answered,
+            None => request,
+        };
         loop {
             let next = fall_back::next(&request);
             let channel = request.channel;
             match (self.send_on_one_channel(request).await, next) {
-                (Err(failure), Some(next)) if fall_back::may_help(failure.code) => {
+                (Err(failure), Some(next)) if fall_back::may_help(&failure) => {
                     tracing::info!(%failure, instead = %next.channel, "falling back to another channel");
                     request = next;
                 }
@@ -165,8 +168,7 @@ impl Comms {
         // A scheduled message that was refused for now has left under another id.
         match self.store.find_scheduled(agent, id).await.map_err(store_failure)? {
             Some(scheduled) if scheduled.state == "sent" => {
-                let found = self.store.find_message_by_key(agent, &scheduled.idempotency_key).await;
-                found.map_err(store_failure)
+                fall_back::find_sent(self, agent, &scheduled.idempotency_key).await
             }
             _ => Ok(None),
         }
