@@ -107,6 +107,7 @@ profiles! {
         assert_eq!(world.carriers.accepted_total("twilio"), 2);
 
         world.texts(CARL, "STOP").await;
+        agent.take_until("STOP").await;
         let wish = with(sms(CARL, "Please"), json!({ "fallbackChannels": ["whatsapp"] }));
         assert_eq!(agent.send(wish).await.unwrap_err()["code"], "CONTACT_OPTED_OUT", "no way around a wish");
     }
