@@ -34,6 +34,7 @@ ALTER TABLE events ADD COLUMN is_quiet BOOLEAN NOT NULL DEFAULT FALSE;
 
 CREATE INDEX events_unready ON events (ready_at) WHERE ready_at IS NOT NULL;
 CREATE INDEX events_unready_of_contact ON events (agent_id, contact) WHERE ready_at IS NOT NULL;
+CREATE INDEX events_held_of_contact ON events (agent_id, contact) WHERE held_until IS NOT NULL;
 CREATE INDEX events_undelivered_content ON events (created_at) WHERE content IS NOT NULL;
 
 -- One row an agent: who climbs the ladder of delivery for it, and when it is climbed next.

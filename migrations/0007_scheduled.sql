@@ -11,6 +11,7 @@ CREATE TABLE scheduled_sends (
     request_hash TEXT NOT NULL,
     -- The request as it came. Encrypted; gone once it was sent or cancelled.
     request BYTEA,
+    -- What was cancelled becomes failed once its agent has been told.
     state TEXT NOT NULL CHECK (state IN ('scheduled', 'sent', 'failed', 'cancelled')),
     -- The code that it failed with.
     failure TEXT,
@@ -20,5 +21,5 @@ CREATE TABLE scheduled_sends (
     UNIQUE (agent_id, idempotency_key)
 );
 
-CREATE INDEX scheduled_sends_due ON scheduled_sends (due_at) WHERE state = 'scheduled';
+CREATE INDEX scheduled_sends_due ON scheduled_sends (due_at) WHERE state IN ('scheduled', 'cancelled');
 CREATE INDEX scheduled_sends_by_contact ON scheduled_sends (org_id, recipient) WHERE state = 'scheduled';

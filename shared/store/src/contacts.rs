@@ -25,7 +25,7 @@ pub struct ContactState {
     /// `granted` or `revoked`, if either was ever recorded.
     pub consent: Option<String>,
     pub last_inbound_at: Option<Timestamp>,
-    /// The agent of the same organization whose address it is, if it is one.
+    /// The agent of the same organization whose address it is, if it is one; it may be the sender itself.
     #[sqlx(default)]
     pub colleague: Option<String>,
     /// The message that this idempotency key has named before.
@@ -79,8 +79,6 @@ macro_rules! contact_sql {
             $address,
             " AND k.org_id = ",
             $org,
-            " AND k.agent_id <> ",
-            $agent,
             ") AS colleague,
             (SELECT id FROM messages m WHERE m.agent_id = ",
             $agent,

@@ -162,7 +162,7 @@ impl Store {
                     AND NOT EXISTS (SELECT 1 FROM events u WHERE u.agent_id = $1 AND u.contact = e.contact
                         AND u.ready_at IS NOT NULL AND u.seq < e.seq)
                     AND NOT EXISTS (SELECT 1 FROM events h WHERE h.agent_id = $1 AND h.contact = e.contact
-                        AND h.state = 'waiting' AND h.held_until >= $5 AND h.seq < e.seq)
+                        AND h.state = 'waiting' AND h.held_until IS NOT NULL AND h.held_until >= $5 AND h.seq < e.seq)
                     ORDER BY seq LIMIT $4",
                     $lock
                 )

@@ -93,7 +93,7 @@ impl Store {
         })?)
     }
 
-    /// Takes what is due, and puts it off to `until`: if we die meanwhile, somebody else sends it then.
+    /// Takes what is due, cancelled ones too, and puts it off to `until`: if we die meanwhile, somebody else sends it then.
     pub async fn claim_scheduled(
         &self,
         limit: u32,
@@ -101,12 +101,12 @@ impl Store {
         until: Timestamp,
     ) -> Result<Vec<Scheduled>, StoreError> {
         const POSTGRES: &str = "WITH due AS MATERIALIZED (
-                SELECT id FROM scheduled_sends WHERE state = 'scheduled' AND due_at <= $1 ORDER BY due_at LIMIT $2
+                SELECT id FROM scheduled_sends WHERE state IN ('scheduled', 'cancelled') AND due_at <= $1 ORDER BY due_at LIMIT $2
                 FOR UPDATE SKIP LOCKED
             ) UPDATE scheduled_sends SET due_at = $3, tries = tries + 1 FROM due WHERE scheduled_sends.id = due.id
             RETURNING scheduled_sends.*";
         const SQLITE: &str = "UPDATE scheduled_sends SET due_at = $3, tries = tries + 1 WHERE id IN (
-                SELECT id FROM scheduled_sends WHERE state = 'scheduled' AND due_at <= $1 ORDER BY due_at LIMIT $2)
+                SELECT id FROM scheduled_sends WHERE state IN ('scheduled', 'cancelled') AND due_at <= $1 ORDER BY due_at LIMIT $2)
             RETURNING *";
         let sql = self.either(POSTGRES, SQLITE);
         Ok(writing!(self, |db| {
@@ -122,7 +122,7 @@ impl Store {
     /// It has left (`failure` is `None`) or never will.
     pub async fn close_scheduled(&self, id: &MessageId, failure: Option<&str>) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE scheduled_sends SET state = CASE WHEN $2 IS NULL THEN 'sent' ELSE 'failed' END,
-            failure = $2, request = NULL WHERE id = $1 AND state = 'scheduled'";
+            failure = $2, request = NULL WHERE id = $1 AND state IN ('scheduled', 'cancelled')";
         writing!(self, |db| {
             sqlx::query(SQL)
                 .bind(id.as_str())

@@ -32,7 +32,10 @@ use crate::operations::{self, After, Call, Context, Definition, Progress};
 const CONTRACT: &str = "1.0.0";
 const INSTRUCTIONS: &str = "Butt-Dial gives you a phone number, WhatsApp and an e-mail address of your own. Call comms_get_me \
     first: it says who you are and which channels you have. Send with comms_send_message and give every message an \
-    idempotencyKey; a status of pending means that the outcome is being found out: ask comms_get_message_status.";
+    idempotencyKey; a status of pending means that the outcome is being found out: ask comms_get_message_status. People \
+    answer: wait for what they write, and for what becomes of your messages, with comms_wait_events, passing the cursor of \
+    the last result; what came while you were away is in comms_get_waiting_messages. When somebody has written STOP you can't \
+    write to them any more.";
 
 /// Cheap to clone: there is one a request.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! `comms_get_me`: who the agent is and which addresses it sends from.
 
-use butt_dial_comms::identity::Caller;
+use butt_dial_comms::{delivery::callback, identity::Caller};
 use butt_dial_domain::{Channel, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,9 @@ pub struct Output {
     lifecycle_state: &'static str,
     scope: &'static str,
     channels: Channels,
+    /// Where your events are posted when nobody listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback_url: Option<String>,
     created_at: String,
 }
 
@@ -57,11 +60,13 @@ impl Operation for GetMe {
     type Output = Output;
 
     async fn run(context: Context, _: Args) -> Result<Output, Failure> {
-        show(&context.caller)
+        let agent = &context.caller.agent()?.agent.id;
+        let callback_url = callback::find_url(&context.comms, agent).await?;
+        show(&context.caller, callback_url)
     }
 }
 
-fn show(caller: &Caller) -> Result<Output, Failure> {
+fn show(caller: &Caller, callback_url: Option<String>) -> Result<Output, Failure> {
     let profile = caller.agent()?;
     let address = |channel| profile.channel(channel).map(|owned| owned.address.clone());
     Ok(Output {
@@ -80,6 +85,7 @@ fn show(caller: &Caller) -> Result<Output, Failure> {
             whatsapp: address(Channel::Whatsapp),
             email: address(Channel::Email),
         },
+        callback_url,
         created_at: time(profile.agent.created_at),
     })
 }

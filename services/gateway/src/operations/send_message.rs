@@ -109,7 +109,8 @@ pub struct Output {
 impl Operation for SendMessage {
     const NAME: &'static str = "comms_send_message";
     const TITLE: &'static str = "Send a message";
-    const DESCRIPTION: &'static str = "Sends an SMS, a WhatsApp message or an e-mail from your own address. Returns messageId and \
+    const DESCRIPTION: &'static str = "Sends an SMS, a WhatsApp message, an e-mail or a LINE message from your own address, to a person or to another \
+        agent. Returns messageId and \
         status. Give an idempotencyKey, and repeat it when you are not sure whether a call went through: the message is sent once. \
         [scope: agent]";
     const SCOPE: Scope = Scope::Agent;

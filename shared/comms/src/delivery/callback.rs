@@ -70,6 +70,11 @@ pub async fn set_url(
     Ok(secrets(comms, org))
 }
 
+pub async fn find_url(comms: &Comms, agent: &AgentId) -> Result<Option<String>, Failure> {
+    let recipient = comms.store.find_recipient(agent).await.map_err(store_failure)?;
+    Ok(recipient.and_then(|recipient| recipient.callback_url))
+}
+
 /// Tries again now what the callback has not taken, however often it failed. Returns how many events wait.
 pub async fn replay(comms: &Comms, agent: &AgentId) -> Result<i64, Failure> {
     let now = comms.clock.now();

@@ -178,6 +178,14 @@ pub async fn sweep(comms: &Comms) -> Result<usize, Failure> {
 
 async fn leave(comms: &Comms, scheduled: Scheduled) -> Result<(), Failure> {
     let (id, agent) = (scheduled.id(), scheduled.agent());
+    if scheduled.state == "cancelled" {
+        let code = scheduled
+            .failure
+            .as_deref()
+            .and_then(refusal_code)
+            .unwrap_or(Code::ContactOptedOut);
+        return close(comms, &scheduled, Some(code)).await;
+    }
     let request = match restore(comms, &scheduled).await? {
         Some(request) => request,
         None => return close(comms, &scheduled, Some(Code::Internal)).await,

@@ -34,7 +34,8 @@ const CONSENTS: (&str, &str) = statement!(
 );
 
 const CANCEL: (&str, &str) = statement!(
-    "UPDATE scheduled_sends SET state = 'cancelled', failure = 'CONTACT_OPTED_OUT', request = NULL FROM",
+    // Due at once: whoever sends what is due tells the agent.
+    "UPDATE scheduled_sends SET state = 'cancelled', failure = 'CONTACT_OPTED_OUT', request = NULL, due_at = created_at FROM",
     rows,
     "WHERE value ->> 'status' = 'revoked' AND scheduled_sends.org_id = value ->> 'org_id'
         AND scheduled_sends.recipient = value ->> 'address' AND scheduled_sends.channel = value ->> 'channel'
