@@ -141,24 +141,15 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
-    let [first, second, third, ..] = segments;
-    let reserved = address.is_unspecified()
-        || address.is_loopback()
-        || address.is_multicast()
-        || first & 0xffc0 == 0xfe80
-        || first & 0xfe00 == 0xfc00
-        || (first, second) == (0x2001, 0x0db8)
+    let [first, second, ..] = address.segments();
+    // Nothing else has been given out to the internet (RFC 4291, section 2.4; IANA's address space registry).
+    let is_global = first & 0xe000 == 0x2000;
+    let is_special = (first, second) == (0x2001, 0x0db8)
         || first & 0xfff0 == 0x3ff0
-        || (first == 0x0100 && segments[1..4] == [0, 0, 0])
         || first == 0x2002
-        || (first, second) == (0x0064, 0xff9b) && (third == 0 || third == 1)
-        || first == 0x5f00
         // Teredo carries any IPv4 address inside.
-        || (first, second) == (0x2001, 0)
-        // IPv4-compatible, long deprecated.
-        || segments[..6] == [0; 6];
-    !reserved
+        || (first, second) == (0x2001, 0);
+    is_global && !is_special
 }
 
 #[cfg(test)]
@@ -203,6 +194,11 @@ mod tests {
             "100::1",
             "5f00::1",
             "::127.0.0.1",
+            "fec0::1",
+            "4000::1",
+            "1fff::1",
+            "8000::1",
+            "64:ff9b:1::1",
         ] {
             assert!(!is_public(address.parse().unwrap()), "{address}");
         }
@@ -214,6 +210,8 @@ mod tests {
             "8.8.8.8",
             "2606:4700::1111",
             "2a00::1",
+            "3000::1",
+            "::ffff:8.8.8.8",
         ] {
             assert!(is_public(address.parse().unwrap()), "{address}");
         }

@@ -97,7 +97,8 @@ impl std::fmt::Debug for Event {
 pub struct Hold {
     /// `None`: of all channels.
     pub channel: Option<Channel>,
-    /// Only those whose callback failed less often.
+    /// Only those whose callback failed less often. `None` and `to_push`: to a listener, so without those that were too large
+    /// for it.
     pub max_tries: Option<i64>,
     /// Only those that may be pushed.
     pub to_push: bool,
@@ -159,6 +160,7 @@ impl Store {
                     "SELECT seq FROM events e WHERE agent_id = $1 AND state = 'waiting' AND ready_at IS NULL
                     AND (held_until IS NULL OR held_until < $5) AND (CAST($2 AS TEXT) IS NULL OR channel = $2)
                     AND (CAST($3 AS BIGINT) IS NULL OR tries < $3) AND NOT ($7 AND is_quiet)
+                    AND NOT ($7 AND CAST($3 AS BIGINT) IS NULL AND reason = 'too_large_to_push')
                     AND NOT EXISTS (SELECT 1 FROM events u WHERE u.agent_id = $1 AND u.contact = e.contact
                         AND u.ready_at IS NOT NULL AND u.seq < e.seq)
                     AND NOT EXISTS (SELECT 1 FROM events h WHERE h.agent_id = $1 AND h.contact = e.contact
@@ -213,7 +215,8 @@ impl Store {
         })?)
     }
 
-    /// They did not arrive, and may be handed out again. `tried`: the callback was called and failed.
+    /// They did not arrive, and may be handed out again. `tried`: the callback was called and failed. One that was
+    /// `too_large_to_push` stays that, whatever else comes of it.
     pub async fn release_events(
         &self,
         agent: &AgentId,
@@ -223,7 +226,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         macro_rules! released {
             () => {
-                "UPDATE events SET held_until = NULL, reason = $3, tries = tries + $4"
+                "UPDATE events SET held_until = NULL, tries = tries + $4,
+                reason = CASE WHEN reason = 'too_large_to_push' THEN reason ELSE $3 END"
             };
         }
         const POSTGRES: &str = concat!(named_in_postgres!(), released!(), " FROM named WHERE ", is_named!());

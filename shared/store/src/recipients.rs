@@ -75,6 +75,20 @@ impl Store {
         Ok(())
     }
 
+    /// Takes a callback away that says that it is gone. False when the agent has another one by now.
+    pub async fn remove_callback_url(&self, agent: &AgentId, url: &str) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE agents SET callback_url = NULL WHERE id = $1 AND callback_url = $2";
+        let done = writing!(self, |db| {
+            sqlx::query(SQL)
+                .bind(agent.as_str())
+                .bind(url)
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?;
+        Ok(done > 0)
+    }
+
     pub async fn set_subscription(
         &self,
         agent: &AgentId,

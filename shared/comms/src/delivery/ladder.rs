@@ -1,10 +1,10 @@
 //! The ladder: a live listener, else the agent's callback, else the event waits. One climber an agent, so that what a
 //! person wrote first arrives first; whatever happens meanwhile is noticed before the climber goes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use butt_dial_domain::{AgentId, Failure, OrgId};
-use butt_dial_store::{DeliveryClaim, Event, Hold, Recipient, StoreError};
+use butt_dial_domain::{AgentId, Failure, OrgId, clock::Timestamp};
+use butt_dial_store::{DeliveryClaim, Event, Hold, StoreError};
 use chrono::TimeDelta;
 use tracing::Instrument;
 
@@ -14,11 +14,17 @@ use crate::{Comms, inbound::record::HOLD, store_failure};
 /// Why an event waits, in the words of the wire.
 pub const AGENT_OFFLINE: &str = "agent_offline";
 pub const CALLBACK_FAILED: &str = "callback_failed";
+/// Listeners were told that there is such an event, no more. The store knows this word: no listener is pushed it again, it
+/// is there for who asks, and for a callback.
+pub const TOO_LARGE_TO_PUSH: &str = "too_large_to_push";
 
 /// Events in one push.
 const PUSH: u32 = 48;
-/// Events that are held while the callback is called with one after the other.
-const CALLS: u32 = 16;
+/// A claim that lasts less than this is prolonged before the next call or push: longer than either takes.
+const AT_LEAST: TimeDelta = TimeDelta::seconds(20);
+/// How long it is tried to write down that an agent has something, and how often.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(25);
+const CONFIRM_PAUSE: Duration = Duration::from_millis(100);
 /// For a listener: refused by nobody, so tried without end.
 const NO_LIMIT: Option<i64> = None;
 /// How many agents one sweep takes.
@@ -26,10 +32,12 @@ const SWEEP: u32 = 64;
 
 /// How a climb ended.
 enum End {
-    /// Nothing is left that could go anywhere now.
-    Done,
+    /// Nothing is left that could go anywhere now. `looked_at`: when that was seen; `None` when there is nowhere to go.
+    Done { looked_at: Option<Timestamp> },
     /// The callback does not answer: again after a while.
     Later { after: Duration, failures: i64 },
+    /// This process is being ended: somebody else goes on.
+    Stopping { failures: i64 },
     /// The claim was lost.
     Lost,
 }
@@ -86,41 +94,53 @@ pub async fn sweep(comms: &Comms) -> Result<usize, Failure> {
 }
 
 async fn deliver(comms: &Comms, mut claim: DeliveryClaim) {
-    let (agent, holder) = (claim.agent(), comms.replica.as_str());
     loop {
-        let end = match climb(comms, &claim).await {
-            Ok(end) => end,
+        match climb_once(comms, &mut claim).await {
+            Ok(true) => {}
+            Ok(false) => return,
             // Whoever sweeps takes over once the claim has run out.
-            Err(error) => return tracing::warn!(%error, "a delivery stopped"),
-        };
-        let (due_at, failures) = match end {
-            End::Lost => return,
-            End::Done => (None, 0),
-            End::Later { after, failures } => {
-                let after = TimeDelta::from_std(after).unwrap_or(TimeDelta::hours(1));
-                (Some(comms.clock.now() + after), failures)
-            }
-        };
-        match comms.store.finish_delivery(&claim, holder, due_at, failures).await {
-            Ok(true) => return,
-            // Something has come meanwhile, or the claim is somebody else's by now.
-            Ok(false) => {
-                let now = comms.clock.now();
-                match comms.store.claim_delivery(&agent, holder, now, now + HOLD).await {
-                    Ok(Some(again)) => claim = again,
-                    Ok(None) => return,
-                    Err(error) => return tracing::warn!(%error, "a delivery stopped"),
-                }
-            }
             Err(error) => return tracing::warn!(%error, "a delivery stopped"),
         }
     }
 }
 
-async fn climb(comms: &Comms, claim: &DeliveryClaim) -> Result<End, StoreError> {
+/// True when something has happened meanwhile, and the claim is still ours.
+async fn climb_once(comms: &Comms, claim: &mut DeliveryClaim) -> Result<bool, StoreError> {
+    let (store, holder) = (&comms.store, comms.replica.as_str());
+    let end = climb(comms, claim).await?;
+    let now = comms.clock.now();
+    let (due_at, failures, looked_at) = match end {
+        End::Lost => return Ok(false),
+        End::Done { looked_at } => (None, 0, looked_at),
+        End::Later { after, failures } => {
+            let after = TimeDelta::from_std(after).unwrap_or(TimeDelta::hours(1));
+            (Some(now + after), failures, None)
+        }
+        End::Stopping { failures } => (Some(now), failures, None),
+    };
+    if store
+        .finish_delivery(claim, holder, due_at, failures, looked_at)
+        .await?
+    {
+        return Ok(false);
+    }
+    if matches!(end, End::Stopping { .. }) {
+        store.release_delivery(claim, holder).await?;
+        return Ok(false);
+    }
+    let Some(again) = store.reclaim_delivery(claim, holder, now + HOLD).await? else {
+        return Ok(false);
+    };
+    *claim = again;
+    // A callback that has answered has not failed before, though nobody has written that down.
+    claim.failures = claim.failures.min(failures);
+    Ok(true)
+}
+
+async fn climb(comms: &Comms, claim: &mut DeliveryClaim) -> Result<End, StoreError> {
     let agent = claim.agent();
     let Some(recipient) = comms.store.find_recipient(&agent).await? else {
-        return Ok(End::Done);
+        return Ok(End::Done { looked_at: None });
     };
     // A registry that does not answer knows of no listener: the callback is still there.
     let listening = listeners::find_live(comms, &agent).await.unwrap_or_else(|error| {
@@ -128,167 +148,165 @@ async fn climb(comms: &Comms, claim: &DeliveryClaim) -> Result<End, StoreError> 
         Vec::new()
     });
     for listener in &listening {
-        match push_all(comms, &agent, &recipient.org(), listener).await? {
-            Pushed::All => return Ok(End::Done),
-            Pushed::Gone => {}
-            Pushed::Lost => return Ok(End::Lost),
+        if let Some(end) = push_all(comms, claim, &recipient.org(), listener).await? {
+            return Ok(end);
         }
     }
-    match &recipient.callback_url {
-        Some(url) => call_all(comms, claim, &recipient, url).await,
-        None => Ok(End::Done),
-    }
+    call_all(comms, claim).await
 }
 
-enum Pushed {
-    All,
-    Gone,
-    Lost,
-}
-
+/// `None`: this listener does not answer.
 async fn push_all(
     comms: &Comms,
-    agent: &AgentId,
+    claim: &mut DeliveryClaim,
     org: &OrgId,
     listener: &listeners::Listener,
-) -> Result<Pushed, StoreError> {
+) -> Result<Option<End>, StoreError> {
+    let (store, agent) = (&comms.store, claim.agent());
     loop {
+        if comms.tasks.is_closed() {
+            let failures = claim.failures;
+            return Ok(Some(End::Stopping { failures }));
+        }
+        if !keep(comms, claim).await? {
+            return Ok(Some(End::Lost));
+        }
         let now = comms.clock.now();
-        let events = comms
-            .store
-            .hold_waiting_events(
-                agent,
-                &Hold {
-                    channel: None,
-                    max_tries: NO_LIMIT,
-                    to_push: true,
-                    limit: PUSH,
-                    now,
-                    until: now + HOLD,
-                },
-            )
-            .await?;
+        let events = hold(comms, &agent, NO_LIMIT, PUSH, now).await?;
         if events.is_empty() {
-            return Ok(Pushed::All);
+            return Ok(Some(End::Done { looked_at: Some(now) }));
         }
         // What does not fit into one push is handed back, and comes with the next.
-        let mut messages = Vec::new();
-        let mut size = 0;
+        let (mut texts, mut whole, mut short, mut size) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for event in &events {
-            let message = live::notification(&view(comms, org, event));
-            size += message.len();
-            if !messages.is_empty() && size > live::MAX_PUSH {
+            let message = live::Message::new(&view(comms, org, event));
+            size += message.size;
+            if !texts.is_empty() && size > live::MAX_PUSH {
                 break;
             }
-            messages.push(message);
+            texts.push(message.text);
+            if message.is_short { &mut short } else { &mut whole }.push(event.seq);
         }
-        let (pushed, left) = events.split_at(messages.len());
+        let (pushed, left) = events.split_at(texts.len());
         if !left.is_empty() {
-            comms
-                .store
-                .release_events(agent, &seqs(left), AGENT_OFFLINE, false)
-                .await?;
+            store.release_events(&agent, &seqs(left), AGENT_OFFLINE, false).await?;
         }
-        if !live::push(comms, listener, messages).await {
-            comms
-                .store
-                .release_events(agent, &seqs(pushed), AGENT_OFFLINE, false)
+        if !live::push(comms, listener, texts).await {
+            store
+                .release_events(&agent, &seqs(pushed), AGENT_OFFLINE, false)
                 .await?;
             comms.metrics.delivery("live", "unconfirmed", pushed.len());
-            return Ok(Pushed::Gone);
+            return Ok(None);
         }
-        comms
-            .store
-            .confirm_events(agent, &seqs(pushed), comms.clock.now())
-            .await?;
-        comms.metrics.delivery("live", "delivered", pushed.len());
-        if !comms
-            .store
-            .renew_delivery(agent, comms.replica.as_str(), comms.clock.now() + HOLD)
-            .await?
-        {
-            return Ok(Pushed::Lost);
+        confirm(comms, &agent, &whole).await?;
+        comms.metrics.delivery("live", "delivered", whole.len());
+        if !short.is_empty() {
+            store.release_events(&agent, &short, TOO_LARGE_TO_PUSH, false).await?;
+            comms.metrics.delivery("live", "truncated", short.len());
         }
     }
 }
 
-async fn call_all(comms: &Comms, claim: &DeliveryClaim, recipient: &Recipient, url: &str) -> Result<End, StoreError> {
-    let (agent, org) = (claim.agent(), recipient.org());
+/// One event at a time, so that none is held for longer than a call takes, and with what the agent wants at that moment.
+async fn call_all(comms: &Comms, claim: &mut DeliveryClaim) -> Result<End, StoreError> {
+    let (store, agent) = (&comms.store, claim.agent());
     let schedule = &comms.settings.callback_retry_after;
     let max_tries = i64::try_from(schedule.len()).unwrap_or(i64::MAX).saturating_add(1);
     let mut failures = claim.failures;
     loop {
-        let now = comms.clock.now();
-        let events = comms
-            .store
-            .hold_waiting_events(
-                &agent,
-                &Hold {
-                    channel: None,
-                    max_tries: Some(max_tries),
-                    to_push: true,
-                    limit: CALLS,
-                    now,
-                    until: now + HOLD,
-                },
-            )
-            .await?;
-        if events.is_empty() {
-            return Ok(End::Done);
+        if comms.tasks.is_closed() {
+            return Ok(End::Stopping { failures });
         }
-        for (index, event) in events.iter().enumerate() {
-            // A slow callback may take longer than the claim lasts.
-            if !comms
-                .store
-                .renew_delivery(&agent, comms.replica.as_str(), comms.clock.now() + HOLD)
-                .await?
-            {
-                comms
-                    .store
-                    .release_events(&agent, &seqs(&events[index..]), &event.reason, false)
-                    .await?;
-                return Ok(End::Lost);
+        let Some(recipient) = store.find_recipient(&agent).await? else {
+            return Ok(End::Done { looked_at: None });
+        };
+        let Some(url) = &recipient.callback_url else {
+            return Ok(End::Done { looked_at: None });
+        };
+        // A slow callback may take longer than the claim lasts.
+        if !keep(comms, claim).await? {
+            return Ok(End::Lost);
+        }
+        let now = comms.clock.now();
+        let events = hold(comms, &agent, Some(max_tries), 1, now).await?;
+        let Some(event) = events.first() else {
+            return Ok(End::Done { looked_at: Some(now) });
+        };
+        let answer = callback::call(comms, &recipient.org(), &recipient, url, event).await;
+        comms.metrics.delivery("callback", answer.word(), 1);
+        match answer {
+            callback::Answer::Taken => {
+                confirm(comms, &agent, &[event.seq]).await?;
+                failures = 0;
             }
-            let answer = callback::call(comms, &org, recipient, url, event).await;
-            comms.metrics.delivery("callback", answer.word(), 1);
-            match answer {
-                callback::Answer::Taken => {
-                    comms
-                        .store
-                        .confirm_events(&agent, &[event.seq], comms.clock.now())
-                        .await?;
-                    failures = 0;
-                }
-                callback::Answer::Gone => {
+            callback::Answer::Gone => {
+                if store.remove_callback_url(&agent, url).await? {
                     tracing::warn!(%agent, "a callback says that it is gone for good, and is removed");
-                    comms.store.set_callback_url(&agent, None).await?;
-                    comms
-                        .store
-                        .release_events(&agent, &seqs(&events[index..]), CALLBACK_FAILED, false)
-                        .await?;
-                    return Ok(End::Done);
                 }
-                callback::Answer::Failed { retry_after } => {
-                    comms
-                        .store
-                        .release_events(&agent, &[event.seq], CALLBACK_FAILED, true)
-                        .await?;
-                    comms
-                        .store
-                        .release_events(&agent, &seqs(&events[index + 1..]), AGENT_OFFLINE, false)
-                        .await?;
-                    let step = usize::try_from(failures).unwrap_or(usize::MAX);
-                    let after = schedule
-                        .get(step)
-                        .or(schedule.last())
-                        .copied()
-                        .unwrap_or(Duration::from_secs(60));
-                    let after = retry_after.map_or(jittered(after), |asked| asked.max(after));
-                    tracing::info!(%agent, event = event.id, seconds = after.as_secs(), "a callback failed");
-                    failures = failures.saturating_add(1);
-                    return Ok(End::Later { after, failures });
-                }
+                store
+                    .release_events(&agent, &[event.seq], CALLBACK_FAILED, false)
+                    .await?;
             }
+            callback::Answer::Failed { retry_after } => {
+                store
+                    .release_events(&agent, &[event.seq], CALLBACK_FAILED, true)
+                    .await?;
+                let step = usize::try_from(failures).unwrap_or(usize::MAX);
+                let after = schedule
+                    .get(step)
+                    .or(schedule.last())
+                    .copied()
+                    .unwrap_or(Duration::from_secs(60));
+                let after = retry_after.map_or(jittered(after), |asked| asked.max(after));
+                tracing::info!(%agent, event = event.id, seconds = after.as_secs(), "a callback failed");
+                failures = failures.saturating_add(1);
+                return Ok(End::Later { after, failures });
+            }
+        }
+    }
+}
+
+async fn hold(
+    comms: &Comms,
+    agent: &AgentId,
+    max_tries: Option<i64>,
+    limit: u32,
+    now: Timestamp,
+) -> Result<Vec<Event>, StoreError> {
+    let hold = Hold {
+        channel: None,
+        max_tries,
+        to_push: true,
+        limit,
+        now,
+        until: now + HOLD,
+    };
+    comms.store.hold_waiting_events(agent, &hold).await
+}
+
+/// Sees to it that the claim lasts for another call or push. False: it was lost.
+async fn keep(comms: &Comms, claim: &mut DeliveryClaim) -> Result<bool, StoreError> {
+    let now = comms.clock.now();
+    if claim.held_until - now >= AT_LEAST {
+        return Ok(true);
+    }
+    comms
+        .store
+        .renew_delivery(claim, comms.replica.as_str(), now + HOLD)
+        .await
+}
+
+/// The agent has them. It must not get them again because the store is away for a moment: meanwhile nobody else finds them
+/// there either, so a claim that runs out does no harm.
+async fn confirm(comms: &Comms, agent: &AgentId, seqs: &[i64]) -> Result<(), StoreError> {
+    let begun = Instant::now();
+    loop {
+        match comms.store.confirm_events(agent, seqs, comms.clock.now()).await {
+            Err(error) if error.is_unavailable() && begun.elapsed() < CONFIRMED_WITHIN && !comms.tasks.is_closed() => {
+                tracing::debug!(%error, "what an agent has is not marked yet");
+                tokio::time::sleep(CONFIRM_PAUSE).await;
+            }
+            done => return done.map(drop),
         }
     }
 }

@@ -104,7 +104,7 @@ async fn deliver(store: &Store, agents: &[Agent], holder: &str) {
                 .release_events(&agent, failed, "callback_failed", true)
                 .await
                 .unwrap();
-            store.finish_delivery(&claim, holder, Some(now), 0).await.unwrap();
+            store.finish_delivery(&claim, holder, Some(now), 0, None).await.unwrap();
         }
         for agent in agents {
             store.ack_events(&agent.id, 3 * round as i64, now).await.unwrap();

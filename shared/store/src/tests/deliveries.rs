@@ -2,17 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use super::inbound::{HOLD, PERSON, batch, read, says};
+use super::inbound::{HOLD, PERSON, STRANGER, batch, read, says};
 use super::*;
 use crate::{DeliveryClaim, InboundBatch};
 
 /// Something waits for the agent, and nobody delivers.
 async fn has_mail(db: &Database, agent: &Agent, id: &str, at: Timestamp) {
+    has_mail_from(PERSON, db, agent, id, at).await;
+}
+
+async fn has_mail_from(person: &str, db: &Database, agent: &Agent, id: &str, at: Timestamp) {
     let after = db.find_log_position("INBOUND").await.unwrap();
     let batch = InboundBatch {
         at,
         held_until: at - seconds(1),
-        ..batch(after, vec![says(agent, id, PERSON)], vec![])
+        ..batch(after, vec![says(agent, id, person)], vec![])
     };
     db.apply_inbound(&batch, &|_| None).await.unwrap();
 }
@@ -35,13 +39,14 @@ both_engines! {
         assert_eq!(claim(db, &agent, "one", now).await, None, "there is nothing");
         has_mail(db, &agent, "e1", now).await;
         assert_eq!(claim(db, &agent, "one", now - seconds(1)).await, None, "not due yet");
-        let claimed = claim(db, &agent, "one", now).await.unwrap();
+        let mut claimed = claim(db, &agent, "one", now).await.unwrap();
         assert_eq!((claimed.agent(), claimed.generation, claimed.failures), (agent.id.clone(), 1, 0));
+        assert_eq!(claimed.held_until, now + HOLD);
         assert_eq!(claim(db, &agent, "two", now + HOLD).await, None);
         assert_eq!(claim_due(db, "two", 9, now + HOLD).await, []);
-        assert_eq!(claim(db, &agent, "one", now).await, Some(claimed), "it has it");
+        assert_eq!(claim(db, &agent, "one", now).await, Some(claimed.clone()), "it has it");
         assert!(claim(db, &agent, "two", now + HOLD + seconds(1)).await.is_some(), "the time of the first is over");
-        assert!(!db.renew_delivery(&agent.id, "one", now + HOLD * 9).await.unwrap());
+        assert!(!db.renew_delivery(&mut claimed, "one", now + HOLD * 9).await.unwrap());
     }
 
     async fn what_is_free_is_claimed_once_even_by_the_same_holder(db: &Database) {
@@ -58,11 +63,112 @@ both_engines! {
         let agent = new_agent(db).await;
         let now = morning();
         has_mail(db, &agent, "e1", now).await;
-        claim(db, &agent, "one", now).await.unwrap();
-        assert!(!db.renew_delivery(&agent.id, "two", now + HOLD * 9).await.unwrap());
-        assert!(db.renew_delivery(&agent.id, "one", now + HOLD * 3).await.unwrap());
+        let mut claimed = claim(db, &agent, "one", now).await.unwrap();
+        assert!(!db.renew_delivery(&mut claimed, "two", now + HOLD * 9).await.unwrap());
+        assert_eq!(claimed.held_until, now + HOLD);
+        assert!(db.renew_delivery(&mut claimed, "one", now + HOLD * 2).await.unwrap());
+        assert!(db.renew_delivery(&mut claimed, "one", now + HOLD * 3).await.unwrap());
+        assert_eq!(claimed.held_until, now + HOLD * 3);
         assert_eq!(claim(db, &agent, "two", now + HOLD * 3).await, None);
         assert!(claim(db, &agent, "two", now + HOLD * 3 + seconds(1)).await.is_some());
+    }
+
+    async fn a_claim_of_before_is_no_claim_although_the_holder_is_the_same(db: &Database) {
+        let agent = new_agent(db).await;
+        let (now, late) = (morning(), morning() + HOLD + TimeDelta::microseconds(1_234_567));
+        has_mail(db, &agent, "e1", now).await;
+        let mut old = claim(db, &agent, "one", now).await.unwrap();
+        let mut new = claim(db, &agent, "one", late).await.unwrap();
+        assert!(!db.renew_delivery(&mut old, "one", late + HOLD).await.unwrap());
+        assert_eq!(db.reclaim_delivery(&old, "one", late + HOLD).await.unwrap(), None);
+        assert!(!db.release_delivery(&old, "one").await.unwrap());
+        assert!(!db.finish_delivery(&old, "one", Some(now), 7, None).await.unwrap());
+        assert!(db.renew_delivery(&mut new, "one", late + HOLD * 2).await.unwrap());
+        assert!(db.finish_delivery(&new, "one", None, 0, None).await.unwrap());
+    }
+
+    async fn a_claim_is_given_back_as_it_was(db: &Database) {
+        let agent = new_agent(db).await;
+        let now = morning();
+        has_mail(db, &agent, "e1", now).await;
+        let claimed = claim(db, &agent, "one", now).await.unwrap();
+        assert!(!db.release_delivery(&claimed, "two").await.unwrap());
+        assert_eq!(claim(db, &agent, "two", now).await, None);
+        assert!(db.release_delivery(&claimed, "one").await.unwrap());
+        assert!(!db.release_delivery(&claimed, "one").await.unwrap());
+        assert!(claim(db, &agent, "two", now).await.is_some(), "it is still due");
+    }
+
+    async fn who_could_not_finish_goes_on_due_or_not(db: &Database) {
+        let agent = new_agent(db).await;
+        let now = morning();
+        has_mail(db, &agent, "e1", now).await;
+        let claimed = claim(db, &agent, "one", now).await.unwrap();
+        // By a clock that is ahead of ours.
+        assert!(db.poke_delivery(&agent.id, now + seconds(9)).await.unwrap());
+        assert!(!db.finish_delivery(&claimed, "one", None, 0, None).await.unwrap());
+        assert_eq!(db.reclaim_delivery(&claimed, "two", now + HOLD * 2).await.unwrap(), None, "not its own");
+        let again = db.reclaim_delivery(&claimed, "one", now + HOLD * 2).await.unwrap().unwrap();
+        assert_eq!((again.generation, again.failures, again.held_until), (2, 0, now + HOLD * 2));
+        assert_eq!(db.reclaim_delivery(&claimed, "one", now + HOLD * 3).await.unwrap(), None, "that was before");
+        assert!(db.finish_delivery(&again, "one", None, 0, None).await.unwrap());
+    }
+
+    async fn a_callback_that_fails_is_left_alone_although_something_came(db: &Database) {
+        let agent = new_agent(db).await;
+        let (now, later) = (morning(), morning() + seconds(300));
+        has_mail(db, &agent, "e1", now).await;
+        let claimed = claim(db, &agent, "one", now).await.unwrap();
+        has_mail(db, &agent, "e2", now).await;
+        assert!(db.finish_delivery(&claimed, "one", Some(later), 1, None).await.unwrap());
+        assert_eq!(claim(db, &agent, "one", later - seconds(1)).await, None);
+        let claimed = claim(db, &agent, "one", later).await.unwrap();
+        assert_eq!(claimed.failures, 1);
+
+        // A poke counts, though: this may be another callback.
+        assert!(db.poke_delivery(&agent.id, later).await.unwrap());
+        has_mail(db, &agent, "e3", later).await;
+        let much_later = later + seconds(300);
+        assert!(!db.finish_delivery(&claimed, "one", Some(much_later), 2, None).await.unwrap());
+        let claimed = db.reclaim_delivery(&claimed, "one", later + HOLD * 2).await.unwrap().unwrap();
+        assert_eq!(claimed.failures, 0);
+        // It counts once.
+        has_mail(db, &agent, "e4", later).await;
+        assert!(db.finish_delivery(&claimed, "one", Some(much_later), 1, None).await.unwrap());
+        assert_eq!(claim(db, &agent, "one", later + HOLD * 3).await, None);
+        assert!(db.poke_delivery(&agent.id, later).await.unwrap());
+        assert_eq!(claim_due(db, "two", 9, later).await[0].failures, 0);
+    }
+
+    async fn what_somebody_else_holds_is_looked_for_when_it_is_free(db: &Database) {
+        let agent = new_agent(db).await;
+        let (now, free_at) = (morning(), morning() + seconds(20));
+        has_mail(db, &agent, "e1", now).await;
+        has_mail_from(STRANGER, db, &agent, "e2", now).await;
+        db.execute("UPDATE events SET is_quiet = TRUE WHERE id = 'e1'").await;
+        for (id, until) in [("e1", now + seconds(5)), ("e2", free_at)] {
+            let hold = crate::Hold { channel: None, max_tries: None, to_push: false, limit: 1, now, until };
+            assert_eq!(db.hold_waiting_events(&agent.id, &hold).await.unwrap()[0].id, id);
+        }
+        let finish = async |claimed: Option<DeliveryClaim>, due_at, looked_at| {
+            db.finish_delivery(&claimed.unwrap(), "one", due_at, 0, looked_at).await.unwrap()
+        };
+        assert!(finish(claim(db, &agent, "one", now).await, None, Some(now)).await);
+        assert_eq!(claim(db, &agent, "one", free_at - seconds(1)).await, None, "what is quiet is not pushed");
+        assert!(finish(claim(db, &agent, "one", free_at).await, None, Some(free_at)).await);
+        // It is not free before this moment is over.
+        assert!(finish(claim(db, &agent, "one", free_at).await, Some(now), Some(now)).await, "a time that is given counts");
+        let late = free_at + seconds(1);
+        assert!(finish(claim(db, &agent, "one", now).await, None, Some(late)).await);
+        assert_eq!(claim(db, &agent, "one", late).await, None, "it was free, and went nowhere");
+
+        assert!(db.poke_delivery(&agent.id, now).await.unwrap());
+        assert!(finish(claim(db, &agent, "one", now).await, None, None).await);
+        assert_eq!(claim(db, &agent, "one", late).await, None, "there is nobody to push it to");
+        assert!(db.poke_delivery(&agent.id, now).await.unwrap());
+        db.confirm_events(&agent.id, &[2], now).await.unwrap();
+        assert!(finish(claim(db, &agent, "one", now).await, None, Some(now)).await);
+        assert_eq!(claim(db, &agent, "one", late).await, None, "the agent has it");
     }
 
     async fn who_is_done_says_when_to_come_again(db: &Database) {
@@ -70,13 +176,13 @@ both_engines! {
         let (now, later) = (morning(), morning() + seconds(300));
         has_mail(db, &agent, "e1", now).await;
         let claimed = claim(db, &agent, "one", now).await.unwrap();
-        assert!(!db.finish_delivery(&claimed, "two", None, 0).await.unwrap(), "not its own");
-        assert!(db.finish_delivery(&claimed, "one", Some(later), 2).await.unwrap());
-        assert!(!db.finish_delivery(&claimed, "one", Some(now), 0).await.unwrap(), "given back already");
+        assert!(!db.finish_delivery(&claimed, "two", None, 0, None).await.unwrap(), "not its own");
+        assert!(db.finish_delivery(&claimed, "one", Some(later), 2, None).await.unwrap());
+        assert!(!db.finish_delivery(&claimed, "one", Some(now), 0, None).await.unwrap(), "given back already");
         assert_eq!(claim(db, &agent, "two", later - seconds(1)).await, None);
         let claimed = claim(db, &agent, "two", later).await.unwrap();
         assert_eq!(claimed.failures, 2);
-        assert!(db.finish_delivery(&claimed, "two", None, 0).await.unwrap());
+        assert!(db.finish_delivery(&claimed, "two", None, 0, None).await.unwrap());
         assert_eq!(claim(db, &agent, "two", later + TimeDelta::days(9)).await, None, "nothing to do");
         assert_eq!(claim_due(db, "two", 9, later + TimeDelta::days(9)).await, []);
     }
@@ -87,7 +193,7 @@ both_engines! {
         has_mail(db, &agent, "e1", now).await;
         let claimed = claim(db, &agent, "one", now).await.unwrap();
         has_mail(db, &agent, "e2", now).await;
-        assert!(!db.finish_delivery(&claimed, "one", None, 0).await.unwrap());
+        assert!(!db.finish_delivery(&claimed, "one", None, 0, None).await.unwrap());
         assert_eq!(claim(db, &agent, "two", now).await, None, "the claim stays");
         let claimed = claim(db, &agent, "one", now).await.unwrap();
         assert_eq!(claimed.generation, 2);
@@ -96,9 +202,9 @@ both_engines! {
             agent: &agent.id, id: "e3", kind: "k", channel: None, reason: "agent_offline", data: &data,
         };
         db.append_event(&event, now).await.unwrap();
-        assert!(!db.finish_delivery(&claimed, "one", None, 0).await.unwrap());
+        assert!(!db.finish_delivery(&claimed, "one", None, 0, None).await.unwrap());
         let claimed = claim(db, &agent, "one", now).await.unwrap();
-        assert!(db.finish_delivery(&claimed, "one", None, 0).await.unwrap());
+        assert!(db.finish_delivery(&claimed, "one", None, 0, None).await.unwrap());
     }
 
     async fn what_is_appended_is_due_unless_the_callback_fails(db: &Database) {
@@ -113,11 +219,11 @@ both_engines! {
         };
         append("e1").await;
         let claimed = claim(db, &agent, "one", now).await.unwrap();
-        assert!(db.finish_delivery(&claimed, "one", Some(later), 1).await.unwrap());
+        assert!(db.finish_delivery(&claimed, "one", Some(later), 1, None).await.unwrap());
         append("e2").await;
         assert_eq!(claim(db, &agent, "one", now).await, None);
         let claimed = claim(db, &agent, "one", later).await.unwrap();
-        assert!(db.finish_delivery(&claimed, "one", Some(later), 0).await.unwrap());
+        assert!(db.finish_delivery(&claimed, "one", Some(later), 0, None).await.unwrap());
         append("e3").await;
         assert!(claim(db, &agent, "one", now).await.is_some());
     }
@@ -127,14 +233,14 @@ both_engines! {
         let now = morning();
         has_mail(db, &agent, "e1", now).await;
         let claimed = claim(db, &agent, "one", now).await.unwrap();
-        assert!(db.finish_delivery(&claimed, "one", Some(now + TimeDelta::days(1)), 5).await.unwrap());
+        assert!(db.finish_delivery(&claimed, "one", Some(now + TimeDelta::days(1)), 5, None).await.unwrap());
         assert!(!db.poke_delivery(&idle.id, now).await.unwrap());
         assert!(db.poke_delivery(&agent.id, now).await.unwrap());
         let claimed = claim(db, &agent, "one", now).await.unwrap();
         assert_eq!((claimed.generation, claimed.failures), (2, 0));
         // While somebody delivers: that one notices.
         assert!(db.poke_delivery(&agent.id, now).await.unwrap());
-        assert!(!db.finish_delivery(&claimed, "one", None, 0).await.unwrap());
+        assert!(!db.finish_delivery(&claimed, "one", None, 0, None).await.unwrap());
 
         db.ack_events(&agent.id, 1, now).await.unwrap();
         assert!(!db.poke_delivery(&agent.id, now).await.unwrap(), "nothing waits");

@@ -280,6 +280,28 @@ both_engines! {
         assert_eq!(ids(&hold(db, &agent, None, 9, now).await), ["e1"]);
     }
 
+    async fn what_is_too_large_to_push_holds_back_nothing_and_waits(db: &Database) {
+        let agent = new_agent(db).await;
+        read(db, ["e1", "e2", "e3"].map(|id| says(&agent, id, PERSON)).into()).await;
+        let now = morning() + HOLD;
+        let push = async |max_tries| {
+            let hold = Hold { channel: None, max_tries, to_push: true, limit: 9, now, until: now + HOLD };
+            let events = db.hold_waiting_events(&agent.id, &hold).await.unwrap();
+            let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
+            db.release_events(&agent.id, &seqs, "callback_failed", max_tries.is_some()).await.unwrap();
+            events
+        };
+        assert_eq!(ids(&push(None).await), ["e1", "e2", "e3"]);
+        db.release_events(&agent.id, &[1], "too_large_to_push", false).await.unwrap();
+        assert_eq!(ids(&push(None).await), ["e2", "e3"], "of the same contact, even");
+        assert_eq!(ids(&push(Some(9)).await), ["e1", "e2", "e3"], "a callback takes it");
+        assert_eq!(ids(&push(None).await), ["e2", "e3"], "a callback that failed makes it no smaller");
+        let waiting = hold(db, &agent, None, 9, now).await;
+        assert_eq!(ids(&waiting), ["e1", "e2", "e3"]);
+        assert_eq!((waiting[0].reason.as_str(), waiting[0].tries), ("too_large_to_push", 1));
+        assert_eq!(confirm(db, &agent, &waiting).await, 3);
+    }
+
     async fn an_agent_says_up_to_where_it_has_them(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         append_all(db, &agent, &["e1", "e2", "e3", "e4"]).await;

@@ -355,7 +355,7 @@ both_engines! {
         read(db, vec![says(&agent, "e1", PERSON)]).await;
         let (now, later) = (morning(), morning() + seconds(300));
         let claim = db.claim_delivery(&agent.id, "reader", now, now + HOLD).await.unwrap().unwrap();
-        assert!(db.finish_delivery(&claim, "reader", Some(later), 3).await.unwrap());
+        assert!(db.finish_delivery(&claim, "reader", Some(later), 3, None).await.unwrap());
         let applied = read(db, vec![says(&agent, "e2", PERSON)]).await;
         assert_eq!(applied.agents, [(agent.id.clone(), false)]);
         assert_eq!(db.claim_delivery(&agent.id, "reader", now, later).await.unwrap(), None);
@@ -363,7 +363,7 @@ both_engines! {
         assert_eq!((claim.generation, claim.failures), (2, 3));
 
         // Nobody calls it any more; what comes then is a reason to try once more.
-        assert!(db.finish_delivery(&claim, "reader", None, 9).await.unwrap());
+        assert!(db.finish_delivery(&claim, "reader", None, 9, None).await.unwrap());
         read(db, vec![says(&agent, "e3", PERSON)]).await;
         assert!(db.claim_delivery(&agent.id, "reader", now, later).await.unwrap().is_some());
     }

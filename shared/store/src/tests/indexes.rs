@@ -106,7 +106,7 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
     store.poke_delivery(&busy, now).await.unwrap();
     store.claim_delivery(&busy, "one", now, until).await.unwrap();
     for claim in store.claim_due_deliveries("one", 3, now, until).await.unwrap() {
-        store.finish_delivery(&claim, "one", None, 0).await.unwrap();
+        store.finish_delivery(&claim, "one", None, 0, Some(now)).await.unwrap();
     }
     for event in store.claim_unready_events(3, now, until).await.unwrap() {
         store

@@ -36,6 +36,19 @@ both_engines! {
         }
     }
 
+    async fn a_callback_that_is_gone_is_removed_unless_there_is_another(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        for agent in [&agent, &other] {
+            db.set_callback_url(&agent.id, Some("https://b.example/hook")).await.unwrap();
+        }
+        assert!(!db.remove_callback_url(&agent.id, "https://a.example/hook").await.unwrap(), "that was before");
+        assert!(recipient(db, &agent).await.callback_url.is_some());
+        assert!(db.remove_callback_url(&agent.id, "https://b.example/hook").await.unwrap());
+        assert_eq!(recipient(db, &agent).await.callback_url, None);
+        assert!(!db.remove_callback_url(&agent.id, "https://b.example/hook").await.unwrap());
+        assert!(recipient(db, &other).await.callback_url.is_some());
+    }
+
     async fn a_subscription_is_set_changed_and_taken_back(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         let first = Subscription { channels: vec!["sms".into(), "email".into()], contacts: vec!["zoë@a.example".into()] };

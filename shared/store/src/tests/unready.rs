@@ -117,11 +117,11 @@ both_engines! {
         let claimed = db.claim_delivery(&agent.id, "reader", now, now + HOLD).await.unwrap().unwrap();
         assert!(db.complete_event(&agent.id, 1, Some(b"body"), now).await.unwrap());
         // Whoever delivers has to look once more.
-        assert!(!db.finish_delivery(&claimed, "reader", None, 0).await.unwrap());
+        assert!(!db.finish_delivery(&claimed, "reader", None, 0, None).await.unwrap());
         let claimed = db.claim_delivery(&agent.id, "reader", now, now + HOLD).await.unwrap().unwrap();
         assert!(!db.complete_event(&agent.id, 1, Some(b"other"), now).await.unwrap());
         assert!(!db.complete_event(&agent.id, 77, Some(b"other"), now).await.unwrap());
-        assert!(db.finish_delivery(&claimed, "reader", None, 0).await.unwrap(), "nothing has happened");
+        assert!(db.finish_delivery(&claimed, "reader", None, 0, None).await.unwrap(), "nothing has happened");
         assert_eq!(content(db, &agent, "e1").await.as_deref(), Some(&b"body"[..]));
 
         // Given up: it goes out with what there was.
