@@ -15,8 +15,8 @@ use butt_dial_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    STREAM,
-    record::{Recorded, Recorder},
+    STREAM, aside,
+    record::{Recorded, Recorder, Unrecorded},
 };
 use crate::{Comms, delivery, media, outbound::help};
 
@@ -156,11 +156,14 @@ async fn write_piece(
                 announce(comms, recorded).await;
                 return true;
             }
-            Err(StoreError::Conflict) => {
+            Err(Unrecorded::Aside(error)) => {
+                tracing::warn!(%error, "a notice that can't be read can't be kept aside yet");
+            }
+            Err(Unrecorded::Store(StoreError::Conflict)) => {
                 tracing::info!(after, "somebody else has read on");
                 return false;
             }
-            Err(error) if error.is_unavailable() => {
+            Err(Unrecorded::Store(error)) if error.is_unavailable() => {
                 // What a database that answers can't take within a call's deadline, it will never take at once.
                 too_slow = if comms.store.check().await.is_ok() {
                     too_slow + 1
@@ -176,11 +179,11 @@ async fn write_piece(
                 }
             }
             // A statement that can never succeed must not stop everything behind it: one by one, and only the culprit waits.
-            Err(error) if piece.len() > 1 => {
+            Err(Unrecorded::Store(error)) if piece.len() > 1 => {
                 tracing::error!(%error, "a batch can't be written down; trying one by one");
                 return write_parts(comms, recorder, after, piece.chunks(1), end).await;
             }
-            Err(error) => {
+            Err(Unrecorded::Store(error)) => {
                 tracing::error!(%error, after, "a notice can't be written down");
                 if keep_aside(comms, after, piece).await {
                     return true;
@@ -233,10 +236,8 @@ fn pieces(batch: &[Logged]) -> Vec<&[Logged]> {
 async fn keep_aside(comms: &Comms, after: u64, piece: &[Logged]) -> bool {
     let [notice] = piece else { return false };
     tracing::error!(sequence = notice.sequence, "a notice is kept aside");
-    let id = format!("aside-{}", notice.sequence);
-    let (headers, payload) = (notice.message.headers.clone(), notice.message.payload.clone());
-    match comms.bus.append(subjects::INBOUND_ASIDE, &id, headers, payload).await {
-        Ok(_) => comms
+    match aside::keep(comms, notice).await {
+        Ok(()) => comms
             .store
             .skip_log_entry(STREAM.name, after, notice.sequence)
             .await
