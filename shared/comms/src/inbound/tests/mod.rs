@@ -3,6 +3,7 @@
 mod aside;
 mod bench;
 mod blocked;
+mod routes;
 
 use butt_dial_domain::{
     Address, Channel,
