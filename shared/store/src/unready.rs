@@ -2,6 +2,7 @@
 
 use butt_dial_domain::{AgentId, OrgId, clock::Timestamp};
 use serde_json::Value;
+use sqlx::types::Json;
 
 use crate::{Store, StoreError, engine::writing};
 
@@ -88,5 +89,44 @@ impl Store {
             tx.commit().await?;
             Ok::<_, sqlx::Error>(completed)
         })?)
+    }
+
+    /// Keeps what has been fetched of it so far (`None`: nothing new) until the next look at `again`. False when it was
+    /// complete already.
+    pub async fn put_off_unready_event(
+        &self,
+        agent: &AgentId,
+        seq: i64,
+        content: Option<&[u8]>,
+        again: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE events SET content = coalesce($3, content), ready_at = $4
+            WHERE agent_id = $1 AND seq = $2 AND ready_at IS NOT NULL";
+        let done = writing!(self, |db| {
+            sqlx::query(SQL)
+                .bind(agent.as_str())
+                .bind(seq)
+                .bind(content)
+                .bind(again)
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?;
+        Ok(done > 0)
+    }
+
+    /// Says about an event that is not complete what is to be seen of it once it goes out. False when it was complete already.
+    pub async fn set_unready_data(&self, agent: &AgentId, seq: i64, data: &Value) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE events SET data = $3 WHERE agent_id = $1 AND seq = $2 AND ready_at IS NOT NULL";
+        let done = writing!(self, |db| {
+            sqlx::query(SQL)
+                .bind(agent.as_str())
+                .bind(seq)
+                .bind(Json(data))
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?;
+        Ok(done > 0)
     }
 }

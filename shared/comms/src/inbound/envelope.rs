@@ -29,6 +29,9 @@ pub enum Sealed {
         channel_id: Option<ChannelId>,
         /// An `InboundMessage`, encrypted.
         sealed: String,
+        /// The agent takes no messages on this sender; this one came through because it is a wish (`keyword.rs`).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_blocked: bool,
     },
     Receipt {
         receipt: Receipt,
@@ -47,6 +50,7 @@ impl Envelope {
                 org: route.org.clone(),
                 agent: route.agent.clone(),
                 channel_id: Some(route.channel_id.clone()),
+                is_blocked: route.blocked,
             },
             id,
         }

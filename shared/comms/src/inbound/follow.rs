@@ -15,13 +15,19 @@ use butt_dial_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    STREAM,
-    record::{Recorded, Recorder},
+    STREAM, aside,
+    record::{Recorded, Recorder, Unrecorded},
 };
 use crate::{Comms, delivery, media, outbound::help};
 
 /// As many as one transaction takes well.
 const BATCH: usize = 256;
+/// Bytes of notices in one transaction: what is larger may take longer than a call to the database may.
+const PIECE: usize = 4 * 1024 * 1024;
+/// How often in a row a database that answers may fail to take several notices, before it is given fewer at once.
+const PATIENCE_WITH_MANY: u32 = 2;
+/// The same for one notice, before that is kept aside. Longer, because a lock or a rush passes, and nothing smaller is left.
+const PATIENCE_WITH_ONE: u32 = 8;
 /// How long an idle reader waits before it looks whether it still is the one.
 const WAIT: Duration = Duration::from_secs(2);
 /// A reader that has died is replaced after this time.
@@ -121,38 +127,65 @@ async fn next(reader: &mut dyn LogReader) -> Option<Vec<Logged>> {
     }
 }
 
-/// Writes the batch down, however long the database is away. False: somebody else reads.
+/// Writes the batch down, in pieces that one transaction takes within its deadline. False: somebody else reads.
 async fn write(comms: &Comms, recorder: &Recorder, after: u64, batch: &[Logged], end: &CancellationToken) -> bool {
+    let mut after = after;
+    for piece in pieces(batch) {
+        if !write_piece(comms, recorder, after, piece, end).await {
+            return false;
+        }
+        after = piece.last().map_or(after, |logged| logged.sequence);
+    }
+    true
+}
+
+/// Writes it down, however long the database is away. False: somebody else reads.
+async fn write_piece(
+    comms: &Comms,
+    recorder: &Recorder,
+    after: u64,
+    piece: &[Logged],
+    end: &CancellationToken,
+) -> bool {
     let begun = std::time::Instant::now();
+    let mut too_slow = 0;
     loop {
-        match recorder.record(after, batch).await {
+        match recorder.record(after, piece).await {
             Ok(recorded) => {
-                comms.metrics.inbound_batch(batch.len(), begun.elapsed());
+                comms.metrics.inbound_batch(piece.len(), begun.elapsed());
                 announce(comms, recorded).await;
                 return true;
             }
-            Err(StoreError::Conflict) => {
+            Err(Unrecorded::Aside(error)) => {
+                tracing::warn!(%error, "a notice that can't be read can't be kept aside yet");
+            }
+            Err(Unrecorded::Store(StoreError::Conflict)) => {
                 tracing::info!(after, "somebody else has read on");
                 return false;
             }
-            Err(error) if error.is_unavailable() => {
-                tracing::warn!(%error, "what came in can't be written down yet");
+            Err(Unrecorded::Store(error)) if error.is_unavailable() => {
+                // What a database that answers can't take within a call's deadline, it will never take at once.
+                too_slow = if comms.store.check().await.is_ok() {
+                    too_slow + 1
+                } else {
+                    0
+                };
+                tracing::warn!(%error, notices = piece.len(), too_slow, "what came in can't be written down yet");
+                if piece.len() > 1 && too_slow >= PATIENCE_WITH_MANY {
+                    return write_parts(comms, recorder, after, piece.chunks(piece.len().div_ceil(2)), end).await;
+                }
+                if too_slow >= PATIENCE_WITH_ONE && keep_aside(comms, after, piece).await {
+                    return true;
+                }
             }
             // A statement that can never succeed must not stop everything behind it: one by one, and only the culprit waits.
-            Err(error) if batch.len() > 1 => {
+            Err(Unrecorded::Store(error)) if piece.len() > 1 => {
                 tracing::error!(%error, "a batch can't be written down; trying one by one");
-                let mut after = after;
-                for one in batch.chunks(1) {
-                    if !Box::pin(write(comms, recorder, after, one, end)).await {
-                        return false;
-                    }
-                    after = one[0].sequence;
-                }
-                return true;
+                return write_parts(comms, recorder, after, piece.chunks(1), end).await;
             }
-            Err(error) => {
-                tracing::error!(%error, sequence = batch[0].sequence, "a notice can't be written down, and is kept aside");
-                if keep_aside(comms, after, &batch[0]).await {
+            Err(Unrecorded::Store(error)) => {
+                tracing::error!(%error, after, "a notice can't be written down");
+                if keep_aside(comms, after, piece).await {
                     return true;
                 }
             }
@@ -163,12 +196,48 @@ async fn write(comms: &Comms, recorder: &Recorder, after: u64, batch: &[Logged],
     }
 }
 
+/// One after the other, so that the order stays.
+async fn write_parts(
+    comms: &Comms,
+    recorder: &Recorder,
+    after: u64,
+    parts: std::slice::Chunks<'_, Logged>,
+    end: &CancellationToken,
+) -> bool {
+    let mut after = after;
+    for part in parts {
+        if !Box::pin(write_piece(comms, recorder, after, part, end)).await {
+            return false;
+        }
+        after = part.last().map_or(after, |logged| logged.sequence);
+    }
+    true
+}
+
+/// The batch in its order, cut where a piece would hold more than `PIECE` bytes. One notice that is larger is a piece.
+fn pieces(batch: &[Logged]) -> Vec<&[Logged]> {
+    let mut pieces = Vec::new();
+    let (mut begin, mut bytes) = (0, 0);
+    for (n, logged) in batch.iter().enumerate() {
+        let size = logged.message.payload.len();
+        if n > begin && bytes + size > PIECE {
+            pieces.push(&batch[begin..n]);
+            (begin, bytes) = (n, 0);
+        }
+        bytes += size;
+    }
+    if begin < batch.len() {
+        pieces.push(&batch[begin..]);
+    }
+    pieces
+}
+
 /// Into a stream for operators to look at; the position moves on.
-async fn keep_aside(comms: &Comms, after: u64, notice: &Logged) -> bool {
-    let id = format!("aside-{}", notice.sequence);
-    let (headers, payload) = (notice.message.headers.clone(), notice.message.payload.clone());
-    match comms.bus.append(subjects::INBOUND_ASIDE, &id, headers, payload).await {
-        Ok(_) => comms
+async fn keep_aside(comms: &Comms, after: u64, piece: &[Logged]) -> bool {
+    let [notice] = piece else { return false };
+    tracing::error!(sequence = notice.sequence, "a notice is kept aside");
+    match aside::keep(comms, notice).await {
+        Ok(()) => comms
             .store
             .skip_log_entry(STREAM.name, after, notice.sequence)
             .await
@@ -196,5 +265,54 @@ async fn announce(comms: &Comms, recorded: Recorded) {
     }
     for wanted in recorded.help {
         help::begin(comms, wanted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use butt_dial_domain::ports::bus::Message;
+
+    use super::*;
+
+    fn batch(sizes: &[usize]) -> Vec<Logged> {
+        let logged = |(sequence, size): (u64, &usize)| Logged {
+            sequence,
+            message: Message {
+                subject: subjects::INBOUND.into(),
+                headers: Headers::new(),
+                payload: vec![b'x'; *size].into(),
+                reply_to: None,
+            },
+        };
+        (1..).zip(sizes).map(logged).collect()
+    }
+
+    /// How many notices each piece holds.
+    fn cut(sizes: &[usize]) -> Vec<usize> {
+        let batch = batch(sizes);
+        let pieces = pieces(&batch);
+        let joined: Vec<u64> = pieces
+            .iter()
+            .flat_map(|piece| piece.iter().map(|one| one.sequence))
+            .collect();
+        let expected: Vec<u64> = batch.iter().map(|one| one.sequence).collect();
+        assert_eq!(joined, expected, "all of it, in its order");
+        pieces.iter().map(|piece| piece.len()).collect()
+    }
+
+    #[test]
+    fn a_batch_is_cut_by_its_bytes() {
+        assert_eq!(cut(&[]), [0; 0]);
+        assert_eq!(cut(&[1_000; BATCH]), [BATCH], "an ordinary one is not cut");
+        assert_eq!(cut(&[PIECE]), [1]);
+        assert_eq!(cut(&[PIECE / 2, PIECE / 2, 1]), [2, 1], "exactly full");
+        assert_eq!(cut(&[PIECE / 2, PIECE / 2 + 1, 1]), [1, 2]);
+        assert_eq!(
+            cut(&[1, PIECE + 1, 1, 1]),
+            [1, 1, 2],
+            "one that is too large goes alone"
+        );
+        assert_eq!(cut(&[PIECE + 1, PIECE + 1]), [1, 1]);
+        assert_eq!(cut(&[1_000_000; 10]), [4, 4, 2]);
     }
 }

@@ -2,7 +2,10 @@
 //! message). 47 CFR 64.1200(a)(10) names the English words for STOP; the others are the same in Spanish, French and
 //! Portuguese.
 
-use butt_dial_domain::inbound::Keyword;
+use butt_dial_domain::{
+    Channel,
+    inbound::{InboundMessage, Keyword},
+};
 
 const STOP: &[&str] = &[
     "stop",
@@ -30,6 +33,15 @@ const HELP: &[&str] = &["help", "info"];
 
 /// Longer than any of the words with some punctuation around it.
 const LONGEST: usize = 48;
+
+/// The wish that a message is.
+pub fn of(message: &InboundMessage) -> Option<Keyword> {
+    message
+        .answered_keyword
+        .or_else(|| message.body.as_deref().and_then(find))
+        // A mail with the subject "Help" is a mail.
+        .filter(|_| message.channel != Channel::Email)
+}
 
 pub fn find(text: &str) -> Option<Keyword> {
     let text = text.trim();

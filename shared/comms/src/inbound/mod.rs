@@ -5,6 +5,7 @@
 //! stream (`record.rs`); that a vendor repeats itself is seen there and by the stream, because a notice's id is made from
 //! the vendor's own.
 
+mod aside;
 pub mod envelope;
 pub mod follow;
 pub mod keyword;
@@ -13,6 +14,8 @@ mod publish;
 mod read;
 pub mod record;
 pub mod routes;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::time::Duration;

@@ -1,11 +1,12 @@
-//! Whose it is, and whether it wants it: addresses that nobody has are refused, blocked channels drop what comes.
+//! Whose it is, and whether it wants it: addresses that nobody has are refused, blocked channels drop what comes, but
+//! not what a person wishes by law: STOP counts wherever it is said.
 
 use std::sync::Arc;
 
 use butt_dial_domain::inbound::{InboundMessage, Notice, Receipt};
 use butt_dial_store::InboundRoute;
 
-use super::{WebhookRefusal, read::ReadWebhook, routes::Routes};
+use super::{WebhookRefusal, keyword, read::ReadWebhook, routes::Routes};
 use crate::Comms;
 
 /// Notices that may be published, in their order.
@@ -35,7 +36,7 @@ pub async fn permit(comms: &Comms, routes: &Routes, read: ReadWebhook) -> Result
         let route = routes.find(message.channel, &message.to).await;
         match route.map_err(|_| WebhookRefusal::Unavailable)? {
             Some(route) if only.as_ref().is_some_and(|agent| agent != &route.agent) => unknown = true,
-            Some(route) if route.blocked => {
+            Some(route) if route.blocked && keyword::of(&message).is_none() => {
                 blocked = true;
                 comms.metrics.webhook(carrier, "blocked");
             }

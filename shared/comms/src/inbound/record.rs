@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::{
     AgentId, Channel, ChannelId, OrgId,
     inbound::{InboundMessage, Keyword, Receipt, Stage},
-    ports::{bus::Logged, carrier::RefusalClass},
+    ports::{
+        bus::{BusError, Logged},
+        carrier::RefusalClass,
+    },
 };
 use butt_dial_store::{Applied, InboundBatch, InboundRow, Message, Moved, ReceiptEntry, StoreError};
 use chrono::{SecondsFormat, TimeDelta};
@@ -13,7 +16,7 @@ use moka::sync::Cache;
 use serde_json::{Map, Value, json};
 
 use super::{
-    STREAM,
+    STREAM, aside,
     envelope::{Envelope, Sealed},
     keyword,
 };
@@ -47,6 +50,17 @@ pub struct Recorded {
     pub has_incomplete: bool,
 }
 
+/// Why a batch was not written down. Nothing of it was, then.
+#[derive(Debug, thiserror::Error)]
+pub enum Unrecorded {
+    /// `Conflict`: somebody else has written it down.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What can't be read could not be kept aside, and must not be passed over before it is.
+    #[error("a notice can't be kept aside: {0}")]
+    Aside(#[from] BusError),
+}
+
 pub struct HelpWanted {
     pub agent: AgentId,
     pub channel: Channel,
@@ -65,8 +79,8 @@ impl Recorder {
         }
     }
 
-    /// `after` is the position that the batch was read from. `Conflict`: somebody else has written it down.
-    pub async fn record(&self, after: u64, batch: &[Logged]) -> Result<Recorded, StoreError> {
+    /// `after` is the position that the batch was read from.
+    pub async fn record(&self, after: u64, batch: &[Logged]) -> Result<Recorded, Unrecorded> {
         let comms = &self.comms;
         let now = comms.clock.now();
         let (mut events, mut receipts, mut help) = (Vec::new(), Vec::new(), Vec::new());
@@ -74,7 +88,7 @@ impl Recorder {
             let envelope: Envelope = match serde_json::from_slice(&logged.message.payload) {
                 Ok(envelope) => envelope,
                 Err(_) => {
-                    self.unreadable(logged.sequence);
+                    self.unreadable(logged).await?;
                     continue;
                 }
             };
@@ -91,20 +105,20 @@ impl Recorder {
                     agent,
                     channel_id,
                     sealed,
+                    is_blocked,
                 } => {
                     let Some(message) = Envelope::open(&comms.vault, &org, &envelope.id, &sealed) else {
-                        self.unreadable(logged.sequence);
+                        self.unreadable(logged).await?;
                         continue;
                     };
                     let rules = self.rules_of(&agent).await?;
-                    let Some(row) = row(
-                        comms,
-                        (org, agent, channel_id),
-                        &envelope.id,
-                        &envelope.carrier,
-                        message,
-                        &rules,
-                    ) else {
+                    let whose = (org, agent, channel_id);
+                    let row = if is_blocked {
+                        wish(comms, whose, &envelope.id, &envelope.carrier, message)
+                    } else {
+                        row(comms, whose, &envelope.id, &envelope.carrier, message, &rules)
+                    };
+                    let Some(row) = row else {
                         comms.metrics.webhook("any", "filtered");
                         continue;
                     };
@@ -168,15 +182,16 @@ impl Recorder {
         Ok(rules)
     }
 
-    /// Only a program of ours writes into the stream: this is a fault, or another encryption key. It stays in the stream for
-    /// its week.
-    fn unreadable(&self, sequence: u64) {
+    /// Only a program of ours writes into the stream: this is a fault, or another encryption key. With the right one, an
+    /// operator can put it back.
+    async fn unreadable(&self, notice: &Logged) -> Result<(), BusError> {
         self.comms.metrics.webhook("any", "undecipherable");
         tracing::error!(
-            sequence,
+            sequence = notice.sequence,
             stream = STREAM.name,
-            "a notice in the stream can't be read, and is passed over"
+            "a notice in the stream can't be read, and is kept aside"
         );
+        aside::keep(&self.comms, notice).await
     }
 }
 
@@ -193,11 +208,7 @@ fn row(
     message: InboundMessage,
     rules: &Rules,
 ) -> Option<Row> {
-    let keyword = message
-        .answered_keyword
-        .or_else(|| message.body.as_deref().and_then(keyword::find))
-        // A mail with the subject "Help" is a mail.
-        .filter(|_| message.channel != Channel::Email);
+    let keyword = keyword::of(&message);
     let fate = rules.judge(&message);
     // What a person has a right to is not for an agent to filter.
     if matches!(fate, Fate::Drop) && keyword.is_none() {
@@ -234,15 +245,55 @@ fn row(
         is_incomplete,
         is_quiet,
         channel_id,
-        consent: match keyword {
-            Some(Keyword::Stop) => Some(false),
-            Some(Keyword::Start) => Some(true),
-            Some(Keyword::Help) | None => None,
-        },
+        consent: keyword.and_then(consent),
         agent,
         org,
     };
     Some(Row { row, wants_help })
+}
+
+/// What a person wants of a sender whose agent takes no messages on it: the wish counts, and nothing else is kept. `None`
+/// when it is no wish.
+fn wish(
+    comms: &Comms,
+    (org, agent, channel_id): (OrgId, AgentId, Option<ChannelId>),
+    id: &str,
+    carrier: &str,
+    mut message: InboundMessage,
+) -> Option<Row> {
+    let keyword = keyword::of(&message)?;
+    // A name is content too.
+    (message.sender_name, message.group, message.in_reply_to) = (None, None, None);
+    let mut data = about(id, &message, comms);
+    data.insert("provider".into(), json!(carrier));
+    data.insert("keyword".into(), json!(keyword.as_str()));
+    let row = InboundRow {
+        id: id.to_owned(),
+        kind: MESSAGE_RECEIVED,
+        channel: message.channel,
+        contact: message.from,
+        data: Value::Object(data),
+        content: None,
+        is_incomplete: false,
+        is_quiet: true,
+        channel_id,
+        consent: consent(keyword),
+        agent,
+        org,
+    };
+    Some(Row {
+        row,
+        wants_help: keyword == Keyword::Help && message.answered_keyword.is_none(),
+    })
+}
+
+/// What the word says about messages to the person.
+fn consent(keyword: Keyword) -> Option<bool> {
+    match keyword {
+        Keyword::Stop => Some(false),
+        Keyword::Start => Some(true),
+        Keyword::Help => None,
+    }
 }
 
 /// What is kept of a message for good: who, where and when, and nothing that was said.

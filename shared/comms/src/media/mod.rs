@@ -4,6 +4,7 @@
 mod blobs;
 mod download;
 mod link;
+mod turn;
 
 use std::time::Duration;
 
@@ -11,7 +12,12 @@ use butt_dial_domain::{Failure, inbound::Attachment, ports::webhook::Webhooks};
 use butt_dial_store::UnreadyEvent;
 use bytes::Bytes;
 use chrono::TimeDelta;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
+use serde_json::json;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, timeout_at},
+};
 
 pub use blobs::{Blob, Blobs, BlobsConfig, Meta};
 pub use link::{Expired, open};
@@ -25,56 +31,116 @@ use crate::{
     store_failure,
 };
 use download::{Fetched, Limits, Unfetched, download};
+use turn::Turn;
 
 /// Bytes of one attachment. MMS and WhatsApp stay below; e-mail may not.
 const MAX_ATTACHMENT: usize = 25 * 1024 * 1024;
 /// For one attachment, with its redirects.
 const FETCH: Duration = Duration::from_secs(20);
-const BATCH: u32 = 16;
-const AT_ONCE: usize = 8;
-/// Longer than all fetches of one event may take.
+/// Attachments of one message; those beyond are named, not fetched.
+const MAX_ATTACHMENTS: usize = 20;
+/// Attachments of one message at once.
+const FETCHED_TOGETHER: usize = 4;
+/// Events of one sweep, all of them at once: the claim of one that waited for others would run out.
+const BATCH: usize = 16;
+/// For all that is fetched for one event.
+const DEADLINE: Duration = Duration::from_secs(40);
+/// Longer than the deadline: nobody else may fetch the same meanwhile.
 const CLAIM: TimeDelta = TimeDelta::seconds(45);
 /// How long an event waits for its attachments; then it goes out and says what is missing.
 const PATIENCE_FOR_ATTACHMENTS: TimeDelta = TimeDelta::minutes(3);
-/// How long a message waits for its text. The carrier keeps it, and a mail without text is of little use.
-const PATIENCE_FOR_TEXT: TimeDelta = TimeDelta::hours(2);
+/// How long a message waits for its text: everything that came to its agent after it waits with it.
+const PATIENCE_FOR_TEXT: TimeDelta = TimeDelta::seconds(60);
+
+/// Between two tries for the same event: half its age, within these.
+const SOONEST: TimeDelta = TimeDelta::seconds(2);
+const LATEST: TimeDelta = TimeDelta::seconds(20);
+
+/// Events that this process works on. They hold a connection of the carrier's each, not the attachments themselves.
+static AT_WORK: Semaphore = Semaphore::const_new(64);
+/// Attachments in memory, of all these events.
+static IN_MEMORY: Semaphore = Semaphore::const_new(8);
 
 /// Looks at once what there is to fetch.
 pub fn begin(comms: &Comms) {
+    let Some(mut turn) = Turn::take(&comms.replica) else {
+        return;
+    };
     let working = comms.clone();
     comms.tasks.spawn(async move {
-        if let Err(failure) = sweep(&working).await {
-            tracing::warn!(%failure, "attachments can't be fetched yet");
+        loop {
+            match claim(&working).await {
+                Ok(claimed) => {
+                    let is_full = claimed.len() == BATCH;
+                    for one in claimed {
+                        let working = working.clone();
+                        working.tasks.clone().spawn(async move { one.work(&working).await });
+                    }
+                    if is_full {
+                        continue;
+                    }
+                }
+                Err(failure) => tracing::warn!(%failure, "attachments can't be fetched yet"),
+            }
+            match turn.pass() {
+                Some(again) => turn = again,
+                None => return,
+            }
         }
     });
 }
 
 /// Fetches what is due. Returns how many events it looked at.
 pub async fn sweep(comms: &Comms) -> Result<usize, Failure> {
-    let now = comms.clock.now();
-    let due = comms
-        .store
-        .claim_unready_events(BATCH, now, now + CLAIM)
-        .await
-        .map_err(store_failure)?;
-    let count = due.len();
-    futures::stream::iter(due)
-        .for_each_concurrent(AT_ONCE, |event| async move {
-            if let Err(failure) = complete(comms, &event).await {
-                tracing::warn!(%failure, event = event.id, "an event can't be completed yet");
-            }
-        })
+    let claimed = claim(comms).await?;
+    let count = claimed.len();
+    futures::stream::iter(claimed)
+        .for_each_concurrent(None, |one| one.work(comms))
         .await;
     Ok(count)
 }
 
-async fn complete(comms: &Comms, event: &UnreadyEvent) -> Result<(), Failure> {
+/// An event that nobody else works on before the claim runs out.
+struct Claimed {
+    event: UnreadyEvent,
+    deadline: Instant,
+    _place: SemaphorePermit<'static>,
+}
+
+/// No more than there is room for: the rest stays due.
+async fn claim(comms: &Comms) -> Result<Vec<Claimed>, Failure> {
+    let places: Vec<_> = std::iter::from_fn(|| AT_WORK.try_acquire().ok()).take(BATCH).collect();
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (now, deadline) = (comms.clock.now(), Instant::now() + DEADLINE);
+    let room = u32::try_from(places.len()).unwrap_or(u32::MAX);
+    let due = comms.store.claim_unready_events(room, now, now + CLAIM).await;
+    let due = due.map_err(store_failure)?;
+    let claimed = due.into_iter().zip(places).map(|(event, place)| Claimed {
+        event,
+        deadline,
+        _place: place,
+    });
+    Ok(claimed.collect())
+}
+
+impl Claimed {
+    async fn work(self, comms: &Comms) {
+        let id = self.event.id.clone();
+        if let Err(failure) = complete(comms, self.event, self.deadline).await {
+            tracing::warn!(%failure, event = id, "an event can't be completed yet");
+        }
+    }
+}
+
+async fn complete(comms: &Comms, mut event: UnreadyEvent, deadline: Instant) -> Result<(), Failure> {
     let content = event
         .content
         .as_deref()
         .and_then(|sealed| Content::open(comms, &event.org(), &event.id, sealed));
     let Some(mut content) = content else {
-        return finish(comms, event, None).await;
+        return finish(comms, &event, None).await;
     };
     let age = comms.clock.now() - event.created_at;
     let carrier = event.data["provider"]
@@ -82,40 +148,64 @@ async fn complete(comms: &Comms, event: &UnreadyEvent) -> Result<(), Failure> {
         .and_then(|id| comms.carriers.find_webhooks(id));
     let Some((_, webhooks)) = carrier else {
         // It has been taken out of the settings; what it kept can't be asked for any more.
-        return finish(comms, event, None).await;
+        return finish(comms, &event, None).await;
     };
     if content.message.incomplete {
-        match webhooks.complete(content.message.clone()).await {
-            Ok(message) => {
+        let asked = timeout_at(deadline, webhooks.complete(content.message.clone())).await;
+        match asked {
+            Ok(Ok(message)) => {
                 content.message = message;
                 content.message.incomplete = false;
+                mark(comms, &mut event, false).await?;
             }
-            // Looked at again when the claim has run out.
-            Err(_) if age < PATIENCE_FOR_TEXT => return Ok(()),
-            Err(_) => tracing::error!(
-                event = event.id,
-                "the text of a message could not be fetched; it goes out without"
-            ),
-        }
-    }
-    let mut links = Vec::with_capacity(content.message.attachments.len());
-    for (number, attachment) in content.message.attachments.iter().enumerate() {
-        let stored = match fetch(comms, webhooks.as_ref(), attachment).await {
-            Ok(fetched) => keep(comms, event, number, attachment, fetched).await,
-            Err(error) => Err(error),
-        };
-        match stored {
-            Ok(stored) => links.push(stored),
-            Err(Unfetched::ForNow(_)) if age < PATIENCE_FOR_ATTACHMENTS => return Ok(()),
-            Err(Unfetched::ForNow(error) | Unfetched::ForGood(error)) => {
-                tracing::warn!(event = event.id, error, "an attachment is not there");
-                links.push(missing(attachment, error));
+            _ if age < PATIENCE_FOR_TEXT => return put_off(comms, &event, None).await,
+            _ => {
+                tracing::error!(
+                    event = event.id,
+                    "the text of a message could not be fetched; it goes out without"
+                );
+                mark(comms, &mut event, true).await?;
             }
         }
     }
-    content.links = links;
+    let is_last_try = age >= PATIENCE_FOR_ATTACHMENTS;
+    content.links = attachments(comms, &event, webhooks.as_ref(), &content, (deadline, is_last_try)).await;
     let sealed = content.seal(comms, &event.org(), &event.id);
-    finish(comms, event, Some(&sealed)).await
+    if content.links.iter().any(is_pending) {
+        // What is there already is not fetched again.
+        return put_off(comms, &event, Some(&sealed)).await;
+    }
+    finish(comms, &event, Some(&sealed)).await
+}
+
+/// Says in the event whether its text is missing.
+async fn mark(comms: &Comms, event: &mut UnreadyEvent, is_incomplete: bool) -> Result<(), Failure> {
+    const KEY: &str = "incomplete";
+    let Some(data) = event.data.as_object_mut() else {
+        return Ok(());
+    };
+    if data.contains_key(KEY) == is_incomplete {
+        return Ok(());
+    }
+    if is_incomplete {
+        data.insert(KEY.into(), json!(true));
+    } else {
+        data.remove(KEY);
+    }
+    let marked = comms
+        .store
+        .set_unready_data(&event.agent(), event.seq, &event.data)
+        .await;
+    marked.map(drop).map_err(store_failure)
+}
+
+/// Another try later, with what there is by now.
+async fn put_off(comms: &Comms, event: &UnreadyEvent, sealed: Option<&[u8]>) -> Result<(), Failure> {
+    let now = comms.clock.now();
+    let again = now + ((now - event.created_at) / 2).clamp(SOONEST, LATEST);
+    let agent = event.agent();
+    let kept = comms.store.put_off_unready_event(&agent, event.seq, sealed, again);
+    kept.await.map(drop).map_err(store_failure)
 }
 
 async fn finish(comms: &Comms, event: &UnreadyEvent, sealed: Option<&[u8]>) -> Result<(), Failure> {
@@ -131,6 +221,63 @@ async fn finish(comms: &Comms, event: &UnreadyEvent, sealed: Option<&[u8]>) -> R
     }
     ladder::wake(comms, event.agent());
     Ok(())
+}
+
+/// What is said of an attachment that is still to be fetched, where an event is looked at before it is complete.
+const PENDING: &str = "not fetched yet";
+
+fn is_pending(link: &StoredAttachment) -> bool {
+    link.error.as_deref() == Some(PENDING)
+}
+
+/// A link for each attachment, in their order. Those that an earlier try has fetched stay as they are.
+async fn attachments(
+    comms: &Comms,
+    event: &UnreadyEvent,
+    webhooks: &dyn Webhooks,
+    content: &Content,
+    (deadline, is_last_try): (Instant, bool),
+) -> Vec<StoredAttachment> {
+    let mut links = Vec::with_capacity(content.message.attachments.len());
+    let mut missing_ones = Vec::new();
+    for (number, attachment) in content.message.attachments.iter().enumerate() {
+        match content.links.get(number).filter(|link| !is_pending(link)) {
+            Some(link) => links.push(link.clone()),
+            None if number >= MAX_ATTACHMENTS => links.push(missing(attachment, "too many attachments in one message")),
+            None => {
+                links.push(missing(attachment, PENDING));
+                let storing = timeout_at(deadline, store(comms, event, webhooks, number, attachment));
+                missing_ones.push(storing.map(move |stored| (number, stored)).boxed());
+            }
+        }
+    }
+    let mut stored = futures::stream::iter(missing_ones).buffer_unordered(FETCHED_TOGETHER);
+    while let Some((number, stored)) = stored.next().await {
+        match stored.unwrap_or(Err(Unfetched::ForNow("took too long"))) {
+            Ok(stored) => links[number] = stored,
+            Err(Unfetched::ForNow(error)) if !is_last_try => {
+                tracing::debug!(event = event.id, error, "an attachment is not there yet");
+            }
+            Err(Unfetched::ForNow(error) | Unfetched::ForGood(error)) => {
+                tracing::warn!(event = event.id, error, "an attachment is not there");
+                links[number].error = Some(error.to_owned());
+            }
+        }
+    }
+    links
+}
+
+async fn store(
+    comms: &Comms,
+    event: &UnreadyEvent,
+    webhooks: &dyn Webhooks,
+    number: usize,
+    attachment: &Attachment,
+) -> Result<StoredAttachment, Unfetched> {
+    // Never closed, so the error has no case.
+    let _permit = IN_MEMORY.acquire().await;
+    let fetched = fetch(comms, webhooks, attachment).await?;
+    keep(comms, event, number, attachment, fetched).await
 }
 
 async fn fetch(comms: &Comms, webhooks: &dyn Webhooks, attachment: &Attachment) -> Result<Fetched, Unfetched> {

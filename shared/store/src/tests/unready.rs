@@ -162,4 +162,34 @@ both_engines! {
         assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 1_103, "they still go out");
         assert_eq!(held(db, &agent, morning()).await[..2], ["e1", "e2"]);
     }
+
+    async fn what_was_fetched_so_far_is_kept_while_the_event_still_waits(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        read(db, vec![incomplete(&agent, "e1", PERSON), says(&agent, "e2", STRANGER), incomplete(&other, "x1", PERSON)]).await;
+        let now = morning();
+        let again = now + seconds(2);
+        assert!(db.put_off_unready_event(&agent.id, 1, Some(b"half"), again).await.unwrap());
+        let said = serde_json::json!({ "from": PERSON, "incomplete": true });
+        assert!(db.set_unready_data(&agent.id, 1, &said).await.unwrap());
+        assert_eq!(listed(db, &agent).await, [""; 0]);
+        assert_eq!(held(db, &agent, now).await, ["e2"]);
+        assert_eq!(claim(db, 9, again - TimeDelta::microseconds(1)).await.len(), 1, "the other one's");
+        assert!(db.put_off_unready_event(&agent.id, 1, None, now).await.unwrap());
+        assert!(db.put_off_unready_event(&other.id, 1, None, now).await.unwrap());
+        let claimed = claim(db, 9, now).await;
+        let ours = claimed.iter().find(|event| event.id == "e1").unwrap();
+        assert_eq!((ours.content.as_deref(), &ours.data), (Some(&b"half"[..]), &said));
+        let theirs = claimed.iter().find(|event| event.id == "x1").unwrap();
+        assert_eq!((&theirs.content, &theirs.data), (&says(&other, "x1", PERSON).content, &says(&other, "x1", PERSON).data));
+
+        // What is complete stays as it is, and so does what is not there.
+        assert!(db.complete_event(&agent.id, 1, None, now).await.unwrap());
+        for seq in [1, 2, 77] {
+            assert!(!db.put_off_unready_event(&agent.id, seq, Some(b"late"), now).await.unwrap());
+            assert!(!db.set_unready_data(&agent.id, seq, &serde_json::json!({})).await.unwrap());
+        }
+        let event = db.find_event(&agent.id, "e1").await.unwrap().unwrap();
+        assert_eq!((event.content.as_deref(), event.data), (Some(&b"half"[..]), said));
+        assert_eq!(content(db, &agent, "e2").await, says(&agent, "e2", STRANGER).content);
+    }
 }

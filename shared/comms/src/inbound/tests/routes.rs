@@ -1,0 +1,85 @@
+//! What is known of addresses, while they change.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use butt_dial_domain::Channel;
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use super::{bench::PHONE, *};
+use crate::inbound::routes::Routes;
+
+const OTHER: &str = "+14155550101";
+
+async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    for _ in 0..500 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}: not in time");
+}
+
+async fn tell_of_change(bench: &Bench, address: &str) {
+    let payload = Bytes::from(format!("sms {address}"));
+    let (subject, bus) = (subjects::ROUTE_CHANGED, &bench.comms.bus);
+    bus.publish(subject, Headers::new(), payload).await.unwrap();
+}
+
+async fn is_blocked(routes: &Routes) -> bool {
+    routes.find(Channel::Sms, PHONE).await.unwrap().unwrap().blocked
+}
+
+#[tokio::test]
+async fn changes_are_heard_of_again_after_the_bus_was_away() {
+    let bench = Bench::new().await;
+    let routes = Routes::load(bench.comms.clone()).await.unwrap();
+    bench.bus.refuses_subscriptions.store(1, Ordering::SeqCst);
+    let end = CancellationToken::new();
+    let story = async {
+        for is_blocked_now in [true, false] {
+            until("it listens", async || bench.bus.has_subscriber()).await;
+            bench.block(is_blocked_now).await;
+            tell_of_change(&bench, PHONE).await;
+            until("the change is known", async || {
+                is_blocked(&routes).await == is_blocked_now
+            })
+            .await;
+            bench.bus.hang_up();
+        }
+        end.cancel();
+    };
+    tokio::join!(routes.follow(&end), story);
+}
+
+#[tokio::test]
+async fn an_address_that_was_unknown_is_known_once_somebody_has_it() {
+    let bench = Bench::new().await;
+    let routes = Routes::load(bench.comms.clone()).await.unwrap();
+    assert!(routes.find(Channel::Sms, OTHER).await.unwrap().is_none());
+    let (store, agent) = (&bench.comms.store, &bench.agent);
+    let now = bench.comms.clock.now();
+    let assigned = store.assign_channel(&agent.org_id, &agent.id, Channel::Sms, OTHER, now);
+    assigned.await.unwrap();
+    let end = CancellationToken::new();
+    let story = async {
+        until("it listens", async || bench.bus.has_subscriber()).await;
+        for address in [OTHER, PHONE] {
+            tell_of_change(&bench, address).await;
+        }
+        until("the new one", async || {
+            routes.find(Channel::Sms, OTHER).await.unwrap().is_some()
+        })
+        .await;
+        until("the old one is gone", async || {
+            routes.find(Channel::Sms, PHONE).await.unwrap().is_none()
+        })
+        .await;
+        end.cancel();
+    };
+    tokio::join!(routes.follow(&end), story);
+    routes.refresh().await.unwrap();
+    assert!(routes.find(Channel::Sms, OTHER).await.unwrap().is_some());
+    assert!(routes.find(Channel::Sms, PHONE).await.unwrap().is_none());
+}
