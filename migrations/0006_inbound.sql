@@ -26,6 +26,8 @@ ALTER TABLE events ADD COLUMN content BYTEA;
 ALTER TABLE events ADD COLUMN ready_at TIMESTAMPTZ;
 -- Calls of the callback that failed.
 ALTER TABLE events ADD COLUMN tries BIGINT NOT NULL DEFAULT 0;
+-- Not before then is the callback called with it again, nor with what the same contact said later.
+ALTER TABLE events ADD COLUMN retry_at TIMESTAMPTZ;
 -- Handed out, and not yet known to have arrived: nobody else gets it until then.
 ALTER TABLE events ADD COLUMN held_until TIMESTAMPTZ;
 
@@ -35,6 +37,8 @@ ALTER TABLE events ADD COLUMN is_quiet BOOLEAN NOT NULL DEFAULT FALSE;
 CREATE INDEX events_unready ON events (ready_at) WHERE ready_at IS NOT NULL;
 CREATE INDEX events_unready_of_contact ON events (agent_id, contact) WHERE ready_at IS NOT NULL;
 CREATE INDEX events_held_of_contact ON events (agent_id, contact) WHERE held_until IS NOT NULL;
+CREATE INDEX events_put_off_of_contact ON events (agent_id, contact) WHERE retry_at IS NOT NULL;
+CREATE INDEX events_lingering ON events (delivered_at) WHERE content IS NOT NULL AND state = 'delivered';
 CREATE INDEX events_undelivered_content ON events (created_at) WHERE content IS NOT NULL;
 
 -- One row an agent: who climbs the ladder of delivery for it, and when it is climbed next.

@@ -13,6 +13,7 @@ use butt_dial_domain::Failure;
 use butt_dial_runtime::Lifecycle;
 
 const EVERY_SECOND: Duration = Duration::from_secs(1);
+const EVERY_FIVE_SECONDS: Duration = Duration::from_secs(5);
 const EVERY_TEN_MINUTES: Duration = Duration::from_secs(600);
 
 pub fn start(comms: &Comms, lifecycle: &Lifecycle) {
@@ -28,6 +29,13 @@ pub fn start(comms: &Comms, lifecycle: &Lifecycle) {
     sweep(comms, lifecycle, EVERY_SECOND, "attachments", |comms| async move {
         media::sweep(&comms).await
     });
+    sweep(
+        comms,
+        lifecycle,
+        EVERY_FIVE_SECONDS,
+        "what was delivered",
+        |comms| async move { retention::forget_delivered(&comms).await },
+    );
     sweep(comms, lifecycle, EVERY_TEN_MINUTES, "retention", |comms| async move {
         retention::sweep(&comms).await
     });

@@ -5,7 +5,17 @@ use chrono::TimeDelta;
 
 use crate::{Comms, store_failure};
 
-/// Returns how much was forgotten.
+/// How long whoever waits for events has to read one that somebody else of the same agent got a moment before.
+const LINGERING: TimeDelta = TimeDelta::seconds(10);
+
+/// Forgets what agents have. Returns how much.
+pub async fn forget_delivered(comms: &Comms) -> Result<usize, Failure> {
+    let before = comms.clock.now() - LINGERING;
+    let forgotten = comms.store.forget_delivered(before).await.map_err(store_failure)?;
+    Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))
+}
+
+/// Forgets what agents never came for. Returns how much was forgotten.
 pub async fn sweep(comms: &Comms) -> Result<usize, Failure> {
     let retention = TimeDelta::from_std(comms.settings.event_retention).unwrap_or(TimeDelta::days(7));
     let before = comms.clock.now() - retention;

@@ -71,7 +71,7 @@ impl Receipt {
     pub async fn confirm(self, comms: &Comms) {
         let confirmed = comms
             .store
-            .confirm_events(&self.agent, &self.seqs, comms.clock.now())
+            .confirm_events(&self.agent, &self.seqs, false, comms.clock.now())
             .await;
         if let Err(error) = confirmed {
             tracing::warn!(%error, "events that were handed out are not marked; they come again");

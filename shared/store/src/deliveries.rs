@@ -51,17 +51,18 @@ impl Store {
     /// events that wait. The -1 marks it for whoever finds out at this moment that the old callback fails: what is new makes
     /// up for no failure, a poke does.
     pub async fn poke_delivery(&self, agent: &AgentId, now: Timestamp) -> Result<bool, StoreError> {
+        // Also when nothing waits: what comes next shall not wait for an old callback's time.
         const SQL: &str = "UPDATE deliveries SET due_at = $2, generation = generation + 1, failures = -1
-            WHERE agent_id = $1 AND EXISTS (SELECT 1 FROM events WHERE agent_id = $1 AND state = 'waiting')";
-        let done = writing!(self, |db| {
-            sqlx::query(SQL)
+            WHERE agent_id = $1
+            RETURNING EXISTS (SELECT 1 FROM events e WHERE e.agent_id = deliveries.agent_id AND e.state = 'waiting')";
+        let waiting: Option<bool> = writing!(self, |db| {
+            sqlx::query_scalar(SQL)
                 .bind(agent.as_str())
                 .bind(now)
-                .execute(db)
+                .fetch_optional(db)
                 .await
-                .map(|done| done.rows_affected())
         })?;
-        Ok(done > 0)
+        Ok(waiting.unwrap_or(false))
     }
 
     /// Claims one agent's delivery if it is due and nobody else holds it: to go on with what this holder has a right to.
@@ -237,8 +238,9 @@ impl Store {
         // The events are read only if they matter: CASE sees to that.
         const SQL: &str = concat!(
             "UPDATE deliveries SET holder = NULL, held_until = NULL, failures = $5,
-                due_at = CASE WHEN $6 IS NULL OR $4 IS NOT NULL THEN $4 ELSE (SELECT MIN(e.held_until) FROM events e
-                    WHERE e.agent_id = $1 AND e.state = 'waiting' AND NOT e.is_quiet AND e.held_until >= $6) END",
+                due_at = CASE WHEN $6 IS NULL OR $4 IS NOT NULL THEN $4 ELSE (SELECT MIN(CASE WHEN e.held_until >= $6
+                    THEN e.held_until ELSE e.retry_at END) FROM events e WHERE e.agent_id = $1 AND e.state = 'waiting'
+                    AND NOT e.is_quiet AND (e.held_until >= $6 OR e.retry_at > $6)) END",
             is_claims!(),
             " AND (generation = $7 OR ($5 > 0 AND failures >= 0))"
         );

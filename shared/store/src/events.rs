@@ -10,8 +10,6 @@ use crate::{
     engine::{reading, writing},
 };
 
-const PURGED_AT_ONCE: i64 = 500;
-
 // Rows are locked in the order of their numbers before they are written: two writers of the same ones can't wait for each
 // other.
 macro_rules! named_in_postgres {
@@ -36,7 +34,7 @@ macro_rules! named_in_sqlite {
 
 macro_rules! delivered {
     () => {
-        "UPDATE events SET state = 'delivered', delivered_at = $3, content = NULL, held_until = NULL"
+        "UPDATE events SET state = 'delivered', delivered_at = $3, held_until = NULL, retry_at = NULL, content = "
     };
 }
 
@@ -159,7 +157,10 @@ impl Store {
                 concat!(
                     "SELECT seq FROM events e WHERE agent_id = $1 AND state = 'waiting' AND ready_at IS NULL
                     AND (held_until IS NULL OR held_until < $5) AND (CAST($2 AS TEXT) IS NULL OR channel = $2)
-                    AND (CAST($3 AS BIGINT) IS NULL OR tries < $3) AND NOT ($7 AND is_quiet)
+                    AND (CAST($3 AS BIGINT) IS NULL OR (tries < $3 AND (retry_at IS NULL OR retry_at <= $5)
+                        AND NOT EXISTS (SELECT 1 FROM events r WHERE r.agent_id = $1 AND r.contact = e.contact
+                            AND r.retry_at IS NOT NULL AND r.retry_at > $5 AND r.seq < e.seq)))
+                    AND NOT ($7 AND is_quiet)
                     AND NOT ($7 AND CAST($3 AS BIGINT) IS NULL AND reason = 'too_large_to_push')
                     AND NOT EXISTS (SELECT 1 FROM events u WHERE u.agent_id = $1 AND u.contact = e.contact
                         AND u.ready_at IS NOT NULL AND u.seq < e.seq)
@@ -171,10 +172,13 @@ impl Store {
             };
         }
         // Locked, so that of two takers the second one gets the events after those of the first, not none.
+        // A hold need not survive a crash, so nobody waits until it is on the disk: what it holds would only come again.
         const POSTGRES: &str = concat!(
-            "WITH oldest AS MATERIALIZED (",
+            "WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', TRUE) AS value),
+            oldest AS MATERIALIZED (",
             oldest!(" FOR UPDATE"),
             ") UPDATE events SET held_until = $6 FROM oldest WHERE events.agent_id = $1 AND events.seq = oldest.seq
+                AND (SELECT value FROM unhurried) = 'off'
             RETURNING events.seq, id, type, channel, state, reason, data, content, tries, created_at"
         );
         const SQLITE: &str = concat!(
@@ -199,16 +203,29 @@ impl Store {
         Ok(events)
     }
 
-    /// The agent has them: what was said in them goes.
-    pub async fn confirm_events(&self, agent: &AgentId, seqs: &[i64], now: Timestamp) -> Result<u64, StoreError> {
-        const POSTGRES: &str = concat!(named_in_postgres!(), delivered!(), " FROM named WHERE ", is_named!());
-        const SQLITE: &str = concat!(delivered!(), " WHERE ", named_in_sqlite!());
+    /// The agent has them: what was said in them goes. `lingers`: not at once, because whoever waits for events may be about to
+    /// read the same ones (`forget_delivered`).
+    pub async fn confirm_events(
+        &self,
+        agent: &AgentId,
+        seqs: &[i64],
+        lingers: bool,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        macro_rules! confirmed {
+            () => {
+                concat!(delivered!(), "CASE WHEN $4 THEN events.content END")
+            };
+        }
+        const POSTGRES: &str = concat!(named_in_postgres!(), confirmed!(), " FROM named WHERE ", is_named!());
+        const SQLITE: &str = concat!(confirmed!(), " WHERE ", named_in_sqlite!());
         let sql = self.either(POSTGRES, SQLITE);
         Ok(writing!(self, |db| {
             sqlx::query(sql)
                 .bind(agent.as_str())
                 .bind(Json(seqs))
                 .bind(now)
+                .bind(lingers)
                 .execute(db)
                 .await
                 .map(|done| done.rows_affected())
@@ -246,9 +263,33 @@ impl Store {
         Ok(())
     }
 
+    /// The callback has not taken it: not before `retry_at` is it called with it again. `None`: never, by itself.
+    pub async fn put_off_event(
+        &self,
+        agent: &AgentId,
+        seq: i64,
+        reason: &str,
+        retry_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE events SET held_until = NULL, tries = tries + 1, reason = $3, retry_at = $4
+            WHERE agent_id = $1 AND seq = $2 AND state = 'waiting'";
+        writing!(self, |db| {
+            sqlx::query(SQL)
+                .bind(agent.as_str())
+                .bind(seq)
+                .bind(reason)
+                .bind(retry_at)
+                .execute(db)
+                .await
+                .map(drop)
+        })?;
+        Ok(())
+    }
+
     /// The callback may be tried again, however often it has failed.
     pub async fn forget_tries(&self, agent: &AgentId) -> Result<(), StoreError> {
-        const SQL: &str = "UPDATE events SET tries = 0 WHERE agent_id = $1 AND state = 'waiting' AND tries > 0";
+        const SQL: &str = "UPDATE events SET tries = 0, retry_at = NULL
+            WHERE agent_id = $1 AND state = 'waiting' AND tries > 0";
         writing!(self, |db| sqlx::query(SQL)
             .bind(agent.as_str())
             .execute(db)
@@ -276,10 +317,10 @@ impl Store {
             had!(),
             " ORDER BY seq FOR UPDATE) ",
             delivered!(),
-            " FROM named WHERE ",
+            "NULL FROM named WHERE ",
             is_named!()
         );
-        const SQLITE: &str = concat!(delivered!(), " WHERE ", had!());
+        const SQLITE: &str = concat!(delivered!(), "NULL WHERE ", had!());
         let done = self.either(POSTGRES, SQLITE);
         Ok(writing!(self, |db| {
             let mut tx = db.begin().await?;
@@ -341,31 +382,5 @@ impl Store {
             .bind(agent.as_str())
             .fetch_one(db)
             .await)?)
-    }
-
-    /// Forgets what was said in events older than `before`, delivered or not. Returns how many.
-    pub async fn purge_contents(&self, before: Timestamp) -> Result<u64, StoreError> {
-        // Few at a time: a statement that runs for long is cut off. Who holds one of them has it purged another time.
-        const POSTGRES: &str = "WITH old AS MATERIALIZED (
-                SELECT id FROM events WHERE content IS NOT NULL AND created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
-            ) UPDATE events SET content = NULL, ready_at = NULL FROM old WHERE events.id = old.id";
-        const SQLITE: &str = "UPDATE events SET content = NULL, ready_at = NULL
-            WHERE id IN (SELECT id FROM events WHERE content IS NOT NULL AND created_at < $1 LIMIT $2)";
-        let sql = self.either(POSTGRES, SQLITE);
-        let mut purged = 0;
-        loop {
-            let done: u64 = writing!(self, |db| {
-                sqlx::query(sql)
-                    .bind(before)
-                    .bind(PURGED_AT_ONCE)
-                    .execute(db)
-                    .await
-                    .map(|done| done.rows_affected())
-            })?;
-            purged += done;
-            if done < PURGED_AT_ONCE.unsigned_abs() {
-                return Ok(purged);
-            }
-        }
     }
 }

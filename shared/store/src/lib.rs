@@ -16,6 +16,7 @@ mod messages;
 mod migrations;
 mod organizations;
 mod recipients;
+mod retention;
 mod routes;
 mod scheduled;
 mod sends;

@@ -27,6 +27,8 @@ const CONFIRMED_WITHIN: Duration = Duration::from_secs(25);
 const CONFIRM_PAUSE: Duration = Duration::from_millis(100);
 /// For a listener: refused by nobody, so tried without end.
 const NO_LIMIT: Option<i64> = None;
+/// Events that a callback refuses one after the other before it counts as broken.
+const GIVE_UP_AFTER: u32 = 3;
 /// How many agents one sweep takes.
 const SWEEP: u32 = 64;
 
@@ -42,36 +44,27 @@ enum End {
     Lost,
 }
 
-/// Delivers to an agent that this process has the right to deliver to, and does not yet.
-pub fn begin(comms: &Comms, agent: AgentId) {
-    start(comms, agent, true);
+/// Delivers to an agent that this process has the right to deliver to.
+pub fn begin(comms: &Comms, claim: DeliveryClaim) {
+    let working = comms.clone();
+    let span = tracing::debug_span!("deliver", agent = %claim.agent());
+    comms
+        .tasks
+        .spawn(async move { deliver(&working, claim).await }.instrument(span));
 }
 
 /// Delivers to an agent if nobody does. Whoever is at it, this process too, notices what came: two would overtake each other.
 pub fn wake(comms: &Comms, agent: AgentId) {
-    start(comms, agent, false);
-}
-
-fn start(comms: &Comms, agent: AgentId, is_ours: bool) {
     let working = comms.clone();
-    let span = tracing::debug_span!("deliver", agent = %agent);
-    comms.tasks.spawn(
-        async move {
-            let (store, now) = (&working.store, working.clock.now());
-            let holder = working.replica.as_str();
-            let claimed = if is_ours {
-                store.claim_delivery(&agent, holder, now, now + HOLD).await
-            } else {
-                store.claim_free_delivery(&agent, holder, now, now + HOLD).await
-            };
-            match claimed {
-                Ok(Some(claim)) => deliver(&working, claim).await,
-                Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "a delivery can't begin yet"),
-            }
+    comms.tasks.spawn(async move {
+        let (store, now) = (&working.store, working.clock.now());
+        let holder = working.replica.as_str();
+        match store.claim_free_delivery(&agent, holder, now, now + HOLD).await {
+            Ok(Some(claim)) => begin(&working, claim),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "a delivery can't begin yet"),
         }
-        .instrument(span),
-    );
+    });
 }
 
 /// Takes over what is due and nobody does. Returns how many agents.
@@ -84,11 +77,7 @@ pub async fn sweep(comms: &Comms) -> Result<usize, Failure> {
     let claims = claims.map_err(store_failure)?;
     let count = claims.len();
     for claim in claims {
-        let working = comms.clone();
-        let span = tracing::debug_span!("deliver", agent = %claim.agent());
-        comms
-            .tasks
-            .spawn(async move { deliver(&working, claim).await }.instrument(span));
+        begin(comms, claim);
     }
     Ok(count)
 }
@@ -213,6 +202,7 @@ async fn call_all(comms: &Comms, claim: &mut DeliveryClaim) -> Result<End, Store
     let schedule = &comms.settings.callback_retry_after;
     let max_tries = i64::try_from(schedule.len()).unwrap_or(i64::MAX).saturating_add(1);
     let mut failures = claim.failures;
+    let mut in_a_row = 0;
     loop {
         if comms.tasks.is_closed() {
             return Ok(End::Stopping { failures });
@@ -237,7 +227,7 @@ async fn call_all(comms: &Comms, claim: &mut DeliveryClaim) -> Result<End, Store
         match answer {
             callback::Answer::Taken => {
                 confirm(comms, &agent, &[event.seq]).await?;
-                failures = 0;
+                (failures, in_a_row) = (0, 0);
             }
             callback::Answer::Gone => {
                 if store.remove_callback_url(&agent, url).await? {
@@ -248,22 +238,33 @@ async fn call_all(comms: &Comms, claim: &mut DeliveryClaim) -> Result<End, Store
                     .await?;
             }
             callback::Answer::Failed { retry_after } => {
+                let tried = usize::try_from(event.tries).unwrap_or(usize::MAX);
+                let asked = retry_after.unwrap_or_default();
+                let retry_at = schedule.get(tried).map(|after| later(now, jittered(*after).max(asked)));
                 store
-                    .release_events(&agent, &[event.seq], CALLBACK_FAILED, true)
+                    .put_off_event(&agent, event.seq, CALLBACK_FAILED, retry_at)
                     .await?;
-                let step = usize::try_from(failures).unwrap_or(usize::MAX);
-                let after = schedule
-                    .get(step)
-                    .or(schedule.last())
-                    .copied()
-                    .unwrap_or(Duration::from_secs(60));
-                let after = retry_after.map_or(jittered(after), |asked| asked.max(after));
-                tracing::info!(%agent, event = event.id, seconds = after.as_secs(), "a callback failed");
-                failures = failures.saturating_add(1);
-                return Ok(End::Later { after, failures });
+                tracing::info!(%agent, event = event.id, tries = event.tries + 1, "a callback failed");
+                in_a_row += 1;
+                // One event that its host can't take must not stop everybody else's; a host that takes none is left alone.
+                if in_a_row >= GIVE_UP_AFTER || retry_after.is_some() {
+                    let step = usize::try_from(failures).unwrap_or(usize::MAX);
+                    let after = schedule
+                        .get(step)
+                        .or(schedule.last())
+                        .copied()
+                        .unwrap_or(Duration::from_secs(60));
+                    failures = failures.saturating_add(1);
+                    let after = jittered(after).max(asked);
+                    return Ok(End::Later { after, failures });
+                }
             }
         }
     }
+}
+
+fn later(now: Timestamp, after: Duration) -> Timestamp {
+    now + TimeDelta::from_std(after).unwrap_or(TimeDelta::hours(1))
 }
 
 async fn hold(
@@ -301,7 +302,7 @@ async fn keep(comms: &Comms, claim: &mut DeliveryClaim) -> Result<bool, StoreErr
 async fn confirm(comms: &Comms, agent: &AgentId, seqs: &[i64]) -> Result<(), StoreError> {
     let begun = Instant::now();
     loop {
-        match comms.store.confirm_events(agent, seqs, comms.clock.now()).await {
+        match comms.store.confirm_events(agent, seqs, true, comms.clock.now()).await {
             Err(error) if error.is_unavailable() && begun.elapsed() < CONFIRMED_WITHIN && !comms.tasks.is_closed() => {
                 tracing::debug!(%error, "what an agent has is not marked yet");
                 tokio::time::sleep(CONFIRM_PAUSE).await;

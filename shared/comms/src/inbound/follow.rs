@@ -251,13 +251,13 @@ async fn keep_aside(comms: &Comms, after: u64, piece: &[Logged]) -> bool {
 
 /// Whoever waits for it learns that there is something; and what this process may deliver, it delivers.
 async fn announce(comms: &Comms, recorded: Recorded) {
-    for (agent, ours) in recorded.applied.agents {
+    for claim in recorded.applied.claims {
+        delivery::ladder::begin(comms, claim);
+    }
+    for (agent, _) in recorded.applied.agents {
         let subject = subjects::agent_events(&agent);
         if let Err(error) = comms.bus.publish(&subject, Headers::new(), bytes::Bytes::new()).await {
             tracing::debug!(%error, "who waits for events has to look by itself");
-        }
-        if ours {
-            delivery::ladder::begin(comms, agent);
         }
     }
     if recorded.has_incomplete {

@@ -11,7 +11,7 @@ use super::{
     json::{self, statement},
 };
 use crate::{
-    StoreError,
+    DeliveryClaim, StoreError,
     engine::{Tx, within},
 };
 
@@ -67,7 +67,7 @@ const DUE: Statement = statement!(
             OR deliveries.held_until < $2) THEN excluded.holder ELSE deliveries.holder END,
         held_until = CASE WHEN deliveries.failures = 0 AND (deliveries.held_until IS NULL
             OR deliveries.held_until < $2) THEN excluded.held_until ELSE deliveries.held_until END
-    RETURNING agent_id, coalesce(holder = $3 AND held_until = $4, FALSE)"
+    RETURNING agent_id, coalesce(holder = $3 AND held_until = $4, FALSE) AS ours, generation, failures, held_until"
 );
 
 pub struct Logged<'a> {
@@ -76,6 +76,20 @@ pub struct Logged<'a> {
     /// Those whose log grew, in order.
     pub agents: Vec<AgentId>,
     pub added: usize,
+}
+
+/// Whom there is something to deliver to, and what of it the holder may deliver.
+#[derive(Default)]
+pub struct Due {
+    pub agents: Vec<(AgentId, bool)>,
+    pub claims: Vec<DeliveryClaim>,
+}
+
+#[derive(sqlx::FromRow)]
+struct DueRow {
+    #[sqlx(flatten)]
+    claim: DeliveryClaim,
+    ours: bool,
 }
 
 /// Appends what is new. An agent that is gone has no log.
@@ -132,16 +146,12 @@ pub(crate) async fn write<'a>(
 }
 
 /// Says that there is something to deliver to these agents, and takes those that nobody holds.
-pub(crate) async fn let_deliver(
-    tx: &mut Tx,
-    agents: &[AgentId],
-    batch: &InboundBatch,
-) -> Result<Vec<(AgentId, bool)>, StoreError> {
+pub(crate) async fn let_deliver(tx: &mut Tx, agents: &[AgentId], batch: &InboundBatch) -> Result<Due, StoreError> {
     if agents.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Due::default());
     }
     let (sql, text) = (tx.either(DUE.0, DUE.1), json::text(agents)?);
-    let due: Vec<(String, bool)> = within!(tx, |db| {
+    let rows: Vec<DueRow> = within!(tx, |db| {
         sqlx::query_as(sql)
             .bind(text)
             .bind(batch.at)
@@ -150,7 +160,14 @@ pub(crate) async fn let_deliver(
             .fetch_all(db)
             .await?
     });
-    Ok(due.into_iter().map(|(agent, ours)| (agent.into(), ours)).collect())
+    let mut due = Due::default();
+    for row in rows {
+        due.agents.push((row.claim.agent(), row.ours));
+        if row.ours {
+            due.claims.push(row.claim);
+        }
+    }
+    Ok(due)
 }
 
 /// Which of these ids there are.

@@ -14,7 +14,7 @@ use butt_dial_domain::{
 use serde_json::Value;
 
 use crate::{
-    Store, StoreError,
+    DeliveryClaim, Store, StoreError,
     engine::{Tx, in_time, within, writing},
 };
 
@@ -79,6 +79,8 @@ pub struct Moved {
 pub struct Applied {
     /// Agents that have something new, in no order; and whether the holder may deliver to them.
     pub agents: Vec<(AgentId, bool)>,
+    /// The rights to deliver that the holder has got.
+    pub claims: Vec<DeliveryClaim>,
     /// Events that were new.
     pub added: usize,
     pub moved: Vec<Moved>,
@@ -123,10 +125,11 @@ impl Store {
             let made: Vec<InboundRow> = moved.iter().filter_map(event_of).collect();
             let logged = log::write(&mut tx, batch.events.iter().chain(&made).collect(), batch.at).await?;
             contacts::write(&mut tx, &logged.new, batch.at).await?;
-            let agents = log::let_deliver(&mut tx, &logged.agents, batch).await?;
+            let due = log::let_deliver(&mut tx, &logged.agents, batch).await?;
             tx.commit().await?;
             Ok(Applied {
-                agents,
+                agents: due.agents,
+                claims: due.claims,
                 added: logged.added,
                 moved,
             })

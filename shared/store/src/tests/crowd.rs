@@ -99,7 +99,7 @@ async fn deliver(store: &Store, agents: &[Agent], holder: &str) {
                 .unwrap();
             let seqs: Vec<i64> = held.iter().rev().map(|event| event.seq).collect();
             let (arrived, failed) = seqs.split_at(seqs.len() / 2);
-            store.confirm_events(&agent, arrived, now).await.unwrap();
+            store.confirm_events(&agent, arrived, false, now).await.unwrap();
             store
                 .release_events(&agent, failed, "callback_failed", true)
                 .await

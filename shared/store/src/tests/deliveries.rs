@@ -166,7 +166,7 @@ both_engines! {
         assert!(finish(claim(db, &agent, "one", now).await, None, None).await);
         assert_eq!(claim(db, &agent, "one", late).await, None, "there is nobody to push it to");
         assert!(db.poke_delivery(&agent.id, now).await.unwrap());
-        db.confirm_events(&agent.id, &[2], now).await.unwrap();
+        db.confirm_events(&agent.id, &[2], false, now).await.unwrap();
         assert!(finish(claim(db, &agent, "one", now).await, None, Some(now)).await);
         assert_eq!(claim(db, &agent, "one", late).await, None, "the agent has it");
     }

@@ -51,7 +51,7 @@ async fn hold(store: &Store, agent: &Agent, channel: Option<Channel>, limit: u32
 async fn confirm(store: &Store, agent: &Agent, events: &[Event]) -> u64 {
     let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
     store
-        .confirm_events(&agent.id, &seqs, morning() + seconds(1))
+        .confirm_events(&agent.id, &seqs, false, morning() + seconds(1))
         .await
         .unwrap()
 }
@@ -221,7 +221,7 @@ both_engines! {
         assert_eq!(ids(&hold(db, &agent, None, 1, now).await), ["e3"]);
         // Should the holders have died, these would come before e1 and e3.
         assert_eq!(ids(&hold(db, &agent, None, 9, now).await), [""; 0]);
-        db.confirm_events(&agent.id, &[3], now).await.unwrap();
+        db.confirm_events(&agent.id, &[3], false, now).await.unwrap();
         assert_eq!(ids(&hold(db, &agent, None, 9, now).await), ["e4"]);
         let late = now + HOLD + TimeDelta::microseconds(1);
         assert_eq!(ids(&hold(db, &agent, None, 9, late).await), ["e1", "e2", "e4", "e5"]);
@@ -233,13 +233,13 @@ both_engines! {
         append_all(db, &other, &["x1", "x2"]).await;
         hold(db, &agent, None, 2, morning()).await;
         let at = morning() + seconds(1);
-        assert_eq!(db.confirm_events(&agent.id, &[1, 2], at).await.unwrap(), 2);
-        assert_eq!(db.confirm_events(&agent.id, &[1, 2, 77], at + seconds(9)).await.unwrap(), 0, "they were confirmed");
-        assert_eq!(db.confirm_events(&agent.id, &[], at).await.unwrap(), 0);
+        assert_eq!(db.confirm_events(&agent.id, &[1, 2], false, at).await.unwrap(), 2);
+        assert_eq!(db.confirm_events(&agent.id, &[1, 2, 77], false, at + seconds(9)).await.unwrap(), 0, "they were confirmed");
+        assert_eq!(db.confirm_events(&agent.id, &[], false, at).await.unwrap(), 0);
         let much_later = morning() + TimeDelta::days(1);
         assert_eq!(ids(&hold(db, &agent, None, 9, much_later).await), ["e3"]);
         // What was not handed out may be confirmed too: the agent has fetched it elsewhere.
-        assert_eq!(db.confirm_events(&agent.id, &[3], at).await.unwrap(), 1);
+        assert_eq!(db.confirm_events(&agent.id, &[3], false, at).await.unwrap(), 1);
         assert_eq!(db.count_waiting_events(&other.id).await.unwrap(), 2, "somebody else's numbers");
         assert_eq!(db.count("SELECT COUNT(DISTINCT delivered_at) FROM events").await, 1);
 

@@ -93,7 +93,7 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
             .unwrap();
         assert_eq!(held.len(), 20);
         let seqs: Vec<i64> = held.iter().map(|event| event.seq).collect();
-        store.confirm_events(&busy, &seqs[..10], now).await.unwrap();
+        store.confirm_events(&busy, &seqs[..10], false, now).await.unwrap();
         store
             .release_events(&busy, &seqs[10..], "callback_failed", true)
             .await

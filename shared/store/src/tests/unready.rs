@@ -60,7 +60,7 @@ both_engines! {
         // The log is one order for all: it ends before what is not complete.
         assert_eq!(listed(db, &agent).await, ["e1"]);
 
-        db.confirm_events(&agent.id, &[1], now).await.unwrap();
+        db.confirm_events(&agent.id, &[1], false, now).await.unwrap();
         assert!(db.complete_event(&agent.id, 2, Some(b"fetched"), now).await.unwrap());
         assert_eq!(held(db, &agent, now).await, ["e2", "e4"]);
         assert_eq!(listed(db, &agent).await, ["e1", "e2", "e3", "e4"]);
@@ -137,7 +137,7 @@ both_engines! {
         let held: Vec<Event> =
             db.hold_waiting_events(&agent.id, &Hold { channel: None, max_tries: None, to_push: false, limit: 1, now: morning(), until: morning() + HOLD }).await.unwrap();
         assert_eq!(held[0].content, says(&agent, "e1", PERSON).content);
-        db.confirm_events(&agent.id, &[1], morning()).await.unwrap();
+        db.confirm_events(&agent.id, &[1], false, morning()).await.unwrap();
         assert_eq!(content(db, &agent, "e1").await, None);
         db.ack_events(&agent.id, 2, morning()).await.unwrap();
         assert_eq!(content(db, &agent, "e2").await, None);
