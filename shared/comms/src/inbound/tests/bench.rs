@@ -41,6 +41,10 @@ pub struct Bench {
 
 impl Bench {
     pub async fn new() -> Self {
+        Self::with(Carriers::default()).await
+    }
+
+    pub async fn with(carriers: Carriers) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", directory.path().join("store.db").display());
@@ -64,7 +68,7 @@ impl Bench {
             store,
             kv: Arc::new(NoKv),
             bus: bus.clone(),
-            carriers: Carriers::default(),
+            carriers,
             carrier_http: reqwest::Client::new(),
             egress: Egress::new(false),
             blobs: None,
