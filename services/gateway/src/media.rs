@@ -1,5 +1,7 @@
 //! Attachments, for whoever has a link to one. Always as a download of a harmless type: what people send is not ours to run.
 
+use std::time::Duration;
+
 use axum::{
     Router,
     body::Body,
@@ -12,6 +14,14 @@ use butt_dial_comms::{
     Comms,
     media::{self, Expired},
 };
+use tokio::{sync::Semaphore, time::timeout};
+
+/// Attachments that are read at once: each is in memory as a whole, encrypted and not.
+static READING: Semaphore = Semaphore::const_new(8);
+/// How long a request waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Seconds after which it may come again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
 
 /// Types that a browser only shows. Anything else, HTML and SVG first of all, is bytes.
 const SHOWN: [&str; 4] = ["image/", "audio/", "video/", "application/pdf"];
@@ -21,7 +31,12 @@ pub fn router(comms: Comms) -> Router {
 }
 
 async fn serve(State(comms): State<Comms>, Path(token): Path<String>) -> Response {
-    let blob = match media::open(&comms, &token).await {
+    let Ok(turn) = timeout(PATIENCE, READING.acquire()).await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)]).into_response();
+    };
+    let opened = media::open(&comms, &token).await;
+    drop(turn);
+    let blob = match opened {
         Ok(blob) => blob,
         Err(Expired::Forged) => return StatusCode::NOT_FOUND.into_response(),
         Err(Expired::Gone) => return StatusCode::GONE.into_response(),

@@ -1,13 +1,19 @@
 //! Messages that wait for an agent: handed out oldest first, and kept for it until it really has them.
 
+use std::collections::BTreeMap;
+
 use butt_dial_domain::{AgentId, Channel, Failure, OrgId};
-use butt_dial_store::Hold;
+use butt_dial_store::{Event, Hold};
 use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
-use crate::{Comms, delivery::view::view, store_failure};
+use crate::{
+    Comms,
+    delivery::{log::Room, view::view},
+    store_failure,
+};
 
-/// The most that one call hands out.
+/// The most events that one call hands out; fewer when they are large.
 pub const MAX: u32 = 200;
 /// How long an answer may take to reach the agent; what was in it is handed out again after that.
 const ON_ITS_WAY: TimeDelta = TimeDelta::seconds(20);
@@ -40,11 +46,35 @@ pub async fn hold(
         .hold_waiting_events(agent, &hold)
         .await
         .map_err(store_failure)?;
+    let mut views = Vec::with_capacity(events.len());
+    let mut room = Room::new(events.len());
+    for event in &events {
+        let view = view(comms, org, event);
+        if !room.takes(&view) {
+            break;
+        }
+        views.push(view);
+    }
+    let (taken, rest) = events.split_at(views.len());
+    give_back(comms, agent, rest).await?;
     Ok(Held {
-        seqs: events.iter().map(|event| event.seq).collect(),
-        events: events.iter().map(|event| view(comms, org, event)).collect(),
+        seqs: taken.iter().map(|event| event.seq).collect(),
+        events: views,
         agent: agent.clone(),
     })
+}
+
+/// What does not fit waits for the next call, for the reason that it waited for before.
+async fn give_back(comms: &Comms, agent: &AgentId, rest: &[Event]) -> Result<(), Failure> {
+    let mut seqs: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    for event in rest {
+        seqs.entry(&event.reason).or_default().push(event.seq);
+    }
+    for (reason, seqs) in seqs {
+        let released = comms.store.release_events(agent, &seqs, reason, false).await;
+        released.map_err(store_failure)?;
+    }
+    Ok(())
 }
 
 impl Held {
@@ -76,5 +106,42 @@ impl Receipt {
         if let Err(error) = confirmed {
             tracing::warn!(%error, "events that were handed out are not marked; they come again");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{delivery::view::MESSAGE_RECEIVED, inbound::tests::bench::Bench};
+
+    #[tokio::test]
+    async fn what_does_not_fit_into_one_answer_is_there_for_the_next() {
+        let bench = Bench::new().await;
+        bench.log(MESSAGE_RECEIVED, 3, 900_000).await;
+        let (org, agent) = (&bench.agent.org_id, &bench.agent.id);
+        let seqs = async |reason: &str| {
+            let reason = reason.to_owned();
+            let held = hold(&bench.comms, org, agent, None, MAX).await.unwrap();
+            let of = |event: &Map<String, Value>| (event["seq"].as_i64().unwrap(), event["reason"] == reason.as_str());
+            held.events.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(seqs("agent_offline").await, [(1, true), (2, true)]);
+        assert_eq!(seqs("agent_offline").await, [(3, true)]);
+        assert_eq!(seqs("agent_offline").await, []);
+    }
+
+    #[tokio::test]
+    async fn what_was_given_back_keeps_its_reason_and_its_tries() {
+        let bench = Bench::new().await;
+        bench.log(MESSAGE_RECEIVED, 3, 900_000).await;
+        let (org, agent) = (&bench.agent.org_id, &bench.agent.id);
+        let failed = bench.comms.store.release_events(agent, &[3], "callback_failed", true);
+        failed.await.unwrap();
+        let held = hold(&bench.comms, org, agent, None, MAX).await.unwrap();
+        assert_eq!(held.events.len(), 2);
+        let events = bench.comms.store.list_events(agent, 2, 9).await.unwrap();
+        assert_eq!((events[0].reason.as_str(), events[0].tries), ("callback_failed", 1));
+        held.receipt().confirm(&bench.comms).await;
+        assert_eq!(bench.comms.store.count_waiting_events(agent).await.unwrap(), 1);
     }
 }

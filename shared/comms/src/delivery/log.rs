@@ -12,6 +12,12 @@ use crate::{Comms, store_failure};
 
 /// The most that one page holds.
 pub const MAX_PAGE: u32 = 200;
+/// Bytes of the events of one page, as JSON: a client's memory, and ours. One event that is larger is a page.
+pub const MAX_BYTES: usize = 2 * 1024 * 1024;
+/// Looks into the store for one page: few events of a kind in a long log must not make one call read all of it.
+const MAX_LOOKS: u32 = 20;
+/// Events of one look when only some kinds are wanted.
+const LOOK: u32 = 50;
 /// Events seldom come alone: what follows within this time goes into the same page.
 const GATHER: Duration = Duration::from_millis(15);
 
@@ -46,31 +52,89 @@ pub async fn list(comms: &Comms, org: &OrgId, agent: &AgentId, wanted: &Wanted) 
         ..Page::default()
     };
     // Events of other kinds are passed over, so one page of the store may hold nothing that is wanted.
-    loop {
+    let look = if wanted.kinds.is_empty() {
+        limit
+    } else {
+        limit.max(LOOK)
+    };
+    let mut room = Room::new(limit as usize);
+    for _ in 0..MAX_LOOKS {
         let events = comms
             .store
-            .list_events(agent, page.cursor, limit)
+            .list_events(agent, page.cursor, look)
             .await
             .map_err(store_failure)?;
-        let is_last = events.len() < limit as usize;
         for event in &events {
-            if page.events.len() == limit as usize {
-                page.has_more = true;
-                return Ok(page);
-            }
             if wanted.kinds.is_empty() || wanted.kinds.contains(&event.kind) {
-                page.events.push(view(comms, org, event));
+                let view = view(comms, org, event);
+                if !room.takes(&view) {
+                    page.has_more = true;
+                    return Ok(page);
+                }
+                page.events.push(view);
             }
             page.cursor = event.seq;
         }
-        if is_last {
+        if events.len() < look as usize {
             return Ok(page);
         }
-        if page.events.len() == limit as usize {
-            page.has_more = true;
-            return Ok(page);
+        if room.is_full() {
+            break;
         }
     }
+    page.has_more = true;
+    Ok(page)
+}
+
+/// What is left of a page, in events and in bytes.
+pub(crate) struct Room {
+    events: usize,
+    bytes: usize,
+    is_empty: bool,
+}
+
+impl Room {
+    pub(crate) fn new(events: usize) -> Self {
+        Self {
+            events,
+            bytes: MAX_BYTES,
+            is_empty: true,
+        }
+    }
+
+    /// Whether this one goes into the page as well. The first one always does, or nobody would ever get past it.
+    pub(crate) fn takes(&mut self, event: &Map<String, Value>) -> bool {
+        let size = size(event);
+        if !self.is_empty && (self.events == 0 || size > self.bytes) {
+            return false;
+        }
+        self.is_empty = false;
+        self.events = self.events.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(size);
+        true
+    }
+
+    fn is_full(&self) -> bool {
+        self.events == 0 || self.bytes == 0
+    }
+}
+
+/// Bytes of the event as JSON.
+fn size(event: &Map<String, Value>) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    // Counting does not fail.
+    drop(serde_json::to_writer(&mut count, event));
+    count.0
 }
 
 /// Like `list`, but waits for the first event. An empty page once `patience` is over.
@@ -91,6 +155,10 @@ pub async fn wait(
             return Ok(page);
         }
         wanted.after = Some(page.cursor);
+        if page.has_more {
+            // Nothing that is wanted among so many, and there are more: nobody tells of those.
+            continue;
+        }
         match timeout_at(deadline, news.next()).await {
             Ok(Some(_)) => {
                 // More may follow at once; the look after it takes them all.
@@ -203,4 +271,75 @@ pub async fn find(
     }
     let event = comms.store.find_event(agent, id).await.map_err(store_failure)?;
     Ok(event.map(|event| view(comms, org, &event)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        delivery::view::{MESSAGE_RECEIVED, MESSAGE_STATUS},
+        inbound::tests::bench::Bench,
+    };
+
+    /// Reads the log to its end: how many events each page had.
+    async fn pages(bench: &Bench, kinds: &[&str], limit: u32) -> Vec<usize> {
+        let (org, agent) = (&bench.agent.org_id, &bench.agent.id);
+        let mut wanted = Wanted {
+            after: Some(0),
+            kinds: kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+            limit,
+        };
+        let (mut pages, mut seqs) = (Vec::new(), Vec::new());
+        loop {
+            let page = list(&bench.comms, org, agent, &wanted).await.unwrap();
+            pages.push(page.events.len());
+            seqs.extend(page.events.iter().map(|event| event["seq"].as_i64().unwrap()));
+            if !page.has_more {
+                break;
+            }
+            assert!(page.cursor > wanted.after.unwrap(), "it goes on");
+            wanted.after = Some(page.cursor);
+        }
+        assert!(seqs.is_sorted_by(|a, b| a < b), "each once, in order: {seqs:?}");
+        pages
+    }
+
+    #[tokio::test]
+    async fn a_page_ends_by_its_bytes_as_well() {
+        let bench = Bench::new().await;
+        bench.log(MESSAGE_RECEIVED, 7, 600_000).await;
+        assert_eq!(pages(&bench, &[], 200).await, [3, 3, 1]);
+        assert_eq!(pages(&bench, &[MESSAGE_RECEIVED], 200).await, [3, 3, 1]);
+        assert_eq!(pages(&bench, &[], 2).await, [2, 2, 2, 1]);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_larger_than_a_page_is_a_page() {
+        let bench = Bench::new().await;
+        bench.log(MESSAGE_RECEIVED, 2, MAX_BYTES + 1).await;
+        bench.log(MESSAGE_RECEIVED, 1, 1).await;
+        assert_eq!(pages(&bench, &[], 200).await, [1, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn one_call_does_not_walk_through_a_long_log_for_a_few_events() {
+        let bench = Bench::new().await;
+        let looked_at = (MAX_LOOKS * LOOK) as usize;
+        bench.log(MESSAGE_STATUS, looked_at + 10, 1).await;
+        bench.log(MESSAGE_RECEIVED, 3, 1).await;
+        assert_eq!(pages(&bench, &[MESSAGE_RECEIVED], 2).await, [0, 2, 1]);
+        // Who waits does not wait for news of what is there.
+        let wanted = Wanted {
+            after: Some(0),
+            kinds: vec![MESSAGE_RECEIVED.to_owned()],
+            limit: 9,
+        };
+        let (org, agent) = (&bench.agent.org_id, &bench.agent.id);
+        let begun = Instant::now();
+        let page = wait(&bench.comms, org, agent, &wanted, Duration::from_secs(60))
+            .await
+            .unwrap();
+        assert_eq!(page.events.len(), 3);
+        assert!(begun.elapsed() < Duration::from_secs(30));
+    }
 }

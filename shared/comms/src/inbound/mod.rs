@@ -15,7 +15,7 @@ mod read;
 pub mod record;
 pub mod routes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verify;
 
 use std::time::Duration;

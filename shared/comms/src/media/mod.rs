@@ -4,6 +4,8 @@
 mod blobs;
 mod download;
 mod link;
+#[cfg(test)]
+mod tests;
 mod turn;
 
 use std::time::Duration;

@@ -33,6 +33,8 @@ async fn answer(comms: &Comms, wanted: &HelpWanted) -> Result<(), butt_dial_doma
         body: Some(body),
         // The same question is answered once, whoever comes upon it again.
         idempotency_key: Some(format!("help-{}", wanted.event)),
+        // A person has a right to it: what a limit or a carrier refuses for now is written down, and leaves later.
+        keeps_trying: true,
         ..SendRequest::new(caller, wanted.channel, &wanted.contact)
     };
     comms.send(request).await.map(drop)

@@ -12,18 +12,23 @@ use std::{
 use async_trait::async_trait;
 use butt_dial_domain::{
     Address, AgentId, Channel, Clock, ReplicaId,
+    inbound::InboundMessage,
     limits::Limits,
     ports::{
         bus::{Appended, Bus, BusError, Consumer, ConsumerSpec, Headers, LogReader, Message, StreamSpec},
         kv::{Admission, Kv, KvError, Lease, Quota},
     },
 };
-use butt_dial_store::{Agent, AgentStatus, Store};
+use butt_dial_store::{Agent, AgentStatus, InboundBatch, InboundRow, Store};
 use bytes::Bytes;
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
+use serde_json::json;
 use tokio_util::task::TaskTracker;
 
-use crate::{Carriers, Comms, Parts, Settings, egress::Egress, metrics::Metrics, vault::Vault};
+use crate::{
+    Carriers, Comms, Parts, Settings, delivery::view::Content, egress::Egress, inbound::STREAM, metrics::Metrics,
+    vault::Vault,
+};
 
 pub const PHONE: &str = "+14155550100";
 
@@ -36,6 +41,10 @@ pub struct Bench {
 
 impl Bench {
     pub async fn new() -> Self {
+        Self::with(Carriers::default()).await
+    }
+
+    pub async fn with(carriers: Carriers) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", directory.path().join("store.db").display());
@@ -59,7 +68,7 @@ impl Bench {
             store,
             kv: Arc::new(NoKv),
             bus: bus.clone(),
-            carriers: Carriers::default(),
+            carriers,
             carrier_http: reqwest::Client::new(),
             egress: Egress::new(false),
             blobs: None,
@@ -88,6 +97,47 @@ impl Bench {
 
     pub fn phone(&self) -> Address {
         Address::parse(Channel::Sms, PHONE).unwrap()
+    }
+
+    /// Writes so many events of this kind into the agent's log, from as many people, each with so many bytes of text.
+    pub async fn log(&self, kind: &'static str, count: usize, bytes: usize) {
+        let from = self.comms.store.find_log_position(STREAM.name).await.unwrap();
+        let event = |n: usize| {
+            let id = format!("evt_{from}_{n}");
+            let mut message = InboundMessage::new(&id, Channel::Sms, &self.phone(), &self.phone());
+            message.body = Some("x".repeat(bytes));
+            let content = Content {
+                message,
+                links: Vec::new(),
+            };
+            InboundRow {
+                agent: self.agent.id.clone(),
+                org: self.agent.org_id.clone(),
+                kind,
+                channel: Channel::Sms,
+                contact: format!("+1415555{n:04}"),
+                data: json!({ "type": "message" }),
+                content: Some(content.seal(&self.comms, &self.agent.org_id, &id)),
+                is_incomplete: false,
+                is_quiet: false,
+                channel_id: None,
+                consent: None,
+                id,
+            }
+        };
+        let now = self.comms.clock.now();
+        let batch = InboundBatch {
+            stream: STREAM.name,
+            after: from,
+            position: from + 1,
+            events: (0..count).map(event).collect(),
+            receipts: Vec::new(),
+            at: now,
+            holder: "bench".into(),
+            held_until: now,
+        };
+        let applied = self.comms.store.apply_inbound(&batch, &|_| None).await.unwrap();
+        assert_eq!(applied.added, count);
     }
 
     pub async fn block(&self, is_blocked: bool) {

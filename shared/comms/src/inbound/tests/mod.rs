@@ -1,7 +1,7 @@
 //! What happens between a carrier's webhook and an agent's log, on a real database and with a bus that does as it is told.
 
 mod aside;
-mod bench;
+pub(crate) mod bench;
 mod blocked;
 mod routes;
 

@@ -16,7 +16,7 @@ async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
         if condition().await {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await; // not a synchronisation: between two looks
     }
     panic!("{what}: not in time");
 }
