@@ -19,6 +19,7 @@ mod idempotency;
 mod inbound;
 mod inbound_faults;
 mod keywords;
+mod later;
 mod lifecycle;
 mod limits;
 mod mcp_transports;

@@ -4,7 +4,7 @@
 use std::{sync::OnceLock, time::Duration};
 
 use butt_dial_domain::{
-    Clock,
+    Address, Channel, Clock,
     clock::Timestamp,
     ports::webhook::{WebhookRequest, Webhooks},
 };
@@ -34,6 +34,8 @@ static EARS: OnceLock<Ears> = OnceLock::new();
 pub fn open(vendor: &str) {
     EARS.get_or_init(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
+        // Reading what is known of numbers takes seconds in a build like this, once.
+        Address::parse(Channel::Sms, "+14155550123").expect("a number");
         let vendor = find(vendor).expect("a vendor");
         let credentials = vendor.simulated_credentials("http://127.0.0.1:1");
         let http = loopback_client().expect("a client");

@@ -59,6 +59,10 @@ pub struct Args {
     /// When it is to leave, in RFC 3339 (2026-12-24T18:00:00Z), within a year; now where nothing is said.
     #[serde(default)]
     scheduled_at: Option<DateTime<Utc>>,
+    /// true: what the carrier or a limit refuses for now is tried again for up to an hour; the result is then scheduled, and
+    /// the outcome follows as an event. Otherwise you are told at once, and may repeat the call.
+    #[serde(default)]
+    retry: bool,
     /// Channels to be tried, in order, when the person can't be reached on the first one.
     #[serde(default)]
     fallback_channels: Vec<String>,
@@ -150,6 +154,7 @@ impl Operation for SendMessage {
             idempotency_key: args.idempotency_key,
             id: None,
             scheduled_at: args.scheduled_at,
+            keeps_trying: args.retry,
             fallbacks,
         };
         let mut output = Output::from(context.comms.send(request).await?);

@@ -32,6 +32,10 @@ pub struct CleanMessage {
     pub id: MessageId,
     /// `None`: now.
     pub scheduled_at: Option<Timestamp>,
+    /// It was refused for now, and is to be tried again.
+    pub keeps_trying: bool,
+    /// For when it leaves later; what leaves now has them tried by the caller of the pipeline.
+    pub fallbacks: Vec<Channel>,
     pub profile: Arc<Profile>,
     pub sender: OwnedChannel,
     pub from: Address,
@@ -78,6 +82,8 @@ pub fn clean(vault: &Vault, now: Timestamp, authorized: Authorized) -> Result<Cl
         .flatten();
     Ok(CleanMessage {
         scheduled_at,
+        keeps_trying: request.keeps_trying,
+        fallbacks: request.fallbacks.clone(),
         id: request.id.clone().unwrap_or_else(MessageId::generate),
         request_hash: request_hash(vault, &profile.agent.org_id, channel, &to, &content),
         sender_name: request

@@ -25,6 +25,8 @@ pub const ID: &str = "inside";
 const DEADLINE: Duration = Duration::from_secs(6);
 /// The stream forgets after a week; the event is known by its id for as long as it exists.
 const WINDOW: u64 = 7 * 86_400;
+/// Bytes: what the bus takes, less its headers.
+const MAX_ENVELOPE: usize = 1_000_000;
 
 pub fn carrier(store: &Store, bus: &Arc<dyn Bus>, vault: &Vault) -> Carrier {
     Carrier {
@@ -78,14 +80,13 @@ impl Messaging for Inside {
             )
         };
         let envelope = Envelope::message(&self.vault, ID, &route, &message);
+        let payload = envelope.payload();
+        if payload.len() > MAX_ENVELOPE {
+            return refused(RefusalClass::Content);
+        }
         let appended = self
             .bus
-            .append(
-                subjects::INBOUND,
-                &envelope.id,
-                Headers::new(),
-                envelope.payload().into(),
-            )
+            .append(subjects::INBOUND, &envelope.id, Headers::new(), payload.into())
             .await;
         match appended {
             Ok(_) => Outcome::Accepted(Receipt {

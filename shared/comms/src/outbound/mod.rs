@@ -19,7 +19,7 @@ pub mod schedule;
 
 use std::{sync::Arc, time::Instant};
 
-use butt_dial_domain::{AgentId, Channel, Failure, MessageId, clock::Timestamp};
+use butt_dial_domain::{AgentId, Channel, Failure, MessageId, clock::Timestamp, ids};
 pub use butt_dial_store::{Message, Scheduled};
 use futures::{FutureExt, future::BoxFuture};
 use tracing::Instrument;
@@ -55,6 +55,8 @@ pub struct SendRequest {
     pub id: Option<MessageId>,
     /// When it is to leave, if not now.
     pub scheduled_at: Option<Timestamp>,
+    /// What a carrier or a limit refuses for now is tried again later, instead of being the caller's to repeat.
+    pub keeps_trying: bool,
     /// Channels to be tried, in order, when the one before can't reach the person.
     pub fallbacks: Vec<Channel>,
 }
@@ -81,6 +83,7 @@ impl SendRequest {
             idempotency_key: None,
             id: None,
             scheduled_at: None,
+            keeps_trying: false,
             fallbacks: Vec::new(),
         }
     }
@@ -94,12 +97,15 @@ impl Comms {
             return self.send_on_one_channel(request).await;
         }
         let wanted = request.channel;
-        let mut request = request;
+        let mut request = match fall_back::find_answered(self, &request).await? {
+            Some(answered) => answered,
+            None => request,
+        };
         loop {
             let next = fall_back::next(&request);
             let channel = request.channel;
             match (self.send_on_one_channel(request).await, next) {
-                (Err(failure), Some(next)) if fall_back::may_help(failure.code) => {
+                (Err(failure), Some(next)) if fall_back::may_help(&failure) => {
                     tracing::info!(%failure, instead = %next.channel, "falling back to another channel");
                     request = next;
                 }
@@ -114,7 +120,25 @@ impl Comms {
         }
     }
 
-    async fn send_on_one_channel(&self, request: SendRequest) -> Result<SendReceipt, Failure> {
+    async fn send_on_one_channel(&self, mut request: SendRequest) -> Result<SendReceipt, Failure> {
+        if !request.keeps_trying || request.scheduled_at.is_some() {
+            return self.send_now(request).await;
+        }
+        // Both tries are one request.
+        request
+            .idempotency_key
+            .get_or_insert_with(|| format!("auto-{}", ids::unique()));
+        match self.send_now(request.clone()).await {
+            Err(failure) if failure.code.is_retryable() => {
+                tracing::info!(%failure, "a send is put off");
+                request.scheduled_at = Some(schedule::next_try(self.clock.now(), &failure));
+                self.send_now(request).await
+            }
+            result => result,
+        }
+    }
+
+    async fn send_now(&self, request: SendRequest) -> Result<SendReceipt, Failure> {
         let channel = request.channel.as_str();
         let comms = self.clone();
         // From here on the caller may go away, the message may not: the work is the program's own.
@@ -144,8 +168,7 @@ impl Comms {
         // A scheduled message that was refused for now has left under another id.
         match self.store.find_scheduled(agent, id).await.map_err(store_failure)? {
             Some(scheduled) if scheduled.state == "sent" => {
-                let found = self.store.find_message_by_key(agent, &scheduled.idempotency_key).await;
-                found.map_err(store_failure)
+                fall_back::find_sent(self, agent, &scheduled.idempotency_key).await
             }
             _ => Ok(None),
         }

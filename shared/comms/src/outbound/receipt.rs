@@ -126,7 +126,7 @@ pub fn describe(message: Message) -> Result<SendReceipt, Failure> {
     })
 }
 
-fn refusal_code(text: &str) -> Option<Code> {
+pub fn refusal_code(text: &str) -> Option<Code> {
     use butt_dial_domain::ports::carrier::RefusalClass as Class;
     [
         Class::Recipient,

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use butt_dial_domain::{
-    Code, Failure, MessageId,
+    Channel, Code, Failure, MessageId,
     clock::Timestamp,
     message::{Content, Status, Template},
 };
@@ -13,7 +13,13 @@ use chrono::TimeDelta;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 
-use super::{SendRequest, announce::announce, clear::ClearedMessage, receipt::SendReceipt};
+use super::{
+    SendRequest,
+    announce::announce,
+    clear::ClearedMessage,
+    receipt::{SendReceipt, refusal_code},
+    record::explain,
+};
 use crate::{Comms, identity, store_failure};
 
 /// How far ahead a message may be scheduled.
@@ -42,6 +48,8 @@ struct Kept {
     thread_id: Option<String>,
     entity_id: Option<String>,
     reply_msg_id: Option<String>,
+    #[serde(default)]
+    fallbacks: Vec<Channel>,
 }
 
 /// Whether the time makes sense; `None`: it is now.
@@ -56,20 +64,28 @@ pub fn check_time(at: Timestamp, now: Timestamp) -> Result<Option<Timestamp>, Fa
     Ok((at > now).then_some(at))
 }
 
+/// When something that was refused for now is tried for the second time.
+pub fn next_try(now: Timestamp, failure: &Failure) -> Timestamp {
+    let asked = failure.retry_after_seconds.map(Duration::from_secs).unwrap_or_default();
+    now + TimeDelta::from_std(asked.max(RETRY_AFTER[0])).unwrap_or(FARTHEST)
+}
+
 /// Writes it down instead of sending it.
 pub async fn schedule(comms: &Comms, cleared: ClearedMessage, at: Timestamp) -> Result<SendReceipt, Failure> {
     let message = cleared.message;
     let agent = &message.profile.agent;
-    // Another time is another request.
+    // Another time is another request, unless it is ours: a repeat of what we are trying already is the same one.
+    let time = (!message.keeps_trying).then(|| at.timestamp());
     let request_hash = comms
         .vault
-        .request_hash(&agent.org_id, &format!("{} {}", message.request_hash, at.timestamp()));
+        .request_hash(&agent.org_id, &format!("{} {time:?}", message.request_hash));
     let kept = Kept {
         content: message.content.clone(),
         sender_name: message.sender_name.clone(),
         thread_id: message.thread_id.clone(),
         entity_id: message.entity_id.clone(),
         reply_msg_id: message.reply_msg_id.clone(),
+        fallbacks: message.fallbacks.clone(),
     };
     // Made of strings and lists of them: it always serializes.
     let plain = serde_json::to_vec(&kept).unwrap_or_default();
@@ -106,6 +122,16 @@ pub async fn schedule(comms: &Comms, cleared: ClearedMessage, at: Timestamp) -> 
             )
             .remedy("use a new key for a new message")
             .on(message.channel));
+        }
+        if earlier.state != "scheduled" {
+            let code = earlier
+                .failure
+                .as_deref()
+                .and_then(refusal_code)
+                .unwrap_or(Code::ProviderRefused);
+            return Err(explain(code)
+                .on(message.channel)
+                .detail("failedMessageId", earlier.id().as_str()));
         }
         id = earlier.id();
     }
@@ -190,7 +216,7 @@ async fn leave(comms: &Comms, scheduled: Scheduled) -> Result<(), Failure> {
 /// The event first: should we die in between, it is known by its id.
 async fn close(comms: &Comms, scheduled: &Scheduled, failure: Option<Code>) -> Result<(), Failure> {
     let (id, agent) = (scheduled.id(), scheduled.agent());
-    let channel = butt_dial_domain::Channel::parse(&scheduled.channel).ok_or_else(Failure::internal)?;
+    let channel = Channel::parse(&scheduled.channel).ok_or_else(Failure::internal)?;
     if let Some(code) = failure {
         let result = SendResult::Failed {
             failure: code.as_str(),
@@ -218,7 +244,7 @@ async fn restore(comms: &Comms, scheduled: &Scheduled) -> Result<Option<SendRequ
         let plain = plain.inspect_err(|error| tracing::error!(%error, message_id = %id, "a scheduled message is lost"));
         serde_json::from_slice::<Kept>(&plain.ok()?).ok()
     });
-    let (Some(kept), Some(channel)) = (kept, butt_dial_domain::Channel::parse(&scheduled.channel)) else {
+    let (Some(kept), Some(channel)) = (kept, Channel::parse(&scheduled.channel)) else {
         return Ok(None);
     };
     let (template_id, template_variables) = match kept.content.template {
@@ -238,6 +264,7 @@ async fn restore(comms: &Comms, scheduled: &Scheduled) -> Result<Option<SendRequ
         thread_id: kept.thread_id,
         entity_id: kept.entity_id,
         reply_msg_id: kept.reply_msg_id,
+        fallbacks: kept.fallbacks,
         idempotency_key: Some(scheduled.idempotency_key.clone()),
         ..SendRequest::new(caller, channel, &scheduled.recipient)
     }))
