@@ -16,13 +16,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::operations::After;
 
+const RESULT: &[u8] = b"\"result\"";
+
 pub fn confirm(response: Response, after: After, tasks: TaskTracker) -> Response {
     let (mut parts, body) = response.into_parts();
     // With a known length the server would not come back to ask for more, and so would not tell that it is done.
     parts.headers.remove(header::CONTENT_LENGTH);
     let sent = Sent {
         body: body.into_data_stream(),
-        flushing: false,
+        is_answered: false,
+        is_flushing: false,
         after,
         tasks,
     };
@@ -31,7 +34,9 @@ pub fn confirm(response: Response, after: After, tasks: TaskTracker) -> Response
 
 struct Sent {
     body: BodyDataStream,
-    flushing: bool,
+    /// The answer has gone by, though the stream that it came in may go on: clients hang up as soon as they have it.
+    is_answered: bool,
+    is_flushing: bool,
     after: After,
     tasks: TaskTracker,
 }
@@ -41,17 +46,30 @@ impl Stream for Sent {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.body.poll_next_unpin(context);
-        if !matches!(polled, Poll::Ready(None)) {
-            return polled;
+        match &polled {
+            Poll::Ready(Some(Ok(chunk))) => {
+                // What is to follow is known before its answer is; until then, only what begins a stream goes by.
+                self.is_answered |= !self.after.is_empty() && is_answer(chunk);
+                return polled;
+            }
+            Poll::Ready(Some(Err(_))) => return polled,
+            Poll::Ready(None) => {}
+            Poll::Pending if self.is_answered && !self.after.is_empty() => {}
+            Poll::Pending => return polled,
         }
-        if !std::mem::replace(&mut self.flushing, true) {
+        if !std::mem::replace(&mut self.is_flushing, true) {
             // The server writes what it has before it asks again; should that fail, it drops the body instead.
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         self.after.run(&self.tasks);
-        Poll::Ready(None)
+        polled
     }
+}
+
+/// Whether this is a JSON-RPC result, alone or as an event of a stream.
+fn is_answer(chunk: &[u8]) -> bool {
+    chunk.windows(RESULT.len()).any(|part| part == RESULT)
 }
 
 #[cfg(test)]
@@ -78,6 +96,29 @@ mod tests {
         assert!(!response.headers().contains_key(header::CONTENT_LENGTH));
         let body = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
         assert_eq!(body, "words");
+        tasks.close();
+        tasks.wait().await;
+        assert!(ran.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn what_follows_an_answer_in_a_stream_does_not_wait_for_the_end_of_the_stream() {
+        let (after, tasks, ran) = (After::default(), TaskTracker::new(), Arc::new(AtomicBool::new(false)));
+        let mark = ran.clone();
+        after.then(async move { mark.store(true, Ordering::Relaxed) });
+        let events = [": hello\n\n", "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n"];
+        let events = futures::stream::iter(events.map(Ok::<_, axum::Error>)).chain(futures::stream::pending());
+        let response = confirm(Body::from_stream(events).into_response(), after, tasks.clone());
+        let mut body = response.into_body().into_data_stream();
+        for _ in 0..2 {
+            body.next().await.unwrap().unwrap();
+            assert!(
+                !ran.load(Ordering::Relaxed) && tasks.is_empty(),
+                "not before it was written"
+            );
+        }
+        let waited = tokio::time::timeout(std::time::Duration::from_millis(50), body.next()).await;
+        assert!(waited.is_err(), "the stream goes on");
         tasks.close();
         tasks.wait().await;
         assert!(ran.load(Ordering::Relaxed));
