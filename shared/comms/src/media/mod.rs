@@ -52,7 +52,7 @@ const CLAIM: TimeDelta = TimeDelta::seconds(45);
 /// How long an event waits for its attachments; then it goes out and says what is missing.
 const PATIENCE_FOR_ATTACHMENTS: TimeDelta = TimeDelta::minutes(3);
 /// How long a message waits for its text: everything that came to its agent after it waits with it.
-const PATIENCE_FOR_TEXT: TimeDelta = TimeDelta::seconds(60);
+const PATIENCE_FOR_TEXT: TimeDelta = TimeDelta::minutes(5);
 
 /// Between two tries for the same event: half its age, within these.
 const SOONEST: TimeDelta = TimeDelta::seconds(2);
