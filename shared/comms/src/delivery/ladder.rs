@@ -128,11 +128,12 @@ async fn climb_once(comms: &Comms, claim: &mut DeliveryClaim) -> Result<bool, St
 
 async fn climb(comms: &Comms, claim: &mut DeliveryClaim) -> Result<End, StoreError> {
     let agent = claim.agent();
-    let Some(recipient) = comms.store.find_recipient(&agent).await? else {
+    let (recipient, listening) = tokio::join!(comms.store.find_recipient(&agent), listeners::find_live(comms, &agent));
+    let Some(recipient) = recipient? else {
         return Ok(End::Done { looked_at: None });
     };
     // A registry that does not answer knows of no listener: the callback is still there.
-    let listening = listeners::find_live(comms, &agent).await.unwrap_or_else(|error| {
+    let listening = listening.unwrap_or_else(|error| {
         tracing::warn!(%error, "nobody knows who listens");
         Vec::new()
     });
