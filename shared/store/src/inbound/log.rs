@@ -55,7 +55,8 @@ const INSERT: Statement = (
     statement!(insert!("unhex(value ->> 'content')"), rows, "").1,
 );
 
-/// New events are due at once, unless the callback fails: then it is called again when its time has come.
+/// New events are due at once, unless the callback fails: then it is called again when its time has come. A delivery that was
+/// poked a moment ago is nobody's, and is left to the sweep.
 const DUE: Statement = statement!(
     "INSERT INTO deliveries (agent_id, due_at, holder, held_until, generation) SELECT value, $2, $3, $4, 1 FROM",
     texts,
@@ -67,7 +68,8 @@ const DUE: Statement = statement!(
             OR deliveries.held_until < $2) THEN excluded.holder ELSE deliveries.holder END,
         held_until = CASE WHEN deliveries.failures = 0 AND (deliveries.held_until IS NULL
             OR deliveries.held_until < $2) THEN excluded.held_until ELSE deliveries.held_until END
-    RETURNING agent_id, coalesce(holder = $3 AND held_until = $4, FALSE) AS ours, generation, failures, held_until"
+    RETURNING agent_id, coalesce(holder = $3 AND held_until = $4, FALSE) AS ours, generation, failures,
+        coalesce(held_until, $4) AS held_until"
 );
 
 pub struct Logged<'a> {

@@ -350,6 +350,18 @@ both_engines! {
         assert_eq!(db.claim_delivery(&ada.id, "one", now + HOLD + seconds(1), now + HOLD * 2).await.unwrap(), None);
     }
 
+    async fn what_comes_right_after_a_poke_is_written_down_too(db: &Database) {
+        let agent = new_agent(db).await;
+        let now = morning();
+        read(db, vec![says(&agent, "e1", PERSON)]).await;
+        let claim = db.claim_delivery(&agent.id, "reader", now, now + HOLD).await.unwrap().unwrap();
+        assert!(db.finish_delivery(&claim, "reader", None, 0, None).await.unwrap());
+        db.poke_delivery(&agent.id, now).await.unwrap();
+        assert_eq!(read(db, vec![says(&agent, "e2", PERSON)]).await.added, 1);
+        assert_eq!(log(db, &agent).await, numbered(&["e1", "e2"]));
+        assert_eq!(db.claim_due_deliveries("other", 9, now, now + HOLD).await.unwrap().len(), 1);
+    }
+
     async fn a_failing_callback_is_not_called_sooner_for_more_events(db: &Database) {
         let agent = new_agent(db).await;
         read(db, vec![says(&agent, "e1", PERSON)]).await;
