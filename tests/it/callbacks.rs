@@ -121,14 +121,17 @@ profiles! {
 
 profiles! {
     with [ALLOWED, SOON];
-    async fn what_fails_is_tried_again_under_its_id_before_anything_that_came_later(world: &World) {
+    async fn what_fails_is_tried_again_under_its_id_before_anything_that_the_same_person_wrote_later(world: &World) {
         let host = Host::start().await;
-        host.answer(&[500, 503, 200]);
+        host.answer(&[500]);
         let secrets = call_back(world, &world.account, &host.url("/")).await;
-        for text in ["One", "Two", "Three"] {
+        world.texts(ANN, "One").await;
+        host.expect_calls(1).await;
+        host.answer(&[503]);
+        for text in ["Two", "Three", "Last"] {
             world.texts(ANN, text).await;
         }
-        let calls = host.expect_calls(5).await;
+        let calls = host.calls_until("Last").await;
         assert_eq!(texts(&calls), ["One", "One", "One", "Two", "Three"]);
         assert!(calls[..3].iter().all(|call| call.id() == calls[0].id()));
         assert!(calls[2..].windows(2).all(|pair| pair[0].id() != pair[1].id()));
@@ -136,6 +139,19 @@ profiles! {
         calls.iter().for_each(|call| expect_signed(call, &secrets));
         let at = |call: &Call| call.header("webhook-timestamp").parse::<i64>().unwrap();
         assert!(at(&calls[2]) - at(&calls[0]) >= 1, "{} {}", at(&calls[0]), at(&calls[2]));
+    }
+}
+
+profiles! {
+    with [ALLOWED, ("CALLBACK_RETRY_AFTER_SECONDS", "3,3")];
+    async fn what_a_host_cannot_take_does_not_stop_what_others_wrote(world: &World) {
+        let host = Host::start().await;
+        host.answer(&[500]);
+        call_back(world, &world.account, &host.url("/")).await;
+        world.texts(ANN, "Indigestible").await;
+        host.expect_calls(1).await;
+        world.texts(BOB, "Meanwhile").await;
+        assert_eq!(texts(&host.expect_calls(3).await), ["Indigestible", "Meanwhile", "Indigestible"]);
     }
 }
 

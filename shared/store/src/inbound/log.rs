@@ -55,7 +55,8 @@ const INSERT: Statement = (
     statement!(insert!("unhex(value ->> 'content')"), rows, "").1,
 );
 
-/// New events are due at once, unless the callback fails: then it is called again when its time has come.
+/// New events are due at once, unless the callback fails: then it is called again when its time has come. A delivery that was
+/// poked a moment ago is nobody's, and is left to the sweep.
 const DUE: Statement = statement!(
     "INSERT INTO deliveries (agent_id, due_at, holder, held_until, generation) SELECT value, $2, $3, $4, 1 FROM",
     texts,

@@ -350,6 +350,18 @@ both_engines! {
         assert_eq!(db.claim_delivery(&ada.id, "one", now + HOLD + seconds(1), now + HOLD * 2).await.unwrap(), None);
     }
 
+    async fn what_comes_right_after_a_poke_is_written_down_too(db: &Database) {
+        let agent = new_agent(db).await;
+        let now = morning();
+        read(db, vec![says(&agent, "e1", PERSON)]).await;
+        let claim = db.claim_delivery(&agent.id, "reader", now, now + HOLD).await.unwrap().unwrap();
+        assert!(db.finish_delivery(&claim, "reader", None, 0, None).await.unwrap());
+        db.poke_delivery(&agent.id, now).await.unwrap();
+        assert_eq!(read(db, vec![says(&agent, "e2", PERSON)]).await.added, 1);
+        assert_eq!(log(db, &agent).await, numbered(&["e1", "e2"]));
+        assert_eq!(db.claim_due_deliveries("other", 9, now, now + HOLD).await.unwrap().len(), 1);
+    }
+
     async fn a_failing_callback_is_not_called_sooner_for_more_events(db: &Database) {
         let agent = new_agent(db).await;
         read(db, vec![says(&agent, "e1", PERSON)]).await;
@@ -397,6 +409,36 @@ both_engines! {
         let hold = Hold { channel: None, max_tries: None, to_push: false, limit: 9, now: after, until: after };
         let all = db.hold_waiting_events(&agent.id, &hold).await.unwrap();
         assert_eq!(all.len(), 2, "it waits like any other");
+    }
+
+    async fn what_a_callback_refuses_is_put_off_and_what_the_same_person_said_later_too(db: &Database) {
+        let agent = new_agent(db).await;
+        read(db, vec![says(&agent, "e1", PERSON), says(&agent, "e2", PERSON), says(&agent, "e3", STRANGER)]).await;
+        let (now, later) = (morning(), morning() + seconds(60));
+        let to_call = async |at: Timestamp| {
+            let hold = Hold { channel: None, max_tries: Some(8), to_push: true, limit: 9, now: at, until: at };
+            let held = db.hold_waiting_events(&agent.id, &hold).await.unwrap();
+            held.into_iter().map(|event| event.id).collect::<Vec<_>>()
+        };
+        db.put_off_event(&agent.id, 1, "callback_failed", Some(later)).await.unwrap();
+        assert_eq!(to_call(now + seconds(1)).await, ["e3"], "another person is not held up");
+        assert_eq!(to_call(later).await, ["e1", "e2", "e3"]);
+        // The agent itself gets them whenever it comes.
+        let hold = Hold { channel: None, max_tries: None, to_push: false, limit: 9, now: later + seconds(1), until: later };
+        db.put_off_event(&agent.id, 1, "callback_failed", Some(later + seconds(600))).await.unwrap();
+        assert_eq!(db.hold_waiting_events(&agent.id, &hold).await.unwrap().len(), 3);
+    }
+
+    async fn what_was_delivered_lingers_and_is_forgotten(db: &Database) {
+        let agent = new_agent(db).await;
+        read(db, vec![says(&agent, "e1", PERSON), says(&agent, "e2", PERSON)]).await;
+        let content = async |id: &str| db.find_event(&agent.id, id).await.unwrap().unwrap().content;
+        db.confirm_events(&agent.id, &[1], true, morning()).await.unwrap();
+        assert!(content("e1").await.is_some(), "somebody may be about to read it");
+        assert_eq!(db.forget_delivered(morning()).await.unwrap(), 0);
+        assert_eq!(db.forget_delivered(morning() + seconds(10)).await.unwrap(), 1);
+        assert!(content("e1").await.is_none());
+        assert!(content("e2").await.is_some(), "this one waits");
     }
 
     async fn failures_of_the_callback_are_forgotten(db: &Database) {
