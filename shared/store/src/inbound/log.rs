@@ -64,9 +64,9 @@ const DUE: Statement = statement!(
         generation = deliveries.generation + 1,
         due_at = CASE WHEN deliveries.failures > 0 THEN coalesce(deliveries.due_at, excluded.due_at)
             ELSE excluded.due_at END,
-        holder = CASE WHEN deliveries.failures <= 0 AND (deliveries.held_until IS NULL
+        holder = CASE WHEN deliveries.failures = 0 AND (deliveries.held_until IS NULL
             OR deliveries.held_until < $2) THEN excluded.holder ELSE deliveries.holder END,
-        held_until = CASE WHEN deliveries.failures <= 0 AND (deliveries.held_until IS NULL
+        held_until = CASE WHEN deliveries.failures = 0 AND (deliveries.held_until IS NULL
             OR deliveries.held_until < $2) THEN excluded.held_until ELSE deliveries.held_until END
     RETURNING agent_id, coalesce(holder = $3 AND held_until = $4, FALSE) AS ours, generation, failures,
         coalesce(held_until, $2) AS held_until"
