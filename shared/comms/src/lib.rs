@@ -1,6 +1,7 @@
 //! What the product does. Every way in (MCP, REST, schedules) calls these functions, so that each rule is written once.
 
 pub mod billing;
+pub mod calls;
 pub mod carriers;
 pub mod compliance;
 pub mod delivery;
@@ -84,6 +85,7 @@ pub struct Settings {
     pub callback_retry_after: Vec<Duration>,
     /// How long what people said is kept for an agent that does not come for it.
     pub event_retention: Duration,
+    pub calls: calls::CallSettings,
 }
 
 impl Settings {

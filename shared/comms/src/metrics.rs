@@ -17,6 +17,7 @@ pub struct Metrics {
     deliveries: IntCounterVec,
     inbound: Histogram,
     inbound_notices: IntCounter,
+    call_parts: HistogramVec,
 }
 
 /// From 50 microseconds to 10 seconds: a rate-limit check and a slow carrier both fall inside.
@@ -82,6 +83,11 @@ impl Metrics {
                 "Events handed to agents, by rung of the ladder.",
                 &["rung", "result"],
             )?,
+            call_parts: histogram(
+                "bd_call_relay_seconds",
+                "The relay's own share of a turn: until the agent is asked, and from its answer to the caller.",
+                &["part"],
+            )?,
             inbound: {
                 let opts = HistogramOpts::new(
                     "bd_inbound_batch_seconds",
@@ -139,6 +145,10 @@ impl Metrics {
     pub fn inbound_batch(&self, notices: usize, took: Duration) {
         self.inbound.observe(took.as_secs_f64());
         self.inbound_notices.inc_by(notices as u64);
+    }
+
+    pub fn call_part(&self, part: &str, took: Duration) {
+        self.call_parts.with_label_values(&[part]).observe(took.as_secs_f64());
     }
 
     pub fn auth_failure(&self, code: &str) {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Channel, MessageId, Micros, clock::Timestamp, ports::carrier::RefusalClass};
+use crate::{Address, CallId, Channel, MessageId, Micros, clock::Timestamp, ports::carrier::RefusalClass};
 
 /// One thing that happened, as one webhook tells it. Serialized into the durable stream, with bodies: never logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,12 @@ pub struct InboundMessage {
     /// The carrier has recognized this keyword and answered it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_keyword: Option<Keyword>,
+    /// What was said, line by line, where it was said on the telephone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcript: Option<String>,
+    /// The call that it was left on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallId>,
     /// The webhook held no body: it is fetched afterwards, with `Webhooks::complete`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
@@ -202,6 +208,8 @@ impl InboundMessage {
             in_reply_to: None,
             sent_at: None,
             answered_keyword: None,
+            transcript: None,
+            call: None,
             incomplete: false,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{AgentId, OrgId, ReplicaId};
+use crate::{AgentId, CallId, OrgId, ReplicaId};
 
 /// An MCP session of the Streamable HTTP transport.
 pub fn session(id: &str) -> String {
@@ -51,4 +51,32 @@ pub fn reconciled(carrier: &str, carrier_id: &str) -> String {
 /// Whose turn it is to read a durable stream.
 pub fn reader(stream: &str) -> String {
     format!("comms:reader:{stream}")
+}
+
+/// Where a live call stands. The call in braces keeps it beside its lease in a Redis cluster.
+pub fn call_state(call: &CallId) -> String {
+    format!("call:{{{call}}}:state")
+}
+
+/// Who holds a live call's socket, and alone writes its state.
+pub fn call_owner(call: &CallId) -> String {
+    format!("call:{{{call}}}:owner")
+}
+
+/// What the socket of a call is opened with; good for one socket.
+pub fn call_token(token: &str) -> String {
+    format!("call:token:{token}")
+}
+
+/// The set of all relays that hold calls, or held some.
+pub const RELAYS: &str = "call:relays";
+
+/// There as long as the relay lives.
+pub fn relay_mark(replica: &ReplicaId) -> String {
+    format!("call:relay:{replica}:mark")
+}
+
+/// The set of the calls whose sockets a relay holds.
+pub fn relay_calls(replica: &ReplicaId) -> String {
+    format!("call:relay:{replica}:calls")
 }

@@ -1,6 +1,6 @@
 //! Every subject on the bus. One place, because two services meet in each.
 
-use crate::{AgentId, ReplicaId};
+use crate::{AgentId, CallId, ReplicaId};
 
 /// A session has changed, or was closed: replicas forget what they remember of it. Payload: the session's id.
 pub const SESSION_CHANGED: &str = "mcp.session.changed";
@@ -36,3 +36,33 @@ pub const ROUTE_CHANGED: &str = "comms.route_changed";
 pub const INBOUND: &str = "comms.inbound";
 /// What was in it and could not be written down: for operators to look at.
 pub const INBOUND_ASIDE: &str = "comms.aside";
+
+/// A request to a client whose push stream this replica holds; answered with the client's result.
+pub fn ask(replica: &ReplicaId) -> String {
+    format!("mcp.gw.{replica}.ask")
+}
+
+/// A request to a client that is not wanted any more. Payload: its id.
+pub fn unask(replica: &ReplicaId) -> String {
+    format!("mcp.gw.{replica}.unask")
+}
+
+/// Orders to whoever holds the call's socket; answered.
+pub fn call_orders(call: &CallId) -> String {
+    format!("call.{call}.in")
+}
+
+/// What an agent that waits is told of one of its calls; answered with `1` by whoever takes it.
+pub fn call_signals(agent: &AgentId, call: &CallId) -> String {
+    format!("call.signal.{agent}.{call}")
+}
+
+/// The same, of all of an agent's calls.
+pub fn all_call_signals(agent: &AgentId) -> String {
+    format!("call.signal.{agent}.*")
+}
+
+/// An agent waits for its calls from now on. No payload.
+pub fn call_presence(agent: &AgentId) -> String {
+    format!("call.present.{agent}")
+}

@@ -11,6 +11,8 @@ pub struct InboundRoute {
     pub channel_id: ChannelId,
     pub agent: AgentId,
     pub org: OrgId,
+    /// What the agent is called.
+    pub agent_name: String,
     /// What comes in is acknowledged and dropped.
     pub blocked: bool,
 }
@@ -22,6 +24,7 @@ struct RouteRow {
     address: String,
     agent_id: String,
     org_id: String,
+    display_name: String,
     blocks_inbound: bool,
 }
 
@@ -39,6 +42,7 @@ impl TryFrom<RouteRow> for InboundRoute {
             channel_id: row.id.into(),
             agent: row.agent_id.into(),
             org: row.org_id.into(),
+            agent_name: row.display_name,
             blocked: row.blocks_inbound,
         })
     }
@@ -47,8 +51,8 @@ impl TryFrom<RouteRow> for InboundRoute {
 impl Store {
     /// Addresses in use, in the order of their ids, after the id `after`.
     pub async fn list_routes(&self, after: Option<&ChannelId>, limit: u32) -> Result<Vec<InboundRoute>, StoreError> {
-        const SQL: &str = "SELECT id, channel, address, agent_id, org_id, blocks_inbound FROM channels
-            WHERE id > $1 ORDER BY id LIMIT $2";
+        const SQL: &str = "SELECT c.id, channel, address, agent_id, c.org_id, display_name, blocks_inbound
+            FROM channels c JOIN agents a ON a.id = c.agent_id WHERE c.id > $1 ORDER BY c.id LIMIT $2";
         let rows: Vec<RouteRow> = reading!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(after.map_or("", ChannelId::as_str))
@@ -60,8 +64,8 @@ impl Store {
     }
 
     pub async fn find_route(&self, channel: Channel, address: &str) -> Result<Option<InboundRoute>, StoreError> {
-        const SQL: &str = "SELECT id, channel, address, agent_id, org_id, blocks_inbound FROM channels
-            WHERE channel = $1 AND address = $2";
+        const SQL: &str = "SELECT c.id, channel, address, agent_id, c.org_id, display_name, blocks_inbound
+            FROM channels c JOIN agents a ON a.id = c.agent_id WHERE channel = $1 AND address = $2";
         let row: Option<RouteRow> = reading!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(channel.as_str())

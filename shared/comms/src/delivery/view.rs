@@ -13,14 +13,17 @@ pub const MESSAGE_RECEIVED: &str = "message.received";
 pub const MESSAGE_STATUS: &str = "message.status";
 /// A person does not want to hear from us, as a carrier tells it.
 pub const CONTACT_OPTED_OUT: &str = "contact.opted_out";
+/// A telephone call is over.
+pub const CALL_ENDED: &str = "call.ended";
 /// Every kind of event that there is, with what it tells.
-pub const KINDS: [(&str, &str); 3] = [
+pub const KINDS: [(&str, &str); 4] = [
     (MESSAGE_RECEIVED, "A person or another agent has written to you."),
     (MESSAGE_STATUS, "What became of a message of yours."),
     (
         CONTACT_OPTED_OUT,
         "A person does not want to hear from you, as the carrier says.",
     ),
+    (CALL_ENDED, "A telephone call of yours is over."),
 ];
 
 /// What is kept, encrypted, of an event until its agent has it.
@@ -109,8 +112,15 @@ fn add_content(view: &mut Map<String, Value>, content: &Content) {
     if !attachments.is_empty() {
         put("attachments", Value::Array(attachments));
     }
-    if message.attachments.iter().any(|attachment| attachment.is_voice) {
+    let is_spoken = message.attachments.iter().any(|attachment| attachment.is_voice);
+    if is_spoken || message.call.is_some() {
         put("isVoiceMessage", json!(true));
+    }
+    if let Some(transcript) = &message.transcript {
+        put("voiceTranscription", json!(transcript));
+    }
+    if let Some(call) = &message.call {
+        put("callId", json!(call));
     }
 }
 

@@ -6,17 +6,18 @@
 //! the vendor's own.
 
 mod aside;
+mod calls;
 pub mod envelope;
 pub mod follow;
 pub mod keyword;
 mod permit;
-mod publish;
+pub(crate) mod publish;
 mod read;
 pub mod record;
 pub mod routes;
 #[cfg(test)]
 pub(crate) mod tests;
-mod verify;
+pub(crate) mod verify;
 
 use std::time::Duration;
 

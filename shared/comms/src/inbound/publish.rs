@@ -17,26 +17,29 @@ pub async fn publish(comms: &Comms, permitted: PermittedWebhook, trace: &Headers
             Permitted::Message(route, message) => Envelope::message(&comms.vault, carrier, route, message),
             Permitted::Receipt(receipt) => Envelope::receipt(carrier, receipt),
         };
-        let appended = comms
-            .bus
-            .append(
-                subjects::INBOUND,
-                &envelope.id,
-                trace.clone(),
-                envelope.payload().into(),
-            )
-            .await;
-        match appended {
-            Ok(appended) => {
-                let outcome = if appended.duplicate { "repeated" } else { "accepted" };
-                comms.metrics.webhook(carrier, outcome);
-            }
-            Err(error) => {
-                tracing::warn!(%error, carrier, "a webhook can't be made durable");
-                comms.metrics.webhook(carrier, "unavailable");
-                return Err(WebhookRefusal::Unavailable);
-            }
-        }
+        let is_new = append(comms, carrier, &envelope, trace).await?;
+        comms
+            .metrics
+            .webhook(carrier, if is_new { "accepted" } else { "repeated" });
     }
     Ok(())
+}
+
+/// False when it has been appended before.
+pub(crate) async fn append(
+    comms: &Comms,
+    carrier: &str,
+    envelope: &Envelope,
+    trace: &Headers,
+) -> Result<bool, WebhookRefusal> {
+    let payload = envelope.payload().into();
+    let appended = comms
+        .bus
+        .append(subjects::INBOUND, &envelope.id, trace.clone(), payload)
+        .await;
+    appended.map(|appended| !appended.duplicate).map_err(|error| {
+        tracing::warn!(%error, carrier, "a webhook can't be made durable");
+        comms.metrics.webhook(carrier, "unavailable");
+        WebhookRefusal::Unavailable
+    })
 }

@@ -1,0 +1,494 @@
+//! One call, as long as its socket lasts: a task that owns the socket and does what the dialogue says. Everything that can
+//! wait (the agent, the model, the state's store, money) is waited for beside the caller, never in front of them.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::ws::{Message, WebSocket};
+use butt_dial_comms::{
+    Comms,
+    calls::{
+        dialogue::{Act, Answer, Dialogue},
+        relays,
+        signal::{self, Event, Signal},
+        state::{self, CallState, Speaker},
+    },
+};
+use butt_dial_domain::{
+    call::Direction,
+    keys,
+    ports::{
+        bus::{BusError, Message as BusMessage},
+        kv::{KvError, Lease},
+        voice::{FromCaller, ToCaller, Voice},
+    },
+    subjects,
+};
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, pending},
+    stream::BoxStream,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout},
+};
+
+use crate::{
+    Relay,
+    mind::{self, Thought, Thoughts, What},
+    money::{self, Paid},
+    socket::Admitted,
+};
+
+/// The carrier's first frame comes with the socket.
+const OPENED_WITHIN: Duration = Duration::from_secs(10);
+/// A carrier that does not read.
+const SENT_WITHIN: Duration = Duration::from_secs(5);
+/// The carrier closes the socket after we have ended the session.
+const CLOSED_WITHIN: Duration = Duration::from_secs(3);
+/// How long a relay that is to end waits for a quiet moment, before it hands a call over in the middle of a word.
+const QUIET_WITHIN: Duration = Duration::from_secs(15);
+/// Pieces that a model may be ahead of the socket.
+const THOUGHTS: usize = 16;
+/// A state that could not be written is written again.
+const SAVE_AGAIN: Duration = Duration::from_millis(250);
+
+/// Why a call's task ends before the conversation does.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// The socket is closed, or nobody reads it.
+    Socket,
+    /// What came over it is not what carriers send.
+    Malformed,
+    /// Another relay holds the call by now.
+    Moved,
+}
+
+pub(crate) struct Call {
+    pub(crate) comms: Comms,
+    voice: Arc<dyn Voice>,
+    socket: WebSocket,
+    pub(crate) dialogue: Dialogue,
+    pub(crate) lease: Lease,
+    orders: BoxStream<'static, BusMessage>,
+    presence: BoxStream<'static, BusMessage>,
+    /// Whoever thinks about the current turn. Dropped, it is cancelled upstream.
+    mind: Option<BoxFuture<'static, ()>>,
+    thoughts: (Thoughts, mpsc::Receiver<Thought>),
+    saving: Option<BoxFuture<'static, Result<bool, KvError>>>,
+    is_dirty: bool,
+    paying: Option<BoxFuture<'static, Paid>>,
+    /// We have said that the session ends; the carrier closes the socket.
+    closing_by: Option<Instant>,
+    quiet_by: Option<Instant>,
+}
+
+/// Holds the call until its socket ends.
+pub async fn hold(relay: Relay, mut socket: WebSocket, admitted: Admitted) {
+    let call = admitted.state.facts.call.clone();
+    let Some(opened) = opened(&mut socket, &*admitted.voice).await else {
+        tracing::info!(%call, "a call's socket said nothing that begins a session");
+        return;
+    };
+    match take(&relay, socket, admitted, opened).await {
+        Ok(Some(mut held)) => {
+            if let Err(error) = relays::enter(&relay.comms, &call).await {
+                tracing::warn!(%error, %call, "should this relay vanish, nobody will look for this call");
+            }
+            let ended = held.run(&relay).await;
+            tracing::info!(%call, ?ended, "a call's socket has ended");
+            held.finish(&ended).await;
+            if let Err(error) = relays::leave(&relay.comms, &call).await {
+                tracing::info!(%error, %call, "a call that has gone is still in the list of this relay's");
+            }
+        }
+        Ok(None) => tracing::info!(%call, "a socket was opened for a call that is over, or for another one"),
+        Err(error) => tracing::warn!(%error, %call, "a call can't be taken; the carrier asks again"),
+    }
+}
+
+/// The session's id and the carrier's id of the call.
+async fn opened(socket: &mut WebSocket, voice: &dyn Voice) -> Option<(String, String)> {
+    let first = timeout(OPENED_WITHIN, socket.recv()).await.ok()??.ok()?;
+    match voice.read_frame(first.to_text().ok()?) {
+        Ok(FromCaller::Opened {
+            session, carrier_id, ..
+        }) => Some((session, carrier_id)),
+        _ => None,
+    }
+}
+
+#[derive(Debug)]
+enum Unavailable {
+    Kv(KvError),
+    Bus(BusError),
+}
+
+impl std::fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Kv(error) => error.fmt(f),
+            Self::Bus(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Makes this relay the call's one owner. Whoever held it before writes nothing from here on, and is told.
+async fn take(
+    relay: &Relay,
+    socket: WebSocket,
+    admitted: Admitted,
+    (session, carrier_id): (String, String),
+) -> Result<Option<Call>, Unavailable> {
+    let comms = relay.comms.clone();
+    let call = admitted.state.facts.call.clone();
+    let agent = admitted.state.facts.agent.clone();
+    let holder = format!("{}.{session}", comms.replica);
+    let lease = comms.kv.seize(&keys::call_owner(&call), &holder, state::TTL).await;
+    let lease = lease.map_err(Unavailable::Kv)?;
+    // Only now: until the lease was ours, somebody else could write.
+    let (found, orders, presence) = tokio::join!(
+        state::find(&comms, &call),
+        comms.bus.subscribe(&subjects::call_orders(&call)),
+        comms.bus.subscribe(&subjects::call_presence(&agent)),
+    );
+    let Some(mut state) = found.map_err(Unavailable::Kv)? else {
+        return Ok(None);
+    };
+    let is_same = state.facts.carrier_id.get_or_insert_with(|| carrier_id.clone()) == &carrier_id;
+    if state.ended.is_some() || !is_same {
+        return Ok(None);
+    }
+    state.owner = Some(comms.replica.clone());
+    let now = comms.clock.now();
+    state.paid_until = money::paid_at_first(&state, now);
+    crate::orders::tell_moved(&comms, &agent, &call, lease.fence).await;
+    let budgets = comms.settings.calls.budgets.clone();
+    let has_model = comms.model.is_some();
+    Ok(Some(Call {
+        voice: admitted.voice,
+        socket,
+        dialogue: Dialogue::new(state, budgets, has_model),
+        lease,
+        orders: orders.map_err(Unavailable::Bus)?,
+        presence: presence.map_err(Unavailable::Bus)?,
+        mind: None,
+        thoughts: mpsc::channel(THOUGHTS),
+        saving: None,
+        is_dirty: false,
+        paying: None,
+        closing_by: None,
+        quiet_by: None,
+        comms,
+    }))
+}
+
+impl Call {
+    async fn run(&mut self, relay: &Relay) -> Ended {
+        match self.converse(relay).await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        }
+    }
+
+    async fn converse(&mut self, relay: &Relay) -> Result<std::convert::Infallible, Ended> {
+        self.begin().await?;
+        let drain = relay.lifecycle.draining().clone();
+        loop {
+            let deadline = self.deadline();
+            let is_draining = self.quiet_by.is_some();
+            tokio::select! {
+                // What the caller says comes first: it may make all the rest moot.
+                biased;
+                frame = self.socket.recv() => self.received(frame).await?,
+                Some(order) = self.orders.next() => self.ordered(order).await?,
+                Some(thought) = self.thoughts.1.recv() => self.thought(thought).await?,
+                () = poll(&mut self.mind) => self.mind = None,
+                saved = poll_or_pend(&mut self.saving) => self.saved(saved)?,
+                paid = poll_or_pend(&mut self.paying) => self.paid(paid).await?,
+                Some(_) = self.presence.next() => self.agent_is_there().await,
+                () = at(deadline) => self.tick().await?,
+                () = drain.cancelled(), if !is_draining => self.quiet_by = Some(Instant::now() + QUIET_WITHIN),
+            }
+            self.hand_over_if_quiet().await?;
+            self.save();
+        }
+    }
+
+    async fn begin(&mut self) -> Result<(), Ended> {
+        let state = &self.dialogue.state;
+        let is_reachable = match (state.is_greeted, state.facts.direction) {
+            // An agent that has somebody called is there, or will be.
+            (true, _) | (_, Direction::Outbound) => true,
+            (false, Direction::Inbound) => {
+                let signal = Signal::new(Event::Incoming, state);
+                signal::is_reachable(&self.comms, &state.facts.agent, &signal).await
+            }
+        };
+        if is_reachable && !self.dialogue.state.is_greeted {
+            self.push_incoming();
+        }
+        let now = self.comms.clock.now();
+        let acts = self.dialogue.open(is_reachable, now, Instant::now());
+        self.perform(acts).await
+    }
+
+    /// Listeners learn of the call; nobody waits for them.
+    fn push_incoming(&self) {
+        let state = &self.dialogue.state;
+        let (comms, agent) = (self.comms.clone(), state.facts.agent.clone());
+        let signal = Signal::new(Event::Incoming, state);
+        self.comms.tasks.spawn(async move {
+            signal::push(&comms, &agent, &signal).await;
+        });
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let now = self.comms.clock.now();
+        let money = match self.paying {
+            Some(_) => None,
+            None => money::due_in(self.dialogue.state.paid_until, now).map(|left| Instant::now() + left),
+        };
+        let all = [self.dialogue.deadline(), self.closing_by, self.quiet_by, money];
+        all.into_iter().flatten().min()
+    }
+
+    async fn received(&mut self, frame: Option<Result<Message, axum::Error>>) -> Result<(), Ended> {
+        let text = match frame {
+            Some(Ok(Message::Text(text))) => text,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
+            Some(Ok(Message::Close(_))) | None => return Err(Ended::Socket),
+            Some(Ok(Message::Binary(_))) => return Err(Ended::Malformed),
+            Some(Err(error)) => {
+                tracing::info!(%error, call = %self.dialogue.state.facts.call, "a call's socket broke");
+                return Err(Ended::Socket);
+            }
+        };
+        let begun = Instant::now();
+        let frame = self.voice.read_frame(&text).map_err(|malformed| {
+            tracing::warn!(reason = malformed.0, call = %self.dialogue.state.facts.call, "a call's socket is closed");
+            Ended::Malformed
+        })?;
+        if let FromCaller::Fault(description) = &frame {
+            tracing::warn!(description, call = %self.dialogue.state.facts.call, "the carrier reports a fault in a call");
+        }
+        let is_turn = matches!(&frame, FromCaller::Said { is_last: true, .. });
+        let acts = self.dialogue.hear(frame, self.comms.clock.now(), Instant::now());
+        self.perform(acts).await?;
+        if is_turn {
+            // Polled once, the question is on its way before anything else is looked at.
+            if let Some(mind) = &mut self.mind
+                && mind.now_or_never().is_some()
+            {
+                self.mind = None;
+            }
+            self.comms.metrics.call_part("to_agent", begun.elapsed());
+        }
+        Ok(())
+    }
+
+    async fn thought(&mut self, thought: Thought) -> Result<(), Ended> {
+        let begun = Instant::now();
+        let (wall, turn) = (self.comms.clock.now(), thought.turn);
+        let by = match self.dialogue.state.mind {
+            state::Mind::Agent => Speaker::Agent,
+            state::Mind::Machine => Speaker::Machine,
+        };
+        let acts = match thought.what {
+            What::Said { text, is_last } => {
+                let answer = Answer {
+                    by,
+                    turn: Some(turn),
+                    text,
+                    is_last,
+                };
+                // Superseded meanwhile: nobody is to be told.
+                self.dialogue.answer(answer, wall, begun).unwrap_or_default()
+            }
+            What::MachineEnds(taken) => {
+                self.dialogue.state.message = Some(taken);
+                self.dialogue.machine_ends(begun)
+            }
+            What::Nobody => self.dialogue.cannot_answer(turn, wall, begun),
+        };
+        self.perform(acts).await?;
+        self.comms.metrics.call_part("to_caller", begun.elapsed());
+        Ok(())
+    }
+
+    async fn tick(&mut self) -> Result<(), Ended> {
+        let (wall, now) = (self.comms.clock.now(), Instant::now());
+        if self.closing_by.is_some_and(|by| by <= now) {
+            return Err(Ended::Socket);
+        }
+        let state = &self.dialogue.state;
+        if let Some(until) = state.paid_until.filter(|_| self.paying.is_none())
+            && money::due_in(Some(until), wall) == Some(Duration::ZERO)
+        {
+            let mut facts_only = CallState::new(state.facts.clone());
+            facts_only.paid_until = Some(until);
+            self.paying = Some(money::pay(self.comms.clone(), facts_only, until).boxed());
+        }
+        let acts = self.dialogue.tick(wall, now);
+        self.perform(acts).await
+    }
+
+    async fn paid(&mut self, paid: Paid) -> Result<(), Ended> {
+        match paid {
+            Paid::Until(until) => {
+                self.dialogue.state.paid_until = Some(until);
+                self.is_dirty = true;
+                Ok(())
+            }
+            Paid::NoMore => {
+                self.dialogue.state.paid_until = None;
+                let acts = self.dialogue.out_of_money(self.comms.clock.now(), Instant::now());
+                self.perform(acts).await
+            }
+        }
+    }
+
+    /// A tool call of the agent's waits: it is told what has not been answered yet, or that it could take the call over.
+    async fn agent_is_there(&mut self) {
+        let state = &self.dialogue.state;
+        let event = match state.mind {
+            state::Mind::Machine => Event::Incoming,
+            state::Mind::Agent if state.is_pending => Event::Turn,
+            state::Mind::Agent => return,
+        };
+        let signal = Signal::new(event, state);
+        let (comms, agent) = (self.comms.clone(), state.facts.agent.clone());
+        self.comms.tasks.spawn(async move {
+            signal::offer(&comms, &agent, &signal).await;
+        });
+    }
+
+    /// This relay is to end: the call goes on elsewhere, at a moment when nobody notices if there is one.
+    async fn hand_over_if_quiet(&mut self) -> Result<(), Ended> {
+        let Some(by) = self.quiet_by.filter(|_| self.closing_by.is_none()) else {
+            return Ok(());
+        };
+        if !self.dialogue.is_quiet() && Instant::now() < by {
+            return Ok(());
+        }
+        tracing::info!(call = %self.dialogue.state.facts.call, "a call is handed over");
+        self.close().await
+    }
+
+    pub(crate) async fn perform(&mut self, acts: Vec<Act>) -> Result<(), Ended> {
+        for act in acts {
+            match act {
+                Act::Send(frame) => self.send(&frame).await?,
+                Act::Ask { .. } => {
+                    let state = self.dialogue.state.clone();
+                    self.mind = Some(mind::think(self.comms.clone(), state, self.thoughts.0.clone()).boxed());
+                }
+                Act::Cancel => self.mind = None,
+                Act::Save => self.is_dirty = true,
+                Act::Close => self.close().await?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn send(&mut self, frame: &ToCaller) -> Result<(), Ended> {
+        let text = self.voice.write_frame(frame);
+        match timeout(SENT_WITHIN, self.socket.send(Message::Text(text.into()))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Ended::Socket),
+        }
+    }
+
+    /// Ends the session, once what comes after it is written down: the carrier asks for it at once.
+    async fn close(&mut self) -> Result<(), Ended> {
+        if self.closing_by.is_some() {
+            return Ok(());
+        }
+        self.mind = None;
+        self.closing_by = Some(Instant::now() + CLOSED_WITHIN);
+        self.write_now().await?;
+        self.send(&ToCaller::End { handoff: None }).await
+    }
+
+    /// Begins to write the state, if it has changed and is not being written.
+    fn save(&mut self) {
+        if !self.is_dirty || self.saving.is_some() {
+            return;
+        }
+        self.is_dirty = false;
+        self.saving = Some(write(self.comms.clone(), self.lease.clone(), &self.dialogue.state));
+    }
+
+    fn saved(&mut self, saved: Result<bool, KvError>) -> Result<(), Ended> {
+        match saved {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Ended::Moved),
+            Err(error) => {
+                tracing::warn!(%error, call = %self.dialogue.state.facts.call, "a call's state can't be written yet");
+                let again = write(self.comms.clone(), self.lease.clone(), &self.dialogue.state);
+                self.saving = Some(
+                    async move {
+                        tokio::time::sleep(SAVE_AGAIN).await;
+                        again.await
+                    }
+                    .boxed(),
+                );
+                Ok(())
+            }
+        }
+    }
+
+    async fn write_now(&mut self) -> Result<(), Ended> {
+        if let Some(saving) = self.saving.take()
+            && matches!(saving.await, Ok(false))
+        {
+            return Err(Ended::Moved);
+        }
+        self.is_dirty = false;
+        match write(self.comms.clone(), self.lease.clone(), &self.dialogue.state).await {
+            Ok(false) => Err(Ended::Moved),
+            Ok(true) => Ok(()),
+            Err(error) => {
+                // The carrier is told all the same; what follows is what was written last.
+                tracing::warn!(%error, call = %self.dialogue.state.facts.call, "the end of a session can't be written");
+                Ok(())
+            }
+        }
+    }
+
+    /// The socket is gone; what was heard last is still written, unless somebody else has the call.
+    async fn finish(&mut self, ended: &Ended) {
+        self.mind = None;
+        if !matches!(ended, Ended::Moved) && (self.is_dirty || self.saving.is_some()) {
+            drop(timeout(SENT_WITHIN, self.write_now()).await);
+        }
+    }
+}
+
+fn write(comms: Comms, lease: Lease, state: &CallState) -> BoxFuture<'static, Result<bool, KvError>> {
+    let sealed = state.seal(&comms);
+    let call = state.facts.call.clone();
+    async move { state::save(&comms, &lease, &call, &sealed).await }.boxed()
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
+}
+
+async fn poll(future: &mut Option<BoxFuture<'static, ()>>) {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}
+
+/// Takes the result out with the future.
+async fn poll_or_pend<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
+    let Some(running) = future else { return pending().await };
+    let result = running.await;
+    *future = None;
+    result
+}

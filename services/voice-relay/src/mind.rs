@@ -1,0 +1,164 @@
+//! Whoever answers a turn, asked: the agent by the best way there is now, or the answering machine's model. Dropped, whatever
+//! was asked is cancelled upstream.
+
+use std::time::Duration;
+
+use butt_dial_comms::{
+    Comms,
+    calls::{
+        machine::{self, Splitter, Taken},
+        signal::{self, Event, Signal},
+        state::{CallState, Mind},
+    },
+};
+use butt_dial_domain::ports::model::{ModelError, Piece};
+use futures::StreamExt;
+use tokio::sync::mpsc;
+
+/// The longest answer that a client's model is asked for, in tokens: half a minute of speech.
+const MAX_TOKENS: u32 = 300;
+/// A model that failed before its first word is asked once more.
+const TRIES: u32 = 2;
+const RETRY_PAUSE: Duration = Duration::from_millis(400);
+
+/// What a mind says, or that it can't.
+pub struct Thought {
+    pub turn: u64,
+    pub what: What,
+}
+
+pub enum What {
+    Said { text: String, is_last: bool },
+    /// The machine has found out what it could, and said goodbye.
+    MachineEnds(Taken),
+    /// Nobody answers this turn.
+    Nobody,
+}
+
+pub type Thoughts = mpsc::Sender<Thought>;
+
+/// Answers one turn of the call, as it stood when the turn began.
+pub async fn think(comms: Comms, state: CallState, thoughts: Thoughts) {
+    let turn = state.turn;
+    let answered = match state.mind {
+        Mind::Agent => ask_agent(&comms, &state, &thoughts).await,
+        Mind::Machine => ask_machine(&comms, &state, &thoughts).await,
+    };
+    if !answered {
+        send(&thoughts, turn, What::Nobody).await;
+    }
+}
+
+async fn send(thoughts: &Thoughts, turn: u64, what: What) {
+    // Without a reader the call is over.
+    drop(thoughts.send(Thought { turn, what }).await);
+}
+
+/// False: nobody is there who could answer.
+async fn ask_agent(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> bool {
+    let agent = &state.facts.agent;
+    let signal = Signal::new(Event::Turn, state);
+    if signal::offer(comms, agent, &signal).await {
+        // It answers by an order, or not within its budget.
+        return true;
+    }
+    let models = signal::find_models(comms, agent).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "clients that sample can't be looked up");
+        Vec::new()
+    });
+    for model in &models {
+        let params = signal::sampling_params(state, MAX_TOKENS);
+        match signal::sample(comms, agent, model, params, comms.settings.calls.sampling_within).await {
+            Ok(text) => {
+                let said = What::Said { text, is_last: true };
+                send(thoughts, state.turn, said).await;
+                return true;
+            }
+            Err(reason) => tracing::info!(reason, call = %state.facts.call, "a client's model has not answered"),
+        }
+    }
+    if signal::push(comms, agent, &signal).await {
+        tokio::time::sleep(comms.settings.calls.push_within).await;
+        return false;
+    }
+    // An agent between two tool calls will say that it is back.
+    state.is_attended
+}
+
+async fn ask_machine(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> bool {
+    let Some(model) = &comms.model else { return false };
+    let left = comms.settings.calls.budgets.machine_turns.saturating_sub(state.machine.turns);
+    let prompt = machine::prompt(state, left);
+    for attempt in 1..=TRIES {
+        let answer = match model.ask(&prompt).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(%error, attempt, "the answering machine's model does not answer");
+                if !may_help(&error) {
+                    return false;
+                }
+                tokio::time::sleep(RETRY_PAUSE).await;
+                continue;
+            }
+        };
+        match speak(answer, state.turn, thoughts).await {
+            Spoken::Whole => return true,
+            // What was said stands; the caller goes on from there.
+            Spoken::Cut => {
+                let end = What::Said {
+                    text: String::new(),
+                    is_last: true,
+                };
+                send(thoughts, state.turn, end).await;
+                return true;
+            }
+            Spoken::Nothing => tokio::time::sleep(RETRY_PAUSE).await,
+        }
+    }
+    false
+}
+
+fn may_help(error: &ModelError) -> bool {
+    !matches!(error, ModelError::Configuration(_) | ModelError::Refused(_))
+}
+
+enum Spoken {
+    Whole,
+    Cut,
+    Nothing,
+}
+
+async fn speak(mut answer: butt_dial_domain::ports::model::Answer, turn: u64, thoughts: &Thoughts) -> Spoken {
+    let mut splitter = Splitter::default();
+    let mut has_spoken = false;
+    loop {
+        match answer.next().await {
+            Some(Ok(Piece::Text(text))) => {
+                let text = splitter.push(&text);
+                if !text.is_empty() {
+                    has_spoken = true;
+                    send(thoughts, turn, What::Said { text, is_last: false }).await;
+                }
+            }
+            Some(Ok(Piece::End(_))) => break,
+            Some(Err(error)) => {
+                tracing::warn!(%error, has_spoken, "the answering machine's model broke off");
+                return if has_spoken { Spoken::Cut } else { Spoken::Nothing };
+            }
+            None => return if has_spoken { Spoken::Cut } else { Spoken::Nothing },
+        }
+    }
+    let (rest, taken) = splitter.finish();
+    if !has_spoken && rest.trim().is_empty() && taken.is_none() {
+        return Spoken::Nothing;
+    }
+    let said = What::Said {
+        text: rest,
+        is_last: true,
+    };
+    send(thoughts, turn, said).await;
+    if let Some(taken) = taken {
+        send(thoughts, turn, What::MachineEnds(taken)).await;
+    }
+    Spoken::Whole
+}

@@ -1,0 +1,156 @@
+//! The end of a call: what it was is written down, and what a caller left is brought to the agent. Any replica may do it,
+//! and several may, one after the other: what is published has ids made of the call's own.
+
+use butt_dial_domain::{
+    Address, Channel,
+    call::{CallReport, CallStatus},
+    inbound::{Attachment, InboundMessage},
+    keys,
+    ports::bus::Headers,
+};
+use serde_json::json;
+
+use super::{
+    machine,
+    signal::{self, Event, Signal},
+    state::{self, CallState, Mind, Speaker},
+};
+use crate::{
+    Comms,
+    inbound::{
+        WebhookRefusal,
+        envelope::{Conclusion, Envelope},
+        publish,
+    },
+};
+
+/// What is still known of a call that is over: its last callbacks come within seconds.
+const REMEMBERED: std::time::Duration = std::time::Duration::from_secs(900);
+
+/// How many milliseconds of the turns' latencies are above, at a glance.
+fn latency(state: &CallState) -> serde_json::Value {
+    let mut sorted = state.latencies.clone();
+    sorted.sort_unstable();
+    let at = |share: f64| {
+        let index = ((sorted.len() as f64 - 1.0) * share).round().max(0.0);
+        sorted.get(index as usize).copied()
+    };
+    json!({ "turns": sorted.len(), "p50Ms": at(0.5), "p95Ms": at(0.95), "maxMs": sorted.last() })
+}
+
+fn handled_by(state: &CallState) -> &'static str {
+    match state.mind {
+        Mind::Machine => "machine",
+        Mind::Agent => "agent",
+    }
+}
+
+pub async fn conclude(comms: &Comms, state: &CallState, report: &CallReport) -> Result<(), WebhookRefusal> {
+    let facts = &state.facts;
+    let recording = report.recording.as_ref().filter(|recording| recording.is_completed);
+    let is_over = report.status.is_some_and(CallStatus::is_over);
+    let trace = Headers::new();
+    if is_over && state.ended.is_none() {
+        let mut last = state.clone();
+        // What was being said is what was heard of it.
+        if let Some(reply) = last.reply.take().filter(|reply| !reply.heard_text().trim().is_empty()) {
+            last.history.push(state::Line {
+                by: reply.by,
+                text: reply.heard_text().trim().to_owned(),
+                is_cut: !reply.unheard().trim().is_empty(),
+                at: comms.clock.now(),
+            });
+        }
+        let reason = report.status.map_or("completed", CallStatus::as_str);
+        let conclusion = Conclusion {
+            handled_by: handled_by(&last).to_owned(),
+            end_reason: reason.to_owned(),
+            turns: last.latencies.len() as i64,
+            latency: latency(&last),
+            transcript: Some(machine::transcript(&last)).filter(|text| !text.is_empty()),
+        };
+        let envelope = Envelope::conclusion(&comms.vault, facts, report, conclusion);
+        publish::append(comms, &facts.carrier, &envelope, &trace).await?;
+        if last.machine.since.is_some() && recording.is_none() && last.history.iter().any(|line| line.by == Speaker::Caller) {
+            leave(comms, &last, None).await?;
+        }
+        last.ended = Some(reason.to_owned());
+        forget(comms, &last).await;
+        let mut signal = Signal::new(Event::Ended, &last);
+        signal.reason = Some(reason.to_owned());
+        signal::tell(comms, &facts.agent, &signal).await;
+    }
+    if let Some(recording) = recording
+        && let Some(url) = &recording.url
+    {
+        let attachment = Attachment {
+            source: url.clone(),
+            content_type: Some("audio/mpeg".into()),
+            filename: Some(format!("{}.mp3", recording.id)),
+            size: None,
+            is_voice: true,
+        };
+        leave(comms, state, Some(attachment)).await?;
+    }
+    Ok(())
+}
+
+/// What the caller has left becomes a message to the agent, like any other.
+async fn leave(comms: &Comms, state: &CallState, recording: Option<Attachment>) -> Result<(), WebhookRefusal> {
+    let facts = &state.facts;
+    let (Ok(from), Ok(to)) = (
+        Address::parse(Channel::Voice, &facts.remote),
+        Address::parse(Channel::Voice, &facts.local),
+    ) else {
+        // A caller without a number is a caller all the same.
+        tracing::info!(call = %facts.call, "a message was left by somebody without a number");
+        return leave_anonymous(comms, state, recording).await;
+    };
+    let message = InboundMessage::new(facts.call.as_str(), Channel::Voice, &from, &to);
+    publish_message(comms, state, message, recording).await
+}
+
+async fn leave_anonymous(comms: &Comms, state: &CallState, recording: Option<Attachment>) -> Result<(), WebhookRefusal> {
+    let facts = &state.facts;
+    let Ok(to) = Address::parse(Channel::Voice, &facts.local) else {
+        return Ok(());
+    };
+    let mut message = InboundMessage::new(facts.call.as_str(), Channel::Voice, &to, &to);
+    message.from = facts.remote.clone();
+    publish_message(comms, state, message, recording).await
+}
+
+async fn publish_message(
+    comms: &Comms,
+    state: &CallState,
+    mut message: InboundMessage,
+    recording: Option<Attachment>,
+) -> Result<(), WebhookRefusal> {
+    let facts = &state.facts;
+    message.sender_name = state.message.as_ref().and_then(|taken| taken.name.clone());
+    message.body = Some(match (&recording, state.history.is_empty()) {
+        (Some(_), true) => "The caller left a recorded message.".to_owned(),
+        _ => machine::summary(state),
+    });
+    message.transcript = Some(machine::transcript(state)).filter(|text| !text.is_empty());
+    message.call = Some(facts.call.clone());
+    message.attachments.extend(recording);
+    message.sent_at = Some(comms.clock.now());
+    let envelope = Envelope::call_message(&comms.vault, facts, &message);
+    publish::append(comms, &facts.carrier, &envelope, &Headers::new()).await
+}
+
+/// Whoever still holds the call writes nothing any more.
+async fn forget(comms: &Comms, last: &CallState) {
+    let call = &last.facts.call;
+    let forgotten = async {
+        let lease = comms.kv.seize(&keys::call_owner(call), "concluded", REMEMBERED).await?;
+        comms
+            .kv
+            .set_held(&lease, &keys::call_state(call), &last.seal(comms), REMEMBERED)
+            .await
+    };
+    if let Err(error) = forgotten.await {
+        tracing::warn!(%error, %call, "a call that is over is remembered for some hours");
+    }
+}

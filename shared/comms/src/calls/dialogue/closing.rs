@@ -1,0 +1,108 @@
+//! How a conversation ends: with words, that are heard before the socket closes; and the answering machine, which takes over
+//! when the agent is away and ends within its limits.
+
+use std::time::Duration;
+
+use butt_dial_domain::clock::Timestamp;
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        phrases,
+        state::{Mind, Next},
+    },
+    Act, Dialogue,
+};
+
+/// Slow speech, with the time that the synthesizer needs to begin.
+const PER_CHARACTER: Duration = Duration::from_millis(90);
+const TO_BEGIN: Duration = Duration::from_secs(2);
+
+impl Dialogue {
+    /// What the agent wants to happen once everything has been heard.
+    pub fn end(&mut self, next: Next, now: Instant) -> Vec<Act> {
+        self.closes_with(next, now);
+        self.close_if_heard(now);
+        self.take()
+    }
+
+    /// The budget is used up.
+    pub fn out_of_money(&mut self, wall: Timestamp, now: Instant) -> Vec<Act> {
+        self.end_with(self.phrases.money_is_up, Next::HangUp, wall, now);
+        self.take()
+    }
+
+    /// Says a last sentence, in place of all that was to be said.
+    pub(super) fn end_with(&mut self, words: &str, next: Next, wall: Timestamp, now: Instant) {
+        if self.clocks.closing.is_some() {
+            return;
+        }
+        self.drop_turn(wall);
+        self.notice(words, now);
+        self.closes_with(next, now);
+    }
+
+    fn closes_with(&mut self, next: Next, now: Instant) {
+        self.state.next = next;
+        self.clocks.closing = Some(now + self.time_to_speak() + TO_BEGIN);
+        self.clocks.silence = None;
+        self.clocks.filler = None;
+        self.clocks.give_up = None;
+        self.acts.push(Act::Save);
+    }
+
+    /// How long what is queued takes at most.
+    pub(super) fn time_to_speak(&self) -> Duration {
+        PER_CHARACTER * self.queue.unheard_characters()
+    }
+
+    pub(super) fn close_if_heard(&mut self, _now: Instant) {
+        if self.clocks.closing.is_some() && self.queue.is_empty() {
+            self.close();
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.clocks = super::Clocks::default();
+        self.acts.push(Act::Close);
+    }
+
+    /// `from_the_start`: the agent has not been there at all.
+    pub(super) fn machine_takes_over(&mut self, from_the_start: bool, wall: Timestamp, now: Instant) {
+        tracing::info!(call = %self.state.facts.call, from_the_start, "the answering machine takes the call");
+        let name = self.state.facts.name.clone();
+        let words = match from_the_start {
+            true => phrases::with(self.phrases.away, &name),
+            false => format!("{} {}", self.phrases.apology, self.phrases.disclosure),
+        };
+        if !self.has_model {
+            let words = format!("{words} {}", self.phrases.record);
+            return self.end_with(&words, Next::Record, wall, now);
+        }
+        self.drop_turn(wall);
+        self.state.mind = Mind::Machine;
+        self.state.machine.since = Some(wall);
+        self.clocks.machine = Some(now + self.machine_time_left(wall));
+        let words = format!("{words} {}", self.phrases.who_calls);
+        self.say(super::Speaker::Machine, &words, now);
+    }
+
+    pub(super) fn machine_time_left(&self, wall: Timestamp) -> Duration {
+        let since = self.state.machine.since.unwrap_or(wall);
+        let gone = (wall - since).to_std().unwrap_or_default();
+        self.budgets.machine_within.saturating_sub(gone)
+    }
+
+    /// It has asked what it had to, or has used up its turns or its time.
+    pub fn machine_ends(&mut self, now: Instant) -> Vec<Act> {
+        self.closes_with(Next::HangUp, now);
+        self.close_if_heard(now);
+        self.take()
+    }
+
+    pub(super) fn machine_is_done(&mut self, wall: Timestamp, now: Instant) {
+        if self.state.mind == Mind::Machine {
+            self.end_with(self.phrases.thanks, Next::HangUp, wall, now);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What is heard: the caller's words, keys and interruptions, and what of ours has been played.
+
+use butt_dial_domain::{
+    clock::Timestamp,
+    ports::voice::{self, FromCaller},
+};
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        heard::{Heard, Kind},
+        state::{Mind, Speaker},
+    },
+    Act, Dialogue,
+};
+
+/// Keys that end what is pressed.
+const END_OF_KEYS: char = '#';
+const MAX_KEYS: usize = 64;
+
+impl Dialogue {
+    pub fn hear(&mut self, frame: FromCaller, wall: Timestamp, now: Instant) -> Vec<Act> {
+        match frame {
+            FromCaller::Said { text, is_last: true, .. } => self.said(&text, wall, now),
+            FromCaller::Said { is_last: false, .. } => self.is_speaking(true, now),
+            FromCaller::Interrupted { .. } => self.interrupted(wall, now),
+            FromCaller::Key(key) => self.key(key, now),
+            FromCaller::Played(text) => self.played(&text, wall, now),
+            FromCaller::Speaking { who, is_speaking } => match who {
+                voice::Speaker::Caller => self.is_speaking(is_speaking, now),
+                voice::Speaker::Us => self.listen_for_silence(now),
+            },
+            FromCaller::Opened { .. } | FromCaller::Fault(_) | FromCaller::Other => {}
+        }
+        self.take()
+    }
+
+    fn is_speaking(&mut self, is_speaking: bool, now: Instant) {
+        self.is_caller_speaking = is_speaking;
+        if is_speaking {
+            self.prods = 0;
+            self.clocks.interruption = None;
+        } else if self.cut.is_some() {
+            self.clocks.interruption = Some(now + self.budgets.after_interruption);
+        }
+        self.listen_for_silence(now);
+    }
+
+    /// The caller has finished a turn.
+    fn said(&mut self, text: &str, wall: Timestamp, now: Instant) {
+        if text.trim().is_empty() || self.clocks.closing.is_some() {
+            return;
+        }
+        self.is_caller_speaking = false;
+        self.drop_turn(wall);
+        self.note(Speaker::Caller, text, false, wall);
+        self.begin_turn(now);
+    }
+
+    pub(super) fn begin_turn(&mut self, now: Instant) {
+        self.cut = None;
+        self.clocks.interruption = None;
+        self.prods = 0;
+        self.state.turn += 1;
+        self.state.is_pending = true;
+        self.ask(now);
+        self.acts.push(Act::Save);
+    }
+
+    /// Asks the mind about the last turn.
+    pub(super) fn ask(&mut self, now: Instant) {
+        self.fillers = 0;
+        self.clocks.asked = Some(now);
+        self.clocks.filler = Some(now + self.budgets.filler_after);
+        self.clocks.give_up = Some(now + self.budgets.reply_within);
+        self.clocks.silence = None;
+        self.acts.push(Act::Ask { turn: self.state.turn });
+    }
+
+    /// Whatever was being said or thought is over. What was heard of it stays.
+    pub(super) fn drop_turn(&mut self, wall: Timestamp) {
+        if self.state.is_pending || self.state.reply.as_ref().is_some_and(|reply| !reply.is_complete) {
+            self.acts.push(Act::Cancel);
+        }
+        self.state.is_pending = false;
+        self.clocks.asked = None;
+        self.clocks.filler = None;
+        self.clocks.give_up = None;
+        self.finish_reply(wall);
+    }
+
+    /// What was heard of the reply has been said.
+    pub(super) fn finish_reply(&mut self, wall: Timestamp) {
+        if let Some(reply) = self.state.reply.take() {
+            let is_cut = !reply.unheard().trim().is_empty() || !reply.is_complete;
+            self.note(reply.by, reply.heard_text(), is_cut, wall);
+        }
+    }
+
+    /// The carrier has thrown away all that was queued. What was heard of it has been told before (`Played`).
+    fn interrupted(&mut self, wall: Timestamp, now: Instant) {
+        if self.clocks.closing.is_some() {
+            // Goodbye was said; that it was talked over changes nothing.
+            self.queue.clear();
+            return self.close_if_heard(now);
+        }
+        let was_pending = self.state.is_pending;
+        let unheard = self.state.reply.as_ref().map(|reply| reply.unheard().trim().to_owned());
+        self.queue.clear();
+        self.drop_turn(wall);
+        // Until words follow, it may have been a cough.
+        self.cut = Some(unheard.unwrap_or_default());
+        if was_pending && self.cut.as_deref() == Some("") {
+            self.cut = None;
+            self.state.is_pending = true;
+        }
+        self.clocks.interruption = Some(now + self.budgets.after_interruption);
+        self.acts.push(Act::Save);
+    }
+
+    fn key(&mut self, key: char, now: Instant) {
+        if self.pressed.len() < MAX_KEYS {
+            self.pressed.push(key);
+        }
+        self.prods = 0;
+        let wait = match key {
+            END_OF_KEYS => std::time::Duration::ZERO,
+            _ => self.budgets.keys_within,
+        };
+        self.clocks.keys = Some(now + wait);
+    }
+
+    pub(super) fn keys_are_complete(&mut self, wall: Timestamp, now: Instant) {
+        self.clocks.keys = None;
+        let pressed = std::mem::take(&mut self.pressed);
+        if pressed.is_empty() || self.clocks.closing.is_some() {
+            return;
+        }
+        self.drop_turn(wall);
+        self.note(Speaker::Caller, &format!("[pressed {pressed}]"), false, wall);
+        self.begin_turn(now);
+    }
+
+    fn played(&mut self, text: &str, wall: Timestamp, now: Instant) {
+        let told = self.queue.played(text);
+        let of_reply: usize = told.iter().filter(|heard| heard.kind == Kind::Reply).map(|heard| heard.bytes).sum();
+        if let Some(reply) = self.state.reply.as_mut().filter(|_| of_reply > 0) {
+            reply.heard = (reply.heard + of_reply).min(reply.planned.len());
+            let is_done = reply.is_complete && reply.unheard().trim().is_empty();
+            if is_done {
+                self.finish_reply(wall);
+                self.after_reply(wall, now);
+            }
+            self.acts.push(Act::Save);
+        }
+        let is_reply_over = |heard: &Heard| heard.kind == Kind::Reply && heard.is_over;
+        if self.queue.is_empty() || told.iter().any(is_reply_over) {
+            self.listen_for_silence(now);
+        }
+        self.close_if_heard(now);
+    }
+
+    /// An answering machine that has come to its end says goodbye and goes.
+    fn after_reply(&mut self, wall: Timestamp, now: Instant) {
+        if self.state.mind == Mind::Machine && self.state.machine.turns >= self.budgets.machine_turns {
+            self.machine_is_done(wall, now);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What is answered: pieces of a reply, from whoever is the mind now.
+
+use butt_dial_domain::clock::Timestamp;
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        heard::Kind,
+        state::{Mind, Reply, Speaker},
+    },
+    Act, Dialogue,
+};
+
+/// A piece of what the agent or the machine says.
+pub struct Answer {
+    pub by: Speaker,
+    /// The turn that it answers; `None`: whichever is the last.
+    pub turn: Option<u64>,
+    pub text: String,
+    /// Nothing follows that belongs to it.
+    pub is_last: bool,
+}
+
+/// Why it is not spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// The caller has spoken again since.
+    Superseded,
+    /// Somebody else answers: the turn has its answer, or the call is ending.
+    Answered,
+}
+
+impl Dialogue {
+    pub fn answer(&mut self, answer: Answer, wall: Timestamp, now: Instant) -> Result<Vec<Act>, Stale> {
+        if answer.turn.is_some_and(|turn| turn != self.state.turn) {
+            return Err(Stale::Superseded);
+        }
+        if self.clocks.closing.is_some() || (answer.turn.is_some() && answer.turn == self.state.answered) {
+            return Err(Stale::Answered);
+        }
+        match (self.state.mind, answer.by) {
+            (Mind::Agent, Speaker::Agent) | (Mind::Machine, Speaker::Machine) => {}
+            (Mind::Machine, Speaker::Agent) => self.agent_takes_over(wall),
+            _ => return Err(Stale::Answered),
+        }
+        if answer.is_last {
+            self.state.answered = Some(self.state.turn);
+            self.state.machine.turns += u32::from(answer.by == Speaker::Machine);
+        }
+        self.piece(answer, wall, now);
+        Ok(self.take())
+    }
+
+    fn piece(&mut self, answer: Answer, wall: Timestamp, now: Instant) {
+        let turn = self.state.turn;
+        if self.state.is_pending {
+            self.state.is_pending = false;
+            if let Some(asked) = self.clocks.asked.take() {
+                let took = (now - asked).as_millis();
+                self.state.latencies.push(u32::try_from(took).unwrap_or(u32::MAX));
+            }
+        }
+        self.clocks.filler = None;
+        self.clocks.interruption = None;
+        self.cut = None;
+        let text = spoken(&answer.text);
+        // What came before is another utterance: it has been said as far as it is heard, and goes on being so.
+        let continues = self
+            .state
+            .reply
+            .as_ref()
+            .is_some_and(|reply| reply.turn == turn && reply.by == answer.by);
+        if !continues {
+            self.finish_reply(wall);
+        }
+        let reply = self.state.reply.get_or_insert_with(|| Reply {
+            turn,
+            by: answer.by,
+            planned: String::new(),
+            heard: 0,
+            is_complete: false,
+        });
+        // Two replies to one turn are two sentences.
+        let text = match reply.is_complete && !text.is_empty() && !text.starts_with(char::is_whitespace) {
+            true => format!(" {text}"),
+            false => text,
+        };
+        reply.planned.push_str(&text);
+        reply.is_complete = answer.is_last;
+        self.clocks.give_up = (!answer.is_last).then(|| now + self.budgets.piece_within);
+        if !text.is_empty() {
+            self.queue.push(Kind::Reply, &text);
+        }
+        if !text.is_empty() || answer.is_last {
+            self.speak(text, answer.is_last, false);
+        }
+        let is_empty = self.state.reply.as_ref().is_some_and(|reply| reply.is_complete && reply.planned.trim().is_empty());
+        if is_empty {
+            // An agent may have nothing to say.
+            self.state.reply = None;
+        }
+        self.listen_for_silence(now);
+        self.acts.push(Act::Save);
+    }
+
+    /// The mind that was asked can't answer this turn: it is not there, or it failed.
+    pub fn cannot_answer(&mut self, turn: u64, wall: Timestamp, now: Instant) -> Vec<Act> {
+        if turn == self.state.turn && self.clocks.closing.is_none() {
+            self.mind_is_silent(wall, now);
+        }
+        self.take()
+    }
+
+    /// The agent is with the call again, or for the first time.
+    pub fn attend(&mut self, wall: Timestamp) -> Vec<Act> {
+        self.state.is_attended = true;
+        if self.state.mind == Mind::Machine && self.clocks.closing.is_none() {
+            self.agent_takes_over(wall);
+        }
+        self.acts.push(Act::Save);
+        self.take()
+    }
+
+    fn agent_takes_over(&mut self, wall: Timestamp) {
+        tracing::info!(call = %self.state.facts.call, "the agent takes the call over from the answering machine");
+        if self.state.is_pending {
+            self.acts.push(Act::Cancel);
+        }
+        self.finish_reply(wall);
+        self.state.mind = Mind::Agent;
+        self.state.is_attended = true;
+        self.clocks.machine = None;
+        self.clocks.give_up = None;
+    }
+}
+
+/// What a synthesizer can speak: no control characters.
+fn spoken(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\r' | '\t' => ' ',
+            c => c,
+        })
+        .filter(|c| !c.is_control())
+        .collect()
+}

@@ -1,0 +1,123 @@
+//! What happens when nothing does: fillers, an agent that does not answer, silence, keys, and the call's end.
+
+use butt_dial_domain::clock::Timestamp;
+use rand::Rng;
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        heard::Kind,
+        state::{Mind, Next},
+    },
+    Act, Dialogue,
+};
+
+impl Dialogue {
+    /// To be called at `deadline`, and harmless before.
+    pub fn tick(&mut self, wall: Timestamp, now: Instant) -> Vec<Act> {
+        let is_due = |clock: Option<Instant>| clock.is_some_and(|at| at <= now);
+        if is_due(self.clocks.limit) {
+            self.clocks.limit = None;
+            self.end_with(self.phrases.time_is_up, Next::HangUp, wall, now);
+        }
+        if is_due(self.clocks.closing) {
+            // It should have been heard by now; the caller shall not wait for what may never come.
+            self.close();
+        }
+        if is_due(self.clocks.keys) {
+            self.keys_are_complete(wall, now);
+        }
+        if is_due(self.clocks.filler) {
+            self.fill(now);
+        }
+        if is_due(self.clocks.give_up) {
+            self.mind_is_silent(wall, now);
+        }
+        if is_due(self.clocks.machine) {
+            self.clocks.machine = None;
+            self.machine_is_done(wall, now);
+        }
+        if is_due(self.clocks.interruption) {
+            self.nothing_followed(wall, now);
+        }
+        if is_due(self.clocks.silence) {
+            self.break_silence(wall, now);
+        }
+        self.take()
+    }
+
+    /// Only while nothing is to be heard: of us, or of the caller.
+    fn fill(&mut self, now: Instant) {
+        self.clocks.filler = Some(now + self.budgets.filler_again);
+        if !self.queue.is_empty() || self.is_caller_speaking || !self.state.is_pending {
+            return;
+        }
+        let count = self.phrases.fillers.len();
+        let mut choice = rand::rng().random_range(0..count);
+        if Some(choice) == self.last_filler {
+            choice = (choice + 1) % count;
+        }
+        self.last_filler = Some(choice);
+        self.fillers += 1;
+        let text = self.phrases.fillers[choice];
+        self.queue.push(Kind::Filler, text);
+        self.speak(text.to_owned(), true, true);
+    }
+
+    /// No answer, or none any more, from whoever was asked.
+    pub(super) fn mind_is_silent(&mut self, wall: Timestamp, now: Instant) {
+        self.clocks.give_up = None;
+        if !self.state.is_pending {
+            // The reply broke off: what there is of it is all there is.
+            if let Some(reply) = self.state.reply.as_mut().filter(|reply| !reply.is_complete) {
+                reply.is_complete = true;
+                self.acts.push(Act::Cancel);
+                self.speak(String::new(), true, false);
+                self.acts.push(Act::Save);
+            }
+            return;
+        }
+        self.clocks.filler = None;
+        self.acts.push(Act::Cancel);
+        match self.state.mind {
+            Mind::Agent => self.machine_takes_over(false, wall, now),
+            // Without a model that answers, the caller can still leave a message.
+            Mind::Machine => self.end_with(self.phrases.apology, Next::Record, wall, now),
+        }
+    }
+
+    /// An interruption that no words followed: we go on where we were.
+    fn nothing_followed(&mut self, wall: Timestamp, now: Instant) {
+        self.clocks.interruption = None;
+        if self.is_caller_speaking {
+            return;
+        }
+        match self.cut.take() {
+            Some(rest) if !rest.is_empty() => {
+                let by = match self.state.mind {
+                    Mind::Agent => super::Speaker::Agent,
+                    Mind::Machine => super::Speaker::Machine,
+                };
+                self.finish_reply(wall);
+                self.say(by, &rest, now);
+            }
+            Some(_) => self.notice(self.phrases.missed, now),
+            None if self.state.is_pending => self.ask(now),
+            None => {}
+        }
+    }
+
+    /// Silence counts from the last thing that was heard of anybody.
+    pub(super) fn listen_for_silence(&mut self, now: Instant) {
+        let is_silent = !self.state.is_pending && !self.is_caller_speaking && self.clocks.closing.is_none();
+        self.clocks.silence = is_silent.then(|| now + self.budgets.silence + self.time_to_speak());
+    }
+
+    fn break_silence(&mut self, wall: Timestamp, now: Instant) {
+        self.prods += 1;
+        if self.prods > 1 {
+            return self.end_with(self.phrases.goodbye, Next::HangUp, wall, now);
+        }
+        self.notice(self.phrases.still_there, now);
+    }
+}

@@ -1,0 +1,224 @@
+//! What has been sent to be spoken, and how much of it the caller has heard. The carrier tells what it has played piece by
+//! piece, as it spoke it: with other blanks and other punctuation than it was sent.
+
+use std::collections::VecDeque;
+
+/// Whose words they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Of the reply to a turn.
+    Reply,
+    /// Fills a pause; cut by what comes after it.
+    Filler,
+    /// Said by us about the call itself.
+    Notice,
+    /// Tones.
+    Digits,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Utterance {
+    pub kind: Kind,
+    pub text: String,
+    /// Bytes of `text`.
+    pub heard: usize,
+}
+
+impl Utterance {
+    pub fn heard_text(&self) -> &str {
+        &self.text[..self.heard]
+    }
+
+    fn rest(&self) -> &str {
+        &self.text[self.heard..]
+    }
+}
+
+/// In the order in which it is spoken.
+#[derive(Default)]
+pub struct Queue(VecDeque<Utterance>);
+
+/// What has just been heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub kind: Kind,
+    /// How many bytes more of its text.
+    pub bytes: usize,
+    /// It has been heard to its end, or was cut by what came after it.
+    pub is_over: bool,
+}
+
+impl Queue {
+    /// Text that belongs to what was queued last, if it is of the same kind, is one utterance with it.
+    pub fn push(&mut self, kind: Kind, text: &str) {
+        match self.0.back_mut() {
+            Some(last) if last.kind == kind && kind == Kind::Reply => last.text.push_str(text),
+            _ => self.0.push_back(Utterance {
+                kind,
+                text: text.to_owned(),
+                heard: 0,
+            }),
+        }
+    }
+
+    /// Nothing is left to be heard.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|utterance| is_blank(utterance.rest()))
+    }
+
+    pub fn unheard_characters(&self) -> u32 {
+        let count: usize = self.0.iter().map(|utterance| utterance.rest().chars().count()).sum();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// Everything that was queued has been thrown away. Returns it as far as it was heard.
+    pub fn clear(&mut self) -> Vec<Utterance> {
+        self.0.drain(..).collect()
+    }
+
+    /// The carrier has played this.
+    pub fn played(&mut self, chunk: &str) -> Vec<Heard> {
+        let mut told = Vec::new();
+        let mut left = letters(chunk);
+        while !left.is_empty() {
+            let Some(first) = self.0.front_mut() else { break };
+            let rest = letters(first.rest());
+            let common = common(&rest, &left);
+            // A filler that was cut: what was played belongs to what follows.
+            if common < left.len() && common < rest.len() && first.kind == Kind::Filler {
+                told.push(Heard {
+                    kind: Kind::Filler,
+                    bytes: 0,
+                    is_over: true,
+                });
+                self.0.pop_front();
+                continue;
+            }
+            // Spoken otherwise than written ("5 pm"): as many letters count as were played.
+            let count = left.len().min(rest.len());
+            let bytes = end_of(first.rest(), count);
+            first.heard += bytes;
+            left.drain(..count);
+            let is_over = is_blank(first.rest());
+            told.push(Heard {
+                kind: first.kind,
+                bytes,
+                is_over,
+            });
+            // The last reply may still grow.
+            if is_over && (first.kind != Kind::Reply || self.0.len() > 1) {
+                self.0.pop_front();
+            } else if is_over {
+                break;
+            }
+        }
+        told
+    }
+}
+
+/// What is compared: letters and digits.
+fn letters(text: &str) -> Vec<char> {
+    text.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+fn common(a: &[char], b: &[char]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+fn is_blank(text: &str) -> bool {
+    !text.chars().any(char::is_alphanumeric)
+}
+
+/// Where so many letters end, with the punctuation and the blanks after them.
+fn end_of(text: &str, count: usize) -> usize {
+    let mut seen = 0;
+    for (at, c) in text.char_indices() {
+        if c.is_alphanumeric() {
+            if seen >= count {
+                return at;
+            }
+            seen += c.to_lowercase().count();
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(told: &[Heard]) -> usize {
+        told.iter().map(|heard| heard.bytes).sum()
+    }
+
+    #[test]
+    fn pieces_are_put_together_and_heard_chunk_by_chunk() {
+        let mut queue = Queue::default();
+        queue.push(Kind::Reply, "Your table is ready.");
+        queue.push(Kind::Reply, " At eight, as you wished.");
+        assert_eq!(bytes(&queue.played("Your table is ready.")), "Your table is ready. ".len());
+        assert!(!queue.is_empty());
+        queue.played("At eight, as you wished.");
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_fragment_counts_as_far_as_it_goes() {
+        let mut queue = Queue::default();
+        queue.push(Kind::Reply, "One, two, three, four.");
+        queue.played("One, two,");
+        let cut = queue.clear();
+        assert_eq!(cut[0].heard_text(), "One, two, ");
+        assert!(queue.is_empty() && queue.played("three").is_empty());
+    }
+
+    #[test]
+    fn a_filler_that_was_cut_does_not_count_for_the_answer() {
+        let mut queue = Queue::default();
+        queue.push(Kind::Filler, "Let me check that.");
+        queue.push(Kind::Reply, "It is blue.");
+        queue.played("Let me");
+        let told = queue.played("It is blue.");
+        assert_eq!(told.last().map(|heard| (heard.kind, heard.bytes)), Some((Kind::Reply, 11)));
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn what_is_spoken_otherwise_counts_by_its_length() {
+        let mut queue = Queue::default();
+        queue.push(Kind::Reply, "It is 5 pm. Then we go.");
+        queue.played("It is five p.m.");
+        queue.played("Then we go.");
+        let cut = queue.clear();
+        assert_eq!(cut[0].heard_text(), "It is 5 pm. Then we go.");
+    }
+
+    #[test]
+    fn notices_come_before_what_was_queued_after_them() {
+        let mut queue = Queue::default();
+        queue.push(Kind::Notice, "Hello.");
+        queue.push(Kind::Reply, "How are you?");
+        let told = queue.played("Hello. How are you?");
+        assert_eq!(
+            told.iter().map(|heard| (heard.kind, heard.is_over)).collect::<Vec<_>>(),
+            [(Kind::Notice, true), (Kind::Reply, true)]
+        );
+    }
+
+    #[test]
+    fn nothing_that_is_played_breaks_it() {
+        let mut queue = Queue::default();
+        for chunk in ["", "  ", "1234#", "…", "ßẞİ"] {
+            queue.played(chunk);
+        }
+        queue.push(Kind::Digits, "12");
+        queue.push(Kind::Reply, "İstanbul ßtraße");
+        queue.played("12");
+        queue.played("İstanbul");
+        queue.played("straße und mehr und mehr");
+        assert!(queue.is_empty());
+    }
+}

@@ -1,0 +1,47 @@
+//! Telephone calls. The carrier brings what a caller says as text, over a socket to whichever relay, and speaks what it is
+//! sent. The agent is the mind, reached by whatever way it can be reached now (`signal.rs`); when it is away, the answering
+//! machine takes a message (`machine.rs`). Who says what, and when, is decided in `dialogue.rs`, which does no I/O. A call's
+//! state is kept outside its relay (`state.rs`), so that the call outlives it.
+//!
+//! A call's way: `webhook.rs` answers the carrier with a script (`script.rs`) -> the carrier opens a socket to a relay
+//! (`services/voice-relay`) -> `dialogue.rs` -> `signal.rs` to the agent -> `orders.rs` back -> `conclude.rs`.
+
+pub mod conclude;
+pub mod dialogue;
+mod heard;
+pub mod machine;
+pub mod money;
+pub mod orders;
+pub mod phrases;
+pub mod relays;
+pub mod script;
+pub mod signal;
+pub mod state;
+pub mod webhook;
+
+use std::time::Duration;
+
+pub use dialogue::Budgets;
+
+/// What an operator can set about calls.
+#[derive(Clone, Debug)]
+pub struct CallSettings {
+    pub budgets: Budgets,
+    /// The longest that a call may last.
+    pub longest: Duration,
+    /// How long a client's own model may take with an answer.
+    pub sampling_within: Duration,
+    /// How long an agent that was only pushed to may take.
+    pub push_within: Duration,
+}
+
+impl Default for CallSettings {
+    fn default() -> Self {
+        Self {
+            budgets: Budgets::default(),
+            longest: Duration::from_secs(3_600),
+            sampling_within: Duration::from_secs(8),
+            push_within: Duration::from_secs(6),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What an agent wants of a live call: said from any gateway, done by whoever holds the call's socket.
+
+use std::time::Duration;
+
+use butt_dial_domain::{
+    AgentId, CallId, Code, Failure,
+    ports::bus::{BusError, Headers},
+    subjects,
+};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::{
+    signal::Signal,
+    state::{self, CallState},
+};
+use crate::Comms;
+
+/// How long a call that is being taken over by another relay is waited for. The carrier needs about 1.6 seconds.
+const PATIENCE: Duration = Duration::from_secs(6);
+const PAUSE: Duration = Duration::from_millis(100);
+const DEADLINE: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum Order {
+    Answer {
+        /// The turn that is answered; `None`: the last.
+        turn: Option<u64>,
+        text: String,
+        is_last: bool,
+        /// The call ends once it has been heard.
+        ends: bool,
+        /// Two orders with the same key are one.
+        key: Option<String>,
+    },
+    /// The agent is with the call from now on.
+    Attend,
+    HangUp {
+        /// Said before.
+        text: Option<String>,
+    },
+    Transfer {
+        to: String,
+        /// What the caller hears before.
+        announcement: Option<String>,
+        /// What the one who is called hears first.
+        whisper: Option<String>,
+    },
+    Play {
+        url: String,
+    },
+    Digits {
+        digits: String,
+    },
+    Language {
+        language: String,
+    },
+    /// Another relay holds the call since this epoch: whoever held it before stops.
+    Moved {
+        epoch: u64,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Ordered {
+    /// As it was authenticated; nobody else's call takes its orders.
+    pub agent: AgentId,
+    #[serde(flatten)]
+    pub order: Order,
+}
+
+/// What the call's holder answers.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Outcome {
+    Done {
+        turn: u64,
+        /// The turn that waits for an answer, if one does.
+        pending: Option<Box<Signal>>,
+    },
+    Superseded {
+        turn: u64,
+    },
+    Answered,
+    NotYours,
+}
+
+/// What is known after an order was carried out.
+pub struct Done {
+    pub turn: u64,
+    pub pending: Option<Signal>,
+}
+
+/// Has it done, by whoever holds the call. A call that is just being handed over is waited for.
+pub async fn give(comms: &Comms, agent: &AgentId, call: &CallId, order: Order) -> Result<Done, Failure> {
+    let subject = subjects::call_orders(call);
+    let ordered = Ordered {
+        agent: agent.clone(),
+        order,
+    };
+    let payload = serde_json::to_vec(&ordered).map_err(|_| Failure::internal())?;
+    let begun = Instant::now();
+    loop {
+        let answer = comms
+            .bus
+            .request(&subject, Headers::new(), payload.clone().into(), DEADLINE)
+            .await;
+        let nobody = match answer {
+            Ok(answer) => return read(&answer.payload),
+            Err(BusError::NoResponders(_)) => true,
+            // It may have been done: the key tells, where there is one.
+            Err(BusError::TimedOut(_)) => false,
+            Err(error) => {
+                tracing::warn!(%error, %call, "a call's relay can't be asked");
+                return Err(Failure::unavailable("the call can't be reached right now")
+                    .remedy("try again with the same idempotencyKey"));
+            }
+        };
+        let state = find_own(comms, agent, call).await?;
+        if !is_live(&state) {
+            return Err(over());
+        }
+        if begun.elapsed() >= PATIENCE || !nobody {
+            return Err(Failure::unavailable("the call is being taken over by another relay")
+                .remedy("try again with the same idempotencyKey"));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The agent's own call, as it stands.
+pub async fn find_own(comms: &Comms, agent: &AgentId, call: &CallId) -> Result<CallState, Failure> {
+    let unknown = || Failure::new(Code::CallNotFound, "you have no such call").remedy("take callId from the call's event");
+    if !butt_dial_domain::ids::is_valid_host_id(call.as_str()) {
+        return Err(unknown());
+    }
+    let found = state::find(comms, call).await.map_err(|error| state::unavailable(&error))?;
+    found.filter(|state| &state.facts.agent == agent).ok_or_else(unknown)
+}
+
+pub fn is_live(state: &CallState) -> bool {
+    state.ended.is_none()
+}
+
+pub fn over() -> Failure {
+    Failure::new(Code::CallOver, "the call is over").remedy("comms_get_call tells how it ended")
+}
+
+fn read(payload: &[u8]) -> Result<Done, Failure> {
+    match serde_json::from_slice(payload) {
+        Ok(Outcome::Done { turn, pending }) => Ok(Done {
+            turn,
+            pending: pending.map(|signal| *signal),
+        }),
+        Ok(Outcome::Superseded { turn }) => Err(Failure::new(
+            Code::TurnSuperseded,
+            "the caller has spoken again since; nothing was said",
+        )
+        .remedy("answer the turn that is named here, or the next one that you are told of")
+        .detail("turnId", turn.to_string())),
+        Ok(Outcome::Answered) => Err(Failure::new(
+            Code::TurnSuperseded,
+            "the turn has its answer already, or the call is ending; nothing was said",
+        )
+        .remedy("wait for the next turn")),
+        Ok(Outcome::NotYours) => Err(Failure::new(Code::CallNotFound, "you have no such call")),
+        Err(error) => {
+            tracing::error!(%error, "a relay's answer can't be read");
+            Err(Failure::internal())
+        }
+    }
+}

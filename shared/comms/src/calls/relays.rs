@@ -1,0 +1,64 @@
+//! Which relay holds which calls, so that the calls of one that vanished are found and taken over. One mark a relay, not one
+//! a call: what is watched grows with the replicas, not with the calls.
+
+use std::time::Duration;
+
+use butt_dial_domain::{CallId, ReplicaId, keys, ports::kv::KvError};
+
+use crate::Comms;
+
+/// How often a relay says that it lives.
+pub const BEAT: Duration = Duration::from_secs(1);
+/// Without a beat for so long it is taken for dead.
+const MARK_TTL: Duration = Duration::from_secs(3);
+/// Longer than a call lasts.
+const SETS_TTL: Duration = Duration::from_secs(6 * 3_600);
+/// Who may take a dead relay's calls over.
+const ADOPTION: Duration = Duration::from_secs(30);
+
+/// This relay lives.
+pub async fn beat(comms: &Comms) -> Result<(), KvError> {
+    comms.kv.set(&keys::relay_mark(&comms.replica), "1", MARK_TTL).await
+}
+
+pub async fn enter(comms: &Comms, call: &CallId) -> Result<(), KvError> {
+    let replica = &comms.replica;
+    comms.kv.add_member(keys::RELAYS, replica.as_str(), SETS_TTL).await?;
+    comms.kv.add_member(&keys::relay_calls(replica), call.as_str(), SETS_TTL).await
+}
+
+pub async fn leave(comms: &Comms, call: &CallId) -> Result<(), KvError> {
+    comms.kv.remove_member(&keys::relay_calls(&comms.replica), call.as_str()).await
+}
+
+/// The calls of relays that are gone, for whoever is first to ask; each is named once.
+pub async fn find_orphans(comms: &Comms) -> Result<Vec<(ReplicaId, CallId)>, KvError> {
+    let relays = comms.kv.members(keys::RELAYS).await?;
+    let relays: Vec<ReplicaId> = relays.iter().map(|id| ReplicaId::from(id.as_str())).collect();
+    let marks: Vec<String> = relays.iter().map(keys::relay_mark).collect();
+    let marks = comms.kv.get_many(&marks).await?;
+    let mut orphans = Vec::new();
+    for (relay, mark) in relays.into_iter().zip(marks) {
+        if mark.is_some() || relay == comms.replica {
+            continue;
+        }
+        let calls = keys::relay_calls(&relay);
+        // One of the relays that see it takes care of all of them.
+        let lease = comms.kv.acquire(&format!("{calls}:heir"), comms.replica.as_str(), ADOPTION).await?;
+        if lease.is_none() {
+            continue;
+        }
+        for call in comms.kv.members(&calls).await? {
+            orphans.push((relay.clone(), CallId::from(call)));
+        }
+        if orphans.iter().all(|(of, _)| of != &relay) {
+            comms.kv.remove_member(keys::RELAYS, relay.as_str()).await?;
+        }
+    }
+    Ok(orphans)
+}
+
+/// The orphan is taken care of.
+pub async fn forget(comms: &Comms, relay: &ReplicaId, call: &CallId) -> Result<(), KvError> {
+    comms.kv.remove_member(&keys::relay_calls(relay), call.as_str()).await
+}

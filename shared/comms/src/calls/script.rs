@@ -1,0 +1,171 @@
+//! What the carrier is told to do with a call, at each point where it asks.
+
+use std::time::Duration;
+
+use butt_dial_domain::{
+    CallId, ids, keys,
+    call::{AnsweredBy, Purpose},
+    ports::{
+        kv::KvError,
+        voice::{Conversation, Dial, Script, Speech, Step},
+    },
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    phrases,
+    state::{CallState, Next},
+};
+use crate::Comms;
+
+/// How long a token waits for its socket: the carrier opens it within a second.
+const TOKEN_TTL: Duration = Duration::from_secs(120);
+/// The longest message that a caller may leave after the beep.
+const MESSAGE_SECONDS: u32 = 120;
+const RING_SECONDS: u32 = 25;
+
+/// What a socket's token stands for.
+#[derive(Serialize, Deserialize)]
+pub struct Admission {
+    pub call: CallId,
+}
+
+/// The call begins, or goes on, over a socket to whichever relay.
+pub async fn converse(comms: &Comms, state: &CallState) -> Result<Script, KvError> {
+    let facts = &state.facts;
+    let (Some(base), Some(action_url)) = (
+        comms.settings.public_url.as_deref(),
+        comms.settings.call_url(&facts.carrier, "action", facts.call.as_str()),
+    ) else {
+        tracing::error!("WEBHOOK_BASE_URL is not set, so no call can be talked with");
+        return Ok(say_and_hang_up(&facts.language, |phrases| phrases.unavailable));
+    };
+    let token = format!("{}{}", ids::random(), ids::random());
+    let admission = serde_json::to_string(&Admission { call: facts.call.clone() }).unwrap_or_default();
+    comms.kv.set(&keys::call_token(&token), &admission, TOKEN_TTL).await?;
+    Ok(Script(vec![Step::Converse(Box::new(Conversation {
+        socket_url: socket_url(base, &token),
+        action_url,
+        // We say it over the socket, so that it is said once, whatever happens to the socket.
+        greeting: None,
+        language: facts.language.clone(),
+        voice: facts.plan.voice.clone(),
+        languages: Vec::new(),
+        hints: Vec::new(),
+        tells_partial: true,
+    }))]))
+}
+
+/// The carrier opens `wss` only.
+pub fn socket_url(base: &str, token: &str) -> String {
+    let host = base.split_once("://").map_or(base, |(_, host)| host);
+    format!("wss://{host}/relay/{token}")
+}
+
+/// A message after the beep, where nobody and nothing can talk. Needs no state.
+pub fn record(comms: &Comms, carrier: &str, call: &CallId, language: &str, words: Option<String>) -> Script {
+    let urls = comms.settings.call_url(carrier, "message", call.as_str());
+    let urls = urls.zip(comms.settings.call_url(carrier, "recording", call.as_str()));
+    let Some((action_url, recording_url)) = urls else {
+        return say_and_hang_up(language, |phrases| phrases.unavailable);
+    };
+    let mut steps: Vec<Step> = words.map(|words| say(language, &words)).into_iter().collect();
+    steps.push(Step::Record {
+        max_seconds: MESSAGE_SECONDS,
+        action_url,
+        recording_url,
+    });
+    Script(steps)
+}
+
+/// Nobody can be asked whether the agent is there: the caller can still leave a message.
+pub fn take_message(comms: &Comms, carrier: &str, call: &CallId, language: &str, name: &str) -> Script {
+    let phrases = phrases::of(language);
+    let words = format!("{} {}", phrases::with(phrases.away, name), phrases.record);
+    record(comms, carrier, call, language, Some(words))
+}
+
+pub fn say_and_hang_up(language: &str, phrase: impl Fn(&phrases::Phrases) -> &'static str) -> Script {
+    Script(vec![say(language, phrase(phrases::of(language))), Step::Hangup])
+}
+
+/// The socket has ended as the call's state says.
+pub async fn after_session(comms: &Comms, state: &CallState) -> Result<Script, KvError> {
+    let facts = &state.facts;
+    Ok(match &state.next {
+        Next::Resume => converse(comms, state).await?,
+        Next::HangUp => Script(vec![Step::Hangup]),
+        Next::Record => record(comms, &facts.carrier, &facts.call, &facts.language, None),
+        Next::Transfer { to, whisper } => transfer(comms, state, to, whisper.is_some()),
+    })
+}
+
+fn transfer(comms: &Comms, state: &CallState, to: &str, whispers: bool) -> Script {
+    let facts = &state.facts;
+    let url = |what| comms.settings.call_url(&facts.carrier, what, facts.call.as_str());
+    let Some(action_url) = url("dialled") else {
+        return say_and_hang_up(&facts.language, |phrases| phrases.unavailable);
+    };
+    Script(vec![Step::Dial(Dial {
+        to: to.to_owned(),
+        caller_id: Some(facts.local.clone()),
+        ring_seconds: RING_SECONDS,
+        limit_seconds: None,
+        action_url,
+        whisper_url: whispers.then(|| url("whisper")).flatten(),
+    })])
+}
+
+/// Somebody has answered a call of ours.
+pub async fn answered(comms: &Comms, state: &CallState, by: Option<AnsweredBy>) -> Result<Script, KvError> {
+    let facts = &state.facts;
+    Ok(match &facts.plan.purpose {
+        _ if by == Some(AnsweredBy::Fax) => Script(vec![Step::Hangup]),
+        Purpose::Converse => converse(comms, state).await?,
+        Purpose::Message { text, sound_url } => {
+            let message = match sound_url {
+                Some(url) => Step::Play(url.clone()),
+                None => speech(state, text),
+            };
+            // Whoever is called by a machine has to be told so, first.
+            let disclosure = speech(state, &phrases::with(phrases::of(&facts.language).calling, &facts.name));
+            Script(vec![disclosure, message, Step::Hangup])
+        }
+        Purpose::Connect { to } => transfer(comms, state, to, false),
+    })
+}
+
+/// What the one who is called in a warm transfer hears.
+pub fn whisper(state: &CallState) -> Script {
+    match &state.next {
+        Next::Transfer {
+            whisper: Some(words), ..
+        } => Script(vec![speech(state, words)]),
+        _ => Script::default(),
+    }
+}
+
+/// A call of ours that was to be a conversation has reached a machine: it is told what the call was about.
+pub fn leave_voicemail(state: &CallState) -> Script {
+    let facts = &state.facts;
+    let mut steps = vec![speech(state, &phrases::with(phrases::of(&facts.language).calling, &facts.name))];
+    steps.extend(facts.plan.greeting.as_deref().map(|greeting| speech(state, greeting)));
+    steps.push(Step::Hangup);
+    Script(steps)
+}
+
+fn speech(state: &CallState, text: &str) -> Step {
+    Step::Say(Speech {
+        text: text.to_owned(),
+        language: Some(state.facts.language.clone()),
+        voice: state.facts.plan.voice.clone(),
+    })
+}
+
+fn say(language: &str, text: &str) -> Step {
+    Step::Say(Speech {
+        text: text.to_owned(),
+        language: Some(language.to_owned()),
+        voice: None,
+    })
+}

@@ -1,0 +1,354 @@
+//! What a carrier asks and tells about calls, and what it is answered. On any replica: what is known of the call is in its
+//! state. Every report goes into the durable stream before the answer; what becomes of it there, `inbound/record.rs` says.
+
+use std::sync::Arc;
+
+use butt_dial_domain::{
+    AgentId, CallId, Channel,
+    call::{AnsweredBy, CallReport, CallStatus, Direction, Plan, Purpose, SessionOutcome},
+    keys,
+    ports::{
+        bus::Headers,
+        kv::KvError,
+        voice::{Rendered, Script, Step, Voice},
+        webhook::WebhookRequest,
+    },
+};
+use butt_dial_store::InboundRoute;
+use chrono::TimeDelta;
+
+use super::{
+    conclude::conclude,
+    phrases, script,
+    state::{self, CallState, Facts, Mind, Next, Reply, Speaker},
+};
+use crate::{
+    Comms,
+    inbound::{RawWebhook, WebhookRefusal, envelope::{Envelope, digest}, publish, routes::Routes, verify},
+};
+
+/// Sockets that could not be opened, or broke at once, before the caller is asked for a message instead.
+const MOST_FAILURES: u64 = 3;
+const FAILURES_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
+/// Spoken where nobody has said otherwise.
+const LANGUAGE: &str = "en-US";
+
+/// What the carrier is at: the end of the path, as in `/webhooks/twilio/voice/action`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Somebody calls us.
+    Incoming,
+    /// Somebody has answered a call of ours.
+    Answer,
+    /// A conversation's socket has ended.
+    Action,
+    Status,
+    /// Who has answered.
+    Machine,
+    /// A message was left after the beep.
+    Message,
+    Recording,
+    /// What the one who is called hears first.
+    Whisper,
+    /// The call was handed to somebody, or could not be.
+    Dialled,
+}
+
+impl Hook {
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "" | "incoming" => Self::Incoming,
+            "answer" => Self::Answer,
+            "action" => Self::Action,
+            "status" => Self::Status,
+            "machine" => Self::Machine,
+            "message" => Self::Message,
+            "recording" => Self::Recording,
+            "whisper" => Self::Whisper,
+            "dialled" => Self::Dialled,
+            _ => return None,
+        })
+    }
+}
+
+/// A believed request about a call.
+struct CallWebhook {
+    carrier: &'static str,
+    voice: Arc<dyn Voice>,
+    report: CallReport,
+    /// The agent that the path names.
+    only: Option<AgentId>,
+    /// Our id of the call, where the request names it, and what is known by it.
+    state: Option<CallState>,
+    trace: Headers,
+}
+
+impl Comms {
+    /// Takes a carrier's request about a call in. When this returns what to answer, what it told is durable.
+    pub async fn receive_call(&self, routes: &Routes, raw: RawWebhook, hook: Hook) -> Result<Rendered, WebhookRefusal> {
+        let trace = raw.trace.clone();
+        let verified = verify::verify(self, raw)?;
+        let Some((carrier, voice)) = self.carriers.find_voice(verified.carrier) else {
+            return Err(WebhookRefusal::Unknown);
+        };
+        let report = voice.read_report(&verified.request).map_err(|unreadable| {
+            tracing::warn!(carrier, reason = unreadable.0, "a signed callback of a call can't be read");
+            self.metrics.webhook(carrier, "unreadable");
+            WebhookRefusal::Unreadable
+        })?;
+        let call = named_call(&verified.request);
+        let state = match &call {
+            // What can't be looked up may still be answered; each hook says how.
+            Some(call) => state::find(self, call).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "a call's state can't be read");
+                None
+            }),
+            None => None,
+        };
+        // The signature says that the carrier asks; that it asks about this very call, its own id does.
+        let state = state.filter(|state| is_about(state, carrier, &report));
+        let webhook = CallWebhook {
+            carrier,
+            voice: voice.clone(),
+            report,
+            only: verified.only,
+            state,
+            trace,
+        };
+        let script = match hook {
+            Hook::Incoming => incoming(self, routes, &webhook).await?,
+            _ => about(self, routes, &webhook, hook).await?,
+        };
+        self.metrics.webhook(carrier, "accepted");
+        Ok(webhook.voice.render(&script))
+    }
+}
+
+fn named_call(request: &WebhookRequest) -> Option<CallId> {
+    let (_, query) = request.url.split_once('?')?;
+    let (_, id) = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "call")?;
+    butt_dial_domain::ids::is_valid_host_id(&id).then(|| CallId::from(id.as_ref()))
+}
+
+fn is_about(state: &CallState, carrier: &str, report: &CallReport) -> bool {
+    let facts = &state.facts;
+    facts.carrier == carrier && facts.carrier_id.as_ref().is_none_or(|id| id == &report.carrier_id)
+}
+
+/// Our id of a call to us: the same for each of the carrier's retries.
+pub fn inbound_call(carrier: &str, carrier_id: &str) -> CallId {
+    CallId::from(format!("{}{}", CallId::PREFIX, digest(&[carrier, carrier_id])))
+}
+
+async fn incoming(comms: &Comms, routes: &Routes, webhook: &CallWebhook) -> Result<Script, WebhookRefusal> {
+    let report = &webhook.report;
+    let route = find_route(routes, &report.to).await?;
+    let Some(route) = route.filter(|route| webhook.only.as_ref().is_none_or(|agent| agent == &route.agent)) else {
+        comms.metrics.webhook(webhook.carrier, "unknown_number");
+        return Err(WebhookRefusal::Unknown);
+    };
+    if route.blocked {
+        comms.metrics.webhook(webhook.carrier, "blocked");
+        return Ok(Script(vec![Step::Reject { is_busy: false }]));
+    }
+    let call = inbound_call(webhook.carrier, &report.carrier_id);
+    let state = begin(comms, webhook, &route, &call);
+    publish_report(comms, webhook, &state).await?;
+    match take_in(comms, &state).await {
+        Ok(script) => Ok(script),
+        Err(error) => {
+            tracing::warn!(%error, %call, "a call can't be talked with; the caller may leave a message");
+            Ok(script::take_message(comms, webhook.carrier, &call, LANGUAGE, &route.agent_name))
+        }
+    }
+}
+
+fn begin(comms: &Comms, webhook: &CallWebhook, route: &InboundRoute, call: &CallId) -> CallState {
+    let now = comms.clock.now();
+    let longest = TimeDelta::from_std(comms.settings.calls.longest).unwrap_or(TimeDelta::hours(1));
+    CallState::new(Facts {
+        call: call.clone(),
+        org: route.org.clone(),
+        agent: route.agent.clone(),
+        carrier: webhook.carrier.to_owned(),
+        carrier_id: Some(webhook.report.carrier_id.clone()),
+        direction: Direction::Inbound,
+        local: route.address.clone(),
+        remote: webhook.report.from.clone(),
+        name: route.agent_name.clone(),
+        plan: Plan {
+            purpose: Purpose::Converse,
+            greeting: None,
+            system_prompt: None,
+            voice: None,
+            language: None,
+        },
+        language: LANGUAGE.to_owned(),
+        started_at: now,
+        limit_at: now + longest,
+    })
+}
+
+/// A carrier that repeats itself gets another socket to the same call.
+async fn take_in(comms: &Comms, state: &CallState) -> Result<Script, KvError> {
+    match state::find(comms, &state.facts.call).await? {
+        Some(known) => script::converse(comms, &known).await,
+        None => {
+            state::create(comms, state).await?;
+            script::converse(comms, state).await
+        }
+    }
+}
+
+/// Everything but a new call.
+async fn about(comms: &Comms, routes: &Routes, webhook: &CallWebhook, hook: Hook) -> Result<Script, WebhookRefusal> {
+    let report = &webhook.report;
+    let Some(state) = &webhook.state else {
+        return without_state(comms, routes, webhook, hook).await;
+    };
+    publish_report(comms, webhook, state).await?;
+    let is_over = report.status.is_some_and(CallStatus::is_over);
+    if is_over {
+        conclude(comms, state, report).await?;
+        // Whatever it is answered, nobody hears it; a recording may still be told of.
+        if hook != Hook::Recording {
+            return Ok(Script::default());
+        }
+    }
+    let script = match hook {
+        Hook::Incoming | Hook::Status => Ok(Script::default()),
+        Hook::Answer => script::answered(comms, state, report.answered_by).await,
+        Hook::Action => after_session(comms, webhook, state).await,
+        Hook::Machine => {
+            if report.answered_by == Some(AnsweredBy::MachineEnd) {
+                return voicemail(comms, webhook, state).await;
+            }
+            Ok(Script::default())
+        }
+        Hook::Message => Ok(script::say_and_hang_up(&state.facts.language, |phrases| phrases.thanks)),
+        Hook::Recording => {
+            if report.recording.as_ref().is_some_and(|recording| recording.is_completed) {
+                conclude(comms, state, report).await?;
+            }
+            Ok(Script::default())
+        }
+        Hook::Whisper => Ok(script::whisper(state)),
+        Hook::Dialled => dialled(comms, webhook, state).await,
+    };
+    match script {
+        Ok(script) => Ok(script),
+        Err(error) => {
+            let facts = &state.facts;
+            tracing::warn!(%error, call = %facts.call, "a call can't go on; the caller may leave a message");
+            let words = phrases::of(&facts.language).record.to_owned();
+            Ok(script::record(comms, &facts.carrier, &facts.call, &facts.language, Some(words)))
+        }
+    }
+}
+
+async fn after_session(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, KvError> {
+    let facts = &state.facts;
+    let outcome = webhook.report.session.as_ref().map(|session| session.outcome);
+    if outcome == Some(SessionOutcome::Failed) {
+        let key = format!("{}:failures", keys::call_state(&facts.call));
+        let (failures, _) = comms.kv.increment(&key, FAILURES_WITHIN).await?;
+        tracing::info!(call = %facts.call, failures, "a call's socket is lost; the call goes on elsewhere");
+        if failures > MOST_FAILURES {
+            let words = phrases::of(&facts.language).record.to_owned();
+            return Ok(script::record(comms, &facts.carrier, &facts.call, &facts.language, Some(words)));
+        }
+        return script::converse(comms, state).await;
+    }
+    script::after_session(comms, state).await
+}
+
+/// The person who was to be talked with is a machine: it is left a message instead.
+async fn voicemail(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, WebhookRefusal> {
+    let facts = &state.facts;
+    if facts.plan.purpose != Purpose::Converse {
+        return Ok(Script::default());
+    }
+    let script = script::leave_voicemail(state);
+    let redirected = webhook.voice.redirect(&webhook.report.carrier_id, &script).await;
+    redirected
+        .inspect_err(|error| tracing::warn!(%error, call = %facts.call, "a voicemail can't be left"))
+        .ok();
+    Ok(Script::default())
+}
+
+/// The call was handed to somebody: it is over with that, or goes on with us.
+async fn dialled(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, KvError> {
+    let facts = &state.facts;
+    let reached = matches!(webhook.report.dialled, Some(CallStatus::Completed | CallStatus::InProgress));
+    if reached || matches!(facts.plan.purpose, Purpose::Connect { .. }) {
+        return Ok(Script(vec![Step::Hangup]));
+    }
+    let mut state = state.clone();
+    state.next = Next::Resume;
+    state.reply = Some(Reply {
+        turn: state.turn,
+        by: match state.mind {
+            Mind::Agent => Speaker::Agent,
+            Mind::Machine => Speaker::Machine,
+        },
+        planned: phrases::of(&facts.language).not_reached.to_owned(),
+        heard: 0,
+        is_complete: true,
+    });
+    let lease = comms
+        .kv
+        .seize(&keys::call_owner(&facts.call), "dialled", state::TTL)
+        .await?;
+    state::save(comms, &lease, &facts.call, &state.seal(comms)).await?;
+    script::converse(comms, &state).await
+}
+
+/// The state is lost, or was never written: what is durable still is, and the caller is not left in silence.
+async fn without_state(
+    comms: &Comms,
+    routes: &Routes,
+    webhook: &CallWebhook,
+    hook: Hook,
+) -> Result<Script, WebhookRefusal> {
+    let report = &webhook.report;
+    let local = match report.direction {
+        Direction::Inbound => &report.to,
+        Direction::Outbound => &report.from,
+    };
+    let Some(route) = find_route(routes, local).await? else {
+        comms.metrics.webhook(webhook.carrier, "unknown_number");
+        return Err(WebhookRefusal::Unknown);
+    };
+    let call = match comms.store.find_carrier_call(webhook.carrier, &report.carrier_id).await {
+        Ok(Some(known)) => known.id,
+        Ok(None) | Err(_) => inbound_call(webhook.carrier, &report.carrier_id),
+    };
+    let mut state = begin(comms, webhook, &route, &call);
+    state.facts.direction = report.direction;
+    if report.direction == Direction::Outbound {
+        state.facts.remote = report.to.clone();
+    }
+    publish_report(comms, webhook, &state).await?;
+    if report.recording.as_ref().is_some_and(|recording| recording.is_completed) {
+        conclude(comms, &state, report).await?;
+    }
+    Ok(match hook {
+        Hook::Action if !report.status.is_some_and(CallStatus::is_over) => {
+            script::say_and_hang_up(LANGUAGE, |phrases| phrases.unavailable)
+        }
+        Hook::Answer => script::say_and_hang_up(LANGUAGE, |phrases| phrases.unavailable),
+        Hook::Message => script::say_and_hang_up(LANGUAGE, |phrases| phrases.thanks),
+        _ => Script::default(),
+    })
+}
+
+/// Calls come to the same numbers as texts do.
+async fn find_route(routes: &Routes, number: &str) -> Result<Option<Arc<InboundRoute>>, WebhookRefusal> {
+    routes.find(Channel::Voice, number).await.map_err(|_| WebhookRefusal::Unavailable)
+}
+
+async fn publish_report(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<(), WebhookRefusal> {
+    let envelope = Envelope::call(&state.facts, webhook.report.clone());
+    publish::append(comms, webhook.carrier, &envelope, &webhook.trace).await
+}
+
