@@ -102,6 +102,18 @@ pub enum AnsweredBy {
 }
 
 impl AnsweredBy {
+    pub const ALL: [Self; 5] = [
+        Self::Human,
+        Self::MachineStart,
+        Self::MachineEnd,
+        Self::Fax,
+        Self::Unknown,
+    ];
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|who| who.as_str() == text)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Human => "human",
@@ -249,6 +261,9 @@ mod tests {
         }
         for direction in [Direction::Inbound, Direction::Outbound] {
             assert_eq!(Direction::parse(direction.as_str()), Some(direction));
+        }
+        for who in AnsweredBy::ALL {
+            assert_eq!(AnsweredBy::parse(who.as_str()), Some(who));
         }
         assert!(CallStatus::Completed.is_over() && !CallStatus::InProgress.is_over());
     }

@@ -3,8 +3,11 @@
 
 mod agents;
 mod audit;
+mod bookings;
+mod calls;
 mod channels;
 mod contacts;
+mod costs;
 mod deliveries;
 mod engine;
 mod error;
@@ -28,13 +31,14 @@ mod usage;
 
 pub use agents::{Agent, AgentStatus, Profile};
 pub use audit::AuditEntry;
+pub use calls::{Call, CallEntry};
 pub use channels::OwnedChannel;
 pub use contacts::{ContactState, Suppression};
 pub use deliveries::DeliveryClaim;
 pub use engine::Store;
 pub use error::StoreError;
 pub use events::{Event, Hold, LogEnds, NewEvent};
-pub use inbound::{Applied, InboundBatch, InboundRow, Moved, ReceiptEntry};
+pub use inbound::{Applied, CallChange, Conclusion, InboundBatch, InboundRow, Moved, ReceiptEntry};
 pub use messages::{Attempt, Message, Unsettled};
 pub use organizations::Organization;
 pub use recipients::{InboundFilter, Recipient, Subscription};

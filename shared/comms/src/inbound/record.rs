@@ -141,6 +141,7 @@ impl Recorder {
             position: batch.last().map_or(after, |logged| logged.sequence),
             events,
             receipts,
+            calls: Vec::new(),
             at: now,
             holder: comms.replica.to_string(),
             held_until: now + HOLD,

@@ -101,6 +101,7 @@ async fn mail(bench: &Bench, id: &str, age: TimeDelta, attachments: usize) {
         position: after + 1,
         events: vec![row],
         receipts: Vec::new(),
+        calls: Vec::new(),
         at,
         holder: "test".into(),
         held_until: at,

@@ -23,7 +23,7 @@ macro_rules! statement {
     };
 }
 
-pub(super) use statement;
+pub(crate) use statement;
 
 /// What carriers send may hold the character zero, which Postgres can't keep: one such text must not hold up the stream.
 struct WithoutZero;
@@ -37,7 +37,7 @@ impl Formatter for WithoutZero {
     }
 }
 
-pub(super) fn text<T: Serialize>(rows: &[T]) -> Result<String, sqlx::Error> {
+pub fn text<T: Serialize>(rows: &[T]) -> Result<String, sqlx::Error> {
     let encode = |error: serde_json::Error| sqlx::Error::Encode(Box::new(error));
     let mut bytes = Vec::with_capacity(256 * rows.len());
     rows.serialize(&mut Serializer::with_formatter(&mut bytes, WithoutZero))

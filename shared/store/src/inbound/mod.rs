@@ -1,8 +1,9 @@
 //! What came in, written down: the events and what they mean, in one transaction with how far the durable stream was read.
 //! So nothing is done twice, and nothing out of order, however many readers there are and whenever they die.
 
+mod calls;
 mod contacts;
-mod json;
+pub(crate) mod json;
 mod log;
 mod receipts;
 
@@ -14,9 +15,11 @@ use butt_dial_domain::{
 use serde_json::Value;
 
 use crate::{
-    DeliveryClaim, Store, StoreError,
+    Call, DeliveryClaim, Store, StoreError,
     engine::{Tx, in_time, within, writing},
 };
+
+pub use calls::{CallChange, Conclusion};
 
 /// An event that came from outside.
 #[derive(Clone)]
@@ -56,6 +59,7 @@ pub struct InboundBatch {
     pub position: u64,
     pub events: Vec<InboundRow>,
     pub receipts: Vec<ReceiptEntry>,
+    pub calls: Vec<CallChange>,
     pub at: Timestamp,
     /// Who delivers what this batch brings, if nobody does yet; and until when it has the right to.
     pub holder: String,
@@ -84,6 +88,8 @@ pub struct Applied {
     /// Events that were new.
     pub added: usize,
     pub moved: Vec<Moved>,
+    /// Calls that this batch has ended, as it leaves them.
+    pub ended: Vec<Call>,
 }
 
 impl Store {
@@ -112,7 +118,7 @@ impl Store {
 
     /// Writes a batch down. `Conflict`: somebody else has read on from `after`; nothing was written.
     /// The events of moved messages are made by `event_of`.
-    // Rows are locked in one order by everyone: messages, spend, usage, agents, contacts, deliveries; each by its key.
+    // Rows are locked in one order by everyone: messages, spend, usage, calls, agents, contacts, deliveries; each by its key.
     pub async fn apply_inbound(
         &self,
         batch: &InboundBatch,
@@ -122,6 +128,7 @@ impl Store {
             let mut tx = self.begin().await?;
             advance(&mut tx, batch).await?;
             let moved = receipts::apply(&mut tx, &batch.receipts, batch.at).await?;
+            let ended = calls::apply(&mut tx, &batch.calls).await?;
             let made: Vec<InboundRow> = moved.iter().filter_map(event_of).collect();
             let logged = log::write(&mut tx, batch.events.iter().chain(&made).collect(), batch.at).await?;
             contacts::write(&mut tx, &logged.new, batch.at).await?;
@@ -132,6 +139,7 @@ impl Store {
                 claims: due.claims,
                 added: logged.added,
                 moved,
+                ended,
             })
         })
         .await

@@ -1,6 +1,6 @@
 //! The receipts of a batch: they move messages on, never back, and correct what was believed of their cost.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use butt_dial_domain::{
     Channel, Micros,
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     StoreError,
+    bookings::{Account, Bookings},
     engine::{Tx, within},
 };
 
@@ -54,22 +55,6 @@ const MOVE: (&str, &str) = statement!(
     FROM",
     rows,
     "WHERE messages.id = item.value ->> 'id'"
-);
-
-const SPEND: (&str, &str) = statement!(
-    "INSERT INTO spend (scope, period, held, settled, cap)
-    SELECT value ->> 0, value ->> 1, 0, CAST(value ->> 2 AS BIGINT), NULL FROM",
-    rows,
-    "WHERE true ORDER BY 1, 2
-    ON CONFLICT (scope, period) DO UPDATE SET settled = spend.settled + excluded.settled, cap = NULL"
-);
-
-const USAGE: (&str, &str) = statement!(
-    "INSERT INTO usage (agent_id, day, channel, org_id, messages, cost)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 0, CAST(value ->> 4 AS BIGINT) FROM",
-    rows,
-    "WHERE true ORDER BY 1, 2, 3
-    ON CONFLICT (agent_id, day, channel) DO UPDATE SET cost = usage.cost + excluded.cost"
 );
 
 /// A message that receipts may be about, as it is and as they leave it.
@@ -205,8 +190,7 @@ fn price(receipt: &Receipt) -> Option<i64> {
 
 async fn write(tx: &mut Tx, messages: &[SentRow], at: Timestamp) -> Result<(), StoreError> {
     let mut rows = Vec::new();
-    let mut spend: BTreeMap<(String, &str), i64> = BTreeMap::new();
-    let mut usage: BTreeMap<(&str, &str, &str, &str), i64> = BTreeMap::new();
+    let mut bookings = Bookings::default();
     for message in messages {
         let Some((stage, error)) = &message.moved else { continue };
         rows.push(MoveRow {
@@ -224,12 +208,13 @@ async fn write(tx: &mut Tx, messages: &[SentRow], at: Timestamp) -> Result<(), S
         if price == cost {
             continue;
         }
-        let (agent, org, day) = (message.agent_id.as_str(), message.org_id.as_str(), message.day.as_str());
-        for scope in [format!("agt:{agent}"), format!("org:{org}")] {
-            *spend.entry((scope.clone(), day)).or_default() += price - cost;
-            *spend.entry((scope, day.get(..7).unwrap_or(day))).or_default() += price - cost;
-        }
-        *usage.entry((agent, day, message.channel.as_str(), org)).or_default() += price - cost;
+        let account = Account {
+            agent: &message.agent_id,
+            org: &message.org_id,
+            channel: &message.channel,
+            day: &message.day,
+        };
+        bookings.settle(account, price - cost);
     }
     let (sql, text) = (tx.either(MOVE.0, MOVE.1), json::text(&rows)?);
     within!(tx, |db| sqlx::query(sql)
@@ -238,20 +223,5 @@ async fn write(tx: &mut Tx, messages: &[SentRow], at: Timestamp) -> Result<(), S
         .execute(db)
         .await?
         .rows_affected());
-    if spend.is_empty() {
-        return Ok(());
-    }
-    let spend: Vec<_> = spend
-        .iter()
-        .map(|((scope, period), delta)| (scope, period, delta))
-        .collect();
-    let usage: Vec<_> = usage
-        .iter()
-        .map(|((agent, day, channel, org), delta)| (agent, day, channel, org, delta))
-        .collect();
-    for (sql, text) in [(SPEND, json::text(&spend)?), (USAGE, json::text(&usage)?)] {
-        let sql = tx.either(sql.0, sql.1);
-        within!(tx, |db| sqlx::query(sql).bind(text).execute(db).await?.rows_affected());
-    }
-    Ok(())
+    bookings.write(tx).await
 }

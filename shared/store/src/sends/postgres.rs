@@ -47,6 +47,7 @@ const EARLIER: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM
 
 // An unconfirmed message has no cost of its own: the estimate counts, because the carrier may have charged it.
 // A receipt may have come first: the price and the carrier's id that it told stand, and the id proves that the message left.
+// A call may have lasted on meanwhile (`extended`, which the estimate has grown by).
 const SETTLE: &str = "WITH item AS (
     SELECT * FROM jsonb_to_recordset($1) AS i (id TEXT, status TEXT, outcome TEXT, detail TEXT, at TIMESTAMPTZ,
         frees_key INT, final INT, carrier_id TEXT, carrier_status TEXT, segments BIGINT, cost BIGINT, failure TEXT,
@@ -56,7 +57,7 @@ const SETTLE: &str = "WITH item AS (
 ), settled AS (
     UPDATE messages m SET status = item.status, carrier_id = coalesce(item.carrier_id, m.carrier_id),
         carrier_status = item.carrier_status, segments = item.segments,
-        cost = CASE WHEN item.final = 1 THEN coalesce(m.price, item.cost, m.estimate) END,
+        cost = CASE WHEN item.final = 1 THEN coalesce(m.price, item.cost + m.extended, m.estimate) END,
         failure = item.failure, failure_detail = item.detail, updated_at = item.at,
         check_at = CASE WHEN item.final = 0 AND m.carrier_id IS NOT NULL THEN item.at ELSE item.check_at END,
         content = CASE WHEN item.final = 0 THEN m.content END,

@@ -51,7 +51,7 @@ const EARLIER: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM
 const SETTLE: &str =
     "UPDATE messages SET status = i.value ->> 'status', carrier_id = coalesce(i.value ->> 'carrier_id', carrier_id),
         carrier_status = i.value ->> 'carrier_status', segments = i.value ->> 'segments',
-        cost = CASE WHEN i.value ->> 'final' = 1 THEN coalesce(price, i.value ->> 'cost', estimate) END,
+        cost = CASE WHEN i.value ->> 'final' = 1 THEN coalesce(price, (i.value ->> 'cost') + extended, estimate) END,
         failure = i.value ->> 'failure', failure_detail = i.value ->> 'detail',
         check_at = CASE WHEN i.value ->> 'final' = 0 AND carrier_id IS NOT NULL THEN i.value ->> 'at'
             ELSE i.value ->> 'check_at' END,

@@ -35,6 +35,7 @@ pub fn batch(after: u64, events: Vec<InboundRow>, receipts: Vec<ReceiptEntry>) -
         position: after + 1,
         events,
         receipts,
+        calls: Vec::new(),
         at: morning(),
         holder: "reader".into(),
         held_until: morning() + HOLD,

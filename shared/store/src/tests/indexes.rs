@@ -1,13 +1,18 @@
 //! What is asked all the time is found by an index, never by reading a table from end to end.
 
-use butt_dial_domain::inbound::{Receipt, Stage};
+use butt_dial_domain::{
+    CallId,
+    call::CallStatus,
+    inbound::{Receipt, Stage},
+};
 
+use super::calls::rings;
 use super::inbound::{HOLD, PERSON, batch, says};
 use super::*;
-use crate::{Hold, ReceiptEntry};
+use crate::{CallChange, Hold, ReceiptEntry};
 
 /// Tables as they are after some time: each statement fills one.
-const PAST: [&str; 9] = [
+const PAST: [&str; 10] = [
     "INSERT INTO agents (id, org_id, display_name, status, event_seq, created_at)
         SELECT 'a' || n, (SELECT MIN(id) FROM organizations), 'Bot', 'active', 0, now() FROM generate_series(1, 40000) n",
     "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at)
@@ -35,6 +40,12 @@ const PAST: [&str; 9] = [
             CASE WHEN n % 5 = 0 THEN 'scheduled' ELSE 'sent' END, now(), now() FROM generate_series(1, 100000) n",
     "INSERT INTO inbound_filters (id, agent_id, kind, pattern, action, created_at)
         SELECT 'f' || n, 'a' || n, 'k', 'p', 'a', now() FROM generate_series(1, 40000) n",
+    "INSERT INTO calls (id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, rank,
+            created_at, ended_at, content, updated_at)
+        SELECT 'c' || n, 'o', 'a' || n % 49, 'inbound', 'simulator', 'CA' || n, 'l', 'r',
+            CASE WHEN n % 100 = 0 THEN 'ringing' ELSE 'busy' END, CASE WHEN n % 100 = 0 THEN 2 ELSE 4 END, now(),
+            CASE WHEN n % 100 > 0 THEN now() END, CASE WHEN n % 4 = 0 THEN decode('00', 'hex') END, now()
+        FROM generate_series(1, 40000) n",
 ];
 
 fn tells(n: u64, by_id: bool) -> ReceiptEntry {
@@ -74,6 +85,7 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
     let receipts = (0..64).map(|n| tells(1 + round * 64 + n, n % 2 == 0)).collect();
     let mut batch = batch(round, events, receipts);
     batch.at = now;
+    batch.calls = (0..32).map(|n| hears(&of_busy, round * 32 + n)).collect();
     assert_eq!(store.apply_inbound(&batch, &|_| None).await.unwrap().added, 128);
 
     for channel in [None, Some(Channel::Sms)] {
@@ -120,6 +132,55 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
     store.list_routes(Some(&route.channel_id), 50).await.unwrap();
     store.claim_scheduled(5, now, until).await.unwrap();
     store.find_scheduled(&busy, "k6").await.unwrap();
+    call(store, &busy, round).await;
+}
+
+/// Of a call by the carrier's id, by ours, and of a new one.
+fn hears(agent: &Agent, n: u64) -> CallChange {
+    let known = CallChange {
+        status: Some(CallStatus::InProgress),
+        ..CallChange::of_carrier("simulator", &format!("CA{n}"), morning())
+    };
+    match n % 3 {
+        0 => known,
+        1 => CallChange {
+            id: Some(CallId::from(format!("c{n}"))),
+            ..known
+        },
+        _ => CallChange {
+            open: Some(rings(agent, &format!("new{n}"))),
+            ..known
+        },
+    }
+}
+
+async fn call(store: &Store, busy: &AgentId, round: u64) {
+    let carrier_id = format!("CA{}", 7 + round * 49);
+    store
+        .find_carrier_call("simulator", &carrier_id)
+        .await
+        .unwrap()
+        .unwrap();
+    let of_busy = Agent {
+        id: busy.clone(),
+        org_id: "o".into(),
+        display_name: "Bot".into(),
+        status: AgentStatus::Active,
+        created_at: morning(),
+    };
+    store.open_call(&rings(&of_busy, &carrier_id)).await.unwrap();
+    let call = store.find_call(busy, &carrier_id).await.unwrap().unwrap();
+    for only_live in [false, true] {
+        let calls = store.list_calls(busy, only_live, 9, Some(call.id.as_str())).await;
+        calls.unwrap();
+    }
+    let message = MessageId::from(format!("m1{round}"));
+    let free = Limits::default();
+    store
+        .extend_cost(&message, Micros(1), free, free, morning())
+        .await
+        .unwrap();
+    store.settle_cost(&message, Micros(1), morning()).await.unwrap();
 }
 
 both_engines! {

@@ -2,9 +2,11 @@
 //! money of its database has to add up and the store's tasks have to end.
 
 mod audit;
+mod calls;
 mod channels;
 mod connect;
 mod contacts;
+mod costs;
 mod crowd;
 mod database;
 mod deliveries;

@@ -132,6 +132,7 @@ impl Bench {
             position: from + 1,
             events: (0..count).map(event).collect(),
             receipts: Vec::new(),
+            calls: Vec::new(),
             at: now,
             holder: "bench".into(),
             held_until: now,

@@ -1,0 +1,117 @@
+//! Money of messages that moves once they have been accepted: on the accounts of the agent and of its organization, of the
+//! message's day and of its month, and in what the agent has used.
+
+use std::collections::BTreeMap;
+
+use butt_dial_domain::{Micros, limits::Limits};
+
+use crate::{
+    StoreError,
+    engine::{Tx, within},
+    inbound::json::{self, statement},
+};
+
+const SPEND: (&str, &str) = statement!(
+    "INSERT INTO spend (scope, period, held, settled, cap)
+    SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT), CAST(value ->> 3 AS BIGINT), CAST(value ->> 4 AS BIGINT)
+    FROM",
+    rows,
+    "WHERE true ORDER BY 1, 2
+    ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held,
+        settled = spend.settled + excluded.settled, cap = excluded.cap"
+);
+
+const USAGE: (&str, &str) = statement!(
+    "INSERT INTO usage (agent_id, day, channel, org_id, messages, cost)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 0, CAST(value ->> 4 AS BIGINT) FROM",
+    rows,
+    "WHERE true ORDER BY 1, 2, 3
+    ON CONFLICT (agent_id, day, channel) DO UPDATE SET cost = usage.cost + excluded.cost"
+);
+
+/// Where a message's money is counted.
+#[derive(Clone, Copy)]
+pub(crate) struct Account<'a> {
+    pub agent: &'a str,
+    pub org: &'a str,
+    pub channel: &'a str,
+    pub day: &'a str,
+}
+
+impl<'a> Account<'a> {
+    fn month(&self) -> &'a str {
+        self.day.get(..7).unwrap_or(self.day)
+    }
+}
+
+#[derive(Default)]
+struct Sums {
+    held: i64,
+    settled: i64,
+    cap: Option<i64>,
+}
+
+#[derive(Default)]
+pub(crate) struct Bookings<'a> {
+    spend: BTreeMap<(String, &'a str), Sums>,
+    usage: BTreeMap<(&'a str, &'a str, &'a str, &'a str), i64>,
+}
+
+impl<'a> Bookings<'a> {
+    /// More, or less, is held for what is not settled yet.
+    pub(crate) fn hold(&mut self, account: Account<'a>, delta: i64) {
+        self.each(account, |sums, _, _| sums.held += delta);
+    }
+
+    /// What is settled has cost more, or less.
+    pub(crate) fn settle(&mut self, account: Account<'a>, delta: i64) {
+        self.each(account, |sums, _, _| sums.settled += delta);
+        let key = (account.agent, account.day, account.channel, account.org);
+        *self.usage.entry(key).or_default() += delta;
+    }
+
+    /// `write` refuses what does not fit these.
+    pub(crate) fn limit(&mut self, account: Account<'a>, agent: &Limits, org: &Limits) {
+        self.each(account, |sums, is_org, is_month| {
+            let limits = if is_org { org } else { agent };
+            let cap = if is_month {
+                limits.max_spend_per_month
+            } else {
+                limits.max_spend_per_day
+            };
+            sums.cap = cap.map(|Micros(cap)| cap);
+        });
+    }
+
+    fn each(&mut self, account: Account<'a>, change: impl Fn(&mut Sums, bool, bool)) {
+        let scopes = [format!("agt:{}", account.agent), format!("org:{}", account.org)];
+        for (scope, is_org) in scopes.into_iter().zip([false, true]) {
+            for (period, is_month) in [(account.day, false), (account.month(), true)] {
+                change(self.spend.entry((scope.clone(), period)).or_default(), is_org, is_month);
+            }
+        }
+    }
+
+    /// All of them, or an error: then the transaction must not be committed.
+    pub(crate) async fn write(self, tx: &mut Tx) -> Result<(), StoreError> {
+        let spend: Vec<_> = self
+            .spend
+            .iter()
+            .map(|((scope, period), sums)| (scope, period, sums.held, sums.settled, sums.cap))
+            .collect();
+        let usage: Vec<_> = self
+            .usage
+            .iter()
+            .map(|((agent, day, channel, org), delta)| (agent, day, channel, org, delta))
+            .collect();
+        if !spend.is_empty() {
+            let (sql, text) = (tx.either(SPEND.0, SPEND.1), json::text(&spend)?);
+            within!(tx, |db| sqlx::query(sql).bind(text).execute(db).await?.rows_affected());
+        }
+        if !usage.is_empty() {
+            let (sql, text) = (tx.either(USAGE.0, USAGE.1), json::text(&usage)?);
+            within!(tx, |db| sqlx::query(sql).bind(text).execute(db).await?.rows_affected());
+        }
+        Ok(())
+    }
+}

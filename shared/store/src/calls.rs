@@ -1,0 +1,315 @@
+//! Telephone calls as they are known. What carriers tell of them is taken in with everything else that comes from outside:
+//! `inbound/calls.rs`.
+
+use std::fmt;
+
+use butt_dial_domain::{
+    AgentId, CallId, OrgId,
+    call::{AnsweredBy, CallStatus, Direction},
+    clock::Timestamp,
+};
+use chrono::{SubsecRound as _, TimeZone as _, Utc};
+use serde_json::Value;
+
+use crate::{
+    Store, StoreError,
+    engine::{Tx, in_time, reading, within},
+};
+
+/// A call that there is from now on.
+#[derive(Clone)]
+pub struct CallEntry {
+    pub id: CallId,
+    pub org: OrgId,
+    pub agent: AgentId,
+    pub direction: Direction,
+    pub carrier: String,
+    /// `None`: the carrier has not been told of it yet.
+    pub carrier_id: Option<String>,
+    pub local_number: String,
+    /// `anonymous` where the caller does not say.
+    pub remote_number: String,
+    /// When it began, as far as is known.
+    pub at: Timestamp,
+}
+
+impl CallEntry {
+    /// Whoever calls us is ringing once we hear of it.
+    fn status(&self) -> CallStatus {
+        match self.direction {
+            Direction::Inbound => CallStatus::Ringing,
+            Direction::Outbound => CallStatus::Queued,
+        }
+    }
+}
+
+#[derive(Clone, PartialEq)]
+pub struct Call {
+    pub id: CallId,
+    pub org: OrgId,
+    pub agent: AgentId,
+    pub direction: Direction,
+    pub carrier: String,
+    pub carrier_id: Option<String>,
+    pub local_number: String,
+    pub remote_number: String,
+    pub status: CallStatus,
+    pub answered_by: Option<AnsweredBy>,
+    /// Who spoke for us; `None` until it is concluded.
+    pub handled_by: Option<String>,
+    pub created_at: Timestamp,
+    pub answered_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub duration_seconds: Option<i64>,
+    pub turns: i64,
+    pub latency: Option<Value>,
+    /// Micro-units, as the carrier says.
+    pub cost: Option<i64>,
+    pub error_code: Option<String>,
+    pub end_reason: Option<String>,
+    pub recording_id: Option<String>,
+    /// Once it can be fetched.
+    pub recording_url: Option<String>,
+    pub recording_seconds: Option<i64>,
+    /// Encrypted; `None` when there is none, or none any more.
+    pub content: Option<Vec<u8>>,
+    pub updated_at: Timestamp,
+}
+
+/// Numbers and content are a person's.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("id", &self.id)
+            .field("direction", &self.direction)
+            .field("carrier_id", &self.carrier_id)
+            .field("status", &self.status)
+            .field("answered_by", &self.answered_by)
+            .field("handled_by", &self.handled_by)
+            .field("created_at", &self.created_at)
+            .field("answered_at", &self.answered_at)
+            .field("ended_at", &self.ended_at)
+            .field("duration_seconds", &self.duration_seconds)
+            .field("turns", &self.turns)
+            .field("cost", &self.cost)
+            .field("error_code", &self.error_code)
+            .field("end_reason", &self.end_reason)
+            .field("recording_id", &self.recording_id)
+            .field("updated_at", &self.updated_at)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(sqlx::FromRow)]
+pub(crate) struct CallRow {
+    id: String,
+    org_id: String,
+    agent_id: String,
+    direction: String,
+    carrier: String,
+    carrier_id: Option<String>,
+    local_number: String,
+    remote_number: String,
+    status: String,
+    answered_by: Option<String>,
+    handled_by: Option<String>,
+    created_at: Timestamp,
+    answered_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    duration_seconds: Option<i64>,
+    turns: i64,
+    #[sqlx(json(nullable))]
+    latency: Option<Value>,
+    cost: Option<i64>,
+    error_code: Option<String>,
+    end_reason: Option<String>,
+    recording_id: Option<String>,
+    recording_url: Option<String>,
+    recording_seconds: Option<i64>,
+    content: Option<Vec<u8>>,
+    updated_at: Timestamp,
+}
+
+impl TryFrom<CallRow> for Call {
+    type Error = StoreError;
+
+    fn try_from(row: CallRow) -> Result<Self, StoreError> {
+        let corrupt = |column| StoreError::Corrupt {
+            table: "calls",
+            column,
+            row: row.id.clone(),
+        };
+        let direction = Direction::parse(&row.direction).ok_or_else(|| corrupt("direction"))?;
+        let status = CallStatus::parse(&row.status).ok_or_else(|| corrupt("status"))?;
+        let answered_by = match &row.answered_by {
+            Some(text) => Some(AnsweredBy::parse(text).ok_or_else(|| corrupt("answered_by"))?),
+            None => None,
+        };
+        Ok(Self {
+            id: row.id.into(),
+            org: row.org_id.into(),
+            agent: row.agent_id.into(),
+            direction,
+            carrier: row.carrier,
+            carrier_id: row.carrier_id,
+            local_number: row.local_number,
+            remote_number: row.remote_number,
+            status,
+            answered_by,
+            handled_by: row.handled_by,
+            created_at: row.created_at,
+            answered_at: row.answered_at,
+            ended_at: row.ended_at,
+            duration_seconds: row.duration_seconds,
+            turns: row.turns,
+            latency: row.latency,
+            cost: row.cost,
+            error_code: row.error_code,
+            end_reason: row.end_reason,
+            recording_id: row.recording_id,
+            recording_url: row.recording_url,
+            recording_seconds: row.recording_seconds,
+            content: row.content,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+impl Store {
+    /// Writes the call down, or finds the one that stands there: by our id, or by the carrier's. Safe to repeat.
+    pub async fn open_call(&self, entry: &CallEntry) -> Result<Call, StoreError> {
+        const STANDING: &str = "SELECT * FROM calls WHERE id = $1 OR (carrier_id = $3 AND carrier = $2)
+            ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END LIMIT 1";
+        let row: CallRow = in_time(async {
+            let mut tx = self.begin().await?;
+            insert(&mut tx, entry).await?;
+            let row = within!(&mut tx, |db| {
+                sqlx::query_as(STANDING)
+                    .bind(entry.id.as_str())
+                    .bind(storable(&entry.carrier))
+                    .bind(entry.carrier_id.as_deref().map(storable))
+                    .fetch_one(db)
+                    .await?
+            });
+            tx.commit().await?;
+            Ok::<_, StoreError>(row)
+        })
+        .await?;
+        Call::try_from(row)
+    }
+
+    /// One of the agent's calls, by our id or by the carrier's.
+    pub async fn find_call(&self, agent: &AgentId, id: &str) -> Result<Option<Call>, StoreError> {
+        const SQL: &str = "SELECT * FROM calls WHERE agent_id = $1 AND (id = $2 OR carrier_id = $2) LIMIT 1";
+        let row: Option<CallRow> = reading!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(agent.as_str())
+                .bind(id)
+                .fetch_optional(db)
+                .await
+        })?;
+        row.map(Call::try_from).transpose()
+    }
+
+    /// The call that a carrier speaks of.
+    pub async fn find_carrier_call(&self, carrier: &str, carrier_id: &str) -> Result<Option<Call>, StoreError> {
+        const SQL: &str = "SELECT * FROM calls WHERE carrier_id = $2 AND carrier = $1";
+        let row: Option<CallRow> = reading!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(carrier)
+                .bind(carrier_id)
+                .fetch_optional(db)
+                .await
+        })?;
+        row.map(Call::try_from).transpose()
+    }
+
+    /// The agent's calls, the newest first; those that are older than the call `before`. There are none older than a call
+    /// that is not the agent's.
+    pub async fn list_calls(
+        &self,
+        agent: &AgentId,
+        only_live: bool,
+        limit: u32,
+        before: Option<&str>,
+    ) -> Result<Vec<Call>, StoreError> {
+        const BEFORE: &str = "SELECT created_at FROM calls WHERE agent_id = $1 AND id = $2";
+        macro_rules! list {
+            ($which:literal) => {
+                concat!(
+                    "SELECT * FROM calls WHERE agent_id = $1 AND (created_at, id) < ($2, $3) ",
+                    $which,
+                    "ORDER BY created_at DESC, id DESC LIMIT $4"
+                )
+            };
+        }
+        const ALL: &str = list!("");
+        const LIVE: &str = list!("AND ended_at IS NULL ");
+        let (at, id) = match before {
+            None => (end_of_time(), ""),
+            Some(id) => {
+                let at: Option<Timestamp> = reading!(self, |db| {
+                    sqlx::query_scalar(BEFORE)
+                        .bind(agent.as_str())
+                        .bind(id)
+                        .fetch_optional(db)
+                        .await
+                })?;
+                let Some(at) = at else { return Ok(Vec::new()) };
+                (at, id)
+            }
+        };
+        let sql = if only_live { LIVE } else { ALL };
+        let rows: Vec<CallRow> = reading!(self, |db| {
+            sqlx::query_as(sql)
+                .bind(agent.as_str())
+                .bind(at)
+                .bind(id)
+                .bind(i64::from(limit))
+                .fetch_all(db)
+                .await
+        })?;
+        rows.into_iter().map(Call::try_from).collect()
+    }
+}
+
+/// Writes the call down unless one stands there.
+pub(crate) async fn insert(tx: &mut Tx, entry: &CallEntry) -> Result<(), StoreError> {
+    const SQL: &str =
+        "INSERT INTO calls (id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number,
+            status, rank, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11) ON CONFLICT DO NOTHING";
+    within!(tx, |db| {
+        sqlx::query(SQL)
+            .bind(entry.id.as_str())
+            .bind(entry.org.as_str())
+            .bind(entry.agent.as_str())
+            .bind(entry.direction.as_str())
+            .bind(storable(&entry.carrier))
+            .bind(entry.carrier_id.as_deref().map(storable))
+            .bind(storable(&entry.local_number))
+            .bind(storable(&entry.remote_number))
+            .bind(entry.status().as_str())
+            .bind(entry.status().rank())
+            .bind(as_kept(entry.at))
+            .execute(db)
+            .await?
+            .rows_affected()
+    });
+    Ok(())
+}
+
+/// Without the character zero, which Postgres can't keep: one such text must not hold up the stream.
+pub(crate) fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// Postgres keeps microseconds: a time must compare with itself when it comes back.
+pub(crate) fn as_kept(at: Timestamp) -> Timestamp {
+    at.trunc_subsecs(6)
+}
+
+/// After every call.
+fn end_of_time() -> Timestamp {
+    Utc.with_ymd_and_hms(9999, 12, 31, 0, 0, 0).single().unwrap_or_default()
+}

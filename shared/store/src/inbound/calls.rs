@@ -1,0 +1,345 @@
+//! What a batch says of calls. A call's record is the sum of what was told of it: the same reports make the same record, in
+//! whatever order they come and however often.
+
+use std::collections::{BTreeSet, HashMap};
+
+use butt_dial_domain::{
+    CallId, Micros,
+    call::{AnsweredBy, CallStatus, Recording},
+    clock::Timestamp,
+};
+use serde_json::Value;
+use sqlx::types::Json;
+
+use super::json;
+use crate::{
+    StoreError,
+    calls::{Call, CallEntry, CallRow, as_kept, insert, storable},
+    engine::{Tx, within},
+};
+
+/// What is told of a call: by our id or, without it, by the carrier's.
+#[derive(Clone)]
+pub struct CallChange {
+    pub id: Option<CallId>,
+    pub carrier: String,
+    pub carrier_id: Option<String>,
+    /// The call, where who tells this knows enough to write it down should it not be there. Without it, what is told of a call
+    /// that is not there is lost.
+    pub open: Option<CallEntry>,
+    pub status: Option<CallStatus>,
+    /// When it happened.
+    pub at: Timestamp,
+    /// Counts with a status that ends the call.
+    pub duration_seconds: Option<u32>,
+    pub answered_by: Option<AnsweredBy>,
+    pub price: Option<Micros>,
+    pub error_code: Option<String>,
+    pub recording: Option<Recording>,
+    pub conclusion: Option<Conclusion>,
+}
+
+/// What came of a call, as whoever spoke for us says.
+#[derive(Clone)]
+pub struct Conclusion {
+    pub handled_by: String,
+    pub end_reason: String,
+    pub turns: i64,
+    pub latency: Value,
+    /// Encrypted.
+    pub content: Option<Vec<u8>>,
+}
+
+impl CallChange {
+    /// Nothing yet, of a call that the carrier knows by this id.
+    pub fn of_carrier(carrier: &str, carrier_id: &str, at: Timestamp) -> Self {
+        Self {
+            id: None,
+            carrier: carrier.to_owned(),
+            carrier_id: Some(carrier_id.to_owned()),
+            open: None,
+            status: None,
+            at,
+            duration_seconds: None,
+            answered_by: None,
+            price: None,
+            error_code: None,
+            recording: None,
+            conclusion: None,
+        }
+    }
+
+    fn named_ids(&self) -> impl Iterator<Item = &str> {
+        self.id
+            .iter()
+            .chain(self.open.iter().map(|open| &open.id))
+            .map(CallId::as_str)
+    }
+
+    fn named_carrier_ids(&self) -> impl Iterator<Item = &str> {
+        let open = self.open.iter().filter_map(|open| open.carrier_id.as_deref());
+        self.carrier_id.as_deref().into_iter().chain(open)
+    }
+}
+
+// Locked before anything is written, by id as everybody does.
+const FIND: (&str, &str) = (
+    "SELECT * FROM calls WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB)
+        UNION ALL SELECT c.id FROM calls c
+        WHERE c.carrier_id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::JSONB)))))
+        ORDER BY id FOR NO KEY UPDATE",
+    "SELECT * FROM calls WHERE id IN (SELECT value FROM json_each($1)
+        UNION SELECT c.id FROM calls c WHERE c.carrier_id IN (SELECT value FROM json_each($2))) ORDER BY id",
+);
+
+/// Returns the calls that were not over before.
+pub(crate) async fn apply(tx: &mut Tx, changes: &[CallChange]) -> Result<Vec<Call>, StoreError> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut known = Known::find(tx, changes).await?;
+    let mut missing: Vec<&CallEntry> = changes
+        .iter()
+        .filter(|change| known.place(change).is_none())
+        .filter_map(|change| change.open.as_ref())
+        .collect();
+    if !missing.is_empty() {
+        missing.sort_by_key(|entry| entry.id.as_str());
+        missing.dedup_by_key(|entry| entry.id.as_str());
+        for entry in missing {
+            insert(tx, entry).await?;
+        }
+        known = Known::find(tx, changes).await?;
+    }
+    for change in changes {
+        known.take(change);
+    }
+    let mut ended = Vec::new();
+    for (before, call) in known.calls {
+        if before == call {
+            continue;
+        }
+        write(tx, &call).await?;
+        if call.status.is_over() && !before.status.is_over() {
+            ended.push(call);
+        }
+    }
+    Ok(ended)
+}
+
+/// The calls that a batch may be about, as they were and as it leaves them.
+struct Known {
+    calls: Vec<(Call, Call)>,
+    by_id: HashMap<String, usize>,
+    by_carrier_id: HashMap<(String, String), usize>,
+}
+
+impl Known {
+    async fn find(tx: &mut Tx, changes: &[CallChange]) -> Result<Self, StoreError> {
+        let ids: BTreeSet<&str> = changes.iter().flat_map(CallChange::named_ids).collect();
+        let carrier_ids: BTreeSet<&str> = changes.iter().flat_map(CallChange::named_carrier_ids).collect();
+        let ids = json::text(&ids.into_iter().collect::<Vec<_>>())?;
+        let carrier_ids = json::text(&carrier_ids.into_iter().collect::<Vec<_>>())?;
+        let sql = tx.either(FIND.0, FIND.1);
+        let rows: Vec<CallRow> = within!(tx, |db| {
+            sqlx::query_as(sql).bind(ids).bind(carrier_ids).fetch_all(db).await?
+        });
+        let mut known = Self {
+            calls: Vec::with_capacity(rows.len()),
+            by_id: HashMap::new(),
+            by_carrier_id: HashMap::new(),
+        };
+        for row in rows {
+            match Call::try_from(row) {
+                Ok(call) => known.add(call),
+                // The rest of the stream must not wait until somebody mends it.
+                Err(error) => tracing::error!(%error, "a call can't be read"),
+            }
+        }
+        Ok(known)
+    }
+
+    fn add(&mut self, call: Call) {
+        let n = self.calls.len();
+        self.by_id.insert(call.id.as_str().to_owned(), n);
+        if let Some(carrier_id) = &call.carrier_id {
+            self.by_carrier_id.insert((call.carrier.clone(), carrier_id.clone()), n);
+        }
+        self.calls.push((call.clone(), call));
+    }
+
+    /// Which call a change is about. One that names our id is about that call or, where it could not be written down because
+    /// the carrier's id was there already, about the one that stands there.
+    fn place(&self, change: &CallChange) -> Option<usize> {
+        let by_id = change.named_ids().find_map(|id| self.by_id.get(id).copied());
+        if by_id.is_some() || (change.id.is_some() && change.open.is_none()) {
+            return by_id;
+        }
+        let key = |id: &str| (change.carrier.clone(), id.to_owned());
+        change
+            .named_carrier_ids()
+            .find_map(|id| self.by_carrier_id.get(&key(id)).copied())
+    }
+
+    fn take(&mut self, change: &CallChange) {
+        let carrier = change.carrier.as_str();
+        let Some(n) = self.place(change) else {
+            let carrier_id = change.carrier_id.as_deref();
+            tracing::warn!(carrier, carrier_id, "a report of a call that nobody knows is dropped");
+            return;
+        };
+        let Some((_, call)) = self.calls.get_mut(n) else { return };
+        let carrier_id = change.named_carrier_ids().next();
+        let fits = call
+            .carrier_id
+            .as_deref()
+            .is_none_or(|known| carrier_id.is_none_or(|told| told == known));
+        if call.carrier != carrier || !fits {
+            tracing::warn!(carrier, carrier_id, call = %call.id, "a report that is not of this call is dropped");
+            return;
+        }
+        if let (None, Some(carrier_id)) = (&call.carrier_id, carrier_id) {
+            let owner = self
+                .by_carrier_id
+                .entry((carrier.to_owned(), carrier_id.to_owned()))
+                .or_insert(n);
+            if *owner == n {
+                call.carrier_id = Some(carrier_id.to_owned());
+            } else {
+                tracing::warn!(carrier, carrier_id, call = %call.id, "two calls have one id of the carrier");
+            }
+        }
+        call.take(change);
+    }
+}
+
+/// Each part of the record takes the highest, or the earliest, of what is told: what makes the order of the reports not matter.
+impl Call {
+    fn take(&mut self, change: &CallChange) {
+        let at = as_kept(change.at);
+        self.updated_at = self.updated_at.max(at);
+        if let Some(open) = &change.open {
+            self.created_at = self.created_at.min(as_kept(open.at));
+        }
+        if let Some(status) = change.status {
+            self.move_on(status, at);
+            if status.is_over() {
+                self.duration_seconds = self.duration_seconds.max(change.duration_seconds.map(i64::from));
+            }
+        }
+        if let Some(who) = change.answered_by
+            && self.answered_by.is_none_or(|known| certainty(who) > certainty(known))
+        {
+            self.answered_by = Some(who);
+        }
+        // A carrier tells a price once it knows it all; should it tell several, none is to be missed.
+        self.cost = self.cost.max(change.price.map(|price| price.0));
+        if let Some(code) = &change.error_code
+            && self.error_code.as_ref().is_none_or(|known| code < known)
+        {
+            self.error_code = Some(code.clone());
+        }
+        if let Some(recording) = &change.recording {
+            self.take_recording(recording);
+        }
+        if let Some(conclusion) = &change.conclusion {
+            self.conclude(conclusion);
+        }
+    }
+
+    /// Never back. Of two ends, the earlier one is the end.
+    fn move_on(&mut self, status: CallStatus, at: Timestamp) {
+        if status == CallStatus::InProgress {
+            self.answered_at = Some(self.answered_at.map_or(at, |known| known.min(at)));
+        }
+        let is_earlier_end = status.is_over()
+            && self
+                .ended_at
+                .is_some_and(|ended| (at, status.as_str()) < (ended, self.status.as_str()));
+        if status.rank() > self.status.rank() || is_earlier_end {
+            self.status = status;
+            self.ended_at = status.is_over().then_some(at);
+        }
+    }
+
+    /// Of several, the longest one. What can't be fetched yet has neither length nor address.
+    fn take_recording(&mut self, told: &Recording) {
+        let done = told.is_completed;
+        let seconds = told.duration_seconds.filter(|_| done).map(i64::from);
+        let url = told.url.as_deref().filter(|_| done);
+        let known = (
+            self.recording_seconds,
+            self.recording_url.as_deref(),
+            self.recording_id.as_deref(),
+        );
+        if (seconds, url, Some(told.id.as_str())) > known {
+            let url = url.map(str::to_owned);
+            (self.recording_seconds, self.recording_url) = (seconds, url);
+            self.recording_id = Some(told.id.clone());
+        }
+    }
+
+    /// Of several, the one that saw the most of the call. The same one again brings nothing back that was forgotten.
+    fn conclude(&mut self, told: &Conclusion) {
+        let known = (self.turns, self.handled_by.as_deref(), self.end_reason.as_deref());
+        if (
+            told.turns,
+            Some(told.handled_by.as_str()),
+            Some(told.end_reason.as_str()),
+        ) > known
+        {
+            self.turns = told.turns;
+            self.handled_by = Some(told.handled_by.clone());
+            self.end_reason = Some(told.end_reason.clone());
+            self.latency = Some(told.latency.clone());
+            self.content = told.content.clone();
+        }
+    }
+}
+
+/// Which of two words about who answered is the later one.
+fn certainty(who: AnsweredBy) -> u8 {
+    match who {
+        AnsweredBy::Unknown => 0,
+        AnsweredBy::Human => 1,
+        AnsweredBy::MachineStart => 2,
+        AnsweredBy::Fax => 3,
+        AnsweredBy::MachineEnd => 4,
+    }
+}
+
+async fn write(tx: &mut Tx, call: &Call) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE calls SET carrier_id = $2, status = $3, rank = $4, answered_by = $5, handled_by = $6,
+            created_at = $7, answered_at = $8, ended_at = $9, duration_seconds = $10, turns = $11, latency = $12, cost = $13,
+            error_code = $14, end_reason = $15, recording_id = $16, recording_url = $17, recording_seconds = $18,
+            content = $19, updated_at = $20
+        WHERE id = $1";
+    let text = |text: &Option<String>| text.as_deref().map(storable);
+    within!(tx, |db| {
+        sqlx::query(SQL)
+            .bind(call.id.as_str())
+            .bind(text(&call.carrier_id))
+            .bind(call.status.as_str())
+            .bind(call.status.rank())
+            .bind(call.answered_by.map(AnsweredBy::as_str))
+            .bind(text(&call.handled_by))
+            .bind(call.created_at)
+            .bind(call.answered_at)
+            .bind(call.ended_at)
+            .bind(call.duration_seconds)
+            .bind(call.turns)
+            .bind(call.latency.as_ref().map(Json))
+            .bind(call.cost)
+            .bind(text(&call.error_code))
+            .bind(text(&call.end_reason))
+            .bind(text(&call.recording_id))
+            .bind(text(&call.recording_url))
+            .bind(call.recording_seconds)
+            .bind(call.content.as_deref())
+            .bind(call.updated_at)
+            .execute(db)
+            .await?
+            .rows_affected()
+    });
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! What calls of ours cost as they last on: under the budgets, and exact in the end.
+
+use futures::future::join_all;
+
+use super::*;
+
+const MINUTE: i64 = 10;
+
+/// An outbound call that has been accepted with its first minute.
+fn call(agent: &Agent, key: &str) -> AcceptedSend {
+    AcceptedSend {
+        channel: Channel::Voice,
+        estimate: MINUTE,
+        ..text(agent, key)
+    }
+}
+
+/// .. and that the carrier has taken.
+async fn placed(db: &Database, agent: &Agent, key: &str) -> MessageId {
+    let send = call(agent, key);
+    db.accept_send(send.clone()).await.unwrap();
+    assert!(db.settle_send(settled(&send.id, accepted(MINUTE))).await.unwrap());
+    send.id
+}
+
+async fn extend(store: &Store, message: &MessageId, agent: Limits, org: Limits) -> Result<(), StoreError> {
+    store
+        .extend_cost(message, Micros(MINUTE), agent, org, morning() + seconds(60))
+        .await
+}
+
+async fn extend_freely(store: &Store, message: &MessageId) {
+    extend(store, message, Limits::default(), Limits::default())
+        .await
+        .unwrap();
+}
+
+async fn settle(store: &Store, message: &MessageId, cost: i64) {
+    let at = morning() + seconds(300);
+    store.settle_cost(message, Micros(cost), at).await.unwrap();
+}
+
+/// Held and settled, and what the agent is told that it has used: its messages and their cost.
+async fn money(db: &Database, agent: &Agent) -> ((i64, i64), (i64, i64)) {
+    let own = spend(db, &format!("agt:{}", agent.id)).await;
+    assert_eq!(own, spend(db, &format!("org:{}", agent.org_id)).await);
+    let used = db.sum_usage(&agent.id, DAY, DAY).await.unwrap();
+    assert!(used.iter().all(|row| row.channel == "voice"));
+    (own, used.first().map_or((0, 0), |row| (row.messages, row.cost)))
+}
+
+async fn cost(db: &Database, message: &MessageId) -> Option<i64> {
+    db.find_message(message).await.unwrap().unwrap().cost
+}
+
+both_engines! {
+    async fn each_minute_is_booked(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = placed(db, &agent, "k").await;
+        for minutes in 2..5 {
+            extend_freely(db, &id).await;
+            assert_eq!(money(db, &agent).await, ((0, minutes * MINUTE), (1, minutes * MINUTE)));
+            assert_eq!(cost(db, &id).await, Some(minutes * MINUTE));
+        }
+    }
+
+    async fn a_minute_that_does_not_fit_changes_nothing(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = placed(db, &agent, "k").await;
+        let (some, none) = (2 * MINUTE, Limits::default());
+        extend(db, &id, per_day(some), per_month(some)).await.unwrap();
+        let before = db.ledger().await;
+        for (agent, org) in [
+            (per_day(some), none),
+            (per_month(some), none),
+            (none, per_day(some)),
+            (none, per_month(some)),
+        ] {
+            assert!(matches!(extend(db, &id, agent, org).await, Err(StoreError::OverBudget)));
+            assert_eq!(db.ledger().await, before);
+            assert_eq!(cost(db, &id).await, Some(some));
+        }
+        extend(db, &id, per_day(3 * MINUTE), per_month(3 * MINUTE)).await.unwrap();
+        assert_eq!(money(db, &agent).await, ((0, 3 * MINUTE), (1, 3 * MINUTE)));
+    }
+
+    async fn of_many_minutes_no_more_are_booked_than_fit(db: &Database) {
+        let agent = new_agent(db).await;
+        let ids = [placed(db, &agent, "k1").await, placed(db, &agent, "k2").await];
+        let replicas = [db.replica().await, db.replica().await];
+        let minutes = (0..40).map(|n| extend(&replicas[n % 2], &ids[n % 2], per_day(12 * MINUTE), Limits::default()));
+        let fitted = join_all(minutes).await.into_iter().filter(Result::is_ok).count();
+        assert_eq!(fitted, 10);
+        assert_eq!(money(db, &agent).await, ((0, 12 * MINUTE), (2, 12 * MINUTE)));
+    }
+
+    async fn a_minute_before_the_answer_is_held_and_then_paid_for(db: &Database) {
+        let agent = new_agent(db).await;
+        for (key, result) in [
+            ("k1", accepted(MINUTE)),
+            ("k2", SendResult::Unconfirmed),
+            ("k3", unknown(morning() + seconds(600))),
+        ] {
+            let before = money(db, &agent).await.0;
+            let send = call(&agent, key);
+            db.accept_send(send.clone()).await.unwrap();
+            extend_freely(db, &send.id).await;
+            assert_eq!((money(db, &agent).await.0, cost(db, &send.id).await), ((2 * MINUTE, before.1), None));
+            let is_open = matches!(result, SendResult::Unknown { .. });
+            db.settle_send(settled(&send.id, result)).await.unwrap();
+            if is_open {
+                extend_freely(db, &send.id).await;
+                db.settle_send(settled(&send.id, accepted(0))).await.unwrap();
+            }
+            assert_eq!(cost(db, &send.id).await, Some(2 * MINUTE), "{key}");
+            assert_eq!(money(db, &agent).await.0, (0, before.1 + 2 * MINUTE));
+        }
+        let over = call(&agent, "k4");
+        db.accept_send(over.clone()).await.unwrap();
+        let before = db.ledger().await;
+        let refused = extend(db, &over.id, per_day(6 * MINUTE), Limits::default()).await;
+        assert!(matches!(refused, Err(StoreError::OverBudget)));
+        assert_eq!(db.ledger().await, before);
+    }
+
+    async fn the_final_cost_is_booked_whatever_the_budget(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = placed(db, &agent, "k").await;
+        extend(db, &id, per_day(2 * MINUTE), Limits::default()).await.unwrap();
+        for _ in 0..2 {
+            settle(db, &id, 33).await;
+            assert_eq!(money(db, &agent).await, ((0, 33), (1, 33)));
+        }
+        // The call was over before this minute began.
+        extend_freely(db, &id).await;
+        assert_eq!((money(db, &agent).await, cost(db, &id).await), (((0, 33), (1, 33)), Some(33)));
+        // A correction, and a call that nobody took.
+        settle(db, &id, 0).await;
+        assert_eq!((money(db, &agent).await, cost(db, &id).await), (((0, 0), (1, 0)), Some(0)));
+    }
+
+    async fn a_final_cost_before_the_answer_is_kept(db: &Database) {
+        let agent = new_agent(db).await;
+        let send = call(&agent, "k");
+        db.accept_send(send.clone()).await.unwrap();
+        extend_freely(db, &send.id).await;
+        settle(db, &send.id, 7).await;
+        extend_freely(db, &send.id).await;
+        assert_eq!(money(db, &agent).await, ((2 * MINUTE, 0), (0, 0)));
+        db.settle_send(settled(&send.id, accepted(MINUTE))).await.unwrap();
+        assert_eq!((money(db, &agent).await, cost(db, &send.id).await), (((0, 7), (1, 7)), Some(7)));
+    }
+
+    async fn what_was_expected_is_corrected_though_the_final_cost_is_the_same(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = placed(db, &agent, "k").await;
+        settle(db, &id, MINUTE).await;
+        extend_freely(db, &id).await;
+        assert_eq!(money(db, &agent).await, ((0, MINUTE), (1, MINUTE)));
+    }
+
+    async fn past_midnight_the_money_stays_in_the_day_of_the_call(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = placed(db, &agent, "k").await;
+        let tomorrow = morning() + TimeDelta::days(1);
+        let (by, free) = (Micros(MINUTE), Limits::default());
+        db.extend_cost(&id, by, free, free, tomorrow).await.unwrap();
+        assert_eq!(money(db, &agent).await, ((0, 2 * MINUTE), (1, 2 * MINUTE)));
+        db.settle_cost(&id, Micros(15), tomorrow).await.unwrap();
+        assert_eq!(money(db, &agent).await, ((0, 15), (1, 15)));
+    }
+
+    async fn a_message_that_is_not_there_costs_nothing(db: &Database) {
+        let id = MessageId::generate();
+        let none = Limits::default();
+        assert!(matches!(extend(db, &id, none, none).await, Err(StoreError::Other(_))));
+        let settled = db.settle_cost(&id, Micros(1), morning()).await;
+        assert!(matches!(settled, Err(StoreError::Other(_))));
+    }
+}
