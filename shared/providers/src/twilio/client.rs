@@ -11,10 +11,12 @@ use butt_dial_domain::{
     },
 };
 use chrono::SubsecRound;
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::{
     ACCOUNT_SID, AUTH_TOKEN, ENDPOINT, MESSAGING_SERVICE_SID, errors,
+    voice::placing,
     wire::{self, Account, Created, Page},
 };
 use crate::{
@@ -27,14 +29,17 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const PAGE_SIZE: usize = 100;
 /// A thousand messages between two addresses since one send is beyond what a carrier lets pass.
 const MOST_PAGES: usize = 10;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     /// Without a slash at the end.
     endpoint: String,
     account: String,
-    /// Where messages are created; parsed once, not for every send.
+    /// Where messages and calls are created; parsed once, not for every send.
     messages: Url,
+    calls: Url,
     token: Secret,
     messaging_service: Option<String>,
     deadline: Duration,
@@ -54,10 +59,14 @@ impl Client {
         if messaging_service.as_ref().is_some_and(|sid| !wire::is_sid(sid, "MG")) {
             return Err(format!("{MESSAGING_SERVICE_SID} must be MG and letters or digits"));
         }
-        let messages = format!("{endpoint}/{}/Accounts/{account}/Messages.json", wire::VERSION);
+        let resource = |name| {
+            let url = format!("{endpoint}/{}/Accounts/{account}/{name}.json", wire::VERSION);
+            Url::parse(&url).map_err(|_| format!("{ENDPOINT} is not a URL"))
+        };
         Ok(Self {
             http,
-            messages: Url::parse(&messages).map_err(|_| format!("{ENDPOINT} is not a URL"))?,
+            messages: resource("Messages")?,
+            calls: resource("Calls")?,
             endpoint,
             account,
             token: credentials.get(AUTH_TOKEN)?.clone(),
@@ -73,16 +82,23 @@ impl Client {
         self
     }
 
-    fn account_url(&self, rest: &str) -> String {
+    pub(super) fn account_url(&self, rest: &str) -> String {
         format!("{}/{}/Accounts/{}{rest}", self.endpoint, wire::VERSION, self.account)
     }
 
-    async fn get(&self, url: &str) -> Result<Answer, Outcome> {
+    pub(super) async fn get(&self, url: &str) -> Result<Answer, Outcome> {
         let request = self.http.get(url).basic_auth(&self.account, Some(self.token.expose()));
         http::lookup(request, self.deadline).await
     }
 
-    async fn page(&self, url: &str) -> Result<Page, LookupFailed> {
+    /// One order below the account's path.
+    pub(super) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer, Outcome> {
+        let request = self.http.post(self.account_url(path));
+        let request = request.basic_auth(&self.account, Some(self.token.expose()));
+        http::exchange(request.timeout(self.deadline).form(form)).await
+    }
+
+    async fn page<P: DeserializeOwned>(&self, url: &str) -> Result<P, LookupFailed> {
         let answer = self.get(url).await.map_err(|_| LookupFailed)?;
         if !answer.status.is_success() {
             return Err(LookupFailed);
@@ -94,12 +110,16 @@ impl Client {
 #[async_trait]
 impl Messaging for Client {
     async fn send(&self, dispatch: &Dispatch) -> Outcome {
-        let Some(form) = wire::form(dispatch, self.messaging_service.as_deref()) else {
+        let (resource, form) = match dispatch.channel {
+            Channel::Voice => (&self.calls, placing::form(dispatch)),
+            _ => (&self.messages, wire::form(dispatch, self.messaging_service.as_deref())),
+        };
+        let Some(form) = form else {
             return http::refused(RefusalClass::Configuration);
         };
         let request = self
             .http
-            .post(self.messages.clone())
+            .post(resource.clone())
             .basic_auth(&self.account, Some(self.token.expose()))
             .timeout(self.deadline)
             .form(&form);
@@ -127,11 +147,14 @@ impl Messaging for Client {
     ) -> Result<Vec<Listed>, LookupFailed> {
         // Twilio's dates are whole seconds: what was made in the second of `since` may be ours.
         let since = since.trunc_subsecs(0);
+        if channel == Channel::Voice {
+            return self.list_calls(from, to, since).await;
+        }
         let query = wire::list_query(channel, from, to, since, PAGE_SIZE);
         let mut url = self.account_url(&format!("/Messages.json?{query}"));
         let mut found = Vec::new();
         for _ in 0..MOST_PAGES {
-            let page = self.page(&url).await?;
+            let page: Page = self.page(&url).await?;
             found.extend(
                 page.messages
                     .into_iter()
@@ -171,6 +194,23 @@ impl Messaging for Client {
 }
 
 impl Client {
+    async fn list_calls(&self, from: &Address, to: &Address, since: Timestamp) -> Result<Vec<Listed>, LookupFailed> {
+        let mut url = self.account_url(&format!("/Calls.json?{}", placing::list_query(from, to, PAGE_SIZE)));
+        let mut found = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let page: placing::Page = self.page(&url).await?;
+            let calls: Vec<Listed> = page.calls.into_iter().filter_map(placing::Call::listed).collect();
+            // The list is newest first, by times that may be minutes apart from that of the creation.
+            let is_past = !calls.is_empty() && calls.iter().all(|call| call.created_at < since - DAY);
+            found.extend(calls.into_iter().filter(|call| call.created_at >= since));
+            match page.next_page_uri.filter(|_| !is_past) {
+                None => return Ok(found),
+                Some(next) => url = self.next_url(&next)?,
+            }
+        }
+        Err(LookupFailed)
+    }
+
     /// The next page's address, which Twilio gives without a host. Anything else could lead the credentials elsewhere.
     fn next_url(&self, uri: &str) -> Result<String, LookupFailed> {
         let ours = format!("/{}/Accounts/{}/", wire::VERSION, self.account);
@@ -184,13 +224,15 @@ impl Client {
 
 fn accepted(answer: &Answer) -> Outcome {
     match serde_json::from_slice::<Created>(&answer.body) {
-        Ok(created) if wire::is_message_sid(&created.sid) => Outcome::Accepted(Receipt {
-            carrier_id: created.sid,
-            carrier_status: created.status,
-            // "0" until the messaging service has chosen a sender (Twilio, Messages resource).
-            segments: created.num_segments.and_then(|n| n.parse().ok()).filter(|n| *n > 0),
-            price: created.price.as_deref().and_then(wire::price),
-        }),
+        Ok(created) if wire::is_message_sid(&created.sid) || placing::is_call_sid(&created.sid) => {
+            Outcome::Accepted(Receipt {
+                carrier_id: created.sid,
+                carrier_status: created.status,
+                // "0" until the messaging service has chosen a sender (Twilio, Messages resource).
+                segments: created.num_segments.and_then(|n| n.parse().ok()).filter(|n| *n > 0),
+                price: created.price.as_deref().and_then(wire::price),
+            })
+        }
         // A 2xx that is not Twilio's: a proxy or a portal spoke, and what it did with the request is not known.
         _ => Outcome::Unknown(Doubt::CarrierFault),
     }

@@ -61,6 +61,12 @@ impl Inbound {
         })
     }
 
+    /// Every token that may have signed where no account is named.
+    pub fn all_tokens(&self) -> Vec<Secret> {
+        let subaccounts = self.subaccounts.iter().map(|(_, token)| token);
+        self.tokens.iter().chain(subaccounts).cloned().collect()
+    }
+
     /// The tokens that may have signed for this account; none for an account that is not ours.
     fn tokens_of(&self, account: Option<&str>) -> Vec<Secret> {
         match account {
@@ -172,13 +178,13 @@ impl Webhooks for Inbound {
     }
 }
 
-enum Kind<'a> {
+pub enum Kind<'a> {
     /// The encoded fields.
     Form(&'a [u8]),
     Raw,
 }
 
-fn kind(request: &WebhookRequest) -> Kind<'_> {
+pub fn kind(request: &WebhookRequest) -> Kind<'_> {
     if request.method == Method::GET {
         return Kind::Form(query(&request.url).as_bytes());
     }

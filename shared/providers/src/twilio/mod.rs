@@ -1,5 +1,5 @@
-//! Twilio: SMS, MMS and WhatsApp through the Messages resource. It has no idempotency key, so what is in doubt
-//! is looked up in the list of messages and never sent again blindly.
+//! Twilio: SMS, MMS and WhatsApp through the Messages resource, telephone calls through the Calls resource. Neither has an
+//! idempotency key, so what is in doubt is looked up in the list of messages or calls and never sent again blindly.
 
 mod client;
 pub mod errors;
@@ -8,6 +8,7 @@ mod inbound;
 mod simulator;
 #[cfg(test)]
 mod tests;
+pub mod voice;
 pub mod webhook;
 mod wire;
 
@@ -15,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::Channel;
 
-pub use self::{client::Client, inbound::Inbound};
+pub use self::{client::Client, inbound::Inbound, voice::Calls};
 use crate::vendor::{Connected, CredentialField, Credentials, Manifest, People, Vendor};
 
 const ACCOUNT_SID: &str = "TWILIO_ACCOUNT_SID";
@@ -29,7 +30,7 @@ pub static VENDOR: Vendor = Vendor {
     manifest: Manifest {
         id: "twilio",
         title: "Twilio",
-        channels: &[Channel::Sms, Channel::Whatsapp],
+        channels: &[Channel::Sms, Channel::Whatsapp, Channel::Voice],
         credentials: &[
             CredentialField {
                 env: ACCOUNT_SID,
@@ -79,11 +80,12 @@ pub static VENDOR: Vendor = Vendor {
 };
 
 fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {
+    let client = Client::new(credentials, http.clone())?.with_deadline(deadline);
+    let inbound = Inbound::new(credentials)?;
     Ok(Connected {
-        messaging: Some(Arc::new(
-            Client::new(credentials, http.clone())?.with_deadline(deadline),
-        )),
-        webhooks: Some(Arc::new(Inbound::new(credentials)?)),
+        voice: Some(Arc::new(Calls::new(client.clone(), inbound.all_tokens()))),
+        messaging: Some(Arc::new(client)),
+        webhooks: Some(Arc::new(inbound)),
         ..Connected::default()
     })
 }

@@ -1,0 +1,98 @@
+//! Orders about a live call (Twilio, API reference: Calls, Recordings and Conference Participants resources).
+
+use axum::http::StatusCode;
+use butt_dial_domain::ports::{
+    carrier::{Outcome, RefusalClass},
+    voice::{ControlError, ListedCall, Script},
+};
+use url::form_urlencoded;
+
+use super::{
+    placing::{Call, is_call_sid},
+    twiml,
+};
+use crate::{
+    http::Answer,
+    twilio::{Client, wire::ErrorBody},
+};
+
+/// What the `Twiml` field takes, in characters.
+const LONGEST_TWIML: usize = 4_000;
+
+pub async fn redirect(client: &Client, carrier_id: &str, script: &Script) -> Result<(), ControlError> {
+    let twiml = twiml::render(script).body;
+    if twiml.chars().count() > LONGEST_TWIML {
+        return Err(ControlError::Refused("the script is too long".to_owned()));
+    }
+    change(client, carrier_id, "", &[("Twiml", &twiml)]).await
+}
+
+pub async fn hang_up(client: &Client, carrier_id: &str) -> Result<(), ControlError> {
+    change(client, carrier_id, "", &[("Status", "completed")]).await
+}
+
+pub async fn start_recording(client: &Client, carrier_id: &str, recording_url: &str) -> Result<(), ControlError> {
+    let form = [
+        ("RecordingChannels", "dual"),
+        ("RecordingStatusCallback", recording_url),
+        ("RecordingStatusCallbackEvent", "in-progress completed absent"),
+    ];
+    change(client, carrier_id, "/Recordings", &form).await
+}
+
+pub async fn invite(
+    client: &Client,
+    conference: &str,
+    from: &str,
+    to: &str,
+    status_url: &str,
+) -> Result<(), ControlError> {
+    let name: String = form_urlencoded::byte_serialize(conference.as_bytes()).collect();
+    // In a path a plus would be one.
+    let path = format!("/Conferences/{}/Participants.json", name.replace('+', "%20"));
+    let mut form = vec![("From", from), ("To", to), ("StatusCallback", status_url)];
+    form.extend(["initiated", "ringing", "answered", "completed"].map(|event| ("StatusCallbackEvent", event)));
+    done(client.post(&path, &form).await).map(drop)
+}
+
+pub async fn look_up(client: &Client, carrier_id: &str) -> Result<ListedCall, ControlError> {
+    if !is_call_sid(carrier_id) {
+        return Err(ControlError::Over);
+    }
+    let path = format!("/Calls/{carrier_id}.json");
+    let answer = done(client.get(&client.account_url(&path)).await)?;
+    let call: Option<Call> = serde_json::from_slice(&answer.body).ok();
+    // A 2xx that is not Twilio's says nothing about the call.
+    call.and_then(Call::state).ok_or(ControlError::Unreachable)
+}
+
+async fn change(client: &Client, carrier_id: &str, below: &str, form: &[(&str, &str)]) -> Result<(), ControlError> {
+    // It goes into a path, and Twilio has no call of such a name.
+    if !is_call_sid(carrier_id) {
+        return Err(ControlError::Over);
+    }
+    done(client.post(&format!("/Calls/{carrier_id}{below}.json"), form).await).map(drop)
+}
+
+fn done(answer: Result<Answer, Outcome>) -> Result<Answer, ControlError> {
+    let answer = answer.map_err(|outcome| match outcome {
+        Outcome::Refused(refusal) if refusal.class != RefusalClass::Unreachable => {
+            ControlError::Refused("the request can't be made".to_owned())
+        }
+        _ => ControlError::Unreachable,
+    })?;
+    if answer.status.is_success() {
+        return Ok(answer);
+    }
+    let code = serde_json::from_slice(&answer.body)
+        .ok()
+        .map(|body: ErrorBody| body.code);
+    Err(match (answer.status, code) {
+        // 20404: no such call, or long over. 21220: it is not in progress (Twilio, error dictionary).
+        (StatusCode::NOT_FOUND, _) | (_, Some(20404 | 21220)) => ControlError::Over,
+        // Throttled too: the order may be given again.
+        (status, _) if !status.is_client_error() || status == StatusCode::REQUEST_TIMEOUT => ControlError::Unreachable,
+        (StatusCode::TOO_MANY_REQUESTS, _) | (_, Some(20429)) => ControlError::Unreachable,
+        (status, code) => ControlError::Refused(code.map_or_else(|| status.as_u16().to_string(), |c| c.to_string())),
+    })
+}

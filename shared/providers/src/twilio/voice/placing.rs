@@ -1,0 +1,95 @@
+//! A call that we place, as fields of a form; and the list of those that were (Twilio, API reference: Calls resource).
+
+use butt_dial_domain::{
+    Address,
+    call::{CallStatus, Placing, Purpose},
+    ports::{
+        carrier::{Dispatch, Listed},
+        voice::ListedCall,
+    },
+};
+use serde::Deserialize;
+use url::form_urlencoded::Serializer;
+
+use crate::twilio::wire;
+
+/// The fields of a new call; a list repeats its key. `None` where it is not said how the call is to go.
+pub fn form(dispatch: &Dispatch) -> Option<Vec<(&'static str, String)>> {
+    let (placing, urls) = (dispatch.content.call.as_ref()?, dispatch.call_urls.as_ref()?);
+    let mut form = vec![
+        ("To", dispatch.to.as_str().to_owned()),
+        ("From", dispatch.from.as_str().to_owned()),
+        ("Url", urls.answer.clone()),
+        ("StatusCallback", urls.status.clone()),
+        ("Timeout", placing.ring_seconds.to_string()),
+        ("TimeLimit", placing.limit_seconds.to_string()),
+    ];
+    for event in ["initiated", "ringing", "answered", "completed"] {
+        form.push(("StatusCallbackEvent", event.to_owned()));
+    }
+    match &placing.digits {
+        // Twilio does not detect machines where digits are sent.
+        Some(digits) => form.push(("SendDigits", digits.clone())),
+        None if placing.detects_machine => detect(&mut form, placing, &urls.machine),
+        None => {}
+    }
+    Some(form)
+}
+
+/// A message waits for the beep, so the question what to do is asked only then. A conversation begins at once: a human is
+/// not to be kept waiting, and what a machine is told is cut off afterwards.
+fn detect(form: &mut Vec<(&'static str, String)>, placing: &Placing, told: &str) {
+    form.push(("MachineDetection", "DetectMessageEnd".to_owned()));
+    if !matches!(placing.plan.purpose, Purpose::Message { .. }) {
+        form.push(("AsyncAmd", "true".to_owned()));
+        form.push(("AsyncAmdStatusCallback", told.to_owned()));
+    }
+}
+
+/// Without `StartTime`: a call that still waits in Twilio's queue has none yet, and it is the one that is looked for.
+pub fn list_query(from: &Address, to: &Address, page_size: usize) -> String {
+    Serializer::new(String::new())
+        .append_pair("To", to.as_str())
+        .append_pair("From", from.as_str())
+        .append_pair("PageSize", &page_size.to_string())
+        .finish()
+}
+
+#[derive(Deserialize)]
+pub struct Page {
+    pub calls: Vec<Call>,
+    pub next_page_uri: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Call {
+    sid: String,
+    status: String,
+    date_created: String,
+    price: Option<String>,
+}
+
+impl Call {
+    /// A call has no text that it could be known by.
+    pub fn listed(self) -> Option<Listed> {
+        Some(Listed {
+            created_at: wire::date(&self.date_created)?,
+            carrier_id: self.sid,
+            carrier_status: self.status,
+            body: String::new(),
+            price: self.price.as_deref().and_then(wire::price),
+        })
+    }
+
+    pub fn state(self) -> Option<ListedCall> {
+        Some(ListedCall {
+            created_at: wire::date(&self.date_created)?,
+            status: CallStatus::parse(&self.status)?,
+            carrier_id: self.sid,
+        })
+    }
+}
+
+pub fn is_call_sid(text: &str) -> bool {
+    wire::is_sid(text, "CA")
+}

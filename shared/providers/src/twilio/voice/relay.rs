@@ -1,0 +1,347 @@
+//! The frames of a conversation's socket (Twilio, ConversationRelay WebSocket messages). Twilio adds types and fields, so
+//! what is not known is passed over; what is known must be what it should be.
+
+use butt_dial_domain::ports::voice::{FromCaller, Malformed, Speaker, ToCaller};
+use serde_json::{Map, Value, json};
+
+use crate::twilio::wire;
+
+pub fn read_frame(text: &str) -> Result<FromCaller, Malformed> {
+    let Ok(Value::Object(frame)) = serde_json::from_str(text) else {
+        return Err(Malformed("it is no JSON object"));
+    };
+    let frame = Frame(frame);
+    match frame.text("type", "it has no type")? {
+        "setup" => frame.opened(),
+        "prompt" => frame.said(),
+        "interrupt" => frame.interrupted(),
+        "dtmf" => frame.key(),
+        "info" => frame.info(),
+        "error" => Ok(FromCaller::Fault(
+            frame.text("description", "an error without a description")?.to_owned(),
+        )),
+        _ => Ok(FromCaller::Other),
+    }
+}
+
+struct Frame(Map<String, Value>);
+
+impl Frame {
+    fn text(&self, name: &str, fault: &'static str) -> Result<&str, Malformed> {
+        self.0.get(name).and_then(Value::as_str).ok_or(Malformed(fault))
+    }
+
+    fn opened(&self) -> Result<FromCaller, Malformed> {
+        let sid = |name, kind, fault| {
+            let sid = self.text(name, fault)?;
+            wire::is_sid(sid, kind).then(|| sid.to_owned()).ok_or(Malformed(fault))
+        };
+        Ok(FromCaller::Opened {
+            session: sid("sessionId", "VX", "a setup without a session")?,
+            carrier_id: sid("callSid", "CA", "a setup without a call")?,
+            from: self.text("from", "a setup without a caller")?.to_owned(),
+            to: self.text("to", "a setup without a callee")?.to_owned(),
+        })
+    }
+
+    fn said(&self) -> Result<FromCaller, Malformed> {
+        let text = self.text("voicePrompt", "a prompt without a text")?.to_owned();
+        let language = match self.0.get("lang") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(language)) => Some(language.clone()),
+            Some(_) => return Err(Malformed("a prompt's language is no text")),
+        };
+        let is_last = match self.0.get("last") {
+            // Without partial prompts there is nothing but last ones.
+            None | Some(Value::Null) => true,
+            Some(Value::Bool(is_last)) => *is_last,
+            Some(_) => return Err(Malformed("whether a prompt is the last is no truth value")),
+        };
+        Ok(FromCaller::Said {
+            text,
+            language,
+            is_last,
+        })
+    }
+
+    fn interrupted(&self) -> Result<FromCaller, Malformed> {
+        let heard = self.text("utteranceUntilInterrupt", "an interruption without what was heard")?;
+        // A number by now, a text in the first years; only proof that it is the frame it says it is.
+        let is_duration = match self.0.get("durationUntilInterruptMs") {
+            None | Some(Value::Null | Value::Number(_)) => true,
+            Some(Value::String(text)) => text.trim().parse::<f64>().is_ok_and(f64::is_finite),
+            Some(_) => false,
+        };
+        if !is_duration {
+            return Err(Malformed("an interruption's duration is no number"));
+        }
+        Ok(FromCaller::Interrupted {
+            heard: heard.to_owned(),
+        })
+    }
+
+    fn key(&self) -> Result<FromCaller, Malformed> {
+        let fault = "a key that no telephone has";
+        let mut keys = self.text("digit", fault)?.chars();
+        match (keys.next(), keys.next()) {
+            (Some(key @ ('0'..='9' | '*' | '#' | 'A'..='D')), None) => Ok(FromCaller::Key(key)),
+            _ => Err(Malformed(fault)),
+        }
+    }
+
+    fn info(&self) -> Result<FromCaller, Malformed> {
+        let who = match self.text("name", "an information without a name")? {
+            "tokensPlayed" => {
+                let played = self.text("value", "what was played is no text")?;
+                return Ok(FromCaller::Played(played.to_owned()));
+            }
+            "agentSpeaking" => Speaker::Us,
+            "clientSpeaking" => Speaker::Caller,
+            _ => return Ok(FromCaller::Other),
+        };
+        let is_speaking = match self.0.get("value").and_then(Value::as_str) {
+            Some("on") => true,
+            Some("off") => false,
+            _ => return Err(Malformed("who speaks is neither on nor off")),
+        };
+        Ok(FromCaller::Speaking { who, is_speaking })
+    }
+}
+
+pub fn write_frame(frame: &ToCaller) -> String {
+    let mut fields = Map::new();
+    let mut add = |name: &str, value: Value| {
+        fields.insert(name.to_owned(), value);
+    };
+    match frame {
+        ToCaller::Speak {
+            text,
+            is_last,
+            language,
+            interruptible,
+            preemptible,
+        } => {
+            add("type", json!("text"));
+            add("token", json!(text));
+            add("last", json!(is_last));
+            if let Some(language) = language {
+                add("lang", json!(language));
+            }
+            if let Some(interruptible) = interruptible {
+                add("interruptible", json!(interruptible));
+            }
+            if *preemptible {
+                add("preemptible", json!(true));
+            }
+        }
+        ToCaller::Play { url, preemptible } => {
+            add("type", json!("play"));
+            add("source", json!(url));
+            if *preemptible {
+                add("preemptible", json!(true));
+            }
+        }
+        ToCaller::Digits(digits) => {
+            add("type", json!("sendDigits"));
+            add("digits", json!(playable(digits)));
+        }
+        ToCaller::Language(language) => {
+            add("type", json!("language"));
+            add("ttsLanguage", json!(language));
+            add("transcriptionLanguage", json!(language));
+        }
+        ToCaller::End { handoff } => {
+            add("type", json!("end"));
+            if let Some(handoff) = handoff {
+                add("handoffData", json!(handoff));
+            }
+        }
+    }
+    Value::Object(fields).to_string()
+}
+
+/// One key that is none would make Twilio throw away all of them. Where nothing is left, half a second of silence: a frame
+/// without digits is an error.
+fn playable(digits: &str) -> String {
+    let playable: String = digits
+        .chars()
+        .filter(|c| matches!(c, '0'..='9' | 'w' | '#' | '*'))
+        .collect();
+    if playable.is_empty() { "w".to_owned() } else { playable }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(frame: Value) -> Result<FromCaller, Malformed> {
+        read_frame(&frame.to_string())
+    }
+
+    fn reads(frame: Value, expected: &FromCaller) {
+        let shown = frame.to_string();
+        assert!(read(frame).is_ok_and(|read| read == *expected), "{shown}");
+    }
+
+    fn said(text: &str, language: Option<&str>, is_last: bool) -> FromCaller {
+        FromCaller::Said {
+            text: text.to_owned(),
+            language: language.map(str::to_owned),
+            is_last,
+        }
+    }
+
+    #[test]
+    fn frames_are_read() {
+        let opened = FromCaller::Opened {
+            session: "VX1".into(),
+            carrier_id: "CA1".into(),
+            from: "+14155550123".into(),
+            to: "+14155550100".into(),
+        };
+        let setup = json!({
+            "type": "setup", "sessionId": "VX1", "accountSid": "AC1", "callSid": "CA1", "parentCallSid": "",
+            "from": "+14155550123", "to": "+14155550100", "forwardedFrom": "+14155550100", "callerName": "",
+            "direction": "inbound", "callType": "PSTN", "callStatus": "RINGING", "customParameters": {}
+        });
+        reads(setup, &opened);
+        reads(
+            json!({ "type": "prompt", "voicePrompt": "Hi", "lang": "en-US", "last": false, "agentSpeaking": "off" }),
+            &said("Hi", Some("en-US"), false),
+        );
+        reads(
+            json!({ "type": "prompt", "voicePrompt": "Hi" }),
+            &said("Hi", None, true),
+        );
+        for duration in [json!(460), json!("460"), json!(460.5), Value::Null] {
+            reads(
+                json!({ "type": "interrupt", "utteranceUntilInterrupt": "Life is", "durationUntilInterruptMs": duration }),
+                &FromCaller::Interrupted {
+                    heard: "Life is".into(),
+                },
+            );
+        }
+        reads(json!({ "type": "dtmf", "digit": "#" }), &FromCaller::Key('#'));
+        reads(
+            json!({ "type": "info", "name": "tokensPlayed", "value": "Hello." }),
+            &FromCaller::Played("Hello.".into()),
+        );
+        for (name, who) in [("agentSpeaking", Speaker::Us), ("clientSpeaking", Speaker::Caller)] {
+            for (value, is_speaking) in [("on", true), ("off", false)] {
+                reads(
+                    json!({ "type": "info", "name": name, "value": value }),
+                    &FromCaller::Speaking { who, is_speaking },
+                );
+            }
+        }
+        reads(
+            json!({ "type": "error", "description": "no" }),
+            &FromCaller::Fault("no".into()),
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_passed_over() {
+        for frame in [
+            json!({ "type": "weather" }),
+            json!({ "type": "" }),
+            json!({ "type": "info", "name": "roundTripDelayMs", "value": 12 }),
+            json!({ "type": "info", "name": "mood" }),
+        ] {
+            reads(frame, &FromCaller::Other);
+        }
+    }
+
+    #[test]
+    fn what_is_not_what_it_should_be_is_malformed() {
+        for frame in [
+            json!(null),
+            json!([]),
+            json!([{ "type": "dtmf", "digit": "1" }]),
+            json!("setup"),
+            json!(1),
+            json!({}),
+            json!({ "type": null }),
+            json!({ "type": 1 }),
+            json!({ "type": "setup" }),
+            json!({ "type": "setup", "sessionId": "VX1", "callSid": "../x", "from": "a", "to": "b" }),
+            json!({ "type": "setup", "sessionId": 1, "callSid": "CA1", "from": "a", "to": "b" }),
+            json!({ "type": "prompt" }),
+            json!({ "type": "prompt", "voicePrompt": 1 }),
+            json!({ "type": "prompt", "voicePrompt": "a", "last": "true" }),
+            json!({ "type": "prompt", "voicePrompt": "a", "lang": 1 }),
+            json!({ "type": "interrupt" }),
+            json!({ "type": "interrupt", "utteranceUntilInterrupt": "a", "durationUntilInterruptMs": "soon" }),
+            json!({ "type": "interrupt", "utteranceUntilInterrupt": "a", "durationUntilInterruptMs": [] }),
+            json!({ "type": "dtmf", "digit": 5 }),
+            json!({ "type": "dtmf", "digit": "" }),
+            json!({ "type": "dtmf", "digit": "12" }),
+            json!({ "type": "dtmf", "digit": "x" }),
+            json!({ "type": "error" }),
+            json!({ "type": "info" }),
+            json!({ "type": "info", "name": "tokensPlayed" }),
+            json!({ "type": "info", "name": "agentSpeaking", "value": true }),
+        ] {
+            let shown = frame.to_string();
+            assert!(read(frame).is_err(), "{shown}");
+        }
+        for text in [
+            "",
+            "{",
+            "{\"type\":\"dtmf\",\"digit\":\"\\ud800\"}",
+            &"[".repeat(100_000),
+        ] {
+            assert!(read_frame(text).is_err());
+        }
+    }
+
+    #[test]
+    fn frames_are_written() {
+        let speak = |language: Option<&str>, interruptible, preemptible| ToCaller::Speak {
+            text: " Hi \"you\"\n".into(),
+            is_last: false,
+            language: language.map(str::to_owned),
+            interruptible,
+            preemptible,
+        };
+        for (frame, expected) in [
+            (
+                speak(None, None, false),
+                json!({ "type": "text", "token": " Hi \"you\"\n", "last": false }),
+            ),
+            (
+                speak(Some("de-DE"), Some(false), true),
+                json!({ "type": "text", "token": " Hi \"you\"\n", "last": false, "lang": "de-DE",
+                        "interruptible": false, "preemptible": true }),
+            ),
+            (
+                ToCaller::Play {
+                    url: "https://x.test/a".into(),
+                    preemptible: true,
+                },
+                json!({ "type": "play", "source": "https://x.test/a", "preemptible": true }),
+            ),
+            (
+                ToCaller::Digits("1-2 w#*x,".into()),
+                json!({ "type": "sendDigits", "digits": "12w#*" }),
+            ),
+            (
+                ToCaller::Digits("x".into()),
+                json!({ "type": "sendDigits", "digits": "w" }),
+            ),
+            (
+                ToCaller::Language("de-DE".into()),
+                json!({ "type": "language", "ttsLanguage": "de-DE", "transcriptionLanguage": "de-DE" }),
+            ),
+            (ToCaller::End { handoff: None }, json!({ "type": "end" })),
+            (
+                ToCaller::End {
+                    handoff: Some("{}".into()),
+                },
+                json!({ "type": "end", "handoffData": "{}" }),
+            ),
+        ] {
+            assert_eq!(serde_json::from_str::<Value>(&write_frame(&frame)).unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What a callback about a call tells: the question what to do, a change of its state, who answered, the end of a
+//! conversation, a recording (Twilio, TwiML for Programmable Voice: request parameters; Calls resource: status callbacks;
+//! Answering machine detection; ConversationRelay: action callback; Recording status callbacks).
+
+use std::str::FromStr;
+
+use butt_dial_domain::{
+    Address, Channel,
+    call::{AnsweredBy, CallReport, CallStatus, Direction, Recording, SessionEnd, SessionOutcome},
+    ports::webhook::{Unreadable, WebhookRequest},
+};
+use url::Url;
+
+use super::placing::is_call_sid;
+use crate::{
+    http::word,
+    twilio::{
+        form::Form,
+        inbound::{Kind, kind},
+        wire,
+    },
+};
+
+/// No name of a caller is longer; what is, is none.
+const LONGEST_NAME: usize = 256;
+
+pub fn read(request: &WebhookRequest) -> Result<CallReport, Unreadable> {
+    let Kind::Form(body) = kind(request) else {
+        return Err(Unreadable("it is no form"));
+    };
+    let form = Form::decode(body)?;
+    let carrier_id = form.find("CallSid").ok_or(Unreadable("it names no call"))?;
+    if !is_call_sid(carrier_id) {
+        return Err(Unreadable("the call's SID is none"));
+    }
+    let session = session(&form)?;
+    let code = form.find("ErrorCode").filter(|code| *code != "0").map(word);
+    Ok(CallReport {
+        carrier_id: carrier_id.to_owned(),
+        direction: direction(&form),
+        from: party(&form, "From"),
+        to: party(&form, "To"),
+        status: form.find("CallStatus").and_then(CallStatus::parse),
+        sequence: number(&form, "SequenceNumber"),
+        duration_seconds: number(&form, "CallDuration"),
+        at: form.find("Timestamp").and_then(wire::date),
+        answered_by: form.find("AnsweredBy").map(answered_by),
+        price: form.find("Price").and_then(wire::price),
+        recording: recording(&form),
+        dialled: form.find("DialCallStatus").and_then(dialled),
+        digits: form.find("Digits").filter(|digits| are_keys(digits)).map(str::to_owned),
+        // What ended the session stands with the session.
+        error_code: code.filter(|_| session.is_none()),
+        session,
+    })
+}
+
+/// Callbacks about recordings and machines do not tell it; machines are looked for only where we call.
+fn direction(form: &Form) -> Direction {
+    match form.find("Direction") {
+        Some("inbound") => Direction::Inbound,
+        Some(_) => Direction::Outbound,
+        None if form.find("AnsweredBy").is_some() => Direction::Outbound,
+        None => Direction::Inbound,
+    }
+}
+
+/// Empty where the callback does not tell.
+fn party(form: &Form, name: &str) -> String {
+    let written = form.find(name).unwrap_or_default();
+    match Address::parse(Channel::Voice, written) {
+        Ok(address) => address.as_str().to_owned(),
+        Err(_) => written.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect(),
+    }
+}
+
+fn number<N: FromStr>(form: &Form, name: &str) -> Option<N> {
+    form.find(name)?.parse().ok()
+}
+
+fn answered_by(text: &str) -> AnsweredBy {
+    match text {
+        "human" => AnsweredBy::Human,
+        "machine_start" => AnsweredBy::MachineStart,
+        "machine_end_beep" | "machine_end_silence" | "machine_end_other" => AnsweredBy::MachineEnd,
+        "fax" => AnsweredBy::Fax,
+        _ => AnsweredBy::Unknown,
+    }
+}
+
+fn session(form: &Form) -> Result<Option<SessionEnd>, Unreadable> {
+    let (Some(id), Some(status)) = (form.find("SessionId"), form.find("SessionStatus")) else {
+        return Ok(None);
+    };
+    if !wire::is_sid(id, "VX") {
+        return Err(Unreadable("the session's SID is none"));
+    }
+    let outcome = match status {
+        "completed" => SessionOutcome::Completed,
+        "ended" => SessionOutcome::Ended,
+        // Whatever else it is called, it went wrong.
+        _ => SessionOutcome::Failed,
+    };
+    Ok(Some(SessionEnd {
+        id: id.to_owned(),
+        outcome,
+        handoff: form.find("HandoffData").map(str::to_owned),
+        error_code: form.find("ErrorCode").map(word),
+    }))
+}
+
+fn recording(form: &Form) -> Option<Recording> {
+    let id = form.find("RecordingSid").filter(|sid| wire::is_sid(sid, "RE"))?;
+    let is_web = |url: &Url| matches!(url.scheme(), "http" | "https");
+    Some(Recording {
+        id: id.to_owned(),
+        url: form
+            .find("RecordingUrl")
+            .filter(|url| Url::parse(url).is_ok_and(|url| is_web(&url)))
+            .map(str::to_owned),
+        // Where nothing is said of its state, it may not be there yet.
+        is_completed: form.find("RecordingStatus") == Some("completed"),
+        duration_seconds: number(form, "RecordingDuration"),
+    })
+}
+
+fn dialled(text: &str) -> Option<CallStatus> {
+    match text {
+        "answered" => Some(CallStatus::Completed),
+        text => CallStatus::parse(text),
+    }
+}
+
+/// `Record` tells `hangup` where a key would stand.
+fn are_keys(text: &str) -> bool {
+    text.chars().all(|c| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D'))
+}
+
+#[cfg(test)]
+mod tests;
