@@ -31,6 +31,8 @@ enum Command {
     Gateway,
     /// Serve what carriers call only; needs Postgres, NATS and Redis.
     WebhookIngest,
+    /// Hold the sockets of telephone calls only; needs Postgres, NATS and Redis.
+    VoiceRelay,
     /// Read what came in, deliver it, and do what is due later; needs Postgres, NATS and Redis.
     Dispatcher,
     /// See it work: starts the program on a free port, sends an SMS, a WhatsApp message and an e-mail over MCP, shows
@@ -75,7 +77,7 @@ async fn run(command: Command) -> Result<bool, StartError> {
         _ => {}
     }
     let config = Config::load(match command {
-        Command::Gateway | Command::WebhookIngest | Command::Dispatcher => Deployment::OneOfMany,
+        Command::Gateway | Command::WebhookIngest | Command::VoiceRelay | Command::Dispatcher => Deployment::OneOfMany,
         _ => Deployment::Alone,
     })?;
     let exporting = telemetry::install(&config)?;
@@ -83,6 +85,7 @@ async fn run(command: Command) -> Result<bool, StartError> {
         Command::Serve => serve::everything(config).await,
         Command::Gateway => serve::one(config, butt_dial_gateway::ROLE).await,
         Command::WebhookIngest => serve::one(config, butt_dial_webhook_ingest::ROLE).await,
+        Command::VoiceRelay => serve::one(config, butt_dial_voice_relay::ROLE).await,
         Command::Dispatcher => serve::one(config, butt_dial_dispatcher::ROLE).await,
         Command::Migrate => serve::migrate(config).await,
         Command::Doctor => doctor::run(config).await,

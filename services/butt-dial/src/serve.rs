@@ -9,13 +9,14 @@ use butt_dial_runtime::{
     start::{prepare, start},
 };
 use butt_dial_store::Store;
+use butt_dial_voice_relay::ROLE as VOICE_RELAY;
 use butt_dial_webhook_ingest::ROLE as WEBHOOK_INGEST;
 use tokio_util::task::TaskTracker;
 
 use crate::welcome;
 
 /// What one process does when it is alone.
-pub const ALL_ROLES: [Role; 3] = [GATEWAY, WEBHOOK_INGEST, DISPATCHER];
+pub const ALL_ROLES: [Role; 4] = [GATEWAY, WEBHOOK_INGEST, VOICE_RELAY, DISPATCHER];
 
 /// All roles in one process. The first run makes an organization and an agent.
 pub async fn everything(config: Config) -> Result<bool, StartError> {

@@ -146,11 +146,12 @@ async fn take(
     let holder = format!("{}.{session}", comms.replica);
     let lease = comms.kv.seize(&keys::call_owner(&call), &holder, state::TTL).await;
     let lease = lease.map_err(Unavailable::Kv)?;
+    let (orders, presence) = (subjects::call_orders(&call), subjects::call_presence(&agent));
     // Only now: until the lease was ours, somebody else could write.
     let (found, orders, presence) = tokio::join!(
         state::find(&comms, &call),
-        comms.bus.subscribe(&subjects::call_orders(&call)),
-        comms.bus.subscribe(&subjects::call_presence(&agent)),
+        comms.bus.subscribe(&orders),
+        comms.bus.subscribe(&presence),
     );
     let Some(mut state) = found.map_err(Unavailable::Kv)? else {
         return Ok(None);

@@ -28,7 +28,10 @@ pub struct Thought {
 }
 
 pub enum What {
-    Said { text: String, is_last: bool },
+    Said {
+        text: String,
+        is_last: bool,
+    },
     /// The machine has found out what it could, and said goodbye.
     MachineEnds(Taken),
     /// Nobody answers this turn.
@@ -87,7 +90,12 @@ async fn ask_agent(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> boo
 
 async fn ask_machine(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> bool {
     let Some(model) = &comms.model else { return false };
-    let left = comms.settings.calls.budgets.machine_turns.saturating_sub(state.machine.turns);
+    let left = comms
+        .settings
+        .calls
+        .budgets
+        .machine_turns
+        .saturating_sub(state.machine.turns);
     let prompt = machine::prompt(state, left);
     for attempt in 1..=TRIES {
         let answer = match model.ask(&prompt).await {

@@ -127,10 +127,13 @@ impl Call {
                 };
                 self.send(&play).await?;
             }
-            Order::Digits { digits } => self.send(&ToCaller::Digits(digits)).await?,
+            Order::Digits { digits } => {
+                let acts = self.dialogue.press(&digits);
+                self.perform(acts).await?;
+            }
             Order::Language { language } => {
-                self.dialogue.state.facts.language.clone_from(&language);
-                self.send(&ToCaller::Language(language)).await?;
+                let acts = self.dialogue.speak_in(&language);
+                self.perform(acts).await?;
             }
             Order::Moved { .. } => {}
         }

@@ -12,7 +12,10 @@ use butt_dial_comms::calls::{
     script::{self, Admission},
     state,
 };
-use butt_dial_domain::{keys, ports::{kv::KvError, voice::Voice}};
+use butt_dial_domain::{
+    keys,
+    ports::{kv::KvError, voice::Voice},
+};
 
 use crate::{Relay, call};
 

@@ -5,7 +5,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use butt_dial_comms::inbound::WebhookRefusal;
-use butt_dial_domain::ports::webhook::{Acknowledgement, Distrust};
+use butt_dial_domain::ports::{
+    voice::Rendered,
+    webhook::{Acknowledgement, Distrust},
+};
 
 /// Seconds after which a carrier may try again.
 const RETRY_AFTER: u64 = 2;
@@ -16,6 +19,11 @@ pub fn acknowledged(acknowledgement: Acknowledgement) -> Response {
         acknowledgement.body,
     )
         .into_response()
+}
+
+/// What the carrier is to do with a call.
+pub fn script(script: Rendered) -> Response {
+    ([(header::CONTENT_TYPE, script.content_type)], script.body).into_response()
 }
 
 pub fn challenge(text: String) -> Response {

@@ -6,14 +6,26 @@ use axum::{
     http::{HeaderMap, Method, Uri},
     response::Response,
 };
-use butt_dial_comms::inbound::{RawWebhook, Via};
+use butt_dial_comms::{
+    calls::webhook::Hook,
+    inbound::{RawWebhook, Via},
+};
 use butt_dial_domain::{AgentId, ids, ports::webhook::WebhookRequest};
 use butt_dial_runtime::telemetry::trace;
 
 use crate::{Ingest, answer};
 
+/// `/webhooks/{carrier}/voice/{what}`; of an agent, as the original has it, also `/webhooks/{agentId}/call-status`.
+fn of_a_call(second: &str, rest: Option<&str>) -> Option<Hook> {
+    match second {
+        "voice" => Hook::parse(rest.unwrap_or_default()),
+        "call-status" => Some(Hook::Status),
+        _ => None,
+    }
+}
+
 /// The kinds that the original's paths end with: `/webhooks/{agentId}/sms`.
-const OF_AN_AGENT: [&str; 4] = ["sms", "whatsapp", "email", "line"];
+const OF_AN_AGENT: [&str; 6] = ["sms", "whatsapp", "email", "line", "voice", "call-status"];
 
 pub async fn receive(
     State(ingest): State<Ingest>,
@@ -59,6 +71,12 @@ pub async fn receive(
         request,
         trace: trace::headers(),
     };
+    if let Some(hook) = of_a_call(&second, parts.next().as_deref()) {
+        return match ingest.comms.receive_call(&ingest.routes, raw, hook).await {
+            Ok(script) => answer::script(script),
+            Err(refusal) => answer::refused(refusal),
+        };
+    }
     match ingest.comms.receive(&ingest.routes, raw).await {
         Ok(acknowledgement) => answer::acknowledged(acknowledgement),
         Err(refusal) => answer::refused(refusal),

@@ -110,6 +110,8 @@ impl Platform {
                 .map_err(StartError::Other)?,
             store,
             carriers,
+            model: None,
+            speech: None,
             carrier_http,
             replica,
         };
@@ -229,6 +231,7 @@ fn settings(config: &Config, port: u16) -> Settings {
         public_url: public_url(config, port),
         callback_retry_after: config.callback_retry_after.clone(),
         event_retention: config.event_retention,
+        calls: config.calls.clone(),
     }
 }
 

@@ -71,7 +71,10 @@ pub async fn conclude(comms: &Comms, state: &CallState, report: &CallReport) -> 
         };
         let envelope = Envelope::conclusion(&comms.vault, facts, report, conclusion);
         publish::append(comms, &facts.carrier, &envelope, &trace).await?;
-        if last.machine.since.is_some() && recording.is_none() && last.history.iter().any(|line| line.by == Speaker::Caller) {
+        if last.machine.since.is_some()
+            && recording.is_none()
+            && last.history.iter().any(|line| line.by == Speaker::Caller)
+        {
             leave(comms, &last, None).await?;
         }
         last.ended = Some(reason.to_owned());
@@ -110,7 +113,11 @@ async fn leave(comms: &Comms, state: &CallState, recording: Option<Attachment>) 
     publish_message(comms, state, message, recording).await
 }
 
-async fn leave_anonymous(comms: &Comms, state: &CallState, recording: Option<Attachment>) -> Result<(), WebhookRefusal> {
+async fn leave_anonymous(
+    comms: &Comms,
+    state: &CallState,
+    recording: Option<Attachment>,
+) -> Result<(), WebhookRefusal> {
     let facts = &state.facts;
     let Ok(to) = Address::parse(Channel::Voice, &facts.local) else {
         return Ok(());
@@ -137,7 +144,9 @@ async fn publish_message(
     message.attachments.extend(recording);
     message.sent_at = Some(comms.clock.now());
     let envelope = Envelope::call_message(&comms.vault, facts, &message);
-    publish::append(comms, &facts.carrier, &envelope, &Headers::new()).await
+    publish::append(comms, &facts.carrier, &envelope, &Headers::new())
+        .await
+        .map(drop)
 }
 
 /// Whoever still holds the call writes nothing any more.

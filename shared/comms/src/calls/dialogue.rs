@@ -209,7 +209,11 @@ impl Dialogue {
         if self.state.mind == Mind::Machine {
             self.clocks.machine = Some(now + self.machine_time_left(wall));
         }
-        let rest = self.state.reply.as_ref().map(|reply| (reply.unheard().to_owned(), reply.is_complete));
+        let rest = self
+            .state
+            .reply
+            .as_ref()
+            .map(|reply| (reply.unheard().to_owned(), reply.is_complete));
         match rest {
             Some((rest, is_complete)) if !rest.trim().is_empty() => {
                 self.queue.push(Kind::Reply, &rest);

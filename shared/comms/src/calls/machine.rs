@@ -49,7 +49,10 @@ pub fn prompt(state: &CallState, turns_left: u32) -> Prompt {
     );
     if turns_left <= 2 {
         // Writing to a string can't fail.
-        let _ = write!(system, "\nTime is nearly up: thank the caller, say goodbye and end now.");
+        let _ = write!(
+            system,
+            "\nTime is nearly up: thank the caller, say goodbye and end now."
+        );
     }
     let mut turns: Vec<Turn> = vec![Turn {
         speaker: PromptSpeaker::Person,
@@ -173,9 +176,17 @@ mod tests {
             ..Taken::default()
         };
         for size in 1..whole.len() {
-            let pieces: Vec<String> = whole.as_bytes().chunks(size).map(|c| String::from_utf8_lossy(c).into()).collect();
+            let pieces: Vec<String> = whole
+                .as_bytes()
+                .chunks(size)
+                .map(|c| String::from_utf8_lossy(c).into())
+                .collect();
             let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
-            assert_eq!(split(&pieces), ("Thank you, Ann. Goodbye.".into(), Some(expected.clone())), "{size}");
+            assert_eq!(
+                split(&pieces),
+                ("Thank you, Ann. Goodbye.".into(), Some(expected.clone())),
+                "{size}"
+            );
         }
     }
 
@@ -183,7 +194,10 @@ mod tests {
     fn whatever_a_model_writes_is_spoken_or_read() {
         assert_eq!(split(&["a < b <<", "EN", "D b"]), ("a < b <<END b".into(), None));
         assert_eq!(split(&["Bye.<<END>>"]), ("Bye.".into(), Some(Taken::default())));
-        assert_eq!(split(&["Bye.<<END>>not json }{"]), ("Bye.".into(), Some(Taken::default())));
+        assert_eq!(
+            split(&["Bye.<<END>>not json }{"]),
+            ("Bye.".into(), Some(Taken::default()))
+        );
         assert_eq!(split(&[]), (String::new(), None));
     }
 }

@@ -15,7 +15,11 @@ pub async fn extend(comms: &Comms, facts: &Facts, message: &MessageId) -> Result
     let agent_limits = profile.agent_limits.unwrap_or(comms.settings.default_limits);
     let org_limits = profile.org_limits.unwrap_or_default();
     let now = comms.clock.now();
-    match comms.store.extend_cost(message, price, agent_limits, org_limits, now).await {
+    match comms
+        .store
+        .extend_cost(message, price, agent_limits, org_limits, now)
+        .await
+    {
         Ok(_) => Ok(true),
         Err(StoreError::OverBudget) => Ok(false),
         Err(error) => Err(error),

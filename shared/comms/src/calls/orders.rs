@@ -131,11 +131,14 @@ pub async fn give(comms: &Comms, agent: &AgentId, call: &CallId, order: Order) -
 
 /// The agent's own call, as it stands.
 pub async fn find_own(comms: &Comms, agent: &AgentId, call: &CallId) -> Result<CallState, Failure> {
-    let unknown = || Failure::new(Code::CallNotFound, "you have no such call").remedy("take callId from the call's event");
+    let unknown =
+        || Failure::new(Code::CallNotFound, "you have no such call").remedy("take callId from the call's event");
     if !butt_dial_domain::ids::is_valid_host_id(call.as_str()) {
         return Err(unknown());
     }
-    let found = state::find(comms, call).await.map_err(|error| state::unavailable(&error))?;
+    let found = state::find(comms, call)
+        .await
+        .map_err(|error| state::unavailable(&error))?;
     found.filter(|state| &state.facts.agent == agent).ok_or_else(unknown)
 }
 

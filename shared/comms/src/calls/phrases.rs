@@ -163,7 +163,10 @@ mod tests {
             let mut fillers = phrases.fillers.to_vec();
             fillers.sort_unstable();
             fillers.dedup();
-            assert!(fillers.len() >= 4 && fillers.len() == phrases.fillers.len(), "{language}");
+            assert!(
+                fillers.len() >= 4 && fillers.len() == phrases.fillers.len(),
+                "{language}"
+            );
             assert!(with(phrases.away, "Ann").contains("Ann"));
         }
         assert_eq!(of("tlh").goodbye, ENGLISH.goodbye);

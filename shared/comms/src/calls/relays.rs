@@ -24,11 +24,17 @@ pub async fn beat(comms: &Comms) -> Result<(), KvError> {
 pub async fn enter(comms: &Comms, call: &CallId) -> Result<(), KvError> {
     let replica = &comms.replica;
     comms.kv.add_member(keys::RELAYS, replica.as_str(), SETS_TTL).await?;
-    comms.kv.add_member(&keys::relay_calls(replica), call.as_str(), SETS_TTL).await
+    comms
+        .kv
+        .add_member(&keys::relay_calls(replica), call.as_str(), SETS_TTL)
+        .await
 }
 
 pub async fn leave(comms: &Comms, call: &CallId) -> Result<(), KvError> {
-    comms.kv.remove_member(&keys::relay_calls(&comms.replica), call.as_str()).await
+    comms
+        .kv
+        .remove_member(&keys::relay_calls(&comms.replica), call.as_str())
+        .await
 }
 
 /// The calls of relays that are gone, for whoever is first to ask; each is named once.
@@ -44,7 +50,10 @@ pub async fn find_orphans(comms: &Comms) -> Result<Vec<(ReplicaId, CallId)>, KvE
         }
         let calls = keys::relay_calls(&relay);
         // One of the relays that see it takes care of all of them.
-        let lease = comms.kv.acquire(&format!("{calls}:heir"), comms.replica.as_str(), ADOPTION).await?;
+        let lease = comms
+            .kv
+            .acquire(&format!("{calls}:heir"), comms.replica.as_str(), ADOPTION)
+            .await?;
         if lease.is_none() {
             continue;
         }

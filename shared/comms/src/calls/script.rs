@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use butt_dial_domain::{
-    CallId, ids, keys,
+    CallId,
     call::{AnsweredBy, Purpose},
+    ids, keys,
     ports::{
         kv::KvError,
         voice::{Conversation, Dial, Script, Speech, Step},
@@ -41,7 +42,10 @@ pub async fn converse(comms: &Comms, state: &CallState) -> Result<Script, KvErro
         return Ok(say_and_hang_up(&facts.language, |phrases| phrases.unavailable));
     };
     let token = format!("{}{}", ids::random(), ids::random());
-    let admission = serde_json::to_string(&Admission { call: facts.call.clone() }).unwrap_or_default();
+    let admission = serde_json::to_string(&Admission {
+        call: facts.call.clone(),
+    })
+    .unwrap_or_default();
     comms.kv.set(&keys::call_token(&token), &admission, TOKEN_TTL).await?;
     Ok(Script(vec![Step::Converse(Box::new(Conversation {
         socket_url: socket_url(base, &token),
@@ -148,7 +152,10 @@ pub fn whisper(state: &CallState) -> Script {
 /// A call of ours that was to be a conversation has reached a machine: it is told what the call was about.
 pub fn leave_voicemail(state: &CallState) -> Script {
     let facts = &state.facts;
-    let mut steps = vec![speech(state, &phrases::with(phrases::of(&facts.language).calling, &facts.name))];
+    let mut steps = vec![speech(
+        state,
+        &phrases::with(phrases::of(&facts.language).calling, &facts.name),
+    )];
     steps.extend(facts.plan.greeting.as_deref().map(|greeting| speech(state, greeting)));
     steps.push(Step::Hangup);
     Script(steps)

@@ -157,7 +157,10 @@ pub async fn is_reachable(comms: &Comms, agent: &AgentId, signal: &Signal) -> bo
     if offer(comms, agent, signal).await {
         return true;
     }
-    match (find_models(comms, agent).await, listeners::find_live(comms, agent).await) {
+    match (
+        find_models(comms, agent).await,
+        listeners::find_live(comms, agent).await,
+    ) {
         (Ok(models), Ok(listeners)) => !models.is_empty() || !listeners.is_empty(),
         (Err(error), _) | (_, Err(error)) => {
             tracing::warn!(%error, "listeners can't be looked up");
@@ -210,7 +213,12 @@ pub async fn find_models(comms: &Comms, agent: &AgentId) -> Result<Vec<ClientMod
         .into_iter()
         .filter_map(|text| serde_json::from_str::<Entry>(&text?).ok())
         .filter(|entry| &entry.agent == agent && entry.initialized_at.is_some())
-        .filter(|entry| entry.peer.as_ref().is_some_and(|peer| peer.capabilities.sampling.is_some()))
+        .filter(|entry| {
+            entry
+                .peer
+                .as_ref()
+                .is_some_and(|peer| peer.capabilities.sampling.is_some())
+        })
         .collect();
     found.sort_by_key(|entry| std::cmp::Reverse(entry.initialized_at));
     let models = found.into_iter().map(|entry| ClientModel {
@@ -243,7 +251,12 @@ impl Ear {
     /// Relays say again what the agent has not answered yet.
     pub async fn announce(&self, agent: &AgentId) {
         let subject = subjects::call_presence(agent);
-        if let Err(error) = self.comms.bus.publish(&subject, Headers::new(), bytes::Bytes::new()).await {
+        if let Err(error) = self
+            .comms
+            .bus
+            .publish(&subject, Headers::new(), bytes::Bytes::new())
+            .await
+        {
             tracing::info!(%error, "relays are not told that an agent waits");
         }
     }
@@ -302,7 +315,8 @@ impl Drop for Withdrawal<'_> {
         let (comms, subject) = (self.comms.clone(), subjects::unask(self.replica));
         self.comms.tasks.spawn(async move {
             let told = comms.bus.publish(&subject, Headers::new(), id.into()).await;
-            told.inspect_err(|error| tracing::info!(%error, "a client goes on with what nobody wants")).ok();
+            told.inspect_err(|error| tracing::info!(%error, "a client goes on with what nobody wants"))
+                .ok();
         });
     }
 }

@@ -24,7 +24,13 @@ use super::{
 };
 use crate::{
     Comms,
-    inbound::{RawWebhook, WebhookRefusal, envelope::{Envelope, digest}, publish, routes::Routes, verify},
+    inbound::{
+        RawWebhook, WebhookRefusal,
+        envelope::{Envelope, digest},
+        publish,
+        routes::Routes,
+        verify,
+    },
 };
 
 /// Sockets that could not be opened, or broke at once, before the caller is asked for a message instead.
@@ -92,7 +98,11 @@ impl Comms {
             return Err(WebhookRefusal::Unknown);
         };
         let report = voice.read_report(&verified.request).map_err(|unreadable| {
-            tracing::warn!(carrier, reason = unreadable.0, "a signed callback of a call can't be read");
+            tracing::warn!(
+                carrier,
+                reason = unreadable.0,
+                "a signed callback of a call can't be read"
+            );
             self.metrics.webhook(carrier, "unreadable");
             WebhookRefusal::Unreadable
         })?;
@@ -158,7 +168,13 @@ async fn incoming(comms: &Comms, routes: &Routes, webhook: &CallWebhook) -> Resu
         Ok(script) => Ok(script),
         Err(error) => {
             tracing::warn!(%error, %call, "a call can't be talked with; the caller may leave a message");
-            Ok(script::take_message(comms, webhook.carrier, &call, LANGUAGE, &route.agent_name))
+            Ok(script::take_message(
+                comms,
+                webhook.carrier,
+                &call,
+                LANGUAGE,
+                &route.agent_name,
+            ))
         }
     }
 }
@@ -221,13 +237,17 @@ async fn about(comms: &Comms, routes: &Routes, webhook: &CallWebhook, hook: Hook
         Hook::Action => after_session(comms, webhook, state).await,
         Hook::Machine => {
             if report.answered_by == Some(AnsweredBy::MachineEnd) {
-                return voicemail(comms, webhook, state).await;
+                return voicemail(webhook, state).await;
             }
             Ok(Script::default())
         }
         Hook::Message => Ok(script::say_and_hang_up(&state.facts.language, |phrases| phrases.thanks)),
         Hook::Recording => {
-            if report.recording.as_ref().is_some_and(|recording| recording.is_completed) {
+            if report
+                .recording
+                .as_ref()
+                .is_some_and(|recording| recording.is_completed)
+            {
                 conclude(comms, state, report).await?;
             }
             Ok(Script::default())
@@ -241,7 +261,13 @@ async fn about(comms: &Comms, routes: &Routes, webhook: &CallWebhook, hook: Hook
             let facts = &state.facts;
             tracing::warn!(%error, call = %facts.call, "a call can't go on; the caller may leave a message");
             let words = phrases::of(&facts.language).record.to_owned();
-            Ok(script::record(comms, &facts.carrier, &facts.call, &facts.language, Some(words)))
+            Ok(script::record(
+                comms,
+                &facts.carrier,
+                &facts.call,
+                &facts.language,
+                Some(words),
+            ))
         }
     }
 }
@@ -255,7 +281,13 @@ async fn after_session(comms: &Comms, webhook: &CallWebhook, state: &CallState) 
         tracing::info!(call = %facts.call, failures, "a call's socket is lost; the call goes on elsewhere");
         if failures > MOST_FAILURES {
             let words = phrases::of(&facts.language).record.to_owned();
-            return Ok(script::record(comms, &facts.carrier, &facts.call, &facts.language, Some(words)));
+            return Ok(script::record(
+                comms,
+                &facts.carrier,
+                &facts.call,
+                &facts.language,
+                Some(words),
+            ));
         }
         return script::converse(comms, state).await;
     }
@@ -263,7 +295,7 @@ async fn after_session(comms: &Comms, webhook: &CallWebhook, state: &CallState) 
 }
 
 /// The person who was to be talked with is a machine: it is left a message instead.
-async fn voicemail(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, WebhookRefusal> {
+async fn voicemail(webhook: &CallWebhook, state: &CallState) -> Result<Script, WebhookRefusal> {
     let facts = &state.facts;
     if facts.plan.purpose != Purpose::Converse {
         return Ok(Script::default());
@@ -279,7 +311,10 @@ async fn voicemail(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> R
 /// The call was handed to somebody: it is over with that, or goes on with us.
 async fn dialled(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, KvError> {
     let facts = &state.facts;
-    let reached = matches!(webhook.report.dialled, Some(CallStatus::Completed | CallStatus::InProgress));
+    let reached = matches!(
+        webhook.report.dialled,
+        Some(CallStatus::Completed | CallStatus::InProgress)
+    );
     if reached || matches!(facts.plan.purpose, Purpose::Connect { .. }) {
         return Ok(Script(vec![Step::Hangup]));
     }
@@ -329,7 +364,11 @@ async fn without_state(
         state.facts.remote = report.to.clone();
     }
     publish_report(comms, webhook, &state).await?;
-    if report.recording.as_ref().is_some_and(|recording| recording.is_completed) {
+    if report
+        .recording
+        .as_ref()
+        .is_some_and(|recording| recording.is_completed)
+    {
         conclude(comms, &state, report).await?;
     }
     Ok(match hook {
@@ -344,11 +383,15 @@ async fn without_state(
 
 /// Calls come to the same numbers as texts do.
 async fn find_route(routes: &Routes, number: &str) -> Result<Option<Arc<InboundRoute>>, WebhookRefusal> {
-    routes.find(Channel::Voice, number).await.map_err(|_| WebhookRefusal::Unavailable)
+    routes
+        .find(Channel::Voice, number)
+        .await
+        .map_err(|_| WebhookRefusal::Unavailable)
 }
 
 async fn publish_report(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<(), WebhookRefusal> {
     let envelope = Envelope::call(&state.facts, webhook.report.clone());
-    publish::append(comms, webhook.carrier, &envelope, &webhook.trace).await
+    publish::append(comms, webhook.carrier, &envelope, &webhook.trace)
+        .await
+        .map(drop)
 }
-

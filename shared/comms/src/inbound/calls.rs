@@ -42,7 +42,10 @@ pub fn change(comms: &Comms, carrier: &str, notice: &CallNotice) -> CallChange {
             end_reason: conclusion.end_reason.clone(),
             turns: conclusion.turns,
             latency: conclusion.latency.clone(),
-            content: conclusion.transcript.as_ref().and_then(|sealed| STANDARD.decode(sealed).ok()),
+            content: conclusion
+                .transcript
+                .as_ref()
+                .and_then(|sealed| STANDARD.decode(sealed).ok()),
         }),
     }
 }

@@ -84,6 +84,7 @@ impl Recorder {
         let comms = &self.comms;
         let now = comms.clock.now();
         let (mut events, mut receipts, mut help) = (Vec::new(), Vec::new(), Vec::new());
+        let mut calls = Vec::new();
         for logged in batch {
             let envelope: Envelope = match serde_json::from_slice(&logged.message.payload) {
                 Ok(envelope) => envelope,
@@ -99,6 +100,10 @@ impl Recorder {
                         carrier: envelope.carrier,
                         receipt,
                     });
+                }
+                Sealed::Call(notice) => {
+                    calls.push(super::calls::change(comms, &envelope.carrier, &notice));
+                    events.extend(super::calls::event(comms, &notice));
                 }
                 Sealed::Message {
                     org,
@@ -141,7 +146,7 @@ impl Recorder {
             position: batch.last().map_or(after, |logged| logged.sequence),
             events,
             receipts,
-            calls: Vec::new(),
+            calls,
             at: now,
             holder: comms.replica.to_string(),
             held_until: now + HOLD,

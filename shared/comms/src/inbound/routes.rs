@@ -208,6 +208,7 @@ mod tests {
             channel_id: ChannelId::from(address),
             agent: AgentId::from("agt_1"),
             org: OrgId::from("org_1"),
+            agent_name: "Ann".into(),
             blocked,
         })
     }

@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use butt_dial_comms::media::BlobsConfig;
+use butt_dial_comms::{
+    calls::{Budgets, CallSettings},
+    media::BlobsConfig,
+};
 use butt_dial_domain::{Micros, limits::Limits};
 use butt_dial_providers::{Credentials, VENDORS, Vendor};
 use ipnet::IpNet;
@@ -56,6 +59,7 @@ pub struct Config {
     pub callback_retry_after: Vec<Duration>,
     pub allow_private_callbacks: bool,
     pub event_retention: Duration,
+    pub calls: CallSettings,
     /// `None`: attachments are not kept.
     pub blobs: Option<BlobsConfig>,
     pub log_level: String,
@@ -119,6 +123,7 @@ impl Config {
             callback_retry_after: seconds(&source, "callback_retry_after_seconds")?,
             allow_private_callbacks: source.choice("allow_private_callbacks", &["true", "false"])? == "true",
             event_retention: Duration::from_secs(3_600 * source.number::<u64>("event_retention_hours", 1, 8_760)?),
+            calls: calls(&source)?,
             log_level: source.text("log_level")?,
             log_json: source.choice("log_format", &["json", "text"])? == "json",
             otlp_endpoint: source.url("otel_exporter_otlp_endpoint")?,
@@ -275,6 +280,24 @@ fn seconds(source: &Source, key: &str) -> Result<Vec<Duration>, ConfigError> {
         .map(Duration::from_secs)
         .collect();
     if waits.is_empty() { Err(wrong()) } else { Ok(waits) }
+}
+
+fn calls(source: &Source) -> Result<CallSettings, ConfigError> {
+    let seconds = |key, least: u64, most: u64| source.number(key, least, most).map(Duration::from_secs);
+    let budgets = Budgets {
+        filler_after: Duration::from_millis(source.number("call_filler_after_ms", 300, 10_000)?),
+        reply_within: seconds("call_reply_within_seconds", 2, 60)?,
+        silence: seconds("call_silence_seconds", 5, 300)?,
+        machine_turns: source.number("answering_machine_turns", 2, 50)?,
+        machine_within: seconds("answering_machine_seconds", 20, 600)?,
+        ..Budgets::default()
+    };
+    Ok(CallSettings {
+        budgets,
+        longest: seconds("call_longest_seconds", 60, 14_400)?,
+        sampling_within: seconds("call_sampling_within_seconds", 1, 60)?,
+        push_within: seconds("call_push_within_seconds", 1, 60)?,
+    })
 }
 
 fn blobs(source: &Source, deployment: Deployment, data_dir: &Path) -> Result<Option<BlobsConfig>, ConfigError> {

@@ -21,6 +21,7 @@ both_engines! {
             channel_id: route.channel_id.clone(),
             agent: ada.id.clone(),
             org: ada.org_id.clone(),
+            agent_name: ada.display_name.clone(),
             blocked: false,
         };
         assert_eq!(route, expected);

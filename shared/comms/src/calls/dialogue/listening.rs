@@ -21,7 +21,9 @@ const MAX_KEYS: usize = 64;
 impl Dialogue {
     pub fn hear(&mut self, frame: FromCaller, wall: Timestamp, now: Instant) -> Vec<Act> {
         match frame {
-            FromCaller::Said { text, is_last: true, .. } => self.said(&text, wall, now),
+            FromCaller::Said {
+                text, is_last: true, ..
+            } => self.said(&text, wall, now),
             FromCaller::Said { is_last: false, .. } => self.is_speaking(true, now),
             FromCaller::Interrupted { .. } => self.interrupted(wall, now),
             FromCaller::Key(key) => self.key(key, now),
@@ -143,7 +145,11 @@ impl Dialogue {
 
     fn played(&mut self, text: &str, wall: Timestamp, now: Instant) {
         let told = self.queue.played(text);
-        let of_reply: usize = told.iter().filter(|heard| heard.kind == Kind::Reply).map(|heard| heard.bytes).sum();
+        let of_reply: usize = told
+            .iter()
+            .filter(|heard| heard.kind == Kind::Reply)
+            .map(|heard| heard.bytes)
+            .sum();
         if let Some(reply) = self.state.reply.as_mut().filter(|_| of_reply > 0) {
             reply.heard = (reply.heard + of_reply).min(reply.planned.len());
             let is_done = reply.is_complete && reply.unheard().trim().is_empty();

@@ -1,11 +1,12 @@
 //! What is answered: pieces of a reply, from whoever is the mind now.
 
-use butt_dial_domain::clock::Timestamp;
+use butt_dial_domain::{clock::Timestamp, ports::voice::ToCaller};
 use tokio::time::Instant;
 
 use super::{
     super::{
         heard::Kind,
+        phrases,
         state::{Mind, Reply, Speaker},
     },
     Act, Dialogue,
@@ -94,13 +95,33 @@ impl Dialogue {
         if !text.is_empty() || answer.is_last {
             self.speak(text, answer.is_last, false);
         }
-        let is_empty = self.state.reply.as_ref().is_some_and(|reply| reply.is_complete && reply.planned.trim().is_empty());
+        let is_empty = self
+            .state
+            .reply
+            .as_ref()
+            .is_some_and(|reply| reply.is_complete && reply.planned.trim().is_empty());
         if is_empty {
             // An agent may have nothing to say.
             self.state.reply = None;
         }
         self.listen_for_silence(now);
         self.acts.push(Act::Save);
+    }
+
+    /// Tones, after what is to be said before them.
+    pub fn press(&mut self, digits: &str) -> Vec<Act> {
+        self.queue.push(Kind::Digits, digits);
+        self.acts.push(Act::Send(ToCaller::Digits(digits.to_owned())));
+        self.take()
+    }
+
+    /// From now on both speak this language.
+    pub fn speak_in(&mut self, language: &str) -> Vec<Act> {
+        language.clone_into(&mut self.state.facts.language);
+        self.phrases = phrases::of(language);
+        self.acts.push(Act::Send(ToCaller::Language(language.to_owned())));
+        self.acts.push(Act::Save);
+        self.take()
     }
 
     /// The mind that was asked can't answer this turn: it is not there, or it failed.
