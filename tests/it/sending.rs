@@ -124,9 +124,11 @@ profiles! {
         assert_eq!(me["agentId"], world.account.agent.as_str());
         assert_eq!(me["channels"]["phone"], world.account.phone);
         assert_eq!(me["channels"]["email"], world.account.email);
+        assert_eq!(me["channels"]["voice"], world.account.phone, "a number that texts are sent from can be called");
         let channels = agent.call("comms_get_channel_status", json!({})).await.unwrap();
         assert_eq!(channels["phone"]["status"], "active");
         assert_eq!(channels["channels"]["whatsapp"]["phoneNumber"], world.account.phone);
+        assert_eq!(channels["voiceAi"]["number"], world.account.phone);
         let pong = agent.call("comms_ping", json!({ "message": "hello" })).await.unwrap();
         assert_eq!(pong["echo"], "hello");
         assert!(agent.waiting().await.is_empty());

@@ -78,28 +78,21 @@ impl Operation for GetChannelStatus {
                 Some(_) => "active",
             };
             let address = owned.map(|owned| owned.address.clone());
-            let on = |wanted| address.clone().filter(|_| channel == wanted);
+            let on = |wanted: &[Channel]| address.clone().filter(|_| wanted.contains(&channel));
             ChannelView {
                 status,
                 inbound_blocked: owned.is_some_and(|owned| owned.blocks_inbound),
                 outbound_blocked: owned.is_some_and(|owned| owned.blocks_outbound),
-                number: on(Channel::Sms),
-                phone_number: on(Channel::Whatsapp),
-                address: on(Channel::Email),
+                number: on(&[Channel::Sms, Channel::Voice]),
+                phone_number: on(&[Channel::Whatsapp]),
+                address: on(&[Channel::Email]),
             }
         };
         let channels = Channels {
             phone: view(Channel::Sms),
             whatsapp: view(Channel::Whatsapp),
             email: view(Channel::Email),
-            voice_ai: ChannelView {
-                status: "not_provisioned",
-                inbound_blocked: false,
-                outbound_blocked: false,
-                number: None,
-                phone_number: None,
-                address: None,
-            },
+            voice_ai: view(Channel::Voice),
         };
         Ok(Output {
             agent_id: profile.agent.id.to_string(),

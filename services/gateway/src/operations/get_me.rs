@@ -33,6 +33,9 @@ pub struct Output {
 pub struct Channels {
     #[serde(skip_serializing_if = "Option::is_none")]
     phone: Option<String>,
+    /// Where you are called, and call from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    voice: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     whatsapp: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,6 +85,7 @@ fn show(caller: &Caller, callback_url: Option<String>) -> Result<Output, Failure
         scope: caller.principal.scope.as_str(),
         channels: Channels {
             phone: address(Channel::Sms),
+            voice: address(Channel::Voice),
             whatsapp: address(Channel::Whatsapp),
             email: address(Channel::Email),
         },

@@ -12,8 +12,9 @@ const SLUG: &str = "default";
 const AGENT: &str = "agt_first";
 
 /// Addresses of the simulators' world: a number of the range kept for fiction, a domain kept for examples (RFC 2606).
-const SIMULATED: [(Channel, &str); 3] = [
+const SIMULATED: [(Channel, &str); 4] = [
     (Channel::Sms, "+14155550100"),
+    (Channel::Voice, "+14155550100"),
     (Channel::Whatsapp, "+14155550100"),
     (Channel::Email, "agent@butt-dial.example"),
 ];
@@ -125,6 +126,8 @@ fn first_agent(org: &OrgId) -> AgentId {
 fn wanted(comms: &Comms, given: &Addresses) -> Result<Vec<(Channel, Address)>, Failure> {
     let given = [
         (Channel::Sms, &given.phone_number),
+        // A number that texts are sent from can be called.
+        (Channel::Voice, &given.phone_number),
         (Channel::Whatsapp, &given.whatsapp_number),
         (Channel::Email, &given.email_address),
     ];

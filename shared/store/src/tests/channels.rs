@@ -55,4 +55,32 @@ both_engines! {
         db.pause_channel(&ours.id, Channel::Sms, false).await.unwrap();
         assert_eq!(sender(db, &ours, Channel::Sms).await, Some(("+14155550102".into(), false)));
     }
+
+    async fn a_number_that_texts_were_sent_from_can_be_called(db: &Database) {
+        // As it was before there were calls.
+        for sql in [
+            "DROP TABLE calls",
+            "ALTER TABLE messages DROP COLUMN extended",
+            "DELETE FROM _sqlx_migrations WHERE version = 9",
+        ] {
+            db.execute(sql).await;
+        }
+        let (one, two) = (new_agent(db).await, new_agent(db).await);
+        for (agent, channel, address) in [
+            (&one, Channel::Sms, "+14155550100"),
+            (&one, Channel::Whatsapp, "+14155550100"),
+            (&two, Channel::Sms, "+14155550101"),
+        ] {
+            db.assign_channel(&agent.org_id, &agent.id, channel, address, morning()).await.unwrap();
+        }
+        db.pause_channel(&two.id, Channel::Sms, true).await.unwrap();
+        db.migrate().await.unwrap();
+        for (agent, address, paused) in [(&one, "+14155550100", false), (&two, "+14155550101", true)] {
+            let profile = db.find_profile(&agent.id).await.unwrap().unwrap();
+            let voice = profile.channel(Channel::Voice).unwrap();
+            assert_eq!((voice.address.as_str(), voice.paused), (address, paused));
+            let sms = profile.channel(Channel::Sms).unwrap();
+            assert_eq!(voice.id.as_str(), format!("{}_v", sms.id));
+        }
+    }
 }
