@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::{
     Clock, MessageId, ReplicaId,
     limits::Limits,
-    ports::{bus::Bus, carrier::CallUrls, kv::Kv},
+    ports::{bus::Bus, carrier::CallUrls, kv::Kv, model::LanguageModel, speech::SpeechSynthesis},
 };
 use butt_dial_store::{Store, StoreError};
 use tokio_util::task::TaskTracker;
@@ -34,6 +34,10 @@ pub struct Parts {
     pub kv: Arc<dyn Kv>,
     pub bus: Arc<dyn Bus>,
     pub carriers: Carriers,
+    /// Who answers where no agent does; `None`: nobody.
+    pub model: Option<Arc<dyn LanguageModel>>,
+    /// What reads texts into sound files.
+    pub speech: Option<Arc<dyn SpeechSynthesis>>,
     /// To carriers' own addresses, as the operator has set them.
     pub carrier_http: reqwest::Client,
     /// To addresses that others have chosen.

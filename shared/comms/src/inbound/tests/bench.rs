@@ -69,6 +69,8 @@ impl Bench {
             kv: Arc::new(NoKv),
             bus: bus.clone(),
             carriers,
+            model: None,
+            speech: None,
             carrier_http: reqwest::Client::new(),
             egress: Egress::new(false),
             blobs: None,
