@@ -1,11 +1,16 @@
 //! `doctor`: asks every backend and every carrier, and says how to mend what fails.
 
 use butt_dial_providers::VENDORS;
-use butt_dial_runtime::{Config, Lifecycle, Platform, config::CarrierSetup, health, platform::StartError};
+use butt_dial_runtime::{
+    Config, Lifecycle, Platform,
+    config::{CarrierSetup, Engines},
+    health,
+    platform::StartError,
+};
 
 pub async fn run(config: Config) -> Result<bool, StartError> {
     println!("Settings    ok");
-    let carriers = config.carriers.clone();
+    let (carriers, engines) = (config.carriers.clone(), config.engines.clone());
     let remedies = [
         (
             "database",
@@ -39,7 +44,15 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         let remedy = "none is set up, so no channel can be used: set the credentials of one (below)";
         report("carriers", Err(remedy.to_owned()), &mut all_well);
     }
-    explain_carriers(&carriers);
+    match &platform.comms.model {
+        Some(model) => report("model", model.check().await, &mut all_well),
+        None => println!("model       none: nobody answers where no agent does"),
+    }
+    match &platform.comms.speech {
+        Some(speech) => report("speech", speech.check().await, &mut all_well),
+        None => println!("speech      none: texts are not read into sound files"),
+    }
+    explain_vendors(&carriers, &engines);
     platform.comms.store.close().await;
     println!(
         "{}",
@@ -62,9 +75,9 @@ fn report(name: &str, result: Result<(), String>, all_well: &mut bool) {
     }
 }
 
-/// Which settings each carrier takes, for those that are not set up.
-fn explain_carriers(setup: &CarrierSetup) {
-    let real = match setup {
+/// Which settings each vendor takes, for those that are not set up.
+fn explain_vendors(carriers: &CarrierSetup, engines: &Engines) {
+    let real = match carriers {
         CarrierSetup::Simulated => {
             println!("The carriers are simulated. To send for real, set:");
             &[][..]
@@ -73,11 +86,13 @@ fn explain_carriers(setup: &CarrierSetup) {
     };
     for vendor in VENDORS {
         let manifest = &vendor.manifest;
-        if real.iter().any(|(known, _)| known.manifest.id == manifest.id) {
+        let mut set_up = real.iter().chain(&engines.set_up);
+        if set_up.any(|(known, _)| known.manifest.id == manifest.id) {
             continue;
         }
-        let channels: Vec<&str> = manifest.channels.iter().map(|channel| channel.as_str()).collect();
-        println!("  {} ({}; {})", manifest.title, channels.join(", "), manifest.docs);
+        let channels = manifest.channels.iter().map(|channel| channel.as_str());
+        let known: Vec<&str> = channels.chain([manifest.docs]).collect();
+        println!("  {} ({})", manifest.title, known.join(", "));
         for field in manifest.credentials {
             println!(
                 "    {}{}  {}",

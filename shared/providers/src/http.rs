@@ -64,25 +64,38 @@ pub struct Answer {
 
 /// Makes one request. An error is already an outcome.
 pub async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, Outcome> {
+    exchange_up_to(LARGEST_ANSWER, request).await
+}
+
+/// The same, for answers that may be larger: so many bytes.
+pub async fn exchange_up_to(largest: usize, request: reqwest::RequestBuilder) -> Result<Answer, Outcome> {
     let response = request.send().await.map_err(|error| outcome_of(&error))?;
+    match read_answer(response, largest).await {
+        // The status line alone says that it was refused; the body would only have said why.
+        (answer, Some(_)) if answer.status.is_client_error() => Ok(answer),
+        (_, Some(doubt)) => Err(Outcome::Unknown(doubt)),
+        (answer, None) => Ok(answer),
+    }
+}
+
+/// The whole answer; without its body, and with the reason, where that could not be read.
+pub async fn read_answer(response: Response, largest: usize) -> (Answer, Option<Doubt>) {
     let status = response.status();
-    let retry_after_seconds = response
-        .headers()
+    let headers = response.headers().clone();
+    let retry_after_seconds = headers
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let headers = response.headers().clone();
-    let body = match read(response).await {
-        Ok(body) => body,
-        // The status line alone says that it was refused; the body would only have said why.
-        Err(_) if status.is_client_error() => Bytes::new(),
-        Err(doubt) => return Err(Outcome::Unknown(doubt)),
+    let (body, doubt) = match read(response, largest).await {
+        Ok(body) => (body, None),
+        Err(doubt) => (Bytes::new(), Some(doubt)),
     };
-    Ok(Answer {
+    let answer = Answer {
         status,
         headers,
         retry_after_seconds,
         body,
-    })
+    };
+    (answer, doubt)
 }
 
 /// Makes one request that changes nothing, such as a listing or a credential check.
@@ -90,11 +103,11 @@ pub async fn lookup(request: reqwest::RequestBuilder, deadline: Duration) -> Res
     exchange(request.timeout(deadline)).await
 }
 
-async fn read(mut response: Response) -> Result<Bytes, Doubt> {
+async fn read(mut response: Response, largest: usize) -> Result<Bytes, Doubt> {
     let mut body = BytesMut::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= LARGEST_ANSWER => body.extend_from_slice(&chunk),
+            Ok(Some(chunk)) if body.len() + chunk.len() <= largest => body.extend_from_slice(&chunk),
             Ok(Some(_)) => return Err(Doubt::CarrierFault),
             Ok(None) => return Ok(body.freeze()),
             Err(error) => return Err(doubt_of(&error)),

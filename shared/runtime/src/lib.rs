@@ -1,6 +1,7 @@
 //! What every service needs to run: settings, the platform assembled from them, the lifecycle, the HTTP edge, telemetry.
 
 pub mod config;
+mod engines;
 pub mod health;
 pub mod http;
 pub mod lifecycle;

@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     Config, Lifecycle,
     config::{CarrierSetup, ConfigError},
+    engines,
     http::Proxies,
     telemetry::Telemetry,
 };
@@ -92,6 +93,7 @@ impl Platform {
         if let (Some(simulator), Some(url)) = (&simulator, public_url(&config, port)) {
             simulator.world().call_back_to(&url);
         }
+        let engines = engines::connect(&config.engines, simulator.as_ref(), &carrier_http)?;
         let replica = ReplicaId::generate();
         let parts = Parts {
             bus: bus(&config, &store, &replica).await?,
@@ -110,8 +112,8 @@ impl Platform {
                 .map_err(StartError::Other)?,
             store,
             carriers,
-            model: None,
-            speech: None,
+            model: engines.model,
+            speech: engines.speech,
             carrier_http,
             replica,
         };
@@ -241,8 +243,9 @@ async fn carriers(config: &Config) -> Result<(Option<Simulator>, Carriers, reqwe
         CarrierSetup::Simulated => {
             let simulator = start_simulator(config.simulator_port).await?;
             let base = simulator.base_url();
-            let all = VENDORS
-                .iter()
+            let vendors = VENDORS.iter();
+            let all = vendors
+                .filter(|vendor| !vendor.manifest.channels.is_empty())
                 .map(|vendor| (*vendor, vendor.simulated_credentials(&base)))
                 .collect();
             (Some(simulator), http::loopback_client(), all)

@@ -37,6 +37,7 @@ pub fn router(world: World) -> Router {
         .route("/events", get(events))
         .route("/messages", get(messages))
         .route("/totals", get(totals))
+        .route("/model-requests", get(model_requests))
         .route("/misbehave", post(misbehave))
         .route("/behave", post(behave))
         .route("/opt-out", post(opt_out))
@@ -124,6 +125,10 @@ async fn totals(State(world): State<World>) -> Json<serde_json::Value> {
         })
         .collect();
     Json(totals.into())
+}
+
+async fn model_requests(State(world): State<World>) -> Response {
+    Json(json!({ "requests": world.model_requests() })).into_response()
 }
 
 #[derive(Deserialize)]

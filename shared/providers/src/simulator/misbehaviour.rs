@@ -38,6 +38,18 @@ pub enum Misbehaviour {
     Slow { delay_ms: u64 },
     /// One of the vendor's own errors; not taken.
     Refuse { status: u16, code: String },
+    /// Of a model: begins to answer, and says nothing more.
+    StallMidStream,
+    /// Of a model: begins to answer, and the answer ends without its end.
+    EndMidStream,
+    /// Of a model: begins to answer, and resets the connection.
+    ResetMidStream,
+    /// Of a model: begins to answer, then one of the vendor's own errors.
+    ErrorMidStream { code: String },
+    /// Of a model: answers with so long before each piece.
+    Trickle { delay_ms: u64 },
+    /// Of a model: does not want to answer.
+    Decline,
 }
 
 /// How a vendor words what every vendor can say.
@@ -52,7 +64,7 @@ pub struct Voice {
 }
 
 /// Counts the send, and misbehaves if the world says so.
-pub async fn around_a_send(State((world, voice)): State<(World, Voice)>, request: Request, next: Next) -> Response {
+pub async fn around_a_send(State((world, voice)): State<(World, Voice)>, mut request: Request, next: Next) -> Response {
     let connection = request.extensions().get::<ConnectInfo<Connection>>().cloned();
     match world.begin_send(voice.vendor) {
         None => next.run(request).await,
@@ -89,6 +101,11 @@ pub async fn around_a_send(State((world, voice)): State<(World, Voice)>, request
             Ok(status) => (voice.error)(status, Some(&code)),
             Err(_) => (StatusCode::BAD_REQUEST, "no such HTTP status").into_response(),
         },
+        // Only who streams can do it.
+        Some(fault) => {
+            request.extensions_mut().insert(fault);
+            next.run(request).await
+        }
     }
 }
 

@@ -1,17 +1,20 @@
 //! One loopback server that mounts every vendor's simulator under `/<vendor>`, a page where people read and write,
 //! and routes that make the vendors misbehave. Real HTTP through real sockets: adapters can't tell the difference.
 
+pub mod answering;
 mod control;
 mod courier;
 pub mod keys;
 mod mailbox;
 mod message;
 pub mod misbehaviour;
+pub mod models;
 mod page;
 mod people;
 pub mod picture;
 mod report;
 mod socket;
+
 #[cfg(test)]
 mod tests;
 mod world;
@@ -24,6 +27,7 @@ use butt_dial_domain::Clock;
 pub use courier::{Journey, Reporter, Station};
 pub use message::SimulatedMessage;
 pub use misbehaviour::{Misbehaviour, Voice};
+pub use models::{Ended, ModelRequest};
 pub use people::{Manner, PersonWrites, Telling, Written};
 pub use report::{FORM, Headers, Heard, JSON, Patience, Report};
 pub use world::World;

@@ -31,7 +31,7 @@ pub fn files(vendor: &str) -> BTreeMap<String, Vec<u8>> {
 fn every_body_is_what_its_name_says() {
     install_tls();
     let http = http::client().unwrap();
-    for vendor in VENDORS {
+    for vendor in VENDORS.iter().filter(|vendor| vendor.people.is_some()) {
         let id = vendor.manifest.id;
         let credentials = vendor.simulated_credentials("http://127.0.0.1:1");
         let webhooks = (vendor.connect)(&credentials, &http, DEADLINE)

@@ -3,6 +3,7 @@
 mod corpus;
 pub mod ears;
 pub mod harness;
+pub mod minds;
 mod mutations;
 
 use crate::{Credentials, VENDORS, http};

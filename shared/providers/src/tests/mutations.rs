@@ -58,7 +58,7 @@ fn bodies_broken_at_random_do_no_harm() {
     println!("MUTATION_SEED={seed}");
     install_tls();
     thread::scope(|scope| {
-        for vendor in VENDORS {
+        for vendor in VENDORS.iter().filter(|vendor| vendor.people.is_some()) {
             scope.spawn(move || hammer(vendor, seed));
         }
     });

@@ -4,6 +4,7 @@
 mod source;
 #[cfg(test)]
 mod tests;
+mod vendors;
 
 use std::{
     net::IpAddr,
@@ -16,23 +17,16 @@ use butt_dial_comms::{
     media::BlobsConfig,
 };
 use butt_dial_domain::{Micros, limits::Limits};
-use butt_dial_providers::{Credentials, VENDORS, Vendor};
 use ipnet::IpNet;
 use url::Url;
 
 use source::Source;
+pub use vendors::{CarrierSetup, Engines};
 
 /// All that is wrong, in words that say how to mend it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(pub String);
-
-/// Whether simulators stand in for the carriers.
-#[derive(Clone)]
-pub enum CarrierSetup {
-    Simulated,
-    Real(Vec<(&'static Vendor, Credentials)>),
-}
 
 /// No `Debug`: it holds secrets.
 #[derive(Clone)]
@@ -53,6 +47,7 @@ pub struct Config {
     pub encryption_key: Option<String>,
     pub default_limits: Limits,
     pub carriers: CarrierSetup,
+    pub engines: Engines,
     pub simulator_port: u16,
     pub carrier_timeout: Duration,
     pub reconcile_after: Vec<Duration>,
@@ -116,7 +111,8 @@ impl Config {
             orchestrator_token: source.secret("orchestrator_security_token", MIN_SECRET)?,
             encryption_key: source.secret("credentials_encryption_key", MIN_SECRET)?,
             default_limits: default_limits(&source)?,
-            carriers: carriers(&source)?,
+            carriers: vendors::carriers(&source)?,
+            engines: vendors::engines(&source)?,
             simulator_port: source.number("simulator_port", 0, 65_535)?,
             carrier_timeout: Duration::from_secs(source.number("carrier_timeout_seconds", 1, 60)?),
             reconcile_after: seconds(&source, "reconcile_after_seconds")?,
@@ -247,23 +243,6 @@ fn default_limits(source: &Source) -> Result<Limits, ConfigError> {
         max_spend_per_day: money("default_max_spend_per_day")?,
         max_spend_per_month: money("default_max_spend_per_month")?,
     })
-}
-
-fn carriers(source: &Source) -> Result<CarrierSetup, ConfigError> {
-    let mut real = Vec::new();
-    for vendor in VENDORS {
-        let found = vendor.read_credentials(|env| source.vendor(env)).map_err(ConfigError)?;
-        real.extend(found.map(|credentials| (*vendor, credentials)));
-    }
-    match source.choice("demo_mode", &["auto", "true", "false"])?.as_str() {
-        "true" if !real.is_empty() => Err(ConfigError(
-            "DEMO_MODE=true asks for simulated carriers, but a carrier's credentials are set: remove one of the two"
-                .into(),
-        )),
-        "false" => Ok(CarrierSetup::Real(real)),
-        _ if real.is_empty() => Ok(CarrierSetup::Simulated),
-        _ => Ok(CarrierSetup::Real(real)),
-    }
 }
 
 fn seconds(source: &Source, key: &str) -> Result<Vec<Duration>, ConfigError> {

@@ -100,3 +100,32 @@ fn hosts_are_local_unless_named() {
     assert!(config.allowed_hosts.unwrap().contains(&"bd.example.com".to_owned()));
     assert!(alone(&[("ALLOWED_HOSTS", "*")]).unwrap().allowed_hosts.is_none());
 }
+
+fn engines(pairs: &[(&str, &str)]) -> (bool, Vec<&'static str>) {
+    let config = alone(pairs).unwrap();
+    let simulated = matches!(config.carriers, CarrierSetup::Simulated);
+    let set_up = config.engines.set_up.iter();
+    (simulated, set_up.map(|(vendor, _)| vendor.manifest.id).collect())
+}
+
+#[test]
+fn a_models_key_leaves_the_carriers_simulated() {
+    assert_eq!(engines(&[]), (true, vec![]));
+    let key = ("ANTHROPIC_API_KEY", "sk-1");
+    assert_eq!(engines(&[key]), (true, vec!["anthropic"]));
+    assert_eq!(engines(&[key, ("DEMO_MODE", "true")]), (true, vec!["anthropic"]));
+    let carrier = ("RESEND_API_KEY", "re_1");
+    assert_eq!(engines(&[carrier]), (false, vec![]));
+    assert_eq!(engines(&[key, carrier]), (false, vec!["anthropic"]));
+}
+
+#[test]
+fn settings_of_other_programs_set_no_model_up() {
+    let theirs = [
+        ("ANTHROPIC_MODEL", "claude-opus-5"),
+        ("ANTHROPIC_BASE_URL", "https://x"),
+    ];
+    assert_eq!(engines(&theirs), (true, vec![]));
+    assert!(error(&[("ANTHROPIC_API_KEYS", "sk-1")]).contains("anthropic_api_key"));
+    assert!(error(&[("ANSWERING_MODEL", "eliza")]).contains("anthropic, openai"));
+}

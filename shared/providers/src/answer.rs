@@ -1,0 +1,118 @@
+//! The answers of language models: asked for once, read as server-sent events, every wait bounded.
+//! Dropping an answer drops its HTTP response, which closes the connection: so the far end learns of it at once.
+
+use std::{io, time::Duration};
+
+use butt_dial_domain::ports::model::{Answer, ModelError, Piece};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream, stream::BoxStream};
+use reqwest::header;
+use sse_stream::{Sse, SseStream};
+use tokio::time::timeout;
+
+use crate::http;
+
+/// What a model says in a call is some hundred bytes an event, and some dozens of events.
+const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
+/// The body's end comes with the last event or right behind it; who has read it can use the connection again.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// Understands one vendor's events, in their order.
+pub trait Reader: Send + 'static {
+    /// What the event adds to the answer, if it adds anything.
+    fn read(&mut self, event: &Sse) -> Result<Option<Piece>, ModelError>;
+}
+
+/// Sends the request; `refuse` classifies an answer that is no stream. `silence` is how long nothing may come: first from
+/// the request to the answer's head, then from piece to piece.
+pub async fn ask(
+    request: reqwest::RequestBuilder,
+    silence: Duration,
+    refuse: fn(&http::Answer) -> ModelError,
+    reader: impl Reader,
+) -> Result<Answer, ModelError> {
+    let opening = async {
+        let response = request.send().await.map_err(|error| error_of(&error))?;
+        if !response.status().is_success() {
+            let (answer, _) = http::read_answer(response, LARGEST_ANSWER).await;
+            return Err(refuse(&answer));
+        }
+        Ok(response)
+    };
+    let response = timeout(silence, opening).await.map_err(|_| ModelError::Stalled)??;
+    if !is_event_stream(&response) {
+        // A proxy or a portal spoke.
+        return Err(ModelError::Broken);
+    }
+    let events = SseStream::from_bytes_stream(bounded(response.bytes_stream())).boxed();
+    let listening = Listening { events, reader };
+    let pieces = stream::unfold(Some(listening), move |listening| async move {
+        let mut listening = listening?;
+        match timeout(silence, listening.next()).await {
+            Err(_) => Some((Err(ModelError::Stalled), None)),
+            Ok(Err(error)) => Some((Err(error), None)),
+            Ok(Ok(Piece::End(ending))) => {
+                listening.linger().await;
+                Some((Ok(Piece::End(ending)), None))
+            }
+            Ok(Ok(piece)) => Some((Ok(piece), Some(listening))),
+        }
+    });
+    Ok(pieces.boxed())
+}
+
+struct Listening<R> {
+    events: BoxStream<'static, Result<Sse, sse_stream::Error>>,
+    reader: R,
+}
+
+impl<R: Reader> Listening<R> {
+    async fn next(&mut self) -> Result<Piece, ModelError> {
+        while let Some(event) = self.events.next().await {
+            let event = event.map_err(|_| ModelError::Broken)?;
+            if let Some(piece) = self.reader.read(&event)? {
+                return Ok(piece);
+            }
+        }
+        Err(ModelError::Broken)
+    }
+
+    async fn linger(&mut self) {
+        let rest = async { while let Some(Ok(_)) = self.events.next().await {} };
+        // Who does not end in time loses a connection, nothing else.
+        let _ = timeout(LINGER, rest).await;
+    }
+}
+
+fn is_event_stream(response: &reqwest::Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"))
+}
+
+/// The parser keeps an unfinished line whole, so somebody has to count.
+fn bounded(
+    chunks: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let mut total = 0;
+    chunks.map(move |chunk| {
+        let chunk = chunk.map_err(|error| io::Error::other(error.without_url()))?;
+        total += chunk.len();
+        if total > LARGEST_ANSWER {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(chunk)
+    })
+}
+
+fn error_of(error: &reqwest::Error) -> ModelError {
+    if error.is_connect() {
+        ModelError::Unreachable
+    } else if error.is_timeout() {
+        ModelError::Stalled
+    } else if error.is_builder() {
+        ModelError::Configuration("what is set up can't be written into a request".to_owned())
+    } else {
+        ModelError::Broken
+    }
+}

@@ -1,0 +1,89 @@
+//! The adapter: one streamed request an answer. Knows no retry and keeps no state.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use butt_dial_domain::ports::model::{Answer, LanguageModel, ModelError, Prompt};
+use reqwest::RequestBuilder;
+
+use super::{
+    API_KEY, DEFAULT_MODEL, ENDPOINT, MODEL, errors,
+    wire::{Events, Known, Request},
+};
+use crate::{Secret, answer, http, vendor::Credentials};
+
+const DEADLINE: Duration = Duration::from_secs(5);
+/// The API has had no other since (Anthropic, API versioning).
+const VERSION: &str = "2023-06-01";
+
+pub struct Client {
+    http: reqwest::Client,
+    /// Without a slash at the end.
+    endpoint: String,
+    key: Secret,
+    model: String,
+    deadline: Duration,
+}
+
+impl Client {
+    /// Checks the credentials' form; touches no network.
+    pub fn new(credentials: &Credentials, http: reqwest::Client) -> Result<Self, String> {
+        let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
+        let key = credentials.get(API_KEY)?.clone();
+        if !key.expose().bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(format!("{API_KEY} holds characters that no key has"));
+        }
+        let model = credentials.find(MODEL).map_or(DEFAULT_MODEL, Secret::expose).to_owned();
+        // It stands in a path.
+        if !model.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b)) {
+            return Err(format!("{MODEL} holds characters that no model's id has"));
+        }
+        Ok(Self {
+            http,
+            endpoint,
+            key,
+            model,
+            deadline: DEADLINE,
+        })
+    }
+
+    /// Bounds every silence: from a request to the head of its answer, and from piece to piece.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    fn sign(&self, request: RequestBuilder) -> RequestBuilder {
+        request
+            .header("x-api-key", self.key.expose())
+            .header("anthropic-version", VERSION)
+    }
+}
+
+#[async_trait]
+impl LanguageModel for Client {
+    async fn ask(&self, prompt: &Prompt) -> Result<Answer, ModelError> {
+        let request = self.http.post(format!("{}/v1/messages", self.endpoint));
+        let request = self.sign(request).json(&Request::new(&self.model, prompt));
+        answer::ask(request, self.deadline, errors::refused, Events::default()).await
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let url = format!("{}/v1/models/{}", self.endpoint, self.model);
+        let answer = http::lookup(self.sign(self.http.get(url)), self.deadline).await;
+        let answer = answer.map_err(|outcome| http::explain(&outcome, "Anthropic", ENDPOINT))?;
+        match answer.status.as_u16() {
+            200 if serde_json::from_slice::<Known>(&answer.body).is_ok() => Ok(()),
+            200 => Err(format!("what answers is not Anthropic: check {ENDPOINT}")),
+            401 | 403 => Err(format!(
+                "Anthropic refuses the key: make a new one in the console and set {API_KEY}"
+            )),
+            404 => Err(format!(
+                "Anthropic does not know the model {}: set {MODEL}",
+                http::word(&self.model)
+            )),
+            status => Err(format!("Anthropic answered {status}: try again later")),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What Anthropic's errors mean (Anthropic, Errors): by the type that it names, whether that comes as an answer or as an
+//! event in one; by the status where none is named, as machines in front of it answer.
+
+use butt_dial_domain::ports::model::ModelError;
+
+use super::{
+    API_KEY, MODEL,
+    wire::{Detail, ErrorBody},
+};
+use crate::http::{self, Answer};
+
+pub fn refused(answer: &Answer) -> ModelError {
+    if let Ok(body) = serde_json::from_slice::<ErrorBody>(&answer.body) {
+        return told(&body.error, answer.retry_after_seconds);
+    }
+    match answer.status.as_u16() {
+        401..=403 => configuration("authentication_error"),
+        404 => configuration("not_found_error"),
+        408 | 504 => ModelError::Stalled,
+        429 | 503 | 529 => ModelError::Overloaded {
+            retry_after_seconds: answer.retry_after_seconds,
+        },
+        400 | 413 | 422 => ModelError::Refused(answer.status.as_str().to_owned()),
+        _ => ModelError::Broken,
+    }
+}
+
+/// The error's own text stays out: it may repeat what people said.
+pub fn told(error: &Detail, retry_after_seconds: Option<u64>) -> ModelError {
+    match error.r#type.as_str() {
+        "rate_limit_error" | "overloaded_error" => ModelError::Overloaded { retry_after_seconds },
+        // An empty account is told of in these words.
+        "invalid_request_error" if error.message.contains("credit balance is too low") => {
+            configuration("billing_error")
+        }
+        "invalid_request_error" | "request_too_large" => ModelError::Refused(error.r#type.clone()),
+        "authentication_error" | "billing_error" | "permission_error" | "not_found_error" => {
+            configuration(&error.r#type)
+        }
+        "timeout_error" => ModelError::Stalled,
+        _ => ModelError::Broken,
+    }
+}
+
+fn configuration(kind: &str) -> ModelError {
+    let mend = match kind {
+        "billing_error" => "pay for the account at Anthropic".to_owned(),
+        "not_found_error" => format!("set {MODEL} to a model that there is"),
+        _ => format!("set {API_KEY} to a key that may use the model"),
+    };
+    ModelError::Configuration(format!("{}: {mend}", http::word(kind)))
+}

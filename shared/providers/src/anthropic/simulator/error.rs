@@ -1,0 +1,36 @@
+//! Anthropic's errors as it words them (Anthropic, Errors).
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub fn complain(status: StatusCode, kind: &str, message: &str) -> Response {
+    let id = format!("req_{}", Uuid::new_v4().simple());
+    let mut body = body(kind, message);
+    body["request_id"] = json!(id);
+    (status, [("request-id", id)], Json(body)).into_response()
+}
+
+/// The error, as it also stands in an event.
+pub fn body(kind: &str, message: &str) -> Value {
+    json!({ "type": "error", "error": { "type": kind, "message": message } })
+}
+
+pub fn invalid(message: &str) -> Response {
+    complain(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+}
+
+pub fn no_such_model(id: &str) -> Response {
+    complain(StatusCode::NOT_FOUND, "not_found_error", &format!("model: {id}"))
+}
+
+pub fn any(status: StatusCode, kind: Option<&str>) -> Response {
+    match kind {
+        Some(kind) => complain(status, kind, "Simulated error"),
+        None => (status, format!("upstream connect error: {status}")).into_response(),
+    }
+}

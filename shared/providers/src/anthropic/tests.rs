@@ -1,0 +1,230 @@
+//! The Anthropic adapter against its simulator, over real HTTP.
+
+use std::time::Duration;
+
+use butt_dial_domain::{
+    Clock,
+    ports::model::{ModelError, Piece, Prompt, Speaker, Turn},
+};
+use butt_dial_testkit::{conformance::model::FarEnd, model_conformance};
+use futures::StreamExt;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use sse_stream::Sse;
+
+use super::{
+    API_KEY, Client, MODEL, VENDOR, simulator,
+    wire::{Events, Request},
+};
+use crate::{
+    answer::Reader,
+    http,
+    simulator::{Ended, Misbehaviour, ModelRequest},
+    tests::{harness::PATIENCE, install_tls, minds::Mind},
+};
+
+model_conformance!(super::open);
+
+async fn open() -> Mind {
+    Mind::start(&VENDOR, (529, "overloaded_error")).await
+}
+
+fn prompt() -> Prompt {
+    let turn = |speaker, text: &str| Turn {
+        speaker,
+        text: text.to_owned(),
+    };
+    Prompt {
+        system: "Take a message.".to_owned(),
+        turns: vec![
+            turn(Speaker::Person, "Hello?"),
+            turn(Speaker::Model, "Your name?"),
+            turn(Speaker::Person, "Ann"),
+        ],
+        max_tokens: 150,
+    }
+}
+
+#[test]
+fn a_request_holds_what_is_needed_and_no_more() {
+    let request = serde_json::to_value(Request::new("claude-haiku-4-5", &prompt())).unwrap();
+    let expected = json!({
+        "model": "claude-haiku-4-5",
+        "max_tokens": 150,
+        "stream": true,
+        "system": [{ "type": "text", "text": "Take a message.", "cache_control": { "type": "ephemeral" } }],
+        "messages": [
+            { "role": "user", "content": "Hello?" },
+            { "role": "assistant", "content": "Your name?" },
+            { "role": "user", "content": "Ann" },
+        ],
+    });
+    assert_eq!(request, expected);
+}
+
+/// Posts as the adapter does, but with this body.
+async fn post(mind: &Mind, body: &Value) -> (StatusCode, Value) {
+    let url = format!("{}/v1/messages", mind.credentials().endpoint);
+    let request = mind.http().post(url).json(body);
+    let request = request.header("x-api-key", simulator::API_KEY);
+    let answer = request.header("anthropic-version", "2023-06-01").send().await.unwrap();
+    (answer.status(), answer.json().await.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn the_simulator_is_as_strict_as_the_vendor() {
+    let mind = open().await;
+    let good =
+        json!({ "model": "claude-haiku-4-5", "max_tokens": 90, "messages": [{ "role": "user", "content": "Hi" }] });
+    let (status, answer) = post(&mind, &good).await;
+    assert_eq!(
+        (status, &answer["stop_reason"]),
+        (StatusCode::OK, &json!("end_turn")),
+        "{answer}"
+    );
+    for (field, value, status, kind) in [
+        ("temperature", json!(0.2), 400, "invalid_request_error"),
+        ("top_k", json!(1), 400, "invalid_request_error"),
+        ("odd", json!(1), 400, "invalid_request_error"),
+        ("max_tokens", json!(0), 400, "invalid_request_error"),
+        ("messages", json!([]), 400, "invalid_request_error"),
+        (
+            "messages",
+            json!([{ "role": "assistant", "content": "Hi" }]),
+            400,
+            "invalid_request_error",
+        ),
+        (
+            "messages",
+            json!([{ "role": "user", "content": "" }]),
+            400,
+            "invalid_request_error",
+        ),
+        (
+            "system",
+            json!([{ "type": "text", "text": "" }]),
+            400,
+            "invalid_request_error",
+        ),
+        ("model", json!("gpt-4o"), 404, "not_found_error"),
+    ] {
+        let mut bad = good.clone();
+        bad[field] = value;
+        let (got, answer) = post(&mind, &bad).await;
+        assert_eq!(
+            (got.as_u16(), &answer["error"]["type"]),
+            (status, &json!(kind)),
+            "{bad}"
+        );
+        assert!(answer["request_id"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn every_error_has_its_meaning() {
+    let mind = open().await;
+    let overloaded = ModelError::Overloaded {
+        retry_after_seconds: None,
+    };
+    for (status, kind, expected) in [
+        (
+            400,
+            "invalid_request_error",
+            ModelError::Refused("invalid_request_error".into()),
+        ),
+        (
+            413,
+            "request_too_large",
+            ModelError::Refused("request_too_large".into()),
+        ),
+        (429, "rate_limit_error", overloaded.clone()),
+        (529, "overloaded_error", overloaded),
+        (500, "api_error", ModelError::Broken),
+        (504, "timeout_error", ModelError::Stalled),
+        (302, "odd", ModelError::Broken),
+    ] {
+        let code = kind.to_owned();
+        mind.misbehave(Misbehaviour::Refuse { status, code });
+        assert_eq!(mind.model().ask(&prompt()).await.err(), Some(expected), "{status}");
+    }
+    for (status, kind, mend) in [
+        (401, "authentication_error", API_KEY),
+        (402, "billing_error", "pay"),
+        (403, "permission_error", API_KEY),
+        (404, "not_found_error", MODEL),
+    ] {
+        let code = kind.to_owned();
+        mind.misbehave(Misbehaviour::Refuse { status, code });
+        let error = mind.model().ask(&prompt()).await.err();
+        assert!(
+            matches!(&error, Some(ModelError::Configuration(text)) if text.contains(mend)),
+            "{error:?}"
+        );
+    }
+    // From a machine in front of it.
+    mind.misbehave(Misbehaviour::ServerError);
+    let error = mind.model().ask(&prompt()).await.err();
+    assert!(matches!(error, Some(ModelError::Overloaded { .. })));
+}
+
+#[tokio::test]
+async fn a_model_that_nobody_knows_is_told() {
+    let mind = open().await;
+    let model = mind.connect(&mind.credentials().with(MODEL, "claude-none"));
+    assert!(model.check().await.unwrap_err().contains(MODEL));
+    let error = model.ask(&prompt()).await.err();
+    assert!(matches!(error, Some(ModelError::Configuration(text)) if text.contains(MODEL)));
+}
+
+#[tokio::test]
+async fn an_interrupted_answer_is_cancelled_at_once() {
+    let mind = open().await;
+    mind.misbehave(Misbehaviour::StallMidStream);
+    let mut answer = mind.model().ask(&prompt()).await.unwrap();
+    assert!(matches!(answer.next().await, Some(Ok(Piece::Text(_)))));
+    let dropped = Clock::System.now();
+    drop(answer);
+    let ended = |request: &ModelRequest| request.ended.is_some();
+    let request = mind.world().wait_for_model_request(ended, PATIENCE).await.unwrap();
+    let Some(Ended::Cancelled(at)) = request.ended else {
+        panic!("{request:?}")
+    };
+    assert!(request.first_piece_at.is_some_and(|first| first >= request.started_at));
+    // Some milliseconds; more only on a machine that has something else to do.
+    let took = (at - dropped).to_std().unwrap();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn events_are_read_as_they_are_documented() {
+    let read = |events: &mut Events, data: &str| events.read(&Sse::default().data(data));
+    let text = |text: &str| Ok(Some(Piece::Text(text.to_owned())));
+    let mut events = Events::default();
+    let events = &mut events;
+    assert!(read(events, r#"{"type":"ping"}"#) == Ok(None));
+    assert!(
+        read(events, r#"{"type":"vote","of":1}"#) == Ok(None),
+        "unknown events are passed over"
+    );
+    let thinking = r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"x"}}"#;
+    assert!(read(events, thinking) == Ok(None));
+    let delta = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" a"}}"#;
+    assert!(read(events, delta) == text(" a"));
+    assert!(
+        read(events, r#"{"type":"message_stop"}"#) == Err(ModelError::Broken),
+        "nobody said why"
+    );
+    assert!(read(events, "{") == Err(ModelError::Broken));
+}
+
+#[test]
+fn wrong_settings_are_told_before_the_first_request() {
+    install_tls();
+    let http = http::client().unwrap();
+    let good = VENDOR.simulated_credentials("https://x.test");
+    for (env, value) in [(API_KEY, "a\nb"), (MODEL, "../x")] {
+        assert!(Client::new(&good.clone().with(env, value), http.clone()).is_err());
+    }
+    assert!(!format!("{good:?}").contains(simulator::API_KEY));
+    assert!(Client::new(&good, http).is_ok());
+}

@@ -1,0 +1,163 @@
+//! The mind of a simulated language model: an answering machine that asks for a name, a number, a reason and a time, one
+//! a turn, reads back what it heard and says goodbye. Asked for JSON, it answers with what it has. Always the same.
+
+use serde_json::json;
+
+/// What a model is asked, whichever vendor's words it came in.
+pub struct Conversation {
+    pub system: String,
+    /// In order.
+    pub turns: Vec<Said>,
+}
+
+pub struct Said {
+    pub by_the_model: bool,
+    pub text: String,
+}
+
+/// What it wants to know; the question, and the word by which a question is told from the others.
+const QUESTIONS: [(&str, &str); 4] = [
+    ("name", "Hello, this is the assistant. May I have your name, please?"),
+    ("number", "Thank you. What number can you be called back on?"),
+    ("reason", "And what is the reason for your call?"),
+    ("time", "When is the best time to call you back?"),
+];
+const GOODBYE: &str = "Goodbye.";
+/// Words in one piece of an answer.
+const PIECE: usize = 3;
+
+impl Conversation {
+    /// The whole answer.
+    pub fn answer(&self) -> String {
+        let [name, number, reason, time] = QUESTIONS.map(|(word, _)| self.find(word));
+        if self.system.contains("JSON") {
+            let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "nothing".to_owned());
+            let summary = format!("{} called about {}.", known(&name), known(&reason));
+            return json!({ "name": name, "number": number, "reason": reason, "callBack": time, "summary": summary })
+                .to_string();
+        }
+        let (Some(name), Some(number), Some(reason), Some(time)) = (&name, &number, &reason, &time) else {
+            let answers = [&name, &number, &reason, &time];
+            let open = QUESTIONS.iter().zip(answers).find(|(_, answer)| answer.is_none());
+            return open.map_or(GOODBYE, |((_, question), _)| question).to_owned();
+        };
+        let said_goodbye = |said: &Said| said.by_the_model && said.text.contains(GOODBYE);
+        if self.turns.iter().any(said_goodbye) {
+            return GOODBYE.to_owned();
+        }
+        format!(
+            "Thank you, {name}. I have noted: your number is {number}, the reason is {reason}, the best time is {time}. {GOODBYE}"
+        )
+    }
+
+    /// What was said after the question with this word.
+    fn find(&self, word: &str) -> Option<String> {
+        let lines: Vec<&str> = self.turns.iter().flat_map(|said| lines(&said.text)).collect();
+        let asks = |line: &str| {
+            let asked = QUESTIONS.iter().find(|(word, _)| line.contains(*word));
+            line.contains('?') && asked.is_some_and(|(asked, _)| *asked == word)
+        };
+        let answered = lines.windows(2).find(|pair| asks(pair[0]))?;
+        let answer = answered[1].trim().trim_end_matches('.');
+        let intro = ["My name is ", "my name is ", "This is ", "It's ", "I am ", "I'm "];
+        let bare = intro.iter().find_map(|intro| answer.strip_prefix(intro));
+        Some(bare.unwrap_or(answer).to_owned())
+    }
+}
+
+/// The lines of a turn; a transcript may be in one turn, with a speaker before each line.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let is_speaker = |word: &str| (1..=20).contains(&word.len()) && !word.contains(['.', '?', ',']);
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(move |line| match line.split_once(": ") {
+            Some((speaker, said)) if is_speaker(speaker) => said,
+            _ => line,
+        })
+}
+
+/// A few words each; put together they are the text.
+pub fn pieces(text: &str) -> Vec<String> {
+    let words: Vec<&str> = text.split_inclusive(' ').collect();
+    words.chunks(PIECE).map(<[&str]>::concat).collect()
+}
+
+/// The text cut to so many tokens, and whether it was cut. A word is a token here.
+pub fn cut(text: &str, most_tokens: u64) -> (String, bool) {
+    let most = usize::try_from(most_tokens).unwrap_or(usize::MAX);
+    let words: Vec<&str> = text.split_inclusive(' ').collect();
+    let kept = words.len().min(most);
+    (words[..kept].concat(), kept < words.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(by_the_model: bool, text: &str) -> Said {
+        let text = text.to_owned();
+        Said { by_the_model, text }
+    }
+
+    fn hold(answers: &[&str]) -> Conversation {
+        let mut conversation = Conversation {
+            system: String::new(),
+            turns: Vec::new(),
+        };
+        for answer in answers {
+            conversation.turns.push(said(false, answer));
+            let next = conversation.answer();
+            conversation.turns.push(said(true, &next));
+        }
+        conversation
+    }
+
+    const ANSWERS: [&str; 5] = [
+        "Hello?",
+        "My name is Ann.",
+        "+1 415 555 0123",
+        "The boiler leaks",
+        "after five",
+    ];
+
+    #[test]
+    fn it_takes_a_message() {
+        let mut conversation = hold(&ANSWERS);
+        let spoken: Vec<&str> = conversation.turns.iter().map(|said| said.text.as_str()).collect();
+        for (place, (_, question)) in QUESTIONS.iter().enumerate() {
+            assert_eq!(spoken[2 * place + 1], *question);
+        }
+        let last = "Thank you, Ann. I have noted: your number is +1 415 555 0123, the reason is The boiler leaks, \
+                    the best time is after five. Goodbye.";
+        assert_eq!(spoken[9], last);
+        conversation.turns.push(said(false, "Bye"));
+        assert_eq!(conversation.answer(), GOODBYE);
+    }
+
+    #[test]
+    fn it_sums_up() {
+        let mut conversation = hold(&ANSWERS);
+        conversation.system = "Answer with JSON.".to_owned();
+        let summary: serde_json::Value = serde_json::from_str(&conversation.answer()).unwrap();
+        assert_eq!(summary["name"], "Ann");
+        assert_eq!(summary["callBack"], "after five");
+
+        let transcript = "Machine: What is your name?\nCaller: Ann\nMachine: And your number?\n";
+        let one_turn = Conversation {
+            system: "JSON".to_owned(),
+            turns: vec![said(false, transcript)],
+        };
+        let summary: serde_json::Value = serde_json::from_str(&one_turn.answer()).unwrap();
+        assert_eq!(summary["name"], "Ann");
+        assert!(summary["number"].is_null());
+    }
+
+    #[test]
+    fn pieces_are_the_text() {
+        let text = "one two three four";
+        assert_eq!(pieces(text), ["one two three ", "four"]);
+        assert_eq!(cut(text, 2), ("one two ".to_owned(), true));
+        assert_eq!(cut(text, 4), (text.to_owned(), false));
+    }
+}
