@@ -3,19 +3,22 @@
 
 use butt_dial_comms::{
     Comms,
-    calls::{relays, script, state},
+    calls::{
+        relays::{self, Missing},
+        script, state,
+    },
 };
 use butt_dial_domain::{
     CallId, ReplicaId,
     ports::{kv::KvError, voice::ControlError},
 };
 
-pub async fn beat_and_adopt(comms: &Comms) {
+pub async fn beat_and_adopt(comms: &Comms, missing: &Missing) {
     if let Err(error) = relays::beat(comms).await {
         tracing::warn!(%error, "this relay can't say that it lives; its calls may be taken over");
         return;
     }
-    match relays::find_orphans(comms).await {
+    match relays::find_orphans(comms, missing).await {
         Ok(orphans) => {
             for (relay, call) in orphans {
                 if let Err(error) = adopt(comms, &relay, &call).await {

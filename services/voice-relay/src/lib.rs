@@ -34,10 +34,10 @@ async fn build(platform: Platform) -> Result<Router, StartError> {
     relays::beat(&relay.comms)
         .await
         .map_err(|error| StartError::Kv(error.to_string()))?;
-    let beating = relay.clone();
+    let (comms, missing) = (relay.comms.clone(), relays::Missing::default());
     relay.lifecycle.repeat(relays::BEAT, move || {
-        let relay = beating.clone();
-        async move { adoption::beat_and_adopt(&relay.comms).await }
+        let (comms, missing) = (comms.clone(), missing.clone());
+        async move { adoption::beat_and_adopt(&comms, &missing).await }
     });
     Ok(Router::new()
         .route("/relay/{token}", get(socket::open))

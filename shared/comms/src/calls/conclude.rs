@@ -3,7 +3,7 @@
 
 use butt_dial_domain::{
     Address, Channel,
-    call::{CallReport, CallStatus},
+    call::{CallReport, CallStatus, Direction},
     inbound::{Attachment, InboundMessage},
     keys,
     ports::bus::Headers,
@@ -69,7 +69,7 @@ pub async fn conclude(comms: &Comms, state: &CallState, report: &CallReport) -> 
             latency: latency(&last),
             transcript: Some(machine::transcript(&last)).filter(|text| !text.is_empty()),
         };
-        let envelope = Envelope::conclusion(&comms.vault, facts, report, conclusion);
+        let envelope = Envelope::conclusion(&comms.vault, facts, &with_duration(comms, state, report), conclusion);
         publish::append(comms, &facts.carrier, &envelope, &trace).await?;
         if last.machine.since.is_some()
             && recording.is_none()
@@ -96,6 +96,20 @@ pub async fn conclude(comms: &Comms, state: &CallState, report: &CallReport) -> 
         leave(comms, state, Some(attachment)).await?;
     }
     Ok(())
+}
+
+/// A socket's end does not tell how long the call was; of one that came in we know when it began.
+fn with_duration(comms: &Comms, state: &CallState, report: &CallReport) -> CallReport {
+    let facts = &state.facts;
+    let elapsed = (comms.clock.now() - facts.started_at).num_seconds();
+    let known = match facts.direction {
+        Direction::Inbound => u32::try_from(elapsed).ok(),
+        Direction::Outbound => None,
+    };
+    CallReport {
+        duration_seconds: report.duration_seconds.or(known),
+        ..report.clone()
+    }
 }
 
 /// What the caller has left becomes a message to the agent, like any other.

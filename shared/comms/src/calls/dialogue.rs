@@ -90,7 +90,6 @@ pub struct Dialogue {
     phrases: &'static Phrases,
     queue: Queue,
     clocks: Clocks,
-    is_caller_speaking: bool,
     /// The filler that was said last: never twice the same.
     last_filler: Option<usize>,
     /// In this turn.
@@ -144,7 +143,6 @@ impl Dialogue {
             has_model,
             queue: Queue::default(),
             clocks: Clocks::default(),
-            is_caller_speaking: false,
             last_filler: None,
             fillers: 0,
             prods: 0,
@@ -223,15 +221,18 @@ impl Dialogue {
                 }
             }
             _ if self.state.is_pending => self.ask(now),
-            // What was said into the gap has not been heard by anybody.
-            _ => self.notice(self.phrases.missed, now),
+            // What was being said has not been heard to its end.
+            _ if self.state.is_caller_speaking => self.notice(self.phrases.missed, now),
+            // Nobody notices a gap in a silence.
+            _ => {}
         }
+        self.state.is_caller_speaking = false;
         self.listen_for_silence(now);
     }
 
     /// What the caller is to hear of us, and what has to be waited for, is nothing: the call can be handed over unnoticed.
     pub fn is_quiet(&self) -> bool {
-        self.queue.is_empty() && !self.is_caller_speaking && !self.state.is_pending && self.pressed.is_empty()
+        self.queue.is_empty() && !self.state.is_caller_speaking && !self.state.is_pending && self.pressed.is_empty()
     }
 
     /// When `tick` is to be called.

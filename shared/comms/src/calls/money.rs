@@ -1,7 +1,7 @@
 //! What a call costs while it lasts.
 
-use butt_dial_domain::{Address, Channel, MessageId, Micros};
-use butt_dial_store::StoreError;
+use butt_dial_domain::{Address, Channel, MessageId, Micros, call::Direction};
+use butt_dial_store::{Call, StoreError};
 
 use super::state::Facts;
 use crate::{Comms, billing::prices};
@@ -23,5 +23,20 @@ pub async fn extend(comms: &Comms, facts: &Facts, message: &MessageId) -> Result
         Ok(_) => Ok(true),
         Err(StoreError::OverBudget) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// Books what a call of an agent's has cost, now that it is over: begun minutes, or nothing when nobody answered.
+pub async fn settle(comms: &Comms, call: &Call) {
+    if call.direction != Direction::Outbound {
+        return;
+    }
+    let seconds = call.duration_seconds.unwrap_or(0);
+    let minute = Address::parse(Channel::Voice, &call.remote_number).map_or(Micros::ZERO, |to| prices::minute(&to));
+    let estimate = minute.0.saturating_mul(seconds.saturating_add(59) / 60);
+    let cost = Micros(call.cost.unwrap_or(estimate));
+    let message = MessageId::from(call.id.as_str());
+    if let Err(error) = comms.store.settle_cost(&message, cost, comms.clock.now()).await {
+        tracing::warn!(%error, call = %call.id, "what a call has cost stays an estimate");
     }
 }

@@ -1,9 +1,15 @@
 //! Which relay holds which calls, so that the calls of one that vanished are found and taken over. One mark a relay, not one
 //! a call: what is watched grows with the replicas, not with the calls.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use butt_dial_domain::{CallId, ReplicaId, keys, ports::kv::KvError};
+
+use tokio::time::Instant;
 
 use crate::Comms;
 
@@ -11,6 +17,8 @@ use crate::Comms;
 pub const BEAT: Duration = Duration::from_secs(1);
 /// Without a beat for so long it is taken for dead.
 const MARK_TTL: Duration = Duration::from_secs(3);
+/// And after so long without a mark its calls are taken over.
+const GONE_AFTER: Duration = Duration::from_secs(2);
 /// Longer than a call lasts.
 const SETS_TTL: Duration = Duration::from_secs(6 * 3_600);
 /// Who may take a dead relay's calls over.
@@ -37,15 +45,32 @@ pub async fn leave(comms: &Comms, call: &CallId) -> Result<(), KvError> {
         .await
 }
 
-/// The calls of relays that are gone, for whoever is first to ask; each is named once.
-pub async fn find_orphans(comms: &Comms) -> Result<Vec<(ReplicaId, CallId)>, KvError> {
+/// Relays whose mark is missing, and since when: one look may have met a store that has just come back.
+#[derive(Clone, Default)]
+pub struct Missing(Arc<Mutex<HashMap<ReplicaId, Instant>>>);
+
+impl Missing {
+    /// Whether it has been missing for long enough.
+    fn is_gone(&self, relay: &ReplicaId, has_mark: bool) -> bool {
+        let mut missing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if has_mark {
+            missing.remove(relay);
+            return false;
+        }
+        let since = missing.entry(relay.clone()).or_insert_with(Instant::now);
+        since.elapsed() >= GONE_AFTER
+    }
+}
+
+/// The calls of relays that are gone, for whoever is first to ask.
+pub async fn find_orphans(comms: &Comms, missing: &Missing) -> Result<Vec<(ReplicaId, CallId)>, KvError> {
     let relays = comms.kv.members(keys::RELAYS).await?;
     let relays: Vec<ReplicaId> = relays.iter().map(|id| ReplicaId::from(id.as_str())).collect();
     let marks: Vec<String> = relays.iter().map(keys::relay_mark).collect();
     let marks = comms.kv.get_many(&marks).await?;
     let mut orphans = Vec::new();
     for (relay, mark) in relays.into_iter().zip(marks) {
-        if mark.is_some() || relay == comms.replica {
+        if relay == comms.replica || !missing.is_gone(&relay, mark.is_some()) {
             continue;
         }
         let calls = keys::relay_calls(&relay);

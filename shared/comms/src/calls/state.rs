@@ -54,6 +54,9 @@ pub struct CallState {
     /// The last turn has no answer yet.
     #[serde(default)]
     pub is_pending: bool,
+    /// In the middle of a turn of theirs.
+    #[serde(default)]
+    pub is_caller_speaking: bool,
     /// What is being said.
     #[serde(default)]
     pub reply: Option<Reply>,
@@ -182,6 +185,7 @@ impl CallState {
             history: Vec::new(),
             turn: 0,
             is_pending: false,
+            is_caller_speaking: false,
             reply: None,
             mind: Mind::Agent,
             is_greeted: false,

@@ -84,7 +84,7 @@ struct CallWebhook {
     report: CallReport,
     /// The agent that the path names.
     only: Option<AgentId>,
-    /// Our id of the call, where the request names it, and what is known by it.
+    /// What is known of the call.
     state: Option<CallState>,
     trace: Headers,
 }
@@ -106,15 +106,13 @@ impl Comms {
             self.metrics.webhook(carrier, "unreadable");
             WebhookRefusal::Unreadable
         })?;
-        let call = named_call(&verified.request);
-        let state = match &call {
-            // What can't be looked up may still be answered; each hook says how.
-            Some(call) => state::find(self, call).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "a call's state can't be read");
-                None
-            }),
-            None => None,
-        };
+        // A number's own status callback names no call of ours.
+        let call = named_call(&verified.request).unwrap_or_else(|| inbound_call(carrier, &report.carrier_id));
+        // What can't be looked up may still be answered; each hook says how.
+        let state = state::find(self, &call).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a call's state can't be read");
+            None
+        });
         // The signature says that the carrier asks; that it asks about this very call, its own id does.
         let state = state.filter(|state| is_about(state, carrier, &report));
         let webhook = CallWebhook {

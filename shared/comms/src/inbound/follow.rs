@@ -18,7 +18,7 @@ use super::{
     STREAM, aside,
     record::{Recorded, Recorder, Unrecorded},
 };
-use crate::{Comms, delivery, media, outbound::help};
+use crate::{Comms, calls, delivery, media, outbound::help};
 
 /// As many as one transaction takes well.
 const BATCH: usize = 256;
@@ -251,6 +251,12 @@ async fn keep_aside(comms: &Comms, after: u64, piece: &[Logged]) -> bool {
 
 /// Whoever waits for it learns that there is something; and what this process may deliver, it delivers.
 async fn announce(comms: &Comms, recorded: Recorded) {
+    for call in recorded.applied.ended {
+        let owned = comms.clone();
+        comms
+            .tasks
+            .spawn(async move { calls::money::settle(&owned, &call).await });
+    }
     for claim in recorded.applied.claims {
         delivery::ladder::begin(comms, claim);
     }

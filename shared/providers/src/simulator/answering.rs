@@ -23,6 +23,8 @@ const QUESTIONS: [(&str, &str); 4] = [
     ("time", "When is the best time to call you back?"),
 ];
 const GOODBYE: &str = "Goodbye.";
+/// Whoever asks for this mark wants to know when it is over, and what there is to know behind it.
+const END: &str = "<<END>>";
 /// Words in one piece of an answer.
 const PIECE: usize = 3;
 
@@ -30,11 +32,14 @@ impl Conversation {
     /// The whole answer.
     pub fn answer(&self) -> String {
         let [name, number, reason, time] = QUESTIONS.map(|(word, _)| self.find(word));
-        if self.system.contains("JSON") {
+        let summary = || {
             let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "nothing".to_owned());
             let summary = format!("{} called about {}.", known(&name), known(&reason));
-            return json!({ "name": name, "number": number, "reason": reason, "callBack": time, "summary": summary })
-                .to_string();
+            json!({ "name": name, "number": number, "reason": reason, "callBack": time, "summary": summary })
+        };
+        let ends_with_mark = self.system.contains(END);
+        if self.system.contains("JSON") && !ends_with_mark {
+            return summary().to_string();
         }
         let (Some(name), Some(number), Some(reason), Some(time)) = (&name, &number, &reason, &time) else {
             let answers = [&name, &number, &reason, &time];
@@ -45,9 +50,13 @@ impl Conversation {
         if self.turns.iter().any(said_goodbye) {
             return GOODBYE.to_owned();
         }
-        format!(
+        let mut answer = format!(
             "Thank you, {name}. I have noted: your number is {number}, the reason is {reason}, the best time is {time}. {GOODBYE}"
-        )
+        );
+        if ends_with_mark {
+            answer.push_str(&format!("{END}{}", summary()));
+        }
+        answer
     }
 
     /// What was said after the question with this word.

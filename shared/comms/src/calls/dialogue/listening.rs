@@ -38,7 +38,10 @@ impl Dialogue {
     }
 
     fn is_speaking(&mut self, is_speaking: bool, now: Instant) {
-        self.is_caller_speaking = is_speaking;
+        if self.state.is_caller_speaking != is_speaking {
+            self.state.is_caller_speaking = is_speaking;
+            self.acts.push(Act::Save);
+        }
         if is_speaking {
             self.prods = 0;
             self.clocks.interruption = None;
@@ -53,7 +56,7 @@ impl Dialogue {
         if text.trim().is_empty() || self.clocks.closing.is_some() {
             return;
         }
-        self.is_caller_speaking = false;
+        self.state.is_caller_speaking = false;
         self.drop_turn(wall);
         self.note(Speaker::Caller, text, false, wall);
         self.begin_turn(now);

@@ -49,7 +49,7 @@ impl Dialogue {
     /// Only while nothing is to be heard: of us, or of the caller.
     fn fill(&mut self, now: Instant) {
         self.clocks.filler = Some(now + self.budgets.filler_again);
-        if !self.queue.is_empty() || self.is_caller_speaking || !self.state.is_pending {
+        if !self.queue.is_empty() || self.state.is_caller_speaking || !self.state.is_pending {
             return;
         }
         let count = self.phrases.fillers.len();
@@ -89,7 +89,7 @@ impl Dialogue {
     /// An interruption that no words followed: we go on where we were.
     fn nothing_followed(&mut self, wall: Timestamp, now: Instant) {
         self.clocks.interruption = None;
-        if self.is_caller_speaking {
+        if self.state.is_caller_speaking {
             return;
         }
         match self.cut.take() {
@@ -109,7 +109,7 @@ impl Dialogue {
 
     /// Silence counts from the last thing that was heard of anybody.
     pub(super) fn listen_for_silence(&mut self, now: Instant) {
-        let is_silent = !self.state.is_pending && !self.is_caller_speaking && self.clocks.closing.is_none();
+        let is_silent = !self.state.is_pending && !self.state.is_caller_speaking && self.clocks.closing.is_none();
         self.clocks.silence = is_silent.then(|| now + self.budgets.silence + self.time_to_speak());
     }
 
