@@ -84,6 +84,18 @@ impl Mailbox {
     }
 }
 
+pub fn pick<'a>(
+    newest_first: impl Iterator<Item = &'a Arc<SimulatedMessage>>,
+    limit: usize,
+    fits: impl Fn(&SimulatedMessage) -> bool,
+) -> Vec<Arc<SimulatedMessage>> {
+    newest_first
+        .filter(|message| fits(message))
+        .take(limit)
+        .cloned()
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use butt_dial_domain::{Channel, Clock};

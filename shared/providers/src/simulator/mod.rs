@@ -1,6 +1,7 @@
 //! One loopback server that mounts every vendor's simulator under `/<vendor>`, a page where people read and write,
 //! and routes that make the vendors misbehave. Real HTTP through real sockets: adapters can't tell the difference.
 
+pub mod calls;
 mod control;
 mod courier;
 pub mod keys;
@@ -25,7 +26,7 @@ pub use courier::{Journey, Reporter, Station};
 pub use message::SimulatedMessage;
 pub use misbehaviour::{Misbehaviour, Voice};
 pub use people::{Manner, PersonWrites, Telling, Written};
-pub use report::{FORM, Headers, Heard, JSON, Patience, Report};
+pub use report::{Answered, FORM, Headers, Heard, JSON, Patience, Report};
 pub use world::World;
 
 use self::socket::{Connection, Loopback};

@@ -14,7 +14,12 @@ use tokio::sync::broadcast;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    courier::Courier, mailbox::Mailbox, message::SimulatedMessage, misbehaviour::Misbehaviour, people::People,
+    calls::Switchboard,
+    courier::Courier,
+    mailbox::{self, Mailbox},
+    message::SimulatedMessage,
+    misbehaviour::Misbehaviour,
+    people::People,
 };
 
 /// A subscriber that falls behind by more than this misses messages, and is told so.
@@ -36,6 +41,7 @@ struct Inner {
     changes: broadcast::Sender<Arc<SimulatedMessage>>,
     courier: Courier,
     people: People,
+    switchboard: Switchboard,
     /// Where the simulator itself is.
     base_url: OnceLock<String>,
     /// What webhooks go through; `None` where there can be no client.
@@ -72,6 +78,7 @@ impl World {
             changes: broadcast::Sender::new(STREAM),
             courier: Courier::default(),
             people: People::default(),
+            switchboard: Switchboard::default(),
             base_url: OnceLock::new(),
             http: OnceLock::new(),
             delivery_delay_ms: AtomicU64::new(DELIVERY_DELAY.as_millis() as u64),
@@ -290,8 +297,8 @@ impl World {
             return Vec::new();
         };
         match to {
-            Some(to) => pick(desk.mailbox.newest_first_to(to), limit, fits),
-            None => pick(desk.mailbox.newest_first(), limit, fits),
+            Some(to) => mailbox::pick(desk.mailbox.newest_first_to(to), limit, fits),
+            None => mailbox::pick(desk.mailbox.newest_first(), limit, fits),
         }
     }
 
@@ -320,6 +327,10 @@ impl World {
 
     pub(crate) fn people(&self) -> &People {
         &self.inner.people
+    }
+
+    pub(crate) fn switchboard(&self) -> &Switchboard {
+        &self.inner.switchboard
     }
 
     pub(crate) fn next_sequence(&self) -> u64 {
@@ -384,16 +395,4 @@ impl World {
     fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn pick<'a>(
-    newest_first: impl Iterator<Item = &'a Arc<SimulatedMessage>>,
-    limit: usize,
-    fits: impl Fn(&SimulatedMessage) -> bool,
-) -> Vec<Arc<SimulatedMessage>> {
-    newest_first
-        .filter(|message| fits(message))
-        .take(limit)
-        .cloned()
-        .collect()
 }
