@@ -20,6 +20,7 @@ use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{
+    calls,
     misbehaviour::Misbehaviour,
     page,
     people::{Manner, PersonWrites},
@@ -44,6 +45,7 @@ pub fn router(world: World) -> Router {
         .route("/call-back-to", post(call_back_to))
         .route("/person-writes", post(person_writes))
         .route("/manner", post(manner))
+        .merge(calls::control::router())
         .layer(middleware::from_fn(only_for_this_machine))
         .with_state(world)
 }

@@ -2,6 +2,7 @@
 //! and routes that make the vendors misbehave. Real HTTP through real sockets: adapters can't tell the difference.
 
 pub mod answering;
+pub mod calls;
 mod control;
 mod courier;
 pub mod keys;
@@ -29,7 +30,7 @@ pub use message::SimulatedMessage;
 pub use misbehaviour::{Misbehaviour, Voice};
 pub use models::{Ended, ModelRequest};
 pub use people::{Manner, PersonWrites, Telling, Written};
-pub use report::{FORM, Headers, Heard, JSON, Patience, Report};
+pub use report::{Answered, FORM, Headers, Heard, JSON, Patience, Report};
 pub use world::World;
 
 use self::socket::{Connection, Loopback};

@@ -48,17 +48,30 @@ pub struct Heard {
 pub const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 pub const JSON: &str = "application/json";
 
+/// What a webhook was answered with.
+#[derive(Clone, Debug, Default)]
+pub struct Answered {
+    pub heard: Heard,
+    pub content_type: String,
+    pub body: String,
+}
+
 impl World {
     /// Posts until it is taken or the vendor's patience is at its end. Vendors wait between tries; this does not.
     pub(crate) async fn post(&self, report: &Report) -> Heard {
-        let mut heard = Heard::default();
+        self.ask(report).await.heard
+    }
+
+    /// The same, for a webhook whose answer says what to do.
+    pub(crate) async fn ask(&self, report: &Report) -> Answered {
+        let mut answered = Answered::default();
         let Some(http) = self.http() else {
-            return heard;
+            return answered;
         };
-        while heard.tries < report.patience.tries {
-            heard.tries += 1;
+        while answered.heard.tries < report.patience.tries {
+            answered.heard.tries += 1;
             let mut request = http
-                .post(&report.url)
+                .post(self.routed(&report.url))
                 .timeout(DEADLINE)
                 .header("content-type", report.content_type)
                 .body(report.body.clone());
@@ -67,11 +80,18 @@ impl World {
             }
             let is_worth_another = match request.send().await {
                 Ok(answer) => {
-                    heard.status = Some(answer.status());
-                    answer.status().is_server_error() && report.patience.after_errors
+                    answered.heard.status = Some(answer.status());
+                    let again = answer.status().is_server_error() && report.patience.after_errors;
+                    let content_type = answer.headers().get("content-type");
+                    answered.content_type = content_type
+                        .and_then(|value| value.to_str().ok())
+                        .unwrap_or_default()
+                        .to_owned();
+                    answered.body = answer.text().await.unwrap_or_default();
+                    again
                 }
                 Err(error) => {
-                    heard.status = None;
+                    answered.heard.status = None;
                     let again = error.is_connect() || report.patience.after_errors;
                     tracing::debug!(error = %error.without_url(), "nobody took the simulator's webhook");
                     again
@@ -81,6 +101,6 @@ impl World {
                 break;
             }
         }
-        heard
+        answered
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::broadcast;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    calls::Switchboard,
     courier::Courier,
     mailbox::{Mailbox, pick},
     message::SimulatedMessage,
@@ -42,6 +43,7 @@ struct Inner {
     courier: Courier,
     people: People,
     models: Models,
+    switchboard: Switchboard,
     /// Where the simulator itself is.
     base_url: OnceLock<String>,
     /// What webhooks go through; `None` where there can be no client.
@@ -79,6 +81,7 @@ impl World {
             courier: Courier::default(),
             people: People::default(),
             models: Models::default(),
+            switchboard: Switchboard::default(),
             base_url: OnceLock::new(),
             http: OnceLock::new(),
             delivery_delay_ms: AtomicU64::new(DELIVERY_DELAY.as_millis() as u64),
@@ -331,6 +334,10 @@ impl World {
 
     pub(crate) fn models(&self) -> &Models {
         &self.inner.models
+    }
+
+    pub(crate) fn switchboard(&self) -> &Switchboard {
+        &self.inner.switchboard
     }
 
     pub(crate) fn next_sequence(&self) -> u64 {

@@ -4,10 +4,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use butt_dial_domain::{
     Address, Channel, MessageId,
+    call::{Placing, Plan, Purpose},
     inbound::{InboundMessage, Notice, Receipt},
     message::Content,
     ports::{
-        carrier::{Dispatch, Messaging, Outcome, Refusal, RefusalClass},
+        carrier::{CallUrls, Dispatch, Messaging, Outcome, Refusal, RefusalClass},
         webhook::{WebhookRequest, Webhooks},
     },
 };
@@ -90,13 +91,14 @@ impl Bench {
             content,
             sender_name: None,
             callback: None,
-            call_urls: None,
+            call_urls: (self.channel == Channel::Voice).then(nowhere),
         }
     }
 
     pub fn text(&self, body: &str) -> Dispatch {
         self.dispatch(Content {
-            body: Some(body.to_owned()),
+            body: (self.channel != Channel::Voice).then(|| body.to_owned()),
+            call: (self.channel == Channel::Voice).then(placing),
             subject: (self.channel == Channel::Email).then(|| "Hello".to_owned()),
             ..Content::default()
         })
@@ -112,6 +114,32 @@ impl Bench {
         let refusal = Misbehaviour::Refuse { status, code };
         self.world().misbehave(self.vendor.manifest.id, refusal, 1);
         self.send(&self.text("hello")).await
+    }
+}
+
+/// A call that nobody is asked about.
+fn nowhere() -> CallUrls {
+    let nowhere = "http://127.0.0.1:1/".to_owned();
+    CallUrls {
+        answer: nowhere.clone(),
+        status: nowhere.clone(),
+        machine: nowhere,
+    }
+}
+
+fn placing() -> Placing {
+    Placing {
+        ring_seconds: 30,
+        limit_seconds: 600,
+        detects_machine: false,
+        digits: None,
+        plan: Plan {
+            purpose: Purpose::Converse,
+            greeting: None,
+            system_prompt: None,
+            voice: None,
+            language: None,
+        },
     }
 }
 
@@ -205,6 +233,9 @@ impl FarEnd for Bench {
     }
 
     fn taken(&self) -> u64 {
+        if self.channel == Channel::Voice {
+            return self.world().calls().len() as u64;
+        }
         self.world().accepted_total(self.vendor.manifest.id)
     }
 }

@@ -5,6 +5,7 @@ mod error;
 mod inbound;
 mod intake;
 mod listing;
+mod voice;
 
 use axum::{
     Json, Router,
@@ -74,6 +75,7 @@ pub fn router(world: World) -> Router {
             &format!("/{VERSION}/Accounts/{{account}}/Messages/{{message}}/Media/{{media}}"),
             get(picture::show),
         )
+        .merge(voice::router(&world))
         .fallback(|| async { Complaint::not_found() })
         .layer(middleware::from_fn(authenticate))
         .with_state(world)

@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod inbound;
+mod voice;
 
 macro_rules! conforms {
     (Channel::$channel:ident) => {

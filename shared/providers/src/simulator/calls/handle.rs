@@ -1,0 +1,308 @@
+//! A call in the hands of a test or of a person's script. Cheap to clone; every clone is the same call.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use butt_dial_domain::{
+    call::{AnsweredBy, CallStatus, Direction},
+    clock::Timestamp,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+
+use super::{Drop, Heard, Recorded, Said, Session, Sound, Speaker};
+
+#[derive(Clone)]
+pub struct Call {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    id: String,
+    vendor: &'static str,
+    from: String,
+    to: String,
+    direction: Direction,
+    created_at: Timestamp,
+    begun: Instant,
+    pace: f64,
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+/// What is known of a call at one time.
+#[derive(Clone)]
+pub struct State {
+    pub status: CallStatus,
+    pub answered_ms: Option<u64>,
+    pub ended_ms: Option<u64>,
+    pub answered_by: Option<AnsweredBy>,
+    pub heard: Vec<Heard>,
+    pub transcript: Vec<Said>,
+    pub sessions: Vec<Session>,
+    pub recordings: Vec<Recorded>,
+    /// The carrier's codes of what went wrong.
+    pub alerts: Vec<u32>,
+    pub conferences: Vec<String>,
+    /// Whether the person hears us speak just now.
+    pub is_speaking: bool,
+    /// How many sounds had been heard when the person last did something.
+    pub acted_at: usize,
+}
+
+/// What is to happen on the line. The answer says whether it came to anything; no answer: the call was over.
+pub enum Command {
+    /// Answered when it has been said, and whether anybody on our side was told.
+    Say(String, oneshot::Sender<bool>),
+    /// The same, so many milliseconds after we begin to speak.
+    BargeIn(u64, String, oneshot::Sender<bool>),
+    Press(String, oneshot::Sender<bool>),
+    HangUp(oneshot::Sender<bool>),
+    Drop(Drop, oneshot::Sender<bool>),
+    /// The carrier was told over its API.
+    Order(Order),
+}
+
+pub enum Order {
+    /// Go on with this script, in the carrier's language.
+    Run(String),
+    /// Go on with what is to be had there.
+    Ask(String),
+    HangUp,
+    /// Record under this id, and tell there.
+    Record {
+        id: String,
+        url: Option<String>,
+    },
+}
+
+impl Call {
+    pub(super) fn new(
+        facts: (&'static str, String, String, String, Direction),
+        created_at: Timestamp,
+        pace: f64,
+        commands: mpsc::UnboundedSender<Command>,
+    ) -> Self {
+        let (vendor, id, from, to, direction) = facts;
+        let state = State {
+            status: CallStatus::Queued,
+            answered_ms: None,
+            ended_ms: None,
+            answered_by: None,
+            heard: Vec::new(),
+            transcript: Vec::new(),
+            sessions: Vec::new(),
+            recordings: Vec::new(),
+            alerts: Vec::new(),
+            conferences: Vec::new(),
+            is_speaking: false,
+            acted_at: 0,
+        };
+        let inner = Inner {
+            id,
+            vendor,
+            from,
+            to,
+            direction,
+            created_at,
+            begun: Instant::now(),
+            pace,
+            state: Mutex::new(state),
+            changed: watch::Sender::new(()),
+            commands,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The carrier's id.
+    pub fn id(&self) -> &str {
+        &self.inner.id
+    }
+
+    pub fn vendor(&self) -> &'static str {
+        self.inner.vendor
+    }
+
+    pub fn from(&self) -> &str {
+        &self.inner.from
+    }
+
+    pub fn to(&self) -> &str {
+        &self.inner.to
+    }
+
+    pub fn direction(&self) -> Direction {
+        self.inner.direction
+    }
+
+    pub fn created_at(&self) -> Timestamp {
+        self.inner.created_at
+    }
+
+    pub fn status(&self) -> CallStatus {
+        self.lock().status
+    }
+
+    /// Everything at once.
+    pub fn state(&self) -> State {
+        self.lock().clone()
+    }
+
+    /// Everything that the person heard, in order.
+    pub fn heard(&self) -> Vec<Heard> {
+        self.lock().heard.clone()
+    }
+
+    /// The words of it, with single spaces.
+    pub fn heard_text(&self) -> String {
+        words(&self.lock().heard)
+    }
+
+    pub fn transcript(&self) -> Vec<Said> {
+        self.lock().transcript.clone()
+    }
+
+    pub fn sessions(&self) -> Vec<Session> {
+        self.lock().sessions.clone()
+    }
+
+    pub fn alerts(&self) -> Vec<u32> {
+        self.lock().alerts.clone()
+    }
+
+    /// The call's own time.
+    pub fn now_ms(&self) -> u64 {
+        let real = self.inner.begun.elapsed().as_secs_f64();
+        (real * 1_000.0 / self.inner.pace) as u64
+    }
+
+    /// When that time will have come.
+    pub fn instant(&self, at_ms: u64) -> Instant {
+        self.inner.begun + Duration::from_secs_f64(at_ms as f64 * self.inner.pace / 1_000.0)
+    }
+
+    /// The person says something. Returns when it has been said: whether it reached us as text.
+    pub async fn say(&self, text: &str) -> bool {
+        self.act(|done| Command::Say(text.to_owned(), done)).await
+    }
+
+    /// The person falls in so many milliseconds after we begin to speak, or after we began if we speak already.
+    pub async fn barge_in_after(&self, after_ms: u64, text: &str) -> bool {
+        self.act(|done| Command::BargeIn(after_ms, text.to_owned(), done)).await
+    }
+
+    pub async fn press(&self, keys: &str) -> bool {
+        self.act(|done| Command::Press(keys.to_owned(), done)).await
+    }
+
+    pub async fn hang_up(&self) {
+        self.act(Command::HangUp).await;
+    }
+
+    /// Something happens to the socket of the conversation; `false` where there is none.
+    pub async fn drop_socket(&self, how: Drop) -> bool {
+        self.act(|done| Command::Drop(how, done)).await
+    }
+
+    /// Nobody says anything for so long.
+    pub async fn stay_silent(&self, for_ms: u64) {
+        tokio::time::sleep_until(self.instant(self.now_ms() + for_ms)).await;
+    }
+
+    /// Waits until the words that were heard fit; gives them, or `None` after this much real time.
+    pub async fn wait_for_speech(&self, fits: impl Fn(&str) -> bool, timeout: Duration) -> Option<String> {
+        let heard = |state: &State| fits(&words(&state.heard));
+        let fitting = self.wait_until(heard, timeout).await;
+        fitting.then(|| self.heard_text())
+    }
+
+    /// Waits until we have said something since the person last did something, and have stopped.
+    pub async fn wait_for_quiet(&self, timeout: Duration) -> bool {
+        self.wait_until(
+            |state| !state.is_speaking && state.heard.len() > state.acted_at,
+            timeout,
+        )
+        .await
+    }
+
+    /// Waits until so many sessions have been opened on this call.
+    pub async fn wait_for_sessions(&self, count: usize, timeout: Duration) -> bool {
+        self.wait_until(|state| state.sessions.len() >= count, timeout).await
+    }
+
+    /// Waits until the call is over and the carrier has told what it had to tell.
+    pub async fn wait_for_end(&self, timeout: Duration) -> bool {
+        let mut changed = self.inner.changed.subscribe();
+        let gone = async {
+            while !self.inner.commands.is_closed() {
+                tokio::select! {
+                    () = self.inner.commands.closed() => {}
+                    _ = changed.changed() => {}
+                }
+            }
+        };
+        tokio::time::timeout(timeout, gone).await.is_ok()
+    }
+
+    pub async fn wait_until(&self, is_so: impl Fn(&State) -> bool, timeout: Duration) -> bool {
+        let mut changed = self.inner.changed.subscribe();
+        let wait = async {
+            while !is_so(&self.lock()) {
+                // The sender lives as long as this call does.
+                if changed.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(timeout, wait).await.is_ok()
+    }
+
+    /// The carrier is told something. `false`: the call is over.
+    pub(crate) fn order(&self, order: Order) -> bool {
+        self.inner.commands.send(Command::Order(order)).is_ok()
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.inner.changed.send_replace(());
+    }
+
+    pub(crate) fn hear(&self, at_ms: u64, sound: Sound) {
+        self.change(|state| state.heard.push(Heard { at_ms, sound }));
+    }
+
+    pub(crate) fn note(&self, who: Speaker, text: impl Into<String>) {
+        let said = Said {
+            at_ms: self.now_ms(),
+            who,
+            text: text.into(),
+        };
+        self.change(|state| state.transcript.push(said));
+    }
+
+    async fn act(&self, command: impl FnOnce(oneshot::Sender<bool>) -> Command) -> bool {
+        let (done, came) = oneshot::channel();
+        self.change(|state| state.acted_at = state.heard.len());
+        if self.inner.commands.send(command(done)).is_err() {
+            return false;
+        }
+        came.await.unwrap_or(false)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn words(heard: &[Heard]) -> String {
+    let words = heard.iter().filter_map(|heard| match &heard.sound {
+        Sound::Word(word) => Some(word.as_str()),
+        _ => None,
+    });
+    words.collect::<Vec<_>>().join(" ")
+}

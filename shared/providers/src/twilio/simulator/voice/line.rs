@@ -1,0 +1,376 @@
+//! One call from its first ring to its last report: asks what to do, does it verb by verb, and tells how it stands.
+
+use std::time::Duration;
+
+use butt_dial_domain::call::{AnsweredBy, CallStatus, Direction};
+use tokio::{sync::mpsc, time};
+
+use super::{
+    super::signed,
+    recording::{self, Taping},
+    twiml::{self, Verb},
+};
+use crate::{
+    simulator::{
+        FORM, Report, World,
+        calls::{Call, Command, Order, Ringing, Sound, Speaker},
+    },
+    twilio::simulator::{ACCOUNT_SID, ID},
+};
+
+/// From the end of a call to its last report.
+const LAST_REPORT_MS: u64 = 700;
+const HTTP_FAILURE: u32 = 11_200;
+const WRONG_CONTENT_TYPE: u32 = 12_300;
+/// Documents that lead to documents: where this many do, nobody will ever hear anything.
+const MOST_DOCUMENTS: u32 = 200;
+
+pub struct Line {
+    pub world: World,
+    pub call: Call,
+    pub commands: mpsc::UnboundedReceiver<Command>,
+    /// Told of the call's progress.
+    pub status_url: Option<String>,
+    pub events: Vec<String>,
+    pub taping: Option<Taping>,
+    pub limit_ms: Option<u64>,
+    sequence: u32,
+    held: Vec<Report>,
+}
+
+/// How it goes on.
+pub enum Flow {
+    Next,
+    Goto(Vec<Verb>),
+    /// The call is over.
+    Over(CallStatus),
+}
+
+impl Line {
+    pub fn new(world: &World, ringing: Ringing) -> Self {
+        Self {
+            world: world.clone(),
+            call: ringing.call,
+            commands: ringing.commands,
+            status_url: None,
+            events: Vec::new(),
+            taping: None,
+            limit_ms: None,
+            sequence: 0,
+            held: Vec::new(),
+        }
+    }
+
+    /// Does what a document says and what follows from it, until the call is over.
+    pub async fn follow(&mut self, mut verbs: Vec<Verb>) -> CallStatus {
+        for _ in 0..MOST_DOCUMENTS {
+            let mut next = None;
+            for verb in verbs {
+                match self.perform(verb).await {
+                    Flow::Next => {}
+                    Flow::Goto(verbs) => {
+                        next = Some(verbs);
+                        break;
+                    }
+                    Flow::Over(status) => return status,
+                }
+            }
+            match next {
+                Some(next) => verbs = next,
+                // Nothing is left to do: Twilio hangs up.
+                None => return CallStatus::Completed,
+            }
+        }
+        CallStatus::Failed
+    }
+
+    async fn perform(&mut self, verb: Verb) -> Flow {
+        match verb {
+            Verb::Reject { busy } => {
+                let status = if busy { CallStatus::Busy } else { CallStatus::NoAnswer };
+                return Flow::Over(status);
+            }
+            // The relay connects while the line still rings.
+            Verb::Converse { .. } | Verb::StartRecording(_) | Verb::Redirect(_) => {}
+            _ => self.answer(),
+        }
+        match verb {
+            Verb::Say(text) => self.say(&text).await,
+            Verb::Play(url) => self.hear_after(3_000, Sound::File(url)).await,
+            Verb::Pause(ms) => self.pause(ms).await,
+            Verb::Converse { action, relay } => super::relay::converse(self, action, *relay).await,
+            Verb::Record {
+                action,
+                callback,
+                longest_ms,
+            } => recording::record(self, action, callback, longest_ms).await,
+            Verb::StartRecording(callback) => {
+                recording::start(self, recording::new_id(), callback).await;
+                Flow::Next
+            }
+            Verb::Dial {
+                action,
+                ring_ms,
+                number,
+                whisper,
+            } => super::dialling::dial(self, action, ring_ms, &number, whisper).await,
+            Verb::Conference(name) => {
+                self.call.note(Speaker::Carrier, format!("in the conference {name}"));
+                self.call.change(|state| state.conferences.push(name));
+                self.wait(None).await.unwrap_or(Flow::Next)
+            }
+            Verb::Redirect(url) => self.goto(&url, &[]).await,
+            Verb::Reject { .. } | Verb::Hangup => Flow::Over(CallStatus::Completed),
+        }
+    }
+
+    pub fn answer(&self) {
+        let now = self.call.now_ms();
+        self.call.change(|state| {
+            if state.status.rank() < CallStatus::InProgress.rank() {
+                state.status = CallStatus::InProgress;
+                state.answered_ms = Some(now);
+            }
+        });
+    }
+
+    async fn say(&mut self, text: &str) -> Flow {
+        let begun = self.call.now_ms();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        for (count, word) in (1..).zip(&words) {
+            let at = begun + count * super::speech::WORD_MS;
+            if let Some(flow) = self.wait(Some(at)).await {
+                self.call.note(Speaker::Us, words[..count as usize - 1].join(" "));
+                return flow;
+            }
+            self.call.hear(at, Sound::Word((*word).to_owned()));
+        }
+        self.call.note(Speaker::Us, words.join(" "));
+        Flow::Next
+    }
+
+    async fn hear_after(&mut self, ms: u64, sound: Sound) -> Flow {
+        let at = self.call.now_ms() + ms;
+        let flow = self.wait(Some(at)).await;
+        if flow.is_none() {
+            self.call.hear(at, sound);
+        }
+        flow.unwrap_or(Flow::Next)
+    }
+
+    pub async fn pause(&mut self, ms: u64) -> Flow {
+        let at = self.call.now_ms() + ms;
+        self.wait(Some(at)).await.unwrap_or(Flow::Next)
+    }
+
+    /// Waits without listening, as Twilio does between two steps of its own.
+    pub async fn settle(&self, ms: u64) {
+        time::sleep_until(self.call.instant(self.call.now_ms() + ms)).await;
+    }
+
+    /// Waits until then, or for ever; `Some` where the call goes on otherwise.
+    pub async fn wait(&mut self, until: Option<u64>) -> Option<Flow> {
+        loop {
+            let command = self.next_command(until).await?;
+            match command {
+                Ok(command) => {
+                    if let Some(flow) = self.obey(command).await {
+                        return Some(flow);
+                    }
+                }
+                Err(flow) => return Some(flow),
+            }
+        }
+    }
+
+    /// The next command before then; `None` when the time has come, an error when the call may last no longer.
+    pub async fn next_command(&mut self, until: Option<u64>) -> Option<Result<Command, Flow>> {
+        let at = [until, self.limit_ms].into_iter().flatten().min();
+        // Nobody waits that long: a far day stands for never.
+        let due = at.map_or_else(|| time::Instant::now() + FOREVER, |at| self.call.instant(at));
+        tokio::select! {
+            biased;
+            command = self.commands.recv() => command.map(Ok),
+            () = time::sleep_until(due) => {
+                let is_limit = self.limit_ms.is_some() && at == self.limit_ms;
+                is_limit.then_some(Err(Flow::Over(CallStatus::Completed)))
+            }
+        }
+    }
+
+    /// What a command comes to where nobody listens.
+    pub async fn obey(&mut self, command: Command) -> Option<Flow> {
+        match command {
+            Command::Say(text, done) | Command::BargeIn(_, text, done) => {
+                self.call.note(Speaker::Person, text);
+                let _ = done.send(false);
+                None
+            }
+            Command::Press(_, done) | Command::Drop(_, done) => {
+                let _ = done.send(false);
+                None
+            }
+            Command::HangUp(done) => {
+                let _ = done.send(true);
+                Some(Flow::Over(CallStatus::Completed))
+            }
+            Command::Order(order) => self.follow_order(order).await,
+        }
+    }
+
+    pub async fn follow_order(&mut self, order: Order) -> Option<Flow> {
+        match order {
+            Order::HangUp => Some(Flow::Over(CallStatus::Completed)),
+            Order::Run(document) => Some(self.read(&document)),
+            Order::Ask(url) => Some(self.goto(&url, &[]).await),
+            Order::Record { id, url } => {
+                recording::start(self, id, url).await;
+                None
+            }
+        }
+    }
+
+    /// Asks what to do, and does it.
+    pub async fn goto(&mut self, url: &str, more: &[(&str, String)]) -> Flow {
+        let answered = self.world.ask(&self.form(url, more)).await;
+        let is_good = answered.heard.status.is_some_and(|status| status.is_success());
+        if !is_good {
+            return self.fail(HTTP_FAILURE);
+        }
+        let kind = answered.content_type.split(';').next().unwrap_or_default().trim();
+        if !matches!(kind, "text/xml" | "application/xml") {
+            return self.fail(WRONG_CONTENT_TYPE);
+        }
+        self.read(&answered.body)
+    }
+
+    fn read(&mut self, document: &str) -> Flow {
+        match twiml::parse(document) {
+            Ok((verbs, warnings)) => {
+                self.call.change(|state| state.alerts.extend(warnings));
+                Flow::Goto(verbs)
+            }
+            Err(code) => self.fail(code),
+        }
+    }
+
+    /// An "application error": who calls hears that it is busy, who is called is hung up on.
+    fn fail(&mut self, code: u32) -> Flow {
+        self.alert(code);
+        let was_answered = self.call.status().rank() >= CallStatus::InProgress.rank();
+        Flow::Over(match (was_answered, self.call.direction()) {
+            (false, Direction::Inbound) => CallStatus::Busy,
+            _ => CallStatus::Completed,
+        })
+    }
+
+    pub fn alert(&self, code: u32) {
+        self.call.note(Speaker::Carrier, format!("error {code}"));
+        self.call.change(|state| state.alerts.push(code));
+    }
+
+    pub fn form(&self, url: &str, more: &[(&str, String)]) -> Report {
+        let mut fields = super::parameters(&self.call);
+        // What is told here counts more than what is always told.
+        fields.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
+        fields.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        signed(url, &fields)
+    }
+
+    /// A report that nobody waits for.
+    pub fn tell(&self, report: Report) {
+        debug_assert_eq!(report.content_type, FORM);
+        let (world, copies) = (self.world.clone(), self.world.manner(ID).copies.max(1));
+        self.world.run(async move {
+            for _ in 0..copies {
+                world.post(&report).await;
+            }
+        });
+    }
+
+    /// The state has changed; `event` is Twilio's word for it.
+    pub async fn report(&mut self, event: &str, status: CallStatus) {
+        let sequence = self.sequence;
+        self.sequence += 1;
+        let (Some(url), true) = (
+            self.status_url.clone(),
+            self.events.iter().any(|wanted| wanted == event),
+        ) else {
+            return;
+        };
+        let state = self.call.state();
+        let mut more = vec![
+            ("CallStatus", status.as_str().to_owned()),
+            ("CallbackSource", "call-progress-events".to_owned()),
+            ("SequenceNumber", sequence.to_string()),
+            ("Timestamp", self.world.now().to_rfc2822()),
+        ];
+        if status.is_over() {
+            let lasted = state
+                .answered_ms
+                .map_or(0, |from| self.call.now_ms().saturating_sub(from))
+                / 1_000;
+            more.push(("CallDuration", lasted.to_string()));
+            more.push(("Duration", lasted.div_ceil(60).to_string()));
+            if self.call.direction() == Direction::Outbound {
+                more.push(("SipResponseCode", sip_code(status).to_owned()));
+            }
+        }
+        if let Some(who) = state.answered_by {
+            more.push(("AnsweredBy", super::word_for(who).to_owned()));
+        }
+        let report = self.form(&url, &more);
+        let delay = self.world.call_report_delay_ms();
+        if delay > 0 {
+            let (world, due) = (self.world.clone(), self.call.instant(self.call.now_ms() + delay));
+            self.world.run(async move {
+                time::sleep_until(due).await;
+                world.post(&report).await;
+            });
+        } else if self.world.manner(ID).reversed {
+            self.held.push(report);
+        } else {
+            self.post(&report).await;
+        }
+        if status.is_over() {
+            for report in std::mem::take(&mut self.held).iter().rev() {
+                self.post(report).await;
+            }
+        }
+    }
+
+    async fn post(&self, report: &Report) {
+        for _ in 0..self.world.manner(ID).copies.max(1) {
+            self.world.post(report).await;
+        }
+    }
+
+    /// The call is over: what was recorded is told, and how it ended.
+    pub async fn end(mut self, status: CallStatus) {
+        let now = self.call.now_ms();
+        self.call.change(|state| {
+            state.status = status;
+            state.ended_ms = Some(now);
+            state.is_speaking = false;
+        });
+        recording::finish(&mut self).await;
+        self.settle(LAST_REPORT_MS).await;
+        self.report("completed", status).await;
+        tracing::debug!(call = self.call.id(), account = ACCOUNT_SID, "a simulated call is over");
+    }
+
+    pub fn found_out(&self, who: AnsweredBy) {
+        self.call.change(|state| state.answered_by = Some(who));
+    }
+}
+
+const FOREVER: Duration = Duration::from_secs(60 * 60 * 24);
+
+fn sip_code(status: CallStatus) -> &'static str {
+    match status {
+        CallStatus::Busy => "486",
+        CallStatus::NoAnswer | CallStatus::Canceled => "487",
+        CallStatus::Failed => "404",
+        _ => "200",
+    }
+}

@@ -1,0 +1,170 @@
+//! Recordings: beside a call, and of what a caller says after a beep (Twilio, TwiML Record and Start Recording; Recordings
+//! resource; recording status callbacks).
+
+use axum::{
+    http::header,
+    response::{IntoResponse, Response},
+};
+
+use super::line::{Flow, Line};
+use crate::{
+    simulator::calls::{Command, Recorded, Sound, Speaker},
+    twilio::{
+        simulator::{ACCOUNT_SID, ID},
+        wire::VERSION,
+    },
+};
+
+/// Silence that ends a `Record`.
+const SILENCE_MS: u64 = 5_000;
+const BEEP_MS: u64 = 500;
+
+/// A recording of both sides that is under way.
+pub struct Taping {
+    id: String,
+    callback: Option<String>,
+    since_ms: u64,
+}
+
+pub fn new_id() -> String {
+    format!("RE{}", uuid::Uuid::new_v4().simple())
+}
+
+pub async fn start(line: &mut Line, id: String, callback: Option<String>) {
+    let taping = Taping {
+        id,
+        callback,
+        since_ms: line.call.now_ms(),
+    };
+    line.call.note(Speaker::Carrier, "is recorded");
+    if let Some(url) = &taping.callback {
+        let more = about(line, &taping.id, "in-progress", None);
+        line.tell(line.form(url, &more));
+    }
+    line.taping = Some(taping);
+}
+
+/// The call is over, and with it the recording.
+pub async fn finish(line: &mut Line) {
+    let Some(taping) = line.taping.take() else { return };
+    let text = line
+        .call
+        .transcript()
+        .iter()
+        .map(|said| said.text.clone())
+        .collect::<Vec<_>>();
+    keep(line, &taping.id, text.join(" "));
+    if let Some(url) = &taping.callback {
+        let seconds = line.call.now_ms().saturating_sub(taping.since_ms) / 1_000;
+        let more = about(line, &taping.id, "completed", Some(seconds));
+        line.tell(line.form(url, &more));
+    }
+}
+
+/// Beeps, listens until the caller is silent, presses a key or hangs up, and asks what to do next.
+pub async fn record(line: &mut Line, action: Option<String>, callback: Option<String>, longest_ms: u64) -> Flow {
+    let beep = line.call.now_ms() + BEEP_MS;
+    if let Some(flow) = line.wait(Some(beep)).await {
+        return flow;
+    }
+    line.call.hear(beep, Sound::Beep);
+    let (end, mut quiet) = (beep + longest_ms, beep + SILENCE_MS);
+    let (mut text, mut digits, mut flow) = (Vec::new(), None, None);
+    loop {
+        let Some(command) = line.next_command(Some(quiet.min(end))).await else {
+            break;
+        };
+        match command {
+            Ok(Command::Say(words, done) | Command::BargeIn(_, words, done)) => {
+                line.settle(words.split_whitespace().count() as u64 * 300).await;
+                line.call.note(Speaker::Person, words.clone());
+                text.push(words);
+                quiet = line.call.now_ms() + SILENCE_MS;
+                let _ = done.send(true);
+            }
+            Ok(Command::Press(keys, done)) => {
+                let _ = done.send(true);
+                digits = Some(keys);
+                break;
+            }
+            Ok(command) => {
+                flow = line.obey(command).await;
+                if flow.is_some() {
+                    break;
+                }
+            }
+            Err(over) => {
+                flow = Some(over);
+                break;
+            }
+        }
+    }
+    let id = new_id();
+    let seconds = line.call.now_ms().saturating_sub(beep) / 1_000;
+    keep(line, &id, text.join(" "));
+    if let Some(url) = callback {
+        let more = about(line, &id, "completed", Some(seconds));
+        line.tell(line.form(&url, &more));
+    }
+    let mut more = vec![
+        ("RecordingSid", id.clone()),
+        ("RecordingUrl", url(line, &id)),
+        ("RecordingDuration", seconds.to_string()),
+    ];
+    match (flow, action) {
+        (Some(Flow::Over(status)), Some(action)) => {
+            more.extend([
+                ("Digits", "hangup".to_owned()),
+                ("CallStatus", status.as_str().to_owned()),
+            ]);
+            line.tell(line.form(&action, &more));
+            Flow::Over(status)
+        }
+        (Some(flow), _) => flow,
+        (None, Some(action)) => {
+            more.push(("Digits", digits.unwrap_or_default()));
+            line.goto(&action, &more).await
+        }
+        (None, None) => Flow::Next,
+    }
+}
+
+fn keep(line: &Line, id: &str, text: String) {
+    let id = id.to_owned();
+    line.call.change(|state| state.recordings.push(Recorded { id, text }));
+}
+
+fn about(line: &Line, id: &str, status: &str, seconds: Option<u64>) -> Vec<(&'static str, String)> {
+    let mut more = vec![
+        ("RecordingSid", id.to_owned()),
+        ("RecordingUrl", url(line, id)),
+        ("RecordingStatus", status.to_owned()),
+        ("RecordingChannels", "2".to_owned()),
+        ("RecordingSource", "StartCallRecordingAPI".to_owned()),
+        ("ErrorCode", "0".to_owned()),
+    ];
+    more.extend(seconds.map(|seconds| ("RecordingDuration", seconds.to_string())));
+    more
+}
+
+fn url(line: &Line, id: &str) -> String {
+    format!(
+        "{}/{ID}/{VERSION}/Accounts/{ACCOUNT_SID}/Recordings/{id}",
+        line.world.base_url()
+    )
+}
+
+/// A second of silence: 8,000 samples, one byte each.
+pub async fn sound() -> Response {
+    const SAMPLES: u32 = 8_000;
+    let mut wav = Vec::new();
+    wav.extend(b"RIFF");
+    wav.extend((36 + SAMPLES).to_le_bytes());
+    wav.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    wav.extend(SAMPLES.to_le_bytes());
+    wav.extend(SAMPLES.to_le_bytes());
+    wav.extend(b"\x01\0\x08\0data");
+    wav.extend(SAMPLES.to_le_bytes());
+    wav.resize(wav.len() + SAMPLES as usize, 0x80);
+    ([(header::CONTENT_TYPE, "audio/x-wav")], wav).into_response()
+}

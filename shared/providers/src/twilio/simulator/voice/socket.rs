@@ -1,0 +1,122 @@
+//! The WebSocket that Twilio opens to us: signed over the URL as it stands in the TwiML, and led to where that URL is served
+//! on this machine.
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{
+        Message,
+        client::IntoClientRequest,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
+};
+
+use crate::{
+    Secret,
+    simulator::World,
+    twilio::{
+        simulator::AUTH_TOKEN,
+        webhook::{self, Payload},
+    },
+};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A peer that takes nothing for so long is as good as gone.
+const SEND_PATIENCE: Duration = Duration::from_secs(2);
+
+pub struct Socket {
+    stream: WebSocketStream<TcpStream>,
+    /// Nothing passes any more.
+    pub is_severed: bool,
+}
+
+pub enum Arrival {
+    Text(String),
+    /// The far side has closed it, or it broke.
+    Gone,
+}
+
+impl Socket {
+    /// `None` where it can't be opened, for whatever reason.
+    pub async fn open(world: &World, url: &str) -> Option<Self> {
+        if !world.may_open_socket() || !url.starts_with("wss://") {
+            return None;
+        }
+        timeout(PATIENCE, Self::connect(world, url)).await.ok().flatten()
+    }
+
+    async fn connect(world: &World, url: &str) -> Option<Self> {
+        let routed = url::Url::parse(&world.routed(url)).ok()?;
+        let (host, port) = (routed.host_str()?, routed.port_or_known_default()?);
+        let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.ok()?;
+        // Without TLS nothing leaves this machine.
+        if !stream.peer_addr().ok()?.ip().is_loopback() {
+            return None;
+        }
+        // A failure costs speed and nothing else.
+        let _ = stream.set_nodelay(true);
+        // The path and the host as they were told; where they lead is the load balancer's business.
+        let mut request = url.replacen("wss://", "ws://", 1).into_client_request().ok()?;
+        let signature = webhook::sign(&Secret::new(AUTH_TOKEN), url, Payload::Form(&[]));
+        for (name, value) in [
+            ("x-twilio-signature", signature.as_str()),
+            ("x-amzn-bedrock-agentcore-runtime-custom-twilio-signature", &signature),
+            ("user-agent", "Jetty/11.0.24"),
+        ] {
+            request.headers_mut().insert(name, value.parse().ok()?);
+        }
+        let (stream, _) = client_async(request, stream).await.ok()?;
+        Some(Self {
+            stream,
+            is_severed: false,
+        })
+    }
+
+    /// A failure shows when something is to be read.
+    pub async fn send(&mut self, frame: &Value) {
+        if !self.is_severed {
+            let _ = timeout(SEND_PATIENCE, self.stream.send(Message::text(frame.to_string()))).await;
+        }
+    }
+
+    /// Never comes back from a socket that is severed.
+    pub async fn next(&mut self) -> Arrival {
+        if self.is_severed {
+            return std::future::pending().await;
+        }
+        loop {
+            match self.stream.next().await {
+                Some(Ok(Message::Text(text))) => return Arrival::Text(text.to_string()),
+                Some(Ok(Message::Binary(_))) => return Arrival::Text(String::new()),
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return Arrival::Gone,
+            }
+        }
+    }
+
+    /// Says goodbye, and waits for the other side's.
+    pub async fn close(&mut self, code: u16, reason: &'static str) {
+        if self.is_severed {
+            return;
+        }
+        let frame = CloseFrame {
+            code: CloseCode::from(code),
+            reason: reason.into(),
+        };
+        let goodbye = async {
+            self.stream.close(Some(frame)).await.ok()?;
+            while let Some(Ok(_)) = self.stream.next().await {}
+            Some(())
+        };
+        let _ = timeout(SEND_PATIENCE, goodbye).await;
+    }
+
+    /// Without a goodbye: the peer gets RST and not FIN.
+    pub fn reset(self) {
+        let _ = self.stream.get_ref().set_zero_linger();
+    }
+}

@@ -1,0 +1,535 @@
+//! Calls over the simulator, with a small program of ours at the other end: the orders in which Twilio says things.
+
+mod ours;
+
+use std::time::Duration;
+
+use butt_dial_domain::{
+    Channel,
+    call::{AnsweredBy, CallStatus, SessionOutcome},
+    ports::voice::{Conference, ControlError, Dial, Script, Speech, Step, ToCaller},
+};
+use butt_dial_testkit::conformance::messaging::FarEnd;
+
+use self::ours::{Answer, OurSocket, Ours, speech};
+use super::{VENDOR, open};
+use crate::{
+    http,
+    simulator::calls::{Act, Behaviour, Call, Drop, Sound},
+    tests::harness::{Bench, DEADLINE, PATIENCE},
+};
+
+const ANN: &str = "+14155550123";
+const US: &str = "+14155550100";
+/// Twenty times as fast as life.
+const PACE: f64 = 0.05;
+
+struct Stage {
+    bench: Bench,
+    ours: Ours,
+}
+
+async fn stage() -> Stage {
+    let bench = open(Channel::Voice).await;
+    bench.world().set_pace(PACE);
+    let connected = (VENDOR.connect)(&bench.credentials(), &http::client().unwrap(), DEADLINE).unwrap();
+    let ours = Ours::open(connected.voice.unwrap(), connected.webhooks.unwrap()).await;
+    bench.world().call_back_to(&ours.base_url);
+    bench.world().set_number_status_url(&ours.url("/status"));
+    Stage { bench, ours }
+}
+
+impl Stage {
+    /// Ann calls, and a conversation begins.
+    async fn conversation(&mut self) -> (Call, OurSocket) {
+        self.ours.answer("/webhooks/twilio/voice", self.ours.converse());
+        let call = self.bench.world().dial(ANN, US).await.unwrap();
+        let mut socket = self.ours.socket().await;
+        let setup = socket.frame().await.unwrap();
+        assert_eq!(
+            (&setup["type"], &setup["callSid"]),
+            (&"setup".into(), &call.id().into())
+        );
+        (call, socket)
+    }
+
+    fn speak(&self, socket: &OurSocket, text: &str) {
+        socket.speak(&*self.ours.voice, text);
+    }
+}
+
+/// Long enough for a busy machine to fall in.
+fn long() -> String {
+    format!("One two {}end.", "and another ".repeat(40))
+}
+
+fn say(text: &str) -> Step {
+    Step::Say(Speech {
+        text: text.to_owned(),
+        language: None,
+        voice: None,
+    })
+}
+
+#[tokio::test]
+async fn two_talk_with_each_other() {
+    let mut stage = stage().await;
+    let (call, mut socket) = stage.conversation().await;
+    let (path, report) = stage.ours.report().await;
+    assert_eq!(
+        (path.as_str(), report.status),
+        ("/webhooks/twilio/voice", Some(CallStatus::Ringing))
+    );
+
+    stage.speak(&socket, "Hello, this is Ada.");
+    assert_eq!(
+        socket.shorts(4).await,
+        [
+            "agentSpeaking on",
+            "tokensPlayed Hello,",
+            "tokensPlayed this is Ada.",
+            "agentSpeaking off"
+        ]
+    );
+    assert!(call.wait_for_quiet(PATIENCE).await);
+    assert_eq!(call.heard_text(), "Hello, this is Ada.");
+
+    assert!(call.say("I need help").await);
+    assert_eq!(
+        socket.shorts(6).await,
+        [
+            "clientSpeaking on",
+            "prompt I...",
+            "prompt I need...",
+            "prompt I need help...",
+            "prompt I need help.",
+            "clientSpeaking off"
+        ]
+    );
+
+    call.hang_up().await;
+    socket.is_closed().await;
+    let action = stage.ours.report_at("/action").await;
+    assert_eq!(action.session.unwrap().outcome, SessionOutcome::Completed);
+    assert_eq!(action.status, Some(CallStatus::Completed));
+    let status = stage.ours.report_at("/status").await;
+    assert_eq!(status.status, Some(CallStatus::Completed));
+    assert!(status.duration_seconds.is_some() && status.sequence.is_some());
+    assert!(call.wait_for_end(PATIENCE).await);
+    assert_eq!(call.alerts(), [] as [u32; 0]);
+}
+
+#[tokio::test]
+async fn whoever_falls_in_cuts_everything_in_this_order() {
+    let mut stage = stage().await;
+    let (call, mut socket) = stage.conversation().await;
+    let speaks = async {
+        stage.speak(&socket, "One two three four five six seven eight.");
+        stage.speak(&socket, "This is never heard.");
+    };
+    // A word takes 364 ms: two have been heard to their end.
+    let (was_heard, ()) = tokio::join!(call.barge_in_after(900, "Stop"), speaks);
+    assert!(was_heard);
+    assert_eq!(
+        socket.shorts(8).await,
+        [
+            "agentSpeaking on",
+            "clientSpeaking on",
+            "tokensPlayed One two",
+            "interrupt One two",
+            "prompt Stop...",
+            "agentSpeaking off",
+            "prompt Stop.",
+            "clientSpeaking off",
+        ]
+    );
+    assert_eq!(call.heard_text(), "One two");
+    let heard = call.heard();
+    assert_eq!(heard[1].at_ms - heard[0].at_ms, 364);
+}
+
+#[tokio::test]
+async fn what_may_be_cut_is_cut_by_the_next_message() {
+    let mut stage = stage().await;
+    let (call, mut socket) = stage.conversation().await;
+    let long = long();
+    socket.send(&*stage.ours.voice, &speech(&long, true));
+    assert!(
+        call.wait_for_speech(|heard| heard.starts_with("One two"), PATIENCE)
+            .await
+            .is_some()
+    );
+    stage.speak(&socket, "Here it is.");
+    assert_eq!(socket.short().await.unwrap(), "agentSpeaking on");
+    let cut = socket.short().await.unwrap();
+    let fragment = cut.strip_prefix("tokensPlayed ").unwrap();
+    assert!(long.starts_with(fragment) && long != fragment, "{cut}");
+    assert_eq!(
+        socket.shorts(4).await,
+        [
+            "agentSpeaking off",
+            "agentSpeaking on",
+            "tokensPlayed Here it is.",
+            "agentSpeaking off"
+        ]
+    );
+    assert_eq!(call.heard_text(), format!("{fragment} Here it is."));
+}
+
+#[tokio::test]
+async fn keys_are_told_and_sent() {
+    let mut stage = stage().await;
+    let (call, mut socket) = stage.conversation().await;
+    assert!(call.press("1#").await);
+    assert_eq!(socket.shorts(2).await, ["key 1", "key #"]);
+    socket.send(&*stage.ours.voice, &ToCaller::Digits("1234#".into()));
+    assert_eq!(
+        socket.shorts(3).await,
+        ["agentSpeaking on", "tokensPlayed 1234#", "agentSpeaking off"]
+    );
+    assert_eq!(call.heard().last().unwrap().sound, Sound::Keys("1234#".into()));
+
+    stage.speak(&socket, &long());
+    assert!(
+        call.wait_for_speech(|heard| heard.contains("One"), PATIENCE)
+            .await
+            .is_some()
+    );
+    call.press("9").await;
+    assert_eq!(socket.short().await.unwrap(), "agentSpeaking on");
+    let frames = socket.shorts(4).await;
+    assert!(
+        frames[0].starts_with("tokensPlayed One") && frames[1].starts_with("interrupt One"),
+        "{frames:?}"
+    );
+    assert_eq!(frames[2..], ["key 9", "agentSpeaking off"]);
+}
+
+#[tokio::test]
+async fn a_session_that_we_end_goes_on_in_a_new_one() {
+    let mut stage = stage().await;
+    let (call, mut socket) = stage.conversation().await;
+    stage.ours.answer("/action", stage.ours.converse());
+    let handoff = r#"{"resume":"é&1"}"#.to_owned();
+    socket.send(
+        &*stage.ours.voice,
+        &ToCaller::End {
+            handoff: Some(handoff.clone()),
+        },
+    );
+    socket.is_closed().await;
+    let action = stage.ours.report_at("/action").await;
+    assert_eq!(action.status, Some(CallStatus::InProgress));
+    let session = action.session.unwrap();
+    assert_eq!(
+        (session.outcome, session.handoff),
+        (SessionOutcome::Ended, Some(handoff))
+    );
+
+    let mut next = stage.ours.socket().await;
+    let setup = next.frame().await.unwrap();
+    assert_eq!(setup["callSid"], call.id());
+    assert_ne!(setup["sessionId"], session.id.as_str());
+    assert_eq!(setup["callStatus"], "IN_PROGRESS");
+    assert!(call.wait_for_sessions(2, PATIENCE).await);
+    assert!(call.say("Still there?").await);
+}
+
+#[tokio::test]
+async fn a_lost_socket_is_told_and_the_call_goes_on() {
+    for how in [Some(Drop::Reset), Some(Drop::Close1000), Some(Drop::Close1007), None] {
+        let mut stage = stage().await;
+        let (call, socket) = stage.conversation().await;
+        stage.ours.answer("/action", stage.ours.converse());
+        stage.speak(&socket, &long());
+        assert!(
+            call.wait_for_speech(|heard| heard.contains("two"), PATIENCE)
+                .await
+                .is_some()
+        );
+        let mut socket = Some(socket);
+        match how {
+            Some(how) => assert!(call.drop_socket(how).await),
+            None => socket.take().unwrap().kill(),
+        }
+        let action = stage.ours.report_at("/action").await;
+        assert_eq!(action.status, Some(CallStatus::InProgress), "{how:?}");
+        let session = action.session.unwrap();
+        assert_eq!(
+            (session.outcome, session.error_code.as_deref()),
+            (SessionOutcome::Failed, Some("64105"))
+        );
+        let mut next = stage.ours.socket().await;
+        assert_eq!(next.short().await.unwrap(), "setup");
+        stage.speak(&next, "Where was I?");
+        assert!(
+            call.wait_for_speech(|heard| heard.ends_with("Where was I?"), PATIENCE)
+                .await
+                .is_some()
+        );
+        assert!(!call.heard_text().contains("end"));
+    }
+}
+
+#[tokio::test]
+async fn a_black_hole_is_noticed_by_nobody_and_a_redirect_helps() {
+    let mut stage = stage().await;
+    let (call, socket) = stage.conversation().await;
+    assert!(call.drop_socket(Drop::BlackHole).await);
+    assert!(!call.say("Hello?").await, "nobody was told");
+    stage.speak(&socket, "This is not heard.");
+    let script = Script(stage.ours.converse());
+    stage.ours.voice.redirect(call.id(), &script).await.unwrap();
+    let mut next = stage.ours.socket().await;
+    assert_eq!(next.short().await.unwrap(), "setup");
+    assert!(call.say("Hello?").await);
+    assert_eq!(call.heard_text(), "");
+    assert_eq!(call.sessions()[0].outcome.as_deref(), Some("redirected"));
+}
+
+#[tokio::test]
+async fn a_socket_that_can_not_be_opened_is_told() {
+    let mut stage = stage().await;
+    stage.bench.world().refuse_sockets(1);
+    stage.ours.answer("/webhooks/twilio/voice", stage.ours.converse());
+    stage.ours.answer("/action", vec![say("Call later"), Step::Hangup]);
+    let call = stage.bench.world().dial(ANN, US).await.unwrap();
+    let session = stage.ours.report_at("/action").await.session.unwrap();
+    assert_eq!(session.error_code.as_deref(), Some("64102"));
+    assert!(call.wait_for_end(PATIENCE).await);
+    assert_eq!(call.heard_text(), "Call later");
+}
+
+#[tokio::test]
+async fn frames_that_make_no_sense_end_the_session() {
+    let mut stage = stage().await;
+    let (call, mut socket) = stage.conversation().await;
+    socket.send_raw(r#"{"type":"text"}"#);
+    let error = socket.short().await.unwrap();
+    assert_eq!(error, r#"error Invalid message received, code: 64107, {"type":"text"}"#);
+    for _ in 0..10 {
+        socket.send_raw("nonsense");
+    }
+    socket.is_closed().await;
+    let session = stage.ours.report_at("/action").await.session.unwrap();
+    assert_eq!(
+        (session.outcome, session.error_code.as_deref()),
+        (SessionOutcome::Failed, Some("64105"))
+    );
+    assert!(call.wait_for_end(PATIENCE).await, "the action said nothing more");
+}
+
+#[tokio::test]
+async fn who_can_not_be_asked_hears_that_it_is_busy() {
+    let mut stage = stage().await;
+    let broken = Answer::Status(axum::http::StatusCode::INTERNAL_SERVER_ERROR);
+    stage.ours.answer_with("/webhooks/twilio/voice", broken);
+    let call = stage.bench.world().dial(ANN, US).await.unwrap();
+    assert_eq!(stage.ours.report_at("/status").await.status, Some(CallStatus::Busy));
+    assert_eq!(call.alerts(), [11_200]);
+}
+
+#[tokio::test]
+async fn a_caller_leaves_a_message_after_the_beep() {
+    let mut stage = stage().await;
+    let record = Step::Record {
+        max_seconds: 60,
+        action_url: stage.ours.url("/recorded"),
+        recording_url: stage.ours.url("/recording"),
+    };
+    stage
+        .ours
+        .answer("/webhooks/twilio/voice", vec![say("Speak after the tone"), record]);
+    let call = stage.bench.world().dial(ANN, US).await.unwrap();
+    let beeped =
+        |state: &crate::simulator::calls::CallState| state.heard.iter().any(|heard| heard.sound == Sound::Beep);
+    assert!(call.wait_until(beeped, PATIENCE).await);
+    assert!(call.say("Call me back please").await);
+    call.press("#").await;
+    let recorded = stage.ours.report_at("/recorded").await;
+    assert_eq!(recorded.digits.as_deref(), Some("#"));
+    let state = call.state();
+    assert_eq!(state.recordings[0].text, "Call me back please");
+    assert_eq!(recorded.recording.unwrap().id, state.recordings[0].id);
+}
+
+#[tokio::test]
+async fn a_call_is_passed_on() {
+    let mut stage = stage().await;
+    let dial = |to: &str, base: &str| {
+        Step::Dial(Dial {
+            to: to.to_owned(),
+            caller_id: None,
+            ring_seconds: 20,
+            limit_seconds: None,
+            action_url: format!("{base}/dialled"),
+            whisper_url: Some(format!("{base}/whisper")),
+        })
+    };
+    let base = stage.ours.base_url.clone();
+    stage.bench.world().set_number("+14155550177", Behaviour::Busy);
+    stage
+        .ours
+        .answer("/webhooks/twilio/voice", vec![dial("+14155550177", &base)]);
+    stage.ours.answer("/dialled", vec![dial("+14155550188", &base)]);
+    let room = Conference {
+        name: "room".into(),
+        starts: true,
+        ends: true,
+        is_muted: false,
+    };
+    stage.ours.answer("/dialled", vec![Step::Conference(room)]);
+    stage.ours.answer("/whisper", vec![say("It is Ann")]);
+    let call = stage.bench.world().dial(ANN, US).await.unwrap();
+    assert_eq!(stage.ours.report_at("/dialled").await.dialled, Some(CallStatus::Busy));
+    stage.ours.report_at("/whisper").await;
+    assert_eq!(
+        stage.ours.report_at("/dialled").await.dialled,
+        Some(CallStatus::Completed)
+    );
+    assert!(call.wait_until(|state| state.conferences == ["room"], PATIENCE).await);
+    stage.ours.voice.hang_up(call.id()).await.unwrap();
+    assert!(call.wait_for_end(PATIENCE).await);
+    assert_eq!(stage.ours.voice.hang_up(call.id()).await, Err(ControlError::Over));
+}
+
+#[tokio::test]
+async fn a_call_of_ours_is_answered_and_told_of() {
+    let mut stage = stage().await;
+    let steps = vec![
+        Act::WaitForSpeech { containing: None },
+        Act::Say {
+            text: "Yes please".into(),
+        },
+        Act::HangUp,
+    ];
+    let behaviour = Behaviour::Answers { after_ms: 500, steps };
+    stage.bench.world().set_number(ANN, behaviour);
+    stage.ours.answer("/answer", stage.ours.converse());
+    let dispatch = calls_ann(&stage);
+    stage.bench.send(&dispatch).await;
+    let call = stage.bench.world().wait_for_call(ANN, PATIENCE).await.unwrap();
+    let mut socket = stage.ours.socket().await;
+    assert_eq!(socket.frame().await.unwrap()["direction"], "outbound-api");
+    stage.speak(&socket, "Shall I book it?");
+    socket.until("prompt Yes please.").await;
+    assert!(call.wait_for_end(PATIENCE).await);
+    let mut statuses = Vec::new();
+    while statuses.len() < 4 {
+        let (path, report) = stage.ours.report().await;
+        if path == "/status" {
+            statuses.push((report.sequence.unwrap(), report.status.unwrap()));
+        }
+    }
+    let expected = [
+        CallStatus::Initiated,
+        CallStatus::Ringing,
+        CallStatus::InProgress,
+        CallStatus::Completed,
+    ];
+    assert_eq!(statuses, (0..).zip(expected).collect::<Vec<_>>());
+    assert_eq!(
+        stage.ours.voice.look_up(call.id()).await.unwrap().status,
+        CallStatus::Completed
+    );
+}
+
+#[tokio::test]
+async fn machines_are_told_from_people() {
+    let mut stage = stage().await;
+    let machine = Behaviour::Machine {
+        after_ms: 500,
+        greeting: "You have reached Ann".into(),
+        beeps: true,
+    };
+    stage.bench.world().set_number(ANN, machine);
+    let steps = vec![say("Your table is ready"), Step::Pause { seconds: 10 }];
+    stage.ours.answer("/answer", steps);
+    let mut dispatch = calls_ann(&stage);
+    if let Some(placing) = &mut dispatch.content.call {
+        placing.detects_machine = true;
+    }
+    // A conversation begins at once, and who answered is told beside it.
+    stage.bench.send(&dispatch).await;
+    let answer = stage.ours.report_at("/answer").await;
+    assert_eq!(answer.answered_by, None);
+    let machine = stage.ours.report_at("/machine").await;
+    assert_eq!(machine.answered_by, Some(AnsweredBy::MachineEnd));
+    // A message waits for the beep.
+    let text = "Your table is ready".to_owned();
+    if let Some(placing) = &mut dispatch.content.call {
+        placing.plan.purpose = butt_dial_domain::call::Purpose::Message { text, sound_url: None };
+    }
+    stage.bench.send(&dispatch).await;
+    let answer = stage.ours.report_at("/answer").await;
+    assert_eq!(answer.answered_by, Some(AnsweredBy::MachineEnd));
+    let call = stage.bench.world().calls().pop().unwrap();
+    assert!(call.wait_for_end(PATIENCE).await);
+    assert_eq!(call.heard()[0].sound, Sound::Beep);
+    assert_eq!(call.heard_text(), "Your table is ready");
+}
+
+#[tokio::test]
+async fn calls_that_nobody_takes_end_as_they_do() {
+    for (behaviour, status) in [
+        (Behaviour::Busy, CallStatus::Busy),
+        (Behaviour::NoAnswer, CallStatus::NoAnswer),
+        (Behaviour::Fails, CallStatus::Failed),
+    ] {
+        let mut stage = stage().await;
+        stage.bench.world().set_number(ANN, behaviour);
+        stage.bench.send(&calls_ann(&stage)).await;
+        loop {
+            let report = stage.ours.report_at("/status").await;
+            if report.status.is_some_and(CallStatus::is_over) {
+                assert_eq!(report.status, Some(status));
+                break;
+            }
+        }
+    }
+}
+
+fn calls_ann(stage: &Stage) -> butt_dial_domain::ports::carrier::Dispatch {
+    let mut dispatch = stage.bench.text("");
+    dispatch.to = stage.bench.to();
+    let url = |path| stage.ours.url(path);
+    dispatch.call_urls = Some(butt_dial_domain::ports::carrier::CallUrls {
+        answer: url("/answer"),
+        status: url("/status"),
+        machine: url("/machine"),
+    });
+    dispatch
+}
+
+#[tokio::test]
+async fn a_call_can_be_scripted_over_http() {
+    let mut stage = stage().await;
+    stage.ours.answer("/webhooks/twilio/voice", stage.ours.converse());
+    let base = stage.bench.simulator.base_url();
+    let order = serde_json::json!({
+        "from": ANN, "to": US,
+        "steps": [{ "do": "wait_for_speech" }, { "do": "say", "text": "Bye" }, { "do": "hang_up" }],
+    });
+    let client = http::client().unwrap();
+    let begun = client
+        .post(format!("{base}/phone-calls"))
+        .json(&order)
+        .send()
+        .await
+        .unwrap();
+    let begun: serde_json::Value = begun.json().await.unwrap();
+    let socket = stage.ours.socket().await;
+    stage.speak(&socket, "Hello.");
+    let call = stage.bench.world().find_call(begun["id"].as_str().unwrap()).unwrap();
+    assert!(call.wait_for_end(PATIENCE).await);
+    let shown = client
+        .get(format!("{base}/phone-calls/{}", call.id()))
+        .send()
+        .await
+        .unwrap();
+    let shown: serde_json::Value = shown.json().await.unwrap();
+    assert_eq!(shown["status"], "completed");
+    assert_eq!(shown["heard"][0]["sound"]["word"], "Hello.");
+    let late = tokio::time::timeout(Duration::from_secs(1), call.say("too late")).await;
+    assert_eq!(late, Ok(false));
+}

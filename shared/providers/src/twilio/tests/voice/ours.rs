@@ -1,0 +1,287 @@
+//! Our side of a call, for tests: a web server that answers as it is told and takes the sockets of conversations.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    extract::{
+        FromRequestParts, Request, State,
+        ws::{Message, WebSocket, WebSocketUpgrade},
+    },
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use butt_dial_domain::{
+    Clock,
+    call::CallReport,
+    ports::{
+        voice::{Conversation, FromCaller, Script, Step, ToCaller, Voice},
+        webhook::{WebhookRequest, Webhooks},
+    },
+};
+use serde_json::Value;
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+
+use crate::tests::harness::PATIENCE;
+
+pub struct Ours {
+    pub base_url: String,
+    pub voice: Arc<dyn Voice>,
+    pub webhooks: Arc<dyn Webhooks>,
+    desk: Desk,
+    asked: mpsc::UnboundedReceiver<WebhookRequest>,
+    opened: mpsc::UnboundedReceiver<OurSocket>,
+    _server: JoinSet<()>,
+}
+
+#[derive(Clone)]
+struct Desk {
+    base_url: String,
+    answers: Arc<Mutex<HashMap<String, VecDeque<Answer>>>>,
+    asked: mpsc::UnboundedSender<WebhookRequest>,
+    opened: mpsc::UnboundedSender<OurSocket>,
+}
+
+#[derive(Clone)]
+pub enum Answer {
+    Script(String),
+    Status(StatusCode),
+}
+
+/// A conversation's socket, as our program would hold it.
+pub struct OurSocket {
+    pub url: String,
+    pub headers: HeaderMap,
+    frames: mpsc::UnboundedReceiver<String>,
+    sender: mpsc::UnboundedSender<String>,
+}
+
+impl Ours {
+    pub async fn open(voice: Arc<dyn Voice>, webhooks: Arc<dyn Webhooks>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let ((tell, asked), (open, opened)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let desk = Desk {
+            base_url: base_url.clone(),
+            answers: Arc::default(),
+            asked: tell,
+            opened: open,
+        };
+        let mut server = JoinSet::new();
+        let router = axum::Router::new().fallback(serve).with_state(desk.clone());
+        server.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            base_url,
+            voice,
+            webhooks,
+            desk,
+            asked,
+            opened,
+            _server: server,
+        }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url)
+    }
+
+    /// The next request to this path is answered so; the last answer stays.
+    pub fn answer(&self, path: &str, steps: Vec<Step>) {
+        self.answer_with(path, Answer::Script(self.voice.render(&Script(steps)).body));
+    }
+
+    pub fn answer_with(&self, path: &str, answer: Answer) {
+        let mut answers = self.desk.answers.lock().unwrap();
+        answers.entry(path.to_owned()).or_default().push_back(answer);
+    }
+
+    pub fn conversation(&self) -> Conversation {
+        Conversation {
+            socket_url: format!("{}/relay/t0ken", self.base_url.replace("http://", "wss://")),
+            action_url: self.url("/action"),
+            greeting: None,
+            language: "en-US".to_owned(),
+            voice: None,
+            languages: vec!["de-DE".to_owned()],
+            hints: Vec::new(),
+            tells_partial: true,
+        }
+    }
+
+    pub fn converse(&self) -> Vec<Step> {
+        vec![Step::Converse(Box::new(self.conversation()))]
+    }
+
+    /// The next request, which must be signed, read as what it reports, with its path.
+    pub async fn report(&mut self) -> (String, CallReport) {
+        let request = self.request().await;
+        let path = request.url.strip_prefix(&self.base_url).unwrap().to_owned();
+        (path, self.voice.read_report(&request).unwrap())
+    }
+
+    pub async fn request(&mut self) -> WebhookRequest {
+        let request = tokio::time::timeout(PATIENCE, self.asked.recv()).await;
+        let request = request.expect("a request").expect("the server runs");
+        assert_eq!(self.webhooks.verify(&request), Ok(()), "{}", request.url);
+        request
+    }
+
+    /// The next request to this path; others are passed over.
+    pub async fn report_at(&mut self, path: &str) -> CallReport {
+        loop {
+            let (at, report) = self.report().await;
+            if at == path {
+                return report;
+            }
+        }
+    }
+
+    pub async fn socket(&mut self) -> OurSocket {
+        let opened = tokio::time::timeout(PATIENCE, self.opened.recv()).await;
+        let socket = opened.expect("a socket").expect("the server runs");
+        assert_eq!(self.voice.verify_socket(&socket.url, &socket.headers), Ok(()));
+        socket
+    }
+}
+
+impl OurSocket {
+    /// The next frame; `None` when the socket is closed.
+    pub async fn frame(&mut self) -> Option<Value> {
+        let frame = tokio::time::timeout(PATIENCE, self.frames.recv()).await;
+        let frame = frame.expect("a frame or an end")?;
+        Some(serde_json::from_str(&frame).unwrap())
+    }
+
+    /// In a few words: `agentSpeaking on`, `prompt Hi.`, `prompt Hi...`.
+    pub async fn short(&mut self) -> Option<String> {
+        let frame = self.frame().await?;
+        let text = |name: &str| frame[name].as_str().unwrap_or_default().to_owned();
+        Some(match text("type").as_str() {
+            "info" => format!("{} {}", text("name"), text("value")),
+            "prompt" if frame["last"] == true => format!("prompt {}.", text("voicePrompt")),
+            "prompt" => format!("prompt {}...", text("voicePrompt")),
+            "interrupt" => format!("interrupt {}", text("utteranceUntilInterrupt")),
+            "dtmf" => format!("key {}", text("digit")),
+            "error" => format!("error {}", text("description")),
+            other => other.to_owned(),
+        })
+    }
+
+    /// The next so many frames in a few words.
+    pub async fn shorts(&mut self, count: usize) -> Vec<String> {
+        let mut shorts = Vec::new();
+        for _ in 0..count {
+            shorts.push(self.short().await.expect("a frame"));
+        }
+        shorts
+    }
+
+    /// Passes frames over until this one.
+    pub async fn until(&mut self, wanted: &str) {
+        while self.short().await.expect("a frame") != wanted {}
+    }
+
+    pub async fn is_closed(&mut self) {
+        while self.frame().await.is_some() {}
+    }
+
+    pub fn send(&self, voice: &dyn Voice, frame: &ToCaller) {
+        self.send_raw(&voice.write_frame(frame));
+    }
+
+    pub fn send_raw(&self, frame: &str) {
+        // A test that goes on after the socket's end notices by what does not come.
+        let _ = self.sender.send(frame.to_owned());
+    }
+
+    pub fn speak(&self, voice: &dyn Voice, text: &str) {
+        self.send(voice, &speech(text, false));
+    }
+
+    /// The socket breaks without a word.
+    pub fn kill(self) {}
+}
+
+pub fn speech(text: &str, preemptible: bool) -> ToCaller {
+    ToCaller::Speak {
+        text: text.to_owned(),
+        is_last: true,
+        language: None,
+        interruptible: None,
+        preemptible,
+    }
+}
+
+/// The adapter reads every frame that the simulator makes.
+fn check(voice_frame: &str) {
+    let read = crate::twilio::voice::relay::read_frame(voice_frame);
+    assert!(!matches!(read, Err(_) | Ok(FromCaller::Other)), "{voice_frame}");
+}
+
+async fn serve(State(desk): State<Desk>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    if parts.headers.contains_key("upgrade") {
+        let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await.unwrap();
+        let url = format!("{}{}", desk.base_url.replace("http://", "wss://"), parts.uri);
+        return upgrade.on_upgrade(move |socket| hold(desk, url, parts.headers, socket));
+    }
+    let path = parts.uri.path().to_owned();
+    let told = WebhookRequest {
+        method: parts.method,
+        url: format!("{}{}", desk.base_url, parts.uri),
+        headers: parts.headers,
+        body: axum::body::to_bytes(body, usize::MAX).await.unwrap(),
+        received_at: Clock::System.now(),
+    };
+    // A test that has seen enough listens no more.
+    let _ = desk.asked.send(told);
+    let answer = {
+        let mut answers = desk.answers.lock().unwrap();
+        match answers.get_mut(&path) {
+            Some(answers) if answers.len() > 1 => answers.pop_front(),
+            Some(answers) => answers.front().cloned(),
+            None => None,
+        }
+    };
+    match answer {
+        Some(Answer::Script(script)) => ([("content-type", "text/xml")], script).into_response(),
+        Some(Answer::Status(status)) => status.into_response(),
+        None => ([("content-type", "text/xml")], "<Response/>").into_response(),
+    }
+}
+
+async fn hold(desk: Desk, url: String, headers: HeaderMap, mut socket: WebSocket) {
+    let ((tell, frames), (sender, mut to_send)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel::<String>());
+    let ours = OurSocket {
+        url,
+        headers,
+        frames,
+        sender,
+    };
+    if desk.opened.send(ours).is_err() {
+        return;
+    }
+    loop {
+        tokio::select! {
+            frame = socket.recv() => match frame {
+                Some(Ok(Message::Text(text))) => {
+                    check(&text);
+                    let _ = tell.send(text.to_string());
+                }
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => {}
+            },
+            frame = to_send.recv() => match frame {
+                Some(frame) => {
+                    if socket.send(Message::text(frame)).await.is_err() {
+                        return;
+                    }
+                }
+                // The test has dropped its end.
+                None => return,
+            },
+        }
+    }
+}
