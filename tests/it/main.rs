@@ -12,6 +12,7 @@ mod support;
 
 mod auth;
 mod callbacks;
+mod calls;
 mod cli;
 mod compliance;
 mod faults;

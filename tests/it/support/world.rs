@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, ops::Deref, time::Duration};
 
+use butt_dial::serve::ALL_ROLES;
 use butt_dial_comms::{
     Comms,
     provisioning::bootstrap::{self, Addresses},
@@ -15,6 +16,7 @@ use butt_dial_runtime::{
     start::{Running, start},
 };
 use butt_dial_testkit::proxy::Proxy;
+use butt_dial_voice_relay::ROLE as VOICE_RELAY;
 use butt_dial_webhook_ingest::ROLE as WEBHOOK_INGEST;
 use futures::future::join_all;
 use tempfile::TempDir;
@@ -26,7 +28,7 @@ const SILENCE: Duration = Duration::from_secs(3_600);
 
 pub struct World {
     stage: Stage,
-    /// Those that agents reach come first, then who listens to carriers, then the dispatchers.
+    /// Those that agents reach come first, then who listens to carriers, then the relays and the dispatchers.
     running: Vec<Running>,
     ingest: usize,
     backends: Option<Backends>,
@@ -87,7 +89,7 @@ impl World {
         butt_dial::install_tls();
         let directory = tempfile::tempdir().expect("a directory");
         let env = [common_settings(&directory), owned(settings)].concat();
-        let running = start_one(&env, Deployment::Alone, &[GATEWAY, WEBHOOK_INGEST, DISPATCHER]).await;
+        let running = start_one(&env, Deployment::Alone, &ALL_ROLES).await;
         let simulator = running.platform.simulator.as_ref().expect("a simulator");
         let carriers = simulator.world().clone();
         carriers.set_delivery_delay(SILENCE);
@@ -128,7 +130,7 @@ impl World {
         (world, road)
     }
 
-    /// Two gateways, one program that listens to carriers, and two dispatchers.
+    /// Two gateways, one program that listens to carriers, two relays, and two dispatchers.
     async fn with_carriers_at(base: &str, simulator: Simulator, backends: Backends, settings: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let front = Front::start().await;
@@ -142,7 +144,14 @@ impl World {
         .concat();
         // The first one makes the schema.
         let first = start_one(&env, Deployment::OneOfMany, &[GATEWAY]).await;
-        let roles = [GATEWAY, WEBHOOK_INGEST, DISPATCHER, DISPATCHER];
+        let roles = [
+            GATEWAY,
+            WEBHOOK_INGEST,
+            VOICE_RELAY,
+            VOICE_RELAY,
+            DISPATCHER,
+            DISPATCHER,
+        ];
         let others = roles.iter().map(|role| async {
             let role = std::slice::from_ref(role);
             start_one(&env, Deployment::OneOfMany, role).await
@@ -151,6 +160,7 @@ impl World {
         running.extend(join_all(others).await);
         let ingest = 2;
         front.lead_to(vec![running[ingest].address]);
+        front.lead_calls_to(vec![running[ingest + 1].address, running[ingest + 2].address]);
         let carriers = simulator.world().clone();
         carriers.call_back_to(&front.base_url);
         let account = first_account(&running[0], &addresses()).await;
