@@ -3,7 +3,7 @@
 
 use std::{io, time::Duration};
 
-use butt_dial_domain::ports::model::{Answer, ModelError, Piece};
+use butt_dial_domain::ports::model::{Answer, Ending, ModelError, Piece};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream, stream::BoxStream};
 use reqwest::header;
@@ -21,6 +21,11 @@ const LINGER: Duration = Duration::from_millis(50);
 pub trait Reader: Send + 'static {
     /// What the event adds to the answer, if it adds anything.
     fn read(&mut self, event: &Sse) -> Result<Option<Piece>, ModelError>;
+
+    /// The stream is over: how the answer ended, if that had been said without an event of its own.
+    fn ended(&mut self) -> Option<Ending> {
+        None
+    }
 }
 
 /// Sends the request; `refuse` classifies an answer that is no stream. `silence` is how long nothing may come: first from
@@ -74,7 +79,7 @@ impl<R: Reader> Listening<R> {
                 return Ok(piece);
             }
         }
-        Err(ModelError::Broken)
+        self.reader.ended().map(Piece::End).ok_or(ModelError::Broken)
     }
 
     async fn linger(&mut self) {

@@ -4,9 +4,12 @@
 
 mod answer;
 pub mod anthropic;
+mod audio;
+pub mod elevenlabs;
 pub mod http;
 pub mod line;
 pub mod meta;
+pub mod openai;
 pub mod resend;
 pub mod secret;
 pub mod simulator;
@@ -26,6 +29,8 @@ pub static VENDORS: &[&Vendor] = &[
     &meta::VENDOR,
     &line::VENDOR,
     &anthropic::VENDOR,
+    &elevenlabs::VENDOR,
+    &openai::VENDOR,
 ];
 
 /// The vendor with this id, such as `twilio`.

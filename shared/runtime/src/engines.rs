@@ -170,8 +170,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_key_for_one_thing_leaves_the_other_simulated() {
+        let simulator = simulator().await;
+        let speaks_only = [("OPENAI_API_KEY", "sk-1"), ("OPENAI_API_URL", "http://127.0.0.1:1")];
+        let connections = connected(&speaks_only, Some(&simulator)).unwrap();
+        assert!(
+            connections.speech.as_ref().unwrap().check().await.is_err(),
+            "nobody listens there"
+        );
+        assert_eq!(asked(&simulator, connections).await, ["anthropic"]);
+    }
+
+    #[tokio::test]
     async fn who_is_named_must_be_there() {
-        let error = connected(&[("ANSWERING_MODEL", "anthropic")], None).err().unwrap();
-        assert!(error.contains("ANTHROPIC_API_KEY"), "{error}");
+        let simulator = simulator().await;
+        let openai = connected(&[("ANSWERING_MODEL", "openai")], Some(&simulator)).unwrap();
+        assert!(openai.speech.is_some());
+        assert_eq!(asked(&simulator, openai).await, ["openai"]);
+
+        let speaks_only = ("OPENAI_API_KEY", "sk-1");
+        for (settings, carriers, named) in [
+            (vec![("ANSWERING_MODEL", "anthropic")], None, "ANTHROPIC_API_KEY"),
+            (
+                vec![("SPEECH_VENDOR", "elevenlabs"), speaks_only],
+                Some(&simulator),
+                "ELEVENLABS_API_KEY",
+            ),
+            (vec![("ANSWERING_MODEL", "openai"), speaks_only], None, "OPENAI_MODEL"),
+        ] {
+            let error = connected(&settings, carriers).err().unwrap();
+            assert!(error.contains(named), "{error}");
+        }
     }
 }

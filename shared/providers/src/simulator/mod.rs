@@ -15,6 +15,7 @@ mod people;
 pub mod picture;
 mod report;
 mod socket;
+pub mod sound;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ pub mod ears;
 pub mod harness;
 pub mod minds;
 mod mutations;
+pub mod voices;
 
 use crate::{Credentials, VENDORS, http};
 

@@ -14,6 +14,8 @@ const REGISTRY: &str = "shared/providers/src/lib.rs";
 const CHANNEL: &str = "Channel::";
 const CONNECTED: &str = "Connected";
 const WEBHOOKS: &str = "webhooks";
+/// Fields of `Connected` that have nothing to do with channels, and what proves them.
+const SUITES: [(&str, &str); 2] = [("model", "model_conformance!"), ("speech", "speech_conformance!")];
 
 /// A vendor's files, by their path below its folder.
 type Files<'a> = BTreeMap<&'a str, &'a Source>;
@@ -37,6 +39,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             let path = format!("{FOLDER}/{vendor}/{inner}");
             findings.extend(unregistered(tree, vendor, &path));
             findings.extend(untested(vendor, files, &path, manifest));
+            findings.extend(unproved(vendor, files, &path));
         }
     }
     findings
@@ -96,18 +99,37 @@ fn untested(vendor: &str, files: &Files, path: &str, manifest: &Source) -> Vec<F
     findings
 }
 
+/// What is not tied to a channel: each such field that is connected has its own suite.
+fn unproved(vendor: &str, files: &Files, path: &str) -> Vec<Finding> {
+    let unproved = |(field, suite): &&(&str, &str)| {
+        let connects = |(inner, source): (&&str, &&Source)| !is_test(inner) && connects(source, field);
+        let proves = |(inner, source): (&&str, &&Source)| is_test(inner) && source.find(suite).next().is_some();
+        files.iter().any(connects) && !files.iter().any(proves)
+    };
+    let finding = |(field, suite): &(&str, &str)| {
+        let mend = format!("add `{suite}(..);` to {FOLDER}/{vendor}/tests.rs");
+        Finding::new(path, 1, format!("`{field}` is connected but not proved"), mend)
+    };
+    SUITES.iter().filter(unproved).map(finding).collect()
+}
+
 /// Whether a `Connected { .. }` is made whose webhooks are not plainly `None`.
 fn calls_us(source: &Source) -> bool {
+    connects(source, WEBHOOKS)
+}
+
+/// Whether a `Connected { .. }` is made whose field is not plainly `None`.
+fn connects(source: &Source, field: &str) -> bool {
     let made = source.find(CONNECTED).filter(|&at| {
         let rest = source.code[at + CONNECTED.len()..].trim_start();
         rest.starts_with('{') && !source.in_test(at)
     });
     let bodies: Vec<_> = made.map(|at| source.bracketed(at)).collect();
     let mut places = source
-        .find(WEBHOOKS)
+        .find(field)
         .filter(|at| bodies.iter().any(|body| body.contains(at)));
     places.any(|at| {
-        let value = source.code[at + WEBHOOKS.len()..].trim_start();
+        let value = source.code[at + field.len()..].trim_start();
         let value = value.strip_prefix(':').unwrap_or(value).trim_start();
         !value.starts_with("None")
     })
@@ -210,6 +232,25 @@ mod tests {
         }
         let only_in_tests = format!("{ACME}#[cfg(test)]\nmod tests {{ fn f() {{ Connected {{ webhooks }} }} }}");
         assert!(check_acme(LIB, &only_in_tests, TESTS).is_empty());
+    }
+
+    #[test]
+    fn an_engine_without_conformance_is_found() {
+        let vendor = "pub static VENDOR: Vendor = Vendor { channels: &[] };\n";
+        let with = |connected: &str| format!("{vendor}fn connect() {{ Ok(Connected {{ {connected} }}) }}");
+        for (connected, suite) in [
+            ("model: Some(Arc::new(client))", "model_conformance!(super::open);"),
+            ("speech, ..Connected::default()", "speech_conformance!(super::open);"),
+        ] {
+            assert!(check_acme(LIB, &with(connected), suite).is_empty(), "{connected}");
+            assert_eq!(check_acme(LIB, &with(connected), "").len(), 1, "{connected}");
+        }
+        let other = with("model: Some(client), speech: None");
+        assert_eq!(
+            check_acme(LIB, &other, "speech_conformance!(super::open);"),
+            ["acme/mod.rs:1"]
+        );
+        assert!(check_acme(LIB, &with("model: None"), "").is_empty());
     }
 
     #[test]

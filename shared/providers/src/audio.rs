@@ -1,0 +1,84 @@
+//! Sound files, as speech synthesizers are asked for them: whether bytes are one, and the header that makes samples one.
+
+use butt_dial_domain::ports::{
+    carrier::{Outcome, RefusalClass},
+    speech::{AudioFormat, SpeechError},
+};
+use bytes::Bytes;
+use reqwest::header;
+
+use crate::http;
+
+/// Speech of ten minutes, uncompressed.
+pub const LARGEST_FILE: usize = 32 * 1024 * 1024;
+
+/// By its first bytes: a portal's page is not a voice.
+pub fn is(format: AudioFormat, bytes: &[u8]) -> bool {
+    match format {
+        AudioFormat::Mp3 => bytes.starts_with(b"ID3") || matches!(bytes, [0xff, second, ..] if second & 0xe0 == 0xe0),
+        AudioFormat::Ogg => bytes.starts_with(b"OggS"),
+        AudioFormat::Wav => bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WAVE"),
+    }
+}
+
+/// Samples (signed, 16 bits, little-endian, mono) at this rate as a WAV file.
+pub fn wav(pcm: &[u8], rate: u32) -> Vec<u8> {
+    const BYTES_PER_SAMPLE: u16 = 2;
+    let length = u32::try_from(pcm.len()).unwrap_or(u32::MAX);
+    let mut file = Vec::with_capacity(44 + pcm.len());
+    file.extend(b"RIFF");
+    file.extend(length.saturating_add(36).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16_u32.to_le_bytes());
+    // PCM, one channel.
+    file.extend([1_u16, 1].map(u16::to_le_bytes).concat());
+    file.extend(rate.to_le_bytes());
+    file.extend((rate * u32::from(BYTES_PER_SAMPLE)).to_le_bytes());
+    file.extend([BYTES_PER_SAMPLE, 16].map(u16::to_le_bytes).concat());
+    file.extend(b"data");
+    file.extend(length.to_le_bytes());
+    file.extend(pcm);
+    file
+}
+
+/// Asks for a sound file. The request has its deadline; `refuse` classifies what is no success.
+pub async fn fetch(
+    request: reqwest::RequestBuilder,
+    refuse: fn(&http::Answer) -> SpeechError,
+) -> Result<http::Answer, SpeechError> {
+    match http::exchange_up_to(LARGEST_FILE, request).await {
+        Ok(answer) if answer.status.is_success() => Ok(answer),
+        Ok(answer) => Err(refuse(&answer)),
+        Err(Outcome::Refused(refusal)) if refusal.class == RefusalClass::Configuration => Err(
+            SpeechError::Configuration("what is set up can't be written into a request".to_owned()),
+        ),
+        Err(_) => Err(SpeechError::Unreachable),
+    }
+}
+
+/// The file that was asked for. For a WAV file the vendors are asked for samples at `rate`: theirs have no true lengths.
+pub fn finish(answer: http::Answer, format: AudioFormat, rate: u32) -> Result<Bytes, SpeechError> {
+    let file = match format {
+        AudioFormat::Wav if is_sound(&answer) => wav(&answer.body, rate).into(),
+        _ => answer.body,
+    };
+    // A proxy or a portal spoke.
+    is(format, &file).then_some(file).ok_or(SpeechError::Unreachable)
+}
+
+fn is_sound(answer: &http::Answer) -> bool {
+    let kind = answer.headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let sound = kind.starts_with("audio/") || kind.starts_with("application/octet-stream");
+    sound && !answer.body.is_empty()
+}
+
+/// Nobody is asked to say nothing, or more than can be waited for.
+pub fn check(text: &str, most_characters: usize) -> Result<(), SpeechError> {
+    let refused = |why: &str| Err(SpeechError::Refused(why.to_owned()));
+    match text.chars().count() {
+        _ if text.trim().is_empty() => refused("there is no text"),
+        count if count > most_characters => refused("the text is too long"),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,118 @@
+//! The adapter: one request a file. Knows no retry and keeps no state.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use butt_dial_domain::ports::speech::{AudioFormat, SpeechError, SpeechSynthesis, Utterance};
+use bytes::Bytes;
+use reqwest::RequestBuilder;
+
+use super::{
+    API_KEY, DEFAULT_MODEL, DEFAULT_VOICE, ENDPOINT, MODEL, VOICE, errors,
+    wire::{Request, Voice, code},
+};
+use crate::{Secret, audio, http, vendor::Credentials};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+/// Of the samples. Higher rates are for larger accounts.
+const RATE: u32 = 24_000;
+/// The faster models would take 40,000, which is more than anybody waits for (ElevenLabs, Models).
+const MOST_CHARACTERS: usize = 10_000;
+const MOST_CHARACTERS_OF_V3: usize = 3_000;
+
+pub struct Client {
+    http: reqwest::Client,
+    /// Without a slash at the end.
+    endpoint: String,
+    key: Secret,
+    voice: String,
+    model: String,
+    deadline: Duration,
+}
+
+impl Client {
+    /// Checks the credentials' form; touches no network.
+    pub fn new(credentials: &Credentials, http: reqwest::Client) -> Result<Self, String> {
+        let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
+        let key = credentials.get(API_KEY)?.clone();
+        if !key.expose().bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(format!("{API_KEY} holds characters that no key has"));
+        }
+        let setting = |env, default| credentials.find(env).map_or(default, Secret::expose).to_owned();
+        let voice = setting(VOICE, DEFAULT_VOICE);
+        if !is_voice(&voice) {
+            return Err(format!("{VOICE} holds characters that no voice's id has"));
+        }
+        Ok(Self {
+            http,
+            endpoint,
+            key,
+            voice,
+            model: setting(MODEL, DEFAULT_MODEL),
+            deadline: DEADLINE,
+        })
+    }
+
+    /// Bounds every request, from the look-up of the name to the last byte of the answer.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    fn sign(&self, request: RequestBuilder) -> RequestBuilder {
+        request.header("xi-api-key", self.key.expose()).timeout(self.deadline)
+    }
+}
+
+/// It stands in a path, and an agent may have chosen it.
+fn is_voice(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric())
+}
+
+#[async_trait]
+impl SpeechSynthesis for Client {
+    async fn synthesize(&self, utterance: &Utterance) -> Result<Bytes, SpeechError> {
+        audio::check(&utterance.text, self.max_characters())?;
+        let voice = utterance.voice.as_ref().unwrap_or(&self.voice);
+        if !is_voice(voice) {
+            return Err(errors::no_such_voice());
+        }
+        let format = match utterance.format {
+            AudioFormat::Mp3 => "mp3_44100_128",
+            AudioFormat::Ogg => "opus_48000_32",
+            AudioFormat::Wav => "pcm_24000",
+        };
+        let url = format!("{}/v1/text-to-speech/{voice}?output_format={format}", self.endpoint);
+        let request = Request::new(&self.model, utterance);
+        let request = self.sign(self.http.post(url)).json(&request);
+        audio::finish(audio::fetch(request, errors::refused).await?, utterance.format, RATE)
+    }
+
+    fn max_characters(&self) -> usize {
+        if self.model.contains("_v3") {
+            MOST_CHARACTERS_OF_V3
+        } else {
+            MOST_CHARACTERS
+        }
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let request = self.sign(self.http.get(format!("{}/v1/voices/{}", self.endpoint, self.voice)));
+        let answer = http::lookup(request, self.deadline).await;
+        let answer = answer.map_err(|outcome| http::explain(&outcome, "ElevenLabs", ENDPOINT))?;
+        match answer.status.as_u16() {
+            200 if serde_json::from_slice::<Voice>(&answer.body).is_ok() => Ok(()),
+            200 => Err(format!("what answers is not ElevenLabs: check {ENDPOINT}")),
+            // The key is known, and may well be one that can speak and nothing else.
+            401 | 403 if code(&answer.body).as_deref() == Some("missing_permissions") => Ok(()),
+            401 | 403 => Err(format!(
+                "ElevenLabs refuses the key: make a new one with access to text to speech and set {API_KEY}"
+            )),
+            400 | 404 => Err(format!(
+                "ElevenLabs does not know the voice: set {VOICE} to one of your account's"
+            )),
+            status => Err(format!("ElevenLabs answered {status}: try again later")),
+        }
+    }
+}

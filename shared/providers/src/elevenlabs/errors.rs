@@ -1,0 +1,31 @@
+//! What ElevenLabs' errors mean (ElevenLabs, Errors): by the code that it names, else by the status.
+
+use butt_dial_domain::ports::speech::SpeechError;
+
+use super::{API_KEY, MODEL, VOICE, wire::code};
+use crate::http::{self, Answer};
+
+pub fn refused(answer: &Answer) -> SpeechError {
+    let code = code(&answer.body);
+    let configuration = |text: String| SpeechError::Configuration(text);
+    match (code.as_deref(), answer.status.as_u16()) {
+        (Some("voice_not_found" | "invalid_voice_id"), _) => no_such_voice(),
+        (Some("model_not_found" | "invalid_model_id"), _) => {
+            configuration(format!("set {MODEL} to a model that there is"))
+        }
+        (Some("quota_exceeded" | "insufficient_credits"), _) | (_, 402) => {
+            configuration("the account has no credits left: buy some at ElevenLabs".to_owned())
+        }
+        (_, 401 | 403) => configuration(format!("set {API_KEY} to a key that may speak")),
+        (_, 404) => no_such_voice(),
+        (_, 429 | 503) => SpeechError::Overloaded {
+            retry_after_seconds: answer.retry_after_seconds,
+        },
+        (code, 400 | 413 | 422) => SpeechError::Refused(http::word(code.unwrap_or(answer.status.as_str()))),
+        _ => SpeechError::Unreachable,
+    }
+}
+
+pub fn no_such_voice() -> SpeechError {
+    SpeechError::Configuration(format!("there is no such voice: ask for another, or set {VOICE}"))
+}

@@ -1,0 +1,25 @@
+//! ElevenLabs' errors as it words them (ElevenLabs, Errors).
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+pub fn complain(status: StatusCode, code: &str, text: &str) -> Response {
+    (status, Json(json!({ "detail": { "status": code, "message": text } }))).into_response()
+}
+
+/// What the validator says.
+pub fn invalid(place: &str, field: &str, kind: &str) -> Response {
+    let detail = json!([{ "type": kind, "loc": [place, field], "msg": "Invalid" }]);
+    (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "detail": detail }))).into_response()
+}
+
+pub fn any(status: StatusCode, code: Option<&str>) -> Response {
+    match code {
+        Some(code) => complain(status, code, "Simulated error"),
+        None => (status, format!("upstream connect error: {status}")).into_response(),
+    }
+}

@@ -1,0 +1,112 @@
+//! The ElevenLabs adapter against its simulator, over real HTTP.
+
+use butt_dial_domain::ports::speech::{AudioFormat, SpeechError, Utterance};
+use butt_dial_testkit::{conformance::speech::FarEnd, speech_conformance};
+use serde_json::json;
+
+use super::{API_KEY, Client, MODEL, VENDOR, VOICE, simulator, wire::Request};
+use crate::{
+    http,
+    simulator::Misbehaviour,
+    tests::{
+        install_tls,
+        voices::{Booth, utterance},
+    },
+};
+
+speech_conformance!(super::open);
+
+async fn open() -> Booth {
+    Booth::start(&VENDOR).await
+}
+
+#[test]
+fn a_request_tells_the_language_where_the_model_can_be_told() {
+    let mut german = utterance(AudioFormat::Mp3);
+    german.language = Some("de-AT".to_owned());
+    let request = |model| serde_json::to_value(Request::new(model, &german)).unwrap();
+    let text = &german.text;
+    assert_eq!(
+        request("eleven_flash_v2_5"),
+        json!({ "text": text, "model_id": "eleven_flash_v2_5", "language_code": "de" })
+    );
+    assert_eq!(
+        request("eleven_multilingual_v2"),
+        json!({ "text": text, "model_id": "eleven_multilingual_v2" })
+    );
+}
+
+#[tokio::test]
+async fn every_model_of_the_vendor_speaks() {
+    let booth = open().await;
+    for model in ["eleven_flash_v2_5", "eleven_multilingual_v2", "eleven_v3"] {
+        let speech = booth.connect(&booth.credentials().with(MODEL, model));
+        let longest = Utterance {
+            text: "x".repeat(speech.max_characters()),
+            language: Some("en".to_owned()),
+            ..utterance(AudioFormat::Ogg)
+        };
+        assert!(speech.synthesize(&longest).await.is_ok(), "{model}");
+    }
+    let unknown = booth.connect(&booth.credentials().with(MODEL, "eleven_none"));
+    let answer = unknown.synthesize(&utterance(AudioFormat::Mp3)).await;
+    assert!(matches!(answer, Err(SpeechError::Configuration(text)) if text.contains(MODEL)));
+}
+
+#[tokio::test]
+async fn a_key_that_can_only_speak_is_enough() {
+    let booth = open().await;
+    let credentials = booth.credentials().with(API_KEY, simulator::SPEAKING_KEY);
+    let speech = booth.connect(&credentials);
+    assert_eq!(speech.check().await, Ok(()));
+    assert!(speech.synthesize(&utterance(AudioFormat::Mp3)).await.is_ok());
+    let nobody = booth.connect(&booth.credentials().with(VOICE, "nobody"));
+    assert!(nobody.check().await.unwrap_err().contains(VOICE));
+}
+
+#[tokio::test]
+async fn every_error_has_its_meaning() {
+    let booth = open().await;
+    let overloaded = SpeechError::Overloaded {
+        retry_after_seconds: None,
+    };
+    for (status, code, expected) in [
+        (
+            400,
+            "max_character_limit_exceeded",
+            SpeechError::Refused("max_character_limit_exceeded".into()),
+        ),
+        (422, "odd", SpeechError::Refused("odd".into())),
+        (429, "system_busy", overloaded),
+        (500, "internal", SpeechError::Unreachable),
+    ] {
+        let code = code.to_owned();
+        booth.misbehave(Misbehaviour::Refuse { status, code });
+        let answer = booth.speech().synthesize(&utterance(AudioFormat::Mp3)).await;
+        assert_eq!(answer, Err(expected), "{status}");
+    }
+    for (status, code, mend) in [
+        (401, "quota_exceeded", "credits"),
+        (401, "missing_permissions", API_KEY),
+        (400, "voice_not_found", VOICE),
+    ] {
+        let code = code.to_owned();
+        booth.misbehave(Misbehaviour::Refuse { status, code });
+        let answer = booth.speech().synthesize(&utterance(AudioFormat::Mp3)).await;
+        assert!(
+            matches!(&answer, Err(SpeechError::Configuration(text)) if text.contains(mend)),
+            "{answer:?}"
+        );
+    }
+}
+
+#[test]
+fn wrong_settings_are_told_before_the_first_request() {
+    install_tls();
+    let http = http::client().unwrap();
+    let good = VENDOR.simulated_credentials("https://x.test");
+    for (env, value) in [(API_KEY, "a\nb"), (VOICE, "../x")] {
+        assert!(Client::new(&good.clone().with(env, value), http.clone()).is_err());
+    }
+    assert!(Client::new(&good, http).is_ok());
+}

@@ -1,0 +1,90 @@
+//! The adapter: one streamed request an answer. Knows no retry and keeps no state.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use butt_dial_domain::ports::model::{Answer, LanguageModel, ModelError, Prompt};
+use reqwest::RequestBuilder;
+
+use super::{
+    API_KEY, ENDPOINT, MODEL, errors,
+    wire::{Chunks, Limit, Listed, Request},
+};
+use crate::{Secret, answer, http, vendor::Credentials};
+
+const DEADLINE: Duration = Duration::from_secs(5);
+
+#[derive(Clone)]
+pub struct Client {
+    pub(super) http: reqwest::Client,
+    /// Without a slash at the end.
+    pub(super) endpoint: String,
+    key: Secret,
+    model: String,
+    limit: Limit,
+    pub(super) deadline: Duration,
+}
+
+impl Client {
+    /// Checks the credentials' form; touches no network.
+    pub fn new(credentials: &Credentials, http: reqwest::Client) -> Result<Self, String> {
+        let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
+        let key = credentials.get(API_KEY)?.clone();
+        if !key.expose().bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(format!("{API_KEY} holds characters that no key has"));
+        }
+        Ok(Self {
+            http,
+            limit: Limit::at(&endpoint),
+            endpoint,
+            key,
+            model: credentials.find(MODEL).map_or("", Secret::expose).to_owned(),
+            deadline: DEADLINE,
+        })
+    }
+
+    /// Bounds every silence: from a request to the head of its answer, and from piece to piece.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    pub(super) fn sign(&self, request: RequestBuilder) -> RequestBuilder {
+        request.bearer_auth(self.key.expose())
+    }
+
+    /// Asks for the list and not for the one model, which not every service with this API can show.
+    pub(super) async fn check_model(&self, model: &str, env: &str) -> Result<(), String> {
+        let request = self.sign(self.http.get(format!("{}/models", self.endpoint)));
+        let answer = http::lookup(request, self.deadline).await;
+        let answer = answer.map_err(|outcome| http::explain(&outcome, "OpenAI", ENDPOINT))?;
+        match answer.status.as_u16() {
+            200 => match serde_json::from_slice::<Listed>(&answer.body) {
+                Ok(listed) if listed.data.iter().any(|known| known.id == model) => Ok(()),
+                Ok(_) => Err(format!(
+                    "OpenAI does not know the model {}: set {env}",
+                    http::word(model)
+                )),
+                Err(_) => Err(format!("what answers is not OpenAI: check {ENDPOINT}")),
+            },
+            401 | 403 => Err(format!("OpenAI refuses the key: make a new one and set {API_KEY}")),
+            status => Err(format!(
+                "OpenAI answered {status}: check {ENDPOINT}, or try again later"
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl LanguageModel for Client {
+    async fn ask(&self, prompt: &Prompt) -> Result<Answer, ModelError> {
+        let request = self.http.post(format!("{}/chat/completions", self.endpoint));
+        let request = self.sign(request).json(&Request::new(&self.model, self.limit, prompt));
+        answer::ask(request, self.deadline, errors::model, Chunks::default()).await
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.check_model(&self.model, MODEL).await
+    }
+}

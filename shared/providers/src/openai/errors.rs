@@ -1,0 +1,114 @@
+//! What OpenAI's errors mean (OpenAI, Error codes): by the code that it names, else by the status.
+
+use butt_dial_domain::ports::{model::ModelError, speech::SpeechError};
+
+use super::{
+    API_KEY, MODEL, SPEECH_MODEL, SPEECH_VOICE,
+    wire::{Detail, ErrorBody},
+};
+use crate::http::{self, Answer};
+
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    Overloaded,
+    Key,
+    Billing,
+    Model,
+    Voice,
+    /// Why, in the vendor's word.
+    Request(String),
+    TimedOut,
+    Fault,
+}
+
+/// Of a request to a model.
+pub fn model(answer: &Answer) -> ModelError {
+    model_error(meaning(answer), answer.retry_after_seconds)
+}
+
+/// In the middle of a model's answer.
+pub fn told(error: &Detail) -> ModelError {
+    model_error(of_detail(error).unwrap_or(Meaning::Fault), None)
+}
+
+/// Of a request to speak.
+pub fn speech(answer: &Answer) -> SpeechError {
+    let retry_after_seconds = answer.retry_after_seconds;
+    match meaning(answer) {
+        Meaning::Overloaded => SpeechError::Overloaded { retry_after_seconds },
+        Meaning::Key => SpeechError::Configuration(key()),
+        Meaning::Billing => SpeechError::Configuration(billing()),
+        Meaning::Model => SpeechError::Configuration(format!("set {SPEECH_MODEL} to a model that can speak")),
+        Meaning::Voice => SpeechError::Configuration(format!(
+            "there is no such voice: ask for another, or set {SPEECH_VOICE}"
+        )),
+        Meaning::Request(why) => SpeechError::Refused(why),
+        Meaning::TimedOut | Meaning::Fault => SpeechError::Unreachable,
+    }
+}
+
+fn model_error(meaning: Meaning, retry_after_seconds: Option<u64>) -> ModelError {
+    match meaning {
+        Meaning::Overloaded => ModelError::Overloaded { retry_after_seconds },
+        Meaning::Key => ModelError::Configuration(key()),
+        Meaning::Billing => ModelError::Configuration(billing()),
+        Meaning::Model => ModelError::Configuration(format!("set {MODEL} to a model that there is")),
+        Meaning::Voice => ModelError::Broken,
+        Meaning::Request(why) => ModelError::Refused(why),
+        Meaning::TimedOut => ModelError::Stalled,
+        Meaning::Fault => ModelError::Broken,
+    }
+}
+
+fn key() -> String {
+    format!("set {API_KEY} to a key that may do this")
+}
+
+fn billing() -> String {
+    "pay for the account at OpenAI".to_owned()
+}
+
+fn meaning(answer: &Answer) -> Meaning {
+    let detail = serde_json::from_slice::<ErrorBody>(&answer.body)
+        .ok()
+        .map(|body| body.error);
+    if let Some(meaning) = detail.as_ref().and_then(of_detail) {
+        return meaning;
+    }
+    match answer.status.as_u16() {
+        401 | 403 => Meaning::Key,
+        402 => Meaning::Billing,
+        404 => Meaning::Model,
+        408 | 504 => Meaning::TimedOut,
+        429 | 503 => Meaning::Overloaded,
+        400 | 413 | 422 => {
+            // The text stays out: it may repeat what people said.
+            let why = detail.and_then(|detail| detail.param);
+            Meaning::Request(why.map_or_else(|| answer.status.as_str().to_owned(), |why| http::word(&why)))
+        }
+        _ => Meaning::Fault,
+    }
+}
+
+/// Where code and type alone tell.
+fn of_detail(error: &Detail) -> Option<Meaning> {
+    let named = [error.code.as_str(), error.r#type.as_deref()];
+    let is = |words: &[&str]| named.iter().flatten().any(|name| words.contains(name));
+    let speaks_of_the_voice = || error.param.as_deref() == Some("voice") || error.message.contains("'voice'");
+    match () {
+        () if is(&["insufficient_quota", "billing_hard_limit_reached", "billing_not_active"]) => Some(Meaning::Billing),
+        () if is(&[
+            "rate_limit_exceeded",
+            "rate_limit_error",
+            "overloaded",
+            "overloaded_error",
+        ]) =>
+        {
+            Some(Meaning::Overloaded)
+        }
+        () if is(&["invalid_api_key", "authentication_error", "permission_error"]) => Some(Meaning::Key),
+        () if is(&["model_not_found"]) => Some(Meaning::Model),
+        () if is(&["invalid_request_error"]) && speaks_of_the_voice() => Some(Meaning::Voice),
+        () => None,
+    }
+}

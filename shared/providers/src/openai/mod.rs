@@ -1,0 +1,82 @@
+//! OpenAI, and whoever speaks its API: a language model over chat completions, streamed, and speech.
+
+mod client;
+pub mod errors;
+mod simulator;
+mod speech;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::{sync::Arc, time::Duration};
+
+use butt_dial_domain::ports::{model::LanguageModel, speech::SpeechSynthesis};
+
+pub use self::{client::Client, speech::Speaker};
+use crate::vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
+
+const API_KEY: &str = "OPENAI_API_KEY";
+const MODEL: &str = "OPENAI_MODEL";
+const SPEECH_MODEL: &str = "OPENAI_SPEECH_MODEL";
+const SPEECH_VOICE: &str = "OPENAI_SPEECH_VOICE";
+const ENDPOINT: &str = "OPENAI_API_URL";
+
+const DEFAULT_ENDPOINT: &str = "https://api.openai.com/v1";
+const DEFAULT_SPEECH_MODEL: &str = "gpt-4o-mini-tts";
+const DEFAULT_SPEECH_VOICE: &str = "alloy";
+/// In place of a speech model: there is none at the endpoint.
+const NONE: &str = "none";
+
+pub static VENDOR: Vendor = Vendor {
+    manifest: Manifest {
+        id: "openai",
+        title: "OpenAI",
+        channels: &[],
+        credentials: &[
+            CredentialField {
+                env: API_KEY,
+                required: true,
+                secret: true,
+                help: "an API key from platform.openai.com, or of another service that OPENAI_API_URL names",
+            },
+            CredentialField {
+                env: MODEL,
+                required: false,
+                secret: false,
+                help: "the id of the model that answers calls, a fast one; without it there is speech only",
+            },
+            CredentialField {
+                env: SPEECH_MODEL,
+                required: false,
+                secret: false,
+                help: "the id of the model that speaks; gpt-4o-mini-tts unless set, none for no speech",
+            },
+            CredentialField {
+                env: SPEECH_VOICE,
+                required: false,
+                secret: false,
+                help: "the voice that speaks where none is asked for; alloy unless set",
+            },
+        ],
+        endpoint_env: ENDPOINT,
+        default_endpoint: DEFAULT_ENDPOINT,
+        docs: "https://platform.openai.com/docs/api-reference/chat",
+    },
+    connect,
+    simulator: simulator::router,
+    people: None,
+    simulated: &[(API_KEY, simulator::API_KEY), (MODEL, simulator::MODEL)],
+};
+
+fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {
+    let client = Client::new(credentials, http.clone())?.with_deadline(deadline);
+    let wanted = |env| credentials.find(env).map(|value| value.expose().to_owned());
+    let speaks = wanted(SPEECH_MODEL).is_none_or(|model| model != NONE);
+    let model = wanted(MODEL).map(|_| Arc::new(client.clone()) as Arc<dyn LanguageModel>);
+    let speech = speaks.then(|| Arc::new(Speaker::new(credentials, client)) as Arc<dyn SpeechSynthesis>);
+    Ok(Connected {
+        model,
+        speech,
+        ..Connected::default()
+    })
+}

@@ -1,0 +1,149 @@
+//! What OpenAI checks before it answers (OpenAI, API reference: Chat; Create speech). As strict as its newest models are.
+
+use axum::{
+    http::{HeaderMap, StatusCode, header},
+    response::Response,
+};
+use butt_dial_domain::ports::speech::AudioFormat;
+use serde_json::{Map, Value};
+
+use super::{MODELS, error};
+use crate::simulator::answering::{Conversation, Said};
+
+pub struct Asked {
+    pub model: String,
+    pub max_tokens: u64,
+    pub stream: bool,
+    pub conversation: Conversation,
+}
+
+const CHAT: [&str; 8] = [
+    "model",
+    "messages",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "tools",
+    "stop",
+];
+const SPEECH: [&str; 7] = [
+    "model",
+    "input",
+    "voice",
+    "instructions",
+    "response_format",
+    "speed",
+    "stream_format",
+];
+/// Reasoning models refuse them.
+const GONE: [&str; 2] = ["temperature", "top_p"];
+const VOICES: [&str; 13] = [
+    "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar",
+];
+const LONGEST_INPUT: usize = 4_096;
+
+type Fields = Map<String, Value>;
+
+#[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+fn fields(headers: &HeaderMap, body: &[u8], known: &[&str]) -> Result<Fields, Response> {
+    let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+    let fields = serde_json::from_slice::<Fields>(body);
+    let (true, Ok(fields)) = (kind.is_some_and(|kind| kind.starts_with(b"application/json")), fields) else {
+        let text = "We could not parse the JSON body of your request.";
+        return Err(error::complain(StatusCode::BAD_REQUEST, None, Value::Null, text));
+    };
+    if let Some(gone) = GONE.iter().find(|gone| fields.contains_key(**gone)) {
+        let text = format!("Unsupported value: '{gone}' does not support this value with this model.");
+        return Err(error::invalid(gone, Some("unsupported_value"), &text));
+    }
+    match fields.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(odd) => Err(error::invalid(
+            odd,
+            None,
+            &format!("Unrecognized request argument supplied: {odd}"),
+        )),
+        None => Ok(fields),
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+fn text<'a>(fields: &'a Fields, key: &str) -> Result<&'a str, Response> {
+    let text = fields.get(key).and_then(Value::as_str);
+    text.ok_or_else(|| error::invalid(key, None, &format!("Missing required parameter: '{key}'.")))
+}
+
+#[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+fn model(fields: &Fields) -> Result<&str, Response> {
+    let model = text(fields, "model")?;
+    MODELS
+        .contains(&model)
+        .then_some(model)
+        .ok_or_else(|| error::no_such_model(model))
+}
+
+#[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Asked, Response> {
+    let fields = fields(headers, body, &CHAT)?;
+    let model = model(&fields)?;
+    let (old, new) = (fields.get("max_tokens"), fields.get("max_completion_tokens"));
+    if old.is_some() && (new.is_some() || model.starts_with("gpt-5")) {
+        let text = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.";
+        return Err(error::invalid("max_tokens", Some("unsupported_parameter"), text));
+    }
+    let most = match old.or(new) {
+        None => u64::MAX,
+        Some(most) => most
+            .as_u64()
+            .filter(|most| *most >= 1)
+            .ok_or_else(|| error::invalid("max_tokens", None, "Expected a value >= 1."))?,
+    };
+    let messages = fields.get("messages").and_then(Value::as_array);
+    let messages = messages.filter(|messages| !messages.is_empty());
+    let messages = messages.ok_or_else(|| error::invalid("messages", None, "Expected a non-empty array."))?;
+    let mut conversation = Conversation {
+        system: String::new(),
+        turns: Vec::new(),
+    };
+    for message in messages {
+        let by_the_model = message["role"] == "assistant";
+        match (message["role"].as_str(), message["content"].as_str()) {
+            (Some("system" | "developer"), Some(text)) => conversation.system.push_str(text),
+            (Some("user" | "assistant"), Some(text)) => conversation.turns.push(Said {
+                by_the_model,
+                text: text.to_owned(),
+            }),
+            _ => return Err(error::invalid("messages", None, "Invalid value.")),
+        }
+    }
+    Ok(Asked {
+        model: model.to_owned(),
+        max_tokens: most,
+        stream: fields.get("stream") == Some(&Value::Bool(true)),
+        conversation,
+    })
+}
+
+/// What is to be said, and as which file; `None`: as samples.
+#[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+pub fn speech(headers: &HeaderMap, body: &[u8]) -> Result<(String, Option<AudioFormat>), Response> {
+    let fields = fields(headers, body, &SPEECH)?;
+    model(&fields)?;
+    if !VOICES.contains(&text(&fields, "voice")?) {
+        // Told in the words of a validator, without a name for the parameter.
+        let text = "[{'type': 'enum', 'loc': ('body', 'voice'), 'msg': 'Input should be one of the voices'}]";
+        return Err(error::complain(StatusCode::BAD_REQUEST, None, Value::Null, text));
+    }
+    let input = text(&fields, "input")?;
+    if !(1..=LONGEST_INPUT).contains(&input.chars().count()) {
+        return Err(error::invalid("input", Some("string_too_long"), "Invalid 'input'."));
+    }
+    let format = match fields.get("response_format").map(|format| format.as_str()) {
+        None | Some(Some("mp3")) => Some(AudioFormat::Mp3),
+        Some(Some("opus")) => Some(AudioFormat::Ogg),
+        Some(Some("wav")) => Some(AudioFormat::Wav),
+        Some(Some("pcm")) => None,
+        Some(_) => return Err(error::invalid("response_format", None, "Invalid value.")),
+    };
+    Ok((input.to_owned(), format))
+}

@@ -1,0 +1,176 @@
+//! The OpenAI adapters against their simulator, over real HTTP.
+
+use butt_dial_domain::ports::{
+    model::{Ending, ModelError, Piece, Prompt, Speaker, Turn},
+    speech::{AudioFormat, SpeechError},
+};
+use butt_dial_testkit::{
+    conformance::{model::FarEnd as _, speech::FarEnd as _},
+    model_conformance, speech_conformance,
+};
+use serde_json::{Value, json};
+use sse_stream::Sse;
+
+use super::{
+    API_KEY, Client, DEFAULT_ENDPOINT, MODEL, SPEECH_MODEL, VENDOR, simulator,
+    wire::{Chunks, Limit, Request},
+};
+use crate::{
+    answer::Reader,
+    http,
+    simulator::Misbehaviour,
+    tests::{
+        harness::DEADLINE,
+        install_tls,
+        minds::Mind,
+        voices::{Booth, utterance},
+    },
+};
+
+model_conformance!(super::open_mind);
+speech_conformance!(super::open_booth);
+
+async fn open_mind() -> Mind {
+    Mind::start(&VENDOR, (503, "overloaded")).await
+}
+
+async fn open_booth() -> Booth {
+    Booth::start(&VENDOR).await
+}
+
+fn prompt() -> Prompt {
+    let said = Turn {
+        speaker: Speaker::Person,
+        text: "Hello?".to_owned(),
+    };
+    Prompt {
+        system: "Take a message.".to_owned(),
+        turns: vec![said],
+        max_tokens: 150,
+    }
+}
+
+#[test]
+fn a_request_bounds_the_answer_in_the_services_own_way() {
+    let prompt = prompt();
+    let messages = json!([
+        { "role": "system", "content": "Take a message." },
+        { "role": "user", "content": "Hello?" },
+    ]);
+    for (endpoint, field) in [
+        (DEFAULT_ENDPOINT, "max_completion_tokens"),
+        ("http://localhost:11434/v1", "max_tokens"),
+        ("https://api.groq.com/openai/v1", "max_tokens"),
+    ] {
+        let request = Request::new("m", Limit::at(endpoint), &prompt);
+        let expected = json!({ "model": "m", "stream": true, "messages": messages, field: 150 });
+        assert_eq!(serde_json::to_value(request).unwrap(), expected, "{endpoint}");
+    }
+}
+
+#[tokio::test]
+async fn the_simulator_is_as_strict_as_the_vendor() {
+    let mind = open_mind().await;
+    let chat = json!({ "model": "gpt-4o-mini", "messages": [{ "role": "user", "content": "Hi" }] });
+    let url = format!("{}/chat/completions", mind.credentials().endpoint);
+    let post = async |field: &str, value: Value| {
+        let mut body = chat.clone();
+        body[field] = value;
+        let request = mind.http().post(&url).bearer_auth(simulator::API_KEY).json(&body);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(post("max_completion_tokens", json!(9)).await, 200);
+    assert_eq!(post("model", json!("gpt-none")).await, 404);
+    for (field, value) in [
+        ("temperature", json!(0.2)),
+        ("odd", json!(1)),
+        ("max_tokens", json!(0)),
+        ("messages", json!([])),
+        ("messages", json!([{ "role": "person", "content": "Hi" }])),
+    ] {
+        assert_eq!(post(field, value.clone()).await, 400, "{field}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn every_error_has_its_meaning() {
+    let mind = open_mind().await;
+    let overloaded = ModelError::Overloaded {
+        retry_after_seconds: None,
+    };
+    for (status, code, expected) in [
+        (400, "context_length_exceeded", ModelError::Refused("400".into())),
+        (429, "rate_limit_exceeded", overloaded.clone()),
+        (503, "slow_down", overloaded),
+        (500, "server_error", ModelError::Broken),
+        (504, "timeout", ModelError::Stalled),
+    ] {
+        let code = code.to_owned();
+        mind.misbehave(Misbehaviour::Refuse { status, code });
+        assert_eq!(mind.model().ask(&prompt()).await.err(), Some(expected), "{status}");
+    }
+    for (status, code, mend) in [
+        (401, "invalid_api_key", API_KEY),
+        (403, "unsupported_country_region_territory", API_KEY),
+        (404, "model_not_found", MODEL),
+        (429, "insufficient_quota", "pay"),
+    ] {
+        let code = code.to_owned();
+        mind.misbehave(Misbehaviour::Refuse { status, code });
+        let error = mind.model().ask(&prompt()).await.err();
+        assert!(
+            matches!(&error, Some(ModelError::Configuration(text)) if text.contains(mend)),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn chunks_of_other_services_are_read_too() {
+    let read = |chunks: &mut Chunks, data: &str| chunks.read(&Sse::default().data(data));
+    let text = |text: &str| Ok(Some(Piece::Text(text.to_owned())));
+    let last = r#"{"choices":[{"delta":{"content":"bye"},"finish_reason":"length"}]}"#;
+    let mut chunks = Chunks::default();
+    assert!(read(&mut chunks, r#"{"choices":[],"usage":{"total_tokens":1}}"#) == Ok(None));
+    assert!(read(&mut chunks, last) == text("bye"), "words and reason at once");
+    assert!(read(&mut chunks, "[DONE]") == Ok(Some(Piece::End(Ending::TooLong))));
+
+    let mut silent = Chunks::default();
+    assert!(read(&mut silent, last) == text("bye"));
+    assert_eq!(silent.ended(), Some(Ending::TooLong), "nothing comes after");
+
+    let mut broken = Chunks::default();
+    assert!(
+        read(&mut broken, "[DONE]") == Err(ModelError::Broken),
+        "nobody said why"
+    );
+    let error = r#"{"error":{"message":"x","type":"server_error","code":500}}"#;
+    assert!(read(&mut broken, error) == Err(ModelError::Broken));
+}
+
+#[tokio::test]
+async fn settings_say_what_it_can_do() {
+    install_tls();
+    let http = http::client().unwrap();
+    let with = |pairs: &[(&'static str, &str)]| {
+        let credentials = crate::Credentials::new("https://x.test");
+        let all = pairs
+            .iter()
+            .fold(credentials, |all, (env, value)| all.with(env, *value));
+        let connected = (VENDOR.connect)(&all, &http, DEADLINE).unwrap();
+        (connected.model.is_some(), connected.speech.is_some())
+    };
+    let key = (API_KEY, "sk-1");
+    assert_eq!(with(&[key]), (false, true));
+    assert_eq!(with(&[key, (MODEL, "gpt-4o-mini")]), (true, true));
+    assert_eq!(with(&[key, (MODEL, "llama"), (SPEECH_MODEL, "none")]), (true, false));
+    let bad = VENDOR.simulated_credentials("https://x.test").with(API_KEY, "a\nb");
+    assert!(Client::new(&bad, http.clone()).is_err());
+
+    let booth = open_booth().await;
+    let unknown = booth.connect(&booth.credentials().with(SPEECH_MODEL, "tts-none"));
+    assert!(unknown.check().await.unwrap_err().contains(SPEECH_MODEL));
+    let answer = unknown.synthesize(&utterance(AudioFormat::Mp3)).await;
+    assert!(matches!(answer, Err(SpeechError::Configuration(text)) if text.contains(SPEECH_MODEL)));
+    assert!(booth.speech().check().await.is_ok());
+}

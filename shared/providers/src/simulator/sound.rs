@@ -1,0 +1,134 @@
+//! What simulated speech synthesizers say: valid files, as long as somebody would need to read the text, a tone where the
+//! format lets it be made by hand, silence where it would take an encoder.
+
+use std::{f64::consts::TAU, time::Duration};
+
+use butt_dial_domain::ports::speech::AudioFormat;
+
+/// People read some fifteen characters a second.
+const CHARACTER: Duration = Duration::from_millis(65);
+const LONGEST: Duration = Duration::from_secs(30);
+const TONE: f64 = 440.0;
+const VOLUME: f64 = 8_000.0;
+
+/// How long it takes to say it.
+pub fn length(text: &str) -> Duration {
+    let characters = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+    CHARACTER.saturating_mul(characters).min(LONGEST)
+}
+
+/// A file of this format and length.
+pub fn file(format: AudioFormat, length: Duration) -> Vec<u8> {
+    match format {
+        AudioFormat::Mp3 => mp3(length),
+        AudioFormat::Ogg => ogg(length),
+        AudioFormat::Wav => crate::audio::wav(&pcm(length, 24_000), 24_000),
+    }
+}
+
+/// A tone: signed, 16 bits, little-endian, mono.
+pub fn pcm(length: Duration, rate: u32) -> Vec<u8> {
+    let samples = (length.as_secs_f64() * f64::from(rate)) as u32;
+    let sample = |n: u32| (VOLUME * (TAU * TONE * f64::from(n) / f64::from(rate)).sin()) as i16;
+    (0..samples.max(1)).flat_map(|n| sample(n).to_le_bytes()).collect()
+}
+
+/// MPEG-1 layer III, mono, 44.1 kHz, 128 kbit/s. A frame of zeros behind its header is silence (ISO 11172-3, 2.4.1).
+fn mp3(length: Duration) -> Vec<u8> {
+    const HEADER: [u8; 4] = [0xff, 0xfb, 0x90, 0xc0];
+    const FRAME: usize = 417;
+    const FRAMES_PER_SECOND: f64 = 44_100.0 / 1_152.0;
+    let frames = (length.as_secs_f64() * FRAMES_PER_SECOND).ceil() as usize;
+    let mut frame = HEADER.to_vec();
+    frame.resize(FRAME, 0);
+    frame.repeat(frames.max(1))
+}
+
+/// Opus in Ogg, mono, a packet of silence for every 20 ms (RFC 7845; RFC 6716, 3.1).
+fn ogg(length: Duration) -> Vec<u8> {
+    const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
+    const PACKET: Duration = Duration::from_millis(20);
+    const SAMPLES: u64 = 960;
+    /// One second.
+    const PACKETS_IN_A_PAGE: usize = 50;
+    const FIRST: u8 = 2;
+    const LAST: u8 = 4;
+    // Version 1, one channel, nothing to skip, 48 kHz, no gain, mapping family 0.
+    let head = [b"OpusHead".as_slice(), &[1, 1, 0, 0, 0x80, 0xbb, 0, 0, 0, 0, 0]].concat();
+    let tags = [
+        b"OpusTags".as_slice(),
+        &9_u32.to_le_bytes(),
+        b"simulated",
+        &0_u32.to_le_bytes(),
+    ]
+    .concat();
+    let packets = (length.as_millis().div_ceil(PACKET.as_millis())).max(1) as usize;
+    let mut file = page(FIRST, 0, 0, &[&head]);
+    file.extend(page(0, 0, 1, &[&tags]));
+    let (mut said, mut number) = (0, 2);
+    while said < packets {
+        let now = (packets - said).min(PACKETS_IN_A_PAGE);
+        said += now;
+        let flags = if said == packets { LAST } else { 0 };
+        file.extend(page(
+            flags,
+            said as u64 * SAMPLES,
+            number,
+            &vec![SILENCE.as_slice(); now],
+        ));
+        number += 1;
+    }
+    file
+}
+
+/// A page of packets shorter than 255 bytes (RFC 3533, 6).
+fn page(flags: u8, granule: u64, number: u32, packets: &[&[u8]]) -> Vec<u8> {
+    const SERIAL: u32 = 0x6275_7474;
+    const CHECKSUM: std::ops::Range<usize> = 22..26;
+    let mut page = b"OggS\0".to_vec();
+    page.push(flags);
+    page.extend(granule.to_le_bytes());
+    page.extend(SERIAL.to_le_bytes());
+    page.extend(number.to_le_bytes());
+    page.extend([0; 4]);
+    page.push(packets.len() as u8);
+    page.extend(packets.iter().map(|packet| packet.len() as u8));
+    page.extend(packets.concat());
+    let checksum = checksum(&page);
+    page[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+    page
+}
+
+/// CRC-32 with 0x04c11db7, nothing reflected, from zero.
+fn checksum(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _: u32| (crc << 1) ^ if crc >> 31 == 1 { 0x04c1_1db7 } else { 0 };
+    bytes
+        .iter()
+        .fold(0, |crc, byte| (0..8).fold(crc ^ (u32::from(*byte) << 24), step))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio;
+
+    #[test]
+    fn files_are_what_they_say_and_grow_with_the_text() {
+        for format in [AudioFormat::Mp3, AudioFormat::Ogg, AudioFormat::Wav] {
+            let (short, long) = (file(format, length("Hi")), file(format, length(&"Hi".repeat(100))));
+            assert!(audio::is(format, &short) && audio::is(format, &long), "{format:?}");
+            assert!(short.len() < long.len(), "{format:?}");
+        }
+        assert_eq!(length("0123456789"), Duration::from_millis(650));
+    }
+
+    #[test]
+    fn a_page_has_its_checksum() {
+        // The check value of CRC-32/MPEG-2 without its start and end values.
+        assert_eq!(checksum(b"123456789"), 0x89a1_897f);
+        let mut page = page(2, 0, 0, &[b"x"]);
+        let told = u32::from_le_bytes(page[22..26].try_into().unwrap());
+        page[22..26].fill(0);
+        assert_eq!(told, checksum(&page));
+    }
+}

@@ -1,0 +1,86 @@
+//! For the tests of speech synthesizers: an adapter with a short deadline, connected to a simulator of its own.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use butt_dial_domain::ports::speech::{AudioFormat, SpeechSynthesis, Utterance};
+use butt_dial_testkit::conformance::speech::{FarEnd, Fault};
+
+use super::{harness::DEADLINE, install_tls};
+use crate::{Credentials, Simulator, Vendor, http, simulator::Misbehaviour};
+
+pub struct Booth {
+    vendor: &'static Vendor,
+    http: reqwest::Client,
+    simulator: Simulator,
+}
+
+impl Booth {
+    pub async fn start(vendor: &'static Vendor) -> Self {
+        install_tls();
+        let simulator = Simulator::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        Self {
+            vendor,
+            http: http::client().unwrap(),
+            simulator,
+        }
+    }
+
+    pub fn credentials(&self) -> Credentials {
+        self.vendor.simulated_credentials(&self.simulator.base_url())
+    }
+
+    pub fn connect(&self, credentials: &Credentials) -> Arc<dyn SpeechSynthesis> {
+        let connected = (self.vendor.connect)(credentials, &self.http, DEADLINE).unwrap();
+        connected.speech.unwrap()
+    }
+
+    pub fn misbehave(&self, misbehaviour: Misbehaviour) {
+        let world = self.simulator.world();
+        world.misbehave(self.vendor.manifest.id, misbehaviour, 1);
+    }
+}
+
+pub fn utterance(format: AudioFormat) -> Utterance {
+    Utterance {
+        text: "Your table is booked.".to_owned(),
+        voice: None,
+        language: None,
+        format,
+    }
+}
+
+impl FarEnd for Booth {
+    fn speech(&self) -> Arc<dyn SpeechSynthesis> {
+        self.connect(&self.credentials())
+    }
+
+    fn with_wrong_credentials(&self) -> Arc<dyn SpeechSynthesis> {
+        let secrets = self.vendor.manifest.credentials.iter().filter(|field| field.secret);
+        let wrong = secrets.fold(self.credentials(), |all, field| all.with(field.env, "wrong"));
+        self.connect(&wrong)
+    }
+
+    fn unreachable(&self) -> Arc<dyn SpeechSynthesis> {
+        // Nobody listens on port 1.
+        self.connect(&self.vendor.simulated_credentials("http://127.0.0.1:1"))
+    }
+
+    fn misbehave(&self, fault: Fault) {
+        Booth::misbehave(
+            self,
+            match fault {
+                Fault::RateLimit { retry_after } => Misbehaviour::RateLimit {
+                    retry_after: Some(retry_after),
+                },
+                Fault::ServerError => Misbehaviour::ServerErrorAfterAccept,
+                Fault::Nonsense => Misbehaviour::Nonsense,
+                Fault::Stall => Misbehaviour::StallBeforeAccept,
+                Fault::Reset => Misbehaviour::ResetAfterAccept,
+            },
+        );
+    }
+
+    fn requests(&self) -> u64 {
+        self.simulator.world().requests_total(self.vendor.manifest.id)
+    }
+}
