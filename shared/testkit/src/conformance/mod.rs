@@ -8,6 +8,7 @@ use tokio::time::sleep;
 pub mod bus;
 pub mod kv;
 pub mod messaging;
+pub mod voice;
 pub mod webhooks;
 
 /// Longer than anything takes on a slow machine; a story that waits so long has failed.

@@ -1,5 +1,6 @@
 //! Calls over the simulator, with a small program of ours at the other end: the orders in which Twilio says things.
 
+mod exchange;
 mod ours;
 
 use std::time::Duration;
