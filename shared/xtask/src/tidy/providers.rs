@@ -1,5 +1,5 @@
 //! A vendor is a folder of the providers: it stands in the registry, and each channel that its manifest claims
-//! passes the conformance suite; that of the webhooks too, if the vendor calls us.
+//! passes the conformance suite; that of the webhooks too, if the vendor calls us, and that of calls, if it has them.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,9 @@ const REGISTRY: &str = "shared/providers/src/lib.rs";
 const CHANNEL: &str = "Channel::";
 const CONNECTED: &str = "Connected";
 const WEBHOOKS: &str = "webhooks";
+const VOICE: &str = "voice";
+/// Nobody writes on it: what the vendor tells about calls is proved with the calls.
+const CALLS: &str = "Voice";
 
 /// A vendor's files, by their path below its folder.
 type Files<'a> = BTreeMap<&'a str, &'a Source>;
@@ -79,15 +82,27 @@ fn untested(vendor: &str, files: &Files, path: &str, manifest: &Source) -> Vec<F
             .iter()
             .any(|(inner, source)| is_test(inner) && source.find(&line).next().is_some())
     };
-    let calls_us = files.iter().any(|(inner, source)| !is_test(inner) && calls_us(source));
+    let connects = |port| {
+        let mut sources = files.iter().filter(|(inner, _)| !is_test(inner));
+        sources.any(|(_, source)| connects(source, port))
+    };
+    let calls_us = connects(WEBHOOKS);
     let mut findings = Vec::new();
+    let has_suite = |proof: &str| {
+        let mut tests = files.iter().filter(|(inner, _)| is_test(inner));
+        tests.any(|(_, source)| source.find(proof).next().is_some())
+    };
+    if connects(VOICE) && !has_suite("voice_conformance!(") {
+        let mend = format!("add `voice_conformance!(..);` to {FOLDER}/{vendor}/tests.rs");
+        findings.push(Finding::new(path, 1, "calls are connected but not proved", mend));
+    }
     for Claim { channel, line } in claims {
         if !tested("conforms!", channel) {
             let mend = format!("add `conforms!({CHANNEL}{channel});` to {FOLDER}/{vendor}/tests.rs");
             let what = format!("{CHANNEL}{channel} is claimed but not proved");
             findings.push(Finding::new(path, line, what, mend));
         }
-        if calls_us && !tested("webhook_conformance!", channel) {
+        if calls_us && channel != CALLS && !tested("webhook_conformance!", channel) {
             let mend = format!("add `webhook_conformance!({CHANNEL}{channel}, ..);` to {FOLDER}/{vendor}/tests.rs");
             let what = format!("the webhooks of {CHANNEL}{channel} are connected but not proved");
             findings.push(Finding::new(path, line, what, mend));
@@ -96,18 +111,18 @@ fn untested(vendor: &str, files: &Files, path: &str, manifest: &Source) -> Vec<F
     findings
 }
 
-/// Whether a `Connected { .. }` is made whose webhooks are not plainly `None`.
-fn calls_us(source: &Source) -> bool {
+/// Whether a `Connected { .. }` is made whose part of this name is not plainly `None`.
+fn connects(source: &Source, port: &str) -> bool {
     let made = source.find(CONNECTED).filter(|&at| {
         let rest = source.code[at + CONNECTED.len()..].trim_start();
         rest.starts_with('{') && !source.in_test(at)
     });
     let bodies: Vec<_> = made.map(|at| source.bracketed(at)).collect();
     let mut places = source
-        .find(WEBHOOKS)
+        .find(port)
         .filter(|at| bodies.iter().any(|body| body.contains(at)));
     places.any(|at| {
-        let value = source.code[at + WEBHOOKS.len()..].trim_start();
+        let value = source.code[at + port.len()..].trim_start();
         let value = value.strip_prefix(':').unwrap_or(value).trim_start();
         !value.starts_with("None")
     })
@@ -210,6 +225,27 @@ mod tests {
         }
         let only_in_tests = format!("{ACME}#[cfg(test)]\nmod tests {{ fn f() {{ Connected {{ webhooks }} }} }}");
         assert!(check_acme(LIB, &only_in_tests, TESTS).is_empty());
+    }
+
+    #[test]
+    fn calls_without_conformance_are_found() {
+        let with = |connected: &str| {
+            format!(
+                "pub const VENDOR: Vendor = Vendor {{ channels: &[Channel::Voice] }};\nfn connect() -> Connected {{ {connected} }}\n"
+            )
+        };
+        let calls = with("Connected { messaging, webhooks, voice: Some(Arc::new(calls)) }");
+        let proved = "conforms!(Channel::Voice);\nvoice_conformance!(super::open);\n";
+        assert!(check_acme(LIB, &calls, proved).is_empty());
+        for half in [
+            "conforms!(Channel::Voice);\n",
+            "conforms!(Channel::Voice);\n// voice_conformance!(super::open);",
+            "voice_conformance!(super::open);",
+        ] {
+            assert_eq!(check_acme(LIB, &calls, half).len(), 1, "{half}");
+        }
+        let silent = with("Connected { messaging, voice: None }");
+        assert!(check_acme(LIB, &silent, "conforms!(Channel::Voice);").is_empty());
     }
 
     #[test]
