@@ -1,10 +1,15 @@
 //! The webhook bodies of `fuzz-corpus/<vendor>/`: what fuzzing starts from, and what it once found. A file's name says
-//! what must come of it: `genuine-` is read, `ignored-` says nothing that concerns us, `hostile-` does no harm.
+//! what must come of it: `genuine-` is read, `ignored-` says nothing that concerns us, `hostile-` does no harm. Bodies about
+//! calls are `ignored-voice-` and `hostile-voice-`: they hold no message, and the voice port reads or refuses them. The frames
+//! of a conversation's socket are in `fuzz-corpus/<vendor>-frames/`.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use axum::http::{HeaderMap, Method};
-use butt_dial_domain::{Clock, ports::webhook::WebhookRequest};
+use butt_dial_domain::{
+    Clock,
+    ports::{voice::FromCaller, webhook::WebhookRequest},
+};
 
 use super::{harness::DEADLINE, install_tls};
 use crate::{VENDORS, http};
@@ -25,6 +30,43 @@ pub fn files(vendor: &str) -> BTreeMap<String, Vec<u8>> {
             (name, fs::read(entry.path()).unwrap())
         })
         .collect()
+}
+
+#[test]
+fn every_callback_and_frame_of_calls_is_what_its_name_says() {
+    install_tls();
+    let http = http::client().unwrap();
+    for vendor in VENDORS {
+        let id = vendor.manifest.id;
+        let credentials = vendor.simulated_credentials("http://127.0.0.1:1");
+        let Some(voice) = (vendor.connect)(&credentials, &http, DEADLINE).unwrap().voice else {
+            continue;
+        };
+        let (mut read, mut refused) = (0, 0);
+        for (name, body) in files(id).into_iter().filter(|(name, _)| name.contains("-voice-")) {
+            let request = WebhookRequest {
+                method: Method::POST,
+                url: format!("https://bd.example.com/webhooks/{id}/voice"),
+                headers: HeaderMap::new(),
+                body: body.into(),
+                received_at: Clock::System.now(),
+            };
+            let report = voice.read_report(&request);
+            assert_eq!(report.is_ok(), name.starts_with("ignored-"), "{id}/{name}: {report:?}");
+            read += u32::from(report.is_ok());
+            refused += u32::from(report.is_err());
+        }
+        assert!(read > 0 && refused > 0, "{id}: {read} read, {refused} refused");
+        for (name, frame) in files(&format!("{id}-frames")) {
+            let read = voice.read_frame(std::str::from_utf8(&frame).unwrap());
+            let (kind, _) = name.split_once('-').unwrap();
+            match (kind, read) {
+                ("hostile", Err(_)) | ("ignored", Ok(FromCaller::Other)) => {}
+                ("genuine", Ok(read)) if read != FromCaller::Other => {}
+                _ => panic!("{id}: {name} is not what its name says"),
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Webhook bodies broken at random, thousands a vendor: whatever they say, reading them is quick, does not panic and
-//! comes to the same each time. The long search is `tests/fuzz`; this one runs with all the tests.
+//! Webhook bodies and frames broken at random, thousands a vendor: whatever they say, reading them is quick, does not panic
+//! and comes to the same each time. The long search is `tests/fuzz`; this one runs with all the tests.
 
 use std::{
     ops::Range,
@@ -62,6 +62,44 @@ fn bodies_broken_at_random_do_no_harm() {
             scope.spawn(move || hammer(vendor, seed));
         }
     });
+}
+
+#[test]
+fn callbacks_and_frames_broken_at_random_do_no_harm() {
+    let seed = std::env::var("MUTATION_SEED").map_or(SEED, |seed| seed.parse().unwrap());
+    println!("MUTATION_SEED={seed}");
+    install_tls();
+    for vendor in VENDORS {
+        let credentials = vendor.simulated_credentials("http://127.0.0.1:1");
+        let connected = (vendor.connect)(&credentials, &http::client().unwrap(), DEADLINE).unwrap();
+        let Some(voice) = connected.voice else { continue };
+        let id = vendor.manifest.id;
+        let forms: Vec<Vec<u8>> = corpus::files(id)
+            .into_iter()
+            .filter(|(name, _)| name.contains("-voice-"))
+            .map(|(_, body)| body)
+            .collect();
+        let frames: Vec<Vec<u8>> = corpus::files(&format!("{id}-frames")).into_values().collect();
+        for form in &forms {
+            // What is read about numbers at the first use takes its time.
+            let _ = voice.read_report(&signed(vendor, form, form));
+        }
+        let mut read = 0;
+        for round in 0..ROUNDS {
+            let mut dice = Dice(seed ^ round.wrapping_mul(0x2545_f491_4f6c_dd1d));
+            let (form, frame) = (dice.broken(&forms), dice.broken(&frames));
+            let request = signed(vendor, &form, &form);
+            let start = Instant::now();
+            assert!(
+                voice.read_report(&request) == voice.read_report(&request),
+                "round {round}: {}",
+                form.escape_ascii()
+            );
+            read += u64::from(voice.read_frame(&String::from_utf8_lossy(&frame)).is_ok());
+            assert!(start.elapsed() < SOON, "round {round}: {}", frame.escape_ascii());
+        }
+        assert!(read > ROUNDS / 10, "{id}: {read} could be read");
+    }
 }
 
 fn hammer(vendor: &Vendor, seed: u64) {

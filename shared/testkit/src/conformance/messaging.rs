@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
     Address, Channel, Clock, MessageId,
+    call::{Placing, Plan, Purpose},
     message::Content,
-    ports::carrier::{Dispatch, Doubt, Messaging, Outcome, Receipt, Reconciliation, RefusalClass},
+    ports::carrier::{CallUrls, Dispatch, Doubt, Messaging, Outcome, Receipt, Reconciliation, RefusalClass},
 };
 
 /// What a story needs of the vendor's side: the adapter, and a far end that does as it is told.
@@ -102,20 +103,46 @@ const BODY: &str = "Your table is booked, see you at eight";
 
 fn dispatch(far_end: &impl FarEnd) -> Dispatch {
     let message = MessageId::generate();
+    let is_call = far_end.channel() == Channel::Voice;
+    let nowhere = || "http://127.0.0.1:1/".to_owned();
     Dispatch {
         channel: far_end.channel(),
         from: far_end.from(),
         to: far_end.to(),
         content: Content {
-            // The id makes it findable in a list.
-            body: Some(format!("{BODY}. {message}")),
+            // The id makes it findable in a list; a call has no text, and is known by its numbers alone.
+            body: (!is_call).then(|| format!("{BODY}. {message}")),
+            call: is_call.then(call),
             subject: (far_end.channel() == Channel::Email).then(|| "Your table".to_owned()),
             ..Content::default()
         },
         sender_name: None,
         callback: None,
-        call_urls: None,
+        call_urls: is_call.then(|| CallUrls {
+            answer: nowhere(),
+            status: nowhere(),
+            machine: nowhere(),
+        }),
         message,
+    }
+}
+
+fn call() -> Placing {
+    Placing {
+        ring_seconds: 30,
+        limit_seconds: 600,
+        detects_machine: false,
+        digits: None,
+        plan: Plan {
+            purpose: Purpose::Message {
+                text: BODY.to_owned(),
+                sound_url: None,
+            },
+            greeting: None,
+            system_prompt: None,
+            voice: None,
+            language: None,
+        },
     }
 }
 
@@ -192,7 +219,7 @@ async fn truth_after(far_end: &impl FarEnd, fault: Fault) -> Outcome {
             let listed = carrier.list(dispatch.channel, from, to, since).await.expect("a list");
             let ours = listed
                 .iter()
-                .filter(|m| Some(&m.body) == dispatch.content.body.as_ref());
+                .filter(|m| m.body == dispatch.content.body.as_deref().unwrap_or_default());
             assert_eq!(ours.count(), usize::from(fault.takes()));
 
             let later = since + Duration::from_secs(24 * 60 * 60);

@@ -10,6 +10,7 @@ pub mod kv;
 pub mod messaging;
 pub mod model;
 pub mod speech;
+pub mod voice;
 pub mod webhooks;
 
 /// Longer than anything takes on a slow machine; a story that waits so long has failed.

@@ -1,5 +1,5 @@
 //! A vendor is a folder of the providers: it stands in the registry, and each channel that its manifest claims
-//! passes the conformance suite; that of the webhooks too, if the vendor calls us.
+//! passes the conformance suite; that of the webhooks too, if the vendor calls us, and that of calls, if it has them.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,9 @@ const CONNECTED: &str = "Connected";
 const WEBHOOKS: &str = "webhooks";
 /// Fields of `Connected` that have nothing to do with channels, and what proves them.
 const SUITES: [(&str, &str); 2] = [("model", "model_conformance!"), ("speech", "speech_conformance!")];
+const VOICE: &str = "voice";
+/// Nobody writes on it: what the vendor tells about calls is proved with the calls.
+const CALLS: &str = "Voice";
 
 /// A vendor's files, by their path below its folder.
 type Files<'a> = BTreeMap<&'a str, &'a Source>;
@@ -82,15 +85,27 @@ fn untested(vendor: &str, files: &Files, path: &str, manifest: &Source) -> Vec<F
             .iter()
             .any(|(inner, source)| is_test(inner) && source.find(&line).next().is_some())
     };
-    let calls_us = files.iter().any(|(inner, source)| !is_test(inner) && calls_us(source));
+    let connects = |port| {
+        let mut sources = files.iter().filter(|(inner, _)| !is_test(inner));
+        sources.any(|(_, source)| connects(source, port))
+    };
+    let calls_us = connects(WEBHOOKS);
     let mut findings = Vec::new();
+    let has_suite = |proof: &str| {
+        let mut tests = files.iter().filter(|(inner, _)| is_test(inner));
+        tests.any(|(_, source)| source.find(proof).next().is_some())
+    };
+    if connects(VOICE) && !has_suite("voice_conformance!(") {
+        let mend = format!("add `voice_conformance!(..);` to {FOLDER}/{vendor}/tests.rs");
+        findings.push(Finding::new(path, 1, "calls are connected but not proved", mend));
+    }
     for Claim { channel, line } in claims {
         if !tested("conforms!", channel) {
             let mend = format!("add `conforms!({CHANNEL}{channel});` to {FOLDER}/{vendor}/tests.rs");
             let what = format!("{CHANNEL}{channel} is claimed but not proved");
             findings.push(Finding::new(path, line, what, mend));
         }
-        if calls_us && !tested("webhook_conformance!", channel) {
+        if calls_us && channel != CALLS && !tested("webhook_conformance!", channel) {
             let mend = format!("add `webhook_conformance!({CHANNEL}{channel}, ..);` to {FOLDER}/{vendor}/tests.rs");
             let what = format!("the webhooks of {CHANNEL}{channel} are connected but not proved");
             findings.push(Finding::new(path, line, what, mend));
@@ -251,6 +266,27 @@ mod tests {
             ["acme/mod.rs:1"]
         );
         assert!(check_acme(LIB, &with("model: None"), "").is_empty());
+    }
+
+    #[test]
+    fn calls_without_conformance_are_found() {
+        let with = |connected: &str| {
+            format!(
+                "pub const VENDOR: Vendor = Vendor {{ channels: &[Channel::Voice] }};\nfn connect() -> Connected {{ {connected} }}\n"
+            )
+        };
+        let calls = with("Connected { messaging, webhooks, voice: Some(Arc::new(calls)) }");
+        let proved = "conforms!(Channel::Voice);\nvoice_conformance!(super::open);\n";
+        assert!(check_acme(LIB, &calls, proved).is_empty());
+        for half in [
+            "conforms!(Channel::Voice);\n",
+            "conforms!(Channel::Voice);\n// voice_conformance!(super::open);",
+            "voice_conformance!(super::open);",
+        ] {
+            assert_eq!(check_acme(LIB, &calls, half).len(), 1, "{half}");
+        }
+        let silent = with("Connected { messaging, voice: None }");
+        assert!(check_acme(LIB, &silent, "conforms!(Channel::Voice);").is_empty());
     }
 
     #[test]

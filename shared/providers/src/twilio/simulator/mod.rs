@@ -5,7 +5,7 @@ mod error;
 mod inbound;
 mod intake;
 mod listing;
-mod voice;
+pub mod voice;
 
 use axum::{
     Json, Router,

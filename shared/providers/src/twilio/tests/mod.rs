@@ -30,6 +30,7 @@ macro_rules! conforms {
 
 conforms!(Channel::Sms);
 conforms!(Channel::Whatsapp);
+conforms!(Channel::Voice);
 
 const WAIT: Duration = Duration::from_secs(10);
 const SERVICE: &str = "MG0123456789abcdef0123456789abcdef";

@@ -1,8 +1,9 @@
 //! Calls at the simulated Twilio: the Calls resource and what hangs below it, webhooks that ask what to do, and sockets of
 //! ConversationRelay (Twilio, Programmable Voice).
 
+mod conversation;
 mod dialling;
-mod frames;
+pub mod frames;
 mod intake;
 mod line;
 mod listing;
@@ -10,8 +11,8 @@ mod mouth;
 mod recording;
 mod relay;
 mod socket;
-mod speech;
-mod twiml;
+pub mod speech;
+pub mod twiml;
 
 use axum::{
     Json, Router,

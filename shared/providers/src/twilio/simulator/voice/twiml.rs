@@ -113,7 +113,7 @@ impl Reader {
                     longest_ms: seconds(node, "maxLength", 3_600),
                 }
             }
-            "Start" => return Ok(self.start(node)?),
+            "Start" => return self.start(node),
             "Dial" => return self.dial(node).map(Some),
             "Redirect" => {
                 self.knows(node, &["method"]);

@@ -1,5 +1,6 @@
 //! Calls over the simulator, with a small program of ours at the other end: the orders in which Twilio says things.
 
+mod exchange;
 mod ours;
 
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use butt_dial_domain::{
     Channel,
     call::{AnsweredBy, CallStatus, SessionOutcome},
+    inbound::Attachment,
     ports::voice::{Conference, ControlError, Dial, Script, Speech, Step, ToCaller},
 };
 use butt_dial_testkit::conformance::messaging::FarEnd;
@@ -14,7 +16,7 @@ use butt_dial_testkit::conformance::messaging::FarEnd;
 use self::ours::{Answer, OurSocket, Ours, speech};
 use super::{VENDOR, open};
 use crate::{
-    http,
+    Manner, http,
     simulator::calls::{Act, Behaviour, Call, Drop, Sound},
     tests::harness::{Bench, DEADLINE, PATIENCE},
 };
@@ -467,6 +469,106 @@ async fn machines_are_told_from_people() {
     assert!(call.wait_for_end(PATIENCE).await);
     assert_eq!(call.heard()[0].sound, Sound::Beep);
     assert_eq!(call.heard_text(), "Your table is ready");
+}
+
+#[tokio::test]
+async fn reports_come_in_any_order_and_more_than_once() {
+    let mut stage = stage().await;
+    let twice = Manner {
+        copies: 2,
+        reversed: true,
+    };
+    stage.bench.world().set_manner("twilio", twice);
+    stage.bench.world().set_number(ANN, Behaviour::Busy);
+    stage.bench.send(&calls_ann(&stage)).await;
+    let mut sequences = Vec::new();
+    while sequences.len() < 6 {
+        sequences.push(stage.ours.report_at("/status").await.sequence.unwrap());
+    }
+    assert_eq!(sequences, [2, 2, 1, 1, 0, 0]);
+}
+
+#[tokio::test]
+async fn reports_come_late() {
+    let mut stage = stage().await;
+    stage.bench.world().delay_call_reports(60_000);
+    stage.bench.world().set_number(ANN, Behaviour::Busy);
+    stage.bench.send(&calls_ann(&stage)).await;
+    let call = stage.bench.world().wait_for_call(ANN, PATIENCE).await.unwrap();
+    assert!(call.wait_for_end(PATIENCE).await);
+    // The carrier tells the truth to whoever asks.
+    assert_eq!(
+        stage.ours.voice.look_up(call.id()).await.unwrap().status,
+        CallStatus::Busy
+    );
+    let first = stage.ours.report_at("/status").await;
+    assert!(call.now_ms() >= 60_000, "{first:?}");
+}
+
+#[tokio::test]
+async fn a_recording_of_both_sides_is_told_and_can_be_fetched() {
+    let mut stage = stage().await;
+    let (call, socket) = stage.conversation().await;
+    let recording = stage.ours.url("/recording");
+    stage.ours.voice.start_recording(call.id(), &recording).await.unwrap();
+    let begun = stage.ours.report_at("/recording").await.recording.unwrap();
+    assert!(!begun.is_completed);
+    stage.speak(&socket, "Hello.");
+    assert!(call.wait_for_quiet(PATIENCE).await);
+    assert!(call.say("Hi Ada").await);
+    call.hang_up().await;
+    let done = stage.ours.report_at("/recording").await.recording.unwrap();
+    assert!(done.is_completed && done.id == begun.id);
+    let state = call.state();
+    assert!(
+        state.recordings[0].text.contains("Hello. Hi Ada"),
+        "{:?}",
+        state.recordings
+    );
+    let file = Attachment {
+        source: done.url.unwrap(),
+        content_type: None,
+        filename: None,
+        size: None,
+        is_voice: true,
+    };
+    let fetch = stage.ours.webhooks.media(&file).await.ok().unwrap();
+    let sound = http::client().unwrap().get(&fetch.url).headers(fetch.headers);
+    assert!(sound.send().await.unwrap().bytes().await.unwrap().starts_with(b"RIFF"));
+}
+
+#[tokio::test]
+async fn somebody_is_invited_into_a_conference() {
+    let mut stage = stage().await;
+    let status = stage.ours.url("/status");
+    stage.ours.voice.invite("a room", US, ANN, &status).await.unwrap();
+    let call = stage.bench.world().wait_for_call(ANN, PATIENCE).await.unwrap();
+    assert!(call.wait_until(|state| state.conferences == ["a room"], PATIENCE).await);
+    call.hang_up().await;
+    assert!(call.wait_for_end(PATIENCE).await);
+    assert_eq!(
+        stage.ours.report_at("/status").await.status,
+        Some(CallStatus::Initiated)
+    );
+}
+
+#[tokio::test]
+async fn a_public_address_leads_where_it_is_told() {
+    let mut stage = stage().await;
+    stage.bench.world().call_back_to("https://bd.example.com");
+    stage
+        .bench
+        .world()
+        .route("https://bd.example.com", &stage.ours.base_url);
+    let mut conversation = stage.ours.conversation();
+    conversation.socket_url = "wss://bd.example.com/relay/t0ken".to_owned();
+    let steps = vec![Step::Converse(Box::new(conversation))];
+    stage.ours.answer("/webhooks/twilio/voice", steps);
+    stage.bench.world().dial(ANN, US).await.unwrap();
+    let opened = stage.ours.opened_unchecked().await;
+    let signed = |url: &str| stage.ours.voice.verify_socket(url, &opened.headers);
+    assert_eq!(signed("wss://bd.example.com/relay/t0ken"), Ok(()));
+    assert!(signed(&opened.url).is_err(), "signed is what the TwiML says");
 }
 
 #[tokio::test]
