@@ -15,13 +15,11 @@ use butt_dial_comms::{
 };
 use butt_dial_domain::{
     call::Direction,
-    keys,
     ports::{
-        bus::{BusError, Message as BusMessage},
+        bus::Message as BusMessage,
         kv::{KvError, Lease},
         voice::{FromCaller, ToCaller, Voice},
     },
-    subjects,
 };
 use futures::{
     FutureExt, StreamExt,
@@ -38,10 +36,9 @@ use crate::{
     mind::{self, Thought, Thoughts, What},
     money::{self, Paid},
     socket::Admitted,
+    taking::{Taken, opened, take},
 };
 
-/// The carrier's first frame comes with the socket.
-const OPENED_WITHIN: Duration = Duration::from_secs(10);
 /// A carrier that does not read.
 const SENT_WITHIN: Duration = Duration::from_secs(5);
 /// The carrier closes the socket after we have ended the session.
@@ -50,8 +47,6 @@ const CLOSED_WITHIN: Duration = Duration::from_secs(3);
 const QUIET_WITHIN: Duration = Duration::from_secs(15);
 /// Pieces that a model may be ahead of the socket.
 const THOUGHTS: usize = 16;
-/// A state that could not be written is written again.
-const SAVE_AGAIN: Duration = Duration::from_millis(250);
 
 /// Why a call's task ends before the conversation does.
 #[derive(Debug)]
@@ -73,10 +68,10 @@ pub(crate) struct Call {
     orders: BoxStream<'static, BusMessage>,
     presence: BoxStream<'static, BusMessage>,
     /// Whoever thinks about the current turn. Dropped, it is cancelled upstream.
-    mind: Option<BoxFuture<'static, ()>>,
+    pub(crate) mind: Option<BoxFuture<'static, ()>>,
     thoughts: (Thoughts, mpsc::Receiver<Thought>),
-    saving: Option<BoxFuture<'static, Result<bool, KvError>>>,
-    is_dirty: bool,
+    pub(crate) saving: Option<BoxFuture<'static, Result<bool, KvError>>>,
+    pub(crate) is_dirty: bool,
     paying: Option<BoxFuture<'static, Paid>>,
     /// We have said that the session ends; the carrier closes the socket.
     closing_by: Option<Instant>,
@@ -91,7 +86,8 @@ pub async fn hold(relay: Relay, mut socket: WebSocket, admitted: Admitted) {
         return;
     };
     match take(&relay, socket, admitted, opened).await {
-        Ok(Some(mut held)) => {
+        Ok(Some(taken)) => {
+            let mut held = Call::of(taken);
             if let Err(error) = relays::enter(&relay.comms, &call).await {
                 tracing::warn!(%error, %call, "should this relay vanish, nobody will look for this call");
             }
@@ -107,84 +103,26 @@ pub async fn hold(relay: Relay, mut socket: WebSocket, admitted: Admitted) {
     }
 }
 
-/// The session's id and the carrier's id of the call.
-async fn opened(socket: &mut WebSocket, voice: &dyn Voice) -> Option<(String, String)> {
-    let first = timeout(OPENED_WITHIN, socket.recv()).await.ok()??.ok()?;
-    match voice.read_frame(first.to_text().ok()?) {
-        Ok(FromCaller::Opened {
-            session, carrier_id, ..
-        }) => Some((session, carrier_id)),
-        _ => None,
-    }
-}
-
-#[derive(Debug)]
-enum Unavailable {
-    Kv(KvError),
-    Bus(BusError),
-}
-
-impl std::fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Kv(error) => error.fmt(f),
-            Self::Bus(error) => error.fmt(f),
+impl Call {
+    fn of(taken: Taken) -> Self {
+        Self {
+            comms: taken.comms,
+            voice: taken.voice,
+            socket: taken.socket,
+            dialogue: taken.dialogue,
+            lease: taken.lease,
+            orders: taken.orders,
+            presence: taken.presence,
+            mind: None,
+            thoughts: mpsc::channel(THOUGHTS),
+            saving: None,
+            is_dirty: false,
+            paying: None,
+            closing_by: None,
+            quiet_by: None,
         }
     }
-}
 
-/// Makes this relay the call's one owner. Whoever held it before writes nothing from here on, and is told.
-async fn take(
-    relay: &Relay,
-    socket: WebSocket,
-    admitted: Admitted,
-    (session, carrier_id): (String, String),
-) -> Result<Option<Call>, Unavailable> {
-    let comms = relay.comms.clone();
-    let call = admitted.state.facts.call.clone();
-    let agent = admitted.state.facts.agent.clone();
-    let holder = format!("{}.{session}", comms.replica);
-    let lease = comms.kv.seize(&keys::call_owner(&call), &holder, state::TTL).await;
-    let lease = lease.map_err(Unavailable::Kv)?;
-    let (orders, presence) = (subjects::call_orders(&call), subjects::call_presence(&agent));
-    // Only now: until the lease was ours, somebody else could write.
-    let (found, orders, presence) = tokio::join!(
-        state::find(&comms, &call),
-        comms.bus.subscribe(&orders),
-        comms.bus.subscribe(&presence),
-    );
-    let Some(mut state) = found.map_err(Unavailable::Kv)? else {
-        return Ok(None);
-    };
-    let is_same = state.facts.carrier_id.get_or_insert_with(|| carrier_id.clone()) == &carrier_id;
-    if state.ended.is_some() || !is_same {
-        return Ok(None);
-    }
-    state.owner = Some(comms.replica.clone());
-    let now = comms.clock.now();
-    state.paid_until = money::paid_at_first(&state, now);
-    crate::orders::tell_moved(&comms, &agent, &call, lease.fence).await;
-    let budgets = comms.settings.calls.budgets.clone();
-    let has_model = comms.model.is_some();
-    Ok(Some(Call {
-        voice: admitted.voice,
-        socket,
-        dialogue: Dialogue::new(state, budgets, has_model),
-        lease,
-        orders: orders.map_err(Unavailable::Bus)?,
-        presence: presence.map_err(Unavailable::Bus)?,
-        mind: None,
-        thoughts: mpsc::channel(THOUGHTS),
-        saving: None,
-        is_dirty: false,
-        paying: None,
-        closing_by: None,
-        quiet_by: None,
-        comms,
-    }))
-}
-
-impl Call {
     async fn run(&mut self, relay: &Relay) -> Ended {
         match self.converse(relay).await {
             Ok(never) => match never {},
@@ -410,66 +348,6 @@ impl Call {
         self.write_now().await?;
         self.send(&ToCaller::End { handoff: None }).await
     }
-
-    /// Begins to write the state, if it has changed and is not being written.
-    fn save(&mut self) {
-        if !self.is_dirty || self.saving.is_some() {
-            return;
-        }
-        self.is_dirty = false;
-        self.saving = Some(write(self.comms.clone(), self.lease.clone(), &self.dialogue.state));
-    }
-
-    fn saved(&mut self, saved: Result<bool, KvError>) -> Result<(), Ended> {
-        match saved {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Ended::Moved),
-            Err(error) => {
-                tracing::warn!(%error, call = %self.dialogue.state.facts.call, "a call's state can't be written yet");
-                let again = write(self.comms.clone(), self.lease.clone(), &self.dialogue.state);
-                self.saving = Some(
-                    async move {
-                        tokio::time::sleep(SAVE_AGAIN).await;
-                        again.await
-                    }
-                    .boxed(),
-                );
-                Ok(())
-            }
-        }
-    }
-
-    async fn write_now(&mut self) -> Result<(), Ended> {
-        if let Some(saving) = self.saving.take()
-            && matches!(saving.await, Ok(false))
-        {
-            return Err(Ended::Moved);
-        }
-        self.is_dirty = false;
-        match write(self.comms.clone(), self.lease.clone(), &self.dialogue.state).await {
-            Ok(false) => Err(Ended::Moved),
-            Ok(true) => Ok(()),
-            Err(error) => {
-                // The carrier is told all the same; what follows is what was written last.
-                tracing::warn!(%error, call = %self.dialogue.state.facts.call, "the end of a session can't be written");
-                Ok(())
-            }
-        }
-    }
-
-    /// The socket is gone; what was heard last is still written, unless somebody else has the call.
-    async fn finish(&mut self, ended: &Ended) {
-        self.mind = None;
-        if !matches!(ended, Ended::Moved) && (self.is_dirty || self.saving.is_some()) {
-            drop(timeout(SENT_WITHIN, self.write_now()).await);
-        }
-    }
-}
-
-fn write(comms: Comms, lease: Lease, state: &CallState) -> BoxFuture<'static, Result<bool, KvError>> {
-    let sealed = state.seal(&comms);
-    let call = state.facts.call.clone();
-    async move { state::save(&comms, &lease, &call, &sealed).await }.boxed()
 }
 
 async fn at(deadline: Option<Instant>) {

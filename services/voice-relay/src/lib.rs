@@ -4,10 +4,12 @@
 
 mod adoption;
 mod call;
+mod keeping;
 mod mind;
 mod money;
 mod orders;
 mod socket;
+mod taking;
 
 use axum::{Router, routing::get};
 use butt_dial_comms::{Comms, calls::relays};

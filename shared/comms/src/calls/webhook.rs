@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use butt_dial_domain::{
     AgentId, CallId, Channel,
-    call::{AnsweredBy, CallReport, CallStatus, Direction, Plan, Purpose, SessionOutcome},
+    call::{AnsweredBy, CallReport, CallStatus, Direction, Plan, Purpose, SessionEnd, SessionOutcome},
     keys,
     ports::{
         bus::Headers,
@@ -229,6 +229,14 @@ async fn about(comms: &Comms, routes: &Routes, webhook: &CallWebhook, hook: Hook
             return Ok(Script::default());
         }
     }
+    let hangs_up = match hook {
+        Hook::Action => state.next == Next::HangUp && report.session.as_ref().is_some_and(is_ended),
+        Hook::Message => true,
+        _ => false,
+    };
+    if hangs_up {
+        hang_up(comms, state, report).await?;
+    }
     let script = match hook {
         Hook::Incoming | Hook::Status => Ok(Script::default()),
         Hook::Answer => script::answered(comms, state, report.answered_by).await,
@@ -270,6 +278,10 @@ async fn about(comms: &Comms, routes: &Routes, webhook: &CallWebhook, hook: Hook
     }
 }
 
+fn is_ended(session: &SessionEnd) -> bool {
+    session.outcome == SessionOutcome::Ended
+}
+
 async fn after_session(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, KvError> {
     let facts = &state.facts;
     let outcome = webhook.report.session.as_ref().map(|session| session.outcome);
@@ -290,6 +302,18 @@ async fn after_session(comms: &Comms, webhook: &CallWebhook, state: &CallState) 
         return script::converse(comms, state).await;
     }
     script::after_session(comms, state).await
+}
+
+/// We hang up on somebody who called us: not every number's owner has the carrier tell how calls end.
+async fn hang_up(comms: &Comms, state: &CallState, report: &CallReport) -> Result<(), WebhookRefusal> {
+    if state.facts.direction == Direction::Outbound {
+        return Ok(());
+    }
+    let ended = CallReport {
+        status: Some(CallStatus::Completed),
+        ..report.clone()
+    };
+    conclude(comms, state, &ended).await
 }
 
 /// The person who was to be talked with is a machine: it is left a message instead.
@@ -344,23 +368,32 @@ async fn without_state(
     hook: Hook,
 ) -> Result<Script, WebhookRefusal> {
     let report = &webhook.report;
-    let local = match report.direction {
-        Direction::Inbound => &report.to,
-        Direction::Outbound => &report.from,
+    let known = comms.store.find_carrier_call(webhook.carrier, &report.carrier_id).await;
+    let known = known.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a call can't be looked up");
+        None
+    });
+    // Not every callback tells the numbers.
+    let local = match (&known, report.direction) {
+        (Some(known), _) => &known.local_number,
+        (None, Direction::Inbound) => &report.to,
+        (None, Direction::Outbound) => &report.from,
     };
     let Some(route) = find_route(routes, local).await? else {
         comms.metrics.webhook(webhook.carrier, "unknown_number");
         return Err(WebhookRefusal::Unknown);
     };
-    let call = match comms.store.find_carrier_call(webhook.carrier, &report.carrier_id).await {
-        Ok(Some(known)) => known.id,
-        Ok(None) | Err(_) => inbound_call(webhook.carrier, &report.carrier_id),
-    };
+    let call = known.as_ref().map_or_else(
+        || inbound_call(webhook.carrier, &report.carrier_id),
+        |known| known.id.clone(),
+    );
     let mut state = begin(comms, webhook, &route, &call);
-    state.facts.direction = report.direction;
-    if report.direction == Direction::Outbound {
-        state.facts.remote = report.to.clone();
-    }
+    state.facts.direction = known.as_ref().map_or(report.direction, |known| known.direction);
+    state.facts.remote = match (known, report.direction) {
+        (Some(known), _) => known.remote_number,
+        (None, Direction::Inbound) => report.from.clone(),
+        (None, Direction::Outbound) => report.to.clone(),
+    };
     publish_report(comms, webhook, &state).await?;
     if report
         .recording

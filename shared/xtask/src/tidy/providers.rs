@@ -128,11 +128,6 @@ fn unproved(vendor: &str, files: &Files, path: &str) -> Vec<Finding> {
     SUITES.iter().filter(unproved).map(finding).collect()
 }
 
-/// Whether a `Connected { .. }` is made whose webhooks are not plainly `None`.
-fn calls_us(source: &Source) -> bool {
-    connects(source, WEBHOOKS)
-}
-
 /// Whether a `Connected { .. }` is made whose field is not plainly `None`.
 fn connects(source: &Source, field: &str) -> bool {
     let made = source.find(CONNECTED).filter(|&at| {

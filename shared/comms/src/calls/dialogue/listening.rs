@@ -111,6 +111,10 @@ impl Dialogue {
         }
         let was_pending = self.state.is_pending;
         let unheard = self.state.reply.as_ref().map(|reply| reply.unheard().trim().to_owned());
+        if self.state.reply.is_some() {
+            // What still comes of it was not what the caller wanted to hear.
+            self.state.answered = Some(self.state.turn);
+        }
         self.queue.clear();
         self.drop_turn(wall);
         // Until words follow, it may have been a cough.

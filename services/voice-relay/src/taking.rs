@@ -1,0 +1,108 @@
+//! How a relay takes a call: the carrier's first frame, the lease, and what the call's state says.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::ws::WebSocket;
+use butt_dial_comms::{
+    Comms,
+    calls::{dialogue::Dialogue, state},
+};
+use butt_dial_domain::{
+    keys,
+    ports::{
+        bus::{BusError, Message},
+        kv::{KvError, Lease},
+        voice::{FromCaller, Voice},
+    },
+    subjects,
+};
+use futures::stream::BoxStream;
+use tokio::time::timeout;
+
+use crate::{Relay, money, orders::tell_moved, socket::Admitted};
+
+/// The carrier's first frame comes with the socket.
+const OPENED_WITHIN: Duration = Duration::from_secs(10);
+
+/// The session's id and the carrier's id of the call.
+pub(crate) async fn opened(socket: &mut WebSocket, voice: &dyn Voice) -> Option<(String, String)> {
+    let first = timeout(OPENED_WITHIN, socket.recv()).await.ok()??.ok()?;
+    match voice.read_frame(first.to_text().ok()?) {
+        Ok(FromCaller::Opened {
+            session, carrier_id, ..
+        }) => Some((session, carrier_id)),
+        _ => None,
+    }
+}
+
+/// A call that is this relay's, and nobody else's.
+pub(crate) struct Taken {
+    pub comms: Comms,
+    pub voice: Arc<dyn Voice>,
+    pub socket: WebSocket,
+    pub dialogue: Dialogue,
+    pub lease: Lease,
+    /// What its agent wants of it.
+    pub orders: BoxStream<'static, Message>,
+    /// Its agent waits for its calls.
+    pub presence: BoxStream<'static, Message>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Unavailable {
+    Kv(KvError),
+    Bus(BusError),
+}
+
+impl std::fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Kv(error) => error.fmt(f),
+            Self::Bus(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Makes this relay the call's one owner. Whoever held it before writes nothing from here on, and is told.
+pub(crate) async fn take(
+    relay: &Relay,
+    socket: WebSocket,
+    admitted: Admitted,
+    (session, carrier_id): (String, String),
+) -> Result<Option<Taken>, Unavailable> {
+    let comms = relay.comms.clone();
+    let call = admitted.state.facts.call.clone();
+    let agent = admitted.state.facts.agent.clone();
+    let holder = format!("{}.{session}", comms.replica);
+    let lease = comms.kv.seize(&keys::call_owner(&call), &holder, state::TTL).await;
+    let lease = lease.map_err(Unavailable::Kv)?;
+    let (orders, presence) = (subjects::call_orders(&call), subjects::call_presence(&agent));
+    // Only now: until the lease was ours, somebody else could write.
+    let (found, orders, presence) = tokio::join!(
+        state::find(&comms, &call),
+        comms.bus.subscribe(&orders),
+        comms.bus.subscribe(&presence),
+    );
+    let Some(mut state) = found.map_err(Unavailable::Kv)? else {
+        return Ok(None);
+    };
+    let is_same = state.facts.carrier_id.get_or_insert_with(|| carrier_id.clone()) == &carrier_id;
+    if state.ended.is_some() || !is_same {
+        return Ok(None);
+    }
+    state.owner = Some(comms.replica.clone());
+    let now = comms.clock.now();
+    state.paid_until = money::paid_at_first(&state, now);
+    tell_moved(&comms, &agent, &call, lease.fence).await;
+    let budgets = comms.settings.calls.budgets.clone();
+    let has_model = comms.model.is_some();
+    Ok(Some(Taken {
+        voice: admitted.voice,
+        socket,
+        dialogue: Dialogue::new(state, budgets, has_model),
+        lease,
+        orders: orders.map_err(Unavailable::Bus)?,
+        presence: presence.map_err(Unavailable::Bus)?,
+        comms,
+    }))
+}
