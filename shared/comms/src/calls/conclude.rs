@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{
     machine,
     signal::{self, Event, Signal},
-    state::{self, CallState, Mind, Speaker},
+    state::{self, CallState, Mind, Next, Speaker},
 };
 use crate::{
     Comms,
@@ -38,11 +38,21 @@ fn latency(state: &CallState) -> serde_json::Value {
     json!({ "turns": sorted.len(), "p50Ms": at(0.5), "p95Ms": at(0.95), "maxMs": sorted.last() })
 }
 
+/// Nobody but the machine has talked with the caller, who has left no message.
+pub const MACHINE: &str = "machine";
+
 fn handled_by(state: &CallState) -> &'static str {
     match state.mind {
-        Mind::Machine => "machine",
+        _ if state.next == Next::Record => "message",
         Mind::Agent => "agent",
+        Mind::Machine if leaves_words(state) => "message",
+        Mind::Machine => MACHINE,
     }
+}
+
+/// The caller has said something to the machine.
+fn leaves_words(state: &CallState) -> bool {
+    state.machine.since.is_some() && state.history.iter().any(|line| line.by == Speaker::Caller)
 }
 
 pub async fn conclude(comms: &Comms, state: &CallState, report: &CallReport) -> Result<(), WebhookRefusal> {
@@ -71,10 +81,7 @@ pub async fn conclude(comms: &Comms, state: &CallState, report: &CallReport) -> 
         };
         let envelope = Envelope::conclusion(&comms.vault, facts, &with_duration(comms, state, report), conclusion);
         publish::append(comms, &facts.carrier, &envelope, &trace).await?;
-        if last.machine.since.is_some()
-            && recording.is_none()
-            && last.history.iter().any(|line| line.by == Speaker::Caller)
-        {
+        if recording.is_none() && leaves_words(&last) {
             leave(comms, &last, None).await?;
         }
         last.ended = Some(reason.to_owned());

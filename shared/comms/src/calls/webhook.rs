@@ -1,12 +1,14 @@
 //! What a carrier asks and tells about calls, and what it is answered. On any replica: what is known of the call is in its
 //! state. Every report goes into the durable stream before the answer; what becomes of it there, `inbound/record.rs` says.
 
+mod lost;
+mod ongoing;
+
 use std::sync::Arc;
 
 use butt_dial_domain::{
     AgentId, CallId, Channel,
-    call::{AnsweredBy, CallReport, CallStatus, Direction, Plan, Purpose, SessionEnd, SessionOutcome},
-    keys,
+    call::{CallReport, Direction, Plan, Purpose},
     ports::{
         bus::Headers,
         kv::KvError,
@@ -18,9 +20,8 @@ use butt_dial_store::InboundRoute;
 use chrono::TimeDelta;
 
 use super::{
-    conclude::conclude,
-    phrases, script,
-    state::{self, CallState, Facts, Mind, Next, Reply, Speaker},
+    script,
+    state::{self, CallState, Facts},
 };
 use crate::{
     Comms,
@@ -33,9 +34,6 @@ use crate::{
     },
 };
 
-/// Sockets that could not be opened, or broke at once, before the caller is asked for a message instead.
-const MOST_FAILURES: u64 = 3;
-const FAILURES_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
 /// Spoken where nobody has said otherwise.
 const LANGUAGE: &str = "en-US";
 
@@ -125,7 +123,7 @@ impl Comms {
         };
         let script = match hook {
             Hook::Incoming => incoming(self, routes, &webhook).await?,
-            _ => about(self, routes, &webhook, hook).await?,
+            _ => ongoing::about(self, routes, &webhook, hook).await?,
         };
         self.metrics.webhook(carrier, "accepted");
         Ok(webhook.voice.render(&script))
@@ -212,204 +210,6 @@ async fn take_in(comms: &Comms, state: &CallState) -> Result<Script, KvError> {
             script::converse(comms, state).await
         }
     }
-}
-
-/// Everything but a new call.
-async fn about(comms: &Comms, routes: &Routes, webhook: &CallWebhook, hook: Hook) -> Result<Script, WebhookRefusal> {
-    let report = &webhook.report;
-    let Some(state) = &webhook.state else {
-        return without_state(comms, routes, webhook, hook).await;
-    };
-    publish_report(comms, webhook, state).await?;
-    let is_over = report.status.is_some_and(CallStatus::is_over);
-    if is_over {
-        conclude(comms, state, report).await?;
-        // Whatever it is answered, nobody hears it; a recording may still be told of.
-        if hook != Hook::Recording {
-            return Ok(Script::default());
-        }
-    }
-    let hangs_up = match hook {
-        Hook::Action => state.next == Next::HangUp && report.session.as_ref().is_some_and(is_ended),
-        Hook::Message => true,
-        _ => false,
-    };
-    if hangs_up {
-        hang_up(comms, state, report).await?;
-    }
-    let script = match hook {
-        Hook::Incoming | Hook::Status => Ok(Script::default()),
-        Hook::Answer => script::answered(comms, state, report.answered_by).await,
-        Hook::Action => after_session(comms, webhook, state).await,
-        Hook::Machine => {
-            if report.answered_by == Some(AnsweredBy::MachineEnd) {
-                return voicemail(webhook, state).await;
-            }
-            Ok(Script::default())
-        }
-        Hook::Message => Ok(script::say_and_hang_up(&state.facts.language, |phrases| phrases.thanks)),
-        Hook::Recording => {
-            if report
-                .recording
-                .as_ref()
-                .is_some_and(|recording| recording.is_completed)
-            {
-                conclude(comms, state, report).await?;
-            }
-            Ok(Script::default())
-        }
-        Hook::Whisper => Ok(script::whisper(state)),
-        Hook::Dialled => dialled(comms, webhook, state).await,
-    };
-    match script {
-        Ok(script) => Ok(script),
-        Err(error) => {
-            let facts = &state.facts;
-            tracing::warn!(%error, call = %facts.call, "a call can't go on; the caller may leave a message");
-            let words = phrases::of(&facts.language).record.to_owned();
-            Ok(script::record(
-                comms,
-                &facts.carrier,
-                &facts.call,
-                &facts.language,
-                Some(words),
-            ))
-        }
-    }
-}
-
-fn is_ended(session: &SessionEnd) -> bool {
-    session.outcome == SessionOutcome::Ended
-}
-
-async fn after_session(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, KvError> {
-    let facts = &state.facts;
-    let outcome = webhook.report.session.as_ref().map(|session| session.outcome);
-    if outcome == Some(SessionOutcome::Failed) {
-        let key = format!("{}:failures", keys::call_state(&facts.call));
-        let (failures, _) = comms.kv.increment(&key, FAILURES_WITHIN).await?;
-        tracing::info!(call = %facts.call, failures, "a call's socket is lost; the call goes on elsewhere");
-        if failures > MOST_FAILURES {
-            let words = phrases::of(&facts.language).record.to_owned();
-            return Ok(script::record(
-                comms,
-                &facts.carrier,
-                &facts.call,
-                &facts.language,
-                Some(words),
-            ));
-        }
-        return script::converse(comms, state).await;
-    }
-    script::after_session(comms, state).await
-}
-
-/// We hang up on somebody who called us: not every number's owner has the carrier tell how calls end.
-async fn hang_up(comms: &Comms, state: &CallState, report: &CallReport) -> Result<(), WebhookRefusal> {
-    if state.facts.direction == Direction::Outbound {
-        return Ok(());
-    }
-    let ended = CallReport {
-        status: Some(CallStatus::Completed),
-        ..report.clone()
-    };
-    conclude(comms, state, &ended).await
-}
-
-/// The person who was to be talked with is a machine: it is left a message instead.
-async fn voicemail(webhook: &CallWebhook, state: &CallState) -> Result<Script, WebhookRefusal> {
-    let facts = &state.facts;
-    if facts.plan.purpose != Purpose::Converse {
-        return Ok(Script::default());
-    }
-    let script = script::leave_voicemail(state);
-    let redirected = webhook.voice.redirect(&webhook.report.carrier_id, &script).await;
-    redirected
-        .inspect_err(|error| tracing::warn!(%error, call = %facts.call, "a voicemail can't be left"))
-        .ok();
-    Ok(Script::default())
-}
-
-/// The call was handed to somebody: it is over with that, or goes on with us.
-async fn dialled(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, KvError> {
-    let facts = &state.facts;
-    let reached = matches!(
-        webhook.report.dialled,
-        Some(CallStatus::Completed | CallStatus::InProgress)
-    );
-    if reached || matches!(facts.plan.purpose, Purpose::Connect { .. }) {
-        return Ok(Script(vec![Step::Hangup]));
-    }
-    let mut state = state.clone();
-    state.next = Next::Resume;
-    state.reply = Some(Reply {
-        turn: state.turn,
-        by: match state.mind {
-            Mind::Agent => Speaker::Agent,
-            Mind::Machine => Speaker::Machine,
-        },
-        planned: phrases::of(&facts.language).not_reached.to_owned(),
-        heard: 0,
-        is_complete: true,
-    });
-    let lease = comms
-        .kv
-        .seize(&keys::call_owner(&facts.call), "dialled", state::TTL)
-        .await?;
-    state::save(comms, &lease, &facts.call, &state.seal(comms)).await?;
-    script::converse(comms, &state).await
-}
-
-/// The state is lost, or was never written: what is durable still is, and the caller is not left in silence.
-async fn without_state(
-    comms: &Comms,
-    routes: &Routes,
-    webhook: &CallWebhook,
-    hook: Hook,
-) -> Result<Script, WebhookRefusal> {
-    let report = &webhook.report;
-    let known = comms.store.find_carrier_call(webhook.carrier, &report.carrier_id).await;
-    let known = known.unwrap_or_else(|error| {
-        tracing::warn!(%error, "a call can't be looked up");
-        None
-    });
-    // Not every callback tells the numbers.
-    let local = match (&known, report.direction) {
-        (Some(known), _) => &known.local_number,
-        (None, Direction::Inbound) => &report.to,
-        (None, Direction::Outbound) => &report.from,
-    };
-    let Some(route) = find_route(routes, local).await? else {
-        comms.metrics.webhook(webhook.carrier, "unknown_number");
-        return Err(WebhookRefusal::Unknown);
-    };
-    let call = known.as_ref().map_or_else(
-        || inbound_call(webhook.carrier, &report.carrier_id),
-        |known| known.id.clone(),
-    );
-    let mut state = begin(comms, webhook, &route, &call);
-    state.facts.direction = known.as_ref().map_or(report.direction, |known| known.direction);
-    state.facts.remote = match (known, report.direction) {
-        (Some(known), _) => known.remote_number,
-        (None, Direction::Inbound) => report.from.clone(),
-        (None, Direction::Outbound) => report.to.clone(),
-    };
-    publish_report(comms, webhook, &state).await?;
-    if report
-        .recording
-        .as_ref()
-        .is_some_and(|recording| recording.is_completed)
-    {
-        conclude(comms, &state, report).await?;
-    }
-    Ok(match hook {
-        Hook::Action if !report.status.is_some_and(CallStatus::is_over) => {
-            script::say_and_hang_up(LANGUAGE, |phrases| phrases.unavailable)
-        }
-        Hook::Answer => script::say_and_hang_up(LANGUAGE, |phrases| phrases.unavailable),
-        Hook::Message => script::say_and_hang_up(LANGUAGE, |phrases| phrases.thanks),
-        _ => Script::default(),
-    })
 }
 
 /// Calls come to the same numbers as texts do.

@@ -10,7 +10,7 @@ use chrono::SecondsFormat;
 use serde_json::json;
 
 use super::envelope::CallNotice;
-use crate::{Comms, delivery::view::CALL_ENDED};
+use crate::{Comms, calls::conclude::MACHINE, delivery::view::CALL_ENDED};
 
 pub fn change(comms: &Comms, carrier: &str, notice: &CallNotice) -> CallChange {
     let report = &notice.report;
@@ -50,11 +50,15 @@ pub fn change(comms: &Comms, carrier: &str, notice: &CallNotice) -> CallChange {
     }
 }
 
-/// The agent learns that a call is over once, by whichever report tells it first. An agent that has talked to the end of a
-/// call that came in knows it already.
+/// The agent learns once how a call of its own ended, and of a call that it has missed. It knows of a call that it has
+/// talked on; and a message that was left speaks for itself.
 pub fn event(comms: &Comms, notice: &CallNotice) -> Option<InboundRow> {
     let conclusion = notice.conclusion.as_ref()?;
     let report = &notice.report;
+    let is_missed = conclusion.handled_by == MACHINE;
+    if report.direction == Direction::Inbound && !is_missed {
+        return None;
+    }
     let status = report.status.unwrap_or(CallStatus::Completed);
     let (from, to) = match report.direction {
         Direction::Inbound => (&notice.remote, &notice.local),
@@ -74,7 +78,7 @@ pub fn event(comms: &Comms, notice: &CallNotice) -> Option<InboundRow> {
         }),
         content: None,
         is_incomplete: false,
-        is_quiet: report.direction == Direction::Inbound,
+        is_quiet: false,
         channel_id: None,
         consent: None,
         agent: notice.agent.clone(),

@@ -1,0 +1,180 @@
+//! A call that is known: what the carrier does with it next.
+
+use std::time::Duration;
+
+use butt_dial_domain::{
+    call::{AnsweredBy, CallReport, CallStatus, Direction, Purpose, SessionEnd, SessionOutcome},
+    keys,
+    ports::{
+        kv::KvError,
+        voice::{Script, Step},
+    },
+};
+
+use super::{
+    super::{
+        conclude::conclude,
+        phrases, script,
+        state::{self, CallState, Mind, Next, Reply, Speaker},
+    },
+    CallWebhook, Hook, lost, publish_report,
+};
+use crate::{
+    Comms,
+    inbound::{WebhookRefusal, routes::Routes},
+};
+
+/// Sockets that could not be opened, or broke at once, before the caller is asked for a message instead.
+const MOST_FAILURES: u64 = 3;
+const FAILURES_WITHIN: Duration = Duration::from_secs(30);
+
+/// Everything but a new call.
+pub(super) async fn about(
+    comms: &Comms,
+    routes: &Routes,
+    webhook: &CallWebhook,
+    hook: Hook,
+) -> Result<Script, WebhookRefusal> {
+    let report = &webhook.report;
+    let Some(state) = &webhook.state else {
+        return lost::answer(comms, routes, webhook, hook).await;
+    };
+    publish_report(comms, webhook, state).await?;
+    let is_over = report.status.is_some_and(CallStatus::is_over);
+    if is_over {
+        conclude(comms, state, report).await?;
+        // Whatever it is answered, nobody hears it; a recording may still be told of.
+        if hook != Hook::Recording {
+            return Ok(Script::default());
+        }
+    }
+    let hangs_up = match hook {
+        Hook::Action => state.next == Next::HangUp && report.session.as_ref().is_some_and(is_ended),
+        Hook::Message => true,
+        _ => false,
+    };
+    if hangs_up {
+        hang_up(comms, state, report).await?;
+    }
+    let script = match hook {
+        Hook::Incoming | Hook::Status => Ok(Script::default()),
+        Hook::Answer => script::answered(comms, state, report.answered_by).await,
+        Hook::Action => after_session(comms, webhook, state).await,
+        Hook::Machine => {
+            if report.answered_by == Some(AnsweredBy::MachineEnd) {
+                return voicemail(webhook, state).await;
+            }
+            Ok(Script::default())
+        }
+        Hook::Message => Ok(script::say_and_hang_up(&state.facts.language, |phrases| phrases.thanks)),
+        Hook::Recording => {
+            if report
+                .recording
+                .as_ref()
+                .is_some_and(|recording| recording.is_completed)
+            {
+                conclude(comms, state, report).await?;
+            }
+            Ok(Script::default())
+        }
+        Hook::Whisper => Ok(script::whisper(state)),
+        Hook::Dialled => dialled(comms, webhook, state).await,
+    };
+    match script {
+        Ok(script) => Ok(script),
+        Err(error) => {
+            let facts = &state.facts;
+            tracing::warn!(%error, call = %facts.call, "a call can't go on; the caller may leave a message");
+            let words = phrases::of(&facts.language).record.to_owned();
+            Ok(script::record(
+                comms,
+                &facts.carrier,
+                &facts.call,
+                &facts.language,
+                Some(words),
+            ))
+        }
+    }
+}
+
+fn is_ended(session: &SessionEnd) -> bool {
+    session.outcome == SessionOutcome::Ended
+}
+
+async fn after_session(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, KvError> {
+    let facts = &state.facts;
+    let outcome = webhook.report.session.as_ref().map(|session| session.outcome);
+    if outcome == Some(SessionOutcome::Failed) {
+        let key = format!("{}:failures", keys::call_state(&facts.call));
+        let (failures, _) = comms.kv.increment(&key, FAILURES_WITHIN).await?;
+        tracing::info!(call = %facts.call, failures, "a call's socket is lost; the call goes on elsewhere");
+        if failures > MOST_FAILURES {
+            let words = phrases::of(&facts.language).record.to_owned();
+            return Ok(script::record(
+                comms,
+                &facts.carrier,
+                &facts.call,
+                &facts.language,
+                Some(words),
+            ));
+        }
+        return script::converse(comms, state).await;
+    }
+    script::after_session(comms, state).await
+}
+
+/// We hang up on somebody who called us: not every number's owner has the carrier tell how calls end.
+async fn hang_up(comms: &Comms, state: &CallState, report: &CallReport) -> Result<(), WebhookRefusal> {
+    if state.facts.direction == Direction::Outbound {
+        return Ok(());
+    }
+    let ended = CallReport {
+        status: Some(CallStatus::Completed),
+        ..report.clone()
+    };
+    conclude(comms, state, &ended).await
+}
+
+/// The person who was to be talked with is a machine: it is left a message instead.
+async fn voicemail(webhook: &CallWebhook, state: &CallState) -> Result<Script, WebhookRefusal> {
+    let facts = &state.facts;
+    if facts.plan.purpose != Purpose::Converse {
+        return Ok(Script::default());
+    }
+    let script = script::leave_voicemail(state);
+    let redirected = webhook.voice.redirect(&webhook.report.carrier_id, &script).await;
+    redirected
+        .inspect_err(|error| tracing::warn!(%error, call = %facts.call, "a voicemail can't be left"))
+        .ok();
+    Ok(Script::default())
+}
+
+/// The call was handed to somebody: it is over with that, or goes on with us.
+async fn dialled(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, KvError> {
+    let facts = &state.facts;
+    let reached = matches!(
+        webhook.report.dialled,
+        Some(CallStatus::Completed | CallStatus::InProgress)
+    );
+    if reached || matches!(facts.plan.purpose, Purpose::Connect { .. }) {
+        return Ok(Script(vec![Step::Hangup]));
+    }
+    let mut state = state.clone();
+    state.next = Next::Resume;
+    state.reply = Some(Reply {
+        turn: state.turn,
+        by: match state.mind {
+            Mind::Agent => Speaker::Agent,
+            Mind::Machine => Speaker::Machine,
+        },
+        planned: phrases::of(&facts.language).not_reached.to_owned(),
+        heard: 0,
+        is_complete: true,
+    });
+    let lease = comms
+        .kv
+        .seize(&keys::call_owner(&facts.call), "dialled", state::TTL)
+        .await?;
+    state::save(comms, &lease, &facts.call, &state.seal(comms)).await?;
+    script::converse(comms, &state).await
+}
