@@ -162,6 +162,7 @@ async fn take(
     }
     state.owner = Some(comms.replica.clone());
     let now = comms.clock.now();
+    state.begin_at(now);
     state.paid_until = money::paid_at_first(&state, now);
     crate::orders::tell_moved(&comms, &agent, &call, lease.fence).await;
     let budgets = comms.settings.calls.budgets.clone();

@@ -37,7 +37,7 @@ use crate::{
 const MOST_FAILURES: u64 = 3;
 const FAILURES_WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
 /// Spoken where nobody has said otherwise.
-const LANGUAGE: &str = "en-US";
+pub(super) const LANGUAGE: &str = "en-US";
 
 /// What the carrier is at: the end of the path, as in `/webhooks/twilio/voice/action`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
