@@ -83,7 +83,7 @@ impl Operation for GetChannelStatus {
                 status,
                 inbound_blocked: owned.is_some_and(|owned| owned.blocks_inbound),
                 outbound_blocked: owned.is_some_and(|owned| owned.blocks_outbound),
-                number: on(Channel::Sms),
+                number: on(Channel::Sms).or_else(|| on(Channel::Voice)),
                 phone_number: on(Channel::Whatsapp),
                 address: on(Channel::Email),
             }
@@ -92,14 +92,7 @@ impl Operation for GetChannelStatus {
             phone: view(Channel::Sms),
             whatsapp: view(Channel::Whatsapp),
             email: view(Channel::Email),
-            voice_ai: ChannelView {
-                status: "not_provisioned",
-                inbound_blocked: false,
-                outbound_blocked: false,
-                number: None,
-                phone_number: None,
-                address: None,
-            },
+            voice_ai: view(Channel::Voice),
         };
         Ok(Output {
             agent_id: profile.agent.id.to_string(),

@@ -56,8 +56,8 @@ impl ByChannel {
             sms: dashboard.cost(Channel::Sms).as_units(),
             whatsapp: dashboard.cost(Channel::Whatsapp).as_units(),
             email: dashboard.cost(Channel::Email).as_units(),
+            voice: dashboard.cost(Channel::Voice).as_units(),
             // The Python client reads all six; these channels do not exist yet and cost nothing.
-            voice: 0.0,
             telegram: 0.0,
             line: 0.0,
         }

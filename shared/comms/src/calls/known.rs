@@ -1,7 +1,11 @@
 //! Calls as an agent may look at them: what is written down, and what is live beside it.
 
-use butt_dial_domain::{AgentId, CallId, Code, Failure, OrgId, ids};
-use butt_dial_store::Call;
+use butt_dial_domain::{
+    AgentId, CallId, Code, Failure, OrgId,
+    call::{CallStatus, Direction},
+    ids,
+};
+pub use butt_dial_store::Call;
 
 use super::{
     machine,
@@ -12,10 +16,10 @@ use crate::{Comms, store_failure};
 /// The most that one list holds.
 pub const MAX_LIST: u32 = 200;
 
-/// What is known of one call. One of both is there.
+/// What is known of one call.
 pub struct Known {
-    /// `None`: nothing was written down yet.
-    pub record: Option<Call>,
+    /// Where nothing is written down yet: made from what is live.
+    pub record: Call,
     /// `None`: it is over for long.
     pub live: Option<CallState>,
     /// What was said, as far as it is kept.
@@ -49,11 +53,12 @@ pub async fn get(comms: &Comms, org: &OrgId, agent: &AgentId, id: &str) -> Resul
         None
     });
     let live = live.filter(|state| &state.facts.agent == agent);
-    if record.is_none() && live.is_none() {
-        return Err(unknown());
-    }
-    let kept = record.as_ref().and_then(|call| call.content.as_deref());
-    let kept = kept.and_then(|sealed| {
+    let record = match (record, &live) {
+        (Some(record), _) => record,
+        (None, Some(state)) => unwritten(state),
+        (None, None) => return Err(unknown()),
+    };
+    let kept = record.content.as_deref().and_then(|sealed| {
         let plain = comms.vault.decrypt(org, call.as_str(), sealed);
         let plain = plain.inspect_err(|error| tracing::error!(%error, %call, "a transcript can't be opened"));
         String::from_utf8(plain.ok()?).ok()
@@ -64,6 +69,41 @@ pub async fn get(comms: &Comms, org: &OrgId, agent: &AgentId, id: &str) -> Resul
         live,
         transcript: transcript.filter(|text| !text.is_empty()),
     })
+}
+
+fn unwritten(state: &CallState) -> Call {
+    let facts = &state.facts;
+    Call {
+        id: facts.call.clone(),
+        org: facts.org.clone(),
+        agent: facts.agent.clone(),
+        direction: facts.direction,
+        carrier: facts.carrier.clone(),
+        carrier_id: facts.carrier_id.clone(),
+        local_number: facts.local.clone(),
+        remote_number: facts.remote.clone(),
+        status: match (state.owner.is_some(), facts.direction) {
+            (true, _) => CallStatus::InProgress,
+            (false, Direction::Inbound) => CallStatus::Ringing,
+            (false, Direction::Outbound) => CallStatus::Queued,
+        },
+        answered_by: None,
+        handled_by: None,
+        created_at: facts.started_at,
+        answered_at: None,
+        ended_at: None,
+        duration_seconds: None,
+        turns: 0,
+        latency: None,
+        cost: None,
+        error_code: None,
+        end_reason: state.ended.clone(),
+        recording_id: None,
+        recording_url: None,
+        recording_seconds: None,
+        content: None,
+        updated_at: facts.started_at,
+    }
 }
 
 /// The newest first, those that are older than `before`.
@@ -109,7 +149,7 @@ mod tests {
         for name in ["CA1", entry.id.as_str()] {
             assert_eq!(resolve(comms, &agent.id, name).await, Ok(entry.id.clone()));
             let known = get(comms, &agent.org_id, &agent.id, name).await.ok().unwrap();
-            assert_eq!(known.record.unwrap().id, entry.id);
+            assert_eq!(known.record.id, entry.id);
         }
         let stranger = AgentId::generate();
         for name in ["CA1", entry.id.as_str(), "", "a b", "\u{0}"] {

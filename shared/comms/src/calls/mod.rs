@@ -7,6 +7,7 @@
 //! (`services/voice-relay`) -> `dialogue.rs` -> `signal.rs` to the agent -> `orders.rs` back -> `conclude.rs`. A call of
 //! ours begins with `place.rs`, and passes the pipeline for everything that leaves (`outbound`) before that.
 
+pub mod attendance;
 pub mod conclude;
 pub mod dialogue;
 mod heard;

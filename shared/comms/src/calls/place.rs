@@ -95,6 +95,20 @@ pub async fn place(comms: &Comms, request: PlaceRequest) -> Result<Placed, Failu
     Ok(Placed { call, receipt })
 }
 
+/// Whether the key has named a call, or a message, of the agent's before.
+pub async fn is_known(comms: &Comms, agent: &AgentId, key: &str) -> Result<bool, Failure> {
+    // No key of anybody's holds these, and Postgres refuses some of them as text.
+    if key.chars().any(char::is_control) {
+        return Ok(false);
+    }
+    let found = comms
+        .store
+        .find_message_by_key(agent, key)
+        .await
+        .map_err(store_failure)?;
+    Ok(found.is_some())
+}
+
 fn send_request(comms: &Comms, request: PlaceRequest) -> SendRequest {
     let longest = u32::try_from(comms.settings.calls.longest.as_secs()).unwrap_or(u32::MAX);
     let limit = request.limit_seconds.unwrap_or(longest);

@@ -66,6 +66,16 @@ pub enum Event {
     Ended,
 }
 
+impl Event {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Incoming => "call.incoming",
+            Self::Turn => "call.turn",
+            Self::Ended => "call.ended",
+        }
+    }
+}
+
 impl Signal {
     pub fn new(event: Event, state: &CallState) -> Self {
         let facts = &state.facts;
@@ -249,7 +259,7 @@ impl Ear {
     }
 
     /// Relays say again what the agent has not answered yet.
-    pub async fn announce(&self, agent: &AgentId) {
+    pub async fn announce(&mut self, agent: &AgentId) {
         let subject = subjects::call_presence(agent);
         if let Err(error) = self
             .comms
@@ -263,10 +273,17 @@ impl Ear {
 
     /// The next signal, taken. `None`: the bus is gone.
     pub async fn next(&mut self) -> Option<Signal> {
+        self.next_of(|_| true).await
+    }
+
+    /// The next signal of this kind, taken; others are left to whoever wants them.
+    pub async fn next_of(&mut self, is_wanted: impl Fn(&Signal) -> bool) -> Option<Signal> {
         loop {
             let message = self.signals.next().await?;
             let signal: Option<Signal> = serde_json::from_slice(&message.payload).ok();
-            let Some(signal) = signal else { continue };
+            let Some(signal) = signal.filter(&is_wanted) else {
+                continue;
+            };
             if let Some(reply_to) = &message.reply_to {
                 let taken = self.comms.bus.publish(reply_to, Headers::new(), "1".into()).await;
                 taken
@@ -391,8 +408,8 @@ pub fn sampling_params(state: &CallState, max_tokens: u32) -> Value {
     })
 }
 
-/// Content is one block up to 2025-06-18, and may be a list since.
-fn text_of(result: &Value) -> Option<String> {
+/// What a result of `sampling/createMessage` says. Content is one block up to 2025-06-18, and may be a list since.
+pub fn text_of(result: &Value) -> Option<String> {
     let content = &result["content"];
     let blocks = match content {
         Value::Array(blocks) => blocks.as_slice(),
