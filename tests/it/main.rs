@@ -29,6 +29,7 @@ mod observability;
 mod outages;
 mod receipts;
 mod rest;
+mod sampling;
 mod sanitizer;
 mod sending;
 mod tenancy;

@@ -92,6 +92,7 @@ pub(crate) async fn take(
     }
     state.owner = Some(comms.replica.clone());
     let now = comms.clock.now();
+    state.begin_at(now);
     state.paid_until = money::paid_at_first(&state, now);
     tell_moved(&comms, &agent, &call, lease.fence).await;
     let budgets = comms.settings.calls.budgets.clone();

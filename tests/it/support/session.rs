@@ -17,13 +17,19 @@ pub struct HttpSession {
 impl HttpSession {
     /// Introduces a client, as the revision of 2025-11-25 has it.
     pub async fn open(gateway: &Gateways, path: &'static str, token: &str) -> Self {
+        Self::open_with(gateway, path, token, json!({})).await
+    }
+
+    /// A client that says what it can do.
+    pub async fn open_with(gateway: &Gateways, path: &'static str, token: &str, capabilities: Value) -> Self {
         let mut session = Self {
             id: String::new(),
             path,
             token: token.to_owned(),
         };
         let params = json!({
-            "protocolVersion": REVISION, "capabilities": {}, "clientInfo": { "name": "by-hand", "version": "1" },
+            "protocolVersion": REVISION, "capabilities": capabilities,
+            "clientInfo": { "name": "by-hand", "version": "1" },
         });
         let message = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
         let reply = session.post(gateway, &message).await;

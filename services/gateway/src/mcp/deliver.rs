@@ -5,10 +5,12 @@ use butt_dial_comms::delivery::live::{PING_DEADLINE, Push};
 use butt_dial_domain::{AgentId, ports::bus::Headers, subjects};
 use butt_dial_runtime::platform::StartError;
 use futures::StreamExt;
-use rmcp::model::RequestId;
+use rmcp::model::{ClientJsonRpcMessage, JsonRpcMessage, RequestId};
+use serde_json::Value;
 
 use super::{
-    pings::{Answered, Pong, parse_id},
+    requests::{Answered, Coming, Question, parse_id},
+    sampling::fitting,
     streams::Streams,
 };
 
@@ -32,7 +34,7 @@ impl Streams {
     }
 
     /// Queues all of the messages with a ping, or nothing: when the stream is gone, not initialized, or too far behind.
-    fn hand_over(&self, push: Push) -> Option<Pong> {
+    fn hand_over(&self, push: Push) -> Option<Coming> {
         let open = self.locked();
         let stream = open.get(&push.connection)?;
         let connection = &stream.connection;
@@ -43,7 +45,7 @@ impl Streams {
         let permits = permits
             .inspect_err(|error| tracing::info!(%error, "a listener does not keep up"))
             .ok()?;
-        let (ping, pong) = self.pings.ask(self.replica(), &push.agent, &push.connection);
+        let (ping, pong) = self.requests.ask(&push.agent, &push.connection, &Question::PING);
         for (permit, message) in permits.zip(push.messages.into_iter().chain([ping])) {
             permit.send(message);
         }
@@ -57,25 +59,29 @@ impl Streams {
         self.lifecycle.spawn(async move {
             while let Some(Some(message)) = drain.run_until_cancelled(answers.next()).await {
                 if let Ok(answered) = serde_json::from_slice::<Answered>(&message.payload) {
-                    streams.pings.answered(&answered);
+                    streams.requests.answered(answered);
                 }
             }
         });
         Ok(())
     }
 
-    /// Brings a client's answer to the replica that waits for it.
-    pub async fn bring_answer(&self, agent: &AgentId, id: &RequestId) {
-        let Some((replica, number)) = parse_id(id) else {
+    /// Brings a client's answer, where the message is one, to the replica that waits for it.
+    pub async fn bring_answer(&self, agent: &AgentId, message: ClientJsonRpcMessage) {
+        let Some((id, result)) = read_answer(message) else {
+            return;
+        };
+        let Some((replica, number)) = parse_id(&id) else {
             tracing::debug!("a client answered what nobody asked");
             return;
         };
         let answered = Answered {
             agent: agent.clone(),
             number,
+            answer: fitting(result),
         };
         if &replica == self.replica() {
-            return self.pings.answered(&answered);
+            return self.requests.answered(answered);
         }
         let Ok(payload) = serde_json::to_vec(&answered) else {
             return;
@@ -87,9 +93,22 @@ impl Streams {
     }
 }
 
-async fn arrives(pong: Option<Pong>) -> bool {
+async fn arrives(pong: Option<Coming>) -> bool {
     match pong {
-        Some(pong) => pong.comes_within(PING_DEADLINE).await,
+        // An error is an answer too: the client has read what came before.
+        Some(pong) => pong.within(PING_DEADLINE).await.is_ok(),
         None => false,
+    }
+}
+
+/// A result or an error, and what it answers.
+fn read_answer(message: ClientJsonRpcMessage) -> Option<(RequestId, Result<Value, String>)> {
+    match message {
+        JsonRpcMessage::Response(response) => {
+            let result = serde_json::to_value(&response.result).map_err(|error| error.to_string());
+            Some((response.id, result))
+        }
+        JsonRpcMessage::Error(error) => Some((error.id?, Err(error.error.message.into_owned()))),
+        _ => None,
     }
 }

@@ -1,5 +1,6 @@
 //! The Events extension (SEP-3415, `io.modelcontextprotocol/events`), for the stateless revision: the agent's log by kind,
-//! polled or pushed. Reading here acknowledges nothing; webhooks are the callback's business, and are not offered.
+//! polled or pushed. Reading here acknowledges nothing; webhooks are the callback's business, and are not offered. What is
+//! said in calls stands in no log, and is only pushed (`call_events.rs`).
 
 use std::time::Duration;
 
@@ -24,21 +25,23 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
+use super::call_events;
+
 pub const EXTENSION: &str = "io.modelcontextprotocol/events";
 const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
 const NOT_FOUND: ErrorCode = ErrorCode(-32011);
-const FORBIDDEN: ErrorCode = ErrorCode(-32012);
+pub const FORBIDDEN: ErrorCode = ErrorCode(-32012);
 const UNSUPPORTED: ErrorCode = ErrorCode(-32014);
 
 /// Clients give a stream up that is silent for 30 s.
-const HEARTBEAT: Duration = Duration::from_secs(25);
+pub const HEARTBEAT: Duration = Duration::from_secs(25);
 const NEXT_POLL_MS: u64 = 5_000;
 const MAX_EVENTS: u32 = 100;
 const WRONG_PARAMS: &str =
     "name is required; arguments may hold channel; cursor is text or null; maxAgeMs and maxEvents are numbers";
 /// In front of the log's own kinds.
-const PREFIX: &str = "comms.";
+pub const PREFIX: &str = "comms.";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,7 +88,13 @@ pub async fn answer(
     Some(match request.method.as_str() {
         "events/list" => Ok(catalogue()),
         "events/poll" => poll(comms, caller, params).await,
-        "events/stream" => stream(comms, caller, params, context, draining, revoked).await,
+        "events/stream" => match call_events::named(&params) {
+            Some(event) => {
+                let outlet = Outlet { context };
+                call_events::stream(comms, caller, event, &outlet, draining, revoked).await
+            }
+            None => stream(comms, caller, params, context, draining, revoked).await,
+        },
         "events/subscribe" | "events/unsubscribe" => Err(ErrorData::new(
             UNSUPPORTED,
             "webhooks are not offered here; use poll or push, or PUT /api/v1/callback-url",
@@ -96,7 +105,7 @@ pub async fn answer(
 }
 
 fn catalogue() -> CustomResult {
-    let channels: Vec<&str> = Channel::MESSAGES.into_iter().map(Channel::as_str).collect();
+    let channels: Vec<&str> = Channel::ALL.into_iter().map(Channel::as_str).collect();
     let events: Vec<Value> = KINDS
         .into_iter()
         .map(|(kind, description)| {
@@ -120,11 +129,12 @@ fn catalogue() -> CustomResult {
                 },
             })
         })
+        .chain(call_events::catalogue())
         .collect();
     complete(json!({ "events": events, "ttlMs": 3_600_000, "cacheScope": "public" }))
 }
 
-fn complete(mut result: Value) -> CustomResult {
+pub fn complete(mut result: Value) -> CustomResult {
     result["resultType"] = json!("complete");
     CustomResult::new(result)
 }
@@ -289,12 +299,12 @@ async fn push(
 }
 
 /// Where the notifications of one stream go.
-struct Outlet<'a> {
-    context: &'a RequestContext<RoleServer>,
+pub struct Outlet<'a> {
+    pub context: &'a RequestContext<RoleServer>,
 }
 
 impl Outlet<'_> {
-    async fn send(&self, what: &str, mut params: Value) -> Result<(), ErrorData> {
+    pub async fn send(&self, what: &str, mut params: Value) -> Result<(), ErrorData> {
         params["_meta"] = json!({ SUBSCRIPTION_ID: self.context.id });
         let notification = CustomNotification::new(format!("notifications/events/{what}"), Some(params));
         self.context
@@ -305,7 +315,7 @@ impl Outlet<'_> {
     }
 }
 
-fn failed(failure: &Failure) -> ErrorData {
+pub fn failed(failure: &Failure) -> ErrorData {
     ErrorData::internal_error(failure.message.clone(), Some(failure.envelope()))
 }
 

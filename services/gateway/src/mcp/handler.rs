@@ -21,6 +21,7 @@ use rmcp::{
 use tracing::Instrument;
 
 use super::{
+    attend,
     audience::{Audience, Audiences},
     connection::Change,
     events,
@@ -30,12 +31,15 @@ use crate::operations::{self, After, Call, Context, Definition, Progress};
 
 /// The contract that clients check; the Python client's probe wants 1.x.
 const CONTRACT: &str = "1.0.0";
-const INSTRUCTIONS: &str = "Butt-Dial gives you a phone number, WhatsApp and an e-mail address of your own. Call comms_get_me \
+const INSTRUCTIONS: &str = "Butt-Dial gives you a phone number for calls and texts, WhatsApp and an e-mail address of your own. Call comms_get_me \
     first: it says who you are and which channels you have. Send with comms_send_message and give every message an \
     idempotencyKey; a status of pending means that the outcome is being found out: ask comms_get_message_status. People \
     answer: wait for what they write, and for what becomes of your messages, with comms_wait_events, passing the cursor of \
     the last result; what came while you were away is in comms_get_waiting_messages. When somebody has written STOP you can't \
-    write to them any more.";
+    write to them any more. Telephone calls: call with comms_make_call; to be reachable, keep comms_attend_call or \
+    comms_wait_events waiting in a loop, or be a client that samples. What a caller says comes as a turn: answer it at once \
+    with comms_call_reply (short sentences, no markup), which returns the next turn. When you are away, an answering machine \
+    takes a message, which comes to you like any other.";
 
 /// Cheap to clone: there is one a request.
 #[derive(Clone)]
@@ -98,6 +102,12 @@ fn agent(caller: &Caller) -> Result<AgentId, ErrorData> {
         .map_err(|failure| ErrorData::invalid_request(failure.message, None))
 }
 
+/// The revision of 2026-07-28, or a later one.
+pub fn is_stateless(context: &RequestContext<RoleServer>) -> bool {
+    let version = context.protocol_version();
+    version.is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
+}
+
 /// Where the request came from.
 fn audience(context: &RequestContext<RoleServer>) -> Audience {
     context.extensions.get::<Parts>().map_or(Audience::Nobody, Audience::of)
@@ -142,7 +152,7 @@ fn span(context: &RequestContext<RoleServer>) -> tracing::Span {
     span.cloned().unwrap_or_else(tracing::Span::none)
 }
 
-fn answer(result: Result<String, Failure>) -> CallToolResult {
+pub fn answer(result: Result<String, Failure>) -> CallToolResult {
     match result {
         Ok(text) => CallToolResult::success(vec![ContentBlock::text(text)]),
         Err(failure) => CallToolResult::error(vec![ContentBlock::text(failure.envelope().to_string())]),
@@ -308,11 +318,8 @@ impl ServerHandler for Handler {
         request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        let is_stateless = context
-            .protocol_version()
-            .is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str());
         let unknown = || ErrorData::new(ErrorCode::METHOD_NOT_FOUND, shortened(&request.method), None);
-        if !is_stateless {
+        if !is_stateless(&context) {
             return Err(unknown());
         }
         let caller = caller(&context)?;
@@ -359,6 +366,9 @@ impl ServerHandler for Handler {
             caller,
             call,
         };
+        if attend::is_wanted(definition, &context) {
+            return Ok(attend::attend(&operation, request).instrument(span).await);
+        }
         let result = definition
             .run(operation, request.arguments.unwrap_or_default())
             .instrument(span)

@@ -182,22 +182,19 @@ impl SessionManager for Manager {
 
     /// The client is ready, or answers a request of ours. Nothing else changes anything: sends can't be taken back.
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), SessionError> {
-        let answered = match message {
+        match message {
             JsonRpcMessage::Notification(notification) if is_initialized(&notification.notification) => {
                 let initialized = Change::Initialized(self.tier.streams.now());
                 self.tier
                     .audiences
                     .note(&Audience::Session(id.to_string()), initialized)
                     .await;
-                return Ok(());
             }
-            JsonRpcMessage::Response(response) => Some(response.id),
-            JsonRpcMessage::Error(error) => error.id,
-            _ => None,
-        };
-        if let Some(answered) = answered {
-            let agent = self.session(id).await?.agent;
-            self.tier.streams.bring_answer(&agent, &answered).await;
+            answer @ (JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_)) => {
+                let agent = self.session(id).await?.agent;
+                self.tier.streams.bring_answer(&agent, answer).await;
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -4,7 +4,9 @@
 //! Three transports on one tier: `/mcp` (all revisions), `/mcp-legacy` (up to 2025-11-25, for clients that would otherwise
 //! lose sampling), `/sse` with `/messages` (2024-11-05).
 
+mod attend;
 mod audience;
+mod call_events;
 mod connection;
 mod deliver;
 mod edge;
@@ -14,10 +16,11 @@ mod handler;
 mod inbox;
 mod manager;
 mod orders;
-mod pings;
 mod push_stream;
+mod requests;
 mod resources;
 mod returns;
+mod sampling;
 mod sessions;
 mod sse;
 mod streams;

@@ -1,7 +1,7 @@
-//! What an agent can read as resources: its inbox, and each of its events and messages. All of it is its own.
+//! What an agent can read as resources: its inbox, each of its events and messages, and its calls. All of it is its own.
 
-use butt_dial_comms::{Comms, delivery::log, identity::Caller};
-use butt_dial_domain::Failure;
+use butt_dial_comms::{Comms, calls::known, delivery::log, identity::Caller};
+use butt_dial_domain::{Code, Failure};
 use rmcp::{
     ErrorData,
     model::{
@@ -11,11 +11,17 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 
-use crate::operations::PageView;
+use crate::operations::{
+    PageView,
+    calls::{CallView, FullCall},
+};
 
 /// Changes with every event.
 pub const INBOX: &str = "comms://inbox";
 const MESSAGE: &str = "comms://messages/";
+const ACTIVE_CALLS: &str = "comms://calls/active";
+const CALL: &str = "comms://calls/";
+const TRANSCRIPT: &str = "/transcript";
 /// Events in the inbox.
 const RECENT: u32 = 50;
 const JSON: &str = "application/json";
@@ -25,7 +31,11 @@ pub fn list() -> ListResourcesResult {
         .with_title("Inbox")
         .with_description("Your latest events, oldest first: messages from people, and what became of yours.")
         .with_mime_type(JSON);
-    ListResourcesResult::with_all_items(vec![inbox])
+    let calls = Resource::new(ACTIVE_CALLS, "active calls")
+        .with_title("Active calls")
+        .with_description("Your telephone calls that are not over, the newest first.")
+        .with_mime_type(JSON);
+    ListResourcesResult::with_all_items(vec![inbox, calls])
 }
 
 pub fn list_templates() -> ListResourceTemplatesResult {
@@ -33,14 +43,21 @@ pub fn list_templates() -> ListResourceTemplatesResult {
         .with_title("An event or a message")
         .with_description("One of your events by its id, or a message that you sent by its messageId.")
         .with_mime_type(JSON);
-    ListResourceTemplatesResult::with_all_items(vec![message])
+    let transcript = ResourceTemplate::new(format!("{CALL}{{call_id}}{TRANSCRIPT}"), "transcript")
+        .with_title("What was said in a call")
+        .with_description("One of your calls by its callId, with its transcript as long as that is kept.")
+        .with_mime_type(JSON);
+    ListResourceTemplatesResult::with_all_items(vec![message, transcript])
 }
 
 pub async fn read(comms: &Comms, caller: &Caller, uri: &str) -> Result<ReadResourceResult, ErrorData> {
-    let found = match uri.strip_prefix(MESSAGE) {
-        Some(id) => read_message(comms, caller, id).await,
-        None if uri == INBOX => read_inbox(comms, caller).await.map(Some),
-        None => Ok(None),
+    let call = uri.strip_prefix(CALL).and_then(|rest| rest.strip_suffix(TRANSCRIPT));
+    let found = match (uri.strip_prefix(MESSAGE), call) {
+        (Some(id), _) => read_message(comms, caller, id).await,
+        (None, Some(id)) => read_call(comms, caller, id).await,
+        (None, None) if uri == INBOX => read_inbox(comms, caller).await.map(Some),
+        (None, None) if uri == ACTIVE_CALLS => read_active_calls(comms, caller).await.map(Some),
+        (None, None) => Ok(None),
     };
     match found {
         Ok(Some(text)) => {
@@ -63,6 +80,22 @@ async fn read_inbox(comms: &Comms, caller: &Caller) -> Result<String, Failure> {
     let agent = &caller.agent()?.agent;
     let page = log::recent(comms, &agent.org_id, &agent.id, RECENT).await?;
     written(&PageView::from(page))
+}
+
+async fn read_active_calls(comms: &Comms, caller: &Caller) -> Result<String, Failure> {
+    let agent = &caller.agent()?.agent.id;
+    let calls = known::list(comms, agent, true, RECENT, None).await?;
+    let calls: Vec<CallView> = calls.into_iter().map(CallView::from).collect();
+    written(&json!({ "calls": calls }))
+}
+
+async fn read_call(comms: &Comms, caller: &Caller, id: &str) -> Result<Option<String>, Failure> {
+    let agent = &caller.agent()?.agent;
+    match known::get(comms, &agent.org_id, &agent.id, id).await {
+        Ok(call) => written(&FullCall::from(call)).map(Some),
+        Err(failure) if failure.code == Code::CallNotFound => Ok(None),
+        Err(failure) => Err(failure),
+    }
 }
 
 async fn read_message(comms: &Comms, caller: &Caller, id: &str) -> Result<Option<String>, Failure> {

@@ -18,7 +18,7 @@ use futures::{Stream, StreamExt};
 use http::request::Parts;
 use rmcp::model::{
     ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorCode, ErrorData, GetExtensions,
-    InitializeRequestParams, JsonRpcError, JsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerResult,
+    InitializeRequestParams, JsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerResult,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -135,11 +135,7 @@ async fn take(tier: &Tier, connection: &Connection, message: ClientJsonRpcMessag
             let now = tier.streams.now();
             tier.streams.note(connection, Change::Initialized(now)).await;
         }
-        JsonRpcMessage::Response(response) => tier.streams.bring_answer(&connection.agent, &response.id).await,
-        JsonRpcMessage::Error(JsonRpcError { id: Some(id), .. }) => {
-            tier.streams.bring_answer(&connection.agent, &id).await;
-        }
-        _ => {}
+        answer => tier.streams.bring_answer(&connection.agent, answer).await,
     }
 }
 

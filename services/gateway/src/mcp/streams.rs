@@ -19,8 +19,8 @@ use tokio_util::{
 
 use super::{
     connection::{Change, Connection, Marks},
-    pings::Pings,
     push_stream::PushStream,
+    requests::Requests,
     returns::{self, Returns},
     sessions::Session,
 };
@@ -55,7 +55,8 @@ pub struct Streams {
     pub(super) comms: Comms,
     pub(super) lifecycle: Lifecycle,
     open: Arc<Mutex<HashMap<String, Open>>>,
-    pub(super) pings: Pings,
+    /// What clients were asked.
+    pub(super) requests: Requests,
     returns: Returns,
     revocations: broadcast::Sender<AgentId>,
     /// Answers on their way to a stream: at the end they are waited for before the streams are closed.
@@ -66,10 +67,10 @@ impl Streams {
     pub async fn start(comms: Comms, lifecycle: &Lifecycle) -> Result<Self, StartError> {
         let (returns, entered) = returns::queue();
         let streams = Self {
+            requests: Requests::new(comms.replica.clone()),
             comms,
             lifecycle: lifecycle.clone(),
             open: Arc::default(),
-            pings: Pings::default(),
             returns,
             revocations: broadcast::channel(REVOCATIONS).0,
             answering: TaskTracker::new(),
@@ -82,6 +83,7 @@ impl Streams {
         streams.take_orders().await?;
         streams.take_deliveries().await?;
         streams.take_answers().await?;
+        streams.take_asks().await?;
         streams.watch_revocations().await?;
         let beating = streams.clone();
         lifecycle.repeat(BEAT, move || {
@@ -360,7 +362,7 @@ impl Streams {
         if let Some(open) = self.locked().remove(id) {
             open.end.cancel();
         }
-        self.pings.abandon(id);
+        self.requests.abandon(id);
         let (kv, id, agent) = (self.comms.kv.clone(), id.to_owned(), agent.clone());
         // Should this fail, the entry ends by itself.
         self.lifecycle.work().spawn(async move {

@@ -1,14 +1,22 @@
 //! The request that an operation answers: whether somebody still waits for the answer, how to tell them that it goes on,
 //! and what is to happen once they have it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use butt_dial_domain::{Code, Failure};
 use futures::{FutureExt, future::BoxFuture};
 use rmcp::{
     Peer, RoleServer,
     model::{ProgressNotificationParam, ProgressToken},
 };
+use tokio::time::{Instant, interval_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Below the shortest patience of a client that counts from the last progress.
+const PROGRESS: Duration = Duration::from_secs(10);
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -33,6 +41,43 @@ impl Call {
             draining,
             progress: None,
             after: After::default(),
+        }
+    }
+}
+
+/// How waiting ended.
+pub enum Wanted<T> {
+    Done(T),
+    /// This replica stops; another one goes on waiting.
+    Draining,
+    /// Nobody waits for the answer.
+    Gone,
+}
+
+impl Call {
+    /// Waits for `work` as long as anybody wants its result, and tells now and then that the call goes on.
+    pub async fn while_wanted<T>(&self, work: impl Future<Output = T>) -> Result<Wanted<T>, Failure> {
+        tokio::select! {
+            // What is there is handed out, even at the last moment.
+            biased;
+            done = work => Ok(Wanted::Done(done)),
+            () = self.draining.cancelled() => Ok(Wanted::Draining),
+            () = self.gone.cancelled() => Ok(Wanted::Gone),
+            () = (self.revoked)() => Err(Failure::new(Code::AuthTokenRevoked, "this token has been revoked")),
+            () = self.tell_progress() => Ok(Wanted::Gone),
+        }
+    }
+
+    /// Never ends.
+    async fn tell_progress(&self) {
+        let Some(progress) = &self.progress else {
+            return std::future::pending().await;
+        };
+        let begun = Instant::now();
+        let mut ticks = interval_at(begun + PROGRESS, PROGRESS);
+        loop {
+            ticks.tick().await;
+            progress.tell(begun.elapsed().as_secs_f64(), "nothing yet").await;
         }
     }
 }

@@ -94,12 +94,15 @@ impl Definition {
 }
 
 async fn run<O: Operation>(context: Context, args: Map<String, Value>) -> Result<String, Failure> {
-    let args = serde_path_to_error::deserialize(Value::Object(args)).map_err(|error| unreadable(&error))?;
-    let output = O::run(context, args).await?;
+    let output = O::run(context, read_args(args)?).await?;
     serde_json::to_string(&output).map_err(|error| {
         tracing::error!(%error, operation = O::NAME, "a result could not be written");
         Failure::internal()
     })
+}
+
+pub fn read_args<T: DeserializeOwned>(args: Map<String, Value>) -> Result<T, Failure> {
+    serde_path_to_error::deserialize(Value::Object(args)).map_err(|error| unreadable(&error))
 }
 
 /// Names the field, in words that an agent can repair its call with.

@@ -49,10 +49,10 @@ impl Operation for GetWaitingMessages {
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let agent = &context.caller.agent()?.agent.id;
-        // The Python client may ask for channels that nothing can wait on yet.
+        // The Python client may ask for a channel that nothing can wait on yet.
         let channel = match args.channel.as_deref() {
             None => None,
-            Some("voice" | "telegram") => {
+            Some("telegram") => {
                 return Ok(Output {
                     messages: Vec::new(),
                     count: 0,

@@ -2,7 +2,8 @@
 //! all that MCP tools, REST routes and the OpenAPI document are made from.
 
 mod ack_events;
-mod call;
+pub mod call;
+pub mod calls;
 mod definition;
 mod get_agent;
 mod get_channel_status;
@@ -30,7 +31,7 @@ mod wait_events;
 use std::sync::LazyLock;
 
 pub use call::{After, Call, Progress};
-pub use definition::{Context, Definition, Hints, Operation, Route};
+pub use definition::{Context, Definition, Hints, Operation, Route, read_args};
 pub use pages::PageView;
 pub use views::time;
 
@@ -42,6 +43,18 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<send_message::SendMessage>(),
         Definition::of::<get_message_status::GetMessageStatus>(),
         Definition::of::<get_channel_status::GetChannelStatus>(),
+        Definition::of::<calls::make_call::MakeCall>(),
+        Definition::of::<calls::attend_call::AttendCall>(),
+        Definition::of::<calls::call_reply::CallReply>(),
+        Definition::of::<calls::say::Say>(),
+        Definition::of::<calls::end_call::EndCall>(),
+        Definition::of::<calls::transfer_call::TransferCall>(),
+        Definition::of::<calls::call_on_behalf::CallOnBehalf>(),
+        Definition::of::<calls::send_voice_message::SendVoiceMessage>(),
+        Definition::of::<calls::generate_tts::GenerateTts>(),
+        Definition::of::<calls::get_call::GetCall>(),
+        Definition::of::<calls::list_calls::ListCalls>(),
+        Definition::of::<calls::bridge_call::BridgeCall>(),
         Definition::of::<wait_events::WaitEvents>(),
         Definition::of::<list_events::ListEvents>(),
         Definition::of::<ack_events::AckEvents>(),

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::calls::TurnView;
+
 /// Kinds of events may be named as the Events extension names them.
 const PREFIX: &str = "comms.";
 
@@ -52,6 +54,14 @@ impl PageView {
             cursor: cursor.to_string(),
             has_more: false,
             status,
+        }
+    }
+
+    /// Somebody waits on the line. The log has not moved.
+    pub fn of_call(cursor: i64, turn: TurnView) -> Self {
+        Self {
+            events: vec![turn.into_event()],
+            ..Self::empty(cursor, None)
         }
     }
 }

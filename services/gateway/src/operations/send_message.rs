@@ -173,8 +173,10 @@ fn channel(text: Option<&str>) -> Result<Channel, Failure> {
 }
 
 fn named_channel(text: &str) -> Result<Channel, Failure> {
-    Channel::parse(text).ok_or_else(|| {
-        Failure::new(Code::InvalidArgument, "channel is one of sms, whatsapp, email, line").remedy("choose one of them")
+    let channel = Channel::parse(text).filter(|channel| Channel::MESSAGES.contains(channel));
+    channel.ok_or_else(|| {
+        Failure::new(Code::InvalidArgument, "channel is one of sms, whatsapp, email, line")
+            .remedy("choose one of them; people are called with comms_make_call and comms_send_voice_message")
     })
 }
 

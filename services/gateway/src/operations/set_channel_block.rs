@@ -12,7 +12,7 @@ pub struct SetChannelBlock;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// sms, whatsapp, email or line.
+    /// sms, whatsapp, email, line or voice.
     channel: String,
     /// inbound, outbound or both (the default).
     #[serde(default)]
@@ -55,8 +55,12 @@ impl Operation for SetChannelBlock {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let channel = Channel::parse(&args.channel)
-            .ok_or_else(|| Failure::new(Code::InvalidArgument, "channel is one of sms, whatsapp, email, line"))?;
+        let channel = Channel::parse(&args.channel).ok_or_else(|| {
+            Failure::new(
+                Code::InvalidArgument,
+                "channel is one of sms, whatsapp, email, line, voice",
+            )
+        })?;
         let blocked = Some(args.blocked);
         let (direction, inbound, outbound) = match args.direction.as_deref().unwrap_or("both") {
             "inbound" => ("inbound", blocked, None),

@@ -2,23 +2,28 @@
 
 use std::time::Duration;
 
-use butt_dial_comms::delivery::log::{self, Wanted};
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_comms::{
+    Comms,
+    calls::signal::{Ear, Event, Signal},
+    delivery::log,
+};
+use butt_dial_domain::{AgentId, Failure, Scope};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::time::{Instant, interval_at};
 
 use super::{
-    Call, Context, Hints, Operation, Route,
+    Context, Hints, Operation, Route,
+    call::Wanted,
+    calls::{self, TurnView},
     pages::{Cursor, PageView, kinds},
 };
 
 const DEFAULT_MS: u64 = 25_000;
 /// Proxies and clients give up on longer calls.
 const MAX_MS: u64 = 50_000;
-/// Below the shortest patience of a client that counts from the last progress.
-const PROGRESS: Duration = Duration::from_secs(10);
 const LIMIT: u32 = 100;
+/// What is told of calls that last.
+const KINDS: [&str; 2] = ["call.incoming", "call.turn"];
 
 pub struct WaitEvents;
 
@@ -29,7 +34,8 @@ pub struct Args {
     /// forgotten. Without a cursor: from the first event that you do not have.
     #[serde(default)]
     cursor: Option<Cursor>,
-    /// Only these kinds, such as message.received and message.status; others are passed over. Empty: all.
+    /// Only these kinds, such as message.received, message.status, call.incoming, call.turn and call.ended; others are
+    /// passed over. Empty: all.
     #[serde(default)]
     types: Vec<String>,
     /// How long to wait for the first event: 25000 where nothing is said, at most 50000. 0 does not wait.
@@ -40,9 +46,10 @@ pub struct Args {
 impl Operation for WaitEvents {
     const NAME: &'static str = "comms_wait_events";
     const TITLE: &'static str = "Wait for events";
-    const DESCRIPTION: &'static str = "Waits for what happens next (messages from people, what became of yours) and returns it at \
-        once: events, cursor, hasMore; no events when nothing came in time. Call it again with the cursor of the result: passing \
-        a cursor acknowledges everything up to it, so do it only when you have dealt with those events. [scope: agent]";
+    const DESCRIPTION: &'static str = "Waits for what happens next (messages from people, what became of yours, somebody who calls \
+        you or has said something in a call) and returns it at once: events, cursor, hasMore; no events when nothing came in time. Call it again with the cursor of the result: passing \
+        a cursor acknowledges everything up to it, so do it only when you have dealt with those events. Answer a call.turn at \
+        once with comms_call_reply: the caller waits on the line. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -67,31 +74,67 @@ impl Operation for WaitEvents {
             }
             None => log::unread(comms, agent).await?,
         };
-        let wanted = Wanted {
+        let wanted = log::Wanted {
             after: Some(after),
             kinds: kinds(args.types),
             limit: LIMIT,
         };
         let patience = Duration::from_millis(args.timeout_ms.unwrap_or(DEFAULT_MS).min(MAX_MS));
-        tokio::select! {
-            page = log::wait(comms, org, agent, &wanted, patience) => Ok(page?.into()),
-            () = call.draining.cancelled() => Ok(PageView::empty(after, Some("draining"))),
-            () = call.gone.cancelled() => Ok(PageView::empty(after, None)),
-            () = (call.revoked)() => Err(Failure::new(Code::AuthTokenRevoked, "this token has been revoked")),
-            () = tell_progress(call) => Ok(PageView::empty(after, None)),
+        let mut calls = Calls::open(comms, agent, &wanted.kinds).await;
+        let waited = call.while_wanted(async {
+            tokio::select! {
+                biased;
+                turn = calls.next() => Ok(PageView::of_call(after, turn)),
+                page = log::wait(comms, org, agent, &wanted, patience) => page.map(PageView::from),
+            }
+        });
+        match waited.await? {
+            Wanted::Done(page) => page,
+            Wanted::Draining => Ok(PageView::empty(after, Some("draining"))),
+            Wanted::Gone => Ok(PageView::empty(after, None)),
         }
     }
 }
 
-/// Tells the client now and then that the call goes on. Never ends.
-async fn tell_progress(call: &Call) {
-    let Some(progress) = &call.progress else {
-        return std::future::pending().await;
-    };
-    let begun = Instant::now();
-    let mut ticks = interval_at(begun + PROGRESS, PROGRESS);
-    loop {
-        ticks.tick().await;
-        progress.tell(begun.elapsed().as_secs_f64(), "nothing yet").await;
+/// What the agent's calls have to say, as long as it waits. It stands in no log: a caller waits for the answer.
+struct Calls {
+    ear: Option<Ear>,
+    /// Empty: all.
+    kinds: Vec<String>,
+}
+
+impl Calls {
+    async fn open(comms: &Comms, agent: &AgentId, kinds: &[String]) -> Self {
+        let wants = kinds.is_empty() || kinds.iter().any(|kind| KINDS.contains(&kind.as_str()));
+        if !wants {
+            return Self {
+                ear: None,
+                kinds: Vec::new(),
+            };
+        }
+        // Events can be waited for all the same.
+        let mut ear = calls::open_ear(comms, agent, None).await.ok();
+        if let Some(ear) = &mut ear {
+            ear.announce(agent).await;
+        }
+        Self {
+            ear,
+            kinds: kinds.to_vec(),
+        }
+    }
+
+    /// Pends for ever where nothing is said.
+    async fn next(&mut self) -> TurnView {
+        let kinds = &self.kinds;
+        let is_wanted = |signal: &Signal| {
+            // That a call is over stands in the log.
+            signal.event != Event::Ended && (kinds.is_empty() || kinds.iter().any(|kind| kind == signal.event.as_str()))
+        };
+        if let Some(ear) = &mut self.ear
+            && let Some(signal) = ear.next_of(is_wanted).await
+        {
+            return signal.into();
+        }
+        std::future::pending().await
     }
 }

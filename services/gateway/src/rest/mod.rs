@@ -127,15 +127,18 @@ fn arguments(
     Ok(args)
 }
 
-/// Text in a URL has no type; the schema knows which arguments are numbers.
+/// Text in a URL has no type; the schema knows which arguments are numbers or booleans.
 fn typed(definition: &Definition, name: &str, text: String) -> Value {
     let kind = &definition.input_schema["properties"][name]["type"];
-    let is_number = kind.as_str() == Some("integer")
-        || kind
-            .as_array()
-            .is_some_and(|kinds| kinds.iter().any(|kind| kind == "integer"));
-    match text.parse::<i64>() {
-        Ok(number) if is_number => number.into(),
+    let is = |wanted: &str| {
+        kind.as_str() == Some(wanted)
+            || kind
+                .as_array()
+                .is_some_and(|kinds| kinds.iter().any(|kind| kind == wanted))
+    };
+    match (text.parse::<i64>(), text.parse::<bool>()) {
+        (Ok(number), _) if is("integer") => number.into(),
+        (_, Ok(yes)) if is("boolean") => yes.into(),
         _ => text.into(),
     }
 }

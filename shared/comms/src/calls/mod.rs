@@ -4,16 +4,21 @@
 //! state is kept outside its relay (`state.rs`), so that the call outlives it.
 //!
 //! A call's way: `webhook.rs` answers the carrier with a script (`script.rs`) -> the carrier opens a socket to a relay
-//! (`services/voice-relay`) -> `dialogue.rs` -> `signal.rs` to the agent -> `orders.rs` back -> `conclude.rs`.
+//! (`services/voice-relay`) -> `dialogue.rs` -> `signal.rs` to the agent -> `orders.rs` back -> `conclude.rs`. A call of
+//! ours begins with `place.rs`, and passes the pipeline for everything that leaves (`outbound`) before that.
 
+pub mod attendance;
 pub mod conclude;
 pub mod dialogue;
 mod heard;
+pub mod known;
 pub mod machine;
 pub mod money;
 pub mod orders;
 pub mod phrases;
+pub mod place;
 pub mod relays;
+pub mod sampling;
 pub mod script;
 pub mod signal;
 pub mod state;

@@ -4,17 +4,22 @@ use std::time::Duration;
 
 use butt_dial_domain::{
     AgentId, CallId, Code, Failure,
-    ports::bus::{BusError, Headers},
+    call::Direction,
+    ports::{
+        bus::{BusError, Headers},
+        voice::ControlError,
+    },
     subjects,
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{
+    known::unknown,
     signal::Signal,
     state::{self, CallState},
 };
-use crate::Comms;
+use crate::{Comms, store_failure};
 
 /// How long a call that is being taken over by another relay is waited for. The carrier needs about 1.6 seconds.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -121,6 +126,11 @@ pub async fn give(comms: &Comms, agent: &AgentId, call: &CallId, order: Order) -
         if !is_live(&state) {
             return Err(over());
         }
+        if state.owner.is_none() && state.facts.direction == Direction::Outbound {
+            return Err(
+                Failure::unavailable("nobody has answered the call yet").remedy("wait for the call's first turn")
+            );
+        }
         if begun.elapsed() >= PATIENCE || !nobody {
             return Err(Failure::unavailable("the call is being taken over by another relay")
                 .remedy("try again with the same idempotencyKey"));
@@ -129,10 +139,43 @@ pub async fn give(comms: &Comms, agent: &AgentId, call: &CallId, order: Order) -
     }
 }
 
+/// Ends the call: by whoever holds it, after `text` has been heard; by the carrier, where there is no conversation yet.
+pub async fn hang_up(comms: &Comms, agent: &AgentId, call: &CallId, text: Option<String>) -> Result<(), Failure> {
+    let state = find_own(comms, agent, call).await?;
+    if !is_live(&state) {
+        return Err(over());
+    }
+    if state.owner.is_some() {
+        return give(comms, agent, call, Order::HangUp { text }).await.map(drop);
+    }
+    let facts = &state.facts;
+    let carrier_id = match &facts.carrier_id {
+        Some(id) => Some(id.clone()),
+        None => {
+            let found = comms.store.find_call(agent, call.as_str()).await;
+            found.map_err(store_failure)?.and_then(|call| call.carrier_id)
+        }
+    };
+    let voice = comms.carriers.find_voice(&facts.carrier);
+    let Some(((_, voice), carrier_id)) = voice.zip(carrier_id) else {
+        return Err(Failure::unavailable("the carrier has not taken the call yet"));
+    };
+    match voice.hang_up(&carrier_id).await {
+        Ok(()) => Ok(()),
+        Err(ControlError::Over) => Err(over()),
+        Err(ControlError::Unreachable) => Err(Failure::unavailable("the carrier can't be reached right now")),
+        Err(error @ ControlError::Refused(_)) => {
+            tracing::warn!(%error, %call, "a call can't be ended");
+            Err(Failure::new(
+                Code::ProviderRefused,
+                "the carrier refuses to end the call",
+            ))
+        }
+    }
+}
+
 /// The agent's own call, as it stands.
 pub async fn find_own(comms: &Comms, agent: &AgentId, call: &CallId) -> Result<CallState, Failure> {
-    let unknown =
-        || Failure::new(Code::CallNotFound, "you have no such call").remedy("take callId from the call's event");
     if !butt_dial_domain::ids::is_valid_host_id(call.as_str()) {
         return Err(unknown());
     }

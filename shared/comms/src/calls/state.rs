@@ -203,6 +203,13 @@ impl CallState {
         }
     }
 
+    /// Somebody has answered a call of ours: its time begins now. Changes nothing the second time.
+    pub fn begin_at(&mut self, now: Timestamp) {
+        if self.sessions == 0 && self.facts.direction == Direction::Outbound {
+            self.facts.limit_at += now - self.facts.started_at;
+        }
+    }
+
     pub fn seal(&self, comms: &Comms) -> String {
         let facts = &self.facts;
         // Made of strings, numbers and lists of them: both always serialize.

@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// Spoken where nobody has said otherwise.
-const LANGUAGE: &str = "en-US";
+pub(super) const LANGUAGE: &str = "en-US";
 
 /// What the carrier is at: the end of the path, as in `/webhooks/twilio/voice/action`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

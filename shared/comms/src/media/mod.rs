@@ -4,6 +4,7 @@
 mod blobs;
 mod download;
 mod link;
+pub mod sound;
 #[cfg(test)]
 mod tests;
 mod turn;

@@ -3,6 +3,7 @@
 
 use butt_dial_domain::{
     Address, Channel, Code, Failure, MessageId, OrgId,
+    call::{Placing, Plan, Purpose},
     clock::Timestamp,
     message::{Content, Template},
 };
@@ -24,6 +25,8 @@ const MAX_SUBJECT: usize = 900;
 const MAX_MEDIA: usize = 10;
 const MAX_URL: usize = 2_000;
 const MAX_NAME: usize = 128;
+/// It travels with every turn of a call.
+const MAX_PROMPT: usize = 20_000;
 /// As Stripe, Knock and Resend have it, within a byte.
 const MAX_KEY: usize = 255;
 
@@ -156,7 +159,42 @@ fn content(request: &SendRequest, profile: &Profile) -> Result<Content, Failure>
         html,
         media,
         template,
-        call: request.call.clone(),
+        call: request.call.as_ref().map(placing).transpose()?,
+    })
+}
+
+fn placing(placing: &Placing) -> Result<Placing, Failure> {
+    let plan = &placing.plan;
+    let clean = |field, value: &Option<String>, max| {
+        let value = value.as_deref().map(|value| text(field, value, max)).transpose()?;
+        Ok::<_, Failure>(value.filter(|value| !value.trim().is_empty()))
+    };
+    let name = |field, value: &Option<String>| {
+        let value = value
+            .as_deref()
+            .map(|value| header(field, value, MAX_NAME))
+            .transpose()?;
+        Ok::<_, Failure>(value.filter(|value| !value.is_empty()))
+    };
+    let purpose = match &plan.purpose {
+        Purpose::Message { text: words, .. } if words.trim().is_empty() => {
+            return Err(Failure::new(Code::MissingFields, "text is required").detail("fields", json!(["text"])));
+        }
+        Purpose::Message { text: words, sound_url } => Purpose::Message {
+            text: text("text", words, MAX_TEXT)?,
+            sound_url: sound_url.clone(),
+        },
+        other => other.clone(),
+    };
+    Ok(Placing {
+        plan: Plan {
+            purpose,
+            greeting: clean("greeting", &plan.greeting, MAX_TEXT)?,
+            system_prompt: clean("systemPrompt", &plan.system_prompt, MAX_PROMPT)?,
+            voice: name("voice", &plan.voice)?,
+            language: name("language", &plan.language)?,
+        },
+        ..placing.clone()
     })
 }
 
@@ -266,6 +304,13 @@ fn template(id: &str, request: &SendRequest) -> Result<Template, Failure> {
 
 /// What makes two requests with one key the same request.
 fn request_hash(vault: &Vault, org: &OrgId, channel: Channel, to: &Address, content: &Content) -> String {
+    let mut content = content.clone();
+    // The same words are another file each time that they are read.
+    if let Some(placing) = &mut content.call
+        && let Purpose::Message { sound_url, .. } = &mut placing.plan.purpose
+    {
+        *sound_url = None;
+    }
     vault.request_hash(org, &json!([channel, to.as_str(), content]).to_string())
 }
 

@@ -58,7 +58,8 @@ pub async fn clear(comms: &Comms, message: CleanMessage) -> Result<Clearance, Fa
             .detail("rule", ruling.rule));
     }
     Ok(Clearance::Cleared(Box::new(ClearedMessage {
-        stays_inside: contact.colleague.is_some(),
+        // A call goes through the carrier, whomever it is to: what it is told to do with it, only a carrier can.
+        stays_inside: contact.colleague.is_some() && message.content.call.is_none(),
         message,
         ruling,
     })))

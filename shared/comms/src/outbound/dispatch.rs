@@ -3,11 +3,14 @@
 
 use std::time::Instant;
 
-use butt_dial_domain::ports::carrier::{Dispatch, Outcome};
+use butt_dial_domain::ports::carrier::{Dispatch, Outcome, Refusal, RefusalClass};
 use tracing::{Instrument, field::Empty};
 
 use super::admit::AdmittedMessage;
-use crate::{Carrier, Comms};
+use crate::{
+    Carrier, Comms,
+    calls::place::{self, Owner},
+};
 
 /// A message that has been tried, and what came of it.
 pub struct Dispatched {
@@ -16,8 +19,34 @@ pub struct Dispatched {
 }
 
 pub async fn dispatch(comms: &Comms, admitted: AdmittedMessage) -> Dispatched {
-    let outcome = send_once(comms, &admitted.carrier, &admitted.dispatch).await;
+    let outcome = match expect_call(comms, &admitted).await {
+        Ok(()) => send_once(comms, &admitted.carrier, &admitted.dispatch).await,
+        Err(refusal) => Outcome::Refused(refusal),
+    };
+    if admitted.dispatch.content.call.is_some() && matches!(outcome, Outcome::Refused(_)) {
+        place::forget(comms, &admitted.dispatch.message).await;
+    }
     Dispatched { admitted, outcome }
+}
+
+/// A call that could not be answered for is not placed.
+async fn expect_call(comms: &Comms, admitted: &AdmittedMessage) -> Result<(), Refusal> {
+    let Some(placing) = &admitted.dispatch.content.call else {
+        return Ok(());
+    };
+    let owner = Owner {
+        agent: &admitted.agent,
+        org: &admitted.org,
+    };
+    let expected = place::expect(comms, &owner, admitted.carrier.id, &admitted.dispatch, placing).await;
+    expected.map_err(|error| {
+        tracing::warn!(%error, call = %admitted.dispatch.message, "a call can't be written down, and is not placed");
+        Refusal {
+            class: RefusalClass::Unreachable,
+            carrier_code: None,
+            retry_after_seconds: None,
+        }
+    })
 }
 
 /// Sends, and counts it. Whether a message may be sent is decided before; nothing is repeated here.

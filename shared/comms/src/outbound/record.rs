@@ -18,7 +18,10 @@ use super::{
     dispatch::{Dispatched, word},
     receipt::SendReceipt,
 };
-use crate::Comms;
+use crate::{
+    Comms,
+    calls::place::{self, Owner},
+};
 
 /// How long the caller waits for the outcome to be written before it is told `pending`.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -51,7 +54,15 @@ pub async fn record(comms: &Comms, dispatched: Dispatched) -> Result<SendReceipt
         }
     };
     match outcome {
-        Outcome::Accepted(receipt) if written => Ok(accepted(admitted, receipt)),
+        Outcome::Accepted(receipt) if written => {
+            let owner = admitted.dispatch.content.call.is_some();
+            let owner = owner.then(|| (admitted.agent.clone(), admitted.org.clone()));
+            let receipt = accepted(admitted, receipt);
+            if let Some((agent, org)) = &owner {
+                place::enter(comms, &Owner { agent, org }, &receipt).await;
+            }
+            Ok(receipt)
+        }
         Outcome::Refused(refusal) if written => Err(refused(&refusal, &admitted)),
         _ => Ok(SendReceipt::pending(admitted)),
     }

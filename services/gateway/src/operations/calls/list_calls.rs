@@ -1,0 +1,67 @@
+//! `comms_list_calls`: the agent's calls.
+
+use butt_dial_comms::calls::known;
+use butt_dial_domain::{Failure, Scope};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::CallView;
+use crate::operations::{Context, Hints, Operation, Route};
+
+const LIMIT: u32 = 50;
+
+pub struct ListCalls;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Args {
+    /// true: only those that are not over.
+    #[serde(default)]
+    live: bool,
+    /// 1 to 200; 50 where nothing is said.
+    #[serde(default)]
+    limit: Option<u32>,
+    /// Only calls older than this one: the callId of the last in the list before.
+    #[serde(default)]
+    before: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// The newest first.
+    calls: Vec<CallView>,
+    count: usize,
+}
+
+impl Operation for ListCalls {
+    const NAME: &'static str = "comms_list_calls";
+    const TITLE: &'static str = "My calls";
+    const DESCRIPTION: &'static str = "Lists your calls, the newest first: those that were made, those that came in, and how they ended. \
+        [scope: agent]";
+    const SCOPE: Scope = Scope::Agent;
+    const HINTS: Option<Hints> = Some(Hints {
+        read_only: true,
+        idempotent: true,
+        open_world: false,
+    });
+    const ROUTE: Option<Route> = Some(Route {
+        method: "GET",
+        path: "/api/v1/calls",
+        status: 200,
+    });
+
+    type Args = Args;
+    type Output = Output;
+
+    async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let agent = &context.caller.agent()?.agent.id;
+        let (limit, before) = (args.limit.unwrap_or(LIMIT), args.before.as_deref());
+        let calls = known::list(&context.comms, agent, args.live, limit, before).await?;
+        let calls: Vec<CallView> = calls.into_iter().map(CallView::from).collect();
+        Ok(Output {
+            count: calls.len(),
+            calls,
+        })
+    }
+}
