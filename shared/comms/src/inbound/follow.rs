@@ -254,7 +254,7 @@ async fn announce(comms: &Comms, recorded: Recorded) {
     for claim in recorded.applied.claims {
         delivery::ladder::begin(comms, claim);
     }
-    for (agent, _) in recorded.applied.agents {
+    for agent in recorded.applied.agents {
         let subject = subjects::agent_events(&agent);
         if let Err(error) = comms.bus.publish(&subject, Headers::new(), bytes::Bytes::new()).await {
             tracing::debug!(%error, "who waits for events has to look by itself");

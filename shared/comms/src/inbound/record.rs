@@ -173,9 +173,10 @@ impl Recorder {
         if let Some(rules) = self.rules.get(agent) {
             return Ok(rules);
         }
-        let recipient = self.comms.store.find_recipient(agent).await?;
+        let store = &self.comms.store;
+        let (recipient, filters) = tokio::try_join!(store.find_recipient(agent), store.list_filters(agent))?;
         let rules = Arc::new(Rules {
-            filters: self.comms.store.list_filters(agent).await?,
+            filters,
             subscription: recipient.and_then(|recipient| recipient.subscription()),
         });
         self.rules.insert(agent.clone(), rules.clone());

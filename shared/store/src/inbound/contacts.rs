@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use butt_dial_domain::clock::Timestamp;
+use butt_dial_domain::{Channel, clock::Timestamp};
 use serde::Serialize;
 
 use super::{
@@ -43,9 +43,10 @@ const CANCEL: (&str, &str) = statement!(
 );
 
 pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) -> Result<(), StoreError> {
-    // Each window once: one statement can't write a row twice.
+    // Each window once: one statement can't write a row twice. Only WhatsApp has windows.
     let windows: BTreeSet<(&str, &str)> = events
         .iter()
+        .filter(|event| event.channel == Channel::Whatsapp)
         .filter_map(|event| Some((event.channel_id.as_ref()?.as_str(), event.contact.as_str())))
         .collect();
     if !windows.is_empty() {

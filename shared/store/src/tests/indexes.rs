@@ -67,6 +67,10 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
         let mut event = says(&of_busy, &format!("r{round}-{n}"), PERSON);
         event.agent = AgentId::from(format!("a{}", 1 + n % 50));
         event.channel_id = Some(route.channel_id.clone());
+        // Only these have windows.
+        if n % 3 == 0 {
+            event.channel = Channel::Whatsapp;
+        }
         event.consent = (n % 16 == 0).then_some(false);
         event.is_incomplete = n == 5;
         events.push(event);
@@ -104,7 +108,7 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
     store.find_event(&busy, "e7").await.unwrap();
     store.count_waiting_events(&busy).await.unwrap();
     store.poke_delivery(&busy, now).await.unwrap();
-    store.claim_delivery(&busy, "one", now, until).await.unwrap();
+    store.claim_free_delivery(&busy, "one", now, until).await.unwrap();
     for claim in store.claim_due_deliveries("one", 3, now, until).await.unwrap() {
         store.finish_delivery(&claim, "one", None, 0, Some(now)).await.unwrap();
     }
