@@ -133,7 +133,8 @@ fn attachment(stored: &StoredAttachment) -> Value {
     Value::Object(fields)
 }
 
-fn coarse(content_type: &str) -> &'static str {
+/// The word of WhatsApp's for a kind of content.
+pub(super) fn coarse(content_type: &str) -> &'static str {
     match content_type.split('/').next() {
         Some("image") => "image",
         Some("audio") => "audio",

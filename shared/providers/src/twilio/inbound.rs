@@ -131,6 +131,7 @@ impl Webhooks for Inbound {
             return Ok(Vec::new());
         };
         let form = Form::decode(body)?;
+        form.check_size()?;
         let Some(sid) = form.find("MessageSid").or_else(|| form.find("SmsSid")) else {
             // A call, or what else Twilio tells.
             return Ok(Vec::new());
