@@ -212,7 +212,10 @@ async fn doctor_says_that_all_is_well_or_what_to_mend() {
         ("S3_SECRET_ACCESS_KEY", "not-the-key"),
     ];
     let wrong = Shell::new(&no_storage).fail(&["doctor"]).await;
-    let line = wrong.lines().find(|line| line.starts_with("blobs")).expect("a line for it");
+    let line = wrong
+        .lines()
+        .find(|line| line.starts_with("blobs"))
+        .expect("a line for it");
     assert!(line.contains("FAILED") && line.contains("BLOB_URL"), "{wrong}");
     assert!(!wrong.contains("not-the-key"), "{wrong}");
 }

@@ -14,6 +14,7 @@ mod auth;
 mod callbacks;
 mod cli;
 mod compliance;
+mod fallbacks;
 mod faults;
 mod idempotency;
 mod inbound;

@@ -10,12 +10,26 @@ impl Store {
     /// Forgets what was said in events older than `before`, delivered or not. Returns how many.
     pub async fn purge_contents(&self, before: Timestamp) -> Result<u64, StoreError> {
         // Few at a time: a statement that runs for long is cut off. Who holds one of them has it purged another time.
-        const POSTGRES: &str = "WITH old AS MATERIALIZED (
+        // Few at a time: a statement that runs for long is cut off. Who holds one of them has it purged another time.
+        const EVENTS: &str = "WITH old AS MATERIALIZED (
                 SELECT id FROM events WHERE content IS NOT NULL AND created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
             ) UPDATE events SET content = NULL, ready_at = NULL FROM old WHERE events.id = old.id";
-        const SQLITE: &str = "UPDATE events SET content = NULL, ready_at = NULL
+        const EVENTS_IN_SQLITE: &str = "UPDATE events SET content = NULL, ready_at = NULL
             WHERE id IN (SELECT id FROM events WHERE content IS NOT NULL AND created_at < $1 LIMIT $2)";
-        let sql = self.either(POSTGRES, SQLITE);
+        self.purge(self.either(EVENTS, EVENTS_IN_SQLITE), before).await
+    }
+
+    /// Forgets what was kept of messages older than `before` for the case that they fail.
+    pub async fn purge_fallbacks(&self, before: Timestamp) -> Result<u64, StoreError> {
+        const MESSAGES: &str = "WITH old AS MATERIALIZED (
+                SELECT id FROM messages WHERE fallback IS NOT NULL AND created_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED
+            ) UPDATE messages SET fallback = NULL FROM old WHERE messages.id = old.id";
+        const MESSAGES_IN_SQLITE: &str = "UPDATE messages SET fallback = NULL
+            WHERE id IN (SELECT id FROM messages WHERE fallback IS NOT NULL AND created_at < $1 LIMIT $2)";
+        self.purge(self.either(MESSAGES, MESSAGES_IN_SQLITE), before).await
+    }
+
+    async fn purge(&self, sql: &'static str, before: Timestamp) -> Result<u64, StoreError> {
         let mut purged = 0;
         loop {
             let done: u64 = writing!(self, |db| {

@@ -239,7 +239,12 @@ fn whatsapp_messages(event: &Event, view: &Map<String, Value>) -> Vec<Value> {
         let mime_type = &attachment["contentType"];
         let mut message = base.clone();
         message["id"] = json!(format!("{}_{}", event.id, number + 1));
-        put_media(&mut message, coarse(mime_type.as_str().unwrap_or_default()), url, mime_type);
+        put_media(
+            &mut message,
+            coarse(mime_type.as_str().unwrap_or_default()),
+            url,
+            mime_type,
+        );
         messages.push(message);
     }
     messages
@@ -294,13 +299,20 @@ mod tests {
         };
         let Value::Object(view) = view else { panic!("{view}") };
         let body = body(&event, &view);
-        assert_eq!(body["attachments"], view.get("attachments").cloned().unwrap_or_default());
-        body["entry"][0]["changes"][0]["value"]["messages"].as_array().unwrap().clone()
+        assert_eq!(
+            body["attachments"],
+            view.get("attachments").cloned().unwrap_or_default()
+        );
+        body["entry"][0]["changes"][0]["value"]["messages"]
+            .as_array()
+            .unwrap()
+            .clone()
     }
 
     #[test]
     fn each_attachment_is_a_message_of_whatsapps() {
-        let attachment = |name: &str, kind: &str| json!({ "url": format!("https://bd.example/{name}"), "contentType": kind });
+        let attachment =
+            |name: &str, kind: &str| json!({ "url": format!("https://bd.example/{name}"), "contentType": kind });
         let told = messages(json!({
             "from": "+14155550123", "to": "+14155550100", "body": "Look!", "senderName": "Ann",
             "mediaUrl": "https://bd.example/1", "mediaType": "image", "mimeType": "image/png",
@@ -317,8 +329,14 @@ mod tests {
         assert_eq!((&told[1]["type"], &told[1]["audio"]), (&json!("audio"), &expected));
         assert_eq!(told[2]["document"]["link"], "https://bd.example/4");
         for message in &told {
-            assert_eq!((&message["from"], &message["senderName"]), (&json!("+14155550123"), &json!("Ann")));
-            assert!(message["timestamp"].is_string() && message.get("text").is_none(), "{message}");
+            assert_eq!(
+                (&message["from"], &message["senderName"]),
+                (&json!("+14155550123"), &json!("Ann"))
+            );
+            assert!(
+                message["timestamp"].is_string() && message.get("text").is_none(),
+                "{message}"
+            );
         }
     }
 
@@ -331,6 +349,9 @@ mod tests {
                 { "contentType": "video/mp4", "url": "https://bd.example/2" },
             ],
         }));
-        assert_eq!((told.len(), &told[0]["text"]["body"], &told[1]["type"]), (2, &json!("Look!"), &json!("video")));
+        assert_eq!(
+            (told.len(), &told[0]["text"]["body"], &told[1]["type"]),
+            (2, &json!("Look!"), &json!("video"))
+        );
     }
 }

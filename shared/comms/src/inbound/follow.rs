@@ -18,7 +18,7 @@ use super::{
     STREAM, aside,
     record::{Recorded, Recorder, Unrecorded},
 };
-use crate::{Comms, delivery, media, outbound::help};
+use crate::{Comms, delivery, media, outbound::schedule};
 
 /// As many as one transaction takes well.
 const BATCH: usize = 256;
@@ -263,8 +263,8 @@ async fn announce(comms: &Comms, recorded: Recorded) {
     if recorded.has_incomplete {
         media::begin(comms);
     }
-    for wanted in recorded.help {
-        help::begin(comms, wanted);
+    if recorded.applied.follow_ups > 0 {
+        schedule::begin(comms);
     }
 }
 

@@ -14,6 +14,7 @@ mod publish;
 mod read;
 pub mod record;
 pub mod routes;
+pub mod statuses;
 #[cfg(test)]
 pub(crate) mod tests;
 mod verify;

@@ -94,6 +94,7 @@ async fn mail(bench: &Bench, id: &str, age: TimeDelta, attachments: usize) {
         is_quiet: false,
         channel_id: None,
         consent: None,
+        follow_up: None,
     };
     let batch = InboundBatch {
         stream: "INBOUND",

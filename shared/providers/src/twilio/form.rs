@@ -92,7 +92,12 @@ mod tests {
             assert!(Form::decode(body).is_err(), "{body:?}");
         }
         assert!(Form::decode(&b"a&".repeat(MOST_READ)).unwrap().check_size().is_ok());
-        assert!(Form::decode(&b"a&".repeat(MOST_READ + 1)).unwrap().check_size().is_err());
+        assert!(
+            Form::decode(&b"a&".repeat(MOST_READ + 1))
+                .unwrap()
+                .check_size()
+                .is_err()
+        );
         assert!(Form::decode(&b"a&".repeat(MOST_FIELDS)).is_ok());
         assert!(Form::decode(&b"a&".repeat(MOST_FIELDS + 1)).is_err());
     }

@@ -2,6 +2,7 @@
 //! So nothing is done twice, and nothing out of order, however many readers there are and whenever they die.
 
 mod contacts;
+mod follow_ups;
 mod json;
 mod log;
 mod receipts;
@@ -42,6 +43,23 @@ pub struct InboundRow {
     pub channel_id: Option<ChannelId>,
     /// The person wants messages (true) or none (false).
     pub consent: Option<bool>,
+    /// What is sent because of it, if it is new.
+    pub follow_up: Option<FollowUp>,
+}
+
+/// A message of the same agent's that leaves as soon as the event stands, as a scheduled one.
+#[derive(Clone)]
+pub struct FollowUp {
+    pub id: MessageId,
+    pub channel: Channel,
+    pub recipient: String,
+    /// Made from the event: whatever else brings it about, it leaves once.
+    pub idempotency_key: String,
+    pub request_hash: String,
+    /// Encrypted.
+    pub request: Vec<u8>,
+    /// The agent has not asked for it, and is not told what becomes of it.
+    pub is_quiet: bool,
 }
 
 /// A receipt, and which carrier sent it.
@@ -74,6 +92,8 @@ pub struct Moved {
     pub recipient: String,
     pub stage: Stage,
     pub receipt: Receipt,
+    /// What is to be sent now that it has failed. Encrypted.
+    pub fallback: Option<Vec<u8>>,
 }
 
 /// What became of a batch.
@@ -85,6 +105,8 @@ pub struct Applied {
     pub claims: Vec<DeliveryClaim>,
     /// Events that were new.
     pub added: usize,
+    /// Messages that are to leave now.
+    pub follow_ups: u64,
     pub moved: Vec<Moved>,
 }
 
@@ -128,13 +150,17 @@ impl Store {
             known.extend(log::find_known(&mut tx, &made).await?);
             let events = batch.events.iter().chain(&made).collect();
             let logged = log::write(&mut tx, events, known, batch.at).await?;
+            // Before what people want is looked at, so that a STOP of the same batch finds them.
+            let follow_ups = follow_ups::write(&mut tx, &logged.new, batch.at).await?;
             contacts::write(&mut tx, &logged.new, batch.at).await?;
+            contacts::strike_out(&mut tx, &moved, batch.at).await?;
             let due = log::let_deliver(&mut tx, &logged.agents, batch).await?;
             tx.commit().await?;
             Ok(Applied {
                 agents: due.agents,
                 claims: due.claims,
                 added: logged.added,
+                follow_ups,
                 moved,
             })
         })

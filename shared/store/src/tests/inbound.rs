@@ -25,6 +25,7 @@ pub fn says(agent: &Agent, id: &str, contact: &str) -> InboundRow {
         is_quiet: false,
         channel_id: None,
         consent: None,
+        follow_up: None,
     }
 }
 

@@ -2,8 +2,11 @@
 
 use butt_dial_domain::inbound::{Receipt, Stage};
 
-use super::inbound::{HOLD, PERSON, batch, says};
 use super::*;
+use super::{
+    follow_ups::follow_up,
+    inbound::{HOLD, PERSON, batch, says},
+};
 use crate::{Hold, ReceiptEntry};
 
 /// Tables as they are after some time: each statement fills one.
@@ -73,6 +76,7 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
         }
         event.consent = (n % 16 == 0).then_some(false);
         event.is_incomplete = n == 5;
+        event.follow_up = (n % 32 == 0).then(|| follow_up(&event.id));
         events.push(event);
     }
     let receipts = (0..64).map(|n| tells(1 + round * 64 + n, n % 2 == 0)).collect();
@@ -119,6 +123,7 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
             .unwrap();
     }
     store.purge_contents(morning() - TimeDelta::days(9_999)).await.unwrap();
+    store.purge_fallbacks(morning() - TimeDelta::days(9_999)).await.unwrap();
     store.find_recipient(&busy).await.unwrap();
     store.list_filters(&busy).await.unwrap();
     store.list_routes(Some(&route.channel_id), 50).await.unwrap();

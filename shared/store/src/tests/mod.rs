@@ -9,6 +9,7 @@ mod crowd;
 mod database;
 mod deliveries;
 mod events;
+mod follow_ups;
 mod identity;
 mod inbound;
 mod indexes;
@@ -106,6 +107,7 @@ fn text(agent: &Agent, key: &str) -> AcceptedSend {
         request_hash: "aa11".into(),
         body_hash: "bb22".into(),
         content: vec![0, 1, 0xfe, 0xff],
+        fallback: None,
         verdict: "allow",
         rule: None,
         carrier: "simulator",
