@@ -23,6 +23,7 @@ profiles! {
         let agent = world.rest().await;
         for (number, code) in ["63016", "30003", "30006", "30999"].into_iter().enumerate() {
             let person = format!("+1415555012{number}");
+            world.person_writes(&person).await;
             let message = with(
                 whatsapp(&person, "Are you there?"),
                 json!({ "fallbackChannels": ["email", "sms"], "idempotencyKey": code }),
@@ -58,6 +59,7 @@ profiles! {
 profiles! {
     async fn what_was_delivered_or_had_one_channel_only_goes_nowhere_else(world: &World) {
         let agent = world.rest().await;
+        world.person_writes(ANN).await;
         let delivered = with(whatsapp(ANN, "One"), json!({ "fallbackChannels": ["sms"] }));
         let delivered = agent.send(delivered).await.unwrap();
         tells(world, &delivered, "delivered", "").await;
@@ -87,6 +89,7 @@ profiles! {
         assert_eq!((&refused["code"], &refused["rule"]), (&json!("INVALID_RECIPIENT"), &json!("do-not-contact")));
         assert_eq!(world.carriers.requests_total("twilio"), asked, "no carrier was even asked");
         // It was nobody's wish: another channel may do, and another person.
+        world.person_writes(ANN).await;
         let other = agent.send(with(sms(ANN, "On WhatsApp"), json!({ "fallbackChannels": ["whatsapp"] }))).await.unwrap();
         assert_eq!(other["channel"], "whatsapp");
         agent.send(sms(BOB, "Hello")).await.unwrap();

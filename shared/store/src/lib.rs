@@ -22,6 +22,7 @@ mod scheduled;
 mod sends;
 #[cfg(test)]
 mod tests;
+mod textless;
 mod tokens;
 mod unready;
 mod usage;
@@ -41,6 +42,7 @@ pub use recipients::{InboundFilter, Recipient, Subscription};
 pub use routes::InboundRoute;
 pub use scheduled::{NewScheduled, Scheduled};
 pub use sends::{Acceptance, AcceptedSend, SendResult, SettledSend};
+pub use textless::TextlessEvent;
 pub use tokens::{NewToken, Token};
 pub use unready::UnreadyEvent;
 pub use usage::{Spend, UsageRow};

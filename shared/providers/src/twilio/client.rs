@@ -83,11 +83,11 @@ impl Client {
     }
 
     async fn page(&self, url: &str) -> Result<Page, LookupFailed> {
-        let answer = self.get(url).await.map_err(|_| LookupFailed)?;
+        let answer = self.get(url).await.map_err(|_| LookupFailed::NoAnswer)?;
         if !answer.status.is_success() {
-            return Err(LookupFailed);
+            return Err(LookupFailed::NoAnswer);
         }
-        serde_json::from_slice(&answer.body).map_err(|_| LookupFailed)
+        serde_json::from_slice(&answer.body).map_err(|_| LookupFailed::NoAnswer)
     }
 }
 
@@ -144,7 +144,7 @@ impl Messaging for Client {
             }
         }
         // There is more than was read: "not in the list" would be a guess.
-        Err(LookupFailed)
+        Err(LookupFailed::NoAnswer)
     }
 
     async fn check(&self) -> Result<(), String> {
@@ -177,7 +177,7 @@ impl Client {
         if uri.starts_with(&ours) {
             Ok(format!("{}{uri}", self.endpoint))
         } else {
-            Err(LookupFailed)
+            Err(LookupFailed::NoAnswer)
         }
     }
 }

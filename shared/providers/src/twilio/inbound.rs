@@ -159,7 +159,7 @@ impl Webhooks for Inbound {
     }
 
     async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupFailed> {
-        let url = Url::parse(&attachment.source).map_err(|_| LookupFailed)?;
+        let url = Url::parse(&attachment.source).map_err(|_| LookupFailed::NotThere)?;
         let is_carrier = url.origin() == self.origin;
         let mut headers = HeaderMap::new();
         if is_carrier {

@@ -4,7 +4,7 @@
 mod contacts;
 mod follow_ups;
 mod json;
-mod log;
+pub(crate) mod log;
 mod receipts;
 
 use std::collections::HashSet;

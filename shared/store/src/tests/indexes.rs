@@ -122,6 +122,7 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
             .await
             .unwrap();
     }
+    store.claim_textless_events(3, now, until).await.unwrap();
     store.purge_contents(morning() - TimeDelta::days(9_999)).await.unwrap();
     store.purge_fallbacks(morning() - TimeDelta::days(9_999)).await.unwrap();
     store.find_recipient(&busy).await.unwrap();

@@ -21,6 +21,7 @@ mod reconciler;
 mod routes;
 mod scheduled;
 mod sends;
+mod textless;
 mod tokens;
 mod unavailable;
 mod unready;
