@@ -6,13 +6,16 @@ use std::time::Duration;
 use butt_dial_domain::Channel;
 use serde_json::{Value, json};
 
-use crate::support::{Webhook, World, sms, whatsapp, with};
+use crate::support::{Dice, Fleet, Service, Stage, Webhook, sms, whatsapp, with};
 
 const ANN: &str = "+14155550123";
 const BOB: &str = "+14155550124";
 const ARRIVAL: Duration = Duration::from_secs(10);
 
-async fn tells(world: &World, receipt: &Value, status: &str, code: &str) {
+/// A dispatcher that was killed over a message keeps its right to send it for two minutes.
+const UNTIL_TAKEN_OVER: Duration = Duration::from_secs(140);
+
+async fn tells(world: &Stage, receipt: &Value, status: &str, code: &str) {
     let (message, carrier_id) = (&receipt["messageId"], &receipt["providerMessageId"]);
     let told = Webhook::status_with_code(world, message, carrier_id, (status, code));
     assert_eq!(told.post(world).await.status, 200, "{status} {code}");
@@ -96,5 +99,60 @@ profiles! {
         world.texts(ANN, "START").await;
         agent.take_until("START").await;
         assert_eq!(agent.send(sms(ANN, "Welcome back")).await.unwrap()["status"], "accepted");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_follows_leaves_once_although_dispatchers_are_killed_chaos_servers() {
+    let mut dice = Dice::new();
+    let unlimited = [
+        ("DEFAULT_MAX_ACTIONS_PER_MINUTE", "none"),
+        ("DEFAULT_MAX_ACTIONS_PER_HOUR", "none"),
+    ];
+    let mut fleet = Fleet::replicas(&unlimited).await;
+    let stage = fleet.stage();
+    let agent = stage.rest().await;
+    let mut sent = Vec::new();
+    for number in 0..12 {
+        let person = format!("+141655502{number:02}");
+        stage.person_writes(&person).await;
+        let message = with(
+            whatsapp(&person, "Are you there?"),
+            json!({ "fallbackChannels": ["sms"] }),
+        );
+        sent.push((person, agent.send(message).await.unwrap()));
+    }
+    let asking: Vec<String> = (0..sent.len()).map(|number| format!("+141655503{number:02}")).collect();
+    let doomed = [dice.below(6), 6 + dice.below(6)];
+    for (number, ((_, receipt), asking)) in sent.iter().zip(&asking).enumerate() {
+        stage.texts(asking, "HELP").await;
+        tells(&stage, receipt, "undelivered", "63016").await;
+        if doomed.contains(&number) {
+            println!("after {number} failures: kill -9 of a dispatcher");
+            fleet.kill_one(Service::Dispatcher, dice.below(2)).await;
+            fleet.start(Service::Dispatcher).await;
+        }
+        tells(&stage, receipt, "failed", "63016").await;
+    }
+    let sms_to = |person: &str| {
+        let to = stage.carriers.messages_to(person);
+        to.into_iter().filter(|message| message.channel == Channel::Sms).count()
+    };
+    let everybody: Vec<&String> = sent.iter().map(|(person, _)| person).chain(&asking).collect();
+    for person in &everybody {
+        let arrived = stage
+            .carriers
+            .wait_for(
+                |message| &&message.to == person && message.channel == Channel::Sms,
+                UNTIL_TAKEN_OVER,
+            )
+            .await;
+        assert!(arrived.is_some(), "nothing follows for {person}");
+    }
+    // Everything has been read and sent by now; whatever comes again has come.
+    stage.texts(BOB, "Last").await;
+    agent.take_until("Last").await;
+    for person in everybody {
+        assert_eq!(sms_to(person), 1, "{person}");
     }
 }

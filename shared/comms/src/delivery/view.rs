@@ -15,7 +15,10 @@ pub const MESSAGE_STATUS: &str = "message.status";
 pub const CONTACT_OPTED_OUT: &str = "contact.opted_out";
 /// Every kind of event that there is, with what it tells.
 pub const KINDS: [(&str, &str); 3] = [
-    (MESSAGE_RECEIVED, "A person or another agent has written to you."),
+    (
+        MESSAGE_RECEIVED,
+        "A person or another agent has written to you. With bodyPending its text comes later, in an event that completes it.",
+    ),
     (MESSAGE_STATUS, "What became of a message of yours."),
     (
         CONTACT_OPTED_OUT,

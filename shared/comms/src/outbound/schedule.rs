@@ -221,7 +221,9 @@ async fn leave(comms: &Comms, scheduled: Scheduled) -> Result<(), Failure> {
 async fn close(comms: &Comms, scheduled: &Scheduled, failure: Option<Code>) -> Result<(), Failure> {
     let (id, agent) = (scheduled.id(), scheduled.agent());
     let channel = Channel::parse(&scheduled.channel).ok_or_else(Failure::internal)?;
-    if let Some(code) = failure.filter(|_| !scheduled.is_quiet) {
+    if let Some(code) = failure.filter(|_| scheduled.is_quiet) {
+        tracing::info!(message_id = %id, failure = code.as_str(), "what nobody asked for was not sent");
+    } else if let Some(code) = failure {
         let result = SendResult::Failed {
             failure: code.as_str(),
             frees_key: false,

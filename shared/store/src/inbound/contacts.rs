@@ -43,12 +43,14 @@ const CANCEL: (&str, &str) = statement!(
         AND state = 'scheduled'"
 );
 
-/// A person who wants messages again is there to get them.
-const BACK: (&str, &str) = statement!(
-    "DELETE FROM suppressions WHERE reason = $2 AND EXISTS (SELECT 1 FROM",
-    rows,
-    "WHERE value ->> 'status' = 'granted' AND suppressions.org_id = value ->> 'org_id'
-        AND suppressions.address = value ->> 'address' AND suppressions.channel = value ->> 'channel')"
+// A person who wants messages again is there to get them.
+const BACK: (&str, &str) = (
+    "DELETE FROM suppressions USING jsonb_array_elements($1::JSONB) AS item (value)
+    WHERE reason = $2 AND value ->> 'status' = 'granted' AND suppressions.org_id = value ->> 'org_id'
+        AND suppressions.address = value ->> 'address' AND suppressions.channel = value ->> 'channel'",
+    "DELETE FROM suppressions WHERE reason = $2 AND (org_id, address, channel) IN (
+        SELECT value ->> 'org_id', value ->> 'address', value ->> 'channel' FROM jsonb_each($1)
+        WHERE value ->> 'status' = 'granted')",
 );
 
 const STRIKE_OUT: (&str, &str) = statement!(

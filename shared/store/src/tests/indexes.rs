@@ -10,7 +10,7 @@ use super::{
 use crate::{Hold, ReceiptEntry};
 
 /// Tables as they are after some time: each statement fills one.
-const PAST: [&str; 9] = [
+const PAST: [&str; 10] = [
     "INSERT INTO agents (id, org_id, display_name, status, event_seq, created_at)
         SELECT 'a' || n, (SELECT MIN(id) FROM organizations), 'Bot', 'active', 0, now() FROM generate_series(1, 40000) n",
     "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at)
@@ -32,6 +32,8 @@ const PAST: [&str; 9] = [
     "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
         SELECT (SELECT MIN(id) FROM organizations), 'sms', '+9' || n, 'granted', 'api', now()
         FROM generate_series(1, 5000) n",
+    "INSERT INTO suppressions (org_id, channel, address, reason, created_at)
+        SELECT (SELECT MIN(id) FROM organizations), 'sms', '+9' || n, 'asked', now() FROM generate_series(1, 40000) n",
     "INSERT INTO scheduled_sends (id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, state, due_at,
             created_at)
         SELECT 's' || n, 'o', 'a' || 1 + n % 4000, 'sms', '+1' || n, 'k' || n, 'h',
