@@ -57,7 +57,8 @@ const STRIKE_OUT: (&str, &str) = statement!(
     "INSERT INTO suppressions (org_id, channel, address, reason, created_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, $2, $3 FROM",
     rows,
-    "WHERE true ORDER BY 1, 3, 2 ON CONFLICT DO NOTHING"
+    "WHERE EXISTS (SELECT 1 FROM organizations WHERE organizations.id = value ->> 0) ORDER BY 1, 3, 2
+    ON CONFLICT DO NOTHING"
 );
 
 pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) -> Result<(), StoreError> {
