@@ -7,7 +7,7 @@ use std::{
 
 use butt_dial_domain::{
     Channel,
-    ports::{carrier::Messaging, webhook::Webhooks},
+    ports::{carrier::Messaging, voice::Voice, webhook::Webhooks},
 };
 
 /// A connected carrier. Its `Messaging::send` has one caller in the workspace: `outbound/dispatch.rs`.
@@ -22,6 +22,7 @@ pub struct Carrier {
 pub struct Carriers {
     senders: HashMap<Channel, Carrier>,
     callers: BTreeMap<&'static str, Arc<dyn Webhooks>>,
+    voices: BTreeMap<&'static str, Arc<dyn Voice>>,
 }
 
 impl Carriers {
@@ -41,6 +42,15 @@ impl Carriers {
         self.callers
             .get_key_value(carrier)
             .map(|(id, webhooks)| (*id, webhooks))
+    }
+
+    pub fn add_voice(&mut self, carrier: &'static str, voice: Arc<dyn Voice>) {
+        self.voices.insert(carrier, voice);
+    }
+
+    /// The carrier with this id, if it is connected and has calls.
+    pub fn find_voice(&self, carrier: &str) -> Option<(&'static str, &Arc<dyn Voice>)> {
+        self.voices.get_key_value(carrier).map(|(id, voice)| (*id, voice))
     }
 
     /// Every carrier that calls us.

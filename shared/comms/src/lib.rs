@@ -20,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::{
     Clock, MessageId, ReplicaId,
     limits::Limits,
-    ports::{bus::Bus, kv::Kv},
+    ports::{bus::Bus, carrier::CallUrls, kv::Kv},
 };
 use butt_dial_store::{Store, StoreError};
 use tokio_util::task::TaskTracker;
@@ -92,6 +92,21 @@ impl Settings {
     pub fn receipts_url(&self, carrier: &str, message: &MessageId) -> Option<String> {
         let base = self.public_url.as_ref()?;
         Some(format!("{base}/webhooks/{carrier}/status?mid={message}"))
+    }
+
+    /// Where a carrier asks or tells about a call: `what` is the end of the path, such as `action`.
+    pub fn call_url(&self, carrier: &str, what: &str, call: &str) -> Option<String> {
+        let base = self.public_url.as_ref()?;
+        Some(format!("{base}/webhooks/{carrier}/voice/{what}?call={call}"))
+    }
+
+    /// All that a carrier is told about a call that it places.
+    pub fn call_urls(&self, carrier: &str, call: &str) -> Option<CallUrls> {
+        Some(CallUrls {
+            answer: self.call_url(carrier, "answer", call)?,
+            status: self.call_url(carrier, "status", call)?,
+            machine: self.call_url(carrier, "machine", call)?,
+        })
     }
 }
 

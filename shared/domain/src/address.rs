@@ -6,7 +6,7 @@ use phonenumber::metadata::{DATABASE, Descriptor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A way to reach a person with a message.
+/// A way to reach a person: with a message, or with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
@@ -14,10 +14,14 @@ pub enum Channel {
     Whatsapp,
     Email,
     Line,
+    /// Telephone calls.
+    Voice,
 }
 
 impl Channel {
-    pub const ALL: [Self; 4] = [Self::Sms, Self::Whatsapp, Self::Email, Self::Line];
+    pub const ALL: [Self; 5] = [Self::Sms, Self::Whatsapp, Self::Email, Self::Line, Self::Voice];
+    /// What messages are sent on.
+    pub const MESSAGES: [Self; 4] = [Self::Sms, Self::Whatsapp, Self::Email, Self::Line];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -25,6 +29,7 @@ impl Channel {
             Self::Whatsapp => "whatsapp",
             Self::Email => "email",
             Self::Line => "line",
+            Self::Voice => "voice",
         }
     }
 
@@ -69,7 +74,7 @@ impl Address {
     /// Reads what a caller wrote for this channel. `whatsapp:` before a number is accepted and dropped.
     pub fn parse(channel: Channel, text: &str) -> Result<Self, AddressError> {
         match channel {
-            Channel::Sms => parse_phone(text),
+            Channel::Sms | Channel::Voice => parse_phone(text),
             Channel::Whatsapp => parse_phone(text.strip_prefix("whatsapp:").unwrap_or(text)),
             Channel::Email => parse_email(text),
             Channel::Line => parse_line(text),

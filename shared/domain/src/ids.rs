@@ -62,6 +62,10 @@ id!(
     MessageId, "msg_"
 );
 id!(
+    /// One telephone call, in either direction. An outbound one has it as its message's id too.
+    CallId, "call_"
+);
+id!(
     /// A token's public name; never the secret.
     TokenId, "tok_"
 );

@@ -2,6 +2,7 @@
 //! No I/O and no async runtime in this crate: whatever stands here can be tested with plain values.
 
 pub mod address;
+pub mod call;
 pub mod clock;
 pub mod failure;
 pub mod ids;
@@ -18,6 +19,6 @@ pub mod subjects;
 pub use address::{Address, Channel};
 pub use clock::Clock;
 pub use failure::{Code, Failure};
-pub use ids::{AgentId, ChannelId, MessageId, OrgId, ReplicaId, TokenId};
+pub use ids::{AgentId, CallId, ChannelId, MessageId, OrgId, ReplicaId, TokenId};
 pub use money::Micros;
 pub use scope::{Principal, Scope};

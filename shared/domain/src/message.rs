@@ -18,6 +18,9 @@ pub struct Content {
     pub media: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Template>,
+    /// Calls only: how the carrier is to place it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<crate::call::Placing>,
 }
 
 /// A text that the carrier has approved, with the values for its gaps.

@@ -135,6 +135,23 @@ impl Table {
         }
     }
 
+    /// The time, so that fences that were written down outlive this process; more, if the clock stands still.
+    fn next_fence(&self) -> u64 {
+        (self.last_fence + 1).max(self.now.unsigned_abs())
+    }
+
+    fn lease(&mut self, key: &str, holder: &str, fence: u64, expires: Micros) -> Lease {
+        self.last_fence = self.last_fence.max(fence);
+        let holder = holder.to_owned();
+        let lease = Lease {
+            key: key.to_owned(),
+            holder: holder.clone(),
+            fence,
+        };
+        self.put(key, Value::Lease { holder, fence }, expires);
+        lease
+    }
+
     /// The entry of a lease, if this holder has it with this fence.
     fn held(&mut self, lease: &Lease) -> Option<&mut Entry> {
         self.live(&lease.key).filter(
@@ -276,23 +293,31 @@ impl Kv for MemoryKv {
                 ..
             }) => return Ok(None),
             Some(_) => return Err(other_kind(key)),
-            // The time, so that fences that were written down outlive this process; more, if the clock stands still.
-            None => (table.last_fence + 1).max(table.now.unsigned_abs()),
+            None => table.next_fence(),
         };
-        table.last_fence = table.last_fence.max(fence);
-        table.put(
-            key,
-            Value::Lease {
-                holder: holder.to_owned(),
-                fence,
-            },
-            expires,
-        );
-        Ok(Some(Lease {
-            key: key.to_owned(),
-            holder: holder.to_owned(),
-            fence,
-        }))
+        Ok(Some(table.lease(key, holder, fence, expires)))
+    }
+
+    async fn seize(&self, key: &str, holder: &str, ttl: Duration) -> Result<Lease, KvError> {
+        let mut table = self.table();
+        let expires = table.after(ttl);
+        if let Some(entry) = table.live(key)
+            && !matches!(entry.value, Value::Lease { .. })
+        {
+            return Err(other_kind(key));
+        }
+        let fence = table.next_fence();
+        Ok(table.lease(key, holder, fence, expires))
+    }
+
+    async fn set_held(&self, lease: &Lease, key: &str, value: &str, ttl: Duration) -> Result<bool, KvError> {
+        let mut table = self.table();
+        let expires = table.after(ttl);
+        if table.held(lease).is_none() {
+            return Ok(false);
+        }
+        table.put(key, Value::Text(value.to_owned()), expires);
+        Ok(true)
     }
 
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, KvError> {

@@ -15,7 +15,7 @@ pub mod vendor;
 
 pub use secret::Secret;
 pub use simulator::{Manner, PersonWrites, Simulator, World, Written};
-pub use vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
+pub use vendor::{Connected, CredentialField, Credentials, Manifest, People, Vendor};
 
 /// Every vendor that this program can speak to. Where two serve one channel, the first that is set up sends.
 pub static VENDORS: &[&Vendor] = &[&twilio::VENDOR, &resend::VENDOR, &meta::VENDOR, &line::VENDOR];

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use butt_dial_domain::{
     Channel,
     clock::Timestamp,
-    ports::{carrier::Messaging, webhook::Webhooks},
+    ports::{carrier::Messaging, model::LanguageModel, speech::SpeechSynthesis, voice::Voice, webhook::Webhooks},
 };
 
 use crate::{
@@ -21,27 +21,38 @@ pub struct Vendor {
     pub connect: Connect,
     /// The vendor's HTTP, to be mounted under `/<id>`.
     pub simulator: fn(World) -> axum::Router,
-    /// How the simulator says that a person wrote, to the webhook at this URL.
-    pub tell: fn(&World, &PersonWrites, &str) -> Result<Telling, String>,
-    /// The headers by which the simulator signs a webhook to this URL with this body, whatever the body is.
-    pub sign: fn(&str, &[u8], Timestamp) -> Headers,
+    /// How the simulator speaks for people; `None` where no people are behind the vendor.
+    pub people: Option<People>,
     /// What the simulator accepts, as pairs of a setting's name and its value.
     pub simulated: &'static [(&'static str, &'static str)],
 }
 
+/// People who write to us through the vendor.
+pub struct People {
+    /// How the simulator says that a person wrote, to the webhook at this URL.
+    pub tell: fn(&World, &PersonWrites, &str) -> Result<Telling, String>,
+    /// The headers by which the simulator signs a webhook to this URL with this body, whatever the body is.
+    pub sign: fn(&str, &[u8], Timestamp) -> Headers,
+}
+
 pub type Connect = fn(&Credentials, &reqwest::Client, Duration) -> Result<Connected, String>;
 
-/// A vendor with its credentials in hand.
+/// A vendor with its credentials in hand: what it can do, and `None` for what it can't.
+#[derive(Default)]
 pub struct Connected {
-    pub messaging: Arc<dyn Messaging>,
-    /// What it tells us; `None` where it tells nothing.
+    pub messaging: Option<Arc<dyn Messaging>>,
+    /// What it tells us.
     pub webhooks: Option<Arc<dyn Webhooks>>,
+    pub voice: Option<Arc<dyn Voice>>,
+    pub model: Option<Arc<dyn LanguageModel>>,
+    pub speech: Option<Arc<dyn SpeechSynthesis>>,
 }
 
 pub struct Manifest {
     /// Short, lower-case, never changed: it stands in the database and in metrics.
     pub id: &'static str,
     pub title: &'static str,
+    /// What it can send on; empty for vendors that people are not behind.
     pub channels: &'static [Channel],
     pub credentials: &'static [CredentialField],
     /// The setting that overrides `default_endpoint`.

@@ -250,13 +250,13 @@ async fn carriers(config: &Config) -> Result<(Option<Simulator>, Carriers, reqwe
     for (vendor, credentials) in connected {
         let connected = (vendor.connect)(&credentials, &http, config.carrier_timeout)
             .map_err(|text| ConfigError(format!("{}: {text}", vendor.manifest.title)))?;
-        carriers.add(
-            vendor.manifest.channels,
-            &Carrier {
-                id: vendor.manifest.id,
-                messaging: connected.messaging,
-            },
-        );
+        if let Some(messaging) = connected.messaging {
+            let id = vendor.manifest.id;
+            carriers.add(vendor.manifest.channels, &Carrier { id, messaging });
+        }
+        if let Some(voice) = connected.voice {
+            carriers.add_voice(vendor.manifest.id, voice);
+        }
         if let Some(webhooks) = connected.webhooks {
             carriers.add_webhooks(vendor.manifest.id, webhooks);
         }

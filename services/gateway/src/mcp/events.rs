@@ -96,7 +96,7 @@ pub async fn answer(
 }
 
 fn catalogue() -> CustomResult {
-    let channels: Vec<&str> = Channel::ALL.into_iter().map(Channel::as_str).collect();
+    let channels: Vec<&str> = Channel::MESSAGES.into_iter().map(Channel::as_str).collect();
     let events: Vec<Value> = KINDS
         .into_iter()
         .map(|(kind, description)| {

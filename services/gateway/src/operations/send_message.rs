@@ -158,6 +158,7 @@ impl Operation for SendMessage {
             scheduled_at: args.scheduled_at,
             keeps_trying: args.retry,
             fallbacks,
+            call: None,
         };
         let mut output = Output::from(context.comms.send(request).await?);
         if body_unused {

@@ -19,10 +19,17 @@ const EMAIL: i64 = 900;
 /// A message of a paid plan, beyond the free ones.
 const LINE: i64 = 3_000;
 
+/// A minute, by the beginning of the number; begun minutes are paid for.
+const MINUTE: &[(&str, i64)] = &[("+1", 14_000), ("+44", 35_000), ("+49", 52_000)];
+const MINUTE_ELSEWHERE: i64 = 150_000;
+/// What the carrier takes for hearing and speaking.
+const CONVERSATION_MINUTE: i64 = 70_000;
+
 pub fn estimate(channel: Channel, to: &Address, content: &Content) -> Micros {
     Micros(match channel {
         Channel::Email => EMAIL,
         Channel::Line => LINE,
+        Channel::Voice => minute(to).0,
         Channel::Whatsapp if content.template.is_some() => WHATSAPP_TEMPLATE,
         Channel::Whatsapp => WHATSAPP,
         Channel::Sms if !content.media.is_empty() => MMS,
@@ -31,6 +38,15 @@ pub fn estimate(channel: Channel, to: &Address, content: &Content) -> Micros {
             per_segment(to.as_str()).saturating_mul(i64::from(segments))
         }
     })
+}
+
+/// One minute of a call to this number, with what carries the conversation.
+pub fn minute(to: &Address) -> Micros {
+    let line = MINUTE
+        .iter()
+        .find(|(prefix, _)| to.as_str().starts_with(prefix))
+        .map_or(MINUTE_ELSEWHERE, |(_, price)| *price);
+    Micros(line + CONVERSATION_MINUTE)
 }
 
 fn per_segment(number: &str) -> i64 {

@@ -250,6 +250,8 @@ fn admitted(
     let ClearedMessage { message, ruling, .. } = cleared;
     let sender_name = sender_name(&message);
     let callback = comms.settings.receipts_url(carrier.id, &id);
+    let call_urls = message.content.call.as_ref();
+    let call_urls = call_urls.and_then(|_| comms.settings.call_urls(carrier.id, id.as_str()));
     AdmittedMessage {
         dispatch: Dispatch {
             message: id,
@@ -259,6 +261,7 @@ fn admitted(
             content: message.content,
             sender_name,
             callback,
+            call_urls,
         },
         carrier,
         estimate,

@@ -65,7 +65,9 @@ pub fn clean(vault: &Vault, now: Timestamp, authorized: Authorized) -> Result<Cl
             .remedy(match channel {
                 Channel::Email => "give one e-mail address, such as ann@example.com",
                 Channel::Line => "give the LINE id of somebody who has written to you",
-                Channel::Sms | Channel::Whatsapp => "give one number with its country code, such as +14155550123",
+                Channel::Sms | Channel::Whatsapp | Channel::Voice => {
+                    "give one number with its country code, such as +14155550123"
+                }
             })
     })?;
     let from = Address::parse(channel, &sender.address).map_err(|_| {
@@ -138,7 +140,8 @@ fn content(request: &SendRequest, profile: &Profile) -> Result<Content, Failure>
         .as_deref()
         .map(|id| template(id, request))
         .transpose()?;
-    if body.is_none() && html.is_none() && media.is_empty() && template.is_none() {
+    let is_empty = body.is_none() && html.is_none() && media.is_empty() && template.is_none();
+    if is_empty && request.call.is_none() {
         return Err(Failure::new(Code::MissingFields, "body or media is required").detail("fields", json!(["body"])));
     }
     let subject = match request.subject.as_deref().filter(|_| email) {
@@ -156,6 +159,7 @@ fn content(request: &SendRequest, profile: &Profile) -> Result<Content, Failure>
         html,
         media,
         template,
+        call: request.call.clone(),
     })
 }
 

@@ -82,7 +82,7 @@ pub async fn find_answered(comms: &Comms, request: &SendRequest) -> Result<Optio
 
 /// What left under this key, on whichever channel.
 pub async fn find_sent(comms: &Comms, agent: &AgentId, key: &str) -> Result<Option<Message>, Failure> {
-    let on_others = |key: &str| Channel::ALL.map(|channel| key_on(key, channel));
+    let on_others = |key: &str| Channel::MESSAGES.map(|channel| key_on(key, channel));
     let second = on_others(key).into_iter();
     let third = on_others(key).into_iter().flat_map(|key| on_others(&key));
     let mut found = None;

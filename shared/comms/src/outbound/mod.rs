@@ -20,7 +20,7 @@ pub mod schedule;
 
 use std::{sync::Arc, time::Instant};
 
-use butt_dial_domain::{AgentId, Channel, Failure, MessageId, clock::Timestamp, ids};
+use butt_dial_domain::{AgentId, Channel, Failure, MessageId, call::Placing, clock::Timestamp, ids};
 pub use butt_dial_store::{Message, Scheduled};
 use futures::{FutureExt, future::BoxFuture};
 use tracing::Instrument;
@@ -60,6 +60,8 @@ pub struct SendRequest {
     pub keeps_trying: bool,
     /// Channels to be tried, in order, when the one before can't reach the person.
     pub fallbacks: Vec<Channel>,
+    /// Calls only.
+    pub call: Option<Placing>,
 }
 
 impl SendRequest {
@@ -86,6 +88,7 @@ impl SendRequest {
             scheduled_at: None,
             keeps_trying: false,
             fallbacks: Vec::new(),
+            call: None,
         }
     }
 }

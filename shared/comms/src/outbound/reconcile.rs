@@ -210,6 +210,7 @@ fn restore(comms: &Comms, unsettled: &Unsettled) -> Option<Dispatch> {
         content: stored.content,
         sender_name: stored.sender_name,
         callback: comms.settings.receipts_url(&message.carrier, &message.id),
+        call_urls: comms.settings.call_urls(&message.carrier, message.id.as_str()),
     })
 }
 

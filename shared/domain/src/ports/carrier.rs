@@ -17,6 +17,19 @@ pub struct Dispatch {
     pub sender_name: Option<String>,
     /// Where the carrier is to tell what became of it, with our message's id in its query.
     pub callback: Option<String>,
+    /// Calls only: where the carrier asks and tells. Without them no call can be placed.
+    pub call_urls: Option<CallUrls>,
+}
+
+/// What a carrier is told about a call that it places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallUrls {
+    /// Asked what to do once somebody answers.
+    pub answer: String,
+    /// Told of the call's progress.
+    pub status: String,
+    /// Told who answered.
+    pub machine: String,
 }
 
 /// Every try ends as exactly one of these (at-most-once: `Unknown` is never sent again blindly).

@@ -73,6 +73,13 @@ pub trait Kv: Send + Sync {
     /// Takes the lease if it is free or already ours (then it is renewed and keeps its fence).
     async fn acquire(&self, key: &str, holder: &str, ttl: Duration) -> Result<Option<Lease>, KvError>;
 
+    /// Takes the lease from whoever holds it: for a holder that is known to be gone. The fence grows.
+    async fn seize(&self, key: &str, holder: &str, ttl: Duration) -> Result<Lease, KvError>;
+
+    /// Sets the value if the lease is still ours with this fence; false when it was lost, and then nothing is written.
+    /// Both keys should share a `{tag}` so that a Redis cluster keeps them together.
+    async fn set_held(&self, lease: &Lease, key: &str, value: &str, ttl: Duration) -> Result<bool, KvError>;
+
     /// Renews the lease if it is still ours with this fence; false when it was lost.
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, KvError>;
 

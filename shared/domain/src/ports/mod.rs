@@ -3,4 +3,7 @@
 pub mod bus;
 pub mod carrier;
 pub mod kv;
+pub mod model;
+pub mod speech;
+pub mod voice;
 pub mod webhook;

@@ -25,6 +25,8 @@ struct Scripts {
     increment: Script,
     count: Script,
     acquire: Script,
+    seize: Script,
+    set_held: Script,
     renew: Script,
     release: Script,
 }
@@ -47,6 +49,8 @@ impl Scripts {
             increment: Script::new(include_str!("scripts/increment.lua")),
             count: Script::new(include_str!("scripts/count.lua")),
             acquire: Script::new(include_str!("scripts/acquire.lua")),
+            seize: Script::new(include_str!("scripts/seize.lua")),
+            set_held: Script::new(include_str!("scripts/set_held.lua")),
             renew: Script::new(include_str!("scripts/renew.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
         }
@@ -149,6 +153,25 @@ impl Kv for RedisKv {
             holder: holder.to_owned(),
             fence,
         }))
+    }
+
+    async fn seize(&self, key: &str, holder: &str, ttl: Duration) -> Result<Lease, KvError> {
+        let mut call = self.scripts.seize.key(key);
+        call.key(fence_key(key))
+            .arg(holder)
+            .arg(millis(ttl))
+            .arg(millis(ttl + FENCE_MEMORY));
+        Ok(Lease {
+            key: key.to_owned(),
+            holder: holder.to_owned(),
+            fence: self.connection.script(&call).await?,
+        })
+    }
+
+    async fn set_held(&self, lease: &Lease, key: &str, value: &str, ttl: Duration) -> Result<bool, KvError> {
+        let mut call = self.scripts.set_held.key(&lease.key);
+        call.key(key).arg(held(lease)).arg(value).arg(millis(ttl));
+        self.connection.script(&call).await
     }
 
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, KvError> {

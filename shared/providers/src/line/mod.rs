@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::Channel;
 
 pub use self::{client::Client, inbound::Inbound};
-use crate::vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
+use crate::vendor::{Connected, CredentialField, Credentials, Manifest, People, Vendor};
 
 const ACCESS_TOKEN: &str = "LINE_CHANNEL_ACCESS_TOKEN";
 const CHANNEL_SECRET: &str = "LINE_CHANNEL_SECRET";
@@ -58,8 +58,10 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
-    tell: simulator::tell,
-    sign: simulator::sign,
+    people: Some(People {
+        tell: simulator::tell,
+        sign: simulator::sign,
+    }),
     simulated: &[
         (ACCESS_TOKEN, simulator::ACCESS_TOKEN),
         (CHANNEL_SECRET, simulator::CHANNEL_SECRET),
@@ -68,7 +70,10 @@ pub static VENDOR: Vendor = Vendor {
 
 fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {
     Ok(Connected {
-        messaging: Arc::new(Client::new(credentials, http.clone())?.with_deadline(deadline)),
+        messaging: Some(Arc::new(
+            Client::new(credentials, http.clone())?.with_deadline(deadline),
+        )),
         webhooks: Some(Arc::new(Inbound::new(credentials)?)),
+        ..Connected::default()
     })
 }

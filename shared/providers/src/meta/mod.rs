@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::Channel;
 
 pub use self::{client::Client, inbound::Inbound};
-use crate::vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
+use crate::vendor::{Connected, CredentialField, Credentials, Manifest, People, Vendor};
 
 const ACCESS_TOKEN: &str = "META_ACCESS_TOKEN";
 const PHONE_NUMBER_ID: &str = "META_PHONE_NUMBER_ID";
@@ -61,8 +61,10 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
-    tell: simulator::tell,
-    sign: simulator::sign,
+    people: Some(People {
+        tell: simulator::tell,
+        sign: simulator::sign,
+    }),
     simulated: &[
         (ACCESS_TOKEN, simulator::ACCESS_TOKEN),
         (PHONE_NUMBER_ID, simulator::PHONE_NUMBER_ID),
@@ -73,7 +75,10 @@ pub static VENDOR: Vendor = Vendor {
 
 fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {
     Ok(Connected {
-        messaging: Arc::new(Client::new(credentials, http.clone())?.with_deadline(deadline)),
+        messaging: Some(Arc::new(
+            Client::new(credentials, http.clone())?.with_deadline(deadline),
+        )),
         webhooks: Some(Arc::new(Inbound::new(credentials, http.clone(), deadline)?)),
+        ..Connected::default()
     })
 }

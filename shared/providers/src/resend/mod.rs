@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::Channel;
 
 pub use self::{client::Client, inbound::Inbound};
-use crate::vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
+use crate::vendor::{Connected, CredentialField, Credentials, Manifest, People, Vendor};
 
 const API_KEY: &str = "RESEND_API_KEY";
 const WEBHOOK_SECRET: &str = "RESEND_WEBHOOK_SECRET";
@@ -47,8 +47,10 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
-    tell: simulator::tell,
-    sign: simulator::sign,
+    people: Some(People {
+        tell: simulator::tell,
+        sign: simulator::sign,
+    }),
     simulated: &[
         (API_KEY, simulator::API_KEY),
         (WEBHOOK_SECRET, simulator::WEBHOOK_SECRET),
@@ -57,7 +59,10 @@ pub static VENDOR: Vendor = Vendor {
 
 fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {
     Ok(Connected {
-        messaging: Arc::new(Client::new(credentials, http.clone())?.with_deadline(deadline)),
+        messaging: Some(Arc::new(
+            Client::new(credentials, http.clone())?.with_deadline(deadline),
+        )),
         webhooks: Some(Arc::new(Inbound::new(credentials, http.clone(), deadline)?)),
+        ..Connected::default()
     })
 }

@@ -83,7 +83,7 @@ fn writing() -> Markup {
     html! {
         form id="write" {
             select name="channel" aria-label="Channel" {
-                @for channel in Channel::ALL { option { (channel) } }
+                @for channel in Channel::MESSAGES { option { (channel) } }
             }
             input name="from" aria-label="From" placeholder="from" value="+14155550123" required;
             input name="to" aria-label="To" placeholder="to our address" value="+14155550100" required;

@@ -169,11 +169,15 @@ impl World {
             .find(serves)
             .ok_or_else(|| format!("no such vendor serves {}", text.channel))?;
         let id = vendor.manifest.id;
+        let people = vendor
+            .people
+            .as_ref()
+            .ok_or_else(|| format!("nobody writes through {id}"))?;
         let url = self
             .webhook_url(id, text.channel)
             .ok_or("nobody has said where the webhooks are: POST /call-back-to first")?;
         let text = normalized(text)?;
-        let Telling { carrier_id, report } = (vendor.tell)(self, &text, &url)?;
+        let Telling { carrier_id, report } = (people.tell)(self, &text, &url)?;
         if text.channel == Channel::Whatsapp {
             self.open_window(&text.from);
         }

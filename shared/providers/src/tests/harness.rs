@@ -90,6 +90,7 @@ impl Bench {
             content,
             sender_name: None,
             callback: None,
+            call_urls: None,
         }
     }
 

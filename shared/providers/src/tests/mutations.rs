@@ -120,7 +120,7 @@ fn repeat_and_forge(vendor: &Vendor, webhooks: &dyn Webhooks, body: &[u8]) {
 fn signed(vendor: &Vendor, body: &[u8], other: &[u8]) -> WebhookRequest {
     let url = format!("https://bd.example.com/webhooks/{}/any?mid=msg_1", vendor.manifest.id);
     let received_at = Clock::System.now();
-    let headers = (vendor.sign)(&url, other, received_at).into_iter();
+    let headers = (vendor.people.as_ref().unwrap().sign)(&url, other, received_at).into_iter();
     let headers = headers.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()));
     WebhookRequest {
         method: Method::POST,

@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::Channel;
 
 pub use self::{client::Client, inbound::Inbound};
-use crate::vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
+use crate::vendor::{Connected, CredentialField, Credentials, Manifest, People, Vendor};
 
 const ACCOUNT_SID: &str = "TWILIO_ACCOUNT_SID";
 const AUTH_TOKEN: &str = "TWILIO_AUTH_TOKEN";
@@ -68,8 +68,10 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
-    tell: simulator::tell,
-    sign: simulator::sign,
+    people: Some(People {
+        tell: simulator::tell,
+        sign: simulator::sign,
+    }),
     simulated: &[
         (ACCOUNT_SID, simulator::ACCOUNT_SID),
         (AUTH_TOKEN, simulator::AUTH_TOKEN),
@@ -78,7 +80,10 @@ pub static VENDOR: Vendor = Vendor {
 
 fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {
     Ok(Connected {
-        messaging: Arc::new(Client::new(credentials, http.clone())?.with_deadline(deadline)),
+        messaging: Some(Arc::new(
+            Client::new(credentials, http.clone())?.with_deadline(deadline),
+        )),
         webhooks: Some(Arc::new(Inbound::new(credentials)?)),
+        ..Connected::default()
     })
 }

@@ -44,7 +44,7 @@ fn address(channel: Channel, address: &Address) -> Option<String> {
     match channel {
         Channel::Sms => Some(address.as_str().to_owned()),
         Channel::Whatsapp => Some(format!("{WHATSAPP}{}", address.as_str())),
-        Channel::Email | Channel::Line => None,
+        Channel::Email | Channel::Line | Channel::Voice => None,
     }
 }
 

@@ -114,6 +114,7 @@ fn dispatch(far_end: &impl FarEnd) -> Dispatch {
         },
         sender_name: None,
         callback: None,
+        call_urls: None,
         message,
     }
 }

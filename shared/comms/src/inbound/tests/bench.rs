@@ -296,6 +296,12 @@ impl Kv for NoKv {
     async fn acquire(&self, _: &str, _: &str, _: Duration) -> Result<Option<Lease>, KvError> {
         nothing()
     }
+    async fn seize(&self, _: &str, _: &str, _: Duration) -> Result<Lease, KvError> {
+        nothing()
+    }
+    async fn set_held(&self, _: &Lease, _: &str, _: &str, _: Duration) -> Result<bool, KvError> {
+        nothing()
+    }
     async fn renew(&self, _: &Lease, _: Duration) -> Result<bool, KvError> {
         nothing()
     }

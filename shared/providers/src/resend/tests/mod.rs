@@ -48,7 +48,7 @@ async fn a_mail_arrives_whole() {
         subject: Some("Your table\r\nBcc: x@y.zz".to_owned()),
         html: Some("<p>Marked up</p>".to_owned()),
         media: vec!["https://x.test/menu.pdf".to_owned()],
-        template: None,
+        ..Content::default()
     });
     mail.sender_name = Some("Lee, \"Ann\"\r\nX: y".to_owned());
     let Outcome::Accepted(receipt) = bench.send(&mail).await else {

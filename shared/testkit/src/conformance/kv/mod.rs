@@ -49,6 +49,8 @@ macro_rules! kv_conformance {
             a_renewed_lease_lives_on
             fences_only_grow
             of_concurrent_acquirers_one_wins
+            a_lease_can_be_taken_from_its_holder
+            only_the_holder_sets_what_the_lease_guards
         }
     };
     (@each $open:ident $module:ident: $($story:ident)*) => {
