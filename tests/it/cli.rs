@@ -204,6 +204,20 @@ async fn doctor_says_that_all_is_well_or_what_to_mend() {
     );
     assert!(!wrong.contains("not-the-token"), "{wrong}");
     simulator.stop().await;
+
+    let no_storage = [
+        ("BLOB_URL", "s3://attachments"),
+        ("S3_ENDPOINT", "http://127.0.0.1:9"),
+        ("S3_ACCESS_KEY_ID", "nobody"),
+        ("S3_SECRET_ACCESS_KEY", "not-the-key"),
+    ];
+    let wrong = Shell::new(&no_storage).fail(&["doctor"]).await;
+    let line = wrong
+        .lines()
+        .find(|line| line.starts_with("blobs"))
+        .expect("a line for it");
+    assert!(line.contains("FAILED") && line.contains("BLOB_URL"), "{wrong}");
+    assert!(!wrong.contains("not-the-key"), "{wrong}");
 }
 
 #[tokio::test]

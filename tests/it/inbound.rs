@@ -118,8 +118,8 @@ profiles! {
         mail.path = path(mine, "email");
         assert_eq!(post(mail).await, 404);
         // Nobody learns by asking which agents there are.
-        assert_eq!(post(text(&path(mine, "sms"), &mine.phone).unsigned()).await, 404);
-        assert_eq!(post(text("/webhooks/agt_0/sms", &mine.phone).unsigned()).await, 404);
+        assert_eq!(post(text(&path(mine, "sms"), &mine.phone).unsigned()).await, 401);
+        assert_eq!(post(text("/webhooks/agt_0/sms", &mine.phone).unsigned()).await, 401);
         world.texts(BOB, "Last").await;
         assert_eq!(bodies(&world.rest().await.take_until("Last").await), ["Hello"]);
         let theirs = world.agent_of(theirs, Transport::Rest).await;

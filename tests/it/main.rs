@@ -15,6 +15,7 @@ mod callbacks;
 mod calls;
 mod cli;
 mod compliance;
+mod fallbacks;
 mod faults;
 mod idempotency;
 mod inbound;

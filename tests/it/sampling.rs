@@ -66,7 +66,9 @@ impl Client {
 /// The agent's one client with a model, once its stream is registered as initialized.
 async fn model(world: &World) -> ClientModel {
     eventually("the client can be asked", async || {
-        let models = sampling::find_models(world.comms(), &world.account.agent).await.unwrap();
+        let models = sampling::find_models(world.comms(), &world.account.agent)
+            .await
+            .unwrap();
         (models.len() == 1).then(|| models[0].clone())
     })
     .await

@@ -78,6 +78,25 @@ profiles! {
 }
 
 profiles! {
+    async fn an_older_path_without_a_signature_says_nothing_of_whom_there_is(world: &World) {
+        let genuine = Webhook::text(world, TWILIO, ANN, &world.account.phone, "Forged");
+        let series = r#"bd_webhook_notices_total{carrier="unknown",result="unsigned"}"#;
+        let before = world.counted(series).await;
+        for agent in [world.account.agent.as_str(), "agt_nobody"] {
+            let at = |webhook: Webhook| Webhook { path: format!("/webhooks/{agent}/sms"), ..webhook };
+            let unsigned = post(world, "unsigned", &at(genuine.clone().unsigned())).await;
+            assert_eq!((unsigned.status, unsigned.text.as_str()), (401, ""), "{agent}");
+            let forged = post(world, "signed for another path", &at(genuine.clone())).await;
+            assert_eq!((forged.status, forged.text.as_str()), (403, ""), "{agent}");
+        }
+        assert_eq!(world.counted(series).await, before + 2.0);
+        let signed = Webhook::text(world, "/webhooks/agt_nobody/sms", ANN, &world.account.phone, "To nobody");
+        assert_eq!(post(world, "signed, for nobody", &signed).await.status, 404);
+        expect_unharmed(world).await;
+    }
+}
+
+profiles! {
     async fn floods_and_nonsense_are_refused_quickly_even_signed(world: &World) {
         let to = &world.account.phone;
         let genuine = Webhook::text(world, TWILIO, ANN, to, "x");
@@ -110,6 +129,10 @@ profiles! {
         ] {
             let reply = post(world, what, &webhook).await;
             assert!((400..500).contains(&reply.status), "{what}: {}", reply.status);
+        }
+        // A right signature is one, whatever it is under.
+        for (fields, status) in [(many.len(), 400), (1_100, 400), (900, 200)] {
+            assert_eq!(post(world, "many fields", &signed(&many[..fields])).await.status, status, "{fields}");
         }
         expect_unharmed(world).await;
     }

@@ -37,6 +37,13 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
             .map_or("", |(_, remedy)| remedy);
         report(name, if ok { Ok(()) } else { Err(remedy.to_owned()) }, &mut all_well);
     }
+    match &platform.comms.blobs {
+        Some(blobs) => {
+            let remedy = |error| format!("{error}; check BLOB_URL, and what it may be written with");
+            report("blobs", blobs.check().await.map_err(remedy), &mut all_well);
+        }
+        None => println!("blobs       none: attachments are not kept (BLOB_URL)"),
+    }
     for carrier in platform.comms.carriers.all() {
         report(carrier.id, carrier.messaging.check().await, &mut all_well);
     }

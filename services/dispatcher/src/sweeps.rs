@@ -29,6 +29,9 @@ pub fn start(comms: &Comms, lifecycle: &Lifecycle) {
     sweep(comms, lifecycle, EVERY_SECOND, "attachments", |comms| async move {
         media::sweep(&comms).await
     });
+    sweep(comms, lifecycle, EVERY_SECOND, "late texts", |comms| async move {
+        media::late::sweep(&comms).await
+    });
     sweep(
         comms,
         lifecycle,

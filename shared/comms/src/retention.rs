@@ -20,6 +20,7 @@ pub async fn sweep(comms: &Comms) -> Result<usize, Failure> {
     let retention = TimeDelta::from_std(comms.settings.event_retention).unwrap_or(TimeDelta::days(7));
     let before = comms.clock.now() - retention;
     let contents = comms.store.purge_contents(before).await.map_err(store_failure)?;
+    let fallbacks = comms.store.purge_fallbacks(before).await.map_err(store_failure)?;
     let blobs = match &comms.blobs {
         Some(blobs) => blobs.forget_before(before.date_naive()).await.map_err(|error| {
             tracing::warn!(error, "old attachments can't be removed yet");
@@ -27,5 +28,6 @@ pub async fn sweep(comms: &Comms) -> Result<usize, Failure> {
         })?,
         None => 0,
     };
+    let contents = contents.saturating_add(fallbacks);
     Ok(usize::try_from(contents).unwrap_or(usize::MAX).saturating_add(blobs))
 }

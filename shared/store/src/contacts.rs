@@ -9,6 +9,9 @@ use sqlx::{PgPool, SqlitePool, types::Json};
 
 use crate::{Store, StoreError, engine::writing};
 
+/// The reason of an entry that a carrier brought about: nothing reaches this address.
+pub const UNREACHABLE: &str = "unreachable";
+
 /// A do-not-contact entry. No channel means all of them.
 #[derive(Clone, Debug)]
 pub struct Suppression<'a> {

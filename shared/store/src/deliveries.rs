@@ -65,23 +65,6 @@ impl Store {
         Ok(waiting.unwrap_or(false))
     }
 
-    /// Claims one agent's delivery if it is due and nobody else holds it: to go on with what this holder has a right to.
-    pub async fn claim_delivery(
-        &self,
-        agent: &AgentId,
-        holder: &str,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Option<DeliveryClaim>, StoreError> {
-        const SQL: &str = concat!(
-            "UPDATE deliveries SET holder = $2, ",
-            claimed!("$4"),
-            " WHERE agent_id = $1 AND due_at <= $3 AND (held_until IS NULL OR held_until < $3 OR holder = $2)",
-            a_claim!()
-        );
-        self.claim(SQL, agent, holder, now, until).await
-    }
-
     /// Claims one agent's delivery if it is due and nobody holds it, not even this holder.
     pub async fn claim_free_delivery(
         &self,
@@ -96,19 +79,8 @@ impl Store {
             " WHERE agent_id = $1 AND due_at <= $3 AND (held_until IS NULL OR held_until < $3)",
             a_claim!()
         );
-        self.claim(SQL, agent, holder, now, until).await
-    }
-
-    async fn claim(
-        &self,
-        sql: &'static str,
-        agent: &AgentId,
-        holder: &str,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<Option<DeliveryClaim>, StoreError> {
         Ok(writing!(self, |db| {
-            sqlx::query_as(sql)
+            sqlx::query_as(SQL)
                 .bind(agent.as_str())
                 .bind(holder)
                 .bind(now)

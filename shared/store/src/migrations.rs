@@ -31,6 +31,7 @@ const STEPS: &[Step] = &[
     portable!(5, "0005_events"),
     portable!(6, "0006_inbound"),
     portable!(7, "0007_scheduled"),
+    portable!(8, "0008_follow_ups"),
     portable!(9, "0009_calls"),
 ];
 

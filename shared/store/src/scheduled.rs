@@ -38,6 +38,8 @@ pub struct Scheduled {
     pub due_at: Timestamp,
     pub tries: i64,
     pub created_at: Timestamp,
+    /// The agent has not asked for it, and is not told what becomes of it.
+    pub is_quiet: bool,
 }
 
 impl Scheduled {

@@ -6,6 +6,10 @@ use sqlx::types::Json;
 
 use crate::{Store, StoreError, engine::writing};
 
+/// What came may be delivered.
+pub(crate) const DUE: &str = "UPDATE deliveries SET generation = generation + 1,
+    due_at = CASE WHEN failures > 0 THEN coalesce(due_at, $2) ELSE $2 END WHERE agent_id = $1";
+
 /// An event that something is still to be fetched for.
 #[derive(Clone, sqlx::FromRow)]
 pub struct UnreadyEvent {
@@ -68,8 +72,6 @@ impl Store {
     ) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE events SET content = coalesce($3, content), ready_at = NULL
             WHERE agent_id = $1 AND seq = $2 AND ready_at IS NOT NULL";
-        const DUE: &str = "UPDATE deliveries SET generation = generation + 1,
-                due_at = CASE WHEN failures > 0 THEN coalesce(due_at, $2) ELSE $2 END WHERE agent_id = $1";
         Ok(writing!(self, |db| {
             let mut tx = db.begin().await?;
             let done = sqlx::query(SQL)

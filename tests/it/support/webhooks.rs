@@ -72,6 +72,11 @@ impl Webhook {
 
     /// What became of a message of ours: `message` is our id, `sid` the carrier's.
     pub fn status(stage: &Stage, message: &Value, sid: &Value, status: &str) -> Self {
+        Self::status_with_code(stage, message, sid, (status, "30008"))
+    }
+
+    /// With the code of a failure.
+    pub fn status_with_code(stage: &Stage, message: &Value, sid: &Value, (status, code): (&str, &str)) -> Self {
         let (message, sid) = (message.as_str().expect("an id"), sid.as_str().expect("an id"));
         let account = shared("twilio", "TWILIO_ACCOUNT_SID");
         let mut fields = vec![
@@ -82,7 +87,7 @@ impl Webhook {
             ("MessageStatus", status),
         ];
         if matches!(status, "failed" | "undelivered") {
-            fields.push(("ErrorCode", "30008"));
+            fields.push(("ErrorCode", code));
         }
         Self::twilio(stage, &format!("/webhooks/twilio/status?mid={message}"), &fields)
     }

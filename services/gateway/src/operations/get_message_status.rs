@@ -1,7 +1,7 @@
 //! `comms_get_message_status`: what became of a message.
 
 use butt_dial_comms::{
-    inbound::record::status_word,
+    inbound::statuses::status_word,
     outbound::{Message, Scheduled, announce::UNCONFIRMED},
 };
 use butt_dial_domain::{Channel, Code, Failure, Scope, inbound::Stage, message::Status};

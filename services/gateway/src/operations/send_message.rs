@@ -63,7 +63,8 @@ pub struct Args {
     /// the outcome follows as an event. Otherwise you are told at once, and may repeat the call.
     #[serde(default)]
     retry: bool,
-    /// Channels to be tried, in order, when the person can't be reached on the first one.
+    /// Channels to be tried, in order, when the person can't be reached on the first one: at once, or when the carrier tells
+    /// later that the message failed. That event then says fallingBackTo and fallbackMessageId.
     #[serde(default)]
     fallback_channels: Vec<String>,
 }

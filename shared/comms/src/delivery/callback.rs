@@ -11,7 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-use super::view::{MESSAGE_RECEIVED, MESSAGE_STATUS, view};
+use super::view::{MESSAGE_RECEIVED, MESSAGE_STATUS, coarse, view};
 use crate::{Comms, store_failure};
 
 /// What a host may take (Standard Webhooks: 15 to 30 s).
@@ -197,7 +197,7 @@ fn body(event: &Event, view: &Map<String, Value>) -> Value {
         body.remove("channel");
     }
     let value = match event.kind.as_str() {
-        MESSAGE_RECEIVED => json!({ "messages": [whatsapp_message(event, view)] }),
+        MESSAGE_RECEIVED => json!({ "messages": whatsapp_messages(event, view) }),
         MESSAGE_STATUS => json!({ "statuses": [whatsapp_status(event, view)] }),
         _ => Value::Null,
     };
@@ -213,36 +213,60 @@ fn body(event: &Event, view: &Map<String, Value>) -> Value {
     Value::Object(body)
 }
 
-fn whatsapp_message(event: &Event, view: &Map<String, Value>) -> Value {
+/// WhatsApp's form has one attachment a message: each further one becomes a message of its own, with the event's id, `_` and
+/// its place as its id. The first one has the text; what could not be fetched is told on the generic keys only.
+fn whatsapp_messages(event: &Event, view: &Map<String, Value>) -> Vec<Value> {
+    let base = whatsapp_base(event, view);
+    let mut first = base.clone();
+    let kind = view.get("mediaType").and_then(Value::as_str);
+    match (kind, view.get("mediaUrl")) {
+        (Some(kind), Some(url)) => {
+            let mime_type = view.get("mimeType").unwrap_or(&Value::Null);
+            put_media(&mut first, kind, url, mime_type);
+            if let Some(caption) = view.get("body") {
+                first[kind]["caption"] = caption.clone();
+            }
+        }
+        _ => {
+            first["type"] = json!("text");
+            first["text"] = json!({ "body": view.get("body").and_then(Value::as_str).unwrap_or_default() });
+        }
+    }
+    let mut messages = vec![first];
+    let attachments = view.get("attachments").and_then(Value::as_array);
+    for (number, attachment) in attachments.into_iter().flatten().enumerate().skip(1) {
+        let Some(url) = attachment.get("url") else { continue };
+        let mime_type = &attachment["contentType"];
+        let mut message = base.clone();
+        message["id"] = json!(format!("{}_{}", event.id, number + 1));
+        put_media(
+            &mut message,
+            coarse(mime_type.as_str().unwrap_or_default()),
+            url,
+            mime_type,
+        );
+        messages.push(message);
+    }
+    messages
+}
+
+fn whatsapp_base(event: &Event, view: &Map<String, Value>) -> Value {
     let text = |key: &str| view.get(key).cloned().unwrap_or(Value::Null);
     let mut message = json!({
         "id": event.id, "from": text("from"), "to": text("to"),
         "timestamp": event.created_at.timestamp().to_string(),
     });
-    for (from, to) in [
-        ("senderName", "senderName"),
-        ("groupId", "groupId"),
-        ("groupName", "groupName"),
-    ] {
-        if let Some(value) = view.get(from) {
-            message[to] = value.clone();
-        }
-    }
-    let kind = view.get("mediaType").and_then(Value::as_str);
-    match (kind, view.get("mediaUrl")) {
-        (Some(kind), Some(url)) => {
-            message["type"] = json!(kind);
-            message[kind] = json!({ "link": url, "mime_type": text("mimeType") });
-            if let Some(caption) = view.get("body") {
-                message[kind]["caption"] = caption.clone();
-            }
-        }
-        _ => {
-            message["type"] = json!("text");
-            message["text"] = json!({ "body": view.get("body").and_then(Value::as_str).unwrap_or_default() });
+    for key in ["senderName", "groupId", "groupName"] {
+        if let Some(value) = view.get(key) {
+            message[key] = value.clone();
         }
     }
     message
+}
+
+fn put_media(message: &mut Value, kind: &str, url: &Value, mime_type: &Value) {
+    message["type"] = json!(kind);
+    message[kind] = json!({ "link": url, "mime_type": mime_type });
 }
 
 fn whatsapp_status(event: &Event, view: &Map<String, Value>) -> Value {
@@ -254,4 +278,80 @@ fn whatsapp_status(event: &Event, view: &Map<String, Value>) -> Value {
         status["errors"] = json!([{ "code": code }]);
     }
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(view: Value) -> Vec<Value> {
+        let event = Event {
+            seq: 1,
+            id: "evt_1".into(),
+            kind: MESSAGE_RECEIVED.into(),
+            channel: Some("whatsapp".into()),
+            state: "waiting".into(),
+            reason: "agent_offline".into(),
+            data: Value::Null,
+            content: None,
+            tries: 0,
+            created_at: chrono::DateTime::UNIX_EPOCH,
+        };
+        let Value::Object(view) = view else { panic!("{view}") };
+        let body = body(&event, &view);
+        assert_eq!(
+            body["attachments"],
+            view.get("attachments").cloned().unwrap_or_default()
+        );
+        body["entry"][0]["changes"][0]["value"]["messages"]
+            .as_array()
+            .unwrap()
+            .clone()
+    }
+
+    #[test]
+    fn each_attachment_is_a_message_of_whatsapps() {
+        let attachment =
+            |name: &str, kind: &str| json!({ "url": format!("https://bd.example/{name}"), "contentType": kind });
+        let told = messages(json!({
+            "from": "+14155550123", "to": "+14155550100", "body": "Look!", "senderName": "Ann",
+            "mediaUrl": "https://bd.example/1", "mediaType": "image", "mimeType": "image/png",
+            "attachments": [
+                attachment("1", "image/png"), attachment("2", "audio/ogg"),
+                json!({ "contentType": "image/png", "error": "too large" }), attachment("4", "application/pdf"),
+            ],
+        }));
+        let ids: Vec<&str> = told.iter().map(|message| message["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, ["evt_1", "evt_1_2", "evt_1_4"]);
+        let expected = json!({ "link": "https://bd.example/1", "mime_type": "image/png", "caption": "Look!" });
+        assert_eq!((&told[0]["type"], &told[0]["image"]), (&json!("image"), &expected));
+        let expected = json!({ "link": "https://bd.example/2", "mime_type": "audio/ogg" });
+        assert_eq!((&told[1]["type"], &told[1]["audio"]), (&json!("audio"), &expected));
+        assert_eq!(told[2]["document"]["link"], "https://bd.example/4");
+        for message in &told {
+            assert_eq!(
+                (&message["from"], &message["senderName"]),
+                (&json!("+14155550123"), &json!("Ann"))
+            );
+            assert!(
+                message["timestamp"].is_string() && message.get("text").is_none(),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_text_comes_first_when_the_first_attachment_is_missing() {
+        let told = messages(json!({
+            "from": "+14155550123", "body": "Look!", "mediaType": "image", "mimeType": "image/png",
+            "attachments": [
+                { "contentType": "image/png", "error": "too large" },
+                { "contentType": "video/mp4", "url": "https://bd.example/2" },
+            ],
+        }));
+        assert_eq!(
+            (told.len(), &told[0]["text"]["body"], &told[1]["type"]),
+            (2, &json!("Look!"), &json!("video"))
+        );
+    }
 }

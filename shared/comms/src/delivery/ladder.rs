@@ -194,6 +194,10 @@ async fn push_all(
             store.release_events(&agent, &short, TOO_LARGE_TO_PUSH, false).await?;
             comms.metrics.delivery("live", "truncated", short.len());
         }
+        // These were all; what came since then keeps the climb from being finished.
+        if left.is_empty() && events.len() < PUSH as usize {
+            return Ok(Some(End::Done { looked_at: Some(now) }));
+        }
     }
 }
 

@@ -17,7 +17,10 @@ pub const CONTACT_OPTED_OUT: &str = "contact.opted_out";
 pub const CALL_ENDED: &str = "call.ended";
 /// Every kind of event that there is, with what it tells.
 pub const KINDS: [(&str, &str); 4] = [
-    (MESSAGE_RECEIVED, "A person or another agent has written to you."),
+    (
+        MESSAGE_RECEIVED,
+        "A person or another agent has written to you. With bodyPending its text comes later, in an event that completes it.",
+    ),
     (MESSAGE_STATUS, "What became of a message of yours."),
     (
         CONTACT_OPTED_OUT,
@@ -143,7 +146,8 @@ fn attachment(stored: &StoredAttachment) -> Value {
     Value::Object(fields)
 }
 
-fn coarse(content_type: &str) -> &'static str {
+/// The word of WhatsApp's for a kind of content.
+pub(super) fn coarse(content_type: &str) -> &'static str {
     match content_type.split('/').next() {
         Some("image") => "image",
         Some("audio") => "audio",

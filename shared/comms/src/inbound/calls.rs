@@ -81,6 +81,7 @@ pub fn event(comms: &Comms, notice: &CallNotice) -> Option<InboundRow> {
         is_quiet: false,
         channel_id: None,
         consent: None,
+        follow_up: None,
         agent: notice.agent.clone(),
         org: notice.org.clone(),
     })

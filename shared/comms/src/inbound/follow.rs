@@ -18,7 +18,7 @@ use super::{
     STREAM, aside,
     record::{Recorded, Recorder, Unrecorded},
 };
-use crate::{Comms, calls, delivery, media, outbound::help};
+use crate::{Comms, calls, delivery, media, outbound::schedule};
 
 /// As many as one transaction takes well.
 const BATCH: usize = 256;
@@ -260,7 +260,7 @@ async fn announce(comms: &Comms, recorded: Recorded) {
     for claim in recorded.applied.claims {
         delivery::ladder::begin(comms, claim);
     }
-    for (agent, _) in recorded.applied.agents {
+    for agent in recorded.applied.agents {
         let subject = subjects::agent_events(&agent);
         if let Err(error) = comms.bus.publish(&subject, Headers::new(), bytes::Bytes::new()).await {
             tracing::debug!(%error, "who waits for events has to look by itself");
@@ -269,8 +269,8 @@ async fn announce(comms: &Comms, recorded: Recorded) {
     if recorded.has_incomplete {
         media::begin(comms);
     }
-    for wanted in recorded.help {
-        help::begin(comms, wanted);
+    if recorded.applied.follow_ups > 0 {
+        schedule::begin(comms);
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod publish;
 mod read;
 pub mod record;
 pub mod routes;
+pub mod statuses;
 #[cfg(test)]
 pub(crate) mod tests;
 pub(crate) mod verify;

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
-    AgentId, Channel, ChannelId, OrgId,
-    inbound::{InboundMessage, Keyword, Receipt, Stage},
+    AgentId, ChannelId, OrgId,
+    inbound::{InboundMessage, Keyword, Receipt},
     ports::{
         bus::{BusError, Logged},
         carrier::RefusalClass,
     },
 };
-use butt_dial_store::{Applied, InboundBatch, InboundRow, Message, Moved, ReceiptEntry, StoreError};
+use butt_dial_store::{Applied, InboundBatch, InboundRow, ReceiptEntry, StoreError};
 use chrono::{SecondsFormat, TimeDelta};
 use moka::sync::Cache;
 use serde_json::{Map, Value, json};
@@ -19,14 +19,15 @@ use super::{
     STREAM, aside,
     envelope::{Envelope, Sealed},
     keyword,
+    statuses::{objection_event, status_event},
 };
 use crate::{
     Comms,
     delivery::{
         filters::{Fate, Rules},
-        view::{CONTACT_OPTED_OUT, Content, MESSAGE_RECEIVED, MESSAGE_STATUS},
+        view::{Content, MESSAGE_RECEIVED},
     },
-    outbound::code,
+    outbound::help,
 };
 
 /// How long whoever writes a batch down may take to deliver what it brought, before somebody else does.
@@ -44,8 +45,6 @@ pub struct Recorder {
 /// What a batch brought.
 pub struct Recorded {
     pub applied: Applied,
-    /// People who want to know whom they write with.
-    pub help: Vec<HelpWanted>,
     /// Something is to be fetched.
     pub has_incomplete: bool,
 }
@@ -59,13 +58,6 @@ pub enum Unrecorded {
     /// What can't be read could not be kept aside, and must not be passed over before it is.
     #[error("a notice can't be kept aside: {0}")]
     Aside(#[from] BusError),
-}
-
-pub struct HelpWanted {
-    pub agent: AgentId,
-    pub channel: Channel,
-    pub contact: String,
-    pub event: String,
 }
 
 impl Recorder {
@@ -83,7 +75,7 @@ impl Recorder {
     pub async fn record(&self, after: u64, batch: &[Logged]) -> Result<Recorded, Unrecorded> {
         let comms = &self.comms;
         let now = comms.clock.now();
-        let (mut events, mut receipts, mut help) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut events, mut receipts) = (Vec::new(), Vec::new());
         let mut calls = Vec::new();
         for logged in batch {
             let envelope: Envelope = match serde_json::from_slice(&logged.message.payload) {
@@ -123,17 +115,12 @@ impl Recorder {
                     } else {
                         row(comms, whose, &envelope.id, &envelope.carrier, message, &rules)
                     };
-                    let Some(row) = row else {
+                    let Some(mut row) = row else {
                         comms.metrics.webhook("any", "filtered");
                         continue;
                     };
                     if row.wants_help {
-                        help.push(HelpWanted {
-                            agent: row.row.agent.clone(),
-                            channel: row.row.channel,
-                            contact: row.row.contact.clone(),
-                            event: row.row.id.clone(),
-                        });
+                        row.row.follow_up = help::answer(comms, &row.row).await?;
                     }
                     events.push(row.row);
                 }
@@ -157,7 +144,6 @@ impl Recorder {
             .await?;
         Ok(Recorded {
             applied,
-            help,
             has_incomplete,
         })
     }
@@ -179,9 +165,10 @@ impl Recorder {
         if let Some(rules) = self.rules.get(agent) {
             return Ok(rules);
         }
-        let recipient = self.comms.store.find_recipient(agent).await?;
+        let store = &self.comms.store;
+        let (recipient, filters) = tokio::try_join!(store.find_recipient(agent), store.list_filters(agent))?;
         let rules = Arc::new(Rules {
-            filters: self.comms.store.list_filters(agent).await?,
+            filters,
             subscription: recipient.and_then(|recipient| recipient.subscription()),
         });
         self.rules.insert(agent.clone(), rules.clone());
@@ -252,6 +239,7 @@ fn row(
         is_quiet,
         channel_id,
         consent: keyword.and_then(consent),
+        follow_up: None,
         agent,
         org,
     };
@@ -284,6 +272,7 @@ fn wish(
         is_quiet: true,
         channel_id,
         consent: consent(keyword),
+        follow_up: None,
         agent,
         org,
     };
@@ -332,67 +321,4 @@ fn about(id: &str, message: &InboundMessage, comms: &Comms) -> Map<String, Value
     let at = message.sent_at.unwrap_or_else(|| comms.clock.now());
     put("timestamp", json!(at.to_rfc3339_opts(SecondsFormat::Millis, true)));
     data
-}
-
-/// The words that the Python client knows. Before the carrier has sent it on, there is nothing to tell.
-pub fn status_word(stage: Stage) -> Option<&'static str> {
-    match stage {
-        Stage::Accepted | Stage::Queued | Stage::Sending => None,
-        Stage::Sent => Some("sent"),
-        Stage::Delivered => Some("delivered"),
-        Stage::Undelivered | Stage::Failed => Some("failed"),
-        Stage::Read => Some("read"),
-    }
-}
-
-fn objection_event(comms: &Comms, message: Message, receipt: &Receipt) -> InboundRow {
-    let now = comms.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true);
-    InboundRow {
-        id: format!("evt_{}_opted_out", message.id),
-        kind: CONTACT_OPTED_OUT,
-        channel: message.channel,
-        data: json!({
-            "type": "opted_out", "messageId": message.id, "channel": message.channel, "to": message.recipient,
-            "providerCode": receipt.error_code, "timestamp": now,
-        }),
-        contact: message.recipient,
-        content: None,
-        is_incomplete: false,
-        is_quiet: false,
-        channel_id: None,
-        consent: Some(false),
-        agent: message.agent,
-        org: message.org,
-    }
-}
-
-fn status_event(comms: &Comms, moved: &Moved) -> Option<InboundRow> {
-    let status = status_word(moved.stage)?;
-    let now = comms.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true);
-    let mut data = json!({
-        "type": "status", "messageId": moved.message, "status": status, "channel": moved.channel,
-        "to": moved.recipient, "timestamp": now,
-    });
-    if let Some(error) = &moved.receipt.error_code {
-        data["providerCode"] = json!(error);
-    }
-    if let Some(class) = moved.receipt.failure {
-        let failure = code(class);
-        data["code"] = json!(failure.as_str());
-        data["remediation"] = json!(crate::outbound::explain(failure).remediation);
-    }
-    Some(InboundRow {
-        agent: moved.agent.clone(),
-        org: moved.org.clone(),
-        id: format!("evt_{}_{status}", moved.message),
-        kind: MESSAGE_STATUS,
-        channel: moved.channel,
-        contact: moved.recipient.clone(),
-        data,
-        content: None,
-        is_incomplete: false,
-        is_quiet: false,
-        channel_id: None,
-        consent: None,
-    })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use butt_dial_domain::{
     AgentId,
-    ports::webhook::{WebhookRequest, Webhooks},
+    ports::webhook::{Distrust, WebhookRequest, Webhooks},
 };
 
 use super::{RawWebhook, Via, WebhookRefusal};
@@ -30,6 +30,11 @@ pub fn verify(comms: &Comms, raw: RawWebhook) -> Result<VerifiedWebhook, Webhook
             (found, Some(agent))
         }
     };
+    // Whoever signs nothing is no carrier, and learns nothing of whom there is.
+    if found.is_none() && only.is_some() {
+        comms.metrics.webhook("unknown", Distrust::Unsigned.as_str());
+        return Err(WebhookRefusal::Untrusted(Distrust::Unsigned));
+    }
     let Some((carrier, webhooks)) = found else {
         comms.metrics.webhook("unknown", "unknown_carrier");
         return Err(WebhookRefusal::Unknown);

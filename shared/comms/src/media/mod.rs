@@ -3,6 +3,7 @@
 
 mod blobs;
 mod download;
+pub mod late;
 mod link;
 pub mod sound;
 #[cfg(test)]
@@ -11,7 +12,11 @@ mod turn;
 
 use std::time::Duration;
 
-use butt_dial_domain::{Failure, inbound::Attachment, ports::webhook::Webhooks};
+use butt_dial_domain::{
+    AgentId, Failure,
+    inbound::Attachment,
+    ports::{carrier::LookupFailed, webhook::Webhooks},
+};
 use butt_dial_store::UnreadyEvent;
 use bytes::Bytes;
 use chrono::TimeDelta;
@@ -19,7 +24,7 @@ use futures::{FutureExt, StreamExt};
 use serde_json::json;
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 pub use blobs::{Blob, Blobs, BlobsConfig, Meta};
@@ -52,8 +57,9 @@ const DEADLINE: Duration = Duration::from_secs(40);
 const CLAIM: TimeDelta = TimeDelta::seconds(45);
 /// How long an event waits for its attachments; then it goes out and says what is missing.
 const PATIENCE_FOR_ATTACHMENTS: TimeDelta = TimeDelta::minutes(3);
-/// How long a message waits for its text: everything that came to its agent after it waits with it.
-const PATIENCE_FOR_TEXT: TimeDelta = TimeDelta::minutes(5);
+/// How long a message waits for its text, and with it everything that came to its agent after it. Then it goes out without,
+/// and the text follows (`late.rs`).
+const PATIENCE_FOR_TEXT: TimeDelta = TimeDelta::seconds(20);
 
 /// Between two tries for the same event: half its age, within these.
 const SOONEST: TimeDelta = TimeDelta::seconds(2);
@@ -145,7 +151,6 @@ async fn complete(comms: &Comms, mut event: UnreadyEvent, deadline: Instant) -> 
     let Some(mut content) = content else {
         return finish(comms, &event, None).await;
     };
-    let age = comms.clock.now() - event.created_at;
     let carrier = event.data["provider"]
         .as_str()
         .and_then(|id| comms.carriers.find_webhooks(id));
@@ -154,23 +159,31 @@ async fn complete(comms: &Comms, mut event: UnreadyEvent, deadline: Instant) -> 
         return finish(comms, &event, None).await;
     };
     if content.message.incomplete {
-        let asked = timeout_at(deadline, webhooks.complete(content.message.clone())).await;
-        match asked {
+        let patience = (event.created_at + PATIENCE_FOR_TEXT - comms.clock.now()).max(SOONEST);
+        let patience = patience.to_std().unwrap_or(FETCH).min(FETCH);
+        match timeout(patience, webhooks.complete(content.message.clone())).await {
             Ok(Ok(message)) => {
                 content.message = message;
                 content.message.incomplete = false;
                 mark(comms, &mut event, false).await?;
             }
-            _ if age < PATIENCE_FOR_TEXT => return put_off(comms, &event, None).await,
-            _ => {
+            Ok(Err(LookupFailed::NotThere)) => {
                 tracing::error!(
                     event = event.id,
-                    "the text of a message could not be fetched; it goes out without"
+                    "the text of a message is not there; it goes out without"
                 );
                 mark(comms, &mut event, true).await?;
             }
+            Ok(Err(LookupFailed::NoAnswer)) | Err(_) => {
+                if comms.clock.now() - event.created_at < PATIENCE_FOR_TEXT {
+                    return put_off(comms, &event, None).await;
+                }
+                tracing::warn!(event = event.id, "the text of a message is late; it goes out without");
+                return late::release(comms, &event).await;
+            }
         }
     }
+    let age = comms.clock.now() - event.created_at;
     let is_last_try = age >= PATIENCE_FOR_ATTACHMENTS;
     content.links = attachments(comms, &event, webhooks.as_ref(), &content, (deadline, is_last_try)).await;
     let sealed = content.seal(comms, &event.org(), &event.id);
@@ -218,12 +231,17 @@ async fn finish(comms: &Comms, event: &UnreadyEvent, sealed: Option<&[u8]>) -> R
         .complete_event(&event.agent(), event.seq, sealed, now)
         .await
         .map_err(store_failure)?;
-    let subject = butt_dial_domain::subjects::agent_events(&event.agent());
+    tell(comms, event.agent()).await;
+    Ok(())
+}
+
+/// There is something new in the agent's log.
+async fn tell(comms: &Comms, agent: AgentId) {
+    let subject = butt_dial_domain::subjects::agent_events(&agent);
     if let Err(error) = comms.bus.publish(&subject, Default::default(), Bytes::new()).await {
         tracing::debug!(%error, "who waits for events has to look by itself");
     }
-    ladder::wake(comms, event.agent());
-    Ok(())
+    ladder::wake(comms, agent);
 }
 
 /// What is said of an attachment that is still to be fetched, where an event is looked at before it is complete.
@@ -290,10 +308,10 @@ async fn fetch(comms: &Comms, webhooks: &dyn Webhooks, attachment: &Attachment) 
     if comms.blobs.is_none() {
         return Err(Unfetched::ForGood("no storage for attachments is set up (BLOB_URL)"));
     }
-    let request = webhooks
-        .media(attachment)
-        .await
-        .map_err(|_| Unfetched::ForNow("the carrier does not answer"))?;
+    let request = webhooks.media(attachment).await.map_err(|failed| match failed {
+        LookupFailed::NotThere => Unfetched::ForGood("the carrier does not have it any more"),
+        LookupFailed::NoAnswer => Unfetched::ForNow("the carrier does not answer"),
+    })?;
     let limits = Limits {
         size: MAX_ATTACHMENT,
         deadline: FETCH,

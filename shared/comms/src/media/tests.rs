@@ -25,6 +25,8 @@ const CARRIER: &str = "scripted";
 #[derive(Default)]
 struct Scripted {
     answers: AtomicBool,
+    /// It has them no more, and says so.
+    has_lost_them: AtomicBool,
 }
 
 #[async_trait]
@@ -42,15 +44,18 @@ impl Webhooks for Scripted {
     }
 
     async fn complete(&self, mut message: InboundMessage) -> Result<InboundMessage, LookupFailed> {
+        if self.has_lost_them.load(Ordering::SeqCst) {
+            return Err(LookupFailed::NotThere);
+        }
         if !self.answers.load(Ordering::SeqCst) {
-            return Err(LookupFailed);
+            return Err(LookupFailed::NoAnswer);
         }
         message.body = Some("The text".into());
         Ok(message)
     }
 
     async fn media(&self, _: &Attachment) -> Result<MediaRequest, LookupFailed> {
-        Err(LookupFailed)
+        Err(LookupFailed::NoAnswer)
     }
 }
 
@@ -88,12 +93,16 @@ async fn mail(bench: &Bench, id: &str, age: TimeDelta, attachments: usize) {
         kind: "message.received",
         channel: Channel::Email,
         contact: "ann@example.com".into(),
-        data: json!({ "provider": CARRIER }),
+        data: json!({
+            "provider": CARRIER, "providerMessageId": id, "channel": "email", "from": "ann@example.com",
+            "to": "ada@example.com",
+        }),
         content: Some(content.seal(&bench.comms, &agent.org_id, id)),
         is_incomplete: true,
         is_quiet: false,
         channel_id: None,
         consent: None,
+        follow_up: None,
     };
     let batch = InboundBatch {
         stream: "INBOUND",
@@ -116,7 +125,7 @@ async fn log(bench: &Bench) -> Vec<Event> {
 #[tokio::test]
 async fn a_text_is_waited_for_but_not_for_long() {
     let (bench, carrier) = bench().await;
-    mail(&bench, "young", TimeDelta::seconds(50), 0).await;
+    mail(&bench, "young", TimeDelta::seconds(15), 0).await;
     assert_eq!(sweep(&bench.comms).await.unwrap(), 1);
     assert_eq!(log(&bench).await, []);
     assert_eq!(sweep(&bench.comms).await.unwrap(), 0, "looked at again later");
@@ -134,12 +143,74 @@ async fn a_text_is_waited_for_but_not_for_long() {
 }
 
 #[tokio::test]
-async fn a_message_without_its_text_says_so() {
-    let (bench, _) = bench().await;
-    mail(&bench, "old", PATIENCE_FOR_TEXT, 0).await;
+async fn a_text_that_is_gone_is_not_waited_for() {
+    let (bench, carrier) = bench().await;
+    carrier.has_lost_them.store(true, Ordering::SeqCst);
+    mail(&bench, "young", TimeDelta::zero(), 0).await;
     assert_eq!(sweep(&bench.comms).await.unwrap(), 1);
     let event = view(&bench.comms, &bench.agent.org_id, &log(&bench).await[0]);
     assert_eq!((event.get("body"), &event["incomplete"]), (None, &json!(true)));
+    assert_eq!(event.get("bodyPending"), None);
+}
+
+/// Looks for late texts as if so much time had passed.
+async fn look_later(bench: &Bench) -> usize {
+    let later = bench.comms.clock.now() + late::LATEST;
+    late::sweep_as_of(&bench.comms, later).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_late_text_holds_back_nobody_and_follows() {
+    let (bench, carrier) = bench().await;
+    mail(&bench, "mail", PATIENCE_FOR_TEXT, 2).await;
+    mail(&bench, "other", PATIENCE_FOR_TEXT, 0).await;
+    bench.log("message.received", 1, 5).await;
+    assert_eq!(log(&bench).await.len(), 0, "it may still come");
+    assert_eq!(sweep(&bench.comms).await.unwrap(), 2);
+    let events = log(&bench).await;
+    assert_eq!(events.len(), 3, "what came later is there as well");
+    let event = view(&bench.comms, &bench.agent.org_id, &events[0]);
+    assert_eq!((event.get("body"), &event["bodyPending"]), (None, &json!(true)));
+    assert_eq!(late::sweep(&bench.comms).await.unwrap(), 0, "not at once");
+    assert_eq!(look_later(&bench).await, 2);
+    assert_eq!(log(&bench).await.len(), 3, "nobody answers");
+    // The agent has it by now: what was announced is known all the same.
+    bench
+        .comms
+        .store
+        .ack_events(&bench.agent.id, 3, bench.comms.clock.now())
+        .await
+        .unwrap();
+    carrier.answers.store(true, Ordering::SeqCst);
+    assert_eq!(look_later(&bench).await, 2);
+    assert_eq!(look_later(&bench).await, 0, "nobody asks again");
+    let events = log(&bench).await;
+    assert_eq!(events.len(), 5);
+    for event in &events[3..] {
+        let late = view(&bench.comms, &bench.agent.org_id, event);
+        assert_eq!((&late["body"], late.get("bodyPending")), (&json!("The text"), None));
+        let first = late["completes"].as_str().unwrap();
+        assert_eq!(late["id"], format!("{first}_text"));
+        assert_eq!(
+            (event.state.as_str(), &late["from"]),
+            ("waiting", &json!("ann@example.com"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_agent_is_told_that_a_text_will_never_come() {
+    let (bench, carrier) = bench().await;
+    mail(&bench, "mail", PATIENCE_FOR_TEXT, 0).await;
+    sweep(&bench.comms).await.unwrap();
+    carrier.has_lost_them.store(true, Ordering::SeqCst);
+    assert_eq!(look_later(&bench).await, 1);
+    let event = view(&bench.comms, &bench.agent.org_id, &log(&bench).await[1]);
+    assert_eq!(
+        (&event["completes"], &event["incomplete"]),
+        (&json!("mail"), &json!(true))
+    );
+    assert_eq!(look_later(&bench).await, 0);
 }
 
 #[tokio::test]

@@ -173,7 +173,10 @@ fn accepted_send(
     };
     // Made of strings and lists of them: it always serializes.
     let plain = serde_json::to_vec(&stored).unwrap_or_default();
+    // Agents get what is meant for them.
+    let fallback = message.fallback.as_ref().filter(|_| !cleared.stays_inside);
     AcceptedSend {
+        fallback: fallback.map(|later| later.seal(&comms.vault, &org, &id)),
         content: comms.vault.encrypt(&org, id.as_str(), &plain),
         body_hash: comms
             .vault

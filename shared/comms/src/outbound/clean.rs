@@ -12,7 +12,7 @@ use serde_json::json;
 use std::{net::IpAddr, sync::Arc};
 use url::Url;
 
-use super::{SendRequest, authorize::Authorized, schedule};
+use super::{SendRequest, authorize::Authorized, fall_back, follow_up::Later, schedule};
 use crate::vault::Vault;
 
 /// Twilio, Messages resource: Body is at most 1,600 characters, for WhatsApp too.
@@ -39,6 +39,8 @@ pub struct CleanMessage {
     pub keeps_trying: bool,
     /// For when it leaves later; what leaves now has them tried by the caller of the pipeline.
     pub fallbacks: Vec<Channel>,
+    /// For when its carrier takes it and fails it later.
+    pub fallback: Option<Later>,
     pub profile: Arc<Profile>,
     pub sender: OwnedChannel,
     pub from: Address,
@@ -89,6 +91,7 @@ pub fn clean(vault: &Vault, now: Timestamp, authorized: Authorized) -> Result<Cl
         scheduled_at,
         keeps_trying: request.keeps_trying,
         fallbacks: request.fallbacks.clone(),
+        fallback: fall_back::later(&request, &idempotency_key),
         id: request.id.clone().unwrap_or_else(MessageId::generate),
         request_hash: request_hash(vault, &profile.agent.org_id, channel, &to, &content),
         sender_name: request

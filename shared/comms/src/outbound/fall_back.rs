@@ -1,10 +1,11 @@
-//! Another channel, when the first one can't reach the person. Never around a person's own wish, a limit or a rule, and never
-//! because something of ours is away: then nobody knows what became of the first try.
+//! Another channel, when the first one can't reach the person: at once, or when a receipt says so later. Never around a
+//! person's own wish, a limit or a rule, and never because something of ours is away: then nobody knows what became of the
+//! first try.
 
 use butt_dial_domain::{Address, AgentId, Channel, Code, Failure, message::Status};
 use butt_dial_store::Message;
 
-use super::SendRequest;
+use super::{SendRequest, follow_up::Later};
 use crate::{Comms, store_failure};
 
 /// Whether another channel may do better.
@@ -41,6 +42,18 @@ pub fn next(request: &SendRequest) -> Option<SendRequest> {
         template_id: None,
         ..request.clone()
     })
+}
+
+/// The same on the next channel, for when the carrier takes the message under this key and fails it later.
+pub fn later(request: &SendRequest, key: &str) -> Option<Later> {
+    if request.fallbacks.is_empty() {
+        return None;
+    }
+    let request = SendRequest {
+        idempotency_key: Some(key.to_owned()),
+        ..request.clone()
+    };
+    Later::of(&next(&request)?)
 }
 
 /// Where this request has been answered before, if that was not on its first channel: whatever has changed since, it must not

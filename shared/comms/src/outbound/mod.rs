@@ -10,6 +10,7 @@ mod clean;
 mod clear;
 mod dispatch;
 mod fall_back;
+pub mod follow_up;
 pub mod help;
 pub mod inside;
 mod receipt;
@@ -27,7 +28,7 @@ use tracing::Instrument;
 use crate::{Comms, identity::Caller, store_failure};
 
 pub use receipt::{SendReceipt, describe};
-pub use record::{code, explain};
+pub use record::{code, explain, remedy_afterwards};
 
 /// What a caller asks for, as it came. Nothing in it is trusted but `caller`.
 #[derive(Clone)]

@@ -212,6 +212,16 @@ fn refused(refusal: &Refusal, admitted: &AdmittedMessage) -> Failure {
     }
 }
 
+/// What can be done about a failure that a receipt tells of. The message had its key: another one needs another.
+pub fn remedy_afterwards(code: Code) -> Option<std::borrow::Cow<'static, str>> {
+    match code {
+        Code::ProviderRateLimited | Code::ServiceUnavailable => {
+            Some("it may pass later: send it again with a new idempotencyKey".into())
+        }
+        code => explain(code).remediation,
+    }
+}
+
 /// What the agent is told about a refusal by the carrier, now or when it asks again.
 pub fn explain(code: Code) -> Failure {
     let (message, remedy) = match code {

@@ -6,17 +6,17 @@ use std::{collections::BTreeMap, time::Duration};
 use butt_dial_domain::{
     Channel, Code, Failure, MessageId,
     clock::Timestamp,
-    message::{Content, Status, Template},
+    message::{Status, Template},
 };
 use butt_dial_store::{NewScheduled, Scheduled, SendResult};
 use chrono::TimeDelta;
 use futures::StreamExt;
-use serde::{Deserialize, Serialize};
 
 use super::{
     SendRequest,
     announce::announce,
     clear::ClearedMessage,
+    follow_up::Kept,
     receipt::{SendReceipt, refusal_code},
     record::explain,
 };
@@ -39,18 +39,6 @@ const RETRY_AFTER: [Duration; 5] = [
     Duration::from_secs(600),
     Duration::from_secs(1_800),
 ];
-
-/// The request, kept encrypted until it leaves.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    content: Content,
-    sender_name: Option<String>,
-    thread_id: Option<String>,
-    entity_id: Option<String>,
-    reply_msg_id: Option<String>,
-    #[serde(default)]
-    fallbacks: Vec<Channel>,
-}
 
 /// Whether the time makes sense; `None`: it is now.
 pub fn check_time(at: Timestamp, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
@@ -87,9 +75,7 @@ pub async fn schedule(comms: &Comms, cleared: ClearedMessage, at: Timestamp) -> 
         reply_msg_id: message.reply_msg_id.clone(),
         fallbacks: message.fallbacks.clone(),
     };
-    // Made of strings and lists of them: it always serializes.
-    let plain = serde_json::to_vec(&kept).unwrap_or_default();
-    let request = comms.vault.encrypt(&agent.org_id, message.id.as_str(), &plain);
+    let request = kept.seal(&comms.vault, &agent.org_id, &message.id);
     let new = NewScheduled {
         id: &message.id,
         org: &agent.org_id,
@@ -156,6 +142,16 @@ pub async fn schedule(comms: &Comms, cleared: ClearedMessage, at: Timestamp) -> 
     })
 }
 
+/// Sends at once what has just been written down.
+pub fn begin(comms: &Comms) {
+    let working = comms.clone();
+    comms.tasks.spawn(async move {
+        if let Err(failure) = sweep(&working).await {
+            tracing::debug!(%failure, "what is due is sent with the next sweep");
+        }
+    });
+}
+
 /// Sends what is due. Returns how many.
 pub async fn sweep(comms: &Comms) -> Result<usize, Failure> {
     let now = comms.clock.now();
@@ -192,7 +188,7 @@ async fn leave(comms: &Comms, scheduled: Scheduled) -> Result<(), Failure> {
     };
     match comms.send(request).await {
         Ok(receipt) => {
-            if receipt.status == Status::Accepted {
+            if receipt.status == Status::Accepted && !scheduled.is_quiet {
                 let result = SendResult::Accepted {
                     carrier_id: receipt.carrier_id.unwrap_or_default(),
                     carrier_status: receipt.carrier_status.unwrap_or_default(),
@@ -225,7 +221,9 @@ async fn leave(comms: &Comms, scheduled: Scheduled) -> Result<(), Failure> {
 async fn close(comms: &Comms, scheduled: &Scheduled, failure: Option<Code>) -> Result<(), Failure> {
     let (id, agent) = (scheduled.id(), scheduled.agent());
     let channel = Channel::parse(&scheduled.channel).ok_or_else(Failure::internal)?;
-    if let Some(code) = failure {
+    if let Some(code) = failure.filter(|_| scheduled.is_quiet) {
+        tracing::info!(message_id = %id, failure = code.as_str(), "what nobody asked for was not sent");
+    } else if let Some(code) = failure {
         let result = SendResult::Failed {
             failure: code.as_str(),
             frees_key: false,

@@ -137,8 +137,13 @@ pub struct Listed {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the carrier did not answer")]
-pub struct LookupFailed;
+pub enum LookupFailed {
+    /// Asking again changes nothing.
+    #[error("the carrier does not have it")]
+    NotThere,
+    #[error("the carrier did not answer")]
+    NoAnswer,
+}
 
 /// A carrier that can send on at least one channel.
 #[async_trait]

@@ -93,7 +93,7 @@ impl Messaging for Client {
 
     async fn list(&self, _: Channel, _: &Address, _: &Address, _: Timestamp) -> Result<Vec<Listed>, LookupFailed> {
         // LINE is asked by repeating; it has no list.
-        Err(LookupFailed)
+        Err(LookupFailed::NoAnswer)
     }
 
     async fn check(&self) -> Result<(), String> {

@@ -95,7 +95,7 @@ impl Webhooks for Inbound {
 
     async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupFailed> {
         if !wire::is_message_id(&attachment.source) {
-            return Err(LookupFailed);
+            return Err(LookupFailed::NotThere);
         }
         Ok(MediaRequest {
             url: format!("{}/v2/bot/message/{}/content", self.files, attachment.source),

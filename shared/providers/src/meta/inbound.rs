@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use butt_dial_domain::{
     Address, Channel, MessageId,
     clock::Timestamp,
@@ -115,20 +115,24 @@ impl Webhooks for Inbound {
     /// Meta has to be asked for the address, which is good for five minutes and wants the same token.
     async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupFailed> {
         if !wire::is_id(&attachment.source) {
-            return Err(LookupFailed);
+            return Err(LookupFailed::NotThere);
         }
         let request = self.http.get(format!("{}/{}", self.endpoint, attachment.source));
         let request = request.header(header::AUTHORIZATION, self.authorization.clone());
-        let answer = http::lookup(request, self.deadline).await.map_err(|_| LookupFailed)?;
-        if !answer.status.is_success() {
-            return Err(LookupFailed);
+        let answer = http::lookup(request, self.deadline)
+            .await
+            .map_err(|_| LookupFailed::NoAnswer)?;
+        match answer.status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(LookupFailed::NotThere),
+            status if !status.is_success() => return Err(LookupFailed::NoAnswer),
+            _ => {}
         }
-        let media: Media = serde_json::from_slice(&answer.body).map_err(|_| LookupFailed)?;
-        let url = Url::parse(&media.url).map_err(|_| LookupFailed)?;
+        let media: Media = serde_json::from_slice(&answer.body).map_err(|_| LookupFailed::NoAnswer)?;
+        let url = Url::parse(&media.url).map_err(|_| LookupFailed::NoAnswer)?;
         let is_carrier = url.origin() == self.origin;
         // The token goes along: never in the clear to another host.
         if !is_carrier && url.scheme() != "https" {
-            return Err(LookupFailed);
+            return Err(LookupFailed::NotThere);
         }
         Ok(MediaRequest {
             url: url.into(),

@@ -90,7 +90,7 @@ impl Messaging for Client {
 
     async fn list(&self, _: Channel, _: &Address, _: &Address, _: Timestamp) -> Result<Vec<Listed>, LookupFailed> {
         // Resend is asked by repeating; it can't be asked by recipient.
-        Err(LookupFailed)
+        Err(LookupFailed::NoAnswer)
     }
 
     async fn check(&self) -> Result<(), String> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use butt_dial_domain::{
     Address, Channel,
     inbound::{Attachment, InboundMessage, Notice, Receipt, Stage},
@@ -66,11 +66,15 @@ impl Inbound {
     async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<T, LookupFailed> {
         let url = format!("{}/emails/receiving/{path}", self.endpoint);
         let request = self.http.get(url).bearer_auth(self.key.expose());
-        let answer = http::lookup(request, self.deadline).await.map_err(|_| LookupFailed)?;
-        if !answer.status.is_success() {
-            return Err(LookupFailed);
+        let answer = http::lookup(request, self.deadline)
+            .await
+            .map_err(|_| LookupFailed::NoAnswer)?;
+        match answer.status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(LookupFailed::NotThere),
+            status if !status.is_success() => return Err(LookupFailed::NoAnswer),
+            _ => {}
         }
-        serde_json::from_slice(&answer.body).map_err(|_| LookupFailed)
+        serde_json::from_slice(&answer.body).map_err(|_| LookupFailed::NoAnswer)
     }
 }
 
@@ -111,7 +115,7 @@ impl Webhooks for Inbound {
 
     async fn complete(&self, mut message: InboundMessage) -> Result<InboundMessage, LookupFailed> {
         if !event::is_id(&message.carrier_id) {
-            return Err(LookupFailed);
+            return Err(LookupFailed::NotThere);
         }
         // Pictures inside the mark-up would make it many times as long; they are among the attachments.
         let mail: Mail = self.fetch(&format!("{}?html_format=cid", message.carrier_id)).await?;
@@ -126,12 +130,12 @@ impl Webhooks for Inbound {
 
     /// The content has a signed address of its own, for a while.
     async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupFailed> {
-        let (mail, id) = attachment.source.split_once('/').ok_or(LookupFailed)?;
+        let (mail, id) = attachment.source.split_once('/').ok_or(LookupFailed::NotThere)?;
         if !event::is_id(mail) || !event::is_id(id) {
-            return Err(LookupFailed);
+            return Err(LookupFailed::NotThere);
         }
         let download: Download = self.fetch(&format!("{mail}/attachments/{id}")).await?;
-        let url = Url::parse(&download.download_url).map_err(|_| LookupFailed)?;
+        let url = Url::parse(&download.download_url).map_err(|_| LookupFailed::NoAnswer)?;
         Ok(MediaRequest {
             is_carrier: url.origin() == self.origin,
             url: url.into(),

@@ -99,11 +99,11 @@ impl Client {
     }
 
     async fn page<P: DeserializeOwned>(&self, url: &str) -> Result<P, LookupFailed> {
-        let answer = self.get(url).await.map_err(|_| LookupFailed)?;
+        let answer = self.get(url).await.map_err(|_| LookupFailed::NoAnswer)?;
         if !answer.status.is_success() {
-            return Err(LookupFailed);
+            return Err(LookupFailed::NoAnswer);
         }
-        serde_json::from_slice(&answer.body).map_err(|_| LookupFailed)
+        serde_json::from_slice(&answer.body).map_err(|_| LookupFailed::NoAnswer)
     }
 }
 
@@ -167,7 +167,7 @@ impl Messaging for Client {
             }
         }
         // There is more than was read: "not in the list" would be a guess.
-        Err(LookupFailed)
+        Err(LookupFailed::NoAnswer)
     }
 
     async fn check(&self) -> Result<(), String> {
@@ -208,7 +208,7 @@ impl Client {
                 Some(next) => url = self.next_url(&next)?,
             }
         }
-        Err(LookupFailed)
+        Err(LookupFailed::NoAnswer)
     }
 
     /// The next page's address, which Twilio gives without a host. Anything else could lead the credentials elsewhere.
@@ -217,7 +217,7 @@ impl Client {
         if uri.starts_with(&ours) {
             Ok(format!("{}{uri}", self.endpoint))
         } else {
-            Err(LookupFailed)
+            Err(LookupFailed::NoAnswer)
         }
     }
 }

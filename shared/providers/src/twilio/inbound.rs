@@ -137,6 +137,7 @@ impl Webhooks for Inbound {
             return Ok(Vec::new());
         };
         let form = Form::decode(body)?;
+        form.check_size()?;
         let Some(sid) = form.find("MessageSid").or_else(|| form.find("SmsSid")) else {
             // A call, or what else Twilio tells.
             return Ok(Vec::new());
@@ -164,7 +165,7 @@ impl Webhooks for Inbound {
     }
 
     async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupFailed> {
-        let url = Url::parse(&attachment.source).map_err(|_| LookupFailed)?;
+        let url = Url::parse(&attachment.source).map_err(|_| LookupFailed::NotThere)?;
         let is_carrier = url.origin() == self.origin;
         let mut headers = HeaderMap::new();
         if is_carrier {

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use butt_dial_domain::clock::Timestamp;
+use butt_dial_domain::{Channel, clock::Timestamp, inbound::Stage, ports::carrier::RefusalClass};
 use serde::Serialize;
 
 use super::{
-    InboundRow,
+    InboundRow, Moved,
     json::{self, statement},
 };
 use crate::{
     StoreError,
+    contacts::UNREACHABLE,
     engine::{Tx, within},
 };
 
@@ -42,10 +43,29 @@ const CANCEL: (&str, &str) = statement!(
         AND state = 'scheduled'"
 );
 
+// A person who wants messages again is there to get them.
+const BACK: (&str, &str) = (
+    "DELETE FROM suppressions USING jsonb_array_elements($1::JSONB) AS item (value)
+    WHERE reason = $2 AND value ->> 'status' = 'granted' AND suppressions.org_id = value ->> 'org_id'
+        AND suppressions.address = value ->> 'address' AND suppressions.channel = value ->> 'channel'",
+    "DELETE FROM suppressions WHERE reason = $2 AND (org_id, address, channel) IN (
+        SELECT value ->> 'org_id', value ->> 'address', value ->> 'channel' FROM jsonb_each($1)
+        WHERE value ->> 'status' = 'granted')",
+);
+
+const STRIKE_OUT: (&str, &str) = statement!(
+    "INSERT INTO suppressions (org_id, channel, address, reason, created_at)
+    SELECT value ->> 0, value ->> 1, value ->> 2, $2, $3 FROM",
+    rows,
+    "WHERE EXISTS (SELECT 1 FROM organizations WHERE organizations.id = value ->> 0) ORDER BY 1, 3, 2
+    ON CONFLICT DO NOTHING"
+);
+
 pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) -> Result<(), StoreError> {
-    // Each window once: one statement can't write a row twice.
+    // Each window once: one statement can't write a row twice. Only WhatsApp has windows.
     let windows: BTreeSet<(&str, &str)> = events
         .iter()
+        .filter(|event| event.channel == Channel::Whatsapp)
         .filter_map(|event| Some((event.channel_id.as_ref()?.as_str(), event.contact.as_str())))
         .collect();
     if !windows.is_empty() {
@@ -70,7 +90,40 @@ pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) ->
             .rows_affected());
         let sql = tx.either(CANCEL.0, CANCEL.1);
         within!(tx, |db| sqlx::query(sql).bind(&text).execute(db).await?.rows_affected());
+        let sql = tx.either(BACK.0, BACK.1);
+        within!(tx, |db| sqlx::query(sql)
+            .bind(&text)
+            .bind(UNREACHABLE)
+            .execute(db)
+            .await?
+            .rows_affected());
     }
+    Ok(())
+}
+
+/// Addresses that, as a carrier says, nothing will ever reach on this channel.
+pub(crate) async fn strike_out(tx: &mut Tx, moved: &[Moved], at: Timestamp) -> Result<(), StoreError> {
+    let is_for_good = |moved: &&Moved| {
+        moved.receipt.failure == Some(RefusalClass::Recipient)
+            && matches!(moved.stage, Stage::Undelivered | Stage::Failed)
+    };
+    let rows: BTreeSet<_> = moved
+        .iter()
+        .filter(is_for_good)
+        .map(|moved| (moved.org.as_str(), moved.channel.as_str(), moved.recipient.as_str()))
+        .collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = rows.into_iter().collect();
+    let (sql, text) = (tx.either(STRIKE_OUT.0, STRIKE_OUT.1), json::text(&rows)?);
+    within!(tx, |db| sqlx::query(sql)
+        .bind(text)
+        .bind(UNREACHABLE)
+        .bind(at)
+        .execute(db)
+        .await?
+        .rows_affected());
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The events of a batch: which of them are new, their numbers, and who may deliver them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use butt_dial_domain::{AgentId, Channel, clock::Timestamp};
 use serde::{Serialize, Serializer};
@@ -17,42 +17,71 @@ use crate::{
 
 type Statement = (&'static str, &'static str);
 
-// Whoever appends to an agent's log holds its row: so what is known stays known until the numbers are given, and numbers
-// commit in their order. In the order of the ids, so that no two writers wait for each other.
-const LOCK: Statement = (
-    "SELECT id FROM agents WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB)))
-        ORDER BY id FOR NO KEY UPDATE",
-    "SELECT id FROM agents WHERE id IN (SELECT value FROM json_each($1))",
-);
-
 // An array, because with a list the planner takes it for cheaper to read a table that it believes to be small.
 const KNOWN: Statement = (
     "SELECT id FROM events WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB)))",
     "SELECT id FROM events WHERE id IN (SELECT value FROM json_each($1))",
 );
 
-const NUMBER: Statement = statement!(
-    "UPDATE agents SET event_seq = event_seq + CAST(item.value ->> 1 AS BIGINT) FROM",
-    rows,
-    "WHERE agents.id = item.value ->> 0 RETURNING agents.id, event_seq"
-);
-
-macro_rules! insert {
-    ($bytes:literal) => {
+// How many numbers each agent needs, and which of its own each event gets.
+macro_rules! counted {
+    ($items:literal) => {
         concat!(
-            "INSERT INTO events (agent_id, seq, id, type, channel, state, reason, data, created_at, contact, content,
-                ready_at, is_quiet)
-            SELECT value ->> 'agent', CAST(value ->> 'seq' AS BIGINT), value ->> 'id', value ->> 'kind',
-                value ->> 'channel', 'waiting', 'agent_offline', value -> 'data', $2, value ->> 'contact', ",
-            $bytes,
-            ", CASE WHEN value ->> 'is_incomplete' = '1' THEN $2 END, value ->> 'is_quiet' = '1' FROM"
+            "SELECT value ->> 'agent' AS agent, COUNT(*) AS events FROM ",
+            $items,
+            " GROUP BY 1"
         )
     };
 }
 
-const INSERT: Statement = (
-    statement!(insert!("decode(value ->> 'content', 'hex')"), rows, "").0,
-    statement!(insert!("unhex(value ->> 'content')"), rows, "").1,
+macro_rules! insert {
+    ($seq:literal, $bytes:literal, $from:literal) => {
+        concat!(
+            "INSERT INTO events (agent_id, seq, id, type, channel, state, reason, data, created_at, contact, content,
+                ready_at, is_quiet)
+            SELECT value ->> 'agent', ",
+            $seq,
+            ", value ->> 'id', value ->> 'kind', value ->> 'channel', 'waiting', 'agent_offline', value -> 'data', $2,
+                value ->> 'contact', ",
+            $bytes,
+            ", CASE WHEN value ->> 'is_incomplete' = '1' THEN $2 END, value ->> 'is_quiet' = '1' FROM ",
+            $from
+        )
+    };
+}
+
+// Whoever appends to an agent's log holds its row, so numbers commit in their order. The rows are taken in the order of the
+// ids, so that no two writers wait for each other.
+const APPEND: &str = concat!(
+    "WITH item AS MATERIALIZED (SELECT value, ROW_NUMBER() OVER (PARTITION BY value ->> 'agent' ORDER BY n) AS place
+        FROM jsonb_array_elements($1::JSONB) WITH ORDINALITY AS items (value, n)
+    ), counted AS (",
+    counted!("item"),
+    "), locked AS MATERIALIZED (SELECT id FROM agents WHERE id = ANY (ARRAY(SELECT agent FROM counted))
+        ORDER BY id FOR NO KEY UPDATE
+    ), numbered AS (UPDATE agents SET event_seq = event_seq + counted.events
+        FROM counted JOIN locked ON locked.id = counted.agent
+        WHERE agents.id = locked.id RETURNING agents.id, event_seq - counted.events AS before
+    ), inserted AS (",
+    insert!(
+        "numbered.before + place",
+        "decode(value ->> 'content', 'hex')",
+        "item JOIN numbered ON numbered.id = value ->> 'agent'"
+    ),
+    " RETURNING 1)
+    SELECT id FROM numbered"
+);
+
+// SQLite knows no statements that write two tables.
+const NUMBER: &str = concat!(
+    "UPDATE agents SET event_seq = event_seq + counted.events FROM (",
+    counted!("jsonb_each($1)"),
+    ") AS counted WHERE agents.id = counted.agent RETURNING agents.id"
+);
+const INSERT: &str = insert!(
+    "event_seq + 1 - ROW_NUMBER() OVER (PARTITION BY value ->> 'agent' ORDER BY item.key DESC)",
+    "unhex(value ->> 'content')",
+    "jsonb_each($1) AS item JOIN agents ON agents.id = value ->> 'agent'"
 );
 
 /// New events are due at once, unless the callback fails: then it is called again when its time has come. A delivery that was
@@ -75,15 +104,15 @@ const DUE: Statement = statement!(
 pub struct Logged<'a> {
     /// The events that were not there before.
     pub new: Vec<&'a InboundRow>,
-    /// Those whose log grew, in order.
+    /// Those whose log grew.
     pub agents: Vec<AgentId>,
     pub added: usize,
 }
 
-/// Whom there is something to deliver to, and what of it the holder may deliver.
+/// Whom there is something to deliver to, and whom of them the holder may deliver to.
 #[derive(Default)]
 pub struct Due {
-    pub agents: Vec<(AgentId, bool)>,
+    pub agents: Vec<AgentId>,
     pub claims: Vec<DeliveryClaim>,
 }
 
@@ -94,57 +123,52 @@ struct DueRow {
     ours: bool,
 }
 
-/// Appends what is new. An agent that is gone has no log.
+/// Which of these events are there already.
+pub(crate) async fn find_known(tx: &mut Tx, events: &[InboundRow]) -> Result<HashSet<String>, StoreError> {
+    if events.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
+    let (sql, text) = (tx.either(KNOWN.0, KNOWN.1), json::text(&ids)?);
+    let found: Vec<String> = within!(tx, |db| sqlx::query_scalar(sql).bind(text).fetch_all(db).await?);
+    Ok(found.into_iter().collect())
+}
+
+/// Appends what is not `known`. An agent that is gone has no log. `Conflict`: somebody has appended one of them meanwhile.
 pub(crate) async fn write<'a>(
     tx: &mut Tx,
-    events: Vec<&'a InboundRow>,
+    mut new: Vec<&'a InboundRow>,
+    mut known: HashSet<String>,
     at: Timestamp,
 ) -> Result<Logged<'a>, StoreError> {
-    if events.is_empty() {
-        return Ok(Logged {
-            new: events,
-            agents: Vec::new(),
-            added: 0,
-        });
-    }
-    let mut counts: BTreeMap<&str, i64> = events.iter().map(|event| (event.agent.as_str(), 0)).collect();
-    let agents: Vec<&str> = counts.keys().copied().collect();
-    let living: HashSet<String> = find(tx, LOCK, &agents).await?;
-    let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
-    let mut known: HashSet<String> = find(tx, KNOWN, &ids).await?;
-    let mut new = events;
     new.retain(|event| known.insert(event.id.clone()));
-
-    counts.retain(|agent, _| living.contains(*agent));
-    for event in &new {
-        if let Some(count) = counts.get_mut(event.agent.as_str()) {
-            *count += 1;
-        }
+    let mut agents = HashSet::new();
+    if !new.is_empty() {
+        let rows: Vec<EventRow<'_>> = new.iter().copied().map(EventRow::of).collect();
+        agents = append(tx, &json::text(&rows)?, at).await?;
     }
-    counts.retain(|_, count| *count > 0);
-    let mut next = number(tx, &counts).await?;
-    let rows: Vec<EventRow<'_>> = new
-        .iter()
-        .filter_map(|event| {
-            let seq = next.get_mut(event.agent.as_str())?;
-            *seq += 1;
-            Some(EventRow::new(event, *seq))
-        })
-        .collect();
-    if !rows.is_empty() {
-        let (sql, text) = (tx.either(INSERT.0, INSERT.1), json::text(&rows)?);
-        within!(tx, |db| sqlx::query(sql)
-            .bind(text)
-            .bind(at)
-            .execute(db)
-            .await?
-            .rows_affected());
-    }
+    let added = new.iter().filter(|event| agents.contains(event.agent.as_str())).count();
     Ok(Logged {
-        added: rows.len(),
-        agents: counts.into_keys().map(AgentId::from).collect(),
+        added,
+        agents: agents.into_iter().map(AgentId::from).collect(),
         new,
     })
+}
+
+/// Returns the agents that there are.
+async fn append(tx: &mut Tx, rows: &str, at: Timestamp) -> Result<HashSet<String>, StoreError> {
+    let agents: Vec<String> = match tx {
+        Tx::Postgres(tx) => {
+            let appended = sqlx::query_scalar(APPEND).bind(rows).bind(at);
+            appended.fetch_all(&mut **tx).await?
+        }
+        Tx::Sqlite(tx) => {
+            let numbered = sqlx::query_scalar(NUMBER).bind(rows).fetch_all(&mut **tx).await?;
+            sqlx::query(INSERT).bind(rows).bind(at).execute(&mut **tx).await?;
+            numbered
+        }
+    };
+    Ok(agents.into_iter().collect())
 }
 
 /// Says that there is something to deliver to these agents, and takes those that nobody holds.
@@ -164,34 +188,12 @@ pub(crate) async fn let_deliver(tx: &mut Tx, agents: &[AgentId], batch: &Inbound
     });
     let mut due = Due::default();
     for row in rows {
-        due.agents.push((row.claim.agent(), row.ours));
+        due.agents.push(row.claim.agent());
         if row.ours {
             due.claims.push(row.claim);
         }
     }
     Ok(due)
-}
-
-/// Which of these ids there are.
-async fn find(tx: &mut Tx, sql: Statement, ids: &[&str]) -> Result<HashSet<String>, StoreError> {
-    let (sql, text) = (tx.either(sql.0, sql.1), json::text(ids)?);
-    let found: Vec<String> = within!(tx, |db| sqlx::query_scalar(sql).bind(text).fetch_all(db).await?);
-    Ok(found.into_iter().collect())
-}
-
-/// Gives each agent so many numbers. Returns the last one that each had before.
-async fn number(tx: &mut Tx, counts: &BTreeMap<&str, i64>) -> Result<BTreeMap<String, i64>, StoreError> {
-    if counts.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let rows: Vec<(&&str, &i64)> = counts.iter().collect();
-    let (sql, text) = (tx.either(NUMBER.0, NUMBER.1), json::text(&rows)?);
-    let ends: Vec<(String, i64)> = within!(tx, |db| sqlx::query_as(sql).bind(text).fetch_all(db).await?);
-    let before = |(agent, end): (String, i64)| {
-        let count = counts.get(agent.as_str()).copied().unwrap_or_default();
-        (agent, end - count)
-    };
-    Ok(ends.into_iter().map(before).collect())
 }
 
 fn as_hex<S: Serializer>(bytes: &Option<&[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -205,7 +207,6 @@ fn as_hex<S: Serializer>(bytes: &Option<&[u8]>, serializer: S) -> Result<S::Ok, 
 #[derive(Serialize)]
 struct EventRow<'a> {
     agent: &'a str,
-    seq: i64,
     id: &'a str,
     kind: &'static str,
     channel: Channel,
@@ -218,10 +219,9 @@ struct EventRow<'a> {
 }
 
 impl<'a> EventRow<'a> {
-    fn new(event: &'a InboundRow, seq: i64) -> Self {
+    fn of(event: &'a InboundRow) -> Self {
         Self {
             agent: event.agent.as_str(),
-            seq,
             id: &event.id,
             kind: event.kind,
             channel: event.channel,

@@ -3,9 +3,12 @@
 
 mod calls;
 mod contacts;
+mod follow_ups;
 pub(crate) mod json;
-mod log;
+pub(crate) mod log;
 mod receipts;
+
+use std::collections::HashSet;
 
 use butt_dial_domain::{
     AgentId, Channel, ChannelId, MessageId, OrgId,
@@ -16,7 +19,7 @@ use serde_json::Value;
 
 use crate::{
     Call, DeliveryClaim, Store, StoreError,
-    engine::{Tx, in_time, within, writing},
+    engine::{Tx, in_time, writing},
 };
 
 pub use calls::{CallChange, Conclusion};
@@ -39,10 +42,27 @@ pub struct InboundRow {
     pub is_incomplete: bool,
     /// Not to be pushed.
     pub is_quiet: bool,
-    /// The sender that the person wrote to, whose window opens.
+    /// The sender that the person wrote to. On WhatsApp, its window opens.
     pub channel_id: Option<ChannelId>,
     /// The person wants messages (true) or none (false).
     pub consent: Option<bool>,
+    /// What is sent because of it, if it is new.
+    pub follow_up: Option<FollowUp>,
+}
+
+/// A message of the same agent's that leaves as soon as the event stands, as a scheduled one.
+#[derive(Clone)]
+pub struct FollowUp {
+    pub id: MessageId,
+    pub channel: Channel,
+    pub recipient: String,
+    /// Made from the event: whatever else brings it about, it leaves once.
+    pub idempotency_key: String,
+    pub request_hash: String,
+    /// Encrypted.
+    pub request: Vec<u8>,
+    /// The agent has not asked for it, and is not told what becomes of it.
+    pub is_quiet: bool,
 }
 
 /// A receipt, and which carrier sent it.
@@ -76,17 +96,21 @@ pub struct Moved {
     pub recipient: String,
     pub stage: Stage,
     pub receipt: Receipt,
+    /// What is to be sent now that it has failed. Encrypted.
+    pub fallback: Option<Vec<u8>>,
 }
 
 /// What became of a batch.
 #[derive(Debug, Default)]
 pub struct Applied {
-    /// Agents that have something new, in no order; and whether the holder may deliver to them.
-    pub agents: Vec<(AgentId, bool)>,
+    /// Agents that have something new, in no order.
+    pub agents: Vec<AgentId>,
     /// The rights to deliver that the holder has got.
     pub claims: Vec<DeliveryClaim>,
     /// Events that were new.
     pub added: usize,
+    /// Messages that are to leave now.
+    pub follow_ups: u64,
     pub moved: Vec<Moved>,
     /// Calls that this batch has ended, as it leaves them.
     pub ended: Vec<Call>,
@@ -107,8 +131,8 @@ impl Store {
         let done = writing!(self, |db| {
             sqlx::query(SQL)
                 .bind(stream)
-                .bind(i64::try_from(sequence).unwrap_or(i64::MAX))
-                .bind(i64::try_from(after).unwrap_or(i64::MAX))
+                .bind(as_number(sequence))
+                .bind(as_number(after))
                 .execute(db)
                 .await
                 .map(|done| done.rows_affected())
@@ -126,18 +150,24 @@ impl Store {
     ) -> Result<Applied, StoreError> {
         in_time(async {
             let mut tx = self.begin().await?;
-            advance(&mut tx, batch).await?;
+            let mut known = advance(&mut tx, batch).await?;
             let moved = receipts::apply(&mut tx, &batch.receipts, batch.at).await?;
             let ended = calls::apply(&mut tx, &batch.calls).await?;
             let made: Vec<InboundRow> = moved.iter().filter_map(event_of).collect();
-            let logged = log::write(&mut tx, batch.events.iter().chain(&made).collect(), batch.at).await?;
+            known.extend(log::find_known(&mut tx, &made).await?);
+            let events = batch.events.iter().chain(&made).collect();
+            let logged = log::write(&mut tx, events, known, batch.at).await?;
+            // Before what people want is looked at, so that a STOP of the same batch finds them.
+            let follow_ups = follow_ups::write(&mut tx, &logged.new, batch.at).await?;
             contacts::write(&mut tx, &logged.new, batch.at).await?;
+            contacts::strike_out(&mut tx, &moved, batch.at).await?;
             let due = log::let_deliver(&mut tx, &logged.agents, batch).await?;
             tx.commit().await?;
             Ok(Applied {
                 agents: due.agents,
                 claims: due.claims,
                 added: logged.added,
+                follow_ups,
                 moved,
                 ended,
             })
@@ -146,20 +176,37 @@ impl Store {
     }
 }
 
-async fn advance(tx: &mut Tx, batch: &InboundBatch) -> Result<(), StoreError> {
+/// Returns which of the batch's events are there already: in the same round trip, where a round trip costs something.
+async fn advance(tx: &mut Tx, batch: &InboundBatch) -> Result<HashSet<String>, StoreError> {
     const SQL: &str = "UPDATE log_positions SET position = $2 WHERE stream = $1 AND position = $3";
-    let advanced = within!(tx, |db| {
-        sqlx::query(SQL)
-            .bind(batch.stream)
-            .bind(i64::try_from(batch.position).unwrap_or(i64::MAX))
-            .bind(i64::try_from(batch.after).unwrap_or(i64::MAX))
-            .execute(db)
-            .await?
-            .rows_affected()
-    });
-    if advanced == 0 {
-        Err(StoreError::Conflict)
-    } else {
-        Ok(())
-    }
+    // The events are looked up as they stood before the position was waited for. That is late enough: who had it meanwhile,
+    // and wrote, has moved it.
+    const POSTGRES: &str = "WITH advanced AS (
+            UPDATE log_positions SET position = $2 WHERE stream = $1 AND position = $3 RETURNING stream
+        ) SELECT (SELECT COUNT(*) FROM advanced),
+            ARRAY(SELECT id FROM events WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($4::JSONB))))";
+    let (after, position) = (as_number(batch.after), as_number(batch.position));
+    let (advanced, known) = match tx {
+        Tx::Postgres(tx) => {
+            let ids: Vec<&str> = batch.events.iter().map(|event| event.id.as_str()).collect();
+            let (advanced, known): (i64, Vec<String>) = sqlx::query_as(POSTGRES)
+                .bind(batch.stream)
+                .bind(position)
+                .bind(after)
+                .bind(json::text(&ids)?)
+                .fetch_one(&mut **tx)
+                .await?;
+            (advanced > 0, known.into_iter().collect())
+        }
+        Tx::Sqlite(db) => {
+            let update = sqlx::query(SQL).bind(batch.stream).bind(position).bind(after);
+            let advanced = update.execute(&mut **db).await?.rows_affected() > 0;
+            (advanced, log::find_known(tx, &batch.events).await?)
+        }
+    };
+    if advanced { Ok(known) } else { Err(StoreError::Conflict) }
+}
+
+fn as_number(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
 }

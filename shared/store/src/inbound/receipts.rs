@@ -22,7 +22,8 @@ use crate::{
 macro_rules! find {
     ($named:literal, $end:literal) => {
         concat!(
-            "SELECT id, org_id, agent_id, channel, recipient, carrier, carrier_id, stage_rank, cost, day FROM messages
+            "SELECT id, org_id, agent_id, channel, recipient, carrier, carrier_id, stage_rank, cost, day, fallback
+            FROM messages
             WHERE id ",
             $named,
             " ORDER BY id",
@@ -49,6 +50,7 @@ const FIND: (&str, &str) = (
 const MOVE: (&str, &str) = statement!(
     "UPDATE messages SET stage = item.value ->> 'stage', stage_rank = CAST(item.value ->> 'rank' AS BIGINT),
         stage_at = $2, stage_error = item.value ->> 'error', carrier_id = item.value ->> 'carrier_id',
+        fallback = CASE WHEN item.value ->> 'is_final' = '1' THEN NULL ELSE fallback END,
         price = coalesce(CAST(item.value ->> 'price' AS BIGINT), price),
         cost = CASE WHEN cost IS NULL THEN NULL ELSE coalesce(CAST(item.value ->> 'price' AS BIGINT), cost) END,
         check_at = CASE WHEN status = 'unknown' THEN $2 ELSE check_at END
@@ -70,6 +72,7 @@ struct SentRow {
     stage_rank: i64,
     cost: Option<i64>,
     day: String,
+    fallback: Option<Vec<u8>>,
     /// The last receipt that moved it.
     #[sqlx(skip)]
     moved: Option<(Stage, Option<String>)>,
@@ -83,6 +86,8 @@ struct MoveRow<'a> {
     carrier_id: Option<&'a str>,
     stage: &'static str,
     rank: i64,
+    /// `1` or `0`, as text: the engines don't agree on how JSON's truth values compare.
+    is_final: &'static str,
     error: Option<&'a str>,
     price: Option<i64>,
 }
@@ -174,6 +179,10 @@ impl SentRow {
             recipient: self.recipient.clone(),
             stage: receipt.stage,
             receipt: receipt.clone(),
+            fallback: match receipt.stage {
+                Stage::Undelivered | Stage::Failed => self.fallback.take(),
+                _ => None,
+            },
         })
     }
 }
@@ -198,6 +207,11 @@ async fn write(tx: &mut Tx, messages: &[SentRow], at: Timestamp) -> Result<(), S
             carrier_id: message.carrier_id.as_deref(),
             stage: stage.as_str(),
             rank: message.stage_rank,
+            is_final: if message.stage_rank >= Stage::Delivered.rank() {
+                "1"
+            } else {
+                "0"
+            },
             error: error.as_deref(),
             price: message.price,
         });

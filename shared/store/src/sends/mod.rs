@@ -35,6 +35,8 @@ pub struct AcceptedSend {
     pub body_hash: String,
     /// Encrypted.
     pub content: Vec<u8>,
+    /// What is to be sent if the carrier takes it and fails it later. Encrypted.
+    pub fallback: Option<Vec<u8>>,
     pub verdict: &'static str,
     pub rule: Option<String>,
     pub carrier: &'static str,

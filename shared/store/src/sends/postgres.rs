@@ -13,16 +13,16 @@ use crate::StoreError;
 // Rows are sorted by their keys everywhere, so that two replicas take their locks in the same order.
 const ACCEPT: &str = "WITH item AS (
     SELECT * FROM jsonb_to_recordset($1) AS i (id TEXT, org_id TEXT, agent_id TEXT, channel TEXT, sender TEXT,
-        recipient TEXT, idempotency_key TEXT, request_hash TEXT, body_hash TEXT, content TEXT, verdict TEXT, rule TEXT,
+        recipient TEXT, idempotency_key TEXT, request_hash TEXT, body_hash TEXT, content TEXT, fallback TEXT, verdict TEXT, rule TEXT,
         carrier TEXT, estimate BIGINT, day TEXT, agent_day_cap BIGINT, agent_month_cap BIGINT, org_day_cap BIGINT,
         org_month_cap BIGINT, thread_id TEXT, entity_id TEXT, reply_msg_id TEXT, replica TEXT, at TIMESTAMPTZ,
         check_at TIMESTAMPTZ)
 ), accepted AS (
     INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
-        content, status, verdict, rule, carrier, estimate, day, thread_id, entity_id, reply_msg_id, attempts, check_at,
-        created_at, updated_at)
+        content, fallback, status, verdict, rule, carrier, estimate, day, thread_id, entity_id, reply_msg_id, attempts,
+        check_at, created_at, updated_at)
     SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
-        decode(content, 'hex'), 'sending', verdict, rule, carrier, estimate, day, thread_id, entity_id, reply_msg_id, 1,
+        decode(content, 'hex'), decode(fallback, 'hex'), 'sending', verdict, rule, carrier, estimate, day, thread_id, entity_id, reply_msg_id, 1,
         check_at, at, at
     FROM item ORDER BY agent_id, idempotency_key
     ON CONFLICT DO NOTHING RETURNING id
@@ -61,6 +61,7 @@ const SETTLE: &str = "WITH item AS (
         failure = item.failure, failure_detail = item.detail, updated_at = item.at,
         check_at = CASE WHEN item.final = 0 AND m.carrier_id IS NOT NULL THEN item.at ELSE item.check_at END,
         content = CASE WHEN item.final = 0 THEN m.content END,
+        fallback = CASE WHEN item.status IN ('accepted', 'unknown') THEN m.fallback END,
         idempotency_key = CASE WHEN item.frees_key = 1 THEN m.idempotency_key || ' ' || m.id
             ELSE m.idempotency_key END
     FROM item JOIN locked ON locked.id = item.id WHERE m.id = item.id AND m.status IN ('sending', 'unknown')

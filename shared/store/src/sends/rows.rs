@@ -31,6 +31,7 @@ pub struct AcceptRow<'a> {
     body_hash: &'a str,
     #[serde(serialize_with = "as_hex")]
     content: &'a [u8],
+    fallback: Option<String>,
     verdict: &'static str,
     rule: Option<&'a str>,
     carrier: &'static str,
@@ -63,6 +64,7 @@ impl<'a> From<&'a AcceptedSend> for AcceptRow<'a> {
             request_hash: &send.request_hash,
             body_hash: &send.body_hash,
             content: &send.content,
+            fallback: send.fallback.as_ref().map(hex::encode),
             verdict: send.verdict,
             rule: send.rule.as_deref(),
             carrier: send.carrier,

@@ -14,11 +14,11 @@ use super::{
 use crate::StoreError;
 
 const ACCEPT: &str = "INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key,
-        request_hash, body_hash, content, status, verdict, rule, carrier, estimate, day, thread_id, entity_id,
+        request_hash, body_hash, content, fallback, status, verdict, rule, carrier, estimate, day, thread_id, entity_id,
         reply_msg_id, attempts, check_at, created_at, updated_at)
     SELECT value ->> 'id', value ->> 'org_id', value ->> 'agent_id', value ->> 'channel', value ->> 'sender',
         value ->> 'recipient', value ->> 'idempotency_key', value ->> 'request_hash', value ->> 'body_hash',
-        unhex(value ->> 'content'), 'sending', value ->> 'verdict', value ->> 'rule', value ->> 'carrier',
+        unhex(value ->> 'content'), unhex(value ->> 'fallback'), 'sending', value ->> 'verdict', value ->> 'rule', value ->> 'carrier',
         value ->> 'estimate', value ->> 'day', value ->> 'thread_id', value ->> 'entity_id', value ->> 'reply_msg_id', 1,
         value ->> 'check_at', value ->> 'at', value ->> 'at'
     FROM jsonb_each($1) WHERE true
@@ -56,6 +56,7 @@ const SETTLE: &str =
         check_at = CASE WHEN i.value ->> 'final' = 0 AND carrier_id IS NOT NULL THEN i.value ->> 'at'
             ELSE i.value ->> 'check_at' END,
         updated_at = i.value ->> 'at', content = CASE WHEN i.value ->> 'final' = 0 THEN content END,
+        fallback = CASE WHEN i.value ->> 'status' IN ('accepted', 'unknown') THEN fallback END,
         idempotency_key = CASE WHEN i.value ->> 'frees_key' = 1 THEN idempotency_key || ' ' || messages.id
             ELSE idempotency_key END
     FROM jsonb_each($1) AS i WHERE messages.id = i.value ->> 'id' AND messages.status IN ('sending', 'unknown')

@@ -25,6 +25,7 @@ pub fn says(agent: &Agent, id: &str, contact: &str) -> InboundRow {
         is_quiet: false,
         channel_id: None,
         consent: None,
+        follow_up: None,
     }
 }
 
@@ -219,7 +220,7 @@ both_engines! {
         // The person's word is for the organization, which is still there.
         let stop = InboundRow { consent: Some(false), ..says(&gone, "g2", PERSON) };
         let applied = read(db, vec![foreign, stop, says(&agent, "e1", PERSON)]).await;
-        assert_eq!((applied.added, applied.agents), (1, vec![(agent.id.clone(), true)]));
+        assert_eq!((applied.added, applied.agents), (1, vec![agent.id.clone()]));
         assert_eq!(log(db, &agent).await, numbered(&["e1"]));
         assert_eq!(consents(db).await, [format!("sms {PERSON} revoked keyword")]);
 
@@ -326,14 +327,24 @@ both_engines! {
         assert_eq!(at(3, "e3", morning() + seconds(90)).await, Some(morning() + seconds(60)), "a repetition");
     }
 
+    async fn only_whatsapp_has_windows(db: &Database) {
+        let agent = new_agent(db).await;
+        let channel = sender(db, &agent, Channel::Sms, "+14155550100").await;
+        let writes = InboundRow { channel_id: Some(channel.clone()), ..says(&agent, "e1", PERSON) };
+        assert_eq!(read(db, vec![writes]).await.added, 1);
+        assert_eq!(last_inbound(db, &agent, &channel, PERSON).await, None);
+    }
+
     async fn who_reads_may_deliver_where_nobody_does(db: &Database) {
         let (ada, bob) = (new_agent(db).await, new_agent(db).await);
         let reads = async |holder: &str, at: Timestamp, events: Vec<InboundRow>| {
             let after = db.find_log_position("INBOUND").await.unwrap();
             let batch = InboundBatch { holder: holder.into(), at, held_until: at + HOLD, ..batch(after, events, vec![]) };
-            let mut agents = db.apply_inbound(&batch, &|_| None).await.unwrap().agents;
-            agents.sort();
-            agents
+            let applied = db.apply_inbound(&batch, &|_| None).await.unwrap();
+            let claimed: Vec<_> = applied.claims.iter().map(crate::DeliveryClaim::agent).collect();
+            let mut agents: Vec<_> = applied.agents.into_iter().map(|agent| (claimed.contains(&agent), agent)).collect();
+            agents.sort_by(|a, b| a.1.cmp(&b.1));
+            agents.into_iter().map(|(is_claimed, agent)| (agent, is_claimed)).collect::<Vec<_>>()
         };
         let now = morning();
         assert_eq!(reads("one", now, vec![says(&ada, "a1", PERSON)]).await, [(ada.id.clone(), true)]);
@@ -343,20 +354,18 @@ both_engines! {
         // The one who delivers already is not told again: it notices that more has come.
         let more = vec![says(&ada, "a3", PERSON)];
         assert_eq!(reads("one", now + seconds(2), more).await, [(ada.id.clone(), false)]);
-        let claim = db.claim_delivery(&ada.id, "one", now + seconds(2), now + HOLD).await.unwrap().unwrap();
-        assert_eq!(claim.generation, 3);
         // Its time is over.
         let more = vec![says(&ada, "a4", PERSON)];
         assert_eq!(reads("two", now + HOLD + seconds(1), more).await, [(ada.id.clone(), true)]);
-        assert_eq!(db.claim_delivery(&ada.id, "one", now + HOLD + seconds(1), now + HOLD * 2).await.unwrap(), None);
+        let claimed = db.claim_free_delivery(&ada.id, "one", now + HOLD + seconds(1), now + HOLD * 2).await;
+        assert_eq!(claimed.unwrap(), None);
     }
 
     async fn what_comes_right_after_a_poke_is_written_down_too(db: &Database) {
         let agent = new_agent(db).await;
         let now = morning();
-        read(db, vec![says(&agent, "e1", PERSON)]).await;
-        let claim = db.claim_delivery(&agent.id, "reader", now, now + HOLD).await.unwrap().unwrap();
-        assert!(db.finish_delivery(&claim, "reader", None, 0, None).await.unwrap());
+        let applied = read(db, vec![says(&agent, "e1", PERSON)]).await;
+        assert!(db.finish_delivery(&applied.claims[0], "reader", None, 0, None).await.unwrap());
         db.poke_delivery(&agent.id, now).await.unwrap();
         assert_eq!(read(db, vec![says(&agent, "e2", PERSON)]).await.added, 1);
         assert_eq!(log(db, &agent).await, numbered(&["e1", "e2"]));
@@ -365,21 +374,21 @@ both_engines! {
 
     async fn a_failing_callback_is_not_called_sooner_for_more_events(db: &Database) {
         let agent = new_agent(db).await;
-        read(db, vec![says(&agent, "e1", PERSON)]).await;
+        let claim = &read(db, vec![says(&agent, "e1", PERSON)]).await.claims[0];
         let (now, later) = (morning(), morning() + seconds(300));
-        let claim = db.claim_delivery(&agent.id, "reader", now, now + HOLD).await.unwrap().unwrap();
-        assert!(db.finish_delivery(&claim, "reader", Some(later), 3, None).await.unwrap());
+        assert!(db.finish_delivery(claim, "reader", Some(later), 3, None).await.unwrap());
         let applied = read(db, vec![says(&agent, "e2", PERSON)]).await;
-        assert_eq!(applied.agents, [(agent.id.clone(), false)]);
-        assert_eq!(db.claim_delivery(&agent.id, "reader", now, later).await.unwrap(), None);
-        let claim = db.claim_delivery(&agent.id, "reader", later, later + HOLD).await.unwrap().unwrap();
+        assert_eq!((applied.agents, applied.claims.len()), (vec![agent.id.clone()], 0));
+        assert_eq!(db.claim_free_delivery(&agent.id, "reader", now, later).await.unwrap(), None);
+        let claim = db.claim_free_delivery(&agent.id, "reader", later, later + HOLD).await.unwrap().unwrap();
         assert_eq!((claim.generation, claim.failures), (2, 3));
 
         // Nobody calls it any more; what comes then is a reason to try once more.
         assert!(db.finish_delivery(&claim, "reader", None, 9, None).await.unwrap());
         read(db, vec![says(&agent, "e3", PERSON)]).await;
-        assert!(db.claim_delivery(&agent.id, "reader", now, later).await.unwrap().is_some());
+        assert!(db.claim_free_delivery(&agent.id, "reader", now, later).await.unwrap().is_some());
     }
+
     async fn the_position_moves_without_a_batch(db: &Database) {
         read(db, vec![says(&new_agent(db).await, "e1", PERSON)]).await;
         assert!(!db.skip_log_entry("INBOUND", 7, 8).await.unwrap(), "nobody has read up to there");

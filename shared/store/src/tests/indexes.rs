@@ -6,13 +6,16 @@ use butt_dial_domain::{
     inbound::{Receipt, Stage},
 };
 
-use super::calls::rings;
-use super::inbound::{HOLD, PERSON, batch, says};
 use super::*;
+use super::{
+    calls::rings,
+    follow_ups::follow_up,
+    inbound::{HOLD, PERSON, batch, says},
+};
 use crate::{CallChange, Hold, ReceiptEntry};
 
 /// Tables as they are after some time: each statement fills one.
-const PAST: [&str; 10] = [
+const PAST: [&str; 11] = [
     "INSERT INTO agents (id, org_id, display_name, status, event_seq, created_at)
         SELECT 'a' || n, (SELECT MIN(id) FROM organizations), 'Bot', 'active', 0, now() FROM generate_series(1, 40000) n",
     "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at)
@@ -34,6 +37,8 @@ const PAST: [&str; 10] = [
     "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
         SELECT (SELECT MIN(id) FROM organizations), 'sms', '+9' || n, 'granted', 'api', now()
         FROM generate_series(1, 5000) n",
+    "INSERT INTO suppressions (org_id, channel, address, reason, created_at)
+        SELECT (SELECT MIN(id) FROM organizations), 'sms', '+9' || n, 'asked', now() FROM generate_series(1, 40000) n",
     "INSERT INTO scheduled_sends (id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, state, due_at,
             created_at)
         SELECT 's' || n, 'o', 'a' || 1 + n % 4000, 'sms', '+1' || n, 'k' || n, 'h',
@@ -78,8 +83,13 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
         let mut event = says(&of_busy, &format!("r{round}-{n}"), PERSON);
         event.agent = AgentId::from(format!("a{}", 1 + n % 50));
         event.channel_id = Some(route.channel_id.clone());
+        // Only these have windows.
+        if n % 3 == 0 {
+            event.channel = Channel::Whatsapp;
+        }
         event.consent = (n % 16 == 0).then_some(false);
         event.is_incomplete = n == 5;
+        event.follow_up = (n % 32 == 0).then(|| follow_up(&event.id));
         events.push(event);
     }
     let receipts = (0..64).map(|n| tells(1 + round * 64 + n, n % 2 == 0)).collect();
@@ -116,7 +126,7 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
     store.find_event(&busy, "e7").await.unwrap();
     store.count_waiting_events(&busy).await.unwrap();
     store.poke_delivery(&busy, now).await.unwrap();
-    store.claim_delivery(&busy, "one", now, until).await.unwrap();
+    store.claim_free_delivery(&busy, "one", now, until).await.unwrap();
     for claim in store.claim_due_deliveries("one", 3, now, until).await.unwrap() {
         store.finish_delivery(&claim, "one", None, 0, Some(now)).await.unwrap();
     }
@@ -126,7 +136,9 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
             .await
             .unwrap();
     }
+    store.claim_textless_events(3, now, until).await.unwrap();
     store.purge_contents(morning() - TimeDelta::days(9_999)).await.unwrap();
+    store.purge_fallbacks(morning() - TimeDelta::days(9_999)).await.unwrap();
     store.find_recipient(&busy).await.unwrap();
     store.list_filters(&busy).await.unwrap();
     store.list_routes(Some(&route.channel_id), 50).await.unwrap();

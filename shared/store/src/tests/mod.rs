@@ -11,6 +11,7 @@ mod crowd;
 mod database;
 mod deliveries;
 mod events;
+mod follow_ups;
 mod identity;
 mod inbound;
 mod indexes;
@@ -22,6 +23,7 @@ mod reconciler;
 mod routes;
 mod scheduled;
 mod sends;
+mod textless;
 mod tokens;
 mod unavailable;
 mod unready;
@@ -108,6 +110,7 @@ fn text(agent: &Agent, key: &str) -> AcceptedSend {
         request_hash: "aa11".into(),
         body_hash: "bb22".into(),
         content: vec![0, 1, 0xfe, 0xff],
+        fallback: None,
         verdict: "allow",
         rule: None,
         carrier: "simulator",

@@ -166,7 +166,7 @@ both_engines! {
         let receipts = [Stage::Queued, Stage::Sent, Stage::Sent, Stage::Delivered].map(|stage| tells("SM1", stage));
         let batch = batch(0, vec![says(&agent, "e1", PERSON)], receipts.into());
         let applied = db.apply_inbound(&batch, &event_of).await.unwrap();
-        assert_eq!((applied.added, applied.agents), (3, vec![(agent.id.clone(), true)]));
+        assert_eq!((applied.added, applied.agents), (3, vec![agent.id.clone()]));
         let log: Vec<String> =
             db.list_events(&agent.id, 0, 9).await.unwrap().into_iter().map(|event| event.id).collect();
         assert_eq!(log, ["e1".into(), format!("{id}-sent"), format!("{id}-delivered")]);

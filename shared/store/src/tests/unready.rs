@@ -112,13 +112,13 @@ both_engines! {
 
     async fn an_event_is_completed_once_and_then_goes_out(db: &Database) {
         let agent = new_agent(db).await;
-        read(db, vec![incomplete(&agent, "e1", PERSON), incomplete(&agent, "e2", STRANGER)]).await;
+        let applied = read(db, vec![incomplete(&agent, "e1", PERSON), incomplete(&agent, "e2", STRANGER)]).await;
         let now = morning();
-        let claimed = db.claim_delivery(&agent.id, "reader", now, now + HOLD).await.unwrap().unwrap();
+        let claimed = &applied.claims[0];
         assert!(db.complete_event(&agent.id, 1, Some(b"body"), now).await.unwrap());
         // Whoever delivers has to look once more.
-        assert!(!db.finish_delivery(&claimed, "reader", None, 0, None).await.unwrap());
-        let claimed = db.claim_delivery(&agent.id, "reader", now, now + HOLD).await.unwrap().unwrap();
+        assert!(!db.finish_delivery(claimed, "reader", None, 0, None).await.unwrap());
+        let claimed = db.reclaim_delivery(claimed, "reader", now + HOLD).await.unwrap().unwrap();
         assert!(!db.complete_event(&agent.id, 1, Some(b"other"), now).await.unwrap());
         assert!(!db.complete_event(&agent.id, 77, Some(b"other"), now).await.unwrap());
         assert!(db.finish_delivery(&claimed, "reader", None, 0, None).await.unwrap(), "nothing has happened");
@@ -127,7 +127,7 @@ both_engines! {
         // Given up: it goes out with what there was.
         assert!(db.complete_event(&agent.id, 2, None, now).await.unwrap());
         assert_eq!(content(db, &agent, "e2").await, says(&agent, "e2", STRANGER).content);
-        assert!(db.claim_delivery(&agent.id, "other", now, now + HOLD).await.unwrap().is_some());
+        assert!(db.claim_free_delivery(&agent.id, "other", now, now + HOLD).await.unwrap().is_some());
         assert_eq!(held(db, &agent, now).await, ["e1", "e2"]);
     }
 

@@ -125,6 +125,7 @@ impl Bench {
                 is_quiet: false,
                 channel_id: None,
                 consent: None,
+                follow_up: None,
                 id,
             }
         };

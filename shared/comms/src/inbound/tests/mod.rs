@@ -3,6 +3,7 @@
 mod aside;
 pub(crate) mod bench;
 mod blocked;
+mod follow_ups;
 mod routes;
 
 use butt_dial_domain::{

@@ -1,0 +1,192 @@
+//! What follows from what came in: the next channel, an answer, an address that is struck out. Once, and with the event.
+
+use butt_dial_domain::{
+    inbound::{Receipt, Stage},
+    ports::carrier::RefusalClass,
+};
+
+use super::inbound::{PERSON, batch, read, says};
+use super::*;
+use crate::{Applied, FollowUp, InboundRow, Moved, ReceiptEntry, Scheduled};
+
+pub fn follow_up(event: &str) -> FollowUp {
+    FollowUp {
+        id: MessageId::generate(),
+        channel: Channel::Sms,
+        recipient: PERSON.into(),
+        idempotency_key: format!("because-{event}"),
+        request_hash: "aa11".into(),
+        request: vec![0, 7, 0xff],
+        is_quiet: true,
+    }
+}
+
+fn asks(agent: &Agent, id: &str) -> InboundRow {
+    InboundRow {
+        follow_up: Some(follow_up(id)),
+        ..says(agent, id, PERSON)
+    }
+}
+
+async fn due(db: &Database) -> Vec<Scheduled> {
+    let now = morning();
+    db.claim_scheduled(9, now, now + seconds(60)).await.unwrap()
+}
+
+/// A message that the carrier took, and that something is kept for.
+async fn sent(db: &Database, agent: &Agent, key: &str) -> MessageId {
+    let send = AcceptedSend {
+        fallback: Some(vec![0, 8, 0xfe]),
+        ..text(agent, key)
+    };
+    db.accept_send(send.clone()).await.unwrap();
+    let result = SendResult::Accepted {
+        carrier_id: format!("SM{key}"),
+        carrier_status: "queued".into(),
+        segments: None,
+        cost: 1,
+    };
+    assert!(db.settle_send(settled(&send.id, result)).await.unwrap());
+    send.id
+}
+
+async fn told(db: &Database, key: &str, stage: Stage, failure: Option<RefusalClass>) -> Applied {
+    let entry = ReceiptEntry {
+        carrier: "simulator".into(),
+        receipt: Receipt {
+            carrier_id: format!("SM{key}"),
+            message: None,
+            channel: Channel::Sms,
+            stage,
+            error_code: None,
+            failure,
+            price: None,
+        },
+    };
+    let after = db.find_log_position("INBOUND").await.unwrap();
+    let event_of = |moved: &Moved| {
+        let agent = Agent {
+            id: moved.agent.clone(),
+            org_id: moved.org.clone(),
+            display_name: String::new(),
+            status: crate::AgentStatus::Active,
+            created_at: morning(),
+        };
+        let id = format!("{}-{}", moved.message, moved.stage.as_str());
+        Some(InboundRow {
+            follow_up: moved.fallback.as_ref().map(|sealed| FollowUp {
+                request: sealed.clone(),
+                ..follow_up(&id)
+            }),
+            ..says(&agent, &id, &moved.recipient)
+        })
+    };
+    db.apply_inbound(&batch(after, vec![], vec![entry]), &event_of)
+        .await
+        .unwrap()
+}
+
+async fn kept(db: &Database) -> i64 {
+    db.count("SELECT COUNT(*) FROM messages WHERE fallback IS NOT NULL")
+        .await
+}
+
+async fn suppressed(db: &Database) -> Vec<String> {
+    db.texts("SELECT channel || ' ' || address || ' ' || reason FROM suppressions ORDER BY 1")
+        .await
+}
+
+both_engines! {
+    async fn what_follows_from_an_event_is_to_leave_once(db: &Database) {
+        let agent = new_agent(db).await;
+        let gone = Agent { id: AgentId::generate(), ..agent.clone() };
+        let applied = read(db, vec![asks(&agent, "e1"), says(&agent, "e2", PERSON), asks(&agent, "e1"), asks(&gone, "g")]).await;
+        assert_eq!((applied.added, applied.follow_ups), (2, 1));
+        assert_eq!(read(db, vec![asks(&agent, "e1")]).await.follow_ups, 0, "a repetition");
+        let due = due(db).await;
+        let [one] = &due[..] else { panic!("{} are due", due.len()) };
+        assert_eq!((one.agent(), one.org(), one.is_quiet), (agent.id.clone(), agent.org_id.clone(), true));
+        assert_eq!((one.channel.as_str(), one.recipient.as_str()), ("sms", PERSON));
+        assert_eq!((one.idempotency_key.as_str(), one.request.as_deref()), ("because-e1", Some(&[0, 7, 0xff][..])));
+        assert_eq!((one.state.as_str(), one.tries), ("scheduled", 1));
+    }
+
+    async fn nothing_follows_for_who_wants_nothing(db: &Database) {
+        let agent = new_agent(db).await;
+        let stop = InboundRow { consent: Some(false), ..says(&agent, "e2", PERSON) };
+        read(db, vec![asks(&agent, "e1"), stop]).await;
+        let states = db.texts("SELECT state FROM scheduled_sends").await;
+        assert_eq!(states, ["cancelled"]);
+    }
+
+    async fn what_is_kept_for_a_failure_comes_with_the_first_receipt_that_tells_of_one(db: &Database) {
+        let agent = new_agent(db).await;
+        for (key, failing) in [("1", Stage::Undelivered), ("2", Stage::Failed)] {
+            sent(db, &agent, key).await;
+            assert_eq!(kept(db).await, 1, "while it is on its way");
+            assert_eq!(told(db, key, Stage::Sent, None).await.follow_ups, 0);
+            assert_eq!(kept(db).await, 1);
+            let applied = told(db, key, failing, None).await;
+            assert_eq!(applied.moved[0].fallback.as_deref(), Some(&[0, 8, 0xfe][..]));
+            assert_eq!((applied.follow_ups, kept(db).await), (1, 0));
+            for stage in [failing, Stage::Failed, Stage::Read] {
+                assert_eq!(told(db, key, stage, None).await.follow_ups, 0, "{stage:?} again");
+            }
+        }
+        assert_eq!(due(db).await.len(), 2);
+    }
+
+    async fn what_is_kept_for_a_failure_goes_when_there_can_be_none(db: &Database) {
+        let agent = new_agent(db).await;
+        sent(db, &agent, "1").await;
+        assert!(told(db, "1", Stage::Delivered, None).await.moved[0].fallback.is_none());
+        assert_eq!(kept(db).await, 0);
+        for (key, result) in [
+            ("2", SendResult::Failed { failure: "PROVIDER_REFUSED", frees_key: false }),
+            ("3", SendResult::Unconfirmed),
+        ] {
+            let send = AcceptedSend { fallback: Some(vec![1]), ..text(&agent, key) };
+            db.accept_send(send.clone()).await.unwrap();
+            let unknown = SendResult::Unknown { check_at: morning() };
+            assert!(db.settle_send(settled(&send.id, unknown)).await.unwrap());
+            assert_eq!(kept(db).await, 1, "nobody knows");
+            assert!(db.settle_send(settled(&send.id, result)).await.unwrap());
+            assert_eq!(kept(db).await, 0);
+        }
+        sent(db, &agent, "4").await;
+        assert_eq!(db.purge_fallbacks(morning()).await.unwrap(), 0);
+        assert_eq!(db.purge_fallbacks(morning() + seconds(1)).await.unwrap(), 1);
+        assert_eq!((kept(db).await, told(db, "4", Stage::Failed, None).await.follow_ups), (0, 0));
+    }
+
+    async fn an_address_that_nothing_reaches_is_struck_out_until_its_owner_writes_start(db: &Database) {
+        let agent = new_agent(db).await;
+        for (key, stage, failure) in [
+            ("1", Stage::Undelivered, Some(RefusalClass::Throttled)),
+            ("2", Stage::Failed, Some(RefusalClass::Content)),
+            ("3", Stage::Undelivered, None),
+            ("4", Stage::Delivered, Some(RefusalClass::Recipient)),
+        ] {
+            sent(db, &agent, key).await;
+            told(db, key, stage, failure).await;
+            assert_eq!(suppressed(db).await, [""; 0], "{key}");
+        }
+        for key in ["5", "6"] {
+            sent(db, &agent, key).await;
+            told(db, key, Stage::Undelivered, Some(RefusalClass::Recipient)).await;
+            assert_eq!(suppressed(db).await, [format!("sms {PERSON} unreachable")]);
+        }
+        read(db, vec![InboundRow { consent: Some(false), ..says(&agent, "stop", PERSON) }]).await;
+        assert_eq!(suppressed(db).await.len(), 1);
+        let start = |id: &str| InboundRow { consent: Some(true), ..says(&agent, id, PERSON) };
+        read(db, vec![start("start")]).await;
+        assert_eq!(suppressed(db).await, [""; 0]);
+        // What the organization itself has written down stays.
+        let entry = crate::Suppression { org: &agent.org_id, channel: Some(Channel::Sms), address: PERSON, reason: "asked" };
+        db.suppress(&entry, morning()).await.unwrap();
+        sent(db, &agent, "7").await;
+        told(db, "7", Stage::Failed, Some(RefusalClass::Recipient)).await;
+        read(db, vec![start("again")]).await;
+        assert_eq!(suppressed(db).await, [format!("sms {PERSON} asked")]);
+    }
+}
