@@ -10,6 +10,7 @@
 #[macro_use]
 mod support;
 
+mod attending;
 mod auth;
 mod callbacks;
 mod cli;

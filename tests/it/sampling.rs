@@ -79,7 +79,8 @@ fn ask(world: &World, model: &ClientModel) -> tokio::task::JoinHandle<Result<Str
         "messages": [{ "role": "user", "content": { "type": "text", "text": "What time is it?" } }],
         "systemPrompt": "You are on a telephone call.", "maxTokens": 300, "metadata": { "turnId": "1" },
     });
-    tokio::spawn(async move { signal::sample(&comms, &agent, &model, params, DEADLINE).await })
+    let tasks = comms.tasks.clone();
+    tasks.spawn(async move { signal::sample(&comms, &agent, &model, params, DEADLINE).await })
 }
 
 fn result(id: &Value, content: &Value) -> Value {

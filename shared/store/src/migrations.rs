@@ -32,6 +32,7 @@ const STEPS: &[Step] = &[
     portable!(6, "0006_inbound"),
     portable!(7, "0007_scheduled"),
     portable!(9, "0009_calls"),
+    portable!(10, "0010_voice_callback"),
 ];
 
 pub fn for_postgres() -> Migrator {

@@ -126,7 +126,7 @@ struct Attending<'a> {
 
 enum Spoken {
     /// With the turn that waits already.
-    Yes(Option<Signal>),
+    Yes(Option<Box<Signal>>),
     /// The client's model had nothing to say.
     Nothing,
     Over,
@@ -137,9 +137,9 @@ impl Attending<'_> {
         orders::give(&self.context.comms, self.agent, call, order).await
     }
 
-    async fn arrive(&self, ear: &mut Ear) -> Result<Option<Signal>, Failure> {
+    async fn arrive(&self, ear: &mut Ear) -> Result<Option<Box<Signal>>, Failure> {
         match &self.call {
-            Some(call) => Ok(self.give(call, Order::Attend).await?.pending),
+            Some(call) => Ok(self.give(call, Order::Attend).await?.pending.map(Box::new)),
             None => {
                 ear.announce(self.agent).await;
                 Ok(None)
@@ -162,25 +162,25 @@ impl Attending<'_> {
             key: Some(name),
         };
         match self.give(&attendance.call, order).await {
-            Ok(done) => Ok(Spoken::Yes(done.pending)),
+            Ok(done) => Ok(Spoken::Yes(done.pending.map(Box::new))),
             // The caller has spoken again meanwhile, or somebody else has answered.
             Err(failure) if failure.code == Code::TurnSuperseded => {
                 let done = self.give(&attendance.call, Order::Attend).await?;
-                Ok(Spoken::Yes(done.pending))
+                Ok(Spoken::Yes(done.pending.map(Box::new)))
             }
             Err(failure) if failure.code == Code::CallOver => Ok(Spoken::Over),
             Err(failure) => Err(failure),
         }
     }
 
-    async fn next_round(&mut self, ear: &mut Ear, mut pending: Option<Signal>) -> Result<Round, Failure> {
+    async fn next_round(&mut self, ear: &mut Ear, mut pending: Option<Box<Signal>>) -> Result<Round, Failure> {
         loop {
             let signal = match pending.take() {
                 Some(signal) => signal,
                 None => {
                     let left = self.until.saturating_duration_since(Instant::now());
                     match next(&self.context.call, ear, left).await? {
-                        Next::Turn(signal) => *signal,
+                        Next::Turn(signal) => signal,
                         Next::Ended(_) if self.call.is_some() => return Ok(over("ended", self.call.take())),
                         // Another call of the agent's.
                         Next::Ended(_) => continue,
@@ -189,13 +189,13 @@ impl Attending<'_> {
                 }
             };
             if signal.event == Event::Turn {
-                return self.ask(signal).await;
+                return self.ask(*signal).await;
             }
             // Somebody calls: the agent is with them from now on.
             match self.give(&signal.call_id, Order::Attend).await {
                 Ok(done) => {
                     self.call = Some(signal.call_id);
-                    pending = done.pending;
+                    pending = done.pending.map(Box::new);
                 }
                 Err(failure) => {
                     tracing::info!(%failure, call = %signal.call_id, "a call is over before it is attended")

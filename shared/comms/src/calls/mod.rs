@@ -18,6 +18,7 @@ pub mod orders;
 pub mod phrases;
 pub mod place;
 pub mod relays;
+pub mod sampling;
 pub mod script;
 pub mod signal;
 pub mod state;

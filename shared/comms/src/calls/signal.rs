@@ -4,13 +4,9 @@
 use std::time::Duration;
 
 use butt_dial_domain::{
-    AgentId, CallId, ReplicaId,
+    AgentId, CallId,
     call::Direction,
-    keys,
-    ports::{
-        bus::{BusError, Headers, Message},
-        kv::KvError,
-    },
+    ports::bus::{BusError, Headers, Message},
     subjects,
 };
 use futures::{StreamExt, stream::BoxStream};
@@ -23,10 +19,12 @@ use crate::{
     delivery::{listeners, live},
 };
 
+pub use super::sampling::{Ask, Asked, ClientModel, find_models, sample, sampling_params, text_of};
+
 /// How long a waiting tool call may take to say that it has a signal.
 const TAKEN_WITHIN: Duration = Duration::from_millis(150);
 /// The last lines of a conversation that an agent is told with each turn.
-const LINES: usize = 20;
+pub(super) const LINES: usize = 20;
 
 /// What an agent is told of a call of its own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -179,65 +177,6 @@ pub async fn is_reachable(comms: &Comms, agent: &AgentId, signal: &Signal) -> bo
     }
 }
 
-/// A client that lets us ask its model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientModel {
-    pub connection: String,
-    pub replica: ReplicaId,
-}
-
-/// An open push stream, as far as sampling needs it. Gateways write more into the same entry.
-#[derive(Deserialize)]
-struct Entry {
-    id: String,
-    agent: AgentId,
-    replica: ReplicaId,
-    #[serde(default)]
-    initialized_at: Option<butt_dial_domain::clock::Timestamp>,
-    #[serde(default)]
-    peer: Option<Peer>,
-}
-
-#[derive(Deserialize)]
-struct Peer {
-    #[serde(default)]
-    capabilities: Capabilities,
-}
-
-#[derive(Default, Deserialize)]
-struct Capabilities {
-    sampling: Option<Value>,
-}
-
-/// The agent's clients that sample, the latest first.
-pub async fn find_models(comms: &Comms, agent: &AgentId) -> Result<Vec<ClientModel>, KvError> {
-    let members = comms.kv.members(&keys::agent_connections(agent)).await?;
-    if members.is_empty() {
-        return Ok(Vec::new());
-    }
-    let entries: Vec<String> = members.iter().map(|id| keys::connection(id)).collect();
-    let mut found: Vec<Entry> = comms
-        .kv
-        .get_many(&entries)
-        .await?
-        .into_iter()
-        .filter_map(|text| serde_json::from_str::<Entry>(&text?).ok())
-        .filter(|entry| &entry.agent == agent && entry.initialized_at.is_some())
-        .filter(|entry| {
-            entry
-                .peer
-                .as_ref()
-                .is_some_and(|peer| peer.capabilities.sampling.is_some())
-        })
-        .collect();
-    found.sort_by_key(|entry| std::cmp::Reverse(entry.initialized_at));
-    let models = found.into_iter().map(|entry| ClientModel {
-        connection: entry.id,
-        replica: entry.replica,
-    });
-    Ok(models.collect())
-}
-
 /// A waiting tool call's ear for signals.
 pub struct Ear {
     comms: Comms,
@@ -293,129 +232,4 @@ impl Ear {
             return Some(signal);
         }
     }
-}
-
-/// A request to a client's model, on its way to the gateway that holds the client's stream.
-#[derive(Serialize, Deserialize)]
-pub struct Ask {
-    /// Ours; what `unask` names.
-    pub id: String,
-    pub connection: String,
-    pub agent: AgentId,
-    /// As JSON-RPC has it: `sampling/createMessage`.
-    pub method: String,
-    pub params: Value,
-    /// How long the client may take.
-    pub deadline_ms: u64,
-}
-
-/// What the client said.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Asked {
-    /// The result of the JSON-RPC response.
-    Result(Value),
-    /// It answered with an error, or not at all, or is gone.
-    Failed(String),
-}
-
-/// A request that is withdrawn at the client when this is dropped before it has been answered.
-struct Withdrawal<'a> {
-    comms: &'a Comms,
-    replica: &'a ReplicaId,
-    id: Option<String>,
-}
-
-impl Drop for Withdrawal<'_> {
-    fn drop(&mut self) {
-        let Some(id) = self.id.take() else { return };
-        let (comms, subject) = (self.comms.clone(), subjects::unask(self.replica));
-        self.comms.tasks.spawn(async move {
-            let told = comms.bus.publish(&subject, Headers::new(), id.into()).await;
-            told.inspect_err(|error| tracing::info!(%error, "a client goes on with what nobody wants"))
-                .ok();
-        });
-    }
-}
-
-/// Asks the client's model. Dropped before the answer is there, the request is withdrawn at the client.
-pub async fn sample(
-    comms: &Comms,
-    agent: &AgentId,
-    model: &ClientModel,
-    params: Value,
-    deadline: Duration,
-) -> Result<String, String> {
-    let id = butt_dial_domain::ids::unique();
-    let ask = Ask {
-        id: id.clone(),
-        connection: model.connection.clone(),
-        agent: agent.clone(),
-        method: "sampling/createMessage".into(),
-        params,
-        deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
-    };
-    let payload = serde_json::to_vec(&ask).map_err(|error| error.to_string())?;
-    let mut withdrawal = Withdrawal {
-        comms,
-        replica: &model.replica,
-        id: Some(id),
-    };
-    let answer = comms
-        .bus
-        .request(&subjects::ask(&model.replica), Headers::new(), payload.into(), deadline)
-        .await
-        .map_err(|error| error.to_string())?;
-    withdrawal.id = None;
-    match serde_json::from_slice(&answer.payload) {
-        Ok(Asked::Result(result)) => text_of(&result).ok_or_else(|| "the client's model answered with no text".into()),
-        Ok(Asked::Failed(reason)) => Err(reason),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// The parameters of `sampling/createMessage`.
-pub fn sampling_params(state: &CallState, max_tokens: u32) -> Value {
-    let facts = &state.facts;
-    let system = facts.plan.system_prompt.clone().unwrap_or_else(|| {
-        format!(
-            "You are {}, on a telephone call. Answer in the caller's language ({}), in one to three short sentences that \
-             sound well when they are read aloud: no lists, no markup.",
-            facts.name, facts.language
-        )
-    });
-    let from = state.history.len().saturating_sub(LINES);
-    let mut messages: Vec<Value> = Vec::new();
-    for line in &state.history[from..] {
-        let role = match line.by {
-            Speaker::Caller => "user",
-            Speaker::Agent | Speaker::Machine => "assistant",
-        };
-        // Models want roles to alternate.
-        match messages.last_mut() {
-            Some(last) if last["role"] == role => {
-                let text = format!("{} {}", last["content"]["text"].as_str().unwrap_or_default(), line.text);
-                last["content"]["text"] = json!(text);
-            }
-            _ => messages.push(json!({ "role": role, "content": { "type": "text", "text": line.text } })),
-        }
-    }
-    json!({
-        "messages": messages,
-        "systemPrompt": system,
-        "maxTokens": max_tokens,
-        "metadata": { "callId": facts.call, "turnId": state.turn.to_string() },
-    })
-}
-
-/// What a result of `sampling/createMessage` says. Content is one block up to 2025-06-18, and may be a list since.
-pub fn text_of(result: &Value) -> Option<String> {
-    let content = &result["content"];
-    let blocks = match content {
-        Value::Array(blocks) => blocks.as_slice(),
-        block => std::slice::from_ref(block),
-    };
-    let texts: Vec<&str> = blocks.iter().filter_map(|block| block["text"].as_str()).collect();
-    let text = texts.join(" ");
-    (!text.trim().is_empty()).then_some(text)
 }

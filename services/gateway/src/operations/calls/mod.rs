@@ -13,6 +13,7 @@ mod listening;
 pub mod make_call;
 pub mod say;
 pub mod send_voice_message;
+pub mod set_voice_callback;
 pub mod transfer_call;
 mod views;
 
