@@ -77,8 +77,12 @@ impl Holder {
         self.state.turn += 1;
         self.state.is_pending = true;
         self.notes(Speaker::Caller, text);
-        let (signal, agent) = (Signal::new(Event::Turn, &self.state), &self.state.facts.agent);
-        eventually("somebody takes the turn", async || {
+        self.tells(Event::Turn).await;
+    }
+
+    async fn tells(&self, event: Event) {
+        let (signal, agent) = (Signal::new(event, &self.state), &self.state.facts.agent);
+        eventually("somebody takes the signal", async || {
             signal::offer(&self.comms, agent, &signal).await.then_some(())
         })
         .await;
@@ -171,6 +175,37 @@ profiles! {
         assert_eq!((&page["events"][0]["event"], &page["cursor"]), (&json!("call.turn"), &json!("0")), "{page}");
         let wait = agent.call("comms_wait_events", json!({ "timeoutMs": 0, "types": ["message.received"] }));
         assert_eq!(wait.await.unwrap()["events"], json!([]));
+    }
+}
+
+profiles! {
+    async fn whoever_calls_is_attended(world: &World) {
+        let agent = world.agent(Transport::Sse).await;
+        let mut holder = Holder::take(world).await;
+        let attend = agent.call("comms_attend_call", json!({}));
+        let (attended, ()) = tokio::join!(attend, async {
+            holder.tells(Event::Incoming).await;
+            assert!(matches!(holder.is_ordered().await, Order::Attend));
+            holder.hears("Is anybody there?").await;
+        });
+        let attended = attended.unwrap();
+        assert_eq!((&attended["status"], &attended["callId"]), (&json!("turn"), &json!(holder.call())), "{attended}");
+        // Nothing more is said: the agent knows whom it attends.
+        let waiting = agent.call("comms_attend_call", json!({ "callId": holder.call(), "waitMs": 0 }));
+        let (waiting, _) = tokio::join!(waiting, holder.is_ordered());
+        assert_eq!(waiting.unwrap()["next"]["text"], "Is anybody there?");
+    }
+}
+
+profiles! {
+    async fn who_does_not_care_for_calls_is_not_told_of_one_again_and_again(world: &World) {
+        let agent = world.agent(Transport::StreamableHttp).await;
+        let holder = Holder::take(world).await;
+        for expected in [1, 0] {
+            let wait = agent.call("comms_wait_events", json!({ "timeoutMs": 1_500 }));
+            let (page, ()) = tokio::join!(wait, holder.tells(Event::Incoming));
+            assert_eq!(page.unwrap()["events"].as_array().unwrap().len(), expected);
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use butt_dial_comms::calls::{
     attendance::Attendance,
     known,
     orders::{self, Done, Order},
-    signal::{self, Ear, Event, Signal},
+    signal::{self, Ear, Signal},
 };
 use butt_dial_domain::{AgentId, CallId, Code, Failure, Scope};
 use rmcp::{
@@ -24,8 +24,8 @@ use crate::operations::{
     Context, Definition, Operation,
     calls::{
         Next,
-        attend_call::{Args, AttendCall, Output},
-        next, open_ear, patience,
+        attend_call::{Args, AttendCall, Output, arrive},
+        next_turn, open_ear, patience,
     },
     read_args,
 };
@@ -108,7 +108,9 @@ async fn run(context: &Context, request: CallToolRequestParams) -> Result<Round,
             Spoken::Over => return Ok(over("ended", attending.call)),
             Spoken::Yes(_) | Spoken::Nothing => return Ok(over("continue", attending.call)),
         },
-        None => attending.arrive(&mut ear).await?,
+        None => arrive(comms, agent, attending.call.as_ref(), &mut ear)
+            .await?
+            .map(Box::new),
     };
     attending.next_round(&mut ear, pending).await
 }
@@ -137,16 +139,6 @@ impl Attending<'_> {
         orders::give(&self.context.comms, self.agent, call, order).await
     }
 
-    async fn arrive(&self, ear: &mut Ear) -> Result<Option<Box<Signal>>, Failure> {
-        match &self.call {
-            Some(call) => Ok(self.give(call, Order::Attend).await?.pending.map(Box::new)),
-            None => {
-                ear.announce(self.agent).await;
-                Ok(None)
-            }
-        }
-    }
-
     async fn speak(&self, attendance: &Attendance, responses: Option<InputResponses>) -> Result<Spoken, Failure> {
         let name = name(attendance.turn);
         let text = responses.and_then(|mut responses| signal::text_of(&responses.remove(&name)?));
@@ -173,34 +165,15 @@ impl Attending<'_> {
         }
     }
 
-    async fn next_round(&mut self, ear: &mut Ear, mut pending: Option<Box<Signal>>) -> Result<Round, Failure> {
-        loop {
-            let signal = match pending.take() {
-                Some(signal) => signal,
-                None => {
-                    let left = self.until.saturating_duration_since(Instant::now());
-                    match next(&self.context.call, ear, left).await? {
-                        Next::Turn(signal) => signal,
-                        Next::Ended(_) if self.call.is_some() => return Ok(over("ended", self.call.take())),
-                        // Another call of the agent's.
-                        Next::Ended(_) => continue,
-                        Next::Nothing(_) => return Ok(over("continue", self.call.take())),
-                    }
-                }
-            };
-            if signal.event == Event::Turn {
-                return self.ask(*signal).await;
-            }
-            // Somebody calls: the agent is with them from now on.
-            match self.give(&signal.call_id, Order::Attend).await {
-                Ok(done) => {
-                    self.call = Some(signal.call_id);
-                    pending = done.pending.map(Box::new);
-                }
-                Err(failure) => {
-                    tracing::info!(%failure, call = %signal.call_id, "a call is over before it is attended")
-                }
-            }
+    async fn next_round(&mut self, ear: &mut Ear, pending: Option<Box<Signal>>) -> Result<Round, Failure> {
+        let what = match pending {
+            Some(pending) => Next::Turn(pending),
+            None => next_turn(self.context, self.agent, ear, &mut self.call, self.until).await?,
+        };
+        match what {
+            Next::Turn(signal) => self.ask(*signal).await,
+            Next::Ended(_) => Ok(over("ended", self.call.take())),
+            Next::Nothing(_) => Ok(over("continue", self.call.take())),
         }
     }
 
