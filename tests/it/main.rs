@@ -27,6 +27,7 @@ mod mcp_transports;
 mod media;
 mod observability;
 mod outages;
+mod placing;
 mod receipts;
 mod rest;
 mod sampling;
