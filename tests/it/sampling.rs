@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use butt_dial_comms::calls::signal::{self, ClientModel};
+use butt_dial_comms::calls::sampling::{self, ClientModel};
 use serde_json::{Value, json};
 
 use crate::support::{EventStream, Gateways, HttpSession, LegacySession, World, eventually, in_time};
@@ -66,21 +66,26 @@ impl Client {
 /// The agent's one client with a model, once its stream is registered as initialized.
 async fn model(world: &World) -> ClientModel {
     eventually("the client can be asked", async || {
-        let models = signal::find_models(world.comms(), &world.account.agent).await.unwrap();
+        let models = sampling::find_models(world.comms(), &world.account.agent)
+            .await
+            .unwrap();
         (models.len() == 1).then(|| models[0].clone())
     })
     .await
 }
 
 /// Asks from the first gateway.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has no lifecycle; a story awaits what it asks, or ends it"
+)]
 fn ask(world: &World, model: &ClientModel) -> tokio::task::JoinHandle<Result<String, String>> {
     let (comms, agent, model) = (world.comms().clone(), world.account.agent.clone(), model.clone());
     let params = json!({
         "messages": [{ "role": "user", "content": { "type": "text", "text": "What time is it?" } }],
         "systemPrompt": "You are on a telephone call.", "maxTokens": 300, "metadata": { "turnId": "1" },
     });
-    let tasks = comms.tasks.clone();
-    tasks.spawn(async move { signal::sample(&comms, &agent, &model, params, DEADLINE).await })
+    tokio::spawn(async move { sampling::sample(&comms, &agent, &model, params, DEADLINE).await })
 }
 
 fn result(id: &Value, content: &Value) -> Value {

@@ -7,6 +7,7 @@ use butt_dial_comms::{
     Comms,
     calls::{
         machine::{self, Splitter, Taken},
+        sampling,
         signal::{self, Event, Signal},
         state::{CallState, Mind},
     },
@@ -65,13 +66,13 @@ async fn ask_agent(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> boo
         // It answers by an order, or not within its budget.
         return true;
     }
-    let models = signal::find_models(comms, agent).await.unwrap_or_else(|error| {
+    let models = sampling::find_models(comms, agent).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "clients that sample can't be looked up");
         Vec::new()
     });
     for model in &models {
-        let params = signal::sampling_params(state, MAX_TOKENS);
-        match signal::sample(comms, agent, model, params, comms.settings.calls.sampling_within).await {
+        let params = sampling::sampling_params(state, MAX_TOKENS);
+        match sampling::sample(comms, agent, model, params, comms.settings.calls.sampling_within).await {
             Ok(text) => {
                 let said = What::Said { text, is_last: true };
                 send(thoughts, state.turn, said).await;

@@ -6,7 +6,8 @@ use butt_dial_comms::calls::{
     attendance::Attendance,
     known,
     orders::{self, Done, Order},
-    signal::{self, Ear, Signal},
+    sampling,
+    signal::{Ear, Signal},
 };
 use butt_dial_domain::{AgentId, CallId, Code, Failure, Scope};
 use rmcp::{
@@ -141,7 +142,7 @@ impl Attending<'_> {
 
     async fn speak(&self, attendance: &Attendance, responses: Option<InputResponses>) -> Result<Spoken, Failure> {
         let name = name(attendance.turn);
-        let text = responses.and_then(|mut responses| signal::text_of(&responses.remove(&name)?));
+        let text = responses.and_then(|mut responses| sampling::text_of(&responses.remove(&name)?));
         let Some(text) = text else {
             return Ok(Spoken::Nothing);
         };
@@ -184,7 +185,7 @@ impl Attending<'_> {
         state.history = signal.history;
         let turn = signal.turn_id.and_then(|turn| turn.parse().ok());
         state.turn = turn.unwrap_or(state.turn);
-        let params = signal::sampling_params(&state, MAX_TOKENS);
+        let params = sampling::sampling_params(&state, MAX_TOKENS);
         let question = question(params)?;
         let attendance = Attendance {
             call: signal.call_id,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use butt_dial_comms::calls::signal::Asked;
+use butt_dial_comms::calls::sampling::Asked;
 use butt_dial_domain::{AgentId, ReplicaId};
 use rmcp::model::RequestId;
 use serde::{Deserialize, Serialize};

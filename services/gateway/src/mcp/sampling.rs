@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use butt_dial_comms::calls::signal::{Ask, Asked};
+use butt_dial_comms::calls::sampling::{Ask, Asked};
 use butt_dial_domain::{ports::bus::Headers, subjects};
 use butt_dial_runtime::platform::StartError;
 use futures::StreamExt;

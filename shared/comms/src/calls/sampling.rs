@@ -1,5 +1,5 @@
-//! Asking a client's own model (MCP sampling): which clients have one, what it is asked, and what it says. The gateway that
-//! holds the client's stream does the asking.
+//! MCP sampling: the model of the agent's own client answers a turn. The request goes to whichever gateway holds the client's
+//! stream, and is withdrawn there as soon as nobody wants the answer any more.
 
 use std::time::Duration;
 

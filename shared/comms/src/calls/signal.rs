@@ -13,13 +13,14 @@ use futures::{StreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::state::{CallState, Line, Mind, Speaker};
+use super::{
+    sampling::find_models,
+    state::{CallState, Line, Mind, Speaker},
+};
 use crate::{
     Comms,
     delivery::{listeners, live},
 };
-
-pub use super::sampling::{Ask, Asked, ClientModel, find_models, sample, sampling_params, text_of};
 
 /// How long a waiting tool call may take to say that it has a signal.
 const TAKEN_WITHIN: Duration = Duration::from_millis(150);
