@@ -13,7 +13,7 @@ use axum::{
 };
 use butt_dial_comms::calls::state;
 use butt_dial_domain::{CallId, Channel, Clock, call::Purpose};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::support::{Transport, World, code, in_time};
@@ -164,8 +164,6 @@ async fn a_call_that_the_carrier_refuses_is_none_servers() {
         let refused = agent.call("comms_make_call", wrong).await.unwrap_err();
         assert!(code(&refused).starts_with("INVALID_"), "{refused}");
     }
-    let unread: Result<Value, Value> = agent.call("comms_generate_tts", json!({ "text": "Hi" })).await;
-    assert_eq!(code(&unread.unwrap_err()), "NOT_SUPPORTED");
     assert!(carrier.forms.try_recv().is_err(), "nothing else was asked");
     world.end().await;
 }
