@@ -10,6 +10,7 @@
 #[macro_use]
 mod support;
 
+mod attending;
 mod auth;
 mod callbacks;
 mod calls;
@@ -28,6 +29,7 @@ mod mcp_transports;
 mod media;
 mod observability;
 mod outages;
+mod placing;
 mod receipts;
 mod rest;
 mod sampling;

@@ -19,14 +19,16 @@ profiles! {
                 let method: Method = method.to_uppercase().parse().unwrap();
                 let path = path
                     .replace("{agentId}", world.account.agent.as_str())
-                    .replace("{externalId}", "msg_0");
+                    .replace("{externalId}", "msg_0")
+                    .replace("{callId}", "call_0");
                 let request = world
                     .gateways
                     .request(method.clone(), &path)
                     .bearer_auth(&world.account.token);
-                let reply = request.json(&json!({})).reply().await;
-                // A message that does not exist is 404 too, but says so.
-                let served = reply.status != 405 && (reply.status != 404 || reply.body["code"] == "MESSAGE_NOT_FOUND");
+                let reply = request.json(&json!({ "waitMs": 0 })).reply().await;
+                // A message or a call that does not exist is 404 too, but says so.
+                let is_unknown = ["MESSAGE_NOT_FOUND", "CALL_NOT_FOUND"].contains(&reply.body["code"].as_str().unwrap_or(""));
+                let served = reply.status != 405 && (reply.status != 404 || is_unknown);
                 assert!(served, "{method} {path}: {} {}", reply.status, reply.text);
                 assert!(operation["responses"].as_object().unwrap().len() >= 2, "{path}");
                 assert!(operation["operationId"].is_string() && operation["summary"].is_string());

@@ -75,6 +75,10 @@ async fn model(world: &World) -> ClientModel {
 }
 
 /// Asks from the first gateway.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test has no lifecycle; a story awaits what it asks, or ends it"
+)]
 fn ask(world: &World, model: &ClientModel) -> tokio::task::JoinHandle<Result<String, String>> {
     let (comms, agent, model) = (world.comms().clone(), world.account.agent.clone(), model.clone());
     let params = json!({

@@ -68,6 +68,11 @@ pub fn call_token(token: &str) -> String {
     format!("call:token:{token}")
 }
 
+/// What an agent that waits for events has just been told of a call.
+pub fn call_told(call: &CallId, what: &str) -> String {
+    format!("call:{{{call}}}:told:{what}")
+}
+
 /// The set of all relays that hold calls, or held some.
 pub const RELAYS: &str = "call:relays";
 

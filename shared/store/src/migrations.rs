@@ -33,6 +33,7 @@ const STEPS: &[Step] = &[
     portable!(7, "0007_scheduled"),
     portable!(8, "0008_follow_ups"),
     portable!(9, "0009_calls"),
+    portable!(10, "0010_voice_callback"),
 ];
 
 pub fn for_postgres() -> Migrator {

@@ -15,6 +15,8 @@ pub struct Recipient {
     org: String,
     pub display_name: String,
     pub callback_url: Option<String>,
+    /// For what happens in calls, where that is another one.
+    pub voice_callback_url: Option<String>,
     channels: Option<Json<Vec<String>>>,
     contacts: Option<Json<Vec<String>>>,
 }
@@ -29,6 +31,13 @@ pub struct Subscription {
 impl Recipient {
     pub fn org(&self) -> OrgId {
         OrgId::from(self.org.as_str())
+    }
+
+    /// Where an event of this channel is posted.
+    pub fn callback_for(&self, channel: Option<&str>) -> Option<&str> {
+        let own = self.voice_callback_url.as_deref();
+        own.filter(|_| channel == Some(Channel::Voice.as_str()))
+            .or(self.callback_url.as_deref())
     }
 
     pub fn subscription(&self) -> Option<Subscription> {
@@ -53,7 +62,8 @@ pub struct InboundFilter {
 
 impl Store {
     pub async fn find_recipient(&self, agent: &AgentId) -> Result<Option<Recipient>, StoreError> {
-        const SQL: &str = "SELECT org_id, display_name, callback_url, s.channels, s.contacts FROM agents
+        const SQL: &str =
+            "SELECT org_id, display_name, callback_url, voice_callback_url, s.channels, s.contacts FROM agents
             LEFT JOIN inbound_subscriptions s ON s.agent_id = agents.id WHERE agents.id = $1";
         Ok(reading!(self, |db| sqlx::query_as(SQL)
             .bind(agent.as_str())
@@ -75,9 +85,25 @@ impl Store {
         Ok(())
     }
 
-    /// Takes a callback away that says that it is gone. False when the agent has another one by now.
+    /// `None` takes it away.
+    pub async fn set_voice_callback_url(&self, agent: &AgentId, url: Option<&str>) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE agents SET voice_callback_url = $2 WHERE id = $1";
+        writing!(self, |db| {
+            sqlx::query(SQL)
+                .bind(agent.as_str())
+                .bind(url)
+                .execute(db)
+                .await
+                .map(drop)
+        })?;
+        Ok(())
+    }
+
+    /// Takes a callback away that says that it is gone, for whatever it was. False when the agent has another one by now.
     pub async fn remove_callback_url(&self, agent: &AgentId, url: &str) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE agents SET callback_url = NULL WHERE id = $1 AND callback_url = $2";
+        const SQL: &str = "UPDATE agents SET callback_url = NULLIF(callback_url, $2),
+            voice_callback_url = NULLIF(voice_callback_url, $2)
+            WHERE id = $1 AND (callback_url = $2 OR voice_callback_url = $2)";
         let done = writing!(self, |db| {
             sqlx::query(SQL)
                 .bind(agent.as_str())

@@ -7,7 +7,7 @@ use butt_dial_comms::calls::{
     known,
     orders::{self, Done, Order},
     sampling,
-    signal::{Ear, Event, Signal},
+    signal::{Ear, Signal},
 };
 use butt_dial_domain::{AgentId, CallId, Code, Failure, Scope};
 use rmcp::{
@@ -25,8 +25,8 @@ use crate::operations::{
     Context, Definition, Operation,
     calls::{
         Next,
-        attend_call::{Args, AttendCall, Output},
-        next, open_ear, patience,
+        attend_call::{Args, AttendCall, Output, arrive},
+        next_turn, open_ear, patience,
     },
     read_args,
 };
@@ -109,7 +109,9 @@ async fn run(context: &Context, request: CallToolRequestParams) -> Result<Round,
             Spoken::Over => return Ok(over("ended", attending.call)),
             Spoken::Yes(_) | Spoken::Nothing => return Ok(over("continue", attending.call)),
         },
-        None => attending.arrive(&mut ear).await?,
+        None => arrive(comms, agent, attending.call.as_ref(), &mut ear)
+            .await?
+            .map(Box::new),
     };
     attending.next_round(&mut ear, pending).await
 }
@@ -127,7 +129,7 @@ struct Attending<'a> {
 
 enum Spoken {
     /// With the turn that waits already.
-    Yes(Option<Signal>),
+    Yes(Option<Box<Signal>>),
     /// The client's model had nothing to say.
     Nothing,
     Over,
@@ -136,16 +138,6 @@ enum Spoken {
 impl Attending<'_> {
     async fn give(&self, call: &CallId, order: Order) -> Result<Done, Failure> {
         orders::give(&self.context.comms, self.agent, call, order).await
-    }
-
-    async fn arrive(&self, ear: &mut Ear) -> Result<Option<Signal>, Failure> {
-        match &self.call {
-            Some(call) => Ok(self.give(call, Order::Attend).await?.pending),
-            None => {
-                ear.announce(self.agent).await;
-                Ok(None)
-            }
-        }
     }
 
     async fn speak(&self, attendance: &Attendance, responses: Option<InputResponses>) -> Result<Spoken, Failure> {
@@ -163,45 +155,26 @@ impl Attending<'_> {
             key: Some(name),
         };
         match self.give(&attendance.call, order).await {
-            Ok(done) => Ok(Spoken::Yes(done.pending)),
+            Ok(done) => Ok(Spoken::Yes(done.pending.map(Box::new))),
             // The caller has spoken again meanwhile, or somebody else has answered.
             Err(failure) if failure.code == Code::TurnSuperseded => {
                 let done = self.give(&attendance.call, Order::Attend).await?;
-                Ok(Spoken::Yes(done.pending))
+                Ok(Spoken::Yes(done.pending.map(Box::new)))
             }
             Err(failure) if failure.code == Code::CallOver => Ok(Spoken::Over),
             Err(failure) => Err(failure),
         }
     }
 
-    async fn next_round(&mut self, ear: &mut Ear, mut pending: Option<Signal>) -> Result<Round, Failure> {
-        loop {
-            let signal = match pending.take() {
-                Some(signal) => signal,
-                None => {
-                    let left = self.until.saturating_duration_since(Instant::now());
-                    match next(&self.context.call, ear, left).await? {
-                        Next::Turn(signal) => *signal,
-                        Next::Ended(_) if self.call.is_some() => return Ok(over("ended", self.call.take())),
-                        // Another call of the agent's.
-                        Next::Ended(_) => continue,
-                        Next::Nothing(_) => return Ok(over("continue", self.call.take())),
-                    }
-                }
-            };
-            if signal.event == Event::Turn {
-                return self.ask(signal).await;
-            }
-            // Somebody calls: the agent is with them from now on.
-            match self.give(&signal.call_id, Order::Attend).await {
-                Ok(done) => {
-                    self.call = Some(signal.call_id);
-                    pending = done.pending;
-                }
-                Err(failure) => {
-                    tracing::info!(%failure, call = %signal.call_id, "a call is over before it is attended")
-                }
-            }
+    async fn next_round(&mut self, ear: &mut Ear, pending: Option<Box<Signal>>) -> Result<Round, Failure> {
+        let what = match pending {
+            Some(pending) => Next::Turn(pending),
+            None => next_turn(self.context, self.agent, ear, &mut self.call, self.until).await?,
+        };
+        match what {
+            Next::Turn(signal) => self.ask(*signal).await,
+            Next::Ended(_) => Ok(over("ended", self.call.take())),
+            Next::Nothing(_) => Ok(over("continue", self.call.take())),
         }
     }
 

@@ -65,6 +65,7 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<get_usage_dashboard::GetUsageDashboard>(),
         Definition::of::<set_agent_limits::SetAgentLimits>(),
         Definition::of::<set_callback_url::SetCallbackUrl>(),
+        Definition::of::<calls::set_voice_callback::SetVoiceCallback>(),
         Definition::of::<replay_callback::ReplayCallback>(),
         Definition::of::<register_agent::RegisterAgent>(),
         Definition::of::<list_agents::ListAgents>(),

@@ -7,7 +7,7 @@ use butt_dial_comms::{
     calls::signal::{Ear, Event, Signal},
     delivery::log,
 };
-use butt_dial_domain::{AgentId, Failure, Scope};
+use butt_dial_domain::{AgentId, Failure, Scope, keys};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -22,6 +22,9 @@ const DEFAULT_MS: u64 = 25_000;
 /// Proxies and clients give up on longer calls.
 const MAX_MS: u64 = 50_000;
 const LIMIT: u32 = 100;
+/// A turn whose answer was lost is told again before the caller has given up.
+const TURN_AGAIN: Duration = Duration::from_secs(4);
+const INCOMING_AGAIN: Duration = Duration::from_secs(20);
 /// What is told of calls that last.
 const KINDS: [&str; 2] = ["call.incoming", "call.turn"];
 
@@ -84,7 +87,7 @@ impl Operation for WaitEvents {
         let waited = call.while_wanted(async {
             tokio::select! {
                 biased;
-                turn = calls.next() => Ok(PageView::of_call(after, turn)),
+                turn = calls.next(comms) => Ok(PageView::of_call(after, turn)),
                 page = log::wait(comms, org, agent, &wanted, patience) => page.map(PageView::from),
             }
         });
@@ -124,17 +127,35 @@ impl Calls {
     }
 
     /// Pends for ever where nothing is said.
-    async fn next(&mut self) -> TurnView {
+    async fn next(&mut self, comms: &Comms) -> TurnView {
         let kinds = &self.kinds;
         let is_wanted = |signal: &Signal| {
             // That a call is over stands in the log.
             signal.event != Event::Ended && (kinds.is_empty() || kinds.iter().any(|kind| kind == signal.event.as_str()))
         };
-        if let Some(ear) = &mut self.ear
-            && let Some(signal) = ear.next_of(is_wanted).await
-        {
-            return signal.into();
+        if let Some(ear) = &mut self.ear {
+            while let Some(signal) = ear.next_of(is_wanted).await {
+                if is_news(comms, &signal).await {
+                    return signal.into();
+                }
+            }
         }
         std::future::pending().await
     }
+}
+
+/// Relays say again what is not answered whenever the agent waits. Whoever waits in a loop and does not care for calls must not
+/// be told of one in each round.
+async fn is_news(comms: &Comms, signal: &Signal) -> bool {
+    let what = signal.turn_id.as_deref().unwrap_or("incoming");
+    let again_after = match signal.event {
+        Event::Turn => TURN_AGAIN,
+        Event::Incoming | Event::Ended => INCOMING_AGAIN,
+    };
+    let told = comms
+        .kv
+        .once(&keys::call_told(&signal.call_id, what), again_after)
+        .await;
+    // Better twice than never.
+    told.unwrap_or(true)
 }

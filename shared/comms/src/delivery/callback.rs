@@ -63,9 +63,25 @@ pub async fn set_url(
     url: Option<&str>,
 ) -> Result<CallbackSecrets, Failure> {
     if let Some(url) = url {
-        check_url(comms, url)?;
+        check_url(comms, "callbackUrl", url)?;
     }
     comms.store.set_callback_url(agent, url).await.map_err(store_failure)?;
+    replay(comms, agent).await?;
+    Ok(secrets(comms, org))
+}
+
+/// The same for what happens in calls.
+pub async fn set_voice_url(
+    comms: &Comms,
+    agent: &AgentId,
+    org: &OrgId,
+    url: Option<&str>,
+) -> Result<CallbackSecrets, Failure> {
+    if let Some(url) = url {
+        check_url(comms, "voiceCallbackUrl", url)?;
+    }
+    let set = comms.store.set_voice_callback_url(agent, url).await;
+    set.map_err(store_failure)?;
     replay(comms, agent).await?;
     Ok(secrets(comms, org))
 }
@@ -93,14 +109,14 @@ pub async fn replay(comms: &Comms, agent: &AgentId) -> Result<i64, Failure> {
     comms.store.count_waiting_events(agent).await.map_err(store_failure)
 }
 
-fn check_url(comms: &Comms, url: &str) -> Result<(), Failure> {
+fn check_url(comms: &Comms, field: &str, url: &str) -> Result<(), Failure> {
     let refuse = |text: String| Err(Failure::new(Code::InvalidArgument, text));
     if url.len() > MAX_URL {
-        return refuse(format!("callbackUrl is longer than {MAX_URL} characters"));
+        return refuse(format!("{field} is longer than {MAX_URL} characters"));
     }
     match comms.egress.check(url) {
         Ok(_) => Ok(()),
-        Err(error) => refuse(format!("callbackUrl: {error}")),
+        Err(error) => refuse(format!("{field}: {error}")),
     }
 }
 

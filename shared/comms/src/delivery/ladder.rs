@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use butt_dial_domain::{AgentId, Failure, OrgId, clock::Timestamp};
+use butt_dial_domain::{AgentId, Channel, Failure, OrgId, clock::Timestamp};
 use butt_dial_store::{DeliveryClaim, Event, Hold, StoreError};
 use chrono::TimeDelta;
 use tracing::Instrument;
@@ -162,7 +162,7 @@ async fn push_all(
             return Ok(Some(End::Lost));
         }
         let now = comms.clock.now();
-        let events = hold(comms, &agent, NO_LIMIT, PUSH, now).await?;
+        let events = hold(comms, &agent, None, NO_LIMIT, PUSH, now).await?;
         if events.is_empty() {
             return Ok(Some(End::Done { looked_at: Some(now) }));
         }
@@ -215,17 +215,22 @@ async fn call_all(comms: &Comms, claim: &mut DeliveryClaim) -> Result<End, Store
         let Some(recipient) = store.find_recipient(&agent).await? else {
             return Ok(End::Done { looked_at: None });
         };
-        let Some(url) = &recipient.callback_url else {
-            return Ok(End::Done { looked_at: None });
+        let only = match (&recipient.callback_url, &recipient.voice_callback_url) {
+            (Some(_), _) => None,
+            (None, Some(_)) => Some(Channel::Voice),
+            (None, None) => return Ok(End::Done { looked_at: None }),
         };
         // A slow callback may take longer than the claim lasts.
         if !keep(comms, claim).await? {
             return Ok(End::Lost);
         }
         let now = comms.clock.now();
-        let events = hold(comms, &agent, Some(max_tries), 1, now).await?;
+        let events = hold(comms, &agent, only, Some(max_tries), 1, now).await?;
         let Some(event) = events.first() else {
             return Ok(End::Done { looked_at: Some(now) });
+        };
+        let Some(url) = recipient.callback_for(event.channel.as_deref()) else {
+            return Ok(End::Done { looked_at: None });
         };
         let answer = callback::call(comms, &recipient.org(), &recipient, url, event).await;
         comms.metrics.delivery("callback", answer.word(), 1);
@@ -275,12 +280,13 @@ fn later(now: Timestamp, after: Duration) -> Timestamp {
 async fn hold(
     comms: &Comms,
     agent: &AgentId,
+    channel: Option<Channel>,
     max_tries: Option<i64>,
     limit: u32,
     now: Timestamp,
 ) -> Result<Vec<Event>, StoreError> {
     let hold = Hold {
-        channel: None,
+        channel,
         max_tries,
         to_push: true,
         limit,

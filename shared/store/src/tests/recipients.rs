@@ -36,6 +36,20 @@ both_engines! {
         }
     }
 
+    async fn calls_may_have_a_callback_of_their_own(db: &Database) {
+        let agent = new_agent(db).await;
+        let (all, voice) = (Some("https://a.example/hook"), Some("https://v.example/hook"));
+        db.set_voice_callback_url(&agent.id, voice).await.unwrap();
+        let found = recipient(db, &agent).await;
+        assert_eq!((found.callback_for(Some("voice")), found.callback_for(Some("sms"))), (voice, None));
+        db.set_callback_url(&agent.id, all).await.unwrap();
+        let found = recipient(db, &agent).await;
+        assert_eq!((found.callback_for(Some("voice")), found.callback_for(None)), (voice, all));
+        assert!(db.remove_callback_url(&agent.id, "https://v.example/hook").await.unwrap());
+        let found = recipient(db, &agent).await;
+        assert_eq!((found.callback_for(Some("voice")), found.callback_for(Some("sms"))), (all, all));
+    }
+
     async fn a_callback_that_is_gone_is_removed_unless_there_is_another(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         for agent in [&agent, &other] {

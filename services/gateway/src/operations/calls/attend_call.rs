@@ -6,15 +6,17 @@ use butt_dial_comms::{
     calls::{
         known,
         orders::{self, Order},
-        signal::Ear,
+        signal::{Ear, Signal},
     },
 };
-use butt_dial_domain::{AgentId, Failure, Scope};
+use butt_dial_domain::{AgentId, CallId, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Next, TurnView, next, open_ear, patience};
-use crate::operations::{Call, Context, Hints, Operation, Route};
+use tokio::time::Instant;
+
+use super::{Next, TurnView, next_turn, open_ear, patience};
+use crate::operations::{Context, Hints, Operation, Route};
 
 pub struct AttendCall;
 
@@ -36,6 +38,7 @@ pub struct Output {
     /// draining: this server is about to stop; call again, and another one answers. continue: you have answered through your
     /// own model; call again.
     pub status: &'static str,
+    /// The call that you attend by now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,
     pub next: Option<Box<TurnView>>,
@@ -65,12 +68,16 @@ impl Operation for AttendCall {
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
-        let call = match &args.call_id {
+        let mut call = match &args.call_id {
             Some(id) => Some(known::resolve(comms, agent, id).await?),
             None => None,
         };
         let mut ear = open_ear(comms, agent, call.as_ref()).await?;
-        let what = arrive(comms, &context.call, agent, call.as_ref(), &mut ear, args.wait_ms).await?;
+        let until = Instant::now() + patience(args.wait_ms);
+        let what = match arrive(comms, agent, call.as_ref(), &mut ear).await? {
+            Some(pending) => Next::Turn(Box::new(pending)),
+            None => next_turn(&context, agent, &mut ear, &mut call, until).await?,
+        };
         Ok(Output {
             status: what.status(),
             call_id: call.map(|call| call.into_string()),
@@ -79,23 +86,18 @@ impl Operation for AttendCall {
     }
 }
 
-/// Says that the agent is there, and waits. `ear` has been open before.
-async fn arrive(
+/// Says that the agent is there. Returns the turn that waits already. `ear` has been open before.
+pub async fn arrive(
     comms: &Comms,
-    waiting: &Call,
     agent: &AgentId,
-    call: Option<&butt_dial_domain::CallId>,
+    call: Option<&CallId>,
     ear: &mut Ear,
-    wait_ms: Option<u64>,
-) -> Result<Next, Failure> {
+) -> Result<Option<Signal>, Failure> {
     match call {
-        Some(call) => {
-            let attended = orders::give(comms, agent, call, Order::Attend).await;
-            if let Some(pending) = attended?.pending {
-                return Ok(Next::Turn(Box::new(pending)));
-            }
+        Some(call) => Ok(orders::give(comms, agent, call, Order::Attend).await?.pending),
+        None => {
+            ear.announce(agent).await;
+            Ok(None)
         }
-        None => ear.announce(agent).await,
     }
-    next(waiting, ear, patience(wait_ms)).await
 }

@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use butt_dial_comms::{
     Comms,
-    calls::signal::{Ear, Event, Signal},
+    calls::{
+        orders::{self, Order},
+        signal::{Ear, Event, Signal},
+    },
 };
 use butt_dial_domain::{AgentId, CallId, Failure};
 
+use tokio::time::Instant;
+
 use super::TurnView;
-use crate::operations::{Call, call::Wanted};
+use crate::operations::{Call, Context, call::Wanted};
 
 const DEFAULT_MS: u64 = 25_000;
 /// Proxies and clients give up on longer calls.
@@ -48,6 +53,38 @@ impl Next {
         match self {
             Self::Turn(turn) | Self::Ended(turn) => Some(Box::new(TurnView::from(*turn))),
             Self::Nothing(_) => None,
+        }
+    }
+}
+
+/// The next turn of `call`, or of any. Whoever calls meanwhile is attended: the agent is with them from now on, and `call`
+/// becomes theirs.
+pub async fn next_turn(
+    context: &Context,
+    agent: &AgentId,
+    ear: &mut Ear,
+    call: &mut Option<CallId>,
+    until: Instant,
+) -> Result<Next, Failure> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match next(&context.call, ear, left).await? {
+            Next::Turn(signal) if signal.event == Event::Incoming => {
+                match orders::give(&context.comms, agent, &signal.call_id, Order::Attend).await {
+                    Ok(done) => {
+                        *call = Some(signal.call_id);
+                        if let Some(pending) = done.pending {
+                            return Ok(Next::Turn(Box::new(pending)));
+                        }
+                    }
+                    Err(failure) => {
+                        tracing::info!(%failure, call = %signal.call_id, "a call is over before it is attended");
+                    }
+                }
+            }
+            // Another call of the agent's.
+            Next::Ended(signal) if call.as_ref() != Some(&signal.call_id) => {}
+            what => return Ok(what),
         }
     }
 }

@@ -13,8 +13,9 @@ mod listening;
 pub mod make_call;
 pub mod say;
 pub mod send_voice_message;
+pub mod set_voice_callback;
 pub mod transfer_call;
 mod views;
 
-pub use listening::{Next, next, open_ear, patience};
+pub use listening::{Next, next, next_turn, open_ear, patience};
 pub use views::{CallView, FullCall, TurnView};
