@@ -3,9 +3,12 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
-use super::message::SimulatedMessage;
+use tokio::sync::broadcast;
+
+use super::{World, message::SimulatedMessage};
 
 /// A simulator that runs for weeks must not grow: older messages are forgotten, only counted.
 pub const KEPT: usize = 20_000;
@@ -95,6 +98,36 @@ pub fn pick<'a>(
         .take(limit)
         .cloned()
         .collect()
+}
+
+impl World {
+    /// The first message that fits, whether it is there already or comes, or changes so that it fits, in time.
+    pub async fn wait_for(
+        &self,
+        fits: impl Fn(&SimulatedMessage) -> bool,
+        timeout: Duration,
+    ) -> Option<SimulatedMessage> {
+        let mut changes = self.changes();
+        let search = async {
+            loop {
+                let here = self.newest(None, usize::MAX);
+                if let Some(found) = here.iter().rev().find(|message| fits(message)) {
+                    return Some(found.clone());
+                }
+                loop {
+                    match changes.recv().await {
+                        Ok(message) if fits(&message) => return Some(message),
+                        Ok(_) => {}
+                        // Some were missed: look at all of them again.
+                        Err(broadcast::error::RecvError::Lagged(_)) => break,
+                        Err(broadcast::error::RecvError::Closed) => return None,
+                    }
+                }
+            }
+        };
+        let found = tokio::time::timeout(timeout, search).await.ok().flatten()?;
+        Some(SimulatedMessage::clone(&found))
+    }
 }
 
 #[cfg(test)]

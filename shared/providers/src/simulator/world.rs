@@ -145,34 +145,6 @@ impl World {
         self.inner.changes.subscribe()
     }
 
-    /// The first message that fits, whether it is there already or comes, or changes so that it fits, in time.
-    pub async fn wait_for(
-        &self,
-        fits: impl Fn(&SimulatedMessage) -> bool,
-        timeout: Duration,
-    ) -> Option<SimulatedMessage> {
-        let mut changes = self.changes();
-        let search = async {
-            loop {
-                let here = self.newest(None, usize::MAX);
-                if let Some(found) = here.iter().rev().find(|message| fits(message)) {
-                    return Some(found.clone());
-                }
-                loop {
-                    match changes.recv().await {
-                        Ok(message) if fits(&message) => return Some(message),
-                        Ok(_) => {}
-                        // Some were missed: look at all of them again.
-                        Err(broadcast::error::RecvError::Lagged(_)) => break,
-                        Err(broadcast::error::RecvError::Closed) => return None,
-                    }
-                }
-            }
-        };
-        let found = tokio::time::timeout(timeout, search).await.ok().flatten()?;
-        Some(SimulatedMessage::clone(&found))
-    }
-
     /// The person answers STOP: the vendor refuses to send to this number or address.
     pub fn opt_out(&self, address: &str) {
         self.state().opted_out.insert(address.to_owned());
