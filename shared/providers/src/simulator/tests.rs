@@ -225,7 +225,7 @@ async fn twilios_resources_look_like_twilios() {
         .await
         .unwrap();
     assert_eq!(read, created);
-    for missing in ["/Messages/SM1.json", "/Calls.json"] {
+    for missing in ["/Messages/SM1.json", "/Queues.json"] {
         assert_eq!(get(missing, token).await.unwrap().status(), 404, "{missing}");
     }
 
