@@ -31,6 +31,7 @@ mod observability;
 mod outages;
 mod placing;
 mod receipts;
+mod relays;
 mod rest;
 mod sampling;
 mod sanitizer;

@@ -21,6 +21,7 @@ pub enum Service {
     Gateway,
     Ingest,
     Dispatcher,
+    Relay,
     /// All of them.
     Everything,
 }
@@ -31,6 +32,7 @@ impl Service {
             Self::Gateway => "gateway",
             Self::Ingest => "webhook-ingest",
             Self::Dispatcher => "dispatcher",
+            Self::Relay => "voice-relay",
             Self::Everything => "serve",
         }
     }
@@ -43,6 +45,8 @@ pub struct Fleet {
     /// Those that listen to carriers, where the others don't.
     pub ingests: Vec<Program>,
     pub dispatchers: Vec<Program>,
+    /// Those that hold calls.
+    pub relays: Vec<Program>,
     pub settings: Vec<(String, String)>,
     front: Front,
     agents_reach: Service,
@@ -113,6 +117,7 @@ impl Fleet {
             programs: Vec::new(),
             ingests: Vec::new(),
             dispatchers: Vec::new(),
+            relays: Vec::new(),
             settings,
             front,
             agents_reach,
@@ -149,12 +154,21 @@ impl Fleet {
         self.announce();
     }
 
+    /// SIGTERM: new connections go to the others, and it ends in its own time. Held until it has.
+    pub async fn retire(&mut self, service: Service, index: usize) -> Program {
+        let retiring = self.of(service).remove(index);
+        self.announce();
+        retiring.terminate().await;
+        retiring
+    }
+
     /// The programs of this kind.
     pub fn of(&mut self, service: Service) -> &mut Vec<Program> {
         match service {
             Service::Gateway | Service::Everything => &mut self.programs,
             Service::Ingest => &mut self.ingests,
             Service::Dispatcher => &mut self.dispatchers,
+            Service::Relay => &mut self.relays,
         }
     }
 
@@ -167,6 +181,8 @@ impl Fleet {
         };
         self.front
             .lead_to(listening.iter().map(|program| program.address).collect());
+        self.front
+            .lead_calls_to(self.relays.iter().map(|program| program.address).collect());
     }
 }
 

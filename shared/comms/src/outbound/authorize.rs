@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use butt_dial_domain::{Address, AgentId, Code, Failure, Scope, ids};
+use butt_dial_domain::{Address, AgentId, Channel, Code, Failure, Scope, ids};
 use butt_dial_store::{AgentStatus, OwnedChannel, Profile};
 
 use super::SendRequest;
@@ -91,7 +91,8 @@ fn find_sender(profile: &Profile, request: &SendRequest) -> Result<OwnedChannel,
     let available: Vec<&str> = profile
         .channels
         .iter()
-        .filter(|owned| !owned.paused)
+        // Whoever wants to write is not helped by a telephone line.
+        .filter(|owned| !owned.paused && (channel == Channel::Voice || owned.channel != Channel::Voice))
         .map(|owned| owned.channel.as_str())
         .collect();
     match profile.channel(channel) {
