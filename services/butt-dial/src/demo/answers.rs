@@ -7,7 +7,7 @@ use butt_dial_domain::Channel;
 use butt_dial_providers::{PersonWrites, World};
 use butt_dial_runtime::start::Running;
 use rmcp::ServiceExt;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{client::Agent, ear::Ear, sse::SseTransport};
@@ -98,23 +98,8 @@ async fn hear(heard: &mut mpsc::UnboundedReceiver<Value>, body: &str) -> Result<
         .map_err(|_| format!("nobody heard {body:?}"))?
 }
 
-/// Asks again and again: what comes next is made durable first, and read a moment later.
 async fn wait_for(agent: &Agent, body: &str) -> Result<Value, String> {
-    let asking = async {
-        loop {
-            // Returns as soon as there is something.
-            let arguments = Map::from_iter([("timeoutMs".to_owned(), json!(2_000))]);
-            agent.call("comms_wait_events", arguments).await?;
-            let waiting = agent.call("comms_get_waiting_messages", Map::new()).await?;
-            let messages = waiting["messages"].as_array().cloned().unwrap_or_default();
-            if let Some(found) = messages.into_iter().find(|event| event["body"] == body) {
-                return Ok(found);
-            }
-        }
-    };
-    timeout(PATIENCE, asking)
-        .await
-        .map_err(|_| format!("{body:?} never came"))?
+    agent.wait_for_message(|event| event["body"] == body, PATIENCE).await
 }
 
 async fn send(agent: &Agent, body: &str) -> Result<Value, String> {

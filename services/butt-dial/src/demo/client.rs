@@ -1,12 +1,15 @@
 //! An agent: rmcp's own client, over either transport.
 
+use std::time::Duration;
+
 use rmcp::{
     RoleClient, ServiceExt,
     model::{CallToolRequestParams, ClientConfig},
     service::RunningService,
     transport::{StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig},
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use super::sse::SseTransport;
 
@@ -68,6 +71,24 @@ impl Agent {
             return Err(format!("{tool}: {text}"));
         }
         serde_json::from_str(&text).map_err(|error| format!("{tool}: {error}"))
+    }
+
+    /// Asks again and again for what waits: it is made durable first, and read a moment later.
+    pub async fn wait_for_message(&self, fits: impl Fn(&Value) -> bool, patience: Duration) -> Result<Value, String> {
+        let asking = async {
+            loop {
+                // Returns as soon as there is something.
+                let arguments = Map::from_iter([("timeoutMs".to_owned(), json!(2_000))]);
+                self.call("comms_wait_events", arguments).await?;
+                let waiting = self.call("comms_get_waiting_messages", Map::new()).await?;
+                let messages = waiting["messages"].as_array().cloned().unwrap_or_default();
+                if let Some(found) = messages.into_iter().find(&fits) {
+                    return Ok(found);
+                }
+            }
+        };
+        let found = timeout(patience, asking).await;
+        found.map_err(|_| "what was to wait for the agent never came".to_owned())?
     }
 
     pub async fn leave(self) {

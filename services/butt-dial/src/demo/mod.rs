@@ -5,6 +5,7 @@ mod answers;
 mod client;
 mod ear;
 mod sse;
+mod telephone;
 
 use std::time::Duration;
 
@@ -71,7 +72,9 @@ pub async fn run() -> Result<bool, StartError> {
     }
     running.platform.stop().await;
     if result.is_ok() {
-        println!("\nEverything arrived, in both directions. Now run `butt-dial` and connect an agent of your own.");
+        println!(
+            "\nEverything arrived, in both directions, and on the telephone. Now run `butt-dial` and connect an agent of your own."
+        );
     }
     Ok(result.is_ok())
 }
@@ -102,7 +105,9 @@ async fn play(running: &Running, made: &Bootstrapped) -> Result<(), String> {
     over_sse.leave().await;
     over_http.leave().await;
     println!();
-    answers::play(running, made).await
+    answers::play(running, made).await?;
+    println!();
+    telephone::play(running, made).await
 }
 
 async fn send(running: &Running, agent: &Agent, channel: &str, to: &str, body: &str) -> Result<(), String> {
