@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use butt_dial_comms::calls::sampling::{self, ClientModel};
+use butt_dial_comms::{
+    calls::sampling,
+    delivery::listeners::{self, Listener},
+};
 use serde_json::{Value, json};
 
 use crate::support::{EventStream, Gateways, HttpSession, LegacySession, World, eventually, in_time};
@@ -64,11 +67,12 @@ impl Client {
 }
 
 /// The agent's one client with a model, once its stream is registered as initialized.
-async fn model(world: &World) -> ClientModel {
+async fn model(world: &World) -> Listener {
     eventually("the client can be asked", async || {
-        let models = sampling::find_models(world.comms(), &world.account.agent)
+        let mut models = listeners::find_initialized(world.comms(), &world.account.agent)
             .await
             .unwrap();
+        models.retain(Listener::samples);
         (models.len() == 1).then(|| models[0].clone())
     })
     .await
@@ -79,7 +83,7 @@ async fn model(world: &World) -> ClientModel {
     clippy::disallowed_methods,
     reason = "a test has no lifecycle; a story awaits what it asks, or ends it"
 )]
-fn ask(world: &World, model: &ClientModel) -> tokio::task::JoinHandle<Result<String, String>> {
+fn ask(world: &World, model: &Listener) -> tokio::task::JoinHandle<Result<String, String>> {
     let (comms, agent, model) = (world.comms().clone(), world.account.agent.clone(), model.clone());
     let params = json!({
         "messages": [{ "role": "user", "content": { "type": "text", "text": "What time is it?" } }],

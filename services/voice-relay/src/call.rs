@@ -10,7 +10,7 @@ use butt_dial_comms::{
         dialogue::{Act, Answer, Dialogue},
         relays,
         signal::{self, Event, Signal},
-        state::{self, CallState, Speaker},
+        state::{self, Speaker},
     },
 };
 use butt_dial_domain::{
@@ -69,6 +69,8 @@ pub(crate) struct Call {
     presence: BoxStream<'static, BusMessage>,
     /// Whoever thinks about the current turn. Dropped, it is cancelled upstream.
     pub(crate) mind: Option<BoxFuture<'static, ()>>,
+    /// A tool call of the agent's has the current turn.
+    is_taken: bool,
     thoughts: (Thoughts, mpsc::Receiver<Thought>),
     pub(crate) saving: Option<BoxFuture<'static, Result<bool, KvError>>>,
     pub(crate) is_dirty: bool,
@@ -114,6 +116,7 @@ impl Call {
             orders: taken.orders,
             presence: taken.presence,
             mind: None,
+            is_taken: false,
             thoughts: mpsc::channel(THOUGHTS),
             saving: None,
             is_dirty: false,
@@ -145,7 +148,7 @@ impl Call {
                 () = poll(&mut self.mind) => self.mind = None,
                 saved = poll_or_pend(&mut self.saving) => self.saved(saved)?,
                 paid = poll_or_pend(&mut self.paying) => self.paid(paid).await?,
-                Some(_) = self.presence.next() => self.agent_is_there().await,
+                Some(_) = self.presence.next() => self.agent_is_there(),
                 () = at(deadline) => self.tick().await?,
                 () = drain.cancelled(), if !is_draining => self.quiet_by = Some(Instant::now() + QUIET_WITHIN),
             }
@@ -178,7 +181,8 @@ impl Call {
         let (comms, agent) = (self.comms.clone(), state.facts.agent.clone());
         let signal = Signal::new(Event::Incoming, state);
         self.comms.tasks.spawn(async move {
-            signal::push(&comms, &agent, &signal).await;
+            let listeners = signal::find_listeners(&comms, &agent).await;
+            signal::push(&comms, &listeners, &signal).await;
         });
     }
 
@@ -188,7 +192,9 @@ impl Call {
             Some(_) => None,
             None => money::due_in(self.dialogue.state.paid_until, now).map(|left| Instant::now() + left),
         };
-        let all = [self.dialogue.deadline(), self.closing_by, self.quiet_by, money];
+        // Once the session is ended here, only the carrier's close is waited for.
+        let quiet = self.quiet_by.filter(|_| self.closing_by.is_none());
+        let all = [self.dialogue.deadline(), self.closing_by, quiet, money];
         all.into_iter().flatten().min()
     }
 
@@ -234,7 +240,13 @@ impl Call {
             state::Mind::Machine => Speaker::Machine,
         };
         let acts = match thought.what {
+            What::Taken => {
+                self.is_taken = turn == self.dialogue.state.turn;
+                return Ok(());
+            }
             What::Said { text, is_last } => {
+                // Should its stream be lost, it is waited for.
+                self.dialogue.state.is_attended |= by == Speaker::Agent;
                 let answer = Answer {
                     by,
                     turn: Some(turn),
@@ -264,9 +276,7 @@ impl Call {
         if let Some(until) = state.paid_until.filter(|_| self.paying.is_none())
             && money::due_in(Some(until), wall) == Some(Duration::ZERO)
         {
-            let mut facts_only = CallState::new(state.facts.clone());
-            facts_only.paid_until = Some(until);
-            self.paying = Some(money::pay(self.comms.clone(), facts_only, until).boxed());
+            self.paying = Some(money::pay(self.comms.clone(), state.facts.clone(), until).boxed());
         }
         let acts = self.dialogue.tick(wall, now);
         self.perform(acts).await
@@ -287,19 +297,31 @@ impl Call {
         }
     }
 
-    /// A tool call of the agent's waits: it is told what has not been answered yet, or that it could take the call over.
-    async fn agent_is_there(&mut self) {
+    /// The agent has opened a stream, or a tool call of its waits: it is asked what has not been answered yet, or told that
+    /// it could take the call over.
+    fn agent_is_there(&mut self) {
         let state = &self.dialogue.state;
         let event = match state.mind {
             state::Mind::Machine => Event::Incoming,
-            state::Mind::Agent if state.is_pending => Event::Turn,
-            state::Mind::Agent => return,
+            state::Mind::Agent if !state.is_pending => return,
+            state::Mind::Agent if self.is_taken => Event::Turn,
+            // Whoever was asked before may be the one that has come back, over another stream.
+            state::Mind::Agent => return self.ask(),
         };
         let signal = Signal::new(event, state);
         let (comms, agent) = (self.comms.clone(), state.facts.agent.clone());
         self.comms.tasks.spawn(async move {
-            signal::offer(&comms, &agent, &signal).await;
+            if !signal::offer(&comms, &agent, &signal).await && event == Event::Incoming {
+                let listeners = signal::find_listeners(&comms, &agent).await;
+                signal::push(&comms, &listeners, &signal).await;
+            }
         });
+    }
+
+    fn ask(&mut self) {
+        let state = self.dialogue.state.clone();
+        self.is_taken = false;
+        self.mind = Some(mind::think(self.comms.clone(), state, self.thoughts.0.clone()).boxed());
     }
 
     /// This relay is to end: the call goes on elsewhere, at a moment when nobody notices if there is one.
@@ -318,10 +340,7 @@ impl Call {
         for act in acts {
             match act {
                 Act::Send(frame) => self.send(&frame).await?,
-                Act::Ask { .. } => {
-                    let state = self.dialogue.state.clone();
-                    self.mind = Some(mind::think(self.comms.clone(), state, self.thoughts.0.clone()).boxed());
-                }
+                Act::Ask { .. } => self.ask(),
                 Act::Cancel => self.mind = None,
                 Act::Save => self.is_dirty = true,
                 Act::Close => self.close().await?,

@@ -21,6 +21,8 @@ const MAX_TOKENS: u32 = 300;
 /// A model that failed before its first word is asked once more.
 const TRIES: u32 = 2;
 const RETRY_PAUSE: Duration = Duration::from_millis(400);
+/// An agent that was there, or is about to be: its client opens another stream, or calls the next tool.
+const BACK_WITHIN: Duration = Duration::from_secs(3);
 
 /// What a mind says, or that it can't.
 pub struct Thought {
@@ -29,6 +31,8 @@ pub struct Thought {
 }
 
 pub enum What {
+    /// A tool call of the agent's has the turn; the answer comes as an order.
+    Taken,
     Said {
         text: String,
         is_last: bool,
@@ -63,16 +67,13 @@ async fn ask_agent(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> boo
     let agent = &state.facts.agent;
     let signal = Signal::new(Event::Turn, state);
     if signal::offer(comms, agent, &signal).await {
-        // It answers by an order, or not within its budget.
+        send(thoughts, state.turn, What::Taken).await;
         return true;
     }
-    let models = sampling::find_models(comms, agent).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, "clients that sample can't be looked up");
-        Vec::new()
-    });
-    for model in &models {
+    let listeners = signal::find_listeners(comms, agent).await;
+    for client in listeners.iter().filter(|listener| listener.samples()) {
         let params = sampling::sampling_params(state, MAX_TOKENS);
-        match sampling::sample(comms, agent, model, params, comms.settings.calls.sampling_within).await {
+        match sampling::sample(comms, agent, client, params, comms.settings.calls.sampling_within).await {
             Ok(text) => {
                 let said = What::Said { text, is_last: true };
                 send(thoughts, state.turn, said).await;
@@ -81,11 +82,14 @@ async fn ask_agent(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> boo
             Err(reason) => tracing::info!(reason, call = %state.facts.call, "a client's model has not answered"),
         }
     }
-    if signal::push(comms, agent, &signal).await {
+    if signal::push(comms, &listeners, &signal).await {
         tokio::time::sleep(comms.settings.calls.push_within).await;
         return false;
     }
-    // An agent between two tool calls will say that it is back.
+    // When it is back, it is asked again. One that has talked in this call has all of its budget for that.
+    if !state.is_attended {
+        tokio::time::sleep(BACK_WITHIN).await;
+    }
     state.is_attended
 }
 

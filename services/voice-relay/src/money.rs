@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use butt_dial_comms::{Comms, calls::state::CallState};
+use butt_dial_comms::{
+    Comms,
+    calls::state::{CallState, Facts},
+};
 use butt_dial_domain::{MessageId, call::Direction, clock::Timestamp};
 use chrono::TimeDelta;
 
@@ -31,13 +34,13 @@ pub enum Paid {
 }
 
 /// Pays for another minute. What can't be asked right now is paid for later: a call is not cut for a fault of ours.
-pub async fn pay(comms: Comms, state: CallState, paid_until: Timestamp) -> Paid {
-    let message = MessageId::from(state.facts.call.as_str());
-    match butt_dial_comms::calls::money::extend(&comms, &state.facts, &message).await {
+pub async fn pay(comms: Comms, facts: Facts, paid_until: Timestamp) -> Paid {
+    let message = MessageId::from(facts.call.as_str());
+    match butt_dial_comms::calls::money::extend(&comms, &facts, &message).await {
         Ok(true) => Paid::Until(paid_until + MINUTE),
         Ok(false) => Paid::NoMore,
         Err(error) => {
-            tracing::warn!(%error, call = %state.facts.call, "a minute of a call can't be booked yet");
+            tracing::warn!(%error, call = %facts.call, "a minute of a call can't be booked yet");
             Paid::Until(paid_until + TimeDelta::seconds(5))
         }
     }

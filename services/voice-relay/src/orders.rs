@@ -155,7 +155,11 @@ impl Call {
             is_last,
         };
         match self.dialogue.answer(answer, self.comms.clock.now(), Instant::now()) {
-            Ok(acts) => self.perform(acts).await.map(Ok),
+            Ok(acts) => {
+                // It has answered; its client's model need not.
+                self.mind = None;
+                self.perform(acts).await.map(Ok)
+            }
             Err(stale) => Ok(Err(stale)),
         }
     }

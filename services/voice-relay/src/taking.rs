@@ -48,19 +48,12 @@ pub(crate) struct Taken {
     pub presence: BoxStream<'static, Message>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Unavailable {
-    Kv(KvError),
-    Bus(BusError),
-}
-
-impl std::fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Kv(error) => error.fmt(f),
-            Self::Bus(error) => error.fmt(f),
-        }
-    }
+    #[error(transparent)]
+    Kv(#[from] KvError),
+    #[error(transparent)]
+    Bus(#[from] BusError),
 }
 
 /// Makes this relay the call's one owner. Whoever held it before writes nothing from here on, and is told.
@@ -74,8 +67,7 @@ pub(crate) async fn take(
     let call = admitted.state.facts.call.clone();
     let agent = admitted.state.facts.agent.clone();
     let holder = format!("{}.{session}", comms.replica);
-    let lease = comms.kv.seize(&keys::call_owner(&call), &holder, state::TTL).await;
-    let lease = lease.map_err(Unavailable::Kv)?;
+    let lease = comms.kv.seize(&keys::call_owner(&call), &holder, state::TTL).await?;
     let (orders, presence) = (subjects::call_orders(&call), subjects::call_presence(&agent));
     // Only now: until the lease was ours, somebody else could write.
     let (found, orders, presence) = tokio::join!(
@@ -83,7 +75,7 @@ pub(crate) async fn take(
         comms.bus.subscribe(&orders),
         comms.bus.subscribe(&presence),
     );
-    let Some(mut state) = found.map_err(Unavailable::Kv)? else {
+    let Some(mut state) = found? else {
         return Ok(None);
     };
     let is_same = state.facts.carrier_id.get_or_insert_with(|| carrier_id.clone()) == &carrier_id;
@@ -102,8 +94,8 @@ pub(crate) async fn take(
         socket,
         dialogue: Dialogue::new(state, budgets, has_model),
         lease,
-        orders: orders.map_err(Unavailable::Bus)?,
-        presence: presence.map_err(Unavailable::Bus)?,
+        orders: orders?,
+        presence: presence?,
         comms,
     }))
 }

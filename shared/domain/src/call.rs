@@ -12,6 +12,14 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Who calls and who is called, of our own end and the other one.
+    pub fn ends<T>(self, local: T, remote: T) -> (T, T) {
+        match self {
+            Self::Inbound => (remote, local),
+            Self::Outbound => (local, remote),
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Inbound => "inbound",

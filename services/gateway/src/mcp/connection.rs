@@ -58,6 +58,12 @@ impl Connection {
         }
         self.marks.apply(change)
     }
+
+    /// Whether its client's model may be asked.
+    pub fn samples(&self) -> bool {
+        let peer = self.peer.as_ref();
+        self.marks.initialized_at.is_some() && peer.is_some_and(|peer| peer.capabilities.sampling.is_some())
+    }
 }
 
 impl Marks {
@@ -112,13 +118,15 @@ mod tests {
 
     #[test]
     fn delivery_reads_the_entry_that_the_gateway_writes() {
+        let mut peer = InitializeRequestParams::default();
+        peer.capabilities.sampling = Some(Default::default());
         let connection = Connection {
             id: "r.1".into(),
             agent: "agt_1".into(),
             replica: ReplicaId::from("r"),
             transport: "sse".into(),
             session: None,
-            peer: Some(InitializeRequestParams::default()),
+            peer: Some(peer),
             marks: Marks {
                 initialized_at: Some(at(0)),
                 uses_tools: true,
@@ -128,7 +136,7 @@ mod tests {
         };
         let text = serde_json::to_string(&connection).unwrap();
         let listener: Listener = serde_json::from_str(&text).unwrap();
-        assert!(listener.is_live(at(2)) && listener.uses_tools);
+        assert!(listener.is_live(at(2)) && listener.uses_tools && listener.samples());
         let read: Connection = serde_json::from_str(&text).unwrap();
         assert_eq!(read.marks, connection.marks);
     }

@@ -59,7 +59,13 @@ impl Streams {
     /// Like `note`, for a stream of this replica's own.
     pub async fn note_here(&self, id: &str, agent: &AgentId, change: &Change) -> bool {
         match self.apply(id, agent, change) {
-            Some(true) => self.save(id).await,
+            Some(true) => {
+                let is_saved = self.save(id).await;
+                if matches!(change, Change::Initialized(_)) {
+                    self.announce(id).await;
+                }
+                is_saved
+            }
             Some(false) => true,
             None => false,
         }

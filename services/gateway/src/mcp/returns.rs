@@ -3,7 +3,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
-use butt_dial_comms::Comms;
+use butt_dial_comms::{Comms, calls::signal};
 use butt_dial_domain::{AgentId, ports::bus::Headers, subjects};
 use butt_dial_runtime::Lifecycle;
 use chrono::TimeDelta;
@@ -57,7 +57,9 @@ pub fn start(
                 Some(due) = entered.0.recv() => queue.push(Reverse(due)),
                 () = sleep_until(first.unwrap_or_else(Instant::now)), if first.is_some() => {
                     let Some(Reverse((_, id))) = queue.pop() else { continue };
-                    if let Some(agent) = listener(&id) && !announce(&comms, &agent).await {
+                    let Some(agent) = listener(&id) else { continue };
+                    signal::announce(&comms, &agent).await;
+                    if !announce(&comms, &agent).await {
                         queue.push(Reverse((Instant::now() + AGAIN, id)));
                     }
                 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use butt_dial_comms::Comms;
+use butt_dial_comms::{Comms, calls::signal};
 use butt_dial_domain::{AgentId, Failure, ReplicaId, clock::Timestamp, ids, keys, ports::kv::KvError, subjects};
 use butt_dial_runtime::{Lifecycle, platform::StartError};
 use futures::StreamExt;
@@ -254,7 +254,18 @@ impl Streams {
                 saving: Arc::default(),
             },
         );
-        Ok(PushStream::new(queue, ended, self.clone(), id, agent))
+        let stream = PushStream::new(queue, ended, self.clone(), id, agent);
+        self.announce(stream.id()).await;
+        Ok(stream)
+    }
+
+    /// Calls that wait for an answer of the agent's can ask this client's model from now on.
+    pub(super) async fn announce(&self, id: &str) {
+        let asked = |open: &Open| open.connection.samples().then(|| open.connection.agent.clone());
+        let agent = self.locked().get(id).and_then(asked);
+        if let Some(agent) = agent {
+            signal::announce(&self.comms, &agent).await;
+        }
     }
 
     async fn write(&self, connection: &Connection) -> Result<(), Failure> {

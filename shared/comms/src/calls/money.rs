@@ -11,13 +11,12 @@ pub async fn extend(comms: &Comms, facts: &Facts, message: &MessageId) -> Result
     let Some(profile) = comms.store.find_profile(&facts.agent).await? else {
         return Ok(false);
     };
-    let price = Address::parse(Channel::Voice, &facts.remote).map_or(Micros::ZERO, |to| prices::minute(&to));
     let agent_limits = profile.agent_limits.unwrap_or(comms.settings.default_limits);
     let org_limits = profile.org_limits.unwrap_or_default();
     let now = comms.clock.now();
     match comms
         .store
-        .extend_cost(message, price, agent_limits, org_limits, now)
+        .extend_cost(message, minute(&facts.remote), agent_limits, org_limits, now)
         .await
     {
         Ok(_) => Ok(true),
@@ -26,14 +25,20 @@ pub async fn extend(comms: &Comms, facts: &Facts, message: &MessageId) -> Result
     }
 }
 
+/// An estimate; a number that can't be read costs what the carrier says afterwards.
+fn minute(number: &str) -> Micros {
+    Address::parse(Channel::Voice, number).map_or(Micros::ZERO, |to| prices::minute(&to))
+}
+
 /// Books what a call of an agent's has cost, now that it is over: begun minutes, or nothing when nobody answered.
 pub async fn settle(comms: &Comms, call: &Call) {
     if call.direction != Direction::Outbound {
         return;
     }
     let seconds = call.duration_seconds.unwrap_or(0);
-    let minute = Address::parse(Channel::Voice, &call.remote_number).map_or(Micros::ZERO, |to| prices::minute(&to));
-    let estimate = minute.0.saturating_mul(seconds.saturating_add(59) / 60);
+    let estimate = minute(&call.remote_number)
+        .0
+        .saturating_mul(seconds.saturating_add(59) / 60);
     let cost = Micros(call.cost.unwrap_or(estimate));
     let message = MessageId::from(call.id.as_str());
     if let Err(error) = comms.store.settle_cost(&message, cost, comms.clock.now()).await {

@@ -210,7 +210,7 @@ fn read(payload: &[u8]) -> Result<Done, Failure> {
             "the turn has its answer already, or the call is ending; nothing was said",
         )
         .remedy("wait for the next turn")),
-        Ok(Outcome::NotYours) => Err(Failure::new(Code::CallNotFound, "you have no such call")),
+        Ok(Outcome::NotYours) => Err(unknown()),
         Err(error) => {
             tracing::error!(%error, "a relay's answer can't be read");
             Err(Failure::internal())

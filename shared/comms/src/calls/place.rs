@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
-    Address, AgentId, CallId, Channel, Code, Failure, MessageId, OrgId,
+    AgentId, CallId, Channel, Code, Failure, MessageId, OrgId,
     call::{Direction, Placing, Plan, Purpose},
     ids, keys,
     message::Status,
@@ -17,10 +17,9 @@ use super::{
     webhook::LANGUAGE,
 };
 use crate::{
-    Comms,
-    compliance::{self, Opinion},
+    Comms, compliance,
     identity::Caller,
-    outbound::{SendReceipt, SendRequest},
+    outbound::{self, SendReceipt, SendRequest},
     store_failure,
 };
 
@@ -209,18 +208,8 @@ pub async fn enter(comms: &Comms, owner: &Owner<'_>, receipt: &SendReceipt) {
 /// Whoever a call is handed to is called as well, so the same rules stand before it. Returns the number, normalized.
 pub async fn may_be_called(comms: &Comms, caller: &Caller, to: &str) -> Result<String, Failure> {
     let profile = caller.agent()?;
-    let address = Address::parse(Channel::Voice, to).map_err(|error| {
-        Failure::new(Code::InvalidRecipient, format!("invalid recipient: {error}"))
-            .on(Channel::Voice)
-            .remedy("give one number with its country code, such as +14155550123")
-    })?;
-    let Some(sender) = profile.channel(Channel::Voice) else {
-        return Err(Failure::new(
-            Code::NoChannelAssigned,
-            "not provisioned: this agent has no voice sender",
-        )
-        .on(Channel::Voice));
-    };
+    let address = outbound::recipient(Channel::Voice, to)?;
+    let sender = outbound::sender(profile, Channel::Voice, None)?;
     let agent = &profile.agent;
     let contact = comms
         .store
@@ -234,21 +223,16 @@ pub async fn may_be_called(comms: &Comms, caller: &Caller, to: &str) -> Result<S
         )
         .await
         .map_err(store_failure)?;
-    let ruling = compliance::judge(&compliance::Facts {
+    let facts = compliance::Facts {
         channel: Channel::Voice,
         to: &address,
         content: &Default::default(),
         contact: &contact,
         simulated_world: comms.settings.simulated_world,
         now: comms.clock.now(),
-    });
-    match ruling.opinion {
-        Opinion::Block { code, reason, remedy } => Err(Failure::new(code, reason)
-            .on(Channel::Voice)
-            .remedy(remedy)
-            .detail("rule", ruling.rule)),
-        Opinion::Allow | Opinion::Advise(_) => Ok(address.as_str().to_owned()),
-    }
+    };
+    compliance::check(comms, &agent.id, &facts)?;
+    Ok(address.as_str().to_owned())
 }
 
 #[cfg(test)]

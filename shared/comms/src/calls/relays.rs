@@ -31,11 +31,10 @@ pub async fn beat(comms: &Comms) -> Result<(), KvError> {
 
 pub async fn enter(comms: &Comms, call: &CallId) -> Result<(), KvError> {
     let replica = &comms.replica;
-    comms.kv.add_member(keys::RELAYS, replica.as_str(), SETS_TTL).await?;
-    comms
-        .kv
-        .add_member(&keys::relay_calls(replica), call.as_str(), SETS_TTL)
-        .await
+    let calls = keys::relay_calls(replica);
+    let of_all = comms.kv.add_member(keys::RELAYS, replica.as_str(), SETS_TTL);
+    let of_ours = comms.kv.add_member(&calls, call.as_str(), SETS_TTL);
+    tokio::try_join!(of_all, of_ours).map(drop)
 }
 
 pub async fn leave(comms: &Comms, call: &CallId) -> Result<(), KvError> {

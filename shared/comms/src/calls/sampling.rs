@@ -3,11 +3,7 @@
 
 use std::time::Duration;
 
-use butt_dial_domain::{
-    AgentId, ReplicaId, keys,
-    ports::{bus::Headers, kv::KvError},
-    subjects,
-};
+use butt_dial_domain::{AgentId, ReplicaId, ports::bus::Headers, subjects};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -15,66 +11,7 @@ use super::{
     signal::LINES,
     state::{CallState, Speaker},
 };
-use crate::Comms;
-
-/// A client that lets us ask its model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientModel {
-    pub connection: String,
-    pub replica: ReplicaId,
-}
-
-/// An open push stream, as far as sampling needs it. Gateways write more into the same entry.
-#[derive(Deserialize)]
-struct Entry {
-    id: String,
-    agent: AgentId,
-    replica: ReplicaId,
-    #[serde(default)]
-    initialized_at: Option<butt_dial_domain::clock::Timestamp>,
-    #[serde(default)]
-    peer: Option<Peer>,
-}
-
-#[derive(Deserialize)]
-struct Peer {
-    #[serde(default)]
-    capabilities: Capabilities,
-}
-
-#[derive(Default, Deserialize)]
-struct Capabilities {
-    sampling: Option<Value>,
-}
-
-/// The agent's clients that sample, the latest first.
-pub async fn find_models(comms: &Comms, agent: &AgentId) -> Result<Vec<ClientModel>, KvError> {
-    let members = comms.kv.members(&keys::agent_connections(agent)).await?;
-    if members.is_empty() {
-        return Ok(Vec::new());
-    }
-    let entries: Vec<String> = members.iter().map(|id| keys::connection(id)).collect();
-    let mut found: Vec<Entry> = comms
-        .kv
-        .get_many(&entries)
-        .await?
-        .into_iter()
-        .filter_map(|text| serde_json::from_str::<Entry>(&text?).ok())
-        .filter(|entry| &entry.agent == agent && entry.initialized_at.is_some())
-        .filter(|entry| {
-            entry
-                .peer
-                .as_ref()
-                .is_some_and(|peer| peer.capabilities.sampling.is_some())
-        })
-        .collect();
-    found.sort_by_key(|entry| std::cmp::Reverse(entry.initialized_at));
-    let models = found.into_iter().map(|entry| ClientModel {
-        connection: entry.id,
-        replica: entry.replica,
-    });
-    Ok(models.collect())
-}
+use crate::{Comms, delivery::listeners::Listener};
 
 /// A request to a client's model, on its way to the gateway that holds the client's stream.
 #[derive(Serialize, Deserialize)]
@@ -119,18 +56,18 @@ impl Drop for Withdrawal<'_> {
     }
 }
 
-/// Asks the client's model. Dropped before the answer is there, the request is withdrawn at the client.
+/// Asks the client's model (`Listener::samples`). Dropped before the answer is there, the request is withdrawn at the client.
 pub async fn sample(
     comms: &Comms,
     agent: &AgentId,
-    model: &ClientModel,
+    client: &Listener,
     params: Value,
     deadline: Duration,
 ) -> Result<String, String> {
     let id = butt_dial_domain::ids::unique();
     let ask = Ask {
         id: id.clone(),
-        connection: model.connection.clone(),
+        connection: client.id.clone(),
         agent: agent.clone(),
         method: "sampling/createMessage".into(),
         params,
@@ -139,12 +76,17 @@ pub async fn sample(
     let payload = serde_json::to_vec(&ask).map_err(|error| error.to_string())?;
     let mut withdrawal = Withdrawal {
         comms,
-        replica: &model.replica,
+        replica: &client.replica,
         id: Some(id),
     };
     let answer = comms
         .bus
-        .request(&subjects::ask(&model.replica), Headers::new(), payload.into(), deadline)
+        .request(
+            &subjects::ask(&client.replica),
+            Headers::new(),
+            payload.into(),
+            deadline,
+        )
         .await
         .map_err(|error| error.to_string())?;
     withdrawal.id = None;

@@ -13,13 +13,13 @@ use futures::{StreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{
-    sampling::find_models,
-    state::{CallState, Line, Mind, Speaker},
-};
+use super::state::{CallState, Line, Mind, Speaker};
 use crate::{
     Comms,
-    delivery::{listeners, live},
+    delivery::{
+        listeners::{self, Listener},
+        live,
+    },
 };
 
 /// How long a waiting tool call may take to say that it has a signal.
@@ -78,10 +78,7 @@ impl Event {
 impl Signal {
     pub fn new(event: Event, state: &CallState) -> Self {
         let facts = &state.facts;
-        let (from, to) = match facts.direction {
-            Direction::Inbound => (&facts.remote, &facts.local),
-            Direction::Outbound => (&facts.local, &facts.remote),
-        };
+        let (from, to) = facts.direction.ends(&facts.local, &facts.remote);
         let is_turn = event == Event::Turn;
         let history = &state.history;
         let words = history.iter().rev().take_while(|line| line.by == Speaker::Caller);
@@ -145,15 +142,20 @@ pub async fn tell(comms: &Comms, agent: &AgentId, signal: &Signal) {
     }
 }
 
-/// Pushes it to the agent's live listeners. True when a client has it.
-pub async fn push(comms: &Comms, agent: &AgentId, signal: &Signal) -> bool {
-    let found = listeners::find_live(comms, agent).await;
-    let listeners = found.unwrap_or_else(|error| {
+/// The agent's clients that have a stream open, the latest first; none where that can't be known.
+pub async fn find_listeners(comms: &Comms, agent: &AgentId) -> Vec<Listener> {
+    let found = listeners::find_initialized(comms, agent).await;
+    found.unwrap_or_else(|error| {
         tracing::warn!(%error, "listeners can't be looked up");
         Vec::new()
-    });
+    })
+}
+
+/// Pushes it to those that are live. True when a client has it.
+pub async fn push(comms: &Comms, listeners: &[Listener], signal: &Signal) -> bool {
     let message = live::Message::new(&signal.for_listeners());
-    for listener in &listeners {
+    let now = comms.clock.now();
+    for listener in listeners.iter().filter(|listener| listener.is_live(now)) {
         if live::push(comms, listener, vec![message.text.clone()]).await {
             return true;
         }
@@ -166,16 +168,20 @@ pub async fn is_reachable(comms: &Comms, agent: &AgentId, signal: &Signal) -> bo
     if offer(comms, agent, signal).await {
         return true;
     }
-    match (
-        find_models(comms, agent).await,
-        listeners::find_live(comms, agent).await,
-    ) {
-        (Ok(models), Ok(listeners)) => !models.is_empty() || !listeners.is_empty(),
-        (Err(error), _) | (_, Err(error)) => {
-            tracing::warn!(%error, "listeners can't be looked up");
-            false
-        }
-    }
+    let (listeners, now) = (find_listeners(comms, agent).await, comms.clock.now());
+    listeners
+        .iter()
+        .any(|listener| listener.samples() || listener.is_live(now))
+}
+
+/// The agent has come: relays ask again what it has not answered yet, and tell it of a call that the machine has.
+pub async fn announce(comms: &Comms, agent: &AgentId) {
+    let told = comms
+        .bus
+        .publish(&subjects::call_presence(agent), Headers::new(), bytes::Bytes::new())
+        .await;
+    told.inspect_err(|error| tracing::info!(%error, "relays are not told that an agent is there"))
+        .ok();
 }
 
 /// A waiting tool call's ear for signals.
@@ -185,8 +191,7 @@ pub struct Ear {
 }
 
 impl Ear {
-    /// Of one call, or of all of the agent's. From now on signals are heard; relays are told, so that they say again what
-    /// has not been answered yet.
+    /// Of one call, or of all of the agent's. From now on signals are heard.
     pub async fn open(comms: &Comms, agent: &AgentId, call: Option<&CallId>) -> Result<Self, BusError> {
         let subject = match call {
             Some(call) => subjects::call_signals(agent, call),
@@ -200,15 +205,7 @@ impl Ear {
 
     /// Relays say again what the agent has not answered yet.
     pub async fn announce(&mut self, agent: &AgentId) {
-        let subject = subjects::call_presence(agent);
-        if let Err(error) = self
-            .comms
-            .bus
-            .publish(&subject, Headers::new(), bytes::Bytes::new())
-            .await
-        {
-            tracing::info!(%error, "relays are not told that an agent waits");
-        }
+        announce(&self.comms, agent).await;
     }
 
     /// The next signal, taken. `None`: the bus is gone.

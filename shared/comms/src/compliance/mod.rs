@@ -3,8 +3,10 @@
 
 mod rules;
 
-use butt_dial_domain::{Address, Channel, Code, clock::Timestamp, message::Content};
+use butt_dial_domain::{Address, AgentId, Channel, Code, Failure, clock::Timestamp, message::Content};
 use butt_dial_store::ContactState;
+
+use crate::Comms;
 
 /// What the rules decide upon. Holds a body: must not be logged.
 pub struct Facts<'a> {
@@ -57,6 +59,20 @@ const RULES: &[(&str, Rule)] = &[
     ("whatsapp-window", rules::whatsapp_window::judge),
     ("content", rules::content::judge),
 ];
+
+/// Judges for an agent: the verdict is counted, and a block is the refusal that the agent gets.
+pub fn check(comms: &Comms, agent: &AgentId, facts: &Facts<'_>) -> Result<Ruling, Failure> {
+    let ruling = judge(facts);
+    comms.metrics.verdict(ruling.verdict(), ruling.rule);
+    let Opinion::Block { code, reason, remedy } = ruling.opinion else {
+        return Ok(ruling);
+    };
+    tracing::info!(%agent, rule = ruling.rule, channel = %facts.channel, "compliance refused");
+    Err(Failure::new(code, reason)
+        .on(facts.channel)
+        .remedy(remedy)
+        .detail("rule", ruling.rule))
+}
 
 /// Asks every rule. The first block ends it; an advice stands unless a block follows.
 pub fn judge(facts: &Facts<'_>) -> Ruling {

@@ -2,7 +2,8 @@
 
 use butt_dial_domain::{AgentId, ReplicaId, clock::Timestamp, keys, ports::kv::KvError};
 use chrono::TimeDelta;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::Comms;
 
@@ -11,7 +12,7 @@ use crate::Comms;
 pub const SETTLING: TimeDelta = TimeDelta::seconds(2);
 
 /// What the registry says of an open stream, as far as delivery needs it. Gateways write more into the same entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Listener {
     /// The connection's id.
     pub id: String,
@@ -27,9 +28,29 @@ pub struct Listener {
     /// It has asked for what comes in: by the logging level, or by a subscription.
     #[serde(default)]
     pub is_subscribed: bool,
+    /// What the client said of itself; unknown until it has.
+    #[serde(default)]
+    pub peer: Option<Peer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Peer {
+    #[serde(default)]
+    pub capabilities: Capabilities,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Capabilities {
+    pub sampling: Option<Value>,
 }
 
 impl Listener {
+    /// Whether its model may be asked.
+    pub fn samples(&self) -> bool {
+        let peer = self.peer.as_ref();
+        peer.is_some_and(|peer| peer.capabilities.sampling.is_some())
+    }
+
     /// Whether what is pushed to it counts as delivered, once the client has answered a ping.
     pub fn is_live(&self, now: Timestamp) -> bool {
         let settled = self.initialized_at.is_some_and(|at| now - at >= SETTLING);
@@ -39,19 +60,26 @@ impl Listener {
 
 /// The agent's live listeners, the latest first.
 pub async fn find_live(comms: &Comms, agent: &AgentId) -> Result<Vec<Listener>, KvError> {
+    let mut listeners = find_initialized(comms, agent).await?;
+    let now = comms.clock.now();
+    listeners.retain(|listener| listener.is_live(now));
+    Ok(listeners)
+}
+
+/// All of the agent's clients that have a stream open and may be written to, the latest first.
+pub async fn find_initialized(comms: &Comms, agent: &AgentId) -> Result<Vec<Listener>, KvError> {
     let members = comms.kv.members(&keys::agent_connections(agent)).await?;
     if members.is_empty() {
         return Ok(Vec::new());
     }
     let entries: Vec<String> = members.iter().map(|id| keys::connection(id)).collect();
-    let now = comms.clock.now();
     let mut listeners: Vec<Listener> = comms
         .kv
         .get_many(&entries)
         .await?
         .into_iter()
         .filter_map(|text| serde_json::from_str::<Listener>(&text?).ok())
-        .filter(|listener| &listener.agent == agent && listener.is_live(now))
+        .filter(|listener| &listener.agent == agent && listener.initialized_at.is_some())
         .collect();
     listeners.sort_by_key(|listener| std::cmp::Reverse(listener.initialized_at));
     Ok(listeners)
@@ -73,6 +101,7 @@ mod tests {
             initialized_at: Some(now - SETTLING),
             uses_tools: false,
             is_subscribed: false,
+            peer: None,
         };
         assert!(listener.is_live(now));
         let young = Listener {

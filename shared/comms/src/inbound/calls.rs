@@ -60,10 +60,7 @@ pub fn event(comms: &Comms, notice: &CallNotice) -> Option<InboundRow> {
         return None;
     }
     let status = report.status.unwrap_or(CallStatus::Completed);
-    let (from, to) = match report.direction {
-        Direction::Inbound => (&notice.remote, &notice.local),
-        Direction::Outbound => (&notice.local, &notice.remote),
-    };
+    let (from, to) = report.direction.ends(&notice.local, &notice.remote);
     let now = comms.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true);
     Some(InboundRow {
         id: format!("evt_{}_ended", notice.call),

@@ -28,7 +28,7 @@ pub async fn authorize(comms: &Comms, request: SendRequest) -> Result<Authorized
         )
         .remedy("an administrator has to set it active"));
     }
-    let sender = find_sender(&profile, &request)?;
+    let sender = sender(&profile, request.channel, request.sender.as_deref())?;
     let mut request = request;
     if let Some(address) = address_of_agent(comms, &profile, &request).await? {
         request.to = address;
@@ -86,8 +86,8 @@ async fn address_of_agent(comms: &Comms, sender: &Profile, request: &SendRequest
     }
 }
 
-fn find_sender(profile: &Profile, request: &SendRequest) -> Result<OwnedChannel, Failure> {
-    let channel = request.channel;
+/// The agent's own address on the channel, where it may be used; `named`: the one that the caller wants it to be.
+pub fn sender(profile: &Profile, channel: Channel, named: Option<&str>) -> Result<OwnedChannel, Failure> {
     let available: Vec<&str> = profile
         .channels
         .iter()
@@ -96,7 +96,7 @@ fn find_sender(profile: &Profile, request: &SendRequest) -> Result<OwnedChannel,
         .map(|owned| owned.channel.as_str())
         .collect();
     match profile.channel(channel) {
-        Some(owned) if request.sender.as_ref().is_some_and(|sender| sender != &owned.address) => Err(Failure::new(
+        Some(owned) if named.is_some_and(|named| named != owned.address) => Err(Failure::new(
             Code::ChannelUnavailable,
             "senderSid is none of your addresses on this channel",
         )

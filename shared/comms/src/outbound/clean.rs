@@ -62,17 +62,7 @@ pub fn clean(vault: &Vault, now: Timestamp, authorized: Authorized) -> Result<Cl
         sender,
     } = authorized;
     let channel = request.channel;
-    let to = Address::parse(channel, &request.to).map_err(|error| {
-        Failure::new(Code::InvalidRecipient, format!("invalid recipient: {error}"))
-            .on(channel)
-            .remedy(match channel {
-                Channel::Email => "give one e-mail address, such as ann@example.com",
-                Channel::Line => "give the LINE id of somebody who has written to you",
-                Channel::Sms | Channel::Whatsapp | Channel::Voice => {
-                    "give one number with its country code, such as +14155550123"
-                }
-            })
-    })?;
+    let to = recipient(channel, &request.to)?;
     let from = Address::parse(channel, &sender.address).map_err(|_| {
         tracing::error!(channel_id = %sender.id, "a sender's address is unreadable");
         Failure::internal()
@@ -109,6 +99,21 @@ pub fn clean(vault: &Vault, now: Timestamp, authorized: Authorized) -> Result<Cl
         channel,
         content,
         idempotency_key,
+    })
+}
+
+/// Somebody who can be reached on the channel, by the address that a caller has given.
+pub fn recipient(channel: Channel, to: &str) -> Result<Address, Failure> {
+    Address::parse(channel, to).map_err(|error| {
+        Failure::new(Code::InvalidRecipient, format!("invalid recipient: {error}"))
+            .on(channel)
+            .remedy(match channel {
+                Channel::Email => "give one e-mail address, such as ann@example.com",
+                Channel::Line => "give the LINE id of somebody who has written to you",
+                Channel::Sms | Channel::Whatsapp | Channel::Voice => {
+                    "give one number with its country code, such as +14155550123"
+                }
+            })
     })
 }
 

@@ -6,7 +6,7 @@ use butt_dial_domain::{Failure, MessageId};
 use super::clean::CleanMessage;
 use crate::{
     Comms,
-    compliance::{self, Facts, Opinion, Ruling},
+    compliance::{self, Facts, Ruling},
     store_failure,
 };
 
@@ -41,22 +41,15 @@ pub async fn clear(comms: &Comms, message: CleanMessage) -> Result<Clearance, Fa
     if let Some(id) = contact.earlier_message() {
         return Ok(Clearance::Earlier(earlier(id, &message)));
     }
-    let ruling = compliance::judge(&Facts {
+    let facts = Facts {
         channel: message.channel,
         to: &message.to,
         content: &message.content,
         contact: &contact,
         simulated_world: comms.settings.simulated_world,
         now: comms.clock.now(),
-    });
-    comms.metrics.verdict(ruling.verdict(), ruling.rule);
-    if let Opinion::Block { code, reason, remedy } = ruling.opinion {
-        tracing::info!(agent = %agent.id, rule = ruling.rule, "compliance refused a message");
-        return Err(Failure::new(code, reason)
-            .on(message.channel)
-            .remedy(remedy)
-            .detail("rule", ruling.rule));
-    }
+    };
+    let ruling = compliance::check(comms, &agent.id, &facts)?;
     Ok(Clearance::Cleared(Box::new(ClearedMessage {
         // A call goes through the carrier, whomever it is to: what it is told to do with it, only a carrier can.
         stays_inside: contact.colleague.is_some() && message.content.call.is_none(),

@@ -27,6 +27,8 @@ use tracing::Instrument;
 
 use crate::{Comms, identity::Caller, store_failure};
 
+pub(crate) use authorize::sender;
+pub(crate) use clean::recipient;
 pub use receipt::{SendReceipt, describe};
 pub use record::{code, explain, remedy_afterwards};
 

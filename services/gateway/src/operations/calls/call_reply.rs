@@ -4,7 +4,7 @@ use butt_dial_comms::{
     Comms,
     calls::{
         known,
-        orders::{self, Order},
+        orders::{self, Done, Order},
     },
 };
 use butt_dial_domain::{AgentId, CallId, Code, Failure, Scope};
@@ -86,10 +86,7 @@ impl Operation for CallReply {
             ends: args.end,
             key: args.idempotency_key,
         };
-        let done = match orders::give(comms, agent, &call, order).await {
-            Ok(done) => done,
-            Err(failure) => return Err(with_pending_turn(comms, agent, &call, failure).await),
-        };
+        let done = answer(comms, agent, &call, order).await?;
         let what = match done.pending {
             _ if args.end => Next::Nothing("ending"),
             Some(pending) => Next::Turn(Box::new(pending)),
@@ -105,16 +102,15 @@ impl Operation for CallReply {
     }
 }
 
-/// Whoever answered too late is told at once what to answer.
-pub async fn with_pending_turn(comms: &Comms, agent: &AgentId, call: &CallId, failure: Failure) -> Failure {
-    if failure.code != Code::TurnSuperseded {
-        return failure;
-    }
-    match orders::give(comms, agent, call, Order::Attend).await {
-        Ok(done) => match done.pending {
-            Some(pending) => failure.detail("next", json!(TurnView::from(pending))),
-            None => failure,
-        },
-        Err(_) => failure,
-    }
+/// Says it in the call. Whoever answers too late is told at once what to answer.
+pub async fn answer(comms: &Comms, agent: &AgentId, call: &CallId, order: Order) -> Result<Done, Failure> {
+    let failure = match orders::give(comms, agent, call, order).await {
+        Err(failure) if failure.code == Code::TurnSuperseded => failure,
+        other => return other,
+    };
+    let pending = orders::give(comms, agent, call, Order::Attend).await;
+    Err(match pending.ok().and_then(|done| done.pending) {
+        Some(pending) => failure.detail("next", json!(TurnView::from(pending))),
+        None => failure,
+    })
 }

@@ -1,14 +1,11 @@
 //! `comms_say`: a piece of what the agent says, spoken at once.
 
-use butt_dial_comms::calls::{
-    known,
-    orders::{self, Order},
-};
+use butt_dial_comms::calls::{known, orders::Order};
 use butt_dial_domain::{Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{call_reply::with_pending_turn, views::TurnId};
+use super::{call_reply::answer, views::TurnId};
 use crate::operations::{Context, Hints, Operation, Route};
 
 pub struct Say;
@@ -76,13 +73,11 @@ impl Operation for Say {
             ends: false,
             key: args.idempotency_key,
         };
-        match orders::give(comms, agent, &call, order).await {
-            Ok(done) => Ok(Output {
-                call_id: call.into_string(),
-                spoken: true,
-                turn_id: done.turn.to_string(),
-            }),
-            Err(failure) => Err(with_pending_turn(comms, agent, &call, failure).await),
-        }
+        let done = answer(comms, agent, &call, order).await?;
+        Ok(Output {
+            call_id: call.into_string(),
+            spoken: true,
+            turn_id: done.turn.to_string(),
+        })
     }
 }

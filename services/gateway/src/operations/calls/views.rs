@@ -239,16 +239,9 @@ pub struct CallView {
     recording_seconds: Option<i64>,
 }
 
-fn ends(direction: Direction, local: String, remote: String) -> (String, String) {
-    match direction {
-        Direction::Inbound => (remote, local),
-        Direction::Outbound => (local, remote),
-    }
-}
-
 impl From<Call> for CallView {
     fn from(call: Call) -> Self {
-        let (from, to) = ends(call.direction, call.local_number, call.remote_number);
+        let (from, to) = call.direction.ends(call.local_number, call.remote_number);
         Self {
             call_id: call.id.into_string(),
             call_sid: call.carrier_id,
