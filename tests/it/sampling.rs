@@ -8,7 +8,7 @@ use butt_dial_comms::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{EventStream, Gateways, HttpSession, LegacySession, World, eventually, in_time};
+use crate::support::{EventStream, Gateways, HttpSession, LegacySession, PATIENCE, World, eventually, in_time};
 
 const DEADLINE: Duration = Duration::from_secs(8);
 
@@ -151,5 +151,48 @@ profiles! {
 profiles! {
     async fn a_clients_model_is_asked_over_streamable_http(world: &World) {
         is_asked(world, Client::open_streamable(world).await).await;
+    }
+}
+
+profiles! {
+    async fn a_client_that_comes_back_in_the_middle_of_a_call_is_asked_again(world: &World) {
+        let first = world.gateways.only(0);
+        let mut client = Client::open_streamable(world).await;
+        model(world).await;
+        world.carriers.set_pace(0.1);
+        let call = world.carriers.dial("+14155550123", &world.account.phone).await.unwrap();
+        let hears = async |text: &str| {
+            let heard = call.wait_for_speech(|heard| heard.contains(text), PATIENCE).await;
+            assert!(heard.is_some(), "{text:?} was not heard: {:#?}", call.transcript());
+        };
+        hears("AI assistant").await;
+        assert!(call.wait_for_quiet(PATIENCE).await);
+        call.say("What time is it?").await;
+        let request = client.events.message().await;
+        let block = json!({ "type": "text", "text": "Noon." });
+        client.answer(&first, &result(&request["id"], &block)).await;
+        hears("Noon.").await;
+        assert!(call.wait_for_quiet(PATIENCE).await);
+
+        let Client { events, way } = client;
+        drop(events);
+        eventually("its stream is gone", async || {
+            let open = listeners::find_initialized(world.comms(), &world.account.agent).await.unwrap();
+            open.is_empty().then_some(())
+        })
+        .await;
+        call.say("And now?").await;
+        // The caller is kept company meanwhile.
+        assert!(call.wait_for_quiet(PATIENCE).await);
+        let Way::Streamable(session) = &way else { unreachable!("it was opened so") };
+        let events = session.push_stream(&first).await;
+        let mut client = Client { events, way };
+        let request = client.events.message().await;
+        assert_eq!(request["method"], "sampling/createMessage", "{request}");
+        let block = json!({ "type": "text", "text": "Still noon." });
+        client.answer(&first, &result(&request["id"], &block)).await;
+        hears("Still noon.").await;
+        assert!(!call.heard_text().contains("message"), "the machine took the call: {}", call.heard_text());
+        call.hang_up().await;
     }
 }
