@@ -3,7 +3,7 @@
 
 use butt_dial_domain::{
     Address, Channel,
-    call::{CallReport, CallStatus, Direction},
+    call::{CallReport, CallStatus, Direction, Purpose},
     inbound::{Attachment, InboundMessage},
     keys,
     ports::bus::Headers,
@@ -44,10 +44,16 @@ pub const MACHINE: &str = "machine";
 fn handled_by(state: &CallState) -> &'static str {
     match state.mind {
         _ if state.next == Next::Record => "message",
+        _ if is_handed_over(state) => "transfer",
         Mind::Agent => "agent",
         Mind::Machine if leaves_words(state) => "message",
         Mind::Machine => MACHINE,
     }
+}
+
+/// The last thing that was done with the call was to connect it with somebody else.
+fn is_handed_over(state: &CallState) -> bool {
+    matches!(state.next, Next::Transfer { .. }) || matches!(state.facts.plan.purpose, Purpose::Connect { .. })
 }
 
 /// The caller has said something to the machine.

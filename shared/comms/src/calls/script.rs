@@ -24,6 +24,8 @@ const TOKEN_TTL: Duration = Duration::from_secs(120);
 /// The longest message that a caller may leave after the beep.
 const MESSAGE_SECONDS: u32 = 120;
 const RING_SECONDS: u32 = 25;
+/// Time to say goodbye.
+const SHORTEST_DIAL_SECONDS: u32 = 30;
 
 /// What a socket's token stands for.
 #[derive(Serialize, Deserialize)]
@@ -106,6 +108,9 @@ pub async fn after_session(comms: &Comms, state: &CallState) -> Result<Script, K
 
 fn transfer(comms: &Comms, state: &CallState, to: &str, whispers: bool) -> Script {
     let facts = &state.facts;
+    // Whoever takes over talks for as long as the call may last.
+    let left = (facts.limit_at - comms.clock.now()).num_seconds();
+    let left = u32::try_from(left).unwrap_or(0).max(SHORTEST_DIAL_SECONDS);
     let url = |what| comms.settings.call_url(&facts.carrier, what, facts.call.as_str());
     let Some(action_url) = url("dialled") else {
         return say_and_hang_up(&facts.language, |phrases| phrases.unavailable);
@@ -114,7 +119,7 @@ fn transfer(comms: &Comms, state: &CallState, to: &str, whispers: bool) -> Scrip
         to: to.to_owned(),
         caller_id: Some(facts.local.clone()),
         ring_seconds: RING_SECONDS,
-        limit_seconds: None,
+        limit_seconds: Some(left),
         action_url,
         whisper_url: whispers.then(|| url("whisper")).flatten(),
     })])

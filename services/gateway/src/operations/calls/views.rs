@@ -213,7 +213,7 @@ pub struct CallView {
     /// human, machine_start, machine_end, fax or unknown, where machines are looked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     answered_by: Option<&'static str>,
-    /// Who spoke for you: agent or machine.
+    /// Who spoke for you: agent, machine, message (recorded after the beep, or told the machine) or transfer.
     #[serde(skip_serializing_if = "Option::is_none")]
     handled_by: Option<String>,
     started_at: String,
