@@ -33,7 +33,7 @@ use tokio::{
 
 use crate::{
     Relay,
-    mind::{self, Thought, Thoughts, What},
+    mind::{self, Thought, What},
     money::{self, Paid},
     socket::Admitted,
     taking::{Taken, opened, take},
@@ -69,7 +69,7 @@ pub(crate) struct Call {
     presence: BoxStream<'static, BusMessage>,
     /// Whoever thinks about the current turn. Dropped, it is cancelled upstream.
     pub(crate) mind: Option<BoxFuture<'static, ()>>,
-    thoughts: (Thoughts, mpsc::Receiver<Thought>),
+    thoughts: (mpsc::Sender<Thought>, mpsc::Receiver<Thought>),
     pub(crate) saving: Option<BoxFuture<'static, Result<bool, KvError>>>,
     pub(crate) is_dirty: bool,
     paying: Option<BoxFuture<'static, Paid>>,
@@ -229,7 +229,11 @@ impl Call {
     async fn thought(&mut self, thought: Thought) -> Result<(), Ended> {
         let begun = Instant::now();
         let (wall, turn) = (self.comms.clock.now(), thought.turn);
-        let by = match self.dialogue.state.mind {
+        if thought.by != self.dialogue.state.mind {
+            // The agent has taken the call over while the machine was speaking, or the machine from the agent.
+            return Ok(());
+        }
+        let by = match thought.by {
             state::Mind::Agent => Speaker::Agent,
             state::Mind::Machine => Speaker::Machine,
         };
