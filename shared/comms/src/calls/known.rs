@@ -90,7 +90,7 @@ fn unwritten(state: &CallState) -> Call {
         answered_by: None,
         handled_by: None,
         created_at: facts.started_at,
-        answered_at: None,
+        answered_at: state.answered_at,
         ended_at: None,
         duration_seconds: None,
         turns: 0,

@@ -249,6 +249,9 @@ fn ends(direction: Direction, local: String, remote: String) -> (String, String)
 impl From<Call> for CallView {
     fn from(call: Call) -> Self {
         let (from, to) = ends(call.direction, call.local_number, call.remote_number);
+        // Carriers tell whole seconds, and we do not: nothing has happened before what led to it.
+        let answered_at = call.answered_at.map(|at| at.max(call.created_at));
+        let ended_at = call.ended_at.map(|at| at.max(answered_at.unwrap_or(call.created_at)));
         Self {
             call_id: call.id.into_string(),
             call_sid: call.carrier_id,
@@ -260,8 +263,8 @@ impl From<Call> for CallView {
             answered_by: call.answered_by.map(|who| who.as_str()),
             handled_by: call.handled_by,
             started_at: time(call.created_at),
-            answered_at: call.answered_at.map(time),
-            ended_at: call.ended_at.map(time),
+            answered_at: answered_at.map(time),
+            ended_at: ended_at.map(time),
             duration_seconds: call.duration_seconds,
             turns: call.turns,
             latency: call.latency,
