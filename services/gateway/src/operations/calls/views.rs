@@ -228,7 +228,7 @@ pub struct CallView {
     /// Milliseconds from the caller's last word to the answer: p50Ms, p95Ms, maxMs.
     #[serde(skip_serializing_if = "Option::is_none")]
     latency: Option<Value>,
-    /// US dollars, as the carrier says.
+    /// US dollars, as the carrier says; of one call, what is booked for it until then.
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
