@@ -13,7 +13,7 @@ use butt_dial_domain::{
 
 use super::{
     super::{
-        conclude::conclude,
+        conclude::{conclude, leave_words},
         phrases, script,
         state::{self, CallState, Mind, Next, Reply, Speaker},
     },
@@ -68,12 +68,11 @@ pub(super) async fn about(
         }
         Hook::Message => Ok(script::say_and_hang_up(&state.facts.language, |phrases| phrases.thanks)),
         Hook::Recording => {
-            if report
-                .recording
-                .as_ref()
-                .is_some_and(|recording| recording.is_completed)
-            {
-                conclude(comms, state, report).await?;
+            match report.recording.as_ref().map(|recording| recording.is_completed) {
+                Some(true) => conclude(comms, state, report).await?,
+                // The carrier has nothing that could be fetched.
+                Some(false) if state.next == Next::Record => leave_words(comms, state).await?,
+                _ => {}
             }
             Ok(Script::default())
         }
