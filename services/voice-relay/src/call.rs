@@ -35,6 +35,7 @@ use crate::{
     Relay,
     mind::{self, Thought, What},
     money::{self, Paid},
+    pulse::Pulse,
     socket::Admitted,
     taking::{Taken, opened, take},
 };
@@ -76,6 +77,9 @@ pub(crate) struct Call {
     /// We have said that the session ends; the carrier closes the socket.
     closing_by: Option<Instant>,
     quiet_by: Option<Instant>,
+    pulse: Arc<Pulse>,
+    /// By then the call was known to be ours.
+    held_at: Instant,
 }
 
 /// Holds the call until its socket ends.
@@ -87,7 +91,7 @@ pub async fn hold(relay: Relay, mut socket: WebSocket, admitted: Admitted) {
     };
     match take(&relay, socket, admitted, opened).await {
         Ok(Some(taken)) => {
-            let mut held = Call::of(taken);
+            let mut held = Call::of(taken, relay.pulse.clone());
             if let Err(error) = relays::enter(&relay.comms, &call).await {
                 tracing::warn!(%error, %call, "should this relay vanish, nobody will look for this call");
             }
@@ -104,7 +108,7 @@ pub async fn hold(relay: Relay, mut socket: WebSocket, admitted: Admitted) {
 }
 
 impl Call {
-    fn of(taken: Taken) -> Self {
+    fn of(taken: Taken, pulse: Arc<Pulse>) -> Self {
         Self {
             comms: taken.comms,
             voice: taken.voice,
@@ -120,6 +124,8 @@ impl Call {
             paying: None,
             closing_by: None,
             quiet_by: None,
+            pulse,
+            held_at: Instant::now(),
         }
     }
 
@@ -203,6 +209,7 @@ impl Call {
                 return Err(Ended::Socket);
             }
         };
+        self.is_still_ours().await?;
         let begun = Instant::now();
         let frame = self.voice.read_frame(&text).map_err(|malformed| {
             tracing::warn!(reason = malformed.0, call = %self.dialogue.state.facts.call, "a call's socket is closed");
@@ -222,6 +229,15 @@ impl Call {
                 self.mind = None;
             }
             self.comms.metrics.call_part("to_agent", begun.elapsed());
+        }
+        Ok(())
+    }
+
+    /// What was said to a relay that stood still is not for it to answer, where the call has been taken over meanwhile.
+    async fn is_still_ours(&mut self) -> Result<(), Ended> {
+        if self.pulse.stood_still_since(self.held_at) {
+            self.write_now().await?;
+            self.held_at = Instant::now();
         }
         Ok(())
     }
