@@ -10,14 +10,17 @@
 #[macro_use]
 mod support;
 
+mod answering;
 mod attending;
 mod auth;
+mod call_reports;
 mod callbacks;
 mod calls;
 mod cli;
 mod compliance;
 mod fallbacks;
 mod faults;
+mod handing_over;
 mod idempotency;
 mod inbound;
 mod inbound_faults;
@@ -32,10 +35,14 @@ mod outages;
 mod placing;
 mod receipts;
 mod relays;
+mod relays_in_numbers;
 mod rest;
 mod sampling;
 mod sanitizer;
 mod sending;
+mod slow_agents;
+mod taking_over;
+mod telephone;
 mod tenancy;
 mod traces;
 mod webhooks_hostile;

@@ -33,8 +33,9 @@ use tokio::{
 
 use crate::{
     Relay,
-    mind::{self, Thought, Thoughts, What},
+    mind::{self, Thought, What},
     money::{self, Paid},
+    pulse::Pulse,
     socket::Admitted,
     taking::{Taken, opened, take},
 };
@@ -71,13 +72,16 @@ pub(crate) struct Call {
     pub(crate) mind: Option<BoxFuture<'static, ()>>,
     /// A tool call of the agent's has the current turn.
     is_taken: bool,
-    thoughts: (Thoughts, mpsc::Receiver<Thought>),
+    thoughts: (mpsc::Sender<Thought>, mpsc::Receiver<Thought>),
     pub(crate) saving: Option<BoxFuture<'static, Result<bool, KvError>>>,
     pub(crate) is_dirty: bool,
     paying: Option<BoxFuture<'static, Paid>>,
     /// We have said that the session ends; the carrier closes the socket.
     closing_by: Option<Instant>,
     quiet_by: Option<Instant>,
+    pulse: Arc<Pulse>,
+    /// By then the call was known to be ours.
+    held_at: Instant,
 }
 
 /// Holds the call until its socket ends.
@@ -89,7 +93,7 @@ pub async fn hold(relay: Relay, mut socket: WebSocket, admitted: Admitted) {
     };
     match take(&relay, socket, admitted, opened).await {
         Ok(Some(taken)) => {
-            let mut held = Call::of(taken);
+            let mut held = Call::of(taken, relay.pulse.clone());
             if let Err(error) = relays::enter(&relay.comms, &call).await {
                 tracing::warn!(%error, %call, "should this relay vanish, nobody will look for this call");
             }
@@ -106,7 +110,7 @@ pub async fn hold(relay: Relay, mut socket: WebSocket, admitted: Admitted) {
 }
 
 impl Call {
-    fn of(taken: Taken) -> Self {
+    fn of(taken: Taken, pulse: Arc<Pulse>) -> Self {
         Self {
             comms: taken.comms,
             voice: taken.voice,
@@ -123,6 +127,8 @@ impl Call {
             paying: None,
             closing_by: None,
             quiet_by: None,
+            pulse,
+            held_at: Instant::now(),
         }
     }
 
@@ -209,6 +215,7 @@ impl Call {
                 return Err(Ended::Socket);
             }
         };
+        self.is_still_ours().await?;
         let begun = Instant::now();
         let frame = self.voice.read_frame(&text).map_err(|malformed| {
             tracing::warn!(reason = malformed.0, call = %self.dialogue.state.facts.call, "a call's socket is closed");
@@ -232,10 +239,23 @@ impl Call {
         Ok(())
     }
 
+    /// What was said to a relay that stood still is not for it to answer, where the call has been taken over meanwhile.
+    async fn is_still_ours(&mut self) -> Result<(), Ended> {
+        if self.pulse.stood_still_since(self.held_at) {
+            self.write_now().await?;
+            self.held_at = Instant::now();
+        }
+        Ok(())
+    }
+
     async fn thought(&mut self, thought: Thought) -> Result<(), Ended> {
         let begun = Instant::now();
         let (wall, turn) = (self.comms.clock.now(), thought.turn);
-        let by = match self.dialogue.state.mind {
+        if thought.by != self.dialogue.state.mind {
+            // The agent has taken the call over while the machine was speaking, or the machine from the agent.
+            return Ok(());
+        }
+        let by = match thought.by {
             state::Mind::Agent => Speaker::Agent,
             state::Mind::Machine => Speaker::Machine,
         };

@@ -26,6 +26,8 @@ const BACK_WITHIN: Duration = Duration::from_secs(3);
 
 /// What a mind says, or that it can't.
 pub struct Thought {
+    /// Who was asked. It may be somebody else's turn by now.
+    pub by: Mind,
     pub turn: u64,
     pub what: What,
 }
@@ -43,23 +45,32 @@ pub enum What {
     Nobody,
 }
 
-pub type Thoughts = mpsc::Sender<Thought>;
+/// Where a mind's answer to one turn goes.
+struct Thoughts {
+    by: Mind,
+    turn: u64,
+    to: mpsc::Sender<Thought>,
+}
+
+impl Thoughts {
+    async fn send(&self, what: What) {
+        let (by, turn) = (self.by, self.turn);
+        // Without a reader the call is over.
+        drop(self.to.send(Thought { by, turn, what }).await);
+    }
+}
 
 /// Answers one turn of the call, as it stood when the turn began.
-pub async fn think(comms: Comms, state: CallState, thoughts: Thoughts) {
-    let turn = state.turn;
+pub async fn think(comms: Comms, state: CallState, to: mpsc::Sender<Thought>) {
+    let (by, turn) = (state.mind, state.turn);
+    let thoughts = Thoughts { by, turn, to };
     let answered = match state.mind {
         Mind::Agent => ask_agent(&comms, &state, &thoughts).await,
         Mind::Machine => ask_machine(&comms, &state, &thoughts).await,
     };
     if !answered {
-        send(&thoughts, turn, What::Nobody).await;
+        thoughts.send(What::Nobody).await;
     }
-}
-
-async fn send(thoughts: &Thoughts, turn: u64, what: What) {
-    // Without a reader the call is over.
-    drop(thoughts.send(Thought { turn, what }).await);
 }
 
 /// False: nobody is there who could answer.
@@ -67,7 +78,7 @@ async fn ask_agent(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> boo
     let agent = &state.facts.agent;
     let signal = Signal::new(Event::Turn, state);
     if signal::offer(comms, agent, &signal).await {
-        send(thoughts, state.turn, What::Taken).await;
+        thoughts.send(What::Taken).await;
         return true;
     }
     let listeners = signal::find_listeners(comms, agent).await;
@@ -76,7 +87,7 @@ async fn ask_agent(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> boo
         match sampling::sample(comms, agent, client, params, comms.settings.calls.sampling_within).await {
             Ok(text) => {
                 let said = What::Said { text, is_last: true };
-                send(thoughts, state.turn, said).await;
+                thoughts.send(said).await;
                 return true;
             }
             Err(reason) => tracing::info!(reason, call = %state.facts.call, "a client's model has not answered"),
@@ -114,7 +125,7 @@ async fn ask_machine(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> b
                 continue;
             }
         };
-        match speak(answer, state.turn, thoughts).await {
+        match speak(answer, thoughts).await {
             Spoken::Whole => return true,
             // What was said stands; the caller goes on from there.
             Spoken::Cut => {
@@ -122,7 +133,7 @@ async fn ask_machine(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> b
                     text: String::new(),
                     is_last: true,
                 };
-                send(thoughts, state.turn, end).await;
+                thoughts.send(end).await;
                 return true;
             }
             Spoken::Nothing => tokio::time::sleep(RETRY_PAUSE).await,
@@ -141,7 +152,7 @@ enum Spoken {
     Nothing,
 }
 
-async fn speak(mut answer: butt_dial_domain::ports::model::Answer, turn: u64, thoughts: &Thoughts) -> Spoken {
+async fn speak(mut answer: butt_dial_domain::ports::model::Answer, thoughts: &Thoughts) -> Spoken {
     let mut splitter = Splitter::default();
     let mut has_spoken = false;
     loop {
@@ -150,7 +161,7 @@ async fn speak(mut answer: butt_dial_domain::ports::model::Answer, turn: u64, th
                 let text = splitter.push(&text);
                 if !text.is_empty() {
                     has_spoken = true;
-                    send(thoughts, turn, What::Said { text, is_last: false }).await;
+                    thoughts.send(What::Said { text, is_last: false }).await;
                 }
             }
             Some(Ok(Piece::End(_))) => break,
@@ -169,9 +180,9 @@ async fn speak(mut answer: butt_dial_domain::ports::model::Answer, turn: u64, th
         text: rest,
         is_last: true,
     };
-    send(thoughts, turn, said).await;
+    thoughts.send(said).await;
     if let Some(taken) = taken {
-        send(thoughts, turn, What::MachineEnds(taken)).await;
+        thoughts.send(What::MachineEnds(taken)).await;
     }
     Spoken::Whole
 }

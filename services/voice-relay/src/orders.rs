@@ -87,7 +87,7 @@ impl Call {
                     return Ok(self.done());
                 }
                 if !self.dialogue.state.is_attended {
-                    let acts = self.dialogue.attend(wall);
+                    let acts = self.dialogue.attend(wall, now);
                     self.perform(acts).await?;
                 }
                 if let Err(stale) = self.say(turn, text, is_last).await? {
@@ -99,7 +99,7 @@ impl Call {
                 }
             }
             Order::Attend => {
-                let acts = self.dialogue.attend(wall);
+                let acts = self.dialogue.attend(wall, now);
                 self.perform(acts).await?;
             }
             Order::HangUp { text } => {

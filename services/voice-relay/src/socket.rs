@@ -47,7 +47,8 @@ pub async fn open(
             .write_buffer_size(0)
             .on_upgrade(move |socket| async move {
                 let lifecycle = relay.lifecycle.clone();
-                lifecycle.spawn(call::hold(relay, socket, admitted));
+                let calls = relay.calls.clone();
+                lifecycle.spawn(calls.track_future(call::hold(relay, socket, admitted)));
             }),
         Ok(Err(status)) => status.into_response(),
         Err(error) => {

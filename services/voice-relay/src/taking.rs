@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::extract::ws::WebSocket;
 use butt_dial_comms::{
     Comms,
-    calls::{dialogue::Dialogue, state},
+    calls::{beginning, dialogue::Dialogue, state},
 };
 use butt_dial_domain::{
     keys,
@@ -85,6 +85,11 @@ pub(crate) async fn take(
     state.owner = Some(comms.replica.clone());
     let now = comms.clock.now();
     state.begin_at(now);
+    let answered_at = *state.answered_at.get_or_insert(now);
+    let (telling, facts) = (comms.clone(), state.facts.clone());
+    comms
+        .tasks
+        .spawn(async move { beginning::tell(&telling, &facts, answered_at).await });
     state.paid_until = money::paid_at_first(&state, now);
     tell_moved(&comms, &agent, &call, lease.fence).await;
     let budgets = comms.settings.calls.budgets.clone();

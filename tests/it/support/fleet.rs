@@ -162,6 +162,15 @@ impl Fleet {
         retiring
     }
 
+    /// SIGSTOP: a host that is there no more, and nobody told. New connections go to the others; those there are stay open and
+    /// nothing comes over them.
+    pub async fn freeze(&mut self, service: Service, index: usize) -> Program {
+        let frozen = self.of(service).remove(index);
+        self.announce();
+        frozen.freeze().await;
+        frozen
+    }
+
     /// The programs of this kind.
     pub fn of(&mut self, service: Service) -> &mut Vec<Program> {
         match service {

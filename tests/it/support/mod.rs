@@ -21,6 +21,7 @@ mod session;
 mod signatures;
 mod sse;
 mod stage;
+mod telephone;
 mod webhooks;
 mod world;
 
@@ -44,6 +45,7 @@ pub use program::{Program, run_program};
 pub use session::{HttpSession, answer};
 pub use signatures::{expect_not_signed, expect_signed};
 pub use stage::Stage;
+pub use telephone::{expect_once, hears, next, says, sees};
 pub use webhooks::{Webhook, mail_event, sid};
 pub use world::{World, start_simulator};
 

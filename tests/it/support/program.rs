@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
     process::{ExitStatus, Output, Stdio},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -13,7 +14,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{eventually, in_time};
+use super::eventually;
 
 pub struct Program {
     child: Child,
@@ -100,9 +101,23 @@ impl Program {
 
     /// SIGTERM.
     pub async fn terminate(&self) {
+        self.signal("TERM").await;
+    }
+
+    /// SIGSTOP: it does nothing any more, and its sockets stay open.
+    pub async fn freeze(&self) {
+        self.signal("STOP").await;
+    }
+
+    /// SIGCONT: it goes on as if nothing had been.
+    pub async fn thaw(&self) {
+        self.signal("CONT").await;
+    }
+
+    async fn signal(&self, name: &str) {
         let id = self.child.id().expect("a running process");
         let sent = Command::new("sh")
-            .args(["-c", &format!("kill -TERM {id}")])
+            .args(["-c", &format!("kill -{name} {id}")])
             .status()
             .await;
         assert!(sent.expect("sh").success());
@@ -110,9 +125,13 @@ impl Program {
 
     /// Waits for its end.
     pub async fn ended(&mut self) -> ExitStatus {
-        in_time("the end of the program", self.child.wait())
-            .await
-            .expect("a status")
+        self.ended_within(super::PATIENCE).await
+    }
+
+    /// For one that has much to bring to an end.
+    pub async fn ended_within(&mut self, patience: Duration) -> ExitStatus {
+        let ended = tokio::time::timeout(patience, self.child.wait()).await;
+        ended.expect("the program ends in time").expect("a status")
     }
 }
 

@@ -87,8 +87,10 @@ pub async fn conclude(comms: &Comms, state: &CallState, report: &CallReport) -> 
         };
         let envelope = Envelope::conclusion(&comms.vault, facts, &with_duration(comms, state, report), conclusion);
         publish::append(comms, &facts.carrier, &envelope, &trace).await?;
-        if recording.is_none() && leaves_words(&last) {
-            leave(comms, &last, None).await?;
+        // What was recorded after the beep comes with the words that were said before it, as one message: once the recording
+        // can be fetched.
+        if report.recording.is_none() {
+            leave_words(comms, &last).await?;
         }
         last.ended = Some(reason.to_owned());
         forget(comms, &last).await;
@@ -109,6 +111,14 @@ pub async fn conclude(comms: &Comms, state: &CallState, report: &CallReport) -> 
         leave(comms, state, Some(attachment)).await?;
     }
     Ok(())
+}
+
+/// What the caller has said to the machine, where nothing was recorded beside it.
+pub async fn leave_words(comms: &Comms, state: &CallState) -> Result<(), WebhookRefusal> {
+    match leaves_words(state) {
+        true => leave(comms, state, None).await,
+        false => Ok(()),
+    }
 }
 
 /// A socket's end does not tell how long the call was; of one that came in we know when it began.

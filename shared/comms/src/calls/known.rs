@@ -1,7 +1,7 @@
 //! Calls as an agent may look at them: what is written down, and what is live beside it.
 
 use butt_dial_domain::{
-    AgentId, CallId, Code, Failure, OrgId,
+    AgentId, CallId, Code, Failure, MessageId, OrgId,
     call::{CallStatus, Direction},
     ids,
 };
@@ -58,6 +58,10 @@ pub async fn get(comms: &Comms, org: &OrgId, agent: &AgentId, id: &str) -> Resul
         (None, Some(state)) => unwritten(state),
         (None, None) => return Err(unknown()),
     };
+    let record = match (record.direction, record.cost) {
+        (Direction::Outbound, None) => with_cost(comms, record).await,
+        _ => record,
+    };
     let kept = record.content.as_deref().and_then(|sealed| {
         let plain = comms.vault.decrypt(org, call.as_str(), sealed);
         let plain = plain.inspect_err(|error| tracing::error!(%error, %call, "a transcript can't be opened"));
@@ -69,6 +73,16 @@ pub async fn get(comms: &Comms, org: &OrgId, agent: &AgentId, id: &str) -> Resul
         live,
         transcript: transcript.filter(|text| !text.is_empty()),
     })
+}
+
+/// What is booked for a call that the carrier has told no price of: it stands with the message that the call is.
+async fn with_cost(comms: &Comms, mut record: Call) -> Call {
+    let found = comms.store.find_message(&MessageId::from(record.id.as_str())).await;
+    match found {
+        Ok(message) => record.cost = message.and_then(|message| message.cost),
+        Err(error) => tracing::warn!(%error, call = %record.id, "what a call costs can't be looked up"),
+    }
+    record
 }
 
 fn unwritten(state: &CallState) -> Call {
@@ -90,7 +104,7 @@ fn unwritten(state: &CallState) -> Call {
         answered_by: None,
         handled_by: None,
         created_at: facts.started_at,
-        answered_at: None,
+        answered_at: state.answered_at,
         ended_at: None,
         duration_seconds: None,
         turns: 0,

@@ -8,6 +8,7 @@
 //! ours begins with `place.rs`, and passes the pipeline for everything that leaves (`outbound`) before that.
 
 pub mod attendance;
+pub mod beginning;
 pub mod conclude;
 pub mod dialogue;
 mod heard;

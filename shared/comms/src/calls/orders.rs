@@ -126,7 +126,7 @@ pub async fn give(comms: &Comms, agent: &AgentId, call: &CallId, order: Order) -
         if !is_live(&state) {
             return Err(over());
         }
-        if state.owner.is_none() && state.facts.direction == Direction::Outbound {
+        if is_ringing(&state) {
             return Err(
                 Failure::unavailable("nobody has answered the call yet").remedy("wait for the call's first turn")
             );
@@ -187,6 +187,21 @@ pub async fn find_own(comms: &Comms, agent: &AgentId, call: &CallId) -> Result<C
 
 pub fn is_live(state: &CallState) -> bool {
     state.ended.is_none()
+}
+
+/// A call of ours that nobody has answered yet.
+fn is_ringing(state: &CallState) -> bool {
+    state.owner.is_none() && state.facts.direction == Direction::Outbound
+}
+
+/// The agent is with the call: it gets the turn that waits already. A call that still rings has none, and its first one
+/// comes to whoever waits then.
+pub async fn attend(comms: &Comms, agent: &AgentId, call: &CallId) -> Result<Option<Signal>, Failure> {
+    let state = find_own(comms, agent, call).await?;
+    if is_live(&state) && is_ringing(&state) {
+        return Ok(None);
+    }
+    Ok(give(comms, agent, call, Order::Attend).await?.pending)
 }
 
 pub fn over() -> Failure {

@@ -81,7 +81,10 @@ impl Signal {
         let (from, to) = facts.direction.ends(&facts.local, &facts.remote);
         let is_turn = event == Event::Turn;
         let history = &state.history;
-        let words = history.iter().rev().take_while(|line| line.by == Speaker::Caller);
+        // Half an answer may have been heard since: the machine's, whose turn it was.
+        let ours = |line: &&Line| line.by != Speaker::Caller;
+        let words = history.iter().rev().skip_while(ours);
+        let words = words.take_while(|line| line.by == Speaker::Caller);
         let mut words: Vec<&str> = words.map(|line| line.text.as_str()).collect();
         words.reverse();
         Self {

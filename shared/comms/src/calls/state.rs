@@ -70,6 +70,9 @@ pub struct CallState {
     /// Sockets that the call has had.
     #[serde(default)]
     pub sessions: u32,
+    /// When the first of them began.
+    #[serde(default)]
+    pub answered_at: Option<Timestamp>,
     /// What the carrier is told when the socket has ended.
     #[serde(default)]
     pub next: Next,
@@ -191,6 +194,7 @@ impl CallState {
             is_greeted: false,
             is_attended: false,
             sessions: 0,
+            answered_at: None,
             next: Next::Resume,
             machine: MachineProgress::default(),
             latencies: Vec::new(),

@@ -4,8 +4,7 @@
 use butt_dial_comms::{
     Comms,
     calls::{
-        known,
-        orders::{self, Order},
+        known, orders,
         signal::{Ear, Signal},
     },
 };
@@ -94,7 +93,7 @@ pub async fn arrive(
     ear: &mut Ear,
 ) -> Result<Option<Signal>, Failure> {
     match call {
-        Some(call) => Ok(orders::give(comms, agent, call, Order::Attend).await?.pending),
+        Some(call) => orders::attend(comms, agent, call).await,
         None => {
             ear.announce(agent).await;
             Ok(None)

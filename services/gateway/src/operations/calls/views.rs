@@ -228,7 +228,7 @@ pub struct CallView {
     /// Milliseconds from the caller's last word to the answer: p50Ms, p95Ms, maxMs.
     #[serde(skip_serializing_if = "Option::is_none")]
     latency: Option<Value>,
-    /// US dollars, as the carrier says.
+    /// US dollars, as the carrier says; of one call, what is booked for it until then.
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -242,6 +242,9 @@ pub struct CallView {
 impl From<Call> for CallView {
     fn from(call: Call) -> Self {
         let (from, to) = call.direction.ends(call.local_number, call.remote_number);
+        // Carriers tell whole seconds, and we do not: nothing has happened before what led to it.
+        let answered_at = call.answered_at.map(|at| at.max(call.created_at));
+        let ended_at = call.ended_at.map(|at| at.max(answered_at.unwrap_or(call.created_at)));
         Self {
             call_id: call.id.into_string(),
             call_sid: call.carrier_id,
@@ -253,8 +256,8 @@ impl From<Call> for CallView {
             answered_by: call.answered_by.map(|who| who.as_str()),
             handled_by: call.handled_by,
             started_at: time(call.created_at),
-            answered_at: call.answered_at.map(time),
-            ended_at: call.ended_at.map(time),
+            answered_at: answered_at.map(time),
+            ended_at: ended_at.map(time),
             duration_seconds: call.duration_seconds,
             turns: call.turns,
             latency: call.latency,

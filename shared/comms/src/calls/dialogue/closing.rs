@@ -21,6 +21,8 @@ const TO_BEGIN: Duration = Duration::from_secs(2);
 impl Dialogue {
     /// What the agent wants to happen once everything has been heard.
     pub fn end(&mut self, next: Next, now: Instant) -> Vec<Act> {
+        // It is an answer too: should the call come back, nobody waits for another one.
+        self.state.is_pending = false;
         self.closes_with(next, now);
         self.close_if_heard(now);
         self.take()

@@ -41,7 +41,7 @@ impl Dialogue {
         }
         match (self.state.mind, answer.by) {
             (Mind::Agent, Speaker::Agent) | (Mind::Machine, Speaker::Machine) => {}
-            (Mind::Machine, Speaker::Agent) => self.agent_takes_over(wall),
+            (Mind::Machine, Speaker::Agent) => self.agent_takes_over(wall, now),
             _ => return Err(Stale::Answered),
         }
         if answer.is_last {
@@ -133,25 +133,33 @@ impl Dialogue {
     }
 
     /// The agent is with the call again, or for the first time.
-    pub fn attend(&mut self, wall: Timestamp) -> Vec<Act> {
+    pub fn attend(&mut self, wall: Timestamp, now: Instant) -> Vec<Act> {
         self.state.is_attended = true;
         if self.state.mind == Mind::Machine && self.clocks.closing.is_none() {
-            self.agent_takes_over(wall);
+            self.agent_takes_over(wall, now);
         }
         self.acts.push(Act::Save);
         self.take()
     }
 
-    fn agent_takes_over(&mut self, wall: Timestamp) {
+    fn agent_takes_over(&mut self, wall: Timestamp, now: Instant) {
         tracing::info!(call = %self.state.facts.call, "the agent takes the call over from the answering machine");
-        if self.state.is_pending {
+        let is_answering = self.state.reply.as_ref().is_some_and(|reply| !reply.is_complete);
+        if self.state.is_pending || is_answering {
             self.acts.push(Act::Cancel);
+        }
+        if is_answering {
+            // The carrier would take what the agent says for the rest of the machine's sentence.
+            self.speak(String::new(), true, false);
+            // Half an answer is none.
+            self.state.is_pending = self.state.turn > 0;
         }
         self.finish_reply(wall);
         self.state.mind = Mind::Agent;
         self.state.is_attended = true;
         self.clocks.machine = None;
-        self.clocks.give_up = None;
+        // Whoever takes over can go silent as well.
+        self.clocks.give_up = self.state.is_pending.then(|| now + self.budgets.reply_within);
     }
 }
 

@@ -317,6 +317,27 @@ fn an_agent_that_says_nothing_is_replaced_and_can_come_back() {
 }
 
 #[test]
+fn an_agent_that_attends_a_machine_in_mid_sentence_has_the_turn_to_answer() {
+    let mut story = Story::of(CallState::new(facts()), false, true);
+    story.hear_all();
+    story.caller_says("I am Bob.");
+    story
+        .answers(Speaker::Machine, Some(1), "Thank you. What", false)
+        .unwrap();
+    story.spoken.clear();
+    let acts = story.dialogue.attend(story.wall, story.now);
+    story.perform(acts);
+    assert_eq!((story.cancelled, story.dialogue.state.is_pending), (1, true));
+    assert_eq!(story.spoken, [""], "the machine's sentence is closed");
+    assert_eq!(
+        story.answers(Speaker::Machine, Some(1), " number?", true),
+        Err(Stale::Answered)
+    );
+    story.wait(13 * SECOND);
+    assert_eq!(story.dialogue.state.mind, Mind::Machine, "it can be replaced again");
+}
+
+#[test]
 fn without_a_model_the_caller_speaks_after_the_beep() {
     let mut story = Story::of(CallState::new(facts()), false, false);
     assert!(story.spoken[0].contains("leave a message"));

@@ -13,7 +13,7 @@ use butt_dial_domain::{
 
 use super::{
     super::{
-        conclude::conclude,
+        conclude::{conclude, leave_words},
         phrases, script,
         state::{self, CallState, Mind, Next, Reply, Speaker},
     },
@@ -51,6 +51,7 @@ pub(super) async fn about(
     let hangs_up = match hook {
         Hook::Action => state.next == Next::HangUp && report.session.as_ref().is_some_and(is_ended),
         Hook::Message => true,
+        Hook::Dialled => is_handed_over(report),
         _ => false,
     };
     if hangs_up {
@@ -68,12 +69,11 @@ pub(super) async fn about(
         }
         Hook::Message => Ok(script::say_and_hang_up(&state.facts.language, |phrases| phrases.thanks)),
         Hook::Recording => {
-            if report
-                .recording
-                .as_ref()
-                .is_some_and(|recording| recording.is_completed)
-            {
-                conclude(comms, state, report).await?;
+            match report.recording.as_ref().map(|recording| recording.is_completed) {
+                Some(true) => conclude(comms, state, report).await?,
+                // The carrier has nothing that could be fetched.
+                Some(false) if state.next == Next::Record => leave_words(comms, state).await?,
+                _ => {}
             }
             Ok(Script::default())
         }
@@ -95,6 +95,11 @@ pub(super) async fn about(
             ))
         }
     }
+}
+
+/// Whoever was dialled has talked with the caller.
+fn is_handed_over(report: &CallReport) -> bool {
+    matches!(report.dialled, Some(CallStatus::Completed | CallStatus::InProgress))
 }
 
 fn is_ended(session: &SessionEnd) -> bool {
@@ -152,11 +157,7 @@ async fn voicemail(webhook: &CallWebhook, state: &CallState) -> Result<Script, W
 /// The call was handed to somebody: it is over with that, or goes on with us.
 async fn dialled(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, KvError> {
     let facts = &state.facts;
-    let reached = matches!(
-        webhook.report.dialled,
-        Some(CallStatus::Completed | CallStatus::InProgress)
-    );
-    if reached || matches!(facts.plan.purpose, Purpose::Connect { .. }) {
+    if is_handed_over(&webhook.report) || matches!(facts.plan.purpose, Purpose::Connect { .. }) {
         return Ok(Script(vec![Step::Hangup]));
     }
     let mut state = state.clone();

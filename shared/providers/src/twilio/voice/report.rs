@@ -29,7 +29,10 @@ pub fn read(request: &WebhookRequest) -> Result<CallReport, Unreadable> {
         return Err(Unreadable("it is no form"));
     };
     let form = Form::decode(body)?;
-    let carrier_id = form.find("CallSid").ok_or(Unreadable("it names no call"))?;
+    // A leg that a call has dialled asks for what it is to hear: the question is about that call.
+    let parent = form.find("ParentCallSid");
+    let carrier_id = parent.or(form.find("CallSid"));
+    let carrier_id = carrier_id.ok_or(Unreadable("it names no call"))?;
     if !is_call_sid(carrier_id) {
         return Err(Unreadable("the call's SID is none"));
     }
@@ -40,7 +43,11 @@ pub fn read(request: &WebhookRequest) -> Result<CallReport, Unreadable> {
         direction: direction(&form),
         from: party(&form, "From"),
         to: party(&form, "To"),
-        status: form.find("CallStatus").and_then(CallStatus::parse),
+        // How the leg stands says nothing of the call.
+        status: form
+            .find("CallStatus")
+            .filter(|_| parent.is_none())
+            .and_then(CallStatus::parse),
         sequence: number(&form, "SequenceNumber"),
         duration_seconds: number(&form, "CallDuration"),
         at: form.find("Timestamp").and_then(wire::date),

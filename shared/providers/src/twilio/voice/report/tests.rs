@@ -227,3 +227,17 @@ fn what_is_no_call_can_not_be_read() {
     ]);
     assert_eq!(odd, plain(Direction::Inbound));
 }
+
+#[test]
+fn what_a_leg_asks_is_about_the_call_that_has_dialled_it() {
+    let leg = [
+        ("CallSid", "CAffffffffffffffffffffffffffffffff"),
+        ("ParentCallSid", CALL[2].1),
+        ("CallStatus", "in-progress"),
+        ("Direction", "outbound-dial"),
+        ("From", "+14155550123"),
+        ("To", "+14155550124"),
+    ];
+    let told = told(&leg).unwrap();
+    assert_eq!((told.carrier_id.as_str(), told.status), (CALL[2].1, None));
+}
