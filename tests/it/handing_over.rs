@@ -53,7 +53,7 @@ profiles! {
         world.carriers.set_number(BOB, Behaviour::Busy);
         let (call, id) = asks_for_bob(world, &agent).await;
         agent.call("comms_transfer_call", json!({ "callId": id, "to": BOB })).await.unwrap();
-        hears(&call, phrases::of("en-US").not_reached).await;
+        hears(&call, &phrases::Book::default().of("en-US").not_reached).await;
         let (turn, ()) = tokio::join!(agent.turn(&id), says(&call, "What a pity."));
         assert_eq!(turn["text"], "What a pity.");
         agent.answers(&turn, "I will tell him.").await.unwrap();

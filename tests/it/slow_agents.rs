@@ -11,10 +11,11 @@ const ANN: &str = "+14155550123";
 const GREETING: &str = "I have a question.";
 
 /// The fillers in what was heard, in their order.
-fn fillers(heard: &str) -> Vec<&'static str> {
-    let known = phrases::of("en-US").fillers.iter();
-    let mut found: Vec<(usize, &str)> = known
-        .flat_map(|filler| heard.match_indices(filler).map(|(at, _)| (at, *filler)))
+fn fillers(heard: &str) -> Vec<String> {
+    let known = phrases::Book::default().of("en-US").fillers.clone();
+    let mut found: Vec<(usize, String)> = known
+        .iter()
+        .flat_map(|filler| heard.match_indices(filler).map(|(at, _)| (at, filler.clone())))
         .collect();
     found.sort_unstable();
     found.into_iter().map(|(_, filler)| filler).collect()

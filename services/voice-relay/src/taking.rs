@@ -92,12 +92,11 @@ pub(crate) async fn take(
         .spawn(async move { beginning::tell(&telling, &facts, answered_at).await });
     state.paid_until = money::paid_at_first(&state, now);
     tell_moved(&comms, &agent, &call, lease.fence).await;
-    let budgets = comms.settings.calls.budgets.clone();
     let has_model = comms.model.is_some();
     Ok(Some(Taken {
         voice: admitted.voice,
         socket,
-        dialogue: Dialogue::new(state, budgets, has_model),
+        dialogue: Dialogue::new(state, &comms.settings.calls, has_model),
         lease,
         orders: orders?,
         presence: presence?,

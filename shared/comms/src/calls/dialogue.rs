@@ -11,7 +11,7 @@ mod replying;
 mod tests;
 mod waiting;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
     call::{Direction, Purpose},
@@ -21,8 +21,9 @@ use butt_dial_domain::{
 use tokio::time::Instant;
 
 use super::{
+    CallSettings,
     heard::{Kind, Queue},
-    phrases::{self, Phrases},
+    phrases::{self, Book, Phrases},
     state::{CallState, Line, Mind, Next, Reply, Speaker},
 };
 
@@ -87,7 +88,8 @@ pub struct Dialogue {
     budgets: Budgets,
     /// Whether there is a model for the answering machine.
     has_model: bool,
-    phrases: &'static Phrases,
+    book: Arc<Book>,
+    phrases: Arc<Phrases>,
     queue: Queue,
     clocks: Clocks,
     /// The filler that was said last: never twice the same.
@@ -135,11 +137,12 @@ impl Clocks {
 }
 
 impl Dialogue {
-    pub fn new(state: CallState, budgets: Budgets, has_model: bool) -> Self {
+    pub fn new(state: CallState, settings: &CallSettings, has_model: bool) -> Self {
         Self {
-            phrases: phrases::of(&state.facts.language),
+            phrases: settings.phrases.of(&state.facts.language),
+            book: settings.phrases.clone(),
             state,
-            budgets,
+            budgets: settings.budgets.clone(),
             has_model,
             queue: Queue::default(),
             clocks: Clocks::default(),
@@ -176,13 +179,13 @@ impl Dialogue {
         }
         let greeting = match (&facts.plan.greeting, facts.direction) {
             (Some(greeting), _) => greeting.clone(),
-            (None, Direction::Inbound) => phrases::with(self.phrases.greeting, &facts.name),
+            (None, Direction::Inbound) => phrases::with(&self.phrases.greeting, &facts.name),
             (None, Direction::Outbound) => String::new(),
         };
         // A call of ours says first for whom it calls; who calls us knows whom.
         let words = match facts.direction {
             Direction::Inbound => format!("{} {greeting}", self.phrases.disclosure),
-            Direction::Outbound => format!("{} {greeting}", phrases::with(self.phrases.calling, &facts.name)),
+            Direction::Outbound => format!("{} {greeting}", phrases::with(&self.phrases.calling, &facts.name)),
         };
         self.say(Speaker::Agent, &words, now);
     }
@@ -222,7 +225,7 @@ impl Dialogue {
             }
             _ if self.state.is_pending => self.ask(now),
             // What was being said has not been heard to its end.
-            _ if self.state.is_caller_speaking => self.notice(self.phrases.missed, now),
+            _ if self.state.is_caller_speaking => self.notice(&self.phrases.clone().missed, now),
             // Nobody notices a gap in a silence.
             _ => {}
         }

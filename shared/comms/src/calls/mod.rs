@@ -25,7 +25,7 @@ pub mod signal;
 pub mod state;
 pub mod webhook;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub use dialogue::Budgets;
 
@@ -39,6 +39,7 @@ pub struct CallSettings {
     pub sampling_within: Duration,
     /// How long an agent that was only pushed to may take.
     pub push_within: Duration,
+    pub phrases: Arc<phrases::Book>,
 }
 
 impl Default for CallSettings {
@@ -48,6 +49,7 @@ impl Default for CallSettings {
             longest: Duration::from_secs(3_600),
             sampling_within: Duration::from_secs(8),
             push_within: Duration::from_secs(6),
+            phrases: Arc::default(),
         }
     }
 }

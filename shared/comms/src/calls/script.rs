@@ -41,7 +41,7 @@ pub async fn converse(comms: &Comms, state: &CallState) -> Result<Script, KvErro
         comms.settings.call_url(&facts.carrier, "action", facts.call.as_str()),
     ) else {
         tracing::error!("WEBHOOK_BASE_URL is not set, so no call can be talked with");
-        return Ok(say_and_hang_up(&facts.language, |phrases| phrases.unavailable));
+        return Ok(unavailable(comms, &facts.language));
     };
     let token = format!("{}{}", ids::random(), ids::random());
     let admission = serde_json::to_string(&Admission {
@@ -73,7 +73,7 @@ pub fn record(comms: &Comms, carrier: &str, call: &CallId, language: &str, words
     let urls = comms.settings.call_url(carrier, "message", call.as_str());
     let urls = urls.zip(comms.settings.call_url(carrier, "recording", call.as_str()));
     let Some((action_url, recording_url)) = urls else {
-        return say_and_hang_up(language, |phrases| phrases.unavailable);
+        return unavailable(comms, language);
     };
     let mut steps: Vec<Step> = words.map(|words| say(language, &words)).into_iter().collect();
     steps.push(Step::Record {
@@ -86,13 +86,21 @@ pub fn record(comms: &Comms, carrier: &str, call: &CallId, language: &str, words
 
 /// Nobody can be asked whether the agent is there: the caller can still leave a message.
 pub fn take_message(comms: &Comms, carrier: &str, call: &CallId, language: &str, name: &str) -> Script {
-    let phrases = phrases::of(language);
-    let words = format!("{} {}", phrases::with(phrases.away, name), phrases.record);
+    let phrases = comms.settings.calls.phrases.of(language);
+    let words = format!("{} {}", phrases::with(&phrases.away, name), phrases.record);
     record(comms, carrier, call, language, Some(words))
 }
 
-pub fn say_and_hang_up(language: &str, phrase: impl Fn(&phrases::Phrases) -> &'static str) -> Script {
-    Script(vec![say(language, phrase(phrases::of(language))), Step::Hangup])
+/// After a message.
+pub fn thank(comms: &Comms, language: &str) -> Script {
+    let phrases = comms.settings.calls.phrases.of(language);
+    Script(vec![say(language, &phrases.thanks), Step::Hangup])
+}
+
+/// The call can go nowhere.
+pub fn unavailable(comms: &Comms, language: &str) -> Script {
+    let phrases = comms.settings.calls.phrases.of(language);
+    Script(vec![say(language, &phrases.unavailable), Step::Hangup])
 }
 
 /// The socket has ended as the call's state says.
@@ -113,7 +121,7 @@ fn transfer(comms: &Comms, state: &CallState, to: &str, whispers: bool) -> Scrip
     let left = u32::try_from(left).unwrap_or(0).max(SHORTEST_DIAL_SECONDS);
     let url = |what| comms.settings.call_url(&facts.carrier, what, facts.call.as_str());
     let Some(action_url) = url("dialled") else {
-        return say_and_hang_up(&facts.language, |phrases| phrases.unavailable);
+        return unavailable(comms, &facts.language);
     };
     Script(vec![Step::Dial(Dial {
         to: to.to_owned(),
@@ -136,9 +144,7 @@ pub async fn answered(comms: &Comms, state: &CallState, by: Option<AnsweredBy>) 
                 Some(url) => Step::Play(url.clone()),
                 None => speech(state, text),
             };
-            // Whoever is called by a machine has to be told so, first.
-            let disclosure = speech(state, &phrases::with(phrases::of(&facts.language).calling, &facts.name));
-            Script(vec![disclosure, message, Step::Hangup])
+            Script(vec![disclosure(comms, state), message, Step::Hangup])
         }
         Purpose::Connect { to } => transfer(comms, state, to, false),
     })
@@ -155,15 +161,25 @@ pub fn whisper(state: &CallState) -> Script {
 }
 
 /// A call of ours that was to be a conversation has reached a machine: it is told what the call was about.
-pub fn leave_voicemail(state: &CallState) -> Script {
-    let facts = &state.facts;
-    let mut steps = vec![speech(
-        state,
-        &phrases::with(phrases::of(&facts.language).calling, &facts.name),
-    )];
-    steps.extend(facts.plan.greeting.as_deref().map(|greeting| speech(state, greeting)));
+pub fn leave_voicemail(comms: &Comms, state: &CallState) -> Script {
+    let mut steps = vec![disclosure(comms, state)];
+    steps.extend(
+        state
+            .facts
+            .plan
+            .greeting
+            .as_deref()
+            .map(|greeting| speech(state, greeting)),
+    );
     steps.push(Step::Hangup);
     Script(steps)
+}
+
+/// Whoever is called by a machine has to be told so, first.
+fn disclosure(comms: &Comms, state: &CallState) -> Step {
+    let facts = &state.facts;
+    let phrases = comms.settings.calls.phrases.of(&facts.language);
+    speech(state, &phrases::with(&phrases.calling, &facts.name))
 }
 
 fn speech(state: &CallState, text: &str) -> Step {

@@ -9,11 +9,12 @@ mod vendors;
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use butt_dial_comms::{
-    calls::{Budgets, CallSettings},
+    calls::{Budgets, CallSettings, phrases},
     media::BlobsConfig,
 };
 use butt_dial_domain::{Micros, limits::Limits};
@@ -276,7 +277,17 @@ fn calls(source: &Source) -> Result<CallSettings, ConfigError> {
         longest: seconds("call_longest_seconds", 60, 14_400)?,
         sampling_within: seconds("call_sampling_within_seconds", 1, 60)?,
         push_within: seconds("call_push_within_seconds", 1, 60)?,
+        phrases: Arc::new(phrases(source)?),
     })
+}
+
+fn phrases(source: &Source) -> Result<phrases::Book, ConfigError> {
+    let Some(path) = source.optional("call_phrases_file")? else {
+        return Ok(phrases::Book::default());
+    };
+    let wrong = |error: String| ConfigError(format!("CALL_PHRASES_FILE, {path}: {error}"));
+    let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+    phrases::Book::with(&text).map_err(wrong)
 }
 
 fn blobs(source: &Source, deployment: Deployment, data_dir: &Path) -> Result<Option<BlobsConfig>, ConfigError> {

@@ -87,6 +87,19 @@ fn contradictions_are_errors() {
 }
 
 #[test]
+fn phrases_come_from_a_file_of_the_operators() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("phrases.toml");
+    let path = path.display().to_string();
+    let setting = [("CALL_PHRASES_FILE", path.as_str())];
+    assert!(error(&setting).contains("CALL_PHRASES_FILE"), "there is no such file");
+    std::fs::write(&path, "[en]\ngoodbye = \"So long.\"").unwrap();
+    assert_eq!(alone(&setting).unwrap().calls.phrases.of("en-US").goodbye, "So long.");
+    std::fs::write(&path, "[en]\ngoodby = \"So long.\"").unwrap();
+    assert!(error(&setting).contains("goodby"));
+}
+
+#[test]
 fn a_service_by_itself_needs_shared_backends() {
     let text = load(&[], Deployment::OneOfMany).err().unwrap();
     for name in ["DATABASE_URL", "NATS_URL", "REDIS_URL"] {

@@ -30,7 +30,7 @@ impl Dialogue {
 
     /// The budget is used up.
     pub fn out_of_money(&mut self, wall: Timestamp, now: Instant) -> Vec<Act> {
-        self.end_with(self.phrases.money_is_up, Next::HangUp, wall, now);
+        self.end_with(&self.phrases.clone().money_is_up, Next::HangUp, wall, now);
         self.take()
     }
 
@@ -74,7 +74,7 @@ impl Dialogue {
         tracing::info!(call = %self.state.facts.call, from_the_start, "the answering machine takes the call");
         let name = self.state.facts.name.clone();
         let words = match from_the_start {
-            true => phrases::with(self.phrases.away, &name),
+            true => phrases::with(&self.phrases.away, &name),
             false => format!("{} {}", self.phrases.apology, self.phrases.disclosure),
         };
         if !self.has_model {
@@ -104,7 +104,7 @@ impl Dialogue {
 
     pub(super) fn machine_is_done(&mut self, wall: Timestamp, now: Instant) {
         if self.state.mind == Mind::Machine {
-            self.end_with(self.phrases.thanks, Next::HangUp, wall, now);
+            self.end_with(&self.phrases.clone().thanks, Next::HangUp, wall, now);
         }
     }
 }

@@ -6,7 +6,6 @@ use tokio::time::Instant;
 use super::{
     super::{
         heard::Kind,
-        phrases,
         state::{Mind, Reply, Speaker},
     },
     Act, Dialogue,
@@ -118,7 +117,7 @@ impl Dialogue {
     /// From now on both speak this language.
     pub fn speak_in(&mut self, language: &str) -> Vec<Act> {
         language.clone_into(&mut self.state.facts.language);
-        self.phrases = phrases::of(language);
+        self.phrases = self.book.of(language);
         self.acts.push(Act::Send(ToCaller::Language(language.to_owned())));
         self.acts.push(Act::Save);
         self.take()

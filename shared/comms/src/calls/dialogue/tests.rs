@@ -11,7 +11,10 @@ use chrono::TimeDelta;
 use tokio::time::Instant;
 
 use super::{
-    super::state::{CallState, Facts, Mind, Next, Speaker},
+    super::{
+        CallSettings,
+        state::{CallState, Facts, Mind, Next, Speaker},
+    },
     Act, Answer, Budgets, Dialogue, Stale,
 };
 
@@ -54,7 +57,7 @@ fn facts() -> Facts {
 impl Story {
     fn of(state: CallState, is_reachable: bool, has_model: bool) -> Self {
         let mut story = Self {
-            dialogue: Dialogue::new(state, Budgets::default(), has_model),
+            dialogue: Dialogue::new(state, &CallSettings::default(), has_model),
             wall: Clock::System.now(),
             now: Instant::now(),
             spoken: Vec::new(),

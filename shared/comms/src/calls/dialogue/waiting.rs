@@ -18,7 +18,7 @@ impl Dialogue {
         let is_due = |clock: Option<Instant>| clock.is_some_and(|at| at <= now);
         if is_due(self.clocks.limit) {
             self.clocks.limit = None;
-            self.end_with(self.phrases.time_is_up, Next::HangUp, wall, now);
+            self.end_with(&self.phrases.clone().time_is_up, Next::HangUp, wall, now);
         }
         if is_due(self.clocks.closing) {
             // It should have been heard by now; the caller shall not wait for what may never come.
@@ -59,9 +59,9 @@ impl Dialogue {
         }
         self.last_filler = Some(choice);
         self.fillers += 1;
-        let text = self.phrases.fillers[choice];
-        self.queue.push(Kind::Filler, text);
-        self.speak(text.to_owned(), true, true);
+        let text = self.phrases.fillers[choice].clone();
+        self.queue.push(Kind::Filler, &text);
+        self.speak(text, true, true);
     }
 
     /// No answer, or none any more, from whoever was asked.
@@ -82,7 +82,7 @@ impl Dialogue {
         match self.state.mind {
             Mind::Agent => self.machine_takes_over(false, wall, now),
             // Without a model that answers, the caller can still leave a message.
-            Mind::Machine => self.end_with(self.phrases.apology, Next::Record, wall, now),
+            Mind::Machine => self.end_with(&self.phrases.clone().apology, Next::Record, wall, now),
         }
     }
 
@@ -101,7 +101,7 @@ impl Dialogue {
                 self.finish_reply(wall);
                 self.say(by, &rest, now);
             }
-            Some(_) => self.notice(self.phrases.missed, now),
+            Some(_) => self.notice(&self.phrases.clone().missed, now),
             None if self.state.is_pending => self.ask(now),
             None => {}
         }
@@ -116,8 +116,8 @@ impl Dialogue {
     fn break_silence(&mut self, wall: Timestamp, now: Instant) {
         self.prods += 1;
         if self.prods > 1 {
-            return self.end_with(self.phrases.goodbye, Next::HangUp, wall, now);
+            return self.end_with(&self.phrases.clone().goodbye, Next::HangUp, wall, now);
         }
-        self.notice(self.phrases.still_there, now);
+        self.notice(&self.phrases.clone().still_there, now);
     }
 }

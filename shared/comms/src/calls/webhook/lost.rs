@@ -56,11 +56,9 @@ pub(super) async fn answer(
         conclude(comms, &state, report).await?;
     }
     Ok(match hook {
-        Hook::Action if !report.status.is_some_and(CallStatus::is_over) => {
-            script::say_and_hang_up(LANGUAGE, |phrases| phrases.unavailable)
-        }
-        Hook::Answer => script::say_and_hang_up(LANGUAGE, |phrases| phrases.unavailable),
-        Hook::Message => script::say_and_hang_up(LANGUAGE, |phrases| phrases.thanks),
+        Hook::Action if !report.status.is_some_and(CallStatus::is_over) => script::unavailable(comms, LANGUAGE),
+        Hook::Answer => script::unavailable(comms, LANGUAGE),
+        Hook::Message => script::thank(comms, LANGUAGE),
         _ => Script::default(),
     })
 }

@@ -14,7 +14,7 @@ use butt_dial_domain::{
 use super::{
     super::{
         conclude::{conclude, leave_words},
-        phrases, script,
+        script,
         state::{self, CallState, Mind, Next, Reply, Speaker},
     },
     CallWebhook, Hook, lost, publish_report,
@@ -63,11 +63,11 @@ pub(super) async fn about(
         Hook::Action => after_session(comms, webhook, state).await,
         Hook::Machine => {
             if report.answered_by == Some(AnsweredBy::MachineEnd) {
-                return voicemail(webhook, state).await;
+                return voicemail(comms, webhook, state).await;
             }
             Ok(Script::default())
         }
-        Hook::Message => Ok(script::say_and_hang_up(&state.facts.language, |phrases| phrases.thanks)),
+        Hook::Message => Ok(script::thank(comms, &state.facts.language)),
         Hook::Recording => {
             match report.recording.as_ref().map(|recording| recording.is_completed) {
                 Some(true) => conclude(comms, state, report).await?,
@@ -85,7 +85,7 @@ pub(super) async fn about(
         Err(error) => {
             let facts = &state.facts;
             tracing::warn!(%error, call = %facts.call, "a call can't go on; the caller may leave a message");
-            let words = phrases::of(&facts.language).record.to_owned();
+            let words = comms.settings.calls.phrases.of(&facts.language).record.clone();
             Ok(script::record(
                 comms,
                 &facts.carrier,
@@ -114,7 +114,7 @@ async fn after_session(comms: &Comms, webhook: &CallWebhook, state: &CallState) 
         let (failures, _) = comms.kv.increment(&key, FAILURES_WITHIN).await?;
         tracing::info!(call = %facts.call, failures, "a call's socket is lost; the call goes on elsewhere");
         if failures > MOST_FAILURES {
-            let words = phrases::of(&facts.language).record.to_owned();
+            let words = comms.settings.calls.phrases.of(&facts.language).record.clone();
             return Ok(script::record(
                 comms,
                 &facts.carrier,
@@ -141,12 +141,12 @@ async fn hang_up(comms: &Comms, state: &CallState, report: &CallReport) -> Resul
 }
 
 /// The person who was to be talked with is a machine: it is left a message instead.
-async fn voicemail(webhook: &CallWebhook, state: &CallState) -> Result<Script, WebhookRefusal> {
+async fn voicemail(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, WebhookRefusal> {
     let facts = &state.facts;
     if facts.plan.purpose != Purpose::Converse {
         return Ok(Script::default());
     }
-    let script = script::leave_voicemail(state);
+    let script = script::leave_voicemail(comms, state);
     let redirected = webhook.voice.redirect(&webhook.report.carrier_id, &script).await;
     redirected
         .inspect_err(|error| tracing::warn!(%error, call = %facts.call, "a voicemail can't be left"))
@@ -168,7 +168,7 @@ async fn dialled(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Res
             Mind::Agent => Speaker::Agent,
             Mind::Machine => Speaker::Machine,
         },
-        planned: phrases::of(&facts.language).not_reached.to_owned(),
+        planned: comms.settings.calls.phrases.of(&facts.language).not_reached.clone(),
         heard: 0,
         is_complete: true,
     });
