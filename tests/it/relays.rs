@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use butt_dial_providers::simulator::calls::Call;
 use serde_json::json;
 
-use crate::support::{Agent, Fleet, PATIENCE, Program, Replying as _, Service, eventually, expect_once, hears, says};
+use crate::support::{
+    Agent, Fleet, PATIENCE, Program, Replying as _, Service, eventually, expect_once, hears, next, says,
+};
 
 const ANN: &str = "+14155550123";
 const LAST_OF_THE_GREETING: &str = "Please tell me your name.";
@@ -147,10 +149,14 @@ async fn what_was_said_into_a_relay_that_vanished_is_nobodys_turn_servers() {
     // Nobody hears it; who comes to take the call hears what is said then.
     call.say("Is anybody there?").await;
     assert!(call.wait_for_sessions(2, UNNOTICED).await, "{:?}", call.sessions());
-    let (turn, ()) = tokio::join!(agent.turn(&id), async {
+    // Whoever waits for a turn would get one from both.
+    let words = json!({ "callId": id, "text": "Are you still there?", "waitMs": 9_000 });
+    let (replied, ()) = tokio::join!(agent.call("comms_call_reply", words), async {
+        hears(&call, "Are you still there?").await;
         is_back(&frozen).await;
-        assert!(call.say("Hello?").await);
+        says(&call, "Hello?").await;
     });
+    let turn = next(replied);
     assert_eq!(
         (&turn["text"], &turn["turnId"]),
         (&json!("Hello?"), &json!("1")),
