@@ -338,6 +338,21 @@ fn an_agent_that_attends_a_machine_in_mid_sentence_has_the_turn_to_answer() {
 }
 
 #[test]
+fn what_the_machine_still_says_does_not_count_for_the_agent_that_takes_over() {
+    let mut story = Story::of(CallState::new(facts()), false, true);
+    story.played("Hello, this is the AI answering service of Ann's shop.");
+    story.spoken.clear();
+    story.agent("I am here.");
+    story.played("I'm sorry, nobody can take your call right now.");
+    story.played("May I take a message? Please tell me your name.");
+    let resumed = Story::of(story.dialogue.state.clone(), true, true);
+    assert_eq!(resumed.spoken, ["I am here."]);
+    story.played("I am here.");
+    assert_eq!(story.said().last(), Some(&(Speaker::Agent, "I am here.", false)));
+    assert!(story.dialogue.is_quiet());
+}
+
+#[test]
 fn without_a_model_the_caller_speaks_after_the_beep() {
     let mut story = Story::of(CallState::new(facts()), false, false);
     assert!(story.spoken[0].contains("leave a message"));
