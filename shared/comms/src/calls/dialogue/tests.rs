@@ -353,6 +353,22 @@ fn what_the_machine_still_says_does_not_count_for_the_agent_that_takes_over() {
 }
 
 #[test]
+fn last_words_that_a_lost_socket_cut_are_said_on_another_one_which_ends_then() {
+    let mut story = Story::begun();
+    story.caller_says("Bye.");
+    story.agent("Thank you for your call. Goodbye then.");
+    let acts = story.dialogue.end(Next::HangUp, story.now);
+    story.perform(acts);
+    story.played("Thank you for your call.");
+    let mut resumed = Story::of(story.dialogue.state, true, true);
+    assert_eq!(resumed.spoken, ["Goodbye then."]);
+    assert!(!resumed.is_closed);
+    resumed.hear_all();
+    assert!(resumed.is_closed);
+    assert_eq!(resumed.dialogue.state.next, Next::HangUp);
+}
+
+#[test]
 fn without_a_model_the_caller_speaks_after_the_beep() {
     let mut story = Story::of(CallState::new(facts()), false, false);
     assert!(story.spoken[0].contains("leave a message"));
