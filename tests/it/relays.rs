@@ -196,3 +196,27 @@ async fn an_agent_whose_gateway_dies_gets_its_turn_from_another_servers() {
     expect_once(&call, &["AI assistant", GREETING, "Once upon a time.", "That was all."]);
     call.hang_up().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_goodbye_whose_relay_is_killed_is_said_to_its_end_and_ends_the_call_servers() {
+    let mut fleet = Fleet::gateways(1, &[]).await;
+    let agent = fleet.rest().await;
+    let (call, id) = is_called(&mut fleet, &agent).await;
+    let goodbye = json!({ "callId": id, "text": format!("{} Goodbye.", counting(4)) });
+    agent.call("comms_end_call", goodbye).await.unwrap();
+    hears(&call, "sentence-2 ").await;
+    fleet.kill_one(Service::Relay, 0).await;
+    hears(&call, "Goodbye.").await;
+    assert!(call.wait_for_end(PATIENCE).await, "{:#?}", call.transcript());
+    assert_eq!(call.sessions().len(), 2, "{:?}", call.sessions());
+    expect_once(
+        &call,
+        &[
+            "AI assistant",
+            GREETING,
+            "sentence-1 of the long story.",
+            "sentence-4 of the long story.",
+        ],
+    );
+    assert_eq!(agent.ended_call(&id).await["status"], "completed");
+}
