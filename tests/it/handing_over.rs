@@ -87,6 +87,29 @@ profiles! {
 }
 
 profiles! {
+    async fn a_machine_that_takes_a_call_to_a_person_is_left_what_it_was_about(world: &World) {
+        world.carriers.set_pace(0.1);
+        let agent = world.agent(Transport::StreamableHttp).await;
+        let machine = Behaviour::Machine { after_ms: 500, greeting: "This is Ann. Speak after the beep.".into(), beeps: true };
+        world.carriers.set_number(ANN, machine);
+        let wanted = json!({ "greeting": "Your flowers are here.", "machineDetection": true });
+        let id = agent.calls(ANN, wanted).await;
+        let call = world.carriers.wait_for_call(ANN, PATIENCE).await.unwrap();
+        assert!(call.wait_for_end(PATIENCE).await);
+        let heard: Vec<Sound> = call.heard().into_iter().map(|heard| heard.sound).collect();
+        let beep = heard.iter().position(|sound| *sound == Sound::Beep).expect("a beep");
+        let left = heard[beep..].iter().filter_map(|sound| match sound {
+            Sound::Word(word) => Some(word.as_str()),
+            _ => None,
+        });
+        let left = left.collect::<Vec<_>>().join(" ");
+        assert!(left.contains("an AI assistant calling for") && left.ends_with("Your flowers are here."), "{left}");
+        let seen = agent.ended_call(&id).await;
+        assert_eq!((&seen["answeredBy"], &seen["status"]), (&json!("machine_end"), &json!("completed")), "{seen}");
+    }
+}
+
+profiles! {
     async fn two_people_are_called_and_connected(world: &World) {
         world.carriers.set_pace(0.1);
         let boss = world.account.colleague(&world.store, &world.gateways, "org-admin", "+14155550177").await;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use butt_dial_providers::simulator::calls::Call;
 use serde_json::json;
 
-use crate::support::{Agent, Fleet, PATIENCE, Program, Replying as _, Service, eventually, expect_once, hears, says};
+use crate::support::{
+    Agent, Fleet, PATIENCE, Program, Replying as _, Service, eventually, expect_once, hears, next, says,
+};
 
 const ANN: &str = "+14155550123";
 const LAST_OF_THE_GREETING: &str = "Please tell me your name.";
@@ -147,10 +149,14 @@ async fn what_was_said_into_a_relay_that_vanished_is_nobodys_turn_servers() {
     // Nobody hears it; who comes to take the call hears what is said then.
     call.say("Is anybody there?").await;
     assert!(call.wait_for_sessions(2, UNNOTICED).await, "{:?}", call.sessions());
-    let (turn, ()) = tokio::join!(agent.turn(&id), async {
+    // Whoever waits for a turn would get one from both.
+    let words = json!({ "callId": id, "text": "Are you still there?", "waitMs": 9_000 });
+    let (replied, ()) = tokio::join!(agent.call("comms_call_reply", words), async {
+        hears(&call, "Are you still there?").await;
         is_back(&frozen).await;
-        assert!(call.say("Hello?").await);
+        says(&call, "Hello?").await;
     });
+    let turn = next(replied);
     assert_eq!(
         (&turn["text"], &turn["turnId"]),
         (&json!("Hello?"), &json!("1")),
@@ -189,4 +195,28 @@ async fn an_agent_whose_gateway_dies_gets_its_turn_from_another_servers() {
     hears(&call, "That was all.").await;
     expect_once(&call, &["AI assistant", GREETING, "Once upon a time.", "That was all."]);
     call.hang_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_goodbye_whose_relay_is_killed_is_said_to_its_end_and_ends_the_call_servers() {
+    let mut fleet = Fleet::gateways(1, &[]).await;
+    let agent = fleet.rest().await;
+    let (call, id) = is_called(&mut fleet, &agent).await;
+    let goodbye = json!({ "callId": id, "text": format!("{} Goodbye.", counting(4)) });
+    agent.call("comms_end_call", goodbye).await.unwrap();
+    hears(&call, "sentence-2 ").await;
+    fleet.kill_one(Service::Relay, 0).await;
+    hears(&call, "Goodbye.").await;
+    assert!(call.wait_for_end(PATIENCE).await, "{:#?}", call.transcript());
+    assert_eq!(call.sessions().len(), 2, "{:?}", call.sessions());
+    expect_once(
+        &call,
+        &[
+            "AI assistant",
+            GREETING,
+            "sentence-1 of the long story.",
+            "sentence-4 of the long story.",
+        ],
+    );
+    assert_eq!(agent.ended_call(&id).await["status"], "completed");
 }

@@ -160,12 +160,16 @@ impl Dialogue {
         let left = (self.state.facts.limit_at - wall).to_std().unwrap_or_default();
         self.clocks.limit = Some(now + left);
         self.state.sessions += 1;
-        // What it was told for the end of the socket before this one has been done.
-        self.state.next = Next::Resume;
+        let next = std::mem::take(&mut self.state.next);
         if self.state.is_greeted {
             self.resume(wall, now);
         } else {
             self.greet(is_reachable, wall, now);
+        }
+        if next != Next::Resume {
+            // The socket before this one was lost over the last words.
+            self.closes_with(next, now);
+            self.close_if_heard(now);
         }
         self.acts.push(Act::Save);
         self.take()

@@ -72,6 +72,15 @@ impl Queue {
         self.0.clear();
     }
 
+    /// What was queued up to now is still spoken, and belongs to no reply any more.
+    pub fn detach(&mut self) {
+        for utterance in &mut self.0 {
+            if utterance.kind == Kind::Reply {
+                utterance.kind = Kind::Notice;
+            }
+        }
+    }
+
     /// The carrier has played this.
     pub fn played(&mut self, chunk: &str) -> Vec<Heard> {
         let mut told = Vec::new();

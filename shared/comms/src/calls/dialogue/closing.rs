@@ -44,7 +44,7 @@ impl Dialogue {
         self.closes_with(next, now);
     }
 
-    fn closes_with(&mut self, next: Next, now: Instant) {
+    pub(super) fn closes_with(&mut self, next: Next, now: Instant) {
         self.state.next = next;
         self.clocks.closing = Some(now + self.time_to_speak() + TO_BEGIN);
         self.clocks.silence = None;

@@ -72,6 +72,7 @@ impl Dialogue {
             .is_some_and(|reply| reply.turn == turn && reply.by == answer.by);
         if !continues {
             self.finish_reply(wall);
+            self.queue.detach();
         }
         let reply = self.state.reply.get_or_insert_with(|| Reply {
             turn,

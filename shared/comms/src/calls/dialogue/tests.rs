@@ -341,6 +341,37 @@ fn an_agent_that_attends_a_machine_in_mid_sentence_has_the_turn_to_answer() {
 }
 
 #[test]
+fn what_the_machine_still_says_does_not_count_for_the_agent_that_takes_over() {
+    let mut story = Story::of(CallState::new(facts()), false, true);
+    story.played("Hello, this is the AI answering service of Ann's shop.");
+    story.spoken.clear();
+    story.agent("I am here.");
+    story.played("I'm sorry, nobody can take your call right now.");
+    story.played("May I take a message? Please tell me your name.");
+    let resumed = Story::of(story.dialogue.state.clone(), true, true);
+    assert_eq!(resumed.spoken, ["I am here."]);
+    story.played("I am here.");
+    assert_eq!(story.said().last(), Some(&(Speaker::Agent, "I am here.", false)));
+    assert!(story.dialogue.is_quiet());
+}
+
+#[test]
+fn last_words_that_a_lost_socket_cut_are_said_on_another_one_which_ends_then() {
+    let mut story = Story::begun();
+    story.caller_says("Bye.");
+    story.agent("Thank you for your call. Goodbye then.");
+    let acts = story.dialogue.end(Next::HangUp, story.now);
+    story.perform(acts);
+    story.played("Thank you for your call.");
+    let mut resumed = Story::of(story.dialogue.state, true, true);
+    assert_eq!(resumed.spoken, ["Goodbye then."]);
+    assert!(!resumed.is_closed);
+    resumed.hear_all();
+    assert!(resumed.is_closed);
+    assert_eq!(resumed.dialogue.state.next, Next::HangUp);
+}
+
+#[test]
 fn without_a_model_the_caller_speaks_after_the_beep() {
     let mut story = Story::of(CallState::new(facts()), false, false);
     assert!(story.spoken[0].contains("leave a message"));
