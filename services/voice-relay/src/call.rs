@@ -221,8 +221,8 @@ impl Call {
             tracing::warn!(reason = malformed.0, call = %self.dialogue.state.facts.call, "a call's socket is closed");
             Ended::Malformed
         })?;
-        if let FromCaller::Fault(description) = &frame {
-            tracing::warn!(description, call = %self.dialogue.state.facts.call, "the carrier reports a fault in a call");
+        if let FromCaller::Fault(code) = &frame {
+            tracing::warn!(code, call = %self.dialogue.state.facts.call, "the carrier reports a fault in a call");
         }
         let is_turn = matches!(&frame, FromCaller::Said { is_last: true, .. });
         let acts = self.dialogue.hear(frame, self.comms.clock.now(), Instant::now());

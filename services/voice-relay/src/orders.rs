@@ -81,9 +81,8 @@ impl Call {
                 ends,
                 key,
             } => {
-                if let Some(key) = key
-                    && !self.is_new(key)
-                {
+                let keys = &self.dialogue.state.keys;
+                if key.as_ref().is_some_and(|key| keys.contains(key)) {
                     return Ok(self.done());
                 }
                 if !self.dialogue.state.is_attended {
@@ -93,6 +92,7 @@ impl Call {
                 if let Err(stale) = self.say(turn, text, is_last).await? {
                     return Ok(self.stale(stale));
                 }
+                self.remember(key);
                 if ends {
                     let acts = self.dialogue.end(Next::HangUp, now);
                     self.perform(acts).await?;
@@ -164,16 +164,13 @@ impl Call {
         }
     }
 
-    fn is_new(&mut self, key: String) -> bool {
+    /// What has been said under this key is not said again.
+    fn remember(&mut self, key: Option<String>) {
         let keys = &mut self.dialogue.state.keys;
-        if keys.contains(&key) {
-            return false;
-        }
         if keys.len() >= KEYS {
             keys.remove(0);
         }
-        keys.push(key);
-        true
+        keys.extend(key);
     }
 
     fn done(&self) -> Outcome {

@@ -99,9 +99,18 @@ pub struct Dialogue {
     /// How often the caller was asked whether they are there.
     prods: u32,
     pressed: String,
-    /// What was cut by an interruption that no words have followed yet.
-    cut: Option<String>,
+    /// The session ends: nothing is said any more.
+    is_closed: bool,
+    /// What an interruption has cut that no words have followed yet.
+    cut: Option<Cut>,
     acts: Vec<Act>,
+}
+
+enum Cut {
+    /// What was not heard of a reply. Nothing, where it was heard to its end.
+    Reply(String),
+    /// The mind was still thinking.
+    Question,
 }
 
 /// What time is waited for. `None`: nothing.
@@ -115,6 +124,8 @@ struct Clocks {
     silence: Option<Instant>,
     interruption: Option<Instant>,
     keys: Option<Instant>,
+    /// What was sent should have been heard by then, whatever the carrier tells.
+    spoken: Option<Instant>,
     /// The last words should have been heard by then.
     closing: Option<Instant>,
     machine: Option<Instant>,
@@ -122,8 +133,9 @@ struct Clocks {
 }
 
 impl Clocks {
-    fn all(&self) -> [Option<Instant>; 8] {
+    fn all(&self) -> [Option<Instant>; 9] {
         [
+            self.spoken,
             self.filler,
             self.give_up,
             self.silence,
@@ -150,6 +162,7 @@ impl Dialogue {
             fillers: 0,
             prods: 0,
             pressed: String::new(),
+            is_closed: false,
             cut: None,
             acts: Vec::new(),
         }
@@ -220,6 +233,12 @@ impl Dialogue {
             .as_ref()
             .map(|reply| (reply.unheard().to_owned(), reply.is_complete));
         match rest {
+            // The rest of what it was about to say went with the relay that heard it.
+            Some((_, false)) if self.state.mind == Mind::Machine => {
+                self.finish_reply(wall);
+                self.state.is_pending = true;
+                self.ask(now);
+            }
             Some((rest, is_complete)) if !rest.trim().is_empty() => {
                 self.queue.push(Kind::Reply, &rest);
                 self.speak(rest, is_complete, false);
@@ -267,12 +286,14 @@ impl Dialogue {
     fn note(&mut self, by: Speaker, text: &str, is_cut: bool, at: Timestamp) {
         /// A long call must not make its state grow without end.
         const MAX_LINES: usize = 400;
+        /// Who called, and why, is said first.
+        const FIRST_LINES: usize = 40;
         let text = text.trim();
         if text.is_empty() {
             return;
         }
         if self.state.history.len() >= MAX_LINES {
-            self.state.history.remove(0);
+            self.state.history.remove(FIRST_LINES);
         }
         self.state.history.push(Line {
             by,

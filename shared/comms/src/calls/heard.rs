@@ -14,6 +14,8 @@ pub enum Kind {
     Notice,
     /// Tones.
     Digits,
+    /// Left over from a turn that is past: it may still be spoken, or may not.
+    Stale,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,12 +61,26 @@ impl Queue {
 
     /// Nothing is left to be heard.
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|utterance| is_blank(utterance.rest()))
+        self.waited_for().all(|utterance| is_blank(utterance.rest()))
     }
 
     pub fn unheard_characters(&self) -> u32 {
-        let count: usize = self.0.iter().map(|utterance| utterance.rest().chars().count()).sum();
+        let count: usize = self
+            .waited_for()
+            .map(|utterance| utterance.rest().chars().count())
+            .sum();
         u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    fn waited_for(&self) -> impl Iterator<Item = &Utterance> {
+        self.0.iter().filter(|utterance| utterance.kind != Kind::Stale)
+    }
+
+    /// A new turn begins: nobody waits any more for what is left of the one before.
+    pub fn outdate(&mut self) {
+        for utterance in &mut self.0 {
+            utterance.kind = Kind::Stale;
+        }
     }
 
     /// Everything that was queued has been thrown away.
@@ -89,10 +105,10 @@ impl Queue {
             let Some(first) = self.0.front_mut() else { break };
             let rest = letters(first.rest());
             let common = common(&rest, &left);
-            // A filler that was cut: what was played belongs to what follows.
-            if common < left.len() && common < rest.len() && first.kind == Kind::Filler {
+            // It was cut, or is never told as it was sent: what was played belongs to what follows.
+            if common < left.len() && common < rest.len() && matches!(first.kind, Kind::Filler | Kind::Stale) {
                 told.push(Heard {
-                    kind: Kind::Filler,
+                    kind: first.kind,
                     bytes: 0,
                     is_over: true,
                 });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use butt_dial_domain::{
-    AgentId, CallId, Code, Failure,
+    AgentId, CallId, Channel, Code, Failure,
     call::Direction,
     ports::{
         bus::{BusError, Headers},
@@ -25,6 +25,10 @@ use crate::{Comms, store_failure};
 const PATIENCE: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(100);
 const DEADLINE: Duration = Duration::from_secs(2);
+/// Twilio speaks at most 4,096 characters of a text; it is four minutes of speech.
+const MAX_TEXT: usize = 4_000;
+/// As for messages.
+const MAX_KEY: usize = 255;
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case")]
@@ -97,8 +101,28 @@ pub struct Done {
     pub pending: Option<Signal>,
 }
 
+impl Order {
+    /// Refuses what is too long to be spoken, or to be kept with the call.
+    fn check(&self) -> Result<(), Failure> {
+        let too_long = |field: &str, most: usize| {
+            let text = format!("{field}: at most {most} characters");
+            Err(Failure::new(Code::InvalidArgument, text).on(Channel::Voice))
+        };
+        let is_long = |text: &Option<String>| text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT);
+        match self {
+            Self::Answer { text, .. } if text.chars().count() > MAX_TEXT => too_long("text", MAX_TEXT),
+            Self::Answer { key: Some(key), .. } if key.chars().count() > MAX_KEY => too_long("idempotencyKey", MAX_KEY),
+            Self::HangUp { text } if is_long(text) => too_long("text", MAX_TEXT),
+            Self::Transfer { announcement, .. } if is_long(announcement) => too_long("announcementText", MAX_TEXT),
+            Self::Transfer { whisper, .. } if is_long(whisper) => too_long("summary", MAX_TEXT),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Has it done, by whoever holds the call. A call that is just being handed over is waited for.
 pub async fn give(comms: &Comms, agent: &AgentId, call: &CallId, order: Order) -> Result<Done, Failure> {
+    order.check()?;
     let subject = subjects::call_orders(call);
     let ordered = Ordered {
         agent: agent.clone(),
@@ -229,6 +253,35 @@ fn read(payload: &[u8]) -> Result<Done, Failure> {
         Err(error) => {
             tracing::error!(%error, "a relay's answer can't be read");
             Err(Failure::internal())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_read_a_novel() {
+        let answer = |text: usize, key: usize| Order::Answer {
+            turn: None,
+            text: "ä".repeat(text),
+            is_last: true,
+            ends: false,
+            key: Some("k".repeat(key)),
+        };
+        assert_eq!(answer(MAX_TEXT, MAX_KEY).check(), Ok(()));
+        for order in [
+            answer(MAX_TEXT + 1, 1),
+            answer(1, MAX_KEY + 1),
+            Order::HangUp {
+                text: Some("a".repeat(MAX_TEXT + 1)),
+            },
+        ] {
+            assert_eq!(
+                order.check().err().map(|failure| failure.code),
+                Some(Code::InvalidArgument)
+            );
         }
     }
 }

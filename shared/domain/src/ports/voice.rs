@@ -129,8 +129,9 @@ pub enum FromCaller {
         who: Speaker,
         is_speaking: bool,
     },
-    /// The carrier could not do what it was told, or the session can't go on.
-    Fault(String),
+    /// The carrier could not do what it was told, or the session can't go on: its code, where it gives one. What else it
+    /// tells may quote what was said.
+    Fault(Option<u32>),
     /// Something that we do not know, or have no use for.
     Other,
 }

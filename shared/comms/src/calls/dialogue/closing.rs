@@ -17,10 +17,15 @@ use super::{
 /// Slow speech, with the time that the synthesizer needs to begin.
 const PER_CHARACTER: Duration = Duration::from_millis(90);
 const TO_BEGIN: Duration = Duration::from_secs(2);
+/// Numbers and pauses take longer than their characters.
+const UNTOLD: Duration = Duration::from_secs(5);
 
 impl Dialogue {
     /// What the agent wants to happen once everything has been heard.
     pub fn end(&mut self, next: Next, now: Instant) -> Vec<Act> {
+        if self.is_closed {
+            return Vec::new();
+        }
         // It is an answer too: should the call come back, nobody waits for another one.
         self.state.is_pending = false;
         self.closes_with(next, now);
@@ -36,7 +41,7 @@ impl Dialogue {
 
     /// Says a last sentence, in place of all that was to be said.
     pub(super) fn end_with(&mut self, words: &str, next: Next, wall: Timestamp, now: Instant) {
-        if self.clocks.closing.is_some() {
+        if self.is_ending() {
             return;
         }
         self.drop_turn(wall);
@@ -53,9 +58,32 @@ impl Dialogue {
         self.acts.push(Act::Save);
     }
 
+    /// The last words have been said, or are being said.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_closed || self.clocks.closing.is_some()
+    }
+
     /// How long what is queued takes at most.
     pub(super) fn time_to_speak(&self) -> Duration {
         PER_CHARACTER * self.queue.unheard_characters()
+    }
+
+    /// Carriers may tell less than they play, or play less than they were sent.
+    pub(super) fn expect_to_be_heard(&mut self, now: Instant) {
+        let speaks = !self.queue.is_empty();
+        self.clocks.spoken = speaks.then(|| now + 2 * self.time_to_speak() + UNTOLD);
+    }
+
+    pub(super) fn presume_heard(&mut self, wall: Timestamp, now: Instant) {
+        self.clocks.spoken = None;
+        self.queue.outdate();
+        if let Some(reply) = self.state.reply.as_mut() {
+            reply.heard = reply.planned.len();
+            self.settle_reply(wall, now);
+            self.acts.push(Act::Save);
+        }
+        self.listen_for_silence(now);
+        self.close_if_heard(now);
     }
 
     pub(super) fn close_if_heard(&mut self, _now: Instant) {
@@ -66,6 +94,7 @@ impl Dialogue {
 
     pub(super) fn close(&mut self) {
         self.clocks = super::Clocks::default();
+        self.is_closed = true;
         self.acts.push(Act::Close);
     }
 
@@ -75,7 +104,8 @@ impl Dialogue {
         let name = self.state.facts.name.clone();
         let words = match from_the_start {
             true => phrases::with(&self.phrases.away, &name),
-            false => format!("{} {}", self.phrases.apology, self.phrases.disclosure),
+            // That it is an AI, the greeting has said.
+            false => self.phrases.apology.clone(),
         };
         if !self.has_model {
             let words = format!("{words} {}", self.phrases.record);

@@ -1,5 +1,7 @@
 //! What is heard: the caller's words, keys and interruptions, and what of ours has been played.
 
+use std::time::Duration;
+
 use butt_dial_domain::{
     clock::Timestamp,
     ports::voice::{self, FromCaller},
@@ -9,14 +11,16 @@ use tokio::time::Instant;
 use super::{
     super::{
         heard::{Heard, Kind},
-        state::{Mind, Speaker},
+        state::{Mind, Reply, Speaker},
     },
-    Act, Dialogue,
+    Act, Cut, Dialogue,
 };
 
 /// Keys that end what is pressed.
 const END_OF_KEYS: char = '#';
 const MAX_KEYS: usize = 64;
+/// The longest that somebody says something before any word of it is told.
+const PHRASE_WITHIN: Duration = Duration::from_secs(10);
 
 impl Dialogue {
     pub fn hear(&mut self, frame: FromCaller, wall: Timestamp, now: Instant) -> Vec<Act> {
@@ -42,22 +46,26 @@ impl Dialogue {
             self.state.is_caller_speaking = is_speaking;
             self.acts.push(Act::Save);
         }
-        if is_speaking {
-            self.prods = 0;
-            self.clocks.interruption = None;
-        } else if self.cut.is_some() {
-            self.clocks.interruption = Some(now + self.budgets.after_interruption);
-        }
+        let follows_within = match is_speaking {
+            true => PHRASE_WITHIN,
+            false => self.budgets.after_interruption,
+        };
+        self.prods = if is_speaking { 0 } else { self.prods };
+        self.clocks.interruption = self.cut.is_some().then(|| now + follows_within);
         self.listen_for_silence(now);
     }
 
     /// The caller has finished a turn.
     fn said(&mut self, text: &str, wall: Timestamp, now: Instant) {
-        if text.trim().is_empty() || self.clocks.closing.is_some() {
-            return;
+        if text.trim().is_empty() {
+            return self.is_speaking(false, now);
+        }
+        if self.is_ending() {
+            return self.note(Speaker::Caller, text, false, wall);
         }
         self.state.is_caller_speaking = false;
         self.drop_turn(wall);
+        self.queue.outdate();
         self.note(Speaker::Caller, text, false, wall);
         self.begin_turn(now);
     }
@@ -104,7 +112,7 @@ impl Dialogue {
 
     /// The carrier has thrown away all that was queued. What was heard of it has been told before (`Played`).
     fn interrupted(&mut self, wall: Timestamp, now: Instant) {
-        if self.clocks.closing.is_some() {
+        if self.is_ending() {
             // Goodbye was said; that it was talked over changes nothing.
             self.queue.clear();
             return self.close_if_heard(now);
@@ -118,11 +126,12 @@ impl Dialogue {
         self.queue.clear();
         self.drop_turn(wall);
         // Until words follow, it may have been a cough.
-        self.cut = Some(unheard.unwrap_or_default());
-        if was_pending && self.cut.as_deref() == Some("") {
-            self.cut = None;
-            self.state.is_pending = true;
-        }
+        self.cut = Some(match unheard {
+            Some(unheard) => Cut::Reply(unheard),
+            None if was_pending => Cut::Question,
+            None => Cut::Reply(String::new()),
+        });
+        self.state.is_pending = was_pending && matches!(self.cut, Some(Cut::Question));
         self.clocks.interruption = Some(now + self.budgets.after_interruption);
         self.acts.push(Act::Save);
     }
@@ -132,6 +141,9 @@ impl Dialogue {
             self.pressed.push(key);
         }
         self.prods = 0;
+        // They are what follows.
+        self.clocks.interruption = None;
+        self.listen_for_silence(now);
         let wait = match key {
             END_OF_KEYS => std::time::Duration::ZERO,
             _ => self.budgets.keys_within,
@@ -142,7 +154,7 @@ impl Dialogue {
     pub(super) fn keys_are_complete(&mut self, wall: Timestamp, now: Instant) {
         self.clocks.keys = None;
         let pressed = std::mem::take(&mut self.pressed);
-        if pressed.is_empty() || self.clocks.closing.is_some() {
+        if pressed.is_empty() || self.is_ending() {
             return;
         }
         self.drop_turn(wall);
@@ -159,22 +171,25 @@ impl Dialogue {
             .sum();
         if let Some(reply) = self.state.reply.as_mut().filter(|_| of_reply > 0) {
             reply.heard = (reply.heard + of_reply).min(reply.planned.len());
-            let is_done = reply.is_complete && reply.unheard().trim().is_empty();
-            if is_done {
-                self.finish_reply(wall);
-                self.after_reply(wall, now);
-            }
+            self.settle_reply(wall, now);
             self.acts.push(Act::Save);
         }
         let is_reply_over = |heard: &Heard| heard.kind == Kind::Reply && heard.is_over;
+        self.expect_to_be_heard(now);
         if self.queue.is_empty() || told.iter().any(is_reply_over) {
             self.listen_for_silence(now);
         }
         self.close_if_heard(now);
     }
 
-    /// An answering machine that has come to its end says goodbye and goes.
-    fn after_reply(&mut self, wall: Timestamp, now: Instant) {
+    /// A reply that is complete has been said once it is heard.
+    pub(super) fn settle_reply(&mut self, wall: Timestamp, now: Instant) {
+        let is_done = |reply: &Reply| reply.is_complete && reply.unheard().trim().is_empty();
+        if !self.state.reply.as_ref().is_some_and(is_done) {
+            return;
+        }
+        self.finish_reply(wall);
+        // An answering machine that has come to its end says goodbye and goes.
         if self.state.mind == Mind::Machine && self.state.machine.turns >= self.budgets.machine_turns {
             self.machine_is_done(wall, now);
         }

@@ -35,7 +35,7 @@ impl Dialogue {
         if answer.turn.is_some_and(|turn| turn != self.state.turn) {
             return Err(Stale::Superseded);
         }
-        if self.clocks.closing.is_some() || (answer.turn.is_some() && answer.turn == self.state.answered) {
+        if self.is_ending() || (answer.turn.is_some() && answer.turn == self.state.answered) {
             return Err(Stale::Answered);
         }
         match (self.state.mind, answer.by) {
@@ -60,7 +60,8 @@ impl Dialogue {
                 self.state.latencies.push(u32::try_from(took).unwrap_or(u32::MAX));
             }
         }
-        self.clocks.filler = None;
+        // Between two pieces it can be quiet for long, too.
+        self.clocks.filler = (!answer.is_last).then(|| now + self.budgets.filler_again);
         self.clocks.interruption = None;
         self.cut = None;
         let text = spoken(&answer.text);
@@ -126,7 +127,7 @@ impl Dialogue {
 
     /// The mind that was asked can't answer this turn: it is not there, or it failed.
     pub fn cannot_answer(&mut self, turn: u64, wall: Timestamp, now: Instant) -> Vec<Act> {
-        if turn == self.state.turn && self.clocks.closing.is_none() {
+        if turn == self.state.turn && !self.is_ending() {
             self.mind_is_silent(wall, now);
         }
         self.take()
@@ -135,7 +136,7 @@ impl Dialogue {
     /// The agent is with the call again, or for the first time.
     pub fn attend(&mut self, wall: Timestamp, now: Instant) -> Vec<Act> {
         self.state.is_attended = true;
-        if self.state.mind == Mind::Machine && self.clocks.closing.is_none() {
+        if self.state.mind == Mind::Machine && !self.is_ending() {
             self.agent_takes_over(wall, now);
         }
         self.acts.push(Act::Save);
@@ -160,6 +161,7 @@ impl Dialogue {
         self.clocks.machine = None;
         // Whoever takes over can go silent as well.
         self.clocks.give_up = self.state.is_pending.then(|| now + self.budgets.reply_within);
+        self.clocks.filler = self.state.is_pending.then(|| now + self.budgets.filler_after);
     }
 }
 

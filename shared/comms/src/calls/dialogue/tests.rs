@@ -332,6 +332,9 @@ fn an_agent_that_attends_a_machine_in_mid_sentence_has_the_turn_to_answer() {
     story.perform(acts);
     assert_eq!((story.cancelled, story.dialogue.state.is_pending), (1, true));
     assert_eq!(story.spoken, [""], "the machine's sentence is closed");
+    story.played("Thank you. What");
+    story.wait(2 * SECOND);
+    assert_eq!(story.spoken.len(), 2, "the caller is kept company");
     assert_eq!(
         story.answers(Speaker::Machine, Some(1), " number?", true),
         Err(Stale::Answered)
@@ -485,17 +488,131 @@ fn pieces_are_spoken_as_they_come_and_a_reply_that_breaks_off_is_over() {
     story.answers(Speaker::Agent, Some(1), "Once", false).unwrap();
     story.answers(Speaker::Agent, Some(1), " upon", false).unwrap();
     assert_eq!(story.spoken, ["Once", " upon"]);
-    story.wait(10 * SECOND);
-    assert!(
-        story
-            .dialogue
-            .state
-            .reply
-            .as_ref()
-            .is_some_and(|reply| reply.is_complete)
-    );
     story.played("Once upon");
+    story.wait(6 * SECOND);
+    assert_eq!(
+        story.spoken.len(),
+        3,
+        "between pieces it is not quiet for long: {:?}",
+        story.spoken
+    );
+    story.wait(4 * SECOND);
+    assert_eq!(story.dialogue.state.reply, None);
     assert_eq!(story.said().last(), Some(&(Speaker::Agent, "Once upon", false)));
+}
+
+#[test]
+fn noise_over_a_filler_leaves_nobody_in_silence() {
+    let speaking = |is_speaking| FromCaller::Speaking {
+        who: voice::Speaker::Caller,
+        is_speaking,
+    };
+    let partial = FromCaller::Said {
+        text: "Er".into(),
+        language: None,
+        is_last: false,
+    };
+    // It is told that they stop; it is told that nothing was said; nothing is told.
+    for ends in [
+        Some(speaking(false)),
+        Some(FromCaller::Said {
+            text: " ".into(),
+            language: None,
+            is_last: true,
+        }),
+        None,
+    ] {
+        let mut story = Story::begun();
+        story.caller_says("Are you open?");
+        story.wait(2 * SECOND);
+        assert_eq!(story.spoken.len(), 1, "a filler");
+        story.hear(FromCaller::Interrupted { heard: "One".into() });
+        assert_eq!(story.cancelled, 1, "an interruption cancels at once");
+        story.hear(partial.clone());
+        story.wait(5 * SECOND);
+        ends.into_iter().for_each(|frame| story.hear(frame));
+        story.wait(11 * SECOND);
+        assert_eq!(story.asked.last(), Some(&1));
+        assert_eq!(story.asked.len(), 2, "the question still stands");
+        assert!(story.spoken.len() > 1, "and they are kept company");
+    }
+    let mut story = Story::begun();
+    story.hear(partial);
+    story.wait(25 * SECOND);
+    assert!(
+        story.spoken.iter().any(|text| text.contains("there?")),
+        "{:?}",
+        story.spoken
+    );
+}
+
+#[test]
+fn what_is_played_otherwise_than_sent_stops_nothing() {
+    let mut story = Story::begun();
+    story.caller_says("Tell me.");
+    story.agent("Wait. <break time=\"500ms\"/> Now.");
+    story.played("Wait. Now.");
+    story.caller_says("And then?");
+    story.wait(2 * SECOND);
+    assert_eq!(story.spoken.len(), 2, "a filler: {:?}", story.spoken);
+    story.agent("That is all.");
+    story.played("That is all.");
+    assert_eq!(story.said().last(), Some(&(Speaker::Agent, "That is all.", false)));
+    // Nothing is told at all.
+    story.agent("Anything else?");
+    story.wait(8 * SECOND);
+    assert!(story.dialogue.is_quiet());
+    assert_eq!(story.said().last(), Some(&(Speaker::Agent, "Anything else?", false)));
+}
+
+#[test]
+fn nobody_is_talked_to_while_they_type() {
+    let mut story = Story::begun();
+    story.agent("Please enter your number with all of its ten digits.");
+    story.played("Please enter your number");
+    story.spoken.clear();
+    story.hear(FromCaller::Interrupted { heard: String::new() });
+    for key in "41555".chars() {
+        story.hear(FromCaller::Key(key));
+        story.wait(SECOND);
+    }
+    assert!(story.spoken.is_empty(), "{:?}", story.spoken);
+    story.hear(FromCaller::Key('#'));
+    story.wait(Duration::ZERO);
+    assert_eq!(story.said().last(), Some(&(Speaker::Caller, "[pressed 41555#]", false)));
+}
+
+#[test]
+fn what_is_said_over_a_goodbye_is_kept_and_asks_nobody() {
+    let mut story = Story::begun();
+    story.agent("Goodbye.");
+    let acts = story.dialogue.end(Next::HangUp, story.now);
+    story.perform(acts);
+    story.caller_says("One more thing!");
+    story.played("Goodbye.");
+    assert!(story.is_closed && story.asked.is_empty());
+    story.caller_says("Hello?");
+    assert_eq!(story.said().last(), Some(&(Speaker::Caller, "Hello?", false)));
+    assert_eq!(story.answers(Speaker::Agent, None, "Yes?", true), Err(Stale::Answered));
+    let acts = story.dialogue.end(Next::Record, story.now);
+    assert!(acts.is_empty());
+    assert_eq!(
+        (story.dialogue.state.next.clone(), story.asked.len()),
+        (Next::HangUp, 0)
+    );
+}
+
+#[test]
+fn a_machine_that_was_lost_in_mid_sentence_answers_again() {
+    let mut story = Story::of(CallState::new(facts()), false, true);
+    story.hear_all();
+    story.caller_says("I am Bob.");
+    story
+        .answers(Speaker::Machine, Some(1), "Thank you. What number can you", false)
+        .unwrap();
+    story.played("Thank you.");
+    let story = Story::of(story.dialogue.state.clone(), false, true);
+    assert_eq!((story.asked, story.spoken.len()), (vec![1], 0));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{
         heard::Kind,
         state::{Mind, Next},
     },
-    Act, Dialogue,
+    Act, Cut, Dialogue,
 };
 
 impl Dialogue {
@@ -19,6 +19,9 @@ impl Dialogue {
         if is_due(self.clocks.limit) {
             self.clocks.limit = None;
             self.end_with(&self.phrases.clone().time_is_up, Next::HangUp, wall, now);
+        }
+        if is_due(self.clocks.spoken) {
+            self.presume_heard(wall, now);
         }
         if is_due(self.clocks.closing) {
             // It should have been heard by now; the caller shall not wait for what may never come.
@@ -48,8 +51,10 @@ impl Dialogue {
 
     /// Only while nothing is to be heard: of us, or of the caller.
     fn fill(&mut self, now: Instant) {
-        self.clocks.filler = Some(now + self.budgets.filler_again);
-        if !self.queue.is_empty() || self.state.is_caller_speaking || !self.state.is_pending {
+        let is_answering = self.state.reply.as_ref().is_some_and(|reply| !reply.is_complete);
+        let is_awaited = self.state.is_pending || is_answering;
+        self.clocks.filler = is_awaited.then(|| now + self.budgets.filler_again);
+        if !is_awaited || !self.queue.is_empty() || self.state.is_caller_speaking {
             return;
         }
         let count = self.phrases.fillers.len();
@@ -62,6 +67,7 @@ impl Dialogue {
         let text = self.phrases.fillers[choice].clone();
         self.queue.push(Kind::Filler, &text);
         self.speak(text, true, true);
+        self.expect_to_be_heard(now);
     }
 
     /// No answer, or none any more, from whoever was asked.
@@ -74,6 +80,8 @@ impl Dialogue {
                 self.acts.push(Act::Cancel);
                 self.speak(String::new(), true, false);
                 self.acts.push(Act::Save);
+                self.clocks.filler = None;
+                self.settle_reply(wall, now);
             }
             return;
         }
@@ -89,11 +97,10 @@ impl Dialogue {
     /// An interruption that no words followed: we go on where we were.
     fn nothing_followed(&mut self, wall: Timestamp, now: Instant) {
         self.clocks.interruption = None;
-        if self.state.is_caller_speaking {
-            return;
-        }
+        // It was no speech, or the carrier has made no words of it.
+        self.state.is_caller_speaking = false;
         match self.cut.take() {
-            Some(rest) if !rest.is_empty() => {
+            Some(Cut::Reply(rest)) if !rest.is_empty() => {
                 let by = match self.state.mind {
                     Mind::Agent => super::Speaker::Agent,
                     Mind::Machine => super::Speaker::Machine,
@@ -101,19 +108,22 @@ impl Dialogue {
                 self.finish_reply(wall);
                 self.say(by, &rest, now);
             }
-            Some(_) => self.notice(&self.phrases.clone().missed, now),
-            None if self.state.is_pending => self.ask(now),
+            Some(Cut::Reply(_)) => self.notice(&self.phrases.clone().missed, now),
+            Some(Cut::Question) => self.ask(now),
             None => {}
         }
     }
 
     /// Silence counts from the last thing that was heard of anybody.
     pub(super) fn listen_for_silence(&mut self, now: Instant) {
-        let is_silent = !self.state.is_pending && !self.state.is_caller_speaking && self.clocks.closing.is_none();
+        // Somebody who speaks is told of all the time.
+        self.expect_to_be_heard(now);
+        let is_silent = !self.state.is_pending && !self.is_ending();
         self.clocks.silence = is_silent.then(|| now + self.budgets.silence + self.time_to_speak());
     }
 
     fn break_silence(&mut self, wall: Timestamp, now: Instant) {
+        self.state.is_caller_speaking = false;
         self.prods += 1;
         if self.prods > 1 {
             return self.end_with(&self.phrases.clone().goodbye, Next::HangUp, wall, now);

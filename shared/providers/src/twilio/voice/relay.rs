@@ -17,9 +17,7 @@ pub fn read_frame(text: &str) -> Result<FromCaller, Malformed> {
         "interrupt" => frame.interrupted(),
         "dtmf" => frame.key(),
         "info" => frame.info(),
-        "error" => Ok(FromCaller::Fault(
-            frame.text("description", "an error without a description")?.to_owned(),
-        )),
+        "error" => frame.fault(),
         _ => Ok(FromCaller::Other),
     }
 }
@@ -27,6 +25,16 @@ pub fn read_frame(text: &str) -> Result<FromCaller, Malformed> {
 struct Frame(Map<String, Value>);
 
 impl Frame {
+    /// `Invalid message received, code: 64107, <the frame>`
+    fn fault(&self) -> Result<FromCaller, Malformed> {
+        let description = self.text("description", "an error without a description")?;
+        let after = description
+            .split_once("code:")
+            .map_or("", |(_, after)| after.trim_start());
+        let digits = after.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        Ok(FromCaller::Fault(digits.parse().ok()))
+    }
+
     fn text(&self, name: &str, fault: &'static str) -> Result<&str, Malformed> {
         self.0.get(name).and_then(Value::as_str).ok_or(Malformed(fault))
     }
@@ -236,7 +244,11 @@ mod tests {
         }
         reads(
             json!({ "type": "error", "description": "no" }),
-            &FromCaller::Fault("no".into()),
+            &FromCaller::Fault(None),
+        );
+        reads(
+            json!({ "type": "error", "description": "Invalid message received, code: 64107, {\"token\":\"4711\"}" }),
+            &FromCaller::Fault(Some(64_107)),
         );
     }
 
