@@ -78,6 +78,7 @@ fn expect_told(call: &Call) {
         _ => None,
     });
     let (mut next, mut last_at, mut again) = (0, 0, 0);
+    let mut heard_at = vec![0; planned.len()];
     for (at, word) in words.skip_while(|(_, word)| *word != planned[0]) {
         if planned.get(next) != Some(&word) {
             let back = planned.iter().position(|planned| *planned == word);
@@ -85,9 +86,11 @@ fn expect_told(call: &Call) {
             let lost = call.sessions().into_iter().filter_map(|session| session.ended_ms);
             let lost = lost.filter(|ended| (last_at..=at).contains(ended)).min();
             let lost = lost.unwrap_or_else(|| panic!("{word:?} again for no reason: {}", call.heard_text()));
-            let silent_ms = (lost - last_at) as f64 * PACE;
+            // Real time, from the last word of the sentence that is said again.
+            let ended_at = heard_at.get(back + sentence - 1).copied().unwrap_or_default();
+            let silent_ms = lost.saturating_sub(ended_at) as f64 * PACE;
             let is_cut = back < next && next < back + sentence;
-            let is_unwritten = next == back + sentence && silent_ms < UNWRITTEN_MS;
+            let is_unwritten = back + sentence <= next && silent_ms < UNWRITTEN_MS;
             assert!(
                 back % sentence == 0 && (is_cut || is_unwritten),
                 "{word:?} again after {next} words and {silent_ms} ms: {}",
@@ -95,6 +98,7 @@ fn expect_told(call: &Call) {
             );
             (next, again) = (back, again + 1);
         }
+        heard_at[next] = at;
         (next, last_at) = (next + 1, at);
         if next == planned.len() {
             break;

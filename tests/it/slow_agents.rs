@@ -66,7 +66,7 @@ profiles! {
             says(&call, "Can you help me?").await;
             call
         });
-        hears(&call, "I'm sorry, I can't answer that right now. I'm an AI assistant. May I take a message?").await;
+        hears(&call, "I'm sorry, I can't answer that right now. May I take a message?").await;
         hears(&call, "your name.").await;
         says(&call, "My name is Ann.").await;
         hears(&call, "called back on?").await;
