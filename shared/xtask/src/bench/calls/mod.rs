@@ -23,7 +23,7 @@ pub async fn conversations(bench: &mut Bench) -> anyhow::Result<()> {
     memory::measure(bench).await
 }
 
-/// Relays that die, and relays that are replaced, under people who talk as fast as people do: five minutes.
+/// Relays that die, and relays that are replaced, under people who talk as fast as people do: four minutes.
 pub async fn replacements(bench: &mut Bench) -> anyhow::Result<()> {
     killed::measure(bench).await?;
     retired::measure(bench).await
