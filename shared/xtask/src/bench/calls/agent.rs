@@ -9,8 +9,9 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use super::super::{http::Connection, listener::Listener, mcp::Endpoint};
 
-/// A stream counts as a listener once it is two seconds old; there is nothing that tells.
-const SETTLED: Duration = Duration::from_millis(2_100);
+/// A stream counts as a listener once it is two seconds old, and what waits for the agent is then asked again; there is nothing
+/// that tells.
+pub const SETTLED: Duration = Duration::from_millis(2_100);
 /// The longest that a request may wait.
 const WAIT_MS: u64 = 50_000;
 

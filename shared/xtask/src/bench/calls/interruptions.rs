@@ -17,6 +17,7 @@ use super::{
         listener::Listener,
         webhooks::{millis, percentile},
     },
+    agent::SETTLED,
     carrier::Line,
     fleet::Fleet,
 };
@@ -39,6 +40,7 @@ pub async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let relays = [fleet.relay().await?, fleet.relay().await?];
     let carrier = fleet.carrier(&relays);
     let mut client = Listener::open_with_model(&fleet.agent()).await?;
+    tokio::time::sleep(SETTLED).await;
     let lines = tokio::select! {
         lines = carrier.connect(CALLS) => lines?,
         gone = drain(&mut client) => return gone,
