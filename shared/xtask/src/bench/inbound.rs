@@ -2,19 +2,18 @@
 
 use std::{
     net::SocketAddr,
-    path::Path,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
-use butt_dial_testkit::servers::{Nats, Postgres, Redis};
 
 use super::{
     Bench,
     http::Connection,
     listener::Listener,
     mcp::{Endpoint, Job},
-    process::{self, Backends, Process},
+    process::{self, Process},
+    servers::Servers,
     webhooks,
 };
 
@@ -25,31 +24,6 @@ const WAITING: u64 = 10_000;
 const TIMED: usize = 500;
 /// How often the memory is looked at while it soaks.
 const LOOK: Duration = Duration::from_secs(15);
-
-struct Servers {
-    backends: Backends,
-    _servers: (Postgres, Nats, Redis),
-}
-
-impl Servers {
-    async fn start(program: &Path) -> anyhow::Result<Self> {
-        let servers = (
-            Postgres::start_with_fsync().await,
-            Nats::start().await,
-            Redis::start().await,
-        );
-        let backends = Backends {
-            database: servers.0.database().await,
-            nats: servers.1.url(),
-            redis: servers.2.url(),
-            simulator: Process::simulator(program).await?,
-        };
-        Ok(Self {
-            backends,
-            _servers: servers,
-        })
-    }
-}
 
 /// Webhooks into the durable stream, and from there into the log, each by itself.
 pub async fn rates(bench: &mut Bench) -> anyhow::Result<()> {
@@ -73,10 +47,10 @@ pub async fn rates(bench: &mut Bench) -> anyhow::Result<()> {
         .ratio("signed SMS webhooks, JetStream on file", load.rate, yardstick.rate, 0.3);
     bench
         .table
-        .at_most("their p50 at 64 connections", millis(load.p50), "ms", 15.0);
+        .at_most("their p50 at 64 connections", webhooks::millis(load.p50), "ms", 15.0);
     bench
         .table
-        .at_most("their p99 at 64 connections", millis(load.p99), "ms", 15.0);
+        .at_most("their p99 at 64 connections", webhooks::millis(load.p99), "ms", 15.0);
 
     let begun = Instant::now();
     let dispatcher = process::service(&bench.program, "dispatcher", &servers.backends).await?;
@@ -126,13 +100,13 @@ pub async fn delivery(bench: &mut Bench) -> anyhow::Result<()> {
     let (p50, p99) = (webhooks::percentile(&times, 50), webhooks::percentile(&times, 99));
     bench.table.at_most(
         "webhook to a live agent on another replica, p50",
-        millis(p50),
+        webhooks::millis(p50),
         "ms",
         5.0,
     );
     bench.table.at_most(
         "webhook to a live agent on another replica, p99",
-        millis(p99),
+        webhooks::millis(p99),
         "ms",
         25.0,
     );
@@ -179,10 +153,6 @@ pub async fn soak(bench: &mut Bench) -> anyhow::Result<()> {
         .table
         .at_most("growth from the second to the last third", late - early, "MiB", 5.0);
     Ok(())
-}
-
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
 }
 
 /// Waits until the dispatcher says that it has written so many notices down.

@@ -16,7 +16,16 @@ pub struct Listener {
 
 impl Listener {
     pub async fn open(endpoint: &Endpoint) -> anyhow::Result<Self> {
-        let (stream, posting, path) = endpoint.open_listener().await?;
+        Self::open_with(endpoint, "{}").await
+    }
+
+    /// One whose client has a model of its own, which may be asked.
+    pub async fn open_with_model(endpoint: &Endpoint) -> anyhow::Result<Self> {
+        Self::open_with(endpoint, r#"{"sampling":{}}"#).await
+    }
+
+    async fn open_with(endpoint: &Endpoint, capabilities: &str) -> anyhow::Result<Self> {
+        let (stream, posting, path) = endpoint.open_listener(capabilities).await?;
         Ok(Self {
             stream,
             posting,
@@ -28,24 +37,31 @@ impl Listener {
     /// The next event that is pushed, and when it came.
     pub async fn next(&mut self) -> anyhow::Result<(Value, Instant)> {
         loop {
+            let (message, at) = self.message().await?;
+            if message["method"] == "notifications/message" {
+                return Ok((message["params"]["data"].clone(), at));
+            }
+        }
+    }
+
+    /// The next message of whatever kind, and when it came. Pings are answered here.
+    pub async fn message(&mut self) -> anyhow::Result<(Value, Instant)> {
+        loop {
             let text = self.stream.read_until("data: ").await?;
             let at = Instant::now();
             let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) else {
                 continue;
             };
             let message: Value = serde_json::from_str(data)?;
-            match message["method"].as_str() {
-                Some("ping") => {
-                    let pong = json!({ "jsonrpc": "2.0", "id": message["id"], "result": {} }).to_string();
-                    let answer = self
-                        .posting
-                        .exchange(&self.endpoint.post(&self.path, "", &pong))
-                        .await?;
-                    ensure!(answer.status == 202, "a pong was answered {}", answer.status);
-                }
-                Some("notifications/message") => return Ok((message["params"]["data"].clone(), at)),
-                _ => {}
+            if message["method"] != "ping" {
+                return Ok((message, at));
             }
+            let pong = json!({ "jsonrpc": "2.0", "id": message["id"], "result": {} }).to_string();
+            let answer = self
+                .posting
+                .exchange(&self.endpoint.post(&self.path, "", &pong))
+                .await?;
+            ensure!(answer.status == 202, "a pong was answered {}", answer.status);
         }
     }
 

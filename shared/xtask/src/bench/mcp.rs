@@ -22,12 +22,13 @@ pub struct Job {
 
 #[derive(Clone)]
 pub struct Endpoint {
-    address: SocketAddr,
+    pub address: SocketAddr,
     /// Header lines, each with its line break.
     auth: String,
 }
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
+const NO_CAPABILITIES: &str = r#""capabilities":{}"#;
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 /// In the result of a call that the tool refused.
 const REFUSED: &str = r#""isError":true"#;
@@ -186,11 +187,12 @@ impl Endpoint {
         Ok((stream, path))
     }
 
-    /// A stream that listens, with a connection to post to it and the path to post to.
-    pub async fn open_listener(&self) -> anyhow::Result<(Connection, Connection, String)> {
+    /// A stream that listens, with a connection to post to it and the path to post to. `capabilities` as JSON.
+    pub async fn open_listener(&self, capabilities: &str) -> anyhow::Result<(Connection, Connection, String)> {
         let (mut stream, path) = self.open_sse().await?;
         let mut posting = Connection::open(self.address).await?;
-        posting.exchange(&self.post(&path, "", INITIALIZE)).await?;
+        let initialize = INITIALIZE.replace(NO_CAPABILITIES, &format!("\"capabilities\":{capabilities}"));
+        posting.exchange(&self.post(&path, "", &initialize)).await?;
         stream.read_until("\"id\":0").await?;
         posting.exchange(&self.post(&path, "", INITIALIZED)).await?;
         Ok((stream, posting, path))
@@ -215,7 +217,7 @@ impl Endpoint {
             let (endpoint, gate) = (self.clone(), gate.clone());
             opening.spawn(async move {
                 let _turn = gate.acquire_owned().await?;
-                Ok::<_, anyhow::Error>(endpoint.open_listener().await?.0)
+                Ok::<_, anyhow::Error>(endpoint.open_listener("{}").await?.0)
             });
         }
         opening.join_all().await.into_iter().collect()

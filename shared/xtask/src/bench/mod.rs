@@ -2,22 +2,24 @@
 //! over real sockets; it judges nothing but prints the numbers beside those asked for.
 
 mod bare;
+mod calls;
 mod http;
 mod inbound;
 mod listener;
 mod mcp;
 mod process;
+mod servers;
 mod table;
 mod webhooks;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
-use butt_dial_testkit::servers::{Nats, Postgres, Redis};
 use tokio::process::Command;
 
 use mcp::{Endpoint, Job};
 use process::Process;
+use servers::Servers;
 use table::Table;
 
 #[derive(clap::Args)]
@@ -34,7 +36,8 @@ pub struct Options {
     /// Sends that an agent has behind it when the cost of a call is measured again.
     #[arg(long, default_value_t = 200_000)]
     history: u64,
-    /// Only these: ping, embedded, servers, sessions, connect, start, webhooks, delivery, soak. Without it all but soak.
+    /// Only these: ping, embedded, servers, sessions, connect, start, webhooks, delivery, calls, relays, soak. Without it all
+    /// but relays and soak.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Seconds of the soak.
@@ -78,7 +81,12 @@ struct Bench {
 
 impl Bench {
     fn wants(&self, part: &str) -> bool {
-        self.options.only.is_empty() || self.options.only.iter().any(|only| only == part)
+        self.options.only.is_empty() || self.wants_by_name(part)
+    }
+
+    /// What takes long is measured only when it is named.
+    fn wants_by_name(&self, part: &str) -> bool {
+        self.options.only.iter().any(|only| only == part)
     }
 
     fn job(&self) -> Job {
@@ -114,7 +122,13 @@ async fn measure(options: Options) -> anyhow::Result<()> {
     if bench.wants("delivery") {
         inbound::delivery(&mut bench).await?;
     }
-    if bench.options.only.iter().any(|only| only == "soak") {
+    if bench.wants("calls") {
+        calls::conversations(&mut bench).await?;
+    }
+    if bench.wants_by_name("relays") {
+        calls::replacements(&mut bench).await?;
+    }
+    if bench.wants_by_name("soak") {
         inbound::soak(&mut bench).await?;
     }
     bench.table.print();
@@ -179,18 +193,8 @@ async fn embedded(bench: &mut Bench, bare: &Bare) -> anyhow::Result<()> {
 
 /// Postgres with fsync, Redis, NATS and the carriers' simulator, each a process of its own.
 async fn servers(bench: &mut Bench, bare: &Bare) -> anyhow::Result<()> {
-    let (postgres, nats, redis) = (
-        Postgres::start_with_fsync().await,
-        Nats::start().await,
-        Redis::start().await,
-    );
-    let backends = process::Backends {
-        database: postgres.database().await,
-        nats: nats.url(),
-        redis: redis.url(),
-        simulator: Process::simulator(&bench.program).await?,
-    };
-    let server = process::gateway(&bench.program, &backends).await?;
+    let servers = Servers::start(&bench.program).await?;
+    let server = process::gateway(&bench.program, &servers.backends).await?;
     let agent = Endpoint::agent(&server);
     let before = server.process.cpu()?;
     let (calls, rate) = agent.count(bench.job(), "comms_send_message", &mcp::sms).await?;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -41,6 +41,8 @@ pub struct Backends {
     pub nats: String,
     pub redis: String,
     pub simulator: Process,
+    /// Where carriers are told to call.
+    pub public_url: String,
 }
 
 impl Process {
@@ -127,6 +129,24 @@ impl Process {
         Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
     }
 
+    /// SIGKILL: it gets no chance to do anything.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// SIGTERM; it ends in its own time.
+    pub async fn terminate(&self) -> anyhow::Result<()> {
+        let kill = format!("kill -TERM {}", self.id()?);
+        let sent = Command::new("sh").args(["-c", &kill]).status().await?;
+        ensure!(sent.success(), "SIGTERM was not sent");
+        Ok(())
+    }
+
+    pub async fn ended(mut self) -> anyhow::Result<()> {
+        self.child.wait().await?;
+        Ok(())
+    }
+
     fn id(&self) -> anyhow::Result<u32> {
         self.child.id().context("the process has ended")
     }
@@ -181,7 +201,7 @@ fn shared(backends: &Backends) -> Vec<(String, String)> {
         ("REDIS_URL", &backends.redis),
         ("CREDENTIALS_ENCRYPTION_KEY", "0123456789abcdef0123456789abcdef"),
         ("PORT", "0"),
-        ("WEBHOOK_BASE_URL", PUBLIC_URL),
+        ("WEBHOOK_BASE_URL", &backends.public_url),
         ("ALLOWED_HOSTS", "*"),
         ("LOG_LEVEL", "warn,butt_dial_runtime=info"),
     ]);

@@ -28,7 +28,7 @@ const PATH: &str = "/webhooks/twilio/sms";
 pub const NUMBER: &str = "+14155550100";
 
 /// What the simulators' adapters sign and check with.
-fn simulated(name: &str) -> &'static str {
+pub fn simulated(name: &str) -> &'static str {
     let vendors = butt_dial_providers::VENDORS.iter();
     let mut values = vendors.flat_map(|vendor| vendor.simulated);
     values.find(|(env, _)| *env == name).map_or("", |(_, value)| value)
@@ -59,16 +59,25 @@ pub fn request(address: SocketAddr, n: u64) -> Vec<u8> {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    let token = Secret::new(simulated("TWILIO_AUTH_TOKEN"));
-    let signature = webhook::sign(&token, &format!("{PUBLIC_URL}{PATH}"), Payload::Form(&fields));
+    signed(address, PATH, &fields)
+}
+
+/// A request of the carrier's at this path of the public address.
+pub fn signed(address: SocketAddr, path: &str, fields: &[(String, String)]) -> Vec<u8> {
+    let signature = signature(&format!("{PUBLIC_URL}{path}"), fields);
     let body = url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(&fields)
+        .extend_pairs(fields)
         .finish();
     format!(
-        "POST {PATH} HTTP/1.1\r\nHost: {address}\r\n{HEADER}: {signature}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\n{HEADER}: {signature}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()
+}
+
+/// The carrier's, over a public URL and the fields that are sent there.
+pub fn signature(url: &str, fields: &[(String, String)]) -> String {
+    webhook::sign(&Secret::new(simulated("TWILIO_AUTH_TOKEN")), url, Payload::Form(fields))
 }
 
 /// What a load of webhooks came to.
@@ -128,6 +137,10 @@ async fn run(address: SocketAddr, connections: usize, more: impl Fn() -> bool) -
 pub fn percentile(times: &[Duration], percent: usize) -> Duration {
     let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
     times.get(at).copied().unwrap_or_default()
+}
+
+pub fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 /// One webhook; returns when it is answered.
