@@ -1,6 +1,8 @@
 //! Calls as agents have them in their hands, up to the relay: who holds a call's socket is played here, by the orders that it
 //! is given and the signals that it gives.
 
+use std::time::Duration;
+
 use butt_dial_comms::{
     Comms,
     calls::{
@@ -198,14 +200,42 @@ profiles! {
 }
 
 profiles! {
+    async fn an_agent_that_waits_in_several_places_answers_in_one(world: &World) {
+        let agent = world.agent(Transport::StreamableHttp).await;
+        let mut holder = Holder::take(world).await;
+        let call = holder.call().to_owned();
+        let attend = || agent.call("comms_attend_call", json!({ "callId": call, "waitMs": 2_500 }));
+        let (first, second, ()) = tokio::join!(attend(), attend(), async {
+            holder.is_ordered().await;
+            holder.is_ordered().await;
+            holder.hears("Who answers?").await;
+        });
+        let mut found = [first.unwrap(), second.unwrap()].map(|attended| attended["status"].as_str().unwrap().to_owned());
+        found.sort();
+        assert_eq!(found, ["turn", "waiting"]);
+    }
+}
+
+profiles! {
     async fn who_does_not_care_for_calls_is_not_told_of_one_again_and_again(world: &World) {
         let agent = world.agent(Transport::StreamableHttp).await;
         let holder = Holder::take(world).await;
-        for expected in [1, 0] {
-            let wait = agent.call("comms_wait_events", json!({ "timeoutMs": 1_500 }));
-            let (page, ()) = tokio::join!(wait, holder.tells(Event::Incoming));
-            assert_eq!(page.unwrap()["events"].as_array().unwrap().len(), expected);
-        }
+        let wait = || agent.call("comms_wait_events", json!({ "timeoutMs": 1_500 }));
+        let (page, ()) = tokio::join!(wait(), holder.tells(Event::Incoming));
+        assert_eq!(page.unwrap()["events"].as_array().unwrap().len(), 1);
+        // Nor does it keep the call from anybody else.
+        let signal = Signal::new(Event::Incoming, &holder.state);
+        let offers = async {
+            loop {
+                assert!(!signal::offer(&holder.comms, &holder.state.facts.agent, &signal).await);
+                tokio::time::sleep(Duration::from_millis(100)).await; // not a synchronisation: it is offered again and again
+            }
+        };
+        let page = tokio::select! {
+            page = wait() => page,
+            () = offers => unreachable!("they do not end"),
+        };
+        assert_eq!(page.unwrap()["events"], json!([]));
     }
 }
 

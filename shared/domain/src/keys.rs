@@ -68,6 +68,11 @@ pub fn call_token(token: &str) -> String {
     format!("call:token:{token}")
 }
 
+/// A signal of a call's, named by where its relay waits for an answer, has its taker.
+pub fn signal_taken(reply_to: &str) -> String {
+    format!("call:taken:{reply_to}")
+}
+
 /// What an agent that waits for events has just been told of a call.
 pub fn call_told(call: &CallId, what: &str) -> String {
     format!("call:{{{call}}}:told:{what}")

@@ -134,8 +134,11 @@ impl Calls {
             signal.event != Event::Ended && (kinds.is_empty() || kinds.iter().any(|kind| kind == signal.event.as_str()))
         };
         if let Some(ear) = &mut self.ear {
-            while let Some(signal) = ear.next_of(is_wanted).await {
-                if is_news(comms, &signal).await {
+            while let Some(offered) = ear.hear().await {
+                if is_wanted(&offered.signal)
+                    && is_news(comms, &offered.signal).await
+                    && let Some(signal) = offered.take(comms).await
+                {
                     return signal.into();
                 }
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use butt_dial_domain::{
     AgentId, CallId,
     call::Direction,
+    keys,
     ports::bus::{BusError, Headers, Message},
     subjects,
 };
@@ -24,6 +25,8 @@ use crate::{
 
 /// How long a waiting tool call may take to say that it has a signal.
 const TAKEN_WITHIN: Duration = Duration::from_millis(150);
+/// Longer than a signal is on its way to anybody.
+const TAKEN_FOR: Duration = Duration::from_secs(10);
 /// The last lines of a conversation that an agent is told with each turn.
 pub(super) const LINES: usize = 20;
 
@@ -187,6 +190,32 @@ pub async fn announce(comms: &Comms, agent: &AgentId) {
         .ok();
 }
 
+/// A signal that waits to be taken.
+pub struct Offered {
+    pub signal: Signal,
+    /// `None`: it is told to everybody.
+    reply_to: Option<String>,
+}
+
+impl Offered {
+    /// An agent may wait in several places, and shall answer in one: `None` for all but the first who takes a signal.
+    pub async fn take(self, comms: &Comms) -> Option<Signal> {
+        let Some(reply_to) = &self.reply_to else {
+            return Some(self.signal);
+        };
+        let first = comms.kv.once(&keys::signal_taken(reply_to), TAKEN_FOR).await;
+        // Better twice than never.
+        if !first.unwrap_or(true) {
+            return None;
+        }
+        let taken = comms.bus.publish(reply_to, Headers::new(), "1".into()).await;
+        taken
+            .inspect_err(|error| tracing::info!(%error, "a relay is not told that its signal is taken"))
+            .ok();
+        Some(self.signal)
+    }
+}
+
 /// A waiting tool call's ear for signals.
 pub struct Ear {
     comms: Comms,
@@ -219,18 +248,23 @@ impl Ear {
     /// The next signal of this kind, taken; others are left to whoever wants them.
     pub async fn next_of(&mut self, is_wanted: impl Fn(&Signal) -> bool) -> Option<Signal> {
         loop {
-            let message = self.signals.next().await?;
-            let signal: Option<Signal> = serde_json::from_slice(&message.payload).ok();
-            let Some(signal) = signal.filter(&is_wanted) else {
-                continue;
-            };
-            if let Some(reply_to) = &message.reply_to {
-                let taken = self.comms.bus.publish(reply_to, Headers::new(), "1".into()).await;
-                taken
-                    .inspect_err(|error| tracing::info!(%error, "a relay is not told that its signal is taken"))
-                    .ok();
+            let offered = self.hear().await?;
+            if is_wanted(&offered.signal)
+                && let Some(signal) = offered.take(&self.comms).await
+            {
+                return Some(signal);
             }
-            return Some(signal);
+        }
+    }
+
+    /// The next signal, left to others as well.
+    pub async fn hear(&mut self) -> Option<Offered> {
+        loop {
+            let message = self.signals.next().await?;
+            if let Ok(signal) = serde_json::from_slice(&message.payload) {
+                let reply_to = message.reply_to;
+                return Some(Offered { signal, reply_to });
+            }
         }
     }
 }
