@@ -27,13 +27,13 @@ use futures::{
     stream::BoxStream,
 };
 use tokio::{
-    sync::mpsc,
+    sync::{Notify, mpsc},
     time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
     Relay,
-    mind::{self, Thought, What},
+    mind::{Thought, What},
     money::{self, Paid},
     pulse::Pulse,
     socket::Admitted,
@@ -70,9 +70,11 @@ pub(crate) struct Call {
     presence: BoxStream<'static, BusMessage>,
     /// Whoever thinks about the current turn. Dropped, it is cancelled upstream.
     pub(crate) mind: Option<BoxFuture<'static, ()>>,
+    /// The agent has come while it was being asked.
+    pub(crate) arrivals: Arc<Notify>,
     /// A tool call of the agent's has the current turn.
-    is_taken: bool,
-    thoughts: (mpsc::Sender<Thought>, mpsc::Receiver<Thought>),
+    pub(crate) is_taken: bool,
+    pub(crate) thoughts: (mpsc::Sender<Thought>, mpsc::Receiver<Thought>),
     pub(crate) saving: Option<BoxFuture<'static, Result<bool, KvError>>>,
     pub(crate) is_dirty: bool,
     paying: Option<BoxFuture<'static, Paid>>,
@@ -120,6 +122,7 @@ impl Call {
             orders: taken.orders,
             presence: taken.presence,
             mind: None,
+            arrivals: Arc::default(),
             is_taken: false,
             thoughts: mpsc::channel(THOUGHTS),
             saving: None,
@@ -179,17 +182,6 @@ impl Call {
         let now = self.comms.clock.now();
         let acts = self.dialogue.open(is_reachable, now, Instant::now());
         self.perform(acts).await
-    }
-
-    /// Listeners learn of the call; nobody waits for them.
-    fn push_incoming(&self) {
-        let state = &self.dialogue.state;
-        let (comms, agent) = (self.comms.clone(), state.facts.agent.clone());
-        let signal = Signal::new(Event::Incoming, state);
-        self.comms.tasks.spawn(async move {
-            let listeners = signal::find_listeners(&comms, &agent).await;
-            signal::push(&comms, &listeners, &signal).await;
-        });
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -315,33 +307,6 @@ impl Call {
                 self.perform(acts).await
             }
         }
-    }
-
-    /// The agent has opened a stream, or a tool call of its waits: it is asked what has not been answered yet, or told that
-    /// it could take the call over.
-    fn agent_is_there(&mut self) {
-        let state = &self.dialogue.state;
-        let event = match state.mind {
-            state::Mind::Machine => Event::Incoming,
-            state::Mind::Agent if !state.is_pending => return,
-            state::Mind::Agent if self.is_taken => Event::Turn,
-            // Whoever was asked before may be the one that has come back, over another stream.
-            state::Mind::Agent => return self.ask(),
-        };
-        let signal = Signal::new(event, state);
-        let (comms, agent) = (self.comms.clone(), state.facts.agent.clone());
-        self.comms.tasks.spawn(async move {
-            if !signal::offer(&comms, &agent, &signal).await && event == Event::Incoming {
-                let listeners = signal::find_listeners(&comms, &agent).await;
-                signal::push(&comms, &listeners, &signal).await;
-            }
-        });
-    }
-
-    fn ask(&mut self) {
-        let state = self.dialogue.state.clone();
-        self.is_taken = false;
-        self.mind = Some(mind::think(self.comms.clone(), state, self.thoughts.0.clone()).boxed());
     }
 
     /// This relay is to end: the call goes on elsewhere, at a moment when nobody notices if there is one.

@@ -3,6 +3,7 @@
 //! relay goes on with it when this one ends, however it ends.
 
 mod adoption;
+mod asking;
 mod call;
 mod keeping;
 mod mind;
