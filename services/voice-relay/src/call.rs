@@ -145,6 +145,7 @@ impl Call {
     async fn converse(&mut self, relay: &Relay) -> Result<std::convert::Infallible, Ended> {
         self.begin().await?;
         let drain = relay.lifecycle.draining().clone();
+        let mut amnesia = relay.amnesia.subscribe();
         loop {
             let deadline = self.deadline();
             let is_draining = self.quiet_by.is_some();
@@ -158,6 +159,7 @@ impl Call {
                 saved = poll_or_pend(&mut self.saving) => self.saved(saved)?,
                 paid = poll_or_pend(&mut self.paying) => self.paid(paid).await?,
                 Some(_) = self.presence.next() => self.agent_is_there(),
+                Ok(()) = amnesia.changed() => self.tell_again(),
                 () = at(deadline) => self.tick().await?,
                 () = drain.cancelled(), if !is_draining => self.quiet_by = Some(Instant::now() + QUIET_WITHIN),
             }
@@ -349,6 +351,7 @@ impl Call {
         }
         self.mind = None;
         self.closing_by = Some(Instant::now() + CLOSED_WITHIN);
+        self.dialogue.state.is_handed_back = true;
         self.write_now().await?;
         self.send(&ToCaller::End { handoff: None }).await
     }
