@@ -36,6 +36,7 @@ mod placing;
 mod receipts;
 mod relays;
 mod relays_in_numbers;
+mod relays_in_trouble;
 mod rest;
 mod sampling;
 mod sanitizer;

@@ -8,7 +8,9 @@ use butt_dial_comms::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{EventStream, Gateways, HttpSession, LegacySession, PATIENCE, World, eventually, in_time};
+use crate::support::{
+    EventStream, Gateways, HttpSession, LegacySession, PATIENCE, Transport, World, eventually, hears, in_time, says,
+};
 
 const DEADLINE: Duration = Duration::from_secs(8);
 
@@ -193,6 +195,42 @@ profiles! {
         client.answer(&first, &result(&request["id"], &block)).await;
         hears("Still noon.").await;
         assert!(!call.heard_text().contains("message"), "the machine took the call: {}", call.heard_text());
+        call.hang_up().await;
+    }
+}
+
+profiles! {
+    async fn who_looks_for_events_now_and_then_does_not_disturb_a_client_that_thinks(world: &World) {
+        let first = world.gateways.only(0);
+        let mut client = Client::open_streamable(world).await;
+        model(world).await;
+        let agent = world.agent(Transport::StreamableHttp).await;
+        world.carriers.set_pace(0.1);
+        let call = world.carriers.dial("+14155550123", &world.account.phone).await.unwrap();
+        hears(&call, "AI assistant").await;
+        says(&call, "What time is it?").await;
+        let request = client.events.message().await;
+        assert_eq!(request["method"], "sampling/createMessage", "{request}");
+        // It says each time that it is there, and does not want a turn.
+        for _ in 0..3 {
+            let poll = json!({ "types": ["call.incoming"], "timeoutMs": 300 });
+            agent.call("comms_wait_events", poll).await.unwrap();
+        }
+        let block = json!({ "type": "text", "text": "Noon." });
+        client.answer(&first, &result(&request["id"], &block)).await;
+        hears(&call, "Noon.").await;
+
+        // Who takes the turn has it, and the client need not go on.
+        says(&call, "And now?").await;
+        let request = client.events.message().await;
+        assert_eq!(request["method"], "sampling/createMessage", "{request}");
+        let turn = agent.anybody().await;
+        assert_eq!(turn["text"], "And now?");
+        let withdrawn = client.events.message().await;
+        assert_eq!(withdrawn["method"], "notifications/cancelled", "{withdrawn}");
+        assert_eq!(withdrawn["params"]["requestId"], request["id"]);
+        agent.answers(&turn, "Still noon.").await.unwrap();
+        hears(&call, "Still noon.").await;
         call.hang_up().await;
     }
 }

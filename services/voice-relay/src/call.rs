@@ -27,13 +27,13 @@ use futures::{
     stream::BoxStream,
 };
 use tokio::{
-    sync::mpsc,
+    sync::{Notify, mpsc},
     time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
     Relay,
-    mind::{self, Thought, What},
+    mind::{Thought, What},
     money::{self, Paid},
     pulse::Pulse,
     socket::Admitted,
@@ -70,9 +70,11 @@ pub(crate) struct Call {
     presence: BoxStream<'static, BusMessage>,
     /// Whoever thinks about the current turn. Dropped, it is cancelled upstream.
     pub(crate) mind: Option<BoxFuture<'static, ()>>,
+    /// The agent has come while it was being asked.
+    pub(crate) arrivals: Arc<Notify>,
     /// A tool call of the agent's has the current turn.
-    is_taken: bool,
-    thoughts: (mpsc::Sender<Thought>, mpsc::Receiver<Thought>),
+    pub(crate) is_taken: bool,
+    pub(crate) thoughts: (mpsc::Sender<Thought>, mpsc::Receiver<Thought>),
     pub(crate) saving: Option<BoxFuture<'static, Result<bool, KvError>>>,
     pub(crate) is_dirty: bool,
     paying: Option<BoxFuture<'static, Paid>>,
@@ -120,6 +122,7 @@ impl Call {
             orders: taken.orders,
             presence: taken.presence,
             mind: None,
+            arrivals: Arc::default(),
             is_taken: false,
             thoughts: mpsc::channel(THOUGHTS),
             saving: None,
@@ -142,6 +145,7 @@ impl Call {
     async fn converse(&mut self, relay: &Relay) -> Result<std::convert::Infallible, Ended> {
         self.begin().await?;
         let drain = relay.lifecycle.draining().clone();
+        let mut amnesia = relay.amnesia.subscribe();
         loop {
             let deadline = self.deadline();
             let is_draining = self.quiet_by.is_some();
@@ -155,6 +159,7 @@ impl Call {
                 saved = poll_or_pend(&mut self.saving) => self.saved(saved)?,
                 paid = poll_or_pend(&mut self.paying) => self.paid(paid).await?,
                 Some(_) = self.presence.next() => self.agent_is_there(),
+                Ok(()) = amnesia.changed() => self.tell_again(),
                 () = at(deadline) => self.tick().await?,
                 () = drain.cancelled(), if !is_draining => self.quiet_by = Some(Instant::now() + QUIET_WITHIN),
             }
@@ -179,17 +184,6 @@ impl Call {
         let now = self.comms.clock.now();
         let acts = self.dialogue.open(is_reachable, now, Instant::now());
         self.perform(acts).await
-    }
-
-    /// Listeners learn of the call; nobody waits for them.
-    fn push_incoming(&self) {
-        let state = &self.dialogue.state;
-        let (comms, agent) = (self.comms.clone(), state.facts.agent.clone());
-        let signal = Signal::new(Event::Incoming, state);
-        self.comms.tasks.spawn(async move {
-            let listeners = signal::find_listeners(&comms, &agent).await;
-            signal::push(&comms, &listeners, &signal).await;
-        });
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -317,33 +311,6 @@ impl Call {
         }
     }
 
-    /// The agent has opened a stream, or a tool call of its waits: it is asked what has not been answered yet, or told that
-    /// it could take the call over.
-    fn agent_is_there(&mut self) {
-        let state = &self.dialogue.state;
-        let event = match state.mind {
-            state::Mind::Machine => Event::Incoming,
-            state::Mind::Agent if !state.is_pending => return,
-            state::Mind::Agent if self.is_taken => Event::Turn,
-            // Whoever was asked before may be the one that has come back, over another stream.
-            state::Mind::Agent => return self.ask(),
-        };
-        let signal = Signal::new(event, state);
-        let (comms, agent) = (self.comms.clone(), state.facts.agent.clone());
-        self.comms.tasks.spawn(async move {
-            if !signal::offer(&comms, &agent, &signal).await && event == Event::Incoming {
-                let listeners = signal::find_listeners(&comms, &agent).await;
-                signal::push(&comms, &listeners, &signal).await;
-            }
-        });
-    }
-
-    fn ask(&mut self) {
-        let state = self.dialogue.state.clone();
-        self.is_taken = false;
-        self.mind = Some(mind::think(self.comms.clone(), state, self.thoughts.0.clone()).boxed());
-    }
-
     /// This relay is to end: the call goes on elsewhere, at a moment when nobody notices if there is one.
     async fn hand_over_if_quiet(&mut self) -> Result<(), Ended> {
         let Some(by) = self.quiet_by.filter(|_| self.closing_by.is_none()) else {
@@ -384,6 +351,7 @@ impl Call {
         }
         self.mind = None;
         self.closing_by = Some(Instant::now() + CLOSED_WITHIN);
+        self.dialogue.state.is_handed_back = true;
         self.write_now().await?;
         self.send(&ToCaller::End { handoff: None }).await
     }

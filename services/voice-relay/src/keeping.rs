@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use butt_dial_comms::{
     Comms,
-    calls::state::{self, CallState},
+    calls::{
+        relays,
+        state::{self, CallState},
+    },
 };
 use butt_dial_domain::ports::kv::{KvError, Lease};
 use futures::{FutureExt, future::BoxFuture};
@@ -45,6 +48,17 @@ impl Call {
                 Ok(())
             }
         }
+    }
+
+    /// The store may have lost the call, and that it is ours.
+    pub(crate) fn tell_again(&mut self) {
+        let (comms, call) = (self.comms.clone(), self.dialogue.state.facts.call.clone());
+        self.comms.tasks.spawn(async move {
+            if let Err(error) = relays::enter(&comms, &call).await {
+                tracing::warn!(%error, %call, "should this relay vanish, nobody will look for this call");
+            }
+        });
+        self.is_dirty = true;
     }
 
     pub(crate) async fn write_now(&mut self) -> Result<(), Ended> {

@@ -3,6 +3,7 @@
 //! relay goes on with it when this one ends, however it ends.
 
 mod adoption;
+mod asking;
 mod call;
 mod keeping;
 mod mind;
@@ -17,11 +18,11 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, routing::get};
 use butt_dial_comms::{
     Comms,
-    calls::relays::{self, Missing},
+    calls::relays::{self, Heart, Memory, Missing},
 };
 use butt_dial_runtime::{Lifecycle, Platform, Role, platform::StartError};
 use futures::FutureExt;
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::task::TaskTracker;
 
 use self::pulse::Pulse;
@@ -42,6 +43,8 @@ pub struct Relay {
     pub(crate) pulse: Arc<Pulse>,
     /// Those that this relay holds.
     pub(crate) calls: TaskTracker,
+    /// Changes when the store has lost what it was told: every call tells it again.
+    pub(crate) amnesia: watch::Sender<()>,
 }
 
 async fn build(platform: Platform) -> Result<Router, StartError> {
@@ -50,24 +53,43 @@ async fn build(platform: Platform) -> Result<Router, StartError> {
         lifecycle: platform.lifecycle.clone(),
         pulse: Arc::new(Pulse::new()),
         calls: TaskTracker::new(),
+        amnesia: watch::Sender::new(()),
     };
-    relays::beat(&relay.comms)
+    let mut heart = Heart::default();
+    heart
+        .beat(&relay.comms)
         .await
         .map_err(|error| StartError::Kv(error.to_string()))?;
-    relay.lifecycle.spawn(live(relay.clone()));
+    relay.lifecycle.spawn(live(relay.clone(), heart));
     Ok(Router::new()
         .route("/relay/{token}", get(socket::open))
         .with_state(relay))
 }
 
 /// Says that this relay lives, to the others and to itself, until it stops and the last of its calls has gone: as long as it
-/// holds one, nobody is to take that for an orphan.
-async fn live(relay: Relay) {
-    let missing = Missing::default();
+/// holds one, nobody is to take that for an orphan. Looks after the calls of others beside that, never in front of it: who
+/// takes care of the dead must not seem dead.
+async fn live(relay: Relay, mut heart: Heart) {
     let beats = async {
         loop {
             sleep(relays::BEAT).await;
-            adoption::beat_and_adopt(&relay.comms, &missing).await;
+            match heart.beat(&relay.comms).await {
+                Ok(Memory::Kept) => {}
+                Ok(Memory::Lost) => {
+                    tracing::warn!("the store has lost what this relay told it; it is told again");
+                    relay.amnesia.send_replace(());
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "this relay can't say that it lives; its calls may be taken over");
+                }
+            }
+        }
+    };
+    let missing = Missing::default();
+    let care = async {
+        loop {
+            sleep(relays::BEAT).await;
+            adoption::adopt_orphans(&relay.comms, &missing).await;
         }
     };
     let pulse = async {
@@ -83,6 +105,7 @@ async fn live(relay: Relay) {
     };
     tokio::select! {
         () = beats => {}
+        () = care => {}
         () = pulse => {}
         () = over => {}
     }

@@ -1,7 +1,7 @@
 //! Whoever answers a turn, asked: the agent by the best way there is now, or the answering machine's model. Dropped, whatever
 //! was asked is cancelled upstream.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use butt_dial_comms::{
     Comms,
@@ -11,10 +11,17 @@ use butt_dial_comms::{
         signal::{self, Event, Signal},
         state::{CallState, Mind},
     },
+    delivery::listeners::Listener,
 };
-use butt_dial_domain::ports::model::{ModelError, Piece};
+use butt_dial_domain::{
+    AgentId,
+    ports::model::{ModelError, Piece},
+};
 use futures::StreamExt;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::sleep,
+};
 
 /// The longest answer that a client's model is asked for, in tokens: half a minute of speech.
 const MAX_TOKENS: u32 = 300;
@@ -61,11 +68,12 @@ impl Thoughts {
 }
 
 /// Answers one turn of the call, as it stood when the turn began.
-pub async fn think(comms: Comms, state: CallState, to: mpsc::Sender<Thought>) {
+/// `arrivals`: the agent has come meanwhile.
+pub async fn think(comms: Comms, state: CallState, to: mpsc::Sender<Thought>, arrivals: Arc<Notify>) {
     let (by, turn) = (state.mind, state.turn);
     let thoughts = Thoughts { by, turn, to };
     let answered = match state.mind {
-        Mind::Agent => ask_agent(&comms, &state, &thoughts).await,
+        Mind::Agent => ask_agent(&comms, &state, &thoughts, &arrivals).await,
         Mind::Machine => ask_machine(&comms, &state, &thoughts).await,
     };
     if !answered {
@@ -73,35 +81,94 @@ pub async fn think(comms: Comms, state: CallState, to: mpsc::Sender<Thought>) {
     }
 }
 
+/// What came of asking those who are there.
+enum Asked {
+    Answered,
+    Nobody,
+    /// Somebody else is there by now.
+    Outdated,
+}
+
 /// False: nobody is there who could answer.
-async fn ask_agent(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> bool {
-    let agent = &state.facts.agent;
+async fn ask_agent(comms: &Comms, state: &CallState, thoughts: &Thoughts, arrivals: &Notify) -> bool {
     let signal = Signal::new(Event::Turn, state);
-    if signal::offer(comms, agent, &signal).await {
-        thoughts.send(What::Taken).await;
-        return true;
+    loop {
+        if signal::offer(comms, &state.facts.agent, &signal).await {
+            thoughts.send(What::Taken).await;
+            return true;
+        }
+        match ask_listeners(comms, state, thoughts, &signal, arrivals).await {
+            Asked::Answered => return true,
+            Asked::Nobody => return false,
+            Asked::Outdated => {}
+        }
     }
+}
+
+async fn ask_listeners(
+    comms: &Comms,
+    state: &CallState,
+    thoughts: &Thoughts,
+    signal: &Signal,
+    arrivals: &Notify,
+) -> Asked {
+    let agent = &state.facts.agent;
     let listeners = signal::find_listeners(comms, agent).await;
     for client in listeners.iter().filter(|listener| listener.samples()) {
         let params = sampling::sampling_params(state, MAX_TOKENS);
-        match sampling::sample(comms, agent, client, params, comms.settings.calls.sampling_within).await {
+        let answer = tokio::select! {
+            answer = sampling::sample(comms, agent, client, params, comms.settings.calls.sampling_within) => answer,
+            asked = somebody_better(comms, signal, agent, (client, &listeners), arrivals) => {
+                if matches!(asked, Asked::Answered) {
+                    thoughts.send(What::Taken).await;
+                }
+                return asked;
+            }
+        };
+        match answer {
             Ok(text) => {
                 let said = What::Said { text, is_last: true };
                 thoughts.send(said).await;
-                return true;
+                return Asked::Answered;
             }
             Err(reason) => tracing::info!(reason, call = %state.facts.call, "a client's model has not answered"),
         }
     }
-    if signal::push(comms, &listeners, &signal).await {
-        tokio::time::sleep(comms.settings.calls.push_within).await;
-        return false;
+    let patience = match signal::push(comms, &listeners, signal).await {
+        true => comms.settings.calls.push_within,
+        // When it is back, it is asked again. One that has talked in this call has all of its budget for that.
+        false if state.is_attended => return Asked::Answered,
+        false => BACK_WITHIN,
+    };
+    tokio::select! {
+        () = sleep(patience) => Asked::Nobody,
+        () = arrivals.notified() => Asked::Outdated,
     }
-    // When it is back, it is asked again. One that has talked in this call has all of its budget for that.
-    if !state.is_attended {
-        tokio::time::sleep(BACK_WITHIN).await;
+}
+
+/// Whoever comes while a client's model thinks: a tool call that takes the turn, or a client that is to be asked instead. All
+/// others (one that looks for events every other second, say) disturb nobody.
+async fn somebody_better(
+    comms: &Comms,
+    signal: &Signal,
+    agent: &AgentId,
+    (asked, known): (&Listener, &[Listener]),
+    arrivals: &Notify,
+) -> Asked {
+    loop {
+        arrivals.notified().await;
+        if signal::offer(comms, agent, signal).await {
+            return Asked::Answered;
+        }
+        let there = signal::find_listeners(comms, agent).await;
+        let is_gone = there.iter().all(|listener| listener.id != asked.id);
+        let is_new = |listener: &&Listener| known.iter().all(|known| known.id != listener.id);
+        let has_new = there.iter().filter(is_new).any(Listener::samples);
+        // Where nobody can be seen at all, that may be the store's fault; a client that is gone fails by itself.
+        if has_new || (is_gone && !there.is_empty()) {
+            return Asked::Outdated;
+        }
     }
-    state.is_attended
 }
 
 async fn ask_machine(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> bool {
@@ -121,7 +188,7 @@ async fn ask_machine(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> b
                 if !may_help(&error) {
                     return false;
                 }
-                tokio::time::sleep(RETRY_PAUSE).await;
+                sleep(RETRY_PAUSE).await;
                 continue;
             }
         };
@@ -136,7 +203,7 @@ async fn ask_machine(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> b
                 thoughts.send(end).await;
                 return true;
             }
-            Spoken::Nothing => tokio::time::sleep(RETRY_PAUSE).await,
+            Spoken::Nothing => sleep(RETRY_PAUSE).await,
         }
     }
     false

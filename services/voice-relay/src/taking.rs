@@ -83,6 +83,7 @@ pub(crate) async fn take(
         return Ok(None);
     }
     state.owner = Some(comms.replica.clone());
+    state.is_handed_back = false;
     let now = comms.clock.now();
     state.begin_at(now);
     let answered_at = *state.answered_at.get_or_insert(now);

@@ -13,6 +13,8 @@ use butt_dial_domain::{
     ports::kv::{Admission, Kv, KvError, Lease, Quota},
 };
 
+/// How long the last fence of a lease is remembered after the lease.
+const FENCE_MEMORY: Duration = Duration::from_secs(24 * 3_600);
 /// The table is not swept while it is smaller than this.
 const SWEEP_FLOOR: usize = 1_024;
 
@@ -149,6 +151,8 @@ impl Table {
             fence,
         };
         self.put(key, Value::Lease { holder, fence }, expires);
+        let remembered = expires.saturating_add(micros(FENCE_MEMORY));
+        self.put(&fence_key(key), Value::Counter(fence), remembered);
         lease
     }
 
@@ -310,6 +314,25 @@ impl Kv for MemoryKv {
         Ok(table.lease(key, holder, fence, expires))
     }
 
+    async fn restore(&self, lease: &Lease, ttl: Duration) -> Result<bool, KvError> {
+        let mut table = self.table();
+        let expires = table.after(ttl);
+        let last = table.counter(&fence_key(&lease.key))?.map_or(0, |(fence, _)| *fence);
+        let is_anothers = match table.live(&lease.key) {
+            None => false,
+            Some(Entry {
+                value: Value::Lease { holder, fence },
+                ..
+            }) => *fence >= lease.fence && (*fence, holder.as_str()) != (lease.fence, lease.holder.as_str()),
+            Some(_) => return Err(other_kind(&lease.key)),
+        };
+        if is_anothers || last > lease.fence {
+            return Ok(false);
+        }
+        table.lease(&lease.key, &lease.holder, lease.fence, expires);
+        Ok(true)
+    }
+
     async fn set_held(&self, lease: &Lease, key: &str, value: &str, ttl: Duration) -> Result<bool, KvError> {
         let mut table = self.table();
         let expires = table.after(ttl);
@@ -348,6 +371,10 @@ fn interval(quota: &Quota) -> Micros {
 fn micros(duration: Duration) -> Micros {
     // Half of the range leaves room for adding it to a time.
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 2)
+}
+
+fn fence_key(key: &str) -> String {
+    format!("{key}:fence")
 }
 
 fn other_kind(key: &str) -> KvError {

@@ -50,8 +50,8 @@ pub struct Fleet {
     pub settings: Vec<(String, String)>,
     front: Front,
     agents_reach: Service,
-    _backends: Option<Backends>,
-    _simulator: Simulator,
+    backends: Option<Backends>,
+    simulator: Simulator,
     _directory: TempDir,
 }
 
@@ -121,8 +121,8 @@ impl Fleet {
             settings,
             front,
             agents_reach,
-            _backends: backends,
-            _simulator: simulator,
+            backends,
+            simulator,
             _directory: directory,
         }
     }
@@ -169,6 +169,16 @@ impl Fleet {
         self.announce();
         frozen.freeze().await;
         frozen
+    }
+
+    /// The servers that the programs share.
+    pub fn backends(&mut self) -> &mut Backends {
+        self.backends.as_mut().expect("servers of our own")
+    }
+
+    /// Where programs reach their carriers.
+    pub fn carriers_url(&self) -> String {
+        self.simulator.base_url()
     }
 
     /// The programs of this kind.

@@ -21,12 +21,39 @@ const MARK_TTL: Duration = Duration::from_secs(3);
 const GONE_AFTER: Duration = Duration::from_secs(2);
 /// Longer than a call lasts.
 const SETS_TTL: Duration = Duration::from_secs(6 * 3_600);
-/// Who may take a dead relay's calls over.
-const ADOPTION: Duration = Duration::from_secs(30);
+/// Who may take a dead relay's calls over: until then nobody else does.
+pub const ADOPTION: Duration = Duration::from_secs(30);
 
-/// This relay lives.
-pub async fn beat(comms: &Comms) -> Result<(), KvError> {
-    comms.kv.set(&keys::relay_mark(&comms.replica), "1", MARK_TTL).await
+/// What a relay has said last of itself. Each beat is another one, so that a store that has lost some is known by it.
+#[derive(Default)]
+pub struct Heart {
+    beats: u64,
+    /// The store is known to have had it.
+    last: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    Kept,
+    /// The store does not know, or not any more, what we said last: nor may it know of our calls.
+    Lost,
+}
+
+impl Heart {
+    /// This relay lives.
+    pub async fn beat(&mut self, comms: &Comms) -> Result<Memory, KvError> {
+        let mark = keys::relay_mark(&comms.replica);
+        let last = self.last.take();
+        let found = comms.kv.get(&mark).await?;
+        self.beats += 1;
+        let beat = self.beats.to_string();
+        comms.kv.set(&mark, &beat, MARK_TTL).await?;
+        self.last = Some(beat);
+        Ok(match last.is_some() && last == found {
+            true => Memory::Kept,
+            false => Memory::Lost,
+        })
+    }
 }
 
 pub async fn enter(comms: &Comms, call: &CallId) -> Result<(), KvError> {

@@ -93,6 +93,9 @@ pub struct CallState {
     /// The relay that holds the socket, or held it last.
     #[serde(default)]
     pub owner: Option<ReplicaId>,
+    /// We have ended the session: what comes next the carrier knows from us, or does already.
+    #[serde(default)]
+    pub is_handed_back: bool,
     /// Why it is over, once it is.
     #[serde(default)]
     pub ended: Option<String>,
@@ -202,6 +205,7 @@ impl CallState {
             message: None,
             answered: None,
             owner: None,
+            is_handed_back: false,
             ended: None,
             keys: Vec::new(),
         }
@@ -246,9 +250,17 @@ pub async fn create(comms: &Comms, state: &CallState) -> Result<(), KvError> {
     comms.kv.set(&key, &state.seal(comms), TTL).await
 }
 
-/// False when somebody else holds the call by now; nothing was written then.
+/// False when somebody else holds the call by now; nothing was written then. A store that has lost the lease gets it again.
 pub async fn save(comms: &Comms, lease: &Lease, call: &CallId, sealed: &str) -> Result<bool, KvError> {
-    comms.kv.set_held(lease, &keys::call_state(call), sealed, TTL).await
+    let key = keys::call_state(call);
+    if comms.kv.set_held(lease, &key, sealed, TTL).await? {
+        return Ok(true);
+    }
+    if !comms.kv.restore(lease, TTL).await? {
+        return Ok(false);
+    }
+    tracing::warn!(%call, "the store had lost who holds a call; it is told again");
+    comms.kv.set_held(lease, &key, sealed, TTL).await
 }
 
 pub fn unavailable(error: &KvError) -> Failure {

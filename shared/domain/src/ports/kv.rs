@@ -76,6 +76,10 @@ pub trait Kv: Send + Sync {
     /// Takes the lease from whoever holds it: for a holder that is known to be gone. The fence grows.
     async fn seize(&self, key: &str, holder: &str, ttl: Duration) -> Result<Lease, KvError>;
 
+    /// Takes a lease again that the store has lost, with the fence that it had: where nobody holds it, or only a holder with a
+    /// smaller fence has taken it again. False when it is another's: one with a greater fence has it, or has had it.
+    async fn restore(&self, lease: &Lease, ttl: Duration) -> Result<bool, KvError>;
+
     /// Sets the value if the lease is still ours with this fence; false when it was lost, and then nothing is written.
     /// Both keys should share a `{tag}` so that a Redis cluster keeps them together.
     async fn set_held(&self, lease: &Lease, key: &str, value: &str, ttl: Duration) -> Result<bool, KvError>;

@@ -26,6 +26,7 @@ struct Scripts {
     count: Script,
     acquire: Script,
     seize: Script,
+    restore: Script,
     set_held: Script,
     renew: Script,
     release: Script,
@@ -50,6 +51,7 @@ impl Scripts {
             count: Script::new(include_str!("scripts/count.lua")),
             acquire: Script::new(include_str!("scripts/acquire.lua")),
             seize: Script::new(include_str!("scripts/seize.lua")),
+            restore: Script::new(include_str!("scripts/restore.lua")),
             set_held: Script::new(include_str!("scripts/set_held.lua")),
             renew: Script::new(include_str!("scripts/renew.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
@@ -166,6 +168,16 @@ impl Kv for RedisKv {
             holder: holder.to_owned(),
             fence: self.connection.script(&call).await?,
         })
+    }
+
+    async fn restore(&self, lease: &Lease, ttl: Duration) -> Result<bool, KvError> {
+        let mut call = self.scripts.restore.key(&lease.key);
+        call.key(fence_key(&lease.key))
+            .arg(&lease.holder)
+            .arg(millis(ttl))
+            .arg(millis(ttl + FENCE_MEMORY))
+            .arg(lease.fence);
+        self.connection.script(&call).await
     }
 
     async fn set_held(&self, lease: &Lease, key: &str, value: &str, ttl: Duration) -> Result<bool, KvError> {

@@ -120,6 +120,23 @@ async fn fences_grow_even_when_the_server_forgets_everything() {
     assert!(after.fence > before.fence);
 }
 
+#[tokio::test]
+async fn of_all_who_held_a_lease_that_the_server_forgot_the_last_one_gets_it_whoever_comes_first() {
+    let mut server = Redis::start().await;
+    let kv = RedisKv::connect(&server.url()).await.unwrap();
+    let mine = kv.acquire("lease", "me", LONG).await.unwrap().unwrap();
+    let yours = kv.seize("lease", "you", LONG).await.unwrap();
+    server.kill();
+    server.start_again().await;
+    recover(&kv).await;
+    assert!(kv.restore(&mine, LONG).await.unwrap(), "nobody can know better yet");
+    assert!(kv.restore(&yours, LONG).await.unwrap());
+    assert!(!kv.restore(&mine, LONG).await.unwrap());
+    assert!(!kv.set_held(&mine, "guarded", "mine", LONG).await.unwrap());
+    assert!(kv.set_held(&yours, "guarded", "yours", LONG).await.unwrap());
+    assert!(kv.seize("lease", "me", LONG).await.unwrap().fence > yours.fence);
+}
+
 #[test]
 fn a_fence_lies_in_the_slot_of_its_lease() {
     assert_eq!(fence_key("call:{CA1}:owner"), "call:{CA1}:owner:fence");

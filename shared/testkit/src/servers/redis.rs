@@ -69,6 +69,13 @@ impl Redis {
             .await;
     }
 
+    /// What the server says to one command of words without spaces, each as it is in a line of its own.
+    pub async fn say(&self, command: &str) -> Vec<String> {
+        let said = exchange(&self.address(), command).await.expect("the server answers");
+        let lines = said.lines().filter(|line| !line.starts_with(['*', '$']));
+        lines.map(str::to_owned).collect()
+    }
+
     pub async fn stop(&mut self) {
         self.process.stop("TERM").await;
     }
@@ -76,6 +83,15 @@ impl Redis {
     pub fn kill(&mut self) {
         self.process.kill();
     }
+}
+
+async fn exchange(address: &str, command: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    // Told to close, it has said everything when it has.
+    stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).await?;
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await?;
+    Ok(said.strip_suffix("+OK\r\n").unwrap_or(&said).to_owned())
 }
 
 async fn answers(address: &str) -> std::io::Result<bool> {

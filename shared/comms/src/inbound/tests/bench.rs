@@ -303,6 +303,9 @@ impl Kv for NoKv {
     async fn seize(&self, _: &str, _: &str, _: Duration) -> Result<Lease, KvError> {
         nothing()
     }
+    async fn restore(&self, _: &Lease, _: Duration) -> Result<bool, KvError> {
+        nothing()
+    }
     async fn set_held(&self, _: &Lease, _: &str, _: &str, _: Duration) -> Result<bool, KvError> {
         nothing()
     }

@@ -131,3 +131,24 @@ pub async fn only_the_holder_sets_what_the_lease_guards(kv: Arc<dyn Kv>) {
     assert_eq!(kv.get("guarded").await.unwrap().as_deref(), Some("yours"));
     eventually("the value expires", async || kv.get("guarded").await.unwrap().is_none()).await;
 }
+
+pub async fn a_lease_that_was_lost_is_taken_again_by_its_last_holder_only(kv: Arc<dyn Kv>) {
+    let mine = acquired(&*kv, "me", LONG).await.unwrap();
+    assert!(kv.restore(&mine, LONG).await.unwrap(), "it was not lost");
+    kv.delete("lease").await.unwrap();
+    assert!(!kv.renew(&mine, LONG).await.unwrap());
+    assert!(kv.restore(&mine, LONG).await.unwrap());
+    assert!(kv.set_held(&mine, "guarded", "mine", LONG).await.unwrap());
+    assert_eq!(acquired(&*kv, "you", LONG).await, None);
+
+    let yours = kv.seize("lease", "you", LONG).await.unwrap();
+    assert!(yours.fence > mine.fence);
+    assert!(!kv.restore(&mine, LONG).await.unwrap(), "it is another's");
+    kv.delete("lease").await.unwrap();
+    assert!(!kv.restore(&mine, LONG).await.unwrap(), "it was another's last");
+    assert!(kv.restore(&yours, LONG).await.unwrap());
+    assert!(kv.set_held(&yours, "guarded", "yours", LONG).await.unwrap());
+    kv.release(&yours).await.unwrap();
+    let again = acquired(&*kv, "me", LONG).await.unwrap();
+    assert!(again.fence > yours.fence, "fences grow on from there");
+}

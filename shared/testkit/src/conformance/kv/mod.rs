@@ -51,6 +51,7 @@ macro_rules! kv_conformance {
             of_concurrent_acquirers_one_wins
             a_lease_can_be_taken_from_its_holder
             only_the_holder_sets_what_the_lease_guards
+            a_lease_that_was_lost_is_taken_again_by_its_last_holder_only
         }
     };
     (@each $open:ident $module:ident: $($story:ident)*) => {
