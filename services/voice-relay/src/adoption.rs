@@ -21,8 +21,10 @@ use tokio::time::{Instant, timeout};
 const AT_ONCE: usize = 16;
 /// A carrier that is asked to redirect a call, and says nothing. It is asked again with the next look.
 const REDIRECTED_WITHIN: Duration = Duration::from_secs(5);
-/// Only so long others are begun with after a look: what was begun is over before the look's right to them is (`ADOPTION`).
+/// Only so long after a look others are begun with: the next look is entitled to them again.
 const BEGUN_WITHIN: Duration = Duration::from_secs(15);
+/// What was begun is over, with what the store takes, before somebody else may begin.
+const _: () = assert!(BEGUN_WITHIN.as_secs() + 2 * REDIRECTED_WITHIN.as_secs() < relays::ADOPTION.as_secs());
 
 pub async fn adopt_orphans(comms: &Comms, missing: &Missing) {
     let begun = Instant::now();

@@ -43,7 +43,7 @@ pub struct Relay {
     pub(crate) pulse: Arc<Pulse>,
     /// Those that this relay holds.
     pub(crate) calls: TaskTracker,
-    /// Changes when the store has lost what it was told: every call tells it again.
+    /// Changes when the store may have lost what it was told: every call tells it again.
     pub(crate) amnesia: watch::Sender<()>,
 }
 
@@ -76,7 +76,7 @@ async fn live(relay: Relay, mut heart: Heart) {
             match heart.beat(&relay.comms).await {
                 Ok(Memory::Kept) => {}
                 Ok(Memory::Lost) => {
-                    tracing::warn!("the store has lost what this relay told it; it is told again");
+                    tracing::warn!("the store may have lost what this relay told it; it is told again");
                     relay.amnesia.send_replace(());
                 }
                 Err(error) => {
