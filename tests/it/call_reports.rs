@@ -46,6 +46,8 @@ profiles! {
             for field in ["status", "direction", "from", "handledBy", "turns", "endReason", "transcript", "cost"] {
                 assert_eq!(record[field], records[0][field], "{field}: {record}");
             }
+            // The socket's end, which does not tell how long the call was, is not what it is paid by.
+            assert!(record["cost"].as_f64().unwrap() > 0.0, "a begun minute: {record}");
             let [started, answered, ended] = ["startedAt", "answeredAt", "endedAt"].map(|name| record[name].as_str().unwrap());
             assert!(started <= answered && answered <= ended, "{record}");
             assert!(record["durationSeconds"].as_i64().unwrap() > 0, "{record}");

@@ -192,7 +192,8 @@ async fn call(store: &Store, busy: &AgentId, round: u64) {
         .extend_cost(&message, Micros(1), free, free, morning())
         .await
         .unwrap();
-    store.settle_cost(&message, Micros(1), morning()).await.unwrap();
+    let call = CallId::from(message.as_str());
+    store.settle_call(&call, &|_| Some(Micros(1)), morning()).await.unwrap();
 }
 
 both_engines! {
