@@ -23,6 +23,7 @@ pub mod sampling;
 pub mod script;
 pub mod signal;
 pub mod state;
+pub mod unheard;
 pub mod webhook;
 
 use std::{sync::Arc, time::Duration};

@@ -59,12 +59,12 @@ fn cost_of(call: &Call) -> Option<Micros> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::Utc;
+    use butt_dial_domain::clock::Timestamp;
 
     use super::*;
 
     fn call(status: CallStatus, duration_seconds: Option<i64>, cost: Option<i64>) -> Call {
-        let now = Utc::now();
+        let now = Timestamp::UNIX_EPOCH;
         Call {
             id: "call_1".into(),
             org: "org_1".into(),
@@ -111,7 +111,7 @@ mod tests {
             assert_eq!(cost_of(&call(status, seconds, price)), cost, "{status:?} {seconds:?}");
         }
         let answered = Call {
-            answered_at: Some(Utc::now()),
+            answered_at: Some(Timestamp::UNIX_EPOCH),
             ..call(CallStatus::Failed, None, None)
         };
         assert_eq!(cost_of(&answered), None);

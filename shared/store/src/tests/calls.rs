@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::inbound::{PERSON, batch};
 use super::*;
-use crate::{Applied, Call, CallChange, CallEntry, Conclusion, InboundBatch};
+use crate::{Applied, Call, CallChange, CallEntry, CallPlace, Conclusion, InboundBatch};
 
 fn entry(agent: &Agent, direction: Direction, carrier_id: Option<&str>) -> CallEntry {
     CallEntry {
@@ -327,6 +327,31 @@ both_engines! {
             assert_eq!(ids(&receive(db, vec![told.clone()]).await.to_settle), [&id]);
             assert!(receive(db, vec![told]).await.to_settle.is_empty());
         }
+    }
+
+    async fn calls_that_nothing_is_heard_of_are_found_page_by_page(db: &Database) {
+        let (ada, bob) = (new_agent(db).await, new_agent(db).await);
+        let mut expected = Vec::new();
+        for (n, agent) in [&ada, &ada, &bob].into_iter().enumerate() {
+            expected.push(db.open_call(&rings(agent, &format!("CA{n}"))).await.unwrap());
+        }
+        // Just heard of, over, and not known to the carrier.
+        for carrier_id in ["CA3", "CA4"] {
+            db.open_call(&rings(&ada, carrier_id)).await.unwrap();
+        }
+        receive(db, vec![tells("CA3", CallStatus::InProgress, 60), tells("CA4", CallStatus::Completed, 1)]).await;
+        db.open_call(&entry(&ada, Direction::Outbound, None)).await.unwrap();
+        expected.sort_by(|one, other| (&one.agent, &one.id).cmp(&(&other.agent, &other.id)));
+        let since = morning() + seconds(60);
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = db.list_unheard_calls(since, after.as_ref(), 2).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(CallPlace::from(last));
+            found.extend(page);
+        }
+        assert_eq!(found, expected);
+        assert!(db.list_unheard_calls(morning(), None, 9).await.unwrap().is_empty());
     }
 
     async fn a_call_is_known_by_our_id_until_the_carrier_has_one(db: &Database) {

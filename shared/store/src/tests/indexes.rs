@@ -186,6 +186,7 @@ async fn call(store: &Store, busy: &AgentId, round: u64) {
         let calls = store.list_calls(busy, only_live, 9, Some(call.id.as_str())).await;
         calls.unwrap();
     }
+    store.list_unheard_calls(morning(), None, 9).await.unwrap();
     let message = MessageId::from(format!("m1{round}"));
     let free = Limits::default();
     store
