@@ -65,6 +65,21 @@ profiles! {
 }
 
 profiles! {
+    async fn a_call_that_is_being_handed_over_can_be_ended(world: &World) {
+        world.carriers.set_pace(0.2);
+        let agent = world.agent(Transport::StreamableHttp).await;
+        world.carriers.set_number(BOB, Behaviour::NoAnswer);
+        let (call, id) = asks_for_bob(world, &agent).await;
+        agent.call("comms_transfer_call", json!({ "callId": id, "to": BOB })).await.unwrap();
+        sees(&call, &format!("dials {BOB}")).await;
+        let ended = agent.call("comms_end_call", json!({ "callId": id })).await.unwrap();
+        assert_eq!(ended["status"], "ending");
+        assert!(call.wait_for_end(PATIENCE).await);
+        assert!(!call.heard_text().contains("nobody could be reached"), "it still rang there: {}", call.heard_text());
+    }
+}
+
+profiles! {
     async fn a_voice_message_is_left_after_the_beep_or_told_to_whoever_answers(world: &World) {
         world.carriers.set_pace(0.1);
         let agent = world.agent(Transport::Sse).await;
