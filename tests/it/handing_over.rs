@@ -6,7 +6,10 @@ use butt_dial_domain::{Channel, Clock};
 use butt_dial_providers::simulator::calls::{Behaviour, Call, Sound};
 use serde_json::json;
 
-use crate::support::{Agent, Host, PATIENCE, Transport, World, expect_once, hears, says, sees};
+use crate::{
+    limits::set_limits,
+    support::{Agent, Host, PATIENCE, Transport, World, expect_once, hears, says, sees},
+};
 
 const ANN: &str = "+14155550123";
 const BOB: &str = "+14155550124";
@@ -61,6 +64,31 @@ profiles! {
         hears(&call, "I will tell him.").await;
         expect_once(&call, &["I'm an AI assistant.", "nobody could be reached there."]);
         call.hang_up().await;
+    }
+}
+
+profiles! {
+    async fn who_may_not_call_can_hand_no_call_over(world: &World) {
+        world.carriers.set_pace(0.1);
+        let agent = world.agent(Transport::StreamableHttp).await;
+        let (called, id) = asks_for_bob(world, &agent).await;
+        let made = agent.calls("+14155550125", json!({ "greeting": "Shall I connect you?" })).await;
+        let calling = world.takes("+14155550125", "Shall I connect you?").await;
+        set_limits(world, &world.account, false, json!({ "maxSpendPerDay": 0.09 })).await;
+        for call in [&id, &made] {
+            let refused = agent.call("comms_transfer_call", json!({ "callId": call, "to": BOB })).await.unwrap_err();
+            assert_eq!(refused["code"], "SPEND_LIMIT", "{refused}");
+        }
+        set_limits(world, &world.account, false, json!({ "maxActionsPerMinute": 1 })).await;
+        let mut refused = json!({});
+        for _ in 0..2 {
+            refused = agent.call("comms_transfer_call", json!({ "callId": id, "to": BOB })).await.unwrap_err();
+        }
+        assert_eq!(refused["code"], "RATE_LIMITED", "{refused}");
+        for call in [called, calling] {
+            call.hang_up().await;
+            assert!(!call.transcript().iter().any(|said| said.text.contains("dials")), "{:#?}", call.transcript());
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod attendance;
 pub mod beginning;
 pub mod conclude;
 pub mod dialogue;
+pub mod hand_over;
 mod heard;
 pub mod known;
 pub mod machine;
