@@ -157,3 +157,19 @@ profiles! {
         assert!(letters[0].get("attachments").is_none(), "{}", letters[0]);
     }
 }
+
+profiles! {
+    with [("MODEL_TIMEOUT_SECONDS", "1")];
+    async fn who_says_nothing_after_the_beep_is_said_goodbye(world: &World) {
+        world.carriers.set_pace(0.05);
+        let call = is_answered(world, ANN).await;
+        world.carriers.misbehave(MODEL, overloaded(), 2);
+        says(&call, "My name is Ann.").await;
+        hears(&call, "leave a message after the beep.").await;
+        assert!(call.wait_for_end(PATIENCE).await);
+        assert!(call.heard_text().ends_with("Goodbye."), "{}", call.heard_text());
+        assert!(call.state().recordings.is_empty());
+        let letters = only_letters(world, 1).await;
+        assert_eq!(letters[0]["body"], "My name is Ann.");
+    }
+}

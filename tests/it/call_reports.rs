@@ -1,10 +1,13 @@
 //! What carriers report of calls, in whatever order and however often: the record is the same, and the agent is told once.
 
-use butt_dial_providers::simulator::Manner;
+use butt_dial_comms::calls::unheard;
+use butt_dial_domain::Clock;
+use butt_dial_providers::simulator::{Manner, calls::Behaviour};
 use serde_json::{Value, json};
 
-use crate::support::{Agent, PATIENCE, World, hears, says};
+use crate::support::{Agent, PATIENCE, World, eventually, hears, says};
 
+const ANN: &str = "+14155550123";
 const BOB: &str = "+14155550124";
 const GREETING: &str = "It is about the flowers.";
 
@@ -46,6 +49,8 @@ profiles! {
             for field in ["status", "direction", "from", "handledBy", "turns", "endReason", "transcript", "cost"] {
                 assert_eq!(record[field], records[0][field], "{field}: {record}");
             }
+            // The socket's end, which does not tell how long the call was, is not what it is paid by.
+            assert!(record["cost"].as_f64().unwrap() > 0.0, "a begun minute: {record}");
             let [started, answered, ended] = ["startedAt", "answeredAt", "endedAt"].map(|name| record[name].as_str().unwrap());
             assert!(started <= answered && answered <= ended, "{record}");
             assert!(record["durationSeconds"].as_i64().unwrap() > 0, "{record}");
@@ -54,5 +59,29 @@ profiles! {
             assert_eq!(events.len(), 1, "{told:#?}");
             assert_eq!(events[0]["callStatus"], "completed");
         }
+    }
+}
+
+profiles! {
+    async fn the_carrier_is_asked_about_calls_that_nothing_is_heard_of(world: &World) {
+        world.carriers.set_pace(0.1);
+        let agent = world.rest().await;
+        world.carriers.delay_call_reports(86_400_000);
+        world.carriers.set_number(BOB, Behaviour::Busy);
+        let id = agent.calls(BOB, json!({})).await;
+        let call = world.carriers.wait_for_call(BOB, PATIENCE).await.unwrap();
+        assert!(call.wait_for_end(PATIENCE).await);
+        assert_eq!(agent.call_of(&id).await["status"], "queued", "nothing was told");
+        for _ in 0..2 {
+            unheard::ask_about(world.comms(), Clock::System.now(), None).await.unwrap();
+        }
+        let seen = agent.ended_call(&id).await;
+        assert_eq!(seen["status"], "busy", "{seen}");
+        eventually("nothing is paid for it", async || (agent.call_of(&id).await["cost"] == json!(0.0)).then_some(())).await;
+        world.texts(ANN, "Last").await;
+        let told = agent.take_until("Last").await;
+        let ends: Vec<&Value> = told.iter().filter(|event| event["type"] == "call.ended").collect();
+        assert_eq!(ends.len(), 1, "{told:#?}");
+        assert_eq!((&ends[0]["callId"], &ends[0]["callStatus"]), (&json!(id), &json!("busy")));
     }
 }

@@ -6,7 +6,10 @@ use butt_dial_domain::{Channel, Clock};
 use butt_dial_providers::simulator::calls::{Behaviour, Call, Sound};
 use serde_json::json;
 
-use crate::support::{Agent, Host, PATIENCE, Transport, World, expect_once, hears, says, sees};
+use crate::{
+    limits::set_limits,
+    support::{Agent, Host, PATIENCE, Transport, World, expect_once, hears, says, sees},
+};
 
 const ANN: &str = "+14155550123";
 const BOB: &str = "+14155550124";
@@ -54,12 +57,53 @@ profiles! {
         let (call, id) = asks_for_bob(world, &agent).await;
         agent.call("comms_transfer_call", json!({ "callId": id, "to": BOB })).await.unwrap();
         hears(&call, &phrases::Book::default().of("en-US").not_reached).await;
-        let (turn, ()) = tokio::join!(agent.turn(&id), says(&call, "What a pity."));
-        assert_eq!(turn["text"], "What a pity.");
+        // The agent is told, though the caller says nothing.
+        let turn = agent.turn(&id).await;
+        assert_eq!(turn["text"], "[nobody could be reached]");
         agent.answers(&turn, "I will tell him.").await.unwrap();
         hears(&call, "I will tell him.").await;
         expect_once(&call, &["I'm an AI assistant.", "nobody could be reached there."]);
         call.hang_up().await;
+    }
+}
+
+profiles! {
+    async fn who_may_not_call_can_hand_no_call_over(world: &World) {
+        world.carriers.set_pace(0.1);
+        let agent = world.agent(Transport::StreamableHttp).await;
+        let (called, id) = asks_for_bob(world, &agent).await;
+        let made = agent.calls("+14155550125", json!({ "greeting": "Shall I connect you?" })).await;
+        let calling = world.takes("+14155550125", "Shall I connect you?").await;
+        set_limits(world, &world.account, false, json!({ "maxSpendPerDay": 0.09 })).await;
+        for call in [&id, &made] {
+            let refused = agent.call("comms_transfer_call", json!({ "callId": call, "to": BOB })).await.unwrap_err();
+            assert_eq!(refused["code"], "SPEND_LIMIT", "{refused}");
+        }
+        set_limits(world, &world.account, false, json!({ "maxActionsPerMinute": 1 })).await;
+        let mut refused = json!({});
+        for _ in 0..2 {
+            refused = agent.call("comms_transfer_call", json!({ "callId": id, "to": BOB })).await.unwrap_err();
+        }
+        assert_eq!(refused["code"], "RATE_LIMITED", "{refused}");
+        for call in [called, calling] {
+            call.hang_up().await;
+            assert!(!call.transcript().iter().any(|said| said.text.contains("dials")), "{:#?}", call.transcript());
+        }
+    }
+}
+
+profiles! {
+    async fn a_call_that_is_being_handed_over_can_be_ended(world: &World) {
+        world.carriers.set_pace(0.2);
+        let agent = world.agent(Transport::StreamableHttp).await;
+        world.carriers.set_number(BOB, Behaviour::NoAnswer);
+        let (call, id) = asks_for_bob(world, &agent).await;
+        agent.call("comms_transfer_call", json!({ "callId": id, "to": BOB })).await.unwrap();
+        sees(&call, &format!("dials {BOB}")).await;
+        let ended = agent.call("comms_end_call", json!({ "callId": id })).await.unwrap();
+        assert_eq!(ended["status"], "ending");
+        assert!(call.wait_for_end(PATIENCE).await);
+        assert!(!call.heard_text().contains("nobody could be reached"), "it still rang there: {}", call.heard_text());
     }
 }
 

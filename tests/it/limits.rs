@@ -10,7 +10,7 @@ const ANN: &str = "+14155550123";
 const PRICE: f64 = 0.0083;
 
 /// Sets limits of the agent, or of the whole organization, and waits until every gateway goes by them.
-async fn set_limits(stage: &Stage, account: &Account, whole_organization: bool, limits: Value) {
+pub async fn set_limits(stage: &Stage, account: &Account, whole_organization: bool, limits: Value) {
     let mut body = json!({ "limits": limits });
     if !whole_organization {
         body["agentId"] = json!(account.agent);

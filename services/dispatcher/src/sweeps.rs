@@ -4,6 +4,7 @@ use std::{future::Future, time::Duration};
 
 use butt_dial_comms::{
     Comms,
+    calls::unheard,
     delivery::ladder,
     media,
     outbound::{reconcile, schedule},
@@ -14,6 +15,7 @@ use butt_dial_runtime::Lifecycle;
 
 const EVERY_SECOND: Duration = Duration::from_secs(1);
 const EVERY_FIVE_SECONDS: Duration = Duration::from_secs(5);
+const EVERY_MINUTE: Duration = Duration::from_secs(60);
 const EVERY_TEN_MINUTES: Duration = Duration::from_secs(600);
 
 pub fn start(comms: &Comms, lifecycle: &Lifecycle) {
@@ -38,6 +40,13 @@ pub fn start(comms: &Comms, lifecycle: &Lifecycle) {
         EVERY_FIVE_SECONDS,
         "what was delivered",
         |comms| async move { retention::forget_delivered(&comms).await },
+    );
+    sweep(
+        comms,
+        lifecycle,
+        EVERY_MINUTE,
+        "calls without news",
+        |comms| async move { unheard::sweep(&comms).await },
     );
     sweep(comms, lifecycle, EVERY_TEN_MINUTES, "retention", |comms| async move {
         retention::sweep(&comms).await

@@ -53,6 +53,12 @@ pub fn reader(stream: &str) -> String {
     format!("comms:reader:{stream}")
 }
 
+/// Whose turn it is to ask carriers about calls that nothing is heard of.
+pub const UNHEARD_CALLS: &str = "call:unheard:turn";
+
+/// The last of them that was asked about.
+pub const UNHEARD_PLACE: &str = "call:unheard:place";
+
 /// Where a live call stands. The call in braces keeps it beside its lease in a Redis cluster.
 pub fn call_state(call: &CallId) -> String {
     format!("call:{{{call}}}:state")

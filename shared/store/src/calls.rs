@@ -9,6 +9,7 @@ use butt_dial_domain::{
     clock::Timestamp,
 };
 use chrono::{SubsecRound as _, TimeZone as _, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -74,6 +75,24 @@ pub struct Call {
     /// Encrypted; `None` when there is none, or none any more.
     pub content: Option<Vec<u8>>,
     pub updated_at: Timestamp,
+}
+
+/// Where a call stands among all that have not ended.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct CallPlace {
+    pub agent: AgentId,
+    pub created_at: Timestamp,
+    pub id: CallId,
+}
+
+impl From<&Call> for CallPlace {
+    fn from(call: &Call) -> Self {
+        Self {
+            agent: call.agent.clone(),
+            created_at: call.created_at,
+            id: call.id.clone(),
+        }
+    }
 }
 
 /// Numbers and content are a person's.
@@ -222,6 +241,33 @@ impl Store {
                 .await
         })?;
         row.map(Call::try_from).transpose()
+    }
+
+    /// Calls without an end that nothing was told of since `unchanged_since`, and that the carrier can be asked about; from
+    /// `after` on, in an order that stays.
+    pub async fn list_unheard_calls(
+        &self,
+        unchanged_since: Timestamp,
+        after: Option<&CallPlace>,
+        limit: u32,
+    ) -> Result<Vec<Call>, StoreError> {
+        const SQL: &str = "SELECT * FROM calls
+            WHERE ended_at IS NULL AND (agent_id, created_at, id) > ($1, $2, $3) AND updated_at < $4 AND carrier_id IS NOT NULL
+            ORDER BY agent_id, created_at, id LIMIT $5";
+        let (agent, at, id) = after.map_or(("", Timestamp::UNIX_EPOCH, ""), |place| {
+            (place.agent.as_str(), place.created_at, place.id.as_str())
+        });
+        let rows: Vec<CallRow> = reading!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(agent)
+                .bind(at)
+                .bind(id)
+                .bind(unchanged_since)
+                .bind(i64::from(limit))
+                .fetch_all(db)
+                .await
+        })?;
+        rows.into_iter().map(Call::try_from).collect()
     }
 
     /// The agent's calls, the newest first; those that are older than the call `before`. There are none older than a call

@@ -1,10 +1,11 @@
 //! What a call of ours costs: as it lasts on, minute after minute under the budgets, and in the end.
 
-use butt_dial_domain::{MessageId, Micros, clock::Timestamp, limits::Limits};
+use butt_dial_domain::{CallId, MessageId, Micros, clock::Timestamp, limits::Limits};
 
 use crate::{
     Store, StoreError,
     bookings::{Account, Bookings},
+    calls::{Call, CallRow},
     engine::{Tx, in_time, within},
 };
 
@@ -49,7 +50,7 @@ impl CostRow {
 impl Store {
     /// The call goes on, and costs that much more. `OverBudget` when that does not fit: then nothing has changed. Nothing
     /// happens once the final cost is known. An error when there is no such message.
-    /// Not to be repeated after an error that leaves open whether it was booked: `settle_cost` puts it right in the end.
+    /// Not to be repeated after an error that leaves open whether it was booked: `settle_call` puts it right in the end.
     pub async fn extend_cost(
         &self,
         message: &MessageId,
@@ -87,21 +88,34 @@ impl Store {
         .await
     }
 
-    /// What it has cost in the end, in place of all that was believed before. Booked even where it goes beyond a budget: it has
-    /// been spent. Safe to repeat. An error when there is no such message.
-    pub async fn settle_cost(&self, message: &MessageId, cost: Micros, at: Timestamp) -> Result<(), StoreError> {
+    /// What the call has cost in the end, in place of all that was believed before; nothing changes where `cost_of` does not
+    /// know it. Booked even where it goes beyond a budget: it has been spent. The call is read under the lock of its message,
+    /// so of several who settle it the last one has seen everything. Safe to repeat. An error when there is no such message.
+    pub async fn settle_call(
+        &self,
+        call: &CallId,
+        cost_of: &(dyn Fn(&Call) -> Option<Micros> + Sync),
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        const CALL: &str = "SELECT * FROM calls WHERE id = $1";
         // While the message is not settled, settling takes the cost from the price.
         const SETTLE: &str = "UPDATE messages SET price = $2, updated_at = $3,
                 cost = CASE WHEN cost IS NULL THEN NULL ELSE CAST($2 AS BIGINT) END
             WHERE id = $1";
         in_time(async {
             let mut tx = self.begin().await?;
-            let row = CostRow::find(&mut tx, message).await?;
-            if row.price == Some(cost.0) {
+            // A call of ours has the id of its message.
+            let row = CostRow::find(&mut tx, &MessageId::from(call.as_str())).await?;
+            let found: Option<CallRow> = within!(&mut tx, |db| sqlx::query_as(CALL)
+                .bind(call.as_str())
+                .fetch_optional(db)
+                .await?);
+            let cost = found.map(Call::try_from).transpose()?.and_then(|call| cost_of(&call));
+            let Some(cost) = cost.filter(|cost| row.price != Some(cost.0)) else {
                 return Ok(());
-            }
+            };
             within!(&mut tx, |db| sqlx::query(SETTLE)
-                .bind(message.as_str())
+                .bind(call.as_str())
                 .bind(cost.0)
                 .bind(at)
                 .execute(db)

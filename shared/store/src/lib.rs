@@ -32,7 +32,7 @@ mod usage;
 
 pub use agents::{Agent, AgentStatus, Profile};
 pub use audit::AuditEntry;
-pub use calls::{Call, CallEntry};
+pub use calls::{Call, CallEntry, CallPlace};
 pub use channels::OwnedChannel;
 pub use contacts::{ContactState, Suppression, UNREACHABLE};
 pub use deliveries::DeliveryClaim;

@@ -1,7 +1,7 @@
 //! Price estimates: what is reserved before a send. The carrier's own price, where it tells one, corrects them.
 //! Upper bounds of list prices in US dollars, autumn 2026, not re-checked; they guard budgets and are no invoice.
 
-use butt_dial_domain::{Address, Channel, Micros, message::Content, sms};
+use butt_dial_domain::{Address, Channel, Micros, call::Purpose, message::Content, sms};
 
 /// Per segment, by the beginning of the number.
 const SMS: &[(&str, i64)] = &[
@@ -29,7 +29,7 @@ pub fn estimate(channel: Channel, to: &Address, content: &Content) -> Micros {
     Micros(match channel {
         Channel::Email => EMAIL,
         Channel::Line => LINE,
-        Channel::Voice => minute(to).0,
+        Channel::Voice => minute(to).0 + second_leg(content).0,
         Channel::Whatsapp if content.template.is_some() => WHATSAPP_TEMPLATE,
         Channel::Whatsapp => WHATSAPP,
         Channel::Sms if !content.media.is_empty() => MMS,
@@ -42,11 +42,21 @@ pub fn estimate(channel: Channel, to: &Address, content: &Content) -> Micros {
 
 /// One minute of a call to this number, with what carries the conversation.
 pub fn minute(to: &Address) -> Micros {
-    let line = MINUTE
-        .iter()
-        .find(|(prefix, _)| to.as_str().starts_with(prefix))
-        .map_or(MINUTE_ELSEWHERE, |(_, price)| *price);
-    Micros(line + CONVERSATION_MINUTE)
+    Micros(leg_minute(to).0 + CONVERSATION_MINUTE)
+}
+
+/// One minute of a line to this number, on which nobody of ours talks.
+pub fn leg_minute(to: &Address) -> Micros {
+    let line = MINUTE.iter().find(|(prefix, _)| to.as_str().starts_with(prefix));
+    Micros(line.map_or(MINUTE_ELSEWHERE, |(_, price)| *price))
+}
+
+/// A call that is to be connected with somebody else is two.
+fn second_leg(content: &Content) -> Micros {
+    match content.call.as_ref().map(|call| &call.plan.purpose) {
+        Some(Purpose::Connect { to }) => Address::parse(Channel::Voice, to).map_or(Micros::ZERO, |to| leg_minute(&to)),
+        _ => Micros::ZERO,
+    }
 }
 
 fn per_segment(number: &str) -> i64 {
@@ -57,6 +67,8 @@ fn per_segment(number: &str) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use butt_dial_domain::call::{Placing, Plan};
+
     use super::*;
 
     fn text(body: &str) -> Content {
@@ -64,6 +76,34 @@ mod tests {
             body: Some(body.into()),
             ..Content::default()
         }
+    }
+
+    #[test]
+    fn a_call_that_connects_two_people_costs_two_lines() {
+        let plan = |purpose| Plan {
+            purpose,
+            greeting: None,
+            system_prompt: None,
+            voice: None,
+            language: None,
+        };
+        let call = |purpose| Content {
+            call: Some(Placing {
+                ring_seconds: 30,
+                limit_seconds: 60,
+                detects_machine: false,
+                digits: None,
+                plan: plan(purpose),
+            }),
+            ..Content::default()
+        };
+        let us = Address::Phone("+14155550123".into());
+        let to = "+4917612345678".into();
+        assert_eq!(estimate(Channel::Voice, &us, &call(Purpose::Converse)), Micros(84_000));
+        assert_eq!(
+            estimate(Channel::Voice, &us, &call(Purpose::Connect { to })),
+            Micros(136_000)
+        );
     }
 
     #[test]

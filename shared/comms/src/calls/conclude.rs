@@ -41,9 +41,13 @@ fn latency(state: &CallState) -> serde_json::Value {
 /// Nobody but the machine has talked with the caller, who has left no message.
 pub const MACHINE: &str = "machine";
 
-fn handled_by(state: &CallState) -> &'static str {
+fn handled_by(state: &CallState, report: &CallReport) -> &'static str {
     match state.mind {
-        _ if state.next == Next::Record => "message",
+        // Who hangs up before the beep, or says nothing after it, has left none.
+        _ if state.next == Next::Record => match report.recording.is_some() || leaves_words(state) {
+            true => "message",
+            false => MACHINE,
+        },
         _ if is_handed_over(state) => "transfer",
         Mind::Agent => "agent",
         Mind::Machine if leaves_words(state) => "message",
@@ -79,7 +83,7 @@ pub async fn conclude(comms: &Comms, state: &CallState, report: &CallReport) -> 
         }
         let reason = report.status.map_or("completed", CallStatus::as_str);
         let conclusion = Conclusion {
-            handled_by: handled_by(&last).to_owned(),
+            handled_by: handled_by(&last, report).to_owned(),
             end_reason: reason.to_owned(),
             turns: last.latencies.len() as i64,
             latency: latency(&last),
@@ -198,5 +202,87 @@ async fn forget(comms: &Comms, last: &CallState) {
     };
     if let Err(error) = forgotten.await {
         tracing::warn!(%error, %call, "a call that is over is remembered for some hours");
+    }
+}
+
+#[cfg(test)]
+pub(in crate::calls) mod tests {
+    use butt_dial_domain::{
+        CallId,
+        call::{Plan, Recording},
+        clock::Timestamp,
+    };
+
+    use super::*;
+    use crate::calls::state::{Facts, Line};
+
+    pub(in crate::calls) fn inbound() -> CallState {
+        let now = Timestamp::UNIX_EPOCH;
+        CallState::new(Facts {
+            call: CallId::generate(),
+            org: "org_1".into(),
+            agent: "agt_1".into(),
+            carrier: "simulator".into(),
+            carrier_id: Some("CA1".into()),
+            direction: Direction::Inbound,
+            local: "+14155550100".into(),
+            remote: "+14155550123".into(),
+            name: "Ada".into(),
+            plan: Plan {
+                purpose: Purpose::Converse,
+                greeting: None,
+                system_prompt: None,
+                voice: None,
+                language: None,
+            },
+            language: "en-US".into(),
+            started_at: now,
+            limit_at: now,
+        })
+    }
+
+    pub(in crate::calls) fn completed() -> CallReport {
+        CallReport {
+            carrier_id: "CA1".into(),
+            direction: Direction::Inbound,
+            from: "+14155550123".into(),
+            to: "+14155550100".into(),
+            status: Some(CallStatus::Completed),
+            sequence: None,
+            duration_seconds: None,
+            at: None,
+            answered_by: None,
+            price: None,
+            session: None,
+            recording: None,
+            dialled: None,
+            digits: None,
+            error_code: None,
+        }
+    }
+
+    #[test]
+    fn a_beep_alone_is_no_message() {
+        let mut state = inbound();
+        state.next = Next::Record;
+        assert_eq!(handled_by(&state, &completed()), MACHINE);
+        let recorded = CallReport {
+            recording: Some(Recording {
+                id: "RE1".into(),
+                url: None,
+                is_completed: false,
+                duration_seconds: Some(4),
+            }),
+            ..completed()
+        };
+        assert_eq!(handled_by(&state, &recorded), "message");
+        state.machine.since = Some(Timestamp::UNIX_EPOCH);
+        state.history.push(Line {
+            by: Speaker::Caller,
+            text: "My name is Ann.".into(),
+            is_cut: false,
+            at: Timestamp::UNIX_EPOCH,
+        });
+        assert_eq!(handled_by(&state, &completed()), "message");
     }
 }

@@ -11,6 +11,7 @@ pub mod attendance;
 pub mod beginning;
 pub mod conclude;
 pub mod dialogue;
+pub mod hand_over;
 mod heard;
 pub mod known;
 pub mod machine;
@@ -23,6 +24,7 @@ pub mod sampling;
 pub mod script;
 pub mod signal;
 pub mod state;
+pub mod unheard;
 pub mod webhook;
 
 use std::{sync::Arc, time::Duration};

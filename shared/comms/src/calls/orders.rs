@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::{
     known::unknown,
     signal::Signal,
-    state::{self, CallState},
+    state::{self, CallState, Next},
 };
 use crate::{Comms, store_failure};
 
@@ -123,28 +123,12 @@ impl Order {
 /// Has it done, by whoever holds the call. A call that is just being handed over is waited for.
 pub async fn give(comms: &Comms, agent: &AgentId, call: &CallId, order: Order) -> Result<Done, Failure> {
     order.check()?;
-    let subject = subjects::call_orders(call);
-    let ordered = Ordered {
-        agent: agent.clone(),
-        order,
-    };
-    let payload = serde_json::to_vec(&ordered).map_err(|_| Failure::internal())?;
     let begun = Instant::now();
     loop {
-        let answer = comms
-            .bus
-            .request(&subject, Headers::new(), payload.clone().into(), DEADLINE)
-            .await;
-        let nobody = match answer {
-            Ok(answer) => return read(&answer.payload),
-            Err(BusError::NoResponders(_)) => true,
-            // It may have been done: the key tells, where there is one.
-            Err(BusError::TimedOut(_)) => false,
-            Err(error) => {
-                tracing::warn!(%error, %call, "a call's relay can't be asked");
-                return Err(Failure::unavailable("the call can't be reached right now")
-                    .remedy("try again with the same idempotencyKey"));
-            }
+        let nobody = match ask(comms, agent, call, &order).await? {
+            Asked::Done(done) => return Ok(*done),
+            Asked::Nobody => true,
+            Asked::Silent => false,
         };
         let state = find_own(comms, agent, call).await?;
         if !is_live(&state) {
@@ -156,21 +140,66 @@ pub async fn give(comms: &Comms, agent: &AgentId, call: &CallId, order: Order) -
             );
         }
         if begun.elapsed() >= PATIENCE || !nobody {
-            return Err(Failure::unavailable("the call is being taken over by another relay")
-                .remedy("try again with the same idempotencyKey"));
+            return Err(moving());
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Ends the call: by whoever holds it, after `text` has been heard; by the carrier, where there is no conversation yet.
+/// What came of asking once.
+enum Asked {
+    Done(Box<Done>),
+    /// No relay holds the call.
+    Nobody,
+    /// It may have been done: the key tells, where there is one.
+    Silent,
+}
+
+async fn ask(comms: &Comms, agent: &AgentId, call: &CallId, order: &Order) -> Result<Asked, Failure> {
+    let ordered = Ordered {
+        agent: agent.clone(),
+        order: order.clone(),
+    };
+    let payload = serde_json::to_vec(&ordered).map_err(|_| Failure::internal())?;
+    let subject = subjects::call_orders(call);
+    match comms
+        .bus
+        .request(&subject, Headers::new(), payload.into(), DEADLINE)
+        .await
+    {
+        Ok(answer) => read(&answer.payload).map(|done| Asked::Done(Box::new(done))),
+        Err(BusError::NoResponders(_)) => Ok(Asked::Nobody),
+        Err(BusError::TimedOut(_)) => Ok(Asked::Silent),
+        Err(error) => {
+            tracing::warn!(%error, %call, "a call's relay can't be asked");
+            Err(Failure::unavailable("the call can't be reached right now")
+                .remedy("try again with the same idempotencyKey"))
+        }
+    }
+}
+
+fn moving() -> Failure {
+    Failure::unavailable("the call is being taken over by another relay")
+        .remedy("try again with the same idempotencyKey")
+}
+
+/// Ends the call: by whoever holds it, after `text` has been heard; by the carrier, where there is no conversation yet, or
+/// none any more.
 pub async fn hang_up(comms: &Comms, agent: &AgentId, call: &CallId, text: Option<String>) -> Result<(), Failure> {
     let state = find_own(comms, agent, call).await?;
     if !is_live(&state) {
         return Err(over());
     }
-    if state.owner.is_some() {
-        return give(comms, agent, call, Order::HangUp { text }).await.map(drop);
+    let order = Order::HangUp { text };
+    if state.owner.is_some() && leads_away(&state) {
+        // While the last words are said a relay still holds the call, and afterwards the carrier alone does.
+        match ask(comms, agent, call, &order).await? {
+            Asked::Done(_) => return Ok(()),
+            Asked::Silent => return Err(moving()),
+            Asked::Nobody => {}
+        }
+    } else if state.owner.is_some() {
+        return give(comms, agent, call, order).await.map(drop);
     }
     let facts = &state.facts;
     let carrier_id = match &facts.carrier_id {
@@ -211,6 +240,11 @@ pub async fn find_own(comms: &Comms, agent: &AgentId, call: &CallId) -> Result<C
 
 pub fn is_live(state: &CallState) -> bool {
     state.ended.is_none()
+}
+
+/// To somebody else, or to a beep: once the last words are heard, no relay has to do with the call.
+fn leads_away(state: &CallState) -> bool {
+    matches!(state.next, Next::Transfer { .. } | Next::Record)
 }
 
 /// A call of ours that nobody has answered yet.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
-    AgentId, CallId, Channel, Code, Failure, MessageId, OrgId,
+    Address, AgentId, CallId, Channel, Code, Failure, MessageId, OrgId,
     call::{Direction, Placing, Plan, Purpose},
     ids, keys,
     message::Status,
@@ -206,7 +206,7 @@ pub async fn enter(comms: &Comms, owner: &Owner<'_>, receipt: &SendReceipt) {
 }
 
 /// Whoever a call is handed to is called as well, so the same rules stand before it. Returns the number, normalized.
-pub async fn may_be_called(comms: &Comms, caller: &Caller, to: &str) -> Result<String, Failure> {
+pub async fn may_be_called(comms: &Comms, caller: &Caller, to: &str) -> Result<Address, Failure> {
     let profile = caller.agent()?;
     let address = outbound::recipient(Channel::Voice, to)?;
     let sender = outbound::sender(profile, Channel::Voice, None)?;
@@ -232,7 +232,7 @@ pub async fn may_be_called(comms: &Comms, caller: &Caller, to: &str) -> Result<S
         now: comms.clock.now(),
     };
     compliance::check(comms, &agent.id, &facts)?;
-    Ok(address.as_str().to_owned())
+    Ok(address)
 }
 
 #[cfg(test)]

@@ -78,9 +78,11 @@ pub fn record(comms: &Comms, carrier: &str, call: &CallId, language: &str, words
     let mut steps: Vec<Step> = words.map(|words| say(language, &words)).into_iter().collect();
     steps.push(Step::Record {
         max_seconds: MESSAGE_SECONDS,
-        action_url,
+        action_url: action_url.clone(),
         recording_url,
     });
+    // Who says nothing is not asked about as an action; the call shall not end without a word, and unknown to us.
+    steps.push(Step::Redirect { url: action_url });
     Script(steps)
 }
 
@@ -95,6 +97,12 @@ pub fn take_message(comms: &Comms, carrier: &str, call: &CallId, language: &str,
 pub fn thank(comms: &Comms, language: &str) -> Script {
     let phrases = comms.settings.calls.phrases.of(language);
     Script(vec![say(language, &phrases.thanks), Step::Hangup])
+}
+
+/// After a beep that nothing was said to.
+pub fn part(comms: &Comms, language: &str) -> Script {
+    let phrases = comms.settings.calls.phrases.of(language);
+    Script(vec![say(language, &phrases.goodbye), Step::Hangup])
 }
 
 /// The call can go nowhere.
@@ -182,7 +190,7 @@ fn disclosure(comms: &Comms, state: &CallState) -> Step {
     speech(state, &phrases::with(&phrases.calling, &facts.name))
 }
 
-fn speech(state: &CallState, text: &str) -> Step {
+pub(super) fn speech(state: &CallState, text: &str) -> Step {
     Step::Say(Speech {
         text: text.to_owned(),
         language: Some(state.facts.language.clone()),

@@ -1,6 +1,8 @@
 //! What a carrier asks and tells about calls, and what it is answered. On any replica: what is known of the call is in its
-//! state. Every report goes into the durable stream before the answer; what becomes of it there, `inbound/record.rs` says.
+//! state. Every report goes into the durable stream, before the answer unless somebody on the line would hear that the stream
+//! is away (`beside.rs`); what becomes of it there, `inbound/record.rs` says.
 
+mod beside;
 mod lost;
 mod ongoing;
 
@@ -25,13 +27,7 @@ use super::{
 };
 use crate::{
     Comms,
-    inbound::{
-        RawWebhook, WebhookRefusal,
-        envelope::{Envelope, digest},
-        publish,
-        routes::Routes,
-        verify,
-    },
+    inbound::{RawWebhook, WebhookRefusal, envelope::digest, routes::Routes, verify},
 };
 
 /// Spoken where nobody has said otherwise.
@@ -73,6 +69,14 @@ impl Hook {
             _ => return None,
         })
     }
+
+    /// Somebody on the line waits for the answer, and an error would end the call.
+    fn is_waited_for(self) -> bool {
+        match self {
+            Self::Incoming | Self::Answer | Self::Action | Self::Whisper | Self::Dialled => true,
+            Self::Status | Self::Machine | Self::Message | Self::Recording => false,
+        }
+    }
 }
 
 /// A believed request about a call.
@@ -88,7 +92,8 @@ struct CallWebhook {
 }
 
 impl Comms {
-    /// Takes a carrier's request about a call in. When this returns what to answer, what it told is durable.
+    /// Takes a carrier's request about a call in. When this returns what to answer, what it told is durable, or is being made
+    /// so.
     pub async fn receive_call(&self, routes: &Routes, raw: RawWebhook, hook: Hook) -> Result<Rendered, WebhookRefusal> {
         let trace = raw.trace.clone();
         let verified = verify::verify(self, raw)?;
@@ -159,7 +164,7 @@ async fn incoming(comms: &Comms, routes: &Routes, webhook: &CallWebhook) -> Resu
     }
     let call = inbound_call(webhook.carrier, &report.carrier_id);
     let state = begin(comms, webhook, &route, &call);
-    publish_report(comms, webhook, &state).await?;
+    beside::tell(comms, webhook, Hook::Incoming, &state).await?;
     match take_in(comms, &state).await {
         Ok(script) => Ok(script),
         Err(error) => {
@@ -218,11 +223,4 @@ async fn find_route(routes: &Routes, number: &str) -> Result<Option<Arc<InboundR
         .find(Channel::Voice, number)
         .await
         .map_err(|_| WebhookRefusal::Unavailable)
-}
-
-async fn publish_report(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<(), WebhookRefusal> {
-    let envelope = Envelope::call(&state.facts, webhook.report.clone());
-    publish::append(comms, webhook.carrier, &envelope, &webhook.trace)
-        .await
-        .map(drop)
 }

@@ -251,7 +251,7 @@ async fn keep_aside(comms: &Comms, after: u64, piece: &[Logged]) -> bool {
 
 /// Whoever waits for it learns that there is something; and what this process may deliver, it delivers.
 async fn announce(comms: &Comms, recorded: Recorded) {
-    for call in recorded.applied.ended {
+    for call in recorded.applied.to_settle {
         let owned = comms.clone();
         comms
             .tasks

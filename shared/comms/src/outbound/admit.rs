@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use butt_dial_domain::{
     Channel, Code, Failure, MessageId, Micros,
-    limits::{Limits, Period},
+    limits::Limits,
     message::Content,
     ports::{
         carrier::Dispatch,
@@ -25,7 +25,8 @@ use super::{
 use crate::{
     Carrier, Comms,
     billing::{
-        limits::{self, NamedQuota, agent_scope, org_scope},
+        budget,
+        limits::{self, NamedQuota},
         prices,
     },
     compliance::Opinion,
@@ -85,7 +86,10 @@ pub async fn admit(comms: &Comms, cleared: ClearedMessage) -> Result<Admission, 
         }
         // What was taken stays taken: whoever has no money left must not be able to ask without limit.
         Err(StoreError::OverBudget) => {
-            Err(over_budget(comms, &cleared.message, agent_limits, org_limits, estimate).await)
+            let (agent, limits) = (&message.profile.agent, (agent_limits, org_limits));
+            Err(budget::refusal(comms, agent, limits, estimate)
+                .await
+                .on(message.channel))
         }
         Err(error) => {
             give_back(comms, &taken).await;
@@ -120,7 +124,7 @@ fn find_carrier(comms: &Comms, channel: Channel) -> Result<Carrier, Failure> {
 }
 
 /// Takes one from every limit, or nothing from any.
-async fn take(comms: &Comms, quotas: &[NamedQuota]) -> Result<Vec<Quota>, Failure> {
+pub(crate) async fn take(comms: &Comms, quotas: &[NamedQuota]) -> Result<Vec<Quota>, Failure> {
     let taken: Vec<Quota> = quotas.iter().map(|named| named.quota.clone()).collect();
     if taken.is_empty() {
         return Ok(taken);
@@ -276,40 +280,4 @@ fn admitted(
         entity_id: message.entity_id,
         reply_msg_id: message.reply_msg_id,
     }
-}
-
-/// Finds out which budget it was. The refusal itself has been decided by the database.
-async fn over_budget(comms: &Comms, message: &CleanMessage, agent: Limits, org: Limits, need: Micros) -> Failure {
-    let now = comms.clock.now();
-    let (day, month) = (Period::Day.key(now), Period::Month.key(now));
-    let ids = &message.profile.agent;
-    let scopes = [
-        ("agent", agent_scope(&ids.id), agent),
-        ("organization", org_scope(&ids.org_id), org),
-    ];
-    let mut tightest: Option<(i64, &'static str, Period, Micros, Micros)> = None;
-    for (name, scope, limits) in scopes {
-        let spend = match comms.store.list_spend(&scope, &day, &month).await {
-            Ok(spend) => spend,
-            Err(error) => return store_failure(error),
-        };
-        for period in Period::ALL {
-            let Some(limit) = period.limit(&limits) else { continue };
-            let key = period.key(now);
-            let used = spend
-                .iter()
-                .find(|row| row.period == key)
-                .map_or(0, |row| row.held + row.settled);
-            let left = limit.0 - used;
-            if left < need.0 || tightest.as_ref().is_none_or(|(least, ..)| left < *least) {
-                tightest = Some((left, name, period, limit, Micros(used)));
-            }
-        }
-    }
-    let Some((_, name, period, limit, used)) = tightest else {
-        return Failure::internal();
-    };
-    comms.metrics.refusal(name, &format!("spend_{}", period.as_str()));
-    let seconds = u64::try_from((period.end(now) - now).num_seconds()).unwrap_or(0).max(1);
-    limits::over_budget(name, period, limit, used, seconds).on(message.channel)
 }

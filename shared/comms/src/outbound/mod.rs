@@ -3,7 +3,7 @@
 //! Each stage takes what the stage before made, so none can be skipped or moved:
 //! `SendRequest -> Authorized -> CleanMessage -> ClearedMessage -> AdmittedMessage -> Dispatched -> SendReceipt`.
 
-mod admit;
+pub(crate) mod admit;
 pub mod announce;
 mod authorize;
 mod clean;

@@ -5,7 +5,11 @@ use async_trait::async_trait;
 use http::HeaderMap;
 
 use super::webhook::{Distrust, Unreadable, WebhookRequest};
-use crate::{call::CallReport, clock::Timestamp};
+use crate::{
+    Micros,
+    call::{CallReport, CallStatus},
+    clock::Timestamp,
+};
 
 /// What the carrier is to do with a call, one step after the other. When the last is done, it hangs up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +25,7 @@ pub enum Step {
     },
     /// Until the conversation's socket ends; then the carrier asks `action_url` what to do next.
     Converse(Box<Conversation>),
-    /// Records the caller after a beep, then asks `action_url` what to do next.
+    /// Records the caller after a beep, then asks `action_url` what to do next. Where nothing was said, the next step follows.
     Record {
         max_seconds: u32,
         action_url: String,
@@ -33,6 +37,10 @@ pub enum Step {
         recording_url: String,
     },
     Dial(Dial),
+    /// Asks there what to do next.
+    Redirect {
+        url: String,
+    },
     Conference(Conference),
     /// Does not take the call; `is_busy`: with the busy tone. Not paid for.
     Reject {
@@ -189,8 +197,13 @@ pub enum ControlError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedCall {
     pub carrier_id: String,
-    pub status: crate::call::CallStatus,
+    pub status: CallStatus,
     pub created_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
+    /// How long it lasted, once it is over.
+    pub duration_seconds: Option<u32>,
+    /// Carriers know it some time after the end.
+    pub price: Option<Micros>,
 }
 
 /// A carrier with calls. Placing one is `Messaging::send` on `Channel::Voice`: it passes the outbound pipeline.

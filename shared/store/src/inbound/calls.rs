@@ -92,7 +92,8 @@ const FIND: (&str, &str) = (
         UNION SELECT c.id FROM calls c WHERE c.carrier_id IN (SELECT value FROM json_each($2))) ORDER BY id",
 );
 
-/// Returns the calls that were not over before.
+/// Returns the calls that are over and have not ended, or not so, before: what they cost is to be settled, again where
+/// need be.
 pub(crate) async fn apply(tx: &mut Tx, changes: &[CallChange]) -> Result<Vec<Call>, StoreError> {
     if changes.is_empty() {
         return Ok(Vec::new());
@@ -114,17 +115,17 @@ pub(crate) async fn apply(tx: &mut Tx, changes: &[CallChange]) -> Result<Vec<Cal
     for change in changes {
         known.take(change);
     }
-    let mut ended = Vec::new();
+    let mut to_settle = Vec::new();
     for (before, call) in known.calls {
         if before == call {
             continue;
         }
         write(tx, &call).await?;
-        if call.status.is_over() && !before.status.is_over() {
-            ended.push(call);
+        if call.status.is_over() && call.what_costs() != before.what_costs() {
+            to_settle.push(call);
         }
     }
-    Ok(ended)
+    Ok(to_settle)
 }
 
 /// The calls that a batch may be about, as they were and as it leaves them.
@@ -215,6 +216,16 @@ impl Known {
 
 /// Each part of the record takes the highest, or the earliest, of what is told: what makes the order of the reports not matter.
 impl Call {
+    /// All that its cost follows from.
+    fn what_costs(&self) -> (CallStatus, bool, Option<i64>, Option<i64>) {
+        (
+            self.status,
+            self.answered_at.is_some(),
+            self.duration_seconds,
+            self.cost,
+        )
+    }
+
     fn take(&mut self, change: &CallChange) {
         let at = as_kept(change.at);
         self.updated_at = self.updated_at.max(at);

@@ -112,8 +112,8 @@ pub struct Applied {
     /// Messages that are to leave now.
     pub follow_ups: u64,
     pub moved: Vec<Moved>,
-    /// Calls that this batch has ended, as it leaves them.
-    pub ended: Vec<Call>,
+    /// Calls that are over, and of which this batch says something new about what they cost, as it leaves them.
+    pub to_settle: Vec<Call>,
 }
 
 impl Store {
@@ -152,7 +152,7 @@ impl Store {
             let mut tx = self.begin().await?;
             let mut known = advance(&mut tx, batch).await?;
             let moved = receipts::apply(&mut tx, &batch.receipts, batch.at).await?;
-            let ended = calls::apply(&mut tx, &batch.calls).await?;
+            let to_settle = calls::apply(&mut tx, &batch.calls).await?;
             let made: Vec<InboundRow> = moved.iter().filter_map(event_of).collect();
             known.extend(log::find_known(&mut tx, &made).await?);
             let events = batch.events.iter().chain(&made).collect();
@@ -169,7 +169,7 @@ impl Store {
                 added: logged.added,
                 follow_ups,
                 moved,
-                ended,
+                to_settle,
             })
         })
         .await

@@ -1,5 +1,7 @@
 //! Calls: written down once, and the sum of what was told of them, in whatever order it came.
 
+use std::collections::HashMap;
+
 use butt_dial_domain::{
     CallId,
     call::{AnsweredBy, CallStatus, Direction, Recording},
@@ -9,7 +11,7 @@ use serde_json::json;
 
 use super::inbound::{PERSON, batch};
 use super::*;
-use crate::{Applied, Call, CallChange, CallEntry, Conclusion, InboundBatch};
+use crate::{Applied, Call, CallChange, CallEntry, CallPlace, Conclusion, InboundBatch};
 
 fn entry(agent: &Agent, direction: Direction, carrier_id: Option<&str>) -> CallEntry {
     CallEntry {
@@ -252,11 +254,13 @@ both_engines! {
             } else {
                 vec![stories.concat()]
             };
-            let mut ended = 0;
+            let mut settled = HashMap::new();
             for calls in batches {
-                ended += receive(db, calls).await.ended.len();
+                settled.extend(receive(db, calls).await.to_settle.into_iter().map(|call| (call.id.clone(), call)));
             }
-            assert_eq!(ended, 120);
+            assert_eq!(settled.len(), 120);
+            // Whoever settles what each batch gave has seen all of it in the end.
+            assert!(settled.values().all(|call| (call.duration_seconds, call.cost) == (Some(42), Some(8_500))));
         }
         let calls = db.list_calls(&agent.id, false, 9_999, None).await.unwrap();
         assert_eq!(calls.len(), orders.len());
@@ -292,7 +296,7 @@ both_engines! {
             let mut calls: Vec<CallChange> = order.iter().map(|n| reports[*n].clone()).collect();
             calls[0].open = Some(rings(&agent, &carrier_id));
             calls.push(concludes(&carrier_id, 1, 2));
-            assert_eq!(receive(db, calls).await.ended.len(), 1);
+            assert_eq!(receive(db, calls).await.to_settle.len(), 1);
             let call = known(db, &carrier_id).await;
             assert_eq!((call.status, call.ended_at), (CallStatus::Canceled, Some(morning() + seconds(8))));
             assert_eq!(call.error_code.as_deref(), Some("31000"));
@@ -304,18 +308,50 @@ both_engines! {
     async fn a_call_ends_once(db: &Database) {
         let agent = new_agent(db).await;
         let id = db.open_call(&rings(&agent, "CA1")).await.unwrap().id;
-        assert!(receive(db, vec![tells("CA1", CallStatus::InProgress, 1)]).await.ended.is_empty());
+        assert!(receive(db, vec![tells("CA1", CallStatus::InProgress, 1)]).await.to_settle.is_empty());
         // A length without an end says nothing.
         let early = CallChange { duration_seconds: Some(9), ..tells("CA1", CallStatus::InProgress, 4) };
-        assert!(receive(db, vec![early]).await.ended.is_empty());
+        assert!(receive(db, vec![early]).await.to_settle.is_empty());
         assert_eq!(known(db, "CA1").await.duration_seconds, None);
         let both = vec![tells("CA1", CallStatus::Completed, 9), tells("CA1", CallStatus::Completed, 9)];
-        let ended = receive(db, both.clone()).await.ended;
+        let ended = receive(db, both.clone()).await.to_settle;
         assert_eq!(ids(&ended), [&id]);
         assert_eq!(ended[0], known(db, "CA1").await);
-        assert!(receive(db, both).await.ended.is_empty());
-        assert!(receive(db, vec![tells("CA1", CallStatus::Ringing, 10), concludes("CA1", 1, 11)]).await.ended.is_empty());
+        assert!(receive(db, both).await.to_settle.is_empty());
+        assert!(receive(db, vec![tells("CA1", CallStatus::Ringing, 10), concludes("CA1", 1, 11)]).await.to_settle.is_empty());
         assert_eq!(known(db, "CA1").await.status, CallStatus::Completed);
+        // What it costs is known only now.
+        let lasted = CallChange { duration_seconds: Some(61), ..tells("CA1", CallStatus::Completed, 9) };
+        let priced = CallChange { price: Some(Micros(7)), ..nothing("CA1", 12) };
+        for told in [lasted, priced] {
+            assert_eq!(ids(&receive(db, vec![told.clone()]).await.to_settle), [&id]);
+            assert!(receive(db, vec![told]).await.to_settle.is_empty());
+        }
+    }
+
+    async fn calls_that_nothing_is_heard_of_are_found_page_by_page(db: &Database) {
+        let (ada, bob) = (new_agent(db).await, new_agent(db).await);
+        let mut expected = Vec::new();
+        for (n, agent) in [&ada, &ada, &bob].into_iter().enumerate() {
+            expected.push(db.open_call(&rings(agent, &format!("CA{n}"))).await.unwrap());
+        }
+        // Just heard of, over, and not known to the carrier.
+        for carrier_id in ["CA3", "CA4"] {
+            db.open_call(&rings(&ada, carrier_id)).await.unwrap();
+        }
+        receive(db, vec![tells("CA3", CallStatus::InProgress, 60), tells("CA4", CallStatus::Completed, 1)]).await;
+        db.open_call(&entry(&ada, Direction::Outbound, None)).await.unwrap();
+        expected.sort_by(|one, other| (&one.agent, &one.id).cmp(&(&other.agent, &other.id)));
+        let since = morning() + seconds(60);
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = db.list_unheard_calls(since, after.as_ref(), 2).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(CallPlace::from(last));
+            found.extend(page);
+        }
+        assert_eq!(found, expected);
+        assert!(db.list_unheard_calls(morning(), None, 9).await.unwrap().is_empty());
     }
 
     async fn a_call_is_known_by_our_id_until_the_carrier_has_one(db: &Database) {
@@ -337,7 +373,7 @@ both_engines! {
         let stranger = CallChange { id: Some(CallId::generate()), ..by_id("CA1", CallStatus::Completed) };
         let elsewhere = CallChange { carrier: "elsewhere".into(), ..by_id("CA1", CallStatus::Completed) };
         let applied = receive(db, vec![leg, stranger, elsewhere, tells("CA7", CallStatus::Completed, 3)]).await;
-        assert!(applied.ended.is_empty());
+        assert!(applied.to_settle.is_empty());
         assert_eq!(known(db, "CA1").await.status, CallStatus::InProgress);
         assert_eq!(db.count("SELECT COUNT(*) FROM calls").await, 1);
     }
@@ -354,7 +390,7 @@ both_engines! {
         // Of one that was there, of one that came in the same batch, and one that could not be written down.
         let late = CallEntry { carrier_id: Some("CA1".into()), ..entry(&agent, Direction::Inbound, None) };
         let ended = receive(db, vec![claims(&one, "CA1"), claims(&one, "CA2"), claims(&two, "CA2"), claims(&late, "CA1")]);
-        assert_eq!(ended.await.ended.len(), 3);
+        assert_eq!(ended.await.to_settle.len(), 3);
         let two = db.find_call(&agent.id, two.id.as_str()).await.unwrap().unwrap();
         assert_eq!((known(db, "CA2").await.id, two.carrier_id, two.status), (one.id, None, CallStatus::Busy));
         assert_eq!((known(db, "CA1").await.id, known(db, "CA1").await.status), (taken.id, CallStatus::Busy));
@@ -383,7 +419,7 @@ both_engines! {
         db.open_call(&rings(&agent, "CA2")).await.unwrap();
         db.execute("UPDATE calls SET status = 'dreaming' WHERE carrier_id = 'CA1'").await;
         let open = CallChange { open: Some(rings(&agent, "CA1")), ..tells("CA1", CallStatus::Busy, 1) };
-        assert_eq!(receive(db, vec![open, tells("CA2", CallStatus::Busy, 1)]).await.ended.len(), 1);
+        assert_eq!(receive(db, vec![open, tells("CA2", CallStatus::Busy, 1)]).await.to_settle.len(), 1);
         let place = ("calls", "status", broken.as_str());
         assert_corrupt(db.find_call(&agent.id, "CA1").await, place);
         assert_corrupt(db.find_carrier_call("simulator", "CA1").await, place);

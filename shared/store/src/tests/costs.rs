@@ -1,8 +1,10 @@
 //! What calls of ours cost as they last on: under the budgets, and exact in the end.
 
+use butt_dial_domain::{CallId, call::Direction};
 use futures::future::join_all;
 
-use super::*;
+use super::{calls::rings, *};
+use crate::{Call, CallEntry};
 
 const MINUTE: i64 = 10;
 
@@ -35,9 +37,20 @@ async fn extend_freely(store: &Store, message: &MessageId) {
         .unwrap();
 }
 
-async fn settle(store: &Store, message: &MessageId, cost: i64) {
+/// The message's call, written down.
+async fn known_call(db: &Database, agent: &Agent, message: &MessageId) -> CallId {
+    let entry = CallEntry {
+        id: CallId::from(message.as_str()),
+        direction: Direction::Outbound,
+        ..rings(agent, message.as_str())
+    };
+    db.open_call(&entry).await.unwrap().id
+}
+
+async fn settle(db: &Database, agent: &Agent, message: &MessageId, cost: i64) {
+    let call = known_call(db, agent, message).await;
     let at = morning() + seconds(300);
-    store.settle_cost(message, Micros(cost), at).await.unwrap();
+    db.settle_call(&call, &|_| Some(Micros(cost)), at).await.unwrap();
 }
 
 /// Held and settled, and what the agent is told that it has used: its messages and their cost.
@@ -128,14 +141,14 @@ both_engines! {
         let id = placed(db, &agent, "k").await;
         extend(db, &id, per_day(2 * MINUTE), Limits::default()).await.unwrap();
         for _ in 0..2 {
-            settle(db, &id, 33).await;
+            settle(db, &agent, &id, 33).await;
             assert_eq!(money(db, &agent).await, ((0, 33), (1, 33)));
         }
         // The call was over before this minute began.
         extend_freely(db, &id).await;
         assert_eq!((money(db, &agent).await, cost(db, &id).await), (((0, 33), (1, 33)), Some(33)));
         // A correction, and a call that nobody took.
-        settle(db, &id, 0).await;
+        settle(db, &agent, &id, 0).await;
         assert_eq!((money(db, &agent).await, cost(db, &id).await), (((0, 0), (1, 0)), Some(0)));
     }
 
@@ -144,7 +157,7 @@ both_engines! {
         let send = call(&agent, "k");
         db.accept_send(send.clone()).await.unwrap();
         extend_freely(db, &send.id).await;
-        settle(db, &send.id, 7).await;
+        settle(db, &agent, &send.id, 7).await;
         extend_freely(db, &send.id).await;
         assert_eq!(money(db, &agent).await, ((2 * MINUTE, 0), (0, 0)));
         db.settle_send(settled(&send.id, accepted(MINUTE))).await.unwrap();
@@ -154,9 +167,25 @@ both_engines! {
     async fn what_was_expected_is_corrected_though_the_final_cost_is_the_same(db: &Database) {
         let agent = new_agent(db).await;
         let id = placed(db, &agent, "k").await;
-        settle(db, &id, MINUTE).await;
+        settle(db, &agent, &id, MINUTE).await;
         extend_freely(db, &id).await;
         assert_eq!(money(db, &agent).await, ((0, MINUTE), (1, MINUTE)));
+    }
+
+    async fn what_is_not_known_changes_nothing(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = placed(db, &agent, "k").await;
+        let call = CallId::from(id.as_str());
+        let before = db.ledger().await;
+        let known = |call: &Call| call.cost.map(Micros);
+        // Neither the call is written down yet, nor then what it costs.
+        for _ in 0..2 {
+            db.settle_call(&call, &known, morning()).await.unwrap();
+            assert_eq!(db.ledger().await, before);
+            known_call(db, &agent, &id).await;
+        }
+        extend_freely(db, &id).await;
+        assert_eq!(money(db, &agent).await, ((0, 2 * MINUTE), (1, 2 * MINUTE)));
     }
 
     async fn past_midnight_the_money_stays_in_the_day_of_the_call(db: &Database) {
@@ -166,7 +195,8 @@ both_engines! {
         let (by, free) = (Micros(MINUTE), Limits::default());
         db.extend_cost(&id, by, free, free, tomorrow).await.unwrap();
         assert_eq!(money(db, &agent).await, ((0, 2 * MINUTE), (1, 2 * MINUTE)));
-        db.settle_cost(&id, Micros(15), tomorrow).await.unwrap();
+        let call = known_call(db, &agent, &id).await;
+        db.settle_call(&call, &|_| Some(Micros(15)), tomorrow).await.unwrap();
         assert_eq!(money(db, &agent).await, ((0, 15), (1, 15)));
     }
 
@@ -174,7 +204,7 @@ both_engines! {
         let id = MessageId::generate();
         let none = Limits::default();
         assert!(matches!(extend(db, &id, none, none).await, Err(StoreError::Other(_))));
-        let settled = db.settle_cost(&id, Micros(1), morning()).await;
+        let settled = db.settle_call(&CallId::from(id.as_str()), &|_| Some(Micros(1)), morning()).await;
         assert!(matches!(settled, Err(StoreError::Other(_))));
     }
 }

@@ -186,13 +186,15 @@ async fn call(store: &Store, busy: &AgentId, round: u64) {
         let calls = store.list_calls(busy, only_live, 9, Some(call.id.as_str())).await;
         calls.unwrap();
     }
+    store.list_unheard_calls(morning(), None, 9).await.unwrap();
     let message = MessageId::from(format!("m1{round}"));
     let free = Limits::default();
     store
         .extend_cost(&message, Micros(1), free, free, morning())
         .await
         .unwrap();
-    store.settle_cost(&message, Micros(1), morning()).await.unwrap();
+    let call = CallId::from(message.as_str());
+    store.settle_call(&call, &|_| Some(Micros(1)), morning()).await.unwrap();
 }
 
 both_engines! {

@@ -152,6 +152,7 @@ pub async fn every_step_can_be_rendered(exchange: &impl Exchange) {
             recording_url: url(),
         },
         Step::StartRecording { recording_url: url() },
+        Step::Redirect { url: url() },
         Step::Dial(Dial {
             to: "+14155550123".to_owned(),
             caller_id: Some("+14155550100".to_owned()),
@@ -354,10 +355,9 @@ pub async fn orders_about_a_call_that_is_over_say_so(exchange: &impl Exchange) {
     assert_eq!(voice.look_up(&exchange.no_call()).await, Err(ControlError::Over));
     let past = exchange.past_call().await;
     assert!(
-        voice
-            .look_up(&past)
-            .await
-            .is_ok_and(|call| call.status.is_over() && call.carrier_id == past)
+        voice.look_up(&past).await.is_ok_and(|call| call.status.is_over()
+            && call.carrier_id == past
+            && call.ended_at >= Some(call.created_at))
     );
 }
 

@@ -77,7 +77,13 @@ impl Operation for BridgeCall {
         let to = place::may_be_called(&context.comms, &context.caller, &second).await?;
         let request = PlaceRequest {
             idempotency_key: args.idempotency_key,
-            ..PlaceRequest::new(context.caller, first, Purpose::Connect { to })
+            ..PlaceRequest::new(
+                context.caller,
+                first,
+                Purpose::Connect {
+                    to: to.as_str().to_owned(),
+                },
+            )
         };
         Ok(place::place(&context.comms, request).await?.into())
     }

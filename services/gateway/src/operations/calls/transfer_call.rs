@@ -1,9 +1,8 @@
 //! `comms_transfer_call`: the caller is handed to somebody else.
 
 use butt_dial_comms::calls::{
+    hand_over::{HandOver, hand_over},
     known,
-    orders::{self, Order},
-    place,
 };
 use butt_dial_domain::{Failure, Scope};
 use schemars::JsonSchema;
@@ -44,7 +43,7 @@ impl Operation for TransferCall {
     const NAME: &'static str = "comms_transfer_call";
     const TITLE: &'static str = "Hand a call over";
     const DESCRIPTION: &'static str = "Connects the caller with another number, after your announcement. With a summary, whoever takes \
-        over hears that first. Your part of the call is over with that, unless nobody answers there. [scope: agent]";
+        over hears that first. It counts as a call of yours. Your part of the call is over with that, unless nobody answers there. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -63,15 +62,14 @@ impl Operation for TransferCall {
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
         let call = known::resolve(comms, agent, &args.call_id).await?;
-        let to = place::may_be_called(comms, &context.caller, &args.to).await?;
         let whisper = args.summary.filter(|summary| !summary.trim().is_empty());
         let warm = whisper.is_some();
-        let order = Order::Transfer {
-            to: to.clone(),
+        let wanted = HandOver {
+            to: args.to,
             announcement: args.announcement_text,
             whisper,
         };
-        orders::give(comms, agent, &call, order).await?;
+        let to = hand_over(comms, &context.caller, &call, wanted).await?;
         Ok(Output {
             call_id: call.into_string(),
             status: "transferring",

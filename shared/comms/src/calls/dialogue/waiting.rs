@@ -90,7 +90,10 @@ impl Dialogue {
         match self.state.mind {
             Mind::Agent => self.machine_takes_over(false, wall, now),
             // Without a model that answers, the caller can still leave a message.
-            Mind::Machine => self.end_with(&self.phrases.clone().apology, Next::Record, wall, now),
+            Mind::Machine => {
+                let words = format!("{} {}", self.phrases.apology, self.phrases.record);
+                self.end_with(&words, Next::Record, wall, now);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use butt_dial_domain::{
 
 use super::{
     super::{conclude::conclude, script},
-    CallWebhook, Hook, LANGUAGE, begin, find_route, inbound_call, publish_report,
+    CallWebhook, Hook, LANGUAGE, begin, beside, find_route, inbound_call,
 };
 use crate::{
     Comms,
@@ -47,7 +47,7 @@ pub(super) async fn answer(
         (None, Direction::Inbound) => report.from.clone(),
         (None, Direction::Outbound) => report.to.clone(),
     };
-    publish_report(comms, webhook, &state).await?;
+    beside::tell(comms, webhook, hook, &state).await?;
     if report
         .recording
         .as_ref()

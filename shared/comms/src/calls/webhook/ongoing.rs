@@ -15,9 +15,9 @@ use super::{
     super::{
         conclude::{conclude, leave_words},
         script,
-        state::{self, CallState, Mind, Next, Reply, Speaker},
+        state::{self, CallState, Line, Mind, Next, Speaker},
     },
-    CallWebhook, Hook, lost, publish_report,
+    CallWebhook, Hook, beside, lost,
 };
 use crate::{
     Comms,
@@ -27,6 +27,8 @@ use crate::{
 /// Sockets that could not be opened, or broke at once, before the caller is asked for a message instead.
 const MOST_FAILURES: u64 = 3;
 const FAILURES_WITHIN: Duration = Duration::from_secs(30);
+/// What an agent reads where a transfer has failed, as it reads of keys.
+const NOT_REACHED: &str = "[nobody could be reached]";
 
 /// Everything but a new call.
 pub(super) async fn about(
@@ -39,10 +41,10 @@ pub(super) async fn about(
     let Some(state) = &webhook.state else {
         return lost::answer(comms, routes, webhook, hook).await;
     };
-    publish_report(comms, webhook, state).await?;
+    beside::tell(comms, webhook, hook, state).await?;
     let is_over = report.status.is_some_and(CallStatus::is_over);
     if is_over {
-        conclude(comms, state, report).await?;
+        beside::end(comms, hook, state, report.clone()).await?;
         // Whatever it is answered, nobody hears it; a recording may still be told of.
         if hook != Hook::Recording {
             return Ok(Script::default());
@@ -55,7 +57,7 @@ pub(super) async fn about(
         _ => false,
     };
     if hangs_up {
-        hang_up(comms, state, report).await?;
+        hang_up(comms, hook, state, report).await?;
     }
     let script = match hook {
         Hook::Incoming | Hook::Status => Ok(Script::default()),
@@ -67,7 +69,8 @@ pub(super) async fn about(
             }
             Ok(Script::default())
         }
-        Hook::Message => Ok(script::thank(comms, &state.facts.language)),
+        Hook::Message if report.recording.is_some() => Ok(script::thank(comms, &state.facts.language)),
+        Hook::Message => Ok(script::part(comms, &state.facts.language)),
         Hook::Recording => {
             match report.recording.as_ref().map(|recording| recording.is_completed) {
                 Some(true) => conclude(comms, state, report).await?,
@@ -129,7 +132,7 @@ async fn after_session(comms: &Comms, webhook: &CallWebhook, state: &CallState) 
 }
 
 /// We hang up on somebody who called us: not every number's owner has the carrier tell how calls end.
-async fn hang_up(comms: &Comms, state: &CallState, report: &CallReport) -> Result<(), WebhookRefusal> {
+async fn hang_up(comms: &Comms, hook: Hook, state: &CallState, report: &CallReport) -> Result<(), WebhookRefusal> {
     if state.facts.direction == Direction::Outbound {
         return Ok(());
     }
@@ -137,7 +140,7 @@ async fn hang_up(comms: &Comms, state: &CallState, report: &CallReport) -> Resul
         status: Some(CallStatus::Completed),
         ..report.clone()
     };
-    conclude(comms, state, &ended).await
+    beside::end(comms, hook, state, ended).await
 }
 
 /// The person who was to be talked with is a machine: it is left a message instead.
@@ -162,20 +165,31 @@ async fn dialled(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Res
     }
     let mut state = state.clone();
     state.next = Next::Resume;
-    state.reply = Some(Reply {
-        turn: state.turn,
-        by: match state.mind {
-            Mind::Agent => Speaker::Agent,
-            Mind::Machine => Speaker::Machine,
-        },
-        planned: comms.settings.calls.phrases.of(&facts.language).not_reached.clone(),
-        heard: 0,
-        is_complete: true,
-    });
+    let words = comms.settings.calls.phrases.of(&facts.language).not_reached.clone();
+    let by = match state.mind {
+        Mind::Agent => Speaker::Agent,
+        Mind::Machine => Speaker::Machine,
+    };
+    let at = comms.clock.now();
+    // A turn of its own: the agent is asked what now, and the caller does not have to speak first.
+    for (by, text) in [(by, words.clone()), (Speaker::Caller, NOT_REACHED.to_owned())] {
+        state.history.push(Line {
+            by,
+            text,
+            is_cut: false,
+            at,
+        });
+    }
+    state.reply = None;
+    state.turn += 1;
+    state.is_pending = true;
     let lease = comms
         .kv
         .seize(&keys::call_owner(&facts.call), "dialled", state::TTL)
         .await?;
     state::save(comms, &lease, &facts.call, &state.seal(comms)).await?;
-    script::converse(comms, &state).await
+    let mut script = script::converse(comms, &state).await?;
+    // Said before the socket opens: the question to the agent waits for nothing that is still to be heard.
+    script.0.insert(0, script::speech(&state, &words));
+    Ok(script)
 }

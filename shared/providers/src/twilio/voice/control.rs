@@ -8,6 +8,7 @@ use butt_dial_domain::ports::{
 use url::form_urlencoded;
 
 use super::{
+    callback,
     placing::{Call, is_call_sid},
     twiml,
 };
@@ -32,9 +33,10 @@ pub async fn hang_up(client: &Client, carrier_id: &str) -> Result<(), ControlErr
 }
 
 pub async fn start_recording(client: &Client, carrier_id: &str, recording_url: &str) -> Result<(), ControlError> {
+    let recording_url = callback(recording_url);
     let form = [
         ("RecordingChannels", "dual"),
-        ("RecordingStatusCallback", recording_url),
+        ("RecordingStatusCallback", recording_url.as_str()),
         ("RecordingStatusCallbackEvent", "in-progress completed absent"),
     ];
     change(client, carrier_id, "/Recordings", &form).await
@@ -50,7 +52,8 @@ pub async fn invite(
     let name: String = form_urlencoded::byte_serialize(conference.as_bytes()).collect();
     // In a path a plus would be one.
     let path = format!("/Conferences/{}/Participants.json", name.replace('+', "%20"));
-    let mut form = vec![("From", from), ("To", to), ("StatusCallback", status_url)];
+    let status_url = callback(status_url);
+    let mut form = vec![("From", from), ("To", to), ("StatusCallback", status_url.as_str())];
     form.extend(["initiated", "ringing", "answered", "completed"].map(|event| ("StatusCallbackEvent", event)));
     done(client.post(&path, &form).await).map(drop)
 }

@@ -29,6 +29,15 @@ pub struct Calls {
     tokens: Vec<Secret>,
 }
 
+/// Connection overrides: a callback of a call that did not reach us, or that we could not write down, comes again. They
+/// stand in the fragment, which is neither sent nor signed (Twilio, Webhooks connection overrides).
+const COMES_AGAIN: &str = "#rc=3&rp=ct,rt,5xx";
+
+/// The address of a callback as Twilio is to be told it.
+fn callback(url: &str) -> String {
+    format!("{url}{COMES_AGAIN}")
+}
+
 impl Calls {
     pub fn new(client: Client, tokens: Vec<Secret>) -> Self {
         Self { client, tokens }

@@ -11,6 +11,7 @@ use butt_dial_domain::{
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 
+use super::callback;
 use crate::twilio::wire;
 
 /// The fields of a new call; a list repeats its key. `None` where it is not said how the call is to go.
@@ -19,8 +20,8 @@ pub fn form(dispatch: &Dispatch) -> Option<Vec<(&'static str, String)>> {
     let mut form = vec![
         ("To", dispatch.to.as_str().to_owned()),
         ("From", dispatch.from.as_str().to_owned()),
-        ("Url", urls.answer.clone()),
-        ("StatusCallback", urls.status.clone()),
+        ("Url", callback(&urls.answer)),
+        ("StatusCallback", callback(&urls.status)),
         ("Timeout", placing.ring_seconds.to_string()),
         ("TimeLimit", placing.limit_seconds.to_string()),
     ];
@@ -42,7 +43,7 @@ fn detect(form: &mut Vec<(&'static str, String)>, placing: &Placing, told: &str)
     form.push(("MachineDetection", "DetectMessageEnd".to_owned()));
     if !matches!(placing.plan.purpose, Purpose::Message { .. }) {
         form.push(("AsyncAmd", "true".to_owned()));
-        form.push(("AsyncAmdStatusCallback", told.to_owned()));
+        form.push(("AsyncAmdStatusCallback", callback(told)));
     }
 }
 
@@ -67,6 +68,9 @@ pub struct Call {
     status: String,
     date_created: String,
     price: Option<String>,
+    /// Texts, both of them; and nothing as long as it lasts.
+    end_time: Option<String>,
+    duration: Option<String>,
 }
 
 impl Call {
@@ -85,6 +89,9 @@ impl Call {
         Some(ListedCall {
             created_at: wire::date(&self.date_created)?,
             status: CallStatus::parse(&self.status)?,
+            ended_at: self.end_time.as_deref().and_then(wire::date),
+            duration_seconds: self.duration.and_then(|seconds| seconds.parse().ok()),
+            price: self.price.as_deref().and_then(wire::price),
             carrier_id: self.sid,
         })
     }

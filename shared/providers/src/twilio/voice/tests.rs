@@ -50,8 +50,8 @@ fn dispatch(placing: Placing) -> Dispatch {
 const PLAIN: [(&str, &str); 10] = [
     ("To", "+14155550123"),
     ("From", "+14155550100"),
-    ("Url", "https://bd.example.com/a?mid=1"),
-    ("StatusCallback", "https://bd.example.com/s?mid=1"),
+    ("Url", "https://bd.example.com/a?mid=1#rc=3&rp=ct,rt,5xx"),
+    ("StatusCallback", "https://bd.example.com/s?mid=1#rc=3&rp=ct,rt,5xx"),
     ("Timeout", "30"),
     ("TimeLimit", "1800"),
     ("StatusCallbackEvent", "initiated"),
@@ -75,7 +75,10 @@ fn a_call_is_placed_as_it_is_planned() {
             &[
                 ("MachineDetection", "DetectMessageEnd"),
                 ("AsyncAmd", "true"),
-                ("AsyncAmdStatusCallback", "https://bd.example.com/m?mid=1"),
+                (
+                    "AsyncAmdStatusCallback",
+                    "https://bd.example.com/m?mid=1#rc=3&rp=ct,rt,5xx",
+                ),
             ],
         ),
         (placing(message()), &[("MachineDetection", "DetectMessageEnd")]),

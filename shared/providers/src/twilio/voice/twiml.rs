@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use butt_dial_domain::ports::voice::{Conference, Conversation, Dial, Rendered, Script, Speech, Step};
 
+use super::callback;
+
 pub const CONTENT_TYPE: &str = "text/xml";
 
 /// What one `<Say>` takes, in characters (Twilio, TwiML Say).
@@ -37,11 +39,11 @@ fn verb(xml: &mut Xml, step: &Step) {
         } => xml.empty(
             "Record",
             &[
-                ("action", action_url),
+                ("action", &callback(action_url)),
                 ("method", "POST"),
                 ("maxLength", &max_seconds.to_string()),
                 ("playBeep", "true"),
-                ("recordingStatusCallback", recording_url),
+                ("recordingStatusCallback", &callback(recording_url)),
                 ("recordingStatusCallbackEvent", "completed absent"),
             ],
         ),
@@ -50,12 +52,13 @@ fn verb(xml: &mut Xml, step: &Step) {
                 "Recording",
                 &[
                     ("channels", "dual"),
-                    ("recordingStatusCallback", recording_url),
+                    ("recordingStatusCallback", &callback(recording_url)),
                     ("recordingStatusCallbackEvent", "in-progress completed absent"),
                 ],
             );
         }),
         Step::Dial(order) => dial(xml, order),
+        Step::Redirect { url } => xml.element("Redirect", &[("method", "POST")], |xml| xml.text(&callback(url))),
         Step::Conference(room) => conference(xml, room),
         Step::Reject { is_busy } => {
             let reason = if *is_busy { "busy" } else { "rejected" };
@@ -84,7 +87,8 @@ fn is_voice_of_say(voice: &str) -> bool {
 }
 
 fn converse(xml: &mut Xml, conversation: &Conversation) {
-    let action = [("action", conversation.action_url.as_str()), ("method", "POST")];
+    let action_url = callback(&conversation.action_url);
+    let action = [("action", action_url.as_str()), ("method", "POST")];
     xml.element("Connect", &action, |xml| {
         let hints: Vec<_> = conversation.hints.iter().map(|hint| hint.replace(',', " ")).collect();
         let hints = hints.join(",");
@@ -134,21 +138,18 @@ fn voice_of_relay(voice: &str) -> (Option<&'static str>, &str) {
 }
 
 fn dial(xml: &mut Xml, order: &Dial) {
+    let (action_url, whisper_url) = (callback(&order.action_url), order.whisper_url.as_deref().map(callback));
     let (ring, limit) = (
         order.ring_seconds.to_string(),
         order.limit_seconds.map(|seconds| seconds.to_string()),
     );
-    let mut attributes = vec![
-        ("action", order.action_url.as_str()),
-        ("method", "POST"),
-        ("timeout", &ring),
-    ];
+    let mut attributes = vec![("action", action_url.as_str()), ("method", "POST"), ("timeout", &ring)];
     attributes.extend(order.caller_id.as_deref().map(|id| ("callerId", id)));
     attributes.extend(limit.as_deref().map(|limit| ("timeLimit", limit)));
     // The caller hears it ring, and the call counts as answered only when both are connected.
     attributes.push(("answerOnBridge", "true"));
     xml.element("Dial", &attributes, |xml| {
-        let whisper: Vec<_> = order.whisper_url.iter().map(|url| ("url", url.as_str())).collect();
+        let whisper: Vec<_> = whisper_url.iter().map(|url| ("url", url.as_str())).collect();
         xml.element("Number", &whisper, |xml| xml.text(&order.to));
     });
 }

@@ -23,7 +23,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use butt_dial_domain::call::{AnsweredBy, CallStatus, Direction};
+use butt_dial_domain::{
+    call::{AnsweredBy, CallStatus, Direction},
+    clock::Timestamp,
+};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -200,13 +204,17 @@ fn rendered(call: &Call) -> Value {
         "date_created": call.created_at().to_rfc2822(),
         "date_updated": call.created_at().to_rfc2822(),
         "start_time": begun,
-        "end_time": null,
+        "end_time": state.ended_ms.map(|end| after(call, end).to_rfc2822()),
         "duration": lasted.map(|seconds| seconds.to_string()),
         "price": null,
         "parent_call_sid": null,
         "queue_time": "0",
         "uri": format!("/{VERSION}/Accounts/{ACCOUNT_SID}/Calls/{}.json", call.id()),
     })
+}
+
+fn after(call: &Call, ms: u64) -> Timestamp {
+    call.created_at() + TimeDelta::milliseconds(i64::try_from(ms).unwrap_or_default())
 }
 
 /// The API does not know `initiated`: that is a word of the callbacks'.

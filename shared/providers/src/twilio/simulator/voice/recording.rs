@@ -61,7 +61,8 @@ pub async fn finish(line: &mut Line) {
     }
 }
 
-/// Beeps, listens until the caller is silent, presses a key or hangs up, and asks what to do next.
+/// Beeps, listens until the caller is silent, presses a key or hangs up, and asks what to do next. Where nothing was said,
+/// nothing is asked, and the next verb follows (Twilio, TwiML Record: action).
 pub async fn record(line: &mut Line, action: Option<String>, callback: Option<String>, longest_ms: u64) -> Flow {
     let beep = line.call.now_ms() + BEEP_MS;
     if let Some(flow) = line.wait(Some(beep)).await {
@@ -100,6 +101,13 @@ pub async fn record(line: &mut Line, action: Option<String>, callback: Option<St
         }
     }
     let id = new_id();
+    if text.is_empty() {
+        if let Some(url) = callback {
+            let more = about(line, &id, "absent", None);
+            line.tell(line.form(&url, &more));
+        }
+        return flow.unwrap_or(Flow::Next);
+    }
     let seconds = line.call.now_ms().saturating_sub(beep) / 1_000;
     keep(line, &id, text.join(" "));
     if let Some(url) = callback {

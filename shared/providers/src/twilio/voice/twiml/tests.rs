@@ -7,7 +7,7 @@ fn xml(steps: Vec<Step>) -> String {
     assert_eq!(rendered.content_type, "text/xml");
     let inner = rendered
         .body
-        .strip_prefix(r#"<?xml version="1.0" encoding="UTF-8"?><Response>"#);
+        .strip_prefix(r##"<?xml version="1.0" encoding="UTF-8"?><Response>"##);
     inner
         .and_then(|inner| inner.strip_suffix("</Response>"))
         .unwrap()
@@ -41,10 +41,10 @@ fn a_conversation_has_all_its_attributes() {
     assert_eq!(
         converse(conversation()),
         concat!(
-            r#"<Connect action="https://bd.example.com/webhooks/twilio/voice/action?a=1&amp;b=2" method="POST">"#,
-            r#"<ConversationRelay url="wss://bd.example.com/relay/t0ken" welcomeGreeting="Hello, this is &quot;Ada&quot;." "#,
-            r#"language="en-US" interruptible="any" dtmfDetection="true" events="speaker-events tokens-played"/>"#,
-            r#"</Connect>"#
+            r##"<Connect action="https://bd.example.com/webhooks/twilio/voice/action?a=1&amp;b=2#rc=3&amp;rp=ct,rt,5xx" method="POST">"##,
+            r##"<ConversationRelay url="wss://bd.example.com/relay/t0ken" welcomeGreeting="Hello, this is &quot;Ada&quot;." "##,
+            r##"language="en-US" interruptible="any" dtmfDetection="true" events="speaker-events tokens-played"/>"##,
+            r##"</Connect>"##
         )
     );
     let resumed = Conversation {
@@ -59,11 +59,11 @@ fn a_conversation_has_all_its_attributes() {
     assert_eq!(
         converse(resumed),
         concat!(
-            r#"<Connect action="https://bd.example.com/webhooks/twilio/voice/action?a=1&amp;b=2" method="POST">"#,
-            r#"<ConversationRelay url="wss://bd.example.com/relay/t0ken" language="de-DE" ttsProvider="Google" "#,
-            r#"voice="de-DE-Chirp3-HD-Aoede" interruptible="any" dtmfDetection="true" partialPrompts="true" "#,
-            r#"hints="Butt-Dial,Ulm  Donau" events="speaker-events tokens-played">"#,
-            r#"<Language code="en-GB"/><Language code="fr-FR"/></ConversationRelay></Connect>"#
+            r##"<Connect action="https://bd.example.com/webhooks/twilio/voice/action?a=1&amp;b=2#rc=3&amp;rp=ct,rt,5xx" method="POST">"##,
+            r##"<ConversationRelay url="wss://bd.example.com/relay/t0ken" language="de-DE" ttsProvider="Google" "##,
+            r##"voice="de-DE-Chirp3-HD-Aoede" interruptible="any" dtmfDetection="true" partialPrompts="true" "##,
+            r##"hints="Butt-Dial,Ulm  Donau" events="speaker-events tokens-played">"##,
+            r##"<Language code="en-GB"/><Language code="fr-FR"/></ConversationRelay></Connect>"##
         )
     );
 }
@@ -71,12 +71,15 @@ fn a_conversation_has_all_its_attributes() {
 #[test]
 fn voices_have_their_providers() {
     for (voice, expected) in [
-        ("Polly.Joanna-Neural", r#" ttsProvider="Amazon" voice="Joanna-Neural""#),
+        (
+            "Polly.Joanna-Neural",
+            r##" ttsProvider="Amazon" voice="Joanna-Neural""##,
+        ),
         (
             "ElevenLabs.UgBBYS2sOqTuMpoF3BR0",
-            r#" ttsProvider="ElevenLabs" voice="UgBBYS2sOqTuMpoF3BR0""#,
+            r##" ttsProvider="ElevenLabs" voice="UgBBYS2sOqTuMpoF3BR0""##,
         ),
-        ("UgBBYS2sOqTuMpoF3BR0", r#" voice="UgBBYS2sOqTuMpoF3BR0""#),
+        ("UgBBYS2sOqTuMpoF3BR0", r##" voice="UgBBYS2sOqTuMpoF3BR0""##),
     ] {
         let spoken = Conversation {
             voice: Some(voice.to_owned()),
@@ -84,13 +87,16 @@ fn voices_have_their_providers() {
         };
         let relay = xml(vec![Step::Converse(Box::new(spoken))]);
         assert!(
-            relay.contains(&format!(r#"language="en-US"{expected} interruptible"#)),
+            relay.contains(&format!(r##"language="en-US"{expected} interruptible"##)),
             "{relay}"
         );
     }
     for (voice, expected) in [
-        ("Polly.Joanna", r#"<Say voice="Polly.Joanna" language="en-GB">Hi</Say>"#),
-        ("UgBBYS2sOqTuMpoF3BR0", r#"<Say language="en-GB">Hi</Say>"#),
+        (
+            "Polly.Joanna",
+            r##"<Say voice="Polly.Joanna" language="en-GB">Hi</Say>"##,
+        ),
+        ("UgBBYS2sOqTuMpoF3BR0", r##"<Say language="en-GB">Hi</Say>"##),
     ] {
         let said = Speech {
             voice: Some(voice.to_owned()),
@@ -109,10 +115,16 @@ fn plain_verbs() {
             Step::Play("https://x.test/a.mp3?b=c&d".into()),
             "<Play>https://x.test/a.mp3?b=c&amp;d</Play>",
         ),
-        (Step::Pause { seconds: 2 }, r#"<Pause length="2"/>"#),
-        (Step::Reject { is_busy: true }, r#"<Reject reason="busy"/>"#),
-        (Step::Reject { is_busy: false }, r#"<Reject reason="rejected"/>"#),
+        (Step::Pause { seconds: 2 }, r##"<Pause length="2"/>"##),
+        (Step::Reject { is_busy: true }, r##"<Reject reason="busy"/>"##),
+        (Step::Reject { is_busy: false }, r##"<Reject reason="rejected"/>"##),
         (Step::Hangup, "<Hangup/>"),
+        (
+            Step::Redirect {
+                url: "https://x.test/a".into(),
+            },
+            r##"<Redirect method="POST">https://x.test/a#rc=3&amp;rp=ct,rt,5xx</Redirect>"##,
+        ),
         (
             Step::Record {
                 max_seconds: 120,
@@ -120,8 +132,8 @@ fn plain_verbs() {
                 recording_url: "https://x.test/r".into(),
             },
             concat!(
-                r#"<Record action="https://x.test/a" method="POST" maxLength="120" playBeep="true" "#,
-                r#"recordingStatusCallback="https://x.test/r" recordingStatusCallbackEvent="completed absent"/>"#
+                r##"<Record action="https://x.test/a#rc=3&amp;rp=ct,rt,5xx" method="POST" maxLength="120" playBeep="true" "##,
+                r##"recordingStatusCallback="https://x.test/r#rc=3&amp;rp=ct,rt,5xx" recordingStatusCallbackEvent="completed absent"/>"##
             ),
         ),
         (
@@ -129,8 +141,8 @@ fn plain_verbs() {
                 recording_url: "https://x.test/r".into(),
             },
             concat!(
-                r#"<Start><Recording channels="dual" recordingStatusCallback="https://x.test/r" "#,
-                r#"recordingStatusCallbackEvent="in-progress completed absent"/></Start>"#
+                r##"<Start><Recording channels="dual" recordingStatusCallback="https://x.test/r#rc=3&amp;rp=ct,rt,5xx" "##,
+                r##"recordingStatusCallbackEvent="in-progress completed absent"/></Start>"##
             ),
         ),
     ] {
@@ -138,7 +150,7 @@ fn plain_verbs() {
     }
     assert_eq!(
         xml(vec![Step::Pause { seconds: 1 }, Step::Hangup]),
-        r#"<Pause length="1"/><Hangup/>"#
+        r##"<Pause length="1"/><Hangup/>"##
     );
     assert_eq!(xml(Vec::new()), "");
 }
@@ -156,8 +168,8 @@ fn somebody_is_dialled() {
     assert_eq!(
         xml(vec![Step::Dial(plain.clone())]),
         concat!(
-            r#"<Dial action="https://x.test/d" method="POST" timeout="20" answerOnBridge="true">"#,
-            r#"<Number>+14155550123</Number></Dial>"#
+            r##"<Dial action="https://x.test/d#rc=3&amp;rp=ct,rt,5xx" method="POST" timeout="20" answerOnBridge="true">"##,
+            r##"<Number>+14155550123</Number></Dial>"##
         )
     );
     let whole = Dial {
@@ -169,8 +181,8 @@ fn somebody_is_dialled() {
     assert_eq!(
         xml(vec![Step::Dial(whole)]),
         concat!(
-            r#"<Dial action="https://x.test/d" method="POST" timeout="20" callerId="+14155550100" timeLimit="600" "#,
-            r#"answerOnBridge="true"><Number url="https://x.test/w">+14155550123</Number></Dial>"#
+            r##"<Dial action="https://x.test/d#rc=3&amp;rp=ct,rt,5xx" method="POST" timeout="20" callerId="+14155550100" timeLimit="600" "##,
+            r##"answerOnBridge="true"><Number url="https://x.test/w#rc=3&amp;rp=ct,rt,5xx">+14155550123</Number></Dial>"##
         )
     );
     let room = Conference {
@@ -182,8 +194,8 @@ fn somebody_is_dialled() {
     assert_eq!(
         xml(vec![Step::Conference(room)]),
         concat!(
-            r#"<Dial><Conference startConferenceOnEnter="true" endConferenceOnExit="false" muted="true" beep="false">"#,
-            r#"room &lt;1&gt;</Conference></Dial>"#
+            r##"<Dial><Conference startConferenceOnEnter="true" endConferenceOnExit="false" muted="true" beep="false">"##,
+            r##"room &lt;1&gt;</Conference></Dial>"##
         )
     );
 }
@@ -200,11 +212,9 @@ fn hostile_text_stays_text() {
         ..conversation()
     };
     let relay = xml(vec![Step::Converse(Box::new(greeted))]);
-    assert!(
-        relay.contains(
-            r#"welcomeGreeting="&lt;/Say&gt;&quot;&lt;Hangup/&gt; ]]&gt; &amp; &apos;x&apos;&#9;👍" language"#
-        )
-    );
+    assert!(relay.contains(
+        r##"welcomeGreeting="&lt;/Say&gt;&quot;&lt;Hangup/&gt; ]]&gt; &amp; &apos;x&apos;&#9;👍" language"##
+    ));
 }
 
 #[test]
