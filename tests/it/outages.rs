@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
+use butt_dial_comms::calls::unheard;
+use butt_dial_domain::Clock;
 use butt_dial_providers::simulator::Misbehaviour;
 use butt_dial_testkit::proxy::Proxy;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Agent, Backends, LegacySession, Replying as _, Stage, Transport, World, code, eventually, run_program, sms,
+    Agent, Backends, LegacySession, PATIENCE, Replying as _, Stage, Transport, World, code, eventually, hears,
+    run_program, sms,
 };
 
 const ANN: &str = "+14155550123";
@@ -226,4 +229,32 @@ async fn expect_no_start(backends: &Backends, setting: &str) {
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains(&format!("Check {setting}")), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_nats_who_calls_can_still_leave_a_message_servers() {
+    let mut world = World::breakable(&[]).await;
+    world.carriers.set_pace(0.1);
+    world.backends().nats.stop().await;
+    let call = world.carriers.dial(ANN, &world.account.phone).await.unwrap();
+    hears(&call, "leave a message after the beep.").await;
+    world.backends().nats.start_again().await;
+    expect_ready(&world).await;
+    call.hang_up().await;
+    assert!(call.wait_for_end(PATIENCE).await);
+    assert_eq!(call.alerts(), [0; 0], "the carrier was always told what to do");
+    // What was told meanwhile is written down.
+    let agent = world.rest().await;
+    let id = agent.call_with(ANN).await;
+    // And how it ended, which nobody tells whose number has no status callback.
+    unheard::ask_about(world.comms(), Clock::System.now(), None)
+        .await
+        .unwrap();
+    let seen = agent.ended_call(&id).await;
+    assert_eq!(
+        (&seen["from"], &seen["status"]),
+        (&json!(ANN), &json!("completed")),
+        "{seen}"
+    );
+    world.end().await;
 }
