@@ -21,6 +21,7 @@ mod compliance;
 mod fallbacks;
 mod faults;
 mod handing_over;
+mod hostile_sockets;
 mod idempotency;
 mod inbound;
 mod inbound_faults;

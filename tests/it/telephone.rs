@@ -65,6 +65,7 @@ profiles! {
             assert_eq!((&seen["status"], &seen["direction"]), (&json!("completed"), &json!("outbound")), "{seen}");
             assert_eq!((&seen["from"], &seen["to"]), (&json!(world.account.phone), &json!(person)));
             assert_eq!((&seen["turns"], &seen["handledBy"]), (&json!(2), &json!("agent")), "{seen}");
+            assert_eq!(seen["latency"]["turnsMs"].as_array().map(Vec::len), Some(2), "{seen}");
             assert_eq!((&seen["callSid"], &seen["cost"]), (&json!(call.id()), &made["cost"]), "a begun minute: {seen}");
             assert!(seen["cost"].as_f64().unwrap() > 0.0 && seen["durationSeconds"].as_i64().unwrap() > 5, "{seen}");
             assert!(at(&seen, "startedAt") <= at(&seen, "answeredAt"), "{seen}");

@@ -46,7 +46,7 @@ pub use session::{HttpSession, answer};
 pub use signatures::{expect_not_signed, expect_signed};
 pub use stage::Stage;
 pub use telephone::{expect_once, hears, next, says, sees};
-pub use webhooks::{Webhook, mail_event, sid};
+pub use webhooks::{Webhook, mail_event, sid, twilio_signature};
 pub use world::{World, start_simulator};
 
 /// Nobody who calls may wait longer than this for an answer, whatever is broken.

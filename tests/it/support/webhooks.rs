@@ -35,6 +35,11 @@ pub fn sid() -> String {
     format!("SM{}", ids::random())
 }
 
+/// Of a socket that Twilio opens.
+pub fn twilio_signature(url: &str) -> String {
+    webhook::sign(&shared("twilio", "TWILIO_AUTH_TOKEN"), url, Payload::Form(&[]))
+}
+
 impl Webhook {
     /// A form that Twilio signs for this path.
     pub fn twilio(stage: &Stage, path: &str, fields: &[(&str, &str)]) -> Self {

@@ -27,7 +27,7 @@ use crate::{
 /// What is still known of a call that is over: its last callbacks come within seconds.
 const REMEMBERED: std::time::Duration = std::time::Duration::from_secs(900);
 
-/// How many milliseconds of the turns' latencies are above, at a glance.
+/// How long the caller waited for an answer, in milliseconds: at a glance, and turn by turn.
 fn latency(state: &CallState) -> serde_json::Value {
     let mut sorted = state.latencies.clone();
     sorted.sort_unstable();
@@ -35,7 +35,9 @@ fn latency(state: &CallState) -> serde_json::Value {
         let index = ((sorted.len() as f64 - 1.0) * share).round().max(0.0);
         sorted.get(index as usize).copied()
     };
-    json!({ "turns": sorted.len(), "p50Ms": at(0.5), "p95Ms": at(0.95), "maxMs": sorted.last() })
+    json!({
+        "turns": sorted.len(), "p50Ms": at(0.5), "p95Ms": at(0.95), "maxMs": sorted.last(), "turnsMs": state.latencies,
+    })
 }
 
 /// Nobody but the machine has talked with the caller, who has left no message.

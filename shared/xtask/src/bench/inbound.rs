@@ -123,7 +123,7 @@ pub async fn soak(bench: &mut Bench) -> anyhow::Result<()> {
         let mut connection = Connection::open(address).await?;
         while begun.elapsed() < time {
             webhooks::one(&mut connection, address).await?;
-            agent.call_once("comms_ping").await?;
+            agent.call_once("comms_ping", "{}").await?;
         }
         Ok::<_, anyhow::Error>(())
     };

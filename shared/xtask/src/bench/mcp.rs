@@ -116,24 +116,9 @@ impl Endpoint {
     }
 
     /// A new connection and session for every call.
-    pub async fn connect_rate(&self, job: Job, tool: &'static str, args: &str) -> anyhow::Result<f64> {
-        let call = call(tool, args);
-        self.repeat(job, |endpoint| {
-            let call = call.clone();
-            async move {
-                let mut connection = Connection::open(endpoint.address).await?;
-                let session = endpoint.initialize(&mut connection).await?;
-                let answer = connection.exchange(&endpoint.post("/mcp", &session, &call)).await?;
-                ensure!(answer.body.contains("\"result\""), "{}", answer.body);
-                let close = format!(
-                    "DELETE /mcp HTTP/1.1\r\nHost: {}\r\n{}{session}\r\n",
-                    endpoint.address, endpoint.auth
-                );
-                connection.exchange(close.as_bytes()).await?;
-                Ok(())
-            }
-        })
-        .await
+    pub async fn connect_rate(&self, job: Job, tool: &'static str, args: &'static str) -> anyhow::Result<f64> {
+        self.repeat(job, move |endpoint| async move { endpoint.call_once(tool, args).await })
+            .await
     }
 
     /// What the Python client does for every call: a stream, the handshake, the call, and away.
@@ -198,14 +183,19 @@ impl Endpoint {
         Ok((stream, posting, path))
     }
 
-    /// A session for one call, left open as clients leave theirs.
-    pub async fn call_once(&self, tool: &str) -> anyhow::Result<()> {
+    /// A connection and a session for one call, and away.
+    pub async fn call_once(&self, tool: &str, args: &str) -> anyhow::Result<()> {
         let mut connection = Connection::open(self.address).await?;
         let session = self.initialize(&mut connection).await?;
         let answer = connection
-            .exchange(&self.post("/mcp", &session, &call(tool, "{}")))
+            .exchange(&self.post("/mcp", &session, &call(tool, args)))
             .await?;
         ensure!(answer.body.contains("\"result\""), "{}", answer.body);
+        let close = format!(
+            "DELETE /mcp HTTP/1.1\r\nHost: {}\r\n{}{session}\r\n",
+            self.address, self.auth
+        );
+        connection.exchange(close.as_bytes()).await?;
         Ok(())
     }
 

@@ -225,7 +225,7 @@ pub struct CallView {
     duration_seconds: Option<i64>,
     /// How often the caller was answered.
     turns: i64,
-    /// Milliseconds from the caller's last word to the answer: p50Ms, p95Ms, maxMs.
+    /// Milliseconds from the caller's last word to the answer: p50Ms, p95Ms, maxMs, and turnsMs, one after the other.
     #[serde(skip_serializing_if = "Option::is_none")]
     latency: Option<Value>,
     /// US dollars, as the carrier says; of one call, what is booked for it until then.
