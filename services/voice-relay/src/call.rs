@@ -36,8 +36,7 @@ use crate::{
     mind::{Thought, What},
     money::{self, Paid},
     pulse::Pulse,
-    socket::Admitted,
-    taking::{Taken, opened, take},
+    taking::{Admitted, Taken, opened, take},
 };
 
 /// A carrier that does not read.

@@ -6,10 +6,10 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_comms::{
     Comms,
     calls::{
-        machine::{self, Splitter, Taken},
+        machine::{self, Splitter},
         sampling,
         signal::{self, Event, Signal},
-        state::{CallState, Mind},
+        state::{CallState, LeftMessage, Mind},
     },
     delivery::listeners::Listener,
 };
@@ -47,7 +47,7 @@ pub enum What {
         is_last: bool,
     },
     /// The machine has found out what it could, and said goodbye.
-    MachineEnds(Taken),
+    MachineEnds(LeftMessage),
     /// Nobody answers this turn.
     Nobody,
 }

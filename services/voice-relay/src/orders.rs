@@ -1,21 +1,14 @@
 //! What an agent wants of a call that this relay holds, done and answered.
 
-use butt_dial_comms::{
-    Comms,
-    calls::{
-        dialogue::{Answer, Stale},
-        orders::{Order, Ordered, Outcome},
-        signal::{Event, Signal},
-        state::{Next, Speaker},
-    },
+use butt_dial_comms::calls::{
+    dialogue::{Answer, Stale},
+    orders::{Order, Ordered, Outcome},
+    signal::{Event, Signal},
+    state::{Next, Speaker},
 };
-use butt_dial_domain::{
-    AgentId, CallId,
-    ports::{
-        bus::{Headers, Message},
-        voice::ToCaller,
-    },
-    subjects,
+use butt_dial_domain::ports::{
+    bus::{Headers, Message},
+    voice::ToCaller,
 };
 use tokio::time::Instant;
 
@@ -23,23 +16,6 @@ use crate::call::{Call, Ended};
 
 /// Keys of answers that are remembered.
 const KEYS: usize = 32;
-
-/// Whoever held the call before stops.
-pub async fn tell_moved(comms: &Comms, agent: &AgentId, call: &CallId, epoch: u64) {
-    let moved = Ordered {
-        agent: agent.clone(),
-        order: Order::Moved { epoch },
-    };
-    let Ok(payload) = serde_json::to_vec(&moved) else {
-        return;
-    };
-    let told = comms
-        .bus
-        .publish(&subjects::call_orders(call), Headers::new(), payload.into())
-        .await;
-    told.inspect_err(|error| tracing::info!(%error, %call, "who held a call before finds out when it writes"))
-        .ok();
-}
 
 impl Call {
     pub(crate) async fn ordered(&mut self, message: Message) -> Result<(), Ended> {

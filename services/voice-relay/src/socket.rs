@@ -1,7 +1,7 @@
 //! A socket that a carrier opens: who opens it, and for which call. Believed only with the carrier's signature over the very
 //! address that it was told, and a token that is good for one socket.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     extract::{Path, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
@@ -12,12 +12,9 @@ use butt_dial_comms::calls::{
     script::{self, Admission},
     state,
 };
-use butt_dial_domain::{
-    keys,
-    ports::{kv::KvError, voice::Voice},
-};
+use butt_dial_domain::{keys, ports::kv::KvError};
 
-use crate::{Relay, call};
+use crate::{Relay, call, taking::Admitted};
 
 /// What carriers send is small: half a minute of speech is below 1 KiB.
 const MAX_FRAME: usize = 64 * 1024;
@@ -56,12 +53,6 @@ pub async fn open(
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
     }
-}
-
-/// The call that a socket is for.
-pub struct Admitted {
-    pub state: state::CallState,
-    pub voice: Arc<dyn Voice>,
 }
 
 async fn admit(relay: &Relay, token: &str, headers: &HeaderMap) -> Result<Result<Admitted, StatusCode>, KvError> {

@@ -5,12 +5,17 @@ use std::{sync::Arc, time::Duration};
 use axum::extract::ws::WebSocket;
 use butt_dial_comms::{
     Comms,
-    calls::{beginning, dialogue::Dialogue, state},
+    calls::{
+        beginning,
+        dialogue::Dialogue,
+        orders::{Order, Ordered},
+        state,
+    },
 };
 use butt_dial_domain::{
-    keys,
+    AgentId, CallId, keys,
     ports::{
-        bus::{BusError, Message},
+        bus::{BusError, Headers, Message},
         kv::{KvError, Lease},
         voice::{FromCaller, Voice},
     },
@@ -19,7 +24,7 @@ use butt_dial_domain::{
 use futures::stream::BoxStream;
 use tokio::time::timeout;
 
-use crate::{Relay, money, orders::tell_moved, socket::Admitted};
+use crate::{Relay, money};
 
 /// The carrier's first frame comes with the socket.
 const OPENED_WITHIN: Duration = Duration::from_secs(10);
@@ -33,6 +38,12 @@ pub(crate) async fn opened(socket: &mut WebSocket, voice: &dyn Voice) -> Option<
         }) => Some((session, carrier_id)),
         _ => None,
     }
+}
+
+/// The call that a socket is for.
+pub struct Admitted {
+    pub state: state::CallState,
+    pub voice: Arc<dyn Voice>,
 }
 
 /// A call that is this relay's, and nobody else's.
@@ -103,4 +114,21 @@ pub(crate) async fn take(
         presence: presence?,
         comms,
     }))
+}
+
+/// Whoever held the call before stops.
+async fn tell_moved(comms: &Comms, agent: &AgentId, call: &CallId, epoch: u64) {
+    let moved = Ordered {
+        agent: agent.clone(),
+        order: Order::Moved { epoch },
+    };
+    let Ok(payload) = serde_json::to_vec(&moved) else {
+        return;
+    };
+    let told = comms
+        .bus
+        .publish(&subjects::call_orders(call), Headers::new(), payload.into())
+        .await;
+    told.inspect_err(|error| tracing::info!(%error, %call, "who held a call before finds out when it writes"))
+        .ok();
 }

@@ -4,9 +4,8 @@
 use std::fmt::Write;
 
 use butt_dial_domain::ports::model::{Prompt, Speaker as PromptSpeaker, Turn};
-use serde::{Deserialize, Serialize};
 
-use super::state::{CallState, Speaker};
+use super::state::{CallState, LeftMessage, Speaker};
 
 /// About a hundred words: nobody listens longer to a machine.
 const MAX_TOKENS: u32 = 200;
@@ -14,22 +13,6 @@ const MAX_TOKENS: u32 = 200;
 pub const END: &str = "<<END>>";
 /// Where a conversation begins with our words, for models want the person's first.
 const BEGINNING: &str = "(The call begins.)";
-
-/// What a caller has left.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Taken {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub number: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub call_back: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub summary: Option<String>,
-}
 
 pub fn prompt(state: &CallState, turns_left: u32) -> Prompt {
     let facts = &state.facts;
@@ -108,7 +91,7 @@ impl Splitter {
     }
 
     /// Nothing comes any more: what is left to be spoken, and what was found out, if the conversation is over.
-    pub fn finish(self) -> (String, Option<Taken>) {
+    pub fn finish(self) -> (String, Option<LeftMessage>) {
         match self.found {
             None => (self.held, None),
             // A model that ends without saying what it knows has ended all the same.
@@ -117,7 +100,7 @@ impl Splitter {
     }
 }
 
-fn read(text: &str) -> Taken {
+fn read(text: &str) -> LeftMessage {
     let json = text.find('{').zip(text.rfind('}')).filter(|(from, to)| from < to);
     json.and_then(|(from, to)| serde_json::from_str(&text[from..=to]).ok())
         .unwrap_or_default()
@@ -159,7 +142,7 @@ pub fn transcript(state: &CallState) -> String {
 mod tests {
     use super::*;
 
-    fn split(pieces: &[&str]) -> (String, Option<Taken>) {
+    fn split(pieces: &[&str]) -> (String, Option<LeftMessage>) {
         let mut splitter = Splitter::default();
         let mut spoken: String = pieces.iter().map(|piece| splitter.push(piece)).collect();
         let (rest, taken) = splitter.finish();
@@ -170,10 +153,10 @@ mod tests {
     #[test]
     fn the_end_is_read_and_not_spoken() {
         let whole = r#"Thank you, Ann. Goodbye.<<END>>{"name":"Ann","reason":"a table","number":null}"#;
-        let expected = Taken {
+        let expected = LeftMessage {
             name: Some("Ann".into()),
             reason: Some("a table".into()),
-            ..Taken::default()
+            ..LeftMessage::default()
         };
         for size in 1..whole.len() {
             let pieces: Vec<String> = whole
@@ -193,10 +176,10 @@ mod tests {
     #[test]
     fn whatever_a_model_writes_is_spoken_or_read() {
         assert_eq!(split(&["a < b <<", "EN", "D b"]), ("a < b <<END b".into(), None));
-        assert_eq!(split(&["Bye.<<END>>"]), ("Bye.".into(), Some(Taken::default())));
+        assert_eq!(split(&["Bye.<<END>>"]), ("Bye.".into(), Some(LeftMessage::default())));
         assert_eq!(
             split(&["Bye.<<END>>not json }{"]),
-            ("Bye.".into(), Some(Taken::default()))
+            ("Bye.".into(), Some(LeftMessage::default()))
         );
         assert_eq!(split(&[]), (String::new(), None));
     }

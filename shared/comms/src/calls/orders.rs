@@ -102,6 +102,11 @@ pub struct Done {
 }
 
 impl Order {
+    /// Given twice, it is done once.
+    fn is_repeatable(&self) -> bool {
+        matches!(self, Self::Attend | Self::Answer { key: Some(_), .. })
+    }
+
     /// Refuses what is too long to be spoken, or to be kept with the call.
     fn check(&self) -> Result<(), Failure> {
         let too_long = |field: &str, most: usize| {
@@ -139,7 +144,7 @@ pub async fn give(comms: &Comms, agent: &AgentId, call: &CallId, order: Order) -
                 Failure::unavailable("nobody has answered the call yet").remedy("wait for the call's first turn")
             );
         }
-        if begun.elapsed() >= PATIENCE || !nobody {
+        if begun.elapsed() >= PATIENCE || !(nobody || order.is_repeatable()) {
             return Err(moving());
         }
         tokio::time::sleep(PAUSE).await;

@@ -42,6 +42,22 @@ pub struct Facts {
     pub limit_at: Timestamp,
 }
 
+/// What a caller has left.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LeftMessage {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_back: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+}
+
 #[derive(Clone, Serialize, Deserialize)]
 pub struct CallState {
     pub facts: Facts,
@@ -86,7 +102,7 @@ pub struct CallState {
     pub paid_until: Option<Timestamp>,
     /// What the answering machine has found out.
     #[serde(default)]
-    pub message: Option<super::machine::Taken>,
+    pub message: Option<LeftMessage>,
     /// The last turn that has its whole answer.
     #[serde(default)]
     pub answered: Option<u64>,

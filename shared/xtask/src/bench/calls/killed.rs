@@ -26,12 +26,15 @@ const APART: Duration = Duration::from_millis(137);
 const LOOK: Duration = Duration::from_millis(100);
 /// Whatever is waited for at a call: longer than all of it is spoken.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A word that ends within it was on its way to the caller when the relay died.
+/// A word that ends within it after the kill was on its way to the caller already. One that ended within it before, nobody has
+/// written down yet: the carrier tells of a sentence when it has been heard.
 const UNDER_WAY_MS: u64 = 50;
 
 /// What became of a call whose relay was killed. Words by their place in the plan.
 struct Outcome {
     before: Vec<usize>,
+    /// How many of these can have been known to us.
+    known: usize,
     after: Vec<usize>,
     /// Milliseconds from the kill to the end of the first word after it.
     silence: Option<u64>,
@@ -124,11 +127,12 @@ fn places(record: &Record) -> impl Iterator<Item = (u64, usize)> {
 impl Outcome {
     fn of(record: &Record, killed_ms: u64) -> Self {
         let (before, after): (Vec<_>, Vec<_>) = places(record).partition(|(at, _)| *at <= killed_ms + UNDER_WAY_MS);
-        let known = before.len();
+        let heard = before.len();
         let from_kill = |(at, _): &(u64, usize)| at - killed_ms;
         Self {
             silence: after.first().map(from_kill),
-            until_new: after.iter().find(|(_, place)| *place >= known).map(from_kill),
+            until_new: after.iter().find(|(_, place)| *place >= heard).map(from_kill),
+            known: before.iter().filter(|(at, _)| at + UNDER_WAY_MS <= killed_ms).count(),
             before: before.into_iter().map(|(_, place)| place).collect(),
             after: after.into_iter().map(|(_, place)| place).collect(),
         }
@@ -136,12 +140,12 @@ impl Outcome {
 
     /// Every word was heard, in its order; none twice but those of the sentence that was cut.
     fn is_whole(&self) -> bool {
-        let (known, all) = (self.before.len(), PLAN.split_whitespace().count());
-        let cut_from = known / WORDS_OF_A_SENTENCE * WORDS_OF_A_SENTENCE;
+        let (heard, all) = (self.before.len(), PLAN.split_whitespace().count());
+        let cut_from = self.known / WORDS_OF_A_SENTENCE * WORDS_OF_A_SENTENCE;
         let from = self.after.first().copied().unwrap_or(all);
-        self.before.iter().copied().eq(0..known)
+        self.before.iter().copied().eq(0..heard)
             && self.after.iter().copied().eq(from..all)
-            && (cut_from..=known).contains(&from)
+            && (cut_from..=heard).contains(&from)
     }
 
     fn said_again(&self) -> usize {
