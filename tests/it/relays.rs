@@ -149,8 +149,8 @@ async fn what_was_said_into_a_relay_that_vanished_is_nobodys_turn_servers() {
     // Nobody hears it; who comes to take the call hears what is said then.
     call.say("Is anybody there?").await;
     assert!(call.wait_for_sessions(2, UNNOTICED).await, "{:?}", call.sessions());
-    // Whoever waits for a turn would get one from both.
-    let words = json!({ "callId": id, "text": "Are you still there?", "waitMs": 9_000 });
+    // Whoever waits for a turn would get one from both. With a key it may be said again, should only the frozen one have it.
+    let words = json!({ "callId": id, "text": "Are you still there?", "idempotencyKey": "once", "waitMs": 9_000 });
     let (replied, ()) = tokio::join!(agent.call("comms_call_reply", words), async {
         hears(&call, "Are you still there?").await;
         is_back(&frozen).await;
