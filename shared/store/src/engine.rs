@@ -3,13 +3,16 @@
 use std::{path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
+    ConnectOptions, Executor, PgPool, Postgres, Sqlite, SqlitePool, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio_util::task::TaskTracker;
 
-use crate::{StoreError, migrations, sends::Groups};
+use crate::{
+    StoreError, migrations,
+    sends::{self, Groups},
+};
 
 /// How long a caller waits for a connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -17,6 +20,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 const CALL_DEADLINE: Duration = Duration::from_secs(4);
 /// A statement that runs longer is cut off by Postgres: a stuck one must not hold a pool.
 const STATEMENT_TIMEOUT_MS: &str = "5000";
+/// In KiB, as SQLite reads a negative number.
+const SQLITE_CACHE: &str = "-16384";
+/// In pages of 4 KiB: the log is written back into the file once it has grown so large.
+const SQLITE_CHECKPOINT: &str = "4000";
 
 /// The database. Cheap to clone.
 #[derive(Clone)]
@@ -214,11 +221,16 @@ async fn connect_sqlite(path: &str, max_connections: u32) -> Result<Engine, Stor
         .journal_mode(SqliteJournalMode::Wal)
         // In WAL mode NORMAL survives a killed process; a power cut may lose the last moments, as on any laptop.
         .synchronous(SqliteSynchronous::Normal)
+        // In a file, as is usual, whatever a statement might have to take back would cost it a new file each time.
+        .pragma("temp_store", "memory")
+        .pragma("cache_size", SQLITE_CACHE)
+        .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT)
         .busy_timeout(Duration::from_secs(5))
         .disable_statement_logging();
     let write = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _| Box::pin(async { connection.execute(sends::SCRATCH).await.map(drop) }))
         .connect_with(options.clone())
         .await?;
     let read = SqlitePoolOptions::new()

@@ -18,6 +18,7 @@ use crate::{
 };
 
 pub(crate) use rows::time_text;
+pub(crate) use sqlite::SCRATCH;
 
 /// A message that passed every check, with all that is written about it before it is sent.
 #[derive(Clone)]

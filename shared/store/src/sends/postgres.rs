@@ -52,30 +52,41 @@ const SETTLE: &str = "WITH item AS (
     SELECT * FROM jsonb_to_recordset($1) AS i (id TEXT, status TEXT, outcome TEXT, detail TEXT, at TIMESTAMPTZ,
         frees_key INT, final INT, carrier_id TEXT, carrier_status TEXT, segments BIGINT, cost BIGINT, failure TEXT,
         check_at TIMESTAMPTZ)
-), locked AS MATERIALIZED (
-    SELECT m.id FROM messages m JOIN item ON m.id = item.id ORDER BY m.id FOR UPDATE OF m
 ), settled AS (
-    UPDATE messages m SET status = item.status, carrier_id = coalesce(item.carrier_id, m.carrier_id),
-        carrier_status = item.carrier_status, segments = item.segments,
-        cost = CASE WHEN item.final = 1 THEN coalesce(m.price, item.cost + m.extended, m.estimate) END,
-        failure = item.failure, failure_detail = item.detail, updated_at = item.at,
-        check_at = CASE WHEN item.final = 0 AND m.carrier_id IS NOT NULL THEN item.at ELSE item.check_at END,
-        content = CASE WHEN item.final = 0 THEN m.content END,
-        fallback = CASE WHEN item.status IN ('accepted', 'unknown') THEN m.fallback END,
-        idempotency_key = CASE WHEN item.frees_key = 1 THEN m.idempotency_key || ' ' || m.id
-            ELSE m.idempotency_key END
-    FROM item JOIN locked ON locked.id = item.id WHERE m.id = item.id AND m.status IN ('sending', 'unknown')
-    RETURNING m.id, m.org_id, m.agent_id, m.channel, m.day, m.estimate, m.cost, m.attempts, m.status, item.final,
-        item.outcome, item.detail, item.at
+    INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, verdict, carrier,
+        estimate, day, attempts, created_at, idempotency_key, status, carrier_id, carrier_status, segments, cost, failure,
+        failure_detail, check_at, updated_at)
+    SELECT m.id, m.org_id, m.agent_id, m.channel, m.sender, m.recipient, m.request_hash, m.body_hash, m.verdict, m.carrier,
+        m.estimate, m.day, m.attempts, m.created_at,
+        CASE WHEN i.frees_key = 1 THEN m.idempotency_key || ' ' || m.id ELSE m.idempotency_key END,
+        i.status, i.carrier_id, i.carrier_status, i.segments, i.cost, i.failure, i.detail, i.check_at, i.at
+    FROM item i CROSS JOIN LATERAL (SELECT * FROM messages WHERE id = i.id LIMIT 1) m ORDER BY i.id
+    ON CONFLICT (id) DO UPDATE SET status = excluded.status,
+        carrier_id = coalesce(excluded.carrier_id, messages.carrier_id), carrier_status = excluded.carrier_status,
+        segments = excluded.segments,
+        cost = CASE WHEN excluded.status <> 'unknown'
+            THEN coalesce(messages.price, excluded.cost + messages.extended, messages.estimate) END,
+        failure = excluded.failure, failure_detail = excluded.failure_detail, updated_at = excluded.updated_at,
+        check_at = CASE WHEN excluded.status = 'unknown' AND messages.carrier_id IS NOT NULL THEN excluded.updated_at
+            ELSE excluded.check_at END,
+        content = CASE WHEN excluded.status = 'unknown' THEN messages.content END,
+        fallback = CASE WHEN excluded.status IN ('accepted', 'unknown') THEN messages.fallback END,
+        idempotency_key = excluded.idempotency_key
+    WHERE messages.status IN ('sending', 'unknown')
+    RETURNING id, org_id, agent_id, channel, day, estimate, cost, attempts, status
 ), attempted AS (
-    UPDATE attempts a SET finished_at = s.at, outcome = s.outcome, detail = s.detail
-    FROM settled s WHERE a.message_id = s.id AND a.number = s.attempts
+    INSERT INTO attempts (message_id, number, replica, started_at, finished_at, outcome, detail)
+    SELECT a.message_id, a.number, a.replica, a.started_at, i.at, i.outcome, i.detail
+    FROM settled s JOIN item i USING (id) CROSS JOIN LATERAL
+        (SELECT * FROM attempts WHERE message_id = s.id AND number = s.attempts LIMIT 1) a
+    ON CONFLICT (message_id, number) DO UPDATE
+    SET finished_at = excluded.finished_at, outcome = excluded.outcome, detail = excluded.detail
 ), released AS (
     INSERT INTO spend (scope, period, held, settled, cap)
     SELECT scope, period, -SUM(estimate)::BIGINT, SUM(cost)::BIGINT, NULL FROM settled
     CROSS JOIN LATERAL (VALUES ('agt:' || agent_id, day), ('agt:' || agent_id, substr(day, 1, 7)),
         ('org:' || org_id, day), ('org:' || org_id, substr(day, 1, 7))) AS need (scope, period)
-    WHERE final = 1 GROUP BY scope, period ORDER BY scope, period
+    WHERE status <> 'unknown' GROUP BY scope, period ORDER BY scope, period
     ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held,
         settled = spend.settled + excluded.settled, cap = NULL
 ), counted AS (
