@@ -44,28 +44,23 @@ impl Door {
                 .await
         }
     }
+
+    /// An agent: the MCP transports are for them alone.
+    pub fn agent(&self, request: &Request) -> impl Future<Output = Result<Arc<Caller>, Failure>> + Send + use<> {
+        let entering = self.enter(request);
+        async move {
+            let caller = entering.await?;
+            match caller.agent() {
+                Ok(_) => Ok(caller),
+                Err(_) => Err(wrong_scope("MCP takes an agent's token; this one is not")),
+            }
+        }
+    }
 }
 
 /// Lets verified callers of any kind in.
 pub async fn any_caller(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     match door.enter(&request).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(refusal) => failure(&refusal),
-    }
-}
-
-/// Lets agents in: the MCP transports are for them alone.
-pub async fn agents_only(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    let caller = door.enter(&request).await.and_then(|caller| {
-        let agent = caller.agent().map(|_| ());
-        agent
-            .map(|()| caller)
-            .map_err(|_| wrong_scope("MCP takes an agent's token; this one is not"))
-    });
-    match caller {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await

@@ -53,6 +53,8 @@ impl Stream for Sent {
                 return polled;
             }
             Poll::Ready(Some(Err(_))) => return polled,
+            // Nothing is to follow, so nobody has to know when the last of it has left.
+            Poll::Ready(None) if self.after.is_empty() => return polled,
             Poll::Ready(None) => {}
             Poll::Pending if self.is_answered && !self.after.is_empty() => {}
             Poll::Pending => return polled,

@@ -1,8 +1,7 @@
 //! One webhook: from HTTP to the pipeline in `butt_dial_comms::inbound`, and back.
 
 use axum::{
-    body::Bytes,
-    extract::{Path, State, rejection::BytesRejection},
+    extract::{Path, State},
     http::{HeaderMap, Method, Uri},
     response::Response,
 };
@@ -11,9 +10,9 @@ use butt_dial_comms::{
     inbound::{RawWebhook, Via},
 };
 use butt_dial_domain::{AgentId, ids, ports::webhook::WebhookRequest};
-use butt_dial_runtime::telemetry::trace;
+use butt_dial_runtime::{http::Whole, telemetry::trace};
 
-use crate::{Ingest, answer};
+use crate::{Ingest, MAX_BODY, answer};
 
 /// `/webhooks/{carrier}/voice/{what}`; of an agent, as the original has it, also `/webhooks/{agentId}/call-status`.
 fn of_a_call(second: &str, rest: Option<&str>) -> Option<Hook> {
@@ -33,7 +32,7 @@ pub async fn receive(
     uri: Uri,
     method: Method,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    Whole(body): Whole<MAX_BODY>,
 ) -> Response {
     let Ok(body) = body else {
         return answer::too_large();

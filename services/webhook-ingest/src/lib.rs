@@ -4,7 +4,7 @@
 mod answer;
 mod hook;
 
-use axum::{Router, extract::DefaultBodyLimit, routing::any};
+use axum::{Router, routing::any};
 use butt_dial_comms::{
     Comms,
     inbound::routes::{REFRESH, Routes},
@@ -37,7 +37,6 @@ async fn build(platform: Platform) -> Result<Router, StartError> {
     Ok(Router::new()
         .route("/webhooks/{first}/{second}", any(hook::receive))
         .route("/webhooks/{first}/{second}/{*rest}", any(hook::receive))
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(ingest))
 }
 

@@ -20,7 +20,7 @@ use rmcp::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::handler::{answer, is_stateless};
+use super::{handler::is_stateless, tools::answer};
 use crate::operations::{
     Context, Definition, Operation,
     calls::{

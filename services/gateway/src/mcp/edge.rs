@@ -1,11 +1,12 @@
-//! What stands in front of the transports: which hosts may be named, whose session it is, and a quirk of one answer.
+//! What stands in front of the transports: which hosts may be named, who calls, whose session it is, and quirks of answers.
+//! Two layers and not one for each: every layer boxes the request's future once more.
 
 use std::sync::Arc;
 
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -19,16 +20,71 @@ use super::{
     events::EXTENSION,
     sessions::{SESSION_HEADER, Sessions},
 };
-use crate::{operations::After, sent::confirm};
+use crate::{auth::Door, operations::After, sent::confirm};
 
 /// SEP-2243: the method of a request, for whoever does not read its body.
 const METHOD_HEADER: HeaderName = HeaderName::from_static("mcp-method");
 
-/// A web page can make a browser ask a local server under the page's own name (DNS rebinding): such a name is refused.
-pub async fn check_host(State(allowed): State<Arc<Option<Vec<String>>>>, request: Request, next: Next) -> Response {
-    let Some(allowed) = allowed.as_ref() else {
-        return next.run(request).await;
+/// Of all transports.
+#[derive(Clone)]
+pub struct Edge {
+    /// `None`: any.
+    pub allowed_hosts: Arc<Option<Vec<String>>>,
+    pub door: Door,
+}
+
+pub async fn enter(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
+    if let Some(allowed) = &*edge.allowed_hosts
+        && let Err(refusal) = check_host(allowed, &request)
+    {
+        return refusal;
+    }
+    match edge.door.agent(&request).await {
+        Ok(caller) => request.extensions_mut().insert(caller),
+        Err(refusal) => return failure(&refusal),
     };
+    // Handlers may run in tasks of rmcp's own; through this they find the span of their request.
+    request.extensions_mut().insert(tracing::Span::current());
+    next.run(request).await
+}
+
+/// Of Streamable HTTP.
+#[derive(Clone)]
+pub struct StreamableEdge {
+    pub sessions: Sessions,
+    pub tasks: TaskTracker,
+}
+
+pub async fn enter_streamable(State(edge): State<StreamableEdge>, mut request: Request, next: Next) -> Response {
+    let (named, caller) = (request.headers().get(SESSION_HEADER), request.extensions().get());
+    if let Some(id) = named
+        && let Err(refusal) = own_session(&edge.sessions, id, caller).await
+    {
+        return refusal;
+    }
+    let after = After::default();
+    request.extensions_mut().insert(after.clone());
+    let method = request.method().clone();
+    let discovers = request
+        .headers()
+        .get(METHOD_HEADER)
+        .is_some_and(|method| method == "server/discover");
+    let mut response = next.run(request).await;
+    // rmcp answers DELETE with 202; the Python client takes anything but 200 and 204 for a failure.
+    if method == Method::DELETE && response.status() == StatusCode::ACCEPTED {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    }
+    if discovers {
+        response = name_events(response).await;
+    }
+    if method == Method::POST {
+        response = confirm_answer(response, after, edge.tasks);
+    }
+    response
+}
+
+/// A web page can make a browser ask a local server under the page's own name (DNS rebinding): such a name is refused.
+fn check_host(allowed: &[String], request: &Request) -> Result<(), Response> {
     let known = |authority: &str| {
         let host = authority.parse::<http::uri::Authority>().ok();
         host.is_some_and(|host| {
@@ -38,7 +94,9 @@ pub async fn check_host(State(allowed): State<Arc<Option<Vec<String>>>>, request
         })
     };
     if !named_host(request.headers(), request.uri()).is_some_and(known) {
-        return refuse("Forbidden: this Host is not one of ours; ALLOWED_HOSTS names more");
+        return Err(refuse(
+            "Forbidden: this Host is not one of ours; ALLOWED_HOSTS names more",
+        ));
     }
     let origin = request
         .headers()
@@ -47,9 +105,11 @@ pub async fn check_host(State(allowed): State<Arc<Option<Vec<String>>>>, request
     if let Some(origin) = origin
         && !origin.split_once("://").is_some_and(|(_, authority)| known(authority))
     {
-        return refuse("Forbidden: this Origin is not one of ours; ALLOWED_HOSTS names more");
+        return Err(refuse(
+            "Forbidden: this Origin is not one of ours; ALLOWED_HOSTS names more",
+        ));
     }
-    next.run(request).await
+    Ok(())
 }
 
 fn named_host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
@@ -64,65 +124,31 @@ fn refuse(text: &'static str) -> Response {
 }
 
 /// A session belongs to the agent that opened it; to anybody else it does not exist.
-pub async fn own_session(State(sessions): State<Sessions>, request: Request, next: Next) -> Response {
-    let id = request
-        .headers()
-        .get(SESSION_HEADER)
-        .map(|value| value.to_str().unwrap_or_default().to_owned());
-    if let Some(id) = id {
-        let agent = request
-            .extensions()
-            .get::<Arc<Caller>>()
-            .and_then(|caller| caller.principal.agent.clone());
-        match sessions.find(&id).await {
-            Ok(Some(session)) if Some(&session.agent) == agent.as_ref() => {}
-            // 404 and nothing else makes clients open a new session.
-            Ok(_) => return (StatusCode::NOT_FOUND, "Not Found: Session not found").into_response(),
-            Err(refusal) => return failure(&refusal),
-        }
+async fn own_session(sessions: &Sessions, id: &HeaderValue, caller: Option<&Arc<Caller>>) -> Result<(), Response> {
+    let agent = caller.and_then(|caller| caller.principal.agent.as_ref());
+    match sessions.find(id.to_str().unwrap_or_default()).await {
+        Ok(Some(session)) if Some(&session.agent) == agent => Ok(()),
+        // 404 and nothing else makes clients open a new session.
+        Ok(_) => Err((StatusCode::NOT_FOUND, "Not Found: Session not found").into_response()),
+        Err(refusal) => Err(failure(&refusal)),
     }
-    next.run(request).await
-}
-
-/// rmcp answers DELETE with 202; the Python client takes anything but 200 and 204 for a failure.
-pub async fn answer_delete(request: Request, next: Next) -> Response {
-    let is_delete = request.method() == Method::DELETE;
-    let mut response = next.run(request).await;
-    if is_delete && response.status() == StatusCode::ACCEPTED {
-        *response.status_mut() = StatusCode::NO_CONTENT;
-    }
-    response
 }
 
 /// Runs what is to follow an answer, such as taking what it held off the agent's queue, once the answer has left.
-pub async fn confirm_answers(State(tasks): State<TaskTracker>, mut request: Request, next: Next) -> Response {
-    let after = After::default();
-    request.extensions_mut().insert(after.clone());
-    let is_post = request.method() == Method::POST;
-    let response = next.run(request).await;
-    let streams = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+fn confirm_answer(response: Response, after: After, tasks: TaskTracker) -> Response {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    let streams = content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
     // In a stream the answer is yet to come; anything else is complete, and so is what is to follow it.
-    if is_post && (streams || !after.is_empty()) {
+    if streams || !after.is_empty() {
         return confirm(response, after, tasks);
     }
     response
 }
 
 /// Names the Events extension where some clients look for it: rmcp's capabilities have no such field.
-pub async fn name_events(request: Request, next: Next) -> Response {
-    let discovers = request
-        .headers()
-        .get(METHOD_HEADER)
-        .is_some_and(|method| method == "server/discover");
-    let response = next.run(request).await;
-    let is_json = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value == "application/json");
-    if !discovers || !is_json {
+async fn name_events(response: Response) -> Response {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    if content_type.is_none_or(|value| value != "application/json") {
         return response;
     }
     let (mut parts, body) = response.into_parts();
@@ -143,10 +169,4 @@ pub async fn name_events(request: Request, next: Next) -> Response {
     });
     parts.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(parts, named.map_or_else(|| Body::from(bytes), Body::from))
-}
-
-/// Handlers run in tasks of rmcp's own; through this they find the span of their request.
-pub async fn carry_span(mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(tracing::Span::current());
-    next.run(request).await
 }

@@ -2,18 +2,22 @@
 
 use std::{
     pin::Pin,
+    sync::{Mutex, PoisonError},
     task::{Context, Poll},
 };
 
-use futures::Stream;
+use futures::{FutureExt, Stream, future::BoxFuture};
 use rmcp::{
     RoleServer,
-    model::{ClientJsonRpcMessage, InitializeRequestParams, JsonRpcMessage, ServerJsonRpcMessage},
+    model::{
+        CallToolRequest, ClientJsonRpcMessage, ClientRequest, GetMeta, InitializeRequestParams, JsonRpcMessage,
+        JsonRpcRequest, RequestId, ServerJsonRpcMessage,
+    },
     service::{RunningService, serve_directly_with_ct},
     transport::Transport,
 };
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::handler::Handler;
 
@@ -21,32 +25,95 @@ use super::handler::Handler;
 const QUEUE: usize = 16;
 
 /// Runs `message`. Dropping what comes back stops the exchange, but nothing that has side effects: that is the product's own.
-pub fn run(handler: Handler, peer: Option<InitializeRequestParams>, message: ClientJsonRpcMessage) -> Answers {
-    let (out, messages) = mpsc::channel(QUEUE);
-    let transport = OneShot {
-        message: Some(message),
-        out,
-        done: CancellationToken::new(),
+pub fn run(handler: Handler, peer: Option<&InitializeRequestParams>, message: ClientJsonRpcMessage) -> Answers {
+    let is_plain = is_plain(&message);
+    let source = match message {
+        JsonRpcMessage::Request(JsonRpcRequest {
+            id,
+            request: ClientRequest::CallToolRequest(request),
+            ..
+        }) if is_plain => {
+            let gone = CancellationToken::new();
+            let _gone = gone.clone().drop_guard();
+            let call = Mutex::new(call(handler, id, request, gone).boxed());
+            Source::Call { call, _gone }
+        }
+        message => {
+            let (out, messages) = mpsc::channel(QUEUE);
+            let transport = OneShot {
+                message: Some(message),
+                out,
+                done: CancellationToken::new(),
+            };
+            let _running = serve_directly_with_ct(handler, transport, peer.cloned(), CancellationToken::new());
+            Source::Service { messages, _running }
+        }
     };
-    let running = serve_directly_with_ct(handler, transport, peer, CancellationToken::new());
-    Answers {
-        messages,
-        _running: running,
+    Answers { source, is_over: false }
+}
+
+/// Whether a call of a tool brings no metadata, which would ask for progress or speak of another revision. Most calls don't;
+/// they need no service loop of their own, which costs three tasks a request.
+fn is_plain(message: &ClientJsonRpcMessage) -> bool {
+    match message {
+        JsonRpcMessage::Request(message) => message.request.get_meta().is_empty(),
+        _ => false,
+    }
+}
+
+async fn call(
+    handler: Handler,
+    id: RequestId,
+    request: CallToolRequest,
+    gone: CancellationToken,
+) -> ServerJsonRpcMessage {
+    match handler.call_plainly(request, gone).await {
+        Ok(result) => JsonRpcMessage::response(result, id),
+        Err(error) => JsonRpcMessage::error(error, Some(id)),
     }
 }
 
 /// Notifications and, last, the answer.
 pub struct Answers {
-    messages: mpsc::Receiver<ServerJsonRpcMessage>,
-    _running: RunningService<RoleServer, Handler>,
+    source: Source,
+    is_over: bool,
+}
+
+enum Source {
+    /// The lock is never taken: it lets several threads hold what only one may poll.
+    Call {
+        call: Mutex<BoxFuture<'static, ServerJsonRpcMessage>>,
+        _gone: DropGuard,
+    },
+    Service {
+        messages: mpsc::Receiver<ServerJsonRpcMessage>,
+        _running: RunningService<RoleServer, Handler>,
+    },
 }
 
 impl Stream for Answers {
     type Item = ServerJsonRpcMessage;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<ServerJsonRpcMessage>> {
-        self.messages.poll_recv(context)
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let polled = match &mut self.source {
+            Source::Call { call, .. } => {
+                let call = call.get_mut().unwrap_or_else(PoisonError::into_inner);
+                call.poll_unpin(context).map(Some)
+            }
+            Source::Service { messages, .. } => messages.poll_recv(context),
+        };
+        if let Poll::Ready(message) = &polled {
+            self.is_over = message.as_ref().is_none_or(is_answer);
+        }
+        polled
     }
+}
+
+fn is_answer(message: &ServerJsonRpcMessage) -> bool {
+    matches!(message, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +131,7 @@ impl Transport<RoleServer> for OneShot {
     type Error = Gone;
 
     fn send(&mut self, item: ServerJsonRpcMessage) -> impl Future<Output = Result<(), Gone>> + Send + 'static {
-        let is_answer = matches!(item, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_));
+        let is_answer = is_answer(&item);
         let (out, done) = (self.out.clone(), self.done.clone());
         async move {
             let sent = out.send(item).await.map_err(|_| Gone);

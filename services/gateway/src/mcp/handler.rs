@@ -3,21 +3,21 @@
 use std::{borrow::Cow, sync::Arc};
 
 use butt_dial_comms::{Comms, delivery::log, identity::Caller};
-use butt_dial_domain::{AgentId, Failure, Scope};
-use futures::{FutureExt, StreamExt};
-use http::request::Parts;
+use butt_dial_domain::{AgentId, Scope};
+use futures::StreamExt;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod, CompleteRequestParams,
-        CompleteResult, ContentBlock, CustomRequest, CustomResult, DiscoverResult, ErrorCode, Implementation,
+        CallToolRequest, CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams,
+        CompleteResult, CustomRequest, CustomResult, DiscoverResult, ErrorCode, Implementation,
         InitializeRequestParams, InitializeResult, JsonObject, ListPromptsRequestMethod, ListPromptsResult,
         ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
         ReadResourceRequestParams, ReadResourceResponse, ResourcesCapability, ServerCapabilities, ServerConfig,
-        SubscribeRequestParams, SubscriptionFilter, Tool, ToolAnnotations, UnsubscribeRequestParams,
+        ServerResult, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
     },
     service::{RequestContext, SubscriptionContext},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
@@ -26,8 +26,9 @@ use super::{
     connection::Change,
     events,
     resources::{self, INBOX},
+    tools::{self, ToolCall, audience, caller, shortened, span},
 };
-use crate::operations::{self, After, Call, Context, Definition, Progress};
+use crate::operations::Progress;
 
 /// The contract that clients check; the Python client's probe wants 1.x.
 const CONTRACT: &str = "1.0.0";
@@ -52,45 +53,35 @@ pub struct Handler {
 
 impl Handler {
     pub fn new(comms: Comms, audiences: Audiences, versions: &'static [ProtocolVersion]) -> Self {
-        let tools = operations::all()
-            .iter()
-            .filter_map(|definition| Some((definition.scope, tool(definition)?)));
         Self {
             comms,
             audiences,
             versions,
-            tools: Arc::new(tools.collect()),
+            tools: Arc::new(tools::all()),
         }
     }
-}
 
-impl Handler {
-    fn call(&self, context: &RequestContext<RoleServer>, caller: &Caller) -> Call {
-        let parts = context.extensions.get::<Parts>();
-        let after = parts.and_then(|parts| parts.extensions.get::<After>()).cloned();
-        let progress = context.meta.get_progress_token().map(|token| Progress {
-            peer: context.peer.clone(),
-            token,
-        });
-        let (streams, agent) = (self.audiences.streams.clone(), caller.principal.agent.clone());
-        let revoked = move || match &agent {
-            Some(agent) => streams.revoked(agent).boxed(),
-            None => std::future::pending().boxed(),
-        };
-        Call {
-            gone: context.ct.clone(),
-            revoked: Arc::new(revoked),
-            draining: self.audiences.streams.draining().clone(),
-            progress,
-            after: after.unwrap_or_default(),
-        }
+    /// Calls a tool for a client whose request brings nothing that only rmcp knows what to do with.
+    pub async fn call_plainly(
+        &self,
+        mut request: CallToolRequest,
+        gone: CancellationToken,
+    ) -> Result<ServerResult, ErrorData> {
+        let extensions = std::mem::take(&mut request.extensions);
+        let shared = (&self.comms, &self.audiences);
+        let call = ToolCall::begin(shared, &request.params.name, &extensions, gone, None).await?;
+        let mut result = ServerResult::CallToolResult(call.run(&self.audiences, request.params.arguments).await);
+        result.strip_result_type_for_legacy_peer();
+        Ok(result)
     }
 
     async fn watch(&self, uri: &str, context: &RequestContext<RoleServer>, yes: bool) -> Result<(), ErrorData> {
         if uri != INBOX {
             return Err(resources::unknown(uri));
         }
-        self.audiences.note(&audience(context), Change::WatchesInbox(yes)).await;
+        self.audiences
+            .note(&audience(&context.extensions), Change::WatchesInbox(yes))
+            .await;
         Ok(())
     }
 }
@@ -106,57 +97,6 @@ fn agent(caller: &Caller) -> Result<AgentId, ErrorData> {
 pub fn is_stateless(context: &RequestContext<RoleServer>) -> bool {
     let version = context.protocol_version();
     version.is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
-}
-
-/// Where the request came from.
-fn audience(context: &RequestContext<RoleServer>) -> Audience {
-    context.extensions.get::<Parts>().map_or(Audience::Nobody, Audience::of)
-}
-
-fn tool(definition: &Definition) -> Option<Tool> {
-    let hints = definition.hints?;
-    let mut tool = Tool::new(
-        definition.name,
-        definition.description,
-        Arc::new(definition.input_schema.clone()),
-    );
-    tool.title = Some(definition.title.to_owned());
-    tool.annotations = Some(
-        ToolAnnotations::new()
-            .read_only(hints.read_only)
-            .idempotent(hints.idempotent)
-            .open_world(hints.open_world)
-            .destructive(false),
-    );
-    // No outputSchema: with one, clients throw unless every result carries structuredContent.
-    Some(tool)
-}
-
-/// The guard put the caller into the HTTP request, rmcp hands that on.
-fn caller(context: &RequestContext<RoleServer>) -> Result<Arc<Caller>, ErrorData> {
-    let caller = context
-        .extensions
-        .get::<Parts>()
-        .and_then(|parts| parts.extensions.get::<Arc<Caller>>());
-    caller.cloned().ok_or_else(|| {
-        tracing::error!("a request came past the auth guard");
-        ErrorData::internal_error("no caller", None)
-    })
-}
-
-fn span(context: &RequestContext<RoleServer>) -> tracing::Span {
-    let span = context
-        .extensions
-        .get::<Parts>()
-        .and_then(|parts| parts.extensions.get::<tracing::Span>());
-    span.cloned().unwrap_or_else(tracing::Span::none)
-}
-
-pub fn answer(result: Result<String, Failure>) -> CallToolResult {
-    match result {
-        Ok(text) => CallToolResult::success(vec![ContentBlock::text(text)]),
-        Err(failure) => CallToolResult::error(vec![ContentBlock::text(failure.envelope().to_string())]),
-    }
 }
 
 impl ServerHandler for Handler {
@@ -207,7 +147,7 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         use rmcp::model::LoggingLevel::{Debug, Info};
-        let audience = audience(&context);
+        let audience = audience(&context.extensions);
         if matches!(audience, Audience::Nobody) {
             return Err(ErrorData::method_not_found::<rmcp::model::SetLevelRequestMethod>());
         }
@@ -223,8 +163,10 @@ impl ServerHandler for Handler {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let scope = caller(&context)?.principal.scope;
-        self.audiences.note(&audience(&context), Change::UsesTools).await;
+        let scope = caller(&context.extensions)?.principal.scope;
+        self.audiences
+            .note(&audience(&context.extensions), Change::UsesTools)
+            .await;
         let tools = self
             .tools
             .iter()
@@ -263,9 +205,11 @@ impl ServerHandler for Handler {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let caller = caller(&context)?;
+        let caller = caller(&context.extensions)?;
         let read = resources::read(&self.comms, &caller, &request.uri);
-        read.instrument(span(&context)).await.map(ReadResourceResponse::from)
+        read.instrument(span(&context.extensions))
+            .await
+            .map(ReadResourceResponse::from)
     }
 
     async fn subscribe(
@@ -290,7 +234,7 @@ impl ServerHandler for Handler {
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
         let context = subscription.request_context();
-        let caller = caller(context)?;
+        let caller = caller(&context.extensions)?;
         let agent = agent(&caller)?;
         let streams = &self.audiences.streams;
         let news = log::subscribe(&self.comms, &agent).await;
@@ -322,12 +266,12 @@ impl ServerHandler for Handler {
         if !is_stateless(&context) {
             return Err(unknown());
         }
-        let caller = caller(&context)?;
+        let caller = caller(&context.extensions)?;
         let streams = &self.audiences.streams;
         let revoked = streams.revoked(&agent(&caller)?);
         let answer = events::answer(&self.comms, &caller, &request, &context, streams.draining(), revoked);
         answer
-            .instrument(span(&context))
+            .instrument(span(&context.extensions))
             .await
             .unwrap_or_else(|| Err(unknown()))
     }
@@ -347,39 +291,22 @@ impl ServerHandler for Handler {
             .map(|(_, tool)| tool.clone())
     }
 
-    /// A known tool never answers with a JSON-RPC error: the Python client would repeat the call.
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let caller = caller(&context)?;
-        let audience = audience(&context);
-        self.audiences.note(&audience, Change::UsesTools).await;
-        let definition = operations::find_tool(&request.name)
-            .ok_or_else(|| ErrorData::invalid_params(format!("there is no tool {}", shortened(&request.name)), None))?;
-        let span = tracing::debug_span!(parent: &span(&context), "tool", tool = definition.name);
-        let call = self.call(&context, &caller);
-        let after = call.after.clone();
-        let operation = Context {
-            comms: self.comms.clone(),
-            caller,
-            call,
-        };
-        if attend::is_wanted(definition, &context) {
-            return Ok(attend::attend(&operation, request).instrument(span).await);
+        let progress = context.meta.get_progress_token().map(|token| Progress {
+            peer: context.peer.clone(),
+            token,
+        });
+        let shared = (&self.comms, &self.audiences);
+        let gone = context.ct.clone();
+        let call = ToolCall::begin(shared, &request.name, &context.extensions, gone, progress).await?;
+        if attend::is_wanted(call.definition, &context) {
+            let span = call.span();
+            return Ok(attend::attend(&call.operation, request).instrument(span).await);
         }
-        let result = definition
-            .run(operation, request.arguments.unwrap_or_default())
-            .instrument(span)
-            .await;
-        if let Some(yes) = after.take_subscribed() {
-            self.audiences.note(&audience, Change::Subscribed(yes)).await;
-        }
-        Ok(answer(result).into())
+        Ok(call.run(&self.audiences, request.arguments).await.into())
     }
-}
-
-fn shortened(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(64).collect()
 }

@@ -25,7 +25,7 @@ use rmcp::{
         },
     },
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{
     Tier,
@@ -40,6 +40,9 @@ use super::{
 
 /// A client whose request broke off asks again this soon.
 const RETRY: Duration = Duration::from_millis(500);
+/// An answer that comes so soon goes out in one piece. Should the connection break before, the client has no response at all,
+/// and notices; later, it has the beginning of a stream, and has to be told how to go on.
+const PROMPT: Duration = Duration::from_millis(100);
 /// Between the replica and the request in the id of a priming event.
 const SEPARATOR: char = '!';
 
@@ -69,7 +72,7 @@ impl Manager {
         }
     }
 
-    async fn session(&self, id: &SessionId) -> Result<Session, SessionError> {
+    async fn session(&self, id: &SessionId) -> Result<Arc<Session>, SessionError> {
         self.tier.sessions.find(id).await?.ok_or(SessionError::Unknown)
     }
 
@@ -167,13 +170,17 @@ impl SessionManager for Manager {
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, SessionError> {
         let session = self.session(id).await?;
-        let first = match &message {
+        let priming = match &message {
             JsonRpcMessage::Request(request) if can_resume(&session.peer.protocol_version) => {
                 Some(ServerSseMessage::priming(event_id(&self.tier, &request.id), RETRY))
             }
             _ => None,
         };
-        let answers = exchange::run(self.handler.clone(), Some(session.peer), message);
+        let mut answers = exchange::run(self.handler.clone(), Some(&session.peer), message);
+        let first = match timeout(PROMPT, answers.next()).await {
+            Ok(first) => first.map(ServerSseMessage::from_message),
+            Err(_) => priming,
+        };
         Ok(Events {
             first,
             rest: Box::pin(answers.map(ServerSseMessage::from_message)),
@@ -191,8 +198,8 @@ impl SessionManager for Manager {
                     .await;
             }
             answer @ (JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_)) => {
-                let agent = self.session(id).await?.agent;
-                self.tier.streams.bring_answer(&agent, answer).await;
+                let session = self.session(id).await?;
+                self.tier.streams.bring_answer(&session.agent, answer).await;
             }
             _ => {}
         }

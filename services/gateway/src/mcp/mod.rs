@@ -24,13 +24,14 @@ mod sampling;
 mod sessions;
 mod sse;
 mod streams;
+mod tools;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    middleware::{from_fn, from_fn_with_state},
+    middleware::from_fn_with_state,
     routing::{any_service, get, post},
 };
 use butt_dial_runtime::{Platform, platform::StartError};
@@ -39,8 +40,9 @@ use rmcp::{
     transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService},
 };
 
-use crate::auth::{Door, agents_only};
+use crate::auth::Door;
 use audience::Audiences;
+use edge::{Edge, StreamableEdge};
 use handler::Handler;
 use manager::{DeleteHook, Manager};
 use sessions::Sessions;
@@ -81,26 +83,23 @@ pub async fn router(platform: &Platform) -> Result<Router, StartError> {
         streams,
         audiences: audiences.clone(),
     };
+    let streamable_edge = StreamableEdge {
+        sessions: tier.sessions.clone(),
+        tasks: comms.tasks.clone(),
+    };
     let streamable = Router::new()
         .route("/mcp", any_service(service(&tier, upto(&ProtocolVersion::LATEST))))
         .route("/mcp-legacy", any_service(service(&tier, tier.legacy.clone())))
-        .layer(from_fn_with_state(tier.sessions.clone(), edge::own_session))
-        .layer(from_fn(edge::answer_delete))
-        .layer(from_fn(edge::name_events))
-        .layer(from_fn_with_state(comms.tasks.clone(), edge::confirm_answers));
+        .layer(from_fn_with_state(streamable_edge, edge::enter_streamable));
     let sse = Router::new()
         .route("/sse", get(sse::open))
         .route("/messages", post(sse::receive))
-        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
         .with_state(tier);
-    Ok(streamable
-        .merge(sse)
-        .layer(from_fn(edge::carry_span))
-        .layer(from_fn_with_state(Door::new(platform), agents_only))
-        .layer(from_fn_with_state(
-            Arc::new(platform.config.allowed_hosts.clone()),
-            edge::check_host,
-        )))
+    let edge = Edge {
+        allowed_hosts: Arc::new(platform.config.allowed_hosts.clone()),
+        door: Door::new(platform),
+    };
+    Ok(streamable.merge(sse).layer(from_fn_with_state(edge, edge::enter)))
 }
 
 fn service(tier: &Tier, handler: Handler) -> StreamableHttpService<Handler, Manager> {

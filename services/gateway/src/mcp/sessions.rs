@@ -1,6 +1,6 @@
 //! Records of Streamable HTTP sessions: shared by all replicas, remembered for a moment by each.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use butt_dial_comms::Comms;
 use butt_dial_domain::{
@@ -44,7 +44,8 @@ pub struct Session {
 #[derive(Clone)]
 pub struct Sessions {
     comms: Comms,
-    remembered: Cache<String, Session>,
+    /// Looked up several times a request: the records are shared.
+    remembered: Cache<String, Arc<Session>>,
 }
 
 impl Sessions {
@@ -55,7 +56,7 @@ impl Sessions {
             .build();
         let closed = comms.bus.subscribe(subjects::SESSION_CHANGED).await;
         let mut closed = closed.map_err(|error| StartError::Bus(error.to_string()))?;
-        let (cache, drain): (Cache<String, Session>, _) = (remembered.clone(), lifecycle.draining().clone());
+        let (cache, drain): (Cache<String, Arc<Session>>, _) = (remembered.clone(), lifecycle.draining().clone());
         lifecycle.spawn(async move {
             while let Some(Some(message)) = drain.run_until_cancelled(closed.next()).await {
                 cache.invalidate(&*String::from_utf8_lossy(&message.payload));
@@ -81,9 +82,10 @@ impl Sessions {
             },
         )
         .await
+        .map(drop)
     }
 
-    pub async fn find(&self, id: &str) -> Result<Option<Session>, Failure> {
+    pub async fn find(&self, id: &str) -> Result<Option<Arc<Session>>, Failure> {
         if let Some(session) = self.remembered.get(id) {
             return Ok(Some(session));
         }
@@ -92,18 +94,13 @@ impl Sessions {
         };
         let now = self.comms.clock.now();
         if now - session.touched_at > TOUCH {
-            self.write(
-                id,
-                Session {
-                    touched_at: now,
-                    ..session.clone()
-                },
-            )
-            .await?;
-        } else {
-            self.remembered.insert(id.to_owned(), session.clone());
+            let touched = Session {
+                touched_at: now,
+                ..session
+            };
+            return self.write(id, touched).await.map(Some);
         }
-        Ok(Some(session))
+        Ok(Some(self.remember(id, session)))
     }
 
     /// As it stands in the store, whatever is remembered.
@@ -114,8 +111,8 @@ impl Sessions {
 
     /// Notes a change of the session's marks. `None`: nothing is new in it, or there is no such session.
     pub async fn note(&self, id: &str, change: &Change) -> Result<Option<Session>, Failure> {
-        if let Some(mut session) = self.remembered.get(id)
-            && !session.marks.apply(change)
+        if let Some(session) = self.remembered.get(id)
+            && !session.marks.clone().apply(change)
         {
             return Ok(None);
         }
@@ -125,7 +122,7 @@ impl Sessions {
         };
         let is_new = session.marks.apply(change);
         if !is_new {
-            self.remembered.insert(id.to_owned(), session);
+            self.remember(id, session);
             return Ok(None);
         }
         self.write(id, session.clone()).await?;
@@ -152,7 +149,7 @@ impl Sessions {
         }
     }
 
-    async fn write(&self, id: &str, session: Session) -> Result<(), Failure> {
+    async fn write(&self, id: &str, session: Session) -> Result<Arc<Session>, Failure> {
         let text = serde_json::to_string(&session).map_err(|error| {
             tracing::error!(%error, "a session can't be written");
             Failure::internal()
@@ -162,8 +159,13 @@ impl Sessions {
             .set(&keys::session(id), &text, TTL)
             .await
             .map_err(unavailable)?;
-        self.remembered.insert(id.to_owned(), session);
-        Ok(())
+        Ok(self.remember(id, session))
+    }
+
+    fn remember(&self, id: &str, session: Session) -> Arc<Session> {
+        let session = Arc::new(session);
+        self.remembered.insert(id.to_owned(), session.clone());
+        session
     }
 }
 

@@ -4,7 +4,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Extension,
-    extract::{Query, State, rejection::BytesRejection},
+    extract::{Query, State},
     http::{Extensions, StatusCode},
     response::{
         IntoResponse, Response,
@@ -12,7 +12,7 @@ use axum::{
     },
 };
 use butt_dial_comms::identity::Caller;
-use butt_dial_runtime::http::failure;
+use butt_dial_runtime::http::{Unread, Whole, failure};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::request::Parts;
@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 use tracing::Instrument;
 
 use super::{
-    KEEP_ALIVE, Tier,
+    KEEP_ALIVE, MAX_BODY, Tier,
     audience::Audience,
     connection::{Change, Connection},
     exchange,
@@ -71,7 +71,7 @@ pub async fn receive(
     Query(target): Query<Target>,
     Extension(caller): Extension<Arc<Caller>>,
     Extension(span): Extension<tracing::Span>,
-    body: Result<Bytes, BytesRejection>,
+    Whole(body): Whole<MAX_BODY>,
 ) -> Response {
     let connection = match tier.streams.find(&target.session_id).await {
         Ok(Some(connection)) if Some(&connection.agent) == caller.principal.agent.as_ref() => connection,
@@ -110,7 +110,7 @@ async fn answer(
     let mut parts = parts(caller, span, connection);
     parts.extensions.insert(after.clone());
     request.request.extensions_mut().insert(parts);
-    let mut answers = exchange::run(tier.legacy.clone(), connection.peer.clone(), message);
+    let mut answers = exchange::run(tier.legacy.clone(), connection.peer.as_ref(), message);
     // Without a stream nobody waits for the answer.
     let closed = tier.streams.closed(connection);
     while let Some(Some(answer)) = closed.run_until_cancelled(answers.next()).await {
@@ -174,7 +174,7 @@ struct Unreadable {
     id: Option<RequestId>,
 }
 
-fn read(body: Result<Bytes, BytesRejection>) -> Result<ClientJsonRpcMessage, Unreadable> {
+fn read(body: Result<Bytes, Unread>) -> Result<ClientJsonRpcMessage, Unreadable> {
     let body = body.map_err(|_| Unreadable { id: None })?;
     serde_json::from_slice(&body).map_err(|_| {
         let message: Option<Map<String, Value>> = serde_json::from_slice(&body).ok();

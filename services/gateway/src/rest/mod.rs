@@ -6,8 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Extension, Json, Router,
-    body::Bytes,
-    extract::{DefaultBodyLimit, Path, Query, rejection::BytesRejection},
+    extract::{Path, Query},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::from_fn_with_state,
     response::{IntoResponse, Redirect, Response},
@@ -15,7 +14,11 @@ use axum::{
 };
 use butt_dial_comms::identity::Caller;
 use butt_dial_domain::{Code, Failure};
-use butt_dial_runtime::{Platform, http::failure};
+use butt_dial_runtime::{
+    Platform,
+    http::{Unread, Whole, failure},
+};
+use bytes::Bytes;
 use serde_json::{Map, Value};
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -42,7 +45,7 @@ pub fn router(platform: &Platform) -> Router {
                                 Path(path): Path<HashMap<String, String>>,
                                 Query(query): Query<HashMap<String, String>>,
                                 headers: HeaderMap,
-                                body: Result<Bytes, BytesRejection>| async move {
+                                Whole(body): Whole<MAX_BODY>| async move {
                 // axum sends HEAD to GET's handler, and some of these hand something out.
                 if method == Method::HEAD {
                     return failure(&wrong_method());
@@ -59,9 +62,7 @@ pub fn router(platform: &Platform) -> Router {
             };
             router.route(route.path, on(filter(route.method), handler))
         });
-    let api = api
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn_with_state(Door::new(platform), any_caller));
+    let api = api.layer(from_fn_with_state(Door::new(platform), any_caller));
     let description = document();
     let raw = description.clone();
     // A description of the interface and nothing else: open to whoever asks.
@@ -107,9 +108,12 @@ fn arguments(
     path: HashMap<String, String>,
     query: HashMap<String, String>,
     headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: Result<Bytes, Unread>,
 ) -> Result<Map<String, Value>, Failure> {
-    let body = body.map_err(|_| Failure::new(Code::PayloadTooLarge, "the body is larger than 4 MiB, or broke off"))?;
+    let body = body.map_err(|unread| match unread {
+        Unread::TooLarge => Failure::new(Code::PayloadTooLarge, "the body is larger than 4 MiB"),
+        Unread::Broken => Failure::new(Code::InvalidArgument, "the body broke off"),
+    })?;
     let mut args = match body.is_empty() {
         true => Map::new(),
         false => serde_json::from_slice(&body)

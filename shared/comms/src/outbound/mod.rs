@@ -22,7 +22,7 @@ use std::{sync::Arc, time::Instant};
 
 use butt_dial_domain::{AgentId, Channel, Failure, MessageId, call::Placing, clock::Timestamp, ids};
 pub use butt_dial_store::{Message, Scheduled};
-use futures::{FutureExt, future::BoxFuture};
+use futures::future::BoxFuture;
 use tracing::Instrument;
 
 use crate::{Comms, identity::Caller, store_failure};
@@ -190,36 +190,34 @@ impl Comms {
 
     #[tracing::instrument(level = "debug", name = "send", skip_all, fields(channel = %request.channel))]
     async fn run_stages(&self, request: SendRequest) -> Result<SendReceipt, Failure> {
-        let authorized = self.timed("authorize", authorize::authorize(self, request)).await?;
-        let clean = self
-            .timed("clean", async {
-                clean::clean(&self.vault, self.clock.now(), authorized)
-            })
+        let authorized = self
+            .timed("authorize", Box::pin(authorize::authorize(self, request)))
             .await?;
-        let cleared = match self.timed("clear", clear::clear(self, clean)).await? {
+        let clean = async { clean::clean(&self.vault, self.clock.now(), authorized) };
+        let clean = self.timed("clean", Box::pin(clean)).await?;
+        let cleared = match self.timed("clear", Box::pin(clear::clear(self, clean))).await? {
             clear::Clearance::Cleared(message) => message,
             clear::Clearance::Earlier(earlier) => return receipt::replay(self, earlier).await,
         };
         if let Some(at) = cleared.message.scheduled_at {
-            return self.timed("schedule", schedule::schedule(self, *cleared, at)).await;
+            let schedule = schedule::schedule(self, *cleared, at);
+            return self.timed("schedule", Box::pin(schedule)).await;
         }
-        let admitted = match self.timed("admit", admit::admit(self, *cleared)).await? {
+        let admitted = match self.timed("admit", Box::pin(admit::admit(self, *cleared))).await? {
             admit::Admission::Admitted(message) => message,
             admit::Admission::Earlier(earlier) => return receipt::replay(self, earlier).await,
         };
-        let dispatched = self.timed("dispatch", dispatch::dispatch(self, *admitted)).await;
-        self.timed("record", record::record(self, dispatched)).await
+        let dispatched = self
+            .timed("dispatch", Box::pin(dispatch::dispatch(self, *admitted)))
+            .await;
+        self.timed("record", Box::pin(record::record(self, dispatched))).await
     }
 
-    /// Boxed, so that the pipeline's own future stays small.
-    fn timed<'a, T>(&'a self, stage: &'static str, work: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
-        let work = work.instrument(tracing::debug_span!("stage", stage));
-        async move {
-            let begun = Instant::now();
-            let result = work.await;
-            self.metrics.stage(stage, begun.elapsed());
-            result
-        }
-        .boxed()
+    /// `work` comes in a box: the pipeline's own future stays small, and a stage's, which is not, is moved once.
+    async fn timed<T>(&self, stage: &'static str, work: BoxFuture<'_, T>) -> T {
+        let begun = Instant::now();
+        let result = work.instrument(tracing::debug_span!("stage", stage)).await;
+        self.metrics.stage(stage, begun.elapsed());
+        result
     }
 }

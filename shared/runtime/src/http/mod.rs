@@ -1,5 +1,6 @@
 //! The HTTP edge that all services share: who is calling, how a failure looks, and what is counted for every request.
 
+mod body;
 mod edge;
 mod proxies;
 mod serve;
@@ -12,6 +13,7 @@ use axum::{
 use butt_dial_domain::{Code, Failure};
 use serde_json::json;
 
+pub use body::{Unread, Whole};
 pub use edge::observe;
 pub use proxies::Proxies;
 pub use serve::{Listening, listen};

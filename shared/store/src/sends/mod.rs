@@ -104,8 +104,29 @@ impl SendResult {
 #[derive(Clone)]
 pub(crate) struct Groups {
     pub(crate) contact: Group<ContactQuestion, ContactState>,
-    accept: Group<AcceptedSend, Option<Acceptance>>,
-    settle: Group<SettledSend, bool>,
+    writes: Writes,
+}
+
+#[derive(Clone)]
+enum Writes {
+    /// Postgres writes both at the same time.
+    Apart {
+        accept: Group<AcceptedSend, Option<Acceptance>>,
+        settle: Group<SettledSend, bool>,
+    },
+    /// SQLite has one writer: both share its transactions.
+    Together(Group<Write, Written>),
+}
+
+#[derive(Clone)]
+enum Write {
+    Accept(Box<AcceptedSend>),
+    Settle(SettledSend),
+}
+
+enum Written {
+    Accepted(Option<Acceptance>),
+    Settled(bool),
 }
 
 impl Groups {
@@ -114,21 +135,46 @@ impl Groups {
             Engine::Postgres(pool) => {
                 let (a, b, c) = (pool.clone(), pool.clone(), pool.clone());
                 Self {
-                    contact: Group::start(tasks, move |asked| contacts::answer_in_postgres(c.clone(), asked)),
-                    accept: Group::start(tasks, move |items| postgres::accept(a.clone(), items)),
-                    settle: Group::start(tasks, move |items| postgres::settle(b.clone(), items)),
+                    contact: Group::start(tasks, move |asked| contacts::answer_in_postgres(a.clone(), asked)),
+                    writes: Writes::Apart {
+                        accept: Group::start(tasks, move |items| postgres::accept(b.clone(), items)),
+                        settle: Group::start(tasks, move |items| postgres::settle(c.clone(), items)),
+                    },
                 }
             }
             Engine::Sqlite { read, write } => {
-                let (a, b, c) = (write.clone(), write.clone(), read.clone());
+                let (read, write) = (read.clone(), write.clone());
                 Self {
-                    contact: Group::start(tasks, move |asked| contacts::answer_in_sqlite(c.clone(), asked)),
-                    accept: Group::start(tasks, move |items| sqlite::accept(a.clone(), items)),
-                    settle: Group::start(tasks, move |items| sqlite::settle(b.clone(), items)),
+                    contact: Group::start(tasks, move |asked| contacts::answer_in_sqlite(read.clone(), asked)),
+                    writes: Writes::Together(Group::start(tasks, move |items| sqlite::write(write.clone(), items))),
                 }
             }
         }
     }
+
+    async fn accept(&self, send: AcceptedSend) -> Result<Option<Acceptance>, StoreError> {
+        match &self.writes {
+            Writes::Apart { accept, .. } => accept.submit(send).await,
+            Writes::Together(group) => match group.submit(Write::Accept(Box::new(send))).await? {
+                Written::Accepted(acceptance) => Ok(acceptance),
+                Written::Settled(_) => Err(mixed_up()),
+            },
+        }
+    }
+
+    async fn settle(&self, settled: SettledSend) -> Result<bool, StoreError> {
+        match &self.writes {
+            Writes::Apart { settle, .. } => settle.submit(settled).await,
+            Writes::Together(group) => match group.submit(Write::Settle(settled)).await? {
+                Written::Settled(is_settled) => Ok(is_settled),
+                Written::Accepted(_) => Err(mixed_up()),
+            },
+        }
+    }
+}
+
+fn mixed_up() -> StoreError {
+    StoreError::Shared("the answer is to another question".into())
 }
 
 impl Store {
@@ -138,7 +184,7 @@ impl Store {
     pub async fn accept_send(&self, send: AcceptedSend) -> Result<Acceptance, StoreError> {
         // Without an answer, the key was taken a moment ago and is free by now.
         loop {
-            if let Some(acceptance) = self.groups.accept.submit(send.clone()).await? {
+            if let Some(acceptance) = self.groups.accept(send.clone()).await? {
                 return Ok(acceptance);
             }
         }
@@ -146,7 +192,7 @@ impl Store {
 
     /// Writes the outcome, settles the money and counts the usage. False when the message was settled before: then nothing changes.
     pub async fn settle_send(&self, settled: SettledSend) -> Result<bool, StoreError> {
-        self.groups.settle.submit(settled).await
+        self.groups.settle(settled).await
     }
 }
 
@@ -160,9 +206,9 @@ struct EarlierRow {
 }
 
 /// What became of the items: taken if their ids came back; otherwise a row stood in the way. `None` if it does no longer.
-fn answers(items: &[AcceptedSend], accepted: &[String], earlier: &[EarlierRow]) -> Vec<Option<Acceptance>> {
+fn answers(items: &[&AcceptedSend], accepted: &[String], earlier: &[EarlierRow]) -> Vec<Option<Acceptance>> {
     let accepted: HashSet<&str> = accepted.iter().map(String::as_str).collect();
-    let answer = |item: &AcceptedSend| {
+    let answer = |item: &&AcceptedSend| {
         if accepted.contains(item.id.as_str()) {
             return Some(Acceptance::Accepted);
         }
@@ -184,8 +230,8 @@ fn answers(items: &[AcceptedSend], accepted: &[String], earlier: &[EarlierRow]) 
 }
 
 /// One statement can't write two outcomes of one message: with an error, the group goes one by one, in its order.
-fn each_once(items: &[SettledSend]) -> Result<(), StoreError> {
+fn each_once<'a>(mut items: impl Iterator<Item = &'a SettledSend>) -> Result<(), StoreError> {
     let mut seen = HashSet::new();
-    let distinct = items.iter().all(|item| seen.insert(item.id.as_str()));
+    let distinct = items.all(|item| seen.insert(item.id.as_str()));
     if distinct { Ok(()) } else { Err(StoreError::Conflict) }
 }

@@ -106,11 +106,11 @@ pub(crate) async fn accept(db: PgPool, items: Arc<[AcceptedSend]>) -> Result<Vec
     } else {
         sqlx::query_as(EARLIER).bind(&rows).fetch_all(&db).await?
     };
-    Ok(answers(&items, &accepted, &earlier))
+    Ok(answers(&items.iter().collect::<Vec<_>>(), &accepted, &earlier))
 }
 
 pub(crate) async fn settle(db: PgPool, items: Arc<[SettledSend]>) -> Result<Vec<bool>, StoreError> {
-    each_once(&items)?;
+    each_once(items.iter())?;
     let rows = Json(items.iter().map(SettleRow::from).collect::<Vec<_>>());
     let settled: Vec<String> = sqlx::query_scalar(SETTLE).bind(rows).fetch_all(&db).await?;
     let settled: std::collections::HashSet<String> = settled.into_iter().collect();

@@ -1,15 +1,15 @@
-//! Accept and settle on SQLite: it knows no statements that write several tables, so each is a short transaction of the one
-//! writer. What the statements mean is the same, row by row, as in `postgres.rs`.
-//! The statements of a transaction travel together: each trip to the thread that runs SQLite costs more than most of them.
+//! Accept and settle on SQLite: it knows no statements that write several tables, so both are part of a short transaction of
+//! the one writer. What the statements mean is the same, row by row, as in `postgres.rs`.
+//! Those of one kind travel together: a trip to the thread that runs SQLite costs more than most statements.
 //! Rows are read with `jsonb_each` (SQLite 3.51, the one built in), once, into a table of the connection's own; with
 //! `json_each` a row would be written out as text, and read again, for each of its fields.
 
 use std::{collections::HashSet, sync::Arc};
 
-use sqlx::{SqlitePool, types::Json};
+use sqlx::{SqliteConnection, SqlitePool, types::Json};
 
 use super::{
-    Acceptance, AcceptedSend, SettledSend, answers, each_once,
+    Acceptance, AcceptedSend, SettledSend, Write, Written, answers, each_once,
     rows::{AcceptRow, SettleRow},
 };
 use crate::StoreError;
@@ -89,24 +89,49 @@ INSERT INTO usage (agent_id, day, channel, org_id, messages, cost)
         cost = usage.cost + excluded.cost;
 SELECT json_group_array(id) FROM settling";
 
-pub(crate) async fn accept(db: SqlitePool, items: Arc<[AcceptedSend]>) -> Result<Vec<Option<Acceptance>>, StoreError> {
-    let rows = Json(items.iter().map(AcceptRow::from).collect::<Vec<_>>());
+/// Outcomes first: what they release, money or a key, may be what the next message needs.
+pub(super) async fn write(db: SqlitePool, items: Arc<[Write]>) -> Result<Vec<Written>, StoreError> {
+    let accepts = items.iter().filter_map(|item| match item {
+        Write::Accept(send) => Some(&**send),
+        Write::Settle(_) => None,
+    });
+    let settles = items.iter().filter_map(|item| match item {
+        Write::Settle(settled) => Some(settled),
+        Write::Accept(_) => None,
+    });
+    let (accepts, settles): (Vec<_>, Vec<_>) = (accepts.collect(), settles.collect());
     let mut tx = db.begin_with("BEGIN IMMEDIATE").await?;
-    let Json(accepted): Json<Vec<String>> = sqlx::query_scalar(ACCEPT).bind(&rows).fetch_one(&mut *tx).await?;
+    let settled = settle(&mut tx, &settles).await?;
+    let mut accepted = accept(&mut tx, &accepts).await?.into_iter();
+    tx.commit().await?;
+    let answer = |item: &Write| match item {
+        Write::Accept(_) => Written::Accepted(accepted.next().flatten()),
+        Write::Settle(item) => Written::Settled(settled.contains(item.id.as_str())),
+    };
+    Ok(items.iter().map(answer).collect())
+}
+
+async fn accept(db: &mut SqliteConnection, items: &[&AcceptedSend]) -> Result<Vec<Option<Acceptance>>, StoreError> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = Json(items.iter().copied().map(AcceptRow::from).collect::<Vec<_>>());
+    let Json(accepted): Json<Vec<String>> = sqlx::query_scalar(ACCEPT).bind(&rows).fetch_one(&mut *db).await?;
     let earlier = if accepted.len() == items.len() {
         Vec::new()
     } else {
-        sqlx::query_as(EARLIER).bind(&rows).fetch_all(&mut *tx).await?
+        sqlx::query_as(EARLIER).bind(&rows).fetch_all(db).await?
     };
-    tx.commit().await?;
-    Ok(answers(&items, &accepted, &earlier))
+    Ok(answers(items, &accepted, &earlier))
 }
 
-pub(crate) async fn settle(db: SqlitePool, items: Arc<[SettledSend]>) -> Result<Vec<bool>, StoreError> {
-    each_once(&items)?;
-    let rows = Json(items.iter().map(SettleRow::from).collect::<Vec<_>>());
-    let mut tx = db.begin_with("BEGIN IMMEDIATE").await?;
-    let Json(settled): Json<HashSet<String>> = sqlx::query_scalar(SETTLE).bind(rows).fetch_one(&mut *tx).await?;
-    tx.commit().await?;
-    Ok(items.iter().map(|item| settled.contains(item.id.as_str())).collect())
+/// The ids of what was not settled before.
+async fn settle(db: &mut SqliteConnection, items: &[&SettledSend]) -> Result<HashSet<String>, StoreError> {
+    if items.is_empty() {
+        return Ok(HashSet::new());
+    }
+    each_once(items.iter().copied())?;
+    let rows = Json(items.iter().copied().map(SettleRow::from).collect::<Vec<_>>());
+    let Json(settled) = sqlx::query_scalar(SETTLE).bind(rows).fetch_one(db).await?;
+    Ok(settled)
 }

@@ -3,6 +3,7 @@
 
 mod bare;
 mod calls;
+mod clients;
 mod http;
 mod inbound;
 mod listener;
@@ -18,7 +19,7 @@ use anyhow::{Context, bail};
 use tokio::process::Command;
 
 use mcp::{Endpoint, Job};
-use process::Process;
+use process::{Process, Server};
 use servers::Servers;
 use table::Table;
 
@@ -28,7 +29,7 @@ pub struct Options {
     #[arg(long, default_value_t = 8)]
     seconds: u64,
     /// Connections that call at the same time.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 64)]
     connections: usize,
     /// Idle SSE sessions to open.
     #[arg(long, default_value_t = 5_000)]
@@ -98,6 +99,8 @@ impl Bench {
 }
 
 async fn measure(options: Options) -> anyhow::Result<()> {
+    // Clients want one even where nothing is encrypted. Fails only when there is one already.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let program = process::release("butt-dial")?;
     let mut bench = Bench {
         options,
@@ -149,6 +152,8 @@ async fn outbound(bench: &mut Bench) -> anyhow::Result<()> {
 /// What the bare server does a second.
 struct Bare {
     calls: f64,
+    /// Of rmcp's own client.
+    client_calls: f64,
     connects: f64,
 }
 
@@ -156,12 +161,20 @@ async fn bare_rates(bench: &mut Bench) -> anyhow::Result<Bare> {
     let process = Process::bare().await?;
     let endpoint = Endpoint::bare(process.address);
     let calls = endpoint.rate(bench.job(), "ping", &|_| "{}".into()).await?;
+    let client_calls = clients::rate(process.address, None, bench.job(), "ping", |_| "{}".into()).await?;
     let connects = endpoint.connect_rate(bench.job(), "ping", "{}").await?;
     bench.table.note("bare rmcp, calls over a session", calls, "/s");
     bench
         .table
+        .note("bare rmcp, calls of rmcp's own clients", client_calls, "/s");
+    bench
+        .table
         .note("bare rmcp, connect + initialize + call + close", connects, "/s");
-    Ok(Bare { calls, connects })
+    Ok(Bare {
+        calls,
+        client_calls,
+        connects,
+    })
 }
 
 async fn embedded(bench: &mut Bench, bare: &Bare) -> anyhow::Result<()> {
@@ -174,6 +187,10 @@ async fn embedded(bench: &mut Bench, bare: &Bare) -> anyhow::Result<()> {
     if bench.wants("embedded") {
         let rate = agent.rate(bench.job(), "comms_send_message", &mcp::sms).await?;
         bench.table.ratio("comms_send_message, embedded", rate, bare.calls, 0.3);
+        let sends = sends_of_clients(bench, &server).await?;
+        bench
+            .table
+            .ratio("the same of rmcp's own clients", sends, bare.client_calls, 0.3);
     }
     if bench.wants("connect") {
         let rate = agent.connect_rate(bench.job(), "comms_ping", "{}").await?;
@@ -191,6 +208,11 @@ async fn embedded(bench: &mut Bench, bare: &Bare) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn sends_of_clients(bench: &Bench, server: &Server) -> anyhow::Result<f64> {
+    let (address, token) = (server.process.address, server.agent_token.as_str());
+    clients::rate(address, Some(token), bench.job(), "comms_send_message", mcp::sms).await
+}
+
 /// Postgres with fsync, Redis, NATS and the carriers' simulator, each a process of its own.
 async fn servers(bench: &mut Bench, bare: &Bare) -> anyhow::Result<()> {
     let servers = Servers::start(&bench.program).await?;
@@ -206,6 +228,10 @@ async fn servers(bench: &mut Bench, bare: &Bare) -> anyhow::Result<()> {
         0.15,
     );
     bench.table.at_most("gateway's CPU a call, no history", cpu, "ms", 0.15);
+    let sends = sends_of_clients(bench, &server).await?;
+    bench
+        .table
+        .ratio("the same of rmcp's own clients", sends, bare.client_calls, 0.15);
     let mut sent = calls;
     while sent < bench.options.history {
         let job = Job {
