@@ -115,15 +115,23 @@ impl Store {
     }
 
     /// Revokes every working token of the agent; of the whole organization's team tokens when `agent` is `None`.
-    /// Returns how many.
-    pub async fn revoke_tokens(&self, org: &OrgId, agent: Option<&AgentId>, now: Timestamp) -> Result<u64, StoreError> {
+    /// `but` stays. Returns how many.
+    pub async fn revoke_tokens(
+        &self,
+        org: &OrgId,
+        agent: Option<&AgentId>,
+        but: Option<&TokenId>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
         const SQL: &str = "UPDATE tokens SET revoked_at = $3 WHERE org_id = $1 AND revoked_at IS NULL
-            AND ((CAST($2 AS TEXT) IS NULL AND agent_id IS NULL) OR agent_id = $2)";
+            AND ((CAST($2 AS TEXT) IS NULL AND agent_id IS NULL) OR agent_id = $2)
+            AND (CAST($4 AS TEXT) IS NULL OR id <> $4)";
         Ok(writing!(self, |db| {
             let result = sqlx::query(SQL)
                 .bind(org.as_str())
                 .bind(agent.map(AgentId::as_str))
                 .bind(now)
+                .bind(but.map(TokenId::as_str))
                 .execute(db)
                 .await;
             result.map(|done| done.rows_affected())

@@ -75,9 +75,11 @@ pub async fn regenerate_token(comms: &Comms, caller: &Caller, agent: &AgentId) -
         .max()
         .unwrap_or(Scope::Agent);
     let now = comms.clock.now();
+    // The new one first: whatever fails on the way, the agent is left with a token that works.
+    let minted = token::mint(&comms.store, org, Some(agent), scope, None, now).await?;
     comms
         .store
-        .revoke_tokens(org, Some(agent), now)
+        .revoke_tokens(org, Some(agent), Some(&minted.id), now)
         .await
         .map_err(store_failure)?;
     // Replicas forget the tokens by themselves; open streams of the agent are closed by this.
@@ -88,7 +90,6 @@ pub async fn regenerate_token(comms: &Comms, caller: &Caller, agent: &AgentId) -
     if let Err(error) = told {
         tracing::warn!(%error, %agent, "open streams of a revoked token stay until they are closed; nothing can be asked through them");
     }
-    let minted = token::mint(&comms.store, org, Some(agent), scope, None, now).await?;
     audit(
         comms,
         caller,

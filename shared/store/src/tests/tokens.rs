@@ -110,9 +110,9 @@ both_engines! {
         create(db, "team", Scope::OrgAdmin, Some(&ours.org_id), None).await;
         create(db, "root", Scope::SuperAdmin, None, None).await;
 
-        assert_eq!(db.revoke_tokens(&theirs.org_id, Some(&ours.id), morning()).await.unwrap(), 0);
+        assert_eq!(db.revoke_tokens(&theirs.org_id, Some(&ours.id), None, morning()).await.unwrap(), 0);
         let noon = morning() + TimeDelta::hours(3);
-        assert_eq!(db.revoke_tokens(&ours.org_id, Some(&ours.id), noon).await.unwrap(), 2);
+        assert_eq!(db.revoke_tokens(&ours.org_id, Some(&ours.id), None, noon).await.unwrap(), 2);
         assert_eq!(revoked_at(db, "h1").await, Some(noon));
         assert_eq!(listed(db, &ours).await, []);
         for hash in ["neighbour", "team", "root"] {
@@ -120,8 +120,17 @@ both_engines! {
         }
 
         // A second time changes nothing, not even the hour.
-        assert_eq!(db.revoke_tokens(&ours.org_id, Some(&ours.id), noon + seconds(1)).await.unwrap(), 0);
+        assert_eq!(db.revoke_tokens(&ours.org_id, Some(&ours.id), None, noon + seconds(1)).await.unwrap(), 0);
         assert_eq!(revoked_at(db, "h1").await, Some(noon));
+    }
+
+    async fn the_token_that_takes_the_others_place_stays(db: &Database) {
+        let ours = new_agent(db).await;
+        of_agent(db, &ours, "old").await;
+        let new = of_agent(db, &ours, "new").await;
+        assert_eq!(db.revoke_tokens(&ours.org_id, Some(&ours.id), Some(&new), morning()).await.unwrap(), 1);
+        assert_eq!(revoked_at(db, "old").await, Some(morning()));
+        assert_eq!(listed(db, &ours).await, [new]);
     }
 
     async fn revoking_the_teams_tokens_leaves_the_agents_theirs(db: &Database) {
@@ -131,7 +140,7 @@ both_engines! {
         create(db, "their team", Scope::OrgAdmin, Some(&theirs.org_id), None).await;
         create(db, "root", Scope::SuperAdmin, None, None).await;
 
-        assert_eq!(db.revoke_tokens(&ours.org_id, None, morning()).await.unwrap(), 1);
+        assert_eq!(db.revoke_tokens(&ours.org_id, None, None, morning()).await.unwrap(), 1);
         assert_eq!(revoked_at(db, "team").await, Some(morning()));
         for hash in ["h1", "their team", "root"] {
             assert_eq!(revoked_at(db, hash).await, None, "{hash}");
