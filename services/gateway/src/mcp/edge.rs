@@ -35,9 +35,9 @@ pub struct Edge {
 
 pub async fn enter(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
     if let Some(allowed) = &*edge.allowed_hosts
-        && let Err(refusal) = check_host(allowed, &request)
+        && let Err(why) = check_host(allowed, &request)
     {
-        return refusal;
+        return (StatusCode::FORBIDDEN, why).into_response();
     }
     match edge.door.agent(&request).await {
         Ok(caller) => request.extensions_mut().insert(caller),
@@ -84,7 +84,7 @@ pub async fn enter_streamable(State(edge): State<StreamableEdge>, mut request: R
 }
 
 /// A web page can make a browser ask a local server under the page's own name (DNS rebinding): such a name is refused.
-fn check_host(allowed: &[String], request: &Request) -> Result<(), Response> {
+fn check_host(allowed: &[String], request: &Request) -> Result<(), &'static str> {
     let known = |authority: &str| {
         let host = authority.parse::<http::uri::Authority>().ok();
         host.is_some_and(|host| {
@@ -94,9 +94,7 @@ fn check_host(allowed: &[String], request: &Request) -> Result<(), Response> {
         })
     };
     if !named_host(request.headers(), request.uri()).is_some_and(known) {
-        return Err(refuse(
-            "Forbidden: this Host is not one of ours; ALLOWED_HOSTS names more",
-        ));
+        return Err("Forbidden: this Host is not one of ours; ALLOWED_HOSTS names more");
     }
     let origin = request
         .headers()
@@ -105,9 +103,7 @@ fn check_host(allowed: &[String], request: &Request) -> Result<(), Response> {
     if let Some(origin) = origin
         && !origin.split_once("://").is_some_and(|(_, authority)| known(authority))
     {
-        return Err(refuse(
-            "Forbidden: this Origin is not one of ours; ALLOWED_HOSTS names more",
-        ));
+        return Err("Forbidden: this Origin is not one of ours; ALLOWED_HOSTS names more");
     }
     Ok(())
 }
@@ -117,10 +113,6 @@ fn named_host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
         .get(header::HOST)
         .and_then(|value| value.to_str().ok())
         .or_else(|| uri.authority().map(|a| a.as_str()))
-}
-
-fn refuse(text: &'static str) -> Response {
-    (StatusCode::FORBIDDEN, text).into_response()
 }
 
 /// A session belongs to the agent that opened it; to anybody else it does not exist.
