@@ -89,6 +89,25 @@ async fn bootstrap_at_once_from_two_shells_gives_the_same_servers() {
 }
 
 #[tokio::test]
+async fn a_database_goes_with_the_key_it_was_started_with() {
+    const NAME: &str = "CREDENTIALS_ENCRYPTION_KEY";
+    let mut shell = Shell::new(&[]);
+    let first = shell.bootstrap(&[]).await;
+    let own = std::fs::read_to_string(shell.directory.path().join("encryption.key")).unwrap();
+    let other = "0123456789abcdef0123456789abcdef";
+    shell.settings.push((NAME.into(), other.into()));
+    for command in ["serve", "bootstrap", "doctor"] {
+        let wrong = shell.fail(&[command]).await;
+        assert!(wrong.contains(NAME) && wrong.contains("encryption.key"), "{wrong}");
+        assert!(!wrong.contains(other) && !wrong.contains(&own), "{wrong}");
+    }
+    // Wherever it comes from.
+    shell.settings.pop();
+    shell.settings.push((NAME.into(), own));
+    assert_eq!(shell.bootstrap(&[]).await, first);
+}
+
+#[tokio::test]
 async fn with_real_carriers_bootstrap_takes_addresses_and_invents_none() {
     let shell = Shell::new(&[("RESEND_API_KEY", "re_something")]);
     let bare = shell.bootstrap(&[]).await;

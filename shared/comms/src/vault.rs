@@ -49,6 +49,11 @@ impl Vault {
         derive(&self.master, purpose.as_bytes())
     }
 
+    /// Tells one master key from another, and nothing more about it.
+    pub fn fingerprint(&self) -> String {
+        hex::encode(self.key("fingerprint"))
+    }
+
     /// `context` is bound to the text: a row's content can't be moved to another row.
     pub fn encrypt(&self, org: &OrgId, context: &str, plain: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE] = rand::random();
@@ -144,6 +149,13 @@ mod tests {
         let vault = Vault::new(b"secret");
         let org = OrgId::from("org_a");
         assert_ne!(vault.encrypt(&org, "m", b"hello"), vault.encrypt(&org, "m", b"hello"));
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_keys_own() {
+        let of = |secret: &[u8]| Vault::new(secret).fingerprint();
+        assert_eq!(of(b"secret"), of(b"secret"));
+        assert_ne!(of(b"secret"), of(b"other"));
     }
 
     #[test]

@@ -46,6 +46,11 @@ pub enum StartError {
     Bus(String),
     #[error("the key-value store: {0}. Check REDIS_URL, and that the server runs")]
     Kv(String),
+    #[error(
+        "CREDENTIALS_ENCRYPTION_KEY is not the key that this database's contents are encrypted with. Set the one it was first \
+         started with (where it was never set, that is in the file encryption.key of DATA_DIR); nothing was changed"
+    )]
+    WrongKey,
     #[error("{what}: {error}")]
     Io { what: String, error: io::Error },
     #[error("{0}")]
@@ -89,6 +94,8 @@ impl Platform {
         let writers = TaskTracker::new();
         let store = Store::connect(&config.database_url, config.database_max_connections, &writers).await?;
         store.migrate().await?;
+        let vault = vault(&config)?;
+        check_key(&store, &vault).await?;
         let (simulator, carriers, carrier_http) = carriers(&config).await?;
         if let (Some(simulator), Some(url)) = (&simulator, public_url(&config, port)) {
             simulator.world().call_back_to(&url);
@@ -98,7 +105,7 @@ impl Platform {
         let parts = Parts {
             bus: bus(&config, &store, &replica).await?,
             kv: kv(&config).await?,
-            vault: vault(&config)?,
+            vault,
             clock: Clock::System,
             settings: settings(&config, port),
             metrics: Metrics::register(&telemetry.registry).map_err(|error| StartError::Other(error.to_string()))?,
@@ -186,6 +193,17 @@ fn vault(config: &Config) -> Result<Vault, StartError> {
         None => key_file(&config.data_dir)?,
     };
     Ok(Vault::new(secret.as_bytes()))
+}
+
+/// With another key nothing that is kept could be read, and that would show itself only later, piece by piece.
+async fn check_key(store: &Store, vault: &Vault) -> Result<(), StartError> {
+    let own = vault.fingerprint();
+    let known = store.note_key_fingerprint(&own, Clock::System.now()).await?;
+    if known == own {
+        Ok(())
+    } else {
+        Err(StartError::WrongKey)
+    }
 }
 
 /// Reads the generated key, or generates it: readable by its owner only.

@@ -9,6 +9,7 @@ mod channels;
 mod contacts;
 mod costs;
 mod deliveries;
+mod encryption;
 mod engine;
 mod error;
 mod events;

@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[
     portable!(8, "0008_follow_ups"),
     portable!(9, "0009_calls"),
     portable!(10, "0010_voice_callback"),
+    portable!(11, "0011_encryption_key"),
 ];
 
 pub fn for_postgres() -> Migrator {

@@ -10,6 +10,7 @@ mod costs;
 mod crowd;
 mod database;
 mod deliveries;
+mod encryption;
 mod events;
 mod follow_ups;
 mod identity;
