@@ -2,13 +2,12 @@
 
 use std::{
     pin::Pin,
-    sync::{Mutex, PoisonError},
     task::{Context, Poll},
 };
 
-use futures::{FutureExt, Stream, future::BoxFuture};
+use futures::{FutureExt, Stream};
 use rmcp::{
-    RoleServer,
+    ErrorData, RoleServer,
     model::{
         CallToolRequest, ClientJsonRpcMessage, ClientRequest, GetMeta, InitializeRequestParams, JsonRpcMessage,
         JsonRpcRequest, RequestId, ServerJsonRpcMessage,
@@ -16,7 +15,7 @@ use rmcp::{
     service::{RunningService, serve_directly_with_ct},
     transport::Transport,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::handler::Handler;
@@ -24,7 +23,7 @@ use super::handler::Handler;
 /// Progress notifications may come before the answer; more than these wait until the client has read some.
 const QUEUE: usize = 16;
 
-/// Runs `message`. Dropping what comes back stops the exchange, but nothing that has side effects: that is the product's own.
+/// Runs `message`. Dropping what comes back tells what waits that nobody does any more; what has begun goes on.
 pub fn run(handler: Handler, peer: Option<&InitializeRequestParams>, message: ClientJsonRpcMessage) -> Answers {
     let is_plain = is_plain(&message);
     let source = match message {
@@ -35,8 +34,9 @@ pub fn run(handler: Handler, peer: Option<&InitializeRequestParams>, message: Cl
         }) if is_plain => {
             let gone = CancellationToken::new();
             let _gone = gone.clone().drop_guard();
-            let call = Mutex::new(call(handler, id, request, gone).boxed());
-            Source::Call { call, _gone }
+            let tasks = handler.tasks().clone();
+            let call = tasks.spawn(call(handler, id.clone(), request, gone));
+            Source::Call { id, call, _gone }
         }
         message => {
             let (out, messages) = mpsc::channel(QUEUE);
@@ -53,7 +53,7 @@ pub fn run(handler: Handler, peer: Option<&InitializeRequestParams>, message: Cl
 }
 
 /// Whether a call of a tool brings no metadata, which would ask for progress or speak of another revision. Most calls don't;
-/// they need no service loop of their own, which costs three tasks a request.
+/// they need no service loop of their own: a task, which goes on when the client hangs up, will do.
 fn is_plain(message: &ClientJsonRpcMessage) -> bool {
     match message {
         JsonRpcMessage::Request(message) => message.request.get_meta().is_empty(),
@@ -80,9 +80,9 @@ pub struct Answers {
 }
 
 enum Source {
-    /// The lock is never taken: it lets several threads hold what only one may poll.
     Call {
-        call: Mutex<BoxFuture<'static, ServerJsonRpcMessage>>,
+        id: RequestId,
+        call: JoinHandle<ServerJsonRpcMessage>,
         _gone: DropGuard,
     },
     Service {
@@ -99,10 +99,12 @@ impl Stream for Answers {
             return Poll::Ready(None);
         }
         let polled = match &mut self.source {
-            Source::Call { call, .. } => {
-                let call = call.get_mut().unwrap_or_else(PoisonError::into_inner);
-                call.poll_unpin(context).map(Some)
-            }
+            Source::Call { id, call, .. } => call.poll_unpin(context).map(|answer| {
+                Some(answer.unwrap_or_else(|error| {
+                    tracing::error!(%error, "a call of a tool ended without an answer");
+                    ServerJsonRpcMessage::error(ErrorData::internal_error("the call failed", None), Some(id.clone()))
+                }))
+            }),
             Source::Service { messages, .. } => messages.poll_recv(context),
         };
         if let Poll::Ready(message) = &polled {

@@ -17,7 +17,7 @@ use rmcp::{
     },
     service::{RequestContext, SubscriptionContext},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use super::{
@@ -61,6 +61,11 @@ impl Handler {
         }
     }
 
+    /// Of the program: they are waited for when it stops.
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.comms.tasks
+    }
+
     /// Calls a tool for a client whose request brings nothing that only rmcp knows what to do with.
     pub async fn call_plainly(
         &self,
@@ -68,8 +73,8 @@ impl Handler {
         gone: CancellationToken,
     ) -> Result<ServerResult, ErrorData> {
         let extensions = std::mem::take(&mut request.extensions);
-        let shared = (&self.comms, &self.audiences);
-        let call = ToolCall::begin(shared, &request.params.name, &extensions, gone, None).await?;
+        let name = &request.params.name;
+        let call = ToolCall::begin(&self.comms, &self.audiences, name, &extensions, gone, None).await?;
         let mut result = ServerResult::CallToolResult(call.run(&self.audiences, request.params.arguments).await);
         result.strip_result_type_for_legacy_peer();
         Ok(result)
@@ -300,9 +305,8 @@ impl ServerHandler for Handler {
             peer: context.peer.clone(),
             token,
         });
-        let shared = (&self.comms, &self.audiences);
-        let gone = context.ct.clone();
-        let call = ToolCall::begin(shared, &request.name, &context.extensions, gone, progress).await?;
+        let (name, extensions, gone) = (&request.name, &context.extensions, context.ct.clone());
+        let call = ToolCall::begin(&self.comms, &self.audiences, name, extensions, gone, progress).await?;
         if attend::is_wanted(call.definition, &context) {
             let span = call.span();
             return Ok(attend::attend(&call.operation, request).instrument(span).await);

@@ -57,7 +57,8 @@ pub struct ToolCall {
 impl ToolCall {
     /// `extensions` are the request's; `gone` is cancelled when nobody waits for the answer any more.
     pub async fn begin(
-        (comms, audiences): (&Comms, &Audiences),
+        comms: &Comms,
+        audiences: &Audiences,
         name: &str,
         extensions: &Extensions,
         gone: CancellationToken,

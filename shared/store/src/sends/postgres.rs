@@ -48,6 +48,8 @@ const EARLIER: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM
 // An unconfirmed message has no cost of its own: the estimate counts, because the carrier may have charged it.
 // A receipt may have come first: the price and the carrier's id that it told stand, and the id proves that the message left.
 // A call may have lasted on meanwhile (`extended`, which the estimate has grown by).
+// Every row exists, and is only updated: an upsert finds each by its key, whatever the plan was made from. An UPDATE that joins
+// the items was planned when the table was new, and read all of it for every group once it had grown.
 const SETTLE: &str = "WITH item AS (
     SELECT * FROM jsonb_to_recordset($1) AS i (id TEXT, status TEXT, outcome TEXT, detail TEXT, at TIMESTAMPTZ,
         frees_key INT, final INT, carrier_id TEXT, carrier_status TEXT, segments BIGINT, cost BIGINT, failure TEXT,
