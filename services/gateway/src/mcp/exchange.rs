@@ -114,7 +114,8 @@ impl Stream for Answers {
     }
 }
 
-fn is_answer(message: &ServerJsonRpcMessage) -> bool {
+/// Nothing follows it.
+pub fn is_answer(message: &ServerJsonRpcMessage) -> bool {
     matches!(message, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_))
 }
 

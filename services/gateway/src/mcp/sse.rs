@@ -114,7 +114,7 @@ async fn answer(
     // Without a stream nobody waits for the answer.
     let closed = tier.streams.closed(connection);
     while let Some(Some(answer)) = closed.run_until_cancelled(answers.next()).await {
-        let is_last = matches!(answer, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_));
+        let is_last = exchange::is_answer(&answer);
         if let Some(peer) = negotiated(introduction.as_ref(), &answer) {
             tier.streams.note(connection, Change::Introduced(Box::new(peer))).await;
         }
