@@ -26,6 +26,7 @@ mod idempotency;
 mod inbound;
 mod inbound_faults;
 mod keywords;
+mod killed;
 mod later;
 mod lifecycle;
 mod limits;

@@ -48,6 +48,8 @@ pub struct Fleet {
     /// Those that hold calls.
     pub relays: Vec<Program>,
     pub settings: Vec<(String, String)>,
+    /// Where the programs keep the truth.
+    pub database_url: String,
     front: Front,
     agents_reach: Service,
     backends: Option<Backends>,
@@ -119,6 +121,7 @@ impl Fleet {
             dispatchers: Vec::new(),
             relays: Vec::new(),
             settings,
+            database_url: database,
             front,
             agents_reach,
             backends,
