@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use crate::support::{EventStream, LegacySession, Reply, Replying as _, Stage, Transport, World, eventually};
+use crate::support::{EventStream, Gate, LegacySession, Reply, Replying as _, Stage, Transport, World, eventually};
 
 const ME: &str = "/api/v1/agents/me";
 
@@ -295,5 +295,26 @@ async fn streams_on_both_gateways_end_with_the_token_servers() {
     }
     push.end().await;
     kept.call("comms_ping", json!({})).await.unwrap();
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_asked_for_is_done_whole_though_the_caller_hangs_up_servers() {
+    let mut world = World::servers(&[]).await;
+    let mut gate = Gate::close(&world.backends().database_url, "tokens").await;
+    let path = format!("/api/v1/agents/{}/regenerate-token", world.account.agent);
+    let request = world
+        .gateways
+        .post(&path, &json!({}))
+        .bearer_auth(&world.account.team_token);
+    tokio::select! {
+        reply = request.reply() => panic!("answered too early: {}", reply.text),
+        () = gate.is_reached() => {}
+    }
+    gate.open().await;
+    eventually("the old token is dead", async || {
+        (ask(&world, &world.account.token).await.status == 401).then_some(())
+    })
+    .await;
     world.end().await;
 }

@@ -90,9 +90,9 @@ async fn killed_before_the_limits_have_said_yes_it_was_never_there_servers() {
     retry_sends_it(&fleet, &message).await;
 }
 
-/// Kills the first gateway while the acceptance of this message stands before the table.
+/// Kills the first gateway while the acceptance of this message waits to be written.
 async fn kill_before_acceptance(fleet: &mut Fleet, message: &Value) -> Gate {
-    let mut gate = Gate::close(&fleet.database_url).await;
+    let mut gate = Gate::close(&fleet.database_url, "messages").await;
     kill_in_mid_send(fleet, message, gate.is_reached()).await;
     gate
 }
@@ -167,7 +167,7 @@ async fn killed_in_mid_send_an_email_goes_out_once_in_the_end_servers() {
     }
 }
 
-/// Kills the first gateway while the outcome, which the carrier has told it, stands before the table.
+/// Kills the first gateway while the outcome, which the carrier has told it, waits to be written.
 async fn kill_before_the_outcome_is_written(fleet: &mut Fleet, message: &Value) -> Gate {
     fleet.carriers.misbehave("twilio", PAUSE, 1);
     let stage = fleet.stage();
@@ -175,7 +175,7 @@ async fn kill_before_the_outcome_is_written(fleet: &mut Fleet, message: &Value) 
     let mut gate = None;
     let moment = async {
         stage.taken(ANN).await;
-        gate.insert(Gate::close(&database).await).is_reached().await;
+        gate.insert(Gate::close(&database, "messages").await).is_reached().await;
     };
     kill_in_mid_send(fleet, message, moment).await;
     gate.unwrap()
@@ -205,7 +205,7 @@ async fn killed_before_the_answer_whoever_asks_again_gets_it_servers() {
 async fn killed_on_a_laptop_before_it_was_accepted_it_was_never_there() {
     let mut fleet = Fleet::laptop(&[]).await;
     let message = sms(ANN, "Only once");
-    let gate = Gate::close(&fleet.database_url).await;
+    let gate = Gate::close(&fleet.database_url, "messages").await;
     let stage = fleet.stage();
     kill_in_mid_send(&mut fleet, &message, passes("clear", &stage)).await;
     gate.open().await;
@@ -240,7 +240,7 @@ async fn killed_on_a_laptop_before_the_outcome_was_written_it_is_found_out() {
     let mut gate = None;
     let moment = async {
         stage.taken(ANN).await;
-        gate = Some(Gate::close(&database).await);
+        gate = Some(Gate::close(&database, "messages").await);
         passes("dispatch", &stage).await;
     };
     kill_in_mid_send(&mut fleet, &message, moment).await;

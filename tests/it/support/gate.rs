@@ -1,5 +1,5 @@
-//! Holds the writing of messages up, so that a program can be killed with a statement on its way. The database itself holds
-//! it, with a lock; whoever only reads is not held up.
+//! Holds up whoever writes into a table, so that something can happen while a statement is on its way. The database itself
+//! does, with a lock; whoever only reads is not held up.
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, SqliteConnection};
 
@@ -9,11 +9,9 @@ use super::eventually;
 /// prepared before it is run.
 const GATEKEEPER: &str = "CREATE OR REPLACE FUNCTION pass_the_gate() RETURNS trigger LANGUAGE plpgsql AS
         'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NEW; END';
-    CREATE OR REPLACE TRIGGER gate BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION pass_the_gate();
+    CREATE OR REPLACE TRIGGER gate BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION pass_the_gate();
     SELECT pg_advisory_lock(1)";
-/// Statements that wait at the gate: both the acceptance and the outcome of a send are such a one.
-const WAITING: &str = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
-    AND query LIKE '%INSERT INTO messages%'";
+const WAITING: &str = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'";
 
 pub enum Gate {
     Postgres(PgConnection),
@@ -21,11 +19,11 @@ pub enum Gate {
 }
 
 impl Gate {
-    /// From now on messages are not written, until the gate opens.
-    pub async fn close(database_url: &str) -> Self {
+    /// From now on nothing is inserted into this table, until the gate opens; in SQLite, nothing is written at all.
+    pub async fn close(database_url: &str, table: &str) -> Self {
         if database_url.starts_with("postgres") {
             let mut connection = PgConnection::connect(database_url).await.expect("Postgres");
-            run_postgres(&mut connection, GATEKEEPER).await;
+            run_postgres(&mut connection, &GATEKEEPER.replace("{table}", table)).await;
             Self::Postgres(connection)
         } else {
             let mut connection = SqliteConnection::connect(database_url).await.expect("SQLite");

@@ -20,6 +20,7 @@ use butt_dial_runtime::{
 };
 use bytes::Bytes;
 use serde_json::{Map, Value};
+use tracing::Instrument;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
@@ -86,9 +87,16 @@ fn wrong_method() -> Failure {
     )
 }
 
+/// The operation is a task of the program's own: a caller that hangs up stops nothing midway, but what waits learns of it.
 async fn run(definition: &'static Definition, route: Route, context: Context, args: Map<String, Value>) -> Response {
     let (after, tasks) = (context.call.after.clone(), context.comms.tasks.clone());
-    match definition.run(context, args).await {
+    let _gone = context.call.gone.clone().drop_guard();
+    let running = tasks.spawn(definition.run(context, args).in_current_span());
+    let result = running.await.unwrap_or_else(|error| {
+        tracing::error!(%error, operation = definition.name, "an operation ended without a result");
+        Err(Failure::internal())
+    });
+    match result {
         Ok(text) => {
             let status = StatusCode::from_u16(route.status).unwrap_or(StatusCode::OK);
             let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
