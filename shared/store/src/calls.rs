@@ -219,7 +219,8 @@ impl Store {
 
     /// One of the agent's calls, by our id or by the carrier's.
     pub async fn find_call(&self, agent: &AgentId, id: &str) -> Result<Option<Call>, StoreError> {
-        const SQL: &str = "SELECT * FROM calls WHERE agent_id = $1 AND (id = $2 OR carrier_id = $2) LIMIT 1";
+        // With nothing appended to the agent's id, Postgres may go through all of the agent's calls.
+        const SQL: &str = "SELECT * FROM calls WHERE agent_id || '' = $1 AND (id = $2 OR carrier_id = $2) LIMIT 1";
         let row: Option<CallRow> = reading!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(agent.as_str())

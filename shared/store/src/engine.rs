@@ -18,8 +18,15 @@ use crate::{
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longer than the wait for a connection; shorter than any client's patience.
 const CALL_DEADLINE: Duration = Duration::from_secs(4);
-/// A statement that runs longer is cut off by Postgres: a stuck one must not hold a pool.
-const STATEMENT_TIMEOUT_MS: &str = "5000";
+const SESSION: [(&str, &str); 3] = [
+    // In milliseconds. A statement that runs longer is cut off by Postgres: a stuck one must not hold a pool.
+    ("statement_timeout", "5000"),
+    // Every statement of ours looks a few rows up, by an index that is there for it. Postgres keeps plans, and one that was made
+    // when a table was small, or before anybody had counted its rows, would read all of it after it has grown.
+    ("enable_seqscan", "off"),
+    // What nothing but a whole table can answer is estimated so dear by this that Postgres would compile machine code for it.
+    ("jit", "off"),
+];
 /// In KiB, as SQLite reads a negative number.
 const SQLITE_CACHE: &str = "-16384";
 /// In pages of 4 KiB: the log is written back into the file once it has grown so large.
@@ -198,7 +205,7 @@ async fn connect_postgres(url: &str, max_connections: u32) -> Result<Engine, Sto
     let options = PgConnectOptions::from_str(url)
         .map_err(|_| StoreError::Config("DATABASE_URL is not a valid postgres:// address".into()))?
         .application_name("butt-dial")
-        .options([("statement_timeout", STATEMENT_TIMEOUT_MS)])
+        .options(SESSION)
         .disable_statement_logging();
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)

@@ -11,18 +11,20 @@ use crate::{
 };
 
 // Rows are locked in the order of their numbers before they are written: two writers of the same ones can't wait for each
-// other.
+// other. Each is looked up by itself: asked for all of them in order, Postgres may read all that waits.
 macro_rules! named_in_postgres {
     () => {
-        "WITH named AS MATERIALIZED (SELECT seq FROM events WHERE agent_id = $1 AND state = 'waiting'
-            AND seq = ANY (ARRAY(SELECT value::BIGINT FROM jsonb_array_elements_text($2) AS t (value)))
-            ORDER BY seq FOR UPDATE) "
+        "WITH named AS MATERIALIZED (SELECT found.id
+            FROM (SELECT value::BIGINT AS seq FROM jsonb_array_elements_text($2) AS t (value) ORDER BY 1) item
+            CROSS JOIN LATERAL (SELECT id FROM events WHERE agent_id = $1 AND seq = item.seq AND state = 'waiting'
+                FOR UPDATE) found) "
     };
 }
 
+// By what is each event's own, and no join: else Postgres may read all of the agent's log.
 macro_rules! is_named {
     () => {
-        "events.agent_id = $1 AND events.seq = named.seq"
+        "id = ANY (ARRAY(SELECT id FROM named))"
     };
 }
 
@@ -153,9 +155,11 @@ impl Store {
     /// contact has no older one that is not, or that somebody else holds: should that one come to nothing, it comes first.
     pub async fn hold_waiting_events(&self, agent: &AgentId, hold: &Hold) -> Result<Vec<Event>, StoreError> {
         macro_rules! oldest {
-            ($lock:literal) => {
+            ($key:literal, $lock:literal) => {
                 concat!(
-                    "SELECT seq FROM events e WHERE agent_id = $1 AND state = 'waiting' AND ready_at IS NULL
+                    "SELECT ",
+                    $key,
+                    " FROM events e WHERE agent_id = $1 AND state = 'waiting' AND ready_at IS NULL
                     AND (held_until IS NULL OR held_until < $5) AND (CAST($2 AS TEXT) IS NULL OR channel = $2)
                     AND (CAST($3 AS BIGINT) IS NULL OR (tries < $3 AND (retry_at IS NULL OR retry_at <= $5)
                         AND NOT EXISTS (SELECT 1 FROM events r WHERE r.agent_id = $1 AND r.contact = e.contact
@@ -176,14 +180,14 @@ impl Store {
         const POSTGRES: &str = concat!(
             "WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', TRUE) AS value),
             oldest AS MATERIALIZED (",
-            oldest!(" FOR UPDATE"),
-            ") UPDATE events SET held_until = $6 FROM oldest WHERE events.agent_id = $1 AND events.seq = oldest.seq
+            oldest!("id", " FOR UPDATE"),
+            ") UPDATE events SET held_until = $6 WHERE id = ANY (ARRAY(SELECT id FROM oldest))
                 AND (SELECT value FROM unhurried) = 'off'
-            RETURNING events.seq, id, type, channel, state, reason, data, content, tries, created_at"
+            RETURNING seq, id, type, channel, state, reason, data, content, tries, created_at"
         );
         const SQLITE: &str = concat!(
             "UPDATE events SET held_until = $6 WHERE agent_id = $1 AND seq IN (",
-            oldest!(""),
+            oldest!("seq", ""),
             ") RETURNING seq, id, type, channel, state, reason, data, content, tries, created_at"
         );
         let sql = self.either(POSTGRES, SQLITE);
@@ -217,7 +221,7 @@ impl Store {
                 concat!(delivered!(), "CASE WHEN $4 THEN events.content END")
             };
         }
-        const POSTGRES: &str = concat!(named_in_postgres!(), confirmed!(), " FROM named WHERE ", is_named!());
+        const POSTGRES: &str = concat!(named_in_postgres!(), confirmed!(), " WHERE ", is_named!());
         const SQLITE: &str = concat!(confirmed!(), " WHERE ", named_in_sqlite!());
         let sql = self.either(POSTGRES, SQLITE);
         Ok(writing!(self, |db| {
@@ -247,7 +251,7 @@ impl Store {
                 reason = CASE WHEN reason = 'too_large_to_push' THEN reason ELSE $3 END"
             };
         }
-        const POSTGRES: &str = concat!(named_in_postgres!(), released!(), " FROM named WHERE ", is_named!());
+        const POSTGRES: &str = concat!(named_in_postgres!(), released!(), " WHERE ", is_named!());
         const SQLITE: &str = concat!(released!(), " WHERE ", named_in_sqlite!());
         let sql = self.either(POSTGRES, SQLITE);
         writing!(self, |db| {
@@ -313,11 +317,11 @@ impl Store {
             };
         }
         const POSTGRES: &str = concat!(
-            "WITH named AS MATERIALIZED (SELECT seq FROM events WHERE ",
+            "WITH named AS MATERIALIZED (SELECT id FROM events WHERE ",
             had!(),
             " ORDER BY seq FOR UPDATE) ",
             delivered!(),
-            "NULL FROM named WHERE ",
+            "NULL WHERE ",
             is_named!()
         );
         const SQLITE: &str = concat!(delivered!(), "NULL WHERE ", had!());
@@ -371,6 +375,15 @@ impl Store {
     pub async fn find_log_ends(&self, agent: &AgentId) -> Result<Option<LogEnds>, StoreError> {
         const SQL: &str = "SELECT event_seq, event_cursor FROM agents WHERE id = $1";
         Ok(reading!(self, |db| sqlx::query_as(SQL)
+            .bind(agent.as_str())
+            .fetch_optional(db)
+            .await)?)
+    }
+
+    /// The number of the oldest event that waits.
+    pub async fn find_first_waiting_event(&self, agent: &AgentId) -> Result<Option<i64>, StoreError> {
+        const SQL: &str = "SELECT seq FROM events WHERE agent_id = $1 AND state = 'waiting' ORDER BY seq LIMIT 1";
+        Ok(reading!(self, |db| sqlx::query_scalar(SQL)
             .bind(agent.as_str())
             .fetch_optional(db)
             .await)?)

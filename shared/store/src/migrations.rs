@@ -35,6 +35,7 @@ const STEPS: &[Step] = &[
     portable!(9, "0009_calls"),
     portable!(10, "0010_voice_callback"),
     portable!(11, "0011_encryption_key"),
+    portable!(12, "0012_events_unready_of_agent"),
 ];
 
 pub fn for_postgres() -> Migrator {

@@ -216,26 +216,12 @@ pub async fn unread(comms: &Comms, agent: &AgentId) -> Result<i64, Failure> {
         return Ok(0);
     };
     // Asked after the log's end: what is appended in between lies behind it.
-    if comms.store.count_waiting_events(agent).await.map_err(store_failure)? == 0 {
-        return Ok(ends.event_seq);
-    }
-    let mut position = ends.event_cursor;
-    loop {
-        let events = comms
-            .store
-            .list_events(agent, position, MAX_PAGE)
-            .await
-            .map_err(store_failure)?;
-        for event in &events {
-            if event.state == "waiting" {
-                return Ok(position);
-            }
-            position = event.seq;
-        }
-        if events.len() < MAX_PAGE as usize {
-            return Ok(position);
-        }
-    }
+    let waiting = comms
+        .store
+        .find_first_waiting_event(agent)
+        .await
+        .map_err(store_failure)?;
+    Ok(waiting.map_or(ends.event_seq, |first| ends.event_seq.min(first - 1)))
 }
 
 /// Refuses a cursor that lies beyond the end of the log: whoever read on from there would miss what comes next.

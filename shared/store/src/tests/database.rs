@@ -68,8 +68,12 @@ impl Database {
     }
 
     /// Does what the store would never do.
-    pub async fn execute(&self, sql: &'static str) {
-        writing!(self.store, |db| sqlx::query(sql).execute(db).await.map(drop)).unwrap();
+    pub async fn execute(&self, sql: &str) {
+        writing!(self.store, |db| sqlx::query(sqlx::AssertSqlSafe(sql))
+            .execute(db)
+            .await
+            .map(drop))
+        .unwrap();
     }
 
     /// A number that the store does not tell.
@@ -82,9 +86,11 @@ impl Database {
         reading!(self.store, |db| sqlx::query_scalar(sql).fetch_all(db).await).unwrap()
     }
 
-    /// How often each table was read from end to end by this store, which has but one connection. Postgres only.
-    pub async fn scans(&self, store: &Store) -> BTreeMap<String, i64> {
-        const SQL: &str = "SELECT relname::TEXT, seq_scan FROM pg_stat_user_tables";
+    /// How much was read until now by this store, which has but one connection: the rows of each table in passes over all of
+    /// it, and the entries of each index. Postgres only.
+    pub async fn reads(&self, store: &Store) -> BTreeMap<String, i64> {
+        const SQL: &str = "SELECT relname::TEXT, seq_tup_read FROM pg_stat_user_tables
+            UNION ALL SELECT indexrelname::TEXT, idx_tup_read FROM pg_stat_user_indexes";
         let Engine::Postgres(pool) = &store.engine else {
             panic!("only Postgres counts")
         };

@@ -147,13 +147,16 @@ both_engines! {
         append_all(db, &agent, &["e1", "e2", "e3", "e4", "e5"]).await;
         append_all(db, &other, &["x1"]).await;
         assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 5);
+        assert_eq!(db.find_first_waiting_event(&agent.id).await.unwrap(), Some(1));
         assert_eq!(ids(&take(db, &agent, None, 2).await), ["e1", "e2"]);
+        assert_eq!(db.find_first_waiting_event(&agent.id).await.unwrap(), Some(3));
         assert_eq!(ids(&take(db, &agent, None, 2).await), ["e3", "e4"]);
         assert_eq!(ids(&take(db, &agent, None, 2).await), ["e5"]);
         assert_eq!(ids(&take(db, &agent, None, 2).await), [""; 0]);
         assert_eq!(ids(&take(db, &other, None, 2).await), ["x1"]);
         assert_eq!(db.count("SELECT COUNT(*) FROM events WHERE delivered_at IS NOT NULL").await, 6);
         assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 0);
+        assert_eq!(db.find_first_waiting_event(&agent.id).await.unwrap(), None);
         // They stay in the log.
         assert_eq!(ids(&list(db, &agent, 0, 3).await), ["e1", "e2", "e3"]);
         assert_eq!(ids(&list(db, &agent, 3, 3).await), ["e4", "e5"]);
