@@ -1,7 +1,7 @@
 //! Rate limits and spend, and the moment of acceptance: the message, its key, its attempt and its reservation are written
 //! before anything leaves. Whatever is taken from the limits goes back when the message is not accepted after all.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
     Channel, Code, Failure, MessageId, Micros,
@@ -76,7 +76,7 @@ pub async fn admit(comms: &Comms, cleared: ClearedMessage) -> Result<Admission, 
     };
     let send = accepted_send(comms, &cleared, &carrier, estimate, agent_limits, org_limits);
     let id = send.id.clone();
-    match accept(comms, send).await {
+    match accept(comms, send.into()).await {
         Ok(Acceptance::Accepted) => Ok(Admission::Admitted(Box::new(admitted(
             comms, cleared, id, carrier, estimate,
         )))),
@@ -208,7 +208,7 @@ fn accepted_send(
     }
 }
 
-async fn accept(comms: &Comms, send: AcceptedSend) -> Result<Acceptance, StoreError> {
+async fn accept(comms: &Comms, send: Arc<AcceptedSend>) -> Result<Acceptance, StoreError> {
     for _ in 1..TRIES {
         match comms.store.accept_send(send.clone()).await {
             Err(error) if error.is_unavailable() => {

@@ -5,7 +5,7 @@ mod postgres;
 mod rows;
 mod sqlite;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use butt_dial_domain::{AgentId, Channel, MessageId, OrgId, clock::Timestamp, limits::Limits, message::Status};
 use tokio_util::task::TaskTracker;
@@ -111,7 +111,7 @@ pub(crate) struct Groups {
 enum Writes {
     /// Postgres writes both at the same time.
     Apart {
-        accept: Group<AcceptedSend, Option<Acceptance>>,
+        accept: Group<Arc<AcceptedSend>, Option<Acceptance>>,
         settle: Group<SettledSend, bool>,
     },
     /// SQLite has one writer: both share its transactions.
@@ -120,7 +120,7 @@ enum Writes {
 
 #[derive(Clone)]
 enum Write {
-    Accept(Box<AcceptedSend>),
+    Accept(Arc<AcceptedSend>),
     Settle(SettledSend),
 }
 
@@ -152,10 +152,10 @@ impl Groups {
         }
     }
 
-    async fn accept(&self, send: AcceptedSend) -> Result<Option<Acceptance>, StoreError> {
+    async fn accept(&self, send: Arc<AcceptedSend>) -> Result<Option<Acceptance>, StoreError> {
         match &self.writes {
             Writes::Apart { accept, .. } => accept.submit(send).await,
-            Writes::Together(group) => match group.submit(Write::Accept(Box::new(send))).await? {
+            Writes::Together(group) => match group.submit(Write::Accept(send)).await? {
                 Written::Accepted(acceptance) => Ok(acceptance),
                 Written::Settled(_) => Err(mixed_up()),
             },
@@ -181,7 +181,8 @@ impl Store {
     /// Writes the message, its idempotency key, its first attempt and its reservation, or nothing of them.
     /// Safe to repeat with the same id after an error that left it open whether the write happened.
     /// `OverBudget` when the reservation does not fit.
-    pub async fn accept_send(&self, send: AcceptedSend) -> Result<Acceptance, StoreError> {
+    pub async fn accept_send(&self, send: impl Into<Arc<AcceptedSend>>) -> Result<Acceptance, StoreError> {
+        let send = send.into();
         // Without an answer, the key was taken a moment ago and is free by now.
         loop {
             if let Some(acceptance) = self.groups.accept(send.clone()).await? {
@@ -206,9 +207,9 @@ struct EarlierRow {
 }
 
 /// What became of the items: taken if their ids came back; otherwise a row stood in the way. `None` if it does no longer.
-fn answers(items: &[&AcceptedSend], accepted: &[String], earlier: &[EarlierRow]) -> Vec<Option<Acceptance>> {
+fn answers(items: &[Arc<AcceptedSend>], accepted: &[String], earlier: &[EarlierRow]) -> Vec<Option<Acceptance>> {
     let accepted: HashSet<&str> = accepted.iter().map(String::as_str).collect();
-    let answer = |item: &&AcceptedSend| {
+    let answer = |item: &Arc<AcceptedSend>| {
         if accepted.contains(item.id.as_str()) {
             return Some(Acceptance::Accepted);
         }

@@ -100,15 +100,15 @@ const SETTLE: &str = "WITH item AS (
 )
 SELECT id FROM settled";
 
-pub(crate) async fn accept(db: PgPool, items: Arc<[AcceptedSend]>) -> Result<Vec<Option<Acceptance>>, StoreError> {
-    let rows = Json(items.iter().map(AcceptRow::from).collect::<Vec<_>>());
+pub(crate) async fn accept(db: PgPool, items: Arc<[Arc<AcceptedSend>]>) -> Result<Vec<Option<Acceptance>>, StoreError> {
+    let rows = Json(items.iter().map(|send| AcceptRow::from(&**send)).collect::<Vec<_>>());
     let accepted: Vec<String> = sqlx::query_scalar(ACCEPT).bind(&rows).fetch_all(&db).await?;
     let earlier = if accepted.len() == items.len() {
         Vec::new()
     } else {
         sqlx::query_as(EARLIER).bind(&rows).fetch_all(&db).await?
     };
-    Ok(answers(&items.iter().collect::<Vec<_>>(), &accepted, &earlier))
+    Ok(answers(&items, &accepted, &earlier))
 }
 
 pub(crate) async fn settle(db: PgPool, items: Arc<[SettledSend]>) -> Result<Vec<bool>, StoreError> {

@@ -92,7 +92,7 @@ SELECT json_group_array(id) FROM settling";
 /// Outcomes first: what they release, money or a key, may be what the next message needs.
 pub(super) async fn write(db: SqlitePool, items: Arc<[Write]>) -> Result<Vec<Written>, StoreError> {
     let accepts = items.iter().filter_map(|item| match item {
-        Write::Accept(send) => Some(&**send),
+        Write::Accept(send) => Some(send.clone()),
         Write::Settle(_) => None,
     });
     let settles = items.iter().filter_map(|item| match item {
@@ -111,11 +111,11 @@ pub(super) async fn write(db: SqlitePool, items: Arc<[Write]>) -> Result<Vec<Wri
     Ok(items.iter().map(answer).collect())
 }
 
-async fn accept(db: &mut SqliteConnection, items: &[&AcceptedSend]) -> Result<Vec<Option<Acceptance>>, StoreError> {
+async fn accept(db: &mut SqliteConnection, items: &[Arc<AcceptedSend>]) -> Result<Vec<Option<Acceptance>>, StoreError> {
     if items.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = Json(items.iter().copied().map(AcceptRow::from).collect::<Vec<_>>());
+    let rows = Json(items.iter().map(|send| AcceptRow::from(&**send)).collect::<Vec<_>>());
     let Json(accepted): Json<Vec<String>> = sqlx::query_scalar(ACCEPT).bind(&rows).fetch_one(&mut *db).await?;
     let earlier = if accepted.len() == items.len() {
         Vec::new()
