@@ -2,6 +2,7 @@
 
 use std::process::Output;
 
+use butt_dial_testkit::servers::Redis;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -237,6 +238,17 @@ async fn doctor_says_that_all_is_well_or_what_to_mend() {
         .expect("a line for it");
     assert!(line.contains("FAILED") && line.contains("BLOB_URL"), "{wrong}");
     assert!(!wrong.contains("not-the-key"), "{wrong}");
+}
+
+#[tokio::test]
+async fn redis_is_reached_over_tls_if_its_certificate_is_trusted() {
+    let redis = Redis::start_encrypted().await;
+    let (url, certificate) = (redis.url(), redis.certificate().display().to_string());
+    let trusting = Shell::new(&[("REDIS_URL", &url), ("SSL_CERT_FILE", &certificate)]);
+    let well = trusting.run(&["doctor"]).await;
+    assert!(well.status.success(), "{}", said(&well));
+    let wrong = Shell::new(&[("REDIS_URL", &url)]).fail(&["doctor"]).await;
+    assert!(wrong.contains("certificate"), "{wrong}");
 }
 
 #[tokio::test]

@@ -58,6 +58,34 @@ profiles! {
 }
 
 profiles! {
+    with [("SESSIONS_PER_AGENT", "2")];
+    async fn of_too_many_sessions_the_one_unused_for_longest_ends(world: &World) {
+        let colleague = world.account.colleague(&world.store, &world.gateways, "agent", "+14155550101").await;
+        let open = async |token: &str| HttpSession::open(&world.gateways, "/mcp", token).await;
+        let others = open(&colleague.token).await;
+        let (first, second) = (open(&world.account.token).await, open(&world.account.token).await);
+        let third = open(&world.account.token).await;
+        for index in 0..world.gateways.count() {
+            let gateway = world.gateways.only(index);
+            eventually("the first one has ended", async || {
+                let reply = first.post(&gateway, &message(2, "tools/list", json!({}))).await;
+                (reply.status == 404).then_some(())
+            })
+            .await;
+            for session in [&second, &third, &others] {
+                session.call(&gateway, "tools/list", json!({})).await;
+            }
+        }
+        // One that its client ends makes room.
+        second.request(&world.gateways, Method::DELETE).reply().await;
+        let fourth = open(&world.account.token).await;
+        for session in [&third, &fourth, &others] {
+            session.call(&world.gateways, "tools/list", json!({})).await;
+        }
+    }
+}
+
+profiles! {
     async fn tools_are_described_as_old_clients_need_it(world: &World) {
         let session = HttpSession::open(&world.gateways, "/mcp", &world.account.token).await;
         let list = session.call(&world.gateways, "tools/list", json!({})).await;

@@ -9,6 +9,11 @@ pub fn session(id: &str) -> String {
     format!("mcp:sess:{id}")
 }
 
+/// The line of an agent's sessions.
+pub fn agent_sessions(agent: &AgentId) -> String {
+    format!("mcp:agent:{agent}:sessions")
+}
+
 /// An open push stream: who listens, and on which replica.
 pub fn connection(id: &str) -> String {
     format!("mcp:conn:{id}")

@@ -65,7 +65,7 @@ pub struct Tier {
 
 pub async fn router(platform: &Platform) -> Result<Router, StartError> {
     let comms = &platform.comms;
-    let sessions = Sessions::start(comms.clone(), &platform.lifecycle).await?;
+    let sessions = Sessions::start(comms.clone(), platform.config.sessions_per_agent, &platform.lifecycle).await?;
     let streams = Streams::start(comms.clone(), &platform.lifecycle).await?;
     watch::start(platform, &streams, &platform.lifecycle);
     let audiences = Audiences {

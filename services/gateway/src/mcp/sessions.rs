@@ -21,7 +21,7 @@ use super::connection::{Change, Marks};
 
 pub const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
-/// An unused session is forgotten after a day.
+/// An unused session is forgotten after a day; earlier where its agent has too many newer ones.
 const TTL: Duration = Duration::from_secs(86_400);
 /// How long a replica trusts what it remembers, should it miss that a session was closed.
 const CACHE_TTL: Duration = Duration::from_secs(5);
@@ -44,12 +44,14 @@ pub struct Session {
 #[derive(Clone)]
 pub struct Sessions {
     comms: Comms,
+    /// How many an agent may have.
+    most: usize,
     /// Looked up several times a request: the records are shared.
     remembered: Cache<String, Arc<Session>>,
 }
 
 impl Sessions {
-    pub async fn start(comms: Comms, lifecycle: &Lifecycle) -> Result<Self, StartError> {
+    pub async fn start(comms: Comms, most: usize, lifecycle: &Lifecycle) -> Result<Self, StartError> {
         let remembered = Cache::builder()
             .max_capacity(CACHE_SIZE)
             .time_to_live(CACHE_TTL)
@@ -62,7 +64,11 @@ impl Sessions {
                 cache.invalidate(&*String::from_utf8_lossy(&message.payload));
             }
         });
-        Ok(Self { comms, remembered })
+        Ok(Self {
+            comms,
+            most,
+            remembered,
+        })
     }
 
     /// Of a client that says too much of itself, only the revision is kept: records live for a day.
@@ -131,6 +137,16 @@ impl Sessions {
     }
 
     pub async fn close(&self, id: &str) -> Result<(), Failure> {
+        let Some(session) = self.find(id).await? else {
+            return Ok(());
+        };
+        let line = keys::agent_sessions(&session.agent);
+        let (forgotten, left) = tokio::join!(self.forget(id), self.comms.kv.leave_line(&line, id));
+        left.map_err(unavailable)?;
+        forgotten
+    }
+
+    async fn forget(&self, id: &str) -> Result<(), Failure> {
         self.comms.kv.delete(&keys::session(id)).await.map_err(unavailable)?;
         self.remembered.invalidate(id);
         self.tell(id).await;
@@ -154,11 +170,14 @@ impl Sessions {
             tracing::error!(%error, "a session can't be written");
             Failure::internal()
         })?;
-        self.comms
-            .kv
-            .set(&keys::session(id), &text, TTL)
-            .await
-            .map_err(unavailable)?;
+        let kv = &self.comms.kv;
+        let (key, line) = (keys::session(id), keys::agent_sessions(&session.agent));
+        let (written, surplus) = tokio::join!(kv.set(&key, &text, TTL), kv.line_up(&line, id, self.most, TTL));
+        written.map_err(unavailable)?;
+        for unused in surplus.map_err(unavailable)? {
+            tracing::info!(agent = %session.agent, "an agent has too many sessions; the one unused for longest is ended");
+            self.forget(&unused).await?;
+        }
         Ok(self.remember(id, session))
     }
 

@@ -30,10 +30,11 @@ struct Scripts {
     set_held: Script,
     renew: Script,
     release: Script,
+    line_up: Script,
 }
 
 impl RedisKv {
-    /// `redis://[user:password@]host:port[/database]`. Fails within two seconds when nothing answers there.
+    /// `redis://[user:password@]host:port[/database]`, or `rediss://` for TLS. Fails within two seconds when nothing answers there.
     pub async fn connect(url: &str) -> Result<Self, KvError> {
         Ok(Self {
             connection: Connection::open(url).await?,
@@ -55,6 +56,7 @@ impl Scripts {
             set_held: Script::new(include_str!("scripts/set_held.lua")),
             renew: Script::new(include_str!("scripts/renew.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
+            line_up: Script::new(include_str!("scripts/line_up.lua")),
         }
     }
 }
@@ -141,6 +143,16 @@ impl Kv for RedisKv {
 
     async fn members(&self, key: &str) -> Result<Vec<String>, KvError> {
         self.connection.query(cmd("SMEMBERS").arg(key)).await
+    }
+
+    async fn line_up(&self, key: &str, member: &str, most: usize, ttl: Duration) -> Result<Vec<String>, KvError> {
+        let mut call = self.scripts.line_up.key(key);
+        call.arg(member).arg(most).arg(millis(ttl));
+        self.connection.script(&call).await
+    }
+
+    async fn leave_line(&self, key: &str, member: &str) -> Result<(), KvError> {
+        self.connection.query(cmd("ZREM").arg(key).arg(member)).await
     }
 
     async fn acquire(&self, key: &str, holder: &str, ttl: Duration) -> Result<Option<Lease>, KvError> {

@@ -38,6 +38,7 @@ pub struct Config {
     /// `None`: any.
     pub allowed_hosts: Option<Vec<String>>,
     pub trusted_proxies: Vec<IpNet>,
+    pub sessions_per_agent: usize,
     pub data_dir: PathBuf,
     pub database_url: String,
     pub database_max_connections: u32,
@@ -103,6 +104,7 @@ impl Config {
             allowed_hosts: allowed_hosts(&source, webhook_base_url.as_ref())?,
             webhook_base_url,
             trusted_proxies: trusted_proxies(&source)?,
+            sessions_per_agent: source.number("sessions_per_agent", 1, 1_000_000)?,
             database_url: source.optional("database_url")?.unwrap_or_else(embedded),
             blobs: blobs(&source, deployment, &data_dir)?,
             data_dir,
@@ -159,8 +161,14 @@ impl Config {
                 "NATS_URL must begin with nats:// or tls:// (or be left out: then the bus is in this process)",
             );
         }
-        if self.redis_url.as_ref().is_some_and(|url| !url.starts_with("redis://")) {
-            return fail("REDIS_URL must begin with redis:// (or be left out: then its data is in this process)");
+        if self
+            .redis_url
+            .as_ref()
+            .is_some_and(|url| !url.starts_with("redis://") && !url.starts_with("rediss://"))
+        {
+            return fail(
+                "REDIS_URL must begin with redis:// or rediss:// (or be left out: then its data is in this process)",
+            );
         }
         if deployment == Deployment::OneOfMany {
             let missing: Vec<&str> = [

@@ -1,5 +1,7 @@
 //! A private Redis. As in production it is a cache of shared state: by default it comes back empty after a stop.
 
+use std::{fs, path::PathBuf};
+
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -14,31 +16,60 @@ pub struct Redis {
     process: Process,
     port: Port,
     append_only: bool,
+    /// Reached over TLS only.
+    encrypted: bool,
 }
 
 impl Redis {
     /// Keeps nothing on disk: `start_again` brings an empty server.
     pub async fn start() -> Self {
-        Self::new(false).await
+        Self::new(false, false).await
     }
 
     /// Keeps every write, so that `start_again` brings the data back.
     pub async fn start_append_only() -> Self {
-        Self::new(true).await
+        Self::new(true, false).await
     }
 
-    async fn new(append_only: bool) -> Self {
+    /// Speaks TLS only, as `localhost`, with a certificate that nobody else has signed.
+    pub async fn start_encrypted() -> Self {
+        Self::new(false, true).await
+    }
+
+    async fn new(append_only: bool, encrypted: bool) -> Self {
         let mut server = Self {
             process: Process::new("redis", "TERM", None),
             port: Port::reserve(),
             append_only,
+            encrypted,
         };
+        if encrypted {
+            server.make_certificate();
+        }
         server.start_again().await;
         server
     }
 
     pub fn url(&self) -> String {
-        format!("redis://{}", self.address())
+        match self.encrypted {
+            true => format!("rediss://localhost:{}", self.port.number()),
+            false => format!("redis://{}", self.address()),
+        }
+    }
+
+    /// The certificate of an encrypted server, as PEM: whoever is to trust it has to be told.
+    pub fn certificate(&self) -> PathBuf {
+        self.process.directory().join("cert.pem")
+    }
+
+    fn key(&self) -> PathBuf {
+        self.process.directory().join("key.pem")
+    }
+
+    fn make_certificate(&self) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        fs::write(self.certificate(), made.cert.pem()).expect("the certificate's file");
+        fs::write(self.key(), made.signing_key.serialize_pem()).expect("the key's file");
     }
 
     pub fn address(&self) -> String {
@@ -48,14 +79,15 @@ impl Redis {
     /// Starts the stopped server on the same port.
     pub async fn start_again(&mut self) {
         let mut command = self.process.command(find_program("redis-server", &[]));
-        command.args([
-            "--bind",
-            "127.0.0.1",
-            "--port",
-            &self.port.number().to_string(),
-            "--save",
-            "",
-        ]);
+        let port = self.port.number().to_string();
+        command.args(["--bind", "127.0.0.1", "--save", ""]);
+        if self.encrypted {
+            command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]);
+            command.arg("--tls-cert-file").arg(self.certificate());
+            command.arg("--tls-key-file").arg(self.key());
+        } else {
+            command.args(["--port", &port]);
+        }
         command.arg("--dir").arg(self.process.directory());
         if self.append_only {
             command.args(["--appendonly", "yes", "--appendfsync", "always"]);
@@ -63,9 +95,13 @@ impl Redis {
             command.args(["--appendonly", "no"]);
         }
         self.process.spawn(command);
-        let address = self.address();
+        let (address, encrypted) = (self.address(), self.encrypted);
         self.process
-            .wait_until_ready(async || answers(&address).await.unwrap_or(false))
+            .wait_until_ready(async || match encrypted {
+                // It listens when it is ready; what it would say is for those who know its certificate.
+                true => TcpStream::connect(&address).await.is_ok(),
+                false => answers(&address).await.unwrap_or(false),
+            })
             .await;
     }
 

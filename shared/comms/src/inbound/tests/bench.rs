@@ -297,6 +297,12 @@ impl Kv for NoKv {
     async fn members(&self, _: &str) -> Result<Vec<String>, KvError> {
         nothing()
     }
+    async fn line_up(&self, _: &str, _: &str, _: usize, _: Duration) -> Result<Vec<String>, KvError> {
+        nothing()
+    }
+    async fn leave_line(&self, _: &str, _: &str) -> Result<(), KvError> {
+        nothing()
+    }
     async fn acquire(&self, _: &str, _: &str, _: Duration) -> Result<Option<Lease>, KvError> {
         nothing()
     }

@@ -40,6 +40,8 @@ macro_rules! kv_conformance {
             a_nonce_is_new_once
             of_concurrent_uses_of_a_nonce_one_is_first
             a_set_keeps_its_members_while_it_is_renewed
+            a_line_keeps_its_newest_members
+            of_many_in_a_line_at_once_each_leaves_once
             whatever_a_key_holds_can_be_deleted
             it_answers
         }

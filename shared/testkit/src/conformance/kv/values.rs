@@ -129,6 +129,36 @@ pub async fn a_set_keeps_its_members_while_it_is_renewed(kv: Arc<dyn Kv>) {
     assert!(members("s").await.is_empty());
 }
 
+pub async fn a_line_keeps_its_newest_members(kv: Arc<dyn Kv>) {
+    let line_up = async |member: &str| kv.line_up("l", member, 2, LONG).await.unwrap();
+    assert!(line_up("a").await.is_empty());
+    assert!(line_up("b").await.is_empty());
+    assert!(line_up("a").await.is_empty(), "it is there once");
+    assert_eq!(line_up("c").await, ["b"], "the one that was the newest longest ago");
+    kv.leave_line("l", "a").await.unwrap();
+    kv.leave_line("l", "stranger").await.unwrap();
+    kv.leave_line("nowhere", "a").await.unwrap();
+    assert!(line_up("d").await.is_empty(), "there was room");
+    assert_eq!(kv.line_up("l", "e", 1, LONG).await.unwrap(), ["c", "d"]);
+    kv.delete("l").await.unwrap();
+    assert!(line_up("a").await.is_empty());
+
+    kv.line_up("short", "a", 1, SHORT).await.unwrap();
+    kv.set("witness", "", SHORT).await.unwrap();
+    eventually("its time is over", async || kv.get("witness").await.unwrap().is_none()).await;
+    assert!(
+        kv.line_up("short", "b", 1, LONG).await.unwrap().is_empty(),
+        "a line expires"
+    );
+}
+
+pub async fn of_many_in_a_line_at_once_each_leaves_once(kv: Arc<dyn Kv>) {
+    let line_up = |kv: Arc<dyn Kv>, n: usize| async move { kv.line_up("l", &format!("m{n}"), 5, LONG).await.unwrap() };
+    let left: Vec<String> = at_once(&kv, 40, 1, line_up).await.concat();
+    assert_eq!(left.len(), 35);
+    assert_eq!(left.into_iter().collect::<BTreeSet<_>>().len(), 35);
+}
+
 pub async fn whatever_a_key_holds_can_be_deleted(kv: Arc<dyn Kv>) {
     kv.increment("counter", LONG).await.unwrap();
     kv.add_member("set", "a", LONG).await.unwrap();

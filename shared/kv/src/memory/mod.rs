@@ -1,8 +1,10 @@
 //! The in-process backend, for the one program that has no replicas. Never grows beyond twice what is alive: expired
 //! entries are swept when the table has doubled.
 
+mod table;
+
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,43 +15,11 @@ use butt_dial_domain::{
     ports::kv::{Admission, Kv, KvError, Lease, Quota},
 };
 
-/// How long the last fence of a lease is remembered after the lease.
-const FENCE_MEMORY: Duration = Duration::from_secs(24 * 3_600);
-/// The table is not swept while it is smaller than this.
-const SWEEP_FLOOR: usize = 1_024;
+use self::table::{Entry, Micros, Table, Value};
 
 pub struct MemoryKv {
     clock: Clock,
     table: Mutex<Table>,
-}
-
-/// Microseconds since 1970.
-type Micros = i64;
-
-enum Value {
-    /// The theoretical arrival time of GCRA: when the quota is whole again.
-    Quota(Micros),
-    Counter(u64),
-    Text(String),
-    Nonce,
-    Set(BTreeSet<String>),
-    Lease {
-        holder: String,
-        fence: u64,
-    },
-}
-
-struct Entry {
-    value: Value,
-    expires: Micros,
-}
-
-#[derive(Default)]
-struct Table {
-    entries: HashMap<String, Entry>,
-    sweep_at: usize,
-    last_fence: u64,
-    now: Micros,
 }
 
 impl MemoryKv {
@@ -65,102 +35,6 @@ impl MemoryKv {
         // Never backwards: a clock that is set back must not revive what has expired.
         table.now = table.now.max(self.clock.now().timestamp_micros());
         table
-    }
-}
-
-impl Table {
-    fn live(&mut self, key: &str) -> Option<&mut Entry> {
-        let now = self.now;
-        self.entries.get_mut(key).filter(|entry| entry.expires > now)
-    }
-
-    fn put(&mut self, key: &str, value: Value, expires: Micros) {
-        if self.entries.len() >= self.sweep_at {
-            let now = self.now;
-            self.entries.retain(|_, entry| entry.expires > now);
-            self.sweep_at = (2 * self.entries.len()).max(SWEEP_FLOOR);
-        }
-        self.entries.insert(key.to_owned(), Entry { value, expires });
-    }
-
-    fn after(&self, ttl: Duration) -> Micros {
-        self.now.saturating_add(micros(ttl).max(1))
-    }
-
-    fn left(&self, expires: Micros) -> Duration {
-        Duration::from_micros(u64::try_from(expires - self.now).unwrap_or(0))
-    }
-
-    /// When the quota is whole again; now, if it is.
-    fn arrival(&mut self, key: &str) -> Result<Micros, KvError> {
-        let now = self.now;
-        match self.live(key) {
-            None => Ok(now),
-            Some(Entry {
-                value: Value::Quota(arrival),
-                ..
-            }) => Ok((*arrival).max(now)),
-            Some(_) => Err(other_kind(key)),
-        }
-    }
-
-    fn text(&mut self, key: &str) -> Result<Option<String>, KvError> {
-        match self.live(key) {
-            None => Ok(None),
-            Some(Entry {
-                value: Value::Text(text),
-                ..
-            }) => Ok(Some(text.clone())),
-            Some(_) => Err(other_kind(key)),
-        }
-    }
-
-    fn counter(&mut self, key: &str) -> Result<Option<(&mut u64, Micros)>, KvError> {
-        match self.live(key) {
-            None => Ok(None),
-            Some(Entry {
-                value: Value::Counter(count),
-                expires,
-            }) => Ok(Some((count, *expires))),
-            Some(_) => Err(other_kind(key)),
-        }
-    }
-
-    fn set(&mut self, key: &str) -> Result<Option<(&mut BTreeSet<String>, &mut Micros)>, KvError> {
-        match self.live(key) {
-            None => Ok(None),
-            Some(Entry {
-                value: Value::Set(set),
-                expires,
-            }) => Ok(Some((set, expires))),
-            Some(_) => Err(other_kind(key)),
-        }
-    }
-
-    /// The time, so that fences that were written down outlive this process; more, if the clock stands still.
-    fn next_fence(&self) -> u64 {
-        (self.last_fence + 1).max(self.now.unsigned_abs())
-    }
-
-    fn lease(&mut self, key: &str, holder: &str, fence: u64, expires: Micros) -> Lease {
-        self.last_fence = self.last_fence.max(fence);
-        let holder = holder.to_owned();
-        let lease = Lease {
-            key: key.to_owned(),
-            holder: holder.clone(),
-            fence,
-        };
-        self.put(key, Value::Lease { holder, fence }, expires);
-        let remembered = expires.saturating_add(micros(FENCE_MEMORY));
-        self.put(&fence_key(key), Value::Counter(fence), remembered);
-        lease
-    }
-
-    /// The entry of a lease, if this holder has it with this fence.
-    fn held(&mut self, lease: &Lease) -> Option<&mut Entry> {
-        self.live(&lease.key).filter(
-            |entry| matches!(&entry.value, Value::Lease { holder, fence } if *holder == lease.holder && *fence == lease.fence),
-        )
     }
 }
 
@@ -282,6 +156,27 @@ impl Kv for MemoryKv {
             .set(key)?
             .map(|(set, _)| set.iter().cloned().collect())
             .unwrap_or_default())
+    }
+
+    async fn line_up(&self, key: &str, member: &str, most: usize, ttl: Duration) -> Result<Vec<String>, KvError> {
+        let mut table = self.table();
+        let renewed = table.after(ttl);
+        let Some((line, expires)) = table.line(key)? else {
+            table.put(key, Value::Line(vec![member.to_owned()]), renewed);
+            return Ok(Vec::new());
+        };
+        line.retain(|other| other != member);
+        line.push(member.to_owned());
+        *expires = renewed;
+        let surplus = line.len().saturating_sub(most);
+        Ok(line.drain(..surplus).collect())
+    }
+
+    async fn leave_line(&self, key: &str, member: &str) -> Result<(), KvError> {
+        if let Some((line, _)) = self.table().line(key)? {
+            line.retain(|other| other != member);
+        }
+        Ok(())
     }
 
     async fn acquire(&self, key: &str, holder: &str, ttl: Duration) -> Result<Option<Lease>, KvError> {
@@ -434,7 +329,7 @@ mod tests {
             );
             clock.advance(TimeDelta::milliseconds(1));
         }
-        assert!(kv.table().entries.len() <= 2 * SWEEP_FLOOR);
+        assert!(kv.table().entries.len() <= 2 * table::SWEEP_FLOOR);
     }
 
     #[tokio::test]
