@@ -5,7 +5,7 @@ use butt_dial_providers::simulator::Misbehaviour;
 use futures::{StreamExt as _, future::join_all};
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Fleet, Gate, Replying as _, email, eventually, sms};
+use crate::support::{Agent, Fleet, Gate, Replying as _, Stage, email, eventually, sms};
 
 const ANN: &str = "+14155550123";
 /// Long enough to do something while the carrier has the message and has not said so.
@@ -22,9 +22,9 @@ async fn kill_in_mid_send(fleet: &mut Fleet, message: &Value, moment: impl Futur
 }
 
 /// The first program has this stage of its first send behind it.
-async fn passes(stage: &str, fleet: &crate::support::Stage) {
-    let first = fleet.gateways.only(0);
-    let counted = format!("bd_send_stage_seconds_count{{stage=\"{stage}\"}} 1");
+async fn passes(name: &str, stage: &Stage) {
+    let first = stage.gateways.only(0);
+    let counted = format!("bd_send_stage_seconds_count{{stage=\"{name}\"}} 1");
     eventually("the stage is over", async || {
         let metrics = first.get("/metrics").reply().await.text;
         metrics.lines().any(|line| line == counted).then_some(())
@@ -90,10 +90,15 @@ async fn killed_before_the_limits_have_said_yes_it_was_never_there_servers() {
     retry_sends_it(&fleet, &message).await;
 }
 
-/// Kills the first gateway while the acceptance of this message waits to be written.
+/// Kills the first program while the acceptance of this message waits to be written.
 async fn kill_before_acceptance(fleet: &mut Fleet, message: &Value) -> Gate {
     let mut gate = Gate::close(&fleet.database_url, "messages").await;
-    kill_in_mid_send(fleet, message, gate.is_reached()).await;
+    let stage = fleet.stage();
+    let moment = async {
+        passes("clear", &stage).await;
+        gate.is_reached().await;
+    };
+    kill_in_mid_send(fleet, message, moment).await;
     gate
 }
 
@@ -167,15 +172,16 @@ async fn killed_in_mid_send_an_email_goes_out_once_in_the_end_servers() {
     }
 }
 
-/// Kills the first gateway while the outcome, which the carrier has told it, waits to be written.
+/// Kills the first program while the outcome, which the carrier has told it, waits to be written.
 async fn kill_before_the_outcome_is_written(fleet: &mut Fleet, message: &Value) -> Gate {
     fleet.carriers.misbehave("twilio", PAUSE, 1);
-    let stage = fleet.stage();
-    let database = fleet.database_url.clone();
+    let (stage, database) = (fleet.stage(), fleet.database_url.clone());
     let mut gate = None;
     let moment = async {
         stage.taken(ANN).await;
-        gate.insert(Gate::close(&database, "messages").await).is_reached().await;
+        let gate = gate.insert(Gate::close(&database, "messages").await);
+        passes("dispatch", &stage).await;
+        gate.is_reached().await;
     };
     kill_in_mid_send(fleet, message, moment).await;
     gate.unwrap()
@@ -205,10 +211,7 @@ async fn killed_before_the_answer_whoever_asks_again_gets_it_servers() {
 async fn killed_on_a_laptop_before_it_was_accepted_it_was_never_there() {
     let mut fleet = Fleet::laptop(&[]).await;
     let message = sms(ANN, "Only once");
-    let gate = Gate::close(&fleet.database_url, "messages").await;
-    let stage = fleet.stage();
-    kill_in_mid_send(&mut fleet, &message, passes("clear", &stage)).await;
-    gate.open().await;
+    kill_before_acceptance(&mut fleet, &message).await.open().await;
     fleet.start_one().await;
     retry_sends_it(&fleet, &message).await;
 }
@@ -234,17 +237,8 @@ async fn killed_on_a_laptop_at_the_carrier_nothing_that_was_accepted_is_lost() {
 async fn killed_on_a_laptop_before_the_outcome_was_written_it_is_found_out() {
     let mut fleet = Fleet::laptop(&[]).await;
     let message = sms(ANN, "Only once");
-    fleet.carriers.misbehave("twilio", PAUSE, 1);
-    let stage = fleet.stage();
-    let database = fleet.database_url.clone();
-    let mut gate = None;
-    let moment = async {
-        stage.taken(ANN).await;
-        gate = Some(Gate::close(&database, "messages").await);
-        passes("dispatch", &stage).await;
-    };
-    kill_in_mid_send(&mut fleet, &message, moment).await;
-    gate.unwrap().open().await;
+    let gate = kill_before_the_outcome_is_written(&mut fleet, &message).await;
+    gate.open().await;
     fleet.start_one().await;
     retry_tells_the_truth(&fleet, &message, "accepted").await;
     assert_eq!(fleet.carriers.requests_total("twilio"), 1);

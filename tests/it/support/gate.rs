@@ -33,10 +33,10 @@ impl Gate {
         }
     }
 
-    /// Waits until a statement stands at the gate.
+    /// Waits until a statement stands at the gate. SQLite does not tell, and runs nothing for a program that is gone.
     pub async fn is_reached(&mut self) {
         let Self::Postgres(connection) = self else {
-            panic!("SQLite does not tell who waits");
+            return;
         };
         eventually("a statement waits", async || {
             let waiting = sqlx::query(WAITING).fetch_optional(&mut *connection).await;
