@@ -28,7 +28,7 @@ const CACHE_TTL: Duration = Duration::from_secs(5);
 const CACHE_SIZE: u64 = 100_000;
 /// Bytes.
 const MAX_PEER: usize = 8 * 1024;
-/// A session in use is written again this often, so that it does not end.
+/// A session in use is written again this often, so that it does not end, and stands among its agent's newest.
 const TOUCH: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
