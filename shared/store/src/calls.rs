@@ -219,7 +219,7 @@ impl Store {
 
     /// One of the agent's calls, by our id or by the carrier's.
     pub async fn find_call(&self, agent: &AgentId, id: &str) -> Result<Option<Call>, StoreError> {
-        // With nothing appended to the agent's id, Postgres may go through all of the agent's calls.
+        // The `|| ''` keeps Postgres from going by the agent, who may have had a million of them.
         const SQL: &str = "SELECT * FROM calls WHERE agent_id || '' = $1 AND (id = $2 OR carrier_id = $2) LIMIT 1";
         let row: Option<CallRow> = reading!(self, |db| {
             sqlx::query_as(SQL)

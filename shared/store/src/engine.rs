@@ -18,7 +18,8 @@ use crate::{
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longer than the wait for a connection; shorter than any client's patience.
 const CALL_DEADLINE: Duration = Duration::from_secs(4);
-const SESSION: [(&str, &str); 3] = [
+/// What every connection to Postgres is set to.
+const POSTGRES_SETTINGS: [(&str, &str); 3] = [
     // In milliseconds. A statement that runs longer is cut off by Postgres: a stuck one must not hold a pool.
     ("statement_timeout", "5000"),
     // Every statement of ours looks a few rows up, by an index that is there for it. Postgres keeps plans, and one that was made
@@ -205,7 +206,7 @@ async fn connect_postgres(url: &str, max_connections: u32) -> Result<Engine, Sto
     let options = PgConnectOptions::from_str(url)
         .map_err(|_| StoreError::Config("DATABASE_URL is not a valid postgres:// address".into()))?
         .application_name("butt-dial")
-        .options(SESSION)
+        .options(POSTGRES_SETTINGS)
         .disable_statement_logging();
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)

@@ -159,7 +159,7 @@ impl Store {
 
     /// One of the agent's messages, by our id or by the carrier's.
     pub async fn find_agent_message(&self, agent: &AgentId, id: &str) -> Result<Option<Message>, StoreError> {
-        // With nothing appended to the agent's id, Postgres may go through all that the agent ever sent.
+        // The `|| ''` keeps Postgres from going by the agent, who may have sent a million of them.
         const SQL: &str = "SELECT * FROM messages WHERE agent_id || '' = $1 AND (id = $2 OR carrier_id = $2) LIMIT 1";
         let row: Option<MessageRow> = reading!(self, |db| {
             sqlx::query_as(SQL)

@@ -70,8 +70,8 @@ pub trait Kv: Send + Sync {
 
     async fn members(&self, key: &str) -> Result<Vec<String>, KvError>;
 
-    /// Makes the member the newest of a line whose whole life is renewed to `ttl`. The line keeps its `most` newest members;
-    /// the others leave it, and are returned.
+    /// Makes the member the newest of a line whose whole life is renewed to `ttl`. The line keeps its `most` newest members, one
+    /// at least; the others leave it, and are returned.
     async fn line_up(&self, key: &str, member: &str, most: usize, ttl: Duration) -> Result<Vec<String>, KvError>;
 
     async fn leave_line(&self, key: &str, member: &str) -> Result<(), KvError>;

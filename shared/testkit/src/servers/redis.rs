@@ -15,35 +15,40 @@ use super::{
 pub struct Redis {
     process: Process,
     port: Port,
-    append_only: bool,
-    /// Reached over TLS only.
-    encrypted: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Forgetful,
+    AppendOnly,
+    /// Forgetful, and reached over TLS only.
+    Encrypted,
 }
 
 impl Redis {
     /// Keeps nothing on disk: `start_again` brings an empty server.
     pub async fn start() -> Self {
-        Self::new(false, false).await
+        Self::new(Kind::Forgetful).await
     }
 
     /// Keeps every write, so that `start_again` brings the data back.
     pub async fn start_append_only() -> Self {
-        Self::new(true, false).await
+        Self::new(Kind::AppendOnly).await
     }
 
     /// Speaks TLS only, as `localhost`, with a certificate that nobody else has signed.
     pub async fn start_encrypted() -> Self {
-        Self::new(false, true).await
+        Self::new(Kind::Encrypted).await
     }
 
-    async fn new(append_only: bool, encrypted: bool) -> Self {
+    async fn new(kind: Kind) -> Self {
         let mut server = Self {
             process: Process::new("redis", "TERM", None),
             port: Port::reserve(),
-            append_only,
-            encrypted,
+            kind,
         };
-        if encrypted {
+        if kind == Kind::Encrypted {
             server.make_certificate();
         }
         server.start_again().await;
@@ -51,9 +56,9 @@ impl Redis {
     }
 
     pub fn url(&self) -> String {
-        match self.encrypted {
-            true => format!("rediss://localhost:{}", self.port.number()),
-            false => format!("redis://{}", self.address()),
+        match self.kind {
+            Kind::Encrypted => format!("rediss://localhost:{}", self.port.number()),
+            Kind::Forgetful | Kind::AppendOnly => format!("redis://{}", self.address()),
         }
     }
 
@@ -81,7 +86,7 @@ impl Redis {
         let mut command = self.process.command(find_program("redis-server", &[]));
         let port = self.port.number().to_string();
         command.args(["--bind", "127.0.0.1", "--save", ""]);
-        if self.encrypted {
+        if self.kind == Kind::Encrypted {
             command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]);
             command.arg("--tls-cert-file").arg(self.certificate());
             command.arg("--tls-key-file").arg(self.key());
@@ -89,18 +94,18 @@ impl Redis {
             command.args(["--port", &port]);
         }
         command.arg("--dir").arg(self.process.directory());
-        if self.append_only {
+        if self.kind == Kind::AppendOnly {
             command.args(["--appendonly", "yes", "--appendfsync", "always"]);
         } else {
             command.args(["--appendonly", "no"]);
         }
         self.process.spawn(command);
-        let (address, encrypted) = (self.address(), self.encrypted);
+        let (address, kind) = (self.address(), self.kind);
         self.process
-            .wait_until_ready(async || match encrypted {
+            .wait_until_ready(async || match kind {
                 // It listens when it is ready; what it would say is for those who know its certificate.
-                true => TcpStream::connect(&address).await.is_ok(),
-                false => answers(&address).await.unwrap_or(false),
+                Kind::Encrypted => TcpStream::connect(&address).await.is_ok(),
+                Kind::Forgetful | Kind::AppendOnly => answers(&address).await.unwrap_or(false),
             })
             .await;
     }
