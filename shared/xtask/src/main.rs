@@ -1,4 +1,4 @@
-//! The workspace's own tasks: `cargo xtask <task>`. Nothing here ships.
+//! Tasks for developers: `cargo xtask <task>`. Not part of the shipped program.
 
 mod bench;
 mod servers;
@@ -9,7 +9,7 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(about = "The workspace's own tasks")]
+#[command(about = "Tasks for developers of this workspace", max_term_width = 120)]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -17,19 +17,19 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Check what the compiler can't: crate arrows, file sizes, registries, migrations, forbidden words.
-    Tidy,
-    /// Run a command beside a private Postgres, whose address it finds in TEST_POSTGRES_URL.
+    /// Check the structure and the language of the workspace: dependencies, file sizes, names, words, and more.
+    Tidy(tidy::Options),
+    /// Run a command with a private Postgres server. The command reads its address from TEST_POSTGRES_URL.
     Servers {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
-    /// Measure release builds against a bare rmcp server, and print a table.
+    /// Measure release builds against a bare rmcp server and print a table.
     Bench(bench::Options),
-    /// The bare rmcp server that `bench` measures against.
+    /// Serve the bare rmcp server that `bench` compares with.
     #[command(hide = true)]
     BareServer,
-    /// The bare webhook route that `bench` measures against.
+    /// Serve the bare webhook route that `bench` compares with.
     #[command(hide = true)]
     BareWebhooks,
     /// Print the OpenAPI document.
@@ -38,8 +38,8 @@ enum Task {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match Arguments::parse().task {
-        Task::Tidy => tidy::main(),
+    let result = match Arguments::parse().task {
+        Task::Tidy(options) => tidy::main(&options),
         Task::Servers { command } => servers::main(&command).await,
         Task::Bench(options) => bench::main(options).await,
         Task::BareServer => bench::bare_server().await.map(|()| ExitCode::SUCCESS),
@@ -49,7 +49,7 @@ async fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
     };
-    done.unwrap_or_else(|error| {
+    result.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");
         ExitCode::FAILURE
     })

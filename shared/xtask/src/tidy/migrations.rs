@@ -1,5 +1,5 @@
-//! The migrations are one stream for both engines: `NNNN_what.sql`, or the pair `.postgres.sql` and
-//! `.sqlite.sql` where an engine needs its own text. Numbers start at 0001 and leave none out.
+//! Migrations are one sequence for both engines: `NNNN_topic.sql`, or the pair `.postgres.sql` and `.sqlite.sql` where
+//! the engines need different statements. Numbers start at 0001 and have no gaps.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ const FOLDER: &str = "migrations";
 struct Migration<'a> {
     file: &'a str,
     number: usize,
-    what: &'a str,
-    /// `None` where both engines read the same text.
+    topic: &'a str,
+    /// `None` if both engines use the same file.
     engine: Option<&'a str>,
 }
 
@@ -23,8 +23,8 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             Some(migration) => by_number.entry(migration.number).or_default().push(migration),
             None => findings.push(finding(
                 file,
-                "not a migration's name",
-                "call it NNNN_what[.postgres|.sqlite].sql",
+                "not the name of a migration",
+                "name it NNNN_topic[.postgres|.sqlite].sql",
             )),
         }
     }
@@ -33,8 +33,8 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         if *number != expected {
             findings.push(finding(
                 file,
-                format!("{number:04} stands where {expected:04} should"),
-                "leave no number out",
+                format!("the number is {number:04}, expected {expected:04}"),
+                "use consecutive numbers",
             ));
             break;
         }
@@ -43,11 +43,11 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-fn finding(file: &str, what: impl Into<String>, mend: impl Into<String>) -> Finding {
-    Finding::new(format!("{FOLDER}/{file}"), 1, what, mend)
+fn finding(file: &str, problem: impl Into<String>, hint: impl Into<String>) -> Finding {
+    Finding::new(format!("{FOLDER}/{file}"), 1, problem, hint)
 }
 
-/// One number is one text for both engines, or one text for each.
+/// Checks that a number has one file for both engines, or one file for each.
 fn engines(migrations: &[Migration]) -> Option<Finding> {
     match migrations {
         [one] => {
@@ -56,13 +56,13 @@ fn engines(migrations: &[Migration]) -> Option<Finding> {
             } else {
                 "postgres"
             };
-            let mend = format!("add {:04}_{}.{missing}.sql", one.number, one.what);
-            Some(finding(one.file, "only one engine has this migration", mend))
+            let hint = format!("add {:04}_{}.{missing}.sql", one.number, one.topic);
+            Some(finding(one.file, "only one engine has this migration", hint))
         }
-        [a, b] if a.what == b.what && a.engine.is_some() && b.engine.is_some() => None,
+        [a, b] if a.topic == b.topic && a.engine.is_some() && b.engine.is_some() => None,
         [.., last] => {
-            let what = format!("more than one migration {:04}", last.number);
-            Some(finding(last.file, what, "give each a number of its own"))
+            let problem = format!("more than one migration {:04}", last.number);
+            Some(finding(last.file, problem, "use a new number"))
         }
         [] => None,
     }
@@ -75,17 +75,18 @@ impl<'a> Migration<'a> {
             Some((name, engine)) => (name, Some(engine)),
             None => (stem, None),
         };
-        let (digits, what) = name.split_once('_')?;
+        let (digits, topic) = name.split_once('_')?;
         let number = digits
             .parse()
             .ok()
             .filter(|_| digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit()))?;
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        let good = !what.is_empty() && what.chars().all(plain) && matches!(engine, None | Some("postgres" | "sqlite"));
+        let good =
+            !topic.is_empty() && topic.chars().all(plain) && matches!(engine, None | Some("postgres" | "sqlite"));
         good.then_some(Self {
             file,
             number,
-            what,
+            topic,
             engine,
         })
     }
@@ -94,17 +95,17 @@ impl<'a> Migration<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::{places, tree::tests::made_up};
+    use crate::tidy::{places, tree::tests::tree_of};
 
     fn check_names(names: &[&str]) -> Vec<String> {
         let paths: Vec<String> = names.iter().map(|name| format!("migrations/{name}")).collect();
         let files: Vec<(&str, &str)> = paths.iter().map(|path| (path.as_str(), "")).collect();
-        let found = places(check(&made_up(&files)));
+        let found = places(check(&tree_of(&files)));
         found.iter().map(|place| place.replace("migrations/", "")).collect()
     }
 
     #[test]
-    fn a_whole_stream_passes() {
+    fn accepts_a_complete_sequence() {
         let names = [
             "0001_organizations.sql",
             "0002_locks.postgres.sql",
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_found() {
+    fn rejects_other_names() {
         for name in [
             "1_a.sql",
             "0001-a.sql",
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_found() {
+    fn rejects_a_gap() {
         assert_eq!(
             check_names(&["0001_a.sql", "0003_c.sql", "0004_d.sql"]),
             ["0003_c.sql:1"]
@@ -140,13 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_sibling_is_found() {
+    fn rejects_a_missing_engine() {
         assert_eq!(check_names(&["0001_a.postgres.sql"]), ["0001_a.postgres.sql:1"]);
         assert_eq!(check_names(&["0001_a.sqlite.sql"]), ["0001_a.sqlite.sql:1"]);
     }
 
     #[test]
-    fn a_number_taken_twice_is_found() {
+    fn rejects_a_duplicate_number() {
         assert_eq!(check_names(&["0001_a.sql", "0001_b.sql"]), ["0001_b.sql:1"]);
         assert_eq!(
             check_names(&["0001_a.postgres.sql", "0001_b.sqlite.sql"]),

@@ -1,5 +1,5 @@
-//! A vendor is a folder of the providers: it stands in the registry, and each channel that its manifest claims
-//! passes the conformance suite; that of the webhooks too, if the vendor calls us, and that of calls, if it has them.
+//! A vendor is a folder of `shared/providers`: it is in the registry, and each channel of its manifest passes the
+//! conformance suite. Webhooks, calls, models and speech synthesis have a suite each, for the vendors that offer them.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,16 @@ const REGISTRY: &str = "shared/providers/src/lib.rs";
 const CHANNEL: &str = "Channel::";
 const CONNECTED: &str = "Connected";
 const WEBHOOKS: &str = "webhooks";
-/// Fields of `Connected` that have nothing to do with channels, and what proves them.
+/// Fields of `Connected` without a channel, and their conformance suites.
 const SUITES: [(&str, &str); 2] = [("model", "model_conformance!"), ("speech", "speech_conformance!")];
 const VOICE: &str = "voice";
-/// Nobody writes on it: what the vendor tells about calls is proved with the calls.
+/// Has no messages: the suite for calls covers its webhooks.
 const CALLS: &str = "Voice";
 
-/// A vendor's files, by their path below its folder.
+/// The files of a vendor, by their path below its folder.
 type Files<'a> = BTreeMap<&'a str, &'a Source>;
 
-/// A channel that a manifest names, and where.
+/// A channel in a manifest.
 struct Claim<'a> {
     channel: &'a str,
     line: usize,
@@ -42,7 +42,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             let path = format!("{FOLDER}/{vendor}/{inner}");
             findings.extend(unregistered(tree, vendor, &path));
             findings.extend(untested(vendor, files, &path, manifest));
-            findings.extend(unproved(vendor, files, &path));
+            findings.extend(without_suite(vendor, files, &path));
         }
     }
     findings
@@ -66,8 +66,8 @@ fn unregistered(tree: &Tree, vendor: &str, path: &str) -> Option<Finding> {
             !words.into_iter().any(|word| word == "mod" || word == "use")
         })
     });
-    let mend = format!("add it to the registry in {REGISTRY}");
-    (!registered).then(|| Finding::new(path, 1, format!("the vendor `{vendor}` is not registered"), mend))
+    let hint = format!("add it to the registry in {REGISTRY}");
+    (!registered).then(|| Finding::new(path, 1, format!("the vendor `{vendor}` is not registered"), hint))
 }
 
 fn untested(vendor: &str, files: &Files, path: &str, manifest: &Source) -> Vec<Finding> {
@@ -96,39 +96,49 @@ fn untested(vendor: &str, files: &Files, path: &str, manifest: &Source) -> Vec<F
         tests.any(|(_, source)| source.find(proof).next().is_some())
     };
     if connects(VOICE) && !has_suite("voice_conformance!(") {
-        let mend = format!("add `voice_conformance!(..);` to {FOLDER}/{vendor}/tests.rs");
-        findings.push(Finding::new(path, 1, "calls are connected but not proved", mend));
+        let hint = format!("add `voice_conformance!(..);` to {FOLDER}/{vendor}/tests.rs");
+        findings.push(Finding::new(
+            path,
+            1,
+            "calls are connected but have no conformance test",
+            hint,
+        ));
     }
     for Claim { channel, line } in claims {
         if !tested("conforms!", channel) {
-            let mend = format!("add `conforms!({CHANNEL}{channel});` to {FOLDER}/{vendor}/tests.rs");
-            let what = format!("{CHANNEL}{channel} is claimed but not proved");
-            findings.push(Finding::new(path, line, what, mend));
+            let hint = format!("add `conforms!({CHANNEL}{channel});` to {FOLDER}/{vendor}/tests.rs");
+            let problem = format!("{CHANNEL}{channel} has no conformance test");
+            findings.push(Finding::new(path, line, problem, hint));
         }
         if calls_us && channel != CALLS && !tested("webhook_conformance!", channel) {
-            let mend = format!("add `webhook_conformance!({CHANNEL}{channel}, ..);` to {FOLDER}/{vendor}/tests.rs");
-            let what = format!("the webhooks of {CHANNEL}{channel} are connected but not proved");
-            findings.push(Finding::new(path, line, what, mend));
+            let hint = format!("add `webhook_conformance!({CHANNEL}{channel}, ..);` to {FOLDER}/{vendor}/tests.rs");
+            let problem = format!("the webhooks of {CHANNEL}{channel} have no conformance test");
+            findings.push(Finding::new(path, line, problem, hint));
         }
     }
     findings
 }
 
-/// What is not tied to a channel: each such field that is connected has its own suite.
-fn unproved(vendor: &str, files: &Files, path: &str) -> Vec<Finding> {
-    let unproved = |(field, suite): &&(&str, &str)| {
+/// Finds fields without a channel that are connected but have no suite.
+fn without_suite(vendor: &str, files: &Files, path: &str) -> Vec<Finding> {
+    let without_suite = |(field, suite): &&(&str, &str)| {
         let connects = |(inner, source): (&&str, &&Source)| !is_test(inner) && connects(source, field);
-        let proves = |(inner, source): (&&str, &&Source)| is_test(inner) && source.find(suite).next().is_some();
-        files.iter().any(connects) && !files.iter().any(proves)
+        let has_suite = |(inner, source): (&&str, &&Source)| is_test(inner) && source.find(suite).next().is_some();
+        files.iter().any(connects) && !files.iter().any(has_suite)
     };
     let finding = |(field, suite): &(&str, &str)| {
-        let mend = format!("add `{suite}(..);` to {FOLDER}/{vendor}/tests.rs");
-        Finding::new(path, 1, format!("`{field}` is connected but not proved"), mend)
+        let hint = format!("add `{suite}(..);` to {FOLDER}/{vendor}/tests.rs");
+        Finding::new(
+            path,
+            1,
+            format!("`{field}` is connected but has no conformance test"),
+            hint,
+        )
     };
-    SUITES.iter().filter(unproved).map(finding).collect()
+    SUITES.iter().filter(without_suite).map(finding).collect()
 }
 
-/// Whether a `Connected { .. }` is made whose field is not plainly `None`.
+/// Whether the file creates a `Connected { .. }` with the field set to another value than `None`.
 fn connects(source: &Source, field: &str) -> bool {
     let made = source.find(CONNECTED).filter(|&at| {
         let rest = source.code[at + CONNECTED.len()..].trim_start();
@@ -145,7 +155,7 @@ fn connects(source: &Source, field: &str) -> bool {
     })
 }
 
-/// What stands in the list after `channels:`; nothing where there is no such list.
+/// Returns the channels of the list after `channels:`; `None` without such a list.
 fn claims(manifest: &Source) -> Option<Vec<Claim<'_>>> {
     let code = &manifest.code;
     let lists: Vec<_> = manifest
@@ -172,7 +182,7 @@ fn claims(manifest: &Source) -> Option<Vec<Claim<'_>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::{places, tree::tests::made_up};
+    use crate::tidy::{places, tree::tests::tree_of};
 
     const LIB: &str = "mod acme;\npub const ALL: &[&Vendor] = &[&acme::VENDOR];\n";
     const ACME: &str = "pub const VENDOR: Vendor = Vendor {\n    channels: &[Channel::Sms, Channel::Email],\n};\n";
@@ -185,20 +195,20 @@ mod tests {
             ("shared/providers/src/acme/mod.rs", manifest),
             ("shared/providers/src/acme/tests.rs", tests),
         ];
-        places(check(&made_up(&files)))
+        places(check(&tree_of(&files)))
             .iter()
             .map(|place| place.replace("shared/providers/src/", ""))
             .collect()
     }
 
     #[test]
-    fn a_registered_and_tested_vendor_passes() {
+    fn accepts_a_registered_and_tested_vendor() {
         assert!(check_acme(LIB, ACME, TESTS).is_empty());
         assert!(check_acme("mod acme;\nvendors! { acme, other }", ACME, TESTS).is_empty());
     }
 
     #[test]
-    fn a_claim_without_conformance_is_found() {
+    fn rejects_a_channel_without_conformance() {
         assert_eq!(check_acme(LIB, ACME, "conforms!(Channel::Sms);"), ["acme/mod.rs:2"]);
         assert_eq!(
             check_acme(LIB, ACME, "conforms!(Channel::Sms);\n// conforms!(Channel::Email);"),
@@ -211,16 +221,17 @@ mod tests {
     }
 
     #[test]
-    fn webhooks_without_conformance_are_found() {
+    fn rejects_webhooks_without_conformance() {
         let with = |connected: &str| {
             format!(
                 "{ACME}use vendor::{{Connected, Vendor}};\nfn connect() -> Result<Connected, String> {{\n    Ok({connected})\n}}\n"
             )
         };
-        let deaf = with("Connected { messaging, webhooks: None }");
-        assert!(check_acme(LIB, &deaf, TESTS).is_empty());
-        let proved = "webhook_conformance!(Channel::Sms, super::open);\nwebhook_conformance!(Channel::Email, open);\n";
-        let half = "webhook_conformance!(Channel::Email, open);\n// webhook_conformance!(Channel::Sms, open);\n";
+        let without_webhooks = with("Connected { messaging, webhooks: None }");
+        assert!(check_acme(LIB, &without_webhooks, TESTS).is_empty());
+        let complete =
+            "webhook_conformance!(Channel::Sms, super::open);\nwebhook_conformance!(Channel::Email, open);\n";
+        let incomplete = "webhook_conformance!(Channel::Email, open);\n// webhook_conformance!(Channel::Sms, open);\n";
         for connected in [
             "Connected { messaging, webhooks: Some(Arc::new(inbound)) }",
             "Connected { messaging, webhooks }",
@@ -228,24 +239,24 @@ mod tests {
         ] {
             let calls = with(connected);
             assert!(
-                check_acme(LIB, &calls, &format!("{TESTS}{proved}")).is_empty(),
+                check_acme(LIB, &calls, &format!("{TESTS}{complete}")).is_empty(),
                 "{connected}"
             );
             assert_eq!(
-                check_acme(LIB, &calls, &format!("{TESTS}{half}")),
+                check_acme(LIB, &calls, &format!("{TESTS}{incomplete}")),
                 ["acme/mod.rs:2"],
                 "{connected}"
             );
             assert_eq!(check_acme(LIB, &calls, TESTS).len(), 2, "{connected}");
-            // The one suite does not stand for the other.
-            assert_eq!(check_acme(LIB, &calls, proved).len(), 2, "{connected}");
+            // One suite does not replace the other.
+            assert_eq!(check_acme(LIB, &calls, complete).len(), 2, "{connected}");
         }
         let only_in_tests = format!("{ACME}#[cfg(test)]\nmod tests {{ fn f() {{ Connected {{ webhooks }} }} }}");
         assert!(check_acme(LIB, &only_in_tests, TESTS).is_empty());
     }
 
     #[test]
-    fn an_engine_without_conformance_is_found() {
+    fn rejects_an_ai_vendor_without_conformance() {
         let vendor = "pub static VENDOR: Vendor = Vendor { channels: &[] };\n";
         let with = |connected: &str| format!("{vendor}fn connect() {{ Ok(Connected {{ {connected} }}) }}");
         for (connected, suite) in [
@@ -264,15 +275,15 @@ mod tests {
     }
 
     #[test]
-    fn calls_without_conformance_are_found() {
+    fn rejects_calls_without_conformance() {
         let with = |connected: &str| {
             format!(
                 "pub const VENDOR: Vendor = Vendor {{ channels: &[Channel::Voice] }};\nfn connect() -> Connected {{ {connected} }}\n"
             )
         };
         let calls = with("Connected { messaging, webhooks, voice: Some(Arc::new(calls)) }");
-        let proved = "conforms!(Channel::Voice);\nvoice_conformance!(super::open);\n";
-        assert!(check_acme(LIB, &calls, proved).is_empty());
+        let complete = "conforms!(Channel::Voice);\nvoice_conformance!(super::open);\n";
+        assert!(check_acme(LIB, &calls, complete).is_empty());
         for half in [
             "conforms!(Channel::Voice);\n",
             "conforms!(Channel::Voice);\n// voice_conformance!(super::open);",
@@ -280,19 +291,19 @@ mod tests {
         ] {
             assert_eq!(check_acme(LIB, &calls, half).len(), 1, "{half}");
         }
-        let silent = with("Connected { messaging, voice: None }");
-        assert!(check_acme(LIB, &silent, "conforms!(Channel::Voice);").is_empty());
+        let without_calls = with("Connected { messaging, voice: None }");
+        assert!(check_acme(LIB, &without_calls, "conforms!(Channel::Voice);").is_empty());
     }
 
     #[test]
-    fn a_manifest_without_a_list_of_channels_is_found() {
+    fn rejects_a_manifest_without_channels() {
         let hidden = "pub const VENDOR: Vendor = Vendor { channels: CHANNELS };";
         assert_eq!(check_acme(LIB, hidden, TESTS), ["acme/mod.rs:1"]);
         assert!(check_acme(LIB, "pub const VENDOR: Vendor = Vendor { channels: &[] };", "").is_empty());
     }
 
     #[test]
-    fn a_vendor_outside_the_registry_is_found() {
+    fn rejects_a_vendor_outside_the_registry() {
         for lib in [
             "mod acme;",
             "mod acme;\npub use acme::Client;\n",

@@ -1,6 +1,5 @@
-//! A Rust text as the rules read it: comments and the insides of literals are blanked, so that a word in a
-//! string is no finding, while every offset and line stays where it was. A lexer, not a parser: macro bodies,
-//! which a parser would skip, count too.
+//! Rust source as the rules read it: `code` has comments and literals replaced by spaces, so that a word in a string
+//! is not a finding; offsets and lines stay the same. A lexer, not a parser, because a parser skips macro bodies.
 
 use std::ops::Range;
 
@@ -8,25 +7,45 @@ const TEST_ATTRIBUTES: [&str; 3] = ["#[cfg(test)]", "#[cfg(all(test", "#[cfg(any
 
 pub struct Source {
     pub code: String,
+    /// One per line for `//`, one per block for `/* */`.
+    pub comments: Vec<Range<usize>>,
+    /// String and character literals, quotes included.
+    pub literals: Vec<Range<usize>>,
     tests: Vec<Range<usize>>,
+}
+
+/// Text that is not code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opaque {
+    Comment,
+    Literal,
 }
 
 impl Source {
     pub fn new(text: &str) -> Self {
-        let code = blank(text);
+        let Blanked {
+            code,
+            comments,
+            literals,
+        } = blank(text);
         let mut tests: Vec<Range<usize>> = Vec::new();
         for attribute in TEST_ATTRIBUTES {
             tests.extend(code.match_indices(attribute).map(|(at, _)| at..end_of_item(&code, at)));
         }
-        Self { code, tests }
+        Self {
+            code,
+            comments,
+            literals,
+            tests,
+        }
     }
 
-    /// Whether the offset lies in an item under `#[cfg(test)]`.
+    /// Whether the offset is in an item under `#[cfg(test)]`.
     pub fn in_test(&self, at: usize) -> bool {
         self.tests.iter().any(|range| range.contains(&at))
     }
 
-    /// The line of an offset, from 1.
+    /// Returns the line of an offset, starting at 1.
     pub fn line(&self, at: usize) -> usize {
         1 + self
             .code
@@ -37,7 +56,7 @@ impl Source {
             .count()
     }
 
-    /// Lines outside of items under `#[cfg(test)]`.
+    /// Counts the lines outside of items under `#[cfg(test)]`.
     pub fn lines_outside_tests(&self) -> usize {
         let (mut at, mut count) = (0, 0);
         for line in self.code.split_inclusive('\n') {
@@ -48,7 +67,7 @@ impl Source {
         count
     }
 
-    /// Where `needle` stands as whole words: neither end lies inside a longer identifier.
+    /// Finds `needle` as whole words: neither end is inside a longer identifier.
     pub fn find<'a>(&'a self, needle: &'a str) -> impl Iterator<Item = usize> + 'a {
         self.code.match_indices(needle).map(|(at, _)| at).filter(move |&at| {
             let (before, after) = (&self.code[..at], &self.code[at + needle.len()..]);
@@ -58,13 +77,13 @@ impl Source {
         })
     }
 
-    /// The identifier that starts at the offset; empty if none does.
+    /// Returns the identifier that starts at the offset, or an empty text.
     pub fn identifier(&self, at: usize) -> &str {
         let rest = &self.code[at..];
         &rest[..rest.find(|c| !word(c)).unwrap_or(rest.len())]
     }
 
-    /// From the first bracket at or after the offset to its partner, both included.
+    /// Returns the range from the first bracket at or after the offset to its closing bracket, both included.
     pub fn bracketed(&self, at: usize) -> Range<usize> {
         let open = self.code[at..]
             .find(['(', '[', '{'])
@@ -77,7 +96,7 @@ fn word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The offset of the bracket that closes the one at `open`.
+/// Returns the offset of the bracket that closes the one at `open`.
 fn closing(code: &str, open: usize) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, byte) in code.bytes().enumerate().skip(open) {
@@ -93,7 +112,7 @@ fn closing(code: &str, open: usize) -> Option<usize> {
     None
 }
 
-/// Where the item ends that starts with the attribute at `at`: after its `;` or its closing brace.
+/// Returns the end of the item with the attribute at `at`: after its `;` or its closing brace.
 fn end_of_item(code: &str, at: usize) -> usize {
     let bytes = code.as_bytes();
     let mut here = at;
@@ -107,7 +126,7 @@ fn end_of_item(code: &str, at: usize) -> usize {
                 }
                 here = close;
             }
-            // The attribute stood on a field or an argument, whose list ends here.
+            // The attribute was on a field or an argument, and their list ends here.
             b')' | b']' | b'}' => return here,
             _ => {}
         }
@@ -116,36 +135,62 @@ fn end_of_item(code: &str, at: usize) -> usize {
     code.len()
 }
 
-/// The same text with comments and the insides of literals turned into spaces, newlines kept.
-fn blank(text: &str) -> String {
+struct Blanked {
+    code: String,
+    comments: Vec<Range<usize>>,
+    literals: Vec<Range<usize>>,
+}
+
+/// Replaces comments and literals by spaces. Keeps newlines.
+fn blank(text: &str) -> Blanked {
     let bytes = text.as_bytes();
     let mut out = bytes.to_vec();
+    let (mut comments, mut literals) = (Vec::new(), Vec::new());
     let mut at = 0;
     while at < bytes.len() {
-        let end = at + opaque(bytes, at);
-        for byte in &mut out[at..end] {
+        let Some((kind, length)) = opaque(bytes, at) else {
+            at += 1;
+            continue;
+        };
+        let range = at..(at + length).min(bytes.len());
+        for byte in &mut out[range.clone()] {
             if *byte != b'\n' {
                 *byte = b' ';
             }
         }
-        at = end.max(at + 1);
+        at = range.end;
+        match kind {
+            Opaque::Comment => comments.push(range),
+            Opaque::Literal => literals.push(range),
+        }
     }
-    String::from_utf8_lossy(&out).into_owned()
+    Blanked {
+        code: String::from_utf8_lossy(&out).into_owned(),
+        comments,
+        literals,
+    }
 }
 
-/// How many bytes from here on are a comment or a literal; 0 if here is plain code.
-fn opaque(bytes: &[u8], at: usize) -> usize {
+/// Returns the kind and the number of bytes of the comment or literal that starts here; `None` for plain code.
+fn opaque(bytes: &[u8], at: usize) -> Option<(Opaque, usize)> {
     let rest = &bytes[at..];
-    let in_word = at > 0 && word(char::from(bytes[at - 1]));
-    match rest {
-        [b'/', b'/', ..] => rest.iter().position(|&byte| byte == b'\n').unwrap_or(rest.len()),
-        [b'/', b'*', ..] => block_comment(rest),
-        [b'"', ..] => quoted(rest),
-        [b'\'', ..] => character(rest),
-        [b'r', b'"' | b'#', ..] if !in_word => raw(rest, 1),
-        [b'b' | b'c', b'r', b'"' | b'#', ..] if !in_word => raw(rest, 2),
-        _ => 0,
+    if !matches!(rest.first()?, b'/' | b'"' | b'\'' | b'r' | b'b' | b'c') {
+        return None;
     }
+    let in_word = at > 0 && word(char::from(bytes[at - 1]));
+    let (kind, length) = match rest {
+        [b'/', b'/', ..] => {
+            let end = rest.iter().position(|&byte| byte == b'\n');
+            (Opaque::Comment, end.unwrap_or(rest.len()))
+        }
+        [b'/', b'*', ..] => (Opaque::Comment, block_comment(rest)),
+        [b'"', ..] => (Opaque::Literal, quoted(rest)),
+        [b'\'', ..] => (Opaque::Literal, character(rest)),
+        [b'r', b'"' | b'#', ..] if !in_word => (Opaque::Literal, raw(rest, 1)),
+        [b'b' | b'c', b'r', b'"' | b'#', ..] if !in_word => (Opaque::Literal, raw(rest, 2)),
+        _ => return None,
+    };
+    (length > 0).then_some((kind, length))
 }
 
 fn block_comment(rest: &[u8]) -> usize {
@@ -179,7 +224,7 @@ fn quoted(rest: &[u8]) -> usize {
     rest.len()
 }
 
-/// A character literal, or nothing where the quote begins a lifetime.
+/// Returns the length of a character literal; 0 if the quote starts a lifetime.
 fn character(rest: &[u8]) -> usize {
     if rest.get(1) == Some(&b'\\') {
         let close = rest.iter().skip(3).position(|&byte| byte == b'\'');
@@ -193,7 +238,7 @@ fn character(rest: &[u8]) -> usize {
     }
 }
 
-/// A raw string whose hashes start at `from`, or nothing where it is a raw identifier.
+/// Returns the length of a raw string with its hashes at `from`; 0 for a raw identifier.
 fn raw(rest: &[u8], from: usize) -> usize {
     let hashes = rest[from..].iter().take_while(|&&byte| byte == b'#').count();
     if rest.get(from + hashes) != Some(&b'"') {
@@ -215,14 +260,14 @@ mod tests {
     }
 
     #[test]
-    fn words_in_comments_and_literals_do_not_count() {
+    fn ignores_words_in_comments_and_literals() {
         assert!(words("// word\n/* word /* word */ word */ /// word\n").is_empty());
         assert!(words(r####"a("word", 'w', b"word \" word", r#"word " word"#, br##"word "# word"##)"####).is_empty());
         assert!(words("keyword words word_ sword").is_empty());
     }
 
     #[test]
-    fn words_beside_literals_count() {
+    fn finds_words_next_to_literals() {
         assert_eq!(
             words("'\"' \nword '\\'' \nword <'a> word '\\u{1F600}'\nword 'é' r#word"),
             [2, 3, 3, 4, 4]
@@ -231,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_under_cfg_test_is_test_code() {
+    fn recognizes_items_under_cfg_test() {
         let text =
             "#[cfg(test)]\nmod tests;\nuse a;\n#[cfg(test)]\n#[path = \"x\"]\nmod more {\n fn f() {}\n}\nfn g() {}\n";
         let source = Source::new(text);
@@ -242,8 +287,22 @@ mod tests {
     }
 
     #[test]
-    fn brackets_find_their_partners() {
+    fn finds_closing_brackets() {
         let source = Source::new("m! { a(\"}\") { } } b");
         assert_eq!(source.code.get(source.bracketed(0)), Some("{ a(   ) { } }"));
+    }
+
+    #[test]
+    fn records_comments_and_literals() {
+        let text = "a(\"x\", 'y'); // one\n/* two */ 'life";
+        let source = Source::new(text);
+        let texts = |ranges: &[Range<usize>]| {
+            ranges
+                .iter()
+                .map(|range| text[range.clone()].to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(texts(&source.comments), ["// one", "/* two */"]);
+        assert_eq!(texts(&source.literals), ["\"x\"", "'y'"]);
     }
 }

@@ -1,4 +1,4 @@
-//! The files that the rules read: the repository's own, by path from its root with `/` between the parts.
+//! The files that the rules read: those of the repository, by their path from the root, with `/` as separator.
 
 use std::{
     collections::BTreeMap,
@@ -9,21 +9,22 @@ use std::{
 
 use super::source::Source;
 
-/// Folders that a walk without git leaves out: what is built or private to a tool.
-const NOT_OURS: [&str; 2] = ["target", ".git"];
+/// Folders that a walk without git skips.
+const SKIPPED_FOLDERS: [&str; 2] = ["target", ".git"];
 
 pub struct File {
     pub text: String,
-    /// Of Rust files only.
+    /// Set for Rust files.
     pub source: Option<Source>,
 }
 
 pub struct Tree {
+    pub root: PathBuf,
     pub files: BTreeMap<String, File>,
 }
 
 impl Tree {
-    /// Reads what git tracks or would track; every file where there is no git. Leaves out what is not text.
+    /// Reads the files that git tracks or would track; without git, all files. Skips files that are not UTF-8.
     pub fn read(root: &Path) -> anyhow::Result<Self> {
         let paths = match listed_by_git(root) {
             Some(paths) => paths,
@@ -37,10 +38,13 @@ impl Tree {
             let source = path.ends_with(".rs").then(|| Source::new(&text));
             files.insert(path, File { text, source });
         }
-        Ok(Self { files })
+        Ok(Self {
+            root: root.to_owned(),
+            files,
+        })
     }
 
-    /// The Rust files, with their paths.
+    /// Iterates over the Rust files.
     pub fn rust(&self) -> impl Iterator<Item = (&str, &Source)> {
         self.files
             .iter()
@@ -51,7 +55,7 @@ impl Tree {
         self.files.get(path)?.source.as_ref()
     }
 
-    /// The files below a folder, each with its path from there.
+    /// Iterates over the files below a folder, with their paths relative to it.
     pub fn below<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a File)> {
         self.files.iter().filter_map(move |(path, file)| {
             let inner = path.strip_prefix(folder)?.strip_prefix('/')?;
@@ -60,7 +64,7 @@ impl Tree {
     }
 }
 
-/// Whether the whole file is test code, by its path.
+/// Whether the path is that of a test file.
 pub fn is_test(path: &str) -> bool {
     let mut folders = path.split('/');
     let name = folders.next_back().unwrap_or_default();
@@ -87,7 +91,7 @@ fn walked(root: &Path) -> io::Result<Vec<String>> {
             let path = folder.join(entry.file_name());
             if !entry.file_type()?.is_dir() {
                 paths.push(path.to_string_lossy().replace('\\', "/"));
-            } else if !NOT_OURS.iter().any(|name| entry.file_name() == *name) {
+            } else if !SKIPPED_FOLDERS.iter().any(|name| entry.file_name() == *name) {
                 folders.push(path);
             }
         }
@@ -128,13 +132,13 @@ pub mod tests {
         Folder(root)
     }
 
-    /// A tree of these files, written to a folder of its own and read back.
-    pub fn made_up(files: &[(&str, &str)]) -> Tree {
+    /// Writes the files to a temporary folder and reads them as a tree.
+    pub fn tree_of(files: &[(&str, &str)]) -> Tree {
         Tree::read(&folder_with(files).0).unwrap()
     }
 
     #[test]
-    fn what_is_built_or_ignored_is_not_read() {
+    fn skips_built_and_ignored_files() {
         let files = [
             ("a/b.rs", "//! b"),
             ("target/c.rs", ""),
@@ -150,7 +154,7 @@ pub mod tests {
     }
 
     #[test]
-    fn test_files_are_known_by_their_paths() {
+    fn recognizes_test_files_by_path() {
         assert!(
             [
                 "tests/src/a.rs",

@@ -1,4 +1,4 @@
-//! Words that say "not done" or "works on my machine", and sleeps that pretend to synchronise a test.
+//! Code that is not finished or runs on one machine only, and tests that sleep instead of waiting for an event.
 
 use super::{
     Finding,
@@ -8,7 +8,7 @@ use super::{
 
 struct Word {
     word: &'static str,
-    mend: &'static str,
+    hint: &'static str,
     /// Whether tests may use it.
     in_tests: bool,
 }
@@ -16,27 +16,27 @@ struct Word {
 const WORDS: &[Word] = &[
     Word {
         word: ".unwrap()",
-        mend: "return the error",
+        hint: "return the error",
         in_tests: true,
     },
     Word {
         word: "todo!",
-        mend: "do it, or return an error that says so",
+        hint: "implement it, or return an error",
         in_tests: false,
     },
     Word {
         word: "#[ignore",
-        mend: "mend the test or delete it",
+        hint: "fix the test or delete it",
         in_tests: false,
     },
     Word {
         word: "#[allow(",
-        mend: "mend the cause, or #[expect(.., reason = \"..\")]",
+        hint: "fix the cause, or #[expect(.., reason = \"..\")]",
         in_tests: true,
     },
     Word {
         word: "#![allow(",
-        mend: "mend the cause, or #![expect(.., reason = \"..\")]",
+        hint: "fix the cause, or #![expect(.., reason = \"..\")]",
         in_tests: true,
     },
 ];
@@ -45,7 +45,7 @@ const SLEEPS: [&str; 2] = ["sleep(", "sleep_until("];
 
 const EXCUSE: &str = "// not a synchronisation: ";
 
-/// Starts of paths that exist on somebody's machine only. Written in two halves, since this file is checked too.
+/// Prefixes of paths that exist on one machine only. Written in two halves, because this file is checked too.
 const MACHINES: [&str; 3] = [concat!("/", "root/"), concat!("/", "work/"), concat!("/", "home/")];
 
 pub fn check(tree: &Tree) -> Vec<Finding> {
@@ -61,14 +61,14 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 }
 
 fn words(path: &str, source: &Source) -> Vec<Finding> {
-    // The testkit is test code that lives in a crate of its own.
+    // The testkit is test code in a separate crate.
     let test_file = is_test(path) || path.starts_with("shared/testkit/");
     let mut findings = Vec::new();
-    for Word { word, mend, in_tests } in WORDS {
+    for Word { word, hint, in_tests } in WORDS {
         let places = source
             .find(word)
             .filter(|&at| !(*in_tests && (test_file || source.in_test(at))));
-        findings.extend(places.map(|at| Finding::new(path, source.line(at), format!("`{word}`"), *mend)));
+        findings.extend(places.map(|at| Finding::new(path, source.line(at), format!("`{word}`"), *hint)));
     }
     findings
 }
@@ -80,15 +80,15 @@ fn sleeps(path: &str, file: &File, source: &Source) -> Vec<Finding> {
             let declared = source.code[..at].ends_with("fn ");
             let in_test = is_test(path) || source.in_test(at);
             if in_test && !declared && !excused(&file.text, source.bracketed(at).end) {
-                let mend = format!("wait for the event, or end the line with `{EXCUSE}..`");
-                findings.push(Finding::new(path, source.line(at), "a test sleeps", mend));
+                let hint = format!("wait for the event, or end the line with `{EXCUSE}..`");
+                findings.push(Finding::new(path, source.line(at), "a test sleeps", hint));
             }
         }
     }
     findings
 }
 
-/// Whether the line on which the call ends says why it sleeps.
+/// Whether the line on which the call ends gives a reason for the sleep.
 fn excused(text: &str, end: usize) -> bool {
     let rest_of_line = text[end..].lines().next().unwrap_or_default();
     rest_of_line
@@ -102,12 +102,12 @@ fn machine_paths(path: &str, text: &str) -> Vec<Finding> {
         for (at, _) in text.match_indices(machine) {
             if !text[..at].ends_with(inside_path) {
                 let line = 1 + text[..at].matches('\n').count();
-                let mend = "name it from the repository's root, or let a variable hold it";
+                let hint = "use a path relative to the repository, or a variable";
                 findings.push(Finding::new(
                     path,
                     line,
-                    format!("`{machine}` is a place on one machine"),
-                    mend,
+                    format!("`{machine}` exists on one machine only"),
+                    hint,
                 ));
             }
         }
@@ -115,7 +115,7 @@ fn machine_paths(path: &str, text: &str) -> Vec<Finding> {
     findings
 }
 
-/// Whether a slash after this character goes on with a path instead of starting one.
+/// Whether a slash after this character continues a path instead of starting one.
 fn inside_path(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '~' | '}' | ')' | '*')
 }
@@ -123,10 +123,10 @@ fn inside_path(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::{places, tree::tests::made_up};
+    use crate::tidy::{places, tree::tests::tree_of};
 
     fn lines(path: &str, text: &str) -> Vec<String> {
-        let found = places(check(&made_up(&[(path, text)])));
+        let found = places(check(&tree_of(&[(path, text)])));
         found
             .iter()
             .map(|place| place.replace(&format!("{path}:"), ""))
@@ -141,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn tests_may_unwrap_but_not_be_ignored() {
+    fn accepts_unwrap_but_not_ignore_in_tests() {
         let text = "#[cfg(test)]\nmod tests {\n fn a() { b.unwrap(); }\n #[ignore]\n fn c() {}\n}\n";
         assert_eq!(lines("a/src/lib.rs", text), ["4"]);
         assert_eq!(lines("tests/src/a.rs", "fn a() { b.unwrap(); todo!() }"), ["1"]);
     }
 
     #[test]
-    fn words_that_only_look_alike_pass() {
+    fn accepts_similar_words() {
         assert!(
             lines(
                 "a/src/lib.rs",
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sleeping_test_is_found() {
+    fn rejects_a_sleeping_test() {
         assert_eq!(lines("tests/src/a.rs", "\ntokio::time::sleep(x).await;\n"), ["2"]);
         assert_eq!(
             lines("a/src/lib.rs", "#[cfg(test)]\nmod tests { fn a() { sleep_until(x) } }"),
@@ -169,11 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn an_explained_sleep_and_one_outside_tests_pass() {
+    fn accepts_a_sleep_with_reason_or_outside_tests() {
         assert!(
             lines(
                 "tests/src/a.rs",
-                "sleep(x).await; // not a synchronisation: the caller thinks\n"
+                "sleep(x).await; // not a synchronisation: the caller pauses\n"
             )
             .is_empty()
         );
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn places_on_one_machine_are_found() {
+    fn rejects_paths_of_one_machine() {
         for machine in MACHINES {
             let text = format!("a\nsee {machine}b\nfile://{machine}c\n");
             assert_eq!(lines("docs/a.md", &text), ["2", "3"]);

@@ -1,5 +1,5 @@
-//! Every public function of the store is tested on both engines: its name is called in the store's tests, and
-//! every test there runs through `both_engines!`.
+//! Every public function of the store is tested on both engines: the store's tests call it, and every test there runs
+//! through `both_engines!`.
 
 use std::ops::Range;
 
@@ -25,12 +25,12 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         for at in source.find(FUNCTION).filter(|&at| !source.in_test(at)) {
             let name = source.identifier(at + FUNCTION.len());
             if !tests.iter().any(|(_, test)| calls(test, name)) {
-                let mend = format!("call it in {TESTS} inside `{BOTH}`, or make it pub(crate)");
+                let hint = format!("call it in {TESTS} inside `{BOTH}`, or make it pub(crate)");
                 findings.push(Finding::new(
                     path,
                     source.line(at),
-                    format!("`{name}` is tested on no engine"),
-                    mend,
+                    format!("`{name}` has no test"),
+                    hint,
                 ));
             }
         }
@@ -47,9 +47,9 @@ fn calls(source: &Source, name: &str) -> bool {
     })
 }
 
-/// Tests outside of the macro, which therefore run at most on one engine.
+/// Finds tests outside of the macro: they run on one engine only.
 fn on_one_engine(path: &str, source: &Source) -> Vec<Finding> {
-    // The macro's own text, found as `macro_rules! both_engines`, writes the attributes out.
+    // The definition of the macro contains the attributes too.
     let macros: Vec<Range<usize>> = [BOTH, "macro_rules! both_engines"]
         .iter()
         .flat_map(|word| spans(source, word))
@@ -60,12 +60,12 @@ fn on_one_engine(path: &str, source: &Source) -> Vec<Finding> {
             .find(attribute)
             .filter(|at| !macros.iter().any(|span| span.contains(at)))
         {
-            let mend = format!("put it inside `{BOTH}`");
+            let hint = format!("put it inside `{BOTH}`");
             findings.push(Finding::new(
                 path,
                 source.line(at),
-                "a test of the store on one engine",
-                mend,
+                "a test of the store runs on one engine only",
+                hint,
             ));
         }
     }
@@ -79,7 +79,7 @@ fn spans<'a>(source: &'a Source, word: &'a str) -> impl Iterator<Item = Range<us
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::{places, tree::tests::made_up};
+    use crate::tidy::{places, tree::tests::tree_of};
 
     const STORE: &str = "//! S.\nimpl Store {\n    pub async fn create_agent(&self) {}\n    pub(crate) async fn inner() {}\n\
                          \n    async fn own() {}\n}\n#[cfg(test)]\nmod tests { pub async fn helper() {} }\n";
@@ -89,20 +89,20 @@ mod tests {
             ("shared/store/src/agents.rs", STORE),
             ("shared/store/src/tests/agents.rs", text),
         ];
-        places(check(&made_up(&files)))
+        places(check(&tree_of(&files)))
             .iter()
             .map(|place| place.replace("shared/store/src/", ""))
             .collect()
     }
 
     #[test]
-    fn a_called_function_passes() {
+    fn accepts_a_called_function() {
         assert!(check_test("both_engines! { async fn a(store: Store) { store.create_agent().await; } }").is_empty());
         assert!(check_test("both_engines!(a);\nasync fn a(s: S) { s.create_agent::<T>().await; }").is_empty());
     }
 
     #[test]
-    fn a_function_that_no_test_calls_is_found() {
+    fn rejects_a_function_that_no_test_calls() {
         for text in [
             "",
             "// create_agent()",
@@ -114,22 +114,22 @@ mod tests {
     }
 
     #[test]
-    fn a_call_from_elsewhere_does_not_count() {
+    fn does_not_count_calls_from_other_files() {
         let files = [
             ("shared/store/src/agents.rs", STORE),
             ("shared/store/src/a_tests.rs", "create_agent()"),
         ];
-        assert_eq!(places(check(&made_up(&files))), ["shared/store/src/agents.rs:3"]);
+        assert_eq!(places(check(&tree_of(&files))), ["shared/store/src/agents.rs:3"]);
     }
 
     #[test]
-    fn a_test_on_one_engine_is_found() {
+    fn rejects_a_test_on_one_engine() {
         let text = "both_engines! { a }\n#[tokio::test]\nasync fn b() { s.create_agent() }\n#[test]\nfn c() {}\n";
         assert_eq!(check_test(text), ["tests/agents.rs:4", "tests/agents.rs:2"]);
     }
 
     #[test]
-    fn the_macro_itself_may_write_tests() {
+    fn accepts_tests_in_the_definition_of_the_macro() {
         let text = "macro_rules! both_engines { () => { #[tokio::test] async fn a() {} } }\n\
                     both_engines! { #[test] fn b() { s.create_agent() } }";
         assert!(check_test(text).is_empty());

@@ -1,4 +1,4 @@
-//! Which crate may depend on which. A new arrow is a decision: it is made here, in `ROWS`, or not at all.
+//! The allowed dependencies between crates. A new dependency is a decision: it needs an entry in `ROWS`.
 
 use std::collections::BTreeMap;
 
@@ -7,27 +7,58 @@ use toml::{Spanned, Table, Value};
 
 use super::{Finding, tree::Tree};
 
-/// What the crates of one folder may depend on. `folder/*` stands for every crate of that folder.
+/// The allowed dependencies of a crate. `folder/*` matches every crate of that folder.
 struct Row {
     from: &'static str,
     to: &'static [&'static str],
-    /// Allowed under `[dev-dependencies]` as well.
+    /// Allowed in `[dev-dependencies]` in addition.
     dev: &'static [&'static str],
 }
 
-/// The first row that fits a crate counts.
+/// The first row that matches a crate applies.
 const ROWS: &[Row] = &[
     row(DOMAIN, &[], &[TESTKIT]),
     row(STORE, &[DOMAIN], &[TESTKIT]),
     row(BUS, &[DOMAIN], &[TESTKIT]),
     row(KV, &[DOMAIN], &[TESTKIT]),
     row(PROVIDERS, &[DOMAIN], &[TESTKIT]),
-    row(COMMS, &[DOMAIN, STORE], &[TESTKIT, BUS, KV, PROVIDERS]),
-    row(RUNTIME, &[DOMAIN, STORE, BUS, KV, PROVIDERS, COMMS], &[TESTKIT]),
+    row(SESSIONS, &[DOMAIN], BACKENDS),
+    row(IDENTITY, &[DOMAIN, STORE, KV], BACKENDS),
+    row(COMPLIANCE, &[DOMAIN, STORE], BACKENDS),
+    row(BILLING, &[DOMAIN, STORE, KV], BACKENDS),
+    row(MESSAGING, &[DOMAIN, STORE, KV, IDENTITY, COMPLIANCE, BILLING], BACKENDS),
+    row(
+        CALLS,
+        &[DOMAIN, STORE, KV, IDENTITY, COMPLIANCE, BILLING, MESSAGING],
+        BACKENDS,
+    ),
+    row(ACCOUNTS, &[DOMAIN, STORE, KV, IDENTITY], BACKENDS),
+    // Until it is split into the crates above.
+    row(
+        COMMS,
+        &[
+            DOMAIN, STORE, KV, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS, ACCOUNTS,
+        ],
+        BACKENDS,
+    ),
+    row(
+        RUNTIME,
+        &[
+            DOMAIN, STORE, BUS, KV, PROVIDERS, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS, ACCOUNTS,
+            COMMS,
+        ],
+        &[TESTKIT],
+    ),
     row(TESTKIT, &[DOMAIN], &[]),
     row(XTASK, &[TESTKIT, PROVIDERS, "services/gateway"], &[]),
     row("services/butt-dial", &["shared/*", "services/*"], &[TESTKIT]),
-    row("services/*", &[DOMAIN, COMMS, RUNTIME], &[TESTKIT]),
+    row(
+        "services/*",
+        &[
+            DOMAIN, RUNTIME, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS, ACCOUNTS, COMMS,
+        ],
+        BACKENDS,
+    ),
     row("tests", &["shared/*", "services/*", TESTKIT], &[]),
     row("tests/fuzz", &[DOMAIN, PROVIDERS], &[]),
 ];
@@ -37,12 +68,22 @@ const STORE: &str = "shared/store";
 const BUS: &str = "shared/bus";
 const KV: &str = "shared/kv";
 const PROVIDERS: &str = "shared/providers";
+const SESSIONS: &str = "shared/sessions";
+const IDENTITY: &str = "shared/identity";
+const COMPLIANCE: &str = "shared/compliance";
+const BILLING: &str = "shared/billing";
+const MESSAGING: &str = "shared/messaging";
+const CALLS: &str = "shared/calls";
+const ACCOUNTS: &str = "shared/accounts";
 const COMMS: &str = "shared/comms";
 const RUNTIME: &str = "shared/runtime";
 const TESTKIT: &str = "shared/testkit";
 const XTASK: &str = "shared/xtask";
 
-/// What does not ship: only a row that names it reaches it.
+/// What the tests of a product crate or service may use.
+const BACKENDS: &[&str] = &[TESTKIT, BUS, KV, PROVIDERS, STORE];
+
+/// Crates that do not ship: patterns do not match them.
 const NOT_SHIPPED: [&str; 2] = [TESTKIT, XTASK];
 
 const fn row(from: &'static str, to: &'static [&'static str], dev: &'static [&'static str]) -> Row {
@@ -55,7 +96,7 @@ struct Manifest {
     package: Option<Package>,
     #[serde(default)]
     target: BTreeMap<String, Dependencies>,
-    // Not a flattened `Dependencies`: serde's buffer loses where the names stand.
+    // Not a flattened `Dependencies`: serde's buffer loses the spans of the names.
     #[serde(default)]
     dependencies: Section,
     #[serde(default)]
@@ -82,11 +123,11 @@ struct Dependencies {
 
 type Section = BTreeMap<Spanned<String>, Value>;
 
-/// A dependency's name and what is said about it.
+/// A dependency's name and its settings.
 type Entry<'a> = (&'a Spanned<String>, &'a Value);
 
 impl Manifest {
-    /// Every dependency, for whichever target, and whether it is for development only.
+    /// Lists the dependencies of all targets, and whether each is for development only.
     fn entries(&self) -> Vec<(Entry<'_>, bool)> {
         let mut normal = vec![&self.dependencies, &self.build_dependencies];
         let mut dev = vec![&self.dev_dependencies];
@@ -137,7 +178,7 @@ fn folder(manifest: &str) -> &str {
     manifest.strip_suffix("/Cargo.toml").unwrap_or_default()
 }
 
-/// The workspace's dependencies that have another name than their package.
+/// Returns the packages of those workspace dependencies that have another name than their package.
 fn aliases(tree: &Tree) -> BTreeMap<String, String> {
     let root = tree.files.get(ROOT).and_then(|file| file.text.parse::<Table>().ok());
     let dependencies = root
@@ -160,12 +201,12 @@ impl Crates<'_> {
     fn check(&self, path: &str, text: &str, manifest: &Manifest) -> Vec<Finding> {
         let from = folder(path);
         let Some(row) = ROWS.iter().find(|row| fits(row.from, from)) else {
-            let mend = "give it a row in the table of arrows";
+            let hint = "add a row to the table in dependency_rules.rs";
             return vec![Finding::new(
                 path,
                 1,
-                format!("{from} is a crate without allowed arrows"),
-                mend,
+                format!("{from} has no row of allowed dependencies"),
+                hint,
             )];
         };
         let mut findings = Vec::new();
@@ -182,7 +223,7 @@ impl Crates<'_> {
         findings
     }
 
-    /// The folder of a dependency that is one of ours.
+    /// Returns the folder of a dependency; `None` if it is not in this workspace.
     fn folder_of(&self, name: &str, value: &Value) -> Option<&str> {
         let own = value.get("package").and_then(Value::as_str);
         let package = own
@@ -193,14 +234,14 @@ impl Crates<'_> {
 }
 
 fn wrong(path: &str, line: usize, row: &Row, from: &str, to: &str) -> Finding {
-    let mend = if row.dev.contains(&to) {
+    let hint = if row.dev.contains(&to) {
         "move it to [dev-dependencies]".to_owned()
     } else if row.to.is_empty() {
-        "it depends on none of our crates".to_owned()
+        "it may use no crate of this workspace".to_owned()
     } else {
         format!("it may use {} only", row.to.join(", "))
     };
-    Finding::new(path, line, format!("{from} must not depend on {to}"), mend)
+    Finding::new(path, line, format!("{from} must not depend on {to}"), hint)
 }
 
 fn allowed(list: &[&str], to: &str) -> bool {
@@ -217,7 +258,7 @@ fn fits(pattern: &str, folder: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::{places, tree::tests::made_up};
+    use crate::tidy::{places, tree::tests::tree_of};
 
     const WORKSPACE: &str = "[workspace.dependencies]\nbase = { path = \"shared/domain\", package = \"domain\" }\n";
 
@@ -228,7 +269,7 @@ mod tests {
         )
     }
 
-    /// The findings of a workspace that has every crate named in `rest`, and the plain ones.
+    /// Checks a workspace with the crates of `rest` and the plain ones.
     fn check_with(rest: &[(&str, &str)]) -> Vec<String> {
         let plain = [
             "shared/domain",
@@ -250,11 +291,11 @@ mod tests {
             .iter()
             .map(|(path, text)| (path.as_str(), text.as_str()))
             .collect();
-        places(check(&made_up(&files)))
+        places(check(&tree_of(&files)))
     }
 
     #[test]
-    fn the_arrows_of_the_table_pass() {
+    fn accepts_dependencies_of_the_table() {
         let dev = "[dependencies]\nserde.workspace = true\ndomain.workspace = true\n[dev-dependencies]\ntestkit.workspace = true";
         let all = "[dependencies]\nstore = {}\n\"services/gateway\" = {}\n[dev-dependencies]\ntestkit = {}";
         assert!(check_with(&[("shared/store", dev)]).is_empty());
@@ -268,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arrow_that_no_row_has_is_found() {
+    fn rejects_dependencies_outside_the_table() {
         let bad = "[dependencies]\nserde = {}\nstore.workspace = true";
         assert_eq!(check_with(&[("shared/domain", bad)]), ["shared/domain/Cargo.toml:5"]);
         assert_eq!(
@@ -284,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn renamed_target_and_build_dependencies_are_seen() {
+    fn reads_renamed_target_and_build_dependencies() {
         let renamed = "[dependencies]\nx = { path = \"..\", package = \"store\" }";
         assert_eq!(check_with(&[("shared/kv", renamed)]), ["shared/kv/Cargo.toml:4"]);
         let target = "[target.'cfg(unix)'.dependencies]\n\n[build-dependencies]\nbase.workspace = true\n[target.'cfg(unix)'.build-dependencies]\nstore = {}";
@@ -295,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn the_testkit_ships_nowhere() {
+    fn rejects_the_testkit_in_shipped_crates() {
         let normal = "[dependencies]\ntestkit = {}";
         for name in ["shared/store", "services/butt-dial", "services/gateway"] {
             assert_eq!(check_with(&[(name, normal)]), [format!("{name}/Cargo.toml:4")]);
@@ -303,14 +344,14 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_without_a_row_is_found() {
+    fn rejects_a_crate_without_a_row() {
         assert_eq!(check_with(&[("shared/utils", "")]), ["shared/utils/Cargo.toml:1"]);
     }
 
     #[test]
-    fn a_broken_manifest_is_found() {
+    fn rejects_an_invalid_manifest() {
         assert_eq!(
-            places(check(&made_up(&[("shared/kv/Cargo.toml", "[[")]))),
+            places(check(&tree_of(&[("shared/kv/Cargo.toml", "[[")]))),
             ["shared/kv/Cargo.toml:1"]
         );
     }
