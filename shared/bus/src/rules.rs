@@ -47,8 +47,8 @@ pub(crate) fn no_stream(name: &str) -> BusError {
 }
 
 /// The stream was lost or made anew since the position was kept.
-pub(crate) fn ends_before(stream: &str, last: u64, position: u64) -> BusError {
-    BusError::EndsBefore {
+pub(crate) fn position_past_end(stream: &str, last: u64, position: u64) -> BusError {
+    BusError::PositionPastEnd {
         stream: stream.to_owned(),
         end: last,
         position,

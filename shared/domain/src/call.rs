@@ -13,7 +13,7 @@ pub enum Direction {
 
 impl Direction {
     /// Who calls and who is called, of our own end and the other one.
-    pub fn ends<T>(self, local: T, remote: T) -> (T, T) {
+    pub fn caller_and_callee<T>(self, local: T, remote: T) -> (T, T) {
         match self {
             Self::Inbound => (remote, local),
             Self::Outbound => (local, remote),
@@ -135,7 +135,7 @@ impl AnsweredBy {
 
 /// How a call of ours is to go. Holds what an agent says: kept, encrypted, with the attempt, and never logged.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Placing {
+pub struct CallOptions {
     /// How long it may ring.
     pub ring_seconds: u32,
     /// The longest that it may last.

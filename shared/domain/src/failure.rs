@@ -172,7 +172,7 @@ impl Failure {
     }
 
     #[must_use]
-    pub fn remedy(mut self, text: impl Into<Cow<'static, str>>) -> Self {
+    pub fn hint(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.remediation = Some(text.into());
         self
     }

@@ -7,7 +7,7 @@ use crate::{Address, CallId, Channel, MessageId, Micros, clock::Timestamp, ports
 /// One thing that happened, as one webhook tells it. Serialized into the durable stream, with bodies: never logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Notice {
+pub enum WebhookEvent {
     Message(Box<InboundMessage>),
     Receipt(Receipt),
 }
@@ -51,7 +51,7 @@ pub struct InboundMessage {
     /// The call that it was left on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<CallId>,
-    /// The webhook held no body: it is fetched afterwards, with `Webhooks::complete`.
+    /// The webhook held no body: it is fetched afterwards, with `Webhooks::fetch_content`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
 }
@@ -109,7 +109,7 @@ pub struct Receipt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageId>,
     pub channel: Channel,
-    pub stage: Stage,
+    pub stage: DeliveryStatus,
     /// The carrier's code, where it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
@@ -124,7 +124,7 @@ pub struct Receipt {
 /// Where a message is on its way. Receipts come in any order; a message never goes back (`rank`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Stage {
+pub enum DeliveryStatus {
     Accepted,
     Queued,
     Sending,
@@ -137,7 +137,7 @@ pub enum Stage {
     Read,
 }
 
-impl Stage {
+impl DeliveryStatus {
     pub const ALL: [Self; 8] = [
         Self::Accepted,
         Self::Queued,
@@ -221,13 +221,13 @@ mod tests {
 
     #[test]
     fn stages_are_read_as_they_are_written() {
-        for stage in Stage::ALL {
-            assert_eq!(Stage::parse(stage.as_str()), Some(stage));
+        for stage in DeliveryStatus::ALL {
+            assert_eq!(DeliveryStatus::parse(stage.as_str()), Some(stage));
         }
-        assert!(Stage::Read.rank() > Stage::Delivered.rank());
+        assert!(DeliveryStatus::Read.rank() > DeliveryStatus::Delivered.rank());
         assert_eq!(
-            Stage::Delivered.rank(),
-            Stage::Undelivered.rank(),
+            DeliveryStatus::Delivered.rank(),
+            DeliveryStatus::Undelivered.rank(),
             "the first of them stands"
         );
     }
@@ -239,7 +239,7 @@ mod tests {
             body: Some("a secret".into()),
             ..InboundMessage::new("SM1", Channel::Sms, &from, &from)
         };
-        let printed = format!("{:?}", Notice::Message(Box::new(message)));
+        let printed = format!("{:?}", WebhookEvent::Message(Box::new(message)));
         assert!(
             !printed.contains("secret") && !printed.contains("4155550123"),
             "{printed}"

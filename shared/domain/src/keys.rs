@@ -59,10 +59,10 @@ pub fn reader(stream: &str) -> String {
 }
 
 /// Whose turn it is to ask carriers about calls that nothing is heard of.
-pub const UNHEARD_CALLS: &str = "call:unheard:turn";
+pub const CALL_RECONCILER_LEASE: &str = "call:unheard:turn";
 
 /// The last of them that was asked about.
-pub const UNHEARD_PLACE: &str = "call:unheard:place";
+pub const CALL_RECONCILER_CURSOR: &str = "call:unheard:place";
 
 /// Where a live call stands. The call in braces keeps it beside its lease in a Redis cluster.
 pub fn call_state(call: &CallId) -> String {
@@ -80,12 +80,12 @@ pub fn call_token(token: &str) -> String {
 }
 
 /// A signal of a call's, named by where its relay waits for an answer, has its taker.
-pub fn signal_taken(reply_to: &str) -> String {
+pub fn notification_claim(reply_to: &str) -> String {
     format!("call:taken:{reply_to}")
 }
 
 /// What an agent that waits for events has just been told of a call.
-pub fn call_told(call: &CallId, what: &str) -> String {
+pub fn call_notified(call: &CallId, what: &str) -> String {
     format!("call:{{{call}}}:told:{what}")
 }
 
@@ -93,7 +93,7 @@ pub fn call_told(call: &CallId, what: &str) -> String {
 pub const RELAYS: &str = "call:relays";
 
 /// There as long as the relay lives.
-pub fn relay_mark(replica: &ReplicaId) -> String {
+pub fn relay_heartbeat(replica: &ReplicaId) -> String {
     format!("call:relay:{replica}:mark")
 }
 

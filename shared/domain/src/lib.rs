@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod call;
+pub mod client_stream;
 pub mod clock;
 pub mod failure;
 pub mod ids;

@@ -20,7 +20,7 @@ pub struct Content {
     pub template: Option<Template>,
     /// Calls only: how the carrier is to place it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub call: Option<crate::call::Placing>,
+    pub call: Option<crate::call::CallOptions>,
 }
 
 /// A text that the carrier has approved, with the values for its gaps.

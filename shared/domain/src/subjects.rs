@@ -19,7 +19,7 @@ pub fn deliver(replica: &ReplicaId) -> String {
 }
 
 /// A client's answer to a request of this replica's, from wherever it was posted to.
-pub fn answers(replica: &ReplicaId) -> String {
+pub fn client_responses(replica: &ReplicaId) -> String {
     format!("mcp.gw.{replica}.answers")
 }
 
@@ -35,30 +35,30 @@ pub const ROUTE_CHANGED: &str = "comms.route_changed";
 /// The durable stream of what carriers tell us.
 pub const INBOUND: &str = "comms.inbound";
 /// What was in it and could not be written down: for operators to look at.
-pub const INBOUND_ASIDE: &str = "comms.aside";
+pub const INBOUND_DEAD_LETTERS: &str = "comms.aside";
 
 /// A request to a client whose push stream this replica holds; answered with the client's result.
-pub fn ask(replica: &ReplicaId) -> String {
+pub fn client_requests(replica: &ReplicaId) -> String {
     format!("mcp.gw.{replica}.ask")
 }
 
 /// A request to a client that is not wanted any more. Payload: its id.
-pub fn unask(replica: &ReplicaId) -> String {
-    format!("mcp.gw.{replica}.unask")
+pub fn cancel_request(replica: &ReplicaId) -> String {
+    format!("mcp.gw.{replica}.cancel_request")
 }
 
 /// Orders to whoever holds the call's socket; answered.
-pub fn call_orders(call: &CallId) -> String {
+pub fn call_commands(call: &CallId) -> String {
     format!("call.{call}.in")
 }
 
 /// What an agent that waits is told of one of its calls; answered with `1` by whoever takes it.
-pub fn call_signals(agent: &AgentId, call: &CallId) -> String {
+pub fn call_notifications(agent: &AgentId, call: &CallId) -> String {
     format!("call.signal.{agent}.{call}")
 }
 
 /// The same, of all of an agent's calls.
-pub fn all_call_signals(agent: &AgentId) -> String {
+pub fn all_call_notifications(agent: &AgentId) -> String {
     format!("call.signal.{agent}.*")
 }
 

@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use butt_dial_domain::ports::bus::{BusError, Headers, LogReader, Logged, Message};
+use butt_dial_domain::ports::bus::{BusError, Headers, LogReader, LogEntry, Message};
 use tokio::time::{Instant, timeout};
 
 use super::log::{Log, unavailable};
 use crate::{
-    rules::{ends_before, no_stream},
+    rules::{position_past_end, no_stream},
     subject::{literal_prefix, matches},
 };
 
@@ -45,7 +45,7 @@ impl Tail {
             .map_err(unavailable)?;
         let position = match i64::try_from(after) {
             Ok(position) if position <= last => position,
-            _ => return Err(ends_before(stream, last.unsigned_abs(), after)),
+            _ => return Err(position_past_end(stream, last.unsigned_abs(), after)),
         };
         Ok(Self {
             log,
@@ -56,7 +56,7 @@ impl Tail {
     }
 
     /// What matches in the next `size` messages, at most `max`, and whether there may be more after them.
-    async fn page(&mut self, size: usize, max: usize, max_age: i64) -> Result<(Vec<Logged>, bool), BusError> {
+    async fn page(&mut self, size: usize, max: usize, max_age: i64) -> Result<(Vec<LogEntry>, bool), BusError> {
         // The end of the stream is of the same moment as the messages: what comes later has a higher sequence.
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT s.last_sequence, m.sequence, m.subject, m.headers, m.payload
@@ -87,7 +87,7 @@ impl Tail {
             }
             position = sequence;
             if matches(&self.filter, &subject) {
-                found.push(Logged {
+                found.push(LogEntry {
                     sequence: sequence.unsigned_abs(),
                     message: Message {
                         subject,
@@ -111,7 +111,7 @@ impl Tail {
 
 #[async_trait]
 impl LogReader for Tail {
-    async fn next(&mut self, max: usize, wait: Duration) -> Result<Vec<Logged>, BusError> {
+    async fn next(&mut self, max: usize, wait: Duration) -> Result<Vec<LogEntry>, BusError> {
         if max == 0 {
             return Ok(Vec::new());
         }

@@ -11,7 +11,7 @@ use async_nats::{
     },
 };
 use async_trait::async_trait;
-use butt_dial_domain::ports::bus::{BusError, LogReader, Logged};
+use butt_dial_domain::ports::bus::{BusError, LogReader, LogEntry};
 use futures::StreamExt as _;
 use tokio::{
     sync::watch,
@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{DEADLINE, link::Link, wire};
-use crate::rules::ends_before;
+use crate::rules::position_past_end;
 
 /// Messages that one request asks for: the server sends them as they come, without being asked again.
 const BATCH: usize = 512;
@@ -40,7 +40,7 @@ pub(super) struct Tail {
     /// The last sequence that was received.
     position: u64,
     /// Received and not yet handed out.
-    received: VecDeque<Logged>,
+    received: VecDeque<LogEntry>,
     /// None: to be opened at the position.
     session: Option<Session>,
 }
@@ -69,7 +69,7 @@ struct Request {
 
 /// What one look at the subscription brought.
 enum Event {
-    Message(Logged),
+    Message(LogEntry),
     RequestEnded,
     /// Nothing more comes from this consumer, or something was lost; why.
     Broken(String),
@@ -114,7 +114,7 @@ impl Tail {
             .map_err(|error| wire::unavailable(format!("stream {}: {error}", self.stream)))?;
         let last = found.cached_info().state.last_sequence;
         if last < self.position {
-            return Err(ends_before(self.stream, last, self.position));
+            return Err(position_past_end(self.stream, last, self.position));
         }
         let created = self.jetstream.create_consumer_on_stream(self.settings(), self.stream);
         let consumer: PullConsumer = self
@@ -216,7 +216,7 @@ impl Tail {
 
 #[async_trait]
 impl LogReader for Tail {
-    async fn next(&mut self, max: usize, wait: Duration) -> Result<Vec<Logged>, BusError> {
+    async fn next(&mut self, max: usize, wait: Duration) -> Result<Vec<LogEntry>, BusError> {
         self.receive(max, Instant::now() + wait).await?;
         let count = self.received.len().min(max);
         Ok(self.received.drain(..count).collect())
@@ -334,7 +334,7 @@ impl Session {
                 open: request.open - 1,
                 ..request
             });
-        Event::Message(Logged {
+        Event::Message(LogEntry {
             sequence,
             message: wire::durable_message(message.message),
         })

@@ -18,7 +18,7 @@ pub enum BusError {
     TimedOut(String),
     /// What was read is no longer there: the stream was lost, or made anew.
     #[error("the stream {stream} ends at {end}, before the position {position} that it was read to")]
-    EndsBefore { stream: String, end: u64, position: u64 },
+    PositionPastEnd { stream: String, end: u64, position: u64 },
     #[error("the bus is not available: {0}")]
     Unavailable(String),
 }
@@ -93,7 +93,7 @@ pub trait Consumer: Send + Sync {
 
 /// A message of a durable stream, with its place in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Logged {
+pub struct LogEntry {
     /// Position in the stream, from 1.
     pub sequence: u64,
     pub message: Message,
@@ -107,7 +107,7 @@ pub trait LogReader: Send {
     /// Sequences only grow; those that the filter leaves out, and messages that are too old, are missing between them.
     /// Dropped before it is done, it has skipped nothing. After an error the reader is opened anew by its owner, at
     /// its own position.
-    async fn next(&mut self, max: usize, wait: Duration) -> Result<Vec<Logged>, BusError>;
+    async fn next(&mut self, max: usize, wait: Duration) -> Result<Vec<LogEntry>, BusError>;
 }
 
 #[async_trait]

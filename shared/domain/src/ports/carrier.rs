@@ -36,15 +36,15 @@ pub struct CallUrls {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// 2xx with the carrier's id.
-    Accepted(Receipt),
+    Accepted(CarrierAcceptance),
     /// The carrier definitely did not take it.
     Refused(Refusal),
     /// The request may have been taken: a time-out or a reset after bytes left, or a 5xx.
-    Unknown(Doubt),
+    Unknown(AmbiguityReason),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
+pub struct CarrierAcceptance {
     pub carrier_id: String,
     /// The carrier's own word for the state, such as `queued`.
     pub carrier_status: String,
@@ -95,7 +95,7 @@ pub struct Refusal {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Doubt {
+pub enum AmbiguityReason {
     TimedOut,
     ConnectionLost,
     /// 5xx, or a 2xx that makes no sense.
@@ -104,7 +104,7 @@ pub enum Doubt {
     SenderDied,
 }
 
-impl Doubt {
+impl AmbiguityReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TimedOut => "timed_out",
@@ -128,7 +128,7 @@ pub enum Reconciliation {
 
 /// A message that the carrier says it took.
 #[derive(Clone)]
-pub struct Listed {
+pub struct ListedMessage {
     pub carrier_id: String,
     pub carrier_status: String,
     pub body: String,
@@ -137,7 +137,7 @@ pub struct Listed {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LookupFailed {
+pub enum LookupError {
     /// Asking again changes nothing.
     #[error("the carrier does not have it")]
     NotThere,
@@ -163,7 +163,7 @@ pub trait Messaging: Send + Sync {
         from: &Address,
         to: &Address,
         since: Timestamp,
-    ) -> Result<Vec<Listed>, LookupFailed>;
+    ) -> Result<Vec<ListedMessage>, LookupError>;
 
     /// Whether the credentials work: a cheap authenticated read. The text says how to mend what fails.
     async fn check(&self) -> Result<(), String>;

@@ -18,7 +18,7 @@ pub struct Quota {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Admission {
+pub enum RateLimitDecision {
     /// Taken from every quota.
     Granted,
     /// Nothing was taken from any. `quota` is the index of the one that is free last; `remaining` what it still holds now.
@@ -40,7 +40,7 @@ pub struct Lease {
 #[async_trait]
 pub trait Kv: Send + Sync {
     /// GCRA over all quotas in one atomic step: takes one from each, or nothing from any.
-    async fn take(&self, quotas: &[Quota]) -> Result<Admission, KvError>;
+    async fn take(&self, quotas: &[Quota]) -> Result<RateLimitDecision, KvError>;
 
     /// Gives back what an earlier `take` took, for work that was not done after all.
     async fn give_back(&self, quotas: &[Quota]) -> Result<(), KvError>;
@@ -72,15 +72,15 @@ pub trait Kv: Send + Sync {
 
     /// Makes the member the newest of a line whose whole life is renewed to `ttl`. The line keeps its `most` newest members, one
     /// at least; the others leave it, and are returned.
-    async fn line_up(&self, key: &str, member: &str, most: usize, ttl: Duration) -> Result<Vec<String>, KvError>;
+    async fn push_recent(&self, key: &str, member: &str, most: usize, ttl: Duration) -> Result<Vec<String>, KvError>;
 
-    async fn leave_line(&self, key: &str, member: &str) -> Result<(), KvError>;
+    async fn remove_recent(&self, key: &str, member: &str) -> Result<(), KvError>;
 
     /// Takes the lease if it is free or already ours (then it is renewed and keeps its fence).
     async fn acquire(&self, key: &str, holder: &str, ttl: Duration) -> Result<Option<Lease>, KvError>;
 
     /// Takes the lease from whoever holds it: for a holder that is known to be gone. The fence grows.
-    async fn seize(&self, key: &str, holder: &str, ttl: Duration) -> Result<Lease, KvError>;
+    async fn steal_lease(&self, key: &str, holder: &str, ttl: Duration) -> Result<Lease, KvError>;
 
     /// Takes a lease again that the store has lost, with the fence that it had: where nobody holds it, or only a holder with a
     /// smaller fence has taken it again. False when it is another's: one with a greater fence has it, or has had it.
@@ -88,7 +88,7 @@ pub trait Kv: Send + Sync {
 
     /// Sets the value if the lease is still ours with this fence; false when it was lost, and then nothing is written.
     /// Both keys should share a `{tag}` so that a Redis cluster keeps them together.
-    async fn set_held(&self, lease: &Lease, key: &str, value: &str, ttl: Duration) -> Result<bool, KvError>;
+    async fn set_if_leased(&self, lease: &Lease, key: &str, value: &str, ttl: Duration) -> Result<bool, KvError>;
 
     /// Renews the lease if it is still ours with this fence; false when it was lost.
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, KvError>;

@@ -26,15 +26,15 @@ pub enum Speaker {
 
 /// A piece of the answer, as it comes.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Piece {
+pub enum CompletionChunk {
     /// With its own blanks: pieces are put together as they are.
     Text(String),
     /// The answer is over.
-    End(Ending),
+    End(FinishReason),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum FinishReason {
     Finished,
     /// It was cut at `max_tokens`.
     TooLong,
@@ -62,13 +62,13 @@ pub enum ModelError {
     Broken,
 }
 
-pub type Answer = BoxStream<'static, Result<Piece, ModelError>>;
+pub type CompletionStream = BoxStream<'static, Result<CompletionChunk, ModelError>>;
 
 #[async_trait]
 pub trait LanguageModel: Send + Sync {
     /// Asks once. Dropping the answer, or this future, cancels the request upstream at once.
-    /// A stream that ends without `Piece::End` has not happened: it ends with an error then.
-    async fn ask(&self, prompt: &Prompt) -> Result<Answer, ModelError>;
+    /// A stream that ends without `CompletionChunk::End` has not happened: it ends with an error then.
+    async fn complete(&self, prompt: &Prompt) -> Result<CompletionStream, ModelError>;
 
     /// Whether key and model work: a cheap authenticated request. The text says how to mend what fails.
     async fn check(&self) -> Result<(), String>;

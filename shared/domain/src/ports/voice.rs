@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use http::HeaderMap;
 
-use super::webhook::{Distrust, Unreadable, WebhookRequest};
+use super::webhook::{VerificationError, UnreadableRequest, WebhookRequest};
 use crate::{
     Micros,
     call::{CallReport, CallStatus},
@@ -24,7 +24,7 @@ pub enum Step {
         seconds: u32,
     },
     /// Until the conversation's socket ends; then the carrier asks `action_url` what to do next.
-    Converse(Box<Conversation>),
+    Converse(Box<ConversationSocket>),
     /// Records the caller after a beep, then asks `action_url` what to do next. Where nothing was said, the next step follows.
     Record {
         max_seconds: u32,
@@ -60,7 +60,7 @@ pub struct Speech {
 
 /// A conversation over a socket that the carrier opens to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conversation {
+pub struct ConversationSocket {
     /// `wss://`; holds the conversation's token.
     pub socket_url: String,
     /// Asked what to do next when the socket has ended, however it has. Without it the call would end with the socket.
@@ -75,7 +75,7 @@ pub struct Conversation {
     /// Words that are likely to be said, to be recognized better.
     pub hints: Vec<String>,
     /// What is being said is told before it has been said to the end.
-    pub tells_partial: bool,
+    pub partial_transcripts: bool,
 }
 
 /// Calls somebody and connects both.
@@ -110,7 +110,7 @@ pub struct Rendered {
 
 /// What the carrier says over a conversation's socket.
 #[derive(Clone, PartialEq, Eq)]
-pub enum FromCaller {
+pub enum IncomingFrame {
     /// The first frame.
     Opened {
         /// The carrier's id of this session.
@@ -152,7 +152,7 @@ pub enum Speaker {
 
 /// What we say over a conversation's socket.
 #[derive(Clone, PartialEq, Eq)]
-pub enum ToCaller {
+pub enum OutgoingFrame {
     Speak {
         text: String,
         /// Nothing follows that belongs to it.
@@ -179,7 +179,7 @@ pub enum ToCaller {
 /// A frame that is not what the carrier sends: the socket is to be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a frame can't be read: {0}")]
-pub struct Malformed(pub &'static str);
+pub struct MalformedFrame(pub &'static str);
 
 /// What came of an order about a live call. All of them may be given again: they say what is to be, not what is to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -195,7 +195,7 @@ pub enum ControlError {
 
 /// A live call as the carrier knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedCall {
+pub struct CarrierCall {
     pub carrier_id: String,
     pub status: CallStatus,
     pub created_at: Timestamp,
@@ -206,20 +206,20 @@ pub struct ListedCall {
     pub price: Option<Micros>,
 }
 
-/// A carrier with calls. Placing one is `Messaging::send` on `Channel::Voice`: it passes the outbound pipeline.
+/// A carrier with calls. CallOptions one is `Messaging::send` on `Channel::Voice`: it passes the outbound pipeline.
 #[async_trait]
 pub trait Voice: Send + Sync {
     fn render(&self, script: &Script) -> Rendered;
 
     /// What a callback about a call says. The request has been verified. Costs no I/O.
-    fn read_report(&self, request: &WebhookRequest) -> Result<CallReport, Unreadable>;
+    fn parse_report(&self, request: &WebhookRequest) -> Result<CallReport, UnreadableRequest>;
 
     /// Whether the carrier opens this socket. `url` is the one that it was told, with `wss://`. Costs no I/O.
-    fn verify_socket(&self, url: &str, headers: &HeaderMap) -> Result<(), Distrust>;
+    fn verify_socket(&self, url: &str, headers: &HeaderMap) -> Result<(), VerificationError>;
 
-    fn read_frame(&self, text: &str) -> Result<FromCaller, Malformed>;
+    fn parse_frame(&self, text: &str) -> Result<IncomingFrame, MalformedFrame>;
 
-    fn write_frame(&self, frame: &ToCaller) -> String;
+    fn encode_frame(&self, frame: &OutgoingFrame) -> String;
 
     /// The live call goes on with this script, whatever it is doing.
     async fn redirect(&self, carrier_id: &str, script: &Script) -> Result<(), ControlError>;
@@ -233,5 +233,5 @@ pub trait Voice: Send + Sync {
     async fn invite(&self, conference: &str, from: &str, to: &str, status_url: &str) -> Result<(), ControlError>;
 
     /// Where the call stands by now.
-    async fn look_up(&self, carrier_id: &str) -> Result<ListedCall, ControlError>;
+    async fn fetch_call(&self, carrier_id: &str) -> Result<CarrierCall, ControlError>;
 }

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
-use super::carrier::LookupFailed;
+use super::carrier::LookupError;
 use crate::{
     clock::Timestamp,
-    inbound::{Attachment, InboundMessage, Notice},
+    inbound::{Attachment, InboundMessage, WebhookEvent},
 };
 
 /// A request as it came, before anything is believed. Holds bodies: must not be logged.
@@ -32,7 +32,7 @@ impl WebhookRequest {
 
 /// Why nobody believes a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Distrust {
+pub enum VerificationError {
     /// We have nothing to check signatures with: the operator has to set it.
     #[error("no secret is set to check this signature with")]
     NoSecret,
@@ -45,7 +45,7 @@ pub enum Distrust {
     Stale,
 }
 
-impl Distrust {
+impl VerificationError {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoSecret => "no_secret",
@@ -59,7 +59,7 @@ impl Distrust {
 /// A request that was signed and can't be read all the same. Holds no part of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the request can't be read: {0}")]
-pub struct Unreadable(pub &'static str);
+pub struct UnreadableRequest(pub &'static str);
 
 /// What the carrier wants to read in a 2xx.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,10 +85,10 @@ pub trait Webhooks: Send + Sync {
     fn signature_header(&self) -> &'static str;
 
     /// Whether the carrier sent this, just now. Costs no I/O.
-    fn verify(&self, request: &WebhookRequest) -> Result<(), Distrust>;
+    fn verify(&self, request: &WebhookRequest) -> Result<(), VerificationError>;
 
     /// What it says, in order. Empty when it says nothing that concerns us. Costs no I/O.
-    fn read(&self, request: &WebhookRequest) -> Result<Vec<Notice>, Unreadable>;
+    fn read(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest>;
 
     /// The answer to a question of the carrier's, asked with GET, whether it may call here. `None`: it may not.
     fn handshake(&self, _request: &WebhookRequest) -> Option<String> {
@@ -103,10 +103,10 @@ pub trait Webhooks: Send + Sync {
     }
 
     /// Fetches what an `incomplete` message lacks.
-    async fn complete(&self, message: InboundMessage) -> Result<InboundMessage, LookupFailed> {
+    async fn fetch_content(&self, message: InboundMessage) -> Result<InboundMessage, LookupError> {
         Ok(message)
     }
 
     /// How to fetch an attachment's content. Some carriers have to be asked for the address first.
-    async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupFailed>;
+    async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupError>;
 }

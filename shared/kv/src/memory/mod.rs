@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use butt_dial_domain::{
     Clock,
-    ports::kv::{Admission, Kv, KvError, Lease, Quota},
+    ports::kv::{RateLimitDecision, Kv, KvError, Lease, Quota},
 };
 
 use self::table::{Entry, Micros, Table, Value};
@@ -40,7 +40,7 @@ impl MemoryKv {
 
 #[async_trait]
 impl Kv for MemoryKv {
-    async fn take(&self, quotas: &[Quota]) -> Result<Admission, KvError> {
+    async fn take(&self, quotas: &[Quota]) -> Result<RateLimitDecision, KvError> {
         let mut table = self.table();
         let mut arrivals = Vec::with_capacity(quotas.len());
         let mut worst = (0, 0);
@@ -55,7 +55,7 @@ impl Kv for MemoryKv {
         if let (wait @ 1.., quota) = worst {
             let retry_after = Duration::from_micros(wait.unsigned_abs());
             // A quota that can't give one holds less than one.
-            return Ok(Admission::Denied {
+            return Ok(RateLimitDecision::Denied {
                 quota,
                 retry_after,
                 remaining: 0,
@@ -64,7 +64,7 @@ impl Kv for MemoryKv {
         for (quota, arrival) in quotas.iter().zip(arrivals) {
             table.put(&quota.key, Value::Quota(arrival), arrival);
         }
-        Ok(Admission::Granted)
+        Ok(RateLimitDecision::Granted)
     }
 
     async fn give_back(&self, quotas: &[Quota]) -> Result<(), KvError> {
@@ -158,7 +158,7 @@ impl Kv for MemoryKv {
             .unwrap_or_default())
     }
 
-    async fn line_up(&self, key: &str, member: &str, most: usize, ttl: Duration) -> Result<Vec<String>, KvError> {
+    async fn push_recent(&self, key: &str, member: &str, most: usize, ttl: Duration) -> Result<Vec<String>, KvError> {
         let mut table = self.table();
         let renewed = table.after(ttl);
         let Some((line, expires)) = table.line(key)? else {
@@ -172,7 +172,7 @@ impl Kv for MemoryKv {
         Ok(line.drain(..surplus).collect())
     }
 
-    async fn leave_line(&self, key: &str, member: &str) -> Result<(), KvError> {
+    async fn remove_recent(&self, key: &str, member: &str) -> Result<(), KvError> {
         if let Some((line, _)) = self.table().line(key)? {
             line.retain(|other| other != member);
         }
@@ -197,7 +197,7 @@ impl Kv for MemoryKv {
         Ok(Some(table.lease(key, holder, fence, expires)))
     }
 
-    async fn seize(&self, key: &str, holder: &str, ttl: Duration) -> Result<Lease, KvError> {
+    async fn steal_lease(&self, key: &str, holder: &str, ttl: Duration) -> Result<Lease, KvError> {
         let mut table = self.table();
         let expires = table.after(ttl);
         if let Some(entry) = table.live(key)
@@ -228,7 +228,7 @@ impl Kv for MemoryKv {
         Ok(true)
     }
 
-    async fn set_held(&self, lease: &Lease, key: &str, value: &str, ttl: Duration) -> Result<bool, KvError> {
+    async fn set_if_leased(&self, lease: &Lease, key: &str, value: &str, ttl: Duration) -> Result<bool, KvError> {
         let mut table = self.table();
         let expires = table.after(ttl);
         if table.held(lease).is_none() {
@@ -304,18 +304,18 @@ mod tests {
             period: Duration::from_secs(60),
         }];
         for _ in 0..7 {
-            assert_eq!(kv.take(&quotas).await.unwrap(), Admission::Granted);
+            assert_eq!(kv.take(&quotas).await.unwrap(), RateLimitDecision::Granted);
         }
-        let Admission::Denied { retry_after, .. } = kv.take(&quotas).await.unwrap() else {
+        let RateLimitDecision::Denied { retry_after, .. } = kv.take(&quotas).await.unwrap() else {
             panic!("granted")
         };
         assert_eq!(retry_after, Duration::from_micros(60_000_000 / 7));
         let retry_after = TimeDelta::from_std(retry_after).unwrap();
         clock.advance(retry_after - TimeDelta::microseconds(1));
-        assert_ne!(kv.take(&quotas).await.unwrap(), Admission::Granted);
+        assert_ne!(kv.take(&quotas).await.unwrap(), RateLimitDecision::Granted);
         clock.advance(TimeDelta::microseconds(1));
-        assert_eq!(kv.take(&quotas).await.unwrap(), Admission::Granted);
-        assert_ne!(kv.take(&quotas).await.unwrap(), Admission::Granted);
+        assert_eq!(kv.take(&quotas).await.unwrap(), RateLimitDecision::Granted);
+        assert_ne!(kv.take(&quotas).await.unwrap(), RateLimitDecision::Granted);
     }
 
     #[tokio::test]

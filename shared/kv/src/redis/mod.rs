@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ::redis::{Script, ScriptInvocation, cmd, pipe};
 use async_trait::async_trait;
-use butt_dial_domain::ports::kv::{Admission, Kv, KvError, Lease, Quota};
+use butt_dial_domain::ports::kv::{RateLimitDecision, Kv, KvError, Lease, Quota};
 
 use self::connection::Connection;
 
@@ -30,7 +30,7 @@ struct Scripts {
     set_held: Script,
     renew: Script,
     release: Script,
-    line_up: Script,
+    push_recent: Script,
 }
 
 impl RedisKv {
@@ -56,22 +56,22 @@ impl Scripts {
             set_held: Script::new(include_str!("scripts/set_held.lua")),
             renew: Script::new(include_str!("scripts/renew.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
-            line_up: Script::new(include_str!("scripts/line_up.lua")),
+            push_recent: Script::new(include_str!("scripts/push_recent.lua")),
         }
     }
 }
 
 #[async_trait]
 impl Kv for RedisKv {
-    async fn take(&self, quotas: &[Quota]) -> Result<Admission, KvError> {
+    async fn take(&self, quotas: &[Quota]) -> Result<RateLimitDecision, KvError> {
         if quotas.is_empty() {
-            return Ok(Admission::Granted);
+            return Ok(RateLimitDecision::Granted);
         }
         let (wait, index): (u64, usize) = self.connection.script(&over_quotas(&self.scripts.take, quotas)).await?;
         Ok(match index.checked_sub(1) {
-            None => Admission::Granted,
+            None => RateLimitDecision::Granted,
             // A quota that can't give one holds less than one.
-            Some(quota) => Admission::Denied {
+            Some(quota) => RateLimitDecision::Denied {
                 quota,
                 retry_after: Duration::from_micros(wait),
                 remaining: 0,
@@ -145,13 +145,13 @@ impl Kv for RedisKv {
         self.connection.query(cmd("SMEMBERS").arg(key)).await
     }
 
-    async fn line_up(&self, key: &str, member: &str, most: usize, ttl: Duration) -> Result<Vec<String>, KvError> {
-        let mut call = self.scripts.line_up.key(key);
+    async fn push_recent(&self, key: &str, member: &str, most: usize, ttl: Duration) -> Result<Vec<String>, KvError> {
+        let mut call = self.scripts.push_recent.key(key);
         call.arg(member).arg(most).arg(millis(ttl));
         self.connection.script(&call).await
     }
 
-    async fn leave_line(&self, key: &str, member: &str) -> Result<(), KvError> {
+    async fn remove_recent(&self, key: &str, member: &str) -> Result<(), KvError> {
         self.connection.query(cmd("ZREM").arg(key).arg(member)).await
     }
 
@@ -169,7 +169,7 @@ impl Kv for RedisKv {
         }))
     }
 
-    async fn seize(&self, key: &str, holder: &str, ttl: Duration) -> Result<Lease, KvError> {
+    async fn steal_lease(&self, key: &str, holder: &str, ttl: Duration) -> Result<Lease, KvError> {
         let mut call = self.scripts.seize.key(key);
         call.key(fence_key(key))
             .arg(holder)
@@ -192,7 +192,7 @@ impl Kv for RedisKv {
         self.connection.script(&call).await
     }
 
-    async fn set_held(&self, lease: &Lease, key: &str, value: &str, ttl: Duration) -> Result<bool, KvError> {
+    async fn set_if_leased(&self, lease: &Lease, key: &str, value: &str, ttl: Duration) -> Result<bool, KvError> {
         let mut call = self.scripts.set_held.key(&lease.key);
         call.key(key).arg(held(lease)).arg(value).arg(millis(ttl));
         self.connection.script(&call).await

@@ -99,7 +99,7 @@ async fn replicas_share_one_quota() {
             }];
             let mut granted = 0;
             for _ in 0..200 {
-                granted += u32::from(kv.take(&quotas).await.unwrap() == Admission::Granted);
+                granted += u32::from(kv.take(&quotas).await.unwrap() == RateLimitDecision::Granted);
             }
             granted
         });
@@ -125,16 +125,16 @@ async fn of_all_who_held_a_lease_that_the_server_forgot_the_last_one_gets_it_who
     let mut server = Redis::start().await;
     let kv = RedisKv::connect(&server.url()).await.unwrap();
     let mine = kv.acquire("lease", "me", LONG).await.unwrap().unwrap();
-    let yours = kv.seize("lease", "you", LONG).await.unwrap();
+    let yours = kv.steal_lease("lease", "you", LONG).await.unwrap();
     server.kill();
     server.start_again().await;
     recover(&kv).await;
     assert!(kv.restore(&mine, LONG).await.unwrap(), "nobody can know better yet");
     assert!(kv.restore(&yours, LONG).await.unwrap());
     assert!(!kv.restore(&mine, LONG).await.unwrap());
-    assert!(!kv.set_held(&mine, "guarded", "mine", LONG).await.unwrap());
-    assert!(kv.set_held(&yours, "guarded", "yours", LONG).await.unwrap());
-    assert!(kv.seize("lease", "me", LONG).await.unwrap().fence > yours.fence);
+    assert!(!kv.set_if_leased(&mine, "guarded", "mine", LONG).await.unwrap());
+    assert!(kv.set_if_leased(&yours, "guarded", "yours", LONG).await.unwrap());
+    assert!(kv.steal_lease("lease", "me", LONG).await.unwrap().fence > yours.fence);
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
     Address, Channel, Clock, MessageId,
-    call::{Placing, Plan, Purpose},
+    call::{CallOptions, Plan, Purpose},
     message::Content,
-    ports::carrier::{CallUrls, Dispatch, Doubt, Messaging, Outcome, Receipt, Reconciliation, RefusalClass},
+    ports::carrier::{CallUrls, Dispatch, AmbiguityReason, Messaging, Outcome, CarrierAcceptance, Reconciliation, RefusalClass},
 };
 
 /// What a story needs of the vendor's side: the adapter, and a far end that does as it is told.
@@ -127,8 +127,8 @@ fn dispatch(far_end: &impl FarEnd) -> Dispatch {
     }
 }
 
-fn call() -> Placing {
-    Placing {
+fn call() -> CallOptions {
+    CallOptions {
         ring_seconds: 30,
         limit_seconds: 600,
         detects_machine: false,
@@ -146,7 +146,7 @@ fn call() -> Placing {
     }
 }
 
-fn accepted(outcome: Outcome) -> Receipt {
+fn accepted(outcome: Outcome) -> CarrierAcceptance {
     match outcome {
         Outcome::Accepted(receipt) => receipt,
         other => panic!("not accepted: {other:?}"),
@@ -179,22 +179,22 @@ pub async fn equal_messages_are_two_messages(far_end: &impl FarEnd) {
 
 pub async fn a_time_out_after_acceptance_is_unknown_and_the_truth_can_be_found(far_end: &impl FarEnd) {
     let outcome = truth_after(far_end, Fault::TimeoutAfterAccept).await;
-    assert_eq!(outcome, Outcome::Unknown(Doubt::TimedOut));
+    assert_eq!(outcome, Outcome::Unknown(AmbiguityReason::TimedOut));
 }
 
 pub async fn a_reset_after_acceptance_is_unknown_and_the_truth_can_be_found(far_end: &impl FarEnd) {
     let outcome = truth_after(far_end, Fault::ResetAfterAccept).await;
-    assert_eq!(outcome, Outcome::Unknown(Doubt::ConnectionLost));
+    assert_eq!(outcome, Outcome::Unknown(AmbiguityReason::ConnectionLost));
 }
 
 pub async fn a_fault_after_acceptance_is_unknown_and_the_truth_can_be_found(far_end: &impl FarEnd) {
     let outcome = truth_after(far_end, Fault::ServerErrorAfterAccept).await;
-    assert_eq!(outcome, Outcome::Unknown(Doubt::CarrierFault));
+    assert_eq!(outcome, Outcome::Unknown(AmbiguityReason::CarrierFault));
 }
 
 pub async fn a_stall_is_unknown_and_the_truth_can_be_found(far_end: &impl FarEnd) {
     let outcome = truth_after(far_end, Fault::StallBeforeAccept).await;
-    assert_eq!(outcome, Outcome::Unknown(Doubt::TimedOut));
+    assert_eq!(outcome, Outcome::Unknown(AmbiguityReason::TimedOut));
 }
 
 /// Sends into a fault, then finds out what became of it in the way that the carrier offers.
@@ -247,13 +247,13 @@ pub async fn a_rate_limit_is_throttled(far_end: &impl FarEnd) {
 pub async fn a_fault_is_unknown(far_end: &impl FarEnd) {
     far_end.misbehave(Fault::ServerError);
     let outcome = far_end.carrier().send(&dispatch(far_end)).await;
-    assert_eq!(outcome, Outcome::Unknown(Doubt::CarrierFault));
+    assert_eq!(outcome, Outcome::Unknown(AmbiguityReason::CarrierFault));
 }
 
 pub async fn an_answer_that_makes_no_sense_is_unknown(far_end: &impl FarEnd) {
     far_end.misbehave(Fault::Nonsense);
     let outcome = far_end.carrier().send(&dispatch(far_end)).await;
-    assert_eq!(outcome, Outcome::Unknown(Doubt::CarrierFault));
+    assert_eq!(outcome, Outcome::Unknown(AmbiguityReason::CarrierFault));
 }
 
 pub async fn an_unreachable_carrier_took_nothing(far_end: &impl FarEnd) {
@@ -291,7 +291,7 @@ pub async fn an_answer_comes_within_the_deadline(far_end: &impl FarEnd) {
     for fault in [Fault::StallBeforeAccept, Fault::TimeoutAfterAccept] {
         far_end.misbehave(fault);
         let outcome = tokio::time::timeout(patience, carrier.send(&dispatch(far_end))).await;
-        assert_eq!(outcome.expect("an answer"), Outcome::Unknown(Doubt::TimedOut));
+        assert_eq!(outcome.expect("an answer"), Outcome::Unknown(AmbiguityReason::TimedOut));
     }
 }
 

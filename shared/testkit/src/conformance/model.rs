@@ -3,7 +3,7 @@
 
 use std::{pin::pin, sync::Arc};
 
-use butt_dial_domain::ports::model::{Answer, Ending, LanguageModel, ModelError, Piece, Prompt, Speaker, Turn};
+use butt_dial_domain::ports::model::{CompletionStream, FinishReason, LanguageModel, ModelError, CompletionChunk, Prompt, Speaker, Turn};
 use futures::{
     StreamExt,
     future::{Either, select},
@@ -108,12 +108,12 @@ fn hello() -> Prompt {
 }
 
 /// The texts, and how it ended. After an end or an error nothing may come.
-async fn listen(mut answer: Answer) -> (Vec<String>, Result<Ending, ModelError>) {
+async fn listen(mut answer: CompletionStream) -> (Vec<String>, Result<FinishReason, ModelError>) {
     let mut texts = Vec::new();
     let ending = loop {
         match answer.next().await {
-            Some(Ok(Piece::Text(text))) => texts.push(text),
-            Some(Ok(Piece::End(ending))) => break Ok(ending),
+            Some(Ok(CompletionChunk::Text(text))) => texts.push(text),
+            Some(Ok(CompletionChunk::End(ending))) => break Ok(ending),
             Some(Err(error)) => break Err(error),
             None => panic!("it just ended, after {} pieces", texts.len()),
         }
@@ -122,28 +122,28 @@ async fn listen(mut answer: Answer) -> (Vec<String>, Result<Ending, ModelError>)
     (texts, ending)
 }
 
-async fn ask(far_end: &impl FarEnd, prompt: &Prompt) -> (Vec<String>, Result<Ending, ModelError>) {
-    match far_end.model().ask(prompt).await {
+async fn complete(far_end: &impl FarEnd, prompt: &Prompt) -> (Vec<String>, Result<FinishReason, ModelError>) {
+    match far_end.model().complete(prompt).await {
         Ok(answer) => listen(answer).await,
         Err(error) => (Vec::new(), Err(error)),
     }
 }
 
-async fn ask_into(far_end: &impl FarEnd, fault: Fault) -> (Vec<String>, Result<Ending, ModelError>) {
+async fn complete_with_fault(far_end: &impl FarEnd, fault: Fault) -> (Vec<String>, Result<FinishReason, ModelError>) {
     far_end.misbehave(fault);
-    ask(far_end, &hello()).await
+    complete(far_end, &hello()).await
 }
 
 /// Until the first words.
-async fn begin(far_end: &impl FarEnd) -> Answer {
-    let mut answer = far_end.model().ask(&hello()).await.expect("an answer");
-    assert!(matches!(answer.next().await, Some(Ok(Piece::Text(_)))));
+async fn begin(far_end: &impl FarEnd) -> CompletionStream {
+    let mut answer = far_end.model().complete(&hello()).await.expect("an answer");
+    assert!(matches!(answer.next().await, Some(Ok(CompletionChunk::Text(_)))));
     answer
 }
 
 pub async fn an_answer_comes_in_pieces_and_ends(far_end: &impl FarEnd) {
-    let (texts, ending) = ask(far_end, &hello()).await;
-    assert_eq!(ending, Ok(Ending::Finished));
+    let (texts, ending) = complete(far_end, &hello()).await;
+    assert_eq!(ending, Ok(FinishReason::Finished));
     assert!(
         texts.len() > 1 && texts.iter().all(|text| !text.is_empty()),
         "{texts:?}"
@@ -155,46 +155,46 @@ pub async fn an_answer_comes_in_pieces_and_ends(far_end: &impl FarEnd) {
 
 pub async fn an_answer_goes_on_from_what_was_said(far_end: &impl FarEnd) {
     let mut conversation = hello();
-    let (first, _) = ask(far_end, &conversation).await;
+    let (first, _) = complete(far_end, &conversation).await;
     conversation.turns.push(turn(Speaker::Model, &first.concat()));
     conversation.turns.push(turn(Speaker::Person, "Ann"));
-    let (second, ending) = ask(far_end, &conversation).await;
-    assert_eq!(ending, Ok(Ending::Finished));
+    let (second, ending) = complete(far_end, &conversation).await;
+    assert_eq!(ending, Ok(FinishReason::Finished));
     assert_ne!(first.concat(), second.concat());
 
     conversation.system.clear();
-    let (same, _) = ask(far_end, &conversation).await;
+    let (same, _) = complete(far_end, &conversation).await;
     assert_eq!(same.concat(), second.concat(), "a model that is told nothing of itself");
 }
 
 pub async fn an_answer_that_is_cut_is_too_long(far_end: &impl FarEnd) {
     let mut short = hello();
     short.max_tokens = 2;
-    let (texts, ending) = ask(far_end, &short).await;
-    assert_eq!(ending, Ok(Ending::TooLong));
+    let (texts, ending) = complete(far_end, &short).await;
+    assert_eq!(ending, Ok(FinishReason::TooLong));
     assert!(!texts.concat().is_empty());
 }
 
 pub async fn a_refusal_is_an_ending(far_end: &impl FarEnd) {
-    let (_, ending) = ask_into(far_end, Fault::Decline).await;
-    assert_eq!(ending, Ok(Ending::Refused));
+    let (_, ending) = complete_with_fault(far_end, Fault::Decline).await;
+    assert_eq!(ending, Ok(FinishReason::Refused));
 }
 
 pub async fn a_rate_limit_tells_when_to_come_again(far_end: &impl FarEnd) {
     let retry_after_seconds = Some(7);
-    let (_, ending) = ask_into(far_end, Fault::RateLimit { retry_after: 7 }).await;
+    let (_, ending) = complete_with_fault(far_end, Fault::RateLimit { retry_after: 7 }).await;
     assert_eq!(ending, Err(ModelError::Overloaded { retry_after_seconds }));
 }
 
 pub async fn an_overload_is_told(far_end: &impl FarEnd) {
-    let (texts, ending) = ask_into(far_end, Fault::Overloaded).await;
+    let (texts, ending) = complete_with_fault(far_end, Fault::Overloaded).await;
     let retry_after_seconds = None;
     assert_eq!(ending, Err(ModelError::Overloaded { retry_after_seconds }));
     assert!(texts.is_empty());
 }
 
 pub async fn an_overload_in_the_middle_is_told(far_end: &impl FarEnd) {
-    let (texts, ending) = ask_into(far_end, Fault::OverloadedMidStream).await;
+    let (texts, ending) = complete_with_fault(far_end, Fault::OverloadedMidStream).await;
     let retry_after_seconds = None;
     assert_eq!(ending, Err(ModelError::Overloaded { retry_after_seconds }));
     assert!(!texts.is_empty(), "what came before counts");
@@ -202,19 +202,19 @@ pub async fn an_overload_in_the_middle_is_told(far_end: &impl FarEnd) {
 
 pub async fn a_fault_breaks_the_answer(far_end: &impl FarEnd) {
     for fault in [Fault::ServerError, Fault::Nonsense] {
-        let (_, ending) = ask_into(far_end, fault).await;
+        let (_, ending) = complete_with_fault(far_end, fault).await;
         assert_eq!(ending, Err(ModelError::Broken), "{fault:?}");
     }
 }
 
 pub async fn nothing_before_the_first_piece_is_a_stall(far_end: &impl FarEnd) {
-    let (texts, ending) = ask_into(far_end, Fault::StallBeforeAnswer).await;
+    let (texts, ending) = complete_with_fault(far_end, Fault::StallBeforeAnswer).await;
     assert_eq!((texts, ending), (Vec::new(), Err(ModelError::Stalled)));
     eventually("the far end stops working", async || far_end.cancelled() == 1).await;
 }
 
 pub async fn nothing_more_is_a_stall(far_end: &impl FarEnd) {
-    let (texts, ending) = ask_into(far_end, Fault::StallMidStream).await;
+    let (texts, ending) = complete_with_fault(far_end, Fault::StallMidStream).await;
     assert_eq!(ending, Err(ModelError::Stalled));
     assert!(!texts.is_empty());
     eventually("the far end stops working", async || far_end.cancelled() == 1).await;
@@ -222,14 +222,14 @@ pub async fn nothing_more_is_a_stall(far_end: &impl FarEnd) {
 
 /// The deadline is one for silences and not for answers.
 pub async fn a_slow_answer_is_whole(far_end: &impl FarEnd) {
-    let (whole, _) = ask(far_end, &hello()).await;
-    let (texts, ending) = ask_into(far_end, Fault::Trickle { delay_ms: 400 }).await;
-    assert_eq!((texts.concat(), ending), (whole.concat(), Ok(Ending::Finished)));
+    let (whole, _) = complete(far_end, &hello()).await;
+    let (texts, ending) = complete_with_fault(far_end, Fault::Trickle { delay_ms: 400 }).await;
+    assert_eq!((texts.concat(), ending), (whole.concat(), Ok(FinishReason::Finished)));
 }
 
 pub async fn an_answer_that_breaks_off_is_broken(far_end: &impl FarEnd) {
     for fault in [Fault::EndMidStream, Fault::ResetMidStream] {
-        let (_, ending) = ask_into(far_end, fault).await;
+        let (_, ending) = complete_with_fault(far_end, fault).await;
         assert_eq!(ending, Err(ModelError::Broken), "{fault:?}");
     }
 }
@@ -242,15 +242,15 @@ pub async fn dropping_an_answer_cancels_it(far_end: &impl FarEnd) {
     eventually("the far end stops working", async || far_end.cancelled() == 1).await;
     assert_eq!(far_end.open(), 0);
 
-    let (_, ending) = ask(far_end, &hello()).await;
-    assert_eq!(ending, Ok(Ending::Finished), "the next one is answered");
+    let (_, ending) = complete(far_end, &hello()).await;
+    assert_eq!(ending, Ok(FinishReason::Finished), "the next one is answered");
 }
 
 pub async fn dropping_a_question_cancels_it(far_end: &impl FarEnd) {
     far_end.misbehave(Fault::StallBeforeAnswer);
     let (model, prompt) = (far_end.model(), hello());
     let asked = pin!(eventually("the far end is asked", async || far_end.open() == 1));
-    match select(model.ask(&prompt), asked).await {
+    match select(model.complete(&prompt), asked).await {
         Either::Left(_) => panic!("it was answered"),
         Either::Right(((), question)) => drop(question),
     }
@@ -258,12 +258,12 @@ pub async fn dropping_a_question_cancels_it(far_end: &impl FarEnd) {
 }
 
 pub async fn an_unreachable_model_is_told(far_end: &impl FarEnd) {
-    let answer = far_end.unreachable().ask(&hello()).await;
+    let answer = far_end.unreachable().complete(&hello()).await;
     assert_eq!(answer.err(), Some(ModelError::Unreachable));
 }
 
 pub async fn wrong_credentials_are_the_operators_to_mend(far_end: &impl FarEnd) {
-    let answer = far_end.with_wrong_credentials().ask(&hello()).await;
+    let answer = far_end.with_wrong_credentials().complete(&hello()).await;
     assert!(matches!(answer.err(), Some(ModelError::Configuration(text)) if !text.is_empty()));
 }
 
@@ -277,7 +277,7 @@ pub async fn nothing_is_ever_asked_twice(far_end: &impl FarEnd) {
         Fault::ResetMidStream,
     ];
     for (fault, before) in faults.into_iter().zip(0..) {
-        ask_into(far_end, fault).await.1.expect_err("a fault");
+        complete_with_fault(far_end, fault).await.1.expect_err("a fault");
         assert_eq!(far_end.requests(), before + 1, "{fault:?}");
     }
 }

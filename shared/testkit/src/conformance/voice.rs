@@ -9,9 +9,9 @@ use std::{
 
 use butt_dial_domain::ports::{
     voice::{
-        Conference, ControlError, Conversation, Dial, FromCaller, Rendered, Script, Speech, Step, ToCaller, Voice,
+        Conference, ControlError, ConversationSocket, Dial, IncomingFrame, Rendered, Script, Speech, Step, OutgoingFrame, Voice,
     },
-    webhook::{Distrust, WebhookRequest, Webhooks},
+    webhook::{VerificationError, WebhookRequest, Webhooks},
 };
 use http::HeaderMap;
 
@@ -97,7 +97,7 @@ fn say(text: &str) -> Step {
 }
 
 fn conversation(greeting: &str) -> Step {
-    Step::Converse(Box::new(Conversation {
+    Step::Converse(Box::new(ConversationSocket {
         socket_url: URL.to_owned(),
         action_url: WEB.to_owned(),
         greeting: Some(greeting.to_owned()),
@@ -105,7 +105,7 @@ fn conversation(greeting: &str) -> Step {
         voice: None,
         languages: vec!["de-DE".to_owned()],
         hints: vec!["Butt-Dial".to_owned()],
-        tells_partial: true,
+        partial_transcripts: true,
     }))
 }
 
@@ -180,16 +180,16 @@ pub async fn every_step_can_be_rendered(exchange: &impl Exchange) {
 pub async fn every_frame_of_the_carrier_is_read(exchange: &impl Exchange) {
     let voice = exchange.voice();
     let frames = exchange.frames();
-    let read = |frame: &String| voice.read_frame(frame);
+    let read = |frame: &String| voice.parse_frame(frame);
     let opened = frames
         .iter()
-        .filter(|frame| matches!(read(frame), Ok(FromCaller::Opened { .. })));
+        .filter(|frame| matches!(read(frame), Ok(IncomingFrame::Opened { .. })));
     let said = frames
         .iter()
-        .filter(|frame| matches!(read(frame), Ok(FromCaller::Said { .. })));
+        .filter(|frame| matches!(read(frame), Ok(IncomingFrame::Said { .. })));
     assert!(opened.count() > 0 && said.count() > 0);
     for frame in &frames {
-        assert!(!matches!(read(frame), Err(_) | Ok(FromCaller::Other)), "{frame}");
+        assert!(!matches!(read(frame), Err(_) | Ok(IncomingFrame::Other)), "{frame}");
     }
 }
 
@@ -197,9 +197,9 @@ pub async fn broken_frames_are_malformed(exchange: &impl Exchange) {
     let voice = exchange.voice();
     for frame in exchange.frames() {
         for end in (0..frame.len()).filter(|end| frame.is_char_boundary(*end)) {
-            assert!(voice.read_frame(&frame[..end]).is_err(), "{}", &frame[..end]);
+            assert!(voice.parse_frame(&frame[..end]).is_err(), "{}", &frame[..end]);
         }
-        assert!(voice.read_frame(&format!("[{frame}]")).is_err());
+        assert!(voice.parse_frame(&format!("[{frame}]")).is_err());
     }
     for frame in [
         "",
@@ -213,7 +213,7 @@ pub async fn broken_frames_are_malformed(exchange: &impl Exchange) {
         "{\"type\":null}",
         "\u{0}",
     ] {
-        assert!(voice.read_frame(frame).is_err(), "{frame}");
+        assert!(voice.parse_frame(frame).is_err(), "{frame}");
     }
 }
 
@@ -237,14 +237,14 @@ pub async fn hostile_frames_do_no_harm(exchange: &impl Exchange) {
     for frame in hostile {
         let start = Instant::now();
         // Read or not: only soon, and without a panic.
-        let _ = voice.read_frame(&frame);
+        let _ = voice.parse_frame(&frame);
         assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
     }
 }
 
 pub async fn what_we_write_is_taken(exchange: &impl Exchange) {
     let voice = exchange.voice();
-    let speak = |text: &str, is_last| ToCaller::Speak {
+    let speak = |text: &str, is_last| OutgoingFrame::Speak {
         text: text.to_owned(),
         is_last,
         language: Some("de-DE".to_owned()),
@@ -252,24 +252,24 @@ pub async fn what_we_write_is_taken(exchange: &impl Exchange) {
         preemptible: true,
     };
     let mut frames = vec![
-        ToCaller::Play {
+        OutgoingFrame::Play {
             url: "https://bd.example.com/sound.mp3".to_owned(),
             preemptible: false,
         },
-        ToCaller::Digits("12w*#".to_owned()),
-        ToCaller::Digits("call 1-2".to_owned()),
-        ToCaller::Digits("none".to_owned()),
-        ToCaller::Language("de-DE".to_owned()),
-        ToCaller::End { handoff: None },
+        OutgoingFrame::Digits("12w*#".to_owned()),
+        OutgoingFrame::Digits("call 1-2".to_owned()),
+        OutgoingFrame::Digits("none".to_owned()),
+        OutgoingFrame::Language("de-DE".to_owned()),
+        OutgoingFrame::End { handoff: None },
     ];
     for text in HOSTILE {
         frames.extend([speak(text, true), speak(text, false)]);
-        frames.push(ToCaller::End {
+        frames.push(OutgoingFrame::End {
             handoff: Some(text.to_owned()),
         });
     }
     for frame in frames {
-        let written = voice.write_frame(&frame);
+        let written = voice.encode_frame(&frame);
         assert!(exchange.takes(&written), "{written}");
     }
 }
@@ -277,7 +277,7 @@ pub async fn what_we_write_is_taken(exchange: &impl Exchange) {
 pub async fn a_socket_is_believed_where_the_carrier_opens_it(exchange: &impl Exchange) {
     let voice = exchange.voice();
     assert_eq!(voice.verify_socket(URL, &exchange.handshake(URL, true)), Ok(()));
-    let wrong = Err(Distrust::WrongSignature);
+    let wrong = Err(VerificationError::WrongSignature);
     assert_eq!(voice.verify_socket(URL, &exchange.handshake(URL, false)), wrong);
     for other in [
         "wss://bd.example.com/relay/other",
@@ -290,7 +290,7 @@ pub async fn a_socket_is_believed_where_the_carrier_opens_it(exchange: &impl Exc
             "{other}"
         );
     }
-    assert_eq!(voice.verify_socket(URL, &HeaderMap::new()), Err(Distrust::Unsigned));
+    assert_eq!(voice.verify_socket(URL, &HeaderMap::new()), Err(VerificationError::Unsigned));
     let mut unreadable = exchange.handshake(URL, true);
     for value in unreadable.values_mut() {
         *value = b"\xff\xfe"[..].try_into().expect("a header");
@@ -301,18 +301,18 @@ pub async fn a_socket_is_believed_where_the_carrier_opens_it(exchange: &impl Exc
 pub async fn a_call_that_comes_in_is_believed_and_read(exchange: &impl Exchange) {
     let (voice, webhooks, request) = (exchange.voice(), exchange.webhooks(), exchange.is_called().await);
     assert_eq!(webhooks.verify(&request), Ok(()));
-    let report = voice.read_report(&request).expect("a report");
+    let report = voice.parse_report(&request).expect("a report");
     assert!(!report.carrier_id.is_empty() && report.from.starts_with('+') && report.to.starts_with('+'));
-    assert_eq!(voice.read_report(&request), Ok(report), "read the same way again");
+    assert_eq!(voice.parse_report(&request), Ok(report), "read the same way again");
 
     let mut unsigned = request.clone();
     unsigned.headers.remove(webhooks.signature_header());
-    assert_eq!(webhooks.verify(&unsigned), Err(Distrust::Unsigned));
+    assert_eq!(webhooks.verify(&unsigned), Err(VerificationError::Unsigned));
     let mut altered = request.clone();
     let mut body = altered.body.to_vec();
     body[0] ^= 1;
     altered.body = body.into();
-    assert_eq!(webhooks.verify(&altered), Err(Distrust::WrongSignature));
+    assert_eq!(webhooks.verify(&altered), Err(VerificationError::WrongSignature));
 }
 
 pub async fn hostile_callbacks_do_no_harm(exchange: &impl Exchange) {
@@ -331,7 +331,7 @@ pub async fn hostile_callbacks_do_no_harm(exchange: &impl Exchange) {
         let mut request = genuine.clone();
         request.body = body.into();
         let start = Instant::now();
-        if let Ok(report) = voice.read_report(&request) {
+        if let Ok(report) = voice.parse_report(&request) {
             assert!(!report.carrier_id.is_empty());
         }
         assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
@@ -347,15 +347,15 @@ pub async fn orders_about_a_call_that_is_over_say_so(exchange: &impl Exchange) {
         "../x".to_owned(),
         String::new(),
     ] {
-        let over = Err(ControlError::Over);
+        let over = Err(ControlError::CallEnded);
         assert_eq!(voice.redirect(&id, &script).await, over, "{id}");
         assert_eq!(voice.hang_up(&id).await, over, "{id}");
         assert_eq!(voice.start_recording(&id, WEB).await, over, "{id}");
     }
-    assert_eq!(voice.look_up(&exchange.no_call()).await, Err(ControlError::Over));
+    assert_eq!(voice.fetch_call(&exchange.no_call()).await, Err(ControlError::CallEnded));
     let past = exchange.past_call().await;
     assert!(
-        voice.look_up(&past).await.is_ok_and(|call| call.status.is_over()
+        voice.fetch_call(&past).await.is_ok_and(|call| call.status.is_over()
             && call.carrier_id == past
             && call.ended_at >= Some(call.created_at))
     );
@@ -363,12 +363,12 @@ pub async fn orders_about_a_call_that_is_over_say_so(exchange: &impl Exchange) {
 
 pub async fn orders_may_be_given_again(exchange: &impl Exchange) {
     let (voice, id) = (exchange.voice(), exchange.live_call().await);
-    assert!(voice.look_up(&id).await.is_ok_and(|call| !call.status.is_over()));
+    assert!(voice.fetch_call(&id).await.is_ok_and(|call| !call.status.is_over()));
     let script = Script(vec![Step::Pause { seconds: 600 }]);
     for _ in 0..2 {
         assert_eq!(voice.redirect(&id, &script).await, Ok(()));
     }
     assert_eq!(voice.hang_up(&id).await, Ok(()));
     let again = voice.hang_up(&id).await;
-    assert!(matches!(again, Ok(()) | Err(ControlError::Over)), "{again:?}");
+    assert!(matches!(again, Ok(()) | Err(ControlError::CallEnded)), "{again:?}");
 }

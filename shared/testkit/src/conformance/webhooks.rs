@@ -8,8 +8,8 @@ use std::{
 };
 
 use butt_dial_domain::{
-    inbound::{InboundMessage, Notice},
-    ports::webhook::{Distrust, WebhookRequest, Webhooks},
+    inbound::{InboundMessage, WebhookEvent},
+    ports::webhook::{VerificationError, WebhookRequest, Webhooks},
 };
 
 /// What a story needs of the vendor's side: our ears, and somebody who speaks into them.
@@ -65,7 +65,7 @@ const MEGABYTE: usize = 1 << 20;
 fn the_message(webhooks: &dyn Webhooks, request: &WebhookRequest) -> InboundMessage {
     let notices = webhooks.read(request).expect("a readable webhook");
     match notices.as_slice() {
-        [Notice::Message(message)] => InboundMessage::clone(message),
+        [WebhookEvent::Message(message)] => InboundMessage::clone(message),
         others => panic!("not one message: {others:?}"),
     }
 }
@@ -99,7 +99,7 @@ pub async fn a_genuine_webhook_is_believed_and_read(caller: &impl Caller) {
 pub async fn a_webhook_without_a_signature_is_not_believed(caller: &impl Caller) {
     let (webhooks, (mut request, _)) = (caller.ears(), caller.calls_twice().await);
     request.headers.remove(webhooks.signature_header());
-    assert_eq!(webhooks.verify(&request), Err(Distrust::Unsigned));
+    assert_eq!(webhooks.verify(&request), Err(VerificationError::Unsigned));
 }
 
 pub async fn a_wrong_signature_is_not_believed(caller: &impl Caller) {
@@ -114,7 +114,7 @@ pub async fn a_wrong_signature_is_not_believed(caller: &impl Caller) {
     let halved = genuine[..middle].to_owned();
     for wrong in [altered, halved, String::new(), "AAAA".to_owned(), "v1,AAAA".to_owned()] {
         let request = with_signature(&request, &*webhooks, &wrong);
-        assert_eq!(webhooks.verify(&request), Err(Distrust::WrongSignature), "{wrong}");
+        assert_eq!(webhooks.verify(&request), Err(VerificationError::WrongSignature), "{wrong}");
     }
 }
 
@@ -125,11 +125,11 @@ pub async fn a_single_altered_byte_is_noticed(caller: &impl Caller) {
         body[place] ^= 1;
         let mut request = genuine.clone();
         request.body = body.into();
-        assert_eq!(webhooks.verify(&request), Err(Distrust::WrongSignature), "byte {place}");
+        assert_eq!(webhooks.verify(&request), Err(VerificationError::WrongSignature), "byte {place}");
     }
     let mut longer = genuine.clone();
     longer.body = [&genuine.body[..], b"&a=b"].concat().into();
-    assert_eq!(webhooks.verify(&longer), Err(Distrust::WrongSignature));
+    assert_eq!(webhooks.verify(&longer), Err(VerificationError::WrongSignature));
 }
 
 pub async fn another_url_is_noticed_where_it_is_signed(caller: &impl Caller) {
@@ -137,7 +137,7 @@ pub async fn another_url_is_noticed_where_it_is_signed(caller: &impl Caller) {
     let mut elsewhere = genuine;
     elsewhere.url = format!("{}?mid=msg_other", elsewhere.url);
     let expected = if caller.signs_the_url() {
-        Err(Distrust::WrongSignature)
+        Err(VerificationError::WrongSignature)
     } else {
         Ok(())
     };
@@ -147,7 +147,7 @@ pub async fn another_url_is_noticed_where_it_is_signed(caller: &impl Caller) {
 pub async fn an_old_signature_is_stale_where_time_is_signed(caller: &impl Caller) {
     let (webhooks, (genuine, _)) = (caller.ears(), caller.calls_twice().await);
     let expected = if caller.signs_the_time() {
-        Err(Distrust::Stale)
+        Err(VerificationError::Stale)
     } else {
         Ok(())
     };

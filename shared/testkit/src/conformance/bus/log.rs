@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use butt_dial_domain::ports::bus::{Bus, BusError, LogReader, Logged};
+use butt_dial_domain::ports::bus::{Bus, BusError, LogReader, LogEntry};
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
@@ -22,7 +22,7 @@ async fn read(bus: &dyn Bus, filter: &str, after: u64) -> Box<dyn LogReader> {
 }
 
 /// Reads until there are so many.
-async fn take(reader: &mut dyn LogReader, count: usize) -> Vec<Logged> {
+async fn take(reader: &mut dyn LogReader, count: usize) -> Vec<LogEntry> {
     let mut taken = Vec::new();
     while taken.len() < count {
         let more = reader.next(count - taken.len(), PATIENCE).await.unwrap();
@@ -37,11 +37,11 @@ async fn nothing(reader: &mut dyn LogReader) {
     assert_eq!(reader.next(10, GLANCE).await.unwrap(), []);
 }
 
-fn sequences(logged: &[Logged]) -> Vec<u64> {
+fn sequences(logged: &[LogEntry]) -> Vec<u64> {
     logged.iter().map(|logged| logged.sequence).collect()
 }
 
-fn payloads(logged: &[Logged]) -> Vec<String> {
+fn payloads(logged: &[LogEntry]) -> Vec<String> {
     logged.iter().map(|logged| text(&logged.message.payload)).collect()
 }
 
@@ -296,7 +296,7 @@ pub async fn a_log_that_cannot_be_the_one_is_an_error(bus: Arc<dyn Bus>) {
     assert!(
         matches!(
             shorter.err(),
-            Some(BusError::EndsBefore {
+            Some(BusError::PositionPastEnd {
                 end: 2,
                 position: 3,
                 ..

@@ -108,26 +108,26 @@ pub async fn of_concurrent_acquirers_one_wins(kv: Arc<dyn Kv>) {
 
 pub async fn a_lease_can_be_taken_from_its_holder(kv: Arc<dyn Kv>) {
     let mine = acquired(&*kv, "me", LONG).await.unwrap();
-    let yours = kv.seize("lease", "you", LONG).await.unwrap();
+    let yours = kv.steal_lease("lease", "you", LONG).await.unwrap();
     assert_eq!((yours.key.as_str(), yours.holder.as_str()), ("lease", "you"));
     assert!(yours.fence > mine.fence);
     assert!(!kv.renew(&mine, LONG).await.unwrap(), "it is lost");
     kv.release(&mine).await.unwrap();
     assert_eq!(acquired(&*kv, "me", LONG).await, None);
     assert!(kv.renew(&yours, LONG).await.unwrap());
-    let again = kv.seize("lease", "you", LONG).await.unwrap();
+    let again = kv.steal_lease("lease", "you", LONG).await.unwrap();
     assert!(again.fence > yours.fence, "a new term even of the same holder");
     assert!(!kv.renew(&yours, LONG).await.unwrap());
-    assert!(kv.seize("free", "me", LONG).await.is_ok(), "a free one too");
+    assert!(kv.steal_lease("free", "me", LONG).await.is_ok(), "a free one too");
 }
 
 pub async fn only_the_holder_sets_what_the_lease_guards(kv: Arc<dyn Kv>) {
     let mine = acquired(&*kv, "me", LONG).await.unwrap();
-    assert!(kv.set_held(&mine, "guarded", "mine", LONG).await.unwrap());
-    let yours = kv.seize("lease", "you", LONG).await.unwrap();
-    assert!(!kv.set_held(&mine, "guarded", "late", LONG).await.unwrap());
+    assert!(kv.set_if_leased(&mine, "guarded", "mine", LONG).await.unwrap());
+    let yours = kv.steal_lease("lease", "you", LONG).await.unwrap();
+    assert!(!kv.set_if_leased(&mine, "guarded", "late", LONG).await.unwrap());
     assert_eq!(kv.get("guarded").await.unwrap().as_deref(), Some("mine"));
-    assert!(kv.set_held(&yours, "guarded", "yours", SHORT).await.unwrap());
+    assert!(kv.set_if_leased(&yours, "guarded", "yours", SHORT).await.unwrap());
     assert_eq!(kv.get("guarded").await.unwrap().as_deref(), Some("yours"));
     eventually("the value expires", async || kv.get("guarded").await.unwrap().is_none()).await;
 }
@@ -138,16 +138,16 @@ pub async fn a_lease_that_was_lost_is_taken_again_by_its_last_holder_only(kv: Ar
     kv.delete("lease").await.unwrap();
     assert!(!kv.renew(&mine, LONG).await.unwrap());
     assert!(kv.restore(&mine, LONG).await.unwrap());
-    assert!(kv.set_held(&mine, "guarded", "mine", LONG).await.unwrap());
+    assert!(kv.set_if_leased(&mine, "guarded", "mine", LONG).await.unwrap());
     assert_eq!(acquired(&*kv, "you", LONG).await, None);
 
-    let yours = kv.seize("lease", "you", LONG).await.unwrap();
+    let yours = kv.steal_lease("lease", "you", LONG).await.unwrap();
     assert!(yours.fence > mine.fence);
     assert!(!kv.restore(&mine, LONG).await.unwrap(), "it is another's");
     kv.delete("lease").await.unwrap();
     assert!(!kv.restore(&mine, LONG).await.unwrap(), "it was another's last");
     assert!(kv.restore(&yours, LONG).await.unwrap());
-    assert!(kv.set_held(&yours, "guarded", "yours", LONG).await.unwrap());
+    assert!(kv.set_if_leased(&yours, "guarded", "yours", LONG).await.unwrap());
     kv.release(&yours).await.unwrap();
     let again = acquired(&*kv, "me", LONG).await.unwrap();
     assert!(again.fence > yours.fence, "fences grow on from there");

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use butt_dial_domain::ports::kv::{Admission, Kv, Quota};
+use butt_dial_domain::ports::kv::{RateLimitDecision, Kv, Quota};
 use tokio::time::Instant;
 
 use super::{LONG, at_once, eventually};
@@ -16,13 +16,13 @@ fn quota(key: &str, limit: u32, period: Duration) -> Quota {
 }
 
 async fn granted(kv: &dyn Kv, quotas: &[Quota]) -> bool {
-    kv.take(quotas).await.unwrap() == Admission::Granted
+    kv.take(quotas).await.unwrap() == RateLimitDecision::Granted
 }
 
 /// Which quota denied, and for how long.
 async fn denied(kv: &dyn Kv, quotas: &[Quota]) -> (usize, Duration) {
     match kv.take(quotas).await.unwrap() {
-        Admission::Denied {
+        RateLimitDecision::Denied {
             quota,
             retry_after,
             remaining,
@@ -30,7 +30,7 @@ async fn denied(kv: &dyn Kv, quotas: &[Quota]) -> (usize, Duration) {
             assert_eq!(remaining, 0, "a quota that still holds one does not deny");
             (quota, retry_after)
         }
-        Admission::Granted => panic!("granted where it should be denied"),
+        RateLimitDecision::Granted => panic!("granted where it should be denied"),
     }
 }
 

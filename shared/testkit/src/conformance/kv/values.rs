@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use butt_dial_domain::ports::kv::{Admission, Kv, Quota};
+use butt_dial_domain::ports::kv::{RateLimitDecision, Kv, Quota};
 use tokio::time::Instant;
 
 use super::{LONG, SHORT, at_once, eventually};
@@ -130,31 +130,31 @@ pub async fn a_set_keeps_its_members_while_it_is_renewed(kv: Arc<dyn Kv>) {
 }
 
 pub async fn a_line_keeps_its_newest_members(kv: Arc<dyn Kv>) {
-    let line_up = async |member: &str| kv.line_up("l", member, 2, LONG).await.unwrap();
-    assert!(line_up("a").await.is_empty());
-    assert!(line_up("b").await.is_empty());
-    assert!(line_up("a").await.is_empty(), "it is there once");
-    assert_eq!(line_up("c").await, ["b"], "the one that was the newest longest ago");
-    kv.leave_line("l", "a").await.unwrap();
-    kv.leave_line("l", "stranger").await.unwrap();
-    kv.leave_line("nowhere", "a").await.unwrap();
-    assert!(line_up("d").await.is_empty(), "there was room");
-    assert_eq!(kv.line_up("l", "e", 1, LONG).await.unwrap(), ["c", "d"]);
+    let push_recent = async |member: &str| kv.push_recent("l", member, 2, LONG).await.unwrap();
+    assert!(push_recent("a").await.is_empty());
+    assert!(push_recent("b").await.is_empty());
+    assert!(push_recent("a").await.is_empty(), "it is there once");
+    assert_eq!(push_recent("c").await, ["b"], "the one that was the newest longest ago");
+    kv.remove_recent("l", "a").await.unwrap();
+    kv.remove_recent("l", "stranger").await.unwrap();
+    kv.remove_recent("nowhere", "a").await.unwrap();
+    assert!(push_recent("d").await.is_empty(), "there was room");
+    assert_eq!(kv.push_recent("l", "e", 1, LONG).await.unwrap(), ["c", "d"]);
     kv.delete("l").await.unwrap();
-    assert!(line_up("a").await.is_empty());
+    assert!(push_recent("a").await.is_empty());
 
-    kv.line_up("short", "a", 1, SHORT).await.unwrap();
+    kv.push_recent("short", "a", 1, SHORT).await.unwrap();
     kv.set("witness", "", SHORT).await.unwrap();
     eventually("its time is over", async || kv.get("witness").await.unwrap().is_none()).await;
     assert!(
-        kv.line_up("short", "b", 1, LONG).await.unwrap().is_empty(),
+        kv.push_recent("short", "b", 1, LONG).await.unwrap().is_empty(),
         "a line expires"
     );
 }
 
 pub async fn of_many_in_a_line_at_once_each_leaves_once(kv: Arc<dyn Kv>) {
-    let line_up = |kv: Arc<dyn Kv>, n: usize| async move { kv.line_up("l", &format!("m{n}"), 5, LONG).await.unwrap() };
-    let left: Vec<String> = at_once(&kv, 40, 1, line_up).await.concat();
+    let push_recent = |kv: Arc<dyn Kv>, n: usize| async move { kv.push_recent("l", &format!("m{n}"), 5, LONG).await.unwrap() };
+    let left: Vec<String> = at_once(&kv, 40, 1, push_recent).await.concat();
     assert_eq!(left.len(), 35);
     assert_eq!(left.into_iter().collect::<BTreeSet<_>>().len(), 35);
 }
@@ -168,7 +168,7 @@ pub async fn whatever_a_key_holds_can_be_deleted(kv: Arc<dyn Kv>) {
         limit: 1,
         period: LONG,
     }];
-    assert_eq!(kv.take(&quotas).await.unwrap(), Admission::Granted);
+    assert_eq!(kv.take(&quotas).await.unwrap(), RateLimitDecision::Granted);
     kv.acquire("lease", "me", LONG).await.unwrap();
     for key in ["counter", "set", "nonce", &quotas[0].key, "lease"] {
         kv.delete(key).await.unwrap();
@@ -176,7 +176,7 @@ pub async fn whatever_a_key_holds_can_be_deleted(kv: Arc<dyn Kv>) {
     assert_eq!(kv.count("counter").await.unwrap().0, 0);
     assert!(kv.members("set").await.unwrap().is_empty());
     assert!(kv.once("nonce", LONG).await.unwrap());
-    assert_eq!(kv.take(&quotas).await.unwrap(), Admission::Granted);
+    assert_eq!(kv.take(&quotas).await.unwrap(), RateLimitDecision::Granted);
     assert!(kv.acquire("lease", "you", LONG).await.unwrap().is_some());
 }
 
