@@ -1,32 +1,32 @@
-//! What carriers report of calls, in whatever order and however often: the record is the same, and the agent is told once.
+//! Call reports of carriers in any order and any number: the record is the same, and the agent gets one event.
 
-use butt_dial_comms::calls::unheard;
+use butt_dial_comms::calls::reconcile;
 use butt_dial_domain::Clock;
 use butt_dial_providers::simulator::{Manner, calls::Behaviour};
 use serde_json::{Value, json};
 
-use crate::support::{Agent, PATIENCE, World, eventually, hears, says};
+use crate::support::{Agent, Cluster, WAIT_TIMEOUT, eventually, hears, says};
 
 const ANN: &str = "+14155550123";
 const BOB: &str = "+14155550124";
 const GREETING: &str = "It is about the flowers.";
 
-/// One call from its first ring to its last report.
-async fn talk(world: &World, agent: &Agent, person: &str) -> String {
-    let id = agent.calls(person, json!({ "greeting": GREETING })).await;
-    let call = world.takes(person, GREETING).await;
-    let (turn, ()) = tokio::join!(agent.turn(&id), says(&call, "Do you have roses?"));
-    agent.answers(&turn, "Yes, a dozen.").await.unwrap();
+/// Makes one call, from its first ring to its last report.
+async fn complete_call(cluster: &Cluster, agent: &Agent, person: &str) -> String {
+    let id = agent.make_call(person, json!({ "greeting": GREETING })).await;
+    let call = cluster.expect_greeted_call(person, GREETING).await;
+    let (turn, ()) = tokio::join!(agent.attend(&id), says(&call, "Do you have roses?"));
+    agent.reply_to_turn(&turn, "Yes, a dozen.").await.unwrap();
     hears(&call, "Yes, a dozen.").await;
     call.hang_up().await;
-    assert!(call.wait_for_end(PATIENCE).await);
+    assert!(call.wait_for_end(WAIT_TIMEOUT).await);
     id
 }
 
 profiles! {
-    async fn reports_that_come_twice_late_and_backwards_make_the_same_record(world: &World) {
-        world.carriers.set_pace(0.1);
-        let agent = world.rest().await;
+    async fn duplicate_and_reordered_reports_give_same_record(cluster: &Cluster) {
+        cluster.carriers.set_pace(0.1);
+        let agent = cluster.rest().await;
         let manners = [
             Manner { copies: 1, reversed: false },
             Manner { copies: 3, reversed: false },
@@ -34,54 +34,54 @@ profiles! {
         ];
         let mut calls = Vec::new();
         for (n, manner) in manners.into_iter().enumerate() {
-            world.carriers.set_manner("twilio", manner);
-            calls.push(talk(world, &agent, &format!("+1415555017{n}")).await);
+            cluster.carriers.set_manner("twilio", manner);
+            calls.push(complete_call(cluster, &agent, &format!("+1415555017{n}")).await);
         }
-        world.carriers.set_manner("twilio", Manner { copies: 1, reversed: false });
-        world.texts(BOB, "Last").await;
-        // Everything that was reported before has been read by then.
-        let told = agent.take_until("Last").await;
+        cluster.carriers.set_manner("twilio", Manner { copies: 1, reversed: false });
+        cluster.texts(BOB, "Last").await;
+        // All earlier reports have been processed by then.
+        let events = agent.poll_until("Last").await;
         let mut records = Vec::new();
         for id in &calls {
-            records.push(agent.call_of(id).await);
+            records.push(agent.get_call(id).await);
         }
         for record in &records {
             for field in ["status", "direction", "from", "handledBy", "turns", "endReason", "transcript", "cost"] {
                 assert_eq!(record[field], records[0][field], "{field}: {record}");
             }
-            // The socket's end, which does not tell how long the call was, is not what it is paid by.
-            assert!(record["cost"].as_f64().unwrap() > 0.0, "a begun minute: {record}");
+            // The end of the socket carries no duration, so it does not determine the price.
+            assert!(record["cost"].as_f64().unwrap() > 0.0, "a started minute: {record}");
             let [started, answered, ended] = ["startedAt", "answeredAt", "endedAt"].map(|name| record[name].as_str().unwrap());
             assert!(started <= answered && answered <= ended, "{record}");
             assert!(record["durationSeconds"].as_i64().unwrap() > 0, "{record}");
-            let events = told.iter().filter(|event| event["callId"] == record["callId"]);
-            let events: Vec<&Value> = events.filter(|event| event["type"] == "call.ended").collect();
-            assert_eq!(events.len(), 1, "{told:#?}");
-            assert_eq!(events[0]["callStatus"], "completed");
+            let ended = events.iter().filter(|event| event["callId"] == record["callId"]);
+            let ended: Vec<&Value> = ended.filter(|event| event["type"] == "call.ended").collect();
+            assert_eq!(ended.len(), 1, "{events:#?}");
+            assert_eq!(ended[0]["callStatus"], "completed");
         }
     }
 }
 
 profiles! {
-    async fn the_carrier_is_asked_about_calls_that_nothing_is_heard_of(world: &World) {
-        world.carriers.set_pace(0.1);
-        let agent = world.rest().await;
-        world.carriers.delay_call_reports(86_400_000);
-        world.carriers.set_number(BOB, Behaviour::Busy);
-        let id = agent.calls(BOB, json!({})).await;
-        let call = world.carriers.wait_for_call(BOB, PATIENCE).await.unwrap();
-        assert!(call.wait_for_end(PATIENCE).await);
-        assert_eq!(agent.call_of(&id).await["status"], "queued", "nothing was told");
+    async fn reconciles_stale_call_with_carrier(cluster: &Cluster) {
+        cluster.carriers.set_pace(0.1);
+        let agent = cluster.rest().await;
+        cluster.carriers.delay_call_reports(86_400_000);
+        cluster.carriers.set_number(BOB, Behaviour::Busy);
+        let id = agent.make_call(BOB, json!({})).await;
+        let call = cluster.carriers.wait_for_call(BOB, WAIT_TIMEOUT).await.unwrap();
+        assert!(call.wait_for_end(WAIT_TIMEOUT).await);
+        assert_eq!(agent.get_call(&id).await["status"], "queued", "no report was sent");
         for _ in 0..2 {
-            unheard::ask_about(world.comms(), Clock::System.now(), None).await.unwrap();
+            reconcile::reconcile_stale(cluster.comms(), Clock::System.now(), None).await.unwrap();
         }
-        let seen = agent.ended_call(&id).await;
-        assert_eq!(seen["status"], "busy", "{seen}");
-        eventually("nothing is paid for it", async || (agent.call_of(&id).await["cost"] == json!(0.0)).then_some(())).await;
-        world.texts(ANN, "Last").await;
-        let told = agent.take_until("Last").await;
-        let ends: Vec<&Value> = told.iter().filter(|event| event["type"] == "call.ended").collect();
-        assert_eq!(ends.len(), 1, "{told:#?}");
+        let record = agent.wait_for_call_end(&id).await;
+        assert_eq!(record["status"], "busy", "{record}");
+        eventually("the charge is reversed", async || (agent.get_call(&id).await["cost"] == json!(0.0)).then_some(())).await;
+        cluster.texts(ANN, "Last").await;
+        let events = agent.poll_until("Last").await;
+        let ends: Vec<&Value> = events.iter().filter(|event| event["type"] == "call.ended").collect();
+        assert_eq!(ends.len(), 1, "{events:#?}");
         assert_eq!((&ends[0]["callId"], &ends[0]["callStatus"]), (&json!(id), &json!("busy")));
     }
 }

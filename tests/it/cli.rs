@@ -1,4 +1,4 @@
-//! What operators do from a shell.
+//! The command line, as operators use it.
 
 use std::process::Output;
 
@@ -16,12 +16,12 @@ struct Shell {
 impl Shell {
     fn new(settings: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let place = [
+        let defaults = [
             ("DATA_DIR", directory.path().to_str().unwrap()),
             ("PORT", "0"),
             ("SIMULATOR_PORT", "0"),
         ];
-        let settings = place
+        let settings = defaults
             .iter()
             .chain(settings)
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -35,21 +35,21 @@ impl Shell {
         run_program(arguments, &self.settings).await
     }
 
-    async fn bootstrap(&self, more: &[&str]) -> Value {
-        let output = self.run(&[&["bootstrap", "--json"], more].concat()).await;
-        assert!(output.status.success(), "{}", said(&output));
-        serde_json::from_slice(&output.stdout).expect("one JSON object and nothing else")
+    async fn bootstrap(&self, extra: &[&str]) -> Value {
+        let output = self.run(&[&["bootstrap", "--json"], extra].concat()).await;
+        assert!(output.status.success(), "{}", output_text(&output));
+        serde_json::from_slice(&output.stdout).expect("exactly one JSON object")
     }
 
-    /// Runs what must fail, and returns what it says.
+    /// Runs a command that must fail, and returns its output.
     async fn fail(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments).await;
-        assert!(!output.status.success(), "{}", said(&output));
-        said(&output)
+        assert!(!output.status.success(), "{}", output_text(&output));
+        output_text(&output)
     }
 }
 
-fn said(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
@@ -58,7 +58,7 @@ fn said(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn bootstrap_again_gives_the_same_ids_and_tokens() {
+async fn repeated_bootstrap_returns_same_ids_and_tokens() {
     let shell = Shell::new(&[]);
     let first = shell.bootstrap(&[]).await;
     for name in [
@@ -81,7 +81,7 @@ async fn bootstrap_again_gives_the_same_ids_and_tokens() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bootstrap_at_once_from_two_shells_gives_the_same_servers() {
+async fn concurrent_bootstraps_return_same_account_servers() {
     let backends = Backends::start().await;
     let mut shell = Shell::new(&[]);
     shell.settings.extend(backends.settings());
@@ -90,7 +90,7 @@ async fn bootstrap_at_once_from_two_shells_gives_the_same_servers() {
 }
 
 #[tokio::test]
-async fn a_database_goes_with_the_key_it_was_started_with() {
+async fn rejects_other_encryption_key_for_existing_database() {
     const NAME: &str = "CREDENTIALS_ENCRYPTION_KEY";
     let mut shell = Shell::new(&[]);
     let first = shell.bootstrap(&[]).await;
@@ -102,14 +102,14 @@ async fn a_database_goes_with_the_key_it_was_started_with() {
         assert!(wrong.contains(NAME) && wrong.contains("encryption.key"), "{wrong}");
         assert!(!wrong.contains(other) && !wrong.contains(&own), "{wrong}");
     }
-    // Wherever it comes from.
+    // The source of the key does not matter.
     shell.settings.pop();
     shell.settings.push((NAME.into(), own));
     assert_eq!(shell.bootstrap(&[]).await, first);
 }
 
 #[tokio::test]
-async fn with_real_carriers_bootstrap_takes_addresses_and_invents_none() {
+async fn bootstrap_with_real_carrier_invents_no_addresses() {
     let shell = Shell::new(&[("RESEND_API_KEY", "re_something")]);
     let bare = shell.bootstrap(&[]).await;
     assert!(
@@ -132,7 +132,7 @@ async fn with_real_carriers_bootstrap_takes_addresses_and_invents_none() {
 }
 
 #[tokio::test]
-async fn a_gateway_by_itself_names_the_servers_that_it_needs() {
+async fn gateway_command_names_missing_backend_settings() {
     let wrong = Shell::new(&[]).fail(&["gateway"]).await;
     for name in ["DATABASE_URL", "NATS_URL", "REDIS_URL", "butt-dial serve"] {
         assert!(wrong.contains(name), "{wrong}");
@@ -146,7 +146,7 @@ async fn a_gateway_by_itself_names_the_servers_that_it_needs() {
 }
 
 #[tokio::test]
-async fn settings_that_make_no_sense_are_refused_before_anything_starts() {
+async fn rejects_invalid_settings_before_start() {
     let cases: [(&[(&str, &str)], &str); 7] = [
         (&[("DEFAULT_MAX_FOO", "1")], "DEFAULT_MAX_FOO"),
         (&[("BUTT_DIAL_PORT", "1")], "BUTT_DIAL_PORT"),
@@ -164,13 +164,13 @@ async fn settings_that_make_no_sense_are_refused_before_anything_starts() {
         assert_eq!(
             std::fs::read_dir(shell.directory.path()).unwrap().count(),
             0,
-            "nothing was written"
+            "no file was written"
         );
     }
 }
 
 #[tokio::test]
-async fn a_taken_port_is_named() {
+async fn names_port_already_in_use() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let wrong = Shell::new(&[("PORT", &port)]).fail(&["serve"]).await;
@@ -178,36 +178,36 @@ async fn a_taken_port_is_named() {
 }
 
 #[tokio::test]
-async fn the_demo_succeeds_with_nothing_installed() {
+async fn demo_succeeds_without_servers() {
     let output = Shell::new(&[]).run(&["demo"]).await;
-    let said = said(&output);
-    assert!(output.status.success(), "{said}");
+    let text = output_text(&output);
+    assert!(output.status.success(), "{text}");
     for name in [
         "+14155550123 has received",
         "+14155550124 has received",
         "ann@example.com has received",
     ] {
-        assert!(said.contains(name), "{said}");
+        assert!(text.contains(name), "{text}");
     }
 }
 
 #[tokio::test]
-async fn migrate_may_be_repeated() {
+async fn migrate_is_repeatable() {
     let shell = Shell::new(&[]);
     for _ in 0..2 {
         let output = shell.run(&["migrate"]).await;
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{}", output_text(&output));
     }
 }
 
 #[tokio::test]
-async fn doctor_says_that_all_is_well_or_what_to_mend() {
+async fn doctor_reports_success_or_failing_check() {
     let well = Shell::new(&[]).run(&["doctor"]).await;
-    assert!(well.status.success(), "{}", said(&well));
+    assert!(well.status.success(), "{}", output_text(&well));
     assert!(
-        said(&well).contains("TWILIO_AUTH_TOKEN"),
-        "how to send for real: {}",
-        said(&well)
+        output_text(&well).contains("TWILIO_AUTH_TOKEN"),
+        "doctor explains how to send for real: {}",
+        output_text(&well)
     );
 
     let simulator = crate::support::start_simulator().await;
@@ -228,35 +228,35 @@ async fn doctor_says_that_all_is_well_or_what_to_mend() {
     let no_storage = [
         ("BLOB_URL", "s3://attachments"),
         ("S3_ENDPOINT", "http://127.0.0.1:9"),
-        ("S3_ACCESS_KEY_ID", "nobody"),
+        ("S3_ACCESS_KEY_ID", "unknown"),
         ("S3_SECRET_ACCESS_KEY", "not-the-key"),
     ];
     let wrong = Shell::new(&no_storage).fail(&["doctor"]).await;
     let line = wrong
         .lines()
         .find(|line| line.starts_with("blobs"))
-        .expect("a line for it");
+        .expect("a line for the blob storage");
     assert!(line.contains("FAILED") && line.contains("BLOB_URL"), "{wrong}");
     assert!(!wrong.contains("not-the-key"), "{wrong}");
 }
 
 #[tokio::test]
-async fn redis_is_reached_over_tls_if_its_certificate_is_trusted() {
+async fn connects_to_redis_over_tls_with_trusted_certificate() {
     let redis = Redis::start_encrypted().await;
     let (url, certificate) = (redis.url(), redis.certificate().display().to_string());
     let trusting = Shell::new(&[("REDIS_URL", &url), ("SSL_CERT_FILE", &certificate)]);
     let well = trusting.run(&["doctor"]).await;
-    assert!(well.status.success(), "{}", said(&well));
+    assert!(well.status.success(), "{}", output_text(&well));
     let wrong = Shell::new(&[("REDIS_URL", &url)]).fail(&["doctor"]).await;
     assert!(wrong.contains("certificate"), "{wrong}");
 }
 
 #[tokio::test]
-async fn the_command_line_explains_itself() {
+async fn help_lists_commands() {
     let output = Shell::new(&[]).run(&["--help"]).await;
     for command in ["serve", "gateway", "demo", "migrate", "doctor", "bootstrap"] {
-        assert!(said(&output).contains(command), "{}", said(&output));
+        assert!(output_text(&output).contains(command), "{}", output_text(&output));
     }
     let wrong = Shell::new(&[]).fail(&["serv"]).await;
-    assert!(wrong.contains("serve"), "a misspelt command is understood: {wrong}");
+    assert!(wrong.contains("serve"), "the error suggests the right command: {wrong}");
 }

@@ -1,4 +1,4 @@
-//! Sockets of calls, opened by hand: what is no carrier's, is used again, or says what no carrier says.
+//! Handmade call sockets: opened without the carrier's signature, opened twice, and with invalid frames.
 
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -8,31 +8,31 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message, client::IntoClientRequest as _},
 };
 
-use crate::support::{Webhook, World, in_time, sid, twilio_signature};
+use crate::support::{Cluster, Webhook, message_sid, twilio_signature, within_timeout};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// A call that rings: its SID, and the address of the socket that is to be opened.
-async fn rings(world: &World) -> (String, String) {
-    let call = sid().replacen("SM", "CA", 1);
+/// Announces a ringing call. Returns its SID and the URL of its socket.
+async fn ring(cluster: &Cluster) -> (String, String) {
+    let call = message_sid().replacen("SM", "CA", 1);
     let account = "AC00000000000000000000000000000000";
     let fields = [
         ("CallSid", call.as_str()),
         ("AccountSid", account),
         ("From", "+14155550123"),
-        ("To", world.account.phone.as_str()),
+        ("To", cluster.account.phone.as_str()),
         ("CallStatus", "ringing"),
         ("Direction", "inbound"),
     ];
-    let asked = Webhook::twilio(world, "/webhooks/twilio/voice", &fields)
-        .post(world)
+    let reply = Webhook::twilio(cluster, "/webhooks/twilio/voice", &fields)
+        .post(cluster)
         .await;
-    assert_eq!(asked.status, 200, "{}", asked.text);
-    let url = asked.text.split('"').find(|text| text.starts_with("wss://"));
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let url = reply.text.split('"').find(|text| text.starts_with("wss://"));
     (call, url.expect("a socket").to_owned())
 }
 
-/// Opens it as its signature has it; the refusal's status.
+/// Opens the socket with this signature. Returns the HTTP status of a rejection.
 async fn open(url: &str, signature: Option<&str>) -> Result<Socket, u16> {
     let mut request = url.replacen("wss://", "ws://", 1).into_client_request().unwrap();
     if let Some(signature) = signature {
@@ -54,19 +54,19 @@ fn setup(call: &str) -> Value {
     })
 }
 
-/// In conversation: greeted.
-async fn talks(world: &World) -> Socket {
-    let (call, url) = rings(world).await;
+/// Opens a call that has heard its greeting.
+async fn start_conversation(cluster: &Cluster) -> Socket {
+    let (call, url) = ring(cluster).await;
     let mut socket = open(&url, Some(&twilio_signature(&url))).await.unwrap();
     socket.send(Message::text(setup(&call).to_string())).await.unwrap();
-    assert!(spoken(&mut socket).await.contains(" AI "));
+    assert!(next_speech(&mut socket).await.contains(" AI "));
     socket
 }
 
-/// The next words that are to be spoken.
-async fn spoken(socket: &mut Socket) -> String {
+/// Returns the next text to be spoken.
+async fn next_speech(socket: &mut Socket) -> String {
     loop {
-        let frame = in_time("a frame", socket.next())
+        let frame = within_timeout("a frame", socket.next())
             .await
             .expect("an open socket")
             .unwrap();
@@ -78,7 +78,7 @@ async fn spoken(socket: &mut Socket) -> String {
     }
 }
 
-async fn is_closed(mut socket: Socket) {
+async fn expect_close(mut socket: Socket) {
     let end = async {
         while let Some(Ok(frame)) = socket.next().await {
             if frame.is_close() {
@@ -86,12 +86,12 @@ async fn is_closed(mut socket: Socket) {
             }
         }
     };
-    in_time("the socket's end", end).await;
+    within_timeout("the socket's end", end).await;
 }
 
 profiles! {
-    async fn nobody_but_the_carrier_opens_a_calls_socket_and_only_once(world: &World) {
-        let (call, url) = rings(world).await;
+    async fn accepts_carrier_socket_only_once(cluster: &Cluster) {
+        let (call, url) = ring(cluster).await;
         let signature = twilio_signature(&url);
         assert_eq!(open(&url, None).await.err(), Some(403));
         assert_eq!(open(&url, Some("AAAA")).await.err(), Some(403));
@@ -99,17 +99,17 @@ profiles! {
         assert_eq!(open(&url, Some(&elsewhere)).await.err(), Some(403));
         assert_eq!(open(&format!("{url}x"), Some(&elsewhere)).await.err(), Some(404));
         let mut first = open(&url, Some(&signature)).await.unwrap();
-        assert_eq!(open(&url, Some(&signature)).await.err(), Some(409), "a token is good for one socket");
-        // A session of another call's is none.
+        assert_eq!(open(&url, Some(&signature)).await.err(), Some(409), "a ticket is valid for one socket");
+        // A setup frame for another call is rejected.
         let other = setup(&call.replacen("CA", "CAffff", 1)[..34]);
         first.send(Message::text(other.to_string())).await.unwrap();
-        is_closed(first).await;
+        expect_close(first).await;
     }
 }
 
 profiles! {
-    async fn what_no_carrier_says_closes_that_socket_alone(world: &World) {
-        let mut bystander = talks(world).await;
+    async fn invalid_frame_closes_only_its_own_socket(cluster: &Cluster) {
+        let mut bystander = start_conversation(cluster).await;
         let prompt = |prompt: Value, last: Value| json!({ "type": "prompt", "voicePrompt": prompt, "lang": "en-US", "last": last });
         for hostile in [
             "null".to_owned(),
@@ -122,18 +122,18 @@ profiles! {
             format!("{{\"type\":\"prompt\",\"voicePrompt\":\"{}\",\"last\":true}}", "a".repeat(1 << 20)),
             "[".repeat(100_000),
         ] {
-            let mut socket = talks(world).await;
-            // The other side may have closed it before all of it was sent.
+            let mut socket = start_conversation(cluster).await;
+            // The relay may close the socket before the whole frame is sent.
             socket.send(Message::text(hostile)).await.ok();
-            is_closed(socket).await;
+            expect_close(socket).await;
         }
-        let mut socket = talks(world).await;
+        let mut socket = start_conversation(cluster).await;
         socket.send(Message::binary(vec![0_u8; 64])).await.unwrap();
-        is_closed(socket).await;
-        // What is only unknown is passed over.
+        expect_close(socket).await;
+        // Unknown frame types are ignored.
         bystander.send(Message::text(json!({ "type": "weather", "value": "fine" }).to_string())).await.unwrap();
         bystander.send(Message::text(json!({ "type": "dtmf", "digit": "#" }).to_string())).await.unwrap();
-        bystander.send(Message::text(prompt(json!("Anybody?"), json!(true)).to_string())).await.unwrap();
-        assert!(!spoken(&mut bystander).await.is_empty(), "the other call goes on");
+        bystander.send(Message::text(prompt(json!("Hello?"), json!(true)).to_string())).await.unwrap();
+        assert!(!next_speech(&mut bystander).await.is_empty(), "the other call continues");
     }
 }

@@ -1,4 +1,4 @@
-//! People write, and the agent reads what they wrote: everything, once, in order, and nobody else's.
+//! Inbound messages: the agent gets all of its messages, once and in order, and no messages of other agents.
 
 use butt_dial_domain::{Channel, subjects};
 use butt_dial_providers::{Manner, PersonWrites};
@@ -9,7 +9,7 @@ use crate::support::{Account, Transport, Webhook, bodies, eventually, mail_event
 const ANN: &str = "+14155550123";
 const BOB: &str = "+14155550124";
 
-fn insists(copies: u32) -> Manner {
+fn with_copies(copies: u32) -> Manner {
     Manner {
         copies,
         reversed: false,
@@ -17,28 +17,28 @@ fn insists(copies: u32) -> Manner {
 }
 
 profiles! {
-    async fn what_people_write_waits_for_the_agent_in_order_and_once_whatever_the_carrier_repeats(world: &World) {
+    async fn queues_inbound_in_order_without_duplicates(cluster: &Cluster) {
         for vendor in ["twilio", "resend"] {
-            world.carriers.set_manner(vendor, insists(3));
+            cluster.carriers.set_manner(vendor, with_copies(3));
         }
-        let account = &world.account;
-        let first = world.texts(ANN, "One").await;
+        let account = &cluster.account;
+        let first = cluster.texts(ANN, "One").await;
         assert_eq!(first.calls, 3);
-        world.texts(BOB, "Two").await;
+        cluster.texts(BOB, "Two").await;
         let mut on_whatsapp = PersonWrites::new(Channel::Whatsapp, ANN, &account.phone, "Three");
         on_whatsapp.sender_name = Some("Ann Example".into());
-        world.taken_in(on_whatsapp).await;
+        cluster.deliver_accepted(on_whatsapp).await;
         let mut mail = PersonWrites::new(Channel::Email, "ann@example.com", &account.email, "Four");
         mail.subject = Some("A question".into());
-        let mailed = world.taken_in(mail).await;
-        world.texts(ANN, "Ünï ✓ \"quoted\" & more").await;
+        let mailed = cluster.deliver_accepted(mail).await;
+        cluster.texts(ANN, "Ünï ✓ \"quoted\" & more").await;
 
-        let agent = world.agent(Transport::StreamableHttp).await;
-        let mut taken = agent.take(5).await;
-        // A mail's text is fetched afterwards, which may take longer.
-        taken.sort_by_key(|event| event["seq"].as_i64());
-        assert_eq!(bodies(&taken), ["One", "Two", "Three", "Four", "Ünï ✓ \"quoted\" & more"]);
-        let (text, whatsapp, mail) = (&taken[0], &taken[2], &taken[3]);
+        let agent = cluster.agent(Transport::StreamableHttp).await;
+        let mut events = agent.expect_events(5).await;
+        // The body of a mail is fetched afterwards, which may take longer.
+        events.sort_by_key(|event| event["seq"].as_i64());
+        assert_eq!(bodies(&events), ["One", "Two", "Three", "Four", "Ünï ✓ \"quoted\" & more"]);
+        let (text, whatsapp, mail) = (&events[0], &events[2], &events[3]);
         for (event, channel, from, to) in [
             (text, "sms", ANN, &account.phone),
             (whatsapp, "whatsapp", ANN, &account.phone),
@@ -54,60 +54,60 @@ profiles! {
         assert_eq!(text["providerMessageId"], json!(first.carrier_id));
         assert_eq!(whatsapp["senderName"], "Ann Example");
         assert_eq!((&mail["subject"], &mail["providerMessageId"]), (&json!("A question"), &json!(mailed.carrier_id)));
-        // What was read is gone, and comes to no other reader.
-        world.texts(ANN, "Last").await;
-        assert!(world.rest().await.take_until("Last").await.is_empty());
+        // A read message is acknowledged and reaches no other reader.
+        cluster.texts(ANN, "Last").await;
+        assert!(cluster.rest().await.poll_until("Last").await.is_empty());
     }
 }
 
 profiles! {
-    async fn the_answer_to_a_person_who_wrote_goes_out_and_their_window_is_open(world: &World) {
-        // Nobody of fiction: without having written, they could not be answered on WhatsApp.
+    async fn inbound_message_opens_whatsapp_window(cluster: &Cluster) {
+        // A number outside the fictional range: without an inbound message, WhatsApp requires a template.
         let person = "+14165550123";
-        let agent = world.rest().await;
+        let agent = cluster.rest().await;
         let message = crate::support::whatsapp(person, "Hello back");
         assert_eq!(agent.send(message.clone()).await.unwrap_err()["code"], "WHATSAPP_WINDOW_CLOSED");
-        let text = PersonWrites::new(Channel::Whatsapp, person, &world.account.phone, "Hello");
-        world.taken_in(text).await;
-        agent.take(1).await;
+        let text = PersonWrites::new(Channel::Whatsapp, person, &cluster.account.phone, "Hello");
+        cluster.deliver_accepted(text).await;
+        agent.expect_events(1).await;
         let message = crate::support::with(message, json!({ "idempotencyKey": "again" }));
         let receipt = agent.send(message).await.unwrap();
-        assert_eq!(world.arrival(&receipt).await.body, "Hello back");
+        assert_eq!(cluster.expect_arrival(&receipt).await.body, "Hello back");
     }
 }
 
 profiles! {
-    async fn a_number_that_nobody_has_is_unknown_and_nothing_is_kept(world: &World) {
+    async fn rejects_unknown_recipient_until_it_is_assigned(cluster: &Cluster) {
         for (channel, to) in [
             (Channel::Sms, "+14155550177"),
             (Channel::Whatsapp, "+14155550177"),
-            (Channel::Email, "nobody@butt-dial.example"),
+            (Channel::Email, "unknown@butt-dial.example"),
         ] {
             let from = if channel == Channel::Email { "ann@example.com" } else { ANN };
-            let written = world.write(PersonWrites::new(channel, from, to, "Hello?")).await;
+            let written = cluster.deliver(PersonWrites::new(channel, from, to, "Hello?")).await;
             assert_eq!(written.status, Some(404), "{written:?}");
         }
-        world.texts(ANN, "Last").await;
-        let agent = world.rest().await;
-        assert!(agent.take_until("Last").await.is_empty());
+        cluster.texts(ANN, "Last").await;
+        let agent = cluster.rest().await;
+        assert!(agent.poll_until("Last").await.is_empty());
         let unknown = r#"bd_webhook_notices_total{carrier="twilio",result="unknown_number"}"#;
-        assert!(world.counted(unknown).await >= 2.0);
-        // Bought a moment later, it is known at once.
-        let colleague = world.account.colleague(&world.store, &world.gateways, "agent", "+14155550177").await;
+        assert!(cluster.metric_total(unknown).await >= 2.0);
+        // A newly assigned number is accepted at once.
+        let colleague = cluster.account.add_colleague(&cluster.store, &cluster.gateways, "agent", "+14155550177").await;
         let text = PersonWrites::new(Channel::Sms, ANN, &colleague.phone, "Hello!");
-        eventually("the number is known", async || (world.write(text.clone()).await.status == Some(200)).then_some(()))
+        eventually("the number is known", async || (cluster.deliver(text.clone()).await.status == Some(200)).then_some(()))
             .await;
-        assert_eq!(bodies(&world.agent_of(&colleague, Transport::Rest).await.take(1).await), ["Hello!"]);
+        assert_eq!(bodies(&cluster.agent_of(&colleague, Transport::Rest).await.expect_events(1).await), ["Hello!"]);
     }
 }
 
 profiles! {
-    async fn the_paths_of_the_original_lead_to_the_agent_they_name_and_to_no_other(world: &World) {
-        let colleague = world.account.colleague(&world.store, &world.gateways, "agent", "+14155550101").await;
-        let (mine, theirs) = (&world.account, &colleague);
+    async fn agent_webhook_paths_reach_only_their_agent(cluster: &Cluster) {
+        let colleague = cluster.account.add_colleague(&cluster.store, &cluster.gateways, "agent", "+14155550101").await;
+        let (mine, theirs) = (&cluster.account, &colleague);
         let path = |agent: &Account, kind: &str| format!("/webhooks/{}/{kind}", agent.agent);
-        let text = |path: &str, to: &str| Webhook::text(world, path, ANN, to, "Hello");
-        let post = async |webhook: Webhook| webhook.post(world).await.status;
+        let text = |path: &str, to: &str| Webhook::text(cluster, path, ANN, to, "Hello");
+        let post = async |webhook: Webhook| webhook.post(cluster).await.status;
         assert_eq!(post(text(&path(mine, "sms"), &mine.phone)).await, 200);
         assert_eq!(post(text(&path(theirs, "sms"), &theirs.phone)).await, 200);
         assert_eq!(post(text(&path(mine, "sms"), &theirs.phone)).await, 404);
@@ -117,73 +117,73 @@ profiles! {
         let mut mail = Webhook::resend(&mail_event(&theirs.email), 0);
         mail.path = path(mine, "email");
         assert_eq!(post(mail).await, 404);
-        // Nobody learns by asking which agents there are.
+        // Unsigned requests do not reveal which agents exist.
         assert_eq!(post(text(&path(mine, "sms"), &mine.phone).unsigned()).await, 401);
         assert_eq!(post(text("/webhooks/agt_0/sms", &mine.phone).unsigned()).await, 401);
-        world.texts(BOB, "Last").await;
-        assert_eq!(bodies(&world.rest().await.take_until("Last").await), ["Hello"]);
-        let theirs = world.agent_of(theirs, Transport::Rest).await;
-        assert_eq!(bodies(&theirs.take(1).await), ["Hello"]);
+        cluster.texts(BOB, "Last").await;
+        assert_eq!(bodies(&cluster.rest().await.poll_until("Last").await), ["Hello"]);
+        let theirs = cluster.agent_of(theirs, Transport::Rest).await;
+        assert_eq!(bodies(&theirs.expect_events(1).await), ["Hello"]);
     }
 }
 
 profiles! {
-    async fn another_tenant_hears_of_nothing(world: &World) {
-        let other = Account::found(&world.store, &world.gateways, "Other", "+14155550190").await;
-        world.texts(ANN, "For the first").await;
-        world.taken_in(PersonWrites::new(Channel::Sms, ANN, &other.phone, "For the other")).await;
-        world.taken_in(PersonWrites::new(Channel::Sms, ANN, &other.phone, "Stop")).await;
-        world.taken_in(PersonWrites::new(Channel::Sms, BOB, &other.phone, "Last for the other")).await;
-        world.texts(ANN, "Last for the first").await;
-        let theirs = world.agent_of(&other, Transport::Rest).await;
-        assert_eq!(bodies(&theirs.take_until("Last for the other").await), ["For the other", "Stop"]);
-        let ours = world.rest().await;
-        assert_eq!(bodies(&ours.take_until("Last for the first").await), ["For the first"]);
-        // Who wants nothing more from the other still hears from us; only their carrier's list has to forget it.
-        world.carriers.opt_in(ANN);
+    async fn keeps_inbound_and_opt_outs_within_tenant(cluster: &Cluster) {
+        let other = Account::create(&cluster.store, &cluster.gateways, "Other", "+14155550190").await;
+        cluster.texts(ANN, "For the first").await;
+        cluster.deliver_accepted(PersonWrites::new(Channel::Sms, ANN, &other.phone, "For the other")).await;
+        cluster.deliver_accepted(PersonWrites::new(Channel::Sms, ANN, &other.phone, "Stop")).await;
+        cluster.deliver_accepted(PersonWrites::new(Channel::Sms, BOB, &other.phone, "Last for the other")).await;
+        cluster.texts(ANN, "Last for the first").await;
+        let theirs = cluster.agent_of(&other, Transport::Rest).await;
+        assert_eq!(bodies(&theirs.poll_until("Last for the other").await), ["For the other", "Stop"]);
+        let ours = cluster.rest().await;
+        assert_eq!(bodies(&ours.poll_until("Last for the first").await), ["For the first"]);
+        // An opt-out from the other tenant does not affect this one; only the carrier's own list must be cleared.
+        cluster.carriers.opt_in(ANN);
         assert_eq!(ours.send(crate::support::sms(ANN, "Hello")).await.unwrap()["status"], "accepted");
         let refused = theirs.send(crate::support::sms(ANN, "Hello")).await.unwrap_err();
         assert_eq!(refused["code"], "CONTACT_OPTED_OUT");
-        assert!(theirs.waiting().await.is_empty() && ours.waiting().await.is_empty());
+        assert!(theirs.poll_messages().await.is_empty() && ours.poll_messages().await.is_empty());
     }
 }
 
 profiles! {
-    async fn a_blocked_channel_is_acknowledged_and_dropped_within_a_second(world: &World) {
-        let blocks = async |blocked: bool| {
-            let agent = &world.account.agent;
-            let done = world.store.set_channel_block(agent, Channel::Sms, Some(blocked), None).await;
+    async fn acknowledges_and_drops_blocked_channel(cluster: &Cluster) {
+        let set_block = async |blocked: bool| {
+            let agent = &cluster.account.agent;
+            let done = cluster.store.set_channel_block(agent, Channel::Sms, Some(blocked), None).await;
             assert!(done.unwrap());
-            let change = format!("sms {}", world.account.phone);
-            let told = world.comms().bus.publish(subjects::ROUTE_CHANGED, Default::default(), change.into()).await;
-            told.unwrap();
+            let change = format!("sms {}", cluster.account.phone);
+            let published = cluster.comms().bus.publish(subjects::ROUTE_CHANGED, Default::default(), change.into()).await;
+            published.unwrap();
         };
         let dropped = r#"bd_webhook_notices_total{carrier="twilio",result="blocked"}"#;
-        let agent = world.rest().await;
-        world.texts(ANN, "Before").await;
-        assert_eq!(bodies(&agent.take(1).await), ["Before"]);
-        let begun = std::time::Instant::now();
-        blocks(true).await;
+        let agent = cluster.rest().await;
+        cluster.texts(ANN, "Before").await;
+        assert_eq!(bodies(&agent.expect_events(1).await), ["Before"]);
+        let started = std::time::Instant::now();
+        set_block(true).await;
         eventually("the block is in force", async || {
-            world.texts(ANN, "Meanwhile").await;
-            (world.counted(dropped).await > 0.0).then_some(())
+            cluster.texts(ANN, "Meanwhile").await;
+            (cluster.metric_total(dropped).await > 0.0).then_some(())
         })
         .await;
-        assert!(begun.elapsed().as_millis() < 1_000, "{:?}", begun.elapsed());
-        world.texts(ANN, "Dropped").await;
-        // The other channels go on.
-        world.taken_in(PersonWrites::new(Channel::Whatsapp, ANN, &world.account.phone, "On WhatsApp")).await;
-        let taken = agent.take_until("On WhatsApp").await;
-        assert!(!bodies(&taken).contains(&"Dropped"), "{taken:?}");
-        let begun = std::time::Instant::now();
-        blocks(false).await;
-        eventually("the block is gone", async || {
-            let before = world.counted(dropped).await;
-            world.texts(ANN, "After").await;
-            (world.counted(dropped).await == before).then_some(())
+        assert!(started.elapsed().as_millis() < 1_000, "{:?}", started.elapsed());
+        cluster.texts(ANN, "Dropped").await;
+        // Other channels stay open.
+        cluster.deliver_accepted(PersonWrites::new(Channel::Whatsapp, ANN, &cluster.account.phone, "On WhatsApp")).await;
+        let events = agent.poll_until("On WhatsApp").await;
+        assert!(!bodies(&events).contains(&"Dropped"), "{events:?}");
+        let started = std::time::Instant::now();
+        set_block(false).await;
+        eventually("the block is lifted", async || {
+            let before = cluster.metric_total(dropped).await;
+            cluster.texts(ANN, "After").await;
+            (cluster.metric_total(dropped).await == before).then_some(())
         })
         .await;
-        assert!(begun.elapsed().as_millis() < 1_000, "{:?}", begun.elapsed());
-        agent.take(1).await;
+        assert!(started.elapsed().as_millis() < 1_000, "{:?}", started.elapsed());
+        agent.expect_events(1).await;
     }
 }

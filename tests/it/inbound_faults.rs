@@ -1,5 +1,5 @@
-//! Servers go away and programs are killed while people write. What a carrier was told that we have, the agent gets: once,
-//! and each person's messages in their order.
+//! Inbound delivery during outages and crashes: the agent gets each accepted message once, and the messages of each
+//! person in order.
 
 use std::time::{Duration, Instant};
 
@@ -7,296 +7,329 @@ use butt_dial_comms::delivery::callback;
 use butt_dial_providers::Manner;
 
 use crate::support::{
-    Account, Crowd, Dice, Fleet, Heard, Host, Letter, Replying as _, Service, Stage, Webhook, World, bodies,
-    eventually, expect_once_and_in_order, first_times, is_all_there, listen,
+    Account, CallbackHost, Cluster, LoadGenerator, ProcessCluster, ReceivedMessage, RequestExt as _, SeededRng,
+    SentMessage, Service, TestContext, Webhook, bodies, deduplicate, eventually, expect_exactly_once_in_order,
+    poll_messages, received_all,
 };
 
 const ANN: &str = "+14155550123";
 const ALLOWED: (&str, &str) = ("ALLOW_PRIVATE_CALLBACKS", "true");
-/// A dispatcher that died keeps its right to deliver for half a minute.
-const UNTIL_TAKEN_OVER: Duration = Duration::from_secs(110);
+/// A killed dispatcher holds its delivery lease for half a minute.
+const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(110);
 
-/// Reads until so many messages have come, from gateways that may not have a database yet.
-async fn hear(stage: &Stage, count: usize) -> Vec<serde_json::Value> {
-    let mut heard = Vec::new();
-    eventually("all is heard", async || {
-        heard.extend(listen(&stage.gateways, &stage.account.token).await.unwrap_or_default());
-        (heard.len() >= count).then_some(())
+/// Polls until this many messages have arrived, from gateways that may still wait for their database.
+async fn receive(context: &TestContext, count: usize) -> Vec<serde_json::Value> {
+    let mut received = Vec::new();
+    eventually("all messages are received", async || {
+        received.extend(
+            poll_messages(&context.gateways, &context.account.token)
+                .await
+                .unwrap_or_default(),
+        );
+        (received.len() >= count).then_some(())
     })
     .await;
-    heard
+    received
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_postgres_carriers_are_served_in_milliseconds_and_agents_afterwards_servers() {
-    let mut world = World::breakable(&[]).await;
-    world.texts(ANN, "Before").await;
-    assert_eq!(bodies(&world.rest().await.take(1).await), ["Before"]);
-    eventually("it is marked", async || {
-        let waiting = world.store.count_waiting_events(&world.account.agent).await;
+async fn accepts_webhooks_without_postgres_servers() {
+    let mut cluster = Cluster::breakable(&[]).await;
+    cluster.texts(ANN, "Before").await;
+    assert_eq!(bodies(&cluster.rest().await.expect_events(1).await), ["Before"]);
+    eventually("the message is acknowledged", async || {
+        let waiting = cluster.store.count_waiting_events(&cluster.account.agent).await;
         (waiting.unwrap() == 0).then_some(())
     })
     .await;
-    world.backends().postgres().stop().await;
-    let mut took = Vec::new();
+    cluster.backends().postgres().stop().await;
+    let mut latencies = Vec::new();
     for number in 0..50 {
-        let begun = Instant::now();
-        world.texts(ANN, &number.to_string()).await;
-        took.push(begun.elapsed());
+        let started = Instant::now();
+        cluster.texts(ANN, &number.to_string()).await;
+        latencies.push(started.elapsed());
     }
-    took.sort_unstable();
-    println!("without Postgres: median {:?}, longest {:?}", took[25], took[49]);
-    assert!(
-        took[25] < Duration::from_millis(50) && took[49] < Duration::from_secs(1),
-        "{took:?}"
+    latencies.sort_unstable();
+    println!(
+        "without Postgres: median {:?}, longest {:?}",
+        latencies[25], latencies[49]
     );
-    // What can't be looked up is neither taken nor called unknown.
-    let unknown = Webhook::text(&world, "/webhooks/twilio/sms", ANN, "+14155550177", "Hello?");
-    assert_eq!(unknown.post(&world).await.status, 503);
-    world.backends().postgres().start_again().await;
-    let heard = hear(&world, 50).await;
+    assert!(
+        latencies[25] < Duration::from_millis(50) && latencies[49] < Duration::from_secs(1),
+        "{latencies:?}"
+    );
+    // An unresolvable recipient is neither accepted nor reported as unknown.
+    let unknown = Webhook::text(&cluster, "/webhooks/twilio/sms", ANN, "+14155550177", "Hello?");
+    assert_eq!(unknown.post(&cluster).await.status, 503);
+    cluster.backends().postgres().start_again().await;
+    let events = receive(&cluster, 50).await;
     let expected: Vec<String> = (0..50).map(|number| number.to_string()).collect();
-    assert_eq!(bodies(&heard), expected);
-    world.texts(ANN, "Last").await;
-    assert_eq!(bodies(&hear(&world, 1).await), ["Last"]);
-    world.end().await;
+    assert_eq!(bodies(&events), expected);
+    cluster.texts(ANN, "Last").await;
+    assert_eq!(bodies(&receive(&cluster, 1).await), ["Last"]);
+    cluster.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_nats_carriers_are_asked_to_come_again_and_nothing_comes_twice_servers() {
-    let mut world = World::servers(&[]).await;
-    world.texts(ANN, "Before").await;
-    let agent = world.rest().await;
-    assert_eq!(bodies(&agent.take(1).await), ["Before"]);
-    world.backends().nats.stop().await;
-    let webhook = Webhook::text(&world, "/webhooks/twilio/sms", ANN, &world.account.phone, "Meanwhile");
+async fn defers_webhooks_without_nats_and_keeps_one_servers() {
+    let mut cluster = Cluster::servers(&[]).await;
+    cluster.texts(ANN, "Before").await;
+    let agent = cluster.rest().await;
+    assert_eq!(bodies(&agent.expect_events(1).await), ["Before"]);
+    cluster.backends().nats.stop().await;
+    let webhook = Webhook::text(
+        &cluster,
+        "/webhooks/twilio/sms",
+        ANN,
+        &cluster.account.phone,
+        "Meanwhile",
+    );
     for _ in 0..3 {
-        let begun = Instant::now();
-        let reply = webhook.post(&world).await;
+        let started = Instant::now();
+        let reply = webhook.post(&cluster).await;
         assert_eq!(reply.status, 503, "{}", reply.text);
         assert!(reply.header("retry-after").is_some());
         assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "before the carrier gives up: {:?}",
-            begun.elapsed()
+            started.elapsed() < Duration::from_secs(10),
+            "slower than the carrier's timeout: {:?}",
+            started.elapsed()
         );
     }
-    let ready = world.ingest().get("/health/ready").reply().await;
+    let ready = cluster.ingest().get("/health/ready").reply().await;
     assert_eq!((ready.status, &ready.body["checks"]["bus"]), (503, &"failed".into()));
-    world.backends().nats.start_again().await;
-    eventually("the carrier's retry is taken", async || {
-        (webhook.post(&world).await.status == 200).then_some(())
+    cluster.backends().nats.start_again().await;
+    eventually("the carrier's retry is accepted", async || {
+        (webhook.post(&cluster).await.status == 200).then_some(())
     })
     .await;
-    assert_eq!(webhook.post(&world).await.status, 200, "and one more, for good measure");
-    world.texts(ANN, "Last").await;
-    assert_eq!(bodies(&agent.take_until("Last").await), ["Meanwhile"]);
+    assert_eq!(
+        webhook.post(&cluster).await.status,
+        200,
+        "a further repetition is accepted"
+    );
+    cluster.texts(ANN, "Last").await;
+    assert_eq!(bodies(&agent.poll_until("Last").await), ["Meanwhile"]);
     eventually("readiness is back", async || {
-        (world.ingest().get("/health/ready").reply().await.status == 200).then_some(())
+        (cluster.ingest().get("/health/ready").reply().await.status == 200).then_some(())
     })
     .await;
-    world.end().await;
+    cluster.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_redis_messages_still_arrive_servers() {
-    let mut world = World::servers(&[ALLOWED]).await;
-    let host = Host::start().await;
-    let account = &world.account;
-    let set = callback::set_url(world.comms(), &account.agent, &account.org, Some(&host.url("/"))).await;
+async fn delivers_callbacks_without_redis_servers() {
+    let mut cluster = Cluster::servers(&[ALLOWED]).await;
+    let host = CallbackHost::start().await;
+    let account = &cluster.account;
+    let set = callback::set_url(cluster.comms(), &account.agent, &account.org, Some(&host.url("/"))).await;
     assert!(set.is_ok());
-    world.texts(ANN, "Before").await;
-    host.expect_calls(1).await;
-    world.backends().redis.stop().await;
+    cluster.texts(ANN, "Before").await;
+    host.expect_callbacks(1).await;
+    cluster.backends().redis.stop().await;
     for number in 0..10 {
-        world.texts(ANN, &number.to_string()).await;
+        cluster.texts(ANN, &number.to_string()).await;
     }
-    let calls = host.expect_calls(11).await;
-    world.backends().redis.start_again().await;
-    world.texts(ANN, "After").await;
-    let texts: Vec<_> = host.calls_until("After").await.iter().map(|call| call.text()).collect();
+    let calls = host.expect_callbacks(11).await;
+    cluster.backends().redis.start_again().await;
+    cluster.texts(ANN, "After").await;
+    let texts: Vec<_> = host
+        .callbacks_until("After")
+        .await
+        .iter()
+        .map(|call| call.text())
+        .collect();
     assert_eq!(texts.len(), calls.len());
     let expected: Vec<String> = (0..10).map(|number| number.to_string()).collect();
     assert_eq!(texts[1..], expected);
-    world.end().await;
+    cluster.shut_down().await;
 }
 
-fn heard_by(host: &Host) -> Vec<Heard> {
-    let calls = host.calls().into_iter().filter(|call| call.status == 200);
-    calls.map(|call| Heard::from(&call.json())).collect()
+fn received_by(host: &CallbackHost) -> Vec<ReceivedMessage> {
+    let calls = host.callbacks().into_iter().filter(|call| call.status == 200);
+    calls.map(|call| ReceivedMessage::from(&call.json())).collect()
 }
 
-/// Both read when nobody can say whose turn it is; the database lets one of them write.
+/// Both dispatchers read the log while no lease can be taken; the database lets only one of them write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_dispatchers_tell_a_host_everything_once_and_in_order_servers() {
-    let mut world = World::servers(&[ALLOWED]).await;
-    world.carriers.set_manner(
+async fn two_dispatchers_deliver_once_in_order_servers() {
+    let mut cluster = Cluster::servers(&[ALLOWED]).await;
+    cluster.carriers.set_manner(
         "twilio",
         Manner {
             copies: 2,
             reversed: false,
         },
     );
-    let host = Host::start().await;
-    let account = &world.account;
-    let set = callback::set_url(world.comms(), &account.agent, &account.org, Some(&host.url("/"))).await;
+    let host = CallbackHost::start().await;
+    let account = &cluster.account;
+    let set = callback::set_url(cluster.comms(), &account.agent, &account.org, Some(&host.url("/"))).await;
     assert!(set.is_ok());
-    let crowd = Crowd::new(10, 30);
-    let stage = Stage::clone(&world);
-    crowd.allow(crowd.total() / 2);
-    let (letters, ()) = tokio::join!(crowd.write(&stage), async {
-        crowd.reached(crowd.total() / 3).await;
-        world.backends().redis.stop().await;
-        crowd.allow(crowd.total());
+    let load = LoadGenerator::new(10, 30);
+    let context = TestContext::clone(&cluster);
+    load.release(load.total() / 2);
+    let (sent, ()) = tokio::join!(load.run(&context), async {
+        load.wait_for_sent(load.total() / 3).await;
+        cluster.backends().redis.stop().await;
+        load.release(load.total());
     });
-    assert!(letters.iter().all(|letter| letter.is_taken));
-    eventually("all is heard", async || {
-        is_all_there(&letters, &heard_by(&host)).then_some(())
+    assert!(sent.iter().all(|message| message.is_accepted));
+    eventually("all messages are received", async || {
+        received_all(&sent, &received_by(&host)).then_some(())
     })
     .await;
-    world.backends().redis.start_again().await;
-    world.texts(ANN, "999: 0").await;
-    host.calls_until("999: 0").await;
-    let mut heard = heard_by(&host);
-    assert_eq!(heard.pop().map(|last| last.text), Some("999: 0".into()));
-    expect_once_and_in_order(&letters, &heard);
-    world.end().await;
+    cluster.backends().redis.start_again().await;
+    cluster.texts(ANN, "999: 0").await;
+    host.callbacks_until("999: 0").await;
+    let mut received = received_by(&host);
+    assert_eq!(received.pop().map(|last| last.text), Some("999: 0".into()));
+    expect_exactly_once_in_order(&sent, &received);
+    cluster.shut_down().await;
 }
 
-/// Kills one program after the other, each at a moment in the middle of the crowd's writing, which goes on meanwhile, and
-/// starts another for it.
-async fn kill_in_turn(fleet: &mut Fleet, crowd: &Crowd, dice: &mut Dice, mut doomed: Vec<Service>) {
-    dice.shuffle(&mut doomed);
-    let share = crowd.total() / doomed.len();
-    for (turn, service) in doomed.into_iter().enumerate() {
-        let moment = turn * share + 1 + dice.below(share / 2);
-        let index = dice.below(fleet.of(service).len());
-        crowd.allow(share * 2 / 3);
-        crowd.reached(moment).await;
-        println!("after {} messages: kill -9 of {service:?} {index}", crowd.written());
-        fleet.kill_one(service, index).await;
-        crowd.allow(share - share * 2 / 3);
-        fleet.start(service).await;
+/// Kills the programs one after the other, each in the middle of the load, and starts a replacement for each.
+async fn kill_in_turn(
+    cluster: &mut ProcessCluster,
+    load: &LoadGenerator,
+    rng: &mut SeededRng,
+    mut targets: Vec<Service>,
+) {
+    rng.shuffle(&mut targets);
+    let share = load.total() / targets.len();
+    for (turn, service) in targets.into_iter().enumerate() {
+        let moment = turn * share + 1 + rng.below(share / 2);
+        let index = rng.below(cluster.programs_of(service).len());
+        load.release(share * 2 / 3);
+        load.wait_for_sent(moment).await;
+        println!("after {} messages: kill -9 of {service:?} {index}", load.sent());
+        cluster.kill_service(service, index).await;
+        load.release(share - share * 2 / 3);
+        cluster.start(service).await;
     }
-    crowd.allow(crowd.total());
+    load.release(load.total());
 }
 
-/// An agent that asks all the time, until everything that was taken is there.
-async fn always_ask(stage: &Stage, letters: &tokio::sync::OnceCell<Vec<Letter>>) -> Vec<Heard> {
-    let (mut heard, begun) = (Vec::<Heard>::new(), Instant::now());
+/// Polls continuously until all accepted messages have been received.
+async fn poll_continuously(
+    context: &TestContext,
+    sent: &tokio::sync::OnceCell<Vec<SentMessage>>,
+) -> Vec<ReceivedMessage> {
+    let (mut received, started) = (Vec::<ReceivedMessage>::new(), Instant::now());
     loop {
-        let page = listen(&stage.gateways, &stage.account.token).await;
+        let page = poll_messages(&context.gateways, &context.account.token).await;
         let is_silent = page.as_ref().is_some_and(Vec::is_empty);
-        heard.extend(page.unwrap_or_default().iter().map(Heard::from));
-        if let Some(letters) = letters.get() {
-            if is_silent && is_all_there(letters, &heard) {
-                return heard;
+        received.extend(page.unwrap_or_default().iter().map(ReceivedMessage::from));
+        if let Some(sent) = sent.get() {
+            if is_silent && received_all(sent, &received) {
+                return received;
             }
-            if begun.elapsed() > UNTIL_TAKEN_OVER {
-                println!("gave up: {} of {} heard", heard.len(), letters.len());
-                return heard;
+            if started.elapsed() > TAKEOVER_TIMEOUT {
+                println!("timed out: {} of {} received", received.len(), sent.len());
+                return received;
             }
         }
         if is_silent {
-            tokio::time::sleep(Duration::from_millis(5)).await; // not a synchronisation: the pause between two questions
+            tokio::time::sleep(Duration::from_millis(5)).await; // not a synchronisation: the pause between two polls
         }
     }
 }
 
-/// Kills programs while a crowd writes; what the agent has heard in the end, and what was written.
-async fn ask_amid_kills(doomed: &[Service]) -> (Vec<Letter>, Vec<Heard>) {
-    let mut dice = Dice::new();
-    let mut fleet = Fleet::replicas(&[]).await;
-    let stage = fleet.stage();
-    let other = Account::found(&stage.store, &stage.gateways, "Other", "+14155550190").await;
-    let (crowd, done) = (Crowd::new(10, 50), tokio::sync::OnceCell::new());
-    let (heard, (), ()) = tokio::join!(
-        always_ask(&stage, &done),
+/// Kills programs under load. Returns the sent and the received messages.
+async fn poll_during_kills(targets: &[Service]) -> (Vec<SentMessage>, Vec<ReceivedMessage>) {
+    let mut rng = SeededRng::new();
+    let mut cluster = ProcessCluster::replicated(&[]).await;
+    let context = cluster.context();
+    let other = Account::create(&context.store, &context.gateways, "Other", "+14155550190").await;
+    let (load, done) = (LoadGenerator::new(10, 50), tokio::sync::OnceCell::new());
+    let (received, (), ()) = tokio::join!(
+        poll_continuously(&context, &done),
         async {
-            let letters = crowd.write(&stage).await;
-            assert!(done.set(letters).is_ok());
+            let sent = load.run(&context).await;
+            assert!(done.set(sent).is_ok());
         },
-        kill_in_turn(&mut fleet, &crowd, &mut dice, doomed.to_vec()),
+        kill_in_turn(&mut cluster, &load, &mut rng, targets.to_vec()),
     );
-    let nothing = eventually("an answer", async || listen(&stage.gateways, &other.token).await).await;
-    assert!(nothing.is_empty(), "not for them: {nothing:?}");
-    let letters = done.into_inner().expect("letters");
-    let taken = letters.iter().filter(|letter| letter.is_taken).count();
+    let nothing = eventually("an answer", async || {
+        poll_messages(&context.gateways, &other.token).await
+    })
+    .await;
+    assert!(nothing.is_empty(), "messages of another tenant: {nothing:?}");
+    let sent = done.into_inner().expect("the sent messages");
+    let accepted = sent.iter().filter(|message| message.is_accepted).count();
     println!(
-        "{taken} of {} messages were taken, {} heard",
-        letters.len(),
-        heard.len()
+        "{accepted} of {} messages accepted, {} received",
+        sent.len(),
+        received.len()
     );
+    assert!(accepted * 10 > sent.len() * 9, "the ingest stays available: {accepted}");
+    (sent, received)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivers_once_despite_killed_ingests_chaos_servers() {
+    let targets = [
+        Service::Dispatcher,
+        Service::Dispatcher,
+        Service::Ingest,
+        Service::Ingest,
+        Service::Ingest,
+    ];
+    let (sent, received) = poll_during_kills(&targets).await;
+    expect_exactly_once_in_order(&sent, &received);
+}
+
+/// Messages in the response of a dying gateway are delivered again, with the same ids.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivers_all_despite_killed_gateways_chaos_servers() {
+    let targets = [
+        Service::Gateway,
+        Service::Gateway,
+        Service::Gateway,
+        Service::Dispatcher,
+        Service::Ingest,
+    ];
+    let (sent, received) = poll_during_kills(&targets).await;
+    let (first, repetitions) = deduplicate(&received);
+    println!("{repetitions} repetitions");
     assert!(
-        taken * 10 > letters.len() * 9,
-        "carriers find somebody who listens: {taken}"
+        repetitions <= 3 * 50,
+        "at most one page per killed gateway: {repetitions}"
     );
-    (letters, heard)
+    expect_exactly_once_in_order(&sent, &first);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_dispatchers_and_ingests_lose_nothing_and_repeat_nothing_chaos_servers() {
-    let doomed = [
-        Service::Dispatcher,
-        Service::Dispatcher,
-        Service::Ingest,
-        Service::Ingest,
-        Service::Ingest,
-    ];
-    let (letters, heard) = ask_amid_kills(&doomed).await;
-    expect_once_and_in_order(&letters, &heard);
-}
-
-/// What was in the answer of a gateway that died comes again, under its id.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_gateways_lose_nothing_either_chaos_servers() {
-    let doomed = [
-        Service::Gateway,
-        Service::Gateway,
-        Service::Gateway,
-        Service::Dispatcher,
-        Service::Ingest,
-    ];
-    let (letters, heard) = ask_amid_kills(&doomed).await;
-    let (first, again) = first_times(&heard);
-    println!("{again} heard again");
-    assert!(again <= 3 * 50, "no more than a page for each gateway: {again}");
-    expect_once_and_in_order(&letters, &first);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_is_told_everything_although_dispatchers_are_killed_chaos_servers() {
-    let mut dice = Dice::new();
-    let mut fleet = Fleet::replicas(&[ALLOWED]).await;
-    let stage = fleet.stage();
-    let host = Host::start().await;
+async fn calls_back_all_despite_killed_dispatchers_chaos_servers() {
+    let mut rng = SeededRng::new();
+    let mut cluster = ProcessCluster::replicated(&[ALLOWED]).await;
+    let context = cluster.context();
+    let host = CallbackHost::start().await;
     let url = host.url("/");
-    stage
+    context
         .store
-        .set_callback_url(&stage.account.agent, Some(&url))
+        .set_callback_url(&context.account.agent, Some(&url))
         .await
         .unwrap();
-    let crowd = Crowd::new(10, 40);
-    let doomed = vec![Service::Dispatcher, Service::Dispatcher, Service::Ingest];
-    let (letters, ()) = tokio::join!(crowd.write(&stage), kill_in_turn(&mut fleet, &crowd, &mut dice, doomed));
-    let begun = Instant::now();
-    while !is_all_there(&letters, &heard_by(&host)) && begun.elapsed() < UNTIL_TAKEN_OVER {
-        tokio::time::sleep(Duration::from_millis(100)).await; // not a synchronisation: the pause between two looks
+    let load = LoadGenerator::new(10, 40);
+    let targets = vec![Service::Dispatcher, Service::Dispatcher, Service::Ingest];
+    let (sent, ()) = tokio::join!(load.run(&context), kill_in_turn(&mut cluster, &load, &mut rng, targets));
+    let started = Instant::now();
+    while !received_all(&sent, &received_by(&host)) && started.elapsed() < TAKEOVER_TIMEOUT {
+        tokio::time::sleep(Duration::from_millis(100)).await; // not a synchronisation: the pause between two polls
     }
-    let heard = heard_by(&host);
-    let (first, again) = first_times(&heard);
+    let received = received_by(&host);
+    let (first, repetitions) = deduplicate(&received);
     println!(
-        "{} calls, {again} again, {:?} after the last was written",
-        heard.len(),
-        begun.elapsed()
+        "{} callbacks, {repetitions} repetitions, {:?} after the last message",
+        received.len(),
+        started.elapsed()
     );
     assert!(
-        again <= 2,
-        "a dispatcher that dies between answer and mark repeats one call: {again}"
+        repetitions <= 2,
+        "a dispatcher killed before it stores the result repeats one callback: {repetitions}"
     );
-    expect_once_and_in_order(&letters, &first);
+    expect_exactly_once_in_order(&sent, &first);
     assert!(
-        listen(&stage.gateways, &stage.account.token)
+        poll_messages(&context.gateways, &context.account.token)
             .await
             .is_some_and(|waiting| waiting.is_empty())
     );

@@ -1,21 +1,21 @@
-//! How much an agent and its organization may do and spend: exactly that, over all gateways together.
+//! Rate limits and budgets of agents and organizations: exact across all gateways.
 
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Account, Agent, Replying as _, Stage, Transport, code, eventually, sms};
+use crate::support::{Account, Agent, RequestExt as _, TestContext, Transport, error_code, eventually, sms};
 
 const ANN: &str = "+14155550123";
 /// One segment to the United States, in dollars.
 const PRICE: f64 = 0.0083;
 
-/// Sets limits of the agent, or of the whole organization, and waits until every gateway goes by them.
-pub async fn set_limits(stage: &Stage, account: &Account, whole_organization: bool, limits: Value) {
+/// Sets limits of the agent or of the whole organization, and waits until every gateway applies them.
+pub async fn set_limits(context: &TestContext, account: &Account, whole_organization: bool, limits: Value) {
     let mut body = json!({ "limits": limits });
     if !whole_organization {
         body["agentId"] = json!(account.agent);
     }
-    let request = stage
+    let request = context
         .gateways
         .post("/api/v1/client-limits", &body)
         .bearer_auth(&account.team_token);
@@ -27,9 +27,9 @@ pub async fn set_limits(stage: &Stage, account: &Account, whole_organization: bo
     if whole_organization {
         return;
     }
-    let asked = std::time::Instant::now();
-    for index in 0..stage.gateways.count() {
-        let agent = Agent::connect_rest(&stage.gateways.only(index), &account.token);
+    let started = std::time::Instant::now();
+    for index in 0..context.gateways.count() {
+        let agent = Agent::connect_rest(&context.gateways.only(index), &account.token);
         eventually("the limits are in force", async || {
             let usage = agent.call("comms_get_usage_dashboard", json!({})).await.unwrap();
             limits
@@ -41,7 +41,7 @@ pub async fn set_limits(stage: &Stage, account: &Account, whole_organization: bo
         })
         .await;
     }
-    assert!(asked.elapsed().as_millis() < 1_500, "{:?}", asked.elapsed());
+    assert!(started.elapsed().as_millis() < 1_500, "{:?}", started.elapsed());
 }
 
 async fn spent_today(agent: &Agent) -> f64 {
@@ -50,13 +50,13 @@ async fn spent_today(agent: &Agent) -> f64 {
 }
 
 profiles! {
-    async fn the_eleventh_message_of_a_minute_is_refused_and_says_why(world: &World) {
+    async fn rate_limits_eleventh_message_of_a_minute(cluster: &Cluster) {
         for transport in [Transport::Sse, Transport::Rest] {
-            let account = world
+            let account = cluster
                 .account
-                .colleague(
-                    &world.store,
-                    &world.gateways,
+                .add_colleague(
+                    &cluster.store,
+                    &cluster.gateways,
                     "agent",
                     match transport {
                         Transport::Sse => "+14155550101",
@@ -64,42 +64,42 @@ profiles! {
                     },
                 )
                 .await;
-            let agent = world.agent_of(&account, transport).await;
+            let agent = cluster.agent_of(&account, transport).await;
             let first = sms(ANN, "0");
             agent.send(first.clone()).await.unwrap();
             for turn in 1..10 {
                 agent.send(sms(ANN, &turn.to_string())).await.unwrap();
             }
-            let asked = world.carriers.requests_total("twilio");
+            let requests_before = cluster.carriers.requests_total("twilio");
             let refused = agent.send(sms(ANN, "10")).await.unwrap_err();
-            assert_eq!((code(&refused), &refused["retryable"]), ("RATE_LIMITED", &json!(true)));
+            assert_eq!((error_code(&refused), &refused["retryable"]), ("RATE_LIMITED", &json!(true)));
             assert_eq!(refused["scope"], "agent");
             assert_eq!(
                 refused["limit"],
                 json!({ "window": "minute", "limit": 10, "remaining": 0 })
             );
-            // Ten a minute flow back evenly: one in six seconds.
+            // Tokens refill evenly: one of ten per minute takes six seconds.
             assert!(
                 (1..=6).contains(&refused["retryAfterSeconds"].as_u64().unwrap()),
                 "{refused}"
             );
             assert!(refused["error"].as_str().unwrap().to_lowercase().contains("rate limit"));
-            // What was sent before may be asked for again: that takes nothing.
+            // A repeated request consumes no quota.
             assert_eq!(agent.send(first).await.unwrap()["replayed"], true);
-            assert_eq!(world.carriers.requests_total("twilio"), asked);
+            assert_eq!(cluster.carriers.requests_total("twilio"), requests_before);
         }
     }
 }
 
 profiles! {
     with [("DEFAULT_MAX_ACTIONS_PER_MINUTE", "1")];
-    async fn over_rest_a_rate_limit_has_no_code_and_a_retry_after(world: &World) {
-        let agent = world.rest().await;
+    async fn rest_rate_limit_has_retry_after_and_no_code(cluster: &Cluster) {
+        let agent = cluster.rest().await;
         agent.send(sms(ANN, "One")).await.unwrap();
-        let request = world
+        let request = cluster
             .gateways
             .post("/api/v1/send-message", &sms(ANN, "Two"))
-            .bearer_auth(&world.account.token);
+            .bearer_auth(&cluster.account.token);
         let reply = request.reply().await;
         assert_eq!(reply.status, 429);
         assert!(reply.body.get("code").is_none(), "{}", reply.text);
@@ -112,8 +112,8 @@ profiles! {
 
 profiles! {
     with [("DEFAULT_MAX_ACTIONS_PER_MINUTE", "none"), ("DEFAULT_MAX_ACTIONS_PER_HOUR", "10")];
-    async fn at_once_over_all_gateways_no_more_pass_than_the_limit_says(world: &World) {
-        let agent = world.rest().await;
+    async fn enforces_limit_across_gateways(cluster: &Cluster) {
+        let agent = cluster.rest().await;
         let sends = (0..30).map(|turn| agent.send(sms(ANN, &turn.to_string())));
         let results = join_all(sends).await;
         let accepted = results.iter().filter(|result| result.is_ok()).count();
@@ -122,54 +122,54 @@ profiles! {
             results
                 .iter()
                 .filter_map(|result| result.as_ref().err())
-                .all(|refused| code(refused) == "RATE_LIMITED")
+                .all(|refused| error_code(refused) == "RATE_LIMITED")
         );
-        assert_eq!(world.carriers.accepted_total("twilio"), 10);
+        assert_eq!(cluster.carriers.accepted_total("twilio"), 10);
     }
 }
 
 profiles! {
     with [("DEFAULT_MAX_ACTIONS_PER_MINUTE", "none"), ("DEFAULT_MAX_ACTIONS_PER_HOUR", "10")];
-    async fn a_refusal_by_the_organization_takes_nothing_from_the_agent(world: &World) {
-        set_limits(world, &world.account, true, json!({ "maxActionsPerDay": 2 })).await;
-        let agent = world.rest().await;
+    async fn organization_limit_does_not_consume_agent_quota(cluster: &Cluster) {
+        set_limits(cluster, &cluster.account, true, json!({ "maxActionsPerDay": 2 })).await;
+        let agent = cluster.rest().await;
         let refused = eventually("the limit is in force", async || agent.send(sms(ANN, "?")).await.err()).await;
         assert_eq!(
-            (code(&refused), &refused["scope"]),
+            (error_code(&refused), &refused["scope"]),
             ("RATE_LIMITED", &json!("organization"))
         );
         assert_eq!(refused["limit"]["window"], "day");
         for _ in 0..10 {
             agent.send(sms(ANN, "?")).await.unwrap_err();
         }
-        let sent = world.carriers.accepted_total("twilio");
+        let sent = cluster.carriers.accepted_total("twilio");
         let body = json!({ "limits": { "maxActionsPerDay": null } });
-        let request = world
+        let request = cluster
             .gateways
             .post("/api/v1/client-limits", &body)
-            .bearer_auth(&world.account.team_token);
+            .bearer_auth(&cluster.account.team_token);
         request.reply().await.expect(200);
-        eventually("the limit is gone on every gateway", async || {
+        eventually("the limit is removed on every gateway", async || {
             let both = [agent.send(sms(ANN, "!")).await, agent.send(sms(ANN, "!")).await];
             both.iter().all(Result::is_ok).then_some(())
         })
         .await;
-        // Ten an hour are the agent's own, and the refused ones took none of them.
-        let mut left = 10 - (world.carriers.accepted_total("twilio"));
-        assert!(left > 0 && sent >= 2);
+        // The agent's own ten per hour are untouched by the rejected sends.
+        let mut remaining = 10 - (cluster.carriers.accepted_total("twilio"));
+        assert!(remaining > 0 && sent >= 2);
         while agent.send(sms(ANN, "!")).await.is_ok() {
-            left -= 1;
+            remaining -= 1;
         }
-        assert_eq!(left, 0);
+        assert_eq!(remaining, 0);
     }
 }
 
 profiles! {
-    async fn a_message_that_is_not_sent_takes_nothing_from_the_limits(world: &World) {
-        let agent = world.rest().await;
+    async fn invalid_message_consumes_no_quota(cluster: &Cluster) {
+        let agent = cluster.rest().await;
         for _ in 0..12 {
             assert_eq!(
-                code(&agent.send(sms("nobody", "?")).await.unwrap_err()),
+                error_code(&agent.send(sms("invalid", "?")).await.unwrap_err()),
                 "INVALID_RECIPIENT"
             );
         }
@@ -179,13 +179,13 @@ profiles! {
 
 profiles! {
     with [("DEFAULT_MAX_ACTIONS_PER_MINUTE", "none"), ("DEFAULT_MAX_ACTIONS_PER_HOUR", "10")];
-    async fn a_budget_is_never_overspent_and_says_what_is_left(world: &World) {
-        set_limits(world, &world.account, false, json!({ "maxSpendPerDay": 0.02 })).await;
-        let agent = world.rest().await;
+    async fn never_overspends_budget_and_reports_remainder(cluster: &Cluster) {
+        set_limits(cluster, &cluster.account, false, json!({ "maxSpendPerDay": 0.02 })).await;
+        let agent = cluster.rest().await;
         let results = join_all((0..8).map(|turn| agent.send(sms(ANN, &turn.to_string())))).await;
         assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2);
         let refused = results.into_iter().find_map(Result::err).unwrap();
-        assert_eq!(code(&refused), "SPEND_LIMIT");
+        assert_eq!(error_code(&refused), "SPEND_LIMIT");
         assert_eq!(
             (&refused["scope"], &refused["channel"]),
             (&json!("agent"), &json!("sms"))
@@ -194,42 +194,42 @@ profiles! {
             (&refused["limit"]["period"], &refused["limit"]["limit"]),
             (&json!("day"), &json!(0.02))
         );
-        let request = world
+        let request = cluster
             .gateways
             .post("/api/v1/send-message", &sms(ANN, "?"))
-            .bearer_auth(&world.account.token);
+            .bearer_auth(&cluster.account.token);
         let refused = request.reply().await.expect(402);
         assert!(
             (refused["limit"]["remaining"].as_f64().unwrap() - (0.02 - 2.0 * PRICE)).abs() < 1e-9,
             "{refused}"
         );
         assert!((spent_today(&agent).await - 2.0 * PRICE).abs() < 1e-9);
-        assert_eq!(world.carriers.accepted_total("twilio"), 2);
-        // A mail is cheap enough for what is left.
+        assert_eq!(cluster.carriers.accepted_total("twilio"), 2);
+        // The remaining budget covers a mail.
         agent
             .send(crate::support::email("ann@example.com", "Cheap"))
             .await
             .unwrap();
-        // Who has no money left must not be able to ask without limit: 2 + 6 + 1 + 1 of 10 actions are used.
-        set_limits(world, &world.account, false, json!({ "maxSpendPerDay": 10.0 })).await;
-        assert_eq!(code(&agent.send(sms(ANN, "?")).await.unwrap_err()), "RATE_LIMITED");
+        // Sends rejected for lack of budget count as actions: 2 + 6 + 1 + 1 of 10 are used.
+        set_limits(cluster, &cluster.account, false, json!({ "maxSpendPerDay": 10.0 })).await;
+        assert_eq!(error_code(&agent.send(sms(ANN, "?")).await.unwrap_err()), "RATE_LIMITED");
     }
 }
 
 profiles! {
-    async fn the_budget_of_an_organization_holds_for_all_its_agents_together(world: &World) {
-        let colleague = world
+    async fn shares_organization_budget_between_agents(cluster: &Cluster) {
+        let colleague = cluster
             .account
-            .colleague(&world.store, &world.gateways, "agent", "+14155550101")
+            .add_colleague(&cluster.store, &cluster.gateways, "agent", "+14155550101")
             .await;
-        let agents = [world.rest().await, world.agent_of(&colleague, Transport::Rest).await];
-        set_limits(world, &world.account, true, json!({ "maxSpendPerMonth": 3.5 * PRICE })).await;
+        let agents = [cluster.rest().await, cluster.agent_of(&colleague, Transport::Rest).await];
+        set_limits(cluster, &cluster.account, true, json!({ "maxSpendPerMonth": 3.5 * PRICE })).await;
         eventually("the limit is in force", async || {
-            let profile = world.store.find_profile(&colleague.agent).await.ok()??;
+            let profile = cluster.store.find_profile(&colleague.agent).await.ok()??;
             profile.org_limits.map(drop)
         })
         .await;
-        // What a gateway knows of its callers may be a moment old.
+        // A gateway caches caller profiles for a moment.
         let refused = eventually("the budget is used up", async || {
             for agent in &agents {
                 if let Err(refused) = agent.send(sms(ANN, "?")).await {
@@ -240,7 +240,7 @@ profiles! {
         })
         .await;
         assert_eq!(
-            (code(&refused), &refused["scope"]),
+            (error_code(&refused), &refused["scope"]),
             ("SPEND_LIMIT", &json!("organization"))
         );
         assert_eq!(refused["limit"]["period"], "month");
@@ -248,16 +248,16 @@ profiles! {
 }
 
 profiles! {
-    async fn an_administrator_sets_limits_over_mcp_and_nonsense_is_refused(world: &World) {
-        let admin = world
+    async fn admin_sets_limits_over_mcp_with_validation(cluster: &Cluster) {
+        let admin = cluster
             .account
-            .colleague(&world.store, &world.gateways, "org-admin", "+14155550101")
+            .add_colleague(&cluster.store, &cluster.gateways, "org-admin", "+14155550101")
             .await;
-        let admin = world.agent_of(&admin, Transport::StreamableHttp).await;
+        let admin = cluster.agent_of(&admin, Transport::StreamableHttp).await;
         let set = |limits: Value| {
             admin.call(
                 "comms_set_agent_limits",
-                json!({ "agentId": world.account.agent, "limits": limits }),
+                json!({ "agentId": cluster.account.agent, "limits": limits }),
             )
         };
         let done = set(json!({ "maxActionsPerHour": 5, "maxSpendPerMonth": null }))
@@ -267,7 +267,7 @@ profiles! {
         assert!(done["limits"].get("maxSpendPerMonth").is_none(), "{done}");
         assert_eq!(
             done["limits"]["maxActionsPerDay"], 500,
-            "what is not named stays: {done}"
+            "other limits keep their values: {done}"
         );
         for nonsense in [
             json!({ "maxActionsPerHour": 0 }),
@@ -279,7 +279,7 @@ profiles! {
             let refused = set(nonsense.clone()).await.unwrap_err();
             assert_eq!(refused["code"], "INVALID_ARGUMENT", "{nonsense}");
         }
-        let agent = world.rest().await;
+        let agent = cluster.rest().await;
         eventually("the limit is in force", async || {
             let usage = agent.call("comms_get_usage_dashboard", json!({})).await.unwrap();
             (usage["limits"]["maxActionsPerHour"] == 5).then_some(())

@@ -1,51 +1,52 @@
-//! The integration tests: stories that an agent, an operator or a carrier could tell, over real sockets and with real
-//! servers. Only the carriers are simulated, and they are spoken to over HTTP as the real ones are.
+//! The integration tests: stories of agents, operators and carriers over real sockets and real servers. Only the carriers
+//! are simulated, and the programs reach them over HTTP as they reach the real ones.
 
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "here a failed expectation is a failed test"
+    reason = "in a test, a failed expectation is a failed test"
 )]
 
 #[macro_use]
 mod support;
 
-mod answering;
-mod attending;
+mod agent_takeover;
+mod api_snapshots;
 mod auth;
+mod call_flows;
 mod call_reports;
+mod call_tools;
 mod callbacks;
-mod calls;
+mod carrier_faults;
 mod cli;
 mod compliance;
+mod crash_recovery;
 mod fallbacks;
-mod faults;
-mod handing_over;
 mod hostile_sockets;
+mod hostile_webhooks;
 mod idempotency;
 mod inbound;
+mod inbound_calls;
 mod inbound_faults;
 mod keywords;
-mod killed;
-mod later;
 mod lifecycle;
 mod limits;
 mod mcp_transports;
 mod media;
 mod observability;
 mod outages;
-mod placing;
+mod outbound_calls;
 mod receipts;
-mod relays;
-mod relays_in_numbers;
-mod relays_in_trouble;
+mod relay_failover;
+mod relay_failover_faults;
+mod relay_failover_load;
 mod rest;
 mod sampling;
 mod sanitizer;
-mod sending;
+mod scheduled;
+mod sends;
 mod slow_agents;
-mod taking_over;
-mod telephone;
 mod tenancy;
 mod traces;
-mod webhooks_hostile;
+mod transfers;
+mod voicemail;

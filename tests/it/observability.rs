@@ -1,4 +1,4 @@
-//! What the program tells of itself: enough to follow a message by, and nothing that is nobody's business.
+//! Logs and metrics: enough to follow a message, and no private data.
 
 use std::process::Stdio;
 
@@ -6,24 +6,24 @@ use butt_dial_providers::simulator::Misbehaviour;
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-use crate::support::{Fleet, Replying as _, Transport, World, email, eventually, sms, whatsapp, with};
+use crate::support::{Cluster, ProcessCluster, RequestExt as _, Transport, email, eventually, sms, whatsapp, with};
 
 const ANN: &str = "+14155550123";
 const SECRET: &str = "planted-in-a-body";
 
-/// Everything that may happen to a message, with words and addresses that are nowhere else.
-async fn whole_story(fleet: &Fleet) -> Vec<String> {
+/// Runs many kinds of sends and errors with marked texts and addresses. Returns the texts that must not be logged.
+async fn send_private_data(cluster: &ProcessCluster) -> Vec<String> {
     let stranger = "+4917655512345";
-    let letter = with(
+    let mail = with(
         email("planted.person@example.com", SECRET),
         json!({ "subject": "planted-in-a-subject", "html": "<p>planted-in-markup</p>", "senderName": "planted-name" }),
     );
     for transport in Transport::ALL {
-        let agent = fleet.agent(transport).await;
+        let agent = cluster.agent(transport).await;
         let receipt = agent.send(sms(ANN, SECRET)).await.unwrap();
         agent
             .send(with(
-                letter.clone(),
+                mail.clone(),
                 json!({ "idempotencyKey": format!("{transport:?}") }),
             ))
             .await
@@ -42,29 +42,31 @@ async fn whole_story(fleet: &Fleet) -> Vec<String> {
             agent.send(refused).await.unwrap_err();
         }
     }
-    let agent = fleet.rest().await;
-    fleet.carriers.opt_out("+14155550124");
+    let agent = cluster.rest().await;
+    cluster.carriers.opt_out("+14155550124");
     agent.send(sms("+14155550124", SECRET)).await.unwrap_err();
     let refusal = Misbehaviour::Refuse {
         status: 400,
         code: "21211".into(),
     };
     for fault in [refusal, Misbehaviour::RateLimit { retry_after: None }] {
-        fleet.carriers.misbehave("twilio", fault, 1);
+        cluster.carriers.misbehave("twilio", fault, 1);
         agent.send(sms(ANN, SECRET)).await.unwrap_err();
     }
     for (vendor, message) in [
         ("twilio", sms(ANN, SECRET)),
         ("resend", email("planted.person@example.com", SECRET)),
     ] {
-        fleet
+        cluster
             .carriers
             .misbehave(vendor, Misbehaviour::ServerErrorAfterAccept, 1);
         let pending = agent.send(message).await.unwrap();
-        fleet.outcome(&agent, pending["messageId"].as_str().unwrap()).await;
+        cluster
+            .wait_for_outcome(&agent, pending["messageId"].as_str().unwrap())
+            .await;
     }
     for wrong in ["bda_planted-token", "planted"] {
-        fleet
+        cluster
             .gateways
             .get("/api/v1/usage")
             .bearer_auth(wrong)
@@ -72,35 +74,35 @@ async fn whole_story(fleet: &Fleet) -> Vec<String> {
             .await
             .expect(401);
     }
-    let query = format!("/api/v1/usage?token={}&to=%2B14155550123", fleet.account.token);
-    fleet
+    let query = format!("/api/v1/usage?token={}&to=%2B14155550123", cluster.account.token);
+    cluster
         .gateways
         .get(&query)
-        .bearer_auth(&fleet.account.token)
+        .bearer_auth(&cluster.account.token)
         .reply()
         .await;
-    let broken = fleet
+    let broken = cluster
         .gateways
         .request(reqwest::Method::POST, "/api/v1/send-message")
-        .bearer_auth(&fleet.account.token);
+        .bearer_auth(&cluster.account.token);
     broken
         .body(format!("{{ \"body\": \"{SECRET}\""))
         .reply()
         .await
         .expect(400);
-    let path = format!("/api/v1/agents/{}/regenerate-token", fleet.account.agent);
-    let renewed = fleet
+    let path = format!("/api/v1/agents/{}/regenerate-token", cluster.account.agent);
+    let renewed = cluster
         .gateways
         .post(&path, &json!({}))
-        .bearer_auth(&fleet.account.team_token)
+        .bearer_auth(&cluster.account.team_token)
         .reply()
         .await
         .expect(200);
     let own = [
-        &fleet.account.token,
-        &fleet.account.team_token,
-        &fleet.account.phone,
-        &fleet.account.email,
+        &cluster.account.token,
+        &cluster.account.team_token,
+        &cluster.account.phone,
+        &cluster.account.email,
     ];
     let planted = [
         ANN,
@@ -117,16 +119,16 @@ async fn whole_story(fleet: &Fleet) -> Vec<String> {
     private
 }
 
-async fn expect_discreet_logs(mut fleet: Fleet) {
-    let private = whole_story(&fleet).await;
-    for program in &mut fleet.programs {
+async fn expect_no_private_data_in_logs(mut cluster: ProcessCluster) {
+    let private = send_private_data(&cluster).await;
+    for program in &mut cluster.programs {
         program.terminate().await;
-        program.ended().await;
+        program.wait_for_exit().await;
         let log = program.log();
-        assert!(log.contains("sent to the carrier"), "a log to speak of: {log}");
+        assert!(log.contains("sent to the carrier"), "the log has events: {log}");
         for text in &private {
             let found = log.lines().find(|line| line.contains(text.as_str()));
-            assert!(found.is_none(), "the log holds {text:?}: {found:?}");
+            assert!(found.is_none(), "the log contains {text:?}: {found:?}");
         }
         for line in log.lines() {
             let event: Value = serde_json::from_str(line).expect(line);
@@ -147,22 +149,22 @@ const CHATTY: &[(&str, &str)] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_of_a_laptop_holds_no_body_no_token_and_no_whole_address() {
-    expect_discreet_logs(Fleet::laptop(CHATTY).await).await;
+async fn embedded_log_contains_no_private_data() {
+    expect_no_private_data_in_logs(ProcessCluster::embedded(CHATTY).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_logs_of_gateways_hold_no_body_no_token_and_no_whole_address_servers() {
-    expect_discreet_logs(Fleet::gateways(2, CHATTY).await).await;
+async fn gateway_logs_contain_no_private_data_servers() {
+    expect_no_private_data_in_logs(ProcessCluster::with_gateways(2, CHATTY).await).await;
 }
 
-/// A message can be followed through the log by its id.
+/// The log follows a message by its id.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_names_messages_by_their_ids() {
-    let mut fleet = Fleet::laptop(&[]).await;
-    let sent = fleet.rest().await.send(sms(ANN, "Hello")).await.unwrap();
+async fn log_contains_message_id() {
+    let mut cluster = ProcessCluster::embedded(&[]).await;
+    let sent = cluster.rest().await.send(sms(ANN, "Hello")).await.unwrap();
     let logged = eventually("the send is logged", async || {
-        fleet.programs[0].event("sent to the carrier")
+        cluster.programs[0].log_event("sent to the carrier")
     })
     .await;
     assert_eq!(
@@ -170,10 +172,10 @@ async fn the_log_names_messages_by_their_ids() {
         (&sent["messageId"], &json!("accepted")),
         "{logged}"
     );
-    fleet.kill(0).await;
+    cluster.kill_entry(0).await;
 }
 
-async fn expect_clean(metrics: &str) {
+async fn expect_lint_passes(metrics: &str) {
     let checker = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -181,18 +183,18 @@ async fn expect_clean(metrics: &str) {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut checker) = checker else {
-        println!("promtool is not installed: its check is left out");
+        println!("promtool is not installed: lint skipped");
         return;
     };
     let mut input = checker.stdin.take().unwrap();
     input.write_all(metrics.as_bytes()).await.unwrap();
     drop(input);
     let output = checker.wait_with_output().await.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.is_empty(), "{errors}");
 }
 
-/// The value of one series, summed over what is not named.
+/// Sums all series of this name with these labels.
 fn series(metrics: &str, name: &str, labels: &[&str]) -> f64 {
     let lines = metrics
         .lines()
@@ -205,30 +207,30 @@ fn series(metrics: &str, name: &str, labels: &[&str]) -> f64 {
 
 profiles! {
     with [("CARRIER_TIMEOUT_SECONDS", "1"), ("DEFAULT_MAX_ACTIONS_PER_MINUTE", "4")];
-    async fn metrics_count_what_happens_and_are_clean(world: &World) {
-        let agent = world.agent(Transport::StreamableHttp).await;
+    async fn metrics_count_events_and_pass_lint(cluster: &Cluster) {
+        let agent = cluster.agent(Transport::StreamableHttp).await;
         agent.send(sms(ANN, "1")).await.unwrap();
         agent.send(email("ann@example.com", "2")).await.unwrap();
-        world
+        cluster
             .carriers
             .misbehave("twilio", Misbehaviour::ServerErrorAfterAccept, 1);
         let pending = agent.send(sms(ANN, "3")).await.unwrap();
-        world.outcome(&agent, pending["messageId"].as_str().unwrap()).await;
+        cluster.wait_for_outcome(&agent, pending["messageId"].as_str().unwrap()).await;
         agent.send(sms(ANN, "I will kill you")).await.unwrap_err();
         agent.send(sms(ANN, "4")).await.unwrap();
         agent.send(sms(ANN, "5")).await.unwrap_err();
-        world
+        cluster
             .gateways
             .get("/api/v1/usage")
             .bearer_auth("bda_wrong")
             .reply()
             .await
             .expect(401);
-        world.gateways.get("/no/such/msg_123").reply().await.expect(404);
+        cluster.gateways.get("/no/such/msg_123").reply().await.expect(404);
         let mut all = String::new();
-        for metrics in world.metrics().await {
+        for metrics in cluster.metrics().await {
             assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
-            expect_clean(&metrics.text).await;
+            expect_lint_passes(&metrics.text).await;
             all.push_str(&metrics.text);
         }
         let count = |name: &str, labels: &[&str]| series(&all, name, labels);
@@ -284,28 +286,31 @@ profiles! {
         );
         assert!(count("bd_database_connections", &[]) >= 1.0);
         for private in ["msg_", "agt_", "org_", "1415555", "@", "bda_"] {
-            assert!(!all.contains(private), "a label holds {private}");
+            assert!(!all.contains(private), "a label contains {private}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metrics_are_for_this_machine_and_the_orchestrator() {
+async fn restricts_metrics_to_localhost_and_orchestrator() {
     let orchestrator = "o".repeat(40);
-    let world = World::embedded(&[("ORCHESTRATOR_SECURITY_TOKEN", &orchestrator)]).await;
-    let from_afar = |token: &str| {
-        world
+    let cluster = Cluster::embedded(&[("ORCHESTRATOR_SECURITY_TOKEN", &orchestrator)]).await;
+    let remote = |token: &str| {
+        cluster
             .gateways
             .get("/metrics")
             .header("x-forwarded-for", "198.51.100.1")
             .bearer_auth(token)
     };
-    from_afar(&orchestrator).reply().await.expect(200);
+    remote(&orchestrator).reply().await.expect(200);
     assert_eq!(
-        from_afar(&world.account.token).reply().await.expect(403)["code"],
+        remote(&cluster.account.token).reply().await.expect(403)["code"],
         "AUTH_FORBIDDEN"
     );
-    let bare = world.gateways.get("/metrics").header("x-forwarded-for", "198.51.100.1");
+    let bare = cluster
+        .gateways
+        .get("/metrics")
+        .header("x-forwarded-for", "198.51.100.1");
     assert_eq!(bare.reply().await.expect(401)["code"], "AUTH_MISSING_HEADER");
-    world.end().await;
+    cluster.shut_down().await;
 }

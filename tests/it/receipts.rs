@@ -1,17 +1,17 @@
-//! What became of a message after the carrier took it: told in any order and any number of times, known once.
+//! Delivery receipts in any order and any number: each status is reported once.
 
 use std::time::Duration;
 
 use butt_dial_providers::Manner;
 use serde_json::{Value, json};
 
-use crate::support::{Account, Agent, Transport, Webhook, World, email, sid, sms};
+use crate::support::{Account, Agent, Cluster, Transport, Webhook, email, message_sid, sms};
 
 const ANN: &str = "+14155550123";
 const BOB: &str = "+14155550124";
 
-/// The events about this message, in their order.
-fn told<'a>(events: &'a [Value], receipt: &Value) -> Vec<&'a str> {
+/// Returns the statuses of this message's events, in order.
+fn statuses<'a>(events: &'a [Value], receipt: &Value) -> Vec<&'a str> {
     let about = events.iter().filter(|event| event["messageId"] == receipt["messageId"]);
     about
         .map(|event| {
@@ -28,66 +28,66 @@ async fn cost_today(agent: &Agent) -> f64 {
 }
 
 profiles! {
-    async fn the_agent_is_told_that_a_message_was_sent_and_delivered(world: &World) {
-        world.carriers.set_delivery_delay(Duration::ZERO);
-        let agent = world.rest().await;
+    async fn reports_sent_and_delivered_receipts(cluster: &Cluster) {
+        cluster.carriers.set_delivery_delay(Duration::ZERO);
+        let agent = cluster.rest().await;
         for message in [sms(ANN, "Hello"), email("ann@example.com", "Hello")] {
             let receipt = agent.send(message).await.unwrap();
             assert_eq!(receipt["status"], "accepted");
-            let events = agent.take(2).await;
-            assert_eq!(told(&events, &receipt), ["sent", "delivered"]);
+            let events = agent.expect_events(2).await;
+            assert_eq!(statuses(&events, &receipt), ["sent", "delivered"]);
             assert_eq!((&events[0]["channel"], &events[0]["to"]), (&receipt["channel"], &receipt["to"]));
         }
-        world.texts(BOB, "Last").await;
-        assert!(agent.take_until("Last").await.is_empty());
+        cluster.texts(BOB, "Last").await;
+        assert!(agent.poll_until("Last").await.is_empty());
     }
 }
 
 profiles! {
-    async fn receipts_that_come_backwards_and_again_and_again_never_turn_a_message_back(world: &World) {
-        world.carriers.set_delivery_delay(Duration::ZERO);
+    async fn reordered_receipts_never_move_status_backwards(cluster: &Cluster) {
+        cluster.carriers.set_delivery_delay(Duration::ZERO);
         for vendor in ["twilio", "resend"] {
-            world.carriers.set_manner(vendor, Manner { copies: 3, reversed: true });
+            cluster.carriers.set_manner(vendor, Manner { copies: 3, reversed: true });
         }
-        let agent = world.agent(Transport::Sse).await;
+        let agent = cluster.agent(Transport::Sse).await;
         for message in [sms(ANN, "Hello"), email("ann@example.com", "Hello")] {
             let receipt = agent.send(message).await.unwrap();
-            assert_eq!(told(&agent.take(1).await, &receipt), ["delivered"]);
+            assert_eq!(statuses(&agent.expect_events(1).await, &receipt), ["delivered"]);
         }
-        // By hand once more, in every wrong order.
+        // Handmade receipts in every wrong order.
         let receipt = agent.send(sms(ANN, "Again")).await.unwrap();
         let post = async |status: &str| {
-            let told = Webhook::status(world, &receipt["messageId"], &receipt["providerMessageId"], status);
-            assert_eq!(told.post(world).await.status, 200, "{status}");
+            let webhook = Webhook::status(cluster, &receipt["messageId"], &receipt["providerMessageId"], status);
+            assert_eq!(webhook.post(cluster).await.status, 200, "{status}");
         };
         for status in ["sent", "queued", "sent", "read", "delivered", "undelivered", "failed", "sending", "read"] {
             post(status).await;
         }
-        world.texts(BOB, "Last").await;
-        let events = agent.take_until("Last").await;
-        let stages = told(&events, &receipt);
-        let ranks: Vec<_> = stages.iter().map(|stage| ["sent", "delivered", "read"].iter().position(|s| s == stage)).collect();
+        cluster.texts(BOB, "Last").await;
+        let events = agent.poll_until("Last").await;
+        let reported = statuses(&events, &receipt);
+        let ranks: Vec<_> = reported.iter().map(|status| ["sent", "delivered", "read"].iter().position(|s| s == status)).collect();
         assert!(ranks.iter().all(Option::is_some), "{events:?}");
-        assert!(ranks.windows(2).all(|pair| pair[0] < pair[1]), "only forwards, and each once: {events:?}");
-        assert_eq!(stages.last(), Some(&"read"), "{events:?}");
+        assert!(ranks.windows(2).all(|pair| pair[0] < pair[1]), "forward only, each once: {events:?}");
+        assert_eq!(reported.last(), Some(&"read"), "{events:?}");
     }
 }
 
 profiles! {
-    async fn a_message_that_was_never_sent_on_costs_nothing(world: &World) {
-        let agent = world.rest().await;
+    async fn failed_message_is_not_charged(cluster: &Cluster) {
+        let agent = cluster.rest().await;
         let (kept, failed) = (agent.send(sms(ANN, "One")).await.unwrap(), agent.send(sms(ANN, "Two")).await.unwrap());
         assert!((cost_today(&agent).await - 2.0 * 0.0083).abs() < 1e-9);
         for (receipt, status) in [(&failed, "failed"), (&kept, "undelivered"), (&failed, "failed")] {
-            let told = Webhook::status(world, &receipt["messageId"], &receipt["providerMessageId"], status);
-            assert_eq!(told.post(world).await.status, 200);
+            let webhook = Webhook::status(cluster, &receipt["messageId"], &receipt["providerMessageId"], status);
+            assert_eq!(webhook.post(cluster).await.status, 200);
         }
-        let events = agent.take(2).await;
+        let events = agent.expect_events(2).await;
         for receipt in [&failed, &kept] {
-            assert_eq!(told(&events, receipt), ["failed"]);
+            assert_eq!(statuses(&events, receipt), ["failed"]);
         }
         assert!(events[0]["providerCode"] == "30008" && events[0]["code"].is_string(), "{}", events[0]);
-        // What the network lost was paid for.
+        // A message lost by the network is still charged.
         let usage = agent.call("comms_get_usage_dashboard", json!({})).await.unwrap();
         let close = |amount: &Value| (amount.as_f64().unwrap() - 0.0083).abs() < 1e-9;
         assert!(close(&usage["currentUsage"]["spendToday"]), "{usage}");
@@ -99,56 +99,65 @@ profiles! {
 }
 
 profiles! {
-    async fn a_receipt_proves_nothing_about_somebody_elses_message(world: &World) {
-        let other = Account::found(&world.store, &world.gateways, "Other", "+14155550190").await;
-        let (ours, theirs) = (world.rest().await, world.agent_of(&other, Transport::Rest).await);
+    async fn ignores_receipts_for_foreign_messages(cluster: &Cluster) {
+        let other = Account::create(&cluster.store, &cluster.gateways, "Other", "+14155550190").await;
+        let (ours, theirs) = (cluster.rest().await, cluster.agent_of(&other, Transport::Rest).await);
         let mine = ours.send(sms(ANN, "Mine")).await.unwrap();
         let foreign = theirs.send(sms(ANN, "Theirs")).await.unwrap();
         let before = theirs.status_of(foreign["messageId"].as_str().unwrap()).await.unwrap();
         for (message, carrier_id) in [
-            // The other's id with an id of ours, or of nobody.
+            // The other tenant's message id with an own carrier id, or an unknown one.
             (&foreign["messageId"], &mine["providerMessageId"]),
-            (&foreign["messageId"], &json!(sid())),
-            // And nobody's id with the other's message.
-            (&json!("msg_0"), &json!(sid())),
+            (&foreign["messageId"], &json!(message_sid())),
+            // An unknown message id, and the other tenant's carrier id.
+            (&json!("msg_0"), &json!(message_sid())),
             (&mine["messageId"], &foreign["providerMessageId"]),
         ] {
             for status in ["failed", "delivered"] {
-                let told = Webhook::status(world, message, carrier_id, status);
-                assert_eq!(told.post(world).await.status, 200, "carriers are not argued with");
+                let webhook = Webhook::status(cluster, message, carrier_id, status);
+                assert_eq!(webhook.post(cluster).await.status, 200, "carriers always get 200");
             }
         }
-        world.texts(BOB, "Last").await;
-        assert!(ours.take_until("Last").await.is_empty());
-        assert!(theirs.waiting().await.is_empty());
+        cluster.texts(BOB, "Last").await;
+        assert!(ours.poll_until("Last").await.is_empty());
+        assert!(theirs.poll_messages().await.is_empty());
         assert_eq!(theirs.status_of(foreign["messageId"].as_str().unwrap()).await.unwrap(), before);
         for (agent, receipt) in [(&ours, &mine), (&theirs, &foreign)] {
             assert!((cost_today(agent).await - 0.0083).abs() < 1e-9);
-            let told_truly = Webhook::status(world, &receipt["messageId"], &receipt["providerMessageId"], "delivered");
-            assert_eq!(told_truly.post(world).await.status, 200);
-            assert_eq!(told(&agent.take(1).await, receipt), ["delivered"]);
+            let genuine = Webhook::status(cluster, &receipt["messageId"], &receipt["providerMessageId"], "delivered");
+            assert_eq!(genuine.post(cluster).await.status, 200);
+            assert_eq!(statuses(&agent.expect_events(1).await, receipt), ["delivered"]);
         }
     }
 }
 
-/// The carrier took the message and never said so; then it tells that it was delivered.
+/// The carrier's answer was lost; its receipt says that the message was delivered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receipt_settles_what_was_in_doubt_servers() {
+async fn receipt_confirms_ambiguous_send_servers() {
     use butt_dial_providers::simulator::Misbehaviour;
     let settings = [("CARRIER_TIMEOUT_SECONDS", "1"), ("RECONCILE_AFTER_SECONDS", "600,600")];
-    let world = World::servers(&settings).await;
-    let agent = world.rest().await;
-    world.carriers.misbehave("twilio", Misbehaviour::TimeoutAfterAccept, 1);
+    let cluster = Cluster::servers(&settings).await;
+    let agent = cluster.rest().await;
+    cluster
+        .carriers
+        .misbehave("twilio", Misbehaviour::TimeoutAfterAccept, 1);
     let receipt = agent.send(sms(ANN, "Did it arrive?")).await.unwrap();
     assert_eq!(receipt["status"], "pending", "{receipt}");
-    let taken = world.taken(ANN).await;
-    let told = Webhook::status(&world, &receipt["messageId"], &json!(taken.carrier_id), "delivered");
-    assert_eq!(told.post(&world).await.status, 200);
-    let outcome = world.outcome(&agent, receipt["messageId"].as_str().unwrap()).await;
+    let accepted = cluster.wait_for_acceptance(ANN).await;
+    let webhook = Webhook::status(
+        &cluster,
+        &receipt["messageId"],
+        &json!(accepted.carrier_id),
+        "delivered",
+    );
+    assert_eq!(webhook.post(&cluster).await.status, 200);
+    let outcome = cluster
+        .wait_for_outcome(&agent, receipt["messageId"].as_str().unwrap())
+        .await;
     assert_eq!(
         (&outcome["status"], &outcome["providerMessageId"]),
-        (&json!("delivered"), &json!(taken.carrier_id))
+        (&json!("delivered"), &json!(accepted.carrier_id))
     );
-    assert_eq!(world.carriers.accepted_total("twilio"), 1);
-    world.end().await;
+    assert_eq!(cluster.carriers.accepted_total("twilio"), 1);
+    cluster.shut_down().await;
 }

@@ -1,16 +1,16 @@
-//! REST, and its description: what it says is what is there.
+//! The REST API and its OpenAPI document, which must match.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::Replying as _;
+use crate::support::RequestExt as _;
 
 profiles! {
-    async fn every_route_of_the_description_is_served(world: &World) {
-        let document = world.gateways.get("/openapi.json").reply().await.expect(200);
+    async fn serves_every_route_of_openapi(cluster: &Cluster) {
+        let document = cluster.gateways.get("/openapi.json").reply().await.expect(200);
         assert_eq!(document["openapi"], "3.1.0");
         assert_eq!(
-            world.gateways.get("/api-docs/openapi.json").reply().await.expect(200),
+            cluster.gateways.get("/api-docs/openapi.json").reply().await.expect(200),
             document
         );
         let mut operations = 0;
@@ -18,18 +18,18 @@ profiles! {
             for (method, operation) in methods.as_object().unwrap() {
                 let method: Method = method.to_uppercase().parse().unwrap();
                 let path = path
-                    .replace("{agentId}", world.account.agent.as_str())
+                    .replace("{agentId}", cluster.account.agent.as_str())
                     .replace("{externalId}", "msg_0")
                     .replace("{callId}", "call_0");
-                let request = world
+                let request = cluster
                     .gateways
                     .request(method.clone(), &path)
-                    .bearer_auth(&world.account.token);
+                    .bearer_auth(&cluster.account.token);
                 let reply = request.json(&json!({ "waitMs": 0 })).reply().await;
-                // A message or a call that does not exist is 404 too, but says so.
+                // An unknown message or call is 404 as well, with its own code.
                 let is_unknown = ["MESSAGE_NOT_FOUND", "CALL_NOT_FOUND"].contains(&reply.body["code"].as_str().unwrap_or(""));
-                let served = reply.status != 405 && (reply.status != 404 || is_unknown);
-                assert!(served, "{method} {path}: {} {}", reply.status, reply.text);
+                let is_served = reply.status != 405 && (reply.status != 404 || is_unknown);
+                assert!(is_served, "{method} {path}: {} {}", reply.status, reply.text);
                 assert!(operation["responses"].as_object().unwrap().len() >= 2, "{path}");
                 assert!(operation["operationId"].is_string() && operation["summary"].is_string());
                 operations += 1;
@@ -49,18 +49,18 @@ profiles! {
 }
 
 profiles! {
-    async fn the_description_has_a_page_to_try_it_on(world: &World) {
-        let page = world.gateways.get("/docs/").reply().await;
+    async fn serves_swagger_ui(cluster: &Cluster) {
+        let page = cluster.gateways.get("/docs/").reply().await;
         assert_eq!(page.status, 200);
         assert!(page.text.contains("swagger-ui"), "{}", page.text);
     }
 }
 
 profiles! {
-    async fn mistakes_are_told_in_one_shape(world: &World) {
-        let token = &world.account.token;
+    async fn errors_have_one_shape(cluster: &Cluster) {
+        let token = &cluster.account.token;
         let send = || {
-            world
+            cluster
                 .gateways
                 .request(Method::POST, "/api/v1/send-message")
                 .bearer_auth(token)
@@ -80,16 +80,16 @@ profiles! {
         );
         let huge = send().body("x".repeat(5 * 1024 * 1024)).reply().await.expect(413);
         assert_eq!(huge["code"], "PAYLOAD_TOO_LARGE");
-        let nowhere = world
+        let unknown = cluster
             .gateways
             .get("/api/v1/nothing")
             .bearer_auth(token)
             .reply()
             .await
             .expect(404);
-        assert_eq!(nowhere["code"], "NOT_FOUND");
+        assert_eq!(unknown["code"], "NOT_FOUND");
         assert_eq!(
-            world
+            cluster
                 .gateways
                 .request(Method::DELETE, "/api/v1/usage")
                 .bearer_auth(token)
@@ -99,7 +99,7 @@ profiles! {
             405
         );
         for query in ["period=century", "period="] {
-            let body = world
+            let body = cluster
                 .gateways
                 .get(&format!("/api/v1/usage?{query}"))
                 .bearer_auth(token)
@@ -112,10 +112,10 @@ profiles! {
 }
 
 profiles! {
-    async fn every_answer_has_the_id_of_its_request(world: &World) {
+    async fn responses_have_unique_request_ids(cluster: &Cluster) {
         let mut ids = Vec::new();
         for path in ["/health", "/api/v1/usage", "/nothing", "/api/v1/agents"] {
-            let reply = world.gateways.get(path).reply().await;
+            let reply = cluster.gateways.get(path).reply().await;
             ids.push(reply.header("x-request-id").unwrap().to_owned());
         }
         ids.sort_unstable();
@@ -125,15 +125,15 @@ profiles! {
 }
 
 profiles! {
-    async fn agents_are_registered_in_either_casing_and_listed_by_the_page(world: &World) {
-        let team = &world.account.team_token;
+    async fn registers_agents_in_both_casings_and_pages_list(cluster: &Cluster) {
+        let team = &cluster.account.team_token;
         let bodies: [Value; 3] = [
             json!({ "agent_id": "3f0c0f8e-5a3a-4b65-9a51-5a9a4c0b6d11", "display_name": "One", "extra": 1 }),
             json!({ "agentId": "two", "displayName": "Two" }),
             json!({ "agentName": "Three" }),
         ];
         for body in bodies {
-            let made = world
+            let created = cluster
                 .gateways
                 .post("/api/v1/agents", &body)
                 .bearer_auth(team)
@@ -141,11 +141,11 @@ profiles! {
                 .await
                 .expect(201);
             assert_eq!(
-                (&made["agent_id"], &made["token"]),
-                (&made["agentId"], &made["agentToken"])
+                (&created["agent_id"], &created["token"]),
+                (&created["agentId"], &created["agentToken"])
             );
-            let id = made["agentId"].as_str().unwrap();
-            let seen = world
+            let id = created["agentId"].as_str().unwrap();
+            let fetched = cluster
                 .gateways
                 .get(&format!("/api/v1/agents/{id}"))
                 .bearer_auth(team)
@@ -153,13 +153,13 @@ profiles! {
                 .await
                 .expect(200);
             assert_eq!(
-                (&seen["displayName"], &seen["display_name"]),
-                (&made["displayName"], &made["displayName"])
+                (&fetched["displayName"], &fetched["display_name"]),
+                (&created["displayName"], &created["displayName"])
             );
-            let me = world
+            let me = cluster
                 .gateways
                 .get("/api/v1/agents/me")
-                .bearer_auth(made["token"].as_str().unwrap());
+                .bearer_auth(created["token"].as_str().unwrap());
             let me = me.reply().await.expect(200);
             assert_eq!(
                 (&me["agentId"], &me["lifecycleState"]),
@@ -167,9 +167,9 @@ profiles! {
             );
         }
         let mut after = String::new();
-        let mut seen = 0;
+        let mut listed = 0;
         loop {
-            let page = world
+            let page = cluster
                 .gateways
                 .get(&format!("/api/v1/agents?limit=2{after}"))
                 .bearer_auth(team)
@@ -177,27 +177,27 @@ profiles! {
                 .await
                 .expect(200);
             let agents = page["agents"].as_array().unwrap();
-            seen += agents.len();
+            listed += agents.len();
             match agents.last() {
                 Some(last) => after = format!("&after={}", last["agentId"].as_str().unwrap()),
                 None => break,
             }
         }
-        assert_eq!(seen, 4);
+        assert_eq!(listed, 4);
     }
 }
 
 profiles! {
-    async fn an_agent_without_a_sender_is_told_so(world: &World) {
-        let made = world
+    async fn rejects_send_without_assigned_channel(cluster: &Cluster) {
+        let created = cluster
             .gateways
             .post("/api/v1/agents", &json!({ "display_name": "Bare" }));
-        let made = made.bearer_auth(&world.account.team_token).reply().await.expect(201);
+        let created = made.bearer_auth(&cluster.account.team_token).reply().await.expect(201);
         let body = json!({ "to": "+14155550123", "channel": "sms", "body": "Hi" });
-        let request = world
+        let request = cluster
             .gateways
             .post("/api/v1/send-message", &body)
-            .bearer_auth(made["token"].as_str().unwrap());
+            .bearer_auth(created["token"].as_str().unwrap());
         let refused = request.reply().await.expect(422);
         assert_eq!(
             (&refused["code"], &refused["availableChannels"]),
@@ -205,7 +205,7 @@ profiles! {
         );
         assert!(
             refused["error"].as_str().unwrap().contains("not provisioned"),
-            "the Python client looks for this"
+            "the Python client matches this text"
         );
     }
 }

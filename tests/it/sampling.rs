@@ -1,4 +1,4 @@
-//! A client's own model, asked by whoever holds a call: over whichever transport, on whichever gateway.
+//! Sampling: the relay requests replies from a client's own model, over every transport and any gateway.
 
 use std::time::Duration;
 
@@ -9,26 +9,30 @@ use butt_dial_comms::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    EventStream, Gateways, HttpSession, LegacySession, PATIENCE, Transport, World, eventually, hears, in_time, says,
+    Cluster, EventStream, Gateways, HttpSession, LegacySession, Transport, WAIT_TIMEOUT, eventually, hears, says,
+    within_timeout,
 };
 
 const DEADLINE: Duration = Duration::from_secs(8);
 
-/// A client with a model, its stream at the last gateway; the answers go to the first.
+/// A client with a model. Its stream is at the last gateway; its answers go to the first.
 struct Client {
     events: EventStream,
-    way: Way,
+    channel: AnswerChannel,
 }
 
-enum Way {
+enum AnswerChannel {
     Legacy { endpoint: String, token: String },
     Streamable(HttpSession),
 }
 
 impl Client {
-    async fn open_legacy(world: &World) -> Self {
-        let (first, last) = (world.gateways.only(0), world.gateways.only(world.gateways.count() - 1));
-        let token = world.account.token.clone();
+    async fn open_legacy(cluster: &Cluster) -> Self {
+        let (first, last) = (
+            cluster.gateways.only(0),
+            cluster.gateways.only(cluster.gateways.count() - 1),
+        );
+        let token = cluster.account.token.clone();
         let mut session = LegacySession::open(&last, &token).await;
         let params = json!({
             "protocolVersion": "2025-06-18", "capabilities": { "sampling": {} },
@@ -42,36 +46,39 @@ impl Client {
         let endpoint = session.endpoint;
         Self {
             events: session.events,
-            way: Way::Legacy { endpoint, token },
+            channel: AnswerChannel::Legacy { endpoint, token },
         }
     }
 
-    async fn open_streamable(world: &World) -> Self {
-        let (first, last) = (world.gateways.only(0), world.gateways.only(world.gateways.count() - 1));
+    async fn open_streamable(cluster: &Cluster) -> Self {
+        let (first, last) = (
+            cluster.gateways.only(0),
+            cluster.gateways.only(cluster.gateways.count() - 1),
+        );
         let can = json!({ "sampling": {} });
-        let session = HttpSession::open_with(&first, "/mcp-legacy", &world.account.token, can).await;
+        let session = HttpSession::open_with(&first, "/mcp-legacy", &cluster.account.token, can).await;
         Self {
             events: session.push_stream(&last).await,
-            way: Way::Streamable(session),
+            channel: AnswerChannel::Streamable(session),
         }
     }
 
     async fn answer(&self, gateway: &Gateways, message: &Value) {
-        let reply = match &self.way {
-            Way::Legacy { endpoint, token } => {
+        let reply = match &self.channel {
+            AnswerChannel::Legacy { endpoint, token } => {
                 let request = gateway.post(endpoint, message).bearer_auth(token);
-                crate::support::Replying::reply(request).await
+                crate::support::RequestExt::reply(request).await
             }
-            Way::Streamable(session) => session.post(gateway, message).await,
+            AnswerChannel::Streamable(session) => session.post(gateway, message).await,
         };
         reply.expect(202);
     }
 }
 
-/// The agent's one client with a model, once its stream is registered as initialized.
-async fn model(world: &World) -> Listener {
-    eventually("the client can be asked", async || {
-        let mut models = listeners::find_initialized(world.comms(), &world.account.agent)
+/// Waits for the agent's only client with a model, once its stream is initialized.
+async fn find_model(cluster: &Cluster) -> Listener {
+    eventually("the client can be sampled", async || {
+        let mut models = listeners::find_initialized(cluster.comms(), &cluster.account.agent)
             .await
             .unwrap();
         models.retain(Listener::samples);
@@ -80,13 +87,13 @@ async fn model(world: &World) -> Listener {
     .await
 }
 
-/// Asks from the first gateway.
+/// Requests a sample from the first gateway.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a test has no lifecycle; a story awaits what it asks, or ends it"
+    reason = "a test has no lifecycle; each test awaits or aborts the task"
 )]
-fn ask(world: &World, model: &Listener) -> tokio::task::JoinHandle<Result<String, String>> {
-    let (comms, agent, model) = (world.comms().clone(), world.account.agent.clone(), model.clone());
+fn request_sample(cluster: &Cluster, model: &Listener) -> tokio::task::JoinHandle<Result<String, String>> {
+    let (comms, agent, model) = (cluster.comms().clone(), cluster.account.agent.clone(), model.clone());
     let params = json!({
         "messages": [{ "role": "user", "content": { "type": "text", "text": "What time is it?" } }],
         "systemPrompt": "You are on a telephone call.", "maxTokens": 300, "metadata": { "turnId": "1" },
@@ -99,119 +106,125 @@ fn result(id: &Value, content: &Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "result": result })
 }
 
-async fn is_asked(world: &World, mut client: Client) {
-    let first = world.gateways.only(0);
-    let model = model(world).await;
+async fn expect_sampling(cluster: &Cluster, mut client: Client) {
+    let first = cluster.gateways.only(0);
+    let model = find_model(cluster).await;
 
-    let asked = ask(world, &model);
+    let pending = request_sample(cluster, &model);
     let request = client.events.message().await;
     assert_eq!(request["method"], "sampling/createMessage", "{request}");
     assert_eq!(request["params"]["systemPrompt"], "You are on a telephone call.");
     assert_eq!(request["params"]["messages"][0]["content"]["text"], "What time is it?");
     let block = json!({ "type": "text", "text": "Noon." });
     client.answer(&first, &result(&request["id"], &block)).await;
-    assert_eq!(in_time("an answer", asked).await.unwrap(), Ok("Noon.".to_owned()));
+    assert_eq!(
+        within_timeout("an answer", pending).await.unwrap(),
+        Ok("Noon.".to_owned())
+    );
 
-    // Content may be a list, and an answer may be an error.
-    let asked = ask(world, &model);
+    // Content may be a list, and a response may be an error.
+    let pending = request_sample(cluster, &model);
     let request = client.events.message().await;
     client.answer(&first, &result(&request["id"], &json!([block]))).await;
-    assert_eq!(in_time("an answer", asked).await.unwrap(), Ok("Noon.".to_owned()));
-    let asked = ask(world, &model);
+    assert_eq!(
+        within_timeout("an answer", pending).await.unwrap(),
+        Ok("Noon.".to_owned())
+    );
+    let pending = request_sample(cluster, &model);
     let request = client.events.message().await;
     let refusal = json!({ "code": -1, "message": "User rejected sampling request" });
     let refusal = json!({ "jsonrpc": "2.0", "id": request["id"], "error": refusal });
     client.answer(&first, &refusal).await;
-    let refused = in_time("a refusal", asked).await.unwrap().unwrap_err();
+    let refused = within_timeout("a refusal", pending).await.unwrap().unwrap_err();
     assert!(refused.contains("rejected"), "{refused}");
 
-    // What is not wanted any more is withdrawn.
-    let asked = ask(world, &model);
+    // An aborted request is cancelled at the client.
+    let pending = request_sample(cluster, &model);
     let request = client.events.message().await;
-    asked.abort();
-    let withdrawn = client.events.message().await;
-    assert_eq!(withdrawn["method"], "notifications/cancelled");
-    assert_eq!(withdrawn["params"]["requestId"], request["id"]);
-    // Too late, and nobody minds.
+    pending.abort();
+    let cancelled = client.events.message().await;
+    assert_eq!(cancelled["method"], "notifications/cancelled");
+    assert_eq!(cancelled["params"]["requestId"], request["id"]);
+    // A late response is ignored.
     client.answer(&first, &result(&request["id"], &block)).await;
 
-    // Who hangs up answers nothing, and nobody waits for it.
-    let asked = ask(world, &model);
+    // A closed stream fails the request at once.
+    let pending = request_sample(cluster, &model);
     client.events.message().await;
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     drop(client);
-    assert!(in_time("a failure", asked).await.unwrap().is_err());
-    assert!(begun.elapsed() < DEADLINE / 2, "{:?}", begun.elapsed());
+    assert!(within_timeout("a failure", pending).await.unwrap().is_err());
+    assert!(started.elapsed() < DEADLINE / 2, "{:?}", started.elapsed());
 }
 
 profiles! {
-    async fn a_clients_model_is_asked_over_the_legacy_transport(world: &World) {
-        is_asked(world, Client::open_legacy(world).await).await;
+    async fn samples_client_model_over_sse(cluster: &Cluster) {
+        expect_sampling(cluster, Client::open_legacy(cluster).await).await;
     }
 }
 
 profiles! {
-    async fn a_clients_model_is_asked_over_streamable_http(world: &World) {
-        is_asked(world, Client::open_streamable(world).await).await;
+    async fn samples_client_model_over_streamable_http(cluster: &Cluster) {
+        expect_sampling(cluster, Client::open_streamable(cluster).await).await;
     }
 }
 
 profiles! {
-    async fn a_client_that_comes_back_in_the_middle_of_a_call_is_asked_again(world: &World) {
-        let first = world.gateways.only(0);
-        let mut client = Client::open_streamable(world).await;
-        model(world).await;
-        world.carriers.set_pace(0.1);
-        let call = world.carriers.dial("+14155550123", &world.account.phone).await.unwrap();
+    async fn samples_again_after_client_reconnects(cluster: &Cluster) {
+        let first = cluster.gateways.only(0);
+        let mut client = Client::open_streamable(cluster).await;
+        find_model(cluster).await;
+        cluster.carriers.set_pace(0.1);
+        let call = cluster.carriers.dial("+14155550123", &cluster.account.phone).await.unwrap();
         let hears = async |text: &str| {
-            let heard = call.wait_for_speech(|heard| heard.contains(text), PATIENCE).await;
-            assert!(heard.is_some(), "{text:?} was not heard: {:#?}", call.transcript());
+            let heard = call.wait_for_speech(|heard| heard.contains(text), WAIT_TIMEOUT).await;
+            assert!(heard.is_some(), "no {text:?} in the speech: {:#?}", call.transcript());
         };
         hears("AI assistant").await;
-        assert!(call.wait_for_quiet(PATIENCE).await);
+        assert!(call.wait_for_quiet(WAIT_TIMEOUT).await);
         call.say("What time is it?").await;
         let request = client.events.message().await;
         let block = json!({ "type": "text", "text": "Noon." });
         client.answer(&first, &result(&request["id"], &block)).await;
         hears("Noon.").await;
-        assert!(call.wait_for_quiet(PATIENCE).await);
+        assert!(call.wait_for_quiet(WAIT_TIMEOUT).await);
 
-        let Client { events, way } = client;
+        let Client { events, channel } = client;
         drop(events);
-        eventually("its stream is gone", async || {
-            let open = listeners::find_initialized(world.comms(), &world.account.agent).await.unwrap();
+        eventually("the stream is closed", async || {
+            let open = listeners::find_initialized(cluster.comms(), &cluster.account.agent).await.unwrap();
             open.is_empty().then_some(())
         })
         .await;
         call.say("And now?").await;
-        // The caller is kept company meanwhile.
-        assert!(call.wait_for_quiet(PATIENCE).await);
-        let Way::Streamable(session) = &way else { unreachable!("it was opened so") };
+        // The caller hears fillers meanwhile.
+        assert!(call.wait_for_quiet(WAIT_TIMEOUT).await);
+        let AnswerChannel::Streamable(session) = &channel else { unreachable!("opened above") };
         let events = session.push_stream(&first).await;
-        let mut client = Client { events, way };
+        let mut client = Client { events, channel };
         let request = client.events.message().await;
         assert_eq!(request["method"], "sampling/createMessage", "{request}");
         let block = json!({ "type": "text", "text": "Still noon." });
         client.answer(&first, &result(&request["id"], &block)).await;
         hears("Still noon.").await;
-        assert!(!call.heard_text().contains("message"), "the machine took the call: {}", call.heard_text());
+        assert!(!call.heard_text().contains("message"), "voicemail took the call: {}", call.heard_text());
         call.hang_up().await;
     }
 }
 
 profiles! {
-    async fn who_looks_for_events_now_and_then_does_not_disturb_a_client_that_thinks(world: &World) {
-        let first = world.gateways.only(0);
-        let mut client = Client::open_streamable(world).await;
-        model(world).await;
-        let agent = world.agent(Transport::StreamableHttp).await;
-        world.carriers.set_pace(0.1);
-        let call = world.carriers.dial("+14155550123", &world.account.phone).await.unwrap();
+    async fn event_polling_does_not_cancel_client_sampling(cluster: &Cluster) {
+        let first = cluster.gateways.only(0);
+        let mut client = Client::open_streamable(cluster).await;
+        find_model(cluster).await;
+        let agent = cluster.agent(Transport::StreamableHttp).await;
+        cluster.carriers.set_pace(0.1);
+        let call = cluster.carriers.dial("+14155550123", &cluster.account.phone).await.unwrap();
         hears(&call, "AI assistant").await;
         says(&call, "What time is it?").await;
         let request = client.events.message().await;
         assert_eq!(request["method"], "sampling/createMessage", "{request}");
-        // It says each time that it is there, and does not want a turn.
+        // Each poll registers the client, but does not claim the turn.
         for _ in 0..3 {
             let poll = json!({ "types": ["call.incoming"], "timeoutMs": 300 });
             agent.call("comms_wait_events", poll).await.unwrap();
@@ -220,16 +233,16 @@ profiles! {
         client.answer(&first, &result(&request["id"], &block)).await;
         hears(&call, "Noon.").await;
 
-        // Who takes the turn has it, and the client need not go on.
+        // An agent that claims the turn cancels the sampling request.
         says(&call, "And now?").await;
         let request = client.events.message().await;
         assert_eq!(request["method"], "sampling/createMessage", "{request}");
-        let turn = agent.anybody().await;
+        let turn = agent.attend_any().await;
         assert_eq!(turn["text"], "And now?");
-        let withdrawn = client.events.message().await;
-        assert_eq!(withdrawn["method"], "notifications/cancelled", "{withdrawn}");
-        assert_eq!(withdrawn["params"]["requestId"], request["id"]);
-        agent.answers(&turn, "Still noon.").await.unwrap();
+        let cancelled = client.events.message().await;
+        assert_eq!(cancelled["method"], "notifications/cancelled", "{cancelled}");
+        assert_eq!(cancelled["params"]["requestId"], request["id"]);
+        agent.reply_to_turn(&turn, "Still noon.").await.unwrap();
         hears(&call, "Still noon.").await;
         call.hang_up().await;
     }

@@ -1,13 +1,13 @@
-//! The sanitizer keeps destinations safe and lets people talk: what is harmless arrives byte for byte.
+//! The sanitizer: protects destinations and leaves harmless text unchanged, byte for byte.
 
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Stage, Transport, email, sms, with};
+use crate::support::{Agent, TestContext, Transport, email, sms, with};
 
 const ANN: &str = "+14155550123";
 const HARMLESS: &str = include_str!("../../shared/comms/src/compliance/corpus/harmless.txt");
 
-const SPOKEN: &[&str] = &[
+const HARMLESS_SAMPLES: &[&str] = &[
     "Did you hurt your knee?",
     "1 or 2=2",
     "die-cut this, please",
@@ -31,10 +31,10 @@ const SPOKEN: &[&str] = &[
     "   spaces around stay   ",
 ];
 
-async fn expect_refused(stage: &Stage, agent: &Agent, message: Value, code: &str) -> Value {
-    let asked = (
-        stage.carriers.requests_total("twilio"),
-        stage.carriers.requests_total("resend"),
+async fn expect_refused(context: &TestContext, agent: &Agent, message: Value, code: &str) -> Value {
+    let requests_before = (
+        context.carriers.requests_total("twilio"),
+        context.carriers.requests_total("resend"),
     );
     let refused = agent.send(message.clone()).await.expect_err(&message.to_string());
     assert_eq!(
@@ -43,10 +43,10 @@ async fn expect_refused(stage: &Stage, agent: &Agent, message: Value, code: &str
         "{message}"
     );
     let now = (
-        stage.carriers.requests_total("twilio"),
-        stage.carriers.requests_total("resend"),
+        context.carriers.requests_total("twilio"),
+        context.carriers.requests_total("resend"),
     );
-    assert_eq!(asked, now, "nothing leaves");
+    assert_eq!(requests_before, now, "no carrier request");
     refused
 }
 
@@ -56,28 +56,28 @@ profiles! {
         ("DEFAULT_MAX_ACTIONS_PER_HOUR", "none"),
         ("DEFAULT_MAX_SPEND_PER_DAY", "none"),
     ];
-    async fn what_people_say_arrives_byte_for_byte(world: &World) {
+    async fn delivers_harmless_text_unchanged(cluster: &Cluster) {
         let corpus = HARMLESS
             .lines()
             .filter(|line| !line.is_empty() && !line.starts_with("##"));
-        let texts: Vec<String> = SPOKEN
+        let texts: Vec<String> = HARMLESS_SAMPLES
             .iter()
             .map(|text| (*text).to_owned())
             .chain(corpus.map(|line| line.replace("\\n", "\n")))
             .collect();
-        let agent = world.agent(Transport::StreamableHttp).await;
+        let agent = cluster.agent(Transport::StreamableHttp).await;
         for text in &texts {
             for message in [sms(ANN, text), email("ann@example.com", text)] {
                 let receipt = agent.send(message).await.expect(text);
-                assert_eq!(&world.arrival(&receipt).await.body, text);
+                assert_eq!(&cluster.expect_arrival(&receipt).await.body, text);
             }
         }
     }
 }
 
 profiles! {
-    async fn line_breaks_become_one_kind_and_what_nobody_types_is_taken_out(world: &World) {
-        let agent = world.rest().await;
+    async fn normalizes_line_breaks_and_strips_control_characters(cluster: &Cluster) {
+        let agent = cluster.rest().await;
         for (sent, arrives) in [
             ("one\r\ntwo\rthree", "one\ntwo\nthree"),
             ("a\u{0}b\u{7}c\u{1b}[31md", "abc[31md"),
@@ -85,15 +85,15 @@ profiles! {
             ("x\u{202d}y", "xy"),
         ] {
             let receipt = agent.send(sms(ANN, sent)).await.unwrap();
-            assert_eq!(world.arrival(&receipt).await.body, arrives, "{sent:?}");
+            assert_eq!(cluster.expect_arrival(&receipt).await.body, arrives, "{sent:?}");
         }
-        expect_refused(world, &agent, sms(ANN, "\u{0}\u{202e}"), "MISSING_FIELDS").await;
+        expect_refused(cluster, &agent, sms(ANN, "\u{0}\u{202e}"), "MISSING_FIELDS").await;
     }
 }
 
 profiles! {
-    async fn nothing_gets_into_a_header(world: &World) {
-        let agent = world.agent(Transport::Sse).await;
+    async fn rejects_header_injection(cluster: &Cluster) {
+        let agent = cluster.agent(Transport::Sse).await;
         let injections = [
             "Hello\r\nBcc: victim@example.com",
             "Hello\nX: y",
@@ -103,46 +103,46 @@ profiles! {
         ];
         for injection in injections {
             for field in ["subject", "senderName"] {
-                let letter = with(email("ann@example.com", "Hi"), json!({ field: injection }));
-                expect_refused(world, &agent, letter, "INVALID_CONTENT").await;
+                let message = with(email("ann@example.com", "Hi"), json!({ field: injection }));
+                expect_refused(cluster, &agent, message, "INVALID_CONTENT").await;
             }
             for field in ["threadId", "entityId", "replyMsgId", "idempotencyKey"] {
                 if injection.chars().any(char::is_control) {
-                    let letter = with(email("ann@example.com", "Hi"), json!({ field: injection }));
-                    expect_refused(world, &agent, letter, "INVALID_ARGUMENT").await;
+                    let message = with(email("ann@example.com", "Hi"), json!({ field: injection }));
+                    expect_refused(cluster, &agent, message, "INVALID_ARGUMENT").await;
                 }
             }
             expect_refused(
-                world,
+                cluster,
                 &agent,
                 email(&format!("ann@example.com{injection}"), "Hi"),
                 "INVALID_RECIPIENT",
             )
             .await;
         }
-        // A name that would be read as an address stays a name.
-        let letter = with(
+        // A name with an address in it stays a name.
+        let message = with(
             email("ann@example.com", "Hi"),
             json!({ "senderName": "Eve <eve@evil.example>, \"x\"" }),
         );
-        let arrived = world.arrival(&agent.send(letter).await.unwrap()).await;
-        assert_eq!(arrived.from, world.account.email);
+        let arrived = cluster.expect_arrival(&agent.send(message).await.unwrap()).await;
+        assert_eq!(arrived.from, cluster.account.email);
         assert_eq!(arrived.from_name.as_deref(), Some("Eve <eve@evil.example>, \"x\""));
     }
 }
 
 profiles! {
-    async fn texts_have_the_lengths_that_carriers_take(world: &World) {
-        let agent = world.rest().await;
+    async fn enforces_text_length_limits(cluster: &Cluster) {
+        let agent = cluster.rest().await;
         for channel in ["sms", "whatsapp"] {
             let long = with(sms(ANN, &"a".repeat(1_601)), json!({ "channel": channel }));
-            let refused = expect_refused(world, &agent, long, "INVALID_CONTENT").await;
+            let refused = expect_refused(cluster, &agent, long, "INVALID_CONTENT").await;
             assert_eq!(
                 (&refused["maxLength"], &refused["channel"]),
                 (&json!(1_600), &json!(channel))
             );
         }
-        // Characters are counted, not bytes.
+        // The limit counts characters, not bytes.
         let receipt = agent.send(sms(ANN, &"ж".repeat(1_600))).await.unwrap();
         assert_eq!(receipt["segments"], 24);
         agent
@@ -150,22 +150,22 @@ profiles! {
             .await
             .unwrap();
         expect_refused(
-            world,
+            cluster,
             &agent,
             email("ann@example.com", &"a".repeat(1_000_001)),
             "INVALID_CONTENT",
         )
         .await;
         let subject = with(email("ann@example.com", "Hi"), json!({ "subject": "s".repeat(901) }));
-        expect_refused(world, &agent, subject, "INVALID_CONTENT").await;
+        expect_refused(cluster, &agent, subject, "INVALID_CONTENT").await;
         let key = with(sms(ANN, "Hi"), json!({ "idempotencyKey": "k".repeat(256) }));
-        expect_refused(world, &agent, key, "INVALID_ARGUMENT").await;
+        expect_refused(cluster, &agent, key, "INVALID_ARGUMENT").await;
     }
 }
 
 profiles! {
-    async fn recipients_are_checked_and_brought_into_one_form(world: &World) {
-        let agent = world.rest().await;
+    async fn validates_and_normalizes_recipients(cluster: &Cluster) {
+        let agent = cluster.rest().await;
         let numbers = [
             "",
             "4155550123",
@@ -180,7 +180,7 @@ profiles! {
         for number in numbers {
             for channel in ["sms", "whatsapp"] {
                 let message = with(sms(number, "Hi"), json!({ "channel": channel }));
-                expect_refused(world, &agent, message, "INVALID_RECIPIENT").await;
+                expect_refused(cluster, &agent, message, "INVALID_RECIPIENT").await;
             }
         }
         for address in [
@@ -194,19 +194,19 @@ profiles! {
             "<ann@example.com>",
             ANN,
         ] {
-            expect_refused(world, &agent, email(address, "Hi"), "INVALID_RECIPIENT").await;
+            expect_refused(cluster, &agent, email(address, "Hi"), "INVALID_RECIPIENT").await;
         }
         let receipt = agent.send(sms(" +1 (415) 555-0123 ", "Hi")).await.unwrap();
         assert_eq!(
-            (&receipt["to"], world.arrival(&receipt).await.to.as_str()),
+            (&receipt["to"], cluster.expect_arrival(&receipt).await.to.as_str()),
             (&json!(ANN), ANN)
         );
     }
 }
 
 profiles! {
-    async fn media_are_public_addresses(world: &World) {
-        let agent = world.rest().await;
+    async fn rejects_media_urls_that_are_not_public(cluster: &Cluster) {
+        let agent = cluster.rest().await;
         let media = |urls: Value| with(sms(ANN, "Look"), json!({ "media": urls }));
         for url in [
             "file:///etc/passwd",
@@ -230,21 +230,21 @@ profiles! {
             "not a url",
             "",
         ] {
-            expect_refused(world, &agent, media(json!([url])), "INVALID_CONTENT").await;
+            expect_refused(cluster, &agent, media(json!([url])), "INVALID_CONTENT").await;
         }
         let eleven: Vec<String> = (0..11).map(|n| format!("https://example.com/{n}.png")).collect();
-        expect_refused(world, &agent, media(json!(eleven)), "INVALID_CONTENT").await;
+        expect_refused(cluster, &agent, media(json!(eleven)), "INVALID_CONTENT").await;
         let receipt = agent.send(media(json!(eleven[..10]))).await.unwrap();
-        assert_eq!(world.arrival(&receipt).await.media, eleven[..10]);
+        assert_eq!(cluster.expect_arrival(&receipt).await.media, eleven[..10]);
     }
 }
 
 profiles! {
-    async fn templates_are_named_by_plain_ids(world: &World) {
-        let agent = world.rest().await;
+    async fn rejects_invalid_template_ids(cluster: &Cluster) {
+        let agent = cluster.rest().await;
         for id in ["../HX1", "HX 1", "HX1\n", "", &"H".repeat(65)] {
             let message = with(sms(ANN, ""), json!({ "channel": "whatsapp", "templateId": id }));
-            expect_refused(world, &agent, message, "INVALID_CONTENT").await;
+            expect_refused(cluster, &agent, message, "INVALID_CONTENT").await;
         }
     }
 }

@@ -1,19 +1,19 @@
-//! Traces over OTLP: one that a client has begun is followed to the carrier, and across the bus.
+//! Traces over OTLP: a client's trace continues to the carrier and across the bus.
 
 use std::collections::HashMap;
 
 use opentelemetry_proto::tonic::{common::v1::any_value::Value as Attribute, trace::v1::Span};
 use serde_json::json;
 
-use crate::support::{Collector, Fleet, HttpSession, LegacySession, Replying as _, eventually, sms};
+use crate::support::{HttpSession, LegacySession, ProcessCluster, RequestExt as _, TraceCollector, eventually, sms};
 
 const ANN: &str = "+14155550123";
 const SECRET: &str = "planted-in-a-body";
 
-/// A trace as a client begins it; its id is what its spans are found by.
+/// A trace that a client starts. The spans are found by its id.
 struct Trace {
     id: String,
-    collector: Collector,
+    collector: TraceCollector,
 }
 
 impl Trace {
@@ -27,18 +27,18 @@ impl Trace {
         spans
     }
 
-    /// Waits for a span with these names on its way up to the client's.
+    /// Waits for a span whose ancestors have these names.
     async fn expect_path(&self, path: &[&str]) {
-        let seen = eventually("the spans arrive", async || {
+        let found = eventually("the spans arrive", async || {
             let spans = self.spans();
-            paths(&spans).into_iter().find(|found| found == path)
+            paths(&spans).into_iter().find(|candidate| candidate == path)
         });
-        let seen = tokio::time::timeout(std::time::Duration::from_secs(10), seen).await;
-        assert!(seen.is_ok(), "no {path:?} among {:#?}", paths(&self.spans()));
+        let result = tokio::time::timeout(std::time::Duration::from_secs(10), found).await;
+        assert!(result.is_ok(), "no {path:?} among {:#?}", paths(&self.spans()));
     }
 }
 
-/// For each span, its name and its ancestors' in front of it. A stage is named by what it does.
+/// Returns the name of each span after the names of its ancestors. A stage is named by its attribute.
 fn paths(spans: &[Span]) -> Vec<Vec<String>> {
     let by_id: HashMap<&[u8], &Span> = spans.iter().map(|span| (span.span_id.as_slice(), span)).collect();
     let name = |span: &Span| attribute(span, "stage").unwrap_or_else(|| span.name.clone());
@@ -63,27 +63,27 @@ fn attribute(span: &Span, key: &str) -> Option<String> {
     }
 }
 
-async fn traced_fleet() -> (Fleet, Trace) {
-    let collector = Collector::start().await;
+async fn traced_fleet() -> (ProcessCluster, Trace) {
+    let collector = TraceCollector::start().await;
     let settings = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str()),
         ("OTEL_BSP_SCHEDULE_DELAY", "200"),
     ];
-    let fleet = Fleet::gateways(2, &settings).await;
+    let cluster = ProcessCluster::with_gateways(2, &settings).await;
     let id = "4bf92f3577b34da6a3ce929d0e0e4736".to_owned();
-    (fleet, Trace { id, collector })
+    (cluster, Trace { id, collector })
 }
 
 const STAGES: [&str; 6] = ["authorize", "clean", "clear", "admit", "dispatch", "record"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trace_follows_a_send_from_the_client_to_the_carrier_servers() {
-    let (fleet, trace) = traced_fleet().await;
-    let session = HttpSession::open(&fleet.gateways, "/mcp", &fleet.account.token).await;
+async fn traces_send_from_mcp_client_to_carrier_servers() {
+    let (cluster, trace) = traced_fleet().await;
+    let session = HttpSession::open(&cluster.gateways, "/mcp", &cluster.account.token).await;
     let params = json!({ "name": "comms_send_message", "arguments": sms(ANN, SECRET) });
     let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
     let request = session
-        .request(&fleet.gateways, reqwest::Method::POST)
+        .request(&cluster.gateways, reqwest::Method::POST)
         .header("traceparent", trace.parent());
     request.json(&message).reply().await.expect(200);
     for stage in STAGES {
@@ -99,37 +99,37 @@ async fn a_trace_follows_a_send_from_the_client_to_the_carrier_servers() {
         "00f067aa0ba902b7",
         "the client's span is the parent"
     );
-    let told = format!("{spans:?}");
-    for private in [SECRET, ANN, &fleet.account.token, &fleet.account.phone] {
-        assert!(!told.contains(private), "a span holds {private}");
+    let exported = format!("{spans:?}");
+    for private in [SECRET, ANN, &cluster.account.token, &cluster.account.phone] {
+        assert!(!exported.contains(private), "a span contains {private}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trace_follows_a_send_over_rest_servers() {
-    let (fleet, trace) = traced_fleet().await;
-    let request = fleet
+async fn traces_send_over_rest_servers() {
+    let (cluster, trace) = traced_fleet().await;
+    let request = cluster
         .gateways
         .post("/api/v1/send-message", &sms(ANN, SECRET))
-        .bearer_auth(&fleet.account.token);
+        .bearer_auth(&cluster.account.token);
     request.header("traceparent", trace.parent()).reply().await.expect(200);
     for stage in STAGES {
         trace.expect_path(&["http", "send", stage]).await;
     }
 }
 
-/// The message is posted to one gateway, and its answer goes over the bus to the other, which holds the stream.
+/// The message is posted to one gateway, and its answer crosses the bus to the gateway with the stream.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trace_crosses_the_bus_servers() {
-    let (fleet, trace) = traced_fleet().await;
-    let mut session = LegacySession::open(&fleet.gateways.only(0), &fleet.account.token).await;
+async fn trace_crosses_bus_servers() {
+    let (cluster, trace) = traced_fleet().await;
+    let mut session = LegacySession::open(&cluster.gateways.only(0), &cluster.account.token).await;
     let params = json!({ "name": "comms_send_message", "arguments": sms(ANN, SECRET) });
     let message = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
-    let request = fleet
+    let request = cluster
         .gateways
         .only(1)
         .post(&session.endpoint, &message)
-        .bearer_auth(&fleet.account.token);
+        .bearer_auth(&cluster.account.token);
     request.header("traceparent", trace.parent()).reply().await.expect(202);
     assert_eq!(session.events.message().await["id"], 1);
     trace.expect_path(&["http", "tool", "send", "dispatch"]).await;

@@ -1,4 +1,4 @@
-//! Tenants: organizations with their agents, made the way that the product makes them.
+//! Tenants: organizations with their agents, created through the product's own interfaces.
 
 use butt_dial_comms::{
     identity::token,
@@ -8,7 +8,7 @@ use butt_dial_domain::{AgentId, Channel, Clock, OrgId, Scope, ids};
 use butt_dial_store::Store;
 use serde_json::json;
 
-use super::{Gateways, Replying};
+use super::{Gateways, RequestExt};
 
 /// An agent of an organization, and the tokens of both.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Account {
 pub const PHONE: &str = "+14155550100";
 pub const EMAIL: &str = "agent@butt-dial.example";
 
-/// What an operator with real carriers tells the bootstrap.
+/// Returns the addresses that an operator with real carriers passes to the bootstrap.
 pub fn addresses() -> Addresses {
     Addresses {
         phone_number: Some(PHONE.into()),
@@ -34,21 +34,21 @@ pub fn addresses() -> Addresses {
 }
 
 impl From<Bootstrapped> for Account {
-    fn from(made: Bootstrapped) -> Self {
+    fn from(account: Bootstrapped) -> Self {
         Self {
-            org: made.org_id,
-            team_token: made.team_token,
-            agent: made.agent_id,
-            token: made.agent_token,
-            phone: made.phone_number.expect("a number"),
-            email: made.email_address.expect("an address"),
+            org: account.org_id,
+            team_token: account.team_token,
+            agent: account.agent_id,
+            token: account.agent_token,
+            phone: account.phone_number.expect("a number"),
+            email: account.email_address.expect("an address"),
         }
     }
 }
 
 impl Account {
-    /// An organization of its own with one agent, who has addresses on every channel.
-    pub async fn found(store: &Store, gateways: &Gateways, name: &str, phone: &str) -> Self {
+    /// Creates an organization with one agent that has an address on every channel.
+    pub async fn create(store: &Store, gateways: &Gateways, name: &str, phone: &str) -> Self {
         let now = Clock::System.now();
         let org = store.create_organization(name, &ids::unique(), now).await.unwrap().id;
         let team = token::mint(store, &org, None, Scope::OrgAdmin, None, now)
@@ -62,25 +62,25 @@ impl Account {
             phone: phone.into(),
             email: format!("{}@butt-dial.example", name.to_lowercase()),
         };
-        account.hire(store, gateways, "agent").await
+        account.register(store, gateways, "agent").await
     }
 
-    /// A colleague in the same organization, with a phone number where one is given.
-    pub async fn colleague(&self, store: &Store, gateways: &Gateways, scope: &str, phone: &str) -> Self {
+    /// Creates another agent in the same organization, with this phone number.
+    pub async fn add_colleague(&self, store: &Store, gateways: &Gateways, scope: &str, phone: &str) -> Self {
         let colleague = Self {
             agent: AgentId::generate(),
             phone: phone.into(),
             email: format!("{}@butt-dial.example", ids::unique()),
             ..self.clone()
         };
-        colleague.hire(store, gateways, scope).await
+        colleague.register(store, gateways, scope).await
     }
 
-    async fn hire(mut self, store: &Store, gateways: &Gateways, scope: &str) -> Self {
-        let wanted = json!({ "agent_id": self.agent, "display_name": "Another agent", "scope": scope });
-        let request = gateways.post("/api/v1/agents", &wanted).bearer_auth(&self.team_token);
-        let made = request.reply().await.expect(201);
-        self.token = made["token"].as_str().unwrap().to_owned();
+    async fn register(mut self, store: &Store, gateways: &Gateways, scope: &str) -> Self {
+        let body = json!({ "agent_id": self.agent, "display_name": "Another agent", "scope": scope });
+        let request = gateways.post("/api/v1/agents", &body).bearer_auth(&self.team_token);
+        let created = request.reply().await.expect(201);
+        self.token = created["token"].as_str().unwrap().to_owned();
         for (channel, address) in [
             (Channel::Sms, &self.phone),
             (Channel::Whatsapp, &self.phone),

@@ -1,4 +1,4 @@
-//! An agent: rmcp's own client over one of the MCP transports, or a program that speaks REST.
+//! An agent: rmcp's own client over one of the MCP transports, or a REST client.
 
 use butt_dial_gateway::operations;
 use reqwest::Method;
@@ -11,7 +11,7 @@ use rmcp::{
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::{Gateways, Replying, in_time, round_robin::RoundRobin, sse::LegacySse};
+use super::{Gateways, RequestExt, round_robin::RoundRobin, sse::LegacySse, within_timeout};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
@@ -24,9 +24,9 @@ impl Transport {
     pub const ALL: [Self; 3] = [Self::Sse, Self::StreamableHttp, Self::Rest];
 }
 
-pub struct Agent(Link);
+pub struct Agent(Connection);
 
-enum Link {
+enum Connection {
     Mcp(Box<RunningService<RoleClient, ClientConfig>>),
     Rest { gateways: Gateways, token: String },
 }
@@ -38,52 +38,55 @@ impl Agent {
             match transport {
                 Transport::Sse => {
                     let sse = LegacySse::connect(gateways.clone(), token).await;
-                    Link::Mcp(Box::new(client.serve(sse).await.expect("a session over SSE")))
+                    Connection::Mcp(Box::new(client.serve(sse).await.expect("a session over SSE")))
                 }
                 Transport::StreamableHttp => {
                     let config = StreamableHttpClientTransportConfig::with_uri("/mcp").auth_header(token);
                     let http = StreamableHttpClientTransport::with_client(RoundRobin(gateways.clone()), config);
-                    Link::Mcp(Box::new(client.serve(http).await.expect("a session over HTTP")))
+                    Connection::Mcp(Box::new(client.serve(http).await.expect("a session over HTTP")))
                 }
                 Transport::Rest => Self::connect_rest(gateways, token).0,
             }
         };
-        Self(in_time("connecting", connected).await)
+        Self(within_timeout("connecting", connected).await)
     }
 
-    /// A program that speaks REST, which needs no connecting.
+    /// Creates a REST client, which needs no connection.
     pub fn connect_rest(gateways: &Gateways, token: &str) -> Self {
-        Self(Link::Rest {
+        Self(Connection::Rest {
             gateways: gateways.clone(),
             token: token.to_owned(),
         })
     }
 
-    /// Sends over REST to a gateway that may die meanwhile: then there is no answer.
+    /// Sends over REST to a gateway that may die meanwhile. Returns `None` when there is no answer.
     pub async fn try_send(&self, message: Value) -> Option<Value> {
-        let Link::Rest { gateways, token } = &self.0 else {
-            panic!("only over REST");
+        let Connection::Rest { gateways, token } = &self.0 else {
+            panic!("supported over REST only");
         };
         let request = gateways.post("/api/v1/send-message", &message).bearer_auth(token);
         request.try_reply().await.map(|reply| reply.body)
     }
 
-    /// The names of the tools that this agent sees. REST has no such list.
+    /// Lists the names of the tools that this agent sees. REST has no such list.
     pub async fn tools(&self) -> Vec<String> {
-        let Link::Mcp(client) = &self.0 else {
+        let Connection::Mcp(client) = &self.0 else {
             panic!("REST lists no tools");
         };
-        let tools = in_time("tools/list", client.list_all_tools()).await.expect("tools");
+        let tools = within_timeout("tools/list", client.list_all_tools())
+            .await
+            .expect("tools");
         tools.into_iter().map(|tool| tool.name.into_owned()).collect()
     }
 
-    /// Calls a tool; a refusal is its envelope. Fails when there is no answer, or one that no agent could read.
+    /// Calls a tool. Returns the error envelope when the call is rejected; fails when there is no answer or an
+    /// unreadable one.
     pub async fn call(&self, tool: &'static str, arguments: Value) -> Result<Value, Value> {
         let arguments = arguments.as_object().expect("arguments").clone();
-        in_time(tool, async {
+        within_timeout(tool, async {
             match &self.0 {
-                Link::Mcp(client) => call_tool(client, tool, arguments).await,
-                Link::Rest { gateways, token } => call_route(gateways, token, tool, arguments).await,
+                Connection::Mcp(client) => call_tool(client, tool, arguments).await,
+                Connection::Rest { gateways, token } => call_route(gateways, token, tool, arguments).await,
             }
         })
         .await
@@ -98,13 +101,10 @@ impl Agent {
             .await
     }
 
-    /// Everything that waits for this agent; reading takes it.
-    pub async fn waiting(&self) -> Vec<Value> {
-        let waiting = self.call("comms_get_waiting_messages", serde_json::json!({})).await;
-        waiting.expect("messages")["messages"]
-            .as_array()
-            .expect("a list")
-            .clone()
+    /// Fetches and acknowledges all waiting messages of this agent.
+    pub async fn poll_messages(&self) -> Vec<Value> {
+        let page = self.call("comms_get_waiting_messages", serde_json::json!({})).await;
+        page.expect("messages")["messages"].as_array().expect("a list").clone()
     }
 }
 
@@ -128,7 +128,7 @@ async fn call_tool(
     }
 }
 
-/// The route that the tool has in REST, with the arguments where the route wants them.
+/// Calls the REST route of the tool, with the arguments where the route expects them.
 async fn call_route(
     gateways: &Gateways,
     token: &str,
@@ -140,9 +140,9 @@ async fn call_route(
         .expect("a route");
     let mut path = route.path.to_owned();
     for (name, value) in arguments.clone() {
-        let gap = format!("{{{name}}}");
-        if path.contains(&gap) {
-            path = path.replace(&gap, value.as_str().expect("a text in the path"));
+        let placeholder = format!("{{{name}}}");
+        if path.contains(&placeholder) {
+            path = path.replace(&placeholder, value.as_str().expect("a text in the path"));
             arguments.remove(&name);
         }
     }
@@ -165,7 +165,8 @@ async fn call_route(
     }
 }
 
-/// The code of a refusal. A rate limit over REST has none, for the sake of the Python client, and tells it as `reason`.
-pub fn code(refusal: &Value) -> &str {
-    refusal["code"].as_str().or(refusal["reason"].as_str()).expect("a code")
+/// Returns the code of an error. A REST rate limit has no `code`, because of the Python client, and reports it as
+/// `reason`.
+pub fn error_code(error: &Value) -> &str {
+    error["code"].as_str().or(error["reason"].as_str()).expect("a code")
 }

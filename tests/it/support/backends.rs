@@ -4,16 +4,16 @@ use butt_dial_testkit::servers::{Nats, Postgres, Redis, fresh_postgres_database}
 
 pub struct Backends {
     pub database_url: String,
-    /// Where gateways look for Redis: a proxy may stand there.
+    /// Address of Redis for the gateways; may be a proxy.
     pub redis_url: String,
-    /// Present where this test has a Postgres of its own.
+    /// Set when this test has its own Postgres.
     pub postgres: Option<Postgres>,
     pub nats: Nats,
     pub redis: Redis,
 }
 
 impl Backends {
-    /// A database on the Postgres that all tests of a run share.
+    /// Starts NATS and Redis, and creates a database on the Postgres that all tests of a run share.
     pub async fn start() -> Self {
         let ((database_url, postgres), nats, redis) =
             tokio::join!(fresh_postgres_database(), Nats::start(), Redis::start());
@@ -26,7 +26,7 @@ impl Backends {
         }
     }
 
-    /// With a Postgres that may be broken.
+    /// Starts all three, with a dedicated Postgres that the test may stop.
     pub async fn start_own() -> Self {
         let (postgres, nats, redis) = tokio::join!(Postgres::start(), Nats::start(), Redis::start());
         Self {
@@ -39,7 +39,7 @@ impl Backends {
     }
 
     pub fn postgres(&mut self) -> &mut Postgres {
-        self.postgres.as_mut().expect("a Postgres of our own")
+        self.postgres.as_mut().expect("a dedicated Postgres")
     }
 
     pub fn settings(&self) -> Vec<(String, String)> {

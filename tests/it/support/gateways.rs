@@ -1,4 +1,4 @@
-//! Where requests go: each to the next gateway, as a load balancer without affinity would send them.
+//! The gateways of a test. Each request goes to the next one, as behind a load balancer without affinity.
 
 use std::sync::{
     Arc, RwLock,
@@ -9,14 +9,14 @@ use http::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 
-use super::{PATIENCE, in_time};
+use super::{WAIT_TIMEOUT, within_timeout};
 
-/// Cheap to clone: all clones take turns together.
+/// Cheap to clone; all clones share the rotation.
 #[derive(Clone)]
 pub struct Gateways {
     pub http: Client,
     bases: Arc<RwLock<Vec<String>>>,
-    turn: Arc<AtomicUsize>,
+    next: Arc<AtomicUsize>,
 }
 
 impl Gateways {
@@ -25,20 +25,20 @@ impl Gateways {
         Self {
             http: http.expect("an HTTP client"),
             bases: Arc::new(RwLock::new(bases)),
-            turn: Arc::default(),
+            next: Arc::default(),
         }
     }
 
-    /// One gateway and no other.
+    /// Returns a client of one gateway only.
     pub fn only(&self, index: usize) -> Self {
         Self {
             http: self.http.clone(),
             bases: Arc::new(RwLock::new(vec![self.base(index)])),
-            turn: Arc::default(),
+            next: Arc::default(),
         }
     }
 
-    /// The gateways from now on.
+    /// Replaces the gateways for all clones.
     pub fn replace(&self, bases: Vec<String>) {
         *self.bases.write().unwrap() = bases;
     }
@@ -53,7 +53,7 @@ impl Gateways {
 
     pub fn next_base(&self) -> String {
         let bases = self.bases.read().unwrap();
-        bases[self.turn.fetch_add(1, Ordering::Relaxed) % bases.len()].clone()
+        bases[self.next.fetch_add(1, Ordering::Relaxed) % bases.len()].clone()
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -69,12 +69,12 @@ impl Gateways {
     }
 }
 
-/// An answer, read to its end.
+/// A response, read to its end.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
     pub headers: HeaderMap,
-    /// Null where the answer is no JSON.
+    /// Null when the body is not JSON.
     pub body: Value,
     pub text: String,
 }
@@ -84,29 +84,29 @@ impl Reply {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The body of an answer that must have this status.
+    /// Returns the body. Fails when the status differs.
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         self.body
     }
 }
 
-pub trait Replying {
-    /// Asks, and reads the answer. Fails when there is none.
+pub trait RequestExt {
+    /// Sends the request and reads the response. Fails when there is none.
     fn reply(self) -> impl Future<Output = Reply> + Send;
 
-    /// Asks; `None` when the connection is refused or breaks.
+    /// Sends the request. Returns `None` when the connection is refused or breaks.
     fn try_reply(self) -> impl Future<Output = Option<Reply>> + Send;
 }
 
-impl Replying for RequestBuilder {
+impl RequestExt for RequestBuilder {
     async fn reply(self) -> Reply {
-        self.try_reply().await.expect("an answer")
+        self.try_reply().await.expect("a response")
     }
 
     async fn try_reply(self) -> Option<Reply> {
-        let asked = async {
-            let response = self.timeout(2 * PATIENCE).send().await.ok()?;
+        let exchange = async {
+            let response = self.timeout(2 * WAIT_TIMEOUT).send().await.ok()?;
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
             let text = response.text().await.ok()?;
             Some(Reply {
@@ -116,6 +116,6 @@ impl Replying for RequestBuilder {
                 text,
             })
         };
-        in_time("an HTTP request", asked).await
+        within_timeout("an HTTP request", exchange).await
     }
 }

@@ -1,107 +1,110 @@
-//! The language that the stories are told in: worlds to play in, agents who send, programs to kill. Waits for events,
-//! never for time.
+//! The vocabulary of the integration tests: clusters to run, agents that send, programs to kill. Waits for events, never
+//! for a fixed time.
 
 mod account;
 mod agent;
 mod backends;
-mod collector;
-mod crowd;
-mod dice;
-mod events;
-mod fleet;
-mod front;
-mod gate;
+mod call_helpers;
+mod callback_host;
+mod cluster;
+mod context;
+mod event_stream;
 mod gateways;
-mod host;
-mod legacy;
-mod messages;
-mod people;
+mod http_session;
+mod inbound_messages;
+mod legacy_session;
+mod legacy_sse;
+mod load;
+mod load_balancer;
+mod message_builders;
+mod process_cluster;
 mod program;
 mod round_robin;
-mod session;
+mod seeded_rng;
 mod signatures;
-mod sse;
-mod stage;
-mod telephone;
+mod trace_collector;
 mod webhooks;
-mod world;
+mod write_barrier;
 
 use std::time::{Duration, Instant};
 
 pub use account::Account;
-pub use agent::{Agent, Transport, code};
+pub use agent::{Agent, Transport, error_code};
 pub use backends::Backends;
-pub use collector::Collector;
-pub use crowd::{Crowd, Heard, Letter, expect_once_and_in_order, first_times, is_all_there};
-pub use dice::Dice;
-pub use events::EventStream;
-pub use fleet::{Fleet, Service};
-pub use front::Front;
-pub use gate::Gate;
-pub use gateways::{Gateways, Reply, Replying};
-pub use host::{Call, Host};
-pub use legacy::LegacySession;
-pub use messages::{email, sms, whatsapp, with};
-pub use people::{bodies, listen};
+pub use call_helpers::{expect_carrier_action, expect_heard_once, hears, next_turn, says};
+pub use callback_host::{Callback, CallbackHost};
+pub use cluster::{Cluster, start_simulator};
+pub use context::TestContext;
+pub use event_stream::EventStream;
+pub use gateways::{Gateways, Reply, RequestExt};
+pub use http_session::{HttpSession, jsonrpc_response};
+pub use inbound_messages::{bodies, poll_messages};
+pub use legacy_session::LegacySession;
+pub use load::{LoadGenerator, ReceivedMessage, SentMessage, deduplicate, expect_exactly_once_in_order, received_all};
+pub use load_balancer::LoadBalancer;
+pub use message_builders::{email, sms, whatsapp, with};
+pub use process_cluster::{ProcessCluster, Service};
 pub use program::{Program, run_program};
-pub use session::{HttpSession, answer};
+pub use seeded_rng::SeededRng;
 pub use signatures::{expect_not_signed, expect_signed};
-pub use stage::Stage;
-pub use telephone::{expect_once, hears, next, says, sees};
-pub use webhooks::{Webhook, mail_event, sid, twilio_signature};
-pub use world::{World, start_simulator};
+pub use trace_collector::TraceCollector;
+pub use webhooks::{Webhook, mail_event, message_sid, twilio_signature};
+pub use write_barrier::WriteBarrier;
 
-/// Nobody who calls may wait longer than this for an answer, whatever is broken.
-pub const PATIENCE: Duration = Duration::from_secs(10);
-/// For what happens by itself after a while.
-const EVENTUALLY: Duration = Duration::from_secs(20);
-const PAUSE: Duration = Duration::from_millis(20);
+/// Longest wait for an answer or for the next step, whatever is broken.
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for an effect that follows in the background.
+const EVENTUAL_TIMEOUT: Duration = Duration::from_secs(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Looks again and again until there is something to see.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
+/// Polls until there is a value. Fails after 20 seconds.
+pub async fn eventually<T>(what: &str, mut poll: impl AsyncFnMut() -> Option<T>) -> T {
+    let started = Instant::now();
     loop {
-        if let Some(seen) = look().await {
-            return seen;
+        if let Some(value) = poll().await {
+            return value;
         }
-        assert!(begun.elapsed() < EVENTUALLY, "it never happened: {what}");
-        tokio::time::sleep(PAUSE).await; // not a synchronisation: the pause between two looks
+        assert!(started.elapsed() < EVENTUAL_TIMEOUT, "timed out: {what}");
+        tokio::time::sleep(POLL_INTERVAL).await; // not a synchronisation: the pause between two polls
     }
 }
 
-/// Fails when an answer takes longer than anybody should have to wait.
-pub async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, work).await {
+/// Fails when the future takes longer than `WAIT_TIMEOUT`.
+pub async fn within_timeout<T>(what: &str, work: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(WAIT_TIMEOUT, work).await {
         Ok(done) => done,
-        Err(_) => panic!("no answer within {PATIENCE:?}: {what}"),
+        Err(_) => panic!("no answer within {WAIT_TIMEOUT:?}: {what}"),
     }
 }
 
-/// Tells one story in two worlds: in one process with everything embedded, and on two gateways that share real servers,
-/// where each request of a client reaches the other gateway than the one before.
+/// Runs one scenario twice: in one process with everything embedded, and on two gateways with real servers, where each
+/// request of a client reaches the other gateway than the request before.
 macro_rules! profiles {
-    ($(#[$doc:meta])* async fn $name:ident($world:ident: &World) $story:block) => {
-        profiles! { with []; $(#[$doc])* async fn $name($world: &World) $story }
+    ($(#[$doc:meta])* async fn $name:ident($cluster:ident: &Cluster) $scenario:block) => {
+        profiles! { with []; $(#[$doc])* async fn $name($cluster: &Cluster) $scenario }
     };
-    (with [$($settings:expr),* $(,)?]; $(#[$doc:meta])* async fn $name:ident($world:ident: &World) $story:block) => {
+    (
+        with [$($settings:expr),* $(,)?];
+        $(#[$doc:meta])* async fn $name:ident($cluster:ident: &Cluster) $scenario:block
+    ) => {
         $(#[$doc])*
         mod $name {
             use super::*;
 
-            async fn story($world: &$crate::support::World) $story
+            async fn scenario($cluster: &$crate::support::Cluster) $scenario
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn embedded() {
-                let world = $crate::support::World::embedded(&[$($settings),*]).await;
-                story(&world).await;
-                world.end().await;
+                let cluster = $crate::support::Cluster::embedded(&[$($settings),*]).await;
+                scenario(&cluster).await;
+                cluster.shut_down().await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn servers() {
-                let world = $crate::support::World::servers(&[$($settings),*]).await;
-                story(&world).await;
-                world.end().await;
+                let cluster = $crate::support::Cluster::servers(&[$($settings),*]).await;
+                scenario(&cluster).await;
+                cluster.shut_down().await;
             }
         }
     };

@@ -1,4 +1,4 @@
-//! The real program as a process of its own, with everything that it writes. Killed when it is dropped.
+//! The real program as a child process, with its log. Killed when dropped.
 
 use std::{
     net::SocketAddr,
@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use butt_dial_domain::ReplicaId;
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
@@ -20,17 +21,19 @@ pub struct Program {
     child: Child,
     pub address: SocketAddr,
     pub base_url: String,
+    /// The id under which the program registers itself.
+    pub replica: ReplicaId,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
-/// Beside the test's own executable, where a build of the workspace puts it.
+/// Returns the path beside the test's own executable, where a workspace build puts the program.
 fn executable() -> PathBuf {
-    let test = std::env::current_exe().expect("our own path");
+    let test = std::env::current_exe().expect("the path of the test");
     let folder = test.parent().and_then(|deps| deps.parent()).expect("a folder");
     let program = folder.join("butt-dial");
     assert!(
         program.is_file(),
-        "there is no butt-dial to run: cargo build --workspace"
+        "butt-dial is not built: run `cargo build --workspace`"
     );
     program
 }
@@ -39,7 +42,7 @@ fn command(arguments: &[&str], settings: &[(String, String)]) -> Command {
     let mut command = Command::new(executable());
     command.args(arguments).env_clear().envs(settings.iter().cloned());
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    // Nobody's settings file but the test's.
+    // No settings file of the developer may apply.
     command
         .current_dir(std::env::temp_dir())
         .stdin(Stdio::null())
@@ -50,12 +53,12 @@ fn command(arguments: &[&str], settings: &[(String, String)]) -> Command {
 /// Runs a command of the program to its end.
 pub async fn run_program(arguments: &[&str], settings: &[(String, String)]) -> Output {
     let running = command(arguments, settings).output();
-    let output = tokio::time::timeout(3 * super::PATIENCE, running).await;
+    let output = tokio::time::timeout(3 * super::WAIT_TIMEOUT, running).await;
     output.expect("the command ends").expect("the command runs")
 }
 
 impl Program {
-    /// Starts it and waits until it serves.
+    /// Starts the program and waits until it serves.
     pub async fn serve(arguments: &[&str], settings: &[(String, String)]) -> Self {
         let mut child = command(arguments, settings)
             .stdout(Stdio::null())
@@ -68,49 +71,56 @@ impl Program {
             child,
             address: SocketAddr::from(([0, 0, 0, 0], 0)),
             base_url: String::new(),
+            replica: ReplicaId::from(""),
             lines,
         };
-        let address = eventually("the program serves", async || {
-            let ended = program.child.try_wait().expect("a process");
-            assert!(ended.is_none(), "the program ended: {}", program.log());
-            program.event("serving")
+        let serving = eventually("the program serves", async || {
+            let exited = program.child.try_wait().expect("a process");
+            assert!(exited.is_none(), "the program exited: {}", program.log());
+            program.log_event("serving")
         })
         .await;
-        let address = address["address"].as_str().expect("an address");
+        let address = serving["address"].as_str().expect("an address");
+        program.replica = ReplicaId::from(serving["replica"].as_str().expect("a replica id"));
         program.address = address.parse().expect("an address");
         program.base_url = format!("http://{address}");
         program
     }
 
-    /// The first line of the log with this message.
-    pub fn event(&self, message: &str) -> Option<Value> {
-        let lines = self.lines.lock().unwrap();
-        let events = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        events.into_iter().find(|event| event["message"] == message)
+    /// Returns the first log event with this message.
+    pub fn log_event(&self, message: &str) -> Option<Value> {
+        self.log_events(message).into_iter().next()
     }
 
-    /// All that it has written to stderr.
+    /// Returns the log events with this message, oldest first.
+    pub fn log_events(&self, message: &str) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap();
+        let events = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        events.filter(|event| event["message"] == message).collect()
+    }
+
+    /// Returns everything that the program wrote to stderr.
     pub fn log(&self) -> String {
         self.lines.lock().unwrap().join("\n")
     }
 
-    /// SIGKILL: it gets no chance to do anything.
+    /// Sends SIGKILL.
     pub async fn kill(&mut self) {
         self.child.kill().await.expect("killed");
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub async fn terminate(&self) {
         self.signal("TERM").await;
     }
 
-    /// SIGSTOP: it does nothing any more, and its sockets stay open.
+    /// Sends SIGSTOP: the program halts and its sockets stay open.
     pub async fn freeze(&self) {
         self.signal("STOP").await;
     }
 
-    /// SIGCONT: it goes on as if nothing had been.
-    pub async fn thaw(&self) {
+    /// Sends SIGCONT: the program continues.
+    pub async fn resume(&self) {
         self.signal("CONT").await;
     }
 
@@ -123,15 +133,15 @@ impl Program {
         assert!(sent.expect("sh").success());
     }
 
-    /// Waits for its end.
-    pub async fn ended(&mut self) -> ExitStatus {
-        self.ended_within(super::PATIENCE).await
+    /// Waits until the program exits.
+    pub async fn wait_for_exit(&mut self) -> ExitStatus {
+        self.wait_for_exit_within(super::WAIT_TIMEOUT).await
     }
 
-    /// For one that has much to bring to an end.
-    pub async fn ended_within(&mut self, patience: Duration) -> ExitStatus {
-        let ended = tokio::time::timeout(patience, self.child.wait()).await;
-        ended.expect("the program ends in time").expect("a status")
+    /// Waits for a program that has much to finish.
+    pub async fn wait_for_exit_within(&mut self, timeout: Duration) -> ExitStatus {
+        let status = tokio::time::timeout(timeout, self.child.wait()).await;
+        status.expect("the program exits in time").expect("a status")
     }
 }
 

@@ -14,7 +14,7 @@ use sse_stream::Sse;
 
 use super::Gateways;
 
-/// Takes the path of a transport as its address; the gateway is whoever's turn it is.
+/// Takes the path of a transport as its address, and sends each request to the next gateway.
 #[derive(Clone)]
 pub struct RoundRobin(pub Gateways);
 
@@ -22,7 +22,7 @@ type Headers = HashMap<HeaderName, HeaderValue>;
 type Failed = StreamableHttpError<reqwest::Error>;
 
 impl RoundRobin {
-    fn next(&self, path: &str) -> Arc<str> {
+    fn next_turn(&self, path: &str) -> Arc<str> {
         format!("{}{path}", self.0.next_base()).into()
     }
 }

@@ -1,4 +1,4 @@
-//! Webhooks by hand: signed as their carriers sign them, and then spoilt, repeated or made up as the story goes.
+//! Handmade webhooks: signed as the carriers sign them, then altered, repeated or forged as the test needs.
 
 use butt_dial_domain::{Clock, ids};
 use butt_dial_providers::{
@@ -9,7 +9,7 @@ use butt_dial_providers::{
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::{Reply, Replying as _, Stage};
+use super::{Reply, RequestExt as _, TestContext};
 
 pub const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -20,8 +20,8 @@ pub struct Webhook {
     pub body: Vec<u8>,
 }
 
-/// A secret that both sides know.
-fn shared(vendor: &str, name: &str) -> Secret {
+/// Returns a secret that both sides know.
+fn shared_secret(vendor: &str, name: &str) -> Secret {
     let vendor = VENDORS
         .iter()
         .find(|known| known.manifest.id == vendor)
@@ -30,25 +30,25 @@ fn shared(vendor: &str, name: &str) -> Secret {
     Secret::new(found.expect("a credential").1)
 }
 
-/// A message's SID, of nobody else's.
-pub fn sid() -> String {
+/// Returns a new message SID.
+pub fn message_sid() -> String {
     format!("SM{}", ids::random())
 }
 
-/// Of a socket that Twilio opens.
+/// Signs the URL of a socket as Twilio does.
 pub fn twilio_signature(url: &str) -> String {
-    webhook::sign(&shared("twilio", "TWILIO_AUTH_TOKEN"), url, Payload::Form(&[]))
+    webhook::sign(&shared_secret("twilio", "TWILIO_AUTH_TOKEN"), url, Payload::Form(&[]))
 }
 
 impl Webhook {
-    /// A form that Twilio signs for this path.
-    pub fn twilio(stage: &Stage, path: &str, fields: &[(&str, &str)]) -> Self {
+    /// Builds a form that Twilio signs for this path.
+    pub fn twilio(context: &TestContext, path: &str, fields: &[(&str, &str)]) -> Self {
         let fields: Vec<(String, String)> = fields
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let url = format!("{}{path}", stage.public_url);
-        let token = shared("twilio", "TWILIO_AUTH_TOKEN");
+        let url = format!("{}{path}", context.public_url);
+        let token = shared_secret("twilio", "TWILIO_AUTH_TOKEN");
         let signature = webhook::sign(&token, &url, Payload::Form(&fields));
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&fields)
@@ -60,9 +60,9 @@ impl Webhook {
         }
     }
 
-    /// A person's SMS, at this path.
-    pub fn text(stage: &Stage, path: &str, from: &str, to: &str, body: &str) -> Self {
-        let (sid, account) = (sid(), shared("twilio", "TWILIO_ACCOUNT_SID"));
+    /// Builds the webhook of a person's SMS at this path.
+    pub fn text(context: &TestContext, path: &str, from: &str, to: &str, body: &str) -> Self {
+        let (sid, account) = (message_sid(), shared_secret("twilio", "TWILIO_ACCOUNT_SID"));
         let fields = [
             ("MessageSid", sid.as_str()),
             ("AccountSid", account.expose()),
@@ -72,39 +72,39 @@ impl Webhook {
             ("NumMedia", "0"),
             ("SmsStatus", "received"),
         ];
-        Self::twilio(stage, path, &fields)
+        Self::twilio(context, path, &fields)
     }
 
-    /// What became of a message of ours: `message` is our id, `sid` the carrier's.
-    pub fn status(stage: &Stage, message: &Value, sid: &Value, status: &str) -> Self {
-        Self::status_with_code(stage, message, sid, (status, "30008"))
+    /// Builds a delivery receipt: `message` is the product's id, `sid` the carrier's.
+    pub fn status(context: &TestContext, message: &Value, sid: &Value, status: &str) -> Self {
+        Self::status_with_code(context, message, sid, (status, "30008"))
     }
 
-    /// With the code of a failure.
-    pub fn status_with_code(stage: &Stage, message: &Value, sid: &Value, (status, code): (&str, &str)) -> Self {
+    /// Builds a delivery receipt with an error code.
+    pub fn status_with_code(context: &TestContext, message: &Value, sid: &Value, (status, code): (&str, &str)) -> Self {
         let (message, sid) = (message.as_str().expect("an id"), sid.as_str().expect("an id"));
-        let account = shared("twilio", "TWILIO_ACCOUNT_SID");
+        let account = shared_secret("twilio", "TWILIO_ACCOUNT_SID");
         let mut fields = vec![
             ("MessageSid", sid),
             ("AccountSid", account.expose()),
-            ("From", stage.account.phone.as_str()),
+            ("From", context.account.phone.as_str()),
             ("To", "+14155550123"),
             ("MessageStatus", status),
         ];
         if matches!(status, "failed" | "undelivered") {
             fields.push(("ErrorCode", code));
         }
-        Self::twilio(stage, &format!("/webhooks/twilio/status?mid={message}"), &fields)
+        Self::twilio(context, &format!("/webhooks/twilio/status?mid={message}"), &fields)
     }
 
-    /// An event of Resend's, signed so many seconds ago.
+    /// Builds an event of Resend, signed this many seconds ago.
     pub fn resend(event: &Value, seconds_ago: i64) -> Self {
         Self::svix(event.to_string().into_bytes(), seconds_ago)
     }
 
     pub fn svix(body: Vec<u8>, seconds_ago: i64) -> Self {
         let (id, at) = (ids::random(), Clock::System.now().timestamp() - seconds_ago);
-        let secret = shared("resend", "RESEND_WEBHOOK_SECRET");
+        let secret = shared_secret("resend", "RESEND_WEBHOOK_SECRET");
         let signature = svix::sign(&secret, &id, at, &body).expect("a signature");
         let headers = vec![
             ("svix-id", id),
@@ -116,26 +116,26 @@ impl Webhook {
         Self { path, headers, body }
     }
 
-    /// The same without its signature.
+    /// Removes the signature.
     pub fn unsigned(mut self) -> Self {
         self.headers
             .retain(|(name, _)| ![webhook::HEADER, svix::SIGNATURE].contains(name));
         self
     }
 
-    pub async fn post(&self, stage: &Stage) -> Reply {
-        self.request(stage, reqwest::Method::POST).reply().await
+    pub async fn post(&self, context: &TestContext) -> Reply {
+        self.request(context, reqwest::Method::POST).reply().await
     }
 
-    pub fn request(&self, stage: &Stage, method: reqwest::Method) -> reqwest::RequestBuilder {
-        let url = format!("{}{}", stage.public_url, self.path);
-        let request = stage.gateways.http.request(method, url).body(self.body.clone());
+    pub fn request(&self, context: &TestContext, method: reqwest::Method) -> reqwest::RequestBuilder {
+        let url = format!("{}{}", context.public_url, self.path);
+        let request = context.gateways.http.request(method, url).body(self.body.clone());
         let headers = self.headers.iter();
         headers.fold(request, |request, (name, value)| request.header(*name, value))
     }
 }
 
-/// The event that a mail has come.
+/// Builds the event of a received mail.
 pub fn mail_event(to: &str) -> Value {
     let id = ids::random();
     json!({

@@ -1,0 +1,154 @@
+//! Scheduled sends, retries, fallback channels, and messages between agents: one pipeline for all of them.
+
+use butt_dial_domain::{Channel, Clock};
+use butt_dial_providers::simulator::Misbehaviour;
+use chrono::{SecondsFormat, TimeDelta};
+use serde_json::{Value, json};
+
+use crate::support::{Cluster, eventually, sms, whatsapp, with};
+
+const ANN: &str = "+14155550123";
+/// A number outside the fictional range, so its WhatsApp window is closed.
+const CARL: &str = "+14165550160";
+const COLLEAGUE: &str = "+14155550101";
+
+fn in_seconds(seconds: i64) -> Value {
+    let at = Clock::System.now() + TimeDelta::seconds(seconds);
+    json!(at.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
+/// Waits until the message has this status.
+async fn wait_for_status(cluster: &Cluster, message: &Value, status: &str) -> Value {
+    let agent = cluster.rest().await;
+    let id = message.as_str().expect("an id").to_owned();
+    eventually(&format!("the message is {status}"), async || {
+        let status_now = agent.status_of(&id).await.ok()?;
+        (status_now["status"] == status).then_some(status_now)
+    })
+    .await
+}
+
+profiles! {
+    async fn sends_scheduled_message_once_when_due(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let later = with(sms(ANN, "Reminder"), json!({ "scheduledAt": in_seconds(2), "idempotencyKey": "reminder" }));
+        let receipt = agent.send(later.clone()).await.unwrap();
+        assert_eq!((&receipt["status"], &receipt["scheduledAt"]), (&json!("scheduled"), &later["scheduledAt"]));
+        assert_eq!(cluster.carriers.requests_total("twilio"), 0);
+        let again = agent.send(later).await.unwrap();
+        assert_eq!((&again["messageId"], &again["replayed"]), (&receipt["messageId"], &json!(true)));
+        let status = agent.status_of(receipt["messageId"].as_str().unwrap()).await.unwrap();
+        assert_eq!(status["status"], "scheduled");
+
+        let status = wait_for_status(cluster, &receipt["messageId"], "accepted").await;
+        assert_eq!(status["messageId"], receipt["messageId"], "the id is unchanged");
+        assert_eq!(cluster.wait_for_acceptance(ANN).await.body, "Reminder");
+        assert_eq!(cluster.carriers.accepted_total("twilio"), 1);
+        let other = with(sms(ANN, "Something else"), json!({ "scheduledAt": in_seconds(60), "idempotencyKey": "reminder" }));
+        assert_eq!(agent.send(other).await.unwrap_err()["code"], "IDEMPOTENCY_CONFLICT");
+    }
+}
+
+profiles! {
+    async fn stop_cancels_scheduled_message(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let later = with(sms(ANN, "Buy!"), json!({ "scheduledAt": in_seconds(3) }));
+        let to_ann = agent.send(later).await.unwrap();
+        let to_carl = agent.send(with(sms(CARL, "Hello"), json!({ "scheduledAt": in_seconds(3) }))).await.unwrap();
+        cluster.texts(ANN, "STOP").await;
+        let status = wait_for_status(cluster, &to_ann["messageId"], "failed").await;
+        assert_eq!(status["code"], "CONTACT_OPTED_OUT");
+        // Both were due at the same time.
+        wait_for_status(cluster, &to_carl["messageId"], "accepted").await;
+        assert_eq!(cluster.carriers.accepted_total("twilio"), 1);
+    }
+}
+
+profiles! {
+    async fn retries_later_when_retry_is_requested(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let refusal = Misbehaviour::RateLimit { retry_after: Some(1) };
+        cluster.carriers.misbehave("twilio", refusal.clone(), 1);
+        let refused = agent.send(sms(ANN, "Now")).await.unwrap_err();
+        assert_eq!(refused["code"], "PROVIDER_RATE_LIMITED", "without `retry`, the caller gets the error");
+
+        cluster.carriers.misbehave("twilio", refusal, 1);
+        let retrying = with(sms(ANN, "Soon"), json!({ "retry": true, "idempotencyKey": "soon" }));
+        let receipt = agent.send(retrying).await.unwrap();
+        assert_eq!(receipt["status"], "scheduled", "{receipt}");
+        wait_for_status(cluster, &receipt["messageId"], "accepted").await;
+        assert_eq!(cluster.wait_for_acceptance(ANN).await.body, "Soon");
+        assert_eq!(cluster.carriers.accepted_total("twilio"), 1);
+    }
+}
+
+profiles! {
+    async fn falls_back_to_next_channel_at_once(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let message = with(
+            whatsapp(CARL, "Are you there?"),
+            json!({ "fallbackChannels": ["email", "sms"], "idempotencyKey": "fall back" }),
+        );
+        let receipt = agent.send(message.clone()).await.unwrap();
+        // A phone number is no email address, so that channel is skipped.
+        assert_eq!((&receipt["channel"], &receipt["insteadOf"]), (&json!("sms"), &json!("whatsapp")), "{receipt}");
+        assert_eq!(cluster.expect_arrival(&receipt).await.channel, Channel::Sms);
+        let again = agent.send(message).await.unwrap();
+        assert_eq!((&again["messageId"], &again["replayed"]), (&receipt["messageId"], &json!(true)));
+        assert_eq!(cluster.carriers.accepted_total("twilio"), 1);
+
+        // The first channel failed temporarily; a repeat must not use it although it works again.
+        cluster.carriers.misbehave("twilio", Misbehaviour::RateLimit { retry_after: None }, 1);
+        cluster.open_whatsapp_window(ANN).await;
+        let busy = with(sms(ANN, "Busy?"), json!({ "fallbackChannels": ["whatsapp"], "idempotencyKey": "busy" }));
+        let receipt = agent.send(busy.clone()).await.unwrap();
+        assert_eq!(receipt["channel"], "whatsapp");
+        let again = agent.send(busy).await.unwrap();
+        assert_eq!((&again["messageId"], &again["replayed"]), (&receipt["messageId"], &json!(true)));
+        assert_eq!(cluster.carriers.accepted_total("twilio"), 2);
+
+        cluster.texts(CARL, "STOP").await;
+        agent.poll_until("STOP").await;
+        let opted_out = with(sms(CARL, "Please"), json!({ "fallbackChannels": ["whatsapp"] }));
+        assert_eq!(agent.send(opted_out).await.unwrap_err()["code"], "CONTACT_OPTED_OUT", "a fallback must not bypass an opt-out");
+    }
+}
+
+profiles! {
+    async fn delivers_between_agents_without_carrier(cluster: &Cluster) {
+        let colleague = cluster.account.add_colleague(&cluster.store, &cluster.gateways, "agent", COLLEAGUE).await;
+        let (agent, other) = (cluster.rest().await, cluster.agent_of(&colleague, crate::support::Transport::Rest).await);
+        for (to, body) in [(COLLEAGUE, "By number"), (colleague.agent.as_str(), "By id")] {
+            let receipt = agent.send(sms(to, body)).await.unwrap();
+            assert_eq!((&receipt["status"], &receipt["provider"]), (&json!("accepted"), &json!("inside")));
+            assert_eq!((&receipt["to"], &receipt["cost"]), (&json!(COLLEAGUE), &json!(0.0)));
+        }
+        let events = other.expect_events(2).await;
+        assert_eq!((&events[0]["body"], &events[1]["body"]), (&json!("By number"), &json!("By id")));
+        assert_eq!(events[0]["from"], cluster.account.phone.as_str());
+        assert_eq!(cluster.carriers.requests_total("twilio"), 0);
+    }
+}
+
+profiles! {
+    with [("DEFAULT_MAX_ACTIONS_PER_MINUTE", "none"), ("DEFAULT_MAX_ACTIONS_PER_HOUR", "none")];
+    async fn channel_block_stops_sending_on_all_gateways(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let set = |blocked: bool| json!({ "channel": "sms", "direction": "outbound", "blocked": blocked });
+        agent.call("comms_set_channel_block", set(true)).await.unwrap();
+        eventually("sending is blocked", async || {
+            // Two sends, because requests go to each gateway in turn.
+            for _ in 0..2 {
+                let refused = agent.send(sms(ANN, "Hello")).await.err()?;
+                assert_eq!(refused["code"], "CHANNEL_UNAVAILABLE");
+            }
+            Some(())
+        })
+        .await;
+        let requests_before = cluster.carriers.requests_total("twilio");
+        agent.send(sms(ANN, "Hello")).await.unwrap_err();
+        assert_eq!(cluster.carriers.requests_total("twilio"), requests_before);
+        agent.call("comms_set_channel_block", set(false)).await.unwrap();
+        eventually("sending is open again", async || agent.send(sms(ANN, "Hello")).await.ok()).await;
+    }
+}

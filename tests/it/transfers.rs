@@ -1,0 +1,207 @@
+//! Transfers, bridges and voice messages, and the call events that an agent's host receives.
+
+use butt_dial_comms::calls::phrases;
+use butt_dial_domain::{Channel, Clock};
+use butt_dial_providers::simulator::calls::{Behaviour, Call, Sound};
+use serde_json::json;
+
+use crate::{
+    limits::set_limits,
+    support::{
+        Agent, CallbackHost, Cluster, Transport, WAIT_TIMEOUT, expect_carrier_action, expect_heard_once, hears, says,
+    },
+};
+
+const ANN: &str = "+14155550123";
+const BOB: &str = "+14155550124";
+
+/// A person calls the agent and asks for another person. Returns the call and its id.
+async fn receive_call_for_bob(cluster: &Cluster, agent: &Agent) -> (Call, String) {
+    let (turn, call) = tokio::join!(agent.attend_any(), async {
+        cluster.wait_until_agent_attends().await;
+        let call = cluster.carriers.dial(ANN, &cluster.account.phone).await.unwrap();
+        hears(&call, "I'm an AI assistant.").await;
+        says(&call, "Bob, please.").await;
+        call
+    });
+    (call, turn["callId"].as_str().unwrap().to_owned())
+}
+
+profiles! {
+    async fn transfers_caller_cold_and_warm(cluster: &Cluster) {
+        cluster.carriers.set_pace(0.1);
+        let agent = cluster.agent(Transport::StreamableHttp).await;
+        for summary in [None, Some("Ann calls about the boiler.")] {
+            let (call, id) = receive_call_for_bob(cluster, &agent).await;
+            let arguments = json!({ "callId": id, "to": BOB, "announcementText": "I connect you.", "summary": summary });
+            let transfer = agent.call("comms_transfer_call", arguments).await.unwrap();
+            assert_eq!((&transfer["status"], &transfer["warm"]), (&json!("transferring"), &json!(summary.is_some())));
+            hears(&call, "I connect you.").await;
+            expect_carrier_action(&call, &format!("is connected with {BOB}")).await;
+            assert!(call.wait_for_end(WAIT_TIMEOUT).await);
+            let whispers = call.transcript().iter().filter(|said| said.text.starts_with("whispers")).count();
+            assert_eq!(whispers, usize::from(summary.is_some()), "{:#?}", call.transcript());
+            if let Some(summary) = summary {
+                expect_carrier_action(&call, &format!("whispers to {BOB}: {summary}")).await;
+            }
+            let record = agent.wait_for_call_end(&id).await;
+            assert_eq!((&record["status"], &record["handledBy"]), (&json!("completed"), &json!("transfer")), "{record}");
+        }
+    }
+}
+
+profiles! {
+    async fn returns_caller_to_agent_after_failed_transfer(cluster: &Cluster) {
+        cluster.carriers.set_pace(0.1);
+        let agent = cluster.agent(Transport::StreamableHttp).await;
+        cluster.carriers.set_number(BOB, Behaviour::Busy);
+        let (call, id) = receive_call_for_bob(cluster, &agent).await;
+        agent.call("comms_transfer_call", json!({ "callId": id, "to": BOB })).await.unwrap();
+        hears(&call, &phrases::PromptCatalog::default().of("en-US").not_reached).await;
+        // The agent gets a turn although the caller says nothing.
+        let turn = agent.attend(&id).await;
+        assert_eq!(turn["text"], "[nobody could be reached]");
+        agent.reply_to_turn(&turn, "I will tell him.").await.unwrap();
+        hears(&call, "I will tell him.").await;
+        expect_heard_once(&call, &["I'm an AI assistant.", "nobody could be reached there."]);
+        call.hang_up().await;
+    }
+}
+
+profiles! {
+    async fn rejects_transfer_beyond_limits(cluster: &Cluster) {
+        cluster.carriers.set_pace(0.1);
+        let agent = cluster.agent(Transport::StreamableHttp).await;
+        let (called, id) = receive_call_for_bob(cluster, &agent).await;
+        let call = agent.make_call("+14155550125", json!({ "greeting": "Shall I connect you?" })).await;
+        let calling = cluster.expect_greeted_call("+14155550125", "Shall I connect you?").await;
+        set_limits(cluster, &cluster.account, false, json!({ "maxSpendPerDay": 0.09 })).await;
+        for call in [&id, &made] {
+            let refused = agent.call("comms_transfer_call", json!({ "callId": call, "to": BOB })).await.unwrap_err();
+            assert_eq!(refused["code"], "SPEND_LIMIT", "{refused}");
+        }
+        set_limits(cluster, &cluster.account, false, json!({ "maxActionsPerMinute": 1 })).await;
+        let mut refused = json!({});
+        for _ in 0..2 {
+            refused = agent.call("comms_transfer_call", json!({ "callId": id, "to": BOB })).await.unwrap_err();
+        }
+        assert_eq!(refused["code"], "RATE_LIMITED", "{refused}");
+        for call in [called, calling] {
+            call.hang_up().await;
+            assert!(!call.transcript().iter().any(|said| said.text.contains("dials")), "{:#?}", call.transcript());
+        }
+    }
+}
+
+profiles! {
+    async fn ends_call_during_transfer(cluster: &Cluster) {
+        cluster.carriers.set_pace(0.2);
+        let agent = cluster.agent(Transport::StreamableHttp).await;
+        cluster.carriers.set_number(BOB, Behaviour::NoAnswer);
+        let (call, id) = receive_call_for_bob(cluster, &agent).await;
+        agent.call("comms_transfer_call", json!({ "callId": id, "to": BOB })).await.unwrap();
+        expect_carrier_action(&call, &format!("dials {BOB}")).await;
+        let ended = agent.call("comms_end_call", json!({ "callId": id })).await.unwrap();
+        assert_eq!(ended["status"], "ending");
+        assert!(call.wait_for_end(WAIT_TIMEOUT).await);
+        assert!(!call.heard_text().contains("nobody could be reached"), "the callee still rang: {}", call.heard_text());
+    }
+}
+
+profiles! {
+    async fn plays_voice_message_to_machine_and_human(cluster: &Cluster) {
+        cluster.carriers.set_pace(0.1);
+        let agent = cluster.agent(Transport::Sse).await;
+        let machine = Behaviour::Machine { after_ms: 500, greeting: "This is Ann. Speak after the beep.".into(), beeps: true };
+        cluster.carriers.set_number(ANN, machine);
+        for (person, answered_by) in [(ANN, "machine_end"), (BOB, "human")] {
+            let message = json!({ "to": person, "text": "Your flowers are here." });
+            let sent = agent.call("comms_send_voice_message", message).await.unwrap();
+            let call = cluster.carriers.wait_for_call(person, WAIT_TIMEOUT).await.unwrap();
+            assert!(call.wait_for_end(WAIT_TIMEOUT).await);
+            let heard: Vec<Sound> = call.heard().into_iter().map(|heard| heard.sound).collect();
+            let beep = heard.iter().position(|sound| *sound == Sound::Beep);
+            assert_eq!(beep, (person == ANN).then_some(0), "{heard:?}");
+            // The disclosure is spoken first; the message is a sound file made from the text.
+            expect_heard_once(&call, &["this is an AI assistant calling for"]);
+            assert!(matches!(heard.last(), Some(Sound::File(url)) if url.contains("/media/")), "{heard:?}");
+            let record = agent.wait_for_call_end(sent["callId"].as_str().unwrap()).await;
+            assert_eq!((&record["answeredBy"], &record["status"]), (&json!(answered_by), &json!("completed")), "{record}");
+        }
+    }
+}
+
+profiles! {
+    async fn leaves_greeting_on_answering_machine(cluster: &Cluster) {
+        cluster.carriers.set_pace(0.1);
+        let agent = cluster.agent(Transport::StreamableHttp).await;
+        let machine = Behaviour::Machine { after_ms: 500, greeting: "This is Ann. Speak after the beep.".into(), beeps: true };
+        cluster.carriers.set_number(ANN, machine);
+        let arguments = json!({ "greeting": "Your flowers are here.", "machineDetection": true });
+        let id = agent.make_call(ANN, arguments).await;
+        let call = cluster.carriers.wait_for_call(ANN, WAIT_TIMEOUT).await.unwrap();
+        assert!(call.wait_for_end(WAIT_TIMEOUT).await);
+        let heard: Vec<Sound> = call.heard().into_iter().map(|heard| heard.sound).collect();
+        let beep = heard.iter().position(|sound| *sound == Sound::Beep).expect("a beep");
+        let spoken = heard[beep..].iter().filter_map(|sound| match sound {
+            Sound::Word(word) => Some(word.as_str()),
+            _ => None,
+        });
+        let spoken = spoken.collect::<Vec<_>>().join(" ");
+        assert!(spoken.contains("an AI assistant calling for") && spoken.ends_with("Your flowers are here."), "{spoken}");
+        let record = agent.wait_for_call_end(&id).await;
+        assert_eq!((&record["answeredBy"], &record["status"]), (&json!("machine_end"), &json!("completed")), "{record}");
+    }
+}
+
+profiles! {
+    async fn bridges_two_people(cluster: &Cluster) {
+        cluster.carriers.set_pace(0.1);
+        let boss = cluster.account.add_colleague(&cluster.store, &cluster.gateways, "org-admin", "+14155550177").await;
+        let assigned = cluster.store.assign_channel(&boss.org, &boss.agent, Channel::Voice, &boss.phone, Clock::System.now());
+        assigned.await.unwrap();
+        let agent = cluster.agent_of(&boss, Transport::StreamableHttp).await;
+        let arguments = json!({ "action": "call", "callerNumber": ANN, "destinationNumber": BOB });
+        let call = agent.call("comms_bridge_call", arguments).await.unwrap();
+        assert_eq!(made["to"], ANN, "{made}");
+        let call = cluster.carriers.wait_for_call(ANN, WAIT_TIMEOUT).await.unwrap();
+        expect_carrier_action(&call, &format!("is connected with {BOB}")).await;
+        assert!(call.wait_for_end(WAIT_TIMEOUT).await);
+        assert!(call.heard().is_empty(), "no prompt is played: {:?}", call.heard());
+        let record = agent.wait_for_call_end(made["callId"].as_str().unwrap()).await;
+        assert_eq!(record["status"], "completed", "{record}");
+    }
+}
+
+profiles! {
+    with [("ALLOW_PRIVATE_CALLBACKS", "true")];
+    async fn voice_callback_receives_call_end_and_voicemail(cluster: &Cluster) {
+        cluster.carriers.set_pace(0.1);
+        let (agent, host) = (cluster.rest().await, CallbackHost::start().await);
+        let set = agent.call("comms_set_voice_callback", json!({ "voiceCallbackUrl": host.url("/calls") })).await.unwrap();
+        assert!(set["signingSecret"].as_str().unwrap().starts_with("whsec_"), "{set}");
+
+        cluster.carriers.set_number(BOB, Behaviour::Busy);
+        let call = agent.make_call(BOB, json!({})).await;
+        let callbacks = host.expect_callbacks(1).await;
+        let ended = callbacks[0].json();
+        assert_eq!((callbacks[0].path.as_str(), &ended["type"]), ("/calls", &json!("call.ended")), "{ended}");
+        assert_eq!((&ended["callId"], &ended["callStatus"]), (&json!(made), &json!("busy")), "{ended}");
+        assert!(!callbacks[0].header("webhook-signature").is_empty());
+
+        // A voicemail is posted with its transcript; a text message is not posted here.
+        let call = cluster.carriers.dial(ANN, &cluster.account.phone).await.unwrap();
+        hears(&call, "your name.").await;
+        says(&call, "My name is Ann.").await;
+        hears(&call, "called back on?").await;
+        call.hang_up().await;
+        cluster.texts(ANN, "And a text.").await;
+        let callbacks = host.expect_callbacks(2).await;
+        let voicemail = callbacks[1].json();
+        assert_eq!((&voicemail["isVoiceMessage"], &voicemail["from"]), (&json!(true), &json!(ANN)), "{voicemail}");
+        assert!(voicemail["voiceTranscription"].as_str().unwrap().contains("My name is Ann."), "{voicemail}");
+        let texts = agent.expect_events(1).await;
+        assert_eq!(texts[0]["body"], "And a text.");
+        assert_eq!(host.callbacks().len(), 2, "{:?}", host.callbacks());
+    }
+}
