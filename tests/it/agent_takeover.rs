@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use butt_dial_providers::simulator::{Misbehaviour, models::Ended};
+use butt_dial_providers::simulator::{InjectedFault, models::RequestEnd};
 use serde_json::json;
 
 use crate::support::{Transport, WAIT_TIMEOUT, hears, says};
@@ -50,14 +50,14 @@ profiles! {
         let call = cluster.carriers.dial(ANN, &cluster.account.phone).await.unwrap();
         hears(&call, "your name.").await;
         let id = agent.find_call_with(ANN).await;
-        cluster.carriers.misbehave("anthropic", Misbehaviour::Trickle { delay_ms: PIECE_MS }, 1);
+        cluster.carriers.inject_fault("anthropic", InjectedFault::Trickle { delay_ms: PIECE_MS }, 1);
         says(&call, "My name is Ann.").await;
         let started = cluster.carriers.wait_for_model_request(|request| request.first_piece_at.is_some(), WAIT_TIMEOUT).await;
         assert!(started.is_some(), "the voicemail model starts its reply");
         // An interrupted reply leaves the turn open.
         let turn = agent.attend(&id).await;
         assert_eq!(turn["text"], "My name is Ann.");
-        let is_cancelled = |ended: &Option<Ended>| matches!(ended, Some(Ended::Cancelled(_)));
+        let is_cancelled = |ended: &Option<RequestEnd>| matches!(ended, Some(RequestEnd::Cancelled(_)));
         let cancelled = cluster.carriers.wait_for_model_request(|request| is_cancelled(&request.ended), WAIT_TIMEOUT).await;
         assert!(cancelled.is_some(), "the model request is cancelled");
         agent.reply_to_turn(&turn, "Ann, I am here myself.").await.unwrap();
@@ -81,7 +81,7 @@ profiles! {
         let call = cluster.carriers.dial(ANN, &cluster.account.phone).await.unwrap();
         hears(&call, "your name.").await;
         let id = agent.find_call_with(ANN).await;
-        cluster.carriers.misbehave("anthropic", Misbehaviour::StallMidStream, 1);
+        cluster.carriers.inject_fault("anthropic", InjectedFault::StallMidStream, 1);
         says(&call, "My name is Ann.").await;
         hears(&call, "Thank you.").await;
         let started = Instant::now();

@@ -125,16 +125,16 @@ profiles! {
 
 profiles! {
     async fn reports_unreachable_callee(cluster: &Cluster) {
-        use butt_dial_providers::simulator::calls::Behaviour;
+        use butt_dial_providers::simulator::calls::CalleeBehavior;
         let agent = cluster.agent(Transport::StreamableHttp).await;
         cluster.carriers.set_pace(0.1);
         for (n, (behaviour, status)) in [
-            (Behaviour::Busy, "busy"),
-            (Behaviour::NoAnswer, "no-answer"),
-            (Behaviour::Fails, "failed"),
+            (CalleeBehavior::Busy, "busy"),
+            (CalleeBehavior::NoAnswer, "no-answer"),
+            (CalleeBehavior::Fails, "failed"),
         ].into_iter().enumerate() {
             let person = format!("+1415555014{n}");
-            cluster.carriers.set_number(&person, behaviour);
+            cluster.carriers.set_callee_behavior(&person, behaviour);
             let id = agent.make_call(&person, json!({ "ringSeconds": 5 })).await;
             let attended = agent.call("comms_attend_call", json!({ "callId": id, "waitMs": 9_000 })).await;
             // A call that has ended already is reported as an error.

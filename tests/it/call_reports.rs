@@ -2,7 +2,7 @@
 
 use butt_dial_comms::calls::reconcile;
 use butt_dial_domain::Clock;
-use butt_dial_providers::simulator::{Manner, calls::Behaviour};
+use butt_dial_providers::simulator::{WebhookBehavior, calls::CalleeBehavior};
 use serde_json::{Value, json};
 
 use crate::support::{Agent, Cluster, WAIT_TIMEOUT, eventually, hears, says};
@@ -28,16 +28,16 @@ profiles! {
         cluster.carriers.set_pace(0.1);
         let agent = cluster.rest().await;
         let manners = [
-            Manner { copies: 1, reversed: false },
-            Manner { copies: 3, reversed: false },
-            Manner { copies: 2, reversed: true },
+            WebhookBehavior { copies: 1, reversed: false },
+            WebhookBehavior { copies: 3, reversed: false },
+            WebhookBehavior { copies: 2, reversed: true },
         ];
         let mut calls = Vec::new();
         for (n, manner) in manners.into_iter().enumerate() {
-            cluster.carriers.set_manner("twilio", manner);
+            cluster.carriers.set_webhook_behavior("twilio", manner);
             calls.push(complete_call(cluster, &agent, &format!("+1415555017{n}")).await);
         }
-        cluster.carriers.set_manner("twilio", Manner { copies: 1, reversed: false });
+        cluster.carriers.set_webhook_behavior("twilio", WebhookBehavior { copies: 1, reversed: false });
         cluster.texts(BOB, "Last").await;
         // All earlier reports have been processed by then.
         let events = agent.poll_until("Last").await;
@@ -47,6 +47,7 @@ profiles! {
         }
         for record in &records {
             for field in ["status", "direction", "from", "handledBy", "turns", "endReason", "transcript", "cost"] {
+                assert!(!record[field].is_null(), "{field}: {record}");
                 assert_eq!(record[field], records[0][field], "{field}: {record}");
             }
             // The end of the socket carries no duration, so it does not determine the price.
@@ -67,7 +68,7 @@ profiles! {
         cluster.carriers.set_pace(0.1);
         let agent = cluster.rest().await;
         cluster.carriers.delay_call_reports(86_400_000);
-        cluster.carriers.set_number(BOB, Behaviour::Busy);
+        cluster.carriers.set_callee_behavior(BOB, CalleeBehavior::Busy);
         let id = agent.make_call(BOB, json!({})).await;
         let call = cluster.carriers.wait_for_call(BOB, WAIT_TIMEOUT).await.unwrap();
         assert!(call.wait_for_end(WAIT_TIMEOUT).await);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use butt_dial_comms::{delivery::callback, delivery::callback::CallbackSecrets};
 use butt_dial_domain::Channel;
-use butt_dial_providers::PersonWrites;
+use butt_dial_providers::PersonMessage;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -64,8 +64,8 @@ profiles! {
         let secrets = set_callback(cluster, &cluster.account, &host.url("/hooks/whatsapp?agent=1")).await;
         let (phone, mail) = (&cluster.account.phone, &cluster.account.email);
         cluster.texts(ANN, "Ünï ✓ by SMS").await;
-        cluster.deliver_accepted(PersonWrites::new(Channel::Whatsapp, ANN, phone, "By WhatsApp")).await;
-        cluster.deliver_accepted(PersonWrites::new(Channel::Email, "ann@example.com", mail, "By mail")).await;
+        cluster.deliver_accepted(PersonMessage::new(Channel::Whatsapp, ANN, phone, "By WhatsApp")).await;
+        cluster.deliver_accepted(PersonMessage::new(Channel::Email, "ann@example.com", mail, "By mail")).await;
         let calls = host.expect_callbacks(3).await;
         for (call, (from, to, text, channel)) in calls.iter().zip([
             (ANN, phone, "Ünï ✓ by SMS", "sms"),
@@ -273,13 +273,13 @@ profiles! {
         let other_secrets = set_callback(cluster, &other, &theirs.url("/")).await;
         assert_ne!(secrets.webhook_secret, other_secrets.webhook_secret);
         cluster.texts(ANN, "Ours").await;
-        cluster.deliver_accepted(PersonWrites::new(Channel::Sms, ANN, &other.phone, "Theirs")).await;
+        cluster.deliver_accepted(PersonMessage::new(Channel::Sms, ANN, &other.phone, "Theirs")).await;
         let (our_calls, their_calls) = (ours.expect_callbacks(1).await, theirs.expect_callbacks(1).await);
         expect_signed(&our_calls[0], &secrets);
         expect_signed(&their_calls[0], &other_secrets);
         expect_not_signed(&their_calls[0], &secrets);
         cluster.texts(BOB, "Our last").await;
-        cluster.deliver_accepted(PersonWrites::new(Channel::Sms, BOB, &other.phone, "Their last")).await;
+        cluster.deliver_accepted(PersonMessage::new(Channel::Sms, BOB, &other.phone, "Their last")).await;
         assert_eq!(texts(&ours.callbacks_until("Our last").await), ["Ours"]);
         assert_eq!(texts(&theirs.callbacks_until("Their last").await), ["Theirs"]);
         assert!(cluster.agent_of(&other, Transport::Rest).await.poll_messages().await.is_empty());

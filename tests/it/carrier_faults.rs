@@ -1,7 +1,7 @@
 //! Misbehaving carriers: a message is sent once, and the agent learns the true outcome, at once when it is known and
 //! later when it is not.
 
-use butt_dial_providers::simulator::Misbehaviour;
+use butt_dial_providers::simulator::InjectedFault;
 use serde_json::{Value, json};
 
 use crate::support::{Cluster, TestContext, Transport, email, error_code, sms};
@@ -14,12 +14,12 @@ const MAIL: &str = "ann@example.com";
 async fn send_into_faults(
     context: &TestContext,
     vendor: &'static str,
-    sends: Vec<(Misbehaviour, Value)>,
+    sends: Vec<(InjectedFault, Value)>,
 ) -> Vec<Value> {
     let agent = context.agent(Transport::StreamableHttp).await;
     let mut ids = Vec::new();
     for (fault, message) in &sends {
-        context.carriers.misbehave(vendor, fault.clone(), 1);
+        context.carriers.inject_fault(vendor, fault.clone(), 1);
         let receipt = agent.send(message.clone()).await.unwrap();
         assert_eq!(receipt["status"], "pending", "{receipt}");
         ids.push(receipt["messageId"].as_str().unwrap().to_owned());
@@ -52,9 +52,9 @@ profiles! {
     with [("CARRIER_TIMEOUT_SECONDS", "1")];
     async fn reconciles_lost_answer_as_accepted(cluster: &Cluster) {
         let faults = [
-            (Misbehaviour::TimeoutAfterAccept, "+14155550131"),
-            (Misbehaviour::ServerErrorAfterAccept, "+14155550132"),
-            (Misbehaviour::ResetAfterAccept, "+14155550133"),
+            (InjectedFault::TimeoutAfterAccept, "+14155550131"),
+            (InjectedFault::ServerErrorAfterAccept, "+14155550132"),
+            (InjectedFault::ResetAfterAccept, "+14155550133"),
         ];
         let sends = faults
             .iter()
@@ -73,9 +73,9 @@ profiles! {
     with [("CARRIER_TIMEOUT_SECONDS", "1")];
     async fn unaccepted_send_ends_as_unconfirmed(cluster: &Cluster) {
         let faults = [
-            Misbehaviour::StallBeforeAccept,
-            Misbehaviour::ServerError,
-            Misbehaviour::Nonsense,
+            InjectedFault::StallBeforeAccept,
+            InjectedFault::ServerError,
+            InjectedFault::Nonsense,
         ];
         let sends = faults.into_iter().map(|fault| (fault, sms(ANN, "Did it arrive?")));
         for outcome in send_into_faults(cluster, "twilio", sends.collect()).await {
@@ -91,14 +91,14 @@ profiles! {
     with [("CARRIER_TIMEOUT_SECONDS", "1")];
     async fn retries_ambiguous_email_with_same_key_once(cluster: &Cluster) {
         let faults = [
-            (Misbehaviour::TimeoutAfterAccept, "ann@example.com"),
-            (Misbehaviour::ServerErrorAfterAccept, "bob@example.com"),
-            (Misbehaviour::StallBeforeAccept, "cat@example.com"),
-            (Misbehaviour::ServerError, "dan@example.com"),
+            (InjectedFault::TimeoutAfterAccept, "ann@example.com"),
+            (InjectedFault::ServerErrorAfterAccept, "bob@example.com"),
+            (InjectedFault::StallBeforeAccept, "cat@example.com"),
+            (InjectedFault::ServerError, "dan@example.com"),
         ];
         let agent = cluster.rest().await;
         for (fault, to) in faults {
-            cluster.carriers.misbehave("resend", fault, 1);
+            cluster.carriers.inject_fault("resend", fault, 1);
             let message = email(to, "Did it arrive?");
             let receipt = agent.send(message.clone()).await.unwrap();
             assert_eq!(receipt["status"], "pending", "{receipt}");
@@ -118,8 +118,10 @@ async fn ambiguous_twins_claim_different_carrier_messages_servers() {
     let cluster = Cluster::servers(&[("CARRIER_TIMEOUT_SECONDS", "1")]).await;
     cluster
         .carriers
-        .misbehave("twilio", Misbehaviour::TimeoutAfterAccept, 1);
-    cluster.carriers.misbehave("twilio", Misbehaviour::StallBeforeAccept, 1);
+        .inject_fault("twilio", InjectedFault::TimeoutAfterAccept, 1);
+    cluster
+        .carriers
+        .inject_fault("twilio", InjectedFault::StallBeforeAccept, 1);
     let agent = cluster.rest().await;
     let (one, two) = tokio::join!(agent.send(sms(ANN, "Same words")), agent.send(sms(ANN, "Same words")));
     let mut outcomes = Vec::new();
@@ -139,7 +141,7 @@ profiles! {
         for (vendor, message) in [("twilio", sms(ANN, "Busy?")), ("resend", email(MAIL, "Busy?"))] {
             cluster
                 .carriers
-                .misbehave(vendor, Misbehaviour::RateLimit { retry_after: Some(7) }, 1);
+                .inject_fault(vendor, InjectedFault::RateLimit { retry_after: Some(7) }, 1);
             let agent = cluster.agent(Transport::Sse).await;
             let refused = agent.send(message.clone()).await.unwrap_err();
             assert_eq!(refused["code"], "PROVIDER_RATE_LIMITED");
@@ -168,11 +170,11 @@ profiles! {
         let agent = cluster.rest().await;
         let refusals = [(400, "21211", "INVALID_RECIPIENT"), (400, "21617", "PROVIDER_REFUSED")];
         for (status, carrier_code, expected) in refusals {
-            let fault = Misbehaviour::Refuse {
+            let fault = InjectedFault::Refuse {
                 status,
                 code: carrier_code.into(),
             };
-            cluster.carriers.misbehave("twilio", fault, 1);
+            cluster.carriers.inject_fault("twilio", fault, 1);
             let message = sms(ANN, "No?");
             let requests_before = cluster.carriers.requests_total("twilio");
             for _ in 0..2 {
@@ -197,11 +199,11 @@ profiles! {
 profiles! {
     async fn account_rejection_keeps_idempotency_key_free(cluster: &Cluster) {
         let agent = cluster.rest().await;
-        let fault = Misbehaviour::Refuse {
+        let fault = InjectedFault::Refuse {
             status: 401,
             code: "20003".into(),
         };
-        cluster.carriers.misbehave("twilio", fault, 1);
+        cluster.carriers.inject_fault("twilio", fault, 1);
         let message = sms(ANN, "No?");
         let refused = agent.send(message.clone()).await.unwrap_err();
         assert_eq!(error_code(&refused), "PROVIDER_MISCONFIGURED");
@@ -238,7 +240,7 @@ async fn reconciles_until_silent_carrier_answers_servers() {
     let agent = cluster.rest().await;
     cluster
         .carriers
-        .misbehave("twilio", Misbehaviour::TimeoutAfterAccept, 1);
+        .inject_fault("twilio", InjectedFault::TimeoutAfterAccept, 1);
     let (receipt, ()) = tokio::join!(agent.send(sms(ANN, "Are you there?")), async {
         cluster.wait_for_acceptance(ANN).await;
         carrier_proxy.refuse().await;

@@ -1,7 +1,7 @@
 //! Crashes between any two steps of a send. A retry with the same key learns the true outcome from another replica or
 //! after a restart, and the carrier has the message once or not at all.
 
-use butt_dial_providers::simulator::Misbehaviour;
+use butt_dial_providers::simulator::InjectedFault;
 use futures::{StreamExt as _, future::join_all};
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::support::{Agent, ProcessCluster, RequestExt as _, TestContext, WriteB
 
 const ANN: &str = "+14155550123";
 /// Long enough to act while the carrier has the message and has not answered.
-const SLOW_ANSWER: Misbehaviour = Misbehaviour::Slow { delay_ms: 500 };
+const SLOW_ANSWER: InjectedFault = InjectedFault::Slow { delay_ms: 500 };
 
 /// Sends through the first program, and kills it at this moment.
 async fn kill_in_mid_send(cluster: &mut ProcessCluster, message: &Value, moment: impl Future<Output = ()>) {
@@ -131,11 +131,11 @@ async fn killed_after_insert_message_is_unconfirmed_servers() {
 async fn kill_at_the_carrier(
     cluster: &mut ProcessCluster,
     vendor: &'static str,
-    misbehaviour: Misbehaviour,
+    misbehaviour: InjectedFault,
     message: &Value,
 ) {
     let before = cluster.carriers.requests_total(vendor);
-    cluster.carriers.misbehave(vendor, misbehaviour, 1);
+    cluster.carriers.inject_fault(vendor, misbehaviour, 1);
     let carriers = cluster.carriers.clone();
     let requested = eventually("the carrier gets the request", async || {
         (carriers.requests_total(vendor) > before).then_some(())
@@ -143,13 +143,13 @@ async fn kill_at_the_carrier(
     kill_in_mid_send(cluster, message, requested).await;
 }
 
-const SLOW: Misbehaviour = Misbehaviour::Slow { delay_ms: 5_000 };
+const SLOW: InjectedFault = InjectedFault::Slow { delay_ms: 5_000 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_before_carrier_accepted_is_unconfirmed_servers() {
     let mut cluster = ProcessCluster::with_gateways(2, &[]).await;
     let message = sms(ANN, "Perhaps");
-    kill_at_the_carrier(&mut cluster, "twilio", Misbehaviour::StallBeforeAccept, &message).await;
+    kill_at_the_carrier(&mut cluster, "twilio", InjectedFault::StallBeforeAccept, &message).await;
     let outcome = retry_finds_outcome(&cluster, &message, "unconfirmed").await;
     assert!(outcome["remediation"].as_str().unwrap().contains("new idempotencyKey"));
     assert_eq!(cluster.carriers.requests_total("twilio"), 1);
@@ -171,7 +171,7 @@ async fn killed_after_carrier_accepted_is_accepted_once_servers() {
 /// again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_during_request_email_is_sent_once_servers() {
-    for misbehaviour in [SLOW, Misbehaviour::StallBeforeAccept] {
+    for misbehaviour in [SLOW, InjectedFault::StallBeforeAccept] {
         let mut cluster = ProcessCluster::with_gateways(2, &[]).await;
         let message = email("ann@example.com", "Only once");
         kill_at_the_carrier(&mut cluster, "resend", misbehaviour, &message).await;
@@ -186,7 +186,7 @@ async fn killed_during_request_email_is_sent_once_servers() {
 
 /// Kills the first program while the update with the carrier's outcome is blocked.
 async fn kill_before_outcome_is_stored(cluster: &mut ProcessCluster, message: &Value) -> WriteBarrier {
-    cluster.carriers.misbehave("twilio", SLOW_ANSWER, 1);
+    cluster.carriers.inject_fault("twilio", SLOW_ANSWER, 1);
     let (context, database) = (cluster.context(), cluster.database_url.clone());
     let mut barrier = None;
     let moment = async {
@@ -266,7 +266,7 @@ async fn killed_during_many_sends_each_ends_once_servers() {
     let messages: Vec<Value> = (0..60).map(|n| sms(&format!("+141555502{n:02}"), "Once")).collect();
     cluster
         .carriers
-        .misbehave("twilio", Misbehaviour::Slow { delay_ms: 60 }, 60);
+        .inject_fault("twilio", InjectedFault::Slow { delay_ms: 60 }, 60);
     let agent = Agent::connect_rest(&cluster.gateways.only(0), &cluster.account.token);
     let mut programs = std::mem::take(&mut cluster.programs);
     let sends = futures::stream::iter(&messages)

@@ -47,6 +47,7 @@ profiles! {
             assert_eq!(statuses, ["sent", "failed", "accepted"], "{events:?}");
             assert_eq!((&events[1]["messageId"], &events[1]["providerCode"]), (&first["messageId"], &json!(code)));
             assert_eq!(events[1]["fallingBackTo"], "sms");
+            assert!(events[2]["messageId"].is_string(), "{events:?}");
             assert_eq!(events[1]["fallbackMessageId"], events[2]["messageId"]);
             // A repeated request returns the final message.
             let again = agent.send(message).await.unwrap();

@@ -1,6 +1,6 @@
 //! Idempotency: one key sends one message, for concurrent and repeated requests, on any gateway.
 
-use butt_dial_providers::simulator::Misbehaviour;
+use butt_dial_providers::simulator::InjectedFault;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ profiles! {
         let sends = (0..32).map(|turn| agents[turn % 3].send(message.clone()));
         let receipts: Vec<Value> = join_all(sends).await.into_iter().map(Result::unwrap).collect();
         let id = &receipts[0]["messageId"];
+        assert!(id.is_string(), "{receipts:?}");
         assert!(
             receipts.iter().all(|receipt| receipt["messageId"] == *id),
             "{receipts:?}"
@@ -42,6 +43,7 @@ profiles! {
         let again = agent.send(message).await.unwrap();
         assert_eq!(again["replayed"], true);
         for field in ["messageId", "providerMessageId", "status", "cost", "from", "to"] {
+            assert!(!first[field].is_null(), "{field}: {first}");
             assert_eq!(again[field], first[field], "{field}");
         }
         assert_eq!(cluster.carriers.requests_total("resend"), 1);
@@ -78,7 +80,7 @@ profiles! {
                 .bearer_auth(&cluster.account.token);
             ids.push(request.header("Idempotency-Key", "abc").reply().await.expect(200)["messageId"].clone());
         }
-        assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+        assert!(ids[0].is_string() && ids.iter().all(|id| *id == ids[0]), "{ids:?}");
         assert_eq!(cluster.carriers.requests_total("twilio"), 1);
     }
 }
@@ -108,7 +110,7 @@ async fn repeat_on_other_gateway_waits_for_first_request_servers() {
     let message = sms(ANN, "Slowly");
     cluster
         .carriers
-        .misbehave("twilio", Misbehaviour::Slow { delay_ms: 1_000 }, 1);
+        .inject_fault("twilio", InjectedFault::Slow { delay_ms: 1_000 }, 1);
     let (first, again) = tokio::join!(agent.send(message.clone()), async {
         cluster.wait_for_acceptance(ANN).await;
         agent.send(message.clone()).await

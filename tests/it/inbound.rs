@@ -1,7 +1,7 @@
 //! Inbound messages: the agent gets all of its messages, once and in order, and no messages of other agents.
 
 use butt_dial_domain::{Channel, subjects};
-use butt_dial_providers::{Manner, PersonWrites};
+use butt_dial_providers::{PersonMessage, WebhookBehavior};
 use serde_json::json;
 
 use crate::support::{Account, Transport, Webhook, bodies, eventually, mail_event};
@@ -9,8 +9,8 @@ use crate::support::{Account, Transport, Webhook, bodies, eventually, mail_event
 const ANN: &str = "+14155550123";
 const BOB: &str = "+14155550124";
 
-fn with_copies(copies: u32) -> Manner {
-    Manner {
+fn with_copies(copies: u32) -> WebhookBehavior {
+    WebhookBehavior {
         copies,
         reversed: false,
     }
@@ -19,16 +19,16 @@ fn with_copies(copies: u32) -> Manner {
 profiles! {
     async fn queues_inbound_in_order_without_duplicates(cluster: &Cluster) {
         for vendor in ["twilio", "resend"] {
-            cluster.carriers.set_manner(vendor, with_copies(3));
+            cluster.carriers.set_webhook_behavior(vendor, with_copies(3));
         }
         let account = &cluster.account;
         let first = cluster.texts(ANN, "One").await;
         assert_eq!(first.calls, 3);
         cluster.texts(BOB, "Two").await;
-        let mut on_whatsapp = PersonWrites::new(Channel::Whatsapp, ANN, &account.phone, "Three");
+        let mut on_whatsapp = PersonMessage::new(Channel::Whatsapp, ANN, &account.phone, "Three");
         on_whatsapp.sender_name = Some("Ann Example".into());
         cluster.deliver_accepted(on_whatsapp).await;
-        let mut mail = PersonWrites::new(Channel::Email, "ann@example.com", &account.email, "Four");
+        let mut mail = PersonMessage::new(Channel::Email, "ann@example.com", &account.email, "Four");
         mail.subject = Some("A question".into());
         let mailed = cluster.deliver_accepted(mail).await;
         cluster.texts(ANN, "Ünï ✓ \"quoted\" & more").await;
@@ -67,7 +67,7 @@ profiles! {
         let agent = cluster.rest().await;
         let message = crate::support::whatsapp(person, "Hello back");
         assert_eq!(agent.send(message.clone()).await.unwrap_err()["code"], "WHATSAPP_WINDOW_CLOSED");
-        let text = PersonWrites::new(Channel::Whatsapp, person, &cluster.account.phone, "Hello");
+        let text = PersonMessage::new(Channel::Whatsapp, person, &cluster.account.phone, "Hello");
         cluster.deliver_accepted(text).await;
         agent.expect_events(1).await;
         let message = crate::support::with(message, json!({ "idempotencyKey": "again" }));
@@ -84,7 +84,7 @@ profiles! {
             (Channel::Email, "unknown@butt-dial.example"),
         ] {
             let from = if channel == Channel::Email { "ann@example.com" } else { ANN };
-            let written = cluster.deliver(PersonWrites::new(channel, from, to, "Hello?")).await;
+            let written = cluster.deliver(PersonMessage::new(channel, from, to, "Hello?")).await;
             assert_eq!(written.status, Some(404), "{written:?}");
         }
         cluster.texts(ANN, "Last").await;
@@ -94,7 +94,7 @@ profiles! {
         assert!(cluster.metric_total(unknown).await >= 2.0);
         // A newly assigned number is accepted at once.
         let colleague = cluster.account.add_colleague(&cluster.store, &cluster.gateways, "agent", "+14155550177").await;
-        let text = PersonWrites::new(Channel::Sms, ANN, &colleague.phone, "Hello!");
+        let text = PersonMessage::new(Channel::Sms, ANN, &colleague.phone, "Hello!");
         eventually("the number is known", async || (cluster.deliver(text.clone()).await.status == Some(200)).then_some(()))
             .await;
         assert_eq!(bodies(&cluster.agent_of(&colleague, Transport::Rest).await.expect_events(1).await), ["Hello!"]);
@@ -131,9 +131,9 @@ profiles! {
     async fn keeps_inbound_and_opt_outs_within_tenant(cluster: &Cluster) {
         let other = Account::create(&cluster.store, &cluster.gateways, "Other", "+14155550190").await;
         cluster.texts(ANN, "For the first").await;
-        cluster.deliver_accepted(PersonWrites::new(Channel::Sms, ANN, &other.phone, "For the other")).await;
-        cluster.deliver_accepted(PersonWrites::new(Channel::Sms, ANN, &other.phone, "Stop")).await;
-        cluster.deliver_accepted(PersonWrites::new(Channel::Sms, BOB, &other.phone, "Last for the other")).await;
+        cluster.deliver_accepted(PersonMessage::new(Channel::Sms, ANN, &other.phone, "For the other")).await;
+        cluster.deliver_accepted(PersonMessage::new(Channel::Sms, ANN, &other.phone, "Stop")).await;
+        cluster.deliver_accepted(PersonMessage::new(Channel::Sms, BOB, &other.phone, "Last for the other")).await;
         cluster.texts(ANN, "Last for the first").await;
         let theirs = cluster.agent_of(&other, Transport::Rest).await;
         assert_eq!(bodies(&theirs.poll_until("Last for the other").await), ["For the other", "Stop"]);
@@ -172,7 +172,7 @@ profiles! {
         assert!(started.elapsed().as_millis() < 1_000, "{:?}", started.elapsed());
         cluster.texts(ANN, "Dropped").await;
         // Other channels stay open.
-        cluster.deliver_accepted(PersonWrites::new(Channel::Whatsapp, ANN, &cluster.account.phone, "On WhatsApp")).await;
+        cluster.deliver_accepted(PersonMessage::new(Channel::Whatsapp, ANN, &cluster.account.phone, "On WhatsApp")).await;
         let events = agent.poll_until("On WhatsApp").await;
         assert!(!bodies(&events).contains(&"Dropped"), "{events:?}");
         let started = std::time::Instant::now();

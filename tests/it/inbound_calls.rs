@@ -178,7 +178,7 @@ profiles! {
 
 profiles! {
     async fn resumes_call_after_socket_reset(cluster: &Cluster) {
-        use butt_dial_providers::simulator::calls::Drop;
+        use butt_dial_providers::simulator::calls::SocketDrop;
         let mut agent = WaitingAgent::connect(cluster).await;
         let call = ring(cluster).await;
         hears(&call, "AI assistant").await;
@@ -189,7 +189,7 @@ profiles! {
             .say(&turn.call_id, "One and two. Three and four. Five and six. Seven and eight. Nine and ten.")
             .await;
         hears(&call, "four.").await;
-        call.drop_socket(Drop::Reset).await;
+        call.drop_socket(SocketDrop::Reset).await;
         hears(&call, "ten.").await;
         let heard = call.heard_text();
         assert_eq!(call.sessions().len(), 2);

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use butt_dial_comms::delivery::callback;
-use butt_dial_providers::Manner;
+use butt_dial_providers::WebhookBehavior;
 
 use crate::support::{
     Account, CallbackHost, Cluster, LoadGenerator, ProcessCluster, ReceivedMessage, RequestExt as _, SeededRng,
@@ -153,9 +153,9 @@ fn received_by(host: &CallbackHost) -> Vec<ReceivedMessage> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_dispatchers_deliver_once_in_order_servers() {
     let mut cluster = Cluster::servers(&[ALLOWED]).await;
-    cluster.carriers.set_manner(
+    cluster.carriers.set_webhook_behavior(
         "twilio",
-        Manner {
+        WebhookBehavior {
             copies: 2,
             reversed: false,
         },

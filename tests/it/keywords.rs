@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use butt_dial_domain::Channel;
-use butt_dial_providers::{Manner, PersonWrites};
+use butt_dial_providers::{PersonMessage, WebhookBehavior};
 
 use crate::support::{bodies, sms, whatsapp};
 
@@ -73,7 +73,7 @@ profiles! {
         for text in ["stop by at five", "I can't stop", "cancel my appointment", "Yes", "the end"] {
             cluster.texts(ANN, text).await;
         }
-        let mut mail = PersonWrites::new(Channel::Email, "ann@example.com", &cluster.account.email, "STOP");
+        let mut mail = PersonMessage::new(Channel::Email, "ann@example.com", &cluster.account.email, "STOP");
         mail.subject = Some("Stop".into());
         cluster.deliver_accepted(mail).await;
         let events = agent.expect_events(6).await;
@@ -86,8 +86,8 @@ profiles! {
     async fn stop_applies_to_its_channel_only(cluster: &Cluster) {
         let agent = cluster.rest().await;
         let to = &cluster.account.phone;
-        cluster.deliver_accepted(PersonWrites::new(Channel::Whatsapp, ANN, to, "Stop")).await;
-        let mut answered = PersonWrites::new(Channel::Sms, BOB, to, "Ya basta");
+        cluster.deliver_accepted(PersonMessage::new(Channel::Whatsapp, ANN, to, "Stop")).await;
+        let mut answered = PersonMessage::new(Channel::Sms, BOB, to, "Ya basta");
         answered.opt_out_type = Some("STOP".into());
         cluster.deliver_accepted(answered).await;
         assert_eq!(bodies(&agent.expect_events(2).await), ["Stop", "Ya basta"]);
@@ -99,8 +99,8 @@ profiles! {
 
 profiles! {
     async fn answers_help_once_unless_carrier_did(cluster: &Cluster) {
-        cluster.carriers.set_manner("twilio", Manner { copies: 3, reversed: false });
-        let mut answered = PersonWrites::new(Channel::Sms, BOB, &cluster.account.phone, "HELP");
+        cluster.carriers.set_webhook_behavior("twilio", WebhookBehavior { copies: 3, reversed: false });
+        let mut answered = PersonMessage::new(Channel::Sms, BOB, &cluster.account.phone, "HELP");
         answered.opt_out_type = Some("HELP".into());
         cluster.deliver_accepted(answered).await;
         cluster.texts(ANN, "help?").await;
@@ -111,7 +111,7 @@ profiles! {
         };
         let answer = cluster.carriers.wait_for(is_help(ANN), ARRIVAL).await.expect("a help reply");
         assert_eq!((answer.channel, &answer.from), (Channel::Sms, &cluster.account.phone));
-        cluster.deliver_accepted(PersonWrites::new(Channel::Whatsapp, ANN, &cluster.account.phone, "INFO")).await;
+        cluster.deliver_accepted(PersonMessage::new(Channel::Whatsapp, ANN, &cluster.account.phone, "INFO")).await;
         let on_whatsapp = cluster.carriers.wait_for(|message| message.channel == Channel::Whatsapp, ARRIVAL).await;
         assert!(on_whatsapp.expect("a help reply").body.contains("Reply STOP"));
         cluster.texts("+14155550125", "Last").await;

@@ -1,6 +1,6 @@
 //! Graceful shutdown: open requests are served, and no work is left unfinished.
 
-use butt_dial_providers::simulator::Misbehaviour;
+use butt_dial_providers::simulator::InjectedFault;
 use serde_json::json;
 
 use crate::support::{Agent, LegacySession, ProcessCluster, Program, RequestExt as _, eventually, sms};
@@ -12,7 +12,7 @@ async fn sigterm_fails_readiness_and_finishes_send_servers() {
     let mut cluster = ProcessCluster::with_gateways(2, &[("SHUTDOWN_DELAY_SECONDS", "2")]).await;
     cluster
         .carriers
-        .misbehave("twilio", Misbehaviour::Slow { delay_ms: 3_000 }, 1);
+        .inject_fault("twilio", InjectedFault::Slow { delay_ms: 3_000 }, 1);
     let first = cluster.gateways.only(0);
     let stream = LegacySession::open(&first, &cluster.account.token).await;
     let agent = Agent::connect_rest(&first, &cluster.account.token);
@@ -62,7 +62,7 @@ async fn reconciles_send_cut_off_by_shutdown_servers() {
     let mut cluster = ProcessCluster::with_gateways(2, &[("SHUTDOWN_TIMEOUT_SECONDS", "1")]).await;
     cluster
         .carriers
-        .misbehave("twilio", Misbehaviour::Slow { delay_ms: 8_000 }, 1);
+        .inject_fault("twilio", InjectedFault::Slow { delay_ms: 8_000 }, 1);
     let message = sms(ANN, "Too late");
     let agent = Agent::connect_rest(&cluster.gateways.only(0), &cluster.account.token);
     let mut leaving = cluster.programs.remove(0);

@@ -184,6 +184,7 @@ profiles! {
         let params = json!({ "name": "comms_send_message", "arguments": arguments });
         let first = jsonrpc_response(&stateless(cluster, "/mcp", "tools/call", params.clone()).await);
         let again = jsonrpc_response(&stateless(cluster, "/mcp", "tools/call", params).await);
+        assert!(tool_text(&first)["messageId"].is_string(), "{first}");
         assert_eq!(tool_text(&first)["messageId"], tool_text(&again)["messageId"]);
         assert_eq!(cluster.carriers.requests_total("twilio"), 1);
     }

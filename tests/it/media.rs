@@ -2,7 +2,7 @@
 
 use butt_dial_comms::media::{self, Expired};
 use butt_dial_domain::{Channel, Clock};
-use butt_dial_providers::{PersonWrites, simulator::picture};
+use butt_dial_providers::{PersonMessage, simulator::picture};
 use serde_json::{Value, json};
 
 use crate::support::{Cluster, bodies, eventually};
@@ -16,8 +16,8 @@ fn token<'a>(cluster: &Cluster, attachment: &'a Value) -> &'a str {
     url.strip_prefix(place.as_str()).expect("a link of the product")
 }
 
-fn with_a_picture(channel: Channel, from: &str, to: &str, body: &str) -> PersonWrites {
-    let mut text = PersonWrites::new(channel, from, to, body);
+fn with_a_picture(channel: Channel, from: &str, to: &str, body: &str) -> PersonMessage {
+    let mut text = PersonMessage::new(channel, from, to, body);
     text.media = vec!["picture".into()];
     text
 }
@@ -93,7 +93,7 @@ profiles! {
 async fn does_not_fetch_media_from_private_network() {
     let cluster = Cluster::embedded(&[]).await;
     let host = crate::support::CallbackHost::start().await;
-    let mut text = PersonWrites::new(Channel::Sms, ANN, &cluster.account.phone, "Look!");
+    let mut text = PersonMessage::new(Channel::Sms, ANN, &cluster.account.phone, "Look!");
     text.media = vec![host.url("/secret"), "https://169.254.169.254/latest/meta-data".into()];
     cluster.deliver_accepted(text).await;
     let events = cluster.rest().await.expect_events(1).await;

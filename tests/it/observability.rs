@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use butt_dial_providers::simulator::Misbehaviour;
+use butt_dial_providers::simulator::InjectedFault;
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
@@ -45,12 +45,12 @@ async fn send_private_data(cluster: &ProcessCluster) -> Vec<String> {
     let agent = cluster.rest().await;
     cluster.carriers.opt_out("+14155550124");
     agent.send(sms("+14155550124", SECRET)).await.unwrap_err();
-    let refusal = Misbehaviour::Refuse {
+    let refusal = InjectedFault::Refuse {
         status: 400,
         code: "21211".into(),
     };
-    for fault in [refusal, Misbehaviour::RateLimit { retry_after: None }] {
-        cluster.carriers.misbehave("twilio", fault, 1);
+    for fault in [refusal, InjectedFault::RateLimit { retry_after: None }] {
+        cluster.carriers.inject_fault("twilio", fault, 1);
         agent.send(sms(ANN, SECRET)).await.unwrap_err();
     }
     for (vendor, message) in [
@@ -59,7 +59,7 @@ async fn send_private_data(cluster: &ProcessCluster) -> Vec<String> {
     ] {
         cluster
             .carriers
-            .misbehave(vendor, Misbehaviour::ServerErrorAfterAccept, 1);
+            .inject_fault(vendor, InjectedFault::ServerErrorAfterAccept, 1);
         let pending = agent.send(message).await.unwrap();
         cluster
             .wait_for_outcome(&agent, pending["messageId"].as_str().unwrap())
@@ -213,7 +213,7 @@ profiles! {
         agent.send(email("ann@example.com", "2")).await.unwrap();
         cluster
             .carriers
-            .misbehave("twilio", Misbehaviour::ServerErrorAfterAccept, 1);
+            .inject_fault("twilio", InjectedFault::ServerErrorAfterAccept, 1);
         let pending = agent.send(sms(ANN, "3")).await.unwrap();
         cluster.wait_for_outcome(&agent, pending["messageId"].as_str().unwrap()).await;
         agent.send(sms(ANN, "I will kill you")).await.unwrap_err();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use butt_dial_comms::calls::reconcile;
 use butt_dial_domain::Clock;
-use butt_dial_providers::simulator::Misbehaviour;
+use butt_dial_providers::simulator::InjectedFault;
 use butt_dial_testkit::proxy::Proxy;
 use serde_json::{Value, json};
 
@@ -125,7 +125,7 @@ async fn reconciles_send_after_postgres_loss_servers() {
     let agent = cluster.rest().await;
     cluster
         .carriers
-        .misbehave("twilio", Misbehaviour::Slow { delay_ms: 1_500 }, 1);
+        .inject_fault("twilio", InjectedFault::Slow { delay_ms: 1_500 }, 1);
     let message = sms(ANN, "Taken");
     let carriers = cluster.carriers.clone();
     let (receipt, ()) = tokio::join!(agent.send(message.clone()), async {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use butt_dial_providers::Manner;
+use butt_dial_providers::WebhookBehavior;
 use serde_json::{Value, json};
 
 use crate::support::{Account, Agent, Cluster, Transport, Webhook, email, message_sid, sms};
@@ -47,7 +47,7 @@ profiles! {
     async fn reordered_receipts_never_move_status_backwards(cluster: &Cluster) {
         cluster.carriers.set_delivery_delay(Duration::ZERO);
         for vendor in ["twilio", "resend"] {
-            cluster.carriers.set_manner(vendor, Manner { copies: 3, reversed: true });
+            cluster.carriers.set_webhook_behavior(vendor, WebhookBehavior { copies: 3, reversed: true });
         }
         let agent = cluster.agent(Transport::Sse).await;
         for message in [sms(ANN, "Hello"), email("ann@example.com", "Hello")] {
@@ -134,13 +134,13 @@ profiles! {
 /// The carrier's answer was lost; its receipt says that the message was delivered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn receipt_confirms_ambiguous_send_servers() {
-    use butt_dial_providers::simulator::Misbehaviour;
+    use butt_dial_providers::simulator::InjectedFault;
     let settings = [("CARRIER_TIMEOUT_SECONDS", "1"), ("RECONCILE_AFTER_SECONDS", "600,600")];
     let cluster = Cluster::servers(&settings).await;
     let agent = cluster.rest().await;
     cluster
         .carriers
-        .misbehave("twilio", Misbehaviour::TimeoutAfterAccept, 1);
+        .inject_fault("twilio", InjectedFault::TimeoutAfterAccept, 1);
     let receipt = agent.send(sms(ANN, "Did it arrive?")).await.unwrap();
     assert_eq!(receipt["status"], "pending", "{receipt}");
     let accepted = cluster.wait_for_acceptance(ANN).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use butt_dial_domain::{CallId, ReplicaId, keys};
-use butt_dial_providers::simulator::calls::{Behaviour, Call};
+use butt_dial_providers::simulator::calls::{Call, CalleeBehavior};
 use butt_dial_testkit::proxy::Proxy;
 use serde_json::json;
 
@@ -106,11 +106,11 @@ async fn keeps_transferred_call_after_relay_crash_servers() {
     let agent = cluster.rest().await;
     cluster.start(Service::Relay).await;
     // The phone rings for longer than the takeover of a dead relay's calls takes.
-    let slow_answer = Behaviour::Answers {
+    let slow_answer = CalleeBehavior::Answers {
         after_ms: 24_000,
         steps: Vec::new(),
     };
-    cluster.carriers.set_number(BOB, slow_answer);
+    cluster.carriers.set_callee_behavior(BOB, slow_answer);
     cluster.carriers.set_pace(0.4);
     let id = agent.make_call(ANN, json!({ "greeting": GREETING })).await;
     let call = cluster.expect_greeted_call(ANN, GREETING).await;

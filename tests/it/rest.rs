@@ -144,6 +144,7 @@ profiles! {
                 (&created["agent_id"], &created["token"]),
                 (&created["agentId"], &created["agentToken"])
             );
+            assert!(created["displayName"].is_string(), "{created}");
             let id = created["agentId"].as_str().unwrap();
             let fetched = cluster
                 .gateways

@@ -1,7 +1,7 @@
 //! Scheduled sends, retries, fallback channels, and messages between agents: one pipeline for all of them.
 
 use butt_dial_domain::{Channel, Clock};
-use butt_dial_providers::simulator::Misbehaviour;
+use butt_dial_providers::simulator::InjectedFault;
 use chrono::{SecondsFormat, TimeDelta};
 use serde_json::{Value, json};
 
@@ -67,12 +67,12 @@ profiles! {
 profiles! {
     async fn retries_later_when_retry_is_requested(cluster: &Cluster) {
         let agent = cluster.rest().await;
-        let refusal = Misbehaviour::RateLimit { retry_after: Some(1) };
-        cluster.carriers.misbehave("twilio", refusal.clone(), 1);
+        let refusal = InjectedFault::RateLimit { retry_after: Some(1) };
+        cluster.carriers.inject_fault("twilio", refusal.clone(), 1);
         let refused = agent.send(sms(ANN, "Now")).await.unwrap_err();
         assert_eq!(refused["code"], "PROVIDER_RATE_LIMITED", "without `retry`, the caller gets the error");
 
-        cluster.carriers.misbehave("twilio", refusal, 1);
+        cluster.carriers.inject_fault("twilio", refusal, 1);
         let retrying = with(sms(ANN, "Soon"), json!({ "retry": true, "idempotencyKey": "soon" }));
         let receipt = agent.send(retrying).await.unwrap();
         assert_eq!(receipt["status"], "scheduled", "{receipt}");
@@ -98,7 +98,7 @@ profiles! {
         assert_eq!(cluster.carriers.accepted_total("twilio"), 1);
 
         // The first channel failed temporarily; a repeat must not use it although it works again.
-        cluster.carriers.misbehave("twilio", Misbehaviour::RateLimit { retry_after: None }, 1);
+        cluster.carriers.inject_fault("twilio", InjectedFault::RateLimit { retry_after: None }, 1);
         cluster.open_whatsapp_window(ANN).await;
         let busy = with(sms(ANN, "Busy?"), json!({ "fallbackChannels": ["whatsapp"], "idempotencyKey": "busy" }));
         let receipt = agent.send(busy.clone()).await.unwrap();

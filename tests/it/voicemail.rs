@@ -1,7 +1,7 @@
 //! Voicemail while its model misbehaves: the caller always hears a sensible reply and leaves exactly one message.
 
 use butt_dial_providers::simulator::{
-    Misbehaviour,
+    InjectedFault,
     calls::{Call, Sound},
 };
 use serde_json::Value;
@@ -11,8 +11,8 @@ use crate::support::{Cluster, WAIT_TIMEOUT, expect_heard_once, hears, says};
 const ANN: &str = "+14155550123";
 const MODEL: &str = "anthropic";
 
-fn overloaded() -> Misbehaviour {
-    Misbehaviour::Refuse {
+fn overloaded() -> InjectedFault {
+    InjectedFault::Refuse {
         status: 529,
         code: "overloaded_error".into(),
     }
@@ -54,15 +54,15 @@ profiles! {
     async fn retries_failed_model_without_audible_gap(cluster: &Cluster) {
         cluster.carriers.set_pace(0.05);
         let faults = [
-            Misbehaviour::ServerError,
+            InjectedFault::ServerError,
             overloaded(),
-            Misbehaviour::RateLimit { retry_after: None },
-            Misbehaviour::Decline,
-            Misbehaviour::Trickle { delay_ms: 200 },
+            InjectedFault::RateLimit { retry_after: None },
+            InjectedFault::Decline,
+            InjectedFault::Trickle { delay_ms: 200 },
         ];
         for fault in &faults {
             let call = call_voicemail(cluster, ANN).await;
-            cluster.carriers.misbehave(MODEL, fault.clone(), 1);
+            cluster.carriers.inject_fault(MODEL, fault.clone(), 1);
             says(&call, "My name is Ann.").await;
             hears(&call, "called back on?").await;
             leave_message(&call).await;
@@ -79,21 +79,21 @@ profiles! {
     async fn speaks_partial_reply_and_retries_broken_model_stream(cluster: &Cluster) {
         cluster.carriers.set_pace(0.05);
         let faults = [
-            Misbehaviour::StallMidStream,
-            Misbehaviour::EndMidStream,
-            Misbehaviour::ResetMidStream,
-            Misbehaviour::ErrorMidStream { code: "overloaded_error".into() },
+            InjectedFault::StallMidStream,
+            InjectedFault::EndMidStream,
+            InjectedFault::ResetMidStream,
+            InjectedFault::ErrorMidStream { code: "overloaded_error".into() },
         ];
         for fault in &faults {
             let call = call_voicemail(cluster, ANN).await;
-            cluster.carriers.misbehave(MODEL, fault.clone(), 1);
+            cluster.carriers.inject_fault(MODEL, fault.clone(), 1);
             says(&call, "My name is Ann.").await;
             hears(&call, "Thank you. What number can you").await;
             assert!(call.wait_for_quiet(WAIT_TIMEOUT).await);
             // A reset may overtake the data sent before it; then nothing was received, and the request was retried at
             // once.
             let is_whole = call.heard_text().contains("called back on?");
-            assert!(!is_whole || *fault == Misbehaviour::ResetMidStream, "{fault:?}: {}", call.heard_text());
+            assert!(!is_whole || *fault == InjectedFault::ResetMidStream, "{fault:?}: {}", call.heard_text());
             if !is_whole {
                 says(&call, "Hello?").await;
                 hears(&call, "called back on?").await;
@@ -111,16 +111,16 @@ profiles! {
     async fn records_voicemail_when_model_is_unavailable(cluster: &Cluster) {
         cluster.carriers.set_pace(0.05);
         let faults = [
-            Misbehaviour::ServerError,
+            InjectedFault::ServerError,
             overloaded(),
-            Misbehaviour::StallBeforeAccept,
-            Misbehaviour::Decline,
+            InjectedFault::StallBeforeAccept,
+            InjectedFault::Decline,
             // A failure that is not retried.
-            Misbehaviour::Refuse { status: 401, code: "authentication_error".into() },
+            InjectedFault::Refuse { status: 401, code: "authentication_error".into() },
         ];
         for (n, fault) in faults.iter().enumerate() {
             let call = call_voicemail(cluster, ANN).await;
-            cluster.carriers.misbehave(MODEL, fault.clone(), 2);
+            cluster.carriers.inject_fault(MODEL, fault.clone(), 2);
             says(&call, "My name is Ann.").await;
             hears(&call, "I can't answer that right now.").await;
             let beeps = call.wait_until(|state| state.heard.iter().any(|heard| heard.sound == Sound::Beep), WAIT_TIMEOUT).await;
@@ -132,7 +132,7 @@ profiles! {
             }
             assert!(call.wait_for_end(WAIT_TIMEOUT).await);
             assert_eq!(call.state().recordings[0].text, "The boiler leaks.");
-            cluster.carriers.behave(MODEL);
+            cluster.carriers.clear_faults(MODEL);
         }
         for voicemail in expect_one_voicemail_per_call(cluster, faults.len()).await {
             let transcript = voicemail["voiceTranscription"].as_str().unwrap();
@@ -147,7 +147,7 @@ profiles! {
     async fn keeps_transcript_when_caller_hangs_up_before_beep(cluster: &Cluster) {
         cluster.carriers.set_pace(0.05);
         let call = call_voicemail(cluster, ANN).await;
-        cluster.carriers.misbehave(MODEL, overloaded(), 2);
+        cluster.carriers.inject_fault(MODEL, overloaded(), 2);
         says(&call, "My name is Ann.").await;
         hears(&call, "I can't answer").await;
         call.hang_up().await;
@@ -163,7 +163,7 @@ profiles! {
     async fn says_goodbye_when_caller_is_silent_after_beep(cluster: &Cluster) {
         cluster.carriers.set_pace(0.05);
         let call = call_voicemail(cluster, ANN).await;
-        cluster.carriers.misbehave(MODEL, overloaded(), 2);
+        cluster.carriers.inject_fault(MODEL, overloaded(), 2);
         says(&call, "My name is Ann.").await;
         hears(&call, "leave a message after the beep.").await;
         assert!(call.wait_for_end(WAIT_TIMEOUT).await);

@@ -5,7 +5,7 @@ use butt_dial_comms::calls::{
     state::Responder,
 };
 use butt_dial_domain::{CallId, call::Direction};
-use butt_dial_providers::simulator::calls::{Call, Said, Speaker};
+use butt_dial_providers::simulator::calls::{Call, Speaker, TranscriptLine};
 use serde_json::{Value, json};
 
 use super::{Agent, Cluster, TestContext, WAIT_TIMEOUT, eventually};
@@ -37,7 +37,7 @@ pub fn expect_heard_once(call: &Call, texts: &[&str]) {
 
 /// Waits for a recorded action of the carrier with this text.
 pub async fn expect_carrier_action(call: &Call, action: &str) {
-    let is_action = |said: &Said| said.who == Speaker::Carrier && said.text.contains(action);
+    let is_action = |said: &TranscriptLine| said.who == Speaker::Carrier && said.text.contains(action);
     let found = call
         .wait_until(|state| state.transcript.iter().any(is_action), WAIT_TIMEOUT)
         .await;

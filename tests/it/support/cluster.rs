@@ -56,7 +56,7 @@ pub fn carrier_settings(base: &str) -> Vec<(String, String)> {
     let settings = VENDORS.iter().flat_map(|vendor| {
         let endpoint = (vendor.manifest.endpoint_env, format!("{base}/{}", vendor.manifest.id));
         let credentials = vendor
-            .simulated
+            .simulated_settings
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()));
         credentials.chain([endpoint])
@@ -68,7 +68,7 @@ pub async fn start_simulator() -> Simulator {
     butt_dial::install_tls();
     let simulator = Simulator::start(SocketAddr::from(([127, 0, 0, 1], 0))).await;
     let simulator = simulator.expect("a simulator");
-    simulator.world().set_delivery_delay(NO_RECEIPTS);
+    simulator.state().set_delivery_delay(NO_RECEIPTS);
     simulator
 }
 
@@ -89,9 +89,9 @@ impl Cluster {
         butt_dial::install_tls();
         let directory = tempfile::tempdir().expect("a directory");
         let env = [common_settings(&directory), to_settings(settings)].concat();
-        let running = start_program(&env, Deployment::Alone, &ALL_ROLES).await;
+        let running = start_program(&env, Deployment::SingleProcess, &ALL_ROLES).await;
         let simulator = running.platform.simulator.as_ref().expect("a simulator");
-        let carriers = simulator.world().clone();
+        let carriers = simulator.state().clone();
         carriers.set_delivery_delay(NO_RECEIPTS);
         let account = first_account(&running, &Addresses::default()).await;
         let socket = format!("http://{}", running.address);
@@ -143,7 +143,7 @@ impl Cluster {
         ]
         .concat();
         // The first program creates the schema.
-        let first = start_program(&env, Deployment::OneOfMany, &[GATEWAY]).await;
+        let first = start_program(&env, Deployment::Distributed, &[GATEWAY]).await;
         let roles = [
             GATEWAY,
             WEBHOOK_INGEST,
@@ -154,15 +154,15 @@ impl Cluster {
         ];
         let others = roles.iter().map(|role| async {
             let role = std::slice::from_ref(role);
-            start_program(&env, Deployment::OneOfMany, role).await
+            start_program(&env, Deployment::Distributed, role).await
         });
         let mut running = vec![first];
         running.extend(join_all(others).await);
         let ingest = 2;
         load_balancer.lead_to(vec![running[ingest].address]);
         load_balancer.lead_calls_to(vec![running[ingest + 1].address, running[ingest + 2].address]);
-        let carriers = simulator.world().clone();
-        carriers.call_back_to(&load_balancer.base_url);
+        let carriers = simulator.state().clone();
+        carriers.set_webhook_base_url(&load_balancer.base_url);
         let account = first_account(&running[0], &addresses()).await;
         let sockets = running[..ingest].iter();
         let sockets = sockets.map(|gateway| format!("http://{}", gateway.address)).collect();
@@ -228,7 +228,7 @@ fn context(
     running: &Running,
     sockets: Vec<String>,
     account: Account,
-    carriers: butt_dial_providers::World,
+    carriers: butt_dial_providers::SimulatorState,
 ) -> TestContext {
     let comms = &running.platform.comms;
     TestContext {

@@ -17,7 +17,7 @@ const ARRIVAL: Duration = Duration::from_secs(5);
 pub struct TestContext {
     pub gateways: Gateways,
     pub account: Account,
-    pub carriers: simulator::World,
+    pub carriers: simulator::SimulatorState,
     pub store: Store,
     /// Base URL of the webhooks.
     pub public_url: String,

@@ -1,29 +1,29 @@
 //! Inbound messages: people write through the simulated carriers, and agents read.
 
 use butt_dial_domain::Channel;
-use butt_dial_providers::{PersonWrites, Written};
+use butt_dial_providers::{PersonMessage, PersonMessageResult};
 use serde_json::Value;
 
 use super::{Agent, Gateways, ReceivedMessage, RequestExt as _, TestContext, eventually};
 
 impl TestContext {
     /// A person writes and the carrier calls the webhook. Accepts any response.
-    pub async fn deliver(&self, message: PersonWrites) -> Written {
+    pub async fn deliver(&self, message: PersonMessage) -> PersonMessageResult {
         self.carriers
-            .person_writes(message)
+            .send_as_person(message)
             .await
             .expect("a deliverable message")
     }
 
     /// A person texts the account's agent, and the webhook accepts the message.
-    pub async fn texts(&self, from: &str, body: &str) -> Written {
+    pub async fn texts(&self, from: &str, body: &str) -> PersonMessageResult {
         let to = &self.account.phone;
-        self.deliver_accepted(PersonWrites::new(Channel::Sms, from, to, body))
+        self.deliver_accepted(PersonMessage::new(Channel::Sms, from, to, body))
             .await
     }
 
     /// A person writes, and the webhook accepts the message.
-    pub async fn deliver_accepted(&self, message: PersonWrites) -> Written {
+    pub async fn deliver_accepted(&self, message: PersonMessage) -> PersonMessageResult {
         let written = self.deliver(message).await;
         assert_eq!(written.status, Some(200), "{written:?}");
         written

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use butt_dial_domain::Channel;
-use butt_dial_providers::PersonWrites;
+use butt_dial_providers::PersonMessage;
 use futures::future::join_all;
 use tokio::sync::{Semaphore, watch};
 
@@ -73,7 +73,7 @@ impl LoadGenerator {
                 self.released.acquire().await.expect("a permit").forget();
                 let text = format!("{person}: {number}");
                 let written = context
-                    .deliver(PersonWrites::new(Channel::Sms, &from, &context.account.phone, &text))
+                    .deliver(PersonMessage::new(Channel::Sms, &from, &context.account.phone, &text))
                     .await;
                 self.sent.send_modify(|sent| *sent += 1);
                 messages.push(SentMessage {

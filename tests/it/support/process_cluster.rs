@@ -90,7 +90,7 @@ impl ProcessCluster {
     async fn create(entry_service: Service, backends: Option<Backends>, settings: &[(&str, &str)]) -> Self {
         let simulator = start_simulator().await;
         let load_balancer = LoadBalancer::start().await;
-        simulator.world().call_back_to(&load_balancer.base_url);
+        simulator.state().set_webhook_base_url(&load_balancer.base_url);
         let directory = tempfile::tempdir().expect("a directory");
         let shared = backends.as_ref().map(Backends::settings).unwrap_or_default();
         let settings = [
@@ -113,7 +113,7 @@ impl ProcessCluster {
             context: TestContext {
                 gateways: Gateways::new(Vec::new()),
                 account,
-                carriers: simulator.world().clone(),
+                carriers: simulator.state().clone(),
                 store,
                 public_url: load_balancer.base_url.clone(),
             },

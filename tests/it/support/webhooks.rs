@@ -26,7 +26,7 @@ fn shared_secret(vendor: &str, name: &str) -> Secret {
         .iter()
         .find(|known| known.manifest.id == vendor)
         .expect("a vendor");
-    let found = vendor.simulated.iter().find(|(known, _)| *known == name);
+    let found = vendor.simulated_settings.iter().find(|(known, _)| *known == name);
     Secret::new(found.expect("a credential").1)
 }
 
