@@ -1,7 +1,7 @@
 //! Calls as events of the extension: who calls, and what a caller says, pushed as it happens. There is nothing to poll: a
 //! caller waits on the line, and what nobody hears now is the answering machine's.
 
-use butt_dial_comms::{Comms, calls::signal::Event, identity::Caller};
+use butt_dial_comms::{Comms, calls::notifications::NotificationKind, identity::Caller};
 use butt_dial_domain::Failure;
 use rmcp::{ErrorData, model::CustomResult};
 use serde_json::{Value, json};
@@ -14,18 +14,18 @@ use crate::operations::{
     time,
 };
 
-const KINDS: [(Event, &str); 2] = [
+const KINDS: [(NotificationKind, &str); 2] = [
     (
-        Event::Incoming,
+        NotificationKind::Incoming,
         "Somebody calls you, or talks with your answering machine: attend the call with comms_attend_call.",
     ),
     (
-        Event::Turn,
+        NotificationKind::Turn,
         "A caller has said something and waits: answer with comms_call_reply.",
     ),
 ];
 
-fn name(event: Event) -> String {
+fn name(event: NotificationKind) -> String {
     format!("{PREFIX}{}", event.as_str())
 }
 
@@ -50,7 +50,7 @@ pub fn catalogue() -> impl Iterator<Item = Value> {
 }
 
 /// The event of a call that the parameters name.
-pub fn named(params: &Value) -> Option<Event> {
+pub fn named(params: &Value) -> Option<NotificationKind> {
     let wanted = params.get("name")?.as_str()?;
     KINDS
         .into_iter()
@@ -61,7 +61,7 @@ pub fn named(params: &Value) -> Option<Event> {
 pub async fn stream(
     comms: &Comms,
     caller: &Caller,
-    event: Event,
+    event: NotificationKind,
     outlet: &Outlet<'_>,
     draining: &CancellationToken,
     revoked: impl Future<Output = ()>,
@@ -72,7 +72,7 @@ pub async fn stream(
     outlet
         .send("active", json!({ "cursor": null, "truncated": false }))
         .await?;
-    ear.announce(agent).await;
+    ear.announce_presence(agent).await;
     let mut beat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     tokio::pin!(revoked);
     loop {
@@ -84,7 +84,7 @@ pub async fn stream(
                 outlet.send("terminated", json!({ "error": error })).await?;
                 break;
             }
-            heard = ear.next_of(|signal| signal.event == event) => {
+            heard = ear.claim_next_matching(|signal| signal.event == event) => {
                 let Some(signal) = heard else {
                     return Err(failed(&Failure::unavailable("calls can't be waited for right now")));
                 };
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_happens_in_calls_is_known_by_name() {
-        assert_eq!(named(&json!({ "name": "comms.call.turn" })), Some(Event::Turn));
+        assert_eq!(named(&json!({ "name": "comms.call.turn" })), Some(NotificationKind::Turn));
         for other in [json!({ "name": "comms.call.ended" }), json!({ "name": 7 }), json!(null)] {
             assert_eq!(named(&other), None, "{other}");
         }

@@ -1,6 +1,6 @@
 //! What an agent can read as resources: its inbox, each of its events and messages, and its calls. All of it is its own.
 
-use butt_dial_comms::{Comms, calls::known, delivery::log, identity::Caller};
+use butt_dial_comms::{Comms, calls::lookup, delivery::log, identity::Caller};
 use butt_dial_domain::{Code, Failure};
 use rmcp::{
     ErrorData,
@@ -84,14 +84,14 @@ async fn read_inbox(comms: &Comms, caller: &Caller) -> Result<String, Failure> {
 
 async fn read_active_calls(comms: &Comms, caller: &Caller) -> Result<String, Failure> {
     let agent = &caller.agent()?.agent.id;
-    let calls = known::list(comms, agent, true, RECENT, None).await?;
+    let calls = lookup::list(comms, agent, true, RECENT, None).await?;
     let calls: Vec<CallView> = calls.into_iter().map(CallView::from).collect();
     written(&json!({ "calls": calls }))
 }
 
 async fn read_call(comms: &Comms, caller: &Caller, id: &str) -> Result<Option<String>, Failure> {
     let agent = &caller.agent()?.agent;
-    match known::get(comms, &agent.org_id, &agent.id, id).await {
+    match lookup::get(comms, &agent.org_id, &agent.id, id).await {
         Ok(call) => written(&FullCall::from(call)).map(Some),
         Err(failure) if failure.code == Code::CallNotFound => Ok(None),
         Err(failure) => Err(failure),

@@ -12,7 +12,7 @@ use axum::{
     },
 };
 use butt_dial_comms::identity::Caller;
-use butt_dial_runtime::http::{Unread, Whole, failure};
+use butt_dial_runtime::http::{BodyRejection, FullBody, failure};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::request::Parts;
@@ -71,7 +71,7 @@ pub async fn receive(
     Query(target): Query<Target>,
     Extension(caller): Extension<Arc<Caller>>,
     Extension(span): Extension<tracing::Span>,
-    Whole(body): Whole<MAX_BODY>,
+    FullBody(body): FullBody<MAX_BODY>,
 ) -> Response {
     let connection = match tier.streams.find(&target.session_id).await {
         Ok(Some(connection)) if Some(&connection.agent) == caller.principal.agent.as_ref() => connection,
@@ -174,7 +174,7 @@ struct Unreadable {
     id: Option<RequestId>,
 }
 
-fn read(body: Result<Bytes, Unread>) -> Result<ClientJsonRpcMessage, Unreadable> {
+fn read(body: Result<Bytes, BodyRejection>) -> Result<ClientJsonRpcMessage, Unreadable> {
     let body = body.map_err(|_| Unreadable { id: None })?;
     serde_json::from_slice(&body).map_err(|_| {
         let message: Option<Map<String, Value>> = serde_json::from_slice(&body).ok();

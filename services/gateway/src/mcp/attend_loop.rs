@@ -3,11 +3,11 @@
 //! the same request waits for the next turn. Nothing is kept here between two rounds.
 
 use butt_dial_comms::calls::{
-    attendance::Attendance,
+    continuation::ContinuationToken,
     known,
-    orders::{self, Done, Order},
+    commands::{self, CallCommand, CompletedCommand},
     sampling,
-    signal::{Ear, Signal},
+    notifications::{CallSubscription, CallNotification},
 };
 use butt_dial_domain::{AgentId, CallId, Code, Failure, Scope};
 use rmcp::{
@@ -79,7 +79,7 @@ async fn run(context: &Context, request: CallToolRequestParams) -> Result<Round,
     let args: Args = read_args(request.arguments.unwrap_or_default())?;
     let attendance = match &request.request_state {
         Some(sealed) => {
-            let opened = Attendance::open(&comms.vault, org, agent, sealed);
+            let opened = ContinuationToken::open(&comms.vault, org, agent, sealed);
             Some(opened.ok_or_else(|| {
                 Failure::new(
                     Code::InvalidArgument,
@@ -91,7 +91,7 @@ async fn run(context: &Context, request: CallToolRequestParams) -> Result<Round,
     };
     let call = match (&attendance, &args.call_id) {
         (Some(attendance), _) => Some(attendance.call.clone()),
-        (None, Some(id)) => Some(known::resolve(comms, agent, id).await?),
+        (None, Some(id)) => Some(lookup::resolve(comms, agent, id).await?),
         (None, None) => None,
     };
     // Before anything is said, so that no answer to it is missed.
@@ -129,24 +129,24 @@ struct Attending<'a> {
 
 enum Spoken {
     /// With the turn that waits already.
-    Yes(Option<Box<Signal>>),
+    Yes(Option<Box<CallNotification>>),
     /// The client's model had nothing to say.
     Nothing,
     Over,
 }
 
 impl Attending<'_> {
-    async fn give(&self, call: &CallId, order: Order) -> Result<Done, Failure> {
-        orders::give(&self.context.comms, self.agent, call, order).await
+    async fn give(&self, call: &CallId, order: CallCommand) -> Result<CompletedCommand, Failure> {
+        commands::send(&self.context.comms, self.agent, call, order).await
     }
 
-    async fn speak(&self, attendance: &Attendance, responses: Option<InputResponses>) -> Result<Spoken, Failure> {
+    async fn speak(&self, attendance: &ContinuationToken, responses: Option<InputResponses>) -> Result<Spoken, Failure> {
         let name = name(attendance.turn);
         let text = responses.and_then(|mut responses| sampling::text_of(&responses.remove(&name)?));
         let Some(text) = text else {
             return Ok(Spoken::Nothing);
         };
-        let order = Order::Answer {
+        let order = CallCommand::Answer {
             turn: Some(attendance.turn),
             text,
             is_last: true,
@@ -158,7 +158,7 @@ impl Attending<'_> {
             Ok(done) => Ok(Spoken::Yes(done.pending.map(Box::new))),
             // The caller has spoken again meanwhile, or somebody else has answered.
             Err(failure) if failure.code == Code::TurnSuperseded => {
-                let done = self.give(&attendance.call, Order::Attend).await?;
+                let done = self.give(&attendance.call, CallCommand::Attend).await?;
                 Ok(Spoken::Yes(done.pending.map(Box::new)))
             }
             Err(failure) if failure.code == Code::CallOver => Ok(Spoken::Over),
@@ -166,7 +166,7 @@ impl Attending<'_> {
         }
     }
 
-    async fn next_round(&mut self, ear: &mut Ear, pending: Option<Box<Signal>>) -> Result<Round, Failure> {
+    async fn next_round(&mut self, ear: &mut CallSubscription, pending: Option<Box<CallNotification>>) -> Result<Round, Failure> {
         let what = match pending {
             Some(pending) => Next::Turn(pending),
             None => next_turn(self.context, self.agent, ear, &mut self.call, self.until).await?,
@@ -178,16 +178,16 @@ impl Attending<'_> {
         }
     }
 
-    async fn ask(&self, signal: Signal) -> Result<Round, Failure> {
+    async fn ask(&self, signal: CallNotification) -> Result<Round, Failure> {
         let (comms, org) = (&self.context.comms, &self.context.caller.agent()?.agent.org_id);
-        let mut state = orders::find_own(comms, self.agent, &signal.call_id).await?;
+        let mut state = commands::find_owned_call(comms, self.agent, &signal.call_id).await?;
         // The relay writes the state down behind what it tells.
         state.history = signal.history;
         let turn = signal.turn_id.and_then(|turn| turn.parse().ok());
         state.turn = turn.unwrap_or(state.turn);
         let params = sampling::sampling_params(&state, MAX_TOKENS);
         let question = question(params)?;
-        let attendance = Attendance {
+        let attendance = ContinuationToken {
             call: signal.call_id,
             turn: state.turn,
             round: self.round + 1,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use butt_dial_comms::{
     Comms,
     calls::{
-        orders::{self, Order},
-        signal::{Ear, Event, Signal},
+        commands::{self, CallCommand},
+        notifications::{CallSubscription, NotificationKind, CallNotification},
     },
 };
 use butt_dial_domain::{AgentId, CallId, Failure};
@@ -25,8 +25,8 @@ pub fn patience(wait_ms: Option<u64>) -> Duration {
 }
 
 /// From now on nothing that is told of the call, or of any of the agent's, is missed.
-pub async fn open_ear(comms: &Comms, agent: &AgentId, call: Option<&CallId>) -> Result<Ear, Failure> {
-    Ear::open(comms, agent, call).await.map_err(|error| {
+pub async fn open_ear(comms: &Comms, agent: &AgentId, call: Option<&CallId>) -> Result<CallSubscription, Failure> {
+    CallSubscription::open(comms, agent, call).await.map_err(|error| {
         tracing::warn!(%error, "calls can't be waited for");
         Failure::unavailable("calls can't be waited for right now")
     })
@@ -34,8 +34,8 @@ pub async fn open_ear(comms: &Comms, agent: &AgentId, call: Option<&CallId>) -> 
 
 pub enum Next {
     /// Somebody is to be answered.
-    Turn(Box<Signal>),
-    Ended(Box<Signal>),
+    Turn(Box<CallNotification>),
+    Ended(Box<CallNotification>),
     /// Nothing yet, in one word: `waiting`, or `draining`.
     Nothing(&'static str),
 }
@@ -62,15 +62,15 @@ impl Next {
 pub async fn next_turn(
     context: &Context,
     agent: &AgentId,
-    ear: &mut Ear,
+    ear: &mut CallSubscription,
     call: &mut Option<CallId>,
     until: Instant,
 ) -> Result<Next, Failure> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         match next(&context.call, ear, left).await? {
-            Next::Turn(signal) if signal.event == Event::Incoming => {
-                match orders::give(&context.comms, agent, &signal.call_id, Order::Attend).await {
+            Next::Turn(signal) if signal.event == NotificationKind::Incoming => {
+                match commands::send(&context.comms, agent, &signal.call_id, CallCommand::Attend).await {
                     Ok(done) => {
                         *call = Some(signal.call_id);
                         if let Some(pending) = done.pending {
@@ -89,11 +89,11 @@ pub async fn next_turn(
     }
 }
 
-pub async fn next(call: &Call, ear: &mut Ear, patience: Duration) -> Result<Next, Failure> {
-    let heard = call.while_wanted(tokio::time::timeout(patience, ear.next())).await?;
+pub async fn next(call: &Call, ear: &mut CallSubscription, patience: Duration) -> Result<Next, Failure> {
+    let heard = call.while_wanted(tokio::time::timeout(patience, ear.claim_next())).await?;
     match heard {
         Wanted::Done(Ok(Some(signal))) => {
-            let is_over = signal.event == Event::Ended;
+            let is_over = signal.event == NotificationKind::Ended;
             let signal = Box::new(signal);
             Ok(if is_over {
                 Next::Ended(signal)

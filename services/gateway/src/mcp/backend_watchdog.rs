@@ -24,7 +24,7 @@ const FAILURES: u32 = 3;
 
 pub fn start(platform: &Platform, streams: &Streams, lifecycle: &Lifecycle) {
     let (platform, streams, failures) = (platform.clone(), streams.clone(), Arc::new(AtomicU32::new(0)));
-    lifecycle.repeat(EVERY, move || {
+    lifecycle.spawn_periodic(EVERY, move || {
         let (platform, streams, failures) = (platform.clone(), streams.clone(), failures.clone());
         async move { look(&platform, &streams, &failures).await }
     });

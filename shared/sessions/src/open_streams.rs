@@ -1,0 +1,183 @@
+//! The table of the push streams whose sockets this replica holds. It does no I/O: an idle stream is a socket, a channel
+//! and a table entry.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use butt_dial_domain::AgentId;
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::connection::{ClientChange, Connection};
+
+/// The legacy transport's name in the registry.
+pub(crate) const SSE: &str = "sse";
+
+/// Messages that a slow reader may lag behind. At the limit its stream is closed; the client reconnects and reads the log.
+/// Holds a delivery of 64 events with its ping, the next delivery, and responses besides.
+const QUEUE_LEN: usize = 160;
+
+struct OpenStream {
+    connection: Connection,
+    messages: mpsc::Sender<String>,
+    end: CancellationToken,
+    /// Present while the client watches its inbox.
+    inbox_watch: Option<DropGuard>,
+    /// Held while the registry entry is written, so that an older state never overwrites a newer one.
+    save_lock: Arc<AsyncMutex<()>>,
+}
+
+/// The socket's end of a stream.
+pub(crate) struct StreamEnds {
+    pub messages: mpsc::Receiver<String>,
+    pub end: CancellationToken,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct OpenStreams(Arc<Mutex<HashMap<String, OpenStream>>>);
+
+impl OpenStreams {
+    pub fn insert(&self, connection: Connection, inbox_watch: Option<DropGuard>) -> StreamEnds {
+        let (sender, messages) = mpsc::channel(QUEUE_LEN);
+        let end = CancellationToken::new();
+        let stream = OpenStream {
+            messages: sender,
+            end: end.clone(),
+            inbox_watch,
+            save_lock: Arc::default(),
+            connection,
+        };
+        self.locked().insert(stream.connection.id.clone(), stream);
+        StreamEnds { messages, end }
+    }
+
+    /// Removes the stream and ends its socket.
+    pub fn remove(&self, id: &str) {
+        if let Some(open) = self.locked().remove(id) {
+            open.end.cancel();
+        }
+    }
+
+    pub fn find(&self, id: &str) -> Option<Connection> {
+        self.locked().get(id).map(|open| open.connection.clone())
+    }
+
+    pub fn find_agent(&self, id: &str) -> Option<AgentId> {
+        self.locked().get(id).map(|open| open.connection.agent.clone())
+    }
+
+    /// Returns the token that fires when the stream is closed.
+    pub fn find_end(&self, id: &str) -> Option<CancellationToken> {
+        self.locked().get(id).map(|open| open.end.clone())
+    }
+
+    pub fn find_save_lock(&self, id: &str) -> Option<Arc<AsyncMutex<()>>> {
+        self.locked().get(id).map(|open| open.save_lock.clone())
+    }
+
+    pub fn ids(&self) -> Vec<String> {
+        self.locked().keys().cloned().collect()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.locked().is_empty()
+    }
+
+    /// Applies a change to the stream of this agent. Returns the connection when the change is new.
+    /// `Err` when there is no such stream. `watch` starts a watch of the inbox and runs under the lock.
+    pub fn apply(
+        &self,
+        id: &str,
+        agent: &AgentId,
+        change: &ClientChange,
+        watch: impl FnOnce() -> DropGuard,
+    ) -> Result<Option<Connection>, StreamGone> {
+        let mut open = self.locked();
+        let stream = open.get_mut(id).filter(|stream| &stream.connection.agent == agent);
+        let stream = stream.ok_or(StreamGone)?;
+        if !stream.connection.apply(change) {
+            return Ok(None);
+        }
+        if let ClientChange::WatchesInbox(yes) = change {
+            stream.inbox_watch = yes.then(watch);
+        }
+        Ok(Some(stream.connection.clone()))
+    }
+
+    /// Queues a message. Returns false when the stream is gone. A stream that can't take the message is closed.
+    pub fn push(&self, id: &str, agent: &AgentId, message: String) -> bool {
+        let mut open = self.locked();
+        let Some(stream) = open.get(id).filter(|stream| &stream.connection.agent == agent) else {
+            return false;
+        };
+        match stream.messages.try_send(message) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::info!(%error, "push stream closed: reader too slow or gone");
+                stream.end.cancel();
+                open.remove(id);
+                false
+            }
+        }
+    }
+
+    /// Runs `send` with the queue of the stream when it belongs to the agent and its client is initialized.
+    pub fn with_initialized<T>(
+        &self,
+        id: &str,
+        agent: &AgentId,
+        send: impl FnOnce(&mpsc::Sender<String>) -> Option<T>,
+    ) -> Option<T> {
+        let open = self.locked();
+        let stream = open.get(id)?;
+        let connection = &stream.connection;
+        if &connection.agent != agent || connection.flags.initialized_at.is_none() {
+            return None;
+        }
+        send(&stream.messages)
+    }
+
+    /// Queues a notification that may be dropped, when the stream is initialized and its queue is less than half full.
+    pub fn notify(&self, id: &str, notification: &str) {
+        let open = self.locked();
+        let Some(stream) = open.get(id) else { return };
+        let messages = &stream.messages;
+        if stream.connection.flags.initialized_at.is_some() && messages.capacity() * 2 > messages.max_capacity() {
+            messages.try_send(notification.to_owned()).ok();
+        }
+    }
+
+    /// Ends one stream. Returns false when it is not here.
+    pub fn end(&self, id: &str, agent: &AgentId) -> bool {
+        let open = self.locked();
+        let stream = open.get(id).filter(|stream| &stream.connection.agent == agent);
+        stream.inspect(|stream| stream.end.cancel()).is_some()
+    }
+
+    pub fn end_all(&self) {
+        self.locked().values().for_each(|open| open.end.cancel());
+    }
+
+    pub fn end_all_of(&self, agent: &AgentId) {
+        for open in self.locked().values().filter(|open| &open.connection.agent == agent) {
+            open.end.cancel();
+        }
+    }
+
+    /// Ends the streams of the legacy transport. Returns how many.
+    pub fn end_legacy(&self) -> usize {
+        let open = self.locked();
+        let legacy = open.values().filter(|open| open.connection.transport == SSE);
+        legacy.inspect(|open| open.end.cancel()).count()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<String, OpenStream>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The stream is not in the table.
+#[derive(Debug)]
+pub(crate) struct StreamGone;
