@@ -1,5 +1,5 @@
-//! `cargo xtask servers -- <command>`: one private Postgres for everything that the command starts. Ends with
-//! the command's own exit code, and never leaves the server behind.
+//! `cargo xtask servers -- <command>`: runs a command with a private Postgres server. Exits with the exit code of the
+//! command, and always stops the server.
 
 use std::{
     env,
@@ -18,37 +18,40 @@ use tokio::{
 
 const URL: &str = "TEST_POSTGRES_URL";
 
-/// What `cargo run` tells about this crate. Build scripts watch some of it: a cargo below us would build again.
-const ABOUT_US: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+/// Variables that `cargo run` sets for this crate. A cargo in the command would rebuild build scripts that watch them.
+const CARGO_VARIABLES: [&str; 4] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
 
 pub async fn main(command: &[OsString]) -> anyhow::Result<ExitCode> {
-    let (program, arguments) = command.split_first().context("no command")?;
-    // Listens before the server starts: a signal that arrives meanwhile must not kill us, it waits for the command.
+    let (program, arguments) = command.split_first().context("no command was given")?;
+    // Before the start of the server: an early signal must not end this process, it is passed on to the command.
     let mut signals = Signals::listen()?;
     let mut postgres = Postgres::start().await;
     let mut child = Command::new(program);
     child.args(arguments).env(URL, postgres.url());
     for (name, _) in env::vars_os() {
-        if ABOUT_US.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+        if CARGO_VARIABLES
+            .iter()
+            .any(|prefix| name.to_string_lossy().starts_with(prefix))
+        {
             child.env_remove(name);
         }
     }
-    let ended = match child.spawn() {
+    let result = match child.spawn() {
         Ok(child) => wait(child, &mut signals).await,
         Err(error) => Err(error.into()),
     };
     postgres.stop().await;
-    let status = ended.with_context(|| format!("can't run {}", program.display()))?;
-    Ok(code(status))
+    let status = result.with_context(|| format!("cannot run {}", program.display()))?;
+    Ok(exit_code(status))
 }
 
-/// Waits for the command. The first signal is passed on; the second one kills.
+/// Waits for the command. Passes the first signal on, kills the command on the second.
 async fn wait(mut child: Child, signals: &mut Signals) -> anyhow::Result<ExitStatus> {
     let name = tokio::select! {
         status = child.wait() => return Ok(status?),
         name = signals.next() => name,
     };
-    // The terminal has already told everyone in our process group; twice would mean "at once" to the test runner.
+    // The terminal sends INT to the whole process group. A second INT would make the test runner stop at once.
     if let Some(id) = child.id().filter(|_| name == "TERM" || !stdin().is_terminal()) {
         Command::new("sh")
             .args(["-c", &format!("kill -s {name} {id}")])
@@ -62,8 +65,8 @@ async fn wait(mut child: Child, signals: &mut Signals) -> anyhow::Result<ExitSta
     Ok(child.wait().await?)
 }
 
-/// As a shell would say it: 128 and the signal's number for a command that a signal ended.
-fn code(status: ExitStatus) -> ExitCode {
+/// Returns the exit code; like a shell, 128 plus the number of the signal that ended the command.
+fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status.code().or_else(|| Some(128 + status.signal()?));
     code.and_then(|code| u8::try_from(code).ok())
         .map_or(ExitCode::FAILURE, ExitCode::from)
@@ -82,7 +85,7 @@ impl Signals {
         })
     }
 
-    /// The name of the next signal, as `kill -s` wants it.
+    /// Waits for the next signal. Returns its name for `kill -s`.
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "INT",

@@ -1,6 +1,6 @@
-//! `xtask servers` as its users see it: a process that gives a command a database and ends as the command ends.
+//! `xtask servers` as a process: it gives a command a database and exits with the exit code of the command.
 
-#![expect(clippy::unwrap_used, reason = "here a failed expectation is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -8,7 +8,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-/// A running `xtask servers -- sh -c <script>`, whose script first says where its database is.
+/// A running `xtask servers -- sh -c <script>`. The script first prints the address of its database.
 struct Run {
     xtask: Child,
     output: BufReader<ChildStdout>,
@@ -37,26 +37,29 @@ impl Run {
         Self { xtask, output, address }
     }
 
-    /// The exit code, after which the database must be gone.
-    fn end(mut self) -> Option<i32> {
+    /// Waits for the end. Returns the exit code, and checks that the database is stopped.
+    fn wait(mut self) -> Option<i32> {
         let mut rest = String::new();
         self.output.read_to_string(&mut rest).unwrap();
         let status = self.xtask.wait().unwrap();
-        assert!(TcpStream::connect(&self.address).is_err(), "the server outlived xtask");
+        assert!(
+            TcpStream::connect(&self.address).is_err(),
+            "the server is still running"
+        );
         status.code()
     }
 }
 
 #[test]
-fn servers_live_as_long_as_the_command() {
+fn servers_run_as_long_as_the_command() {
     let mut run = Run::start("read line; exit 7");
     assert!(TcpStream::connect(&run.address).is_ok());
     drop(run.xtask.stdin.take());
-    assert_eq!(run.end(), Some(7));
+    assert_eq!(run.wait(), Some(7));
 }
 
 #[test]
-fn servers_end_on_a_signal_with_the_command_s_code() {
+fn servers_return_the_exit_code_after_a_signal() {
     for signal in ["INT", "TERM"] {
         let mut run = Run::start("trap 'exit 9' INT TERM; echo ready; while :; do sleep 0.05; done");
         run.output.read_line(&mut String::new()).unwrap();
@@ -68,11 +71,11 @@ fn servers_end_on_a_signal_with_the_command_s_code() {
                 .unwrap()
                 .success()
         );
-        assert_eq!(run.end(), Some(9), "{signal}");
+        assert_eq!(run.wait(), Some(9), "{signal}");
     }
 }
 
 #[test]
-fn servers_say_what_a_shell_says_of_a_killed_command() {
-    assert_eq!(Run::start("kill -s KILL $$").end(), Some(128 + 9));
+fn servers_return_128_plus_signal_of_a_killed_command() {
+    assert_eq!(Run::start("kill -s KILL $$").wait(), Some(128 + 9));
 }

@@ -1,4 +1,4 @@
-//! What comes in: how fast it is made durable, written down and brought to an agent, each service a process of its own.
+//! Inbound messages: the rates of persisting, recording and delivering them, with one process per service.
 
 use std::{
     net::SocketAddr,
@@ -9,54 +9,55 @@ use anyhow::{Context, bail};
 
 use super::{
     Bench,
-    http::Connection,
+    http_client::Connection,
     listener::Listener,
-    mcp::{Endpoint, Job},
+    load::Load,
+    mcp_client::Endpoint,
     process::{self, Process},
     servers::Servers,
     webhooks,
 };
 
 const CONNECTIONS: usize = 64;
-/// Messages that wait for an agent.
-const WAITING: u64 = 10_000;
-/// Webhooks whose way to a listener is timed, one after the other.
+/// Messages that are queued for an absent agent.
+const QUEUED: u64 = 10_000;
+/// Webhooks that are timed until they reach a listener, one after the other.
 const TIMED: usize = 500;
-/// How often the memory is looked at while it soaks.
-const LOOK: Duration = Duration::from_secs(15);
+/// Between two samples of the memory during the soak.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Webhooks into the durable stream, and from there into the log, each by itself.
+/// Measures webhooks into the durable stream, and then the stream into the log.
 pub async fn rates(bench: &mut Bench) -> anyhow::Result<()> {
-    let job = Job {
+    let load = Load {
         connections: CONNECTIONS,
-        ..bench.job()
+        ..bench.load()
     };
     let bare = Process::bare_webhooks().await?;
-    let yardstick = webhooks::load(bare.address, job).await?;
+    let baseline = webhooks::send_for(bare.address, load).await?;
     drop(bare);
     bench
         .table
-        .note("bare axum route that checks the signature", yardstick.rate, "/s");
+        .note("bare axum route that checks the signature", baseline.rate, "/s");
     let servers = Servers::start(&bench.program).await?;
-    // Makes the agent whose number is called.
+    // Creates the agent that receives the messages.
     let gateway = process::gateway(&bench.program, &servers.backends).await?;
     let ingest = process::service(&bench.program, "webhook-ingest", &servers.backends).await?;
-    let load = webhooks::load(ingest.address, job).await?;
+    let sent = webhooks::send_for(ingest.address, load).await?;
     bench
         .table
-        .ratio("signed SMS webhooks, JetStream on file", load.rate, yardstick.rate, 0.3);
+        .ratio("signed SMS webhooks, JetStream on file", sent.rate, baseline.rate, 0.3);
     bench
         .table
-        .at_most("their p50 at 64 connections", webhooks::millis(load.p50), "ms", 15.0);
+        .at_most("their p50 at 64 connections", webhooks::millis(sent.p50), "ms", 15.0);
     bench
         .table
-        .at_most("their p99 at 64 connections", webhooks::millis(load.p99), "ms", 15.0);
+        .at_most("their p99 at 64 connections", webhooks::millis(sent.p99), "ms", 15.0);
 
-    let begun = Instant::now();
+    let launched = Instant::now();
     let dispatcher = process::service(&bench.program, "dispatcher", &servers.backends).await?;
-    let started = begun.elapsed();
-    until_written(dispatcher.address, load.count).await?;
-    let rate = load.count as f64 / (begun.elapsed() - started).as_secs_f64();
+    let startup = launched.elapsed();
+    wait_until_recorded(dispatcher.address, sent.count).await?;
+    let rate = sent.count as f64 / (launched.elapsed() - startup).as_secs_f64();
     bench.table.at_least(
         "dispatcher, events written and offered to their agent",
         rate,
@@ -67,7 +68,7 @@ pub async fn rates(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From the carrier's call to an agent that listens on a gateway.
+/// Measures the delivery from the carrier's webhook to an agent that listens on a gateway.
 pub async fn delivery(bench: &mut Bench) -> anyhow::Result<()> {
     let servers = Servers::start(&bench.program).await?;
     let gateway = process::gateway(&bench.program, &servers.backends).await?;
@@ -75,26 +76,26 @@ pub async fn delivery(bench: &mut Bench) -> anyhow::Result<()> {
     let dispatcher = process::service(&bench.program, "dispatcher", &servers.backends).await?;
     let agent = Endpoint::agent(&gateway);
 
-    webhooks::send(ingest.address, CONNECTIONS, WAITING).await?;
-    until_written(dispatcher.address, WAITING).await?;
-    let begun = Instant::now();
+    webhooks::send_count(ingest.address, CONNECTIONS, QUEUED).await?;
+    wait_until_recorded(dispatcher.address, QUEUED).await?;
+    let opened = Instant::now();
     let mut listener = Listener::open(&agent).await?;
-    let last = listener.take(WAITING).await?;
-    let took = (last - begun).as_secs_f64();
+    let last = listener.read(QUEUED).await?;
+    let duration = (last - opened).as_secs_f64();
     bench.table.at_most(
         "10,000 waiting messages to an agent that returns, in order",
-        took,
+        duration,
         "s",
         10.0,
     );
 
-    let mut calling = Connection::open(ingest.address).await?;
+    let mut connection = Connection::open(ingest.address).await?;
     let mut times = Vec::new();
     for _ in 0..TIMED {
-        let begun = Instant::now();
-        webhooks::one(&mut calling, ingest.address).await?;
+        let sent = Instant::now();
+        webhooks::send_one(&mut connection, ingest.address).await?;
         let (_, at) = tokio::time::timeout(Duration::from_secs(10), listener.next()).await??;
-        times.push(at - begun);
+        times.push(at - sent);
     }
     times.sort_unstable();
     let (p50, p99) = (webhooks::percentile(&times, 50), webhooks::percentile(&times, 99));
@@ -113,38 +114,38 @@ pub async fn delivery(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Everything in one process under a steady load with a listener: its memory must not grow.
+/// Runs all roles in one process under a steady load with a listener. Its memory must not grow.
 pub async fn soak(bench: &mut Bench) -> anyhow::Result<()> {
     let server = process::embedded(&bench.program).await?;
     let agent = Endpoint::agent(&server);
-    let (begun, time) = (Instant::now(), bench.options.soak);
+    let (started, duration) = (Instant::now(), bench.options.soak);
     let address = server.process.address;
     let load = async {
         let mut connection = Connection::open(address).await?;
-        while begun.elapsed() < time {
-            webhooks::one(&mut connection, address).await?;
+        while started.elapsed() < duration {
+            webhooks::send_one(&mut connection, address).await?;
             agent.call_once("comms_ping", "{}").await?;
         }
         Ok::<_, anyhow::Error>(())
     };
     let listen = async {
         let mut listener = Listener::open(&agent).await?;
-        while begun.elapsed() < time {
+        while started.elapsed() < duration {
             if let Ok(event) = tokio::time::timeout(Duration::from_secs(1), listener.next()).await {
                 event?;
             }
         }
         Ok::<_, anyhow::Error>(())
     };
-    let look = async {
+    let sample = async {
         let mut sizes = Vec::new();
-        while begun.elapsed() < time {
-            tokio::time::sleep(LOOK).await;
+        while started.elapsed() < duration {
+            tokio::time::sleep(SAMPLE_INTERVAL).await;
             sizes.push(server.process.memory()? as f64 / 1024.0 / 1024.0);
         }
         Ok::<_, anyhow::Error>(sizes)
     };
-    let ((), (), sizes) = tokio::try_join!(load, listen, look)?;
+    let ((), (), sizes) = tokio::try_join!(load, listen, sample)?;
     let third = sizes.len() / 3;
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len().max(1) as f64;
     let (early, late) = (mean(&sizes[third..2 * third]), mean(&sizes[2 * third..]));
@@ -155,23 +156,23 @@ pub async fn soak(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until the dispatcher says that it has written so many notices down.
-async fn until_written(dispatcher: SocketAddr, count: u64) -> anyhow::Result<()> {
+/// Waits until the dispatcher has recorded `count` webhook events, by its metric.
+async fn wait_until_recorded(dispatcher: SocketAddr, count: u64) -> anyhow::Result<()> {
     let request = format!("GET /metrics HTTP/1.1\r\nHost: {dispatcher}\r\n\r\n");
     let mut connection = Connection::open(dispatcher).await?;
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
-        let answer = connection.exchange(request.as_bytes()).await?;
-        let line = answer
+        let response = connection.exchange(request.as_bytes()).await?;
+        let line = response
             .body
             .lines()
             .find_map(|line| line.strip_prefix("bd_inbound_notices_total "));
-        let written: f64 = line.context("no such metric")?.trim().parse()?;
-        if written >= count as f64 {
+        let recorded: f64 = line.context("no such metric")?.trim().parse()?;
+        if recorded >= count as f64 {
             return Ok(());
         }
-        if begun.elapsed() > Duration::from_secs(120) {
-            bail!("only {written} of {count} notices were written down");
+        if started.elapsed() > Duration::from_secs(120) {
+            bail!("only {recorded} of {count} webhook events were recorded");
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -1,11 +1,11 @@
-//! An agent that listens: it reads what is pushed, and answers pings, which is how the server knows that it has it.
+//! An agent that listens: it reads pushed events and answers pings, which confirm the events to the server.
 
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use serde_json::{Value, json};
 
-use super::{http::Connection, mcp::Endpoint};
+use super::{http::Connection, mcp_client::Endpoint};
 
 pub struct Listener {
     stream: Connection,
@@ -19,7 +19,7 @@ impl Listener {
         Self::open_with(endpoint, "{}").await
     }
 
-    /// One whose client has a model of its own, which may be asked.
+    /// Opens a listener that accepts sampling requests for its own model.
     pub async fn open_with_model(endpoint: &Endpoint) -> anyhow::Result<Self> {
         Self::open_with(endpoint, r#"{"sampling":{}}"#).await
     }
@@ -34,7 +34,7 @@ impl Listener {
         })
     }
 
-    /// The next event that is pushed, and when it came.
+    /// Reads the next pushed event and the time of its arrival.
     pub async fn next(&mut self) -> anyhow::Result<(Value, Instant)> {
         loop {
             let (message, at) = self.message().await?;
@@ -44,7 +44,7 @@ impl Listener {
         }
     }
 
-    /// The next message of whatever kind, and when it came. Pings are answered here.
+    /// Reads the next message of any kind and the time of its arrival. Answers pings.
     pub async fn message(&mut self) -> anyhow::Result<(Value, Instant)> {
         loop {
             let text = self.stream.read_until("data: ").await?;
@@ -57,24 +57,24 @@ impl Listener {
                 return Ok((message, at));
             }
             let pong = json!({ "jsonrpc": "2.0", "id": message["id"], "result": {} }).to_string();
-            let answer = self
+            let response = self
                 .posting
                 .exchange(&self.endpoint.post(&self.path, "", &pong))
                 .await?;
-            ensure!(answer.status == 202, "a pong was answered {}", answer.status);
+            ensure!(response.status == 202, "the pong got status {}", response.status);
         }
     }
 
-    /// So many messages, which must come in the order of their numbers. Returns when the last one came.
-    pub async fn take(&mut self, count: u64) -> anyhow::Result<Instant> {
+    /// Reads `count` events, which must arrive in the order of their numbers. Returns the time of the last arrival.
+    pub async fn read(&mut self, count: u64) -> anyhow::Result<Instant> {
         let mut last = (0, Instant::now());
         for _ in 0..count {
             let (event, at) = tokio::time::timeout(Duration::from_secs(60), self.next()).await??;
             let seq = event["seq"].as_i64().unwrap_or_default();
-            ensure!(seq > last.0, "number {seq} came after number {}", last.0);
+            ensure!(seq > last.0, "event {seq} arrived after event {}", last.0);
             last = (seq, at);
         }
-        // The last ones are confirmed like the others.
+        // Answers the pings that confirm the last events.
         while let Ok(event) = tokio::time::timeout(Duration::from_millis(300), self.next()).await {
             event?;
         }

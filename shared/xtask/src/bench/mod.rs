@@ -1,14 +1,15 @@
-//! `cargo xtask bench`: how fast the product is, as ratios to a bare rmcp server in the same run. It measures release builds
-//! over real sockets; it judges nothing but prints the numbers beside those asked for.
+//! `cargo xtask bench`: measures release builds over real sockets, as ratios to a bare rmcp server in the same run. Prints
+//! the values next to their targets; a missed target does not fail the run.
 
-mod bare;
+mod bare_mcp;
 mod calls;
-mod clients;
-mod http;
+mod http_client;
 mod inbound;
 mod listener;
-mod mcp;
+mod load;
+mod mcp_client;
 mod process;
+mod rmcp_client;
 mod servers;
 mod table;
 mod webhooks;
@@ -18,30 +19,31 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{Context, bail};
 use tokio::process::Command;
 
-use mcp::{Endpoint, Job};
+use load::Load;
+use mcp_client::Endpoint;
 use process::{Process, Server};
 use servers::Servers;
 use table::Table;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Seconds that each rate is measured for.
+    /// Duration of the measurement of each rate, in seconds.
     #[arg(long, default_value_t = 8)]
     seconds: u64,
-    /// Connections that call at the same time.
+    /// Number of concurrent connections.
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// Idle SSE sessions to open.
+    /// Number of idle SSE sessions.
     #[arg(long, default_value_t = 5_000)]
     sessions: usize,
-    /// Sends that an agent has behind it when the cost of a call is measured again.
+    /// Number of earlier sends of the agent before the cost of a call is measured again.
     #[arg(long, default_value_t = 200_000)]
     history: u64,
-    /// Only these: ping, embedded, servers, sessions, connect, start, webhooks, delivery, calls, relays, soak. Without it all
-    /// but relays and soak.
+    /// Run only these parts: ping, embedded, servers, sessions, connect, start, webhooks, delivery, calls, relays, soak.
+    /// Default: all except relays and soak.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Seconds of the soak.
+    /// Duration of the soak, in seconds.
     #[arg(long, default_value = "600", value_parser = seconds)]
     soak: Duration,
 }
@@ -50,7 +52,7 @@ fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
     text.parse().map(Duration::from_secs)
 }
 
-/// Builds both programs in release, and lets the release build of this one measure.
+/// Builds both programs in release mode and runs the release build of this one.
 pub async fn main(options: Options) -> anyhow::Result<ExitCode> {
     if !cfg!(debug_assertions) {
         return measure(options).await.map(|()| ExitCode::SUCCESS);
@@ -70,10 +72,10 @@ pub async fn main(options: Options) -> anyhow::Result<ExitCode> {
     })
 }
 
-pub use bare::serve as bare_server;
+pub use bare_mcp::serve as bare_server;
 pub use webhooks::bare as bare_webhooks;
 
-/// What is measured with.
+/// A run: its options, the program under measurement and the results.
 struct Bench {
     options: Options,
     program: PathBuf,
@@ -81,25 +83,25 @@ struct Bench {
 }
 
 impl Bench {
-    fn wants(&self, part: &str) -> bool {
-        self.options.only.is_empty() || self.wants_by_name(part)
+    fn runs(&self, part: &str) -> bool {
+        self.options.only.is_empty() || self.is_selected(part)
     }
 
-    /// What takes long is measured only when it is named.
-    fn wants_by_name(&self, part: &str) -> bool {
+    /// Whether the part is named in `--only`. Long measurements run only then.
+    fn is_selected(&self, part: &str) -> bool {
         self.options.only.iter().any(|only| only == part)
     }
 
-    fn job(&self) -> Job {
-        Job {
+    fn load(&self) -> Load {
+        Load {
             connections: self.options.connections,
-            time: Duration::from_secs(self.options.seconds),
+            duration: Duration::from_secs(self.options.seconds),
         }
     }
 }
 
 async fn measure(options: Options) -> anyhow::Result<()> {
-    // Clients want one even where nothing is encrypted. Fails only when there is one already.
+    // HTTP clients need a TLS provider even without TLS. Fails only if one is installed already.
     drop(rustls::crypto::ring::default_provider().install_default());
     let program = process::release("butt-dial")?;
     let mut bench = Bench {
@@ -109,29 +111,29 @@ async fn measure(options: Options) -> anyhow::Result<()> {
     };
     if ["ping", "embedded", "connect", "servers"]
         .iter()
-        .any(|part| bench.wants(part))
+        .any(|part| bench.runs(part))
     {
         outbound(&mut bench).await?;
     }
-    if bench.wants("sessions") {
+    if bench.runs("sessions") {
         sessions(&mut bench).await?;
     }
-    if bench.wants("start") {
+    if bench.runs("start") {
         cold_start(&mut bench).await?;
     }
-    if bench.wants("webhooks") {
+    if bench.runs("webhooks") {
         inbound::rates(&mut bench).await?;
     }
-    if bench.wants("delivery") {
+    if bench.runs("delivery") {
         inbound::delivery(&mut bench).await?;
     }
-    if bench.wants("calls") {
+    if bench.runs("calls") {
         calls::conversations(&mut bench).await?;
     }
-    if bench.wants_by_name("relays") {
+    if bench.is_selected("relays") {
         calls::replacements(&mut bench).await?;
     }
-    if bench.wants_by_name("soak") {
+    if bench.is_selected("soak") {
         inbound::soak(&mut bench).await?;
     }
     bench.table.print();
@@ -140,29 +142,29 @@ async fn measure(options: Options) -> anyhow::Result<()> {
 
 async fn outbound(bench: &mut Bench) -> anyhow::Result<()> {
     let bare = bare_rates(bench).await?;
-    if bench.wants("embedded") || bench.wants("ping") || bench.wants("connect") {
+    if bench.runs("embedded") || bench.runs("ping") || bench.runs("connect") {
         embedded(bench, &bare).await?;
     }
-    if bench.wants("servers") {
+    if bench.runs("servers") {
         servers(bench, &bare).await?;
     }
     Ok(())
 }
 
-/// What the bare server does a second.
+/// The rates of the bare server, per second.
 struct Bare {
     calls: f64,
-    /// Of rmcp's own client.
+    /// Calls by the client of rmcp.
     client_calls: f64,
     connects: f64,
 }
 
 async fn bare_rates(bench: &mut Bench) -> anyhow::Result<Bare> {
-    let process = Process::bare().await?;
-    let endpoint = Endpoint::bare(process.address);
-    let calls = endpoint.rate(bench.job(), "ping", &|_| "{}".into()).await?;
-    let client_calls = clients::rate(process.address, None, bench.job(), "ping", |_| "{}".into()).await?;
-    let connects = endpoint.connect_rate(bench.job(), "ping", "{}").await?;
+    let process = Process::bare_mcp().await?;
+    let endpoint = Endpoint::without_auth(process.address);
+    let calls = endpoint.rate(bench.load(), "ping", &|_| "{}".into()).await?;
+    let client_calls = rmcp_client::rate(process.address, None, bench.load(), "ping", |_| "{}".into()).await?;
+    let connects = endpoint.connect_rate(bench.load(), "ping", "{}").await?;
     bench.table.note("bare rmcp, calls over a session", calls, "/s");
     bench
         .table
@@ -180,27 +182,27 @@ async fn bare_rates(bench: &mut Bench) -> anyhow::Result<Bare> {
 async fn embedded(bench: &mut Bench, bare: &Bare) -> anyhow::Result<()> {
     let server = process::embedded(&bench.program).await?;
     let agent = Endpoint::agent(&server);
-    if bench.wants("ping") {
-        let rate = agent.rate(bench.job(), "comms_ping", &|_| "{}".into()).await?;
+    if bench.runs("ping") {
+        let rate = agent.rate(bench.load(), "comms_ping", &|_| "{}".into()).await?;
         bench.table.ratio("comms_ping over a session", rate, bare.calls, 0.6);
     }
-    if bench.wants("embedded") {
-        let rate = agent.rate(bench.job(), "comms_send_message", &mcp::sms).await?;
+    if bench.runs("embedded") {
+        let rate = agent.rate(bench.load(), "comms_send_message", &mcp_client::sms).await?;
         bench.table.ratio("comms_send_message, embedded", rate, bare.calls, 0.3);
-        let sends = sends_of_clients(bench, &server).await?;
+        let sends = rmcp_client_sends(bench, &server).await?;
         bench
             .table
             .ratio("the same of rmcp's own clients", sends, bare.client_calls, 0.3);
     }
-    if bench.wants("connect") {
-        let rate = agent.connect_rate(bench.job(), "comms_ping", "{}").await?;
+    if bench.runs("connect") {
+        let rate = agent.connect_rate(bench.load(), "comms_ping", "{}").await?;
         bench.table.ratio(
             "connect + initialize + call + close, Streamable HTTP",
             rate,
             bare.connects,
             0.3,
         );
-        let rate = agent.sse_connect_rate(bench.job(), "comms_ping").await?;
+        let rate = agent.sse_connect_rate(bench.load(), "comms_ping").await?;
         bench
             .table
             .ratio("connect + initialize + call + close, SSE", rate, bare.connects, 0.3);
@@ -208,18 +210,27 @@ async fn embedded(bench: &mut Bench, bare: &Bare) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn sends_of_clients(bench: &Bench, server: &Server) -> anyhow::Result<f64> {
+async fn rmcp_client_sends(bench: &Bench, server: &Server) -> anyhow::Result<f64> {
     let (address, token) = (server.process.address, server.agent_token.as_str());
-    clients::rate(address, Some(token), bench.job(), "comms_send_message", mcp::sms).await
+    rmcp_client::rate(
+        address,
+        Some(token),
+        bench.load(),
+        "comms_send_message",
+        mcp_client::sms,
+    )
+    .await
 }
 
-/// Postgres with fsync, Redis, NATS and the carriers' simulator, each a process of its own.
+/// Measures a gateway with Postgres (fsync on), Redis, NATS and the simulator of the carriers, one process each.
 async fn servers(bench: &mut Bench, bare: &Bare) -> anyhow::Result<()> {
     let servers = Servers::start(&bench.program).await?;
     let server = process::gateway(&bench.program, &servers.backends).await?;
     let agent = Endpoint::agent(&server);
     let before = server.process.cpu()?;
-    let (calls, rate) = agent.count(bench.job(), "comms_send_message", &mcp::sms).await?;
+    let (calls, rate) = agent
+        .count(bench.load(), "comms_send_message", &mcp_client::sms)
+        .await?;
     let cpu = (server.process.cpu()? - before).as_secs_f64() * 1e3 / calls as f64;
     bench.table.ratio(
         "comms_send_message, Postgres (fsync on), Redis, NATS",
@@ -228,20 +239,22 @@ async fn servers(bench: &mut Bench, bare: &Bare) -> anyhow::Result<()> {
         0.15,
     );
     bench.table.at_most("gateway's CPU a call, no history", cpu, "ms", 0.15);
-    let sends = sends_of_clients(bench, &server).await?;
+    let sends = rmcp_client_sends(bench, &server).await?;
     bench
         .table
         .ratio("the same of rmcp's own clients", sends, bare.client_calls, 0.15);
     let mut sent = calls;
     while sent < bench.options.history {
-        let job = Job {
+        let load = Load {
             connections: 64,
-            time: Duration::from_secs(10),
+            duration: Duration::from_secs(10),
         };
-        sent += agent.count(job, "comms_send_message", &mcp::sms).await?.0;
+        sent += agent.count(load, "comms_send_message", &mcp_client::sms).await?.0;
     }
     let before = server.process.cpu()?;
-    let (calls, rate) = agent.count(bench.job(), "comms_send_message", &mcp::sms).await?;
+    let (calls, rate) = agent
+        .count(bench.load(), "comms_send_message", &mcp_client::sms)
+        .await?;
     let cpu = (server.process.cpu()? - before).as_secs_f64() * 1e3 / calls as f64;
     let history = bench.options.history;
     bench
@@ -256,7 +269,7 @@ async fn servers(bench: &mut Bench, bare: &Bare) -> anyhow::Result<()> {
 async fn sessions(bench: &mut Bench) -> anyhow::Result<()> {
     let server = process::embedded(&bench.program).await?;
     let agent = Endpoint::agent(&server);
-    // The first sessions pay for what all of them share.
+    // The first sessions allocate what all sessions share.
     let warm = agent.open_sse_sessions(50).await?;
     let before = server.process.memory()?;
     let open = agent.open_sse_sessions(bench.options.sessions).await?;

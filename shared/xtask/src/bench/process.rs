@@ -1,4 +1,4 @@
-//! The programs under measurement: each a process of its own, with a directory of its own, gone with its handle.
+//! The programs under measurement: each is a process with its own data directory, killed when its handle is dropped.
 
 use std::{
     net::SocketAddr,
@@ -15,9 +15,9 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{http::Connection, webhooks::PUBLIC_URL};
+use super::{http_client::Connection, webhooks::PUBLIC_URL};
 
-/// A program in `target/release`, wherever cargo put that.
+/// Returns the path of a program in cargo's release folder.
 pub fn release(name: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let target = own.parent().and_then(Path::parent).context("no target directory")?;
@@ -41,20 +41,20 @@ pub struct Backends {
     pub nats: String,
     pub redis: String,
     pub simulator: Process,
-    /// Where carriers are told to call.
+    /// The address that carriers call.
     pub public_url: String,
 }
 
 impl Process {
-    pub async fn bare() -> anyhow::Result<Self> {
-        Self::yardstick("bare-server").await
+    pub async fn bare_mcp() -> anyhow::Result<Self> {
+        Self::baseline("bare-server").await
     }
 
     pub async fn bare_webhooks() -> anyhow::Result<Self> {
-        Self::yardstick("bare-webhooks").await
+        Self::baseline("bare-webhooks").await
     }
 
-    async fn yardstick(task: &str) -> anyhow::Result<Self> {
+    async fn baseline(task: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(release("xtask")?);
         command.arg(task).stdout(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn()?;
@@ -106,7 +106,7 @@ impl Process {
         })
     }
 
-    /// Time that the process has spent on processors (proc(5), fields 14 and 15, in hundredths of a second).
+    /// Returns the CPU time of the process (proc(5), fields 14 and 15, in hundredths of a second).
     pub fn cpu(&self) -> anyhow::Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id()?))?;
         let after_name = stat.rsplit_once(')').context("stat")?.1;
@@ -119,7 +119,7 @@ impl Process {
         Ok(Duration::from_millis(ticks * 10))
     }
 
-    /// Resident memory in bytes.
+    /// Returns the resident memory in bytes.
     pub fn memory(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()?))?;
         let line = status
@@ -129,20 +129,20 @@ impl Process {
         Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
     }
 
-    /// SIGKILL: it gets no chance to do anything.
+    /// Sends SIGKILL and waits for the end of the process.
     pub async fn kill(mut self) -> anyhow::Result<()> {
         Ok(self.child.kill().await?)
     }
 
-    /// SIGTERM; it ends in its own time.
+    /// Sends SIGTERM. Does not wait.
     pub async fn terminate(&self) -> anyhow::Result<()> {
         let kill = format!("kill -TERM {}", self.id()?);
         let sent = Command::new("sh").args(["-c", &kill]).status().await?;
-        ensure!(sent.success(), "SIGTERM was not sent");
+        ensure!(sent.success(), "SIGTERM could not be sent");
         Ok(())
     }
 
-    pub async fn ended(mut self) -> anyhow::Result<()> {
+    pub async fn wait(mut self) -> anyhow::Result<()> {
         self.child.wait().await?;
         Ok(())
     }
@@ -152,14 +152,14 @@ impl Process {
     }
 }
 
-/// The first line that `wanted` takes; the rest is read and dropped, so that the process never blocks on a full pipe.
+/// Returns the first value that `parse` finds in a line. Drains the other lines, so that the pipe never fills up.
 async fn first_line(
     output: impl tokio::io::AsyncRead + Unpin + Send + 'static,
-    wanted: impl Fn(&str) -> Option<String>,
+    parse: impl Fn(&str) -> Option<String>,
 ) -> anyhow::Result<String> {
     let mut lines = BufReader::new(output).lines();
     while let Some(line) = lines.next_line().await? {
-        if let Some(found) = wanted(&line) {
+        if let Some(found) = parse(&line) {
             #[expect(
                 clippy::disallowed_methods,
                 reason = "drains a pipe for as long as the process writes"
@@ -168,9 +168,10 @@ async fn first_line(
             return Ok(found);
         }
     }
-    bail!("the program ended before it served")
+    bail!("the program ended before it was serving")
 }
 
+/// Starts all roles in one process, on SQLite.
 pub async fn embedded(program: &Path) -> anyhow::Result<Server> {
     let directory = tempfile::tempdir()?;
     let env = pairs(&[
@@ -184,11 +185,12 @@ pub async fn embedded(program: &Path) -> anyhow::Result<Server> {
     server(program, "serve", env, Some(directory)).await
 }
 
+/// Starts a gateway, and creates its agent.
 pub async fn gateway(program: &Path, backends: &Backends) -> anyhow::Result<Server> {
     server(program, "gateway", shared(backends), None).await
 }
 
-/// Another service on the same backends.
+/// Starts another service on the same backends.
 pub async fn service(program: &Path, role: &str, backends: &Backends) -> anyhow::Result<Process> {
     Process::serve(program, role, &shared(backends), None).await
 }
@@ -210,7 +212,7 @@ fn shared(backends: &Backends) -> Vec<(String, String)> {
         env.push((manifest.endpoint_env.into(), format!("{simulator}/{}", manifest.id)));
         env.extend(
             vendor
-                .simulated
+                .simulated_settings
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
@@ -225,46 +227,45 @@ async fn server(
     directory: Option<TempDir>,
 ) -> anyhow::Result<Server> {
     let addresses = ["--phone-number", "+14155550100", "--email-address", "agent@example.com"];
-    let made = Command::new(program)
+    let output = Command::new(program)
         .args(["bootstrap", "--json"])
         .args(addresses)
         .envs(env.iter().cloned())
         .output()
         .await?;
-    let made: Value = serde_json::from_slice(&made.stdout).context("bootstrap")?;
-    let text = |key: &str| made[key].as_str().map(str::to_owned).context("bootstrap");
+    let created: Value = serde_json::from_slice(&output.stdout).context("bootstrap")?;
+    let text = |key: &str| created[key].as_str().map(str::to_owned).context("bootstrap");
     let process = Process::serve(program, role, &env, directory).await?;
-    lift_limits(process.address, &text("teamToken")?, &text("agentId")?).await?;
+    raise_limits(process.address, &text("teamToken")?, &text("agentId")?).await?;
     Ok(Server {
         process,
         agent_token: text("agentToken")?,
     })
 }
 
-async fn lift_limits(address: SocketAddr, token: &str, agent: &str) -> anyhow::Result<()> {
-    let none = Value::Null;
+async fn raise_limits(address: SocketAddr, token: &str, agent: &str) -> anyhow::Result<()> {
     let limits = json!({
         "maxActionsPerMinute": 1_000_000_000, "maxActionsPerHour": 1_000_000_000, "maxActionsPerDay": 1_000_000_000,
-        "maxSpendPerDay": 1_000_000_000, "maxSpendPerMonth": none,
+        "maxSpendPerDay": 1_000_000_000, "maxSpendPerMonth": null,
     });
     let body = json!({ "agentId": agent, "limits": limits }).to_string();
     let request = format!(
         "POST /api/v1/client-limits HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let answer = Connection::open(address).await?.exchange(request.as_bytes()).await?;
-    if answer.status != 200 {
-        bail!("the limits could not be lifted: {} {}", answer.status, answer.body);
+    let response = Connection::open(address).await?.exchange(request.as_bytes()).await?;
+    if response.status != 200 {
+        bail!("the limits could not be raised: {} {}", response.status, response.body);
     }
     Ok(())
 }
 
-/// From the start of the process to the first 200, with a database that does not exist yet.
+/// Measures the time from the start of the process, with a new database, to the first 200 of `/health`.
 pub async fn cold_start(program: &Path) -> anyhow::Result<Duration> {
     let directory = tempfile::tempdir()?;
     let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let begun = Instant::now();
+    let started = Instant::now();
     let _child = Command::new(program)
         .arg("serve")
         .env("DATA_DIR", directory.path())
@@ -280,12 +281,12 @@ pub async fn cold_start(program: &Path) -> anyhow::Result<Duration> {
             && connection
                 .exchange(request.as_bytes())
                 .await
-                .is_ok_and(|answer| answer.status == 200)
+                .is_ok_and(|response| response.status == 200)
         {
-            return Ok(begun.elapsed());
+            return Ok(started.elapsed());
         }
-        if begun.elapsed() > Duration::from_secs(10) {
-            bail!("no answer within 10 s");
+        if started.elapsed() > Duration::from_secs(10) {
+            bail!("no response within 10 s");
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

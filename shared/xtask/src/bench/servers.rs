@@ -1,4 +1,4 @@
-//! What many replicas share: Postgres with fsync, NATS, Redis, and the carriers' simulator, each a process of its own.
+//! The backends that replicas share: Postgres with fsync, NATS, Redis and the simulator of the carriers, one process each.
 
 use std::path::Path;
 

@@ -1,57 +1,59 @@
-//! The result: what was measured, beside what was asked for.
+//! The results of the measurements, next to their targets.
 
 #[derive(Default)]
 pub struct Table(Vec<[String; 4]>);
 
 impl Table {
-    /// A number that nothing is asked of.
-    pub fn note(&mut self, what: &str, value: f64, unit: &str) {
-        self.row(what, format!("{value:.0} {unit}"), String::new(), String::new());
+    /// Adds a value without a target.
+    pub fn note(&mut self, name: &str, value: f64, unit: &str) {
+        self.row(name, format!("{value:.0} {unit}"), String::new(), String::new());
     }
 
-    /// A rate as a part of the bare server's.
-    pub fn ratio(&mut self, what: &str, rate: f64, bare: f64, asked: f64) {
+    /// Adds a rate with its ratio to the rate of the bare server.
+    pub fn ratio(&mut self, name: &str, rate: f64, bare: f64, target: f64) {
         let ratio = rate / bare;
         self.row(
-            what,
+            name,
             format!("{rate:.0} /s"),
             format!("{ratio:.2} of bare"),
-            verdict(ratio >= asked, &format!("at least {asked}")),
+            verdict(ratio >= target, &format!("at least {target}")),
         );
     }
 
-    pub fn at_most(&mut self, what: &str, value: f64, unit: &str, asked: f64) {
+    /// Adds a value with an upper limit.
+    pub fn at_most(&mut self, name: &str, value: f64, unit: &str, target: f64) {
         self.row(
-            what,
+            name,
             format!("{value:.3} {unit}"),
             String::new(),
-            verdict(value <= asked, &format!("at most {asked} {unit}")),
+            verdict(value <= target, &format!("at most {target} {unit}")),
         );
     }
 
-    pub fn at_least(&mut self, what: &str, value: f64, unit: &str, asked: f64) {
+    /// Adds a value with a lower limit.
+    pub fn at_least(&mut self, name: &str, value: f64, unit: &str, target: f64) {
         self.row(
-            what,
+            name,
             format!("{value:.0} {unit}"),
             String::new(),
-            verdict(value >= asked, &format!("at least {asked} {unit}")),
+            verdict(value >= target, &format!("at least {target} {unit}")),
         );
     }
 
-    fn row(&mut self, what: &str, value: String, ratio: String, asked: String) {
-        // Long runs: each result is told when it is there.
-        eprintln!("{what}: {value} {ratio} {asked}");
-        self.0.push([what.to_owned(), value, ratio, asked]);
+    fn row(&mut self, name: &str, value: String, ratio: String, verdict: String) {
+        // A run is long: each result is printed at once.
+        eprintln!("{name}: {value} {ratio} {verdict}");
+        self.0.push([name.to_owned(), value, ratio, verdict]);
     }
 
     pub fn print(&self) {
-        println!("| measured | value | ratio | asked for |\n|---|---|---|---|");
-        for [what, value, ratio, asked] in &self.0 {
-            println!("| {what} | {value} | {ratio} | {asked} |");
+        println!("| measured | value | ratio | target |\n|---|---|---|---|");
+        for [name, value, ratio, verdict] in &self.0 {
+            println!("| {name} | {value} | {ratio} | {verdict} |");
         }
     }
 }
 
-fn verdict(met: bool, asked: &str) -> String {
-    format!("{asked}: {}", if met { "met" } else { "MISSED" })
+fn verdict(met: bool, target: &str) -> String {
+    format!("{target}: {}", if met { "met" } else { "MISSED" })
 }

@@ -1,4 +1,4 @@
-//! Signed SMS webhooks, as Twilio sends them, and the yardstick: a route that checks the same signature and does nothing else.
+//! Signed SMS webhooks in the format of Twilio, and their baseline: a route that only verifies the same signature.
 
 use std::{
     net::SocketAddr,
@@ -19,22 +19,22 @@ use butt_dial_providers::{
     twilio::webhook::{self, HEADER, Payload},
 };
 
-use super::{http::Connection, mcp::Job};
+use super::{http_client::Connection, load::Load};
 
-/// Where carriers are told to call. Signatures cover it; the requests themselves go to the address of the process.
+/// The address that carriers call. Signatures cover it; requests go to the address of the process.
 pub const PUBLIC_URL: &str = "https://bench.example";
 const PATH: &str = "/webhooks/twilio/sms";
-/// The number that the webhooks are for.
+/// The receiver of the webhooks.
 pub const NUMBER: &str = "+14155550100";
 
-/// What the simulators' adapters sign and check with.
+/// Returns a credential of the simulated vendors.
 pub fn simulated(name: &str) -> &'static str {
     let vendors = butt_dial_providers::VENDORS.iter();
-    let mut values = vendors.flat_map(|vendor| vendor.simulated);
+    let mut values = vendors.flat_map(|vendor| vendor.simulated_settings);
     values.find(|(env, _)| *env == name).map_or("", |(_, value)| value)
 }
 
-/// A webhook that nobody has sent before, and its signature.
+/// Builds webhook number `n`, with a message id that is unique in this run.
 pub fn request(address: SocketAddr, n: u64) -> Vec<u8> {
     let sid = format!("SM{:08x}{n:024x}", std::process::id());
     let fields: Vec<(String, String)> = [
@@ -62,7 +62,7 @@ pub fn request(address: SocketAddr, n: u64) -> Vec<u8> {
     signed(address, PATH, &fields)
 }
 
-/// A request of the carrier's at this path of the public address.
+/// Builds a signed request of the carrier to this path of the public address.
 pub fn signed(address: SocketAddr, path: &str, fields: &[(String, String)]) -> Vec<u8> {
     let signature = signature(&format!("{PUBLIC_URL}{path}"), fields);
     let body = url::form_urlencoded::Serializer::new(String::new())
@@ -75,13 +75,13 @@ pub fn signed(address: SocketAddr, path: &str, fields: &[(String, String)]) -> V
     .into_bytes()
 }
 
-/// The carrier's, over a public URL and the fields that are sent there.
+/// Signs a public URL and the fields of a request as the carrier does.
 pub fn signature(url: &str, fields: &[(String, String)]) -> String {
     webhook::sign(&Secret::new(simulated("TWILIO_AUTH_TOKEN")), url, Payload::Form(fields))
 }
 
-/// What a load of webhooks came to.
-pub struct Load {
+/// The result of a load of webhooks.
+pub struct LoadResult {
     pub count: u64,
     pub rate: f64,
     pub p50: Duration,
@@ -90,14 +90,14 @@ pub struct Load {
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// As many as go in the job's time.
-pub async fn load(address: SocketAddr, job: Job) -> anyhow::Result<Load> {
-    let end = Instant::now() + job.time;
-    run(address, job.connections, || Instant::now() < end).await
+/// Sends webhooks for the duration of the load.
+pub async fn send_for(address: SocketAddr, load: Load) -> anyhow::Result<LoadResult> {
+    let end = Instant::now() + load.duration;
+    run(address, load.connections, || Instant::now() < end).await
 }
 
-/// So many, as fast as they go.
-pub async fn send(address: SocketAddr, connections: usize, count: u64) -> anyhow::Result<Load> {
+/// Sends `count` webhooks as fast as possible.
+pub async fn send_count(address: SocketAddr, connections: usize, count: u64) -> anyhow::Result<LoadResult> {
     let left = AtomicU64::new(count);
     let take = || {
         left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
@@ -106,34 +106,34 @@ pub async fn send(address: SocketAddr, connections: usize, count: u64) -> anyhow
     run(address, connections, take).await
 }
 
-async fn run(address: SocketAddr, connections: usize, more: impl Fn() -> bool) -> anyhow::Result<Load> {
-    let begun = Instant::now();
-    let more = &more;
+async fn run(address: SocketAddr, connections: usize, has_next: impl Fn() -> bool) -> anyhow::Result<LoadResult> {
+    let started = Instant::now();
+    let has_next = &has_next;
     let callers = (0..connections).map(|_| async move {
         let mut connection = Connection::open(address).await?;
         let mut times = Vec::new();
-        while more() {
+        while has_next() {
             let request = request(address, NEXT.fetch_add(1, Ordering::Relaxed));
-            let begun = Instant::now();
-            let answer = connection.exchange(&request).await?;
-            times.push(begun.elapsed());
-            ensure!(answer.status == 200, "a webhook was answered {}", answer.status);
+            let sent = Instant::now();
+            let response = connection.exchange(&request).await?;
+            times.push(sent.elapsed());
+            ensure!(response.status == 200, "a webhook got status {}", response.status);
         }
         Ok::<_, anyhow::Error>(times)
     });
     let mut times = futures::future::try_join_all(callers).await?.concat();
-    let took = begun.elapsed();
+    let duration = started.elapsed();
     times.sort_unstable();
     ensure!(!times.is_empty(), "no webhook was sent");
-    Ok(Load {
+    Ok(LoadResult {
         count: times.len() as u64,
-        rate: times.len() as f64 / took.as_secs_f64(),
+        rate: times.len() as f64 / duration.as_secs_f64(),
         p50: percentile(&times, 50),
         p99: percentile(&times, 99),
     })
 }
 
-/// Of sorted times.
+/// Returns a percentile of sorted times.
 pub fn percentile(times: &[Duration], percent: usize) -> Duration {
     let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
     times.get(at).copied().unwrap_or_default()
@@ -143,15 +143,15 @@ pub fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// One webhook; returns when it is answered.
-pub async fn one(connection: &mut Connection, address: SocketAddr) -> anyhow::Result<u64> {
+/// Sends one webhook and waits for its response.
+pub async fn send_one(connection: &mut Connection, address: SocketAddr) -> anyhow::Result<u64> {
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
-    let answer = connection.exchange(&request(address, n)).await?;
-    ensure!(answer.status == 200, "a webhook was answered {}", answer.status);
+    let response = connection.exchange(&request(address, n)).await?;
+    ensure!(response.status == 200, "a webhook got status {}", response.status);
     Ok(n)
 }
 
-/// The yardstick; prints its address first, and serves until it is killed.
+/// Serves the baseline: prints the address and runs until the process is killed.
 pub async fn bare() -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("{}", listener.local_addr()?);

@@ -80,7 +80,7 @@ const RUNTIME: &str = "shared/runtime";
 const TESTKIT: &str = "shared/testkit";
 const XTASK: &str = "shared/xtask";
 
-/// What the tests of a product crate or service may use.
+/// The crates that tests of product crates and services may use.
 const BACKENDS: &[&str] = &[TESTKIT, BUS, KV, PROVIDERS, STORE];
 
 /// Crates that do not ship: patterns do not match them.

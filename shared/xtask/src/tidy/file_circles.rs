@@ -1,7 +1,7 @@
 //! The files of a crate depend on each other in one direction only.
 //!
 //! File A depends on file B if A names an item of B outside of tests, in a `use` or in a path. Two things do not count:
-//! a file that uses items of its own parent modules (`mod.rs` and `lib.rs` may define what their children share), and a
+//! a file that uses items of its parent modules (`mod.rs` and `lib.rs` may define what their children share), and a
 //! parent that declares or re-exports its children. A circle is a group of files that all depend on each other, directly
 //! or through others. Methods are not seen: `call.end()` makes no arrow to the file that defines `end`.
 

@@ -176,7 +176,7 @@ pub fn main(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Returns the nearest parent folder whose `Cargo.toml` defines the workspace.
+/// Returns the nearest parent folder with a `Cargo.toml` that defines the workspace.
 fn workspace_root() -> anyhow::Result<PathBuf> {
     let here = env::current_dir().context("there is no current folder")?;
     let is_root = |folder: &&Path| {

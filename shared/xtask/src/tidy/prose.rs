@@ -56,7 +56,7 @@ fn rust_comments(file: &File) -> Vec<Line<'_>> {
         counted = range.start;
         let comment = &file.text[range.clone()];
         let is_block = comment.starts_with("/*");
-        // A comment after code is a block of its own.
+        // A comment after code is a separate block.
         let line_start = file.text[..range.start].rfind('\n').map_or(0, |at| at + 1);
         let is_alone = file.text[line_start..range.start].trim().is_empty();
         for (offset, line) in comment.lines().enumerate() {

@@ -1,5 +1,4 @@
-//! An agent as programs are: it listens for calls, and answers each of them with one request after the other, without
-//! thinking.
+//! An agent program: it listens for calls and answers each turn at once, with one request after the other per call.
 
 use std::time::{Duration, Instant};
 
@@ -7,47 +6,45 @@ use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::super::{http::Connection, listener::Listener, mcp::Endpoint};
+use super::super::{http_client::Connection, listener::Listener, mcp_client::Endpoint};
 
-/// A stream counts as a listener once it is two seconds old, and what waits for the agent is then asked again; there is nothing
-/// that tells.
-pub const SETTLED: Duration = Duration::from_millis(2_100);
-/// The longest that a request may wait.
+/// A stream counts as a listener after a grace period of two seconds. The server sends no event at its end.
+pub const CONNECT_GRACE: Duration = Duration::from_millis(2_100);
+/// The time-out of a long poll.
 const WAIT_MS: u64 = 50_000;
 
-/// What the agent says to what the caller has said.
-pub type Mind = fn(&str) -> String;
+/// Returns the agent's reply to the text of a turn.
+pub type ReplyFn = fn(&str) -> String;
 
-/// A turn as the agent's program saw it.
-pub struct Taken {
+/// A turn as the agent saw it.
+pub struct AgentTurn {
     pub text: String,
-    /// It was there.
-    pub at: Instant,
-    /// The answer was about to leave.
-    pub answered: Instant,
+    pub received: Instant,
+    /// Just before the reply was sent.
+    pub replied: Instant,
 }
 
-/// Gone with its handle.
+/// Stops when it is dropped.
 pub struct Agent {
-    turns: mpsc::UnboundedReceiver<Taken>,
+    turns: mpsc::UnboundedReceiver<AgentTurn>,
     tasks: JoinSet<anyhow::Result<()>>,
 }
 
 impl Agent {
-    /// From now on its calls are answered.
-    pub async fn open(endpoint: &Endpoint, mind: Mind) -> anyhow::Result<Self> {
+    /// Starts to answer the calls of the agent. Returns when the server counts it as a listener.
+    pub async fn open(endpoint: &Endpoint, reply: ReplyFn) -> anyhow::Result<Self> {
         let listener = Listener::open(endpoint).await?;
-        tokio::time::sleep(SETTLED).await;
+        tokio::time::sleep(CONNECT_GRACE).await;
         let (sender, turns) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(listen(listener, endpoint.clone(), mind, sender));
+        tasks.spawn(listen(listener, endpoint.clone(), reply, sender));
         Ok(Self { turns, tasks })
     }
 
-    /// All turns up to now. An error where the agent could not be what it should.
-    pub fn finish(mut self) -> anyhow::Result<Vec<Taken>> {
-        while let Some(ended) = self.tasks.try_join_next() {
-            ended??;
+    /// Returns the turns so far. Fails if a request of the agent failed.
+    pub fn finish(mut self) -> anyhow::Result<Vec<AgentTurn>> {
+        while let Some(result) = self.tasks.try_join_next() {
+            result??;
         }
         let mut turns = Vec::new();
         while let Ok(turn) = self.turns.try_recv() {
@@ -60,8 +57,8 @@ impl Agent {
 async fn listen(
     mut listener: Listener,
     endpoint: Endpoint,
-    mind: Mind,
-    turns: mpsc::UnboundedSender<Taken>,
+    reply: ReplyFn,
+    turns: mpsc::UnboundedSender<AgentTurn>,
 ) -> anyhow::Result<()> {
     let mut calls = JoinSet::new();
     loop {
@@ -69,56 +66,62 @@ async fn listen(
             event = listener.next() => {
                 let (event, _) = event?;
                 if event["type"] == "call.incoming" {
-                    let call = event["callId"].as_str().context("a call without an id")?.to_owned();
-                    calls.spawn(attend(endpoint.clone(), call, mind, turns.clone()));
+                    let call = event["callId"].as_str().context("the call has no id")?.to_owned();
+                    calls.spawn(attend(endpoint.clone(), call, reply, turns.clone()));
                 }
             }
-            Some(ended) = calls.join_next() => ended??,
+            Some(result) = calls.join_next() => result??,
         }
     }
 }
 
-/// One call, to its end.
+/// Answers the turns of a call until it ends.
 async fn attend(
     endpoint: Endpoint,
     call: String,
-    mind: Mind,
-    turns: mpsc::UnboundedSender<Taken>,
+    reply: ReplyFn,
+    turns: mpsc::UnboundedSender<AgentTurn>,
 ) -> anyhow::Result<()> {
-    let attending = json!({ "callId": call, "waitMs": WAIT_MS }).to_string();
-    let attending = endpoint.post("/api/v1/calls/attend", "", &attending);
+    let attend = json!({ "callId": call, "waitMs": WAIT_MS }).to_string();
+    let attend = endpoint.post("/api/v1/calls/attend", "", &attend);
     let mut connection = Connection::open(endpoint.address).await?;
-    let mut request = attending.clone();
+    let mut request = attend.clone();
     loop {
-        let answer = connection.exchange(&request).await?;
-        let at = Instant::now();
-        let body: Value = serde_json::from_str(&answer.body)?;
-        let turn = match answer.status {
-            // Too late: the refusal may hold the turn to answer instead.
+        let response = connection.exchange(&request).await?;
+        let received = Instant::now();
+        let body: Value = serde_json::from_str(&response.body)?;
+        let turn = match response.status {
+            // The reply was late: the error may contain the turn to answer instead.
             200 | 409 => &body["next"],
             410 => return Ok(()),
-            // The call is between two relays.
+            // No relay owns the call at the moment.
             503 => &Value::Null,
-            status => bail!("{call}: {status} {}", answer.body),
+            status => bail!("{call}: {status} {}", response.body),
         };
         request = match turn["event"].as_str() {
             Some("call.turn") => {
                 let text = turn["text"].as_str().unwrap_or_default().to_owned();
-                let reply = json!({ "turnId": turn["turnId"], "text": mind(&text), "waitMs": WAIT_MS }).to_string();
-                let reply = endpoint.post(&format!("/api/v1/calls/{call}/reply"), "", &reply);
-                let answered = Instant::now();
-                // Nobody counts any more when the bench is over.
-                turns.send(Taken { text, at, answered }).ok();
-                reply
+                let body = json!({ "turnId": turn["turnId"], "text": reply(&text), "waitMs": WAIT_MS }).to_string();
+                let request = endpoint.post(&format!("/api/v1/calls/{call}/reply"), "", &body);
+                let replied = Instant::now();
+                // Fails only at the end of the measurement.
+                turns
+                    .send(AgentTurn {
+                        text,
+                        received,
+                        replied,
+                    })
+                    .ok();
+                request
             }
             Some("call.ended") => return Ok(()),
-            _ => attending.clone(),
+            _ => attend.clone(),
         };
     }
 }
 
-/// The last number in what somebody said.
-pub fn number(text: &str) -> Option<usize> {
+/// Finds the last number in a text.
+pub fn find_number(text: &str) -> Option<usize> {
     let digits = text.rsplit(|c: char| !c.is_ascii_digit()).find(|part| !part.is_empty());
     digits?.parse().ok()
 }

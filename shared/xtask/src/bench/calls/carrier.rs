@@ -1,5 +1,5 @@
-//! The carrier, played by the bench: it asks what to do with a call, opens the socket that it is told of, and brings and
-//! speaks words (Twilio, ConversationRelay). It takes no time of its own.
+//! The bench as the carrier (Twilio with ConversationRelay): it requests the TwiML of a call, opens the socket named there,
+//! and exchanges speech as text. It adds no latency.
 
 use std::{
     net::SocketAddr,
@@ -17,23 +17,23 @@ use tokio_tungstenite::{
 };
 
 use super::super::{
-    http::Connection,
+    http_client::Connection,
     webhooks::{self, NUMBER},
 };
 
 const PATH: &str = "/webhooks/twilio/voice";
-/// Calls that begin at the same time.
-const RINGING: usize = 16;
-/// Whatever is waited for on a call's socket: longer than anything that is not lost takes.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Calls that start concurrently.
+const CONCURRENT_STARTS: usize = 16;
+/// For the next frame on the socket of a call.
+const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub struct Carrier {
     ingest: SocketAddr,
     relays: Vec<SocketAddr>,
 }
 
-/// A call that is talked on.
-pub struct Line {
+/// A call with an open socket.
+pub struct CarrierCall {
     socket: WebSocketStream<TcpStream>,
 }
 
@@ -42,36 +42,36 @@ impl Carrier {
         Self { ingest, relays }
     }
 
-    /// So many people call, and hear to its end what they are greeted with.
-    pub async fn connect(&self, calls: usize) -> anyhow::Result<Vec<Line>> {
+    /// Starts `calls` calls and plays their greetings to the end.
+    pub async fn connect(&self, calls: usize) -> anyhow::Result<Vec<CarrierCall>> {
         stream::iter((0..calls).map(|_| self.connect_one()))
-            .buffer_unordered(RINGING)
+            .buffer_unordered(CONCURRENT_STARTS)
             .try_collect()
             .await
     }
 
-    async fn connect_one(&self) -> anyhow::Result<Line> {
+    async fn connect_one(&self) -> anyhow::Result<CarrierCall> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let sid = |kind: &str| format!("{kind}{:08x}{n:024x}", std::process::id());
         let from = format!("+1415555{:04}", n % 10_000);
-        let url = self.ask(&sid("CA"), &from).await?;
-        // The load balancer takes turns.
+        let url = self.request_socket(&sid("CA"), &from).await?;
+        // The load balancer selects the relays in turn.
         let relay = self.relays[usize::try_from(n)? % self.relays.len()];
-        let mut line = Line::open(relay, &url).await?;
+        let mut call = CarrierCall::open(relay, &url).await?;
         let setup = json!({
             "type": "setup", "sessionId": sid("VX"), "callSid": sid("CA"), "from": from, "to": NUMBER,
             "direction": "inbound", "callType": "PSTN", "callStatus": "RINGING", "customParameters": {},
         });
-        line.send(&setup).await?;
-        let (greeting, _) = line.hear().await?;
-        line.begin_to_speak().await?;
-        line.has_spoken(&greeting).await?;
-        Ok(line)
+        call.send(&setup).await?;
+        let (greeting, _) = call.next_text().await?;
+        call.playback_started().await?;
+        call.playback_finished(&greeting).await?;
+        Ok(call)
     }
 
-    /// The address of the socket that the call is to be talked over.
-    async fn ask(&self, sid: &str, from: &str) -> anyhow::Result<String> {
+    /// Requests the TwiML of a call. Returns the address of its socket.
+    async fn request_socket(&self, sid: &str, from: &str) -> anyhow::Result<String> {
         let fields = [
             ("AccountSid", webhooks::simulated("TWILIO_ACCOUNT_SID")),
             ("ApiVersion", "2010-04-01"),
@@ -85,16 +85,20 @@ impl Carrier {
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let request = webhooks::signed(self.ingest, PATH, &fields);
-        let answer = Connection::open(self.ingest).await?.exchange(&request).await?;
-        ensure!(answer.status == 200, "a call was answered {}", answer.status);
-        let from = answer.body.find("wss://").context("nobody talks with the caller")?;
-        let url = answer.body[from..].split('"').next().unwrap_or_default();
+        let response = Connection::open(self.ingest).await?.exchange(&request).await?;
+        ensure!(
+            response.status == 200,
+            "the webhook of a call got status {}",
+            response.status
+        );
+        let start = response.body.find("wss://").context("the TwiML names no socket")?;
+        let url = response.body[start..].split('"').next().unwrap_or_default();
         Ok(url.to_owned())
     }
 }
 
-impl Line {
-    /// At the relay itself, with the host and the path as the carrier was told them.
+impl CarrierCall {
+    /// Opens the socket directly at the relay, with the host and path of the public address.
     async fn open(relay: SocketAddr, url: &str) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(relay).await?;
         stream.set_nodelay(true)?;
@@ -109,37 +113,37 @@ impl Line {
         Ok(self.socket.send(Message::text(frame.to_string())).await?)
     }
 
-    async fn inform(&mut self, name: &str, value: &str) -> anyhow::Result<()> {
+    async fn send_info(&mut self, name: &str, value: &str) -> anyhow::Result<()> {
         self.send(&json!({ "type": "info", "name": name, "value": value }))
             .await
     }
 
-    /// The caller says something, in as many pieces and as slowly as people do. Returns when the last piece is written.
-    pub async fn say(&mut self, text: &str, pause: Duration) -> anyhow::Result<Instant> {
-        self.inform("clientSpeaking", "on").await?;
+    /// Sends the caller's speech word by word, at the pace of real speech. Returns the time of the last word.
+    pub async fn speak(&mut self, text: &str, pause: Duration) -> anyhow::Result<Instant> {
+        self.send_info("clientSpeaking", "on").await?;
         let ends = text.match_indices(' ').map(|(at, _)| at);
         for end in ends.collect::<Vec<_>>() {
-            self.prompt(&text[..end], false).await?;
+            self.send_prompt(&text[..end], false).await?;
             tokio::time::sleep(pause).await;
         }
-        let asked = self.ask(text).await?;
-        self.inform("clientSpeaking", "off").await?;
-        Ok(asked)
+        let finished = self.send_final_prompt(text).await?;
+        self.send_info("clientSpeaking", "off").await?;
+        Ok(finished)
     }
 
-    /// The caller has said this, and nothing is known of it but the end.
-    pub async fn ask(&mut self, text: &str) -> anyhow::Result<Instant> {
+    /// Sends the caller's speech as one final prompt. Returns the time just before it was sent.
+    pub async fn send_final_prompt(&mut self, text: &str) -> anyhow::Result<Instant> {
         let now = Instant::now();
-        self.prompt(text, true).await?;
+        self.send_prompt(text, true).await?;
         Ok(now)
     }
 
-    async fn prompt(&mut self, text: &str, is_last: bool) -> anyhow::Result<()> {
+    async fn send_prompt(&mut self, text: &str, is_last: bool) -> anyhow::Result<()> {
         self.send(&json!({ "type": "prompt", "voicePrompt": text, "lang": "en-US", "last": is_last }))
             .await
     }
 
-    /// The caller falls in before they have heard anything. Returns when that is written.
+    /// Sends a barge-in before any playback. Returns the time just before it was sent.
     pub async fn interrupt(&mut self) -> anyhow::Result<Instant> {
         let now = Instant::now();
         self.send(&json!({ "type": "interrupt", "utteranceUntilInterrupt": "", "durationUntilInterruptMs": 0 }))
@@ -147,33 +151,35 @@ impl Line {
         Ok(now)
     }
 
-    /// The next words that are to be spoken, and when they came.
-    pub async fn hear(&mut self) -> anyhow::Result<(String, Instant)> {
+    /// Reads the next text to speak and the time of its arrival.
+    pub async fn next_text(&mut self) -> anyhow::Result<(String, Instant)> {
         loop {
-            let message = timeout(PATIENCE, self.socket.next()).await.context("silence")?;
+            let message = timeout(FRAME_TIMEOUT, self.socket.next())
+                .await
+                .context("the relay sent no text in time")?;
             let now = Instant::now();
-            match message.context("the relay has closed the socket")?? {
+            match message.context("the relay closed the socket")?? {
                 Message::Text(text) => {
                     let frame: Value = serde_json::from_str(&text)?;
                     match frame["type"].as_str() {
                         Some("text") => return Ok((frame["token"].as_str().unwrap_or_default().to_owned(), now)),
-                        Some("end") => bail!("the relay has ended the session"),
+                        Some("end") => bail!("the relay ended the session"),
                         _ => {}
                     }
                 }
-                Message::Close(_) => bail!("the relay has closed the socket"),
+                Message::Close(_) => bail!("the relay closed the socket"),
                 _ => {}
             }
         }
     }
 
-    pub async fn begin_to_speak(&mut self) -> anyhow::Result<()> {
-        self.inform("agentSpeaking", "on").await
+    pub async fn playback_started(&mut self) -> anyhow::Result<()> {
+        self.send_info("agentSpeaking", "on").await
     }
 
-    /// The caller has heard this.
-    pub async fn has_spoken(&mut self, text: &str) -> anyhow::Result<()> {
-        self.inform("tokensPlayed", text).await?;
-        self.inform("agentSpeaking", "off").await
+    /// Reports that the caller heard the whole text.
+    pub async fn playback_finished(&mut self, text: &str) -> anyhow::Result<()> {
+        self.send_info("tokensPlayed", text).await?;
+        self.send_info("agentSpeaking", "off").await
     }
 }

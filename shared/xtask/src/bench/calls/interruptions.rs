@@ -1,5 +1,5 @@
-//! A caller who falls in while the client's own model thinks (MCP sampling): how fast the client is told that nobody wants the
-//! answer any more.
+//! A barge-in during a sampling request (MCP) to the client's model: the latency until the client receives the
+//! cancellation.
 
 use std::{
     collections::HashMap,
@@ -17,43 +17,43 @@ use super::{
         listener::Listener,
         webhooks::{millis, percentile},
     },
-    agent::SETTLED,
-    carrier::Line,
-    fleet::Fleet,
+    agent::CONNECT_GRACE,
+    carrier::CarrierCall,
+    process_cluster::ProcessCluster,
 };
 
 const CALLS: usize = 20;
-/// Of each call.
-const TIMES: usize = 25;
-/// How long a model thinks before somebody falls in, at most.
-const THINKING_MS: u64 = 400;
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Per call.
+const BARGE_INS: usize = 25;
+/// The longest delay from the sampling request to the barge-in.
+const MAX_DELAY_MS: u64 = 400;
+const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the client is told of one call.
-enum Told {
-    Asked,
+/// A message to the client about a sampling request of a call.
+enum SamplingEvent {
+    Requested,
     Cancelled(Instant),
 }
 
 pub async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
-    let fleet = Fleet::start(bench.program.clone(), None).await?;
-    let relays = [fleet.relay().await?, fleet.relay().await?];
-    let carrier = fleet.carrier(&relays);
-    let mut client = Listener::open_with_model(&fleet.agent()).await?;
-    tokio::time::sleep(SETTLED).await;
-    let lines = tokio::select! {
-        lines = carrier.connect(CALLS) => lines?,
-        gone = drain(&mut client) => return gone,
+    let cluster = ProcessCluster::start(bench.program.clone(), None).await?;
+    let relays = [cluster.start_relay().await?, cluster.start_relay().await?];
+    let carrier = cluster.carrier(&relays);
+    let mut client = Listener::open_with_model(&cluster.agent()).await?;
+    tokio::time::sleep(CONNECT_GRACE).await;
+    let connected = tokio::select! {
+        calls = carrier.connect(CALLS) => calls?,
+        failed = drain(&mut client) => return failed,
     };
     let (mut senders, mut calls) = (Vec::new(), Vec::new());
-    for (call, line) in lines.into_iter().enumerate() {
-        let (sender, told) = mpsc::unbounded_channel();
+    for (number, call) in connected.into_iter().enumerate() {
+        let (sender, events) = mpsc::unbounded_channel();
         senders.push(sender);
-        calls.push(fall_in(line, call, told));
+        calls.push(barge_in_repeatedly(call, number, events));
     }
     let mut times = tokio::select! {
         times = try_join_all(calls) => times?.concat(),
-        gone = listen(client, &senders) => return gone,
+        failed = route_events(client, &senders) => return failed,
     };
     times.sort_unstable();
     let table = &mut bench.table;
@@ -68,66 +68,67 @@ pub async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the client is told while the calls begin is of no interest, but it has to be read.
+/// Reads and drops the messages to the client while the calls start.
 async fn drain(client: &mut Listener) -> anyhow::Result<()> {
     loop {
         client.message().await?;
     }
 }
 
-/// Brings to each call what concerns it: the call's number stands in what its caller said.
-async fn listen(mut client: Listener, calls: &[mpsc::UnboundedSender<Told>]) -> anyhow::Result<()> {
-    let mut asked = HashMap::new();
+/// Forwards the sampling messages to their calls, by the call number in the caller's speech.
+async fn route_events(mut client: Listener, calls: &[mpsc::UnboundedSender<SamplingEvent>]) -> anyhow::Result<()> {
+    let mut pending = HashMap::new();
     loop {
         let (message, at) = client.message().await?;
-        let (call, told) = match message["method"].as_str() {
+        let (call, event) = match message["method"].as_str() {
             Some("sampling/createMessage") => {
-                let call = call_of(&message["params"]).context("a question of no call")?;
-                asked.insert(message["id"].to_string(), call);
-                (call, Told::Asked)
+                let call = call_number(&message["params"]).context("the sampling request names no call")?;
+                pending.insert(message["id"].to_string(), call);
+                (call, SamplingEvent::Requested)
             }
             Some("notifications/cancelled") => {
                 let id = message["params"]["requestId"].to_string();
-                let call = asked.remove(&id).context("what was never asked is cancelled")?;
-                (call, Told::Cancelled(at))
+                let call = pending.remove(&id).context("the cancelled request is unknown")?;
+                (call, SamplingEvent::Cancelled(at))
             }
             _ => continue,
         };
-        // A call that has its numbers listens no more.
-        calls.get(call).context("a call that is none")?.send(told).ok();
+        // Fails for a call that has finished its measurements.
+        calls.get(call).context("the call number is unknown")?.send(event).ok();
     }
 }
 
-fn call_of(params: &Value) -> Option<usize> {
-    let said = params["messages"].as_array()?.last()?["content"]["text"].as_str()?;
-    said.rsplit(' ').next()?.parse().ok()
+fn call_number(params: &Value) -> Option<usize> {
+    let prompt = params["messages"].as_array()?.last()?["content"]["text"].as_str()?;
+    prompt.rsplit(' ').next()?.parse().ok()
 }
 
-async fn fall_in(
-    mut line: Line,
-    call: usize,
-    mut told: mpsc::UnboundedReceiver<Told>,
+async fn barge_in_repeatedly(
+    mut call: CarrierCall,
+    number: usize,
+    mut events: mpsc::UnboundedReceiver<SamplingEvent>,
 ) -> anyhow::Result<Vec<Duration>> {
-    let mut times = Vec::with_capacity(TIMES);
-    for time in 0..TIMES as u64 {
-        line.ask(&format!("This is caller {call}")).await?;
-        let Told::Asked = next(&mut told).await? else {
-            bail!("a question was cancelled before anybody fell in");
+    let mut times = Vec::with_capacity(BARGE_INS);
+    for round in 0..BARGE_INS as u64 {
+        call.send_final_prompt(&format!("This is caller {number}")).await?;
+        let SamplingEvent::Requested = next(&mut events).await? else {
+            bail!("a sampling request was cancelled before the barge-in");
         };
-        // Any moment is as likely as any other.
-        let thinking = (time * 7_919 + call as u64 * 104_729) % THINKING_MS;
-        tokio::time::sleep(Duration::from_millis(thinking)).await;
-        let begun = line.interrupt().await?;
-        let Told::Cancelled(at) = next(&mut told).await? else {
-            bail!("a call's client was asked twice");
+        // Spreads the delays evenly.
+        let delay = (round * 7_919 + number as u64 * 104_729) % MAX_DELAY_MS;
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        let interrupted = call.interrupt().await?;
+        let SamplingEvent::Cancelled(at) = next(&mut events).await? else {
+            bail!("the client received a second sampling request");
         };
-        times.push(at - begun);
+        times.push(at - interrupted);
     }
     Ok(times)
 }
 
-async fn next(told: &mut mpsc::UnboundedReceiver<Told>) -> anyhow::Result<Told> {
-    let told = timeout(PATIENCE, told.recv()).await;
-    told.context("the client is told nothing")?
-        .context("the client is gone")
+async fn next(events: &mut mpsc::UnboundedReceiver<SamplingEvent>) -> anyhow::Result<SamplingEvent> {
+    let event = timeout(EVENT_TIMEOUT, events.recv()).await;
+    event
+        .context("the client received no sampling message in time")?
+        .context("the client is disconnected")
 }

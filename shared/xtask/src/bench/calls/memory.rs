@@ -1,17 +1,16 @@
-//! What a call weighs in its relay: many that have been greeted, with an agent that waits for each of them, and nobody
-//! speaking.
+//! Memory of a call in its relay: many calls after their greeting, with an agent that waits for each, and silence.
 
-use super::{super::Bench, agent::Agent, fleet::Fleet};
+use super::{super::Bench, agent::Agent, process_cluster::ProcessCluster};
 
 const CALLS: usize = 1_000;
-/// The first calls pay for what all of them share.
+/// The first calls allocate what all calls share.
 const WARM: usize = 50;
 
 pub async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
-    let fleet = Fleet::start(bench.program.clone(), None).await?;
-    let relay = fleet.relay().await?;
-    let carrier = fleet.carrier(std::slice::from_ref(&relay));
-    let agent = Agent::open(&fleet.agent(), |_| String::new()).await?;
+    let cluster = ProcessCluster::start(bench.program.clone(), None).await?;
+    let relay = cluster.start_relay().await?;
+    let carrier = cluster.carrier(std::slice::from_ref(&relay));
+    let agent = Agent::open(&cluster.agent(), |_| String::new()).await?;
     let warm = carrier.connect(WARM).await?;
     let before = relay.memory()?;
     let open = carrier.connect(CALLS).await?;

@@ -1,21 +1,21 @@
-//! Telephone calls: how long a turn takes us, how fast a question is withdrawn, what a call weighs, and what callers notice
-//! when relays die or are replaced. The carrier is played by the bench where time is measured in microseconds, and by the
-//! carriers' simulator at the pace of real speech where callers are listened to.
+//! Calls: latency of a turn, latency of a cancelled request, memory of a call, and the effect of relay crashes and
+//! replacements on callers. For latencies the bench acts as the carrier; for callers it uses the simulator of the
+//! carriers, at the pace of real speech.
 
 mod agent;
 mod carrier;
-mod fleet;
-mod front;
 mod interruptions;
-mod killed;
+mod load_balancer;
 mod memory;
-mod phones;
-mod retired;
+mod phone_simulator;
+mod process_cluster;
+mod relay_crash;
+mod relay_replacement;
 mod turns;
 
 use super::Bench;
 
-/// What a conversation takes: two minutes.
+/// Measures conversations. Takes two minutes.
 pub async fn conversations(bench: &mut Bench) -> anyhow::Result<()> {
     turns::distributed(bench).await?;
     turns::embedded(bench).await?;
@@ -23,8 +23,8 @@ pub async fn conversations(bench: &mut Bench) -> anyhow::Result<()> {
     memory::measure(bench).await
 }
 
-/// Relays that die, and relays that are replaced, under people who talk as fast as people do: four minutes.
+/// Measures crashes and replacements of relays during calls. Takes four minutes.
 pub async fn replacements(bench: &mut Bench) -> anyhow::Result<()> {
-    killed::measure(bench).await?;
-    retired::measure(bench).await
+    relay_crash::measure(bench).await?;
+    relay_replacement::measure(bench).await
 }

@@ -1,4 +1,4 @@
-//! MCP as clients speak it, over the cheap HTTP client: sessions, calls, and what the Python client does for every call.
+//! An MCP client on `http_client`: sessions, calls, and the sequence of requests that the Python client makes per call.
 
 use std::{
     net::SocketAddr,
@@ -6,19 +6,13 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::{Context, ensure};
 use tokio::task::JoinSet;
 
-use super::{http::Connection, process::Server};
-
-#[derive(Clone, Copy)]
-pub struct Job {
-    pub connections: usize,
-    pub time: Duration,
-}
+use super::{http_client::Connection, load::Load, process::Server};
 
 #[derive(Clone)]
 pub struct Endpoint {
@@ -30,10 +24,10 @@ pub struct Endpoint {
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
 const NO_CAPABILITIES: &str = r#""capabilities":{}"#;
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-/// In the result of a call that the tool refused.
-const REFUSED: &str = r#""isError":true"#;
+/// Part of the result of a failed tool call.
+const TOOL_ERROR: &str = r#""isError":true"#;
 
-/// Arguments of a send, a new message each.
+/// Returns the arguments of message `n`, each with its own idempotency key.
 pub fn sms(n: u64) -> String {
     format!(
         r#"{{"to":"+1415555{:04}","channel":"sms","body":"Your order {n} has shipped and arrives on Tuesday.","idempotencyKey":"bench-{}-{n}"}}"#,
@@ -43,7 +37,7 @@ pub fn sms(n: u64) -> String {
 }
 
 impl Endpoint {
-    pub fn bare(address: SocketAddr) -> Self {
+    pub fn without_auth(address: SocketAddr) -> Self {
         Self {
             address,
             auth: String::new(),
@@ -68,62 +62,73 @@ impl Endpoint {
     }
 
     async fn initialize(&self, connection: &mut Connection) -> anyhow::Result<String> {
-        let answer = connection.exchange(&self.post("/mcp", "", INITIALIZE)).await?;
-        ensure!(answer.status == 200, "initialize: {} {}", answer.status, answer.body);
-        let id = answer.header("mcp-session-id").context("no session id")?;
+        let response = connection.exchange(&self.post("/mcp", "", INITIALIZE)).await?;
+        ensure!(
+            response.status == 200,
+            "initialize: {} {}",
+            response.status,
+            response.body
+        );
+        let id = response.header("mcp-session-id").context("no session id")?;
         let session = format!("Mcp-Session-Id: {id}\r\nMcp-Protocol-Version: 2025-11-25\r\n");
-        let noted = connection.exchange(&self.post("/mcp", &session, INITIALIZED)).await?;
-        ensure!(noted.status == 202, "initialized: {}", noted.status);
+        let accepted = connection.exchange(&self.post("/mcp", &session, INITIALIZED)).await?;
+        ensure!(accepted.status == 202, "initialized: {}", accepted.status);
         Ok(session)
     }
 
+    /// Measures the calls per second over sessions that stay open.
     pub async fn rate(
         &self,
-        job: Job,
+        load: Load,
         tool: &'static str,
         args: &(impl Fn(u64) -> String + Sync),
     ) -> anyhow::Result<f64> {
-        Ok(self.count(job, tool, args).await?.1)
+        Ok(self.count(load, tool, args).await?.1)
     }
 
-    /// Calls over sessions that stay open: how many, and how many a second.
+    /// Calls over sessions that stay open. Returns the number of calls and the calls per second.
     pub async fn count(
         &self,
-        job: Job,
+        load: Load,
         tool: &'static str,
         args: &(impl Fn(u64) -> String + Sync),
     ) -> anyhow::Result<(u64, f64)> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let end = Instant::now() + job.time;
-        let callers = (0..job.connections).map(|_| async {
+        let end = Instant::now() + load.duration;
+        let callers = (0..load.connections).map(|_| async {
             let mut connection = Connection::open(self.address).await?;
             let session = self.initialize(&mut connection).await?;
-            let mut done = 0u64;
+            let mut calls = 0u64;
             while Instant::now() < end {
                 let args = args(NEXT.fetch_add(1, Ordering::Relaxed));
                 let body = call(tool, &args);
-                let answer = connection.exchange(&self.post("/mcp", &session, &body)).await?;
-                let well = answer.status == 200 && answer.body.contains("\"result\"") && !answer.body.contains(REFUSED);
-                ensure!(well, "{tool}: {} {}", answer.status, answer.body);
-                done += 1;
+                let response = connection.exchange(&self.post("/mcp", &session, &body)).await?;
+                let succeeded = response.status == 200
+                    && response.body.contains("\"result\"")
+                    && !response.body.contains(TOOL_ERROR);
+                ensure!(succeeded, "{tool}: {} {}", response.status, response.body);
+                calls += 1;
             }
-            Ok::<u64, anyhow::Error>(done)
+            Ok::<u64, anyhow::Error>(calls)
         });
-        let begun = Instant::now();
+        let started = Instant::now();
         let counts = futures::future::try_join_all(callers).await?;
         let total: u64 = counts.iter().sum();
-        Ok((total, total as f64 / begun.elapsed().as_secs_f64()))
+        Ok((total, total as f64 / started.elapsed().as_secs_f64()))
     }
 
-    /// A new connection and session for every call.
-    pub async fn connect_rate(&self, job: Job, tool: &'static str, args: &'static str) -> anyhow::Result<f64> {
-        self.repeat(job, move |endpoint| async move { endpoint.call_once(tool, args).await })
-            .await
+    /// Measures the calls per second with a new connection and session for every call.
+    pub async fn connect_rate(&self, load: Load, tool: &'static str, args: &'static str) -> anyhow::Result<f64> {
+        self.repeat(
+            load,
+            move |endpoint| async move { endpoint.call_once(tool, args).await },
+        )
+        .await
     }
 
-    /// What the Python client does for every call: a stream, the handshake, the call, and away.
-    pub async fn sse_connect_rate(&self, job: Job, tool: &'static str) -> anyhow::Result<f64> {
-        self.repeat(job, move |endpoint| async move {
+    /// Measures the calls per second of the Python client's sequence: stream, handshake, call, disconnect.
+    pub async fn sse_connect_rate(&self, load: Load, tool: &'static str) -> anyhow::Result<f64> {
+        self.repeat(load, move |endpoint| async move {
             let (mut stream, path) = endpoint.open_sse().await?;
             let mut posting = Connection::open(endpoint.address).await?;
             posting.exchange(&endpoint.post(&path, "", INITIALIZE)).await?;
@@ -136,23 +141,23 @@ impl Endpoint {
         .await
     }
 
-    async fn repeat<F>(&self, job: Job, once: impl Fn(Endpoint) -> F) -> anyhow::Result<f64>
+    async fn repeat<F>(&self, load: Load, call: impl Fn(Endpoint) -> F) -> anyhow::Result<f64>
     where
         F: Future<Output = anyhow::Result<()>>,
     {
-        let end = Instant::now() + job.time;
-        let begun = Instant::now();
-        let once = &once;
-        let callers = (0..job.connections).map(|_| async move {
-            let mut done = 0u64;
+        let end = Instant::now() + load.duration;
+        let started = Instant::now();
+        let call = &call;
+        let callers = (0..load.connections).map(|_| async move {
+            let mut calls = 0u64;
             while Instant::now() < end {
-                once(self.clone()).await?;
-                done += 1;
+                call(self.clone()).await?;
+                calls += 1;
             }
-            Ok::<u64, anyhow::Error>(done)
+            Ok::<u64, anyhow::Error>(calls)
         });
         let counts = futures::future::try_join_all(callers).await?;
-        Ok(counts.iter().sum::<u64>() as f64 / begun.elapsed().as_secs_f64())
+        Ok(counts.iter().sum::<u64>() as f64 / started.elapsed().as_secs_f64())
     }
 
     async fn open_sse(&self) -> anyhow::Result<(Connection, String)> {
@@ -161,7 +166,7 @@ impl Endpoint {
             "GET /sse HTTP/1.1\r\nHost: {}\r\n{}Accept: text/event-stream\r\n\r\n",
             self.address, self.auth
         );
-        let status = stream.begin(request.as_bytes()).await?;
+        let status = stream.open_stream(request.as_bytes()).await?;
         ensure!(status == 200, "GET /sse: {status}");
         let event = stream.read_until("data: ").await?;
         let path = event
@@ -172,7 +177,7 @@ impl Endpoint {
         Ok((stream, path))
     }
 
-    /// A stream that listens, with a connection to post to it and the path to post to. `capabilities` as JSON.
+    /// Opens an SSE session with these capabilities, as JSON. Returns its stream, a connection to post, and the path.
     pub async fn open_listener(&self, capabilities: &str) -> anyhow::Result<(Connection, Connection, String)> {
         let (mut stream, path) = self.open_sse().await?;
         let mut posting = Connection::open(self.address).await?;
@@ -183,14 +188,14 @@ impl Endpoint {
         Ok((stream, posting, path))
     }
 
-    /// A connection and a session for one call, and away.
+    /// Makes one call over its own connection and session.
     pub async fn call_once(&self, tool: &str, args: &str) -> anyhow::Result<()> {
         let mut connection = Connection::open(self.address).await?;
         let session = self.initialize(&mut connection).await?;
-        let answer = connection
+        let response = connection
             .exchange(&self.post("/mcp", &session, &call(tool, args)))
             .await?;
-        ensure!(answer.body.contains("\"result\""), "{}", answer.body);
+        ensure!(response.body.contains("\"result\""), "{}", response.body);
         let close = format!(
             "DELETE /mcp HTTP/1.1\r\nHost: {}\r\n{}{session}\r\n",
             self.address, self.auth
@@ -199,14 +204,14 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Streams whose clients have introduced themselves and then say nothing.
+    /// Opens SSE sessions that are initialized and then idle.
     pub async fn open_sse_sessions(&self, count: usize) -> anyhow::Result<Vec<Connection>> {
         let mut opening = JoinSet::new();
-        let gate = Arc::new(tokio::sync::Semaphore::new(64));
+        let permits = Arc::new(tokio::sync::Semaphore::new(64));
         for _ in 0..count {
-            let (endpoint, gate) = (self.clone(), gate.clone());
+            let (endpoint, permits) = (self.clone(), permits.clone());
             opening.spawn(async move {
-                let _turn = gate.acquire_owned().await?;
+                let _permit = permits.acquire_owned().await?;
                 Ok::<_, anyhow::Error>(endpoint.open_listener("{}").await?.0)
             });
         }

@@ -1,4 +1,4 @@
-//! The yardstick: rmcp's own server with its own sessions and one tool that does nothing.
+//! The baseline of MCP: the server of rmcp with its session manager and one tool that does nothing.
 
 use std::sync::Arc;
 
@@ -46,11 +46,11 @@ impl ServerHandler for Bare {
     }
 }
 
-/// Serves until it is killed; prints its address first.
+/// Prints the address and serves until the process is killed.
 pub async fn serve() -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("{}", listener.local_addr()?);
-    // Without it every answer waits 40 ms for the client's acknowledgement, and the comparison would flatter us.
+    // Without it every response waits 40 ms for the client's acknowledgement, and the baseline would be too low.
     let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
     let service = StreamableHttpService::new(
         || Ok(Bare),

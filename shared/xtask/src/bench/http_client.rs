@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client that costs next to nothing: the load shares two cores with what it measures.
+//! An HTTP/1.1 client that needs little CPU, because the load shares two cores with the server under measurement.
 
 use std::net::SocketAddr;
 
@@ -38,7 +38,7 @@ impl Connection {
         })
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the response.
     pub async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Response> {
         self.socket.write_all(request).await?;
         let (status, head) = self.read_head().await?;
@@ -50,16 +50,16 @@ impl Connection {
         })
     }
 
-    /// Sends a request whose answer goes on and on, and reads its head.
-    pub async fn begin(&mut self, request: &[u8]) -> anyhow::Result<u16> {
+    /// Sends a request for a stream and reads the head of the response.
+    pub async fn open_stream(&mut self, request: &[u8]) -> anyhow::Result<u16> {
         self.socket.write_all(request).await?;
         Ok(self.read_head().await?.0)
     }
 
-    /// Reads the stream until `wanted` has come; returns the text up to there and forgets it.
-    pub async fn read_until(&mut self, wanted: &str) -> anyhow::Result<String> {
+    /// Reads the stream up to the event that contains `marker`. Returns the text and removes it from the buffer.
+    pub async fn read_until(&mut self, marker: &str) -> anyhow::Result<String> {
         loop {
-            if let Some(at) = find(&self.buffer, wanted.as_bytes()) {
+            if let Some(at) = find(&self.buffer, marker.as_bytes()) {
                 let end = match find(&self.buffer[at..], b"\n\n") {
                     Some(end) => at + end + 2,
                     None => {

@@ -1,5 +1,5 @@
-//! The same load as agents bring it: rmcp's own client, over Streamable HTTP. It costs several times what the cheap client in
-//! `http.rs` does, on the same two processors, and so says what a program that uses it gets rather than what a server can do.
+//! The load of real agents: the client of rmcp, over Streamable HTTP. It takes several times the CPU of the client in
+//! `http_client.rs` on the same two processors, so it measures what a program with rmcp gets, not the server's limit.
 
 use std::{
     net::SocketAddr,
@@ -16,7 +16,7 @@ use rmcp::{
 };
 use tokio::task::JoinSet;
 
-use super::mcp::Job;
+use super::load::Load;
 
 type Client = RunningService<RoleClient, ClientConfig>;
 
@@ -29,40 +29,40 @@ async fn connect(address: SocketAddr, token: Option<&str>) -> anyhow::Result<Cli
     ClientConfig::default().serve(transport).await.context("connecting")
 }
 
-/// Calls a second over sessions that stay open.
+/// Measures the calls per second over sessions that stay open.
 pub async fn rate(
     address: SocketAddr,
     token: Option<&str>,
-    job: Job,
+    load: Load,
     tool: &'static str,
     args: fn(u64) -> String,
 ) -> anyhow::Result<f64> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let mut clients = Vec::with_capacity(job.connections);
-    for _ in 0..job.connections {
+    let mut clients = Vec::with_capacity(load.connections);
+    for _ in 0..load.connections {
         clients.push(connect(address, token).await?);
     }
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut callers = JoinSet::new();
     for client in clients {
         callers.spawn(async move {
-            let mut done = 0u64;
-            while begun.elapsed() < job.time {
-                // Other numbers than the cheap client's: a key that was used before would only be looked up.
+            let mut calls = 0u64;
+            while started.elapsed() < load.duration {
+                // Other numbers than those of `mcp_client`: a repeated idempotency key would not send again.
                 let n = (1 << 40) + NEXT.fetch_add(1, Ordering::Relaxed);
                 let arguments: JsonObject = serde_json::from_str(&args(n))?;
                 let request = CallToolRequestParams::new(tool).with_arguments(arguments);
                 let result = client.call_tool(request).await?;
                 ensure!(result.is_error != Some(true), "{tool}: {:?}", result.content);
-                done += 1;
+                calls += 1;
             }
             client.cancel().await?;
-            Ok::<u64, anyhow::Error>(done)
+            Ok::<u64, anyhow::Error>(calls)
         });
     }
     let mut total = 0;
-    while let Some(done) = callers.join_next().await {
-        total += done??;
+    while let Some(calls) = callers.join_next().await {
+        total += calls??;
     }
-    Ok(total as f64 / begun.elapsed().as_secs_f64())
+    Ok(total as f64 / started.elapsed().as_secs_f64())
 }

@@ -1,17 +1,17 @@
-//! One of each service, and relays, on shared servers: each a process of its own.
+//! A cluster of processes on shared backends: one process per service, and the relays that a measurement starts.
 
 use std::path::PathBuf;
 
 use super::{
     super::{
-        mcp::Endpoint,
+        mcp_client::Endpoint,
         process::{self, Process, Server},
         servers::Servers,
     },
     carrier::Carrier,
 };
 
-pub struct Fleet {
+pub struct ProcessCluster {
     program: PathBuf,
     pub servers: Servers,
     gateway: Server,
@@ -19,14 +19,14 @@ pub struct Fleet {
     _dispatcher: Process,
 }
 
-impl Fleet {
-    /// `public_url`: where the carriers reach it, if that is not what the bench signs for.
+impl ProcessCluster {
+    /// Starts all services except relays. `public_url` replaces the address that the bench signs webhooks for.
     pub async fn start(program: PathBuf, public_url: Option<&str>) -> anyhow::Result<Self> {
         let mut servers = Servers::start(&program).await?;
         if let Some(url) = public_url {
             url.clone_into(&mut servers.backends.public_url);
         }
-        // First: it makes the agent whose number is called.
+        // The gateway is first, because it creates the agent that is called.
         let gateway = process::gateway(&program, &servers.backends).await?;
         let ingest = process::service(&program, "webhook-ingest", &servers.backends).await?;
         let dispatcher = process::service(&program, "dispatcher", &servers.backends).await?;
@@ -39,8 +39,8 @@ impl Fleet {
         })
     }
 
-    /// One more relay, once it serves.
-    pub async fn relay(&self) -> anyhow::Result<Process> {
+    /// Starts another relay and waits until it is serving.
+    pub async fn start_relay(&self) -> anyhow::Result<Process> {
         process::service(&self.program, "voice-relay", &self.servers.backends).await
     }
 
