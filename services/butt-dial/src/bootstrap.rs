@@ -1,20 +1,21 @@
-//! `bootstrap`: the first organization and agent, as often as you like.
+//! `bootstrap`: creates the first organization and agent. Repeated runs print the same ones.
 
 use butt_dial_comms::provisioning::bootstrap::{self, Addresses};
 use butt_dial_runtime::{Config, Lifecycle, Platform, platform::StartError};
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Print one JSON object and nothing else.
+    /// Print one JSON object only.
     #[arg(long)]
     json: bool,
-    /// The agent's number for SMS, in E.164 form; you own it at your carrier. Simulated carriers invent one.
+    /// Number of the agent for SMS, in E.164 format. You must own it at your carrier. Default with simulated carriers: a
+    /// generated number.
     #[arg(long)]
     phone_number: Option<String>,
-    /// The agent's WhatsApp sender, in E.164 form.
+    /// WhatsApp sender of the agent, in E.164 format.
     #[arg(long)]
     whatsapp_number: Option<String>,
-    /// The agent's e-mail address, on a domain that is verified at your carrier.
+    /// E-mail address of the agent, on a domain that is verified at your carrier.
     #[arg(long)]
     email_address: Option<String>,
 }
@@ -26,9 +27,9 @@ pub async fn run(config: Config, options: Options) -> Result<bool, StartError> {
         whatsapp_number: options.whatsapp_number,
         email_address: options.email_address,
     };
-    let made = bootstrap::run(&platform.comms, &addresses).await?;
+    let created = bootstrap::run(&platform.comms, &addresses).await?;
     platform.comms.store.close().await;
-    let json = serde_json::to_value(&made).map_err(|error| StartError::Other(error.to_string()))?;
+    let json = serde_json::to_value(&created).map_err(|error| StartError::Other(error.to_string()))?;
     if options.json {
         println!("{json}");
         return Ok(true);

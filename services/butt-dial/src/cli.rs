@@ -1,4 +1,4 @@
-//! The command line: what can be asked for, and what it ends with.
+//! The command line: commands, options and exit codes.
 
 use std::process::ExitCode;
 
@@ -29,33 +29,33 @@ enum Command {
     Serve,
     /// Serve the gateway only; needs Postgres, NATS and Redis, which it shares with other replicas.
     Gateway,
-    /// Serve what carriers call only; needs Postgres, NATS and Redis.
+    /// Serve the webhooks of carriers only; needs Postgres, NATS and Redis.
     WebhookIngest,
-    /// Hold the sockets of telephone calls only; needs Postgres, NATS and Redis.
+    /// Serve the sockets of calls only; needs Postgres, NATS and Redis.
     VoiceRelay,
-    /// Read what came in, deliver it, and do what is due later; needs Postgres, NATS and Redis.
+    /// Process and deliver inbound messages, and run scheduled work; needs Postgres, NATS and Redis.
     Dispatcher,
-    /// See it work: starts the program on a free port, sends an SMS, a WhatsApp message and an e-mail over MCP, shows
-    /// them arrive; people answer.
+    /// Run a demonstration: starts the program on a free port, sends an SMS, a WhatsApp message and an e-mail over MCP,
+    /// shows their arrival, receives replies and a call. All carriers are simulated.
     Demo,
-    /// Bring the database's schema up to date.
+    /// Apply the migrations of the database schema.
     Migrate,
-    /// Check every backend and every carrier's credentials, and say how to mend what fails.
+    /// Check every backend and the credentials of every carrier, with a hint for each failure.
     Doctor,
-    /// Make the first organization and agent, once, and print their ids, tokens and addresses.
+    /// Create the first organization and agent if there are none, and print their ids, tokens and addresses.
     Bootstrap(bootstrap::Options),
-    /// Serve the carriers' simulators by themselves, for several processes to share (TWILIO_API_URL, RESEND_API_URL).
+    /// Serve the simulators of the carriers only, for several processes to share (TWILIO_API_URL, RESEND_API_URL).
     Simulator(simulator::Options),
 }
 
-/// Runs what the arguments ask for.
+/// Parses the arguments and runs the command.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     install_tls();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("the async runtime does not start: {error}")),
+        Err(error) => return fail(&format!("the async runtime could not be started: {error}")),
     };
     match runtime.block_on(run(cli.command.unwrap_or(Command::Serve))) {
         Ok(true) => ExitCode::SUCCESS,
@@ -69,7 +69,7 @@ fn fail(text: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// False: it ran, and what it found or did is not in order.
+/// Runs a command. Returns false if it ran but found or caused a failure.
 async fn run(command: Command) -> Result<bool, StartError> {
     match command {
         Command::Demo => return demo::run().await,
@@ -77,10 +77,12 @@ async fn run(command: Command) -> Result<bool, StartError> {
         _ => {}
     }
     let config = Config::load(match command {
-        Command::Gateway | Command::WebhookIngest | Command::VoiceRelay | Command::Dispatcher => Deployment::OneOfMany,
-        _ => Deployment::Alone,
+        Command::Gateway | Command::WebhookIngest | Command::VoiceRelay | Command::Dispatcher => {
+            Deployment::Distributed
+        }
+        _ => Deployment::SingleProcess,
     })?;
-    let exporting = telemetry::install(&config)?;
+    let exporter = telemetry::install(&config)?;
     let result = match command {
         Command::Serve => serve::everything(config).await,
         Command::Gateway => serve::one(config, butt_dial_gateway::ROLE).await,
@@ -92,8 +94,8 @@ async fn run(command: Command) -> Result<bool, StartError> {
         Command::Bootstrap(options) => bootstrap::run(config, options).await,
         Command::Demo | Command::Simulator(_) => Ok(true),
     };
-    // Sending the last spans blocks, so it may not stand in the way of the runtime.
-    let closed = tokio::task::spawn_blocking(|| exporting.close()).await;
-    closed.map_err(|error| ConfigError(format!("the traces did not end: {error}")))?;
+    // The shutdown blocks while it sends the remaining spans, so it runs outside the async workers.
+    let closed = tokio::task::spawn_blocking(|| exporter.shutdown()).await;
+    closed.map_err(|error| ConfigError(format!("the trace exporter failed to shut down: {error}")))?;
     result
 }

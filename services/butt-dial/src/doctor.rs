@@ -1,26 +1,26 @@
-//! `doctor`: asks every backend and every carrier, and says how to mend what fails.
+//! `doctor`: checks every backend and every carrier, and prints a hint for each failure.
 
 use butt_dial_providers::VENDORS;
 use butt_dial_runtime::{
     Config, Lifecycle, Platform,
-    config::{CarrierSetup, Engines},
+    config::{AiVendors, CarrierSetup},
     health,
     platform::StartError,
 };
 
 pub async fn run(config: Config) -> Result<bool, StartError> {
     println!("Settings    ok");
-    let (carriers, engines) = (config.carriers.clone(), config.engines.clone());
-    let remedies = [
+    let (carriers, ai_vendors) = (config.carriers.clone(), config.ai_vendors.clone());
+    let hints = [
         (
             "database",
-            "check DATABASE_URL and that the server runs; `butt-dial migrate` brings its schema up to date",
+            "check DATABASE_URL and that the server is running; `butt-dial migrate` applies the schema",
         ),
         (
             "bus",
-            "check NATS_URL, and that the server was started with JetStream (nats-server -js)",
+            "check NATS_URL and that the server is running with JetStream (nats-server -js)",
         ),
-        ("kv", "check REDIS_URL and that the server runs"),
+        ("kv", "check REDIS_URL and that the server is running"),
     ];
     let platform = match Platform::assemble(config, Lifecycle::new(), 0).await {
         Ok(platform) => platform,
@@ -29,77 +29,77 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
             return Ok(false);
         }
     };
-    let mut all_well = true;
+    let mut all_ok = true;
     for (name, ok) in health::check(&platform).await {
-        let remedy = remedies
+        let hint = hints
             .iter()
             .find(|(backend, _)| *backend == name)
-            .map_or("", |(_, remedy)| remedy);
-        report(name, if ok { Ok(()) } else { Err(remedy.to_owned()) }, &mut all_well);
+            .map_or("", |(_, hint)| hint);
+        report(name, if ok { Ok(()) } else { Err(hint.to_owned()) }, &mut all_ok);
     }
     match &platform.comms.blobs {
         Some(blobs) => {
-            let remedy = |error| format!("{error}; check BLOB_URL, and what it may be written with");
-            report("blobs", blobs.check().await.map_err(remedy), &mut all_well);
+            let hint = |error| format!("{error}; check BLOB_URL and the permissions of its credentials");
+            report("blobs", blobs.check().await.map_err(hint), &mut all_ok);
         }
-        None => println!("blobs       none: attachments are not kept (BLOB_URL)"),
+        None => println!("blobs       none: attachments are not stored (set BLOB_URL)"),
     }
     for carrier in platform.comms.carriers.all() {
-        report(carrier.id, carrier.messaging.check().await, &mut all_well);
+        report(carrier.id, carrier.messaging.check().await, &mut all_ok);
     }
     if platform.comms.carriers.all().is_empty() {
-        let remedy = "none is set up, so no channel can be used: set the credentials of one (below)";
-        report("carriers", Err(remedy.to_owned()), &mut all_well);
+        let hint = "none is configured, so no channel can be used: set the credentials of one (below)";
+        report("carriers", Err(hint.to_owned()), &mut all_ok);
     }
     match &platform.comms.model {
-        Some(model) => report("model", model.check().await, &mut all_well),
-        None => println!("model       none: nobody answers where no agent does"),
+        Some(model) => report("model", model.check().await, &mut all_ok),
+        None => println!("model       none: calls without an agent are not answered by a model"),
     }
     match &platform.comms.speech {
-        Some(speech) => report("speech", speech.check().await, &mut all_well),
-        None => println!("speech      none: texts are not read into sound files"),
+        Some(speech) => report("speech", speech.check().await, &mut all_ok),
+        None => println!("speech      none: texts are not synthesized to audio files"),
     }
-    explain_vendors(&carriers, &engines);
+    print_vendors(&carriers, &ai_vendors);
     platform.comms.store.close().await;
     println!(
         "{}",
-        if all_well {
-            "All is well."
+        if all_ok {
+            "All checks passed."
         } else {
-            "Something has to be mended; see above."
+            "Some checks failed; see above."
         }
     );
-    Ok(all_well)
+    Ok(all_ok)
 }
 
-fn report(name: &str, result: Result<(), String>, all_well: &mut bool) {
+fn report(name: &str, result: Result<(), String>, all_ok: &mut bool) {
     match result {
         Ok(()) => println!("{name:<11} ok"),
-        Err(remedy) => {
-            *all_well = false;
-            println!("{name:<11} FAILED  {remedy}");
+        Err(hint) => {
+            *all_ok = false;
+            println!("{name:<11} FAILED  {hint}");
         }
     }
 }
 
-/// Which settings each vendor takes, for those that are not set up.
-fn explain_vendors(carriers: &CarrierSetup, engines: &Engines) {
+/// Prints the settings of the vendors that are not configured.
+fn print_vendors(carriers: &CarrierSetup, ai_vendors: &AiVendors) {
     let real = match carriers {
         CarrierSetup::Simulated => {
-            println!("The carriers are simulated. To send for real, set:");
+            println!("The carriers are simulated. To send real messages, set:");
             &[][..]
         }
         CarrierSetup::Real(real) => real,
     };
     for vendor in VENDORS {
         let manifest = &vendor.manifest;
-        let mut set_up = real.iter().chain(&engines.set_up);
-        if set_up.any(|(known, _)| known.manifest.id == manifest.id) {
+        let mut configured = real.iter().chain(&ai_vendors.configured);
+        if configured.any(|(known, _)| known.manifest.id == manifest.id) {
             continue;
         }
         let channels = manifest.channels.iter().map(|channel| channel.as_str());
-        let known: Vec<&str> = channels.chain([manifest.docs]).collect();
-        println!("  {} ({})", manifest.title, known.join(", "));
+        let facts: Vec<&str> = channels.chain([manifest.docs]).collect();
+        println!("  {} ({})", manifest.title, facts.join(", "));
         for field in manifest.credentials {
             println!(
                 "    {}{}  {}",

@@ -1,4 +1,4 @@
-//! The one program: all roles in one process, or one of them; and what operators do from a shell.
+//! The program: all roles in one process or a single role, and the commands for operators.
 
 pub mod bootstrap;
 pub mod cli;
@@ -8,8 +8,8 @@ pub mod serve;
 pub mod simulator;
 mod welcome;
 
-/// The process-wide TLS provider: without it, the first HTTP client panics.
+/// Installs the TLS provider of the process. Without it the first HTTP client panics.
 pub fn install_tls() {
-    // It fails only when there is one already, which is as good.
+    // Fails only if a provider is installed already.
     drop(rustls::crypto::ring::default_provider().install_default());
 }

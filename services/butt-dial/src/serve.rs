@@ -1,4 +1,4 @@
-//! `serve`, `gateway` and `migrate`.
+//! `serve`, the commands for single roles, and `migrate`.
 
 use butt_dial_comms::provisioning::bootstrap::{self, Addresses};
 use butt_dial_dispatcher::ROLE as DISPATCHER;
@@ -15,30 +15,30 @@ use tokio_util::task::TaskTracker;
 
 use crate::welcome;
 
-/// What one process does when it is alone.
+/// The roles of `serve`.
 pub const ALL_ROLES: [Role; 4] = [GATEWAY, WEBHOOK_INGEST, VOICE_RELAY, DISPATCHER];
 
-/// All roles in one process. The first run makes an organization and an agent.
+/// Serves all roles in one process. With simulated carriers the first run creates an organization and an agent.
 pub async fn everything(config: Config) -> Result<bool, StartError> {
     let prepared = prepare(config).await?;
     let comms = &prepared.platform.comms;
     let first = !bootstrap::is_done(comms).await?;
-    // Before the first request: whoever waits for /health finds an agent.
-    let made = match first && comms.settings.simulated_world {
+    // Before the first request: a client that waits for /health can use the agent.
+    let created = match first && comms.settings.simulated_world {
         true => Some(bootstrap::run(comms, &Addresses::default()).await?),
         false => None,
     };
     let running = prepared.serve(&ALL_ROLES).await?;
-    match &made {
-        Some(made) => welcome::first_run(&running, made),
-        None => welcome::again(&running, first),
+    match &created {
+        Some(created) => welcome::first_run(&running, created),
+        None => welcome::later_run(&running, first),
     }
-    Ok(running.until_signalled().await)
+    Ok(running.run_until_signal().await)
 }
 
-/// One service by itself, beside others.
+/// Serves a single role, with other processes on the same backends.
 pub async fn one(config: Config, role: Role) -> Result<bool, StartError> {
-    Ok(start(config, &[role]).await?.until_signalled().await)
+    Ok(start(config, &[role]).await?.run_until_signal().await)
 }
 
 pub async fn migrate(config: Config) -> Result<bool, StartError> {
@@ -46,6 +46,6 @@ pub async fn migrate(config: Config) -> Result<bool, StartError> {
     let store = Store::connect(&config.database_url, 2, &tasks).await?;
     store.migrate().await?;
     store.close().await;
-    println!("The database is up to date.");
+    println!("The database schema is up to date.");
     Ok(true)
 }

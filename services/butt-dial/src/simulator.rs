@@ -1,4 +1,4 @@
-//! `simulator`: the carriers' stand-ins as a process of their own.
+//! `simulator`: serves the simulators of the carriers in a separate process.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use butt_dial_runtime::{Lifecycle, platform::StartError};
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Port on 127.0.0.1; 0 takes a free one.
+    /// Port on 127.0.0.1; 0 selects a free port.
     #[arg(long, default_value_t = 3101)]
     port: u16,
 }
@@ -20,17 +20,17 @@ pub async fn run(options: Options) -> Result<bool, StartError> {
         error,
     })?;
     let base = simulator.base_url();
-    println!("The carriers' simulators are at {base}/. Point a server at them with:");
+    println!("The simulators of the carriers are at {base}/. Configure a server to use them:");
     for vendor in VENDORS {
         println!("  {}={base}/{}", vendor.manifest.endpoint_env, vendor.manifest.id);
-        for (name, value) in vendor.simulated {
+        for (name, value) in vendor.simulated_settings {
             println!("  {name}={value}");
         }
     }
     println!(
-        "and say which addresses its agent has: butt-dial bootstrap --phone-number +14155550100 --email-address a@example.com"
+        "Then create its agent with addresses: butt-dial bootstrap --phone-number +14155550100 --email-address a@example.com"
     );
-    Lifecycle::signalled().await;
+    Lifecycle::termination_signal().await;
     simulator.stop().await;
     Ok(true)
 }

@@ -1,4 +1,4 @@
-//! An agent: rmcp's own client, over either transport.
+//! An agent: the client of rmcp, over Streamable HTTP or SSE.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl Agent {
             .len())
     }
 
-    /// Calls a tool and reads the JSON that it answers with; an error of the tool's own is an error.
+    /// Calls a tool and parses its JSON result. Fails if the tool returns an error.
     pub async fn call(&self, tool: &'static str, arguments: Map<String, Value>) -> Result<Value, String> {
         let request = CallToolRequestParams::new(tool).with_arguments(arguments);
         let result = self
@@ -66,34 +66,34 @@ impl Agent {
             .first()
             .and_then(|content| content.as_text())
             .map(|text| text.text.clone());
-        let text = text.ok_or_else(|| format!("{tool}: the answer is no text"))?;
+        let text = text.ok_or_else(|| format!("{tool}: the result is not text"))?;
         if result.is_error == Some(true) {
             return Err(format!("{tool}: {text}"));
         }
         serde_json::from_str(&text).map_err(|error| format!("{tool}: {error}"))
     }
 
-    /// Asks again and again for what waits: it is made durable first, and read a moment later.
-    pub async fn wait_for_message(&self, fits: impl Fn(&Value) -> bool, patience: Duration) -> Result<Value, String> {
-        let asking = async {
+    /// Polls the waiting messages until one matches. A message is readable shortly after it is durable.
+    pub async fn wait_for_message(&self, matches: impl Fn(&Value) -> bool, limit: Duration) -> Result<Value, String> {
+        let polling = async {
             loop {
-                // Returns as soon as there is something.
+                // Returns as soon as there is an event.
                 let arguments = Map::from_iter([("timeoutMs".to_owned(), json!(2_000))]);
                 self.call("comms_wait_events", arguments).await?;
                 let waiting = self.call("comms_get_waiting_messages", Map::new()).await?;
                 let messages = waiting["messages"].as_array().cloned().unwrap_or_default();
-                if let Some(found) = messages.into_iter().find(&fits) {
+                if let Some(found) = messages.into_iter().find(&matches) {
                     return Ok(found);
                 }
             }
         };
-        let found = timeout(patience, asking).await;
-        found.map_err(|_| "what was to wait for the agent never came".to_owned())?
+        let found = timeout(limit, polling).await;
+        found.map_err(|_| "the expected message did not arrive in time".to_owned())?
     }
 
-    pub async fn leave(self) {
+    pub async fn disconnect(self) {
         if let Err(error) = self.client.cancel().await {
-            tracing::debug!(%error, "the client did not leave in good order");
+            tracing::debug!(%error, "mcp client disconnect failed");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! `demo`: the main job by itself. A real MCP client talks to a real server over real sockets; only the carriers are
-//! simulated, and they are spoken to through the same adapters as the real ones.
+//! `demo`: an agent sends, receives and calls. A real MCP client uses a real server over real sockets; only the carriers
+//! are simulated, behind the same adapters as the real ones.
 
-mod answers;
+mod calls;
 mod client;
-mod ear;
+mod inbound;
+mod notification_client;
 mod sse;
-mod telephone;
 
 use std::time::Duration;
 
@@ -24,10 +24,10 @@ use crate::serve::ALL_ROLES;
 
 use client::Agent;
 
-const ARRIVAL: Duration = Duration::from_secs(5);
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the demo sends, and over which transport.
-const SCRIPT: [(&str, &str, &str, &str); 3] = [
+/// The messages to send: transport, channel, receiver and body.
+const MESSAGES: [(&str, &str, &str, &str); 3] = [
     ("sse", "sms", "+14155550123", "Your table for two is booked for 7 pm."),
     (
         "http",
@@ -43,7 +43,7 @@ const SCRIPT: [(&str, &str, &str, &str); 3] = [
     ),
 ];
 
-/// True only if everything really arrived.
+/// Runs the demo. Returns true only if all messages arrived.
 pub async fn run() -> Result<bool, StartError> {
     let directory = tempfile::tempdir().map_err(|error| StartError::Io {
         what: "a directory for the demo".into(),
@@ -57,38 +57,38 @@ pub async fn run() -> Result<bool, StartError> {
         ("SHUTDOWN_DELAY_SECONDS", "0"),
     ];
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let running = start(Config::from_parts(None, env, Deployment::Alone)?, &ALL_ROLES).await?;
-    println!("Started at {} with a database of its own.", running.base_url());
-    let made = bootstrap::run(&running.platform.comms, &Addresses::default()).await?;
+    let running = start(Config::from_parts(None, env, Deployment::SingleProcess)?, &ALL_ROLES).await?;
+    println!("Started at {} with a temporary database.", running.base_url());
+    let created = bootstrap::run(&running.platform.comms, &Addresses::default()).await?;
     println!(
-        "Made an agent with {} and {}.\n",
-        shown(&made.phone_number),
-        shown(&made.email_address)
+        "Created an agent with {} and {}.\n",
+        or_none(&created.phone_number),
+        or_none(&created.email_address)
     );
 
-    let result = play(&running, &made).await;
+    let result = run_steps(&running, &created).await;
     if let Err(problem) = &result {
         println!("FAILED: {problem}");
     }
     running.platform.stop().await;
     if result.is_ok() {
         println!(
-            "\nEverything arrived, in both directions, and on the telephone. Now run `butt-dial` and connect an agent of your own."
+            "\nAll messages arrived in both directions, and the calls succeeded. Now run `butt-dial` and connect your agent."
         );
     }
     Ok(result.is_ok())
 }
 
-async fn play(running: &Running, made: &Bootstrapped) -> Result<(), String> {
+async fn run_steps(running: &Running, created: &Bootstrapped) -> Result<(), String> {
     let base = running.base_url();
-    let over_sse = Agent::connect_sse(&base, &made.agent_token).await?;
-    println!("agent   connected over SSE, sees {} tools", over_sse.tools().await?);
-    let over_http = Agent::connect_http(&base, &made.agent_token).await?;
+    let over_sse = Agent::connect_sse(&base, &created.agent_token).await?;
+    println!("agent   connected over SSE, {} tools", over_sse.tools().await?);
+    let over_http = Agent::connect_http(&base, &created.agent_token).await?;
     println!(
-        "agent   connected over Streamable HTTP, sees {} tools\n",
+        "agent   connected over Streamable HTTP, {} tools\n",
         over_http.tools().await?
     );
-    for (transport, channel, to, body) in SCRIPT {
+    for (transport, channel, to, body) in MESSAGES {
         let agent = if transport == "sse" { &over_sse } else { &over_http };
         send(running, agent, channel, to, body).await?;
     }
@@ -99,15 +99,15 @@ async fn play(running: &Running, made: &Bootstrapped) -> Result<(), String> {
         total.unwrap_or(0),
         status["currentUsage"]["spendToday"]
     );
-    if total != Some(SCRIPT.len() as i64) {
-        return Err("the usage dashboard does not count what was sent".into());
+    if total != Some(MESSAGES.len() as i64) {
+        return Err("the usage dashboard does not count the sent messages".into());
     }
-    over_sse.leave().await;
-    over_http.leave().await;
+    over_sse.disconnect().await;
+    over_http.disconnect().await;
     println!();
-    answers::play(running, made).await?;
+    inbound::run(running, created).await?;
     println!();
-    telephone::play(running, made).await
+    calls::run(running, created).await
 }
 
 async fn send(running: &Running, agent: &Agent, channel: &str, to: &str, body: &str) -> Result<(), String> {
@@ -126,17 +126,20 @@ async fn send(running: &Running, agent: &Agent, channel: &str, to: &str, body: &
         .simulator
         .as_ref()
         .ok_or("there is no simulator")?
-        .world();
+        .state();
     let carrier_id = result["providerMessageId"]
         .as_str()
-        .ok_or("the carrier gave no id")?
+        .ok_or("the result has no providerMessageId")?
         .to_owned();
     let arrived = world
-        .wait_for(|message: &SimulatedMessage| message.carrier_id == carrier_id, ARRIVAL)
+        .wait_for(
+            |message: &SimulatedMessage| message.carrier_id == carrier_id,
+            ARRIVAL_TIMEOUT,
+        )
         .await;
-    let arrived = arrived.ok_or("it did not arrive")?;
+    let arrived = arrived.ok_or("the message did not arrive")?;
     if arrived.body != body || arrived.to != to {
-        return Err("something else arrived than was sent".into());
+        return Err("the message arrived with another body or receiver".into());
     }
     println!(
         "phone   {} has received: {}\n",
@@ -146,6 +149,6 @@ async fn send(running: &Running, agent: &Agent, channel: &str, to: &str, body: &
     Ok(())
 }
 
-fn shown(address: &Option<String>) -> &str {
+fn or_none(address: &Option<String>) -> &str {
     address.as_deref().unwrap_or("none")
 }

@@ -1,4 +1,4 @@
-//! The client's side of the legacy transport (2024-11-05), which rmcp no longer brings: a stream of events to read,
+//! The client of the legacy SSE transport (MCP 2024-11-05), which rmcp no longer contains: a stream of events to read, and
 //! an address to post to.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct SseTransport {
 }
 
 impl SseTransport {
-    /// Opens the stream and waits for the event that says where messages go.
+    /// Opens the stream and waits for the event with the address for messages.
     pub async fn connect(base: &str, token: &str) -> Result<Self, String> {
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -50,7 +50,7 @@ impl SseTransport {
                 });
             }
         }
-        Err("the stream ended before it named an endpoint".into())
+        Err("the stream ended before the endpoint event".into())
     }
 }
 
