@@ -94,7 +94,7 @@ fn print_vendors(carriers: &CarrierSetup, ai_vendors: &AiVendors) {
     for vendor in VENDORS {
         let manifest = &vendor.manifest;
         let mut configured = real.iter().chain(&ai_vendors.configured);
-        if configured.any(|(known, _)| known.manifest.id == manifest.id) {
+        if configured.any(|(setup, _)| setup.manifest.id == manifest.id) {
             continue;
         }
         let channels = manifest.channels.iter().map(|channel| channel.as_str());

@@ -1,12 +1,14 @@
-//! Comments, docs and log messages use the standard words of the field. The tables below list the words and openings
-//! of sentences that are not allowed, each with a hint. Code spans are exempt, code itself is not read.
+//! Comments, docs, log messages, error texts and names of tests use the standard words of the field. The tables below list
+//! the words and openings of sentences that are not allowed, each with a hint. Code spans are exempt.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
 use super::{
     Finding,
     log_messages::messages,
     prose::{self, Block},
+    source::Source,
+    test_names::test_functions,
     tree::Tree,
 };
 
@@ -69,6 +71,12 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             for message in messages(&file.text, source) {
                 blocks.extend(prose::read_text(message.text, message.line));
             }
+            for text in error_texts(source) {
+                blocks.extend(prose::read_text(&file.text[text.clone()], source.line(text.start)));
+            }
+            for (at, name) in test_functions(path, source) {
+                blocks.extend(prose::read_text(&name.replace('_', " "), source.line(at)));
+            }
         }
         for block in &blocks {
             findings.extend(forbidden_phrases(path, block, &phrases));
@@ -82,6 +90,17 @@ struct Phrase {
     text: &'static str,
     words: Vec<&'static str>,
     hint: &'static str,
+}
+
+/// Finds the literals in `#[error(..)]` attributes.
+fn error_texts(source: &Source) -> impl Iterator<Item = &Range<usize>> {
+    let attributes = source.find("#[error(").map(|at| source.bracketed(at));
+    attributes.flat_map(|attribute| {
+        source
+            .literals
+            .iter()
+            .filter(move |literal| attribute.contains(&literal.start))
+    })
 }
 
 fn is_exempt(path: &str) -> bool {
@@ -160,6 +179,22 @@ mod tests {
             ),
             ["3"]
         );
+    }
+
+    #[test]
+    fn rejects_words_in_errors_and_names_of_tests() {
+        assert_eq!(
+            check_file(
+                "a.rs",
+                "#[error(\"nobody: {0}\")]\nstruct A(&str);\nlet b = \"nobody\";"
+            ),
+            ["1"]
+        );
+        assert_eq!(
+            check_file("a/tests.rs", "fn nobody_is_told() {}\nfn two() {}"),
+            ["1", "1"]
+        );
+        assert!(check_file("a.rs", "fn nobody() {}").is_empty());
     }
 
     #[test]

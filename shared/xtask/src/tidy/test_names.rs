@@ -3,6 +3,7 @@
 
 use super::{
     Finding,
+    source::Source,
     tree::{Tree, is_test},
 };
 
@@ -14,9 +15,7 @@ const SUITES: &str = "shared/testkit/";
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (path, source) in tree.rust() {
-        let is_test_file = is_test(path) || path.starts_with(SUITES);
-        for at in source.find("fn ").filter(|&at| is_test_file || source.in_test(at)) {
-            let name = source.identifier(at + "fn ".len());
+        for (at, name) in test_functions(path, source) {
             let length = name.chars().count();
             if length > MAX_LENGTH {
                 let problem = format!("`{name}` has {length} characters, more than {MAX_LENGTH}");
@@ -26,6 +25,13 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Lists the functions in test code: offset and name.
+pub fn test_functions<'a>(path: &str, source: &'a Source) -> impl Iterator<Item = (usize, &'a str)> {
+    let is_test_file = is_test(path) || path.starts_with(SUITES);
+    let places = source.find("fn ").filter(move |&at| is_test_file || source.in_test(at));
+    places.map(|at| (at, source.identifier(at + "fn ".len())))
 }
 
 #[cfg(test)]
