@@ -12,6 +12,7 @@ pub struct Source {
     /// String and character literals, quotes included.
     pub literals: Vec<Range<usize>>,
     tests: Vec<Range<usize>>,
+    newlines: Vec<usize>,
 }
 
 /// Text that is not code.
@@ -37,6 +38,7 @@ impl Source {
             comments,
             literals,
             tests,
+            newlines: text.match_indices('\n').map(|(at, _)| at).collect(),
         }
     }
 
@@ -47,13 +49,7 @@ impl Source {
 
     /// Returns the line of an offset, starting at 1.
     pub fn line(&self, at: usize) -> usize {
-        1 + self
-            .code
-            .as_bytes()
-            .iter()
-            .take(at)
-            .filter(|&&byte| byte == b'\n')
-            .count()
+        1 + self.newlines.partition_point(|&newline| newline < at)
     }
 
     /// Counts the lines outside of items under `#[cfg(test)]`.
