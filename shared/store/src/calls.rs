@@ -79,13 +79,13 @@ pub struct Call {
 
 /// Where a call stands among all that have not ended.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct CallPlace {
+pub struct CallCursor {
     pub agent: AgentId,
     pub created_at: Timestamp,
     pub id: CallId,
 }
 
-impl From<&Call> for CallPlace {
+impl From<&Call> for CallCursor {
     fn from(call: &Call) -> Self {
         Self {
             agent: call.agent.clone(),
@@ -246,10 +246,10 @@ impl Store {
 
     /// Calls without an end that nothing was told of since `unchanged_since`, and that the carrier can be asked about; from
     /// `after` on, in an order that stays.
-    pub async fn list_unheard_calls(
+    pub async fn list_stale_calls(
         &self,
         unchanged_since: Timestamp,
-        after: Option<&CallPlace>,
+        after: Option<&CallCursor>,
         limit: u32,
     ) -> Result<Vec<Call>, StoreError> {
         const SQL: &str = "SELECT * FROM calls

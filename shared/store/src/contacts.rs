@@ -30,15 +30,15 @@ pub struct ContactState {
     pub last_inbound_at: Option<Timestamp>,
     /// The agent of the same organization whose address it is, if it is one; it may be the sender itself.
     #[sqlx(default)]
-    pub colleague: Option<String>,
+    pub recipient_agent: Option<String>,
     /// The message that this idempotency key has named before.
     #[sqlx(default)]
-    pub earlier: Option<String>,
+    pub prior_request: Option<String>,
 }
 
 impl ContactState {
-    pub fn earlier_message(&self) -> Option<MessageId> {
-        self.earlier.as_deref().map(MessageId::from)
+    pub fn prior_request(&self) -> Option<MessageId> {
+        self.prior_request.as_deref().map(MessageId::from)
     }
 }
 
@@ -82,12 +82,12 @@ macro_rules! contact_sql {
             $address,
             " AND k.org_id = ",
             $org,
-            ") AS colleague,
+            ") AS recipient_agent,
             (SELECT id FROM messages m WHERE m.agent_id = ",
             $agent,
             " AND m.idempotency_key = ",
             $key,
-            ") AS earlier
+            ") AS prior_request
             FROM ",
             $from,
             " ORDER BY ",

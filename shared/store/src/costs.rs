@@ -4,8 +4,8 @@ use butt_dial_domain::{CallId, MessageId, Micros, clock::Timestamp, limits::Limi
 
 use crate::{
     Store, StoreError,
-    bookings::{Account, Bookings},
     calls::{Call, CallRow},
+    charges::{Account, Charges},
     engine::{Tx, in_time, within},
 };
 
@@ -76,13 +76,13 @@ impl Store {
                 .execute(db)
                 .await?
                 .rows_affected());
-            let mut bookings = Bookings::default();
+            let mut charges = Charges::default();
             match row.cost {
-                Some(_) => bookings.settle(row.account(), by.0),
-                None => bookings.hold(row.account(), by.0),
+                Some(_) => charges.settle(row.account(), by.0),
+                None => charges.hold(row.account(), by.0),
             }
-            bookings.limit(row.account(), &agent_limits, &org_limits);
-            bookings.write(&mut tx).await?;
+            charges.limit(row.account(), &agent_limits, &org_limits);
+            charges.write(&mut tx).await?;
             Ok(tx.commit().await?)
         })
         .await
@@ -124,9 +124,9 @@ impl Store {
             if let Some(believed) = row.cost
                 && believed != cost.0
             {
-                let mut bookings = Bookings::default();
-                bookings.settle(row.account(), cost.0 - believed);
-                bookings.write(&mut tx).await?;
+                let mut charges = Charges::default();
+                charges.settle(row.account(), cost.0 - believed);
+                charges.write(&mut tx).await?;
             }
             Ok(tx.commit().await?)
         })

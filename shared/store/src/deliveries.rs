@@ -50,7 +50,7 @@ impl Store {
     /// Something happened that may let the agent's events through: it came back, or has a new callback. True when it has
     /// events that wait. The -1 marks it for whoever finds out at this moment that the old callback fails: what is new makes
     /// up for no failure, a poke does.
-    pub async fn poke_delivery(&self, agent: &AgentId, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn schedule_delivery_now(&self, agent: &AgentId, now: Timestamp) -> Result<bool, StoreError> {
         // Also when nothing waits: what comes next shall not wait for an old callback's time.
         const SQL: &str = "UPDATE deliveries SET due_at = $2, generation = generation + 1, failures = -1
             WHERE agent_id = $1

@@ -9,7 +9,7 @@ use crate::{
 
 impl Store {
     /// The fingerprint of the key that this database belongs to: the first one that was ever shown to it.
-    pub async fn note_key_fingerprint(&self, shown: &str, now: Timestamp) -> Result<String, StoreError> {
+    pub async fn register_key_fingerprint(&self, shown: &str, now: Timestamp) -> Result<String, StoreError> {
         const FIND: &str = "SELECT fingerprint FROM encryption_key WHERE id = 1";
         const NOTE: &str =
             "INSERT INTO encryption_key (id, fingerprint, noted_at) VALUES (1, $1, $2) ON CONFLICT DO NOTHING";

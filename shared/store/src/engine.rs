@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     StoreError, migrations,
-    sends::{self, Groups},
+    sends::{self, Batchers},
 };
 
 /// How long a caller waits for a connection before the database counts as unavailable.
@@ -37,7 +37,7 @@ const SQLITE_CHECKPOINT: &str = "4000";
 #[derive(Clone)]
 pub struct Store {
     pub(crate) engine: Engine,
-    pub(crate) groups: Groups,
+    pub(crate) groups: Batchers,
 }
 
 #[derive(Clone)]
@@ -132,7 +132,7 @@ impl Store {
                 "DATABASE_URL must begin with sqlite: or postgres://".into(),
             ));
         };
-        let groups = Groups::start(&engine, tasks);
+        let groups = Batchers::start(&engine, tasks);
         Ok(Self { engine, groups })
     }
 

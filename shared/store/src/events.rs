@@ -54,7 +54,7 @@ pub struct NewEvent<'a> {
 }
 
 #[derive(Clone, PartialEq, sqlx::FromRow)]
-pub struct Event {
+pub struct AgentEvent {
     pub seq: i64,
     pub id: String,
     #[sqlx(rename = "type")]
@@ -74,15 +74,15 @@ pub struct Event {
 
 /// Where an agent's log ends, and up to where the agent has said that it has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
-pub struct LogEnds {
+pub struct EventPositions {
     pub event_seq: i64,
     pub event_cursor: i64,
 }
 
 /// Data and content are a person's words and address.
-impl std::fmt::Debug for Event {
+impl std::fmt::Debug for AgentEvent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Event")
+        f.debug_struct("AgentEvent")
             .field("seq", &self.seq)
             .field("id", &self.id)
             .field("kind", &self.kind)
@@ -94,7 +94,7 @@ impl std::fmt::Debug for Event {
 
 /// Which waiting events are handed out, and for how long.
 #[derive(Clone, Copy, Debug)]
-pub struct Hold {
+pub struct EventLease {
     /// `None`: of all channels.
     pub channel: Option<Channel>,
     /// Only those whose callback failed less often. `None` and `to_push`: to a listener, so without those that were too large
@@ -153,7 +153,11 @@ impl Store {
 
     /// Hands out the oldest waiting events, to nobody else until `hold.until`. Only those that are complete, and whose
     /// contact has no older one that is not, or that somebody else holds: should that one come to nothing, it comes first.
-    pub async fn hold_waiting_events(&self, agent: &AgentId, hold: &Hold) -> Result<Vec<Event>, StoreError> {
+    pub async fn lease_waiting_events(
+        &self,
+        agent: &AgentId,
+        hold: &EventLease,
+    ) -> Result<Vec<AgentEvent>, StoreError> {
         macro_rules! oldest {
             ($key:literal, $lock:literal) => {
                 concat!(
@@ -191,7 +195,7 @@ impl Store {
             ") RETURNING seq, id, type, channel, state, reason, data, content, tries, created_at"
         );
         let sql = self.either(POSTGRES, SQLITE);
-        let mut events: Vec<Event> = writing!(self, |db| {
+        let mut events: Vec<AgentEvent> = writing!(self, |db| {
             sqlx::query_as(sql)
                 .bind(agent.as_str())
                 .bind(hold.channel.map(Channel::as_str))
@@ -208,7 +212,7 @@ impl Store {
     }
 
     /// The agent has them: what was said in them goes. `lingers`: not at once, because whoever waits for events may be about to
-    /// read the same ones (`forget_delivered`).
+    /// read the same ones (`purge_delivered`).
     pub async fn confirm_events(
         &self,
         agent: &AgentId,
@@ -268,7 +272,7 @@ impl Store {
     }
 
     /// The callback has not taken it: not before `retry_at` is it called with it again. `None`: never, by itself.
-    pub async fn put_off_event(
+    pub async fn reschedule_event(
         &self,
         agent: &AgentId,
         seq: i64,
@@ -291,7 +295,7 @@ impl Store {
     }
 
     /// The callback may be tried again, however often it has failed.
-    pub async fn forget_tries(&self, agent: &AgentId) -> Result<(), StoreError> {
+    pub async fn reset_tries(&self, agent: &AgentId) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE events SET tries = 0, retry_at = NULL
             WHERE agent_id = $1 AND state = 'waiting' AND tries > 0";
         writing!(self, |db| sqlx::query(SQL)
@@ -345,7 +349,7 @@ impl Store {
     }
 
     /// The agent's log after `after`, in order; it ends before the first event that is not complete.
-    pub async fn list_events(&self, agent: &AgentId, after: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
+    pub async fn list_events(&self, agent: &AgentId, after: i64, limit: u32) -> Result<Vec<AgentEvent>, StoreError> {
         // Not compared with the number of that event: the planner would take it that few are left, and read and sort them all.
         const SQL: &str = "SELECT seq, id, type, channel, state, reason, data, content, tries, created_at FROM events e
             WHERE agent_id = $1 AND seq > $2 AND NOT EXISTS (SELECT 1 FROM events u WHERE u.agent_id = $1
@@ -360,7 +364,7 @@ impl Store {
         })?)
     }
 
-    pub async fn find_event(&self, agent: &AgentId, id: &str) -> Result<Option<Event>, StoreError> {
+    pub async fn find_event(&self, agent: &AgentId, id: &str) -> Result<Option<AgentEvent>, StoreError> {
         const SQL: &str = "SELECT seq, id, type, channel, state, reason, data, content, tries, created_at FROM events
             WHERE agent_id = $1 AND id = $2";
         Ok(reading!(self, |db| {
@@ -372,7 +376,7 @@ impl Store {
         })?)
     }
 
-    pub async fn find_log_ends(&self, agent: &AgentId) -> Result<Option<LogEnds>, StoreError> {
+    pub async fn find_event_positions(&self, agent: &AgentId) -> Result<Option<EventPositions>, StoreError> {
         const SQL: &str = "SELECT event_seq, event_cursor FROM agents WHERE id = $1";
         Ok(reading!(self, |db| sqlx::query_as(SQL)
             .bind(agent.as_str())

@@ -3,18 +3,20 @@
 
 mod agents;
 mod audit;
-mod bookings;
 mod calls;
 mod channels;
+mod charges;
 mod contacts;
 mod costs;
+mod deferred_bodies;
 mod deliveries;
 mod encryption;
 mod engine;
 mod error;
 mod events;
-mod group;
+mod group_commit;
 mod inbound;
+mod incomplete_events;
 mod limits;
 mod messages;
 mod migrations;
@@ -26,28 +28,28 @@ mod scheduled;
 mod sends;
 #[cfg(test)]
 mod tests;
-mod textless;
 mod tokens;
-mod unready;
 mod usage;
 
 pub use agents::{Agent, AgentStatus, Profile};
 pub use audit::AuditEntry;
-pub use calls::{Call, CallEntry, CallPlace};
+pub use calls::{Call, CallCursor, CallEntry};
 pub use channels::OwnedChannel;
 pub use contacts::{ContactState, Suppression, UNREACHABLE};
+pub use deferred_bodies::EventAwaitingBody;
 pub use deliveries::DeliveryClaim;
 pub use engine::Store;
 pub use error::StoreError;
-pub use events::{Event, Hold, LogEnds, NewEvent};
-pub use inbound::{Applied, CallChange, Conclusion, FollowUp, InboundBatch, InboundRow, Moved, ReceiptEntry};
+pub use events::{AgentEvent, EventLease, EventPositions, NewEvent};
+pub use inbound::{
+    Applied, CallChange, Conclusion, FollowUp, InboundBatch, InboundRow, ReceiptEntry, StatusTransition,
+};
+pub use incomplete_events::IncompleteEvent;
 pub use messages::{Attempt, Message, Unsettled};
 pub use organizations::Organization;
 pub use recipients::{InboundFilter, Recipient, Subscription};
 pub use routes::InboundRoute;
-pub use scheduled::{NewScheduled, Scheduled};
+pub use scheduled::{NewScheduledSend, ScheduledSend};
 pub use sends::{Acceptance, AcceptedSend, SendResult, SettledSend};
-pub use textless::TextlessEvent;
 pub use tokens::{NewToken, Token};
-pub use unready::UnreadyEvent;
 pub use usage::{Spend, UsageRow};

@@ -54,7 +54,7 @@ impl Store {
     }
 
     /// Forgets what was said in events that were delivered before `before`, and lingered for whoever was about to read them.
-    pub async fn forget_delivered(&self, before: Timestamp) -> Result<u64, StoreError> {
+    pub async fn purge_delivered(&self, before: Timestamp) -> Result<u64, StoreError> {
         const SQL: &str = "UPDATE events SET content = NULL
             WHERE content IS NOT NULL AND state = 'delivered' AND delivered_at < $1";
         Ok(writing!(self, |db| {

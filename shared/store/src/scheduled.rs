@@ -7,7 +7,7 @@ use crate::{
     engine::{reading, writing},
 };
 
-pub struct NewScheduled<'a> {
+pub struct NewScheduledSend<'a> {
     pub id: &'a MessageId,
     pub org: &'a OrgId,
     pub agent: &'a AgentId,
@@ -23,7 +23,7 @@ pub struct NewScheduled<'a> {
 }
 
 #[derive(Clone, sqlx::FromRow)]
-pub struct Scheduled {
+pub struct ScheduledSend {
     id: String,
     org_id: String,
     agent_id: String,
@@ -42,7 +42,7 @@ pub struct Scheduled {
     pub is_quiet: bool,
 }
 
-impl Scheduled {
+impl ScheduledSend {
     pub fn id(&self) -> MessageId {
         MessageId::from(self.id.as_str())
     }
@@ -58,7 +58,7 @@ impl Scheduled {
 
 impl Store {
     /// False when the agent's key has named one before; nothing is written then.
-    pub async fn schedule_send(&self, new: &NewScheduled<'_>, now: Timestamp) -> Result<bool, StoreError> {
+    pub async fn schedule_send(&self, new: &NewScheduledSend<'_>, now: Timestamp) -> Result<bool, StoreError> {
         const SQL: &str = "INSERT INTO scheduled_sends (id, org_id, agent_id, channel, recipient, idempotency_key,
                 request_hash, request, state, due_at, tries, created_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'scheduled', $9, $10, $11) ON CONFLICT DO NOTHING";
@@ -83,7 +83,7 @@ impl Store {
     }
 
     /// One of the agent's, by its id or by its idempotency key.
-    pub async fn find_scheduled(&self, agent: &AgentId, id_or_key: &str) -> Result<Option<Scheduled>, StoreError> {
+    pub async fn find_scheduled(&self, agent: &AgentId, id_or_key: &str) -> Result<Option<ScheduledSend>, StoreError> {
         const SQL: &str = "SELECT * FROM scheduled_sends WHERE agent_id = $1 AND (id = $2 OR idempotency_key = $2)
             ORDER BY id = $2 DESC LIMIT 1";
         Ok(reading!(self, |db| {
@@ -101,7 +101,7 @@ impl Store {
         limit: u32,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<Scheduled>, StoreError> {
+    ) -> Result<Vec<ScheduledSend>, StoreError> {
         const POSTGRES: &str = "WITH due AS MATERIALIZED (
                 SELECT id FROM scheduled_sends WHERE state IN ('scheduled', 'cancelled') AND due_at <= $1 ORDER BY due_at LIMIT $2
                 FOR UPDATE SKIP LOCKED
@@ -137,7 +137,7 @@ impl Store {
     }
 
     /// Tries again later.
-    pub async fn put_off_scheduled(&self, id: &MessageId, due_at: Timestamp) -> Result<(), StoreError> {
+    pub async fn reschedule_send(&self, id: &MessageId, due_at: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE scheduled_sends SET due_at = $2 WHERE id = $1 AND state = 'scheduled'";
         writing!(self, |db| {
             sqlx::query(SQL)

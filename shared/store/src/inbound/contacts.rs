@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use butt_dial_domain::{Channel, clock::Timestamp, inbound::Stage, ports::carrier::RefusalClass};
+use butt_dial_domain::{Channel, clock::Timestamp, inbound::DeliveryStatus, ports::carrier::RefusalClass};
 use serde::Serialize;
 
 use super::{
-    InboundRow, Moved,
+    InboundRow, StatusTransition,
     json::{self, statement},
 };
 use crate::{
@@ -53,7 +53,7 @@ const BACK: (&str, &str) = (
         WHERE value ->> 'status' = 'granted')",
 );
 
-const STRIKE_OUT: (&str, &str) = statement!(
+const SUPPRESS: (&str, &str) = statement!(
     "INSERT INTO suppressions (org_id, channel, address, reason, created_at)
     SELECT value ->> 0, value ->> 1, value ->> 2, $2, $3 FROM",
     rows,
@@ -102,10 +102,14 @@ pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) ->
 }
 
 /// Addresses that, as a carrier says, nothing will ever reach on this channel.
-pub(crate) async fn strike_out(tx: &mut Tx, moved: &[Moved], at: Timestamp) -> Result<(), StoreError> {
-    let is_for_good = |moved: &&Moved| {
+pub(crate) async fn suppress_unreachable(
+    tx: &mut Tx,
+    moved: &[StatusTransition],
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let is_for_good = |moved: &&StatusTransition| {
         moved.receipt.failure == Some(RefusalClass::Recipient)
-            && matches!(moved.stage, Stage::Undelivered | Stage::Failed)
+            && matches!(moved.stage, DeliveryStatus::Undelivered | DeliveryStatus::Failed)
     };
     let rows: BTreeSet<_> = moved
         .iter()
@@ -116,7 +120,7 @@ pub(crate) async fn strike_out(tx: &mut Tx, moved: &[Moved], at: Timestamp) -> R
         return Ok(());
     }
     let rows: Vec<_> = rows.into_iter().collect();
-    let (sql, text) = (tx.either(STRIKE_OUT.0, STRIKE_OUT.1), json::text(&rows)?);
+    let (sql, text) = (tx.either(SUPPRESS.0, SUPPRESS.1), json::text(&rows)?);
     within!(tx, |db| sqlx::query(sql)
         .bind(text)
         .bind(UNREACHABLE)

@@ -101,7 +101,7 @@ const DUE: Statement = statement!(
         coalesce(held_until, $2) AS held_until"
 );
 
-pub struct Logged<'a> {
+pub struct LogEntry<'a> {
     /// The events that were not there before.
     pub new: Vec<&'a InboundRow>,
     /// Those whose log grew.
@@ -140,7 +140,7 @@ pub(crate) async fn write<'a>(
     mut new: Vec<&'a InboundRow>,
     mut known: HashSet<String>,
     at: Timestamp,
-) -> Result<Logged<'a>, StoreError> {
+) -> Result<LogEntry<'a>, StoreError> {
     new.retain(|event| known.insert(event.id.clone()));
     let mut agents = HashSet::new();
     if !new.is_empty() {
@@ -148,7 +148,7 @@ pub(crate) async fn write<'a>(
         agents = append(tx, &json::text(&rows)?, at).await?;
     }
     let added = new.iter().filter(|event| agents.contains(event.agent.as_str())).count();
-    Ok(Logged {
+    Ok(LogEntry {
         added,
         agents: agents.into_iter().map(AgentId::from).collect(),
         new,

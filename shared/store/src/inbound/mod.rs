@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use butt_dial_domain::{
     AgentId, Channel, ChannelId, MessageId, OrgId,
     clock::Timestamp,
-    inbound::{Receipt, Stage},
+    inbound::{DeliveryStatus, Receipt},
 };
 use serde_json::Value;
 
@@ -88,13 +88,13 @@ pub struct InboundBatch {
 
 /// A message that a receipt has moved on.
 #[derive(Clone, Debug)]
-pub struct Moved {
+pub struct StatusTransition {
     pub message: MessageId,
     pub org: OrgId,
     pub agent: AgentId,
     pub channel: Channel,
     pub recipient: String,
-    pub stage: Stage,
+    pub stage: DeliveryStatus,
     pub receipt: Receipt,
     /// What is to be sent now that it has failed. Encrypted.
     pub fallback: Option<Vec<u8>>,
@@ -111,7 +111,7 @@ pub struct Applied {
     pub added: usize,
     /// Messages that are to leave now.
     pub follow_ups: u64,
-    pub moved: Vec<Moved>,
+    pub moved: Vec<StatusTransition>,
     /// Calls that are over, and of which this batch says something new about what they cost, as it leaves them.
     pub to_settle: Vec<Call>,
 }
@@ -146,7 +146,7 @@ impl Store {
     pub async fn apply_inbound(
         &self,
         batch: &InboundBatch,
-        event_of: &(dyn Fn(&Moved) -> Option<InboundRow> + Send + Sync),
+        event_of: &(dyn Fn(&StatusTransition) -> Option<InboundRow> + Send + Sync),
     ) -> Result<Applied, StoreError> {
         in_time(async {
             let mut tx = self.begin().await?;
@@ -160,7 +160,7 @@ impl Store {
             // Before what people want is looked at, so that a STOP of the same batch finds them.
             let follow_ups = follow_ups::write(&mut tx, &logged.new, batch.at).await?;
             contacts::write(&mut tx, &logged.new, batch.at).await?;
-            contacts::strike_out(&mut tx, &moved, batch.at).await?;
+            contacts::suppress_unreachable(&mut tx, &moved, batch.at).await?;
             let due = log::let_deliver(&mut tx, &logged.agents, batch).await?;
             tx.commit().await?;
             Ok(Applied {

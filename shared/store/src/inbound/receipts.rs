@@ -5,17 +5,17 @@ use std::collections::{BTreeSet, HashMap};
 use butt_dial_domain::{
     Channel, Micros,
     clock::Timestamp,
-    inbound::{Receipt, Stage},
+    inbound::{DeliveryStatus, Receipt},
 };
 use serde::Serialize;
 
 use super::{
-    Moved, ReceiptEntry,
+    ReceiptEntry, StatusTransition,
     json::{self, statement},
 };
 use crate::{
     StoreError,
-    bookings::{Account, Bookings},
+    charges::{Account, Charges},
     engine::{Tx, within},
 };
 
@@ -75,7 +75,7 @@ struct SentRow {
     fallback: Option<Vec<u8>>,
     /// The last receipt that moved it.
     #[sqlx(skip)]
-    moved: Option<(Stage, Option<String>)>,
+    moved: Option<(DeliveryStatus, Option<String>)>,
     #[sqlx(skip)]
     price: Option<i64>,
 }
@@ -92,7 +92,11 @@ struct MoveRow<'a> {
     price: Option<i64>,
 }
 
-pub(crate) async fn apply(tx: &mut Tx, receipts: &[ReceiptEntry], at: Timestamp) -> Result<Vec<Moved>, StoreError> {
+pub(crate) async fn apply(
+    tx: &mut Tx,
+    receipts: &[ReceiptEntry],
+    at: Timestamp,
+) -> Result<Vec<StatusTransition>, StoreError> {
     if receipts.is_empty() {
         return Ok(Vec::new());
     }
@@ -122,7 +126,7 @@ async fn find(tx: &mut Tx, receipts: &[ReceiptEntry]) -> Result<Vec<SentRow>, St
 }
 
 /// One receipt after the other, as they came.
-fn move_on(messages: &mut [SentRow], receipts: &[ReceiptEntry]) -> Vec<Moved> {
+fn move_on(messages: &mut [SentRow], receipts: &[ReceiptEntry]) -> Vec<StatusTransition> {
     let mut by_id = HashMap::new();
     let mut by_carrier_id = HashMap::new();
     for (n, message) in messages.iter().enumerate() {
@@ -152,7 +156,7 @@ fn move_on(messages: &mut [SentRow], receipts: &[ReceiptEntry]) -> Vec<Moved> {
 
 impl SentRow {
     /// `None` when the receipt is not about this message, or says less than is known.
-    fn take(&mut self, carrier: &str, receipt: &Receipt) -> Option<Moved> {
+    fn take(&mut self, carrier: &str, receipt: &Receipt) -> Option<StatusTransition> {
         let is_ours = self.carrier == carrier && self.carrier_id.as_ref().is_none_or(|id| *id == receipt.carrier_id);
         if !is_ours || receipt.stage.rank() <= self.stage_rank {
             return None;
@@ -171,7 +175,7 @@ impl SentRow {
         self.stage_rank = receipt.stage.rank();
         self.moved = Some((receipt.stage, receipt.error_code.clone()));
         self.price = price(receipt).or(self.price);
-        Some(Moved {
+        Some(StatusTransition {
             message: self.id.as_str().into(),
             org: self.org_id.as_str().into(),
             agent: self.agent_id.as_str().into(),
@@ -180,7 +184,7 @@ impl SentRow {
             stage: receipt.stage,
             receipt: receipt.clone(),
             fallback: match receipt.stage {
-                Stage::Undelivered | Stage::Failed => self.fallback.take(),
+                DeliveryStatus::Undelivered | DeliveryStatus::Failed => self.fallback.take(),
                 _ => None,
             },
         })
@@ -192,14 +196,14 @@ fn price(receipt: &Receipt) -> Option<i64> {
     match (receipt.price, receipt.stage) {
         (Some(Micros(price)), _) => Some(price),
         // Never sent on, so never paid for.
-        (None, Stage::Failed) => Some(0),
+        (None, DeliveryStatus::Failed) => Some(0),
         (None, _) => None,
     }
 }
 
 async fn write(tx: &mut Tx, messages: &[SentRow], at: Timestamp) -> Result<(), StoreError> {
     let mut rows = Vec::new();
-    let mut bookings = Bookings::default();
+    let mut charges = Charges::default();
     for message in messages {
         let Some((stage, error)) = &message.moved else { continue };
         rows.push(MoveRow {
@@ -207,7 +211,7 @@ async fn write(tx: &mut Tx, messages: &[SentRow], at: Timestamp) -> Result<(), S
             carrier_id: message.carrier_id.as_deref(),
             stage: stage.as_str(),
             rank: message.stage_rank,
-            is_final: if message.stage_rank >= Stage::Delivered.rank() {
+            is_final: if message.stage_rank >= DeliveryStatus::Delivered.rank() {
                 "1"
             } else {
                 "0"
@@ -228,7 +232,7 @@ async fn write(tx: &mut Tx, messages: &[SentRow], at: Timestamp) -> Result<(), S
             channel: &message.channel,
             day: &message.day,
         };
-        bookings.settle(account, price - cost);
+        charges.settle(account, price - cost);
     }
     let (sql, text) = (tx.either(MOVE.0, MOVE.1), json::text(&rows)?);
     within!(tx, |db| sqlx::query(sql)
@@ -237,5 +241,5 @@ async fn write(tx: &mut Tx, messages: &[SentRow], at: Timestamp) -> Result<(), S
         .execute(db)
         .await?
         .rows_affected());
-    bookings.write(tx).await
+    charges.write(tx).await
 }

@@ -41,7 +41,7 @@ const ACCEPT: &str = "WITH item AS (
 )
 SELECT id FROM accepted";
 
-const EARLIER: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM messages m
+const FIND_PRIOR: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM messages m
     JOIN jsonb_to_recordset($1) AS i (id TEXT, agent_id TEXT, idempotency_key TEXT)
         ON m.id = i.id OR (m.agent_id = i.agent_id AND m.idempotency_key = i.idempotency_key)";
 
@@ -106,7 +106,7 @@ pub(crate) async fn accept(db: PgPool, items: Arc<[Arc<AcceptedSend>]>) -> Resul
     let earlier = if accepted.len() == items.len() {
         Vec::new()
     } else {
-        sqlx::query_as(EARLIER).bind(&rows).fetch_all(&db).await?
+        sqlx::query_as(FIND_PRIOR).bind(&rows).fetch_all(&db).await?
     };
     Ok(answers(&items, &accepted, &earlier))
 }

@@ -51,7 +51,7 @@ INSERT INTO spend (scope, period, held, settled, cap)
     ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held, cap = excluded.cap;
 SELECT json_group_array(id) FROM accepting";
 
-const EARLIER: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM messages m JOIN jsonb_each($1) AS i
+const FIND_PRIOR: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM messages m JOIN jsonb_each($1) AS i
     ON m.id = i.value ->> 'id'
         OR (m.agent_id = i.value ->> 'agent_id' AND m.idempotency_key = i.value ->> 'idempotency_key')";
 
@@ -120,7 +120,7 @@ async fn accept(db: &mut SqliteConnection, items: &[Arc<AcceptedSend>]) -> Resul
     let earlier = if accepted.len() == items.len() {
         Vec::new()
     } else {
-        sqlx::query_as(EARLIER).bind(&rows).fetch_all(db).await?
+        sqlx::query_as(FIND_PRIOR).bind(&rows).fetch_all(db).await?
     };
     Ok(answers(items, &accepted, &earlier))
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::inbound::{PERSON, batch};
 use super::*;
-use crate::{Applied, Call, CallChange, CallEntry, CallPlace, Conclusion, InboundBatch};
+use crate::{Applied, Call, CallChange, CallCursor, CallEntry, Conclusion, InboundBatch};
 
 fn entry(agent: &Agent, direction: Direction, carrier_id: Option<&str>) -> CallEntry {
     CallEntry {
@@ -345,13 +345,13 @@ both_engines! {
         let since = morning() + seconds(60);
         let (mut found, mut after) = (Vec::new(), None);
         loop {
-            let page = db.list_unheard_calls(since, after.as_ref(), 2).await.unwrap();
+            let page = db.list_stale_calls(since, after.as_ref(), 2).await.unwrap();
             let Some(last) = page.last() else { break };
-            after = Some(CallPlace::from(last));
+            after = Some(CallCursor::from(last));
             found.extend(page);
         }
         assert_eq!(found, expected);
-        assert!(db.list_unheard_calls(morning(), None, 9).await.unwrap().is_empty());
+        assert!(db.list_stale_calls(morning(), None, 9).await.unwrap().is_empty());
     }
 
     async fn a_call_is_known_by_our_id_until_the_carrier_has_one(db: &Database) {

@@ -43,7 +43,7 @@ both_engines! {
         let us = agent_with_sender(db, "+14155550100").await;
         let stranger = state(db, &us, Channel::Sms).await;
         assert_eq!(stranger, ContactState::default());
-        assert_eq!(stranger.earlier_message(), None);
+        assert_eq!(stranger.prior_request(), None);
     }
 
     async fn a_do_not_contact_entry_holds_for_its_channel_and_its_organization(db: &Database) {
@@ -99,13 +99,13 @@ both_engines! {
 
     async fn a_key_names_the_message_it_was_used_for(db: &Database) {
         let us = agent_with_sender(db, "+14155550100").await;
-        let neighbour = (colleague(db, &us.0.org_id).await, us.1.clone());
+        let neighbour = (recipient_agent(db, &us.0.org_id).await, us.1.clone());
         let first = text(&us.0, "k");
         db.accept_send(first.clone()).await.unwrap();
-        assert_eq!(state(db, &us, Channel::Sms).await.earlier_message(), Some(first.id.clone()));
-        assert_eq!(state(db, &neighbour, Channel::Sms).await.earlier_message(), None);
+        assert_eq!(state(db, &us, Channel::Sms).await.prior_request(), Some(first.id.clone()));
+        assert_eq!(state(db, &neighbour, Channel::Sms).await.prior_request(), None);
 
         db.settle_send(settled(&first.id, failed(true))).await.unwrap();
-        assert_eq!(state(db, &us, Channel::Sms).await.earlier_message(), None);
+        assert_eq!(state(db, &us, Channel::Sms).await.prior_request(), None);
     }
 }

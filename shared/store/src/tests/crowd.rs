@@ -1,17 +1,17 @@
 //! Everyone at once: readers of several streams, those who send, and those who deliver, over the same agents and messages.
 //! Nobody waits for somebody who waits for them.
 
-use butt_dial_domain::inbound::{Receipt, Stage};
+use butt_dial_domain::inbound::{DeliveryStatus, Receipt};
 use futures::future::{BoxFuture, join_all};
 
 use super::inbound::{HOLD, batch, says};
 use super::*;
-use crate::{Hold, InboundBatch, InboundRow, ReceiptEntry};
+use crate::{EventLease, InboundBatch, InboundRow, ReceiptEntry};
 
 const STREAMS: [&str; 4] = ["S0", "S1", "S2", "S3"];
 const ROUNDS: u64 = 12;
 
-fn receipt(message: &MessageId, n: usize, stage: Stage, by_id: bool) -> ReceiptEntry {
+fn receipt(message: &MessageId, n: usize, stage: DeliveryStatus, by_id: bool) -> ReceiptEntry {
     ReceiptEntry {
         carrier: "simulator".into(),
         receipt: Receipt {
@@ -45,7 +45,7 @@ async fn read_on(store: &Store, stream: usize, agents: &[Agent], messages: &[Mes
                 ..says(&agents[n], &id, &contact)
             });
         }
-        let stage = [Stage::Queued, Stage::Sent, Stage::Delivered][round as usize % 3];
+        let stage = [DeliveryStatus::Queued, DeliveryStatus::Sent, DeliveryStatus::Delivered][round as usize % 3];
         let mut receipts: Vec<ReceiptEntry> = messages
             .iter()
             .enumerate()
@@ -87,9 +87,9 @@ async fn deliver(store: &Store, agents: &[Agent], holder: &str) {
         for claim in store.claim_due_deliveries(holder, 5, now, now + HOLD).await.unwrap() {
             let agent = claim.agent();
             let held = store
-                .hold_waiting_events(
+                .lease_waiting_events(
                     &agent,
-                    &Hold {
+                    &EventLease {
                         channel: None,
                         max_tries: None,
                         to_push: false,
@@ -133,7 +133,7 @@ both_engines! {
         let first = new_agent(db).await;
         let mut agents = vec![first.clone()];
         for _ in 0..9 {
-            agents.push(colleague(db, &first.org_id).await);
+            agents.push(recipient_agent(db, &first.org_id).await);
         }
         let mut sends = Vec::new();
         for n in 0..40 {

@@ -108,7 +108,7 @@ both_engines! {
         has_mail(db, &agent, "e1", now).await;
         let claimed = claim(db, &agent, "one", now).await.unwrap();
         // By a clock that is ahead of ours.
-        assert!(db.poke_delivery(&agent.id, now + seconds(9)).await.unwrap());
+        assert!(db.schedule_delivery_now(&agent.id, now + seconds(9)).await.unwrap());
         assert!(!db.finish_delivery(&claimed, "one", None, 0, None).await.unwrap());
         assert_eq!(db.reclaim_delivery(&claimed, "two", now + HOLD * 2).await.unwrap(), None, "not its own");
         let again = db.reclaim_delivery(&claimed, "one", now + HOLD * 2).await.unwrap().unwrap();
@@ -129,7 +129,7 @@ both_engines! {
         assert_eq!(claimed.failures, 1);
 
         // A poke counts, though: this may be another callback.
-        assert!(db.poke_delivery(&agent.id, later).await.unwrap());
+        assert!(db.schedule_delivery_now(&agent.id, later).await.unwrap());
         has_mail(db, &agent, "e3", later).await;
         let much_later = later + seconds(300);
         assert!(!db.finish_delivery(&claimed, "one", Some(much_later), 2, None).await.unwrap());
@@ -139,7 +139,7 @@ both_engines! {
         has_mail(db, &agent, "e4", later).await;
         assert!(db.finish_delivery(&claimed, "one", Some(much_later), 1, None).await.unwrap());
         assert_eq!(claim(db, &agent, "one", later + HOLD * 3).await, None);
-        assert!(db.poke_delivery(&agent.id, later).await.unwrap());
+        assert!(db.schedule_delivery_now(&agent.id, later).await.unwrap());
         assert_eq!(claim_due(db, "two", 9, later).await[0].failures, 0);
     }
 
@@ -150,8 +150,8 @@ both_engines! {
         has_mail_from(STRANGER, db, &agent, "e2", now).await;
         db.execute("UPDATE events SET is_quiet = TRUE WHERE id = 'e1'").await;
         for (id, until) in [("e1", now + seconds(5)), ("e2", free_at)] {
-            let hold = crate::Hold { channel: None, max_tries: None, to_push: false, limit: 1, now, until };
-            assert_eq!(db.hold_waiting_events(&agent.id, &hold).await.unwrap()[0].id, id);
+            let hold = crate::EventLease { channel: None, max_tries: None, to_push: false, limit: 1, now, until };
+            assert_eq!(db.lease_waiting_events(&agent.id, &hold).await.unwrap()[0].id, id);
         }
         let finish = async |claimed: Option<DeliveryClaim>, due_at, looked_at| {
             db.finish_delivery(&claimed.unwrap(), "one", due_at, 0, looked_at).await.unwrap()
@@ -165,10 +165,10 @@ both_engines! {
         assert!(finish(claim(db, &agent, "one", now).await, None, Some(late)).await);
         assert_eq!(claim(db, &agent, "one", late).await, None, "it was free, and went nowhere");
 
-        assert!(db.poke_delivery(&agent.id, now).await.unwrap());
+        assert!(db.schedule_delivery_now(&agent.id, now).await.unwrap());
         assert!(finish(claim(db, &agent, "one", now).await, None, None).await);
         assert_eq!(claim(db, &agent, "one", late).await, None, "there is nobody to push it to");
-        assert!(db.poke_delivery(&agent.id, now).await.unwrap());
+        assert!(db.schedule_delivery_now(&agent.id, now).await.unwrap());
         db.confirm_events(&agent.id, &[2], false, now).await.unwrap();
         assert!(finish(claim(db, &agent, "one", now).await, None, Some(now)).await);
         assert_eq!(claim(db, &agent, "one", late).await, None, "the agent has it");
@@ -237,16 +237,16 @@ both_engines! {
         has_mail(db, &agent, "e1", now).await;
         let claimed = claim(db, &agent, "one", now).await.unwrap();
         assert!(db.finish_delivery(&claimed, "one", Some(now + TimeDelta::days(1)), 5, None).await.unwrap());
-        assert!(!db.poke_delivery(&idle.id, now).await.unwrap());
-        assert!(db.poke_delivery(&agent.id, now).await.unwrap());
+        assert!(!db.schedule_delivery_now(&idle.id, now).await.unwrap());
+        assert!(db.schedule_delivery_now(&agent.id, now).await.unwrap());
         let claimed = claim(db, &agent, "one", now).await.unwrap();
         assert_eq!((claimed.generation, claimed.failures), (2, 0));
         // While somebody delivers: that one notices.
-        assert!(db.poke_delivery(&agent.id, now).await.unwrap());
+        assert!(db.schedule_delivery_now(&agent.id, now).await.unwrap());
         assert!(!db.finish_delivery(&claimed, "one", None, 0, None).await.unwrap());
 
         db.ack_events(&agent.id, 1, now).await.unwrap();
-        assert!(!db.poke_delivery(&agent.id, now).await.unwrap(), "nothing waits");
+        assert!(!db.schedule_delivery_now(&agent.id, now).await.unwrap(), "nothing waits");
     }
 
     async fn the_longest_due_are_claimed_first(db: &Database) {

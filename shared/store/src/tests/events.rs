@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::inbound::{PERSON, STRANGER, read, says};
 use super::*;
-use crate::{Event, Hold, LogEnds, NewEvent};
+use crate::{AgentEvent, EventLease, EventPositions, NewEvent};
 
 const HOLD: TimeDelta = TimeDelta::minutes(1);
 
@@ -31,11 +31,11 @@ async fn append_all(store: &Store, agent: &Agent, ids: &[&str]) {
 }
 
 /// What is handed out at this time, to nobody else for a minute.
-async fn hold(store: &Store, agent: &Agent, channel: Option<Channel>, limit: u32, now: Timestamp) -> Vec<Event> {
+async fn hold(store: &Store, agent: &Agent, channel: Option<Channel>, limit: u32, now: Timestamp) -> Vec<AgentEvent> {
     store
-        .hold_waiting_events(
+        .lease_waiting_events(
             &agent.id,
-            &Hold {
+            &EventLease {
                 channel,
                 max_tries: None,
                 to_push: false,
@@ -48,7 +48,7 @@ async fn hold(store: &Store, agent: &Agent, channel: Option<Channel>, limit: u32
         .unwrap()
 }
 
-async fn confirm(store: &Store, agent: &Agent, events: &[Event]) -> u64 {
+async fn confirm(store: &Store, agent: &Agent, events: &[AgentEvent]) -> u64 {
     let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
     store
         .confirm_events(&agent.id, &seqs, false, morning() + seconds(1))
@@ -57,17 +57,17 @@ async fn confirm(store: &Store, agent: &Agent, events: &[Event]) -> u64 {
 }
 
 /// Takes what waits, and has it at once.
-async fn take(store: &Store, agent: &Agent, channel: Option<Channel>, limit: u32) -> Vec<Event> {
+async fn take(store: &Store, agent: &Agent, channel: Option<Channel>, limit: u32) -> Vec<AgentEvent> {
     let events = hold(store, agent, channel, limit, morning()).await;
     assert_eq!(confirm(store, agent, &events).await, events.len() as u64);
     events
 }
 
-async fn list(store: &Store, agent: &Agent, after: i64, limit: u32) -> Vec<Event> {
+async fn list(store: &Store, agent: &Agent, after: i64, limit: u32) -> Vec<AgentEvent> {
     store.list_events(&agent.id, after, limit).await.unwrap()
 }
 
-fn ids(events: &[Event]) -> Vec<&str> {
+fn ids(events: &[AgentEvent]) -> Vec<&str> {
     events.iter().map(|event| event.id.as_str()).collect()
 }
 
@@ -85,7 +85,7 @@ both_engines! {
             data: &data,
         };
         assert!(db.append_event(&event, at).await.unwrap());
-        let expected = Event {
+        let expected = AgentEvent {
             seq: 1,
             id: "e1".into(),
             kind: "message.inbound".into(),
@@ -112,14 +112,14 @@ both_engines! {
         let seqs: Vec<i64> = take(db, &agent, None, 10).await.iter().map(|event| event.seq).collect();
         assert_eq!(seqs, [1, 2]);
         assert!(!append(db, &agent, "e1", None).await.unwrap(), "delivered, and still known");
-        assert_eq!(db.find_log_ends(&agent.id).await.unwrap(), Some(LogEnds { event_seq: 2, event_cursor: 0 }));
+        assert_eq!(db.find_event_positions(&agent.id).await.unwrap(), Some(EventPositions { event_seq: 2, event_cursor: 0 }));
     }
 
     async fn an_unknown_agent_has_no_log(db: &Database) {
         let agent = Agent { id: AgentId::generate(), ..new_agent(db).await };
         assert!(append(db, &agent, "e1", None).await.is_err());
         assert_eq!(db.count("SELECT COUNT(*) FROM events").await, 0);
-        assert_eq!(db.find_log_ends(&agent.id).await.unwrap(), None);
+        assert_eq!(db.find_event_positions(&agent.id).await.unwrap(), None);
         assert_eq!(hold(db, &agent, None, 10, morning()).await, []);
         assert_eq!(db.ack_events(&agent.id, 5, morning()).await.unwrap(), 0);
     }
@@ -273,7 +273,7 @@ both_engines! {
         let agent = new_agent(db).await;
         append_all(db, &agent, &["e1", "e2"]).await;
         let now = morning();
-        let push = async || db.hold_waiting_events(&agent.id, &Hold { channel: None, max_tries: Some(2), to_push: false, limit: 9, now, until: now + HOLD }).await.unwrap();
+        let push = async || db.lease_waiting_events(&agent.id, &EventLease { channel: None, max_tries: Some(2), to_push: false, limit: 9, now, until: now + HOLD }).await.unwrap();
         for _ in 0..2 {
             assert_eq!(ids(&push().await), ["e1", "e2"]);
             db.release_events(&agent.id, &[1], "callback_failed", true).await.unwrap();
@@ -288,8 +288,8 @@ both_engines! {
         read(db, ["e1", "e2", "e3"].map(|id| says(&agent, id, PERSON)).into()).await;
         let now = morning() + HOLD;
         let push = async |max_tries| {
-            let hold = Hold { channel: None, max_tries, to_push: true, limit: 9, now, until: now + HOLD };
-            let events = db.hold_waiting_events(&agent.id, &hold).await.unwrap();
+            let hold = EventLease { channel: None, max_tries, to_push: true, limit: 9, now, until: now + HOLD };
+            let events = db.lease_waiting_events(&agent.id, &hold).await.unwrap();
             let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
             db.release_events(&agent.id, &seqs, "callback_failed", max_tries.is_some()).await.unwrap();
             events
@@ -309,22 +309,22 @@ both_engines! {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         append_all(db, &agent, &["e1", "e2", "e3", "e4"]).await;
         append_all(db, &other, &["x1"]).await;
-        let ends = async || db.find_log_ends(&agent.id).await.unwrap().unwrap();
+        let ends = async || db.find_event_positions(&agent.id).await.unwrap().unwrap();
         let at = morning() + seconds(1);
         hold(db, &agent, None, 1, morning()).await;
         confirm(db, &agent, &list(db, &agent, 0, 1).await).await;
         assert_eq!(db.ack_events(&agent.id, 2, at).await.unwrap(), 1, "the first was delivered before");
-        assert_eq!(ends().await, LogEnds { event_seq: 4, event_cursor: 2 });
+        assert_eq!(ends().await, EventPositions { event_seq: 4, event_cursor: 2 });
         // The same again, and one from before: nothing.
         assert_eq!(db.ack_events(&agent.id, 2, at).await.unwrap(), 0);
         assert_eq!(db.ack_events(&agent.id, 1, at).await.unwrap(), 0);
         assert_eq!(db.ack_events(&agent.id, -7, at).await.unwrap(), 0);
-        assert_eq!(ends().await, LogEnds { event_seq: 4, event_cursor: 2 });
+        assert_eq!(ends().await, EventPositions { event_seq: 4, event_cursor: 2 });
         assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 2);
 
         // Beyond the end is the end: what comes afterwards is not had yet.
         assert_eq!(db.ack_events(&agent.id, i64::MAX, at).await.unwrap(), 2);
-        assert_eq!(ends().await, LogEnds { event_seq: 4, event_cursor: 4 });
+        assert_eq!(ends().await, EventPositions { event_seq: 4, event_cursor: 4 });
         append_all(db, &agent, &["e5"]).await;
         assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 1);
         assert_eq!(db.ack_events(&agent.id, 4, at).await.unwrap(), 0);

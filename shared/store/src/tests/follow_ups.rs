@@ -1,13 +1,13 @@
 //! What follows from what came in: the next channel, an answer, an address that is struck out. Once, and with the event.
 
 use butt_dial_domain::{
-    inbound::{Receipt, Stage},
+    inbound::{DeliveryStatus, Receipt},
     ports::carrier::RefusalClass,
 };
 
 use super::inbound::{PERSON, batch, read, says};
 use super::*;
-use crate::{Applied, FollowUp, InboundRow, Moved, ReceiptEntry, Scheduled};
+use crate::{Applied, FollowUp, InboundRow, ReceiptEntry, ScheduledSend, StatusTransition};
 
 pub fn follow_up(event: &str) -> FollowUp {
     FollowUp {
@@ -28,7 +28,7 @@ fn asks(agent: &Agent, id: &str) -> InboundRow {
     }
 }
 
-async fn due(db: &Database) -> Vec<Scheduled> {
+async fn due(db: &Database) -> Vec<ScheduledSend> {
     let now = morning();
     db.claim_scheduled(9, now, now + seconds(60)).await.unwrap()
 }
@@ -50,7 +50,7 @@ async fn sent(db: &Database, agent: &Agent, key: &str) -> MessageId {
     send.id
 }
 
-async fn told(db: &Database, key: &str, stage: Stage, failure: Option<RefusalClass>) -> Applied {
+async fn told(db: &Database, key: &str, stage: DeliveryStatus, failure: Option<RefusalClass>) -> Applied {
     let entry = ReceiptEntry {
         carrier: "simulator".into(),
         receipt: Receipt {
@@ -64,7 +64,7 @@ async fn told(db: &Database, key: &str, stage: Stage, failure: Option<RefusalCla
         },
     };
     let after = db.find_log_position("INBOUND").await.unwrap();
-    let event_of = |moved: &Moved| {
+    let event_of = |moved: &StatusTransition| {
         let agent = Agent {
             id: moved.agent.clone(),
             org_id: moved.org.clone(),
@@ -121,15 +121,15 @@ both_engines! {
 
     async fn what_is_kept_for_a_failure_comes_with_the_first_receipt_that_tells_of_one(db: &Database) {
         let agent = new_agent(db).await;
-        for (key, failing) in [("1", Stage::Undelivered), ("2", Stage::Failed)] {
+        for (key, failing) in [("1", DeliveryStatus::Undelivered), ("2", DeliveryStatus::Failed)] {
             sent(db, &agent, key).await;
             assert_eq!(kept(db).await, 1, "while it is on its way");
-            assert_eq!(told(db, key, Stage::Sent, None).await.follow_ups, 0);
+            assert_eq!(told(db, key, DeliveryStatus::Sent, None).await.follow_ups, 0);
             assert_eq!(kept(db).await, 1);
             let applied = told(db, key, failing, None).await;
             assert_eq!(applied.moved[0].fallback.as_deref(), Some(&[0, 8, 0xfe][..]));
             assert_eq!((applied.follow_ups, kept(db).await), (1, 0));
-            for stage in [failing, Stage::Failed, Stage::Read] {
+            for stage in [failing, DeliveryStatus::Failed, DeliveryStatus::Read] {
                 assert_eq!(told(db, key, stage, None).await.follow_ups, 0, "{stage:?} again");
             }
         }
@@ -139,7 +139,7 @@ both_engines! {
     async fn what_is_kept_for_a_failure_goes_when_there_can_be_none(db: &Database) {
         let agent = new_agent(db).await;
         sent(db, &agent, "1").await;
-        assert!(told(db, "1", Stage::Delivered, None).await.moved[0].fallback.is_none());
+        assert!(told(db, "1", DeliveryStatus::Delivered, None).await.moved[0].fallback.is_none());
         assert_eq!(kept(db).await, 0);
         for (key, result) in [
             ("2", SendResult::Failed { failure: "PROVIDER_REFUSED", frees_key: false }),
@@ -156,16 +156,16 @@ both_engines! {
         sent(db, &agent, "4").await;
         assert_eq!(db.purge_fallbacks(morning()).await.unwrap(), 0);
         assert_eq!(db.purge_fallbacks(morning() + seconds(1)).await.unwrap(), 1);
-        assert_eq!((kept(db).await, told(db, "4", Stage::Failed, None).await.follow_ups), (0, 0));
+        assert_eq!((kept(db).await, told(db, "4", DeliveryStatus::Failed, None).await.follow_ups), (0, 0));
     }
 
     async fn an_address_that_nothing_reaches_is_struck_out_until_its_owner_writes_start(db: &Database) {
         let agent = new_agent(db).await;
         for (key, stage, failure) in [
-            ("1", Stage::Undelivered, Some(RefusalClass::Throttled)),
-            ("2", Stage::Failed, Some(RefusalClass::Content)),
-            ("3", Stage::Undelivered, None),
-            ("4", Stage::Delivered, Some(RefusalClass::Recipient)),
+            ("1", DeliveryStatus::Undelivered, Some(RefusalClass::Throttled)),
+            ("2", DeliveryStatus::Failed, Some(RefusalClass::Content)),
+            ("3", DeliveryStatus::Undelivered, None),
+            ("4", DeliveryStatus::Delivered, Some(RefusalClass::Recipient)),
         ] {
             sent(db, &agent, key).await;
             told(db, key, stage, failure).await;
@@ -173,7 +173,7 @@ both_engines! {
         }
         for key in ["5", "6"] {
             sent(db, &agent, key).await;
-            told(db, key, Stage::Undelivered, Some(RefusalClass::Recipient)).await;
+            told(db, key, DeliveryStatus::Undelivered, Some(RefusalClass::Recipient)).await;
             assert_eq!(suppressed(db).await, [format!("sms {PERSON} unreachable")]);
         }
         read(db, vec![InboundRow { consent: Some(false), ..says(&agent, "stop", PERSON) }]).await;
@@ -185,7 +185,7 @@ both_engines! {
         let entry = crate::Suppression { org: &agent.org_id, channel: Some(Channel::Sms), address: PERSON, reason: "asked" };
         db.suppress(&entry, morning()).await.unwrap();
         sent(db, &agent, "7").await;
-        told(db, "7", Stage::Failed, Some(RefusalClass::Recipient)).await;
+        told(db, "7", DeliveryStatus::Failed, Some(RefusalClass::Recipient)).await;
         read(db, vec![start("again")]).await;
         assert_eq!(suppressed(db).await, [format!("sms {PERSON} asked")]);
     }

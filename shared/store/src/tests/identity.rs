@@ -53,7 +53,7 @@ both_engines! {
         let first = new_agent(db).await;
         let mut agents = vec![first.clone()];
         for _ in 0..4 {
-            agents.push(colleague(db, &first.org_id).await);
+            agents.push(recipient_agent(db, &first.org_id).await);
             new_agent(db).await;
         }
         let org = &first.org_id;
@@ -87,7 +87,7 @@ both_engines! {
         assert_eq!(full.agent_limits, Some(few));
         assert_eq!(full.org_limits, Some(Limits::default()));
 
-        let other = colleague(db, &agent.org_id).await;
+        let other = recipient_agent(db, &agent.org_id).await;
         let profile = db.find_profile(&other.id).await.unwrap().unwrap();
         assert_eq!((profile.channels.len(), profile.agent_limits, profile.org_limits), (0, None, full.org_limits));
         assert!(db.find_profile(&AgentId::generate()).await.unwrap().is_none());

@@ -4,7 +4,9 @@ use butt_dial_domain::{ChannelId, OrgId};
 use serde_json::json;
 
 use super::*;
-use crate::{Applied, Event, Hold, InboundBatch, InboundRow, LogEnds, NewScheduled, ReceiptEntry};
+use crate::{
+    AgentEvent, Applied, EventLease, EventPositions, InboundBatch, InboundRow, NewScheduledSend, ReceiptEntry,
+};
 
 pub const PERSON: &str = "+14155550199";
 pub const STRANGER: &str = "+14155550188";
@@ -69,7 +71,7 @@ async fn consents(db: &Database) -> Vec<String> {
 
 async fn schedule(store: &Store, org: &OrgId, agent: &Agent, channel: Channel, recipient: &str, key: &str) {
     let id = MessageId::generate();
-    let new = NewScheduled {
+    let new = NewScheduledSend {
         id: &id,
         org,
         agent: &agent.id,
@@ -111,7 +113,7 @@ both_engines! {
         let at = morning() + TimeDelta::microseconds(123_456);
         let batch = InboundBatch { at, ..batch(0, vec![said.clone(), silent], vec![]) };
         assert_eq!(db.apply_inbound(&batch, &|_| None).await.unwrap().added, 2);
-        let expected = Event {
+        let expected = AgentEvent {
             seq: 1,
             id: "e1".into(),
             kind: "message.inbound".into(),
@@ -143,7 +145,7 @@ both_engines! {
         assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 7);
         assert_eq!(log(db, &agent).await, numbered(&["e1"]));
         assert_eq!(consents(db).await, [""; 0]);
-        assert_eq!(db.find_log_ends(&agent.id).await.unwrap(), Some(LogEnds { event_seq: 1, event_cursor: 0 }));
+        assert_eq!(db.find_event_positions(&agent.id).await.unwrap(), Some(EventPositions { event_seq: 1, event_cursor: 0 }));
         let next = batch(7, vec![says(&agent, "e2", PERSON)], vec![]);
         db.apply_inbound(&next, &|_| None).await.unwrap();
         assert_eq!(log(db, &agent).await, numbered(&["e1", "e2"]));
@@ -185,7 +187,7 @@ both_engines! {
         assert_eq!((again.added, again.agents.len()), (0, 0));
         assert_eq!(log(db, &agent).await, numbered(&["e1", "e2", "e3"]));
         assert_eq!(log(db, &other).await, []);
-        assert_eq!(db.find_log_ends(&agent.id).await.unwrap(), Some(LogEnds { event_seq: 3, event_cursor: 0 }));
+        assert_eq!(db.find_event_positions(&agent.id).await.unwrap(), Some(EventPositions { event_seq: 3, event_cursor: 0 }));
 
         // One that the agent has: it is known all the same.
         db.ack_events(&agent.id, 3, morning()).await.unwrap();
@@ -366,7 +368,7 @@ both_engines! {
         let now = morning();
         let applied = read(db, vec![says(&agent, "e1", PERSON)]).await;
         assert!(db.finish_delivery(&applied.claims[0], "reader", None, 0, None).await.unwrap());
-        db.poke_delivery(&agent.id, now).await.unwrap();
+        db.schedule_delivery_now(&agent.id, now).await.unwrap();
         assert_eq!(read(db, vec![says(&agent, "e2", PERSON)]).await.added, 1);
         assert_eq!(log(db, &agent).await, numbered(&["e1", "e2"]));
         assert_eq!(db.claim_due_deliveries("other", 9, now, now + HOLD).await.unwrap().len(), 1);
@@ -403,7 +405,7 @@ both_engines! {
         let quiet = InboundRow { is_quiet: true, ..says(&agent, "e1", PERSON) };
         read(db, vec![quiet, says(&agent, "e2", PERSON)]).await;
         let held = async |to_push| {
-            let hold = Hold {
+            let hold = EventLease {
                 channel: None,
                 max_tries: None,
                 to_push,
@@ -411,13 +413,13 @@ both_engines! {
                 now: morning(),
                 until: morning(),
             };
-            let events = db.hold_waiting_events(&agent.id, &hold).await.unwrap();
+            let events = db.lease_waiting_events(&agent.id, &hold).await.unwrap();
             events.into_iter().map(|event| event.id).collect::<Vec<_>>()
         };
         assert_eq!(held(true).await, ["e2"]);
         let after = morning() + seconds(1);
-        let hold = Hold { channel: None, max_tries: None, to_push: false, limit: 9, now: after, until: after };
-        let all = db.hold_waiting_events(&agent.id, &hold).await.unwrap();
+        let hold = EventLease { channel: None, max_tries: None, to_push: false, limit: 9, now: after, until: after };
+        let all = db.lease_waiting_events(&agent.id, &hold).await.unwrap();
         assert_eq!(all.len(), 2, "it waits like any other");
     }
 
@@ -426,17 +428,17 @@ both_engines! {
         read(db, vec![says(&agent, "e1", PERSON), says(&agent, "e2", PERSON), says(&agent, "e3", STRANGER)]).await;
         let (now, later) = (morning(), morning() + seconds(60));
         let to_call = async |at: Timestamp| {
-            let hold = Hold { channel: None, max_tries: Some(8), to_push: true, limit: 9, now: at, until: at };
-            let held = db.hold_waiting_events(&agent.id, &hold).await.unwrap();
+            let hold = EventLease { channel: None, max_tries: Some(8), to_push: true, limit: 9, now: at, until: at };
+            let held = db.lease_waiting_events(&agent.id, &hold).await.unwrap();
             held.into_iter().map(|event| event.id).collect::<Vec<_>>()
         };
-        db.put_off_event(&agent.id, 1, "callback_failed", Some(later)).await.unwrap();
+        db.reschedule_event(&agent.id, 1, "callback_failed", Some(later)).await.unwrap();
         assert_eq!(to_call(now + seconds(1)).await, ["e3"], "another person is not held up");
         assert_eq!(to_call(later).await, ["e1", "e2", "e3"]);
         // The agent itself gets them whenever it comes.
-        let hold = Hold { channel: None, max_tries: None, to_push: false, limit: 9, now: later + seconds(1), until: later };
-        db.put_off_event(&agent.id, 1, "callback_failed", Some(later + seconds(600))).await.unwrap();
-        assert_eq!(db.hold_waiting_events(&agent.id, &hold).await.unwrap().len(), 3);
+        let hold = EventLease { channel: None, max_tries: None, to_push: false, limit: 9, now: later + seconds(1), until: later };
+        db.reschedule_event(&agent.id, 1, "callback_failed", Some(later + seconds(600))).await.unwrap();
+        assert_eq!(db.lease_waiting_events(&agent.id, &hold).await.unwrap().len(), 3);
     }
 
     async fn what_was_delivered_lingers_and_is_forgotten(db: &Database) {
@@ -445,8 +447,8 @@ both_engines! {
         let content = async |id: &str| db.find_event(&agent.id, id).await.unwrap().unwrap().content;
         db.confirm_events(&agent.id, &[1], true, morning()).await.unwrap();
         assert!(content("e1").await.is_some(), "somebody may be about to read it");
-        assert_eq!(db.forget_delivered(morning()).await.unwrap(), 0);
-        assert_eq!(db.forget_delivered(morning() + seconds(10)).await.unwrap(), 1);
+        assert_eq!(db.purge_delivered(morning()).await.unwrap(), 0);
+        assert_eq!(db.purge_delivered(morning() + seconds(10)).await.unwrap(), 1);
         assert!(content("e1").await.is_none());
         assert!(content("e2").await.is_some(), "this one waits");
     }
@@ -457,9 +459,9 @@ both_engines! {
         db.release_events(&agent.id, &[1], "callback_failed", true).await.unwrap();
         let tries = async || db.find_event(&agent.id, "e1").await.unwrap().unwrap().tries;
         assert_eq!(tries().await, 1);
-        db.forget_tries(&new_agent(db).await.id).await.unwrap();
+        db.reset_tries(&new_agent(db).await.id).await.unwrap();
         assert_eq!(tries().await, 1, "somebody else's");
-        db.forget_tries(&agent.id).await.unwrap();
+        db.reset_tries(&agent.id).await.unwrap();
         assert_eq!(tries().await, 0);
     }
 }

@@ -3,7 +3,7 @@
 use butt_dial_domain::{
     CallId, ChannelId,
     call::CallStatus,
-    inbound::{Receipt, Stage},
+    inbound::{DeliveryStatus, Receipt},
 };
 use futures::future::join_all;
 
@@ -13,7 +13,7 @@ use super::{
     follow_ups::follow_up,
     inbound::{HOLD, PERSON, batch, says},
 };
-use crate::{Acceptance, CallChange, Hold, ReceiptEntry};
+use crate::{Acceptance, CallChange, EventLease, ReceiptEntry};
 
 /// Tables as they are after some time: each statement fills one, with rows of these numbers.
 const PAST: [&str; 11] = [
@@ -61,7 +61,7 @@ fn tells(n: u64, by_id: bool) -> ReceiptEntry {
             carrier_id: format!("SM{n}"),
             message: by_id.then(|| MessageId::from(format!("m{n}"))),
             channel: Channel::Sms,
-            stage: Stage::Sent,
+            stage: DeliveryStatus::Sent,
             error_code: None,
             failure: None,
             price: Some(Micros(1)),
@@ -101,9 +101,9 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
 
     for channel in [None, Some(Channel::Sms)] {
         let held = store
-            .hold_waiting_events(
+            .lease_waiting_events(
                 &busy,
-                &Hold {
+                &EventLease {
                     channel,
                     max_tries: Some(5),
                     to_push: false,
@@ -126,18 +126,18 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
     store.list_events(&busy, 0, 20).await.unwrap();
     store.find_event(&busy, "e7").await.unwrap();
     store.find_first_waiting_event(&busy).await.unwrap();
-    store.poke_delivery(&busy, now).await.unwrap();
+    store.schedule_delivery_now(&busy, now).await.unwrap();
     store.claim_free_delivery(&busy, "one", now, until).await.unwrap();
     for claim in store.claim_due_deliveries("one", 3, now, until).await.unwrap() {
         store.finish_delivery(&claim, "one", None, 0, Some(now)).await.unwrap();
     }
-    for event in store.claim_unready_events(3, now, until).await.unwrap() {
+    for event in store.claim_incomplete_events(3, now, until).await.unwrap() {
         store
             .complete_event(&event.agent(), event.seq, None, now)
             .await
             .unwrap();
     }
-    store.claim_textless_events(3, now, until).await.unwrap();
+    store.claim_deferred_bodies(3, now, until).await.unwrap();
     store.purge_contents(morning() - TimeDelta::days(9_999)).await.unwrap();
     store.purge_fallbacks(morning() - TimeDelta::days(9_999)).await.unwrap();
     store.find_recipient(&busy).await.unwrap();
@@ -159,7 +159,7 @@ async fn send(store: &Store, agent: &Agent, channel: &ChannelId, round: u64) {
         .iter()
         .map(|send| store.find_contact_state(&send.org, &agent.id, channel, &send.recipient, &send.idempotency_key));
     for contact in join_all(known).await {
-        assert_eq!(contact.unwrap().earlier, None);
+        assert_eq!(contact.unwrap().prior_request, None);
     }
     let outcomes: Vec<SettledSend> = sends.iter().map(|send| settled(&send.id, accepted(ESTIMATE))).collect();
     for answer in join_all(sends.into_iter().map(|send| store.accept_send(send))).await {
@@ -178,7 +178,7 @@ async fn send(store: &Store, agent: &Agent, channel: &ChannelId, round: u64) {
         .unwrap();
     store.has_carrier_id(&carrier_id).await.unwrap();
     store
-        .has_twin_under_way(&store.find_message(&id).await.unwrap().unwrap())
+        .has_duplicate_in_flight(&store.find_message(&id).await.unwrap().unwrap())
         .await
         .unwrap();
     for id in [id.as_str(), &carrier_id, "nobody's"] {
@@ -235,7 +235,7 @@ async fn call(store: &Store, busy: &AgentId, round: u64) {
         let calls = store.list_calls(busy, only_live, 9, Some(call.id.as_str())).await;
         calls.unwrap();
     }
-    store.list_unheard_calls(morning(), None, 9).await.unwrap();
+    store.list_stale_calls(morning(), None, 9).await.unwrap();
     let message = MessageId::from(format!("m1{round}"));
     let free = Limits::default();
     store

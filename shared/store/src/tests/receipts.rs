@@ -1,14 +1,14 @@
 //! What carriers say became of a message: it moves on, never back, and what was believed of its cost is corrected.
 
-use butt_dial_domain::inbound::{Receipt, Stage};
+use butt_dial_domain::inbound::{DeliveryStatus, Receipt};
 use serde_json::json;
 
 use super::inbound::{PERSON, batch, says};
 use super::*;
-use crate::{Applied, InboundBatch, InboundRow, Moved, ReceiptEntry};
+use crate::{Applied, InboundBatch, InboundRow, ReceiptEntry, StatusTransition};
 
 /// By the carrier's id only.
-fn tells(carrier_id: &str, stage: Stage) -> ReceiptEntry {
+fn tells(carrier_id: &str, stage: DeliveryStatus) -> ReceiptEntry {
     ReceiptEntry {
         carrier: "simulator".into(),
         receipt: Receipt {
@@ -24,7 +24,7 @@ fn tells(carrier_id: &str, stage: Stage) -> ReceiptEntry {
 }
 
 /// By both ids.
-fn tells_of(message: &MessageId, carrier_id: &str, stage: Stage) -> ReceiptEntry {
+fn tells_of(message: &MessageId, carrier_id: &str, stage: DeliveryStatus) -> ReceiptEntry {
     let mut entry = tells(carrier_id, stage);
     entry.receipt.message = Some(message.clone());
     entry
@@ -41,7 +41,7 @@ async fn receive(store: &Store, receipts: Vec<ReceiptEntry>) -> Applied {
     store.apply_inbound(&batch, &|_| None).await.unwrap()
 }
 
-fn stages(applied: &Applied) -> Vec<Stage> {
+fn stages(applied: &Applied) -> Vec<DeliveryStatus> {
     applied.moved.iter().map(|moved| moved.stage).collect()
 }
 
@@ -80,13 +80,13 @@ async fn money(db: &Database, agent: &Agent) -> ((i64, i64), i64) {
     (own, used)
 }
 
-fn permutations(stages: &[Stage]) -> Vec<Vec<Stage>> {
+fn permutations(stages: &[DeliveryStatus]) -> Vec<Vec<DeliveryStatus>> {
     if stages.is_empty() {
         return vec![vec![]];
     }
     let mut all = Vec::new();
     for (n, first) in stages.iter().enumerate() {
-        let rest: Vec<Stage> = [&stages[..n], &stages[n + 1..]].concat();
+        let rest: Vec<DeliveryStatus> = [&stages[..n], &stages[n + 1..]].concat();
         for mut tail in permutations(&rest) {
             tail.insert(0, *first);
             all.push(tail);
@@ -98,13 +98,13 @@ fn permutations(stages: &[Stage]) -> Vec<Vec<Stage>> {
 both_engines! {
     async fn receipts_move_a_message_on_in_whatever_order_they_come(db: &Database) {
         let agent = new_agent(db).await;
-        let orders = permutations(&[Stage::Queued, Stage::Sent, Stage::Delivered, Stage::Read]);
+        let orders = permutations(&[DeliveryStatus::Queued, DeliveryStatus::Sent, DeliveryStatus::Delivered, DeliveryStatus::Read]);
         assert_eq!(orders.len(), 24);
         for (n, order) in orders.iter().enumerate() {
             let (one, all) = (format!("one{n:02}"), format!("all{n:02}"));
             sent(db, &agent, &one, 10).await;
             sent(db, &agent, &all, 10).await;
-            let mut expected: Vec<Stage> = Vec::new();
+            let mut expected: Vec<DeliveryStatus> = Vec::new();
             for stage in order {
                 if expected.last().is_none_or(|last| stage.rank() > last.rank()) {
                     expected.push(*stage);
@@ -126,11 +126,11 @@ both_engines! {
         let agent = new_agent(db).await;
         sent(db, &agent, "SM1", 10).await;
         sent(db, &agent, "SM2", 10).await;
-        assert_eq!(stages(&receive(db, vec![tells("SM1", Stage::Delivered)]).await), [Stage::Delivered]);
-        assert_eq!(stages(&receive(db, vec![tells("SM1", Stage::Undelivered)]).await), []);
-        assert_eq!(stages(&receive(db, vec![tells("SM1", Stage::Failed)]).await), []);
-        let at_once = vec![tells("SM2", Stage::Undelivered), tells("SM2", Stage::Delivered)];
-        assert_eq!(stages(&receive(db, at_once).await), [Stage::Undelivered]);
+        assert_eq!(stages(&receive(db, vec![tells("SM1", DeliveryStatus::Delivered)]).await), [DeliveryStatus::Delivered]);
+        assert_eq!(stages(&receive(db, vec![tells("SM1", DeliveryStatus::Undelivered)]).await), []);
+        assert_eq!(stages(&receive(db, vec![tells("SM1", DeliveryStatus::Failed)]).await), []);
+        let at_once = vec![tells("SM2", DeliveryStatus::Undelivered), tells("SM2", DeliveryStatus::Delivered)];
+        assert_eq!(stages(&receive(db, at_once).await), [DeliveryStatus::Undelivered]);
         assert_eq!(all_stages(db).await, ["SM1 delivered", "SM2 undelivered"]);
         assert_eq!(money(db, &agent).await, ((0, 20), 20), "undelivered is paid for");
     }
@@ -138,32 +138,32 @@ both_engines! {
     async fn a_receipt_says_whose_message_it_was(db: &Database) {
         let agent = new_agent(db).await;
         let id = sent(db, &agent, "SM1", 10).await;
-        let mut entry = tells("SM1", Stage::Undelivered);
+        let mut entry = tells("SM1", DeliveryStatus::Undelivered);
         entry.receipt.error_code = Some("30003".into());
         let at = morning() + TimeDelta::microseconds(654_321);
         let batch = InboundBatch { at, ..batch(0, vec![], vec![entry.clone()]) };
         let applied = db.apply_inbound(&batch, &|_| None).await.unwrap();
         let [moved] = &applied.moved[..] else { panic!("{applied:?}") };
         assert_eq!((&moved.message, &moved.agent, &moved.org), (&id, &agent.id, &agent.org_id));
-        assert_eq!((moved.channel, moved.recipient.as_str(), moved.stage), (Channel::Sms, PERSON, Stage::Undelivered));
+        assert_eq!((moved.channel, moved.recipient.as_str(), moved.stage), (Channel::Sms, PERSON, DeliveryStatus::Undelivered));
         assert_eq!(moved.receipt, entry.receipt);
         assert_eq!(db.texts("SELECT stage_error FROM messages").await, ["30003"]);
         assert_eq!((applied.added, applied.agents.len()), (0, 0));
         // Delivered has no error, and the old one is not kept beside it.
-        receive(db, vec![tells("SM1", Stage::Read)]).await;
+        receive(db, vec![tells("SM1", DeliveryStatus::Read)]).await;
         assert_eq!(db.count("SELECT COUNT(*) FROM messages WHERE stage_error IS NULL AND stage = 'read'").await, 1);
     }
 
     async fn moved_messages_make_events(db: &Database) {
         let agent = new_agent(db).await;
         let id = sent(db, &agent, "SM1", 10).await;
-        let event_of = |moved: &Moved| (moved.stage != Stage::Queued).then(|| InboundRow {
+        let event_of = |moved: &StatusTransition| (moved.stage != DeliveryStatus::Queued).then(|| InboundRow {
             kind: "message.status",
             data: json!({ "message": moved.message, "stage": moved.stage }),
             content: None,
             ..says(&agent, &format!("{}-{}", moved.message, moved.stage.as_str()), &moved.recipient)
         });
-        let receipts = [Stage::Queued, Stage::Sent, Stage::Sent, Stage::Delivered].map(|stage| tells("SM1", stage));
+        let receipts = [DeliveryStatus::Queued, DeliveryStatus::Sent, DeliveryStatus::Sent, DeliveryStatus::Delivered].map(|stage| tells("SM1", stage));
         let batch = batch(0, vec![says(&agent, "e1", PERSON)], receipts.into());
         let applied = db.apply_inbound(&batch, &event_of).await.unwrap();
         assert_eq!((applied.added, applied.agents), (3, vec![agent.id.clone()]));
@@ -176,10 +176,10 @@ both_engines! {
         let agent = new_agent(db).await;
         let id = on_its_way(db, &agent, "k").await;
         // The second of them knows the message by what the first has told.
-        let both = vec![tells_of(&id, "SM1", Stage::Queued), tells("SM1", Stage::Sent)];
-        assert_eq!(stages(&receive(db, both).await), [Stage::Queued, Stage::Sent]);
+        let both = vec![tells_of(&id, "SM1", DeliveryStatus::Queued), tells("SM1", DeliveryStatus::Sent)];
+        assert_eq!(stages(&receive(db, both).await), [DeliveryStatus::Queued, DeliveryStatus::Sent]);
         assert_eq!(all_stages(db).await, ["SM1 sent"]);
-        assert_eq!(stages(&receive(db, vec![tells("SM1", Stage::Delivered)]).await), [Stage::Delivered]);
+        assert_eq!(stages(&receive(db, vec![tells("SM1", DeliveryStatus::Delivered)]).await), [DeliveryStatus::Delivered]);
         // Whoever sends it does not know more than that.
         db.settle_send(settled(&id, unknown(morning() + seconds(600)))).await.unwrap();
         assert_eq!(all_stages(db).await, ["SM1 delivered"]);
@@ -196,13 +196,13 @@ both_engines! {
             entry
         };
         let applied = receive(db, vec![
-            of_another_carrier(tells_of(&ours, "SM1", Stage::Read)),
-            of_another_carrier(tells("SM1", Stage::Read)),
-            tells_of(&ours, "SM9", Stage::Read),
+            of_another_carrier(tells_of(&ours, "SM1", DeliveryStatus::Read)),
+            of_another_carrier(tells("SM1", DeliveryStatus::Read)),
+            tells_of(&ours, "SM9", DeliveryStatus::Read),
             // It names one message by our id, and another one by the carrier's.
-            tells_of(&ours, "SM2", Stage::Read),
-            tells_of(&MessageId::generate(), "SM2", Stage::Read),
-            tells("SM3", Stage::Read),
+            tells_of(&ours, "SM2", DeliveryStatus::Read),
+            tells_of(&MessageId::generate(), "SM2", DeliveryStatus::Read),
+            tells("SM3", DeliveryStatus::Read),
         ]).await;
         assert_eq!(stages(&applied), []);
         assert_eq!(all_stages(db).await, ["SM1 -", "SM2 -"]);
@@ -214,14 +214,14 @@ both_engines! {
         for n in 0..20 {
             let carrier_id = format!("SM{n:02}");
             let id = sent(db, &agent, &carrier_id, 10).await;
-            for stage in [Stage::Sent, Stage::Delivered] {
+            for stage in [DeliveryStatus::Sent, DeliveryStatus::Delivered] {
                 receipts.push(if n % 2 == 0 { tells(&carrier_id, stage) } else { tells_of(&id, &carrier_id, stage) });
             }
         }
         let applied = receive(db, receipts.clone()).await;
-        let told: Vec<(String, Stage)> =
+        let told: Vec<(String, DeliveryStatus)> =
             receipts.iter().map(|entry| (entry.receipt.carrier_id.clone(), entry.receipt.stage)).collect();
-        let moved: Vec<(String, Stage)> =
+        let moved: Vec<(String, DeliveryStatus)> =
             applied.moved.iter().map(|moved| (moved.receipt.carrier_id.clone(), moved.stage)).collect();
         assert_eq!(moved, told, "in the order in which it was told");
         assert_eq!(stages(&receive(db, receipts).await), [], "a second time");
@@ -232,11 +232,11 @@ both_engines! {
         sent(db, &agent, "SM1", 700).await;
         sent(db, &agent, "SM2", 50).await;
         assert_eq!(money(db, &agent).await, ((0, 750), 750));
-        receive(db, vec![tells("SM1", Stage::Failed)]).await;
+        receive(db, vec![tells("SM1", DeliveryStatus::Failed)]).await;
         assert_eq!(money(db, &agent).await, ((0, 50), 50));
         assert_eq!(db.count("SELECT cost FROM messages WHERE carrier_id = 'SM1'").await, 0);
         assert_eq!(db.count("SELECT messages FROM usage").await, 2, "they were counted");
-        receive(db, vec![tells("SM1", Stage::Failed)]).await;
+        receive(db, vec![tells("SM1", DeliveryStatus::Failed)]).await;
         assert_eq!(money(db, &agent).await, ((0, 50), 50));
     }
 
@@ -246,18 +246,18 @@ both_engines! {
         sent(db, &agent, "SM2", 700).await;
         // Several in one batch: the last one that counts is the price.
         let receipts = vec![
-            priced(tells("SM1", Stage::Queued), 900),
-            priced(tells("SM1", Stage::Delivered), 650),
-            priced(tells("SM1", Stage::Sent), 1),
-            priced(tells("SM2", Stage::Sent), 701),
+            priced(tells("SM1", DeliveryStatus::Queued), 900),
+            priced(tells("SM1", DeliveryStatus::Delivered), 650),
+            priced(tells("SM1", DeliveryStatus::Sent), 1),
+            priced(tells("SM2", DeliveryStatus::Sent), 701),
         ];
         receive(db, receipts).await;
         assert_eq!(money(db, &agent).await, ((0, 1_351), 1_351));
         // One that tells no price leaves it; one that comes too late too.
-        receive(db, vec![tells("SM1", Stage::Read), priced(tells("SM2", Stage::Queued), 5)]).await;
+        receive(db, vec![tells("SM1", DeliveryStatus::Read), priced(tells("SM2", DeliveryStatus::Queued), 5)]).await;
         assert_eq!(money(db, &agent).await, ((0, 1_351), 1_351));
         // Failed, and still it was paid for.
-        receive(db, vec![priced(tells("SM2", Stage::Failed), 33)]).await;
+        receive(db, vec![priced(tells("SM2", DeliveryStatus::Failed), 33)]).await;
         assert_eq!(money(db, &agent).await, ((0, 683), 683));
     }
 
@@ -269,7 +269,7 @@ both_engines! {
         let SendResult::Accepted { carrier_id, .. } = &result else { unreachable!() };
         let carrier_id = carrier_id.clone();
         db.settle_send(settled(&send.id, result)).await.unwrap();
-        receive(db, vec![priced(tells(&carrier_id, Stage::Sent), 9 * ESTIMATE)]).await;
+        receive(db, vec![priced(tells(&carrier_id, DeliveryStatus::Sent), 9 * ESTIMATE)]).await;
         assert_eq!(money(db, &agent).await, ((0, 9 * ESTIMATE), 9 * ESTIMATE));
         let more = AcceptedSend { agent_limits: per_day(9 * ESTIMATE), ..text(&agent, "k2") };
         assert!(matches!(db.accept_send(more).await, Err(StoreError::OverBudget)));
@@ -277,7 +277,7 @@ both_engines! {
 
     async fn a_price_that_comes_before_the_answer_is_kept(db: &Database) {
         let agent = new_agent(db).await;
-        let cases = [("k1", Stage::Sent, Some(250)), ("k2", Stage::Failed, None), ("k3", Stage::Sent, None)];
+        let cases = [("k1", DeliveryStatus::Sent, Some(250)), ("k2", DeliveryStatus::Failed, None), ("k3", DeliveryStatus::Sent, None)];
         for (key, stage, price) in cases {
             let id = on_its_way(db, &agent, key).await;
             let carrier_id = format!("SM {key}");
@@ -294,7 +294,7 @@ both_engines! {
             assert!(db.settle_send(settled(&id, result)).await.unwrap());
             let message = db.find_message(&id).await.unwrap().unwrap();
             let expected = match stage {
-                Stage::Failed => 0,
+                DeliveryStatus::Failed => 0,
                 _ => price.unwrap_or(700),
             };
             assert_eq!(message.cost, Some(expected), "{key}");
@@ -310,21 +310,21 @@ both_engines! {
         let id = on_its_way(db, &agent, "k1").await;
         db.settle_send(settled(&id, unknown(far))).await.unwrap();
         assert_eq!(due(morning() + seconds(1)).await, 0);
-        receive(db, vec![tells_of(&id, "SM1", Stage::Sent)]).await;
+        receive(db, vec![tells_of(&id, "SM1", DeliveryStatus::Sent)]).await;
         assert_eq!(due(morning()).await, 1);
         // .. and again with one that knows the carrier's id only, ..
         assert_eq!(due(morning()).await, 0);
-        receive(db, vec![tells("SM1", Stage::Delivered)]).await;
+        receive(db, vec![tells("SM1", DeliveryStatus::Delivered)]).await;
         assert_eq!(due(morning()).await, 1);
         // .. and after it.
         let id = on_its_way(db, &agent, "k2").await;
-        receive(db, vec![tells_of(&id, "SM2", Stage::Sent)]).await;
+        receive(db, vec![tells_of(&id, "SM2", DeliveryStatus::Sent)]).await;
         assert_eq!(due(morning()).await, 0, "somebody is sending it");
         db.settle_send(settled(&id, unknown(far))).await.unwrap();
         assert_eq!(due(morning() + seconds(1)).await, 1);
         // A settled one is not looked at.
         sent(db, &agent, "SM3", 1).await;
-        receive(db, vec![tells("SM3", Stage::Sent)]).await;
+        receive(db, vec![tells("SM3", DeliveryStatus::Sent)]).await;
         assert_eq!(due(morning() + seconds(9)).await, 0);
     }
 
@@ -333,8 +333,8 @@ both_engines! {
         sent(db, &agent, "SM1", 1).await;
         sent(db, &agent, "SM2", 1).await;
         db.execute("UPDATE messages SET channel = 'fax' WHERE carrier_id = 'SM1'").await;
-        let both = vec![tells("SM1", Stage::Sent), tells("SM2", Stage::Sent)];
-        assert_eq!(stages(&receive(db, both).await), [Stage::Sent]);
+        let both = vec![tells("SM1", DeliveryStatus::Sent), tells("SM2", DeliveryStatus::Sent)];
+        assert_eq!(stages(&receive(db, both).await), [DeliveryStatus::Sent]);
         assert_eq!(all_stages(db).await, ["SM1 -", "SM2 sent"]);
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::{NewScheduled, Scheduled};
+use crate::{NewScheduledSend, ScheduledSend};
 
 const LEASE: TimeDelta = TimeDelta::minutes(1);
 
 async fn schedule(store: &Store, agent: &Agent, key: &str, due_at: Timestamp) -> Option<MessageId> {
     let id = MessageId::generate();
-    let new = NewScheduled {
+    let new = NewScheduledSend {
         id: &id,
         org: &agent.org_id,
         agent: &agent.id,
@@ -25,15 +25,15 @@ async fn schedule(store: &Store, agent: &Agent, key: &str, due_at: Timestamp) ->
     added.then_some(id)
 }
 
-async fn claim(store: &Store, limit: u32, now: Timestamp) -> Vec<Scheduled> {
+async fn claim(store: &Store, limit: u32, now: Timestamp) -> Vec<ScheduledSend> {
     store.claim_scheduled(limit, now, now + LEASE).await.unwrap()
 }
 
-fn ids(claimed: &[Scheduled]) -> BTreeSet<MessageId> {
-    claimed.iter().map(Scheduled::id).collect()
+fn ids(claimed: &[ScheduledSend]) -> BTreeSet<MessageId> {
+    claimed.iter().map(ScheduledSend::id).collect()
 }
 
-async fn find(store: &Store, agent: &Agent, id_or_key: &str) -> Option<Scheduled> {
+async fn find(store: &Store, agent: &Agent, id_or_key: &str) -> Option<ScheduledSend> {
     store.find_scheduled(&agent.id, id_or_key).await.unwrap()
 }
 
@@ -51,7 +51,7 @@ both_engines! {
             assert_eq!((found.state.as_str(), found.failure.as_deref()), ("scheduled", None));
             assert_eq!((found.due_at, found.tries, found.created_at), (due, 2, morning()));
         }
-        let other = colleague(db, &agent.org_id).await;
+        let other = recipient_agent(db, &agent.org_id).await;
         for name in ["k", id.as_str()] {
             assert!(find(db, &other, name).await.is_none(), "somebody else's");
         }
@@ -122,7 +122,7 @@ both_engines! {
         // Too late: what was said first stands.
         db.close_scheduled(&sent, Some("OVER_BUDGET")).await.unwrap();
         db.close_scheduled(&failed, None).await.unwrap();
-        db.put_off_scheduled(&sent, morning() + seconds(9)).await.unwrap();
+        db.reschedule_send(&sent, morning() + seconds(9)).await.unwrap();
         for (key, state, failure) in [("sent", "sent", None), ("failed", "failed", Some("OVER_BUDGET"))] {
             let found = find(db, &agent, key).await.unwrap();
             assert_eq!((found.state.as_str(), found.failure.as_deref()), (state, failure));
@@ -136,7 +136,7 @@ both_engines! {
         let id = schedule(db, &agent, "k", morning()).await.unwrap();
         let later = morning() + TimeDelta::hours(1);
         claim(db, 9, morning()).await;
-        db.put_off_scheduled(&id, later).await.unwrap();
+        db.reschedule_send(&id, later).await.unwrap();
         assert!(claim(db, 9, later - TimeDelta::microseconds(1)).await.is_empty());
         assert_eq!(claim(db, 9, later).await[0].tries, 4);
     }

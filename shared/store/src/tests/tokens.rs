@@ -103,7 +103,7 @@ both_engines! {
 
     async fn revoking_an_agents_tokens_touches_nothing_else(db: &Database) {
         let ours = new_agent(db).await;
-        let (neighbour, theirs) = (colleague(db, &ours.org_id).await, new_agent(db).await);
+        let (neighbour, theirs) = (recipient_agent(db, &ours.org_id).await, new_agent(db).await);
         of_agent(db, &ours, "h1").await;
         of_agent(db, &ours, "h2").await;
         of_agent(db, &neighbour, "neighbour").await;

@@ -36,7 +36,7 @@ both_engines! {
             .collect();
         let [winner] = winners[..] else { panic!("{} were accepted", winners.len()) };
         for (send, answer) in sends.iter().zip(&answers) {
-            assert!(send.id == *winner || *answer == Acceptance::Earlier(winner.clone()), "{answer:?}");
+            assert!(send.id == *winner || *answer == Acceptance::PriorRequest(winner.clone()), "{answer:?}");
         }
         assert_eq!(db.count("SELECT COUNT(*) FROM messages").await, 1);
         assert_eq!(db.count("SELECT COUNT(*) FROM attempts").await, 1);
@@ -45,7 +45,7 @@ both_engines! {
 
     async fn a_key_is_an_agents_own(db: &Database) {
         let agent = new_agent(db).await;
-        let neighbour = colleague(db, &agent.org_id).await;
+        let neighbour = recipient_agent(db, &agent.org_id).await;
         let keys = ["k", "K", "k ", "", "ключ"];
         for agent in [&agent, &neighbour] {
             for key in keys {
@@ -90,7 +90,7 @@ both_engines! {
             db.settle_send(settled(&send.id, result.clone())).await.unwrap();
             let before = db.ledger().await;
             let answer = db.accept_send(send.clone()).await.unwrap();
-            assert_eq!(answer, Acceptance::Earlier(send.id), "{result:?}");
+            assert_eq!(answer, Acceptance::PriorRequest(send.id), "{result:?}");
             assert_eq!(db.ledger().await, before);
         }
     }
@@ -109,7 +109,7 @@ both_engines! {
 
         // A failure for good keeps the key.
         assert!(db.settle_send(settled(&third.id, failed(false))).await.unwrap());
-        assert_eq!(db.accept_send(text(&agent, "k")).await.unwrap(), Acceptance::Earlier(third.id));
+        assert_eq!(db.accept_send(text(&agent, "k")).await.unwrap(), Acceptance::PriorRequest(third.id));
     }
 
     async fn accepted_means_written_even_while_the_key_is_being_freed(db: &Database) {
@@ -127,7 +127,7 @@ both_engines! {
             let written = db.find_message(&second.id).await.unwrap().is_some();
             match answer.unwrap() {
                 Acceptance::Accepted => assert!(written, "round {round}: accepted, but not written"),
-                Acceptance::Earlier(id) => assert!(id == first.id && !written, "round {round}"),
+                Acceptance::PriorRequest(id) => assert!(id == first.id && !written, "round {round}"),
             }
         }
     }

@@ -109,7 +109,7 @@ both_engines! {
         let first = new_agent(db).await;
         let mut agents = vec![first.clone()];
         for _ in 0..3 {
-            agents.push(colleague(db, &first.org_id).await);
+            agents.push(recipient_agent(db, &first.org_id).await);
         }
         // Each agent may send four, all together ten.
         let (agent_limits, org_limits) = (per_day(4 * ESTIMATE), per_month(10 * ESTIMATE));

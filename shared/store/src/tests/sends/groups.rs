@@ -52,7 +52,7 @@ both_engines! {
         let (new, again) = (text(&agent, "new"), text(&agent, "before"));
         let answers = together(db, &[again, before.clone(), new]).await;
         let answers: Vec<Acceptance> = answers.into_iter().map(Result::unwrap).collect();
-        assert_eq!(answers, [Acceptance::Earlier(before.id), Acceptance::Accepted, Acceptance::Accepted]);
+        assert_eq!(answers, [Acceptance::PriorRequest(before.id), Acceptance::Accepted, Acceptance::Accepted]);
     }
 
     async fn more_than_a_group_takes_are_all_answered(db: &Database) {

@@ -95,7 +95,7 @@ both_engines! {
         assert_eq!(money(db, &agent).await, (0, ESTIMATE));
         assert_eq!(usage(db, &agent).await, (1, ESTIMATE));
         assert_eq!(db.count(CONTENTS).await, 0);
-        assert_eq!(db.accept_send(text(&agent, "k")).await.unwrap(), Acceptance::Earlier(id), "the key stays taken");
+        assert_eq!(db.accept_send(text(&agent, "k")).await.unwrap(), Acceptance::PriorRequest(id), "the key stays taken");
     }
 
     async fn what_is_settled_stays_as_it_is(db: &Database) {

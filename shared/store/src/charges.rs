@@ -52,12 +52,12 @@ struct Sums {
 }
 
 #[derive(Default)]
-pub(crate) struct Bookings<'a> {
+pub(crate) struct Charges<'a> {
     spend: BTreeMap<(String, &'a str), Sums>,
     usage: BTreeMap<(&'a str, &'a str, &'a str, &'a str), i64>,
 }
 
-impl<'a> Bookings<'a> {
+impl<'a> Charges<'a> {
     /// More, or less, is held for what is not settled yet.
     pub(crate) fn hold(&mut self, account: Account<'a>, delta: i64) {
         self.each(account, |sums, _, _| sums.held += delta);

@@ -2,7 +2,7 @@
 
 use super::inbound::{HOLD, PERSON, STRANGER, read, says};
 use super::*;
-use crate::{Event, Hold, InboundRow, LogEnds, UnreadyEvent};
+use crate::{AgentEvent, EventLease, EventPositions, InboundRow, IncompleteEvent};
 
 fn incomplete(agent: &Agent, id: &str, contact: &str) -> InboundRow {
     InboundRow {
@@ -13,9 +13,9 @@ fn incomplete(agent: &Agent, id: &str, contact: &str) -> InboundRow {
 
 async fn held(store: &Store, agent: &Agent, now: Timestamp) -> Vec<String> {
     let events = store
-        .hold_waiting_events(
+        .lease_waiting_events(
             &agent.id,
-            &Hold {
+            &EventLease {
                 channel: None,
                 max_tries: None,
                 to_push: false,
@@ -33,8 +33,8 @@ async fn listed(store: &Store, agent: &Agent) -> Vec<String> {
     events.into_iter().map(|event| event.id).collect()
 }
 
-async fn claim(store: &Store, limit: u32, now: Timestamp) -> Vec<UnreadyEvent> {
-    let mut claimed = store.claim_unready_events(limit, now, now + HOLD).await.unwrap();
+async fn claim(store: &Store, limit: u32, now: Timestamp) -> Vec<IncompleteEvent> {
+    let mut claimed = store.claim_incomplete_events(limit, now, now + HOLD).await.unwrap();
     claimed.sort_by_key(|event| event.seq);
     claimed
 }
@@ -72,8 +72,8 @@ both_engines! {
         let events = vec![says(&agent, "e1", PERSON), incomplete(&agent, "e2", PERSON), says(&agent, "e3", STRANGER)];
         read(db, events).await;
         assert_eq!(db.ack_events(&agent.id, 3, morning()).await.unwrap(), 1);
-        let ends = db.find_log_ends(&agent.id).await.unwrap();
-        assert_eq!(ends, Some(LogEnds { event_seq: 3, event_cursor: 1 }), "or it would never be shown");
+        let ends = db.find_event_positions(&agent.id).await.unwrap();
+        assert_eq!(ends, Some(EventPositions { event_seq: 3, event_cursor: 1 }), "or it would never be shown");
         assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 2);
         db.complete_event(&agent.id, 2, None, morning()).await.unwrap();
         assert_eq!(db.ack_events(&agent.id, 3, morning()).await.unwrap(), 2);
@@ -134,8 +134,8 @@ both_engines! {
     async fn what_was_said_is_forgotten_when_the_agent_has_it(db: &Database) {
         let agent = new_agent(db).await;
         read(db, ["e1", "e2", "e3"].map(|id| says(&agent, id, PERSON)).into()).await;
-        let held: Vec<Event> =
-            db.hold_waiting_events(&agent.id, &Hold { channel: None, max_tries: None, to_push: false, limit: 1, now: morning(), until: morning() + HOLD }).await.unwrap();
+        let held: Vec<AgentEvent> =
+            db.lease_waiting_events(&agent.id, &EventLease { channel: None, max_tries: None, to_push: false, limit: 1, now: morning(), until: morning() + HOLD }).await.unwrap();
         assert_eq!(held[0].content, says(&agent, "e1", PERSON).content);
         db.confirm_events(&agent.id, &[1], false, morning()).await.unwrap();
         assert_eq!(content(db, &agent, "e1").await, None);
@@ -168,14 +168,14 @@ both_engines! {
         read(db, vec![incomplete(&agent, "e1", PERSON), says(&agent, "e2", STRANGER), incomplete(&other, "x1", PERSON)]).await;
         let now = morning();
         let again = now + seconds(2);
-        assert!(db.put_off_unready_event(&agent.id, 1, Some(b"half"), again).await.unwrap());
+        assert!(db.reschedule_incomplete_event(&agent.id, 1, Some(b"half"), again).await.unwrap());
         let said = serde_json::json!({ "from": PERSON, "incomplete": true });
-        assert!(db.set_unready_data(&agent.id, 1, &said).await.unwrap());
+        assert!(db.update_incomplete_event(&agent.id, 1, &said).await.unwrap());
         assert_eq!(listed(db, &agent).await, [""; 0]);
         assert_eq!(held(db, &agent, now).await, ["e2"]);
         assert_eq!(claim(db, 9, again - TimeDelta::microseconds(1)).await.len(), 1, "the other one's");
-        assert!(db.put_off_unready_event(&agent.id, 1, None, now).await.unwrap());
-        assert!(db.put_off_unready_event(&other.id, 1, None, now).await.unwrap());
+        assert!(db.reschedule_incomplete_event(&agent.id, 1, None, now).await.unwrap());
+        assert!(db.reschedule_incomplete_event(&other.id, 1, None, now).await.unwrap());
         let claimed = claim(db, 9, now).await;
         let ours = claimed.iter().find(|event| event.id == "e1").unwrap();
         assert_eq!((ours.content.as_deref(), &ours.data), (Some(&b"half"[..]), &said));
@@ -185,8 +185,8 @@ both_engines! {
         // What is complete stays as it is, and so does what is not there.
         assert!(db.complete_event(&agent.id, 1, None, now).await.unwrap());
         for seq in [1, 2, 77] {
-            assert!(!db.put_off_unready_event(&agent.id, seq, Some(b"late"), now).await.unwrap());
-            assert!(!db.set_unready_data(&agent.id, seq, &serde_json::json!({})).await.unwrap());
+            assert!(!db.reschedule_incomplete_event(&agent.id, seq, Some(b"late"), now).await.unwrap());
+            assert!(!db.update_incomplete_event(&agent.id, seq, &serde_json::json!({})).await.unwrap());
         }
         let event = db.find_event(&agent.id, "e1").await.unwrap().unwrap();
         assert_eq!((event.content.as_deref(), event.data), (Some(&b"half"[..]), said));

@@ -1,4 +1,4 @@
-//! Group commit: callers that write at the same moment share one transaction, and so one fsync and one lock of a hot row;
+//! Batcher commit: callers that write at the same moment share one transaction, and so one fsync and one lock of a hot row;
 //! callers that ask at the same moment share a round trip.
 //! A lone caller waits for nobody. A group that fails is tried again one by one, so that only the culprit's caller sees the error.
 
@@ -23,11 +23,11 @@ const DEADLINE: Duration = Duration::from_secs(8);
 type Answer<R> = oneshot::Sender<Result<R, StoreError>>;
 
 /// A line of callers in front of one writer.
-pub struct Group<T, R> {
+pub struct Batcher<T, R> {
     line: mpsc::Sender<(T, Answer<R>)>,
 }
 
-impl<T, R> Clone for Group<T, R> {
+impl<T, R> Clone for Batcher<T, R> {
     fn clone(&self) -> Self {
         Self {
             line: self.line.clone(),
@@ -35,7 +35,7 @@ impl<T, R> Clone for Group<T, R> {
     }
 }
 
-impl<T, R> Group<T, R>
+impl<T, R> Batcher<T, R>
 where
     T: Clone + Send + Sync + 'static,
     R: Send + 'static,
@@ -135,7 +135,7 @@ mod tests {
         let written = Arc::new(Mutex::new(Vec::new()));
         let log = written.clone();
         let tasks = TaskTracker::new();
-        let group = Group::start(&tasks, move |items: Arc<[i32]>| {
+        let group = Batcher::start(&tasks, move |items: Arc<[i32]>| {
             log.lock().unwrap().push(items.to_vec());
             let answer = write(&items).map(|()| items.iter().map(|n| n * 10).collect());
             std::future::ready(answer)

@@ -2,7 +2,7 @@
 
 use super::inbound::{HOLD, PERSON, STRANGER, read, says};
 use super::*;
-use crate::{InboundRow, TextlessEvent};
+use crate::{EventAwaitingBody, InboundRow};
 
 /// A mail that has gone out without its text.
 async fn released(db: &Database, agent: &Agent) {
@@ -15,13 +15,13 @@ async fn released(db: &Database, agent: &Agent) {
     assert_eq!(log(db, agent).await, [""; 0]);
     let data = serde_json::json!({ "bodyPending": true });
     let times = (morning(), morning() + seconds(10));
-    assert!(db.release_without_text(&agent.id, 1, &data, times).await.unwrap());
+    assert!(db.release_without_body(&agent.id, 1, &data, times).await.unwrap());
     assert!(
-        !db.release_without_text(&agent.id, 1, &data, times).await.unwrap(),
+        !db.release_without_body(&agent.id, 1, &data, times).await.unwrap(),
         "once"
     );
     assert!(
-        !db.release_without_text(&agent.id, 2, &data, times).await.unwrap(),
+        !db.release_without_body(&agent.id, 2, &data, times).await.unwrap(),
         "that one was complete"
     );
 }
@@ -31,8 +31,8 @@ async fn log(db: &Database, agent: &Agent) -> Vec<String> {
     events.into_iter().map(|event| event.id).collect()
 }
 
-async fn claim(db: &Database, at: Timestamp) -> Vec<TextlessEvent> {
-    db.claim_textless_events(9, at, at + HOLD).await.unwrap()
+async fn claim(db: &Database, at: Timestamp) -> Vec<EventAwaitingBody> {
+    db.claim_deferred_bodies(9, at, at + HOLD).await.unwrap()
 }
 
 both_engines! {
@@ -42,7 +42,7 @@ both_engines! {
         assert_eq!(log(db, &agent).await, ["mail", "e2"]);
         let event = db.find_event(&agent.id, "mail").await.unwrap().unwrap();
         assert_eq!(event.data, serde_json::json!({ "bodyPending": true }));
-        assert_eq!(db.claim_unready_events(9, morning() + HOLD, morning()).await.unwrap().len(), 0);
+        assert_eq!(db.claim_incomplete_events(9, morning() + HOLD, morning()).await.unwrap().len(), 0);
     }
 
     async fn a_late_text_is_asked_for_by_one_at_a_time_and_added_once(db: &Database) {
@@ -55,19 +55,19 @@ both_engines! {
         assert_eq!((event.agent(), event.org(), event.seq), (agent.id.clone(), agent.org_id.clone(), 1));
         assert_eq!((event.id.as_str(), event.is_quiet), ("mail", true));
         assert_eq!(claim(db, due).await.len(), 0);
-        db.put_off_text(event, due + seconds(1)).await.unwrap();
+        db.reschedule_body_fetch(event, due + seconds(1)).await.unwrap();
         assert_eq!(claim(db, due + seconds(1)).await.len(), 1);
 
         // The agent has acknowledged what it was shown.
         db.ack_events(&agent.id, 2, due).await.unwrap();
         let text = InboundRow { content: Some(b"text".into()), ..says(&agent, "mail_text", PERSON) };
-        assert!(db.add_late_text(event, &text, due).await.unwrap());
-        assert!(!db.add_late_text(event, &text, due).await.unwrap());
+        assert!(db.append_deferred_body(event, &text, due).await.unwrap());
+        assert!(!db.append_deferred_body(event, &text, due).await.unwrap());
         assert_eq!(log(db, &agent).await, ["mail", "e2", "mail_text"]);
         let late = db.find_event(&agent.id, "mail_text").await.unwrap().unwrap();
         assert_eq!((late.seq, late.state.as_str(), late.content.as_deref()), (3, "waiting", Some(&b"text"[..])));
         assert_eq!(claim(db, due + HOLD * 9).await.len(), 0);
-        db.put_off_text(event, due).await.unwrap();
+        db.reschedule_body_fetch(event, due).await.unwrap();
         assert_eq!(claim(db, due + HOLD * 9).await.len(), 0, "it is over");
         assert_eq!(db.claim_due_deliveries("other", 9, due + HOLD, due + HOLD * 2).await.unwrap().len(), 1);
     }

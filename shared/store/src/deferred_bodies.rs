@@ -11,12 +11,12 @@ use crate::{
     InboundRow, Store, StoreError,
     engine::{in_time, within, writing},
     inbound::log,
-    unready::DUE,
+    incomplete_events::DUE,
 };
 
 /// An event whose text is still asked for.
 #[derive(Clone, sqlx::FromRow)]
-pub struct TextlessEvent {
+pub struct EventAwaitingBody {
     #[sqlx(rename = "agent_id")]
     agent: String,
     #[sqlx(rename = "org_id")]
@@ -29,7 +29,7 @@ pub struct TextlessEvent {
     pub created_at: Timestamp,
 }
 
-impl TextlessEvent {
+impl EventAwaitingBody {
     pub fn agent(&self) -> AgentId {
         AgentId::from(self.agent.as_str())
     }
@@ -41,7 +41,7 @@ impl TextlessEvent {
 
 impl Store {
     /// The event goes out as it is, with this data; its text is asked for again at `again`. False when it was complete already.
-    pub async fn release_without_text(
+    pub async fn release_without_body(
         &self,
         agent: &AgentId,
         seq: i64,
@@ -73,12 +73,12 @@ impl Store {
     }
 
     /// Takes events whose text is to be asked for, and puts the next look off to `until`.
-    pub async fn claim_textless_events(
+    pub async fn claim_deferred_bodies(
         &self,
         limit: u32,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<TextlessEvent>, StoreError> {
+    ) -> Result<Vec<EventAwaitingBody>, StoreError> {
         const POSTGRES: &str = "WITH due AS MATERIALIZED (
                 SELECT id FROM events WHERE refetch_at <= $1 ORDER BY refetch_at LIMIT $2 FOR UPDATE SKIP LOCKED
             ) UPDATE events SET refetch_at = $3 FROM due, agents WHERE events.id = due.id AND agents.id = events.agent_id
@@ -99,7 +99,7 @@ impl Store {
     }
 
     /// Asks for the text another time.
-    pub async fn put_off_text(&self, event: &TextlessEvent, again: Timestamp) -> Result<(), StoreError> {
+    pub async fn reschedule_body_fetch(&self, event: &EventAwaitingBody, again: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE events SET refetch_at = $3
             WHERE agent_id = $1 AND seq = $2 AND refetch_at IS NOT NULL";
         writing!(self, |db| {
@@ -117,9 +117,9 @@ impl Store {
     /// What there is to say about the text, as an event of its own; nobody asks for it again. False when somebody has said
     /// it before.
     // The agent's row first, as everybody does who appends.
-    pub async fn add_late_text(
+    pub async fn append_deferred_body(
         &self,
-        event: &TextlessEvent,
+        event: &EventAwaitingBody,
         late: &InboundRow,
         now: Timestamp,
     ) -> Result<bool, StoreError> {

@@ -12,7 +12,7 @@ pub(crate) const DUE: &str = "UPDATE deliveries SET generation = generation + 1,
 
 /// An event that something is still to be fetched for.
 #[derive(Clone, sqlx::FromRow)]
-pub struct UnreadyEvent {
+pub struct IncompleteEvent {
     #[sqlx(rename = "agent_id")]
     agent: String,
     #[sqlx(rename = "org_id")]
@@ -25,7 +25,7 @@ pub struct UnreadyEvent {
     pub created_at: Timestamp,
 }
 
-impl UnreadyEvent {
+impl IncompleteEvent {
     pub fn agent(&self) -> AgentId {
         AgentId::from(self.agent.as_str())
     }
@@ -37,12 +37,12 @@ impl UnreadyEvent {
 
 impl Store {
     /// Takes events that something is to be fetched for, and puts the next look off to `until`.
-    pub async fn claim_unready_events(
+    pub async fn claim_incomplete_events(
         &self,
         limit: u32,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Vec<UnreadyEvent>, StoreError> {
+    ) -> Result<Vec<IncompleteEvent>, StoreError> {
         const POSTGRES: &str = "WITH due AS MATERIALIZED (
                 SELECT id FROM events WHERE ready_at <= $1 ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED
             ) UPDATE events SET ready_at = $3 FROM due, agents WHERE events.id = due.id AND agents.id = events.agent_id
@@ -95,7 +95,7 @@ impl Store {
 
     /// Keeps what has been fetched of it so far (`None`: nothing new) until the next look at `again`. False when it was
     /// complete already.
-    pub async fn put_off_unready_event(
+    pub async fn reschedule_incomplete_event(
         &self,
         agent: &AgentId,
         seq: i64,
@@ -118,7 +118,7 @@ impl Store {
     }
 
     /// Says about an event that is not complete what is to be seen of it once it goes out. False when it was complete already.
-    pub async fn set_unready_data(&self, agent: &AgentId, seq: i64, data: &Value) -> Result<bool, StoreError> {
+    pub async fn update_incomplete_event(&self, agent: &AgentId, seq: i64, data: &Value) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE events SET data = $3 WHERE agent_id = $1 AND seq = $2 AND ready_at IS NOT NULL";
         let done = writing!(self, |db| {
             sqlx::query(SQL)
