@@ -30,6 +30,15 @@ pub struct Template {
     pub variables: std::collections::BTreeMap<String, String>,
 }
 
+/// References that the agent attaches to a message: a conversation, a business object and the message that it replies to.
+/// Stored and returned unchanged. Embedded in stored JSON with `#[serde(flatten)]`: the field names are part of that format.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadRef {
+    pub thread_id: Option<String>,
+    pub entity_id: Option<String>,
+    pub reply_msg_id: Option<String>,
+}
+
 /// A message's state. Once it is accepted, failed or unconfirmed it stays so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

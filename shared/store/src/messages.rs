@@ -1,6 +1,10 @@
 //! Messages as they were written down, and the ones whose fate is still open.
 
-use butt_dial_domain::{AgentId, Channel, MessageId, OrgId, clock::Timestamp, message::Status};
+use butt_dial_domain::{
+    AgentId, Channel, MessageId, OrgId,
+    clock::Timestamp,
+    message::{Status, ThreadRef},
+};
 
 use crate::{
     Store, StoreError,
@@ -63,9 +67,7 @@ pub struct Message {
     /// Micro-units: reserved, and what it came to.
     pub estimate: i64,
     pub cost: Option<i64>,
-    pub thread_id: Option<String>,
-    pub entity_id: Option<String>,
-    pub reply_msg_id: Option<String>,
+    pub thread: ThreadRef,
     pub attempts: i64,
     /// How often the reconciler has looked.
     pub checks: i64,
@@ -126,9 +128,11 @@ impl TryFrom<MessageRow> for Message {
             segments: row.segments,
             estimate: row.estimate,
             cost: row.cost,
-            thread_id: row.thread_id,
-            entity_id: row.entity_id,
-            reply_msg_id: row.reply_msg_id,
+            thread: ThreadRef {
+                thread_id: row.thread_id,
+                entity_id: row.entity_id,
+                reply_msg_id: row.reply_msg_id,
+            },
             attempts: row.attempts,
             checks: row.checks,
             check_at: row.check_at,
@@ -225,7 +229,7 @@ impl Store {
     }
 
     /// Whether the same text is on its way from and to the same addresses right now, as another message.
-    pub async fn has_twin_under_way(&self, message: &Message) -> Result<bool, StoreError> {
+    pub async fn has_duplicate_in_flight(&self, message: &Message) -> Result<bool, StoreError> {
         const SQL: &str = "SELECT EXISTS (SELECT 1 FROM messages WHERE check_at IS NOT NULL AND status = 'sending'
             AND sender = $1 AND recipient = $2 AND body_hash = $3 AND id <> $4)";
         Ok(reading!(self, |db| {
@@ -240,7 +244,7 @@ impl Store {
     }
 
     /// Takes messages whose look is due, and puts their next look off to `lease_until`: if we die meanwhile, another replica
-    /// looks then. A message that was still `sending` has lost its sender, and becomes `unknown`. Unreadable ones are logged
+    /// looks then. A message that was still `sending` has lost its sender, and becomes `unknown`. UnreadableRequest ones are logged
     /// and left out.
     pub async fn claim_unsettled(
         &self,

@@ -7,14 +7,19 @@ mod sqlite;
 
 use std::{collections::HashSet, sync::Arc};
 
-use butt_dial_domain::{AgentId, Channel, MessageId, OrgId, clock::Timestamp, limits::Limits, message::Status};
+use butt_dial_domain::{
+    AgentId, Channel, MessageId, OrgId,
+    clock::Timestamp,
+    limits::Limits,
+    message::{Status, ThreadRef},
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     Store, StoreError,
     contacts::{self, ContactQuestion, ContactState},
     engine::Engine,
-    group::Group,
+    group_commit::Batcher,
 };
 
 pub(crate) use rows::time_text;
@@ -45,9 +50,7 @@ pub struct AcceptedSend {
     pub estimate: i64,
     pub agent_limits: Limits,
     pub org_limits: Limits,
-    pub thread_id: Option<String>,
-    pub entity_id: Option<String>,
-    pub reply_msg_id: Option<String>,
+    pub thread: ThreadRef,
     pub replica: String,
     pub at: Timestamp,
     /// When the sender must have settled it; afterwards the reconciler asks the carrier.
@@ -59,7 +62,7 @@ pub enum Acceptance {
     /// Written down; it may be sent, by this caller only.
     Accepted,
     /// This idempotency key names this message already, or this very message has been settled meanwhile.
-    Earlier(MessageId),
+    PriorRequest(MessageId),
 }
 
 /// What became of a try to send.
@@ -102,8 +105,8 @@ impl SendResult {
 }
 
 #[derive(Clone)]
-pub(crate) struct Groups {
-    pub(crate) contact: Group<ContactQuestion, ContactState>,
+pub(crate) struct Batchers {
+    pub(crate) contact: Batcher<ContactQuestion, ContactState>,
     writes: Writes,
 }
 
@@ -111,11 +114,11 @@ pub(crate) struct Groups {
 enum Writes {
     /// Postgres writes both at the same time.
     Apart {
-        accept: Group<Arc<AcceptedSend>, Option<Acceptance>>,
-        settle: Group<SettledSend, bool>,
+        accept: Batcher<Arc<AcceptedSend>, Option<Acceptance>>,
+        settle: Batcher<SettledSend, bool>,
     },
     /// SQLite has one writer: both share its transactions.
-    Together(Group<Write, Written>),
+    Together(Batcher<Write, Written>),
 }
 
 #[derive(Clone)]
@@ -129,24 +132,24 @@ enum Written {
     Settled(bool),
 }
 
-impl Groups {
+impl Batchers {
     pub fn start(engine: &Engine, tasks: &TaskTracker) -> Self {
         match engine {
             Engine::Postgres(pool) => {
                 let (a, b, c) = (pool.clone(), pool.clone(), pool.clone());
                 Self {
-                    contact: Group::start(tasks, move |asked| contacts::answer_in_postgres(a.clone(), asked)),
+                    contact: Batcher::start(tasks, move |asked| contacts::answer_in_postgres(a.clone(), asked)),
                     writes: Writes::Apart {
-                        accept: Group::start(tasks, move |items| postgres::accept(b.clone(), items)),
-                        settle: Group::start(tasks, move |items| postgres::settle(c.clone(), items)),
+                        accept: Batcher::start(tasks, move |items| postgres::accept(b.clone(), items)),
+                        settle: Batcher::start(tasks, move |items| postgres::settle(c.clone(), items)),
                     },
                 }
             }
             Engine::Sqlite { read, write } => {
                 let (read, write) = (read.clone(), write.clone());
                 Self {
-                    contact: Group::start(tasks, move |asked| contacts::answer_in_sqlite(read.clone(), asked)),
-                    writes: Writes::Together(Group::start(tasks, move |items| sqlite::write(write.clone(), items))),
+                    contact: Batcher::start(tasks, move |asked| contacts::answer_in_sqlite(read.clone(), asked)),
+                    writes: Writes::Together(Batcher::start(tasks, move |items| sqlite::write(write.clone(), items))),
                 }
             }
         }
@@ -199,7 +202,7 @@ impl Store {
 
 /// A row that stands in the way of an item: by its key, or because it is the item's own.
 #[derive(sqlx::FromRow)]
-struct EarlierRow {
+struct PriorRow {
     id: String,
     agent_id: String,
     idempotency_key: String,
@@ -207,7 +210,7 @@ struct EarlierRow {
 }
 
 /// What became of the items: taken if their ids came back; otherwise a row stood in the way. `None` if it does no longer.
-fn answers(items: &[Arc<AcceptedSend>], accepted: &[String], earlier: &[EarlierRow]) -> Vec<Option<Acceptance>> {
+fn answers(items: &[Arc<AcceptedSend>], accepted: &[String], earlier: &[PriorRow]) -> Vec<Option<Acceptance>> {
     let accepted: HashSet<&str> = accepted.iter().map(String::as_str).collect();
     let answer = |item: &Arc<AcceptedSend>| {
         if accepted.contains(item.id.as_str()) {
@@ -219,13 +222,13 @@ fn answers(items: &[Arc<AcceptedSend>], accepted: &[String], earlier: &[EarlierR
             return Some(if own.status == Status::Sending.as_str() {
                 Acceptance::Accepted
             } else {
-                Acceptance::Earlier(item.id.clone())
+                Acceptance::PriorRequest(item.id.clone())
             });
         }
         let same_key =
-            |row: &&EarlierRow| row.agent_id == item.agent.as_str() && row.idempotency_key == item.idempotency_key;
+            |row: &&PriorRow| row.agent_id == item.agent.as_str() && row.idempotency_key == item.idempotency_key;
         let row = earlier.iter().find(same_key)?;
-        Some(Acceptance::Earlier(row.id.as_str().into()))
+        Some(Acceptance::PriorRequest(row.id.as_str().into()))
     };
     items.iter().map(answer).collect()
 }

@@ -1,6 +1,6 @@
 //! How the two writes travel into a statement: as one JSON text, a row for each item. Never kept and never logged.
 
-use butt_dial_domain::{AgentId, Channel, MessageId, Micros, OrgId, clock::Timestamp};
+use butt_dial_domain::{AgentId, Channel, MessageId, Micros, OrgId, clock::Timestamp, message::ThreadRef};
 use serde::{Serialize, Serializer};
 
 use super::{AcceptedSend, SendResult, SettledSend};
@@ -41,9 +41,8 @@ pub struct AcceptRow<'a> {
     agent_month_cap: Option<Micros>,
     org_day_cap: Option<Micros>,
     org_month_cap: Option<Micros>,
-    thread_id: Option<&'a str>,
-    entity_id: Option<&'a str>,
-    reply_msg_id: Option<&'a str>,
+    #[serde(flatten)]
+    thread: &'a ThreadRef,
     replica: &'a str,
     #[serde(serialize_with = "as_time_text")]
     at: Timestamp,
@@ -74,9 +73,7 @@ impl<'a> From<&'a AcceptedSend> for AcceptRow<'a> {
             agent_month_cap: send.agent_limits.max_spend_per_month,
             org_day_cap: send.org_limits.max_spend_per_day,
             org_month_cap: send.org_limits.max_spend_per_month,
-            thread_id: send.thread_id.as_deref(),
-            entity_id: send.entity_id.as_deref(),
-            reply_msg_id: send.reply_msg_id.as_deref(),
+            thread: &send.thread,
             replica: &send.replica,
             at: send.at,
             check_at: send.check_at,

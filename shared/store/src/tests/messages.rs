@@ -1,6 +1,6 @@
 //! Messages as they were written down: all of it comes back, to its agent only, and what is unreadable is named.
 
-use butt_dial_domain::message::Status;
+use butt_dial_domain::message::{Status, ThreadRef};
 
 use super::*;
 use crate::Attempt;
@@ -14,9 +14,11 @@ both_engines! {
             recipient: "o'neil+\"x\"@exämple.org".into(),
             rule: Some("quiet_hours".into()),
             verdict: "flag",
-            thread_id: Some("thread".into()),
-            entity_id: Some("entity".into()),
-            reply_msg_id: Some("reply".into()),
+            thread: ThreadRef {
+                thread_id: Some("thread".into()),
+                entity_id: Some("entity".into()),
+                reply_msg_id: Some("reply".into()),
+            },
             at: morning() + TimeDelta::microseconds(1),
             check_at: morning() + TimeDelta::microseconds(123_456),
             ..text(&agent, "k")
@@ -29,8 +31,7 @@ both_engines! {
         assert_eq!((&message.sender, &message.recipient), (&send.sender, &send.recipient));
         assert_eq!((&message.request_hash, &message.body_hash), (&send.request_hash, &send.body_hash));
         assert_eq!((message.verdict.as_str(), &message.rule), ("flag", &send.rule));
-        assert_eq!((&message.thread_id, &message.entity_id), (&send.thread_id, &send.entity_id));
-        assert_eq!((&message.reply_msg_id, message.carrier.as_str()), (&send.reply_msg_id, "simulator"));
+        assert_eq!((&message.thread, message.carrier.as_str()), (&send.thread, "simulator"));
         assert_eq!((message.estimate, message.cost, message.segments), (ESTIMATE, None, None));
         assert_eq!((message.carrier_id, message.carrier_status), (None, None));
         assert_eq!((message.failure, message.failure_detail), (None, None));
@@ -43,7 +44,7 @@ both_engines! {
     async fn an_agent_finds_its_own_by_either_id(db: &Database) {
         let (agent, neighbour) = {
             let agent = new_agent(db).await;
-            let neighbour = colleague(db, &agent.org_id).await;
+            let neighbour = recipient_agent(db, &agent.org_id).await;
             (agent, neighbour)
         };
         let send = text(&agent, "k");
@@ -72,17 +73,17 @@ both_engines! {
         let (first, second) = (text(&agent, "a"), text(&agent, "b"));
         db.accept_send(first.clone()).await.unwrap();
         let message = db.find_message(&first.id).await.unwrap().unwrap();
-        assert!(!db.has_twin_under_way(&message).await.unwrap(), "it is no twin of its own");
+        assert!(!db.has_duplicate_in_flight(&message).await.unwrap(), "it is no twin of its own");
 
         db.accept_send(second.clone()).await.unwrap();
-        assert!(db.has_twin_under_way(&message).await.unwrap());
+        assert!(db.has_duplicate_in_flight(&message).await.unwrap());
         let result = SendResult::Failed { failure: "X", frees_key: false };
         db.settle_send(settled(&second.id, result)).await.unwrap();
-        assert!(!db.has_twin_under_way(&message).await.unwrap());
+        assert!(!db.has_duplicate_in_flight(&message).await.unwrap());
 
         let other_text = AcceptedSend { body_hash: "another".into(), ..text(&agent, "c") };
         db.accept_send(other_text).await.unwrap();
-        assert!(!db.has_twin_under_way(&message).await.unwrap());
+        assert!(!db.has_duplicate_in_flight(&message).await.unwrap());
     }
 
     async fn an_attempt_is_written_before_and_finished_after(db: &Database) {

@@ -9,12 +9,14 @@ mod contacts;
 mod costs;
 mod crowd;
 mod database;
+mod deferred_bodies;
 mod deliveries;
 mod encryption;
 mod events;
 mod follow_ups;
 mod identity;
 mod inbound;
+mod incomplete_events;
 mod indexes;
 mod limits;
 mod messages;
@@ -24,12 +26,10 @@ mod reconciler;
 mod routes;
 mod scheduled;
 mod sends;
-mod textless;
 mod tokens;
 mod unavailable;
-mod unready;
 
-use butt_dial_domain::{AgentId, Channel, MessageId, Micros, clock::Timestamp, limits::Limits};
+use butt_dial_domain::{AgentId, Channel, MessageId, Micros, clock::Timestamp, limits::Limits, message::ThreadRef};
 use chrono::{TimeDelta, TimeZone as _, Utc};
 
 use crate::{AcceptedSend, Agent, AgentStatus, SendResult, SettledSend, Store, StoreError};
@@ -79,11 +79,11 @@ fn seconds(seconds: i64) -> TimeDelta {
 async fn new_agent(store: &Store) -> Agent {
     let slug = butt_dial_domain::ids::unique();
     let org = store.create_organization("Acme", &slug, morning()).await.unwrap();
-    colleague(store, &org.id).await
+    recipient_agent(store, &org.id).await
 }
 
 /// An active agent of this organization.
-async fn colleague(store: &Store, org: &butt_dial_domain::OrgId) -> Agent {
+async fn recipient_agent(store: &Store, org: &butt_dial_domain::OrgId) -> Agent {
     let agent = Agent {
         id: AgentId::generate(),
         org_id: org.clone(),
@@ -118,9 +118,7 @@ fn text(agent: &Agent, key: &str) -> AcceptedSend {
         estimate: ESTIMATE,
         agent_limits: Limits::default(),
         org_limits: Limits::default(),
-        thread_id: None,
-        entity_id: None,
-        reply_msg_id: None,
+        thread: ThreadRef::default(),
         replica: "replica1".into(),
         at: morning(),
         check_at: morning() + seconds(60),
