@@ -9,12 +9,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use butt_dial_comms::calls::{
-    script::{self, Admission},
+    script::{self, SocketTicket},
     state,
 };
 use butt_dial_domain::{keys, ports::kv::KvError};
 
-use crate::{Relay, call, taking::Admitted};
+use crate::{Relay, acquire::VerifiedSocket, session};
 
 /// What carriers send is small: half a minute of speech is below 1 KiB.
 const MAX_FRAME: usize = 64 * 1024;
@@ -45,7 +45,7 @@ pub async fn open(
             .on_upgrade(move |socket| async move {
                 let lifecycle = relay.lifecycle.clone();
                 let calls = relay.calls.clone();
-                lifecycle.spawn(calls.track_future(call::hold(relay, socket, admitted)));
+                lifecycle.spawn(calls.track_future(session::run(relay, socket, admitted)));
             }),
         Ok(Err(status)) => status.into_response(),
         Err(error) => {
@@ -55,7 +55,7 @@ pub async fn open(
     }
 }
 
-async fn admit(relay: &Relay, token: &str, headers: &HeaderMap) -> Result<Result<Admitted, StatusCode>, KvError> {
+async fn admit(relay: &Relay, token: &str, headers: &HeaderMap) -> Result<Result<VerifiedSocket, StatusCode>, KvError> {
     let comms = &relay.comms;
     let refused = |carrier: &str, reason: &str, status| {
         comms.metrics.webhook(carrier, reason);
@@ -66,7 +66,7 @@ async fn admit(relay: &Relay, token: &str, headers: &HeaderMap) -> Result<Result
         true => comms.kv.get(&keys::call_token(token)).await?,
         false => None,
     };
-    let admission: Option<Admission> = known.and_then(|text| serde_json::from_str(&text).ok());
+    let admission: Option<SocketTicket> = known.and_then(|text| serde_json::from_str(&text).ok());
     let Some(admission) = admission else {
         return refused("unknown", "unknown_call", StatusCode::NOT_FOUND);
     };
@@ -74,7 +74,7 @@ async fn admit(relay: &Relay, token: &str, headers: &HeaderMap) -> Result<Result
     let Some(state) = state.filter(|state| state.ended.is_none()) else {
         return refused("unknown", "unknown_call", StatusCode::NOT_FOUND);
     };
-    let found = comms.carriers.find_voice(&state.facts.carrier);
+    let found = comms.carriers.find_voice(&state.info.carrier);
     let Some(((carrier, voice), base)) = found.zip(comms.settings.public_url.as_deref()) else {
         return refused("unknown", "unknown_carrier", StatusCode::NOT_FOUND);
     };
@@ -86,7 +86,7 @@ async fn admit(relay: &Relay, token: &str, headers: &HeaderMap) -> Result<Result
     if !comms.kv.once(&used, USED_FOR).await? {
         return refused(carrier, "repeated", StatusCode::CONFLICT);
     }
-    Ok(Ok(Admitted {
+    Ok(Ok(VerifiedSocket {
         voice: voice.clone(),
         state,
     }))
