@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use butt_dial_domain::{
-    AgentId, CallId, Failure, OrgId, ReplicaId,
-    call::{Direction, Plan},
+    CallId, Failure, OrgId, ReplicaId,
+    call::Direction,
     clock::Timestamp,
     keys,
     ports::kv::{KvError, Lease},
@@ -15,32 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Comms;
 
+pub use butt_dial_domain::call::CallInfo;
+
 /// Longer than any call lasts (Twilio ends them after four hours, unless told otherwise).
 pub const TTL: Duration = Duration::from_secs(6 * 3_600);
-
-/// What does not change during a call.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct CallInfo {
-    pub call: CallId,
-    pub org: OrgId,
-    pub agent: AgentId,
-    pub carrier: String,
-    /// The carrier's id; an outbound call has it once the carrier has taken it.
-    pub carrier_id: Option<String>,
-    pub direction: Direction,
-    /// The agent's number.
-    pub local: String,
-    /// The person's.
-    pub remote: String,
-    /// Whom the person talks with, by name.
-    pub name: String,
-    pub plan: Plan,
-    /// BCP 47.
-    pub language: String,
-    pub started_at: Timestamp,
-    /// When it has to end.
-    pub limit_at: Timestamp,
-}
 
 /// What a caller has left.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

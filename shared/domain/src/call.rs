@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Micros, clock::Timestamp};
+use crate::{AgentId, CallId, Micros, OrgId, clock::Timestamp};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -180,6 +180,55 @@ pub enum Purpose {
     },
     /// Whoever answers is connected with this number.
     Connect { to: String },
+}
+
+/// Immutable facts about one call: its identity, its two ends, and what it is for. Persisted with the call's state.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct CallInfo {
+    pub call: CallId,
+    pub org: OrgId,
+    pub agent: AgentId,
+    pub carrier: String,
+    /// The carrier's id. An outbound call has none until the carrier has accepted it.
+    pub carrier_id: Option<String>,
+    pub direction: Direction,
+    /// The agent's number.
+    pub local: String,
+    /// The number of the other person.
+    pub remote: String,
+    /// The name under which the agent calls or answers.
+    pub name: String,
+    pub plan: Plan,
+    /// BCP 47.
+    pub language: String,
+    pub started_at: Timestamp,
+    /// The time at which the call must end.
+    pub limit_at: Timestamp,
+}
+
+/// Who handled a finished call for the agent. The values are stored with the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HandledBy {
+    Agent,
+    /// Only the voicemail service talked with the caller, who left no message: a missed call.
+    #[serde(rename = "machine")]
+    Voicemail,
+    /// The caller left a message.
+    Message,
+    /// The call was connected with another number.
+    Transfer,
+}
+
+impl HandledBy {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Voicemail => "machine",
+            Self::Message => "message",
+            Self::Transfer => "transfer",
+        }
+    }
 }
 
 /// What one callback tells of a call. Serialized into the durable stream; holds no speech.
