@@ -10,7 +10,7 @@ use reqwest::header;
 use crate::http;
 
 /// Speech of ten minutes, uncompressed.
-pub const LARGEST_FILE: usize = 32 * 1024 * 1024;
+pub const MAX_FILE_BYTES: usize = 32 * 1024 * 1024;
 
 /// By its first bytes: a portal's page is not a voice.
 pub fn is(format: AudioFormat, bytes: &[u8]) -> bool {
@@ -44,11 +44,11 @@ pub fn wav(pcm: &[u8], rate: u32) -> Vec<u8> {
 /// Asks for a sound file. The request has its deadline; `refuse` classifies what is no success.
 pub async fn fetch(
     request: reqwest::RequestBuilder,
-    refuse: fn(&http::Answer) -> SpeechError,
-) -> Result<http::Answer, SpeechError> {
-    match http::exchange_up_to(LARGEST_FILE, request).await {
-        Ok(answer) if answer.status.is_success() => Ok(answer),
-        Ok(answer) => Err(refuse(&answer)),
+    refuse: fn(&http::Response) -> SpeechError,
+) -> Result<http::Response, SpeechError> {
+    match http::exchange_with_limit(MAX_FILE_BYTES, request).await {
+        Ok(response) if response.status.is_success() => Ok(response),
+        Ok(response) => Err(refuse(&response)),
         Err(Outcome::Refused(refusal)) if refusal.class == RefusalClass::Configuration => Err(
             SpeechError::Configuration("what is set up can't be written into a request".to_owned()),
         ),
@@ -57,28 +57,28 @@ pub async fn fetch(
 }
 
 /// The file that was asked for. For a WAV file the vendors are asked for samples at `rate`: theirs have no true lengths.
-pub fn finish(answer: http::Answer, format: AudioFormat, rate: u32) -> Result<Bytes, SpeechError> {
+pub fn finish(response: http::Response, format: AudioFormat, rate: u32) -> Result<Bytes, SpeechError> {
     let file = match format {
-        AudioFormat::Wav if is_sound(&answer) => wav(&answer.body, rate).into(),
-        _ => answer.body,
+        AudioFormat::Wav if is_sound(&response) => wav(&response.body, rate).into(),
+        _ => response.body,
     };
     // A proxy or a portal spoke.
     is(format, &file).then_some(file).ok_or(SpeechError::Unreachable)
 }
 
-fn is_sound(answer: &http::Answer) -> bool {
-    let kind = answer.headers.get(header::CONTENT_TYPE);
+fn is_sound(response: &http::Response) -> bool {
+    let kind = response.headers.get(header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let sound = kind.starts_with("audio/") || kind.starts_with("application/octet-stream");
-    sound && !answer.body.is_empty()
+    sound && !response.body.is_empty()
 }
 
 /// Nobody is asked to say nothing, or more than can be waited for.
-pub fn check(text: &str, most_characters: usize) -> Result<(), SpeechError> {
+pub fn check(text: &str, max_characters: usize) -> Result<(), SpeechError> {
     let refused = |why: &str| Err(SpeechError::Refused(why.to_owned()));
     match text.chars().count() {
         _ if text.trim().is_empty() => refused("there is no text"),
-        count if count > most_characters => refused("the text is too long"),
+        count if count > max_characters => refused("the text is too long"),
         _ => Ok(()),
     }
 }

@@ -3,16 +3,16 @@
 
 use std::time::Duration;
 
-use butt_dial_domain::ports::carrier::{Doubt, Outcome, Refusal, RefusalClass};
+use butt_dial_domain::ports::carrier::{AmbiguityReason, Outcome, Refusal, RefusalClass};
 use bytes::{Bytes, BytesMut};
-use reqwest::{Response, StatusCode, header};
+use reqwest::{StatusCode, header};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Below the keep-alive of the load balancers that carriers use, so that a request seldom meets a dying connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_CONNECTIONS: usize = 64;
 /// Answers to a send are a few kilobytes; what is larger is not an answer.
-const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The client for carriers. It honours the proxy settings of the environment, as operators behind one expect. Needs a process-wide rustls provider, which `main` installs.
 ///
@@ -54,7 +54,7 @@ fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
 }
 
 /// What a carrier answered.
-pub struct Answer {
+pub struct Response {
     pub status: StatusCode,
     pub headers: header::HeaderMap,
     /// Whole seconds, where the carrier named them. The date form of `Retry-After` is left out: no carrier here uses it.
@@ -63,54 +63,54 @@ pub struct Answer {
 }
 
 /// Makes one request. An error is already an outcome.
-pub async fn exchange(request: reqwest::RequestBuilder) -> Result<Answer, Outcome> {
-    exchange_up_to(LARGEST_ANSWER, request).await
+pub async fn exchange(request: reqwest::RequestBuilder) -> Result<Response, Outcome> {
+    exchange_with_limit(MAX_RESPONSE_BYTES, request).await
 }
 
 /// The same, for answers that may be larger: so many bytes.
-pub async fn exchange_up_to(largest: usize, request: reqwest::RequestBuilder) -> Result<Answer, Outcome> {
+pub async fn exchange_with_limit(max_bytes: usize, request: reqwest::RequestBuilder) -> Result<Response, Outcome> {
     let response = request.send().await.map_err(|error| outcome_of(&error))?;
-    match read_answer(response, largest).await {
+    match read_response(response, max_bytes).await {
         // The status line alone says that it was refused; the body would only have said why.
         (answer, Some(_)) if answer.status.is_client_error() => Ok(answer),
-        (_, Some(doubt)) => Err(Outcome::Unknown(doubt)),
+        (_, Some(ambiguity)) => Err(Outcome::Unknown(ambiguity)),
         (answer, None) => Ok(answer),
     }
 }
 
 /// The whole answer; without its body, and with the reason, where that could not be read.
-pub async fn read_answer(response: Response, largest: usize) -> (Answer, Option<Doubt>) {
+pub async fn read_response(response: reqwest::Response, max_bytes: usize) -> (Response, Option<AmbiguityReason>) {
     let status = response.status();
     let headers = response.headers().clone();
     let retry_after_seconds = headers
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let (body, doubt) = match read(response, largest).await {
+    let (body, ambiguity) = match read(response, max_bytes).await {
         Ok(body) => (body, None),
-        Err(doubt) => (Bytes::new(), Some(doubt)),
+        Err(ambiguity) => (Bytes::new(), Some(ambiguity)),
     };
-    let answer = Answer {
+    let answer = Response {
         status,
         headers,
         retry_after_seconds,
         body,
     };
-    (answer, doubt)
+    (answer, ambiguity)
 }
 
 /// Makes one request that changes nothing, such as a listing or a credential check.
-pub async fn lookup(request: reqwest::RequestBuilder, deadline: Duration) -> Result<Answer, Outcome> {
+pub async fn lookup(request: reqwest::RequestBuilder, deadline: Duration) -> Result<Response, Outcome> {
     exchange(request.timeout(deadline)).await
 }
 
-async fn read(mut response: Response, largest: usize) -> Result<Bytes, Doubt> {
+async fn read(mut response: reqwest::Response, max_bytes: usize) -> Result<Bytes, AmbiguityReason> {
     let mut body = BytesMut::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= largest => body.extend_from_slice(&chunk),
-            Ok(Some(_)) => return Err(Doubt::CarrierFault),
+            Ok(Some(chunk)) if body.len() + chunk.len() <= max_bytes => body.extend_from_slice(&chunk),
+            Ok(Some(_)) => return Err(AmbiguityReason::CarrierFault),
             Ok(None) => return Ok(body.freeze()),
-            Err(error) => return Err(doubt_of(&error)),
+            Err(error) => return Err(ambiguity_of(&error)),
         }
     }
 }
@@ -123,15 +123,15 @@ fn outcome_of(error: &reqwest::Error) -> Outcome {
     } else if error.is_builder() {
         refused(RefusalClass::Configuration)
     } else {
-        Outcome::Unknown(doubt_of(error))
+        Outcome::Unknown(ambiguity_of(error))
     }
 }
 
-fn doubt_of(error: &reqwest::Error) -> Doubt {
+fn ambiguity_of(error: &reqwest::Error) -> AmbiguityReason {
     if error.is_timeout() {
-        Doubt::TimedOut
+        AmbiguityReason::TimedOut
     } else {
-        Doubt::ConnectionLost
+        AmbiguityReason::ConnectionLost
     }
 }
 
@@ -145,7 +145,7 @@ pub fn refused(class: RefusalClass) -> Outcome {
 }
 
 /// A word from the far end, made safe for a log and for people.
-pub fn word(text: &str) -> String {
+pub fn label(text: &str) -> String {
     let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '_' || *c == '-';
     text.chars().filter(plain).take(64).collect()
 }

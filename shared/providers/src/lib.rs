@@ -2,9 +2,9 @@
 //! An adapter sends once and classifies what came back; it never retries. The simulators beside the adapters speak the
 //! vendors' own HTTP, so that tests and the demo run the code that production runs.
 
-mod answer;
 pub mod anthropic;
 mod audio;
+mod completion_stream;
 pub mod elevenlabs;
 pub mod http;
 pub mod line;
@@ -19,8 +19,8 @@ pub mod twilio;
 pub mod vendor;
 
 pub use secret::Secret;
-pub use simulator::{Manner, PersonWrites, Simulator, World, Written};
-pub use vendor::{Connected, CredentialField, Credentials, Manifest, People, Vendor};
+pub use simulator::{PersonMessage, PersonMessageResult, Simulator, SimulatorState, WebhookBehavior};
+pub use vendor::{AiService, Connected, CredentialField, Credentials, InboundSimulation, Manifest, Vendor};
 
 /// Every vendor that this program can speak to. Where two serve one channel, the first that is set up sends.
 pub static VENDORS: &[&Vendor] = &[

@@ -10,7 +10,7 @@ use butt_dial_domain::{
 
 use crate::{
     Secret,
-    simulator::{Headers, PersonWrites, Telling, World},
+    simulator::{Headers, PersonMessage, SimulatorState, VendorWebhook},
 };
 
 /// One vendor: what it can do, how to connect to it, and its simulator.
@@ -20,17 +20,17 @@ pub struct Vendor {
     /// network. The text of an error says what to set.
     pub connect: Connect,
     /// The vendor's HTTP, to be mounted under `/<id>`.
-    pub simulator: fn(World) -> axum::Router,
+    pub simulator: fn(SimulatorState) -> axum::Router,
     /// How the simulator speaks for people; `None` where no people are behind the vendor.
-    pub people: Option<People>,
+    pub inbound: Option<InboundSimulation>,
     /// What the simulator accepts, as pairs of a setting's name and its value.
-    pub simulated: &'static [(&'static str, &'static str)],
+    pub simulated_settings: &'static [(&'static str, &'static str)],
 }
 
 /// People who write to us through the vendor.
-pub struct People {
+pub struct InboundSimulation {
     /// How the simulator says that a person wrote, to the webhook at this URL.
-    pub tell: fn(&World, &PersonWrites, &str) -> Result<Telling, String>,
+    pub webhook: fn(&SimulatorState, &PersonMessage, &str) -> Result<VendorWebhook, String>,
     /// The headers by which the simulator signs a webhook to this URL with this body, whatever the body is.
     pub sign: fn(&str, &[u8], Timestamp) -> Headers,
 }
@@ -48,12 +48,21 @@ pub struct Connected {
     pub speech: Option<Arc<dyn SpeechSynthesis>>,
 }
 
+/// A service of a vendor that is not a carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AiService {
+    LanguageModel,
+    Speech,
+}
+
 pub struct Manifest {
     /// Short, lower-case, never changed: it stands in the database and in metrics.
     pub id: &'static str,
     pub title: &'static str,
     /// What it can send on; empty for vendors that people are not behind.
     pub channels: &'static [Channel],
+    /// The services for calls that `connect` can return; empty for carriers.
+    pub ai_services: &'static [AiService],
     pub credentials: &'static [CredentialField],
     /// The setting that overrides `default_endpoint`.
     pub endpoint_env: &'static str,
@@ -79,11 +88,18 @@ pub struct Credentials {
     values: BTreeMap<&'static str, Secret>,
 }
 
+impl Manifest {
+    /// Returns whether the vendor carries messages or calls.
+    pub fn is_carrier(&self) -> bool {
+        !self.channels.is_empty()
+    }
+}
+
 impl Vendor {
     /// Credentials for the vendor's simulator inside a `Simulator` with this base URL.
     pub fn simulated_credentials(&self, simulator: &str) -> Credentials {
         let endpoint = format!("{}/{}", simulator.trim_end_matches('/'), self.manifest.id);
-        self.simulated
+        self.simulated_settings
             .iter()
             .fold(Credentials::new(endpoint), |all, (env, value)| all.with(env, *value))
     }

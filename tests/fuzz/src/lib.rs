@@ -58,7 +58,7 @@ impl Ears {
     /// The input is the body.
     fn read_signed(&self, body: &[u8]) {
         let mut request = self.request("?mid=msg_1", body);
-        for (name, value) in (self.vendor.people.as_ref().expect("people").sign)(&request.url, body, self.now) {
+        for (name, value) in (self.vendor.inbound.as_ref().expect("people").sign)(&request.url, body, self.now) {
             insert(&mut request.headers, name, value.as_bytes());
         }
         let trusted = self.webhooks.verify(&request);

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use butt_dial_domain::ports::model::{Answer, LanguageModel, ModelError, Prompt};
+use butt_dial_domain::ports::model::{CompletionStream, LanguageModel, ModelError, Prompt};
 use reqwest::RequestBuilder;
 
 use super::{
     API_KEY, DEFAULT_MODEL, ENDPOINT, MODEL, errors,
-    wire::{Events, Known, Request},
+    wire::{Events, KnownModel, Request},
 };
-use crate::{Secret, answer, http, vendor::Credentials};
+use crate::{Secret, completion_stream, http, vendor::Credentials};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 /// The API has had no other since (Anthropic, API versioning).
@@ -63,25 +63,25 @@ impl Client {
 
 #[async_trait]
 impl LanguageModel for Client {
-    async fn ask(&self, prompt: &Prompt) -> Result<Answer, ModelError> {
+    async fn complete(&self, prompt: &Prompt) -> Result<CompletionStream, ModelError> {
         let request = self.http.post(format!("{}/v1/messages", self.endpoint));
         let request = self.sign(request).json(&Request::new(&self.model, prompt));
-        answer::ask(request, self.deadline, errors::refused, Events::default()).await
+        completion_stream::request(request, self.deadline, errors::refused, Events::default()).await
     }
 
     async fn check(&self) -> Result<(), String> {
         let url = format!("{}/v1/models/{}", self.endpoint, self.model);
-        let answer = http::lookup(self.sign(self.http.get(url)), self.deadline).await;
-        let answer = answer.map_err(|outcome| http::explain(&outcome, "Anthropic", ENDPOINT))?;
-        match answer.status.as_u16() {
-            200 if serde_json::from_slice::<Known>(&answer.body).is_ok() => Ok(()),
+        let response = http::lookup(self.sign(self.http.get(url)), self.deadline).await;
+        let response = response.map_err(|outcome| http::explain(&outcome, "Anthropic", ENDPOINT))?;
+        match response.status.as_u16() {
+            200 if serde_json::from_slice::<KnownModel>(&response.body).is_ok() => Ok(()),
             200 => Err(format!("what answers is not Anthropic: check {ENDPOINT}")),
             401 | 403 => Err(format!(
                 "Anthropic refuses the key: make a new one in the console and set {API_KEY}"
             )),
             404 => Err(format!(
                 "Anthropic does not know the model {}: set {MODEL}",
-                http::word(&self.model)
+                http::label(&self.model)
             )),
             status => Err(format!("Anthropic answered {status}: try again later")),
         }

@@ -7,26 +7,26 @@ use super::{
     API_KEY, MODEL,
     wire::{Detail, ErrorBody},
 };
-use crate::http::{self, Answer};
+use crate::http::{self, Response};
 
-pub fn refused(answer: &Answer) -> ModelError {
-    if let Ok(body) = serde_json::from_slice::<ErrorBody>(&answer.body) {
-        return told(&body.error, answer.retry_after_seconds);
+pub fn refused(response: &Response) -> ModelError {
+    if let Ok(body) = serde_json::from_slice::<ErrorBody>(&response.body) {
+        return stream_error(&body.error, response.retry_after_seconds);
     }
-    match answer.status.as_u16() {
+    match response.status.as_u16() {
         401..=403 => configuration("authentication_error"),
         404 => configuration("not_found_error"),
         408 | 504 => ModelError::Stalled,
         429 | 503 | 529 => ModelError::Overloaded {
-            retry_after_seconds: answer.retry_after_seconds,
+            retry_after_seconds: response.retry_after_seconds,
         },
-        400 | 413 | 422 => ModelError::Refused(answer.status.as_str().to_owned()),
+        400 | 413 | 422 => ModelError::Refused(response.status.as_str().to_owned()),
         _ => ModelError::Broken,
     }
 }
 
 /// The error's own text stays out: it may repeat what people said.
-pub fn told(error: &Detail, retry_after_seconds: Option<u64>) -> ModelError {
+pub fn stream_error(error: &Detail, retry_after_seconds: Option<u64>) -> ModelError {
     match error.r#type.as_str() {
         "rate_limit_error" | "overloaded_error" => ModelError::Overloaded { retry_after_seconds },
         // An empty account is told of in these words.
@@ -43,10 +43,10 @@ pub fn told(error: &Detail, retry_after_seconds: Option<u64>) -> ModelError {
 }
 
 fn configuration(kind: &str) -> ModelError {
-    let mend = match kind {
+    let hint = match kind {
         "billing_error" => "pay for the account at Anthropic".to_owned(),
         "not_found_error" => format!("set {MODEL} to a model that there is"),
         _ => format!("set {API_KEY} to a key that may use the model"),
     };
-    ModelError::Configuration(format!("{}: {mend}", http::word(kind)))
+    ModelError::Configuration(format!("{}: {hint}", http::label(kind)))
 }

@@ -10,7 +10,7 @@ mod wire;
 use std::{sync::Arc, time::Duration};
 
 pub use self::client::Client;
-use crate::vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
+use crate::vendor::{AiService, Connected, CredentialField, Credentials, Manifest, Vendor};
 
 const API_KEY: &str = "ANTHROPIC_API_KEY";
 const MODEL: &str = "ANTHROPIC_MODEL";
@@ -24,6 +24,7 @@ pub static VENDOR: Vendor = Vendor {
         id: "anthropic",
         title: "Anthropic",
         channels: &[],
+        ai_services: &[AiService::LanguageModel],
         credentials: &[
             CredentialField {
                 env: API_KEY,
@@ -44,8 +45,8 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
-    people: None,
-    simulated: &[(API_KEY, simulator::API_KEY)],
+    inbound: None,
+    simulated_settings: &[(API_KEY, simulator::API_KEY)],
 };
 
 fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use butt_dial_domain::{
     Clock,
-    ports::model::{ModelError, Piece, Prompt, Speaker, Turn},
+    ports::model::{CompletionChunk, ModelError, Prompt, Speaker, Turn},
 };
 use butt_dial_testkit::{conformance::model::FarEnd, model_conformance};
 use futures::StreamExt;
@@ -17,16 +17,16 @@ use super::{
     wire::{Events, Request},
 };
 use crate::{
-    answer::Reader,
+    completion_stream::EventReader,
     http,
-    simulator::{Ended, Misbehaviour, ModelRequest},
-    tests::{harness::PATIENCE, install_tls, minds::Mind},
+    simulator::{InjectedFault, ModelRequest, RequestEnd},
+    tests::{harness::PATIENCE, install_tls, model_harness::ModelHarness},
 };
 
 model_conformance!(super::open);
 
-async fn open() -> Mind {
-    Mind::start(&VENDOR, (529, "overloaded_error")).await
+async fn open() -> ModelHarness {
+    ModelHarness::start(&VENDOR, (529, "overloaded_error")).await
 }
 
 fn prompt() -> Prompt {
@@ -63,9 +63,9 @@ fn a_request_holds_what_is_needed_and_no_more() {
 }
 
 /// Posts as the adapter does, but with this body.
-async fn post(mind: &Mind, body: &Value) -> (StatusCode, Value) {
-    let url = format!("{}/v1/messages", mind.credentials().endpoint);
-    let request = mind.http().post(url).json(body);
+async fn post(harness: &ModelHarness, body: &Value) -> (StatusCode, Value) {
+    let url = format!("{}/v1/messages", harness.credentials().endpoint);
+    let request = harness.http().post(url).json(body);
     let request = request.header("x-api-key", simulator::API_KEY);
     let answer = request.header("anthropic-version", "2023-06-01").send().await.unwrap();
     (answer.status(), answer.json().await.unwrap_or_default())
@@ -73,10 +73,10 @@ async fn post(mind: &Mind, body: &Value) -> (StatusCode, Value) {
 
 #[tokio::test]
 async fn the_simulator_is_as_strict_as_the_vendor() {
-    let mind = open().await;
+    let harness = open().await;
     let good =
         json!({ "model": "claude-haiku-4-5", "max_tokens": 90, "messages": [{ "role": "user", "content": "Hi" }] });
-    let (status, answer) = post(&mind, &good).await;
+    let (status, answer) = post(&harness, &good).await;
     assert_eq!(
         (status, &answer["stop_reason"]),
         (StatusCode::OK, &json!("end_turn")),
@@ -110,7 +110,7 @@ async fn the_simulator_is_as_strict_as_the_vendor() {
     ] {
         let mut bad = good.clone();
         bad[field] = value;
-        let (got, answer) = post(&mind, &bad).await;
+        let (got, answer) = post(&harness, &bad).await;
         assert_eq!(
             (got.as_u16(), &answer["error"]["type"]),
             (status, &json!(kind)),
@@ -122,7 +122,7 @@ async fn the_simulator_is_as_strict_as_the_vendor() {
 
 #[tokio::test]
 async fn every_error_has_its_meaning() {
-    let mind = open().await;
+    let harness = open().await;
     let overloaded = ModelError::Overloaded {
         retry_after_seconds: None,
     };
@@ -144,49 +144,53 @@ async fn every_error_has_its_meaning() {
         (302, "odd", ModelError::Broken),
     ] {
         let code = kind.to_owned();
-        mind.misbehave(Misbehaviour::Refuse { status, code });
-        assert_eq!(mind.model().ask(&prompt()).await.err(), Some(expected), "{status}");
+        harness.inject_fault(InjectedFault::Refuse { status, code });
+        assert_eq!(
+            harness.model().complete(&prompt()).await.err(),
+            Some(expected),
+            "{status}"
+        );
     }
-    for (status, kind, mend) in [
+    for (status, kind, hint) in [
         (401, "authentication_error", API_KEY),
         (402, "billing_error", "pay"),
         (403, "permission_error", API_KEY),
         (404, "not_found_error", MODEL),
     ] {
         let code = kind.to_owned();
-        mind.misbehave(Misbehaviour::Refuse { status, code });
-        let error = mind.model().ask(&prompt()).await.err();
+        harness.inject_fault(InjectedFault::Refuse { status, code });
+        let error = harness.model().complete(&prompt()).await.err();
         assert!(
-            matches!(&error, Some(ModelError::Configuration(text)) if text.contains(mend)),
+            matches!(&error, Some(ModelError::Configuration(text)) if text.contains(hint)),
             "{error:?}"
         );
     }
     // From a machine in front of it.
-    mind.misbehave(Misbehaviour::ServerError);
-    let error = mind.model().ask(&prompt()).await.err();
+    harness.inject_fault(InjectedFault::ServerError);
+    let error = harness.model().complete(&prompt()).await.err();
     assert!(matches!(error, Some(ModelError::Overloaded { .. })));
 }
 
 #[tokio::test]
 async fn a_model_that_nobody_knows_is_told() {
-    let mind = open().await;
-    let model = mind.connect(&mind.credentials().with(MODEL, "claude-none"));
+    let harness = open().await;
+    let model = harness.connect(&harness.credentials().with(MODEL, "claude-none"));
     assert!(model.check().await.unwrap_err().contains(MODEL));
-    let error = model.ask(&prompt()).await.err();
+    let error = model.complete(&prompt()).await.err();
     assert!(matches!(error, Some(ModelError::Configuration(text)) if text.contains(MODEL)));
 }
 
 #[tokio::test]
 async fn an_interrupted_answer_is_cancelled_at_once() {
-    let mind = open().await;
-    mind.misbehave(Misbehaviour::StallMidStream);
-    let mut answer = mind.model().ask(&prompt()).await.unwrap();
-    assert!(matches!(answer.next().await, Some(Ok(Piece::Text(_)))));
+    let harness = open().await;
+    harness.inject_fault(InjectedFault::StallMidStream);
+    let mut answer = harness.model().complete(&prompt()).await.unwrap();
+    assert!(matches!(answer.next().await, Some(Ok(CompletionChunk::Text(_)))));
     let dropped = Clock::System.now();
     drop(answer);
     let ended = |request: &ModelRequest| request.ended.is_some();
-    let request = mind.world().wait_for_model_request(ended, PATIENCE).await.unwrap();
-    let Some(Ended::Cancelled(at)) = request.ended else {
+    let request = harness.state().wait_for_model_request(ended, PATIENCE).await.unwrap();
+    let Some(RequestEnd::Cancelled(at)) = request.ended else {
         panic!("{request:?}")
     };
     assert!(request.first_piece_at.is_some_and(|first| first >= request.started_at));
@@ -198,7 +202,7 @@ async fn an_interrupted_answer_is_cancelled_at_once() {
 #[test]
 fn events_are_read_as_they_are_documented() {
     let read = |events: &mut Events, data: &str| events.read(&Sse::default().data(data));
-    let text = |text: &str| Ok(Some(Piece::Text(text.to_owned())));
+    let text = |text: &str| Ok(Some(CompletionChunk::Text(text.to_owned())));
     let mut events = Events::default();
     let events = &mut events;
     assert!(read(events, r#"{"type":"ping"}"#) == Ok(None));

@@ -1,11 +1,11 @@
 //! Anthropic's JSON for messages and its events (Anthropic, Messages API; Streaming messages).
 
-use butt_dial_domain::ports::model::{Ending, ModelError, Piece, Prompt, Speaker};
+use butt_dial_domain::ports::model::{CompletionChunk, FinishReason, ModelError, Prompt, Speaker};
 use serde::{Deserialize, Serialize};
 use sse_stream::Sse;
 
 use super::errors;
-use crate::answer::Reader;
+use crate::completion_stream::EventReader;
 
 /// Says nothing of `temperature`, `top_p` and `top_k`: newer models refuse a request that does.
 #[derive(Serialize)]
@@ -64,7 +64,7 @@ impl<'a> Request<'a> {
 
 /// A model, as `GET /v1/models/{id}` tells of it.
 #[derive(Serialize, Deserialize)]
-pub struct Known {
+pub struct KnownModel {
     pub id: String,
     pub display_name: String,
 }
@@ -126,14 +126,16 @@ pub struct Events {
     stop_reason: Option<String>,
 }
 
-impl Reader for Events {
-    fn read(&mut self, event: &Sse) -> Result<Option<Piece>, ModelError> {
+impl EventReader for Events {
+    fn read(&mut self, event: &Sse) -> Result<Option<CompletionChunk>, ModelError> {
         let Some(data) = &event.data else { return Ok(None) };
         let event = serde_json::from_str(data).map_err(|_| ModelError::Broken)?;
         Ok(match event {
             Event::ContentBlockStart { content_block: block } | Event::ContentBlockDelta { delta: block } => {
                 match block {
-                    Block::Text { text } | Block::TextDelta { text } if !text.is_empty() => Some(Piece::Text(text)),
+                    Block::Text { text } | Block::TextDelta { text } if !text.is_empty() => {
+                        Some(CompletionChunk::Text(text))
+                    }
                     _ => None,
                 }
             }
@@ -141,20 +143,20 @@ impl Reader for Events {
                 self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
                 None
             }
-            Event::MessageStop => Some(Piece::End(self.ending()?)),
-            Event::Error { error } => return Err(errors::told(&error, None)),
+            Event::MessageStop => Some(CompletionChunk::End(self.ending()?)),
+            Event::Error { error } => return Err(errors::stream_error(&error, None)),
             Event::Other => None,
         })
     }
 }
 
 impl Events {
-    fn ending(&self) -> Result<Ending, ModelError> {
+    fn ending(&self) -> Result<FinishReason, ModelError> {
         match self.stop_reason.as_deref() {
-            Some("max_tokens" | "model_context_window_exceeded") => Ok(Ending::TooLong),
-            Some("refusal") => Ok(Ending::Refused),
+            Some("max_tokens" | "model_context_window_exceeded") => Ok(FinishReason::TooLong),
+            Some("refusal") => Ok(FinishReason::Refused),
             // The others end an answer to one who has neither tools nor stop sequences in the usual way.
-            Some(_) => Ok(Ending::Finished),
+            Some(_) => Ok(FinishReason::Finished),
             None => Err(ModelError::Broken),
         }
     }

@@ -17,8 +17,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Of the samples. Higher rates are for larger accounts.
 const RATE: u32 = 24_000;
 /// The faster models would take 40,000, which is more than anybody waits for (ElevenLabs, Models).
-const MOST_CHARACTERS: usize = 10_000;
-const MOST_CHARACTERS_OF_V3: usize = 3_000;
+const MAX_CHARACTERS: usize = 10_000;
+const MAX_CHARACTERS_V3: usize = 3_000;
 
 pub struct Client {
     http: reqwest::Client,
@@ -91,21 +91,21 @@ impl SpeechSynthesis for Client {
 
     fn max_characters(&self) -> usize {
         if self.model.contains("_v3") {
-            MOST_CHARACTERS_OF_V3
+            MAX_CHARACTERS_V3
         } else {
-            MOST_CHARACTERS
+            MAX_CHARACTERS
         }
     }
 
     async fn check(&self) -> Result<(), String> {
         let request = self.sign(self.http.get(format!("{}/v1/voices/{}", self.endpoint, self.voice)));
-        let answer = http::lookup(request, self.deadline).await;
-        let answer = answer.map_err(|outcome| http::explain(&outcome, "ElevenLabs", ENDPOINT))?;
-        match answer.status.as_u16() {
-            200 if serde_json::from_slice::<Voice>(&answer.body).is_ok() => Ok(()),
+        let response = http::lookup(request, self.deadline).await;
+        let response = response.map_err(|outcome| http::explain(&outcome, "ElevenLabs", ENDPOINT))?;
+        match response.status.as_u16() {
+            200 if serde_json::from_slice::<Voice>(&response.body).is_ok() => Ok(()),
             200 => Err(format!("what answers is not ElevenLabs: check {ENDPOINT}")),
             // The key is known, and may well be one that can speak and nothing else.
-            401 | 403 if code(&answer.body).as_deref() == Some("missing_permissions") => Ok(()),
+            401 | 403 if code(&response.body).as_deref() == Some("missing_permissions") => Ok(()),
             401 | 403 => Err(format!(
                 "ElevenLabs refuses the key: make a new one with access to text to speech and set {API_KEY}"
             )),

@@ -3,12 +3,12 @@
 use butt_dial_domain::ports::speech::SpeechError;
 
 use super::{API_KEY, MODEL, VOICE, wire::code};
-use crate::http::{self, Answer};
+use crate::http::{self, Response};
 
-pub fn refused(answer: &Answer) -> SpeechError {
-    let code = code(&answer.body);
+pub fn refused(response: &Response) -> SpeechError {
+    let code = code(&response.body);
     let configuration = |text: String| SpeechError::Configuration(text);
-    match (code.as_deref(), answer.status.as_u16()) {
+    match (code.as_deref(), response.status.as_u16()) {
         (Some("voice_not_found" | "invalid_voice_id"), _) => no_such_voice(),
         (Some("model_not_found" | "invalid_model_id"), _) => {
             configuration(format!("set {MODEL} to a model that there is"))
@@ -19,9 +19,9 @@ pub fn refused(answer: &Answer) -> SpeechError {
         (_, 401 | 403) => configuration(format!("set {API_KEY} to a key that may speak")),
         (_, 404) => no_such_voice(),
         (_, 429 | 503) => SpeechError::Overloaded {
-            retry_after_seconds: answer.retry_after_seconds,
+            retry_after_seconds: response.retry_after_seconds,
         },
-        (code, 400 | 413 | 422) => SpeechError::Refused(http::word(code.unwrap_or(answer.status.as_str()))),
+        (code, 400 | 413 | 422) => SpeechError::Refused(http::label(code.unwrap_or(response.status.as_str()))),
         _ => SpeechError::Unreachable,
     }
 }

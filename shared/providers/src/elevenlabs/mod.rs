@@ -10,7 +10,7 @@ mod wire;
 use std::{sync::Arc, time::Duration};
 
 pub use self::client::Client;
-use crate::vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
+use crate::vendor::{AiService, Connected, CredentialField, Credentials, Manifest, Vendor};
 
 const API_KEY: &str = "ELEVENLABS_API_KEY";
 const VOICE: &str = "ELEVENLABS_VOICE_ID";
@@ -26,6 +26,7 @@ pub static VENDOR: Vendor = Vendor {
         id: "elevenlabs",
         title: "ElevenLabs",
         channels: &[],
+        ai_services: &[AiService::Speech],
         credentials: &[
             CredentialField {
                 env: API_KEY,
@@ -52,8 +53,8 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
-    people: None,
-    simulated: &[(API_KEY, simulator::API_KEY)],
+    inbound: None,
+    simulated_settings: &[(API_KEY, simulator::API_KEY)],
 };
 
 fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {

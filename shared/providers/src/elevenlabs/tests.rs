@@ -7,17 +7,17 @@ use serde_json::json;
 use super::{API_KEY, Client, MODEL, VENDOR, VOICE, simulator, wire::Request};
 use crate::{
     http,
-    simulator::Misbehaviour,
+    simulator::InjectedFault,
     tests::{
         install_tls,
-        voices::{Booth, utterance},
+        speech_harness::{SpeechHarness, utterance},
     },
 };
 
 speech_conformance!(super::open);
 
-async fn open() -> Booth {
-    Booth::start(&VENDOR).await
+async fn open() -> SpeechHarness {
+    SpeechHarness::start(&VENDOR).await
 }
 
 #[test]
@@ -38,9 +38,9 @@ fn a_request_tells_the_language_where_the_model_can_be_told() {
 
 #[tokio::test]
 async fn every_model_of_the_vendor_speaks() {
-    let booth = open().await;
+    let harness = open().await;
     for model in ["eleven_flash_v2_5", "eleven_multilingual_v2", "eleven_v3"] {
-        let speech = booth.connect(&booth.credentials().with(MODEL, model));
+        let speech = harness.connect(&harness.credentials().with(MODEL, model));
         let longest = Utterance {
             text: "x".repeat(speech.max_characters()),
             language: Some("en".to_owned()),
@@ -48,25 +48,25 @@ async fn every_model_of_the_vendor_speaks() {
         };
         assert!(speech.synthesize(&longest).await.is_ok(), "{model}");
     }
-    let unknown = booth.connect(&booth.credentials().with(MODEL, "eleven_none"));
+    let unknown = harness.connect(&harness.credentials().with(MODEL, "eleven_none"));
     let answer = unknown.synthesize(&utterance(AudioFormat::Mp3)).await;
     assert!(matches!(answer, Err(SpeechError::Configuration(text)) if text.contains(MODEL)));
 }
 
 #[tokio::test]
 async fn a_key_that_can_only_speak_is_enough() {
-    let booth = open().await;
-    let credentials = booth.credentials().with(API_KEY, simulator::SPEAKING_KEY);
-    let speech = booth.connect(&credentials);
+    let harness = open().await;
+    let credentials = harness.credentials().with(API_KEY, simulator::SPEAKING_KEY);
+    let speech = harness.connect(&credentials);
     assert_eq!(speech.check().await, Ok(()));
     assert!(speech.synthesize(&utterance(AudioFormat::Mp3)).await.is_ok());
-    let nobody = booth.connect(&booth.credentials().with(VOICE, "nobody"));
+    let nobody = harness.connect(&harness.credentials().with(VOICE, "nobody"));
     assert!(nobody.check().await.unwrap_err().contains(VOICE));
 }
 
 #[tokio::test]
 async fn every_error_has_its_meaning() {
-    let booth = open().await;
+    let harness = open().await;
     let overloaded = SpeechError::Overloaded {
         retry_after_seconds: None,
     };
@@ -81,20 +81,20 @@ async fn every_error_has_its_meaning() {
         (500, "internal", SpeechError::Unreachable),
     ] {
         let code = code.to_owned();
-        booth.misbehave(Misbehaviour::Refuse { status, code });
-        let answer = booth.speech().synthesize(&utterance(AudioFormat::Mp3)).await;
+        harness.inject_fault(InjectedFault::Refuse { status, code });
+        let answer = harness.speech().synthesize(&utterance(AudioFormat::Mp3)).await;
         assert_eq!(answer, Err(expected), "{status}");
     }
-    for (status, code, mend) in [
+    for (status, code, hint) in [
         (401, "quota_exceeded", "credits"),
         (401, "missing_permissions", API_KEY),
         (400, "voice_not_found", VOICE),
     ] {
         let code = code.to_owned();
-        booth.misbehave(Misbehaviour::Refuse { status, code });
-        let answer = booth.speech().synthesize(&utterance(AudioFormat::Mp3)).await;
+        harness.inject_fault(InjectedFault::Refuse { status, code });
+        let answer = harness.speech().synthesize(&utterance(AudioFormat::Mp3)).await;
         assert!(
-            matches!(&answer, Err(SpeechError::Configuration(text)) if text.contains(mend)),
+            matches!(&answer, Err(SpeechError::Configuration(text)) if text.contains(hint)),
             "{answer:?}"
         );
     }

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use butt_dial_domain::{
     Address, Channel,
     clock::Timestamp,
-    ports::carrier::{Dispatch, Doubt, Listed, LookupFailed, Messaging, Outcome, Receipt, Reconciliation},
+    ports::carrier::{
+        CarrierAcceptance, AmbiguityReason, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
+    },
 };
 use reqwest::StatusCode;
 
@@ -16,7 +18,7 @@ use super::{
 };
 use crate::{
     Secret,
-    http::{self, Answer},
+    http::{self, Response},
     vendor::Credentials,
 };
 
@@ -74,9 +76,9 @@ impl Messaging for Client {
             .timeout(self.deadline)
             .json(&push);
         match http::exchange(request).await {
-            Ok(answer) if answer.status.is_success() => accepted(&answer),
-            Ok(answer) if answer.status == StatusCode::CONFLICT => accepted_before(&answer),
-            Ok(answer) => errors::outcome(&answer),
+            Ok(response) if response.status.is_success() => accepted(&response),
+            Ok(response) if response.status == StatusCode::CONFLICT => accepted_before(&response),
+            Ok(response) => errors::outcome(&response),
             Err(outcome) => outcome,
         }
     }
@@ -91,9 +93,15 @@ impl Messaging for Client {
         }
     }
 
-    async fn list(&self, _: Channel, _: &Address, _: &Address, _: Timestamp) -> Result<Vec<Listed>, LookupFailed> {
+    async fn list(
+        &self,
+        _: Channel,
+        _: &Address,
+        _: &Address,
+        _: Timestamp,
+    ) -> Result<Vec<ListedMessage>, LookupError> {
         // LINE is asked by repeating; it has no list.
-        Err(LookupFailed::NoAnswer)
+        Err(LookupError::NoAnswer)
     }
 
     async fn check(&self) -> Result<(), String> {
@@ -101,10 +109,10 @@ impl Messaging for Client {
             .http
             .get(format!("{}/v2/bot/info", self.endpoint))
             .bearer_auth(self.token.expose());
-        let answer = http::lookup(request, self.deadline).await;
-        let answer = answer.map_err(|outcome| http::explain(&outcome, "LINE", ENDPOINT))?;
-        match answer.status.as_u16() {
-            200 if serde_json::from_slice::<Bot>(&answer.body).is_ok() => Ok(()),
+        let response = http::lookup(request, self.deadline).await;
+        let response = response.map_err(|outcome| http::explain(&outcome, "LINE", ENDPOINT))?;
+        match response.status.as_u16() {
+            200 if serde_json::from_slice::<Bot>(&response.body).is_ok() => Ok(()),
             200 => Err(format!("what answers is not LINE: check {ENDPOINT}")),
             401 | 403 => Err(format!(
                 "LINE refuses the token: issue a new one in the console and set {ACCESS_TOKEN}"
@@ -114,27 +122,27 @@ impl Messaging for Client {
     }
 }
 
-fn accepted(answer: &Answer) -> Outcome {
-    let sent = serde_json::from_slice::<Sent>(&answer.body).ok();
+fn accepted(response: &Response) -> Outcome {
+    let sent = serde_json::from_slice::<Sent>(&response.body).ok();
     match sent.and_then(Sent::first_id) {
         Some(id) => taken(id),
         // A 2xx that is not LINE's: a proxy or a portal spoke, and what it did with the request is not known.
-        None => Outcome::Unknown(Doubt::CarrierFault),
+        None => Outcome::Unknown(AmbiguityReason::CarrierFault),
     }
 }
 
 /// The key was accepted before, so this message was; only who says under which request can be believed.
-fn accepted_before(answer: &Answer) -> Outcome {
-    let Some(request) = answer.headers.get(ACCEPTED_BEFORE).and_then(|id| id.to_str().ok()) else {
-        return Outcome::Unknown(Doubt::CarrierFault);
+fn accepted_before(response: &Response) -> Outcome {
+    let Some(request) = response.headers.get(ACCEPTED_BEFORE).and_then(|id| id.to_str().ok()) else {
+        return Outcome::Unknown(AmbiguityReason::CarrierFault);
     };
-    let sent = serde_json::from_slice::<Sent>(&answer.body).ok();
-    taken(sent.and_then(Sent::first_id).unwrap_or_else(|| http::word(request)))
+    let sent = serde_json::from_slice::<Sent>(&response.body).ok();
+    taken(sent.and_then(Sent::first_id).unwrap_or_else(|| http::label(request)))
 }
 
 /// One push may hold several messages; the first stands for it.
 fn taken(carrier_id: String) -> Outcome {
-    Outcome::Accepted(Receipt {
+    Outcome::Accepted(CarrierAcceptance {
         carrier_id,
         // The answer holds no word for it.
         carrier_status: "accepted".to_owned(),

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use axum::http::{HeaderMap, HeaderValue, header};
 use butt_dial_domain::{
     Address, Channel,
-    inbound::{Attachment, Group, InboundMessage, Keyword, Notice},
+    inbound::{Attachment, Group, InboundMessage, Keyword, WebhookEvent},
     ports::{
-        carrier::LookupFailed,
-        webhook::{Distrust, MediaRequest, Unreadable, WebhookRequest, Webhooks},
+        carrier::LookupError,
+        webhook::{MediaRequest, UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
     },
 };
 use chrono::DateTime;
@@ -59,24 +59,24 @@ impl Webhooks for Inbound {
         webhook::HEADER
     }
 
-    fn verify(&self, request: &WebhookRequest) -> Result<(), Distrust> {
-        let secret = self.secret.as_ref().ok_or(Distrust::NoSecret)?;
-        let signature = request.header(webhook::HEADER).ok_or(Distrust::Unsigned)?;
+    fn verify(&self, request: &WebhookRequest) -> Result<(), VerificationError> {
+        let secret = self.secret.as_ref().ok_or(VerificationError::NoSecret)?;
+        let signature = request.header(webhook::HEADER).ok_or(VerificationError::Unsigned)?;
         if webhook::verify(secret, &request.body, signature) {
             Ok(())
         } else {
-            Err(Distrust::WrongSignature)
+            Err(VerificationError::WrongSignature)
         }
     }
 
-    fn read(&self, request: &WebhookRequest) -> Result<Vec<Notice>, Unreadable> {
+    fn read(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
         let call: Call =
-            serde_json::from_slice(&request.body).map_err(|_| Unreadable("the body is no call in JSON"))?;
+            serde_json::from_slice(&request.body).map_err(|_| UnreadableRequest("the body is no call in JSON"))?;
         if call.events.is_empty() {
             return Ok(Vec::new());
         }
         let Ok(ours) = Address::parse(Channel::Line, &call.destination) else {
-            return Err(Unreadable("the destination is no bot"));
+            return Err(UnreadableRequest("the destination is no bot"));
         };
         let events = call
             .events
@@ -90,12 +90,12 @@ impl Webhooks for Inbound {
                 }
             });
         let notices = events.filter_map(|event| told(&event, &ours));
-        Ok(notices.map(Box::new).map(Notice::Message).collect())
+        Ok(notices.map(Box::new).map(WebhookEvent::Message).collect())
     }
 
-    async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupFailed> {
+    async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupError> {
         if !wire::is_message_id(&attachment.source) {
-            return Err(LookupFailed::NotThere);
+            return Err(LookupError::NotThere);
         }
         Ok(MediaRequest {
             url: format!("{}/v2/bot/message/{}/content", self.files, attachment.source),

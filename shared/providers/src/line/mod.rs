@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::Channel;
 
 pub use self::{client::Client, inbound::Inbound};
-use crate::vendor::{Connected, CredentialField, Credentials, Manifest, People, Vendor};
+use crate::vendor::{Connected, CredentialField, Credentials, InboundSimulation, Manifest, Vendor};
 
 const ACCESS_TOKEN: &str = "LINE_CHANNEL_ACCESS_TOKEN";
 const CHANNEL_SECRET: &str = "LINE_CHANNEL_SECRET";
@@ -32,6 +32,7 @@ pub static VENDOR: Vendor = Vendor {
         id: "line",
         title: "LINE",
         channels: &[Channel::Line],
+        ai_services: &[],
         credentials: &[
             CredentialField {
                 env: ACCESS_TOKEN,
@@ -58,11 +59,11 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
-    people: Some(People {
-        tell: simulator::tell,
+    inbound: Some(InboundSimulation {
+        webhook: simulator::inbound_webhook,
         sign: simulator::sign,
     }),
-    simulated: &[
+    simulated_settings: &[
         (ACCESS_TOKEN, simulator::ACCESS_TOKEN),
         (CHANNEL_SECRET, simulator::CHANNEL_SECRET),
     ],

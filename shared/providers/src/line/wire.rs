@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// In one push.
-pub const MOST_MESSAGES: usize = 5;
+pub const MAX_MESSAGES: usize = 5;
 
-/// Written the same way every time: a repeat under one key has to be the same text. The class of the refusal where LINE
+/// PersonMessageResult the same way every time: a repeat under one key has to be the same text. The class of the refusal where LINE
 /// could not carry it.
 pub fn push(dispatch: &Dispatch) -> Result<Value, RefusalClass> {
     let (Channel::Line, Address::Line(to)) = (dispatch.channel, &dispatch.to) else {
@@ -27,9 +27,7 @@ pub fn push(dispatch: &Dispatch) -> Result<Value, RefusalClass> {
     let pictures = content.media.iter().map(|url| picture(url));
     let messages: Option<Vec<Value>> = text.into_iter().chain(pictures).collect();
     match messages {
-        Some(messages) if (1..=MOST_MESSAGES).contains(&messages.len()) => {
-            Ok(json!({ "to": to, "messages": messages }))
-        }
+        Some(messages) if (1..=MAX_MESSAGES).contains(&messages.len()) => Ok(json!({ "to": to, "messages": messages })),
         _ => Err(RefusalClass::Content),
     }
 }

@@ -7,7 +7,8 @@ use butt_dial_domain::{
     Address, Channel,
     clock::Timestamp,
     ports::carrier::{
-        Dispatch, Doubt, Listed, LookupFailed, Messaging, Outcome, Receipt, Reconciliation, RefusalClass,
+        CarrierAcceptance, AmbiguityReason, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
+        RefusalClass,
     },
 };
 
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     Secret,
-    http::{self, Answer},
+    http::{self, Response},
     vendor::Credentials,
 };
 
@@ -75,8 +76,8 @@ impl Messaging for Client {
             .timeout(self.deadline)
             .json(&message);
         match http::exchange(request).await {
-            Ok(answer) if answer.status.is_success() => accepted(&answer),
-            Ok(answer) => errors::outcome(&answer),
+            Ok(response) if response.status.is_success() => accepted(&response),
+            Ok(response) => errors::outcome(&response),
             Err(outcome) => outcome,
         }
     }
@@ -89,19 +90,25 @@ impl Messaging for Client {
         Reconciliation::None
     }
 
-    async fn list(&self, _: Channel, _: &Address, _: &Address, _: Timestamp) -> Result<Vec<Listed>, LookupFailed> {
-        Err(LookupFailed::NoAnswer)
+    async fn list(
+        &self,
+        _: Channel,
+        _: &Address,
+        _: &Address,
+        _: Timestamp,
+    ) -> Result<Vec<ListedMessage>, LookupError> {
+        Err(LookupError::NoAnswer)
     }
 
     async fn check(&self) -> Result<(), String> {
         let request = self.http.get(&self.number).bearer_auth(self.token.expose());
-        let answer = http::lookup(request, self.deadline).await;
-        let answer = answer.map_err(|outcome| http::explain(&outcome, "Meta", ENDPOINT))?;
-        match answer.status.as_u16() {
-            200 if serde_json::from_slice::<Number>(&answer.body).is_ok() => Ok(()),
+        let response = http::lookup(request, self.deadline).await;
+        let response = response.map_err(|outcome| http::explain(&outcome, "Meta", ENDPOINT))?;
+        match response.status.as_u16() {
+            200 if serde_json::from_slice::<Number>(&response.body).is_ok() => Ok(()),
             200 => Err(format!("what answers is not Meta: check {ENDPOINT}")),
             429 => Err("Meta is asked too often: try again later".to_owned()),
-            400..=499 => match errors::class_of_answer(&answer) {
+            400..=499 => match errors::class_of_answer(&response) {
                 Some(RefusalClass::Content) => Err(format!("Meta does not know this number: check {PHONE_NUMBER_ID}")),
                 _ => Err(format!("Meta refuses the token: make a new one and set {ACCESS_TOKEN}")),
             },
@@ -110,16 +117,16 @@ impl Messaging for Client {
     }
 }
 
-fn accepted(answer: &Answer) -> Outcome {
-    let created = serde_json::from_slice::<Created>(&answer.body).ok();
+fn accepted(response: &Response) -> Outcome {
+    let created = serde_json::from_slice::<Created>(&response.body).ok();
     match created.and_then(|created| created.messages.into_iter().next()) {
-        Some(message) if !message.id.is_empty() => Outcome::Accepted(Receipt {
+        Some(message) if !message.id.is_empty() => Outcome::Accepted(CarrierAcceptance {
             carrier_id: message.id,
             carrier_status: message.message_status.unwrap_or_else(|| "accepted".to_owned()),
             segments: None,
             price: None,
         }),
         // A 2xx that is not Meta's: a proxy or a portal spoke, and what it did with the request is not known.
-        _ => Outcome::Unknown(Doubt::CarrierFault),
+        _ => Outcome::Unknown(AmbiguityReason::CarrierFault),
     }
 }

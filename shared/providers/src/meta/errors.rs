@@ -1,29 +1,29 @@
 //! Meta's error codes as classes (WhatsApp Cloud API, Error codes). A code that is not known here falls back to what
 //! the HTTP status says.
 
-use butt_dial_domain::ports::carrier::{Doubt, Outcome, Refusal, RefusalClass};
+use butt_dial_domain::ports::carrier::{AmbiguityReason, Outcome, Refusal, RefusalClass};
 use reqwest::StatusCode;
 
 use super::wire::ErrorBody;
-use crate::http::Answer;
+use crate::http::Response;
 
 /// What an answer other than 2xx means for the send.
-pub fn outcome(answer: &Answer) -> Outcome {
-    if !answer.status.is_client_error() || answer.status == StatusCode::REQUEST_TIMEOUT {
+pub fn outcome(response: &Response) -> Outcome {
+    if !response.status.is_client_error() || response.status == StatusCode::REQUEST_TIMEOUT {
         // 5xx; also a redirect, which is not followed and may follow a success, and a 408, which machines in front
         // of a vendor send when the answer took too long.
-        return Outcome::Unknown(Doubt::CarrierFault);
+        return Outcome::Unknown(AmbiguityReason::CarrierFault);
     }
-    let code = code_of(answer);
+    let code = code_of(response);
     let class = match code.map(class_of_code) {
-        Some(Meaning::Ambiguous) => return Outcome::Unknown(Doubt::CarrierFault),
+        Some(Meaning::Ambiguous) => return Outcome::Unknown(AmbiguityReason::CarrierFault),
         Some(Meaning::Refused(class)) => class,
-        Some(Meaning::NotKnown) | None => class_of_status(answer.status),
+        Some(Meaning::NotKnown) | None => class_of_status(response.status),
     };
     Outcome::Refused(Refusal {
         class,
         carrier_code: code.map(|code| code.to_string()),
-        retry_after_seconds: answer.retry_after_seconds,
+        retry_after_seconds: response.retry_after_seconds,
     })
 }
 
@@ -36,12 +36,12 @@ pub fn class_of(code: u32) -> Option<RefusalClass> {
 }
 
 /// What the code of an answer says, whatever the answer's status.
-pub fn class_of_answer(answer: &Answer) -> Option<RefusalClass> {
-    class_of(code_of(answer)?)
+pub fn class_of_answer(response: &Response) -> Option<RefusalClass> {
+    class_of(code_of(response)?)
 }
 
-fn code_of(answer: &Answer) -> Option<u32> {
-    let body: Option<ErrorBody> = serde_json::from_slice(&answer.body).ok();
+fn code_of(response: &Response) -> Option<u32> {
+    let body: Option<ErrorBody> = serde_json::from_slice(&response.body).ok();
     body.map(|body| body.error.code)
 }
 

@@ -8,10 +8,10 @@ use butt_dial_domain::{
     Address, Channel, MessageId,
     clock::Timestamp,
     ids::is_valid_host_id,
-    inbound::{Attachment, InboundMessage, Notice, Receipt, Stage},
+    inbound::{Attachment, DeliveryStatus, InboundMessage, Receipt, WebhookEvent},
     ports::{
-        carrier::LookupFailed,
-        webhook::{Distrust, MediaRequest, Unreadable, WebhookRequest, Webhooks},
+        carrier::LookupError,
+        webhook::{MediaRequest, UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
     },
 };
 use chrono::DateTime;
@@ -26,7 +26,7 @@ use super::{
 use crate::{Secret, http, vendor::Credentials};
 
 /// Meta's challenge is a number of ten digits; a longer text is none.
-const LONGEST_CHALLENGE: usize = 128;
+const MAX_CHALLENGE_LENGTH: usize = 128;
 
 pub struct Inbound {
     http: reqwest::Client,
@@ -74,19 +74,19 @@ impl Webhooks for Inbound {
         webhook::HEADER
     }
 
-    fn verify(&self, request: &WebhookRequest) -> Result<(), Distrust> {
-        let secret = self.app_secret.as_ref().ok_or(Distrust::NoSecret)?;
-        let signature = request.header(webhook::HEADER).ok_or(Distrust::Unsigned)?;
+    fn verify(&self, request: &WebhookRequest) -> Result<(), VerificationError> {
+        let secret = self.app_secret.as_ref().ok_or(VerificationError::NoSecret)?;
+        let signature = request.header(webhook::HEADER).ok_or(VerificationError::Unsigned)?;
         if webhook::verify(secret, &request.body, signature) {
             Ok(())
         } else {
-            Err(Distrust::WrongSignature)
+            Err(VerificationError::WrongSignature)
         }
     }
 
-    fn read(&self, request: &WebhookRequest) -> Result<Vec<Notice>, Unreadable> {
+    fn read(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
         let batch: Batch =
-            serde_json::from_slice(&request.body).map_err(|_| Unreadable("the body is no batch in JSON"))?;
+            serde_json::from_slice(&request.body).map_err(|_| UnreadableRequest("the body is no batch in JSON"))?;
         let changes = batch.entry.into_iter().flat_map(|entry| entry.changes);
         let mut notices = Vec::new();
         for change in changes.filter(|change| change.field == "messages") {
@@ -113,26 +113,26 @@ impl Webhooks for Inbound {
     }
 
     /// Meta has to be asked for the address, which is good for five minutes and wants the same token.
-    async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupFailed> {
+    async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupError> {
         if !wire::is_id(&attachment.source) {
-            return Err(LookupFailed::NotThere);
+            return Err(LookupError::NotThere);
         }
         let request = self.http.get(format!("{}/{}", self.endpoint, attachment.source));
         let request = request.header(header::AUTHORIZATION, self.authorization.clone());
-        let answer = http::lookup(request, self.deadline)
+        let response = http::lookup(request, self.deadline)
             .await
-            .map_err(|_| LookupFailed::NoAnswer)?;
-        match answer.status {
-            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(LookupFailed::NotThere),
-            status if !status.is_success() => return Err(LookupFailed::NoAnswer),
+            .map_err(|_| LookupError::NoAnswer)?;
+        match response.status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(LookupError::NotThere),
+            status if !status.is_success() => return Err(LookupError::NoAnswer),
             _ => {}
         }
-        let media: Media = serde_json::from_slice(&answer.body).map_err(|_| LookupFailed::NoAnswer)?;
-        let url = Url::parse(&media.url).map_err(|_| LookupFailed::NoAnswer)?;
+        let media: Media = serde_json::from_slice(&response.body).map_err(|_| LookupError::NoAnswer)?;
+        let url = Url::parse(&media.url).map_err(|_| LookupError::NoAnswer)?;
         let is_carrier = url.origin() == self.origin;
         // The token goes along: never in the clear to another host.
         if !is_carrier && url.scheme() != "https" {
-            return Err(LookupFailed::NotThere);
+            return Err(LookupError::NotThere);
         }
         Ok(MediaRequest {
             url: url.into(),
@@ -146,11 +146,11 @@ fn is_challenge(text: &str) -> bool {
     let plain = text
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-    plain && (1..=LONGEST_CHALLENGE).contains(&text.len())
+    plain && (1..=MAX_CHALLENGE_LENGTH).contains(&text.len())
 }
 
 /// What one change says. What can't be read is left out: the rest of the batch comes only once.
-fn told(messages: Messages, notices: &mut Vec<Notice>) {
+fn told(messages: Messages, notices: &mut Vec<WebhookEvent>) {
     let Some(ours) = number(&messages.metadata.display_phone_number) else {
         skip("number");
         return;
@@ -160,14 +160,14 @@ fn told(messages: Messages, notices: &mut Vec<Notice>) {
             Ok(message) => notices.extend(
                 heard(&message, &ours, &messages.contacts)
                     .map(Box::new)
-                    .map(Notice::Message),
+                    .map(WebhookEvent::Message),
             ),
             Err(_) => skip("a person's message"),
         }
     }
     for value in messages.statuses {
         match serde_json::from_value::<Status>(value) {
-            Ok(status) => notices.extend(receipt(&status).map(Notice::Receipt)),
+            Ok(status) => notices.extend(receipt(&status).map(WebhookEvent::Receipt)),
             Err(_) => skip("status"),
         }
     }
@@ -211,10 +211,10 @@ fn attachment(file: &File) -> Attachment {
 
 fn receipt(status: &Status) -> Option<Receipt> {
     let stage = match status.status.as_str() {
-        "sent" => Stage::Sent,
-        "delivered" => Stage::Delivered,
-        "read" | "played" => Stage::Read,
-        "failed" => Stage::Failed,
+        "sent" => DeliveryStatus::Sent,
+        "delivered" => DeliveryStatus::Delivered,
+        "read" | "played" => DeliveryStatus::Read,
+        "failed" => DeliveryStatus::Failed,
         _ => return None,
     };
     let ours = status.biz_opaque_callback_data.as_deref();

@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::Channel;
 
 pub use self::{client::Client, inbound::Inbound};
-use crate::vendor::{Connected, CredentialField, Credentials, Manifest, People, Vendor};
+use crate::vendor::{Connected, CredentialField, Credentials, InboundSimulation, Manifest, Vendor};
 
 const ACCESS_TOKEN: &str = "META_ACCESS_TOKEN";
 const PHONE_NUMBER_ID: &str = "META_PHONE_NUMBER_ID";
@@ -29,6 +29,7 @@ pub static VENDOR: Vendor = Vendor {
         id: "meta",
         title: "Meta WhatsApp",
         channels: &[Channel::Whatsapp],
+        ai_services: &[],
         credentials: &[
             CredentialField {
                 env: ACCESS_TOKEN,
@@ -61,11 +62,11 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
-    people: Some(People {
-        tell: simulator::tell,
+    inbound: Some(InboundSimulation {
+        webhook: simulator::inbound_webhook,
         sign: simulator::sign,
     }),
-    simulated: &[
+    simulated_settings: &[
         (ACCESS_TOKEN, simulator::ACCESS_TOKEN),
         (PHONE_NUMBER_ID, simulator::PHONE_NUMBER_ID),
         (APP_SECRET, simulator::APP_SECRET),

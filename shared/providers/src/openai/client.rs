@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use butt_dial_domain::ports::model::{Answer, LanguageModel, ModelError, Prompt};
+use butt_dial_domain::ports::model::{CompletionStream, LanguageModel, ModelError, Prompt};
 use reqwest::RequestBuilder;
 
 use super::{
     API_KEY, ENDPOINT, MODEL, errors,
     wire::{Chunks, Limit, Listed, Request},
 };
-use crate::{Secret, answer, http, vendor::Credentials};
+use crate::{Secret, completion_stream, http, vendor::Credentials};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -57,14 +57,14 @@ impl Client {
     /// Asks for the list and not for the one model, which not every service with this API can show.
     pub(super) async fn check_model(&self, model: &str, env: &str) -> Result<(), String> {
         let request = self.sign(self.http.get(format!("{}/models", self.endpoint)));
-        let answer = http::lookup(request, self.deadline).await;
-        let answer = answer.map_err(|outcome| http::explain(&outcome, "OpenAI", ENDPOINT))?;
-        match answer.status.as_u16() {
-            200 => match serde_json::from_slice::<Listed>(&answer.body) {
+        let response = http::lookup(request, self.deadline).await;
+        let response = response.map_err(|outcome| http::explain(&outcome, "OpenAI", ENDPOINT))?;
+        match response.status.as_u16() {
+            200 => match serde_json::from_slice::<Listed>(&response.body) {
                 Ok(listed) if listed.data.iter().any(|known| known.id == model) => Ok(()),
                 Ok(_) => Err(format!(
                     "OpenAI does not know the model {}: set {env}",
-                    http::word(model)
+                    http::label(model)
                 )),
                 Err(_) => Err(format!("what answers is not OpenAI: check {ENDPOINT}")),
             },
@@ -78,10 +78,10 @@ impl Client {
 
 #[async_trait]
 impl LanguageModel for Client {
-    async fn ask(&self, prompt: &Prompt) -> Result<Answer, ModelError> {
+    async fn complete(&self, prompt: &Prompt) -> Result<CompletionStream, ModelError> {
         let request = self.http.post(format!("{}/chat/completions", self.endpoint));
         let request = self.sign(request).json(&Request::new(&self.model, self.limit, prompt));
-        answer::ask(request, self.deadline, errors::model, Chunks::default()).await
+        completion_stream::request(request, self.deadline, errors::model, Chunks::default()).await
     }
 
     async fn check(&self) -> Result<(), String> {

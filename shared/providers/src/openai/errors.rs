@@ -6,7 +6,7 @@ use super::{
     API_KEY, MODEL, SPEECH_MODEL, SPEECH_VOICE,
     wire::{Detail, ErrorBody},
 };
-use crate::http::{self, Answer};
+use crate::http::{self, Response};
 
 #[derive(Debug, PartialEq, Eq)]
 enum Meaning {
@@ -22,19 +22,19 @@ enum Meaning {
 }
 
 /// Of a request to a model.
-pub fn model(answer: &Answer) -> ModelError {
-    model_error(meaning(answer), answer.retry_after_seconds)
+pub fn model(response: &Response) -> ModelError {
+    model_error(meaning(response), response.retry_after_seconds)
 }
 
 /// In the middle of a model's answer.
-pub fn told(error: &Detail) -> ModelError {
+pub fn stream_error(error: &Detail) -> ModelError {
     model_error(of_detail(error).unwrap_or(Meaning::Fault), None)
 }
 
 /// Of a request to speak.
-pub fn speech(answer: &Answer) -> SpeechError {
-    let retry_after_seconds = answer.retry_after_seconds;
-    match meaning(answer) {
+pub fn speech(response: &Response) -> SpeechError {
+    let retry_after_seconds = response.retry_after_seconds;
+    match meaning(response) {
         Meaning::Overloaded => SpeechError::Overloaded { retry_after_seconds },
         Meaning::Key => SpeechError::Configuration(key()),
         Meaning::Billing => SpeechError::Configuration(billing()),
@@ -68,14 +68,14 @@ fn billing() -> String {
     "pay for the account at OpenAI".to_owned()
 }
 
-fn meaning(answer: &Answer) -> Meaning {
-    let detail = serde_json::from_slice::<ErrorBody>(&answer.body)
+fn meaning(response: &Response) -> Meaning {
+    let detail = serde_json::from_slice::<ErrorBody>(&response.body)
         .ok()
         .map(|body| body.error);
     if let Some(meaning) = detail.as_ref().and_then(of_detail) {
         return meaning;
     }
-    match answer.status.as_u16() {
+    match response.status.as_u16() {
         401 | 403 => Meaning::Key,
         402 => Meaning::Billing,
         404 => Meaning::Model,
@@ -84,7 +84,7 @@ fn meaning(answer: &Answer) -> Meaning {
         400 | 413 | 422 => {
             // The text stays out: it may repeat what people said.
             let why = detail.and_then(|detail| detail.param);
-            Meaning::Request(why.map_or_else(|| answer.status.as_str().to_owned(), |why| http::word(&why)))
+            Meaning::Request(why.map_or_else(|| response.status.as_str().to_owned(), |why| http::label(&why)))
         }
         _ => Meaning::Fault,
     }

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::ports::{model::LanguageModel, speech::SpeechSynthesis};
 
 pub use self::{client::Client, speech::Speaker};
-use crate::vendor::{Connected, CredentialField, Credentials, Manifest, Vendor};
+use crate::vendor::{AiService, Connected, CredentialField, Credentials, Manifest, Vendor};
 
 const API_KEY: &str = "OPENAI_API_KEY";
 const MODEL: &str = "OPENAI_MODEL";
@@ -32,6 +32,7 @@ pub static VENDOR: Vendor = Vendor {
         id: "openai",
         title: "OpenAI",
         channels: &[],
+        ai_services: &[AiService::LanguageModel, AiService::Speech],
         credentials: &[
             CredentialField {
                 env: API_KEY,
@@ -64,8 +65,8 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
-    people: None,
-    simulated: &[(API_KEY, simulator::API_KEY), (MODEL, simulator::MODEL)],
+    inbound: None,
+    simulated_settings: &[(API_KEY, simulator::API_KEY), (MODEL, simulator::MODEL)],
 };
 
 fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {

@@ -8,7 +8,7 @@ use super::{Client, DEFAULT_SPEECH_MODEL, DEFAULT_SPEECH_VOICE, SPEECH_MODEL, SP
 use crate::{Secret, audio, vendor::Credentials};
 
 /// OpenAI, API reference: Create speech.
-const MOST_CHARACTERS: usize = 4_096;
+const MAX_CHARACTERS: usize = 4_096;
 /// Of the samples.
 const RATE: u32 = 24_000;
 
@@ -32,7 +32,7 @@ impl Speaker {
 #[async_trait]
 impl SpeechSynthesis for Speaker {
     async fn synthesize(&self, utterance: &Utterance) -> Result<Bytes, SpeechError> {
-        audio::check(&utterance.text, MOST_CHARACTERS)?;
+        audio::check(&utterance.text, MAX_CHARACTERS)?;
         let speech = Speech {
             model: &self.model,
             input: &utterance.text,
@@ -49,7 +49,7 @@ impl SpeechSynthesis for Speaker {
     }
 
     fn max_characters(&self) -> usize {
-        MOST_CHARACTERS
+        MAX_CHARACTERS
     }
 
     async fn check(&self) -> Result<(), String> {

@@ -1,7 +1,7 @@
 //! The OpenAI adapters against their simulator, over real HTTP.
 
 use butt_dial_domain::ports::{
-    model::{Ending, ModelError, Piece, Prompt, Speaker, Turn},
+    model::{CompletionChunk, FinishReason, ModelError, Prompt, Speaker, Turn},
     speech::{AudioFormat, SpeechError},
 };
 use butt_dial_testkit::{
@@ -16,26 +16,26 @@ use super::{
     wire::{Chunks, Limit, Request},
 };
 use crate::{
-    answer::Reader,
+    completion_stream::EventReader,
     http,
-    simulator::Misbehaviour,
+    simulator::InjectedFault,
     tests::{
         harness::DEADLINE,
         install_tls,
-        minds::Mind,
-        voices::{Booth, utterance},
+        model_harness::ModelHarness,
+        speech_harness::{SpeechHarness, utterance},
     },
 };
 
-model_conformance!(super::open_mind);
-speech_conformance!(super::open_booth);
+model_conformance!(super::open_model);
+speech_conformance!(super::open_speech);
 
-async fn open_mind() -> Mind {
-    Mind::start(&VENDOR, (503, "overloaded")).await
+async fn open_model() -> ModelHarness {
+    ModelHarness::start(&VENDOR, (503, "overloaded")).await
 }
 
-async fn open_booth() -> Booth {
-    Booth::start(&VENDOR).await
+async fn open_speech() -> SpeechHarness {
+    SpeechHarness::start(&VENDOR).await
 }
 
 fn prompt() -> Prompt {
@@ -70,13 +70,13 @@ fn a_request_bounds_the_answer_in_the_services_own_way() {
 
 #[tokio::test]
 async fn the_simulator_is_as_strict_as_the_vendor() {
-    let mind = open_mind().await;
+    let harness = open_model().await;
     let chat = json!({ "model": "gpt-4o-mini", "messages": [{ "role": "user", "content": "Hi" }] });
-    let url = format!("{}/chat/completions", mind.credentials().endpoint);
+    let url = format!("{}/chat/completions", harness.credentials().endpoint);
     let post = async |field: &str, value: Value| {
         let mut body = chat.clone();
         body[field] = value;
-        let request = mind.http().post(&url).bearer_auth(simulator::API_KEY).json(&body);
+        let request = harness.http().post(&url).bearer_auth(simulator::API_KEY).json(&body);
         request.send().await.unwrap().status().as_u16()
     };
     assert_eq!(post("max_completion_tokens", json!(9)).await, 200);
@@ -94,7 +94,7 @@ async fn the_simulator_is_as_strict_as_the_vendor() {
 
 #[tokio::test]
 async fn every_error_has_its_meaning() {
-    let mind = open_mind().await;
+    let harness = open_model().await;
     let overloaded = ModelError::Overloaded {
         retry_after_seconds: None,
     };
@@ -106,20 +106,24 @@ async fn every_error_has_its_meaning() {
         (504, "timeout", ModelError::Stalled),
     ] {
         let code = code.to_owned();
-        mind.misbehave(Misbehaviour::Refuse { status, code });
-        assert_eq!(mind.model().ask(&prompt()).await.err(), Some(expected), "{status}");
+        harness.inject_fault(InjectedFault::Refuse { status, code });
+        assert_eq!(
+            harness.model().complete(&prompt()).await.err(),
+            Some(expected),
+            "{status}"
+        );
     }
-    for (status, code, mend) in [
+    for (status, code, hint) in [
         (401, "invalid_api_key", API_KEY),
         (403, "unsupported_country_region_territory", API_KEY),
         (404, "model_not_found", MODEL),
         (429, "insufficient_quota", "pay"),
     ] {
         let code = code.to_owned();
-        mind.misbehave(Misbehaviour::Refuse { status, code });
-        let error = mind.model().ask(&prompt()).await.err();
+        harness.inject_fault(InjectedFault::Refuse { status, code });
+        let error = harness.model().complete(&prompt()).await.err();
         assert!(
-            matches!(&error, Some(ModelError::Configuration(text)) if text.contains(mend)),
+            matches!(&error, Some(ModelError::Configuration(text)) if text.contains(hint)),
             "{error:?}"
         );
     }
@@ -128,16 +132,16 @@ async fn every_error_has_its_meaning() {
 #[test]
 fn chunks_of_other_services_are_read_too() {
     let read = |chunks: &mut Chunks, data: &str| chunks.read(&Sse::default().data(data));
-    let text = |text: &str| Ok(Some(Piece::Text(text.to_owned())));
+    let text = |text: &str| Ok(Some(CompletionChunk::Text(text.to_owned())));
     let last = r#"{"choices":[{"delta":{"content":"bye"},"finish_reason":"length"}]}"#;
     let mut chunks = Chunks::default();
     assert!(read(&mut chunks, r#"{"choices":[],"usage":{"total_tokens":1}}"#) == Ok(None));
     assert!(read(&mut chunks, last) == text("bye"), "words and reason at once");
-    assert!(read(&mut chunks, "[DONE]") == Ok(Some(Piece::End(Ending::TooLong))));
+    assert!(read(&mut chunks, "[DONE]") == Ok(Some(CompletionChunk::End(FinishReason::TooLong))));
 
     let mut silent = Chunks::default();
     assert!(read(&mut silent, last) == text("bye"));
-    assert_eq!(silent.ended(), Some(Ending::TooLong), "nothing comes after");
+    assert_eq!(silent.ended(), Some(FinishReason::TooLong), "nothing comes after");
 
     let mut broken = Chunks::default();
     assert!(
@@ -167,10 +171,10 @@ async fn settings_say_what_it_can_do() {
     let bad = VENDOR.simulated_credentials("https://x.test").with(API_KEY, "a\nb");
     assert!(Client::new(&bad, http.clone()).is_err());
 
-    let booth = open_booth().await;
-    let unknown = booth.connect(&booth.credentials().with(SPEECH_MODEL, "tts-none"));
+    let harness = open_speech().await;
+    let unknown = harness.connect(&harness.credentials().with(SPEECH_MODEL, "tts-none"));
     assert!(unknown.check().await.unwrap_err().contains(SPEECH_MODEL));
     let answer = unknown.synthesize(&utterance(AudioFormat::Mp3)).await;
     assert!(matches!(answer, Err(SpeechError::Configuration(text)) if text.contains(SPEECH_MODEL)));
-    assert!(booth.speech().check().await.is_ok());
+    assert!(harness.speech().check().await.is_ok());
 }

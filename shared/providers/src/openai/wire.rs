@@ -1,12 +1,12 @@
 //! OpenAI's JSON for chat completions and their chunks (OpenAI, API reference: Chat; Streaming).
 
-use butt_dial_domain::ports::model::{Ending, ModelError, Piece, Prompt, Speaker};
+use butt_dial_domain::ports::model::{CompletionChunk, FinishReason, ModelError, Prompt, Speaker};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sse_stream::Sse;
 
 use super::errors;
-use crate::answer::Reader;
+use crate::completion_stream::EventReader;
 
 /// What says that the stream is over.
 const DONE: &str = "[DONE]";
@@ -83,11 +83,11 @@ pub struct Speech<'a> {
 /// Models, as `GET /models` lists them.
 #[derive(Deserialize)]
 pub struct Listed {
-    pub data: Vec<Known>,
+    pub data: Vec<KnownModel>,
 }
 
 #[derive(Deserialize)]
-pub struct Known {
+pub struct KnownModel {
     pub id: String,
 }
 
@@ -132,16 +132,16 @@ struct Delta {
 #[derive(Default)]
 pub struct Chunks {
     /// The reason came with the last words.
-    ending: Option<Ending>,
+    ending: Option<FinishReason>,
 }
 
-impl Reader for Chunks {
-    fn read(&mut self, event: &Sse) -> Result<Option<Piece>, ModelError> {
+impl EventReader for Chunks {
+    fn read(&mut self, event: &Sse) -> Result<Option<CompletionChunk>, ModelError> {
         let Some(data) = event.data.as_deref().filter(|data| !data.is_empty()) else {
             return Ok(None);
         };
         if let Some(ending) = self.ending {
-            return Ok(Some(Piece::End(ending)));
+            return Ok(Some(CompletionChunk::End(ending)));
         }
         if data == DONE {
             // Nobody has said why.
@@ -149,26 +149,26 @@ impl Reader for Chunks {
         }
         let chunk: Chunk = serde_json::from_str(data).map_err(|_| ModelError::Broken)?;
         if let Some(error) = chunk.error {
-            return Err(errors::told(&error));
+            return Err(errors::stream_error(&error));
         }
         let Some(choice) = chunk.choices.into_iter().next() else {
             return Ok(None);
         };
         let ending = choice.finish_reason.map(|reason| match reason.as_str() {
-            "length" => Ending::TooLong,
-            "content_filter" => Ending::Refused,
-            _ => Ending::Finished,
+            "length" => FinishReason::TooLong,
+            "content_filter" => FinishReason::Refused,
+            _ => FinishReason::Finished,
         });
         match choice.delta.content.filter(|text| !text.is_empty()) {
             Some(text) => {
                 self.ending = ending;
-                Ok(Some(Piece::Text(text)))
+                Ok(Some(CompletionChunk::Text(text)))
             }
-            None => Ok(ending.map(Piece::End)),
+            None => Ok(ending.map(CompletionChunk::End)),
         }
     }
 
-    fn ended(&mut self) -> Option<Ending> {
+    fn ended(&mut self) -> Option<FinishReason> {
         self.ending
     }
 }

@@ -7,7 +7,8 @@ use butt_dial_domain::{
     Address, Channel,
     clock::Timestamp,
     ports::carrier::{
-        Dispatch, Doubt, Listed, LookupFailed, Messaging, Outcome, Receipt, Reconciliation, RefusalClass,
+        CarrierAcceptance, AmbiguityReason, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
+        RefusalClass,
     },
 };
 use reqwest::StatusCode;
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     Secret,
-    http::{self, Answer},
+    http::{self, Response},
     vendor::Credentials,
 };
 
@@ -72,8 +73,8 @@ impl Messaging for Client {
             .timeout(self.deadline)
             .json(&wire::email(dispatch));
         match http::exchange(request).await {
-            Ok(answer) if answer.status.is_success() => accepted(&answer),
-            Ok(answer) => errors::outcome(&answer),
+            Ok(response) if response.status.is_success() => accepted(&response),
+            Ok(response) => errors::outcome(&response),
             Err(outcome) => outcome,
         }
     }
@@ -88,9 +89,15 @@ impl Messaging for Client {
         }
     }
 
-    async fn list(&self, _: Channel, _: &Address, _: &Address, _: Timestamp) -> Result<Vec<Listed>, LookupFailed> {
+    async fn list(
+        &self,
+        _: Channel,
+        _: &Address,
+        _: &Address,
+        _: Timestamp,
+    ) -> Result<Vec<ListedMessage>, LookupError> {
         // Resend is asked by repeating; it can't be asked by recipient.
-        Err(LookupFailed::NoAnswer)
+        Err(LookupError::NoAnswer)
     }
 
     async fn check(&self) -> Result<(), String> {
@@ -98,11 +105,11 @@ impl Messaging for Client {
             .http
             .get(format!("{}/domains", self.endpoint))
             .bearer_auth(self.key.expose());
-        let answer = http::lookup(request, self.deadline).await;
-        let answer = answer.map_err(|outcome| http::explain(&outcome, "Resend", ENDPOINT))?;
-        let error: Option<ErrorBody> = serde_json::from_slice(&answer.body).ok();
-        match (answer.status, error.as_ref().map(|error| error.name.as_str())) {
-            (StatusCode::OK, _) if wire::is_list(&answer.body) => Ok(()),
+        let response = http::lookup(request, self.deadline).await;
+        let response = response.map_err(|outcome| http::explain(&outcome, "Resend", ENDPOINT))?;
+        let error: Option<ErrorBody> = serde_json::from_slice(&response.body).ok();
+        match (response.status, error.as_ref().map(|error| error.name.as_str())) {
+            (StatusCode::OK, _) if wire::is_list(&response.body) => Ok(()),
             (StatusCode::OK, _) => Err(format!("what answers is not Resend: check {ENDPOINT}")),
             // A key for sending only may not read the domains; that Resend says so proves that it knows the key.
             (StatusCode::UNAUTHORIZED, Some("restricted_api_key")) => Ok(()),
@@ -114,9 +121,9 @@ impl Messaging for Client {
     }
 }
 
-fn accepted(answer: &Answer) -> Outcome {
-    match serde_json::from_slice::<Created>(&answer.body) {
-        Ok(created) if !created.id.is_empty() => Outcome::Accepted(Receipt {
+fn accepted(response: &Response) -> Outcome {
+    match serde_json::from_slice::<Created>(&response.body) {
+        Ok(created) if !created.id.is_empty() => Outcome::Accepted(CarrierAcceptance {
             carrier_id: created.id,
             // The answer holds nothing but the id; this is where Resend's own list of states begins.
             carrier_status: "queued".to_owned(),
@@ -124,6 +131,6 @@ fn accepted(answer: &Answer) -> Outcome {
             price: None,
         }),
         // A 2xx that is not Resend's: a proxy or a portal spoke, and what it did with the request is not known.
-        _ => Outcome::Unknown(Doubt::CarrierFault),
+        _ => Outcome::Unknown(AmbiguityReason::CarrierFault),
     }
 }

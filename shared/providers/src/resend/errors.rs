@@ -1,16 +1,16 @@
 //! Resend's error names as classes (Resend, API reference: Errors). A name that is not known here falls back to what
 //! the HTTP status says.
 
-use butt_dial_domain::ports::carrier::{Doubt, Outcome, Refusal, RefusalClass};
+use butt_dial_domain::ports::carrier::{AmbiguityReason, Outcome, Refusal, RefusalClass};
 use reqwest::StatusCode;
 
 use super::wire::ErrorBody;
-use crate::http::{self, Answer};
+use crate::http::{self, Response};
 
 /// What an answer other than 2xx means for the send.
-pub fn outcome(answer: &Answer) -> Outcome {
-    let error: Option<ErrorBody> = serde_json::from_slice(&answer.body).ok();
-    let status = answer.status;
+pub fn outcome(response: &Response) -> Outcome {
+    let error: Option<ErrorBody> = serde_json::from_slice(&response.body).ok();
+    let status = response.status;
     let in_doubt = match error.as_ref().map(|error| error.name.as_str()) {
         // The first try under this key still runs.
         Some("concurrent_idempotent_requests") => true,
@@ -22,15 +22,15 @@ pub fn outcome(answer: &Answer) -> Outcome {
     };
     // A redirect is not followed and may follow a success; a 408 comes from machines in front of a vendor.
     if in_doubt || !status.is_client_error() || status == StatusCode::REQUEST_TIMEOUT {
-        return Outcome::Unknown(Doubt::CarrierFault);
+        return Outcome::Unknown(AmbiguityReason::CarrierFault);
     }
     let class = error
         .as_ref()
         .map_or_else(|| class_of_status(status), |error| class(status, error));
     Outcome::Refused(Refusal {
         class,
-        carrier_code: error.map(|error| http::word(&error.name)),
-        retry_after_seconds: answer.retry_after_seconds,
+        carrier_code: error.map(|error| http::label(&error.name)),
+        retry_after_seconds: response.retry_after_seconds,
     })
 }
 

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use axum::http::{HeaderMap, StatusCode};
 use butt_dial_domain::{
     Address, Channel,
-    inbound::{Attachment, InboundMessage, Notice, Receipt, Stage},
+    inbound::{Attachment, DeliveryStatus, InboundMessage, Receipt, WebhookEvent},
     ports::{
-        carrier::{LookupFailed, RefusalClass},
-        webhook::{Distrust, MediaRequest, Unreadable, WebhookRequest, Webhooks},
+        carrier::{LookupError, RefusalClass},
+        webhook::{MediaRequest, UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
     },
 };
 use serde::de::DeserializeOwned;
@@ -25,7 +25,7 @@ use super::{
 use crate::{Secret, http, vendor::Credentials};
 
 /// A mail to more of our addresses than this is no letter.
-const MOST_RECIPIENTS: usize = 50;
+const MAX_RECIPIENTS: usize = 50;
 
 pub struct Inbound {
     http: reqwest::Client,
@@ -63,18 +63,18 @@ impl Inbound {
         })
     }
 
-    async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<T, LookupFailed> {
+    async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<T, LookupError> {
         let url = format!("{}/emails/receiving/{path}", self.endpoint);
         let request = self.http.get(url).bearer_auth(self.key.expose());
-        let answer = http::lookup(request, self.deadline)
+        let response = http::lookup(request, self.deadline)
             .await
-            .map_err(|_| LookupFailed::NoAnswer)?;
-        match answer.status {
-            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(LookupFailed::NotThere),
-            status if !status.is_success() => return Err(LookupFailed::NoAnswer),
+            .map_err(|_| LookupError::NoAnswer)?;
+        match response.status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(LookupError::NotThere),
+            status if !status.is_success() => return Err(LookupError::NoAnswer),
             _ => {}
         }
-        serde_json::from_slice(&answer.body).map_err(|_| LookupFailed::NoAnswer)
+        serde_json::from_slice(&response.body).map_err(|_| LookupError::NoAnswer)
     }
 }
 
@@ -84,38 +84,38 @@ impl Webhooks for Inbound {
         webhook::SIGNATURE
     }
 
-    fn verify(&self, request: &WebhookRequest) -> Result<(), Distrust> {
+    fn verify(&self, request: &WebhookRequest) -> Result<(), VerificationError> {
         if self.secrets.is_empty() {
-            return Err(Distrust::NoSecret);
+            return Err(VerificationError::NoSecret);
         }
         let either = |svix, standard| request.header(svix).or_else(|| request.header(standard));
         let headers = Headers {
-            id: either("svix-id", "webhook-id").ok_or(Distrust::Unsigned)?,
-            timestamp: either("svix-timestamp", "webhook-timestamp").ok_or(Distrust::Unsigned)?,
-            signature: either(webhook::SIGNATURE, "webhook-signature").ok_or(Distrust::Unsigned)?,
+            id: either("svix-id", "webhook-id").ok_or(VerificationError::Unsigned)?,
+            timestamp: either("svix-timestamp", "webhook-timestamp").ok_or(VerificationError::Unsigned)?,
+            signature: either(webhook::SIGNATURE, "webhook-signature").ok_or(VerificationError::Unsigned)?,
         };
         webhook::verify(&self.secrets, headers, &request.body, request.received_at)
     }
 
-    fn read(&self, request: &WebhookRequest) -> Result<Vec<Notice>, Unreadable> {
+    fn read(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
         let event: Event =
-            serde_json::from_slice(&request.body).map_err(|_| Unreadable("the body is no event in JSON"))?;
+            serde_json::from_slice(&request.body).map_err(|_| UnreadableRequest("the body is no event in JSON"))?;
         if event.kind == "email.received" {
-            let mail =
-                serde_json::from_value(event.data).map_err(|_| Unreadable("the mail lacks what every mail has"))?;
+            let mail = serde_json::from_value(event.data)
+                .map_err(|_| UnreadableRequest("the mail lacks what every mail has"))?;
             return arrived(&mail);
         }
         let Some(stage) = stage(&event.kind) else {
             // About domains, contacts, or something newer than this program.
             return Ok(Vec::new());
         };
-        let mail = serde_json::from_value(event.data).map_err(|_| Unreadable("the event names no mail"))?;
-        Ok(vec![Notice::Receipt(receipt(&event.kind, stage, &mail)?)])
+        let mail = serde_json::from_value(event.data).map_err(|_| UnreadableRequest("the event names no mail"))?;
+        Ok(vec![WebhookEvent::Receipt(receipt(&event.kind, stage, &mail)?)])
     }
 
-    async fn complete(&self, mut message: InboundMessage) -> Result<InboundMessage, LookupFailed> {
+    async fn fetch_content(&self, mut message: InboundMessage) -> Result<InboundMessage, LookupError> {
         if !event::is_id(&message.carrier_id) {
-            return Err(LookupFailed::NotThere);
+            return Err(LookupError::NotThere);
         }
         // Pictures inside the mark-up would make it many times as long; they are among the attachments.
         let mail: Mail = self.fetch(&format!("{}?html_format=cid", message.carrier_id)).await?;
@@ -129,13 +129,13 @@ impl Webhooks for Inbound {
     }
 
     /// The content has a signed address of its own, for a while.
-    async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupFailed> {
-        let (mail, id) = attachment.source.split_once('/').ok_or(LookupFailed::NotThere)?;
+    async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupError> {
+        let (mail, id) = attachment.source.split_once('/').ok_or(LookupError::NotThere)?;
         if !event::is_id(mail) || !event::is_id(id) {
-            return Err(LookupFailed::NotThere);
+            return Err(LookupError::NotThere);
         }
         let download: Download = self.fetch(&format!("{mail}/attachments/{id}")).await?;
-        let url = Url::parse(&download.download_url).map_err(|_| LookupFailed::NoAnswer)?;
+        let url = Url::parse(&download.download_url).map_err(|_| LookupError::NoAnswer)?;
         Ok(MediaRequest {
             is_carrier: url.origin() == self.origin,
             url: url.into(),
@@ -145,11 +145,11 @@ impl Webhooks for Inbound {
 }
 
 /// One notice for each address that the mail came to: whose they are is not known here.
-fn arrived(mail: &Mail) -> Result<Vec<Notice>, Unreadable> {
-    let id = mail.id().ok_or(Unreadable("the mail has no id"))?;
-    let (sender_name, from) = wire::read_mailbox(&mail.from).ok_or(Unreadable("the sender has no address"))?;
+fn arrived(mail: &Mail) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
+    let id = mail.id().ok_or(UnreadableRequest("the mail has no id"))?;
+    let (sender_name, from) = wire::read_mailbox(&mail.from).ok_or(UnreadableRequest("the sender has no address"))?;
     let mut recipients: Vec<Address> = Vec::new();
-    for listed in mail.received_for.iter().chain(&mail.to).take(MOST_RECIPIENTS) {
+    for listed in mail.received_for.iter().chain(&mail.to).take(MAX_RECIPIENTS) {
         // Somebody else among the recipients may be written in ways that we need not read.
         if let Some((_, address)) = wire::read_mailbox(listed)
             && !recipients.contains(&address)
@@ -158,7 +158,7 @@ fn arrived(mail: &Mail) -> Result<Vec<Notice>, Unreadable> {
         }
     }
     let notices = recipients.iter().map(|to| {
-        Notice::Message(Box::new(InboundMessage {
+        WebhookEvent::Message(Box::new(InboundMessage {
             subject: mail.subject.clone(),
             attachments: mail.attachments(id),
             sender_name: sender_name.clone(),
@@ -170,24 +170,24 @@ fn arrived(mail: &Mail) -> Result<Vec<Notice>, Unreadable> {
     Ok(notices.collect())
 }
 
-fn stage(kind: &str) -> Option<Stage> {
+fn stage(kind: &str) -> Option<DeliveryStatus> {
     Some(match kind {
         // A delay comes after it was sent, and changes nothing: Resend keeps trying.
-        "email.sent" | "email.delivery_delayed" => Stage::Sent,
+        "email.sent" | "email.delivery_delayed" => DeliveryStatus::Sent,
         // Who complains has got it.
-        "email.delivered" | "email.complained" => Stage::Delivered,
-        "email.bounced" => Stage::Undelivered,
-        "email.failed" | "email.suppressed" => Stage::Failed,
-        "email.opened" | "email.clicked" => Stage::Read,
+        "email.delivered" | "email.complained" => DeliveryStatus::Delivered,
+        "email.bounced" => DeliveryStatus::Undelivered,
+        "email.failed" | "email.suppressed" => DeliveryStatus::Failed,
+        "email.opened" | "email.clicked" => DeliveryStatus::Read,
         _ => return None,
     })
 }
 
-/// A complaint says that it was delivered and that the person wants no more: a revoked consent, although nothing
+/// A error says that it was delivered and that the person wants no more: a revoked consent, although nothing
 /// failed. It comes after `delivered`, so its class counts even where its stage is no news.
-fn receipt(kind: &str, stage: Stage, mail: &Outgoing) -> Result<Receipt, Unreadable> {
+fn receipt(kind: &str, stage: DeliveryStatus, mail: &Outgoing) -> Result<Receipt, UnreadableRequest> {
     if !event::is_id(&mail.email_id) {
-        return Err(Unreadable("the mail has no id"));
+        return Err(UnreadableRequest("the mail has no id"));
     }
     let (code, failure) = match kind {
         "email.complained" => (Some("complained"), Some(RefusalClass::OptedOut)),
@@ -217,7 +217,7 @@ fn receipt(kind: &str, stage: Stage, mail: &Outgoing) -> Result<Receipt, Unreada
         message: mail.our_id(),
         channel: Channel::Email,
         stage,
-        error_code: code.map(http::word).filter(|code| !code.is_empty()),
+        error_code: code.map(http::label).filter(|code| !code.is_empty()),
         failure,
         price: None,
     })

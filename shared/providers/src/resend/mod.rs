@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::Channel;
 
 pub use self::{client::Client, inbound::Inbound};
-use crate::vendor::{Connected, CredentialField, Credentials, Manifest, People, Vendor};
+use crate::vendor::{Connected, CredentialField, Credentials, InboundSimulation, Manifest, Vendor};
 
 const API_KEY: &str = "RESEND_API_KEY";
 const WEBHOOK_SECRET: &str = "RESEND_WEBHOOK_SECRET";
@@ -27,6 +27,7 @@ pub static VENDOR: Vendor = Vendor {
         id: "resend",
         title: "Resend",
         channels: &[Channel::Email],
+        ai_services: &[],
         credentials: &[
             CredentialField {
                 env: API_KEY,
@@ -47,11 +48,11 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
-    people: Some(People {
-        tell: simulator::tell,
+    inbound: Some(InboundSimulation {
+        webhook: simulator::inbound_webhook,
         sign: simulator::sign,
     }),
-    simulated: &[
+    simulated_settings: &[
         (API_KEY, simulator::API_KEY),
         (WEBHOOK_SECRET, simulator::WEBHOOK_SECRET),
     ],

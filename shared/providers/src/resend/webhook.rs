@@ -1,7 +1,7 @@
 //! Standard Webhooks 1.0, the scheme of Svix, which delivers Resend's webhooks: HMAC-SHA256 over id, time and raw body.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use butt_dial_domain::{clock::Timestamp, ports::webhook::Distrust};
+use butt_dial_domain::{clock::Timestamp, ports::webhook::VerificationError};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -12,7 +12,7 @@ const TOLERANCE: u64 = 5 * 60;
 /// The header that the signatures stand in, under the name that Resend sends.
 pub const SIGNATURE: &str = "svix-signature";
 /// A rotation has two.
-const MOST_SIGNATURES: usize = 8;
+const MAX_SIGNATURES: usize = 8;
 const PREFIX: &str = "whsec_";
 const VERSION: &str = "v1";
 
@@ -39,16 +39,19 @@ pub fn is_secret(secret: &Secret) -> bool {
 
 /// Whether one of the endpoint's secrets made one of the signatures, not long before or after `now`.
 /// During a rotation there are two secrets. The body is hashed once a secret, however many signatures are listed.
-pub fn verify(secrets: &[Secret], headers: Headers<'_>, body: &[u8], now: Timestamp) -> Result<(), Distrust> {
-    let sent: i64 = headers.timestamp.parse().map_err(|_| Distrust::WrongSignature)?;
+pub fn verify(secrets: &[Secret], headers: Headers<'_>, body: &[u8], now: Timestamp) -> Result<(), VerificationError> {
+    let sent: i64 = headers
+        .timestamp
+        .parse()
+        .map_err(|_| VerificationError::WrongSignature)?;
     if headers.id.is_empty() {
-        return Err(Distrust::WrongSignature);
+        return Err(VerificationError::WrongSignature);
     }
     let listed = headers.signature.split(' ').filter_map(|entry| entry.split_once(','));
     let signatures: Vec<Vec<u8>> = listed
         .filter(|(version, _)| *version == VERSION)
         .filter_map(|(_, signature)| STANDARD.decode(signature).ok())
-        .take(MOST_SIGNATURES)
+        .take(MAX_SIGNATURES)
         .collect();
     let is_genuine = secrets.iter().any(|secret| {
         let mac = mac(secret, headers.id, headers.timestamp, body);
@@ -60,8 +63,8 @@ pub fn verify(secrets: &[Secret], headers: Headers<'_>, body: &[u8], now: Timest
     });
     match (is_genuine, now.timestamp().abs_diff(sent) <= TOLERANCE) {
         (true, true) => Ok(()),
-        (true, false) => Err(Distrust::Stale),
-        (false, _) => Err(Distrust::WrongSignature),
+        (true, false) => Err(VerificationError::Stale),
+        (false, _) => Err(VerificationError::WrongSignature),
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The tag that carries our message's id.
 pub const TAG: &str = "bd_message";
 
-/// Written the same way every time: a repeat under one key has to be the same text.
+/// PersonMessageResult the same way every time: a repeat under one key has to be the same text.
 #[derive(Serialize)]
 pub struct Email<'a> {
     from: String,

@@ -1,5 +1,5 @@
 //! The routes for people and scripts outside the process: what was received, what people
-//! write, and what is to go wrong.
+//! write, and what is to go bad_request.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -21,17 +21,17 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{
     calls,
-    misbehaviour::Misbehaviour,
+    faults::InjectedFault,
     page,
-    people::{Manner, PersonWrites},
-    world::World,
+    person_messages::{PersonMessage, WebhookBehavior},
+    state::SimulatorState,
 };
 
-/// The page asks for itself at most this often, however much traffic there is.
+/// The page asks for itself with_vendor most this often, however much traffic there is.
 const REFRESH: Duration = Duration::from_millis(300);
-const MOST_LISTED: usize = 1_000;
+const MAX_LISTED: usize = 1_000;
 
-pub fn router(world: World) -> Router {
+pub fn router(simulator: SimulatorState) -> Router {
     Router::new()
         .route("/", get(show))
         .route("/conversations", get(conversations))
@@ -39,15 +39,15 @@ pub fn router(world: World) -> Router {
         .route("/messages", get(messages))
         .route("/totals", get(totals))
         .route("/model-requests", get(model_requests))
-        .route("/misbehave", post(misbehave))
-        .route("/behave", post(behave))
+        .route("/misbehave", post(inject_fault))
+        .route("/behave", post(clear_faults))
         .route("/opt-out", post(opt_out))
-        .route("/call-back-to", post(call_back_to))
-        .route("/person-writes", post(person_writes))
-        .route("/manner", post(manner))
+        .route("/call-back-to", post(set_webhook_base_url))
+        .route("/person-writes", post(send_as_person))
+        .route("/manner", post(set_behavior))
         .merge(calls::control::router())
         .layer(middleware::from_fn(only_for_this_machine))
-        .with_state(world)
+        .with_state(simulator)
 }
 
 /// A web page elsewhere can make a browser send requests here under a name of its own (DNS rebinding), so the name
@@ -76,29 +76,32 @@ fn is_local(headers: &HeaderMap) -> bool {
     name.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
-async fn show(State(world): State<World>) -> Html<String> {
-    Html(page::render(&world).into_string())
+async fn show(State(simulator): State<SimulatorState>) -> Html<String> {
+    Html(page::render(&simulator).into_string())
 }
 
-async fn conversations(State(world): State<World>) -> Html<String> {
-    Html(page::conversations(&world).into_string())
+async fn conversations(State(simulator): State<SimulatorState>) -> Html<String> {
+    Html(page::conversations(&simulator).into_string())
 }
 
 /// Says that there is something new; the page then asks what.
-async fn events(State(world): State<World>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let (changes, letters) = (world.changes(), world.letters());
+async fn events(State(simulator): State<SimulatorState>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let (changes, person_message_changes) = (simulator.changes(), simulator.person_message_changes());
     let news = stream::unfold(
-        (world, changes, letters),
-        |(world, mut changes, mut letters)| async move {
+        (simulator, changes, person_message_changes),
+        |(simulator, mut changes, mut person_message_changes)| async move {
             tokio::select! {
                 received = changes.recv() => if matches!(received, Err(RecvError::Closed)) { return None },
-                written = letters.changed() => if written.is_err() { return None },
-                () = world.stopped() => return None,
+                written = person_message_changes.changed() => if written.is_err() { return None },
+                () = simulator.stopped() => return None,
             }
             // What comes meanwhile is told with the same event.
             tokio::time::sleep(REFRESH).await;
             changes = changes.resubscribe();
-            Some((Ok(Event::default().data("new")), (world, changes, letters)))
+            Some((
+                Ok(Event::default().data("new")),
+                (simulator, changes, person_message_changes),
+            ))
         },
     );
     Sse::new(news).keep_alive(KeepAlive::default())
@@ -110,60 +113,61 @@ struct Listing {
     limit: Option<usize>,
 }
 
-async fn messages(State(world): State<World>, Query(listing): Query<Listing>) -> Response {
-    let limit = listing.limit.unwrap_or(100).min(MOST_LISTED);
-    let newest = world.newest(listing.to.as_deref(), limit);
+async fn messages(State(simulator): State<SimulatorState>, Query(listing): Query<Listing>) -> Response {
+    let limit = listing.limit.unwrap_or(100).min(MAX_LISTED);
+    let newest = simulator.newest(listing.to.as_deref(), limit);
     let newest: Vec<_> = newest.iter().map(AsRef::as_ref).collect();
     Json(json!({ "messages": newest })).into_response()
 }
 
-async fn totals(State(world): State<World>) -> Json<serde_json::Value> {
-    let totals: serde_json::Map<_, _> = world
+async fn totals(State(simulator): State<SimulatorState>) -> Json<serde_json::Value> {
+    let totals: serde_json::Map<_, _> = simulator
         .vendors()
         .into_iter()
         .map(|vendor| {
-            let counts = json!({ "accepted": world.accepted_total(vendor), "requests": world.requests_total(vendor) });
+            let counts =
+                json!({ "accepted": simulator.accepted_total(vendor), "requests": simulator.requests_total(vendor) });
             (vendor.to_owned(), counts)
         })
         .collect();
     Json(totals.into())
 }
 
-async fn model_requests(State(world): State<World>) -> Response {
-    Json(json!({ "requests": world.model_requests() })).into_response()
+async fn model_requests(State(simulator): State<SimulatorState>) -> Response {
+    Json(json!({ "requests": simulator.model_requests() })).into_response()
 }
 
 #[derive(Deserialize)]
-struct Order {
+struct FaultRequest {
     vendor: String,
-    #[serde(default = "once")]
+    #[serde(default = "default_times")]
     times: u32,
     #[serde(flatten)]
-    misbehaviour: Misbehaviour,
+    fault: InjectedFault,
 }
 
-fn once() -> u32 {
+fn default_times() -> u32 {
     1
 }
 
-async fn misbehave(State(world): State<World>, Json(order): Json<Order>) -> Response {
-    at(&world, &order.vendor, |vendor| {
-        world.misbehave(vendor, order.misbehaviour, order.times)
+async fn inject_fault(State(simulator): State<SimulatorState>, Json(request): Json<FaultRequest>) -> Response {
+    with_vendor(&simulator, &request.vendor, |vendor| {
+        simulator.inject_fault(vendor, request.fault, request.times)
     })
 }
 
 #[derive(Deserialize)]
-struct Reprieve {
+struct ClearFaultsRequest {
     vendor: String,
 }
 
-async fn behave(State(world): State<World>, Json(order): Json<Reprieve>) -> Response {
-    at(&world, &order.vendor, |vendor| world.behave(vendor))
+async fn clear_faults(State(simulator): State<SimulatorState>, Json(request): Json<ClearFaultsRequest>) -> Response {
+    with_vendor(&simulator, &request.vendor, |vendor| simulator.clear_faults(vendor))
 }
 
 /// Does something to a vendor, if it is one.
-fn at(world: &World, vendor: &str, change: impl FnOnce(&'static str)) -> Response {
-    let vendors = world.vendors();
+fn with_vendor(simulator: &SimulatorState, vendor: &str, change: impl FnOnce(&'static str)) -> Response {
+    let vendors = simulator.vendors();
     match vendors.iter().find(|id| **id == vendor) {
         Some(vendor) => {
             change(vendor);
@@ -182,46 +186,51 @@ struct OptOut {
     number: String,
 }
 
-async fn opt_out(State(world): State<World>, Json(order): Json<OptOut>) -> StatusCode {
-    world.opt_out(order.number.trim());
+async fn opt_out(State(simulator): State<SimulatorState>, Json(request): Json<OptOut>) -> StatusCode {
+    simulator.opt_out(request.number.trim());
     StatusCode::NO_CONTENT
 }
 
 #[derive(Deserialize)]
-struct Installation {
+struct WebhookBaseUrl {
     /// The public base URL of the program whose webhooks the vendors call.
     base_url: String,
 }
 
-async fn call_back_to(State(world): State<World>, Json(order): Json<Installation>) -> Response {
+async fn set_webhook_base_url(
+    State(simulator): State<SimulatorState>,
+    Json(request): Json<WebhookBaseUrl>,
+) -> Response {
     let is_web = |url: url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-    if !url::Url::parse(order.base_url.trim()).is_ok_and(is_web) {
-        return wrong("`base_url` is no http URL");
+    if !url::Url::parse(request.base_url.trim()).is_ok_and(is_web) {
+        return bad_request("`base_url` is no http URL");
     }
-    world.call_back_to(&order.base_url);
+    simulator.set_webhook_base_url(&request.base_url);
     StatusCode::NO_CONTENT.into_response()
 }
 
 /// A person writes: answers with what the webhook was answered with.
-async fn person_writes(State(world): State<World>, Json(text): Json<PersonWrites>) -> Response {
-    match world.person_writes(text).await {
+async fn send_as_person(State(simulator): State<SimulatorState>, Json(text): Json<PersonMessage>) -> Response {
+    match simulator.send_as_person(text).await {
         Ok(written) => Json(written).into_response(),
-        Err(error) => wrong(&error),
+        Err(error) => bad_request(&error),
     }
 }
 
 #[derive(Deserialize)]
-struct Habit {
+struct BehaviorRequest {
     vendor: String,
     #[serde(flatten)]
-    manner: Manner,
+    behavior: WebhookBehavior,
 }
 
-async fn manner(State(world): State<World>, Json(order): Json<Habit>) -> Response {
-    at(&world, &order.vendor, |vendor| world.set_manner(vendor, order.manner))
+async fn set_behavior(State(simulator): State<SimulatorState>, Json(request): Json<BehaviorRequest>) -> Response {
+    with_vendor(&simulator, &request.vendor, |vendor| {
+        simulator.set_webhook_behavior(vendor, request.behavior)
+    })
 }
 
-fn wrong(error: &str) -> Response {
+fn bad_request(error: &str) -> Response {
     (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response()
 }
 

@@ -8,15 +8,15 @@ use std::{
 
 use tokio::sync::broadcast;
 
-use super::{World, message::SimulatedMessage};
+use super::{SimulatorState, message::SimulatedMessage};
 
 /// A simulator that runs for weeks must not grow: older messages are forgotten, only counted.
-pub const KEPT: usize = 20_000;
+pub const MAX_MESSAGES: usize = 20_000;
 
 #[derive(Default)]
 pub struct Mailbox {
-    kept: VecDeque<Arc<SimulatedMessage>>,
-    /// The number of the oldest kept message; numbers run without a gap, so a number is a position.
+    messages: VecDeque<Arc<SimulatedMessage>>,
+    /// The number of the oldest messages message; numbers run without a gap, so a number is a position.
     oldest: u64,
     by_id: HashMap<String, u64>,
     by_recipient: HashMap<String, VecDeque<u64>>,
@@ -25,10 +25,10 @@ pub struct Mailbox {
 
 impl Mailbox {
     pub fn push(&mut self, message: Arc<SimulatedMessage>) {
-        if self.kept.len() == KEPT {
-            self.forget_oldest();
+        if self.messages.len() == MAX_MESSAGES {
+            self.evict_oldest();
         }
-        let number = self.oldest + self.kept.len() as u64;
+        let number = self.oldest + self.messages.len() as u64;
         self.by_id.insert(message.carrier_id.clone(), number);
         match self.by_recipient.get_mut(&message.to) {
             Some(numbers) => numbers.push_back(number),
@@ -36,7 +36,7 @@ impl Mailbox {
                 self.by_recipient.insert(message.to.clone(), VecDeque::from([number]));
             }
         }
-        self.kept.push_back(message);
+        self.messages.push_back(message);
         self.accepted += 1;
     }
 
@@ -56,13 +56,13 @@ impl Mailbox {
         change: impl FnOnce(&mut SimulatedMessage),
     ) -> Option<Arc<SimulatedMessage>> {
         let position = usize::try_from(self.by_id.get(carrier_id)? - self.oldest).ok()?;
-        let message = self.kept.get_mut(position)?;
+        let message = self.messages.get_mut(position)?;
         change(Arc::make_mut(message));
         Some(message.clone())
     }
 
     pub fn newest_first(&self) -> impl Iterator<Item = &Arc<SimulatedMessage>> {
-        self.kept.iter().rev()
+        self.messages.iter().rev()
     }
 
     pub fn newest_first_to(&self, recipient: &str) -> impl Iterator<Item = &Arc<SimulatedMessage>> {
@@ -71,11 +71,14 @@ impl Mailbox {
     }
 
     fn at(&self, number: u64) -> Option<&Arc<SimulatedMessage>> {
-        self.kept.get(usize::try_from(number.checked_sub(self.oldest)?).ok()?)
+        self.messages
+            .get(usize::try_from(number.checked_sub(self.oldest)?).ok()?)
     }
 
-    fn forget_oldest(&mut self) {
-        let Some(message) = self.kept.pop_front() else { return };
+    fn evict_oldest(&mut self) {
+        let Some(message) = self.messages.pop_front() else {
+            return;
+        };
         self.oldest += 1;
         self.by_id.remove(&message.carrier_id);
         if let Some(numbers) = self.by_recipient.get_mut(&message.to) {
@@ -91,32 +94,32 @@ impl Mailbox {
 pub fn pick<'a>(
     newest_first: impl Iterator<Item = &'a Arc<SimulatedMessage>>,
     limit: usize,
-    fits: impl Fn(&SimulatedMessage) -> bool,
+    matches: impl Fn(&SimulatedMessage) -> bool,
 ) -> Vec<Arc<SimulatedMessage>> {
     newest_first
-        .filter(|message| fits(message))
+        .filter(|message| matches(message))
         .take(limit)
         .cloned()
         .collect()
 }
 
-impl World {
-    /// The first message that fits, whether it is there already or comes, or changes so that it fits, in time.
+impl SimulatorState {
+    /// The first message that matches, whether it is there already or comes, or changes so that it matches, in time.
     pub async fn wait_for(
         &self,
-        fits: impl Fn(&SimulatedMessage) -> bool,
+        matches: impl Fn(&SimulatedMessage) -> bool,
         timeout: Duration,
     ) -> Option<SimulatedMessage> {
         let mut changes = self.changes();
         let search = async {
             loop {
                 let here = self.newest(None, usize::MAX);
-                if let Some(found) = here.iter().rev().find(|message| fits(message)) {
+                if let Some(found) = here.iter().rev().find(|message| matches(message)) {
                     return Some(found.clone());
                 }
                 loop {
                     match changes.recv().await {
-                        Ok(message) if fits(&message) => return Some(message),
+                        Ok(message) if matches(&message) => return Some(message),
                         Ok(_) => {}
                         // Some were missed: look at all of them again.
                         Err(broadcast::error::RecvError::Lagged(_)) => break,
@@ -145,22 +148,22 @@ mod tests {
     #[test]
     fn it_keeps_the_newest_and_counts_all() {
         let mut mailbox = Mailbox::default();
-        for number in 0..KEPT + 10 {
+        for number in 0..MAX_MESSAGES + 10 {
             mailbox.push(message(number));
         }
-        assert_eq!(mailbox.accepted(), (KEPT + 10) as u64);
-        assert_eq!(mailbox.newest_first().count(), KEPT);
+        assert_eq!(mailbox.accepted(), (MAX_MESSAGES + 10) as u64);
+        assert_eq!(mailbox.newest_first().count(), MAX_MESSAGES);
         assert!(mailbox.find("id9").is_none());
         assert_eq!(mailbox.find("id10").map(|m| m.to.as_str()), Some("+1"));
-        assert_eq!(mailbox.by_id.len(), KEPT);
+        assert_eq!(mailbox.by_id.len(), MAX_MESSAGES);
 
         let newest = mailbox.newest_first_to("+0").next().unwrap();
-        assert_eq!(newest.carrier_id, format!("id{}", (KEPT + 9) / 3 * 3));
+        assert_eq!(newest.carrier_id, format!("id{}", (MAX_MESSAGES + 9) / 3 * 3));
         let everyone: usize = ["+0", "+1", "+2"]
             .map(|to| mailbox.newest_first_to(to).count())
             .iter()
             .sum();
-        assert_eq!(everyone, KEPT);
+        assert_eq!(everyone, MAX_MESSAGES);
 
         assert!(mailbox.update("id9", |m| m.status = "sent").is_none());
         assert_eq!(mailbox.update("id10", |m| m.status = "sent").unwrap().status, "sent");

@@ -6,7 +6,7 @@ use serde::Serialize;
 /// Something that a vendor took. `from` and `to` are bare: without `whatsapp:` and without a display name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SimulatedMessage {
-    /// One stream over all vendors; set when the world takes the message.
+    /// One stream over all vendors; set when the simulator takes the message.
     pub sequence: u64,
     pub vendor: &'static str,
     pub channel: Channel,

@@ -1,5 +1,5 @@
-//! What simulated language models were asked, and how their answers leave: event by event, as the script says.
-//! A record ends when the answer has left, or when the client is gone: that is how cancelling is measured.
+//! What simulated language models were asked, and end their answers leave: event by event, as the script says.
+//! A guard ends when the answer has left, or when the client is gone: that is end cancelling is measured.
 
 use std::{
     collections::VecDeque,
@@ -19,9 +19,9 @@ use futures::stream;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::{misbehaviour::Misbehaviour, socket::Connection, world::World};
+use super::{faults::InjectedFault, socket::Connection, state::SimulatorState};
 
-const KEPT: usize = 1_000;
+const MAX_REQUESTS: usize = 1_000;
 
 /// One request to a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,12 +32,12 @@ pub struct ModelRequest {
     /// When the first words left.
     pub first_piece_at: Option<Timestamp>,
     /// `None`: it goes on.
-    pub ended: Option<Ended>,
+    pub ended: Option<RequestEnd>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "how", content = "at", rename_all = "snake_case")]
-pub enum Ended {
+pub enum RequestEnd {
     Finished(Timestamp),
     /// The client went away before the end.
     Cancelled(Timestamp),
@@ -45,27 +45,27 @@ pub enum Ended {
 
 #[derive(Default)]
 pub struct Models {
-    state: Mutex<Kept>,
+    state: Mutex<RequestLog>,
     /// Told of every change.
     changed: watch::Sender<()>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct RequestLog {
     requests: VecDeque<ModelRequest>,
     /// The number of the oldest that is kept.
     oldest: u64,
 }
 
 impl Models {
-    fn state(&self) -> MutexGuard<'_, Kept> {
+    fn state(&self) -> MutexGuard<'_, RequestLog> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, request: ModelRequest) -> u64 {
+    fn push(&self, request: ModelRequest) -> u64 {
         let number = {
             let mut state = self.state();
-            if state.requests.len() == KEPT {
+            if state.requests.len() == MAX_REQUESTS {
                 state.requests.pop_front();
                 state.oldest += 1;
             }
@@ -88,7 +88,7 @@ impl Models {
     }
 }
 
-impl World {
+impl SimulatorState {
     /// What models were asked, oldest first: the newest thousand.
     pub fn model_requests(&self) -> Vec<ModelRequest> {
         self.models().state().requests.iter().cloned().collect()
@@ -113,73 +113,73 @@ impl World {
     }
 }
 
-/// A hold on a request's record, for as long as anybody works on the answer. Cheap to clone.
+/// A hold on a request's guard, for as long as anybody works on the answer. Cheap to clone.
 #[derive(Clone)]
-pub struct Record(Arc<Open>);
+pub struct RequestGuard(Arc<OpenRequest>);
 
-struct Open {
-    world: World,
+struct OpenRequest {
+    simulator: SimulatorState,
     number: u64,
     connection: Option<Connection>,
 }
 
-impl Record {
+impl RequestGuard {
     fn first_piece(&self) {
-        let now = self.0.world.now();
-        let note = |request: &mut ModelRequest| _ = request.first_piece_at.get_or_insert(now);
-        self.0.world.models().update(self.0.number, note);
+        let now = self.0.simulator.now();
+        let set = |request: &mut ModelRequest| _ = request.first_piece_at.get_or_insert(now);
+        self.0.simulator.models().update(self.0.number, set);
     }
 
     fn finish(&self) {
-        self.0.end(Ended::Finished);
+        self.0.end(RequestEnd::Finished);
     }
 }
 
-impl Open {
-    fn end(&self, how: fn(Timestamp) -> Ended) {
-        let now = self.world.now();
-        let note = |request: &mut ModelRequest| _ = request.ended.get_or_insert(how(now));
-        self.world.models().update(self.number, note);
+impl OpenRequest {
+    fn end(&self, end: fn(Timestamp) -> RequestEnd) {
+        let now = self.simulator.now();
+        let set = |request: &mut ModelRequest| _ = request.ended.get_or_insert(end(now));
+        self.simulator.models().update(self.number, set);
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenRequest {
     fn drop(&mut self) {
         // Nobody had said that it is finished, so the server let go of it: the client is gone.
-        self.end(Ended::Cancelled);
+        self.end(RequestEnd::Cancelled);
     }
 }
 
 /// Records what a model is asked. Stands around everything that may take time.
-pub async fn around_a_request(
-    State((world, vendor)): State<(World, &'static str)>,
+pub async fn record_requests(
+    State((simulator, vendor)): State<(SimulatorState, &'static str)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let number = world.models().begin(ModelRequest {
+    let number = simulator.models().push(ModelRequest {
         vendor,
-        started_at: world.now(),
+        started_at: simulator.now(),
         first_piece_at: None,
         ended: None,
     });
     let connection = request.extensions().get::<ConnectInfo<Connection>>();
     let connection = connection.map(|ConnectInfo(connection)| connection.clone());
-    let record = Record(Arc::new(Open {
-        world,
+    let guard = RequestGuard(Arc::new(OpenRequest {
+        simulator,
         number,
         connection,
     }));
-    request.extensions_mut().insert(record.clone());
+    request.extensions_mut().insert(guard.clone());
     let response = next.run(request).await;
     let kind = response.headers().get(header::CONTENT_TYPE);
     if kind.is_none_or(|kind| !kind.as_bytes().starts_with(b"text/event-stream")) {
-        record.finish();
+        guard.finish();
     }
     response
 }
 
 /// An answer in events.
-pub struct Script {
+pub struct StreamedAnswer {
     /// Before the first words.
     pub opening: Vec<Event>,
     pub pieces: Vec<Event>,
@@ -188,7 +188,7 @@ pub struct Script {
     pub error: fn(&str) -> Event,
 }
 
-enum Step {
+enum StreamStep {
     Send(Event),
     Piece(Event),
     Pause(Duration),
@@ -197,78 +197,78 @@ enum Step {
     Reset,
 }
 
-impl Script {
+impl StreamedAnswer {
     /// Streams it, in the way that was ordered.
-    pub fn play(self, record: Record, fault: Option<&Misbehaviour>) -> Response {
+    pub fn into_response_with(self, guard: RequestGuard, fault: Option<&InjectedFault>) -> Response {
         let steps = self.steps(fault);
-        let events = stream::unfold((steps, record), |(mut steps, record)| async move {
+        let events = stream::unfold((steps, guard), |(mut steps, guard)| async move {
             loop {
                 let event = match steps.pop_front()? {
-                    Step::Send(event) => event,
-                    Step::Piece(event) => {
-                        record.first_piece();
+                    StreamStep::Send(event) => event,
+                    StreamStep::Piece(event) => {
+                        guard.first_piece();
                         event
                     }
-                    Step::Pause(pause) => {
+                    StreamStep::Pause(pause) => {
                         tokio::time::sleep(pause).await;
                         continue;
                     }
-                    Step::Finish => {
-                        record.finish();
+                    StreamStep::Finish => {
+                        guard.finish();
                         continue;
                     }
-                    Step::Stall => {
-                        record.0.world.stopped().await;
+                    StreamStep::Stall => {
+                        guard.0.simulator.stopped().await;
                         return None;
                     }
-                    Step::Reset => {
-                        record.finish();
-                        if let Some(connection) = &record.0.connection {
+                    StreamStep::Reset => {
+                        guard.finish();
+                        if let Some(connection) = &guard.0.connection {
                             connection.abort();
                         }
-                        return Some((Err(io::Error::from(io::ErrorKind::ConnectionReset)), (steps, record)));
+                        return Some((Err(io::Error::from(io::ErrorKind::ConnectionReset)), (steps, guard)));
                     }
                 };
-                return Some((Ok(event), (steps, record)));
+                return Some((Ok(event), (steps, guard)));
             }
         });
         Sse::new(events).into_response()
     }
 
-    fn steps(self, fault: Option<&Misbehaviour>) -> VecDeque<Step> {
-        let mut steps: VecDeque<Step> = self.opening.into_iter().map(Step::Send).collect();
+    fn steps(self, fault: Option<&InjectedFault>) -> VecDeque<StreamStep> {
+        let mut steps: VecDeque<StreamStep> = self.opening.into_iter().map(StreamStep::Send).collect();
         let cut = match fault {
-            Some(Misbehaviour::StallMidStream) => vec![Step::Stall],
-            Some(Misbehaviour::EndMidStream) => vec![Step::Finish],
-            Some(Misbehaviour::ResetMidStream) => vec![Step::Reset],
-            Some(Misbehaviour::ErrorMidStream { code }) => vec![Step::Send((self.error)(code))],
+            Some(InjectedFault::StallMidStream) => vec![StreamStep::Stall],
+            Some(InjectedFault::EndMidStream) => vec![StreamStep::Finish],
+            Some(InjectedFault::ResetMidStream) => vec![StreamStep::Reset],
+            Some(InjectedFault::ErrorMidStream { code }) => vec![StreamStep::Send((self.error)(code))],
             _ => Vec::new(),
         };
         let pause = match fault {
-            Some(Misbehaviour::Trickle { delay_ms }) => Some(Duration::from_millis(*delay_ms)),
+            Some(InjectedFault::Trickle { delay_ms }) => Some(Duration::from_millis(*delay_ms)),
             _ => None,
         };
         let whole = self.pieces.len();
         let kept = if cut.is_empty() { whole } else { whole.div_ceil(2) };
         for piece in self.pieces.into_iter().take(kept) {
-            steps.extend(pause.map(Step::Pause));
-            steps.push_back(Step::Piece(piece));
+            steps.extend(pause.map(StreamStep::Pause));
+            steps.push_back(StreamStep::Piece(piece));
         }
         if cut.is_empty() {
-            steps.extend(self.closing.into_iter().map(Step::Send));
+            steps.extend(self.closing.into_iter().map(StreamStep::Send));
         } else {
             steps.extend(cut);
         }
         // A client may go as soon as it has the last event, which must not count as a cancellation.
         let last = steps.len().saturating_sub(1);
-        if matches!(steps.back(), Some(Step::Send(_))) {
-            steps.insert(last, Step::Finish);
+        if matches!(steps.back(), Some(StreamStep::Send(_))) {
+            steps.insert(last, StreamStep::Finish);
         }
         steps
     }
 }
 
 /// The JSON of an event.
-pub fn data(event: Event, data: &serde_json::Value) -> Event {
-    event.data(data.to_string())
+pub fn with_json(event: Event, value: &serde_json::Value) -> Event {
+    event.data(value.to_string())
 }

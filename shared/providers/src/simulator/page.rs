@@ -6,12 +6,12 @@ use std::{collections::HashMap, sync::Arc};
 use butt_dial_domain::Channel;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{message::SimulatedMessage, world::World};
+use super::{message::SimulatedMessage, state::SimulatorState};
 
 /// What is looked at, and what is shown of it.
-const NEWEST: usize = 1_000;
-const PEOPLE: usize = 60;
-const LINES: usize = 30;
+const MAX_MESSAGES: usize = 1_000;
+const MAX_CONVERSATIONS: usize = 60;
+const MAX_LINES: usize = 30;
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--line:#8884;--soft:#8882;--me:#2f6fed}
@@ -58,7 +58,7 @@ form.onsubmit = async (event) => {
 };
 ";
 
-pub fn render(world: &World) -> Markup {
+pub fn render(simulator: &SimulatorState) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -70,8 +70,8 @@ pub fn render(world: &World) -> Markup {
                 noscript { meta http-equiv="refresh" content="3"; }
             }
             body {
-                (writing())
-                div id="shown" { (conversations(world)) }
+                (compose_form())
+                div id="shown" { (conversations(simulator)) }
                 script { (PreEscaped(SCRIPT)) }
             }
         }
@@ -79,7 +79,7 @@ pub fn render(world: &World) -> Markup {
 }
 
 /// For a person at the screen who wants to be one of the people.
-fn writing() -> Markup {
+fn compose_form() -> Markup {
     html! {
         form id="write" {
             select name="channel" aria-label="Channel" {
@@ -96,14 +96,14 @@ fn writing() -> Markup {
     }
 }
 
-pub fn conversations(world: &World) -> Markup {
-    let people = people(&lines(world));
+pub fn conversations(simulator: &SimulatorState) -> Markup {
+    let people = people(&lines(simulator));
     html! {
         header {
             h1 { "Simulated phones and inboxes" }
             span.totals {
-                @for vendor in world.vendors() {
-                    (vendor) ": " b { (world.accepted_total(vendor)) } " taken  "
+                @for vendor in simulator.vendors() {
+                    (vendor) ": " b { (simulator.accepted_total(vendor)) } " taken  "
                 }
             }
         }
@@ -157,12 +157,15 @@ type Line = (Writer, Arc<SimulatedMessage>);
 type Conversation = (Channel, String, Vec<Line>);
 
 /// What was written on both sides, newest first.
-fn lines(world: &World) -> Vec<Line> {
-    let ours = world
-        .newest(None, NEWEST)
+fn lines(simulator: &SimulatorState) -> Vec<Line> {
+    let ours = simulator
+        .newest(None, MAX_MESSAGES)
         .into_iter()
         .map(|message| (Writer::Us, message));
-    let theirs = world.written().into_iter().map(|message| (Writer::Person, message));
+    let theirs = simulator
+        .person_messages()
+        .into_iter()
+        .map(|message| (Writer::Person, message));
     let mut lines: Vec<Line> = ours.chain(theirs).collect();
     lines.sort_by_key(|(_, message)| std::cmp::Reverse(message.sequence));
     lines
@@ -181,14 +184,14 @@ fn people(newest_first: &[Line]) -> Vec<Conversation> {
         let key = (message.channel, person);
         let place = match places.get(&key) {
             Some(place) => *place,
-            None if people.len() == PEOPLE => continue,
+            None if people.len() == MAX_CONVERSATIONS => continue,
             None => {
                 people.push((message.channel, person.to_owned(), Vec::new()));
                 places.insert(key, people.len() - 1);
                 people.len() - 1
             }
         };
-        if people[place].2.len() < LINES {
+        if people[place].2.len() < MAX_LINES {
             people[place].2.push(line.clone());
         }
     }

@@ -16,6 +16,6 @@ pub fn bytes() -> Vec<u8> {
     STANDARD.decode(PICTURE).unwrap_or_default()
 }
 
-pub async fn show() -> Response {
+pub async fn serve() -> Response {
     ([(header::CONTENT_TYPE, TYPE)], bytes()).into_response()
 }

@@ -13,7 +13,7 @@ use tokio::{
 };
 use url::form_urlencoded;
 
-use super::{Misbehaviour, SimulatedMessage, Simulator};
+use super::{InjectedFault, SimulatedMessage, Simulator};
 use crate::{
     Secret,
     twilio::{
@@ -30,7 +30,7 @@ async fn start() -> Simulator {
 }
 
 fn twilio() -> (&'static str, &'static str) {
-    (VENDOR.simulated[0].1, VENDOR.simulated[1].1)
+    (VENDOR.simulated_settings[0].1, VENDOR.simulated_settings[1].1)
 }
 
 fn messages_url(simulator: &Simulator) -> String {
@@ -79,22 +79,24 @@ async fn send_raw(simulator: &Simulator) -> (std::io::Result<usize>, Vec<u8>) {
 #[tokio::test]
 async fn a_reset_is_a_reset_on_the_wire() {
     let simulator = start().await;
-    simulator.world().misbehave("twilio", Misbehaviour::ResetAfterAccept, 1);
+    simulator
+        .state()
+        .inject_fault("twilio", InjectedFault::ResetAfterAccept, 1);
     let (end, read) = send_raw(&simulator).await;
     assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
     assert!(read.is_empty(), "not a byte of an answer");
-    assert_eq!(simulator.world().accepted_total("twilio"), 1);
+    assert_eq!(simulator.state().accepted_total("twilio"), 1);
 }
 
 #[tokio::test]
 async fn stopping_ends_held_requests_and_frees_the_port() {
     let simulator = start().await;
     simulator
-        .world()
-        .misbehave("twilio", Misbehaviour::TimeoutAfterAccept, 1);
+        .state()
+        .inject_fault("twilio", InjectedFault::TimeoutAfterAccept, 1);
     let addr = simulator.addr;
-    let world = simulator.world().clone();
-    let mut taken = world.subscribe();
+    let state = simulator.state().clone();
+    let mut taken = state.subscribe();
     let mut held = JoinSet::new();
     held.spawn({
         let (url, (account, token)) = (messages_url(&simulator), twilio());
@@ -110,7 +112,7 @@ async fn stopping_ends_held_requests_and_frees_the_port() {
     tokio::time::timeout(WAIT, simulator.stop()).await.unwrap();
     assert!(held.join_next().await.unwrap().unwrap().is_err());
     drop(TcpListener::bind(addr).await.unwrap());
-    assert_eq!(world.messages().len(), 1, "what was received can still be read");
+    assert_eq!(state.messages().len(), 1, "what was received can still be read");
 }
 
 #[tokio::test]
@@ -122,30 +124,30 @@ async fn only_loopback_is_served() {
 #[tokio::test]
 async fn waiting_sees_what_is_there_what_comes_and_what_changes() {
     let simulator = start().await;
-    let world = simulator.world().clone();
-    world.set_delivery_delay(Duration::ZERO);
+    let state = simulator.state().clone();
+    state.set_delivery_delay(Duration::ZERO);
     let is = |body: &'static str| move |message: &SimulatedMessage| message.body == body;
-    assert_eq!(world.wait_for(is("one"), Duration::ZERO).await, None);
+    assert_eq!(state.wait_for(is("one"), Duration::ZERO).await, None);
     let form = text("one");
-    let (seen, sent) = tokio::join!(world.wait_for(is("one"), WAIT), send(&simulator, &form));
+    let (seen, sent) = tokio::join!(state.wait_for(is("one"), WAIT), send(&simulator, &form));
     assert_eq!(sent.unwrap().status(), 201);
     assert_eq!(seen.unwrap().to, "+14155550123");
-    assert!(world.wait_for(is("one"), WAIT).await.is_some());
+    assert!(state.wait_for(is("one"), WAIT).await.is_some());
     assert!(
-        world
+        state
             .wait_for(|message| message.status == "delivered", WAIT)
             .await
             .is_some()
     );
-    assert_eq!(world.messages_to("+14155550123").len(), 1);
-    assert!(world.messages_to("+14155550124").is_empty());
+    assert_eq!(state.messages_to("+14155550123").len(), 1);
+    assert!(state.messages_to("+14155550124").is_empty());
 }
 
-type Report = (HeaderMap, Bytes);
+type OutgoingWebhook = (HeaderMap, Bytes);
 
 /// A web server that passes on what is posted to it.
-async fn listener() -> (String, mpsc::UnboundedReceiver<Report>, JoinSet<()>) {
-    async fn take(State(reports): State<mpsc::UnboundedSender<Report>>, headers: HeaderMap, body: Bytes) {
+async fn listener() -> (String, mpsc::UnboundedReceiver<OutgoingWebhook>, JoinSet<()>) {
+    async fn take(State(reports): State<mpsc::UnboundedSender<OutgoingWebhook>>, headers: HeaderMap, body: Bytes) {
         reports.send((headers, body)).unwrap();
     }
     let (sender, reports) = mpsc::unbounded_channel();
@@ -163,7 +165,7 @@ async fn listener() -> (String, mpsc::UnboundedReceiver<Report>, JoinSet<()>) {
 async fn status_callbacks_come_in_order_and_signed() {
     let simulator = start().await;
     let delay = Duration::from_millis(100);
-    simulator.world().set_delivery_delay(delay);
+    simulator.state().set_delivery_delay(delay);
     let (url, mut reports, _server) = listener().await;
     let mut form = text("hello");
     form.push(("StatusCallback", url.clone()));
@@ -192,7 +194,7 @@ async fn status_callbacks_come_in_order_and_signed() {
 async fn twilios_resources_look_like_twilios() {
     let simulator = start().await;
     // Nothing is to change while it is looked at.
-    simulator.world().set_delivery_delay(Duration::from_secs(3_600));
+    simulator.state().set_delivery_delay(Duration::from_secs(3_600));
     let (account, token) = twilio();
     let http = crate::http::client().unwrap();
     let get = |path: &str, token: &str| {
@@ -324,12 +326,12 @@ async fn scripts_can_watch_and_disturb() {
 #[tokio::test]
 async fn scripts_can_write_as_people() {
     let simulator = start().await;
-    let mut ears = crate::tests::ears::Ears::open().await;
+    let mut ears = crate::tests::webhook_receiver::WebhookReceiver::open().await;
     let base = simulator.base_url();
     let http = crate::http::client().unwrap();
     let order = |path: &str, body: Value| http.post(format!("{base}{path}")).json(&body).send();
-    let letter = json!({ "channel": "sms", "from": "+1 415 555 0123", "to": "+14155550100", "body": "<i>hi</i>", "media": ["picture"] });
-    let early = order("/person-writes", letter.clone()).await.unwrap();
+    let draft = json!({ "channel": "sms", "from": "+1 415 555 0123", "to": "+14155550100", "body": "<i>hi</i>", "media": ["picture"] });
+    let early = order("/person-writes", draft.clone()).await.unwrap();
     assert_eq!(early.status(), 400);
     assert!(early.text().await.unwrap().contains("call-back-to"));
 
@@ -346,7 +348,7 @@ async fn scripts_can_write_as_people() {
 
     let events = http.get(format!("{base}/events")).send();
     let mut events = events.await.unwrap();
-    let written: Value = order("/person-writes", letter).await.unwrap().json().await.unwrap();
+    let written: Value = order("/person-writes", draft).await.unwrap().json().await.unwrap();
     assert_eq!(
         (&written["vendor"], &written["status"], &written["calls"]),
         (&json!("twilio"), &json!(200), &json!(2))

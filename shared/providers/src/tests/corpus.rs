@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use axum::http::{HeaderMap, Method};
 use butt_dial_domain::{
     Clock,
-    ports::{voice::FromCaller, webhook::WebhookRequest},
+    ports::{voice::IncomingFrame, webhook::WebhookRequest},
 };
 
 use super::{harness::DEADLINE, install_tls};
@@ -51,18 +51,18 @@ fn every_callback_and_frame_of_calls_is_what_its_name_says() {
                 body: body.into(),
                 received_at: Clock::System.now(),
             };
-            let report = voice.read_report(&request);
+            let report = voice.parse_report(&request);
             assert_eq!(report.is_ok(), name.starts_with("ignored-"), "{id}/{name}: {report:?}");
             read += u32::from(report.is_ok());
             refused += u32::from(report.is_err());
         }
         assert!(read > 0 && refused > 0, "{id}: {read} read, {refused} refused");
         for (name, frame) in files(&format!("{id}-frames")) {
-            let read = voice.read_frame(std::str::from_utf8(&frame).unwrap());
+            let read = voice.parse_frame(std::str::from_utf8(&frame).unwrap());
             let (kind, _) = name.split_once('-').unwrap();
             match (kind, read) {
-                ("hostile", Err(_)) | ("ignored", Ok(FromCaller::Other)) => {}
-                ("genuine", Ok(read)) if read != FromCaller::Other => {}
+                ("hostile", Err(_)) | ("ignored", Ok(IncomingFrame::Other)) => {}
+                ("genuine", Ok(read)) if read != IncomingFrame::Other => {}
                 _ => panic!("{id}: {name} is not what its name says"),
             }
         }
@@ -73,7 +73,7 @@ fn every_callback_and_frame_of_calls_is_what_its_name_says() {
 fn every_body_is_what_its_name_says() {
     install_tls();
     let http = http::client().unwrap();
-    for vendor in VENDORS.iter().filter(|vendor| vendor.people.is_some()) {
+    for vendor in VENDORS.iter().filter(|vendor| vendor.inbound.is_some()) {
         let id = vendor.manifest.id;
         let credentials = vendor.simulated_credentials("http://127.0.0.1:1");
         let webhooks = (vendor.connect)(&credentials, &http, DEADLINE)

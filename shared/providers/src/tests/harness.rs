@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use butt_dial_domain::{
     Address, Channel, MessageId,
-    call::{Placing, Plan, Purpose},
-    inbound::{InboundMessage, Notice, Receipt},
+    call::{CallOptions, Plan, Purpose},
+    inbound::{InboundMessage, Receipt, WebhookEvent},
     message::Content,
     ports::{
         carrier::{CallUrls, Dispatch, Messaging, Outcome, Refusal, RefusalClass},
@@ -19,8 +19,8 @@ use butt_dial_testkit::conformance::{
 
 use crate::{
     Credentials, Simulator, Vendor, http,
-    simulator::{Manner, Misbehaviour, PersonWrites, World},
-    tests::{ears::Ears, install_tls},
+    simulator::{InjectedFault, PersonMessage, SimulatorState, WebhookBehavior},
+    tests::{install_tls, webhook_receiver::WebhookReceiver},
 };
 
 /// Long enough for a busy machine to answer, short enough to wait for.
@@ -31,7 +31,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 type Connect = fn(&Credentials, reqwest::Client, Duration) -> Arc<dyn Messaging>;
 
-pub struct Bench {
+pub struct CarrierHarness {
     vendor: &'static Vendor,
     connect: Connect,
     channel: Channel,
@@ -39,7 +39,7 @@ pub struct Bench {
     pub simulator: Simulator,
 }
 
-impl Bench {
+impl CarrierHarness {
     pub async fn start(vendor: &'static Vendor, connect: Connect, channel: Channel) -> Self {
         install_tls();
         let simulator = Simulator::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
@@ -52,8 +52,8 @@ impl Bench {
         }
     }
 
-    pub fn world(&self) -> &World {
-        self.simulator.world()
+    pub fn state(&self) -> &SimulatorState {
+        self.simulator.state()
     }
 
     pub fn credentials(&self) -> Credentials {
@@ -73,13 +73,13 @@ impl Bench {
     /// Somewhere for the vendor to call.
     pub async fn listen(&self) -> Ears {
         let ears = Ears::open().await;
-        self.world().call_back_to(&ears.base_url);
+        self.state().set_webhook_base_url(&ears.base_url);
         ears
     }
 
-    /// What a person writes to the bench's address.
-    pub fn letter(&self, body: &str) -> PersonWrites {
-        PersonWrites::new(self.channel, self.to().as_str(), self.from().as_str(), body)
+    /// What a person writes to the harness's address.
+    pub fn draft(&self, body: &str) -> PersonMessage {
+        PersonMessage::new(self.channel, self.to().as_str(), self.from().as_str(), body)
     }
 
     pub fn dispatch(&self, content: Content) -> Dispatch {
@@ -111,8 +111,8 @@ impl Bench {
     /// Sends into the vendor's own error.
     pub async fn send_refused(&self, status: u16, code: &str) -> Outcome {
         let code = code.to_owned();
-        let refusal = Misbehaviour::Refuse { status, code };
-        self.world().misbehave(self.vendor.manifest.id, refusal, 1);
+        let refusal = InjectedFault::Refuse { status, code };
+        self.state().inject_fault(self.vendor.manifest.id, refusal, 1);
         self.send(&self.text("hello")).await
     }
 }
@@ -127,8 +127,8 @@ fn nowhere() -> CallUrls {
     }
 }
 
-fn placing() -> Placing {
-    Placing {
+fn placing() -> CallOptions {
+    CallOptions {
         ring_seconds: 30,
         limit_seconds: 600,
         detects_machine: false,
@@ -159,7 +159,7 @@ pub fn refused(class: RefusalClass, code: &str) -> Outcome {
 pub fn the_message(inbound: &dyn Webhooks, request: &WebhookRequest) -> InboundMessage {
     assert_eq!(inbound.verify(request), Ok(()));
     let notices = inbound.read(request).unwrap();
-    let [Notice::Message(message)] = notices.as_slice() else {
+    let [WebhookEvent::Message(message)] = notices.as_slice() else {
         panic!("{notices:?}")
     };
     InboundMessage::clone(message)
@@ -169,13 +169,13 @@ pub fn the_message(inbound: &dyn Webhooks, request: &WebhookRequest) -> InboundM
 pub fn the_receipt(inbound: &dyn Webhooks, request: &WebhookRequest) -> Receipt {
     assert_eq!(inbound.verify(request), Ok(()));
     let notices = inbound.read(request).unwrap();
-    let [Notice::Receipt(receipt)] = notices.as_slice() else {
+    let [WebhookEvent::Receipt(receipt)] = notices.as_slice() else {
         panic!("{notices:?}")
     };
     receipt.clone()
 }
 
-impl FarEnd for Bench {
+impl FarEnd for CarrierHarness {
     fn channel(&self) -> Channel {
         self.channel
     }
@@ -215,46 +215,46 @@ impl FarEnd for Bench {
 
     fn misbehave(&self, fault: Fault) {
         let misbehaviour = match fault {
-            Fault::TimeoutAfterAccept => Misbehaviour::TimeoutAfterAccept,
-            Fault::StallBeforeAccept => Misbehaviour::StallBeforeAccept,
-            Fault::RateLimit { retry_after } => Misbehaviour::RateLimit {
+            Fault::TimeoutAfterAccept => InjectedFault::TimeoutAfterAccept,
+            Fault::StallBeforeAccept => InjectedFault::StallBeforeAccept,
+            Fault::RateLimit { retry_after } => InjectedFault::RateLimit {
                 retry_after: Some(retry_after),
             },
-            Fault::ServerError => Misbehaviour::ServerError,
-            Fault::ServerErrorAfterAccept => Misbehaviour::ServerErrorAfterAccept,
-            Fault::ResetAfterAccept => Misbehaviour::ResetAfterAccept,
-            Fault::Nonsense => Misbehaviour::Nonsense,
+            Fault::ServerError => InjectedFault::ServerError,
+            Fault::ServerErrorAfterAccept => InjectedFault::ServerErrorAfterAccept,
+            Fault::ResetAfterAccept => InjectedFault::ResetAfterAccept,
+            Fault::Nonsense => InjectedFault::Nonsense,
         };
-        self.world().misbehave(self.vendor.manifest.id, misbehaviour, 1);
+        self.state().inject_fault(self.vendor.manifest.id, faults, 1);
     }
 
     fn requests(&self) -> u64 {
-        self.world().requests_total(self.vendor.manifest.id)
+        self.state().requests_total(self.vendor.manifest.id)
     }
 
     fn taken(&self) -> u64 {
         if self.channel == Channel::Voice {
-            return self.world().calls().len() as u64;
+            return self.state().calls().len() as u64;
         }
-        self.world().accepted_total(self.vendor.manifest.id)
+        self.state().accepted_total(self.vendor.manifest.id)
     }
 }
 
-impl Caller for Bench {
+impl Caller for CarrierHarness {
     fn ears(&self) -> Arc<dyn Webhooks> {
         self.webhooks()
     }
 
     async fn calls_twice(&self) -> (WebhookRequest, WebhookRequest) {
         let mut ears = self.listen().await;
-        let twice = Manner {
+        let twice = WebhookBehavior {
             copies: 2,
             reversed: false,
         };
-        self.world().set_manner(self.vendor.manifest.id, twice);
-        let mut letter = self.letter("Is it 8 + 1 o'clock? é 👍");
-        letter.vendor = Some(self.vendor.manifest.id.to_owned());
-        self.world().person_writes(letter).await.unwrap();
+        self.state().set_webhook_behavior(self.vendor.manifest.id, twice);
+        let mut draft = self.draft("Is it 8 + 1 o'clock? é 👍");
+        draft.vendor = Some(self.vendor.manifest.id.to_owned());
+        self.state().send_as_person(draft).await.unwrap();
         (ears.next().await, ears.next().await)
     }
 

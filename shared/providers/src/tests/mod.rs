@@ -1,11 +1,11 @@
 //! The registry, and what the vendors' tests share.
 
 mod corpus;
-pub mod ears;
 pub mod harness;
-pub mod minds;
+pub mod model_harness;
 mod mutations;
-pub mod voices;
+pub mod speech_harness;
+pub mod webhook_receiver;
 
 use crate::{Credentials, VENDORS, http};
 

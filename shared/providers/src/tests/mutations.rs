@@ -11,7 +11,7 @@ use std::{
 use axum::http::{HeaderMap, HeaderName, Method};
 use butt_dial_domain::{
     Clock,
-    ports::webhook::{Distrust, WebhookRequest, Webhooks},
+    ports::webhook::{VerificationError, WebhookRequest, Webhooks},
 };
 
 use super::{corpus, harness::DEADLINE, install_tls};
@@ -20,12 +20,12 @@ use crate::{VENDORS, Vendor, http};
 const ROUNDS: u64 = 20_000;
 /// Another one is tried with `MUTATION_SEED=<number>`.
 const SEED: u64 = 0x5eed;
-const LONGEST: usize = 8_192;
+const MAX_BODY_BYTES: usize = 8_192;
 /// Without optimization and on a busy machine. What is quadratic takes longer.
-const SOON: Duration = Duration::from_secs(2);
+const TIME_LIMIT: Duration = Duration::from_secs(2);
 
 /// What means something to one parser or another.
-const WORDS: [&str; 24] = [
+const TOKENS: [&str; 24] = [
     "\"",
     "{",
     "}",
@@ -58,8 +58,8 @@ fn bodies_broken_at_random_do_no_harm() {
     println!("MUTATION_SEED={seed}");
     install_tls();
     thread::scope(|scope| {
-        for vendor in VENDORS.iter().filter(|vendor| vendor.people.is_some()) {
-            scope.spawn(move || hammer(vendor, seed));
+        for vendor in VENDORS.iter().filter(|vendor| vendor.inbound.is_some()) {
+            scope.spawn(move || mutate_bodies(vendor, seed));
         }
     });
 }
@@ -82,61 +82,64 @@ fn callbacks_and_frames_broken_at_random_do_no_harm() {
         let frames: Vec<Vec<u8>> = corpus::files(&format!("{id}-frames")).into_values().collect();
         for form in &forms {
             // What is read about numbers at the first use takes its time.
-            let _ = voice.read_report(&signed(vendor, form, form));
+            let _ = voice.parse_report(&signed(vendor, form, form));
         }
         let mut read = 0;
         for round in 0..ROUNDS {
-            let mut dice = Dice(seed ^ round.wrapping_mul(0x2545_f491_4f6c_dd1d));
-            let (form, frame) = (dice.broken(&forms), dice.broken(&frames));
+            let mut rng = SeededRng(seed ^ round.wrapping_mul(0x2545_f491_4f6c_dd1d));
+            let (form, frame) = (rng.broken(&forms), rng.broken(&frames));
             let request = signed(vendor, &form, &form);
             let start = Instant::now();
             assert!(
-                voice.read_report(&request) == voice.read_report(&request),
+                voice.parse_report(&request) == voice.parse_report(&request),
                 "round {round}: {}",
                 form.escape_ascii()
             );
-            read += u64::from(voice.read_frame(&String::from_utf8_lossy(&frame)).is_ok());
-            assert!(start.elapsed() < SOON, "round {round}: {}", frame.escape_ascii());
+            read += u64::from(voice.parse_frame(&String::from_utf8_lossy(&frame)).is_ok());
+            assert!(start.elapsed() < TIME_LIMIT, "round {round}: {}", frame.escape_ascii());
         }
         assert!(read > ROUNDS / 10, "{id}: {read} could be read");
     }
 }
 
-fn hammer(vendor: &Vendor, seed: u64) {
+fn mutate_bodies(vendor: &Vendor, seed: u64) {
     let credentials = vendor.simulated_credentials("http://127.0.0.1:1");
     let connected = (vendor.connect)(&credentials, &http::client().unwrap(), DEADLINE).unwrap();
     let webhooks = connected.webhooks.unwrap();
     let bodies: Vec<Vec<u8>> = corpus::files(vendor.manifest.id).into_values().collect();
     for body in &bodies {
         // What is read about numbers at the first use takes its time.
-        endure(vendor, &*webhooks, body);
+        read_signed(vendor, &*webhooks, body);
     }
     let mut read = 0;
     for round in 0..ROUNDS {
         // Each round has a seed of its own, so that it can be had again alone.
-        let body = Dice(seed ^ round.wrapping_mul(0x2545_f491_4f6c_dd1d)).broken(&bodies);
+        let body = SeededRng(seed ^ round.wrapping_mul(0x2545_f491_4f6c_dd1d)).broken(&bodies);
         let start = Instant::now();
-        let endured = panic::catch_unwind(AssertUnwindSafe(|| {
+        let read_ok = panic::catch_unwind(AssertUnwindSafe(|| {
             if round.is_multiple_of(8) {
                 repeat_and_forge(vendor, &*webhooks, &body);
             }
-            endure(vendor, &*webhooks, &body)
+            read_signed(vendor, &*webhooks, &body)
         }));
         let what = || format!("{}, round {round}: {}", vendor.manifest.id, body.escape_ascii());
-        read += u64::from(endured.unwrap_or_else(|_| panic!("{}", what())));
-        assert!(start.elapsed() < SOON, "{:?} for {}", start.elapsed(), what());
+        read += u64::from(read_ok.unwrap_or_else(|_| panic!("{}", what())));
+        assert!(start.elapsed() < TIME_LIMIT, "{:?} for {}", start.elapsed(), what());
     }
     // Otherwise this test has only tried how bodies are refused.
     assert!(read > ROUNDS / 10, "{}: {read} could be read", vendor.manifest.id);
 }
 
 /// Whether it could be read.
-fn endure(vendor: &Vendor, webhooks: &dyn Webhooks, body: &[u8]) -> bool {
+fn read_signed(vendor: &Vendor, webhooks: &dyn Webhooks, body: &[u8]) -> bool {
     let request = signed(vendor, body, body);
     match webhooks.verify(&request) {
         Ok(()) => {}
         // What is signed is its fields, and this has none.
-        Err(distrust) => assert_eq!((vendor.manifest.id, distrust), ("twilio", Distrust::WrongSignature)),
+        Err(distrust) => assert_eq!(
+            (vendor.manifest.id, distrust),
+            ("twilio", VerificationError::WrongSignature)
+        ),
     }
     webhooks.read(&request).is_ok()
 }
@@ -145,7 +148,7 @@ fn repeat_and_forge(vendor: &Vendor, webhooks: &dyn Webhooks, body: &[u8]) {
     let request = signed(vendor, body, &[body, b"x"].concat());
     assert_eq!(
         webhooks.verify(&request),
-        Err(Distrust::WrongSignature),
+        Err(VerificationError::WrongSignature),
         "of another body"
     );
     assert!(
@@ -158,7 +161,7 @@ fn repeat_and_forge(vendor: &Vendor, webhooks: &dyn Webhooks, body: &[u8]) {
 fn signed(vendor: &Vendor, body: &[u8], other: &[u8]) -> WebhookRequest {
     let url = format!("https://bd.example.com/webhooks/{}/any?mid=msg_1", vendor.manifest.id);
     let received_at = Clock::System.now();
-    let headers = (vendor.people.as_ref().unwrap().sign)(&url, other, received_at).into_iter();
+    let headers = (vendor.inbound.as_ref().unwrap().sign)(&url, other, received_at).into_iter();
     let headers = headers.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()));
     WebhookRequest {
         method: Method::POST,
@@ -170,9 +173,9 @@ fn signed(vendor: &Vendor, body: &[u8], other: &[u8]) -> WebhookRequest {
 }
 
 /// SplitMix64: the same numbers on every machine.
-struct Dice(u64);
+struct SeededRng(u64);
 
-impl Dice {
+impl SeededRng {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -199,7 +202,7 @@ impl Dice {
                 self.break_once(&mut body, bodies);
             }
         }
-        body.truncate(LONGEST);
+        body.truncate(MAX_BODY_BYTES);
         body
     }
 
@@ -211,7 +214,7 @@ impl Dice {
         }
         let (here, there) = (self.pick(&spans).clone(), self.pick(&spans).clone());
         let text = match self.next() % 3 {
-            0 => self.pick(&WORDS).as_bytes().to_vec(),
+            0 => self.pick(&TOKENS).as_bytes().to_vec(),
             1 => body[there].repeat(1 + self.below(20)),
             _ => body[there].to_vec(),
         };
@@ -235,7 +238,7 @@ impl Dice {
                 body.extend_from_slice(&other[start..]);
             }
             _ => {
-                let word = self.pick(&WORDS).bytes();
+                let word = self.pick(&TOKENS).bytes();
                 drop(body.splice(from..from, word));
             }
         }

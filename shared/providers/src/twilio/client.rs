@@ -7,7 +7,8 @@ use butt_dial_domain::{
     Address, Channel,
     clock::Timestamp,
     ports::carrier::{
-        Dispatch, Doubt, Listed, LookupFailed, Messaging, Outcome, Receipt, Reconciliation, RefusalClass,
+        CarrierAcceptance, AmbiguityReason, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
+        RefusalClass,
     },
 };
 use chrono::SubsecRound;
@@ -16,19 +17,19 @@ use url::Url;
 
 use super::{
     ACCOUNT_SID, AUTH_TOKEN, ENDPOINT, MESSAGING_SERVICE_SID, errors,
-    voice::placing,
+    voice::create_call,
     wire::{self, Account, Created, Page},
 };
 use crate::{
     Secret,
-    http::{self, Answer},
+    http::{self, Response},
     vendor::Credentials,
 };
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const PAGE_SIZE: usize = 100;
 /// A thousand messages between two addresses since one send is beyond what a carrier lets pass.
-const MOST_PAGES: usize = 10;
+const MAX_PAGES: usize = 10;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Clone)]
@@ -51,13 +52,15 @@ impl Client {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let account = credentials.get(ACCOUNT_SID)?.expose().to_owned();
         if !wire::is_sid(&account, "AC") {
-            return Err(format!("{ACCOUNT_SID} must be AC and letters or digits"));
+            return Err(format!("{ACCOUNT_SID} must be AC and person_message_changes or digits"));
         }
         let messaging_service = credentials
             .find(MESSAGING_SERVICE_SID)
             .map(|sid| sid.expose().to_owned());
         if messaging_service.as_ref().is_some_and(|sid| !wire::is_sid(sid, "MG")) {
-            return Err(format!("{MESSAGING_SERVICE_SID} must be MG and letters or digits"));
+            return Err(format!(
+                "{MESSAGING_SERVICE_SID} must be MG and person_message_changes or digits"
+            ));
         }
         let resource = |name| {
             let url = format!("{endpoint}/{}/Accounts/{account}/{name}.json", wire::VERSION);
@@ -86,24 +89,24 @@ impl Client {
         format!("{}/{}/Accounts/{}{rest}", self.endpoint, wire::VERSION, self.account)
     }
 
-    pub(super) async fn get(&self, url: &str) -> Result<Answer, Outcome> {
+    pub(super) async fn get(&self, url: &str) -> Result<Response, Outcome> {
         let request = self.http.get(url).basic_auth(&self.account, Some(self.token.expose()));
         http::lookup(request, self.deadline).await
     }
 
     /// One order below the account's path.
-    pub(super) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Result<Answer, Outcome> {
+    pub(super) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Result<Response, Outcome> {
         let request = self.http.post(self.account_url(path));
         let request = request.basic_auth(&self.account, Some(self.token.expose()));
         http::exchange(request.timeout(self.deadline).form(form)).await
     }
 
-    async fn page<P: DeserializeOwned>(&self, url: &str) -> Result<P, LookupFailed> {
-        let answer = self.get(url).await.map_err(|_| LookupFailed::NoAnswer)?;
-        if !answer.status.is_success() {
-            return Err(LookupFailed::NoAnswer);
+    async fn page<P: DeserializeOwned>(&self, url: &str) -> Result<P, LookupError> {
+        let response = self.get(url).await.map_err(|_| LookupError::NoAnswer)?;
+        if !response.status.is_success() {
+            return Err(LookupError::NoAnswer);
         }
-        serde_json::from_slice(&answer.body).map_err(|_| LookupFailed::NoAnswer)
+        serde_json::from_slice(&response.body).map_err(|_| LookupError::NoAnswer)
     }
 }
 
@@ -111,7 +114,7 @@ impl Client {
 impl Messaging for Client {
     async fn send(&self, dispatch: &Dispatch) -> Outcome {
         let (resource, form) = match dispatch.channel {
-            Channel::Voice => (&self.calls, placing::form(dispatch)),
+            Channel::Voice => (&self.calls, create_call::form(dispatch)),
             _ => (&self.messages, wire::form(dispatch, self.messaging_service.as_deref())),
         };
         let Some(form) = form else {
@@ -124,8 +127,8 @@ impl Messaging for Client {
             .timeout(self.deadline)
             .form(&form);
         match http::exchange(request).await {
-            Ok(answer) if answer.status.is_success() => accepted(&answer),
-            Ok(answer) => errors::outcome(&answer),
+            Ok(response) if response.status.is_success() => accepted(&response),
+            Ok(response) => errors::outcome(&response),
             Err(outcome) => outcome,
         }
     }
@@ -144,7 +147,7 @@ impl Messaging for Client {
         from: &Address,
         to: &Address,
         since: Timestamp,
-    ) -> Result<Vec<Listed>, LookupFailed> {
+    ) -> Result<Vec<ListedMessage>, LookupError> {
         // Twilio's dates are whole seconds: what was made in the second of `since` may be ours.
         let since = since.trunc_subsecs(0);
         if channel == Channel::Voice {
@@ -153,7 +156,7 @@ impl Messaging for Client {
         let query = wire::list_query(channel, from, to, since, PAGE_SIZE);
         let mut url = self.account_url(&format!("/Messages.json?{query}"));
         let mut found = Vec::new();
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             let page: Page = self.page(&url).await?;
             found.extend(
                 page.messages
@@ -167,18 +170,18 @@ impl Messaging for Client {
             }
         }
         // There is more than was read: "not in the list" would be a guess.
-        Err(LookupFailed::NoAnswer)
+        Err(LookupError::NoAnswer)
     }
 
     async fn check(&self) -> Result<(), String> {
-        let answer = self.get(&self.account_url(".json")).await;
-        let answer = answer.map_err(|outcome| http::explain(&outcome, "Twilio", ENDPOINT))?;
-        match answer.status.as_u16() {
-            200 => match serde_json::from_slice::<Account>(&answer.body) {
+        let response = self.get(&self.account_url(".json")).await;
+        let response = response.map_err(|outcome| http::explain(&outcome, "Twilio", ENDPOINT))?;
+        match response.status.as_u16() {
+            200 => match serde_json::from_slice::<Account>(&response.body) {
                 Ok(account) if account.status == "active" => Ok(()),
                 Ok(account) => Err(format!(
                     "the Twilio account is {}: reactivate it in the console",
-                    http::word(&account.status)
+                    http::label(&account.status)
                 )),
                 Err(_) => Err(format!("what answers is not Twilio: check {ENDPOINT}")),
             },
@@ -194,12 +197,17 @@ impl Messaging for Client {
 }
 
 impl Client {
-    async fn list_calls(&self, from: &Address, to: &Address, since: Timestamp) -> Result<Vec<Listed>, LookupFailed> {
-        let mut url = self.account_url(&format!("/Calls.json?{}", placing::list_query(from, to, PAGE_SIZE)));
+    async fn list_calls(
+        &self,
+        from: &Address,
+        to: &Address,
+        since: Timestamp,
+    ) -> Result<Vec<ListedMessage>, LookupError> {
+        let mut url = self.account_url(&format!("/Calls.json?{}", create_call::list_query(from, to, PAGE_SIZE)));
         let mut found = Vec::new();
-        for _ in 0..MOST_PAGES {
-            let page: placing::Page = self.page(&url).await?;
-            let calls: Vec<Listed> = page.calls.into_iter().filter_map(placing::Call::listed).collect();
+        for _ in 0..MAX_PAGES {
+            let page: create_call::Page = self.page(&url).await?;
+            let calls: Vec<ListedMessage> = page.calls.into_iter().filter_map(create_call::Call::listed).collect();
             // The list is newest first, by times that may be minutes apart from that of the creation.
             let is_past = !calls.is_empty() && calls.iter().all(|call| call.created_at < since - DAY);
             found.extend(calls.into_iter().filter(|call| call.created_at >= since));
@@ -208,24 +216,24 @@ impl Client {
                 Some(next) => url = self.next_url(&next)?,
             }
         }
-        Err(LookupFailed::NoAnswer)
+        Err(LookupError::NoAnswer)
     }
 
     /// The next page's address, which Twilio gives without a host. Anything else could lead the credentials elsewhere.
-    fn next_url(&self, uri: &str) -> Result<String, LookupFailed> {
+    fn next_url(&self, uri: &str) -> Result<String, LookupError> {
         let ours = format!("/{}/Accounts/{}/", wire::VERSION, self.account);
         if uri.starts_with(&ours) {
             Ok(format!("{}{uri}", self.endpoint))
         } else {
-            Err(LookupFailed::NoAnswer)
+            Err(LookupError::NoAnswer)
         }
     }
 }
 
-fn accepted(answer: &Answer) -> Outcome {
-    match serde_json::from_slice::<Created>(&answer.body) {
-        Ok(created) if wire::is_message_sid(&created.sid) || placing::is_call_sid(&created.sid) => {
-            Outcome::Accepted(Receipt {
+fn accepted(response: &Response) -> Outcome {
+    match serde_json::from_slice::<Created>(&response.body) {
+        Ok(created) if wire::is_message_sid(&created.sid) || create_call::is_call_sid(&created.sid) => {
+            Outcome::Accepted(CarrierAcceptance {
                 carrier_id: created.sid,
                 carrier_status: created.status,
                 // "0" until the messaging service has chosen a sender (Twilio, Messages resource).
@@ -234,6 +242,6 @@ fn accepted(answer: &Answer) -> Outcome {
             })
         }
         // A 2xx that is not Twilio's: a proxy or a portal spoke, and what it did with the request is not known.
-        _ => Outcome::Unknown(Doubt::CarrierFault),
+        _ => Outcome::Unknown(AmbiguityReason::CarrierFault),
     }
 }

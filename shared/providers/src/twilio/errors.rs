@@ -2,24 +2,24 @@
 //! that is not known here falls back to what the HTTP status says.
 
 use axum::http::StatusCode;
-use butt_dial_domain::ports::carrier::{Doubt, Outcome, Refusal, RefusalClass};
+use butt_dial_domain::ports::carrier::{AmbiguityReason, Outcome, Refusal, RefusalClass};
 
 use super::wire::ErrorBody;
-use crate::http::Answer;
+use crate::http::Response;
 
 /// What an answer other than 2xx means for the send.
-pub fn outcome(answer: &Answer) -> Outcome {
-    let body: Option<ErrorBody> = serde_json::from_slice(&answer.body).ok();
+pub fn outcome(response: &Response) -> Outcome {
+    let body: Option<ErrorBody> = serde_json::from_slice(&response.body).ok();
     let code = body.map(|body| body.code);
-    if !answer.status.is_client_error() || answer.status == StatusCode::REQUEST_TIMEOUT {
+    if !response.status.is_client_error() || response.status == StatusCode::REQUEST_TIMEOUT {
         // 5xx; also a redirect, which is not followed and may follow a success, and a 408, which machines in front
         // of a vendor send when the answer took too long.
-        return Outcome::Unknown(Doubt::CarrierFault);
+        return Outcome::Unknown(AmbiguityReason::CarrierFault);
     }
     match code.map(class_of_code) {
-        Some(Meaning::Ambiguous) => Outcome::Unknown(Doubt::CarrierFault),
-        Some(Meaning::Refused(class)) => refused(class, code, answer),
-        Some(Meaning::NotKnown) | None => refused(class_of_status(answer.status), code, answer),
+        Some(Meaning::Ambiguous) => Outcome::Unknown(AmbiguityReason::CarrierFault),
+        Some(Meaning::Refused(class)) => refused(class, code, response),
+        Some(Meaning::NotKnown) | None => refused(class_of_status(response.status), code, response),
     }
 }
 
@@ -71,10 +71,10 @@ fn class_of_status(status: StatusCode) -> RefusalClass {
     }
 }
 
-fn refused(class: RefusalClass, code: Option<u32>, answer: &Answer) -> Outcome {
+fn refused(class: RefusalClass, code: Option<u32>, response: &Response) -> Outcome {
     Outcome::Refused(Refusal {
         class,
         carrier_code: code.map(|code| code.to_string()),
-        retry_after_seconds: answer.retry_after_seconds,
+        retry_after_seconds: response.retry_after_seconds,
     })
 }

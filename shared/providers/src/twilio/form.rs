@@ -1,22 +1,22 @@
 //! Forms, read strictly: a signature is made over the decoded fields, so a decoder that guesses would let two different
 //! bodies pass as one. Linear in the body, whatever is in it.
 
-use butt_dial_domain::ports::webhook::Unreadable;
+use butt_dial_domain::ports::webhook::UnreadableRequest;
 
 /// What a signature is checked over; Twilio sends some forty. Each costs memory before anybody is believed.
-const MOST_FIELDS: usize = 20_000;
+const MAX_FIELDS: usize = 20_000;
 /// What is read of a form that is signed.
-const MOST_READ: usize = 1_000;
+const MAX_FIELDS_READ: usize = 1_000;
 
 /// The fields of a form in order, or of a query.
 pub struct Form(Vec<(String, String)>);
 
 impl Form {
-    pub fn decode(body: &[u8]) -> Result<Self, Unreadable> {
+    pub fn decode(body: &[u8]) -> Result<Self, UnreadableRequest> {
         let mut fields = Vec::new();
         for pair in body.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
-            if fields.len() == MOST_FIELDS {
-                return Err(Unreadable("the form has too many fields"));
+            if fields.len() == MAX_FIELDS {
+                return Err(UnreadableRequest("the form has too many fields"));
             }
             let equals = pair.iter().position(|b| *b == b'=');
             let (name, value) = equals.map_or((pair, &[][..]), |at| (&pair[..at], &pair[at + 1..]));
@@ -26,9 +26,9 @@ impl Form {
     }
 
     /// Refuses a form that nobody who speaks for Twilio makes, signed or not.
-    pub fn check_size(&self) -> Result<(), Unreadable> {
-        if self.0.len() > MOST_READ {
-            return Err(Unreadable("the form has too many fields"));
+    pub fn check_size(&self) -> Result<(), UnreadableRequest> {
+        if self.0.len() > MAX_FIELDS_READ {
+            return Err(UnreadableRequest("the form has too many fields"));
         }
         Ok(())
     }
@@ -44,7 +44,7 @@ impl Form {
     }
 }
 
-fn unescape(text: &[u8]) -> Result<String, Unreadable> {
+fn unescape(text: &[u8]) -> Result<String, UnreadableRequest> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.iter();
     while let Some(byte) = rest.next() {
@@ -52,12 +52,12 @@ fn unescape(text: &[u8]) -> Result<String, Unreadable> {
             b'+' => b' ',
             b'%' => match (digit(rest.next()), digit(rest.next())) {
                 (Some(high), Some(low)) => high << 4 | low,
-                _ => return Err(Unreadable("the form is escaped wrongly")),
+                _ => return Err(UnreadableRequest("the form is escaped wrongly")),
             },
             byte => *byte,
         });
     }
-    String::from_utf8(bytes).map_err(|_| Unreadable("the form is not UTF-8"))
+    String::from_utf8(bytes).map_err(|_| UnreadableRequest("the form is not UTF-8"))
 }
 
 fn digit(byte: Option<&u8>) -> Option<u8> {
@@ -91,14 +91,19 @@ mod tests {
         for body in [&b"a=%"[..], b"a=%4", b"a=%zz", b"a=%+1", b"a=%FF", b"a=\xff", b"%C3=1"] {
             assert!(Form::decode(body).is_err(), "{body:?}");
         }
-        assert!(Form::decode(&b"a&".repeat(MOST_READ)).unwrap().check_size().is_ok());
         assert!(
-            Form::decode(&b"a&".repeat(MOST_READ + 1))
+            Form::decode(&b"a&".repeat(MAX_FIELDS_READ))
+                .unwrap()
+                .check_size()
+                .is_ok()
+        );
+        assert!(
+            Form::decode(&b"a&".repeat(MAX_FIELDS_READ + 1))
                 .unwrap()
                 .check_size()
                 .is_err()
         );
-        assert!(Form::decode(&b"a&".repeat(MOST_FIELDS)).is_ok());
-        assert!(Form::decode(&b"a&".repeat(MOST_FIELDS + 1)).is_err());
+        assert!(Form::decode(&b"a&".repeat(MAX_FIELDS)).is_ok());
+        assert!(Form::decode(&b"a&".repeat(MAX_FIELDS + 1)).is_err());
     }
 }

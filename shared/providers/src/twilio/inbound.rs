@@ -7,10 +7,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use butt_dial_domain::{
     Address, Channel, MessageId,
     ids::is_valid_host_id,
-    inbound::{Attachment, InboundMessage, Keyword, Notice, Receipt, Stage},
+    inbound::{Attachment, DeliveryStatus, InboundMessage, Keyword, Receipt, WebhookEvent},
     ports::{
-        carrier::LookupFailed,
-        webhook::{Acknowledgement, Distrust, MediaRequest, Unreadable, WebhookRequest, Webhooks},
+        carrier::LookupError,
+        webhook::{Acknowledgement, MediaRequest, UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
     },
 };
 use url::{Origin, Url, form_urlencoded};
@@ -24,7 +24,7 @@ use super::{
 use crate::{Secret, vendor::Credentials};
 
 /// MMS and WhatsApp carry at most ten (Twilio, Messaging webhooks).
-const MOST_MEDIA: usize = 10;
+const MAX_MEDIA: usize = 10;
 
 pub struct Inbound {
     account: String,
@@ -103,13 +103,13 @@ impl Webhooks for Inbound {
         webhook::HEADER
     }
 
-    fn verify(&self, request: &WebhookRequest) -> Result<(), Distrust> {
-        let signature = request.header(webhook::HEADER).ok_or(Distrust::Unsigned)?;
+    fn verify(&self, request: &WebhookRequest) -> Result<(), VerificationError> {
+        let signature = request.header(webhook::HEADER).ok_or(VerificationError::Unsigned)?;
         let (account, form);
         let payload = match kind(request) {
             Kind::Form(body) => {
                 // What can't be read has no fields that Twilio could have signed.
-                form = Form::decode(body).map_err(|_| Distrust::WrongSignature)?;
+                form = Form::decode(body).map_err(|_| VerificationError::WrongSignature)?;
                 account = form.find("AccountSid");
                 // The fields of a GET are part of the URL already.
                 let signed = if request.method == Method::GET {
@@ -128,11 +128,11 @@ impl Webhooks for Inbound {
         if webhook::verify(&tokens, &request.url, payload, signature) {
             Ok(())
         } else {
-            Err(Distrust::WrongSignature)
+            Err(VerificationError::WrongSignature)
         }
     }
 
-    fn read(&self, request: &WebhookRequest) -> Result<Vec<Notice>, Unreadable> {
+    fn read(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
         let Kind::Form(body) = kind(request) else {
             return Ok(Vec::new());
         };
@@ -143,15 +143,19 @@ impl Webhooks for Inbound {
             return Ok(Vec::new());
         };
         if !wire::is_message_sid(sid) {
-            return Err(Unreadable("the message's SID is none"));
+            return Err(UnreadableRequest("the message's SID is none"));
         }
         let status = form.find("MessageStatus").or_else(|| form.find("SmsStatus"));
         let Some(channel) = channel(&form) else {
             return Ok(Vec::new());
         };
         let notice = match status {
-            Some("received" | "receiving") | None => Some(Notice::Message(Box::new(message(&form, sid, channel)?))),
-            Some(status) => stage(status).map(|stage| Notice::Receipt(receipt(&form, sid, channel, stage, request))),
+            Some("received" | "receiving") | None => {
+                Some(WebhookEvent::Message(Box::new(message(&form, sid, channel)?)))
+            }
+            Some(status) => {
+                stage(status).map(|stage| WebhookEvent::Receipt(receipt(&form, sid, channel, stage, request)))
+            }
         };
         Ok(notice.into_iter().collect())
     }
@@ -164,8 +168,8 @@ impl Webhooks for Inbound {
         }
     }
 
-    async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupFailed> {
-        let url = Url::parse(&attachment.source).map_err(|_| LookupFailed::NotThere)?;
+    async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupError> {
+        let url = Url::parse(&attachment.source).map_err(|_| LookupError::NotThere)?;
         let is_carrier = url.origin() == self.origin;
         let mut headers = HeaderMap::new();
         if is_carrier {
@@ -215,10 +219,10 @@ fn channel(form: &Form) -> Option<Channel> {
     }
 }
 
-fn message(form: &Form, sid: &str, channel: Channel) -> Result<InboundMessage, Unreadable> {
+fn message(form: &Form, sid: &str, channel: Channel) -> Result<InboundMessage, UnreadableRequest> {
     let address = |name, fault| {
-        let text = form.find(name).ok_or(Unreadable(fault))?;
-        Address::parse(channel, text).map_err(|_| Unreadable(fault))
+        let text = form.find(name).ok_or(UnreadableRequest(fault))?;
+        Address::parse(channel, text).map_err(|_| UnreadableRequest(fault))
     };
     let from = address("From", "the sender has no telephone number")?;
     let to = address("To", "the recipient has no telephone number")?;
@@ -237,7 +241,7 @@ fn message(form: &Form, sid: &str, channel: Channel) -> Result<InboundMessage, U
 }
 
 fn attachments(form: &Form) -> Vec<Attachment> {
-    let listed = (0..MOST_MEDIA).filter_map(|place| {
+    let listed = (0..MAX_MEDIA).filter_map(|place| {
         let source = form.find(&format!("MediaUrl{place}"))?.to_owned();
         let content_type = form.find(&format!("MediaContentType{place}")).map(str::to_owned);
         Some(Attachment {
@@ -260,7 +264,7 @@ fn keyword(text: &str) -> Option<Keyword> {
     }
 }
 
-fn receipt(form: &Form, sid: &str, channel: Channel, stage: Stage, request: &WebhookRequest) -> Receipt {
+fn receipt(form: &Form, sid: &str, channel: Channel, stage: DeliveryStatus, request: &WebhookRequest) -> Receipt {
     let code = form.find("ErrorCode").filter(|code| *code != "0");
     let class = code.and_then(|code| errors::class_of(code.parse().ok()?));
     Receipt {
@@ -268,7 +272,7 @@ fn receipt(form: &Form, sid: &str, channel: Channel, stage: Stage, request: &Web
         message: our_id(&request.url),
         channel,
         stage,
-        error_code: code.map(crate::http::word),
+        error_code: code.map(crate::http::label),
         failure: class,
         price: None,
     }
@@ -281,16 +285,16 @@ fn our_id(url: &str) -> Option<MessageId> {
     is_valid_host_id(&id).then(|| MessageId::from(id.as_ref()))
 }
 
-fn stage(status: &str) -> Option<Stage> {
+fn stage(status: &str) -> Option<DeliveryStatus> {
     Some(match status {
-        "accepted" | "scheduled" => Stage::Accepted,
-        "queued" => Stage::Queued,
-        "sending" => Stage::Sending,
-        "sent" => Stage::Sent,
-        "delivered" | "partially_delivered" => Stage::Delivered,
-        "undelivered" => Stage::Undelivered,
-        "failed" | "canceled" => Stage::Failed,
-        "read" => Stage::Read,
+        "accepted" | "scheduled" => DeliveryStatus::Accepted,
+        "queued" => DeliveryStatus::Queued,
+        "sending" => DeliveryStatus::Sending,
+        "sent" => DeliveryStatus::Sent,
+        "delivered" | "partially_delivered" => DeliveryStatus::Delivered,
+        "undelivered" => DeliveryStatus::Undelivered,
+        "failed" | "canceled" => DeliveryStatus::Failed,
+        "read" => DeliveryStatus::Read,
         _ => return None,
     })
 }

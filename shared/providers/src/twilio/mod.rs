@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::Channel;
 
 pub use self::{client::Client, inbound::Inbound, voice::Calls};
-use crate::vendor::{Connected, CredentialField, Credentials, Manifest, People, Vendor};
+use crate::vendor::{Connected, CredentialField, Credentials, InboundSimulation, Manifest, Vendor};
 
 const ACCOUNT_SID: &str = "TWILIO_ACCOUNT_SID";
 const AUTH_TOKEN: &str = "TWILIO_AUTH_TOKEN";
@@ -31,6 +31,7 @@ pub static VENDOR: Vendor = Vendor {
         id: "twilio",
         title: "Twilio",
         channels: &[Channel::Sms, Channel::Whatsapp, Channel::Voice],
+        ai_services: &[],
         credentials: &[
             CredentialField {
                 env: ACCOUNT_SID,
@@ -69,11 +70,11 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
-    people: Some(People {
-        tell: simulator::tell,
+    inbound: Some(InboundSimulation {
+        webhook: simulator::inbound_webhook,
         sign: simulator::sign,
     }),
-    simulated: &[
+    simulated_settings: &[
         (ACCOUNT_SID, simulator::ACCOUNT_SID),
         (AUTH_TOKEN, simulator::AUTH_TOKEN),
     ],

@@ -136,7 +136,7 @@ fn with_port(url: &str) -> String {
 }
 
 /// The query parsed and written again the way Node's `querystring` does: values of one name together,
-/// and everything escaped but letters, digits and `-_.!~*'()`.
+/// and everything escaped but person_message_changes, digits and `-_.!~*'()`.
 fn with_legacy_query(url: &str) -> Option<String> {
     let (before, query) = url.split_once('?').filter(|(_, query)| !query.is_empty())?;
     let mut names: Vec<(String, Vec<String>)> = Vec::new();

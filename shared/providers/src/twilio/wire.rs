@@ -3,7 +3,7 @@
 use butt_dial_domain::{
     Address, Channel, Micros,
     clock::Timestamp,
-    ports::carrier::{Dispatch, Listed},
+    ports::carrier::{Dispatch, ListedMessage},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -86,8 +86,8 @@ pub struct Message {
 }
 
 impl Message {
-    pub fn listed(self) -> Option<Listed> {
-        Some(Listed {
+    pub fn listed(self) -> Option<ListedMessage> {
+        Some(ListedMessage {
             created_at: date(&self.date_created)?,
             carrier_id: self.sid,
             carrier_status: self.status,
@@ -122,7 +122,7 @@ pub fn price(text: &str) -> Option<Micros> {
     Micros::from_units(text.parse::<f64>().ok()?.abs())
 }
 
-/// Two letters that name the kind, and what identifies it: 32 hex digits at Twilio, but that is Twilio's to choose.
+/// Two person_message_changes that name the kind, and what identifies it: 32 hex digits at Twilio, but that is Twilio's to choose.
 pub fn is_sid(text: &str, kind: &str) -> bool {
     text.strip_prefix(kind)
         .is_some_and(|rest| (1..=64).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric()))

@@ -8,7 +8,7 @@ use axum::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-pub fn complain(status: StatusCode, kind: &str, message: &str) -> Response {
+pub fn error_response(status: StatusCode, kind: &str, message: &str) -> Response {
     let id = format!("req_{}", Uuid::new_v4().simple());
     let mut body = body(kind, message);
     body["request_id"] = json!(id);
@@ -21,16 +21,16 @@ pub fn body(kind: &str, message: &str) -> Value {
 }
 
 pub fn invalid(message: &str) -> Response {
-    complain(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+    error_response(StatusCode::BAD_REQUEST, "invalid_request_error", message)
 }
 
 pub fn no_such_model(id: &str) -> Response {
-    complain(StatusCode::NOT_FOUND, "not_found_error", &format!("model: {id}"))
+    error_response(StatusCode::NOT_FOUND, "not_found_error", &format!("model: {id}"))
 }
 
-pub fn any(status: StatusCode, kind: Option<&str>) -> Response {
+pub fn injected(status: StatusCode, kind: Option<&str>) -> Response {
     match kind {
-        Some(kind) => complain(status, kind, "Simulated error"),
+        Some(kind) => error_response(status, kind, "Simulated error"),
         None => (status, format!("upstream connect error: {status}")).into_response(),
     }
 }

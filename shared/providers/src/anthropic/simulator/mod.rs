@@ -2,7 +2,7 @@
 //! The mind behind it is `simulator::answering`.
 
 mod error;
-mod intake;
+mod validation;
 
 use axum::{
     Extension, Json, Router,
@@ -16,13 +16,12 @@ use axum::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use self::intake::Asked;
-use super::wire::Known;
+use self::validation::ValidRequest;
+use super::wire::KnownModel;
 use crate::simulator::{
-    Misbehaviour, Voice, World,
-    answering::{cut, pieces},
-    misbehaviour,
-    models::{self, Record, Script, data},
+    ErrorFormat, InjectedFault, SimulatorState, faults,
+    models::{self, RequestGuard, StreamedAnswer, with_json},
+    scripted_model::{split_pieces, truncate_tokens},
 };
 
 pub const API_KEY: &str = "sk-ant-simulated-key";
@@ -36,34 +35,34 @@ const MODELS: [(&str, &str); 4] = [
     ("claude-opus-5", "Claude Opus 5"),
 ];
 
-const VOICE: Voice = Voice {
+const ERROR_FORMAT: ErrorFormat = ErrorFormat {
     vendor: ID,
-    error: error::any,
-    too_fast: "rate_limit_error",
+    render: error::injected,
+    rate_limit_code: "rate_limit_error",
 };
 
-pub fn router(world: World) -> Router {
-    let send = middleware::from_fn_with_state((world.clone(), VOICE), misbehaviour::around_a_send);
-    let record = middleware::from_fn_with_state((world, ID), models::around_a_request);
+pub fn router(simulator: SimulatorState) -> Router {
+    let send = middleware::from_fn_with_state((simulator.clone(), ERROR_FORMAT), faults::inject_faults);
+    let record = middleware::from_fn_with_state((simulator, ID), models::record_requests);
     Router::new()
         .route("/v1/messages", post(create).layer(send).layer(record))
         .route("/v1/models/{id}", get(model))
-        .fallback(|| async { error::complain(StatusCode::NOT_FOUND, "not_found_error", "Not found") })
+        .fallback(|| async { error::error_response(StatusCode::NOT_FOUND, "not_found_error", "Not found") })
         .layer(middleware::from_fn(authenticate))
 }
 
 async fn authenticate(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let complain = |status, kind, text: &str| error::complain(status, kind, text);
+    let error_response = |status, kind, text: &str| error::error_response(status, kind, text);
     match (named("x-api-key"), named("anthropic-version")) {
-        (None, _) => complain(
+        (None, _) => error_response(
             StatusCode::UNAUTHORIZED,
             "authentication_error",
             "x-api-key header is required",
         ),
         (Some(key), _) if key != API_KEY => {
-            complain(StatusCode::UNAUTHORIZED, "authentication_error", "invalid x-api-key")
+            error_response(StatusCode::UNAUTHORIZED, "authentication_error", "invalid x-api-key")
         }
         (_, None) => error::invalid("anthropic-version: header is required"),
         (_, Some(version)) if version != VERSION => {
@@ -76,7 +75,7 @@ async fn authenticate(request: Request, next: Next) -> Response {
 async fn model(Path(id): Path<String>) -> Response {
     match MODELS.iter().find(|(known, _)| *known == id) {
         Some((id, name)) => {
-            let known = Known {
+            let known = KnownModel {
                 id: (*id).to_owned(),
                 display_name: (*name).to_owned(),
             };
@@ -87,32 +86,32 @@ async fn model(Path(id): Path<String>) -> Response {
 }
 
 async fn create(
-    Extension(record): Extension<Record>,
-    fault: Option<Extension<Misbehaviour>>,
+    Extension(guard): Extension<RequestGuard>,
+    fault: Option<Extension<InjectedFault>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let fault = fault.map(|Extension(fault)| fault);
-    let asked = match intake::read(&headers, &body) {
-        Ok(asked) => asked,
-        Err(complaint) => return complaint,
+    let request = match validation::read(&headers, &body) {
+        Ok(request) => request,
+        Err(error) => return error,
     };
     let (text, stop_reason) = match fault {
-        Some(Misbehaviour::Decline) => (String::new(), "refusal"),
-        _ => match cut(&asked.conversation.answer(), asked.max_tokens) {
+        Some(InjectedFault::Decline) => (String::new(), "refusal"),
+        _ => match truncate_tokens(&request.chat.answer(), request.max_tokens) {
             (text, true) => (text, "max_tokens"),
             (text, false) => (text, "end_turn"),
         },
     };
-    if asked.stream {
-        script(&asked, &text, stop_reason).play(record, fault.as_ref())
+    if request.stream {
+        script(&request, &text, stop_reason).into_response_with(guard, fault.as_ref())
     } else {
-        Json(message(&asked, Some((&text, stop_reason)))).into_response()
+        Json(message(&request, Some((&text, stop_reason)))).into_response()
     }
 }
 
 /// The message, whole or as it begins.
-fn message(asked: &Asked, said: Option<(&str, &str)>) -> Value {
+fn message(request: &ValidRequest, said: Option<(&str, &str)>) -> Value {
     let content: Vec<Value> = said
         .iter()
         .map(|(text, _)| json!({ "type": "text", "text": text }))
@@ -121,12 +120,12 @@ fn message(asked: &Asked, said: Option<(&str, &str)>) -> Value {
         "id": format!("msg_{}", Uuid::new_v4().simple()),
         "type": "message",
         "role": "assistant",
-        "model": asked.model,
+        "model": request.model,
         "content": content,
         "stop_reason": said.map(|(_, reason)| reason),
         "stop_sequence": null,
         "usage": {
-            "input_tokens": asked.tokens,
+            "input_tokens": request.tokens,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
             "output_tokens": said.map_or(1, |(text, _)| text.split_whitespace().count()),
@@ -134,8 +133,8 @@ fn message(asked: &Asked, said: Option<(&str, &str)>) -> Value {
     })
 }
 
-fn script(asked: &Asked, text: &str, stop_reason: &str) -> Script {
-    let started = json!({ "type": "message_start", "message": message(asked, None) });
+fn script(request: &ValidRequest, text: &str, stop_reason: &str) -> StreamedAnswer {
+    let started = json!({ "type": "message_start", "message": message(request, None) });
     let block = json!({ "type": "content_block_start", "index": 0, "content_block": { "type": "text", "text": "" } });
     let delta = |text: &String| {
         let delta = json!({ "type": "text_delta", "text": text });
@@ -146,9 +145,9 @@ fn script(asked: &Asked, text: &str, stop_reason: &str) -> Script {
         "delta": { "stop_reason": stop_reason, "stop_sequence": null },
         "usage": { "output_tokens": text.split_whitespace().count() },
     });
-    Script {
+    StreamedAnswer {
         opening: vec![event(&started), event(&block), event(&json!({ "type": "ping" }))],
-        pieces: pieces(text).iter().map(delta).collect(),
+        pieces: split_pieces(text).iter().map(delta).collect(),
         closing: vec![
             event(&json!({ "type": "content_block_stop", "index": 0 })),
             event(&stopped),
@@ -160,7 +159,7 @@ fn script(asked: &Asked, text: &str, stop_reason: &str) -> Script {
 
 /// Named as its data is.
 fn event(value: &Value) -> Event {
-    data(
+    with_json(
         Event::default().event(value["type"].as_str().unwrap_or_default()),
         value,
     )

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::json;
 
-pub fn complain(status: StatusCode, code: &str, text: &str) -> Response {
+pub fn error_response(status: StatusCode, code: &str, text: &str) -> Response {
     (status, Json(json!({ "detail": { "status": code, "message": text } }))).into_response()
 }
 
@@ -17,9 +17,9 @@ pub fn invalid(place: &str, field: &str, kind: &str) -> Response {
     (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "detail": detail }))).into_response()
 }
 
-pub fn any(status: StatusCode, code: Option<&str>) -> Response {
+pub fn injected(status: StatusCode, code: Option<&str>) -> Response {
     match code {
-        Some(code) => complain(status, code, "Simulated error"),
+        Some(code) => error_response(status, code, "Simulated error"),
         None => (status, format!("upstream connect error: {status}")).into_response(),
     }
 }

@@ -16,9 +16,9 @@ use axum::{
 use butt_dial_domain::ports::speech::AudioFormat;
 use serde_json::{Map, Value, json};
 
-use self::error::{complain, invalid};
+use self::error::{error_response, invalid};
 use super::DEFAULT_VOICE;
-use crate::simulator::{self, World, misbehaviour, sound};
+use crate::simulator::{self, SimulatorState, audio, faults};
 
 pub const API_KEY: &str = "sk_simulated_key";
 /// May speak and nothing else.
@@ -43,14 +43,14 @@ const FIELDS: [&str; 8] = [
     "apply_text_normalization",
 ];
 
-const MANNERS: simulator::Voice = simulator::Voice {
+const ERROR_FORMAT: simulator::ErrorFormat = simulator::ErrorFormat {
     vendor: ID,
-    error: error::any,
-    too_fast: "too_many_concurrent_requests",
+    render: error::injected,
+    rate_limit_code: "too_many_concurrent_requests",
 };
 
-pub fn router(world: World) -> Router {
-    let send = middleware::from_fn_with_state((world, MANNERS), misbehaviour::around_a_send);
+pub fn router(simulator: SimulatorState) -> Router {
+    let send = middleware::from_fn_with_state((simulator, ERROR_FORMAT), faults::inject_faults);
     Router::new()
         .route("/v1/text-to-speech/{voice}", post(speak).layer(send))
         .route("/v1/voices/{voice}", get(voice))
@@ -63,17 +63,17 @@ async fn authenticate(request: Request, next: Next) -> Response {
     match key {
         Some(API_KEY) => next.run(request).await,
         Some(SPEAKING_KEY) if request.uri().path().starts_with("/v1/text-to-speech/") => next.run(request).await,
-        Some(SPEAKING_KEY) => complain(
+        Some(SPEAKING_KEY) => error_response(
             StatusCode::UNAUTHORIZED,
             "missing_permissions",
             "The API key you used is missing the permission voices_read to execute this operation.",
         ),
-        _ => complain(StatusCode::UNAUTHORIZED, "invalid_api_key", "Invalid API key"),
+        _ => error_response(StatusCode::UNAUTHORIZED, "invalid_api_key", "Invalid API key"),
     }
 }
 
 fn no_such_voice() -> Response {
-    complain(
+    error_response(
         StatusCode::NOT_FOUND,
         "voice_not_found",
         "A voice with that id was not found.",
@@ -99,20 +99,20 @@ async fn speak(
     }
     let text = match read(&headers, &body) {
         Ok(text) => text,
-        Err(complaint) => return complaint,
+        Err(error) => return error,
     };
-    let length = sound::length(&text);
+    let length = audio::duration(&text);
     let format = match query.get("output_format").map(String::as_str) {
         None | Some("mp3_44100_128") => AudioFormat::Mp3,
         Some("opus_48000_32") => AudioFormat::Ogg,
         Some("pcm_24000") => {
-            return ([(header::CONTENT_TYPE, "audio/pcm")], sound::pcm(length, 24_000)).into_response();
+            return ([(header::CONTENT_TYPE, "audio/pcm")], audio::pcm(length, 24_000)).into_response();
         }
         Some(_) => return invalid("query", "output_format", "enum"),
     };
     (
         [(header::CONTENT_TYPE, format.content_type())],
-        sound::file(format, length),
+        audio::file(format, length),
     )
         .into_response()
 }
@@ -135,19 +135,23 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Result<String, Response> {
         .map_or(Some("eleven_multilingual_v2"), Value::as_str);
     let Some((_, longest, told)) = MODELS.iter().find(|(id, ..)| wanted == Some(id)) else {
         let text = "A model with that id does not exist.";
-        return Err(complain(StatusCode::BAD_REQUEST, "model_not_found", text));
+        return Err(error_response(StatusCode::BAD_REQUEST, "model_not_found", text));
     };
     if text.trim().is_empty() {
         return Err(invalid("body", "text", "string_too_short"));
     }
     if text.chars().count() > *longest {
         let text = "This request's text exceeds the character limit.";
-        return Err(complain(StatusCode::BAD_REQUEST, "max_character_limit_exceeded", text));
+        return Err(error_response(
+            StatusCode::BAD_REQUEST,
+            "max_character_limit_exceeded",
+            text,
+        ));
     }
     match fields.get("language_code") {
         Some(language) if !told || language.as_str().is_none_or(|language| language.len() != 2) => {
             let text = "Model does not support the language.";
-            Err(complain(StatusCode::BAD_REQUEST, "unsupported_language", text))
+            Err(error_response(StatusCode::BAD_REQUEST, "unsupported_language", text))
         }
         _ => Ok(text.to_owned()),
     }

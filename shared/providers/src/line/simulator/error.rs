@@ -8,7 +8,7 @@ use axum::{
 
 use crate::line::wire::{Detail, ErrorBody};
 
-pub fn complain(status: StatusCode, message: &str) -> Response {
+pub fn error_response(status: StatusCode, message: &str) -> Response {
     answer(status, message, Vec::new())
 }
 
@@ -28,9 +28,9 @@ fn answer(status: StatusCode, message: &str, details: Vec<Detail>) -> Response {
 }
 
 /// LINE has no codes: the text of the order is its sentence.
-pub fn any(status: StatusCode, sentence: Option<&str>) -> Response {
+pub fn injected(status: StatusCode, sentence: Option<&str>) -> Response {
     match sentence {
-        Some(sentence) => complain(status, sentence),
+        Some(sentence) => error_response(status, sentence),
         None => (status, format!("upstream connect error: {status}")).into_response(),
     }
 }

@@ -7,18 +7,18 @@ use super::{CHANNEL_SECRET, numeric_id};
 use crate::{
     Secret,
     line::webhook,
-    simulator::{Headers, JSON, Patience, PersonWrites, Report, Telling, World},
+    simulator::{Headers, JSON, OutgoingWebhook, PersonMessage, RetryPolicy, SimulatorState, VendorWebhook},
 };
 
 /// One event: a friend's first picture, or text, or that somebody blocks the bot or comes back.
-pub fn tell(world: &World, text: &PersonWrites, url: &str) -> Result<Telling, String> {
+pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &str) -> Result<VendorWebhook, String> {
     if text.channel != Channel::Line {
         return Err(format!("LINE does not carry {}", text.channel));
     }
     let event_id = uuid::Uuid::new_v4().simple().to_string().to_ascii_uppercase();
     let mut event = json!({
         "mode": "active",
-        "timestamp": world.now().timestamp_millis(),
+        "timestamp": simulator.now().timestamp_millis(),
         "source": { "type": "user", "userId": text.from },
         "webhookEventId": event_id,
         "deliveryContext": { "isRedelivery": false },
@@ -40,15 +40,15 @@ pub fn tell(world: &World, text: &PersonWrites, url: &str) -> Result<Telling, St
         }
     };
     let body = json!({ "destination": text.to, "events": [event] }).to_string();
-    let report = Report {
+    let webhook = OutgoingWebhook {
         url: url.to_owned(),
         content_type: JSON,
-        headers: sign(url, body.as_bytes(), world.now()),
+        headers: sign(url, body.as_bytes(), simulator.now()),
         body,
         // Redelivery is off unless an operator has switched it on.
-        patience: Patience::ONE_TRY,
+        retry: RetryPolicy::SINGLE_ATTEMPT,
     };
-    Ok(Telling { carrier_id, report })
+    Ok(VendorWebhook { carrier_id, webhook })
 }
 
 pub fn sign(_url: &str, body: &[u8], _at: Timestamp) -> Headers {
@@ -58,7 +58,7 @@ pub fn sign(_url: &str, body: &[u8], _at: Timestamp) -> Headers {
     ]
 }
 
-fn message(text: &PersonWrites, id: &str) -> Value {
+fn message(text: &PersonMessage, id: &str) -> Value {
     let mut message = if text.media.is_empty() {
         json!({ "id": id, "type": "text", "text": text.button.as_ref().unwrap_or(&text.body), "quoteToken": "q" })
     } else {

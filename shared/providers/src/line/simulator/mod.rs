@@ -21,14 +21,14 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use self::error::{complain, invalid};
-pub use self::inbound::{sign, tell};
+use self::error::{error_response, invalid};
+pub use self::inbound::{inbound_webhook, sign};
 use crate::{
-    line::wire::{MOST_MESSAGES, Sent, SentMessage},
+    line::wire::{MAX_MESSAGES, Sent, SentMessage},
     simulator::{
-        Journey, SimulatedMessage, Station, Voice, World,
-        keys::{First, Keys},
-        misbehaviour, picture,
+        DeliveryPlan, DeliveryStep, ErrorFormat, SimulatedMessage, SimulatorState, faults,
+        idempotency::{IdempotencyKeys, PriorRequest},
+        picture,
     },
 };
 
@@ -38,36 +38,36 @@ pub const CHANNEL_SECRET: &str = "simulated-line-channel-secret";
 const ID: &str = "line";
 /// The bot that the token belongs to.
 const BOT: &str = "U0000000000000000000000000000000b";
-const LONGEST_TEXT: usize = 5_000;
+const MAX_TEXT_CHARS: usize = 5_000;
 
 /// LINE tells nobody, but the people see it.
-const DELIVERED: &[Station] = &[Station {
+const DELIVERED: &[DeliveryStep] = &[DeliveryStep {
     status: "delivered",
     error_code: None,
 }];
 
-const VOICE: Voice = Voice {
+const ERROR_FORMAT: ErrorFormat = ErrorFormat {
     vendor: ID,
-    error: error::any,
-    too_fast: "The API rate limit has been exceeded. Try again later.",
+    render: error::injected,
+    rate_limit_code: "The API rate limit has been exceeded. Try again later.",
 };
 
 #[derive(Clone)]
-struct Desk {
-    world: World,
-    keys: Arc<Mutex<Keys>>,
+struct AppState {
+    simulator: SimulatorState,
+    keys: Arc<Mutex<IdempotencyKeys>>,
 }
 
-pub fn router(world: World) -> Router {
-    let send = middleware::from_fn_with_state((world.clone(), VOICE), misbehaviour::around_a_send);
+pub fn router(simulator: SimulatorState) -> Router {
+    let send = middleware::from_fn_with_state((simulator.clone(), ERROR_FORMAT), faults::inject_faults);
     Router::new()
         .route("/v2/bot/info", get(info))
         .route("/v2/bot/message/push", post(push).layer(send))
-        .route("/v2/bot/message/{id}/content", get(picture::show))
-        .fallback(|| async { complain(StatusCode::NOT_FOUND, "Not found") })
+        .route("/v2/bot/message/{id}/content", get(picture::serve))
+        .fallback(|| async { error_response(StatusCode::NOT_FOUND, "Not found") })
         .layer(middleware::from_fn(authenticate))
-        .with_state(Desk {
-            world,
+        .with_state(AppState {
+            simulator,
             keys: Arc::default(),
         })
 }
@@ -81,7 +81,7 @@ async fn authenticate(request: Request, next: Next) -> Response {
         next.run(request).await
     } else {
         let text = "Authentication failed. Confirm that the access token in the authorization header is valid.";
-        complain(StatusCode::UNAUTHORIZED, text)
+        error_response(StatusCode::UNAUTHORIZED, text)
     }
 }
 
@@ -95,53 +95,53 @@ struct Push {
     messages: Vec<Value>,
 }
 
-async fn push(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
+async fn push(State(app): State<AppState>, headers: HeaderMap, body: Bytes) -> Response {
     let Ok(push) = serde_json::from_slice::<Push>(&body) else {
-        return complain(StatusCode::BAD_REQUEST, "The request body could not be parsed as JSON");
+        return error_response(StatusCode::BAD_REQUEST, "The request body could not be parsed as JSON");
     };
     let key = headers
         .get("x-line-retry-key")
         .map(|key| key.to_str().unwrap_or_default());
     let Some(key) = key else {
-        return match desk.take(push) {
+        return match app.take(push) {
             Ok(id) => sent(StatusCode::OK, &id),
-            Err(complaint) => complaint,
+            Err(error) => error,
         };
     };
     if Uuid::parse_str(key).is_err() {
-        return complain(StatusCode::BAD_REQUEST, "The retry key is invalid");
+        return error_response(StatusCode::BAD_REQUEST, "The retry key is invalid");
     }
-    let now = desk.world.now();
+    let now = app.simulator.now();
     // Held until the message is taken, as it takes no time: two requests under one key can't both pass.
-    let mut keys = desk.keys.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut keys = app.keys.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(first) = keys.find(key, now) {
         let before = [("x-line-accepted-request-id", first.id.clone())];
         return (before, sent(StatusCode::CONFLICT, &first.id)).into_response();
     }
-    match desk.take(push) {
+    match app.take(push) {
         Ok(id) => {
             let request: [u8; 32] = Sha256::digest(&body).into();
             let answer = sent(StatusCode::OK, &id);
-            keys.remember(key, First { request, id, at: now });
+            keys.insert(key, PriorRequest { request, id, at: now });
             answer
         }
         // What was refused is not remembered.
-        Err(complaint) => complaint,
+        Err(error) => error,
     }
 }
 
-impl Desk {
+impl AppState {
     /// Takes the push as one message; its id.
     #[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
     fn take(&self, push: Push) -> Result<String, Response> {
         let Ok(to) = Address::parse(Channel::Line, &push.to) else {
             return Err(invalid("to"));
         };
-        if !(1..=MOST_MESSAGES).contains(&push.messages.len()) {
+        if !(1..=MAX_MESSAGES).contains(&push.messages.len()) {
             return Err(invalid("messages"));
         }
         let id = numeric_id();
-        let mut message = SimulatedMessage::new(ID, Channel::Line, id.clone(), self.world.now());
+        let mut message = SimulatedMessage::new(ID, Channel::Line, id.clone(), self.simulator.now());
         message.from = BOT.to_owned();
         message.to = to.as_str().to_owned();
         for (place, part) in push.messages.iter().enumerate() {
@@ -150,21 +150,23 @@ impl Desk {
                 part["text"].as_str(),
                 part["originalContentUrl"].as_str(),
             ) {
-                (Some("text"), Some(text), _) if (1..=LONGEST_TEXT).contains(&text.chars().count()) => {
+                (Some("text"), Some(text), _) if (1..=MAX_TEXT_CHARS).contains(&text.chars().count()) => {
                     message.body.push_str(text);
                 }
                 (Some("image"), _, Some(url)) if url.starts_with("https://") => message.media.push(url.to_owned()),
                 _ => return Err(invalid(&format!("messages[{place}]"))),
             }
         }
-        self.world.take(message);
-        let journey = Journey {
+        self.simulator.accept(message);
+        let plan = DeliveryPlan {
             vendor: ID,
             carrier_id: id.clone(),
-            stations: DELIVERED,
-            reporter: None,
+            steps: DELIVERED,
+            status_webhook: None,
         };
-        self.world.courier().dispatch(journey, self.world.delivery_delay());
+        self.simulator
+            .deliveries()
+            .schedule(plan, self.simulator.delivery_delay());
         Ok(id)
     }
 }

@@ -4,8 +4,8 @@ use axum::http::{HeaderMap, Method};
 use butt_dial_domain::{
     Channel,
     clock::Timestamp,
-    inbound::{Attachment, InboundMessage, Keyword, Notice},
-    ports::webhook::{Distrust, Unreadable, WebhookRequest, Webhooks},
+    inbound::{Attachment, InboundMessage, Keyword, WebhookEvent},
+    ports::webhook::{UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
 };
 use butt_dial_testkit::webhook_conformance;
 use serde_json::{Value, json};
@@ -48,8 +48,8 @@ fn read(events: &Value) -> Vec<InboundMessage> {
     let request = signed(&json!({ "destination": BOT, "events": events }).to_string());
     let notices = inbound().read(&request).unwrap();
     let messages = notices.into_iter().map(|notice| match notice {
-        Notice::Message(message) => *message,
-        Notice::Receipt(_) => panic!("a receipt"),
+        WebhookEvent::Message(message) => *message,
+        WebhookEvent::Receipt(_) => panic!("a receipt"),
     });
     messages.collect()
 }
@@ -63,14 +63,14 @@ fn text(source: &Value) -> Value {
 
 #[tokio::test]
 async fn a_friend_writes() {
-    let bench = open(Channel::Line).await;
-    let mut ears = bench.listen().await;
-    let mut letter = bench.letter("8 o'clock? é 👍");
-    letter.in_reply_to = Some("41".to_owned());
-    let written = bench.world().person_writes(letter).await.unwrap();
-    let heard = ears.next().await;
-    assert_eq!(heard.url, format!("{}/webhooks/line/line", ears.base_url));
-    let message = the_message(&*bench.webhooks(), &heard);
+    let harness = open(Channel::Line).await;
+    let mut ears = harness.listen().await;
+    let mut draft = harness.draft("8 o'clock? é 👍");
+    draft.in_reply_to = Some("41".to_owned());
+    let written = harness.state().send_as_person(draft).await.unwrap();
+    let request = ears.next().await;
+    assert_eq!(request.url, format!("{}/webhooks/line/line", ears.base_url));
+    let message = the_message(&*harness.webhooks(), &request);
     assert_eq!(message.carrier_id, written.carrier_id);
     assert_eq!((message.from.as_str(), message.to.as_str()), (ANN, BOT));
     assert_eq!(message.body.as_deref(), Some("8 o'clock? é 👍"));
@@ -80,12 +80,12 @@ async fn a_friend_writes() {
 
 #[tokio::test]
 async fn a_picture_is_fetched_from_where_files_are() {
-    let bench = open(Channel::Line).await;
-    let mut ears = bench.listen().await;
-    let mut letter = bench.letter("");
-    letter.media = vec!["picture".to_owned()];
-    bench.world().person_writes(letter).await.unwrap();
-    let webhooks = bench.webhooks();
+    let harness = open(Channel::Line).await;
+    let mut ears = harness.listen().await;
+    let mut draft = harness.draft("");
+    draft.media = vec!["picture".to_owned()];
+    harness.state().send_as_person(draft).await.unwrap();
+    let webhooks = harness.webhooks();
     let message = the_message(&*webhooks, &ears.next().await);
     let how = webhooks.media(&message.attachments[0]).await.unwrap();
     assert!(how.is_carrier);
@@ -129,13 +129,13 @@ fn simulated_at(endpoint: &str, credentials: &Credentials) -> Credentials {
 
 #[tokio::test]
 async fn who_blocks_the_bot_says_stop() {
-    let bench = open(Channel::Line).await;
-    let mut ears = bench.listen().await;
+    let harness = open(Channel::Line).await;
+    let mut ears = harness.listen().await;
     for (word, keyword) in [("STOP", Keyword::Stop), ("START", Keyword::Start)] {
-        let mut letter = bench.letter("");
-        letter.opt_out_type = Some(word.to_owned());
-        let written = bench.world().person_writes(letter).await.unwrap();
-        let message = the_message(&*bench.webhooks(), &ears.next().await);
+        let mut draft = harness.draft("");
+        draft.opt_out_type = Some(word.to_owned());
+        let written = harness.state().send_as_person(draft).await.unwrap();
+        let message = the_message(&*harness.webhooks(), &ears.next().await);
         assert_eq!((message.answered_keyword, message.body), (Some(keyword), None));
         assert_eq!(message.carrier_id, written.carrier_id);
     }
@@ -196,17 +196,20 @@ fn nothing_is_believed_without_the_channels_signature() {
     let body = r#"{"destination":"U0","events":[]}"#;
     let mut altered = signed(body);
     altered.body = body.replace("U0", "U1").into();
-    assert_eq!(inbound().verify(&altered), Err(Distrust::WrongSignature));
+    assert_eq!(inbound().verify(&altered), Err(VerificationError::WrongSignature));
     let mut bare = signed(body);
     bare.headers.clear();
-    assert_eq!(inbound().verify(&bare), Err(Distrust::Unsigned));
+    assert_eq!(inbound().verify(&bare), Err(VerificationError::Unsigned));
     let without = Inbound::new(&credentials().with(CHANNEL_SECRET, "")).unwrap();
-    assert_eq!(without.verify(&signed(body)), Err(Distrust::NoSecret));
+    assert_eq!(without.verify(&signed(body)), Err(VerificationError::NoSecret));
 }
 
 #[test]
 fn what_can_not_be_read_is_told() {
     for body in ["", "7", "{}", r#"{"destination":"U0","events":[{}]}"#] {
-        assert!(matches!(inbound().read(&signed(body)), Err(Unreadable(_))), "{body}");
+        assert!(
+            matches!(inbound().read(&signed(body)), Err(UnreadableRequest(_))),
+            "{body}"
+        );
     }
 }

@@ -7,14 +7,14 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::{
     Channel,
     message::{Content, Template},
-    ports::carrier::{Doubt, Messaging, Outcome, Refusal, RefusalClass},
+    ports::carrier::{AmbiguityReason, Messaging, Outcome, Refusal, RefusalClass},
 };
 use butt_dial_testkit::{conformance::messaging::FarEnd, messaging_conformance};
 
 use super::{ACCESS_TOKEN, Client, VENDOR, simulator};
 use crate::{
     Credentials, http,
-    tests::{harness::Bench, install_tls},
+    tests::{harness::CarrierHarness, install_tls},
 };
 
 macro_rules! conforms {
@@ -25,8 +25,8 @@ macro_rules! conforms {
 
 conforms!(Channel::Line);
 
-async fn open(channel: Channel) -> Bench {
-    Bench::start(&VENDOR, connect, channel).await
+async fn open(channel: Channel) -> CarrierHarness {
+    CarrierHarness::start(&VENDOR, connect, channel).await
 }
 
 fn connect(credentials: &Credentials, http: reqwest::Client, deadline: Duration) -> Arc<dyn Messaging> {
@@ -43,16 +43,16 @@ fn refused(class: RefusalClass) -> Outcome {
 
 #[tokio::test]
 async fn a_text_and_a_picture_arrive_together() {
-    let bench = open(Channel::Line).await;
-    let dispatch = bench.dispatch(Content {
+    let harness = open(Channel::Line).await;
+    let dispatch = harness.dispatch(Content {
         body: Some("look: é 👍".to_owned()),
         media: vec!["https://x.test/a.png?b=c".to_owned()],
         ..Content::default()
     });
-    let Outcome::Accepted(receipt) = bench.send(&dispatch).await else {
+    let Outcome::Accepted(receipt) = harness.send(&dispatch).await else {
         panic!("not accepted")
     };
-    let messages = bench.world().messages();
+    let messages = harness.state().messages();
     let [message] = messages.as_slice() else {
         panic!("{messages:?}")
     };
@@ -63,24 +63,24 @@ async fn a_text_and_a_picture_arrive_together() {
 
 #[tokio::test]
 async fn a_repeat_under_one_key_is_the_same_message() {
-    let bench = open(Channel::Line).await;
-    let dispatch = bench.text("hello");
-    let (first, again) = (bench.send(&dispatch).await, bench.send(&dispatch).await);
+    let harness = open(Channel::Line).await;
+    let dispatch = harness.text("hello");
+    let (first, again) = (harness.send(&dispatch).await, harness.send(&dispatch).await);
     assert!(matches!(first, Outcome::Accepted(_)));
     assert_eq!(first, again, "409 with the request that was accepted");
-    assert_eq!((bench.requests(), bench.taken()), (2, 1));
+    assert_eq!((harness.requests(), harness.taken()), (2, 1));
 }
 
 #[tokio::test]
 async fn what_can_not_be_carried_is_refused() {
-    let bench = open(Channel::Line).await;
-    let long = bench.text(&"x".repeat(5_001));
-    assert_eq!(bench.send(&long).await, refused(RefusalClass::Content));
-    let mut nowhere = bench.text("hello");
+    let harness = open(Channel::Line).await;
+    let long = harness.text(&"x".repeat(5_001));
+    assert_eq!(harness.send(&long).await, refused(RefusalClass::Content));
+    let mut nowhere = harness.text("hello");
     nowhere.to = butt_dial_domain::Address::Line("Ann".to_owned());
-    assert_eq!(bench.send(&nowhere).await, refused(RefusalClass::Recipient));
+    assert_eq!(harness.send(&nowhere).await, refused(RefusalClass::Recipient));
 
-    let requests = bench.requests();
+    let requests = harness.requests();
     let picture = "https://x.test/a.png".to_owned();
     let template = Template {
         id: "t".to_owned(),
@@ -102,21 +102,21 @@ async fn what_can_not_be_carried_is_refused() {
         },
     ] {
         assert_eq!(
-            bench.send(&bench.dispatch(content)).await,
+            harness.send(&harness.dispatch(content)).await,
             refused(RefusalClass::Content)
         );
     }
-    let mut sms = bench.text("hello");
+    let mut sms = harness.text("hello");
     sms.channel = Channel::Sms;
-    assert_eq!(bench.send(&sms).await, refused(RefusalClass::Configuration));
-    assert_eq!((bench.requests(), bench.taken()), (requests, 0));
+    assert_eq!(harness.send(&sms).await, refused(RefusalClass::Configuration));
+    assert_eq!((harness.requests(), harness.taken()), (requests, 0));
 }
 
 #[tokio::test]
 async fn every_status_has_its_class() {
     use RefusalClass::{Configuration, Content, Recipient, Throttled};
 
-    let bench = open(Channel::Line).await;
+    let harness = open(Channel::Line).await;
     for (status, sentence, class) in [
         (400, "A message (messages[0]) in the request body is invalid", Content),
         (400, "The property, 'to', in the request body is invalid", Recipient),
@@ -130,14 +130,14 @@ async fn every_status_has_its_class() {
         (429, "The API rate limit has been exceeded. Try again later.", Throttled),
         (429, "You have reached your monthly limit.", Configuration),
     ] {
-        let outcome = bench.send_refused(status, sentence).await;
+        let outcome = harness.send_refused(status, sentence).await;
         assert_eq!(outcome, refused(class), "{status} {sentence}");
     }
     for status in [302, 408, 409, 500, 503] {
-        let outcome = bench.send_refused(status, "odd").await;
-        assert_eq!(outcome, Outcome::Unknown(Doubt::CarrierFault), "{status}");
+        let outcome = harness.send_refused(status, "odd").await;
+        assert_eq!(outcome, Outcome::Unknown(AmbiguityReason::CarrierFault), "{status}");
     }
-    assert_eq!(bench.taken(), 0);
+    assert_eq!(harness.taken(), 0);
 }
 
 #[test]

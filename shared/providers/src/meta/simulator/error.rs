@@ -8,7 +8,7 @@ use axum::{
 
 use crate::meta::wire::{Error, ErrorBody};
 
-pub fn complain(status: StatusCode, code: u32, message: &str) -> Response {
+pub fn error_response(status: StatusCode, code: u32, message: &str) -> Response {
     let error = Error {
         code,
         message: format!("(#{code}) {message}"),
@@ -19,7 +19,7 @@ pub fn complain(status: StatusCode, code: u32, message: &str) -> Response {
 }
 
 pub fn not_found() -> Response {
-    complain(
+    error_response(
         StatusCode::BAD_REQUEST,
         100,
         "Unsupported request: the object does not exist",
@@ -27,9 +27,9 @@ pub fn not_found() -> Response {
 }
 
 /// What is not one of Meta's numbers comes from a machine in front of it, which speaks no JSON.
-pub fn any(status: StatusCode, code: Option<&str>) -> Response {
+pub fn injected(status: StatusCode, code: Option<&str>) -> Response {
     match code.and_then(|code| code.parse().ok()) {
-        Some(code) => complain(status, code, "Simulated error"),
+        Some(code) => error_response(status, code, "Simulated error"),
         None => (status, format!("upstream connect error: {status}")).into_response(),
     }
 }

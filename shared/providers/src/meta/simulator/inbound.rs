@@ -10,33 +10,36 @@ use super::{APP_SECRET, ID, PHONE_NUMBER_ID, WABA};
 use crate::{
     Secret,
     meta::webhook,
-    simulator::{Headers, JSON, Patience, PersonWrites, Report, Reporter, SimulatedMessage, Telling, World, picture},
+    simulator::{
+        Headers, JSON, OutgoingWebhook, PersonMessage, RetryPolicy, SimulatedMessage, SimulatorState, StatusWebhook,
+        VendorWebhook, picture,
+    },
 };
 
 /// With pauses, for up to seven days.
-const PATIENCE: Patience = Patience {
-    tries: 8,
-    after_errors: true,
+const RETRY_POLICY: RetryPolicy = RetryPolicy {
+    attempts: 8,
+    retry_on_errors: true,
 };
 
-pub fn tell(world: &World, text: &PersonWrites, url: &str) -> Result<Telling, String> {
+pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &str) -> Result<VendorWebhook, String> {
     if text.channel != Channel::Whatsapp {
         return Err(format!("Meta does not carry {}", text.channel));
     }
-    let now = world.now();
+    let now = simulator.now();
     let messages = messages(text, now);
     let from = text.from.trim_start_matches('+');
     let contact = json!({ "profile": { "name": text.sender_name.as_deref().unwrap_or("Ann") }, "wa_id": from });
     let carrier_id = messages[0]["id"].as_str().unwrap_or_default().to_owned();
     let value = json!({ "contacts": [contact], "messages": messages });
-    Ok(Telling {
+    Ok(VendorWebhook {
         carrier_id,
-        report: batch(url, &text.to, value),
+        webhook: batch(url, &text.to, value),
     })
 }
 
 /// One message a file, the first with the text; or one with the text alone.
-fn messages(text: &PersonWrites, now: Timestamp) -> Vec<Value> {
+fn messages(text: &PersonMessage, now: Timestamp) -> Vec<Value> {
     let base = || {
         let mut message = json!({
             "from": text.from.trim_start_matches('+'),
@@ -77,8 +80,8 @@ fn media_id() -> String {
 }
 
 /// Tells what becomes of a message of ours, where somebody listens.
-pub fn reporter(world: &World, data: Option<String>) -> Option<Reporter> {
-    let url = world.webhook_url(ID, Channel::Whatsapp)?;
+pub fn status_webhook(simulator: &SimulatorState, data: Option<String>) -> Option<StatusWebhook> {
+    let url = simulator.webhook_url(ID, Channel::Whatsapp)?;
     Some(Box::new(move |message: &SimulatedMessage| {
         let mut status = json!({
             "id": message.carrier_id,
@@ -96,19 +99,19 @@ pub fn reporter(world: &World, data: Option<String>) -> Option<Reporter> {
     }))
 }
 
-fn batch(url: &str, ours: &str, mut value: Value) -> Report {
+fn batch(url: &str, ours: &str, mut value: Value) -> OutgoingWebhook {
     value["messaging_product"] = json!("whatsapp");
     let digits = ours.trim_start_matches('+');
     value["metadata"] = json!({ "display_phone_number": digits, "phone_number_id": PHONE_NUMBER_ID });
     let change = json!({ "field": "messages", "value": value });
     let batch = json!({ "object": "whatsapp_business_account", "entry": [{ "id": WABA, "changes": [change] }] });
     let body = escaped(&batch.to_string());
-    Report {
+    OutgoingWebhook {
         url: url.to_owned(),
         content_type: JSON,
         headers: headers(body.as_bytes()),
         body,
-        patience: PATIENCE,
+        retry: RETRY_POLICY,
     }
 }
 

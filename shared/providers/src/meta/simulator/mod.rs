@@ -3,7 +3,7 @@
 
 mod error;
 mod inbound;
-mod intake;
+mod validation;
 
 use axum::{
     Json, Router,
@@ -17,11 +17,11 @@ use axum::{
 use butt_dial_domain::Channel;
 use serde_json::json;
 
-pub use self::inbound::{sign, tell};
-use self::intake::Draft;
+pub use self::inbound::{inbound_webhook, sign};
+use self::validation::ValidMessage;
 use crate::{
     meta::wire,
-    simulator::{Journey, SimulatedMessage, Station, Voice, World, misbehaviour, picture},
+    simulator::{DeliveryPlan, DeliveryStep, ErrorFormat, SimulatedMessage, SimulatorState, faults, picture},
 };
 
 pub const ACCESS_TOKEN: &str = "EAAsimulated";
@@ -34,28 +34,28 @@ const WABA: &str = "102290129340398";
 /// The number behind the id; Meta puts it into every message.
 const NUMBER: &str = "+14155550100";
 
-const DELIVERED: &[Station] = &[station("sent", None), station("delivered", None)];
-const OUTSIDE_WINDOW: &[Station] = &[station("failed", Some(131_047))];
+const DELIVERED: &[DeliveryStep] = &[step("sent", None), step("delivered", None)];
+const OUTSIDE_WINDOW: &[DeliveryStep] = &[step("failed", Some(131_047))];
 
-const fn station(status: &'static str, error_code: Option<u32>) -> Station {
-    Station { status, error_code }
+const fn step(status: &'static str, error_code: Option<u32>) -> DeliveryStep {
+    DeliveryStep { status, error_code }
 }
 
-const VOICE: Voice = Voice {
+const ERROR_FORMAT: ErrorFormat = ErrorFormat {
     vendor: ID,
-    error: error::any,
-    too_fast: "130429",
+    render: error::injected,
+    rate_limit_code: "130429",
 };
 
-pub fn router(world: World) -> Router {
-    let send = middleware::from_fn_with_state((world.clone(), VOICE), misbehaviour::around_a_send);
+pub fn router(simulator: SimulatorState) -> Router {
+    let send = middleware::from_fn_with_state((simulator.clone(), ERROR_FORMAT), faults::inject_faults);
     Router::new()
         .route("/{id}", get(object))
         .route("/{id}/messages", post(create).layer(send))
-        .route("/{id}/content", get(picture::show))
+        .route("/{id}/content", get(picture::serve))
         .fallback(|| async { error::not_found() })
         .layer(middleware::from_fn(authenticate))
-        .with_state(world)
+        .with_state(simulator)
 }
 
 async fn authenticate(request: Request, next: Next) -> Response {
@@ -66,12 +66,12 @@ async fn authenticate(request: Request, next: Next) -> Response {
     if given.and_then(|value| value.strip_prefix("Bearer ")) == Some(ACCESS_TOKEN) {
         next.run(request).await
     } else {
-        error::complain(StatusCode::UNAUTHORIZED, 190, "Invalid OAuth access token")
+        error::error_response(StatusCode::UNAUTHORIZED, 190, "Invalid OAuth access token")
     }
 }
 
 /// A number or a file, as its id says.
-async fn object(State(world): State<World>, Path(id): Path<String>) -> Response {
+async fn object(State(simulator): State<SimulatorState>, Path(id): Path<String>) -> Response {
     if id == PHONE_NUMBER_ID {
         return Json(json!({ "id": id, "display_phone_number": NUMBER, "verified_name": "Simulated" })).into_response();
     }
@@ -81,41 +81,41 @@ async fn object(State(world): State<World>, Path(id): Path<String>) -> Response 
     Json(json!({
         "messaging_product": "whatsapp",
         "id": id,
-        "url": format!("{}/{ID}/{id}/content", world.base_url()),
+        "url": format!("{}/{ID}/{id}/content", simulator.base_url()),
         "mime_type": picture::TYPE,
         "file_size": picture::bytes().len(),
     }))
     .into_response()
 }
 
-async fn create(State(world): State<World>, Path(id): Path<String>, body: Bytes) -> Response {
+async fn create(State(simulator): State<SimulatorState>, Path(id): Path<String>, body: Bytes) -> Response {
     if id != PHONE_NUMBER_ID {
         return error::not_found();
     }
-    let draft = match Draft::read(&body) {
+    let draft = match ValidMessage::parse(&body) {
         Ok(draft) => draft,
-        Err(complaint) => return complaint,
+        Err(error) => return error,
     };
     // It is taken all the same, and fails afterwards.
-    let stations = if draft.is_template || world.window_is_open(&draft.to) {
+    let steps = if draft.is_template || simulator.window_is_open(&draft.to) {
         DELIVERED
     } else {
         OUTSIDE_WINDOW
     };
-    let mut message = SimulatedMessage::new(ID, Channel::Whatsapp, wamid(), world.now());
+    let mut message = SimulatedMessage::new(ID, Channel::Whatsapp, wamid(), simulator.now());
     message.status = "accepted";
     message.from = NUMBER.to_owned();
     message.to = draft.to;
     message.body = draft.body;
     message.media = draft.media;
-    let message = world.take(message);
-    let journey = Journey {
+    let message = simulator.accept(message);
+    let plan = DeliveryPlan {
         vendor: ID,
         carrier_id: message.carrier_id.clone(),
-        stations,
-        reporter: inbound::reporter(&world, draft.data),
+        steps,
+        status_webhook: inbound::status_webhook(&simulator, draft.data),
     };
-    world.courier().dispatch(journey, world.delivery_delay());
+    simulator.deliveries().schedule(plan, simulator.delivery_delay());
     let digits = message.to.trim_start_matches('+');
     Json(json!({
         "messaging_product": "whatsapp",

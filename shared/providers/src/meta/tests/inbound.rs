@@ -6,10 +6,10 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use butt_dial_domain::{
     Channel, MessageId,
     clock::Timestamp,
-    inbound::{Attachment, Notice, Stage},
+    inbound::{Attachment, DeliveryStatus, WebhookEvent},
     ports::{
         carrier::{Outcome, RefusalClass},
-        webhook::{Distrust, Unreadable, WebhookRequest, Webhooks},
+        webhook::{UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
     },
 };
 use butt_dial_testkit::webhook_conformance;
@@ -72,19 +72,19 @@ fn messages(messages: &Value) -> WebhookRequest {
 
 #[tokio::test]
 async fn a_person_writes_and_is_known_by_name() {
-    let bench = open(Channel::Whatsapp).await;
-    let mut ears = bench.listen().await;
-    let mut letter = bench.letter("8 o'clock? é 👍");
-    letter.vendor = Some("meta".to_owned());
-    letter.sender_name = Some("Jörg".to_owned());
-    letter.in_reply_to = Some("wamid.1".to_owned());
-    let written = bench.world().person_writes(letter).await.unwrap();
+    let harness = open(Channel::Whatsapp).await;
+    let mut ears = harness.listen().await;
+    let mut draft = harness.draft("8 o'clock? é 👍");
+    draft.vendor = Some("meta".to_owned());
+    draft.sender_name = Some("Jörg".to_owned());
+    draft.in_reply_to = Some("wamid.1".to_owned());
+    let written = harness.state().send_as_person(draft).await.unwrap();
     assert_eq!((written.vendor, written.status), ("meta", Some(200)));
 
-    let heard = ears.next().await;
-    assert_eq!(heard.url, format!("{}/webhooks/meta/whatsapp", ears.base_url));
-    assert!(heard.body.is_ascii(), "Meta escapes");
-    let message = the_message(&*bench.webhooks(), &heard);
+    let request = ears.next().await;
+    assert_eq!(request.url, format!("{}/webhooks/meta/whatsapp", ears.base_url));
+    assert!(request.body.is_ascii(), "Meta escapes");
+    let message = the_message(&*harness.webhooks(), &request);
     assert_eq!(message.carrier_id, written.carrier_id);
     assert_eq!(
         (message.from.as_str(), message.to.as_str()),
@@ -98,15 +98,15 @@ async fn a_person_writes_and_is_known_by_name() {
 
 #[tokio::test]
 async fn pictures_are_fetched_in_two_steps() {
-    let bench = open(Channel::Whatsapp).await;
-    let mut ears = bench.listen().await;
-    let mut letter = bench.letter("look");
-    letter.vendor = Some("meta".to_owned());
-    letter.media = vec!["picture".to_owned(), "picture".to_owned()];
-    bench.world().person_writes(letter).await.unwrap();
-    let webhooks = bench.webhooks();
+    let harness = open(Channel::Whatsapp).await;
+    let mut ears = harness.listen().await;
+    let mut draft = harness.draft("look");
+    draft.vendor = Some("meta".to_owned());
+    draft.media = vec!["picture".to_owned(), "picture".to_owned()];
+    harness.state().send_as_person(draft).await.unwrap();
+    let webhooks = harness.webhooks();
     let notices = webhooks.read(&ears.next().await).unwrap();
-    let [Notice::Message(first), Notice::Message(second)] = notices.as_slice() else {
+    let [WebhookEvent::Message(first), WebhookEvent::Message(second)] = notices.as_slice() else {
         panic!("{notices:?}")
     };
     assert_eq!((first.body.as_deref(), second.body.as_deref()), (Some("look"), None));
@@ -127,36 +127,36 @@ async fn pictures_are_fetched_in_two_steps() {
 
 #[tokio::test]
 async fn receipts_bring_our_id_back() {
-    let bench = open(Channel::Whatsapp).await;
-    bench.world().set_delivery_delay(Duration::ZERO);
-    let mut ears = bench.listen().await;
-    let mut dispatch = bench.text("hello");
-    let Outcome::Accepted(accepted) = bench.send(&dispatch).await else {
+    let harness = open(Channel::Whatsapp).await;
+    harness.state().set_delivery_delay(Duration::ZERO);
+    let mut ears = harness.listen().await;
+    let mut dispatch = harness.text("hello");
+    let Outcome::Accepted(accepted) = harness.send(&dispatch).await else {
         panic!("not accepted")
     };
-    for stage in [Stage::Sent, Stage::Delivered] {
-        let receipt = the_receipt(&*bench.webhooks(), &ears.next().await);
+    for stage in [DeliveryStatus::Sent, DeliveryStatus::Delivered] {
+        let receipt = the_receipt(&*harness.webhooks(), &ears.next().await);
         assert_eq!((receipt.stage, receipt.failure), (stage, None));
         assert_eq!(receipt.carrier_id, accepted.carrier_id);
         assert_eq!(receipt.message.as_ref(), Some(&dispatch.message));
     }
 
     dispatch.to = address(Channel::Whatsapp, "+4917612345678");
-    bench.send(&dispatch).await;
-    let receipt = the_receipt(&*bench.webhooks(), &ears.next().await);
-    assert_eq!(receipt.stage, Stage::Failed);
+    harness.send(&dispatch).await;
+    let receipt = the_receipt(&*harness.webhooks(), &ears.next().await);
+    assert_eq!(receipt.stage, DeliveryStatus::Failed);
     assert_eq!(receipt.error_code.as_deref(), Some("131047"));
     assert_eq!(receipt.failure, Some(RefusalClass::WindowClosed));
 }
 
 #[tokio::test]
 async fn a_batch_comes_until_it_is_taken() {
-    let bench = open(Channel::Whatsapp).await;
-    let ears = bench.listen().await;
+    let harness = open(Channel::Whatsapp).await;
+    let ears = harness.listen().await;
     ears.answer(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut letter = bench.letter("hello");
-    letter.vendor = Some("meta".to_owned());
-    assert_eq!(bench.world().person_writes(letter).await.unwrap().calls, 8);
+    let mut draft = harness.draft("hello");
+    draft.vendor = Some("meta".to_owned());
+    assert_eq!(harness.state().send_as_person(draft).await.unwrap().calls, 8);
 }
 
 #[test]
@@ -225,19 +225,19 @@ fn one_bad_part_of_a_batch_spoils_no_other() {
     let request = batch(&[other, change(&json!(1)), change(&without_number), change(&value)]);
     let notices = inbound().read(&request).unwrap();
     let [
-        Notice::Message(message),
-        Notice::Receipt(played),
-        Notice::Receipt(failed),
+        WebhookEvent::Message(message),
+        WebhookEvent::Receipt(played),
+        WebhookEvent::Receipt(failed),
     ] = notices.as_slice()
     else {
         panic!("{notices:?}")
     };
     assert_eq!(message.carrier_id, "wamid.good");
-    assert_eq!((played.stage, &played.message), (Stage::Read, &None));
+    assert_eq!((played.stage, &played.message), (DeliveryStatus::Read, &None));
     assert_eq!(
         (failed.stage, failed.failure, &failed.message),
         (
-            Stage::Failed,
+            DeliveryStatus::Failed,
             Some(RefusalClass::Recipient),
             &Some(MessageId::from("msg_1"))
         )
@@ -250,12 +250,12 @@ fn nothing_is_believed_without_the_apps_signature() {
     assert_eq!(inbound().verify(&signed(body)), Ok(()));
     let mut altered = signed(body);
     altered.body = r#"{"entry":[ ]}"#.into();
-    assert_eq!(inbound().verify(&altered), Err(Distrust::WrongSignature));
+    assert_eq!(inbound().verify(&altered), Err(VerificationError::WrongSignature));
     let mut bare = signed(body);
     bare.headers.clear();
-    assert_eq!(inbound().verify(&bare), Err(Distrust::Unsigned));
+    assert_eq!(inbound().verify(&bare), Err(VerificationError::Unsigned));
     let without = connect(&credentials().with(APP_SECRET, ""));
-    assert_eq!(without.verify(&signed(body)), Err(Distrust::NoSecret));
+    assert_eq!(without.verify(&signed(body)), Err(VerificationError::NoSecret));
 }
 
 #[test]
@@ -288,7 +288,10 @@ fn only_who_knows_our_word_may_subscribe() {
 #[test]
 fn what_can_not_be_read_is_told() {
     for body in ["", "[]x", "7", r#"{"entry":1}"#] {
-        assert!(matches!(inbound().read(&signed(body)), Err(Unreadable(_))), "{body}");
+        assert!(
+            matches!(inbound().read(&signed(body)), Err(UnreadableRequest(_))),
+            "{body}"
+        );
     }
     assert_eq!(inbound().read(&signed(r#"{"object":"page"}"#)), Ok(Vec::new()));
 }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::{
     Channel,
     message::{Content, Template},
-    ports::carrier::{Doubt, Messaging, Outcome, RefusalClass},
+    ports::carrier::{AmbiguityReason, Messaging, Outcome, RefusalClass},
 };
 use butt_dial_testkit::{conformance::messaging::FarEnd, messaging_conformance};
 
@@ -15,7 +15,7 @@ use super::{Client, PHONE_NUMBER_ID, VENDOR, errors, simulator};
 use crate::{
     Credentials, http,
     tests::{
-        harness::{Bench, refused},
+        harness::{CarrierHarness, refused},
         install_tls,
     },
 };
@@ -28,8 +28,8 @@ macro_rules! conforms {
 
 conforms!(Channel::Whatsapp);
 
-async fn open(channel: Channel) -> Bench {
-    Bench::start(&VENDOR, connect, channel).await
+async fn open(channel: Channel) -> CarrierHarness {
+    CarrierHarness::start(&VENDOR, connect, channel).await
 }
 
 fn connect(credentials: &Credentials, http: reqwest::Client, deadline: Duration) -> Arc<dyn Messaging> {
@@ -38,14 +38,14 @@ fn connect(credentials: &Credentials, http: reqwest::Client, deadline: Duration)
 
 #[tokio::test]
 async fn texts_files_and_templates_arrive() {
-    let bench = open(Channel::Whatsapp).await;
-    let text = bench.text("8 o'clock? é 👍");
-    let file = bench.dispatch(Content {
+    let harness = open(Channel::Whatsapp).await;
+    let text = harness.text("8 o'clock? é 👍");
+    let file = harness.dispatch(Content {
         body: Some("the menu".to_owned()),
         media: vec!["https://x.test/menu.pdf".to_owned()],
         ..Content::default()
     });
-    let template = bench.dispatch(Content {
+    let template = harness.dispatch(Content {
         template: Some(Template {
             id: "booking:de".to_owned(),
             variables: [("1".to_owned(), "Ann".to_owned())].into(),
@@ -53,13 +53,13 @@ async fn texts_files_and_templates_arrive() {
         ..Content::default()
     });
     for dispatch in [&text, &file, &template] {
-        let Outcome::Accepted(receipt) = bench.send(dispatch).await else {
+        let Outcome::Accepted(receipt) = harness.send(dispatch).await else {
             panic!("not accepted")
         };
         assert!(receipt.carrier_id.starts_with("wamid."));
         assert_eq!(receipt.carrier_status, "accepted");
     }
-    let messages = bench.world().messages_to("+14155550123");
+    let messages = harness.state().messages_to("+14155550123");
     let bodies: Vec<_> = messages.iter().map(|message| message.body.as_str()).collect();
     assert_eq!(bodies, ["8 o'clock? é 👍", "the menu", "[booking:de] Ann"]);
     assert_eq!(messages[1].media, ["https://x.test/menu.pdf"]);
@@ -68,33 +68,33 @@ async fn texts_files_and_templates_arrive() {
 /// Meta would refuse the first two; the others never leave.
 #[tokio::test]
 async fn what_can_not_be_carried_is_refused() {
-    let bench = open(Channel::Whatsapp).await;
-    let long = bench.text(&"x".repeat(4_097));
-    assert_eq!(bench.send(&long).await, refused(RefusalClass::Content, "131009"));
-    let mut nowhere = bench.text("hello");
+    let harness = open(Channel::Whatsapp).await;
+    let long = harness.text(&"x".repeat(4_097));
+    assert_eq!(harness.send(&long).await, refused(RefusalClass::Content, "131009"));
+    let mut nowhere = harness.text("hello");
     nowhere.to = butt_dial_domain::Address::Phone("+0".to_owned());
-    assert_eq!(bench.send(&nowhere).await, refused(RefusalClass::Recipient, "131026"));
+    assert_eq!(harness.send(&nowhere).await, refused(RefusalClass::Recipient, "131026"));
 
-    let requests = bench.requests();
-    let mut sms = bench.text("hello");
+    let requests = harness.requests();
+    let mut sms = harness.text("hello");
     sms.channel = Channel::Sms;
-    assert!(matches!(bench.send(&sms).await, Outcome::Refused(r) if r.class == RefusalClass::Configuration));
+    assert!(matches!(harness.send(&sms).await, Outcome::Refused(r) if r.class == RefusalClass::Configuration));
     let url = "https://x.test/a.png".to_owned();
     for media in [vec![], vec![url.clone(), url]] {
-        let dispatch = bench.dispatch(Content {
+        let dispatch = harness.dispatch(Content {
             media,
             ..Content::default()
         });
-        assert!(matches!(bench.send(&dispatch).await, Outcome::Refused(r) if r.class == RefusalClass::Content));
+        assert!(matches!(harness.send(&dispatch).await, Outcome::Refused(r) if r.class == RefusalClass::Content));
     }
-    assert_eq!((bench.requests(), bench.taken()), (requests, 0));
+    assert_eq!((harness.requests(), harness.taken()), (requests, 0));
 }
 
 #[tokio::test]
 async fn every_code_has_its_class() {
     use RefusalClass::{Configuration, Content, Recipient, Throttled, WindowClosed};
 
-    let bench = open(Channel::Whatsapp).await;
+    let harness = open(Channel::Whatsapp).await;
     let rows: &[(u16, RefusalClass, &[u32])] = &[
         (400, Throttled, &[4, 80_007, 130_429, 131_056]),
         (401, Configuration, &[0, 190]),
@@ -119,7 +119,7 @@ async fn every_code_has_its_class() {
     ];
     for (status, class, codes) in rows {
         for code in *codes {
-            let outcome = bench.send_refused(*status, &code.to_string()).await;
+            let outcome = harness.send_refused(*status, &code.to_string()).await;
             assert_eq!(outcome, refused(*class, &code.to_string()), "{status} {code}");
         }
     }
@@ -132,10 +132,14 @@ async fn every_code_has_its_class() {
         (408, ""),
         (302, ""),
     ] {
-        let outcome = bench.send_refused(status, code).await;
-        assert_eq!(outcome, Outcome::Unknown(Doubt::CarrierFault), "{status} {code}");
+        let outcome = harness.send_refused(status, code).await;
+        assert_eq!(
+            outcome,
+            Outcome::Unknown(AmbiguityReason::CarrierFault),
+            "{status} {code}"
+        );
     }
-    assert_eq!(bench.taken(), 0);
+    assert_eq!(harness.taken(), 0);
     assert_eq!(errors::class_of(131_000), None);
 }
 

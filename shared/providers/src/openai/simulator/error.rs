@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-pub fn complain(status: StatusCode, code: Option<&str>, param: Value, text: &str) -> Response {
+pub fn error_response(status: StatusCode, code: Option<&str>, param: Value, text: &str) -> Response {
     (status, Json(body(code, param, text))).into_response()
 }
 
@@ -18,17 +18,17 @@ pub fn body(code: Option<&str>, param: Value, text: &str) -> Value {
 
 /// A property of the request is not what it has to be.
 pub fn invalid(param: &str, code: Option<&str>, text: &str) -> Response {
-    complain(StatusCode::BAD_REQUEST, code, json!(param), text)
+    error_response(StatusCode::BAD_REQUEST, code, json!(param), text)
 }
 
 pub fn no_such_model(id: &str) -> Response {
     let text = format!("The model `{id}` does not exist or you do not have access to it.");
-    complain(StatusCode::NOT_FOUND, Some("model_not_found"), Value::Null, &text)
+    error_response(StatusCode::NOT_FOUND, Some("model_not_found"), Value::Null, &text)
 }
 
-pub fn any(status: StatusCode, code: Option<&str>) -> Response {
+pub fn injected(status: StatusCode, code: Option<&str>) -> Response {
     match code {
-        Some(code) => complain(status, Some(code), Value::Null, "Simulated error"),
+        Some(code) => error_response(status, Some(code), Value::Null, "Simulated error"),
         None => (status, format!("upstream connect error: {status}")).into_response(),
     }
 }

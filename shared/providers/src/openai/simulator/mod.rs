@@ -2,7 +2,7 @@
 //! The mind behind it is `simulator::answering`.
 
 mod error;
-mod intake;
+mod validation;
 
 use axum::{
     Extension, Json, Router,
@@ -16,13 +16,11 @@ use axum::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use self::intake::Asked;
+use self::validation::ValidRequest;
 use crate::simulator::{
-    Misbehaviour, Voice, World,
-    answering::{cut, pieces},
-    misbehaviour,
-    models::{self, Record, Script, data},
-    sound,
+    ErrorFormat, InjectedFault, SimulatorState, audio, faults,
+    models::{self, RequestGuard, StreamedAnswer, with_json},
+    scripted_model::{split_pieces, truncate_tokens},
 };
 
 pub const API_KEY: &str = "sk-simulated-key";
@@ -32,20 +30,20 @@ const ID: &str = "openai";
 /// The last one refuses `max_tokens`.
 const MODELS: [&str; 4] = [MODEL, "gpt-4o-mini-tts", "tts-1", "gpt-5-mini"];
 
-const VOICE: Voice = Voice {
+const ERROR_FORMAT: ErrorFormat = ErrorFormat {
     vendor: ID,
-    error: error::any,
-    too_fast: "rate_limit_exceeded",
+    render: error::injected,
+    rate_limit_code: "rate_limit_exceeded",
 };
 
-pub fn router(world: World) -> Router {
-    let send = middleware::from_fn_with_state((world.clone(), VOICE), misbehaviour::around_a_send);
-    let record = middleware::from_fn_with_state((world, ID), models::around_a_request);
+pub fn router(simulator: SimulatorState) -> Router {
+    let send = middleware::from_fn_with_state((simulator.clone(), ERROR_FORMAT), faults::inject_faults);
+    let record = middleware::from_fn_with_state((simulator, ID), models::record_requests);
     Router::new()
         .route("/chat/completions", post(complete).layer(send.clone()).layer(record))
         .route("/audio/speech", post(speak).layer(send))
         .route("/models", get(list))
-        .fallback(|| async { error::complain(StatusCode::NOT_FOUND, None, Value::Null, "Invalid URL") })
+        .fallback(|| async { error::error_response(StatusCode::NOT_FOUND, None, Value::Null, "Invalid URL") })
         .layer(middleware::from_fn(authenticate))
 }
 
@@ -56,7 +54,7 @@ async fn authenticate(request: Request, next: Next) -> Response {
         next.run(request).await
     } else {
         let text = "Incorrect API key provided.";
-        error::complain(StatusCode::UNAUTHORIZED, Some("invalid_api_key"), Value::Null, text)
+        error::error_response(StatusCode::UNAUTHORIZED, Some("invalid_api_key"), Value::Null, text)
     }
 }
 
@@ -67,54 +65,54 @@ async fn list() -> Response {
 }
 
 async fn complete(
-    Extension(record): Extension<Record>,
-    fault: Option<Extension<Misbehaviour>>,
+    Extension(guard): Extension<RequestGuard>,
+    fault: Option<Extension<InjectedFault>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let fault = fault.map(|Extension(fault)| fault);
-    let asked = match intake::read(&headers, &body) {
-        Ok(asked) => asked,
-        Err(complaint) => return complaint,
+    let request = match validation::read(&headers, &body) {
+        Ok(request) => request,
+        Err(error) => return error,
     };
     let (text, reason) = match fault {
-        Some(Misbehaviour::Decline) => (String::new(), "content_filter"),
-        _ => match cut(&asked.conversation.answer(), asked.max_tokens) {
+        Some(InjectedFault::Decline) => (String::new(), "content_filter"),
+        _ => match truncate_tokens(&request.chat.answer(), request.max_tokens) {
             (text, true) => (text, "length"),
             (text, false) => (text, "stop"),
         },
     };
     let id = format!("chatcmpl-{}", Uuid::new_v4().simple());
-    if asked.stream {
-        script(&asked, &id, &text, reason).play(record, fault.as_ref())
+    if request.stream {
+        script(&request, &id, &text, reason).into_response_with(guard, fault.as_ref())
     } else {
         let said = json!({ "role": "assistant", "content": text, "refusal": null });
         let choice = json!({ "index": 0, "message": said, "logprobs": null, "finish_reason": reason });
-        let answer = json!({ "id": id, "object": "chat.completion", "model": asked.model, "choices": [choice] });
+        let answer = json!({ "id": id, "object": "chat.completion", "model": request.model, "choices": [choice] });
         Json(answer).into_response()
     }
 }
 
-fn script(asked: &Asked, id: &str, text: &str, reason: &str) -> Script {
+fn script(request: &ValidRequest, id: &str, text: &str, reason: &str) -> StreamedAnswer {
     let chunk = |delta: Value, reason: Option<&str>| {
         let choice = json!({ "index": 0, "delta": delta, "logprobs": null, "finish_reason": reason });
         let chunk = json!({
             "id": id,
             "object": "chat.completion.chunk",
             "created": 1_715_367_049,
-            "model": asked.model,
+            "model": request.model,
             "choices": [choice],
         });
-        data(Event::default(), &chunk)
+        with_json(Event::default(), &chunk)
     };
     let first = json!({ "role": "assistant", "content": "", "refusal": null });
-    let pieces = pieces(text).into_iter();
-    Script {
+    let pieces = split_pieces(text).into_iter();
+    StreamedAnswer {
         opening: vec![chunk(first, None)],
         pieces: pieces.map(|text| chunk(json!({ "content": text }), None)).collect(),
         closing: vec![chunk(json!({}), Some(reason)), Event::default().data("[DONE]")],
         error: |code| {
-            data(
+            with_json(
                 Event::default(),
                 &error::body(Some(code), Value::Null, "Simulated error"),
             )
@@ -123,18 +121,18 @@ fn script(asked: &Asked, id: &str, text: &str, reason: &str) -> Script {
 }
 
 async fn speak(headers: HeaderMap, body: Bytes) -> Response {
-    match intake::speech(&headers, &body) {
+    match validation::speech(&headers, &body) {
         Ok((text, format)) => {
-            let length = sound::length(&text);
+            let length = audio::duration(&text);
             match format {
                 Some(format) => (
                     [(header::CONTENT_TYPE, format.content_type())],
-                    sound::file(format, length),
+                    audio::file(format, length),
                 )
                     .into_response(),
-                None => ([(header::CONTENT_TYPE, "audio/pcm")], sound::pcm(length, 24_000)).into_response(),
+                None => ([(header::CONTENT_TYPE, "audio/pcm")], audio::pcm(length, 24_000)).into_response(),
             }
         }
-        Err(complaint) => complaint,
+        Err(error) => error,
     }
 }

@@ -8,13 +8,13 @@ use axum::{
 
 use crate::resend::wire::ErrorBody;
 
-pub struct Complaint {
+pub struct ApiError {
     status: StatusCode,
     name: String,
     message: String,
 }
 
-impl Complaint {
+impl ApiError {
     pub fn new(status: StatusCode, name: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -32,7 +32,7 @@ impl Complaint {
     }
 }
 
-impl IntoResponse for Complaint {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = ErrorBody {
             status_code: Some(self.status.as_u16()),
@@ -43,9 +43,9 @@ impl IntoResponse for Complaint {
     }
 }
 
-pub fn any(status: StatusCode, name: Option<&str>) -> Response {
+pub fn injected(status: StatusCode, name: Option<&str>) -> Response {
     match name {
-        Some(name) => Complaint::new(status, name, "Simulated error").into_response(),
-        None => Complaint::new(status, "application_error", "An unexpected error occurred.").into_response(),
+        Some(name) => ApiError::new(status, name, "Simulated error").into_response(),
+        None => ApiError::new(status, "application_error", "An unexpected error occurred.").into_response(),
     }
 }

@@ -11,25 +11,28 @@ use axum::{
 use butt_dial_domain::{Channel, clock::Timestamp};
 use serde_json::{Value, json};
 
-use super::{Desk, ID, WEBHOOK_SECRET, error::Complaint};
+use super::{AppState, ID, WEBHOOK_SECRET, error::ApiError};
 use crate::{
     Secret,
     resend::{webhook, wire},
-    simulator::{Headers, JSON, Patience, PersonWrites, Report, Reporter, SimulatedMessage, Telling, World, picture},
+    simulator::{
+        Headers, JSON, OutgoingWebhook, PersonMessage, RetryPolicy, SimulatedMessage, SimulatorState, StatusWebhook,
+        VendorWebhook, picture,
+    },
 };
 
 /// At once, then after 5 seconds and up to 10 hours.
-const PATIENCE: Patience = Patience {
-    tries: 8,
-    after_errors: true,
+const RETRY_POLICY: RetryPolicy = RetryPolicy {
+    attempts: 8,
+    retry_on_errors: true,
 };
 
-pub fn tell(world: &World, text: &PersonWrites, url: &str) -> Result<Telling, String> {
+pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &str) -> Result<VendorWebhook, String> {
     if text.channel != Channel::Email {
         return Err(format!("Resend does not carry {}", text.channel));
     }
     let id = uuid::Uuid::new_v4().to_string();
-    let now = world.now();
+    let now = simulator.now();
     let data = json!({
         "email_id": id,
         "created_at": now.to_rfc3339(),
@@ -42,15 +45,15 @@ pub fn tell(world: &World, text: &PersonWrites, url: &str) -> Result<Telling, St
         "subject": text.subject.as_deref().unwrap_or_default(),
         "attachments": attachments(text, false),
     });
-    Ok(Telling {
-        report: event(url, "email.received", &data, now),
+    Ok(VendorWebhook {
+        webhook: event(url, "email.received", &data, now),
         carrier_id: id,
     })
 }
 
 /// Tells what becomes of a mail of ours, where somebody listens.
-pub fn reporter(world: &World, tags: BTreeMap<String, String>) -> Option<Reporter> {
-    let url = world.webhook_url(ID, Channel::Email)?;
+pub fn status_webhook(simulator: &SimulatorState, tags: BTreeMap<String, String>) -> Option<StatusWebhook> {
+    let url = simulator.webhook_url(ID, Channel::Email)?;
     Some(Box::new(move |mail: &SimulatedMessage| {
         let mut data = json!({
             "email_id": mail.carrier_id,
@@ -69,14 +72,14 @@ pub fn reporter(world: &World, tags: BTreeMap<String, String>) -> Option<Reporte
     }))
 }
 
-fn event(url: &str, kind: &str, data: &Value, at: Timestamp) -> Report {
+fn event(url: &str, kind: &str, data: &Value, at: Timestamp) -> OutgoingWebhook {
     let body = json!({ "type": kind, "created_at": at.to_rfc3339(), "data": data }).to_string();
-    Report {
+    OutgoingWebhook {
         url: url.to_owned(),
         content_type: JSON,
         headers: sign(url, body.as_bytes(), at),
         body,
-        patience: PATIENCE,
+        retry: RETRY_POLICY,
     }
 }
 
@@ -92,9 +95,9 @@ pub fn sign(_url: &str, body: &[u8], at: Timestamp) -> Headers {
 }
 
 /// The mail with its text.
-pub async fn mail(State(desk): State<Desk>, Path(id): Path<String>) -> Response {
-    let Some((letter, text)) = desk.world.find_written(ID, &id) else {
-        return Complaint::not_found().into_response();
+pub async fn mail(State(app): State<AppState>, Path(id): Path<String>) -> Response {
+    let Some((letter, text)) = app.simulator.find_person_message(ID, &id) else {
+        return ApiError::not_found().into_response();
     };
     let mut headers = json!({ "Message-ID": message_id(&id) });
     if let Some(answered) = &text.in_reply_to {
@@ -122,21 +125,21 @@ pub async fn mail(State(desk): State<Desk>, Path(id): Path<String>) -> Response 
 }
 
 /// Where the content is.
-pub async fn attachment(State(desk): State<Desk>, Path((id, attachment)): Path<(String, String)>) -> Response {
-    let letter = desk.world.find_written(ID, &id);
+pub async fn attachment(State(app): State<AppState>, Path((id, attachment)): Path<(String, String)>) -> Response {
+    let letter = app.simulator.find_person_message(ID, &id);
     let listed = letter.map(|(_, text)| attachments(&text, true)).unwrap_or_default();
     let Some(mut found) = listed.into_iter().find(|listed| listed["id"] == attachment) else {
-        return Complaint::not_found().into_response();
+        return ApiError::not_found().into_response();
     };
-    let in_an_hour = desk.world.now() + chrono::Duration::hours(1);
+    let in_an_hour = app.simulator.now() + chrono::Duration::hours(1);
     found["object"] = json!("attachment");
-    found["download_url"] = json!(format!("{}/{ID}/download/{id}/{attachment}", desk.world.base_url()));
+    found["download_url"] = json!(format!("{}/{ID}/download/{id}/{attachment}", app.simulator.base_url()));
     found["expires_at"] = json!(in_an_hour.to_rfc3339());
     Json(found).into_response()
 }
 
 /// Every attachment is the same picture. Its size is told only with the mail itself.
-fn attachments(text: &PersonWrites, with_size: bool) -> Vec<Value> {
+fn attachments(text: &PersonMessage, with_size: bool) -> Vec<Value> {
     let described = (1..=text.media.len()).map(|number| {
         let mut attachment = json!({
             "id": format!("attachment-{number}"),

@@ -3,7 +3,7 @@
 
 mod error;
 mod inbound;
-mod intake;
+mod validation;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,13 +20,13 @@ use butt_dial_domain::Channel;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-pub use self::inbound::{sign, tell};
-use self::{error::Complaint, intake::Draft};
+pub use self::inbound::{inbound_webhook, sign};
+use self::{error::ApiError, validation::ValidMessage};
 use super::wire;
 use crate::simulator::{
-    Journey, SimulatedMessage, Station, Voice, World,
-    keys::{First, Keys},
-    misbehaviour, picture,
+    DeliveryPlan, DeliveryStep, ErrorFormat, SimulatedMessage, SimulatorState, faults,
+    idempotency::{IdempotencyKeys, PriorRequest},
+    picture,
 };
 
 pub const API_KEY: &str = "re_simulated_full_access";
@@ -36,37 +36,37 @@ pub const SENDING_KEY: &str = "re_simulated_sending_access";
 pub const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 const ID: &str = "resend";
-const LONGEST_KEY: usize = 256;
+const MAX_KEY_LENGTH: usize = 256;
 
-const DELIVERED: &[Station] = &[
-    Station {
+const DELIVERED: &[DeliveryStep] = &[
+    DeliveryStep {
         status: "sent",
         error_code: None,
     },
-    Station {
+    DeliveryStep {
         status: "delivered",
         error_code: None,
     },
 ];
-const SUPPRESSED: &[Station] = &[Station {
+const SUPPRESSED: &[DeliveryStep] = &[DeliveryStep {
     status: "suppressed",
     error_code: None,
 }];
 
-const VOICE: Voice = Voice {
+const ERROR_FORMAT: ErrorFormat = ErrorFormat {
     vendor: ID,
-    error: error::any,
-    too_fast: "rate_limit_exceeded",
+    render: error::injected,
+    rate_limit_code: "rate_limit_exceeded",
 };
 
 #[derive(Clone)]
-struct Desk {
-    world: World,
-    keys: Arc<Mutex<Keys>>,
+struct AppState {
+    simulator: SimulatorState,
+    keys: Arc<Mutex<IdempotencyKeys>>,
 }
 
-pub fn router(world: World) -> Router {
-    let send = middleware::from_fn_with_state((world.clone(), VOICE), misbehaviour::around_a_send);
+pub fn router(simulator: SimulatorState) -> Router {
+    let send = middleware::from_fn_with_state((simulator.clone(), ERROR_FORMAT), faults::inject_faults);
     Router::new()
         .route("/emails", post(create).layer(send))
         .route("/emails/{id}", get(fetch))
@@ -76,12 +76,12 @@ pub fn router(world: World) -> Router {
             get(inbound::attachment),
         )
         .route("/domains", get(domains))
-        .fallback(|| async { Complaint::not_found() })
+        .fallback(|| async { ApiError::not_found() })
         .layer(middleware::from_fn(authenticate))
         // Who has the address may read: the real one is signed.
-        .route("/download/{id}/{attachment}", get(picture::show))
-        .with_state(Desk {
-            world,
+        .route("/download/{id}/{attachment}", get(picture::serve))
+        .with_state(AppState {
+            simulator,
             keys: Arc::default(),
         })
 }
@@ -89,7 +89,7 @@ pub fn router(world: World) -> Router {
 async fn authenticate(request: Request, next: Next) -> Response {
     let headers = request.headers();
     if !headers.contains_key(header::USER_AGENT) {
-        return complain(StatusCode::FORBIDDEN, "validation_error", "Missing User-Agent header");
+        return error_response(StatusCode::FORBIDDEN, "validation_error", "Missing User-Agent header");
     }
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     match given.and_then(|value| value.strip_prefix("Bearer ")) {
@@ -97,10 +97,10 @@ async fn authenticate(request: Request, next: Next) -> Response {
         Some(SENDING_KEY) if request.uri().path() == "/emails" => next.run(request).await,
         Some(SENDING_KEY) => {
             let text = "This API key is restricted to only send emails";
-            complain(StatusCode::UNAUTHORIZED, "restricted_api_key", text)
+            error_response(StatusCode::UNAUTHORIZED, "restricted_api_key", text)
         }
-        Some(_) => complain(StatusCode::FORBIDDEN, "invalid_api_key", "API key is invalid"),
-        None => complain(
+        Some(_) => error_response(StatusCode::FORBIDDEN, "invalid_api_key", "API key is invalid"),
+        None => error_response(
             StatusCode::UNAUTHORIZED,
             "missing_api_key",
             "Missing API key in the authorization header",
@@ -112,9 +112,9 @@ async fn domains() -> Response {
     Json(json!({ "object": "list", "has_more": false, "data": [] })).into_response()
 }
 
-async fn fetch(State(desk): State<Desk>, Path(id): Path<String>) -> Response {
-    let Some(mail) = desk.world.find(ID, &id) else {
-        return Complaint::not_found().into_response();
+async fn fetch(State(app): State<AppState>, Path(id): Path<String>) -> Response {
+    let Some(mail) = app.simulator.find(ID, &id) else {
+        return ApiError::not_found().into_response();
     };
     Json(json!({
         "object": "email",
@@ -133,45 +133,49 @@ async fn fetch(State(desk): State<Desk>, Path(id): Path<String>) -> Response {
     .into_response()
 }
 
-async fn create(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Response {
+async fn create(State(app): State<AppState>, headers: HeaderMap, body: Bytes) -> Response {
     let Some(key) = headers.get("idempotency-key") else {
-        return match Draft::read(&body) {
-            Ok(draft) => created(&desk.accept(draft)),
-            Err(complaint) => complaint.into_response(),
+        return match ValidMessage::parse(&body) {
+            Ok(draft) => created(&app.accept(draft)),
+            Err(error) => error.into_response(),
         };
     };
-    let Some(key) = key.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len())) else {
+    let Some(key) = key
+        .to_str()
+        .ok()
+        .filter(|key| (1..=MAX_KEY_LENGTH).contains(&key.len()))
+    else {
         let text = "The idempotency key must be between 1 and 256 characters";
-        return complain(StatusCode::BAD_REQUEST, "invalid_idempotency_key", text);
+        return error_response(StatusCode::BAD_REQUEST, "invalid_idempotency_key", text);
     };
     let request: [u8; 32] = Sha256::digest(&body).into();
-    let now = desk.world.now();
+    let now = app.simulator.now();
     // Held until the mail is taken, as it takes no time: two requests under one key can't both pass.
-    let mut keys = desk.keys.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut keys = app.keys.lock().unwrap_or_else(PoisonError::into_inner);
     match keys.find(key, now) {
         Some(first) if first.request == request => created(&first.id),
         Some(_) => {
             let text = "This idempotency key has been used with a different request body";
-            complain(StatusCode::CONFLICT, "invalid_idempotent_request", text)
+            error_response(StatusCode::CONFLICT, "invalid_idempotent_request", text)
         }
-        None => match Draft::read(&body) {
+        None => match ValidMessage::parse(&body) {
             Ok(draft) => {
-                let id = desk.accept(draft);
+                let id = app.accept(draft);
                 let answer = created(&id);
-                keys.remember(key, First { request, id, at: now });
+                keys.insert(key, PriorRequest { request, id, at: now });
                 answer
             }
             // What was refused is not remembered: the same key may come again with a text that passes.
-            Err(complaint) => complaint.into_response(),
+            Err(error) => error.into_response(),
         },
     }
 }
 
-impl Desk {
+impl AppState {
     /// Takes the mail; its id.
-    fn accept(&self, draft: Draft) -> String {
+    fn accept(&self, draft: ValidMessage) -> String {
         let id = uuid::Uuid::new_v4().to_string();
-        let mut mail = SimulatedMessage::new(ID, Channel::Email, id.clone(), self.world.now());
+        let mut mail = SimulatedMessage::new(ID, Channel::Email, id.clone(), self.simulator.now());
         mail.from = draft.from;
         mail.from_name = draft.from_name;
         mail.to = draft.to;
@@ -179,19 +183,21 @@ impl Desk {
         mail.body = draft.text;
         mail.html = draft.html;
         mail.media = draft.attachments;
-        let stations = if self.world.has_opted_out(&mail.to) {
+        let steps = if self.simulator.has_opted_out(&mail.to) {
             SUPPRESSED
         } else {
             DELIVERED
         };
-        self.world.take(mail);
-        let journey = Journey {
+        self.simulator.accept(mail);
+        let plan = DeliveryPlan {
             vendor: ID,
             carrier_id: id.clone(),
-            stations,
-            reporter: inbound::reporter(&self.world, draft.tags),
+            steps,
+            status_webhook: inbound::status_webhook(&self.simulator, draft.tags),
         };
-        self.world.courier().dispatch(journey, self.world.delivery_delay());
+        self.simulator
+            .deliveries()
+            .schedule(plan, self.simulator.delivery_delay());
         id
     }
 }
@@ -200,6 +206,6 @@ fn created(id: &str) -> Response {
     Json(json!({ "id": id })).into_response()
 }
 
-fn complain(status: StatusCode, name: &'static str, message: &str) -> Response {
-    Complaint::new(status, name, message).into_response()
+fn error_response(status: StatusCode, name: &'static str, message: &str) -> Response {
+    ApiError::new(status, name, message).into_response()
 }

@@ -6,10 +6,10 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use butt_dial_domain::{
     Channel, Clock, MessageId,
     clock::Timestamp,
-    inbound::{Attachment, InboundMessage, Notice, Receipt, Stage},
+    inbound::{Attachment, DeliveryStatus, InboundMessage, Receipt, WebhookEvent},
     ports::{
         carrier::{Outcome, RefusalClass},
-        webhook::{Distrust, Unreadable, WebhookRequest, Webhooks},
+        webhook::{UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
     },
 };
 use butt_dial_testkit::{conformance::messaging::FarEnd, webhook_conformance};
@@ -80,21 +80,21 @@ fn about_our_mail(kind: &str, more: &[(&str, Value)]) -> Receipt {
 
 #[tokio::test]
 async fn a_mail_is_announced_fetched_and_its_picture_too() {
-    let bench = open(Channel::Email).await;
-    let mut ears = bench.listen().await;
-    let mut letter = bench.letter("Plain\ntext");
-    letter.sender_name = Some("Lee, \"Ann\"".to_owned());
-    letter.subject = Some("A table".to_owned());
-    letter.html = Some("<p>Marked up</p>".to_owned());
-    letter.in_reply_to = Some("<first@example.com>".to_owned());
-    letter.media = vec!["picture".to_owned()];
-    let written = bench.world().person_writes(letter).await.unwrap();
+    let harness = open(Channel::Email).await;
+    let mut ears = harness.listen().await;
+    let mut draft = harness.draft("Plain\ntext");
+    draft.sender_name = Some("Lee, \"Ann\"".to_owned());
+    draft.subject = Some("A table".to_owned());
+    draft.html = Some("<p>Marked up</p>".to_owned());
+    draft.in_reply_to = Some("<first@example.com>".to_owned());
+    draft.media = vec!["picture".to_owned()];
+    let written = harness.state().send_as_person(draft).await.unwrap();
     assert_eq!((written.vendor, written.status), ("resend", Some(200)));
 
-    let webhooks = bench.webhooks();
-    let heard = ears.next().await;
-    assert_eq!(heard.url, format!("{}/webhooks/resend/email", ears.base_url));
-    let announced = the_message(&*webhooks, &heard);
+    let webhooks = harness.webhooks();
+    let request = ears.next().await;
+    assert_eq!(request.url, format!("{}/webhooks/resend/email", ears.base_url));
+    let announced = the_message(&*webhooks, &request);
     assert_eq!(announced.carrier_id, written.carrier_id);
     assert_eq!(
         (announced.from.as_str(), announced.to.as_str()),
@@ -104,7 +104,7 @@ async fn a_mail_is_announced_fetched_and_its_picture_too() {
     assert!(announced.incomplete && announced.body.is_none() && announced.sent_at.is_some());
     assert_eq!(announced.attachments.len(), 1);
 
-    let whole = webhooks.complete(announced.clone()).await.unwrap();
+    let whole = webhooks.fetch_content(announced.clone()).await.unwrap();
     assert_eq!(
         (whole.body.as_deref(), whole.html.as_deref(), whole.subject.as_deref()),
         (Some("Plain\ntext"), Some("<p>Marked up</p>"), Some("A table"))
@@ -125,11 +125,11 @@ async fn a_mail_is_announced_fetched_and_its_picture_too() {
 
 #[tokio::test]
 async fn what_is_not_there_can_not_be_fetched() {
-    let bench = open(Channel::Email).await;
-    let webhooks = bench.webhooks();
+    let harness = open(Channel::Email).await;
+    let webhooks = harness.webhooks();
     for id in ["unknown", "../domains", ""] {
-        let message = InboundMessage::new(id, Channel::Email, &bench.to(), &bench.from());
-        assert!(webhooks.complete(message).await.is_err(), "{id:?}");
+        let message = InboundMessage::new(id, Channel::Email, &harness.to(), &harness.from());
+        assert!(webhooks.fetch_content(message).await.is_err(), "{id:?}");
     }
     for source in ["e-1", "e-1/a-1", "../x", "e-1/../a", "/"] {
         let attachment = Attachment {
@@ -145,47 +145,47 @@ async fn what_is_not_there_can_not_be_fetched() {
 
 #[tokio::test]
 async fn receipts_bring_our_id_back() {
-    let bench = open(Channel::Email).await;
-    bench.world().set_delivery_delay(Duration::ZERO);
-    let mut ears = bench.listen().await;
-    let mail = bench.text("hello");
-    let Outcome::Accepted(accepted) = bench.send(&mail).await else {
+    let harness = open(Channel::Email).await;
+    harness.state().set_delivery_delay(Duration::ZERO);
+    let mut ears = harness.listen().await;
+    let mail = harness.text("hello");
+    let Outcome::Accepted(accepted) = harness.send(&mail).await else {
         panic!("not accepted")
     };
-    for stage in [Stage::Sent, Stage::Delivered] {
-        let receipt = the_receipt(&*bench.webhooks(), &ears.next().await);
+    for stage in [DeliveryStatus::Sent, DeliveryStatus::Delivered] {
+        let receipt = the_receipt(&*harness.webhooks(), &ears.next().await);
         assert_eq!(receipt.stage, stage);
         assert_eq!(receipt.carrier_id, accepted.carrier_id);
         assert_eq!(receipt.message.as_ref(), Some(&mail.message));
         assert_eq!(receipt.failure, None);
     }
 
-    bench.world().opt_out("ann@example.org");
-    bench.send(&bench.text("hello")).await;
-    let receipt = the_receipt(&*bench.webhooks(), &ears.next().await);
+    harness.state().opt_out("ann@example.org");
+    harness.send(&harness.text("hello")).await;
+    let receipt = the_receipt(&*harness.webhooks(), &ears.next().await);
     assert_eq!(
         (receipt.stage, receipt.failure),
-        (Stage::Failed, Some(RefusalClass::Recipient))
+        (DeliveryStatus::Failed, Some(RefusalClass::Recipient))
     );
 }
 
 #[tokio::test]
 async fn an_event_comes_until_it_is_taken() {
-    let bench = open(Channel::Email).await;
-    let ears = bench.listen().await;
+    let harness = open(Channel::Email).await;
+    let ears = harness.listen().await;
     ears.answer(StatusCode::INTERNAL_SERVER_ERROR);
-    let written = bench.world().person_writes(bench.letter("hello")).await.unwrap();
+    let written = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
     assert_eq!((written.status, written.calls), (Some(500), 8));
 }
 
 #[test]
 fn every_event_has_its_stage() {
     for (kind, stage) in [
-        ("sent", Stage::Sent),
-        ("delivered", Stage::Delivered),
-        ("delivery_delayed", Stage::Sent),
-        ("opened", Stage::Read),
-        ("clicked", Stage::Read),
+        ("sent", DeliveryStatus::Sent),
+        ("delivered", DeliveryStatus::Delivered),
+        ("delivery_delayed", DeliveryStatus::Sent),
+        ("opened", DeliveryStatus::Read),
+        ("clicked", DeliveryStatus::Read),
     ] {
         let receipt = about_our_mail(&format!("email.{kind}"), &[]);
         assert_eq!(
@@ -211,42 +211,42 @@ fn failures_say_why() {
         (
             "bounced",
             bounce("Permanent"),
-            Stage::Undelivered,
+            DeliveryStatus::Undelivered,
             "General",
             Some(Recipient),
         ),
         (
             "bounced",
             bounce("Transient"),
-            Stage::Undelivered,
+            DeliveryStatus::Undelivered,
             "General",
             Some(Throttled),
         ),
         (
             "bounced",
             bounce("Undetermined"),
-            Stage::Undelivered,
+            DeliveryStatus::Undelivered,
             "General",
             Some(Throttled),
         ),
         (
             "complained",
             ("x", json!(1)),
-            Stage::Delivered,
+            DeliveryStatus::Delivered,
             "complained",
             Some(OptedOut),
         ),
         (
             "suppressed",
             ("x", json!(1)),
-            Stage::Failed,
+            DeliveryStatus::Failed,
             "suppressed",
             Some(Recipient),
         ),
         (
             "failed",
             ("failed", json!({ "reason": "reached_daily_quota" })),
-            Stage::Failed,
+            DeliveryStatus::Failed,
             "reached_daily_quota",
             None,
         ),
@@ -287,8 +287,8 @@ fn each_address_that_a_mail_came_to_is_told() {
     });
     let notices = inbound().read(&event("email.received", &data)).unwrap();
     let told = notices.iter().map(|notice| match notice {
-        Notice::Message(message) => message.to.as_str(),
-        Notice::Receipt(_) => panic!("a receipt"),
+        WebhookEvent::Message(message) => message.to.as_str(),
+        WebhookEvent::Receipt(_) => panic!("a receipt"),
     });
     let told: Vec<_> = told.collect();
     assert_eq!(told, ["agent@example.com", "second@example.com", "else@example.net"]);
@@ -304,24 +304,27 @@ fn nothing_is_believed_without_a_fresh_signature() {
     }
     let minutes = chrono::Duration::minutes;
     for sent in [now() - minutes(6), now() + minutes(6)] {
-        assert_eq!(inbound.verify(&signed(body, SVIX, sent)), Err(Distrust::Stale));
+        assert_eq!(inbound.verify(&signed(body, SVIX, sent)), Err(VerificationError::Stale));
     }
     for name in SVIX {
         let mut bare = signed(body, SVIX, now());
         bare.headers.remove(name);
-        assert_eq!(inbound.verify(&bare), Err(Distrust::Unsigned));
+        assert_eq!(inbound.verify(&bare), Err(VerificationError::Unsigned));
     }
     let mut altered = signed(body, SVIX, now());
     altered.body = body.replace("e-1", "e-2").into();
-    assert_eq!(inbound.verify(&altered), Err(Distrust::WrongSignature));
+    assert_eq!(inbound.verify(&altered), Err(VerificationError::WrongSignature));
     let other = connect(&credentials().with(WEBHOOK_SECRET, "whsec_AAAA")).unwrap();
-    assert_eq!(other.verify(&signed(body, SVIX, now())), Err(Distrust::WrongSignature));
+    assert_eq!(
+        other.verify(&signed(body, SVIX, now())),
+        Err(VerificationError::WrongSignature)
+    );
     let rotating = credentials().with(WEBHOOK_SECRET, format!("whsec_AAAA, {}", simulator::WEBHOOK_SECRET));
     assert_eq!(connect(&rotating).unwrap().verify(&signed(body, SVIX, now())), Ok(()));
     let none = credentials().with(WEBHOOK_SECRET, "");
     assert_eq!(
         connect(&none).unwrap().verify(&signed(body, SVIX, now())),
-        Err(Distrust::NoSecret)
+        Err(VerificationError::NoSecret)
     );
     assert!(connect(&credentials().with(WEBHOOK_SECRET, "whsec_?")).is_err());
 }
@@ -340,6 +343,6 @@ fn what_can_not_be_read_is_told() {
         r#"{"type":"email.received","data":{"email_id":"e-1","from":"Ann"}}"#,
     ] {
         let request = signed(body, SVIX, now());
-        assert!(matches!(inbound().read(&request), Err(Unreadable(_))), "{body}");
+        assert!(matches!(inbound().read(&request), Err(UnreadableRequest(_))), "{body}");
     }
 }

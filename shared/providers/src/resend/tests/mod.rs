@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::{
     Channel,
     message::Content,
-    ports::carrier::{Doubt, Messaging, Outcome, RefusalClass},
+    ports::carrier::{AmbiguityReason, Messaging, Outcome, RefusalClass},
 };
 use butt_dial_testkit::{conformance::messaging::FarEnd, messaging_conformance};
 use reqwest::StatusCode;
@@ -15,7 +15,7 @@ use super::{API_KEY, Client, VENDOR, simulator};
 use crate::{
     Credentials, http,
     tests::{
-        harness::{Bench, DEADLINE, address, refused},
+        harness::{CarrierHarness, DEADLINE, address, refused},
         install_tls,
     },
 };
@@ -32,8 +32,8 @@ conforms!(Channel::Email);
 
 const WAIT: Duration = Duration::from_secs(10);
 
-async fn open(channel: Channel) -> Bench {
-    Bench::start(&VENDOR, connect, channel).await
+async fn open(channel: Channel) -> CarrierHarness {
+    CarrierHarness::start(&VENDOR, connect, channel).await
 }
 
 fn connect(credentials: &Credentials, http: reqwest::Client, deadline: Duration) -> Arc<dyn Messaging> {
@@ -42,8 +42,8 @@ fn connect(credentials: &Credentials, http: reqwest::Client, deadline: Duration)
 
 #[tokio::test]
 async fn a_mail_arrives_whole() {
-    let bench = open(Channel::Email).await;
-    let mut mail = bench.dispatch(Content {
+    let harness = open(Channel::Email).await;
+    let mut mail = harness.dispatch(Content {
         body: Some("Plain text".to_owned()),
         subject: Some("Your table\r\nBcc: x@y.zz".to_owned()),
         html: Some("<p>Marked up</p>".to_owned()),
@@ -51,10 +51,10 @@ async fn a_mail_arrives_whole() {
         ..Content::default()
     });
     mail.sender_name = Some("Lee, \"Ann\"\r\nX: y".to_owned());
-    let Outcome::Accepted(receipt) = bench.send(&mail).await else {
+    let Outcome::Accepted(receipt) = harness.send(&mail).await else {
         panic!("not accepted");
     };
-    let messages = bench.world().messages();
+    let messages = harness.state().messages();
     let [mail] = messages.as_slice() else {
         panic!("{messages:?}")
     };
@@ -70,26 +70,26 @@ async fn a_mail_arrives_whole() {
         ("Plain text", Some("<p>Marked up</p>"))
     );
     assert_eq!(mail.media, ["https://x.test/menu.pdf"]);
-    let delivered = bench.world().wait_for(|m| m.status == "delivered", WAIT).await;
+    let delivered = harness.state().wait_for(|m| m.status == "delivered", WAIT).await;
     assert!(delivered.is_some());
 }
 
 #[tokio::test]
 async fn a_repeat_under_one_key_is_the_same_mail() {
-    let bench = open(Channel::Email).await;
-    let mail = bench.text("hello");
-    let (first, again) = (bench.send(&mail).await, bench.send(&mail).await);
+    let harness = open(Channel::Email).await;
+    let mail = harness.text("hello");
+    let (first, again) = (harness.send(&mail).await, harness.send(&mail).await);
     assert_eq!(first, again);
     assert!(matches!(first, Outcome::Accepted(_)));
 
     let mut changed = mail.clone();
     changed.content.body = Some("something else".to_owned());
     assert_eq!(
-        bench.send(&changed).await,
-        Outcome::Unknown(Doubt::CarrierFault),
+        harness.send(&changed).await,
+        Outcome::Unknown(AmbiguityReason::CarrierFault),
         "this message went out already, so it was not refused"
     );
-    assert_eq!((bench.requests(), bench.taken()), (3, 1));
+    assert_eq!((harness.requests(), harness.taken()), (3, 1));
 }
 
 /// Row by row, as the error reference has them.
@@ -97,7 +97,7 @@ async fn a_repeat_under_one_key_is_the_same_mail() {
 async fn every_name_has_its_class() {
     use RefusalClass::{Configuration, Content, Throttled};
 
-    let bench = open(Channel::Email).await;
+    let harness = open(Channel::Email).await;
     for (status, name, class) in [
         (400, "validation_error", Content),
         (400, "invalid_idempotency_key", Configuration),
@@ -122,7 +122,7 @@ async fn every_name_has_its_class() {
         (429, "something_new", Throttled),
     ] {
         assert_eq!(
-            bench.send_refused(status, name).await,
+            harness.send_refused(status, name).await,
             refused(class, name),
             "{status} {name}"
         );
@@ -137,78 +137,88 @@ async fn every_name_has_its_class() {
         (503, "something_new"),
         (302, "something_new"),
     ] {
-        let outcome = bench.send_refused(status, name).await;
-        assert_eq!(outcome, Outcome::Unknown(Doubt::CarrierFault), "{status} {name}");
+        let outcome = harness.send_refused(status, name).await;
+        assert_eq!(
+            outcome,
+            Outcome::Unknown(AmbiguityReason::CarrierFault),
+            "{status} {name}"
+        );
     }
-    assert_eq!(bench.taken(), 0);
+    assert_eq!(harness.taken(), 0);
 }
 
 /// Resend checks these itself, so the simulator does.
 #[tokio::test]
 async fn what_resend_would_refuse_is_refused() {
-    let bench = open(Channel::Email).await;
-    let mut bare = bench.text("hello");
+    let harness = open(Channel::Email).await;
+    let mut bare = harness.text("hello");
     bare.content.subject = None;
     assert_eq!(
-        bench.send(&bare).await,
+        harness.send(&bare).await,
         refused(RefusalClass::Content, "missing_required_field")
     );
-    let empty = bench.dispatch(Content {
+    let empty = harness.dispatch(Content {
         subject: Some("Hello".to_owned()),
         ..Content::default()
     });
     assert_eq!(
-        bench.send(&empty).await,
+        harness.send(&empty).await,
         refused(RefusalClass::Content, "missing_required_field")
     );
 
-    let mut nowhere = bench.text("hello");
+    let mut nowhere = harness.text("hello");
     nowhere.to = butt_dial_domain::Address::Email("ann".to_owned());
     assert_eq!(
-        bench.send(&nowhere).await,
+        harness.send(&nowhere).await,
         refused(RefusalClass::Recipient, "validation_error")
     );
-    let mut nobody = bench.text("hello");
+    let mut nobody = harness.text("hello");
     nobody.from = butt_dial_domain::Address::Email("agent".to_owned());
     assert_eq!(
-        bench.send(&nobody).await,
+        harness.send(&nobody).await,
         refused(RefusalClass::Configuration, "invalid_from_address")
     );
 
-    let mut text = bench.text("hello");
+    let mut text = harness.text("hello");
     text.content.media = vec!["file:///etc/passwd".to_owned()];
     assert_eq!(
-        bench.send(&text).await,
+        harness.send(&text).await,
         refused(RefusalClass::Content, "invalid_attachment")
     );
     text.channel = Channel::Sms;
-    let requests = bench.requests();
-    assert!(matches!(bench.send(&text).await, Outcome::Refused(r) if r.class == RefusalClass::Configuration));
+    let requests = harness.requests();
+    assert!(matches!(harness.send(&text).await, Outcome::Refused(r) if r.class == RefusalClass::Configuration));
     assert_eq!(
-        bench.requests(),
+        harness.requests(),
         requests,
         "nothing leaves for a channel that Resend has not got"
     );
-    assert_eq!(bench.taken(), 0);
+    assert_eq!(harness.taken(), 0);
 }
 
 #[tokio::test]
 async fn a_key_for_sending_only_is_a_good_key() {
-    let bench = open(Channel::Email).await;
-    let carrier = bench.connect(&bench.credentials().with(API_KEY, simulator::SENDING_KEY));
+    let harness = open(Channel::Email).await;
+    let carrier = harness.connect(&harness.credentials().with(API_KEY, simulator::SENDING_KEY));
     assert_eq!(carrier.check().await, Ok(()));
-    assert!(matches!(carrier.send(&bench.text("hello")).await, Outcome::Accepted(_)));
+    assert!(matches!(
+        carrier.send(&harness.text("hello")).await,
+        Outcome::Accepted(_)
+    ));
 }
 
 #[tokio::test]
 async fn somebody_who_opted_out_is_suppressed_after_acceptance() {
-    let bench = open(Channel::Email).await;
-    bench.world().set_delivery_delay(Duration::ZERO);
-    bench.world().opt_out("ann@example.org");
-    assert!(matches!(bench.send(&bench.text("hello")).await, Outcome::Accepted(_)));
+    let harness = open(Channel::Email).await;
+    harness.state().set_delivery_delay(Duration::ZERO);
+    harness.state().opt_out("ann@example.org");
+    assert!(matches!(
+        harness.send(&harness.text("hello")).await,
+        Outcome::Accepted(_)
+    ));
     assert!(
-        bench
-            .world()
+        harness
+            .state()
             .wait_for(|m| m.status == "suppressed", WAIT)
             .await
             .is_some()
@@ -217,9 +227,9 @@ async fn somebody_who_opted_out_is_suppressed_after_acceptance() {
 
 #[tokio::test]
 async fn keys_are_checked_and_mails_can_be_read() {
-    let bench = open(Channel::Email).await;
+    let harness = open(Channel::Email).await;
     let http = http::client().unwrap();
-    let url = format!("{}/resend/emails", bench.simulator.base_url());
+    let url = format!("{}/resend/emails", harness.simulator.base_url());
     let mail =
         json!({ "from": "Agent <a@example.com>", "to": ["ann@example.org"], "subject": "Hi", "html": "<p>Hi</p>" });
     let post = |key: &str| {

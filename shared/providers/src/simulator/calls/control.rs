@@ -10,33 +10,33 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Behaviour, Call, Drop, PhoneCall};
-use crate::simulator::World;
+use super::{Call, CalleeBehavior, PhoneCall, SocketDrop};
+use crate::simulator::SimulatorState;
 
-pub fn router() -> Router<World> {
+pub fn router() -> Router<SimulatorState> {
     Router::new()
-        .route("/phone-calls", post(begin).get(list))
+        .route("/phone-calls", post(start).get(list))
         .route("/phone-calls/{id}", get(show))
-        .route("/phone-calls/{id}/do", post(act))
-        .route("/phone-numbers", post(set_number))
+        .route("/phone-calls/{id}/do", post(send_command))
+        .route("/phone-numbers", post(set_callee_behavior))
         .route("/pace", post(set_pace))
 }
 
-async fn begin(State(world): State<World>, Json(order): Json<PhoneCall>) -> Response {
-    match world.call(order) {
-        Ok(call) => (StatusCode::CREATED, Json(shown(&call))).into_response(),
+async fn start(State(simulator): State<SimulatorState>, Json(request): Json<PhoneCall>) -> Response {
+    match simulator.start_call(request) {
+        Ok(call) => (StatusCode::CREATED, Json(call_json(&call))).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response(),
     }
 }
 
-async fn list(State(world): State<World>) -> Json<Value> {
-    let calls: Vec<_> = world.calls().iter().map(shown).collect();
+async fn list(State(simulator): State<SimulatorState>) -> Json<Value> {
+    let calls: Vec<_> = simulator.calls().iter().map(call_json).collect();
     Json(json!({ "calls": calls }))
 }
 
-async fn show(State(world): State<World>, Path(id): Path<String>) -> Response {
-    match world.find_call(&id) {
-        Some(call) => Json(shown(&call)).into_response(),
+async fn show(State(simulator): State<SimulatorState>, Path(id): Path<String>) -> Response {
+    match simulator.find_call(&id) {
+        Some(call) => Json(call_json(&call)).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -44,25 +44,29 @@ async fn show(State(world): State<World>, Path(id): Path<String>) -> Response {
 /// One thing more on a call that is under way; answered at once.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Deed {
-    Lose { drop_socket: Drop },
-    Act(super::Act),
+enum CallAction {
+    Drop { drop_socket: SocketDrop },
+    Step(super::CallerStep),
 }
 
-async fn act(State(world): State<World>, Path(id): Path<String>, Json(deed): Json<Deed>) -> StatusCode {
-    let Some(call) = world.find_call(&id) else {
+async fn send_command(
+    State(simulator): State<SimulatorState>,
+    Path(id): Path<String>,
+    Json(action): Json<CallAction>,
+) -> StatusCode {
+    let Some(call) = simulator.find_call(&id) else {
         return StatusCode::NOT_FOUND;
     };
-    match deed {
-        Deed::Act(act) => world.act_on(&call, vec![act]),
-        Deed::Lose { drop_socket } => world.run(async move {
+    match action {
+        CallAction::Step(step) => simulator.run_caller_script(&call, vec![step]),
+        CallAction::Drop { drop_socket } => simulator.spawn(async move {
             call.drop_socket(drop_socket).await;
         }),
     }
     StatusCode::ACCEPTED
 }
 
-fn shown(call: &Call) -> Value {
+fn call_json(call: &Call) -> Value {
     let state = call.state();
     json!({
         "id": call.id(),
@@ -88,11 +92,11 @@ fn shown(call: &Call) -> Value {
 struct Number {
     number: String,
     #[serde(flatten)]
-    behaviour: Behaviour,
+    behavior: CalleeBehavior,
 }
 
-async fn set_number(State(world): State<World>, Json(order): Json<Number>) -> StatusCode {
-    world.set_number(order.number.trim(), order.behaviour);
+async fn set_callee_behavior(State(simulator): State<SimulatorState>, Json(request): Json<Number>) -> StatusCode {
+    simulator.set_callee_behavior(request.number.trim(), request.behavior);
     StatusCode::NO_CONTENT
 }
 
@@ -101,7 +105,7 @@ struct Pace {
     factor: f64,
 }
 
-async fn set_pace(State(world): State<World>, Json(order): Json<Pace>) -> StatusCode {
-    world.set_pace(order.factor);
+async fn set_pace(State(simulator): State<SimulatorState>, Json(request): Json<Pace>) -> StatusCode {
+    simulator.set_pace(request.factor);
     StatusCode::NO_CONTENT
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One thing that the person on the line heard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Heard {
+pub struct HeardSound {
     /// When it was over.
     pub at_ms: u64,
     pub sound: Sound,
@@ -34,7 +34,7 @@ pub enum Speaker {
 
 /// One line of the call's transcript.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Said {
+pub struct TranscriptLine {
     pub at_ms: u64,
     pub who: Speaker,
     pub text: String,
@@ -55,7 +55,7 @@ pub struct Session {
 
 /// Something that was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Recorded {
+pub struct SimulatedRecording {
     pub id: String,
     /// What the person said into it.
     pub text: String,
@@ -64,7 +64,7 @@ pub struct Recorded {
 /// How a conversation's socket gets lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Drop {
+pub enum SocketDrop {
     /// The connection is reset; the carrier notices at once.
     Reset,
     /// Nothing passes any more in either direction, and nobody notices.

@@ -1,4 +1,4 @@
-//! All calls of a world: who carries them, what happens where, and at what pace.
+//! All calls of a simulator: who carries them, what happens where, and at what pace.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -9,31 +9,31 @@ use std::{
 use butt_dial_domain::{Address, Channel, call::Direction};
 use tokio::sync::{mpsc, watch};
 
-use super::{Act, Behaviour, Call, Command, PhoneCall, person};
-use crate::simulator::World;
+use super::{Call, CalleeBehavior, CallerStep, Command, PhoneCall, caller_script};
+use crate::simulator::SimulatorState;
 
 /// The newest calls are kept for whoever asks.
-const KEPT: usize = 1_000;
+const MAX_CALLS: usize = 1_000;
 
 /// A call that begins, for the vendor's simulator to handle.
-pub struct Ringing {
+pub struct NewCall {
     pub call: Call,
     pub commands: mpsc::UnboundedReceiver<Command>,
 }
 
 /// Handles a call that comes in for this webhook, to its end.
-pub type Carry = fn(&World, Ringing, String);
+pub type CallHandler = fn(&SimulatorState, NewCall, String);
 
 pub struct Switchboard {
     state: Mutex<State>,
-    news: watch::Sender<()>,
+    changed: watch::Sender<()>,
 }
 
 struct State {
     pace: f64,
-    carriers: Vec<(&'static str, Carry)>,
+    carriers: Vec<(&'static str, CallHandler)>,
     calls: VecDeque<Call>,
-    numbers: HashMap<String, Behaviour>,
+    numbers: HashMap<String, CalleeBehavior>,
     /// Public base URLs, and where they lead.
     routes: HashMap<String, String>,
     status_url: Option<String>,
@@ -55,7 +55,7 @@ impl Default for Switchboard {
         };
         Self {
             state: Mutex::new(state),
-            news: watch::Sender::new(()),
+            changed: watch::Sender::new(()),
         }
     }
 }
@@ -66,15 +66,15 @@ impl Switchboard {
     }
 }
 
-impl World {
-    /// How long a second of a call takes, in seconds: 1 unless told. Counts for calls that begin afterwards.
+impl SimulatorState {
+    /// How long a second of a call takes, in seconds: 1 unless told. Counts for calls that start afterwards.
     pub fn set_pace(&self, pace: f64) {
         self.switchboard().state().pace = pace.clamp(0.001, 10.0);
     }
 
     /// What happens from now on where this number is called.
-    pub fn set_number(&self, number: &str, behaviour: Behaviour) {
-        self.switchboard().state().numbers.insert(number.to_owned(), behaviour);
+    pub fn set_callee_behavior(&self, number: &str, behavior: CalleeBehavior) {
+        self.switchboard().state().numbers.insert(number.to_owned(), behavior);
     }
 
     /// Where the vendors tell how calls to our numbers go on; nobody is told unless this is set.
@@ -101,7 +101,7 @@ impl World {
 
     /// Somebody calls one of our numbers, and does nothing until told.
     pub async fn dial(&self, from: &str, to: &str) -> Result<Call, String> {
-        self.call(PhoneCall {
+        self.start_call(PhoneCall {
             from: from.to_owned(),
             to: to.to_owned(),
             steps: Vec::new(),
@@ -109,23 +109,24 @@ impl World {
         })
     }
 
-    /// Somebody calls one of our numbers and follows a script. An error says what is wrong with the order.
-    pub fn call(&self, order: PhoneCall) -> Result<Call, String> {
-        let to = Address::parse(Channel::Voice, &order.to).map_err(|error| format!("`to`: {error}"))?;
-        let (vendor, carry) = {
+    /// Somebody calls one of our numbers and follows a script. An error says what is wrong with the request.
+    pub fn start_call(&self, request: PhoneCall) -> Result<Call, String> {
+        let to = Address::parse(Channel::Voice, &request.to).map_err(|error| format!("`to`: {error}"))?;
+        let (vendor, handler) = {
             let state = self.switchboard().state();
-            let fits =
-                |(vendor, _): &&(&'static str, Carry)| order.vendor.as_ref().is_none_or(|wanted| wanted == vendor);
+            let fits = |(vendor, _): &&(&'static str, CallHandler)| {
+                request.vendor.as_ref().is_none_or(|wanted| wanted == vendor)
+            };
             *state.carriers.iter().find(fits).ok_or("no such vendor carries calls")?
         };
         let url = self
             .webhook_url(vendor, Channel::Voice)
             .ok_or("nobody has said where the webhooks are: POST /call-back-to first")?;
         let id = format!("CA{}", uuid::Uuid::new_v4().simple());
-        let ringing = self.open_call(vendor, id, &order.from, to.as_str(), Direction::Inbound);
-        let call = ringing.call.clone();
-        carry(self, ringing, url);
-        self.act_on(&call, order.steps);
+        let new_call = self.open_call(vendor, id, &request.from, to.as_str(), Direction::Inbound);
+        let call = new_call.call.clone();
+        handler(self, new_call, url);
+        self.run_caller_script(&call, request.steps);
         Ok(call)
     }
 
@@ -146,21 +147,21 @@ impl World {
     }
 
     pub async fn wait_for_any_call(&self, fits: impl Fn(&Call) -> bool, timeout: Duration) -> Option<Call> {
-        let mut news = self.switchboard().news.subscribe();
+        let mut changed = self.switchboard().changed.subscribe();
         let search = async {
             loop {
                 if let Some(call) = self.calls().into_iter().find(|call| fits(call)) {
                     return Some(call);
                 }
-                news.changed().await.ok()?;
+                changed.changed().await.ok()?;
             }
         };
         tokio::time::timeout(timeout, search).await.ok().flatten()
     }
 
     /// From now on this vendor carries calls.
-    pub(crate) fn carry_calls(&self, vendor: &'static str, carry: Carry) {
-        self.switchboard().state().carriers.push((vendor, carry));
+    pub(crate) fn register_call_handler(&self, vendor: &'static str, handler: CallHandler) {
+        self.switchboard().state().carriers.push((vendor, handler));
     }
 
     pub(crate) fn open_call(
@@ -170,31 +171,31 @@ impl World {
         from: &str,
         to: &str,
         direction: Direction,
-    ) -> Ringing {
+    ) -> NewCall {
         let (sender, commands) = mpsc::unbounded_channel();
         let facts = (vendor, id, from.to_owned(), to.to_owned(), direction);
         let now = self.now();
         let call = {
             let mut state = self.switchboard().state();
             let call = Call::new(facts, now, state.pace, sender);
-            if state.calls.len() == KEPT {
+            if state.calls.len() == MAX_CALLS {
                 state.calls.pop_front();
             }
             state.calls.push_back(call.clone());
             call
         };
-        self.switchboard().news.send_replace(());
-        Ringing { call, commands }
+        self.switchboard().changed.send_replace(());
+        NewCall { call, commands }
     }
 
     /// The person on the line begins to follow a script.
-    pub(crate) fn act_on(&self, call: &Call, steps: Vec<Act>) {
+    pub(crate) fn run_caller_script(&self, call: &Call, steps: Vec<CallerStep>) {
         if !steps.is_empty() {
-            self.run(person::play(call.clone(), steps));
+            self.spawn(caller_script::run(call.clone(), steps));
         }
     }
 
-    pub(crate) fn behaviour_of(&self, number: &str) -> Behaviour {
+    pub(crate) fn callee_behavior(&self, number: &str) -> CalleeBehavior {
         self.switchboard()
             .state()
             .numbers

@@ -8,13 +8,13 @@ use axum::{
 
 use crate::twilio::wire::ErrorBody;
 
-pub struct Complaint {
+pub struct ApiError {
     status: StatusCode,
     code: u32,
     message: String,
 }
 
-impl Complaint {
+impl ApiError {
     pub fn new(status: StatusCode, code: u32, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -32,7 +32,7 @@ impl Complaint {
     }
 }
 
-impl IntoResponse for Complaint {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = ErrorBody {
             code: self.code,
@@ -45,10 +45,10 @@ impl IntoResponse for Complaint {
 }
 
 /// What is not one of Twilio's numbers comes from a machine in front of it, which speaks no JSON.
-pub fn any(status: StatusCode, code: Option<&str>) -> Response {
+pub fn injected(status: StatusCode, code: Option<&str>) -> Response {
     match code.and_then(|code| code.parse().ok()) {
-        Some(20429) => Complaint::new(status, 20429, "Too Many Requests").into_response(),
-        Some(code) => Complaint::new(status, code, "Simulated error").into_response(),
+        Some(20429) => ApiError::new(status, 20429, "Too Many Requests").into_response(),
+        Some(code) => ApiError::new(status, code, "Simulated error").into_response(),
         None => (status, format!("upstream connect error: {status}")).into_response(),
     }
 }

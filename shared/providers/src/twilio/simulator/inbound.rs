@@ -3,9 +3,9 @@
 
 use butt_dial_domain::{Channel, sms};
 
-use super::{ACCOUNT_SID, ID, signed, written};
+use super::{ACCOUNT_SID, ID, signed, wire_address};
 use crate::{
-    simulator::{PersonWrites, Telling, World, picture},
+    simulator::{PersonMessage, SimulatorState, VendorWebhook, picture},
     twilio::wire::VERSION,
 };
 
@@ -15,21 +15,21 @@ const START: [&str; 3] = ["START", "YES", "UNSTOP"];
 /// The connection overrides that we ask operators to set: three more tries, also after a 5xx.
 const OVERRIDES: &str = "#rc=3&rp=ct,rt,5xx";
 
-pub fn tell(world: &World, text: &PersonWrites, url: &str) -> Result<Telling, String> {
+pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &str) -> Result<VendorWebhook, String> {
     if !matches!(text.channel, Channel::Sms | Channel::Whatsapp) {
         return Err(format!("Twilio does not carry {}", text.channel));
     }
-    heed_keywords(world, text);
+    heed_keywords(simulator, text);
     let kind = if text.media.is_empty() { "SM" } else { "MM" };
     let sid = format!("{kind}{}", uuid::Uuid::new_v4().simple());
-    let report = signed(&format!("{url}{OVERRIDES}"), &fields(world, text, &sid));
-    Ok(Telling {
+    let webhook = signed(&format!("{url}{OVERRIDES}"), &fields(simulator, text, &sid));
+    Ok(VendorWebhook {
         carrier_id: sid,
-        report,
+        webhook,
     })
 }
 
-fn fields(world: &World, text: &PersonWrites, sid: &str) -> Vec<(String, String)> {
+fn fields(simulator: &SimulatorState, text: &PersonMessage, sid: &str) -> Vec<(String, String)> {
     let is_whatsapp = text.channel == Channel::Whatsapp;
     let body = if text.button.is_some() { "" } else { &text.body };
     let segments = if is_whatsapp { 1 } else { sms::segments(body).1 };
@@ -40,14 +40,14 @@ fn fields(world: &World, text: &PersonWrites, sid: &str) -> Vec<(String, String)
     }
     add("AccountSid", ACCOUNT_SID);
     add("ApiVersion", VERSION);
-    add("From", &written(text.channel, &text.from));
-    add("To", &written(text.channel, &text.to));
+    add("From", &wire_address(text.channel, &text.from));
+    add("To", &wire_address(text.channel, &text.to));
     add("Body", body);
     add("NumMedia", &text.media.len().to_string());
     add("NumSegments", &segments.to_string());
     add("SmsStatus", "received");
     for (place, media) in text.media.iter().enumerate() {
-        add(&format!("MediaUrl{place}"), &media_url(world, sid, media));
+        add(&format!("MediaUrl{place}"), &media_url(simulator, sid, media));
         add(&format!("MediaContentType{place}"), picture::TYPE);
     }
     if is_whatsapp {
@@ -73,26 +73,26 @@ fn fields(world: &World, text: &PersonWrites, sid: &str) -> Vec<(String, String)
 }
 
 /// Twilio blocks what goes to somebody who wrote STOP, on SMS only (Twilio, support for opt-out keywords).
-fn heed_keywords(world: &World, text: &PersonWrites) {
+fn heed_keywords(simulator: &SimulatorState, text: &PersonMessage) {
     if text.channel != Channel::Sms {
         return;
     }
     let word = text.body.trim().to_ascii_uppercase();
     if STOP.contains(&word.as_str()) {
-        world.opt_out(&text.from);
+        simulator.opt_out(&text.from);
     } else if START.contains(&word.as_str()) {
-        world.opt_in(&text.from);
+        simulator.opt_in(&text.from);
     }
 }
 
 /// Twilio redirects from there to a signed address elsewhere; the simulator answers with the picture.
-fn media_url(world: &World, sid: &str, media: &str) -> String {
+fn media_url(simulator: &SimulatorState, sid: &str, media: &str) -> String {
     if media.starts_with("http://") || media.starts_with("https://") {
         return media.to_owned();
     }
     let id = uuid::Uuid::new_v4().simple();
     format!(
         "{}/{ID}/{VERSION}/Accounts/{ACCOUNT_SID}/Messages/{sid}/Media/ME{id}",
-        world.base_url()
+        simulator.base_url()
     )
 }

@@ -10,25 +10,25 @@ use chrono::NaiveDate;
 use serde_json::json;
 use url::form_urlencoded::{self, Serializer};
 
-use super::{ACCOUNT_SID, ID, error::Complaint, rendered};
+use super::{ACCOUNT_SID, ID, error::ApiError, rendered};
 use crate::{
-    simulator::{SimulatedMessage, World},
+    simulator::{SimulatedMessage, SimulatorState},
     twilio::wire::{VERSION, WHATSAPP},
 };
 
 const PAGE_SIZE: usize = 50;
-const LARGEST_PAGE: usize = 1_000;
+const MAX_PAGE_SIZE: usize = 1_000;
 
-pub async fn list(State(world): State<World>, RawQuery(query): RawQuery) -> Response {
+pub async fn list(State(simulator): State<SimulatorState>, RawQuery(query): RawQuery) -> Response {
     let fields: Vec<(String, String)> = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .into_owned()
         .collect();
     let Ok(filter) = Filter::read(&fields) else {
-        return Complaint::bad(20001, "Bad query parameter").into_response();
+        return ApiError::bad(20001, "Bad query parameter").into_response();
     };
     let to = filter.to.as_ref().map(|(_, number)| number.as_str());
     // One more than the page holds says whether there is a next one.
-    let mut messages = world.select(ID, to, filter.size + 1, |message| filter.fits(message));
+    let mut messages = simulator.select(ID, to, filter.size + 1, |message| filter.fits(message));
     let has_more = messages.len() > filter.size;
     messages.truncate(filter.size);
     let next = messages
@@ -83,7 +83,7 @@ impl Filter {
                 "DateSent" => filter.on = Some(day(value)?),
                 "DateSent>" => filter.not_before = Some(day(value)?),
                 "DateSent<" => filter.not_after = Some(day(value)?),
-                "PageSize" => filter.size = value.parse::<usize>().map_err(|_| ())?.clamp(1, LARGEST_PAGE),
+                "PageSize" => filter.size = value.parse::<usize>().map_err(|_| ())?.clamp(1, MAX_PAGE_SIZE),
                 "Page" => filter.page = value.parse().map_err(|_| ())?,
                 "PageToken" => {
                     let token = value.strip_prefix(TOKEN).ok_or(())?;

@@ -3,8 +3,8 @@
 
 mod error;
 mod inbound;
-mod intake;
 mod listing;
+mod validation;
 pub mod voice;
 
 use axum::{
@@ -21,8 +21,8 @@ use butt_dial_domain::{Channel, clock::Timestamp, sms};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-pub use self::inbound::tell;
-use self::{error::Complaint, intake::Draft};
+pub use self::inbound::inbound_webhook;
+use self::{error::ApiError, validation::ValidMessage};
 use super::{
     form::Form,
     webhook::{self, Payload},
@@ -31,7 +31,8 @@ use super::{
 use crate::{
     Secret,
     simulator::{
-        FORM, Headers, Journey, Patience, Report, SimulatedMessage, Station, Voice, World, misbehaviour, picture,
+        DeliveryPlan, DeliveryStep, ErrorFormat, FORM, Headers, OutgoingWebhook, RetryPolicy, SimulatedMessage,
+        SimulatorState, faults, picture,
     },
 };
 
@@ -40,29 +41,29 @@ pub const AUTH_TOKEN: &str = "simulated-twilio-auth-token";
 
 const ID: &str = "twilio";
 
-const DELIVERED: &[Station] = &[station("queued"), station("sent"), station("delivered")];
-const OUTSIDE_WINDOW: &[Station] = &[Station {
+const DELIVERED: &[DeliveryStep] = &[step("queued"), step("sent"), step("delivered")];
+const OUTSIDE_WINDOW: &[DeliveryStep] = &[DeliveryStep {
     status: "failed",
     error_code: Some(63016),
 }];
 
-const MOST_RETRIES: u32 = 5;
+const MAX_RETRIES: u32 = 5;
 
-const fn station(status: &'static str) -> Station {
-    Station {
+const fn step(status: &'static str) -> DeliveryStep {
+    DeliveryStep {
         status,
         error_code: None,
     }
 }
 
-const VOICE: Voice = Voice {
+const ERROR_FORMAT: ErrorFormat = ErrorFormat {
     vendor: ID,
-    error: error::any,
-    too_fast: "20429",
+    render: error::injected,
+    rate_limit_code: "20429",
 };
 
-pub fn router(world: World) -> Router {
-    let send = middleware::from_fn_with_state((world.clone(), VOICE), misbehaviour::around_a_send);
+pub fn router(simulator: SimulatorState) -> Router {
+    let send = middleware::from_fn_with_state((simulator.clone(), ERROR_FORMAT), faults::inject_faults);
     let messages = post(create).layer(send).get(listing::list);
     Router::new()
         .route(&format!("/{VERSION}/Accounts/{{account}}"), get(account))
@@ -73,12 +74,12 @@ pub fn router(world: World) -> Router {
         )
         .route(
             &format!("/{VERSION}/Accounts/{{account}}/Messages/{{message}}/Media/{{media}}"),
-            get(picture::show),
+            get(picture::serve),
         )
-        .merge(voice::router(&world))
-        .fallback(|| async { Complaint::not_found() })
+        .merge(voice::router(&simulator))
+        .fallback(|| async { ApiError::not_found() })
         .layer(middleware::from_fn(authenticate))
-        .with_state(world)
+        .with_state(simulator)
 }
 
 /// Basic auth with the account's SID and token; the path must name the same account.
@@ -87,13 +88,13 @@ async fn authenticate(request: Request, next: Next) -> Response {
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"Twilio API\"")];
         return (
             challenge,
-            Complaint::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate"),
+            ApiError::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate"),
         )
             .into_response();
     }
     let account = request.uri().path().split('/').nth(3).unwrap_or_default();
     if account.trim_end_matches(".json") != ACCOUNT_SID {
-        return Complaint::not_found().into_response();
+        return ApiError::not_found().into_response();
     }
     next.run(request).await
 }
@@ -116,38 +117,38 @@ async fn account() -> Response {
     .into_response()
 }
 
-async fn fetch(State(world): State<World>, Path((_, file)): Path<(String, String)>) -> Response {
+async fn fetch(State(simulator): State<SimulatorState>, Path((_, file)): Path<(String, String)>) -> Response {
     let sid = file.strip_suffix(".json");
-    match sid.and_then(|sid| world.find(ID, sid)) {
+    match sid.and_then(|sid| simulator.find(ID, sid)) {
         Some(message) => Json(rendered(&message)).into_response(),
-        None => Complaint::not_found().into_response(),
+        None => ApiError::not_found().into_response(),
     }
 }
 
-async fn create(State(world): State<World>, body: Bytes) -> Response {
+async fn create(State(simulator): State<SimulatorState>, body: Bytes) -> Response {
     let fields: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
-    let draft = match Draft::read(&world, &fields) {
+    let draft = match ValidMessage::parse(&simulator, &fields) {
         Ok(draft) => draft,
-        Err(complaint) => return complaint.into_response(),
+        Err(error) => return error.into_response(),
     };
-    let stations = if draft.stays_outside_the_window(&world) {
+    let steps = if draft.stays_outside_the_window(&simulator) {
         OUTSIDE_WINDOW
     } else {
         DELIVERED
     };
-    let message = world.take(draft.message);
-    let reporter = draft
-        .status_callback
-        .map(|url| -> Box<dyn Fn(&SimulatedMessage) -> Report + Send + Sync> {
-            Box::new(move |message| report(&url, message))
-        });
-    let journey = Journey {
+    let message = simulator.accept(draft.message);
+    let status_webhook = draft.status_callback.map(
+        |url| -> Box<dyn Fn(&SimulatedMessage) -> OutgoingWebhook + Send + Sync> {
+            Box::new(move |message| status_callback(&url, message))
+        },
+    );
+    let plan = DeliveryPlan {
         vendor: ID,
         carrier_id: message.carrier_id.clone(),
-        stations,
-        reporter,
+        steps,
+        status_webhook,
     };
-    world.courier().dispatch(journey, world.delivery_delay());
+    simulator.deliveries().schedule(plan, simulator.delivery_delay());
     (StatusCode::CREATED, Json(rendered(&message))).into_response()
 }
 
@@ -166,7 +167,7 @@ fn rendered(message: &SimulatedMessage) -> Value {
         "direction": "outbound-api",
         "error_code": message.error_code,
         "error_message": null,
-        "from": (!message.from.is_empty()).then(|| written(message.channel, &message.from)),
+        "from": (!message.from.is_empty()).then(|| wire_address(message.channel, &message.from)),
         "messaging_service_sid": message.sender_pool,
         "num_media": message.media.len().to_string(),
         "num_segments": segments(message).to_string(),
@@ -175,7 +176,7 @@ fn rendered(message: &SimulatedMessage) -> Value {
         "sid": sid,
         "status": message.status,
         "subresource_uris": { "media": format!("{uri}/Media.json") },
-        "to": written(message.channel, &message.to),
+        "to": wire_address(message.channel, &message.to),
         "uri": format!("{uri}.json"),
     })
 }
@@ -188,7 +189,7 @@ fn segments(message: &SimulatedMessage) -> u32 {
     }
 }
 
-fn written(channel: Channel, address: &str) -> String {
+fn wire_address(channel: Channel, address: &str) -> String {
     match channel {
         Channel::Whatsapp => format!("{WHATSAPP}{address}"),
         _ => address.to_owned(),
@@ -196,17 +197,17 @@ fn written(channel: Channel, address: &str) -> String {
 }
 
 /// A status callback (Twilio, Outbound message status callbacks).
-fn report(url: &str, message: &SimulatedMessage) -> Report {
+fn status_callback(url: &str, message: &SimulatedMessage) -> OutgoingWebhook {
     let own = |text: &str| text.to_owned();
     let mut fields = vec![
         (own("AccountSid"), own(ACCOUNT_SID)),
         (own("ApiVersion"), own(VERSION)),
-        (own("From"), written(message.channel, &message.from)),
+        (own("From"), wire_address(message.channel, &message.from)),
         (own("MessageSid"), message.carrier_id.clone()),
         (own("MessageStatus"), own(message.status)),
         (own("SmsSid"), message.carrier_id.clone()),
         (own("SmsStatus"), own(message.status)),
-        (own("To"), written(message.channel, &message.to)),
+        (own("To"), wire_address(message.channel, &message.to)),
     ];
     if let Some(service) = &message.sender_pool {
         fields.push((own("MessagingServiceSid"), service.clone()));
@@ -226,15 +227,15 @@ fn report(url: &str, message: &SimulatedMessage) -> Report {
 }
 
 /// A form as Twilio signs and posts it. The fragment of the URL says how often it tries.
-fn signed(url: &str, fields: &[(String, String)]) -> Report {
-    Report {
+fn signed(url: &str, fields: &[(String, String)]) -> OutgoingWebhook {
+    OutgoingWebhook {
         url: url.to_owned(),
         content_type: FORM,
         headers: headers(url, fields),
         body: form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
             .finish(),
-        patience: patience(url),
+        retry: retry_policy(url),
     }
 }
 
@@ -256,7 +257,7 @@ fn headers(url: &str, fields: &[(String, String)]) -> Headers {
 
 /// The connection overrides `rc` and `rp` (Twilio, Webhooks connection overrides). Left to itself Twilio tries once
 /// more, and only when it could not connect.
-fn patience(url: &str) -> Patience {
+fn retry_policy(url: &str) -> RetryPolicy {
     let overrides = url.split_once('#').map_or("", |(_, fragment)| fragment);
     let find = |name: &str| {
         overrides
@@ -266,10 +267,10 @@ fn patience(url: &str) -> Patience {
     let retries = find("rc")
         .and_then(|count| count.parse().ok())
         .unwrap_or(1)
-        .min(MOST_RETRIES);
+        .min(MAX_RETRIES);
     let mut causes = find("rp").unwrap_or("ct").split(',');
-    Patience {
-        tries: 1 + retries,
-        after_errors: causes.any(|cause| matches!(cause, "5xx" | "all")),
+    RetryPolicy {
+        attempts: 1 + retries,
+        retry_on_errors: causes.any(|cause| matches!(cause, "5xx" | "all")),
     }
 }

@@ -4,10 +4,10 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use butt_dial_domain::{
     Channel, MessageId,
     clock::Timestamp,
-    inbound::{Attachment, Keyword, Notice, Receipt, Stage},
+    inbound::{Attachment, DeliveryStatus, Keyword, Receipt, WebhookEvent},
     ports::{
         carrier::{Outcome, RefusalClass},
-        webhook::{Distrust, Unreadable, WebhookRequest, Webhooks},
+        webhook::{UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
     },
 };
 use butt_dial_testkit::{conformance::messaging::FarEnd, webhook_conformance};
@@ -15,10 +15,10 @@ use url::form_urlencoded::Serializer;
 
 use super::{open, simulator};
 use crate::{
-    Credentials, Manner, Secret,
+    Credentials, Secret, WebhookBehavior,
     tests::{
-        ears::Ears,
         harness::{the_message, the_receipt},
+        webhook_receiver::WebhookReceiver,
     },
     twilio::{
         AUTH_TOKEN, AUTH_TOKEN_SECONDARY, Inbound, SUBACCOUNT_TOKENS, VENDOR,
@@ -96,18 +96,18 @@ async fn stages(inbound: &dyn Webhooks, ears: &mut Ears, count: usize) -> Vec<Re
 
 #[tokio::test]
 async fn a_person_texts_us() {
-    let bench = open(Channel::Sms).await;
-    let mut ears = bench.listen().await;
-    let written = bench
-        .world()
-        .person_writes(bench.letter("Is it 8 + 1 o'clock? é 👍"))
+    let harness = open(Channel::Sms).await;
+    let mut ears = harness.listen().await;
+    let written = harness
+        .state()
+        .send_as_person(harness.draft("Is it 8 + 1 o'clock? é 👍"))
         .await
         .unwrap();
     assert_eq!((written.status, written.calls), (Some(200), 1));
 
-    let heard = ears.next().await;
-    assert_eq!(heard.url, format!("{}/webhooks/twilio/sms", ears.base_url));
-    let message = the_message(&*bench.webhooks(), &heard);
+    let request = ears.next().await;
+    assert_eq!(request.url, format!("{}/webhooks/twilio/sms", ears.base_url));
+    let message = the_message(&*harness.webhooks(), &request);
     assert_eq!(message.carrier_id, written.carrier_id);
     assert_eq!(
         (message.channel, message.from.as_str(), message.to.as_str()),
@@ -116,23 +116,23 @@ async fn a_person_texts_us() {
     assert_eq!(message.body.as_deref(), Some("Is it 8 + 1 o'clock? é 👍"));
     assert!(message.attachments.is_empty() && message.sender_name.is_none() && !message.incomplete);
     assert!(ears.is_silent());
-    assert_eq!(bench.world().written()[0].body, "Is it 8 + 1 o'clock? é 👍");
+    assert_eq!(harness.state().person_messages()[0].body, "Is it 8 + 1 o'clock? é 👍");
 }
 
 #[tokio::test]
 async fn whatsapp_tells_who_writes_and_opens_its_window() {
-    let bench = open(Channel::Whatsapp).await;
-    let mut ears = bench.listen().await;
-    let mut letter = bench.letter("");
-    letter.from = "whatsapp:+49 176 12345678".to_owned();
-    letter.sender_name = Some("Jörg".to_owned());
-    letter.button = Some("Yes, please".to_owned());
-    letter.in_reply_to = Some(SID.to_owned());
-    assert!(!bench.world().window_is_open("+4917612345678"));
-    bench.world().person_writes(letter).await.unwrap();
-    assert!(bench.world().window_is_open("+4917612345678"));
+    let harness = open(Channel::Whatsapp).await;
+    let mut ears = harness.listen().await;
+    let mut draft = harness.draft("");
+    draft.from = "whatsapp:+49 176 12345678".to_owned();
+    draft.sender_name = Some("Jörg".to_owned());
+    draft.button = Some("Yes, please".to_owned());
+    draft.in_reply_to = Some(SID.to_owned());
+    assert!(!harness.state().window_is_open("+4917612345678"));
+    harness.state().send_as_person(draft).await.unwrap();
+    assert!(harness.state().window_is_open("+4917612345678"));
 
-    let message = the_message(&*bench.webhooks(), &ears.next().await);
+    let message = the_message(&*harness.webhooks(), &ears.next().await);
     assert_eq!(
         (message.channel, message.from.as_str()),
         (Channel::Whatsapp, "+4917612345678")
@@ -144,14 +144,14 @@ async fn whatsapp_tells_who_writes_and_opens_its_window() {
 
 #[tokio::test]
 async fn a_picture_is_fetched_with_the_accounts_credentials() {
-    let bench = open(Channel::Sms).await;
-    let mut ears = bench.listen().await;
-    let mut letter = bench.letter("look");
-    letter.media = vec!["picture".to_owned(), "https://elsewhere.test/a.png".to_owned()];
-    let written = bench.world().person_writes(letter).await.unwrap();
+    let harness = open(Channel::Sms).await;
+    let mut ears = harness.listen().await;
+    let mut draft = harness.draft("look");
+    draft.media = vec!["picture".to_owned(), "https://elsewhere.test/a.png".to_owned()];
+    let written = harness.state().send_as_person(draft).await.unwrap();
     assert!(written.carrier_id.starts_with("MM"));
 
-    let webhooks = bench.webhooks();
+    let webhooks = harness.webhooks();
     let message = the_message(&*webhooks, &ears.next().await);
     let [ours, elsewhere] = message.attachments.as_slice() else {
         panic!("{} attachments", message.attachments.len())
@@ -181,20 +181,23 @@ async fn a_picture_is_fetched_with_the_accounts_credentials() {
 
 #[tokio::test]
 async fn receipts_bring_our_id_back() {
-    let bench = open(Channel::Sms).await;
-    bench.world().set_delivery_delay(std::time::Duration::ZERO);
-    let mut ears = bench.listen().await;
-    let mut dispatch = bench.text("hello");
+    let harness = open(Channel::Sms).await;
+    harness.state().set_delivery_delay(std::time::Duration::ZERO);
+    let mut ears = harness.listen().await;
+    let mut dispatch = harness.text("hello");
     dispatch.callback = Some(format!(
         "{}/webhooks/twilio/sms?mid={}",
         ears.base_url, dispatch.message
     ));
-    let Outcome::Accepted(accepted) = bench.send(&dispatch).await else {
+    let Outcome::Accepted(accepted) = harness.send(&dispatch).await else {
         panic!("not accepted")
     };
-    let receipts = stages(&*bench.webhooks(), &mut ears, 3).await;
+    let receipts = stages(&*harness.webhooks(), &mut ears, 3).await;
     let told: Vec<_> = receipts.iter().map(|receipt| receipt.stage).collect();
-    assert_eq!(told, [Stage::Queued, Stage::Sent, Stage::Delivered]);
+    assert_eq!(
+        told,
+        [DeliveryStatus::Queued, DeliveryStatus::Sent, DeliveryStatus::Delivered]
+    );
     for receipt in receipts {
         assert_eq!(receipt.carrier_id, accepted.carrier_id);
         assert_eq!(receipt.message.as_ref(), Some(&dispatch.message));
@@ -204,52 +207,55 @@ async fn receipts_bring_our_id_back() {
 
 #[tokio::test]
 async fn whatsapp_says_afterwards_that_the_window_was_closed() {
-    let bench = open(Channel::Whatsapp).await;
-    bench.world().set_delivery_delay(std::time::Duration::ZERO);
-    let mut ears = bench.listen().await;
-    let mut dispatch = bench.text("hello");
+    let harness = open(Channel::Whatsapp).await;
+    harness.state().set_delivery_delay(std::time::Duration::ZERO);
+    let mut ears = harness.listen().await;
+    let mut dispatch = harness.text("hello");
     dispatch.to = super::address(Channel::Whatsapp, "+4917612345678");
     dispatch.callback = Some(format!("{}/status?mid={}", ears.base_url, dispatch.message));
-    bench.send(&dispatch).await;
-    let receipt = stages(&*bench.webhooks(), &mut ears, 1).await.remove(0);
-    assert_eq!((receipt.channel, receipt.stage), (Channel::Whatsapp, Stage::Failed));
+    harness.send(&dispatch).await;
+    let receipt = stages(&*harness.webhooks(), &mut ears, 1).await.remove(0);
+    assert_eq!(
+        (receipt.channel, receipt.stage),
+        (Channel::Whatsapp, DeliveryStatus::Failed)
+    );
     assert_eq!(receipt.error_code.as_deref(), Some("63016"));
     assert_eq!(receipt.failure, Some(RefusalClass::WindowClosed));
 }
 
 #[tokio::test]
 async fn webhooks_can_come_twice_and_backwards() {
-    let bench = open(Channel::Sms).await;
-    bench.world().set_delivery_delay(std::time::Duration::ZERO);
-    let mut ears = bench.listen().await;
-    let manner = Manner {
+    let harness = open(Channel::Sms).await;
+    harness.state().set_delivery_delay(std::time::Duration::ZERO);
+    let mut ears = harness.listen().await;
+    let manner = WebhookBehavior {
         copies: 2,
         reversed: true,
     };
-    bench.world().set_manner("twilio", manner);
-    let written = bench.world().person_writes(bench.letter("hello")).await.unwrap();
+    harness.state().set_webhook_behavior("twilio", manner);
+    let written = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
     assert_eq!(written.calls, 2);
     let (first, again) = (ears.next().await, ears.next().await);
     assert_eq!((&first.body, &first.headers), (&again.body, &again.headers));
 
-    let mut dispatch = bench.text("hello");
+    let mut dispatch = harness.text("hello");
     dispatch.callback = Some(format!("{}/status", ears.base_url));
-    bench.send(&dispatch).await;
-    let told: Vec<_> = stages(&*bench.webhooks(), &mut ears, 6)
+    harness.send(&dispatch).await;
+    let told: Vec<_> = stages(&*harness.webhooks(), &mut ears, 6)
         .await
         .iter()
         .map(|r| r.stage)
         .collect();
-    use Stage::{Delivered, Queued, Sent};
+    use DeliveryStatus::{Delivered, Queued, Sent};
     assert_eq!(told, [Delivered, Delivered, Sent, Sent, Queued, Queued]);
 }
 
 #[tokio::test]
 async fn twilio_tries_again_after_a_fault_of_ours() {
-    let bench = open(Channel::Sms).await;
-    let mut ears = bench.listen().await;
+    let harness = open(Channel::Sms).await;
+    let mut ears = harness.listen().await;
     ears.answer(StatusCode::SERVICE_UNAVAILABLE);
-    let written = bench.world().person_writes(bench.letter("hello")).await.unwrap();
+    let written = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
     assert_eq!((written.status, written.calls), (Some(503), 4));
     let token = ears
         .next()
@@ -265,46 +271,55 @@ async fn twilio_tries_again_after_a_fault_of_ours() {
     }
 
     ears.answer(StatusCode::FORBIDDEN);
-    let written = bench.world().person_writes(bench.letter("hello")).await.unwrap();
+    let written = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
     assert_eq!(
         (written.status, written.calls),
         (Some(403), 1),
         "a refusal is an answer"
     );
 
-    bench.world().call_back_to("http://127.0.0.1:1");
-    let written = bench.world().person_writes(bench.letter("hello")).await.unwrap();
+    harness.state().set_webhook_base_url("http://127.0.0.1:1");
+    let written = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
     assert_eq!((written.status, written.calls), (None, 4));
 }
 
 #[tokio::test]
 async fn orders_that_make_no_sense_are_told() {
-    let bench = open(Channel::Sms).await;
-    let nowhere = bench.world().person_writes(bench.letter("hello")).await.unwrap_err();
+    let harness = open(Channel::Sms).await;
+    let nowhere = harness
+        .state()
+        .send_as_person(harness.draft("hello"))
+        .await
+        .unwrap_err();
     assert!(nowhere.contains("call-back-to"), "{nowhere}");
-    let _ears = bench.listen().await;
-    let mut wrong = bench.letter("hello");
+    let _ears = harness.listen().await;
+    let mut wrong = harness.draft("hello");
     wrong.from = "Ann".to_owned();
-    assert!(bench.world().person_writes(wrong).await.is_err());
-    let mut wrong = bench.letter("hello");
+    assert!(harness.state().send_as_person(wrong).await.is_err());
+    let mut wrong = harness.draft("hello");
     wrong.vendor = Some("resend".to_owned());
-    assert!(bench.world().person_writes(wrong).await.is_err());
-    assert!(bench.world().written().is_empty());
+    assert!(harness.state().send_as_person(wrong).await.is_err());
+    assert!(harness.state().person_messages().is_empty());
 }
 
 #[tokio::test]
 async fn after_stop_twilio_sends_no_more_until_start() {
-    let bench = open(Channel::Sms).await;
-    let mut ears = bench.listen().await;
-    let mut stop = bench.letter(" stop ");
+    let harness = open(Channel::Sms).await;
+    let mut ears = harness.listen().await;
+    let mut stop = harness.draft(" stop ");
     stop.opt_out_type = Some("STOP".to_owned());
-    bench.world().person_writes(stop).await.unwrap();
-    let message = the_message(&*bench.webhooks(), &ears.next().await);
+    harness.state().send_as_person(stop).await.unwrap();
+    let message = the_message(&*harness.webhooks(), &ears.next().await);
     assert_eq!(message.answered_keyword, Some(Keyword::Stop));
-    assert!(matches!(bench.send(&bench.text("hello")).await, Outcome::Refused(r) if r.class == RefusalClass::OptedOut));
-    bench.world().person_writes(bench.letter("START")).await.unwrap();
-    assert!(matches!(bench.send(&bench.text("hello")).await, Outcome::Accepted(_)));
-    assert_eq!(bench.taken(), 1);
+    assert!(
+        matches!(harness.send(&harness.text("hello")).await, Outcome::Refused(r) if r.class == RefusalClass::OptedOut)
+    );
+    harness.state().send_as_person(harness.draft("START")).await.unwrap();
+    assert!(matches!(
+        harness.send(&harness.text("hello")).await,
+        Outcome::Accepted(_)
+    ));
+    assert_eq!(harness.taken(), 1);
 }
 
 #[test]
@@ -314,7 +329,7 @@ fn nothing_is_believed_without_the_accounts_signature() {
     assert_eq!(inbound.verify(&genuine), Ok(()));
 
     let unsigned = request(Method::POST, URL, &genuine.body, None);
-    assert_eq!(inbound.verify(&unsigned), Err(Distrust::Unsigned));
+    assert_eq!(inbound.verify(&unsigned), Err(VerificationError::Unsigned));
     let mut altered = genuine.clone();
     altered.body = [&genuine.body[..], b"&x="].concat().into();
     let mut elsewhere = genuine.clone();
@@ -326,7 +341,7 @@ fn nothing_is_believed_without_the_accounts_signature() {
     let mut broken = genuine;
     broken.body = b"a=%FF".to_vec().into();
     for wrong in [altered, elsewhere, as_json, broken] {
-        assert_eq!(inbound.verify(&wrong), Err(Distrust::WrongSignature));
+        assert_eq!(inbound.verify(&wrong), Err(VerificationError::WrongSignature));
     }
 }
 
@@ -346,7 +361,11 @@ fn each_account_signs_with_its_own_token() {
         ("AC3", simulator::AUTH_TOKEN, false),
     ] {
         let request = form(URL, &[("AccountSid", account), ("MessageSid", SID)], token);
-        let expected = if trusted { Ok(()) } else { Err(Distrust::WrongSignature) };
+        let expected = if trusted {
+            Ok(())
+        } else {
+            Err(VerificationError::WrongSignature)
+        };
         assert_eq!(inbound.verify(&request), expected, "{account} {token}");
     }
     for bad in ["x", "AC1", "AC1:", ":x", "SK1:x"] {
@@ -369,21 +388,21 @@ fn a_get_says_all_in_its_url() {
 #[test]
 fn every_word_for_a_state_has_its_stage() {
     for (word, stage) in [
-        ("accepted", Some(Stage::Accepted)),
-        ("queued", Some(Stage::Queued)),
-        ("sending", Some(Stage::Sending)),
-        ("sent", Some(Stage::Sent)),
-        ("delivered", Some(Stage::Delivered)),
-        ("undelivered", Some(Stage::Undelivered)),
-        ("failed", Some(Stage::Failed)),
-        ("canceled", Some(Stage::Failed)),
-        ("read", Some(Stage::Read)),
+        ("accepted", Some(DeliveryStatus::Accepted)),
+        ("queued", Some(DeliveryStatus::Queued)),
+        ("sending", Some(DeliveryStatus::Sending)),
+        ("sent", Some(DeliveryStatus::Sent)),
+        ("delivered", Some(DeliveryStatus::Delivered)),
+        ("undelivered", Some(DeliveryStatus::Undelivered)),
+        ("failed", Some(DeliveryStatus::Failed)),
+        ("canceled", Some(DeliveryStatus::Failed)),
+        ("read", Some(DeliveryStatus::Read)),
         ("teleported", None),
     ] {
         let notices = inbound().read(&callback(URL, word, &[])).unwrap();
         let told = notices.first().map(|notice| match notice {
-            Notice::Receipt(receipt) => receipt.stage,
-            Notice::Message(_) => panic!("a message"),
+            WebhookEvent::Receipt(receipt) => receipt.stage,
+            WebhookEvent::Message(_) => panic!("a message"),
         });
         assert_eq!(told, stage, "{word}");
     }
@@ -431,7 +450,7 @@ fn what_can_not_be_read_is_told_and_what_does_not_concern_us_is_passed_over() {
         request(Method::POST, URL, b"MessageSid=%FF", None),
         request(Method::POST, URL, &b"a=b&".repeat(10_000), None),
     ] {
-        assert!(matches!(inbound().read(&unreadable), Err(Unreadable(_))));
+        assert!(matches!(inbound().read(&unreadable), Err(UnreadableRequest(_))));
     }
     for other in [
         form(URL, &[("CallSid", "CA1")], ""),

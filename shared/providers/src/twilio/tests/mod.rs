@@ -5,16 +5,16 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use butt_dial_domain::{
     Channel, Clock, Micros,
     message::{Content, Template},
-    ports::carrier::{Doubt, Messaging, Outcome, RefusalClass},
+    ports::carrier::{AmbiguityReason, Messaging, Outcome, RefusalClass},
 };
 use butt_dial_testkit::{conformance::messaging::FarEnd, messaging_conformance};
 
 use super::{Client, MESSAGING_SERVICE_SID, VENDOR, errors, simulator, wire};
 use crate::{
     Credentials, http,
-    simulator::Misbehaviour,
+    simulator::InjectedFault,
     tests::{
-        harness::{Bench, address, refused},
+        harness::{CarrierHarness, address, refused},
         install_tls,
     },
 };
@@ -36,8 +36,8 @@ const WAIT: Duration = Duration::from_secs(10);
 const SERVICE: &str = "MG0123456789abcdef0123456789abcdef";
 const TEMPLATE: &str = "HX0123456789abcdef0123456789abcdef";
 
-async fn open(channel: Channel) -> Bench {
-    Bench::start(&VENDOR, connect, channel).await
+async fn open(channel: Channel) -> CarrierHarness {
+    CarrierHarness::start(&VENDOR, connect, channel).await
 }
 
 fn connect(credentials: &Credentials, http: reqwest::Client, deadline: Duration) -> Arc<dyn Messaging> {
@@ -53,15 +53,15 @@ fn booking() -> Template {
 
 #[tokio::test]
 async fn a_text_arrives_with_its_segments() {
-    let bench = open(Channel::Sms).await;
-    let Outcome::Accepted(receipt) = bench.send(&bench.text(&"é".repeat(161))).await else {
+    let harness = open(Channel::Sms).await;
+    let Outcome::Accepted(receipt) = harness.send(&harness.text(&"é".repeat(161))).await else {
         panic!("not accepted");
     };
     assert!(receipt.carrier_id.starts_with("SM"));
     assert_eq!((receipt.carrier_status.as_str(), receipt.segments), ("queued", Some(2)));
     assert_eq!(receipt.price, None, "Twilio tells the price later");
 
-    let messages = bench.world().messages();
+    let messages = harness.state().messages();
     let [message] = messages.as_slice() else {
         panic!("{messages:?}")
     };
@@ -74,34 +74,34 @@ async fn a_text_arrives_with_its_segments() {
 
 #[tokio::test]
 async fn media_go_along_in_order() {
-    let bench = open(Channel::Sms).await;
+    let harness = open(Channel::Sms).await;
     let media = vec![
         "https://x.test/a.png".to_owned(),
         "https://x.test/b.png?c=d&e".to_owned(),
     ];
-    let outcome = bench
-        .send(&bench.dispatch(Content {
+    let outcome = harness
+        .send(&harness.dispatch(Content {
             media: media.clone(),
             ..Content::default()
         }))
         .await;
     assert!(matches!(outcome, Outcome::Accepted(receipt) if receipt.carrier_id.starts_with("MM")));
-    assert_eq!(bench.world().messages()[0].media, media);
+    assert_eq!(harness.state().messages()[0].media, media);
 }
 
 #[tokio::test]
 async fn a_template_goes_without_a_body() {
-    let bench = open(Channel::Whatsapp).await;
+    let harness = open(Channel::Whatsapp).await;
     let content = Content {
         body: Some("not sent".to_owned()),
         template: Some(booking()),
         ..Content::default()
     };
     assert!(matches!(
-        bench.send(&bench.dispatch(content)).await,
+        harness.send(&harness.dispatch(content)).await,
         Outcome::Accepted(_)
     ));
-    let message = &bench.world().messages()[0];
+    let message = &harness.state().messages()[0];
     assert_eq!(message.channel, Channel::Whatsapp);
     assert_eq!(message.body, format!(r#"[{TEMPLATE}] {{"1":"Ann \"A\""}}"#));
 }
@@ -112,13 +112,13 @@ async fn the_messaging_service_goes_along_with_texts_only() {
         (Channel::Sms, Some(SERVICE), "accepted"),
         (Channel::Whatsapp, None, "queued"),
     ] {
-        let bench = open(channel).await;
-        let carrier = bench.connect(&bench.credentials().with(MESSAGING_SERVICE_SID, SERVICE));
-        let Outcome::Accepted(receipt) = carrier.send(&bench.text("hello")).await else {
+        let harness = open(channel).await;
+        let carrier = harness.connect(&harness.credentials().with(MESSAGING_SERVICE_SID, SERVICE));
+        let Outcome::Accepted(receipt) = carrier.send(&harness.text("hello")).await else {
             panic!("not accepted");
         };
         assert_eq!(receipt.carrier_status, status);
-        let message = &bench.world().messages()[0];
+        let message = &harness.state().messages()[0];
         assert_eq!(
             (message.sender_pool.as_deref(), message.from.as_str()),
             (pool, "+14155550100")
@@ -147,36 +147,36 @@ fn wrong_settings_are_told_before_the_first_request() {
 /// Twilio checks these itself, so the simulator does.
 #[tokio::test]
 async fn what_twilio_would_refuse_is_refused() {
-    let bench = open(Channel::Sms).await;
-    let empty = bench.dispatch(Content::default());
-    assert_eq!(bench.send(&empty).await, refused(RefusalClass::Content, "21602"));
-    let long = bench.text(&"x".repeat(1_601));
-    assert_eq!(bench.send(&long).await, refused(RefusalClass::Content, "21617"));
+    let harness = open(Channel::Sms).await;
+    let empty = harness.dispatch(Content::default());
+    assert_eq!(harness.send(&empty).await, refused(RefusalClass::Content, "21602"));
+    let long = harness.text(&"x".repeat(1_601));
+    assert_eq!(harness.send(&long).await, refused(RefusalClass::Content, "21617"));
 
-    let mut nowhere = bench.text("hello");
+    let mut nowhere = harness.text("hello");
     nowhere.to = butt_dial_domain::Address::Phone("+0".to_owned());
-    assert_eq!(bench.send(&nowhere).await, refused(RefusalClass::Recipient, "21211"));
+    assert_eq!(harness.send(&nowhere).await, refused(RefusalClass::Recipient, "21211"));
 
-    bench.world().opt_out("+14155550123");
+    harness.state().opt_out("+14155550123");
     assert_eq!(
-        bench.send(&bench.text("hello")).await,
+        harness.send(&harness.text("hello")).await,
         refused(RefusalClass::OptedOut, "21610")
     );
-    bench.world().opt_in("+14155550123");
+    harness.state().opt_in("+14155550123");
 
-    bench.world().own_sender("+14155550199");
+    harness.state().own_sender("+14155550199");
     assert_eq!(
-        bench.send(&bench.text("hello")).await,
+        harness.send(&harness.text("hello")).await,
         refused(RefusalClass::Configuration, "21606")
     );
-    assert_eq!(bench.world().accepted_total("twilio"), 0);
+    assert_eq!(harness.state().accepted_total("twilio"), 0);
 
-    let mut mail = bench.text("hello");
+    let mut mail = harness.text("hello");
     mail.channel = Channel::Email;
-    let requests = bench.requests();
-    assert!(matches!(bench.send(&mail).await, Outcome::Refused(r) if r.class == RefusalClass::Configuration));
+    let requests = harness.requests();
+    assert!(matches!(harness.send(&mail).await, Outcome::Refused(r) if r.class == RefusalClass::Configuration));
     assert_eq!(
-        bench.requests(),
+        harness.requests(),
         requests,
         "nothing leaves for a channel that Twilio has not got"
     );
@@ -184,10 +184,10 @@ async fn what_twilio_would_refuse_is_refused() {
 
 #[tokio::test]
 async fn whatsapp_takes_everything_and_drops_what_is_outside_the_window() {
-    let bench = open(Channel::Whatsapp).await;
-    bench.world().set_delivery_delay(Duration::ZERO);
+    let harness = open(Channel::Whatsapp).await;
+    harness.state().set_delivery_delay(Duration::ZERO);
     let stranger = "+4917612345678";
-    let mut dispatch = bench.text("hello");
+    let mut dispatch = harness.text("hello");
     dispatch.to = address(Channel::Whatsapp, stranger);
     for (template, writes_first, fate) in [
         (None, false, ("failed", Some(63016))),
@@ -195,16 +195,16 @@ async fn whatsapp_takes_everything_and_drops_what_is_outside_the_window() {
         (None, true, ("delivered", None)),
     ] {
         if writes_first {
-            bench.world().open_window(stranger);
+            harness.state().open_window(stranger);
         }
         dispatch.content.template = template;
-        let Outcome::Accepted(receipt) = bench.send(&dispatch).await else {
+        let Outcome::Accepted(receipt) = harness.send(&dispatch).await else {
             panic!("not accepted");
         };
         let settled = |m: &crate::simulator::SimulatedMessage| {
             m.carrier_id == receipt.carrier_id && (m.status, m.error_code) == fate
         };
-        assert!(bench.world().wait_for(settled, WAIT).await.is_some(), "{fate:?}");
+        assert!(harness.state().wait_for(settled, WAIT).await.is_some(), "{fate:?}");
     }
 }
 
@@ -213,7 +213,7 @@ async fn whatsapp_takes_everything_and_drops_what_is_outside_the_window() {
 async fn every_code_has_its_class() {
     use RefusalClass::{Configuration, Content, OptedOut, Recipient, Throttled, WindowClosed};
 
-    let bench = open(Channel::Sms).await;
+    let harness = open(Channel::Sms).await;
     let rows: &[(u16, RefusalClass, &[u32])] = &[
         (429, Throttled, &[20429, 63018]),
         (
@@ -261,7 +261,7 @@ async fn every_code_has_its_class() {
     ];
     for (status, class, codes) in rows {
         for code in *codes {
-            let outcome = bench.send_refused(*status, &code.to_string()).await;
+            let outcome = harness.send_refused(*status, &code.to_string()).await;
             assert_eq!(outcome, refused(*class, &code.to_string()), "{status} {code}");
         }
     }
@@ -274,11 +274,15 @@ async fn every_code_has_its_class() {
         (408, ""),
         (307, ""),
     ] {
-        let outcome = bench.send_refused(status, code).await;
-        assert_eq!(outcome, Outcome::Unknown(Doubt::CarrierFault), "{status} {code}");
+        let outcome = harness.send_refused(status, code).await;
+        assert_eq!(
+            outcome,
+            Outcome::Unknown(AmbiguityReason::CarrierFault),
+            "{status} {code}"
+        );
     }
     for (status, class) in [(400, Content), (403, Configuration), (429, Throttled)] {
-        let outcome = bench.send_refused(status, "").await;
+        let outcome = harness.send_refused(status, "").await;
         let Outcome::Refused(refusal) = outcome else {
             panic!("{outcome:?}")
         };
@@ -288,45 +292,48 @@ async fn every_code_has_its_class() {
             "a body that is not Twilio's"
         );
     }
-    assert_eq!(bench.taken(), 0);
+    assert_eq!(harness.taken(), 0);
     assert_eq!(errors::class_of(63016), Some(WindowClosed));
     assert_eq!(errors::class_of(63010), None);
 }
 
 #[tokio::test]
 async fn a_slow_answer_counts_and_a_late_one_does_not() {
-    let bench = open(Channel::Sms).await;
-    bench
-        .world()
-        .misbehave("twilio", Misbehaviour::Slow { delay_ms: 50 }, 1);
-    assert!(matches!(bench.send(&bench.text("hello")).await, Outcome::Accepted(_)));
-    bench
-        .world()
-        .misbehave("twilio", Misbehaviour::Slow { delay_ms: 60_000 }, 1);
+    let harness = open(Channel::Sms).await;
+    harness
+        .state()
+        .inject_fault("twilio", InjectedFault::Slow { delay_ms: 50 }, 1);
+    assert!(matches!(
+        harness.send(&harness.text("hello")).await,
+        Outcome::Accepted(_)
+    ));
+    harness
+        .state()
+        .inject_fault("twilio", InjectedFault::Slow { delay_ms: 60_000 }, 1);
     assert_eq!(
-        bench.send(&bench.text("hello")).await,
-        Outcome::Unknown(Doubt::TimedOut)
+        harness.send(&harness.text("hello")).await,
+        Outcome::Unknown(AmbiguityReason::TimedOut)
     );
-    assert_eq!((bench.requests(), bench.taken()), (2, 2));
+    assert_eq!((harness.requests(), harness.taken()), (2, 2));
 }
 
 #[tokio::test]
 async fn the_list_is_read_over_all_its_pages() {
-    let bench = open(Channel::Sms).await;
-    let carrier = bench.carrier();
+    let harness = open(Channel::Sms).await;
+    let carrier = harness.carrier();
     let since = Clock::System.now();
     for number in 0..250 {
         assert!(matches!(
-            carrier.send(&bench.text(&number.to_string())).await,
+            carrier.send(&harness.text(&number.to_string())).await,
             Outcome::Accepted(_)
         ));
     }
-    let mut other = bench.text("to somebody else");
+    let mut other = harness.text("to somebody else");
     other.to = address(Channel::Sms, "+14155550124");
     carrier.send(&other).await;
 
     let listed = carrier
-        .list(Channel::Sms, &bench.from(), &bench.to(), since)
+        .list(Channel::Sms, &harness.from(), &harness.to(), since)
         .await
         .unwrap();
     let mut bodies: Vec<u32> = listed.iter().map(|m| m.body.parse().unwrap()).collect();
@@ -339,7 +346,7 @@ async fn the_list_is_read_over_all_its_pages() {
     );
 
     let whatsapp = carrier
-        .list(Channel::Whatsapp, &bench.from(), &bench.to(), since)
+        .list(Channel::Whatsapp, &harness.from(), &harness.to(), since)
         .await
         .unwrap();
     assert!(
@@ -350,20 +357,26 @@ async fn the_list_is_read_over_all_its_pages() {
 
 #[tokio::test]
 async fn a_list_that_can_not_be_read_whole_is_no_answer() {
-    let bench = open(Channel::Sms).await;
-    let carrier = bench.carrier();
+    let harness = open(Channel::Sms).await;
+    let carrier = harness.carrier();
     let since = Clock::System.now();
-    let (from, to) = (bench.from(), bench.to());
-    assert!(bench.unreachable().list(Channel::Sms, &from, &to, since).await.is_err());
+    let (from, to) = (harness.from(), harness.to());
     assert!(
-        bench
+        harness
+            .unreachable()
+            .list(Channel::Sms, &from, &to, since)
+            .await
+            .is_err()
+    );
+    assert!(
+        harness
             .with_wrong_credentials()
             .list(Channel::Sms, &from, &to, since)
             .await
             .is_err()
     );
     for _ in 0..1_001 {
-        carrier.send(&bench.text("hello")).await;
+        carrier.send(&harness.text("hello")).await;
     }
     assert!(carrier.list(Channel::Sms, &from, &to, since).await.is_err());
 }

@@ -3,26 +3,26 @@
 use axum::http::StatusCode;
 use butt_dial_domain::ports::{
     carrier::{Outcome, RefusalClass},
-    voice::{ControlError, ListedCall, Script},
+    voice::{CarrierCall, ControlError, Script},
 };
 use url::form_urlencoded;
 
 use super::{
     callback,
-    placing::{Call, is_call_sid},
+    create_call::{Call, is_call_sid},
     twiml,
 };
 use crate::{
-    http::Answer,
+    http::Response,
     twilio::{Client, wire::ErrorBody},
 };
 
 /// What the `Twiml` field takes, in characters.
-const LONGEST_TWIML: usize = 4_000;
+const MAX_TWIML_CHARS: usize = 4_000;
 
 pub async fn redirect(client: &Client, carrier_id: &str, script: &Script) -> Result<(), ControlError> {
     let twiml = twiml::render(script).body;
-    if twiml.chars().count() > LONGEST_TWIML {
+    if twiml.chars().count() > MAX_TWIML_CHARS {
         return Err(ControlError::Refused("the script is too long".to_owned()));
     }
     change(client, carrier_id, "", &[("Twiml", &twiml)]).await
@@ -58,13 +58,13 @@ pub async fn invite(
     done(client.post(&path, &form).await).map(drop)
 }
 
-pub async fn look_up(client: &Client, carrier_id: &str) -> Result<ListedCall, ControlError> {
+pub async fn fetch_call(client: &Client, carrier_id: &str) -> Result<CarrierCall, ControlError> {
     if !is_call_sid(carrier_id) {
-        return Err(ControlError::Over);
+        return Err(ControlError::CallEnded);
     }
     let path = format!("/Calls/{carrier_id}.json");
-    let answer = done(client.get(&client.account_url(&path)).await)?;
-    let call: Option<Call> = serde_json::from_slice(&answer.body).ok();
+    let response = done(client.get(&client.account_url(&path)).await)?;
+    let call: Option<Call> = serde_json::from_slice(&response.body).ok();
     // A 2xx that is not Twilio's says nothing about the call.
     call.and_then(Call::state).ok_or(ControlError::Unreachable)
 }
@@ -72,27 +72,27 @@ pub async fn look_up(client: &Client, carrier_id: &str) -> Result<ListedCall, Co
 async fn change(client: &Client, carrier_id: &str, below: &str, form: &[(&str, &str)]) -> Result<(), ControlError> {
     // It goes into a path, and Twilio has no call of such a name.
     if !is_call_sid(carrier_id) {
-        return Err(ControlError::Over);
+        return Err(ControlError::CallEnded);
     }
     done(client.post(&format!("/Calls/{carrier_id}{below}.json"), form).await).map(drop)
 }
 
-fn done(answer: Result<Answer, Outcome>) -> Result<Answer, ControlError> {
-    let answer = answer.map_err(|outcome| match outcome {
+fn done(response: Result<Response, Outcome>) -> Result<Response, ControlError> {
+    let response = response.map_err(|outcome| match outcome {
         Outcome::Refused(refusal) if refusal.class != RefusalClass::Unreachable => {
             ControlError::Refused("the request can't be made".to_owned())
         }
         _ => ControlError::Unreachable,
     })?;
-    if answer.status.is_success() {
-        return Ok(answer);
+    if response.status.is_success() {
+        return Ok(response);
     }
-    let code = serde_json::from_slice(&answer.body)
+    let code = serde_json::from_slice(&response.body)
         .ok()
         .map(|body: ErrorBody| body.code);
-    Err(match (answer.status, code) {
+    Err(match (response.status, code) {
         // 20404: no such call, or long over. 21220: it is not in progress (Twilio, error dictionary).
-        (StatusCode::NOT_FOUND, _) | (_, Some(20404 | 21220)) => ControlError::Over,
+        (StatusCode::NOT_FOUND, _) | (_, Some(20404 | 21220)) => ControlError::CallEnded,
         // Throttled too: the order may be given again.
         (status, _) if !status.is_client_error() || status == StatusCode::REQUEST_TIMEOUT => ControlError::Unreachable,
         (StatusCode::TOO_MANY_REQUESTS, _) | (_, Some(20429)) => ControlError::Unreachable,

@@ -1,8 +1,8 @@
 //! Calls at Twilio: scripts as TwiML, conversations over ConversationRelay's socket, the Calls resource, and what the
-//! callbacks tell. Placing a call is a send of the messaging port's; everything else about it is here.
+//! callbacks tell. CallOptions a call is a send of the messaging port's; everything else about it is here.
 
 mod control;
-pub mod placing;
+pub mod create_call;
 pub mod relay;
 mod report;
 pub mod twiml;
@@ -12,8 +12,8 @@ use axum::http::HeaderMap;
 use butt_dial_domain::{
     call::CallReport,
     ports::{
-        voice::{ControlError, FromCaller, ListedCall, Malformed, Rendered, Script, ToCaller, Voice},
-        webhook::{Distrust, Unreadable, WebhookRequest},
+        voice::{CarrierCall, ControlError, IncomingFrame, MalformedFrame, OutgoingFrame, Rendered, Script, Voice},
+        webhook::{UnreadableRequest, VerificationError, WebhookRequest},
     },
 };
 
@@ -31,11 +31,11 @@ pub struct Calls {
 
 /// Connection overrides: a callback of a call that did not reach us, or that we could not write down, comes again. They
 /// stand in the fragment, which is neither sent nor signed (Twilio, Webhooks connection overrides).
-const COMES_AGAIN: &str = "#rc=3&rp=ct,rt,5xx";
+const RETRY_OVERRIDES: &str = "#rc=3&rp=ct,rt,5xx";
 
 /// The address of a callback as Twilio is to be told it.
 fn callback(url: &str) -> String {
-    format!("{url}{COMES_AGAIN}")
+    format!("{url}{RETRY_OVERRIDES}")
 }
 
 impl Calls {
@@ -50,28 +50,28 @@ impl Voice for Calls {
         twiml::render(script)
     }
 
-    fn read_report(&self, request: &WebhookRequest) -> Result<CallReport, Unreadable> {
+    fn parse_report(&self, request: &WebhookRequest) -> Result<CallReport, UnreadableRequest> {
         report::read(request)
     }
 
     /// Signed over the URL of the TwiML as it stands there, `wss://` included, and nothing else (Twilio, ConversationRelay
     /// noun; Webhooks security).
-    fn verify_socket(&self, url: &str, headers: &HeaderMap) -> Result<(), Distrust> {
-        let signature = headers.get(webhook::HEADER).ok_or(Distrust::Unsigned)?;
-        let signature = signature.to_str().map_err(|_| Distrust::WrongSignature)?;
+    fn verify_socket(&self, url: &str, headers: &HeaderMap) -> Result<(), VerificationError> {
+        let signature = headers.get(webhook::HEADER).ok_or(VerificationError::Unsigned)?;
+        let signature = signature.to_str().map_err(|_| VerificationError::WrongSignature)?;
         if webhook::verify(&self.tokens, url, Payload::Form(&[]), signature) {
             Ok(())
         } else {
-            Err(Distrust::WrongSignature)
+            Err(VerificationError::WrongSignature)
         }
     }
 
-    fn read_frame(&self, text: &str) -> Result<FromCaller, Malformed> {
-        relay::read_frame(text)
+    fn parse_frame(&self, text: &str) -> Result<IncomingFrame, MalformedFrame> {
+        relay::parse_frame(text)
     }
 
-    fn write_frame(&self, frame: &ToCaller) -> String {
-        relay::write_frame(frame)
+    fn encode_frame(&self, frame: &OutgoingFrame) -> String {
+        relay::encode_frame(frame)
     }
 
     async fn redirect(&self, carrier_id: &str, script: &Script) -> Result<(), ControlError> {
@@ -90,8 +90,8 @@ impl Voice for Calls {
         control::invite(&self.client, conference, from, to, status_url).await
     }
 
-    async fn look_up(&self, carrier_id: &str) -> Result<ListedCall, ControlError> {
-        control::look_up(&self.client, carrier_id).await
+    async fn fetch_call(&self, carrier_id: &str) -> Result<CarrierCall, ControlError> {
+        control::fetch_call(&self.client, carrier_id).await
     }
 }
 

@@ -1,14 +1,14 @@
 //! The frames of a conversation's socket (Twilio, ConversationRelay WebSocket messages). Twilio adds types and fields, so
 //! what is not known is passed over; what is known must be what it should be.
 
-use butt_dial_domain::ports::voice::{FromCaller, Malformed, Speaker, ToCaller};
+use butt_dial_domain::ports::voice::{IncomingFrame, MalformedFrame, OutgoingFrame, Speaker};
 use serde_json::{Map, Value, json};
 
 use crate::twilio::wire;
 
-pub fn read_frame(text: &str) -> Result<FromCaller, Malformed> {
+pub fn parse_frame(text: &str) -> Result<IncomingFrame, MalformedFrame> {
     let Ok(Value::Object(frame)) = serde_json::from_str(text) else {
-        return Err(Malformed("it is no JSON object"));
+        return Err(MalformedFrame("it is no JSON object"));
     };
     let frame = Frame(frame);
     match frame.text("type", "it has no type")? {
@@ -18,7 +18,7 @@ pub fn read_frame(text: &str) -> Result<FromCaller, Malformed> {
         "dtmf" => frame.key(),
         "info" => frame.info(),
         "error" => frame.fault(),
-        _ => Ok(FromCaller::Other),
+        _ => Ok(IncomingFrame::Other),
     }
 }
 
@@ -26,25 +26,27 @@ struct Frame(Map<String, Value>);
 
 impl Frame {
     /// `Invalid message received, code: 64107, <the frame>`
-    fn fault(&self) -> Result<FromCaller, Malformed> {
+    fn fault(&self) -> Result<IncomingFrame, MalformedFrame> {
         let description = self.text("description", "an error without a description")?;
         let after = description
             .split_once("code:")
             .map_or("", |(_, after)| after.trim_start());
         let digits = after.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-        Ok(FromCaller::Fault(digits.parse().ok()))
+        Ok(IncomingFrame::Fault(digits.parse().ok()))
     }
 
-    fn text(&self, name: &str, fault: &'static str) -> Result<&str, Malformed> {
-        self.0.get(name).and_then(Value::as_str).ok_or(Malformed(fault))
+    fn text(&self, name: &str, fault: &'static str) -> Result<&str, MalformedFrame> {
+        self.0.get(name).and_then(Value::as_str).ok_or(MalformedFrame(fault))
     }
 
-    fn opened(&self) -> Result<FromCaller, Malformed> {
+    fn opened(&self) -> Result<IncomingFrame, MalformedFrame> {
         let sid = |name, kind, fault| {
             let sid = self.text(name, fault)?;
-            wire::is_sid(sid, kind).then(|| sid.to_owned()).ok_or(Malformed(fault))
+            wire::is_sid(sid, kind)
+                .then(|| sid.to_owned())
+                .ok_or(MalformedFrame(fault))
         };
-        Ok(FromCaller::Opened {
+        Ok(IncomingFrame::Opened {
             session: sid("sessionId", "VX", "a setup without a session")?,
             carrier_id: sid("callSid", "CA", "a setup without a call")?,
             from: self.text("from", "a setup without a caller")?.to_owned(),
@@ -52,27 +54,27 @@ impl Frame {
         })
     }
 
-    fn said(&self) -> Result<FromCaller, Malformed> {
+    fn said(&self) -> Result<IncomingFrame, MalformedFrame> {
         let text = self.text("voicePrompt", "a prompt without a text")?.to_owned();
         let language = match self.0.get("lang") {
             None | Some(Value::Null) => None,
             Some(Value::String(language)) => Some(language.clone()),
-            Some(_) => return Err(Malformed("a prompt's language is no text")),
+            Some(_) => return Err(MalformedFrame("a prompt's language is no text")),
         };
         let is_last = match self.0.get("last") {
             // Without partial prompts there is nothing but last ones.
             None | Some(Value::Null) => true,
             Some(Value::Bool(is_last)) => *is_last,
-            Some(_) => return Err(Malformed("whether a prompt is the last is no truth value")),
+            Some(_) => return Err(MalformedFrame("whether a prompt is the last is no truth value")),
         };
-        Ok(FromCaller::Said {
+        Ok(IncomingFrame::Said {
             text,
             language,
             is_last,
         })
     }
 
-    fn interrupted(&self) -> Result<FromCaller, Malformed> {
+    fn interrupted(&self) -> Result<IncomingFrame, MalformedFrame> {
         let heard = self.text("utteranceUntilInterrupt", "an interruption without what was heard")?;
         // A number by now, a text in the first years; only proof that it is the frame it says it is.
         let is_duration = match self.0.get("durationUntilInterruptMs") {
@@ -81,48 +83,48 @@ impl Frame {
             Some(_) => false,
         };
         if !is_duration {
-            return Err(Malformed("an interruption's duration is no number"));
+            return Err(MalformedFrame("an interruption's duration is no number"));
         }
-        Ok(FromCaller::Interrupted {
+        Ok(IncomingFrame::Interrupted {
             heard: heard.to_owned(),
         })
     }
 
-    fn key(&self) -> Result<FromCaller, Malformed> {
+    fn key(&self) -> Result<IncomingFrame, MalformedFrame> {
         let fault = "a key that no telephone has";
         let mut keys = self.text("digit", fault)?.chars();
         match (keys.next(), keys.next()) {
-            (Some(key @ ('0'..='9' | '*' | '#' | 'A'..='D')), None) => Ok(FromCaller::Key(key)),
-            _ => Err(Malformed(fault)),
+            (Some(key @ ('0'..='9' | '*' | '#' | 'A'..='D')), None) => Ok(IncomingFrame::Key(key)),
+            _ => Err(MalformedFrame(fault)),
         }
     }
 
-    fn info(&self) -> Result<FromCaller, Malformed> {
+    fn info(&self) -> Result<IncomingFrame, MalformedFrame> {
         let who = match self.text("name", "an information without a name")? {
             "tokensPlayed" => {
                 let played = self.text("value", "what was played is no text")?;
-                return Ok(FromCaller::Played(played.to_owned()));
+                return Ok(IncomingFrame::Played(played.to_owned()));
             }
             "agentSpeaking" => Speaker::Us,
             "clientSpeaking" => Speaker::Caller,
-            _ => return Ok(FromCaller::Other),
+            _ => return Ok(IncomingFrame::Other),
         };
         let is_speaking = match self.0.get("value").and_then(Value::as_str) {
             Some("on") => true,
             Some("off") => false,
-            _ => return Err(Malformed("who speaks is neither on nor off")),
+            _ => return Err(MalformedFrame("who speaks is neither on nor off")),
         };
-        Ok(FromCaller::Speaking { who, is_speaking })
+        Ok(IncomingFrame::Speaking { who, is_speaking })
     }
 }
 
-pub fn write_frame(frame: &ToCaller) -> String {
+pub fn encode_frame(frame: &OutgoingFrame) -> String {
     let mut fields = Map::new();
     let mut add = |name: &str, value: Value| {
         fields.insert(name.to_owned(), value);
     };
     match frame {
-        ToCaller::Speak {
+        OutgoingFrame::Speak {
             text,
             is_last,
             language,
@@ -142,23 +144,23 @@ pub fn write_frame(frame: &ToCaller) -> String {
                 add("preemptible", json!(true));
             }
         }
-        ToCaller::Play { url, preemptible } => {
+        OutgoingFrame::Play { url, preemptible } => {
             add("type", json!("play"));
             add("source", json!(url));
             if *preemptible {
                 add("preemptible", json!(true));
             }
         }
-        ToCaller::Digits(digits) => {
+        OutgoingFrame::Digits(digits) => {
             add("type", json!("sendDigits"));
             add("digits", json!(playable(digits)));
         }
-        ToCaller::Language(language) => {
+        OutgoingFrame::Language(language) => {
             add("type", json!("language"));
             add("ttsLanguage", json!(language));
             add("transcriptionLanguage", json!(language));
         }
-        ToCaller::End { handoff } => {
+        OutgoingFrame::End { handoff } => {
             add("type", json!("end"));
             if let Some(handoff) = handoff {
                 add("handoffData", json!(handoff));
@@ -182,17 +184,17 @@ fn playable(digits: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(frame: Value) -> Result<FromCaller, Malformed> {
-        read_frame(&frame.to_string())
+    fn read(frame: Value) -> Result<IncomingFrame, MalformedFrame> {
+        parse_frame(&frame.to_string())
     }
 
-    fn reads(frame: Value, expected: &FromCaller) {
+    fn reads(frame: Value, expected: &IncomingFrame) {
         let shown = frame.to_string();
         assert!(read(frame).is_ok_and(|read| read == *expected), "{shown}");
     }
 
-    fn said(text: &str, language: Option<&str>, is_last: bool) -> FromCaller {
-        FromCaller::Said {
+    fn said(text: &str, language: Option<&str>, is_last: bool) -> IncomingFrame {
+        IncomingFrame::Said {
             text: text.to_owned(),
             language: language.map(str::to_owned),
             is_last,
@@ -201,7 +203,7 @@ mod tests {
 
     #[test]
     fn frames_are_read() {
-        let opened = FromCaller::Opened {
+        let opened = IncomingFrame::Opened {
             session: "VX1".into(),
             carrier_id: "CA1".into(),
             from: "+14155550123".into(),
@@ -224,31 +226,31 @@ mod tests {
         for duration in [json!(460), json!("460"), json!(460.5), Value::Null] {
             reads(
                 json!({ "type": "interrupt", "utteranceUntilInterrupt": "Life is", "durationUntilInterruptMs": duration }),
-                &FromCaller::Interrupted {
+                &IncomingFrame::Interrupted {
                     heard: "Life is".into(),
                 },
             );
         }
-        reads(json!({ "type": "dtmf", "digit": "#" }), &FromCaller::Key('#'));
+        reads(json!({ "type": "dtmf", "digit": "#" }), &IncomingFrame::Key('#'));
         reads(
             json!({ "type": "info", "name": "tokensPlayed", "value": "Hello." }),
-            &FromCaller::Played("Hello.".into()),
+            &IncomingFrame::Played("Hello.".into()),
         );
         for (name, who) in [("agentSpeaking", Speaker::Us), ("clientSpeaking", Speaker::Caller)] {
             for (value, is_speaking) in [("on", true), ("off", false)] {
                 reads(
                     json!({ "type": "info", "name": name, "value": value }),
-                    &FromCaller::Speaking { who, is_speaking },
+                    &IncomingFrame::Speaking { who, is_speaking },
                 );
             }
         }
         reads(
             json!({ "type": "error", "description": "no" }),
-            &FromCaller::Fault(None),
+            &IncomingFrame::Fault(None),
         );
         reads(
             json!({ "type": "error", "description": "Invalid message received, code: 64107, {\"token\":\"4711\"}" }),
-            &FromCaller::Fault(Some(64_107)),
+            &IncomingFrame::Fault(Some(64_107)),
         );
     }
 
@@ -260,7 +262,7 @@ mod tests {
             json!({ "type": "info", "name": "roundTripDelayMs", "value": 12 }),
             json!({ "type": "info", "name": "mood" }),
         ] {
-            reads(frame, &FromCaller::Other);
+            reads(frame, &IncomingFrame::Other);
         }
     }
 
@@ -303,13 +305,13 @@ mod tests {
             "{\"type\":\"dtmf\",\"digit\":\"\\ud800\"}",
             &"[".repeat(100_000),
         ] {
-            assert!(read_frame(text).is_err());
+            assert!(parse_frame(text).is_err());
         }
     }
 
     #[test]
     fn frames_are_written() {
-        let speak = |language: Option<&str>, interruptible, preemptible| ToCaller::Speak {
+        let speak = |language: Option<&str>, interruptible, preemptible| OutgoingFrame::Speak {
             text: " Hi \"you\"\n".into(),
             is_last: false,
             language: language.map(str::to_owned),
@@ -327,33 +329,33 @@ mod tests {
                         "interruptible": false, "preemptible": true }),
             ),
             (
-                ToCaller::Play {
+                OutgoingFrame::Play {
                     url: "https://x.test/a".into(),
                     preemptible: true,
                 },
                 json!({ "type": "play", "source": "https://x.test/a", "preemptible": true }),
             ),
             (
-                ToCaller::Digits("1-2 w#*x,".into()),
+                OutgoingFrame::Digits("1-2 w#*x,".into()),
                 json!({ "type": "sendDigits", "digits": "12w#*" }),
             ),
             (
-                ToCaller::Digits("x".into()),
+                OutgoingFrame::Digits("x".into()),
                 json!({ "type": "sendDigits", "digits": "w" }),
             ),
             (
-                ToCaller::Language("de-DE".into()),
+                OutgoingFrame::Language("de-DE".into()),
                 json!({ "type": "language", "ttsLanguage": "de-DE", "transcriptionLanguage": "de-DE" }),
             ),
-            (ToCaller::End { handoff: None }, json!({ "type": "end" })),
+            (OutgoingFrame::End { handoff: None }, json!({ "type": "end" })),
             (
-                ToCaller::End {
+                OutgoingFrame::End {
                     handoff: Some("{}".into()),
                 },
                 json!({ "type": "end", "handoffData": "{}" }),
             ),
         ] {
-            assert_eq!(serde_json::from_str::<Value>(&write_frame(&frame)).unwrap(), expected);
+            assert_eq!(serde_json::from_str::<Value>(&encode_frame(&frame)).unwrap(), expected);
         }
     }
 }

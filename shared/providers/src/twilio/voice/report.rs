@@ -7,13 +7,13 @@ use std::str::FromStr;
 use butt_dial_domain::{
     Address, Channel,
     call::{AnsweredBy, CallReport, CallStatus, Direction, Recording, SessionEnd, SessionOutcome},
-    ports::webhook::{Unreadable, WebhookRequest},
+    ports::webhook::{UnreadableRequest, WebhookRequest},
 };
 use url::Url;
 
-use super::placing::is_call_sid;
+use super::create_call::is_call_sid;
 use crate::{
-    http::word,
+    http::label,
     twilio::{
         form::Form,
         inbound::{Kind, kind},
@@ -22,22 +22,22 @@ use crate::{
 };
 
 /// No name of a caller is longer; what is, is none.
-const LONGEST_NAME: usize = 256;
+const MAX_NAME_CHARS: usize = 256;
 
-pub fn read(request: &WebhookRequest) -> Result<CallReport, Unreadable> {
+pub fn read(request: &WebhookRequest) -> Result<CallReport, UnreadableRequest> {
     let Kind::Form(body) = kind(request) else {
-        return Err(Unreadable("it is no form"));
+        return Err(UnreadableRequest("it is no form"));
     };
     let form = Form::decode(body)?;
     // A leg that a call has dialled asks for what it is to hear: the question is about that call.
     let parent = form.find("ParentCallSid");
     let carrier_id = parent.or(form.find("CallSid"));
-    let carrier_id = carrier_id.ok_or(Unreadable("it names no call"))?;
+    let carrier_id = carrier_id.ok_or(UnreadableRequest("it names no call"))?;
     if !is_call_sid(carrier_id) {
-        return Err(Unreadable("the call's SID is none"));
+        return Err(UnreadableRequest("the call's SID is none"));
     }
     let session = session(&form)?;
-    let code = form.find("ErrorCode").filter(|code| *code != "0").map(word);
+    let code = form.find("ErrorCode").filter(|code| *code != "0").map(label);
     Ok(CallReport {
         carrier_id: carrier_id.to_owned(),
         direction: direction(&form),
@@ -77,7 +77,11 @@ fn party(form: &Form, name: &str) -> String {
     let written = form.find(name).unwrap_or_default();
     match Address::parse(Channel::Voice, written) {
         Ok(address) => address.as_str().to_owned(),
-        Err(_) => written.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect(),
+        Err(_) => written
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(MAX_NAME_CHARS)
+            .collect(),
     }
 }
 
@@ -95,12 +99,12 @@ fn answered_by(text: &str) -> AnsweredBy {
     }
 }
 
-fn session(form: &Form) -> Result<Option<SessionEnd>, Unreadable> {
+fn session(form: &Form) -> Result<Option<SessionEnd>, UnreadableRequest> {
     let (Some(id), Some(status)) = (form.find("SessionId"), form.find("SessionStatus")) else {
         return Ok(None);
     };
     if !wire::is_sid(id, "VX") {
-        return Err(Unreadable("the session's SID is none"));
+        return Err(UnreadableRequest("the session's SID is none"));
     }
     let outcome = match status {
         "completed" => SessionOutcome::Completed,
@@ -112,7 +116,7 @@ fn session(form: &Form) -> Result<Option<SessionEnd>, Unreadable> {
         id: id.to_owned(),
         outcome,
         handoff: form.find("HandoffData").map(str::to_owned),
-        error_code: form.find("ErrorCode").map(word),
+        error_code: form.find("ErrorCode").map(label),
     }))
 }
 

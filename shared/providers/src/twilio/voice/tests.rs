@@ -2,7 +2,7 @@
 
 use butt_dial_domain::{
     Address, Channel, MessageId,
-    call::{Placing, Plan, Purpose},
+    call::{CallOptions, Plan, Purpose},
     message::Content,
     ports::carrier::{CallUrls, Dispatch},
 };
@@ -10,8 +10,8 @@ use butt_dial_domain::{
 use super::*;
 use crate::{http, twilio::VENDOR};
 
-fn placing(purpose: Purpose) -> Placing {
-    Placing {
+fn placing(purpose: Purpose) -> CallOptions {
+    CallOptions {
         ring_seconds: 30,
         limit_seconds: 1_800,
         detects_machine: true,
@@ -26,7 +26,7 @@ fn placing(purpose: Purpose) -> Placing {
     }
 }
 
-fn dispatch(placing: Placing) -> Dispatch {
+fn dispatch(placing: CallOptions) -> Dispatch {
     let address = |text| Address::parse(Channel::Voice, text).unwrap();
     Dispatch {
         message: MessageId::generate(),
@@ -69,7 +69,7 @@ fn message() -> Purpose {
 
 #[test]
 fn a_call_is_placed_as_it_is_planned() {
-    let cases: [(Placing, &[(&str, &str)]); 5] = [
+    let cases: [(CallOptions, &[(&str, &str)]); 5] = [
         (
             placing(Purpose::Converse),
             &[
@@ -83,21 +83,21 @@ fn a_call_is_placed_as_it_is_planned() {
         ),
         (placing(message()), &[("MachineDetection", "DetectMessageEnd")]),
         (
-            Placing {
+            CallOptions {
                 detects_machine: false,
                 ..placing(message())
             },
             &[],
         ),
         (
-            Placing {
+            CallOptions {
                 digits: Some("1w2#".into()),
                 ..placing(Purpose::Converse)
             },
             &[("SendDigits", "1w2#")],
         ),
         (
-            Placing {
+            CallOptions {
                 detects_machine: false,
                 ..placing(Purpose::Connect {
                     to: "+14155550199".into(),
@@ -107,7 +107,7 @@ fn a_call_is_placed_as_it_is_planned() {
         ),
     ];
     for (placing, more) in cases {
-        let form = placing::form(&dispatch(placing)).unwrap();
+        let form = create_call::form(&dispatch(placing)).unwrap();
         let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert_eq!(form, [&PLAIN, more].concat());
     }
@@ -124,7 +124,7 @@ fn without_a_plan_or_urls_there_is_no_call() {
         content: Content::default(),
         ..whole
     };
-    assert!(placing::form(&without_urls).is_none() && placing::form(&without_plan).is_none());
+    assert!(create_call::form(&without_urls).is_none() && create_call::form(&without_plan).is_none());
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_handshake_is_signed_over_the_whole_url() {
     for token in [&token, &Secret::new("the other"), &Secret::new("third")] {
         assert_eq!(check(token, url), Ok(()));
     }
-    let wrong = Err(Distrust::WrongSignature);
+    let wrong = Err(VerificationError::WrongSignature);
     assert_eq!(check(&Secret::new("wrong"), url), wrong);
     for other in [
         "https://bd.example.com/prefix/relay/t0ken",
@@ -157,5 +157,8 @@ fn a_handshake_is_signed_over_the_whole_url() {
     ] {
         assert_eq!(check(&token, other), wrong, "{other}");
     }
-    assert_eq!(voice.verify_socket(url, &HeaderMap::new()), Err(Distrust::Unsigned));
+    assert_eq!(
+        voice.verify_socket(url, &HeaderMap::new()),
+        Err(VerificationError::Unsigned)
+    );
 }

@@ -3,14 +3,14 @@
 
 use std::fmt::Write;
 
-use butt_dial_domain::ports::voice::{Conference, Conversation, Dial, Rendered, Script, Speech, Step};
+use butt_dial_domain::ports::voice::{Conference, ConversationSocket, Dial, Rendered, Script, Speech, Step};
 
 use super::callback;
 
 pub const CONTENT_TYPE: &str = "text/xml";
 
 /// What one `<Say>` takes, in characters (Twilio, TwiML Say).
-const LONGEST_SAY: usize = 4_096;
+const MAX_SAY_CHARS: usize = 4_096;
 
 pub fn render(script: &Script) -> Rendered {
     let mut xml = Xml::default();
@@ -76,7 +76,7 @@ fn say(xml: &mut Xml, speech: &Speech) {
     if let Some(language) = &speech.language {
         attributes.push(("language", language.as_str()));
     }
-    for part in parts(&speech.text, LONGEST_SAY) {
+    for part in parts(&speech.text, MAX_SAY_CHARS) {
         xml.element("Say", &attributes, |xml| xml.text(part));
     }
 }
@@ -86,7 +86,7 @@ fn is_voice_of_say(voice: &str) -> bool {
     matches!(voice, "man" | "woman" | "alice") || voice.starts_with("Polly.") || voice.starts_with("Google.")
 }
 
-fn converse(xml: &mut Xml, conversation: &Conversation) {
+fn converse(xml: &mut Xml, conversation: &ConversationSocket) {
     let action_url = callback(&conversation.action_url);
     let action = [("action", action_url.as_str()), ("method", "POST")];
     xml.element("Connect", &action, |xml| {
@@ -104,7 +104,7 @@ fn converse(xml: &mut Xml, conversation: &Conversation) {
         }
         attributes.push(("interruptible", "any"));
         attributes.push(("dtmfDetection", "true"));
-        if conversation.tells_partial {
+        if conversation.partial_transcripts {
             attributes.push(("partialPrompts", "true"));
         }
         if !hints.is_empty() {

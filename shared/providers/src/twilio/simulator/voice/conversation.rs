@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{
-    frames::{self, Frame, Wrong},
-    line::{Flow, Line},
-    mouth::{Mouth, Utterance},
+    frames::{self, Frame, FrameError},
+    live_call::{Flow, LiveCall},
     relay::{ENDED, End},
-    socket::{Arrival, Socket},
-    speech::{Event, Speech, Terms},
+    socket::{Socket, SocketEvent},
+    speech::{Event, Speech, SpeechOptions},
+    speech_input::{SpeechInput, SpeechProgress},
     twiml::Relay,
 };
 use crate::{
@@ -23,36 +23,36 @@ use crate::{
 
 const GREETING_MS: u64 = 200;
 const KEY_MS: u64 = 200;
-const MOST_UNRECOGNIZED: u32 = 10;
+const MAX_UNRECOGNIZED: u32 = 10;
 
 pub struct Conversation<'a> {
-    line: &'a mut Line,
+    live: &'a mut LiveCall,
     pub socket: Socket,
     relay: Relay,
     languages: Vec<String>,
     speech: Speech,
-    mouth: Option<Mouth>,
+    input: Option<SpeechInput>,
     /// Waits until we have been speaking for so long.
-    barge: Option<(u64, String, oneshot::Sender<bool>)>,
+    pending_barge_in: Option<(u64, String, oneshot::Sender<bool>)>,
     unrecognized: u32,
 }
 
 /// What comes first.
-enum Turn {
-    Arrived(Arrival),
-    Told(Command),
+enum NextEvent {
+    Socket(SocketEvent),
+    Command(Command),
     Due,
-    Out(Flow),
+    Flow(Flow),
 }
 
 impl<'a> Conversation<'a> {
-    pub fn new(line: &'a mut Line, socket: Socket, relay: Relay) -> Self {
+    pub fn new(live: &'a mut LiveCall, socket: Socket, relay: Relay) -> Self {
         Self {
-            line,
+            live,
             socket,
             speech: Speech::default(),
-            mouth: None,
-            barge: None,
+            input: None,
+            pending_barge_in: None,
             unrecognized: 0,
             languages: [slice::from_ref(&relay.language), &relay.languages].concat(),
             relay,
@@ -62,37 +62,37 @@ impl<'a> Conversation<'a> {
     /// Until the session is over; the socket is still to be closed then.
     pub async fn run(&mut self, id: &str) -> End {
         self.set_up(id).await;
-        self.line.answer();
+        self.live.answer();
         if let Some(code) = self.relay.fault {
             let text = format!("Invalid TwiML attribute, code: {code}");
             self.send(json!({ "type": "error", "description": text })).await;
             return End::Failed(code);
         }
         if let Some(greeting) = self.relay.greeting.clone() {
-            let terms = Terms {
+            let options = SpeechOptions {
                 interruptible: self.relay.greeting_interruptible,
                 preemptible: false,
             };
-            self.speech.token(self.now() + GREETING_MS, &greeting, true, terms);
+            self.speech.token(self.now() + GREETING_MS, &greeting, true, options);
         }
         loop {
             let end = match self.next().await {
-                Turn::Arrived(Arrival::Text(text)) => self.take(&text).await,
-                Turn::Arrived(Arrival::Gone) => Some(End::Failed(ENDED)),
-                Turn::Told(command) => self.obey(command).await,
-                Turn::Due => {
+                NextEvent::Socket(SocketEvent::Text(text)) => self.handle_frame(&text).await,
+                NextEvent::Socket(SocketEvent::Gone) => Some(End::Failed(ENDED)),
+                NextEvent::Command(command) => self.handle_command(command).await,
+                NextEvent::Due => {
                     self.tick().await;
                     None
                 }
-                Turn::Out(Flow::Over(status)) => Some(End::Over(status)),
-                Turn::Out(flow) => Some(End::Elsewhere(flow)),
+                NextEvent::Flow(Flow::Over(status)) => Some(End::CallOver(status)),
+                NextEvent::Flow(flow) => Some(End::Redirected(flow)),
             };
             if let Some(end) = end {
                 // What was being said breaks off, on both sides.
-                self.fall_silent();
-                if let Some(mut mouth) = self.mouth.take() {
-                    self.line.call.note(Speaker::Person, mouth.text());
-                    mouth.close(false);
+                self.stop_speaking();
+                if let Some(mut input) = self.input.take() {
+                    self.live.call.note(Speaker::Person, input.text());
+                    input.close(false);
                 }
                 return end;
             }
@@ -100,7 +100,7 @@ impl<'a> Conversation<'a> {
     }
 
     async fn set_up(&mut self, id: &str) {
-        let call = &self.line.call;
+        let call = &self.live.call;
         let status = match call.status() {
             CallStatus::InProgress => "IN_PROGRESS",
             _ => "RINGING",
@@ -123,17 +123,21 @@ impl<'a> Conversation<'a> {
         self.send(setup).await;
     }
 
-    async fn next(&mut self) -> Turn {
-        let due = [self.speech.due(), self.mouth.as_ref().map(Mouth::due), self.barges_at()];
+    async fn next(&mut self) -> NextEvent {
+        let due = [
+            self.speech.due(),
+            self.input.as_ref().map(SpeechInput::due),
+            self.barge_in_at(),
+        ];
         let due = due.into_iter().flatten().min();
         tokio::select! {
             biased;
-            told = self.line.next_command(due) => match told {
-                None => Turn::Due,
-                Some(Ok(command)) => Turn::Told(command),
-                Some(Err(flow)) => Turn::Out(flow),
+            event = self.live.next_command(due) => match event {
+                None => NextEvent::Due,
+                Some(Ok(command)) => NextEvent::Command(command),
+                Some(Err(flow)) => NextEvent::Flow(flow),
             },
-            arrival = self.socket.next() => Turn::Arrived(arrival),
+            event = self.socket.next() => NextEvent::Socket(event),
         }
     }
 
@@ -143,79 +147,79 @@ impl<'a> Conversation<'a> {
         let now = self.now();
         loop {
             let speech = self.speech.due().unwrap_or(u64::MAX);
-            let barge = self.barges_at().unwrap_or(u64::MAX);
-            let mouth = self.mouth.as_ref().map_or(u64::MAX, Mouth::due);
-            let first = speech.min(barge).min(mouth);
+            let pending_barge_in = self.barge_in_at().unwrap_or(u64::MAX);
+            let input = self.input.as_ref().map_or(u64::MAX, SpeechInput::due);
+            let first = speech.min(pending_barge_in).min(input);
             if first > now {
                 return;
             }
             if first == speech {
                 for (at, event) in self.speech.advance(first) {
-                    self.happened(at, event).await;
+                    self.handle_speech_event(at, event).await;
                 }
-            } else if first == barge {
-                if let Some((_, text, done)) = self.barge.take() {
-                    self.open_mouth(&text, first, done);
+            } else if first == pending_barge_in {
+                if let Some((_, text, done)) = self.pending_barge_in.take() {
+                    self.start_speech_input(&text, first, done);
                 }
             } else {
-                self.tick_mouth(first).await;
+                self.advance_speech_input(first).await;
             }
         }
     }
 
     /// When the person falls in, once we speak.
-    fn barges_at(&self) -> Option<u64> {
-        let (after, ..) = self.barge.as_ref()?;
+    fn barge_in_at(&self) -> Option<u64> {
+        let (after, ..) = self.pending_barge_in.as_ref()?;
         Some(self.speech.began_at()? + after)
     }
 
-    fn open_mouth(&mut self, text: &str, at: u64, done: oneshot::Sender<bool>) {
-        if let Some(mut before) = self.mouth.replace(Mouth::new(text, at, done)) {
+    fn start_speech_input(&mut self, text: &str, at: u64, done: oneshot::Sender<bool>) {
+        if let Some(mut before) = self.input.replace(SpeechInput::new(text, at, done)) {
             before.close(false);
         }
     }
 
-    async fn happened(&mut self, at: u64, event: Event) {
+    async fn handle_speech_event(&mut self, at: u64, event: Event) {
         match event {
-            Event::Heard(sound) => self.line.call.hear(at, sound),
+            Event::Heard(sound) => self.live.call.hear(at, sound),
             Event::Speaking(is_speaking) => {
-                self.line.call.change(|state| state.is_speaking = is_speaking);
+                self.live.call.change(|state| state.is_speaking = is_speaking);
                 self.speaker("agentSpeaking", is_speaking).await;
             }
             Event::Played(text) => {
-                self.line.call.note(Speaker::Us, text.clone());
+                self.live.call.note(Speaker::Us, text.clone());
                 self.played(&text).await;
             }
         }
     }
 
-    async fn tick_mouth(&mut self, at: u64) {
-        let Some(mut mouth) = self.mouth.take() else { return };
+    async fn advance_speech_input(&mut self, at: u64) {
+        let Some(mut input) = self.input.take() else { return };
         let speaking = self.speech.began_at().is_some();
-        let lets = self.speech.lets_interrupt().by_speech;
-        match mouth.speak() {
-            Utterance::Begins(text) => {
-                mouth.is_lost = speaking && !lets;
+        let lets = self.speech.interruptible().by_speech;
+        match input.speak() {
+            SpeechProgress::Started(text) => {
+                input.is_lost = speaking && !lets;
                 self.speaker("clientSpeaking", true).await;
-                self.partial(&mouth, text, speaking.then_some(at)).await;
+                self.partial(&input, text, speaking.then_some(at)).await;
             }
-            Utterance::GoesOn(text) => self.partial(&mouth, text, (speaking && lets).then_some(at)).await,
-            Utterance::Ends(text) => {
-                if !mouth.is_lost {
+            SpeechProgress::Continued(text) => self.partial(&input, text, (speaking && lets).then_some(at)).await,
+            SpeechProgress::Ended(text) => {
+                if !input.is_lost {
                     self.prompt(&text, true).await;
                 }
                 self.speaker("clientSpeaking", false).await;
-                self.line.call.note(Speaker::Person, text);
-                mouth.close(!mouth.is_lost && !self.socket.is_severed);
+                self.live.call.note(Speaker::Person, text);
+                input.close(!input.is_lost && !self.socket.is_severed);
                 return;
             }
         }
-        self.mouth = Some(mouth);
+        self.input = Some(input);
     }
 
     /// What is being said, and the end of what we were saying.
-    async fn partial(&mut self, mouth: &Mouth, text: String, interrupts: Option<u64>) {
-        if mouth.is_lost {
+    async fn partial(&mut self, input: &SpeechInput, text: String, interrupts: Option<u64>) {
+        if input.is_lost {
             return;
         }
         if let Some(at) = interrupts {
@@ -232,7 +236,7 @@ impl<'a> Conversation<'a> {
     /// Everything that was to be spoken is thrown away.
     async fn interrupt(&mut self, at: u64) {
         let began = self.speech.began_at().unwrap_or_default();
-        let Some(heard) = self.fall_silent() else { return };
+        let Some(heard) = self.stop_speaking() else { return };
         if !heard.is_empty() {
             self.played(&heard).await;
         }
@@ -243,49 +247,53 @@ impl<'a> Conversation<'a> {
         self.send(frame).await;
     }
 
-    fn fall_silent(&mut self) -> Option<String> {
-        let heard = self.speech.cut()?;
-        self.line.call.change(|state| state.is_speaking = false);
+    fn stop_speaking(&mut self) -> Option<String> {
+        let heard = self.speech.clear()?;
+        self.live.call.change(|state| state.is_speaking = false);
         if !heard.is_empty() {
-            self.line.call.note(Speaker::Us, heard.clone());
+            self.live.call.note(Speaker::Us, heard.clone());
         }
         Some(heard)
     }
 
-    async fn take(&mut self, text: &str) -> Option<End> {
+    async fn handle_frame(&mut self, text: &str) -> Option<End> {
         self.tick().await;
-        let (now, terms) = (self.now(), self.terms());
-        let frame = match frames::read(text, terms, &self.languages) {
+        let (now, options) = (self.now(), self.options());
+        let frame = match frames::read(text, options, &self.languages) {
             Ok(frame) => frame,
-            Err(wrong) => return self.refuse(text, &wrong).await,
+            Err(error) => return self.refuse(text, &error).await,
         };
         self.unrecognized = 0;
         let events = match frame {
-            Frame::Token { token, is_last, terms } => self.speech.token(now, &token, is_last, terms),
-            Frame::Play { url, times, terms } => self.speech.file(now, &url, times, terms),
+            Frame::Token {
+                token,
+                is_last,
+                options,
+            } => self.speech.token(now, &token, is_last, options),
+            Frame::Play { url, times, options } => self.speech.file(now, &url, times, options),
             Frame::Digits(digits) => {
-                self.speech.keys(now, &digits, terms);
+                self.speech.keys(now, &digits, options);
                 Vec::new()
             }
             Frame::Language => Vec::new(),
             Frame::End(handoff) => return Some(End::Ended(handoff)),
         };
         for (at, event) in events {
-            self.happened(at, event).await;
+            self.handle_speech_event(at, event).await;
         }
         None
     }
 
-    async fn refuse(&mut self, text: &str, wrong: &Wrong) -> Option<End> {
+    async fn refuse(&mut self, text: &str, error: &FrameError) -> Option<End> {
         let shown: String = text.chars().take(500).collect();
         let description = format!("Invalid message received, code: 64107, {shown}");
         self.send(json!({ "type": "error", "description": description })).await;
-        self.line.alert(64_107);
-        match wrong {
-            Wrong::Invalid => self.unrecognized = 0,
-            Wrong::Unrecognized => self.unrecognized += 1,
+        self.live.alert(64_107);
+        match error {
+            FrameError::Invalid => self.unrecognized = 0,
+            FrameError::Unrecognized => self.unrecognized += 1,
         }
-        if self.unrecognized < MOST_UNRECOGNIZED {
+        if self.unrecognized < MAX_UNRECOGNIZED {
             return None;
         }
         self.socket
@@ -294,29 +302,29 @@ impl<'a> Conversation<'a> {
         Some(End::Failed(ENDED))
     }
 
-    async fn obey(&mut self, command: Command) -> Option<End> {
+    async fn handle_command(&mut self, command: Command) -> Option<End> {
         self.tick().await;
         match command {
             Command::Say(text, done) => {
                 let now = self.now();
-                self.open_mouth(&text, now, done);
+                self.start_speech_input(&text, now, done);
             }
-            Command::BargeIn(after, text, done) => self.barge = Some((after, text, done)),
+            Command::BargeIn(after, text, done) => self.pending_barge_in = Some((after, text, done)),
             Command::Press(keys, done) => {
                 let reached = self.press(&keys).await;
                 // Whoever pressed may not have waited.
                 let _ = done.send(reached);
             }
-            Command::Drop(how, done) => {
+            Command::DropSocket(how, done) => {
                 let _ = done.send(true);
                 match how {
-                    calls::Drop::Reset => return Some(End::Failed(ENDED)),
-                    calls::Drop::BlackHole => self.socket.is_severed = true,
-                    calls::Drop::Close1000 => {
+                    calls::SocketDrop::Reset => return Some(End::Failed(ENDED)),
+                    calls::SocketDrop::BlackHole => self.socket.is_severed = true,
+                    calls::SocketDrop::Close1000 => {
                         self.socket.close(1000, "Closing websocket session").await;
                         return Some(End::Failed(ENDED));
                     }
-                    calls::Drop::Close1007 => {
+                    calls::SocketDrop::Close1007 => {
                         self.socket
                             .close(1007, "Too many consecutive malformed messages.")
                             .await;
@@ -325,16 +333,16 @@ impl<'a> Conversation<'a> {
                 }
             }
             command => {
-                return self.line.obey(command).await.map(|flow| match flow {
-                    Flow::Over(status) => End::Over(status),
-                    flow => End::Elsewhere(flow),
+                return self.live.handle_command(command).await.map(|flow| match flow {
+                    Flow::Over(status) => End::CallOver(status),
+                    flow => End::Redirected(flow),
                 });
             }
         }
         None
     }
 
-    /// Whether we were told.
+    /// Whether we were event.
     async fn press(&mut self, keys: &str) -> bool {
         if !self.relay.dtmf {
             return false;
@@ -343,8 +351,8 @@ impl<'a> Conversation<'a> {
         for key in keys.chars() {
             self.tick().await;
             let speaking = self.speech.began_at().is_some();
-            if speaking && !self.speech.lets_interrupt().by_keys {
-                self.line.settle(KEY_MS).await;
+            if speaking && !self.speech.interruptible().by_keys {
+                self.live.sleep(KEY_MS).await;
                 continue;
             }
             if speaking {
@@ -356,20 +364,20 @@ impl<'a> Conversation<'a> {
                 self.speaker("agentSpeaking", false).await;
             }
             reached = !self.socket.is_severed;
-            self.line.settle(KEY_MS).await;
+            self.live.sleep(KEY_MS).await;
         }
         reached
     }
 
-    fn terms(&self) -> Terms {
-        Terms {
+    fn options(&self) -> SpeechOptions {
+        SpeechOptions {
             interruptible: self.relay.interruptible,
             preemptible: self.relay.preemptible,
         }
     }
 
     fn now(&self) -> u64 {
-        self.line.call.now_ms()
+        self.live.call.now_ms()
     }
 
     async fn send(&mut self, frame: Value) {
@@ -377,14 +385,14 @@ impl<'a> Conversation<'a> {
     }
 
     async fn speaker(&mut self, name: &str, is_on: bool) {
-        if self.relay.tells_speakers {
+        if self.relay.sends_speaker_events {
             let value = if is_on { "on" } else { "off" };
             self.send(json!({ "type": "info", "name": name, "value": value })).await;
         }
     }
 
     async fn played(&mut self, text: &str) {
-        if self.relay.tells_tokens {
+        if self.relay.sends_tokens_played {
             self.send(json!({ "type": "info", "name": "tokensPlayed", "value": text }))
                 .await;
         }

@@ -3,95 +3,103 @@
 
 use serde_json::Value;
 
-use super::speech::{Interruptible, Terms};
+use super::speech::{Interruptible, SpeechOptions};
 
 #[derive(Debug)]
 pub enum Frame {
-    Token { token: String, is_last: bool, terms: Terms },
-    Play { url: String, times: u64, terms: Terms },
+    Token {
+        token: String,
+        is_last: bool,
+        options: SpeechOptions,
+    },
+    Play {
+        url: String,
+        times: u64,
+        options: SpeechOptions,
+    },
     Digits(String),
     Language,
     End(Option<String>),
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub enum Wrong {
+pub enum FrameError {
     /// Known, with a field that is missing or is not what it should be.
     Invalid,
-    /// Nothing that Twilio knows.
+    /// Nothing that Twilio warn_unknown_attributes.
     Unrecognized,
 }
 
-/// `terms` are those of the TwiML, where the frame does not say otherwise.
-pub fn read(text: &str, terms: Terms, languages: &[String]) -> Result<Frame, Wrong> {
+/// `options` are those of the TwiML, where the frame does not say otherwise.
+pub fn read(text: &str, options: SpeechOptions, languages: &[String]) -> Result<Frame, FrameError> {
     let Ok(Value::Object(frame)) = serde_json::from_str(text) else {
-        return Err(Wrong::Unrecognized);
+        return Err(FrameError::Unrecognized);
     };
     let field = |name: &str| frame.get(name);
-    let truth = |name: &str, default: bool| match field(name) {
+    let boolean = |name: &str, default: bool| match field(name) {
         None => Ok(default),
         Some(Value::Bool(value)) => Ok(*value),
-        Some(_) => Err(Wrong::Invalid),
+        Some(_) => Err(FrameError::Invalid),
     };
     let optional = |name: &str| match field(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(Wrong::Invalid),
+        Some(_) => Err(FrameError::Invalid),
     };
-    let required = |name: &str| optional(name)?.ok_or(Wrong::Invalid);
-    let terms = || {
+    let required = |name: &str| optional(name)?.ok_or(FrameError::Invalid);
+    let options = || {
         let interruptible = match field("interruptible") {
-            None => terms.interruptible,
+            None => options.interruptible,
             Some(Value::Bool(true)) => Interruptible::ANY,
             Some(Value::Bool(false)) => Interruptible::NONE,
-            Some(_) => return Err(Wrong::Invalid),
+            Some(_) => return Err(FrameError::Invalid),
         };
-        Ok(Terms {
+        Ok(SpeechOptions {
             interruptible,
-            preemptible: truth("preemptible", terms.preemptible)?,
+            preemptible: boolean("preemptible", options.preemptible)?,
         })
     };
     let known = |language: &Option<String>| {
         let is_known = language.as_ref().is_none_or(|language| languages.contains(language));
-        is_known.then_some(()).ok_or(Wrong::Invalid)
+        is_known.then_some(()).ok_or(FrameError::Invalid)
     };
     Ok(
-        match field("type").and_then(Value::as_str).ok_or(Wrong::Unrecognized)? {
+        match field("type").and_then(Value::as_str).ok_or(FrameError::Unrecognized)? {
             "text" => {
                 known(&optional("lang")?)?;
                 Frame::Token {
                     token: required("token")?,
-                    is_last: truth("last", false)?,
-                    terms: terms()?,
+                    is_last: boolean("last", false)?,
+                    options: options()?,
                 }
             }
             "play" => Frame::Play {
                 url: required("source").and_then(|url| {
                     let is_web = url::Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-                    is_web.then_some(url).ok_or(Wrong::Invalid)
+                    is_web.then_some(url).ok_or(FrameError::Invalid)
                 })?,
                 times: match field("loop") {
                     None => 1,
-                    Some(times) => times.as_u64().ok_or(Wrong::Invalid)?,
+                    Some(times) => times.as_u64().ok_or(FrameError::Invalid)?,
                 },
-                terms: terms()?,
+                options: options()?,
             },
             "sendDigits" => {
                 let digits = required("digits")?;
                 let good = !digits.is_empty() && digits.chars().all(|c| matches!(c, '0'..='9' | 'w' | '#' | '*'));
-                good.then_some(Frame::Digits(digits)).ok_or(Wrong::Invalid)?
+                good.then_some(Frame::Digits(digits)).ok_or(FrameError::Invalid)?
             }
             "language" => {
                 let (spoken, heard) = (optional("ttsLanguage")?, optional("transcriptionLanguage")?);
                 if spoken.is_none() && heard.is_none() {
-                    return Err(Wrong::Invalid);
+                    return Err(FrameError::Invalid);
                 }
                 known(&spoken)?;
                 known(&heard)?;
                 Frame::Language
             }
             "end" => Frame::End(optional("handoffData")?),
-            _ => return Err(Wrong::Unrecognized),
+            _ => return Err(FrameError::Unrecognized),
         },
     )
 }
@@ -100,12 +108,12 @@ pub fn read(text: &str, terms: Terms, languages: &[String]) -> Result<Frame, Wro
 mod tests {
     use super::*;
 
-    const TERMS: Terms = Terms {
+    const TERMS: SpeechOptions = SpeechOptions {
         interruptible: Interruptible::ANY,
         preemptible: false,
     };
 
-    fn checks(text: &str) -> Result<Frame, Wrong> {
+    fn checks(text: &str) -> Result<Frame, FrameError> {
         read(text, TERMS, &["en-US".to_owned()])
     }
 
@@ -122,10 +130,10 @@ mod tests {
             r#"{"type":"language"}"#,
             r#"{"type":"end","handoffData":{}}"#,
         ] {
-            assert_eq!(checks(invalid).unwrap_err(), Wrong::Invalid, "{invalid}");
+            assert_eq!(checks(invalid).unwrap_err(), FrameError::Invalid, "{invalid}");
         }
         for unknown in ["", "null", "[]", "{}", r#"{"type":"dance"}"#, r#"{"type":1}"#] {
-            assert_eq!(checks(unknown).unwrap_err(), Wrong::Unrecognized, "{unknown}");
+            assert_eq!(checks(unknown).unwrap_err(), FrameError::Unrecognized, "{unknown}");
         }
         assert!(checks(r#"{"type":"text","token":"a","last":true,"lang":"en-US","new":1}"#).is_ok());
     }

@@ -8,16 +8,16 @@ use axum::{
 use serde_json::json;
 use url::form_urlencoded::{self, Serializer};
 
-use super::{ACCOUNT_SID, Complaint, ID, rendered};
+use super::{ACCOUNT_SID, ApiError, ID, rendered};
 use crate::{
-    simulator::{World, calls::Call},
+    simulator::{SimulatorState, calls::Call},
     twilio::wire::VERSION,
 };
 
 const PAGE_SIZE: usize = 50;
-const LARGEST_PAGE: usize = 1_000;
+const MAX_PAGE_SIZE: usize = 1_000;
 
-pub async fn list(State(world): State<World>, RawQuery(query): RawQuery) -> Response {
+pub async fn list(State(simulator): State<SimulatorState>, RawQuery(query): RawQuery) -> Response {
     let fields: Vec<(String, String)> = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .into_owned()
         .collect();
@@ -29,17 +29,17 @@ pub async fn list(State(world): State<World>, RawQuery(query): RawQuery) -> Resp
     };
     let number = |name: &str, default: usize| find(name).map_or(Ok(default), str::parse);
     let (Ok(size), Ok(page)) = (number("PageSize", PAGE_SIZE), number("Page", 0)) else {
-        return Complaint::bad(20001, "Bad query parameter").into_response();
+        return ApiError::bad(20001, "Bad query parameter").into_response();
     };
-    let size = size.clamp(1, LARGEST_PAGE);
+    let size = size.clamp(1, MAX_PAGE_SIZE);
     let is = |name: &str, value: &str| find(name).is_none_or(|wanted| wanted == value);
     let fits = |call: &Call| {
         call.vendor() == ID
             && is("To", call.to())
             && is("From", call.from())
-            && is("Status", super::word_of(call.status()))
+            && is("Status", super::status_label(call.status()))
     };
-    let found: Vec<Call> = world.calls().into_iter().rev().filter(fits).collect();
+    let found: Vec<Call> = simulator.calls().into_iter().rev().filter(fits).collect();
     let shown: Vec<_> = found.iter().skip(page * size).take(size).map(rendered).collect();
     let next = (found.len() > (page + 1) * size).then(|| {
         let same = fields.iter().filter(|(name, _)| name != "Page");

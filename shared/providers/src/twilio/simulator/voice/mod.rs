@@ -2,17 +2,17 @@
 //! ConversationRelay (Twilio, Programmable Voice).
 
 mod conversation;
-mod dialling;
+mod dialing;
 pub mod frames;
-mod intake;
-mod line;
 mod listing;
-mod mouth;
+mod live_call;
 mod recording;
 mod relay;
 mod socket;
 pub mod speech;
+mod speech_input;
 pub mod twiml;
+mod validation;
 
 use axum::{
     Json, Router,
@@ -32,22 +32,22 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use self::{
-    intake::{Draft, Fields},
-    line::{Flow, Line},
+    live_call::{Flow, LiveCall},
+    validation::{Fields, ValidCall},
 };
-use super::{ACCOUNT_SID, ID, VOICE, error::Complaint};
+use super::{ACCOUNT_SID, ERROR_FORMAT, ID, error::ApiError};
 use crate::{
     simulator::{
-        World,
-        calls::{Call, Order, Ringing},
-        misbehaviour,
+        SimulatorState,
+        calls::{ApiCommand, Call, NewCall},
+        faults,
     },
     twilio::wire::VERSION,
 };
 
-pub fn router(world: &World) -> Router<World> {
-    world.carry_calls(ID, carry);
-    let send = middleware::from_fn_with_state((world.clone(), VOICE), misbehaviour::around_a_send);
+pub fn router(simulator: &SimulatorState) -> Router<SimulatorState> {
+    simulator.register_call_handler(ID, handle_inbound_call);
+    let send = middleware::from_fn_with_state((simulator.clone(), ERROR_FORMAT), faults::inject_faults);
     let account = format!("/{VERSION}/Accounts/{{account}}");
     Router::new()
         .route(
@@ -64,47 +64,51 @@ pub fn router(world: &World) -> Router<World> {
 }
 
 /// Somebody calls one of our numbers: Twilio asks its webhook what to do.
-fn carry(world: &World, ringing: Ringing, url: String) {
-    let mut line = Line::new(world, ringing);
-    line.status_url = world.number_status_url();
-    line.events = vec!["completed".to_owned()];
-    world.run(async move {
-        line.call.change(|state| state.status = CallStatus::Ringing);
+fn handle_inbound_call(simulator: &SimulatorState, new_call: NewCall, url: String) {
+    let mut live = LiveCall::new(simulator, new_call);
+    live.status_url = simulator.number_status_url();
+    live.events = vec!["completed".to_owned()];
+    simulator.spawn(async move {
+        live.call.change(|state| state.status = CallStatus::Ringing);
         let more = [
             ("StirVerstat", "TN-Validation-Passed-A".to_owned()),
             ("CallToken", "{}".to_owned()),
         ];
-        let status = match line.goto(&url, &more).await {
-            Flow::Goto(verbs) => line.follow(verbs).await,
+        let status = match live.fetch_and_run(&url, &more).await {
+            Flow::Goto(verbs) => live.execute(verbs).await,
             Flow::Over(status) => status,
             Flow::Next => CallStatus::Completed,
         };
-        line.end(status).await;
+        live.end(status).await;
     });
 }
 
-async fn create(State(world): State<World>, body: Bytes) -> Response {
-    place(&world, &body, None).unwrap_or_else(Complaint::into_response)
+async fn create(State(simulator): State<SimulatorState>, body: Bytes) -> Response {
+    place(&simulator, &body, None).unwrap_or_else(ApiError::into_response)
 }
 
-async fn invite(State(world): State<World>, Path((_, name)): Path<(String, String)>, body: Bytes) -> Response {
-    place(&world, &body, Some(name)).unwrap_or_else(Complaint::into_response)
+async fn invite(
+    State(simulator): State<SimulatorState>,
+    Path((_, name)): Path<(String, String)>,
+    body: Bytes,
+) -> Response {
+    place(&simulator, &body, Some(name)).unwrap_or_else(ApiError::into_response)
 }
 
-fn place(world: &World, body: &[u8], conference: Option<String>) -> Result<Response, Complaint> {
+fn place(simulator: &SimulatorState, body: &[u8], conference: Option<String>) -> Result<Response, ApiError> {
     let fields = decoded(body);
-    let draft = Draft::read(world, &Fields(&fields), conference.clone())?;
+    let draft = ValidCall::parse(simulator, &Fields(&fields), conference.clone())?;
     let id = format!("CA{}", uuid::Uuid::new_v4().simple());
-    let ringing = world.open_call(ID, id, &draft.from, &draft.to, Direction::Outbound);
-    let call = ringing.call.clone();
-    let mut line = Line::new(world, ringing);
-    line.status_url = draft.status_url;
-    line.events = draft.events;
-    world.run(async move {
+    let new_call = simulator.open_call(ID, id, &draft.from, &draft.to, Direction::Outbound);
+    let call = new_call.call.clone();
+    let mut live = LiveCall::new(simulator, new_call);
+    live.status_url = draft.status_url;
+    live.events = draft.events;
+    simulator.spawn(async move {
         if draft.records {
-            recording::start(&mut line, recording::new_id(), None).await;
+            recording::start(&mut live, recording::new_id(), None).await;
         }
-        dialling::place(line, draft.placed).await;
+        dialing::run_outbound_call(live, draft.outbound).await;
     });
     let answer = match conference {
         None => rendered(&call),
@@ -116,67 +120,72 @@ fn place(world: &World, body: &[u8], conference: Option<String>) -> Result<Respo
     Ok((StatusCode::CREATED, Json(answer)).into_response())
 }
 
-async fn fetch(State(world): State<World>, Path((_, file)): Path<(String, String)>) -> Response {
-    match find(&world, &file) {
+async fn fetch(State(simulator): State<SimulatorState>, Path((_, file)): Path<(String, String)>) -> Response {
+    match find(&simulator, &file) {
         Ok(call) => Json(rendered(&call)).into_response(),
-        Err(complaint) => complaint.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
 /// A live call is redirected or ended.
-async fn update(State(world): State<World>, Path((_, file)): Path<(String, String)>, body: Bytes) -> Response {
+async fn update(
+    State(simulator): State<SimulatorState>,
+    Path((_, file)): Path<(String, String)>,
+    body: Bytes,
+) -> Response {
     let fields = decoded(&body);
-    let changed = find(&world, &file).and_then(|call| change(&call, &Fields(&fields)).map(|()| call));
+    let changed = find(&simulator, &file).and_then(|call| change(&call, &Fields(&fields)).map(|()| call));
     match changed {
         Ok(call) => Json(rendered(&call)).into_response(),
-        Err(complaint) => complaint.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
-fn change(call: &Call, fields: &Fields) -> Result<(), Complaint> {
+fn change(call: &Call, fields: &Fields) -> Result<(), ApiError> {
     let order = match (fields.find("Status"), fields.url("Url", 21205)?, fields.twiml()?) {
-        (Some("completed" | "canceled"), ..) => Order::HangUp,
-        (Some(_), ..) => return Err(Complaint::bad(21219, "Status is not valid")),
-        (None, Some(url), _) => Order::Ask(url),
-        (None, None, Some(document)) => Order::Run(document),
-        _ => return Err(Complaint::bad(20001, "There is nothing to change")),
+        (Some("completed" | "canceled"), ..) => ApiCommand::HangUp,
+        (Some(_), ..) => return Err(ApiError::bad(21219, "Status is not valid")),
+        (None, Some(url), _) => ApiCommand::Fetch(url),
+        (None, None, Some(document)) => ApiCommand::Run(document),
+        _ => return Err(ApiError::bad(20001, "There is nothing to change")),
     };
-    let redirects = !matches!(order, Order::HangUp);
+    let redirects = !matches!(order, ApiCommand::HangUp);
     let status = call.status();
     let is_possible = !status.is_over() && (!redirects || status == CallStatus::InProgress);
-    if is_possible && call.order(order) {
+    if is_possible && call.send_api_command(order) {
         return Ok(());
     }
-    Err(Complaint::bad(21220, "Call is not in-progress. Cannot redirect."))
+    Err(ApiError::bad(21220, "Call is not in-progress. Cannot redirect."))
 }
 
-async fn record(State(world): State<World>, Path((_, sid)): Path<(String, String)>, body: Bytes) -> Response {
+async fn record(
+    State(simulator): State<SimulatorState>,
+    Path((_, sid)): Path<(String, String)>,
+    body: Bytes,
+) -> Response {
     let fields = decoded(&body);
-    let begun = find(&world, &format!("{sid}.json")).and_then(|call| {
+    let started_at = find(&simulator, &format!("{sid}.json")).and_then(|call| {
         let url = Fields(&fields).url("RecordingStatusCallback", 21609)?;
         let id = recording::new_id();
-        let order = Order::Record { id: id.clone(), url };
-        if call.status() == CallStatus::InProgress && call.order(order) {
+        let order = ApiCommand::Record { id: id.clone(), url };
+        if call.status() == CallStatus::InProgress && call.send_api_command(order) {
             Ok(id)
         } else {
-            Err(Complaint::bad(
-                21220,
-                "Requested resource is not eligible for recording",
-            ))
+            Err(ApiError::bad(21220, "Requested resource is not eligible for recording"))
         }
     });
-    match begun {
+    match started_at {
         Ok(id) => {
             let shown = json!({ "sid": id, "call_sid": sid, "account_sid": ACCOUNT_SID, "status": "in-progress" });
             (StatusCode::CREATED, Json(shown)).into_response()
         }
-        Err(complaint) => complaint.into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
-fn find(world: &World, file: &str) -> Result<Call, Complaint> {
-    let call = file.strip_suffix(".json").and_then(|sid| world.find_call(sid));
-    call.filter(|call| call.vendor() == ID).ok_or_else(Complaint::not_found)
+fn find(simulator: &SimulatorState, file: &str) -> Result<Call, ApiError> {
+    let call = file.strip_suffix(".json").and_then(|sid| simulator.find_call(sid));
+    call.filter(|call| call.vendor() == ID).ok_or_else(ApiError::not_found)
 }
 
 fn decoded(body: &[u8]) -> Vec<(String, String)> {
@@ -186,8 +195,8 @@ fn decoded(body: &[u8]) -> Vec<(String, String)> {
 /// The resource as Twilio shows it. Counts are texts.
 fn rendered(call: &Call) -> Value {
     let state = call.state();
-    // A call that has not been dialled has not begun.
-    let begun = (state.status != CallStatus::Queued).then(|| call.created_at().to_rfc2822());
+    // A call that has not been dialled has not started_at.
+    let started_at = (state.status != CallStatus::Queued).then(|| call.created_at().to_rfc2822());
     let lasted = state
         .ended_ms
         .zip(state.answered_ms)
@@ -198,12 +207,12 @@ fn rendered(call: &Call) -> Value {
         "api_version": VERSION,
         "to": call.to(),
         "from": call.from(),
-        "status": word_of(state.status),
+        "status": status_label(state.status),
         "direction": direction(call),
-        "answered_by": state.answered_by.map(word_for),
+        "answered_by": state.answered_by.map(answered_by_label),
         "date_created": call.created_at().to_rfc2822(),
         "date_updated": call.created_at().to_rfc2822(),
-        "start_time": begun,
+        "start_time": started_at,
         "end_time": state.ended_ms.map(|end| after(call, end).to_rfc2822()),
         "duration": lasted.map(|seconds| seconds.to_string()),
         "price": null,
@@ -218,7 +227,7 @@ fn after(call: &Call, ms: u64) -> Timestamp {
 }
 
 /// The API does not know `initiated`: that is a word of the callbacks'.
-fn word_of(status: CallStatus) -> &'static str {
+fn status_label(status: CallStatus) -> &'static str {
     match status {
         CallStatus::Initiated => "queued",
         status => status.as_str(),
@@ -232,14 +241,14 @@ fn direction(call: &Call) -> &'static str {
     }
 }
 
-fn word_for(who: AnsweredBy) -> &'static str {
+fn answered_by_label(who: AnsweredBy) -> &'static str {
     match who {
         AnsweredBy::MachineEnd => "machine_end_beep",
         who => who.as_str(),
     }
 }
 
-/// What stands in every request about a call (Twilio, TwiML for Programmable Voice: request parameters).
+/// What stands in every request recording_fields a call (Twilio, TwiML for Programmable Voice: request parameters).
 fn parameters(call: &Call) -> Vec<(String, String)> {
     [
         ("AccountSid", ACCOUNT_SID),

@@ -6,9 +6,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::line::{Flow, Line};
+use super::live_call::{Flow, LiveCall};
 use crate::{
-    simulator::calls::{Command, Recorded, Sound, Speaker},
+    simulator::calls::{Command, SimulatedRecording, Sound, Speaker},
     twilio::{
         simulator::{ACCOUNT_SID, ID},
         wire::VERSION,
@@ -20,7 +20,7 @@ const SILENCE_MS: u64 = 5_000;
 const BEEP_MS: u64 = 500;
 
 /// A recording of both sides that is under way.
-pub struct Taping {
+pub struct ActiveRecording {
     id: String,
     callback: Option<String>,
     since_ms: u64,
@@ -30,57 +30,59 @@ pub fn new_id() -> String {
     format!("RE{}", uuid::Uuid::new_v4().simple())
 }
 
-pub async fn start(line: &mut Line, id: String, callback: Option<String>) {
-    let taping = Taping {
+pub async fn start(live: &mut LiveCall, id: String, callback: Option<String>) {
+    let active_recording = ActiveRecording {
         id,
         callback,
-        since_ms: line.call.now_ms(),
+        since_ms: live.call.now_ms(),
     };
-    line.call.note(Speaker::Carrier, "is recorded");
-    if let Some(url) = &taping.callback {
-        let more = about(line, &taping.id, "in-progress", None);
-        line.tell(line.form(url, &more));
+    live.call.note(Speaker::Carrier, "is recorded");
+    if let Some(url) = &active_recording.callback {
+        let more = recording_fields(live, &active_recording.id, "in-progress", None);
+        live.spawn_webhook(live.form(url, &more));
     }
-    line.taping = Some(taping);
+    live.active_recording = Some(active_recording);
 }
 
 /// The call is over, and with it the recording.
-pub async fn finish(line: &mut Line) {
-    let Some(taping) = line.taping.take() else { return };
-    let text = line
+pub async fn finish(live: &mut LiveCall) {
+    let Some(active_recording) = live.active_recording.take() else {
+        return;
+    };
+    let text = live
         .call
         .transcript()
         .iter()
         .map(|said| said.text.clone())
         .collect::<Vec<_>>();
-    keep(line, &taping.id, text.join(" "));
-    if let Some(url) = &taping.callback {
-        let seconds = line.call.now_ms().saturating_sub(taping.since_ms) / 1_000;
-        let more = about(line, &taping.id, "completed", Some(seconds));
-        line.tell(line.form(url, &more));
+    keep(live, &active_recording.id, text.join(" "));
+    if let Some(url) = &active_recording.callback {
+        let seconds = live.call.now_ms().saturating_sub(active_recording.since_ms) / 1_000;
+        let more = recording_fields(live, &active_recording.id, "completed", Some(seconds));
+        live.spawn_webhook(live.form(url, &more));
     }
 }
 
 /// Beeps, listens until the caller is silent, presses a key or hangs up, and asks what to do next. Where nothing was said,
 /// nothing is asked, and the next verb follows (Twilio, TwiML Record: action).
-pub async fn record(line: &mut Line, action: Option<String>, callback: Option<String>, longest_ms: u64) -> Flow {
-    let beep = line.call.now_ms() + BEEP_MS;
-    if let Some(flow) = line.wait(Some(beep)).await {
+pub async fn record(live: &mut LiveCall, action: Option<String>, callback: Option<String>, max_ms: u64) -> Flow {
+    let beep = live.call.now_ms() + BEEP_MS;
+    if let Some(flow) = live.wait(Some(beep)).await {
         return flow;
     }
-    line.call.hear(beep, Sound::Beep);
-    let (end, mut quiet) = (beep + longest_ms, beep + SILENCE_MS);
+    live.call.hear(beep, Sound::Beep);
+    let (end, mut quiet) = (beep + max_ms, beep + SILENCE_MS);
     let (mut text, mut digits, mut flow) = (Vec::new(), None, None);
     loop {
-        let Some(command) = line.next_command(Some(quiet.min(end))).await else {
+        let Some(command) = live.next_command(Some(quiet.min(end))).await else {
             break;
         };
         match command {
             Ok(Command::Say(words, done) | Command::BargeIn(_, words, done)) => {
-                line.settle(words.split_whitespace().count() as u64 * 300).await;
-                line.call.note(Speaker::Person, words.clone());
+                live.sleep(words.split_whitespace().count() as u64 * 300).await;
+                live.call.note(Speaker::Person, words.clone());
                 text.push(words);
-                quiet = line.call.now_ms() + SILENCE_MS;
+                quiet = live.call.now_ms() + SILENCE_MS;
                 let _ = done.send(true);
             }
             Ok(Command::Press(keys, done)) => {
@@ -89,7 +91,7 @@ pub async fn record(line: &mut Line, action: Option<String>, callback: Option<St
                 break;
             }
             Ok(command) => {
-                flow = line.obey(command).await;
+                flow = live.handle_command(command).await;
                 if flow.is_some() {
                     break;
                 }
@@ -103,20 +105,20 @@ pub async fn record(line: &mut Line, action: Option<String>, callback: Option<St
     let id = new_id();
     if text.is_empty() {
         if let Some(url) = callback {
-            let more = about(line, &id, "absent", None);
-            line.tell(line.form(&url, &more));
+            let more = recording_fields(live, &id, "absent", None);
+            live.spawn_webhook(live.form(&url, &more));
         }
         return flow.unwrap_or(Flow::Next);
     }
-    let seconds = line.call.now_ms().saturating_sub(beep) / 1_000;
-    keep(line, &id, text.join(" "));
+    let seconds = live.call.now_ms().saturating_sub(beep) / 1_000;
+    keep(live, &id, text.join(" "));
     if let Some(url) = callback {
-        let more = about(line, &id, "completed", Some(seconds));
-        line.tell(line.form(&url, &more));
+        let more = recording_fields(live, &id, "completed", Some(seconds));
+        live.spawn_webhook(live.form(&url, &more));
     }
     let mut more = vec![
         ("RecordingSid", id.clone()),
-        ("RecordingUrl", url(line, &id)),
+        ("RecordingUrl", url(live, &id)),
         ("RecordingDuration", seconds.to_string()),
     ];
     match (flow, action) {
@@ -125,27 +127,28 @@ pub async fn record(line: &mut Line, action: Option<String>, callback: Option<St
                 ("Digits", "hangup".to_owned()),
                 ("CallStatus", status.as_str().to_owned()),
             ]);
-            line.tell(line.form(&action, &more));
+            live.spawn_webhook(live.form(&action, &more));
             Flow::Over(status)
         }
         (Some(flow), _) => flow,
         (None, Some(action)) => {
             more.push(("Digits", digits.unwrap_or_default()));
-            line.goto(&action, &more).await
+            live.fetch_and_run(&action, &more).await
         }
         (None, None) => Flow::Next,
     }
 }
 
-fn keep(line: &Line, id: &str, text: String) {
+fn keep(live: &LiveCall, id: &str, text: String) {
     let id = id.to_owned();
-    line.call.change(|state| state.recordings.push(Recorded { id, text }));
+    live.call
+        .change(|state| state.recordings.push(SimulatedRecording { id, text }));
 }
 
-fn about(line: &Line, id: &str, status: &str, seconds: Option<u64>) -> Vec<(&'static str, String)> {
+fn recording_fields(live: &LiveCall, id: &str, status: &str, seconds: Option<u64>) -> Vec<(&'static str, String)> {
     let mut more = vec![
         ("RecordingSid", id.to_owned()),
-        ("RecordingUrl", url(line, id)),
+        ("RecordingUrl", url(live, id)),
         ("RecordingStatus", status.to_owned()),
         ("RecordingChannels", "2".to_owned()),
         ("RecordingSource", "StartCallRecordingAPI".to_owned()),
@@ -155,10 +158,10 @@ fn about(line: &Line, id: &str, status: &str, seconds: Option<u64>) -> Vec<(&'st
     more
 }
 
-fn url(line: &Line, id: &str) -> String {
+fn url(live: &LiveCall, id: &str) -> String {
     format!(
         "{}/{ID}/{VERSION}/Accounts/{ACCOUNT_SID}/Recordings/{id}",
-        line.world.base_url()
+        live.simulator.base_url()
     )
 }
 

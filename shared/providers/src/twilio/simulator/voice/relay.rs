@@ -5,7 +5,7 @@ use butt_dial_domain::call::CallStatus;
 
 use super::{
     conversation::Conversation,
-    line::{Flow, Line},
+    live_call::{Flow, LiveCall},
     socket::Socket,
     twiml::Relay,
 };
@@ -16,7 +16,7 @@ const ACTION_AFTER_HANG_UP_MS: u64 = 600;
 const ACTION_AFTER_END_MS: u64 = 300;
 const ACTION_AFTER_LOSS_MS: u64 = 1_190;
 
-const CAN_NOT_CONNECT: u32 = 64_102;
+const CANNOT_CONNECT: u32 = 64_102;
 pub const ENDED: u32 = 64_105;
 
 /// Why a session is over.
@@ -25,19 +25,19 @@ pub enum End {
     Ended(Option<String>),
     Failed(u32),
     /// The call is over.
-    Over(CallStatus),
-    /// Twilio was told over its API to go on otherwise.
-    Elsewhere(Flow),
+    CallOver(CallStatus),
+    /// Twilio was event over its API to go on otherwise.
+    Redirected(Flow),
 }
 
-pub async fn converse(line: &mut Line, action: Option<String>, relay: Relay) -> Flow {
-    line.settle(HANDSHAKE_MS).await;
+pub async fn run_session(live: &mut LiveCall, action: Option<String>, relay: Relay) -> Flow {
+    live.sleep(HANDSHAKE_MS).await;
     let id = format!("VX{}", uuid::Uuid::new_v4().simple());
-    let opened_ms = line.call.now_ms();
-    let Some(socket) = Socket::open(&line.world, &relay.url).await else {
-        line.alert(CAN_NOT_CONNECT);
-        line.answer();
-        return ended(line, action, &id, opened_ms, End::Failed(CAN_NOT_CONNECT)).await;
+    let opened_ms = live.call.now_ms();
+    let Some(socket) = Socket::open(&live.simulator, &relay.url).await else {
+        live.alert(CANNOT_CONNECT);
+        live.answer();
+        return finish_session(live, action, &id, opened_ms, End::Failed(CANNOT_CONNECT)).await;
     };
     let session = Session {
         id: id.clone(),
@@ -47,27 +47,27 @@ pub async fn converse(line: &mut Line, action: Option<String>, relay: Relay) -> 
         outcome: None,
         error_code: None,
     };
-    line.call.change(|state| state.sessions.push(session));
-    let mut conversation = Conversation::new(line, socket, relay);
+    live.call.change(|state| state.sessions.push(session));
+    let mut conversation = Conversation::new(live, socket, relay);
     let end = conversation.run(&id).await;
     let mut socket = conversation.socket;
     match &end {
         End::Failed(_) => socket.reset(),
         _ => socket.close(1000, "Closing websocket session").await,
     }
-    ended(line, action, &id, opened_ms, end).await
+    finish_session(live, action, &id, opened_ms, end).await
 }
 
-/// The action is told, and says how the call goes on.
-async fn ended(line: &mut Line, action: Option<String>, id: &str, opened_ms: u64, end: End) -> Flow {
+/// The action is event, and says how the call goes on.
+async fn finish_session(live: &mut LiveCall, action: Option<String>, id: &str, opened_ms: u64, end: End) -> Flow {
     let (outcome, after, code) = match &end {
         End::Ended(_) => ("ended", ACTION_AFTER_END_MS, None),
         End::Failed(code) => ("failed", ACTION_AFTER_LOSS_MS, Some(*code)),
-        End::Over(_) => ("completed", ACTION_AFTER_HANG_UP_MS, None),
-        End::Elsewhere(_) => ("redirected", 0, None),
+        End::CallOver(_) => ("completed", ACTION_AFTER_HANG_UP_MS, None),
+        End::Redirected(_) => ("redirected", 0, None),
     };
-    let now = line.call.now_ms();
-    line.call.change(|state| {
+    let now = live.call.now_ms();
+    live.call.change(|state| {
         if let Some(session) = state.sessions.iter_mut().find(|session| session.id == id) {
             session.ended_ms = Some(now);
             session.outcome = Some(outcome.to_owned());
@@ -80,13 +80,13 @@ async fn ended(line: &mut Line, action: Option<String>, id: &str, opened_ms: u64
         ("SessionDuration", (now.saturating_sub(opened_ms) / 1_000).to_string()),
     ];
     match end {
-        // Twilio asks nobody: it has been told.
-        End::Elsewhere(flow) => return flow,
-        End::Over(status) => {
+        // Twilio asks nobody: it has been event.
+        End::Redirected(flow) => return flow,
+        End::CallOver(status) => {
             if let Some(action) = action {
-                line.settle(after).await;
+                live.sleep(after).await;
                 more.push(("CallStatus", status.as_str().to_owned()));
-                line.world.post(&line.form(&action, &more)).await;
+                live.simulator.post(&live.form(&action, &more)).await;
             }
             return Flow::Over(status);
         }
@@ -101,11 +101,11 @@ async fn ended(line: &mut Line, action: Option<String>, id: &str, opened_ms: u64
             more.push(("ErrorMessage", text.to_owned()));
         }
     }
-    if let Some(flow) = line.wait(Some(now + after)).await {
+    if let Some(flow) = live.wait(Some(now + after)).await {
         return flow;
     }
     match action {
-        Some(action) => line.goto(&action, &more).await,
+        Some(action) => live.fetch_and_run(&action, &more).await,
         None => Flow::Next,
     }
 }

@@ -17,16 +17,16 @@ use tokio_tungstenite::{
 
 use crate::{
     Secret,
-    simulator::World,
+    simulator::SimulatorState,
     twilio::{
         simulator::AUTH_TOKEN,
         webhook::{self, Payload},
     },
 };
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A peer that takes nothing for so long is as good as gone.
-const SEND_PATIENCE: Duration = Duration::from_secs(2);
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
@@ -34,7 +34,7 @@ pub struct Socket {
     pub is_severed: bool,
 }
 
-pub enum Arrival {
+pub enum SocketEvent {
     Text(String),
     /// The far side has closed it, or it broke.
     Gone,
@@ -42,15 +42,18 @@ pub enum Arrival {
 
 impl Socket {
     /// `None` where it can't be opened, for whatever reason.
-    pub async fn open(world: &World, url: &str) -> Option<Self> {
-        if !world.may_open_socket() || !url.starts_with("wss://") {
+    pub async fn open(simulator: &SimulatorState, url: &str) -> Option<Self> {
+        if !simulator.may_open_socket() || !url.starts_with("wss://") {
             return None;
         }
-        timeout(PATIENCE, Self::connect(world, url)).await.ok().flatten()
+        timeout(CONNECT_TIMEOUT, Self::connect(simulator, url))
+            .await
+            .ok()
+            .flatten()
     }
 
-    async fn connect(world: &World, url: &str) -> Option<Self> {
-        let routed = url::Url::parse(&world.routed(url)).ok()?;
+    async fn connect(simulator: &SimulatorState, url: &str) -> Option<Self> {
+        let routed = url::Url::parse(&simulator.routed(url)).ok()?;
         let (host, port) = (routed.host_str()?, routed.port_or_known_default()?);
         let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.ok()?;
         // Without TLS nothing leaves this machine.
@@ -59,7 +62,7 @@ impl Socket {
         }
         // A failure costs speed and nothing else.
         let _ = stream.set_nodelay(true);
-        // The path and the host as they were told; where they lead is the load balancer's business.
+        // The path and the host as they were event; where they lead is the load balancer's business.
         let mut request = url.replacen("wss://", "ws://", 1).into_client_request().ok()?;
         let signature = webhook::sign(&Secret::new(AUTH_TOKEN), url, Payload::Form(&[]));
         for (name, value) in [
@@ -79,21 +82,21 @@ impl Socket {
     /// A failure shows when something is to be read.
     pub async fn send(&mut self, frame: &Value) {
         if !self.is_severed {
-            let _ = timeout(SEND_PATIENCE, self.stream.send(Message::text(frame.to_string()))).await;
+            let _ = timeout(SEND_TIMEOUT, self.stream.send(Message::text(frame.to_string()))).await;
         }
     }
 
     /// Never comes back from a socket that is severed.
-    pub async fn next(&mut self) -> Arrival {
+    pub async fn next(&mut self) -> SocketEvent {
         if self.is_severed {
             return std::future::pending().await;
         }
         loop {
             match self.stream.next().await {
-                Some(Ok(Message::Text(text))) => return Arrival::Text(text.to_string()),
-                Some(Ok(Message::Binary(_))) => return Arrival::Text(String::new()),
+                Some(Ok(Message::Text(text))) => return SocketEvent::Text(text.to_string()),
+                Some(Ok(Message::Binary(_))) => return SocketEvent::Text(String::new()),
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Arrival::Gone,
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return SocketEvent::Gone,
             }
         }
     }
@@ -112,7 +115,7 @@ impl Socket {
             while let Some(Ok(_)) = self.stream.next().await {}
             Some(())
         };
-        let _ = timeout(SEND_PATIENCE, goodbye).await;
+        let _ = timeout(SEND_TIMEOUT, goodbye).await;
     }
 
     /// Without a goodbye: the peer gets RST and not FIN.

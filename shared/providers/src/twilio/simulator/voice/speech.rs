@@ -9,7 +9,7 @@ use crate::simulator::calls::Sound;
 pub const WORD_MS: u64 = 364;
 /// From the first token to the first sound.
 const LATENCY_MS: u64 = 300;
-/// From the cut of a message that may be cut to what cuts it.
+/// From the clear of a message that may be clear to what cuts it.
 const PREEMPTION_MS: u64 = 2_000;
 const SOUND_MS: u64 = 3_000;
 const KEY_MS: u64 = 200;
@@ -29,7 +29,7 @@ impl Interruptible {
         Self { by_speech, by_keys }
     }
 
-    /// `none`, `dtmf`, `speech`, `any`, or a truth value.
+    /// `none`, `dtmf`, `speech`, `any`, or a boolean value.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "any" | "true" => Some(Self::ANY),
@@ -43,7 +43,7 @@ impl Interruptible {
 
 /// How a message is to be spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct SpeechOptions {
     pub interruptible: Interruptible,
     pub preemptible: bool,
 }
@@ -66,12 +66,12 @@ enum Content {
 
 struct Piece {
     content: Content,
-    terms: Terms,
+    options: SpeechOptions,
 }
 
 struct Playing {
     piece: Piece,
-    begun: u64,
+    started_at: u64,
     /// What is heard, each with where it ends in the clause.
     units: Vec<(Sound, usize)>,
     unit_ms: u64,
@@ -82,7 +82,7 @@ struct Playing {
 pub struct Speech {
     queue: VecDeque<Piece>,
     /// The message whose tokens still come, and what of it is no whole clause yet.
-    open: Option<Terms>,
+    open: Option<SpeechOptions>,
     buffer: String,
     playing: Option<Playing>,
     ready_at: u64,
@@ -95,21 +95,21 @@ impl Speech {
         self.began_at
     }
 
-    pub fn lets_interrupt(&self) -> Interruptible {
+    pub fn interruptible(&self) -> Interruptible {
         let now = self.playing.as_ref().map(|playing| &playing.piece);
         now.or(self.queue.front())
-            .map_or(Interruptible::ANY, |piece| piece.terms.interruptible)
+            .map_or(Interruptible::ANY, |piece| piece.options.interruptible)
     }
 
     /// When something happens next.
     pub fn due(&self) -> Option<u64> {
         match &self.playing {
-            Some(playing) => Some(playing.begun + (playing.next as u64 + 1) * playing.unit_ms),
+            Some(playing) => Some(playing.started_at + (playing.next as u64 + 1) * playing.unit_ms),
             None => self.queue.front().map(|_| self.ready_at),
         }
     }
 
-    /// Everything that has happened by now, with its time.
+    /// Everything that has handle_speech_event by now, with its time.
     pub fn advance(&mut self, now: u64) -> Vec<(u64, Event)> {
         let mut events = Vec::new();
         while let Some(at) = self.due().filter(|at| *at <= now) {
@@ -148,53 +148,53 @@ impl Speech {
         };
         self.playing = Some(Playing {
             piece,
-            begun: at,
+            started_at: at,
             units,
             unit_ms,
             next: 0,
         });
     }
 
-    /// A token comes. The first of a message cuts what may be cut.
-    pub fn token(&mut self, now: u64, token: &str, is_last: bool, terms: Terms) -> Vec<(u64, Event)> {
+    /// A token comes. The first of a message cuts what may be clear.
+    pub fn token(&mut self, now: u64, token: &str, is_last: bool, options: SpeechOptions) -> Vec<(u64, Event)> {
         let mut events = Vec::new();
-        let terms = match self.open {
+        let options = match self.open {
             Some(open) => open,
             None => {
                 events = self.preempt(now);
-                terms
+                options
             }
         };
-        self.open = Some(terms);
+        self.open = Some(options);
         self.buffer.push_str(token);
         while let Some(end) = end_of_clause(&self.buffer) {
             let rest = self.buffer.split_off(end);
             let clause = mem::replace(&mut self.buffer, rest);
-            self.queue_clause(now, &clause, terms);
+            self.queue_clause(now, &clause, options);
         }
         if is_last {
             let rest = mem::take(&mut self.buffer);
-            self.queue_clause(now, &rest, terms);
+            self.queue_clause(now, &rest, options);
             self.open = None;
         }
         events
     }
 
-    pub fn file(&mut self, now: u64, url: &str, times: u64, terms: Terms) -> Vec<(u64, Event)> {
+    pub fn file(&mut self, now: u64, url: &str, times: u64, options: SpeechOptions) -> Vec<(u64, Event)> {
         let events = self.preempt(now);
         for _ in 0..times.clamp(1, 1_000) {
-            self.push(now, Content::File(url.to_owned()), terms);
+            self.push(now, Content::File(url.to_owned()), options);
         }
         events
     }
 
-    pub fn keys(&mut self, now: u64, keys: &str, terms: Terms) {
-        self.push(now, Content::Keys(keys.to_owned()), terms);
+    pub fn keys(&mut self, now: u64, keys: &str, options: SpeechOptions) {
+        self.push(now, Content::Keys(keys.to_owned()), options);
     }
 
-    /// Everything that was to be spoken is thrown away. Gives what was heard of the clause that was cut; `None` where nothing
+    /// Everything that was to be spoken is thrown away. Gives what was heard of the clause that was clear; `None` where nothing
     /// was being spoken.
-    pub fn cut(&mut self) -> Option<String> {
+    pub fn clear(&mut self) -> Option<String> {
         self.queue.clear();
         self.open = None;
         self.buffer.clear();
@@ -209,8 +209,8 @@ impl Speech {
 
     fn preempt(&mut self, now: u64) -> Vec<(u64, Event)> {
         let mut events = Vec::new();
-        self.queue.retain(|piece| !piece.terms.preemptible);
-        if let Some(playing) = self.playing.take_if(|playing| playing.piece.terms.preemptible) {
+        self.queue.retain(|piece| !piece.options.preemptible);
+        if let Some(playing) = self.playing.take_if(|playing| playing.piece.options.preemptible) {
             let heard = fragment(&playing);
             if !heard.is_empty() {
                 events.push((now, Event::Played(heard)));
@@ -224,18 +224,18 @@ impl Speech {
         events
     }
 
-    fn queue_clause(&mut self, now: u64, clause: &str, terms: Terms) {
+    fn queue_clause(&mut self, now: u64, clause: &str, options: SpeechOptions) {
         let clause = clause.trim();
         if !clause.is_empty() {
-            self.push(now, Content::Clause(clause.to_owned()), terms);
+            self.push(now, Content::Clause(clause.to_owned()), options);
         }
     }
 
-    fn push(&mut self, now: u64, content: Content, terms: Terms) {
+    fn push(&mut self, now: u64, content: Content, options: SpeechOptions) {
         if self.queue.is_empty() && self.playing.is_none() {
             self.ready_at = self.ready_at.max(now + LATENCY_MS);
         }
-        self.queue.push_back(Piece { content, terms });
+        self.queue.push_back(Piece { content, options });
     }
 }
 
@@ -278,7 +278,7 @@ fn end_of_clause(text: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const PLAIN: Terms = Terms {
+    const PLAIN: SpeechOptions = SpeechOptions {
         interruptible: Interruptible::ANY,
         preemptible: false,
     };
@@ -325,14 +325,14 @@ mod tests {
         speech.token(0, "One two three. Four", true, PLAIN);
         let events = speech.advance(LATENCY_MS + 2 * WORD_MS + 10);
         assert_eq!(heard(&events), ["One", "two"]);
-        assert_eq!(speech.cut().as_deref(), Some("One two"));
-        assert_eq!((speech.due(), speech.cut()), (None, None));
+        assert_eq!(speech.clear().as_deref(), Some("One two"));
+        assert_eq!((speech.due(), speech.clear()), (None, None));
     }
 
     #[test]
     fn what_may_be_cut_is_cut_by_what_comes_after() {
         let mut speech = Speech::default();
-        let filler = Terms {
+        let filler = SpeechOptions {
             preemptible: true,
             ..PLAIN
         };

@@ -1,4 +1,4 @@
-//! TwiML as Twilio reads it. What it would pass over without a word is told here, as a warning: somebody has misspelt it.
+//! TwiML as Twilio reads it. What it would pass over without a word is event here, as a warning: somebody has misspelt it.
 
 use roxmltree::{Document, Node};
 
@@ -22,7 +22,7 @@ pub enum Verb {
     Record {
         action: Option<String>,
         callback: Option<String>,
-        longest_ms: u64,
+        max_ms: u64,
     },
     StartRecording(Option<String>),
     Dial {
@@ -51,8 +51,8 @@ pub struct Relay {
     pub partial_prompts: bool,
     pub dtmf: bool,
     pub preemptible: bool,
-    pub tells_speakers: bool,
-    pub tells_tokens: bool,
+    pub sends_speaker_events: bool,
+    pub sends_tokens_played: bool,
     pub parameters: Vec<(String, String)>,
     /// The session is opened all the same, and ends with this code.
     pub fault: Option<u32>,
@@ -65,31 +65,31 @@ pub fn parse(text: &str) -> Result<(Vec<Verb>, Vec<u32>), u32> {
     if root.tag_name().name() != "Response" {
         return Err(PARSE_FAILURE);
     }
-    let mut reader = Reader { warnings: Vec::new() };
+    let mut parser = Parser { warnings: Vec::new() };
     let mut verbs = Vec::new();
     for node in root.children().filter(Node::is_element) {
-        verbs.extend(reader.verb(node)?);
+        verbs.extend(parser.verb(node)?);
     }
-    Ok((verbs, reader.warnings))
+    Ok((verbs, parser.warnings))
 }
 
-struct Reader {
+struct Parser {
     warnings: Vec<u32>,
 }
 
-impl Reader {
+impl Parser {
     fn verb(&mut self, node: Node) -> Result<Option<Verb>, u32> {
         let verb = match node.tag_name().name() {
             "Say" => {
-                self.knows(node, &["voice", "language", "loop"]);
+                self.warn_unknown_attributes(node, &["voice", "language", "loop"]);
                 Verb::Say(text(node))
             }
             "Play" => {
-                self.knows(node, &["loop", "digits"]);
+                self.warn_unknown_attributes(node, &["loop", "digits"]);
                 Verb::Play(web_url(&text(node))?)
             }
             "Pause" => {
-                self.knows(node, &["length"]);
+                self.warn_unknown_attributes(node, &["length"]);
                 Verb::Pause(seconds(node, "length", 1))
             }
             "Connect" => return self.connect(node).map(Some),
@@ -106,21 +106,21 @@ impl Reader {
                     "recordingStatusCallbackMethod",
                     "recordingStatusCallbackEvent",
                 ];
-                self.knows(node, &names);
+                self.warn_unknown_attributes(node, &names);
                 Verb::Record {
                     action: url_of(node, "action")?,
                     callback: url_of(node, "recordingStatusCallback")?,
-                    longest_ms: seconds(node, "maxLength", 3_600),
+                    max_ms: seconds(node, "maxLength", 3_600),
                 }
             }
             "Start" => return self.start(node),
             "Dial" => return self.dial(node).map(Some),
             "Redirect" => {
-                self.knows(node, &["method"]);
+                self.warn_unknown_attributes(node, &["method"]);
                 Verb::Redirect(web_url(&text(node))?)
             }
             "Reject" => {
-                self.knows(node, &["reason"]);
+                self.warn_unknown_attributes(node, &["reason"]);
                 Verb::Reject {
                     busy: node.attribute("reason") == Some("busy"),
                 }
@@ -135,7 +135,7 @@ impl Reader {
     }
 
     fn connect(&mut self, node: Node) -> Result<Verb, u32> {
-        self.knows(node, &["action", "method"]);
+        self.warn_unknown_attributes(node, &["action", "method"]);
         let noun = noun(node, "ConversationRelay")?;
         let names = [
             "url",
@@ -168,7 +168,7 @@ impl Reader {
             "conversationId",
             "debug",
         ];
-        self.knows(noun, &names);
+        self.warn_unknown_attributes(noun, &names);
         Ok(Verb::Converse {
             action: url_of(node, "action")?,
             relay: Box::new(self.relay(noun)),
@@ -178,7 +178,7 @@ impl Reader {
     fn relay(&mut self, noun: Node) -> Relay {
         let url = noun.attribute("url").unwrap_or_default().to_owned();
         let mut faults = !url.starts_with("wss://");
-        let mut truth = |name, default| match noun.attribute(name) {
+        let mut boolean = |name, default| match noun.attribute(name) {
             None => default,
             Some("true") => true,
             Some("false") => false,
@@ -187,15 +187,18 @@ impl Reader {
                 default
             }
         };
-        let (partial_prompts, dtmf) = (truth("partialPrompts", false), truth("dtmfDetection", false));
-        let preemptible = truth("preemptible", false);
-        let mut whom = |name| {
+        let (partial_prompts, dtmf) = (boolean("partialPrompts", false), boolean("dtmfDetection", false));
+        let preemptible = boolean("preemptible", false);
+        let mut interruptible_by = |name| {
             let given = noun.attribute(name);
             let read = given.map_or(Some(Interruptible::ANY), Interruptible::parse);
             faults |= read.is_none();
             read.unwrap_or(Interruptible::ANY)
         };
-        let (interruptible, greeting_interruptible) = (whom("interruptible"), whom("welcomeGreetingInterruptible"));
+        let (interruptible, greeting_interruptible) = (
+            interruptible_by("interruptible"),
+            interruptible_by("welcomeGreetingInterruptible"),
+        );
         let events: Vec<&str> = noun
             .attribute("events")
             .or(noun.attribute("debug"))
@@ -225,8 +228,8 @@ impl Reader {
             partial_prompts,
             dtmf,
             preemptible,
-            tells_speakers: events.contains(&"speaker-events"),
-            tells_tokens: events.contains(&"tokens-played"),
+            sends_speaker_events: events.contains(&"speaker-events"),
+            sends_tokens_played: events.contains(&"tokens-played"),
             parameters,
             fault: faults.then_some(INVALID_ATTRIBUTE),
         }
@@ -242,7 +245,7 @@ impl Reader {
             "recordingStatusCallbackMethod",
             "recordingStatusCallbackEvent",
         ];
-        self.knows(noun, &names);
+        self.warn_unknown_attributes(noun, &names);
         Ok(Some(Verb::StartRecording(url_of(noun, "recordingStatusCallback")?)))
     }
 
@@ -262,7 +265,7 @@ impl Reader {
             "sequential",
             "trim",
         ];
-        self.knows(node, &names);
+        self.warn_unknown_attributes(node, &names);
         if let Ok(room) = noun(node, "Conference") {
             let names = [
                 "beep",
@@ -281,13 +284,13 @@ impl Reader {
                 "region",
                 "trim",
             ];
-            self.knows(room, &names);
+            self.warn_unknown_attributes(room, &names);
             return Ok(Verb::Conference(text(room)));
         }
         let number = noun(node, "Number");
         let whisper = match number {
             Ok(number) => {
-                self.knows(
+                self.warn_unknown_attributes(
                     number,
                     &[
                         "url",
@@ -310,7 +313,7 @@ impl Reader {
         })
     }
 
-    fn knows(&mut self, node: Node, names: &[&str]) {
+    fn warn_unknown_attributes(&mut self, node: Node, names: &[&str]) {
         let unknown = node.attributes().filter(|attribute| !names.contains(&attribute.name()));
         self.warnings.extend(unknown.map(|_| WARNING));
     }

@@ -10,7 +10,7 @@ use butt_dial_domain::ports::{
 use butt_dial_testkit::{conformance::voice::Exchange, voice_conformance};
 use serde_json::json;
 
-use super::{ANN, Stage, US, stage};
+use super::{ANN, CallContext, US, context};
 use crate::{
     Secret,
     tests::harness::PATIENCE,
@@ -27,15 +27,15 @@ use crate::{
     },
 };
 
-voice_conformance!(super::stage);
+voice_conformance!(super::context);
 
-impl Exchange for Stage {
+impl Exchange for CallContext {
     fn voice(&self) -> Arc<dyn Voice> {
-        self.ours.voice.clone()
+        self.server.voice.clone()
     }
 
     fn webhooks(&self) -> Arc<dyn Webhooks> {
-        self.ours.webhooks.clone()
+        self.server.webhooks.clone()
     }
 
     fn texts(&self, rendered: &Rendered) -> Result<Vec<String>, String> {
@@ -85,23 +85,23 @@ impl Exchange for Stage {
     }
 
     async fn is_called(&self) -> WebhookRequest {
-        let mut ears = self.bench.listen().await;
-        self.bench.world().dial(ANN, US).await.unwrap();
+        let mut ears = self.harness.listen().await;
+        self.harness.state().dial(ANN, US).await.unwrap();
         ears.next().await
     }
 
     async fn live_call(&self) -> String {
         let pause = vec![Step::Pause { seconds: 600 }];
-        self.ours.answer("/webhooks/twilio/voice", pause);
-        let call = self.bench.world().dial(ANN, US).await.unwrap();
+        self.server.answer("/webhooks/twilio/voice", pause);
+        let call = self.harness.state().dial(ANN, US).await.unwrap();
         assert!(call.wait_until(|state| state.answered_ms.is_some(), PATIENCE).await);
         call.id().to_owned()
     }
 
     async fn past_call(&self) -> String {
-        self.ours
+        self.server
             .answer("/webhooks/twilio/voice", vec![Step::Reject { is_busy: true }]);
-        let call = self.bench.world().dial(ANN, US).await.unwrap();
+        let call = self.harness.state().dial(ANN, US).await.unwrap();
         assert!(call.wait_until(|state| state.status.is_over(), PATIENCE).await);
         call.id().to_owned()
     }

@@ -1,7 +1,7 @@
-//! Calls over the simulator, with a small program of ours at the other end: the orders in which Twilio says things.
+//! Calls over the simulator, with a small program of server at the other end: the orders in which Twilio says things.
 
+mod call_server;
 mod exchange;
-mod ours;
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use butt_dial_domain::{
     Channel,
     call::{AnsweredBy, CallStatus, SessionOutcome},
     inbound::Attachment,
-    ports::voice::{Conference, ControlError, Dial, Script, Speech, Step, ToCaller},
+    ports::voice::{Conference, ControlError, Dial, OutgoingFrame, Script, Speech, Step},
 };
 use butt_dial_testkit::conformance::messaging::FarEnd;
 
-use self::ours::{Answer, OurSocket, Ours, speech};
+use self::server::{CallServer, ServerAnswer, ServerSocket, speech};
 use super::{VENDOR, open};
 use crate::{
-    Manner, http,
-    simulator::calls::{Act, Behaviour, Call, Drop, Sound},
-    tests::harness::{Bench, PATIENCE},
+    WebhookBehavior, http,
+    simulator::calls::{Call, CalleeBehavior, CallerStep, SocketDrop, Sound},
+    tests::harness::{CarrierHarness, PATIENCE},
 };
 
 const ANN: &str = "+14155550123";
@@ -26,28 +26,28 @@ const US: &str = "+14155550100";
 /// Twenty times as fast as life.
 const PACE: f64 = 0.05;
 
-struct Stage {
-    bench: Bench,
-    ours: Ours,
+struct CallContext {
+    harness: CarrierHarness,
+    server: CallServer,
 }
 
-async fn stage() -> Stage {
-    let bench = open(Channel::Voice).await;
-    bench.world().set_pace(PACE);
+async fn context() -> CallContext {
+    let harness = open(Channel::Voice).await;
+    harness.state().set_pace(PACE);
     // What is known of telephone numbers is read at the first use, which takes its time on a busy machine.
-    let connected = (VENDOR.connect)(&bench.credentials(), &http::client().unwrap(), PATIENCE).unwrap();
-    let ours = Ours::open(connected.voice.unwrap(), connected.webhooks.unwrap()).await;
-    bench.world().call_back_to(&ours.base_url);
-    bench.world().set_number_status_url(&ours.url("/status"));
-    Stage { bench, ours }
+    let connected = (VENDOR.connect)(&harness.credentials(), &http::client().unwrap(), PATIENCE).unwrap();
+    let server = CallServer::open(connected.voice.unwrap(), connected.webhooks.unwrap()).await;
+    harness.state().set_webhook_base_url(&server.base_url);
+    harness.state().set_number_status_url(&server.url("/status"));
+    CallContext { harness, server }
 }
 
-impl Stage {
+impl CallContext {
     /// Ann calls, and a conversation begins.
-    async fn conversation(&mut self) -> (Call, OurSocket) {
-        self.ours.answer("/webhooks/twilio/voice", self.ours.converse());
-        let call = self.bench.world().dial(ANN, US).await.unwrap();
-        let mut socket = self.ours.socket().await;
+    async fn conversation(&mut self) -> (Call, ServerSocket) {
+        self.server.answer("/webhooks/twilio/voice", self.server.converse());
+        let call = self.harness.state().dial(ANN, US).await.unwrap();
+        let mut socket = self.server.socket().await;
         let setup = socket.frame().await.unwrap();
         assert_eq!(
             (&setup["type"], &setup["callSid"]),
@@ -56,8 +56,8 @@ impl Stage {
         (call, socket)
     }
 
-    fn speak(&self, socket: &OurSocket, text: &str) {
-        socket.speak(&*self.ours.voice, text);
+    fn speak(&self, socket: &ServerSocket, text: &str) {
+        socket.speak(&*self.server.voice, text);
     }
 }
 
@@ -76,17 +76,17 @@ fn say(text: &str) -> Step {
 
 #[tokio::test]
 async fn two_talk_with_each_other() {
-    let mut stage = stage().await;
-    let (call, mut socket) = stage.conversation().await;
-    let (path, report) = stage.ours.report().await;
+    let mut context = context().await;
+    let (call, mut socket) = context.conversation().await;
+    let (path, report) = context.server.report().await;
     assert_eq!(
         (path.as_str(), report.status),
         ("/webhooks/twilio/voice", Some(CallStatus::Ringing))
     );
 
-    stage.speak(&socket, "Hello, this is Ada.");
+    context.speak(&socket, "Hello, this is Ada.");
     assert_eq!(
-        socket.shorts(4).await,
+        socket.labels(4).await,
         [
             "agentSpeaking on",
             "tokensPlayed Hello,",
@@ -99,7 +99,7 @@ async fn two_talk_with_each_other() {
 
     assert!(call.say("I need help").await);
     assert_eq!(
-        socket.shorts(6).await,
+        socket.labels(6).await,
         [
             "clientSpeaking on",
             "prompt I...",
@@ -112,10 +112,10 @@ async fn two_talk_with_each_other() {
 
     call.hang_up().await;
     socket.is_closed().await;
-    let action = stage.ours.report_at("/action").await;
+    let action = context.server.report_at("/action").await;
     assert_eq!(action.session.unwrap().outcome, SessionOutcome::Completed);
     assert_eq!(action.status, Some(CallStatus::Completed));
-    let status = stage.ours.report_at("/status").await;
+    let status = context.server.report_at("/status").await;
     assert_eq!(status.status, Some(CallStatus::Completed));
     assert!(status.duration_seconds.is_some() && status.sequence.is_some());
     assert!(call.wait_for_end(PATIENCE).await);
@@ -124,17 +124,17 @@ async fn two_talk_with_each_other() {
 
 #[tokio::test]
 async fn whoever_falls_in_cuts_everything_in_this_order() {
-    let mut stage = stage().await;
-    let (call, mut socket) = stage.conversation().await;
+    let mut context = context().await;
+    let (call, mut socket) = context.conversation().await;
     let speaks = async {
-        stage.speak(&socket, "One two three four five six seven eight.");
-        stage.speak(&socket, "This is never heard.");
+        context.speak(&socket, "One two three four five six seven eight.");
+        context.speak(&socket, "This is never request.");
     };
-    // A word takes 364 ms: two have been heard to their end.
+    // A word takes 364 ms: two have been request to their end.
     let (was_heard, ()) = tokio::join!(call.barge_in_after(900, "Stop"), speaks);
     assert!(was_heard);
     assert_eq!(
-        socket.shorts(8).await,
+        socket.labels(8).await,
         [
             "agentSpeaking on",
             "clientSpeaking on",
@@ -147,28 +147,28 @@ async fn whoever_falls_in_cuts_everything_in_this_order() {
         ]
     );
     assert_eq!(call.heard_text(), "One two");
-    let heard = call.heard();
-    assert_eq!(heard[1].at_ms - heard[0].at_ms, 364);
+    let request = call.request();
+    assert_eq!(request[1].at_ms - request[0].at_ms, 364);
 }
 
 #[tokio::test]
 async fn what_may_be_cut_is_cut_by_the_next_message() {
-    let mut stage = stage().await;
-    let (call, mut socket) = stage.conversation().await;
+    let mut context = context().await;
+    let (call, mut socket) = context.conversation().await;
     let long = long();
-    socket.send(&*stage.ours.voice, &speech(&long, true));
+    socket.send(&*context.server.voice, &speech(&long, true));
     assert!(
-        call.wait_for_speech(|heard| heard.starts_with("One two"), PATIENCE)
+        call.wait_for_speech(|request| request.starts_with("One two"), PATIENCE)
             .await
             .is_some()
     );
-    stage.speak(&socket, "Here it is.");
-    assert_eq!(socket.short().await.unwrap(), "agentSpeaking on");
-    let cut = socket.short().await.unwrap();
+    context.speak(&socket, "Here it is.");
+    assert_eq!(socket.label().await.unwrap(), "agentSpeaking on");
+    let cut = socket.label().await.unwrap();
     let fragment = cut.strip_prefix("tokensPlayed ").unwrap();
     assert!(long.starts_with(fragment) && long != fragment, "{cut}");
     assert_eq!(
-        socket.shorts(4).await,
+        socket.labels(4).await,
         [
             "agentSpeaking off",
             "agentSpeaking on",
@@ -181,26 +181,26 @@ async fn what_may_be_cut_is_cut_by_the_next_message() {
 
 #[tokio::test]
 async fn keys_are_told_and_sent() {
-    let mut stage = stage().await;
-    let (call, mut socket) = stage.conversation().await;
+    let mut context = context().await;
+    let (call, mut socket) = context.conversation().await;
     assert!(call.press("1#").await);
-    assert_eq!(socket.shorts(2).await, ["key 1", "key #"]);
-    socket.send(&*stage.ours.voice, &ToCaller::Digits("1234#".into()));
+    assert_eq!(socket.labels(2).await, ["key 1", "key #"]);
+    socket.send(&*context.server.voice, &OutgoingFrame::Digits("1234#".into()));
     assert_eq!(
-        socket.shorts(3).await,
+        socket.labels(3).await,
         ["agentSpeaking on", "tokensPlayed 1234#", "agentSpeaking off"]
     );
-    assert_eq!(call.heard().last().unwrap().sound, Sound::Keys("1234#".into()));
+    assert_eq!(call.request().last().unwrap().sound, Sound::Keys("1234#".into()));
 
-    stage.speak(&socket, &long());
+    context.speak(&socket, &long());
     assert!(
-        call.wait_for_speech(|heard| heard.contains("One"), PATIENCE)
+        call.wait_for_speech(|request| request.contains("One"), PATIENCE)
             .await
             .is_some()
     );
     call.press("9").await;
-    assert_eq!(socket.short().await.unwrap(), "agentSpeaking on");
-    let frames = socket.shorts(4).await;
+    assert_eq!(socket.label().await.unwrap(), "agentSpeaking on");
+    let frames = socket.labels(4).await;
     assert!(
         frames[0].starts_with("tokensPlayed One") && frames[1].starts_with("interrupt One"),
         "{frames:?}"
@@ -210,18 +210,18 @@ async fn keys_are_told_and_sent() {
 
 #[tokio::test]
 async fn a_session_that_we_end_goes_on_in_a_new_one() {
-    let mut stage = stage().await;
-    let (call, mut socket) = stage.conversation().await;
-    stage.ours.answer("/action", stage.ours.converse());
+    let mut context = context().await;
+    let (call, mut socket) = context.conversation().await;
+    context.server.answer("/action", context.server.converse());
     let handoff = r#"{"resume":"é&1"}"#.to_owned();
     socket.send(
-        &*stage.ours.voice,
-        &ToCaller::End {
+        &*context.server.voice,
+        &OutgoingFrame::End {
             handoff: Some(handoff.clone()),
         },
     );
     socket.is_closed().await;
-    let action = stage.ours.report_at("/action").await;
+    let action = context.server.report_at("/action").await;
     assert_eq!(action.status, Some(CallStatus::InProgress));
     let session = action.session.unwrap();
     assert_eq!(
@@ -229,7 +229,7 @@ async fn a_session_that_we_end_goes_on_in_a_new_one() {
         (SessionOutcome::Ended, Some(handoff))
     );
 
-    let mut next = stage.ours.socket().await;
+    let mut next = context.server.socket().await;
     let setup = next.frame().await.unwrap();
     assert_eq!(setup["callSid"], call.id());
     assert_ne!(setup["sessionId"], session.id.as_str());
@@ -240,13 +240,18 @@ async fn a_session_that_we_end_goes_on_in_a_new_one() {
 
 #[tokio::test]
 async fn a_lost_socket_is_told_and_the_call_goes_on() {
-    for how in [Some(Drop::Reset), Some(Drop::Close1000), Some(Drop::Close1007), None] {
-        let mut stage = stage().await;
-        let (call, socket) = stage.conversation().await;
-        stage.ours.answer("/action", stage.ours.converse());
-        stage.speak(&socket, &long());
+    for how in [
+        Some(SocketDrop::Reset),
+        Some(SocketDrop::Close1000),
+        Some(SocketDrop::Close1007),
+        None,
+    ] {
+        let mut context = context().await;
+        let (call, socket) = context.conversation().await;
+        context.server.answer("/action", context.server.converse());
+        context.speak(&socket, &long());
         assert!(
-            call.wait_for_speech(|heard| heard.contains("two"), PATIENCE)
+            call.wait_for_speech(|request| request.contains("two"), PATIENCE)
                 .await
                 .is_some()
         );
@@ -255,18 +260,18 @@ async fn a_lost_socket_is_told_and_the_call_goes_on() {
             Some(how) => assert!(call.drop_socket(how).await),
             None => socket.take().unwrap().kill(),
         }
-        let action = stage.ours.report_at("/action").await;
+        let action = context.server.report_at("/action").await;
         assert_eq!(action.status, Some(CallStatus::InProgress), "{how:?}");
         let session = action.session.unwrap();
         assert_eq!(
             (session.outcome, session.error_code.as_deref()),
             (SessionOutcome::Failed, Some("64105"))
         );
-        let mut next = stage.ours.socket().await;
-        assert_eq!(next.short().await.unwrap(), "setup");
-        stage.speak(&next, "Where was I?");
+        let mut next = context.server.socket().await;
+        assert_eq!(next.label().await.unwrap(), "setup");
+        context.speak(&next, "Where was I?");
         assert!(
-            call.wait_for_speech(|heard| heard.ends_with("Where was I?"), PATIENCE)
+            call.wait_for_speech(|request| request.ends_with("Where was I?"), PATIENCE)
                 .await
                 .is_some()
         );
@@ -276,15 +281,15 @@ async fn a_lost_socket_is_told_and_the_call_goes_on() {
 
 #[tokio::test]
 async fn a_black_hole_is_noticed_by_nobody_and_a_redirect_helps() {
-    let mut stage = stage().await;
-    let (call, socket) = stage.conversation().await;
-    assert!(call.drop_socket(Drop::BlackHole).await);
+    let mut context = context().await;
+    let (call, socket) = context.conversation().await;
+    assert!(call.drop_socket(SocketDrop::BlackHole).await);
     assert!(!call.say("Hello?").await, "nobody was told");
-    stage.speak(&socket, "This is not heard.");
-    let script = Script(stage.ours.converse());
-    stage.ours.voice.redirect(call.id(), &script).await.unwrap();
-    let mut next = stage.ours.socket().await;
-    assert_eq!(next.short().await.unwrap(), "setup");
+    context.speak(&socket, "This is not request.");
+    let script = Script(context.server.converse());
+    context.server.voice.redirect(call.id(), &script).await.unwrap();
+    let mut next = context.server.socket().await;
+    assert_eq!(next.label().await.unwrap(), "setup");
     assert!(call.say("Hello?").await);
     assert_eq!(call.heard_text(), "");
     assert_eq!(call.sessions()[0].outcome.as_deref(), Some("redirected"));
@@ -292,12 +297,14 @@ async fn a_black_hole_is_noticed_by_nobody_and_a_redirect_helps() {
 
 #[tokio::test]
 async fn a_socket_that_can_not_be_opened_is_told() {
-    let mut stage = stage().await;
-    stage.bench.world().refuse_sockets(1);
-    stage.ours.answer("/webhooks/twilio/voice", stage.ours.converse());
-    stage.ours.answer("/action", vec![say("Call later"), Step::Hangup]);
-    let call = stage.bench.world().dial(ANN, US).await.unwrap();
-    let session = stage.ours.report_at("/action").await.session.unwrap();
+    let mut context = context().await;
+    context.harness.state().refuse_sockets(1);
+    context
+        .server
+        .answer("/webhooks/twilio/voice", context.server.converse());
+    context.server.answer("/action", vec![say("Call later"), Step::Hangup]);
+    let call = context.harness.state().dial(ANN, US).await.unwrap();
+    let session = context.server.report_at("/action").await.session.unwrap();
     assert_eq!(session.error_code.as_deref(), Some("64102"));
     assert!(call.wait_for_end(PATIENCE).await);
     assert_eq!(call.heard_text(), "Call later");
@@ -305,16 +312,16 @@ async fn a_socket_that_can_not_be_opened_is_told() {
 
 #[tokio::test]
 async fn frames_that_make_no_sense_end_the_session() {
-    let mut stage = stage().await;
-    let (call, mut socket) = stage.conversation().await;
+    let mut context = context().await;
+    let (call, mut socket) = context.conversation().await;
     socket.send_raw(r#"{"type":"text"}"#);
-    let error = socket.short().await.unwrap();
+    let error = socket.label().await.unwrap();
     assert_eq!(error, r#"error Invalid message received, code: 64107, {"type":"text"}"#);
     for _ in 0..10 {
         socket.send_raw("nonsense");
     }
     socket.is_closed().await;
-    let session = stage.ours.report_at("/action").await.session.unwrap();
+    let session = context.server.report_at("/action").await.session.unwrap();
     assert_eq!(
         (session.outcome, session.error_code.as_deref()),
         (SessionOutcome::Failed, Some("64105"))
@@ -324,32 +331,32 @@ async fn frames_that_make_no_sense_end_the_session() {
 
 #[tokio::test]
 async fn who_can_not_be_asked_hears_that_it_is_busy() {
-    let mut stage = stage().await;
-    let broken = Answer::Status(axum::http::StatusCode::INTERNAL_SERVER_ERROR);
-    stage.ours.answer_with("/webhooks/twilio/voice", broken);
-    let call = stage.bench.world().dial(ANN, US).await.unwrap();
-    assert_eq!(stage.ours.report_at("/status").await.status, Some(CallStatus::Busy));
+    let mut context = context().await;
+    let broken = ServerAnswer::Status(axum::http::StatusCode::INTERNAL_SERVER_ERROR);
+    context.server.answer_with("/webhooks/twilio/voice", broken);
+    let call = context.harness.state().dial(ANN, US).await.unwrap();
+    assert_eq!(context.server.report_at("/status").await.status, Some(CallStatus::Busy));
     assert_eq!(call.alerts(), [11_200]);
 }
 
 #[tokio::test]
 async fn a_caller_leaves_a_message_after_the_beep() {
-    let mut stage = stage().await;
+    let mut context = context().await;
     let record = Step::Record {
         max_seconds: 60,
-        action_url: stage.ours.url("/recorded"),
-        recording_url: stage.ours.url("/recording"),
+        action_url: context.server.url("/recorded"),
+        recording_url: context.server.url("/recording"),
     };
-    stage
-        .ours
+    context
+        .server
         .answer("/webhooks/twilio/voice", vec![say("Speak after the tone"), record]);
-    let call = stage.bench.world().dial(ANN, US).await.unwrap();
+    let call = context.harness.state().dial(ANN, US).await.unwrap();
     let beeped =
-        |state: &crate::simulator::calls::CallState| state.heard.iter().any(|heard| heard.sound == Sound::Beep);
+        |state: &crate::simulator::calls::CallState| state.request.iter().any(|request| request.sound == Sound::Beep);
     assert!(call.wait_until(beeped, PATIENCE).await);
     assert!(call.say("Call me back please").await);
     call.press("#").await;
-    let recorded = stage.ours.report_at("/recorded").await;
+    let recorded = context.server.report_at("/recorded").await;
     assert_eq!(recorded.digits.as_deref(), Some("#"));
     let state = call.state();
     assert_eq!(state.recordings[0].text, "Call me back please");
@@ -358,7 +365,7 @@ async fn a_caller_leaves_a_message_after_the_beep() {
 
 #[tokio::test]
 async fn a_call_is_passed_on() {
-    let mut stage = stage().await;
+    let mut context = context().await;
     let dial = |to: &str, base: &str| {
         Step::Dial(Dial {
             to: to.to_owned(),
@@ -369,57 +376,66 @@ async fn a_call_is_passed_on() {
             whisper_url: Some(format!("{base}/whisper")),
         })
     };
-    let base = stage.ours.base_url.clone();
-    stage.bench.world().set_number("+14155550177", Behaviour::Busy);
-    stage
-        .ours
+    let base = context.server.base_url.clone();
+    context
+        .harness
+        .state()
+        .set_callee_behavior("+14155550177", CalleeBehavior::Busy);
+    context
+        .server
         .answer("/webhooks/twilio/voice", vec![dial("+14155550177", &base)]);
-    stage.ours.answer("/dialled", vec![dial("+14155550188", &base)]);
+    context.server.answer("/dialled", vec![dial("+14155550188", &base)]);
     let room = Conference {
         name: "room".into(),
         starts: true,
         ends: true,
         is_muted: false,
     };
-    stage.ours.answer("/dialled", vec![Step::Conference(room)]);
-    stage.ours.answer("/whisper", vec![say("It is Ann")]);
-    let call = stage.bench.world().dial(ANN, US).await.unwrap();
-    assert_eq!(stage.ours.report_at("/dialled").await.dialled, Some(CallStatus::Busy));
-    stage.ours.report_at("/whisper").await;
+    context.server.answer("/dialled", vec![Step::Conference(room)]);
+    context.server.answer("/whisper", vec![say("It is Ann")]);
+    let call = context.harness.state().dial(ANN, US).await.unwrap();
     assert_eq!(
-        stage.ours.report_at("/dialled").await.dialled,
+        context.server.report_at("/dialled").await.dialled,
+        Some(CallStatus::Busy)
+    );
+    context.server.report_at("/whisper").await;
+    assert_eq!(
+        context.server.report_at("/dialled").await.dialled,
         Some(CallStatus::Completed)
     );
     assert!(call.wait_until(|state| state.conferences == ["room"], PATIENCE).await);
-    stage.ours.voice.hang_up(call.id()).await.unwrap();
+    context.server.voice.hang_up(call.id()).await.unwrap();
     assert!(call.wait_for_end(PATIENCE).await);
-    assert_eq!(stage.ours.voice.hang_up(call.id()).await, Err(ControlError::Over));
+    assert_eq!(
+        context.server.voice.hang_up(call.id()).await,
+        Err(ControlError::CallEnded)
+    );
 }
 
 #[tokio::test]
 async fn a_call_of_ours_is_answered_and_told_of() {
-    let mut stage = stage().await;
+    let mut context = context().await;
     let steps = vec![
-        Act::WaitForSpeech { containing: None },
-        Act::Say {
+        CallerStep::WaitForSpeech { containing: None },
+        CallerStep::Say {
             text: "Yes please".into(),
         },
-        Act::HangUp,
+        CallerStep::HangUp,
     ];
-    let behaviour = Behaviour::Answers { after_ms: 500, steps };
-    stage.bench.world().set_number(ANN, behaviour);
-    stage.ours.answer("/answer", stage.ours.converse());
-    let dispatch = calls_ann(&stage);
-    stage.bench.send(&dispatch).await;
-    let call = stage.bench.world().wait_for_call(ANN, PATIENCE).await.unwrap();
-    let mut socket = stage.ours.socket().await;
+    let behavior = CalleeBehavior::Answers { after_ms: 500, steps };
+    context.harness.state().set_callee_behavior(ANN, behavior);
+    context.server.answer("/answer", context.server.converse());
+    let dispatch = calls_ann(&context);
+    context.harness.send(&dispatch).await;
+    let call = context.harness.state().wait_for_call(ANN, PATIENCE).await.unwrap();
+    let mut socket = context.server.socket().await;
     assert_eq!(socket.frame().await.unwrap()["direction"], "outbound-api");
-    stage.speak(&socket, "Shall I book it?");
+    context.speak(&socket, "Shall I book it?");
     socket.until("prompt Yes please.").await;
     assert!(call.wait_for_end(PATIENCE).await);
     let mut statuses = Vec::new();
     while statuses.len() < 4 {
-        let (path, report) = stage.ours.report().await;
+        let (path, report) = context.server.report().await;
         if path == "/status" {
             statuses.push((report.sequence.unwrap(), report.status.unwrap()));
         }
@@ -432,93 +448,98 @@ async fn a_call_of_ours_is_answered_and_told_of() {
     ];
     assert_eq!(statuses, (0..).zip(expected).collect::<Vec<_>>());
     assert_eq!(
-        stage.ours.voice.look_up(call.id()).await.unwrap().status,
+        context.server.voice.fetch_call(call.id()).await.unwrap().status,
         CallStatus::Completed
     );
 }
 
 #[tokio::test]
 async fn machines_are_told_from_people() {
-    let mut stage = stage().await;
-    let machine = Behaviour::Machine {
+    let mut context = context().await;
+    let machine = CalleeBehavior::Machine {
         after_ms: 500,
         greeting: "You have reached Ann".into(),
         beeps: true,
     };
-    stage.bench.world().set_number(ANN, machine);
+    context.harness.state().set_callee_behavior(ANN, machine);
     let steps = vec![say("Your table is ready"), Step::Pause { seconds: 10 }];
-    stage.ours.answer("/answer", steps);
-    let mut dispatch = calls_ann(&stage);
+    context.server.answer("/answer", steps);
+    let mut dispatch = calls_ann(&context);
     if let Some(placing) = &mut dispatch.content.call {
         placing.detects_machine = true;
     }
     // A conversation begins at once, and who answered is told beside it.
-    stage.bench.send(&dispatch).await;
-    let answer = stage.ours.report_at("/answer").await;
+    context.harness.send(&dispatch).await;
+    let answer = context.server.report_at("/answer").await;
     assert_eq!(answer.answered_by, None);
-    let machine = stage.ours.report_at("/machine").await;
+    let machine = context.server.report_at("/machine").await;
     assert_eq!(machine.answered_by, Some(AnsweredBy::MachineEnd));
     // A message waits for the beep.
     let text = "Your table is ready".to_owned();
     if let Some(placing) = &mut dispatch.content.call {
         placing.plan.purpose = butt_dial_domain::call::Purpose::Message { text, sound_url: None };
     }
-    stage.bench.send(&dispatch).await;
-    let answer = stage.ours.report_at("/answer").await;
+    context.harness.send(&dispatch).await;
+    let answer = context.server.report_at("/answer").await;
     assert_eq!(answer.answered_by, Some(AnsweredBy::MachineEnd));
-    let call = stage.bench.world().calls().pop().unwrap();
+    let call = context.harness.state().calls().pop().unwrap();
     assert!(call.wait_for_end(PATIENCE).await);
-    assert_eq!(call.heard()[0].sound, Sound::Beep);
+    assert_eq!(call.request()[0].sound, Sound::Beep);
     assert_eq!(call.heard_text(), "Your table is ready");
 }
 
 #[tokio::test]
 async fn reports_come_in_any_order_and_more_than_once() {
-    let mut stage = stage().await;
-    let twice = Manner {
+    let mut context = context().await;
+    let twice = WebhookBehavior {
         copies: 2,
         reversed: true,
     };
-    stage.bench.world().set_manner("twilio", twice);
-    stage.bench.world().set_number(ANN, Behaviour::Busy);
-    stage.bench.send(&calls_ann(&stage)).await;
+    context.harness.state().set_webhook_behavior("twilio", twice);
+    context.harness.state().set_callee_behavior(ANN, CalleeBehavior::Busy);
+    context.harness.send(&calls_ann(&context)).await;
     let mut sequences = Vec::new();
     while sequences.len() < 6 {
-        sequences.push(stage.ours.report_at("/status").await.sequence.unwrap());
+        sequences.push(context.server.report_at("/status").await.sequence.unwrap());
     }
     assert_eq!(sequences, [2, 2, 1, 1, 0, 0]);
 }
 
 #[tokio::test]
 async fn reports_come_late() {
-    let mut stage = stage().await;
-    stage.bench.world().delay_call_reports(60_000);
-    stage.bench.world().set_number(ANN, Behaviour::Busy);
-    stage.bench.send(&calls_ann(&stage)).await;
-    let call = stage.bench.world().wait_for_call(ANN, PATIENCE).await.unwrap();
+    let mut context = context().await;
+    context.harness.state().delay_call_reports(60_000);
+    context.harness.state().set_callee_behavior(ANN, CalleeBehavior::Busy);
+    context.harness.send(&calls_ann(&context)).await;
+    let call = context.harness.state().wait_for_call(ANN, PATIENCE).await.unwrap();
     assert!(call.wait_for_end(PATIENCE).await);
     // The carrier tells the truth to whoever asks.
     assert_eq!(
-        stage.ours.voice.look_up(call.id()).await.unwrap().status,
+        context.server.voice.fetch_call(call.id()).await.unwrap().status,
         CallStatus::Busy
     );
-    let first = stage.ours.report_at("/status").await;
+    let first = context.server.report_at("/status").await;
     assert!(call.now_ms() >= 60_000, "{first:?}");
 }
 
 #[tokio::test]
 async fn a_recording_of_both_sides_is_told_and_can_be_fetched() {
-    let mut stage = stage().await;
-    let (call, socket) = stage.conversation().await;
-    let recording = stage.ours.url("/recording");
-    stage.ours.voice.start_recording(call.id(), &recording).await.unwrap();
-    let begun = stage.ours.report_at("/recording").await.recording.unwrap();
+    let mut context = context().await;
+    let (call, socket) = context.conversation().await;
+    let recording = context.server.url("/recording");
+    context
+        .server
+        .voice
+        .start_recording(call.id(), &recording)
+        .await
+        .unwrap();
+    let begun = context.server.report_at("/recording").await.recording.unwrap();
     assert!(!begun.is_completed);
-    stage.speak(&socket, "Hello.");
+    context.speak(&socket, "Hello.");
     assert!(call.wait_for_quiet(PATIENCE).await);
     assert!(call.say("Hi Ada").await);
     call.hang_up().await;
-    let done = stage.ours.report_at("/recording").await.recording.unwrap();
+    let done = context.server.report_at("/recording").await.recording.unwrap();
     assert!(done.is_completed && done.id == begun.id);
     let state = call.state();
     assert!(
@@ -533,57 +554,57 @@ async fn a_recording_of_both_sides_is_told_and_can_be_fetched() {
         size: None,
         is_voice: true,
     };
-    let fetch = stage.ours.webhooks.media(&file).await.ok().unwrap();
+    let fetch = context.server.webhooks.media(&file).await.ok().unwrap();
     let sound = http::client().unwrap().get(&fetch.url).headers(fetch.headers);
     assert!(sound.send().await.unwrap().bytes().await.unwrap().starts_with(b"RIFF"));
 }
 
 #[tokio::test]
 async fn somebody_is_invited_into_a_conference() {
-    let mut stage = stage().await;
-    let status = stage.ours.url("/status");
-    stage.ours.voice.invite("a room", US, ANN, &status).await.unwrap();
-    let call = stage.bench.world().wait_for_call(ANN, PATIENCE).await.unwrap();
+    let mut context = context().await;
+    let status = context.server.url("/status");
+    context.server.voice.invite("a room", US, ANN, &status).await.unwrap();
+    let call = context.harness.state().wait_for_call(ANN, PATIENCE).await.unwrap();
     assert!(call.wait_until(|state| state.conferences == ["a room"], PATIENCE).await);
     call.hang_up().await;
     assert!(call.wait_for_end(PATIENCE).await);
     assert_eq!(
-        stage.ours.report_at("/status").await.status,
+        context.server.report_at("/status").await.status,
         Some(CallStatus::Initiated)
     );
 }
 
 #[tokio::test]
 async fn a_public_address_leads_where_it_is_told() {
-    let mut stage = stage().await;
-    stage.bench.world().call_back_to("https://bd.example.com");
-    stage
-        .bench
-        .world()
-        .route("https://bd.example.com", &stage.ours.base_url);
-    let mut conversation = stage.ours.conversation();
+    let mut context = context().await;
+    context.harness.state().set_webhook_base_url("https://bd.example.com");
+    context
+        .harness
+        .state()
+        .route("https://bd.example.com", &context.server.base_url);
+    let mut conversation = context.server.conversation();
     conversation.socket_url = "wss://bd.example.com/relay/t0ken".to_owned();
     let steps = vec![Step::Converse(Box::new(conversation))];
-    stage.ours.answer("/webhooks/twilio/voice", steps);
-    stage.bench.world().dial(ANN, US).await.unwrap();
-    let opened = stage.ours.opened_unchecked().await;
-    let signed = |url: &str| stage.ours.voice.verify_socket(url, &opened.headers);
+    context.server.answer("/webhooks/twilio/voice", steps);
+    context.harness.state().dial(ANN, US).await.unwrap();
+    let opened = context.server.next_socket_unchecked().await;
+    let signed = |url: &str| context.server.voice.verify_socket(url, &opened.headers);
     assert_eq!(signed("wss://bd.example.com/relay/t0ken"), Ok(()));
     assert!(signed(&opened.url).is_err(), "signed is what the TwiML says");
 }
 
 #[tokio::test]
 async fn calls_that_nobody_takes_end_as_they_do() {
-    for (behaviour, status) in [
-        (Behaviour::Busy, CallStatus::Busy),
-        (Behaviour::NoAnswer, CallStatus::NoAnswer),
-        (Behaviour::Fails, CallStatus::Failed),
+    for (behavior, status) in [
+        (CalleeBehavior::Busy, CallStatus::Busy),
+        (CalleeBehavior::NoAnswer, CallStatus::NoAnswer),
+        (CalleeBehavior::Fails, CallStatus::Failed),
     ] {
-        let mut stage = stage().await;
-        stage.bench.world().set_number(ANN, behaviour);
-        stage.bench.send(&calls_ann(&stage)).await;
+        let mut context = context().await;
+        context.harness.state().set_callee_behavior(ANN, behavior);
+        context.harness.send(&calls_ann(&context)).await;
         loop {
-            let report = stage.ours.report_at("/status").await;
+            let report = context.server.report_at("/status").await;
             if report.status.is_some_and(CallStatus::is_over) {
                 assert_eq!(report.status, Some(status));
                 break;
@@ -592,10 +613,10 @@ async fn calls_that_nobody_takes_end_as_they_do() {
     }
 }
 
-fn calls_ann(stage: &Stage) -> butt_dial_domain::ports::carrier::Dispatch {
-    let mut dispatch = stage.bench.text("");
-    dispatch.to = stage.bench.to();
-    let url = |path| stage.ours.url(path);
+fn calls_ann(context: &CallContext) -> butt_dial_domain::ports::carrier::Dispatch {
+    let mut dispatch = context.harness.text("");
+    dispatch.to = context.harness.to();
+    let url = |path| context.server.url(path);
     dispatch.call_urls = Some(butt_dial_domain::ports::carrier::CallUrls {
         answer: url("/answer"),
         status: url("/status"),
@@ -606,9 +627,11 @@ fn calls_ann(stage: &Stage) -> butt_dial_domain::ports::carrier::Dispatch {
 
 #[tokio::test]
 async fn a_call_can_be_scripted_over_http() {
-    let mut stage = stage().await;
-    stage.ours.answer("/webhooks/twilio/voice", stage.ours.converse());
-    let base = stage.bench.simulator.base_url();
+    let mut context = context().await;
+    context
+        .server
+        .answer("/webhooks/twilio/voice", context.server.converse());
+    let base = context.harness.simulator.base_url();
     let order = serde_json::json!({
         "from": ANN, "to": US,
         "steps": [{ "do": "wait_for_speech" }, { "do": "say", "text": "Bye" }, { "do": "hang_up" }],
@@ -621,9 +644,13 @@ async fn a_call_can_be_scripted_over_http() {
         .await
         .unwrap();
     let begun: serde_json::Value = begun.json().await.unwrap();
-    let socket = stage.ours.socket().await;
-    stage.speak(&socket, "Hello.");
-    let call = stage.bench.world().find_call(begun["id"].as_str().unwrap()).unwrap();
+    let socket = context.server.socket().await;
+    context.speak(&socket, "Hello.");
+    let call = context
+        .harness
+        .state()
+        .find_call(begun["id"].as_str().unwrap())
+        .unwrap();
     assert!(call.wait_for_end(PATIENCE).await);
     let shown = client
         .get(format!("{base}/phone-calls/{}", call.id()))
@@ -632,7 +659,7 @@ async fn a_call_can_be_scripted_over_http() {
         .unwrap();
     let shown: serde_json::Value = shown.json().await.unwrap();
     assert_eq!(shown["status"], "completed");
-    assert_eq!(shown["heard"][0]["sound"]["word"], "Hello.");
+    assert_eq!(shown["request"][0]["sound"]["word"], "Hello.");
     let late = tokio::time::timeout(Duration::from_secs(1), call.say("too late")).await;
     assert_eq!(late, Ok(false));
 }

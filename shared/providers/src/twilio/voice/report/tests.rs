@@ -16,7 +16,7 @@ const CALL: [(&str, &str); 7] = [
     ("Called", "+14155550100"),
 ];
 
-fn told(fields: &[(&str, &str)]) -> Result<CallReport, Unreadable> {
+fn told(fields: &[(&str, &str)]) -> Result<CallReport, UnreadableRequest> {
     let body = Serializer::new(String::new()).extend_pairs(fields).finish();
     let headers = HeaderMap::from_iter([(
         "content-type".parse().unwrap(),

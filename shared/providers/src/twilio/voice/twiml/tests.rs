@@ -1,4 +1,4 @@
-//! TwiML to the letter: an attribute that is written wrongly would be ignored, and nobody would be told.
+//! TwiML to the draft: an attribute that is written wrongly would be ignored, and nobody would be told.
 
 use super::*;
 
@@ -22,8 +22,8 @@ fn speech(text: &str) -> Speech {
     }
 }
 
-fn conversation() -> Conversation {
-    Conversation {
+fn conversation() -> ConversationSocket {
+    ConversationSocket {
         socket_url: "wss://bd.example.com/relay/t0ken".to_owned(),
         action_url: "https://bd.example.com/webhooks/twilio/voice/action?a=1&b=2".to_owned(),
         greeting: Some("Hello, this is \"Ada\".".to_owned()),
@@ -31,7 +31,7 @@ fn conversation() -> Conversation {
         voice: None,
         languages: Vec::new(),
         hints: Vec::new(),
-        tells_partial: false,
+        partial_transcripts: false,
     }
 }
 
@@ -47,13 +47,13 @@ fn a_conversation_has_all_its_attributes() {
             r##"</Connect>"##
         )
     );
-    let resumed = Conversation {
+    let resumed = ConversationSocket {
         greeting: None,
         language: "de-DE".to_owned(),
         voice: Some("Google.de-DE-Chirp3-HD-Aoede".to_owned()),
         languages: vec!["en-GB".to_owned(), "fr-FR".to_owned()],
         hints: vec!["Butt-Dial".to_owned(), "Ulm, Donau".to_owned()],
-        tells_partial: true,
+        partial_transcripts: true,
         ..conversation()
     };
     assert_eq!(
@@ -81,7 +81,7 @@ fn voices_have_their_providers() {
         ),
         ("UgBBYS2sOqTuMpoF3BR0", r##" voice="UgBBYS2sOqTuMpoF3BR0""##),
     ] {
-        let spoken = Conversation {
+        let spoken = ConversationSocket {
             voice: Some(voice.to_owned()),
             ..conversation()
         };
@@ -207,7 +207,7 @@ fn hostile_text_stays_text() {
         xml(vec![Step::Say(speech(hostile))]),
         "<Say>&lt;/Say&gt;&quot;&lt;Hangup/&gt; ]]&gt; &amp; &apos;x&apos;&#9;👍</Say>"
     );
-    let greeted = Conversation {
+    let greeted = ConversationSocket {
         greeting: Some(hostile.to_owned()),
         ..conversation()
     };

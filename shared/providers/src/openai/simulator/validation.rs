@@ -8,13 +8,13 @@ use butt_dial_domain::ports::speech::AudioFormat;
 use serde_json::{Map, Value};
 
 use super::{MODELS, error};
-use crate::simulator::answering::{Conversation, Said};
+use crate::simulator::scripted_model::{ChatMessage, ChatRequest};
 
-pub struct Asked {
+pub struct ValidRequest {
     pub model: String,
     pub max_tokens: u64,
     pub stream: bool,
-    pub conversation: Conversation,
+    pub chat: ChatRequest,
 }
 
 const CHAT: [&str; 8] = [
@@ -37,11 +37,11 @@ const SPEECH: [&str; 7] = [
     "stream_format",
 ];
 /// Reasoning models refuse them.
-const GONE: [&str; 2] = ["temperature", "top_p"];
+const REMOVED_FIELDS: [&str; 2] = ["temperature", "top_p"];
 const VOICES: [&str; 13] = [
     "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar",
 ];
-const LONGEST_INPUT: usize = 4_096;
+const MAX_INPUT_CHARS: usize = 4_096;
 
 type Fields = Map<String, Value>;
 
@@ -51,17 +51,17 @@ fn fields(headers: &HeaderMap, body: &[u8], known: &[&str]) -> Result<Fields, Re
     let fields = serde_json::from_slice::<Fields>(body);
     let (true, Ok(fields)) = (kind.is_some_and(|kind| kind.starts_with(b"application/json")), fields) else {
         let text = "We could not parse the JSON body of your request.";
-        return Err(error::complain(StatusCode::BAD_REQUEST, None, Value::Null, text));
+        return Err(error::error_response(StatusCode::BAD_REQUEST, None, Value::Null, text));
     };
-    if let Some(gone) = GONE.iter().find(|gone| fields.contains_key(**gone)) {
-        let text = format!("Unsupported value: '{gone}' does not support this value with this model.");
-        return Err(error::invalid(gone, Some("unsupported_value"), &text));
+    if let Some(removed) = REMOVED_FIELDS.iter().find(|removed| fields.contains_key(**removed)) {
+        let text = format!("Unsupported value: '{removed}' does not support this value with this model.");
+        return Err(error::invalid(removed, Some("unsupported_value"), &text));
     }
     match fields.keys().find(|key| !known.contains(&key.as_str())) {
-        Some(odd) => Err(error::invalid(
-            odd,
+        Some(unknown) => Err(error::invalid(
+            unknown,
             None,
-            &format!("Unrecognized request argument supplied: {odd}"),
+            &format!("Unrecognized request argument supplied: {unknown}"),
         )),
         None => Ok(fields),
     }
@@ -83,7 +83,7 @@ fn model(fields: &Fields) -> Result<&str, Response> {
 }
 
 #[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
-pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Asked, Response> {
+pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<ValidRequest, Response> {
     let fields = fields(headers, body, &CHAT)?;
     let model = model(&fields)?;
     let (old, new) = (fields.get("max_tokens"), fields.get("max_completion_tokens"));
@@ -91,36 +91,36 @@ pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Asked, Response> {
         let text = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.";
         return Err(error::invalid("max_tokens", Some("unsupported_parameter"), text));
     }
-    let most = match old.or(new) {
+    let max = match old.or(new) {
         None => u64::MAX,
-        Some(most) => most
+        Some(max) => max
             .as_u64()
-            .filter(|most| *most >= 1)
+            .filter(|max| *max >= 1)
             .ok_or_else(|| error::invalid("max_tokens", None, "Expected a value >= 1."))?,
     };
     let messages = fields.get("messages").and_then(Value::as_array);
     let messages = messages.filter(|messages| !messages.is_empty());
     let messages = messages.ok_or_else(|| error::invalid("messages", None, "Expected a non-empty array."))?;
-    let mut conversation = Conversation {
+    let mut chat = ChatRequest {
         system: String::new(),
         turns: Vec::new(),
     };
     for message in messages {
-        let by_the_model = message["role"] == "assistant";
+        let from_model = message["role"] == "assistant";
         match (message["role"].as_str(), message["content"].as_str()) {
-            (Some("system" | "developer"), Some(text)) => conversation.system.push_str(text),
-            (Some("user" | "assistant"), Some(text)) => conversation.turns.push(Said {
-                by_the_model,
+            (Some("system" | "developer"), Some(text)) => chat.system.push_str(text),
+            (Some("user" | "assistant"), Some(text)) => chat.turns.push(ChatMessage {
+                from_model,
                 text: text.to_owned(),
             }),
             _ => return Err(error::invalid("messages", None, "Invalid value.")),
         }
     }
-    Ok(Asked {
+    Ok(ValidRequest {
         model: model.to_owned(),
-        max_tokens: most,
+        max_tokens: max,
         stream: fields.get("stream") == Some(&Value::Bool(true)),
-        conversation,
+        chat,
     })
 }
 
@@ -132,10 +132,10 @@ pub fn speech(headers: &HeaderMap, body: &[u8]) -> Result<(String, Option<AudioF
     if !VOICES.contains(&text(&fields, "voice")?) {
         // Told in the words of a validator, without a name for the parameter.
         let text = "[{'type': 'enum', 'loc': ('body', 'voice'), 'msg': 'Input should be one of the voices'}]";
-        return Err(error::complain(StatusCode::BAD_REQUEST, None, Value::Null, text));
+        return Err(error::error_response(StatusCode::BAD_REQUEST, None, Value::Null, text));
     }
     let input = text(&fields, "input")?;
-    if !(1..=LONGEST_INPUT).contains(&input.chars().count()) {
+    if !(1..=MAX_INPUT_CHARS).contains(&input.chars().count()) {
         return Err(error::invalid("input", Some("string_too_long"), "Invalid 'input'."));
     }
     let format = match fields.get("response_format").map(|format| format.as_str()) {

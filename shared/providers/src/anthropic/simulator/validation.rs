@@ -7,13 +7,13 @@ use axum::{
 use serde_json::{Map, Value};
 
 use super::{MODELS, error};
-use crate::simulator::answering::{Conversation, Said};
+use crate::simulator::scripted_model::{ChatMessage, ChatRequest};
 
-pub struct Asked {
+pub struct ValidRequest {
     pub model: String,
     pub max_tokens: u64,
     pub stream: bool,
-    pub conversation: Conversation,
+    pub chat: ChatRequest,
     /// Roughly.
     pub tokens: usize,
 }
@@ -33,10 +33,10 @@ const FIELDS: [&str; 12] = [
     "thinking",
 ];
 /// Models after Claude Opus 4.6 refuse them.
-const GONE: [&str; 3] = ["temperature", "top_p", "top_k"];
+const REMOVED_FIELDS: [&str; 3] = ["temperature", "top_p", "top_k"];
 
 #[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
-pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Asked, Response> {
+pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<ValidRequest, Response> {
     let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
     if !kind.is_some_and(|kind| kind.starts_with(b"application/json")) {
         return Err(error::invalid("content-type: must be application/json"));
@@ -44,24 +44,24 @@ pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Asked, Response> {
     let Ok(fields) = serde_json::from_slice::<Map<String, Value>>(body) else {
         return Err(error::invalid("The request body is not valid JSON"));
     };
-    let asked = check(&fields).map_err(|text| error::invalid(&text))?;
-    if !MODELS.iter().any(|(known, _)| *known == asked.model) {
-        return Err(error::no_such_model(&asked.model));
+    let request = check(&fields).map_err(|text| error::invalid(&text))?;
+    if !MODELS.iter().any(|(known, _)| *known == request.model) {
+        return Err(error::no_such_model(&request.model));
     }
-    Ok(asked)
+    Ok(request)
 }
 
-fn check(fields: &Map<String, Value>) -> Result<Asked, String> {
-    if let Some(gone) = GONE.iter().find(|gone| fields.contains_key(**gone)) {
-        return Err(format!("`{gone}` is deprecated for this model."));
+fn check(fields: &Map<String, Value>) -> Result<ValidRequest, String> {
+    if let Some(removed) = REMOVED_FIELDS.iter().find(|removed| fields.contains_key(**removed)) {
+        return Err(format!("`{removed}` is deprecated for this model."));
     }
-    if let Some(odd) = fields.keys().find(|key| !FIELDS.contains(&key.as_str())) {
-        return Err(format!("{odd}: Extra inputs are not permitted"));
+    if let Some(unknown) = fields.keys().find(|key| !FIELDS.contains(&key.as_str())) {
+        return Err(format!("{unknown}: Extra inputs are not permitted"));
     }
     let model = fields.get("model").ok_or("model: Field required")?;
     let model = model.as_str().ok_or("model: Input should be a valid string")?;
     let max_tokens = fields.get("max_tokens").ok_or("max_tokens: Field required")?;
-    let max_tokens = max_tokens.as_u64().filter(|most| *most >= 1);
+    let max_tokens = max_tokens.as_u64().filter(|max| *max >= 1);
     let max_tokens = max_tokens.ok_or("max_tokens: must be greater than or equal to 1")?;
     let stream = match fields.get("stream") {
         None => false,
@@ -76,32 +76,32 @@ fn check(fields: &Map<String, Value>) -> Result<Asked, String> {
     let turns = messages.iter().enumerate().map(said).collect::<Result<Vec<_>, _>>()?;
     match (turns.first(), turns.last()) {
         (None, _) | (_, None) => Err("messages: at least one message is required".to_owned()),
-        (Some(first), _) if first.by_the_model => Err("messages: first message must use the \"user\" role".to_owned()),
-        (_, Some(last)) if last.by_the_model && last.text.ends_with(char::is_whitespace) => {
+        (Some(first), _) if first.from_model => Err("messages: first message must use the \"user\" role".to_owned()),
+        (_, Some(last)) if last.from_model && last.text.ends_with(char::is_whitespace) => {
             Err("messages: final assistant content cannot end with trailing whitespace".to_owned())
         }
         _ => {
             let words = |text: &str| text.split_whitespace().count();
-            Ok(Asked {
+            Ok(ValidRequest {
                 model: model.to_owned(),
                 max_tokens,
                 stream,
                 tokens: words(&system) + turns.iter().map(|said| words(&said.text)).sum::<usize>(),
-                conversation: Conversation { system, turns },
+                chat: ChatRequest { system, turns },
             })
         }
     }
 }
 
-fn said((place, message): (usize, &Value)) -> Result<Said, String> {
-    let by_the_model = match message["role"].as_str() {
+fn said((place, message): (usize, &Value)) -> Result<ChatMessage, String> {
+    let from_model = match message["role"].as_str() {
         Some("user") => false,
         Some("assistant") => true,
         _ => return Err(format!("messages.{place}.role: Input should be 'user' or 'assistant'")),
     };
     let text = text(&message["content"]);
     let text = text.ok_or_else(|| format!("messages.{place}: text content blocks must be non-empty"))?;
-    Ok(Said { by_the_model, text })
+    Ok(ChatMessage { from_model, text })
 }
 
 /// A text, or blocks of text.

@@ -6,15 +6,15 @@ use butt_dial_domain::ports::speech::{AudioFormat, SpeechSynthesis, Utterance};
 use butt_dial_testkit::conformance::speech::{FarEnd, Fault};
 
 use super::{harness::DEADLINE, install_tls};
-use crate::{Credentials, Simulator, Vendor, http, simulator::Misbehaviour};
+use crate::{Credentials, Simulator, Vendor, http, simulator::InjectedFault};
 
-pub struct Booth {
+pub struct SpeechHarness {
     vendor: &'static Vendor,
     http: reqwest::Client,
     simulator: Simulator,
 }
 
-impl Booth {
+impl SpeechHarness {
     pub async fn start(vendor: &'static Vendor) -> Self {
         install_tls();
         let simulator = Simulator::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
@@ -34,9 +34,9 @@ impl Booth {
         connected.speech.unwrap()
     }
 
-    pub fn misbehave(&self, misbehaviour: Misbehaviour) {
-        let world = self.simulator.world();
-        world.misbehave(self.vendor.manifest.id, misbehaviour, 1);
+    pub fn inject_fault(&self, fault: InjectedFault) {
+        let simulator = self.simulator.state();
+        simulator.inject_fault(self.vendor.manifest.id, faults, 1);
     }
 }
 
@@ -49,7 +49,7 @@ pub fn utterance(format: AudioFormat) -> Utterance {
     }
 }
 
-impl FarEnd for Booth {
+impl FarEnd for SpeechHarness {
     fn speech(&self) -> Arc<dyn SpeechSynthesis> {
         self.connect(&self.credentials())
     }
@@ -66,21 +66,21 @@ impl FarEnd for Booth {
     }
 
     fn misbehave(&self, fault: Fault) {
-        Booth::misbehave(
+        SpeechHarness::inject_fault(
             self,
             match fault {
-                Fault::RateLimit { retry_after } => Misbehaviour::RateLimit {
+                Fault::RateLimit { retry_after } => InjectedFault::RateLimit {
                     retry_after: Some(retry_after),
                 },
-                Fault::ServerError => Misbehaviour::ServerErrorAfterAccept,
-                Fault::Nonsense => Misbehaviour::Nonsense,
-                Fault::Stall => Misbehaviour::StallBeforeAccept,
-                Fault::Reset => Misbehaviour::ResetAfterAccept,
+                Fault::ServerError => InjectedFault::ServerErrorAfterAccept,
+                Fault::Nonsense => InjectedFault::Nonsense,
+                Fault::Stall => InjectedFault::StallBeforeAccept,
+                Fault::Reset => InjectedFault::ResetAfterAccept,
             },
         );
     }
 
     fn requests(&self) -> u64 {
-        self.simulator.world().requests_total(self.vendor.manifest.id)
+        self.simulator.state().requests_total(self.vendor.manifest.id)
     }
 }

@@ -17,7 +17,7 @@ use super::harness::PATIENCE;
 
 pub struct Ears {
     pub base_url: String,
-    heard: mpsc::UnboundedReceiver<WebhookRequest>,
+    request: mpsc::UnboundedReceiver<WebhookRequest>,
     answer: Arc<AtomicU16>,
     _server: JoinSet<()>,
 }
@@ -25,7 +25,7 @@ pub struct Ears {
 #[derive(Clone)]
 struct Listener {
     base_url: String,
-    heard: mpsc::UnboundedSender<WebhookRequest>,
+    request: mpsc::UnboundedSender<WebhookRequest>,
     answer: Arc<AtomicU16>,
 }
 
@@ -33,11 +33,11 @@ impl Ears {
     pub async fn open() -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}", socket.local_addr().unwrap());
-        let (sender, heard) = mpsc::unbounded_channel();
+        let (sender, request) = mpsc::unbounded_channel();
         let answer = Arc::new(AtomicU16::new(200));
         let listener = Listener {
             base_url: base_url.clone(),
-            heard: sender,
+            request: sender,
             answer: answer.clone(),
         };
         let mut server = JoinSet::new();
@@ -47,7 +47,7 @@ impl Ears {
         });
         Self {
             base_url,
-            heard,
+            request,
             answer,
             _server: server,
         }
@@ -60,20 +60,20 @@ impl Ears {
 
     /// The next webhook that comes, or has come.
     pub async fn next(&mut self) -> WebhookRequest {
-        let heard = tokio::time::timeout(PATIENCE, self.heard.recv()).await;
-        heard.expect("a webhook").expect("the server runs")
+        let request = tokio::time::timeout(PATIENCE, self.request.recv()).await;
+        request.expect("a webhook").expect("the server runs")
     }
 
     /// Whether nothing is there that `next` has not given yet.
     pub fn is_silent(&mut self) -> bool {
-        self.heard.try_recv().is_err()
+        self.request.try_recv().is_err()
     }
 }
 
 async fn listen(State(listener): State<Listener>, request: Request) -> StatusCode {
     let (parts, body) = request.into_parts();
     let body: Bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-    let heard = WebhookRequest {
+    let request = WebhookRequest {
         method: parts.method,
         url: format!("{}{}", listener.base_url, parts.uri),
         headers: parts.headers,
@@ -81,6 +81,6 @@ async fn listen(State(listener): State<Listener>, request: Request) -> StatusCod
         received_at: Clock::System.now(),
     };
     // A test that has seen enough listens no more.
-    let _ = listener.heard.send(heard);
+    let _ = listener.request.send(request);
     StatusCode::from_u16(listener.answer.load(Ordering::Relaxed)).unwrap()
 }

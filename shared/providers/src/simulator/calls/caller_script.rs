@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Call;
 
 /// Nobody waits longer for us to speak.
-const PATIENCE: Duration = Duration::from_secs(120);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Somebody calls one of our numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -16,15 +16,15 @@ pub struct PhoneCall {
     pub from: String,
     pub to: String,
     #[serde(default)]
-    pub steps: Vec<Act>,
-    /// Only where several vendors carry calls, and not the first one is meant.
+    pub steps: Vec<CallerStep>,
+    /// Only where several vendors handler calls, and not the first one is meant.
     #[serde(default)]
     pub vendor: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Act {
+pub enum CallerStep {
     /// Until we have said something and stopped; or, with a text, until it was heard.
     WaitForSpeech {
         #[serde(default)]
@@ -53,17 +53,17 @@ pub enum Act {
 /// What happens where a number is called.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Behaviour {
+pub enum CalleeBehavior {
     /// A person takes the call and does this.
     Answers {
-        #[serde(default = "soon")]
+        #[serde(default = "default_answer_delay")]
         after_ms: u64,
         #[serde(default)]
-        steps: Vec<Act>,
+        steps: Vec<CallerStep>,
     },
     /// A machine takes it, speaks, and beeps or not.
     Machine {
-        #[serde(default = "soon")]
+        #[serde(default = "default_answer_delay")]
         after_ms: u64,
         greeting: String,
         beeps: bool,
@@ -74,46 +74,46 @@ pub enum Behaviour {
     Fails,
 }
 
-fn soon() -> u64 {
+fn default_answer_delay() -> u64 {
     1_500
 }
 
-impl Default for Behaviour {
+impl Default for CalleeBehavior {
     fn default() -> Self {
         Self::Answers {
-            after_ms: soon(),
+            after_ms: default_answer_delay(),
             steps: Vec::new(),
         }
     }
 }
 
 /// Does one thing after the other, until the call is over.
-pub async fn play(call: Call, steps: Vec<Act>) {
-    for act in steps {
+pub async fn run(call: Call, steps: Vec<CallerStep>) {
+    for step in steps {
         if call.status().is_over() {
             return;
         }
-        match act {
-            Act::WaitForSpeech { containing: None } => {
-                call.wait_for_quiet(PATIENCE).await;
+        match step {
+            CallerStep::WaitForSpeech { containing: None } => {
+                call.wait_for_quiet(WAIT_TIMEOUT).await;
             }
-            Act::WaitForSpeech { containing: Some(text) } => {
-                call.wait_for_speech(|heard| heard.contains(&text), PATIENCE).await;
+            CallerStep::WaitForSpeech { containing: Some(text) } => {
+                call.wait_for_speech(|heard| heard.contains(&text), WAIT_TIMEOUT).await;
             }
-            Act::Say { text } => {
+            CallerStep::Say { text } => {
                 call.say(&text).await;
             }
-            Act::BargeIn { after_ms, text } => {
+            CallerStep::BargeIn { after_ms, text } => {
                 call.barge_in_after(after_ms, &text).await;
             }
-            Act::Press { keys } => {
+            CallerStep::Press { keys } => {
                 call.press(&keys).await;
             }
-            Act::StaySilent { for_ms } => call.stay_silent(for_ms).await,
-            Act::WaitForSessions { count } => {
-                call.wait_for_sessions(count, PATIENCE).await;
+            CallerStep::StaySilent { for_ms } => call.stay_silent(for_ms).await,
+            CallerStep::WaitForSessions { count } => {
+                call.wait_for_sessions(count, WAIT_TIMEOUT).await;
             }
-            Act::HangUp => call.hang_up().await,
+            CallerStep::HangUp => call.hang_up().await,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! People who write: what they write becomes a webhook of the vendor that serves them, signed and sent through real
+//! PersonMessages who write: what they write becomes a webhook of the vendor that serves them, signed and sent through real
 //! HTTP.
 
 use std::{
@@ -12,17 +12,17 @@ use tokio::sync::watch;
 
 use super::{
     message::SimulatedMessage,
-    report::{Heard, Report},
-    world::World,
+    state::SimulatorState,
+    webhook_client::{OutgoingWebhook, WebhookOutcome},
 };
 
-/// What people wrote is kept for the page, and for vendors that are asked for it.
-const KEPT: usize = 1_000;
+/// What inbound wrote is kept for the page, and for vendors that are asked for it.
+const MAX_MESSAGES: usize = 1_000;
 
 /// One message of a person's, in no vendor's words.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PersonWrites {
+pub struct PersonMessage {
     pub channel: Channel,
     /// The person.
     pub from: String,
@@ -55,7 +55,7 @@ pub struct PersonWrites {
     pub vendor: Option<String>,
 }
 
-impl PersonWrites {
+impl PersonMessage {
     pub fn new(channel: Channel, from: &str, to: &str, body: &str) -> Self {
         Self {
             channel,
@@ -76,7 +76,7 @@ impl PersonWrites {
 
 /// What a person's message became.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Written {
+pub struct PersonMessageResult {
     pub vendor: &'static str,
     pub carrier_id: String,
     /// The last status that our side answered with; nothing where nobody answered.
@@ -87,79 +87,84 @@ pub struct Written {
 
 /// How a vendor tells what it has to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Manner {
-    /// How often each webhook comes, one after the other, although the first was taken. At least once.
-    #[serde(default = "once")]
+pub struct WebhookBehavior {
+    /// How often each webhook comes, one after the other, although the first was taken. At least default_copies.
+    #[serde(default = "default_copies")]
     pub copies: u32,
     /// Whether what became of a message is told backwards.
     #[serde(default)]
     pub reversed: bool,
 }
 
-impl Default for Manner {
+impl Default for WebhookBehavior {
     fn default() -> Self {
         Self {
-            copies: once(),
+            copies: default_copies(),
             reversed: false,
         }
     }
 }
 
-fn once() -> u32 {
+fn default_copies() -> u32 {
     1
 }
 
 /// A person's message in a vendor's words.
-pub struct Telling {
+pub struct VendorWebhook {
     pub carrier_id: String,
-    pub report: Report,
+    pub webhook: OutgoingWebhook,
 }
 
 #[derive(Default)]
-pub struct People {
+pub struct PersonMessages {
     state: Mutex<State>,
-    news: watch::Sender<()>,
+    changed: watch::Sender<()>,
 }
 
 #[derive(Default)]
 struct State {
-    callbacks: Option<String>,
-    manners: HashMap<&'static str, Manner>,
-    written: VecDeque<(Arc<SimulatedMessage>, Arc<PersonWrites>)>,
+    webhook_base_url: Option<String>,
+    behaviors: HashMap<&'static str, WebhookBehavior>,
+    messages: VecDeque<(Arc<SimulatedMessage>, Arc<PersonMessage>)>,
 }
 
-impl People {
+impl PersonMessages {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl World {
+impl SimulatorState {
     /// Where this installation is: its webhooks are at `<base_url>/webhooks/<vendor>/<channel>`.
-    pub fn call_back_to(&self, base_url: &str) {
+    pub fn set_webhook_base_url(&self, base_url: &str) {
         let base_url = base_url.trim().trim_end_matches('/').to_owned();
-        self.people().state().callbacks = Some(base_url);
+        self.person_message_log().state().webhook_base_url = Some(base_url);
     }
 
-    /// Where the vendor's webhooks for this channel go; `None` before `call_back_to`.
+    /// Where the vendor's webhooks for this channel go; `None` before `set_webhook_base_url`.
     pub fn webhook_url(&self, vendor: &str, channel: Channel) -> Option<String> {
-        let state = self.people().state();
-        let base = state.callbacks.as_ref()?;
+        let state = self.person_message_log().state();
+        let base = state.webhook_base_url.as_ref()?;
         Some(format!("{base}/webhooks/{vendor}/{channel}"))
     }
 
-    /// From now on the vendor tells everything in this manner.
-    pub fn set_manner(&self, vendor: &'static str, manner: Manner) {
-        self.people().state().manners.insert(vendor, manner);
+    /// From now on the vendor tells everything in this behavior.
+    pub fn set_webhook_behavior(&self, vendor: &'static str, behavior: WebhookBehavior) {
+        self.person_message_log().state().behaviors.insert(vendor, behavior);
     }
 
-    pub(crate) fn manner(&self, vendor: &str) -> Manner {
-        self.people().state().manners.get(vendor).copied().unwrap_or_default()
+    pub(crate) fn webhook_behavior(&self, vendor: &str) -> WebhookBehavior {
+        self.person_message_log()
+            .state()
+            .behaviors
+            .get(vendor)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// A person writes to us. Returns when our side has answered the vendor's last call, or has not.
     /// An error says what is wrong with the order: nothing was sent then.
-    pub async fn person_writes(&self, text: PersonWrites) -> Result<Written, String> {
+    pub async fn send_as_person(&self, text: PersonMessage) -> Result<PersonMessageResult, String> {
         let serves = |vendor: &&&crate::Vendor| {
             let manifest = &vendor.manifest;
             manifest.channels.contains(&text.channel) && text.vendor.as_ref().is_none_or(|wanted| wanted == manifest.id)
@@ -169,57 +174,57 @@ impl World {
             .find(serves)
             .ok_or_else(|| format!("no such vendor serves {}", text.channel))?;
         let id = vendor.manifest.id;
-        let people = vendor
-            .people
+        let inbound = vendor
+            .inbound
             .as_ref()
             .ok_or_else(|| format!("nobody writes through {id}"))?;
         let url = self
             .webhook_url(id, text.channel)
             .ok_or("nobody has said where the webhooks are: POST /call-back-to first")?;
         let text = normalized(text)?;
-        let Telling { carrier_id, report } = (people.tell)(self, &text, &url)?;
+        let VendorWebhook { carrier_id, webhook } = (inbound.webhook)(self, &text, &url)?;
         if text.channel == Channel::Whatsapp {
             self.open_window(&text.from);
         }
         self.note(id, &carrier_id, &text);
-        let (mut heard, mut calls) = (Heard::default(), 0);
-        for _ in 0..self.manner(id).copies.max(1) {
-            heard = self.post(&report).await;
-            calls += heard.tries;
+        let (mut outcome, mut calls) = (WebhookOutcome::default(), 0);
+        for _ in 0..self.webhook_behavior(id).copies.max(1) {
+            outcome = self.post(&webhook).await;
+            calls += outcome.attempts;
         }
-        Ok(Written {
+        Ok(PersonMessageResult {
             vendor: id,
             carrier_id,
-            status: heard.status.map(|status| status.as_u16()),
+            status: outcome.status.map(|status| status.as_u16()),
             calls,
         })
     }
 
-    /// What people wrote, oldest first: the newest thousand.
-    pub fn written(&self) -> Vec<Arc<SimulatedMessage>> {
-        let state = self.people().state();
-        state.written.iter().map(|(message, _)| message.clone()).collect()
+    /// What inbound wrote, oldest first: the newest thousand.
+    pub fn person_messages(&self) -> Vec<Arc<SimulatedMessage>> {
+        let state = self.person_message_log().state();
+        state.messages.iter().map(|(message, _)| message.clone()).collect()
     }
 
     /// What a person wrote, for vendors that are asked for it afterwards.
-    pub(crate) fn find_written(
+    pub(crate) fn find_person_message(
         &self,
         vendor: &str,
         carrier_id: &str,
-    ) -> Option<(Arc<SimulatedMessage>, Arc<PersonWrites>)> {
-        let state = self.people().state();
-        let mut newest_first = state.written.iter().rev();
+    ) -> Option<(Arc<SimulatedMessage>, Arc<PersonMessage>)> {
+        let state = self.person_message_log().state();
+        let mut newest_first = state.messages.iter().rev();
         newest_first
             .find(|(message, _)| message.vendor == vendor && message.carrier_id == carrier_id)
             .cloned()
     }
 
     /// Changes when somebody writes.
-    pub(crate) fn letters(&self) -> watch::Receiver<()> {
-        self.people().news.subscribe()
+    pub(crate) fn person_message_changes(&self) -> watch::Receiver<()> {
+        self.person_message_log().changed.subscribe()
     }
 
-    fn note(&self, vendor: &'static str, carrier_id: &str, text: &PersonWrites) {
+    fn note(&self, vendor: &'static str, carrier_id: &str, text: &PersonMessage) {
         let mut message = SimulatedMessage::new(vendor, text.channel, carrier_id.to_owned(), self.now());
         message.sequence = self.next_sequence();
         message.from.clone_from(&text.from);
@@ -231,18 +236,18 @@ impl World {
         message.media.clone_from(&text.media);
         message.status = "written";
         {
-            let mut state = self.people().state();
-            if state.written.len() == KEPT {
-                state.written.pop_front();
+            let mut state = self.person_message_log().state();
+            if state.messages.len() == MAX_MESSAGES {
+                state.messages.pop_front();
             }
-            state.written.push_back((Arc::new(message), Arc::new(text.clone())));
+            state.messages.push_back((Arc::new(message), Arc::new(text.clone())));
         }
-        self.people().news.send_replace(());
+        self.person_message_log().changed.send_replace(());
     }
 }
 
 /// The addresses as vendors write them.
-fn normalized(mut text: PersonWrites) -> Result<PersonWrites, String> {
+fn normalized(mut text: PersonMessage) -> Result<PersonMessage, String> {
     for (name, address) in [("from", &mut text.from), ("to", &mut text.to)] {
         let parsed = Address::parse(text.channel, address).map_err(|error| format!("`{name}`: {error}"))?;
         *address = parsed.as_str().to_owned();

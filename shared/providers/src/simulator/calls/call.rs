@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Drop, Heard, Recorded, Said, Session, Sound, Speaker};
+use super::{HeardSound, Session, SimulatedRecording, SocketDrop, Sound, Speaker, TranscriptLine};
 
 #[derive(Clone)]
 pub struct Call {
@@ -28,7 +28,7 @@ struct Inner {
     to: String,
     direction: Direction,
     created_at: Timestamp,
-    begun: Instant,
+    started_at: Instant,
     pace: f64,
     state: Mutex<State>,
     changed: watch::Sender<()>,
@@ -42,10 +42,10 @@ pub struct State {
     pub answered_ms: Option<u64>,
     pub ended_ms: Option<u64>,
     pub answered_by: Option<AnsweredBy>,
-    pub heard: Vec<Heard>,
-    pub transcript: Vec<Said>,
+    pub heard: Vec<HeardSound>,
+    pub transcript: Vec<TranscriptLine>,
     pub sessions: Vec<Session>,
-    pub recordings: Vec<Recorded>,
+    pub recordings: Vec<SimulatedRecording>,
     /// The carrier's codes of what went wrong.
     pub alerts: Vec<u32>,
     pub conferences: Vec<String>,
@@ -55,24 +55,24 @@ pub struct State {
     pub acted_at: usize,
 }
 
-/// What is to happen on the line. The answer says whether it came to anything; no answer: the call was over.
+/// What is to happen on the line. The answer says whether it reached to anything; no answer: the call was over.
 pub enum Command {
     /// Answered when it has been said, and whether anybody on our side was told.
     Say(String, oneshot::Sender<bool>),
-    /// The same, so many milliseconds after we begin to speak.
+    /// The same, so many milliseconds after we start to speak.
     BargeIn(u64, String, oneshot::Sender<bool>),
     Press(String, oneshot::Sender<bool>),
     HangUp(oneshot::Sender<bool>),
-    Drop(Drop, oneshot::Sender<bool>),
+    DropSocket(SocketDrop, oneshot::Sender<bool>),
     /// The carrier was told over its API.
-    Order(Order),
+    Api(ApiCommand),
 }
 
-pub enum Order {
+pub enum ApiCommand {
     /// Go on with this script, in the carrier's language.
     Run(String),
     /// Go on with what is to be had there.
-    Ask(String),
+    Fetch(String),
     HangUp,
     /// Record under this id, and tell there.
     Record {
@@ -83,12 +83,12 @@ pub enum Order {
 
 impl Call {
     pub(super) fn new(
-        facts: (&'static str, String, String, String, Direction),
+        info: (&'static str, String, String, String, Direction),
         created_at: Timestamp,
         pace: f64,
         commands: mpsc::UnboundedSender<Command>,
     ) -> Self {
-        let (vendor, id, from, to, direction) = facts;
+        let (vendor, id, from, to, direction) = info;
         let state = State {
             status: CallStatus::Queued,
             answered_ms: None,
@@ -110,7 +110,7 @@ impl Call {
             to,
             direction,
             created_at,
-            begun: Instant::now(),
+            started_at: Instant::now(),
             pace,
             state: Mutex::new(state),
             changed: watch::Sender::new(()),
@@ -153,8 +153,8 @@ impl Call {
         self.lock().clone()
     }
 
-    /// Everything that the person heard, in order.
-    pub fn heard(&self) -> Vec<Heard> {
+    /// Everything that the person heard, in command.
+    pub fn heard(&self) -> Vec<HeardSound> {
         self.lock().heard.clone()
     }
 
@@ -163,7 +163,7 @@ impl Call {
         words(&self.lock().heard)
     }
 
-    pub fn transcript(&self) -> Vec<Said> {
+    pub fn transcript(&self) -> Vec<TranscriptLine> {
         self.lock().transcript.clone()
     }
 
@@ -177,36 +177,37 @@ impl Call {
 
     /// The call's own time.
     pub fn now_ms(&self) -> u64 {
-        let real = self.inner.begun.elapsed().as_secs_f64();
+        let real = self.inner.started_at.elapsed().as_secs_f64();
         (real * 1_000.0 / self.inner.pace) as u64
     }
 
     /// When that time will have come.
     pub fn instant(&self, at_ms: u64) -> Instant {
-        self.inner.begun + Duration::from_secs_f64(at_ms as f64 * self.inner.pace / 1_000.0)
+        self.inner.started_at + Duration::from_secs_f64(at_ms as f64 * self.inner.pace / 1_000.0)
     }
 
     /// The person says something. Returns when it has been said: whether it reached us as text.
     pub async fn say(&self, text: &str) -> bool {
-        self.act(|done| Command::Say(text.to_owned(), done)).await
+        self.send_command(|done| Command::Say(text.to_owned(), done)).await
     }
 
-    /// The person falls in so many milliseconds after we begin to speak, or after we began if we speak already.
+    /// The person falls in so many milliseconds after we start to speak, or after we began if we speak already.
     pub async fn barge_in_after(&self, after_ms: u64, text: &str) -> bool {
-        self.act(|done| Command::BargeIn(after_ms, text.to_owned(), done)).await
+        self.send_command(|done| Command::BargeIn(after_ms, text.to_owned(), done))
+            .await
     }
 
     pub async fn press(&self, keys: &str) -> bool {
-        self.act(|done| Command::Press(keys.to_owned(), done)).await
+        self.send_command(|done| Command::Press(keys.to_owned(), done)).await
     }
 
     pub async fn hang_up(&self) {
-        self.act(Command::HangUp).await;
+        self.send_command(Command::HangUp).await;
     }
 
     /// Something happens to the socket of the conversation; `false` where there is none.
-    pub async fn drop_socket(&self, how: Drop) -> bool {
-        self.act(|done| Command::Drop(how, done)).await
+    pub async fn drop_socket(&self, how: SocketDrop) -> bool {
+        self.send_command(|done| Command::DropSocket(how, done)).await
     }
 
     /// Nobody says anything for so long.
@@ -238,7 +239,7 @@ impl Call {
     /// Waits until the call is over and the carrier has told what it had to tell.
     pub async fn wait_for_end(&self, timeout: Duration) -> bool {
         let mut changed = self.inner.changed.subscribe();
-        let gone = async {
+        let ended = async {
             while !self.inner.commands.is_closed() {
                 tokio::select! {
                     () = self.inner.commands.closed() => {}
@@ -246,13 +247,13 @@ impl Call {
                 }
             }
         };
-        tokio::time::timeout(timeout, gone).await.is_ok()
+        tokio::time::timeout(timeout, ended).await.is_ok()
     }
 
-    pub async fn wait_until(&self, is_so: impl Fn(&State) -> bool, timeout: Duration) -> bool {
+    pub async fn wait_until(&self, is_met: impl Fn(&State) -> bool, timeout: Duration) -> bool {
         let mut changed = self.inner.changed.subscribe();
         let wait = async {
-            while !is_so(&self.lock()) {
+            while !is_met(&self.lock()) {
                 // The sender lives as long as this call does.
                 if changed.changed().await.is_err() {
                     return;
@@ -263,8 +264,8 @@ impl Call {
     }
 
     /// The carrier is told something. `false`: the call is over.
-    pub(crate) fn order(&self, order: Order) -> bool {
-        self.inner.commands.send(Command::Order(order)).is_ok()
+    pub(crate) fn send_api_command(&self, command: ApiCommand) -> bool {
+        self.inner.commands.send(Command::Api(command)).is_ok()
     }
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
@@ -273,11 +274,11 @@ impl Call {
     }
 
     pub(crate) fn hear(&self, at_ms: u64, sound: Sound) {
-        self.change(|state| state.heard.push(Heard { at_ms, sound }));
+        self.change(|state| state.heard.push(HeardSound { at_ms, sound }));
     }
 
     pub(crate) fn note(&self, who: Speaker, text: impl Into<String>) {
-        let said = Said {
+        let said = TranscriptLine {
             at_ms: self.now_ms(),
             who,
             text: text.into(),
@@ -285,13 +286,13 @@ impl Call {
         self.change(|state| state.transcript.push(said));
     }
 
-    async fn act(&self, command: impl FnOnce(oneshot::Sender<bool>) -> Command) -> bool {
-        let (done, came) = oneshot::channel();
+    async fn send_command(&self, command: impl FnOnce(oneshot::Sender<bool>) -> Command) -> bool {
+        let (done, reached) = oneshot::channel();
         self.change(|state| state.acted_at = state.heard.len());
         if self.inner.commands.send(command(done)).is_err() {
             return false;
         }
-        came.await.unwrap_or(false)
+        reached.await.unwrap_or(false)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -299,7 +300,7 @@ impl Call {
     }
 }
 
-fn words(heard: &[Heard]) -> String {
+fn words(heard: &[HeardSound]) -> String {
     let words = heard.iter().filter_map(|heard| match &heard.sound {
         Sound::Word(word) => Some(word.as_str()),
         _ => None,

@@ -11,12 +11,12 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{socket::Connection, world::World};
+use super::{socket::Connection, state::SimulatorState};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Misbehaviour {
-    /// Takes the message, and never answers.
+pub enum InjectedFault {
+    /// Takes the message, and hold_request answers.
     TimeoutAfterAccept,
     /// Neither takes the message nor answers.
     StallBeforeAccept,
@@ -30,75 +30,79 @@ pub enum Misbehaviour {
     ServerError,
     /// 500, although the message was taken.
     ServerErrorAfterAccept,
-    /// Takes the message, and resets the connection without an answer.
+    /// Takes the message, and resets the connection without an response.
     ResetAfterAccept,
-    /// 200 with a page of HTML, as a captive portal would answer; not taken.
+    /// 200 with a page of HTML, as a captive portal would response; not taken.
     Nonsense,
     /// Takes the message, and answers late.
     Slow { delay_ms: u64 },
     /// One of the vendor's own errors; not taken.
     Refuse { status: u16, code: String },
-    /// Of a model: begins to answer, and says nothing more.
+    /// Of a model: begins to response, and says nothing more.
     StallMidStream,
-    /// Of a model: begins to answer, and the answer ends without its end.
+    /// Of a model: begins to response, and the response ends without its end.
     EndMidStream,
-    /// Of a model: begins to answer, and resets the connection.
+    /// Of a model: begins to response, and resets the connection.
     ResetMidStream,
-    /// Of a model: begins to answer, then one of the vendor's own errors.
+    /// Of a model: begins to response, then one of the vendor's own errors.
     ErrorMidStream { code: String },
     /// Of a model: answers with so long before each piece.
     Trickle { delay_ms: u64 },
-    /// Of a model: does not want to answer.
+    /// Of a model: does not want to response.
     Decline,
 }
 
 /// How a vendor words what every vendor can say.
 #[derive(Clone, Copy)]
-pub struct Voice {
+pub struct ErrorFormat {
     /// The vendor's id.
     pub vendor: &'static str,
-    /// The body of an error with this status and code; `None` for an answer from a machine in front of the vendor.
-    pub error: fn(StatusCode, Option<&str>) -> Response,
+    /// The body of an error with this status and code; `None` for an response from a machine in front of the vendor.
+    pub render: fn(StatusCode, Option<&str>) -> Response,
     /// What stands in a 429.
-    pub too_fast: &'static str,
+    pub rate_limit_code: &'static str,
 }
 
-/// Counts the send, and misbehaves if the world says so.
-pub async fn around_a_send(State((world, voice)): State<(World, Voice)>, mut request: Request, next: Next) -> Response {
+/// Counts the send, and misbehaves if the simulator says so.
+pub async fn inject_faults(
+    State((simulator, format)): State<(SimulatorState, ErrorFormat)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let connection = request.extensions().get::<ConnectInfo<Connection>>().cloned();
-    match world.begin_send(voice.vendor) {
+    match simulator.start_send(format.vendor) {
         None => next.run(request).await,
-        Some(Misbehaviour::TimeoutAfterAccept) => {
+        Some(InjectedFault::TimeoutAfterAccept) => {
             next.run(request).await;
-            never(&world, connection).await
+            hold_request(&simulator, connection).await
         }
-        Some(Misbehaviour::StallBeforeAccept) => never(&world, connection).await,
-        Some(Misbehaviour::RateLimit { retry_after }) => {
-            let answer = (voice.error)(StatusCode::TOO_MANY_REQUESTS, Some(voice.too_fast));
+        Some(InjectedFault::StallBeforeAccept) => hold_request(&simulator, connection).await,
+        Some(InjectedFault::RateLimit { retry_after }) => {
+            let response = (format.render)(StatusCode::TOO_MANY_REQUESTS, Some(format.rate_limit_code));
             match retry_after {
-                Some(seconds) => ([("retry-after", seconds.to_string())], answer).into_response(),
-                None => answer,
+                Some(seconds) => ([("retry-after", seconds.to_string())], response).into_response(),
+                None => response,
             }
         }
-        Some(Misbehaviour::ServerError) => (voice.error)(StatusCode::SERVICE_UNAVAILABLE, None),
-        Some(Misbehaviour::ServerErrorAfterAccept) => {
+        Some(InjectedFault::ServerError) => (format.render)(StatusCode::SERVICE_UNAVAILABLE, None),
+        Some(InjectedFault::ServerErrorAfterAccept) => {
             next.run(request).await;
-            (voice.error)(StatusCode::INTERNAL_SERVER_ERROR, None)
+            (format.render)(StatusCode::INTERNAL_SERVER_ERROR, None)
         }
-        Some(Misbehaviour::ResetAfterAccept) => {
+        Some(InjectedFault::ResetAfterAccept) => {
             next.run(request).await;
             reset(connection)
         }
-        Some(Misbehaviour::Nonsense) => {
+        Some(InjectedFault::Nonsense) => {
             Html("<!doctype html><title>Welcome</title><p>Log in to use the network.").into_response()
         }
-        Some(Misbehaviour::Slow { delay_ms }) => {
-            let answer = next.run(request).await;
+        Some(InjectedFault::Slow { delay_ms }) => {
+            let response = next.run(request).await;
             tokio::time::sleep(Duration::from_millis(delay_ms)).await;
-            answer
+            response
         }
-        Some(Misbehaviour::Refuse { status, code }) => match StatusCode::from_u16(status) {
-            Ok(status) => (voice.error)(status, Some(&code)),
+        Some(InjectedFault::Refuse { status, code }) => match StatusCode::from_u16(status) {
+            Ok(status) => (format.render)(status, Some(&code)),
             Err(_) => (StatusCode::BAD_REQUEST, "no such HTTP status").into_response(),
         },
         // Only who streams can do it.
@@ -110,12 +114,12 @@ pub async fn around_a_send(State((world, voice)): State<(World, Voice)>, mut req
 }
 
 /// Holds the request until the client gives up (its future is dropped then) or the simulator stops.
-async fn never(world: &World, connection: Option<ConnectInfo<Connection>>) -> Response {
-    world.stopped().await;
+async fn hold_request(simulator: &SimulatorState, connection: Option<ConnectInfo<Connection>>) -> Response {
+    simulator.stopped().await;
     reset(connection)
 }
 
-/// The answer is never written: the connection that it would go through is broken.
+/// The response is hold_request written: the connection that it would go through is broken.
 fn reset(connection: Option<ConnectInfo<Connection>>) -> Response {
     if let Some(ConnectInfo(connection)) = connection {
         connection.abort();

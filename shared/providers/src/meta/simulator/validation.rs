@@ -5,13 +5,13 @@ use butt_dial_domain::{Address, Channel};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::error::complain;
+use super::error::error_response;
 
-const LONGEST_TEXT: usize = 4_096;
-const LONGEST_DATA: usize = 512;
+const MAX_TEXT_CHARS: usize = 4_096;
+const MAX_DATA_BYTES: usize = 512;
 
 /// A message that Meta would take.
-pub struct Draft {
+pub struct ValidMessage {
     pub to: String,
     pub body: String,
     pub media: Vec<String>,
@@ -32,21 +32,25 @@ struct Fields {
     parts: Value,
 }
 
-impl Draft {
+impl ValidMessage {
     #[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
-    pub fn read(body: &[u8]) -> Result<Self, Response> {
+    pub fn parse(body: &[u8]) -> Result<Self, Response> {
         let fields: Fields = serde_json::from_slice(body).map_err(|_| missing("messaging_product, to and type"))?;
         if fields.messaging_product != "whatsapp" {
             return Err(wrong("messaging_product must be whatsapp"));
         }
         let number = format!("+{}", fields.to.trim_start_matches('+'));
         let Ok(to) = Address::parse(Channel::Whatsapp, &number) else {
-            return Err(complain(StatusCode::BAD_REQUEST, 131_026, "Message undeliverable"));
+            return Err(error_response(
+                StatusCode::BAD_REQUEST,
+                131_026,
+                "Message undeliverable",
+            ));
         };
         if fields
             .biz_opaque_callback_data
             .as_ref()
-            .is_some_and(|data| data.len() > LONGEST_DATA)
+            .is_some_and(|data| data.len() > MAX_DATA_BYTES)
         {
             return Err(wrong("biz_opaque_callback_data is too long"));
         }
@@ -58,14 +62,14 @@ impl Draft {
             "template" => (shown_template(part)?, Vec::new()),
             _ => return Err(wrong("this type is not simulated")),
         };
-        if fields.kind == "text" && !(1..=LONGEST_TEXT).contains(&body.chars().count()) {
+        if fields.kind == "text" && !(1..=MAX_TEXT_CHARS).contains(&body.chars().count()) {
             return Err(wrong("text.body must have 1 to 4096 characters"));
         }
         if media
             .iter()
             .any(|link| !link.starts_with("https://") && !link.starts_with("http://"))
         {
-            return Err(complain(StatusCode::BAD_REQUEST, 131_052, "Media download error"));
+            return Err(error_response(StatusCode::BAD_REQUEST, 131_052, "Media download error"));
         }
         Ok(Self {
             to: to.as_str().to_owned(),
@@ -95,7 +99,7 @@ fn shown_template(part: &Value) -> Result<String, Response> {
 }
 
 fn missing(what: &str) -> Response {
-    complain(
+    error_response(
         StatusCode::BAD_REQUEST,
         131_008,
         &format!("Required parameter is missing: {what}"),
@@ -103,7 +107,7 @@ fn missing(what: &str) -> Response {
 }
 
 fn wrong(what: &str) -> Response {
-    complain(
+    error_response(
         StatusCode::BAD_REQUEST,
         131_009,
         &format!("Parameter value is not valid: {what}"),

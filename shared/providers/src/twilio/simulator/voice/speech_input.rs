@@ -7,28 +7,28 @@ const WORD_MS: u64 = 250;
 /// The last transcript comes 0.35 to 0.9 s after the last partial one.
 const END_OF_TURN_MS: u64 = 500;
 
-pub struct Mouth {
+pub struct SpeechInput {
     words: Vec<String>,
-    begun: u64,
+    started_at: u64,
     spoken: usize,
-    /// Nobody is told: we spoke, and were not to be interrupted.
+    /// Nobody is event: we spoke, and were not to be interrupted.
     pub is_lost: bool,
     done: Option<oneshot::Sender<bool>>,
 }
 
-pub enum Utterance {
+pub enum SpeechProgress {
     /// The first word.
-    Begins(String),
+    Started(String),
     /// Everything up to now.
-    GoesOn(String),
-    Ends(String),
+    Continued(String),
+    Ended(String),
 }
 
-impl Mouth {
-    pub fn new(text: &str, begun: u64, done: oneshot::Sender<bool>) -> Self {
+impl SpeechInput {
+    pub fn new(text: &str, started_at: u64, done: oneshot::Sender<bool>) -> Self {
         Self {
             words: text.split_whitespace().map(str::to_owned).collect(),
-            begun,
+            started_at,
             spoken: 0,
             is_lost: false,
             done: Some(done),
@@ -36,25 +36,25 @@ impl Mouth {
     }
 
     pub fn due(&self) -> u64 {
-        let last_word = self.begun + self.words.len().saturating_sub(1) as u64 * WORD_MS;
+        let last_word = self.started_at + self.words.len().saturating_sub(1) as u64 * WORD_MS;
         if self.spoken < self.words.len() {
-            self.begun + self.spoken as u64 * WORD_MS
+            self.started_at + self.spoken as u64 * WORD_MS
         } else {
             last_word + END_OF_TURN_MS
         }
     }
 
     /// What is said when it is due.
-    pub fn speak(&mut self) -> Utterance {
+    pub fn speak(&mut self) -> SpeechProgress {
         if self.spoken >= self.words.len() {
-            return Utterance::Ends(self.words.join(" "));
+            return SpeechProgress::Ended(self.words.join(" "));
         }
         self.spoken += 1;
         let so_far = self.words[..self.spoken].join(" ");
         if self.spoken == 1 {
-            Utterance::Begins(so_far)
+            SpeechProgress::Started(so_far)
         } else {
-            Utterance::GoesOn(so_far)
+            SpeechProgress::Continued(so_far)
         }
     }
 

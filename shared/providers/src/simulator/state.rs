@@ -1,4 +1,4 @@
-//! The simulated people and what they were sent. Cheap to clone; every clone is the same world.
+//! The simulated person_messages and what they were sent. Cheap to clone; every clone is the same simulator.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -15,33 +15,33 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     calls::Switchboard,
-    courier::Courier,
+    delivery::DeliveryQueue,
+    faults::InjectedFault,
     mailbox::{Mailbox, pick},
     message::SimulatedMessage,
-    misbehaviour::Misbehaviour,
     models::Models,
-    people::People,
+    person_messages::PersonMessages,
 };
 
 /// A subscriber that falls behind by more than this misses messages, and is told so.
-const STREAM: usize = 4_096;
+const CHANNEL_CAPACITY: usize = 4_096;
 /// WhatsApp: free-form messages pass for 24 hours after the person's last message (Twilio, WhatsApp guide).
-const WINDOW: chrono::Duration = chrono::Duration::hours(24);
+const WHATSAPP_WINDOW: chrono::Duration = chrono::Duration::hours(24);
 const DELIVERY_DELAY: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
-pub struct World {
+pub struct SimulatorState {
     inner: Arc<Inner>,
 }
 
 struct Inner {
     clock: Clock,
     state: Mutex<State>,
-    arrivals: broadcast::Sender<Arc<SimulatedMessage>>,
+    new_messages: broadcast::Sender<Arc<SimulatedMessage>>,
     /// New messages, and old ones whose status has changed.
     changes: broadcast::Sender<Arc<SimulatedMessage>>,
-    courier: Courier,
-    people: People,
+    deliveries: DeliveryQueue,
+    person_messages: PersonMessages,
     models: Models,
     switchboard: Switchboard,
     /// Where the simulator itself is.
@@ -55,7 +55,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    desks: BTreeMap<&'static str, Desk>,
+    vendors: BTreeMap<&'static str, VendorState>,
     sequence: u64,
     opted_out: HashSet<String>,
     wrote_at: HashMap<String, Timestamp>,
@@ -65,21 +65,21 @@ struct State {
 
 /// One vendor's counter.
 #[derive(Default)]
-struct Desk {
+struct VendorState {
     mailbox: Mailbox,
-    faults: VecDeque<(Misbehaviour, u32)>,
+    faults: VecDeque<(InjectedFault, u32)>,
     requests: u64,
 }
 
-impl World {
+impl SimulatorState {
     pub fn new(clock: Clock) -> Self {
         let inner = Inner {
             clock,
             state: Mutex::default(),
-            arrivals: broadcast::Sender::new(STREAM),
-            changes: broadcast::Sender::new(STREAM),
-            courier: Courier::default(),
-            people: People::default(),
+            new_messages: broadcast::Sender::new(CHANNEL_CAPACITY),
+            changes: broadcast::Sender::new(CHANNEL_CAPACITY),
+            deliveries: DeliveryQueue::default(),
+            person_messages: PersonMessages::default(),
             models: Models::default(),
             switchboard: Switchboard::default(),
             base_url: OnceLock::new(),
@@ -109,10 +109,10 @@ impl World {
     /// At most `limit` messages over all vendors, newest first; to one recipient where `to` is given.
     pub fn newest(&self, to: Option<&str>, limit: usize) -> Vec<Arc<SimulatedMessage>> {
         let mut all: Vec<Arc<SimulatedMessage>> = Vec::new();
-        for desk in self.state().desks.values() {
+        for vendor in self.state().vendors.values() {
             match to {
-                Some(to) => all.extend(desk.mailbox.newest_first_to(to).take(limit).cloned()),
-                None => all.extend(desk.mailbox.newest_first().take(limit).cloned()),
+                Some(to) => all.extend(vendor.mailbox.newest_first_to(to).take(limit).cloned()),
+                None => all.extend(vendor.mailbox.newest_first().take(limit).cloned()),
             }
         }
         all.sort_unstable_by_key(|message| std::cmp::Reverse(message.sequence));
@@ -122,22 +122,25 @@ impl World {
 
     /// How many messages the vendor ever took.
     pub fn accepted_total(&self, vendor: &str) -> u64 {
-        self.state().desks.get(vendor).map_or(0, |desk| desk.mailbox.accepted())
+        self.state()
+            .vendors
+            .get(vendor)
+            .map_or(0, |vendor| vendor.mailbox.accepted())
     }
 
     /// How many sends the vendor was asked for, taken or not.
     pub fn requests_total(&self, vendor: &str) -> u64 {
-        self.state().desks.get(vendor).map_or(0, |desk| desk.requests)
+        self.state().vendors.get(vendor).map_or(0, |vendor| vendor.requests)
     }
 
     /// The vendors that are mounted.
     pub fn vendors(&self) -> Vec<&'static str> {
-        self.state().desks.keys().copied().collect()
+        self.state().vendors.keys().copied().collect()
     }
 
     /// New messages from now on.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<SimulatedMessage>> {
-        self.inner.arrivals.subscribe()
+        self.inner.new_messages.subscribe()
     }
 
     /// New messages, and each again when its status changes.
@@ -165,7 +168,7 @@ impl World {
         self.state().wrote_at.insert(number.to_owned(), now);
     }
 
-    /// Numbers kept for fiction (+1 415 555 01xx) belong to people who have just written.
+    /// Numbers kept for fiction (+1 415 555 01xx) belong to person_messages who have just written.
     pub fn window_is_open(&self, number: &str) -> bool {
         let digits = number.strip_prefix("+141555501");
         if digits.is_some_and(|rest| rest.len() == 2 && rest.bytes().all(|b| b.is_ascii_digit())) {
@@ -173,7 +176,7 @@ impl World {
         }
         let now = self.now();
         let wrote_at = self.state().wrote_at.get(number).copied();
-        wrote_at.is_some_and(|at| now - at < WINDOW)
+        wrote_at.is_some_and(|at| now - at < WHATSAPP_WINDOW)
     }
 
     /// From now on only these senders belong to the account; as long as none is named, all do.
@@ -187,22 +190,22 @@ impl World {
     }
 
     /// The vendor's next `times` sends go wrong in this way; what was ordered before comes first.
-    pub fn misbehave(&self, vendor: &'static str, misbehaviour: Misbehaviour, times: u32) {
+    pub fn inject_fault(&self, vendor: &'static str, fault: InjectedFault, times: u32) {
         if times > 0 {
             let mut state = self.state();
             state
-                .desks
+                .vendors
                 .entry(vendor)
                 .or_default()
                 .faults
-                .push_back((misbehaviour, times));
+                .push_back((fault, times));
         }
     }
 
     /// The vendor behaves well again.
-    pub fn behave(&self, vendor: &str) {
-        if let Some(desk) = self.state().desks.get_mut(vendor) {
-            desk.faults.clear();
+    pub fn clear_faults(&self, vendor: &str) {
+        if let Some(vendor) = self.state().vendors.get_mut(vendor) {
+            vendor.faults.clear();
         }
     }
 
@@ -217,18 +220,18 @@ impl World {
     }
 
     /// A vendor takes a message.
-    pub(crate) fn take(&self, mut message: SimulatedMessage) -> Arc<SimulatedMessage> {
+    pub(crate) fn accept(&self, mut message: SimulatedMessage) -> Arc<SimulatedMessage> {
         let message = {
             let mut state = self.state();
             state.sequence += 1;
             message.sequence = state.sequence;
             let message = Arc::new(message);
-            let desk = state.desks.entry(message.vendor).or_default();
-            desk.mailbox.push(message.clone());
+            let vendor = state.vendors.entry(message.vendor).or_default();
+            vendor.mailbox.push(message.clone());
             message
         };
         // Nobody may be listening.
-        let _ = self.inner.arrivals.send(message.clone());
+        let _ = self.inner.new_messages.send(message.clone());
         let _ = self.inner.changes.send(message.clone());
         message
     }
@@ -243,8 +246,8 @@ impl World {
         let now = self.now();
         let message = {
             let mut state = self.state();
-            let desk = state.desks.get_mut(vendor)?;
-            desk.mailbox.update(carrier_id, |message| {
+            let vendor = state.vendors.get_mut(vendor)?;
+            vendor.mailbox.update(carrier_id, |message| {
                 message.status = status;
                 message.error_code = error_code;
                 message.updated_at = now;
@@ -256,7 +259,7 @@ impl World {
 
     pub(crate) fn find(&self, vendor: &str, carrier_id: &str) -> Option<Arc<SimulatedMessage>> {
         let state = self.state();
-        state.desks.get(vendor)?.mailbox.find(carrier_id).cloned()
+        state.vendors.get(vendor)?.mailbox.find(carrier_id).cloned()
     }
 
     /// Picks from one vendor's messages, newest first, until `limit` are found.
@@ -268,40 +271,40 @@ impl World {
         fits: impl Fn(&SimulatedMessage) -> bool,
     ) -> Vec<Arc<SimulatedMessage>> {
         let state = self.state();
-        let Some(desk) = state.desks.get(vendor) else {
+        let Some(vendor) = state.vendors.get(vendor) else {
             return Vec::new();
         };
         match to {
-            Some(to) => pick(desk.mailbox.newest_first_to(to), limit, fits),
-            None => pick(desk.mailbox.newest_first(), limit, fits),
+            Some(to) => pick(vendor.mailbox.newest_first_to(to), limit, fits),
+            None => pick(vendor.mailbox.newest_first(), limit, fits),
         }
     }
 
     /// Makes the vendor known before its first message.
     pub(crate) fn mount(&self, vendor: &'static str) {
-        self.state().desks.entry(vendor).or_default();
+        self.state().vendors.entry(vendor).or_default();
     }
 
     /// A send request has come in; says how it is to go wrong.
-    pub(crate) fn begin_send(&self, vendor: &'static str) -> Option<Misbehaviour> {
+    pub(crate) fn start_send(&self, vendor: &'static str) -> Option<InjectedFault> {
         let mut state = self.state();
-        let desk = state.desks.entry(vendor).or_default();
-        desk.requests += 1;
-        let (fault, left) = desk.faults.front_mut()?;
+        let vendor = state.vendors.entry(vendor).or_default();
+        vendor.requests += 1;
+        let (fault, left) = vendor.faults.front_mut()?;
         let fault = fault.clone();
         *left -= 1;
         if *left == 0 {
-            desk.faults.pop_front();
+            vendor.faults.pop_front();
         }
         Some(fault)
     }
 
-    pub(crate) fn courier(&self) -> &Courier {
-        &self.inner.courier
+    pub(crate) fn deliveries(&self) -> &DeliveryQueue {
+        &self.inner.deliveries
     }
 
-    pub(crate) fn people(&self) -> &People {
-        &self.inner.people
+    pub(crate) fn person_message_log(&self) -> &PersonMessages {
+        &self.inner.person_messages
     }
 
     pub(crate) fn models(&self) -> &Models {
@@ -318,7 +321,7 @@ impl World {
         state.sequence
     }
 
-    /// The simulator's own address, without a slash at the end; empty in a world that nobody serves.
+    /// The simulator's own address, without a slash at the end; empty in a simulator that nobody serves.
     pub(crate) fn base_url(&self) -> &str {
         self.inner.base_url.get().map_or("", String::as_str)
     }
@@ -344,7 +347,7 @@ impl World {
     }
 
     /// Runs as long as the simulator does.
-    pub(crate) fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.inner.stop.clone();
         self.inner.tasks.spawn(async move {
             stop.run_until_cancelled(task).await;
@@ -352,7 +355,7 @@ impl World {
     }
 
     /// Runs until it ends by itself, which it must do soon after `stopped`.
-    pub(crate) fn run_to_its_end(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn_uncancelled(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.inner.tasks.spawn(task);
     }
 
@@ -362,11 +365,11 @@ impl World {
 
     /// Ends every task of the simulator, and waits for them.
     pub(crate) async fn stop(&self) {
-        self.begin_to_stop();
+        self.start_shutdown();
         self.inner.tasks.wait().await;
     }
 
-    pub(crate) fn begin_to_stop(&self) {
+    pub(crate) fn start_shutdown(&self) {
         self.inner.stop.cancel();
         self.inner.tasks.close();
     }

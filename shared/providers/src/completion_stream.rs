@@ -3,7 +3,7 @@
 
 use std::{io, time::Duration};
 
-use butt_dial_domain::ports::model::{Answer, Ending, ModelError, Piece};
+use butt_dial_domain::ports::model::{CompletionChunk, CompletionStream, FinishReason, ModelError};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream, stream::BoxStream};
 use reqwest::header;
@@ -13,34 +13,34 @@ use tokio::time::timeout;
 use crate::http;
 
 /// What a model says in a call is some hundred bytes an event, and some dozens of events.
-const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 /// The body's end comes with the last event or right behind it; who has read it can use the connection again.
 const LINGER: Duration = Duration::from_millis(50);
 
 /// Understands one vendor's events, in their order.
-pub trait Reader: Send + 'static {
+pub trait EventReader: Send + 'static {
     /// What the event adds to the answer, if it adds anything.
-    fn read(&mut self, event: &Sse) -> Result<Option<Piece>, ModelError>;
+    fn read(&mut self, event: &Sse) -> Result<Option<CompletionChunk>, ModelError>;
 
     /// The stream is over: how the answer ended, if that had been said without an event of its own.
-    fn ended(&mut self) -> Option<Ending> {
+    fn ended(&mut self) -> Option<FinishReason> {
         None
     }
 }
 
 /// Sends the request; `refuse` classifies an answer that is no stream. `silence` is how long nothing may come: first from
 /// the request to the answer's head, then from piece to piece.
-pub async fn ask(
+pub async fn request(
     request: reqwest::RequestBuilder,
     silence: Duration,
-    refuse: fn(&http::Answer) -> ModelError,
-    reader: impl Reader,
-) -> Result<Answer, ModelError> {
+    refuse: fn(&http::Response) -> ModelError,
+    reader: impl EventReader,
+) -> Result<CompletionStream, ModelError> {
     let opening = async {
         let response = request.send().await.map_err(|error| error_of(&error))?;
         if !response.status().is_success() {
-            let (answer, _) = http::read_answer(response, LARGEST_ANSWER).await;
-            return Err(refuse(&answer));
+            let (response, _) = http::read_response(response, MAX_RESPONSE_BYTES).await;
+            return Err(refuse(&response));
         }
         Ok(response)
     };
@@ -50,36 +50,36 @@ pub async fn ask(
         return Err(ModelError::Broken);
     }
     let events = SseStream::from_bytes_stream(bounded(response.bytes_stream())).boxed();
-    let listening = Listening { events, reader };
-    let pieces = stream::unfold(Some(listening), move |listening| async move {
-        let mut listening = listening?;
-        match timeout(silence, listening.next()).await {
+    let open = OpenStream { events, reader };
+    let pieces = stream::unfold(Some(open), move |open| async move {
+        let mut open = open?;
+        match timeout(silence, open.next()).await {
             Err(_) => Some((Err(ModelError::Stalled), None)),
             Ok(Err(error)) => Some((Err(error), None)),
-            Ok(Ok(Piece::End(ending))) => {
-                listening.linger().await;
-                Some((Ok(Piece::End(ending)), None))
+            Ok(Ok(CompletionChunk::End(ending))) => {
+                open.linger().await;
+                Some((Ok(CompletionChunk::End(ending)), None))
             }
-            Ok(Ok(piece)) => Some((Ok(piece), Some(listening))),
+            Ok(Ok(piece)) => Some((Ok(piece), Some(open))),
         }
     });
     Ok(pieces.boxed())
 }
 
-struct Listening<R> {
+struct OpenStream<R> {
     events: BoxStream<'static, Result<Sse, sse_stream::Error>>,
     reader: R,
 }
 
-impl<R: Reader> Listening<R> {
-    async fn next(&mut self) -> Result<Piece, ModelError> {
+impl<R: EventReader> OpenStream<R> {
+    async fn next(&mut self) -> Result<CompletionChunk, ModelError> {
         while let Some(event) = self.events.next().await {
             let event = event.map_err(|_| ModelError::Broken)?;
             if let Some(piece) = self.reader.read(&event)? {
                 return Ok(piece);
             }
         }
-        self.reader.ended().map(Piece::End).ok_or(ModelError::Broken)
+        self.reader.ended().map(CompletionChunk::End).ok_or(ModelError::Broken)
     }
 
     async fn linger(&mut self) {
@@ -103,7 +103,7 @@ fn bounded(
     chunks.map(move |chunk| {
         let chunk = chunk.map_err(|error| io::Error::other(error.without_url()))?;
         total += chunk.len();
-        if total > LARGEST_ANSWER {
+        if total > MAX_RESPONSE_BYTES {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(chunk)

@@ -3,14 +3,14 @@
 use butt_dial_domain::{Address, Channel};
 use serde_json::Value;
 
-use super::{ID, error::Complaint};
+use super::{ID, error::ApiError};
 use crate::{
-    simulator::{SimulatedMessage, World},
+    simulator::{SimulatedMessage, SimulatorState},
     twilio::wire::{self, WHATSAPP},
 };
 
-const LONGEST_BODY: usize = 1_600;
-const MOST_MEDIA: usize = 10;
+const MAX_BODY_CHARS: usize = 1_600;
+const MAX_MEDIA: usize = 10;
 
 struct Fields<'a>(&'a [(String, String)]);
 
@@ -28,26 +28,26 @@ impl<'a> Fields<'a> {
 }
 
 /// A message that Twilio would take.
-pub struct Draft {
+pub struct ValidMessage {
     pub message: SimulatedMessage,
     is_template: bool,
     pub status_callback: Option<String>,
 }
 
-impl Draft {
+impl ValidMessage {
     /// Checks in the order that Twilio does: sender, recipient, content, consent.
-    pub fn read(world: &World, fields: &[(String, String)]) -> Result<Self, Complaint> {
+    pub fn parse(simulator: &SimulatorState, fields: &[(String, String)]) -> Result<Self, ApiError> {
         let fields = Fields(fields);
         let service = fields.find("MessagingServiceSid");
         let to = fields
             .find("To")
-            .ok_or_else(|| Complaint::bad(21604, "A 'To' phone number is required."))?;
+            .ok_or_else(|| ApiError::bad(21604, "A 'To' phone number is required."))?;
         let from = fields.find("From");
         if from.is_none() && service.is_none() {
-            return Err(Complaint::bad(21603, "A 'From' phone number is required."));
+            return Err(ApiError::bad(21603, "A 'From' phone number is required."));
         }
         let (channel, to) = recipient(to)?;
-        let from = sender(world, channel, from, service)?;
+        let from = sender(simulator, channel, from, service)?;
 
         let template = fields.find("ContentSid");
         let body = fields.find("Body").unwrap_or_default();
@@ -56,17 +56,17 @@ impl Draft {
             Some(sid) => check_template(sid, fields.find("ContentVariables"))?,
             None => check_text(body, &media)?,
         }
-        if channel == Channel::Sms && world.has_opted_out(&to) {
-            return Err(Complaint::bad(21610, "Attempt to send to unsubscribed recipient"));
+        if channel == Channel::Sms && simulator.has_opted_out(&to) {
+            return Err(ApiError::bad(21610, "Attempt to send to unsubscribed recipient"));
         }
         let status_callback = fields.find("StatusCallback").map(str::to_owned);
         if status_callback.as_ref().is_some_and(|url| !is_web_url(url)) {
-            return Err(Complaint::bad(21609, "The 'StatusCallback' URL is not a valid URL."));
+            return Err(ApiError::bad(21609, "The 'StatusCallback' URL is not a valid URL."));
         }
 
         let kind = if media.is_empty() { "SM" } else { "MM" };
         let sid = format!("{kind}{}", uuid::Uuid::new_v4().simple());
-        let mut message = SimulatedMessage::new(ID, channel, sid, world.now());
+        let mut message = SimulatedMessage::new(ID, channel, sid, simulator.now());
         message.status = if service.is_some() { "accepted" } else { "queued" };
         message.from = from;
         message.to = to;
@@ -84,12 +84,12 @@ impl Draft {
     }
 
     /// WhatsApp takes free-form messages at any time and drops them later where the window is closed.
-    pub fn stays_outside_the_window(&self, world: &World) -> bool {
-        self.message.channel == Channel::Whatsapp && !self.is_template && !world.window_is_open(&self.message.to)
+    pub fn stays_outside_the_window(&self, simulator: &SimulatorState) -> bool {
+        self.message.channel == Channel::Whatsapp && !self.is_template && !simulator.window_is_open(&self.message.to)
     }
 }
 
-fn recipient(to: &str) -> Result<(Channel, String), Complaint> {
+fn recipient(to: &str) -> Result<(Channel, String), ApiError> {
     let channel = if to.starts_with(WHATSAPP) {
         Channel::Whatsapp
     } else {
@@ -97,7 +97,7 @@ fn recipient(to: &str) -> Result<(Channel, String), Complaint> {
     };
     match Address::parse(channel, to) {
         Ok(address) => Ok((channel, address.as_str().to_owned())),
-        Err(_) => Err(Complaint::bad(
+        Err(_) => Err(ApiError::bad(
             21211,
             format!("Invalid 'To' Phone Number: {}", masked(to)),
         )),
@@ -105,57 +105,62 @@ fn recipient(to: &str) -> Result<(Channel, String), Complaint> {
 }
 
 /// The sender, bare; empty where the service is to choose.
-fn sender(world: &World, channel: Channel, from: Option<&str>, service: Option<&str>) -> Result<String, Complaint> {
+fn sender(
+    simulator: &SimulatorState,
+    channel: Channel,
+    from: Option<&str>,
+    service: Option<&str>,
+) -> Result<String, ApiError> {
     if service.is_some_and(|sid| !wire::is_sid(sid, "MG")) {
-        return Err(Complaint::bad(21701, "The Messaging Service does not exist."));
+        return Err(ApiError::bad(21701, "The Messaging Service does not exist."));
     }
     let Some(from) = from else {
         return Ok(String::new());
     };
     if from.starts_with(WHATSAPP) != (channel == Channel::Whatsapp) {
         let text = "Invalid From and To pair. From and To should be of the same channel";
-        return Err(Complaint::bad(21910, text));
+        return Err(ApiError::bad(21910, text));
     }
     let bare = from.strip_prefix(WHATSAPP).unwrap_or(from);
-    match (world.owns_sender(bare), channel) {
+    match (simulator.owns_sender(bare), channel) {
         (true, _) => Ok(bare.to_owned()),
         (false, Channel::Whatsapp) => {
             let text = "Twilio could not find a Channel with the specified From address";
-            Err(Complaint::bad(63007, text))
+            Err(ApiError::bad(63007, text))
         }
         (false, _) => {
             let text = "The 'From' phone number provided is not a valid message-capable Twilio phone number for this destination/account.";
-            Err(Complaint::bad(21606, text))
+            Err(ApiError::bad(21606, text))
         }
     }
 }
 
-fn check_text(body: &str, media: &[String]) -> Result<(), Complaint> {
+fn check_text(body: &str, media: &[String]) -> Result<(), ApiError> {
     if body.is_empty() && media.is_empty() {
-        return Err(Complaint::bad(21602, "Message body is required."));
+        return Err(ApiError::bad(21602, "Message body is required."));
     }
-    if body.chars().count() > LONGEST_BODY {
-        return Err(Complaint::bad(
+    if body.chars().count() > MAX_BODY_CHARS {
+        return Err(ApiError::bad(
             21617,
             "The concatenated message body exceeds the 1600 character limit.",
         ));
     }
-    if media.len() > MOST_MEDIA {
-        return Err(Complaint::bad(21623, "Number of media files exceeds allowed limit."));
+    if media.len() > MAX_MEDIA {
+        return Err(ApiError::bad(21623, "Number of media files exceeds allowed limit."));
     }
     if media.iter().any(|url| !is_web_url(url)) {
-        return Err(Complaint::bad(21620, "Invalid media URL(s)"));
+        return Err(ApiError::bad(21620, "Invalid media URL(s)"));
     }
     Ok(())
 }
 
-fn check_template(sid: &str, variables: Option<&str>) -> Result<(), Complaint> {
+fn check_template(sid: &str, variables: Option<&str>) -> Result<(), ApiError> {
     if !wire::is_sid(sid, "HX") {
-        return Err(Complaint::bad(21655, "The ContentSid is Invalid"));
+        return Err(ApiError::bad(21655, "The ContentSid is Invalid"));
     }
     let variables = variables.unwrap_or("{}");
     if serde_json::from_str::<serde_json::Map<String, Value>>(variables).is_err() {
-        return Err(Complaint::bad(21656, "The Content Variables parameter is invalid"));
+        return Err(ApiError::bad(21656, "The Content Variables parameter is invalid"));
     }
     Ok(())
 }

@@ -8,10 +8,10 @@ use butt_dial_testkit::conformance::model::{FarEnd, Fault};
 use super::{harness::DEADLINE, install_tls};
 use crate::{
     Credentials, Simulator, Vendor, http,
-    simulator::{Ended, Misbehaviour, World},
+    simulator::{InjectedFault, RequestEnd, SimulatorState},
 };
 
-pub struct Mind {
+pub struct ModelHarness {
     vendor: &'static Vendor,
     /// The vendor's own word for having too much to do, and the status that it comes with.
     overloaded: (u16, &'static str),
@@ -19,7 +19,7 @@ pub struct Mind {
     simulator: Simulator,
 }
 
-impl Mind {
+impl ModelHarness {
     pub async fn start(vendor: &'static Vendor, overloaded: (u16, &'static str)) -> Self {
         install_tls();
         let simulator = Simulator::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
@@ -31,8 +31,8 @@ impl Mind {
         }
     }
 
-    pub fn world(&self) -> &World {
-        self.simulator.world()
+    pub fn state(&self) -> &SimulatorState {
+        self.simulator.state()
     }
 
     pub fn http(&self) -> &reqwest::Client {
@@ -48,12 +48,12 @@ impl Mind {
         connected.model.unwrap()
     }
 
-    pub fn misbehave(&self, misbehaviour: Misbehaviour) {
-        self.world().misbehave(self.vendor.manifest.id, misbehaviour, 1);
+    pub fn inject_fault(&self, fault: InjectedFault) {
+        self.state().inject_fault(self.vendor.manifest.id, faults, 1);
     }
 }
 
-impl FarEnd for Mind {
+impl FarEnd for ModelHarness {
     fn model(&self) -> Arc<dyn LanguageModel> {
         self.connect(&self.credentials())
     }
@@ -71,38 +71,38 @@ impl FarEnd for Mind {
 
     fn misbehave(&self, fault: Fault) {
         let (status, code) = (self.overloaded.0, self.overloaded.1.to_owned());
-        Mind::misbehave(
+        ModelHarness::inject_fault(
             self,
             match fault {
-                Fault::RateLimit { retry_after } => Misbehaviour::RateLimit {
+                Fault::RateLimit { retry_after } => InjectedFault::RateLimit {
                     retry_after: Some(retry_after),
                 },
-                Fault::Overloaded => Misbehaviour::Refuse { status, code },
-                Fault::ServerError => Misbehaviour::ServerErrorAfterAccept,
-                Fault::Nonsense => Misbehaviour::Nonsense,
-                Fault::StallBeforeAnswer => Misbehaviour::StallBeforeAccept,
-                Fault::StallMidStream => Misbehaviour::StallMidStream,
-                Fault::OverloadedMidStream => Misbehaviour::ErrorMidStream { code },
-                Fault::EndMidStream => Misbehaviour::EndMidStream,
-                Fault::ResetMidStream => Misbehaviour::ResetMidStream,
-                Fault::Trickle { delay_ms } => Misbehaviour::Trickle { delay_ms },
-                Fault::Decline => Misbehaviour::Decline,
+                Fault::Overloaded => InjectedFault::Refuse { status, code },
+                Fault::ServerError => InjectedFault::ServerErrorAfterAccept,
+                Fault::Nonsense => InjectedFault::Nonsense,
+                Fault::StallBeforeAnswer => InjectedFault::StallBeforeAccept,
+                Fault::StallMidStream => InjectedFault::StallMidStream,
+                Fault::OverloadedMidStream => InjectedFault::ErrorMidStream { code },
+                Fault::EndMidStream => InjectedFault::EndMidStream,
+                Fault::ResetMidStream => InjectedFault::ResetMidStream,
+                Fault::Trickle { delay_ms } => InjectedFault::Trickle { delay_ms },
+                Fault::Decline => InjectedFault::Decline,
             },
         );
     }
 
     fn requests(&self) -> u64 {
-        self.world().requests_total(self.vendor.manifest.id)
+        self.state().requests_total(self.vendor.manifest.id)
     }
 
     fn open(&self) -> usize {
-        let requests = self.world().model_requests();
+        let requests = self.state().model_requests();
         requests.iter().filter(|request| request.ended.is_none()).count()
     }
 
     fn cancelled(&self) -> usize {
-        let requests = self.world().model_requests();
-        let cancelled = |ended: &Option<Ended>| matches!(ended, Some(Ended::Cancelled(_)));
+        let requests = self.state().model_requests();
+        let cancelled = |ended: &Option<RequestEnd>| matches!(ended, Some(RequestEnd::Cancelled(_)));
         requests.iter().filter(|request| cancelled(&request.ended)).count()
     }
 }

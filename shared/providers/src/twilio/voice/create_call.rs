@@ -2,10 +2,10 @@
 
 use butt_dial_domain::{
     Address,
-    call::{CallStatus, Placing, Purpose},
+    call::{CallOptions, CallStatus, Purpose},
     ports::{
-        carrier::{Dispatch, Listed},
-        voice::ListedCall,
+        carrier::{Dispatch, ListedMessage},
+        voice::CarrierCall,
     },
 };
 use serde::Deserialize;
@@ -39,7 +39,7 @@ pub fn form(dispatch: &Dispatch) -> Option<Vec<(&'static str, String)>> {
 
 /// A message waits for the beep, so the question what to do is asked only then. A conversation begins at once: a human is
 /// not to be kept waiting, and what a machine is told is cut off afterwards.
-fn detect(form: &mut Vec<(&'static str, String)>, placing: &Placing, told: &str) {
+fn detect(form: &mut Vec<(&'static str, String)>, placing: &CallOptions, told: &str) {
     form.push(("MachineDetection", "DetectMessageEnd".to_owned()));
     if !matches!(placing.plan.purpose, Purpose::Message { .. }) {
         form.push(("AsyncAmd", "true".to_owned()));
@@ -75,8 +75,8 @@ pub struct Call {
 
 impl Call {
     /// A call has no text that it could be known by.
-    pub fn listed(self) -> Option<Listed> {
-        Some(Listed {
+    pub fn listed(self) -> Option<ListedMessage> {
+        Some(ListedMessage {
             created_at: wire::date(&self.date_created)?,
             carrier_id: self.sid,
             carrier_status: self.status,
@@ -85,8 +85,8 @@ impl Call {
         })
     }
 
-    pub fn state(self) -> Option<ListedCall> {
-        Some(ListedCall {
+    pub fn state(self) -> Option<CarrierCall> {
+        Some(CarrierCall {
             created_at: wire::date(&self.date_created)?,
             status: CallStatus::parse(&self.status)?,
             ended_at: self.end_time.as_deref().and_then(wire::date),

@@ -1,17 +1,17 @@
 //! The mind of a simulated language model: an answering machine that asks for a name, a number, a reason and a time, one
-//! a turn, reads back what it heard and says goodbye. Asked for JSON, it answers with what it has. Always the same.
+//! a turn, reads back what it heard and says goodbye. ValidRequest for JSON, it answers with what it has. Always the same.
 
 use serde_json::json;
 
-/// What a model is asked, whichever vendor's words it came in.
-pub struct Conversation {
+/// What a model is request, whichever vendor's words it came in.
+pub struct ChatRequest {
     pub system: String,
     /// In order.
-    pub turns: Vec<Said>,
+    pub turns: Vec<ChatMessage>,
 }
 
-pub struct Said {
-    pub by_the_model: bool,
+pub struct ChatMessage {
+    pub from_model: bool,
     pub text: String,
 }
 
@@ -28,7 +28,7 @@ const END: &str = "<<END>>";
 /// Words in one piece of an answer.
 const PIECE: usize = 3;
 
-impl Conversation {
+impl ChatRequest {
     /// The whole answer.
     pub fn answer(&self) -> String {
         let [name, number, reason, time] = QUESTIONS.map(|(word, _)| self.find(word));
@@ -46,7 +46,7 @@ impl Conversation {
             let open = QUESTIONS.iter().zip(answers).find(|(_, answer)| answer.is_none());
             return open.map_or(GOODBYE, |((_, question), _)| question).to_owned();
         };
-        let said_goodbye = |said: &Said| said.by_the_model && said.text.contains(GOODBYE);
+        let said_goodbye = |said: &ChatMessage| said.from_model && said.text.contains(GOODBYE);
         if self.turns.iter().any(said_goodbye) {
             return GOODBYE.to_owned();
         }
@@ -63,8 +63,8 @@ impl Conversation {
     fn find(&self, word: &str) -> Option<String> {
         let lines: Vec<&str> = self.turns.iter().flat_map(|said| lines(&said.text)).collect();
         let asks = |line: &str| {
-            let asked = QUESTIONS.iter().find(|(word, _)| line.contains(*word));
-            line.contains('?') && asked.is_some_and(|(asked, _)| *asked == word)
+            let request = QUESTIONS.iter().find(|(word, _)| line.contains(*word));
+            line.contains('?') && request.is_some_and(|(request, _)| *request == word)
         };
         let answered = lines.windows(2).find(|pair| asks(pair[0]))?;
         let answer = answered[1].trim().trim_end_matches('.');
@@ -87,16 +87,16 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A few words each; put together they are the text.
-pub fn pieces(text: &str) -> Vec<String> {
+pub fn split_pieces(text: &str) -> Vec<String> {
     let words: Vec<&str> = text.split_inclusive(' ').collect();
     words.chunks(PIECE).map(<[&str]>::concat).collect()
 }
 
-/// The text cut to so many tokens, and whether it was cut. A word is a token here.
-pub fn cut(text: &str, most_tokens: u64) -> (String, bool) {
-    let most = usize::try_from(most_tokens).unwrap_or(usize::MAX);
+/// The text truncate_tokens to so many tokens, and whether it was truncate_tokens. A word is a token here.
+pub fn truncate_tokens(text: &str, max_tokens: u64) -> (String, bool) {
+    let max = usize::try_from(max_tokens).unwrap_or(usize::MAX);
     let words: Vec<&str> = text.split_inclusive(' ').collect();
-    let kept = words.len().min(most);
+    let kept = words.len().min(max);
     (words[..kept].concat(), kept < words.len())
 }
 
@@ -104,22 +104,22 @@ pub fn cut(text: &str, most_tokens: u64) -> (String, bool) {
 mod tests {
     use super::*;
 
-    fn said(by_the_model: bool, text: &str) -> Said {
+    fn said(from_model: bool, text: &str) -> ChatMessage {
         let text = text.to_owned();
-        Said { by_the_model, text }
+        ChatMessage { from_model, text }
     }
 
-    fn hold(answers: &[&str]) -> Conversation {
-        let mut conversation = Conversation {
+    fn hold(answers: &[&str]) -> ChatRequest {
+        let mut chat = ChatRequest {
             system: String::new(),
             turns: Vec::new(),
         };
         for answer in answers {
-            conversation.turns.push(said(false, answer));
-            let next = conversation.answer();
-            conversation.turns.push(said(true, &next));
+            chat.turns.push(said(false, answer));
+            let next = chat.answer();
+            chat.turns.push(said(true, &next));
         }
-        conversation
+        chat
     }
 
     const ANSWERS: [&str; 5] = [
@@ -132,28 +132,28 @@ mod tests {
 
     #[test]
     fn it_takes_a_message() {
-        let mut conversation = hold(&ANSWERS);
-        let spoken: Vec<&str> = conversation.turns.iter().map(|said| said.text.as_str()).collect();
+        let mut chat = hold(&ANSWERS);
+        let spoken: Vec<&str> = chat.turns.iter().map(|said| said.text.as_str()).collect();
         for (place, (_, question)) in QUESTIONS.iter().enumerate() {
             assert_eq!(spoken[2 * place + 1], *question);
         }
         let last = "Thank you, Ann. I have noted: your number is +1 415 555 0123, the reason is The boiler leaks, \
                     the best time is after five. Goodbye.";
         assert_eq!(spoken[9], last);
-        conversation.turns.push(said(false, "Bye"));
-        assert_eq!(conversation.answer(), GOODBYE);
+        chat.turns.push(said(false, "Bye"));
+        assert_eq!(chat.answer(), GOODBYE);
     }
 
     #[test]
     fn it_sums_up() {
-        let mut conversation = hold(&ANSWERS);
-        conversation.system = "Answer with JSON.".to_owned();
-        let summary: serde_json::Value = serde_json::from_str(&conversation.answer()).unwrap();
+        let mut chat = hold(&ANSWERS);
+        chat.system = "Answer with JSON.".to_owned();
+        let summary: serde_json::Value = serde_json::from_str(&chat.answer()).unwrap();
         assert_eq!(summary["name"], "Ann");
         assert_eq!(summary["callBack"], "after five");
 
         let transcript = "Machine: What is your name?\nCaller: Ann\nMachine: And your number?\n";
-        let one_turn = Conversation {
+        let one_turn = ChatRequest {
             system: "JSON".to_owned(),
             turns: vec![said(false, transcript)],
         };
@@ -165,8 +165,8 @@ mod tests {
     #[test]
     fn pieces_are_the_text() {
         let text = "one two three four";
-        assert_eq!(pieces(text), ["one two three ", "four"]);
-        assert_eq!(cut(text, 2), ("one two ".to_owned(), true));
-        assert_eq!(cut(text, 4), (text.to_owned(), false));
+        assert_eq!(split_pieces(text), ["one two three ", "four"]);
+        assert_eq!(truncate_tokens(text, 2), ("one two ".to_owned(), true));
+        assert_eq!(truncate_tokens(text, 4), (text.to_owned(), false));
     }
 }

@@ -1,4 +1,4 @@
-//! Our side of a call, for tests: a web server that answers as it is told and takes the sockets of conversations.
+//! Our side of a call, for tests: a web server that answers as it is request and takes the sockets of conversations.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,7 +17,7 @@ use butt_dial_domain::{
     Clock,
     call::CallReport,
     ports::{
-        voice::{Conversation, FromCaller, Script, Step, ToCaller, Voice},
+        voice::{ConversationSocket, IncomingFrame, OutgoingFrame, Script, Step, Voice},
         webhook::{WebhookRequest, Webhooks},
     },
 };
@@ -26,58 +26,58 @@ use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 
 use crate::tests::harness::PATIENCE;
 
-pub struct Ours {
+pub struct CallServer {
     pub base_url: String,
     pub voice: Arc<dyn Voice>,
     pub webhooks: Arc<dyn Webhooks>,
-    desk: Desk,
-    asked: mpsc::UnboundedReceiver<WebhookRequest>,
-    opened: mpsc::UnboundedReceiver<OurSocket>,
+    state: ServerState,
+    received: mpsc::UnboundedReceiver<WebhookRequest>,
+    opened: mpsc::UnboundedReceiver<ServerSocket>,
     _server: JoinSet<()>,
 }
 
 #[derive(Clone)]
-struct Desk {
+struct ServerState {
     base_url: String,
-    answers: Arc<Mutex<HashMap<String, VecDeque<Answer>>>>,
-    asked: mpsc::UnboundedSender<WebhookRequest>,
-    opened: mpsc::UnboundedSender<OurSocket>,
+    answers: Arc<Mutex<HashMap<String, VecDeque<ServerAnswer>>>>,
+    received: mpsc::UnboundedSender<WebhookRequest>,
+    opened: mpsc::UnboundedSender<ServerSocket>,
 }
 
 #[derive(Clone)]
-pub enum Answer {
+pub enum ServerAnswer {
     Script(String),
     Status(StatusCode),
 }
 
-/// A conversation's socket, as our program would hold it.
-pub struct OurSocket {
+/// A conversation's socket, as our program would serve_socket it.
+pub struct ServerSocket {
     pub url: String,
     pub headers: HeaderMap,
     frames: mpsc::UnboundedReceiver<String>,
     sender: mpsc::UnboundedSender<String>,
 }
 
-impl Ours {
+impl CallServer {
     pub async fn open(voice: Arc<dyn Voice>, webhooks: Arc<dyn Webhooks>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
-        let ((tell, asked), (open, opened)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
-        let desk = Desk {
+        let ((requests, received), (open, opened)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let state = ServerState {
             base_url: base_url.clone(),
             answers: Arc::default(),
-            asked: tell,
+            received: requests,
             opened: open,
         };
         let mut server = JoinSet::new();
-        let router = axum::Router::new().fallback(serve).with_state(desk.clone());
+        let router = axum::Router::new().fallback(serve).with_state(state.clone());
         server.spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
             base_url,
             voice,
             webhooks,
-            desk,
-            asked,
+            state,
+            received,
             opened,
             _server: server,
         }
@@ -89,16 +89,16 @@ impl Ours {
 
     /// The next request to this path is answered so; the last answer stays.
     pub fn answer(&self, path: &str, steps: Vec<Step>) {
-        self.answer_with(path, Answer::Script(self.voice.render(&Script(steps)).body));
+        self.answer_with(path, ServerAnswer::Script(self.voice.render(&Script(steps)).body));
     }
 
-    pub fn answer_with(&self, path: &str, answer: Answer) {
-        let mut answers = self.desk.answers.lock().unwrap();
+    pub fn answer_with(&self, path: &str, answer: ServerAnswer) {
+        let mut answers = self.state.answers.lock().unwrap();
         answers.entry(path.to_owned()).or_default().push_back(answer);
     }
 
-    pub fn conversation(&self) -> Conversation {
-        Conversation {
+    pub fn conversation(&self) -> ConversationSocket {
+        ConversationSocket {
             socket_url: format!("{}/relay/t0ken", self.base_url.replace("http://", "wss://")),
             action_url: self.url("/action"),
             greeting: None,
@@ -106,7 +106,7 @@ impl Ours {
             voice: None,
             languages: vec!["de-DE".to_owned()],
             hints: Vec::new(),
-            tells_partial: true,
+            partial_transcripts: true,
         }
     }
 
@@ -118,11 +118,11 @@ impl Ours {
     pub async fn report(&mut self) -> (String, CallReport) {
         let request = self.request().await;
         let path = request.url.strip_prefix(&self.base_url).unwrap().to_owned();
-        (path, self.voice.read_report(&request).unwrap())
+        (path, self.voice.parse_report(&request).unwrap())
     }
 
     pub async fn request(&mut self) -> WebhookRequest {
-        let request = tokio::time::timeout(PATIENCE, self.asked.recv()).await;
+        let request = tokio::time::timeout(PATIENCE, self.received.recv()).await;
         let request = request.expect("a request").expect("the server runs");
         assert_eq!(self.webhooks.verify(&request), Ok(()), "{}", request.url);
         request
@@ -138,19 +138,19 @@ impl Ours {
         }
     }
 
-    pub async fn opened_unchecked(&mut self) -> OurSocket {
+    pub async fn next_socket_unchecked(&mut self) -> ServerSocket {
         let opened = tokio::time::timeout(PATIENCE, self.opened.recv()).await;
         opened.expect("a socket").expect("the server runs")
     }
 
-    pub async fn socket(&mut self) -> OurSocket {
-        let socket = self.opened_unchecked().await;
+    pub async fn socket(&mut self) -> ServerSocket {
+        let socket = self.next_socket_unchecked().await;
         assert_eq!(self.voice.verify_socket(&socket.url, &socket.headers), Ok(()));
         socket
     }
 }
 
-impl OurSocket {
+impl ServerSocket {
     /// The next frame; `None` when the socket is closed.
     pub async fn frame(&mut self) -> Option<Value> {
         let frame = tokio::time::timeout(PATIENCE, self.frames.recv()).await;
@@ -159,7 +159,7 @@ impl OurSocket {
     }
 
     /// In a few words: `agentSpeaking on`, `prompt Hi.`, `prompt Hi...`.
-    pub async fn short(&mut self) -> Option<String> {
+    pub async fn label(&mut self) -> Option<String> {
         let frame = self.frame().await?;
         let text = |name: &str| frame[name].as_str().unwrap_or_default().to_owned();
         Some(match text("type").as_str() {
@@ -174,25 +174,25 @@ impl OurSocket {
     }
 
     /// The next so many frames in a few words.
-    pub async fn shorts(&mut self, count: usize) -> Vec<String> {
-        let mut shorts = Vec::new();
+    pub async fn labels(&mut self, count: usize) -> Vec<String> {
+        let mut labels = Vec::new();
         for _ in 0..count {
-            shorts.push(self.short().await.expect("a frame"));
+            labels.push(self.label().await.expect("a frame"));
         }
-        shorts
+        labels
     }
 
     /// Passes frames over until this one.
     pub async fn until(&mut self, wanted: &str) {
-        while self.short().await.expect("a frame") != wanted {}
+        while self.label().await.expect("a frame") != wanted {}
     }
 
     pub async fn is_closed(&mut self) {
         while self.frame().await.is_some() {}
     }
 
-    pub fn send(&self, voice: &dyn Voice, frame: &ToCaller) {
-        self.send_raw(&voice.write_frame(frame));
+    pub fn send(&self, voice: &dyn Voice, frame: &OutgoingFrame) {
+        self.send_raw(&voice.encode_frame(frame));
     }
 
     pub fn send_raw(&self, frame: &str) {
@@ -208,8 +208,8 @@ impl OurSocket {
     pub fn kill(self) {}
 }
 
-pub fn speech(text: &str, preemptible: bool) -> ToCaller {
-    ToCaller::Speak {
+pub fn speech(text: &str, preemptible: bool) -> OutgoingFrame {
+    OutgoingFrame::Speak {
         text: text.to_owned(),
         is_last: true,
         language: None,
@@ -220,29 +220,29 @@ pub fn speech(text: &str, preemptible: bool) -> ToCaller {
 
 /// The adapter reads every frame that the simulator makes.
 fn check(voice_frame: &str) {
-    let read = crate::twilio::voice::relay::read_frame(voice_frame);
-    assert!(!matches!(read, Err(_) | Ok(FromCaller::Other)), "{voice_frame}");
+    let read = crate::twilio::voice::relay::parse_frame(voice_frame);
+    assert!(!matches!(read, Err(_) | Ok(IncomingFrame::Other)), "{voice_frame}");
 }
 
-async fn serve(State(desk): State<Desk>, request: Request) -> Response {
+async fn serve(State(state): State<ServerState>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     if parts.headers.contains_key("upgrade") {
         let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await.unwrap();
-        let url = format!("{}{}", desk.base_url.replace("http://", "wss://"), parts.uri);
-        return upgrade.on_upgrade(move |socket| hold(desk, url, parts.headers, socket));
+        let url = format!("{}{}", state.base_url.replace("http://", "wss://"), parts.uri);
+        return upgrade.on_upgrade(move |socket| serve_socket(state, url, parts.headers, socket));
     }
     let path = parts.uri.path().to_owned();
-    let told = WebhookRequest {
+    let request = WebhookRequest {
         method: parts.method,
-        url: format!("{}{}", desk.base_url, parts.uri),
+        url: format!("{}{}", state.base_url, parts.uri),
         headers: parts.headers,
         body: axum::body::to_bytes(body, usize::MAX).await.unwrap(),
         received_at: Clock::System.now(),
     };
     // A test that has seen enough listens no more.
-    let _ = desk.asked.send(told);
+    let _ = state.received.send(request);
     let answer = {
-        let mut answers = desk.answers.lock().unwrap();
+        let mut answers = state.answers.lock().unwrap();
         match answers.get_mut(&path) {
             Some(answers) if answers.len() > 1 => answers.pop_front(),
             Some(answers) => answers.front().cloned(),
@@ -250,21 +250,21 @@ async fn serve(State(desk): State<Desk>, request: Request) -> Response {
         }
     };
     match answer {
-        Some(Answer::Script(script)) => ([("content-type", "text/xml")], script).into_response(),
-        Some(Answer::Status(status)) => status.into_response(),
+        Some(ServerAnswer::Script(script)) => ([("content-type", "text/xml")], script).into_response(),
+        Some(ServerAnswer::Status(status)) => status.into_response(),
         None => ([("content-type", "text/xml")], "<Response/>").into_response(),
     }
 }
 
-async fn hold(desk: Desk, url: String, headers: HeaderMap, mut socket: WebSocket) {
-    let ((tell, frames), (sender, mut to_send)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel::<String>());
-    let ours = OurSocket {
+async fn serve_socket(state: ServerState, url: String, headers: HeaderMap, mut socket: WebSocket) {
+    let ((requests, frames), (sender, mut to_send)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel::<String>());
+    let server = ServerSocket {
         url,
         headers,
         frames,
         sender,
     };
-    if desk.opened.send(ours).is_err() {
+    if state.opened.send(server).is_err() {
         return;
     }
     loop {
@@ -272,7 +272,7 @@ async fn hold(desk: Desk, url: String, headers: HeaderMap, mut socket: WebSocket
             frame = socket.recv() => match frame {
                 Some(Ok(Message::Text(text))) => {
                     check(&text);
-                    let _ = tell.send(text.to_string());
+                    let _ = requests.send(text.to_string());
                 }
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                 Some(Ok(_)) => {}

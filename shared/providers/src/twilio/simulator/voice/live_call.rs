@@ -7,13 +7,13 @@ use tokio::{sync::mpsc, time};
 
 use super::{
     super::signed,
-    recording::{self, Taping},
+    recording::{self, ActiveRecording},
     twiml::{self, Verb},
 };
 use crate::{
     simulator::{
-        FORM, Report, World,
-        calls::{Call, Command, Order, Ringing, Sound, Speaker},
+        FORM, OutgoingWebhook, SimulatorState,
+        calls::{ApiCommand, Call, Command, NewCall, Sound, Speaker},
     },
     twilio::simulator::{ACCOUNT_SID, ID},
 };
@@ -23,19 +23,19 @@ const LAST_REPORT_MS: u64 = 700;
 const HTTP_FAILURE: u32 = 11_200;
 const WRONG_CONTENT_TYPE: u32 = 12_300;
 /// Documents that lead to documents: where this many do, nobody will ever hear anything.
-const MOST_DOCUMENTS: u32 = 200;
+const MAX_DOCUMENTS: u32 = 200;
 
-pub struct Line {
-    pub world: World,
+pub struct LiveCall {
+    pub simulator: SimulatorState,
     pub call: Call,
     pub commands: mpsc::UnboundedReceiver<Command>,
     /// Told of the call's progress.
     pub status_url: Option<String>,
     pub events: Vec<String>,
-    pub taping: Option<Taping>,
+    pub active_recording: Option<ActiveRecording>,
     pub limit_ms: Option<u64>,
     sequence: u32,
-    held: Vec<Report>,
+    held: Vec<OutgoingWebhook>,
 }
 
 /// How it goes on.
@@ -46,15 +46,15 @@ pub enum Flow {
     Over(CallStatus),
 }
 
-impl Line {
-    pub fn new(world: &World, ringing: Ringing) -> Self {
+impl LiveCall {
+    pub fn new(simulator: &SimulatorState, new_call: NewCall) -> Self {
         Self {
-            world: world.clone(),
-            call: ringing.call,
-            commands: ringing.commands,
+            simulator: simulator.clone(),
+            call: new_call.call,
+            commands: new_call.commands,
             status_url: None,
             events: Vec::new(),
-            taping: None,
+            active_recording: None,
             limit_ms: None,
             sequence: 0,
             held: Vec::new(),
@@ -62,11 +62,11 @@ impl Line {
     }
 
     /// Does what a document says and what follows from it, until the call is over.
-    pub async fn follow(&mut self, mut verbs: Vec<Verb>) -> CallStatus {
-        for _ in 0..MOST_DOCUMENTS {
+    pub async fn execute(&mut self, mut verbs: Vec<Verb>) -> CallStatus {
+        for _ in 0..MAX_DOCUMENTS {
             let mut next = None;
             for verb in verbs {
-                match self.perform(verb).await {
+                match self.execute_verb(verb).await {
                     Flow::Next => {}
                     Flow::Goto(verbs) => {
                         next = Some(verbs);
@@ -84,13 +84,13 @@ impl Line {
         CallStatus::Failed
     }
 
-    async fn perform(&mut self, verb: Verb) -> Flow {
+    async fn execute_verb(&mut self, verb: Verb) -> Flow {
         match verb {
             Verb::Reject { busy } => {
                 let status = if busy { CallStatus::Busy } else { CallStatus::NoAnswer };
                 return Flow::Over(status);
             }
-            // The relay connects while the line still rings.
+            // The relay connects while the live still rings.
             Verb::Converse { .. } | Verb::StartRecording(_) | Verb::Redirect(_) => {}
             _ => self.answer(),
         }
@@ -98,12 +98,12 @@ impl Line {
             Verb::Say(text) => self.say(&text).await,
             Verb::Play(url) => self.hear_after(3_000, Sound::File(url)).await,
             Verb::Pause(ms) => self.pause(ms).await,
-            Verb::Converse { action, relay } => super::relay::converse(self, action, *relay).await,
+            Verb::Converse { action, relay } => super::relay::run_session(self, action, *relay).await,
             Verb::Record {
                 action,
                 callback,
-                longest_ms,
-            } => recording::record(self, action, callback, longest_ms).await,
+                max_ms,
+            } => recording::record(self, action, callback, max_ms).await,
             Verb::StartRecording(callback) => {
                 recording::start(self, recording::new_id(), callback).await;
                 Flow::Next
@@ -113,13 +113,13 @@ impl Line {
                 ring_ms,
                 number,
                 whisper,
-            } => super::dialling::dial(self, action, ring_ms, &number, whisper).await,
+            } => super::dialing::dial(self, action, ring_ms, &number, whisper).await,
             Verb::Conference(name) => {
                 self.call.note(Speaker::Carrier, format!("in the conference {name}"));
                 self.call.change(|state| state.conferences.push(name));
                 self.wait(None).await.unwrap_or(Flow::Next)
             }
-            Verb::Redirect(url) => self.goto(&url, &[]).await,
+            Verb::Redirect(url) => self.fetch_and_run(&url, &[]).await,
             Verb::Reject { .. } | Verb::Hangup => Flow::Over(CallStatus::Completed),
         }
     }
@@ -135,10 +135,10 @@ impl Line {
     }
 
     async fn say(&mut self, text: &str) -> Flow {
-        let begun = self.call.now_ms();
+        let started_at = self.call.now_ms();
         let words: Vec<&str> = text.split_whitespace().collect();
         for (count, word) in (1..).zip(&words) {
-            let at = begun + count * super::speech::WORD_MS;
+            let at = started_at + count * super::speech::WORD_MS;
             if let Some(flow) = self.wait(Some(at)).await {
                 self.call.note(Speaker::Us, words[..count as usize - 1].join(" "));
                 return flow;
@@ -164,7 +164,7 @@ impl Line {
     }
 
     /// Waits without listening, as Twilio does between two steps of its own.
-    pub async fn settle(&self, ms: u64) {
+    pub async fn sleep(&self, ms: u64) {
         time::sleep_until(self.call.instant(self.call.now_ms() + ms)).await;
     }
 
@@ -174,7 +174,7 @@ impl Line {
             let command = self.next_command(until).await?;
             match command {
                 Ok(command) => {
-                    if let Some(flow) = self.obey(command).await {
+                    if let Some(flow) = self.handle_command(command).await {
                         return Some(flow);
                     }
                 }
@@ -199,14 +199,14 @@ impl Line {
     }
 
     /// What a command comes to where nobody listens.
-    pub async fn obey(&mut self, command: Command) -> Option<Flow> {
+    pub async fn handle_command(&mut self, command: Command) -> Option<Flow> {
         match command {
             Command::Say(text, done) | Command::BargeIn(_, text, done) => {
                 self.call.note(Speaker::Person, text);
                 let _ = done.send(false);
                 None
             }
-            Command::Press(_, done) | Command::Drop(_, done) => {
+            Command::Press(_, done) | Command::DropSocket(_, done) => {
                 let _ = done.send(false);
                 None
             }
@@ -214,16 +214,16 @@ impl Line {
                 let _ = done.send(true);
                 Some(Flow::Over(CallStatus::Completed))
             }
-            Command::Order(order) => self.follow_order(order).await,
+            Command::Api(command) => self.run_api_command(command).await,
         }
     }
 
-    pub async fn follow_order(&mut self, order: Order) -> Option<Flow> {
-        match order {
-            Order::HangUp => Some(Flow::Over(CallStatus::Completed)),
-            Order::Run(document) => Some(self.read(&document)),
-            Order::Ask(url) => Some(self.goto(&url, &[]).await),
-            Order::Record { id, url } => {
+    pub async fn run_api_command(&mut self, command: ApiCommand) -> Option<Flow> {
+        match command {
+            ApiCommand::HangUp => Some(Flow::Over(CallStatus::Completed)),
+            ApiCommand::Run(document) => Some(self.read(&document)),
+            ApiCommand::Fetch(url) => Some(self.fetch_and_run(&url, &[]).await),
+            ApiCommand::Record { id, url } => {
                 recording::start(self, id, url).await;
                 None
             }
@@ -231,9 +231,9 @@ impl Line {
     }
 
     /// Asks what to do, and does it.
-    pub async fn goto(&mut self, url: &str, more: &[(&str, String)]) -> Flow {
-        let answered = self.world.ask(&self.form(url, more)).await;
-        let is_good = answered.heard.status.is_some_and(|status| status.is_success());
+    pub async fn fetch_and_run(&mut self, url: &str, more: &[(&str, String)]) -> Flow {
+        let answered = self.simulator.post_for_response(&self.form(url, more)).await;
+        let is_good = answered.outcome.status.is_some_and(|status| status.is_success());
         if !is_good {
             return self.fail(HTTP_FAILURE);
         }
@@ -269,21 +269,24 @@ impl Line {
         self.call.change(|state| state.alerts.push(code));
     }
 
-    pub fn form(&self, url: &str, more: &[(&str, String)]) -> Report {
+    pub fn form(&self, url: &str, more: &[(&str, String)]) -> OutgoingWebhook {
         let mut fields = super::parameters(&self.call);
-        // What is told here counts more than what is always told.
+        // What is event here counts more than what is always event.
         fields.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
         fields.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         signed(url, &fields)
     }
 
     /// A report that nobody waits for.
-    pub fn tell(&self, report: Report) {
+    pub fn spawn_webhook(&self, report: OutgoingWebhook) {
         debug_assert_eq!(report.content_type, FORM);
-        let (world, copies) = (self.world.clone(), self.world.manner(ID).copies.max(1));
-        self.world.run(async move {
+        let (simulator, copies) = (
+            self.simulator.clone(),
+            self.simulator.webhook_behavior(ID).copies.max(1),
+        );
+        self.simulator.spawn(async move {
             for _ in 0..copies {
-                world.post(&report).await;
+                simulator.post(&report).await;
             }
         });
     }
@@ -303,7 +306,7 @@ impl Line {
             ("CallStatus", status.as_str().to_owned()),
             ("CallbackSource", "call-progress-events".to_owned()),
             ("SequenceNumber", sequence.to_string()),
-            ("Timestamp", self.world.now().to_rfc2822()),
+            ("Timestamp", self.simulator.now().to_rfc2822()),
         ];
         if status.is_over() {
             let lasted = state
@@ -317,17 +320,17 @@ impl Line {
             }
         }
         if let Some(who) = state.answered_by {
-            more.push(("AnsweredBy", super::word_for(who).to_owned()));
+            more.push(("AnsweredBy", super::answered_by_label(who).to_owned()));
         }
         let report = self.form(&url, &more);
-        let delay = self.world.call_report_delay_ms();
+        let delay = self.simulator.call_report_delay_ms();
         if delay > 0 {
-            let (world, due) = (self.world.clone(), self.call.instant(self.call.now_ms() + delay));
-            self.world.run(async move {
+            let (simulator, due) = (self.simulator.clone(), self.call.instant(self.call.now_ms() + delay));
+            self.simulator.spawn(async move {
                 time::sleep_until(due).await;
-                world.post(&report).await;
+                simulator.post(&report).await;
             });
-        } else if self.world.manner(ID).reversed {
+        } else if self.simulator.webhook_behavior(ID).reversed {
             self.held.push(report);
         } else {
             self.post(&report).await;
@@ -339,13 +342,13 @@ impl Line {
         }
     }
 
-    async fn post(&self, report: &Report) {
-        for _ in 0..self.world.manner(ID).copies.max(1) {
-            self.world.post(report).await;
+    async fn post(&self, report: &OutgoingWebhook) {
+        for _ in 0..self.simulator.webhook_behavior(ID).copies.max(1) {
+            self.simulator.post(report).await;
         }
     }
 
-    /// The call is over: what was recorded is told, and how it ended.
+    /// The call is over: what was recorded is event, and how it ended.
     pub async fn end(mut self, status: CallStatus) {
         let now = self.call.now_ms();
         self.call.change(|state| {
@@ -354,12 +357,12 @@ impl Line {
             state.is_speaking = false;
         });
         recording::finish(&mut self).await;
-        self.settle(LAST_REPORT_MS).await;
+        self.sleep(LAST_REPORT_MS).await;
         self.report("completed", status).await;
         tracing::debug!(call = self.call.id(), account = ACCOUNT_SID, "a simulated call is over");
     }
 
-    pub fn found_out(&self, who: AnsweredBy) {
+    pub fn set_answered_by(&self, who: AnsweredBy) {
         self.call.change(|state| state.answered_by = Some(who));
     }
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-use super::error::Complaint;
+use super::error::ApiError;
 use crate::resend::wire;
 
-const MOST_RECIPIENTS: usize = 50;
+const MAX_RECIPIENTS: usize = 50;
 
 /// A mail that Resend would take. Only the first recipient is simulated.
-pub struct Draft {
+pub struct ValidMessage {
     pub from_name: Option<String>,
     pub from: String,
     pub to: String,
@@ -55,10 +55,10 @@ struct Tag {
     value: String,
 }
 
-impl Draft {
-    pub fn read(body: &[u8]) -> Result<Self, Complaint> {
+impl ValidMessage {
+    pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let Ok(fields) = serde_json::from_slice::<Fields>(body) else {
-            return Err(Complaint::new(
+            return Err(ApiError::new(
                 StatusCode::BAD_REQUEST,
                 "validation_error",
                 "The request body is not valid JSON.",
@@ -76,7 +76,7 @@ impl Draft {
         let (from_name, from) = wire::read_mailbox(&from).ok_or_else(|| invalid("invalid_from_address", "from"))?;
         let mut recipients = to.iter().map(|to| wire::read_mailbox(to).map(|(_, address)| address));
         let to = match recipients.next().flatten() {
-            Some(first) if to.len() <= MOST_RECIPIENTS && recipients.all(|to| to.is_some()) => first,
+            Some(first) if to.len() <= MAX_RECIPIENTS && recipients.all(|to| to.is_some()) => first,
             _ => return Err(invalid("validation_error", "to")),
         };
         if subject.chars().any(char::is_control) {
@@ -90,7 +90,7 @@ impl Draft {
             .iter()
             .all(|tag| wire::is_tag(&tag.name) && wire::is_tag(&tag.value))
         {
-            let text = "Tags should only contain ASCII letters, numbers, underscores, or dashes.";
+            let text = "Tags should only contain ASCII person_message_changes, numbers, underscores, or dashes.";
             return Err(unprocessable("validation_error", text));
         }
         let attachments = fields.attachments.into_iter().map(shown).collect::<Option<_>>();
@@ -123,17 +123,17 @@ fn shown(attachment: Attachment) -> Option<String> {
     }
 }
 
-fn missing(field: &str) -> Complaint {
+fn missing(field: &str) -> ApiError {
     unprocessable("missing_required_field", &format!("Missing `{field}` field."))
 }
 
-fn invalid(name: &'static str, field: &str) -> Complaint {
+fn invalid(name: &'static str, field: &str) -> ApiError {
     let text = format!(
         "Invalid `{field}` field. The email address needs to follow the `email@example.com` or `Name <email@example.com>` format."
     );
     unprocessable(name, &text)
 }
 
-fn unprocessable(name: &'static str, message: &str) -> Complaint {
-    Complaint::new(StatusCode::UNPROCESSABLE_ENTITY, name, message)
+fn unprocessable(name: &'static str, message: &str) -> ApiError {
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, name, message)
 }

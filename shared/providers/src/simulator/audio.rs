@@ -6,46 +6,46 @@ use std::{f64::consts::TAU, time::Duration};
 use butt_dial_domain::ports::speech::AudioFormat;
 
 /// People read some fifteen characters a second.
-const CHARACTER: Duration = Duration::from_millis(65);
-const LONGEST: Duration = Duration::from_secs(30);
+const PER_CHARACTER: Duration = Duration::from_millis(65);
+const MAX_DURATION: Duration = Duration::from_secs(30);
 const TONE: f64 = 440.0;
 const VOLUME: f64 = 8_000.0;
 
 /// How long it takes to say it.
-pub fn length(text: &str) -> Duration {
+pub fn duration(text: &str) -> Duration {
     let characters = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
-    CHARACTER.saturating_mul(characters).min(LONGEST)
+    PER_CHARACTER.saturating_mul(characters).min(MAX_DURATION)
 }
 
-/// A file of this format and length.
-pub fn file(format: AudioFormat, length: Duration) -> Vec<u8> {
+/// A file of this format and duration.
+pub fn file(format: AudioFormat, duration: Duration) -> Vec<u8> {
     match format {
-        AudioFormat::Mp3 => mp3(length),
-        AudioFormat::Ogg => ogg(length),
-        AudioFormat::Wav => crate::audio::wav(&pcm(length, 24_000), 24_000),
+        AudioFormat::Mp3 => mp3(duration),
+        AudioFormat::Ogg => ogg(duration),
+        AudioFormat::Wav => crate::audio::wav(&pcm(duration, 24_000), 24_000),
     }
 }
 
 /// A tone: signed, 16 bits, little-endian, mono.
-pub fn pcm(length: Duration, rate: u32) -> Vec<u8> {
-    let samples = (length.as_secs_f64() * f64::from(rate)) as u32;
+pub fn pcm(duration: Duration, rate: u32) -> Vec<u8> {
+    let samples = (duration.as_secs_f64() * f64::from(rate)) as u32;
     let sample = |n: u32| (VOLUME * (TAU * TONE * f64::from(n) / f64::from(rate)).sin()) as i16;
     (0..samples.max(1)).flat_map(|n| sample(n).to_le_bytes()).collect()
 }
 
 /// MPEG-1 layer III, mono, 44.1 kHz, 128 kbit/s. A frame of zeros behind its header is silence (ISO 11172-3, 2.4.1).
-fn mp3(length: Duration) -> Vec<u8> {
+fn mp3(duration: Duration) -> Vec<u8> {
     const HEADER: [u8; 4] = [0xff, 0xfb, 0x90, 0xc0];
     const FRAME: usize = 417;
     const FRAMES_PER_SECOND: f64 = 44_100.0 / 1_152.0;
-    let frames = (length.as_secs_f64() * FRAMES_PER_SECOND).ceil() as usize;
+    let frames = (duration.as_secs_f64() * FRAMES_PER_SECOND).ceil() as usize;
     let mut frame = HEADER.to_vec();
     frame.resize(FRAME, 0);
     frame.repeat(frames.max(1))
 }
 
 /// Opus in Ogg, mono, a packet of silence for every 20 ms (RFC 7845; RFC 6716, 3.1).
-fn ogg(length: Duration) -> Vec<u8> {
+fn ogg(duration: Duration) -> Vec<u8> {
     const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
     const PACKET: Duration = Duration::from_millis(20);
     const SAMPLES: u64 = 960;
@@ -62,17 +62,17 @@ fn ogg(length: Duration) -> Vec<u8> {
         &0_u32.to_le_bytes(),
     ]
     .concat();
-    let packets = (length.as_millis().div_ceil(PACKET.as_millis())).max(1) as usize;
+    let packets = (duration.as_millis().div_ceil(PACKET.as_millis())).max(1) as usize;
     let mut file = page(FIRST, 0, 0, &[&head]);
     file.extend(page(0, 0, 1, &[&tags]));
-    let (mut said, mut number) = (0, 2);
-    while said < packets {
-        let now = (packets - said).min(PACKETS_IN_A_PAGE);
-        said += now;
-        let flags = if said == packets { LAST } else { 0 };
+    let (mut written, mut number) = (0, 2);
+    while written < packets {
+        let now = (packets - written).min(PACKETS_IN_A_PAGE);
+        written += now;
+        let flags = if written == packets { LAST } else { 0 };
         file.extend(page(
             flags,
-            said as u64 * SAMPLES,
+            written as u64 * SAMPLES,
             number,
             &vec![SILENCE.as_slice(); now],
         ));
@@ -115,11 +115,11 @@ mod tests {
     #[test]
     fn files_are_what_they_say_and_grow_with_the_text() {
         for format in [AudioFormat::Mp3, AudioFormat::Ogg, AudioFormat::Wav] {
-            let (short, long) = (file(format, length("Hi")), file(format, length(&"Hi".repeat(100))));
+            let (short, long) = (file(format, duration("Hi")), file(format, duration(&"Hi".repeat(100))));
             assert!(audio::is(format, &short) && audio::is(format, &long), "{format:?}");
             assert!(short.len() < long.len(), "{format:?}");
         }
-        assert_eq!(length("0123456789"), Duration::from_millis(650));
+        assert_eq!(duration("0123456789"), Duration::from_millis(650));
     }
 
     #[test]

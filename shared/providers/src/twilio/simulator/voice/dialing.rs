@@ -1,0 +1,239 @@
+//! Calls that we make: somebody takes them or not, or a machine does; and legs that a call dials (Twilio, Calls resource;
+//! Answering machine detection; TwiML Dial).
+
+use butt_dial_domain::call::{AnsweredBy, CallStatus};
+
+use super::{
+    live_call::{Flow, LiveCall},
+    twiml::Verb,
+};
+use crate::simulator::calls::{ApiCommand, CalleeBehavior, Sound, Speaker};
+
+const QUEUE_MS: u64 = 200;
+const RING_MS: u64 = 500;
+/// How long Twilio listens to a human before it is sure.
+const HUMAN_MS: u64 = 3_000;
+const MACHINE_WORD_MS: u64 = 300;
+/// How long two people talk once they were connected.
+const TALK_MS: u64 = 4_000;
+const BEEP_MS: u64 = 500;
+
+/// What a call that we make is to do.
+pub struct OutboundCall {
+    pub on_answer: OnAnswer,
+    pub ring_ms: u64,
+    pub limit_ms: Option<u64>,
+    /// Whether somebody is to be asked who answered: `Some(url)` is event beside the call, `Some("")` with the answer.
+    pub detection: Option<String>,
+}
+
+pub enum OnAnswer {
+    Fetch(String),
+    Run(String),
+    Join(String),
+}
+
+/// Rings, and follows the on_answer once somebody answers.
+pub async fn run_outbound_call(mut live: LiveCall, outbound: OutboundCall) {
+    live.sleep(QUEUE_MS).await;
+    let status = match ring(&mut live, &outbound).await {
+        Ok(behavior) => answered(&mut live, outbound, behavior).await,
+        Err(status) => status,
+    };
+    live.end(status).await;
+}
+
+async fn ring(live: &mut LiveCall, outbound: &OutboundCall) -> Result<CalleeBehavior, CallStatus> {
+    let behavior = live.simulator.callee_behavior(live.call.to());
+    live.call.change(|state| state.status = CallStatus::Initiated);
+    live.report("initiated", CallStatus::Initiated).await;
+    if behavior == CalleeBehavior::Fails {
+        return Err(CallStatus::Failed);
+    }
+    live.sleep(RING_MS).await;
+    live.call.change(|state| state.status = CallStatus::Ringing);
+    live.report("ringing", CallStatus::Ringing).await;
+    let deadline = live.call.now_ms() + outbound.ring_ms;
+    let after = match &behavior {
+        CalleeBehavior::Answers { after_ms, .. } | CalleeBehavior::Machine { after_ms, .. } => Some(*after_ms),
+        CalleeBehavior::Busy => Some(0),
+        _ => None,
+    };
+    let until = after.map_or(deadline, |after| deadline.min(live.call.now_ms() + after));
+    if let Some(Flow::Over(_)) = live.wait(Some(until)).await {
+        // Nobody had answered yet.
+        return Err(CallStatus::Canceled);
+    }
+    match behavior {
+        CalleeBehavior::Busy => Err(CallStatus::Busy),
+        _ if until == deadline => Err(CallStatus::NoAnswer),
+        behavior => Ok(behavior),
+    }
+}
+
+async fn answered(live: &mut LiveCall, outbound: OutboundCall, behavior: CalleeBehavior) -> CallStatus {
+    live.answer();
+    live.limit_ms = outbound.limit_ms.map(|limit| live.call.now_ms() + limit);
+    live.report("answered", CallStatus::InProgress).await;
+    let who = start_callee(live, behavior);
+    let mut more = Vec::new();
+    match &outbound.detection {
+        Some(url) if !url.is_empty() => report_detection(live, who.clone(), url.clone()),
+        Some(_) => {
+            // Answerer answered hears nothing meanwhile; the machine speaks and beeps.
+            let at = live.call.now_ms() + who.certain_ms;
+            if let Some(Flow::Over(status)) = live.wait(Some(at)).await {
+                return status;
+            }
+            live.set_answered_by(who.who);
+            more.push(("AnsweredBy", who.word.to_owned()));
+        }
+        None => {}
+    }
+    let flow = match outbound.on_answer {
+        OnAnswer::Fetch(url) => live.fetch_and_run(&url, &more).await,
+        OnAnswer::Run(document) => live
+            .run_api_command(ApiCommand::Run(document))
+            .await
+            .unwrap_or(Flow::Next),
+        OnAnswer::Join(name) => Flow::Goto(vec![Verb::Conference(name)]),
+    };
+    match flow {
+        Flow::Goto(verbs) => live.execute(verbs).await,
+        Flow::Over(status) => status,
+        Flow::Next => CallStatus::Completed,
+    }
+}
+
+#[derive(Clone)]
+struct Answerer {
+    who: AnsweredBy,
+    word: &'static str,
+    certain_ms: u64,
+}
+
+/// Whoever answers begins to do what they do.
+fn start_callee(live: &LiveCall, behavior: CalleeBehavior) -> Answerer {
+    let (greeting, beeps) = match behavior {
+        CalleeBehavior::Machine { greeting, beeps, .. } => (greeting, beeps),
+        CalleeBehavior::Answers { steps, .. } => {
+            live.simulator.run_caller_script(&live.call, steps);
+            return Answerer {
+                who: AnsweredBy::Human,
+                word: "human",
+                certain_ms: HUMAN_MS,
+            };
+        }
+        _ => (String::new(), false),
+    };
+    let speaks_ms = greeting.split_whitespace().count() as u64 * MACHINE_WORD_MS;
+    let (call, beep_at) = (live.call.clone(), live.call.now_ms() + speaks_ms + BEEP_MS);
+    live.simulator.spawn(async move {
+        let speaks = call.clone();
+        let beep = async {
+            tokio::time::sleep_until(call.instant(beep_at)).await;
+            if beeps {
+                call.note(Speaker::Person, "(beep)");
+                call.hear(beep_at, Sound::Beep);
+            }
+        };
+        tokio::join!(speaks.say(&greeting), beep);
+    });
+    Answerer {
+        who: AnsweredBy::MachineEnd,
+        word: if beeps {
+            "machine_end_beep"
+        } else {
+            "machine_end_silence"
+        },
+        certain_ms: speaks_ms + BEEP_MS,
+    }
+}
+
+/// The call goes on, and who answered is event when it is known.
+fn report_detection(live: &LiveCall, who: Answerer, url: String) {
+    let (simulator, call) = (live.simulator.clone(), live.call.clone());
+    let started_at = call.now_ms();
+    live.simulator.spawn(async move {
+        tokio::time::sleep_until(call.instant(started_at + who.certain_ms)).await;
+        if call.status().is_over() {
+            return;
+        }
+        call.change(|state| state.answered_by = Some(who.who));
+        let fields = [
+            ("AccountSid", crate::twilio::simulator::ACCOUNT_SID.to_owned()),
+            ("CallSid", call.id().to_owned()),
+            ("AnsweredBy", who.word.to_owned()),
+            ("MachineDetectionDuration", who.certain_ms.to_string()),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value));
+        simulator.post(&super::super::signed(&url, &fields)).await;
+    });
+}
+
+/// Dials somebody else and connects both, for as long as they talk.
+pub async fn dial(
+    live: &mut LiveCall,
+    action: Option<String>,
+    ring_ms: u64,
+    number: &str,
+    whisper: Option<String>,
+) -> Flow {
+    live.call.note(Speaker::Carrier, format!("dials {number}"));
+    let behavior = live.simulator.callee_behavior(number);
+    let (after, status) = match behavior {
+        CalleeBehavior::Answers { after_ms, .. } | CalleeBehavior::Machine { after_ms, .. } if after_ms < ring_ms => {
+            (after_ms, CallStatus::Completed)
+        }
+        CalleeBehavior::Busy => (RING_MS, CallStatus::Busy),
+        CalleeBehavior::Fails => (RING_MS, CallStatus::Failed),
+        _ => (ring_ms, CallStatus::NoAnswer),
+    };
+    let started_at = live.call.now_ms();
+    if let Some(flow) = live.wait(Some(started_at + after)).await {
+        return flow;
+    }
+    let child = format!("CA{}", uuid::Uuid::new_v4().simple());
+    let mut more = vec![
+        ("DialCallSid", child.clone()),
+        ("DialCallStatus", status.as_str().to_owned()),
+    ];
+    if status == CallStatus::Completed {
+        if let Some(url) = whisper {
+            play_whisper(live, &url, &child, number).await;
+        }
+        live.call.note(Speaker::Carrier, format!("is connected with {number}"));
+        if let Some(flow) = live.wait(Some(live.call.now_ms() + TALK_MS)).await {
+            return flow;
+        }
+        more.push(("DialCallDuration", (TALK_MS / 1_000).to_string()));
+        more.push(("DialBridged", "true".to_owned()));
+    }
+    match action {
+        Some(action) => live.fetch_and_run(&action, &more).await,
+        None => Flow::Next,
+    }
+}
+
+/// What the one who was dialled hears before both are connected.
+async fn play_whisper(live: &mut LiveCall, url: &str, child: &str, number: &str) {
+    let more = [
+        ("CallSid", child.to_owned()),
+        ("ParentCallSid", live.call.id().to_owned()),
+        ("Direction", "outbound-dial".to_owned()),
+        ("To", number.to_owned()),
+    ];
+    let report = live.form(url, &more);
+    let answered = live.simulator.post_for_response(&report).await;
+    match super::twiml::parse(&answered.body) {
+        Ok((verbs, _)) => {
+            for verb in verbs {
+                if let Verb::Say(text) = verb {
+                    live.call
+                        .note(Speaker::Carrier, format!("whispers to {number}: {text}"));
+                }
+            }
+        }
+        Err(code) => live.alert(code),
+    }
+}
