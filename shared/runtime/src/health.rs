@@ -1,4 +1,5 @@
-//! Liveness, readiness and metrics. Liveness says only that the process answers; readiness asks every backend.
+//! Liveness, readiness and metrics. Liveness checks only that the process answers; readiness probes every backend.
+//! Responses never contain the cause of a failed probe: it is logged.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -14,22 +15,22 @@ use serde_json::{Value, json};
 
 use crate::{Platform, http::bearer};
 
-/// A backend that takes longer is not ready.
-const DEADLINE: Duration = Duration::from_secs(2);
+/// Time limit of one probe. A slower backend counts as not ready.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub fn router(platform: Platform) -> Router {
     Router::new()
-        .route("/health", get(alive))
-        .route("/health/ready", get(ready))
+        .route("/health", get(liveness))
+        .route("/health/ready", get(readiness))
         .route("/metrics", get(metrics))
         .with_state(Arc::new(platform))
 }
 
-async fn alive() -> Json<Value> {
+async fn liveness() -> Json<Value> {
     Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-async fn ready(State(platform): State<Arc<Platform>>) -> Response {
+async fn readiness(State(platform): State<Arc<Platform>>) -> Response {
     let checks = check(&platform).await;
     let stopping = platform.lifecycle.is_stopping();
     let ready = !stopping && checks.iter().all(|(_, ok)| *ok);
@@ -38,7 +39,7 @@ async fn ready(State(platform): State<Arc<Platform>>) -> Response {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let word = if stopping {
+    let label = if stopping {
         "stopping"
     } else if ready {
         "ready"
@@ -49,60 +50,68 @@ async fn ready(State(platform): State<Arc<Platform>>) -> Response {
         .into_iter()
         .map(|(name, ok)| (name.to_owned(), json!(if ok { "ok" } else { "failed" })))
         .collect();
-    (status, Json(json!({ "status": word, "checks": checks }))).into_response()
+    (status, Json(json!({ "status": label, "checks": checks }))).into_response()
 }
 
-/// Asks every backend; a failure is logged with its cause, which is nobody's business outside.
+/// Probes every backend. Logs the cause of each failure.
 pub async fn check(platform: &Platform) -> [(&'static str, bool); 3] {
     let comms = &platform.comms;
     let (database, bus, kv) = tokio::join!(
-        answers("database", comms.store.check()),
-        answers("bus", comms.bus.check()),
-        answers("kv", comms.kv.check()),
+        probe("database", comms.store.check()),
+        probe("bus", comms.bus.check()),
+        probe("kv", comms.kv.check()),
     );
     [("database", database), ("bus", bus), ("kv", kv)]
 }
 
-async fn answers<E: std::fmt::Display>(name: &str, check: impl Future<Output = Result<(), E>>) -> bool {
-    match tokio::time::timeout(DEADLINE, check).await {
+async fn probe<E: std::fmt::Display>(backend: &str, check: impl Future<Output = Result<(), E>>) -> bool {
+    match tokio::time::timeout(PROBE_TIMEOUT, check).await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
-            tracing::warn!(%error, backend = name, "not ready");
+            tracing::warn!(%error, backend, "backend not ready");
             false
         }
         Err(_) => {
-            tracing::warn!(backend = name, "not ready: no answer in time");
+            tracing::warn!(
+                backend,
+                timeout_seconds = PROBE_TIMEOUT.as_secs(),
+                "backend probe timed out"
+            );
             false
         }
     }
 }
 
-/// Open to this machine itself; from elsewhere it takes the orchestrator's token.
+/// Serves the metrics to this machine, and to other machines with the orchestrator's token.
 async fn metrics(
     State(platform): State<Arc<Platform>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Response {
     let local = peer.ip().to_canonical().is_loopback() && !headers.contains_key("x-forwarded-for");
-    if !local && let Err(failure) = orchestrator(&platform, peer, &headers).await {
+    if !local && let Err(failure) = authorize_orchestrator(&platform, peer, &headers).await {
         return crate::http::failure(&failure);
     }
     platform.telemetry.observe_pool(platform.comms.store.pool_size());
+    if let Some(redis) = &platform.redis {
+        platform.telemetry.observe_redis_pool(redis.pool_status());
+    }
     match TextEncoder::new().encode_to_string(&platform.telemetry.registry.gather()) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "the metrics can't be written");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            tracing::error!(%error, "metrics encoding failed");
+            crate::http::failure(&butt_dial_domain::Failure::internal())
         }
     }
 }
 
-async fn orchestrator(
+async fn authorize_orchestrator(
     platform: &Platform,
     peer: SocketAddr,
     headers: &HeaderMap,
 ) -> Result<(), butt_dial_domain::Failure> {
-    let peer = platform.proxies.client(peer.ip(), headers);
-    let caller = platform.guard.authenticate(bearer(headers), peer).await?;
+    let address = platform.proxies.client_address(peer.ip(), headers);
+    let token = bearer(headers);
+    let caller = platform.guard.authenticate(token.as_deref(), address).await?;
     caller.require(butt_dial_domain::Scope::SuperAdmin)
 }

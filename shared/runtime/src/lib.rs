@@ -1,7 +1,7 @@
-//! What every service needs to run: settings, the platform assembled from them, the lifecycle, the HTTP edge, telemetry.
+//! The base of every service: settings, the platform assembled from them, the lifecycle, the HTTP edge, telemetry.
 
+mod ai_vendors;
 pub mod config;
-mod engines;
 pub mod health;
 pub mod http;
 pub mod lifecycle;

@@ -1,5 +1,5 @@
-//! The life of a process: every task runs here, so that all of them can be asked to stop, and awaited.
-//! Stopping goes: readiness fails; a pause for load balancers; no new work; open work ends; what is left is cut off.
+//! The lifecycle of a process: it tracks every task, so that all of them can be cancelled and awaited.
+//! Shutdown order: readiness fails; a pause for load balancers; no new work; open work finishes; the deadline aborts the rest.
 
 use std::{
     future::Future,
@@ -12,14 +12,14 @@ use std::{
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Cheap to clone.
+/// A handle on the tasks of the process. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Lifecycle {
     stopping: Arc<AtomicBool>,
-    /// Servers take no new work, streams and loops end.
+    /// Cancelled when servers refuse new work, and streams and loops end.
     drain: CancellationToken,
     services: TaskTracker,
-    work: TaskTracker,
+    in_flight: TaskTracker,
 }
 
 impl Lifecycle {
@@ -27,7 +27,7 @@ impl Lifecycle {
         Self::default()
     }
 
-    /// Runs something for as long as the process lives. It must end soon after `draining` fires.
+    /// Spawns a task that runs as long as the process. It must end soon after `draining` is cancelled.
     pub fn spawn<F>(&self, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -35,15 +35,15 @@ impl Lifecycle {
         self.services.spawn(task);
     }
 
-    /// Calls `work` again and again, `pause` after it ended, until the process stops; then it is dropped wherever it waits.
-    pub fn repeat<F, Fut>(&self, pause: Duration, work: F)
+    /// Spawns a loop that sleeps for `interval` and then runs `work`. Shutdown drops the loop at its current await.
+    pub fn spawn_periodic<F, Fut>(&self, interval: Duration, work: F)
     where
         F: Fn() -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send,
     {
         let drain = self.drain.clone();
         self.services.spawn(async move {
-            while drain.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+            while drain.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
                 if drain.run_until_cancelled(work()).await.is_none() {
                     return;
                 }
@@ -51,23 +51,23 @@ impl Lifecycle {
         });
     }
 
-    /// For work that must end although its caller went away.
-    pub fn work(&self) -> &TaskTracker {
-        &self.work
+    /// Returns the tracker of work that must finish even when its client disconnects.
+    pub fn in_flight(&self) -> &TaskTracker {
+        &self.in_flight
     }
 
-    /// Fires when no new work is taken any more.
+    /// Returns the token that is cancelled when no new work is accepted.
     pub fn draining(&self) -> &CancellationToken {
         &self.drain
     }
 
-    /// Whether readiness must fail.
+    /// Returns whether the process is shutting down, so that readiness must fail.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 
     /// Waits for SIGTERM or Ctrl-C.
-    pub async fn signalled() {
+    pub async fn termination_signal() {
         use tokio::signal::unix::{SignalKind, signal};
         let interrupt = tokio::signal::ctrl_c();
         match signal(SignalKind::terminate()) {
@@ -78,36 +78,30 @@ impl Lifecycle {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "SIGTERM can't be caught; only Ctrl-C stops in good order");
+                tracing::warn!(%error, "SIGTERM handler not installed; only Ctrl-C shuts down gracefully");
                 drop(interrupt.await);
             }
         }
     }
 
-    /// Stops in good order. False when something had to be cut off at the deadline.
-    pub async fn stop(&self, delay: Duration, deadline: Duration) -> bool {
+    /// Shuts down gracefully: serves for `delay` with failing readiness, then drains for at most `timeout`. Returns false when
+    /// the time-out aborted tasks.
+    pub async fn stop(&self, delay: Duration, timeout: Duration) -> bool {
         self.stopping.store(true, Ordering::Relaxed);
-        tracing::info!(
-            seconds = delay.as_secs_f64(),
-            "stopping: readiness fails, still serving"
-        );
+        tracing::info!(delay_seconds = delay.as_secs_f64(), "shutdown started");
         tokio::time::sleep(delay).await;
         self.drain.cancel();
         self.services.close();
-        let all = async {
+        let drained = async {
             self.services.wait().await;
-            // Only now: the services may have begun work until their end.
-            self.work.close();
-            self.work.wait().await;
+            // Closed last, because services may start in-flight work until they end.
+            self.in_flight.close();
+            self.in_flight.wait().await;
         };
-        let in_time = tokio::time::timeout(deadline, all).await.is_ok();
+        let in_time = tokio::time::timeout(timeout, drained).await.is_ok();
         if !in_time {
-            let (services, work) = (self.services.len(), self.work.len());
-            tracing::warn!(
-                services,
-                work,
-                "cut off what had not ended by the deadline; the reconciler takes over"
-            );
+            let (services, in_flight) = (self.services.len(), self.in_flight.len());
+            tracing::warn!(services, in_flight, "shutdown timed out; tasks aborted");
         }
         in_time
     }

@@ -1,4 +1,5 @@
-//! The only assembler: from settings to connected backends, carriers and the product. Every service starts from one.
+//! Assembles a process from its settings: connected backends, carriers and the product. Every service is built from a
+//! platform; no other place connects to a backend.
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -23,32 +24,32 @@ use futures::{FutureExt, future::LocalBoxFuture};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    Config, Lifecycle,
+    Config, Lifecycle, ai_vendors,
     config::{CarrierSetup, ConfigError},
-    engines,
-    http::Proxies,
-    telemetry::Telemetry,
+    http::TrustedProxies,
+    telemetry::{Telemetry, trace},
 };
 
-/// How often the uses of tokens are written down.
-const LAST_USED_EVERY: Duration = Duration::from_secs(30);
-const CLOSING: Duration = Duration::from_secs(5);
+/// Interval between writes of the tokens' last use.
+const LAST_USED_FLUSH_INTERVAL: Duration = Duration::from_secs(30);
+/// Time limit of the writes and the close of the database at shutdown.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const KEY_FILE: &str = "encryption.key";
 
-/// Why a program does not start. The text says what to do about it.
+/// The reason why a process does not start. The text contains a remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error("the database: {0}. Check DATABASE_URL, and that the server runs")]
+    #[error("the database is not available: {0}. Check DATABASE_URL, and that the server runs")]
     Database(#[from] StoreError),
-    #[error("the bus: {0}. Check NATS_URL, and that the server runs with JetStream (nats-server -js)")]
+    #[error("the bus is not available: {0}. Check NATS_URL, and that the server runs with JetStream (nats-server -js)")]
     Bus(String),
-    #[error("the key-value store: {0}. Check REDIS_URL, and that the server runs")]
+    #[error("the key-value store is not available: {0}. Check REDIS_URL, and that the server runs")]
     Kv(String),
     #[error(
-        "CREDENTIALS_ENCRYPTION_KEY is not the key that this database's contents are encrypted with. Set the one it was first \
-         started with (where it was never set, that is in the file encryption.key of DATA_DIR); nothing was changed"
+        "CREDENTIALS_ENCRYPTION_KEY is not the key that encrypts this database. Set the key of the first start (if it was never \
+         set, the key is in the file encryption.key of DATA_DIR). Nothing was changed"
     )]
     WrongKey,
     #[error("{what}: {error}")]
@@ -63,7 +64,7 @@ impl From<Failure> for StartError {
     }
 }
 
-/// A handle on everything that a service works with. Cheap to clone.
+/// The dependencies of a service. Cheap to clone.
 #[derive(Clone)]
 pub struct Platform {
     pub config: Arc<Config>,
@@ -71,14 +72,18 @@ pub struct Platform {
     pub telemetry: Telemetry,
     pub comms: Comms,
     pub guard: Arc<Guard>,
-    pub proxies: Proxies,
-    /// The carriers' stand-ins, where no credentials are set.
+    /// The backends of MCP sessions, for `butt_dial_sessions`.
+    pub session_ports: butt_dial_sessions::Ports,
+    pub proxies: TrustedProxies,
+    /// The simulated carriers, when no carrier's credentials are set.
     pub simulator: Option<Arc<Simulator>>,
+    /// The Redis backend, for the metrics of its pool.
+    pub redis: Option<Arc<RedisKv>>,
 }
 
 impl Platform {
-    /// Boxed, so that it is compiled here once and not in every program that needs one.
-    /// `port` is the one that the process listens on.
+    /// Connects and checks all backends. `port` is the bound port of this process.
+    /// The future is boxed, so that it is compiled once here and not in every program.
     pub fn assemble(
         config: Config,
         lifecycle: Lifecycle,
@@ -89,27 +94,32 @@ impl Platform {
 
     async fn connect(config: Config, lifecycle: Lifecycle, port: u16) -> Result<Self, StartError> {
         let telemetry = Telemetry::new().map_err(|error| StartError::Other(error.to_string()))?;
-        // The store's writers live until its last handle is gone, which this platform holds: to wait for them at the end
-        // would be to wait for ourselves. Whoever waits for a write is work, and that is waited for.
+        // Not the lifecycle's tracker: the writers end with the last handle of the store, which this platform holds, so
+        // shutdown would wait forever. Callers that wait for a write are tracked as in-flight work.
         let writers = TaskTracker::new();
         let store = Store::connect(&config.database_url, config.database_max_connections, &writers).await?;
         store.migrate().await?;
         let vault = vault(&config)?;
-        check_key(&store, &vault).await?;
+        verify_encryption_key(&store, &vault).await?;
         let (simulator, carriers, carrier_http) = carriers(&config).await?;
         if let (Some(simulator), Some(url)) = (&simulator, public_url(&config, port)) {
-            simulator.world().call_back_to(&url);
+            simulator.state().set_webhook_base_url(&url);
         }
-        let engines = engines::connect(&config.engines, simulator.as_ref(), &carrier_http)?;
+        let ai = ai_vendors::connect(&config.ai_vendors, simulator.as_ref(), &carrier_http)?;
         let replica = ReplicaId::generate();
+        let redis = redis(&config).await?;
+        let kv: Arc<dyn Kv> = match &redis {
+            Some(redis) => redis.clone(),
+            None => Arc::new(MemoryKv::new(Clock::System)),
+        };
         let parts = Parts {
             bus: bus(&config, &store, &replica).await?,
-            kv: kv(&config).await?,
+            kv,
             vault,
             clock: Clock::System,
             settings: settings(&config, port),
             metrics: Metrics::register(&telemetry.registry).map_err(|error| StartError::Other(error.to_string()))?,
-            tasks: lifecycle.work().clone(),
+            tasks: lifecycle.in_flight().clone(),
             egress: Egress::new(config.allow_private_callbacks),
             blobs: config
                 .blobs
@@ -119,8 +129,8 @@ impl Platform {
                 .map_err(StartError::Other)?,
             store,
             carriers,
-            model: engines.model,
-            speech: engines.speech,
+            model: ai.model,
+            speech: ai.speech,
             carrier_http,
             replica,
         };
@@ -128,37 +138,56 @@ impl Platform {
             let created = parts.bus.create_stream(stream).await;
             created.map_err(|error| StartError::Bus(error.to_string()))?;
         }
+        let session_ports = session_ports(&parts, &lifecycle);
         let comms = Comms::new(parts);
         let guard = Arc::new(Guard::new(comms.clone()));
-        let noting = guard.clone();
-        lifecycle.repeat(LAST_USED_EVERY, move || {
-            let guard = noting.clone();
+        let flushed = guard.clone();
+        lifecycle.spawn_periodic(LAST_USED_FLUSH_INTERVAL, move || {
+            let guard = flushed.clone();
             async move { guard.flush_last_used().await }
         });
         Ok(Self {
-            proxies: Proxies::new(config.trusted_proxies.clone()),
+            proxies: TrustedProxies::new(config.trusted_proxies.clone()),
             simulator: simulator.map(Arc::new),
+            redis,
             config: Arc::new(config),
             lifecycle,
             telemetry,
             comms,
             guard,
+            session_ports,
         })
     }
 
-    /// Stops in good order. False when something had to be cut off.
+    /// Shuts down gracefully. Returns false when the time-out aborted tasks.
     pub async fn stop(self) -> bool {
-        let in_time = self
+        let finished = self
             .lifecycle
             .stop(self.config.shutdown_delay, self.config.shutdown_timeout)
             .await;
-        let closing = async {
+        let closed = async {
             self.guard.flush_last_used().await;
             self.comms.store.close().await;
         };
-        // A database that says nothing must not keep a process from ending.
-        in_time && tokio::time::timeout(CLOSING, closing).await.is_ok()
+        // An unresponsive database must not block the end of the process.
+        finished && tokio::time::timeout(CLOSE_TIMEOUT, closed).await.is_ok()
     }
+}
+
+fn session_ports(parts: &Parts, lifecycle: &Lifecycle) -> butt_dial_sessions::Ports {
+    let trace = butt_dial_sessions::TraceContext {
+        inject: trace::headers,
+        extract: |span, headers| trace::set_remote_parent(span, |name| headers.get(name).map(String::as_str)),
+    };
+    butt_dial_sessions::Ports::new(
+        parts.kv.clone(),
+        parts.bus.clone(),
+        parts.clock.clone(),
+        parts.replica.clone(),
+        lifecycle.in_flight().clone(),
+        lifecycle.draining().clone(),
+        trace,
+    )
 }
 
 async fn bus(config: &Config, store: &Store, replica: &ReplicaId) -> Result<Arc<dyn Bus>, StartError> {
@@ -171,20 +200,19 @@ async fn bus(config: &Config, store: &Store, replica: &ReplicaId) -> Result<Arc<
             let bus = EmbeddedBus::open(pool.clone(), Clock::System).await;
             Ok(Arc::new(bus.map_err(|error| StartError::Bus(error.to_string()))?))
         }
-        // The settings' own check refuses this first.
+        // `Config` rejects this combination first.
         (None, None) => Err(StartError::Bus("NATS_URL is not set".into())),
     }
 }
 
-async fn kv(config: &Config) -> Result<Arc<dyn Kv>, StartError> {
-    match &config.redis_url {
-        Some(url) => Ok(Arc::new(
-            RedisKv::connect(url)
-                .await
-                .map_err(|error| StartError::Kv(error.to_string()))?,
-        )),
-        None => Ok(Arc::new(MemoryKv::new(Clock::System))),
-    }
+async fn redis(config: &Config) -> Result<Option<Arc<RedisKv>>, StartError> {
+    let Some(url) = &config.redis_url else {
+        return Ok(None);
+    };
+    let redis = RedisKv::connect(url, config.redis_pool_size).await;
+    Ok(Some(Arc::new(
+        redis.map_err(|error| StartError::Kv(error.to_string()))?,
+    )))
 }
 
 fn vault(config: &Config) -> Result<Vault, StartError> {
@@ -195,18 +223,20 @@ fn vault(config: &Config) -> Result<Vault, StartError> {
     Ok(Vault::new(secret.as_bytes()))
 }
 
-/// With another key nothing that is kept could be read, and that would show itself only later, piece by piece.
-async fn check_key(store: &Store, vault: &Vault) -> Result<(), StartError> {
-    let own = vault.fingerprint();
-    let known = store.note_key_fingerprint(&own, Clock::System.now()).await?;
-    if known == own {
+/// Fails when the database was first started with another key: its contents could not be decrypted.
+async fn verify_encryption_key(store: &Store, vault: &Vault) -> Result<(), StartError> {
+    let fingerprint = vault.fingerprint();
+    let registered = store
+        .register_key_fingerprint(&fingerprint, Clock::System.now())
+        .await?;
+    if registered == fingerprint {
         Ok(())
     } else {
         Err(StartError::WrongKey)
     }
 }
 
-/// Reads the generated key, or generates it: readable by its owner only.
+/// Reads the generated key, or generates it into a file that only its owner can read.
 fn key_file(data_dir: &Path) -> Result<String, StartError> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let path = data_dir.join(KEY_FILE);
@@ -233,7 +263,7 @@ fn key_file(data_dir: &Path) -> Result<String, StartError> {
     }
 }
 
-/// Simulated carriers are on this machine, and so is whoever they call.
+/// Returns the base URL for webhooks. Simulated carriers run on this machine and use the local address.
 fn public_url(config: &Config, port: u16) -> Option<String> {
     let simulated = matches!(config.carriers, CarrierSetup::Simulated);
     (simulated || config.webhook_base_url.is_some()).then(|| config.base_url(port))
@@ -263,7 +293,7 @@ async fn carriers(config: &Config) -> Result<(Option<Simulator>, Carriers, reqwe
             let base = simulator.base_url();
             let vendors = VENDORS.iter();
             let all = vendors
-                .filter(|vendor| !vendor.manifest.channels.is_empty())
+                .filter(|vendor| vendor.manifest.is_carrier())
                 .map(|vendor| (*vendor, vendor.simulated_credentials(&base)))
                 .collect();
             (Some(simulator), http::loopback_client(), all)
@@ -288,10 +318,10 @@ async fn carriers(config: &Config) -> Result<(Option<Simulator>, Carriers, reqwe
     Ok((simulator, carriers, http))
 }
 
-/// On its usual port if that is free, else on any: several programs may run on one machine.
+/// Starts the simulator on the configured port, or on a free one: several programs may run on one machine.
 async fn start_simulator(port: u16) -> Result<Simulator, StartError> {
-    let wanted = SocketAddr::from(([127, 0, 0, 1], port));
-    match Simulator::start(wanted).await {
+    let preferred = SocketAddr::from(([127, 0, 0, 1], port));
+    match Simulator::start(preferred).await {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             Simulator::start(SocketAddr::from(([127, 0, 0, 1], 0))).await
         }

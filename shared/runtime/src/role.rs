@@ -1,13 +1,13 @@
-//! A role: what one service does, whether it runs by itself or beside the others in one process.
+//! A role is the work of one service. A process runs one role or all of them.
 
 use axum::Router;
 use futures::future::BoxFuture;
 
 use crate::{Platform, platform::StartError};
 
-/// Built from a platform: routes to be served, and tasks that it starts on the platform's lifecycle.
+/// A service that is built from a platform. It returns its routes, and spawns its tasks on the platform's lifecycle.
 pub struct Role {
-    /// As on the command line: `gateway`.
+    /// The subcommand that starts the role, such as `gateway`.
     pub name: &'static str,
     pub build: fn(Platform) -> BoxFuture<'static, Result<Router, StartError>>,
 }

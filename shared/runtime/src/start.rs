@@ -1,4 +1,4 @@
-//! Starting a process: platform, roles, one socket for all of them; and its end.
+//! Starts a process: platform, roles, one socket for all roles. Stops it on a signal.
 
 use std::net::SocketAddr;
 
@@ -7,66 +7,70 @@ use futures::{FutureExt, future::LocalBoxFuture};
 
 use crate::{Config, Lifecycle, Platform, Role, health, http, platform::StartError};
 
-/// A program that serves.
+/// A process that serves requests.
 pub struct Running {
     pub platform: Platform,
     pub address: SocketAddr,
 }
 
-/// A program that is assembled and holds its socket, but takes no request yet.
+/// An assembled process with a bound socket that serves no requests yet.
 pub struct Prepared {
     pub platform: Platform,
-    listening: http::Listening,
+    listener: http::HttpListener,
 }
 
-// These are boxed, so that they are compiled here once and not in every program that starts one.
+// The futures are boxed, so that they are compiled once here and not in every program that starts a process.
 
+/// Binds the socket and assembles the platform.
 pub fn prepare(config: Config) -> LocalBoxFuture<'static, Result<Prepared, StartError>> {
     let prepare = async move {
-        let wanted = SocketAddr::new(config.host, config.port);
-        let what = || format!("the port {wanted} (PORT, HOST)");
-        let listening = http::listen(wanted)
+        let requested = SocketAddr::new(config.host, config.port);
+        let what = || format!("the port {requested} (PORT, HOST)");
+        let listener = http::bind(requested)
             .await
             .map_err(|error| StartError::Io { what: what(), error })?;
-        let platform = Platform::assemble(config, Lifecycle::new(), listening.address.port()).await?;
-        Ok(Prepared { platform, listening })
+        let platform = Platform::assemble(config, Lifecycle::new(), listener.address.port()).await?;
+        Ok(Prepared { platform, listener })
     };
     prepare.boxed_local()
 }
 
+/// Prepares a process and serves the roles.
 pub fn start(config: Config, roles: &[Role]) -> LocalBoxFuture<'_, Result<Running, StartError>> {
     async move { prepare(config).await?.serve(roles).await }.boxed_local()
 }
 
 impl Prepared {
+    /// Builds the roles and serves them.
     pub async fn serve(self, roles: &[Role]) -> Result<Running, StartError> {
-        let Self { platform, listening } = self;
-        let address = listening.address;
+        let Self { platform, listener } = self;
+        let address = listener.address;
         let mut router = Router::new().merge(health::router(platform.clone()));
         for role in roles {
             router = router.merge((role.build)(platform.clone()).await?);
             tracing::info!(role = role.name, "role started");
         }
         let router = router.layer(from_fn_with_state(platform.telemetry.clone(), http::observe));
-        listening.serve(router, &platform.lifecycle);
+        listener.serve(router, &platform.lifecycle);
         tracing::info!(%address, replica = %platform.comms.replica, "serving");
         Ok(Running { platform, address })
     }
 }
 
 impl Running {
-    /// The address by which agents reach it.
+    /// Returns the base URL for agents.
     pub fn base_url(&self) -> String {
         self.platform.config.base_url(self.address.port())
     }
 
-    /// Serves until SIGTERM or Ctrl-C, then stops in good order. A second signal ends it at once.
-    pub async fn until_signalled(self) -> bool {
-        Lifecycle::signalled().await;
+    /// Serves until SIGTERM or Ctrl-C, then shuts down gracefully. A second signal aborts the shutdown. Returns whether all
+    /// tasks finished in time.
+    pub async fn run_until_signal(self) -> bool {
+        Lifecycle::termination_signal().await;
         tokio::select! {
-            in_time = self.platform.stop() => in_time,
-            () = Lifecycle::signalled() => {
-                tracing::warn!("stopped at once, at the second signal");
+            finished = self.platform.stop() => finished,
+            () = Lifecycle::termination_signal() => {
+                tracing::warn!("shutdown aborted by second signal");
                 false
             }
         }

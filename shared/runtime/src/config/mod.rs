@@ -1,5 +1,5 @@
-//! The settings: typed, checked, and complete before a socket opens. Defaults and their documentation stand in one file,
-//! `deploy/butt-dial.toml`. Whatever contradicts itself or is misspelt is an error that says what to do.
+//! The settings: typed, and validated before a socket opens. Defaults and documentation are in `deploy/butt-dial.toml`.
+//! A misspelt or contradictory setting is an error with a remedy.
 
 mod source;
 #[cfg(test)]
@@ -14,7 +14,7 @@ use std::{
 };
 
 use butt_dial_comms::{
-    calls::{Budgets, CallSettings, phrases},
+    calls::{CallSettings, Timeouts, phrases},
     media::BlobsConfig,
 };
 use butt_dial_domain::{Micros, limits::Limits};
@@ -22,20 +22,20 @@ use ipnet::IpNet;
 use url::Url;
 
 use source::Source;
-pub use vendors::{CarrierSetup, Engines};
+pub use vendors::{AiVendors, CarrierSetup};
 
-/// All that is wrong, in words that say how to mend it.
+/// An invalid setting. The text describes the error and its remedy.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(pub String);
 
-/// No `Debug`: it holds secrets.
+/// All settings of a process. Not `Debug`, because it contains secrets.
 #[derive(Clone)]
 pub struct Config {
     pub port: u16,
     pub host: IpAddr,
     pub webhook_base_url: Option<Url>,
-    /// `None`: any.
+    /// `None`: every host is allowed.
     pub allowed_hosts: Option<Vec<String>>,
     pub trusted_proxies: Vec<IpNet>,
     pub sessions_per_agent: usize,
@@ -44,12 +44,13 @@ pub struct Config {
     pub database_max_connections: u32,
     pub nats_url: Option<String>,
     pub redis_url: Option<String>,
+    pub redis_pool_size: usize,
     pub orchestrator_token: Option<String>,
     /// `None`: generated into `data_dir`.
     pub encryption_key: Option<String>,
     pub default_limits: Limits,
     pub carriers: CarrierSetup,
-    pub engines: Engines,
+    pub ai_vendors: AiVendors,
     pub simulator_port: u16,
     pub carrier_timeout: Duration,
     pub reconcile_after: Vec<Duration>,
@@ -57,7 +58,7 @@ pub struct Config {
     pub allow_private_callbacks: bool,
     pub event_retention: Duration,
     pub calls: CallSettings,
-    /// `None`: attachments are not kept.
+    /// `None`: attachments are not stored.
     pub blobs: Option<BlobsConfig>,
     pub log_level: String,
     pub log_json: bool,
@@ -66,17 +67,25 @@ pub struct Config {
     pub shutdown_timeout: Duration,
 }
 
-/// How a program is run: all roles in one process, or one of many processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deployment {
-    Alone,
-    OneOfMany,
+#[derive(strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
+enum LogFormat {
+    Json,
+    Text,
 }
 
-const MIN_SECRET: usize = 32;
+/// Whether the process runs all roles, or one role of a distributed installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deployment {
+    SingleProcess,
+    Distributed,
+}
+
+/// Minimum length of secrets, in characters.
+const MIN_SECRET_LENGTH: usize = 32;
 
 impl Config {
-    /// Reads the file and the environment of this process.
+    /// Reads the settings file and the environment of this process.
     pub fn load(deployment: Deployment) -> Result<Self, ConfigError> {
         let file = std::env::var("BUTT_DIAL_CONFIG").ok();
         let path = file.clone().unwrap_or_else(|| "butt-dial.toml".into());
@@ -88,7 +97,7 @@ impl Config {
         Self::from_parts(text.as_deref(), std::env::vars(), deployment)
     }
 
-    /// From the text of a settings file and pairs of environment variables.
+    /// Builds the settings from the text of a settings file and pairs of environment variables.
     pub fn from_parts(
         file: Option<&str>,
         env: impl IntoIterator<Item = (String, String)>,
@@ -111,33 +120,35 @@ impl Config {
             database_max_connections: source.number("database_max_connections", 1, 200)?,
             nats_url: source.optional("nats_url")?.filter(|url| url != "embedded:"),
             redis_url: source.optional("redis_url")?.filter(|url| url != "memory:"),
-            orchestrator_token: source.secret("orchestrator_security_token", MIN_SECRET)?,
-            encryption_key: source.secret("credentials_encryption_key", MIN_SECRET)?,
+            redis_pool_size: source.number("redis_pool_size", 1, 64)?,
+            orchestrator_token: source.secret("orchestrator_security_token", MIN_SECRET_LENGTH)?,
+            encryption_key: source.secret("credentials_encryption_key", MIN_SECRET_LENGTH)?,
             default_limits: default_limits(&source)?,
             carriers: vendors::carriers(&source)?,
-            engines: vendors::engines(&source)?,
+            ai_vendors: vendors::ai_vendors(&source)?,
             simulator_port: source.number("simulator_port", 0, 65_535)?,
             carrier_timeout: Duration::from_secs(source.number("carrier_timeout_seconds", 1, 60)?),
             reconcile_after: seconds(&source, "reconcile_after_seconds")?,
             callback_retry_after: seconds(&source, "callback_retry_after_seconds")?,
-            allow_private_callbacks: source.choice("allow_private_callbacks", &["true", "false"])? == "true",
+            allow_private_callbacks: source.flag("allow_private_callbacks")?,
             event_retention: Duration::from_secs(3_600 * source.number::<u64>("event_retention_hours", 1, 8_760)?),
             calls: calls(&source)?,
             log_level: source.text("log_level")?,
-            log_json: source.choice("log_format", &["json", "text"])? == "json",
+            log_json: matches!(source.choice("log_format")?, LogFormat::Json),
             otlp_endpoint: source.url("otel_exporter_otlp_endpoint")?,
             shutdown_delay: Duration::from_secs(source.number("shutdown_delay_seconds", 0, 60)?),
             shutdown_timeout: Duration::from_secs(source.number("shutdown_timeout_seconds", 1, 300)?),
         };
-        config.check(deployment)?;
+        config.validate(deployment)?;
         Ok(config)
     }
 
+    /// Returns whether the database is Postgres.
     pub fn is_postgres(&self) -> bool {
         self.database_url.starts_with("postgres")
     }
 
-    /// The addresses by which agents reach it: the public one where it is known.
+    /// Returns the base URL for agents: the public one when it is set.
     pub fn base_url(&self, port: u16) -> String {
         match &self.webhook_base_url {
             Some(url) => url.as_str().trim_end_matches('/').to_owned(),
@@ -147,7 +158,8 @@ impl Config {
         }
     }
 
-    fn check(&self, deployment: Deployment) -> Result<(), ConfigError> {
+    /// Checks the settings that depend on each other.
+    fn validate(&self, deployment: Deployment) -> Result<(), ConfigError> {
         let fail = |text: &str| Err(ConfigError(text.to_owned()));
         if !self.is_postgres() && !self.database_url.starts_with("sqlite:") {
             return fail("DATABASE_URL must begin with sqlite: or postgres://");
@@ -157,9 +169,7 @@ impl Config {
             .as_ref()
             .is_some_and(|url| !url.starts_with("nats://") && !url.starts_with("tls://"))
         {
-            return fail(
-                "NATS_URL must begin with nats:// or tls:// (or be left out: then the bus is in this process)",
-            );
+            return fail("NATS_URL must begin with nats:// or tls:// (or be unset: then the bus runs in this process)");
         }
         if self
             .redis_url
@@ -167,10 +177,10 @@ impl Config {
             .is_some_and(|url| !url.starts_with("redis://") && !url.starts_with("rediss://"))
         {
             return fail(
-                "REDIS_URL must begin with redis:// or rediss:// (or be left out: then its data is in this process)",
+                "REDIS_URL must begin with redis:// or rediss:// (or be unset: then its data is kept in this process)",
             );
         }
-        if deployment == Deployment::OneOfMany {
+        if deployment == Deployment::Distributed {
             let missing: Vec<&str> = [
                 ("DATABASE_URL=postgres://…", self.is_postgres()),
                 ("NATS_URL=nats://…", self.nats_url.is_some()),
@@ -183,21 +193,21 @@ impl Config {
             if !missing.is_empty() {
                 let missing = missing.join(", ");
                 return Err(ConfigError(format!(
-                    "a service that runs by itself shares its state with others, so it can't keep it in this process: set {missing}. \
-                     To run everything in one process, start `butt-dial serve`"
+                    "a service in a process of its own shares its state with other processes, so it needs shared backends: set {missing}. \
+                     To run all services in one process, start `butt-dial serve`"
                 )));
             }
         }
         if self.is_postgres() && self.nats_url.is_none() {
             return fail(
-                "DATABASE_URL is Postgres, but NATS_URL is not set: the bus of a single process keeps its streams in a SQLite file. \
-                 Set NATS_URL, or leave DATABASE_URL out",
+                "DATABASE_URL is Postgres, but NATS_URL is not set: the embedded bus stores its streams in a SQLite file. \
+                 Set NATS_URL, or unset DATABASE_URL",
             );
         }
         if self.is_postgres() && self.encryption_key.is_none() {
             return fail(
-                "CREDENTIALS_ENCRYPTION_KEY is not set: with Postgres every replica needs the same one. \
-                 Make one with `openssl rand -hex 32`",
+                "CREDENTIALS_ENCRYPTION_KEY is not set: with Postgres every replica needs the same key. \
+                 Generate one with `openssl rand -hex 32`",
             );
         }
         Ok(())
@@ -223,7 +233,7 @@ fn allowed_hosts(source: &Source, base: Option<&Url>) -> Result<Option<Vec<Strin
 fn trusted_proxies(source: &Source) -> Result<Vec<IpNet>, ConfigError> {
     let wrong = |text: &str| {
         ConfigError(format!(
-            "TRUSTED_PROXIES: {text:?} is no address or network; write 10.0.0.7 or 10.0.0.0/8"
+            "TRUSTED_PROXIES: {text:?} is not an address or a network; use the form 10.0.0.7 or 10.0.0.0/8"
         ))
     };
     let network = |text: &String| {
@@ -257,75 +267,79 @@ fn default_limits(source: &Source) -> Result<Limits, ConfigError> {
 fn seconds(source: &Source, key: &str) -> Result<Vec<Duration>, ConfigError> {
     let wrong = || {
         ConfigError(format!(
-            "{} is a list of seconds such as 5,15,60,180",
+            "{} must be a list of seconds such as 5,15,60,180",
             key.to_uppercase()
         ))
     };
-    let waits: Result<Vec<u64>, _> = source.list(key)?.iter().map(|text| text.parse()).collect();
-    let waits: Vec<Duration> = waits
+    let numbers: Result<Vec<u64>, _> = source.list(key)?.iter().map(|text| text.parse()).collect();
+    let durations: Vec<Duration> = numbers
         .map_err(|_| wrong())?
         .into_iter()
         .map(Duration::from_secs)
         .collect();
-    if waits.is_empty() { Err(wrong()) } else { Ok(waits) }
+    if durations.is_empty() {
+        Err(wrong())
+    } else {
+        Ok(durations)
+    }
 }
 
 fn calls(source: &Source) -> Result<CallSettings, ConfigError> {
-    let seconds = |key, least: u64, most: u64| source.number(key, least, most).map(Duration::from_secs);
-    let budgets = Budgets {
+    let seconds = |key, min: u64, max: u64| source.number(key, min, max).map(Duration::from_secs);
+    let timeouts = Timeouts {
         filler_after: Duration::from_millis(source.number("call_filler_after_ms", 300, 10_000)?),
-        reply_within: seconds("call_reply_within_seconds", 2, 60)?,
+        reply_timeout: seconds("call_reply_within_seconds", 2, 60)?,
         silence: seconds("call_silence_seconds", 5, 300)?,
-        machine_turns: source.number("answering_machine_turns", 2, 50)?,
-        machine_within: seconds("answering_machine_seconds", 20, 600)?,
-        ..Budgets::default()
+        voicemail_turns: source.number("answering_machine_turns", 2, 50)?,
+        voicemail_timeout: seconds("answering_machine_seconds", 20, 600)?,
+        ..Timeouts::default()
     };
     Ok(CallSettings {
-        budgets,
-        longest: seconds("call_longest_seconds", 60, 14_400)?,
-        sampling_within: seconds("call_sampling_within_seconds", 1, 60)?,
-        push_within: seconds("call_push_within_seconds", 1, 60)?,
+        timeouts,
+        max_duration: seconds("call_longest_seconds", 60, 14_400)?,
+        sampling_timeout: seconds("call_sampling_within_seconds", 1, 60)?,
+        push_timeout: seconds("call_push_within_seconds", 1, 60)?,
         phrases: Arc::new(phrases(source)?),
     })
 }
 
-fn phrases(source: &Source) -> Result<phrases::Book, ConfigError> {
+fn phrases(source: &Source) -> Result<phrases::PromptCatalog, ConfigError> {
     let Some(path) = source.optional("call_phrases_file")? else {
-        return Ok(phrases::Book::default());
+        return Ok(phrases::PromptCatalog::default());
     };
     let wrong = |error: String| ConfigError(format!("CALL_PHRASES_FILE, {path}: {error}"));
     let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
-    phrases::Book::with(&text).map_err(wrong)
+    phrases::PromptCatalog::with(&text).map_err(wrong)
 }
 
 fn blobs(source: &Source, deployment: Deployment, data_dir: &Path) -> Result<Option<BlobsConfig>, ConfigError> {
     let Some(url) = source.optional("blob_url")? else {
-        let own = || BlobsConfig::Directory(data_dir.join("blobs"));
-        return Ok((deployment == Deployment::Alone).then(own));
+        let default = || BlobsConfig::Directory(data_dir.join("blobs"));
+        return Ok((deployment == Deployment::SingleProcess).then(default));
     };
-    let Some(place) = url.strip_prefix("s3://") else {
+    let Some(location) = url.strip_prefix("s3://") else {
         let path = url.strip_prefix("file://").unwrap_or(&url);
         if path.contains("://") {
-            return Err(ConfigError("BLOB_URL is a directory or s3://bucket/prefix".into()));
+            return Err(ConfigError("BLOB_URL must be a directory or s3://bucket/prefix".into()));
         }
         return Ok(Some(BlobsConfig::Directory(path.into())));
     };
-    let needed = |key: &str| {
+    let required = |key: &str| {
         let value = source.optional(key)?;
         value.ok_or_else(|| {
             ConfigError(format!(
-                "BLOB_URL is an s3:// address, so {} has to be set",
+                "BLOB_URL is an s3:// address, so {} must be set",
                 key.to_uppercase()
             ))
         })
     };
-    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let (bucket, prefix) = location.split_once('/').unwrap_or((location, ""));
     Ok(Some(BlobsConfig::S3 {
         bucket: bucket.to_owned(),
         prefix: prefix.to_owned(),
         endpoint: source.optional("s3_endpoint")?,
         region: source.text("s3_region")?,
-        access_key_id: needed("s3_access_key_id")?,
-        secret_access_key: needed("s3_secret_access_key")?,
+        access_key_id: required("s3_access_key_id")?,
+        secret_access_key: required("s3_secret_access_key")?,
     }))
 }

@@ -1,5 +1,5 @@
-//! Where settings come from: the defaults built in, the operator's file over them, the environment over that.
-//! Knows every name that there is, so that a misspelt one is found.
+//! The sources of settings, in ascending precedence: built-in defaults, the operator's file, the environment.
+//! Rejects unknown names, so that a misspelt setting is an error.
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -9,16 +9,18 @@ use url::Url;
 use super::ConfigError;
 
 const DEFAULTS: &str = include_str!("../../../../deploy/butt-dial.toml");
-/// Environment variables that begin like this are ours alone: an unknown one is a mistake.
+/// Prefixes of environment variables that no other program uses: an unknown name is an error.
 const OWN_PREFIXES: [&str; 2] = ["BUTT_DIAL_", "DEFAULT_MAX_"];
-/// Likeness (Jaro-Winkler) from which a foreign name counts as a misspelling of one of ours.
-const LIKENESS: f64 = 0.93;
+/// Jaro-Winkler similarity above which a vendor's variable counts as a misspelt setting.
+const MISSPELT_SIMILARITY: f64 = 0.93;
 
+/// The values of all settings, by lower-case name.
 pub struct Source {
     values: BTreeMap<String, String>,
 }
 
 impl Source {
+    /// Merges the defaults, the text of a settings file and environment variables. Fails on an unknown name.
     pub fn read(file: Option<&str>, env: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let mut values = parse(DEFAULTS, "the built-in defaults")?;
         for key in vendor_keys() {
@@ -56,18 +58,21 @@ impl Source {
         Ok(Self { values })
     }
 
+    /// Returns the value as written.
     pub fn text(&self, key: &str) -> Result<String, ConfigError> {
-        // A key that is not in the defaults would be a mistake of ours; the tests read all of them.
+        // A key without a default is a bug in this crate, which its tests find: they read every setting.
         self.values
             .get(key)
             .cloned()
-            .ok_or_else(|| ConfigError(format!("there is no setting {key}")))
+            .ok_or_else(|| ConfigError(format!("unknown setting {key}")))
     }
 
+    /// Returns the trimmed value. `None` when it is empty.
     pub fn optional(&self, key: &str) -> Result<Option<String>, ConfigError> {
         Ok(Some(self.text(key)?.trim().to_owned()).filter(|text| !text.is_empty()))
     }
 
+    /// Returns a vendor's setting by the name of its environment variable. `None` when it is empty.
     pub fn vendor(&self, env: &str) -> Option<String> {
         self.values
             .get(&env.to_lowercase())
@@ -75,6 +80,7 @@ impl Source {
             .cloned()
     }
 
+    /// Parses the value. `expected` describes the format in the error.
     pub fn parse<T: FromStr>(&self, key: &str, expected: &str) -> Result<T, ConfigError> {
         let text = self.text(key)?;
         text.trim()
@@ -82,35 +88,48 @@ impl Source {
             .map_err(|_| wrong(key, &format!("must be {expected}, not {text:?}")))
     }
 
+    /// Parses a whole number from `min` to `max`.
     pub fn number<T: FromStr + PartialOrd + std::fmt::Display>(
         &self,
         key: &str,
-        least: T,
-        most: T,
+        min: T,
+        max: T,
     ) -> Result<T, ConfigError> {
-        let number: T = self.parse(key, &format!("a whole number from {least} to {most}"))?;
-        if number < least || number > most {
-            return Err(wrong(key, &format!("must be {least} to {most}, not {number}")));
+        let number: T = self.parse(key, &format!("a whole number from {min} to {max}"))?;
+        if number < min || number > max {
+            return Err(wrong(key, &format!("must be {min} to {max}, not {number}")));
         }
         Ok(number)
     }
 
-    /// A number of at least `least`, or `none`.
-    pub fn number_or_none(&self, key: &str, least: f64) -> Result<Option<f64>, ConfigError> {
+    /// Parses a number of at least `min`. `None` for the text `none`.
+    pub fn number_or_none(&self, key: &str, min: f64) -> Result<Option<f64>, ConfigError> {
         let text = self.text(key)?;
         if text.trim().eq_ignore_ascii_case("none") {
             return Ok(None);
         }
         match text.trim().parse::<f64>() {
-            Ok(number) if number.is_finite() && number >= least && number <= 1e9 => Ok(Some(number)),
+            Ok(number) if number.is_finite() && number >= min && number <= 1e9 => Ok(Some(number)),
             _ => Err(wrong(
                 key,
-                &format!("must be a number of at least {least}, or none, not {text:?}"),
+                &format!("must be a number of at least {min}, or none, not {text:?}"),
             )),
         }
     }
 
-    pub fn choice(&self, key: &str, choices: &[&str]) -> Result<String, ConfigError> {
+    /// Parses one of the variants of an enum.
+    pub fn choice<T: FromStr + strum::VariantNames>(&self, key: &str) -> Result<T, ConfigError> {
+        let variant = self.one_of(key, T::VARIANTS)?;
+        variant.parse().map_err(|_| wrong(key, "is not supported"))
+    }
+
+    /// Parses `true` or `false`.
+    pub fn flag(&self, key: &str) -> Result<bool, ConfigError> {
+        Ok(self.one_of(key, &["true", "false"])? == "true")
+    }
+
+    /// Returns the value in lower case when it is one of the choices.
+    pub fn one_of(&self, key: &str, choices: &[&str]) -> Result<String, ConfigError> {
         let text = self.text(key)?.trim().to_lowercase();
         if choices.contains(&text.as_str()) {
             return Ok(text);
@@ -121,6 +140,7 @@ impl Source {
         ))
     }
 
+    /// Splits the value at commas and drops empty items.
     pub fn list(&self, key: &str) -> Result<Vec<String>, ConfigError> {
         Ok(self
             .text(key)?
@@ -130,6 +150,7 @@ impl Source {
             .collect())
     }
 
+    /// Parses an `http` or `https` URL. `None` when the value is empty.
     pub fn url(&self, key: &str) -> Result<Option<Url>, ConfigError> {
         let Some(text) = self.optional(key)? else {
             return Ok(None);
@@ -140,32 +161,32 @@ impl Source {
         url.map(Some).ok_or_else(|| wrong(key, "must be an http or https URL"))
     }
 
-    /// Its value is in no message.
-    pub fn secret(&self, key: &str, least: usize) -> Result<Option<String>, ConfigError> {
+    /// Returns a secret of at least `min` characters. Errors never contain it.
+    pub fn secret(&self, key: &str, min: usize) -> Result<Option<String>, ConfigError> {
         match self.optional(key)? {
-            Some(secret) if secret.len() < least => Err(wrong(
+            Some(secret) if secret.len() < min => Err(wrong(
                 key,
-                &format!("must have at least {least} characters; make one with `openssl rand -hex 32`"),
+                &format!("must have at least {min} characters; generate one with `openssl rand -hex 32`"),
             )),
             secret => Ok(secret),
         }
     }
 }
 
-fn parse(text: &str, what: &str) -> Result<BTreeMap<String, String>, ConfigError> {
+fn parse(text: &str, source: &str) -> Result<BTreeMap<String, String>, ConfigError> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(0, |span| text[..span.start].lines().count().max(1));
-        ConfigError(format!("{what}, line {line}: {}", error.message()))
+        ConfigError(format!("{source}, line {line}: {}", error.message()))
     })?;
     let value = |(key, value): (String, toml::Value)| {
         let value = match value {
             toml::Value::String(text) => text,
             toml::Value::Integer(number) => number.to_string(),
             toml::Value::Float(number) => number.to_string(),
-            toml::Value::Boolean(truth) => truth.to_string(),
+            toml::Value::Boolean(flag) => flag.to_string(),
             _ => {
                 return Err(ConfigError(format!(
-                    "{what}: {key} must be a text, a number, true or false"
+                    "{source}: {key} must be a string, a number, true or false"
                 )));
             }
         };
@@ -181,9 +202,12 @@ fn vendor_keys() -> impl Iterator<Item = String> {
     })
 }
 
-/// Other programs have settings for the same vendors, so only what looks like one of ours is taken for one.
+/// Returns whether the name resembles a vendor's setting. Other programs have variables for the same vendors, so a name with
+/// less similarity is ignored.
 fn is_misspelt_vendor_key(key: &str) -> bool {
-    vendor_keys().any(|known| key != known && strsim::jaro_winkler(key, &known) > LIKENESS && same_vendor(key, &known))
+    vendor_keys().any(|known| {
+        key != known && strsim::jaro_winkler(key, &known) > MISSPELT_SIMILARITY && same_vendor(key, &known)
+    })
 }
 
 fn same_vendor(a: &str, b: &str) -> bool {
@@ -199,7 +223,7 @@ fn unknown(text: &str, key: &str, values: &BTreeMap<String, String>) -> ConfigEr
         .keys()
         .map(|known| (strsim::jaro_winkler(key, known), known))
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness > 0.8);
+        .filter(|(similarity, _)| *similarity > 0.8);
     let hint = nearest.map_or_else(String::new, |(_, known)| format!("; did you mean {known}?"));
     ConfigError(format!("{text}{hint}"))
 }

@@ -1,4 +1,4 @@
-//! What is refused before a socket opens, and in which words.
+//! Validation of settings before a socket opens.
 
 use super::*;
 
@@ -9,17 +9,17 @@ fn load(pairs: &[(&str, &str)], deployment: Deployment) -> Result<Config, String
     Config::from_parts(None, env, deployment).map_err(|error| error.0)
 }
 
-fn alone(pairs: &[(&str, &str)]) -> Result<Config, String> {
-    load(pairs, Deployment::Alone)
+fn load_single(pairs: &[(&str, &str)]) -> Result<Config, String> {
+    load(pairs, Deployment::SingleProcess)
 }
 
 fn error(pairs: &[(&str, &str)]) -> String {
-    alone(pairs).err().expect("refused")
+    load_single(pairs).err().expect("an error")
 }
 
 #[test]
-fn the_defaults_stand_by_themselves() {
-    let config = alone(&[]).unwrap();
+fn defaults_are_valid() {
+    let config = load_single(&[]).unwrap();
     assert_eq!(config.port, 3100);
     assert_eq!(config.database_url, "sqlite:./data/butt-dial.db");
     assert!(matches!(config.carriers, CarrierSetup::Simulated));
@@ -28,17 +28,17 @@ fn the_defaults_stand_by_themselves() {
 }
 
 #[test]
-fn the_environment_wins_over_the_file() {
+fn environment_overrides_file() {
     let env = [("PORT".to_owned(), "4000".to_owned())];
-    let config = Config::from_parts(Some("port = 3999\nsimulator_port = 1"), env, Deployment::Alone)
+    let config = Config::from_parts(Some("port = 3999\nsimulator_port = 1"), env, Deployment::SingleProcess)
         .ok()
         .unwrap();
     assert_eq!((config.port, config.simulator_port), (4000, 1));
 }
 
 #[test]
-fn unknown_settings_are_errors() {
-    let file = Config::from_parts(Some("prot = 1"), [], Deployment::Alone)
+fn rejects_unknown_settings() {
+    let file = Config::from_parts(Some("prot = 1"), [], Deployment::SingleProcess)
         .err()
         .unwrap();
     assert!(
@@ -49,13 +49,13 @@ fn unknown_settings_are_errors() {
     assert!(error(&[("BUTT_DIAL_PORT", "1")]).contains("unknown setting BUTT_DIAL_PORT"));
     assert!(error(&[("TWILIO_ACOUNT_SID", "AC1")]).contains("twilio_account_sid"));
     assert!(
-        alone(&[("TWILIO_PHONE_NUMBER", "+1"), ("HOME", "/x"), ("PATH", "y")]).is_ok(),
+        load_single(&[("TWILIO_PHONE_NUMBER", "+1"), ("HOME", "/x"), ("PATH", "y")]).is_ok(),
         "other programs' settings"
     );
 }
 
 #[test]
-fn values_are_checked() {
+fn rejects_invalid_values() {
     assert!(error(&[("PORT", "70000")]).contains("PORT"));
     assert!(error(&[("PORT", "x")]).contains("whole number"));
     assert!(error(&[("DEFAULT_MAX_SPEND_PER_DAY", "-1")]).contains("at least 0"));
@@ -64,10 +64,10 @@ fn values_are_checked() {
     assert!(error(&[("ORCHESTRATOR_SECURITY_TOKEN", "short")]).contains("32 characters"));
     assert!(
         !error(&[("ORCHESTRATOR_SECURITY_TOKEN", "hunter2")]).contains("hunter2"),
-        "a secret is in no message"
+        "errors never contain a secret"
     );
     assert!(
-        alone(&[("DEFAULT_MAX_ACTIONS_PER_DAY", "none")])
+        load_single(&[("DEFAULT_MAX_ACTIONS_PER_DAY", "none")])
             .unwrap()
             .default_limits
             .max_actions_per_day
@@ -76,7 +76,7 @@ fn values_are_checked() {
 }
 
 #[test]
-fn contradictions_are_errors() {
+fn rejects_contradictions() {
     assert!(error(&[("TWILIO_ACCOUNT_SID", "AC1")]).contains("TWILIO_AUTH_TOKEN"));
     let both = [("DEMO_MODE", "true"), ("RESEND_API_KEY", "re_1")];
     assert!(error(&both).contains("DEMO_MODE"));
@@ -87,58 +87,61 @@ fn contradictions_are_errors() {
 }
 
 #[test]
-fn phrases_come_from_a_file_of_the_operators() {
+fn reads_phrases_from_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("phrases.toml");
     let path = path.display().to_string();
     let setting = [("CALL_PHRASES_FILE", path.as_str())];
-    assert!(error(&setting).contains("CALL_PHRASES_FILE"), "there is no such file");
+    assert!(error(&setting).contains("CALL_PHRASES_FILE"), "the file does not exist");
     std::fs::write(&path, "[en]\ngoodbye = \"So long.\"").unwrap();
-    assert_eq!(alone(&setting).unwrap().calls.phrases.of("en-US").goodbye, "So long.");
+    assert_eq!(
+        load_single(&setting).unwrap().calls.phrases.of("en-US").goodbye,
+        "So long."
+    );
     std::fs::write(&path, "[en]\ngoodby = \"So long.\"").unwrap();
     assert!(error(&setting).contains("goodby"));
 }
 
 #[test]
-fn a_service_by_itself_needs_shared_backends() {
-    let text = load(&[], Deployment::OneOfMany).err().unwrap();
+fn distributed_service_requires_shared_backends() {
+    let text = load(&[], Deployment::Distributed).err().unwrap();
     for name in ["DATABASE_URL", "NATS_URL", "REDIS_URL"] {
         assert!(text.contains(name), "{text}");
     }
 }
 
 #[test]
-fn hosts_are_local_unless_named() {
-    let config = alone(&[("WEBHOOK_BASE_URL", "https://bd.example.com")]).unwrap();
+fn allows_only_local_and_named_hosts() {
+    let config = load_single(&[("WEBHOOK_BASE_URL", "https://bd.example.com")]).unwrap();
     assert!(config.allowed_hosts.unwrap().contains(&"bd.example.com".to_owned()));
-    assert!(alone(&[("ALLOWED_HOSTS", "*")]).unwrap().allowed_hosts.is_none());
+    assert!(load_single(&[("ALLOWED_HOSTS", "*")]).unwrap().allowed_hosts.is_none());
 }
 
-fn engines(pairs: &[(&str, &str)]) -> (bool, Vec<&'static str>) {
-    let config = alone(pairs).unwrap();
+fn ai_vendors(pairs: &[(&str, &str)]) -> (bool, Vec<&'static str>) {
+    let config = load_single(pairs).unwrap();
     let simulated = matches!(config.carriers, CarrierSetup::Simulated);
-    let set_up = config.engines.set_up.iter();
-    (simulated, set_up.map(|(vendor, _)| vendor.manifest.id).collect())
+    let configured = config.ai_vendors.configured.iter();
+    (simulated, configured.map(|(vendor, _)| vendor.manifest.id).collect())
 }
 
 #[test]
-fn a_models_key_leaves_the_carriers_simulated() {
-    assert_eq!(engines(&[]), (true, vec![]));
+fn model_key_keeps_carriers_simulated() {
+    assert_eq!(ai_vendors(&[]), (true, vec![]));
     let key = ("ANTHROPIC_API_KEY", "sk-1");
-    assert_eq!(engines(&[key]), (true, vec!["anthropic"]));
-    assert_eq!(engines(&[key, ("DEMO_MODE", "true")]), (true, vec!["anthropic"]));
+    assert_eq!(ai_vendors(&[key]), (true, vec!["anthropic"]));
+    assert_eq!(ai_vendors(&[key, ("DEMO_MODE", "true")]), (true, vec!["anthropic"]));
     let carrier = ("RESEND_API_KEY", "re_1");
-    assert_eq!(engines(&[carrier]), (false, vec![]));
-    assert_eq!(engines(&[key, carrier]), (false, vec!["anthropic"]));
+    assert_eq!(ai_vendors(&[carrier]), (false, vec![]));
+    assert_eq!(ai_vendors(&[key, carrier]), (false, vec!["anthropic"]));
 }
 
 #[test]
-fn settings_of_other_programs_set_no_model_up() {
-    let theirs = [
+fn ignores_model_settings_of_other_programs() {
+    let foreign = [
         ("ANTHROPIC_MODEL", "claude-opus-5"),
         ("ANTHROPIC_BASE_URL", "https://x"),
     ];
-    assert_eq!(engines(&theirs), (true, vec![]));
+    assert_eq!(ai_vendors(&foreign), (true, vec![]));
     assert!(error(&[("ANTHROPIC_API_KEYS", "sk-1")]).contains("anthropic_api_key"));
     assert!(error(&[("ANSWERING_MODEL", "eliza")]).contains("anthropic, openai"));
 }

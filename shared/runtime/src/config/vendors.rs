@@ -1,73 +1,85 @@
-//! Which vendors are spoken to: carriers, and the engines behind calls, which are language models and speech synthesizers.
-//! Only a carrier's credentials end the simulation of the carriers; an engine's key ends that of the engine.
+//! Settings of the vendors: carriers, and the AI vendors of calls (language models, speech synthesizers).
+//! Credentials of a carrier end the simulation of all carriers. A key of an AI vendor ends only the simulation of that vendor.
 
 use std::time::Duration;
 
-use butt_dial_providers::{Credentials, VENDORS, Vendor};
+use butt_dial_providers::{AiService, Credentials, VENDORS, Vendor};
 
 use super::{ConfigError, source::Source};
 
-/// Whether simulators stand in for the carriers.
+/// Carriers are simulated until credentials are set.
 #[derive(Clone)]
 pub enum CarrierSetup {
     Simulated,
     Real(Vec<(&'static Vendor, Credentials)>),
 }
 
-/// Language models and speech synthesizers. Those that are not set up are simulated as long as the carriers are.
+/// Language models and speech synthesizers. Without credentials they are simulated when the carriers are.
 #[derive(Clone)]
-pub struct Engines {
-    pub set_up: Vec<(&'static Vendor, Credentials)>,
-    /// The vendor's id; `None`: the first that has one.
+pub struct AiVendors {
+    pub configured: Vec<(&'static Vendor, Credentials)>,
+    /// The vendor's id; `None`: the first that is configured.
     pub answering_model: Option<String>,
+    /// The vendor's id; `None`: the first that is configured.
     pub speech_vendor: Option<String>,
-    /// How long a model may say nothing.
+    /// Longest silence of a model, before and within its reply.
     pub model_timeout: Duration,
-    /// How long a sound file may take.
+    /// Longest duration of a speech synthesis.
     pub speech_timeout: Duration,
 }
 
-fn is_carrier(vendor: &Vendor) -> bool {
-    !vendor.manifest.channels.is_empty()
+#[derive(strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
+enum DemoMode {
+    Auto,
+    True,
+    False,
 }
 
+/// Reads the carriers' credentials and `demo_mode`. Fails when both are contradictory.
 pub fn carriers(source: &Source) -> Result<CarrierSetup, ConfigError> {
     let mut real = Vec::new();
-    for vendor in VENDORS.iter().filter(|vendor| is_carrier(vendor)) {
-        let found = vendor.read_credentials(|env| source.vendor(env)).map_err(ConfigError)?;
-        real.extend(found.map(|credentials| (*vendor, credentials)));
+    for vendor in VENDORS.iter().filter(|vendor| vendor.manifest.is_carrier()) {
+        let credentials = vendor.read_credentials(|env| source.vendor(env)).map_err(ConfigError)?;
+        real.extend(credentials.map(|credentials| (*vendor, credentials)));
     }
-    match source.choice("demo_mode", &["auto", "true", "false"])?.as_str() {
-        "true" if !real.is_empty() => Err(ConfigError(
-            "DEMO_MODE=true asks for simulated carriers, but a carrier's credentials are set: remove one of the two"
+    match source.choice("demo_mode")? {
+        DemoMode::True if !real.is_empty() => Err(ConfigError(
+            "DEMO_MODE=true requests simulated carriers, but credentials of a carrier are set: remove one of the two"
                 .into(),
         )),
-        "false" => Ok(CarrierSetup::Real(real)),
-        _ if real.is_empty() => Ok(CarrierSetup::Simulated),
+        DemoMode::Auto | DemoMode::True if real.is_empty() => Ok(CarrierSetup::Simulated),
         _ => Ok(CarrierSetup::Real(real)),
     }
 }
 
-pub fn engines(source: &Source) -> Result<Engines, ConfigError> {
-    let mut set_up = Vec::new();
-    for vendor in VENDORS.iter().filter(|vendor| !is_carrier(vendor)) {
-        // Other programs read settings of the same names, such as ANTHROPIC_MODEL: without a key they are not meant for us.
+/// Reads the AI vendors' credentials, choices and time limits.
+pub fn ai_vendors(source: &Source) -> Result<AiVendors, ConfigError> {
+    let mut configured = Vec::new();
+    for vendor in VENDORS.iter().filter(|vendor| !vendor.manifest.is_carrier()) {
+        // Other programs use the same names, such as ANTHROPIC_MODEL. Without a key they are not settings of this program.
         let mut required = vendor.manifest.credentials.iter().filter(|field| field.required);
         if required.any(|field| source.vendor(field.env).is_none()) {
             continue;
         }
-        let found = vendor.read_credentials(|env| source.vendor(env)).map_err(ConfigError)?;
-        set_up.extend(found.map(|credentials| (*vendor, credentials)));
+        let credentials = vendor.read_credentials(|env| source.vendor(env)).map_err(ConfigError)?;
+        configured.extend(credentials.map(|credentials| (*vendor, credentials)));
     }
-    Ok(Engines {
-        set_up,
-        answering_model: choice(source, "answering_model", &["auto", "anthropic", "openai"])?,
-        speech_vendor: choice(source, "speech_vendor", &["auto", "elevenlabs", "openai"])?,
+    Ok(AiVendors {
+        configured,
+        answering_model: vendor_choice(source, "answering_model", AiService::LanguageModel)?,
+        speech_vendor: vendor_choice(source, "speech_vendor", AiService::Speech)?,
         model_timeout: Duration::from_secs(source.number("model_timeout_seconds", 1, 60)?),
         speech_timeout: Duration::from_secs(source.number("speech_timeout_seconds", 1, 300)?),
     })
 }
 
-fn choice(source: &Source, key: &str, choices: &[&str]) -> Result<Option<String>, ConfigError> {
-    Ok(Some(source.choice(key, choices)?).filter(|chosen| chosen != "auto"))
+/// Reads the id of a vendor with this service. `None` for `auto`.
+fn vendor_choice(source: &Source, key: &str, service: AiService) -> Result<Option<String>, ConfigError> {
+    let vendors = VENDORS.iter().map(|vendor| &vendor.manifest);
+    let ids = vendors
+        .filter(|manifest| manifest.ai_services.contains(&service))
+        .map(|manifest| manifest.id);
+    let choices: Vec<&str> = ["auto"].into_iter().chain(ids).collect();
+    Ok(Some(source.one_of(key, &choices)?).filter(|id| id != "auto"))
 }

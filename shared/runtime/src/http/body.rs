@@ -1,4 +1,6 @@
-//! Reading a body whole, up to a limit.
+//! Buffers a request body up to a limit. A larger body is read to its end, within bounds, before the request is rejected.
+//! `tower-http`'s limit layer is not used: it answers 413 while the client still writes, and the client then reports a broken
+//! connection instead of the response.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -9,21 +11,22 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 
-/// How much of what is too large is read on, and for how long.
-const LINGER_BYTES: usize = 64 * 1024 * 1024;
-const LINGER: Duration = Duration::from_secs(5);
+/// Bounds on the discarded rest of a body that is too large.
+const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The whole body, of at most `MAX` bytes.
-pub struct Whole<const MAX: usize>(pub Result<Bytes, Unread>);
+/// Extracts the full body, of at most `MAX` bytes.
+pub struct FullBody<const MAX: usize>(pub Result<Bytes, BodyRejection>);
 
+/// The reason why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unread {
+pub enum BodyRejection {
     TooLarge,
-    /// The client broke off.
-    Broken,
+    /// The connection ended before the body did.
+    Interrupted,
 }
 
-impl<S: Sync, const MAX: usize> FromRequest<S> for Whole<MAX> {
+impl<S: Sync, const MAX: usize> FromRequest<S> for FullBody<MAX> {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
@@ -31,15 +34,15 @@ impl<S: Sync, const MAX: usize> FromRequest<S> for Whole<MAX> {
     }
 }
 
-async fn read(mut body: BodyDataStream, max: usize) -> Result<Bytes, Unread> {
-    // Most come in one piece, which need not be copied.
+async fn read(mut body: BodyDataStream, max: usize) -> Result<Bytes, BodyRejection> {
+    // Most bodies arrive in one chunk, which is returned without a copy.
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|_| Unread::Broken)?;
+        let chunk = chunk.map_err(|_| BodyRejection::Interrupted)?;
         if first.len() + all.len() + chunk.len() > max {
-            linger(body).await;
-            return Err(Unread::TooLarge);
+            discard(body).await;
+            return Err(BodyRejection::TooLarge);
         }
         if first.is_empty() && all.is_empty() {
             first = chunk;
@@ -53,19 +56,19 @@ async fn read(mut body: BodyDataStream, max: usize) -> Result<Bytes, Unread> {
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-/// A client that still writes while it is answered and hung up on sees a broken connection, and not the answer.
-async fn linger(mut body: BodyDataStream) {
+/// Reads and drops the rest of a body. A client that still writes when the connection closes does not see the response.
+async fn discard(mut body: BodyDataStream) {
     let rest = async {
-        let mut left = LINGER_BYTES;
+        let mut remaining = MAX_DISCARDED_BYTES;
         while let Some(Ok(chunk)) = body.next().await {
-            match left.checked_sub(chunk.len()) {
-                Some(less) => left = less,
+            match remaining.checked_sub(chunk.len()) {
+                Some(less) => remaining = less,
                 None => return,
             }
         }
     };
-    // Whoever takes longer does not get to hear why.
-    let _ = tokio::time::timeout(LINGER, rest).await;
+    // A slower client loses the response.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, rest).await;
 }
 
 #[cfg(test)]
@@ -79,33 +82,36 @@ mod tests {
 
     use super::*;
 
-    async fn read_of(chunks: &'static [&'static str], max: usize) -> (Result<Bytes, Unread>, usize) {
-        let taken = Arc::new(AtomicUsize::new(0));
-        let count = taken.clone();
+    async fn read_chunks(chunks: &'static [&'static str], max: usize) -> (Result<Bytes, BodyRejection>, usize) {
+        let chunks_read = Arc::new(AtomicUsize::new(0));
+        let count = chunks_read.clone();
         let chunks = futures::stream::iter(chunks).map(move |chunk| {
             count.fetch_add(1, Ordering::Relaxed);
             Ok::<_, Infallible>(Bytes::from_static(chunk.as_bytes()))
         });
         let read = read(Body::from_stream(chunks).into_data_stream(), max).await;
-        (read, taken.load(Ordering::Relaxed))
+        (read, chunks_read.load(Ordering::Relaxed))
     }
 
     #[tokio::test]
-    async fn pieces_are_put_together() {
-        assert_eq!(read_of(&[], 4).await.0.unwrap(), "");
-        assert_eq!(read_of(&["abcd"], 4).await.0.unwrap(), "abcd");
-        assert_eq!(read_of(&["ab", "", "c", "d"], 4).await.0.unwrap(), "abcd");
+    async fn joins_chunks() {
+        assert_eq!(read_chunks(&[], 4).await.0.unwrap(), "");
+        assert_eq!(read_chunks(&["abcd"], 4).await.0.unwrap(), "abcd");
+        assert_eq!(read_chunks(&["ab", "", "c", "d"], 4).await.0.unwrap(), "abcd");
     }
 
     #[tokio::test]
-    async fn what_is_too_large_is_refused_and_yet_read_to_its_end() {
-        assert_eq!(read_of(&["ab", "cde", "f"], 4).await, (Err(Unread::TooLarge), 3));
+    async fn reads_too_large_body_to_its_end() {
+        assert_eq!(
+            read_chunks(&["ab", "cde", "f"], 4).await,
+            (Err(BodyRejection::TooLarge), 3)
+        );
     }
 
     #[tokio::test]
-    async fn what_breaks_off_is_nothing() {
+    async fn rejects_interrupted_body() {
         let chunks = [Ok(Bytes::from_static(b"ab")), Err(std::io::Error::other("gone"))];
         let body = Body::from_stream(futures::stream::iter(chunks)).into_data_stream();
-        assert_eq!(read(body, 4).await, Err(Unread::Broken));
+        assert_eq!(read(body, 4).await, Err(BodyRejection::Interrupted));
     }
 }

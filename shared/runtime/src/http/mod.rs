@@ -1,44 +1,47 @@
-//! The HTTP edge that all services share: who is calling, how a failure looks, and what is counted for every request.
+//! The HTTP edge of all services: bearer tokens, client addresses, error responses, request bodies, request metrics.
 
 mod body;
-mod edge;
-mod proxies;
+mod request_layer;
 mod serve;
+mod trusted_proxies;
 
 use axum::{
     Json,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use axum_extra::headers::{Authorization, HeaderMapExt, authorization::Bearer};
 use butt_dial_domain::{Code, Failure};
-use serde_json::json;
+use serde_json::{Value, json};
 
-pub use body::{Unread, Whole};
-pub use edge::observe;
-pub use proxies::Proxies;
-pub use serve::{Listening, listen};
+pub use body::{BodyRejection, FullBody};
+pub use request_layer::observe;
+pub use serve::{HttpListener, bind};
+pub use trusted_proxies::TrustedProxies;
 
-/// The token of `Authorization: Bearer <token>`.
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim())
-        .filter(|token| !token.is_empty())
+/// Returns the token of `Authorization: Bearer <token>`.
+pub fn bearer(headers: &HeaderMap) -> Option<String> {
+    let authorization: Authorization<Bearer> = headers.typed_get()?;
+    Some(authorization.token().trim().to_owned()).filter(|token| !token.is_empty())
 }
 
-/// The one shape of every refusal over HTTP.
-pub fn failure(failure: &Failure) -> Response {
-    let status = StatusCode::from_u16(failure.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+/// Builds the body of an error response.
+pub fn error_body(failure: &Failure) -> Value {
     let mut body = failure.envelope();
-    // The Python client raises RateLimitError, with its retry-after, only for a 429 without a code.
+    // The Python client raises RateLimitError, with its retry-after, only for a 429 without `code`.
     if failure.code == Code::RateLimited
         && let Some(fields) = body.as_object_mut()
     {
         fields.remove("code");
         fields.insert("reason".into(), json!(failure.code.as_str()));
     }
+    body
+}
+
+/// Builds the response of a failure: status, error envelope, `Retry-After` and `WWW-Authenticate`.
+pub fn failure(failure: &Failure) -> Response {
+    let status = StatusCode::from_u16(failure.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = error_body(failure);
     let mut response = (status, Json(body)).into_response();
     if let Some(seconds) = failure.retry_after_seconds {
         response
@@ -46,7 +49,7 @@ pub fn failure(failure: &Failure) -> Response {
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if status == StatusCode::UNAUTHORIZED {
-        // No `resource_metadata`: clients that find OAuth metadata ignore the token that they were configured with.
+        // No `resource_metadata`: a client that finds OAuth metadata ignores its configured token.
         response.headers_mut().insert(
             header::WWW_AUTHENTICATE,
             HeaderValue::from_static("Bearer realm=\"butt-dial\""),

@@ -1,15 +1,18 @@
-//! Metrics of the edge and the pools; the product's own stand beside the product.
+//! Metrics of the HTTP edge and of the connection pools. Metrics of the product are in its own crates.
 
 use std::time::Duration;
 
+use butt_dial_kv::PoolStatus;
 use prometheus::{HistogramOpts, HistogramVec, IntGauge, Registry};
 
+/// Durations of HTTP requests.
 #[derive(Clone)]
 pub struct HttpMetrics {
     requests: HistogramVec,
 }
 
-const SECONDS: &[f64] = &[
+/// Histogram bounds in seconds.
+const BUCKETS: &[f64] = &[
     0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
@@ -17,15 +20,16 @@ impl HttpMetrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let options = HistogramOpts::new(
             "bd_http_request_seconds",
-            "Time until the head of the response, by route pattern; a stream counts until it begins.",
+            "Time until the head of the response, by route pattern; a stream counts until it starts.",
         );
-        let requests = HistogramVec::new(options.buckets(SECONDS.to_vec()), &["method", "route", "status"])?;
+        let requests = HistogramVec::new(options.buckets(BUCKETS.to_vec()), &["method", "route", "status"])?;
         registry.register(Box::new(requests.clone()))?;
         Ok(Self { requests })
     }
 
-    pub fn observe(&self, method: &str, route: &str, status: u16, took: Duration) {
-        // Methods are whatever a client writes; only the usual ones get a label of their own.
+    /// Records one response. `route` is the route pattern, because labels must be bounded.
+    pub fn observe(&self, method: &str, route: &str, status: u16, elapsed: Duration) {
+        // A client may send any method; only the common ones become a label value.
         let method = if matches!(method, "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" | "HEAD") {
             method
         } else {
@@ -34,10 +38,11 @@ impl HttpMetrics {
         let status = format!("{}xx", status / 100);
         self.requests
             .with_label_values(&[method, route, &status])
-            .observe(took.as_secs_f64());
+            .observe(elapsed.as_secs_f64());
     }
 }
 
+/// Connections of the database pool.
 #[derive(Clone)]
 pub struct PoolMetrics {
     open: IntGauge,
@@ -46,16 +51,12 @@ pub struct PoolMetrics {
 
 impl PoolMetrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(name, help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
+        let gauge = |name, help| register_gauge(registry, name, help);
         Ok(Self {
             open: gauge("bd_database_connections", "Open connections to the database.")?,
             idle: gauge(
                 "bd_database_connections_idle",
-                "Open connections to the database that nobody uses.",
+                "Open connections to the database that are not in use.",
             )?,
         })
     }
@@ -64,4 +65,39 @@ impl PoolMetrics {
         self.open.set(i64::from(open));
         self.idle.set(i64::try_from(idle).unwrap_or(i64::MAX));
     }
+}
+
+/// Connections of the Redis pool.
+#[derive(Clone)]
+pub struct RedisPoolMetrics {
+    connections: IntGauge,
+    available: IntGauge,
+    waiting: IntGauge,
+}
+
+impl RedisPoolMetrics {
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauge = |name, help| register_gauge(registry, name, help);
+        Ok(Self {
+            connections: gauge("bd_redis_pool_connections", "Open connections to Redis.")?,
+            available: gauge(
+                "bd_redis_pool_available",
+                "Open connections to Redis that a command can use at once.",
+            )?,
+            waiting: gauge("bd_redis_pool_waiting", "Commands that wait for a connection to Redis.")?,
+        })
+    }
+
+    pub fn observe(&self, status: PoolStatus) {
+        let count = |value| i64::try_from(value).unwrap_or(i64::MAX);
+        self.connections.set(count(status.connections));
+        self.available.set(count(status.available));
+        self.waiting.set(count(status.waiting));
+    }
+}
+
+fn register_gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    let gauge = IntGauge::new(name, help)?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
 }

@@ -1,5 +1,5 @@
-//! What a process tells of itself: JSON logs, traces over OTLP, metrics for Prometheus.
-//! None of them may hold a body, a token, or a whole address; metric labels are few and bounded.
+//! Telemetry of the process: JSON logs, traces over OTLP, metrics for Prometheus.
+//! None of them may contain a body, a token or a full address. Metric labels have few and bounded values.
 
 mod metrics;
 pub mod trace;
@@ -11,18 +11,18 @@ use crate::{Config, config::ConfigError};
 
 pub use metrics::HttpMetrics;
 
-/// Libraries that tell of every request at `info`. What the operator names comes after them, and wins.
-const QUIET: &str = "rmcp=warn,async_nats=warn,sqlx=warn,hyper=warn,reqwest=warn";
-/// Spans of these crates make up a trace; those of libraries would only drown it.
-const TRACED: &str =
-    "warn,butt_dial_comms=debug,butt_dial_gateway=debug,butt_dial_runtime=debug,butt_dial_providers=debug";
+/// Levels of libraries that log every request at `info`. Directives of `LOG_LEVEL` follow these, so they take precedence.
+const LIBRARY_LEVELS: &str = "rmcp=warn,async_nats=warn,sqlx=warn,hyper=warn,reqwest=warn";
+/// Exports the spans of this program's crates, which all begin with `butt_dial`. Spans of libraries would hide them.
+const TRACE_FILTER: &str = "warn,butt_dial=debug";
 
-/// Cheap to clone.
+/// The metrics registry and the metrics of the edge. Cheap to clone.
 #[derive(Clone)]
 pub struct Telemetry {
     pub registry: Registry,
     pub http: HttpMetrics,
     pool: metrics::PoolMetrics,
+    redis_pool: metrics::RedisPoolMetrics,
 }
 
 impl Telemetry {
@@ -31,23 +31,29 @@ impl Telemetry {
         Ok(Self {
             http: HttpMetrics::register(&registry)?,
             pool: metrics::PoolMetrics::register(&registry)?,
+            redis_pool: metrics::RedisPoolMetrics::register(&registry)?,
             registry,
         })
     }
 
-    /// Takes the size of the database pool and how many of its connections are idle.
+    /// Records the number of open and of idle connections of the database pool.
     pub fn observe_pool(&self, (open, idle): (u32, usize)) {
         self.pool.observe(open, idle);
     }
+
+    /// Records the state of the Redis pool.
+    pub fn observe_redis_pool(&self, status: butt_dial_kv::PoolStatus) {
+        self.redis_pool.observe(status);
+    }
 }
 
-/// Installs the process's log and, where an endpoint is set, its traces. Keep the answer until the end: it sends what is left.
-pub fn install(config: &Config) -> Result<trace::Exporting, ConfigError> {
-    let wrong = |error: String| ConfigError(format!("LOG_LEVEL: {error}"));
-    let directives = format!("{QUIET},{}", config.log_level);
+/// Installs the process's logger and, when an endpoint is set, the trace exporter. Shut the returned exporter down at the end
+/// of the process: it sends the buffered spans.
+pub fn install(config: &Config) -> Result<trace::TraceExporter, ConfigError> {
+    let directives = format!("{LIBRARY_LEVELS},{}", config.log_level);
     let filter: EnvFilter = directives
         .parse()
-        .map_err(|e: tracing_subscriber::filter::ParseError| wrong(e.to_string()))?;
+        .map_err(|error: tracing_subscriber::filter::ParseError| ConfigError(format!("LOG_LEVEL: {error}")))?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = if config.log_json {
         lines
@@ -59,17 +65,17 @@ pub fn install(config: &Config) -> Result<trace::Exporting, ConfigError> {
     } else {
         lines.boxed()
     };
-    let (traces, exporting) = match &config.otlp_endpoint {
+    let (traces, exporter) = match &config.otlp_endpoint {
         Some(endpoint) => {
-            let (layer, exporting) = trace::exporter(endpoint)?;
-            (Some(layer.with_filter(EnvFilter::new(TRACED))), exporting)
+            let (layer, exporter) = trace::exporter(endpoint)?;
+            (Some(layer.with_filter(EnvFilter::new(TRACE_FILTER))), exporter)
         }
-        None => (None, trace::Exporting::default()),
+        None => (None, trace::TraceExporter::default()),
     };
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .with(traces)
         .try_init()
-        .map_err(|error| ConfigError(format!("the log can't be installed: {error}")))?;
-    Ok(exporting)
+        .map_err(|error| ConfigError(format!("the logger can't be installed: {error}")))?;
+    Ok(exporter)
 }

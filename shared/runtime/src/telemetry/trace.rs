@@ -1,4 +1,4 @@
-//! Traces: W3C trace context in and out, over HTTP and over the bus, and their export over OTLP.
+//! Traces: propagation of the W3C trace context over HTTP and over the bus, and export over OTLP.
 
 use std::collections::BTreeMap;
 
@@ -20,50 +20,50 @@ use url::Url;
 
 use crate::config::ConfigError;
 
-/// Sends what is left when it is closed.
+/// Exports spans in batches. `shutdown` sends the remaining ones.
 #[derive(Default)]
-pub struct Exporting(Option<SdkTracerProvider>);
+pub struct TraceExporter(Option<SdkTracerProvider>);
 
-impl Exporting {
-    /// Blocks until the last spans are sent or given up.
-    pub fn close(self) {
+impl TraceExporter {
+    /// Blocks until the remaining spans are sent or dropped.
+    pub fn shutdown(self) {
         if let Some(provider) = self.0
             && let Err(error) = provider.shutdown()
         {
-            tracing::warn!(%error, "the last traces could not be sent");
+            tracing::warn!(%error, "trace export at shutdown failed");
         }
     }
 }
 
 pub(super) type TraceLayer<S> = OpenTelemetryLayer<S, Tracer>;
 
-pub(super) fn exporter<S>(endpoint: &Url) -> Result<(TraceLayer<S>, Exporting), ConfigError>
+pub(super) fn exporter<S>(endpoint: &Url) -> Result<(TraceLayer<S>, TraceExporter), ConfigError>
 where
     S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
 {
-    let wrong = |error: &dyn std::fmt::Display| ConfigError(format!("OTEL_EXPORTER_OTLP_ENDPOINT: {error}"));
+    let config_error = |error: &dyn std::fmt::Display| ConfigError(format!("OTEL_EXPORTER_OTLP_ENDPOINT: {error}"));
     let client = reqwest::Client::builder()
         .no_proxy()
         .build()
-        .map_err(|error| wrong(&error))?;
+        .map_err(|error| config_error(&error))?;
     let traces = format!("{}/v1/traces", endpoint.as_str().trim_end_matches('/'));
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(client)
         .with_endpoint(traces)
         .build()
-        .map_err(|error| wrong(&error))?;
+        .map_err(|error| config_error(&error))?;
     let provider = SdkTracerProvider::builder()
-        // The default processor runs the exporter outside the runtime, where its HTTP client can't work.
+        // The default processor runs the exporter outside the Tokio runtime, which its HTTP client needs.
         .with_span_processor(BatchSpanProcessor::builder(exporter, runtime::Tokio).build())
         .with_resource(Resource::builder().with_service_name("butt-dial").build())
         .build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("butt-dial"));
-    Ok((layer, Exporting(Some(provider))))
+    Ok((layer, TraceExporter(Some(provider))))
 }
 
-/// Makes `span` part of the caller's trace, if the caller named one.
-pub fn continue_from<'a>(span: &Span, header: impl Fn(&str) -> Option<&'a str>) {
+/// Makes `span` a child of the sender's span, if the headers contain a `traceparent`.
+pub fn set_remote_parent<'a>(span: &Span, header: impl Fn(&str) -> Option<&'a str>) {
     struct Headers<'a>(BTreeMap<&'static str, &'a str>);
     impl Extractor for Headers<'_> {
         fn get(&self, key: &str) -> Option<&str> {
@@ -74,16 +74,16 @@ pub fn continue_from<'a>(span: &Span, header: impl Fn(&str) -> Option<&'a str>) 
         }
     }
     if header("traceparent").is_some() {
-        let named = ["traceparent", "tracestate"]
+        let present = ["traceparent", "tracestate"]
             .into_iter()
             .filter_map(|name| Some((name, header(name)?)));
-        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(named.collect()));
-        // Fails only where no traces are made.
+        let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(present.collect()));
+        // Fails only when no exporter is installed.
         drop(span.set_parent(context));
     }
 }
 
-/// The headers by which another process continues the trace of the current span.
+/// Returns the headers that propagate the trace of the current span to another process.
 pub fn headers() -> BTreeMap<String, String> {
     struct Headers(BTreeMap<String, String>);
     impl Injector for Headers {

@@ -1,4 +1,6 @@
-//! Around every request: a request id, a span that continues the caller's trace, a metric, and one log line for faults.
+//! The outermost layer of every request: a request id, a span within the sender's trace, a metric, and a log line for each
+//! server error. `tower-http`'s request-id and trace layers are not used: they accept the client's own id, and they wrap every
+//! response body in two more types.
 
 use std::time::Instant;
 
@@ -14,9 +16,9 @@ use crate::telemetry::{Telemetry, trace};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A layer for `axum::middleware::from_fn_with_state`.
+/// Observes one request. For `axum::middleware::from_fn_with_state`.
 pub async fn observe(State(telemetry): State<Telemetry>, request: Request, next: Next) -> Response {
-    // The route's pattern, never the path: paths hold ids, and labels must be few.
+    // The route pattern, not the path: paths contain ids, and metric labels must be bounded.
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -25,16 +27,16 @@ pub async fn observe(State(telemetry): State<Telemetry>, request: Request, next:
     let method = request.method().as_str().to_owned();
     let id = butt_dial_domain::ids::unique();
     let span = tracing::info_span!("http", request = %id, http.method = %method, http.route = %route, http.status = tracing::field::Empty);
-    trace::continue_from(&span, |name| request.headers().get(name)?.to_str().ok());
-    let begun = Instant::now();
+    trace::set_remote_parent(&span, |name| request.headers().get(name)?.to_str().ok());
+    let started = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
     span.record("http.status", status.as_u16());
     telemetry
         .http
-        .observe(&method, &route, status.as_u16(), begun.elapsed());
+        .observe(&method, &route, status.as_u16(), started.elapsed());
     if status.is_server_error() {
-        span.in_scope(|| tracing::warn!(status = status.as_u16(), "answered with a server error"));
+        span.in_scope(|| tracing::warn!(status = status.as_u16(), "request failed"));
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);

@@ -1,20 +1,22 @@
-//! Whose address a request comes from. A forwarded header is believed only from a proxy that the operator named.
+//! Determines the client address of a request. `X-Forwarded-For` counts only when a trusted proxy sent it.
+//! `axum-client-ip` is not used: it trusts one header from every peer and knows no list of trusted networks.
 
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
+/// The networks of `TRUSTED_PROXIES`.
 #[derive(Clone, Default)]
-pub struct Proxies(Vec<IpNet>);
+pub struct TrustedProxies(Vec<IpNet>);
 
-impl Proxies {
+impl TrustedProxies {
     pub fn new(trusted: Vec<IpNet>) -> Self {
         Self(trusted)
     }
 
-    /// The client's address: from the right of X-Forwarded-For, the first that is no trusted proxy.
-    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    /// Returns the client's address: the rightmost entry of `X-Forwarded-For` that is not a trusted proxy.
+    pub fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
         let forwarded: Vec<&str> = headers
             .get_all("x-forwarded-for")
@@ -28,7 +30,7 @@ impl Proxies {
             }
             match hop.trim().parse::<IpAddr>() {
                 Ok(address) => client = address.to_canonical(),
-                // What a trusted proxy wrote is no address: nothing behind it can be believed.
+                // The entry is not an address, so the entries to its left are not trustworthy.
                 Err(_) => break,
             }
         }
@@ -45,21 +47,21 @@ mod tests {
     use super::*;
 
     fn client(trusted: &[&str], peer: &str, forwarded: &str) -> String {
-        let proxies = Proxies::new(trusted.iter().map(|t| t.parse().unwrap()).collect());
+        let proxies = TrustedProxies::new(trusted.iter().map(|t| t.parse().unwrap()).collect());
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", forwarded.parse().unwrap());
-        proxies.client(peer.parse().unwrap(), &headers).to_string()
+        proxies.client_address(peer.parse().unwrap(), &headers).to_string()
     }
 
     #[test]
-    fn forwarded_addresses_count_only_from_trusted_proxies() {
+    fn uses_forwarded_address_only_from_trusted_proxies() {
         assert_eq!(client(&[], "10.0.0.1", "1.2.3.4"), "10.0.0.1");
         assert_eq!(client(&["10.0.0.0/8"], "10.0.0.1", "1.2.3.4"), "1.2.3.4");
         assert_eq!(client(&["10.0.0.0/8"], "9.9.9.9", "1.2.3.4"), "9.9.9.9");
         assert_eq!(
             client(&["10.0.0.0/8"], "10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2"),
             "1.2.3.4",
-            "a client may lie on the left"
+            "a client can forge entries on the left"
         );
         assert_eq!(client(&["10.0.0.0/8"], "10.0.0.1", "nonsense"), "10.0.0.1");
         assert_eq!(client(&["10.0.0.0/8"], "::ffff:10.0.0.1", "1.2.3.4"), "1.2.3.4");
