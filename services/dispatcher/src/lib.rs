@@ -1,5 +1,5 @@
-//! The dispatcher: reads what came in, delivers it to agents, and does what has to be done later: schedules, second looks,
-//! forgetting. Any number of replicas: each piece of work is claimed before it is done, and taken over when its holder dies.
+//! The dispatcher: applies inbound webhook events, delivers events to agents, and runs the periodic sweeps (scheduled sends,
+//! reconcilers, retention). Any number of replicas may run: work is claimed first, and taken over when a replica dies.
 
 mod sweeps;
 
@@ -14,20 +14,20 @@ pub const ROLE: Role = Role {
     build: |platform| build(platform).boxed(),
 };
 
-/// Dispatchers share what they are told: one of them acts.
+/// The subscription group: one dispatcher receives each message.
 const GROUP: &str = "dispatchers";
 
 async fn build(platform: Platform) -> Result<Router, StartError> {
     let Platform { comms, lifecycle, .. } = &platform;
-    hear_of_returning_agents(comms, lifecycle).await?;
-    let (reading, drain) = (comms.clone(), lifecycle.draining().clone());
-    lifecycle.spawn(async move { follow::follow(&reading, &drain).await });
+    deliver_to_returning_agents(comms, lifecycle).await?;
+    let (consumer, drain) = (comms.clone(), lifecycle.draining().clone());
+    lifecycle.spawn(async move { follow::follow(&consumer, &drain).await });
     sweeps::start(comms, lifecycle);
     Ok(Router::new())
 }
 
-/// A hint only: what is missed is found by the next sweep.
-async fn hear_of_returning_agents(comms: &Comms, lifecycle: &Lifecycle) -> Result<(), StartError> {
+/// Starts the delivery worker of an agent that reconnects. A lost message only delays delivery until the next sweep.
+async fn deliver_to_returning_agents(comms: &Comms, lifecycle: &Lifecycle) -> Result<(), StartError> {
     let returned = comms.bus.subscribe_group(subjects::AGENT_RETURNED, GROUP).await;
     let mut returned = returned.map_err(|error| StartError::Bus(error.to_string()))?;
     let (comms, drain) = (comms.clone(), lifecycle.draining().clone());

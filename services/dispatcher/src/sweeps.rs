@@ -1,10 +1,9 @@
-//! Work that is due by the clock. Each sweep claims what it does, so that replicas share it.
+//! The periodic sweeps. Each sweep claims the rows that it works on, so that replicas share the work.
 
 use std::{future::Future, time::Duration};
 
 use butt_dial_comms::{
-    Comms,
-    calls::unheard,
+    Comms, calls,
     delivery::ladder,
     media,
     outbound::{reconcile, schedule},
@@ -18,6 +17,7 @@ const EVERY_FIVE_SECONDS: Duration = Duration::from_secs(5);
 const EVERY_MINUTE: Duration = Duration::from_secs(60);
 const EVERY_TEN_MINUTES: Duration = Duration::from_secs(600);
 
+/// Starts all sweeps on the lifecycle.
 pub fn start(comms: &Comms, lifecycle: &Lifecycle) {
     sweep(comms, lifecycle, EVERY_SECOND, "unknown sends", |comms| async move {
         reconcile::run_once(&comms).await
@@ -31,39 +31,35 @@ pub fn start(comms: &Comms, lifecycle: &Lifecycle) {
     sweep(comms, lifecycle, EVERY_SECOND, "attachments", |comms| async move {
         media::sweep(&comms).await
     });
-    sweep(comms, lifecycle, EVERY_SECOND, "late texts", |comms| async move {
+    sweep(comms, lifecycle, EVERY_SECOND, "deferred bodies", |comms| async move {
         media::late::sweep(&comms).await
     });
     sweep(
         comms,
         lifecycle,
         EVERY_FIVE_SECONDS,
-        "what was delivered",
+        "delivered events",
         |comms| async move { retention::forget_delivered(&comms).await },
     );
-    sweep(
-        comms,
-        lifecycle,
-        EVERY_MINUTE,
-        "calls without news",
-        |comms| async move { unheard::sweep(&comms).await },
-    );
+    sweep(comms, lifecycle, EVERY_MINUTE, "stale calls", |comms| async move {
+        calls::reconcile::sweep(&comms).await
+    });
     sweep(comms, lifecycle, EVERY_TEN_MINUTES, "retention", |comms| async move {
         retention::sweep(&comms).await
     });
 }
 
-fn sweep<F, Fut>(comms: &Comms, lifecycle: &Lifecycle, every: Duration, what: &'static str, work: F)
+fn sweep<F, Fut>(comms: &Comms, lifecycle: &Lifecycle, every: Duration, name: &'static str, work: F)
 where
     F: Fn(Comms) -> Fut + Copy + Send + 'static,
     Fut: Future<Output = Result<usize, Failure>> + Send + 'static,
 {
     let comms = comms.clone();
-    lifecycle.repeat(every, move || {
+    lifecycle.spawn_periodic(every, move || {
         let comms = comms.clone();
         async move {
             if let Err(failure) = work(comms).await {
-                tracing::warn!(%failure, what, "a sweep has to wait");
+                tracing::warn!(%failure, sweep = name, "sweep failed");
             }
         }
     });
