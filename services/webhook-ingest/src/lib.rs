@@ -1,8 +1,8 @@
-//! Webhook ingest: where carriers tell what happened. It believes nothing unsigned, answers in milliseconds, and only after
-//! what it was told is durable. It needs no database for that: whose number is whose, it keeps in memory.
+//! Webhook ingest: receives the webhooks of carriers. It rejects unsigned webhooks, and answers 2xx only after the webhook
+//! events are durable in the bus. It needs no database for that: the owners of addresses are cached in memory.
 
-mod answer;
-mod hook;
+mod endpoint;
+mod responses;
 
 use axum::{Router, routing::any};
 use butt_dial_comms::{
@@ -17,10 +17,10 @@ pub const ROLE: Role = Role {
     build: |platform| build(platform).boxed(),
 };
 
-/// 1 MiB: the largest webhook that a vendor sends (a thousand entries of Meta's) stays below.
+/// 1 MiB. The largest webhook of a vendor (a thousand entries from Meta) is smaller.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// What a request is handled with.
+/// The state of the endpoint.
 #[derive(Clone)]
 pub struct Ingest {
     comms: Comms,
@@ -29,27 +29,28 @@ pub struct Ingest {
 
 async fn build(platform: Platform) -> Result<Router, StartError> {
     let routes = Routes::load(platform.comms.clone()).await?;
-    keep_up_to_date(&routes, &platform.lifecycle);
+    keep_routes_current(&routes, &platform.lifecycle);
     let ingest = Ingest {
         comms: platform.comms.clone(),
         routes,
     };
     Ok(Router::new()
-        .route("/webhooks/{first}/{second}", any(hook::receive))
-        .route("/webhooks/{first}/{second}/{*rest}", any(hook::receive))
+        .route("/webhooks/{first}/{second}", any(endpoint::receive))
+        .route("/webhooks/{first}/{second}/{*rest}", any(endpoint::receive))
         .with_state(ingest))
 }
 
-fn keep_up_to_date(routes: &Routes, lifecycle: &Lifecycle) {
+/// Follows route changes on the bus, and reloads all routes periodically.
+fn keep_routes_current(routes: &Routes, lifecycle: &Lifecycle) {
     let (following, drain) = (routes.clone(), lifecycle.draining().clone());
     lifecycle.spawn(async move { following.follow(&drain).await });
     let routes = routes.clone();
-    lifecycle.repeat(REFRESH, move || {
+    lifecycle.spawn_periodic(REFRESH, move || {
         let routes = routes.clone();
         async move {
-            // Until then, what is known goes on being served.
+            // The cached routes stay in use until the next reload.
             if let Err(error) = routes.refresh().await {
-                tracing::warn!(%error, "the addresses can't be read anew");
+                tracing::warn!(%error, "webhook routes not reloaded");
             }
         }
     });

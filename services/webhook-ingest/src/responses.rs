@@ -1,4 +1,4 @@
-//! What a carrier reads. Whoever is refused learns nothing but that.
+//! The responses to carriers. An error response has no body: it must not reveal why a webhook was rejected.
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -7,11 +7,11 @@ use axum::{
 use butt_dial_comms::inbound::WebhookRefusal;
 use butt_dial_domain::ports::{
     voice::Rendered,
-    webhook::{Acknowledgement, Distrust},
+    webhook::{Acknowledgement, VerificationError},
 };
 
-/// Seconds after which a carrier may try again.
-const RETRY_AFTER: u64 = 2;
+/// Value of `Retry-After` in seconds.
+const RETRY_AFTER_SECONDS: u64 = 2;
 
 pub fn acknowledged(acknowledgement: Acknowledgement) -> Response {
     (
@@ -21,7 +21,7 @@ pub fn acknowledged(acknowledgement: Acknowledgement) -> Response {
         .into_response()
 }
 
-/// What the carrier is to do with a call.
+/// Returns the call script in the carrier's format.
 pub fn script(script: Rendered) -> Response {
     ([(header::CONTENT_TYPE, script.content_type)], script.body).into_response()
 }
@@ -30,17 +30,21 @@ pub fn challenge(text: String) -> Response {
     ([(header::CONTENT_TYPE, "text/plain")], text).into_response()
 }
 
-pub fn refused(refusal: WebhookRefusal) -> Response {
+pub fn rejected(refusal: WebhookRefusal) -> Response {
     match refusal {
-        WebhookRefusal::Unknown => unknown(),
-        WebhookRefusal::Untrusted(Distrust::NoSecret | Distrust::Unsigned) => StatusCode::UNAUTHORIZED.into_response(),
-        WebhookRefusal::Untrusted(Distrust::WrongSignature | Distrust::Stale) => StatusCode::FORBIDDEN.into_response(),
-        WebhookRefusal::Unreadable => StatusCode::BAD_REQUEST.into_response(),
+        WebhookRefusal::Unknown => not_found(),
+        WebhookRefusal::Untrusted(VerificationError::NoSecret | VerificationError::Unsigned) => {
+            StatusCode::UNAUTHORIZED.into_response()
+        }
+        WebhookRefusal::Untrusted(VerificationError::WrongSignature | VerificationError::Stale) => {
+            StatusCode::FORBIDDEN.into_response()
+        }
+        WebhookRefusal::UnreadableRequest => StatusCode::BAD_REQUEST.into_response(),
         WebhookRefusal::Unavailable => unavailable(),
     }
 }
 
-pub fn unknown() -> Response {
+pub fn not_found() -> Response {
     StatusCode::NOT_FOUND.into_response()
 }
 
@@ -49,6 +53,6 @@ pub fn too_large() -> Response {
 }
 
 pub fn unavailable() -> Response {
-    let retry_after = [(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER))];
+    let retry_after = [(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS))];
     (StatusCode::SERVICE_UNAVAILABLE, retry_after).into_response()
 }
