@@ -1,6 +1,6 @@
 //! Sends: messages arrive unchanged, over every transport and on every channel.
 
-use butt_dial_domain::Channel;
+use butt_dial_domain::{Channel, Clock};
 use serde_json::json;
 
 use crate::support::{Transport, email, sms, whatsapp, with};
@@ -114,6 +114,21 @@ profiles! {
             "{usage}"
         );
         assert_eq!(usage["currentUsage"]["spendDayLimit"], 10.0);
+    }
+}
+
+profiles! {
+    async fn reports_line_costs_on_usage_dashboard(cluster: &Cluster) {
+        let account = &cluster.account;
+        let (sender, person) = (format!("U{}", "0".repeat(32)), format!("U{}", "1".repeat(32)));
+        let now = Clock::System.now();
+        let assigned = cluster.store.assign_channel(&account.org, &account.agent, Channel::Line, &sender, now);
+        assigned.await.unwrap();
+        let agent = cluster.agent(Transport::Sse).await;
+        agent.send(with(sms(&person, "Hello"), json!({ "channel": "line" }))).await.unwrap();
+        let usage = agent.call("comms_get_usage_dashboard", json!({})).await.unwrap();
+        assert_eq!(usage["actions"], json!({ "line": 1 }));
+        assert_eq!(usage["costsByChannel"]["line"], 0.003, "{usage}");
     }
 }
 

@@ -1,14 +1,14 @@
-//! `comms_get_usage_dashboard`: what the agent has sent and spent, and what it may.
+//! `comms_get_usage_dashboard`: the agent's usage, spend and limits.
 
 use butt_dial_comms::billing::usage::{self, Dashboard, Span};
-use butt_dial_domain::{Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use super::{
     Context, Hints, Operation, Route,
-    views::{ByChannel, LimitsView},
+    views::{CostsByChannel, LimitsView},
 };
 
 pub struct GetUsageDashboard;
@@ -27,7 +27,7 @@ pub struct Output {
     total_actions: i64,
     /// Messages by channel.
     actions: BTreeMap<String, i64>,
-    costs_by_channel: ByChannel,
+    costs_by_channel: CostsByChannel,
     currency: &'static str,
     period: Period,
     current_usage: CurrentUsage,
@@ -44,7 +44,7 @@ pub struct Period {
     timezone: &'static str,
 }
 
-/// US dollars, reservations of messages under way included.
+/// US dollars, with reservations of unfinished sends.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CurrentUsage {
@@ -57,8 +57,8 @@ pub struct CurrentUsage {
 impl Operation for GetUsageDashboard {
     const NAME: &'static str = "comms_get_usage_dashboard";
     const TITLE: &'static str = "Usage and limits";
-    const DESCRIPTION: &'static str =
-        "Returns how much you have sent and spent in a period, and your limits. [scope: agent]";
+    const DESCRIPTION: &'static str = "Returns your number of actions and your spend in a period, and your limits. Use it before a large batch of messages. \
+        [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,
@@ -70,6 +70,7 @@ impl Operation for GetUsageDashboard {
         path: "/api/v1/usage",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[];
 
     type Args = Args;
     type Output = Output;
@@ -78,11 +79,11 @@ impl Operation for GetUsageDashboard {
         let profile = context.caller.agent()?;
         let span = Span::parse(args.period.as_deref().unwrap_or("today"))?;
         let dashboard = usage::dashboard(&context.comms, profile, span).await?;
-        Ok(show(profile.agent.id.to_string(), dashboard))
+        Ok(view(profile.agent.id.to_string(), dashboard))
     }
 }
 
-fn show(agent_id: String, dashboard: Dashboard) -> Output {
+fn view(agent_id: String, dashboard: Dashboard) -> Output {
     let limits = dashboard.limits;
     Output {
         agent_id,
@@ -92,7 +93,7 @@ fn show(agent_id: String, dashboard: Dashboard) -> Output {
             .iter()
             .map(|row| (row.channel.clone(), row.messages))
             .collect(),
-        costs_by_channel: ByChannel::costs(&dashboard),
+        costs_by_channel: CostsByChannel::new(&dashboard),
         currency: "USD",
         current_usage: CurrentUsage {
             spend_today: dashboard.spent_today.as_units(),

@@ -1,15 +1,18 @@
-//! How the product's nouns look on the wire, where more than one operation shows them.
+//! Wire formats that several operations share.
+
+use std::{borrow::Cow, collections::BTreeMap};
 
 use butt_dial_comms::billing::usage::Dashboard;
 use butt_dial_domain::{Channel, clock::Timestamp, limits::Limits};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
+/// Formats a time as RFC 3339 in UTC with milliseconds.
 pub fn time(at: Timestamp) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
-/// Limits in force; a limit that is not set is left out.
+/// Limits in force. A limit that is not set is omitted.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LimitsView {
@@ -39,27 +42,40 @@ impl From<Limits> for LimitsView {
     }
 }
 
-/// Messages and money by channel, in US dollars.
-#[derive(Serialize, JsonSchema)]
-pub struct ByChannel {
-    sms: f64,
-    whatsapp: f64,
-    email: f64,
-    voice: f64,
-    telegram: f64,
-    line: f64,
+/// Costs by channel, in US dollars.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub struct CostsByChannel(BTreeMap<&'static str, f64>);
+
+/// The keys that the Python client reads. `telegram` is not a channel of this program; its cost is 0.
+const CLIENT_CHANNELS: [&str; 6] = ["sms", "whatsapp", "email", "voice", "telegram", "line"];
+
+impl CostsByChannel {
+    pub fn new(dashboard: &Dashboard) -> Self {
+        let cost = |key| Channel::parse(key).map_or(0.0, |channel| dashboard.cost(channel).as_units());
+        Self(Self::keys().map(|key| (key, cost(key))).collect())
+    }
+
+    fn keys() -> impl Iterator<Item = &'static str> {
+        let channels = Channel::ALL.into_iter().map(Channel::as_str);
+        let others = channels.filter(|key| !CLIENT_CHANNELS.contains(key));
+        CLIENT_CHANNELS.into_iter().chain(others)
+    }
 }
 
-impl ByChannel {
-    pub fn costs(dashboard: &Dashboard) -> Self {
-        Self {
-            sms: dashboard.cost(Channel::Sms).as_units(),
-            whatsapp: dashboard.cost(Channel::Whatsapp).as_units(),
-            email: dashboard.cost(Channel::Email).as_units(),
-            voice: dashboard.cost(Channel::Voice).as_units(),
-            // The Python client reads all six; these channels do not exist yet and cost nothing.
-            telegram: 0.0,
-            line: 0.0,
-        }
+impl JsonSchema for CostsByChannel {
+    fn schema_name() -> Cow<'static, str> {
+        "ByChannel".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let number = generator.subschema_for::<f64>();
+        let properties: BTreeMap<_, _> = Self::keys().map(|key| (key, number.clone())).collect();
+        json_schema!({
+            "type": "object",
+            "description": "Costs by channel, in US dollars.",
+            "properties": properties,
+            "required": Self::keys().collect::<Vec<_>>(),
+        })
     }
 }
