@@ -1,4 +1,4 @@
-//! Sound files, as speech synthesizers are asked for them: whether bytes are one, and the header that makes samples one.
+//! Audio files of speech synthesis: format detection and the WAV header.
 
 use butt_dial_domain::ports::{
     carrier::{Outcome, RefusalClass},
@@ -9,10 +9,10 @@ use reqwest::header;
 
 use crate::http;
 
-/// Speech of ten minutes, uncompressed.
+/// About ten minutes of uncompressed speech.
 pub const MAX_FILE_BYTES: usize = 32 * 1024 * 1024;
 
-/// By its first bytes: a portal's page is not a voice.
+/// Returns whether the first bytes match the format. An HTML page of a captive portal does not.
 pub fn is(format: AudioFormat, bytes: &[u8]) -> bool {
     match format {
         AudioFormat::Mp3 => bytes.starts_with(b"ID3") || matches!(bytes, [0xff, second, ..] if second & 0xe0 == 0xe0),
@@ -21,7 +21,7 @@ pub fn is(format: AudioFormat, bytes: &[u8]) -> bool {
     }
 }
 
-/// Samples (signed, 16 bits, little-endian, mono) at this rate as a WAV file.
+/// Wraps samples (signed, 16 bits, little-endian, mono) in a WAV file.
 pub fn wav(pcm: &[u8], rate: u32) -> Vec<u8> {
     const BYTES_PER_SAMPLE: u16 = 2;
     let length = u32::try_from(pcm.len()).unwrap_or(u32::MAX);
@@ -41,7 +41,7 @@ pub fn wav(pcm: &[u8], rate: u32) -> Vec<u8> {
     file
 }
 
-/// Asks for a sound file. The request has its deadline; `refuse` classifies what is no success.
+/// Requests an audio file. The request carries its own deadline; `refuse` maps responses other than 2xx.
 pub async fn fetch(
     request: reqwest::RequestBuilder,
     refuse: fn(&http::Response) -> SpeechError,
@@ -56,13 +56,14 @@ pub async fn fetch(
     }
 }
 
-/// The file that was asked for. For a WAV file the vendors are asked for samples at `rate`: theirs have no true lengths.
+/// Returns the file in the requested format. For WAV, the adapters request raw samples at `rate` and add the header,
+/// because the vendors' WAV headers have no valid lengths.
 pub fn finish(response: http::Response, format: AudioFormat, rate: u32) -> Result<Bytes, SpeechError> {
     let file = match format {
         AudioFormat::Wav if is_sound(&response) => wav(&response.body, rate).into(),
         _ => response.body,
     };
-    // A proxy or a portal spoke.
+    // The response of a proxy or a captive portal.
     is(format, &file).then_some(file).ok_or(SpeechError::Unreachable)
 }
 
@@ -73,7 +74,7 @@ fn is_sound(response: &http::Response) -> bool {
     sound && !response.body.is_empty()
 }
 
-/// Nobody is asked to say nothing, or more than can be waited for.
+/// Rejects empty texts and texts that are too long.
 pub fn check(text: &str, max_characters: usize) -> Result<(), SpeechError> {
     let refused = |why: &str| Err(SpeechError::Refused(why.to_owned()));
     match text.chars().count() {

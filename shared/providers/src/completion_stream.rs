@@ -1,5 +1,5 @@
-//! The answers of language models: asked for once, read as server-sent events, every wait bounded.
-//! Dropping an answer drops its HTTP response, which closes the connection: so the far end learns of it at once.
+//! Streamed completions of language models: one request, server-sent events, a time limit on each wait. Dropping the
+//! stream drops the HTTP response and closes the connection, so the vendor notices at once.
 
 use std::{io, time::Duration};
 
@@ -12,24 +12,24 @@ use tokio::time::timeout;
 
 use crate::http;
 
-/// What a model says in a call is some hundred bytes an event, and some dozens of events.
+/// A spoken reply has some dozens of events with some hundred bytes each.
 const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
-/// The body's end comes with the last event or right behind it; who has read it can use the connection again.
+/// The body ends with the last event or right after it. Reading the end lets the pool reuse the connection.
 const LINGER: Duration = Duration::from_millis(50);
 
-/// Understands one vendor's events, in their order.
+/// Parses the events of one vendor, in order.
 pub trait EventReader: Send + 'static {
-    /// What the event adds to the answer, if it adds anything.
+    /// Returns the chunk that the event adds, if any.
     fn read(&mut self, event: &Sse) -> Result<Option<CompletionChunk>, ModelError>;
 
-    /// The stream is over: how the answer ended, if that had been said without an event of its own.
+    /// Returns the finish reason at the end of the stream, for vendors that send no final event.
     fn ended(&mut self) -> Option<FinishReason> {
         None
     }
 }
 
-/// Sends the request; `refuse` classifies an answer that is no stream. `silence` is how long nothing may come: first from
-/// the request to the answer's head, then from piece to piece.
+/// Sends the request. `refuse` maps a response that is not 2xx. `silence` limits each wait: from the request to the
+/// response head, then between two chunks.
 pub async fn request(
     request: reqwest::RequestBuilder,
     silence: Duration,
@@ -46,7 +46,7 @@ pub async fn request(
     };
     let response = timeout(silence, opening).await.map_err(|_| ModelError::Stalled)??;
     if !is_event_stream(&response) {
-        // A proxy or a portal spoke.
+        // The response of a proxy or a captive portal.
         return Err(ModelError::Broken);
     }
     let events = SseStream::from_bytes_stream(bounded(response.bytes_stream())).boxed();
@@ -84,7 +84,7 @@ impl<R: EventReader> OpenStream<R> {
 
     async fn linger(&mut self) {
         let rest = async { while let Some(Ok(_)) = self.events.next().await {} };
-        // Who does not end in time loses a connection, nothing else.
+        // After the time limit the connection is closed, which costs only a new connection.
         let _ = timeout(LINGER, rest).await;
     }
 }
@@ -95,7 +95,7 @@ fn is_event_stream(response: &reqwest::Response) -> bool {
         .is_some_and(|kind| kind.trim_start().starts_with("text/event-stream"))
 }
 
-/// The parser keeps an unfinished line whole, so somebody has to count.
+/// Fails when the stream exceeds the size limit, because the SSE parser buffers an incomplete line without a limit.
 fn bounded(
     chunks: impl Stream<Item = reqwest::Result<Bytes>> + Send + 'static,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {

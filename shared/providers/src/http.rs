@@ -1,5 +1,5 @@
-//! The HTTP client that carriers are reached through, and what its errors mean for a send.
-//! The client repeats no request that may have left; who asks for a send asks once.
+//! The HTTP client for vendors, and how its errors classify a send. It never repeats a request that may have left the
+//! machine.
 
 use std::time::Duration;
 
@@ -8,40 +8,41 @@ use bytes::{Bytes, BytesMut};
 use reqwest::{StatusCode, header};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Below the keep-alive of the load balancers that carriers use, so that a request seldom meets a dying connection.
+/// Shorter than the keep-alive of the vendors' load balancers, so that a request seldom uses a closing connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const IDLE_CONNECTIONS: usize = 64;
-/// Answers to a send are a few kilobytes; what is larger is not an answer.
+/// Responses to a send have a few kilobytes; a larger one is not the vendor's.
 const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
-/// The client for carriers. It honours the proxy settings of the environment, as operators behind one expect. Needs a process-wide rustls provider, which `main` installs.
+/// Builds the client for vendors. It honours the proxy settings of the environment. Fails without a process-wide
+/// rustls provider, which `main` installs.
 ///
-/// Three layers could repeat a POST on their own:
+/// Three layers could repeat a POST:
 /// - redirects: switched off;
-/// - reqwest 0.13's `retry`: by default it repeats after HTTP/2 refusals (GOAWAY, REFUSED_STREAM); switched off;
-/// - hyper-util's `retry_canceled_requests`, which reqwest leaves on and offers no switch for. It repeats only when
-///   hyper hands the request back unserialized (`TrySendError::message` is set) and the connection came from the pool:
-///   the peer had closed before the first byte was written. Once hyper has begun to write, the request is gone
-///   and the error is final. So nothing that a carrier could have read is ever repeated.
+/// - reqwest 0.13's `retry`, which by default repeats after HTTP/2 refusals (GOAWAY, REFUSED_STREAM): switched off;
+/// - hyper-util's `retry_canceled_requests`, which reqwest enables without an option. It repeats only when hyper
+///   returns the request unserialized (`TrySendError::message` is set) and the connection came from the pool: the peer
+///   had closed it before the first byte was written. Once hyper starts to write, the error is final. So a request that
+///   the vendor could have read is never repeated.
 pub fn client() -> Result<reqwest::Client, String> {
     build(reqwest::Client::builder())
 }
 
-/// The same client for carriers on this machine, which are spoken to without TLS: reading the system's certificates would
-/// take a fifth of the program's start.
+/// Builds the same client for simulators on this machine, without TLS. Loading the system's certificates would take a
+/// fifth of the start-up time.
 pub fn loopback_client() -> Result<reqwest::Client, String> {
     build(reqwest::Client::builder().tls_certs_only([]))
 }
 
 fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // reqwest would panic.
+        // reqwest panics without a provider.
         return Err("no TLS provider is installed in this process".to_owned());
     }
     builder
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        // One request on a connection at a time: a connection that breaks puts one send in doubt and not a hundred.
+        // One request per connection at a time: a broken connection makes one send ambiguous, not a hundred.
         .http1_only()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
@@ -53,32 +54,32 @@ fn build(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
         .map_err(|error| format!("the HTTP client can't be built: {}", error.without_url()))
 }
 
-/// What a carrier answered.
+/// A response with its body read.
 pub struct Response {
     pub status: StatusCode,
     pub headers: header::HeaderMap,
-    /// Whole seconds, where the carrier named them. The date form of `Retry-After` is left out: no carrier here uses it.
+    /// Whole seconds. The date form of `Retry-After` is ignored: no vendor here uses it.
     pub retry_after_seconds: Option<u64>,
     pub body: Bytes,
 }
 
-/// Makes one request. An error is already an outcome.
+/// Sends one request. An error is already the outcome of the send.
 pub async fn exchange(request: reqwest::RequestBuilder) -> Result<Response, Outcome> {
     exchange_with_limit(MAX_RESPONSE_BYTES, request).await
 }
 
-/// The same, for answers that may be larger: so many bytes.
+/// Sends one request whose response may have up to `max_bytes`.
 pub async fn exchange_with_limit(max_bytes: usize, request: reqwest::RequestBuilder) -> Result<Response, Outcome> {
     let response = request.send().await.map_err(|error| outcome_of(&error))?;
     match read_response(response, max_bytes).await {
-        // The status line alone says that it was refused; the body would only have said why.
+        // The status line alone means a refusal; only the reason is missing.
         (answer, Some(_)) if answer.status.is_client_error() => Ok(answer),
         (_, Some(ambiguity)) => Err(Outcome::Unknown(ambiguity)),
         (answer, None) => Ok(answer),
     }
 }
 
-/// The whole answer; without its body, and with the reason, where that could not be read.
+/// Reads the response. When the body can't be read, returns it empty with the reason.
 pub async fn read_response(response: reqwest::Response, max_bytes: usize) -> (Response, Option<AmbiguityReason>) {
     let status = response.status();
     let headers = response.headers().clone();
@@ -98,7 +99,7 @@ pub async fn read_response(response: reqwest::Response, max_bytes: usize) -> (Re
     (answer, ambiguity)
 }
 
-/// Makes one request that changes nothing, such as a listing or a credential check.
+/// Sends one request without side effects, such as a listing or a credential check.
 pub async fn lookup(request: reqwest::RequestBuilder, deadline: Duration) -> Result<Response, Outcome> {
     exchange(request.timeout(deadline)).await
 }
@@ -115,8 +116,8 @@ async fn read(mut response: reqwest::Response, max_bytes: usize) -> Result<Bytes
     }
 }
 
-/// Only an error from before the first byte refuses. A connection from the pool that dies under the request is
-/// `SendRequest` and not `Connect` in hyper-util, so it stays in doubt.
+/// Maps a transport error. Only an error before the first byte is a refusal. A pooled connection that breaks during
+/// the request is `SendRequest` in hyper-util, not `Connect`, so the outcome stays unknown.
 fn outcome_of(error: &reqwest::Error) -> Outcome {
     if error.is_connect() {
         refused(RefusalClass::Unreachable)
@@ -135,7 +136,7 @@ fn ambiguity_of(error: &reqwest::Error) -> AmbiguityReason {
     }
 }
 
-/// Nothing was sent, and there is no code of the carrier's to tell.
+/// Returns a refusal without a carrier code, for a request that was not sent.
 pub fn refused(class: RefusalClass) -> Outcome {
     Outcome::Refused(Refusal {
         class,
@@ -144,13 +145,13 @@ pub fn refused(class: RefusalClass) -> Outcome {
     })
 }
 
-/// A word from the far end, made safe for a log and for people.
+/// Reduces text from a vendor to characters that are safe in logs and errors.
 pub fn label(text: &str) -> String {
     let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '_' || *c == '-';
     text.chars().filter(plain).take(64).collect()
 }
 
-/// What an operator reads when a credential check got no answer.
+/// Describes a failed credential check for the operator.
 pub fn explain(outcome: &Outcome, vendor: &str, endpoint_env: &str) -> String {
     match outcome {
         Outcome::Refused(_) => format!("{vendor} can't be reached: check the network, DNS and {endpoint_env}"),

@@ -1,6 +1,6 @@
-//! The vendors: carriers, language models, speech synthesizers. One folder a vendor, with the same file names everywhere, and one line in `VENDORS` each.
-//! An adapter sends once and classifies what came back; it never retries. The simulators beside the adapters speak the
-//! vendors' own HTTP, so that tests and the demo run the code that production runs.
+//! The vendors: carriers, language models and speech synthesis. One folder per vendor with the same file names, and
+//! one line in `VENDORS`. An adapter sends once and classifies the response; it never retries. The simulators speak
+//! the vendors' HTTP, so tests and the demo run the production adapters.
 
 pub mod anthropic;
 mod audio;
@@ -22,7 +22,7 @@ pub use secret::Secret;
 pub use simulator::{PersonMessage, PersonMessageResult, Simulator, SimulatorState, WebhookBehavior};
 pub use vendor::{AiService, Connected, CredentialField, Credentials, InboundSimulation, Manifest, Vendor};
 
-/// Every vendor that this program can speak to. Where two serve one channel, the first that is set up sends.
+/// All vendors. Where two serve one channel, the first configured one sends.
 pub static VENDORS: &[&Vendor] = &[
     &twilio::VENDOR,
     &resend::VENDOR,
@@ -33,7 +33,7 @@ pub static VENDORS: &[&Vendor] = &[
     &openai::VENDOR,
 ];
 
-/// The vendor with this id, such as `twilio`.
+/// Returns the vendor with this id, such as `twilio`.
 pub fn find(id: &str) -> Option<&'static Vendor> {
     VENDORS.iter().copied().find(|vendor| vendor.manifest.id == id)
 }

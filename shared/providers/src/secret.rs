@@ -1,4 +1,4 @@
-//! A value that must not be seen: it prints as `***`, and whoever needs it has to ask by name.
+//! A value that is not printed: `Debug` shows `***`.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ impl Secret {
         Self(value.into())
     }
 
-    /// The value itself, for the one place that puts it on the wire.
+    /// Returns the value, to put it on the wire.
     pub fn expose(&self) -> &str {
         &self.0
     }

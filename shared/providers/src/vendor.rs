@@ -1,4 +1,4 @@
-//! What a vendor says about itself, and what it needs from the operator.
+//! The description of a vendor: capabilities, credentials and simulator.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,35 +13,34 @@ use crate::{
     simulator::{Headers, PersonMessage, SimulatorState, VendorWebhook},
 };
 
-/// One vendor: what it can do, how to connect to it, and its simulator.
+/// A vendor: its capabilities, how to connect, and its simulator.
 pub struct Vendor {
     pub manifest: Manifest,
-    /// Checks the credentials' form and makes the adapter, whose every request ends within the deadline; touches no
-    /// network. The text of an error says what to set.
+    /// Checks the form of the credentials and builds the adapters, with a deadline for each request. Makes no request.
+    /// The error text names the setting to fix.
     pub connect: Connect,
-    /// The vendor's HTTP, to be mounted under `/<id>`.
+    /// The vendor's simulated API, mounted under `/<id>`.
     pub simulator: fn(SimulatorState) -> axum::Router,
-    /// How the simulator speaks for people; `None` where no people are behind the vendor.
+    /// How the simulator sends inbound messages; `None` for vendors without recipients.
     pub inbound: Option<InboundSimulation>,
-    /// What the simulator accepts, as pairs of a setting's name and its value.
+    /// The credentials that the simulator accepts, as pairs of setting and value.
     pub simulated_settings: &'static [(&'static str, &'static str)],
 }
 
-/// People who write to us through the vendor.
+/// Inbound messages through the vendor.
 pub struct InboundSimulation {
-    /// How the simulator says that a person wrote, to the webhook at this URL.
+    /// Builds the webhook of an inbound message for this URL.
     pub webhook: fn(&SimulatorState, &PersonMessage, &str) -> Result<VendorWebhook, String>,
-    /// The headers by which the simulator signs a webhook to this URL with this body, whatever the body is.
+    /// Signs a webhook with any body: returns the headers.
     pub sign: fn(&str, &[u8], Timestamp) -> Headers,
 }
 
 pub type Connect = fn(&Credentials, &reqwest::Client, Duration) -> Result<Connected, String>;
 
-/// A vendor with its credentials in hand: what it can do, and `None` for what it can't.
+/// The adapters of a vendor with credentials; `None` for capabilities that it lacks.
 #[derive(Default)]
 pub struct Connected {
     pub messaging: Option<Arc<dyn Messaging>>,
-    /// What it tells us.
     pub webhooks: Option<Arc<dyn Webhooks>>,
     pub voice: Option<Arc<dyn Voice>>,
     pub model: Option<Arc<dyn LanguageModel>>,
@@ -56,10 +55,10 @@ pub enum AiService {
 }
 
 pub struct Manifest {
-    /// Short, lower-case, never changed: it stands in the database and in metrics.
+    /// Short, lower case, never changed: it is stored in the database and used in metrics.
     pub id: &'static str,
     pub title: &'static str,
-    /// What it can send on; empty for vendors that people are not behind.
+    /// The channels; empty for vendors without recipients.
     pub channels: &'static [Channel],
     /// The services for calls that `connect` can return; empty for carriers.
     pub ai_services: &'static [AiService],
@@ -67,23 +66,23 @@ pub struct Manifest {
     /// The setting that overrides `default_endpoint`.
     pub endpoint_env: &'static str,
     pub default_endpoint: &'static str,
-    /// Where the vendor documents its API.
+    /// The vendor's API documentation.
     pub docs: &'static str,
 }
 
-/// One value that the operator supplies.
+/// A setting that the operator supplies.
 pub struct CredentialField {
     pub env: &'static str,
     pub required: bool,
-    /// Whether it must be hidden in forms and logs.
+    /// Whether forms and logs must hide it.
     pub secret: bool,
     pub help: &'static str,
 }
 
-/// A vendor's endpoint and the values of its credential fields.
+/// A vendor's endpoint and credential values.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     pub endpoint: String,
     values: BTreeMap<&'static str, Secret>,
 }
@@ -96,7 +95,7 @@ impl Manifest {
 }
 
 impl Vendor {
-    /// Credentials for the vendor's simulator inside a `Simulator` with this base URL.
+    /// Returns the credentials for this vendor in a `Simulator` with this base URL.
     pub fn simulated_credentials(&self, simulator: &str) -> Credentials {
         let endpoint = format!("{}/{}", simulator.trim_end_matches('/'), self.manifest.id);
         self.simulated_settings
@@ -104,7 +103,7 @@ impl Vendor {
             .fold(Credentials::new(endpoint), |all, (env, value)| all.with(env, *value))
     }
 
-    /// Reads the settings by name. `None` when none of them is set; an error when only some of the required ones are.
+    /// Reads the settings. Returns `None` without any of them; fails when a required one is missing.
     pub fn read_credentials(&self, setting: impl Fn(&str) -> Option<String>) -> Result<Option<Credentials>, String> {
         let value = |env| setting(env).filter(|value| !value.trim().is_empty());
         let endpoint = value(self.manifest.endpoint_env).unwrap_or_else(|| self.manifest.default_endpoint.to_owned());
@@ -153,7 +152,7 @@ impl Credentials {
         self.find(env).ok_or_else(|| format!("{env} is not set"))
     }
 
-    /// The endpoint, if it is one that requests can be made to.
+    /// Returns the endpoint if it is a valid HTTP URL.
     pub fn checked_endpoint(&self, env: &str) -> Result<&str, String> {
         let parsed = url::Url::parse(&self.endpoint).map_err(|_| format!("{env} is not a URL"))?;
         let plain = parsed.username().is_empty()

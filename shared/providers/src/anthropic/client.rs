@@ -1,4 +1,4 @@
-//! The adapter: one streamed request an answer. Knows no retry and keeps no state.
+//! The adapter: one streamed request per completion. It never retries and keeps no state.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use super::{
 use crate::{Secret, completion_stream, http, vendor::Credentials};
 
 const DEADLINE: Duration = Duration::from_secs(5);
-/// The API has had no other since (Anthropic, API versioning).
+/// The only version since 2023 (Anthropic, API versioning).
 const VERSION: &str = "2023-06-01";
 
 pub struct Client {
     http: reqwest::Client,
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     endpoint: String,
     key: Secret,
     model: String,
@@ -26,7 +26,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Checks the credentials' form; touches no network.
+    /// Checks the form of the credentials. Makes no request.
     pub fn new(credentials: &Credentials, http: reqwest::Client) -> Result<Self, String> {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let key = credentials.get(API_KEY)?.clone();
@@ -34,7 +34,7 @@ impl Client {
             return Err(format!("{API_KEY} holds characters that no key has"));
         }
         let model = credentials.find(MODEL).map_or(DEFAULT_MODEL, Secret::expose).to_owned();
-        // It stands in a path.
+        // The model id becomes part of a path.
         if !model.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b)) {
             return Err(format!("{MODEL} holds characters that no model's id has"));
         }
@@ -47,7 +47,7 @@ impl Client {
         })
     }
 
-    /// Bounds every silence: from a request to the head of its answer, and from piece to piece.
+    /// Limits each wait: from the request to the response head, and between two chunks.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;

@@ -1,5 +1,5 @@
-//! What Anthropic's errors mean (Anthropic, Errors): by the type that it names, whether that comes as an answer or as an
-//! event in one; by the status where none is named, as machines in front of it answer.
+//! Maps Anthropic's errors (Anthropic, Errors) by the error type, in a response body or in a stream event. Falls back
+//! to the HTTP status for responses of proxies, which name no type.
 
 use butt_dial_domain::ports::model::ModelError;
 
@@ -25,11 +25,11 @@ pub fn refused(response: &Response) -> ModelError {
     }
 }
 
-/// The error's own text stays out: it may repeat what people said.
+/// Maps an error event. Drops the error's message, because it can quote the conversation.
 pub fn stream_error(error: &Detail, retry_after_seconds: Option<u64>) -> ModelError {
     match error.r#type.as_str() {
         "rate_limit_error" | "overloaded_error" => ModelError::Overloaded { retry_after_seconds },
-        // An empty account is told of in these words.
+        // Anthropic reports an account without credit with this message.
         "invalid_request_error" if error.message.contains("credit balance is too low") => {
             configuration("billing_error")
         }

@@ -16,7 +16,7 @@ const API_KEY: &str = "ANTHROPIC_API_KEY";
 const MODEL: &str = "ANTHROPIC_MODEL";
 const ENDPOINT: &str = "ANTHROPIC_API_URL";
 
-/// The fastest one (Anthropic, Models overview).
+/// The fastest model (Anthropic, Models overview).
 const DEFAULT_MODEL: &str = "claude-haiku-4-5";
 
 pub static VENDOR: Vendor = Vendor {

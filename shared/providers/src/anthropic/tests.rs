@@ -62,7 +62,7 @@ fn a_request_holds_what_is_needed_and_no_more() {
     assert_eq!(request, expected);
 }
 
-/// Posts as the adapter does, but with this body.
+/// Posts this body with the adapter's headers.
 async fn post(harness: &ModelHarness, body: &Value) -> (StatusCode, Value) {
     let url = format!("{}/v1/messages", harness.credentials().endpoint);
     let request = harness.http().post(url).json(body);
@@ -165,7 +165,7 @@ async fn every_error_has_its_meaning() {
             "{error:?}"
         );
     }
-    // From a machine in front of it.
+    // A response of a proxy, without an error type.
     harness.inject_fault(InjectedFault::ServerError);
     let error = harness.model().complete(&prompt()).await.err();
     assert!(matches!(error, Some(ModelError::Overloaded { .. })));
@@ -194,7 +194,7 @@ async fn an_interrupted_answer_is_cancelled_at_once() {
         panic!("{request:?}")
     };
     assert!(request.first_piece_at.is_some_and(|first| first >= request.started_at));
-    // Some milliseconds; more only on a machine that has something else to do.
+    // Takes milliseconds; the limit allows for a busy machine.
     let took = (at - dropped).to_std().unwrap();
     assert!(took < Duration::from_secs(1), "{took:?}");
 }

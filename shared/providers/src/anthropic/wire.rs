@@ -7,7 +7,7 @@ use sse_stream::Sse;
 use super::errors;
 use crate::completion_stream::EventReader;
 
-/// Says nothing of `temperature`, `top_p` and `top_k`: newer models refuse a request that does.
+/// Omits `temperature`, `top_p` and `top_k`, because newer models refuse requests that have them.
 #[derive(Serialize)]
 pub struct Request<'a> {
     model: &'a str,
@@ -22,7 +22,7 @@ pub struct Request<'a> {
 struct System<'a> {
     r#type: &'static str,
     text: &'a str,
-    /// The same at every turn of a call, so it need not be read again.
+    /// The system prompt is the same for all turns of a call, so the API can cache it.
     cache_control: CacheControl,
 }
 
@@ -62,7 +62,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A model, as `GET /v1/models/{id}` tells of it.
+/// A model, as `GET /v1/models/{id}` returns it.
 #[derive(Serialize, Deserialize)]
 pub struct KnownModel {
     pub id: String,
@@ -97,7 +97,7 @@ enum Event {
     Error {
         error: Detail,
     },
-    /// `ping`, and what Anthropic may add: unknown events are to be passed over.
+    /// `ping` and event types that Anthropic may add.
     #[serde(other)]
     Other,
 }
@@ -120,7 +120,7 @@ struct Stop {
     stop_reason: Option<String>,
 }
 
-/// Reads the events of one answer. It is over at `message_stop`; why, an event before has told.
+/// Reads the events of one completion. `message_stop` ends it; an earlier `message_delta` has the stop reason.
 #[derive(Default)]
 pub struct Events {
     stop_reason: Option<String>,
@@ -155,7 +155,7 @@ impl Events {
         match self.stop_reason.as_deref() {
             Some("max_tokens" | "model_context_window_exceeded") => Ok(FinishReason::TooLong),
             Some("refusal") => Ok(FinishReason::Refused),
-            // The others end an answer to one who has neither tools nor stop sequences in the usual way.
+            // Without tools and stop sequences, the other reasons mean a normal end.
             Some(_) => Ok(FinishReason::Finished),
             None => Err(ModelError::Broken),
         }

@@ -1,4 +1,4 @@
-//! The adapter: one request a file. Knows no retry and keeps no state.
+//! The adapter: one request per file. It never retries and keeps no state.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use super::{
 use crate::{Secret, audio, http, vendor::Credentials};
 
 const DEADLINE: Duration = Duration::from_secs(30);
-/// Of the samples. Higher rates are for larger accounts.
+/// The sample rate. Higher rates need a larger plan.
 const RATE: u32 = 24_000;
-/// The faster models would take 40,000, which is more than anybody waits for (ElevenLabs, Models).
+/// The faster models take 40,000 characters; synthesizing that many takes too long for a request (ElevenLabs, Models).
 const MAX_CHARACTERS: usize = 10_000;
 const MAX_CHARACTERS_V3: usize = 3_000;
 
 pub struct Client {
     http: reqwest::Client,
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     endpoint: String,
     key: Secret,
     voice: String,
@@ -31,7 +31,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Checks the credentials' form; touches no network.
+    /// Checks the form of the credentials. Makes no request.
     pub fn new(credentials: &Credentials, http: reqwest::Client) -> Result<Self, String> {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let key = credentials.get(API_KEY)?.clone();
@@ -53,7 +53,7 @@ impl Client {
         })
     }
 
-    /// Bounds every request, from the look-up of the name to the last byte of the answer.
+    /// Limits each request, from DNS resolution to the last byte of the response.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -65,7 +65,7 @@ impl Client {
     }
 }
 
-/// It stands in a path, and an agent may have chosen it.
+/// The voice id becomes part of a path and can come from an agent.
 fn is_voice(id: &str) -> bool {
     !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric())
 }
@@ -104,7 +104,7 @@ impl SpeechSynthesis for Client {
         match response.status.as_u16() {
             200 if serde_json::from_slice::<Voice>(&response.body).is_ok() => Ok(()),
             200 => Err(format!("what answers is not ElevenLabs: check {ENDPOINT}")),
-            // The key is known, and may well be one that can speak and nothing else.
+            // The key is valid but limited to text to speech.
             401 | 403 if code(&response.body).as_deref() == Some("missing_permissions") => Ok(()),
             401 | 403 => Err(format!(
                 "ElevenLabs refuses the key: make a new one with access to text to speech and set {API_KEY}"

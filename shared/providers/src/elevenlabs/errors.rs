@@ -1,4 +1,4 @@
-//! What ElevenLabs' errors mean (ElevenLabs, Errors): by the code that it names, else by the status.
+//! Maps ElevenLabs' errors (ElevenLabs, Errors) by the error code, else by the HTTP status.
 
 use butt_dial_domain::ports::speech::SpeechError;
 

@@ -1,4 +1,4 @@
-//! ElevenLabs: speech.
+//! ElevenLabs: speech synthesis.
 
 mod client;
 pub mod errors;
@@ -18,7 +18,7 @@ const MODEL: &str = "ELEVENLABS_MODEL";
 const ENDPOINT: &str = "ELEVENLABS_API_URL";
 
 const DEFAULT_VOICE: &str = "UgBBYS2sOqTuMpoF3BR0";
-/// The fastest one (ElevenLabs, Models).
+/// The fastest model (ElevenLabs, Models).
 const DEFAULT_MODEL: &str = "eleven_flash_v2_5";
 
 pub static VENDOR: Vendor = Vendor {

@@ -18,27 +18,27 @@ impl<'a> Request<'a> {
         Self {
             text: &utterance.text,
             model_id: model,
-            // The others hear it from the text, and refuse to be told.
+            // The other models detect the language and refuse a language code.
             language_code: language.filter(|_| model.ends_with("_v2_5")),
         }
     }
 }
 
-/// ISO 639-1, of BCP 47.
+/// Returns the ISO 639-1 code of a BCP 47 tag.
 fn language(tag: &str) -> Option<&str> {
     let first = tag.split('-').next()?;
     (first.len() == 2 && first.bytes().all(|b| b.is_ascii_alphabetic())).then_some(first)
 }
 
-/// A voice, as `GET /v1/voices/{id}` tells of it.
+/// A voice, as `GET /v1/voices/{id}` returns it.
 #[derive(Deserialize)]
 pub struct Voice {
     #[expect(dead_code, reason = "that it is there says who answers")]
     voice_id: String,
 }
 
-/// What an error is about, in the vendor's word: newer answers say `code`, older ones `status`; those of the validator
-/// neither.
+/// Returns the error code. Newer responses have it as `code`, older ones as `status`; errors of the validator have
+/// none.
 pub fn code(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let detail = &body["detail"];

@@ -1,4 +1,4 @@
-//! The adapter: one request a send, every answer classified. Knows no retry and keeps no state.
+//! The adapter: one request per send, each response classified. It never retries and keeps no state.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use butt_dial_domain::{
     Address, Channel,
     clock::Timestamp,
     ports::carrier::{
-        CarrierAcceptance, AmbiguityReason, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
+        AmbiguityReason, CarrierAcceptance, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
     },
 };
 use reqwest::StatusCode;
@@ -23,22 +23,22 @@ use crate::{
 };
 
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How long LINE remembers a key (LINE, Retrying a failed API request).
+/// LINE's retention of retry keys (LINE, Retrying a failed API request).
 const KEY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 const RETRY_KEY: &str = "X-Line-Retry-Key";
-/// Names the request that was accepted under the same key before.
+/// The header that names the request accepted earlier under the same key.
 const ACCEPTED_BEFORE: &str = "x-line-accepted-request-id";
 
 pub struct Client {
     http: reqwest::Client,
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     endpoint: String,
     token: Secret,
     deadline: Duration,
 }
 
 impl Client {
-    /// Checks the credentials' form; touches no network.
+    /// Checks the form of the credentials. Makes no request.
     pub fn new(credentials: &Credentials, http: reqwest::Client) -> Result<Self, String> {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let token = credentials.get(ACCESS_TOKEN)?.clone();
@@ -53,7 +53,7 @@ impl Client {
         })
     }
 
-    /// Bounds every request, from the look-up of the name to the last byte of the answer.
+    /// Limits each request, from DNS resolution to the last byte of the response.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -100,7 +100,7 @@ impl Messaging for Client {
         _: &Address,
         _: Timestamp,
     ) -> Result<Vec<ListedMessage>, LookupError> {
-        // LINE is asked by repeating; it has no list.
+        // LINE has no listing; reconciliation repeats the request with its key.
         Err(LookupError::NoAnswer)
     }
 
@@ -126,12 +126,13 @@ fn accepted(response: &Response) -> Outcome {
     let sent = serde_json::from_slice::<Sent>(&response.body).ok();
     match sent.and_then(Sent::first_id) {
         Some(id) => taken(id),
-        // A 2xx that is not LINE's: a proxy or a portal spoke, and what it did with the request is not known.
+        // A 2xx of a proxy or a captive portal: the fate of the request is unknown.
         None => Outcome::Unknown(AmbiguityReason::CarrierFault),
     }
 }
 
-/// The key was accepted before, so this message was; only who says under which request can be believed.
+/// Maps a 409: the key was accepted before, so the message was sent. Trusted only with the header that names the
+/// earlier request.
 fn accepted_before(response: &Response) -> Outcome {
     let Some(request) = response.headers.get(ACCEPTED_BEFORE).and_then(|id| id.to_str().ok()) else {
         return Outcome::Unknown(AmbiguityReason::CarrierFault);
@@ -140,11 +141,11 @@ fn accepted_before(response: &Response) -> Outcome {
     taken(sent.and_then(Sent::first_id).unwrap_or_else(|| http::label(request)))
 }
 
-/// One push may hold several messages; the first stands for it.
+/// A push can hold several messages; the id of the first identifies it.
 fn taken(carrier_id: String) -> Outcome {
     Outcome::Accepted(CarrierAcceptance {
         carrier_id,
-        // The answer holds no word for it.
+        // LINE's response has no status.
         carrier_status: "accepted".to_owned(),
         segments: None,
         price: None,

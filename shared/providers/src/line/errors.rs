@@ -1,5 +1,5 @@
-//! LINE's errors as classes (LINE, Messaging API reference: Error responses). It has no codes: the status decides, and
-//! where it leaves a choice, the property or the sentence that LINE names.
+//! Maps LINE's errors (LINE, Messaging API reference: Error responses). LINE has no error codes: the HTTP status
+//! decides, and where that is ambiguous, the named property or the message.
 
 use butt_dial_domain::ports::carrier::{AmbiguityReason, Outcome, Refusal, RefusalClass};
 use reqwest::StatusCode;
@@ -7,16 +7,16 @@ use reqwest::StatusCode;
 use super::wire::ErrorBody;
 use crate::http::Response;
 
-/// What an answer other than 2xx or 409 means for the send.
+/// Maps a response other than 2xx and 409 to the outcome of the send.
 pub fn outcome(response: &Response) -> Outcome {
     if !response.status.is_client_error() || response.status == StatusCode::REQUEST_TIMEOUT {
-        // 5xx; also a redirect, which is not followed and may follow a success, and a 408, which machines in front
-        // of a vendor send when the answer took too long.
+        // A 5xx. Also a redirect, which is not followed and can come after a success, and a 408, which proxies send
+        // when the response took too long.
         return Outcome::Unknown(AmbiguityReason::CarrierFault);
     }
     let error: Option<ErrorBody> = serde_json::from_slice(&response.body).ok();
     let class = match response.status.as_u16() {
-        // Nothing passes until next month or a larger plan: no matter of pace.
+        // A used-up quota lasts until next month or a larger plan, so a retry does not help.
         429 if error
             .as_ref()
             .is_some_and(|error| error.message.contains("monthly limit")) =>

@@ -1,4 +1,4 @@
-//! The JSON of LINE's webhooks (LINE, Webhook event objects). Whatever an event may lack it may lack.
+//! The JSON of LINE's webhooks (LINE, Webhook event objects). All fields that LINE may omit are optional.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use serde_json::Value;
 pub struct Call {
     /// The bot's user id.
     pub destination: String,
-    /// Values, so that one that can't be read spoils no other. None at all: LINE tries whether the address works.
+    /// Raw values, so that one unreadable event does not spoil the others. Empty in LINE's test request for the URL.
     #[serde(default)]
     pub events: Vec<Value>,
 }
@@ -17,7 +17,7 @@ pub struct Call {
 pub struct Event {
     #[serde(rename = "type")]
     pub kind: String,
-    /// `standby`: another program answers.
+    /// `standby`: another module answers the user.
     #[serde(default)]
     pub mode: Option<String>,
     /// Unix milliseconds.

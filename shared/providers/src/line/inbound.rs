@@ -1,4 +1,4 @@
-//! What LINE tells us: messages, and who begins or ceases to be a friend (LINE, Webhook event objects).
+//! LINE's webhooks: messages, and users that add or block the account (LINE, Webhook event objects).
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -20,14 +20,14 @@ use super::{
 use crate::{Secret, vendor::Credentials};
 
 pub struct Inbound {
-    /// Where files are, without a slash at the end.
+    /// The base URL of files, without a trailing slash.
     files: String,
     authorization: HeaderValue,
     secret: Option<Secret>,
 }
 
 impl Inbound {
-    /// Checks the credentials' form; touches no network.
+    /// Checks the form of the credentials. Makes no request.
     pub fn new(credentials: &Credentials) -> Result<Self, String> {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?;
         let files = match credentials.find(DATA_ENDPOINT) {
@@ -84,7 +84,7 @@ impl Webhooks for Inbound {
             .filter_map(|event| match serde_json::from_value(event) {
                 Ok(event) => Some(event),
                 Err(_) => {
-                    // Why is not logged: the parser quotes what it could not read.
+                    // The parser error is not logged, because it quotes the input.
                     tracing::debug!("an event of LINE's can't be read");
                     None
                 }
@@ -112,7 +112,7 @@ fn told(event: &Event, ours: &Address) -> Option<InboundMessage> {
     let source = event.source.as_ref()?;
     let message = match (event.kind.as_str(), &event.message) {
         ("message", Some(message)) => heard(event, message, source, ours)?,
-        // Who blocks us says STOP, and who comes back says START: LINE has acted on it already.
+        // Blocking the account counts as STOP, unblocking as START; LINE already applies both.
         ("unfollow", _) => keyword(Keyword::Stop, event, source, ours)?,
         ("follow", _) => keyword(Keyword::Start, event, source, ours)?,
         _ => return None,
@@ -124,7 +124,7 @@ fn told(event: &Event, ours: &Address) -> Option<InboundMessage> {
 }
 
 fn heard(event: &Event, message: &Message, source: &Source, ours: &Address) -> Option<InboundMessage> {
-    // The event is what comes again; the message is what people quote.
+    // LINE redelivers by event id; users quote by message id. So the id holds both.
     let id = match &event.webhook_event_id {
         Some(event) => format!("{event}-{}", message.id),
         None => message.id.clone(),
@@ -147,7 +147,7 @@ fn keyword(keyword: Keyword, event: &Event, source: &Source, ours: &Address) -> 
     })
 }
 
-/// The person; in a group whose members stay unknown, the group.
+/// Returns the user, or the group when LINE does not name the member.
 fn sender(source: &Source) -> Option<Address> {
     let id = source.user_id.as_deref().or_else(|| place(source))?;
     Address::parse(Channel::Line, id).ok()

@@ -1,5 +1,5 @@
-//! LINE: messages to the friends of an official account. Every push carries a key made of its message's id, so what is
-//! in doubt is asked again with the same key: within 24 hours nothing goes out twice. LINE tells nothing of deliveries.
+//! LINE: messages to the friends of an official account. Each push carries a key derived from the message id, so an
+//! ambiguous send is repeated with the same key and goes out at most once within 24 hours. LINE reports no deliveries.
 
 mod client;
 pub mod errors;
@@ -24,7 +24,7 @@ const ENDPOINT: &str = "LINE_API_URL";
 const DATA_ENDPOINT: &str = "LINE_DATA_API_URL";
 
 const DEFAULT_ENDPOINT: &str = "https://api.line.me";
-/// Where files are, beside `DEFAULT_ENDPOINT`.
+/// The base URL of files for `DEFAULT_ENDPOINT`.
 const DEFAULT_DATA_ENDPOINT: &str = "https://api-data.line.me";
 
 pub static VENDOR: Vendor = Vendor {

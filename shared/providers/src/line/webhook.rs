@@ -8,7 +8,7 @@ use crate::Secret;
 
 pub const HEADER: &str = "X-Line-Signature";
 
-/// Signs as LINE does, for the simulator.
+/// Signs like LINE, for the simulator.
 pub fn sign(secret: &Secret, body: &[u8]) -> String {
     STANDARD.encode(mac(secret, body).finalize().into_bytes())
 }
@@ -19,7 +19,7 @@ pub fn verify(secret: &Secret, body: &[u8], signature: &str) -> bool {
 }
 
 fn mac(secret: &Secret, body: &[u8]) -> Hmac<Sha256> {
-    // A key of any length will do (RFC 2104), so the error has no case; the empty key keeps the code total.
+    // HMAC takes keys of any length (RFC 2104), so this can't fail.
     let mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes());
     let mut mac = mac.unwrap_or_else(|_| Hmac::new(&Default::default()));
     mac.update(body);

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// In one push.
+/// Per push.
 pub const MAX_MESSAGES: usize = 5;
 
-/// PersonMessageResult the same way every time: a repeat under one key has to be the same text. The class of the refusal where LINE
-/// could not carry it.
+/// Builds the request body. It is identical for each attempt, because a retry key requires the same body. Fails with a
+/// refusal class for content that LINE can't carry.
 pub fn push(dispatch: &Dispatch) -> Result<Value, RefusalClass> {
     let (Channel::Line, Address::Line(to)) = (dispatch.channel, &dispatch.to) else {
         return Err(RefusalClass::Configuration);
@@ -32,7 +32,7 @@ pub fn push(dispatch: &Dispatch) -> Result<Value, RefusalClass> {
     }
 }
 
-/// Of files LINE takes pictures without further particulars; it wants https.
+/// LINE takes images without extra parameters, over https only.
 fn picture(url: &str) -> Option<Value> {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let ending = path.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase())?;
@@ -40,7 +40,7 @@ fn picture(url: &str) -> Option<Value> {
     is_picture.then(|| json!({ "type": "image", "originalContentUrl": url, "previewImageUrl": url }))
 }
 
-/// The message's id as LINE wants its keys: a UUID, the same for each try.
+/// Derives LINE's retry key, a UUID, from the message id. Same key for each attempt.
 pub fn retry_key(message: &MessageId) -> Uuid {
     let digest = Sha256::digest(message.as_str().as_bytes());
     let mut bytes = [0; 16];
@@ -88,13 +88,13 @@ pub struct Detail {
 }
 
 impl ErrorBody {
-    /// Whether it is about this property of the request.
+    /// Returns whether the error concerns this property of the request.
     pub fn names(&self, property: &str) -> bool {
         self.details.iter().any(|detail| detail.property == property) || self.message.contains(&format!("'{property}'"))
     }
 }
 
-/// Ids of messages become parts of paths.
+/// Returns whether the text is a message id, which becomes part of a path.
 pub fn is_message_id(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }

@@ -1,4 +1,4 @@
-//! The adapter: one request a send, every answer classified. Knows no retry and keeps no state.
+//! The adapter: one request per send, each response classified. It never retries and keeps no state.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use butt_dial_domain::{
     Address, Channel,
     clock::Timestamp,
     ports::carrier::{
-        CarrierAcceptance, AmbiguityReason, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
+        AmbiguityReason, CarrierAcceptance, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
         RefusalClass,
     },
 };
@@ -26,14 +26,14 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 pub struct Client {
     http: reqwest::Client,
-    /// The sender's number, as a resource.
+    /// The URL of the sender's phone number resource.
     number: String,
     token: Secret,
     deadline: Duration,
 }
 
 impl Client {
-    /// Checks the credentials' form; touches no network.
+    /// Checks the form of the credentials. Makes no request.
     pub fn new(credentials: &Credentials, http: reqwest::Client) -> Result<Self, String> {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?;
         let number = credentials.get(PHONE_NUMBER_ID)?.expose();
@@ -54,7 +54,7 @@ impl Client {
         })
     }
 
-    /// Bounds every request, from the look-up of the name to the last byte of the answer.
+    /// Limits each request, from DNS resolution to the last byte of the response.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -126,7 +126,7 @@ fn accepted(response: &Response) -> Outcome {
             segments: None,
             price: None,
         }),
-        // A 2xx that is not Meta's: a proxy or a portal spoke, and what it did with the request is not known.
+        // A 2xx of a proxy or a captive portal: the fate of the request is unknown.
         _ => Outcome::Unknown(AmbiguityReason::CarrierFault),
     }
 }

@@ -1,5 +1,4 @@
-//! Meta's error codes as classes (WhatsApp Cloud API, Error codes). A code that is not known here falls back to what
-//! the HTTP status says.
+//! Maps Meta's error codes (WhatsApp Cloud API, Error codes). Falls back to the HTTP status for unknown codes.
 
 use butt_dial_domain::ports::carrier::{AmbiguityReason, Outcome, Refusal, RefusalClass};
 use reqwest::StatusCode;
@@ -7,11 +6,11 @@ use reqwest::StatusCode;
 use super::wire::ErrorBody;
 use crate::http::Response;
 
-/// What an answer other than 2xx means for the send.
+/// Maps a response other than 2xx to the outcome of the send.
 pub fn outcome(response: &Response) -> Outcome {
     if !response.status.is_client_error() || response.status == StatusCode::REQUEST_TIMEOUT {
-        // 5xx; also a redirect, which is not followed and may follow a success, and a 408, which machines in front
-        // of a vendor send when the answer took too long.
+        // A 5xx. Also a redirect, which is not followed and can come after a success, and a 408, which proxies send
+        // when the response took too long.
         return Outcome::Unknown(AmbiguityReason::CarrierFault);
     }
     let code = code_of(response);
@@ -27,7 +26,7 @@ pub fn outcome(response: &Response) -> Outcome {
     })
 }
 
-/// The class of a code from a receipt; `None` where the code is not known.
+/// Returns the class of a code in a receipt; `None` for an unknown code.
 pub fn class_of(code: u32) -> Option<RefusalClass> {
     match class_of_code(code) {
         Meaning::Refused(class) => Some(class),
@@ -35,7 +34,7 @@ pub fn class_of(code: u32) -> Option<RefusalClass> {
     }
 }
 
-/// What the code of an answer says, whatever the answer's status.
+/// Returns the class of the code in a response, for any HTTP status.
 pub fn class_of_answer(response: &Response) -> Option<RefusalClass> {
     class_of(code_of(response)?)
 }
@@ -47,7 +46,7 @@ fn code_of(response: &Response) -> Option<u32> {
 
 enum Meaning {
     Refused(RefusalClass),
-    /// A fault of theirs: it may have been taken.
+    /// An internal error of Meta: the message may have been accepted.
     Ambiguous,
     NotKnown,
 }
@@ -57,17 +56,17 @@ fn class_of_code(code: u32) -> Meaning {
         1 | 2 | 131_000 | 131_016 | 135_000 => return Meaning::Ambiguous,
         4 | 80_007 | 130_429 | 131_056 => RefusalClass::Throttled,
         131_047 => RefusalClass::WindowClosed,
-        // Not on WhatsApp, or too old a version of it.
+        // Not on WhatsApp, or on an outdated version.
         131_026 => RefusalClass::Recipient,
-        // The token; permissions; a number on trial whose list lacks the recipient; restrictions of the account, for
-        // spam, for a country; what was not paid; a number that is not registered.
+        // Token; permissions; a test number without this recipient; account restrictions for spam or country; unpaid
+        // bills; an unregistered number.
         0 | 3 | 10 | 190 | 200..=299 | 368 | 130_497 | 131_030 | 131_031 | 131_042 | 131_048 => {
             RefusalClass::Configuration
         }
         133_000..=133_016 => RefusalClass::Configuration,
-        // Paused or disabled for its quality: the operator has to mend the template.
+        // A template paused or disabled for its quality: the operator has to fix it.
         132_015 | 132_016 => RefusalClass::Configuration,
-        // Too much marketing for this person, or an experiment of Meta's: another text passes, and this one not today.
+        // Marketing limit of this recipient, or a Meta experiment: another text can pass, this one can't today.
         130_472 | 131_049 => RefusalClass::Content,
         100 | 131_008 | 131_009 | 131_052 | 131_053 => RefusalClass::Content,
         132_000 | 132_001 | 132_005 | 132_007 | 132_008 | 132_012 => RefusalClass::Content,

@@ -1,5 +1,5 @@
-//! The JSON of Meta's webhooks (WhatsApp Cloud API, Webhooks components). Entries come in batches; each part of one may
-//! lack whatever it may lack.
+//! The JSON of Meta's webhooks (WhatsApp Cloud API, Webhooks components). Entries come in batches. All fields that
+//! Meta may omit are optional.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -24,8 +24,8 @@ pub struct Change {
     pub value: Value,
 }
 
-/// A change of the field `messages`. Messages and statuses stay values here, so that one that can't be read spoils no
-/// other.
+/// A change of the field `messages`. Messages and statuses stay raw values, so that one unreadable item does not spoil
+/// the others.
 #[derive(Deserialize)]
 pub struct Messages {
     pub metadata: Metadata,
@@ -58,7 +58,7 @@ pub struct Profile {
 
 #[derive(Deserialize)]
 pub struct Message {
-    /// Digits. Missing where the person hides the number.
+    /// Digits. Missing when the sender hides the number.
     #[serde(default)]
     pub from: Option<String>,
     pub id: String,
@@ -96,7 +96,7 @@ pub struct File {
     pub caption: Option<String>,
     #[serde(default)]
     pub filename: Option<String>,
-    /// With audio only: recorded in WhatsApp (general knowledge, not re-checked; nothing depends on it).
+    /// Audio only: recorded in WhatsApp (not verified; nothing depends on it).
     #[serde(default)]
     pub voice: bool,
 }
@@ -123,7 +123,7 @@ pub struct Choice {
 pub struct Reaction {
     #[serde(default)]
     pub message_id: Option<String>,
-    /// Missing when a reaction is taken back.
+    /// Missing when a reaction is removed.
     #[serde(default)]
     pub emoji: Option<String>,
 }
@@ -160,7 +160,7 @@ pub struct Fault {
 }
 
 impl Message {
-    /// What the person said, in whichever way.
+    /// Returns the text of the message, whatever its type.
     pub fn said(&self) -> Option<String> {
         let text = self.text.as_ref().map(|text| text.body.as_str());
         let caption = || self.image.as_ref()?.caption.as_deref();
@@ -174,7 +174,7 @@ impl Message {
         said.filter(|said| !said.is_empty())
     }
 
-    /// The message that this one answers or reacts to.
+    /// Returns the id of the message that this one replies or reacts to.
     pub fn answers(&self) -> Option<&str> {
         let reacted = self
             .reaction

@@ -1,4 +1,4 @@
-//! What Meta tells us: people's messages and what became of ours, in batches (WhatsApp Cloud API, Webhooks components).
+//! Meta's webhooks: inbound messages and receipts, in batches (WhatsApp Cloud API, Webhooks components).
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ use super::{
 };
 use crate::{Secret, http, vendor::Credentials};
 
-/// Meta's challenge is a number of ten digits; a longer text is none.
+/// Meta's challenge has ten digits.
 const MAX_CHALLENGE_LENGTH: usize = 128;
 
 pub struct Inbound {
     http: reqwest::Client,
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     endpoint: String,
     origin: Origin,
     authorization: HeaderValue,
@@ -40,7 +40,7 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// Checks the credentials' form; touches no network.
+    /// Checks the form of the credentials. Makes no request.
     pub fn new(credentials: &Credentials, http: reqwest::Client, deadline: Duration) -> Result<Self, String> {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let origin = Url::parse(&endpoint)
@@ -107,12 +107,12 @@ impl Webhooks for Inbound {
                 .map(|(_, value)| value.into_owned())
         };
         let is_ours = webhook::is_same(self.verify_token.as_ref()?, &find("hub.verify_token")?);
-        // It is sent back as it is, so it must not be anything that a browser would run.
+        // The challenge is echoed, so it must not contain anything that a browser executes.
         let challenge = find("hub.challenge").filter(|text| is_challenge(text))?;
         (is_ours && find("hub.mode")? == "subscribe").then_some(challenge)
     }
 
-    /// Meta has to be asked for the address, which is good for five minutes and wants the same token.
+    /// Requests the download URL, which is valid for five minutes and needs the same token.
     async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupError> {
         if !wire::is_id(&attachment.source) {
             return Err(LookupError::NotThere);
@@ -130,7 +130,7 @@ impl Webhooks for Inbound {
         let media: Media = serde_json::from_slice(&response.body).map_err(|_| LookupError::NoAnswer)?;
         let url = Url::parse(&media.url).map_err(|_| LookupError::NoAnswer)?;
         let is_carrier = url.origin() == self.origin;
-        // The token goes along: never in the clear to another host.
+        // The download carries the token, so another host must use https.
         if !is_carrier && url.scheme() != "https" {
             return Err(LookupError::NotThere);
         }
@@ -149,7 +149,7 @@ fn is_challenge(text: &str) -> bool {
     plain && (1..=MAX_CHALLENGE_LENGTH).contains(&text.len())
 }
 
-/// What one change says. What can't be read is left out: the rest of the batch comes only once.
+/// Parses one change. Skips unreadable items, because Meta does not repeat the rest of the batch.
 fn told(messages: Messages, notices: &mut Vec<WebhookEvent>) {
     let Some(ours) = number(&messages.metadata.display_phone_number) else {
         skip("number");
@@ -173,7 +173,7 @@ fn told(messages: Messages, notices: &mut Vec<WebhookEvent>) {
     }
 }
 
-/// Why is not logged: the parser quotes what it could not read.
+/// Logs a skipped item without the parser error, which quotes the input.
 fn skip(what: &str) {
     tracing::debug!(what, "a part of a webhook of Meta's can't be read");
 }
@@ -183,7 +183,7 @@ fn heard(message: &Message, ours: &Address, contacts: &[Contact]) -> Option<Inbo
         return None;
     }
     let Some(from) = message.from.as_deref().and_then(number) else {
-        // Known to us by a business-scoped id only, which is no address that can be answered yet.
+        // The sender has only a business-scoped id, which can't be answered yet.
         tracing::debug!("a person without a telephone number wrote");
         return None;
     };
@@ -230,7 +230,7 @@ fn receipt(status: &Status) -> Option<Receipt> {
     })
 }
 
-/// Meta writes numbers as digits, and those of businesses also with a plus, blanks and dashes.
+/// Parses a phone number: digits, for businesses also with a plus, spaces and dashes.
 fn number(text: &str) -> Option<Address> {
     let number = format!("+{}", text.trim_start_matches('+'));
     Address::parse(Channel::Whatsapp, &number).ok()

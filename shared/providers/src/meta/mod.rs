@@ -1,5 +1,5 @@
-//! Meta's WhatsApp Cloud API. It has neither an idempotency key nor a list of what it took: what is in doubt stays so
-//! until a receipt brings our id back, and is never sent again blindly.
+//! Meta's WhatsApp Cloud API. It has neither idempotency keys nor a listing, so an ambiguous send stays unknown until
+//! a receipt returns our id. It is never repeated.
 
 mod client;
 pub mod errors;

@@ -1,5 +1,5 @@
-//! `X-Hub-Signature-256`: HMAC-SHA256 with the app's secret over the raw body (WhatsApp Cloud API, Webhooks). Meta
-//! escapes what is not ASCII, so the bytes count as they came, not what they mean.
+//! `X-Hub-Signature-256`: HMAC-SHA256 with the app secret over the raw body (WhatsApp Cloud API, Webhooks). Meta
+//! escapes non-ASCII characters, so the signature covers the bytes as received.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -9,7 +9,7 @@ use crate::Secret;
 pub const HEADER: &str = "X-Hub-Signature-256";
 const PREFIX: &str = "sha256=";
 
-/// Signs as Meta does, for the simulator.
+/// Signs like Meta, for the simulator.
 pub fn sign(secret: &Secret, body: &[u8]) -> String {
     format!("{PREFIX}{}", hex::encode(mac(secret, body).finalize().into_bytes()))
 }
@@ -19,14 +19,14 @@ pub fn verify(secret: &Secret, body: &[u8], signature: &str) -> bool {
     signature.is_some_and(|signature| mac(secret, body).verify_slice(&signature).is_ok())
 }
 
-/// Whether these are the same text, in a time that does not tell how much of it is.
+/// Compares in constant time.
 pub fn is_same(ours: &Secret, given: &str) -> bool {
     let given = mac(ours, given.as_bytes()).finalize().into_bytes();
     mac(ours, ours.expose().as_bytes()).verify_slice(&given).is_ok()
 }
 
 fn mac(secret: &Secret, body: &[u8]) -> Hmac<Sha256> {
-    // A key of any length will do (RFC 2104), so the error has no case; the empty key keeps the code total.
+    // HMAC takes keys of any length (RFC 2104), so this can't fail.
     let mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes());
     let mut mac = mac.unwrap_or_else(|_| Hmac::new(&Default::default()));
     mac.update(body);

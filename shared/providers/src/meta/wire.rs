@@ -1,5 +1,4 @@
-//! Meta's JSON for messages (WhatsApp Cloud API, Messages). One message holds one thing: a template, a text, or one
-//! file.
+//! Meta's JSON for messages (WhatsApp Cloud API, Messages). A message holds a template, a text or one file.
 
 use butt_dial_domain::{
     Address, Channel,
@@ -9,10 +8,10 @@ use butt_dial_domain::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// What a template's language is where its id does not name one.
+/// The template language when the template id names none.
 const LANGUAGE: &str = "en_US";
 
-/// The message; the class of the refusal where Meta could not carry it.
+/// Builds the request body. Fails with a refusal class for content that Meta can't carry.
 pub fn message(dispatch: &Dispatch) -> Result<Value, RefusalClass> {
     let (Channel::Whatsapp, Address::Phone(to)) = (dispatch.channel, &dispatch.to) else {
         return Err(RefusalClass::Configuration);
@@ -30,14 +29,14 @@ pub fn message(dispatch: &Dispatch) -> Result<Value, RefusalClass> {
         "recipient_type": "individual",
         "to": to.trim_start_matches('+'),
         "type": kind,
-        // Every receipt brings it back.
+        // Returned in each receipt.
         "biz_opaque_callback_data": dispatch.message.as_str(),
     });
     message[kind] = part;
     Ok(message)
 }
 
-/// Named `name:language` by its id. Variables are counted: `1`, `2`, and so on.
+/// Renders a template. Its id is `name:language`; its variables are `1`, `2` and so on.
 fn template(template: &Template) -> Value {
     let (name, language) = template.id.rsplit_once(':').unwrap_or((&template.id, LANGUAGE));
     let mut variables: Vec<_> = template.variables.iter().collect();
@@ -57,7 +56,7 @@ fn file(url: &str, caption: Option<&str>) -> Result<(&'static str, Value), Refus
     let kind = kind_of(url);
     let mut file = json!({ "link": url });
     match caption {
-        // It has no place for a text, and the text would be lost.
+        // Audio has no caption, and the text would be lost.
         Some(_) if kind == "audio" => return Err(RefusalClass::Content),
         Some(caption) => file["caption"] = json!(caption),
         None => {}
@@ -65,7 +64,7 @@ fn file(url: &str, caption: Option<&str>) -> Result<(&'static str, Value), Refus
     Ok((kind, file))
 }
 
-/// What a URL's ending says; what says nothing is a document.
+/// Returns the media type for the file extension; `document` for an unknown one.
 fn kind_of(url: &str) -> &'static str {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let ending = path.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
@@ -77,7 +76,7 @@ fn kind_of(url: &str) -> &'static str {
     }
 }
 
-/// What is read of a 200.
+/// The fields read from a 200 response.
 #[derive(Deserialize)]
 pub struct Created {
     pub messages: Vec<CreatedMessage>,
@@ -117,7 +116,7 @@ pub struct Error {
     pub fbtrace_id: String,
 }
 
-/// Ids of numbers and of media become parts of paths.
+/// Returns whether the text is an id of a number or a file, which becomes part of a path.
 pub fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }

@@ -1,4 +1,4 @@
-//! The adapter: one streamed request an answer. Knows no retry and keeps no state.
+//! The adapter: one streamed request per completion. It never retries and keeps no state.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Client {
     pub(super) http: reqwest::Client,
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     pub(super) endpoint: String,
     key: Secret,
     model: String,
@@ -26,7 +26,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Checks the credentials' form; touches no network.
+    /// Checks the form of the credentials. Makes no request.
     pub fn new(credentials: &Credentials, http: reqwest::Client) -> Result<Self, String> {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let key = credentials.get(API_KEY)?.clone();
@@ -43,7 +43,7 @@ impl Client {
         })
     }
 
-    /// Bounds every silence: from a request to the head of its answer, and from piece to piece.
+    /// Limits each wait: from the request to the response head, and between two chunks.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -54,7 +54,7 @@ impl Client {
         request.bearer_auth(self.key.expose())
     }
 
-    /// Asks for the list and not for the one model, which not every service with this API can show.
+    /// Checks the list of models, because not all compatible services support the lookup of one model.
     pub(super) async fn check_model(&self, model: &str, env: &str) -> Result<(), String> {
         let request = self.sign(self.http.get(format!("{}/models", self.endpoint)));
         let response = http::lookup(request, self.deadline).await;

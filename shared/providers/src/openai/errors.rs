@@ -1,4 +1,4 @@
-//! What OpenAI's errors mean (OpenAI, Error codes): by the code that it names, else by the status.
+//! Maps OpenAI's errors (OpenAI, Error codes) by the error code, else by the HTTP status.
 
 use butt_dial_domain::ports::{model::ModelError, speech::SpeechError};
 
@@ -15,23 +15,23 @@ enum Meaning {
     Billing,
     Model,
     Voice,
-    /// Why, in the vendor's word.
+    /// The rejected parameter or the status.
     Request(String),
     TimedOut,
     Fault,
 }
 
-/// Of a request to a model.
+/// Maps an error response to a completion request.
 pub fn model(response: &Response) -> ModelError {
     model_error(meaning(response), response.retry_after_seconds)
 }
 
-/// In the middle of a model's answer.
+/// Maps an error inside a completion stream.
 pub fn stream_error(error: &Detail) -> ModelError {
     model_error(of_detail(error).unwrap_or(Meaning::Fault), None)
 }
 
-/// Of a request to speak.
+/// Maps an error response to a speech request.
 pub fn speech(response: &Response) -> SpeechError {
     let retry_after_seconds = response.retry_after_seconds;
     match meaning(response) {
@@ -82,7 +82,7 @@ fn meaning(response: &Response) -> Meaning {
         408 | 504 => Meaning::TimedOut,
         429 | 503 => Meaning::Overloaded,
         400 | 413 | 422 => {
-            // The text stays out: it may repeat what people said.
+            // The error message is dropped, because it can quote the conversation.
             let why = detail.and_then(|detail| detail.param);
             Meaning::Request(why.map_or_else(|| response.status.as_str().to_owned(), |why| http::label(&why)))
         }
@@ -90,7 +90,7 @@ fn meaning(response: &Response) -> Meaning {
     }
 }
 
-/// Where code and type alone tell.
+/// Returns the meaning when the code or the type decides it.
 fn of_detail(error: &Detail) -> Option<Meaning> {
     let named = [error.code.as_str(), error.r#type.as_deref()];
     let is = |words: &[&str]| named.iter().flatten().any(|name| words.contains(name));

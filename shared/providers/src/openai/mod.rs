@@ -1,4 +1,4 @@
-//! OpenAI, and whoever speaks its API: a language model over chat completions, streamed, and speech.
+//! OpenAI and compatible services: streamed chat completions and speech synthesis.
 
 mod client;
 pub mod errors;
@@ -24,7 +24,7 @@ const ENDPOINT: &str = "OPENAI_API_URL";
 const DEFAULT_ENDPOINT: &str = "https://api.openai.com/v1";
 const DEFAULT_SPEECH_MODEL: &str = "gpt-4o-mini-tts";
 const DEFAULT_SPEECH_VOICE: &str = "alloy";
-/// In place of a speech model: there is none at the endpoint.
+/// The value of the speech model that disables speech synthesis.
 const NONE: &str = "none";
 
 pub static VENDOR: Vendor = Vendor {

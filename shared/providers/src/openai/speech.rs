@@ -1,4 +1,5 @@
-//! The adapter for speech: one request a file. The language is heard from the text, so nobody is told of it.
+//! The adapter for speech synthesis: one request per file. OpenAI detects the language from the text, so the request
+//! has none.
 
 use async_trait::async_trait;
 use butt_dial_domain::ports::speech::{AudioFormat, SpeechError, SpeechSynthesis, Utterance};
@@ -9,7 +10,7 @@ use crate::{Secret, audio, vendor::Credentials};
 
 /// OpenAI, API reference: Create speech.
 const MAX_CHARACTERS: usize = 4_096;
-/// Of the samples.
+/// The sample rate.
 const RATE: u32 = 24_000;
 
 pub struct Speaker {

@@ -8,10 +8,11 @@ use sse_stream::Sse;
 use super::errors;
 use crate::completion_stream::EventReader;
 
-/// What says that the stream is over.
+/// The data of the event that ends the stream.
 const DONE: &str = "[DONE]";
 
-/// Which field bounds the answer: OpenAI's newer models refuse the one that others with its API know.
+/// The field that limits the completion. OpenAI's newer models refuse `max_tokens`; compatible services know only that
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     MaxTokens,
@@ -80,7 +81,7 @@ pub struct Speech<'a> {
     pub response_format: &'static str,
 }
 
-/// Models, as `GET /models` lists them.
+/// Models, as `GET /models` returns them.
 #[derive(Deserialize)]
 pub struct Listed {
     pub data: Vec<KnownModel>,
@@ -104,7 +105,7 @@ pub struct Detail {
     pub r#type: Option<String>,
     #[serde(default)]
     pub param: Option<String>,
-    /// A text from OpenAI; others write numbers.
+    /// A string from OpenAI; a number from some compatible services.
     #[serde(default)]
     pub code: Value,
 }
@@ -128,10 +129,10 @@ struct Delta {
     content: Option<String>,
 }
 
-/// Reads the chunks of one answer. It is over when a reason is given: not everybody sends what should come after.
+/// Reads the chunks of one completion. It ends with the finish reason, because not all services send `[DONE]`.
 #[derive(Default)]
 pub struct Chunks {
-    /// The reason came with the last words.
+    /// Set when the finish reason came with the last text.
     ending: Option<FinishReason>,
 }
 
@@ -144,7 +145,7 @@ impl EventReader for Chunks {
             return Ok(Some(CompletionChunk::End(ending)));
         }
         if data == DONE {
-            // Nobody has said why.
+            // The stream ended without a finish reason.
             return Err(ModelError::Broken);
         }
         let chunk: Chunk = serde_json::from_str(data).map_err(|_| ModelError::Broken)?;

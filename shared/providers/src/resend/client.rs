@@ -1,4 +1,4 @@
-//! The adapter: one request a send, every answer classified. Knows no retry and keeps no state.
+//! The adapter: one request per send, each response classified. It never retries and keeps no state.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use butt_dial_domain::{
     Address, Channel,
     clock::Timestamp,
     ports::carrier::{
-        CarrierAcceptance, AmbiguityReason, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
+        AmbiguityReason, CarrierAcceptance, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
         RefusalClass,
     },
 };
@@ -24,19 +24,19 @@ use crate::{
 };
 
 const DEADLINE: Duration = Duration::from_secs(10);
-/// How long Resend remembers a key (Resend, Idempotency keys).
+/// Resend's retention of idempotency keys (Resend, Idempotency keys).
 const KEY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub struct Client {
     http: reqwest::Client,
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     endpoint: String,
     key: Secret,
     deadline: Duration,
 }
 
 impl Client {
-    /// Checks the credentials' form; touches no network.
+    /// Checks the form of the credentials. Makes no request.
     pub fn new(credentials: &Credentials, http: reqwest::Client) -> Result<Self, String> {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let key = credentials.get(API_KEY)?.clone();
@@ -51,7 +51,7 @@ impl Client {
         })
     }
 
-    /// Bounds every request, from the look-up of the name to the last byte of the answer.
+    /// Limits each request, from DNS resolution to the last byte of the response.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -96,7 +96,7 @@ impl Messaging for Client {
         _: &Address,
         _: Timestamp,
     ) -> Result<Vec<ListedMessage>, LookupError> {
-        // Resend is asked by repeating; it can't be asked by recipient.
+        // Resend can't list by recipient; reconciliation repeats the request with its key.
         Err(LookupError::NoAnswer)
     }
 
@@ -111,7 +111,7 @@ impl Messaging for Client {
         match (response.status, error.as_ref().map(|error| error.name.as_str())) {
             (StatusCode::OK, _) if wire::is_list(&response.body) => Ok(()),
             (StatusCode::OK, _) => Err(format!("what answers is not Resend: check {ENDPOINT}")),
-            // A key for sending only may not read the domains; that Resend says so proves that it knows the key.
+            // A sending-only key can't read the domains. This error proves that the key is valid.
             (StatusCode::UNAUTHORIZED, Some("restricted_api_key")) => Ok(()),
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Err(format!(
                 "Resend refuses the key: make a new one in the dashboard and set {API_KEY}"
@@ -125,12 +125,12 @@ fn accepted(response: &Response) -> Outcome {
     match serde_json::from_slice::<Created>(&response.body) {
         Ok(created) if !created.id.is_empty() => Outcome::Accepted(CarrierAcceptance {
             carrier_id: created.id,
-            // The answer holds nothing but the id; this is where Resend's own list of states begins.
+            // The response holds only the id. `queued` is the first state in Resend's list.
             carrier_status: "queued".to_owned(),
             segments: None,
             price: None,
         }),
-        // A 2xx that is not Resend's: a proxy or a portal spoke, and what it did with the request is not known.
+        // A 2xx of a proxy or a captive portal: the fate of the request is unknown.
         _ => Outcome::Unknown(AmbiguityReason::CarrierFault),
     }
 }

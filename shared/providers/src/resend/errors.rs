@@ -1,5 +1,4 @@
-//! Resend's error names as classes (Resend, API reference: Errors). A name that is not known here falls back to what
-//! the HTTP status says.
+//! Maps Resend's error names (Resend, API reference: Errors). Falls back to the HTTP status for unknown names.
 
 use butt_dial_domain::ports::carrier::{AmbiguityReason, Outcome, Refusal, RefusalClass};
 use reqwest::StatusCode;
@@ -7,20 +6,20 @@ use reqwest::StatusCode;
 use super::wire::ErrorBody;
 use crate::http::{self, Response};
 
-/// What an answer other than 2xx means for the send.
+/// Maps a response other than 2xx to the outcome of the send.
 pub fn outcome(response: &Response) -> Outcome {
     let error: Option<ErrorBody> = serde_json::from_slice(&response.body).ok();
     let status = response.status;
     let in_doubt = match error.as_ref().map(|error| error.name.as_str()) {
-        // The first try under this key still runs.
+        // The first request under this key is still running.
         Some("concurrent_idempotent_requests") => true,
-        // Another text went out under this key. The key is the message's id, so it was an earlier try of this very
-        // message: "refused" would be true of this request and false of the message.
+        // Another body was sent under this key. The key is the message id, so an earlier attempt of this message
+        // passed: the request is refused, but the message is not.
         Some("invalid_idempotent_request") => true,
-        // Every other 409 is about the key as well.
+        // All other 409 concern the key as well.
         _ => status == StatusCode::CONFLICT,
     };
-    // A redirect is not followed and may follow a success; a 408 comes from machines in front of a vendor.
+    // A redirect is not followed and can come after a success; a 408 comes from proxies.
     if in_doubt || !status.is_client_error() || status == StatusCode::REQUEST_TIMEOUT {
         return Outcome::Unknown(AmbiguityReason::CarrierFault);
     }
@@ -37,7 +36,7 @@ pub fn outcome(response: &Response) -> Outcome {
 fn class(status: StatusCode, error: &ErrorBody) -> RefusalClass {
     match error.name.as_str() {
         "rate_limit_exceeded" => RefusalClass::Throttled,
-        // A used-up quota is no matter of pace: nothing passes until tomorrow, next month, or a larger plan.
+        // A used-up quota lasts until tomorrow, next month or a larger plan, so a retry does not help.
         "daily_quota_exceeded" | "monthly_quota_exceeded" => RefusalClass::Configuration,
         "missing_api_key"
         | "restricted_api_key"
@@ -47,9 +46,9 @@ fn class(status: StatusCode, error: &ErrorBody) -> RefusalClass {
         | "invalid_idempotency_key"
         | "not_found"
         | "method_not_allowed" => RefusalClass::Configuration,
-        // The same name with 403: the sender's domain is not verified.
+        // With a 403: the sender's domain is not verified.
         "validation_error" if status == StatusCode::FORBIDDEN => RefusalClass::Configuration,
-        // Resend names the field only in the sentence.
+        // Resend names the field only in the message.
         "validation_error" if error.message.contains("`to`") => RefusalClass::Recipient,
         "validation_error" if error.message.contains("`from`") => RefusalClass::Configuration,
         "validation_error"

@@ -1,5 +1,5 @@
-//! The JSON of Resend's events and of received mails (Resend, Webhooks: Event types; Receiving emails). Whatever an
-//! event may lack it may lack.
+//! The JSON of Resend's events and received mails (Resend, Webhooks: Event types; Receiving emails). All fields that
+//! Resend may omit are optional.
 
 use butt_dial_domain::{MessageId, clock::Timestamp, ids::is_valid_host_id, inbound::Attachment};
 use chrono::{DateTime, Utc};
@@ -16,7 +16,7 @@ pub struct Event {
     pub data: Value,
 }
 
-/// A mail that came: as `email.received` announces it, and with its text as it is fetched.
+/// A received mail: as the event `email.received` announces it, or with its text as the API returns it.
 #[derive(Deserialize)]
 pub struct Mail {
     #[serde(default)]
@@ -66,14 +66,14 @@ impl Mail {
         Some(at.with_timezone(&Utc))
     }
 
-    /// A header's value; names differ in case from mail to mail.
+    /// Returns the value of a header. The case of header names varies between mails.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.as_object()?.iter();
         let (_, value) = headers.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
         value.as_str().map(str::trim).filter(|value| !value.is_empty())
     }
 
-    /// Each named by its mail as well, as Resend asks for both.
+    /// Returns the attachments. Each source holds the mail id as well, because the API needs both ids.
     pub fn attachments(&self, mail: &str) -> Vec<Attachment> {
         let good = self.attachments.iter().filter(|attached| is_id(&attached.id));
         let attachments = good.map(|attached| Attachment {
@@ -87,7 +87,7 @@ impl Mail {
     }
 }
 
-/// A mail of ours that something happened to.
+/// A sent mail, in an event about it.
 #[derive(Deserialize)]
 pub struct Outgoing {
     pub email_id: String,
@@ -112,7 +112,7 @@ pub struct Reason {
 }
 
 impl Outgoing {
-    /// The id that we tagged the mail with. Tags come back as an object, or as the list that was sent.
+    /// Returns our message id from the tags, which Resend returns as an object or as the list that was sent.
     pub fn our_id(&self) -> Option<MessageId> {
         let id = match &self.tags {
             Value::Object(tags) => tags.get(wire::TAG)?.as_str()?,
@@ -123,7 +123,7 @@ impl Outgoing {
     }
 }
 
-/// Ids become parts of paths.
+/// Returns whether the text is an id, which becomes part of a path.
 pub fn is_id(text: &str) -> bool {
     is_valid_host_id(text)
 }

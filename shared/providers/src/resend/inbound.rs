@@ -1,5 +1,5 @@
-//! What Resend tells us: a mail has come, or what became of one of ours (Resend, Webhooks: Event types; Receiving
-//! emails). A mail is announced without its text, which is fetched afterwards.
+//! Resend's webhooks: received mails and receipts (Resend, Webhooks: Event types; Receiving emails). The event for a
+//! received mail has no text; the API returns it.
 
 use std::time::Duration;
 
@@ -24,22 +24,22 @@ use super::{
 };
 use crate::{Secret, http, vendor::Credentials};
 
-/// A mail to more of our addresses than this is no letter.
+/// The largest number of recipients that are read per mail.
 const MAX_RECIPIENTS: usize = 50;
 
 pub struct Inbound {
     http: reqwest::Client,
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     endpoint: String,
     origin: Origin,
     key: Secret,
-    /// Two of them during a rotation; none where the operator has not set one.
+    /// Two during a rotation; empty when the operator sets none.
     secrets: Vec<Secret>,
     deadline: Duration,
 }
 
 impl Inbound {
-    /// Checks the credentials' form; touches no network.
+    /// Checks the form of the credentials. Makes no request.
     pub fn new(credentials: &Credentials, http: reqwest::Client, deadline: Duration) -> Result<Self, String> {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let listed = credentials.find(WEBHOOK_SECRET).map(Secret::expose).unwrap_or_default();
@@ -106,7 +106,7 @@ impl Webhooks for Inbound {
             return arrived(&mail);
         }
         let Some(stage) = stage(&event.kind) else {
-            // About domains, contacts, or something newer than this program.
+            // About domains or contacts, or a newer event type.
             return Ok(Vec::new());
         };
         let mail = serde_json::from_value(event.data).map_err(|_| UnreadableRequest("the event names no mail"))?;
@@ -117,7 +117,7 @@ impl Webhooks for Inbound {
         if !event::is_id(&message.carrier_id) {
             return Err(LookupError::NotThere);
         }
-        // Pictures inside the mark-up would make it many times as long; they are among the attachments.
+        // Without `cid`, the HTML would hold all images inline. They are among the attachments.
         let mail: Mail = self.fetch(&format!("{}?html_format=cid", message.carrier_id)).await?;
         message.in_reply_to = mail.header("In-Reply-To").map(str::to_owned);
         message.attachments = mail.attachments(&message.carrier_id);
@@ -128,7 +128,7 @@ impl Webhooks for Inbound {
         Ok(message)
     }
 
-    /// The content has a signed address of its own, for a while.
+    /// Returns the signed download URL, which expires.
     async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupError> {
         let (mail, id) = attachment.source.split_once('/').ok_or(LookupError::NotThere)?;
         if !event::is_id(mail) || !event::is_id(id) {
@@ -144,13 +144,13 @@ impl Webhooks for Inbound {
     }
 }
 
-/// One notice for each address that the mail came to: whose they are is not known here.
+/// Returns one webhook event for each recipient address, because their owners are not known here.
 fn arrived(mail: &Mail) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
     let id = mail.id().ok_or(UnreadableRequest("the mail has no id"))?;
     let (sender_name, from) = wire::read_mailbox(&mail.from).ok_or(UnreadableRequest("the sender has no address"))?;
     let mut recipients: Vec<Address> = Vec::new();
     for listed in mail.received_for.iter().chain(&mail.to).take(MAX_RECIPIENTS) {
-        // Somebody else among the recipients may be written in ways that we need not read.
+        // Other recipients can have unreadable addresses.
         if let Some((_, address)) = wire::read_mailbox(listed)
             && !recipients.contains(&address)
         {
@@ -172,9 +172,9 @@ fn arrived(mail: &Mail) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
 
 fn stage(kind: &str) -> Option<DeliveryStatus> {
     Some(match kind {
-        // A delay comes after it was sent, and changes nothing: Resend keeps trying.
+        // A delay comes after the mail was sent and changes nothing: Resend keeps trying.
         "email.sent" | "email.delivery_delayed" => DeliveryStatus::Sent,
-        // Who complains has got it.
+        // A complaint implies delivery.
         "email.delivered" | "email.complained" => DeliveryStatus::Delivered,
         "email.bounced" => DeliveryStatus::Undelivered,
         "email.failed" | "email.suppressed" => DeliveryStatus::Failed,
@@ -183,8 +183,8 @@ fn stage(kind: &str) -> Option<DeliveryStatus> {
     })
 }
 
-/// A error says that it was delivered and that the person wants no more: a revoked consent, although nothing
-/// failed. It comes after `delivered`, so its class counts even where its stage is no news.
+/// Builds the receipt. A complaint means that the mail was delivered and that consent is revoked. It comes after
+/// `delivered`, so its class counts although the status is not new.
 fn receipt(kind: &str, stage: DeliveryStatus, mail: &Outgoing) -> Result<Receipt, UnreadableRequest> {
     if !event::is_id(&mail.email_id) {
         return Err(UnreadableRequest("the mail has no id"));
@@ -194,7 +194,7 @@ fn receipt(kind: &str, stage: DeliveryStatus, mail: &Outgoing) -> Result<Receipt
         "email.bounced" => {
             let bounce = mail.bounce.as_ref();
             let is_final = bounce.is_none_or(|bounce| bounce.kind.as_deref() == Some("Permanent"));
-            // A full mailbox, a greylist: the same mail may pass later, which is what the other class says.
+            // A full mailbox or greylisting: the same mail can pass later.
             let class = if is_final {
                 RefusalClass::Recipient
             } else {

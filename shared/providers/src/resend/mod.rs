@@ -1,5 +1,5 @@
-//! Resend: e-mail. Every send carries its message's id as idempotency key, so what is in doubt is asked again with
-//! the same key: within 24 hours the first answer comes back and no second mail goes out.
+//! Resend: e-mail. Each send carries the message id as idempotency key, so an ambiguous send is repeated with the same
+//! key: within 24 hours Resend returns the first response and sends no second mail.
 
 mod client;
 pub mod errors;

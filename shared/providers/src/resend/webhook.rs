@@ -1,4 +1,4 @@
-//! Standard Webhooks 1.0, the scheme of Svix, which delivers Resend's webhooks: HMAC-SHA256 over id, time and raw body.
+//! Standard Webhooks 1.0, as Svix signs Resend's webhooks: HMAC-SHA256 over id, timestamp and raw body.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use butt_dial_domain::{clock::Timestamp, ports::webhook::VerificationError};
@@ -7,38 +7,38 @@ use sha2::Sha256;
 
 use crate::Secret;
 
-/// How far the sender's clock may differ from ours, either way, in seconds (reference libraries: 5 minutes).
+/// The largest clock difference in either direction, in seconds (reference libraries: 5 minutes).
 const TOLERANCE: u64 = 5 * 60;
-/// The header that the signatures stand in, under the name that Resend sends.
+/// The signature header, under the name that Resend sends.
 pub const SIGNATURE: &str = "svix-signature";
-/// A rotation has two.
+/// A rotation lists two.
 const MAX_SIGNATURES: usize = 8;
 const PREFIX: &str = "whsec_";
 const VERSION: &str = "v1";
 
-/// The three headers, under either of their names: `svix-*` or `webhook-*`.
+/// The three headers, named `svix-*` or `webhook-*`.
 #[derive(Clone, Copy, Debug)]
 pub struct Headers<'a> {
     pub id: &'a str,
     /// Unix seconds of the attempt.
     pub timestamp: &'a str,
-    /// One or more of `v1,<base64>`, with blanks between.
+    /// One or more `v1,<base64>`, separated by spaces.
     pub signature: &'a str,
 }
 
-/// The signature header for one attempt; `None` if the secret is not base64.
+/// Returns the signature header for one attempt; `None` if the secret is not base64.
 pub fn sign(secret: &Secret, id: &str, timestamp: i64, body: &[u8]) -> Option<String> {
     let mac = mac(secret, id, &timestamp.to_string(), body)?;
     Some(format!("{VERSION},{}", STANDARD.encode(mac.finalize().into_bytes())))
 }
 
-/// Whether the text is base64, with or without its prefix.
+/// Returns whether the secret is base64, with or without its prefix.
 pub fn is_secret(secret: &Secret) -> bool {
     mac(secret, "", "", b"").is_some()
 }
 
-/// Whether one of the endpoint's secrets made one of the signatures, not long before or after `now`.
-/// During a rotation there are two secrets. The body is hashed once a secret, however many signatures are listed.
+/// Verifies that one of the secrets made one of the signatures, and that the timestamp is close to `now`. During a
+/// rotation there are two secrets. Hashes the body once per secret, however many signatures are listed.
 pub fn verify(secrets: &[Secret], headers: Headers<'_>, body: &[u8], now: Timestamp) -> Result<(), VerificationError> {
     let sent: i64 = headers
         .timestamp

@@ -1,12 +1,12 @@
-//! Resend's JSON (Resend, API reference: Send email). Nothing that comes from a person may start a new header line.
+//! Resend's JSON (Resend, API reference: Send email). Text from users must not start a new header line.
 
 use butt_dial_domain::{Address, Channel, ports::carrier::Dispatch};
 use serde::{Deserialize, Serialize};
 
-/// The tag that carries our message's id.
+/// The tag that carries our message id.
 pub const TAG: &str = "bd_message";
 
-/// PersonMessageResult the same way every time: a repeat under one key has to be the same text.
+/// The request body. It is identical for each attempt, because an idempotency key requires the same body.
 #[derive(Serialize)]
 pub struct Email<'a> {
     from: String,
@@ -25,7 +25,7 @@ pub struct Email<'a> {
 
 #[derive(Serialize)]
 struct Attachment<'a> {
-    /// A URL; Resend fetches it.
+    /// A URL that Resend fetches.
     path: &'a str,
     filename: String,
 }
@@ -65,12 +65,13 @@ pub fn email(dispatch: &Dispatch) -> Email<'_> {
             .enumerate()
             .map(|(place, url)| attachment(place, url))
             .collect(),
-        // Webhooks bring it back. Ids from elsewhere may hold what tags may not.
+        // Webhooks return the tag. Ids that hosts supply can have characters that tags may not.
         tags: is_tag(id).then_some(Tag { name: TAG, value: id }).into_iter().collect(),
     }
 }
 
-/// `"Name" <address>`; the name as a quoted string (RFC 5322, 3.2.4), so that nothing in it has a meaning.
+/// Formats `"Name" <address>`. The name is a quoted string (RFC 5322, 3.2.4), so its characters have no special
+/// meaning.
 pub fn mailbox(name: Option<&str>, address: &str) -> String {
     let name = name.map(one_line).unwrap_or_default();
     if name.is_empty() {
@@ -90,7 +91,7 @@ pub fn mailbox(name: Option<&str>, address: &str) -> String {
     quoted
 }
 
-/// `address`, `Name <address>` or `"Name" <address>`: the name and the address.
+/// Parses `address`, `Name <address>` or `"Name" <address>` into name and address.
 pub fn read_mailbox(text: &str) -> Option<(Option<String>, Address)> {
     let (name, address) = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
         Some((name, address)) => (name.trim(), address),
@@ -113,7 +114,7 @@ fn unescaped(quoted: &str) -> String {
     name
 }
 
-/// Control characters, line ends first of all, become blanks; no blanks at either end.
+/// Replaces control characters and line breaks with spaces, and trims.
 fn one_line(text: &str) -> String {
     let is_break = |c: char| c.is_control() || c == '\u{2028}' || c == '\u{2029}';
     let line: String = text.chars().map(|c| if is_break(c) { ' ' } else { c }).collect();
@@ -123,7 +124,7 @@ fn one_line(text: &str) -> String {
 fn attachment(place: usize, url: &str) -> Attachment<'_> {
     let named = url::Url::parse(url).ok().and_then(|url| {
         let last = url.path_segments()?.next_back()?.to_owned();
-        // Only names that need no decoding and can't leave a folder.
+        // Only file names without escapes that can't leave a folder.
         let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         let good = !last.is_empty() && !last.starts_with('.') && last.len() <= 128 && last.bytes().all(plain);
         good.then_some(last)
@@ -138,7 +139,7 @@ pub fn is_tag(text: &str) -> bool {
     !text.is_empty() && text.len() <= 256 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
 
-/// `{"data": [..]}`, whatever stands beside it.
+/// Returns whether the body is `{"data": [..]}`, with any other fields.
 pub fn is_list(body: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|answer| answer["data"].is_array())
 }

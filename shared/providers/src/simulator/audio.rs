@@ -1,23 +1,23 @@
-//! What simulated speech synthesizers say: valid files, as long as somebody would need to read the text, a tone where the
-//! format lets it be made by hand, silence where it would take an encoder.
+//! Audio of simulated speech synthesis: valid files whose length matches the text. A tone for uncompressed formats,
+//! silence for formats that need an encoder.
 
 use std::{f64::consts::TAU, time::Duration};
 
 use butt_dial_domain::ports::speech::AudioFormat;
 
-/// People read some fifteen characters a second.
+/// About fifteen characters per second.
 const PER_CHARACTER: Duration = Duration::from_millis(65);
 const MAX_DURATION: Duration = Duration::from_secs(30);
 const TONE: f64 = 440.0;
 const VOLUME: f64 = 8_000.0;
 
-/// How long it takes to say it.
+/// Returns how long it takes to speak the text.
 pub fn duration(text: &str) -> Duration {
     let characters = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
     PER_CHARACTER.saturating_mul(characters).min(MAX_DURATION)
 }
 
-/// A file of this format and duration.
+/// Returns a file of this format and duration.
 pub fn file(format: AudioFormat, duration: Duration) -> Vec<u8> {
     match format {
         AudioFormat::Mp3 => mp3(duration),
@@ -26,14 +26,14 @@ pub fn file(format: AudioFormat, duration: Duration) -> Vec<u8> {
     }
 }
 
-/// A tone: signed, 16 bits, little-endian, mono.
+/// Returns a tone: signed, 16 bits, little-endian, mono.
 pub fn pcm(duration: Duration, rate: u32) -> Vec<u8> {
     let samples = (duration.as_secs_f64() * f64::from(rate)) as u32;
     let sample = |n: u32| (VOLUME * (TAU * TONE * f64::from(n) / f64::from(rate)).sin()) as i16;
     (0..samples.max(1)).flat_map(|n| sample(n).to_le_bytes()).collect()
 }
 
-/// MPEG-1 layer III, mono, 44.1 kHz, 128 kbit/s. A frame of zeros behind its header is silence (ISO 11172-3, 2.4.1).
+/// MPEG-1 layer III, mono, 44.1 kHz, 128 kbit/s. A header with a frame of zeros is silence (ISO 11172-3, 2.4.1).
 fn mp3(duration: Duration) -> Vec<u8> {
     const HEADER: [u8; 4] = [0xff, 0xfb, 0x90, 0xc0];
     const FRAME: usize = 417;
@@ -44,7 +44,7 @@ fn mp3(duration: Duration) -> Vec<u8> {
     frame.repeat(frames.max(1))
 }
 
-/// Opus in Ogg, mono, a packet of silence for every 20 ms (RFC 7845; RFC 6716, 3.1).
+/// Opus in Ogg, mono, one packet of silence per 20 ms (RFC 7845; RFC 6716, 3.1).
 fn ogg(duration: Duration) -> Vec<u8> {
     const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
     const PACKET: Duration = Duration::from_millis(20);
@@ -53,7 +53,7 @@ fn ogg(duration: Duration) -> Vec<u8> {
     const PACKETS_IN_A_PAGE: usize = 50;
     const FIRST: u8 = 2;
     const LAST: u8 = 4;
-    // Version 1, one channel, nothing to skip, 48 kHz, no gain, mapping family 0.
+    // Version 1, one channel, no pre-skip, 48 kHz, no gain, mapping family 0.
     let head = [b"OpusHead".as_slice(), &[1, 1, 0, 0, 0x80, 0xbb, 0, 0, 0, 0, 0]].concat();
     let tags = [
         b"OpusTags".as_slice(),
@@ -81,7 +81,7 @@ fn ogg(duration: Duration) -> Vec<u8> {
     file
 }
 
-/// A page of packets shorter than 255 bytes (RFC 3533, 6).
+/// Returns a page of packets shorter than 255 bytes (RFC 3533, 6).
 fn page(flags: u8, granule: u64, number: u32, packets: &[&[u8]]) -> Vec<u8> {
     const SERIAL: u32 = 0x6275_7474;
     const CHECKSUM: std::ops::Range<usize> = 22..26;
@@ -99,7 +99,7 @@ fn page(flags: u8, granule: u64, number: u32, packets: &[&[u8]]) -> Vec<u8> {
     page
 }
 
-/// CRC-32 with 0x04c11db7, nothing reflected, from zero.
+/// CRC-32 with polynomial 0x04c11db7, not reflected, initial value 0.
 fn checksum(bytes: &[u8]) -> u32 {
     let step = |crc: u32, _: u32| (crc << 1) ^ if crc >> 31 == 1 { 0x04c1_1db7 } else { 0 };
     bytes
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_page_has_its_checksum() {
-        // The check value of CRC-32/MPEG-2 without its start and end values.
+        // The check value of CRC-32/MPEG-2 with initial value and final XOR of 0.
         assert_eq!(checksum(b"123456789"), 0x89a1_897f);
         let mut page = page(2, 0, 0, &[b"x"]);
         let told = u32::from_le_bytes(page[22..26].try_into().unwrap());

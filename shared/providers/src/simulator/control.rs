@@ -1,5 +1,4 @@
-//! The routes for people and scripts outside the process: what was received, what people
-//! write, and what is to go bad_request.
+//! Control routes for people and scripts outside the process: received messages, inbound messages and faults.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -27,7 +26,7 @@ use super::{
     state::SimulatorState,
 };
 
-/// The page asks for itself with_vendor most this often, however much traffic there is.
+/// The page refreshes at most this often, whatever the traffic.
 const REFRESH: Duration = Duration::from_millis(300);
 const MAX_LISTED: usize = 1_000;
 
@@ -50,8 +49,7 @@ pub fn router(simulator: SimulatorState) -> Router {
         .with_state(simulator)
 }
 
-/// A web page elsewhere can make a browser send requests here under a name of its own (DNS rebinding), so the name
-/// counts.
+/// Rejects other host names, because a web page elsewhere can reach a loopback server through DNS rebinding.
 async fn only_for_this_machine(request: axum::extract::Request, next: Next) -> Response {
     if is_local(request.headers()) {
         next.run(request).await
@@ -84,7 +82,7 @@ async fn conversations(State(simulator): State<SimulatorState>) -> Html<String> 
     Html(page::conversations(&simulator).into_string())
 }
 
-/// Says that there is something new; the page then asks what.
+/// Streams an event for each change; the page then requests the content.
 async fn events(State(simulator): State<SimulatorState>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let (changes, person_message_changes) = (simulator.changes(), simulator.person_message_changes());
     let news = stream::unfold(
@@ -95,7 +93,7 @@ async fn events(State(simulator): State<SimulatorState>) -> Sse<impl Stream<Item
                 written = person_message_changes.changed() => if written.is_err() { return None },
                 () = simulator.stopped() => return None,
             }
-            // What comes meanwhile is told with the same event.
+            // One event covers all changes in this interval.
             tokio::time::sleep(REFRESH).await;
             changes = changes.resubscribe();
             Some((
@@ -165,7 +163,7 @@ async fn clear_faults(State(simulator): State<SimulatorState>, Json(request): Js
     with_vendor(&simulator, &request.vendor, |vendor| simulator.clear_faults(vendor))
 }
 
-/// Does something to a vendor, if it is one.
+/// Applies a change to a vendor, or returns 404.
 fn with_vendor(simulator: &SimulatorState, vendor: &str, change: impl FnOnce(&'static str)) -> Response {
     let vendors = simulator.vendors();
     match vendors.iter().find(|id| **id == vendor) {
@@ -182,7 +180,7 @@ fn with_vendor(simulator: &SimulatorState, vendor: &str, change: impl FnOnce(&'s
 
 #[derive(Deserialize)]
 struct OptOut {
-    /// A number, or an e-mail address.
+    /// A phone number or an e-mail address.
     number: String,
 }
 
@@ -193,7 +191,7 @@ async fn opt_out(State(simulator): State<SimulatorState>, Json(request): Json<Op
 
 #[derive(Deserialize)]
 struct WebhookBaseUrl {
-    /// The public base URL of the program whose webhooks the vendors call.
+    /// The public base URL of the program that receives the webhooks.
     base_url: String,
 }
 
@@ -209,7 +207,7 @@ async fn set_webhook_base_url(
     StatusCode::NO_CONTENT.into_response()
 }
 
-/// A person writes: answers with what the webhook was answered with.
+/// Sends an inbound message and returns the webhook's response status.
 async fn send_as_person(State(simulator): State<SimulatorState>, Json(text): Json<PersonMessage>) -> Response {
     match simulator.send_as_person(text).await {
         Ok(written) => Json(written).into_response(),

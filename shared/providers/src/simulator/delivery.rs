@@ -1,5 +1,5 @@
-//! What happens to messages after the vendor's answer: they are sent, delivered or lost, and whoever asked is told.
-//! Never before the answer has left, and one message's webhooks in order.
+//! Deliveries after the vendor's response: status changes and status webhooks. They start after the response, and the
+//! webhooks of one message keep their order.
 
 use std::{
     collections::VecDeque,
@@ -14,11 +14,11 @@ use tokio::{
 
 use super::{message::SimulatedMessage, state::SimulatorState, webhook_client::OutgoingWebhook};
 
-/// More than a second's traffic. Beyond it the oldest journeys are cut short: the message stays as it is.
+/// More than a second of traffic. Beyond it the oldest plans are dropped and the status of their messages stays.
 const MAX_PENDING: usize = 20_000;
 const MAX_CONCURRENT_WEBHOOKS: usize = 64;
 
-/// One step of a message's way: its status, and the vendor's code for a failure.
+/// One status of a message, with the vendor's error code for a failure.
 pub struct DeliveryStep {
     pub status: &'static str,
     pub error_code: Option<u32>,
@@ -30,7 +30,7 @@ pub struct DeliveryPlan {
     pub vendor: &'static str,
     pub carrier_id: String,
     pub steps: &'static [DeliveryStep],
-    /// Asked at every step, where somebody wants to know.
+    /// Builds the webhook for each step, if the vendor sends one.
     pub status_webhook: Option<StatusWebhook>,
 }
 
@@ -73,7 +73,7 @@ impl DeliveryQueue {
     }
 }
 
-/// Moves messages on, for as long as the simulator runs.
+/// Runs the due plans until the simulator stops.
 pub async fn run(simulator: SimulatorState) {
     let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_WEBHOOKS));
     loop {
@@ -95,7 +95,7 @@ pub async fn run(simulator: SimulatorState) {
     }
 }
 
-/// Moves one message on and webhooks each step, in the behavior of its vendor.
+/// Applies the steps of one message and sends a webhook for each, with the vendor's webhook behavior.
 async fn deliver(simulator: &SimulatorState, plan: &DeliveryPlan, status_webhook: &StatusWebhook) {
     let behavior = simulator.webhook_behavior(plan.vendor);
     let mut webhooks = Vec::with_capacity(plan.steps.len());

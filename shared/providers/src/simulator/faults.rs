@@ -1,5 +1,5 @@
-//! How a simulated vendor can be told to behave badly, and the layer around its send route that does so.
-//! Only sends misbehave: what looks for the truth afterwards must be able to find it.
+//! Fault injection: faults of a vendor, and the middleware on its send route that applies them. Only sends fail, so
+//! that reconciliation can find the truth.
 
 use std::time::Duration;
 
@@ -16,54 +16,54 @@ use super::{socket::Connection, state::SimulatorState};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum InjectedFault {
-    /// Takes the message, and hold_request answers.
+    /// Accepts the message and never responds.
     TimeoutAfterAccept,
-    /// Neither takes the message nor answers.
+    /// Neither accepts the message nor responds.
     StallBeforeAccept,
-    /// 429; not taken.
+    /// Responds 429; not accepted.
     RateLimit {
         /// Seconds, for `Retry-After`.
         #[serde(default)]
         retry_after: Option<u64>,
     },
-    /// 503; not taken.
+    /// Responds 503; not accepted.
     ServerError,
-    /// 500, although the message was taken.
+    /// Responds 500, although the message was accepted.
     ServerErrorAfterAccept,
-    /// Takes the message, and resets the connection without an response.
+    /// Accepts the message and resets the connection without a response.
     ResetAfterAccept,
-    /// 200 with a page of HTML, as a captive portal would response; not taken.
+    /// Responds 200 with an HTML page, like a captive portal; not accepted.
     Nonsense,
-    /// Takes the message, and answers late.
+    /// Accepts the message and responds late.
     Slow { delay_ms: u64 },
-    /// One of the vendor's own errors; not taken.
+    /// Responds with one of the vendor's errors; not accepted.
     Refuse { status: u16, code: String },
-    /// Of a model: begins to response, and says nothing more.
+    /// Models only: starts the reply and then stalls.
     StallMidStream,
-    /// Of a model: begins to response, and the response ends without its end.
+    /// Models only: ends the stream in the middle of the reply.
     EndMidStream,
-    /// Of a model: begins to response, and resets the connection.
+    /// Models only: resets the connection in the middle of the reply.
     ResetMidStream,
-    /// Of a model: begins to response, then one of the vendor's own errors.
+    /// Models only: sends one of the vendor's errors in the middle of the reply.
     ErrorMidStream { code: String },
-    /// Of a model: answers with so long before each piece.
+    /// Models only: waits this long before each chunk.
     Trickle { delay_ms: u64 },
-    /// Of a model: does not want to response.
+    /// Models only: declines to reply.
     Decline,
 }
 
-/// How a vendor words what every vendor can say.
+/// How a vendor formats errors that all vendors have.
 #[derive(Clone, Copy)]
 pub struct ErrorFormat {
     /// The vendor's id.
     pub vendor: &'static str,
-    /// The body of an error with this status and code; `None` for an response from a machine in front of the vendor.
+    /// Renders an error with this status and code; `None` for the response of a proxy.
     pub render: fn(StatusCode, Option<&str>) -> Response,
-    /// What stands in a 429.
+    /// The code in a 429.
     pub rate_limit_code: &'static str,
 }
 
-/// Counts the send, and misbehaves if the simulator says so.
+/// Counts the send and applies the next fault.
 pub async fn inject_faults(
     State((simulator, format)): State<(SimulatorState, ErrorFormat)>,
     mut request: Request,
@@ -105,7 +105,7 @@ pub async fn inject_faults(
             Ok(status) => (format.render)(status, Some(&code)),
             Err(_) => (StatusCode::BAD_REQUEST, "no such HTTP status").into_response(),
         },
-        // Only who streams can do it.
+        // Only a streaming handler can apply it.
         Some(fault) => {
             request.extensions_mut().insert(fault);
             next.run(request).await
@@ -113,13 +113,13 @@ pub async fn inject_faults(
     }
 }
 
-/// Holds the request until the client gives up (its future is dropped then) or the simulator stops.
+/// Holds the request until the client gives up (which drops this future) or the simulator stops.
 async fn hold_request(simulator: &SimulatorState, connection: Option<ConnectInfo<Connection>>) -> Response {
     simulator.stopped().await;
     reset(connection)
 }
 
-/// The response is hold_request written: the connection that it would go through is broken.
+/// Breaks the connection, so that the response is never written.
 fn reset(connection: Option<ConnectInfo<Connection>>) -> Response {
     if let Some(ConnectInfo(connection)) = connection {
         connection.abort();

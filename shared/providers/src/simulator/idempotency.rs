@@ -1,4 +1,4 @@
-//! The idempotency keys that a vendor has seen: Resend and LINE insert them for 24 hours.
+//! Idempotency keys of a vendor. Resend and LINE remember them for 24 hours.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -29,7 +29,7 @@ impl IdempotencyKeys {
 
     pub fn insert(&mut self, key: &str, first: PriorRequest) {
         if self.first.insert(key.to_owned(), first).is_some() {
-            // It was there, but too old.
+            // The key existed but was expired.
             self.order.retain(|known| known != key);
         }
         self.order.push_back(key.to_owned());

@@ -1,4 +1,4 @@
-//! The newest messages of one vendor, with the two indexes that its API asks for: by id and by recipient.
+//! The newest messages of one vendor, indexed by id and by recipient, as its API requires.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,13 +10,13 @@ use tokio::sync::broadcast;
 
 use super::{SimulatorState, message::SimulatedMessage};
 
-/// A simulator that runs for weeks must not grow: older messages are forgotten, only counted.
+/// Bounds the memory of a long-running simulator. Older messages are only counted.
 pub const MAX_MESSAGES: usize = 20_000;
 
 #[derive(Default)]
 pub struct Mailbox {
     messages: VecDeque<Arc<SimulatedMessage>>,
-    /// The number of the oldest messages message; numbers run without a gap, so a number is a position.
+    /// The number of the oldest kept message. Numbers have no gaps, so a number gives the position.
     oldest: u64,
     by_id: HashMap<String, u64>,
     by_recipient: HashMap<String, VecDeque<u64>>,
@@ -40,7 +40,7 @@ impl Mailbox {
         self.accepted += 1;
     }
 
-    /// All that were ever taken, forgotten ones too.
+    /// Returns how many messages were ever accepted, evicted ones included.
     pub fn accepted(&self) -> u64 {
         self.accepted
     }
@@ -49,7 +49,7 @@ impl Mailbox {
         self.at(*self.by_id.get(carrier_id)?)
     }
 
-    /// Changes one message; `None` if it has been forgotten.
+    /// Changes one message. Returns `None` if it was evicted.
     pub fn update(
         &mut self,
         carrier_id: &str,
@@ -90,7 +90,7 @@ impl Mailbox {
     }
 }
 
-/// At most `limit` that fit.
+/// Returns at most `limit` messages that match.
 pub fn pick<'a>(
     newest_first: impl Iterator<Item = &'a Arc<SimulatedMessage>>,
     limit: usize,
@@ -104,7 +104,7 @@ pub fn pick<'a>(
 }
 
 impl SimulatorState {
-    /// The first message that matches, whether it is there already or comes, or changes so that it matches, in time.
+    /// Waits for the first message that matches: an existing one, a new one, or one whose change makes it match.
     pub async fn wait_for(
         &self,
         matches: impl Fn(&SimulatedMessage) -> bool,
@@ -121,7 +121,7 @@ impl SimulatorState {
                     match changes.recv().await {
                         Ok(message) if matches(&message) => return Some(message),
                         Ok(_) => {}
-                        // Some were missed: look at all of them again.
+                        // Some changes were missed, so check all messages again.
                         Err(broadcast::error::RecvError::Lagged(_)) => break,
                         Err(broadcast::error::RecvError::Closed) => return None,
                     }

@@ -1,17 +1,17 @@
-//! A message as the simulated people see it.
+//! A message as its recipient sees it.
 
 use butt_dial_domain::{Channel, clock::Timestamp};
 use serde::Serialize;
 
-/// Something that a vendor took. `from` and `to` are bare: without `whatsapp:` and without a display name.
+/// A message that a vendor accepted. `from` and `to` have no `whatsapp:` prefix and no display name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SimulatedMessage {
-    /// One stream over all vendors; set when the simulator takes the message.
+    /// The position among the messages of all vendors; set on acceptance.
     pub sequence: u64,
     pub vendor: &'static str,
     pub channel: Channel,
     pub from: String,
-    /// What stands beside the sender's address, where the channel has such a thing.
+    /// The sender's display name, on channels that have one.
     pub from_name: Option<String>,
     pub to: String,
     pub subject: Option<String>,
@@ -21,11 +21,11 @@ pub struct SimulatedMessage {
     pub at: Timestamp,
     pub updated_at: Timestamp,
     pub carrier_id: String,
-    /// The vendor's own word.
+    /// The vendor's label.
     pub status: &'static str,
-    /// The vendor's code, where the message failed after it was taken.
+    /// The vendor's code, for a failure after acceptance.
     pub error_code: Option<u32>,
-    /// The pool of senders that it went through, where the vendor has such a thing.
+    /// The sender pool, for vendors that have one.
     pub sender_pool: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! One loopback server that mounts every vendor's simulator under `/<vendor>`, a page where people read and write,
-//! and routes that make the vendors misbehave. Real HTTP through real sockets: adapters can't tell the difference.
+//! One loopback server with each vendor's simulator under `/<vendor>`, a page for people to read and write messages,
+//! and routes for fault injection. Real HTTP over real sockets, so that adapters run unchanged.
 
 pub mod audio;
 pub mod calls;
@@ -36,26 +36,26 @@ pub use webhook_client::{FORM, Headers, JSON, OutgoingWebhook, RetryPolicy, Webh
 
 use self::socket::{Connection, Loopback};
 
-/// A running simulator. Dropping it stops it; `stop` also waits.
+/// A running simulator. Dropping it starts the shutdown; `stop` also waits for it.
 pub struct Simulator {
     addr: SocketAddr,
     state: SimulatorState,
 }
 
 impl Simulator {
-    /// Listens on a loopback address; port 0 takes a free one.
+    /// Listens on a loopback address; port 0 selects a free port.
     pub async fn start(addr: SocketAddr) -> io::Result<Self> {
         Self::start_with(addr, SimulatorState::new(Clock::System)).await
     }
 
-    /// Listens with a state of the caller's making, such as one on a clock that stands still.
+    /// Listens with this state, for example one with a fixed clock.
     pub async fn start_with(addr: SocketAddr, state: SimulatorState) -> io::Result<Self> {
         let listener = Loopback::bind(addr).await?;
         let addr = listener.local_addr()?;
         state.set_base_url(format!("http://{addr}"));
         let router = router(&state).into_make_service_with_connect_info::<Connection>();
         let stopped = state.clone();
-        // On stop it waits for its open connections: each ends once its request has, and held requests end then too.
+        // The shutdown waits for open connections. Each ends with its request, and held requests end at shutdown.
         let server = axum::serve(listener, router)
             .with_graceful_shutdown(async move { stopped.stopped().await })
             .into_future();
@@ -68,7 +68,7 @@ impl Simulator {
         Ok(Self { addr, state })
     }
 
-    /// Without a slash at the end. A vendor's endpoint is this with `/<vendor>`.
+    /// Returns the base URL without a trailing slash. A vendor's endpoint is this URL with `/<vendor>`.
     pub fn base_url(&self) -> String {
         format!("http://{}", self.addr)
     }

@@ -1,5 +1,5 @@
-//! What simulated language models were asked, and end their answers leave: event by event, as the script says.
-//! A guard ends when the answer has left, or when the client is gone: that is end cancelling is measured.
+//! Requests to simulated language models and their streamed replies. The record of a request ends when the reply was
+//! sent or the client disconnected, which measures cancellation.
 
 use std::{
     collections::VecDeque,
@@ -29,9 +29,9 @@ const MAX_REQUESTS: usize = 1_000;
 pub struct ModelRequest {
     pub vendor: &'static str,
     pub started_at: Timestamp,
-    /// When the first words left.
+    /// When the first text was sent.
     pub first_piece_at: Option<Timestamp>,
-    /// `None`: it goes on.
+    /// `None` while the request runs.
     pub ended: Option<RequestEnd>,
 }
 
@@ -39,21 +39,21 @@ pub struct ModelRequest {
 #[serde(tag = "how", content = "at", rename_all = "snake_case")]
 pub enum RequestEnd {
     Finished(Timestamp),
-    /// The client went away before the end.
+    /// The client disconnected before the end.
     Cancelled(Timestamp),
 }
 
 #[derive(Default)]
 pub struct Models {
     state: Mutex<RequestLog>,
-    /// Told of every change.
+    /// Notified of each change.
     changed: watch::Sender<()>,
 }
 
 #[derive(Default)]
 struct RequestLog {
     requests: VecDeque<ModelRequest>,
-    /// The number of the oldest that is kept.
+    /// The number of the oldest kept request.
     oldest: u64,
 }
 
@@ -89,12 +89,12 @@ impl Models {
 }
 
 impl SimulatorState {
-    /// What models were asked, oldest first: the newest thousand.
+    /// Returns the newest thousand requests, oldest first.
     pub fn model_requests(&self) -> Vec<ModelRequest> {
         self.models().state().requests.iter().cloned().collect()
     }
 
-    /// The first request to a model that fits, whether it does already or comes to fit in time.
+    /// Waits for the first request that matches, including existing ones.
     pub async fn wait_for_model_request(
         &self,
         fits: impl Fn(&ModelRequest) -> bool,
@@ -113,7 +113,7 @@ impl SimulatorState {
     }
 }
 
-/// A hold on a request's guard, for as long as anybody works on the answer. Cheap to clone.
+/// Keeps the record of a request open while a clone exists. Cheap to clone.
 #[derive(Clone)]
 pub struct RequestGuard(Arc<OpenRequest>);
 
@@ -145,12 +145,12 @@ impl OpenRequest {
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        // Nobody had said that it is finished, so the server let go of it: the client is gone.
+        // Dropped without `finish`: the client disconnected.
         self.end(RequestEnd::Cancelled);
     }
 }
 
-/// Records what a model is asked. Stands around everything that may take time.
+/// Records the requests to a model. Wraps all layers that can take time.
 pub async fn record_requests(
     State((simulator, vendor)): State<(SimulatorState, &'static str)>,
     mut request: Request,
@@ -178,13 +178,13 @@ pub async fn record_requests(
     response
 }
 
-/// An answer in events.
+/// A reply as stream events.
 pub struct StreamedAnswer {
-    /// Before the first words.
+    /// Before the first text.
     pub opening: Vec<Event>,
     pub pieces: Vec<Event>,
     pub closing: Vec<Event>,
-    /// How the vendor says that something went wrong after all.
+    /// Renders an error in the middle of the stream.
     pub error: fn(&str) -> Event,
 }
 
@@ -198,7 +198,7 @@ enum StreamStep {
 }
 
 impl StreamedAnswer {
-    /// Streams it, in the way that was ordered.
+    /// Streams the events, changed by the fault.
     pub fn into_response_with(self, guard: RequestGuard, fault: Option<&InjectedFault>) -> Response {
         let steps = self.steps(fault);
         let events = stream::unfold((steps, guard), |(mut steps, guard)| async move {
@@ -259,7 +259,7 @@ impl StreamedAnswer {
         } else {
             steps.extend(cut);
         }
-        // A client may go as soon as it has the last event, which must not count as a cancellation.
+        // A client can disconnect after the last event, which must not count as a cancellation.
         let last = steps.len().saturating_sub(1);
         if matches!(steps.back(), Some(StreamStep::Send(_))) {
             steps.insert(last, StreamStep::Finish);
@@ -268,7 +268,7 @@ impl StreamedAnswer {
     }
 }
 
-/// The JSON of an event.
+/// Sets the data of an event to this JSON.
 pub fn with_json(event: Event, value: &serde_json::Value) -> Event {
     event.data(value.to_string())
 }

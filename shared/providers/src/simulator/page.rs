@@ -1,5 +1,5 @@
-//! The page that shows the simulated phones and inboxes, and lets people write from them. Bodies are shown: nothing
-//! here was ever sent to a real person.
+//! The page with simulated phones and inboxes, and a form to write messages. It shows bodies, because no message here
+//! goes to a real person.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{message::SimulatedMessage, state::SimulatorState};
 
-/// What is looked at, and what is shown of it.
+/// How many messages are read, and how many conversations and messages are shown.
 const MAX_MESSAGES: usize = 1_000;
 const MAX_CONVERSATIONS: usize = 60;
 const MAX_LINES: usize = 30;
@@ -78,7 +78,7 @@ pub fn render(simulator: &SimulatorState) -> Markup {
     }
 }
 
-/// For a person at the screen who wants to be one of the people.
+/// Renders the form that sends a message as a person.
 fn compose_form() -> Markup {
     html! {
         form id="write" {
@@ -156,7 +156,7 @@ enum Writer {
 type Line = (Writer, Arc<SimulatedMessage>);
 type Conversation = (Channel, String, Vec<Line>);
 
-/// What was written on both sides, newest first.
+/// Returns the messages of both directions, newest first.
 fn lines(simulator: &SimulatorState) -> Vec<Line> {
     let ours = simulator
         .newest(None, MAX_MESSAGES)
@@ -171,7 +171,7 @@ fn lines(simulator: &SimulatorState) -> Vec<Line> {
     lines
 }
 
-/// The people whose conversations moved last, each with the newest messages first.
+/// Groups the messages into conversations, the most recent first, each with its newest messages first.
 fn people(newest_first: &[Line]) -> Vec<Conversation> {
     let mut places: HashMap<(Channel, &str), usize> = HashMap::new();
     let mut people: Vec<Conversation> = Vec::new();

@@ -1,5 +1,5 @@
-//! PersonMessages who write: what they write becomes a webhook of the vendor that serves them, signed and sent through real
-//! HTTP.
+//! Inbound messages from simulated people. Each becomes a signed webhook of the vendor that serves the channel, sent
+//! over real HTTP.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,26 +16,26 @@ use super::{
     webhook_client::{OutgoingWebhook, WebhookOutcome},
 };
 
-/// What inbound wrote is kept for the page, and for vendors that are asked for it.
+/// The newest messages are kept for the page and for the vendors' APIs.
 const MAX_MESSAGES: usize = 1_000;
 
-/// One message of a person's, in no vendor's words.
+/// An inbound message, independent of the vendor.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersonMessage {
     pub channel: Channel,
-    /// The person.
+    /// The person's address.
     pub from: String,
     /// One of our addresses.
     pub to: String,
     #[serde(default)]
     pub body: String,
-    /// URLs; what is none, such as `picture`, becomes a small picture that the vendor's simulator serves.
+    /// URLs. Any other text, such as `picture`, stands for a small image that the vendor's simulator serves.
     #[serde(default)]
     pub media: Vec<String>,
     #[serde(default)]
     pub sender_name: Option<String>,
-    /// `STOP`, `START` or `HELP`: the vendor has recognized the word and answered it.
+    /// `STOP`, `START` or `HELP`: the vendor has recognized and answered the keyword.
     #[serde(default)]
     pub opt_out_type: Option<String>,
     /// E-mail only.
@@ -44,13 +44,13 @@ pub struct PersonMessage {
     /// E-mail only.
     #[serde(default)]
     pub html: Option<String>,
-    /// The carrier's id of the message that is answered; for e-mail its Message-ID.
+    /// The carrier's id of the message that this one replies to; for e-mail its Message-ID.
     #[serde(default)]
     pub in_reply_to: Option<String>,
-    /// A button of ours that the person pressed instead of writing.
+    /// A reply button that the person pressed instead of writing.
     #[serde(default)]
     pub button: Option<String>,
-    /// Only where several vendors serve the channel, and not the first one is meant.
+    /// Selects the vendor where several serve the channel. Default: the first one.
     #[serde(default)]
     pub vendor: Option<String>,
 }
@@ -74,24 +74,24 @@ impl PersonMessage {
     }
 }
 
-/// What a person's message became.
+/// The result of an inbound message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PersonMessageResult {
     pub vendor: &'static str,
     pub carrier_id: String,
-    /// The last status that our side answered with; nothing where nobody answered.
+    /// The status of the last webhook response; `None` without a response.
     pub status: Option<u16>,
-    /// How often the vendor called, copies included.
+    /// How often the vendor called the webhook, copies included.
     pub calls: u32,
 }
 
-/// How a vendor tells what it has to tell.
+/// How a vendor sends its webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct WebhookBehavior {
-    /// How often each webhook comes, one after the other, although the first was taken. At least default_copies.
+    /// How often each webhook is sent, even if the first was accepted. At least once.
     #[serde(default = "default_copies")]
     pub copies: u32,
-    /// Whether what became of a message is told backwards.
+    /// Whether the status webhooks of a message come in reverse order.
     #[serde(default)]
     pub reversed: bool,
 }
@@ -109,7 +109,7 @@ fn default_copies() -> u32 {
     1
 }
 
-/// A person's message in a vendor's words.
+/// The vendor's webhook for an inbound message.
 pub struct VendorWebhook {
     pub carrier_id: String,
     pub webhook: OutgoingWebhook,
@@ -135,20 +135,20 @@ impl PersonMessages {
 }
 
 impl SimulatorState {
-    /// Where this installation is: its webhooks are at `<base_url>/webhooks/<vendor>/<channel>`.
+    /// Sets the base URL of the webhooks, which are at `<base_url>/webhooks/<vendor>/<channel>`.
     pub fn set_webhook_base_url(&self, base_url: &str) {
         let base_url = base_url.trim().trim_end_matches('/').to_owned();
         self.person_message_log().state().webhook_base_url = Some(base_url);
     }
 
-    /// Where the vendor's webhooks for this channel go; `None` before `set_webhook_base_url`.
+    /// Returns the URL of the vendor's webhook for this channel; `None` before `set_webhook_base_url`.
     pub fn webhook_url(&self, vendor: &str, channel: Channel) -> Option<String> {
         let state = self.person_message_log().state();
         let base = state.webhook_base_url.as_ref()?;
         Some(format!("{base}/webhooks/{vendor}/{channel}"))
     }
 
-    /// From now on the vendor tells everything in this behavior.
+    /// Sets how the vendor sends its webhooks.
     pub fn set_webhook_behavior(&self, vendor: &'static str, behavior: WebhookBehavior) {
         self.person_message_log().state().behaviors.insert(vendor, behavior);
     }
@@ -162,8 +162,8 @@ impl SimulatorState {
             .unwrap_or_default()
     }
 
-    /// A person writes to us. Returns when our side has answered the vendor's last call, or has not.
-    /// An error says what is wrong with the order: nothing was sent then.
+    /// Sends a message as a person. Returns after the response to the vendor's last webhook call. An error describes
+    /// what is wrong with the request; no webhook was sent then.
     pub async fn send_as_person(&self, text: PersonMessage) -> Result<PersonMessageResult, String> {
         let serves = |vendor: &&&crate::Vendor| {
             let manifest = &vendor.manifest;
@@ -200,13 +200,13 @@ impl SimulatorState {
         })
     }
 
-    /// What inbound wrote, oldest first: the newest thousand.
+    /// Returns the newest thousand inbound messages, oldest first.
     pub fn person_messages(&self) -> Vec<Arc<SimulatedMessage>> {
         let state = self.person_message_log().state();
         state.messages.iter().map(|(message, _)| message.clone()).collect()
     }
 
-    /// What a person wrote, for vendors that are asked for it afterwards.
+    /// Returns an inbound message, for vendors whose API serves it later.
     pub(crate) fn find_person_message(
         &self,
         vendor: &str,
@@ -219,7 +219,7 @@ impl SimulatorState {
             .cloned()
     }
 
-    /// Changes when somebody writes.
+    /// Notifies of each new inbound message.
     pub(crate) fn person_message_changes(&self) -> watch::Receiver<()> {
         self.person_message_log().changed.subscribe()
     }
@@ -246,7 +246,7 @@ impl SimulatorState {
     }
 }
 
-/// The addresses as vendors write them.
+/// Normalizes the addresses.
 fn normalized(mut text: PersonMessage) -> Result<PersonMessage, String> {
     for (name, address) in [("from", &mut text.from), ("to", &mut text.to)] {
         let parsed = Address::parse(text.channel, address).map_err(|error| format!("`{name}`: {error}"))?;

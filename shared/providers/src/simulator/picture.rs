@@ -1,4 +1,4 @@
-//! What people send when they send a picture.
+//! The image of simulated media.
 
 use axum::{
     http::header,

@@ -1,9 +1,9 @@
-//! The mind of a simulated language model: an answering machine that asks for a name, a number, a reason and a time, one
-//! a turn, reads back what it heard and says goodbye. ValidRequest for JSON, it answers with what it has. Always the same.
+//! A scripted language model: an answering machine that asks for name, number, reason and time, one per turn, confirms
+//! them and says goodbye. When the prompt requires JSON, it returns the collected values. It is deterministic.
 
 use serde_json::json;
 
-/// What a model is request, whichever vendor's words it came in.
+/// A chat request, independent of the vendor.
 pub struct ChatRequest {
     pub system: String,
     /// In order.
@@ -15,7 +15,7 @@ pub struct ChatMessage {
     pub text: String,
 }
 
-/// What it wants to know; the question, and the word by which a question is told from the others.
+/// The keyword that identifies each question, and the question.
 const QUESTIONS: [(&str, &str); 4] = [
     ("name", "Hello, this is the assistant. May I have your name, please?"),
     ("number", "Thank you. What number can you be called back on?"),
@@ -23,13 +23,13 @@ const QUESTIONS: [(&str, &str); 4] = [
     ("time", "When is the best time to call you back?"),
 ];
 const GOODBYE: &str = "Goodbye.";
-/// Whoever asks for this mark wants to know when it is over, and what there is to know behind it.
+/// A prompt with this mark expects it at the end, followed by the collected values.
 const END: &str = "<<END>>";
-/// Words in one piece of an answer.
+/// Words per chunk of a reply.
 const PIECE: usize = 3;
 
 impl ChatRequest {
-    /// The whole answer.
+    /// Returns the complete reply.
     pub fn answer(&self) -> String {
         let [name, number, reason, time] = QUESTIONS.map(|(word, _)| self.find(word));
         let summary = || {
@@ -59,7 +59,7 @@ impl ChatRequest {
         answer
     }
 
-    /// What was said after the question with this word.
+    /// Returns the answer to the question with this keyword.
     fn find(&self, word: &str) -> Option<String> {
         let lines: Vec<&str> = self.turns.iter().flat_map(|said| lines(&said.text)).collect();
         let asks = |line: &str| {
@@ -74,7 +74,7 @@ impl ChatRequest {
     }
 }
 
-/// The lines of a turn; a transcript may be in one turn, with a speaker before each line.
+/// Returns the lines of a turn. A turn can hold a transcript with a speaker before each line.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let is_speaker = |word: &str| (1..=20).contains(&word.len()) && !word.contains(['.', '?', ',']);
     text.lines()
@@ -86,13 +86,13 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
         })
 }
 
-/// A few words each; put together they are the text.
+/// Splits the text into chunks of a few words.
 pub fn split_pieces(text: &str) -> Vec<String> {
     let words: Vec<&str> = text.split_inclusive(' ').collect();
     words.chunks(PIECE).map(<[&str]>::concat).collect()
 }
 
-/// The text truncate_tokens to so many tokens, and whether it was truncate_tokens. A word is a token here.
+/// Truncates the text to this many tokens and returns whether it did. A word counts as a token.
 pub fn truncate_tokens(text: &str, max_tokens: u64) -> (String, bool) {
     let max = usize::try_from(max_tokens).unwrap_or(usize::MAX);
     let words: Vec<&str> = text.split_inclusive(' ').collect();

@@ -1,4 +1,4 @@
-//! Loopback sockets that a handler can break: an HTTP framework answers every request, a broken network does not.
+//! Loopback sockets that a handler can break, to simulate a broken network.
 
 use std::{
     io,
@@ -23,7 +23,7 @@ use tokio::{
 pub struct Loopback(TcpListener);
 
 impl Loopback {
-    /// Binds. Anything but loopback is refused: the simulator's control routes ask for no password.
+    /// Binds to a loopback address. Rejects others, because the control routes have no authentication.
     pub async fn bind(addr: SocketAddr) -> io::Result<Self> {
         if !addr.ip().is_loopback() {
             let text = "the simulator listens on loopback addresses only";
@@ -39,7 +39,7 @@ impl Listener for Loopback {
 
     async fn accept(&mut self) -> (Socket, SocketAddr) {
         let (stream, addr) = Listener::accept(&mut self.0).await;
-        // A failure costs speed and nothing else.
+        // A failure only costs latency.
         let _ = stream.set_nodelay(true);
         let socket = Socket {
             stream,
@@ -53,14 +53,14 @@ impl Listener for Loopback {
     }
 }
 
-/// A handler's hold on the connection that its request came through.
+/// Lets a handler break the connection of its request.
 #[derive(Clone, Default)]
 pub struct Connection {
     aborted: Arc<AtomicBool>,
 }
 
 impl Connection {
-    /// From now on nothing is read or written; when the server notices, the peer gets a reset and no byte of an answer.
+    /// Stops reads and writes. The peer gets a reset and no byte of a response.
     pub fn abort(&self) {
         self.aborted.store(true, Ordering::Release);
     }
@@ -84,7 +84,7 @@ pub struct Socket {
 impl Socket {
     fn check(&self) -> io::Result<()> {
         if self.connection.is_aborted() {
-            // Without lingering, closing sends RST and not FIN.
+            // With zero linger, closing sends RST instead of FIN.
             self.stream.set_zero_linger()?;
             return Err(io::ErrorKind::ConnectionReset.into());
         }

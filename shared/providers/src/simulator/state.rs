@@ -1,4 +1,4 @@
-//! The simulated person_messages and what they were sent. Cheap to clone; every clone is the same simulator.
+//! The shared state of the simulators: accepted messages, faults, opt-outs and settings. Clones share it.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -23,7 +23,7 @@ use super::{
     person_messages::PersonMessages,
 };
 
-/// A subscriber that falls behind by more than this misses messages, and is told so.
+/// A subscriber that falls behind by more messages gets an error.
 const CHANNEL_CAPACITY: usize = 4_096;
 /// WhatsApp: free-form messages pass for 24 hours after the person's last message (Twilio, WhatsApp guide).
 const WHATSAPP_WINDOW: chrono::Duration = chrono::Duration::hours(24);
@@ -38,15 +38,15 @@ struct Inner {
     clock: Clock,
     state: Mutex<State>,
     new_messages: broadcast::Sender<Arc<SimulatedMessage>>,
-    /// New messages, and old ones whose status has changed.
+    /// New messages, and messages whose status changed.
     changes: broadcast::Sender<Arc<SimulatedMessage>>,
     deliveries: DeliveryQueue,
     person_messages: PersonMessages,
     models: Models,
     switchboard: Switchboard,
-    /// Where the simulator itself is.
+    /// The simulator's base URL.
     base_url: OnceLock<String>,
-    /// What webhooks go through; `None` where there can be no client.
+    /// The client for webhooks; `None` if it can't be built.
     http: OnceLock<Option<reqwest::Client>>,
     delivery_delay_ms: AtomicU64,
     tasks: TaskTracker,
@@ -59,11 +59,11 @@ struct State {
     sequence: u64,
     opted_out: HashSet<String>,
     wrote_at: HashMap<String, Timestamp>,
-    /// Empty: every sender is taken.
+    /// Empty: each sender is accepted.
     senders: HashSet<String>,
 }
 
-/// One vendor's counter.
+/// The state of one vendor.
 #[derive(Default)]
 struct VendorState {
     mailbox: Mailbox,
@@ -92,21 +92,21 @@ impl SimulatorState {
         Self { inner }
     }
 
-    /// The newest messages of all vendors, oldest first.
+    /// Returns the newest messages of all vendors, oldest first.
     pub fn messages(&self) -> Vec<SimulatedMessage> {
         let mut newest = self.newest(None, usize::MAX);
         newest.reverse();
         newest.iter().map(|message| SimulatedMessage::clone(message)).collect()
     }
 
-    /// What one person was sent on all channels, oldest first.
+    /// Returns the messages to one person on all channels, oldest first.
     pub fn messages_to(&self, address: &str) -> Vec<SimulatedMessage> {
         let mut newest = self.newest(Some(address), usize::MAX);
         newest.reverse();
         newest.iter().map(|message| SimulatedMessage::clone(message)).collect()
     }
 
-    /// At most `limit` messages over all vendors, newest first; to one recipient where `to` is given.
+    /// Returns at most `limit` messages of all vendors, newest first; with `to`, only those to this recipient.
     pub fn newest(&self, to: Option<&str>, limit: usize) -> Vec<Arc<SimulatedMessage>> {
         let mut all: Vec<Arc<SimulatedMessage>> = Vec::new();
         for vendor in self.state().vendors.values() {
@@ -120,7 +120,7 @@ impl SimulatorState {
         all
     }
 
-    /// How many messages the vendor ever took.
+    /// Returns how many messages the vendor ever accepted.
     pub fn accepted_total(&self, vendor: &str) -> u64 {
         self.state()
             .vendors
@@ -128,32 +128,32 @@ impl SimulatorState {
             .map_or(0, |vendor| vendor.mailbox.accepted())
     }
 
-    /// How many sends the vendor was asked for, taken or not.
+    /// Returns how many send requests the vendor received, accepted or not.
     pub fn requests_total(&self, vendor: &str) -> u64 {
         self.state().vendors.get(vendor).map_or(0, |vendor| vendor.requests)
     }
 
-    /// The vendors that are mounted.
+    /// Returns the mounted vendors.
     pub fn vendors(&self) -> Vec<&'static str> {
         self.state().vendors.keys().copied().collect()
     }
 
-    /// New messages from now on.
+    /// Subscribes to new messages.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<SimulatedMessage>> {
         self.inner.new_messages.subscribe()
     }
 
-    /// New messages, and each again when its status changes.
+    /// Subscribes to new messages and status changes.
     pub fn changes(&self) -> broadcast::Receiver<Arc<SimulatedMessage>> {
         self.inner.changes.subscribe()
     }
 
-    /// The person answers STOP: the vendor refuses to send to this number or address.
+    /// Opts the person out: the vendor refuses to send to this address.
     pub fn opt_out(&self, address: &str) {
         self.state().opted_out.insert(address.to_owned());
     }
 
-    /// The person answers START.
+    /// Opts the person in again.
     pub fn opt_in(&self, address: &str) {
         self.state().opted_out.remove(address);
     }
@@ -162,13 +162,13 @@ impl SimulatorState {
         self.state().opted_out.contains(address)
     }
 
-    /// The person writes to us, which opens WhatsApp's window for 24 hours.
+    /// Opens WhatsApp's window for 24 hours, as a message of the person does.
     pub fn open_window(&self, number: &str) {
         let now = self.now();
         self.state().wrote_at.insert(number.to_owned(), now);
     }
 
-    /// Numbers kept for fiction (+1 415 555 01xx) belong to person_messages who have just written.
+    /// Returns whether WhatsApp's window is open. It always is for numbers reserved for fiction (+1 415 555 01xx).
     pub fn window_is_open(&self, number: &str) -> bool {
         let digits = number.strip_prefix("+141555501");
         if digits.is_some_and(|rest| rest.len() == 2 && rest.bytes().all(|b| b.is_ascii_digit())) {
@@ -179,7 +179,7 @@ impl SimulatorState {
         wrote_at.is_some_and(|at| now - at < WHATSAPP_WINDOW)
     }
 
-    /// From now on only these senders belong to the account; as long as none is named, all do.
+    /// Adds a sender to the account. Without any, each sender is accepted.
     pub fn own_sender(&self, address: &str) {
         self.state().senders.insert(address.to_owned());
     }
@@ -189,7 +189,7 @@ impl SimulatorState {
         state.senders.is_empty() || state.senders.contains(address)
     }
 
-    /// The vendor's next `times` sends go wrong in this way; what was ordered before comes first.
+    /// Applies the fault to the vendor's next `times` sends, after faults that were injected earlier.
     pub fn inject_fault(&self, vendor: &'static str, fault: InjectedFault, times: u32) {
         if times > 0 {
             let mut state = self.state();
@@ -202,14 +202,14 @@ impl SimulatorState {
         }
     }
 
-    /// The vendor behaves well again.
+    /// Removes the vendor's faults.
     pub fn clear_faults(&self, vendor: &str) {
         if let Some(vendor) = self.state().vendors.get_mut(vendor) {
             vendor.faults.clear();
         }
     }
 
-    /// How long after the vendor's answer a message is on its way, and reported: one second unless told.
+    /// Sets the time from the vendor's response to the first status change: one second by default.
     pub fn set_delivery_delay(&self, delay: Duration) {
         let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         self.inner.delivery_delay_ms.store(millis, Ordering::Relaxed);
@@ -219,7 +219,7 @@ impl SimulatorState {
         self.inner.clock.now()
     }
 
-    /// A vendor takes a message.
+    /// Stores a message that the vendor accepts.
     pub(crate) fn accept(&self, mut message: SimulatedMessage) -> Arc<SimulatedMessage> {
         let message = {
             let mut state = self.state();
@@ -230,7 +230,7 @@ impl SimulatorState {
             vendor.mailbox.push(message.clone());
             message
         };
-        // Nobody may be listening.
+        // Fails without subscribers, which is fine.
         let _ = self.inner.new_messages.send(message.clone());
         let _ = self.inner.changes.send(message.clone());
         message
@@ -262,7 +262,7 @@ impl SimulatorState {
         state.vendors.get(vendor)?.mailbox.find(carrier_id).cloned()
     }
 
-    /// Picks from one vendor's messages, newest first, until `limit` are found.
+    /// Returns at most `limit` messages of one vendor that match, newest first.
     pub(crate) fn select(
         &self,
         vendor: &str,
@@ -280,12 +280,12 @@ impl SimulatorState {
         }
     }
 
-    /// Makes the vendor known before its first message.
+    /// Registers the vendor before its first message.
     pub(crate) fn mount(&self, vendor: &'static str) {
         self.state().vendors.entry(vendor).or_default();
     }
 
-    /// A send request has come in; says how it is to go wrong.
+    /// Counts a send request and returns the fault to apply.
     pub(crate) fn start_send(&self, vendor: &'static str) -> Option<InjectedFault> {
         let mut state = self.state();
         let vendor = state.vendors.entry(vendor).or_default();
@@ -321,12 +321,12 @@ impl SimulatorState {
         state.sequence
     }
 
-    /// The simulator's own address, without a slash at the end; empty in a simulator that nobody serves.
+    /// Returns the simulator's base URL without a trailing slash; empty without a server.
     pub(crate) fn base_url(&self) -> &str {
         self.inner.base_url.get().map_or("", String::as_str)
     }
 
-    /// The first address stays.
+    /// Keeps the first URL.
     pub(crate) fn set_base_url(&self, url: String) {
         let _ = self.inner.base_url.set(url);
     }
@@ -346,7 +346,7 @@ impl SimulatorState {
         Duration::from_millis(self.inner.delivery_delay_ms.load(Ordering::Relaxed))
     }
 
-    /// Runs as long as the simulator does.
+    /// Spawns a task that is cancelled when the simulator stops.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.inner.stop.clone();
         self.inner.tasks.spawn(async move {
@@ -354,7 +354,7 @@ impl SimulatorState {
         });
     }
 
-    /// Runs until it ends by itself, which it must do soon after `stopped`.
+    /// Spawns a task that is not cancelled. It must end soon after `stopped`.
     pub(crate) fn spawn_uncancelled(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.inner.tasks.spawn(task);
     }
@@ -363,7 +363,7 @@ impl SimulatorState {
         self.inner.stop.cancelled().await;
     }
 
-    /// Ends every task of the simulator, and waits for them.
+    /// Stops all tasks and waits for them.
     pub(crate) async fn stop(&self) {
         self.start_shutdown();
         self.inner.tasks.wait().await;

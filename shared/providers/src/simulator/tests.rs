@@ -1,4 +1,4 @@
-//! The simulator itself, as a raw client sees it.
+//! The simulator, from the side of an HTTP client.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -55,7 +55,7 @@ async fn send(simulator: &Simulator, form: &[(&str, String)]) -> reqwest::Result
     request.basic_auth(account, Some(token)).form(form).send().await
 }
 
-/// Sends a text over a bare socket and reads until the other side is done.
+/// Sends a text over a raw socket and reads until the peer closes it.
 async fn send_raw(simulator: &Simulator) -> (std::io::Result<usize>, Vec<u8>) {
     let base = simulator.base_url();
     let host = base.strip_prefix("http://").unwrap();
@@ -145,7 +145,7 @@ async fn waiting_sees_what_is_there_what_comes_and_what_changes() {
 
 type OutgoingWebhook = (HeaderMap, Bytes);
 
-/// A web server that passes on what is posted to it.
+/// Starts a web server that forwards each POST.
 async fn listener() -> (String, mpsc::UnboundedReceiver<OutgoingWebhook>, JoinSet<()>) {
     async fn take(State(reports): State<mpsc::UnboundedSender<OutgoingWebhook>>, headers: HeaderMap, body: Bytes) {
         reports.send((headers, body)).unwrap();
@@ -193,7 +193,7 @@ async fn status_callbacks_come_in_order_and_signed() {
 #[tokio::test]
 async fn twilios_resources_look_like_twilios() {
     let simulator = start().await;
-    // Nothing is to change while it is looked at.
+    // The status must not change during the test.
     simulator.state().set_delivery_delay(Duration::from_secs(3_600));
     let (account, token) = twilio();
     let http = crate::http::client().unwrap();

@@ -1,4 +1,4 @@
-//! How a simulated vendor calls us: one webhook, tried as often as the vendor attempts.
+//! The client that sends a vendor's webhooks, with the vendor's retry policy.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::state::SimulatorState;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A webhook that is to be posted. Every try is the same, byte for byte.
+/// A webhook to post. All attempts are identical.
 #[derive(Clone)]
 pub struct OutgoingWebhook {
     pub url: String,
@@ -21,12 +21,12 @@ pub struct OutgoingWebhook {
 /// Names and values.
 pub type Headers = Vec<(&'static str, String)>;
 
-/// How often a vendor attempts.
+/// How often a vendor attempts a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// The first try included.
+    /// Includes the first attempt.
     pub attempts: u32,
-    /// Whether a 5xx or a missing answer is a reason to try retry; a connection that can't be made always is.
+    /// Whether to retry after a 5xx or a missing response. A failed connection is always retried.
     pub retry_on_errors: bool,
 }
 
@@ -37,10 +37,10 @@ impl RetryPolicy {
     };
 }
 
-/// What became of a webhook.
+/// The result of a webhook.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WebhookOutcome {
-    /// The last answer's status; `None` where nobody response.
+    /// The status of the last response; `None` without a response.
     pub status: Option<StatusCode>,
     pub attempts: u32,
 }
@@ -48,7 +48,7 @@ pub struct WebhookOutcome {
 pub const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 pub const JSON: &str = "application/json";
 
-/// What a webhook was response with.
+/// The response to a webhook.
 #[derive(Clone, Debug, Default)]
 pub struct WebhookResponse {
     pub outcome: WebhookOutcome,
@@ -57,12 +57,12 @@ pub struct WebhookResponse {
 }
 
 impl SimulatorState {
-    /// Posts until it is taken or the vendor's patience is at its end. Vendors wait between attempts; this does not.
+    /// Posts until the webhook is accepted or the attempts are used up. Retries at once, unlike the vendors.
     pub(crate) async fn post(&self, webhook: &OutgoingWebhook) -> WebhookOutcome {
         self.post_for_response(webhook).await.outcome
     }
 
-    /// The same, for a webhook whose answer says what to do.
+    /// Posts the webhook and returns the response, which holds instructions.
     pub(crate) async fn post_for_response(&self, webhook: &OutgoingWebhook) -> WebhookResponse {
         let mut response = WebhookResponse::default();
         let Some(http) = self.http() else {

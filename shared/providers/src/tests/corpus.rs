@@ -1,7 +1,7 @@
-//! The webhook bodies of `fuzz-corpus/<vendor>/`: what fuzzing starts from, and what it once found. A file's name says
-//! what must come of it: `genuine-` is read, `ignored-` says nothing that concerns us, `hostile-` does no harm. Bodies about
-//! calls are `ignored-voice-` and `hostile-voice-`: they hold no message, and the voice port reads or refuses them. The frames
-//! of a conversation's socket are in `fuzz-corpus/<vendor>-frames/`.
+//! The webhook bodies in `fuzz-corpus/<vendor>/`: the seeds of fuzzing and its findings. The file name states the
+//! expectation: `genuine-` is read, `ignored-` gives no event, `hostile-` does no harm. Call callbacks are
+//! `ignored-voice-` and `hostile-voice-`: they hold no message, and the voice port reads or refuses them. Frames of
+//! conversation sockets are in `fuzz-corpus/<vendor>-frames/`.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -110,7 +110,7 @@ fn every_body_is_what_its_name_says() {
             match kind {
                 "genuine" => assert!(notices.is_ok_and(|notices| !notices.is_empty()), "{id}/{name}"),
                 "ignored" => assert_eq!(notices, Ok(Vec::new()), "{id}/{name}"),
-                // Whether it is refused or partly read is the reader's choice; that it returned is enough.
+                // A hostile body may be refused or partly read; it must only return.
                 _ => drop(notices),
             }
         }

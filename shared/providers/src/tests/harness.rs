@@ -1,4 +1,4 @@
-//! For the vendors' tests: an adapter with a short deadline, connected to a simulator of its own.
+//! The harness of carrier tests: an adapter with a short deadline, connected to its own simulator.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -23,10 +23,10 @@ use crate::{
     tests::{install_tls, webhook_receiver::WebhookReceiver},
 };
 
-/// Long enough for a busy machine to answer, short enough to wait for.
+/// Long enough for a busy machine, short enough for a test.
 pub const DEADLINE: Duration = Duration::from_secs(1);
 
-/// Longer than anything takes on a slow machine.
+/// The limit for all waits in tests.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 type Connect = fn(&Credentials, reqwest::Client, Duration) -> Arc<dyn Messaging>;
@@ -64,20 +64,20 @@ impl CarrierHarness {
         (self.connect)(credentials, self.http.clone(), DEADLINE)
     }
 
-    /// The webhooks' side, connected as the program connects it.
+    /// Returns the webhook adapter, connected as in production.
     pub fn webhooks(&self) -> Arc<dyn Webhooks> {
         let connected = (self.vendor.connect)(&self.credentials(), &self.http, DEADLINE).unwrap();
         connected.webhooks.unwrap()
     }
 
-    /// Somewhere for the vendor to call.
+    /// Starts a server and points the vendor's webhooks at it.
     pub async fn listen(&self) -> Ears {
         let ears = Ears::open().await;
         self.state().set_webhook_base_url(&ears.base_url);
         ears
     }
 
-    /// What a person writes to the harness's address.
+    /// Returns an inbound message from the harness's recipient to its sender.
     pub fn draft(&self, body: &str) -> PersonMessage {
         PersonMessage::new(self.channel, self.to().as_str(), self.from().as_str(), body)
     }
@@ -108,7 +108,7 @@ impl CarrierHarness {
         self.carrier().send(dispatch).await
     }
 
-    /// Sends into the vendor's own error.
+    /// Sends while the vendor returns this error.
     pub async fn send_refused(&self, status: u16, code: &str) -> Outcome {
         let code = code.to_owned();
         let refusal = InjectedFault::Refuse { status, code };
@@ -117,7 +117,7 @@ impl CarrierHarness {
     }
 }
 
-/// A call that nobody is asked about.
+/// URLs that refuse connections.
 fn nowhere() -> CallUrls {
     let nowhere = "http://127.0.0.1:1/".to_owned();
     CallUrls {
@@ -155,7 +155,7 @@ pub fn refused(class: RefusalClass, code: &str) -> Outcome {
     })
 }
 
-/// The one message that a genuine webhook tells.
+/// Verifies a webhook and returns its only message.
 pub fn the_message(inbound: &dyn Webhooks, request: &WebhookRequest) -> InboundMessage {
     assert_eq!(inbound.verify(request), Ok(()));
     let notices = inbound.read(request).unwrap();
@@ -165,7 +165,7 @@ pub fn the_message(inbound: &dyn Webhooks, request: &WebhookRequest) -> InboundM
     InboundMessage::clone(message)
 }
 
-/// The one receipt that a genuine webhook tells.
+/// Verifies a webhook and returns its only receipt.
 pub fn the_receipt(inbound: &dyn Webhooks, request: &WebhookRequest) -> Receipt {
     assert_eq!(inbound.verify(request), Ok(()));
     let notices = inbound.read(request).unwrap();
@@ -209,7 +209,7 @@ impl FarEnd for CarrierHarness {
     }
 
     fn unreachable(&self) -> Arc<dyn Messaging> {
-        // Nobody listens on port 1.
+        // Port 1 has no listener.
         self.connect(&self.vendor.simulated_credentials("http://127.0.0.1:1"))
     }
 

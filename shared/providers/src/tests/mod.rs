@@ -1,4 +1,4 @@
-//! The registry, and what the vendors' tests share.
+//! Tests of the vendor registry, and the helpers of the vendors' tests.
 
 mod corpus;
 pub mod harness;
@@ -9,9 +9,9 @@ pub mod webhook_receiver;
 
 use crate::{Credentials, VENDORS, http};
 
-/// What `main` does.
+/// Installs the TLS provider, as `main` does.
 pub fn install_tls() {
-    // Another test of the process may have been first.
+    // Fails if another test installed it first.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 

@@ -1,4 +1,4 @@
-//! For the tests of language models: an adapter with a short deadline, connected to a simulator of its own.
+//! The harness of language model tests: an adapter with a short deadline, connected to its own simulator.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
 
 pub struct ModelHarness {
     vendor: &'static Vendor,
-    /// The vendor's own word for having too much to do, and the status that it comes with.
+    /// The vendor's status and code for overload.
     overloaded: (u16, &'static str),
     http: reqwest::Client,
     simulator: Simulator,
@@ -65,7 +65,7 @@ impl FarEnd for ModelHarness {
     }
 
     fn unreachable(&self) -> Arc<dyn LanguageModel> {
-        // Nobody listens on port 1.
+        // Port 1 has no listener.
         self.connect(&self.vendor.simulated_credentials("http://127.0.0.1:1"))
     }
 

@@ -1,5 +1,5 @@
-//! Webhook bodies and frames broken at random, thousands a vendor: whatever they say, reading them is quick, does not panic
-//! and comes to the same each time. The long search is `tests/fuzz`; this one runs with all the tests.
+//! Random mutations of webhook bodies and frames, thousands per vendor. Reading must be fast, must not panic and must
+//! be deterministic. `tests/fuzz` runs the long search.
 
 use std::{
     ops::Range,
@@ -18,13 +18,13 @@ use super::{corpus, harness::DEADLINE, install_tls};
 use crate::{VENDORS, Vendor, http};
 
 const ROUNDS: u64 = 20_000;
-/// Another one is tried with `MUTATION_SEED=<number>`.
+/// `MUTATION_SEED=<number>` selects another seed.
 const SEED: u64 = 0x5eed;
 const MAX_BODY_BYTES: usize = 8_192;
-/// Without optimization and on a busy machine. What is quadratic takes longer.
+/// For a debug build on a busy machine. Quadratic parsing takes longer.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
 
-/// What means something to one parser or another.
+/// Tokens with a meaning for one of the parsers.
 const TOKENS: [&str; 24] = [
     "\"",
     "{",
@@ -81,7 +81,7 @@ fn callbacks_and_frames_broken_at_random_do_no_harm() {
             .collect();
         let frames: Vec<Vec<u8>> = corpus::files(&format!("{id}-frames")).into_values().collect();
         for form in &forms {
-            // What is read about numbers at the first use takes its time.
+            // The first use loads the phone number metadata, which is slow.
             let _ = voice.parse_report(&signed(vendor, form, form));
         }
         let mut read = 0;
@@ -108,12 +108,12 @@ fn mutate_bodies(vendor: &Vendor, seed: u64) {
     let webhooks = connected.webhooks.unwrap();
     let bodies: Vec<Vec<u8>> = corpus::files(vendor.manifest.id).into_values().collect();
     for body in &bodies {
-        // What is read about numbers at the first use takes its time.
+        // The first use loads the phone number metadata, which is slow.
         read_signed(vendor, &*webhooks, body);
     }
     let mut read = 0;
     for round in 0..ROUNDS {
-        // Each round has a seed of its own, so that it can be had again alone.
+        // Each round has its own seed, so it can be repeated alone.
         let body = SeededRng(seed ^ round.wrapping_mul(0x2545_f491_4f6c_dd1d)).broken(&bodies);
         let start = Instant::now();
         let read_ok = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -126,16 +126,16 @@ fn mutate_bodies(vendor: &Vendor, seed: u64) {
         read += u64::from(read_ok.unwrap_or_else(|_| panic!("{}", what())));
         assert!(start.elapsed() < TIME_LIMIT, "{:?} for {}", start.elapsed(), what());
     }
-    // Otherwise this test has only tried how bodies are refused.
+    // Otherwise the test would only cover refusals.
     assert!(read > ROUNDS / 10, "{}: {read} could be read", vendor.manifest.id);
 }
 
-/// Whether it could be read.
+/// Reads a signed body and returns whether that succeeded.
 fn read_signed(vendor: &Vendor, webhooks: &dyn Webhooks, body: &[u8]) -> bool {
     let request = signed(vendor, body, body);
     match webhooks.verify(&request) {
         Ok(()) => {}
-        // What is signed is its fields, and this has none.
+        // Twilio signs the fields of a form, and this body has none.
         Err(distrust) => assert_eq!(
             (vendor.manifest.id, distrust),
             ("twilio", VerificationError::WrongSignature)
@@ -157,7 +157,7 @@ fn repeat_and_forge(vendor: &Vendor, webhooks: &dyn Webhooks, body: &[u8]) {
     );
 }
 
-/// A request with one body, and the signature of another.
+/// Builds a request with one body and the signature of another.
 fn signed(vendor: &Vendor, body: &[u8], other: &[u8]) -> WebhookRequest {
     let url = format!("https://bd.example.com/webhooks/{}/any?mid=msg_1", vendor.manifest.id);
     let received_at = Clock::System.now();
@@ -172,7 +172,7 @@ fn signed(vendor: &Vendor, body: &[u8], other: &[u8]) -> WebhookRequest {
     }
 }
 
-/// SplitMix64: the same numbers on every machine.
+/// SplitMix64: deterministic on all machines.
 struct SeededRng(u64);
 
 impl SeededRng {
@@ -183,7 +183,7 @@ impl SeededRng {
         mixed ^ (mixed >> 31)
     }
 
-    /// Below `end`; 0 if that is 0.
+    /// Returns a number below `end`, or 0.
     fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % (end.max(1) as u64)).unwrap()
     }
@@ -192,7 +192,7 @@ impl SeededRng {
         &among[self.below(among.len())]
     }
 
-    /// One of the bodies, with a few things done to it.
+    /// Returns one of the bodies after a few mutations.
     fn broken(&mut self, bodies: &[Vec<u8>]) -> Vec<u8> {
         let mut body = self.pick(bodies).clone();
         for _ in 0..=self.below(3) {
@@ -206,7 +206,7 @@ impl SeededRng {
         body
     }
 
-    /// Puts a value or a name in the place of another, which leaves JSON and forms what they are.
+    /// Replaces a value or a name, which keeps the JSON or form valid.
     fn swap(&mut self, body: &mut Vec<u8>) {
         let spans = spans(body);
         if spans.is_empty() {
@@ -245,7 +245,7 @@ impl SeededRng {
     }
 }
 
-/// What stands between the signs of JSON and of forms.
+/// Returns the ranges between the delimiters of JSON and forms.
 fn spans(body: &[u8]) -> Vec<Range<usize>> {
     let mut start = 0;
     let parts = body.split(|byte| b"\"{}[],:&=".contains(byte)).map(|part| {

@@ -1,4 +1,4 @@
-//! For the tests of speech synthesizers: an adapter with a short deadline, connected to a simulator of its own.
+//! The harness of speech synthesis tests: an adapter with a short deadline, connected to its own simulator.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -61,7 +61,7 @@ impl FarEnd for SpeechHarness {
     }
 
     fn unreachable(&self) -> Arc<dyn SpeechSynthesis> {
-        // Nobody listens on port 1.
+        // Port 1 has no listener.
         self.connect(&self.vendor.simulated_credentials("http://127.0.0.1:1"))
     }
 

@@ -1,4 +1,4 @@
-//! Our side of the webhooks, for tests: a web server that hands on every request as the gateway would see it.
+//! A web server for tests that records each request as the gateway would see it.
 
 use std::sync::{
     Arc,
@@ -53,18 +53,18 @@ impl Ears {
         }
     }
 
-    /// From now on everything is answered so.
+    /// Sets the response status.
     pub fn answer(&self, status: StatusCode) {
         self.answer.store(status.as_u16(), Ordering::Relaxed);
     }
 
-    /// The next webhook that comes, or has come.
+    /// Returns the next webhook, or waits for it.
     pub async fn next(&mut self) -> WebhookRequest {
         let request = tokio::time::timeout(PATIENCE, self.request.recv()).await;
         request.expect("a webhook").expect("the server runs")
     }
 
-    /// Whether nothing is there that `next` has not given yet.
+    /// Returns whether all received webhooks were taken.
     pub fn is_silent(&mut self) -> bool {
         self.request.try_recv().is_err()
     }
@@ -80,7 +80,7 @@ async fn listen(State(listener): State<Listener>, request: Request) -> StatusCod
         body,
         received_at: Clock::System.now(),
     };
-    // A test that has seen enough listens no more.
+    // The test may have dropped its end.
     let _ = listener.request.send(request);
     StatusCode::from_u16(listener.answer.load(Ordering::Relaxed)).unwrap()
 }

@@ -1,4 +1,4 @@
-//! The adapter: one request a send, every answer classified. Knows no retry and keeps no state.
+//! The adapter: one request per send, each response classified. It never retries and keeps no state.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use butt_dial_domain::{
     Address, Channel,
     clock::Timestamp,
     ports::carrier::{
-        CarrierAcceptance, AmbiguityReason, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
+        AmbiguityReason, CarrierAcceptance, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
         RefusalClass,
     },
 };
@@ -28,17 +28,17 @@ use crate::{
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const PAGE_SIZE: usize = 100;
-/// A thousand messages between two addresses since one send is beyond what a carrier lets pass.
+/// More than a thousand messages between two addresses since one send exceed any carrier's rate.
 const MAX_PAGES: usize = 10;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
-    /// Without a slash at the end.
+    /// Without a trailing slash.
     endpoint: String,
     account: String,
-    /// Where messages and calls are created; parsed once, not for every send.
+    /// Where messages and calls are created; parsed once.
     messages: Url,
     calls: Url,
     token: Secret,
@@ -47,20 +47,18 @@ pub struct Client {
 }
 
 impl Client {
-    /// Checks the credentials' form; touches no network.
+    /// Checks the form of the credentials. Makes no request.
     pub fn new(credentials: &Credentials, http: reqwest::Client) -> Result<Self, String> {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let account = credentials.get(ACCOUNT_SID)?.expose().to_owned();
         if !wire::is_sid(&account, "AC") {
-            return Err(format!("{ACCOUNT_SID} must be AC and person_message_changes or digits"));
+            return Err(format!("{ACCOUNT_SID} must be AC and letters or digits"));
         }
         let messaging_service = credentials
             .find(MESSAGING_SERVICE_SID)
             .map(|sid| sid.expose().to_owned());
         if messaging_service.as_ref().is_some_and(|sid| !wire::is_sid(sid, "MG")) {
-            return Err(format!(
-                "{MESSAGING_SERVICE_SID} must be MG and person_message_changes or digits"
-            ));
+            return Err(format!("{MESSAGING_SERVICE_SID} must be MG and letters or digits"));
         }
         let resource = |name| {
             let url = format!("{endpoint}/{}/Accounts/{account}/{name}.json", wire::VERSION);
@@ -78,7 +76,7 @@ impl Client {
         })
     }
 
-    /// Bounds every request, from the look-up of the name to the last byte of the answer.
+    /// Limits each request, from DNS resolution to the last byte of the response.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -94,7 +92,7 @@ impl Client {
         http::lookup(request, self.deadline).await
     }
 
-    /// One order below the account's path.
+    /// Posts a form below the account's path.
     pub(super) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Result<Response, Outcome> {
         let request = self.http.post(self.account_url(path));
         let request = request.basic_auth(&self.account, Some(self.token.expose()));
@@ -148,7 +146,7 @@ impl Messaging for Client {
         to: &Address,
         since: Timestamp,
     ) -> Result<Vec<ListedMessage>, LookupError> {
-        // Twilio's dates are whole seconds: what was made in the second of `since` may be ours.
+        // Twilio's dates have whole seconds, so a message of the same second can be ours.
         let since = since.trunc_subsecs(0);
         if channel == Channel::Voice {
             return self.list_calls(from, to, since).await;
@@ -169,7 +167,7 @@ impl Messaging for Client {
                 Some(next) => url = self.next_url(&next)?,
             }
         }
-        // There is more than was read: "not in the list" would be a guess.
+        // The list was not read to its end, so "not in the list" would be a guess.
         Err(LookupError::NoAnswer)
     }
 
@@ -208,7 +206,7 @@ impl Client {
         for _ in 0..MAX_PAGES {
             let page: create_call::Page = self.page(&url).await?;
             let calls: Vec<ListedMessage> = page.calls.into_iter().filter_map(create_call::Call::listed).collect();
-            // The list is newest first, by times that may be minutes apart from that of the creation.
+            // The list is newest first, by times that can differ from the creation by minutes.
             let is_past = !calls.is_empty() && calls.iter().all(|call| call.created_at < since - DAY);
             found.extend(calls.into_iter().filter(|call| call.created_at >= since));
             match page.next_page_uri.filter(|_| !is_past) {
@@ -219,7 +217,8 @@ impl Client {
         Err(LookupError::NoAnswer)
     }
 
-    /// The next page's address, which Twilio gives without a host. Anything else could lead the credentials elsewhere.
+    /// Returns the URL of the next page, which Twilio gives without a host. Rejects other paths, so that the
+    /// credentials go nowhere else.
     fn next_url(&self, uri: &str) -> Result<String, LookupError> {
         let ours = format!("/{}/Accounts/{}/", wire::VERSION, self.account);
         if uri.starts_with(&ours) {
@@ -236,12 +235,12 @@ fn accepted(response: &Response) -> Outcome {
             Outcome::Accepted(CarrierAcceptance {
                 carrier_id: created.sid,
                 carrier_status: created.status,
-                // "0" until the messaging service has chosen a sender (Twilio, Messages resource).
+                // "0" until the messaging service has selected a sender (Twilio, Messages resource).
                 segments: created.num_segments.and_then(|n| n.parse().ok()).filter(|n| *n > 0),
                 price: created.price.as_deref().and_then(wire::price),
             })
         }
-        // A 2xx that is not Twilio's: a proxy or a portal spoke, and what it did with the request is not known.
+        // A 2xx of a proxy or a captive portal: the fate of the request is unknown.
         _ => Outcome::Unknown(AmbiguityReason::CarrierFault),
     }
 }

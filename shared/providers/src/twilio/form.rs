@@ -1,14 +1,15 @@
-//! Forms, read strictly: a signature is made over the decoded fields, so a decoder that guesses would let two different
-//! bodies pass as one. Linear in the body, whatever is in it.
+//! Strict form decoding. Signatures cover the decoded fields, so a lenient decoder would accept two different bodies
+//! as one. Linear in the size of the body.
 
 use butt_dial_domain::ports::webhook::UnreadableRequest;
 
-/// What a signature is checked over; Twilio sends some forty. Each costs memory before anybody is believed.
+/// The most fields of a form whose signature is verified; Twilio sends about forty. Bounds the memory of unverified
+/// requests.
 const MAX_FIELDS: usize = 20_000;
-/// What is read of a form that is signed.
+/// The most fields of a form that is read after verification.
 const MAX_FIELDS_READ: usize = 1_000;
 
-/// The fields of a form in order, or of a query.
+/// The fields of a form or a query, in order.
 pub struct Form(Vec<(String, String)>);
 
 impl Form {
@@ -25,7 +26,7 @@ impl Form {
         Ok(Self(fields))
     }
 
-    /// Refuses a form that nobody who speaks for Twilio makes, signed or not.
+    /// Rejects a form with more fields than Twilio sends, signed or not.
     pub fn check_size(&self) -> Result<(), UnreadableRequest> {
         if self.0.len() > MAX_FIELDS_READ {
             return Err(UnreadableRequest("the form has too many fields"));
@@ -33,7 +34,7 @@ impl Form {
         Ok(())
     }
 
-    /// The first field of this name, unless it is empty.
+    /// Returns the first field with this name, unless it is empty.
     pub fn find(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())

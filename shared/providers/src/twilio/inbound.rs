@@ -1,5 +1,5 @@
-//! What Twilio tells us: a person wrote, or what became of a message (Twilio, Messaging webhooks; Outbound message
-//! status callbacks). Believes nothing that is not signed with a token of the account that it names.
+//! Twilio's webhooks: inbound messages and receipts (Twilio, Messaging webhooks; Outbound message status callbacks).
+//! Accepts only requests that are signed with a token of the account they name.
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, HeaderValue, Method, header};
@@ -28,17 +28,17 @@ const MAX_MEDIA: usize = 10;
 
 pub struct Inbound {
     account: String,
-    /// Two of them during a rotation.
+    /// Two during a rotation.
     tokens: Vec<Secret>,
-    /// Each with the token that signs its webhooks.
+    /// Subaccount SIDs with their tokens.
     subaccounts: Vec<(String, Secret)>,
-    /// Where media need the account's credentials, and nowhere else.
+    /// The only origin that gets the account's credentials for media.
     origin: Origin,
     authorization: HeaderValue,
 }
 
 impl Inbound {
-    /// Checks the credentials' form; touches no network.
+    /// Checks the form of the credentials. Makes no request.
     pub fn new(credentials: &Credentials) -> Result<Self, String> {
         let account = credentials.get(ACCOUNT_SID)?.expose().to_owned();
         let token = credentials.get(AUTH_TOKEN)?.clone();
@@ -61,13 +61,13 @@ impl Inbound {
         })
     }
 
-    /// Every token that may have signed where no account is named.
+    /// Returns all tokens, for requests that name no account.
     pub fn all_tokens(&self) -> Vec<Secret> {
         let subaccounts = self.subaccounts.iter().map(|(_, token)| token);
         self.tokens.iter().chain(subaccounts).cloned().collect()
     }
 
-    /// The tokens that may have signed for this account; none for an account that is not ours.
+    /// Returns the tokens of an account; empty for unknown accounts.
     fn tokens_of(&self, account: Option<&str>) -> Vec<Secret> {
         match account {
             Some(other) if other != self.account => {
@@ -79,7 +79,7 @@ impl Inbound {
     }
 }
 
-/// `AC..:token,AC..:token`.
+/// Parses `AC..:token,AC..:token`.
 fn subaccounts(list: &Secret) -> Result<Vec<(String, Secret)>, String> {
     let entries = list
         .expose()
@@ -108,7 +108,7 @@ impl Webhooks for Inbound {
         let (account, form);
         let payload = match kind(request) {
             Kind::Form(body) => {
-                // What can't be read has no fields that Twilio could have signed.
+                // Twilio can't have signed an undecodable form.
                 form = Form::decode(body).map_err(|_| VerificationError::WrongSignature)?;
                 account = form.find("AccountSid");
                 // The fields of a GET are part of the URL already.
@@ -139,7 +139,7 @@ impl Webhooks for Inbound {
         let form = Form::decode(body)?;
         form.check_size()?;
         let Some(sid) = form.find("MessageSid").or_else(|| form.find("SmsSid")) else {
-            // A call, or what else Twilio tells.
+            // A call or another kind of event.
             return Ok(Vec::new());
         };
         if !wire::is_message_sid(sid) {
@@ -160,7 +160,7 @@ impl Webhooks for Inbound {
         Ok(notice.into_iter().collect())
     }
 
-    /// No answer to the person: those come through the API, where they are counted and checked.
+    /// Returns an empty response: replies go through the API, where they are counted and checked.
     fn acknowledgement(&self) -> Acknowledgement {
         Acknowledgement {
             content_type: "text/xml",
@@ -210,7 +210,7 @@ fn query(url: &str) -> &str {
     url.split_once('?').map_or("", |(_, query)| query)
 }
 
-/// What the addresses' prefix says; `None` for what Twilio carries and we do not (`rcs:`, `messenger:`).
+/// Returns the channel of the address prefix; `None` for channels without support (`rcs:`, `messenger:`).
 fn channel(form: &Form) -> Option<Channel> {
     match form.find("From").or_else(|| form.find("To")).unwrap_or_default() {
         from if from.starts_with(WHATSAPP) => Some(Channel::Whatsapp),
@@ -226,7 +226,7 @@ fn message(form: &Form, sid: &str, channel: Channel) -> Result<InboundMessage, U
     };
     let from = address("From", "the sender has no telephone number")?;
     let to = address("To", "the recipient has no telephone number")?;
-    // Who presses a button of ours writes no text.
+    // A pressed reply button has no text of its own, so its label is the body.
     let body = ["Body", "ButtonText", "ListTitle"]
         .into_iter()
         .find_map(|name| form.find(name));
@@ -278,7 +278,7 @@ fn receipt(form: &Form, sid: &str, channel: Channel, stage: DeliveryStatus, requ
     }
 }
 
-/// The message's id, which we wrote into the query of the callback's URL.
+/// Returns our message id from the query of the callback URL.
 fn our_id(url: &str) -> Option<MessageId> {
     let mut pairs = form_urlencoded::parse(query(url).as_bytes());
     let (_, id) = pairs.find(|(name, _)| name == "mid")?;

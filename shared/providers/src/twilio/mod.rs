@@ -1,5 +1,5 @@
-//! Twilio: SMS, MMS and WhatsApp through the Messages resource, telephone calls through the Calls resource. Neither has an
-//! idempotency key, so what is in doubt is looked up in the list of messages or calls and never sent again blindly.
+//! Twilio: SMS, MMS and WhatsApp through the Messages resource, calls through the Calls resource. Neither has
+//! idempotency keys, so an ambiguous send is looked up in the list of messages or calls and never repeated blindly.
 
 mod client;
 pub mod errors;

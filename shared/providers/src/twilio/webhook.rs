@@ -1,5 +1,5 @@
-//! `X-Twilio-Signature`: who calls us proves that they know the account's auth token (Twilio, Webhooks security).
-//! Nothing is trimmed or normalized, every field counts, and the comparison takes the same time for every signature.
+//! `X-Twilio-Signature`: proves that the sender knows the account's auth token (Twilio, Webhooks security). Input is
+//! not trimmed or normalized, all fields count, and the comparison takes constant time.
 
 use std::collections::HashMap;
 
@@ -13,25 +13,25 @@ use crate::Secret;
 
 pub const HEADER: &str = "X-Twilio-Signature";
 
-/// What came with the request beside its URL.
+/// The request data besides the URL.
 #[derive(Clone, Copy)]
 pub enum Payload<'a> {
-    /// The decoded fields of a form; empty for GET, whose fields stand in the URL.
+    /// The decoded fields of a form; empty for GET, whose fields are in the URL.
     Form(&'a [(String, String)]),
-    /// Any other body; its hash stands in the URL as `bodySHA256`.
+    /// Any other body; its hash is in the URL as `bodySHA256`.
     Raw(&'a [u8]),
 }
 
-/// Signs as Twilio does, for the simulator.
+/// Signs like Twilio, for the simulator.
 pub fn sign(token: &Secret, url: &str, payload: Payload<'_>) -> String {
     let fields = signed_fields(payload);
     STANDARD.encode(mac(token, without_fragment(url), &fields).finalize().into_bytes())
 }
 
-/// Whether one of the account's tokens made this signature. During a rotation there are two tokens.
+/// Returns whether one of the account's tokens made this signature. During a rotation there are two tokens.
 ///
-/// `url` is the address that Twilio was told to call, never one made from `Host` or `X-Forwarded-*`. Twilio signs it
-/// with or without the port, and sometimes with the query in an older encoding: four texts may be meant.
+/// `url` is the configured address, never one built from `Host` or `X-Forwarded-*`. Twilio signs it with or without
+/// the port, and sometimes with the query in an older encoding, so up to four variants are tried.
 pub fn verify(tokens: &[Secret], url: &str, payload: Payload<'_>, signature: &str) -> bool {
     let Ok(signature) = STANDARD.decode(signature) else {
         return false;
@@ -44,10 +44,10 @@ pub fn verify(tokens: &[Secret], url: &str, payload: Payload<'_>, signature: &st
     }
     let mut variants = vec![without_port(url), with_port(url)];
     variants.extend(variants.clone().iter().filter_map(|url| with_legacy_query(url)));
-    // Each costs a pass over the whole body, and mostly they are two.
+    // Each variant costs a pass over the body; usually two remain.
     variants.sort_unstable();
     variants.dedup();
-    // Sorted once: somebody may send very many.
+    // Sorted once, because a request can have many fields.
     let fields = signed_fields(payload);
     tokens.iter().any(|token| {
         let mut matches = variants
@@ -57,13 +57,13 @@ pub fn verify(tokens: &[Secret], url: &str, payload: Payload<'_>, signature: &st
     })
 }
 
-/// The hash that Twilio puts into `bodySHA256`.
+/// Returns the hash that Twilio puts into `bodySHA256`.
 pub fn body_hash(body: &[u8]) -> String {
     hex::encode(Sha256::digest(body))
 }
 
 fn mac(token: &Secret, url: &str, fields: &[(&[u8], &[u8])]) -> Hmac<Sha1> {
-    // A key of any length will do (RFC 2104), so the error has no case; the empty key keeps the code total.
+    // HMAC takes keys of any length (RFC 2104), so this can't fail.
     let mut mac =
         Hmac::<Sha1>::new_from_slice(token.expose().as_bytes()).unwrap_or_else(|_| Hmac::new(&Default::default()));
     mac.update(url.as_bytes());
@@ -74,7 +74,7 @@ fn mac(token: &Secret, url: &str, fields: &[(&[u8], &[u8])]) -> Hmac<Sha1> {
     mac
 }
 
-/// The fields in the order in which they are signed.
+/// Returns the fields in signing order.
 fn signed_fields(payload: Payload<'_>) -> Vec<(&[u8], &[u8])> {
     let Payload::Form(fields) = payload else {
         return Vec::new();
@@ -84,7 +84,7 @@ fn signed_fields(payload: Payload<'_>) -> Vec<(&[u8], &[u8])> {
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
         .collect();
     fields.sort_unstable();
-    // A value that comes twice under one name counts once.
+    // A value that is repeated under one name counts once.
     fields.dedup();
     fields
 }
@@ -99,14 +99,15 @@ fn without_fragment(url: &str) -> &str {
     url.split_once('#').map_or(url, |(url, _)| url)
 }
 
-/// Scheme with `://`, authority, and the rest from the path on.
+/// Splits into scheme with `://`, authority, and the rest from the path on.
 fn parts(url: &str) -> Option<(&str, &str, &str)> {
     let authority = url.find("://")? + 3;
     let rest = url[authority..].find(['/', '?']).map_or(url.len(), |at| authority + at);
     Some((&url[..authority], &url[authority..rest], &url[rest..]))
 }
 
-/// The authority without its port, and whether it has one. A colon of userinfo or of an IPv6 address is none.
+/// Returns the authority without port, and whether it had one. The colons of userinfo and of an IPv6 address are not
+/// ports.
 fn split_port(authority: &str) -> (&str, bool) {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => (host, true),
@@ -135,8 +136,8 @@ fn with_port(url: &str) -> String {
     }
 }
 
-/// The query parsed and written again the way Node's `querystring` does: values of one name together,
-/// and everything escaped but person_message_changes, digits and `-_.!~*'()`.
+/// Reencodes the query like Node's `querystring`: values of one name together, and all characters escaped except
+/// letters, digits and `-_.!~*'()`.
 fn with_legacy_query(url: &str) -> Option<String> {
     let (before, query) = url.split_once('?').filter(|(_, query)| !query.is_empty())?;
     let mut names: Vec<(String, Vec<String>)> = Vec::new();

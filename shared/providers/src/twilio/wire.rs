@@ -11,7 +11,7 @@ use url::form_urlencoded::Serializer;
 
 pub const VERSION: &str = "2010-04-01";
 
-/// The fields of a new message; a list repeats its key. `None` where the channel is not one of Twilio's.
+/// Builds the fields of a new message; lists repeat the key. Returns `None` for a channel that Twilio does not have.
 pub fn form(dispatch: &Dispatch, messaging_service: Option<&str>) -> Option<Vec<(&'static str, String)>> {
     let content = &dispatch.content;
     let mut form = vec![
@@ -27,7 +27,7 @@ pub fn form(dispatch: &Dispatch, messaging_service: Option<&str>) -> Option<Vec<
     if let Some(template) = &content.template {
         form.push(("ContentSid", template.id.clone()));
         if !template.variables.is_empty() {
-            // A JSON text within the form; maps of strings always serialize.
+            // JSON inside the form. Serializing a map of strings can't fail.
             form.push(("ContentVariables", serde_json::to_string(&template.variables).ok()?));
         }
         return Some(form);
@@ -39,7 +39,7 @@ pub fn form(dispatch: &Dispatch, messaging_service: Option<&str>) -> Option<Vec<
     Some(form)
 }
 
-/// An address as Twilio writes it on this channel.
+/// Formats an address for this channel.
 fn address(channel: Channel, address: &Address) -> Option<String> {
     match channel {
         Channel::Sms => Some(address.as_str().to_owned()),
@@ -50,7 +50,7 @@ fn address(channel: Channel, address: &Address) -> Option<String> {
 
 pub const WHATSAPP: &str = "whatsapp:";
 
-/// `DateSent>` with a value reads `DateSent>=` on the wire, and counts whole days.
+/// Builds the query. `DateSent>` with a value reads `DateSent>=` on the wire and counts whole days.
 pub fn list_query(channel: Channel, from: &Address, to: &Address, since: Timestamp, page_size: usize) -> String {
     let written = |of| address(channel, of).unwrap_or_default();
     Serializer::new(String::new())
@@ -61,7 +61,7 @@ pub fn list_query(channel: Channel, from: &Address, to: &Address, since: Timesta
         .finish()
 }
 
-/// What is read of a 201.
+/// The fields read from a 201 response.
 #[derive(Deserialize)]
 pub struct Created {
     pub sid: String,
@@ -117,18 +117,19 @@ pub fn date(text: &str) -> Option<Timestamp> {
     Some(DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc))
 }
 
-/// Twilio writes what a message cost as a negative amount: `-0.00790`.
+/// Parses a price, which Twilio writes as a negative amount: `-0.00790`.
 pub fn price(text: &str) -> Option<Micros> {
     Micros::from_units(text.parse::<f64>().ok()?.abs())
 }
 
-/// Two person_message_changes that name the kind, and what identifies it: 32 hex digits at Twilio, but that is Twilio's to choose.
+/// Returns whether the text is a SID of this kind: two letters and an identifier. Twilio's have 32 hex digits, which
+/// is not guaranteed.
 pub fn is_sid(text: &str, kind: &str) -> bool {
     text.strip_prefix(kind)
         .is_some_and(|rest| (1..=64).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
-/// `SM` for text, `MM` where media goes with it.
+/// Returns whether the text is a message SID: `SM` for text, `MM` with media.
 pub fn is_message_sid(text: &str) -> bool {
     is_sid(text, "SM") || is_sid(text, "MM")
 }

@@ -1,4 +1,4 @@
-//! Anthropic's errors as it words them (Anthropic, Errors).
+//! Error responses in Anthropic's format (Anthropic, Errors).
 
 use axum::{
     Json,
@@ -15,7 +15,7 @@ pub fn error_response(status: StatusCode, kind: &str, message: &str) -> Response
     (status, [("request-id", id)], Json(body)).into_response()
 }
 
-/// The error, as it also stands in an event.
+/// Returns the error object, which is the same in a response and in a stream event.
 pub fn body(kind: &str, message: &str) -> Value {
     json!({ "type": "error", "error": { "type": kind, "message": message } })
 }

@@ -1,5 +1,5 @@
-//! Anthropic's side of the wire: messages that are streamed, and the list of models (Anthropic, Messages API).
-//! The mind behind it is `simulator::answering`.
+//! Anthropic's API: streamed messages and the list of models (Anthropic, Messages API). `simulator::scripted_model`
+//! writes the replies.
 
 mod error;
 mod validation;
@@ -110,7 +110,7 @@ async fn create(
     }
 }
 
-/// The message, whole or as it begins.
+/// Renders the message: complete, or without content for `message_start`.
 fn message(request: &ValidRequest, said: Option<(&str, &str)>) -> Value {
     let content: Vec<Value> = said
         .iter()
@@ -157,7 +157,7 @@ fn script(request: &ValidRequest, text: &str, stop_reason: &str) -> StreamedAnsw
     }
 }
 
-/// Named as its data is.
+/// Names the event after the type of its data.
 fn event(value: &Value) -> Event {
     with_json(
         Event::default().event(value["type"].as_str().unwrap_or_default()),

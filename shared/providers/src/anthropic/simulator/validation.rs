@@ -1,4 +1,4 @@
-//! What Anthropic checks before it answers (Anthropic, Messages API). As strict as its newest models are.
+//! Request checks of the Messages API (Anthropic, Messages API), as strict as the newest models.
 
 use axum::{
     http::{HeaderMap, header},
@@ -14,7 +14,7 @@ pub struct ValidRequest {
     pub max_tokens: u64,
     pub stream: bool,
     pub chat: ChatRequest,
-    /// Roughly.
+    /// An estimate.
     pub tokens: usize,
 }
 
@@ -32,7 +32,7 @@ const FIELDS: [&str; 12] = [
     "output_config",
     "thinking",
 ];
-/// Models after Claude Opus 4.6 refuse them.
+/// Models after Claude Opus 4.6 refuse these fields.
 const REMOVED_FIELDS: [&str; 3] = ["temperature", "top_p", "top_k"];
 
 #[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
@@ -104,7 +104,7 @@ fn said((place, message): (usize, &Value)) -> Result<ChatMessage, String> {
     Ok(ChatMessage { from_model, text })
 }
 
-/// A text, or blocks of text.
+/// Returns the text of a string or of text blocks.
 fn text(content: &Value) -> Option<String> {
     match content {
         Value::String(text) if !text.trim().is_empty() => Some(text.clone()),

@@ -1,4 +1,4 @@
-//! ElevenLabs' errors as it words them (ElevenLabs, Errors).
+//! Error responses in ElevenLabs' format (ElevenLabs, Errors).
 
 use axum::{
     Json,
@@ -11,7 +11,7 @@ pub fn error_response(status: StatusCode, code: &str, text: &str) -> Response {
     (status, Json(json!({ "detail": { "status": code, "message": text } }))).into_response()
 }
 
-/// What the validator says.
+/// Returns an error of the request validator.
 pub fn invalid(place: &str, field: &str, kind: &str) -> Response {
     let detail = json!([{ "type": kind, "loc": [place, field], "msg": "Invalid" }]);
     (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "detail": detail }))).into_response()

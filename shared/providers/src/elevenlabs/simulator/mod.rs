@@ -1,4 +1,4 @@
-//! ElevenLabs' side of the wire: speech and voices (ElevenLabs, API reference).
+//! ElevenLabs' API: speech and voices (ElevenLabs, API reference).
 
 mod error;
 
@@ -21,12 +21,12 @@ use super::DEFAULT_VOICE;
 use crate::simulator::{self, SimulatorState, audio, faults};
 
 pub const API_KEY: &str = "sk_simulated_key";
-/// May speak and nothing else.
+/// Allows text to speech only.
 pub const SPEAKING_KEY: &str = "sk_simulated_speaking_key";
 
 const ID: &str = "elevenlabs";
 const VOICES: [&str; 2] = [DEFAULT_VOICE, "21m00Tcm4TlvDq8ikWAM"];
-/// The model, how much it takes, and whether it can be told the language.
+/// Model id, longest text, and whether the model takes a language code.
 const MODELS: [(&str, usize, bool); 3] = [
     ("eleven_flash_v2_5", 40_000, true),
     ("eleven_multilingual_v2", 10_000, false),
@@ -117,7 +117,7 @@ async fn speak(
         .into_response()
 }
 
-/// What is to be said.
+/// Validates the request and returns its text.
 #[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
 fn read(headers: &HeaderMap, body: &[u8]) -> Result<String, Response> {
     let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());

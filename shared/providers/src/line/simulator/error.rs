@@ -1,4 +1,4 @@
-//! LINE's errors as it words them (LINE, Messaging API reference: Error responses).
+//! Error responses in LINE's format (LINE, Messaging API reference: Error responses).
 
 use axum::{
     Json,
@@ -12,7 +12,7 @@ pub fn error_response(status: StatusCode, message: &str) -> Response {
     answer(status, message, Vec::new())
 }
 
-/// A property of the request is not what it has to be.
+/// Returns the error for an invalid property of the request.
 pub fn invalid(property: &str) -> Response {
     let detail = Detail {
         message: "May not be empty or invalid".to_owned(),
@@ -27,7 +27,7 @@ fn answer(status: StatusCode, message: &str, details: Vec<Detail>) -> Response {
     (status, Json(ErrorBody { message, details })).into_response()
 }
 
-/// LINE has no codes: the text of the order is its sentence.
+/// Returns an injected error. LINE has no codes, so the fault's code is the message.
 pub fn injected(status: StatusCode, sentence: Option<&str>) -> Response {
     match sentence {
         Some(sentence) => error_response(status, sentence),

@@ -1,4 +1,4 @@
-//! What people write, as LINE passes it on, signed (LINE, Webhook event objects).
+//! LINE's webhooks for inbound messages, signed (LINE, Webhook event objects).
 
 use butt_dial_domain::{Channel, clock::Timestamp};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::{
     simulator::{Headers, JSON, OutgoingWebhook, PersonMessage, RetryPolicy, SimulatorState, VendorWebhook},
 };
 
-/// One event: a friend's first picture, or text, or that somebody blocks the bot or comes back.
+/// Builds one event: an image, a text, a follow or an unfollow.
 pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &str) -> Result<VendorWebhook, String> {
     if text.channel != Channel::Line {
         return Err(format!("LINE does not carry {}", text.channel));
@@ -45,7 +45,7 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
         content_type: JSON,
         headers: sign(url, body.as_bytes(), simulator.now()),
         body,
-        // Redelivery is off unless an operator has switched it on.
+        // Redelivery is off unless the operator switches it on.
         retry: RetryPolicy::SINGLE_ATTEMPT,
     };
     Ok(VendorWebhook { carrier_id, webhook })

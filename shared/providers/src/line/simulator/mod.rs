@@ -1,5 +1,5 @@
-//! LINE's side of the wire: pushes with retry keys, files, and signed webhooks (LINE, Messaging API reference).
-//! Faithful where an adapter or an operator can tell.
+//! LINE's API: pushes with retry keys, files, and signed webhooks (LINE, Messaging API reference). It behaves like
+//! LINE in all that an adapter or an operator can observe.
 
 mod error;
 mod inbound;
@@ -36,11 +36,11 @@ pub const ACCESS_TOKEN: &str = "simulated-line-channel-access-token";
 pub const CHANNEL_SECRET: &str = "simulated-line-channel-secret";
 
 const ID: &str = "line";
-/// The bot that the token belongs to.
+/// The bot that owns the token.
 const BOT: &str = "U0000000000000000000000000000000b";
 const MAX_TEXT_CHARS: usize = 5_000;
 
-/// LINE tells nobody, but the people see it.
+/// LINE sends no status webhook; the page shows the status.
 const DELIVERED: &[DeliveryStep] = &[DeliveryStep {
     status: "delivered",
     error_code: None,
@@ -112,7 +112,7 @@ async fn push(State(app): State<AppState>, headers: HeaderMap, body: Bytes) -> R
         return error_response(StatusCode::BAD_REQUEST, "The retry key is invalid");
     }
     let now = app.simulator.now();
-    // Held until the message is taken, as it takes no time: two requests under one key can't both pass.
+    // Held while the message is accepted, so that two requests under one key can't both pass. Takes no time.
     let mut keys = app.keys.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(first) = keys.find(key, now) {
         let before = [("x-line-accepted-request-id", first.id.clone())];
@@ -125,13 +125,13 @@ async fn push(State(app): State<AppState>, headers: HeaderMap, body: Bytes) -> R
             keys.insert(key, PriorRequest { request, id, at: now });
             answer
         }
-        // What was refused is not remembered.
+        // Refused requests are not remembered.
         Err(error) => error,
     }
 }
 
 impl AppState {
-    /// Takes the push as one message; its id.
+    /// Accepts the push as one message and returns its id.
     #[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
     fn take(&self, push: Push) -> Result<String, Response> {
         let Ok(to) = Address::parse(Channel::Line, &push.to) else {
@@ -176,7 +176,7 @@ fn sent(status: StatusCode, id: &str) -> Response {
     (status, Json(Sent { sent_messages })).into_response()
 }
 
-/// Eighteen digits.
+/// Returns eighteen digits.
 fn numeric_id() -> String {
     format!("{:018}", Uuid::new_v4().as_u128() % 1_000_000_000_000_000_000)
 }

@@ -1,4 +1,4 @@
-//! People write, block and come back, through the simulator's real HTTP.
+//! Inbound messages, blocks and unblocks, through the simulator over real HTTP.
 
 use axum::http::{HeaderMap, Method};
 use butt_dial_domain::{

@@ -1,4 +1,4 @@
-//! Meta's errors as it words them (WhatsApp Cloud API, Error codes).
+//! Error responses in Meta's format (WhatsApp Cloud API, Error codes).
 
 use axum::{
     Json,
@@ -26,7 +26,7 @@ pub fn not_found() -> Response {
     )
 }
 
-/// What is not one of Meta's numbers comes from a machine in front of it, which speaks no JSON.
+/// Returns an injected error. Without a numeric code, it is the plain-text error of a proxy.
 pub fn injected(status: StatusCode, code: Option<&str>) -> Response {
     match code.and_then(|code| code.parse().ok()) {
         Some(code) => error_response(status, code, "Simulated error"),

@@ -1,5 +1,4 @@
-//! What people write and what becomes of our messages, in Meta's batches, signed (WhatsApp Cloud API, Webhooks
-//! components).
+//! Meta's webhooks for inbound messages and receipts, in batches, signed (WhatsApp Cloud API, Webhooks components).
 
 use std::fmt::Write;
 
@@ -16,7 +15,7 @@ use crate::{
     },
 };
 
-/// With pauses, for up to seven days.
+/// Meta retries with pauses for up to seven days.
 const RETRY_POLICY: RetryPolicy = RetryPolicy {
     attempts: 8,
     retry_on_errors: true,
@@ -38,7 +37,7 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
     })
 }
 
-/// One message a file, the first with the text; or one with the text alone.
+/// Builds one message per file, the first with the caption, or one text message.
 fn messages(text: &PersonMessage, now: Timestamp) -> Vec<Value> {
     let base = || {
         let mut message = json!({
@@ -73,13 +72,13 @@ fn messages(text: &PersonMessage, now: Timestamp) -> Vec<Value> {
     files.collect()
 }
 
-/// Fifteen digits.
+/// Returns fifteen digits.
 fn media_id() -> String {
     let digits = uuid::Uuid::new_v4().as_u128() % 1_000_000_000_000_000;
     format!("{digits:015}")
 }
 
-/// Tells what becomes of a message of ours, where somebody listens.
+/// Returns the builder of receipts, if a webhook URL is set.
 pub fn status_webhook(simulator: &SimulatorState, data: Option<String>) -> Option<StatusWebhook> {
     let url = simulator.webhook_url(ID, Channel::Whatsapp)?;
     Some(Box::new(move |message: &SimulatedMessage| {
@@ -126,7 +125,7 @@ fn headers(body: &[u8]) -> Headers {
     ]
 }
 
-/// Meta writes what is not ASCII as `\uXXXX`, in lower case.
+/// Escapes non-ASCII characters as `\uXXXX` in lower case, like Meta.
 fn escaped(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
@@ -134,7 +133,7 @@ fn escaped(json: &str) -> String {
             escaped.push(c);
         } else {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                // Writing to a text can't fail.
+                // Writing to a String can't fail.
                 let _ = write!(escaped, "\\u{unit:04x}");
             }
         }

@@ -1,5 +1,5 @@
-//! Meta's side of the wire: one business number that sends, receives and serves media (WhatsApp Cloud API, reference).
-//! Faithful where an adapter or an operator can tell. Any of our numbers may be the one behind the number's id.
+//! Meta's API: one business number that sends, receives and serves media (WhatsApp Cloud API, reference). It behaves
+//! like Meta in all that an adapter or an operator can observe. The number id stands for each of our numbers.
 
 mod error;
 mod inbound;
@@ -31,7 +31,7 @@ pub const VERIFY_TOKEN: &str = "simulated-meta-verify-token";
 
 const ID: &str = "meta";
 const WABA: &str = "102290129340398";
-/// The number behind the id; Meta puts it into every message.
+/// The number of the id, which Meta adds to each message.
 const NUMBER: &str = "+14155550100";
 
 const DELIVERED: &[DeliveryStep] = &[step("sent", None), step("delivered", None)];
@@ -70,7 +70,7 @@ async fn authenticate(request: Request, next: Next) -> Response {
     }
 }
 
-/// A number or a file, as its id says.
+/// Returns a number or a file, by its id.
 async fn object(State(simulator): State<SimulatorState>, Path(id): Path<String>) -> Response {
     if id == PHONE_NUMBER_ID {
         return Json(json!({ "id": id, "display_phone_number": NUMBER, "verified_name": "Simulated" })).into_response();
@@ -96,7 +96,7 @@ async fn create(State(simulator): State<SimulatorState>, Path(id): Path<String>,
         Ok(draft) => draft,
         Err(error) => return error,
     };
-    // It is taken all the same, and fails afterwards.
+    // Accepted in any case; outside the window it fails afterwards.
     let steps = if draft.is_template || simulator.window_is_open(&draft.to) {
         DELIVERED
     } else {

@@ -1,4 +1,4 @@
-//! What Meta checks before it takes a message (WhatsApp Cloud API, Messages; Error codes).
+//! Request checks of the Messages API (WhatsApp Cloud API, Messages; Error codes).
 
 use axum::{http::StatusCode, response::Response};
 use butt_dial_domain::{Address, Channel};
@@ -10,13 +10,13 @@ use super::error::error_response;
 const MAX_TEXT_CHARS: usize = 4_096;
 const MAX_DATA_BYTES: usize = 512;
 
-/// A message that Meta would take.
+/// A message that passed the checks.
 pub struct ValidMessage {
     pub to: String,
     pub body: String,
     pub media: Vec<String>,
     pub is_template: bool,
-    /// Comes back in every receipt.
+    /// Returned in each receipt.
     pub data: Option<String>,
 }
 
@@ -81,7 +81,7 @@ impl ValidMessage {
     }
 }
 
-/// The simulator knows no templates; it shows which one was meant.
+/// Renders a template by name and parameters, because the simulator has no templates.
 #[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
 fn shown_template(part: &Value) -> Result<String, Response> {
     let (Some(name), Some(language)) = (part["name"].as_str(), part["language"]["code"].as_str()) else {

@@ -1,4 +1,4 @@
-//! People write and receipts come, through the simulator's real HTTP.
+//! Inbound messages and receipts, through the simulator over real HTTP.
 
 use std::time::Duration;
 

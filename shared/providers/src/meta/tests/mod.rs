@@ -65,7 +65,7 @@ async fn texts_files_and_templates_arrive() {
     assert_eq!(messages[1].media, ["https://x.test/menu.pdf"]);
 }
 
-/// Meta would refuse the first two; the others never leave.
+/// The simulator refuses the first two; the adapter refuses the others before a request.
 #[tokio::test]
 async fn what_can_not_be_carried_is_refused() {
     let harness = open(Channel::Whatsapp).await;
@@ -112,7 +112,7 @@ async fn every_code_has_its_class() {
             &[100, 131_008, 131_009, 131_052, 131_053, 130_472, 131_049],
         ),
         (400, Content, &[132_000, 132_001, 132_005, 132_007, 132_008, 132_012]),
-        // Codes that nobody has told us: the status decides.
+        // Unknown codes: the status decides.
         (400, Content, &[999_999]),
         (403, Configuration, &[999_999]),
         (429, Throttled, &[999_999]),

@@ -1,4 +1,4 @@
-//! OpenAI's errors as it words them (OpenAI, Error codes).
+//! Error responses in OpenAI's format (OpenAI, Error codes).
 
 use axum::{
     Json,
@@ -11,12 +11,12 @@ pub fn error_response(status: StatusCode, code: Option<&str>, param: Value, text
     (status, Json(body(code, param, text))).into_response()
 }
 
-/// The error, as it also stands in a stream.
+/// Returns the error object, which is the same in a response and in a stream.
 pub fn body(code: Option<&str>, param: Value, text: &str) -> Value {
     json!({ "error": { "message": text, "type": "invalid_request_error", "param": param, "code": code } })
 }
 
-/// A property of the request is not what it has to be.
+/// Returns the error for an invalid parameter of the request.
 pub fn invalid(param: &str, code: Option<&str>, text: &str) -> Response {
     error_response(StatusCode::BAD_REQUEST, code, json!(param), text)
 }

@@ -1,5 +1,5 @@
-//! OpenAI's side of the wire: streamed chat completions, speech, and the list of models (OpenAI, API reference).
-//! The mind behind it is `simulator::answering`.
+//! OpenAI's API: streamed chat completions, speech, and the list of models (OpenAI, API reference).
+//! `simulator::scripted_model` writes the replies.
 
 mod error;
 mod validation;

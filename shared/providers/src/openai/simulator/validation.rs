@@ -1,4 +1,4 @@
-//! What OpenAI checks before it answers (OpenAI, API reference: Chat; Create speech). As strict as its newest models are.
+//! Request checks (OpenAI, API reference: Chat; Create speech), as strict as the newest models.
 
 use axum::{
     http::{HeaderMap, StatusCode, header},
@@ -36,7 +36,7 @@ const SPEECH: [&str; 7] = [
     "speed",
     "stream_format",
 ];
-/// Reasoning models refuse them.
+/// Reasoning models refuse these fields.
 const REMOVED_FIELDS: [&str; 2] = ["temperature", "top_p"];
 const VOICES: [&str; 13] = [
     "alloy", "ash", "ballad", "coral", "echo", "fable", "onyx", "nova", "sage", "shimmer", "verse", "marin", "cedar",
@@ -124,13 +124,13 @@ pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<ValidRequest, Response> 
     })
 }
 
-/// What is to be said, and as which file; `None`: as samples.
+/// Validates a speech request. Returns the text and the file format; `None` for raw samples.
 #[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
 pub fn speech(headers: &HeaderMap, body: &[u8]) -> Result<(String, Option<AudioFormat>), Response> {
     let fields = fields(headers, body, &SPEECH)?;
     model(&fields)?;
     if !VOICES.contains(&text(&fields, "voice")?) {
-        // Told in the words of a validator, without a name for the parameter.
+        // OpenAI reports this error without a parameter name.
         let text = "[{'type': 'enum', 'loc': ('body', 'voice'), 'msg': 'Input should be one of the voices'}]";
         return Err(error::error_response(StatusCode::BAD_REQUEST, None, Value::Null, text));
     }

@@ -1,4 +1,4 @@
-//! Resend's errors as it words them (Resend, API reference: Errors).
+//! Error responses in Resend's format (Resend, API reference: Errors).
 
 use axum::{
     Json,

@@ -1,5 +1,5 @@
-//! Mails that people write, and what Resend tells of ours: signed events, and the API that a mail's text is fetched
-//! from (Resend, Webhooks: Event types; Receiving emails).
+//! Resend's webhooks for received mails and receipts, and the API that returns a mail's text (Resend, Webhooks: Event
+//! types; Receiving emails).
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// At once, then after 5 seconds and up to 10 hours.
+/// At once, then after 5 seconds and for up to 10 hours.
 const RETRY_POLICY: RetryPolicy = RetryPolicy {
     attempts: 8,
     retry_on_errors: true,
@@ -51,7 +51,7 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
     })
 }
 
-/// Tells what becomes of a mail of ours, where somebody listens.
+/// Returns the builder of receipts, if a webhook URL is set.
 pub fn status_webhook(simulator: &SimulatorState, tags: BTreeMap<String, String>) -> Option<StatusWebhook> {
     let url = simulator.webhook_url(ID, Channel::Email)?;
     Some(Box::new(move |mail: &SimulatedMessage| {
@@ -94,7 +94,7 @@ pub fn sign(_url: &str, body: &[u8], at: Timestamp) -> Headers {
     ]
 }
 
-/// The mail with its text.
+/// Returns the mail with its text.
 pub async fn mail(State(app): State<AppState>, Path(id): Path<String>) -> Response {
     let Some((letter, text)) = app.simulator.find_person_message(ID, &id) else {
         return ApiError::not_found().into_response();
@@ -124,7 +124,7 @@ pub async fn mail(State(app): State<AppState>, Path(id): Path<String>) -> Respon
     .into_response()
 }
 
-/// Where the content is.
+/// Returns the download URL of an attachment.
 pub async fn attachment(State(app): State<AppState>, Path((id, attachment)): Path<(String, String)>) -> Response {
     let letter = app.simulator.find_person_message(ID, &id);
     let listed = letter.map(|(_, text)| attachments(&text, true)).unwrap_or_default();
@@ -138,7 +138,7 @@ pub async fn attachment(State(app): State<AppState>, Path((id, attachment)): Pat
     Json(found).into_response()
 }
 
-/// Every attachment is the same picture. Its size is told only with the mail itself.
+/// Lists the attachments, each the same image. Only the API returns their size, not the event.
 fn attachments(text: &PersonMessage, with_size: bool) -> Vec<Value> {
     let described = (1..=text.media.len()).map(|number| {
         let mut attachment = json!({

@@ -1,5 +1,5 @@
-//! Resend's side of the wire: sending with idempotency keys, reading and receiving mails, signed events
-//! (Resend, API reference; Idempotency keys). Faithful where an adapter or an operator can tell.
+//! Resend's API: sending with idempotency keys, reading and receiving mails, signed events (Resend, API reference;
+//! Idempotency keys). It behaves like Resend in all that an adapter or an operator can observe.
 
 mod error;
 mod inbound;
@@ -30,9 +30,9 @@ use crate::simulator::{
 };
 
 pub const API_KEY: &str = "re_simulated_full_access";
-/// May send and nothing else.
+/// Allows sending only.
 pub const SENDING_KEY: &str = "re_simulated_sending_access";
-/// The example of Standard Webhooks 1.0.
+/// The example secret of Standard Webhooks 1.0.
 pub const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 const ID: &str = "resend";
@@ -78,7 +78,7 @@ pub fn router(simulator: SimulatorState) -> Router {
         .route("/domains", get(domains))
         .fallback(|| async { ApiError::not_found() })
         .layer(middleware::from_fn(authenticate))
-        // Who has the address may read: the real one is signed.
+        // Without authentication: Resend's download URLs are signed.
         .route("/download/{id}/{attachment}", get(picture::serve))
         .with_state(AppState {
             simulator,
@@ -150,7 +150,7 @@ async fn create(State(app): State<AppState>, headers: HeaderMap, body: Bytes) ->
     };
     let request: [u8; 32] = Sha256::digest(&body).into();
     let now = app.simulator.now();
-    // Held until the mail is taken, as it takes no time: two requests under one key can't both pass.
+    // Held while the mail is accepted, so that two requests under one key can't both pass. Takes no time.
     let mut keys = app.keys.lock().unwrap_or_else(PoisonError::into_inner);
     match keys.find(key, now) {
         Some(first) if first.request == request => created(&first.id),
@@ -165,14 +165,14 @@ async fn create(State(app): State<AppState>, headers: HeaderMap, body: Bytes) ->
                 keys.insert(key, PriorRequest { request, id, at: now });
                 answer
             }
-            // What was refused is not remembered: the same key may come again with a text that passes.
+            // Refused requests are not remembered, so the key can be used again with a valid body.
             Err(error) => error.into_response(),
         },
     }
 }
 
 impl AppState {
-    /// Takes the mail; its id.
+    /// Accepts the mail and returns its id.
     fn accept(&self, draft: ValidMessage) -> String {
         let id = uuid::Uuid::new_v4().to_string();
         let mut mail = SimulatedMessage::new(ID, Channel::Email, id.clone(), self.simulator.now());

@@ -1,4 +1,4 @@
-//! What Resend checks before it takes a mail, with the names that it refuses with (Resend, API reference: Errors).
+//! Request checks, with the error names that Resend uses (Resend, API reference: Errors).
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::resend::wire;
 
 const MAX_RECIPIENTS: usize = 50;
 
-/// A mail that Resend would take. Only the first recipient is simulated.
+/// A mail that passed the checks. Only the first recipient is simulated.
 pub struct ValidMessage {
     pub from_name: Option<String>,
     pub from: String,
@@ -90,7 +90,7 @@ impl ValidMessage {
             .iter()
             .all(|tag| wire::is_tag(&tag.name) && wire::is_tag(&tag.value))
         {
-            let text = "Tags should only contain ASCII person_message_changes, numbers, underscores, or dashes.";
+            let text = "Tags should only contain ASCII letters, numbers, underscores, or dashes.";
             return Err(unprocessable("validation_error", text));
         }
         let attachments = fields.attachments.into_iter().map(shown).collect::<Option<_>>();
@@ -111,7 +111,7 @@ impl ValidMessage {
     }
 }
 
-/// What the people see of an attachment: its URL, or its name.
+/// Returns how the page shows an attachment: its URL or its name.
 fn shown(attachment: Attachment) -> Option<String> {
     match (attachment.path, attachment.content) {
         (Some(path), _) => {

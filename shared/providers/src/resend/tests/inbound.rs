@@ -1,4 +1,4 @@
-//! Mails come and receipts come, through the simulator's real HTTP.
+//! Received mails and receipts, through the simulator over real HTTP.
 
 use std::time::Duration;
 

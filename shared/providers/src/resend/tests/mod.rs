@@ -92,7 +92,7 @@ async fn a_repeat_under_one_key_is_the_same_mail() {
     assert_eq!((harness.requests(), harness.taken()), (3, 1));
 }
 
-/// Row by row, as the error reference has them.
+/// The rows of Resend's error reference.
 #[tokio::test]
 async fn every_name_has_its_class() {
     use RefusalClass::{Configuration, Content, Throttled};
@@ -116,7 +116,7 @@ async fn every_name_has_its_class() {
         (429, "daily_quota_exceeded", Configuration),
         (429, "monthly_quota_exceeded", Configuration),
         (451, "security_error", Content),
-        // Names that nobody has told us: the status decides.
+        // Unknown names: the status decides.
         (400, "something_new", Content),
         (403, "something_new", Configuration),
         (429, "something_new", Throttled),
@@ -147,7 +147,7 @@ async fn every_name_has_its_class() {
     assert_eq!(harness.taken(), 0);
 }
 
-/// Resend checks these itself, so the simulator does.
+/// Resend checks these fields, so the simulator does.
 #[tokio::test]
 async fn what_resend_would_refuse_is_refused() {
     let harness = open(Channel::Email).await;

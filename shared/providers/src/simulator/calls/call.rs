@@ -1,4 +1,4 @@
-//! A call in the hands of a test or of a person's script. Cheap to clone; every clone is the same call.
+//! A simulated call, as tests and caller scripts use it. Clones share the call.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -35,7 +35,7 @@ struct Inner {
     commands: mpsc::UnboundedSender<Command>,
 }
 
-/// What is known of a call at one time.
+/// A snapshot of a call.
 #[derive(Clone)]
 pub struct State {
     pub status: CallStatus,
@@ -46,35 +46,35 @@ pub struct State {
     pub transcript: Vec<TranscriptLine>,
     pub sessions: Vec<Session>,
     pub recordings: Vec<SimulatedRecording>,
-    /// The carrier's codes of what went wrong.
+    /// Error codes that the carrier recorded.
     pub alerts: Vec<u32>,
     pub conferences: Vec<String>,
-    /// Whether the person hears us speak just now.
+    /// Whether the caller hears us speak now.
     pub is_speaking: bool,
-    /// How many sounds had been heard when the person last did something.
+    /// How many sounds the caller had heard at its last action.
     pub acted_at: usize,
 }
 
-/// What is to happen on the line. The answer says whether it reached to anything; no answer: the call was over.
+/// An action on the call. The sender receives whether it had an effect; it is dropped when the call is over.
 pub enum Command {
-    /// Answered when it has been said, and whether anybody on our side was told.
+    /// Completes when the text is spoken, with whether our side received it.
     Say(String, oneshot::Sender<bool>),
-    /// The same, so many milliseconds after we start to speak.
+    /// Like `Say`, this many milliseconds after we start to speak.
     BargeIn(u64, String, oneshot::Sender<bool>),
     Press(String, oneshot::Sender<bool>),
     HangUp(oneshot::Sender<bool>),
     DropSocket(SocketDrop, oneshot::Sender<bool>),
-    /// The carrier was told over its API.
+    /// A command over the carrier's API.
     Api(ApiCommand),
 }
 
 pub enum ApiCommand {
-    /// Go on with this script, in the carrier's language.
+    /// Continues with this script in the carrier's language.
     Run(String),
-    /// Go on with what is to be had there.
+    /// Continues with the script at this URL.
     Fetch(String),
     HangUp,
-    /// Record under this id, and tell there.
+    /// Starts a recording with this id and reports to this URL.
     Record {
         id: String,
         url: Option<String>,
@@ -119,7 +119,7 @@ impl Call {
         Self { inner: Arc::new(inner) }
     }
 
-    /// The carrier's id.
+    /// Returns the carrier's id.
     pub fn id(&self) -> &str {
         &self.inner.id
     }
@@ -148,17 +148,17 @@ impl Call {
         self.lock().status
     }
 
-    /// Everything at once.
+    /// Returns a snapshot of the call.
     pub fn state(&self) -> State {
         self.lock().clone()
     }
 
-    /// Everything that the person heard, in command.
+    /// Returns all sounds that the caller heard, in order.
     pub fn heard(&self) -> Vec<HeardSound> {
         self.lock().heard.clone()
     }
 
-    /// The words of it, with single spaces.
+    /// Returns the heard words, separated by single spaces.
     pub fn heard_text(&self) -> String {
         words(&self.lock().heard)
     }
@@ -175,23 +175,23 @@ impl Call {
         self.lock().alerts.clone()
     }
 
-    /// The call's own time.
+    /// Returns the time of the call, in its own pace.
     pub fn now_ms(&self) -> u64 {
         let real = self.inner.started_at.elapsed().as_secs_f64();
         (real * 1_000.0 / self.inner.pace) as u64
     }
 
-    /// When that time will have come.
+    /// Returns the real instant of a call time.
     pub fn instant(&self, at_ms: u64) -> Instant {
         self.inner.started_at + Duration::from_secs_f64(at_ms as f64 * self.inner.pace / 1_000.0)
     }
 
-    /// The person says something. Returns when it has been said: whether it reached us as text.
+    /// Speaks as the caller. Returns when the text is spoken: whether our side received it.
     pub async fn say(&self, text: &str) -> bool {
         self.send_command(|done| Command::Say(text.to_owned(), done)).await
     }
 
-    /// The person falls in so many milliseconds after we start to speak, or after we began if we speak already.
+    /// Interrupts this many milliseconds after we start to speak, or after the start of the current speech.
     pub async fn barge_in_after(&self, after_ms: u64, text: &str) -> bool {
         self.send_command(|done| Command::BargeIn(after_ms, text.to_owned(), done))
             .await
@@ -205,24 +205,24 @@ impl Call {
         self.send_command(Command::HangUp).await;
     }
 
-    /// Something happens to the socket of the conversation; `false` where there is none.
+    /// Breaks the socket of the conversation. Returns `false` if there is none.
     pub async fn drop_socket(&self, how: SocketDrop) -> bool {
         self.send_command(|done| Command::DropSocket(how, done)).await
     }
 
-    /// Nobody says anything for so long.
+    /// Waits in the call's time.
     pub async fn stay_silent(&self, for_ms: u64) {
         tokio::time::sleep_until(self.instant(self.now_ms() + for_ms)).await;
     }
 
-    /// Waits until the words that were heard fit; gives them, or `None` after this much real time.
+    /// Waits until the heard words match. Returns them, or `None` after this real time.
     pub async fn wait_for_speech(&self, fits: impl Fn(&str) -> bool, timeout: Duration) -> Option<String> {
         let heard = |state: &State| fits(&words(&state.heard));
         let fitting = self.wait_until(heard, timeout).await;
         fitting.then(|| self.heard_text())
     }
 
-    /// Waits until we have said something since the person last did something, and have stopped.
+    /// Waits until we have spoken since the caller's last action and are silent again.
     pub async fn wait_for_quiet(&self, timeout: Duration) -> bool {
         self.wait_until(
             |state| !state.is_speaking && state.heard.len() > state.acted_at,
@@ -231,12 +231,12 @@ impl Call {
         .await
     }
 
-    /// Waits until so many sessions have been opened on this call.
+    /// Waits until this many sessions were opened on the call.
     pub async fn wait_for_sessions(&self, count: usize, timeout: Duration) -> bool {
         self.wait_until(|state| state.sessions.len() >= count, timeout).await
     }
 
-    /// Waits until the call is over and the carrier has told what it had to tell.
+    /// Waits until the call is over and the carrier has sent its last report.
     pub async fn wait_for_end(&self, timeout: Duration) -> bool {
         let mut changed = self.inner.changed.subscribe();
         let ended = async {
@@ -254,7 +254,7 @@ impl Call {
         let mut changed = self.inner.changed.subscribe();
         let wait = async {
             while !is_met(&self.lock()) {
-                // The sender lives as long as this call does.
+                // The sender lives as long as this call.
                 if changed.changed().await.is_err() {
                     return;
                 }
@@ -263,7 +263,7 @@ impl Call {
         tokio::time::timeout(timeout, wait).await.is_ok()
     }
 
-    /// The carrier is told something. `false`: the call is over.
+    /// Sends a command over the carrier's API. Returns `false` when the call is over.
     pub(crate) fn send_api_command(&self, command: ApiCommand) -> bool {
         self.inner.commands.send(Command::Api(command)).is_ok()
     }

@@ -1,4 +1,4 @@
-//! What a person does on the telephone: a script, played against the call's handle.
+//! The caller's script: a list of steps that is run against the call.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use super::Call;
 
-/// Nobody waits longer for us to speak.
+/// The longest wait for our speech.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Somebody calls one of our numbers.
+/// An inbound call to one of our numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PhoneCall {
@@ -17,7 +17,7 @@ pub struct PhoneCall {
     pub to: String,
     #[serde(default)]
     pub steps: Vec<CallerStep>,
-    /// Only where several vendors handler calls, and not the first one is meant.
+    /// Selects the vendor where several carry calls. Default: the first one.
     #[serde(default)]
     pub vendor: Option<String>,
 }
@@ -25,7 +25,7 @@ pub struct PhoneCall {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CallerStep {
-    /// Until we have said something and stopped; or, with a text, until it was heard.
+    /// Waits until we have spoken and are silent; with a text, until it was heard.
     WaitForSpeech {
         #[serde(default)]
         containing: Option<String>,
@@ -43,25 +43,25 @@ pub enum CallerStep {
     StaySilent {
         for_ms: u64,
     },
-    /// Until so many conversations were opened on this call.
+    /// Waits until this many sessions were opened on the call.
     WaitForSessions {
         count: usize,
     },
     HangUp,
 }
 
-/// What happens where a number is called.
+/// How a called number behaves.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CalleeBehavior {
-    /// A person takes the call and does this.
+    /// A person answers and runs these steps.
     Answers {
         #[serde(default = "default_answer_delay")]
         after_ms: u64,
         #[serde(default)]
         steps: Vec<CallerStep>,
     },
-    /// A machine takes it, speaks, and beeps or not.
+    /// An answering machine answers, speaks, and beeps or not.
     Machine {
         #[serde(default = "default_answer_delay")]
         after_ms: u64,
@@ -70,7 +70,7 @@ pub enum CalleeBehavior {
     },
     Busy,
     NoAnswer,
-    /// There is no such number.
+    /// The number does not exist.
     Fails,
 }
 
@@ -87,7 +87,7 @@ impl Default for CalleeBehavior {
     }
 }
 
-/// Does one thing after the other, until the call is over.
+/// Runs the steps in order until the call is over.
 pub async fn run(call: Call, steps: Vec<CallerStep>) {
     for step in steps {
         if call.status().is_over() {

@@ -1,4 +1,4 @@
-//! The routes by which scripts outside the process make telephone calls and look at them.
+//! Control routes for calls, for scripts outside the process.
 
 use axum::{
     Json, Router,
@@ -41,7 +41,7 @@ async fn show(State(simulator): State<SimulatorState>, Path(id): Path<String>) -
     }
 }
 
-/// One thing more on a call that is under way; answered at once.
+/// One action on a live call. The response does not wait for it.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum CallAction {

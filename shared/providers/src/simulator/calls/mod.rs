@@ -1,5 +1,5 @@
-//! Telephone calls as the people on the line live them: what they hear, word by word, and what they do. How a carrier
-//! handles a call is the carrier's simulator's to know; it takes the commands from here and writes down what came of them.
+//! Phone calls from the side of the caller: the sounds that the caller hears, word by word, and the caller's actions.
+//! The vendor's simulator handles the call: it takes the commands from here and records the results.
 
 mod call;
 mod caller_script;

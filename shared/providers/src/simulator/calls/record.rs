@@ -1,11 +1,11 @@
-//! What is written down of a call. Times are milliseconds of the call's own time, whatever pace it runs at.
+//! The records of a call. Times are milliseconds of the call's time, independent of its pace.
 
 use serde::{Deserialize, Serialize};
 
-/// One thing that the person on the line heard.
+/// One sound that the caller heard.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HeardSound {
-    /// When it was over.
+    /// When the sound ended.
     pub at_ms: u64,
     pub sound: Sound,
 }
@@ -13,11 +13,11 @@ pub struct HeardSound {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sound {
-    /// One word, to its end. A word that was cut is none.
+    /// A complete word. Interrupted words are not recorded.
     Word(String),
-    /// A sound file.
+    /// An audio file.
     File(String),
-    /// Tones.
+    /// DTMF tones.
     Keys(String),
     Beep,
 }
@@ -26,13 +26,13 @@ pub enum Sound {
 #[serde(rename_all = "snake_case")]
 pub enum Speaker {
     Person,
-    /// What of our words the person heard.
+    /// The part of our speech that the caller heard.
     Us,
-    /// What the carrier did: nothing that is heard.
+    /// An action of the carrier, without a sound.
     Carrier,
 }
 
-/// One line of the call's transcript.
+/// One line of the transcript.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TranscriptLine {
     pub at_ms: u64,
@@ -40,7 +40,7 @@ pub struct TranscriptLine {
     pub text: String,
 }
 
-/// A conversation's socket, one after the other on the same call.
+/// One socket session of a conversation. A call can have several, one after the other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Session {
     /// The carrier's id.
@@ -48,29 +48,29 @@ pub struct Session {
     pub url: String,
     pub opened_ms: u64,
     pub ended_ms: Option<u64>,
-    /// The carrier's word: `ended`, `failed`, `completed`; `redirected` where nobody is told.
+    /// The carrier's label: `ended`, `failed`, `completed`; `redirected` when no callback is sent.
     pub outcome: Option<String>,
     pub error_code: Option<u32>,
 }
 
-/// Something that was recorded.
+/// A recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SimulatedRecording {
     pub id: String,
-    /// What the person said into it.
+    /// The recorded speech.
     pub text: String,
 }
 
-/// How a conversation's socket gets lost.
+/// How the socket of a conversation breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SocketDrop {
     /// The connection is reset; the carrier notices at once.
     Reset,
-    /// Nothing passes any more in either direction, and nobody notices.
+    /// No data passes in either direction, and neither side notices.
     BlackHole,
-    /// The carrier closes it normally, out of the blue.
+    /// The carrier closes it normally, without a reason.
     Close1000,
-    /// The carrier closes it for frames that it could not read.
+    /// The carrier closes it because of unreadable frames.
     Close1007,
 }

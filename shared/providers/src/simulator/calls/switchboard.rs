@@ -1,4 +1,4 @@
-//! All calls of a simulator: who carries them, what happens where, and at what pace.
+//! All simulated calls: the vendors that carry them, the behavior of called numbers, and the pace.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,16 +12,16 @@ use tokio::sync::{mpsc, watch};
 use super::{Call, CalleeBehavior, CallerStep, Command, PhoneCall, caller_script};
 use crate::simulator::SimulatorState;
 
-/// The newest calls are kept for whoever asks.
+/// The newest calls are kept.
 const MAX_CALLS: usize = 1_000;
 
-/// A call that begins, for the vendor's simulator to handle.
+/// A new call, for the vendor's simulator to handle.
 pub struct NewCall {
     pub call: Call,
     pub commands: mpsc::UnboundedReceiver<Command>,
 }
 
-/// Handles a call that comes in for this webhook, to its end.
+/// Handles an inbound call to this webhook until it is over.
 pub type CallHandler = fn(&SimulatorState, NewCall, String);
 
 pub struct Switchboard {
@@ -34,7 +34,7 @@ struct State {
     carriers: Vec<(&'static str, CallHandler)>,
     calls: VecDeque<Call>,
     numbers: HashMap<String, CalleeBehavior>,
-    /// Public base URLs, and where they lead.
+    /// Public base URLs and their local base URLs.
     routes: HashMap<String, String>,
     status_url: Option<String>,
     status_delay_ms: u64,
@@ -67,39 +67,39 @@ impl Switchboard {
 }
 
 impl SimulatorState {
-    /// How long a second of a call takes, in seconds: 1 unless told. Counts for calls that start afterwards.
+    /// Sets how many real seconds a second of a call takes: 1 by default. Applies to calls that start later.
     pub fn set_pace(&self, pace: f64) {
         self.switchboard().state().pace = pace.clamp(0.001, 10.0);
     }
 
-    /// What happens from now on where this number is called.
+    /// Sets how this number behaves when it is called.
     pub fn set_callee_behavior(&self, number: &str, behavior: CalleeBehavior) {
         self.switchboard().state().numbers.insert(number.to_owned(), behavior);
     }
 
-    /// Where the vendors tell how calls to our numbers go on; nobody is told unless this is set.
+    /// Sets where vendors report the status of calls to our numbers. Without it they send no report.
     pub fn set_number_status_url(&self, url: &str) {
         self.switchboard().state().status_url = Some(url.to_owned());
     }
 
-    /// Every report of a call's state comes so much later, in the call's own time.
+    /// Delays each status report by this much of the call's time.
     pub fn delay_call_reports(&self, by_ms: u64) {
         self.switchboard().state().status_delay_ms = by_ms;
     }
 
-    /// The next so many sockets of conversations can't be opened.
+    /// Makes the next sockets of conversations fail to open.
     pub fn refuse_sockets(&self, times: u32) {
         self.switchboard().state().refused_sockets = times;
     }
 
-    /// What the vendors call at this public base URL is from now on to be had there: a load balancer's job. Signatures are
-    /// made over the public URL all the same.
+    /// Routes requests for this public base URL to a local one, like a load balancer. Signatures still cover the
+    /// public URL.
     pub fn route(&self, public: &str, loopback: &str) {
         let bare = |url: &str| url.trim().trim_end_matches('/').to_owned();
         self.switchboard().state().routes.insert(bare(public), bare(loopback));
     }
 
-    /// Somebody calls one of our numbers, and does nothing until told.
+    /// Calls one of our numbers, without a script.
     pub async fn dial(&self, from: &str, to: &str) -> Result<Call, String> {
         self.start_call(PhoneCall {
             from: from.to_owned(),
@@ -109,7 +109,7 @@ impl SimulatorState {
         })
     }
 
-    /// Somebody calls one of our numbers and follows a script. An error says what is wrong with the request.
+    /// Calls one of our numbers and runs the script. An error describes what is wrong with the request.
     pub fn start_call(&self, request: PhoneCall) -> Result<Call, String> {
         let to = Address::parse(Channel::Voice, &request.to).map_err(|error| format!("`to`: {error}"))?;
         let (vendor, handler) = {
@@ -130,7 +130,7 @@ impl SimulatorState {
         Ok(call)
     }
 
-    /// The newest calls, oldest first.
+    /// Returns the newest calls, oldest first.
     pub fn calls(&self) -> Vec<Call> {
         self.switchboard().state().calls.iter().cloned().collect()
     }
@@ -140,7 +140,7 @@ impl SimulatorState {
         state.calls.iter().rev().find(|call| call.id() == id).cloned()
     }
 
-    /// The first call of ours to this number, whether it is there already or comes in time.
+    /// Waits for the first outbound call to this number, including calls that exist already.
     pub async fn wait_for_call(&self, to: &str, timeout: Duration) -> Option<Call> {
         let fits = |call: &Call| call.direction() == Direction::Outbound && call.to() == to;
         self.wait_for_any_call(fits, timeout).await
@@ -159,7 +159,7 @@ impl SimulatorState {
         tokio::time::timeout(timeout, search).await.ok().flatten()
     }
 
-    /// From now on this vendor carries calls.
+    /// Registers the vendor's handler of inbound calls.
     pub(crate) fn register_call_handler(&self, vendor: &'static str, handler: CallHandler) {
         self.switchboard().state().carriers.push((vendor, handler));
     }
@@ -188,7 +188,7 @@ impl SimulatorState {
         NewCall { call, commands }
     }
 
-    /// The person on the line begins to follow a script.
+    /// Starts the caller's script.
     pub(crate) fn run_caller_script(&self, call: &Call, steps: Vec<CallerStep>) {
         if !steps.is_empty() {
             self.spawn(caller_script::run(call.clone(), steps));
@@ -219,7 +219,8 @@ impl SimulatorState {
         may
     }
 
-    /// Where a public URL leads. `wss://` follows the `https://` or `http://` of the same host.
+    /// Returns the local URL for a public one. `wss://` follows the route of the same host with `https://` or
+    /// `http://`.
     pub(crate) fn routed(&self, url: &str) -> String {
         let (socket, web) = match url.strip_prefix("wss://") {
             Some(rest) => (true, [format!("https://{rest}"), format!("http://{rest}")]),
@@ -238,7 +239,7 @@ impl SimulatorState {
         });
         match (routed, socket) {
             (Some(routed), _) => routed,
-            // Nothing on this machine speaks TLS to a simulator.
+            // A simulator has no TLS peers.
             (None, true) => web[1].clone(),
             (None, false) => url.to_owned(),
         }

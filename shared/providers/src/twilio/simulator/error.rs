@@ -1,4 +1,4 @@
-//! Twilio's errors as it words them (Twilio, API responses; error dictionary).
+//! Error responses in Twilio's format (Twilio, API responses; error dictionary).
 
 use axum::{
     Json,
@@ -44,7 +44,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// What is not one of Twilio's numbers comes from a machine in front of it, which speaks no JSON.
+/// Returns an injected error. Without a numeric code, it is the plain-text error of a proxy.
 pub fn injected(status: StatusCode, code: Option<&str>) -> Response {
     match code.and_then(|code| code.parse().ok()) {
         Some(20429) => ApiError::new(status, 20429, "Too Many Requests").into_response(),

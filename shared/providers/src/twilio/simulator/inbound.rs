@@ -1,5 +1,5 @@
-//! What people write, as Twilio passes it on: a signed form, and pictures behind the account's credentials
-//! (Twilio, Messaging webhooks; Webhooks connection overrides).
+//! Twilio's webhooks for inbound messages: signed forms, and media that need the account's credentials (Twilio,
+//! Messaging webhooks; Webhooks connection overrides).
 
 use butt_dial_domain::{Channel, sms};
 
@@ -9,10 +9,10 @@ use crate::{
     twilio::wire::VERSION,
 };
 
-/// What Twilio takes for an opt-out and an opt-in when it is the whole text.
+/// Keywords that opt out or in when they are the complete text.
 const STOP: [&str; 6] = ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"];
 const START: [&str; 3] = ["START", "YES", "UNSTOP"];
-/// The connection overrides that we ask operators to set: three more tries, also after a 5xx.
+/// The connection overrides that our setup guide names: three retries, also after a 5xx.
 const OVERRIDES: &str = "#rc=3&rp=ct,rt,5xx";
 
 pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &str) -> Result<VendorWebhook, String> {
@@ -72,7 +72,8 @@ fn fields(simulator: &SimulatorState, text: &PersonMessage, sid: &str) -> Vec<(S
     fields
 }
 
-/// Twilio blocks what goes to somebody who wrote STOP, on SMS only (Twilio, support for opt-out keywords).
+/// Applies opt-out keywords: Twilio then blocks messages to the sender, on SMS only (Twilio, support for opt-out
+/// keywords).
 fn heed_keywords(simulator: &SimulatorState, text: &PersonMessage) {
     if text.channel != Channel::Sms {
         return;
@@ -85,7 +86,7 @@ fn heed_keywords(simulator: &SimulatorState, text: &PersonMessage) {
     }
 }
 
-/// Twilio redirects from there to a signed address elsewhere; the simulator answers with the picture.
+/// Returns the media URL. Twilio redirects from it to a signed URL; the simulator serves the image.
 fn media_url(simulator: &SimulatorState, sid: &str, media: &str) -> String {
     if media.starts_with("http://") || media.starts_with("https://") {
         return media.to_owned();

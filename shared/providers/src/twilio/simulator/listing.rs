@@ -1,4 +1,4 @@
-//! The list of messages, filtered and in pages, newest first (Twilio, API reference: Messages resource, paging).
+//! The list of messages, filtered and paged, newest first (Twilio, API reference: Messages resource, paging).
 
 use axum::{
     Json,
@@ -27,7 +27,7 @@ pub async fn list(State(simulator): State<SimulatorState>, RawQuery(query): RawQ
         return ApiError::bad(20001, "Bad query parameter").into_response();
     };
     let to = filter.to.as_ref().map(|(_, number)| number.as_str());
-    // One more than the page holds says whether there is a next one.
+    // One more message than the page holds shows whether there is a next page.
     let mut messages = simulator.select(ID, to, filter.size + 1, |message| filter.fits(message));
     let has_more = messages.len() > filter.size;
     messages.truncate(filter.size);
@@ -54,7 +54,7 @@ fn path() -> String {
     format!("/{VERSION}/Accounts/{ACCOUNT_SID}/Messages.json")
 }
 
-/// An address with the channel that its prefix names.
+/// An address and the channel of its prefix.
 type Party = (Channel, String);
 
 #[derive(Default)]
@@ -66,7 +66,7 @@ struct Filter {
     not_after: Option<NaiveDate>,
     size: usize,
     page: usize,
-    /// Only what is older than this message.
+    /// Only messages older than this one.
     older_than: Option<u64>,
 }
 
@@ -110,7 +110,7 @@ impl Filter {
             && self.older_than.is_none_or(|sequence| message.sequence < sequence)
     }
 
-    /// The same question, one page further.
+    /// Returns the same query for the next page.
     fn uri(&self, fields: &[(String, String)], page: usize, last: u64) -> String {
         let same = fields
             .iter()

@@ -1,5 +1,5 @@
-//! Twilio's side of the wire: accounts, the Messages resource, and signed webhooks
-//! (Twilio, API reference: Messages resource; error dictionary). Faithful where an adapter or an operator can tell.
+//! Twilio's API: accounts, the Messages resource, and signed webhooks (Twilio, API reference: Messages resource; error
+//! dictionary). It behaves like Twilio in all that an adapter or an operator can observe.
 
 mod error;
 mod inbound;
@@ -82,7 +82,7 @@ pub fn router(simulator: SimulatorState) -> Router {
         .with_state(simulator)
 }
 
-/// Basic auth with the account's SID and token; the path must name the same account.
+/// Checks basic auth with the account SID and token; the path must name the same account.
 async fn authenticate(request: Request, next: Next) -> Response {
     if !is_authentic(request.headers()) {
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"Twilio API\"")];
@@ -152,7 +152,7 @@ async fn create(State(simulator): State<SimulatorState>, body: Bytes) -> Respons
     (StatusCode::CREATED, Json(rendered(&message))).into_response()
 }
 
-/// The resource as Twilio shows it. Counts are texts.
+/// Renders the Messages resource. Counts are strings.
 fn rendered(message: &SimulatedMessage) -> Value {
     let sid = &message.carrier_id;
     let uri = format!("/{VERSION}/Accounts/{ACCOUNT_SID}/Messages/{sid}");
@@ -196,7 +196,7 @@ fn wire_address(channel: Channel, address: &str) -> String {
     }
 }
 
-/// A status callback (Twilio, Outbound message status callbacks).
+/// Builds a status callback (Twilio, Outbound message status callbacks).
 fn status_callback(url: &str, message: &SimulatedMessage) -> OutgoingWebhook {
     let own = |text: &str| text.to_owned();
     let mut fields = vec![
@@ -226,7 +226,7 @@ fn status_callback(url: &str, message: &SimulatedMessage) -> OutgoingWebhook {
     signed(url, &fields)
 }
 
-/// A form as Twilio signs and posts it. The fragment of the URL says how often it tries.
+/// Builds a signed form. The fragment of the URL holds the retry policy.
 fn signed(url: &str, fields: &[(String, String)]) -> OutgoingWebhook {
     OutgoingWebhook {
         url: url.to_owned(),
@@ -239,7 +239,7 @@ fn signed(url: &str, fields: &[(String, String)]) -> OutgoingWebhook {
     }
 }
 
-/// A body that is no form has no fields that could be signed.
+/// Signs a body. A body that is not a form has no fields to sign.
 pub fn sign(url: &str, body: &[u8], _at: Timestamp) -> Headers {
     let form = Form::decode(body);
     headers(url, form.as_ref().map_or(&[], Form::fields))
@@ -255,8 +255,8 @@ fn headers(url: &str, fields: &[(String, String)]) -> Headers {
     ]
 }
 
-/// The connection overrides `rc` and `rp` (Twilio, Webhooks connection overrides). Left to itself Twilio tries once
-/// more, and only when it could not connect.
+/// Parses the connection overrides `rc` and `rp` (Twilio, Webhooks connection overrides). By default Twilio retries
+/// once, and only after a failed connection.
 fn retry_policy(url: &str) -> RetryPolicy {
     let overrides = url.split_once('#').map_or("", |(_, fragment)| fragment);
     let find = |name: &str| {

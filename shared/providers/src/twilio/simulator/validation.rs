@@ -1,4 +1,4 @@
-//! What Twilio checks before it takes a message, with the codes that it refuses with (Twilio, error dictionary).
+//! Request checks of the Messages resource, with Twilio's error codes (Twilio, error dictionary).
 
 use butt_dial_domain::{Address, Channel};
 use serde_json::Value;
@@ -27,7 +27,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A message that Twilio would take.
+/// A message that passed the checks.
 pub struct ValidMessage {
     pub message: SimulatedMessage,
     is_template: bool,
@@ -35,7 +35,7 @@ pub struct ValidMessage {
 }
 
 impl ValidMessage {
-    /// Checks in the order that Twilio does: sender, recipient, content, consent.
+    /// Checks in Twilio's order: sender, recipient, content, consent.
     pub fn parse(simulator: &SimulatorState, fields: &[(String, String)]) -> Result<Self, ApiError> {
         let fields = Fields(fields);
         let service = fields.find("MessagingServiceSid");
@@ -83,7 +83,8 @@ impl ValidMessage {
         })
     }
 
-    /// WhatsApp takes free-form messages at any time and drops them later where the window is closed.
+    /// Returns whether the message will fail outside WhatsApp's window. WhatsApp accepts free-form messages at any
+    /// time and drops them later.
     pub fn stays_outside_the_window(&self, simulator: &SimulatorState) -> bool {
         self.message.channel == Channel::Whatsapp && !self.is_template && !simulator.window_is_open(&self.message.to)
     }
@@ -104,7 +105,7 @@ fn recipient(to: &str) -> Result<(Channel, String), ApiError> {
     }
 }
 
-/// The sender, bare; empty where the service is to choose.
+/// Returns the sender without prefix; empty when the messaging service selects it.
 fn sender(
     simulator: &SimulatorState,
     channel: Channel,
@@ -165,7 +166,7 @@ fn check_template(sid: &str, variables: Option<&str>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The simulator knows no templates; it shows which one was meant.
+/// Renders a template by id and variables, because the simulator has no templates.
 fn shown_template(sid: &str, variables: Option<&str>) -> String {
     format!("[{sid}] {}", variables.unwrap_or_default())
         .trim_end()
@@ -176,7 +177,7 @@ fn is_web_url(text: &str) -> bool {
     url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
 }
 
-/// Twilio hides what it does not recognize in the same way.
+/// Masks an unrecognized number, like Twilio.
 fn masked(text: &str) -> String {
     let shown: String = text.chars().take(5).collect();
     format!("{shown}XXXX")

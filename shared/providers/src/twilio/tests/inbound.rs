@@ -1,4 +1,4 @@
-//! People write and receipts come, through the simulator's real HTTP.
+//! Inbound messages and receipts, through the simulator over real HTTP.
 
 use axum::http::{HeaderMap, Method, StatusCode};
 use butt_dial_domain::{
@@ -41,7 +41,7 @@ fn inbound() -> Inbound {
     Inbound::new(&credentials()).unwrap()
 }
 
-/// As Twilio would post it, signed with this token.
+/// Builds a form as Twilio posts it, signed with this token.
 fn form(url: &str, fields: &[(&str, &str)], token: &str) -> WebhookRequest {
     let owned: Vec<_> = fields.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     let body = Serializer::new(String::new()).extend_pairs(fields).finish();

@@ -144,7 +144,7 @@ fn wrong_settings_are_told_before_the_first_request() {
     assert!(Client::new(&good, http).is_ok());
 }
 
-/// Twilio checks these itself, so the simulator does.
+/// Twilio checks these fields, so the simulator does.
 #[tokio::test]
 async fn what_twilio_would_refuse_is_refused() {
     let harness = open(Channel::Sms).await;
@@ -208,7 +208,7 @@ async fn whatsapp_takes_everything_and_drops_what_is_outside_the_window() {
     }
 }
 
-/// Row by row, as the error dictionary has them.
+/// The rows of Twilio's error dictionary.
 #[tokio::test]
 async fn every_code_has_its_class() {
     use RefusalClass::{Configuration, Content, OptedOut, Recipient, Throttled, WindowClosed};
@@ -251,7 +251,7 @@ async fn every_code_has_its_class() {
         ),
         (429, Throttled, &[21611, 63038, 30022, 30023, 30027]),
         (429, Configuration, &[30450, 30453]),
-        // Codes that nobody has told us: the status decides.
+        // Unknown codes: the status decides.
         (400, Content, &[99999]),
         (401, Configuration, &[99999]),
         (403, Configuration, &[99999]),

@@ -1,4 +1,4 @@
-//! Orders about a live call (Twilio, API reference: Calls, Recordings and Conference Participants resources).
+//! Commands for live calls (Twilio, API reference: Calls, Recordings and Conference Participants resources).
 
 use axum::http::StatusCode;
 use butt_dial_domain::ports::{
@@ -17,7 +17,7 @@ use crate::{
     twilio::{Client, wire::ErrorBody},
 };
 
-/// What the `Twiml` field takes, in characters.
+/// The limit of the `Twiml` field, in characters.
 const MAX_TWIML_CHARS: usize = 4_000;
 
 pub async fn redirect(client: &Client, carrier_id: &str, script: &Script) -> Result<(), ControlError> {
@@ -50,7 +50,7 @@ pub async fn invite(
     status_url: &str,
 ) -> Result<(), ControlError> {
     let name: String = form_urlencoded::byte_serialize(conference.as_bytes()).collect();
-    // In a path a plus would be one.
+    // In a path a plus is not a space.
     let path = format!("/Conferences/{}/Participants.json", name.replace('+', "%20"));
     let status_url = callback(status_url);
     let mut form = vec![("From", from), ("To", to), ("StatusCallback", status_url.as_str())];
@@ -65,12 +65,12 @@ pub async fn fetch_call(client: &Client, carrier_id: &str) -> Result<CarrierCall
     let path = format!("/Calls/{carrier_id}.json");
     let response = done(client.get(&client.account_url(&path)).await)?;
     let call: Option<Call> = serde_json::from_slice(&response.body).ok();
-    // A 2xx that is not Twilio's says nothing about the call.
+    // A 2xx of a proxy or a captive portal says nothing about the call.
     call.and_then(Call::state).ok_or(ControlError::Unreachable)
 }
 
 async fn change(client: &Client, carrier_id: &str, below: &str, form: &[(&str, &str)]) -> Result<(), ControlError> {
-    // It goes into a path, and Twilio has no call of such a name.
+    // The id becomes part of a path.
     if !is_call_sid(carrier_id) {
         return Err(ControlError::CallEnded);
     }
@@ -91,9 +91,9 @@ fn done(response: Result<Response, Outcome>) -> Result<Response, ControlError> {
         .ok()
         .map(|body: ErrorBody| body.code);
     Err(match (response.status, code) {
-        // 20404: no such call, or long over. 21220: it is not in progress (Twilio, error dictionary).
+        // 20404: no such call, or long over. 21220: not in progress (Twilio, error dictionary).
         (StatusCode::NOT_FOUND, _) | (_, Some(20404 | 21220)) => ControlError::CallEnded,
-        // Throttled too: the order may be given again.
+        // Also throttled: the command can be repeated.
         (status, _) if !status.is_client_error() || status == StatusCode::REQUEST_TIMEOUT => ControlError::Unreachable,
         (StatusCode::TOO_MANY_REQUESTS, _) | (_, Some(20429)) => ControlError::Unreachable,
         (status, code) => ControlError::Refused(code.map_or_else(|| status.as_u16().to_string(), |c| c.to_string())),

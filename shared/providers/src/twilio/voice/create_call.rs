@@ -1,4 +1,4 @@
-//! A call that we place, as fields of a form; and the list of those that were (Twilio, API reference: Calls resource).
+//! The form of an outbound call, and the list of calls (Twilio, API reference: Calls resource).
 
 use butt_dial_domain::{
     Address,
@@ -14,7 +14,7 @@ use url::form_urlencoded::Serializer;
 use super::callback;
 use crate::twilio::wire;
 
-/// The fields of a new call; a list repeats its key. `None` where it is not said how the call is to go.
+/// Builds the fields of a new call; lists repeat the key. Returns `None` without call options or URLs.
 pub fn form(dispatch: &Dispatch) -> Option<Vec<(&'static str, String)>> {
     let (placing, urls) = (dispatch.content.call.as_ref()?, dispatch.call_urls.as_ref()?);
     let mut form = vec![
@@ -29,7 +29,7 @@ pub fn form(dispatch: &Dispatch) -> Option<Vec<(&'static str, String)>> {
         form.push(("StatusCallbackEvent", event.to_owned()));
     }
     match &placing.digits {
-        // Twilio does not detect machines where digits are sent.
+        // Twilio does not detect machines when it sends digits.
         Some(digits) => form.push(("SendDigits", digits.clone())),
         None if placing.detects_machine => detect(&mut form, placing, &urls.machine),
         None => {}
@@ -37,8 +37,8 @@ pub fn form(dispatch: &Dispatch) -> Option<Vec<(&'static str, String)>> {
     Some(form)
 }
 
-/// A message waits for the beep, so the question what to do is asked only then. A conversation begins at once: a human is
-/// not to be kept waiting, and what a machine is told is cut off afterwards.
+/// Enables machine detection. A message waits for the beep, so its script is requested after the detection. A
+/// conversation starts at once, so that a human does not wait; speech to a machine is cut off later.
 fn detect(form: &mut Vec<(&'static str, String)>, placing: &CallOptions, told: &str) {
     form.push(("MachineDetection", "DetectMessageEnd".to_owned()));
     if !matches!(placing.plan.purpose, Purpose::Message { .. }) {
@@ -47,7 +47,7 @@ fn detect(form: &mut Vec<(&'static str, String)>, placing: &CallOptions, told: &
     }
 }
 
-/// Without `StartTime`: a call that still waits in Twilio's queue has none yet, and it is the one that is looked for.
+/// Builds the query without `StartTime`, because a call that is still queued has none.
 pub fn list_query(from: &Address, to: &Address, page_size: usize) -> String {
     Serializer::new(String::new())
         .append_pair("To", to.as_str())
@@ -68,13 +68,13 @@ pub struct Call {
     status: String,
     date_created: String,
     price: Option<String>,
-    /// Texts, both of them; and nothing as long as it lasts.
+    /// Strings; missing while the call lasts.
     end_time: Option<String>,
     duration: Option<String>,
 }
 
 impl Call {
-    /// A call has no text that it could be known by.
+    /// Returns the call for reconciliation. A call has no body.
     pub fn listed(self) -> Option<ListedMessage> {
         Some(ListedMessage {
             created_at: wire::date(&self.date_created)?,

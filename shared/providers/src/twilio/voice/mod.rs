@@ -1,5 +1,5 @@
-//! Calls at Twilio: scripts as TwiML, conversations over ConversationRelay's socket, the Calls resource, and what the
-//! callbacks tell. CallOptions a call is a send of the messaging port's; everything else about it is here.
+//! Calls at Twilio: scripts as TwiML, conversations over ConversationRelay's socket, the Calls resource, and
+//! callbacks. The messaging port creates calls; this module does the rest.
 
 mod control;
 pub mod create_call;
@@ -25,15 +25,15 @@ use crate::Secret;
 
 pub struct Calls {
     client: Client,
-    /// Whatever may sign a socket's handshake: the account's tokens, two of them during a rotation, and its subaccounts'.
+    /// All tokens that can sign a socket handshake: the account's, two during a rotation, and those of subaccounts.
     tokens: Vec<Secret>,
 }
 
-/// Connection overrides: a callback of a call that did not reach us, or that we could not write down, comes again. They
-/// stand in the fragment, which is neither sent nor signed (Twilio, Webhooks connection overrides).
+/// Connection overrides: Twilio retries callbacks that did not reach us or that we could not store. They are in the
+/// fragment, which is neither sent nor signed (Twilio, Webhooks connection overrides).
 const RETRY_OVERRIDES: &str = "#rc=3&rp=ct,rt,5xx";
 
-/// The address of a callback as Twilio is to be told it.
+/// Adds the connection overrides to a callback URL.
 fn callback(url: &str) -> String {
     format!("{url}{RETRY_OVERRIDES}")
 }
@@ -54,7 +54,7 @@ impl Voice for Calls {
         report::read(request)
     }
 
-    /// Signed over the URL of the TwiML as it stands there, `wss://` included, and nothing else (Twilio, ConversationRelay
+    /// Verifies the signature over the TwiML's URL with `wss://`; it covers no other data (Twilio, ConversationRelay
     /// noun; Webhooks security).
     fn verify_socket(&self, url: &str, headers: &HeaderMap) -> Result<(), VerificationError> {
         let signature = headers.get(webhook::HEADER).ok_or(VerificationError::Unsigned)?;

@@ -1,5 +1,5 @@
-//! The frames of a conversation's socket (Twilio, ConversationRelay WebSocket messages). Twilio adds types and fields, so
-//! what is not known is passed over; what is known must be what it should be.
+//! The frames of a conversation socket (Twilio, ConversationRelay WebSocket messages). Unknown types and fields are
+//! ignored, because Twilio adds some; known ones must be valid.
 
 use butt_dial_domain::ports::voice::{IncomingFrame, MalformedFrame, OutgoingFrame, Speaker};
 use serde_json::{Map, Value, json};
@@ -25,7 +25,7 @@ pub fn parse_frame(text: &str) -> Result<IncomingFrame, MalformedFrame> {
 struct Frame(Map<String, Value>);
 
 impl Frame {
-    /// `Invalid message received, code: 64107, <the frame>`
+    /// Parses `Invalid message received, code: 64107, <the frame>`.
     fn fault(&self) -> Result<IncomingFrame, MalformedFrame> {
         let description = self.text("description", "an error without a description")?;
         let after = description
@@ -62,7 +62,7 @@ impl Frame {
             Some(_) => return Err(MalformedFrame("a prompt's language is no text")),
         };
         let is_last = match self.0.get("last") {
-            // Without partial prompts there is nothing but last ones.
+            // Without partial prompts each prompt is the last.
             None | Some(Value::Null) => true,
             Some(Value::Bool(is_last)) => *is_last,
             Some(_) => return Err(MalformedFrame("whether a prompt is the last is no truth value")),
@@ -76,7 +76,7 @@ impl Frame {
 
     fn interrupted(&self) -> Result<IncomingFrame, MalformedFrame> {
         let heard = self.text("utteranceUntilInterrupt", "an interruption without what was heard")?;
-        // A number by now, a text in the first years; only proof that it is the frame it says it is.
+        // A number; a string in older versions. Only checked, because the value is not used.
         let is_duration = match self.0.get("durationUntilInterruptMs") {
             None | Some(Value::Null | Value::Number(_)) => true,
             Some(Value::String(text)) => text.trim().parse::<f64>().is_ok_and(f64::is_finite),
@@ -170,8 +170,8 @@ pub fn encode_frame(frame: &OutgoingFrame) -> String {
     Value::Object(fields).to_string()
 }
 
-/// One key that is none would make Twilio throw away all of them. Where nothing is left, half a second of silence: a frame
-/// without digits is an error.
+/// Removes invalid keys, because Twilio discards all digits for one invalid key. Returns half a second of silence if
+/// none is left, because a frame without digits is an error.
 fn playable(digits: &str) -> String {
     let playable: String = digits
         .chars()

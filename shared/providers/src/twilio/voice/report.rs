@@ -1,6 +1,6 @@
-//! What a callback about a call tells: the question what to do, a change of its state, who answered, the end of a
-//! conversation, a recording (Twilio, TwiML for Programmable Voice: request parameters; Calls resource: status callbacks;
-//! Answering machine detection; ConversationRelay: action callback; Recording status callbacks).
+//! Callbacks of calls: TwiML requests, status changes, machine detection, the end of a conversation, recordings
+//! (Twilio, TwiML for Programmable Voice: request parameters; Calls resource: status callbacks; Answering machine
+//! detection; ConversationRelay: action callback; Recording status callbacks).
 
 use std::str::FromStr;
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// No name of a caller is longer; what is, is none.
+/// Longer than any caller name.
 const MAX_NAME_CHARS: usize = 256;
 
 pub fn read(request: &WebhookRequest) -> Result<CallReport, UnreadableRequest> {
@@ -29,7 +29,7 @@ pub fn read(request: &WebhookRequest) -> Result<CallReport, UnreadableRequest> {
         return Err(UnreadableRequest("it is no form"));
     };
     let form = Form::decode(body)?;
-    // A leg that a call has dialled asks for what it is to hear: the question is about that call.
+    // A dialed leg requests the whisper: the report belongs to its parent call.
     let parent = form.find("ParentCallSid");
     let carrier_id = parent.or(form.find("CallSid"));
     let carrier_id = carrier_id.ok_or(UnreadableRequest("it names no call"))?;
@@ -43,7 +43,7 @@ pub fn read(request: &WebhookRequest) -> Result<CallReport, UnreadableRequest> {
         direction: direction(&form),
         from: party(&form, "From"),
         to: party(&form, "To"),
-        // How the leg stands says nothing of the call.
+        // The status of the leg is not the status of the call.
         status: form
             .find("CallStatus")
             .filter(|_| parent.is_none())
@@ -56,13 +56,14 @@ pub fn read(request: &WebhookRequest) -> Result<CallReport, UnreadableRequest> {
         recording: recording(&form),
         dialled: form.find("DialCallStatus").and_then(dialled),
         digits: form.find("Digits").filter(|digits| are_keys(digits)).map(str::to_owned),
-        // What ended the session stands with the session.
+        // The code of a session is in the session.
         error_code: code.filter(|_| session.is_none()),
         session,
     })
 }
 
-/// Callbacks about recordings and machines do not tell it; machines are looked for only where we call.
+/// Returns the direction. Callbacks of recordings and machine detection have none; machines are detected only on
+/// outbound calls.
 fn direction(form: &Form) -> Direction {
     match form.find("Direction") {
         Some("inbound") => Direction::Inbound,
@@ -72,7 +73,7 @@ fn direction(form: &Form) -> Direction {
     }
 }
 
-/// Empty where the callback does not tell.
+/// Returns a party; empty if the callback has none.
 fn party(form: &Form, name: &str) -> String {
     let written = form.find(name).unwrap_or_default();
     match Address::parse(Channel::Voice, written) {
@@ -109,7 +110,7 @@ fn session(form: &Form) -> Result<Option<SessionEnd>, UnreadableRequest> {
     let outcome = match status {
         "completed" => SessionOutcome::Completed,
         "ended" => SessionOutcome::Ended,
-        // Whatever else it is called, it went wrong.
+        // All other labels mean a failure.
         _ => SessionOutcome::Failed,
     };
     Ok(Some(SessionEnd {
@@ -129,7 +130,7 @@ fn recording(form: &Form) -> Option<Recording> {
             .find("RecordingUrl")
             .filter(|url| Url::parse(url).is_ok_and(|url| is_web(&url)))
             .map(str::to_owned),
-        // Where nothing is said of its state, it may not be there yet.
+        // Without a status the recording may not be ready.
         is_completed: form.find("RecordingStatus") == Some("completed"),
         duration_seconds: number(form, "RecordingDuration"),
     })
@@ -142,7 +143,7 @@ fn dialled(text: &str) -> Option<CallStatus> {
     }
 }
 
-/// `Record` tells `hangup` where a key would stand.
+/// Returns whether the text is DTMF keys. `Record` sends `hangup` in the same field.
 fn are_keys(text: &str) -> bool {
     text.chars().all(|c| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D'))
 }

@@ -1,4 +1,4 @@
-//! The forms of the Calls resource, and the socket's handshake.
+//! The forms of the Calls resource, and the socket handshake.
 
 use butt_dial_domain::{
     Address, Channel, MessageId,

@@ -1,5 +1,5 @@
-//! What passes while a session of ConversationRelay lasts: we speak, the person speaks, presses keys or falls in. The order of
-//! the frames is the one that Twilio was seen to keep.
+//! The frames of one ConversationRelay session: our speech, and the caller's speech, keys and barge-ins. The frame
+//! order is the one observed at Twilio.
 
 use std::slice;
 
@@ -32,12 +32,12 @@ pub struct Conversation<'a> {
     languages: Vec<String>,
     speech: Speech,
     input: Option<SpeechInput>,
-    /// Waits until we have been speaking for so long.
+    /// A barge-in that waits until we have spoken this long.
     pending_barge_in: Option<(u64, String, oneshot::Sender<bool>)>,
     unrecognized: u32,
 }
 
-/// What comes first.
+/// The next event of the session.
 enum NextEvent {
     Socket(SocketEvent),
     Command(Command),
@@ -59,7 +59,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Until the session is over; the socket is still to be closed then.
+    /// Runs the session until it ends. The caller closes the socket afterwards.
     pub async fn run(&mut self, id: &str) -> End {
         self.set_up(id).await;
         self.live.answer();
@@ -88,7 +88,7 @@ impl<'a> Conversation<'a> {
                 NextEvent::Flow(flow) => Some(End::Redirected(flow)),
             };
             if let Some(end) = end {
-                // What was being said breaks off, on both sides.
+                // Ongoing speech breaks off on both sides.
                 self.stop_speaking();
                 if let Some(mut input) = self.input.take() {
                     self.live.call.note(Speaker::Person, input.text());
@@ -141,8 +141,8 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Everything that is due by now, the earliest first: what was heard when somebody fell in does not depend on how busy
-    /// this machine is.
+    /// Handles all due events in time order, so that the words heard before a barge-in do not depend on the machine's
+    /// load.
     async fn tick(&mut self) {
         let now = self.now();
         loop {
@@ -167,7 +167,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// When the person falls in, once we speak.
+    /// Returns when the pending barge-in is due, if we are speaking.
     fn barge_in_at(&self) -> Option<u64> {
         let (after, ..) = self.pending_barge_in.as_ref()?;
         Some(self.speech.began_at()? + after)
@@ -217,7 +217,7 @@ impl<'a> Conversation<'a> {
         self.input = Some(input);
     }
 
-    /// What is being said, and the end of what we were saying.
+    /// Sends a partial prompt, and interrupts our speech if it is allowed.
     async fn partial(&mut self, input: &SpeechInput, text: String, interrupts: Option<u64>) {
         if input.is_lost {
             return;
@@ -233,7 +233,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Everything that was to be spoken is thrown away.
+    /// Discards the queued speech and reports the interruption.
     async fn interrupt(&mut self, at: u64) {
         let began = self.speech.began_at().unwrap_or_default();
         let Some(heard) = self.stop_speaking() else { return };
@@ -312,7 +312,7 @@ impl<'a> Conversation<'a> {
             Command::BargeIn(after, text, done) => self.pending_barge_in = Some((after, text, done)),
             Command::Press(keys, done) => {
                 let reached = self.press(&keys).await;
-                // Whoever pressed may not have waited.
+                // The test may have dropped its end.
                 let _ = done.send(reached);
             }
             Command::DropSocket(how, done) => {
@@ -342,7 +342,7 @@ impl<'a> Conversation<'a> {
         None
     }
 
-    /// Whether we were event.
+    /// Presses keys and returns whether our side received them.
     async fn press(&mut self, keys: &str) -> bool {
         if !self.relay.dtmf {
             return false;

@@ -1,5 +1,5 @@
-//! Calls that we make: somebody takes them or not, or a machine does; and legs that a call dials (Twilio, Calls resource;
-//! Answering machine detection; TwiML Dial).
+//! Outbound calls and their callees: people, answering machines and busy numbers; and legs that a call dials (Twilio,
+//! Calls resource; Answering machine detection; TwiML Dial).
 
 use butt_dial_domain::call::{AnsweredBy, CallStatus};
 
@@ -11,19 +11,20 @@ use crate::simulator::calls::{ApiCommand, CalleeBehavior, Sound, Speaker};
 
 const QUEUE_MS: u64 = 200;
 const RING_MS: u64 = 500;
-/// How long Twilio listens to a human before it is sure.
+/// How long Twilio listens to a human before it decides.
 const HUMAN_MS: u64 = 3_000;
 const MACHINE_WORD_MS: u64 = 300;
-/// How long two people talk once they were connected.
+/// How long two connected people talk.
 const TALK_MS: u64 = 4_000;
 const BEEP_MS: u64 = 500;
 
-/// What a call that we make is to do.
+/// An outbound call to run.
 pub struct OutboundCall {
     pub on_answer: OnAnswer,
     pub ring_ms: u64,
     pub limit_ms: Option<u64>,
-    /// Whether somebody is to be asked who answered: `Some(url)` is event beside the call, `Some("")` with the answer.
+    /// Machine detection: with a URL the result is reported there during the call; empty, it comes with the answer
+    /// request.
     pub detection: Option<String>,
 }
 
@@ -33,7 +34,7 @@ pub enum OnAnswer {
     Join(String),
 }
 
-/// Rings, and follows the on_answer once somebody answers.
+/// Rings, and runs the script when the callee answers.
 pub async fn run_outbound_call(mut live: LiveCall, outbound: OutboundCall) {
     live.sleep(QUEUE_MS).await;
     let status = match ring(&mut live, &outbound).await {
@@ -61,7 +62,7 @@ async fn ring(live: &mut LiveCall, outbound: &OutboundCall) -> Result<CalleeBeha
     };
     let until = after.map_or(deadline, |after| deadline.min(live.call.now_ms() + after));
     if let Some(Flow::Over(_)) = live.wait(Some(until)).await {
-        // Nobody had answered yet.
+        // The call was not answered yet.
         return Err(CallStatus::Canceled);
     }
     match behavior {
@@ -80,7 +81,7 @@ async fn answered(live: &mut LiveCall, outbound: OutboundCall, behavior: CalleeB
     match &outbound.detection {
         Some(url) if !url.is_empty() => report_detection(live, who.clone(), url.clone()),
         Some(_) => {
-            // Answerer answered hears nothing meanwhile; the machine speaks and beeps.
+            // The callee hears nothing meanwhile; a machine speaks and beeps.
             let at = live.call.now_ms() + who.certain_ms;
             if let Some(Flow::Over(status)) = live.wait(Some(at)).await {
                 return status;
@@ -112,7 +113,7 @@ struct Answerer {
     certain_ms: u64,
 }
 
-/// Whoever answers begins to do what they do.
+/// Starts the callee's script or greeting.
 fn start_callee(live: &LiveCall, behavior: CalleeBehavior) -> Answerer {
     let (greeting, beeps) = match behavior {
         CalleeBehavior::Machine { greeting, beeps, .. } => (greeting, beeps),
@@ -150,7 +151,7 @@ fn start_callee(live: &LiveCall, behavior: CalleeBehavior) -> Answerer {
     }
 }
 
-/// The call goes on, and who answered is event when it is known.
+/// Reports the machine detection while the call continues.
 fn report_detection(live: &LiveCall, who: Answerer, url: String) {
     let (simulator, call) = (live.simulator.clone(), live.call.clone());
     let started_at = call.now_ms();
@@ -171,7 +172,7 @@ fn report_detection(live: &LiveCall, who: Answerer, url: String) {
     });
 }
 
-/// Dials somebody else and connects both, for as long as they talk.
+/// Dials another number and connects both until they hang up.
 pub async fn dial(
     live: &mut LiveCall,
     action: Option<String>,
@@ -215,7 +216,7 @@ pub async fn dial(
     }
 }
 
-/// What the one who was dialled hears before both are connected.
+/// Plays the whisper to the dialed party before both are connected.
 async fn play_whisper(live: &mut LiveCall, url: &str, child: &str, number: &str) {
     let more = [
         ("CallSid", child.to_owned()),

@@ -1,5 +1,5 @@
-//! What we may send over ConversationRelay's socket, checked as strictly as Twilio does
-//! (Twilio, ConversationRelay WebSocket messages: messages to Twilio).
+//! The frames that Twilio accepts over ConversationRelay's socket, checked as strictly (Twilio, ConversationRelay
+//! WebSocket messages: messages to Twilio).
 
 use serde_json::Value;
 
@@ -24,13 +24,13 @@ pub enum Frame {
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum FrameError {
-    /// Known, with a field that is missing or is not what it should be.
+    /// A known type with a missing or invalid field.
     Invalid,
-    /// Nothing that Twilio warn_unknown_attributes.
+    /// An unknown type.
     Unrecognized,
 }
 
-/// `options` are those of the TwiML, where the frame does not say otherwise.
+/// Parses a frame. `options` are the TwiML's defaults.
 pub fn read(text: &str, options: SpeechOptions, languages: &[String]) -> Result<Frame, FrameError> {
     let Ok(Value::Object(frame)) = serde_json::from_str(text) else {
         return Err(FrameError::Unrecognized);

@@ -1,4 +1,4 @@
-//! The list of calls, filtered and in pages, newest first (Twilio, API reference: Calls resource, paging).
+//! The list of calls, filtered and paged, newest first (Twilio, API reference: Calls resource, paging).
 
 use axum::{
     Json,

@@ -1,4 +1,4 @@
-//! One call from its first ring to its last report: asks what to do, does it verb by verb, and tells how it stands.
+//! One call from the first ring to the last report: requests TwiML, runs it verb by verb, and reports the status.
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ use crate::{
 const LAST_REPORT_MS: u64 = 700;
 const HTTP_FAILURE: u32 = 11_200;
 const WRONG_CONTENT_TYPE: u32 = 12_300;
-/// Documents that lead to documents: where this many do, nobody will ever hear anything.
+/// The limit of chained documents, so that a redirect loop ends.
 const MAX_DOCUMENTS: u32 = 200;
 
 pub struct LiveCall {
     pub simulator: SimulatorState,
     pub call: Call,
     pub commands: mpsc::UnboundedReceiver<Command>,
-    /// Told of the call's progress.
+    /// Receives the status reports.
     pub status_url: Option<String>,
     pub events: Vec<String>,
     pub active_recording: Option<ActiveRecording>,
@@ -38,7 +38,7 @@ pub struct LiveCall {
     held: Vec<OutgoingWebhook>,
 }
 
-/// How it goes on.
+/// How the call continues.
 pub enum Flow {
     Next,
     Goto(Vec<Verb>),
@@ -61,7 +61,7 @@ impl LiveCall {
         }
     }
 
-    /// Does what a document says and what follows from it, until the call is over.
+    /// Runs the verbs and the documents that they lead to, until the call is over.
     pub async fn execute(&mut self, mut verbs: Vec<Verb>) -> CallStatus {
         for _ in 0..MAX_DOCUMENTS {
             let mut next = None;
@@ -77,7 +77,7 @@ impl LiveCall {
             }
             match next {
                 Some(next) => verbs = next,
-                // Nothing is left to do: Twilio hangs up.
+                // No verb is left: Twilio hangs up.
                 None => return CallStatus::Completed,
             }
         }
@@ -90,7 +90,7 @@ impl LiveCall {
                 let status = if busy { CallStatus::Busy } else { CallStatus::NoAnswer };
                 return Flow::Over(status);
             }
-            // The relay connects while the live still rings.
+            // The relay connects while the call still rings.
             Verb::Converse { .. } | Verb::StartRecording(_) | Verb::Redirect(_) => {}
             _ => self.answer(),
         }
@@ -163,12 +163,12 @@ impl LiveCall {
         self.wait(Some(at)).await.unwrap_or(Flow::Next)
     }
 
-    /// Waits without listening, as Twilio does between two steps of its own.
+    /// Sleeps without handling commands, as Twilio does between two steps.
     pub async fn sleep(&self, ms: u64) {
         time::sleep_until(self.call.instant(self.call.now_ms() + ms)).await;
     }
 
-    /// Waits until then, or for ever; `Some` where the call goes on otherwise.
+    /// Waits until this time, or forever. Returns `Some` if the call continues otherwise.
     pub async fn wait(&mut self, until: Option<u64>) -> Option<Flow> {
         loop {
             let command = self.next_command(until).await?;
@@ -183,10 +183,10 @@ impl LiveCall {
         }
     }
 
-    /// The next command before then; `None` when the time has come, an error when the call may last no longer.
+    /// Returns the next command before this time; `None` at that time, an error at the call's time limit.
     pub async fn next_command(&mut self, until: Option<u64>) -> Option<Result<Command, Flow>> {
         let at = [until, self.limit_ms].into_iter().flatten().min();
-        // Nobody waits that long: a far day stands for never.
+        // A far instant stands for forever.
         let due = at.map_or_else(|| time::Instant::now() + FOREVER, |at| self.call.instant(at));
         tokio::select! {
             biased;
@@ -198,7 +198,7 @@ impl LiveCall {
         }
     }
 
-    /// What a command comes to where nobody listens.
+    /// Handles a command outside a conversation.
     pub async fn handle_command(&mut self, command: Command) -> Option<Flow> {
         match command {
             Command::Say(text, done) | Command::BargeIn(_, text, done) => {
@@ -230,7 +230,7 @@ impl LiveCall {
         }
     }
 
-    /// Asks what to do, and does it.
+    /// Requests TwiML and runs it.
     pub async fn fetch_and_run(&mut self, url: &str, more: &[(&str, String)]) -> Flow {
         let answered = self.simulator.post_for_response(&self.form(url, more)).await;
         let is_good = answered.outcome.status.is_some_and(|status| status.is_success());
@@ -254,7 +254,7 @@ impl LiveCall {
         }
     }
 
-    /// An "application error": who calls hears that it is busy, who is called is hung up on.
+    /// Ends the call with an application error: an unanswered caller gets a busy signal, an answered call is hung up.
     fn fail(&mut self, code: u32) -> Flow {
         self.alert(code);
         let was_answered = self.call.status().rank() >= CallStatus::InProgress.rank();
@@ -271,13 +271,13 @@ impl LiveCall {
 
     pub fn form(&self, url: &str, more: &[(&str, String)]) -> OutgoingWebhook {
         let mut fields = super::parameters(&self.call);
-        // What is event here counts more than what is always event.
+        // Specific fields replace the common ones.
         fields.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
         fields.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         signed(url, &fields)
     }
 
-    /// A report that nobody waits for.
+    /// Sends a webhook in the background.
     pub fn spawn_webhook(&self, report: OutgoingWebhook) {
         debug_assert_eq!(report.content_type, FORM);
         let (simulator, copies) = (
@@ -291,7 +291,7 @@ impl LiveCall {
         });
     }
 
-    /// The state has changed; `event` is Twilio's word for it.
+    /// Reports a status change. `event` is Twilio's event name.
     pub async fn report(&mut self, event: &str, status: CallStatus) {
         let sequence = self.sequence;
         self.sequence += 1;
@@ -348,7 +348,7 @@ impl LiveCall {
         }
     }
 
-    /// The call is over: what was recorded is event, and how it ended.
+    /// Ends the call: reports the recording and the final status.
     pub async fn end(mut self, status: CallStatus) {
         let now = self.call.now_ms();
         self.call.change(|state| {

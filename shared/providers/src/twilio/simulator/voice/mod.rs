@@ -1,4 +1,4 @@
-//! Calls at the simulated Twilio: the Calls resource and what hangs below it, webhooks that ask what to do, and sockets of
+//! Twilio's voice API: the Calls resource and its subresources, webhooks that request TwiML, and sockets of
 //! ConversationRelay (Twilio, Programmable Voice).
 
 mod conversation;
@@ -63,7 +63,7 @@ pub fn router(simulator: &SimulatorState) -> Router<SimulatorState> {
         .route(&format!("{account}/Recordings/{{file}}"), get(recording::sound))
 }
 
-/// Somebody calls one of our numbers: Twilio asks its webhook what to do.
+/// Handles a call to one of our numbers: requests TwiML from the webhook.
 fn handle_inbound_call(simulator: &SimulatorState, new_call: NewCall, url: String) {
     let mut live = LiveCall::new(simulator, new_call);
     live.status_url = simulator.number_status_url();
@@ -127,7 +127,7 @@ async fn fetch(State(simulator): State<SimulatorState>, Path((_, file)): Path<(S
     }
 }
 
-/// A live call is redirected or ended.
+/// Redirects or ends a live call.
 async fn update(
     State(simulator): State<SimulatorState>,
     Path((_, file)): Path<(String, String)>,
@@ -192,10 +192,10 @@ fn decoded(body: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(body).into_owned().collect()
 }
 
-/// The resource as Twilio shows it. Counts are texts.
+/// Renders the Calls resource. Counts are strings.
 fn rendered(call: &Call) -> Value {
     let state = call.state();
-    // A call that has not been dialled has not started_at.
+    // A queued call has no start time.
     let started_at = (state.status != CallStatus::Queued).then(|| call.created_at().to_rfc2822());
     let lasted = state
         .ended_ms
@@ -226,7 +226,7 @@ fn after(call: &Call, ms: u64) -> Timestamp {
     call.created_at() + TimeDelta::milliseconds(i64::try_from(ms).unwrap_or_default())
 }
 
-/// The API does not know `initiated`: that is a word of the callbacks'.
+/// Returns the API's label. `initiated` exists only in callbacks.
 fn status_label(status: CallStatus) -> &'static str {
     match status {
         CallStatus::Initiated => "queued",
@@ -248,7 +248,7 @@ fn answered_by_label(who: AnsweredBy) -> &'static str {
     }
 }
 
-/// What stands in every request recording_fields a call (Twilio, TwiML for Programmable Voice: request parameters).
+/// Returns the parameters of each request about a call (Twilio, TwiML for Programmable Voice: request parameters).
 fn parameters(call: &Call) -> Vec<(String, String)> {
     [
         ("AccountSid", ACCOUNT_SID),

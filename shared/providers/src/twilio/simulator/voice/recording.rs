@@ -1,5 +1,5 @@
-//! Recordings: beside a call, and of what a caller says after a beep (Twilio, TwiML Record and Start Recording; Recordings
-//! resource; recording status callbacks).
+//! Recordings: of a whole call, and of the caller's message after a beep (Twilio, TwiML Record and Start Recording;
+//! Recordings resource; recording status callbacks).
 
 use axum::{
     http::header,
@@ -15,11 +15,11 @@ use crate::{
     },
 };
 
-/// Silence that ends a `Record`.
+/// The silence that ends a `Record`.
 const SILENCE_MS: u64 = 5_000;
 const BEEP_MS: u64 = 500;
 
-/// A recording of both sides that is under way.
+/// A running recording of both sides.
 pub struct ActiveRecording {
     id: String,
     callback: Option<String>,
@@ -44,7 +44,7 @@ pub async fn start(live: &mut LiveCall, id: String, callback: Option<String>) {
     live.active_recording = Some(active_recording);
 }
 
-/// The call is over, and with it the recording.
+/// Completes the running recording at the end of the call.
 pub async fn finish(live: &mut LiveCall) {
     let Some(active_recording) = live.active_recording.take() else {
         return;
@@ -63,8 +63,8 @@ pub async fn finish(live: &mut LiveCall) {
     }
 }
 
-/// Beeps, listens until the caller is silent, presses a key or hangs up, and asks what to do next. Where nothing was said,
-/// nothing is asked, and the next verb follows (Twilio, TwiML Record: action).
+/// Beeps, records until the caller is silent, presses a key or hangs up, and requests the action. Without speech, the
+/// next verb follows and no request is made (Twilio, TwiML Record: action).
 pub async fn record(live: &mut LiveCall, action: Option<String>, callback: Option<String>, max_ms: u64) -> Flow {
     let beep = live.call.now_ms() + BEEP_MS;
     if let Some(flow) = live.wait(Some(beep)).await {
@@ -165,7 +165,7 @@ fn url(live: &LiveCall, id: &str) -> String {
     )
 }
 
-/// A second of silence: 8,000 samples, one byte each.
+/// Returns a second of silence: 8,000 samples of one byte.
 pub async fn sound() -> Response {
     const SAMPLES: u32 = 8_000;
     let mut wav = Vec::new();

@@ -1,5 +1,5 @@
-//! One session of ConversationRelay, from the handshake to the action callback (Twilio, ConversationRelay noun). When things
-//! happen is what Twilio was seen to do: its documentation has the call end with the socket, and it does not.
+//! One ConversationRelay session, from the handshake to the action callback (Twilio, ConversationRelay noun). The
+//! timing is the one observed at Twilio. Unlike its documentation, the call does not end with the socket.
 
 use butt_dial_domain::call::CallStatus;
 
@@ -19,14 +19,14 @@ const ACTION_AFTER_LOSS_MS: u64 = 1_190;
 const CANNOT_CONNECT: u32 = 64_102;
 pub const ENDED: u32 = 64_105;
 
-/// Why a session is over.
+/// Why a session ended.
 pub enum End {
-    /// We ended it.
+    /// Our side ended it.
     Ended(Option<String>),
     Failed(u32),
     /// The call is over.
     CallOver(CallStatus),
-    /// Twilio was event over its API to go on otherwise.
+    /// The API redirected the call.
     Redirected(Flow),
 }
 
@@ -58,7 +58,7 @@ pub async fn run_session(live: &mut LiveCall, action: Option<String>, relay: Rel
     finish_session(live, action, &id, opened_ms, end).await
 }
 
-/// The action is event, and says how the call goes on.
+/// Requests the action, which returns how the call continues.
 async fn finish_session(live: &mut LiveCall, action: Option<String>, id: &str, opened_ms: u64, end: End) -> Flow {
     let (outcome, after, code) = match &end {
         End::Ended(_) => ("ended", ACTION_AFTER_END_MS, None),
@@ -80,7 +80,7 @@ async fn finish_session(live: &mut LiveCall, action: Option<String>, id: &str, o
         ("SessionDuration", (now.saturating_sub(opened_ms) / 1_000).to_string()),
     ];
     match end {
-        // Twilio asks nobody: it has been event.
+        // After a redirect Twilio does not request the action.
         End::Redirected(flow) => return flow,
         End::CallOver(status) => {
             if let Some(action) = action {

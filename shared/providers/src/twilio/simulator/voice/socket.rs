@@ -1,5 +1,4 @@
-//! The WebSocket that Twilio opens to us: signed over the URL as it stands in the TwiML, and led to where that URL is served
-//! on this machine.
+//! The WebSocket that Twilio opens to us: signed over the TwiML's URL, and connected to the local server of that URL.
 
 use std::time::Duration;
 
@@ -25,23 +24,23 @@ use crate::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A peer that takes nothing for so long is as good as gone.
+/// A peer that accepts no data for this long counts as gone.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
-    /// Nothing passes any more.
+    /// No data passes in either direction.
     pub is_severed: bool,
 }
 
 pub enum SocketEvent {
     Text(String),
-    /// The far side has closed it, or it broke.
+    /// The peer closed the socket, or it broke.
     Gone,
 }
 
 impl Socket {
-    /// `None` where it can't be opened, for whatever reason.
+    /// Opens and signs the socket. Returns `None` on any failure.
     pub async fn open(simulator: &SimulatorState, url: &str) -> Option<Self> {
         if !simulator.may_open_socket() || !url.starts_with("wss://") {
             return None;
@@ -56,13 +55,13 @@ impl Socket {
         let routed = url::Url::parse(&simulator.routed(url)).ok()?;
         let (host, port) = (routed.host_str()?, routed.port_or_known_default()?);
         let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.ok()?;
-        // Without TLS nothing leaves this machine.
+        // Without TLS no data may leave this machine.
         if !stream.peer_addr().ok()?.ip().is_loopback() {
             return None;
         }
-        // A failure costs speed and nothing else.
+        // A failure only costs latency.
         let _ = stream.set_nodelay(true);
-        // The path and the host as they were event; where they lead is the load balancer's business.
+        // Path and host are those of the TwiML; the route is the load balancer's.
         let mut request = url.replacen("wss://", "ws://", 1).into_client_request().ok()?;
         let signature = webhook::sign(&Secret::new(AUTH_TOKEN), url, Payload::Form(&[]));
         for (name, value) in [
@@ -79,14 +78,14 @@ impl Socket {
         })
     }
 
-    /// A failure shows when something is to be read.
+    /// Sends a frame. A failure shows at the next read.
     pub async fn send(&mut self, frame: &Value) {
         if !self.is_severed {
             let _ = timeout(SEND_TIMEOUT, self.stream.send(Message::text(frame.to_string()))).await;
         }
     }
 
-    /// Never comes back from a socket that is severed.
+    /// Returns the next event. Never completes for a severed socket.
     pub async fn next(&mut self) -> SocketEvent {
         if self.is_severed {
             return std::future::pending().await;
@@ -101,7 +100,7 @@ impl Socket {
         }
     }
 
-    /// Says goodbye, and waits for the other side's.
+    /// Sends a close frame and waits for the peer's.
     pub async fn close(&mut self, code: u16, reason: &'static str) {
         if self.is_severed {
             return;
@@ -118,7 +117,7 @@ impl Socket {
         let _ = timeout(SEND_TIMEOUT, goodbye).await;
     }
 
-    /// Without a goodbye: the peer gets RST and not FIN.
+    /// Closes without a close frame: the peer gets RST instead of FIN.
     pub fn reset(self) {
         let _ = self.stream.get_ref().set_zero_linger();
     }

@@ -1,20 +1,20 @@
-//! What is spoken to the caller, and when: tokens gather to clauses, clauses are spoken one after the other, word by word.
-//! Time comes in as the call's milliseconds; nothing here waits.
+//! Our speech and its timing: tokens form clauses, clauses are spoken in order, word by word. The caller supplies the
+//! time in call milliseconds; no function here waits.
 
 use std::{collections::VecDeque, mem};
 
 use crate::simulator::calls::Sound;
 
-/// A calm voice: 165 words a minute.
+/// A calm voice: 165 words per minute.
 pub const WORD_MS: u64 = 364;
 /// From the first token to the first sound.
 const LATENCY_MS: u64 = 300;
-/// From the clear of a message that may be clear to what cuts it.
+/// From the interruption of a preemptible message to its replacement.
 const PREEMPTION_MS: u64 = 2_000;
 const SOUND_MS: u64 = 3_000;
 const KEY_MS: u64 = 200;
 
-/// Whom a message lets interrupt it.
+/// What can interrupt a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interruptible {
     pub by_speech: bool,
@@ -29,7 +29,7 @@ impl Interruptible {
         Self { by_speech, by_keys }
     }
 
-    /// `none`, `dtmf`, `speech`, `any`, or a boolean value.
+    /// Parses `none`, `dtmf`, `speech`, `any` or a boolean.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "any" | "true" => Some(Self::ANY),
@@ -41,7 +41,7 @@ impl Interruptible {
     }
 }
 
-/// How a message is to be spoken.
+/// How a message is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpeechOptions {
     pub interruptible: Interruptible,
@@ -50,11 +50,11 @@ pub struct SpeechOptions {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// We begin or cease to speak.
+    /// Our speech starts or stops.
     Speaking(bool),
-    /// Something was heard to its end.
+    /// A sound was heard completely.
     Heard(Sound),
-    /// A clause, or what was heard of it, is over.
+    /// A clause ended, complete or interrupted.
     Played(String),
 }
 
@@ -72,7 +72,7 @@ struct Piece {
 struct Playing {
     piece: Piece,
     started_at: u64,
-    /// What is heard, each with where it ends in the clause.
+    /// The sounds, each with its end offset in the clause.
     units: Vec<(Sound, usize)>,
     unit_ms: u64,
     next: usize,
@@ -81,7 +81,7 @@ struct Playing {
 #[derive(Default)]
 pub struct Speech {
     queue: VecDeque<Piece>,
-    /// The message whose tokens still come, and what of it is no whole clause yet.
+    /// The message that still receives tokens, and its incomplete clause.
     open: Option<SpeechOptions>,
     buffer: String,
     playing: Option<Playing>,
@@ -90,7 +90,7 @@ pub struct Speech {
 }
 
 impl Speech {
-    /// Since when we speak.
+    /// Returns when our current speech started.
     pub fn began_at(&self) -> Option<u64> {
         self.began_at
     }
@@ -101,7 +101,7 @@ impl Speech {
             .map_or(Interruptible::ANY, |piece| piece.options.interruptible)
     }
 
-    /// When something happens next.
+    /// Returns the time of the next event.
     pub fn due(&self) -> Option<u64> {
         match &self.playing {
             Some(playing) => Some(playing.started_at + (playing.next as u64 + 1) * playing.unit_ms),
@@ -109,7 +109,7 @@ impl Speech {
         }
     }
 
-    /// Everything that has handle_speech_event by now, with its time.
+    /// Returns all events up to now, with their times.
     pub fn advance(&mut self, now: u64) -> Vec<(u64, Event)> {
         let mut events = Vec::new();
         while let Some(at) = self.due().filter(|at| *at <= now) {
@@ -155,7 +155,7 @@ impl Speech {
         });
     }
 
-    /// A token comes. The first of a message cuts what may be clear.
+    /// Adds a token. The first token of a message preempts preemptible speech.
     pub fn token(&mut self, now: u64, token: &str, is_last: bool, options: SpeechOptions) -> Vec<(u64, Event)> {
         let mut events = Vec::new();
         let options = match self.open {
@@ -192,8 +192,7 @@ impl Speech {
         self.push(now, Content::Keys(keys.to_owned()), options);
     }
 
-    /// Everything that was to be spoken is thrown away. Gives what was heard of the clause that was clear; `None` where nothing
-    /// was being spoken.
+    /// Discards all speech. Returns the heard part of the interrupted clause; `None` if we were silent.
     pub fn clear(&mut self) -> Option<String> {
         self.queue.clear();
         self.open = None;
@@ -246,7 +245,7 @@ fn played(content: &Content) -> Option<Event> {
     }
 }
 
-/// The clause up to the last word that was heard.
+/// Returns the clause up to the last heard word.
 fn fragment(playing: &Playing) -> String {
     let heard = playing.next.checked_sub(1).and_then(|last| playing.units.get(last));
     match (&playing.piece.content, heard) {
@@ -257,14 +256,14 @@ fn fragment(playing: &Playing) -> String {
 
 fn words(clause: &str) -> Vec<(Sound, usize)> {
     let words = clause.split_whitespace().map(|word| {
-        // Where the word lies in the clause it was split from.
+        // The word's offset in the clause.
         let end = word.as_ptr().addr() - clause.as_ptr().addr() + word.len();
         (Sound::Word(word.to_owned()), end)
     });
     words.collect()
 }
 
-/// After a sign that a voice pauses at, once it is certain that a space follows it.
+/// Returns the end of a clause: after punctuation that is followed by a space.
 fn end_of_clause(text: &str) -> Option<usize> {
     let mut signs = text
         .char_indices()

@@ -1,17 +1,17 @@
-//! A person who speaks: one word after the other, and a pause at the end that tells Twilio that they have finished.
+//! The caller's speech: one word after the other, then the pause that ends the turn.
 
 use tokio::sync::oneshot;
 
-/// Twilio tells a partial transcript every 200 to 300 ms.
+/// Twilio sends a partial transcript every 200 to 300 ms.
 const WORD_MS: u64 = 250;
-/// The last transcript comes 0.35 to 0.9 s after the last partial one.
+/// The final transcript comes 0.35 to 0.9 s after the last partial one.
 const END_OF_TURN_MS: u64 = 500;
 
 pub struct SpeechInput {
     words: Vec<String>,
     started_at: u64,
     spoken: usize,
-    /// Nobody is event: we spoke, and were not to be interrupted.
+    /// The speech is not transcribed, because our message was not interruptible.
     pub is_lost: bool,
     done: Option<oneshot::Sender<bool>>,
 }
@@ -19,7 +19,7 @@ pub struct SpeechInput {
 pub enum SpeechProgress {
     /// The first word.
     Started(String),
-    /// Everything up to now.
+    /// All words up to now.
     Continued(String),
     Ended(String),
 }
@@ -44,7 +44,7 @@ impl SpeechInput {
         }
     }
 
-    /// What is said when it is due.
+    /// Returns the speech that is due.
     pub fn speak(&mut self) -> SpeechProgress {
         if self.spoken >= self.words.len() {
             return SpeechProgress::Ended(self.words.join(" "));
@@ -58,10 +58,10 @@ impl SpeechInput {
         }
     }
 
-    /// Tells whoever waits whether it reached us.
+    /// Completes the command with whether our side received the speech.
     pub fn close(&mut self, reached: bool) {
         if let Some(done) = self.done.take() {
-            // Whoever waited may have given up.
+            // The test may have dropped its end.
             let _ = done.send(reached);
         }
     }

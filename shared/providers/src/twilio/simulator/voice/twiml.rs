@@ -1,12 +1,13 @@
-//! TwiML as Twilio reads it. What it would pass over without a word is event here, as a warning: somebody has misspelt it.
+//! Parses TwiML as Twilio does. Where Twilio silently ignores a name, this records a warning, because it is a
+//! misspelling.
 
 use roxmltree::{Document, Node};
 
 use super::speech::Interruptible;
 
-/// TwiML that can't be read.
+/// TwiML that can't be parsed.
 const PARSE_FAILURE: u32 = 12_100;
-/// A verb or a name that Twilio does not know.
+/// An unknown verb or attribute.
 pub const WARNING: u32 = 12_200;
 const INVALID_ATTRIBUTE: u32 = 64_101;
 
@@ -39,7 +40,7 @@ pub enum Verb {
     Hangup,
 }
 
-/// The attributes of a ConversationRelay that change what happens.
+/// The attributes of a ConversationRelay that affect the simulation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Relay {
     pub url: String,
@@ -54,11 +55,11 @@ pub struct Relay {
     pub sends_speaker_events: bool,
     pub sends_tokens_played: bool,
     pub parameters: Vec<(String, String)>,
-    /// The session is opened all the same, and ends with this code.
+    /// The session is opened and then ends with this code.
     pub fault: Option<u32>,
 }
 
-/// The verbs in order, and codes of what Twilio would warn of.
+/// Returns the verbs in order and the warning codes, or the error code.
 pub fn parse(text: &str) -> Result<(Vec<Verb>, Vec<u32>), u32> {
     let document = Document::parse(text).map_err(|_| PARSE_FAILURE)?;
     let root = document.root_element();
@@ -340,7 +341,7 @@ fn url_of(node: Node, name: &str) -> Result<Option<String>, u32> {
     node.attribute(name).map(web_url).transpose()
 }
 
-/// Twilio also takes paths; ours are always whole.
+/// Parses a URL. Twilio also takes relative paths; ours are always absolute.
 fn web_url(text: &str) -> Result<String, u32> {
     let is_web = |url: &url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
     match url::Url::parse(text.trim()) {

@@ -1,5 +1,4 @@
-//! What Twilio checks before it places a call, with the codes that it refuses with (Twilio, Calls resource; error
-//! dictionary).
+//! Request checks of the Calls resource, with Twilio's error codes (Twilio, Calls resource; error dictionary).
 
 use butt_dial_domain::{Address, Channel};
 
@@ -60,7 +59,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A call that Twilio would place.
+/// A call that passed the checks.
 pub struct ValidCall {
     pub from: String,
     pub to: String,
@@ -121,14 +120,14 @@ impl ValidCall {
                 on_answer,
                 ring_ms: ring * 1_000,
                 limit_ms: fields.number("TimeLimit", None)?.map(|seconds| seconds * 1_000),
-                // Where digits are sent, machines are not looked for.
+                // Twilio does not detect machines when it sends digits.
                 detection: detection(fields)?.filter(|_| digits.is_none()),
             },
         })
     }
 }
 
-/// Whom to spawn_webhook who answered; empty: whoever is asked what to do.
+/// Returns where the detection result is reported; empty for the answer request.
 fn detection(fields: &Fields) -> Result<Option<String>, ApiError> {
     match fields.find("MachineDetection") {
         None => return Ok(None),

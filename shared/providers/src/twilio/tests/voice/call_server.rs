@@ -1,4 +1,4 @@
-//! Our side of a call, for tests: a web server that answers as it is request and takes the sockets of conversations.
+//! A web server for tests that returns prepared scripts and accepts conversation sockets.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -50,7 +50,7 @@ pub enum ServerAnswer {
     Status(StatusCode),
 }
 
-/// A conversation's socket, as our program would serve_socket it.
+/// The server's end of a conversation socket.
 pub struct ServerSocket {
     pub url: String,
     pub headers: HeaderMap,
@@ -87,7 +87,7 @@ impl CallServer {
         format!("{}{path}", self.base_url)
     }
 
-    /// The next request to this path is answered so; the last answer stays.
+    /// Queues the script for the next request to this path; the last one repeats.
     pub fn answer(&self, path: &str, steps: Vec<Step>) {
         self.answer_with(path, ServerAnswer::Script(self.voice.render(&Script(steps)).body));
     }
@@ -114,7 +114,7 @@ impl CallServer {
         vec![Step::Converse(Box::new(self.conversation()))]
     }
 
-    /// The next request, which must be signed, read as what it reports, with its path.
+    /// Returns the next request, which must be signed, with its path and report.
     pub async fn report(&mut self) -> (String, CallReport) {
         let request = self.request().await;
         let path = request.url.strip_prefix(&self.base_url).unwrap().to_owned();
@@ -128,7 +128,7 @@ impl CallServer {
         request
     }
 
-    /// The next request to this path; others are passed over.
+    /// Returns the next report at this path and skips others.
     pub async fn report_at(&mut self, path: &str) -> CallReport {
         loop {
             let (at, report) = self.report().await;
@@ -151,14 +151,14 @@ impl CallServer {
 }
 
 impl ServerSocket {
-    /// The next frame; `None` when the socket is closed.
+    /// Returns the next frame; `None` when the socket is closed.
     pub async fn frame(&mut self) -> Option<Value> {
         let frame = tokio::time::timeout(PATIENCE, self.frames.recv()).await;
         let frame = frame.expect("a frame or an end")?;
         Some(serde_json::from_str(&frame).unwrap())
     }
 
-    /// In a few words: `agentSpeaking on`, `prompt Hi.`, `prompt Hi...`.
+    /// Returns a short form of the next frame: `agentSpeaking on`, `prompt Hi.`, `prompt Hi...`.
     pub async fn label(&mut self) -> Option<String> {
         let frame = self.frame().await?;
         let text = |name: &str| frame[name].as_str().unwrap_or_default().to_owned();
@@ -173,7 +173,7 @@ impl ServerSocket {
         })
     }
 
-    /// The next so many frames in a few words.
+    /// Returns the short forms of the next frames.
     pub async fn labels(&mut self, count: usize) -> Vec<String> {
         let mut labels = Vec::new();
         for _ in 0..count {
@@ -182,7 +182,7 @@ impl ServerSocket {
         labels
     }
 
-    /// Passes frames over until this one.
+    /// Skips frames until this one.
     pub async fn until(&mut self, wanted: &str) {
         while self.label().await.expect("a frame") != wanted {}
     }
@@ -196,7 +196,7 @@ impl ServerSocket {
     }
 
     pub fn send_raw(&self, frame: &str) {
-        // A test that goes on after the socket's end notices by what does not come.
+        // After the socket's end the test fails at its next read.
         let _ = self.sender.send(frame.to_owned());
     }
 
@@ -204,7 +204,7 @@ impl ServerSocket {
         self.send(voice, &speech(text, false));
     }
 
-    /// The socket breaks without a word.
+    /// Drops the socket without a close frame.
     pub fn kill(self) {}
 }
 
@@ -218,7 +218,7 @@ pub fn speech(text: &str, preemptible: bool) -> OutgoingFrame {
     }
 }
 
-/// The adapter reads every frame that the simulator makes.
+/// Asserts that the adapter reads each frame of the simulator.
 fn check(voice_frame: &str) {
     let read = crate::twilio::voice::relay::parse_frame(voice_frame);
     assert!(!matches!(read, Err(_) | Ok(IncomingFrame::Other)), "{voice_frame}");
@@ -239,7 +239,7 @@ async fn serve(State(state): State<ServerState>, request: Request) -> Response {
         body: axum::body::to_bytes(body, usize::MAX).await.unwrap(),
         received_at: Clock::System.now(),
     };
-    // A test that has seen enough listens no more.
+    // The test may have dropped its end.
     let _ = state.received.send(request);
     let answer = {
         let mut answers = state.answers.lock().unwrap();

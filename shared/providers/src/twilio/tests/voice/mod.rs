@@ -1,4 +1,4 @@
-//! Calls over the simulator, with a small program of server at the other end: the orders in which Twilio says things.
+//! Calls through the simulator with a small server at the other end: the order of Twilio's frames and callbacks.
 
 mod call_server;
 mod exchange;
@@ -23,7 +23,7 @@ use crate::{
 
 const ANN: &str = "+14155550123";
 const US: &str = "+14155550100";
-/// Twenty times as fast as life.
+/// Twenty times faster than real time.
 const PACE: f64 = 0.05;
 
 struct CallContext {
@@ -34,7 +34,7 @@ struct CallContext {
 async fn context() -> CallContext {
     let harness = open(Channel::Voice).await;
     harness.state().set_pace(PACE);
-    // What is known of telephone numbers is read at the first use, which takes its time on a busy machine.
+    // The first use loads the phone number metadata, which is slow on a busy machine.
     let connected = (VENDOR.connect)(&harness.credentials(), &http::client().unwrap(), PATIENCE).unwrap();
     let server = CallServer::open(connected.voice.unwrap(), connected.webhooks.unwrap()).await;
     harness.state().set_webhook_base_url(&server.base_url);
@@ -43,7 +43,7 @@ async fn context() -> CallContext {
 }
 
 impl CallContext {
-    /// Ann calls, and a conversation begins.
+    /// Starts a call with a conversation.
     async fn conversation(&mut self) -> (Call, ServerSocket) {
         self.server.answer("/webhooks/twilio/voice", self.server.converse());
         let call = self.harness.state().dial(ANN, US).await.unwrap();
@@ -61,7 +61,7 @@ impl CallContext {
     }
 }
 
-/// Long enough for a busy machine to fall in.
+/// Returns a text that is long enough to be interrupted on a busy machine.
 fn long() -> String {
     format!("One two {}end.", "and another ".repeat(40))
 }
@@ -128,9 +128,9 @@ async fn whoever_falls_in_cuts_everything_in_this_order() {
     let (call, mut socket) = context.conversation().await;
     let speaks = async {
         context.speak(&socket, "One two three four five six seven eight.");
-        context.speak(&socket, "This is never request.");
+        context.speak(&socket, "This is never heard.");
     };
-    // A word takes 364 ms: two have been request to their end.
+    // A word takes 364 ms, so two were heard completely.
     let (was_heard, ()) = tokio::join!(call.barge_in_after(900, "Stop"), speaks);
     assert!(was_heard);
     assert_eq!(
@@ -285,7 +285,7 @@ async fn a_black_hole_is_noticed_by_nobody_and_a_redirect_helps() {
     let (call, socket) = context.conversation().await;
     assert!(call.drop_socket(SocketDrop::BlackHole).await);
     assert!(!call.say("Hello?").await, "nobody was told");
-    context.speak(&socket, "This is not request.");
+    context.speak(&socket, "This is not heard.");
     let script = Script(context.server.converse());
     context.server.voice.redirect(call.id(), &script).await.unwrap();
     let mut next = context.server.socket().await;
@@ -468,7 +468,7 @@ async fn machines_are_told_from_people() {
     if let Some(placing) = &mut dispatch.content.call {
         placing.detects_machine = true;
     }
-    // A conversation begins at once, and who answered is told beside it.
+    // A conversation starts at once, and the detection result comes later.
     context.harness.send(&dispatch).await;
     let answer = context.server.report_at("/answer").await;
     assert_eq!(answer.answered_by, None);
@@ -513,7 +513,7 @@ async fn reports_come_late() {
     context.harness.send(&calls_ann(&context)).await;
     let call = context.harness.state().wait_for_call(ANN, PATIENCE).await.unwrap();
     assert!(call.wait_for_end(PATIENCE).await);
-    // The carrier tells the truth to whoever asks.
+    // The API returns the true status.
     assert_eq!(
         context.server.voice.fetch_call(call.id()).await.unwrap().status,
         CallStatus::Busy
@@ -659,7 +659,7 @@ async fn a_call_can_be_scripted_over_http() {
         .unwrap();
     let shown: serde_json::Value = shown.json().await.unwrap();
     assert_eq!(shown["status"], "completed");
-    assert_eq!(shown["request"][0]["sound"]["word"], "Hello.");
+    assert_eq!(shown["heard"][0]["sound"]["word"], "Hello.");
     let late = tokio::time::timeout(Duration::from_secs(1), call.say("too late")).await;
     assert_eq!(late, Ok(false));
 }

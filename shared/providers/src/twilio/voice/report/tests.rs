@@ -1,4 +1,4 @@
-//! The callbacks, with the fields that Twilio sends.
+//! Callbacks with the fields that Twilio sends.
 
 use axum::http::{HeaderMap, Method};
 use butt_dial_domain::{Clock, clock::Timestamp};
@@ -118,7 +118,7 @@ fn who_answered() {
         ("unknown", AnsweredBy::Unknown),
         ("martian", AnsweredBy::Unknown),
     ] {
-        // The asynchronous callback says no more than this.
+        // The asynchronous callback has only these fields.
         let told = told(&[
             CALL[0],
             CALL[2],
