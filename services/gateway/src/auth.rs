@@ -1,4 +1,4 @@
-//! The auth guard as a layer: behind it, every request has a verified caller.
+//! Authentication as a layer: every request behind it has a verified caller. It must never let a request pass without one.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -7,21 +7,21 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use butt_dial_comms::identity::{Caller, Guard, wrong_scope};
 use butt_dial_domain::Failure;
+use butt_dial_identity::{Caller, Guard, wrong_scope};
 use butt_dial_runtime::{
     Platform,
-    http::{Proxies, bearer, failure},
+    http::{TrustedProxies, bearer, failure},
 };
 
-/// What the layer needs of a platform.
+/// Verifies bearer tokens. Cheap to clone.
 #[derive(Clone)]
-pub struct Door {
+pub struct AuthLayer {
     guard: Arc<Guard>,
-    proxies: Proxies,
+    proxies: TrustedProxies,
 }
 
-impl Door {
+impl AuthLayer {
     pub fn new(platform: &Platform) -> Self {
         Self {
             guard: platform.guard.clone(),
@@ -29,14 +29,14 @@ impl Door {
         }
     }
 
-    /// Reads what it needs before it waits: a body can't be shared with another thread meanwhile.
-    fn enter(&self, request: &Request) -> impl Future<Output = Result<Arc<Caller>, Failure>> + Send + use<> {
+    /// Authenticates the caller. Reads the request before it waits, because a body can't be shared between threads.
+    fn authenticate(&self, request: &Request) -> impl Future<Output = Result<Arc<Caller>, Failure>> + Send + use<> {
         let peer = request
             .extensions()
             .get::<ConnectInfo<SocketAddr>>()
             .map(|connected| connected.0.ip());
-        let peer = peer.map(|peer| self.proxies.client(peer, request.headers()));
-        let token = bearer(request.headers()).map(str::to_owned);
+        let peer = peer.map(|peer| self.proxies.client_address(peer, request.headers()));
+        let token = bearer(request.headers());
         let guard = self.guard.clone();
         async move {
             guard
@@ -45,26 +45,26 @@ impl Door {
         }
     }
 
-    /// An agent: the MCP transports are for them alone.
+    /// Authenticates an agent. Refuses any other caller: the MCP transports serve only agents.
     pub fn agent(&self, request: &Request) -> impl Future<Output = Result<Arc<Caller>, Failure>> + Send + use<> {
-        let entering = self.enter(request);
+        let authenticating = self.authenticate(request);
         async move {
-            let caller = entering.await?;
+            let caller = authenticating.await?;
             match caller.agent() {
                 Ok(_) => Ok(caller),
-                Err(_) => Err(wrong_scope("MCP takes an agent's token; this one is not")),
+                Err(_) => Err(wrong_scope("MCP requires an agent's token; this token belongs to no agent")),
             }
         }
     }
 }
 
-/// Lets verified callers of any kind in.
-pub async fn any_caller(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    match door.enter(&request).await {
+/// Admits every verified caller.
+pub async fn any_caller(State(auth): State<AuthLayer>, mut request: Request, next: Next) -> Response {
+    match auth.authenticate(&request).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(refusal) => failure(&refusal),
+        Err(reason) => failure(&reason),
     }
 }

@@ -1,12 +1,13 @@
-//! The gateway: how agents reach Butt-Dial, over MCP (three transports) and REST. Any replica serves any request.
+//! The gateway: MCP (three transports), REST, and links to attachments. Any replica serves any request.
 //! One definition of each operation (`operations/`) serves MCP, REST and OpenAPI.
 
 mod auth;
+mod http_errors;
 pub mod mcp;
 mod media;
 pub mod operations;
 pub mod rest;
-mod sent;
+mod response_sent;
 
 use axum::Router;
 use butt_dial_runtime::{Platform, Role, platform::StartError};
@@ -20,5 +21,6 @@ pub const ROLE: Role = Role {
 async fn build(platform: Platform) -> Result<Router, StartError> {
     let mcp = mcp::router(&platform).await?;
     let rest = rest::router(&platform);
-    Ok(mcp.merge(rest).merge(media::router(platform.comms.clone())))
+    let media = media::router(platform.comms.clone());
+    Ok(mcp.merge(rest).merge(media))
 }

@@ -1,12 +1,13 @@
-//! Attachments, for whoever has a link to one. Always as a download of a harmless type: what people send is not ours to run.
+//! Attachments, for any client that has a link. They are served as downloads of harmless types, so that a browser never runs
+//! content that a person sent.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
-    extract::{Path, State},
-    http::{HeaderValue, StatusCode, header},
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderValue, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -14,37 +15,59 @@ use butt_dial_comms::{
     Comms,
     media::{self, Expired},
 };
+use butt_dial_domain::{Code, Failure};
+use butt_dial_runtime::http::failure;
 use tokio::{sync::Semaphore, time::timeout};
 
-/// Attachments that are read at once: each is in memory as a whole, encrypted and not.
-static READING: Semaphore = Semaphore::const_new(8);
-/// How long a request waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Seconds after which it may come again.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+use crate::http_errors::method_not_allowed;
 
-/// Types that a browser only shows. Anything else, HTML and SVG first of all, is bytes.
-const SHOWN: [&str; 4] = ["image/", "audio/", "video/", "application/pdf"];
+/// Attachments that are read concurrently. Each is held in memory twice, encrypted and decrypted.
+const MAX_CONCURRENT_READS: usize = 8;
+/// How long a request waits for a permit.
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Seconds after which a refused request may be repeated.
+const RETRY_AFTER: u64 = 2;
 
-pub fn router(comms: Comms) -> Router {
-    Router::new().route("/media/{token}", get(serve)).with_state(comms)
+/// Types that a browser displays without running code. Other types, such as HTML and SVG, are served as bytes.
+const DISPLAYED: [&str; 4] = ["image/", "audio/", "video/", "application/pdf"];
+
+#[derive(Clone)]
+struct MediaState {
+    comms: Comms,
+    read_permits: Arc<Semaphore>,
 }
 
-async fn serve(State(comms): State<Comms>, Path(token): Path<String>) -> Response {
-    let Ok(turn) = timeout(PATIENCE, READING.acquire()).await else {
-        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)]).into_response();
+pub fn router(comms: Comms) -> Router {
+    let state = MediaState {
+        comms,
+        read_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_READS)),
     };
-    let opened = media::open(&comms, &token).await;
-    drop(turn);
+    Router::new()
+        .route("/media/{token}", get(serve))
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(state)
+}
+
+async fn serve(State(state): State<MediaState>, token: Result<Path<String>, PathRejection>) -> Response {
+    let Ok(Path(token)) = token else {
+        return failure(&invalid_link());
+    };
+    let Ok(permit) = timeout(PERMIT_TIMEOUT, state.read_permits.acquire()).await else {
+        return failure(&Failure::unavailable("too many attachments are being read").retry_after(RETRY_AFTER));
+    };
+    let opened = media::open(&state.comms, &token).await;
+    drop(permit);
     let blob = match opened {
         Ok(blob) => blob,
-        Err(Expired::Forged) => return StatusCode::NOT_FOUND.into_response(),
-        Err(Expired::Gone) => return StatusCode::GONE.into_response(),
-        Err(Expired::Unavailable) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(Expired::Forged) => return failure(&invalid_link()),
+        Err(Expired::Gone) => return failure(&Failure::new(Code::LinkExpired, "this link has expired")),
+        Err(Expired::Unavailable) => {
+            return failure(&Failure::unavailable("attachments are not available right now"));
+        }
     };
     let kind = blob.meta.content_type.as_str();
-    let is_shown = SHOWN.iter().any(|shown| kind.starts_with(shown)) && !kind.contains("svg");
-    let kind = is_shown.then(|| HeaderValue::from_str(kind).ok()).flatten();
+    let is_displayed = DISPLAYED.iter().any(|displayed| kind.starts_with(displayed)) && !kind.contains("svg");
+    let kind = is_displayed.then(|| HeaderValue::from_str(kind).ok()).flatten();
     let name = disposition(blob.meta.filename.as_deref());
     let headers = [
         (
@@ -62,7 +85,11 @@ async fn serve(State(comms): State<Comms>, Path(token): Path<String>) -> Respons
     (headers, Body::from(blob.bytes)).into_response()
 }
 
-/// The name without anything that could mean something to a file system or a header.
+fn invalid_link() -> Failure {
+    Failure::new(Code::NotFound, "this link is not valid")
+}
+
+/// Returns the Content-Disposition. The name has no characters with a meaning for a file system or a header.
 fn disposition(name: Option<&str>) -> HeaderValue {
     let name: String = name
         .unwrap_or("attachment")
@@ -85,15 +112,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_harmless() {
-        for (given, made) in [
+    fn replaces_unsafe_characters_in_names() {
+        for (name, expected) in [
             (None, "attachment"),
             (Some("invoice 7.pdf"), "invoice 7.pdf"),
             (Some("../../etc/passwd"), "_.._etc_passwd"),
             (Some("a\"; x=\"b\r\nSet-Cookie: c"), "a__ x__b__Set-Cookie_ c"),
             (Some("日本.png"), "__.png"),
         ] {
-            assert_eq!(disposition(given), format!("attachment; filename=\"{made}\"").as_str());
+            assert_eq!(disposition(name), format!("attachment; filename=\"{expected}\"").as_str());
         }
     }
 }

@@ -41,6 +41,9 @@ pub enum Code {
     ProviderMisconfigured,
     NotSupported,
     PayloadTooLarge,
+    UnsupportedMediaType,
+    NotAcceptable,
+    LinkExpired,
     ServiceUnavailable,
     Internal,
 }
@@ -80,6 +83,9 @@ impl Code {
             Self::ProviderMisconfigured => "PROVIDER_MISCONFIGURED",
             Self::NotSupported => "NOT_SUPPORTED",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::NotAcceptable => "NOT_ACCEPTABLE",
+            Self::LinkExpired => "LINK_EXPIRED",
             Self::ServiceUnavailable => "SERVICE_UNAVAILABLE",
             Self::Internal => "INTERNAL_ERROR",
         }
@@ -95,8 +101,10 @@ impl Code {
             Self::AgentNotFound | Self::MessageNotFound | Self::CallNotFound | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::AlreadyExists | Self::TurnSuperseded => 409,
-            Self::CallOver => 410,
+            Self::NotAcceptable => 406,
+            Self::CallOver | Self::LinkExpired => 410,
             Self::PayloadTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
             Self::NoChannelAssigned
             | Self::ChannelUnavailable
             | Self::WhatsappWindowClosed

@@ -1,10 +1,10 @@
-//! `comms_attend_call` for clients of the stateless revision that have a model: one tool call holds a conversation. Each turn
-//! is a round (SEP-2322): the client is asked for a completion and repeats its request with it; what it says is spoken, and
-//! the same request waits for the next turn. Nothing is kept here between two rounds.
+//! `comms_attend_call` for clients of the stateless revision that support sampling: one tool call is a conversation. Each
+//! turn is a round (SEP-2322). The response requests a completion, and the client repeats its request with it; the text is
+//! spoken, and the request waits for the next turn. No state is kept between two rounds.
 
 use butt_dial_comms::calls::{
     continuation::ContinuationToken,
-    known,
+    lookup,
     commands::{self, CallCommand, CompletedCommand},
     sampling,
     notifications::{CallSubscription, CallNotification},
@@ -20,23 +20,24 @@ use rmcp::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{handler::is_stateless, tools::answer};
+use super::{protocol::is_stateless, tools::tool_result};
 use crate::operations::{
     Context, Definition, Operation,
     calls::{
-        Next,
-        attend_call::{Args, AttendCall, Output, arrive},
-        next_turn, open_ear, patience,
+        NextEvent,
+        attend_call::{Args, AttendCall, Output, start_attending},
+        subscribe_to_calls, wait_timeout, wait_turn,
     },
     read_args,
 };
 
-/// Clients end a call that has more.
-const ROUNDS: u32 = 8;
-/// Of one answer: half a minute of speech.
+/// Clients abort a tool call with more rounds.
+const MAX_ROUNDS: u32 = 8;
+/// Tokens of one reply: half a minute of speech.
 const MAX_TOKENS: u32 = 300;
 
-pub fn is_wanted(definition: &Definition, context: &RequestContext<RoleServer>) -> bool {
+/// Returns whether a tool call is answered in rounds.
+pub fn applies(definition: &Definition, context: &RequestContext<RoleServer>) -> bool {
     definition.name == AttendCall::NAME && is_stateless(context) && can_sample(context)
 }
 
@@ -45,169 +46,189 @@ fn can_sample(context: &RequestContext<RoleServer>) -> bool {
     capabilities.is_some_and(|capabilities| capabilities.sampling.is_some())
 }
 
-pub async fn attend(context: &Context, request: CallToolRequestParams) -> CallToolResponse {
-    match run(context, request).await {
-        Ok(Round::Ask(question)) => CallToolResponse::InputRequired(*question),
-        Ok(Round::Over(output)) => {
+/// Runs one round.
+pub async fn run(
+    context: &Context,
+    definition: &Definition,
+    request: CallToolRequestParams,
+) -> CallToolResponse {
+    match run_round(context, definition, request).await {
+        Ok(Round::Sample(request)) => CallToolResponse::InputRequired(*request),
+        Ok(Round::Done(output)) => {
             let text = serde_json::to_string(&output).map_err(|error| {
-                tracing::error!(%error, "a result could not be written");
+                tracing::error!(%error, "result not serializable");
                 Failure::internal()
             });
-            answer(text).into()
+            tool_result(text).into()
         }
-        Err(failure) => answer(Err(failure)).into(),
+        Err(failure) => {
+            definition.check_declared(&failure);
+            tool_result(Err(failure)).into()
+        }
     }
 }
 
 enum Round {
-    Ask(Box<InputRequiredResult>),
-    Over(Box<Output>),
+    /// The client's model has to reply.
+    Sample(Box<InputRequiredResult>),
+    Done(Box<Output>),
 }
 
-fn over(status: &'static str, call: Option<CallId>) -> Round {
-    Round::Over(Box::new(Output {
+fn done(status: &'static str, call: Option<CallId>) -> Round {
+    Round::Done(Box::new(Output {
         status,
         call_id: call.map(CallId::into_string),
         next: None,
     }))
 }
 
-async fn run(context: &Context, request: CallToolRequestParams) -> Result<Round, Failure> {
+async fn run_round(
+    context: &Context,
+    definition: &Definition,
+    request: CallToolRequestParams,
+) -> Result<Round, Failure> {
     context.caller.require(Scope::Agent)?;
     let (comms, profile) = (&context.comms, context.caller.agent()?);
     let (agent, org) = (&profile.agent.id, &profile.agent.org_id);
-    let args: Args = read_args(request.arguments.unwrap_or_default())?;
-    let attendance = match &request.request_state {
+    let args: Args = read_args(request.arguments.unwrap_or_default(), &definition.input_schema)?;
+    let continuation = match &request.request_state {
         Some(sealed) => {
             let opened = ContinuationToken::open(&comms.vault, org, agent, sealed);
             Some(opened.ok_or_else(|| {
-                Failure::new(
-                    Code::InvalidArgument,
-                    "requestState is not one that was handed out to you",
-                )
+                Failure::new(Code::InvalidArgument, "requestState is invalid")
+                    .hint("pass the requestState of the last result unchanged")
             })?)
         }
         None => None,
     };
-    let call = match (&attendance, &args.call_id) {
-        (Some(attendance), _) => Some(attendance.call.clone()),
+    let call = match (&continuation, &args.call_id) {
+        (Some(continuation), _) => Some(continuation.call.clone()),
         (None, Some(id)) => Some(lookup::resolve(comms, agent, id).await?),
         (None, None) => None,
     };
-    // Before anything is said, so that no answer to it is missed.
-    let mut ear = open_ear(comms, agent, call.as_ref()).await?;
+    // Subscribes before the reply is spoken, so that the caller's answer is not missed.
+    let mut calls = subscribe_to_calls(comms, agent, call.as_ref()).await?;
     let mut attending = Attending {
         context,
         agent,
         call,
-        round: attendance.as_ref().map_or(0, |attendance| attendance.round),
-        until: Instant::now() + patience(args.wait_ms),
+        round: continuation.as_ref().map_or(0, |continuation| continuation.round),
+        deadline: Instant::now() + wait_timeout(args.wait_ms),
     };
-    let pending = match attendance {
-        Some(attendance) => match attending.speak(&attendance, request.input_responses).await? {
-            Spoken::Yes(pending) if attending.round < ROUNDS => pending,
-            Spoken::Over => return Ok(over("ended", attending.call)),
-            Spoken::Yes(_) | Spoken::Nothing => return Ok(over("continue", attending.call)),
+    let pending = match continuation {
+        Some(continuation) => match attending.speak(&continuation, request.input_responses).await? {
+            SpeakOutcome::Spoken(pending) if attending.round < MAX_ROUNDS => pending,
+            SpeakOutcome::CallEnded => return Ok(done("ended", attending.call)),
+            SpeakOutcome::Spoken(_) | SpeakOutcome::NoText => return Ok(done("continue", attending.call)),
         },
-        None => arrive(comms, agent, attending.call.as_ref(), &mut ear)
+        None => start_attending(comms, agent, attending.call.as_ref(), &mut calls)
             .await?
             .map(Box::new),
     };
-    attending.next_round(&mut ear, pending).await
+    attending.next_round(&mut calls, pending).await
 }
 
-/// One tool call's part in a telephone call.
+/// The state of one tool call.
 struct Attending<'a> {
     context: &'a Context,
     agent: &'a AgentId,
-    /// `None`: whichever is next.
+    /// `None`: the agent's next call.
     call: Option<CallId>,
-    /// How many there were.
+    /// Number of completed rounds.
     round: u32,
-    until: Instant,
+    deadline: Instant,
 }
 
-enum Spoken {
-    /// With the turn that waits already.
-    Yes(Option<Box<CallNotification>>),
-    /// The client's model had nothing to say.
-    Nothing,
-    Over,
+enum SpeakOutcome {
+    /// Holds the turn that is already pending.
+    Spoken(Option<Box<CallNotification>>),
+    /// The client's model returned no text.
+    NoText,
+    CallEnded,
 }
 
 impl Attending<'_> {
-    async fn give(&self, call: &CallId, order: CallCommand) -> Result<CompletedCommand, Failure> {
-        commands::send(&self.context.comms, self.agent, call, order).await
+    async fn send(&self, call: &CallId, command: CallCommand) -> Result<CompletedCommand, Failure> {
+        commands::send(&self.context.comms, self.agent, call, command).await
     }
 
-    async fn speak(&self, attendance: &ContinuationToken, responses: Option<InputResponses>) -> Result<Spoken, Failure> {
-        let name = name(attendance.turn);
+    async fn speak(
+        &self,
+        continuation: &ContinuationToken,
+        responses: Option<InputResponses>,
+    ) -> Result<SpeakOutcome, Failure> {
+        let name = input_name(continuation.turn);
         let text = responses.and_then(|mut responses| sampling::text_of(&responses.remove(&name)?));
         let Some(text) = text else {
-            return Ok(Spoken::Nothing);
+            return Ok(SpeakOutcome::NoText);
         };
-        let order = CallCommand::Answer {
-            turn: Some(attendance.turn),
+        let answer = CallCommand::Answer {
+            turn: Some(continuation.turn),
             text,
             is_last: true,
             ends: false,
-            // A request that is repeated says it once.
+            // A repeated request is spoken once.
             key: Some(name),
         };
-        match self.give(&attendance.call, order).await {
-            Ok(done) => Ok(Spoken::Yes(done.pending.map(Box::new))),
-            // The caller has spoken again meanwhile, or somebody else has answered.
+        match self.send(&continuation.call, answer).await {
+            Ok(completed) => Ok(SpeakOutcome::Spoken(completed.pending.map(Box::new))),
+            // The caller has spoken again, or another client of the agent has replied.
             Err(failure) if failure.code == Code::TurnSuperseded => {
-                let done = self.give(&attendance.call, CallCommand::Attend).await?;
-                Ok(Spoken::Yes(done.pending.map(Box::new)))
+                let completed = self.send(&continuation.call, CallCommand::Attend).await?;
+                Ok(SpeakOutcome::Spoken(completed.pending.map(Box::new)))
             }
-            Err(failure) if failure.code == Code::CallOver => Ok(Spoken::Over),
+            Err(failure) if failure.code == Code::CallOver => Ok(SpeakOutcome::CallEnded),
             Err(failure) => Err(failure),
         }
     }
 
-    async fn next_round(&mut self, ear: &mut CallSubscription, pending: Option<Box<CallNotification>>) -> Result<Round, Failure> {
-        let what = match pending {
-            Some(pending) => Next::Turn(pending),
-            None => next_turn(self.context, self.agent, ear, &mut self.call, self.until).await?,
+    async fn next_round(
+        &mut self,
+        calls: &mut CallSubscription,
+        pending: Option<Box<CallNotification>>,
+    ) -> Result<Round, Failure> {
+        let event = match pending {
+            Some(pending) => NextEvent::Turn(pending),
+            None => wait_turn(self.context, self.agent, calls, &mut self.call, self.deadline).await?,
         };
-        match what {
-            Next::Turn(signal) => self.ask(*signal).await,
-            Next::Ended(_) => Ok(over("ended", self.call.take())),
-            Next::Nothing(_) => Ok(over("continue", self.call.take())),
+        match event {
+            NextEvent::Turn(turn) => self.request_reply(*turn).await,
+            NextEvent::Ended(_) => Ok(done("ended", self.call.take())),
+            NextEvent::None(_) => Ok(done("continue", self.call.take())),
         }
     }
 
-    async fn ask(&self, signal: CallNotification) -> Result<Round, Failure> {
+    /// Requests a reply to the turn from the client's model.
+    async fn request_reply(&self, notification: CallNotification) -> Result<Round, Failure> {
         let (comms, org) = (&self.context.comms, &self.context.caller.agent()?.agent.org_id);
-        let mut state = commands::find_owned_call(comms, self.agent, &signal.call_id).await?;
-        // The relay writes the state down behind what it tells.
-        state.history = signal.history;
-        let turn = signal.turn_id.and_then(|turn| turn.parse().ok());
+        let mut state = commands::find_owned_call(comms, self.agent, &notification.call_id).await?;
+        // The relay persists the state after it sends the notification.
+        state.history = notification.history;
+        let turn = notification.turn_id.and_then(|turn| turn.parse().ok());
         state.turn = turn.unwrap_or(state.turn);
         let params = sampling::sampling_params(&state, MAX_TOKENS);
-        let question = question(params)?;
-        let attendance = ContinuationToken {
-            call: signal.call_id,
+        let sampling = sampling_request(params)?;
+        let continuation = ContinuationToken {
+            call: notification.call_id,
             turn: state.turn,
             round: self.round + 1,
         };
-        let requests: InputRequests = [(name(state.turn), question)].into();
-        let sealed = attendance.seal(&comms.vault, org, self.agent);
+        let requests: InputRequests = [(input_name(state.turn), sampling)].into();
+        let sealed = continuation.seal(&comms.vault, org, self.agent);
         let result = InputRequiredResult::new(Some(requests), Some(sealed));
-        Ok(Round::Ask(Box::new(result)))
+        Ok(Round::Sample(Box::new(result)))
     }
 }
 
-fn question(params: Value) -> Result<InputRequest, Failure> {
-    let question = json!({ "method": "sampling/createMessage", "params": params });
-    serde_json::from_value(question).map_err(|error| {
-        tracing::error!(%error, "a question to a client's model could not be written");
+fn sampling_request(params: Value) -> Result<InputRequest, Failure> {
+    let request = json!({ "method": "sampling/createMessage", "params": params });
+    serde_json::from_value(request).map_err(|error| {
+        tracing::error!(%error, "sampling request not valid");
         Failure::internal()
     })
 }
 
-fn name(turn: u64) -> String {
+fn input_name(turn: u64) -> String {
     format!("turn-{turn}")
 }
 
@@ -216,13 +237,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_is_asked_as_it_was_meant() {
+    fn sampling_request_keeps_its_parameters() {
         let params = json!({
             "messages": [{ "role": "user", "content": { "type": "text", "text": "Hi" } }],
             "systemPrompt": "Be brief.", "maxTokens": 300, "metadata": { "callId": "call_1", "turnId": "1" },
         });
-        let asked = question(params.clone()).unwrap();
-        let requests: InputRequests = [(name(1), asked)].into();
+        let request = sampling_request(params.clone()).unwrap();
+        let requests: InputRequests = [(input_name(1), request)].into();
         let result = json!(InputRequiredResult::new(Some(requests), Some("sealed".into())));
         assert_eq!(result["resultType"], "input_required");
         let sent = &result["inputRequests"]["turn-1"];

@@ -1,5 +1,5 @@
-//! Legacy SSE clients wait for ever when a message of theirs is lost on its way: they have no time-out, and an error on
-//! the POST is only logged. So a replica that can't do its work any more closes their streams; they notice that at once.
+//! Closes legacy SSE streams when a backend fails. Legacy clients have no timeout and only log an error on their POST, so a
+//! lost message leaves them waiting forever; a closed stream is noticed at once.
 
 use std::{
     sync::{
@@ -9,52 +9,33 @@ use std::{
     time::Duration,
 };
 
-use butt_dial_domain::keys;
 use butt_dial_runtime::{Lifecycle, Platform, health};
+use butt_dial_sessions::StreamRelay;
 use tokio::time::Instant;
 
-use super::streams::Streams;
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Failed checks in a row before streams are closed. One slow response is no outage, and clients may not reconnect.
+const MAX_FAILURES: u32 = 3;
 
-const EVERY: Duration = Duration::from_secs(1);
-/// The mark that tells whether the key-value store has lost what was in it.
-const MARK_TTL: Duration = Duration::from_secs(3_600);
-
-/// One slow answer is no outage: listeners that are cut off may not come back.
-const FAILURES: u32 = 3;
-
-pub fn start(platform: &Platform, streams: &Streams, lifecycle: &Lifecycle) {
+pub fn start(platform: &Platform, streams: &StreamRelay, lifecycle: &Lifecycle) {
     let (platform, streams, failures) = (platform.clone(), streams.clone(), Arc::new(AtomicU32::new(0)));
-    lifecycle.spawn_periodic(EVERY, move || {
+    lifecycle.repeat(CHECK_INTERVAL, move || {
         let (platform, streams, failures) = (platform.clone(), streams.clone(), failures.clone());
-        async move { look(&platform, &streams, &failures).await }
+        async move { check(&platform, &streams, &failures).await }
     });
 }
 
-async fn look(platform: &Platform, streams: &Streams, failures: &AtomicU32) {
+async fn check(platform: &Platform, streams: &StreamRelay, failures: &AtomicU32) {
     if streams.is_empty() {
         return;
     }
-    let begun = Instant::now();
-    let well = health::check(platform).await.iter().all(|(_, ok)| *ok);
-    if well {
+    let started = Instant::now();
+    if health::check(platform).await.iter().all(|(_, ok)| *ok) {
         failures.store(0, Ordering::Relaxed);
-    } else if failures.fetch_add(1, Ordering::Relaxed) + 1 < FAILURES {
-        return;
-    } else {
+        streams.restore_lost_entries().await;
+    } else if failures.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_FAILURES {
         let closed = streams.close_legacy();
-        tracing::warn!(
-            closed,
-            millis = begun.elapsed().as_millis() as u64,
-            "streams closed: a backend does not answer"
-        );
-        return;
-    }
-    let (kv, mark) = (&platform.comms.kv, keys::replica_mark(streams.replica()));
-    // An entry that is gone although it should be there: Redis came back empty, and nobody would find our streams.
-    if matches!(kv.get(&mark).await, Ok(None)) {
-        streams.beat().await;
-        if let Err(error) = kv.set(&mark, "1", MARK_TTL).await {
-            tracing::warn!(%error, "the mark of this replica can't be set");
-        }
+        let millis = started.elapsed().as_millis() as u64;
+        tracing::warn!(closed, millis, "legacy streams closed: backend unavailable");
     }
 }

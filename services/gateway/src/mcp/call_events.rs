@@ -1,27 +1,28 @@
-//! Calls as events of the extension: who calls, and what a caller says, pushed as it happens. There is nothing to poll: a
-//! caller waits on the line, and what nobody hears now is the answering machine's.
+//! Calls as events of the Events extension: incoming calls and callers' turns, pushed as they happen. They can't be polled,
+//! because the caller waits on the line: a turn without a listener goes to the voicemail.
 
-use butt_dial_comms::{Comms, calls::notifications::NotificationKind, identity::Caller};
+use butt_dial_comms::{Comms, calls::notifications::NotificationKind};
 use butt_dial_domain::Failure;
+use butt_dial_identity::Caller;
 use rmcp::{ErrorData, model::CustomResult};
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use super::events::{FORBIDDEN, HEARTBEAT, Outlet, PREFIX, complete, failed};
+use super::event_stream::{EventStream, HEARTBEAT, PREFIX, complete, error_of, forbidden};
 use crate::operations::{
-    calls::{TurnView, open_ear},
+    calls::{TurnView, subscribe_to_calls},
     time,
 };
 
 const KINDS: [(NotificationKind, &str); 2] = [
     (
         NotificationKind::Incoming,
-        "Somebody calls you, or talks with your answering machine: attend the call with comms_attend_call.",
+        "A person calls you or talks to your voicemail. Attend the call with comms_attend_call.",
     ),
     (
         NotificationKind::Turn,
-        "A caller has said something and waits: answer with comms_call_reply.",
+        "A caller has spoken and waits for a reply. Answer with comms_call_reply.",
     ),
 ];
 
@@ -29,7 +30,8 @@ fn name(event: NotificationKind) -> String {
     format!("{PREFIX}{}", event.as_str())
 }
 
-pub fn catalogue() -> impl Iterator<Item = Value> {
+/// Returns the definitions of the events, for `events/list`.
+pub fn catalog() -> impl Iterator<Item = Value> {
     KINDS.into_iter().map(|(event, description)| {
         json!({
             "name": name(event),
@@ -49,53 +51,54 @@ pub fn catalogue() -> impl Iterator<Item = Value> {
     })
 }
 
-/// The event of a call that the parameters name.
-pub fn named(params: &Value) -> Option<NotificationKind> {
-    let wanted = params.get("name")?.as_str()?;
+/// Finds the event that the parameters name.
+pub fn find(params: &Value) -> Option<NotificationKind> {
+    let requested = params.get("name")?.as_str()?;
     KINDS
         .into_iter()
         .map(|(event, _)| event)
-        .find(|event| name(*event) == wanted)
+        .find(|event| name(*event) == requested)
 }
 
+/// Pushes the agent's calls until the client disconnects, the replica drains, or the token is revoked.
 pub async fn stream(
     comms: &Comms,
     caller: &Caller,
     event: NotificationKind,
-    outlet: &Outlet<'_>,
+    stream: &EventStream<'_>,
     draining: &CancellationToken,
     revoked: impl Future<Output = ()>,
 ) -> Result<CustomResult, ErrorData> {
     let agent = caller.agent().map(|profile| &profile.agent.id);
-    let agent = agent.map_err(|error| ErrorData::new(FORBIDDEN, error.message, None))?;
-    let mut ear = open_ear(comms, agent, None).await.map_err(|error| failed(&error))?;
-    outlet
+    let agent = agent.map_err(forbidden)?;
+    let subscribed = subscribe_to_calls(comms, agent, None).await;
+    let mut calls = subscribed.map_err(|failure| error_of(&failure))?;
+    stream
         .send("active", json!({ "cursor": null, "truncated": false }))
         .await?;
-    ear.announce_presence(agent).await;
-    let mut beat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+    calls.announce_presence(agent).await;
+    let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     tokio::pin!(revoked);
     loop {
         tokio::select! {
-            () = outlet.context.ct.cancelled() => break,
+            () = stream.context.ct.cancelled() => break,
             () = draining.cancelled() => break,
             () = &mut revoked => {
-                let error = json!({ "code": FORBIDDEN.0, "message": "the token has been revoked" });
-                outlet.send("terminated", json!({ "error": error })).await?;
+                stream.send_revoked().await?;
                 break;
             }
-            heard = ear.claim_next_matching(|signal| signal.event == event) => {
-                let Some(signal) = heard else {
-                    return Err(failed(&Failure::unavailable("calls can't be waited for right now")));
+            claimed = calls.claim_next_matching(|notification| notification.event == event) => {
+                let Some(notification) = claimed else {
+                    return Err(error_of(&Failure::unavailable("calls are not available right now")));
                 };
-                let id = format!("{}.{}", signal.call_id, signal.turn_id.as_deref().unwrap_or("0"));
+                let id = format!("{}.{}", notification.call_id, notification.turn_id.as_deref().unwrap_or("0"));
                 let occurrence = json!({
                     "eventId": id, "name": name(event), "timestamp": time(comms.clock.now()),
-                    "data": TurnView::from(signal).into_event(), "cursor": null,
+                    "data": TurnView::from(notification).into_event(), "cursor": null,
                 });
-                outlet.send("event", occurrence).await?;
+                stream.send("event", occurrence).await?;
             }
-            _ = beat.tick() => outlet.send("heartbeat", json!({ "cursor": null })).await?,
+            _ = heartbeat.tick() => stream.send("heartbeat", json!({ "cursor": null })).await?,
         }
     }
     Ok(complete(json!({ "_meta": {} })))
@@ -106,11 +109,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_happens_in_calls_is_known_by_name() {
-        assert_eq!(named(&json!({ "name": "comms.call.turn" })), Some(NotificationKind::Turn));
+    fn finds_call_events_by_name() {
+        assert_eq!(find(&json!({ "name": "comms.call.turn" })), Some(NotificationKind::Turn));
         for other in [json!({ "name": "comms.call.ended" }), json!({ "name": 7 }), json!(null)] {
-            assert_eq!(named(&other), None, "{other}");
+            assert_eq!(find(&other), None, "{other}");
         }
-        assert!(catalogue().all(|event| event["delivery"] == json!(["push"])));
+        assert!(catalog().all(|event| event["delivery"] == json!(["push"])));
     }
 }

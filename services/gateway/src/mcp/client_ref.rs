@@ -1,68 +1,66 @@
-//! Whom a request concerns beyond its answer: the stream that it belongs to, or the session with all its streams.
+//! The client behind a request, and the state that is kept of it between its requests.
 
-use http::request::Parts;
+use butt_dial_sessions::{ClientChange, Connection, Sessions};
+use http::{HeaderName, request::Parts};
 
-use super::{
-    connection::{Change, Connection},
-    sessions::{SESSION_HEADER, Sessions},
-    streams::Streams,
-};
+pub const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
-/// Where a request came from.
+/// How the client of a request can be reached besides the response.
 #[derive(Clone)]
-pub enum Audience {
+pub enum ClientRef {
     /// The legacy transport: one stream, one client.
     Stream(Box<Connection>),
-    /// Streamable HTTP up to 2025-11-25.
+    /// Streamable HTTP up to 2025-11-25: a session with any number of streams.
     Session(String),
     /// The stateless revision: nothing can be pushed.
-    Nobody,
+    None,
 }
 
-impl Audience {
+impl ClientRef {
     pub fn of(parts: &Parts) -> Self {
-        if let Some(audience) = parts.extensions.get::<Self>() {
-            return audience.clone();
+        if let Some(client) = parts.extensions.get::<Self>() {
+            return client.clone();
         }
         let session = parts.headers.get(SESSION_HEADER).and_then(|id| id.to_str().ok());
-        session.map_or(Self::Nobody, |id| Self::Session(id.to_owned()))
+        session.map_or(Self::None, |id| Self::Session(id.to_owned()))
     }
 }
 
-/// What is known of clients between their requests.
+/// The state of clients between their requests, on all replicas.
 #[derive(Clone)]
-pub struct Audiences {
-    pub sessions: Sessions,
-    pub streams: Streams,
-}
+pub struct ClientStates(Sessions);
 
-impl Audiences {
-    /// Notes it where every replica finds it. Costs something only when it is new. What can't be noted is not worth an error:
-    /// at worst an agent gets its events by another way.
-    pub async fn note(&self, audience: &Audience, change: Change) {
-        match audience {
-            Audience::Stream(connection) => self.streams.note(connection, change).await,
-            Audience::Session(id) => self.note_session(id, change).await,
-            Audience::Nobody => {}
+impl ClientStates {
+    pub fn new(sessions: Sessions) -> Self {
+        Self(sessions)
+    }
+
+    /// Applies a change to the client's session and streams. A change that is known already costs no request to a backend.
+    /// Failures are logged only: without the change, the agent receives its events in another way.
+    pub async fn update(&self, client: &ClientRef, change: ClientChange) {
+        match client {
+            ClientRef::Stream(connection) => self.0.streams.update(connection, change).await,
+            ClientRef::Session(id) => self.update_session(id, change).await,
+            ClientRef::None => {}
         }
     }
 
-    async fn note_session(&self, id: &str, change: Change) {
-        let session = match self.sessions.note(id, &change).await {
+    async fn update_session(&self, id: &str, change: ClientChange) {
+        let session = match self.0.registry.update(id, &change).await {
             Ok(Some(session)) => session,
             Ok(None) => return,
-            Err(error) => {
-                tracing::warn!(%error, "what a client said could not be noted in its session");
+            Err(failure) => {
+                tracing::warn!(%failure, "session flags not updated");
                 return;
             }
         };
-        match self.streams.list_of_session(&session.agent, id).await {
+        match self.0.streams.list_for_session(&session.agent, id).await {
             Ok(open) => {
                 for connection in open {
-                    self.streams.note(&connection, change.clone()).await;
+                    self.0.streams.update(&connection, change.clone()).await;
                 }
             }
-            Err(error) => tracing::warn!(%error, "the open streams of a session can't be found"),
+            Err(failure) => tracing::warn!(%failure, "streams of session not found"),
         }
     }
 }

@@ -1,8 +1,6 @@
-//! The Events extension (SEP-3415, `io.modelcontextprotocol/events`), for the stateless revision: the agent's log by kind,
-//! polled or pushed. Reading here acknowledges nothing; webhooks are the callback's business, and are not offered. What is
-//! said in calls stands in no log, and is only pushed (`call_events.rs`).
-
-use std::time::Duration;
+//! The Events extension (SEP-3415, `io.modelcontextprotocol/events`) for the stateless revision: the agent's log by kind,
+//! polled or pushed. Reading acknowledges no event. Webhooks are not offered: the callback URL serves them. Turns of calls
+//! are not logged and can only be pushed (`call_events.rs`).
 
 use butt_dial_comms::{
     Comms,
@@ -10,14 +8,14 @@ use butt_dial_comms::{
         log::{self, Page, Wanted},
         view::KINDS,
     },
-    identity::Caller,
 };
-use butt_dial_domain::{AgentId, Channel, Failure, clock::Timestamp};
+use butt_dial_domain::{AgentId, Channel, Code, Failure, clock::Timestamp};
+use butt_dial_identity::Caller;
 use chrono::{DateTime, TimeDelta};
 use futures::StreamExt;
 use rmcp::{
     ErrorData, RoleServer,
-    model::{CustomNotification, CustomRequest, CustomResult, ErrorCode, ServerNotification},
+    model::{CustomRequest, CustomResult, ErrorCode},
     service::RequestContext,
 };
 use serde::Deserialize;
@@ -25,23 +23,18 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use super::call_events;
-
-pub const EXTENSION: &str = "io.modelcontextprotocol/events";
-const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+use super::{
+    call_events,
+    event_stream::{EventStream, HEARTBEAT, PREFIX, complete, error_of, forbidden},
+};
 
 const NOT_FOUND: ErrorCode = ErrorCode(-32011);
-pub const FORBIDDEN: ErrorCode = ErrorCode(-32012);
 const UNSUPPORTED: ErrorCode = ErrorCode(-32014);
 
-/// Clients give a stream up that is silent for 30 s.
-pub const HEARTBEAT: Duration = Duration::from_secs(25);
 const NEXT_POLL_MS: u64 = 5_000;
 const MAX_EVENTS: u32 = 100;
-const WRONG_PARAMS: &str =
+const INVALID_PARAMS: &str =
     "name is required; arguments may hold channel; cursor is text or null; maxAgeMs and maxEvents are numbers";
-/// In front of the log's own kinds.
-pub const PREFIX: &str = "comms.";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,7 +42,7 @@ struct Params {
     name: String,
     #[serde(default)]
     arguments: Option<Arguments>,
-    /// `None`: from now on.
+    /// `None`: the end of the log.
     #[serde(default)]
     cursor: Option<String>,
     #[serde(default)]
@@ -75,7 +68,7 @@ struct Subscription<'a> {
     limit: u32,
 }
 
-/// Answers a request of the extension; `None` when it is none.
+/// Answers a request of the extension. Returns `None` for any other request.
 pub async fn answer(
     comms: &Comms,
     caller: &Caller,
@@ -86,25 +79,26 @@ pub async fn answer(
 ) -> Option<Result<CustomResult, ErrorData>> {
     let params = request.params.clone().unwrap_or_default();
     Some(match request.method.as_str() {
-        "events/list" => Ok(catalogue()),
+        "events/list" => Ok(catalog()),
         "events/poll" => poll(comms, caller, params).await,
-        "events/stream" => match call_events::named(&params) {
-            Some(event) => {
-                let outlet = Outlet { context };
-                call_events::stream(comms, caller, event, &outlet, draining, revoked).await
+        "events/stream" => {
+            let stream = EventStream { context };
+            match call_events::find(&params) {
+                Some(event) => call_events::stream(comms, caller, event, &stream, draining, revoked).await,
+                None => push_log(comms, caller, params, &stream, draining, revoked).await,
             }
-            None => stream(comms, caller, params, context, draining, revoked).await,
-        },
-        "events/subscribe" | "events/unsubscribe" => Err(ErrorData::new(
-            UNSUPPORTED,
-            "webhooks are not offered here; use poll or push, or PUT /api/v1/callback-url",
-            Some(json!({ "delivery": "webhook" })),
-        )),
+        }
+        "events/subscribe" | "events/unsubscribe" => {
+            let failure = Failure::new(Code::NotSupported, "events are not delivered to webhooks by this extension")
+                .hint("use poll or push, or PUT /api/v1/callback-url")
+                .detail("delivery", "webhook");
+            Err(error_with(UNSUPPORTED, &failure))
+        }
         _ => return None,
     })
 }
 
-fn catalogue() -> CustomResult {
+fn catalog() -> CustomResult {
     let channels: Vec<&str> = Channel::ALL.into_iter().map(Channel::as_str).collect();
     let events: Vec<Value> = KINDS
         .into_iter()
@@ -129,26 +123,32 @@ fn catalogue() -> CustomResult {
                 },
             })
         })
-        .chain(call_events::catalogue())
+        .chain(call_events::catalog())
         .collect();
     complete(json!({ "events": events, "ttlMs": 3_600_000, "cacheScope": "public" }))
 }
 
-pub fn complete(mut result: Value) -> CustomResult {
-    result["resultType"] = json!("complete");
-    CustomResult::new(result)
+fn error_with(code: ErrorCode, failure: &Failure) -> ErrorData {
+    ErrorData::new(code, failure.message.clone(), Some(failure.envelope()))
+}
+
+fn invalid_params(message: impl Into<std::borrow::Cow<'static, str>>) -> ErrorData {
+    error_with(ErrorCode::INVALID_PARAMS, &Failure::new(Code::InvalidArgument, message))
 }
 
 impl<'a> Subscription<'a> {
-    /// With where it begins.
+    /// Returns the subscription and the position at which it starts.
     async fn open(comms: &'a Comms, caller: &'a Caller, params: Value) -> Result<(Self, i64), ErrorData> {
         let params: Params =
-            // Not serde's own words: they hold what was sent, and errors are logged.
-            serde_json::from_value(params).map_err(|_| ErrorData::invalid_params(WRONG_PARAMS, None))?;
+            // serde's text quotes the parameters, and errors are logged.
+            serde_json::from_value(params).map_err(|_| invalid_params(INVALID_PARAMS))?;
         let kind = params.name.strip_prefix(PREFIX).unwrap_or_default();
         let known = KINDS.into_iter().find(|(known, _)| *known == kind);
         let (kind, _) = known
-            .ok_or_else(|| ErrorData::new(NOT_FOUND, "there is no such event", Some(json!({ "kind": "event" }))))?;
+            .ok_or_else(|| {
+            let failure = Failure::new(Code::NotFound, "there is no event with this name");
+            error_with(NOT_FOUND, &failure.hint("events/list returns all names").detail("kind", "event"))
+        })?;
         let age = params
             .max_age_ms
             .map(|age| TimeDelta::milliseconds(i64::try_from(age).unwrap_or(i64::MAX / 2)));
@@ -163,13 +163,13 @@ impl<'a> Subscription<'a> {
         let position = match params.cursor {
             None => log::end(comms, subscription.agent()?)
                 .await
-                .map_err(|error| failed(&error))?,
+                .map_err(|failure| error_of(&failure))?,
             Some(cursor) => {
                 let position = cursor.parse().ok().filter(|position| *position >= 0);
                 let position =
-                    position.ok_or_else(|| ErrorData::invalid_params("the cursor is not one of ours", None))?;
+                    position.ok_or_else(|| invalid_params("the cursor is invalid; pass one that a result returned"))?;
                 let checked = log::check_cursor(comms, subscription.agent()?, position).await;
-                checked.map_err(|error| ErrorData::invalid_params(error.message, None))?;
+                checked.map_err(|failure| error_with(ErrorCode::INVALID_PARAMS, &failure))?;
                 position
             }
         };
@@ -180,10 +180,10 @@ impl<'a> Subscription<'a> {
         self.caller
             .agent()
             .map(|profile| &profile.agent.id)
-            .map_err(|error| ErrorData::new(FORBIDDEN, error.message, None))
+            .map_err(forbidden)
     }
 
-    /// The page, and whether something in it was left out because of its age.
+    /// Reads a page. Returns it with whether events were left out because of their age.
     async fn read(&self, after: i64) -> Result<(Page, bool), Failure> {
         let agent = &self.caller.agent()?.agent;
         let wanted = Wanted {
@@ -207,7 +207,7 @@ impl<'a> Subscription<'a> {
 
     fn is_on_channel(&self, event: &Map<String, Value>) -> bool {
         let channel = event.get("channel").and_then(Value::as_str);
-        self.channel.is_none_or(|wanted| channel == Some(wanted.as_str()))
+        self.channel.is_none_or(|requested| channel == Some(requested.as_str()))
     }
 
     fn occurrence(&self, event: Map<String, Value>) -> Map<String, Value> {
@@ -222,7 +222,7 @@ impl<'a> Subscription<'a> {
 
 async fn poll(comms: &Comms, caller: &Caller, params: Value) -> Result<CustomResult, ErrorData> {
     let (subscription, position) = Subscription::open(comms, caller, params).await?;
-    let (page, is_truncated) = subscription.read(position).await.map_err(|error| failed(&error))?;
+    let (page, is_truncated) = subscription.read(position).await.map_err(|failure| error_of(&failure))?;
     let events = page.events.into_iter().map(|event| subscription.occurrence(event));
     Ok(complete(json!({
         "events": events.collect::<Vec<_>>(),
@@ -233,63 +233,63 @@ async fn poll(comms: &Comms, caller: &Caller, params: Value) -> Result<CustomRes
     })))
 }
 
-async fn stream(
+/// Pushes the log until the client disconnects, the replica drains, or the token is revoked.
+async fn push_log(
     comms: &Comms,
     caller: &Caller,
     params: Value,
-    context: &RequestContext<RoleServer>,
+    stream: &EventStream<'_>,
     draining: &CancellationToken,
     revoked: impl Future<Output = ()>,
 ) -> Result<CustomResult, ErrorData> {
     let (subscription, mut position) = Subscription::open(comms, caller, params).await?;
-    // Before the first look, so that nothing can come between the two.
-    let news = log::subscribe(comms, subscription.agent()?).await;
-    let mut news = news.map_err(|error| failed(&error))?;
-    let outlet = Outlet { context };
+    // Subscribes before the first read, so that no event is missed between the two.
+    let changes = log::subscribe(comms, subscription.agent()?).await;
+    let mut changes = changes.map_err(|failure| error_of(&failure))?;
     let active = json!({ "cursor": position.to_string(), "truncated": false });
-    outlet.send("active", active).await?;
-    let mut beat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+    stream.send("active", active).await?;
+    let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     tokio::pin!(revoked);
     loop {
-        if let Err(error) = push(&subscription, &outlet, &mut position).await? {
-            let error = json!({ "code": ErrorCode::INTERNAL_ERROR.0, "message": error.message });
-            outlet.send("error", json!({ "error": error })).await?;
+        if let Err(failure) = push_new(&subscription, stream, &mut position).await? {
+            let error = json!({ "code": ErrorCode::INTERNAL_ERROR.0, "message": failure.message });
+            stream.send("error", json!({ "error": error })).await?;
         }
         tokio::select! {
-            () = context.ct.cancelled() => break,
-            // The client comes back with its cursor, to another replica.
+            () = stream.context.ct.cancelled() => break,
+            // The client reconnects to another replica with its cursor.
             () = draining.cancelled() => break,
             () = &mut revoked => {
-                let error = json!({ "code": FORBIDDEN.0, "message": "the token has been revoked" });
-                outlet.send("terminated", json!({ "error": error })).await?;
+                stream.send_revoked().await?;
                 break;
             }
-            heard = news.next() => if heard.is_none() {
-                return Err(failed(&Failure::unavailable("events can't be waited for right now")));
+            change = changes.next() => if change.is_none() {
+                return Err(error_of(&Failure::unavailable("events are not available right now")));
             },
-            // The look that follows it finds what the bus may have lost.
-            _ = beat.tick() => outlet.send("heartbeat", json!({ "cursor": position.to_string() })).await?,
+            // The next read finds events with notifications that the bus lost.
+            _ = heartbeat.tick() => stream.send("heartbeat", json!({ "cursor": position.to_string() })).await?,
         }
     }
     Ok(complete(json!({ "_meta": {} })))
 }
 
-/// Sends all there is after `position`. The outer error: the client is gone; the inner one: try again later.
-async fn push(
+/// Sends all events after `position`. The outer error means that the client is gone, the inner one that the log can't be
+/// read now.
+async fn push_new(
     subscription: &Subscription<'_>,
-    outlet: &Outlet<'_>,
+    stream: &EventStream<'_>,
     position: &mut i64,
 ) -> Result<Result<(), Failure>, ErrorData> {
     loop {
         let page = match subscription.read(*position).await {
             Ok((page, _)) => page,
-            Err(error) => return Ok(Err(error)),
+            Err(failure) => return Ok(Err(failure)),
         };
         for event in page.events {
             let cursor = event.get("seq").and_then(Value::as_i64).unwrap_or(page.cursor);
             let mut occurrence = subscription.occurrence(event);
             occurrence.insert("cursor".into(), json!(cursor.to_string()));
-            outlet.send("event", Value::Object(occurrence)).await?;
+            stream.send("event", Value::Object(occurrence)).await?;
         }
         *position = page.cursor;
         if !page.has_more {
@@ -298,47 +298,26 @@ async fn push(
     }
 }
 
-/// Where the notifications of one stream go.
-pub struct Outlet<'a> {
-    pub context: &'a RequestContext<RoleServer>,
-}
-
-impl Outlet<'_> {
-    pub async fn send(&self, what: &str, mut params: Value) -> Result<(), ErrorData> {
-        params["_meta"] = json!({ SUBSCRIPTION_ID: self.context.id });
-        let notification = CustomNotification::new(format!("notifications/events/{what}"), Some(params));
-        self.context
-            .peer
-            .send_notification(ServerNotification::CustomNotification(notification))
-            .await
-            .map_err(|_| ErrorData::internal_error("the client is gone", None))
-    }
-}
-
-pub fn failed(failure: &Failure) -> ErrorData {
-    ErrorData::internal_error(failure.message.clone(), Some(failure.envelope()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_catalogue_names_what_the_log_holds() {
-        let listed = catalogue().0;
+    fn catalog_lists_kinds_of_the_log() {
+        let listed = catalog().0;
         assert_eq!(listed["events"][0]["name"], "comms.message.received");
         assert_eq!(listed["events"][0]["delivery"], json!(["poll", "push"]));
         assert_eq!(listed["resultType"], "complete");
     }
 
     #[test]
-    fn a_cursor_may_be_null_and_foreign_arguments_are_refused() {
-        let read = |arguments: Value| {
+    fn accepts_null_cursor_and_rejects_unknown_arguments() {
+        let parse = |arguments: Value| {
             serde_json::from_value::<Params>(
                 json!({ "name": "comms.message.received", "cursor": null, "arguments": arguments }),
             )
         };
-        assert!(read(json!({ "channel": "sms" })).is_ok_and(|params| params.cursor.is_none()));
-        assert!(read(json!({ "colour": "red" })).is_err());
+        assert!(parse(json!({ "channel": "sms" })).is_ok_and(|params| params.cursor.is_none()));
+        assert!(parse(json!({ "colour": "red" })).is_err());
     }
 }

@@ -1,13 +1,14 @@
-//! One request, one answer: how a message of a session is run on whichever replica it reached.
+//! Runs one message of a session and streams its notifications and its response, on any replica.
 
 use std::{
     pin::Pin,
     task::{Context, Poll},
 };
 
+use butt_dial_domain::Failure;
 use futures::{FutureExt, Stream};
 use rmcp::{
-    ErrorData, RoleServer,
+    RoleServer,
     model::{
         CallToolRequest, ClientJsonRpcMessage, ClientRequest, GetMeta, InitializeRequestParams, JsonRpcMessage,
         JsonRpcRequest, RequestId, ServerJsonRpcMessage,
@@ -18,13 +19,13 @@ use rmcp::{
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::handler::Handler;
+use super::{event_stream::error_of, handler::Handler};
 
-/// Progress notifications may come before the answer; more than these wait until the client has read some.
-const QUEUE: usize = 16;
+/// Progress notifications that may wait for the client to read them.
+const QUEUE_LEN: usize = 16;
 
-/// Runs `message`. Dropping what comes back tells what waits that nobody does any more; what has begun goes on.
-pub fn run(handler: Handler, peer: Option<&InitializeRequestParams>, message: ClientJsonRpcMessage) -> Answers {
+/// Runs `message`. Dropping the result cancels what waits for events; work that has started continues.
+pub fn run(handler: Handler, peer: Option<&InitializeRequestParams>, message: ClientJsonRpcMessage) -> Replies {
     let is_plain = is_plain(&message);
     let source = match message {
         JsonRpcMessage::Request(JsonRpcRequest {
@@ -39,7 +40,7 @@ pub fn run(handler: Handler, peer: Option<&InitializeRequestParams>, message: Cl
             Source::Call { id, call, _gone }
         }
         message => {
-            let (out, messages) = mpsc::channel(QUEUE);
+            let (out, messages) = mpsc::channel(QUEUE_LEN);
             let transport = OneShot {
                 message: Some(message),
                 out,
@@ -49,11 +50,11 @@ pub fn run(handler: Handler, peer: Option<&InitializeRequestParams>, message: Cl
             Source::Service { messages, _running }
         }
     };
-    Answers { source, is_over: false }
+    Replies { source, is_over: false }
 }
 
-/// Whether a call of a tool brings no metadata, which would ask for progress or speak of another revision. Most calls don't;
-/// they need no service loop of their own: a task, which goes on when the client hangs up, will do.
+/// Returns whether a request carries no metadata, which requests progress or another protocol revision. A plain tool call
+/// needs no service loop: it runs as a task, which continues when the client disconnects. Most calls are plain.
 fn is_plain(message: &ClientJsonRpcMessage) -> bool {
     match message {
         JsonRpcMessage::Request(message) => message.request.get_meta().is_empty(),
@@ -67,14 +68,14 @@ async fn call(
     request: CallToolRequest,
     gone: CancellationToken,
 ) -> ServerJsonRpcMessage {
-    match handler.call_plainly(request, gone).await {
+    match handler.call_plain_tool(request, gone).await {
         Ok(result) => JsonRpcMessage::response(result, id),
         Err(error) => JsonRpcMessage::error(error, Some(id)),
     }
 }
 
-/// Notifications and, last, the answer.
-pub struct Answers {
+/// Notifications, and the response as the last item.
+pub struct Replies {
     source: Source,
     is_over: bool,
 }
@@ -91,7 +92,7 @@ enum Source {
     },
 }
 
-impl Stream for Answers {
+impl Stream for Replies {
     type Item = ServerJsonRpcMessage;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<ServerJsonRpcMessage>> {
@@ -99,31 +100,31 @@ impl Stream for Answers {
             return Poll::Ready(None);
         }
         let polled = match &mut self.source {
-            Source::Call { id, call, .. } => call.poll_unpin(context).map(|answer| {
-                Some(answer.unwrap_or_else(|error| {
-                    tracing::error!(%error, "a call of a tool ended without an answer");
-                    ServerJsonRpcMessage::error(ErrorData::internal_error("the call failed", None), Some(id.clone()))
+            Source::Call { id, call, .. } => call.poll_unpin(context).map(|response| {
+                Some(response.unwrap_or_else(|error| {
+                    tracing::error!(%error, "tool call task failed");
+                    ServerJsonRpcMessage::error(error_of(&Failure::internal()), Some(id.clone()))
                 }))
             }),
             Source::Service { messages, .. } => messages.poll_recv(context),
         };
         if let Poll::Ready(message) = &polled {
-            self.is_over = message.as_ref().is_none_or(is_answer);
+            self.is_over = message.as_ref().is_none_or(is_response);
         }
         polled
     }
 }
 
-/// Nothing follows it.
-pub fn is_answer(message: &ServerJsonRpcMessage) -> bool {
+/// Returns whether the message is a response, after which nothing follows.
+pub fn is_response(message: &ServerJsonRpcMessage) -> bool {
     matches!(message, JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_))
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the client is gone")]
-pub struct Gone;
+#[error("the client has disconnected")]
+pub struct Disconnected;
 
-/// A transport that carries one message in, and ends after the answer to it.
+/// A transport that carries one message in, and ends after the response to it.
 struct OneShot {
     message: Option<ClientJsonRpcMessage>,
     out: mpsc::Sender<ServerJsonRpcMessage>,
@@ -131,14 +132,14 @@ struct OneShot {
 }
 
 impl Transport<RoleServer> for OneShot {
-    type Error = Gone;
+    type Error = Disconnected;
 
-    fn send(&mut self, item: ServerJsonRpcMessage) -> impl Future<Output = Result<(), Gone>> + Send + 'static {
-        let is_answer = is_answer(&item);
+    fn send(&mut self, item: ServerJsonRpcMessage) -> impl Future<Output = Result<(), Disconnected>> + Send + 'static {
+        let is_response = is_response(&item);
         let (out, done) = (self.out.clone(), self.done.clone());
         async move {
-            let sent = out.send(item).await.map_err(|_| Gone);
-            if is_answer {
+            let sent = out.send(item).await.map_err(|_| Disconnected);
+            if is_response {
                 done.cancel();
             }
             sent
@@ -153,7 +154,7 @@ impl Transport<RoleServer> for OneShot {
         None
     }
 
-    async fn close(&mut self) -> Result<(), Gone> {
+    async fn close(&mut self) -> Result<(), Disconnected> {
         self.done.cancel();
         Ok(())
     }

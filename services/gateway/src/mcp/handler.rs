@@ -1,15 +1,17 @@
-//! MCP's requests, answered: tools are the operations, seen and run by the caller's scope.
+//! The handler of MCP requests. Tools are the operations that the caller's scope allows.
 
 use std::{borrow::Cow, sync::Arc};
 
-use butt_dial_comms::{Comms, delivery::log, identity::Caller};
-use butt_dial_domain::{AgentId, Scope};
+use butt_dial_comms::{Comms, delivery::log};
+use butt_dial_domain::{AgentId, Code, Failure, Scope};
+use butt_dial_identity::Caller;
+use butt_dial_sessions::{ClientChange, INBOX_URI, Sessions};
 use futures::StreamExt;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CallToolRequest, CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams,
-        CompleteResult, CustomRequest, CustomResult, DiscoverResult, ErrorCode, Implementation,
+        CompleteResult, CustomRequest, CustomResult, DiscoverResult, ErrorCode, Extensions, Implementation,
         InitializeRequestParams, InitializeResult, JsonObject, ListPromptsRequestMethod, ListPromptsResult,
         ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
         ReadResourceRequestParams, ReadResourceResponse, ResourcesCapability, ServerCapabilities, ServerConfig,
@@ -21,72 +23,98 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use super::{
-    attend,
-    audience::{Audience, Audiences},
-    connection::Change,
+    attend_loop,
+    client_ref::{ClientRef, ClientStates},
+    event_stream::{EXTENSION, error_of},
     events,
-    resources::{self, INBOX},
-    tools::{self, ToolCall, audience, caller, shortened, span},
+    protocol::is_stateless,
+    resources,
+    tools::{self, ToolCall, caller, client, shortened, span},
 };
 use crate::operations::Progress;
 
-/// The contract that clients check; the Python client's probe wants 1.x.
-const CONTRACT: &str = "1.0.0";
-const INSTRUCTIONS: &str = "Butt-Dial gives you a phone number for calls and texts, WhatsApp and an e-mail address of your own. Call comms_get_me \
-    first: it says who you are and which channels you have. Send with comms_send_message and give every message an \
-    idempotencyKey; a status of pending means that the outcome is being found out: ask comms_get_message_status. People \
-    answer: wait for what they write, and for what becomes of your messages, with comms_wait_events, passing the cursor of \
-    the last result; what came while you were away is in comms_get_waiting_messages. When somebody has written STOP you can't \
-    write to them any more. Telephone calls: call with comms_make_call; to be reachable, keep comms_attend_call or \
-    comms_wait_events waiting in a loop, or be a client that samples. What a caller says comes as a turn: answer it at once \
-    with comms_call_reply (short sentences, no markup), which returns the next turn. When you are away, an answering machine \
-    takes a message, which comes to you like any other.";
+/// The version of the contract that clients check. The Python client's probe requires 1.x.
+const CONTRACT_VERSION: &str = "1.0.0";
+const INSTRUCTIONS: &str = "Butt-Dial gives you a phone number for calls and texts, a WhatsApp sender and an e-mail address. Call comms_get_me \
+    first: it returns your identity and your channels. Send with comms_send_message and give every message an \
+    idempotencyKey. A status of pending means that the outcome is not known yet: poll comms_get_message_status. Receive \
+    replies and status changes with comms_wait_events, and pass the cursor of the last result. Events that arrived while you \
+    were away are in comms_get_waiting_messages. You can't message a person who has sent STOP. Telephone calls: call with \
+    comms_make_call. To be reachable, run comms_attend_call or comms_wait_events in a loop, or be a client that supports \
+    sampling. A caller's speech arrives as a turn: answer it at once with comms_call_reply (short sentences, no markup), \
+    which returns the next turn. While you are away, a voicemail takes messages, which you receive like any other.";
 
-/// Cheap to clone: there is one a request.
+/// Cheap to clone: every request has one.
 #[derive(Clone)]
 pub struct Handler {
     comms: Comms,
-    audiences: Audiences,
+    sessions: Sessions,
+    clients: ClientStates,
     versions: &'static [ProtocolVersion],
     tools: Arc<Vec<(Scope, Tool)>>,
 }
 
 impl Handler {
-    pub fn new(comms: Comms, audiences: Audiences, versions: &'static [ProtocolVersion]) -> Self {
+    pub fn new(
+        comms: Comms,
+        sessions: Sessions,
+        clients: ClientStates,
+        versions: &'static [ProtocolVersion],
+    ) -> Self {
         Self {
             comms,
-            audiences,
+            sessions,
+            clients,
             versions,
             tools: Arc::new(tools::all()),
         }
     }
 
-    /// Of the program: they are waited for when it stops.
+    /// Tasks that the process awaits when it stops.
     pub fn tasks(&self) -> &TaskTracker {
-        &self.comms.tasks
+        self.sessions.streams.tasks()
     }
 
-    /// Calls a tool for a client whose request brings nothing that only rmcp knows what to do with.
-    pub async fn call_plainly(
+    /// Calls a tool for a request without metadata, which needs no service loop of rmcp.
+    pub async fn call_plain_tool(
         &self,
         mut request: CallToolRequest,
         gone: CancellationToken,
     ) -> Result<ServerResult, ErrorData> {
         let extensions = std::mem::take(&mut request.extensions);
-        let name = &request.params.name;
-        let call = ToolCall::begin(&self.comms, &self.audiences, name, &extensions, gone, None).await?;
-        let mut result = ServerResult::CallToolResult(call.run(&self.audiences, request.params.arguments).await);
+        let (name, arguments) = (&request.params.name, request.params.arguments);
+        let call = self.prepare(name, &extensions, gone, None).await?;
+        let mut result = ServerResult::CallToolResult(call.run(&self.clients, arguments).await);
         result.strip_result_type_for_legacy_peer();
         Ok(result)
     }
 
+    async fn prepare(
+        &self,
+        name: &str,
+        extensions: &Extensions,
+        gone: CancellationToken,
+        progress: Option<Progress>,
+    ) -> Result<ToolCall, ErrorData> {
+        ToolCall::prepare(
+            &self.comms,
+            &self.sessions,
+            &self.clients,
+            name,
+            extensions,
+            gone,
+            progress,
+        )
+        .await
+    }
+
+    /// Subscribes the client to the inbox, or ends its subscription.
     async fn watch(&self, uri: &str, context: &RequestContext<RoleServer>, yes: bool) -> Result<(), ErrorData> {
-        if uri != INBOX {
-            return Err(resources::unknown(uri));
+        if uri != INBOX_URI {
+            return Err(resources::not_found(uri));
         }
-        self.audiences
-            .note(&audience(&context.extensions), Change::WatchesInbox(yes))
-            .await;
+        let client = client(&context.extensions);
+        self.clients.update(&client, ClientChange::WatchesInbox(yes)).await;
         Ok(())
     }
 }
@@ -95,25 +123,19 @@ fn agent(caller: &Caller) -> Result<AgentId, ErrorData> {
     let profile = caller.agent();
     profile
         .map(|profile| profile.agent.id.clone())
-        .map_err(|failure| ErrorData::invalid_request(failure.message, None))
-}
-
-/// The revision of 2026-07-28, or a later one.
-pub fn is_stateless(context: &RequestContext<RoleServer>) -> bool {
-    let version = context.protocol_version();
-    version.is_some_and(|version| version.as_str() >= ProtocolVersion::V_2026_07_28.as_str())
+        .map_err(|failure| ErrorData::invalid_request(failure.message.clone(), Some(failure.envelope())))
 }
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
         let mut capabilities = ServerCapabilities::builder().enable_tools().build();
-        // Events are pushed as log messages: clients take no other kind of notification without being asked.
+        // Events are pushed as log messages: clients accept no other notification without a subscription.
         capabilities.logging = Some(JsonObject::default());
         let mut resources = ResourcesCapability::default();
         resources.subscribe = Some(true);
         capabilities.resources = Some(resources);
         ServerConfig::new(capabilities)
-            .with_server_info(Implementation::new("butt-dial-mcp", CONTRACT))
+            .with_server_info(Implementation::new("butt-dial-mcp", CONTRACT_VERSION))
             .with_instructions(INSTRUCTIONS)
     }
 
@@ -133,54 +155,53 @@ impl ServerHandler for Handler {
         Ok(result)
     }
 
-    /// The stateless revision has no log, and no setLevel.
+    /// The stateless revision has no log messages and no `logging/setLevel`.
     async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
         let mut info = self.get_info();
         info.capabilities.logging = None;
         if self.versions.contains(&ProtocolVersion::V_2026_07_28) {
-            let events = (events::EXTENSION.to_owned(), JsonObject::default());
+            let events = (EXTENSION.to_owned(), JsonObject::default());
             info.capabilities.extensions = Some([events].into());
         }
         Ok(DiscoverResult::from_server_info(self.versions.to_vec(), info))
     }
 
-    /// Whoever asks for the log at the level of our pushes wants what comes in.
-    #[expect(deprecated, reason = "clients up to 2025-11-25 ask for it")]
+    /// Subscribes a client that requests log messages at the level of pushed events.
+    #[expect(deprecated, reason = "clients up to 2025-11-25 use it")]
     async fn set_level(
         &self,
         request: rmcp::model::SetLevelRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         use rmcp::model::LoggingLevel::{Debug, Info};
-        let audience = audience(&context.extensions);
-        if matches!(audience, Audience::Nobody) {
+        let client = client(&context.extensions);
+        if matches!(client, ClientRef::None) {
             return Err(ErrorData::method_not_found::<rmcp::model::SetLevelRequestMethod>());
         }
         if matches!(request.level, Debug | Info) {
-            self.audiences.note(&audience, Change::Subscribed(true)).await;
+            self.clients.update(&client, ClientChange::Subscribed(true)).await;
         }
         Ok(())
     }
 
-    /// All in one page: the Python client reads no second one.
+    /// Returns all tools in one page: the Python client reads only the first.
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let scope = caller(&context.extensions)?.principal.scope;
-        self.audiences
-            .note(&audience(&context.extensions), Change::UsesTools)
-            .await;
+        let client = client(&context.extensions);
+        self.clients.update(&client, ClientChange::UsesTools).await;
         let tools = self
             .tools
             .iter()
-            .filter(|(needed, _)| scope.allows(*needed))
+            .filter(|(required, _)| scope.allows(*required))
             .map(|(_, tool)| tool.clone());
         Ok(ListToolsResult::with_all_items(tools.collect()))
     }
 
-    /// What is not declared does not exist; rmcp would answer with empty lists.
+    /// Refuses, because prompts are not declared as a capability. rmcp would answer with an empty list.
     async fn list_prompts(
         &self,
         _: Option<PaginatedRequestParams>,
@@ -241,19 +262,19 @@ impl ServerHandler for Handler {
         let context = subscription.request_context();
         let caller = caller(&context.extensions)?;
         let agent = agent(&caller)?;
-        let streams = &self.audiences.streams;
-        let news = log::subscribe(&self.comms, &agent).await;
-        let mut news = news.map_err(|failure| ErrorData::internal_error(failure.message, None))?;
+        let changes = log::subscribe(&self.comms, &agent).await;
+        let mut changes = changes.map_err(|failure| error_of(&failure))?;
         let watches = subscription.accepted().resource_subscriptions.is_some();
-        let revoked = streams.revoked(&agent);
+        let revoked = self.sessions.revocations.wait_for(&agent);
+        let draining = self.sessions.streams.draining();
         tokio::pin!(revoked);
         loop {
             tokio::select! {
                 () = subscription.cancelled() => return Ok(()),
-                () = streams.draining().cancelled() => return Ok(()),
+                () = draining.cancelled() => return Ok(()),
                 () = &mut revoked => return Ok(()),
-                heard = news.next(), if watches => {
-                    if heard.is_none() || subscription.sink().notify_resource_updated(INBOX).await.is_err() {
+                change = changes.next(), if watches => {
+                    if change.is_none() || subscription.sink().notify_resource_updated(INBOX_URI).await.is_err() {
                         return Ok(());
                     }
                 }
@@ -261,21 +282,24 @@ impl ServerHandler for Handler {
         }
     }
 
-    /// The Events extension is the stateless revision's.
+    /// Answers requests of the Events extension, which only the stateless revision has.
     async fn on_custom_request(
         &self,
         request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        let unknown = || ErrorData::new(ErrorCode::METHOD_NOT_FOUND, shortened(&request.method), None);
+        let unknown = || {
+            let failure = Failure::new(Code::NotFound, shortened(&request.method));
+            ErrorData::new(ErrorCode::METHOD_NOT_FOUND, failure.message.clone(), Some(failure.envelope()))
+        };
         if !is_stateless(&context) {
             return Err(unknown());
         }
         let caller = caller(&context.extensions)?;
-        let streams = &self.audiences.streams;
-        let revoked = streams.revoked(&agent(&caller)?);
-        let answer = events::answer(&self.comms, &caller, &request, &context, streams.draining(), revoked);
-        answer
+        let draining = self.sessions.streams.draining();
+        let revoked = self.sessions.revocations.wait_for(&agent(&caller)?);
+        let result = events::answer(&self.comms, &caller, &request, &context, draining, revoked);
+        result
             .instrument(span(&context.extensions))
             .await
             .unwrap_or_else(|| Err(unknown()))
@@ -306,11 +330,11 @@ impl ServerHandler for Handler {
             token,
         });
         let (name, extensions, gone) = (&request.name, &context.extensions, context.ct.clone());
-        let call = ToolCall::begin(&self.comms, &self.audiences, name, extensions, gone, progress).await?;
-        if attend::is_wanted(call.definition, &context) {
+        let call = self.prepare(name, extensions, gone, progress).await?;
+        if attend_loop::applies(call.definition, &context) {
             let span = call.span();
-            return Ok(attend::attend(&call.operation, request).instrument(span).await);
+            return Ok(attend_loop::run(&call.operation, call.definition, request).instrument(span).await);
         }
-        Ok(call.run(&self.audiences, request.arguments).await.into())
+        Ok(call.run(&self.clients, request.arguments).await.into())
     }
 }

@@ -1,5 +1,5 @@
-//! What stands in front of the transports: which hosts may be named, who calls, whose session it is, and quirks of answers.
-//! Two layers and not one for each: every layer boxes the request's future once more.
+//! HTTP entry of the MCP transports: allowed hosts, authentication, session ownership, and fixes to responses of rmcp.
+//! Two layers and not one per concern, because each layer boxes the request's future once more.
 
 use std::sync::Arc;
 
@@ -8,157 +8,206 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
-use butt_dial_comms::identity::Caller;
+use butt_dial_domain::{Code, Failure};
+use butt_dial_identity::Caller;
 use butt_dial_runtime::http::failure;
+use butt_dial_sessions::SessionRegistry;
 use http::HeaderName;
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
-use super::{
-    events::EXTENSION,
-    sessions::{SESSION_HEADER, Sessions},
-};
-use crate::{auth::Door, operations::After, sent::confirm};
+use super::{client_ref::SESSION_HEADER, event_stream::EXTENSION};
+use crate::{auth::AuthLayer, operations::OnResponseSent, response_sent};
 
-/// SEP-2243: the method of a request, for whoever does not read its body.
+/// SEP-2243: the method of a request, for intermediaries that do not read its body.
 const METHOD_HEADER: HeaderName = HeaderName::from_static("mcp-method");
+/// Bytes of an error text of rmcp, which are all short.
+const MAX_ERROR_TEXT: usize = 4 * 1024;
 
-/// Of all transports.
+/// State of the layer around all transports.
 #[derive(Clone)]
-pub struct Edge {
-    /// `None`: any.
+pub struct Entry {
+    /// `None`: any host.
     pub allowed_hosts: Arc<Option<Vec<String>>>,
-    pub door: Door,
+    pub auth: AuthLayer,
 }
 
-pub async fn enter(State(edge): State<Edge>, mut request: Request, next: Next) -> Response {
-    if let Some(allowed) = &*edge.allowed_hosts
-        && let Err(why) = check_host(allowed, &request)
+/// Refuses foreign hosts and unauthenticated callers.
+pub async fn authenticate(State(entry): State<Entry>, mut request: Request, next: Next) -> Response {
+    if let Some(allowed) = &*entry.allowed_hosts
+        && let Err(reason) = check_host(allowed, &request)
     {
-        return (StatusCode::FORBIDDEN, why).into_response();
+        return failure(&reason);
     }
-    match edge.door.agent(&request).await {
+    match entry.auth.agent(&request).await {
         Ok(caller) => request.extensions_mut().insert(caller),
-        Err(refusal) => return failure(&refusal),
+        Err(reason) => return failure(&reason),
     };
-    // Handlers may run in tasks of rmcp's own; through this they find the span of their request.
+    // rmcp may run handlers in its own tasks; they find the span of their request here.
     request.extensions_mut().insert(tracing::Span::current());
     next.run(request).await
 }
 
-/// Of Streamable HTTP.
+/// State of the layer around Streamable HTTP.
 #[derive(Clone)]
-pub struct StreamableEdge {
-    pub sessions: Sessions,
+pub struct StreamableEntry {
+    pub sessions: SessionRegistry,
     pub tasks: TaskTracker,
 }
 
-pub async fn enter_streamable(State(edge): State<StreamableEdge>, mut request: Request, next: Next) -> Response {
-    let (named, caller) = (request.headers().get(SESSION_HEADER), request.extensions().get());
-    if let Some(id) = named
-        && let Err(refusal) = own_session(&edge.sessions, id, caller).await
+/// Refuses foreign sessions, and adapts what rmcp answers.
+pub async fn handle_streamable(State(entry): State<StreamableEntry>, mut request: Request, next: Next) -> Response {
+    let (session, caller) = (request.headers().get(SESSION_HEADER), request.extensions().get());
+    if let Some(id) = session
+        && let Err(reason) = check_session(&entry.sessions, id, caller).await
     {
-        return refusal;
+        return failure(&reason);
     }
-    let after = After::default();
-    request.extensions_mut().insert(after.clone());
+    let on_sent = OnResponseSent::default();
+    request.extensions_mut().insert(on_sent.clone());
     let method = request.method().clone();
     let discovers = request
         .headers()
         .get(METHOD_HEADER)
         .is_some_and(|method| method == "server/discover");
     let mut response = next.run(request).await;
-    // rmcp answers DELETE with 202; the Python client takes anything but 200 and 204 for a failure.
+    // rmcp answers DELETE with 202; the Python client accepts only 200 and 204.
     if method == Method::DELETE && response.status() == StatusCode::ACCEPTED {
         *response.status_mut() = StatusCode::NO_CONTENT;
     }
     if discovers {
-        response = name_events(response).await;
+        response = add_events_capability(response).await;
+    }
+    if response.status().is_client_error() || response.status().is_server_error() {
+        return with_envelope(response).await;
     }
     if method == Method::POST {
-        response = confirm_answer(response, after, edge.tasks);
+        response = watch_response(response, on_sent, entry.tasks);
     }
     response
 }
 
-/// A web page can make a browser ask a local server under the page's own name (DNS rebinding): such a name is refused.
-fn check_host(allowed: &[String], request: &Request) -> Result<(), &'static str> {
-    let known = |authority: &str| {
+/// Refuses a name that is not allowed. A web page can make a browser call a local server under the page's own name (DNS
+/// rebinding).
+fn check_host(allowed: &[String], request: &Request) -> Result<(), Failure> {
+    let is_allowed = |authority: &str| {
         let host = authority.parse::<http::uri::Authority>().ok();
         host.is_some_and(|host| {
-            allowed
-                .iter()
-                .any(|a| a.eq_ignore_ascii_case(host.host().trim_matches(['[', ']'])))
+            let host = host.host().trim_matches(['[', ']']);
+            allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
         })
     };
-    if !named_host(request.headers(), request.uri()).is_some_and(known) {
-        return Err("Forbidden: this Host is not one of ours; ALLOWED_HOSTS names more");
+    let refusal = |message| Failure::new(Code::AuthForbidden, message).hint("add the name to ALLOWED_HOSTS");
+    if !requested_host(request.headers(), request.uri()).is_some_and(is_allowed) {
+        return Err(refusal("the Host of the request is not in ALLOWED_HOSTS"));
     }
     let origin = request
         .headers()
         .get(header::ORIGIN)
         .map(|value| value.to_str().unwrap_or_default());
     if let Some(origin) = origin
-        && !origin.split_once("://").is_some_and(|(_, authority)| known(authority))
+        && !origin
+            .split_once("://")
+            .is_some_and(|(_, authority)| is_allowed(authority))
     {
-        return Err("Forbidden: this Origin is not one of ours; ALLOWED_HOSTS names more");
+        return Err(refusal("the Origin of the request is not in ALLOWED_HOSTS"));
     }
     Ok(())
 }
 
-fn named_host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+fn requested_host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
     headers
         .get(header::HOST)
         .and_then(|value| value.to_str().ok())
         .or_else(|| uri.authority().map(|a| a.as_str()))
 }
 
-/// A session belongs to the agent that opened it; to anybody else it does not exist.
-async fn own_session(sessions: &Sessions, id: &HeaderValue, caller: Option<&Arc<Caller>>) -> Result<(), Response> {
+/// Refuses a session that the caller's agent did not open, as if it did not exist.
+async fn check_session(
+    sessions: &SessionRegistry,
+    id: &HeaderValue,
+    caller: Option<&Arc<Caller>>,
+) -> Result<(), Failure> {
     let agent = caller.and_then(|caller| caller.principal.agent.as_ref());
-    match sessions.find(id.to_str().unwrap_or_default()).await {
-        Ok(Some(session)) if Some(&session.agent) == agent => Ok(()),
-        // 404 and nothing else makes clients open a new session.
-        Ok(_) => Err((StatusCode::NOT_FOUND, "Not Found: Session not found").into_response()),
-        Err(refusal) => Err(failure(&refusal)),
+    match sessions.find(id.to_str().unwrap_or_default()).await? {
+        Some(session) if Some(&session.agent) == agent => Ok(()),
+        _ => Err(session_not_found()),
     }
 }
 
-/// Runs what is to follow an answer, such as taking what it held off the agent's queue, once the answer has left.
-fn confirm_answer(response: Response, after: After, tasks: TaskTracker) -> Response {
+/// Only a 404 makes clients open a new session.
+pub fn session_not_found() -> Failure {
+    Failure::new(Code::NotFound, "Session not found").hint("initialize a new session")
+}
+
+/// Runs the hooks of the operation, such as acknowledging events, once the response is sent.
+fn watch_response(response: Response, on_sent: OnResponseSent, tasks: TaskTracker) -> Response {
     let content_type = response.headers().get(header::CONTENT_TYPE);
-    let streams = content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
-    // In a stream the answer is yet to come; anything else is complete, and so is what is to follow it.
-    if streams || !after.is_empty() {
-        return confirm(response, after, tasks);
+    let is_stream = content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+    // In a stream the response is yet to come. Any other response is complete, and its hooks are registered.
+    if is_stream || !on_sent.is_empty() {
+        return response_sent::watch(response, on_sent, tasks);
     }
     response
 }
 
-/// Names the Events extension where some clients look for it: rmcp's capabilities have no such field.
-async fn name_events(response: Response) -> Response {
+/// Gives a plain-text error of rmcp the error envelope. The status and the text stay.
+async fn with_envelope(response: Response) -> Response {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    if content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json")) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let text = to_bytes(body, MAX_ERROR_TEXT).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).trim().to_owned();
+    let code = code_of(parts.status);
+    let message = if text.is_empty() || parts.status.is_server_error() {
+        "the MCP request was refused".to_owned()
+    } else {
+        text
+    };
+    let body = Failure::new(code, message).envelope().to_string();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let json = HeaderValue::from_static("application/json");
+    parts.headers.insert(header::CONTENT_TYPE, json);
+    Response::from_parts(parts, Body::from(body))
+}
+
+/// The code of a status that rmcp chose itself.
+fn code_of(status: StatusCode) -> Code {
+    match status {
+        StatusCode::NOT_FOUND => Code::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+        StatusCode::NOT_ACCEPTABLE => Code::NotAcceptable,
+        StatusCode::PAYLOAD_TOO_LARGE => Code::PayloadTooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::UnsupportedMediaType,
+        StatusCode::SERVICE_UNAVAILABLE => Code::ServiceUnavailable,
+        status if status.is_server_error() => Code::Internal,
+        _ => Code::InvalidArgument,
+    }
+}
+
+/// Adds the Events extension to the capabilities, where some clients look for it: rmcp's capabilities have no such field.
+async fn add_events_capability(response: Response) -> Response {
     let content_type = response.headers().get(header::CONTENT_TYPE);
     if content_type.is_none_or(|value| value != "application/json") {
         return response;
     }
     let (mut parts, body) = response.into_parts();
-    // The answer is our own, and short.
+    // The response is our own and short.
     let Ok(bytes) = to_bytes(body, usize::MAX).await else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        return failure(&Failure::internal());
     };
-    let named = serde_json::from_slice::<Value>(&bytes).ok().and_then(|mut answer| {
+    let extended = serde_json::from_slice::<Value>(&bytes).ok().and_then(|mut answer| {
         let capabilities = answer.get_mut("result")?.get_mut("capabilities")?.as_object_mut()?;
-        if capabilities
-            .get("extensions")
-            .and_then(|all| all.get(EXTENSION))
-            .is_some()
-        {
+        let extensions = capabilities.get("extensions");
+        if extensions.and_then(|all| all.get(EXTENSION)).is_some() {
             capabilities.insert("events".into(), json!({}));
         }
         serde_json::to_vec(&answer).ok()
     });
     parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, named.map_or_else(|| Body::from(bytes), Body::from))
+    Response::from_parts(parts, extended.map_or_else(|| Body::from(bytes), Body::from))
 }

@@ -1,4 +1,5 @@
-//! rmcp's session manager, with nothing in it: a session is a record, a POST runs here, a GET is a push stream.
+//! rmcp's session manager without sessions in memory: a session is a record that all replicas share, a POST runs on this
+//! replica, and a GET is a push stream.
 
 use std::{
     collections::HashMap,
@@ -8,14 +9,15 @@ use std::{
     time::Duration,
 };
 
-use butt_dial_comms::identity::Caller;
-use butt_dial_domain::{AgentId, Failure, ids};
+use butt_dial_domain::{AgentId, Code, Failure, ids};
+use butt_dial_identity::Caller;
+use butt_dial_sessions::{ClientChange, PushStream, Session, SessionRegistry};
 use futures::{Stream, StreamExt};
 use http::request::Parts;
 use rmcp::{
     RoleServer,
     model::{
-        ClientJsonRpcMessage, ClientRequest, ErrorData, GetExtensions, InitializeRequestParams, JsonRpcMessage,
+        ClientJsonRpcMessage, ClientRequest, GetExtensions, InitializeRequestParams, JsonRpcMessage,
         ProtocolVersion, RequestId, ServerJsonRpcMessage, ServerResult,
     },
     transport::{
@@ -27,28 +29,19 @@ use rmcp::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{
-    Tier,
-    audience::Audience,
-    connection::Change,
-    exchange,
-    handler::Handler,
-    push_stream::PushStream,
-    sessions::{Session, Sessions},
-    sse::is_initialized,
-};
+use super::{client_ref::ClientRef, event_stream::error_of, exchange, handler::Handler, protocol::is_initialized, state::McpState};
 
-/// A client whose request broke off asks again this soon.
+/// Pause before a client resumes a broken response stream.
 const RETRY: Duration = Duration::from_millis(500);
-/// An answer that comes so soon goes out in one piece. Should the connection break before, the client has no response at all,
-/// and notices; later, it has the beginning of a stream, and has to be told how to go on.
-const PROMPT: Duration = Duration::from_millis(100);
-/// Between the replica and the request in the id of a priming event.
+/// A response within this time is sent whole. A connection that breaks before leaves the client without a response, which
+/// it notices. Later, the client has the beginning of a stream and needs a priming event to resume it.
+const PROMPT_RESPONSE: Duration = Duration::from_millis(100);
+/// Separates the replica from the request in the id of a priming event.
 const SEPARATOR: char = '!';
 
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    #[error("no such session")]
+    #[error("the session does not exist")]
     Unknown,
     #[error("the handshake is incomplete")]
     Handshake,
@@ -57,63 +50,63 @@ pub enum SessionError {
 }
 
 pub struct Manager {
-    tier: Tier,
+    state: McpState,
     handler: Handler,
-    /// Handshakes between `create_session` and `initialize_session`, a moment later on this same replica.
-    handshakes: Mutex<HashMap<SessionId, Ends>>,
+    /// Handshakes between `create_session` and `initialize_session`, which rmcp calls on the same replica.
+    handshakes: Mutex<HashMap<SessionId, HandshakeEnds>>,
 }
 
 impl Manager {
-    pub fn new(tier: Tier, handler: Handler) -> Self {
+    pub fn new(state: McpState, handler: Handler) -> Self {
         Self {
-            tier,
+            state,
             handler,
             handshakes: Mutex::default(),
         }
     }
 
     async fn session(&self, id: &SessionId) -> Result<Arc<Session>, SessionError> {
-        self.tier.sessions.find(id).await?.ok_or(SessionError::Unknown)
+        self.state.sessions.registry.find(id).await?.ok_or(SessionError::Unknown)
     }
 
     async fn open_stream(&self, id: &SessionId) -> Result<PushStream, SessionError> {
-        let (sessions, streams) = (&self.tier.sessions, &self.tier.streams);
+        let (registry, streams) = (&self.state.sessions.registry, &self.state.sessions.streams);
         let session = self.session(id).await?;
         let stream = streams.open_for_session(id, &session).await?;
-        // Whatever was noted meanwhile did not find this stream yet.
-        if let Some(newer) = sessions.read(id).await? {
-            for change in session.marks.changes_to(&newer.marks, streams.now()) {
-                streams.note_here(stream.id(), &session.agent, &change).await;
+        // Changes made since the session was read did not find this stream.
+        if let Some(newer) = registry.read(id).await? {
+            for change in session.flags.changes_to(&newer.flags, streams.now()) {
+                streams.update_local(stream.id(), &session.agent, &change).await;
             }
         }
         Ok(stream)
     }
 }
 
-type Ends = (mpsc::Sender<ClientJsonRpcMessage>, mpsc::Receiver<ServerJsonRpcMessage>);
+type HandshakeEnds = (mpsc::Sender<ClientJsonRpcMessage>, mpsc::Receiver<ServerJsonRpcMessage>);
 
-/// Carries the handshake and nothing else.
+/// A transport that carries only the handshake.
 pub struct Handshake {
     requests: mpsc::Receiver<ClientJsonRpcMessage>,
-    answers: mpsc::Sender<ServerJsonRpcMessage>,
+    responses: mpsc::Sender<ServerJsonRpcMessage>,
 }
 
 impl Transport<RoleServer> for Handshake {
-    type Error = exchange::Gone;
+    type Error = exchange::Disconnected;
 
     fn send(
         &mut self,
         item: ServerJsonRpcMessage,
-    ) -> impl Future<Output = Result<(), exchange::Gone>> + Send + 'static {
-        let answers = self.answers.clone();
-        async move { answers.send(item).await.map_err(|_| exchange::Gone) }
+    ) -> impl Future<Output = Result<(), exchange::Disconnected>> + Send + 'static {
+        let responses = self.responses.clone();
+        async move { responses.send(item).await.map_err(|_| exchange::Disconnected) }
     }
 
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
         self.requests.recv().await
     }
 
-    async fn close(&mut self) -> Result<(), exchange::Gone> {
+    async fn close(&mut self) -> Result<(), exchange::Disconnected> {
         Ok(())
     }
 }
@@ -125,10 +118,10 @@ impl SessionManager for Manager {
     async fn create_session(&self) -> Result<(SessionId, Handshake), SessionError> {
         let id: SessionId = ids::random().into();
         let (to_server, requests) = mpsc::channel(2);
-        let (answers, from_server) = mpsc::channel(2);
+        let (responses, from_server) = mpsc::channel(2);
         let mut handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);
         handshakes.insert(id.clone(), (to_server, from_server));
-        Ok((id, Handshake { requests, answers }))
+        Ok((id, Handshake { requests, responses }))
     }
 
     /// The record is written before the client learns the session's id.
@@ -143,23 +136,23 @@ impl SessionManager for Manager {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(id);
         let (to_server, mut from_server) = ends.ok_or(SessionError::Handshake)?;
-        let (agent, mut peer) = introduced(&message).ok_or(SessionError::Handshake)?;
+        let (agent, mut peer) = introduction(&message).ok_or(SessionError::Handshake)?;
         to_server.send(message).await.map_err(|_| SessionError::Handshake)?;
-        let answer = from_server.recv().await.ok_or(SessionError::Handshake)?;
-        if let JsonRpcMessage::Response(response) = &answer
+        let reply = from_server.recv().await.ok_or(SessionError::Handshake)?;
+        if let JsonRpcMessage::Response(response) = &reply
             && let ServerResult::InitializeResult(result) = &response.result
         {
             peer.protocol_version = result.protocol_version.clone();
-            self.tier.sessions.create(id, agent, peer).await?;
+            self.state.sessions.registry.create(id, agent, peer).await?;
         }
-        Ok(answer)
+        Ok(reply)
     }
 
     async fn has_session(&self, id: &SessionId) -> Result<bool, SessionError> {
-        Ok(self.tier.sessions.find(id).await?.is_some())
+        Ok(self.state.sessions.registry.find(id).await?.is_some())
     }
 
-    /// Called when the handshake's loop ends, which ends nothing. A DELETE arrives at `DeleteHook`.
+    /// Does nothing: rmcp calls it when the handshake's loop ends. A DELETE reaches `DeleteHook`.
     async fn close_session(&self, _: &SessionId) -> Result<(), SessionError> {
         Ok(())
     }
@@ -172,34 +165,34 @@ impl SessionManager for Manager {
         let session = self.session(id).await?;
         let priming = match &message {
             JsonRpcMessage::Request(request) if can_resume(&session.peer.protocol_version) => {
-                Some(ServerSseMessage::priming(event_id(&self.tier, &request.id), RETRY))
+                Some(ServerSseMessage::priming(event_id(&self.state, &request.id), RETRY))
             }
             _ => None,
         };
-        let mut answers = exchange::run(self.handler.clone(), Some(&session.peer), message);
-        let first = match timeout(PROMPT, answers.next()).await {
+        let mut replies = exchange::run(self.handler.clone(), Some(&session.peer), message);
+        let first = match timeout(PROMPT_RESPONSE, replies.next()).await {
             Ok(first) => first.map(ServerSseMessage::from_message),
             Err(_) => priming,
         };
         Ok(Events {
             first,
-            rest: Box::pin(answers.map(ServerSseMessage::from_message)),
+            rest: Box::pin(replies.map(ServerSseMessage::from_message)),
         })
     }
 
-    /// The client is ready, or answers a request of ours. Nothing else changes anything: sends can't be taken back.
+    /// Accepts `notifications/initialized` and responses to the server's requests. Ignores other messages: a send can't be
+    /// cancelled.
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), SessionError> {
         match message {
             JsonRpcMessage::Notification(notification) if is_initialized(&notification.notification) => {
-                let initialized = Change::Initialized(self.tier.streams.now());
-                self.tier
-                    .audiences
-                    .note(&Audience::Session(id.to_string()), initialized)
-                    .await;
+                let initialized = ClientChange::Initialized(self.state.sessions.streams.now());
+                let client = ClientRef::Session(id.to_string());
+                self.state.clients.update(&client, initialized).await;
             }
-            answer @ (JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_)) => {
+            response @ (JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_)) => {
                 let session = self.session(id).await?;
-                self.tier.streams.bring_answer(&session.agent, answer).await;
+                let streams = &self.state.sessions.streams;
+                streams.forward_response(&session.agent, response).await;
             }
             _ => {}
         }
@@ -216,7 +209,7 @@ impl SessionManager for Manager {
         })
     }
 
-    /// A stream that broke before its answer: the client learns it at once instead of waiting for its time-out.
+    /// Answers a response stream that broke with an error at once, so that the client does not wait for its timeout.
     async fn resume(
         &self,
         id: &SessionId,
@@ -227,10 +220,13 @@ impl SessionManager for Manager {
             .and_then(|(_, id)| serde_json::from_str::<RequestId>(id).ok());
         if let Some(request) = interrupted {
             self.session(id).await?;
-            let error = ErrorData::internal_error("interrupted; repeat the call with the same idempotencyKey", None);
-            let answer = ServerJsonRpcMessage::error(error, Some(request));
+            let failure = Failure::new(
+                Code::Internal,
+                "the connection broke before the response was sent; repeat the call with the same idempotencyKey",
+            );
+            let reply = ServerJsonRpcMessage::error(error_of(&failure), Some(request));
             return Ok(Events {
-                first: Some(ServerSseMessage::from_message(answer)),
+                first: Some(ServerSseMessage::from_message(reply)),
                 rest: Box::pin(futures::stream::empty()),
             });
         }
@@ -241,8 +237,8 @@ impl SessionManager for Manager {
     }
 }
 
-/// Who introduces itself, and how.
-fn introduced(message: &ClientJsonRpcMessage) -> Option<(AgentId, InitializeRequestParams)> {
+/// Returns the agent and the client's introduction of an `initialize` request.
+fn introduction(message: &ClientJsonRpcMessage) -> Option<(AgentId, InitializeRequestParams)> {
     let JsonRpcMessage::Request(request) = message else {
         return None;
     };
@@ -254,14 +250,14 @@ fn introduced(message: &ClientJsonRpcMessage) -> Option<(AgentId, InitializeRequ
     Some((agent, initialize.params.clone()))
 }
 
-/// Priming events came with the revision of 2025-11-25; older clients stumble over an event without data.
+/// Priming events came with the revision of 2025-11-25. Older clients fail on an event without data.
 fn can_resume(version: &ProtocolVersion) -> bool {
     version.as_str() >= ProtocolVersion::V_2025_11_25.as_str()
 }
 
-fn event_id(tier: &Tier, request: &RequestId) -> String {
+fn event_id(state: &McpState, request: &RequestId) -> String {
     let request = serde_json::to_string(request).unwrap_or_default();
-    format!("{}{SEPARATOR}{request}", tier.streams.replica())
+    format!("{}{SEPARATOR}{request}", state.sessions.streams.replica())
 }
 
 fn push_events(stream: PushStream) -> impl Stream<Item = ServerSseMessage> + Send + Sync {
@@ -287,8 +283,8 @@ impl Stream for Events {
     }
 }
 
-/// The one place where rmcp tells of an HTTP DELETE.
-pub struct DeleteHook(pub Sessions);
+/// Receives HTTP DELETE: rmcp reports it only to a session store.
+pub struct DeleteHook(pub SessionRegistry);
 
 #[async_trait::async_trait]
 impl SessionStore for DeleteHook {

@@ -1,46 +1,48 @@
-//! The legacy transport of 2024-11-05: a stream of events, and messages posted beside it, to whichever replica.
+//! The legacy transport of 2024-11-05: a stream of events, and messages that are posted to any replica.
 
 use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Extension,
-    extract::{Query, State},
+    extract::{Query, State, rejection::QueryRejection},
     http::{Extensions, StatusCode},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
 };
-use butt_dial_comms::identity::Caller;
+use butt_dial_domain::{Code, Failure};
+use butt_dial_identity::Caller;
 use butt_dial_runtime::http::{BodyRejection, FullBody, failure};
+use butt_dial_sessions::{ClientChange, Connection};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::request::Parts;
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientNotification, ClientRequest, ErrorCode, ErrorData, GetExtensions,
-    InitializeRequestParams, JsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerResult,
+    ClientJsonRpcMessage, ClientRequest, ErrorCode, ErrorData, GetExtensions, InitializeRequestParams, JsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerResult,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tracing::Instrument;
 
 use super::{
-    KEEP_ALIVE, MAX_BODY, Tier,
-    audience::Audience,
-    connection::{Change, Connection},
+    client_ref::ClientRef,
     exchange,
+    http::session_not_found,
+    protocol::is_initialized,
+    state::{KEEP_ALIVE, MAX_BODY, McpState},
 };
-use crate::operations::After;
+use crate::operations::OnResponseSent;
 
-/// Opens the stream. Its first event says where messages go; the path is relative, because clients stay on one origin.
-pub async fn open(State(tier): State<Tier>, Extension(caller): Extension<Arc<Caller>>) -> Response {
+/// Opens the stream. Its first event names the path for messages; it is relative, because clients accept only one origin.
+pub async fn open(State(state): State<McpState>, Extension(caller): Extension<Arc<Caller>>) -> Response {
     let agent = match caller.agent() {
         Ok(profile) => profile.agent.id.clone(),
         Err(refusal) => return failure(&refusal),
     };
-    match tier.streams.open_sse(agent).await {
-        Ok((id, stream)) => {
-            let events = events(format!("/messages?sessionId={id}"), stream);
+    match state.sessions.streams.open_sse(agent).await {
+        Ok(stream) => {
+            let events = events(format!("/messages?sessionId={}", stream.id()), stream);
             let unbuffered = [("x-accel-buffering", "no"), ("cache-control", "no-store")];
             (
                 unbuffered,
@@ -64,101 +66,105 @@ pub struct Target {
     session_id: String,
 }
 
-/// Takes a message. The answer goes to the stream: clients hang on a POST that is answered with an error, so anything
-/// that is wrong with the message itself is told there too.
+/// Receives a message. The response goes to the stream. So do errors of the message itself, because clients hang after a
+/// POST that fails.
 pub async fn receive(
-    State(tier): State<Tier>,
-    Query(target): Query<Target>,
+    State(state): State<McpState>,
+    target: Result<Query<Target>, QueryRejection>,
     Extension(caller): Extension<Arc<Caller>>,
     Extension(span): Extension<tracing::Span>,
     FullBody(body): FullBody<MAX_BODY>,
 ) -> Response {
-    let connection = match tier.streams.find(&target.session_id).await {
+    let Ok(Query(target)) = target else {
+        let missing = Failure::new(Code::MissingFields, "the query parameter sessionId is required");
+        return failure(&missing.hint("post to the path that the endpoint event of /sse names"));
+    };
+    let connection = match state.sessions.streams.find(&target.session_id).await {
         Ok(Some(connection)) if Some(&connection.agent) == caller.principal.agent.as_ref() => connection,
-        Ok(_) => return (StatusCode::NOT_FOUND, "Not Found: Session not found").into_response(),
+        Ok(_) => return failure(&session_not_found()),
         Err(refusal) => return failure(&refusal),
     };
-    let message = read(body);
-    let answering = {
-        let (tier, span) = (tier.clone(), span.clone());
+    let message = parse(body);
+    let responding = {
+        let (state, span) = (state.clone(), span.clone());
         async move {
             match message {
-                Ok(message) => answer(&tier, &connection, caller, span, message).await,
-                Err(unreadable) => refuse(&tier, &connection, unreadable).await,
+                Ok(message) => respond(&state, &connection, caller, span, message).await,
+                Err(invalid) => refuse(&state, &connection, invalid).await,
             }
         }
     };
-    tier.streams.answer(answering.instrument(span));
+    let streams = &state.sessions.streams;
+    streams.spawn_response(responding.instrument(span));
     (StatusCode::ACCEPTED, "Accepted").into_response()
 }
 
-async fn answer(
-    tier: &Tier,
+async fn respond(
+    state: &McpState,
     connection: &Connection,
     caller: Arc<Caller>,
     span: tracing::Span,
     mut message: ClientJsonRpcMessage,
 ) {
     let JsonRpcMessage::Request(request) = &mut message else {
-        return take(tier, connection, message).await;
+        return accept(state, connection, message).await;
     };
     let introduction = match &request.request {
         ClientRequest::InitializeRequest(initialize) => Some(initialize.params.clone()),
         _ => None,
     };
-    let after = After::default();
+    let on_sent = OnResponseSent::default();
     let mut parts = parts(caller, span, connection);
-    parts.extensions.insert(after.clone());
+    parts.extensions.insert(on_sent.clone());
     request.request.extensions_mut().insert(parts);
-    let mut answers = exchange::run(tier.legacy.clone(), connection.peer.as_ref(), message);
-    // Without a stream nobody waits for the answer.
-    let closed = tier.streams.closed(connection);
-    while let Some(Some(answer)) = closed.run_until_cancelled(answers.next()).await {
-        let is_last = exchange::is_answer(&answer);
-        if let Some(peer) = negotiated(introduction.as_ref(), &answer) {
-            tier.streams.note(connection, Change::Introduced(Box::new(peer))).await;
+    let mut replies = exchange::run(state.legacy.clone(), connection.peer.as_ref(), message);
+    // Without a stream no client waits for the response.
+    let streams = &state.sessions.streams;
+    let closed = streams.closed(connection);
+    while let Some(Some(reply)) = closed.run_until_cancelled(replies.next()).await {
+        let is_last = exchange::is_response(&reply);
+        if let Some(peer) = negotiated(introduction.as_ref(), &reply) {
+            let introduced = ClientChange::Introduced(Box::new(peer));
+            streams.update(connection, introduced).await;
         }
-        if !bring(tier, connection, &answer).await {
-            // Too large for the bus, or the way there is gone: the client must not wait for it.
-            return tier.streams.close(connection).await;
+        if !push(state, connection, &reply).await {
+            // It is too large for the bus, or the replica is unreachable: the client must not wait for it.
+            return streams.close(connection).await;
         }
         if is_last {
-            return after.run(tier.streams.tasks());
+            return on_sent.run(streams.tasks());
         }
     }
 }
 
-/// What asks for nothing: the client is ready, or answers a request of ours.
-async fn take(tier: &Tier, connection: &Connection, message: ClientJsonRpcMessage) {
+/// Accepts a message that needs no response: `notifications/initialized`, or a response to a request of the server.
+async fn accept(state: &McpState, connection: &Connection, message: ClientJsonRpcMessage) {
+    let streams = &state.sessions.streams;
     match message {
         JsonRpcMessage::Notification(notification) if is_initialized(&notification.notification) => {
-            let now = tier.streams.now();
-            tier.streams.note(connection, Change::Initialized(now)).await;
+            let initialized = ClientChange::Initialized(streams.now());
+            streams.update(connection, initialized).await;
         }
-        answer => tier.streams.bring_answer(&connection.agent, answer).await,
+        response => streams.forward_response(&connection.agent, response).await,
     }
 }
 
-pub fn is_initialized(notification: &ClientNotification) -> bool {
-    matches!(notification, ClientNotification::InitializedNotification(_))
-}
-
-/// What the handler needs of an HTTP request; the one that came has been answered already.
+/// Builds the HTTP request that the handler reads. The received one has been answered already.
 fn parts(caller: Arc<Caller>, span: tracing::Span, connection: &Connection) -> Parts {
     let (mut parts, ()) = http::Request::new(()).into_parts();
     let mut extensions = Extensions::new();
     extensions.insert(caller);
     extensions.insert(span);
-    extensions.insert(Audience::Stream(Box::new(connection.clone())));
+    extensions.insert(ClientRef::Stream(Box::new(connection.clone())));
     parts.extensions = extensions;
     parts
 }
 
 fn negotiated(
     introduction: Option<&InitializeRequestParams>,
-    answer: &ServerJsonRpcMessage,
+    reply: &ServerJsonRpcMessage,
 ) -> Option<InitializeRequestParams> {
-    let JsonRpcMessage::Response(response) = answer else {
+    let JsonRpcMessage::Response(response) = reply else {
         return None;
     };
     let ServerResult::InitializeResult(result) = &response.result else {
@@ -169,41 +175,38 @@ fn negotiated(
     Some(peer)
 }
 
-/// A message that can't be run. Its id, if it has one, is how the client is told.
-struct Unreadable {
+/// A message that can't be parsed. The client is notified by the id, if there is one.
+struct InvalidMessage {
     id: Option<RequestId>,
 }
 
-fn read(body: Result<Bytes, BodyRejection>) -> Result<ClientJsonRpcMessage, Unreadable> {
-    let body = body.map_err(|_| Unreadable { id: None })?;
+fn parse(body: Result<Bytes, BodyRejection>) -> Result<ClientJsonRpcMessage, InvalidMessage> {
+    let body = body.map_err(|_| InvalidMessage { id: None })?;
     serde_json::from_slice(&body).map_err(|_| {
         let message: Option<Map<String, Value>> = serde_json::from_slice(&body).ok();
-        Unreadable {
+        InvalidMessage {
             id: message.and_then(|mut fields| serde_json::from_value(fields.remove("id")?).ok()),
         }
     })
 }
 
-/// Without an id nobody could be told, and the client would wait for ever: the end of the stream tells it.
-async fn refuse(tier: &Tier, connection: &Connection, unreadable: Unreadable) {
-    match unreadable.id {
+/// Answers with an error. Without an id no error can be sent, and the client would wait forever: its stream is closed.
+async fn refuse(state: &McpState, connection: &Connection, invalid: InvalidMessage) {
+    match invalid.id {
         Some(id) => {
-            let error = ErrorData::new(
-                ErrorCode::INVALID_REQUEST,
-                "the message is no JSON-RPC 2.0 request",
-                None,
-            );
-            bring(tier, connection, &ServerJsonRpcMessage::error(error, Some(id))).await;
+            let failure = Failure::new(Code::InvalidArgument, "the message is not a JSON-RPC 2.0 request");
+            let error = ErrorData::new(ErrorCode::INVALID_REQUEST, failure.message.clone(), Some(failure.envelope()));
+            push(state, connection, &ServerJsonRpcMessage::error(error, Some(id))).await;
         }
-        None => tier.streams.close(connection).await,
+        None => state.sessions.streams.close(connection).await,
     }
 }
 
-async fn bring(tier: &Tier, connection: &Connection, message: &ServerJsonRpcMessage) -> bool {
+async fn push(state: &McpState, connection: &Connection, message: &ServerJsonRpcMessage) -> bool {
     match serde_json::to_string(message) {
-        Ok(text) => tier.streams.push(connection, text).await,
+        Ok(text) => state.sessions.streams.push(connection, text).await,
         Err(error) => {
-            tracing::error!(%error, "an answer could not be written");
+            tracing::error!(%error, "response not serializable");
             false
         }
     }

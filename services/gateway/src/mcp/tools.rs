@@ -1,9 +1,11 @@
-//! The tools: the operations as MCP shows them, and how one is called.
+//! Operations as MCP tools: their definitions, and calls of them.
 
 use std::sync::Arc;
 
-use butt_dial_comms::{Comms, identity::Caller};
-use butt_dial_domain::{Failure, Scope};
+use butt_dial_comms::Comms;
+use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_identity::Caller;
+use butt_dial_sessions::{ClientChange, Sessions};
 use futures::FutureExt;
 use http::request::Parts;
 use rmcp::{
@@ -14,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::{
-    audience::{Audience, Audiences},
-    connection::Change,
+    client_ref::{ClientRef, ClientStates},
+    event_stream::error_of,
 };
-use crate::operations::{self, After, Call, Context, Definition, Progress};
+use crate::operations::{self, Context, Definition, OnResponseSent, Progress, RequestContext};
 
-/// Every operation that is a tool, with the scope that it needs.
+/// Returns every operation that is a tool, with the scope that it requires.
 pub fn all() -> Vec<(Scope, Tool)> {
     let tools = operations::all().iter();
     tools
@@ -46,43 +48,45 @@ fn tool(definition: &Definition) -> Option<Tool> {
     Some(tool)
 }
 
-/// A call of a tool that is there, by a caller who is known.
+/// A call of an existing tool by an authenticated caller.
 pub struct ToolCall {
     pub definition: &'static Definition,
     pub operation: Context,
-    audience: Audience,
+    client: ClientRef,
     span: tracing::Span,
 }
 
 impl ToolCall {
-    /// `extensions` are the request's; `gone` is cancelled when nobody waits for the answer any more.
-    pub async fn begin(
+    /// Prepares a call. `gone` is cancelled when the client no longer waits for the response. Fails when there is no such
+    /// tool.
+    pub async fn prepare(
         comms: &Comms,
-        audiences: &Audiences,
+        sessions: &Sessions,
+        clients: &ClientStates,
         name: &str,
         extensions: &Extensions,
         gone: CancellationToken,
         progress: Option<Progress>,
     ) -> Result<Self, ErrorData> {
         let caller = caller(extensions)?;
-        let audience = audience(extensions);
-        audiences.note(&audience, Change::UsesTools).await;
+        let client = client(extensions);
+        clients.update(&client, ClientChange::UsesTools).await;
         let definition = operations::find_tool(name)
-            .ok_or_else(|| ErrorData::invalid_params(format!("there is no tool {}", shortened(name)), None))?;
-        let (streams, agent) = (audiences.streams.clone(), caller.principal.agent.clone());
+            .ok_or_else(|| unknown_tool(name))?;
+        let (revocations, agent) = (sessions.revocations.clone(), caller.principal.agent.clone());
         let revoked = move || match &agent {
-            Some(agent) => streams.revoked(agent).boxed(),
+            Some(agent) => revocations.wait_for(agent).boxed(),
             None => std::future::pending().boxed(),
         };
-        let after = extensions
+        let on_sent = extensions
             .get::<Parts>()
-            .and_then(|parts| parts.extensions.get::<After>());
-        let call = Call {
+            .and_then(|parts| parts.extensions.get::<OnResponseSent>());
+        let request = RequestContext {
             gone,
             revoked: Arc::new(revoked),
-            draining: audiences.streams.draining().clone(),
+            draining: sessions.streams.draining().clone(),
             progress,
-            after: after.cloned().unwrap_or_default(),
+            on_sent: on_sent.cloned().unwrap_or_default(),
         };
         Ok(Self {
             definition,
@@ -90,9 +94,9 @@ impl ToolCall {
             operation: Context {
                 comms: comms.clone(),
                 caller,
-                call,
+                request,
             },
-            audience,
+            client,
         })
     }
 
@@ -100,42 +104,48 @@ impl ToolCall {
         self.span.clone()
     }
 
-    /// A known tool never answers with a JSON-RPC error: the Python client would repeat the call.
-    pub async fn run(self, audiences: &Audiences, arguments: Option<JsonObject>) -> CallToolResult {
-        let after = self.operation.call.after.clone();
+    /// Runs the tool. A failure is a tool result and not a JSON-RPC error, which the Python client would retry.
+    pub async fn run(self, clients: &ClientStates, arguments: Option<JsonObject>) -> CallToolResult {
+        let on_sent = self.operation.request.on_sent.clone();
         let result = self
             .definition
             .run(self.operation, arguments.unwrap_or_default())
             .instrument(self.span)
             .await;
-        if let Some(yes) = after.take_subscribed() {
-            audiences.note(&self.audience, Change::Subscribed(yes)).await;
+        if let Some(yes) = on_sent.take_subscribed() {
+            clients.update(&self.client, ClientChange::Subscribed(yes)).await;
         }
-        answer(result)
+        tool_result(result)
     }
 }
 
-pub fn answer(result: Result<String, Failure>) -> CallToolResult {
+pub fn tool_result(result: Result<String, Failure>) -> CallToolResult {
     match result {
         Ok(text) => CallToolResult::success(vec![ContentBlock::text(text)]),
         Err(failure) => CallToolResult::error(vec![ContentBlock::text(failure.envelope().to_string())]),
     }
 }
 
-/// The guard put the caller into the HTTP request, rmcp hands that on.
+fn unknown_tool(name: &str) -> ErrorData {
+    let message = format!("there is no tool {}", shortened(name));
+    let failure = Failure::new(Code::NotFound, message.clone()).hint("tools/list returns all tools");
+    ErrorData::invalid_params(message, Some(failure.envelope()))
+}
+
+/// Returns the caller that the auth layer added to the HTTP request.
 pub fn caller(extensions: &Extensions) -> Result<Arc<Caller>, ErrorData> {
     let caller = extensions
         .get::<Parts>()
         .and_then(|parts| parts.extensions.get::<Arc<Caller>>());
     caller.cloned().ok_or_else(|| {
-        tracing::error!("a request came past the auth guard");
-        ErrorData::internal_error("no caller", None)
+        tracing::error!("request without authenticated caller");
+        error_of(&Failure::internal())
     })
 }
 
-/// Where the request came from.
-pub fn audience(extensions: &Extensions) -> Audience {
-    extensions.get::<Parts>().map_or(Audience::Nobody, Audience::of)
+/// Returns the client that sent the request.
+pub fn client(extensions: &Extensions) -> ClientRef {
+    extensions.get::<Parts>().map_or(ClientRef::None, ClientRef::of)
 }
 
 pub fn span(extensions: &Extensions) -> tracing::Span {
@@ -145,6 +155,7 @@ pub fn span(extensions: &Extensions) -> tracing::Span {
     span.cloned().unwrap_or_else(tracing::Span::none)
 }
 
+/// Returns a name that a client sent, safe for texts: without control characters, at most 64 characters.
 pub fn shortened(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(64).collect()
 }

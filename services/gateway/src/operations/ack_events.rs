@@ -1,7 +1,7 @@
-//! `comms_ack_events`: the agent has its events up to here.
+//! `comms_ack_events`: acknowledges events up to a cursor.
 
 use butt_dial_comms::delivery::log;
-use butt_dial_domain::{Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,13 +11,13 @@ pub struct AckEvents;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
-    /// Of a result of comms_wait_events or comms_list_events.
+    /// The cursor of a result of comms_wait_events or comms_list_events.
     cursor: Cursor,
 }
 
 #[derive(Serialize, JsonSchema)]
 pub struct Output {
-    /// How many events waited for this.
+    /// The number of events that were waiting.
     acknowledged: u64,
     cursor: String,
 }
@@ -25,8 +25,8 @@ pub struct Output {
 impl Operation for AckEvents {
     const NAME: &'static str = "comms_ack_events";
     const TITLE: &'static str = "Acknowledge events";
-    const DESCRIPTION: &'static str = "Says that you have all events up to a cursor: they are not delivered again, and what was \
-        said in them is forgotten. [scope: agent]";
+    const DESCRIPTION: &'static str = "Acknowledges all events up to a cursor: they are not delivered again, and their contents are deleted. Call it when you \
+        have processed the events. Returns how many events were acknowledged. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -34,6 +34,7 @@ impl Operation for AckEvents {
         open_world: false,
     });
     const ROUTE: Option<Route> = None;
+    const ERRORS: &'static [&'static [Code]] = &[];
 
     type Args = Args;
     type Output = Output;

@@ -1,53 +1,56 @@
-//! The shape of an operation, and its erased form that the transports work with.
+//! The trait of operations, and their type-erased form that the transports use.
 
 use std::{future::Future, sync::Arc};
 
-use butt_dial_comms::{Comms, identity::Caller};
+use butt_dial_comms::Comms;
 use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_identity::Caller;
 use futures::{FutureExt, future::BoxFuture};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use super::call::Call;
+use super::{arguments::read_args, errors, request_context::RequestContext};
 
-/// What an operation runs with. The caller is verified.
+/// The product, the verified caller, and the request of an operation. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {
     pub comms: Comms,
     pub caller: Arc<Caller>,
-    pub call: Call,
+    pub request: RequestContext,
 }
 
 /// Hints for MCP clients about a tool.
 #[derive(Clone, Copy, Debug)]
 pub struct Hints {
     pub read_only: bool,
-    /// Repeating it with the same arguments changes nothing more.
+    /// A repeated call with the same arguments has no further effect.
     pub idempotent: bool,
-    /// It reaches people or systems outside.
+    /// The tool reaches people or external systems.
     pub open_world: bool,
 }
 
-/// Where REST has it. `{name}` in the path is an argument.
+/// The REST route of an operation. `{name}` in the path is an argument.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     pub method: &'static str,
     pub path: &'static str,
-    /// The status of success.
+    /// The HTTP status of success.
     pub status: u16,
 }
 
 pub trait Operation: 'static {
-    /// The tool's name, and OpenAPI's operation id.
+    /// The tool's name and OpenAPI's operation id.
     const NAME: &'static str;
     const TITLE: &'static str;
-    /// For a model to choose by: what it does, what it needs, what comes back.
+    /// For language models: what the operation does, when to use it, what it returns. Two to four plain sentences.
     const DESCRIPTION: &'static str;
     const SCOPE: Scope;
-    /// `None`: no tool, only a route.
+    /// `None`: the operation is no tool and only has a route.
     const HINTS: Option<Hints>;
     const ROUTE: Option<Route>;
+    /// Groups of codes that the operation may return besides `errors::COMMON`.
+    const ERRORS: &'static [&'static [Code]];
 
     type Args: DeserializeOwned + JsonSchema + Send + 'static;
     type Output: Serialize + JsonSchema;
@@ -55,9 +58,9 @@ pub trait Operation: 'static {
     fn run(context: Context, args: Self::Args) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
 }
 
-type Run = fn(Context, Map<String, Value>) -> BoxFuture<'static, Result<String, Failure>>;
+type Run = fn(Context, Map<String, Value>, &'static Definition) -> BoxFuture<'static, Result<String, Failure>>;
 
-/// An operation, whatever its types.
+/// A type-erased operation.
 pub struct Definition {
     pub name: &'static str,
     pub title: &'static str,
@@ -67,6 +70,7 @@ pub struct Definition {
     pub route: Option<Route>,
     pub input_schema: Map<String, Value>,
     pub output_schema: Map<String, Value>,
+    errors: &'static [&'static [Code]],
     run: Run,
 }
 
@@ -80,60 +84,59 @@ impl Definition {
             hints: O::HINTS,
             route: O::ROUTE,
             input_schema: schema::<O::Args>(SchemaSettings::draft2020_12().for_deserialize()),
-            // What a result leaves out when it is empty is not required of it.
+            // Fields that are omitted when empty are not required.
             output_schema: schema::<O::Output>(SchemaSettings::draft2020_12().for_serialize()),
-            run: |context, args| run::<O>(context, args).boxed(),
+            errors: O::ERRORS,
+            run: |context, args, definition| run::<O>(context, args, definition).boxed(),
         }
     }
 
-    /// Runs it and returns the result as JSON text, or the failure. The scope is checked here, for every transport.
-    pub async fn run(&self, context: Context, args: Map<String, Value>) -> Result<String, Failure> {
+    /// Returns every code that the operation may return.
+    pub fn errors(&self) -> impl Iterator<Item = Code> + '_ {
+        errors::COMMON.iter().chain(self.errors.iter().copied().flatten()).copied()
+    }
+
+    /// Runs the operation. Returns the result as JSON text. The scope is checked here, for every transport.
+    pub async fn run(&'static self, context: Context, args: Map<String, Value>) -> Result<String, Failure> {
         context.caller.require(self.scope)?;
-        (self.run)(context, args).await
+        let result = (self.run)(context, args, self).await;
+        if let Err(failure) = &result {
+            self.check_declared(failure);
+        }
+        result
+    }
+
+    /// Reports a code that the operation does not declare; panics in builds with debug assertions, so that tests fail.
+    pub fn check_declared(&self, failure: &Failure) {
+        if self.errors().any(|code| code == failure.code) {
+            return;
+        }
+        tracing::error!(operation = self.name, code = failure.code.as_str(), "undeclared error code");
+        debug_assert!(false, "{} returned {} without declaring it", self.name, failure.code);
     }
 }
 
-async fn run<O: Operation>(context: Context, args: Map<String, Value>) -> Result<String, Failure> {
-    let output = O::run(context, read_args(args)?).await?;
+async fn run<O: Operation>(
+    context: Context,
+    args: Map<String, Value>,
+    definition: &'static Definition,
+) -> Result<String, Failure> {
+    let args = read_args(args, &definition.input_schema)?;
+    let output = O::run(context, args).await?;
     serde_json::to_string(&output).map_err(|error| {
-        tracing::error!(%error, operation = O::NAME, "a result could not be written");
+        tracing::error!(%error, operation = O::NAME, "result not serializable");
         Failure::internal()
     })
 }
 
-pub fn read_args<T: DeserializeOwned>(args: Map<String, Value>) -> Result<T, Failure> {
-    serde_path_to_error::deserialize(Value::Object(args)).map_err(|error| unreadable(&error))
-}
-
-/// Names the field, in words that an agent can repair its call with.
-fn unreadable(error: &serde_path_to_error::Error<serde_json::Error>) -> Failure {
-    let (path, text) = (error.path().to_string(), error.inner().to_string());
-    if let Some(field) = text
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.split('`').next())
-    {
-        return Failure::new(Code::MissingFields, format!("{field} is required")).detail("fields", json!([field]));
-    }
-    let mut words = text;
-    for (rust, plain) in [
-        ("a sequence", "a list"),
-        ("a map", "an object"),
-        ("u32", "a whole number, 0 or more"),
-        ("f64", "a number"),
-    ] {
-        words = words.replace(rust, plain);
-    }
-    Failure::new(Code::InvalidArgument, format!("{path}: {words}")).detail("fields", json!([path]))
-}
-
 fn schema<T: JsonSchema>(mut settings: SchemaSettings) -> Map<String, Value> {
-    // Some clients do not follow references.
+    // Some clients do not resolve references.
     settings.inline_subschemas = true;
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
     schema.remove("$schema");
     schema.remove("title");
     let mut schema = schema.as_object().cloned().unwrap_or_default();
-    // An operation without arguments still takes an object.
+    // An operation without arguments also takes an object.
     schema.entry("type").or_insert_with(|| json!("object"));
     schema.entry("properties").or_insert_with(|| json!({}));
     schema

@@ -1,9 +1,9 @@
-//! `GET /api/v1/agents/{agentId}`: one agent of the organization. Another organization's does not exist.
+//! `GET /api/v1/agents/{agentId}`: one agent of the organization. Agents of other organizations are not found.
 
 use std::collections::BTreeMap;
 
 use butt_dial_comms::provisioning::agents;
-use butt_dial_domain::{AgentId, Failure, Scope};
+use butt_dial_domain::{AgentId, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,7 @@ pub struct Output {
 impl Operation for GetAgent {
     const NAME: &'static str = "get_agent";
     const TITLE: &'static str = "One agent";
-    const DESCRIPTION: &'static str = "Returns one agent of the organization. Needs a team token.";
+    const DESCRIPTION: &'static str = "Returns one agent of the organization with its addresses. Requires a team token.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {
@@ -45,6 +45,7 @@ impl Operation for GetAgent {
         path: "/api/v1/agents/{agentId}",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound]];
 
     type Args = Args;
     type Output = Output;

@@ -1,6 +1,6 @@
-//! `comms_get_channel_status`: which channels the agent can use right now.
+//! `comms_get_channel_status`: the state of the agent's channels.
 
-use butt_dial_domain::{Channel, Failure, Scope};
+use butt_dial_domain::{Channel, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,10 +16,10 @@ pub struct Args {}
 pub struct ChannelView {
     /// active, paused, unavailable (no carrier is configured) or not_provisioned.
     status: &'static str,
-    /// What people send is acknowledged and dropped; comms_set_channel_block opens it again.
+    /// Inbound messages are acknowledged and dropped. comms_set_channel_block ends the block.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     inbound_blocked: bool,
-    /// Nothing is sent.
+    /// Outbound messages are refused.
     outbound_blocked: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     number: Option<String>,
@@ -38,7 +38,7 @@ pub struct Channels {
     voice_ai: ChannelView,
 }
 
-/// The Python client reads the channels at the top, the older server nested them: both are there.
+/// The Python client reads the channels at the top level. Clients of the older server read them nested.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
@@ -63,6 +63,7 @@ impl Operation for GetChannelStatus {
         path: "/api/v1/channel-status",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[];
 
     type Args = Args;
     type Output = Output;
@@ -78,7 +79,7 @@ impl Operation for GetChannelStatus {
                 Some(_) => "active",
             };
             let address = owned.map(|owned| owned.address.clone());
-            let on = |wanted: &[Channel]| address.clone().filter(|_| wanted.contains(&channel));
+            let on = |channels: &[Channel]| address.clone().filter(|_| channels.contains(&channel));
             ChannelView {
                 status,
                 inbound_blocked: owned.is_some_and(|owned| owned.blocks_inbound),

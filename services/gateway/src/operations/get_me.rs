@@ -1,7 +1,8 @@
-//! `comms_get_me`: who the agent is and which addresses it sends from.
+//! `comms_get_me`: the agent's identity and addresses.
 
-use butt_dial_comms::{delivery::callback, identity::Caller};
-use butt_dial_domain::{Channel, Failure, Scope};
+use butt_dial_comms::delivery::callback;
+use butt_dial_domain::{Channel, Code, Failure, Scope};
+use butt_dial_identity::Caller;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,7 @@ pub struct Output {
     lifecycle_state: &'static str,
     scope: &'static str,
     channels: Channels,
-    /// Where your events are posted when nobody listens.
+    /// The URL that receives your events while no client listens.
     #[serde(skip_serializing_if = "Option::is_none")]
     callback_url: Option<String>,
     created_at: String,
@@ -33,7 +34,7 @@ pub struct Output {
 pub struct Channels {
     #[serde(skip_serializing_if = "Option::is_none")]
     phone: Option<String>,
-    /// Where you are called, and call from.
+    /// The number for incoming and outgoing calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     voice: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,8 +46,7 @@ pub struct Channels {
 impl Operation for GetMe {
     const NAME: &'static str = "comms_get_me";
     const TITLE: &'static str = "Who am I";
-    const DESCRIPTION: &'static str =
-        "Returns your agent id, name, status and the addresses that you send from. Call it first. [scope: agent]";
+    const DESCRIPTION: &'static str = "Returns your agent id, name, status and the addresses that you send from. Call it first. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,
@@ -58,6 +58,7 @@ impl Operation for GetMe {
         path: "/api/v1/agents/me",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[];
 
     type Args = Args;
     type Output = Output;
@@ -65,11 +66,11 @@ impl Operation for GetMe {
     async fn run(context: Context, _: Args) -> Result<Output, Failure> {
         let agent = &context.caller.agent()?.agent.id;
         let callback_url = callback::find_url(&context.comms, agent).await?;
-        show(&context.caller, callback_url)
+        view(&context.caller, callback_url)
     }
 }
 
-fn show(caller: &Caller, callback_url: Option<String>) -> Result<Output, Failure> {
+fn view(caller: &Caller, callback_url: Option<String>) -> Result<Output, Failure> {
     let profile = caller.agent()?;
     let address = |channel| profile.channel(channel).map(|owned| owned.address.clone());
     Ok(Output {

@@ -1,10 +1,10 @@
-//! `comms_get_message_status`: what became of a message.
+//! `comms_get_message_status`: the status of a sent or scheduled message.
 
 use butt_dial_comms::{
     inbound::statuses::status_word,
-    outbound::{Message, Scheduled, announce::UNCONFIRMED},
+    outbound::{Message, ScheduledSend, announce::UNCONFIRMED},
 };
-use butt_dial_domain::{Channel, Code, Failure, Scope, inbound::Stage, message::Status};
+use butt_dial_domain::{Channel, Code, Failure, Scope, inbound::DeliveryStatus, message::Status};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -34,16 +34,16 @@ pub struct Output {
     provider_message_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_status: Option<String>,
-    /// The carrier's code, where the message failed on its way.
+    /// The carrier's error code, when the carrier reported a failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_code: Option<String>,
-    /// When it leaves, as long as it is scheduled.
+    /// When the message is sent, while it is scheduled.
     #[serde(skip_serializing_if = "Option::is_none")]
     scheduled_at: Option<String>,
-    /// Why it failed.
+    /// The code of the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<String>,
-    /// What the compliance stage said: allow or advise.
+    /// The verdict of the compliance stage: allow or advise.
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,8 +63,8 @@ pub struct Output {
 impl Operation for GetMessageStatus {
     const NAME: &'static str = "comms_get_message_status";
     const TITLE: &'static str = "Status of a message";
-    const DESCRIPTION: &'static str = "Returns what became of one of your messages: scheduled, pending, accepted, sent, delivered, read, failed or \
-        unconfirmed. [scope: agent]";
+    const DESCRIPTION: &'static str = "Returns the status of one of your messages or calls: scheduled, pending, accepted, sent, delivered, read, failed or \
+        unconfirmed. Use it when comms_send_message returned pending. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,
@@ -76,6 +76,7 @@ impl Operation for GetMessageStatus {
         path: "/api/v1/messages/{externalId}",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::MessageNotFound]];
 
     type Args = Args;
     type Output = Output;
@@ -83,24 +84,24 @@ impl Operation for GetMessageStatus {
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let agent = &context.caller.agent()?.agent.id;
         match context.comms.find_message(agent, &args.external_id).await? {
-            Some(message) => Ok(sent(message)),
+            Some(message) => Ok(view_sent(message)),
             None => match context.comms.find_scheduled(agent, &args.external_id).await? {
-                Some(scheduled) => waiting(scheduled),
+                Some(scheduled) => view_scheduled(scheduled),
                 None => Err(Failure::new(
                     Code::MessageNotFound,
-                    "you have sent no message with this id",
+                    "there is no message with this id",
                 )),
             },
         }
     }
 }
 
-fn sent(message: Message) -> Output {
-    // What the carrier says of its way counts once it is on it.
-    let on_its_way = message.stage.as_deref().and_then(Stage::parse).and_then(status_word);
+fn view_sent(message: Message) -> Output {
+    // Once the carrier reports a status, it overrides the status of the send.
+    let reported = message.stage.as_deref().and_then(DeliveryStatus::parse).and_then(status_word);
     Output {
-        status: on_its_way.unwrap_or_else(|| message.status.for_agent()),
-        remediation: (message.status == Status::Unconfirmed && on_its_way.is_none()).then_some(UNCONFIRMED),
+        status: reported.unwrap_or_else(|| message.status.for_agent()),
+        remediation: (message.status == Status::Unconfirmed && reported.is_none()).then_some(UNCONFIRMED),
         message_id: message.id.into_string(),
         channel: message.channel,
         to: message.recipient,
@@ -120,8 +121,8 @@ fn sent(message: Message) -> Output {
     }
 }
 
-fn waiting(scheduled: Scheduled) -> Result<Output, Failure> {
-    let is_open = scheduled.state == "scheduled";
+fn view_scheduled(scheduled: ScheduledSend) -> Result<Output, Failure> {
+    let is_open = scheduled.is_open();
     Ok(Output {
         message_id: scheduled.id().into_string(),
         status: if is_open {

@@ -1,5 +1,5 @@
-//! `comms_get_waiting_messages`: what happened while the agent was away. It is taken once the answer has
-//! left; an answer that fails is given again.
+//! `comms_get_waiting_messages`: events that arrived while the agent was away. They are acknowledged once the response is
+//! sent; after a failed response they are returned again.
 
 use butt_dial_comms::waiting;
 use butt_dial_domain::{Channel, Code, Failure, Scope};
@@ -13,7 +13,7 @@ pub struct GetWaitingMessages;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
-    /// 1 to 200; 50 where nothing is said.
+    /// 1 to 200; the default is 50.
     #[serde(default)]
     limit: Option<u32>,
     /// Only this channel.
@@ -30,8 +30,8 @@ pub struct Output {
 impl Operation for GetWaitingMessages {
     const NAME: &'static str = "comms_get_waiting_messages";
     const TITLE: &'static str = "Waiting messages";
-    const DESCRIPTION: &'static str = "Hands out, oldest first, what waits for you: messages from people, and what became of yours. \
-        Each is handed out once. [scope: agent]";
+    const DESCRIPTION: &'static str = "Returns the events that wait for you, oldest first: messages from people, and status changes of your messages. Each event \
+        is returned once. Use it when you start or reconnect. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -43,13 +43,14 @@ impl Operation for GetWaitingMessages {
         path: "/api/v1/waiting-messages",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[];
 
     type Args = Args;
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let agent = &context.caller.agent()?.agent.id;
-        // The Python client may ask for a channel that nothing can wait on yet.
+        // The Python client may request telegram, which has no events.
         let channel = match args.channel.as_deref() {
             None => None,
             Some("telegram") => {
@@ -61,7 +62,7 @@ impl Operation for GetWaitingMessages {
             Some(text) => Some(Channel::parse(text).ok_or_else(|| {
                 Failure::new(
                     Code::InvalidArgument,
-                    "channel is one of sms, whatsapp, email, voice, line",
+                    "channel must be one of sms, whatsapp, email, voice, line",
                 )
             })?),
         };
@@ -76,7 +77,7 @@ impl Operation for GetWaitingMessages {
         .await?;
         if !held.is_empty() {
             let (receipt, comms) = (held.receipt(), context.comms.clone());
-            context.call.after.then(async move { receipt.confirm(&comms).await });
+            context.request.on_sent.then(async move { receipt.confirm(&comms).await });
         }
         let messages = held.events;
         Ok(Output {

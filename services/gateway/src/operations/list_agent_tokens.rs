@@ -1,7 +1,7 @@
-//! `GET /api/v1/agents/{agentId}/tokens`: which tokens of an agent work. The secrets are nowhere.
+//! `GET /api/v1/agents/{agentId}/tokens`: the valid tokens of an agent. Secrets are not stored and never returned.
 
 use butt_dial_comms::provisioning::agents;
-use butt_dial_domain::{AgentId, Failure, Scope};
+use butt_dial_domain::{AgentId, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +33,7 @@ pub struct Item {
 impl Operation for ListAgentTokens {
     const NAME: &'static str = "list_agent_tokens";
     const TITLE: &'static str = "Tokens of an agent";
-    const DESCRIPTION: &'static str =
-        "Lists the working tokens of an agent, without their secrets. Needs a team token.";
+    const DESCRIPTION: &'static str = "Lists the valid tokens of an agent, without their secrets. Requires a team token.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {
@@ -42,6 +41,7 @@ impl Operation for ListAgentTokens {
         path: "/api/v1/agents/{agentId}/tokens",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound]];
 
     type Args = Args;
     type Output = Output;

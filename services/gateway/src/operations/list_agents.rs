@@ -1,7 +1,7 @@
-//! `GET /api/v1/agents`: the organization's agents, a page at a time.
+//! `GET /api/v1/agents`: the organization's agents, in pages.
 
 use butt_dial_comms::provisioning::agents;
-use butt_dial_domain::{AgentId, Failure, Scope};
+use butt_dial_domain::{AgentId, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +11,10 @@ pub struct ListAgents;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
-    /// 1 to 200; 50 where nothing is said.
+    /// 1 to 200; the default is 50.
     #[serde(default)]
     limit: Option<u32>,
-    /// The last id of the page before.
+    /// The last id of the previous page.
     #[serde(default)]
     after: Option<String>,
 }
@@ -37,7 +37,7 @@ pub struct Item {
 impl Operation for ListAgents {
     const NAME: &'static str = "list_agents";
     const TITLE: &'static str = "List agents";
-    const DESCRIPTION: &'static str = "Lists the organization's agents. Needs a team token.";
+    const DESCRIPTION: &'static str = "Lists the organization's agents, in pages. Requires a team token.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {
@@ -45,6 +45,7 @@ impl Operation for ListAgents {
         path: "/api/v1/agents",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[];
 
     type Args = Args;
     type Output = Output;

@@ -1,7 +1,7 @@
-//! `comms_list_events`: the agent's log as it stands.
+//! `comms_list_events`: a page of the agent's log.
 
 use butt_dial_comms::delivery::log::{self, Wanted};
-use butt_dial_domain::{Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -14,13 +14,13 @@ pub struct ListEvents;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
-    /// Where to begin: after this one. 0 is the beginning of the log; without a cursor: what was last acknowledged.
+    /// The page starts after this cursor. 0 is the start of the log; the default is the last acknowledged event.
     #[serde(default)]
     cursor: Option<Cursor>,
-    /// 1 to 200; 50 where nothing is said.
+    /// 1 to 200; the default is 50.
     #[serde(default)]
     limit: Option<u32>,
-    /// Only these kinds, such as message.received and message.status. Empty: all.
+    /// Only these kinds, such as message.received and message.status. Empty: all kinds.
     #[serde(default)]
     types: Vec<String>,
 }
@@ -28,9 +28,8 @@ pub struct Args {
 impl Operation for ListEvents {
     const NAME: &'static str = "comms_list_events";
     const TITLE: &'static str = "List events";
-    const DESCRIPTION: &'static str = "Lists your events after a cursor, oldest first, without waiting and without changing \
-        anything: reading here acknowledges nothing. What was said in an event is there until you have it; then only its metadata \
-        is. [scope: agent]";
+    const DESCRIPTION: &'static str = "Lists your events after a cursor, oldest first, without waiting. It acknowledges no event. The contents of an event are \
+        available until the event is acknowledged; after that only its metadata is. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,
@@ -38,6 +37,7 @@ impl Operation for ListEvents {
         open_world: false,
     });
     const ROUTE: Option<Route> = None;
+    const ERRORS: &'static [&'static [Code]] = &[];
 
     type Args = Args;
     type Output = PageView;

@@ -1,4 +1,4 @@
-//! `comms_manage_inbound_filter`: the agent's own rules about what comes in.
+//! `comms_manage_inbound_filter`: the agent's rules for inbound messages.
 
 use butt_dial_comms::delivery::preferences::{self, InboundFilter, NewFilter};
 use butt_dial_domain::{Code, Failure, Scope};
@@ -18,17 +18,17 @@ pub struct Args {
     /// For add: sender, keyword or channel.
     #[serde(default, alias = "filter_type")]
     filter_type: Option<String>,
-    /// For add: an address, whole or its beginning with * behind it; words that the text or the subject has anywhere, in upper
-    /// or lower case; or a channel.
+    /// For add: an address, or its beginning followed by *; words that occur anywhere in the text or the subject, in any
+    /// case; or a channel.
     #[serde(default)]
     pattern: Option<String>,
-    /// For add: drop (you never learn of the message), tag, or mute (it is kept for you and not pushed).
+    /// For add: drop (the message is discarded), tag, or mute (the message waits for you and is not pushed).
     #[serde(default)]
     action: Option<String>,
-    /// For the action tag.
+    /// For the action tag: the tag of the message.
     #[serde(default)]
     tag: Option<String>,
-    /// For delete.
+    /// For delete: the id of the filter.
     #[serde(default, alias = "filter_id")]
     filter_id: Option<String>,
 }
@@ -48,10 +48,10 @@ pub struct FilterView {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// The one that was added or deleted.
+    /// The filter that was added or deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     filter_id: Option<String>,
-    /// All that are in force now.
+    /// All filters in force.
     filters: Vec<FilterView>,
     count: usize,
 }
@@ -71,9 +71,9 @@ impl From<InboundFilter> for FilterView {
 
 impl Operation for ManageInboundFilter {
     const NAME: &'static str = "comms_manage_inbound_filter";
-    const TITLE: &'static str = "Filter what comes in";
-    const DESCRIPTION: &'static str = "Adds, lists or deletes your rules about what comes in: by sender, by words or by channel, \
-        a message is dropped, tagged or muted. [scope: agent]";
+    const TITLE: &'static str = "Filter inbound messages";
+    const DESCRIPTION: &'static str = "Adds, lists or deletes your rules for inbound messages. A rule matches a sender, words or a channel, and drops, tags or \
+        mutes the message. Returns all rules in force. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -81,6 +81,7 @@ impl Operation for ManageInboundFilter {
         open_world: false,
     });
     const ROUTE: Option<Route> = None;
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::NotFound]];
 
     type Args = Args;
     type Output = Output;
@@ -90,15 +91,15 @@ impl Operation for ManageInboundFilter {
         let filter_id = match args.operation.as_str() {
             "add" => {
                 let filter = NewFilter {
-                    kind: needed("filterType", args.filter_type)?,
-                    pattern: needed("pattern", args.pattern)?,
-                    action: needed("action", args.action)?,
+                    kind: require("filterType", args.filter_type)?,
+                    pattern: require("pattern", args.pattern)?,
+                    action: require("action", args.action)?,
                     tag: args.tag,
                 };
                 Some(preferences::add_filter(comms, agent, filter).await?.id)
             }
             "delete" => {
-                let id = needed("filterId", args.filter_id)?;
+                let id = require("filterId", args.filter_id)?;
                 preferences::delete_filter(comms, agent, &id).await?;
                 Some(id)
             }
@@ -106,7 +107,7 @@ impl Operation for ManageInboundFilter {
             _ => {
                 return Err(Failure::new(
                     Code::InvalidArgument,
-                    "operation is one of add, list, delete",
+                    "operation must be one of add, list, delete",
                 ));
             }
         };
@@ -119,7 +120,7 @@ impl Operation for ManageInboundFilter {
     }
 }
 
-fn needed(field: &'static str, value: Option<String>) -> Result<String, Failure> {
+fn require(field: &'static str, value: Option<String>) -> Result<String, Failure> {
     value.ok_or_else(|| {
         Failure::new(Code::MissingFields, format!("{field} is required for this operation"))
             .detail("fields", json!([field]))

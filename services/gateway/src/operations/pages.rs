@@ -1,4 +1,4 @@
-//! Pages of the agent's log, as tools show them: a cursor is text, and it is where the next page begins.
+//! Pages of the agent's log as operations return them. A cursor is text and marks the start of the next page.
 
 use butt_dial_comms::delivery::log::Page;
 use butt_dial_domain::{Code, Failure};
@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use super::calls::TurnView;
 
-/// Kinds of events may be named as the Events extension names them.
+/// Callers may name kinds of events with the prefix of the Events extension.
 const PREFIX: &str = "comms.";
 
-/// As it was handed out. Some models make a number of it.
+/// A cursor of an earlier result. Some models convert it to a number.
 #[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Cursor {
@@ -26,8 +26,8 @@ impl Cursor {
             Self::Number(number) => Some(*number),
         };
         position.filter(|position| *position >= 0).ok_or_else(|| {
-            Failure::new(Code::InvalidArgument, "cursor is not one that was handed out")
-                .remedy("pass the cursor of the last result, or leave it out")
+            Failure::new(Code::InvalidArgument, "the cursor is invalid")
+                .hint("pass the cursor of the last result, or omit it")
         })
     }
 }
@@ -37,17 +37,17 @@ impl Cursor {
 pub struct PageView {
     /// Oldest first.
     events: Vec<Map<String, Value>>,
-    /// Pass it with the next call.
+    /// Pass it to the next call.
     cursor: String,
-    /// There are more behind the cursor right now.
+    /// More events follow the cursor.
     has_more: bool,
-    /// draining: this server is about to stop; call again, and another one answers.
+    /// draining: this server is stopping; call again to reach another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
 }
 
 impl PageView {
-    /// Nothing new, for a reason.
+    /// Creates a page without events.
     pub fn empty(cursor: i64, status: Option<&'static str>) -> Self {
         Self {
             events: Vec::new(),
@@ -57,7 +57,7 @@ impl PageView {
         }
     }
 
-    /// Somebody waits on the line. The log has not moved.
+    /// Creates a page with an event of a call. The cursor stays: such events are not in the log.
     pub fn of_call(cursor: i64, turn: TurnView) -> Self {
         Self {
             events: vec![turn.into_event()],
@@ -77,6 +77,7 @@ impl From<Page> for PageView {
     }
 }
 
+/// Returns the kinds without the prefix.
 pub fn kinds(types: Vec<String>) -> Vec<String> {
     types
         .into_iter()
@@ -89,15 +90,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cursors_are_text_and_may_be_numbers() {
-        let read = |text: &str| serde_json::from_str::<Cursor>(text).unwrap().position();
-        assert_eq!(read("\"12\""), Ok(12));
-        assert_eq!(read("12"), Ok(12));
-        assert!(read("\"-1\"").is_err() && read("\"twelve\"").is_err());
+    fn accepts_cursor_as_text_or_number() {
+        let parse = |text: &str| serde_json::from_str::<Cursor>(text).unwrap().position();
+        assert_eq!(parse("\"12\""), Ok(12));
+        assert_eq!(parse("12"), Ok(12));
+        assert!(parse("\"-1\"").is_err() && parse("\"twelve\"").is_err());
     }
 
     #[test]
-    fn kinds_have_two_spellings() {
+    fn accepts_kinds_with_and_without_prefix() {
         let both = vec!["comms.message.received".to_owned(), "message.status".to_owned()];
         assert_eq!(kinds(both), ["message.received", "message.status"]);
     }

@@ -1,4 +1,4 @@
-//! `comms_ping`: whether the server hears you.
+//! `comms_ping`: checks that the server answers.
 
 use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
@@ -12,7 +12,7 @@ pub struct Ping;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
-    /// Comes back as it is; at most 1000 characters.
+    /// Returned unchanged as echo; at most 1000 characters.
     #[serde(default)]
     message: Option<String>,
 }
@@ -29,7 +29,7 @@ pub struct Output {
 impl Operation for Ping {
     const NAME: &'static str = "comms_ping";
     const TITLE: &'static str = "Ping";
-    const DESCRIPTION: &'static str = "Checks that the server answers. [scope: any]";
+    const DESCRIPTION: &'static str = "Checks that the server answers. Returns its name and version, and your message as echo. [scope: any]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,
@@ -37,6 +37,7 @@ impl Operation for Ping {
         open_world: false,
     });
     const ROUTE: Option<Route> = None;
+    const ERRORS: &'static [&'static [Code]] = &[];
 
     type Args = Args;
     type Output = Output;
@@ -47,7 +48,7 @@ impl Operation for Ping {
             .as_ref()
             .is_some_and(|message| message.chars().count() > MAX_ECHO)
         {
-            return Err(Failure::new(Code::InvalidArgument, "message: at most 1000 characters"));
+            return Err(Failure::new(Code::InvalidArgument, "message must have at most 1000 characters"));
         }
         Ok(Output {
             status: "ok",

@@ -1,7 +1,7 @@
-//! `POST /api/v1/agents/{agentId}/regenerate-token`: a new token in place of all old ones.
+//! `POST /api/v1/agents/{agentId}/regenerate-token`: replaces all tokens of an agent with a new one.
 
 use butt_dial_comms::provisioning::agents;
-use butt_dial_domain::{AgentId, Failure, Scope};
+use butt_dial_domain::{AgentId, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub struct Args {
 
 #[derive(Serialize, JsonSchema)]
 pub struct Output {
-    /// Shown this once.
+    /// The secret. It is returned only once.
     token: String,
     agent_token: String,
     #[serde(rename = "agentToken")]
@@ -27,8 +27,7 @@ pub struct Output {
 impl Operation for RegenerateAgentToken {
     const NAME: &'static str = "regenerate_agent_token";
     const TITLE: &'static str = "Replace an agent's tokens";
-    const DESCRIPTION: &'static str =
-        "Makes a new token for an agent; all its old ones die on every replica within a second. Needs a team token.";
+    const DESCRIPTION: &'static str = "Creates a new token for an agent and revokes all its other tokens, on every replica within a second. Requires a team token.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {
@@ -36,6 +35,7 @@ impl Operation for RegenerateAgentToken {
         path: "/api/v1/agents/{agentId}/regenerate-token",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound]];
 
     type Args = Args;
     type Output = Output;

@@ -1,4 +1,4 @@
-//! `POST /api/v1/agents`: a new agent with its token.
+//! `POST /api/v1/agents`: registers an agent and creates its token.
 
 use butt_dial_comms::provisioning::agents;
 use butt_dial_domain::{Code, Failure, Scope};
@@ -11,17 +11,17 @@ pub struct RegisterAgent;
 
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
-    /// The host's own id for the agent, such as a UUID; made up where nothing is said.
+    /// The host's id for the agent, such as a UUID. The default is a generated id.
     #[serde(default, alias = "agentId")]
     agent_id: Option<String>,
     #[serde(alias = "displayName", alias = "agentName")]
     display_name: String,
-    /// agent (the default) or org-admin: an agent with administrator's tools.
+    /// agent (the default) or org-admin: an agent with the tools of an administrator.
     #[serde(default)]
     scope: Option<String>,
 }
 
-/// In both casings, and the token under each name that clients read.
+/// Fields in both casings, and the token under each name that clients read.
 #[derive(Serialize, JsonSchema)]
 pub struct Output {
     agent_id: String,
@@ -30,7 +30,7 @@ pub struct Output {
     display_name: String,
     #[serde(rename = "displayName")]
     display_name_camel: String,
-    /// Shown this once.
+    /// The secret. It is returned only once.
     token: String,
     agent_token: String,
     #[serde(rename = "agentToken")]
@@ -43,7 +43,7 @@ pub struct Output {
 impl Operation for RegisterAgent {
     const NAME: &'static str = "register_agent";
     const TITLE: &'static str = "Register an agent";
-    const DESCRIPTION: &'static str = "Makes an agent and its token. Needs a team token.";
+    const DESCRIPTION: &'static str = "Registers an agent and creates its token. Requires a team token.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {
@@ -51,6 +51,7 @@ impl Operation for RegisterAgent {
         path: "/api/v1/agents",
         status: 201,
     });
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::AlreadyExists]];
 
     type Args = Args;
     type Output = Output;
@@ -60,7 +61,7 @@ impl Operation for RegisterAgent {
             None => Scope::Agent,
             Some(text) => Scope::parse(text)
                 .filter(|scope| *scope <= Scope::OrgAdmin)
-                .ok_or_else(|| Failure::new(Code::InvalidArgument, "scope is one of agent, org-admin"))?,
+                .ok_or_else(|| Failure::new(Code::InvalidArgument, "scope must be one of agent, org-admin"))?,
         };
         let (agent, token) = agents::register(
             &context.comms,

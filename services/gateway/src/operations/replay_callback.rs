@@ -1,7 +1,7 @@
-//! `POST /api/v1/callback-url/replay`: what the callback has not taken is tried there again, now.
+//! `POST /api/v1/callback-url/replay`: retries the delivery of waiting events to the callback now.
 
 use butt_dial_comms::delivery::callback;
-use butt_dial_domain::{Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,15 +15,15 @@ pub struct Args {}
 #[derive(Serialize, JsonSchema)]
 pub struct Output {
     success: bool,
-    /// How many events wait. What is delivered is forgotten, and can't be called again.
+    /// The number of waiting events. Delivered events can't be replayed.
     waiting: i64,
 }
 
 impl Operation for ReplayCallback {
     const NAME: &'static str = "replay_callback";
-    const TITLE: &'static str = "Call my callback again";
-    const DESCRIPTION: &'static str = "Tries everything that waits for you at your callback once more, oldest first, however \
-        often it has failed. Needs an agent's token.";
+    const TITLE: &'static str = "Replay my callback";
+    const DESCRIPTION: &'static str = "Retries the delivery of all your waiting events to your callback, oldest first, regardless of earlier failures. Requires \
+        an agent's token.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {
@@ -31,6 +31,7 @@ impl Operation for ReplayCallback {
         path: "/api/v1/callback-url/replay",
         status: 202,
     });
+    const ERRORS: &'static [&'static [Code]] = &[];
 
     type Args = Args;
     type Output = Output;

@@ -1,5 +1,5 @@
-//! The request that an operation answers: whether somebody still waits for the answer, how to tell them that it goes on,
-//! and what is to happen once they have it.
+//! The request that an operation answers: whether its client still waits, progress notifications to it, and the hooks that
+//! run once the response is sent.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -15,69 +15,68 @@ use rmcp::{
 use tokio::time::{Instant, interval_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Below the shortest patience of a client that counts from the last progress.
-const PROGRESS: Duration = Duration::from_secs(10);
+/// Shorter than the shortest timeout of a client that counts from the last progress notification.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct Call {
-    /// The client has gone, or does not want the answer any more.
+pub struct RequestContext {
+    /// Fires when the client has disconnected or cancelled the request.
     pub gone: CancellationToken,
-    /// Waits for the caller's tokens to be revoked: who waits longer than a moment has to listen.
+    /// Waits for the caller's tokens to be revoked. An operation that waits longer than a moment has to watch it.
     pub revoked: Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
-    /// This replica stops: what waits should answer now.
+    /// Fires when this replica stops: waiting operations should return.
     pub draining: CancellationToken,
-    /// Where the client has asked for it.
+    /// Present when the client requested progress.
     pub progress: Option<Progress>,
-    pub after: After,
+    pub on_sent: OnResponseSent,
 }
 
-impl Call {
-    /// For requests that are answered at once.
+/// How waiting ended.
+pub enum WaitOutcome<T> {
+    Done(T),
+    /// This replica stops; the client continues to wait on another one.
+    Draining,
+    /// The client no longer waits for the response.
+    Gone,
+}
+
+impl RequestContext {
+    /// Creates the context of a request without progress and revocation, which is answered at once.
     pub fn new(draining: CancellationToken) -> Self {
         Self {
             gone: CancellationToken::new(),
             revoked: Arc::new(|| std::future::pending().boxed()),
             draining,
             progress: None,
-            after: After::default(),
+            on_sent: OnResponseSent::default(),
         }
     }
-}
 
-/// How waiting ended.
-pub enum Wanted<T> {
-    Done(T),
-    /// This replica stops; another one goes on waiting.
-    Draining,
-    /// Nobody waits for the answer.
-    Gone,
-}
-
-impl Call {
-    /// Waits for `work` as long as anybody wants its result, and tells now and then that the call goes on.
-    pub async fn while_wanted<T>(&self, work: impl Future<Output = T>) -> Result<Wanted<T>, Failure> {
+    /// Waits for `work` while the client waits for its result, and sends progress notifications. Fails when the caller's
+    /// token is revoked.
+    pub async fn wait<T>(&self, work: impl Future<Output = T>) -> Result<WaitOutcome<T>, Failure> {
         tokio::select! {
-            // What is there is handed out, even at the last moment.
+            // A finished result is returned even when the replica stops at the same moment.
             biased;
-            done = work => Ok(Wanted::Done(done)),
-            () = self.draining.cancelled() => Ok(Wanted::Draining),
-            () = self.gone.cancelled() => Ok(Wanted::Gone),
-            () = (self.revoked)() => Err(Failure::new(Code::AuthTokenRevoked, "this token has been revoked")),
-            () = self.tell_progress() => Ok(Wanted::Gone),
+            done = work => Ok(WaitOutcome::Done(done)),
+            () = self.draining.cancelled() => Ok(WaitOutcome::Draining),
+            () = self.gone.cancelled() => Ok(WaitOutcome::Gone),
+            () = (self.revoked)() => Err(Failure::new(Code::AuthTokenRevoked, "the token has been revoked")),
+            () = self.notify_progress() => Ok(WaitOutcome::Gone),
         }
     }
 
-    /// Never ends.
-    async fn tell_progress(&self) {
+    /// Never returns.
+    async fn notify_progress(&self) {
         let Some(progress) = &self.progress else {
             return std::future::pending().await;
         };
-        let begun = Instant::now();
-        let mut ticks = interval_at(begun + PROGRESS, PROGRESS);
+        let started = Instant::now();
+        let mut ticks = interval_at(started + PROGRESS_INTERVAL, PROGRESS_INTERVAL);
         loop {
             ticks.tick().await;
-            progress.tell(begun.elapsed().as_secs_f64(), "nothing yet").await;
+            progress.notify(started.elapsed().as_secs_f64(), "still waiting").await;
         }
     }
 }
@@ -89,29 +88,29 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Whoever does not hear it has gone, which is noticed elsewhere.
-    pub async fn tell(&self, seconds: f64, text: &str) {
+    /// Notifies the client. Errors are ignored: a client that is gone is noticed elsewhere.
+    pub async fn notify(&self, seconds: f64, text: &str) {
         let progress = ProgressNotificationParam::new(self.token.clone(), seconds).with_message(text);
         self.peer.notify_progress(progress).await.ok();
     }
 }
 
-/// What follows once the answer has left this process, and only then. The transports run it.
+/// Hooks that run once the response has left this process, and only then. The transports run them.
 #[derive(Clone, Default)]
-pub struct After(Arc<Mutex<Aftermath>>);
+pub struct OnResponseSent(Arc<Mutex<Hooks>>);
 
 #[derive(Default)]
-struct Aftermath {
+struct Hooks {
     hooks: Vec<BoxFuture<'static, ()>>,
     subscribed: Option<bool>,
 }
 
-impl After {
+impl OnResponseSent {
     pub fn then(&self, hook: impl Future<Output = ()> + Send + 'static) {
         self.locked().hooks.push(hook.boxed());
     }
 
-    /// The caller's own session wants what comes in, or no longer.
+    /// Requests that the caller's session is subscribed to inbound events, or unsubscribed.
     pub fn subscribe(&self, yes: bool) {
         self.locked().subscribed = Some(yes);
     }
@@ -120,7 +119,7 @@ impl After {
         self.locked().subscribed.take()
     }
 
-    /// Whether nothing has to be watched for.
+    /// Returns whether there is no hook, so that the response need not be watched.
     pub fn is_empty(&self) -> bool {
         self.locked().hooks.is_empty()
     }
@@ -131,7 +130,7 @@ impl After {
         }
     }
 
-    fn locked(&self) -> MutexGuard<'_, Aftermath> {
+    fn locked(&self) -> MutexGuard<'_, Hooks> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,21 +1,21 @@
-//! `comms_send_message`: the main job. The walk goes on in `butt_dial_comms::outbound`.
+//! `comms_send_message`: sends a message through the outbound pipeline.
 
 use std::collections::BTreeMap;
 
 use butt_dial_comms::outbound::{SendReceipt, SendRequest};
-use butt_dial_domain::{Channel, Code, Failure, Scope};
+use butt_dial_domain::{Channel, Code, Failure, Scope, message::ThreadRef};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Hints, Operation, Route, views::time};
+use super::{Context, Hints, Operation, Route, errors, views::time};
 
 pub struct SendMessage;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// A telephone number in E.164 form (+14155550123) for sms and whatsapp, an address for email; or the id of an agent of
+    /// A telephone number in E.164 form (+14155550123) for sms and whatsapp, an address for email, or the id of an agent of
     /// your organization.
     to: String,
     /// sms, whatsapp, email or line.
@@ -33,18 +33,18 @@ pub struct Args {
     /// Public http(s) URLs, at most ten.
     #[serde(default, alias = "mediaUrls")]
     media: Vec<String>,
-    /// A template that the carrier has approved; needed on WhatsApp when the person has not written within 24 hours.
+    /// A template that the carrier has approved. Required on WhatsApp when the person has not written within 24 hours.
     #[serde(default)]
     template_id: Option<String>,
-    /// Values for the template's gaps, by their names.
+    /// Values of the template's variables, by name.
     #[serde(default)]
     template_variables: BTreeMap<String, String>,
-    /// The same key is sent once: a repeat returns the first result. Use a new one for every new message.
+    /// A repeated request with the same key sends nothing and returns the first result. Use a new key for every new message.
     #[serde(default)]
     idempotency_key: Option<String>,
     #[serde(default)]
     sender_name: Option<String>,
-    /// One of your own addresses. You have one on each channel, so it can be left out.
+    /// One of your addresses. The default is your address on the channel.
     #[serde(default)]
     sender_sid: Option<String>,
     #[serde(default)]
@@ -56,15 +56,15 @@ pub struct Args {
     /// For administrators: the agent to send as.
     #[serde(default)]
     agent_id: Option<String>,
-    /// When it is to leave, in RFC 3339 (2026-12-24T18:00:00Z), within a year; now where nothing is said.
+    /// When to send, in RFC 3339 (2026-12-24T18:00:00Z), within a year. The default is now.
     #[serde(default)]
     scheduled_at: Option<DateTime<Utc>>,
-    /// true: what the carrier or a limit refuses for now is tried again for up to an hour; the result is then scheduled, and
-    /// the outcome follows as an event. Otherwise you are told at once, and may repeat the call.
+    /// true: a temporary refusal by the carrier or a limit is retried for up to an hour; the status is then scheduled, and
+    /// the outcome follows as an event. false: the refusal is returned at once.
     #[serde(default)]
     retry: bool,
-    /// Channels to be tried, in order, when the person can't be reached on the first one: at once, or when the carrier tells
-    /// later that the message failed. That event then says fallingBackTo and fallbackMessageId.
+    /// Channels to try, in order, when the first one fails: at once, or when the carrier reports a failure later. The event
+    /// of that failure then has fallingBackTo and fallbackMessageId.
     #[serde(default)]
     fallback_channels: Vec<String>,
 }
@@ -73,7 +73,8 @@ pub struct Args {
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     message_id: String,
-    /// accepted: the carrier has it. scheduled: it leaves later. pending: being found out; ask comms_get_message_status. unconfirmed: could not be found out.
+    /// accepted: the carrier has the message. scheduled: it is sent later. pending: the outcome is not known yet; poll
+    /// comms_get_message_status. unconfirmed: the outcome could not be determined.
     status: &'static str,
     channel: Channel,
     from: String,
@@ -86,7 +87,7 @@ pub struct Output {
     provider_status: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     segments: Option<i64>,
-    /// US dollars; an estimate until the carrier tells its price.
+    /// US dollars. An estimate until the carrier reports its price.
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,10 +98,10 @@ pub struct Output {
     reply_msg_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scheduled_at: Option<String>,
-    /// The channel that was asked for, where a fallback had to do.
+    /// The requested channel, when a fallback was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     instead_of: Option<Channel>,
-    /// This key has been answered before; nothing was sent again.
+    /// The result of an earlier request with the same key. Nothing was sent.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     replayed: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -110,10 +111,9 @@ pub struct Output {
 impl Operation for SendMessage {
     const NAME: &'static str = "comms_send_message";
     const TITLE: &'static str = "Send a message";
-    const DESCRIPTION: &'static str = "Sends an SMS, a WhatsApp message, an e-mail or a LINE message from your own address, to a person or to another \
-        agent. Returns messageId and \
-        status. Give an idempotencyKey, and repeat it when you are not sure whether a call went through: the message is sent once. \
-        [scope: agent]";
+    const DESCRIPTION: &'static str = "Sends an SMS, a WhatsApp message, an e-mail or a LINE message from your own address to a person or to another agent. \
+        Give an idempotencyKey, and repeat the call with the same key when you don't know its outcome: the message is sent \
+        once. Returns messageId and status. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -125,6 +125,7 @@ impl Operation for SendMessage {
         path: "/api/v1/send-message",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[errors::SEND];
 
     type Args = Args;
     type Output = Output;
@@ -134,7 +135,7 @@ impl Operation for SendMessage {
         let fallbacks = args
             .fallback_channels
             .iter()
-            .map(|text| named_channel(text))
+            .map(|text| parse_channel(text))
             .collect::<Result<_, _>>()?;
         let body_unused = args.template_id.is_some() && args.body.is_some();
         let request = SendRequest {
@@ -150,9 +151,11 @@ impl Operation for SendMessage {
             template_variables: args.template_variables,
             sender_name: args.sender_name,
             sender: args.sender_sid,
-            thread_id: args.thread_id,
-            entity_id: args.entity_id,
-            reply_msg_id: args.reply_msg_id,
+            thread: ThreadRef {
+                thread_id: args.thread_id,
+                entity_id: args.entity_id,
+                reply_msg_id: args.reply_msg_id,
+            },
             idempotency_key: args.idempotency_key,
             id: None,
             scheduled_at: args.scheduled_at,
@@ -162,22 +165,22 @@ impl Operation for SendMessage {
         };
         let mut output = Output::from(context.comms.send(request).await?);
         if body_unused {
-            output.advisories.push("a template was sent, and so the body was not");
+            output.advisories.push("the template was sent; the body was ignored");
         }
         Ok(output)
     }
 }
 
-/// The Python client's default, where nothing is said.
+/// Returns the requested channel; the default is that of the Python client.
 fn channel(text: Option<&str>) -> Result<Channel, Failure> {
-    text.map_or(Ok(Channel::Whatsapp), named_channel)
+    text.map_or(Ok(Channel::Whatsapp), parse_channel)
 }
 
-fn named_channel(text: &str) -> Result<Channel, Failure> {
+fn parse_channel(text: &str) -> Result<Channel, Failure> {
     let channel = Channel::parse(text).filter(|channel| Channel::MESSAGES.contains(channel));
     channel.ok_or_else(|| {
-        Failure::new(Code::InvalidArgument, "channel is one of sms, whatsapp, email, line")
-            .remedy("choose one of them; people are called with comms_make_call and comms_send_voice_message")
+        Failure::new(Code::InvalidArgument, "channel must be one of sms, whatsapp, email, line")
+            .hint("use one of these; for telephone calls use comms_make_call or comms_send_voice_message")
     })
 }
 
@@ -194,9 +197,9 @@ impl From<SendReceipt> for Output {
             provider_status: receipt.carrier_status,
             segments: receipt.segments,
             cost: receipt.cost.map(|cost| cost.as_units()),
-            thread_id: receipt.thread_id,
-            entity_id: receipt.entity_id,
-            reply_msg_id: receipt.reply_msg_id,
+            thread_id: receipt.thread.thread_id,
+            entity_id: receipt.thread.entity_id,
+            reply_msg_id: receipt.thread.reply_msg_id,
             replayed: receipt.replayed,
             scheduled_at: receipt.scheduled_at.map(time),
             instead_of: receipt.instead_of,

@@ -1,7 +1,7 @@
-//! `comms_set_agent_limits`: how much an agent, or the whole organization, may do.
+//! `comms_set_agent_limits`: sets the limits of an agent or of the organization.
 
 use butt_dial_comms::billing::limits::{self, LimitsChange};
-use butt_dial_domain::{AgentId, Failure, Scope};
+use butt_dial_domain::{AgentId, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +12,10 @@ pub struct SetAgentLimits;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// The agent; without it the limits are the organization's, for all its agents together.
+    /// The agent. Without it, the limits apply to all agents of the organization together.
     #[serde(default)]
     agent_id: Option<String>,
-    /// What to change; a limit that is not named stays, null removes one.
+    /// The limits to change. A limit that is absent stays; null removes it.
     limits: LimitsChange,
 }
 
@@ -25,15 +25,15 @@ pub struct Output {
     success: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     agent_id: Option<String>,
-    /// What is in force from now on.
+    /// The limits now in force.
     limits: LimitsView,
 }
 
 impl Operation for SetAgentLimits {
     const NAME: &'static str = "comms_set_agent_limits";
     const TITLE: &'static str = "Set limits";
-    const DESCRIPTION: &'static str = "Sets how many actions an agent may take and how much it may spend; without agentId, the \
-        whole organization. In force on every replica within a second. [scope: org-admin]";
+    const DESCRIPTION: &'static str = "Sets how many actions an agent may take and how much it may spend. Without agentId the limits apply to the whole \
+        organization. They are in force on every replica within a second. Returns the limits now in force. [scope: org-admin]";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -45,6 +45,7 @@ impl Operation for SetAgentLimits {
         path: "/api/v1/client-limits",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound]];
 
     type Args = Args;
     type Output = Output;

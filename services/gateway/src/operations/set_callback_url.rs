@@ -1,7 +1,7 @@
-//! `PUT /api/v1/callback-url`: where the agent's own host takes events, when nobody listens.
+//! `PUT /api/v1/callback-url`: sets the URL that receives the agent's events while no client listens.
 
 use butt_dial_comms::delivery::callback;
-use butt_dial_domain::{Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub struct SetCallbackUrl;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// https. null or an empty text removes it.
+    /// An https URL. null or an empty text removes the callback.
     #[serde(alias = "callback_url", deserialize_with = "Option::deserialize")]
     callback_url: Option<String>,
 }
@@ -22,7 +22,7 @@ pub struct Args {
 pub struct Output {
     success: bool,
     callback_url: Option<String>,
-    /// What calls are signed with: Standard Webhooks (`webhook-signature`).
+    /// The key of the signature of Standard Webhooks (`webhook-signature`).
     signing_secret: String,
     /// The same secret as the key of `X-BD-Signature` and `X-Hub-Signature-256`.
     webhook_secret: String,
@@ -31,8 +31,8 @@ pub struct Output {
 impl Operation for SetCallbackUrl {
     const NAME: &'static str = "set_callback_url";
     const TITLE: &'static str = "Set my callback";
-    const DESCRIPTION: &'static str = "Sets the URL that takes your events while nobody listens, or removes it with null. What \
-        waits is tried there at once. Needs an agent's token.";
+    const DESCRIPTION: &'static str = "Sets the URL that receives your events while no client listens, or removes it with null. Waiting events are sent there at \
+        once. Requires an agent's token.";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {
@@ -40,6 +40,7 @@ impl Operation for SetCallbackUrl {
         path: "/api/v1/callback-url",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[];
 
     type Args = Args;
     type Output = Output;

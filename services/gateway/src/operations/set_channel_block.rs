@@ -1,4 +1,4 @@
-//! `comms_set_channel_block`: a channel that is shut, in one direction or both.
+//! `comms_set_channel_block`: blocks a channel in one direction or both.
 
 use butt_dial_comms::delivery::preferences;
 use butt_dial_domain::{AgentId, Channel, Code, Failure, Scope};
@@ -17,9 +17,9 @@ pub struct Args {
     /// inbound, outbound or both (the default).
     #[serde(default)]
     direction: Option<String>,
-    /// true shuts it, false opens it again.
+    /// true blocks the channel, false unblocks it.
     blocked: bool,
-    /// For administrators: whose channel. An agent's own without it.
+    /// For administrators: the agent that has the channel. The default is your own.
     #[serde(default, alias = "agent_id")]
     agent_id: Option<String>,
 }
@@ -37,8 +37,8 @@ pub struct Output {
 impl Operation for SetChannelBlock {
     const NAME: &'static str = "comms_set_channel_block";
     const TITLE: &'static str = "Block a channel";
-    const DESCRIPTION: &'static str = "Shuts one of your channels, or opens it again. Inbound: what people send is acknowledged to \
-        the carrier and dropped. Outbound: nothing is sent. [scope: agent; another agent's: org-admin]";
+    const DESCRIPTION: &'static str = "Blocks or unblocks one of your channels. While inbound is blocked, messages are acknowledged to the carrier and dropped. \
+        While outbound is blocked, nothing is sent. [scope: agent; another agent's: org-admin]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -50,6 +50,7 @@ impl Operation for SetChannelBlock {
         path: "/api/v1/channel-blocks",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound, Code::NoChannelAssigned]];
 
     type Args = Args;
     type Output = Output;
@@ -58,7 +59,7 @@ impl Operation for SetChannelBlock {
         let channel = Channel::parse(&args.channel).ok_or_else(|| {
             Failure::new(
                 Code::InvalidArgument,
-                "channel is one of sms, whatsapp, email, line, voice",
+                "channel must be one of sms, whatsapp, email, line, voice",
             )
         })?;
         let blocked = Some(args.blocked);
@@ -69,7 +70,7 @@ impl Operation for SetChannelBlock {
             _ => {
                 return Err(Failure::new(
                     Code::InvalidArgument,
-                    "direction is one of inbound, outbound, both",
+                    "direction must be one of inbound, outbound, both",
                 ));
             }
         };

@@ -1,4 +1,4 @@
-//! `comms_subscribe_inbound`: what the agent wants to have pushed, and that this session listens.
+//! `comms_subscribe_inbound`: subscribes the session to inbound messages.
 
 use butt_dial_comms::delivery::preferences::{self, Subscription};
 use butt_dial_domain::{Code, Failure, Scope};
@@ -13,10 +13,10 @@ pub struct SubscribeInbound;
 pub struct Args {
     /// subscribe, unsubscribe or status.
     operation: String,
-    /// Only these channels: sms, whatsapp, email, line. Empty: all.
+    /// Only these channels: sms, whatsapp, email, line. Empty: all channels.
     #[serde(default)]
     channels: Vec<String>,
-    /// Only these people, by their addresses. Empty: everybody.
+    /// Only messages from these addresses. Empty: all contacts.
     #[serde(default)]
     contacts: Vec<String>,
 }
@@ -24,9 +24,9 @@ pub struct Args {
 #[derive(Serialize, JsonSchema)]
 pub struct Output {
     subscribed: bool,
-    /// Empty: all.
+    /// Empty: all channels.
     channels: Vec<String>,
-    /// Empty: everybody.
+    /// Empty: all contacts.
     contacts: Vec<String>,
 }
 
@@ -44,10 +44,10 @@ impl From<Option<Subscription>> for Output {
 
 impl Operation for SubscribeInbound {
     const NAME: &'static str = "comms_subscribe_inbound";
-    const TITLE: &'static str = "Subscribe to what comes in";
-    const DESCRIPTION: &'static str = "Says which messages from people you want to have pushed to this session while its stream \
-        is open (operation subscribe; channels and contacts narrow it down), that you want none (unsubscribe), or shows what you \
-        have said (status). Whatever is not pushed waits for you. [scope: agent]";
+    const TITLE: &'static str = "Subscribe to inbound messages";
+    const DESCRIPTION: &'static str = "Subscribes this session to inbound messages, which are pushed while its stream is open (operation subscribe; channels and \
+        contacts narrow it down). unsubscribe ends the subscription, and status returns it. Messages that are not pushed wait \
+        for you. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -55,6 +55,7 @@ impl Operation for SubscribeInbound {
         open_world: false,
     });
     const ROUTE: Option<Route> = None;
+    const ERRORS: &'static [&'static [Code]] = &[];
 
     type Args = Args;
     type Output = Output;
@@ -64,18 +65,18 @@ impl Operation for SubscribeInbound {
         match args.operation.as_str() {
             "subscribe" => {
                 let subscription = preferences::subscribe(comms, agent, &args.channels, &args.contacts).await?;
-                context.call.after.subscribe(true);
+                context.request.on_sent.subscribe(true);
                 Ok(Some(subscription).into())
             }
             "unsubscribe" => {
                 preferences::unsubscribe(comms, agent).await?;
-                context.call.after.subscribe(false);
+                context.request.on_sent.subscribe(false);
                 Ok(None.into())
             }
             "status" => Ok(preferences::find_subscription(comms, agent).await?.into()),
             _ => Err(Failure::new(
                 Code::InvalidArgument,
-                "operation is one of subscribe, unsubscribe, status",
+                "operation must be one of subscribe, unsubscribe, status",
             )),
         }
     }

@@ -1,47 +1,46 @@
-//! `comms_wait_events`: the agent's next events, as soon as there are any.
+//! `comms_wait_events`: waits for the agent's next events.
 
 use std::time::Duration;
 
 use butt_dial_comms::{
     Comms,
-    calls::signal::{Ear, Event, Signal},
+    calls::notifications::{CallNotification, CallSubscription, NotificationKind},
     delivery::log,
 };
-use butt_dial_domain::{AgentId, Failure, Scope, keys};
+use butt_dial_domain::{AgentId, Code, Failure, Scope, keys};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Context, Hints, Operation, Route,
-    call::Wanted,
+    Context, Hints, Operation, Route, WaitOutcome,
     calls::{self, TurnView},
     pages::{Cursor, PageView, kinds},
 };
 
 const DEFAULT_MS: u64 = 25_000;
-/// Proxies and clients give up on longer calls.
+/// Proxies and clients abort longer calls.
 const MAX_MS: u64 = 50_000;
 const LIMIT: u32 = 100;
-/// A turn whose answer was lost is told again before the caller has given up.
-const TURN_AGAIN: Duration = Duration::from_secs(4);
-const INCOMING_AGAIN: Duration = Duration::from_secs(20);
-/// What is told of calls that last.
-const KINDS: [&str; 2] = ["call.incoming", "call.turn"];
+/// A turn is returned again after this time, so that a lost response does not leave the caller without a reply.
+const TURN_REPEAT: Duration = Duration::from_secs(4);
+const INCOMING_REPEAT: Duration = Duration::from_secs(20);
+/// Kinds of events of live calls.
+const CALL_KINDS: [&str; 2] = ["call.incoming", "call.turn"];
 
 pub struct WaitEvents;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// Of the last result. Everything up to it counts as received: it is not delivered again, and what was said in it is
-    /// forgotten. Without a cursor: from the first event that you do not have.
+    /// The cursor of the last result. It acknowledges all events up to it: they are not delivered again, and their contents
+    /// are deleted. The default is the first event that is not acknowledged.
     #[serde(default)]
     cursor: Option<Cursor>,
-    /// Only these kinds, such as message.received, message.status, call.incoming, call.turn and call.ended; others are
-    /// passed over. Empty: all.
+    /// Only these kinds, such as message.received, message.status, call.incoming, call.turn and call.ended. Other kinds are
+    /// skipped. Empty: all kinds.
     #[serde(default)]
     types: Vec<String>,
-    /// How long to wait for the first event: 25000 where nothing is said, at most 50000. 0 does not wait.
+    /// How long to wait for the first event, in milliseconds: at most 50000; the default is 25000. 0 does not wait.
     #[serde(default, alias = "timeout_ms")]
     timeout_ms: Option<u64>,
 }
@@ -49,10 +48,10 @@ pub struct Args {
 impl Operation for WaitEvents {
     const NAME: &'static str = "comms_wait_events";
     const TITLE: &'static str = "Wait for events";
-    const DESCRIPTION: &'static str = "Waits for what happens next (messages from people, what became of yours, somebody who calls \
-        you or has said something in a call) and returns it at once: events, cursor, hasMore; no events when nothing came in time. Call it again with the cursor of the result: passing \
-        a cursor acknowledges everything up to it, so do it only when you have dealt with those events. Answer a call.turn at \
-        once with comms_call_reply: the caller waits on the line. [scope: agent]";
+    const DESCRIPTION: &'static str = "Waits for your next events (messages from people, status changes of your messages, incoming calls and callers' turns) \
+        and returns them at once: events, cursor, hasMore. Call it again with the returned cursor; the cursor acknowledges \
+        all events up to it, so pass it only after you have processed them. Answer a call.turn at once with \
+        comms_call_reply, because the caller waits on the line. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -60,12 +59,13 @@ impl Operation for WaitEvents {
         open_world: false,
     });
     const ROUTE: Option<Route> = None;
+    const ERRORS: &'static [&'static [Code]] = &[];
 
     type Args = Args;
     type Output = PageView;
 
     async fn run(context: Context, args: Args) -> Result<PageView, Failure> {
-        let (comms, call) = (&context.comms, &context.call);
+        let (comms, request) = (&context.comms, &context.request);
         let profile = context.caller.agent()?;
         let (agent, org) = (&profile.agent.id, &profile.agent.org_id);
         let after = match args.cursor {
@@ -82,64 +82,65 @@ impl Operation for WaitEvents {
             kinds: kinds(args.types),
             limit: LIMIT,
         };
-        let patience = Duration::from_millis(args.timeout_ms.unwrap_or(DEFAULT_MS).min(MAX_MS));
-        let mut calls = Calls::open(comms, agent, &wanted.kinds).await;
-        let waited = call.while_wanted(async {
+        let timeout = Duration::from_millis(args.timeout_ms.unwrap_or(DEFAULT_MS).min(MAX_MS));
+        let mut calls = CallEvents::subscribe(comms, agent, &wanted.kinds).await;
+        let waited = request.wait(async {
             tokio::select! {
                 biased;
                 turn = calls.next(comms) => Ok(PageView::of_call(after, turn)),
-                page = log::wait(comms, org, agent, &wanted, patience) => page.map(PageView::from),
+                page = log::wait(comms, org, agent, &wanted, timeout) => page.map(PageView::from),
             }
         });
         match waited.await? {
-            Wanted::Done(page) => page,
-            Wanted::Draining => Ok(PageView::empty(after, Some("draining"))),
-            Wanted::Gone => Ok(PageView::empty(after, None)),
+            WaitOutcome::Done(page) => page,
+            WaitOutcome::Draining => Ok(PageView::empty(after, Some("draining"))),
+            WaitOutcome::Gone => Ok(PageView::empty(after, None)),
         }
     }
 }
 
-/// What the agent's calls have to say, as long as it waits. It stands in no log: a caller waits for the answer.
-struct Calls {
-    ear: Option<Ear>,
-    /// Empty: all.
+/// Events of the agent's live calls. They are not in the log, because the caller waits for the reply.
+struct CallEvents {
+    /// `None`: the agent does not want events of calls, or the bus is not available.
+    subscription: Option<CallSubscription>,
+    /// Empty: all kinds.
     kinds: Vec<String>,
 }
 
-impl Calls {
-    async fn open(comms: &Comms, agent: &AgentId, kinds: &[String]) -> Self {
-        let wants = kinds.is_empty() || kinds.iter().any(|kind| KINDS.contains(&kind.as_str()));
-        if !wants {
+impl CallEvents {
+    async fn subscribe(comms: &Comms, agent: &AgentId, kinds: &[String]) -> Self {
+        let is_wanted = kinds.is_empty() || kinds.iter().any(|kind| CALL_KINDS.contains(&kind.as_str()));
+        if !is_wanted {
             return Self {
-                ear: None,
+                subscription: None,
                 kinds: Vec::new(),
             };
         }
-        // Events can be waited for all the same.
-        let mut ear = calls::open_ear(comms, agent, None).await.ok();
-        if let Some(ear) = &mut ear {
-            ear.announce(agent).await;
+        // Without events of calls, the agent still receives those of the log.
+        let mut subscription = calls::subscribe_to_calls(comms, agent, None).await.ok();
+        if let Some(calls) = &mut subscription {
+            calls.announce_presence(agent).await;
         }
         Self {
-            ear,
+            subscription,
             kinds: kinds.to_vec(),
         }
     }
 
-    /// Pends for ever where nothing is said.
+    /// Waits for the next event. Never returns without a subscription.
     async fn next(&mut self, comms: &Comms) -> TurnView {
         let kinds = &self.kinds;
-        let is_wanted = |signal: &Signal| {
-            // That a call is over stands in the log.
-            signal.event != Event::Ended && (kinds.is_empty() || kinds.iter().any(|kind| kind == signal.event.as_str()))
+        let is_wanted = |event: NotificationKind| {
+            // The log reports the end of a call.
+            event != NotificationKind::Ended && (kinds.is_empty() || kinds.iter().any(|kind| kind == event.as_str()))
         };
-        if let Some(ear) = &mut self.ear {
-            while let Some(offered) = ear.hear().await {
-                if is_wanted(&offered.signal)
-                    && is_news(comms, &offered.signal).await
-                    && let Some(signal) = offered.take(comms).await
+        if let Some(calls) = &mut self.subscription {
+            while let Some(offer) = calls.recv().await {
+                if is_wanted(offer.signal.event)
+                    && is_first(comms, &offer.signal).await
+                    && let Some(notification) = offer.claim(comms).await
                 {
-                    return signal.into();
+                    return notification.into();
                 }
             }
         }
@@ -147,18 +148,18 @@ impl Calls {
     }
 }
 
-/// Relays say again what is not answered whenever the agent waits. Whoever waits in a loop and does not care for calls must not
-/// be told of one in each round.
-async fn is_news(comms: &Comms, signal: &Signal) -> bool {
-    let what = signal.turn_id.as_deref().unwrap_or("incoming");
-    let again_after = match signal.event {
-        Event::Turn => TURN_AGAIN,
-        Event::Incoming | Event::Ended => INCOMING_AGAIN,
+/// Returns whether the agent has not received the notification recently. Relays repeat unanswered notifications whenever
+/// the agent waits; an agent that polls in a loop and ignores calls must not receive one in each round.
+async fn is_first(comms: &Comms, notification: &CallNotification) -> bool {
+    let item = notification.turn_id.as_deref().unwrap_or("incoming");
+    let repeat_after = match notification.event {
+        NotificationKind::Turn => TURN_REPEAT,
+        NotificationKind::Incoming | NotificationKind::Ended => INCOMING_REPEAT,
     };
-    let told = comms
+    let first = comms
         .kv
-        .once(&keys::call_told(&signal.call_id, what), again_after)
+        .once(&keys::call_notified(&notification.call_id, item), repeat_after)
         .await;
-    // Better twice than never.
-    told.unwrap_or(true)
+    // A repeated notification is better than a lost one.
+    first.unwrap_or(true)
 }

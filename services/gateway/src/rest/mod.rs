@@ -1,4 +1,4 @@
-//! REST: the operations that have a route, the OpenAPI document made from them, and a page to try them on.
+//! REST: operations with a route, the OpenAPI document that describes them, and Swagger UI.
 
 mod openapi;
 
@@ -6,17 +6,20 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Extension, Json, Router,
-    extract::{Path, Query},
+    extract::{
+        Path, Query,
+        rejection::{PathRejection, QueryRejection},
+    },
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::from_fn_with_state,
     response::{IntoResponse, Redirect, Response},
     routing::{MethodFilter, get, on},
 };
-use butt_dial_comms::identity::Caller;
 use butt_dial_domain::{Code, Failure};
+use butt_dial_identity::Caller;
 use butt_dial_runtime::{
     Platform,
-    http::{Unread, Whole, failure},
+    http::{BodyRejection, FullBody, failure},
 };
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -24,15 +27,16 @@ use tracing::Instrument;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    auth::{Door, any_caller},
-    operations::{self, Call, Context, Definition, Route},
-    sent::confirm,
+    auth::{AuthLayer, any_caller},
+    http_errors::{method_not_allowed, route_not_found},
+    operations::{self, Context, Definition, RequestContext, Route},
+    response_sent,
 };
 
 pub use openapi::document;
 
 const MAX_BODY: usize = 4 * 1024 * 1024;
-/// As Stripe has it; the draft of the IETF too.
+/// The header of Stripe and of the IETF draft.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 pub fn router(platform: &Platform) -> Router {
@@ -43,57 +47,45 @@ pub fn router(platform: &Platform) -> Router {
             let (comms, draining) = (platform.comms.clone(), platform.lifecycle.draining().clone());
             let handler = move |method: Method,
                                 Extension(caller): Extension<Arc<Caller>>,
-                                Path(path): Path<HashMap<String, String>>,
-                                Query(query): Query<HashMap<String, String>>,
+                                path: Result<Path<Fields>, PathRejection>,
+                                query: Result<Query<Fields>, QueryRejection>,
                                 headers: HeaderMap,
-                                Whole(body): Whole<MAX_BODY>| async move {
-                // axum sends HEAD to GET's handler, and some of these hand something out.
+                                FullBody(body): FullBody<MAX_BODY>| async move {
+                // axum routes HEAD to the handler of GET, and some operations lease events.
                 if method == Method::HEAD {
-                    return failure(&wrong_method());
+                    return method_not_allowed().await;
                 }
                 let context = Context {
                     comms,
                     caller,
-                    call: Call::new(draining),
+                    request: RequestContext::new(draining),
                 };
                 match arguments(definition, path, query, &headers, body) {
                     Ok(args) => run(definition, route, context, args).await,
-                    Err(refusal) => failure(&refusal),
+                    Err(reason) => failure(&reason),
                 }
             };
             router.route(route.path, on(filter(route.method), handler))
         });
-    let api = api.layer(from_fn_with_state(Door::new(platform), any_caller));
+    let api = api.layer(from_fn_with_state(AuthLayer::new(platform), any_caller));
     let description = document();
     let raw = description.clone();
-    // A description of the interface and nothing else: open to whoever asks.
+    // The description holds no data, so it needs no token.
     let docs = Router::from(SwaggerUi::new("/docs").external_url_unchecked("/api-docs/openapi.json", description))
         .route("/openapi.json", get(move || async move { Json(raw) }));
     api.merge(docs)
         .route("/", get(async || Redirect::temporary("/docs")))
-        .method_not_allowed_fallback(async || failure(&wrong_method()))
-        .fallback(async || {
-            failure(&Failure::new(
-                Code::NotFound,
-                "there is nothing here; /docs shows what there is",
-            ))
-        })
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(route_not_found)
 }
 
-fn wrong_method() -> Failure {
-    Failure::new(
-        Code::MethodNotAllowed,
-        "this route takes another method; /docs shows which",
-    )
-}
-
-/// The operation is a task of the program's own: a caller that hangs up stops nothing midway, but what waits learns of it.
+/// Runs the operation as a task: it completes when the client disconnects. Only waiting is cancelled then.
 async fn run(definition: &'static Definition, route: Route, context: Context, args: Map<String, Value>) -> Response {
-    let (after, tasks) = (context.call.after.clone(), context.comms.tasks.clone());
-    let _gone = context.call.gone.clone().drop_guard();
+    let (on_sent, tasks) = (context.request.on_sent.clone(), context.comms.tasks.clone());
+    let _gone = context.request.gone.clone().drop_guard();
     let running = tasks.spawn(definition.run(context, args).in_current_span());
     let result = running.await.unwrap_or_else(|error| {
-        tracing::error!(%error, operation = definition.name, "an operation ended without a result");
+        tracing::error!(%error, operation = definition.name, "operation task failed");
         Err(Failure::internal())
     });
     match result {
@@ -101,31 +93,36 @@ async fn run(definition: &'static Definition, route: Route, context: Context, ar
             let status = StatusCode::from_u16(route.status).unwrap_or(StatusCode::OK);
             let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
             let response = (status, json, text).into_response();
-            if after.is_empty() {
+            if on_sent.is_empty() {
                 return response;
             }
-            confirm(response, after, tasks)
+            response_sent::watch(response, on_sent, tasks)
         }
-        Err(refusal) => failure(&refusal),
+        Err(reason) => failure(&reason),
     }
 }
 
-/// The arguments from wherever they stand. The path wins over the body: it says what the request is about.
+type Fields = HashMap<String, String>;
+
+/// Collects the arguments from body, query and path. The path overrides the others: it names the resource.
 fn arguments(
     definition: &Definition,
-    path: HashMap<String, String>,
-    query: HashMap<String, String>,
+    path: Result<Path<Fields>, PathRejection>,
+    query: Result<Query<Fields>, QueryRejection>,
     headers: &HeaderMap,
-    body: Result<Bytes, Unread>,
+    body: Result<Bytes, BodyRejection>,
 ) -> Result<Map<String, Value>, Failure> {
-    let body = body.map_err(|unread| match unread {
-        Unread::TooLarge => Failure::new(Code::PayloadTooLarge, "the body is larger than 4 MiB"),
-        Unread::Broken => Failure::new(Code::InvalidArgument, "the body broke off"),
+    let invalid = |message| Failure::new(Code::InvalidArgument, message);
+    let Path(path) = path.map_err(|_| invalid("the path is not valid UTF-8"))?;
+    let Query(query) = query.map_err(|_| invalid("the query string is not valid"))?;
+    let body = body.map_err(|rejection| match rejection {
+        BodyRejection::TooLarge => Failure::new(Code::PayloadTooLarge, "the body is larger than 4 MiB"),
+        BodyRejection::Interrupted => Failure::new(Code::InvalidArgument, "the body ended before its declared length"),
     })?;
     let mut args = match body.is_empty() {
         true => Map::new(),
         false => serde_json::from_slice(&body)
-            .map_err(|_| Failure::new(Code::InvalidArgument, "the body must be a JSON object"))?,
+            .map_err(|_| invalid("the body must be a JSON object"))?,
     };
     for (name, text) in query.into_iter().chain(path) {
         let value = typed(definition, &name, text);
@@ -139,14 +136,14 @@ fn arguments(
     Ok(args)
 }
 
-/// Text in a URL has no type; the schema knows which arguments are numbers or booleans.
+/// Converts text of a URL to the type that the schema declares.
 fn typed(definition: &Definition, name: &str, text: String) -> Value {
     let kind = &definition.input_schema["properties"][name]["type"];
-    let is = |wanted: &str| {
-        kind.as_str() == Some(wanted)
+    let is = |expected: &str| {
+        kind.as_str() == Some(expected)
             || kind
                 .as_array()
-                .is_some_and(|kinds| kinds.iter().any(|kind| kind == wanted))
+                .is_some_and(|kinds| kinds.iter().any(|kind| kind == expected))
     };
     match (text.parse::<i64>(), text.parse::<bool>()) {
         (Ok(number), _) if is("integer") => number.into(),

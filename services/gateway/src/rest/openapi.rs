@@ -1,8 +1,13 @@
-//! The OpenAPI 3.1 document, made from the operations themselves: it can't drift from what is served.
+//! The OpenAPI 3.1 document. It is generated from the operations, so it always describes what is served.
 
+use std::collections::BTreeMap;
+
+use butt_dial_domain::Code;
 use serde_json::{Map, Value, json};
 
-use crate::operations::{self, Definition, Route};
+use butt_dial_runtime::http::error_body;
+
+use crate::operations::{self, Definition, Route, errors};
 
 pub fn document() -> Value {
     let mut paths = Map::new();
@@ -24,7 +29,7 @@ pub fn document() -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
-            "schemas": { "Failure": failure() },
+            "schemas": { "Failure": failure_schema() },
         },
     })
 }
@@ -48,9 +53,9 @@ fn operation(definition: &Definition, route: Route) -> Value {
         .iter()
         .filter(|(name, _)| in_path(name) || !has_body)
         .map(|(name, schema)| {
-            let place = if in_path(name) { "path" } else { "query" };
-            let needed = in_path(name) || required.iter().any(|r| r == name);
-            json!({ "name": name, "in": place, "required": needed, "schema": schema })
+            let location = if in_path(name) { "path" } else { "query" };
+            let is_required = in_path(name) || required.iter().any(|r| r == name);
+            json!({ "name": name, "in": location, "required": is_required, "schema": schema })
         })
         .collect();
     let mut operation = json!({
@@ -58,16 +63,7 @@ fn operation(definition: &Definition, route: Route) -> Value {
         "summary": definition.title,
         "description": definition.description,
         "parameters": parameters,
-        "responses": {
-            route.status.to_string(): {
-                "description": "Done.",
-                "content": { "application/json": { "schema": definition.output_schema } },
-            },
-            "default": {
-                "description": "Refused, or failed; `code` says why.",
-                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Failure" } } },
-            },
-        },
+        "responses": responses(definition, route),
     });
     let mut body = definition.input_schema.clone();
     if let Some(fields) = body.get_mut("properties").and_then(Value::as_object_mut) {
@@ -82,17 +78,98 @@ fn operation(definition: &Definition, route: Route) -> Value {
     operation
 }
 
-fn failure() -> Value {
+/// Returns the responses by status: the result, and the errors that the operation declares with an example of each code.
+fn responses(definition: &Definition, route: Route) -> Map<String, Value> {
+    let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in definition.errors() {
+        by_status.entry(code.http_status()).or_default().push(code);
+    }
+    let mut responses = Map::new();
+    let result = json!({
+        "description": "The result.",
+        "content": { "application/json": { "schema": definition.output_schema } },
+    });
+    responses.insert(route.status.to_string(), result);
+    for (status, codes) in by_status {
+        responses.insert(status.to_string(), error_response(&codes));
+    }
+    let other = json!({
+        "description": "Any other error.",
+        "content": { "application/json": { "schema": failure_ref() } },
+    });
+    responses.insert("default".into(), other);
+    responses
+}
+
+fn error_response(codes: &[Code]) -> Value {
+    let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    let examples: Map<String, Value> = codes
+        .iter()
+        .map(|code| (code.as_str().to_owned(), json!({ "value": example_body(*code) })))
+        .collect();
+    json!({
+        "description": names.join(", "),
+        "content": {
+            "application/json": { "schema": failure_ref(), "examples": examples },
+        },
+    })
+}
+
+/// Returns the body of an error response, as the HTTP edge renders it.
+fn example_body(code: Code) -> Value {
+    error_body(&errors::example(code))
+}
+
+fn failure_ref() -> Value {
+    json!({ "$ref": "#/components/schemas/Failure" })
+}
+
+fn failure_schema() -> Value {
     json!({
         "type": "object",
         "required": ["error", "retryable"],
         "properties": {
-            "error": { "type": "string", "description": "One sentence for people." },
-            "code": { "type": "string", "description": "For programs; absent on a plain rate limit, where `reason` has it." },
+            "error": { "type": "string", "description": "What happened, in one sentence." },
+            "code": { "type": "string", "description": "A constant for programs. On RATE_LIMITED it is absent, and `reason` holds the code." },
             "channel": { "type": "string" },
-            "remediation": { "type": "string", "description": "What to do about it." },
+            "remediation": { "type": "string", "description": "How to fix the problem." },
             "retryable": { "type": "boolean", "description": "Whether the same request may succeed later." },
-            "retryAfterSeconds": { "type": "integer" },
+            "retryAfterSeconds": { "type": "integer", "description": "When to retry." },
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_an_example_with_its_code() {
+        let document = document();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for operation in methods.as_object().unwrap().values() {
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    let Some(examples) = response["content"]["application/json"]["examples"].as_object() else {
+                        continue;
+                    };
+                    for (code, example) in examples {
+                        let body = &example["value"];
+                        let found = [&body["code"], &body["reason"]];
+                        assert!(found.contains(&&json!(code)), "{path} {status} {code}");
+                        assert!(body["error"].is_string() && body["retryable"].is_boolean(), "{path} {code}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn send_message_declares_its_errors_by_status() {
+        let document = document();
+        let responses = &document["paths"]["/api/v1/send-message"]["post"]["responses"];
+        for (status, code) in [("401", "AUTH_INVALID_TOKEN"), ("402", "SPEND_LIMIT"), ("422", "CONTACT_OPTED_OUT")] {
+            let examples = &responses[status]["content"]["application/json"]["examples"];
+            assert!(examples[code].is_object(), "{status} {code}");
+        }
+    }
 }

@@ -1,31 +1,31 @@
-//! `comms_attend_call`: the agent is there for a call, or for any. Clients with a model of their own are asked for the answers
-//! within this one tool call: `mcp/attend.rs`.
+//! `comms_attend_call`: attends one call, or any call of the agent. Clients that support sampling are answered by
+//! `mcp/attend_loop.rs` instead.
 
 use butt_dial_comms::{
     Comms,
     calls::{
-        known, orders,
-        signal::{Ear, Signal},
+        commands, lookup,
+        notifications::{CallNotification, CallSubscription},
     },
 };
-use butt_dial_domain::{AgentId, CallId, Failure, Scope};
+use butt_dial_domain::{AgentId, CallId, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use tokio::time::Instant;
 
-use super::{Next, TurnView, next_turn, open_ear, patience};
-use crate::operations::{Context, Hints, Operation, Route};
+use super::{NextEvent, TurnView, subscribe_to_calls, wait_timeout, wait_turn};
+use crate::operations::{Context, Hints, Operation, Route, errors};
 
 pub struct AttendCall;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// Our id of the call, or the carrier's. Without it: whichever of your calls is next, and whoever calls you.
+    /// The callId, or the carrier's id of the call. The default is your next call, including incoming calls.
     #[serde(default, alias = "call_id", alias = "callSid", alias = "call_sid")]
     pub call_id: Option<String>,
-    /// How long to wait: 25000 where nothing is said, at most 50000. 0 does not wait.
+    /// How long to wait, in milliseconds: at most 50000; the default is 25000. 0 does not wait.
     #[serde(default, alias = "wait_ms")]
     pub wait_ms: Option<u64>,
 }
@@ -33,11 +33,10 @@ pub struct Args {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// turn: next is to be answered with comms_call_reply. waiting: nothing yet; call again. ended: the call is over.
-    /// draining: this server is about to stop; call again, and another one answers. continue: you have answered through your
-    /// own model; call again.
+    /// turn: answer next with comms_call_reply. waiting: no event yet; call again. ended: the call has ended. draining: this
+    /// server is stopping; call again to reach another one. continue: your model has answered; call again.
     pub status: &'static str,
-    /// The call that you attend by now.
+    /// The call that you attend.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,
     pub next: Option<Box<TurnView>>,
@@ -46,10 +45,9 @@ pub struct Output {
 impl Operation for AttendCall {
     const NAME: &'static str = "comms_attend_call";
     const TITLE: &'static str = "Attend a call";
-    const DESCRIPTION: &'static str = "Says that you are there for a call, and waits for what the caller says; without callId, for \
-        anybody who calls you. A call that the answering machine has taken is yours when you attend it. Returns the turn to \
-        answer: do so at once with comms_call_reply, the caller waits on the line. Call it in a loop to be reachable by \
-        telephone. [scope: agent]";
+    const DESCRIPTION: &'static str = "Attends a call and waits for the caller's next turn; without callId it waits for any call, including incoming ones. A \
+        call that the voicemail has answered becomes yours. Returns the turn: answer it at once with comms_call_reply, \
+        because the caller waits on the line. Call it in a loop to be reachable by telephone. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -61,6 +59,7 @@ impl Operation for AttendCall {
         path: "/api/v1/calls/attend",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[errors::CALL_COMMAND];
 
     type Args = Args;
     type Output = Output;
@@ -68,34 +67,35 @@ impl Operation for AttendCall {
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
         let mut call = match &args.call_id {
-            Some(id) => Some(known::resolve(comms, agent, id).await?),
+            Some(id) => Some(lookup::resolve(comms, agent, id).await?),
             None => None,
         };
-        let mut ear = open_ear(comms, agent, call.as_ref()).await?;
-        let until = Instant::now() + patience(args.wait_ms);
-        let what = match arrive(comms, agent, call.as_ref(), &mut ear).await? {
-            Some(pending) => Next::Turn(Box::new(pending)),
-            None => next_turn(&context, agent, &mut ear, &mut call, until).await?,
+        let mut calls = subscribe_to_calls(comms, agent, call.as_ref()).await?;
+        let deadline = Instant::now() + wait_timeout(args.wait_ms);
+        let event = match start_attending(comms, agent, call.as_ref(), &mut calls).await? {
+            Some(pending) => NextEvent::Turn(Box::new(pending)),
+            None => wait_turn(&context, agent, &mut calls, &mut call, deadline).await?,
         };
         Ok(Output {
-            status: what.status(),
+            status: event.status(),
             call_id: call.map(|call| call.into_string()),
-            next: what.into_turn(),
+            next: event.into_view(),
         })
     }
 }
 
-/// Says that the agent is there. Returns the turn that waits already. `ear` has been open before.
-pub async fn arrive(
+/// Announces that the agent attends. Returns the turn that is already pending. `calls` must be subscribed before, so that
+/// no turn is missed.
+pub async fn start_attending(
     comms: &Comms,
     agent: &AgentId,
     call: Option<&CallId>,
-    ear: &mut Ear,
-) -> Result<Option<Signal>, Failure> {
+    calls: &mut CallSubscription,
+) -> Result<Option<CallNotification>, Failure> {
     match call {
-        Some(call) => orders::attend(comms, agent, call).await,
+        Some(call) => commands::attend(comms, agent, call).await,
         None => {
-            ear.announce(agent).await;
+            calls.announce_presence(agent).await;
             Ok(None)
         }
     }

@@ -1,31 +1,31 @@
-//! `comms_bridge_call`: two people are called and connected. Standing bridges are not kept here.
+//! `comms_bridge_call`: calls two people and connects them. Permanent bridges are not supported.
 
-use butt_dial_comms::calls::place::{self, PlaceRequest};
+use butt_dial_comms::calls::originate::{self, OriginateRequest};
 use butt_dial_domain::{Code, Failure, Scope, call::Purpose};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::views::PlacedView;
-use crate::operations::{Context, Hints, Operation, Route};
+use crate::operations::{Context, Hints, Operation, Route, errors};
 
 pub struct BridgeCall;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// call. setup, remove and list would be about standing bridges, which are not offered.
+    /// call. setup, remove and list refer to permanent bridges, which are not supported.
     action: String,
-    /// Who is called first, in E.164 form.
+    /// The number to call first, in E.164 form.
     #[serde(default, alias = "caller_number", alias = "localNumber", alias = "local_number")]
     caller_number: Option<String>,
-    /// With whom they are connected once they answer, in E.164 form.
+    /// The number to connect the first person with, in E.164 form.
     #[serde(default, alias = "destination_number")]
     destination_number: Option<String>,
-    /// The same key calls once: a repeat returns the first call.
+    /// A repeated request with the same key places no second call and returns the first one.
     #[serde(default, alias = "idempotency_key")]
     idempotency_key: Option<String>,
-    /// Taken, and not used: the call comes from your own number.
+    /// Accepted and ignored: the call comes from your number.
     #[serde(default, alias = "from_number")]
     #[expect(dead_code, reason = "clients send it")]
     from_number: Option<String>,
@@ -34,8 +34,8 @@ pub struct Args {
 impl Operation for BridgeCall {
     const NAME: &'static str = "comms_bridge_call";
     const TITLE: &'static str = "Connect two people";
-    const DESCRIPTION: &'static str = "Calls callerNumber from your own number and connects them with destinationNumber (action: call). \
-        You take no part in it. Standing bridges (setup, remove, list) are not offered. [scope: org-admin]";
+    const DESCRIPTION: &'static str = "Calls callerNumber from your own number and connects the person with destinationNumber (action: call). You take no part \
+        in the call. Permanent bridges (setup, remove, list) are not supported. Returns callId and status. [scope: org-admin]";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -47,6 +47,7 @@ impl Operation for BridgeCall {
         path: "/api/v1/calls/bridge",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[errors::SEND];
 
     type Args = Args;
     type Output = PlacedView;
@@ -56,14 +57,14 @@ impl Operation for BridgeCall {
             "call" => {}
             "setup" | "remove" | "list" => {
                 return Err(
-                    Failure::new(Code::NotSupported, "standing bridges are not offered by this server")
-                        .remedy("use the action call each time that two people are to be connected"),
+                    Failure::new(Code::NotSupported, "this server does not support permanent bridges")
+                        .hint("use the action call for each connection"),
                 );
             }
             _ => {
                 return Err(Failure::new(
                     Code::InvalidArgument,
-                    "action is one of call, setup, remove, list",
+                    "action must be one of call, setup, remove, list",
                 ));
             }
         }
@@ -74,10 +75,10 @@ impl Operation for BridgeCall {
         };
         let first = required("callerNumber", args.caller_number)?;
         let second = required("destinationNumber", args.destination_number)?;
-        let to = place::may_be_called(&context.comms, &context.caller, &second).await?;
-        let request = PlaceRequest {
+        let to = originate::check_callee(&context.comms, &context.caller, &second).await?;
+        let request = OriginateRequest {
             idempotency_key: args.idempotency_key,
-            ..PlaceRequest::new(
+            ..OriginateRequest::new(
                 context.caller,
                 first,
                 Purpose::Connect {
@@ -85,6 +86,6 @@ impl Operation for BridgeCall {
                 },
             )
         };
-        Ok(place::place(&context.comms, request).await?.into())
+        Ok(originate::originate(&context.comms, request).await?.into())
     }
 }

@@ -1,10 +1,10 @@
-//! `comms_call_reply`: what the caller said is answered, and what they say next is waited for. One tool call a turn.
+//! `comms_call_reply`: answers a turn and waits for the caller's next one. One tool call per turn.
 
 use butt_dial_comms::{
     Comms,
     calls::{
-        known,
-        orders::{self, Done, Order},
+        commands::{self, CallCommand, CompletedCommand},
+        lookup,
     },
 };
 use butt_dial_domain::{AgentId, CallId, Code, Failure, Scope};
@@ -12,29 +12,29 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Next, TurnView, next, open_ear, patience, views::TurnId};
-use crate::operations::{Context, Hints, Operation, Route};
+use super::{NextEvent, TurnView, subscribe_to_calls, views::TurnId, wait_event, wait_timeout};
+use crate::operations::{Context, Hints, Operation, Route, errors};
 
 pub struct CallReply;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// Of the turn; the carrier's id will do too.
+    /// The callId of the turn, or the carrier's id of the call.
     #[serde(alias = "call_id", alias = "callSid", alias = "call_sid")]
     call_id: String,
-    /// The turn that you answer. Without it the last one is answered, whatever was said in it.
+    /// The turn that you answer. The default is the last turn.
     #[serde(default, alias = "turn_id")]
     turn_id: Option<TurnId>,
-    /// What you say: short, without lists or markup, for it is read aloud.
+    /// The reply. It is spoken: keep it short, without lists or markup.
     text: String,
-    /// true: the call ends once it has been heard.
+    /// true: the call ends after the reply is spoken.
     #[serde(default)]
     end: bool,
-    /// How long to wait for what the caller says next: 25000 where nothing is said, at most 50000. 0 does not wait.
+    /// How long to wait for the next turn, in milliseconds: at most 50000; the default is 25000. 0 does not wait.
     #[serde(default, alias = "wait_ms")]
     wait_ms: Option<u64>,
-    /// The same key is said once.
+    /// A repeated request with the same key is spoken once.
     #[serde(default, alias = "idempotency_key")]
     idempotency_key: Option<String>,
 }
@@ -43,21 +43,21 @@ pub struct Args {
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     call_id: String,
-    /// It is being said.
+    /// The reply is being spoken.
     spoken: bool,
-    /// What happened next.
+    /// The next event of the call.
     next: Option<Box<TurnView>>,
-    /// turn: next is to be answered. waiting: the caller has said nothing yet; wait with comms_attend_call. ended: the call is
-    /// over. ending: it ends once you have been heard. draining: this server is about to stop; wait with comms_attend_call.
+    /// turn: answer next. waiting: the caller has not spoken yet; wait with comms_attend_call. ended: the call has ended.
+    /// ending: the call ends after the reply. draining: this server is stopping; wait with comms_attend_call.
     status: &'static str,
 }
 
 impl Operation for CallReply {
     const NAME: &'static str = "comms_call_reply";
     const TITLE: &'static str = "Answer in a call";
-    const DESCRIPTION: &'static str = "Says something in a call, as the answer to a turn, and waits for the caller's next turn, which \
-        it returns: answer that with the same tool, and so on. When the caller has spoken again meanwhile nothing is said, and \
-        the refusal (TURN_SUPERSEDED) holds the turn to answer instead. [scope: agent]";
+    const DESCRIPTION: &'static str = "Speaks your reply to a turn and waits for the caller's next turn, which it returns: answer that with the same tool. When \
+        the caller has spoken again, nothing is spoken, and the error TURN_SUPERSEDED holds the turn to answer instead. \
+        [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -69,47 +69,53 @@ impl Operation for CallReply {
         path: "/api/v1/calls/{callId}/reply",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[errors::CALL_COMMAND];
 
     type Args = Args;
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
-        let call = known::resolve(comms, agent, &args.call_id).await?;
+        let call = lookup::resolve(comms, agent, &args.call_id).await?;
         let turn = args.turn_id.map(|turn| turn.number()).transpose()?;
-        // Before anything is said, so that no answer to it is missed.
-        let mut ear = open_ear(comms, agent, Some(&call)).await?;
-        let order = Order::Answer {
+        // Subscribes before the reply is spoken, so that the caller's answer is not missed.
+        let mut calls = subscribe_to_calls(comms, agent, Some(&call)).await?;
+        let command = CallCommand::Answer {
             turn,
             text: args.text,
             is_last: true,
             ends: args.end,
             key: args.idempotency_key,
         };
-        let done = answer(comms, agent, &call, order).await?;
-        let what = match done.pending {
-            _ if args.end => Next::Nothing("ending"),
-            Some(pending) => Next::Turn(Box::new(pending)),
-            None if args.wait_ms == Some(0) => Next::Nothing("waiting"),
-            None => next(&context.call, &mut ear, patience(args.wait_ms)).await?,
+        let completed = send_answer(comms, agent, &call, command).await?;
+        let event = match completed.pending {
+            _ if args.end => NextEvent::None("ending"),
+            Some(pending) => NextEvent::Turn(Box::new(pending)),
+            None if args.wait_ms == Some(0) => NextEvent::None("waiting"),
+            None => wait_event(&context.request, &mut calls, wait_timeout(args.wait_ms)).await?,
         };
         Ok(Output {
             call_id: call.into_string(),
             spoken: true,
-            status: what.status(),
-            next: what.into_turn(),
+            status: event.status(),
+            next: event.into_view(),
         })
     }
 }
 
-/// Says it in the call. Whoever answers too late is told at once what to answer.
-pub async fn answer(comms: &Comms, agent: &AgentId, call: &CallId, order: Order) -> Result<Done, Failure> {
-    let failure = match orders::give(comms, agent, call, order).await {
+/// Sends an answer to the call. The failure of a late answer holds the newer turn as `next`.
+pub async fn send_answer(
+    comms: &Comms,
+    agent: &AgentId,
+    call: &CallId,
+    command: CallCommand,
+) -> Result<CompletedCommand, Failure> {
+    let failure = match commands::send(comms, agent, call, command).await {
         Err(failure) if failure.code == Code::TurnSuperseded => failure,
         other => return other,
     };
-    let pending = orders::give(comms, agent, call, Order::Attend).await;
-    Err(match pending.ok().and_then(|done| done.pending) {
+    let pending = commands::send(comms, agent, call, CallCommand::Attend).await;
+    Err(match pending.ok().and_then(|completed| completed.pending) {
         Some(pending) => failure.detail("next", json!(TurnView::from(pending))),
         None => failure,
     })

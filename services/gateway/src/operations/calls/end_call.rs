@@ -1,21 +1,21 @@
-//! `comms_end_call`: the call ends.
+//! `comms_end_call`: ends a call.
 
-use butt_dial_comms::calls::{known, orders};
-use butt_dial_domain::{Failure, Scope};
+use butt_dial_comms::calls::{commands, lookup};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::operations::{Context, Hints, Operation, Route};
+use crate::operations::{Context, Hints, Operation, Route, errors};
 
 pub struct EndCall;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// Our id of the call, or the carrier's.
+    /// The callId, or the carrier's id of the call.
     #[serde(alias = "call_id", alias = "callSid", alias = "call_sid")]
     call_id: String,
-    /// Your last words.
+    /// A text to speak before the call ends.
     #[serde(default)]
     text: Option<String>,
 }
@@ -24,15 +24,14 @@ pub struct Args {
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     call_id: String,
-    /// ending: once what is being said has been heard.
+    /// ending: the call ends after the current speech.
     status: &'static str,
 }
 
 impl Operation for EndCall {
     const NAME: &'static str = "comms_end_call";
     const TITLE: &'static str = "End a call";
-    const DESCRIPTION: &'static str = "Ends a call, after your last words where you give some. A call that nobody has answered yet is \
-        taken back. [scope: agent]";
+    const DESCRIPTION: &'static str = "Ends a call, after your closing text if you give one. A call that has not been answered yet is cancelled. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -44,14 +43,15 @@ impl Operation for EndCall {
         path: "/api/v1/calls/{callId}/end",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[errors::CALL_COMMAND, &[Code::ProviderRefused, Code::ProviderRateLimited, Code::ProviderMisconfigured]];
 
     type Args = Args;
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
-        let call = known::resolve(comms, agent, &args.call_id).await?;
-        orders::hang_up(comms, agent, &call, args.text).await?;
+        let call = lookup::resolve(comms, agent, &args.call_id).await?;
+        commands::hang_up(comms, agent, &call, args.text).await?;
         Ok(Output {
             call_id: call.into_string(),
             status: "ending",

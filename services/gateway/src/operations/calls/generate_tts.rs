@@ -1,4 +1,4 @@
-//! `comms_generate_tts`: a text as a sound file.
+//! `comms_generate_tts`: synthesizes a text to an audio file.
 
 use butt_dial_comms::media::sound;
 use butt_dial_domain::{
@@ -8,7 +8,7 @@ use butt_dial_domain::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::operations::{Context, Hints, Operation, Route};
+use crate::operations::{Context, Hints, Operation, Route, errors};
 
 pub struct GenerateTts;
 
@@ -16,29 +16,29 @@ pub struct GenerateTts;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     text: String,
-    /// ogg (the default; what messengers take for voice messages) or mp3.
+    /// ogg (the default; messengers show it as a voice message) or mp3.
     #[serde(default)]
     format: Option<String>,
-    /// The synthesizer's name of a voice.
+    /// The synthesizer's name for a voice.
     #[serde(default)]
     voice: Option<String>,
-    /// What is spoken, as in en-US.
+    /// The spoken language, such as en-US.
     #[serde(default)]
     language: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
 pub struct Output {
-    /// Whoever has it may fetch the file, until it expires.
+    /// A link to the file. Any client with the link can download it until it expires.
     url: String,
     format: &'static str,
 }
 
 impl Operation for GenerateTts {
     const NAME: &'static str = "comms_generate_tts";
-    const TITLE: &'static str = "Read a text aloud";
-    const DESCRIPTION: &'static str = "Makes a sound file of a text and returns a link to it, which can be sent as media. Nobody is \
-        called. [scope: agent]";
+    const TITLE: &'static str = "Synthesize speech";
+    const DESCRIPTION: &'static str = "Synthesizes a text to an audio file and returns a link to it, which can be sent as media with comms_send_message. It \
+        places no call. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -50,6 +50,7 @@ impl Operation for GenerateTts {
         path: "/api/v1/tts",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[errors::SPEECH];
 
     type Args = Args;
     type Output = Output;
@@ -58,7 +59,7 @@ impl Operation for GenerateTts {
         let format = match args.format.as_deref().map(str::to_ascii_lowercase).as_deref() {
             None | Some("ogg") => AudioFormat::Ogg,
             Some("mp3") => AudioFormat::Mp3,
-            Some(_) => return Err(Failure::new(Code::InvalidArgument, "format is one of ogg, mp3")),
+            Some(_) => return Err(Failure::new(Code::InvalidArgument, "format must be one of ogg, mp3")),
         };
         let org = &context.caller.agent()?.agent.org_id;
         let utterance = Utterance {

@@ -1,7 +1,7 @@
-//! `comms_get_call`: all that is known of a call.
+//! `comms_get_call`: the details of a call.
 
-use butt_dial_comms::calls::known;
-use butt_dial_domain::{Failure, Scope};
+use butt_dial_comms::calls::lookup;
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -13,16 +13,16 @@ pub struct GetCall;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// Our id of the call, or the carrier's.
+    /// The callId, or the carrier's id of the call.
     #[serde(alias = "call_id", alias = "callSid", alias = "call_sid")]
     call_id: String,
 }
 
 impl Operation for GetCall {
     const NAME: &'static str = "comms_get_call";
-    const TITLE: &'static str = "A call";
-    const DESCRIPTION: &'static str = "Returns one of your calls: how it stands or ended, who answered, how long it was, what it cost, \
-        and what was said as long as that is kept. [scope: agent]";
+    const TITLE: &'static str = "Details of a call";
+    const DESCRIPTION: &'static str = "Returns one of your calls: its status, who answered, duration, cost, and the transcript while it is retained. \
+        [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,
@@ -34,13 +34,14 @@ impl Operation for GetCall {
         path: "/api/v1/calls/{callId}",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::CallNotFound]];
 
     type Args = Args;
     type Output = FullCall;
 
     async fn run(context: Context, args: Args) -> Result<FullCall, Failure> {
         let agent = &context.caller.agent()?.agent;
-        let known = known::get(&context.comms, &agent.org_id, &agent.id, &args.call_id).await?;
-        Ok(known.into())
+        let details = lookup::get(&context.comms, &agent.org_id, &agent.id, &args.call_id).await?;
+        Ok(details.into())
     }
 }

@@ -1,7 +1,7 @@
-//! `comms_list_calls`: the agent's calls.
+//! `comms_list_calls`: the agent's calls, newest first.
 
-use butt_dial_comms::calls::known;
-use butt_dial_domain::{Failure, Scope};
+use butt_dial_comms::calls::lookup;
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,13 +15,13 @@ pub struct ListCalls;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// true: only those that are not over.
+    /// true: only calls that have not ended.
     #[serde(default)]
     live: bool,
-    /// 1 to 200; 50 where nothing is said.
+    /// 1 to 200; the default is 50.
     #[serde(default)]
     limit: Option<u32>,
-    /// Only calls older than this one: the callId of the last in the list before.
+    /// Only calls older than this one: the last callId of the previous page.
     #[serde(default)]
     before: Option<String>,
 }
@@ -29,7 +29,7 @@ pub struct Args {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// The newest first.
+    /// Newest first.
     calls: Vec<CallView>,
     count: usize,
 }
@@ -37,8 +37,7 @@ pub struct Output {
 impl Operation for ListCalls {
     const NAME: &'static str = "comms_list_calls";
     const TITLE: &'static str = "My calls";
-    const DESCRIPTION: &'static str = "Lists your calls, the newest first: those that were made, those that came in, and how they ended. \
-        [scope: agent]";
+    const DESCRIPTION: &'static str = "Lists your calls, newest first: outbound and inbound calls with their status and outcome. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,
@@ -50,6 +49,7 @@ impl Operation for ListCalls {
         path: "/api/v1/calls",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::CallNotFound]];
 
     type Args = Args;
     type Output = Output;
@@ -57,7 +57,7 @@ impl Operation for ListCalls {
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let agent = &context.caller.agent()?.agent.id;
         let (limit, before) = (args.limit.unwrap_or(LIMIT), args.before.as_deref());
-        let calls = known::list(&context.comms, agent, args.live, limit, before).await?;
+        let calls = lookup::list(&context.comms, agent, args.live, limit, before).await?;
         let calls: Vec<CallView> = calls.into_iter().map(CallView::from).collect();
         Ok(Output {
             count: calls.len(),

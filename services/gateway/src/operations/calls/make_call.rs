@@ -1,13 +1,13 @@
-//! `comms_make_call`: somebody is called, and talked with.
+//! `comms_make_call`: places a call in which the agent talks with the person.
 
-use butt_dial_comms::calls::place::{self, PlaceRequest};
-use butt_dial_domain::{Failure, Scope, call::Purpose};
+use butt_dial_comms::calls::originate::{self, OriginateRequest};
+use butt_dial_domain::{Code, Failure, Scope, call::Purpose};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::views::PlacedView;
-use crate::operations::{Context, Hints, Operation, Route};
+use crate::operations::{Context, Hints, Operation, Route, errors};
 
 pub struct MakeCall;
 
@@ -16,53 +16,52 @@ pub struct MakeCall;
 pub struct Args {
     /// A telephone number in E.164 form (+14155550123), or the id of an agent of your organization.
     to: String,
-    /// What you want to know of this call with each turn of it: what it is about, and how you want to speak.
+    /// Instructions that you receive with each turn of this call: its purpose, and how to speak.
     #[serde(default, alias = "system_prompt")]
     system_prompt: Option<String>,
-    /// Your first words. Before them the person is told that an AI calls, and for whom.
+    /// Spoken first. A disclosure that an AI calls, and on behalf of which person, precedes it.
     #[serde(default)]
     greeting: Option<String>,
-    /// The carrier's name of a voice.
+    /// The carrier's name for a voice.
     #[serde(default)]
     voice: Option<String>,
-    /// What is spoken, as in en-US.
+    /// The spoken language, such as en-US.
     #[serde(default)]
     language: Option<String>,
-    /// How long the call may last: 30 to 3600, which is also what counts where nothing is said.
+    /// The maximum duration of the call: 30 to 3600; the default is 3600.
     #[serde(default, alias = "time_limit_seconds")]
     time_limit_seconds: Option<u32>,
-    /// How long it may ring: 5 to 120, 30 where nothing is said.
+    /// How long the call may ring: 5 to 120; the default is 30.
     #[serde(default, alias = "ring_seconds")]
     ring_seconds: Option<u32>,
-    /// true: the carrier finds out whether a machine answers, which is then left your greeting.
+    /// true: the carrier detects answering machines, which receive your greeting as a message.
     #[serde(default, alias = "machine_detection")]
     machine_detection: bool,
-    /// The same key calls once: a repeat returns the first call. Use a new one for every new call.
+    /// A repeated request with the same key places no second call and returns the first one. Use a new key for every call.
     #[serde(default, alias = "idempotency_key")]
     idempotency_key: Option<String>,
     /// For administrators: the agent to call as.
     #[serde(default, alias = "agent_id")]
     agent_id: Option<String>,
-    /// Taken, and not used.
+    /// Accepted and ignored.
     #[serde(default, alias = "recipient_timezone")]
     #[expect(dead_code, reason = "clients send it")]
     recipient_timezone: Option<String>,
-    /// Taken, and not used: name a voice instead.
+    /// Accepted and ignored. Use voice instead.
     #[serde(default, alias = "target_gender")]
     #[expect(dead_code, reason = "clients send it")]
     target_gender: Option<String>,
-    /// Taken, and not used: you are the one who talks.
+    /// Accepted and ignored: you talk with the person yourself.
     #[serde(default)]
     orchestrator: Option<Value>,
 }
 
 impl Operation for MakeCall {
     const NAME: &'static str = "comms_make_call";
-    const TITLE: &'static str = "Call somebody";
-    const DESCRIPTION: &'static str = "Calls a person from your own number. You are the one who talks: what the person says comes \
-        to you as turns. Right after this call comms_attend_call with the callId, and answer each turn with comms_call_reply, \
-        which returns the next one. Returns callId and status. Give an idempotencyKey, and repeat it when you are not sure \
-        whether a call went through: the person is called once. [scope: agent]";
+    const TITLE: &'static str = "Call a person";
+    const DESCRIPTION: &'static str = "Calls a person from your own number; you talk with the person in turns. Then call comms_attend_call with the callId, and \
+        answer each turn with comms_call_reply, which returns the next one. Give an idempotencyKey, and repeat the call with \
+        the same key when you don't know its outcome: the person is called once. Returns callId and status. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -74,12 +73,13 @@ impl Operation for MakeCall {
         path: "/api/v1/calls",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[errors::SEND];
 
     type Args = Args;
     type Output = PlacedView;
 
     async fn run(context: Context, args: Args) -> Result<PlacedView, Failure> {
-        let request = PlaceRequest {
+        let request = OriginateRequest {
             agent: args.agent_id,
             greeting: args.greeting,
             system_prompt: args.system_prompt,
@@ -89,13 +89,13 @@ impl Operation for MakeCall {
             ring_seconds: args.ring_seconds,
             detects_machine: args.machine_detection,
             idempotency_key: args.idempotency_key,
-            ..PlaceRequest::new(context.caller, args.to, Purpose::Converse)
+            ..OriginateRequest::new(context.caller, args.to, Purpose::Converse)
         };
-        let mut placed = PlacedView::from(place::place(&context.comms, request).await?);
+        let mut placed = PlacedView::from(originate::originate(&context.comms, request).await?);
         if args.orchestrator.is_some_and(|orchestrator| !orchestrator.is_null()) {
             placed
                 .advisories
-                .push("orchestrator is not used: what is said in the call comes to you");
+                .push("orchestrator is ignored: you receive the turns of the call");
         }
         Ok(placed)
     }

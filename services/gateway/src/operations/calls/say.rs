@@ -1,12 +1,12 @@
-//! `comms_say`: a piece of what the agent says, spoken at once.
+//! `comms_say`: speaks a part of a reply at once, without waiting for the caller.
 
-use butt_dial_comms::calls::{known, orders::Order};
-use butt_dial_domain::{Failure, Scope};
+use butt_dial_comms::calls::{lookup, commands::CallCommand};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{call_reply::answer, views::TurnId};
-use crate::operations::{Context, Hints, Operation, Route};
+use super::{call_reply::send_answer, views::TurnId};
+use crate::operations::{Context, Hints, Operation, Route, errors};
 
 pub struct Say;
 
@@ -17,18 +17,18 @@ fn yes() -> bool {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// Our id of the call, or the carrier's.
+    /// The callId, or the carrier's id of the call.
     #[serde(alias = "call_id", alias = "callSid", alias = "call_sid")]
     call_id: String,
-    /// The next words. Pieces are spoken one after the other, as they are: begin a piece with a blank where one belongs.
+    /// The next part of the reply. Parts are concatenated as they are: start a part with a space where one belongs.
     text: String,
-    /// false: more follows, within eight seconds.
+    /// false: another part follows, within eight seconds.
     #[serde(default = "yes")]
     last: bool,
-    /// The turn that you answer; a piece for an older one is not spoken.
+    /// The turn that you answer. A part for an older turn is not spoken.
     #[serde(default, alias = "turn_id")]
     turn_id: Option<TurnId>,
-    /// The same key is said once.
+    /// A repeated request with the same key is spoken once.
     #[serde(default, alias = "idempotency_key")]
     idempotency_key: Option<String>,
 }
@@ -37,7 +37,7 @@ pub struct Args {
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     call_id: String,
-    /// It is being said.
+    /// The text is being spoken.
     spoken: bool,
     /// The last turn.
     turn_id: String,
@@ -46,8 +46,8 @@ pub struct Output {
 impl Operation for Say {
     const NAME: &'static str = "comms_say";
     const TITLE: &'static str = "Say something in a call";
-    const DESCRIPTION: &'static str = "Says something in a call at once and does not wait for what the caller says. For answers that \
-        come in pieces (last: false until the last one), and for what you say without being asked. [scope: agent]";
+    const DESCRIPTION: &'static str = "Speaks a text in a call at once and does not wait for the caller. Use it for replies in parts (last: false until the last \
+        one) and for remarks that answer no turn. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -59,25 +59,26 @@ impl Operation for Say {
         path: "/api/v1/calls/{callId}/say",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[errors::CALL_COMMAND];
 
     type Args = Args;
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
-        let call = known::resolve(comms, agent, &args.call_id).await?;
-        let order = Order::Answer {
+        let call = lookup::resolve(comms, agent, &args.call_id).await?;
+        let command = CallCommand::Answer {
             turn: args.turn_id.map(|turn| turn.number()).transpose()?,
             text: args.text,
             is_last: args.last,
             ends: false,
             key: args.idempotency_key,
         };
-        let done = answer(comms, agent, &call, order).await?;
+        let completed = send_answer(comms, agent, &call, command).await?;
         Ok(Output {
             call_id: call.into_string(),
             spoken: true,
-            turn_id: done.turn.to_string(),
+            turn_id: completed.turn.to_string(),
         })
     }
 }

@@ -1,11 +1,11 @@
-//! `comms_send_voice_message`: somebody is called and told something, or their machine is.
+//! `comms_send_voice_message`: calls a person or their answering machine and speaks a text.
 
 use butt_dial_comms::{
-    calls::place::{self, PlaceRequest},
+    calls::originate::{self, OriginateRequest},
     media::sound,
 };
 use butt_dial_domain::{
-    Failure, Scope,
+    Code, Failure, Scope,
     call::Purpose,
     ports::speech::{AudioFormat, Utterance},
 };
@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::views::PlacedView;
-use crate::operations::{Context, Hints, Operation, Route};
+use crate::operations::{Context, Hints, Operation, Route, errors};
 
 pub struct SendVoiceMessage;
 
@@ -22,18 +22,18 @@ pub struct SendVoiceMessage;
 pub struct Args {
     /// A telephone number in E.164 form.
     to: String,
-    /// What is said, at most 1,600 characters. Before it the person is told that an AI calls, and for whom.
+    /// The text to speak, at most 1,600 characters. A disclosure that an AI calls, and on behalf of which person, precedes it.
     text: String,
-    /// The synthesizer's name of a voice, or the carrier's where there is no synthesizer.
+    /// The synthesizer's name for a voice; without a synthesizer, the carrier's.
     #[serde(default)]
     voice: Option<String>,
-    /// What is spoken, as in en-US.
+    /// The spoken language, such as en-US.
     #[serde(default)]
     language: Option<String>,
-    /// The same key calls once: a repeat returns the first call.
+    /// A repeated request with the same key places no second call and returns the first one.
     #[serde(default, alias = "idempotency_key")]
     idempotency_key: Option<String>,
-    /// Taken, and not used: name a voice instead.
+    /// Accepted and ignored. Use voice instead.
     #[serde(default, alias = "target_gender")]
     #[expect(dead_code, reason = "clients send it")]
     target_gender: Option<String>,
@@ -42,8 +42,8 @@ pub struct Args {
 impl Operation for SendVoiceMessage {
     const NAME: &'static str = "comms_send_voice_message";
     const TITLE: &'static str = "Send a voice message";
-    const DESCRIPTION: &'static str = "Calls a person, says a text and hangs up; an answering machine is left the text after its \
-        beep. Nobody can answer you: use comms_make_call to talk. Returns callId and status; call.ended tells who answered. \
+    const DESCRIPTION: &'static str = "Calls a person, speaks a text and hangs up. An answering machine receives the text after its beep. The person can't \
+        reply: use comms_make_call for a conversation. Returns callId and status; the event call.ended reports who answered. \
         [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
@@ -56,18 +56,19 @@ impl Operation for SendVoiceMessage {
         path: "/api/v1/voice-messages",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[errors::SEND];
 
     type Args = Args;
     type Output = PlacedView;
 
     async fn run(context: Context, args: Args) -> Result<PlacedView, Failure> {
         let (comms, profile) = (&context.comms, context.caller.agent()?);
-        let is_known = match &args.idempotency_key {
-            Some(key) => place::is_known(comms, &profile.agent.id, key).await?,
+        let is_replay = match &args.idempotency_key {
+            Some(key) => originate::is_key_used(comms, &profile.agent.id, key).await?,
             None => false,
         };
-        // What has been said before is not read again: the first call is told of.
-        let sound_url = if is_known || args.text.trim().is_empty() || !sound::is_possible(comms) {
+        // A repeated request places no call, so its text is not synthesized again.
+        let sound_url = if is_replay || args.text.trim().is_empty() || !sound::is_possible(comms) {
             None
         } else {
             let utterance = Utterance {
@@ -76,24 +77,24 @@ impl Operation for SendVoiceMessage {
                 language: args.language.clone(),
                 format: AudioFormat::Mp3,
             };
-            // A synthesizer that is down leaves us the carrier's own voice.
+            // When the synthesizer fails, the carrier's voice is used.
             let made = sound::make(comms, &profile.agent.org_id, &utterance).await;
-            made.inspect_err(|failure| tracing::warn!(%failure, "a voice message is read by the carrier"))
+            made.inspect_err(|failure| tracing::warn!(%failure, "speech synthesis failed; carrier voice used"))
                 .ok()
         };
-        // A name of the synthesizer's means nothing to the carrier.
+        // The carrier does not know the synthesizer's voices.
         let voice = args.voice.filter(|_| comms.speech.is_none());
         let purpose = Purpose::Message {
             text: args.text,
             sound_url,
         };
-        let request = PlaceRequest {
+        let request = OriginateRequest {
             voice,
             language: args.language,
             detects_machine: true,
             idempotency_key: args.idempotency_key,
-            ..PlaceRequest::new(context.caller.clone(), args.to, purpose)
+            ..OriginateRequest::new(context.caller.clone(), args.to, purpose)
         };
-        Ok(place::place(comms, request).await?.into())
+        Ok(originate::originate(comms, request).await?.into())
     }
 }

@@ -1,7 +1,7 @@
-//! `comms_set_voice_callback`: where the agent's own host takes what happens in calls, when nobody listens.
+//! `comms_set_voice_callback`: sets the URL that receives the agent's events of calls while no client listens.
 
 use butt_dial_comms::delivery::callback;
-use butt_dial_domain::{Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub struct SetVoiceCallback;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// https. null or an empty text removes it: then your callback takes these events too, if you have one.
+    /// An https URL. null or an empty text removes it; your general callback then receives these events.
     #[serde(alias = "voice_callback_url", deserialize_with = "Option::deserialize")]
     voice_callback_url: Option<String>,
 }
@@ -22,7 +22,7 @@ pub struct Args {
 pub struct Output {
     success: bool,
     voice_callback_url: Option<String>,
-    /// What calls of it are signed with: Standard Webhooks (`webhook-signature`).
+    /// The key of the signature of Standard Webhooks (`webhook-signature`).
     signing_secret: String,
     /// The same secret as the key of `X-BD-Signature` and `X-Hub-Signature-256`.
     webhook_secret: String,
@@ -31,8 +31,8 @@ pub struct Output {
 impl Operation for SetVoiceCallback {
     const NAME: &'static str = "comms_set_voice_callback";
     const TITLE: &'static str = "Set my callback for calls";
-    const DESCRIPTION: &'static str = "Sets the URL that takes call.ended and messages that callers have left, while nobody listens; or \
-        removes it with null. What is said while a call lasts is not posted: wait for it with comms_attend_call. [scope: agent]";
+    const DESCRIPTION: &'static str = "Sets the URL that receives call.ended and voicemails while no client listens, or removes it with null. Turns of live calls \
+        are not posted: wait for them with comms_attend_call. Returns the signing secrets. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -44,6 +44,7 @@ impl Operation for SetVoiceCallback {
         path: "/api/v1/voice-callback-url",
         status: 200,
     });
+    const ERRORS: &'static [&'static [Code]] = &[];
 
     type Args = Args;
     type Output = Output;

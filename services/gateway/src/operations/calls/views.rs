@@ -1,11 +1,11 @@
-//! How calls look on the wire.
+//! Wire formats of calls.
 
 use butt_dial_comms::{
     calls::{
-        known::{Call, Known},
-        place::Placed,
-        signal::Signal,
-        state::{Line, Mind, Speaker},
+        lookup::{Call, CallDetails},
+        notifications::CallNotification,
+        originate::OriginatedCall,
+        state::{Responder, Speaker, TranscriptEntry},
     },
     outbound::SendReceipt,
 };
@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::operations::time;
 
-/// A turn of the conversation, as it was handed out. Some models make a number of it.
+/// The turnId of a turn. Some models convert it to a number.
 #[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum TurnId {
@@ -35,76 +35,76 @@ impl TurnId {
             Self::Number(number) => Some(*number),
         };
         number.ok_or_else(|| {
-            Failure::new(Code::InvalidArgument, "turnId is not one that was handed out")
-                .remedy("pass the turnId of the turn that you answer, or leave it out")
+            Failure::new(Code::InvalidArgument, "turnId is invalid")
+                .hint("pass the turnId of the turn that you answer, or omit it")
         })
     }
 }
 
-/// Something that happens on a call: somebody is to be answered, or it is over.
+/// An event of a call: a turn to answer, or the end of the call.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnView {
     /// call.incoming, call.turn or call.ended.
     event: &'static str,
     call_id: String,
-    /// Pass it with the answer: an answer to an older turn is not spoken.
+    /// Pass it with the reply: a reply to an older turn is not spoken.
     #[serde(skip_serializing_if = "Option::is_none")]
     turn_id: Option<String>,
-    /// What the caller has just said.
+    /// The caller's latest words.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     /// inbound or outbound.
     direction: Direction,
     from: String,
     to: String,
-    /// What is spoken, as in en-US.
+    /// The spoken language, such as en-US.
     language: String,
-    /// Who talks with the caller right now: agent (you), or machine.
+    /// The current responder: agent (you) or machine (the voicemail).
     handled_by: &'static str,
-    /// The last lines, the newest last; of ours, what the caller has heard.
-    history: Vec<LineView>,
-    /// What you gave with the call.
+    /// The latest transcript entries, newest last. Replies contain what the caller has heard.
+    history: Vec<TranscriptView>,
+    /// The systemPrompt of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     system_prompt: Option<String>,
-    /// Why it is over.
+    /// Why the call ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct LineView {
+pub struct TranscriptView {
     /// caller, agent or machine.
     by: &'static str,
     text: String,
-    /// The caller did not let it be said to its end.
+    /// The caller interrupted it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     is_cut: bool,
     at: String,
 }
 
-impl From<Signal> for TurnView {
-    fn from(signal: Signal) -> Self {
+impl From<CallNotification> for TurnView {
+    fn from(notification: CallNotification) -> Self {
         Self {
-            event: signal.event.as_str(),
-            call_id: signal.call_id.into_string(),
-            turn_id: signal.turn_id,
-            text: signal.text,
-            direction: signal.direction,
-            from: signal.from,
-            to: signal.to,
-            language: signal.language,
-            handled_by: mind(signal.handled_by),
-            history: signal.history.into_iter().map(LineView::from).collect(),
-            system_prompt: signal.system_prompt,
-            reason: signal.reason,
+            event: notification.event.as_str(),
+            call_id: notification.call_id.into_string(),
+            turn_id: notification.turn_id,
+            text: notification.text,
+            direction: notification.direction,
+            from: notification.from,
+            to: notification.to,
+            language: notification.language,
+            handled_by: responder(notification.handled_by),
+            history: notification.history.into_iter().map(TranscriptView::from).collect(),
+            system_prompt: notification.system_prompt,
+            reason: notification.reason,
         }
     }
 }
 
 impl TurnView {
-    /// As one of the agent's events.
+    /// Converts it to an event of the agent.
     pub fn into_event(self) -> Map<String, Value> {
         let mut event = match json!(self) {
             Value::Object(fields) => fields,
@@ -115,29 +115,29 @@ impl TurnView {
     }
 }
 
-impl From<Line> for LineView {
-    fn from(line: Line) -> Self {
+impl From<TranscriptEntry> for TranscriptView {
+    fn from(entry: TranscriptEntry) -> Self {
         Self {
-            by: match line.by {
+            by: match entry.by {
                 Speaker::Caller => "caller",
                 Speaker::Agent => "agent",
-                Speaker::Machine => "machine",
+                Speaker::Voicemail => "machine",
             },
-            text: line.text,
-            is_cut: line.is_cut,
-            at: time(line.at),
+            text: entry.text,
+            is_cut: entry.is_cut,
+            at: time(entry.at),
         }
     }
 }
 
-fn mind(mind: Mind) -> &'static str {
-    match mind {
-        Mind::Agent => "agent",
-        Mind::Machine => "machine",
+fn responder(responder: Responder) -> &'static str {
+    match responder {
+        Responder::Agent => "agent",
+        Responder::Voicemail => "machine",
     }
 }
 
-/// A call that was placed.
+/// The result of placing a call.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlacedView {
@@ -147,24 +147,24 @@ pub struct PlacedView {
     call_sid: Option<String>,
     /// The same as callId.
     session_id: String,
-    /// The same as callId: comms_get_message_status takes it.
+    /// The same as callId; accepted by comms_get_message_status.
     message_id: String,
-    /// queued: the carrier has taken it. pending: being found out; an event tells.
+    /// queued: the carrier has accepted the call. pending: the outcome is not known yet; an event reports it.
     status: String,
     from: String,
     to: String,
-    /// US dollars for the first minute; an estimate until the carrier tells its price.
+    /// US dollars for the first minute. An estimate until the carrier reports its price.
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<f64>,
-    /// This key has been answered before; nobody was called again.
+    /// The result of an earlier request with the same key. No call was placed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     replayed: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub advisories: Vec<&'static str>,
 }
 
-impl From<Placed> for PlacedView {
-    fn from(placed: Placed) -> Self {
+impl From<OriginatedCall> for PlacedView {
+    fn from(placed: OriginatedCall) -> Self {
         let call = placed.call.into_string();
         let SendReceipt {
             status,
@@ -195,7 +195,7 @@ impl From<Placed> for PlacedView {
     }
 }
 
-/// A call as it is written down.
+/// A call.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CallView {
@@ -210,10 +210,10 @@ pub struct CallView {
     to: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<String>,
-    /// human, machine_start, machine_end, fax or unknown, where machines are looked for.
+    /// human, machine_start, machine_end, fax or unknown, when machine detection is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     answered_by: Option<&'static str>,
-    /// Who spoke for you: agent, machine, message (recorded after the beep, or told the machine) or transfer.
+    /// The responder: agent, machine (the voicemail), message (a voice message) or transfer.
     #[serde(skip_serializing_if = "Option::is_none")]
     handled_by: Option<String>,
     started_at: String,
@@ -223,12 +223,12 @@ pub struct CallView {
     ended_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_seconds: Option<i64>,
-    /// How often the caller was answered.
+    /// The number of replies.
     turns: i64,
-    /// Milliseconds from the caller's last word to the answer: p50Ms, p95Ms, maxMs, and turnsMs, one after the other.
+    /// Milliseconds from the caller's last word to the reply: p50Ms, p95Ms, maxMs, and turnsMs for each turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     latency: Option<Value>,
-    /// US dollars, as the carrier says; of one call, what is booked for it until then.
+    /// US dollars, as the carrier reports. Until then, the reserved amount.
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -241,8 +241,8 @@ pub struct CallView {
 
 impl From<Call> for CallView {
     fn from(call: Call) -> Self {
-        let (from, to) = call.direction.ends(call.local_number, call.remote_number);
-        // Carriers tell whole seconds, and we do not: nothing has happened before what led to it.
+        let (from, to) = call.direction.caller_and_callee(call.local_number, call.remote_number);
+        // Carriers report whole seconds: a rounded time must not precede its cause.
         let answered_at = call.answered_at.map(|at| at.max(call.created_at));
         let ended_at = call.ended_at.map(|at| at.max(answered_at.unwrap_or(call.created_at)));
         Self {
@@ -253,7 +253,7 @@ impl From<Call> for CallView {
             from,
             to,
             provider: Some(call.carrier),
-            answered_by: call.answered_by.map(|who| who.as_str()),
+            answered_by: call.answered_by.map(|kind| kind.as_str()),
             handled_by: call.handled_by,
             started_at: time(call.created_at),
             answered_at: answered_at.map(time),
@@ -269,16 +269,16 @@ impl From<Call> for CallView {
     }
 }
 
-/// A call with all that is known of it.
+/// A call with its transcript and its live state.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FullCall {
     #[serde(flatten)]
     call: CallView,
-    /// What was said, a line each, as long as it is kept.
+    /// The transcript, one line per entry, while it is retained.
     #[serde(skip_serializing_if = "Option::is_none")]
     transcript: Option<String>,
-    /// The conversation as it stands, while the call lasts.
+    /// The current state of the conversation, during the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<LiveView>,
 }
@@ -286,26 +286,26 @@ pub struct FullCall {
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LiveView {
-    /// Who talks with the caller right now: agent (you), or machine.
+    /// The current responder: agent (you) or machine (the voicemail).
     handled_by: &'static str,
-    /// The last turn.
+    /// The latest turn.
     turn_id: String,
-    /// It waits for an answer.
+    /// The turn waits for a reply.
     is_pending: bool,
-    history: Vec<LineView>,
+    history: Vec<TranscriptView>,
 }
 
-impl From<Known> for FullCall {
-    fn from(known: Known) -> Self {
-        let live = known.live.filter(|state| state.ended.is_none());
+impl From<CallDetails> for FullCall {
+    fn from(details: CallDetails) -> Self {
+        let live = details.live.filter(|state| state.ended.is_none());
         Self {
-            call: known.record.into(),
-            transcript: known.transcript,
+            call: details.record.into(),
+            transcript: details.transcript,
             live: live.map(|state| LiveView {
-                handled_by: mind(state.mind),
+                handled_by: responder(state.responder),
                 turn_id: state.turn.to_string(),
                 is_pending: state.is_pending,
-                history: state.history.into_iter().map(LineView::from).collect(),
+                history: state.history.into_iter().map(TranscriptView::from).collect(),
             }),
         }
     }

@@ -1,4 +1,4 @@
-//! Waiting for what happens next on a call.
+//! Waits for the next event of a call.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use butt_dial_comms::{
     Comms,
     calls::{
         commands::{self, CallCommand},
-        notifications::{CallSubscription, NotificationKind, CallNotification},
+        notifications::{CallNotification, CallSubscription, NotificationKind},
     },
 };
 use butt_dial_domain::{AgentId, CallId, Failure};
@@ -14,95 +14,108 @@ use butt_dial_domain::{AgentId, CallId, Failure};
 use tokio::time::Instant;
 
 use super::TurnView;
-use crate::operations::{Call, Context, call::Wanted};
+use crate::operations::{Context, RequestContext, WaitOutcome};
 
 const DEFAULT_MS: u64 = 25_000;
-/// Proxies and clients give up on longer calls.
+/// Proxies and clients abort longer calls.
 const MAX_MS: u64 = 50_000;
 
-pub fn patience(wait_ms: Option<u64>) -> Duration {
+pub fn wait_timeout(wait_ms: Option<u64>) -> Duration {
     Duration::from_millis(wait_ms.unwrap_or(DEFAULT_MS).min(MAX_MS))
 }
 
-/// From now on nothing that is told of the call, or of any of the agent's, is missed.
-pub async fn open_ear(comms: &Comms, agent: &AgentId, call: Option<&CallId>) -> Result<CallSubscription, Failure> {
+/// Subscribes to one call, or to all calls of the agent. No notification after this is missed.
+pub async fn subscribe_to_calls(
+    comms: &Comms,
+    agent: &AgentId,
+    call: Option<&CallId>,
+) -> Result<CallSubscription, Failure> {
     CallSubscription::open(comms, agent, call).await.map_err(|error| {
-        tracing::warn!(%error, "calls can't be waited for");
-        Failure::unavailable("calls can't be waited for right now")
+        tracing::warn!(%error, "call subscription failed");
+        calls_unavailable()
     })
 }
 
-pub enum Next {
-    /// Somebody is to be answered.
-    Turn(Box<CallNotification>),
-    Ended(Box<CallNotification>),
-    /// Nothing yet, in one word: `waiting`, or `draining`.
-    Nothing(&'static str),
+fn calls_unavailable() -> Failure {
+    Failure::unavailable("calls are not available right now")
 }
 
-impl Next {
+/// The next event of a call.
+pub enum NextEvent {
+    /// A person waits for a reply.
+    Turn(Box<CallNotification>),
+    Ended(Box<CallNotification>),
+    /// No event. Holds the status: `waiting`, `draining` or `ending`.
+    None(&'static str),
+}
+
+impl NextEvent {
     pub fn status(&self) -> &'static str {
         match self {
             Self::Turn(_) => "turn",
             Self::Ended(_) => "ended",
-            Self::Nothing(word) => word,
+            Self::None(status) => status,
         }
     }
 
-    pub fn into_turn(self) -> Option<Box<TurnView>> {
+    pub fn into_view(self) -> Option<Box<TurnView>> {
         match self {
-            Self::Turn(turn) | Self::Ended(turn) => Some(Box::new(TurnView::from(*turn))),
-            Self::Nothing(_) => None,
+            Self::Turn(event) | Self::Ended(event) => Some(Box::new(TurnView::from(*event))),
+            Self::None(_) => None,
         }
     }
 }
 
-/// The next turn of `call`, or of any. Whoever calls meanwhile is attended: the agent is with them from now on, and `call`
-/// becomes theirs.
-pub async fn next_turn(
+/// Waits for the next turn of `call`, or of any call. Attends an incoming call, which becomes `call`.
+pub async fn wait_turn(
     context: &Context,
     agent: &AgentId,
-    ear: &mut CallSubscription,
+    calls: &mut CallSubscription,
     call: &mut Option<CallId>,
-    until: Instant,
-) -> Result<Next, Failure> {
+    deadline: Instant,
+) -> Result<NextEvent, Failure> {
     loop {
-        let left = until.saturating_duration_since(Instant::now());
-        match next(&context.call, ear, left).await? {
-            Next::Turn(signal) if signal.event == NotificationKind::Incoming => {
-                match commands::send(&context.comms, agent, &signal.call_id, CallCommand::Attend).await {
-                    Ok(done) => {
-                        *call = Some(signal.call_id);
-                        if let Some(pending) = done.pending {
-                            return Ok(Next::Turn(Box::new(pending)));
+        let left = deadline.saturating_duration_since(Instant::now());
+        match wait_event(&context.request, calls, left).await? {
+            NextEvent::Turn(incoming) if incoming.event == NotificationKind::Incoming => {
+                match commands::send(&context.comms, agent, &incoming.call_id, CallCommand::Attend).await {
+                    Ok(completed) => {
+                        *call = Some(incoming.call_id);
+                        if let Some(pending) = completed.pending {
+                            return Ok(NextEvent::Turn(Box::new(pending)));
                         }
                     }
                     Err(failure) => {
-                        tracing::info!(%failure, call = %signal.call_id, "a call is over before it is attended");
+                        tracing::info!(%failure, call = %incoming.call_id, "incoming call ended before it was attended");
                     }
                 }
             }
-            // Another call of the agent's.
-            Next::Ended(signal) if call.as_ref() != Some(&signal.call_id) => {}
-            what => return Ok(what),
+            // Another call of the agent.
+            NextEvent::Ended(ended) if call.as_ref() != Some(&ended.call_id) => {}
+            event => return Ok(event),
         }
     }
 }
 
-pub async fn next(call: &Call, ear: &mut CallSubscription, patience: Duration) -> Result<Next, Failure> {
-    let heard = call.while_wanted(tokio::time::timeout(patience, ear.claim_next())).await?;
-    match heard {
-        Wanted::Done(Ok(Some(signal))) => {
-            let is_over = signal.event == NotificationKind::Ended;
-            let signal = Box::new(signal);
-            Ok(if is_over {
-                Next::Ended(signal)
+/// Waits for the next notification of the subscription.
+pub async fn wait_event(
+    request: &RequestContext,
+    calls: &mut CallSubscription,
+    timeout: Duration,
+) -> Result<NextEvent, Failure> {
+    let waited = request.wait(tokio::time::timeout(timeout, calls.claim_next())).await?;
+    match waited {
+        WaitOutcome::Done(Ok(Some(notification))) => {
+            let has_ended = notification.event == NotificationKind::Ended;
+            let notification = Box::new(notification);
+            Ok(if has_ended {
+                NextEvent::Ended(notification)
             } else {
-                Next::Turn(signal)
+                NextEvent::Turn(notification)
             })
         }
-        Wanted::Done(Ok(None)) => Err(Failure::unavailable("calls can't be waited for right now")),
-        Wanted::Done(Err(_)) | Wanted::Gone => Ok(Next::Nothing("waiting")),
-        Wanted::Draining => Ok(Next::Nothing("draining")),
+        WaitOutcome::Done(Ok(None)) => Err(calls_unavailable()),
+        WaitOutcome::Done(Err(_)) | WaitOutcome::Gone => Ok(NextEvent::None("waiting")),
+        WaitOutcome::Draining => Ok(NextEvent::None("draining")),
     }
 }

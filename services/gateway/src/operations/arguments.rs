@@ -1,0 +1,191 @@
+//! Parses the arguments of an operation. Errors name the field and what it must be, in words of JSON and never of Rust.
+
+use butt_dial_domain::{Code, Failure};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+/// Parses arguments. `schema` is the schema of `T`, which errors are explained with.
+pub fn read_args<T: DeserializeOwned>(args: Map<String, Value>, schema: &Map<String, Value>) -> Result<T, Failure> {
+    serde_path_to_error::deserialize(Value::Object(args)).map_err(|error| {
+        let path = error.path().to_string();
+        explain(&path, &error.inner().to_string(), schema)
+    })
+}
+
+fn explain(path: &str, text: &str, schema: &Map<String, Value>) -> Failure {
+    if let Some(field) = quoted(text, "missing field `") {
+        return Failure::new(Code::MissingFields, format!("{field} is required")).detail("fields", json!([field]));
+    }
+    let (field, message) = match (quoted(text, "duplicate field `"), quoted(text, "unknown field `")) {
+        (Some(field), _) => (field, format!("{field} is present twice, under two names")),
+        (_, Some(field)) => (path, format!("{path}: there is no field {field}")),
+        _ => match find_schema(schema, path).and_then(describe) {
+            Some(expected) => (path, format!("{path} must be {expected}")),
+            None => (path, format!("{path} is not valid")),
+        },
+    };
+    Failure::new(Code::InvalidArgument, message).detail("fields", json!([field]))
+}
+
+fn quoted<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    text.strip_prefix(prefix)?.split('`').next()
+}
+
+/// Finds the schema of a path such as `media[0].url`.
+fn find_schema<'a>(schema: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    let mut steps = path.split(['.', '[']);
+    let mut found = schema.get("properties")?.get(steps.next()?)?;
+    for step in steps {
+        found = match step.strip_suffix(']') {
+            Some(_) => found.get("items")?,
+            None => found.get("properties")?.get(step)?,
+        };
+    }
+    Some(found)
+}
+
+/// Describes the values that a schema allows.
+fn describe(schema: &Value) -> Option<String> {
+    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+        let values: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
+        return Some(format!("one of {}", values.join(", ")));
+    }
+    let alternatives = ["anyOf", "oneOf"].into_iter().find_map(|key| schema.get(key)?.as_array());
+    if let Some(alternatives) = alternatives {
+        let described: Vec<String> = alternatives.iter().filter_map(describe).collect();
+        return (!described.is_empty()).then(|| described.join(" or "));
+    }
+    if let Some(value) = schema.get("const").and_then(Value::as_str) {
+        return Some(value.to_owned());
+    }
+    let types: Vec<&str> = match schema.get("type")? {
+        Value::String(name) => vec![name],
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+        _ => return None,
+    };
+    let minimum = schema.get("minimum").and_then(Value::as_f64);
+    let described: Vec<&str> = types
+        .into_iter()
+        .filter_map(|name| match name {
+            "string" if schema.get("format").is_some_and(|format| format == "date-time") => {
+                Some("an RFC 3339 date and time, such as 2026-11-28T09:00:00Z")
+            }
+            "string" => Some("text"),
+            "integer" if minimum.is_some_and(|minimum| minimum >= 0.0) => Some("a whole number of 0 or more"),
+            "integer" => Some("a whole number"),
+            "number" => Some("a number"),
+            "boolean" => Some("true or false"),
+            "array" => Some("a list"),
+            "object" => Some("an object"),
+            "null" => Some("null"),
+            _ => None,
+        })
+        .collect();
+    (!described.is_empty()).then(|| described.join(" or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+    use schemars::{JsonSchema, schema_for};
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(rename_all = "camelCase")]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Args {
+        #[serde(alias = "recipient")]
+        to: String,
+        #[serde(default)]
+        limit: Option<u32>,
+        #[serde(default)]
+        cost: Option<f64>,
+        #[serde(default)]
+        cursor: Option<TextOrNumber>,
+        #[serde(default)]
+        kind: Option<Kind>,
+        #[serde(default)]
+        at: Option<DateTime<Utc>>,
+        #[serde(default)]
+        media: Vec<String>,
+        #[serde(default)]
+        strict: Option<Strict>,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(untagged)]
+    #[expect(dead_code, reason = "only parsed")]
+    enum TextOrNumber {
+        Text(String),
+        Number(i64),
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    enum Kind {
+        Sms,
+        Email,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Strict {
+        #[serde(default)]
+        inner: bool,
+    }
+
+    fn error_of(args: Value) -> Value {
+        let mut settings = schemars::generate::SchemaSettings::draft2020_12();
+        settings.inline_subschemas = true;
+        let schema = settings.into_generator().into_root_schema_for::<Args>();
+        let args = args.as_object().unwrap().clone();
+        read_args::<Args>(args, schema.as_object().unwrap()).unwrap_err().envelope()
+    }
+
+    #[test]
+    fn argument_errors_speak_of_json_and_not_of_rust() {
+        let cases = [
+            (json!({}), "MISSING_FIELDS", "to is required"),
+            (json!({ "to": 1 }), "INVALID_ARGUMENT", "to must be text"),
+            (json!({ "to": "a", "recipient": "b" }), "INVALID_ARGUMENT", "to is present twice, under two names"),
+            (
+                json!({ "to": "a", "limit": -1 }),
+                "INVALID_ARGUMENT",
+                "limit must be a whole number of 0 or more or null",
+            ),
+            (json!({ "to": "a", "cost": "x" }), "INVALID_ARGUMENT", "cost must be a number or null"),
+            (
+                json!({ "to": "a", "cursor": [] }),
+                "INVALID_ARGUMENT",
+                "cursor must be text or a whole number or null",
+            ),
+            (json!({ "to": "a", "kind": "fax" }), "INVALID_ARGUMENT", "kind must be one of sms, email or null"),
+            (
+                json!({ "to": "a", "at": "tomorrow" }),
+                "INVALID_ARGUMENT",
+                "at must be an RFC 3339 date and time, such as 2026-11-28T09:00:00Z or null",
+            ),
+            (json!({ "to": "a", "media": [1] }), "INVALID_ARGUMENT", "media[0] must be text"),
+            (
+                json!({ "to": "a", "strict": { "x": 1 } }),
+                "INVALID_ARGUMENT",
+                "strict.x: there is no field x",
+            ),
+        ];
+        for (args, code, message) in cases {
+            let envelope = error_of(args.clone());
+            assert_eq!((&envelope["code"], &envelope["error"]), (&json!(code), &json!(message)), "{args}");
+            assert!(envelope["fields"][0].is_string(), "{args}: {envelope}");
+        }
+    }
+
+    #[test]
+    fn accepts_valid_arguments() {
+        let args = json!({ "to": "a", "cursor": 7, "kind": "sms" }).as_object().unwrap().clone();
+        let schema = schema_for!(Args);
+        assert!(read_args::<Args>(args, schema.as_object().unwrap()).is_ok());
+    }
+}

@@ -1,0 +1,89 @@
+//! The list of all operations.
+
+use std::sync::LazyLock;
+
+use super::{
+    ack_events, get_agent, get_channel_status, get_me, get_message_status, get_usage_dashboard, get_waiting_messages, list_agent_tokens, list_agents, list_events, manage_inbound_filter, ping, regenerate_agent_token, register_agent, replay_callback, send_message, set_agent_limits, set_callback_url, set_channel_block, subscribe_inbound, wait_events, calls,
+    definition::Definition,
+};
+
+/// Tools in the order in which an agent needs them, then operations that only REST offers.
+static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
+    vec![
+        Definition::of::<ping::Ping>(),
+        Definition::of::<get_me::GetMe>(),
+        Definition::of::<send_message::SendMessage>(),
+        Definition::of::<get_message_status::GetMessageStatus>(),
+        Definition::of::<get_channel_status::GetChannelStatus>(),
+        Definition::of::<calls::make_call::MakeCall>(),
+        Definition::of::<calls::attend_call::AttendCall>(),
+        Definition::of::<calls::call_reply::CallReply>(),
+        Definition::of::<calls::say::Say>(),
+        Definition::of::<calls::end_call::EndCall>(),
+        Definition::of::<calls::transfer_call::TransferCall>(),
+        Definition::of::<calls::call_on_behalf::CallOnBehalf>(),
+        Definition::of::<calls::send_voice_message::SendVoiceMessage>(),
+        Definition::of::<calls::generate_tts::GenerateTts>(),
+        Definition::of::<calls::get_call::GetCall>(),
+        Definition::of::<calls::list_calls::ListCalls>(),
+        Definition::of::<calls::bridge_call::BridgeCall>(),
+        Definition::of::<wait_events::WaitEvents>(),
+        Definition::of::<list_events::ListEvents>(),
+        Definition::of::<ack_events::AckEvents>(),
+        Definition::of::<get_waiting_messages::GetWaitingMessages>(),
+        Definition::of::<subscribe_inbound::SubscribeInbound>(),
+        Definition::of::<manage_inbound_filter::ManageInboundFilter>(),
+        Definition::of::<set_channel_block::SetChannelBlock>(),
+        Definition::of::<get_usage_dashboard::GetUsageDashboard>(),
+        Definition::of::<set_agent_limits::SetAgentLimits>(),
+        Definition::of::<set_callback_url::SetCallbackUrl>(),
+        Definition::of::<calls::set_voice_callback::SetVoiceCallback>(),
+        Definition::of::<replay_callback::ReplayCallback>(),
+        Definition::of::<register_agent::RegisterAgent>(),
+        Definition::of::<list_agents::ListAgents>(),
+        Definition::of::<get_agent::GetAgent>(),
+        Definition::of::<list_agent_tokens::ListAgentTokens>(),
+        Definition::of::<regenerate_agent_token::RegenerateAgentToken>(),
+    ]
+});
+
+pub fn all() -> &'static [Definition] {
+    &ALL
+}
+
+/// Finds the tool with this name.
+pub fn find_tool(name: &str) -> Option<&'static Definition> {
+    ALL.iter()
+        .find(|definition| definition.name == name && definition.hints.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use butt_dial_domain::Scope;
+
+    use super::*;
+
+    #[test]
+    fn tool_descriptions_state_their_scope() {
+        for tool in all().iter().filter(|definition| definition.hints.is_some()) {
+            assert!(tool.description.contains("[scope: "), "{}", tool.name);
+        }
+    }
+
+    #[test]
+    fn operations_declare_each_error_once() {
+        for definition in all() {
+            let mut codes: Vec<&str> = definition.errors().map(|code| code.as_str()).collect();
+            codes.sort_unstable();
+            let count = codes.len();
+            codes.dedup();
+            assert_eq!(codes.len(), count, "{}", definition.name);
+        }
+    }
+
+    #[test]
+    fn administrators_operations_need_their_scope() {
+        let register = all().iter().find(|definition| definition.name == "register_agent");
+        assert!(register.is_some_and(|definition| definition.scope == Scope::OrgAdmin));
+    }
+}

@@ -1,0 +1,111 @@
+//! The codes that operations declare, in groups, and an example of each for the API description.
+
+use butt_dial_domain::{Channel, Code, Failure};
+
+/// Every operation may return these: authentication, invalid arguments, and faults.
+pub const COMMON: &[Code] = &[
+    Code::AuthMissingHeader,
+    Code::AuthInvalidToken,
+    Code::AuthTokenRevoked,
+    Code::AuthWrongScope,
+    Code::AuthForbidden,
+    Code::AuthLockedOut,
+    Code::MissingFields,
+    Code::InvalidArgument,
+    Code::PayloadTooLarge,
+    Code::ServiceUnavailable,
+    Code::Internal,
+];
+
+/// Sending a message or placing a call.
+pub const SEND: &[Code] = &[
+    Code::AgentNotFound,
+    Code::InvalidRecipient,
+    Code::InvalidContent,
+    Code::NoChannelAssigned,
+    Code::ChannelUnavailable,
+    Code::WhatsappWindowClosed,
+    Code::ContactOptedOut,
+    Code::DoNotContact,
+    Code::ContentBlocked,
+    Code::RateLimited,
+    Code::SpendLimit,
+    Code::IdempotencyConflict,
+    Code::ProviderRefused,
+    Code::ProviderRateLimited,
+    Code::ProviderMisconfigured,
+    Code::NotSupported,
+];
+
+/// Commands to a live call.
+pub const CALL_COMMAND: &[Code] = &[Code::CallNotFound, Code::CallOver, Code::TurnSuperseded];
+
+/// Speech synthesis.
+pub const SPEECH: &[Code] = &[
+    Code::InvalidContent,
+    Code::NotSupported,
+    Code::ProviderRefused,
+    Code::ProviderRateLimited,
+    Code::ProviderMisconfigured,
+];
+
+/// Returns a failure as an operation would return it, for the API description.
+pub fn example(code: Code) -> Failure {
+    let failure = Failure::new(code, example_message(code));
+    match code {
+        Code::MissingFields => failure.detail("fields", vec!["to"]),
+        Code::InvalidArgument => failure.detail("fields", vec!["limit"]),
+        Code::RateLimited => failure.hint("retry after the given time").retry_after(17),
+        Code::AuthLockedOut => failure.hint("wait, then use a valid token").retry_after(900),
+        Code::ServiceUnavailable => failure.hint("retry with the same idempotencyKey").retry_after(1),
+        Code::ProviderRateLimited => failure.on(Channel::Sms).retry_after(5),
+        Code::SpendLimit => failure.hint("raise the limit with comms_set_agent_limits, or wait for the next period"),
+        Code::NoChannelAssigned => failure.on(Channel::Whatsapp).hint("assign a sender to the agent"),
+        Code::WhatsappWindowClosed => failure.on(Channel::Whatsapp).hint("use another channel"),
+        Code::TurnSuperseded => failure.hint("answer the newer turn in next"),
+        Code::IdempotencyConflict => failure.hint("use a new idempotencyKey for a new message"),
+        _ => failure,
+    }
+}
+
+fn example_message(code: Code) -> &'static str {
+    match code {
+        Code::MissingFields => "to is required",
+        Code::InvalidArgument => "limit must be a whole number of 0 or more",
+        Code::InvalidRecipient => "the recipient is not a phone number in E.164 form",
+        Code::InvalidContent => "the text is longer than the channel allows",
+        Code::AuthMissingHeader => "the Authorization header is missing",
+        Code::AuthInvalidToken => "the token is not valid",
+        Code::AuthTokenRevoked => "the token has been revoked",
+        Code::AuthWrongScope => "this route requires an agent's token",
+        Code::AuthForbidden => "the token's scope does not allow this operation",
+        Code::AuthLockedOut => "too many invalid tokens from this address",
+        Code::AgentNotFound => "there is no agent with this id",
+        Code::MessageNotFound => "there is no message with this id",
+        Code::CallNotFound => "there is no call with this id",
+        Code::CallOver => "the call has ended",
+        Code::TurnSuperseded => "the caller has spoken again",
+        Code::NotFound => "there is no filter with this id",
+        Code::MethodNotAllowed => "this route does not support the request's method",
+        Code::AlreadyExists => "an agent with this id already exists",
+        Code::NoChannelAssigned => "the agent has no sender on this channel",
+        Code::ChannelUnavailable => "no carrier is configured for this channel",
+        Code::WhatsappWindowClosed => "the contact has not written within 24 hours",
+        Code::ContactOptedOut => "the contact has opted out",
+        Code::DoNotContact => "the contact is on the do-not-contact list",
+        Code::ContentBlocked => "the text contains content that is not allowed",
+        Code::RateLimited => "rate limit reached",
+        Code::SpendLimit => "the spend limit of the day is reached",
+        Code::IdempotencyConflict => "this idempotencyKey was used for another message",
+        Code::ProviderRefused => "the carrier refused the message",
+        Code::ProviderRateLimited => "the carrier's rate limit is reached",
+        Code::ProviderMisconfigured => "the carrier refused the configured credentials",
+        Code::NotSupported => "this server does not support the request",
+        Code::PayloadTooLarge => "the body is larger than 4 MiB",
+        Code::UnsupportedMediaType => "the content type must be application/json",
+        Code::NotAcceptable => "the client must accept application/json and text/event-stream",
+        Code::LinkExpired => "this link has expired",
+        Code::ServiceUnavailable => "the database is not available right now",
+        Code::Internal => "internal error",
+    }
+}
