@@ -193,7 +193,7 @@ impl Config {
             if !missing.is_empty() {
                 let missing = missing.join(", ");
                 return Err(ConfigError(format!(
-                    "a service in a process of its own shares its state with other processes, so it needs shared backends: set {missing}. \
+                    "a service in a separate process shares its state with other processes, so it needs shared backends: set {missing}. \
                      To run all services in one process, start `butt-dial serve`"
                 )));
             }
