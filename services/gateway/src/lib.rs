@@ -6,12 +6,17 @@ mod http_errors;
 pub mod mcp;
 mod media;
 pub mod operations;
+mod product;
 pub mod rest;
 mod response_sent;
+
+use std::sync::Arc;
 
 use axum::Router;
 use butt_dial_runtime::{Platform, Role, platform::StartError};
 use futures::FutureExt;
+
+use product::Product;
 
 pub const ROLE: Role = Role {
     name: "gateway",
@@ -19,8 +24,9 @@ pub const ROLE: Role = Role {
 };
 
 async fn build(platform: Platform) -> Result<Router, StartError> {
-    let mcp = mcp::router(&platform).await?;
-    let rest = rest::router(&platform);
-    let media = media::router(platform.comms.clone());
+    let product = Arc::new(Product::new(&platform));
+    let mcp = mcp::router(&platform, &product).await?;
+    let rest = rest::router(&platform, &product);
+    let media = media::router(product.media.clone());
     Ok(mcp.merge(rest).merge(media))
 }

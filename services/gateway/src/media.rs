@@ -11,11 +11,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use butt_dial_comms::{
-    Comms,
-    media::{self, Expired},
-};
 use butt_dial_domain::{Code, Failure};
+use butt_dial_messaging::{Media, media::LinkError};
 use butt_dial_runtime::http::failure;
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -33,13 +30,13 @@ const DISPLAYED: [&str; 4] = ["image/", "audio/", "video/", "application/pdf"];
 
 #[derive(Clone)]
 struct MediaState {
-    comms: Comms,
+    media: Arc<Media>,
     read_permits: Arc<Semaphore>,
 }
 
-pub fn router(comms: Comms) -> Router {
+pub fn router(media: Arc<Media>) -> Router {
     let state = MediaState {
-        comms,
+        media,
         read_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_READS)),
     };
     Router::new()
@@ -55,13 +52,13 @@ async fn serve(State(state): State<MediaState>, token: Result<Path<String>, Path
     let Ok(permit) = timeout(PERMIT_TIMEOUT, state.read_permits.acquire()).await else {
         return failure(&Failure::unavailable("too many attachments are being read").retry_after(RETRY_AFTER));
     };
-    let opened = media::open(&state.comms, &token).await;
+    let opened = state.media.open_link(&token).await;
     drop(permit);
     let blob = match opened {
         Ok(blob) => blob,
-        Err(Expired::Forged) => return failure(&invalid_link()),
-        Err(Expired::Gone) => return failure(&Failure::new(Code::LinkExpired, "this link has expired")),
-        Err(Expired::Unavailable) => {
+        Err(LinkError::Forged) => return failure(&invalid_link()),
+        Err(LinkError::Gone) => return failure(&Failure::new(Code::LinkExpired, "this link has expired")),
+        Err(LinkError::Unavailable) => {
             return failure(&Failure::unavailable("attachments are not available right now"));
         }
     };

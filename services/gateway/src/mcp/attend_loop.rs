@@ -2,7 +2,7 @@
 //! turn is a round (SEP-2322). The response requests a completion, and the client repeats its request with it; the text is
 //! spoken, and the request waits for the next turn. No state is kept between two rounds.
 
-use butt_dial_comms::calls::{
+use butt_dial_calls::{
     continuation::ContinuationToken,
     lookup,
     commands::{self, CallCommand, CompletedCommand},
@@ -88,12 +88,12 @@ async fn run_round(
     request: CallToolRequestParams,
 ) -> Result<Round, Failure> {
     context.caller.require(Scope::Agent)?;
-    let (comms, profile) = (&context.comms, context.caller.agent()?);
+    let (calls, profile) = (&context.product.calls, context.caller.agent()?);
     let (agent, org) = (&profile.agent.id, &profile.agent.org_id);
     let args: Args = read_args(request.arguments.unwrap_or_default(), &definition.input_schema)?;
     let continuation = match &request.request_state {
         Some(sealed) => {
-            let opened = ContinuationToken::open(&comms.vault, org, agent, sealed);
+            let opened = ContinuationToken::open(&calls.vault, org, agent, sealed);
             Some(opened.ok_or_else(|| {
                 Failure::new(Code::InvalidArgument, "requestState is invalid")
                     .hint("pass the requestState of the last result unchanged")
@@ -103,11 +103,11 @@ async fn run_round(
     };
     let call = match (&continuation, &args.call_id) {
         (Some(continuation), _) => Some(continuation.call.clone()),
-        (None, Some(id)) => Some(lookup::resolve(comms, agent, id).await?),
+        (None, Some(id)) => Some(lookup::resolve(calls, agent, id).await?),
         (None, None) => None,
     };
     // Subscribes before the reply is spoken, so that the caller's answer is not missed.
-    let mut calls = subscribe_to_calls(comms, agent, call.as_ref()).await?;
+    let mut subscription = subscribe_to_calls(calls, agent, call.as_ref()).await?;
     let mut attending = Attending {
         context,
         agent,
@@ -121,11 +121,11 @@ async fn run_round(
             SpeakOutcome::CallEnded => return Ok(done("ended", attending.call)),
             SpeakOutcome::Spoken(_) | SpeakOutcome::NoText => return Ok(done("continue", attending.call)),
         },
-        None => start_attending(comms, agent, attending.call.as_ref(), &mut calls)
+        None => start_attending(calls, agent, attending.call.as_ref(), &mut subscription)
             .await?
             .map(Box::new),
     };
-    attending.next_round(&mut calls, pending).await
+    attending.next_round(&mut subscription, pending).await
 }
 
 /// The state of one tool call.
@@ -149,7 +149,7 @@ enum SpeakOutcome {
 
 impl Attending<'_> {
     async fn send(&self, call: &CallId, command: CallCommand) -> Result<CompletedCommand, Failure> {
-        commands::send(&self.context.comms, self.agent, call, command).await
+        commands::send(&self.context.product.calls, self.agent, call, command).await
     }
 
     async fn speak(
@@ -184,12 +184,12 @@ impl Attending<'_> {
 
     async fn next_round(
         &mut self,
-        calls: &mut CallSubscription,
+        subscription: &mut CallSubscription,
         pending: Option<Box<CallNotification>>,
     ) -> Result<Round, Failure> {
         let event = match pending {
             Some(pending) => NextEvent::Turn(pending),
-            None => wait_turn(self.context, self.agent, calls, &mut self.call, self.deadline).await?,
+            None => wait_turn(self.context, self.agent, subscription, &mut self.call, self.deadline).await?,
         };
         match event {
             NextEvent::Turn(turn) => self.request_reply(*turn).await,
@@ -200,8 +200,8 @@ impl Attending<'_> {
 
     /// Requests a reply to the turn from the client's model.
     async fn request_reply(&self, notification: CallNotification) -> Result<Round, Failure> {
-        let (comms, org) = (&self.context.comms, &self.context.caller.agent()?.agent.org_id);
-        let mut state = commands::find_owned_call(comms, self.agent, &notification.call_id).await?;
+        let (calls, org) = (&self.context.product.calls, &self.context.caller.agent()?.agent.org_id);
+        let mut state = commands::find_owned_call(calls, self.agent, &notification.call_id).await?;
         // The relay persists the state after it sends the notification.
         state.history = notification.history;
         let turn = notification.turn_id.and_then(|turn| turn.parse().ok());
@@ -214,7 +214,7 @@ impl Attending<'_> {
             round: self.round + 1,
         };
         let requests: InputRequests = [(input_name(state.turn), sampling)].into();
-        let sealed = continuation.seal(&comms.vault, org, self.agent);
+        let sealed = continuation.seal(&calls.vault, org, self.agent);
         let result = InputRequiredResult::new(Some(requests), Some(sealed));
         Ok(Round::Sample(Box::new(result)))
     }

@@ -1,7 +1,7 @@
 //! Calls as events of the Events extension: incoming calls and callers' turns, pushed as they happen. They can't be polled,
 //! because the caller waits on the line: a turn without a listener goes to the voicemail.
 
-use butt_dial_comms::{Comms, calls::notifications::NotificationKind};
+use butt_dial_calls::notifications::NotificationKind;
 use butt_dial_domain::Failure;
 use butt_dial_identity::Caller;
 use rmcp::{ErrorData, model::CustomResult};
@@ -10,9 +10,12 @@ use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::event_stream::{EventStream, HEARTBEAT, PREFIX, complete, error_of, forbidden};
-use crate::operations::{
-    calls::{TurnView, subscribe_to_calls},
-    time,
+use crate::{
+    operations::{
+        calls::{TurnView, subscribe_to_calls},
+        time,
+    },
+    product::Product,
 };
 
 const KINDS: [(NotificationKind, &str); 2] = [
@@ -62,7 +65,7 @@ pub fn find(params: &Value) -> Option<NotificationKind> {
 
 /// Pushes the agent's calls until the client disconnects, the replica drains, or the token is revoked.
 pub async fn stream(
-    comms: &Comms,
+    product: &Product,
     caller: &Caller,
     event: NotificationKind,
     stream: &EventStream<'_>,
@@ -71,7 +74,7 @@ pub async fn stream(
 ) -> Result<CustomResult, ErrorData> {
     let agent = caller.agent().map(|profile| &profile.agent.id);
     let agent = agent.map_err(forbidden)?;
-    let subscribed = subscribe_to_calls(comms, agent, None).await;
+    let subscribed = subscribe_to_calls(&product.calls, agent, None).await;
     let mut calls = subscribed.map_err(|failure| error_of(&failure))?;
     stream
         .send("active", json!({ "cursor": null, "truncated": false }))
@@ -93,7 +96,7 @@ pub async fn stream(
                 };
                 let id = format!("{}.{}", notification.call_id, notification.turn_id.as_deref().unwrap_or("0"));
                 let occurrence = json!({
-                    "eventId": id, "name": name(event), "timestamp": time(comms.clock.now()),
+                    "eventId": id, "name": name(event), "timestamp": time(product.clock.now()),
                     "data": TurnView::from(notification).into_event(), "cursor": null,
                 });
                 stream.send("event", occurrence).await?;

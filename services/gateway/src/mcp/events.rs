@@ -2,15 +2,9 @@
 //! polled or pushed. Reading acknowledges no event. Webhooks are not offered: the callback URL serves them. Turns of calls
 //! are not logged and can only be pushed (`call_events.rs`).
 
-use butt_dial_comms::{
-    Comms,
-    delivery::{
-        log::{self, Page, Wanted},
-        view::KINDS,
-    },
-};
 use butt_dial_domain::{AgentId, Channel, Code, Failure, clock::Timestamp};
 use butt_dial_identity::Caller;
+use butt_dial_messaging::delivery::{EVENT_KINDS, Page, PageQuery};
 use chrono::{DateTime, TimeDelta};
 use futures::StreamExt;
 use rmcp::{
@@ -22,6 +16,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
+
+use crate::product::Product;
 
 use super::{
     call_events,
@@ -60,7 +56,7 @@ struct Arguments {
 
 /// One subscription of one agent.
 struct Subscription<'a> {
-    comms: &'a Comms,
+    product: &'a Product,
     caller: &'a Caller,
     kind: &'static str,
     channel: Option<Channel>,
@@ -70,7 +66,7 @@ struct Subscription<'a> {
 
 /// Answers a request of the extension. Returns `None` for any other request.
 pub async fn answer(
-    comms: &Comms,
+    product: &Product,
     caller: &Caller,
     request: &CustomRequest,
     context: &RequestContext<RoleServer>,
@@ -80,12 +76,12 @@ pub async fn answer(
     let params = request.params.clone().unwrap_or_default();
     Some(match request.method.as_str() {
         "events/list" => Ok(catalog()),
-        "events/poll" => poll(comms, caller, params).await,
+        "events/poll" => poll(product, caller, params).await,
         "events/stream" => {
             let stream = EventStream { context };
             match call_events::find(&params) {
-                Some(event) => call_events::stream(comms, caller, event, &stream, draining, revoked).await,
-                None => push_log(comms, caller, params, &stream, draining, revoked).await,
+                Some(event) => call_events::stream(product, caller, event, &stream, draining, revoked).await,
+                None => push_log(product, caller, params, &stream, draining, revoked).await,
             }
         }
         "events/subscribe" | "events/unsubscribe" => {
@@ -100,7 +96,7 @@ pub async fn answer(
 
 fn catalog() -> CustomResult {
     let channels: Vec<&str> = Channel::ALL.into_iter().map(Channel::as_str).collect();
-    let events: Vec<Value> = KINDS
+    let events: Vec<Value> = EVENT_KINDS
         .into_iter()
         .map(|(kind, description)| {
             json!({
@@ -138,12 +134,12 @@ fn invalid_params(message: impl Into<std::borrow::Cow<'static, str>>) -> ErrorDa
 
 impl<'a> Subscription<'a> {
     /// Returns the subscription and the position at which it starts.
-    async fn open(comms: &'a Comms, caller: &'a Caller, params: Value) -> Result<(Self, i64), ErrorData> {
+    async fn open(product: &'a Product, caller: &'a Caller, params: Value) -> Result<(Self, i64), ErrorData> {
         let params: Params =
             // serde's text quotes the parameters, and errors are logged.
             serde_json::from_value(params).map_err(|_| invalid_params(INVALID_PARAMS))?;
         let kind = params.name.strip_prefix(PREFIX).unwrap_or_default();
-        let known = KINDS.into_iter().find(|(known, _)| *known == kind);
+        let known = EVENT_KINDS.into_iter().find(|(known, _)| *known == kind);
         let (kind, _) = known
             .ok_or_else(|| {
             let failure = Failure::new(Code::NotFound, "there is no event with this name");
@@ -153,22 +149,22 @@ impl<'a> Subscription<'a> {
             .max_age_ms
             .map(|age| TimeDelta::milliseconds(i64::try_from(age).unwrap_or(i64::MAX / 2)));
         let subscription = Self {
-            comms,
+            product,
             caller,
             kind,
             channel: params.arguments.unwrap_or_default().channel,
-            oldest: age.and_then(|age| comms.clock.now().checked_sub_signed(age)),
+            oldest: age.and_then(|age| product.clock.now().checked_sub_signed(age)),
             limit: params.max_events.unwrap_or(MAX_EVENTS).clamp(1, MAX_EVENTS),
         };
         let position = match params.cursor {
-            None => log::end(comms, subscription.agent()?)
+            None => product.delivery.last_event(subscription.agent()?)
                 .await
                 .map_err(|failure| error_of(&failure))?,
             Some(cursor) => {
                 let position = cursor.parse().ok().filter(|position| *position >= 0);
                 let position =
                     position.ok_or_else(|| invalid_params("the cursor is invalid; pass one that a result returned"))?;
-                let checked = log::check_cursor(comms, subscription.agent()?, position).await;
+                let checked = product.delivery.check_cursor(subscription.agent()?, position).await;
                 checked.map_err(|failure| error_with(ErrorCode::INVALID_PARAMS, &failure))?;
                 position
             }
@@ -186,12 +182,12 @@ impl<'a> Subscription<'a> {
     /// Reads a page. Returns it with whether events were left out because of their age.
     async fn read(&self, after: i64) -> Result<(Page, bool), Failure> {
         let agent = &self.caller.agent()?.agent;
-        let wanted = Wanted {
+        let query = PageQuery {
             after: Some(after),
             kinds: vec![self.kind.to_owned()],
             limit: self.limit,
         };
-        let mut page = log::list(self.comms, &agent.org_id, &agent.id, &wanted).await?;
+        let mut page = self.product.delivery.list_events(&agent.org_id, &agent.id, &query).await?;
         let found = page.events.len();
         page.events.retain(|event| !self.is_too_old(event));
         let is_truncated = page.events.len() < found;
@@ -220,8 +216,8 @@ impl<'a> Subscription<'a> {
     }
 }
 
-async fn poll(comms: &Comms, caller: &Caller, params: Value) -> Result<CustomResult, ErrorData> {
-    let (subscription, position) = Subscription::open(comms, caller, params).await?;
+async fn poll(product: &Product, caller: &Caller, params: Value) -> Result<CustomResult, ErrorData> {
+    let (subscription, position) = Subscription::open(product, caller, params).await?;
     let (page, is_truncated) = subscription.read(position).await.map_err(|failure| error_of(&failure))?;
     let events = page.events.into_iter().map(|event| subscription.occurrence(event));
     Ok(complete(json!({
@@ -235,16 +231,16 @@ async fn poll(comms: &Comms, caller: &Caller, params: Value) -> Result<CustomRes
 
 /// Pushes the log until the client disconnects, the replica drains, or the token is revoked.
 async fn push_log(
-    comms: &Comms,
+    product: &Product,
     caller: &Caller,
     params: Value,
     stream: &EventStream<'_>,
     draining: &CancellationToken,
     revoked: impl Future<Output = ()>,
 ) -> Result<CustomResult, ErrorData> {
-    let (subscription, mut position) = Subscription::open(comms, caller, params).await?;
+    let (subscription, mut position) = Subscription::open(product, caller, params).await?;
     // Subscribes before the first read, so that no event is missed between the two.
-    let changes = log::subscribe(comms, subscription.agent()?).await;
+    let changes = product.delivery.subscribe_events(subscription.agent()?).await;
     let mut changes = changes.map_err(|failure| error_of(&failure))?;
     let active = json!({ "cursor": position.to_string(), "truncated": false });
     stream.send("active", active).await?;

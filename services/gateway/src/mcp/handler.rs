@@ -2,7 +2,6 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use butt_dial_comms::{Comms, delivery::log};
 use butt_dial_domain::{AgentId, Code, Failure, Scope};
 use butt_dial_identity::Caller;
 use butt_dial_sessions::{ClientChange, INBOX_URI, Sessions};
@@ -31,7 +30,7 @@ use super::{
     resources,
     tools::{self, ToolCall, caller, client, shortened, span},
 };
-use crate::operations::Progress;
+use crate::{operations::Progress, product::Product};
 
 /// The version of the contract that clients check. The Python client's probe requires 1.x.
 const CONTRACT_VERSION: &str = "1.0.0";
@@ -47,7 +46,7 @@ const INSTRUCTIONS: &str = "Butt-Dial gives you a phone number for calls and tex
 /// Cheap to clone: every request has one.
 #[derive(Clone)]
 pub struct Handler {
-    comms: Comms,
+    product: Arc<Product>,
     sessions: Sessions,
     clients: ClientStates,
     versions: &'static [ProtocolVersion],
@@ -56,13 +55,13 @@ pub struct Handler {
 
 impl Handler {
     pub fn new(
-        comms: Comms,
+        product: Arc<Product>,
         sessions: Sessions,
         clients: ClientStates,
         versions: &'static [ProtocolVersion],
     ) -> Self {
         Self {
-            comms,
+            product,
             sessions,
             clients,
             versions,
@@ -97,7 +96,7 @@ impl Handler {
         progress: Option<Progress>,
     ) -> Result<ToolCall, ErrorData> {
         ToolCall::prepare(
-            &self.comms,
+            &self.product,
             &self.sessions,
             &self.clients,
             name,
@@ -232,7 +231,7 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let caller = caller(&context.extensions)?;
-        let read = resources::read(&self.comms, &caller, &request.uri);
+        let read = resources::read(&self.product, &caller, &request.uri);
         read.instrument(span(&context.extensions))
             .await
             .map(ReadResourceResponse::from)
@@ -262,7 +261,7 @@ impl ServerHandler for Handler {
         let context = subscription.request_context();
         let caller = caller(&context.extensions)?;
         let agent = agent(&caller)?;
-        let changes = log::subscribe(&self.comms, &agent).await;
+        let changes = self.product.delivery.subscribe_events(&agent).await;
         let mut changes = changes.map_err(|failure| error_of(&failure))?;
         let watches = subscription.accepted().resource_subscriptions.is_some();
         let revoked = self.sessions.revocations.wait_for(&agent);
@@ -298,7 +297,7 @@ impl ServerHandler for Handler {
         let caller = caller(&context.extensions)?;
         let draining = self.sessions.streams.draining();
         let revoked = self.sessions.revocations.wait_for(&agent(&caller)?);
-        let result = events::answer(&self.comms, &caller, &request, &context, draining, revoked);
+        let result = events::answer(&self.product, &caller, &request, &context, draining, revoked);
         result
             .instrument(span(&context.extensions))
             .await

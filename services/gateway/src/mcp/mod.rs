@@ -35,7 +35,7 @@ use rmcp::{
     transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService},
 };
 
-use crate::{auth::AuthLayer, http_errors};
+use crate::{auth::AuthLayer, http_errors, product::Product};
 use client_ref::ClientStates;
 use handler::Handler;
 use http::{Entry, StreamableEntry};
@@ -43,14 +43,13 @@ use manager::{DeleteHook, Manager};
 use ready_hook::ready_hook;
 use state::{KEEP_ALIVE, MAX_BODY, McpState};
 
-pub async fn router(platform: &Platform) -> Result<Router, StartError> {
-    let comms = &platform.comms;
-    let sessions = start_sessions(platform).await?;
+pub async fn router(platform: &Platform, product: &Arc<Product>) -> Result<Router, StartError> {
+    let sessions = start_sessions(platform, product).await?;
     backend_watchdog::start(platform, &sessions.streams, &platform.lifecycle);
     let clients = ClientStates::new(sessions.clone());
     let handler_up_to = |version| {
         let versions = ProtocolVersion::known_up_to(version);
-        Handler::new(comms.clone(), sessions.clone(), clients.clone(), versions)
+        Handler::new(product.clone(), sessions.clone(), clients.clone(), versions)
     };
     let state = McpState {
         // The stateless revision has no SSE transport.
@@ -79,11 +78,11 @@ pub async fn router(platform: &Platform) -> Result<Router, StartError> {
     Ok(streamable.merge(sse).layer(from_fn_with_state(entry, http::authenticate)))
 }
 
-async fn start_sessions(platform: &Platform) -> Result<Sessions, StartError> {
+async fn start_sessions(platform: &Platform, product: &Product) -> Result<Sessions, StartError> {
     let started = Sessions::start(
         platform.session_ports.clone(),
         platform.config.sessions_per_agent,
-        ready_hook(platform.comms.clone()),
+        ready_hook(product.delivery.clone()),
     );
     let (sessions, loops) = started.await.map_err(|error| StartError::Bus(error.to_string()))?;
     for task in loops {

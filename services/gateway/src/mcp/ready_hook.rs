@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use butt_dial_comms::Comms;
+use butt_dial_messaging::Delivery;
 use butt_dial_sessions::ReadyHook;
 use futures::FutureExt;
 
-pub fn ready_hook(comms: Comms) -> ReadyHook {
+pub fn ready_hook(delivery: Arc<Delivery>) -> ReadyHook {
     Arc::new(move |agent| {
-        let comms = comms.clone();
-        async move { Ok(comms.store.schedule_now(&agent, comms.clock.now()).await?) }.boxed()
+        let delivery = delivery.clone();
+        async move { delivery.schedule_now(&agent).await }.boxed()
     })
 }

@@ -1,6 +1,6 @@
 //! The resources of an agent: its inbox, its events and messages, and its calls. An agent reads only its own.
 
-use butt_dial_comms::{Comms, calls::lookup, delivery::log};
+use butt_dial_calls::lookup;
 use butt_dial_domain::{Code, Failure};
 use butt_dial_identity::Caller;
 use butt_dial_sessions::INBOX_URI;
@@ -14,9 +14,12 @@ use rmcp::{
 use serde_json::{Value, json};
 
 use super::event_stream::error_of;
-use crate::operations::{
-    PageView,
-    calls::{CallView, FullCall},
+use crate::{
+    operations::{
+        PageView,
+        calls::{CallView, FullCall},
+    },
+    product::Product,
 };
 
 const MESSAGE: &str = "comms://messages/";
@@ -51,13 +54,13 @@ pub fn list_templates() -> ListResourceTemplatesResult {
     ListResourceTemplatesResult::with_all_items(vec![message, transcript])
 }
 
-pub async fn read(comms: &Comms, caller: &Caller, uri: &str) -> Result<ReadResourceResult, ErrorData> {
+pub async fn read(product: &Product, caller: &Caller, uri: &str) -> Result<ReadResourceResult, ErrorData> {
     let call = uri.strip_prefix(CALL).and_then(|rest| rest.strip_suffix(TRANSCRIPT));
     let found = match (uri.strip_prefix(MESSAGE), call) {
-        (Some(id), _) => read_message(comms, caller, id).await,
-        (None, Some(id)) => read_call(comms, caller, id).await,
-        (None, None) if uri == INBOX_URI => read_inbox(comms, caller).await.map(Some),
-        (None, None) if uri == ACTIVE_CALLS => read_active_calls(comms, caller).await.map(Some),
+        (Some(id), _) => read_message(product, caller, id).await,
+        (None, Some(id)) => read_call(product, caller, id).await,
+        (None, None) if uri == INBOX_URI => read_inbox(product, caller).await.map(Some),
+        (None, None) if uri == ACTIVE_CALLS => read_active_calls(product, caller).await.map(Some),
         (None, None) => Ok(None),
     };
     match found {
@@ -75,34 +78,37 @@ pub fn not_found(uri: &str) -> ErrorData {
     ErrorData::resource_not_found(failure.message.clone(), Some(failure.envelope()))
 }
 
-async fn read_inbox(comms: &Comms, caller: &Caller) -> Result<String, Failure> {
+async fn read_inbox(product: &Product, caller: &Caller) -> Result<String, Failure> {
     let agent = &caller.agent()?.agent;
-    let page = log::recent(comms, &agent.org_id, &agent.id, RECENT).await?;
+    let page = product
+        .delivery
+        .recent_events(&agent.org_id, &agent.id, RECENT)
+        .await?;
     to_json(&PageView::from(page))
 }
 
-async fn read_active_calls(comms: &Comms, caller: &Caller) -> Result<String, Failure> {
+async fn read_active_calls(product: &Product, caller: &Caller) -> Result<String, Failure> {
     let agent = &caller.agent()?.agent.id;
-    let calls = lookup::list(comms, agent, true, RECENT, None).await?;
+    let calls = lookup::list(&product.calls, agent, true, RECENT, None).await?;
     let calls: Vec<CallView> = calls.into_iter().map(CallView::from).collect();
     to_json(&json!({ "calls": calls }))
 }
 
-async fn read_call(comms: &Comms, caller: &Caller, id: &str) -> Result<Option<String>, Failure> {
+async fn read_call(product: &Product, caller: &Caller, id: &str) -> Result<Option<String>, Failure> {
     let agent = &caller.agent()?.agent;
-    match lookup::get(comms, &agent.org_id, &agent.id, id).await {
+    match lookup::get(&product.calls, &agent.org_id, &agent.id, id).await {
         Ok(call) => to_json(&FullCall::from(call)).map(Some),
         Err(failure) if failure.code == Code::CallNotFound => Ok(None),
         Err(failure) => Err(failure),
     }
 }
 
-async fn read_message(comms: &Comms, caller: &Caller, id: &str) -> Result<Option<String>, Failure> {
+async fn read_message(product: &Product, caller: &Caller, id: &str) -> Result<Option<String>, Failure> {
     let agent = &caller.agent()?.agent;
-    if let Some(event) = log::find(comms, &agent.org_id, &agent.id, id).await? {
+    if let Some(event) = product.delivery.find_event(&agent.org_id, &agent.id, id).await? {
         return to_json(&event).map(Some);
     }
-    let message = comms.find_message(&agent.id, id).await?;
+    let message = product.outbound.find_message(&agent.id, id).await?;
     message
         .map(|message| {
             let view: Value = json!({

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use butt_dial_comms::Comms;
 use butt_dial_domain::{Code, Failure, Scope};
 use butt_dial_identity::Caller;
 use butt_dial_sessions::{ClientChange, Sessions};
@@ -19,7 +18,10 @@ use super::{
     client_ref::{ClientRef, ClientStates},
     event_stream::error_of,
 };
-use crate::operations::{self, Context, Definition, OnResponseSent, Progress, RequestContext};
+use crate::{
+    operations::{self, Context, Definition, OnResponseSent, Progress, RequestContext},
+    product::Product,
+};
 
 /// Returns every operation that is a tool, with the scope that it requires.
 pub fn all() -> Vec<(Scope, Tool)> {
@@ -60,7 +62,7 @@ impl ToolCall {
     /// Prepares a call. `gone` is cancelled when the client no longer waits for the response. Fails when there is no such
     /// tool.
     pub async fn prepare(
-        comms: &Comms,
+        product: &Arc<Product>,
         sessions: &Sessions,
         clients: &ClientStates,
         name: &str,
@@ -92,7 +94,7 @@ impl ToolCall {
             definition,
             span: tracing::debug_span!(parent: &span(extensions), "tool", tool = definition.name),
             operation: Context {
-                comms: comms.clone(),
+                product: product.clone(),
                 caller,
                 request,
             },

@@ -1,6 +1,5 @@
 //! `comms_ack_events`: acknowledges events up to a cursor.
 
-use butt_dial_comms::delivery::log;
 use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,11 +39,11 @@ impl Operation for AckEvents {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let agent = &context.caller.agent()?.agent.id;
+        let (delivery, agent) = (&context.product.delivery, &context.caller.agent()?.agent.id);
         let cursor = args.cursor.position()?;
-        log::check_cursor(&context.comms, agent, cursor).await?;
+        delivery.check_cursor(agent, cursor).await?;
         Ok(Output {
-            acknowledged: log::acknowledge(&context.comms, agent, cursor).await?,
+            acknowledged: delivery.acknowledge_events(agent, cursor).await?,
             cursor: cursor.to_string(),
         })
     }

@@ -2,7 +2,6 @@
 
 use std::{future::Future, sync::Arc};
 
-use butt_dial_comms::Comms;
 use butt_dial_domain::{Code, Failure, Scope};
 use butt_dial_identity::Caller;
 use futures::{FutureExt, future::BoxFuture};
@@ -10,12 +9,14 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
+use crate::product::Product;
+
 use super::{arguments::read_args, errors, request_context::RequestContext};
 
 /// The product, the verified caller, and the request of an operation. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {
-    pub comms: Comms,
+    pub product: Arc<Product>,
     pub caller: Arc<Caller>,
     pub request: RequestContext,
 }

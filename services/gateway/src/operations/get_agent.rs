@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use butt_dial_comms::provisioning::agents;
 use butt_dial_domain::{AgentId, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -51,7 +50,11 @@ impl Operation for GetAgent {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let profile = agents::get(&context.comms, &context.caller, &AgentId::from(args.agent_id)).await?;
+        let profile = context
+            .product
+            .agents
+            .get(&context.caller, &AgentId::from(args.agent_id))
+            .await?;
         let id = profile.agent.id.to_string();
         let created = time(profile.agent.created_at);
         Ok(Output {

@@ -75,7 +75,7 @@ impl Operation for GetChannelStatus {
             let status = match owned {
                 None => "not_provisioned",
                 Some(owned) if owned.paused => "paused",
-                Some(_) if context.comms.carriers.find(channel).is_none() => "unavailable",
+                Some(_) if context.product.outbound.carriers().find(channel).is_none() => "unavailable",
                 Some(_) => "active",
             };
             let address = owned.map(|owned| owned.address.clone());

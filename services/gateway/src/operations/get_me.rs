@@ -1,6 +1,5 @@
 //! `comms_get_me`: the agent's identity and addresses.
 
-use butt_dial_comms::delivery::callback;
 use butt_dial_domain::{Channel, Code, Failure, Scope};
 use butt_dial_identity::Caller;
 use schemars::JsonSchema;
@@ -65,7 +64,7 @@ impl Operation for GetMe {
 
     async fn run(context: Context, _: Args) -> Result<Output, Failure> {
         let agent = &context.caller.agent()?.agent.id;
-        let callback_url = callback::find_url(&context.comms, agent).await?;
+        let callback_url = context.product.delivery.find_callback_url(agent).await?;
         view(&context.caller, callback_url)
     }
 }

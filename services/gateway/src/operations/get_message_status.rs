@@ -1,10 +1,10 @@
 //! `comms_get_message_status`: the status of a sent or scheduled message.
 
-use butt_dial_comms::{
-    inbound::statuses::status_word,
-    outbound::{Message, ScheduledSend, announce::UNCONFIRMED},
-};
 use butt_dial_domain::{Channel, Code, Failure, Scope, inbound::DeliveryStatus, message::Status};
+use butt_dial_messaging::{
+    inbound::status_label,
+    outbound::{Message, ScheduledSend, UNCONFIRMED_HINT},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -82,26 +82,26 @@ impl Operation for GetMessageStatus {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let agent = &context.caller.agent()?.agent.id;
-        match context.comms.find_message(agent, &args.external_id).await? {
-            Some(message) => Ok(view_sent(message)),
-            None => match context.comms.find_scheduled(agent, &args.external_id).await? {
-                Some(scheduled) => view_scheduled(scheduled),
-                None => Err(Failure::new(
-                    Code::MessageNotFound,
-                    "there is no message with this id",
-                )),
-            },
+        let (outbound, agent) = (&context.product.outbound, &context.caller.agent()?.agent.id);
+        if let Some(message) = outbound.find_message(agent, &args.external_id).await? {
+            return Ok(view_sent(message));
+        }
+        match outbound.find_scheduled(agent, &args.external_id).await? {
+            Some(scheduled) => view_scheduled(scheduled),
+            None => Err(Failure::new(
+                Code::MessageNotFound,
+                "there is no message with this id",
+            )),
         }
     }
 }
 
 fn view_sent(message: Message) -> Output {
     // Once the carrier reports a status, it overrides the status of the send.
-    let reported = message.stage.as_deref().and_then(DeliveryStatus::parse).and_then(status_word);
+    let reported = message.stage.as_deref().and_then(DeliveryStatus::parse).and_then(status_label);
     Output {
         status: reported.unwrap_or_else(|| message.status.for_agent()),
-        remediation: (message.status == Status::Unconfirmed && reported.is_none()).then_some(UNCONFIRMED),
+        remediation: (message.status == Status::Unconfirmed && reported.is_none()).then_some(UNCONFIRMED_HINT),
         message_id: message.id.into_string(),
         channel: message.channel,
         to: message.recipient,

@@ -1,6 +1,6 @@
 //! `comms_get_usage_dashboard`: the agent's usage, spend and limits.
 
-use butt_dial_comms::billing::usage::{self, Dashboard, Span};
+use butt_dial_billing::{Dashboard, Span};
 use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,7 @@ impl Operation for GetUsageDashboard {
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let profile = context.caller.agent()?;
         let span = Span::parse(args.period.as_deref().unwrap_or("today"))?;
-        let dashboard = usage::dashboard(&context.comms, profile, span).await?;
+        let dashboard = context.product.billing.dashboard(profile, span).await?;
         Ok(view(profile.agent.id.to_string(), dashboard))
     }
 }

@@ -1,13 +1,14 @@
 //! `comms_get_waiting_messages`: events that arrived while the agent was away. They are acknowledged once the response is
 //! sent; after a failed response they are returned again.
 
-use butt_dial_comms::waiting;
 use butt_dial_domain::{Channel, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Context, Hints, Operation, Route};
+
+const DEFAULT_LIMIT: u32 = 50;
 
 pub struct GetWaitingMessages;
 
@@ -49,7 +50,6 @@ impl Operation for GetWaitingMessages {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let agent = &context.caller.agent()?.agent.id;
         // The Python client may request telegram, which has no events.
         let channel = match args.channel.as_deref() {
             None => None,
@@ -66,20 +66,15 @@ impl Operation for GetWaitingMessages {
                 )
             })?),
         };
-        let profile = context.caller.agent()?;
-        let held = waiting::hold(
-            &context.comms,
-            &profile.agent.org_id,
-            agent,
-            channel,
-            args.limit.unwrap_or(50),
-        )
-        .await?;
-        if !held.is_empty() {
-            let (receipt, comms) = (held.receipt(), context.comms.clone());
-            context.request.on_sent.then(async move { receipt.confirm(&comms).await });
+        let (delivery, profile) = (context.product.delivery.clone(), context.caller.agent()?);
+        let (org, limit) = (&profile.agent.org_id, args.limit.unwrap_or(DEFAULT_LIMIT));
+        let leased = delivery.lease_pending(org, &profile.agent.id, channel, limit).await?;
+        if !leased.is_empty() {
+            let lease = leased.lease();
+            let confirm = async move { delivery.confirm_pending(lease).await };
+            context.request.on_sent.then(confirm);
         }
-        let messages = held.events;
+        let messages = leased.events;
         Ok(Output {
             count: messages.len(),
             messages,

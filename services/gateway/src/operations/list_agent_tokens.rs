@@ -1,6 +1,5 @@
 //! `GET /api/v1/agents/{agentId}/tokens`: the valid tokens of an agent. Secrets are not stored and never returned.
 
-use butt_dial_comms::provisioning::agents;
 use butt_dial_domain::{AgentId, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,7 +46,11 @@ impl Operation for ListAgentTokens {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let tokens = agents::list_tokens(&context.comms, &context.caller, &AgentId::from(args.agent_id)).await?;
+        let tokens = context
+            .product
+            .agents
+            .list_tokens(&context.caller, &AgentId::from(args.agent_id))
+            .await?;
         let tokens = tokens
             .into_iter()
             .map(|token| Item {

@@ -1,11 +1,12 @@
 //! `GET /api/v1/agents`: the organization's agents, in pages.
 
-use butt_dial_comms::provisioning::agents;
 use butt_dial_domain::{AgentId, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Hints, Operation, Route, views::time};
+
+const DEFAULT_LIMIT: u32 = 50;
 
 pub struct ListAgents;
 
@@ -52,13 +53,9 @@ impl Operation for ListAgents {
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let after = args.after.as_deref().map(AgentId::from);
-        let found = agents::list(
-            &context.comms,
-            &context.caller,
-            after.as_ref(),
-            args.limit.unwrap_or(50),
-        )
-        .await?;
+        let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
+        let agents = &context.product.agents;
+        let found = agents.list(&context.caller, after.as_ref(), limit).await?;
         let agents: Vec<Item> = found
             .into_iter()
             .map(|agent| Item {

@@ -1,7 +1,7 @@
 //! `comms_list_events`: a page of the agent's log.
 
-use butt_dial_comms::delivery::log::{self, Wanted};
 use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_messaging::delivery::PageQuery;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -9,6 +9,8 @@ use super::{
     Context, Hints, Operation, Route,
     pages::{Cursor, PageView, kinds},
 };
+
+const DEFAULT_LIMIT: u32 = 50;
 
 pub struct ListEvents;
 
@@ -44,12 +46,13 @@ impl Operation for ListEvents {
 
     async fn run(context: Context, args: Args) -> Result<PageView, Failure> {
         let profile = context.caller.agent()?;
-        let wanted = Wanted {
+        let query = PageQuery {
             after: args.cursor.map(|cursor| cursor.position()).transpose()?,
             kinds: kinds(args.types),
-            limit: args.limit.unwrap_or(50),
+            limit: args.limit.unwrap_or(DEFAULT_LIMIT),
         };
-        let page = log::list(&context.comms, &profile.agent.org_id, &profile.agent.id, &wanted).await?;
+        let (org, agent) = (&profile.agent.org_id, &profile.agent.id);
+        let page = context.product.delivery.list_events(org, agent, &query).await?;
         Ok(page.into())
     }
 }

@@ -1,7 +1,7 @@
 //! `comms_manage_inbound_filter`: the agent's rules for inbound messages.
 
-use butt_dial_comms::delivery::preferences::{self, InboundFilter, NewFilter};
 use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_messaging::delivery::{InboundFilter, NewFilter};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -87,7 +87,7 @@ impl Operation for ManageInboundFilter {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
+        let (delivery, agent) = (&context.product.delivery, &context.caller.agent()?.agent.id);
         let filter_id = match args.operation.as_str() {
             "add" => {
                 let filter = NewFilter {
@@ -96,11 +96,11 @@ impl Operation for ManageInboundFilter {
                     action: require("action", args.action)?,
                     tag: args.tag,
                 };
-                Some(preferences::add_filter(comms, agent, filter).await?.id)
+                Some(delivery.add_filter(agent, filter).await?.id)
             }
             "delete" => {
                 let id = require("filterId", args.filter_id)?;
-                preferences::delete_filter(comms, agent, &id).await?;
+                delivery.delete_filter(agent, &id).await?;
                 Some(id)
             }
             "list" => None,
@@ -111,7 +111,7 @@ impl Operation for ManageInboundFilter {
                 ));
             }
         };
-        let filters = preferences::list_filters(comms, agent).await?;
+        let filters = delivery.list_filters(agent).await?;
         Ok(Output {
             filter_id,
             count: filters.len(),

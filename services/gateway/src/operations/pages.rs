@@ -1,7 +1,7 @@
 //! Pages of the agent's log as operations return them. A cursor is text and marks the start of the next page.
 
-use butt_dial_comms::delivery::log::Page;
 use butt_dial_domain::{Code, Failure};
+use butt_dial_messaging::delivery::Page;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

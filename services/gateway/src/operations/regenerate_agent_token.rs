@@ -1,6 +1,5 @@
 //! `POST /api/v1/agents/{agentId}/regenerate-token`: replaces all tokens of an agent with a new one.
 
-use butt_dial_comms::provisioning::agents;
 use butt_dial_domain::{AgentId, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,7 +41,7 @@ impl Operation for RegenerateAgentToken {
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let agent = AgentId::from(args.agent_id);
-        let minted = agents::regenerate_token(&context.comms, &context.caller, &agent).await?;
+        let minted = context.product.agents.regenerate_token(&context.caller, &agent).await?;
         Ok(Output {
             token: minted.secret.clone(),
             agent_token: minted.secret.clone(),

@@ -1,6 +1,6 @@
 //! `POST /api/v1/agents`: registers an agent and creates its token.
 
-use butt_dial_comms::provisioning::agents;
+use butt_dial_accounts::NewAgent;
 use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -63,14 +63,12 @@ impl Operation for RegisterAgent {
                 .filter(|scope| *scope <= Scope::OrgAdmin)
                 .ok_or_else(|| Failure::new(Code::InvalidArgument, "scope must be one of agent, org-admin"))?,
         };
-        let (agent, token) = agents::register(
-            &context.comms,
-            &context.caller,
-            args.agent_id.as_deref(),
-            &args.display_name,
+        let new = NewAgent {
+            id: args.agent_id.as_deref(),
+            display_name: &args.display_name,
             scope,
-        )
-        .await?;
+        };
+        let (agent, token) = context.product.agents.register(&context.caller, new).await?;
         let id = agent.id.into_string();
         Ok(Output {
             agent_id: id.clone(),

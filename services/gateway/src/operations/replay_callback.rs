@@ -1,6 +1,5 @@
 //! `POST /api/v1/callback-url/replay`: retries the delivery of waiting events to the callback now.
 
-use butt_dial_comms::delivery::callback;
 use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,7 +39,7 @@ impl Operation for ReplayCallback {
         let agent = &context.caller.agent()?.agent.id;
         Ok(Output {
             success: true,
-            waiting: callback::replay(&context.comms, agent).await?,
+            waiting: context.product.delivery.replay_callbacks(agent).await?,
         })
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use butt_dial_comms::outbound::{SendReceipt, SendRequest};
 use butt_dial_domain::{Channel, Code, Failure, Scope, message::ThreadRef};
+use butt_dial_messaging::{SendReceipt, SendRequest};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -163,7 +163,7 @@ impl Operation for SendMessage {
             fallbacks,
             call: None,
         };
-        let mut output = Output::from(context.comms.send(request).await?);
+        let mut output = Output::from(context.product.outbound.send(request).await?);
         if body_unused {
             output.advisories.push("the template was sent; the body was ignored");
         }

@@ -1,6 +1,6 @@
 //! `comms_set_agent_limits`: sets the limits of an agent or of the organization.
 
-use butt_dial_comms::billing::limits::{self, LimitsChange};
+use butt_dial_billing::LimitsChange;
 use butt_dial_domain::{AgentId, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,9 @@ impl Operation for SetAgentLimits {
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let agent = args.agent_id.as_deref().map(AgentId::from);
-        let limits = limits::set(&context.comms, &context.caller, agent.as_ref(), &args.limits).await?;
+        let (billing, caller) = (&context.product.billing, &context.caller);
+        let (org, actor) = (caller.org()?, &caller.principal.token);
+        let limits = billing.set_limits(org, actor, agent.as_ref(), &args.limits).await?;
         Ok(Output {
             success: true,
             agent_id: args.agent_id,

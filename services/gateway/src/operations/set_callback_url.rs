@@ -1,6 +1,5 @@
 //! `PUT /api/v1/callback-url`: sets the URL that receives the agent's events while no client listens.
 
-use butt_dial_comms::delivery::callback;
 use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,7 +52,7 @@ impl Operation for SetCallbackUrl {
             .map(str::trim)
             .filter(|url| !url.is_empty());
         let (agent, org) = (&profile.agent.id, &profile.agent.org_id);
-        let secrets = callback::set_url(&context.comms, agent, org, url).await?;
+        let secrets = context.product.delivery.set_callback_url(agent, org, url).await?;
         Ok(Output {
             success: true,
             callback_url: url.map(str::to_owned),

@@ -1,7 +1,7 @@
 //! `comms_set_channel_block`: blocks a channel in one direction or both.
 
-use butt_dial_comms::delivery::preferences;
 use butt_dial_domain::{AgentId, Channel, Code, Failure, Scope};
+use butt_dial_messaging::delivery::BlockChannel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -75,8 +75,13 @@ impl Operation for SetChannelBlock {
             }
         };
         let agent = args.agent_id.as_deref().map(AgentId::from);
-        let (comms, caller) = (&context.comms, &context.caller);
-        let agent = preferences::block_channel(comms, caller, agent.as_ref(), channel, inbound, outbound).await?;
+        let request = BlockChannel {
+            channel,
+            inbound,
+            outbound,
+        };
+        let delivery = &context.product.delivery;
+        let agent = delivery.block_channel(&context.caller, agent.as_ref(), &request).await?;
         Ok(Output {
             success: true,
             agent_id: agent.into_string(),

@@ -1,7 +1,7 @@
 //! `comms_subscribe_inbound`: subscribes the session to inbound messages.
 
-use butt_dial_comms::delivery::preferences::{self, Subscription};
 use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_messaging::delivery::Subscription;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -61,19 +61,21 @@ impl Operation for SubscribeInbound {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
+        let (delivery, agent) = (&context.product.delivery, &context.caller.agent()?.agent.id);
         match args.operation.as_str() {
             "subscribe" => {
-                let subscription = preferences::subscribe(comms, agent, &args.channels, &args.contacts).await?;
+                let subscription = delivery
+                    .subscribe_inbound(agent, &args.channels, &args.contacts)
+                    .await?;
                 context.request.on_sent.subscribe(true);
                 Ok(Some(subscription).into())
             }
             "unsubscribe" => {
-                preferences::unsubscribe(comms, agent).await?;
+                delivery.unsubscribe_inbound(agent).await?;
                 context.request.on_sent.subscribe(false);
                 Ok(None.into())
             }
-            "status" => Ok(preferences::find_subscription(comms, agent).await?.into()),
+            "status" => Ok(delivery.find_subscription(agent).await?.into()),
             _ => Err(Failure::new(
                 Code::InvalidArgument,
                 "operation must be one of subscribe, unsubscribe, status",

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use butt_dial_comms::billing::usage::Dashboard;
+use butt_dial_billing::Dashboard;
 use butt_dial_domain::{Channel, clock::Timestamp, limits::Limits};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;

@@ -65,7 +65,7 @@ impl Operation for WaitEvents {
     type Output = PageView;
 
     async fn run(context: Context, args: Args) -> Result<PageView, Failure> {
-        let (comms, request) = (&context.comms, &context.request);
+        let (comms, request) = (&context.product.calls, &context.request);
         let profile = context.caller.agent()?;
         let (agent, org) = (&profile.agent.id, &profile.agent.org_id);
         let after = match args.cursor {
@@ -108,7 +108,7 @@ struct CallEvents {
 }
 
 impl CallEvents {
-    async fn subscribe(comms: &Comms, agent: &AgentId, kinds: &[String]) -> Self {
+    async fn subscribe(calls: &Calls, agent: &AgentId, kinds: &[String]) -> Self {
         let is_wanted = kinds.is_empty() || kinds.iter().any(|kind| CALL_KINDS.contains(&kind.as_str()));
         if !is_wanted {
             return Self {
@@ -128,7 +128,7 @@ impl CallEvents {
     }
 
     /// Waits for the next event. Never returns without a subscription.
-    async fn next(&mut self, comms: &Comms) -> TurnView {
+    async fn next(&mut self, calls: &Calls) -> TurnView {
         let kinds = &self.kinds;
         let is_wanted = |event: NotificationKind| {
             // The log reports the end of a call.
@@ -150,7 +150,7 @@ impl CallEvents {
 
 /// Returns whether the agent has not received the notification recently. Relays repeat unanswered notifications whenever
 /// the agent waits; an agent that polls in a loop and ignores calls must not receive one in each round.
-async fn is_first(comms: &Comms, notification: &CallNotification) -> bool {
+async fn is_first(calls: &Calls, notification: &CallNotification) -> bool {
     let item = notification.turn_id.as_deref().unwrap_or("incoming");
     let repeat_after = match notification.event {
         NotificationKind::Turn => TURN_REPEAT,

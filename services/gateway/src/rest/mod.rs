@@ -30,6 +30,7 @@ use crate::{
     auth::{AuthLayer, any_caller},
     http_errors::{method_not_allowed, route_not_found},
     operations::{self, Context, Definition, RequestContext, Route},
+    product::Product,
     response_sent,
 };
 
@@ -39,12 +40,12 @@ const MAX_BODY: usize = 4 * 1024 * 1024;
 /// The header of Stripe and of the IETF draft.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-pub fn router(platform: &Platform) -> Router {
+pub fn router(platform: &Platform, product: &Arc<Product>) -> Router {
     let api = operations::all()
         .iter()
         .filter_map(|definition| Some((definition, definition.route?)))
         .fold(Router::new(), |router, (definition, route)| {
-            let (comms, draining) = (platform.comms.clone(), platform.lifecycle.draining().clone());
+            let (product, draining) = (product.clone(), platform.lifecycle.draining().clone());
             let handler = move |method: Method,
                                 Extension(caller): Extension<Arc<Caller>>,
                                 path: Result<Path<Fields>, PathRejection>,
@@ -56,7 +57,7 @@ pub fn router(platform: &Platform) -> Router {
                     return method_not_allowed().await;
                 }
                 let context = Context {
-                    comms,
+                    product,
                     caller,
                     request: RequestContext::new(draining),
                 };
@@ -81,7 +82,7 @@ pub fn router(platform: &Platform) -> Router {
 
 /// Runs the operation as a task: it completes when the client disconnects. Only waiting is cancelled then.
 async fn run(definition: &'static Definition, route: Route, context: Context, args: Map<String, Value>) -> Response {
-    let (on_sent, tasks) = (context.request.on_sent.clone(), context.comms.tasks.clone());
+    let (on_sent, tasks) = (context.request.on_sent.clone(), context.product.tasks.clone());
     let _gone = context.request.gone.clone().drop_guard();
     let running = tasks.spawn(definition.run(context, args).in_current_span());
     let result = running.await.unwrap_or_else(|error| {

@@ -1,12 +1,10 @@
 //! `comms_attend_call`: attends one call, or any call of the agent. Clients that support sampling are answered by
 //! `mcp/attend_loop.rs` instead.
 
-use butt_dial_comms::{
-    Comms,
-    calls::{
-        commands, lookup,
-        notifications::{CallNotification, CallSubscription},
-    },
+use butt_dial_calls::{
+    Calls,
+    commands, lookup,
+    notifications::{CallNotification, CallSubscription},
 };
 use butt_dial_domain::{AgentId, CallId, Code, Failure, Scope};
 use schemars::JsonSchema;
@@ -65,16 +63,16 @@ impl Operation for AttendCall {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
+        let (calls, agent) = (&context.product.calls, &context.caller.agent()?.agent.id);
         let mut call = match &args.call_id {
-            Some(id) => Some(lookup::resolve(comms, agent, id).await?),
+            Some(id) => Some(lookup::resolve(calls, agent, id).await?),
             None => None,
         };
-        let mut calls = subscribe_to_calls(comms, agent, call.as_ref()).await?;
+        let mut subscription = subscribe_to_calls(calls, agent, call.as_ref()).await?;
         let deadline = Instant::now() + wait_timeout(args.wait_ms);
-        let event = match start_attending(comms, agent, call.as_ref(), &mut calls).await? {
+        let event = match start_attending(calls, agent, call.as_ref(), &mut subscription).await? {
             Some(pending) => NextEvent::Turn(Box::new(pending)),
-            None => wait_turn(&context, agent, &mut calls, &mut call, deadline).await?,
+            None => wait_turn(&context, agent, &mut subscription, &mut call, deadline).await?,
         };
         Ok(Output {
             status: event.status(),
@@ -84,18 +82,18 @@ impl Operation for AttendCall {
     }
 }
 
-/// Announces that the agent attends. Returns the turn that is already pending. `calls` must be subscribed before, so that
-/// no turn is missed.
+/// Announces that the agent attends. Returns the turn that is already pending. The subscription exists before, so
+/// that no turn is missed.
 pub async fn start_attending(
-    comms: &Comms,
+    calls: &Calls,
     agent: &AgentId,
     call: Option<&CallId>,
-    calls: &mut CallSubscription,
+    subscription: &mut CallSubscription,
 ) -> Result<Option<CallNotification>, Failure> {
     match call {
-        Some(call) => commands::attend(comms, agent, call).await,
+        Some(call) => commands::attend(calls, agent, call).await,
         None => {
-            calls.announce_presence(agent).await;
+            subscription.announce_presence(agent).await;
             Ok(None)
         }
     }

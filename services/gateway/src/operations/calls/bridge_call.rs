@@ -1,6 +1,6 @@
 //! `comms_bridge_call`: calls two people and connects them. Permanent bridges are not supported.
 
-use butt_dial_comms::calls::originate::{self, OriginateRequest};
+use butt_dial_calls::originate::{self, OriginateRequest};
 use butt_dial_domain::{Code, Failure, Scope, call::Purpose};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -75,7 +75,7 @@ impl Operation for BridgeCall {
         };
         let first = required("callerNumber", args.caller_number)?;
         let second = required("destinationNumber", args.destination_number)?;
-        let to = originate::check_callee(&context.comms, &context.caller, &second).await?;
+        let to = originate::check_callee(&context.product.calls, &context.caller, &second).await?;
         let request = OriginateRequest {
             idempotency_key: args.idempotency_key,
             ..OriginateRequest::new(
@@ -86,6 +86,6 @@ impl Operation for BridgeCall {
                 },
             )
         };
-        Ok(originate::originate(&context.comms, request).await?.into())
+        Ok(originate::originate(&context.product.calls, request).await?.into())
     }
 }

@@ -1,6 +1,6 @@
 //! `comms_call_on_behalf`: places a call on behalf of another person.
 
-use butt_dial_comms::calls::originate::{self, OriginateRequest};
+use butt_dial_calls::originate::{self, OriginateRequest};
 use butt_dial_domain::{Address, Channel, Code, Failure, Scope, call::Purpose};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -86,7 +86,7 @@ impl Operation for CallOnBehalf {
             idempotency_key: args.idempotency_key,
             ..OriginateRequest::new(context.caller, args.target, Purpose::Converse)
         };
-        Ok(originate::originate(&context.comms, request).await?.into())
+        Ok(originate::originate(&context.product.calls, request).await?.into())
     }
 }
 

@@ -1,11 +1,9 @@
 //! `comms_call_reply`: answers a turn and waits for the caller's next one. One tool call per turn.
 
-use butt_dial_comms::{
-    Comms,
-    calls::{
-        commands::{self, CallCommand, CompletedCommand},
-        lookup,
-    },
+use butt_dial_calls::{
+    Calls,
+    commands::{self, CallCommand, CompletedCommand},
+    lookup,
 };
 use butt_dial_domain::{AgentId, CallId, Code, Failure, Scope};
 use schemars::JsonSchema;
@@ -75,11 +73,11 @@ impl Operation for CallReply {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
-        let call = lookup::resolve(comms, agent, &args.call_id).await?;
+        let (calls, agent) = (&context.product.calls, &context.caller.agent()?.agent.id);
+        let call = lookup::resolve(calls, agent, &args.call_id).await?;
         let turn = args.turn_id.map(|turn| turn.number()).transpose()?;
         // Subscribes before the reply is spoken, so that the caller's answer is not missed.
-        let mut calls = subscribe_to_calls(comms, agent, Some(&call)).await?;
+        let mut subscription = subscribe_to_calls(calls, agent, Some(&call)).await?;
         let command = CallCommand::Answer {
             turn,
             text: args.text,
@@ -87,12 +85,12 @@ impl Operation for CallReply {
             ends: args.end,
             key: args.idempotency_key,
         };
-        let completed = send_answer(comms, agent, &call, command).await?;
+        let completed = send_answer(calls, agent, &call, command).await?;
         let event = match completed.pending {
             _ if args.end => NextEvent::None("ending"),
             Some(pending) => NextEvent::Turn(Box::new(pending)),
             None if args.wait_ms == Some(0) => NextEvent::None("waiting"),
-            None => wait_event(&context.request, &mut calls, wait_timeout(args.wait_ms)).await?,
+            None => wait_event(&context.request, &mut subscription, wait_timeout(args.wait_ms)).await?,
         };
         Ok(Output {
             call_id: call.into_string(),
@@ -105,16 +103,16 @@ impl Operation for CallReply {
 
 /// Sends an answer to the call. The failure of a late answer holds the newer turn as `next`.
 pub async fn send_answer(
-    comms: &Comms,
+    calls: &Calls,
     agent: &AgentId,
     call: &CallId,
     command: CallCommand,
 ) -> Result<CompletedCommand, Failure> {
-    let failure = match commands::send(comms, agent, call, command).await {
+    let failure = match commands::send(calls, agent, call, command).await {
         Err(failure) if failure.code == Code::TurnSuperseded => failure,
         other => return other,
     };
-    let pending = commands::send(comms, agent, call, CallCommand::Attend).await;
+    let pending = commands::send(calls, agent, call, CallCommand::Attend).await;
     Err(match pending.ok().and_then(|completed| completed.pending) {
         Some(pending) => failure.detail("next", json!(TurnView::from(pending))),
         None => failure,

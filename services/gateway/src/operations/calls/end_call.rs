@@ -1,6 +1,6 @@
 //! `comms_end_call`: ends a call.
 
-use butt_dial_comms::calls::{commands, lookup};
+use butt_dial_calls::{commands, lookup};
 use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,9 +49,9 @@ impl Operation for EndCall {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
-        let call = lookup::resolve(comms, agent, &args.call_id).await?;
-        commands::hang_up(comms, agent, &call, args.text).await?;
+        let (calls, agent) = (&context.product.calls, &context.caller.agent()?.agent.id);
+        let call = lookup::resolve(calls, agent, &args.call_id).await?;
+        commands::hang_up(calls, agent, &call, args.text).await?;
         Ok(Output {
             call_id: call.into_string(),
             status: "ending",

@@ -69,7 +69,7 @@ impl Operation for GenerateTts {
             format,
         };
         Ok(Output {
-            url: sound::make(&context.comms, org, &utterance).await?,
+            url: sound::make(&context.product.calls, org, &utterance).await?,
             format: format.as_str(),
         })
     }

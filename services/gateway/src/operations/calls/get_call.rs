@@ -1,6 +1,6 @@
 //! `comms_get_call`: the details of a call.
 
-use butt_dial_comms::calls::lookup;
+use butt_dial_calls::lookup;
 use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,7 +41,7 @@ impl Operation for GetCall {
 
     async fn run(context: Context, args: Args) -> Result<FullCall, Failure> {
         let agent = &context.caller.agent()?.agent;
-        let details = lookup::get(&context.comms, &agent.org_id, &agent.id, &args.call_id).await?;
+        let details = lookup::get(&context.product.calls, &agent.org_id, &agent.id, &args.call_id).await?;
         Ok(details.into())
     }
 }

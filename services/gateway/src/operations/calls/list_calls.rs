@@ -1,6 +1,6 @@
 //! `comms_list_calls`: the agent's calls, newest first.
 
-use butt_dial_comms::calls::lookup;
+use butt_dial_calls::lookup;
 use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ impl Operation for ListCalls {
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let agent = &context.caller.agent()?.agent.id;
         let (limit, before) = (args.limit.unwrap_or(LIMIT), args.before.as_deref());
-        let calls = lookup::list(&context.comms, agent, args.live, limit, before).await?;
+        let calls = lookup::list(&context.product.calls, agent, args.live, limit, before).await?;
         let calls: Vec<CallView> = calls.into_iter().map(CallView::from).collect();
         Ok(Output {
             count: calls.len(),

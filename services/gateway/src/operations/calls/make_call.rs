@@ -1,6 +1,6 @@
 //! `comms_make_call`: places a call in which the agent talks with the person.
 
-use butt_dial_comms::calls::originate::{self, OriginateRequest};
+use butt_dial_calls::originate::{self, OriginateRequest};
 use butt_dial_domain::{Code, Failure, Scope, call::Purpose};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -91,7 +91,7 @@ impl Operation for MakeCall {
             idempotency_key: args.idempotency_key,
             ..OriginateRequest::new(context.caller, args.to, Purpose::Converse)
         };
-        let mut placed = PlacedView::from(originate::originate(&context.comms, request).await?);
+        let mut placed = PlacedView::from(originate::originate(&context.product.calls, request).await?);
         if args.orchestrator.is_some_and(|orchestrator| !orchestrator.is_null()) {
             placed
                 .advisories

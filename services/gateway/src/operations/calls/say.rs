@@ -1,6 +1,6 @@
 //! `comms_say`: speaks a part of a reply at once, without waiting for the caller.
 
-use butt_dial_comms::calls::{lookup, commands::CallCommand};
+use butt_dial_calls::{lookup, commands::CallCommand};
 use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,8 +65,8 @@ impl Operation for Say {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
-        let call = lookup::resolve(comms, agent, &args.call_id).await?;
+        let (calls, agent) = (&context.product.calls, &context.caller.agent()?.agent.id);
+        let call = lookup::resolve(calls, agent, &args.call_id).await?;
         let command = CallCommand::Answer {
             turn: args.turn_id.map(|turn| turn.number()).transpose()?,
             text: args.text,
@@ -74,7 +74,7 @@ impl Operation for Say {
             ends: false,
             key: args.idempotency_key,
         };
-        let completed = send_answer(comms, agent, &call, command).await?;
+        let completed = send_answer(calls, agent, &call, command).await?;
         Ok(Output {
             call_id: call.into_string(),
             spoken: true,

@@ -62,13 +62,13 @@ impl Operation for SendVoiceMessage {
     type Output = PlacedView;
 
     async fn run(context: Context, args: Args) -> Result<PlacedView, Failure> {
-        let (comms, profile) = (&context.comms, context.caller.agent()?);
+        let (calls, profile) = (&context.product.calls, context.caller.agent()?);
         let is_replay = match &args.idempotency_key {
-            Some(key) => originate::is_key_used(comms, &profile.agent.id, key).await?,
+            Some(key) => originate::is_key_used(calls, &profile.agent.id, key).await?,
             None => false,
         };
         // A repeated request places no call, so its text is not synthesized again.
-        let sound_url = if is_replay || args.text.trim().is_empty() || !sound::is_possible(comms) {
+        let sound_url = if is_replay || args.text.trim().is_empty() || !sound::is_possible(calls) {
             None
         } else {
             let utterance = Utterance {
@@ -78,12 +78,12 @@ impl Operation for SendVoiceMessage {
                 format: AudioFormat::Mp3,
             };
             // When the synthesizer fails, the carrier's voice is used.
-            let made = sound::make(comms, &profile.agent.org_id, &utterance).await;
+            let made = sound::make(calls, &profile.agent.org_id, &utterance).await;
             made.inspect_err(|failure| tracing::warn!(%failure, "speech synthesis failed; carrier voice used"))
                 .ok()
         };
         // The carrier does not know the synthesizer's voices.
-        let voice = args.voice.filter(|_| comms.speech.is_none());
+        let voice = args.voice.filter(|_| calls.speech.is_none());
         let purpose = Purpose::Message {
             text: args.text,
             sound_url,
@@ -95,6 +95,6 @@ impl Operation for SendVoiceMessage {
             idempotency_key: args.idempotency_key,
             ..OriginateRequest::new(context.caller.clone(), args.to, purpose)
         };
-        Ok(originate::originate(comms, request).await?.into())
+        Ok(originate::originate(calls, request).await?.into())
     }
 }

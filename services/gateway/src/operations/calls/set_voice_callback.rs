@@ -1,6 +1,5 @@
 //! `comms_set_voice_callback`: sets the URL that receives the agent's events of calls while no client listens.
 
-use butt_dial_comms::delivery::callback;
 use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -53,7 +52,8 @@ impl Operation for SetVoiceCallback {
         let agent = &context.caller.agent()?.agent;
         let url = args.voice_callback_url.as_deref().map(str::trim);
         let url = url.filter(|url| !url.is_empty());
-        let secrets = callback::set_voice_url(&context.comms, &agent.id, &agent.org_id, url).await?;
+        let delivery = &context.product.delivery;
+        let secrets = delivery.set_voice_callback_url(&agent.id, &agent.org_id, url).await?;
         Ok(Output {
             success: true,
             voice_callback_url: url.map(str::to_owned),

@@ -1,6 +1,6 @@
 //! `comms_transfer_call`: connects the caller with another number.
 
-use butt_dial_comms::calls::{
+use butt_dial_calls::{
     lookup,
     transfer::{TransferRequest, transfer},
 };
@@ -62,8 +62,8 @@ impl Operation for TransferCall {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let (comms, agent) = (&context.comms, &context.caller.agent()?.agent.id);
-        let call = lookup::resolve(comms, agent, &args.call_id).await?;
+        let (calls, agent) = (&context.product.calls, &context.caller.agent()?.agent.id);
+        let call = lookup::resolve(calls, agent, &args.call_id).await?;
         let whisper = args.summary.filter(|summary| !summary.trim().is_empty());
         let warm = whisper.is_some();
         let request = TransferRequest {
@@ -71,7 +71,7 @@ impl Operation for TransferCall {
             announcement: args.announcement_text,
             whisper,
         };
-        let to = transfer(comms, &context.caller, &call, request).await?;
+        let to = transfer(calls, &context.caller, &call, request).await?;
         Ok(Output {
             call_id: call.into_string(),
             status: "transferring",

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use butt_dial_comms::{
-    Comms,
-    calls::{
-        commands::{self, CallCommand},
-        notifications::{CallNotification, CallSubscription, NotificationKind},
-    },
+use butt_dial_calls::{
+    Calls,
+    commands::{self, CallCommand},
+    notifications::{CallNotification, CallSubscription, NotificationKind},
 };
 use butt_dial_domain::{AgentId, CallId, Failure};
 
@@ -26,11 +24,11 @@ pub fn wait_timeout(wait_ms: Option<u64>) -> Duration {
 
 /// Subscribes to one call, or to all calls of the agent. No notification after this is missed.
 pub async fn subscribe_to_calls(
-    comms: &Comms,
+    calls: &Calls,
     agent: &AgentId,
     call: Option<&CallId>,
 ) -> Result<CallSubscription, Failure> {
-    CallSubscription::open(comms, agent, call).await.map_err(|error| {
+    CallSubscription::open(calls, agent, call).await.map_err(|error| {
         tracing::warn!(%error, "call subscription failed");
         calls_unavailable()
     })
@@ -70,15 +68,15 @@ impl NextEvent {
 pub async fn wait_turn(
     context: &Context,
     agent: &AgentId,
-    calls: &mut CallSubscription,
+    subscription: &mut CallSubscription,
     call: &mut Option<CallId>,
     deadline: Instant,
 ) -> Result<NextEvent, Failure> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match wait_event(&context.request, calls, left).await? {
+        match wait_event(&context.request, subscription, left).await? {
             NextEvent::Turn(incoming) if incoming.event == NotificationKind::Incoming => {
-                match commands::send(&context.comms, agent, &incoming.call_id, CallCommand::Attend).await {
+                match commands::send(&context.product.calls, agent, &incoming.call_id, CallCommand::Attend).await {
                     Ok(completed) => {
                         *call = Some(incoming.call_id);
                         if let Some(pending) = completed.pending {
@@ -100,10 +98,10 @@ pub async fn wait_turn(
 /// Waits for the next notification of the subscription.
 pub async fn wait_event(
     request: &RequestContext,
-    calls: &mut CallSubscription,
+    subscription: &mut CallSubscription,
     timeout: Duration,
 ) -> Result<NextEvent, Failure> {
-    let waited = request.wait(tokio::time::timeout(timeout, calls.claim_next())).await?;
+    let waited = request.wait(tokio::time::timeout(timeout, subscription.claim_next())).await?;
     match waited {
         WaitOutcome::Done(Ok(Some(notification))) => {
             let has_ended = notification.event == NotificationKind::Ended;
