@@ -8,7 +8,8 @@ use butt_dial_comms::{
     calls::{
         commands::{CallCommand, CommandEnvelope, CommandOutcome},
         notifications::{self, CallNotification, NotificationKind},
-        state::{self, CallInfo, CallState, Speaker, TranscriptEntry},
+        state::{CallInfo, CallState, Speaker, TranscriptEntry},
+        state_store,
     },
 };
 use butt_dial_domain::{
@@ -22,7 +23,7 @@ use futures::{StreamExt as _, stream::BoxStream};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Cluster, Reply, RequestExt as _, Transport, error_code, eventually, jsonrpc_response, within_timeout,
+    Agent, Cluster, Reply, RequestExt as _, Transport, error_code, eventually, jsonrpc_response, within_timeout,
 };
 
 /// The test's relay, which owns one call.
@@ -57,7 +58,7 @@ impl TestRelay {
             limit_at: now + TimeDelta::minutes(9),
         });
         state.owner = Some(comms.replica.clone());
-        state::create(&comms, &state).await.unwrap();
+        state_store::create(&comms, &state).await.unwrap();
         let commands = comms.bus.subscribe(&subjects::call_commands(&state.info.call)).await;
         let commands = commands.unwrap();
         Self { comms, state, commands }
@@ -117,6 +118,18 @@ impl TestRelay {
         let published = self.comms.bus.publish(&reply_to, Headers::new(), payload.into());
         published.await.unwrap();
         command
+    }
+
+    /// Rejects all commands, as a relay rejects the commands of other agents.
+    async fn reject_commands(&mut self) {
+        while let Some(message) = self.commands.next().await {
+            let (reply_to, payload) = (
+                message.reply_to.unwrap(),
+                serde_json::to_vec(&CommandOutcome::NotYours).unwrap(),
+            );
+            let published = self.comms.bus.publish(&reply_to, Headers::new(), payload.into());
+            published.await.unwrap();
+        }
     }
 
     /// Receives the next command, which must be a reply, and returns its text.
@@ -246,23 +259,36 @@ profiles! {
 profiles! {
     async fn hides_calls_of_other_tenants(cluster: &Cluster) {
         let stranger = crate::support::Account::create(&cluster.store, &cluster.gateways, "Other", "+14155550101").await;
-        let relay = TestRelay::own_call(cluster).await;
-        for transport in [Transport::StreamableHttp, Transport::Rest] {
-            let agent = cluster.agent_of(&stranger, transport).await;
-            for (tool, text) in [
-                ("comms_get_call", None),
-                ("comms_call_reply", Some("Hi")),
-                ("comms_say", Some("Hi")),
-                ("comms_end_call", None),
-            ] {
-                for id in [relay.call(), "call_0", "CA1"] {
-                    let refused = agent.call(tool, json!({ "callId": id, "text": text.unwrap_or("") })).await;
-                    assert_eq!(error_code(&refused.unwrap_err()), "CALL_NOT_FOUND", "{tool} {id}");
+        let mut relay = TestRelay::own_call(cluster).await;
+        let call = relay.call().to_owned();
+        let expect_not_found = async |agent: &Agent, tool: &'static str, id: &str, text: &str| {
+            let refused = agent.call(tool, json!({ "callId": id, "text": text })).await;
+            assert_eq!(error_code(&refused.unwrap_err()), "CALL_NOT_FOUND", "{tool} {id}");
+        };
+        let requests = async {
+            for transport in [Transport::StreamableHttp, Transport::Rest] {
+                let agent = cluster.agent_of(&stranger, transport).await;
+                for (tool, text) in [
+                    ("comms_get_call", ""),
+                    ("comms_call_reply", "Hi"),
+                    ("comms_say", "Hi"),
+                    ("comms_end_call", ""),
+                ] {
+                    for id in [&call, "call_0", "CA1"] {
+                        expect_not_found(&agent, tool, id, text).await;
+                    }
                 }
             }
+        };
+        tokio::select! {
+            () = requests => {}
+            () = relay.reject_commands() => unreachable!("the subscription stays open"),
         }
+        // The gateway checks the agent as well, when the relay does not answer.
+        let agent = cluster.agent_of(&stranger, Transport::Rest).await;
+        expect_not_found(&agent, "comms_say", &call, "Hi").await;
         let own = cluster.agent(Transport::Rest).await;
-        let record = own.call("comms_get_call", json!({ "callId": relay.call() })).await.unwrap();
+        let record = own.call("comms_get_call", json!({ "callId": call })).await.unwrap();
         assert_eq!((&record["from"], &record["live"]["handledBy"]), (&json!("+14155550123"), &json!("agent")), "{record}");
     }
 }

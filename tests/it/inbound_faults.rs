@@ -14,8 +14,8 @@ use crate::support::{
 
 const ANN: &str = "+14155550123";
 const ALLOWED: (&str, &str) = ("ALLOW_PRIVATE_CALLBACKS", "true");
-/// A killed dispatcher holds its delivery lease for half a minute.
-const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(110);
+/// Time until the other dispatcher has read the log of a killed one and delivered its events.
+const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Polls until this many messages have arrived, from gateways that may still wait for their database.
 async fn receive(context: &TestContext, count: usize) -> Vec<serde_json::Value> {
@@ -202,6 +202,9 @@ async fn kill_in_turn(
         load.wait_for_sent(moment).await;
         println!("after {} messages: kill -9 of {service:?} {index}", load.sent());
         cluster.kill_service(service, index).await;
+        if service == Service::Dispatcher {
+            cluster.expire_dispatcher_claims().await;
+        }
         load.release(share - share * 2 / 3);
         cluster.start(service).await;
     }

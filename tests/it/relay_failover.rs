@@ -59,7 +59,7 @@ async fn drained_relay_hands_over_call_silently_servers() {
     assert!(call.wait_for_quiet(WAIT_TIMEOUT).await);
     let _draining = cluster.retire(Service::Relay, 0).await;
     assert!(call.wait_for_sessions(2, WAIT_TIMEOUT).await, "{:?}", call.sessions());
-    let missed = phrases::PromptCatalog::default().of("en-US").missed.clone();
+    let missed = phrases::PromptCatalog::default().get("en-US").missed.clone();
     let (first_sentence, _) = missed.split_once('.').unwrap();
     assert!(!call.heard_text().contains(first_sentence), "{}", call.heard_text());
     expect_call_continues(&call).await;
@@ -83,7 +83,7 @@ async fn start_agent_call(cluster: &mut ProcessCluster, agent: &Agent) -> (Call,
 async fn resume_and_wait_for_release(frozen: &Program) {
     frozen.resume().await;
     eventually("the relay releases its call", async || {
-        frozen.log_event("a call's socket has ended")
+        frozen.log_event("call session ended")
     })
     .await;
 }

@@ -1,8 +1,8 @@
 //! Scheduled sends, retries, fallback channels, and messages between agents: one pipeline for all of them.
 
-use butt_dial_domain::{Channel, Clock};
+use butt_dial_domain::{Channel, Clock, MessageId};
 use butt_dial_providers::simulator::InjectedFault;
-use chrono::{SecondsFormat, TimeDelta};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::support::{Cluster, eventually, sms, whatsapp, with};
@@ -76,6 +76,11 @@ profiles! {
         let retrying = with(sms(ANN, "Soon"), json!({ "retry": true, "idempotencyKey": "soon" }));
         let receipt = agent.send(retrying).await.unwrap();
         assert_eq!(receipt["status"], "scheduled", "{receipt}");
+        let due_at: DateTime<Utc> = receipt["scheduledAt"].as_str().unwrap().parse().unwrap();
+        let delay = due_at - Clock::System.now();
+        assert!(delay > TimeDelta::seconds(5) && delay <= TimeDelta::seconds(10), "{delay}");
+        let id = MessageId::from(receipt["messageId"].as_str().unwrap());
+        cluster.store.reschedule_send(&id, Clock::System.now()).await.unwrap();
         wait_for_status(cluster, &receipt["messageId"], "accepted").await;
         assert_eq!(cluster.wait_for_acceptance(ANN).await.body, "Soon");
         assert_eq!(cluster.carriers.accepted_total("twilio"), 1);

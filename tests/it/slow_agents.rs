@@ -12,7 +12,7 @@ const GREETING: &str = "I have a question.";
 
 /// Returns the fillers in the speech, in order.
 fn fillers(heard: &str) -> Vec<String> {
-    let known = phrases::PromptCatalog::default().of("en-US").fillers.clone();
+    let known = phrases::PromptCatalog::default().get("en-US").fillers.clone();
     let mut found: Vec<(usize, String)> = known
         .iter()
         .flat_map(|filler| heard.match_indices(filler).map(|(at, _)| (at, filler.clone())))

@@ -57,7 +57,7 @@ profiles! {
         cluster.carriers.set_callee_behavior(BOB, CalleeBehavior::Busy);
         let (call, id) = receive_call_for_bob(cluster, &agent).await;
         agent.call("comms_transfer_call", json!({ "callId": id, "to": BOB })).await.unwrap();
-        let not_reached = phrases::PromptCatalog::default().of("en-US").not_reached.clone();
+        let not_reached = phrases::PromptCatalog::default().get("en-US").not_reached.clone();
         hears(&call, &not_reached).await;
         // The agent gets a turn although the caller says nothing.
         let turn = agent.attend(&id).await;

@@ -11,6 +11,8 @@ use super::{Account, Agent, Gateways, Transport, eventually};
 
 /// The reconciler leases a message for five minutes during a check, and schedules the next check sooner afterwards.
 const LEASE: chrono::TimeDelta = chrono::TimeDelta::minutes(4);
+/// No claim of a dispatcher lasts longer.
+const CLAIM_LIMIT: chrono::TimeDelta = chrono::TimeDelta::minutes(3);
 const ARRIVAL: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
@@ -95,6 +97,16 @@ impl TestContext {
             (message.check_at? > Clock::System.now() && message.check_at? < Clock::System.now() + LEASE).then_some(())
         })
         .await;
+    }
+
+    /// Ends the claims on deferred sends and on the agent's delivery, as if their time had run out. The claims of a killed
+    /// dispatcher last up to two minutes otherwise.
+    pub async fn expire_dispatcher_claims(&self) {
+        let now = Clock::System.now();
+        let later = now + CLAIM_LIMIT;
+        self.store.claim_scheduled(100, later, now).await.unwrap();
+        let agent = &self.account.agent;
+        self.store.claim_free_delivery(agent, "test", later, now).await.unwrap();
     }
 
     /// Waits until the message with this idempotency key is stored, and returns its id.
