@@ -50,7 +50,7 @@ pub async fn fetch(
         Ok(response) if response.status.is_success() => Ok(response),
         Ok(response) => Err(refuse(&response)),
         Err(Outcome::Refused(refusal)) if refusal.class == RefusalClass::Configuration => Err(
-            SpeechError::Configuration("what is set up can't be written into a request".to_owned()),
+            SpeechError::Configuration("a setting has characters that a request can't carry".to_owned()),
         ),
         Err(_) => Err(SpeechError::Unreachable),
     }

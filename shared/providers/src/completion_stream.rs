@@ -116,7 +116,7 @@ fn error_of(error: &reqwest::Error) -> ModelError {
     } else if error.is_timeout() {
         ModelError::Stalled
     } else if error.is_builder() {
-        ModelError::Configuration("what is set up can't be written into a request".to_owned())
+        ModelError::Configuration("a setting has characters that a request can't carry".to_owned())
     } else {
         ModelError::Broken
     }

@@ -73,9 +73,9 @@ pub async fn exchange_with_limit(max_bytes: usize, request: reqwest::RequestBuil
     let response = request.send().await.map_err(|error| outcome_of(&error))?;
     match read_response(response, max_bytes).await {
         // The status line alone means a refusal; only the reason is missing.
-        (answer, Some(_)) if answer.status.is_client_error() => Ok(answer),
+        (response, Some(_)) if response.status.is_client_error() => Ok(response),
         (_, Some(ambiguity)) => Err(Outcome::Unknown(ambiguity)),
-        (answer, None) => Ok(answer),
+        (response, None) => Ok(response),
     }
 }
 
@@ -90,13 +90,13 @@ pub async fn read_response(response: reqwest::Response, max_bytes: usize) -> (Re
         Ok(body) => (body, None),
         Err(ambiguity) => (Bytes::new(), Some(ambiguity)),
     };
-    let answer = Response {
+    let response = Response {
         status,
         headers,
         retry_after_seconds,
         body,
     };
-    (answer, ambiguity)
+    (response, ambiguity)
 }
 
 /// Sends one request without side effects, such as a listing or a credential check.
@@ -155,6 +155,6 @@ pub fn label(text: &str) -> String {
 pub fn explain(outcome: &Outcome, vendor: &str, endpoint_env: &str) -> String {
     match outcome {
         Outcome::Refused(_) => format!("{vendor} can't be reached: check the network, DNS and {endpoint_env}"),
-        _ => format!("{vendor} did not answer in time: try again, and check {endpoint_env} if it stays so"),
+        _ => format!("{vendor} did not respond in time: try again, then check {endpoint_env}"),
     }
 }

@@ -121,7 +121,7 @@ impl Vendor {
         }
         match missing.first() {
             Some(field) => Err(format!(
-                "{} is only half set up: set {} ({})",
+                "the settings of {} are incomplete: set {} ({})",
                 self.manifest.title, field.env, field.help
             )),
             None => Ok(Some(credentials)),
@@ -174,7 +174,7 @@ mod tests {
     use crate::twilio;
 
     #[test]
-    fn credentials_are_read_whole_or_not_at_all() {
+    fn rejects_incomplete_credentials() {
         let vendor = &twilio::VENDOR;
         assert!(vendor.read_credentials(|_| None).unwrap().is_none());
 
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_checked() {
+    fn rejects_invalid_endpoints() {
         for bad in [
             "",
             "api.example.com",

@@ -31,12 +31,12 @@ impl Client {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let key = credentials.get(API_KEY)?.clone();
         if !key.expose().bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(format!("{API_KEY} holds characters that no key has"));
+            return Err(format!("{API_KEY} has characters that an API key can't have"));
         }
         let model = credentials.find(MODEL).map_or(DEFAULT_MODEL, Secret::expose).to_owned();
         // The model id becomes part of a path.
         if !model.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b)) {
-            return Err(format!("{MODEL} holds characters that no model's id has"));
+            return Err(format!("{MODEL} has characters that a model id can't have"));
         }
         Ok(Self {
             http,
@@ -75,15 +75,15 @@ impl LanguageModel for Client {
         let response = response.map_err(|outcome| http::explain(&outcome, "Anthropic", ENDPOINT))?;
         match response.status.as_u16() {
             200 if serde_json::from_slice::<KnownModel>(&response.body).is_ok() => Ok(()),
-            200 => Err(format!("what answers is not Anthropic: check {ENDPOINT}")),
+            200 => Err(format!("the server is not Anthropic: check {ENDPOINT}")),
             401 | 403 => Err(format!(
-                "Anthropic refuses the key: make a new one in the console and set {API_KEY}"
+                "Anthropic rejects the API key: create a new one in the console and set {API_KEY}"
             )),
             404 => Err(format!(
-                "Anthropic does not know the model {}: set {MODEL}",
+                "the model {} does not exist at Anthropic: set {MODEL}",
                 http::label(&self.model)
             )),
-            status => Err(format!("Anthropic answered {status}: try again later")),
+            status => Err(format!("Anthropic returned {status}: try again later")),
         }
     }
 }

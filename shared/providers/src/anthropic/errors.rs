@@ -45,8 +45,8 @@ pub fn stream_error(error: &Detail, retry_after_seconds: Option<u64>) -> ModelEr
 fn configuration(kind: &str) -> ModelError {
     let hint = match kind {
         "billing_error" => "pay for the account at Anthropic".to_owned(),
-        "not_found_error" => format!("set {MODEL} to a model that there is"),
-        _ => format!("set {API_KEY} to a key that may use the model"),
+        "not_found_error" => format!("set {MODEL} to an existing model"),
+        _ => format!("set {API_KEY} to a key with access to the model"),
     };
     ModelError::Configuration(format!("{}: {hint}", http::label(kind)))
 }

@@ -20,7 +20,7 @@ use crate::{
     completion_stream::EventReader,
     http,
     simulator::{InjectedFault, ModelRequest, RequestEnd},
-    tests::{harness::PATIENCE, install_tls, model_harness::ModelHarness},
+    tests::{harness::TEST_TIMEOUT, install_tls, model_harness::ModelHarness},
 };
 
 model_conformance!(super::open);
@@ -46,7 +46,7 @@ fn prompt() -> Prompt {
 }
 
 #[test]
-fn a_request_holds_what_is_needed_and_no_more() {
+fn serializes_minimal_request() {
     let request = serde_json::to_value(Request::new("claude-haiku-4-5", &prompt())).unwrap();
     let expected = json!({
         "model": "claude-haiku-4-5",
@@ -72,7 +72,7 @@ async fn post(harness: &ModelHarness, body: &Value) -> (StatusCode, Value) {
 }
 
 #[tokio::test]
-async fn the_simulator_is_as_strict_as_the_vendor() {
+async fn simulator_rejects_invalid_requests() {
     let harness = open().await;
     let good =
         json!({ "model": "claude-haiku-4-5", "max_tokens": 90, "messages": [{ "role": "user", "content": "Hi" }] });
@@ -121,7 +121,7 @@ async fn the_simulator_is_as_strict_as_the_vendor() {
 }
 
 #[tokio::test]
-async fn every_error_has_its_meaning() {
+async fn maps_errors() {
     let harness = open().await;
     let overloaded = ModelError::Overloaded {
         retry_after_seconds: None,
@@ -172,7 +172,7 @@ async fn every_error_has_its_meaning() {
 }
 
 #[tokio::test]
-async fn a_model_that_nobody_knows_is_told() {
+async fn reports_unknown_model() {
     let harness = open().await;
     let model = harness.connect(&harness.credentials().with(MODEL, "claude-none"));
     assert!(model.check().await.unwrap_err().contains(MODEL));
@@ -181,7 +181,7 @@ async fn a_model_that_nobody_knows_is_told() {
 }
 
 #[tokio::test]
-async fn an_interrupted_answer_is_cancelled_at_once() {
+async fn dropped_stream_cancels_request_at_once() {
     let harness = open().await;
     harness.inject_fault(InjectedFault::StallMidStream);
     let mut answer = harness.model().complete(&prompt()).await.unwrap();
@@ -189,7 +189,11 @@ async fn an_interrupted_answer_is_cancelled_at_once() {
     let dropped = Clock::System.now();
     drop(answer);
     let ended = |request: &ModelRequest| request.ended.is_some();
-    let request = harness.state().wait_for_model_request(ended, PATIENCE).await.unwrap();
+    let request = harness
+        .state()
+        .wait_for_model_request(ended, TEST_TIMEOUT)
+        .await
+        .unwrap();
     let Some(RequestEnd::Cancelled(at)) = request.ended else {
         panic!("{request:?}")
     };
@@ -200,7 +204,7 @@ async fn an_interrupted_answer_is_cancelled_at_once() {
 }
 
 #[test]
-fn events_are_read_as_they_are_documented() {
+fn reads_documented_stream_events() {
     let read = |events: &mut Events, data: &str| events.read(&Sse::default().data(data));
     let text = |text: &str| Ok(Some(CompletionChunk::Text(text.to_owned())));
     let mut events = Events::default();
@@ -222,7 +226,7 @@ fn events_are_read_as_they_are_documented() {
 }
 
 #[test]
-fn wrong_settings_are_told_before_the_first_request() {
+fn rejects_invalid_settings_without_request() {
     install_tls();
     let http = http::client().unwrap();
     let good = VENDOR.simulated_credentials("https://x.test");

@@ -36,12 +36,12 @@ impl Client {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let key = credentials.get(API_KEY)?.clone();
         if !key.expose().bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(format!("{API_KEY} holds characters that no key has"));
+            return Err(format!("{API_KEY} has characters that an API key can't have"));
         }
         let setting = |env, default| credentials.find(env).map_or(default, Secret::expose).to_owned();
         let voice = setting(VOICE, DEFAULT_VOICE);
         if !is_voice(&voice) {
-            return Err(format!("{VOICE} holds characters that no voice's id has"));
+            return Err(format!("{VOICE} has characters that a voice id can't have"));
         }
         Ok(Self {
             http,
@@ -103,16 +103,16 @@ impl SpeechSynthesis for Client {
         let response = response.map_err(|outcome| http::explain(&outcome, "ElevenLabs", ENDPOINT))?;
         match response.status.as_u16() {
             200 if serde_json::from_slice::<Voice>(&response.body).is_ok() => Ok(()),
-            200 => Err(format!("what answers is not ElevenLabs: check {ENDPOINT}")),
+            200 => Err(format!("the server is not ElevenLabs: check {ENDPOINT}")),
             // The key is valid but limited to text to speech.
             401 | 403 if code(&response.body).as_deref() == Some("missing_permissions") => Ok(()),
             401 | 403 => Err(format!(
-                "ElevenLabs refuses the key: make a new one with access to text to speech and set {API_KEY}"
+                "ElevenLabs rejects the API key: create one with access to text to speech and set {API_KEY}"
             )),
             400 | 404 => Err(format!(
-                "ElevenLabs does not know the voice: set {VOICE} to one of your account's"
+                "the voice does not exist at ElevenLabs: set {VOICE} to a voice of your account"
             )),
-            status => Err(format!("ElevenLabs answered {status}: try again later")),
+            status => Err(format!("ElevenLabs returned {status}: try again later")),
         }
     }
 }

@@ -10,13 +10,11 @@ pub fn refused(response: &Response) -> SpeechError {
     let configuration = |text: String| SpeechError::Configuration(text);
     match (code.as_deref(), response.status.as_u16()) {
         (Some("voice_not_found" | "invalid_voice_id"), _) => no_such_voice(),
-        (Some("model_not_found" | "invalid_model_id"), _) => {
-            configuration(format!("set {MODEL} to a model that there is"))
-        }
+        (Some("model_not_found" | "invalid_model_id"), _) => configuration(format!("set {MODEL} to an existing model")),
         (Some("quota_exceeded" | "insufficient_credits"), _) | (_, 402) => {
-            configuration("the account has no credits left: buy some at ElevenLabs".to_owned())
+            configuration("the account has no credits left: buy credits at ElevenLabs".to_owned())
         }
-        (_, 401 | 403) => configuration(format!("set {API_KEY} to a key that may speak")),
+        (_, 401 | 403) => configuration(format!("set {API_KEY} to a key with access to text to speech")),
         (_, 404) => no_such_voice(),
         (_, 429 | 503) => SpeechError::Overloaded {
             retry_after_seconds: response.retry_after_seconds,
@@ -27,5 +25,5 @@ pub fn refused(response: &Response) -> SpeechError {
 }
 
 pub fn no_such_voice() -> SpeechError {
-    SpeechError::Configuration(format!("there is no such voice: ask for another, or set {VOICE}"))
+    SpeechError::Configuration(format!("the voice does not exist: choose another one, or set {VOICE}"))
 }

@@ -21,7 +21,7 @@ async fn open() -> SpeechHarness {
 }
 
 #[test]
-fn a_request_tells_the_language_where_the_model_can_be_told() {
+fn sends_language_code_to_supporting_models_only() {
     let mut german = utterance(AudioFormat::Mp3);
     german.language = Some("de-AT".to_owned());
     let request = |model| serde_json::to_value(Request::new(model, &german)).unwrap();
@@ -37,7 +37,7 @@ fn a_request_tells_the_language_where_the_model_can_be_told() {
 }
 
 #[tokio::test]
-async fn every_model_of_the_vendor_speaks() {
+async fn synthesizes_longest_text_with_each_model() {
     let harness = open().await;
     for model in ["eleven_flash_v2_5", "eleven_multilingual_v2", "eleven_v3"] {
         let speech = harness.connect(&harness.credentials().with(MODEL, model));
@@ -54,7 +54,7 @@ async fn every_model_of_the_vendor_speaks() {
 }
 
 #[tokio::test]
-async fn a_key_that_can_only_speak_is_enough() {
+async fn accepts_text_to_speech_only_key() {
     let harness = open().await;
     let credentials = harness.credentials().with(API_KEY, simulator::SPEAKING_KEY);
     let speech = harness.connect(&credentials);
@@ -65,7 +65,7 @@ async fn a_key_that_can_only_speak_is_enough() {
 }
 
 #[tokio::test]
-async fn every_error_has_its_meaning() {
+async fn maps_errors() {
     let harness = open().await;
     let overloaded = SpeechError::Overloaded {
         retry_after_seconds: None,
@@ -101,7 +101,7 @@ async fn every_error_has_its_meaning() {
 }
 
 #[test]
-fn wrong_settings_are_told_before_the_first_request() {
+fn rejects_invalid_settings_without_request() {
     install_tls();
     let http = http::client().unwrap();
     let good = VENDOR.simulated_credentials("https://x.test");

@@ -43,7 +43,7 @@ impl Client {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let token = credentials.get(ACCESS_TOKEN)?.clone();
         if !token.expose().bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(format!("{ACCESS_TOKEN} holds characters that no token has"));
+            return Err(format!("{ACCESS_TOKEN} has characters that a token can't have"));
         }
         Ok(Self {
             http,
@@ -101,7 +101,7 @@ impl Messaging for Client {
         _: Timestamp,
     ) -> Result<Vec<ListedMessage>, LookupError> {
         // LINE has no listing; reconciliation repeats the request with its key.
-        Err(LookupError::NoAnswer)
+        Err(LookupError::NoResponse)
     }
 
     async fn check(&self) -> Result<(), String> {
@@ -113,11 +113,11 @@ impl Messaging for Client {
         let response = response.map_err(|outcome| http::explain(&outcome, "LINE", ENDPOINT))?;
         match response.status.as_u16() {
             200 if serde_json::from_slice::<Bot>(&response.body).is_ok() => Ok(()),
-            200 => Err(format!("what answers is not LINE: check {ENDPOINT}")),
+            200 => Err(format!("the server is not LINE: check {ENDPOINT}")),
             401 | 403 => Err(format!(
-                "LINE refuses the token: issue a new one in the console and set {ACCESS_TOKEN}"
+                "LINE rejects the token: issue a new one in the console and set {ACCESS_TOKEN}"
             )),
-            status => Err(format!("LINE answered {status}: try again later")),
+            status => Err(format!("LINE returned {status}: try again later")),
         }
     }
 }
@@ -125,7 +125,7 @@ impl Messaging for Client {
 fn accepted(response: &Response) -> Outcome {
     let sent = serde_json::from_slice::<Sent>(&response.body).ok();
     match sent.and_then(Sent::first_id) {
-        Some(id) => taken(id),
+        Some(id) => accepted_as(id),
         // A 2xx of a proxy or a captive portal: the fate of the request is unknown.
         None => Outcome::Unknown(AmbiguityReason::CarrierFault),
     }
@@ -138,11 +138,11 @@ fn accepted_before(response: &Response) -> Outcome {
         return Outcome::Unknown(AmbiguityReason::CarrierFault);
     };
     let sent = serde_json::from_slice::<Sent>(&response.body).ok();
-    taken(sent.and_then(Sent::first_id).unwrap_or_else(|| http::label(request)))
+    accepted_as(sent.and_then(Sent::first_id).unwrap_or_else(|| http::label(request)))
 }
 
 /// A push can hold several messages; the id of the first identifies it.
-fn taken(carrier_id: String) -> Outcome {
+fn accepted_as(carrier_id: String) -> Outcome {
     Outcome::Accepted(CarrierAcceptance {
         carrier_id,
         // LINE's response has no status.

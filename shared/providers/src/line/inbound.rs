@@ -39,8 +39,8 @@ impl Inbound {
             None => endpoint.to_owned(),
         };
         let bearer = format!("Bearer {}", credentials.get(ACCESS_TOKEN)?.expose());
-        let mut authorization =
-            HeaderValue::from_str(&bearer).map_err(|_| format!("{ACCESS_TOKEN} holds characters that no token has"))?;
+        let mut authorization = HeaderValue::from_str(&bearer)
+            .map_err(|_| format!("{ACCESS_TOKEN} has characters that a token can't have"))?;
         authorization.set_sensitive(true);
         let secret = credentials
             .find(CHANNEL_SECRET)
@@ -69,14 +69,14 @@ impl Webhooks for Inbound {
         }
     }
 
-    fn read(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
-        let call: Call =
-            serde_json::from_slice(&request.body).map_err(|_| UnreadableRequest("the body is no call in JSON"))?;
+    fn parse(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
+        let call: Call = serde_json::from_slice(&request.body)
+            .map_err(|_| UnreadableRequest("the body is not a webhook in JSON"))?;
         if call.events.is_empty() {
             return Ok(Vec::new());
         }
-        let Ok(ours) = Address::parse(Channel::Line, &call.destination) else {
-            return Err(UnreadableRequest("the destination is no bot"));
+        let Ok(our_id) = Address::parse(Channel::Line, &call.destination) else {
+            return Err(UnreadableRequest("the destination is not a bot"));
         };
         let events = call
             .events
@@ -85,17 +85,17 @@ impl Webhooks for Inbound {
                 Ok(event) => Some(event),
                 Err(_) => {
                     // The parser error is not logged, because it quotes the input.
-                    tracing::debug!("an event of LINE's can't be read");
+                    tracing::debug!("webhook event skipped: unreadable");
                     None
                 }
             });
-        let notices = events.filter_map(|event| told(&event, &ours));
+        let notices = events.filter_map(|event| read_event(&event, &our_id));
         Ok(notices.map(Box::new).map(WebhookEvent::Message).collect())
     }
 
     async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupError> {
         if !wire::is_message_id(&attachment.source) {
-            return Err(LookupError::NotThere);
+            return Err(LookupError::NotFound);
         }
         Ok(MediaRequest {
             url: format!("{}/v2/bot/message/{}/content", self.files, attachment.source),
@@ -105,16 +105,16 @@ impl Webhooks for Inbound {
     }
 }
 
-fn told(event: &Event, ours: &Address) -> Option<InboundMessage> {
+fn read_event(event: &Event, our_id: &Address) -> Option<InboundMessage> {
     if event.mode.as_deref() == Some("standby") {
         return None;
     }
     let source = event.source.as_ref()?;
     let message = match (event.kind.as_str(), &event.message) {
-        ("message", Some(message)) => heard(event, message, source, ours)?,
+        ("message", Some(message)) => read_message(event, message, source, our_id)?,
         // Blocking the account counts as STOP, unblocking as START; LINE already applies both.
-        ("unfollow", _) => keyword(Keyword::Stop, event, source, ours)?,
-        ("follow", _) => keyword(Keyword::Start, event, source, ours)?,
+        ("unfollow", _) => keyword(Keyword::Stop, event, source, our_id)?,
+        ("follow", _) => keyword(Keyword::Start, event, source, our_id)?,
         _ => return None,
     };
     Some(InboundMessage {
@@ -123,7 +123,7 @@ fn told(event: &Event, ours: &Address) -> Option<InboundMessage> {
     })
 }
 
-fn heard(event: &Event, message: &Message, source: &Source, ours: &Address) -> Option<InboundMessage> {
+fn read_message(event: &Event, message: &Message, source: &Source, our_id: &Address) -> Option<InboundMessage> {
     // LINE redelivers by event id; users quote by message id. So the id holds both.
     let id = match &event.webhook_event_id {
         Some(event) => format!("{event}-{}", message.id),
@@ -135,15 +135,15 @@ fn heard(event: &Event, message: &Message, source: &Source, ours: &Address) -> O
         attachments: has_file.then(|| attachment(message)).into_iter().collect(),
         group: group(source),
         in_reply_to: message.quoted_message_id.clone(),
-        ..InboundMessage::new(id, Channel::Line, &sender(source)?, ours)
+        ..InboundMessage::new(id, Channel::Line, &sender(source)?, our_id)
     })
 }
 
-fn keyword(keyword: Keyword, event: &Event, source: &Source, ours: &Address) -> Option<InboundMessage> {
+fn keyword(keyword: Keyword, event: &Event, source: &Source, our_id: &Address) -> Option<InboundMessage> {
     let id = event.webhook_event_id.as_deref()?;
     Some(InboundMessage {
         answered_keyword: Some(keyword),
-        ..InboundMessage::new(id, Channel::Line, &sender(source)?, ours)
+        ..InboundMessage::new(id, Channel::Line, &sender(source)?, our_id)
     })
 }
 

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_signs_as_the_vector_says() {
+    fn signs_like_the_reference_vector() {
         let (secret, body) = (Secret::new("channelsecret"), br#"{"destination":"U0","events":[]}"#);
         let signature = "mPzXvmp5o47ZLzcZ27C0voI4JEov6gID7IZ7YD4j1Z4=";
         assert_eq!(sign(&secret, body), signature);

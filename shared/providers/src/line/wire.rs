@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_uuids_and_stay_the_same() {
+    fn retry_keys_are_stable_uuids() {
         let key = retry_key(&MessageId::from("msg_1"));
         assert_eq!(key, retry_key(&MessageId::from("msg_1")));
         assert_ne!(key, retry_key(&MessageId::from("msg_2")));

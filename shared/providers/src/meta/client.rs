@@ -39,12 +39,12 @@ impl Client {
         let number = credentials.get(PHONE_NUMBER_ID)?.expose();
         if !wire::is_id(number) {
             return Err(format!(
-                "{PHONE_NUMBER_ID} is digits only; it is not the telephone number"
+                "{PHONE_NUMBER_ID} must be digits; it is the id of the number, not the number"
             ));
         }
         let token = credentials.get(ACCESS_TOKEN)?.clone();
         if !token.expose().bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(format!("{ACCESS_TOKEN} holds characters that no token has"));
+            return Err(format!("{ACCESS_TOKEN} has characters that a token can't have"));
         }
         Ok(Self {
             http,
@@ -97,7 +97,7 @@ impl Messaging for Client {
         _: &Address,
         _: Timestamp,
     ) -> Result<Vec<ListedMessage>, LookupError> {
-        Err(LookupError::NoAnswer)
+        Err(LookupError::NoResponse)
     }
 
     async fn check(&self) -> Result<(), String> {
@@ -106,13 +106,17 @@ impl Messaging for Client {
         let response = response.map_err(|outcome| http::explain(&outcome, "Meta", ENDPOINT))?;
         match response.status.as_u16() {
             200 if serde_json::from_slice::<Number>(&response.body).is_ok() => Ok(()),
-            200 => Err(format!("what answers is not Meta: check {ENDPOINT}")),
-            429 => Err("Meta is asked too often: try again later".to_owned()),
+            200 => Err(format!("the server is not Meta: check {ENDPOINT}")),
+            429 => Err("Meta's rate limit is exceeded: try again later".to_owned()),
             400..=499 => match errors::class_of_answer(&response) {
-                Some(RefusalClass::Content) => Err(format!("Meta does not know this number: check {PHONE_NUMBER_ID}")),
-                _ => Err(format!("Meta refuses the token: make a new one and set {ACCESS_TOKEN}")),
+                Some(RefusalClass::Content) => Err(format!(
+                    "this phone number id does not exist at Meta: check {PHONE_NUMBER_ID}"
+                )),
+                _ => Err(format!(
+                    "Meta rejects the token: create a new one and set {ACCESS_TOKEN}"
+                )),
             },
-            status => Err(format!("Meta answered {status}: try again later")),
+            status => Err(format!("Meta returned {status}: try again later")),
         }
     }
 }

@@ -161,31 +161,31 @@ pub struct Fault {
 
 impl Message {
     /// Returns the text of the message, whatever its type.
-    pub fn said(&self) -> Option<String> {
+    pub fn content(&self) -> Option<String> {
         let text = self.text.as_ref().map(|text| text.body.as_str());
         let caption = || self.image.as_ref()?.caption.as_deref();
         let button = || self.button.as_ref()?.text.as_deref();
         let choice = || self.interactive.as_ref()?.button_reply.as_ref()?.title.as_deref();
         let emoji = || self.reaction.as_ref()?.emoji.as_deref();
-        let said = text.or_else(caption).or_else(button).or_else(choice).or_else(emoji);
-        let said = said
+        let content = text.or_else(caption).or_else(button).or_else(choice).or_else(emoji);
+        let content = content
             .map(str::to_owned)
-            .or_else(|| self.location.as_ref().map(Location::written));
-        said.filter(|said| !said.is_empty())
+            .or_else(|| self.location.as_ref().map(Location::to_text));
+        content.filter(|content| !content.is_empty())
     }
 
     /// Returns the id of the message that this one replies or reacts to.
-    pub fn answers(&self) -> Option<&str> {
-        let reacted = self
+    pub fn replied_to(&self) -> Option<&str> {
+        let reaction_to = self
             .reaction
             .as_ref()
             .and_then(|reaction| reaction.message_id.as_deref());
-        reacted.or_else(|| self.context.as_ref()?.id.as_deref())
+        reaction_to.or_else(|| self.context.as_ref()?.id.as_deref())
     }
 }
 
 impl Location {
-    fn written(&self) -> String {
+    fn to_text(&self) -> String {
         let place = format!("{}, {}", self.latitude, self.longitude);
         let named = [&self.name, &self.address].into_iter().flatten().map(String::as_str);
         named.chain([place.as_str()]).collect::<Vec<_>>().join("\n")

@@ -47,8 +47,8 @@ impl Inbound {
             .map_err(|_| format!("{ENDPOINT} is not a URL"))?
             .origin();
         let bearer = format!("Bearer {}", credentials.get(ACCESS_TOKEN)?.expose());
-        let mut authorization =
-            HeaderValue::from_str(&bearer).map_err(|_| format!("{ACCESS_TOKEN} holds characters that no token has"))?;
+        let mut authorization = HeaderValue::from_str(&bearer)
+            .map_err(|_| format!("{ACCESS_TOKEN} has characters that a token can't have"))?;
         authorization.set_sensitive(true);
         let given = |env| {
             credentials
@@ -84,14 +84,14 @@ impl Webhooks for Inbound {
         }
     }
 
-    fn read(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
+    fn parse(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
         let batch: Batch =
-            serde_json::from_slice(&request.body).map_err(|_| UnreadableRequest("the body is no batch in JSON"))?;
+            serde_json::from_slice(&request.body).map_err(|_| UnreadableRequest("the body is not a batch in JSON"))?;
         let changes = batch.entry.into_iter().flat_map(|entry| entry.changes);
         let mut notices = Vec::new();
         for change in changes.filter(|change| change.field == "messages") {
             match serde_json::from_value::<Messages>(change.value) {
-                Ok(messages) => told(messages, &mut notices),
+                Ok(messages) => read_change(messages, &mut notices),
                 Err(_) => skip("change"),
             }
         }
@@ -100,13 +100,11 @@ impl Webhooks for Inbound {
 
     fn handshake(&self, request: &WebhookRequest) -> Option<String> {
         let query = Url::parse(&request.url).ok()?;
-        let find = |wanted: &str| {
+        let find = |key: &str| {
             let mut pairs = form_urlencoded::parse(query.query()?.as_bytes());
-            pairs
-                .find(|(name, _)| name == wanted)
-                .map(|(_, value)| value.into_owned())
+            pairs.find(|(name, _)| name == key).map(|(_, value)| value.into_owned())
         };
-        let is_ours = webhook::is_same(self.verify_token.as_ref()?, &find("hub.verify_token")?);
+        let is_ours = webhook::constant_time_eq(self.verify_token.as_ref()?, &find("hub.verify_token")?);
         // The challenge is echoed, so it must not contain anything that a browser executes.
         let challenge = find("hub.challenge").filter(|text| is_challenge(text))?;
         (is_ours && find("hub.mode")? == "subscribe").then_some(challenge)
@@ -115,24 +113,24 @@ impl Webhooks for Inbound {
     /// Requests the download URL, which is valid for five minutes and needs the same token.
     async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupError> {
         if !wire::is_id(&attachment.source) {
-            return Err(LookupError::NotThere);
+            return Err(LookupError::NotFound);
         }
         let request = self.http.get(format!("{}/{}", self.endpoint, attachment.source));
         let request = request.header(header::AUTHORIZATION, self.authorization.clone());
         let response = http::lookup(request, self.deadline)
             .await
-            .map_err(|_| LookupError::NoAnswer)?;
+            .map_err(|_| LookupError::NoResponse)?;
         match response.status {
-            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(LookupError::NotThere),
-            status if !status.is_success() => return Err(LookupError::NoAnswer),
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(LookupError::NotFound),
+            status if !status.is_success() => return Err(LookupError::NoResponse),
             _ => {}
         }
-        let media: Media = serde_json::from_slice(&response.body).map_err(|_| LookupError::NoAnswer)?;
-        let url = Url::parse(&media.url).map_err(|_| LookupError::NoAnswer)?;
+        let media: Media = serde_json::from_slice(&response.body).map_err(|_| LookupError::NoResponse)?;
+        let url = Url::parse(&media.url).map_err(|_| LookupError::NoResponse)?;
         let is_carrier = url.origin() == self.origin;
         // The download carries the token, so another host must use https.
         if !is_carrier && url.scheme() != "https" {
-            return Err(LookupError::NotThere);
+            return Err(LookupError::NotFound);
         }
         Ok(MediaRequest {
             url: url.into(),
@@ -150,15 +148,15 @@ fn is_challenge(text: &str) -> bool {
 }
 
 /// Parses one change. Skips unreadable items, because Meta does not repeat the rest of the batch.
-fn told(messages: Messages, notices: &mut Vec<WebhookEvent>) {
-    let Some(ours) = number(&messages.metadata.display_phone_number) else {
+fn read_change(messages: Messages, notices: &mut Vec<WebhookEvent>) {
+    let Some(our_number) = number(&messages.metadata.display_phone_number) else {
         skip("number");
         return;
     };
     for value in messages.messages {
         match serde_json::from_value::<Message>(value) {
             Ok(message) => notices.extend(
-                heard(&message, &ours, &messages.contacts)
+                read_message(&message, &our_number, &messages.contacts)
                     .map(Box::new)
                     .map(WebhookEvent::Message),
             ),
@@ -175,27 +173,27 @@ fn told(messages: Messages, notices: &mut Vec<WebhookEvent>) {
 
 /// Logs a skipped item without the parser error, which quotes the input.
 fn skip(what: &str) {
-    tracing::debug!(what, "a part of a webhook of Meta's can't be read");
+    tracing::debug!(what, "webhook item skipped: unreadable");
 }
 
-fn heard(message: &Message, ours: &Address, contacts: &[Contact]) -> Option<InboundMessage> {
+fn read_message(message: &Message, our_number: &Address, contacts: &[Contact]) -> Option<InboundMessage> {
     if matches!(message.kind.as_str(), "system" | "unsupported") {
         return None;
     }
     let Some(from) = message.from.as_deref().and_then(number) else {
         // The sender has only a business-scoped id, which can't be answered yet.
-        tracing::debug!("a person without a telephone number wrote");
+        tracing::debug!("inbound message skipped: sender has no phone number");
         return None;
     };
     let is_sender = |contact: &&Contact| contact.wa_id.is_some() && contact.wa_id == message.from;
     let contact = contacts.iter().find(is_sender);
     Some(InboundMessage {
-        body: message.said(),
+        body: message.content(),
         attachments: message.image.iter().map(attachment).collect(),
         sender_name: contact.and_then(|contact| contact.profile.name.clone()),
-        in_reply_to: message.answers().map(str::to_owned),
+        in_reply_to: message.replied_to().map(str::to_owned),
         sent_at: message.timestamp.as_deref().and_then(seconds),
-        ..InboundMessage::new(&message.id, Channel::Whatsapp, &from, ours)
+        ..InboundMessage::new(&message.id, Channel::Whatsapp, &from, our_number)
     })
 }
 
@@ -217,11 +215,11 @@ fn receipt(status: &Status) -> Option<Receipt> {
         "failed" => DeliveryStatus::Failed,
         _ => return None,
     };
-    let ours = status.biz_opaque_callback_data.as_deref();
+    let our_number = status.biz_opaque_callback_data.as_deref();
     let code = status.errors.first().map(|fault| fault.code);
     Some(Receipt {
         carrier_id: status.id.clone(),
-        message: ours.filter(|id| is_valid_host_id(id)).map(MessageId::from),
+        message: our_number.filter(|id| is_valid_host_id(id)).map(MessageId::from),
         channel: Channel::Whatsapp,
         stage,
         error_code: code.map(|code| code.to_string()),

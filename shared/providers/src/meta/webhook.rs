@@ -20,9 +20,9 @@ pub fn verify(secret: &Secret, body: &[u8], signature: &str) -> bool {
 }
 
 /// Compares in constant time.
-pub fn is_same(ours: &Secret, given: &str) -> bool {
-    let given = mac(ours, given.as_bytes()).finalize().into_bytes();
-    mac(ours, ours.expose().as_bytes()).verify_slice(&given).is_ok()
+pub fn constant_time_eq(secret: &Secret, given: &str) -> bool {
+    let given = mac(secret, given.as_bytes()).finalize().into_bytes();
+    mac(secret, secret.expose().as_bytes()).verify_slice(&given).is_ok()
 }
 
 fn mac(secret: &Secret, body: &[u8]) -> Hmac<Sha256> {
@@ -41,7 +41,7 @@ mod tests {
     const SIGNATURE: &str = "sha256=f6491327cb5b041cdf4fe69b94711c7b68bb0aef719854bae676a59788a2b6b6";
 
     #[test]
-    fn it_signs_as_the_vector_says() {
+    fn signs_like_the_reference_vector() {
         let secret = Secret::new("appsecret");
         assert_eq!(sign(&secret, BODY), SIGNATURE);
         assert!(verify(&secret, BODY, SIGNATURE));
@@ -53,11 +53,11 @@ mod tests {
     }
 
     #[test]
-    fn words_are_compared() {
-        let ours = Secret::new("a word");
-        assert!(is_same(&ours, "a word"));
+    fn compares_tokens_for_equality() {
+        let secret = Secret::new("a word");
+        assert!(constant_time_eq(&secret, "a word"));
         for other in ["", "a wor", "a word ", "A word"] {
-            assert!(!is_same(&ours, other));
+            assert!(!constant_time_eq(&secret, other));
         }
     }
 }

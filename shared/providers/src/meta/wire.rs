@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_known_by_their_ending() {
+    fn detects_media_type_by_extension() {
         for (url, kind) in [
             ("https://x.test/a.PNG?b=c.mp4", "image"),
             ("https://x.test/a.mp4#t", "video"),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_have_a_language_and_counted_variables() {
+    fn renders_template_language_and_variables() {
         let variables = ["1", "10", "2"].map(|name| (name.to_owned(), format!("v{name}")));
         let written = template(&Template {
             id: "booking:de".to_owned(),

@@ -31,7 +31,7 @@ impl Client {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let key = credentials.get(API_KEY)?.clone();
         if !key.expose().bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(format!("{API_KEY} holds characters that no key has"));
+            return Err(format!("{API_KEY} has characters that an API key can't have"));
         }
         Ok(Self {
             http,
@@ -63,14 +63,16 @@ impl Client {
             200 => match serde_json::from_slice::<Listed>(&response.body) {
                 Ok(listed) if listed.data.iter().any(|known| known.id == model) => Ok(()),
                 Ok(_) => Err(format!(
-                    "OpenAI does not know the model {}: set {env}",
+                    "the model {} does not exist at OpenAI: set {env}",
                     http::label(model)
                 )),
-                Err(_) => Err(format!("what answers is not OpenAI: check {ENDPOINT}")),
+                Err(_) => Err(format!("the server is not OpenAI: check {ENDPOINT}")),
             },
-            401 | 403 => Err(format!("OpenAI refuses the key: make a new one and set {API_KEY}")),
+            401 | 403 => Err(format!(
+                "OpenAI rejects the API key: create a new one and set {API_KEY}"
+            )),
             status => Err(format!(
-                "OpenAI answered {status}: check {ENDPOINT}, or try again later"
+                "OpenAI returned {status}: check {ENDPOINT}, or try again later"
             )),
         }
     }

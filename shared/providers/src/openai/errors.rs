@@ -38,9 +38,9 @@ pub fn speech(response: &Response) -> SpeechError {
         Meaning::Overloaded => SpeechError::Overloaded { retry_after_seconds },
         Meaning::Key => SpeechError::Configuration(key()),
         Meaning::Billing => SpeechError::Configuration(billing()),
-        Meaning::Model => SpeechError::Configuration(format!("set {SPEECH_MODEL} to a model that can speak")),
+        Meaning::Model => SpeechError::Configuration(format!("set {SPEECH_MODEL} to a speech model")),
         Meaning::Voice => SpeechError::Configuration(format!(
-            "there is no such voice: ask for another, or set {SPEECH_VOICE}"
+            "the voice does not exist: choose another one, or set {SPEECH_VOICE}"
         )),
         Meaning::Request(why) => SpeechError::Refused(why),
         Meaning::TimedOut | Meaning::Fault => SpeechError::Unreachable,
@@ -52,7 +52,7 @@ fn model_error(meaning: Meaning, retry_after_seconds: Option<u64>) -> ModelError
         Meaning::Overloaded => ModelError::Overloaded { retry_after_seconds },
         Meaning::Key => ModelError::Configuration(key()),
         Meaning::Billing => ModelError::Configuration(billing()),
-        Meaning::Model => ModelError::Configuration(format!("set {MODEL} to a model that there is")),
+        Meaning::Model => ModelError::Configuration(format!("set {MODEL} to an existing model")),
         Meaning::Voice => ModelError::Broken,
         Meaning::Request(why) => ModelError::Refused(why),
         Meaning::TimedOut => ModelError::Stalled,
@@ -61,7 +61,7 @@ fn model_error(meaning: Meaning, retry_after_seconds: Option<u64>) -> ModelError
 }
 
 fn key() -> String {
-    format!("set {API_KEY} to a key that may do this")
+    format!("set {API_KEY} to a key with access to this operation")
 }
 
 fn billing() -> String {

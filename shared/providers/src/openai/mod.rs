@@ -38,25 +38,25 @@ pub static VENDOR: Vendor = Vendor {
                 env: API_KEY,
                 required: true,
                 secret: true,
-                help: "an API key from platform.openai.com, or of another service that OPENAI_API_URL names",
+                help: "an API key from platform.openai.com, or of the service at OPENAI_API_URL",
             },
             CredentialField {
                 env: MODEL,
                 required: false,
                 secret: false,
-                help: "the id of the model that answers calls, a fast one; without it there is speech only",
+                help: "the id of a fast model that answers calls; without it only speech is available",
             },
             CredentialField {
                 env: SPEECH_MODEL,
                 required: false,
                 secret: false,
-                help: "the id of the model that speaks; gpt-4o-mini-tts unless set, none for no speech",
+                help: "the id of the speech model; default gpt-4o-mini-tts; none disables speech",
             },
             CredentialField {
                 env: SPEECH_VOICE,
                 required: false,
                 secret: false,
-                help: "the voice that speaks where none is asked for; alloy unless set",
+                help: "the voice of requests without one; default alloy",
             },
         ],
         endpoint_env: ENDPOINT,
@@ -71,9 +71,9 @@ pub static VENDOR: Vendor = Vendor {
 
 fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {
     let client = Client::new(credentials, http.clone())?.with_deadline(deadline);
-    let wanted = |env| credentials.find(env).map(|value| value.expose().to_owned());
-    let speaks = wanted(SPEECH_MODEL).is_none_or(|model| model != NONE);
-    let model = wanted(MODEL).map(|_| Arc::new(client.clone()) as Arc<dyn LanguageModel>);
+    let setting = |env| credentials.find(env).map(|value| value.expose().to_owned());
+    let speaks = setting(SPEECH_MODEL).is_none_or(|model| model != NONE);
+    let model = setting(MODEL).map(|_| Arc::new(client.clone()) as Arc<dyn LanguageModel>);
     let speech = speaks.then(|| Arc::new(Speaker::new(credentials, client)) as Arc<dyn SpeechSynthesis>);
     Ok(Connected {
         model,

@@ -51,7 +51,7 @@ fn prompt() -> Prompt {
 }
 
 #[test]
-fn a_request_bounds_the_answer_in_the_services_own_way() {
+fn limits_completion_with_the_services_field() {
     let prompt = prompt();
     let messages = json!([
         { "role": "system", "content": "Take a message." },
@@ -69,7 +69,7 @@ fn a_request_bounds_the_answer_in_the_services_own_way() {
 }
 
 #[tokio::test]
-async fn the_simulator_is_as_strict_as_the_vendor() {
+async fn simulator_rejects_invalid_requests() {
     let harness = open_model().await;
     let chat = json!({ "model": "gpt-4o-mini", "messages": [{ "role": "user", "content": "Hi" }] });
     let url = format!("{}/chat/completions", harness.credentials().endpoint);
@@ -93,7 +93,7 @@ async fn the_simulator_is_as_strict_as_the_vendor() {
 }
 
 #[tokio::test]
-async fn every_error_has_its_meaning() {
+async fn maps_errors() {
     let harness = open_model().await;
     let overloaded = ModelError::Overloaded {
         retry_after_seconds: None,
@@ -130,7 +130,7 @@ async fn every_error_has_its_meaning() {
 }
 
 #[test]
-fn chunks_of_other_services_are_read_too() {
+fn reads_chunks_of_compatible_services() {
     let read = |chunks: &mut Chunks, data: &str| chunks.read(&Sse::default().data(data));
     let text = |text: &str| Ok(Some(CompletionChunk::Text(text.to_owned())));
     let last = r#"{"choices":[{"delta":{"content":"bye"},"finish_reason":"length"}]}"#;
@@ -153,7 +153,7 @@ fn chunks_of_other_services_are_read_too() {
 }
 
 #[tokio::test]
-async fn settings_say_what_it_can_do() {
+async fn settings_select_model_and_speech() {
     install_tls();
     let http = http::client().unwrap();
     let with = |pairs: &[(&'static str, &str)]| {

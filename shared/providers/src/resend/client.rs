@@ -41,7 +41,7 @@ impl Client {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let key = credentials.get(API_KEY)?.clone();
         if !key.expose().bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(format!("{API_KEY} holds characters that no API key has"));
+            return Err(format!("{API_KEY} has characters that an API key can't have"));
         }
         Ok(Self {
             http,
@@ -97,7 +97,7 @@ impl Messaging for Client {
         _: Timestamp,
     ) -> Result<Vec<ListedMessage>, LookupError> {
         // Resend can't list by recipient; reconciliation repeats the request with its key.
-        Err(LookupError::NoAnswer)
+        Err(LookupError::NoResponse)
     }
 
     async fn check(&self) -> Result<(), String> {
@@ -110,13 +110,13 @@ impl Messaging for Client {
         let error: Option<ErrorBody> = serde_json::from_slice(&response.body).ok();
         match (response.status, error.as_ref().map(|error| error.name.as_str())) {
             (StatusCode::OK, _) if wire::is_list(&response.body) => Ok(()),
-            (StatusCode::OK, _) => Err(format!("what answers is not Resend: check {ENDPOINT}")),
+            (StatusCode::OK, _) => Err(format!("the server is not Resend: check {ENDPOINT}")),
             // A sending-only key can't read the domains. This error proves that the key is valid.
             (StatusCode::UNAUTHORIZED, Some("restricted_api_key")) => Ok(()),
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Err(format!(
-                "Resend refuses the key: make a new one in the dashboard and set {API_KEY}"
+                "Resend rejects the API key: create a new one in the dashboard and set {API_KEY}"
             )),
-            (status, _) => Err(format!("Resend answered {}: try again later", status.as_u16())),
+            (status, _) => Err(format!("Resend returned {}: try again later", status.as_u16())),
         }
     }
 }

@@ -47,7 +47,7 @@ impl Inbound {
         let secrets: Vec<Secret> = secrets.map(Secret::new).collect();
         if !secrets.iter().all(webhook::is_secret) {
             return Err(format!(
-                "{WEBHOOK_SECRET} must be whsec_ and base64, as the dashboard shows it"
+                "{WEBHOOK_SECRET} must be whsec_ followed by base64, as in the dashboard"
             ));
         }
         let origin = Url::parse(&endpoint)
@@ -68,13 +68,13 @@ impl Inbound {
         let request = self.http.get(url).bearer_auth(self.key.expose());
         let response = http::lookup(request, self.deadline)
             .await
-            .map_err(|_| LookupError::NoAnswer)?;
+            .map_err(|_| LookupError::NoResponse)?;
         match response.status {
-            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(LookupError::NotThere),
-            status if !status.is_success() => return Err(LookupError::NoAnswer),
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(LookupError::NotFound),
+            status if !status.is_success() => return Err(LookupError::NoResponse),
             _ => {}
         }
-        serde_json::from_slice(&response.body).map_err(|_| LookupError::NoAnswer)
+        serde_json::from_slice(&response.body).map_err(|_| LookupError::NoResponse)
     }
 }
 
@@ -97,25 +97,25 @@ impl Webhooks for Inbound {
         webhook::verify(&self.secrets, headers, &request.body, request.received_at)
     }
 
-    fn read(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
+    fn parse(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
         let event: Event =
-            serde_json::from_slice(&request.body).map_err(|_| UnreadableRequest("the body is no event in JSON"))?;
+            serde_json::from_slice(&request.body).map_err(|_| UnreadableRequest("the body is not an event in JSON"))?;
         if event.kind == "email.received" {
             let mail = serde_json::from_value(event.data)
-                .map_err(|_| UnreadableRequest("the mail lacks what every mail has"))?;
-            return arrived(&mail);
+                .map_err(|_| UnreadableRequest("a required field of the mail is missing"))?;
+            return read_mail(&mail);
         }
         let Some(stage) = stage(&event.kind) else {
             // About domains or contacts, or a newer event type.
             return Ok(Vec::new());
         };
-        let mail = serde_json::from_value(event.data).map_err(|_| UnreadableRequest("the event names no mail"))?;
+        let mail = serde_json::from_value(event.data).map_err(|_| UnreadableRequest("the event has no mail"))?;
         Ok(vec![WebhookEvent::Receipt(receipt(&event.kind, stage, &mail)?)])
     }
 
     async fn fetch_content(&self, mut message: InboundMessage) -> Result<InboundMessage, LookupError> {
         if !event::is_id(&message.carrier_id) {
-            return Err(LookupError::NotThere);
+            return Err(LookupError::NotFound);
         }
         // Without `cid`, the HTML would hold all images inline. They are among the attachments.
         let mail: Mail = self.fetch(&format!("{}?html_format=cid", message.carrier_id)).await?;
@@ -130,12 +130,12 @@ impl Webhooks for Inbound {
 
     /// Returns the signed download URL, which expires.
     async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupError> {
-        let (mail, id) = attachment.source.split_once('/').ok_or(LookupError::NotThere)?;
+        let (mail, id) = attachment.source.split_once('/').ok_or(LookupError::NotFound)?;
         if !event::is_id(mail) || !event::is_id(id) {
-            return Err(LookupError::NotThere);
+            return Err(LookupError::NotFound);
         }
         let download: Download = self.fetch(&format!("{mail}/attachments/{id}")).await?;
-        let url = Url::parse(&download.download_url).map_err(|_| LookupError::NoAnswer)?;
+        let url = Url::parse(&download.download_url).map_err(|_| LookupError::NoResponse)?;
         Ok(MediaRequest {
             is_carrier: url.origin() == self.origin,
             url: url.into(),
@@ -145,7 +145,7 @@ impl Webhooks for Inbound {
 }
 
 /// Returns one webhook event for each recipient address, because their owners are not known here.
-fn arrived(mail: &Mail) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
+fn read_mail(mail: &Mail) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
     let id = mail.id().ok_or(UnreadableRequest("the mail has no id"))?;
     let (sender_name, from) = wire::read_mailbox(&mail.from).ok_or(UnreadableRequest("the sender has no address"))?;
     let mut recipients: Vec<Address> = Vec::new();
@@ -206,10 +206,10 @@ fn receipt(kind: &str, stage: DeliveryStatus, mail: &Outgoing) -> Result<Receipt
             )
         }
         "email.suppressed" => {
-            let why = mail.suppressed.as_ref().and_then(|why| why.kind.as_deref());
-            (why.or(Some("suppressed")), Some(RefusalClass::Recipient))
+            let reason = mail.suppressed.as_ref().and_then(|reason| reason.kind.as_deref());
+            (reason.or(Some("suppressed")), Some(RefusalClass::Recipient))
         }
-        "email.failed" => (mail.failed.as_ref().and_then(|why| why.reason.as_deref()), None),
+        "email.failed" => (mail.failed.as_ref().and_then(|reason| reason.reason.as_deref()), None),
         _ => (None, None),
     };
     Ok(Receipt {

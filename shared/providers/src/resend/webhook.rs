@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn it_signs_as_the_vector_says() {
+    fn signs_like_the_reference_vector() {
         assert_eq!(sign(&secret(), ID, SENT, BODY).as_deref(), Some(SIGNATURE));
         assert!(verify_at(sent(), &[secret()], SIGNATURE));
         let bare = Secret::new("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn any_listed_signature_and_any_secret_will_do() {
+    fn accepts_any_listed_signature_of_any_secret() {
         let listed = format!("v1a,AAAA v1,AAAA {SIGNATURE}");
         let other = Secret::new("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
         assert!(verify_at(sent(), &[other.clone(), secret()], &listed));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn old_and_future_times_fail() {
+    fn rejects_old_and_future_timestamps() {
         for (seconds, passes) in [(0, true), (300, true), (-300, true), (301, false), (-301, false)] {
             let now = sent() + Duration::seconds(seconds);
             assert_eq!(verify_at(now, &[secret()], SIGNATURE), passes, "{seconds}");
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_signed() {
+    fn rejects_changes_of_any_signed_part() {
         fn check(id: &str, timestamp: &str, body: &[u8], signature: &str) -> bool {
             let headers = Headers {
                 id,

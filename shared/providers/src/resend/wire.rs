@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_quoted() {
+    fn quotes_display_names() {
         let address = "a@b.de";
         for (name, written) in [
             ("", "a@b.de"),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn attachments_are_named() {
+    fn names_attachments_after_their_url() {
         for (url, name) in [
             ("https://x.test/files/report-1.pdf?sig=abc", "report-1.pdf"),
             ("https://x.test/", "attachment-1"),

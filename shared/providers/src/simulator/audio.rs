@@ -113,7 +113,7 @@ mod tests {
     use crate::audio;
 
     #[test]
-    fn files_are_what_they_say_and_grow_with_the_text() {
+    fn audio_files_have_their_format_and_text_length() {
         for format in [AudioFormat::Mp3, AudioFormat::Ogg, AudioFormat::Wav] {
             let (short, long) = (file(format, duration("Hi")), file(format, duration(&"Hi".repeat(100))));
             assert!(audio::is(format, &short) && audio::is(format, &long), "{format:?}");
@@ -123,12 +123,12 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_its_checksum() {
+    fn ogg_page_has_valid_checksum() {
         // The check value of CRC-32/MPEG-2 with initial value and final XOR of 0.
         assert_eq!(checksum(b"123456789"), 0x89a1_897f);
         let mut page = page(2, 0, 0, &[b"x"]);
-        let told = u32::from_le_bytes(page[22..26].try_into().unwrap());
+        let stored = u32::from_le_bytes(page[22..26].try_into().unwrap());
         page[22..26].fill(0);
-        assert_eq!(told, checksum(&page));
+        assert_eq!(stored, checksum(&page));
     }
 }

@@ -54,7 +54,7 @@ async fn only_for_this_machine(request: axum::extract::Request, next: Next) -> R
     if is_local(request.headers()) {
         next.run(request).await
     } else {
-        (StatusCode::FORBIDDEN, "ask for localhost").into_response()
+        (StatusCode::FORBIDDEN, "the host name must be localhost").into_response()
     }
 }
 
@@ -90,7 +90,7 @@ async fn events(State(simulator): State<SimulatorState>) -> Sse<impl Stream<Item
         |(simulator, mut changes, mut person_message_changes)| async move {
             tokio::select! {
                 received = changes.recv() => if matches!(received, Err(RecvError::Closed)) { return None },
-                written = person_message_changes.changed() => if written.is_err() { return None },
+                result = person_message_changes.changed() => if result.is_err() { return None },
                 () = simulator.stopped() => return None,
             }
             // One event covers all changes in this interval.
@@ -201,7 +201,7 @@ async fn set_webhook_base_url(
 ) -> Response {
     let is_web = |url: url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
     if !url::Url::parse(request.base_url.trim()).is_ok_and(is_web) {
-        return bad_request("`base_url` is no http URL");
+        return bad_request("`base_url` is not an http URL");
     }
     simulator.set_webhook_base_url(&request.base_url);
     StatusCode::NO_CONTENT.into_response()
@@ -210,7 +210,7 @@ async fn set_webhook_base_url(
 /// Sends an inbound message and returns the webhook's response status.
 async fn send_as_person(State(simulator): State<SimulatorState>, Json(text): Json<PersonMessage>) -> Response {
     match simulator.send_as_person(text).await {
-        Ok(written) => Json(written).into_response(),
+        Ok(result) => Json(result).into_response(),
         Err(error) => bad_request(&error),
     }
 }
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_local_names_pass() {
+    fn accepts_local_host_names_only() {
         for (host, passes) in [
             ("localhost", true),
             ("localhost:8080", true),

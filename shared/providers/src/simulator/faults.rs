@@ -103,7 +103,7 @@ pub async fn inject_faults(
         }
         Some(InjectedFault::Refuse { status, code }) => match StatusCode::from_u16(status) {
             Ok(status) => (format.render)(status, Some(&code)),
-            Err(_) => (StatusCode::BAD_REQUEST, "no such HTTP status").into_response(),
+            Err(_) => (StatusCode::BAD_REQUEST, "the fault has an invalid HTTP status").into_response(),
         },
         // Only a streaming handler can apply it.
         Some(fault) => {

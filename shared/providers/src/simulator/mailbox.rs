@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn it_keeps_the_newest_and_counts_all() {
+    fn evicts_oldest_messages_and_counts_all() {
         let mut mailbox = Mailbox::default();
         for number in 0..MAX_MESSAGES + 10 {
             mailbox.push(message(number));

@@ -61,7 +61,7 @@ impl Simulator {
             .into_future();
         state.spawn_uncancelled(async move {
             if let Err(error) = server.await {
-                tracing::error!(%error, "the simulator's server ended");
+                tracing::error!(%error, "simulator server failed");
             }
         });
         state.spawn(delivery::run(state.clone()));

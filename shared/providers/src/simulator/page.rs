@@ -52,8 +52,8 @@ form.onsubmit = async (event) => {
   const answer = await fetch('person-writes', {
     method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(fields),
   });
-  const result = await answer.json().catch(() => ({ error: `not understood: ${answer.status}` }));
-  outcome.textContent = result.error ?? `answered: ${result.status ?? 'nobody there'}`;
+  const result = await answer.json().catch(() => ({ error: `unexpected response: ${answer.status}` }));
+  outcome.textContent = result.error ?? `webhook response: ${result.status ?? 'none'}`;
   if (answer.ok) form.elements.body.value = '';
 };
 ";
@@ -108,7 +108,7 @@ pub fn conversations(simulator: &SimulatorState) -> Markup {
             }
         }
         @if people.is_empty() {
-            p.empty { "Nobody has written or received anything yet." }
+            p.empty { "No messages yet." }
         }
         main {
             @for (channel, address, messages) in &people {
@@ -158,15 +158,15 @@ type Conversation = (Channel, String, Vec<Line>);
 
 /// Returns the messages of both directions, newest first.
 fn lines(simulator: &SimulatorState) -> Vec<Line> {
-    let ours = simulator
+    let outbound = simulator
         .newest(None, MAX_MESSAGES)
         .into_iter()
         .map(|message| (Writer::Us, message));
-    let theirs = simulator
+    let inbound = simulator
         .person_messages()
         .into_iter()
         .map(|message| (Writer::Person, message));
-    let mut lines: Vec<Line> = ours.chain(theirs).collect();
+    let mut lines: Vec<Line> = outbound.chain(inbound).collect();
     lines.sort_by_key(|(_, message)| std::cmp::Reverse(message.sequence));
     lines
 }

@@ -167,20 +167,21 @@ impl SimulatorState {
     pub async fn send_as_person(&self, text: PersonMessage) -> Result<PersonMessageResult, String> {
         let serves = |vendor: &&&crate::Vendor| {
             let manifest = &vendor.manifest;
-            manifest.channels.contains(&text.channel) && text.vendor.as_ref().is_none_or(|wanted| wanted == manifest.id)
+            manifest.channels.contains(&text.channel)
+                && text.vendor.as_ref().is_none_or(|expected| expected == manifest.id)
         };
         let vendor = crate::VENDORS
             .iter()
             .find(serves)
-            .ok_or_else(|| format!("no such vendor serves {}", text.channel))?;
+            .ok_or_else(|| format!("no matching vendor serves {}", text.channel))?;
         let id = vendor.manifest.id;
         let inbound = vendor
             .inbound
             .as_ref()
-            .ok_or_else(|| format!("nobody writes through {id}"))?;
+            .ok_or_else(|| format!("{id} has no inbound messages"))?;
         let url = self
             .webhook_url(id, text.channel)
-            .ok_or("nobody has said where the webhooks are: POST /call-back-to first")?;
+            .ok_or("the webhook base URL is not set: POST /call-back-to first")?;
         let text = normalized(text)?;
         let VendorWebhook { carrier_id, webhook } = (inbound.webhook)(self, &text, &url)?;
         if text.channel == Channel::Whatsapp {

@@ -31,7 +31,7 @@ const PIECE: usize = 3;
 impl ChatRequest {
     /// Returns the complete reply.
     pub fn answer(&self) -> String {
-        let [name, number, reason, time] = QUESTIONS.map(|(word, _)| self.find(word));
+        let [name, number, reason, time] = QUESTIONS.map(|(keyword, _)| self.find(keyword));
         let summary = || {
             let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "nothing".to_owned());
             let summary = format!("{} called about {}.", known(&name), known(&reason));
@@ -46,8 +46,8 @@ impl ChatRequest {
             let open = QUESTIONS.iter().zip(answers).find(|(_, answer)| answer.is_none());
             return open.map_or(GOODBYE, |((_, question), _)| question).to_owned();
         };
-        let said_goodbye = |said: &ChatMessage| said.from_model && said.text.contains(GOODBYE);
-        if self.turns.iter().any(said_goodbye) {
+        let has_goodbye = |message: &ChatMessage| message.from_model && message.text.contains(GOODBYE);
+        if self.turns.iter().any(has_goodbye) {
             return GOODBYE.to_owned();
         }
         let mut answer = format!(
@@ -60,13 +60,13 @@ impl ChatRequest {
     }
 
     /// Returns the answer to the question with this keyword.
-    fn find(&self, word: &str) -> Option<String> {
-        let lines: Vec<&str> = self.turns.iter().flat_map(|said| lines(&said.text)).collect();
-        let asks = |line: &str| {
-            let request = QUESTIONS.iter().find(|(word, _)| line.contains(*word));
-            line.contains('?') && request.is_some_and(|(request, _)| *request == word)
+    fn find(&self, keyword: &str) -> Option<String> {
+        let lines: Vec<&str> = self.turns.iter().flat_map(|message| lines(&message.text)).collect();
+        let is_question = |line: &str| {
+            let request = QUESTIONS.iter().find(|(keyword, _)| line.contains(*keyword));
+            line.contains('?') && request.is_some_and(|(request, _)| *request == keyword)
         };
-        let answered = lines.windows(2).find(|pair| asks(pair[0]))?;
+        let answered = lines.windows(2).find(|pair| is_question(pair[0]))?;
         let answer = answered[1].trim().trim_end_matches('.');
         let intro = ["My name is ", "my name is ", "This is ", "It's ", "I am ", "I'm "];
         let bare = intro.iter().find_map(|intro| answer.strip_prefix(intro));
@@ -76,12 +76,12 @@ impl ChatRequest {
 
 /// Returns the lines of a turn. A turn can hold a transcript with a speaker before each line.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
-    let is_speaker = |word: &str| (1..=20).contains(&word.len()) && !word.contains(['.', '?', ',']);
+    let is_speaker = |keyword: &str| (1..=20).contains(&keyword.len()) && !keyword.contains(['.', '?', ',']);
     text.lines()
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .map(move |line| match line.split_once(": ") {
-            Some((speaker, said)) if is_speaker(speaker) => said,
+            Some((speaker, text)) if is_speaker(speaker) => text,
             _ => line,
         })
 }
@@ -104,7 +104,7 @@ pub fn truncate_tokens(text: &str, max_tokens: u64) -> (String, bool) {
 mod tests {
     use super::*;
 
-    fn said(from_model: bool, text: &str) -> ChatMessage {
+    fn message(from_model: bool, text: &str) -> ChatMessage {
         let text = text.to_owned();
         ChatMessage { from_model, text }
     }
@@ -115,9 +115,9 @@ mod tests {
             turns: Vec::new(),
         };
         for answer in answers {
-            chat.turns.push(said(false, answer));
+            chat.turns.push(message(false, answer));
             let next = chat.answer();
-            chat.turns.push(said(true, &next));
+            chat.turns.push(message(true, &next));
         }
         chat
     }
@@ -131,21 +131,21 @@ mod tests {
     ];
 
     #[test]
-    fn it_takes_a_message() {
+    fn collects_a_message_over_five_turns() {
         let mut chat = hold(&ANSWERS);
-        let spoken: Vec<&str> = chat.turns.iter().map(|said| said.text.as_str()).collect();
+        let spoken: Vec<&str> = chat.turns.iter().map(|message| message.text.as_str()).collect();
         for (place, (_, question)) in QUESTIONS.iter().enumerate() {
             assert_eq!(spoken[2 * place + 1], *question);
         }
         let last = "Thank you, Ann. I have noted: your number is +1 415 555 0123, the reason is The boiler leaks, \
                     the best time is after five. Goodbye.";
         assert_eq!(spoken[9], last);
-        chat.turns.push(said(false, "Bye"));
+        chat.turns.push(message(false, "Bye"));
         assert_eq!(chat.answer(), GOODBYE);
     }
 
     #[test]
-    fn it_sums_up() {
+    fn returns_summary_as_json() {
         let mut chat = hold(&ANSWERS);
         chat.system = "Answer with JSON.".to_owned();
         let summary: serde_json::Value = serde_json::from_str(&chat.answer()).unwrap();
@@ -155,7 +155,7 @@ mod tests {
         let transcript = "Machine: What is your name?\nCaller: Ann\nMachine: And your number?\n";
         let one_turn = ChatRequest {
             system: "JSON".to_owned(),
-            turns: vec![said(false, transcript)],
+            turns: vec![message(false, transcript)],
         };
         let summary: serde_json::Value = serde_json::from_str(&one_turn.answer()).unwrap();
         assert_eq!(summary["name"], "Ann");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_the_text() {
+    fn splits_and_truncates_text() {
         let text = "one two three four";
         assert_eq!(split_pieces(text), ["one two three ", "four"]);
         assert_eq!(truncate_tokens(text, 2), ("one two ".to_owned(), true));

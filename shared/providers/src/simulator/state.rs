@@ -335,7 +335,7 @@ impl SimulatorState {
         let connect = || match crate::http::client() {
             Ok(client) => Some(client),
             Err(error) => {
-                tracing::warn!(%error, "the simulator can't call anybody");
+                tracing::warn!(%error, "simulator HTTP client unavailable");
                 None
             }
         };

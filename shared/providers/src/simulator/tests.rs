@@ -77,7 +77,7 @@ async fn send_raw(simulator: &Simulator) -> (std::io::Result<usize>, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn a_reset_is_a_reset_on_the_wire() {
+async fn reset_fault_resets_the_connection() {
     let simulator = start().await;
     simulator
         .state()
@@ -89,14 +89,14 @@ async fn a_reset_is_a_reset_on_the_wire() {
 }
 
 #[tokio::test]
-async fn stopping_ends_held_requests_and_frees_the_port() {
+async fn stop_ends_held_requests_and_frees_port() {
     let simulator = start().await;
     simulator
         .state()
         .inject_fault("twilio", InjectedFault::TimeoutAfterAccept, 1);
     let addr = simulator.addr;
     let state = simulator.state().clone();
-    let mut taken = state.subscribe();
+    let mut accepted = state.subscribe();
     let mut held = JoinSet::new();
     held.spawn({
         let (url, (account, token)) = (messages_url(&simulator), twilio());
@@ -108,7 +108,7 @@ async fn stopping_ends_held_requests_and_frees_the_port() {
             request.form(&text("hello")).send().await
         }
     });
-    tokio::time::timeout(WAIT, taken.recv()).await.unwrap().unwrap();
+    tokio::time::timeout(WAIT, accepted.recv()).await.unwrap().unwrap();
     tokio::time::timeout(WAIT, simulator.stop()).await.unwrap();
     assert!(held.join_next().await.unwrap().unwrap().is_err());
     drop(TcpListener::bind(addr).await.unwrap());
@@ -116,13 +116,13 @@ async fn stopping_ends_held_requests_and_frees_the_port() {
 }
 
 #[tokio::test]
-async fn only_loopback_is_served() {
+async fn rejects_non_loopback_address() {
     let refused = Simulator::start(SocketAddr::from(([0, 0, 0, 0], 0))).await;
     assert!(refused.is_err());
 }
 
 #[tokio::test]
-async fn waiting_sees_what_is_there_what_comes_and_what_changes() {
+async fn wait_for_sees_existing_new_and_changed_messages() {
     let simulator = start().await;
     let state = simulator.state().clone();
     state.set_delivery_delay(Duration::ZERO);
@@ -147,10 +147,10 @@ type OutgoingWebhook = (HeaderMap, Bytes);
 
 /// Starts a web server that forwards each POST.
 async fn listener() -> (String, mpsc::UnboundedReceiver<OutgoingWebhook>, JoinSet<()>) {
-    async fn take(State(reports): State<mpsc::UnboundedSender<OutgoingWebhook>>, headers: HeaderMap, body: Bytes) {
-        reports.send((headers, body)).unwrap();
+    async fn take(State(callbacks): State<mpsc::UnboundedSender<OutgoingWebhook>>, headers: HeaderMap, body: Bytes) {
+        callbacks.send((headers, body)).unwrap();
     }
-    let (sender, reports) = mpsc::unbounded_channel();
+    let (sender, callbacks) = mpsc::unbounded_channel();
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/status?mid=msg_1", socket.local_addr().unwrap());
     let mut server = JoinSet::new();
@@ -158,22 +158,22 @@ async fn listener() -> (String, mpsc::UnboundedReceiver<OutgoingWebhook>, JoinSe
         let router = Router::new().route("/status", post(take)).with_state(sender);
         axum::serve(socket, router).await.unwrap();
     });
-    (url, reports, server)
+    (url, callbacks, server)
 }
 
 #[tokio::test]
-async fn status_callbacks_come_in_order_and_signed() {
+async fn sends_signed_status_callbacks_in_order() {
     let simulator = start().await;
     let delay = Duration::from_millis(100);
     simulator.state().set_delivery_delay(delay);
-    let (url, mut reports, _server) = listener().await;
+    let (url, mut callbacks, _server) = listener().await;
     let mut form = text("hello");
     form.push(("StatusCallback", url.clone()));
     let before = tokio::time::Instant::now();
     let created: Value = send(&simulator, &form).await.unwrap().json().await.unwrap();
     assert_eq!(created["status"], "queued");
     for status in ["queued", "sent", "delivered"] {
-        let (headers, body) = tokio::time::timeout(WAIT, reports.recv()).await.unwrap().unwrap();
+        let (headers, body) = tokio::time::timeout(WAIT, callbacks.recv()).await.unwrap().unwrap();
         assert!(before.elapsed() >= delay, "the answer comes first");
         let fields: Vec<_> = form_urlencoded::parse(&body).into_owned().collect();
         let field = |name: &str| {
@@ -191,7 +191,7 @@ async fn status_callbacks_come_in_order_and_signed() {
 }
 
 #[tokio::test]
-async fn twilios_resources_look_like_twilios() {
+async fn twilio_resources_match_the_api_reference() {
     let simulator = start().await;
     // The status must not change during the test.
     simulator.state().set_delivery_delay(Duration::from_secs(3_600));
@@ -257,32 +257,32 @@ async fn twilios_resources_look_like_twilios() {
 }
 
 #[tokio::test]
-async fn scripts_can_watch_and_disturb() {
+async fn control_routes_list_messages_and_inject_faults() {
     let simulator = start().await;
     let base = simulator.base_url();
     let http = crate::http::client().unwrap();
-    let order = |path: &str, body: Value| http.post(format!("{base}{path}")).json(&body).send();
+    let post = |path: &str, body: Value| http.post(format!("{base}{path}")).json(&body).send();
     let fault = json!({ "vendor": "twilio", "kind": "rate_limit", "retry_after": 3, "times": 2 });
-    assert_eq!(order("/misbehave", fault).await.unwrap().status(), 204);
+    assert_eq!(post("/misbehave", fault).await.unwrap().status(), 204);
     let limited = send(&simulator, &text("hello")).await.unwrap();
     assert_eq!(
         (limited.status().as_u16(), &limited.headers()["retry-after"]),
         (429, &"3".parse().unwrap())
     );
     assert_eq!(
-        order("/behave", json!({ "vendor": "twilio" })).await.unwrap().status(),
+        post("/behave", json!({ "vendor": "twilio" })).await.unwrap().status(),
         204
     );
     assert_eq!(send(&simulator, &text("<b>bold</b>")).await.unwrap().status(), 201);
 
-    for wrong in [
+    for invalid in [
         json!({ "vendor": "acme", "kind": "slow", "delay_ms": 1 }),
         json!({ "vendor": "twilio", "kind": "odd" }),
     ] {
-        assert!(order("/misbehave", wrong).await.unwrap().status().is_client_error());
+        assert!(post("/misbehave", invalid).await.unwrap().status().is_client_error());
     }
     assert_eq!(
-        order("/opt-out", json!({ "number": "+14155550123" }))
+        post("/opt-out", json!({ "number": "+14155550123" }))
             .await
             .unwrap()
             .status(),
@@ -324,37 +324,39 @@ async fn scripts_can_watch_and_disturb() {
 }
 
 #[tokio::test]
-async fn scripts_can_write_as_people() {
+async fn control_routes_send_inbound_messages() {
     let simulator = start().await;
-    let mut ears = crate::tests::webhook_receiver::WebhookReceiver::open().await;
+    let mut receiver = crate::tests::webhook_receiver::WebhookReceiver::open().await;
     let base = simulator.base_url();
     let http = crate::http::client().unwrap();
-    let order = |path: &str, body: Value| http.post(format!("{base}{path}")).json(&body).send();
+    let post = |path: &str, body: Value| http.post(format!("{base}{path}")).json(&body).send();
     let draft = json!({ "channel": "sms", "from": "+1 415 555 0123", "to": "+14155550100", "body": "<i>hi</i>", "media": ["picture"] });
-    let early = order("/person-writes", draft.clone()).await.unwrap();
+    let early = post("/person-writes", draft.clone()).await.unwrap();
     assert_eq!(early.status(), 400);
     assert!(early.text().await.unwrap().contains("call-back-to"));
 
-    let nowhere = order("/call-back-to", json!({ "base_url": "nowhere" })).await.unwrap();
-    assert_eq!(nowhere.status(), 400);
-    let here = json!({ "base_url": format!("{}/", ears.base_url) });
-    assert_eq!(order("/call-back-to", here).await.unwrap().status(), 204);
+    let invalid_url = post("/call-back-to", json!({ "base_url": "invalid_recipient" }))
+        .await
+        .unwrap();
+    assert_eq!(invalid_url.status(), 400);
+    let here = json!({ "base_url": format!("{}/", receiver.base_url) });
+    assert_eq!(post("/call-back-to", here).await.unwrap().status(), 204);
     let twice = json!({ "vendor": "twilio", "copies": 2 });
-    assert_eq!(order("/manner", twice).await.unwrap().status(), 204);
+    assert_eq!(post("/manner", twice).await.unwrap().status(), 204);
     assert_eq!(
-        order("/manner", json!({ "vendor": "acme" })).await.unwrap().status(),
+        post("/manner", json!({ "vendor": "acme" })).await.unwrap().status(),
         404
     );
 
     let events = http.get(format!("{base}/events")).send();
     let mut events = events.await.unwrap();
-    let written: Value = order("/person-writes", draft).await.unwrap().json().await.unwrap();
+    let sent: Value = post("/person-writes", draft).await.unwrap().json().await.unwrap();
     assert_eq!(
-        (&written["vendor"], &written["status"], &written["calls"]),
+        (&sent["vendor"], &sent["status"], &sent["calls"]),
         (&json!("twilio"), &json!(200), &json!(2))
     );
-    let told = ears.next().await;
-    assert!(String::from_utf8_lossy(&told.body).contains(written["carrier_id"].as_str().unwrap()));
+    let request = receiver.next().await;
+    assert!(String::from_utf8_lossy(&request.body).contains(sent["carrier_id"].as_str().unwrap()));
     let event = tokio::time::timeout(WAIT, events.chunk()).await.unwrap().unwrap();
     assert_eq!(event.unwrap(), "data: new\n\n");
     let page = http.get(format!("{base}/conversations")).send().await.unwrap();
@@ -364,16 +366,22 @@ async fn scripts_can_write_as_people() {
         "{page}"
     );
 
-    for wrong in [
+    for invalid in [
         json!({}),
         json!({ "channel": "sms", "from": "x", "to": "y", "color": "red" }),
     ] {
-        assert!(order("/person-writes", wrong).await.unwrap().status().is_client_error());
+        assert!(
+            post("/person-writes", invalid)
+                .await
+                .unwrap()
+                .status()
+                .is_client_error()
+        );
     }
 }
 
 #[tokio::test]
-async fn the_page_is_told_of_news() {
+async fn page_receives_event_for_new_message() {
     let simulator = start().await;
     let http = crate::http::client().unwrap();
     let mut events = http

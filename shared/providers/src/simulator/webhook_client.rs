@@ -93,7 +93,7 @@ impl SimulatorState {
                 Err(error) => {
                     response.outcome.status = None;
                     let retry = error.is_connect() || webhook.retry.retry_on_errors;
-                    tracing::debug!(error = %error.without_url(), "nobody took the simulator's webhook");
+                    tracing::debug!(error = %error.without_url(), "simulator webhook failed");
                     retry
                 }
             };

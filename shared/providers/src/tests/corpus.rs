@@ -33,7 +33,7 @@ pub fn files(vendor: &str) -> BTreeMap<String, Vec<u8>> {
 }
 
 #[test]
-fn every_callback_and_frame_of_calls_is_what_its_name_says() {
+fn corpus_call_callbacks_and_frames_match_their_names() {
     install_tls();
     let http = http::client().unwrap();
     for vendor in VENDORS {
@@ -70,7 +70,7 @@ fn every_callback_and_frame_of_calls_is_what_its_name_says() {
 }
 
 #[test]
-fn every_body_is_what_its_name_says() {
+fn corpus_bodies_match_their_names() {
     install_tls();
     let http = http::client().unwrap();
     for vendor in VENDORS.iter().filter(|vendor| vendor.inbound.is_some()) {
@@ -104,7 +104,7 @@ fn every_body_is_what_its_name_says() {
                 received_at: Clock::System.now(),
             };
             assert!(webhooks.verify(&request).is_err(), "{id}/{name} is not signed");
-            let notices = webhooks.read(&request);
+            let notices = webhooks.parse(&request);
             let (kind, _) = name.split_once('-').unwrap();
             *seen.get_mut(kind).unwrap() += 1;
             match kind {

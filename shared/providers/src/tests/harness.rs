@@ -27,7 +27,7 @@ use crate::{
 pub const DEADLINE: Duration = Duration::from_secs(1);
 
 /// The limit for all waits in tests.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 type Connect = fn(&Credentials, reqwest::Client, Duration) -> Arc<dyn Messaging>;
 
@@ -71,10 +71,10 @@ impl CarrierHarness {
     }
 
     /// Starts a server and points the vendor's webhooks at it.
-    pub async fn listen(&self) -> Ears {
-        let ears = Ears::open().await;
-        self.state().set_webhook_base_url(&ears.base_url);
-        ears
+    pub async fn listen(&self) -> WebhookReceiver {
+        let receiver = WebhookReceiver::open().await;
+        self.state().set_webhook_base_url(&receiver.base_url);
+        receiver
     }
 
     /// Returns an inbound message from the harness's recipient to its sender.
@@ -91,14 +91,14 @@ impl CarrierHarness {
             content,
             sender_name: None,
             callback: None,
-            call_urls: (self.channel == Channel::Voice).then(nowhere),
+            call_urls: (self.channel == Channel::Voice).then(invalid_recipient),
         }
     }
 
     pub fn text(&self, body: &str) -> Dispatch {
         self.dispatch(Content {
             body: (self.channel != Channel::Voice).then(|| body.to_owned()),
-            call: (self.channel == Channel::Voice).then(placing),
+            call: (self.channel == Channel::Voice).then(options),
             subject: (self.channel == Channel::Email).then(|| "Hello".to_owned()),
             ..Content::default()
         })
@@ -119,15 +119,15 @@ impl CarrierHarness {
 
 /// URLs that refuse connections.
 fn nowhere() -> CallUrls {
-    let nowhere = "http://127.0.0.1:1/".to_owned();
+    let invalid_recipient = "http://127.0.0.1:1/".to_owned();
     CallUrls {
-        answer: nowhere.clone(),
-        status: nowhere.clone(),
-        machine: nowhere,
+        answer: invalid_recipient.clone(),
+        status: invalid_recipient.clone(),
+        machine: invalid_recipient,
     }
 }
 
-fn placing() -> CallOptions {
+fn options() -> CallOptions {
     CallOptions {
         ring_seconds: 30,
         limit_seconds: 600,
@@ -158,7 +158,7 @@ pub fn refused(class: RefusalClass, code: &str) -> Outcome {
 /// Verifies a webhook and returns its only message.
 pub fn the_message(inbound: &dyn Webhooks, request: &WebhookRequest) -> InboundMessage {
     assert_eq!(inbound.verify(request), Ok(()));
-    let notices = inbound.read(request).unwrap();
+    let notices = inbound.parse(request).unwrap();
     let [WebhookEvent::Message(message)] = notices.as_slice() else {
         panic!("{notices:?}")
     };
@@ -168,7 +168,7 @@ pub fn the_message(inbound: &dyn Webhooks, request: &WebhookRequest) -> InboundM
 /// Verifies a webhook and returns its only receipt.
 pub fn the_receipt(inbound: &dyn Webhooks, request: &WebhookRequest) -> Receipt {
     assert_eq!(inbound.verify(request), Ok(()));
-    let notices = inbound.read(request).unwrap();
+    let notices = inbound.parse(request).unwrap();
     let [WebhookEvent::Receipt(receipt)] = notices.as_slice() else {
         panic!("{notices:?}")
     };
@@ -246,7 +246,7 @@ impl Caller for CarrierHarness {
     }
 
     async fn calls_twice(&self) -> (WebhookRequest, WebhookRequest) {
-        let mut ears = self.listen().await;
+        let mut receiver = self.listen().await;
         let twice = WebhookBehavior {
             copies: 2,
             reversed: false,
@@ -255,7 +255,7 @@ impl Caller for CarrierHarness {
         let mut draft = self.draft("Is it 8 + 1 o'clock? é 👍");
         draft.vendor = Some(self.vendor.manifest.id.to_owned());
         self.state().send_as_person(draft).await.unwrap();
-        (ears.next().await, ears.next().await)
+        (receiver.next().await, receiver.next().await)
     }
 
     fn signs_the_url(&self) -> bool {

@@ -16,7 +16,7 @@ pub fn install_tls() {
 }
 
 #[test]
-fn ids_and_settings_are_unique() {
+fn vendor_ids_and_settings_are_unique() {
     let mut ids: Vec<_> = VENDORS.iter().map(|v| v.manifest.id).collect();
     let mut settings: Vec<_> = VENDORS
         .iter()
@@ -37,7 +37,7 @@ fn ids_and_settings_are_unique() {
 }
 
 #[test]
-fn every_vendor_connects_with_its_simulated_credentials() {
+fn every_vendor_connects_with_simulated_credentials() {
     install_tls();
     let http = http::client().unwrap();
     for vendor in VENDORS {

@@ -13,64 +13,64 @@ use axum::{
 use butt_dial_domain::{Clock, ports::webhook::WebhookRequest};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 
-use super::harness::PATIENCE;
+use super::harness::TEST_TIMEOUT;
 
-pub struct Ears {
+pub struct WebhookReceiver {
     pub base_url: String,
-    request: mpsc::UnboundedReceiver<WebhookRequest>,
-    answer: Arc<AtomicU16>,
+    requests: mpsc::UnboundedReceiver<WebhookRequest>,
+    status: Arc<AtomicU16>,
     _server: JoinSet<()>,
 }
 
 #[derive(Clone)]
 struct Listener {
     base_url: String,
-    request: mpsc::UnboundedSender<WebhookRequest>,
-    answer: Arc<AtomicU16>,
+    requests: mpsc::UnboundedSender<WebhookRequest>,
+    status: Arc<AtomicU16>,
 }
 
-impl Ears {
+impl WebhookReceiver {
     pub async fn open() -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}", socket.local_addr().unwrap());
-        let (sender, request) = mpsc::unbounded_channel();
-        let answer = Arc::new(AtomicU16::new(200));
+        let (sender, requests) = mpsc::unbounded_channel();
+        let status = Arc::new(AtomicU16::new(200));
         let listener = Listener {
             base_url: base_url.clone(),
-            request: sender,
-            answer: answer.clone(),
+            requests: sender,
+            status: status.clone(),
         };
         let mut server = JoinSet::new();
         server.spawn(async move {
-            let router = axum::Router::new().fallback(listen).with_state(listener);
+            let router = axum::Router::new().fallback(record).with_state(listener);
             axum::serve(socket, router).await.unwrap();
         });
         Self {
             base_url,
-            request,
-            answer,
+            requests,
+            status,
             _server: server,
         }
     }
 
     /// Sets the response status.
-    pub fn answer(&self, status: StatusCode) {
-        self.answer.store(status.as_u16(), Ordering::Relaxed);
+    pub fn respond_with(&self, status: StatusCode) {
+        self.status.store(status.as_u16(), Ordering::Relaxed);
     }
 
     /// Returns the next webhook, or waits for it.
     pub async fn next(&mut self) -> WebhookRequest {
-        let request = tokio::time::timeout(PATIENCE, self.request.recv()).await;
+        let request = tokio::time::timeout(TEST_TIMEOUT, self.requests.recv()).await;
         request.expect("a webhook").expect("the server runs")
     }
 
     /// Returns whether all received webhooks were taken.
-    pub fn is_silent(&mut self) -> bool {
-        self.request.try_recv().is_err()
+    pub fn is_empty(&mut self) -> bool {
+        self.requests.try_recv().is_err()
     }
 }
 
-async fn listen(State(listener): State<Listener>, request: Request) -> StatusCode {
+async fn record(State(listener): State<Listener>, request: Request) -> StatusCode {
     let (parts, body) = request.into_parts();
     let body: Bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let request = WebhookRequest {
@@ -81,6 +81,6 @@ async fn listen(State(listener): State<Listener>, request: Request) -> StatusCod
         received_at: Clock::System.now(),
     };
     // The test may have dropped its end.
-    let _ = listener.request.send(request);
-    StatusCode::from_u16(listener.answer.load(Ordering::Relaxed)).unwrap()
+    let _ = listener.requests.send(request);
+    StatusCode::from_u16(listener.status.load(Ordering::Relaxed)).unwrap()
 }

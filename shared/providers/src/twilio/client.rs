@@ -52,13 +52,15 @@ impl Client {
         let endpoint = credentials.checked_endpoint(ENDPOINT)?.to_owned();
         let account = credentials.get(ACCOUNT_SID)?.expose().to_owned();
         if !wire::is_sid(&account, "AC") {
-            return Err(format!("{ACCOUNT_SID} must be AC and letters or digits"));
+            return Err(format!("{ACCOUNT_SID} must be AC followed by letters or digits"));
         }
         let messaging_service = credentials
             .find(MESSAGING_SERVICE_SID)
             .map(|sid| sid.expose().to_owned());
         if messaging_service.as_ref().is_some_and(|sid| !wire::is_sid(sid, "MG")) {
-            return Err(format!("{MESSAGING_SERVICE_SID} must be MG and letters or digits"));
+            return Err(format!(
+                "{MESSAGING_SERVICE_SID} must be MG followed by letters or digits"
+            ));
         }
         let resource = |name| {
             let url = format!("{endpoint}/{}/Accounts/{account}/{name}.json", wire::VERSION);
@@ -100,11 +102,11 @@ impl Client {
     }
 
     async fn page<P: DeserializeOwned>(&self, url: &str) -> Result<P, LookupError> {
-        let response = self.get(url).await.map_err(|_| LookupError::NoAnswer)?;
+        let response = self.get(url).await.map_err(|_| LookupError::NoResponse)?;
         if !response.status.is_success() {
-            return Err(LookupError::NoAnswer);
+            return Err(LookupError::NoResponse);
         }
-        serde_json::from_slice(&response.body).map_err(|_| LookupError::NoAnswer)
+        serde_json::from_slice(&response.body).map_err(|_| LookupError::NoResponse)
     }
 }
 
@@ -168,7 +170,7 @@ impl Messaging for Client {
             }
         }
         // The list was not read to its end, so "not in the list" would be a guess.
-        Err(LookupError::NoAnswer)
+        Err(LookupError::NoResponse)
     }
 
     async fn check(&self) -> Result<(), String> {
@@ -181,15 +183,15 @@ impl Messaging for Client {
                     "the Twilio account is {}: reactivate it in the console",
                     http::label(&account.status)
                 )),
-                Err(_) => Err(format!("what answers is not Twilio: check {ENDPOINT}")),
+                Err(_) => Err(format!("the server is not Twilio: check {ENDPOINT}")),
             },
             401 | 403 => Err(format!(
-                "Twilio refuses the credentials: copy {ACCOUNT_SID} and {AUTH_TOKEN} from the console"
+                "Twilio rejects the credentials: copy {ACCOUNT_SID} and {AUTH_TOKEN} from the console"
             )),
             404 => Err(format!(
-                "Twilio does not know this account: check {ACCOUNT_SID} and {ENDPOINT}"
+                "this Twilio account does not exist: check {ACCOUNT_SID} and {ENDPOINT}"
             )),
-            status => Err(format!("Twilio answered {status}: try again later")),
+            status => Err(format!("Twilio returned {status}: try again later")),
         }
     }
 }
@@ -214,17 +216,17 @@ impl Client {
                 Some(next) => url = self.next_url(&next)?,
             }
         }
-        Err(LookupError::NoAnswer)
+        Err(LookupError::NoResponse)
     }
 
     /// Returns the URL of the next page, which Twilio gives without a host. Rejects other paths, so that the
     /// credentials go nowhere else.
     fn next_url(&self, uri: &str) -> Result<String, LookupError> {
-        let ours = format!("/{}/Accounts/{}/", wire::VERSION, self.account);
-        if uri.starts_with(&ours) {
+        let prefix = format!("/{}/Accounts/{}/", wire::VERSION, self.account);
+        if uri.starts_with(&prefix) {
             Ok(format!("{}{uri}", self.endpoint))
         } else {
-            Err(LookupError::NoAnswer)
+            Err(LookupError::NoResponse)
         }
     }
 }

@@ -53,7 +53,7 @@ fn unescape(text: &[u8]) -> Result<String, UnreadableRequest> {
             b'+' => b' ',
             b'%' => match (digit(rest.next()), digit(rest.next())) {
                 (Some(high), Some(low)) => high << 4 | low,
-                _ => return Err(UnreadableRequest("the form is escaped wrongly")),
+                _ => return Err(UnreadableRequest("the form has an invalid escape")),
             },
             byte => *byte,
         });
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_decoded_without_loss() {
+    fn decodes_form_fields_without_loss() {
         let form = Form::decode(b"Body=1+%2B+1%20%C3%A9&Blank=&Bare&&Body=2&=x").unwrap();
         let fields: Vec<_> = form.fields().iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_have_to_be_guessed_is_refused() {
+    fn rejects_invalid_and_oversized_forms() {
         for body in [&b"a=%"[..], b"a=%4", b"a=%zz", b"a=%+1", b"a=%FF", b"a=\xff", b"%C3=1"] {
             assert!(Form::decode(body).is_err(), "{body:?}");
         }

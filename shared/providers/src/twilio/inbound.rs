@@ -45,7 +45,8 @@ impl Inbound {
         let endpoint = Url::parse(credentials.checked_endpoint(ENDPOINT)?);
         let basic = STANDARD.encode(format!("{account}:{}", token.expose()));
         let authorization = HeaderValue::from_str(&format!("Basic {basic}"));
-        let mut authorization = authorization.map_err(|_| format!("{AUTH_TOKEN} can't be sent"))?;
+        let mut authorization =
+            authorization.map_err(|_| format!("{AUTH_TOKEN} has characters that a header can't carry"))?;
         authorization.set_sensitive(true);
         let subaccounts = credentials
             .find(SUBACCOUNT_TOKENS)
@@ -93,7 +94,7 @@ fn subaccounts(list: &Secret) -> Result<Vec<(String, Secret)>, String> {
     });
     let read: Option<Vec<_>> = read.collect();
     read.ok_or_else(|| {
-        format!("{SUBACCOUNT_TOKENS} must be pairs of an account's SID and its token: AC..:token,AC..:token")
+        format!("{SUBACCOUNT_TOKENS} must be pairs of an account SID and its token: AC..:token,AC..:token")
     })
 }
 
@@ -132,7 +133,7 @@ impl Webhooks for Inbound {
         }
     }
 
-    fn read(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
+    fn parse(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
         let Kind::Form(body) = kind(request) else {
             return Ok(Vec::new());
         };
@@ -143,7 +144,7 @@ impl Webhooks for Inbound {
             return Ok(Vec::new());
         };
         if !wire::is_message_sid(sid) {
-            return Err(UnreadableRequest("the message's SID is none"));
+            return Err(UnreadableRequest("the message SID is invalid"));
         }
         let status = form.find("MessageStatus").or_else(|| form.find("SmsStatus"));
         let Some(channel) = channel(&form) else {
@@ -169,7 +170,7 @@ impl Webhooks for Inbound {
     }
 
     async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupError> {
-        let url = Url::parse(&attachment.source).map_err(|_| LookupError::NotThere)?;
+        let url = Url::parse(&attachment.source).map_err(|_| LookupError::NotFound)?;
         let is_carrier = url.origin() == self.origin;
         let mut headers = HeaderMap::new();
         if is_carrier {

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_are_signed_as_the_vectors_say() {
+    fn signs_forms_like_the_reference_vectors() {
         let call = call();
         assert_eq!(sign(&token(), URL, Payload::Form(&call)), PLAIN);
         let with_port = URL.replace(".com/", ".com:443/");
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_signed_as_the_vector_says() {
+    fn signs_json_like_the_reference_vector() {
         let body = br#"{"property": "value", "boolean": true}"#;
         let hash = "0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19632632f96e6620";
         assert_eq!(body_hash(body), hash);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_may_be_signed_or_not() {
+    fn accepts_signature_with_or_without_port() {
         let call = call();
         for url in [
             URL.to_owned(),
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_may_be_in_the_older_encoding() {
+    fn accepts_signature_over_legacy_query_encoding() {
         let signed = "https://example.com/hook?a=it's%20(ok)&b=&a=2";
         let call = call();
         let configured = "https://example.com/hook?a=it%27s+%28ok%29&a=2&b=";
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn both_tokens_of_a_rotation_pass_and_no_other() {
+    fn accepts_both_rotation_tokens_only() {
         let call = call();
         let (old, new, other) = (token(), Secret::new("67890"), Secret::new("1234"));
         let signature = sign(&new, URL, Payload::Form(&call));
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_counts() {
+    fn rejects_changes_of_any_field() {
         let mut call = call();
         call.push(("Blank".into(), String::new()));
         let with_blank = sign(&token(), URL, Payload::Form(&call));

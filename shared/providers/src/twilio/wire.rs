@@ -52,10 +52,10 @@ pub const WHATSAPP: &str = "whatsapp:";
 
 /// Builds the query. `DateSent>` with a value reads `DateSent>=` on the wire and counts whole days.
 pub fn list_query(channel: Channel, from: &Address, to: &Address, since: Timestamp, page_size: usize) -> String {
-    let written = |of| address(channel, of).unwrap_or_default();
+    let wire_address = |of| address(channel, of).unwrap_or_default();
     Serializer::new(String::new())
-        .append_pair("To", &written(to))
-        .append_pair("From", &written(from))
+        .append_pair("To", &wire_address(to))
+        .append_pair("From", &wire_address(from))
         .append_pair("DateSent>", &since.format("%Y-%m-%d").to_string())
         .append_pair("PageSize", &page_size.to_string())
         .finish()

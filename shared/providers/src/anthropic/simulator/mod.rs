@@ -111,8 +111,8 @@ async fn create(
 }
 
 /// Renders the message: complete, or without content for `message_start`.
-fn message(request: &ValidRequest, said: Option<(&str, &str)>) -> Value {
-    let content: Vec<Value> = said
+fn message(request: &ValidRequest, reply: Option<(&str, &str)>) -> Value {
+    let content: Vec<Value> = reply
         .iter()
         .map(|(text, _)| json!({ "type": "text", "text": text }))
         .collect();
@@ -122,13 +122,13 @@ fn message(request: &ValidRequest, said: Option<(&str, &str)>) -> Value {
         "role": "assistant",
         "model": request.model,
         "content": content,
-        "stop_reason": said.map(|(_, reason)| reason),
+        "stop_reason": reply.map(|(_, reason)| reason),
         "stop_sequence": null,
         "usage": {
             "input_tokens": request.tokens,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
-            "output_tokens": said.map_or(1, |(text, _)| text.split_whitespace().count()),
+            "output_tokens": reply.map_or(1, |(text, _)| text.split_whitespace().count()),
         },
     })
 }

@@ -35,7 +35,7 @@ const FIELDS: [&str; 12] = [
 /// Models after Claude Opus 4.6 refuse these fields.
 const REMOVED_FIELDS: [&str; 3] = ["temperature", "top_p", "top_k"];
 
-#[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+#[expect(clippy::result_large_err, reason = "created once per request, as its response")]
 pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<ValidRequest, Response> {
     let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
     if !kind.is_some_and(|kind| kind.starts_with(b"application/json")) {
@@ -73,7 +73,11 @@ fn check(fields: &Map<String, Value>) -> Result<ValidRequest, String> {
     };
     let messages = fields.get("messages").ok_or("messages: Field required")?;
     let messages = messages.as_array().ok_or("messages: Input should be a valid list")?;
-    let turns = messages.iter().enumerate().map(said).collect::<Result<Vec<_>, _>>()?;
+    let turns = messages
+        .iter()
+        .enumerate()
+        .map(read_turn)
+        .collect::<Result<Vec<_>, _>>()?;
     match (turns.first(), turns.last()) {
         (None, _) | (_, None) => Err("messages: at least one message is required".to_owned()),
         (Some(first), _) if first.from_model => Err("messages: first message must use the \"user\" role".to_owned()),
@@ -86,14 +90,14 @@ fn check(fields: &Map<String, Value>) -> Result<ValidRequest, String> {
                 model: model.to_owned(),
                 max_tokens,
                 stream,
-                tokens: words(&system) + turns.iter().map(|said| words(&said.text)).sum::<usize>(),
+                tokens: words(&system) + turns.iter().map(|turn| words(&turn.text)).sum::<usize>(),
                 chat: ChatRequest { system, turns },
             })
         }
     }
 }
 
-fn said((place, message): (usize, &Value)) -> Result<ChatMessage, String> {
+fn read_turn((place, message): (usize, &Value)) -> Result<ChatMessage, String> {
     let from_model = match message["role"].as_str() {
         Some("user") => false,
         Some("assistant") => true,

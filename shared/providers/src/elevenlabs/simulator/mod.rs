@@ -118,7 +118,7 @@ async fn speak(
 }
 
 /// Validates the request and returns its text.
-#[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+#[expect(clippy::result_large_err, reason = "created once per request, as its response")]
 fn read(headers: &HeaderMap, body: &[u8]) -> Result<String, Response> {
     let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
     let fields = serde_json::from_slice::<Map<String, Value>>(body);
@@ -130,10 +130,10 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Result<String, Response> {
     }
     let text = fields.get("text").and_then(Value::as_str);
     let text = text.ok_or_else(|| invalid("body", "text", "missing"))?;
-    let wanted = fields
+    let model = fields
         .get("model_id")
         .map_or(Some("eleven_multilingual_v2"), Value::as_str);
-    let Some((_, longest, told)) = MODELS.iter().find(|(id, ..)| wanted == Some(id)) else {
+    let Some((_, longest, takes_language)) = MODELS.iter().find(|(id, ..)| model == Some(id)) else {
         let text = "A model with that id does not exist.";
         return Err(error_response(StatusCode::BAD_REQUEST, "model_not_found", text));
     };
@@ -149,7 +149,7 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Result<String, Response> {
         ));
     }
     match fields.get("language_code") {
-        Some(language) if !told || language.as_str().is_none_or(|language| language.len() != 2) => {
+        Some(language) if !takes_language || language.as_str().is_none_or(|language| language.len() != 2) => {
             let text = "Model does not support the language.";
             Err(error_response(StatusCode::BAD_REQUEST, "unsupported_language", text))
         }

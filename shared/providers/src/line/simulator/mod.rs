@@ -132,7 +132,7 @@ async fn push(State(app): State<AppState>, headers: HeaderMap, body: Bytes) -> R
 
 impl AppState {
     /// Accepts the push as one message and returns its id.
-    #[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+    #[expect(clippy::result_large_err, reason = "created once per request, as its response")]
     fn take(&self, push: Push) -> Result<String, Response> {
         let Ok(to) = Address::parse(Channel::Line, &push.to) else {
             return Err(invalid("to"));

@@ -46,7 +46,7 @@ fn signed(body: &str) -> WebhookRequest {
 
 fn read(events: &Value) -> Vec<InboundMessage> {
     let request = signed(&json!({ "destination": BOT, "events": events }).to_string());
-    let notices = inbound().read(&request).unwrap();
+    let notices = inbound().parse(&request).unwrap();
     let messages = notices.into_iter().map(|notice| match notice {
         WebhookEvent::Message(message) => *message,
         WebhookEvent::Receipt(_) => panic!("a receipt"),
@@ -62,16 +62,16 @@ fn text(source: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_friend_writes() {
+async fn reads_inbound_text() {
     let harness = open(Channel::Line).await;
-    let mut ears = harness.listen().await;
+    let mut receiver = harness.listen().await;
     let mut draft = harness.draft("8 o'clock? é 👍");
     draft.in_reply_to = Some("41".to_owned());
-    let written = harness.state().send_as_person(draft).await.unwrap();
-    let request = ears.next().await;
-    assert_eq!(request.url, format!("{}/webhooks/line/line", ears.base_url));
+    let result = harness.state().send_as_person(draft).await.unwrap();
+    let request = receiver.next().await;
+    assert_eq!(request.url, format!("{}/webhooks/line/line", receiver.base_url));
     let message = the_message(&*harness.webhooks(), &request);
-    assert_eq!(message.carrier_id, written.carrier_id);
+    assert_eq!(message.carrier_id, result.carrier_id);
     assert_eq!((message.from.as_str(), message.to.as_str()), (ANN, BOT));
     assert_eq!(message.body.as_deref(), Some("8 o'clock? é 👍"));
     assert_eq!(message.in_reply_to.as_deref(), Some("41"));
@@ -79,24 +79,24 @@ async fn a_friend_writes() {
 }
 
 #[tokio::test]
-async fn a_picture_is_fetched_from_where_files_are() {
+async fn fetches_media_from_file_host() {
     let harness = open(Channel::Line).await;
-    let mut ears = harness.listen().await;
+    let mut receiver = harness.listen().await;
     let mut draft = harness.draft("");
     draft.media = vec!["picture".to_owned()];
     harness.state().send_as_person(draft).await.unwrap();
     let webhooks = harness.webhooks();
-    let message = the_message(&*webhooks, &ears.next().await);
-    let how = webhooks.media(&message.attachments[0]).await.unwrap();
-    assert!(how.is_carrier);
+    let message = the_message(&*webhooks, &receiver.next().await);
+    let download = webhooks.media(&message.attachments[0]).await.unwrap();
+    assert!(download.is_carrier);
     let http = crate::http::client().unwrap();
-    assert_eq!(http.get(&how.url).send().await.unwrap().status(), 401);
-    let picture = http.get(&how.url).headers(how.headers).send().await.unwrap();
+    assert_eq!(http.get(&download.url).send().await.unwrap().status(), 401);
+    let picture = http.get(&download.url).headers(download.headers).send().await.unwrap();
     assert!(picture.bytes().await.unwrap().starts_with(b"\x89PNG"));
 }
 
 #[tokio::test]
-async fn files_have_a_host_of_their_own() {
+async fn selects_base_url_of_files() {
     let file = |source: &str| Attachment {
         source: source.to_owned(),
         content_type: None,
@@ -128,21 +128,21 @@ fn simulated_at(endpoint: &str, credentials: &Credentials) -> Credentials {
 }
 
 #[tokio::test]
-async fn who_blocks_the_bot_says_stop() {
+async fn block_and_unblock_count_as_stop_and_start() {
     let harness = open(Channel::Line).await;
-    let mut ears = harness.listen().await;
+    let mut receiver = harness.listen().await;
     for (word, keyword) in [("STOP", Keyword::Stop), ("START", Keyword::Start)] {
         let mut draft = harness.draft("");
         draft.opt_out_type = Some(word.to_owned());
-        let written = harness.state().send_as_person(draft).await.unwrap();
-        let message = the_message(&*harness.webhooks(), &ears.next().await);
+        let result = harness.state().send_as_person(draft).await.unwrap();
+        let message = the_message(&*harness.webhooks(), &receiver.next().await);
         assert_eq!((message.answered_keyword, message.body), (Some(keyword), None));
-        assert_eq!(message.carrier_id, written.carrier_id);
+        assert_eq!(message.carrier_id, result.carrier_id);
     }
 }
 
 #[test]
-fn groups_and_rooms_are_told_from_people() {
+fn reads_user_group_and_room_senders() {
     let room = format!("R{}", &GROUP[1..]);
     for (source, from, group) in [
         (json!({ "type": "user", "userId": ANN }), ANN, None),
@@ -167,7 +167,7 @@ fn groups_and_rooms_are_told_from_people() {
 }
 
 #[test]
-fn what_is_for_others_is_passed_over() {
+fn ignores_standby_and_unknown_events() {
     let ann = json!({ "type": "user", "userId": ANN });
     let mut standby = text(&ann);
     standby["mode"] = json!("standby");
@@ -185,14 +185,14 @@ fn what_is_for_others_is_passed_over() {
 }
 
 #[test]
-fn the_try_whether_the_address_works_says_nothing() {
+fn accepts_empty_test_request() {
     let request = signed(r#"{"destination":"U0","events":[]}"#);
     assert_eq!(inbound().verify(&request), Ok(()));
-    assert_eq!(inbound().read(&request), Ok(Vec::new()));
+    assert_eq!(inbound().parse(&request), Ok(Vec::new()));
 }
 
 #[test]
-fn nothing_is_believed_without_the_channels_signature() {
+fn rejects_requests_without_channel_signature() {
     let body = r#"{"destination":"U0","events":[]}"#;
     let mut altered = signed(body);
     altered.body = body.replace("U0", "U1").into();
@@ -205,10 +205,10 @@ fn nothing_is_believed_without_the_channels_signature() {
 }
 
 #[test]
-fn what_can_not_be_read_is_told() {
+fn rejects_unreadable_webhooks() {
     for body in ["", "7", "{}", r#"{"destination":"U0","events":[{}]}"#] {
         assert!(
-            matches!(inbound().read(&signed(body)), Err(UnreadableRequest(_))),
+            matches!(inbound().parse(&signed(body)), Err(UnreadableRequest(_))),
             "{body}"
         );
     }

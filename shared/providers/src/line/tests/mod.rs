@@ -42,7 +42,7 @@ fn refused(class: RefusalClass) -> Outcome {
 }
 
 #[tokio::test]
-async fn a_text_and_a_picture_arrive_together() {
+async fn sends_text_and_image_in_one_push() {
     let harness = open(Channel::Line).await;
     let dispatch = harness.dispatch(Content {
         body: Some("look: é 👍".to_owned()),
@@ -62,7 +62,7 @@ async fn a_text_and_a_picture_arrive_together() {
 }
 
 #[tokio::test]
-async fn a_repeat_under_one_key_is_the_same_message() {
+async fn repeats_same_key_without_second_message() {
     let harness = open(Channel::Line).await;
     let dispatch = harness.text("hello");
     let (first, again) = (harness.send(&dispatch).await, harness.send(&dispatch).await);
@@ -72,13 +72,13 @@ async fn a_repeat_under_one_key_is_the_same_message() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_carried_is_refused() {
+async fn refuses_content_the_vendor_can_not_carry() {
     let harness = open(Channel::Line).await;
     let long = harness.text(&"x".repeat(5_001));
     assert_eq!(harness.send(&long).await, refused(RefusalClass::Content));
-    let mut nowhere = harness.text("hello");
-    nowhere.to = butt_dial_domain::Address::Line("Ann".to_owned());
-    assert_eq!(harness.send(&nowhere).await, refused(RefusalClass::Recipient));
+    let mut invalid_recipient = harness.text("hello");
+    invalid_recipient.to = butt_dial_domain::Address::Line("Ann".to_owned());
+    assert_eq!(harness.send(&invalid_recipient).await, refused(RefusalClass::Recipient));
 
     let requests = harness.requests();
     let picture = "https://x.test/a.png".to_owned();
@@ -113,7 +113,7 @@ async fn what_can_not_be_carried_is_refused() {
 }
 
 #[tokio::test]
-async fn every_status_has_its_class() {
+async fn maps_statuses_to_refusal_classes() {
     use RefusalClass::{Configuration, Content, Recipient, Throttled};
 
     let harness = open(Channel::Line).await;
@@ -141,7 +141,7 @@ async fn every_status_has_its_class() {
 }
 
 #[test]
-fn wrong_settings_are_told_before_the_first_request() {
+fn rejects_invalid_settings_without_request() {
     install_tls();
     let http = http::client().unwrap();
     let good = VENDOR.simulated_credentials("https://x.test");

@@ -33,7 +33,7 @@ struct Fields {
 }
 
 impl ValidMessage {
-    #[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+    #[expect(clippy::result_large_err, reason = "created once per request, as its response")]
     pub fn parse(body: &[u8]) -> Result<Self, Response> {
         let fields: Fields = serde_json::from_slice(body).map_err(|_| missing("messaging_product, to and type"))?;
         if fields.messaging_product != "whatsapp" {
@@ -82,7 +82,7 @@ impl ValidMessage {
 }
 
 /// Renders a template by name and parameters, because the simulator has no templates.
-#[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+#[expect(clippy::result_large_err, reason = "created once per request, as its response")]
 fn shown_template(part: &Value) -> Result<String, Response> {
     let (Some(name), Some(language)) = (part["name"].as_str(), part["language"]["code"].as_str()) else {
         return Err(missing("template.name and template.language.code"));

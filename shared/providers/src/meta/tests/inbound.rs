@@ -71,21 +71,21 @@ fn messages(messages: &Value) -> WebhookRequest {
 }
 
 #[tokio::test]
-async fn a_person_writes_and_is_known_by_name() {
+async fn reads_inbound_text_with_sender_name() {
     let harness = open(Channel::Whatsapp).await;
-    let mut ears = harness.listen().await;
+    let mut receiver = harness.listen().await;
     let mut draft = harness.draft("8 o'clock? é 👍");
     draft.vendor = Some("meta".to_owned());
     draft.sender_name = Some("Jörg".to_owned());
     draft.in_reply_to = Some("wamid.1".to_owned());
-    let written = harness.state().send_as_person(draft).await.unwrap();
-    assert_eq!((written.vendor, written.status), ("meta", Some(200)));
+    let result = harness.state().send_as_person(draft).await.unwrap();
+    assert_eq!((result.vendor, result.status), ("meta", Some(200)));
 
-    let request = ears.next().await;
-    assert_eq!(request.url, format!("{}/webhooks/meta/whatsapp", ears.base_url));
+    let request = receiver.next().await;
+    assert_eq!(request.url, format!("{}/webhooks/meta/whatsapp", receiver.base_url));
     assert!(request.body.is_ascii(), "Meta escapes");
     let message = the_message(&*harness.webhooks(), &request);
-    assert_eq!(message.carrier_id, written.carrier_id);
+    assert_eq!(message.carrier_id, result.carrier_id);
     assert_eq!(
         (message.from.as_str(), message.to.as_str()),
         ("+14155550123", "+14155550100")
@@ -97,26 +97,26 @@ async fn a_person_writes_and_is_known_by_name() {
 }
 
 #[tokio::test]
-async fn pictures_are_fetched_in_two_steps() {
+async fn fetches_media_in_two_steps() {
     let harness = open(Channel::Whatsapp).await;
-    let mut ears = harness.listen().await;
+    let mut receiver = harness.listen().await;
     let mut draft = harness.draft("look");
     draft.vendor = Some("meta".to_owned());
     draft.media = vec!["picture".to_owned(), "picture".to_owned()];
     harness.state().send_as_person(draft).await.unwrap();
     let webhooks = harness.webhooks();
-    let notices = webhooks.read(&ears.next().await).unwrap();
+    let notices = webhooks.parse(&receiver.next().await).unwrap();
     let [WebhookEvent::Message(first), WebhookEvent::Message(second)] = notices.as_slice() else {
         panic!("{notices:?}")
     };
     assert_eq!((first.body.as_deref(), second.body.as_deref()), (Some("look"), None));
     assert_ne!(first.carrier_id, second.carrier_id);
 
-    let how = webhooks.media(&first.attachments[0]).await.unwrap();
-    assert!(how.is_carrier);
+    let download = webhooks.media(&first.attachments[0]).await.unwrap();
+    assert!(download.is_carrier);
     let http = http::client().unwrap();
-    assert_eq!(http.get(&how.url).send().await.unwrap().status(), 401);
-    let picture = http.get(&how.url).headers(how.headers).send().await.unwrap();
+    assert_eq!(http.get(&download.url).send().await.unwrap().status(), 401);
+    let picture = http.get(&download.url).headers(download.headers).send().await.unwrap();
     assert!(picture.bytes().await.unwrap().starts_with(b"\x89PNG"));
     let lost = Attachment {
         source: "../me".to_owned(),
@@ -126,16 +126,16 @@ async fn pictures_are_fetched_in_two_steps() {
 }
 
 #[tokio::test]
-async fn receipts_bring_our_id_back() {
+async fn receipts_return_our_message_id() {
     let harness = open(Channel::Whatsapp).await;
     harness.state().set_delivery_delay(Duration::ZERO);
-    let mut ears = harness.listen().await;
+    let mut receiver = harness.listen().await;
     let mut dispatch = harness.text("hello");
     let Outcome::Accepted(accepted) = harness.send(&dispatch).await else {
         panic!("not accepted")
     };
     for stage in [DeliveryStatus::Sent, DeliveryStatus::Delivered] {
-        let receipt = the_receipt(&*harness.webhooks(), &ears.next().await);
+        let receipt = the_receipt(&*harness.webhooks(), &receiver.next().await);
         assert_eq!((receipt.stage, receipt.failure), (stage, None));
         assert_eq!(receipt.carrier_id, accepted.carrier_id);
         assert_eq!(receipt.message.as_ref(), Some(&dispatch.message));
@@ -143,24 +143,24 @@ async fn receipts_bring_our_id_back() {
 
     dispatch.to = address(Channel::Whatsapp, "+4917612345678");
     harness.send(&dispatch).await;
-    let receipt = the_receipt(&*harness.webhooks(), &ears.next().await);
+    let receipt = the_receipt(&*harness.webhooks(), &receiver.next().await);
     assert_eq!(receipt.stage, DeliveryStatus::Failed);
     assert_eq!(receipt.error_code.as_deref(), Some("131047"));
     assert_eq!(receipt.failure, Some(RefusalClass::WindowClosed));
 }
 
 #[tokio::test]
-async fn a_batch_comes_until_it_is_taken() {
+async fn retries_batch_until_accepted() {
     let harness = open(Channel::Whatsapp).await;
-    let ears = harness.listen().await;
-    ears.answer(StatusCode::INTERNAL_SERVER_ERROR);
+    let receiver = harness.listen().await;
+    receiver.respond_with(StatusCode::INTERNAL_SERVER_ERROR);
     let mut draft = harness.draft("hello");
     draft.vendor = Some("meta".to_owned());
     assert_eq!(harness.state().send_as_person(draft).await.unwrap().calls, 8);
 }
 
 #[test]
-fn what_people_say_is_understood_in_all_its_forms() {
+fn reads_text_of_all_message_types() {
     let part = |kind: &str, part: Value| {
         let mut message = json!({ "from": "14155550123", "id": "wamid.1", "timestamp": "1700000000", "type": kind });
         message[kind] = part;
@@ -204,7 +204,7 @@ fn what_people_say_is_understood_in_all_its_forms() {
 }
 
 #[test]
-fn one_bad_part_of_a_batch_spoils_no_other() {
+fn unreadable_item_does_not_spoil_batch() {
     let value = json!({
         "metadata": { "display_phone_number": "14155550100" },
         "messages": [
@@ -223,7 +223,7 @@ fn one_bad_part_of_a_batch_spoils_no_other() {
     let without_number = json!({ "metadata": { "display_phone_number": "?" }, "messages": [] });
     let other = json!({ "field": "account_update", "value": {} });
     let request = batch(&[other, change(&json!(1)), change(&without_number), change(&value)]);
-    let notices = inbound().read(&request).unwrap();
+    let notices = inbound().parse(&request).unwrap();
     let [
         WebhookEvent::Message(message),
         WebhookEvent::Receipt(played),
@@ -245,7 +245,7 @@ fn one_bad_part_of_a_batch_spoils_no_other() {
 }
 
 #[test]
-fn nothing_is_believed_without_the_apps_signature() {
+fn rejects_requests_without_app_signature() {
     let body = r#"{"entry":[]}"#;
     assert_eq!(inbound().verify(&signed(body)), Ok(()));
     let mut altered = signed(body);
@@ -259,7 +259,7 @@ fn nothing_is_believed_without_the_apps_signature() {
 }
 
 #[test]
-fn only_who_knows_our_word_may_subscribe() {
+fn handshake_requires_verify_token() {
     let ask = |query: &str| {
         let mut request = signed("");
         request.method = Method::GET;
@@ -286,12 +286,12 @@ fn only_who_knows_our_word_may_subscribe() {
 }
 
 #[test]
-fn what_can_not_be_read_is_told() {
+fn rejects_unreadable_webhooks() {
     for body in ["", "[]x", "7", r#"{"entry":1}"#] {
         assert!(
-            matches!(inbound().read(&signed(body)), Err(UnreadableRequest(_))),
+            matches!(inbound().parse(&signed(body)), Err(UnreadableRequest(_))),
             "{body}"
         );
     }
-    assert_eq!(inbound().read(&signed(r#"{"object":"page"}"#)), Ok(Vec::new()));
+    assert_eq!(inbound().parse(&signed(r#"{"object":"page"}"#)), Ok(Vec::new()));
 }

@@ -37,7 +37,7 @@ fn connect(credentials: &Credentials, http: reqwest::Client, deadline: Duration)
 }
 
 #[tokio::test]
-async fn texts_files_and_templates_arrive() {
+async fn sends_texts_files_and_templates() {
     let harness = open(Channel::Whatsapp).await;
     let text = harness.text("8 o'clock? é 👍");
     let file = harness.dispatch(Content {
@@ -67,13 +67,16 @@ async fn texts_files_and_templates_arrive() {
 
 /// The simulator refuses the first two; the adapter refuses the others before a request.
 #[tokio::test]
-async fn what_can_not_be_carried_is_refused() {
+async fn refuses_content_the_vendor_can_not_carry() {
     let harness = open(Channel::Whatsapp).await;
     let long = harness.text(&"x".repeat(4_097));
     assert_eq!(harness.send(&long).await, refused(RefusalClass::Content, "131009"));
-    let mut nowhere = harness.text("hello");
-    nowhere.to = butt_dial_domain::Address::Phone("+0".to_owned());
-    assert_eq!(harness.send(&nowhere).await, refused(RefusalClass::Recipient, "131026"));
+    let mut invalid_recipient = harness.text("hello");
+    invalid_recipient.to = butt_dial_domain::Address::Phone("+0".to_owned());
+    assert_eq!(
+        harness.send(&invalid_recipient).await,
+        refused(RefusalClass::Recipient, "131026")
+    );
 
     let requests = harness.requests();
     let mut sms = harness.text("hello");
@@ -91,7 +94,7 @@ async fn what_can_not_be_carried_is_refused() {
 }
 
 #[tokio::test]
-async fn every_code_has_its_class() {
+async fn maps_error_codes_to_refusal_classes() {
     use RefusalClass::{Configuration, Content, Recipient, Throttled, WindowClosed};
 
     let harness = open(Channel::Whatsapp).await;
@@ -144,7 +147,7 @@ async fn every_code_has_its_class() {
 }
 
 #[test]
-fn wrong_settings_are_told_before_the_first_request() {
+fn rejects_invalid_settings_without_request() {
     install_tls();
     let http = http::client().unwrap();
     let good = VENDOR.simulated_credentials("https://x.test");

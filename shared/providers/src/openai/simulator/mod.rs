@@ -86,8 +86,8 @@ async fn complete(
     if request.stream {
         script(&request, &id, &text, reason).into_response_with(guard, fault.as_ref())
     } else {
-        let said = json!({ "role": "assistant", "content": text, "refusal": null });
-        let choice = json!({ "index": 0, "message": said, "logprobs": null, "finish_reason": reason });
+        let reply = json!({ "role": "assistant", "content": text, "refusal": null });
+        let choice = json!({ "index": 0, "message": reply, "logprobs": null, "finish_reason": reason });
         let answer = json!({ "id": id, "object": "chat.completion", "model": request.model, "choices": [choice] });
         Json(answer).into_response()
     }

@@ -45,7 +45,7 @@ const MAX_INPUT_CHARS: usize = 4_096;
 
 type Fields = Map<String, Value>;
 
-#[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+#[expect(clippy::result_large_err, reason = "created once per request, as its response")]
 fn fields(headers: &HeaderMap, body: &[u8], known: &[&str]) -> Result<Fields, Response> {
     let kind = headers.get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
     let fields = serde_json::from_slice::<Fields>(body);
@@ -67,13 +67,13 @@ fn fields(headers: &HeaderMap, body: &[u8], known: &[&str]) -> Result<Fields, Re
     }
 }
 
-#[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+#[expect(clippy::result_large_err, reason = "created once per request, as its response")]
 fn text<'a>(fields: &'a Fields, key: &str) -> Result<&'a str, Response> {
     let text = fields.get(key).and_then(Value::as_str);
     text.ok_or_else(|| error::invalid(key, None, &format!("Missing required parameter: '{key}'.")))
 }
 
-#[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+#[expect(clippy::result_large_err, reason = "created once per request, as its response")]
 fn model(fields: &Fields) -> Result<&str, Response> {
     let model = text(fields, "model")?;
     MODELS
@@ -82,7 +82,7 @@ fn model(fields: &Fields) -> Result<&str, Response> {
         .ok_or_else(|| error::no_such_model(model))
 }
 
-#[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+#[expect(clippy::result_large_err, reason = "created once per request, as its response")]
 pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<ValidRequest, Response> {
     let fields = fields(headers, body, &CHAT)?;
     let model = model(&fields)?;
@@ -125,7 +125,7 @@ pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<ValidRequest, Response> 
 }
 
 /// Validates a speech request. Returns the text and the file format; `None` for raw samples.
-#[expect(clippy::result_large_err, reason = "made once a request, and it is the answer")]
+#[expect(clippy::result_large_err, reason = "created once per request, as its response")]
 pub fn speech(headers: &HeaderMap, body: &[u8]) -> Result<(String, Option<AudioFormat>), Response> {
     let fields = fields(headers, body, &SPEECH)?;
     model(&fields)?;

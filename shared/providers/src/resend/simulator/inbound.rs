@@ -96,7 +96,7 @@ pub fn sign(_url: &str, body: &[u8], at: Timestamp) -> Headers {
 
 /// Returns the mail with its text.
 pub async fn mail(State(app): State<AppState>, Path(id): Path<String>) -> Response {
-    let Some((letter, text)) = app.simulator.find_person_message(ID, &id) else {
+    let Some((stored, text)) = app.simulator.find_person_message(ID, &id) else {
         return ApiError::not_found().into_response();
     };
     let mut headers = json!({ "Message-ID": message_id(&id) });
@@ -108,7 +108,7 @@ pub async fn mail(State(app): State<AppState>, Path(id): Path<String>) -> Respon
         "id": id,
         "to": [text.to],
         "from": wire::mailbox(text.sender_name.as_deref(), &text.from),
-        "created_at": letter.at.to_rfc3339(),
+        "created_at": stored.at.to_rfc3339(),
         "subject": text.subject.as_deref().unwrap_or_default(),
         "bcc": [],
         "cc": [],
@@ -126,8 +126,8 @@ pub async fn mail(State(app): State<AppState>, Path(id): Path<String>) -> Respon
 
 /// Returns the download URL of an attachment.
 pub async fn attachment(State(app): State<AppState>, Path((id, attachment)): Path<(String, String)>) -> Response {
-    let letter = app.simulator.find_person_message(ID, &id);
-    let listed = letter.map(|(_, text)| attachments(&text, true)).unwrap_or_default();
+    let stored = app.simulator.find_person_message(ID, &id);
+    let listed = stored.map(|(_, text)| attachments(&text, true)).unwrap_or_default();
     let Some(mut found) = listed.into_iter().find(|listed| listed["id"] == attachment) else {
         return ApiError::not_found().into_response();
     };

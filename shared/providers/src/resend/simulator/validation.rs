@@ -93,7 +93,11 @@ impl ValidMessage {
             let text = "Tags should only contain ASCII letters, numbers, underscores, or dashes.";
             return Err(unprocessable("validation_error", text));
         }
-        let attachments = fields.attachments.into_iter().map(shown).collect::<Option<_>>();
+        let attachments = fields
+            .attachments
+            .into_iter()
+            .map(attachment_label)
+            .collect::<Option<_>>();
         let attachments = attachments.ok_or_else(|| {
             let text = "Attachment must have either a `content` or a valid `path`.";
             unprocessable("invalid_attachment", text)
@@ -112,7 +116,7 @@ impl ValidMessage {
 }
 
 /// Returns how the page shows an attachment: its URL or its name.
-fn shown(attachment: Attachment) -> Option<String> {
+fn attachment_label(attachment: Attachment) -> Option<String> {
     match (attachment.path, attachment.content) {
         (Some(path), _) => {
             let url = url::Url::parse(&path).ok()?;

@@ -79,23 +79,23 @@ fn about_our_mail(kind: &str, more: &[(&str, Value)]) -> Receipt {
 }
 
 #[tokio::test]
-async fn a_mail_is_announced_fetched_and_its_picture_too() {
+async fn fetches_announced_mail_and_its_attachment() {
     let harness = open(Channel::Email).await;
-    let mut ears = harness.listen().await;
+    let mut receiver = harness.listen().await;
     let mut draft = harness.draft("Plain\ntext");
     draft.sender_name = Some("Lee, \"Ann\"".to_owned());
     draft.subject = Some("A table".to_owned());
     draft.html = Some("<p>Marked up</p>".to_owned());
     draft.in_reply_to = Some("<first@example.com>".to_owned());
     draft.media = vec!["picture".to_owned()];
-    let written = harness.state().send_as_person(draft).await.unwrap();
-    assert_eq!((written.vendor, written.status), ("resend", Some(200)));
+    let result = harness.state().send_as_person(draft).await.unwrap();
+    assert_eq!((result.vendor, result.status), ("resend", Some(200)));
 
     let webhooks = harness.webhooks();
-    let request = ears.next().await;
-    assert_eq!(request.url, format!("{}/webhooks/resend/email", ears.base_url));
+    let request = receiver.next().await;
+    assert_eq!(request.url, format!("{}/webhooks/resend/email", receiver.base_url));
     let announced = the_message(&*webhooks, &request);
-    assert_eq!(announced.carrier_id, written.carrier_id);
+    assert_eq!(announced.carrier_id, result.carrier_id);
     assert_eq!(
         (announced.from.as_str(), announced.to.as_str()),
         ("ann@example.org", "agent@example.com")
@@ -117,14 +117,14 @@ async fn a_mail_is_announced_fetched_and_its_picture_too() {
     assert_eq!(picture.filename.as_deref(), Some("picture-1.png"));
     assert!(picture.size.is_some_and(|size| size > 60));
 
-    let how = webhooks.media(picture).await.unwrap();
-    assert!(how.is_carrier && how.headers.is_empty());
-    let picture = http::client().unwrap().get(how.url).send().await.unwrap();
+    let download = webhooks.media(picture).await.unwrap();
+    assert!(download.is_carrier && download.headers.is_empty());
+    let picture = http::client().unwrap().get(download.url).send().await.unwrap();
     assert!(picture.bytes().await.unwrap().starts_with(b"\x89PNG"));
 }
 
 #[tokio::test]
-async fn what_is_not_there_can_not_be_fetched() {
+async fn fails_to_fetch_unknown_mails_and_attachments() {
     let harness = open(Channel::Email).await;
     let webhooks = harness.webhooks();
     for id in ["unknown", "../domains", ""] {
@@ -144,16 +144,16 @@ async fn what_is_not_there_can_not_be_fetched() {
 }
 
 #[tokio::test]
-async fn receipts_bring_our_id_back() {
+async fn receipts_return_our_message_id() {
     let harness = open(Channel::Email).await;
     harness.state().set_delivery_delay(Duration::ZERO);
-    let mut ears = harness.listen().await;
+    let mut receiver = harness.listen().await;
     let mail = harness.text("hello");
     let Outcome::Accepted(accepted) = harness.send(&mail).await else {
         panic!("not accepted")
     };
     for stage in [DeliveryStatus::Sent, DeliveryStatus::Delivered] {
-        let receipt = the_receipt(&*harness.webhooks(), &ears.next().await);
+        let receipt = the_receipt(&*harness.webhooks(), &receiver.next().await);
         assert_eq!(receipt.stage, stage);
         assert_eq!(receipt.carrier_id, accepted.carrier_id);
         assert_eq!(receipt.message.as_ref(), Some(&mail.message));
@@ -162,7 +162,7 @@ async fn receipts_bring_our_id_back() {
 
     harness.state().opt_out("ann@example.org");
     harness.send(&harness.text("hello")).await;
-    let receipt = the_receipt(&*harness.webhooks(), &ears.next().await);
+    let receipt = the_receipt(&*harness.webhooks(), &receiver.next().await);
     assert_eq!(
         (receipt.stage, receipt.failure),
         (DeliveryStatus::Failed, Some(RefusalClass::Recipient))
@@ -170,16 +170,16 @@ async fn receipts_bring_our_id_back() {
 }
 
 #[tokio::test]
-async fn an_event_comes_until_it_is_taken() {
+async fn retries_event_until_accepted() {
     let harness = open(Channel::Email).await;
-    let ears = harness.listen().await;
-    ears.answer(StatusCode::INTERNAL_SERVER_ERROR);
-    let written = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
-    assert_eq!((written.status, written.calls), (Some(500), 8));
+    let receiver = harness.listen().await;
+    receiver.respond_with(StatusCode::INTERNAL_SERVER_ERROR);
+    let result = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
+    assert_eq!((result.status, result.calls), (Some(500), 8));
 }
 
 #[test]
-fn every_event_has_its_stage() {
+fn maps_events_to_delivery_statuses() {
     for (kind, stage) in [
         ("sent", DeliveryStatus::Sent),
         ("delivered", DeliveryStatus::Delivered),
@@ -199,12 +199,12 @@ fn every_event_has_its_stage() {
         );
     }
     for kind in ["email.scheduled", "email.invented", "contact.created", "domain.updated"] {
-        assert_eq!(inbound().read(&event(kind, &json!({}))), Ok(Vec::new()), "{kind}");
+        assert_eq!(inbound().parse(&event(kind, &json!({}))), Ok(Vec::new()), "{kind}");
     }
 }
 
 #[test]
-fn failures_say_why() {
+fn maps_failures_to_codes_and_classes() {
     use RefusalClass::{OptedOut, Recipient, Throttled};
     let bounce = |kind: &str| ("bounce", json!({ "message": "no", "type": kind, "subType": "General" }));
     for (kind, why, stage, code, class) in [
@@ -260,7 +260,7 @@ fn failures_say_why() {
 }
 
 #[test]
-fn tags_come_as_an_object_or_as_a_list() {
+fn reads_tags_as_object_or_list() {
     for (tags, id) in [
         (json!({ "bd_message": "msg_1" }), Some("msg_1")),
         (
@@ -279,23 +279,26 @@ fn tags_come_as_an_object_or_as_a_list() {
 }
 
 #[test]
-fn each_address_that_a_mail_came_to_is_told() {
+fn returns_one_event_per_recipient_address() {
     let data = json!({
         "email_id": "e-1", "from": "ann@example.org",
         "to": ["Agent <agent@Example.com>", "else@example.net", "undisclosed-recipients:;"],
         "received_for": ["agent@example.com", "second@example.com"],
     });
-    let notices = inbound().read(&event("email.received", &data)).unwrap();
-    let told = notices.iter().map(|notice| match notice {
+    let notices = inbound().parse(&event("email.received", &data)).unwrap();
+    let received = notices.iter().map(|notice| match notice {
         WebhookEvent::Message(message) => message.to.as_str(),
         WebhookEvent::Receipt(_) => panic!("a receipt"),
     });
-    let told: Vec<_> = told.collect();
-    assert_eq!(told, ["agent@example.com", "second@example.com", "else@example.net"]);
+    let received: Vec<_> = received.collect();
+    assert_eq!(
+        received,
+        ["agent@example.com", "second@example.com", "else@example.net"]
+    );
 }
 
 #[test]
-fn nothing_is_believed_without_a_fresh_signature() {
+fn rejects_missing_wrong_and_stale_signatures() {
     let inbound = inbound();
     let body = r#"{"type":"email.sent","data":{"email_id":"e-1"}}"#;
     let standard = ["webhook-id", "webhook-timestamp", "webhook-signature"];
@@ -330,7 +333,7 @@ fn nothing_is_believed_without_a_fresh_signature() {
 }
 
 #[test]
-fn what_can_not_be_read_is_told() {
+fn rejects_unreadable_webhooks() {
     for body in [
         "",
         "[]",
@@ -343,6 +346,6 @@ fn what_can_not_be_read_is_told() {
         r#"{"type":"email.received","data":{"email_id":"e-1","from":"Ann"}}"#,
     ] {
         let request = signed(body, SVIX, now());
-        assert!(matches!(inbound().read(&request), Err(UnreadableRequest(_))), "{body}");
+        assert!(matches!(inbound().parse(&request), Err(UnreadableRequest(_))), "{body}");
     }
 }

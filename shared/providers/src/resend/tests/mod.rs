@@ -41,7 +41,7 @@ fn connect(credentials: &Credentials, http: reqwest::Client, deadline: Duration)
 }
 
 #[tokio::test]
-async fn a_mail_arrives_whole() {
+async fn sends_all_fields_of_a_mail() {
     let harness = open(Channel::Email).await;
     let mut mail = harness.dispatch(Content {
         body: Some("Plain text".to_owned()),
@@ -75,7 +75,7 @@ async fn a_mail_arrives_whole() {
 }
 
 #[tokio::test]
-async fn a_repeat_under_one_key_is_the_same_mail() {
+async fn repeats_same_key_without_second_mail() {
     let harness = open(Channel::Email).await;
     let mail = harness.text("hello");
     let (first, again) = (harness.send(&mail).await, harness.send(&mail).await);
@@ -94,7 +94,7 @@ async fn a_repeat_under_one_key_is_the_same_mail() {
 
 /// The rows of Resend's error reference.
 #[tokio::test]
-async fn every_name_has_its_class() {
+async fn maps_error_names_to_refusal_classes() {
     use RefusalClass::{Configuration, Content, Throttled};
 
     let harness = open(Channel::Email).await;
@@ -149,7 +149,7 @@ async fn every_name_has_its_class() {
 
 /// Resend checks these fields, so the simulator does.
 #[tokio::test]
-async fn what_resend_would_refuse_is_refused() {
+async fn maps_refusals_of_invalid_mails() {
     let harness = open(Channel::Email).await;
     let mut bare = harness.text("hello");
     bare.content.subject = None;
@@ -166,16 +166,16 @@ async fn what_resend_would_refuse_is_refused() {
         refused(RefusalClass::Content, "missing_required_field")
     );
 
-    let mut nowhere = harness.text("hello");
-    nowhere.to = butt_dial_domain::Address::Email("ann".to_owned());
+    let mut invalid_recipient = harness.text("hello");
+    invalid_recipient.to = butt_dial_domain::Address::Email("ann".to_owned());
     assert_eq!(
-        harness.send(&nowhere).await,
+        harness.send(&invalid_recipient).await,
         refused(RefusalClass::Recipient, "validation_error")
     );
-    let mut nobody = harness.text("hello");
-    nobody.from = butt_dial_domain::Address::Email("agent".to_owned());
+    let mut invalid_sender = harness.text("hello");
+    invalid_sender.from = butt_dial_domain::Address::Email("agent".to_owned());
     assert_eq!(
-        harness.send(&nobody).await,
+        harness.send(&invalid_sender).await,
         refused(RefusalClass::Configuration, "invalid_from_address")
     );
 
@@ -197,7 +197,7 @@ async fn what_resend_would_refuse_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_for_sending_only_is_a_good_key() {
+async fn accepts_sending_only_key() {
     let harness = open(Channel::Email).await;
     let carrier = harness.connect(&harness.credentials().with(API_KEY, simulator::SENDING_KEY));
     assert_eq!(carrier.check().await, Ok(()));
@@ -208,7 +208,7 @@ async fn a_key_for_sending_only_is_a_good_key() {
 }
 
 #[tokio::test]
-async fn somebody_who_opted_out_is_suppressed_after_acceptance() {
+async fn suppresses_opted_out_recipient_after_acceptance() {
     let harness = open(Channel::Email).await;
     harness.state().set_delivery_delay(Duration::ZERO);
     harness.state().opt_out("ann@example.org");
@@ -226,7 +226,7 @@ async fn somebody_who_opted_out_is_suppressed_after_acceptance() {
 }
 
 #[tokio::test]
-async fn keys_are_checked_and_mails_can_be_read() {
+async fn checks_idempotency_keys_and_returns_sent_mail() {
     let harness = open(Channel::Email).await;
     let http = http::client().unwrap();
     let url = format!("{}/resend/emails", harness.simulator.base_url());
@@ -261,7 +261,7 @@ async fn keys_are_checked_and_mails_can_be_read() {
 }
 
 #[test]
-fn wrong_settings_are_told_before_the_first_request() {
+fn rejects_invalid_settings_without_request() {
     install_tls();
     let http = http::client().unwrap();
     let good = VENDOR.simulated_credentials("https://x.test");

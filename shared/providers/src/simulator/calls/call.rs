@@ -206,8 +206,8 @@ impl Call {
     }
 
     /// Breaks the socket of the conversation. Returns `false` if there is none.
-    pub async fn drop_socket(&self, how: SocketDrop) -> bool {
-        self.send_command(|done| Command::DropSocket(how, done)).await
+    pub async fn drop_socket(&self, drop: SocketDrop) -> bool {
+        self.send_command(|done| Command::DropSocket(drop, done)).await
     }
 
     /// Waits in the call's time.
@@ -218,8 +218,8 @@ impl Call {
     /// Waits until the heard words match. Returns them, or `None` after this real time.
     pub async fn wait_for_speech(&self, fits: impl Fn(&str) -> bool, timeout: Duration) -> Option<String> {
         let heard = |state: &State| fits(&words(&state.heard));
-        let fitting = self.wait_until(heard, timeout).await;
-        fitting.then(|| self.heard_text())
+        let matched = self.wait_until(heard, timeout).await;
+        matched.then(|| self.heard_text())
     }
 
     /// Waits until we have spoken since the caller's last action and are silent again.
@@ -278,12 +278,12 @@ impl Call {
     }
 
     pub(crate) fn note(&self, who: Speaker, text: impl Into<String>) {
-        let said = TranscriptLine {
+        let line = TranscriptLine {
             at_ms: self.now_ms(),
             who,
             text: text.into(),
         };
-        self.change(|state| state.transcript.push(said));
+        self.change(|state| state.transcript.push(line));
     }
 
     async fn send_command(&self, command: impl FnOnce(oneshot::Sender<bool>) -> Command) -> bool {

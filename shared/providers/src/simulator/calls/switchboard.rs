@@ -115,13 +115,17 @@ impl SimulatorState {
         let (vendor, handler) = {
             let state = self.switchboard().state();
             let fits = |(vendor, _): &&(&'static str, CallHandler)| {
-                request.vendor.as_ref().is_none_or(|wanted| wanted == vendor)
+                request.vendor.as_ref().is_none_or(|expected| expected == vendor)
             };
-            *state.carriers.iter().find(fits).ok_or("no such vendor carries calls")?
+            *state
+                .carriers
+                .iter()
+                .find(fits)
+                .ok_or("no matching vendor carries calls")?
         };
         let url = self
             .webhook_url(vendor, Channel::Voice)
-            .ok_or("nobody has said where the webhooks are: POST /call-back-to first")?;
+            .ok_or("the webhook base URL is not set: POST /call-back-to first")?;
         let id = format!("CA{}", uuid::Uuid::new_v4().simple());
         let new_call = self.open_call(vendor, id, &request.from, to.as_str(), Direction::Inbound);
         let call = new_call.call.clone();

@@ -97,10 +97,10 @@ impl Filter {
 
     fn fits(&self, message: &SimulatedMessage) -> bool {
         let day = message.at.date_naive();
-        let is = |wanted: &Option<Party>, address: &str| {
-            wanted
+        let is = |expected: &Option<Party>, address: &str| {
+            expected
                 .as_ref()
-                .is_none_or(|(channel, wanted)| *channel == message.channel && wanted == address)
+                .is_none_or(|(channel, expected)| *channel == message.channel && expected == address)
         };
         is(&self.to, &message.to)
             && is(&self.from, &message.from)

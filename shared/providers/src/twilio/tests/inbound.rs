@@ -86,43 +86,43 @@ fn text(fields: &[(&str, &str)]) -> WebhookRequest {
     form(URL, &[&always, fields].concat(), simulator::AUTH_TOKEN)
 }
 
-async fn stages(inbound: &dyn Webhooks, ears: &mut Ears, count: usize) -> Vec<Receipt> {
+async fn stages(inbound: &dyn Webhooks, receiver: &mut WebhookReceiver, count: usize) -> Vec<Receipt> {
     let mut receipts = Vec::new();
     for _ in 0..count {
-        receipts.push(the_receipt(inbound, &ears.next().await));
+        receipts.push(the_receipt(inbound, &receiver.next().await));
     }
     receipts
 }
 
 #[tokio::test]
-async fn a_person_texts_us() {
+async fn reads_inbound_text() {
     let harness = open(Channel::Sms).await;
-    let mut ears = harness.listen().await;
-    let written = harness
+    let mut receiver = harness.listen().await;
+    let result = harness
         .state()
         .send_as_person(harness.draft("Is it 8 + 1 o'clock? é 👍"))
         .await
         .unwrap();
-    assert_eq!((written.status, written.calls), (Some(200), 1));
+    assert_eq!((result.status, result.calls), (Some(200), 1));
 
-    let request = ears.next().await;
-    assert_eq!(request.url, format!("{}/webhooks/twilio/sms", ears.base_url));
+    let request = receiver.next().await;
+    assert_eq!(request.url, format!("{}/webhooks/twilio/sms", receiver.base_url));
     let message = the_message(&*harness.webhooks(), &request);
-    assert_eq!(message.carrier_id, written.carrier_id);
+    assert_eq!(message.carrier_id, result.carrier_id);
     assert_eq!(
         (message.channel, message.from.as_str(), message.to.as_str()),
         (Channel::Sms, "+14155550123", "+14155550100")
     );
     assert_eq!(message.body.as_deref(), Some("Is it 8 + 1 o'clock? é 👍"));
     assert!(message.attachments.is_empty() && message.sender_name.is_none() && !message.incomplete);
-    assert!(ears.is_silent());
+    assert!(receiver.is_empty());
     assert_eq!(harness.state().person_messages()[0].body, "Is it 8 + 1 o'clock? é 👍");
 }
 
 #[tokio::test]
-async fn whatsapp_tells_who_writes_and_opens_its_window() {
+async fn whatsapp_message_has_sender_name_and_opens_window() {
     let harness = open(Channel::Whatsapp).await;
-    let mut ears = harness.listen().await;
+    let mut receiver = harness.listen().await;
     let mut draft = harness.draft("");
     draft.from = "whatsapp:+49 176 12345678".to_owned();
     draft.sender_name = Some("Jörg".to_owned());
@@ -132,7 +132,7 @@ async fn whatsapp_tells_who_writes_and_opens_its_window() {
     harness.state().send_as_person(draft).await.unwrap();
     assert!(harness.state().window_is_open("+4917612345678"));
 
-    let message = the_message(&*harness.webhooks(), &ears.next().await);
+    let message = the_message(&*harness.webhooks(), &receiver.next().await);
     assert_eq!(
         (message.channel, message.from.as_str()),
         (Channel::Whatsapp, "+4917612345678")
@@ -143,31 +143,31 @@ async fn whatsapp_tells_who_writes_and_opens_its_window() {
 }
 
 #[tokio::test]
-async fn a_picture_is_fetched_with_the_accounts_credentials() {
+async fn fetches_media_with_account_credentials() {
     let harness = open(Channel::Sms).await;
-    let mut ears = harness.listen().await;
+    let mut receiver = harness.listen().await;
     let mut draft = harness.draft("look");
     draft.media = vec!["picture".to_owned(), "https://elsewhere.test/a.png".to_owned()];
-    let written = harness.state().send_as_person(draft).await.unwrap();
-    assert!(written.carrier_id.starts_with("MM"));
+    let result = harness.state().send_as_person(draft).await.unwrap();
+    assert!(result.carrier_id.starts_with("MM"));
 
     let webhooks = harness.webhooks();
-    let message = the_message(&*webhooks, &ears.next().await);
+    let message = the_message(&*webhooks, &receiver.next().await);
     let [ours, elsewhere] = message.attachments.as_slice() else {
         panic!("{} attachments", message.attachments.len())
     };
     assert_eq!(ours.content_type.as_deref(), Some("image/png"));
-    let how = webhooks.media(ours).await.unwrap();
-    assert!(how.is_carrier);
+    let download = webhooks.media(ours).await.unwrap();
+    assert!(download.is_carrier);
     let http = crate::http::client().unwrap();
-    assert_eq!(http.get(&how.url).send().await.unwrap().status(), 401);
-    let picture = http.get(&how.url).headers(how.headers).send().await.unwrap();
+    assert_eq!(http.get(&download.url).send().await.unwrap().status(), 401);
+    let picture = http.get(&download.url).headers(download.headers).send().await.unwrap();
     assert_eq!(picture.headers()["content-type"], "image/png");
     assert!(picture.bytes().await.unwrap().starts_with(b"\x89PNG"));
 
-    let how = webhooks.media(elsewhere).await.unwrap();
+    let download = webhooks.media(elsewhere).await.unwrap();
     assert!(
-        how.headers.is_empty() && !how.is_carrier,
+        download.headers.is_empty() && !download.is_carrier,
         "our token is for Twilio only"
     );
     for source in ["", "not a url"] {
@@ -180,22 +180,22 @@ async fn a_picture_is_fetched_with_the_accounts_credentials() {
 }
 
 #[tokio::test]
-async fn receipts_bring_our_id_back() {
+async fn receipts_return_our_message_id() {
     let harness = open(Channel::Sms).await;
     harness.state().set_delivery_delay(std::time::Duration::ZERO);
-    let mut ears = harness.listen().await;
+    let mut receiver = harness.listen().await;
     let mut dispatch = harness.text("hello");
     dispatch.callback = Some(format!(
         "{}/webhooks/twilio/sms?mid={}",
-        ears.base_url, dispatch.message
+        receiver.base_url, dispatch.message
     ));
     let Outcome::Accepted(accepted) = harness.send(&dispatch).await else {
         panic!("not accepted")
     };
-    let receipts = stages(&*harness.webhooks(), &mut ears, 3).await;
-    let told: Vec<_> = receipts.iter().map(|receipt| receipt.stage).collect();
+    let receipts = stages(&*harness.webhooks(), &mut receiver, 3).await;
+    let received: Vec<_> = receipts.iter().map(|receipt| receipt.stage).collect();
     assert_eq!(
-        told,
+        received,
         [DeliveryStatus::Queued, DeliveryStatus::Sent, DeliveryStatus::Delivered]
     );
     for receipt in receipts {
@@ -206,15 +206,15 @@ async fn receipts_bring_our_id_back() {
 }
 
 #[tokio::test]
-async fn whatsapp_says_afterwards_that_the_window_was_closed() {
+async fn whatsapp_receipt_reports_closed_window() {
     let harness = open(Channel::Whatsapp).await;
     harness.state().set_delivery_delay(std::time::Duration::ZERO);
-    let mut ears = harness.listen().await;
+    let mut receiver = harness.listen().await;
     let mut dispatch = harness.text("hello");
     dispatch.to = super::address(Channel::Whatsapp, "+4917612345678");
-    dispatch.callback = Some(format!("{}/status?mid={}", ears.base_url, dispatch.message));
+    dispatch.callback = Some(format!("{}/status?mid={}", receiver.base_url, dispatch.message));
     harness.send(&dispatch).await;
-    let receipt = stages(&*harness.webhooks(), &mut ears, 1).await.remove(0);
+    let receipt = stages(&*harness.webhooks(), &mut receiver, 1).await.remove(0);
     assert_eq!(
         (receipt.channel, receipt.stage),
         (Channel::Whatsapp, DeliveryStatus::Failed)
@@ -224,40 +224,40 @@ async fn whatsapp_says_afterwards_that_the_window_was_closed() {
 }
 
 #[tokio::test]
-async fn webhooks_can_come_twice_and_backwards() {
+async fn sends_webhooks_twice_and_reversed() {
     let harness = open(Channel::Sms).await;
     harness.state().set_delivery_delay(std::time::Duration::ZERO);
-    let mut ears = harness.listen().await;
+    let mut receiver = harness.listen().await;
     let manner = WebhookBehavior {
         copies: 2,
         reversed: true,
     };
     harness.state().set_webhook_behavior("twilio", manner);
-    let written = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
-    assert_eq!(written.calls, 2);
-    let (first, again) = (ears.next().await, ears.next().await);
+    let result = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
+    assert_eq!(result.calls, 2);
+    let (first, again) = (receiver.next().await, receiver.next().await);
     assert_eq!((&first.body, &first.headers), (&again.body, &again.headers));
 
     let mut dispatch = harness.text("hello");
-    dispatch.callback = Some(format!("{}/status", ears.base_url));
+    dispatch.callback = Some(format!("{}/status", receiver.base_url));
     harness.send(&dispatch).await;
-    let told: Vec<_> = stages(&*harness.webhooks(), &mut ears, 6)
+    let received: Vec<_> = stages(&*harness.webhooks(), &mut receiver, 6)
         .await
         .iter()
         .map(|r| r.stage)
         .collect();
     use DeliveryStatus::{Delivered, Queued, Sent};
-    assert_eq!(told, [Delivered, Delivered, Sent, Sent, Queued, Queued]);
+    assert_eq!(received, [Delivered, Delivered, Sent, Sent, Queued, Queued]);
 }
 
 #[tokio::test]
-async fn twilio_tries_again_after_a_fault_of_ours() {
+async fn retries_webhook_after_server_error() {
     let harness = open(Channel::Sms).await;
-    let mut ears = harness.listen().await;
-    ears.answer(StatusCode::SERVICE_UNAVAILABLE);
-    let written = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
-    assert_eq!((written.status, written.calls), (Some(503), 4));
-    let token = ears
+    let mut receiver = harness.listen().await;
+    receiver.respond_with(StatusCode::SERVICE_UNAVAILABLE);
+    let result = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
+    assert_eq!((result.status, result.calls), (Some(503), 4));
+    let token = receiver
         .next()
         .await
         .header("I-Twilio-Idempotency-Token")
@@ -265,33 +265,29 @@ async fn twilio_tries_again_after_a_fault_of_ours() {
         .to_owned();
     for _ in 0..3 {
         assert_eq!(
-            ears.next().await.header("I-Twilio-Idempotency-Token"),
+            receiver.next().await.header("I-Twilio-Idempotency-Token"),
             Some(token.as_str())
         );
     }
 
-    ears.answer(StatusCode::FORBIDDEN);
-    let written = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
-    assert_eq!(
-        (written.status, written.calls),
-        (Some(403), 1),
-        "a refusal is an answer"
-    );
+    receiver.respond_with(StatusCode::FORBIDDEN);
+    let result = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
+    assert_eq!((result.status, result.calls), (Some(403), 1), "a refusal is an answer");
 
     harness.state().set_webhook_base_url("http://127.0.0.1:1");
-    let written = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
-    assert_eq!((written.status, written.calls), (None, 4));
+    let result = harness.state().send_as_person(harness.draft("hello")).await.unwrap();
+    assert_eq!((result.status, result.calls), (None, 4));
 }
 
 #[tokio::test]
-async fn orders_that_make_no_sense_are_told() {
+async fn rejects_invalid_inbound_messages() {
     let harness = open(Channel::Sms).await;
-    let nowhere = harness
+    let invalid_recipient = harness
         .state()
         .send_as_person(harness.draft("hello"))
         .await
         .unwrap_err();
-    assert!(nowhere.contains("call-back-to"), "{nowhere}");
+    assert!(invalid_recipient.contains("call-back-to"), "{invalid_recipient}");
     let _ears = harness.listen().await;
     let mut wrong = harness.draft("hello");
     wrong.from = "Ann".to_owned();
@@ -303,13 +299,13 @@ async fn orders_that_make_no_sense_are_told() {
 }
 
 #[tokio::test]
-async fn after_stop_twilio_sends_no_more_until_start() {
+async fn stop_blocks_sends_until_start() {
     let harness = open(Channel::Sms).await;
-    let mut ears = harness.listen().await;
+    let mut receiver = harness.listen().await;
     let mut stop = harness.draft(" stop ");
     stop.opt_out_type = Some("STOP".to_owned());
     harness.state().send_as_person(stop).await.unwrap();
-    let message = the_message(&*harness.webhooks(), &ears.next().await);
+    let message = the_message(&*harness.webhooks(), &receiver.next().await);
     assert_eq!(message.answered_keyword, Some(Keyword::Stop));
     assert!(
         matches!(harness.send(&harness.text("hello")).await, Outcome::Refused(r) if r.class == RefusalClass::OptedOut)
@@ -323,7 +319,7 @@ async fn after_stop_twilio_sends_no_more_until_start() {
 }
 
 #[test]
-fn nothing_is_believed_without_the_accounts_signature() {
+fn rejects_requests_without_account_signature() {
     let inbound = inbound();
     let genuine = callback(URL, "sent", &[]);
     assert_eq!(inbound.verify(&genuine), Ok(()));
@@ -346,7 +342,7 @@ fn nothing_is_believed_without_the_accounts_signature() {
 }
 
 #[test]
-fn each_account_signs_with_its_own_token() {
+fn verifies_each_account_with_its_own_token() {
     let credentials = credentials()
         .with(AUTH_TOKEN_SECONDARY, "new")
         .with(SUBACCOUNT_TOKENS, format!("{OTHER_ACCOUNT}:theirs, AC2:other,"));
@@ -377,7 +373,7 @@ fn each_account_signs_with_its_own_token() {
 }
 
 #[test]
-fn a_get_says_all_in_its_url() {
+fn reads_message_from_get_url() {
     let query = format!("MessageSid={SID}&SmsStatus=received&From=%2B14155550123&To=%2B14155550100&Body=a%20b");
     let url = format!("{URL}?{query}");
     let signature = sign(&Secret::new(simulator::AUTH_TOKEN), &url, Payload::Form(&[]));
@@ -386,7 +382,7 @@ fn a_get_says_all_in_its_url() {
 }
 
 #[test]
-fn every_word_for_a_state_has_its_stage() {
+fn maps_status_labels_to_delivery_statuses() {
     for (word, stage) in [
         ("accepted", Some(DeliveryStatus::Accepted)),
         ("queued", Some(DeliveryStatus::Queued)),
@@ -399,17 +395,17 @@ fn every_word_for_a_state_has_its_stage() {
         ("read", Some(DeliveryStatus::Read)),
         ("teleported", None),
     ] {
-        let notices = inbound().read(&callback(URL, word, &[])).unwrap();
-        let told = notices.first().map(|notice| match notice {
+        let notices = inbound().parse(&callback(URL, word, &[])).unwrap();
+        let received = notices.first().map(|notice| match notice {
             WebhookEvent::Receipt(receipt) => receipt.stage,
             WebhookEvent::Message(_) => panic!("a message"),
         });
-        assert_eq!(told, stage, "{word}");
+        assert_eq!(received, stage, "{word}");
     }
 }
 
 #[test]
-fn codes_of_failed_deliveries_have_their_class() {
+fn maps_delivery_error_codes_to_refusal_classes() {
     use RefusalClass::{Configuration, Content, OptedOut, Recipient, Throttled, WindowClosed};
     for (code, class) in [
         ("63016", Some(WindowClosed)),
@@ -431,7 +427,7 @@ fn codes_of_failed_deliveries_have_their_class() {
 }
 
 #[test]
-fn our_id_is_one_or_is_left_out() {
+fn reads_valid_message_id_from_callback_url() {
     let ids = ["?mid=msg_1", "?a=b&mid=msg_1", "?mid=", "?mid=a%2Fb", ""];
     let read = ids.map(|query| the_receipt(&inbound(), &callback(&format!("{URL}{query}"), "sent", &[])).message);
     let ours = Some(MessageId::from("msg_1"));
@@ -439,7 +435,7 @@ fn our_id_is_one_or_is_left_out() {
 }
 
 #[test]
-fn what_can_not_be_read_is_told_and_what_does_not_concern_us_is_passed_over() {
+fn rejects_unreadable_webhooks_and_ignores_others() {
     let from_us = ("To", "+14155550100");
     for unreadable in [
         text(&[("From", "whatsapp:"), from_us]),
@@ -450,13 +446,13 @@ fn what_can_not_be_read_is_told_and_what_does_not_concern_us_is_passed_over() {
         request(Method::POST, URL, b"MessageSid=%FF", None),
         request(Method::POST, URL, &b"a=b&".repeat(10_000), None),
     ] {
-        assert!(matches!(inbound().read(&unreadable), Err(UnreadableRequest(_))));
+        assert!(matches!(inbound().parse(&unreadable), Err(UnreadableRequest(_))));
     }
     for other in [
         form(URL, &[("CallSid", "CA1")], ""),
         text(&[("From", "rcs:+14155550123"), from_us]),
         request(Method::POST, URL, b"", None),
     ] {
-        assert_eq!(inbound().read(&other), Ok(Vec::new()));
+        assert_eq!(inbound().parse(&other), Ok(Vec::new()));
     }
 }

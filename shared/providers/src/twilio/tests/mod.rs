@@ -52,7 +52,7 @@ fn booking() -> Template {
 }
 
 #[tokio::test]
-async fn a_text_arrives_with_its_segments() {
+async fn sends_text_and_returns_segments() {
     let harness = open(Channel::Sms).await;
     let Outcome::Accepted(receipt) = harness.send(&harness.text(&"é".repeat(161))).await else {
         panic!("not accepted");
@@ -73,7 +73,7 @@ async fn a_text_arrives_with_its_segments() {
 }
 
 #[tokio::test]
-async fn media_go_along_in_order() {
+async fn sends_media_in_order() {
     let harness = open(Channel::Sms).await;
     let media = vec![
         "https://x.test/a.png".to_owned(),
@@ -90,7 +90,7 @@ async fn media_go_along_in_order() {
 }
 
 #[tokio::test]
-async fn a_template_goes_without_a_body() {
+async fn sends_template_without_body() {
     let harness = open(Channel::Whatsapp).await;
     let content = Content {
         body: Some("not sent".to_owned()),
@@ -107,7 +107,7 @@ async fn a_template_goes_without_a_body() {
 }
 
 #[tokio::test]
-async fn the_messaging_service_goes_along_with_texts_only() {
+async fn uses_messaging_service_for_sms_only() {
     for (channel, pool, status) in [
         (Channel::Sms, Some(SERVICE), "accepted"),
         (Channel::Whatsapp, None, "queued"),
@@ -127,7 +127,7 @@ async fn the_messaging_service_goes_along_with_texts_only() {
 }
 
 #[test]
-fn wrong_settings_are_told_before_the_first_request() {
+fn rejects_invalid_settings_without_request() {
     let good = VENDOR.simulated_credentials("https://x.test");
     install_tls();
     let http = http::client().unwrap();
@@ -146,16 +146,19 @@ fn wrong_settings_are_told_before_the_first_request() {
 
 /// Twilio checks these fields, so the simulator does.
 #[tokio::test]
-async fn what_twilio_would_refuse_is_refused() {
+async fn maps_refusals_of_invalid_messages() {
     let harness = open(Channel::Sms).await;
     let empty = harness.dispatch(Content::default());
     assert_eq!(harness.send(&empty).await, refused(RefusalClass::Content, "21602"));
     let long = harness.text(&"x".repeat(1_601));
     assert_eq!(harness.send(&long).await, refused(RefusalClass::Content, "21617"));
 
-    let mut nowhere = harness.text("hello");
-    nowhere.to = butt_dial_domain::Address::Phone("+0".to_owned());
-    assert_eq!(harness.send(&nowhere).await, refused(RefusalClass::Recipient, "21211"));
+    let mut invalid_recipient = harness.text("hello");
+    invalid_recipient.to = butt_dial_domain::Address::Phone("+0".to_owned());
+    assert_eq!(
+        harness.send(&invalid_recipient).await,
+        refused(RefusalClass::Recipient, "21211")
+    );
 
     harness.state().opt_out("+14155550123");
     assert_eq!(
@@ -183,13 +186,13 @@ async fn what_twilio_would_refuse_is_refused() {
 }
 
 #[tokio::test]
-async fn whatsapp_takes_everything_and_drops_what_is_outside_the_window() {
+async fn whatsapp_fails_messages_outside_window_after_accept() {
     let harness = open(Channel::Whatsapp).await;
     harness.state().set_delivery_delay(Duration::ZERO);
     let stranger = "+4917612345678";
     let mut dispatch = harness.text("hello");
     dispatch.to = address(Channel::Whatsapp, stranger);
-    for (template, writes_first, fate) in [
+    for (template, writes_first, expected) in [
         (None, false, ("failed", Some(63016))),
         (Some(booking()), false, ("delivered", None)),
         (None, true, ("delivered", None)),
@@ -202,15 +205,15 @@ async fn whatsapp_takes_everything_and_drops_what_is_outside_the_window() {
             panic!("not accepted");
         };
         let settled = |m: &crate::simulator::SimulatedMessage| {
-            m.carrier_id == receipt.carrier_id && (m.status, m.error_code) == fate
+            m.carrier_id == receipt.carrier_id && (m.status, m.error_code) == expected
         };
-        assert!(harness.state().wait_for(settled, WAIT).await.is_some(), "{fate:?}");
+        assert!(harness.state().wait_for(settled, WAIT).await.is_some(), "{expected:?}");
     }
 }
 
 /// The rows of Twilio's error dictionary.
 #[tokio::test]
-async fn every_code_has_its_class() {
+async fn maps_error_codes_to_refusal_classes() {
     use RefusalClass::{Configuration, Content, OptedOut, Recipient, Throttled, WindowClosed};
 
     let harness = open(Channel::Sms).await;
@@ -298,7 +301,7 @@ async fn every_code_has_its_class() {
 }
 
 #[tokio::test]
-async fn a_slow_answer_counts_and_a_late_one_does_not() {
+async fn accepts_slow_response_and_times_out_late_one() {
     let harness = open(Channel::Sms).await;
     harness
         .state()
@@ -318,7 +321,7 @@ async fn a_slow_answer_counts_and_a_late_one_does_not() {
 }
 
 #[tokio::test]
-async fn the_list_is_read_over_all_its_pages() {
+async fn lists_messages_over_all_pages() {
     let harness = open(Channel::Sms).await;
     let carrier = harness.carrier();
     let since = Clock::System.now();
@@ -356,7 +359,7 @@ async fn the_list_is_read_over_all_its_pages() {
 }
 
 #[tokio::test]
-async fn a_list_that_can_not_be_read_whole_is_no_answer() {
+async fn fails_listing_that_is_incomplete() {
     let harness = open(Channel::Sms).await;
     let carrier = harness.carrier();
     let since = Clock::System.now();
@@ -382,7 +385,7 @@ async fn a_list_that_can_not_be_read_whole_is_no_answer() {
 }
 
 #[test]
-fn dates_and_prices_are_read_as_twilio_writes_them() {
+fn parses_twilio_dates_and_prices() {
     let date = wire::date("Thu, 24 Aug 2023 05:01:45 +0000").unwrap();
     assert_eq!(date.to_rfc3339(), "2023-08-24T05:01:45+00:00");
     assert_eq!(wire::date("2023-08-24T05:01:45Z"), None);

@@ -16,22 +16,22 @@ use crate::twilio::wire;
 
 /// Builds the fields of a new call; lists repeat the key. Returns `None` without call options or URLs.
 pub fn form(dispatch: &Dispatch) -> Option<Vec<(&'static str, String)>> {
-    let (placing, urls) = (dispatch.content.call.as_ref()?, dispatch.call_urls.as_ref()?);
+    let (options, urls) = (dispatch.content.call.as_ref()?, dispatch.call_urls.as_ref()?);
     let mut form = vec![
         ("To", dispatch.to.as_str().to_owned()),
         ("From", dispatch.from.as_str().to_owned()),
         ("Url", callback(&urls.answer)),
         ("StatusCallback", callback(&urls.status)),
-        ("Timeout", placing.ring_seconds.to_string()),
-        ("TimeLimit", placing.limit_seconds.to_string()),
+        ("Timeout", options.ring_seconds.to_string()),
+        ("TimeLimit", options.limit_seconds.to_string()),
     ];
     for event in ["initiated", "ringing", "answered", "completed"] {
         form.push(("StatusCallbackEvent", event.to_owned()));
     }
-    match &placing.digits {
+    match &options.digits {
         // Twilio does not detect machines when it sends digits.
         Some(digits) => form.push(("SendDigits", digits.clone())),
-        None if placing.detects_machine => detect(&mut form, placing, &urls.machine),
+        None if options.detects_machine => detect(&mut form, options, &urls.machine),
         None => {}
     }
     Some(form)
@@ -39,11 +39,11 @@ pub fn form(dispatch: &Dispatch) -> Option<Vec<(&'static str, String)>> {
 
 /// Enables machine detection. A message waits for the beep, so its script is requested after the detection. A
 /// conversation starts at once, so that a human does not wait; speech to a machine is cut off later.
-fn detect(form: &mut Vec<(&'static str, String)>, placing: &CallOptions, told: &str) {
+fn detect(form: &mut Vec<(&'static str, String)>, options: &CallOptions, callback_url: &str) {
     form.push(("MachineDetection", "DetectMessageEnd".to_owned()));
-    if !matches!(placing.plan.purpose, Purpose::Message { .. }) {
+    if !matches!(options.plan.purpose, Purpose::Message { .. }) {
         form.push(("AsyncAmd", "true".to_owned()));
-        form.push(("AsyncAmdStatusCallback", callback(told)));
+        form.push(("AsyncAmdStatusCallback", callback(callback_url)));
     }
 }
 

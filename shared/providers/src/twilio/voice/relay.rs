@@ -8,16 +8,16 @@ use crate::twilio::wire;
 
 pub fn parse_frame(text: &str) -> Result<IncomingFrame, MalformedFrame> {
     let Ok(Value::Object(frame)) = serde_json::from_str(text) else {
-        return Err(MalformedFrame("it is no JSON object"));
+        return Err(MalformedFrame("the frame is not a JSON object"));
     };
     let frame = Frame(frame);
-    match frame.text("type", "it has no type")? {
-        "setup" => frame.opened(),
-        "prompt" => frame.said(),
-        "interrupt" => frame.interrupted(),
-        "dtmf" => frame.key(),
-        "info" => frame.info(),
-        "error" => frame.fault(),
+    match frame.text("type", "the frame has no type")? {
+        "setup" => frame.read_setup(),
+        "prompt" => frame.read_prompt(),
+        "interrupt" => frame.read_interrupt(),
+        "dtmf" => frame.read_key(),
+        "info" => frame.read_info(),
+        "error" => frame.read_error(),
         _ => Ok(IncomingFrame::Other),
     }
 }
@@ -26,7 +26,7 @@ struct Frame(Map<String, Value>);
 
 impl Frame {
     /// Parses `Invalid message received, code: 64107, <the frame>`.
-    fn fault(&self) -> Result<IncomingFrame, MalformedFrame> {
+    fn read_error(&self) -> Result<IncomingFrame, MalformedFrame> {
         let description = self.text("description", "an error without a description")?;
         let after = description
             .split_once("code:")
@@ -39,7 +39,7 @@ impl Frame {
         self.0.get(name).and_then(Value::as_str).ok_or(MalformedFrame(fault))
     }
 
-    fn opened(&self) -> Result<IncomingFrame, MalformedFrame> {
+    fn read_setup(&self) -> Result<IncomingFrame, MalformedFrame> {
         let sid = |name, kind, fault| {
             let sid = self.text(name, fault)?;
             wire::is_sid(sid, kind)
@@ -54,18 +54,18 @@ impl Frame {
         })
     }
 
-    fn said(&self) -> Result<IncomingFrame, MalformedFrame> {
+    fn read_prompt(&self) -> Result<IncomingFrame, MalformedFrame> {
         let text = self.text("voicePrompt", "a prompt without a text")?.to_owned();
         let language = match self.0.get("lang") {
             None | Some(Value::Null) => None,
             Some(Value::String(language)) => Some(language.clone()),
-            Some(_) => return Err(MalformedFrame("a prompt's language is no text")),
+            Some(_) => return Err(MalformedFrame("the language of a prompt is not a string")),
         };
         let is_last = match self.0.get("last") {
             // Without partial prompts each prompt is the last.
             None | Some(Value::Null) => true,
             Some(Value::Bool(is_last)) => *is_last,
-            Some(_) => return Err(MalformedFrame("whether a prompt is the last is no truth value")),
+            Some(_) => return Err(MalformedFrame("the field last of a prompt is not a boolean")),
         };
         Ok(IncomingFrame::Said {
             text,
@@ -74,8 +74,8 @@ impl Frame {
         })
     }
 
-    fn interrupted(&self) -> Result<IncomingFrame, MalformedFrame> {
-        let heard = self.text("utteranceUntilInterrupt", "an interruption without what was heard")?;
+    fn read_interrupt(&self) -> Result<IncomingFrame, MalformedFrame> {
+        let heard = self.text("utteranceUntilInterrupt", "an interruption without the heard text")?;
         // A number; a string in older versions. Only checked, because the value is not used.
         let is_duration = match self.0.get("durationUntilInterruptMs") {
             None | Some(Value::Null | Value::Number(_)) => true,
@@ -83,15 +83,15 @@ impl Frame {
             Some(_) => false,
         };
         if !is_duration {
-            return Err(MalformedFrame("an interruption's duration is no number"));
+            return Err(MalformedFrame("the duration of an interruption is not a number"));
         }
         Ok(IncomingFrame::Interrupted {
             heard: heard.to_owned(),
         })
     }
 
-    fn key(&self) -> Result<IncomingFrame, MalformedFrame> {
-        let fault = "a key that no telephone has";
+    fn read_key(&self) -> Result<IncomingFrame, MalformedFrame> {
+        let fault = "a key that does not exist on a phone";
         let mut keys = self.text("digit", fault)?.chars();
         match (keys.next(), keys.next()) {
             (Some(key @ ('0'..='9' | '*' | '#' | 'A'..='D')), None) => Ok(IncomingFrame::Key(key)),
@@ -99,10 +99,10 @@ impl Frame {
         }
     }
 
-    fn info(&self) -> Result<IncomingFrame, MalformedFrame> {
-        let who = match self.text("name", "an information without a name")? {
+    fn read_info(&self) -> Result<IncomingFrame, MalformedFrame> {
+        let who = match self.text("name", "an info frame without a name")? {
             "tokensPlayed" => {
-                let played = self.text("value", "what was played is no text")?;
+                let played = self.text("value", "the played text is not a string")?;
                 return Ok(IncomingFrame::Played(played.to_owned()));
             }
             "agentSpeaking" => Speaker::Us,
@@ -112,7 +112,7 @@ impl Frame {
         let is_speaking = match self.0.get("value").and_then(Value::as_str) {
             Some("on") => true,
             Some("off") => false,
-            _ => return Err(MalformedFrame("who speaks is neither on nor off")),
+            _ => return Err(MalformedFrame("a speaking state is neither on nor off")),
         };
         Ok(IncomingFrame::Speaking { who, is_speaking })
     }
@@ -153,7 +153,7 @@ pub fn encode_frame(frame: &OutgoingFrame) -> String {
         }
         OutgoingFrame::Digits(digits) => {
             add("type", json!("sendDigits"));
-            add("digits", json!(playable(digits)));
+            add("digits", json!(valid_digits(digits)));
         }
         OutgoingFrame::Language(language) => {
             add("type", json!("language"));
@@ -172,12 +172,16 @@ pub fn encode_frame(frame: &OutgoingFrame) -> String {
 
 /// Removes invalid keys, because Twilio discards all digits for one invalid key. Returns half a second of silence if
 /// none is left, because a frame without digits is an error.
-fn playable(digits: &str) -> String {
-    let playable: String = digits
+fn valid_digits(digits: &str) -> String {
+    let valid_digits: String = digits
         .chars()
         .filter(|c| matches!(c, '0'..='9' | 'w' | '#' | '*'))
         .collect();
-    if playable.is_empty() { "w".to_owned() } else { playable }
+    if valid_digits.is_empty() {
+        "w".to_owned()
+    } else {
+        valid_digits
+    }
 }
 
 #[cfg(test)]
@@ -193,7 +197,7 @@ mod tests {
         assert!(read(frame).is_ok_and(|read| read == *expected), "{shown}");
     }
 
-    fn said(text: &str, language: Option<&str>, is_last: bool) -> IncomingFrame {
+    fn transcript(text: &str, language: Option<&str>, is_last: bool) -> IncomingFrame {
         IncomingFrame::Said {
             text: text.to_owned(),
             language: language.map(str::to_owned),
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_read() {
+    fn reads_known_frames() {
         let opened = IncomingFrame::Opened {
             session: "VX1".into(),
             carrier_id: "CA1".into(),
@@ -217,11 +221,11 @@ mod tests {
         reads(setup, &opened);
         reads(
             json!({ "type": "prompt", "voicePrompt": "Hi", "lang": "en-US", "last": false, "agentSpeaking": "off" }),
-            &said("Hi", Some("en-US"), false),
+            &transcript("Hi", Some("en-US"), false),
         );
         reads(
             json!({ "type": "prompt", "voicePrompt": "Hi" }),
-            &said("Hi", None, true),
+            &transcript("Hi", None, true),
         );
         for duration in [json!(460), json!("460"), json!(460.5), Value::Null] {
             reads(
@@ -255,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_passed_over() {
+    fn ignores_unknown_frames() {
         for frame in [
             json!({ "type": "weather" }),
             json!({ "type": "" }),
@@ -267,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_what_it_should_be_is_malformed() {
+    fn rejects_malformed_frames() {
         for frame in [
             json!(null),
             json!([]),
@@ -310,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_are_written() {
+    fn writes_frames() {
         let speak = |language: Option<&str>, interruptible, preemptible| OutgoingFrame::Speak {
             text: " Hi \"you\"\n".into(),
             is_last: false,

@@ -26,15 +26,15 @@ const MAX_NAME_CHARS: usize = 256;
 
 pub fn read(request: &WebhookRequest) -> Result<CallReport, UnreadableRequest> {
     let Kind::Form(body) = kind(request) else {
-        return Err(UnreadableRequest("it is no form"));
+        return Err(UnreadableRequest("the body is not a form"));
     };
     let form = Form::decode(body)?;
     // A dialed leg requests the whisper: the report belongs to its parent call.
     let parent = form.find("ParentCallSid");
     let carrier_id = parent.or(form.find("CallSid"));
-    let carrier_id = carrier_id.ok_or(UnreadableRequest("it names no call"))?;
+    let carrier_id = carrier_id.ok_or(UnreadableRequest("the form has no call SID"))?;
     if !is_call_sid(carrier_id) {
-        return Err(UnreadableRequest("the call's SID is none"));
+        return Err(UnreadableRequest("the call SID is invalid"));
     }
     let session = session(&form)?;
     let code = form.find("ErrorCode").filter(|code| *code != "0").map(label);
@@ -75,14 +75,10 @@ fn direction(form: &Form) -> Direction {
 
 /// Returns a party; empty if the callback has none.
 fn party(form: &Form, name: &str) -> String {
-    let written = form.find(name).unwrap_or_default();
-    match Address::parse(Channel::Voice, written) {
+    let text = form.find(name).unwrap_or_default();
+    match Address::parse(Channel::Voice, text) {
         Ok(address) => address.as_str().to_owned(),
-        Err(_) => written
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(MAX_NAME_CHARS)
-            .collect(),
+        Err(_) => text.chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect(),
     }
 }
 
@@ -105,7 +101,7 @@ fn session(form: &Form) -> Result<Option<SessionEnd>, UnreadableRequest> {
         return Ok(None);
     };
     if !wire::is_sid(id, "VX") {
-        return Err(UnreadableRequest("the session's SID is none"));
+        return Err(UnreadableRequest("the session SID is invalid"));
     }
     let outcome = match status {
         "completed" => SessionOutcome::Completed,

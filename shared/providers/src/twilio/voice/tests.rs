@@ -10,7 +10,7 @@ use butt_dial_domain::{
 use super::*;
 use crate::{http, twilio::VENDOR};
 
-fn placing(purpose: Purpose) -> CallOptions {
+fn options(purpose: Purpose) -> CallOptions {
     CallOptions {
         ring_seconds: 30,
         limit_seconds: 1_800,
@@ -26,7 +26,7 @@ fn placing(purpose: Purpose) -> CallOptions {
     }
 }
 
-fn dispatch(placing: CallOptions) -> Dispatch {
+fn dispatch(options: CallOptions) -> Dispatch {
     let address = |text| Address::parse(Channel::Voice, text).unwrap();
     Dispatch {
         message: MessageId::generate(),
@@ -34,7 +34,7 @@ fn dispatch(placing: CallOptions) -> Dispatch {
         from: address("+14155550100"),
         to: address("+14155550123"),
         content: Content {
-            call: Some(placing),
+            call: Some(options),
             ..Content::default()
         },
         sender_name: None,
@@ -68,10 +68,10 @@ fn message() -> Purpose {
 }
 
 #[test]
-fn a_call_is_placed_as_it_is_planned() {
+fn builds_form_from_call_options() {
     let cases: [(CallOptions, &[(&str, &str)]); 5] = [
         (
-            placing(Purpose::Converse),
+            options(Purpose::Converse),
             &[
                 ("MachineDetection", "DetectMessageEnd"),
                 ("AsyncAmd", "true"),
@@ -81,41 +81,41 @@ fn a_call_is_placed_as_it_is_planned() {
                 ),
             ],
         ),
-        (placing(message()), &[("MachineDetection", "DetectMessageEnd")]),
+        (options(message()), &[("MachineDetection", "DetectMessageEnd")]),
         (
             CallOptions {
                 detects_machine: false,
-                ..placing(message())
+                ..options(message())
             },
             &[],
         ),
         (
             CallOptions {
                 digits: Some("1w2#".into()),
-                ..placing(Purpose::Converse)
+                ..options(Purpose::Converse)
             },
             &[("SendDigits", "1w2#")],
         ),
         (
             CallOptions {
                 detects_machine: false,
-                ..placing(Purpose::Connect {
+                ..options(Purpose::Connect {
                     to: "+14155550199".into(),
                 })
             },
             &[],
         ),
     ];
-    for (placing, more) in cases {
-        let form = create_call::form(&dispatch(placing)).unwrap();
+    for (options, more) in cases {
+        let form = create_call::form(&dispatch(options)).unwrap();
         let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert_eq!(form, [&PLAIN, more].concat());
     }
 }
 
 #[test]
-fn without_a_plan_or_urls_there_is_no_call() {
-    let whole = dispatch(placing(Purpose::Converse));
+fn builds_no_form_without_options_or_urls() {
+    let whole = dispatch(options(Purpose::Converse));
     let without_urls = Dispatch {
         call_urls: None,
         ..whole.clone()
@@ -128,7 +128,7 @@ fn without_a_plan_or_urls_there_is_no_call() {
 }
 
 #[test]
-fn a_handshake_is_signed_over_the_whole_url() {
+fn verifies_handshake_over_complete_url() {
     crate::tests::install_tls();
     let credentials = VENDOR.simulated_credentials("http://127.0.0.1:1");
     let token = credentials.get("TWILIO_AUTH_TOKEN").unwrap().clone();

@@ -315,9 +315,9 @@ impl<'a> Conversation<'a> {
                 // The test may have dropped its end.
                 let _ = done.send(reached);
             }
-            Command::DropSocket(how, done) => {
+            Command::DropSocket(drop, done) => {
                 let _ = done.send(true);
-                match how {
+                match drop {
                     calls::SocketDrop::Reset => return Some(End::Failed(ENDED)),
                     calls::SocketDrop::BlackHole => self.socket.is_severed = true,
                     calls::SocketDrop::Close1000 => {

@@ -76,18 +76,18 @@ async fn answered(live: &mut LiveCall, outbound: OutboundCall, behavior: CalleeB
     live.answer();
     live.limit_ms = outbound.limit_ms.map(|limit| live.call.now_ms() + limit);
     live.report("answered", CallStatus::InProgress).await;
-    let who = start_callee(live, behavior);
+    let callee = start_callee(live, behavior);
     let mut more = Vec::new();
     match &outbound.detection {
-        Some(url) if !url.is_empty() => report_detection(live, who.clone(), url.clone()),
+        Some(url) if !url.is_empty() => report_detection(live, callee.clone(), url.clone()),
         Some(_) => {
             // The callee hears nothing meanwhile; a machine speaks and beeps.
-            let at = live.call.now_ms() + who.certain_ms;
+            let at = live.call.now_ms() + callee.detected_ms;
             if let Some(Flow::Over(status)) = live.wait(Some(at)).await {
                 return status;
             }
-            live.set_answered_by(who.who);
-            more.push(("AnsweredBy", who.word.to_owned()));
+            live.set_answered_by(callee.answered_by);
+            more.push(("AnsweredBy", callee.label.to_owned()));
         }
         None => {}
     }
@@ -108,9 +108,9 @@ async fn answered(live: &mut LiveCall, outbound: OutboundCall, behavior: CalleeB
 
 #[derive(Clone)]
 struct Answerer {
-    who: AnsweredBy,
-    word: &'static str,
-    certain_ms: u64,
+    answered_by: AnsweredBy,
+    label: &'static str,
+    detected_ms: u64,
 }
 
 /// Starts the callee's script or greeting.
@@ -120,9 +120,9 @@ fn start_callee(live: &LiveCall, behavior: CalleeBehavior) -> Answerer {
         CalleeBehavior::Answers { steps, .. } => {
             live.simulator.run_caller_script(&live.call, steps);
             return Answerer {
-                who: AnsweredBy::Human,
-                word: "human",
-                certain_ms: HUMAN_MS,
+                answered_by: AnsweredBy::Human,
+                label: "human",
+                detected_ms: HUMAN_MS,
             };
         }
         _ => (String::new(), false),
@@ -141,31 +141,31 @@ fn start_callee(live: &LiveCall, behavior: CalleeBehavior) -> Answerer {
         tokio::join!(speaks.say(&greeting), beep);
     });
     Answerer {
-        who: AnsweredBy::MachineEnd,
-        word: if beeps {
+        answered_by: AnsweredBy::MachineEnd,
+        label: if beeps {
             "machine_end_beep"
         } else {
             "machine_end_silence"
         },
-        certain_ms: speaks_ms + BEEP_MS,
+        detected_ms: speaks_ms + BEEP_MS,
     }
 }
 
 /// Reports the machine detection while the call continues.
-fn report_detection(live: &LiveCall, who: Answerer, url: String) {
+fn report_detection(live: &LiveCall, callee: Answerer, url: String) {
     let (simulator, call) = (live.simulator.clone(), live.call.clone());
     let started_at = call.now_ms();
     live.simulator.spawn(async move {
-        tokio::time::sleep_until(call.instant(started_at + who.certain_ms)).await;
+        tokio::time::sleep_until(call.instant(started_at + callee.detected_ms)).await;
         if call.status().is_over() {
             return;
         }
-        call.change(|state| state.answered_by = Some(who.who));
+        call.change(|state| state.answered_by = Some(callee.answered_by));
         let fields = [
             ("AccountSid", crate::twilio::simulator::ACCOUNT_SID.to_owned()),
             ("CallSid", call.id().to_owned()),
-            ("AnsweredBy", who.word.to_owned()),
-            ("MachineDetectionDuration", who.certain_ms.to_string()),
+            ("AnsweredBy", callee.label.to_owned()),
+            ("MachineDetectionDuration", callee.detected_ms.to_string()),
         ];
         let fields = fields.map(|(name, value)| (name.to_owned(), value));
         simulator.post(&super::super::signed(&url, &fields)).await;
@@ -203,7 +203,7 @@ pub async fn dial(
         if let Some(url) = whisper {
             play_whisper(live, &url, &child, number).await;
         }
-        live.call.note(Speaker::Carrier, format!("is connected with {number}"));
+        live.call.note(Speaker::Carrier, format!("connected to {number}"));
         if let Some(flow) = live.wait(Some(live.call.now_ms() + TALK_MS)).await {
             return flow;
         }

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_twilio_would_not_take_is_not_taken() {
+    fn rejects_frames_that_twilio_rejects() {
         for invalid in [
             r#"{"type":"text"}"#,
             r#"{"type":"text","token":null}"#,

@@ -32,7 +32,7 @@ pub async fn list(State(simulator): State<SimulatorState>, RawQuery(query): RawQ
         return ApiError::bad(20001, "Bad query parameter").into_response();
     };
     let size = size.clamp(1, MAX_PAGE_SIZE);
-    let is = |name: &str, value: &str| find(name).is_none_or(|wanted| wanted == value);
+    let is = |name: &str, value: &str| find(name).is_none_or(|expected| expected == value);
     let fits = |call: &Call| {
         call.vendor() == ID
             && is("To", call.to())

@@ -297,7 +297,7 @@ impl LiveCall {
         self.sequence += 1;
         let (Some(url), true) = (
             self.status_url.clone(),
-            self.events.iter().any(|wanted| wanted == event),
+            self.events.iter().any(|expected| expected == event),
         ) else {
             return;
         };
@@ -319,8 +319,8 @@ impl LiveCall {
                 more.push(("SipResponseCode", sip_code(status).to_owned()));
             }
         }
-        if let Some(who) = state.answered_by {
-            more.push(("AnsweredBy", super::answered_by_label(who).to_owned()));
+        if let Some(answered_by) = state.answered_by {
+            more.push(("AnsweredBy", super::answered_by_label(answered_by).to_owned()));
         }
         let report = self.form(&url, &more);
         let delay = self.simulator.call_report_delay_ms();
@@ -359,11 +359,11 @@ impl LiveCall {
         recording::finish(&mut self).await;
         self.sleep(LAST_REPORT_MS).await;
         self.report("completed", status).await;
-        tracing::debug!(call = self.call.id(), account = ACCOUNT_SID, "a simulated call is over");
+        tracing::debug!(call = self.call.id(), account = ACCOUNT_SID, "simulated call ended");
     }
 
-    pub fn set_answered_by(&self, who: AnsweredBy) {
-        self.call.change(|state| state.answered_by = Some(who));
+    pub fn set_answered_by(&self, answered_by: AnsweredBy) {
+        self.call.change(|state| state.answered_by = Some(answered_by));
     }
 }
 

@@ -241,10 +241,10 @@ fn direction(call: &Call) -> &'static str {
     }
 }
 
-fn answered_by_label(who: AnsweredBy) -> &'static str {
-    match who {
+fn answered_by_label(answered_by: AnsweredBy) -> &'static str {
+    match answered_by {
         AnsweredBy::MachineEnd => "machine_end_beep",
-        who => who.as_str(),
+        answered_by => answered_by.as_str(),
     }
 }
 

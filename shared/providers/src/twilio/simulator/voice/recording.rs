@@ -53,7 +53,7 @@ pub async fn finish(live: &mut LiveCall) {
         .call
         .transcript()
         .iter()
-        .map(|said| said.text.clone())
+        .map(|line| line.text.clone())
         .collect::<Vec<_>>();
     keep(live, &active_recording.id, text.join(" "));
     if let Some(url) = &active_recording.callback {

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_become_clauses_and_clauses_words() {
+    fn speaks_tokens_as_clauses_and_words() {
         let mut speech = Speech::default();
         assert!(speech.due().is_none());
         for token in ["Hel", "lo, it is", " 3.5", " o'clock.", " Bye"] {
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_throws_everything_away_and_tells_the_fragment() {
+    fn clear_discards_queue_and_returns_heard_fragment() {
         let mut speech = Speech::default();
         speech.token(0, "One two three. Four", true, PLAIN);
         let events = speech.advance(LATENCY_MS + 2 * WORD_MS + 10);
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_cut_is_cut_by_what_comes_after() {
+    fn next_message_preempts_preemptible_speech() {
         let mut speech = Speech::default();
         let filler = SpeechOptions {
             preemptible: true,

@@ -24,7 +24,7 @@ use butt_dial_domain::{
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 
-use crate::tests::harness::PATIENCE;
+use crate::tests::harness::TEST_TIMEOUT;
 
 pub struct CallServer {
     pub base_url: String,
@@ -122,7 +122,7 @@ impl CallServer {
     }
 
     pub async fn request(&mut self) -> WebhookRequest {
-        let request = tokio::time::timeout(PATIENCE, self.received.recv()).await;
+        let request = tokio::time::timeout(TEST_TIMEOUT, self.received.recv()).await;
         let request = request.expect("a request").expect("the server runs");
         assert_eq!(self.webhooks.verify(&request), Ok(()), "{}", request.url);
         request
@@ -139,7 +139,7 @@ impl CallServer {
     }
 
     pub async fn next_socket_unchecked(&mut self) -> ServerSocket {
-        let opened = tokio::time::timeout(PATIENCE, self.opened.recv()).await;
+        let opened = tokio::time::timeout(TEST_TIMEOUT, self.opened.recv()).await;
         opened.expect("a socket").expect("the server runs")
     }
 
@@ -153,7 +153,7 @@ impl CallServer {
 impl ServerSocket {
     /// Returns the next frame; `None` when the socket is closed.
     pub async fn frame(&mut self) -> Option<Value> {
-        let frame = tokio::time::timeout(PATIENCE, self.frames.recv()).await;
+        let frame = tokio::time::timeout(TEST_TIMEOUT, self.frames.recv()).await;
         let frame = frame.expect("a frame or an end")?;
         Some(serde_json::from_str(&frame).unwrap())
     }

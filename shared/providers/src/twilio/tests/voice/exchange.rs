@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{ANN, CallContext, US, context};
 use crate::{
     Secret,
-    tests::harness::PATIENCE,
+    tests::harness::TEST_TIMEOUT,
     twilio::{
         simulator::{
             self,
@@ -85,16 +85,16 @@ impl Exchange for CallContext {
     }
 
     async fn is_called(&self) -> WebhookRequest {
-        let mut ears = self.harness.listen().await;
+        let mut receiver = self.harness.listen().await;
         self.harness.state().dial(ANN, US).await.unwrap();
-        ears.next().await
+        receiver.next().await
     }
 
     async fn live_call(&self) -> String {
         let pause = vec![Step::Pause { seconds: 600 }];
         self.server.answer("/webhooks/twilio/voice", pause);
         let call = self.harness.state().dial(ANN, US).await.unwrap();
-        assert!(call.wait_until(|state| state.answered_ms.is_some(), PATIENCE).await);
+        assert!(call.wait_until(|state| state.answered_ms.is_some(), TEST_TIMEOUT).await);
         call.id().to_owned()
     }
 
@@ -102,7 +102,7 @@ impl Exchange for CallContext {
         self.server
             .answer("/webhooks/twilio/voice", vec![Step::Reject { is_busy: true }]);
         let call = self.harness.state().dial(ANN, US).await.unwrap();
-        assert!(call.wait_until(|state| state.status.is_over(), PATIENCE).await);
+        assert!(call.wait_until(|state| state.status.is_over(), TEST_TIMEOUT).await);
         call.id().to_owned()
     }
 

@@ -18,7 +18,7 @@ use super::{VENDOR, open};
 use crate::{
     WebhookBehavior, http,
     simulator::calls::{Call, CalleeBehavior, CallerStep, SocketDrop, Sound},
-    tests::harness::{CarrierHarness, PATIENCE},
+    tests::harness::{CarrierHarness, TEST_TIMEOUT},
 };
 
 const ANN: &str = "+14155550123";
@@ -35,7 +35,7 @@ async fn context() -> CallContext {
     let harness = open(Channel::Voice).await;
     harness.state().set_pace(PACE);
     // The first use loads the phone number metadata, which is slow on a busy machine.
-    let connected = (VENDOR.connect)(&harness.credentials(), &http::client().unwrap(), PATIENCE).unwrap();
+    let connected = (VENDOR.connect)(&harness.credentials(), &http::client().unwrap(), TEST_TIMEOUT).unwrap();
     let server = CallServer::open(connected.voice.unwrap(), connected.webhooks.unwrap()).await;
     harness.state().set_webhook_base_url(&server.base_url);
     harness.state().set_number_status_url(&server.url("/status"));
@@ -75,7 +75,7 @@ fn say(text: &str) -> Step {
 }
 
 #[tokio::test]
-async fn two_talk_with_each_other() {
+async fn caller_and_agent_exchange_turns() {
     let mut context = context().await;
     let (call, mut socket) = context.conversation().await;
     let (path, report) = context.server.report().await;
@@ -94,7 +94,7 @@ async fn two_talk_with_each_other() {
             "agentSpeaking off"
         ]
     );
-    assert!(call.wait_for_quiet(PATIENCE).await);
+    assert!(call.wait_for_quiet(TEST_TIMEOUT).await);
     assert_eq!(call.heard_text(), "Hello, this is Ada.");
 
     assert!(call.say("I need help").await);
@@ -118,12 +118,12 @@ async fn two_talk_with_each_other() {
     let status = context.server.report_at("/status").await;
     assert_eq!(status.status, Some(CallStatus::Completed));
     assert!(status.duration_seconds.is_some() && status.sequence.is_some());
-    assert!(call.wait_for_end(PATIENCE).await);
+    assert!(call.wait_for_end(TEST_TIMEOUT).await);
     assert_eq!(call.alerts(), [] as [u32; 0]);
 }
 
 #[tokio::test]
-async fn whoever_falls_in_cuts_everything_in_this_order() {
+async fn barge_in_sends_frames_in_twilios_order() {
     let mut context = context().await;
     let (call, mut socket) = context.conversation().await;
     let speaks = async {
@@ -152,13 +152,13 @@ async fn whoever_falls_in_cuts_everything_in_this_order() {
 }
 
 #[tokio::test]
-async fn what_may_be_cut_is_cut_by_the_next_message() {
+async fn next_frame_preempts_preemptible_frame() {
     let mut context = context().await;
     let (call, mut socket) = context.conversation().await;
     let long = long();
     socket.send(&*context.server.voice, &speech(&long, true));
     assert!(
-        call.wait_for_speech(|request| request.starts_with("One two"), PATIENCE)
+        call.wait_for_speech(|request| request.starts_with("One two"), TEST_TIMEOUT)
             .await
             .is_some()
     );
@@ -180,7 +180,7 @@ async fn what_may_be_cut_is_cut_by_the_next_message() {
 }
 
 #[tokio::test]
-async fn keys_are_told_and_sent() {
+async fn forwards_caller_keys_and_plays_sent_digits() {
     let mut context = context().await;
     let (call, mut socket) = context.conversation().await;
     assert!(call.press("1#").await);
@@ -194,7 +194,7 @@ async fn keys_are_told_and_sent() {
 
     context.speak(&socket, &long());
     assert!(
-        call.wait_for_speech(|request| request.contains("One"), PATIENCE)
+        call.wait_for_speech(|request| request.contains("One"), TEST_TIMEOUT)
             .await
             .is_some()
     );
@@ -209,7 +209,7 @@ async fn keys_are_told_and_sent() {
 }
 
 #[tokio::test]
-async fn a_session_that_we_end_goes_on_in_a_new_one() {
+async fn ended_session_continues_in_new_session() {
     let mut context = context().await;
     let (call, mut socket) = context.conversation().await;
     context.server.answer("/action", context.server.converse());
@@ -234,13 +234,13 @@ async fn a_session_that_we_end_goes_on_in_a_new_one() {
     assert_eq!(setup["callSid"], call.id());
     assert_ne!(setup["sessionId"], session.id.as_str());
     assert_eq!(setup["callStatus"], "IN_PROGRESS");
-    assert!(call.wait_for_sessions(2, PATIENCE).await);
+    assert!(call.wait_for_sessions(2, TEST_TIMEOUT).await);
     assert!(call.say("Still there?").await);
 }
 
 #[tokio::test]
-async fn a_lost_socket_is_told_and_the_call_goes_on() {
-    for how in [
+async fn lost_socket_reports_failure_and_call_continues() {
+    for drop in [
         Some(SocketDrop::Reset),
         Some(SocketDrop::Close1000),
         Some(SocketDrop::Close1007),
@@ -251,17 +251,17 @@ async fn a_lost_socket_is_told_and_the_call_goes_on() {
         context.server.answer("/action", context.server.converse());
         context.speak(&socket, &long());
         assert!(
-            call.wait_for_speech(|request| request.contains("two"), PATIENCE)
+            call.wait_for_speech(|request| request.contains("two"), TEST_TIMEOUT)
                 .await
                 .is_some()
         );
         let mut socket = Some(socket);
-        match how {
-            Some(how) => assert!(call.drop_socket(how).await),
+        match drop {
+            Some(drop) => assert!(call.drop_socket(drop).await),
             None => socket.take().unwrap().kill(),
         }
         let action = context.server.report_at("/action").await;
-        assert_eq!(action.status, Some(CallStatus::InProgress), "{how:?}");
+        assert_eq!(action.status, Some(CallStatus::InProgress), "{drop:?}");
         let session = action.session.unwrap();
         assert_eq!(
             (session.outcome, session.error_code.as_deref()),
@@ -271,7 +271,7 @@ async fn a_lost_socket_is_told_and_the_call_goes_on() {
         assert_eq!(next.label().await.unwrap(), "setup");
         context.speak(&next, "Where was I?");
         assert!(
-            call.wait_for_speech(|request| request.ends_with("Where was I?"), PATIENCE)
+            call.wait_for_speech(|request| request.ends_with("Where was I?"), TEST_TIMEOUT)
                 .await
                 .is_some()
         );
@@ -280,7 +280,7 @@ async fn a_lost_socket_is_told_and_the_call_goes_on() {
 }
 
 #[tokio::test]
-async fn a_black_hole_is_noticed_by_nobody_and_a_redirect_helps() {
+async fn redirect_recovers_call_with_severed_socket() {
     let mut context = context().await;
     let (call, socket) = context.conversation().await;
     assert!(call.drop_socket(SocketDrop::BlackHole).await);
@@ -296,7 +296,7 @@ async fn a_black_hole_is_noticed_by_nobody_and_a_redirect_helps() {
 }
 
 #[tokio::test]
-async fn a_socket_that_can_not_be_opened_is_told() {
+async fn reports_socket_that_fails_to_open() {
     let mut context = context().await;
     context.harness.state().refuse_sockets(1);
     context
@@ -306,12 +306,12 @@ async fn a_socket_that_can_not_be_opened_is_told() {
     let call = context.harness.state().dial(ANN, US).await.unwrap();
     let session = context.server.report_at("/action").await.session.unwrap();
     assert_eq!(session.error_code.as_deref(), Some("64102"));
-    assert!(call.wait_for_end(PATIENCE).await);
+    assert!(call.wait_for_end(TEST_TIMEOUT).await);
     assert_eq!(call.heard_text(), "Call later");
 }
 
 #[tokio::test]
-async fn frames_that_make_no_sense_end_the_session() {
+async fn malformed_frames_end_the_session() {
     let mut context = context().await;
     let (call, mut socket) = context.conversation().await;
     socket.send_raw(r#"{"type":"text"}"#);
@@ -326,11 +326,11 @@ async fn frames_that_make_no_sense_end_the_session() {
         (session.outcome, session.error_code.as_deref()),
         (SessionOutcome::Failed, Some("64105"))
     );
-    assert!(call.wait_for_end(PATIENCE).await, "the action said nothing more");
+    assert!(call.wait_for_end(TEST_TIMEOUT).await, "the action said nothing more");
 }
 
 #[tokio::test]
-async fn who_can_not_be_asked_hears_that_it_is_busy() {
+async fn caller_hears_busy_when_webhook_fails() {
     let mut context = context().await;
     let broken = ServerAnswer::Status(axum::http::StatusCode::INTERNAL_SERVER_ERROR);
     context.server.answer_with("/webhooks/twilio/voice", broken);
@@ -340,7 +340,7 @@ async fn who_can_not_be_asked_hears_that_it_is_busy() {
 }
 
 #[tokio::test]
-async fn a_caller_leaves_a_message_after_the_beep() {
+async fn caller_leaves_message_after_beep() {
     let mut context = context().await;
     let record = Step::Record {
         max_seconds: 60,
@@ -353,7 +353,7 @@ async fn a_caller_leaves_a_message_after_the_beep() {
     let call = context.harness.state().dial(ANN, US).await.unwrap();
     let beeped =
         |state: &crate::simulator::calls::CallState| state.request.iter().any(|request| request.sound == Sound::Beep);
-    assert!(call.wait_until(beeped, PATIENCE).await);
+    assert!(call.wait_until(beeped, TEST_TIMEOUT).await);
     assert!(call.say("Call me back please").await);
     call.press("#").await;
     let recorded = context.server.report_at("/recorded").await;
@@ -364,7 +364,7 @@ async fn a_caller_leaves_a_message_after_the_beep() {
 }
 
 #[tokio::test]
-async fn a_call_is_passed_on() {
+async fn call_is_dialed_onward_and_joins_conference() {
     let mut context = context().await;
     let dial = |to: &str, base: &str| {
         Step::Dial(Dial {
@@ -403,9 +403,12 @@ async fn a_call_is_passed_on() {
         context.server.report_at("/dialled").await.dialled,
         Some(CallStatus::Completed)
     );
-    assert!(call.wait_until(|state| state.conferences == ["room"], PATIENCE).await);
+    assert!(
+        call.wait_until(|state| state.conferences == ["room"], TEST_TIMEOUT)
+            .await
+    );
     context.server.voice.hang_up(call.id()).await.unwrap();
-    assert!(call.wait_for_end(PATIENCE).await);
+    assert!(call.wait_for_end(TEST_TIMEOUT).await);
     assert_eq!(
         context.server.voice.hang_up(call.id()).await,
         Err(ControlError::CallEnded)
@@ -413,7 +416,7 @@ async fn a_call_is_passed_on() {
 }
 
 #[tokio::test]
-async fn a_call_of_ours_is_answered_and_told_of() {
+async fn outbound_call_reports_its_statuses() {
     let mut context = context().await;
     let steps = vec![
         CallerStep::WaitForSpeech { containing: None },
@@ -427,12 +430,12 @@ async fn a_call_of_ours_is_answered_and_told_of() {
     context.server.answer("/answer", context.server.converse());
     let dispatch = calls_ann(&context);
     context.harness.send(&dispatch).await;
-    let call = context.harness.state().wait_for_call(ANN, PATIENCE).await.unwrap();
+    let call = context.harness.state().wait_for_call(ANN, TEST_TIMEOUT).await.unwrap();
     let mut socket = context.server.socket().await;
     assert_eq!(socket.frame().await.unwrap()["direction"], "outbound-api");
     context.speak(&socket, "Shall I book it?");
     socket.until("prompt Yes please.").await;
-    assert!(call.wait_for_end(PATIENCE).await);
+    assert!(call.wait_for_end(TEST_TIMEOUT).await);
     let mut statuses = Vec::new();
     while statuses.len() < 4 {
         let (path, report) = context.server.report().await;
@@ -454,7 +457,7 @@ async fn a_call_of_ours_is_answered_and_told_of() {
 }
 
 #[tokio::test]
-async fn machines_are_told_from_people() {
+async fn detects_answering_machine() {
     let mut context = context().await;
     let machine = CalleeBehavior::Machine {
         after_ms: 500,
@@ -465,8 +468,8 @@ async fn machines_are_told_from_people() {
     let steps = vec![say("Your table is ready"), Step::Pause { seconds: 10 }];
     context.server.answer("/answer", steps);
     let mut dispatch = calls_ann(&context);
-    if let Some(placing) = &mut dispatch.content.call {
-        placing.detects_machine = true;
+    if let Some(options) = &mut dispatch.content.call {
+        options.detects_machine = true;
     }
     // A conversation starts at once, and the detection result comes later.
     context.harness.send(&dispatch).await;
@@ -476,20 +479,20 @@ async fn machines_are_told_from_people() {
     assert_eq!(machine.answered_by, Some(AnsweredBy::MachineEnd));
     // A message waits for the beep.
     let text = "Your table is ready".to_owned();
-    if let Some(placing) = &mut dispatch.content.call {
-        placing.plan.purpose = butt_dial_domain::call::Purpose::Message { text, sound_url: None };
+    if let Some(options) = &mut dispatch.content.call {
+        options.plan.purpose = butt_dial_domain::call::Purpose::Message { text, sound_url: None };
     }
     context.harness.send(&dispatch).await;
     let answer = context.server.report_at("/answer").await;
     assert_eq!(answer.answered_by, Some(AnsweredBy::MachineEnd));
     let call = context.harness.state().calls().pop().unwrap();
-    assert!(call.wait_for_end(PATIENCE).await);
+    assert!(call.wait_for_end(TEST_TIMEOUT).await);
     assert_eq!(call.request()[0].sound, Sound::Beep);
     assert_eq!(call.heard_text(), "Your table is ready");
 }
 
 #[tokio::test]
-async fn reports_come_in_any_order_and_more_than_once() {
+async fn sends_reports_reversed_and_twice() {
     let mut context = context().await;
     let twice = WebhookBehavior {
         copies: 2,
@@ -506,13 +509,13 @@ async fn reports_come_in_any_order_and_more_than_once() {
 }
 
 #[tokio::test]
-async fn reports_come_late() {
+async fn sends_reports_with_delay() {
     let mut context = context().await;
     context.harness.state().delay_call_reports(60_000);
     context.harness.state().set_callee_behavior(ANN, CalleeBehavior::Busy);
     context.harness.send(&calls_ann(&context)).await;
-    let call = context.harness.state().wait_for_call(ANN, PATIENCE).await.unwrap();
-    assert!(call.wait_for_end(PATIENCE).await);
+    let call = context.harness.state().wait_for_call(ANN, TEST_TIMEOUT).await.unwrap();
+    assert!(call.wait_for_end(TEST_TIMEOUT).await);
     // The API returns the true status.
     assert_eq!(
         context.server.voice.fetch_call(call.id()).await.unwrap().status,
@@ -523,7 +526,7 @@ async fn reports_come_late() {
 }
 
 #[tokio::test]
-async fn a_recording_of_both_sides_is_told_and_can_be_fetched() {
+async fn recording_is_reported_and_can_be_fetched() {
     let mut context = context().await;
     let (call, socket) = context.conversation().await;
     let recording = context.server.url("/recording");
@@ -536,7 +539,7 @@ async fn a_recording_of_both_sides_is_told_and_can_be_fetched() {
     let begun = context.server.report_at("/recording").await.recording.unwrap();
     assert!(!begun.is_completed);
     context.speak(&socket, "Hello.");
-    assert!(call.wait_for_quiet(PATIENCE).await);
+    assert!(call.wait_for_quiet(TEST_TIMEOUT).await);
     assert!(call.say("Hi Ada").await);
     call.hang_up().await;
     let done = context.server.report_at("/recording").await.recording.unwrap();
@@ -560,14 +563,17 @@ async fn a_recording_of_both_sides_is_told_and_can_be_fetched() {
 }
 
 #[tokio::test]
-async fn somebody_is_invited_into_a_conference() {
+async fn invites_callee_into_conference() {
     let mut context = context().await;
     let status = context.server.url("/status");
     context.server.voice.invite("a room", US, ANN, &status).await.unwrap();
-    let call = context.harness.state().wait_for_call(ANN, PATIENCE).await.unwrap();
-    assert!(call.wait_until(|state| state.conferences == ["a room"], PATIENCE).await);
+    let call = context.harness.state().wait_for_call(ANN, TEST_TIMEOUT).await.unwrap();
+    assert!(
+        call.wait_until(|state| state.conferences == ["a room"], TEST_TIMEOUT)
+            .await
+    );
     call.hang_up().await;
-    assert!(call.wait_for_end(PATIENCE).await);
+    assert!(call.wait_for_end(TEST_TIMEOUT).await);
     assert_eq!(
         context.server.report_at("/status").await.status,
         Some(CallStatus::Initiated)
@@ -575,7 +581,7 @@ async fn somebody_is_invited_into_a_conference() {
 }
 
 #[tokio::test]
-async fn a_public_address_leads_where_it_is_told() {
+async fn routes_public_url_to_local_server() {
     let mut context = context().await;
     context.harness.state().set_webhook_base_url("https://bd.example.com");
     context
@@ -594,7 +600,7 @@ async fn a_public_address_leads_where_it_is_told() {
 }
 
 #[tokio::test]
-async fn calls_that_nobody_takes_end_as_they_do() {
+async fn unanswered_calls_end_with_their_status() {
     for (behavior, status) in [
         (CalleeBehavior::Busy, CallStatus::Busy),
         (CalleeBehavior::NoAnswer, CallStatus::NoAnswer),
@@ -626,7 +632,7 @@ fn calls_ann(context: &CallContext) -> butt_dial_domain::ports::carrier::Dispatc
 }
 
 #[tokio::test]
-async fn a_call_can_be_scripted_over_http() {
+async fn control_routes_run_a_caller_script() {
     let mut context = context().await;
     context
         .server
@@ -651,7 +657,7 @@ async fn a_call_can_be_scripted_over_http() {
         .state()
         .find_call(begun["id"].as_str().unwrap())
         .unwrap();
-    assert!(call.wait_for_end(PATIENCE).await);
+    assert!(call.wait_for_end(TEST_TIMEOUT).await);
     let shown = client
         .get(format!("{base}/phone-calls/{}", call.id()))
         .send()

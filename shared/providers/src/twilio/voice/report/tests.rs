@@ -16,7 +16,7 @@ const CALL: [(&str, &str); 7] = [
     ("Called", "+14155550100"),
 ];
 
-fn told(fields: &[(&str, &str)]) -> Result<CallReport, UnreadableRequest> {
+fn parse_form(fields: &[(&str, &str)]) -> Result<CallReport, UnreadableRequest> {
     let body = Serializer::new(String::new()).extend_pairs(fields).finish();
     let headers = HeaderMap::from_iter([(
         "content-type".parse().unwrap(),
@@ -32,7 +32,7 @@ fn told(fields: &[(&str, &str)]) -> Result<CallReport, UnreadableRequest> {
 }
 
 fn report(fields: &[(&str, &str)]) -> CallReport {
-    told(&[&CALL, fields].concat()).unwrap()
+    parse_form(&[&CALL, fields].concat()).unwrap()
 }
 
 fn plain(direction: Direction) -> CallReport {
@@ -56,7 +56,7 @@ fn plain(direction: Direction) -> CallReport {
 }
 
 #[test]
-fn a_call_comes_in() {
+fn reads_inbound_call() {
     let inbound = [
         ("Direction", "inbound"),
         ("CallStatus", "ringing"),
@@ -68,12 +68,12 @@ fn a_call_comes_in() {
         ..plain(Direction::Inbound)
     };
     assert_eq!(report(&inbound), expected);
-    let hidden = told(&[("CallSid", "CA1"), ("From", "anonymous"), ("Direction", "inbound")]).unwrap();
+    let hidden = parse_form(&[("CallSid", "CA1"), ("From", "anonymous"), ("Direction", "inbound")]).unwrap();
     assert_eq!((hidden.from.as_str(), hidden.to.as_str()), ("anonymous", ""));
 }
 
 #[test]
-fn a_call_of_ours_moves_on() {
+fn reads_status_changes_of_outbound_call() {
     let over = report(&[
         ("Direction", "outbound-api"),
         ("CallStatus", "completed"),
@@ -101,14 +101,14 @@ fn a_call_of_ours_moves_on() {
         "failed",
         "canceled",
     ] {
-        let told = report(&[("Direction", "outbound-api"), ("CallStatus", status)]);
-        assert_eq!(told.status.map(CallStatus::as_str), Some(status));
+        let parsed = report(&[("Direction", "outbound-api"), ("CallStatus", status)]);
+        assert_eq!(parsed.status.map(CallStatus::as_str), Some(status));
     }
 }
 
 #[test]
-fn who_answered() {
-    for (text, who) in [
+fn reads_machine_detection_result() {
+    for (text, answered_by) in [
         ("human", AnsweredBy::Human),
         ("machine_start", AnsweredBy::MachineStart),
         ("machine_end_beep", AnsweredBy::MachineEnd),
@@ -119,26 +119,29 @@ fn who_answered() {
         ("martian", AnsweredBy::Unknown),
     ] {
         // The asynchronous callback has only these fields.
-        let told = told(&[
+        let parsed = parse_form(&[
             CALL[0],
             CALL[2],
             ("AnsweredBy", text),
             ("MachineDetectionDuration", "3120"),
         ])
         .unwrap();
-        assert_eq!((told.answered_by, told.direction), (Some(who), Direction::Outbound));
+        assert_eq!(
+            (parsed.answered_by, parsed.direction),
+            (Some(answered_by), Direction::Outbound)
+        );
     }
 }
 
 #[test]
-fn a_session_ends() {
+fn reads_end_of_session() {
     let ends = |status, more: &[(&str, &str)]| {
-        let told = [
+        let parsed = [
             ("Direction", "inbound"),
             ("SessionId", "VX1"),
             ("SessionStatus", status),
         ];
-        report(&[&told, more].concat())
+        report(&[&parsed, more].concat())
     };
     let session = |outcome, handoff: Option<&str>, error_code: Option<&str>| CallReport {
         session: Some(SessionEnd {
@@ -161,13 +164,13 @@ fn a_session_ends() {
         ends("failed", &[("ErrorCode", "64105"), ("ErrorMessage", "Websocket ended")]),
         session(SessionOutcome::Failed, None, Some("64105"))
     );
-    assert!(told(&[CALL[2], ("SessionId", "../x"), ("SessionStatus", "ended")]).is_err());
+    assert!(parse_form(&[CALL[2], ("SessionId", "../x"), ("SessionStatus", "ended")]).is_err());
 }
 
 #[test]
-fn recordings_and_keys() {
+fn reads_recordings_and_keys() {
     let recording = |status: &[(&str, &str)]| {
-        let told = [
+        let parsed = [
             ("RecordingSid", "RE1"),
             (
                 "RecordingUrl",
@@ -175,7 +178,7 @@ fn recordings_and_keys() {
             ),
             ("RecordingDuration", "12"),
         ];
-        report(&[&told, status].concat()).recording.unwrap()
+        report(&[&parsed, status].concat()).recording.unwrap()
     };
     let (done, action) = (recording(&[("RecordingStatus", "completed")]), recording(&[]));
     assert_eq!(
@@ -191,7 +194,7 @@ fn recordings_and_keys() {
 }
 
 #[test]
-fn a_transfer_came_to_an_end() {
+fn reads_end_of_transfer() {
     for (text, status) in [
         ("completed", CallStatus::Completed),
         ("answered", CallStatus::Completed),
@@ -200,36 +203,36 @@ fn a_transfer_came_to_an_end() {
         ("failed", CallStatus::Failed),
         ("canceled", CallStatus::Canceled),
     ] {
-        let told = report(&[
+        let parsed = report(&[
             ("DialCallStatus", text),
             ("DialCallSid", "CA2"),
             ("DialCallDuration", "9"),
         ]);
-        assert_eq!((told.dialled, told.duration_seconds), (Some(status), None));
+        assert_eq!((parsed.dialled, parsed.duration_seconds), (Some(status), None));
     }
 }
 
 #[test]
-fn what_is_no_call_can_not_be_read() {
+fn rejects_forms_without_valid_call_sid() {
     for fields in [
         &[][..],
         &[("CallSid", "")],
         &[("CallSid", "SM1")],
         &[("CallSid", "CA/../x")],
     ] {
-        assert!(told(fields).is_err());
+        assert!(parse_form(fields).is_err());
     }
-    let odd = report(&[
+    let invalid = report(&[
         ("CallStatus", "dancing"),
         ("SequenceNumber", "-1"),
         ("CallDuration", "99999999999999999999"),
         ("Timestamp", "soon"),
     ]);
-    assert_eq!(odd, plain(Direction::Inbound));
+    assert_eq!(invalid, plain(Direction::Inbound));
 }
 
 #[test]
-fn what_a_leg_asks_is_about_the_call_that_has_dialled_it() {
+fn assigns_leg_report_to_parent_call() {
     let leg = [
         ("CallSid", "CAffffffffffffffffffffffffffffffff"),
         ("ParentCallSid", CALL[2].1),
@@ -238,6 +241,6 @@ fn what_a_leg_asks_is_about_the_call_that_has_dialled_it() {
         ("From", "+14155550123"),
         ("To", "+14155550124"),
     ];
-    let told = told(&leg).unwrap();
-    assert_eq!((told.carrier_id.as_str(), told.status), (CALL[2].1, None));
+    let parsed = parse_form(&leg).unwrap();
+    assert_eq!((parsed.carrier_id.as_str(), parsed.status), (CALL[2].1, None));
 }

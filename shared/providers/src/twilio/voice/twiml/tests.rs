@@ -36,7 +36,7 @@ fn conversation() -> ConversationSocket {
 }
 
 #[test]
-fn a_conversation_has_all_its_attributes() {
+fn renders_conversation_attributes() {
     let converse = |conversation| xml(vec![Step::Converse(Box::new(conversation))]);
     assert_eq!(
         converse(conversation()),
@@ -69,7 +69,7 @@ fn a_conversation_has_all_its_attributes() {
 }
 
 #[test]
-fn voices_have_their_providers() {
+fn renders_voices_with_their_providers() {
     for (voice, expected) in [
         (
             "Polly.Joanna-Neural",
@@ -108,7 +108,7 @@ fn voices_have_their_providers() {
 }
 
 #[test]
-fn plain_verbs() {
+fn renders_simple_verbs() {
     for (step, expected) in [
         (Step::Say(speech("Hello")), "<Say>Hello</Say>"),
         (
@@ -156,7 +156,7 @@ fn plain_verbs() {
 }
 
 #[test]
-fn somebody_is_dialled() {
+fn renders_dial_and_conference() {
     let plain = Dial {
         to: "+14155550123".into(),
         caller_id: None,
@@ -201,7 +201,7 @@ fn somebody_is_dialled() {
 }
 
 #[test]
-fn hostile_text_stays_text() {
+fn escapes_hostile_text() {
     let hostile = "</Say>\"<Hangup/> ]]> & 'x'\t\u{0}\u{1b}\u{ffff}\u{fffe}👍";
     assert_eq!(
         xml(vec![Step::Say(speech(hostile))]),
@@ -218,7 +218,7 @@ fn hostile_text_stays_text() {
 }
 
 #[test]
-fn a_long_text_is_said_in_parts() {
+fn splits_long_text_into_several_say_verbs() {
     let long = format!("{} {}", "é".repeat(4_000), "b".repeat(200));
     assert_eq!(
         xml(vec![Step::Say(speech(&long))]),
