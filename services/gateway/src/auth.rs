@@ -52,7 +52,9 @@ impl AuthLayer {
             let caller = authenticating.await?;
             match caller.agent() {
                 Ok(_) => Ok(caller),
-                Err(_) => Err(wrong_scope("MCP requires an agent's token; this token belongs to no agent")),
+                Err(_) => Err(wrong_scope(
+                    "MCP requires an agent's token; this token belongs to no agent",
+                )),
             }
         }
     }

@@ -5,7 +5,10 @@ use butt_dial_domain::{Code, Failure};
 use butt_dial_runtime::http::failure;
 
 pub async fn method_not_allowed() -> Response {
-    let refusal = Failure::new(Code::MethodNotAllowed, "this route does not support the request's method");
+    let refusal = Failure::new(
+        Code::MethodNotAllowed,
+        "this route does not support the request's method",
+    );
     failure(&refusal.hint("GET /docs lists routes and their methods"))
 }
 

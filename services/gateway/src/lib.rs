@@ -7,8 +7,8 @@ pub mod mcp;
 mod media;
 pub mod operations;
 mod product;
-pub mod rest;
 mod response_sent;
+pub mod rest;
 
 use std::sync::Arc;
 

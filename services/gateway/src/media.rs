@@ -117,7 +117,10 @@ mod tests {
             (Some("a\"; x=\"b\r\nSet-Cookie: c"), "a__ x__b__Set-Cookie_ c"),
             (Some("日本.png"), "__.png"),
         ] {
-            assert_eq!(disposition(name), format!("attachment; filename=\"{expected}\"").as_str());
+            assert_eq!(
+                disposition(name),
+                format!("attachment; filename=\"{expected}\"").as_str()
+            );
         }
     }
 }

@@ -8,6 +8,7 @@ use butt_dial_calls::Calls;
 use butt_dial_domain::Clock;
 use butt_dial_messaging::{Delivery, Media, Outbound};
 use butt_dial_runtime::Platform;
+use butt_dial_vault::Vault;
 use tokio_util::task::TaskTracker;
 
 pub struct Product {
@@ -17,6 +18,7 @@ pub struct Product {
     pub delivery: Arc<Delivery>,
     pub media: Arc<Media>,
     pub outbound: Arc<Outbound>,
+    pub vault: Vault,
     pub clock: Clock,
     /// Operations run here, so that the process awaits them when it stops.
     pub tasks: TaskTracker,
@@ -31,6 +33,7 @@ impl Product {
             delivery: platform.delivery.clone(),
             media: platform.media.clone(),
             outbound: platform.outbound.clone(),
+            vault: platform.vault.clone(),
             clock: platform.clock.clone(),
             tasks: platform.lifecycle.work().clone(),
         }

@@ -86,7 +86,11 @@ mod tests {
     use super::*;
 
     fn response_with_hook() -> (Response, TaskTracker, Arc<AtomicBool>) {
-        let (hooks, tasks, ran) = (OnResponseSent::default(), TaskTracker::new(), Arc::new(AtomicBool::new(false)));
+        let (hooks, tasks, ran) = (
+            OnResponseSent::default(),
+            TaskTracker::new(),
+            Arc::new(AtomicBool::new(false)),
+        );
         let mark = ran.clone();
         hooks.then(async move { mark.store(true, Ordering::Relaxed) });
         (watch("words".into_response(), hooks, tasks.clone()), tasks, ran)
@@ -105,7 +109,11 @@ mod tests {
 
     #[tokio::test]
     async fn runs_hooks_after_result_in_open_stream() {
-        let (hooks, tasks, ran) = (OnResponseSent::default(), TaskTracker::new(), Arc::new(AtomicBool::new(false)));
+        let (hooks, tasks, ran) = (
+            OnResponseSent::default(),
+            TaskTracker::new(),
+            Arc::new(AtomicBool::new(false)),
+        );
         let mark = ran.clone();
         hooks.then(async move { mark.store(true, Ordering::Relaxed) });
         let events = [": hello\n\n", "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n"];

@@ -1,7 +1,7 @@
-//! How a call reaches its agent: a tool call that waits, a request to its client's model (sampling), or a push. The first of
-//! them that is there now.
+//! Notifications of an agent about its calls. A tool call that waits claims a notification; otherwise the agent's client is
+//! asked by sampling (`sampling.rs`), or notified by push. The serialized form is part of the API.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
     AgentId, CallId,
@@ -10,50 +10,44 @@ use butt_dial_domain::{
     ports::bus::{BusError, Headers, Message},
     subjects,
 };
+use butt_dial_messaging::delivery::{Listener, PushMessage};
 use futures::{StreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::state::{CallState, Responder, Speaker, TranscriptEntry};
-use crate::{
-    Comms,
-    delivery::{
-        listeners::{self, Listener},
-        live,
-    },
-};
+use crate::Calls;
 
-/// How long a waiting tool call may take to say that it has a signal.
+/// Time for a waiting tool call to claim a notification.
 const CLAIM_TIMEOUT: Duration = Duration::from_millis(150);
-/// Longer than a signal is on its way to anybody.
+/// Longer than a notification is in transit.
 const CLAIM_TTL: Duration = Duration::from_secs(10);
-/// The last lines of a conversation that an agent is told with each turn.
-pub(super) const HISTORY_LEN: usize = 20;
+/// Number of transcript entries that accompany a turn.
+pub(crate) const HISTORY_LEN: usize = 20;
 
-/// What an agent is told of a call of its own.
+/// A notification about one call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CallNotification {
-    /// `call.incoming`, `call.turn`, `call.ended`.
     pub event: NotificationKind,
     pub call_id: CallId,
-    /// To be given back with the answer: an answer to an older turn is not spoken.
+    /// Identifies the turn. A reply to an earlier turn is not spoken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_id: Option<String>,
-    /// What the caller has just said.
+    /// The caller's words in this turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     pub direction: Direction,
     pub from: String,
     pub to: String,
     pub language: String,
-    /// Who talks with the caller right now.
+    /// The party that replies to the caller at present.
     pub handled_by: Responder,
-    /// The last lines, the newest last; of ours, what was heard.
+    /// The most recent transcript entries, oldest first.
     pub history: Vec<TranscriptEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,
-    /// Why it is over.
+    /// The end reason of a finished call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -84,17 +78,11 @@ impl CallNotification {
         let (from, to) = info.direction.caller_and_callee(&info.local, &info.remote);
         let is_turn = event == NotificationKind::Turn;
         let history = &state.history;
-        // Half an answer may have been heard since: the machine's, whose turn it was.
-        let ours = |line: &&TranscriptEntry| line.by != Speaker::Caller;
-        let words = history.iter().rev().skip_while(ours);
-        let words = words.take_while(|line| line.by == Speaker::Caller);
-        let mut words: Vec<&str> = words.map(|line| line.text.as_str()).collect();
-        words.reverse();
         Self {
             event,
             call_id: info.call.clone(),
             turn_id: is_turn.then(|| state.turn.to_string()),
-            text: is_turn.then(|| words.join(" ")),
+            text: is_turn.then(|| caller_words(history)),
             direction: info.direction,
             from: from.clone(),
             to: to.clone(),
@@ -106,8 +94,8 @@ impl CallNotification {
         }
     }
 
-    /// As a listener gets it: flat, with a type.
-    pub fn for_listeners(&self) -> Map<String, Value> {
+    /// Returns the form for push and events: a flat object with a `type`.
+    fn to_event(&self) -> Map<String, Value> {
         let mut data = match json!(self) {
             Value::Object(data) => data,
             _ => Map::new(),
@@ -117,156 +105,179 @@ impl CallNotification {
     }
 }
 
-/// Offers it to the agent's tool calls that wait. True when one has taken it.
-pub async fn offer_claim(comms: &Comms, agent: &AgentId, signal: &CallNotification) -> bool {
-    let subject = subjects::call_notifications(agent, &signal.call_id);
-    let Ok(payload) = serde_json::to_vec(signal) else {
+/// Joins the caller's most recent utterances. Part of a reply by the voicemail service may follow them.
+fn caller_words(history: &[TranscriptEntry]) -> String {
+    let newest_first = history.iter().rev().skip_while(|entry| entry.by != Speaker::Caller);
+    let utterances = newest_first.take_while(|entry| entry.by == Speaker::Caller);
+    let mut words: Vec<&str> = utterances.map(|entry| entry.text.as_str()).collect();
+    words.reverse();
+    words.join(" ")
+}
+
+/// Offers a notification to the agent's waiting tool calls. Returns true if one of them claimed it.
+pub async fn offer_claim(calls: &Calls, agent: &AgentId, notification: &CallNotification) -> bool {
+    let subject = subjects::call_notifications(agent, &notification.call_id);
+    let Ok(payload) = serde_json::to_vec(notification) else {
         return false;
     };
-    let answer = comms
-        .bus
-        .request(&subject, Headers::new(), payload.into(), CLAIM_TIMEOUT)
-        .await;
-    match answer {
+    let claim = calls.bus.request(&subject, Headers::new(), payload.into(), CLAIM_TIMEOUT);
+    match claim.await {
         Ok(_) => true,
         Err(BusError::NoResponders(_)) => false,
         Err(error) => {
-            tracing::info!(%error, call = %signal.call_id, "nobody has taken a call's signal");
+            tracing::info!(%error, call = %notification.call_id, "call notification not claimed");
             false
         }
     }
 }
 
-/// Tells everybody who waits, and expects nothing.
-pub async fn broadcast(comms: &Comms, agent: &AgentId, signal: &CallNotification) {
-    let subject = subjects::call_notifications(agent, &signal.call_id);
-    let Ok(payload) = serde_json::to_vec(signal) else {
+/// Publishes a notification to all subscribers, without a claim.
+pub(crate) async fn broadcast(calls: &Calls, agent: &AgentId, notification: &CallNotification) {
+    let subject = subjects::call_notifications(agent, &notification.call_id);
+    let Ok(payload) = serde_json::to_vec(notification) else {
         return;
     };
-    if let Err(error) = comms.bus.publish(&subject, Headers::new(), payload.into()).await {
-        tracing::info!(%error, call = %signal.call_id, "who waits for a call is not told");
+    if let Err(error) = calls.bus.publish(&subject, Headers::new(), payload.into()).await {
+        tracing::info!(%error, call = %notification.call_id, "call notification publish failed");
     }
 }
 
-/// The agent's clients that have a stream open, the latest first; none where that can't be known.
-pub async fn find_listeners(comms: &Comms, agent: &AgentId) -> Vec<Listener> {
-    let found = listeners::find_initialized(comms, agent).await;
+/// Finds the agent's clients with an open stream, the newest first. Returns none if the registry is unavailable.
+pub async fn find_listeners(calls: &Calls, agent: &AgentId) -> Vec<Listener> {
+    let found = calls.delivery.find_initialized_listeners(agent).await;
     found.unwrap_or_else(|error| {
-        tracing::warn!(%error, "listeners can't be looked up");
+        tracing::warn!(%error, "listener registry unavailable");
         Vec::new()
     })
 }
 
-/// Pushes it to those that are live. True when a client has it.
-pub async fn push(comms: &Comms, listeners: &[Listener], signal: &CallNotification) -> bool {
-    let message = live::Message::new(&signal.for_listeners());
-    let now = comms.clock.now();
+/// Pushes a notification to the first connected client. Returns true if a client received it.
+pub async fn push(calls: &Calls, listeners: &[Listener], notification: &CallNotification) -> bool {
+    let message = PushMessage::new(&notification.to_event());
+    let now = calls.clock.now();
     for listener in listeners.iter().filter(|listener| listener.is_live(now)) {
-        if live::push(comms, listener, vec![message.text.clone()]).await {
+        if calls.delivery.push(listener, vec![message.text.clone()]).await {
             return true;
         }
     }
     false
 }
 
-/// Whether the agent can be reached at all, as far as can be known without asking.
-pub async fn is_reachable(comms: &Comms, agent: &AgentId, signal: &CallNotification) -> bool {
-    if offer_claim(comms, agent, signal).await {
+/// Returns whether a tool call of the agent waits, or one of its clients is connected.
+pub async fn is_reachable(calls: &Calls, agent: &AgentId, notification: &CallNotification) -> bool {
+    if offer_claim(calls, agent, notification).await {
         return true;
     }
-    let (listeners, now) = (find_listeners(comms, agent).await, comms.clock.now());
+    let (listeners, now) = (find_listeners(calls, agent).await, calls.clock.now());
     listeners
         .iter()
         .any(|listener| listener.samples() || listener.is_live(now))
 }
 
-/// The agent has come: relays ask again what it has not answered yet, and tell it of a call that the machine has.
-pub async fn announce_presence(comms: &Comms, agent: &AgentId) {
-    let told = comms
-        .bus
-        .publish(&subjects::call_presence(agent), Headers::new(), bytes::Bytes::new())
-        .await;
-    told.inspect_err(|error| tracing::info!(%error, "relays are not told that an agent is there"))
+/// Publishes that the agent has connected. Relays then repeat requests for pending replies.
+pub async fn announce_presence(calls: &Calls, agent: &AgentId) {
+    let subject = subjects::call_presence(agent);
+    let published = calls.bus.publish(&subject, Headers::new(), bytes::Bytes::new()).await;
+    published
+        .inspect_err(|error| tracing::info!(%error, "agent presence publish failed"))
         .ok();
 }
 
-/// A signal that waits to be taken.
+/// Subscribes to the agent's presence.
+pub async fn subscribe_presence(calls: &Calls, agent: &AgentId) -> Result<BoxStream<'static, ()>, BusError> {
+    let messages = calls.bus.subscribe(&subjects::call_presence(agent)).await?;
+    Ok(messages.map(drop).boxed())
+}
+
+impl Calls {
+    /// Returns whether the agent was not notified of this within `interval`. Relays repeat unanswered notifications whenever
+    /// the agent waits.
+    pub async fn is_first_within(&self, notification: &CallNotification, interval: Duration) -> bool {
+        let item = notification.turn_id.as_deref().unwrap_or("incoming");
+        let key = keys::call_notified(&notification.call_id, item);
+        // Without the store, a notification is repeated rather than lost.
+        self.kv.once(&key, interval).await.unwrap_or(true)
+    }
+}
+
+/// A notification that can be claimed.
 pub struct ClaimOffer {
-    pub signal: CallNotification,
-    /// `None`: it is told to everybody.
+    pub notification: CallNotification,
+    /// `None`: a broadcast, which needs no claim.
     reply_to: Option<String>,
 }
 
 impl ClaimOffer {
-    /// An agent may wait in several places, and shall answer in one: `None` for all but the first who takes a signal.
-    pub async fn claim(self, comms: &Comms) -> Option<CallNotification> {
+    /// Claims the notification. An agent can wait in several tool calls: `None` for all but the first to claim.
+    pub async fn claim(self, calls: &Calls) -> Option<CallNotification> {
         let Some(reply_to) = &self.reply_to else {
-            return Some(self.signal);
+            return Some(self.notification);
         };
-        let first = comms.kv.once(&keys::notification_claim(reply_to), CLAIM_TTL).await;
-        // Better twice than never.
-        if !first.unwrap_or(true) {
+        let is_first = calls.kv.once(&keys::notification_claim(reply_to), CLAIM_TTL).await;
+        // Without the store, a turn is handed out twice rather than never.
+        if !is_first.unwrap_or(true) {
             return None;
         }
-        let taken = comms.bus.publish(reply_to, Headers::new(), "1".into()).await;
-        taken
-            .inspect_err(|error| tracing::info!(%error, "a relay is not told that its signal is taken"))
+        let claimed = calls.bus.publish(reply_to, Headers::new(), "1".into()).await;
+        claimed
+            .inspect_err(|error| tracing::info!(%error, "notification claim publish failed"))
             .ok();
-        Some(self.signal)
+        Some(self.notification)
     }
 }
 
-/// A waiting tool call's ear for signals.
+/// A tool call's subscription to notifications.
 pub struct CallSubscription {
-    comms: Comms,
-    signals: BoxStream<'static, Message>,
+    calls: Arc<Calls>,
+    messages: BoxStream<'static, Message>,
 }
 
 impl CallSubscription {
-    /// Of one call, or of all of the agent's. From now on signals are heard.
-    pub async fn open(comms: &Comms, agent: &AgentId, call: Option<&CallId>) -> Result<Self, BusError> {
+    /// Subscribes to one call, or to all calls of the agent. Notifications that are published after this returns are
+    /// received.
+    pub async fn open(calls: &Arc<Calls>, agent: &AgentId, call: Option<&CallId>) -> Result<Self, BusError> {
         let subject = match call {
             Some(call) => subjects::call_notifications(agent, call),
             None => subjects::all_call_notifications(agent),
         };
         Ok(Self {
-            signals: comms.bus.subscribe(&subject).await?,
-            comms: comms.clone(),
+            messages: calls.bus.subscribe(&subject).await?,
+            calls: calls.clone(),
         })
     }
 
-    /// Relays say again what the agent has not answered yet.
+    /// Publishes that the agent waits. Relays then repeat requests for pending replies.
     pub async fn announce_presence(&mut self, agent: &AgentId) {
-        announce_presence(&self.comms, agent).await;
+        announce_presence(&self.calls, agent).await;
     }
 
-    /// The next signal, taken. `None`: the bus is gone.
+    /// Claims the next notification. `None`: the bus is closed.
     pub async fn claim_next(&mut self) -> Option<CallNotification> {
         self.claim_next_matching(|_| true).await
     }
 
-    /// The next signal of this kind, taken; others are left to whoever wants them.
+    /// Claims the next notification that matches. Others are left to other subscribers.
     pub async fn claim_next_matching(
         &mut self,
-        is_wanted: impl Fn(&CallNotification) -> bool,
+        matches: impl Fn(&CallNotification) -> bool,
     ) -> Option<CallNotification> {
         loop {
-            let offered = self.recv().await?;
-            if is_wanted(&offered.signal)
-                && let Some(signal) = offered.claim(&self.comms).await
+            let offer = self.recv().await?;
+            if matches(&offer.notification)
+                && let Some(notification) = offer.claim(&self.calls).await
             {
-                return Some(signal);
+                return Some(notification);
             }
         }
     }
 
-    /// The next signal, left to others as well.
+    /// Receives the next notification without a claim.
     pub async fn recv(&mut self) -> Option<ClaimOffer> {
         loop {
-            let message = self.signals.next().await?;
-            if let Ok(signal) = serde_json::from_slice(&message.payload) {
+            let message = self.messages.next().await?;
+            if let Ok(notification) = serde_json::from_slice(&message.payload) {
                 let reply_to = message.reply_to;
-                return Some(ClaimOffer { signal, reply_to });
+                return Some(ClaimOffer { notification, reply_to });
             }
         }
     }

@@ -113,7 +113,10 @@ mod tests {
 
     #[test]
     fn finds_call_events_by_name() {
-        assert_eq!(find(&json!({ "name": "comms.call.turn" })), Some(NotificationKind::Turn));
+        assert_eq!(
+            find(&json!({ "name": "comms.call.turn" })),
+            Some(NotificationKind::Turn)
+        );
         for other in [json!({ "name": "comms.call.ended" }), json!({ "name": 7 }), json!(null)] {
             assert_eq!(find(&other), None, "{other}");
         }

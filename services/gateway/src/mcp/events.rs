@@ -85,9 +85,12 @@ pub async fn answer(
             }
         }
         "events/subscribe" | "events/unsubscribe" => {
-            let failure = Failure::new(Code::NotSupported, "events are not delivered to webhooks by this extension")
-                .hint("use poll or push, or PUT /api/v1/callback-url")
-                .detail("delivery", "webhook");
+            let failure = Failure::new(
+                Code::NotSupported,
+                "events are not delivered to webhooks by this extension",
+            )
+            .hint("use poll or push, or PUT /api/v1/callback-url")
+            .detail("delivery", "webhook");
             Err(error_with(UNSUPPORTED, &failure))
         }
         _ => return None,
@@ -140,10 +143,12 @@ impl<'a> Subscription<'a> {
             serde_json::from_value(params).map_err(|_| invalid_params(INVALID_PARAMS))?;
         let kind = params.name.strip_prefix(PREFIX).unwrap_or_default();
         let known = EVENT_KINDS.into_iter().find(|(known, _)| *known == kind);
-        let (kind, _) = known
-            .ok_or_else(|| {
+        let (kind, _) = known.ok_or_else(|| {
             let failure = Failure::new(Code::NotFound, "there is no event with this name");
-            error_with(NOT_FOUND, &failure.hint("events/list returns all names").detail("kind", "event"))
+            error_with(
+                NOT_FOUND,
+                &failure.hint("events/list returns all names").detail("kind", "event"),
+            )
         })?;
         let age = params
             .max_age_ms
@@ -157,7 +162,9 @@ impl<'a> Subscription<'a> {
             limit: params.max_events.unwrap_or(MAX_EVENTS).clamp(1, MAX_EVENTS),
         };
         let position = match params.cursor {
-            None => product.delivery.last_event(subscription.agent()?)
+            None => product
+                .delivery
+                .last_event(subscription.agent()?)
                 .await
                 .map_err(|failure| error_of(&failure))?,
             Some(cursor) => {
@@ -173,10 +180,7 @@ impl<'a> Subscription<'a> {
     }
 
     fn agent(&self) -> Result<&'a AgentId, ErrorData> {
-        self.caller
-            .agent()
-            .map(|profile| &profile.agent.id)
-            .map_err(forbidden)
+        self.caller.agent().map(|profile| &profile.agent.id).map_err(forbidden)
     }
 
     /// Reads a page. Returns it with whether events were left out because of their age.
@@ -187,7 +191,11 @@ impl<'a> Subscription<'a> {
             kinds: vec![self.kind.to_owned()],
             limit: self.limit,
         };
-        let mut page = self.product.delivery.list_events(&agent.org_id, &agent.id, &query).await?;
+        let mut page = self
+            .product
+            .delivery
+            .list_events(&agent.org_id, &agent.id, &query)
+            .await?;
         let found = page.events.len();
         page.events.retain(|event| !self.is_too_old(event));
         let is_truncated = page.events.len() < found;
@@ -218,7 +226,10 @@ impl<'a> Subscription<'a> {
 
 async fn poll(product: &Product, caller: &Caller, params: Value) -> Result<CustomResult, ErrorData> {
     let (subscription, position) = Subscription::open(product, caller, params).await?;
-    let (page, is_truncated) = subscription.read(position).await.map_err(|failure| error_of(&failure))?;
+    let (page, is_truncated) = subscription
+        .read(position)
+        .await
+        .map_err(|failure| error_of(&failure))?;
     let events = page.events.into_iter().map(|event| subscription.occurrence(event));
     Ok(complete(json!({
         "events": events.collect::<Vec<_>>(),

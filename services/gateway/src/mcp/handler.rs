@@ -9,8 +9,8 @@ use futures::StreamExt;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequest, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, DiscoverResult, ErrorCode, Extensions, Implementation,
-        InitializeRequestParams, InitializeResult, JsonObject,
+        CallToolRequest, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, DiscoverResult,
+        ErrorCode, Extensions, Implementation, InitializeRequestParams, InitializeResult, JsonObject,
         ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
         ReadResourceRequestParams, ReadResourceResponse, ResourcesCapability, ServerCapabilities, ServerConfig,
         ServerResult, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
@@ -279,7 +279,11 @@ impl ServerHandler for Handler {
     ) -> Result<CustomResult, ErrorData> {
         let unknown = || {
             let failure = Failure::new(Code::NotFound, shortened(&request.method));
-            ErrorData::new(ErrorCode::METHOD_NOT_FOUND, failure.message.clone(), Some(failure.envelope()))
+            ErrorData::new(
+                ErrorCode::METHOD_NOT_FOUND,
+                failure.message.clone(),
+                Some(failure.envelope()),
+            )
         };
         if !is_stateless(&context) {
             return Err(unknown());
@@ -314,7 +318,9 @@ impl ServerHandler for Handler {
         let call = self.prepare(name, extensions, gone, progress).await?;
         if attend_loop::applies(call.definition, &context) {
             let span = call.span();
-            return Ok(attend_loop::run(&call.operation, call.definition, request).instrument(span).await);
+            return Ok(attend_loop::run(&call.operation, call.definition, request)
+                .instrument(span)
+                .await);
         }
         Ok(call.run(&self.clients, request.arguments).await.into())
     }

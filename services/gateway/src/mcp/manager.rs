@@ -17,8 +17,8 @@ use http::request::Parts;
 use rmcp::{
     RoleServer,
     model::{
-        ClientJsonRpcMessage, ClientRequest, GetExtensions, InitializeRequestParams, JsonRpcMessage,
-        ProtocolVersion, RequestId, ServerJsonRpcMessage, ServerResult,
+        ClientJsonRpcMessage, ClientRequest, GetExtensions, InitializeRequestParams, JsonRpcMessage, ProtocolVersion,
+        RequestId, ServerJsonRpcMessage, ServerResult,
     },
     transport::{
         Transport,
@@ -29,7 +29,10 @@ use rmcp::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{client_ref::ClientRef, event_stream::error_of, exchange, handler::Handler, protocol::is_initialized, state::McpState};
+use super::{
+    client_ref::ClientRef, event_stream::error_of, exchange, handler::Handler, protocol::is_initialized,
+    state::McpState,
+};
 
 /// Pause before a client resumes a broken response stream.
 const RETRY: Duration = Duration::from_millis(500);
@@ -66,7 +69,12 @@ impl Manager {
     }
 
     async fn session(&self, id: &SessionId) -> Result<Arc<Session>, SessionError> {
-        self.state.sessions.registry.find(id).await?.ok_or(SessionError::Unknown)
+        self.state
+            .sessions
+            .registry
+            .find(id)
+            .await?
+            .ok_or(SessionError::Unknown)
     }
 
     async fn open_stream(&self, id: &SessionId) -> Result<PushStream, SessionError> {

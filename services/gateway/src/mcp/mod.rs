@@ -75,7 +75,9 @@ pub async fn router(platform: &Platform, product: &Arc<Product>) -> Result<Route
         allowed_hosts: Arc::new(platform.config.allowed_hosts.clone()),
         auth: AuthLayer::new(platform),
     };
-    Ok(streamable.merge(sse).layer(from_fn_with_state(entry, http::authenticate)))
+    Ok(streamable
+        .merge(sse)
+        .layer(from_fn_with_state(entry, http::authenticate)))
 }
 
 async fn start_sessions(platform: &Platform, product: &Product) -> Result<Sessions, StartError> {

@@ -33,7 +33,9 @@ const JSON: &str = "application/json";
 pub fn list() -> ListResourcesResult {
     let inbox = Resource::new(INBOX_URI, "inbox")
         .with_title("Inbox")
-        .with_description("Your latest events, oldest first: messages from people, and the status of your own messages.")
+        .with_description(
+            "Your latest events, oldest first: messages from people, and the status of your own messages.",
+        )
         .with_mime_type(JSON);
     let calls = Resource::new(ACTIVE_CALLS, "active calls")
         .with_title("Active calls")
@@ -80,10 +82,7 @@ pub fn not_found(uri: &str) -> ErrorData {
 
 async fn read_inbox(product: &Product, caller: &Caller) -> Result<String, Failure> {
     let agent = &caller.agent()?.agent;
-    let page = product
-        .delivery
-        .recent_events(&agent.org_id, &agent.id, RECENT)
-        .await?;
+    let page = product.delivery.recent_events(&agent.org_id, &agent.id, RECENT).await?;
     to_json(&PageView::from(page))
 }
 

@@ -19,7 +19,8 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::request::Parts;
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientRequest, ErrorCode, ErrorData, GetExtensions, InitializeRequestParams, JsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerResult,
+    ClientJsonRpcMessage, ClientRequest, ErrorCode, ErrorData, GetExtensions, InitializeRequestParams, JsonRpcMessage,
+    RequestId, ServerJsonRpcMessage, ServerResult,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -195,7 +196,11 @@ async fn refuse(state: &McpState, connection: &Connection, invalid: InvalidMessa
     match invalid.id {
         Some(id) => {
             let failure = Failure::new(Code::InvalidArgument, "the message is not a JSON-RPC 2.0 request");
-            let error = ErrorData::new(ErrorCode::INVALID_REQUEST, failure.message.clone(), Some(failure.envelope()));
+            let error = ErrorData::new(
+                ErrorCode::INVALID_REQUEST,
+                failure.message.clone(),
+                Some(failure.envelope()),
+            );
             push(state, connection, &ServerJsonRpcMessage::error(error, Some(id))).await;
         }
         None => state.sessions.streams.close(connection).await,

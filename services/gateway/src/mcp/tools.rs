@@ -73,8 +73,7 @@ impl ToolCall {
         let caller = caller(extensions)?;
         let client = client(extensions);
         clients.update(&client, ClientChange::UsesTools).await;
-        let definition = operations::find_tool(name)
-            .ok_or_else(|| unknown_tool(name))?;
+        let definition = operations::find_tool(name).ok_or_else(|| unknown_tool(name))?;
         let (revocations, agent) = (sessions.revocations.clone(), caller.principal.agent.clone());
         let revoked = move || match &agent {
             Some(agent) => revocations.wait_for(agent).boxed(),

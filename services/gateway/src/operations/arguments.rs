@@ -50,7 +50,9 @@ fn describe(schema: &Value) -> Option<String> {
         let values: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
         return Some(format!("one of {}", values.join(", ")));
     }
-    let alternatives = ["anyOf", "oneOf"].into_iter().find_map(|key| schema.get(key)?.as_array());
+    let alternatives = ["anyOf", "oneOf"]
+        .into_iter()
+        .find_map(|key| schema.get(key)?.as_array());
     if let Some(alternatives) = alternatives {
         let described: Vec<String> = alternatives.iter().filter_map(describe).collect();
         return (!described.is_empty()).then(|| described.join(" or "));
@@ -142,7 +144,9 @@ mod tests {
         settings.inline_subschemas = true;
         let schema = settings.into_generator().into_root_schema_for::<Args>();
         let args = args.as_object().unwrap().clone();
-        read_args::<Args>(args, schema.as_object().unwrap()).unwrap_err().envelope()
+        read_args::<Args>(args, schema.as_object().unwrap())
+            .unwrap_err()
+            .envelope()
     }
 
     #[test]
@@ -150,25 +154,41 @@ mod tests {
         let cases = [
             (json!({}), "MISSING_FIELDS", "to is required"),
             (json!({ "to": 1 }), "INVALID_ARGUMENT", "to must be text"),
-            (json!({ "to": "a", "recipient": "b" }), "INVALID_ARGUMENT", "to is present twice, under two names"),
+            (
+                json!({ "to": "a", "recipient": "b" }),
+                "INVALID_ARGUMENT",
+                "to is present twice, under two names",
+            ),
             (
                 json!({ "to": "a", "limit": -1 }),
                 "INVALID_ARGUMENT",
                 "limit must be a whole number of 0 or more or null",
             ),
-            (json!({ "to": "a", "cost": "x" }), "INVALID_ARGUMENT", "cost must be a number or null"),
+            (
+                json!({ "to": "a", "cost": "x" }),
+                "INVALID_ARGUMENT",
+                "cost must be a number or null",
+            ),
             (
                 json!({ "to": "a", "cursor": [] }),
                 "INVALID_ARGUMENT",
                 "cursor must be text or a whole number or null",
             ),
-            (json!({ "to": "a", "kind": "fax" }), "INVALID_ARGUMENT", "kind must be one of sms, email or null"),
+            (
+                json!({ "to": "a", "kind": "fax" }),
+                "INVALID_ARGUMENT",
+                "kind must be one of sms, email or null",
+            ),
             (
                 json!({ "to": "a", "at": "tomorrow" }),
                 "INVALID_ARGUMENT",
                 "at must be an RFC 3339 date and time, such as 2026-11-28T09:00:00Z or null",
             ),
-            (json!({ "to": "a", "media": [1] }), "INVALID_ARGUMENT", "media[0] must be text"),
+            (
+                json!({ "to": "a", "media": [1] }),
+                "INVALID_ARGUMENT",
+                "media[0] must be text",
+            ),
             (
                 json!({ "to": "a", "strict": { "x": 1 } }),
                 "INVALID_ARGUMENT",
@@ -177,14 +197,21 @@ mod tests {
         ];
         for (args, code, message) in cases {
             let envelope = error_of(args.clone());
-            assert_eq!((&envelope["code"], &envelope["error"]), (&json!(code), &json!(message)), "{args}");
+            assert_eq!(
+                (&envelope["code"], &envelope["error"]),
+                (&json!(code), &json!(message)),
+                "{args}"
+            );
             assert!(envelope["fields"][0].is_string(), "{args}: {envelope}");
         }
     }
 
     #[test]
     fn accepts_valid_arguments() {
-        let args = json!({ "to": "a", "cursor": 7, "kind": "sms" }).as_object().unwrap().clone();
+        let args = json!({ "to": "a", "cursor": 7, "kind": "sms" })
+            .as_object()
+            .unwrap()
+            .clone();
         let schema = schema_for!(Args);
         assert!(read_args::<Args>(args, schema.as_object().unwrap()).is_ok());
     }

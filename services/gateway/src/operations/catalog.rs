@@ -3,8 +3,10 @@
 use std::sync::LazyLock;
 
 use super::{
-    ack_events, get_agent, get_channel_status, get_me, get_message_status, get_usage_dashboard, get_waiting_messages, list_agent_tokens, list_agents, list_events, manage_inbound_filter, ping, regenerate_agent_token, register_agent, replay_callback, send_message, set_agent_limits, set_callback_url, set_channel_block, subscribe_inbound, wait_events, calls,
-    definition::Definition,
+    ack_events, calls, definition::Definition, get_agent, get_channel_status, get_me, get_message_status,
+    get_usage_dashboard, get_waiting_messages, list_agent_tokens, list_agents, list_events, manage_inbound_filter,
+    ping, regenerate_agent_token, register_agent, replay_callback, send_message, set_agent_limits, set_callback_url,
+    set_channel_block, subscribe_inbound, wait_events,
 };
 
 /// Tools in the order in which an agent needs them, then operations that only REST offers.

@@ -94,7 +94,10 @@ impl Definition {
 
     /// Returns every code that the operation may return.
     pub fn errors(&self) -> impl Iterator<Item = Code> + '_ {
-        errors::COMMON.iter().chain(self.errors.iter().copied().flatten()).copied()
+        errors::COMMON
+            .iter()
+            .chain(self.errors.iter().copied().flatten())
+            .copied()
     }
 
     /// Runs the operation. Returns the result as JSON text. The scope is checked here, for every transport.
@@ -112,7 +115,11 @@ impl Definition {
         if self.errors().any(|code| code == failure.code) {
             return;
         }
-        tracing::error!(operation = self.name, code = failure.code.as_str(), "undeclared error code");
+        tracing::error!(
+            operation = self.name,
+            code = failure.code.as_str(),
+            "undeclared error code"
+        );
         debug_assert!(false, "{} returned {} without declaring it", self.name, failure.code);
     }
 }

@@ -36,7 +36,8 @@ pub struct Output {
 impl Operation for GetAgent {
     const NAME: &'static str = "get_agent";
     const TITLE: &'static str = "One agent";
-    const DESCRIPTION: &'static str = "Returns one agent of the organization with its addresses. Requires a team token.";
+    const DESCRIPTION: &'static str =
+        "Returns one agent of the organization with its addresses. Requires a team token.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {

@@ -45,7 +45,8 @@ pub struct Channels {
 impl Operation for GetMe {
     const NAME: &'static str = "comms_get_me";
     const TITLE: &'static str = "Who am I";
-    const DESCRIPTION: &'static str = "Returns your agent id, name, status and the addresses that you send from. Call it first. [scope: agent]";
+    const DESCRIPTION: &'static str =
+        "Returns your agent id, name, status and the addresses that you send from. Call it first. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

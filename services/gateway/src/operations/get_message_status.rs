@@ -88,17 +88,18 @@ impl Operation for GetMessageStatus {
         }
         match outbound.find_scheduled(agent, &args.external_id).await? {
             Some(scheduled) => view_scheduled(scheduled),
-            None => Err(Failure::new(
-                Code::MessageNotFound,
-                "there is no message with this id",
-            )),
+            None => Err(Failure::new(Code::MessageNotFound, "there is no message with this id")),
         }
     }
 }
 
 fn view_sent(message: Message) -> Output {
     // Once the carrier reports a status, it overrides the status of the send.
-    let reported = message.stage.as_deref().and_then(DeliveryStatus::parse).and_then(status_label);
+    let reported = message
+        .stage
+        .as_deref()
+        .and_then(DeliveryStatus::parse)
+        .and_then(status_label);
     Output {
         status: reported.unwrap_or_else(|| message.status.for_agent()),
         remediation: (message.status == Status::Unconfirmed && reported.is_none()).then_some(UNCONFIRMED_HINT),

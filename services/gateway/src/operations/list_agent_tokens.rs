@@ -32,7 +32,8 @@ pub struct Item {
 impl Operation for ListAgentTokens {
     const NAME: &'static str = "list_agent_tokens";
     const TITLE: &'static str = "Tokens of an agent";
-    const DESCRIPTION: &'static str = "Lists the valid tokens of an agent, without their secrets. Requires a team token.";
+    const DESCRIPTION: &'static str =
+        "Lists the valid tokens of an agent, without their secrets. Requires a team token.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {

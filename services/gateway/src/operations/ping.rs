@@ -29,7 +29,8 @@ pub struct Output {
 impl Operation for Ping {
     const NAME: &'static str = "comms_ping";
     const TITLE: &'static str = "Ping";
-    const DESCRIPTION: &'static str = "Checks that the server answers. Returns its name and version, and your message as echo. [scope: any]";
+    const DESCRIPTION: &'static str =
+        "Checks that the server answers. Returns its name and version, and your message as echo. [scope: any]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,
@@ -48,7 +49,10 @@ impl Operation for Ping {
             .as_ref()
             .is_some_and(|message| message.chars().count() > MAX_ECHO)
         {
-            return Err(Failure::new(Code::InvalidArgument, "message must have at most 1000 characters"));
+            return Err(Failure::new(
+                Code::InvalidArgument,
+                "message must have at most 1000 characters",
+            ));
         }
         Ok(Output {
             status: "ok",

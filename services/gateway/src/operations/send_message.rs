@@ -179,8 +179,11 @@ fn channel(text: Option<&str>) -> Result<Channel, Failure> {
 fn parse_channel(text: &str) -> Result<Channel, Failure> {
     let channel = Channel::parse(text).filter(|channel| Channel::MESSAGES.contains(channel));
     channel.ok_or_else(|| {
-        Failure::new(Code::InvalidArgument, "channel must be one of sms, whatsapp, email, line")
-            .hint("use one of these; for telephone calls use comms_make_call or comms_send_voice_message")
+        Failure::new(
+            Code::InvalidArgument,
+            "channel must be one of sms, whatsapp, email, line",
+        )
+        .hint("use one of these; for telephone calls use comms_make_call or comms_send_voice_message")
     })
 }
 

@@ -81,7 +81,9 @@ impl Operation for SetChannelBlock {
             outbound,
         };
         let delivery = &context.product.delivery;
-        let agent = delivery.block_channel(&context.caller, agent.as_ref(), &request).await?;
+        let agent = delivery
+            .block_channel(&context.caller, agent.as_ref(), &request)
+            .await?;
         Ok(Output {
             success: true,
             agent_id: agent.into_string(),

@@ -1,19 +1,19 @@
 //! `comms_wait_events`: waits for the agent's next events.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use butt_dial_comms::{
-    Comms,
-    calls::notifications::{CallNotification, CallSubscription, NotificationKind},
-    delivery::log,
+use butt_dial_calls::{
+    Calls,
+    notifications::{CallSubscription, NotificationKind},
 };
-use butt_dial_domain::{AgentId, Code, Failure, Scope, keys};
+use butt_dial_domain::{AgentId, Code, Failure, Scope};
+use butt_dial_messaging::delivery::PageQuery;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
     Context, Hints, Operation, Route, WaitOutcome,
-    calls::{self, TurnView},
+    calls::{TurnView, subscribe_to_calls},
     pages::{Cursor, PageView, kinds},
 };
 
@@ -65,30 +65,30 @@ impl Operation for WaitEvents {
     type Output = PageView;
 
     async fn run(context: Context, args: Args) -> Result<PageView, Failure> {
-        let (comms, request) = (&context.product.calls, &context.request);
+        let (delivery, calls) = (&context.product.delivery, &context.product.calls);
         let profile = context.caller.agent()?;
         let (agent, org) = (&profile.agent.id, &profile.agent.org_id);
         let after = match args.cursor {
             Some(cursor) => {
                 let after = cursor.position()?;
-                log::check_cursor(comms, agent, after).await?;
-                log::acknowledge(comms, agent, after).await?;
+                delivery.check_cursor(agent, after).await?;
+                delivery.acknowledge_events(agent, after).await?;
                 after
             }
-            None => log::unread(comms, agent).await?,
+            None => delivery.undelivered_cursor(agent).await?,
         };
-        let wanted = log::Wanted {
+        let query = PageQuery {
             after: Some(after),
             kinds: kinds(args.types),
             limit: LIMIT,
         };
         let timeout = Duration::from_millis(args.timeout_ms.unwrap_or(DEFAULT_MS).min(MAX_MS));
-        let mut calls = CallEvents::subscribe(comms, agent, &wanted.kinds).await;
-        let waited = request.wait(async {
+        let mut call_events = CallEvents::subscribe(calls, agent, &query.kinds).await;
+        let waited = context.request.wait(async {
             tokio::select! {
                 biased;
-                turn = calls.next(comms) => Ok(PageView::of_call(after, turn)),
-                page = log::wait(comms, org, agent, &wanted, timeout) => page.map(PageView::from),
+                turn = call_events.next(calls) => Ok(PageView::of_call(after, turn)),
+                page = delivery.wait_events(org, agent, &query, timeout) => page.map(PageView::from),
             }
         });
         match waited.await? {
@@ -108,7 +108,7 @@ struct CallEvents {
 }
 
 impl CallEvents {
-    async fn subscribe(calls: &Calls, agent: &AgentId, kinds: &[String]) -> Self {
+    async fn subscribe(calls: &Arc<Calls>, agent: &AgentId, kinds: &[String]) -> Self {
         let is_wanted = kinds.is_empty() || kinds.iter().any(|kind| CALL_KINDS.contains(&kind.as_str()));
         if !is_wanted {
             return Self {
@@ -117,9 +117,9 @@ impl CallEvents {
             };
         }
         // Without events of calls, the agent still receives those of the log.
-        let mut subscription = calls::subscribe_to_calls(comms, agent, None).await.ok();
-        if let Some(calls) = &mut subscription {
-            calls.announce_presence(agent).await;
+        let mut subscription = subscribe_to_calls(calls, agent, None).await.ok();
+        if let Some(subscription) = &mut subscription {
+            subscription.announce_presence(agent).await;
         }
         Self {
             subscription,
@@ -134,11 +134,12 @@ impl CallEvents {
             // The log reports the end of a call.
             event != NotificationKind::Ended && (kinds.is_empty() || kinds.iter().any(|kind| kind == event.as_str()))
         };
-        if let Some(calls) = &mut self.subscription {
-            while let Some(offer) = calls.recv().await {
-                if is_wanted(offer.signal.event)
-                    && is_first(comms, &offer.signal).await
-                    && let Some(notification) = offer.claim(comms).await
+        if let Some(subscription) = &mut self.subscription {
+            while let Some(offer) = subscription.recv().await {
+                let event = offer.notification.event;
+                if is_wanted(event)
+                    && calls.is_first_within(&offer.notification, repeat_interval(event)).await
+                    && let Some(notification) = offer.claim(calls).await
                 {
                     return notification.into();
                 }
@@ -148,18 +149,11 @@ impl CallEvents {
     }
 }
 
-/// Returns whether the agent has not received the notification recently. Relays repeat unanswered notifications whenever
-/// the agent waits; an agent that polls in a loop and ignores calls must not receive one in each round.
-async fn is_first(calls: &Calls, notification: &CallNotification) -> bool {
-    let item = notification.turn_id.as_deref().unwrap_or("incoming");
-    let repeat_after = match notification.event {
+/// Returns the interval at which an unanswered notification is repeated. Relays repeat it whenever the agent waits; an agent
+/// that polls in a loop and ignores calls must not receive one in each round.
+fn repeat_interval(event: NotificationKind) -> Duration {
+    match event {
         NotificationKind::Turn => TURN_REPEAT,
         NotificationKind::Incoming | NotificationKind::Ended => INCOMING_REPEAT,
-    };
-    let first = comms
-        .kv
-        .once(&keys::call_notified(&notification.call_id, item), repeat_after)
-        .await;
-    // A repeated notification is better than a lost one.
-    first.unwrap_or(true)
+    }
 }

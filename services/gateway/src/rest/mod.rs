@@ -122,8 +122,7 @@ fn arguments(
     })?;
     let mut args = match body.is_empty() {
         true => Map::new(),
-        false => serde_json::from_slice(&body)
-            .map_err(|_| invalid("the body must be a JSON object"))?,
+        false => serde_json::from_slice(&body).map_err(|_| invalid("the body must be a JSON object"))?,
     };
     for (name, text) in query.into_iter().chain(path) {
         let value = typed(definition, &name, text);

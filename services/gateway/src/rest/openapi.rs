@@ -156,7 +156,10 @@ mod tests {
                         let body = &example["value"];
                         let found = [&body["code"], &body["reason"]];
                         assert!(found.contains(&&json!(code)), "{path} {status} {code}");
-                        assert!(body["error"].is_string() && body["retryable"].is_boolean(), "{path} {code}");
+                        assert!(
+                            body["error"].is_string() && body["retryable"].is_boolean(),
+                            "{path} {code}"
+                        );
                     }
                 }
             }
@@ -167,7 +170,11 @@ mod tests {
     fn send_message_declares_its_errors_by_status() {
         let document = document();
         let responses = &document["paths"]["/api/v1/send-message"]["post"]["responses"];
-        for (status, code) in [("401", "AUTH_INVALID_TOKEN"), ("402", "SPEND_LIMIT"), ("422", "CONTACT_OPTED_OUT")] {
+        for (status, code) in [
+            ("401", "AUTH_INVALID_TOKEN"),
+            ("402", "SPEND_LIMIT"),
+            ("422", "CONTACT_OPTED_OUT"),
+        ] {
             let examples = &responses[status]["content"]["application/json"]["examples"];
             assert!(examples[code].is_object(), "{status} {code}");
         }

@@ -2,8 +2,7 @@
 //! `mcp/attend_loop.rs` instead.
 
 use butt_dial_calls::{
-    Calls,
-    commands, lookup,
+    Calls, commands, lookup,
     notifications::{CallNotification, CallSubscription},
 };
 use butt_dial_domain::{AgentId, CallId, Code, Failure, Scope};

@@ -43,7 +43,14 @@ impl Operation for EndCall {
         path: "/api/v1/calls/{callId}/end",
         status: 200,
     });
-    const ERRORS: &'static [&'static [Code]] = &[errors::CALL_COMMAND, &[Code::ProviderRefused, Code::ProviderRateLimited, Code::ProviderMisconfigured]];
+    const ERRORS: &'static [&'static [Code]] = &[
+        errors::CALL_COMMAND,
+        &[
+            Code::ProviderRefused,
+            Code::ProviderRateLimited,
+            Code::ProviderMisconfigured,
+        ],
+    ];
 
     type Args = Args;
     type Output = Output;

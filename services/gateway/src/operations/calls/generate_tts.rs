@@ -1,6 +1,5 @@
 //! `comms_generate_tts`: synthesizes a text to an audio file.
 
-use butt_dial_comms::media::sound;
 use butt_dial_domain::{
     Code, Failure, Scope,
     ports::speech::{AudioFormat, Utterance},
@@ -69,7 +68,7 @@ impl Operation for GenerateTts {
             format,
         };
         Ok(Output {
-            url: sound::make(&context.product.calls, org, &utterance).await?,
+            url: context.product.media.synthesize(org, &utterance).await?,
             format: format.as_str(),
         })
     }

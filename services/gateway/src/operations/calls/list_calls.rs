@@ -37,7 +37,8 @@ pub struct Output {
 impl Operation for ListCalls {
     const NAME: &'static str = "comms_list_calls";
     const TITLE: &'static str = "My calls";
-    const DESCRIPTION: &'static str = "Lists your calls, newest first: outbound and inbound calls with their status and outcome. [scope: agent]";
+    const DESCRIPTION: &'static str =
+        "Lists your calls, newest first: outbound and inbound calls with their status and outcome. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: true,

@@ -1,6 +1,6 @@
 //! `comms_say`: speaks a part of a reply at once, without waiting for the caller.
 
-use butt_dial_calls::{lookup, commands::CallCommand};
+use butt_dial_calls::{commands::CallCommand, lookup};
 use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,6 @@
 //! `comms_send_voice_message`: calls a person or their answering machine and speaks a text.
 
-use butt_dial_comms::{
-    calls::originate::{self, OriginateRequest},
-    media::sound,
-};
+use butt_dial_calls::originate::{self, OriginateRequest};
 use butt_dial_domain::{
     Code, Failure, Scope,
     call::Purpose,
@@ -62,13 +59,14 @@ impl Operation for SendVoiceMessage {
     type Output = PlacedView;
 
     async fn run(context: Context, args: Args) -> Result<PlacedView, Failure> {
-        let (calls, profile) = (&context.product.calls, context.caller.agent()?);
+        let (calls, media) = (&context.product.calls, &context.product.media);
+        let profile = context.caller.agent()?;
         let is_replay = match &args.idempotency_key {
             Some(key) => originate::is_key_used(calls, &profile.agent.id, key).await?,
             None => false,
         };
         // A repeated request places no call, so its text is not synthesized again.
-        let sound_url = if is_replay || args.text.trim().is_empty() || !sound::is_possible(calls) {
+        let audio_url = if is_replay || args.text.trim().is_empty() || !media.can_synthesize() {
             None
         } else {
             let utterance = Utterance {
@@ -78,15 +76,15 @@ impl Operation for SendVoiceMessage {
                 format: AudioFormat::Mp3,
             };
             // When the synthesizer fails, the carrier's voice is used.
-            let made = sound::make(calls, &profile.agent.org_id, &utterance).await;
+            let made = media.synthesize(&profile.agent.org_id, &utterance).await;
             made.inspect_err(|failure| tracing::warn!(%failure, "speech synthesis failed; carrier voice used"))
                 .ok()
         };
         // The carrier does not know the synthesizer's voices.
-        let voice = args.voice.filter(|_| calls.speech.is_none());
+        let voice = args.voice.filter(|_| !media.can_synthesize());
         let purpose = Purpose::Message {
             text: args.text,
-            sound_url,
+            sound_url: audio_url,
         };
         let request = OriginateRequest {
             voice,

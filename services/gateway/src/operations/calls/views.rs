@@ -1,19 +1,17 @@
 //! Wire formats of calls.
 
-use butt_dial_comms::{
-    calls::{
-        lookup::{Call, CallDetails},
-        notifications::CallNotification,
-        originate::OriginatedCall,
-        state::{Responder, Speaker, TranscriptEntry},
-    },
-    outbound::SendReceipt,
+use butt_dial_calls::{
+    lookup::{Call, CallDetails},
+    notifications::CallNotification,
+    originate::OriginatedCall,
+    state::{Responder, Speaker, TranscriptEntry},
 };
 use butt_dial_domain::{
     Code, Failure, Micros,
     call::{CallStatus, Direction},
     message::Status,
 };
+use butt_dial_messaging::SendReceipt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

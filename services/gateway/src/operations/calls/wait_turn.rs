@@ -1,6 +1,6 @@
 //! Waits for the next event of a call.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use butt_dial_calls::{
     Calls,
@@ -24,7 +24,7 @@ pub fn wait_timeout(wait_ms: Option<u64>) -> Duration {
 
 /// Subscribes to one call, or to all calls of the agent. No notification after this is missed.
 pub async fn subscribe_to_calls(
-    calls: &Calls,
+    calls: &Arc<Calls>,
     agent: &AgentId,
     call: Option<&CallId>,
 ) -> Result<CallSubscription, Failure> {
@@ -101,7 +101,9 @@ pub async fn wait_event(
     subscription: &mut CallSubscription,
     timeout: Duration,
 ) -> Result<NextEvent, Failure> {
-    let waited = request.wait(tokio::time::timeout(timeout, subscription.claim_next())).await?;
+    let waited = request
+        .wait(tokio::time::timeout(timeout, subscription.claim_next()))
+        .await?;
     match waited {
         WaitOutcome::Done(Ok(Some(notification))) => {
             let has_ended = notification.event == NotificationKind::Ended;
