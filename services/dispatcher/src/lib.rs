@@ -4,38 +4,21 @@
 mod sweeps;
 
 use axum::Router;
-use butt_dial_comms::{Comms, delivery::ladder, inbound::follow};
-use butt_dial_domain::{AgentId, subjects};
-use butt_dial_runtime::{Lifecycle, Platform, Role, platform::StartError};
-use futures::{FutureExt, StreamExt};
+use butt_dial_runtime::{Platform, Role, platform::StartError};
+use futures::FutureExt;
 
 pub const ROLE: Role = Role {
     name: "dispatcher",
     build: |platform| build(platform).boxed(),
 };
 
-/// The subscription group: one dispatcher receives each message.
-const GROUP: &str = "dispatchers";
-
 async fn build(platform: Platform) -> Result<Router, StartError> {
-    let Platform { comms, lifecycle, .. } = &platform;
-    deliver_to_returning_agents(comms, lifecycle).await?;
-    let (consumer, drain) = (comms.clone(), lifecycle.draining().clone());
-    lifecycle.spawn(async move { follow::follow(&consumer, &drain).await });
-    sweeps::start(comms, lifecycle);
+    let Platform { product, lifecycle, .. } = &platform;
+    let returning = product.delivery.subscribe_returning_agents().await;
+    let returning = returning.map_err(|error| StartError::Bus(error.to_string()))?;
+    lifecycle.spawn(returning.deliver(lifecycle.draining().clone()));
+    let (inbound, drain) = (product.inbound.clone(), lifecycle.draining().clone());
+    lifecycle.spawn(async move { inbound.consume(&drain).await });
+    sweeps::start(product, lifecycle);
     Ok(Router::new())
-}
-
-/// Starts the delivery worker of an agent that reconnects. A lost message only delays delivery until the next sweep.
-async fn deliver_to_returning_agents(comms: &Comms, lifecycle: &Lifecycle) -> Result<(), StartError> {
-    let returned = comms.bus.subscribe_group(subjects::AGENT_RETURNED, GROUP).await;
-    let mut returned = returned.map_err(|error| StartError::Bus(error.to_string()))?;
-    let (comms, drain) = (comms.clone(), lifecycle.draining().clone());
-    lifecycle.spawn(async move {
-        while let Some(Some(message)) = drain.run_until_cancelled(returned.next()).await {
-            let agent = String::from_utf8_lossy(&message.payload).into_owned();
-            ladder::wake(&comms, AgentId::from(agent));
-        }
-    });
-    Ok(())
 }

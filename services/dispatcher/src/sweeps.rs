@@ -2,65 +2,64 @@
 
 use std::{future::Future, time::Duration};
 
-use butt_dial_comms::{
-    Comms, calls,
-    delivery::ladder,
-    media,
-    outbound::{reconcile, schedule},
-    retention,
-};
+use butt_dial_calls::reconcile;
 use butt_dial_domain::Failure;
-use butt_dial_runtime::Lifecycle;
+use butt_dial_runtime::{Lifecycle, platform::Product};
 
-const EVERY_SECOND: Duration = Duration::from_secs(1);
-const EVERY_FIVE_SECONDS: Duration = Duration::from_secs(5);
-const EVERY_MINUTE: Duration = Duration::from_secs(60);
-const EVERY_TEN_MINUTES: Duration = Duration::from_secs(600);
+const SECOND: Duration = Duration::from_secs(1);
+const FIVE_SECONDS: Duration = Duration::from_secs(5);
+const MINUTE: Duration = Duration::from_secs(60);
+const TEN_MINUTES: Duration = Duration::from_secs(600);
 
 /// Starts all sweeps on the lifecycle.
-pub fn start(comms: &Comms, lifecycle: &Lifecycle) {
-    sweep(comms, lifecycle, EVERY_SECOND, "unknown sends", |comms| async move {
-        reconcile::run_once(&comms).await
+pub fn start(product: &Product, lifecycle: &Lifecycle) {
+    let sweeps = Sweeps { product, lifecycle };
+    sweeps.spawn("unknown sends", SECOND, |product| async move {
+        product.outbound.reconcile().await
     });
-    sweep(comms, lifecycle, EVERY_SECOND, "scheduled sends", |comms| async move {
-        schedule::sweep(&comms).await
+    sweeps.spawn("scheduled sends", SECOND, |product| async move {
+        product.outbound.send_due().await
     });
-    sweep(comms, lifecycle, EVERY_SECOND, "deliveries", |comms| async move {
-        ladder::sweep(&comms).await
+    sweeps.spawn("deliveries", SECOND, |product| async move {
+        product.delivery.deliver_due().await
     });
-    sweep(comms, lifecycle, EVERY_SECOND, "attachments", |comms| async move {
-        media::sweep(&comms).await
+    sweeps.spawn("incomplete events", SECOND, |product| async move {
+        product.media.fetch_due().await
     });
-    sweep(comms, lifecycle, EVERY_SECOND, "deferred bodies", |comms| async move {
-        media::late::sweep(&comms).await
+    sweeps.spawn("deferred bodies", SECOND, |product| async move {
+        product.media.fetch_deferred_bodies().await
     });
-    sweep(
-        comms,
-        lifecycle,
-        EVERY_FIVE_SECONDS,
-        "delivered events",
-        |comms| async move { retention::forget_delivered(&comms).await },
-    );
-    sweep(comms, lifecycle, EVERY_MINUTE, "stale calls", |comms| async move {
-        calls::reconcile::sweep(&comms).await
+    sweeps.spawn("delivered events", FIVE_SECONDS, |product| async move {
+        product.retention.purge_delivered().await
     });
-    sweep(comms, lifecycle, EVERY_TEN_MINUTES, "retention", |comms| async move {
-        retention::sweep(&comms).await
+    sweeps.spawn("stale calls", MINUTE, |product| async move {
+        reconcile::sweep(&product.calls).await
+    });
+    sweeps.spawn("retention", TEN_MINUTES, |product| async move {
+        product.retention.purge_expired().await
     });
 }
 
-fn sweep<F, Fut>(comms: &Comms, lifecycle: &Lifecycle, every: Duration, name: &'static str, work: F)
-where
-    F: Fn(Comms) -> Fut + Copy + Send + 'static,
-    Fut: Future<Output = Result<usize, Failure>> + Send + 'static,
-{
-    let comms = comms.clone();
-    lifecycle.spawn_periodic(every, move || {
-        let comms = comms.clone();
-        async move {
-            if let Err(failure) = work(comms).await {
-                tracing::warn!(%failure, sweep = name, "sweep failed");
+struct Sweeps<'a> {
+    product: &'a Product,
+    lifecycle: &'a Lifecycle,
+}
+
+impl Sweeps<'_> {
+    /// Runs `work` periodically. A failure is logged, and the next run tries again.
+    fn spawn<F, Fut>(&self, name: &'static str, interval: Duration, work: F)
+    where
+        F: Fn(Product) -> Fut + Copy + Send + 'static,
+        Fut: Future<Output = Result<usize, Failure>> + Send + 'static,
+    {
+        let product = self.product.clone();
+        self.lifecycle.spawn_periodic(interval, move || {
+            let product = product.clone();
+            async move {
+                if let Err(failure) = work(product).await {
+                    tracing::warn!(%failure, sweep = name, "sweep failed");
+                }
             }
-        }
-    });
+        });
+    }
 }

@@ -5,11 +5,9 @@ use axum::{
     http::{HeaderMap, Method, Uri},
     response::Response,
 };
-use butt_dial_comms::{
-    calls::webhook::CallbackKind,
-    inbound::{RawWebhook, Via},
-};
+use butt_dial_calls::webhook::CallbackKind;
 use butt_dial_domain::{AgentId, Channel, ids, ports::webhook::WebhookRequest};
+use butt_dial_messaging::inbound::{RawWebhook, Via};
 use butt_dial_runtime::{http::FullBody, telemetry::trace};
 
 use crate::{Ingest, MAX_BODY, responses};
@@ -46,7 +44,8 @@ pub async fn receive(
     };
     // Carriers sign the public address. The host headers of the request are not trustworthy.
     let path = uri.path_and_query().map_or(uri.path(), |path| path.as_str());
-    let Some(base) = &ingest.comms.settings.public_url else {
+    let product = &ingest.product;
+    let Some(base) = product.public_urls.base() else {
         tracing::error!("webhook rejected: WEBHOOK_BASE_URL is not set, so no signature can be verified");
         return responses::unavailable();
     };
@@ -55,10 +54,10 @@ pub async fn receive(
         method,
         headers,
         body,
-        received_at: ingest.comms.clock.now(),
+        received_at: ingest.clock.now(),
     };
-    let is_carrier = ingest.comms.carriers.find_webhooks(&first).is_some();
-    if is_carrier && let Some(challenge) = ingest.comms.handshake(&first, &request) {
+    let is_carrier = product.carriers.find_webhooks(&first).is_some();
+    if is_carrier && let Some(challenge) = product.inbound.handshake(&first, &request) {
         return responses::challenge(challenge);
     }
     let via = if is_carrier {
@@ -74,12 +73,12 @@ pub async fn receive(
         trace: trace::headers(),
     };
     if let Some(callback) = call_callback(&second, parts.next().as_deref()) {
-        return match ingest.comms.receive_call(&ingest.routes, raw, callback).await {
+        return match product.calls.receive_call(&ingest.routes, raw, callback).await {
             Ok(script) => responses::script(script),
             Err(refusal) => responses::rejected(refusal),
         };
     }
-    match ingest.comms.receive(&ingest.routes, raw).await {
+    match product.inbound.receive(&ingest.routes, raw).await {
         Ok(acknowledgement) => responses::acknowledged(acknowledgement),
         Err(refusal) => responses::rejected(refusal),
     }

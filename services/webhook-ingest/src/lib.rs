@@ -5,11 +5,12 @@ mod endpoint;
 mod responses;
 
 use axum::{Router, routing::any};
-use butt_dial_comms::{
-    Comms,
-    inbound::routes::{REFRESH, Routes},
+use butt_dial_domain::Clock;
+use butt_dial_messaging::inbound::{REFRESH_INTERVAL, Routes};
+use butt_dial_runtime::{
+    Lifecycle, Platform, Role,
+    platform::{Product, StartError},
 };
-use butt_dial_runtime::{Lifecycle, Platform, Role, platform::StartError};
 use futures::FutureExt;
 
 pub const ROLE: Role = Role {
@@ -23,15 +24,17 @@ const MAX_BODY: usize = 1024 * 1024;
 /// The state of the endpoint.
 #[derive(Clone)]
 pub struct Ingest {
-    comms: Comms,
+    product: Product,
+    clock: Clock,
     routes: Routes,
 }
 
 async fn build(platform: Platform) -> Result<Router, StartError> {
-    let routes = Routes::load(platform.comms.clone()).await?;
+    let routes = platform.product.inbound.load_routes().await?;
     keep_routes_current(&routes, &platform.lifecycle);
     let ingest = Ingest {
-        comms: platform.comms.clone(),
+        product: platform.product.clone(),
+        clock: platform.clock.clone(),
         routes,
     };
     Ok(Router::new()
@@ -45,7 +48,7 @@ fn keep_routes_current(routes: &Routes, lifecycle: &Lifecycle) {
     let (following, drain) = (routes.clone(), lifecycle.draining().clone());
     lifecycle.spawn(async move { following.follow(&drain).await });
     let routes = routes.clone();
-    lifecycle.spawn_periodic(REFRESH, move || {
+    lifecycle.spawn_periodic(REFRESH_INTERVAL, move || {
         let routes = routes.clone();
         async move {
             // The cached routes stay in use until the next reload.

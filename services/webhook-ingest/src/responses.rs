@@ -4,11 +4,11 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use butt_dial_comms::inbound::WebhookRefusal;
 use butt_dial_domain::ports::{
     voice::Rendered,
     webhook::{Acknowledgement, VerificationError},
 };
+use butt_dial_messaging::inbound::WebhookRefusal;
 
 /// Value of `Retry-After` in seconds.
 const RETRY_AFTER_SECONDS: u64 = 2;
