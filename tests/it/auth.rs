@@ -1,7 +1,7 @@
 //! Authentication: tokens, their revocation and expiry, and the lockout after wrong tokens.
 
-use butt_dial_comms::identity::token;
 use butt_dial_domain::{Clock, Scope};
+use butt_dial_identity::token;
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};

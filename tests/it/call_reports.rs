@@ -1,6 +1,6 @@
 //! Call reports of carriers in any order and any number: the record is the same, and the agent gets one event.
 
-use butt_dial_comms::calls::reconcile;
+use butt_dial_calls::reconcile;
 use butt_dial_domain::Clock;
 use butt_dial_providers::simulator::{WebhookBehavior, calls::CalleeBehavior};
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ profiles! {
         assert!(call.wait_for_end(WAIT_TIMEOUT).await);
         assert_eq!(agent.get_call(&id).await["status"], "queued", "no report was sent");
         for _ in 0..2 {
-            reconcile::reconcile_stale(cluster.comms(), Clock::System.now(), None).await.unwrap();
+            reconcile::reconcile_stale(cluster.calls(), Clock::System.now(), None).await.unwrap();
         }
         let record = agent.wait_for_call_end(&id).await;
         assert_eq!(record["status"], "busy", "{record}");

@@ -1,25 +1,19 @@
 //! The call tools of agents, up to the relay. The test plays the relay: it receives the commands and sends the
 //! notifications.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use butt_dial_comms::{
-    Comms,
-    calls::{
-        commands::{CallCommand, CommandEnvelope, CommandOutcome},
-        notifications::{self, CallNotification, NotificationKind},
-        state::{CallInfo, CallState, Speaker, TranscriptEntry},
-        state_store,
-    },
+use butt_dial_calls::{
+    Calls,
+    commands::{self, CallCommand, CommandOutcome, CommandStream},
+    notifications::{self, CallNotification, NotificationKind},
+    state::{CallInfo, CallState, Speaker, TranscriptEntry},
 };
 use butt_dial_domain::{
     CallId, Clock,
     call::{Direction, Plan, Purpose},
-    ports::bus::{Headers, Message},
-    subjects,
 };
 use chrono::TimeDelta;
-use futures::{StreamExt as _, stream::BoxStream};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -28,14 +22,14 @@ use crate::support::{
 
 /// The test's relay, which owns one call.
 struct TestRelay {
-    comms: Comms,
+    calls: Arc<Calls>,
     state: CallState,
-    commands: BoxStream<'static, Message>,
+    commands: CommandStream,
 }
 
 impl TestRelay {
     async fn own_call(cluster: &Cluster) -> Self {
-        let (comms, now) = (cluster.comms().clone(), Clock::System.now());
+        let (calls, now) = (cluster.calls().clone(), Clock::System.now());
         let mut state = CallState::new(CallInfo {
             call: CallId::generate(),
             org: cluster.account.org.clone(),
@@ -57,11 +51,10 @@ impl TestRelay {
             started_at: now,
             limit_at: now + TimeDelta::minutes(9),
         });
-        state.owner = Some(comms.replica.clone());
-        state_store::create(&comms, &state).await.unwrap();
-        let commands = comms.bus.subscribe(&subjects::call_commands(&state.info.call)).await;
-        let commands = commands.unwrap();
-        Self { comms, state, commands }
+        state.owner = Some(calls.replica().clone());
+        calls.create_state(&state).await.unwrap();
+        let commands = commands::subscribe(&calls, &state.info.call).await.unwrap();
+        Self { calls, state, commands }
     }
 
     fn call(&self) -> &str {
@@ -88,7 +81,7 @@ impl TestRelay {
     async fn offer(&self, event: NotificationKind) {
         let (notification, agent) = (CallNotification::new(event, &self.state), &self.state.info.agent);
         eventually("a client claims the notification", async || {
-            notifications::offer_claim(&self.comms, agent, &notification)
+            notifications::offer_claim(&self.calls, agent, &notification)
                 .await
                 .then_some(())
         })
@@ -97,8 +90,8 @@ impl TestRelay {
 
     /// Receives the next command and executes it.
     async fn next_command(&mut self) -> CallCommand {
-        let message = within_timeout("a command", self.commands.next()).await.unwrap();
-        let CommandEnvelope { agent, command } = serde_json::from_slice(&message.payload).unwrap();
+        let received = within_timeout("a command", self.commands.recv()).await.unwrap();
+        let (agent, command, replier) = received.split();
         assert_eq!(agent, self.state.info.agent);
         let turn = self.state.turn;
         let outcome = match &command {
@@ -114,21 +107,15 @@ impl TestRelay {
                 CommandOutcome::Done { turn, pending }
             }
         };
-        let (reply_to, payload) = (message.reply_to.unwrap(), serde_json::to_vec(&outcome).unwrap());
-        let published = self.comms.bus.publish(&reply_to, Headers::new(), payload.into());
-        published.await.unwrap();
+        replier.reply(&outcome).await;
         command
     }
 
     /// Rejects all commands, as a relay rejects the commands of other agents.
     async fn reject_commands(&mut self) {
-        while let Some(message) = self.commands.next().await {
-            let (reply_to, payload) = (
-                message.reply_to.unwrap(),
-                serde_json::to_vec(&CommandOutcome::NotYours).unwrap(),
-            );
-            let published = self.comms.bus.publish(&reply_to, Headers::new(), payload.into());
-            published.await.unwrap();
+        while let Some(received) = self.commands.recv().await {
+            let (_, _, replier) = received.split();
+            replier.reply(&CommandOutcome::NotYours).await;
         }
     }
 
@@ -244,7 +231,7 @@ profiles! {
         let notification = CallNotification::new(NotificationKind::Incoming, &relay.state);
         let offers = async {
             loop {
-                assert!(!notifications::offer_claim(&relay.comms, &relay.state.info.agent, &notification).await);
+                assert!(!notifications::offer_claim(&relay.calls, &relay.state.info.agent, &notification).await);
                 tokio::time::sleep(Duration::from_millis(100)).await; // not a synchronisation: the interval of the offers
             }
         };

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use butt_dial_comms::{delivery::callback, delivery::callback::CallbackSecrets};
 use butt_dial_domain::Channel;
+use butt_dial_messaging::delivery::CallbackSecrets;
 use butt_dial_providers::PersonMessage;
 use serde_json::{Value, json};
 
@@ -19,7 +19,10 @@ const ALLOWED: (&str, &str) = ("ALLOW_PRIVATE_CALLBACKS", "true");
 const SOON: (&str, &str) = ("CALLBACK_RETRY_AFTER_SECONDS", "1,1,1");
 
 async fn set_callback(cluster: &Cluster, account: &Account, url: &str) -> CallbackSecrets {
-    let set = callback::set_url(cluster.comms(), &account.agent, &account.org, Some(url)).await;
+    let set = cluster
+        .delivery()
+        .set_callback_url(&account.agent, &account.org, Some(url))
+        .await;
     set.unwrap_or_else(|failure| panic!("{failure}"))
 }
 
@@ -83,7 +86,7 @@ profiles! {
             assert_eq!(call.header("x-bd-event"), "message.received");
             // A different body or another organization's secret does not verify.
             expect_not_signed(&Callback { body: [&call.body[..], b" "].concat().into(), ..call.clone() }, &secrets);
-            expect_not_signed(call, &callback::secrets(cluster.comms(), &"org_other".into()));
+            expect_not_signed(call, &cluster.delivery().callback_secrets(&"org_other".into()));
         }
         // A delivered message is not queued as well.
         cluster.texts(BOB, "Last").await;
@@ -170,7 +173,7 @@ profiles! {
         assert_eq!(events[0]["id"], calls[0].id());
         // The agent has the message now; a working host must not receive it again.
         host.respond_always(200);
-        callback::replay(cluster.comms(), &cluster.account.agent).await.unwrap();
+        cluster.delivery().replay_callbacks(&cluster.account.agent).await.unwrap();
         cluster.texts(BOB, "Last").await;
         assert_eq!(host.callbacks_until("Last").await.len(), 4);
     }
@@ -188,7 +191,7 @@ profiles! {
         host.expect_callbacks(4).await;
         // Neither setting the URL again nor a replay repeats a callback.
         set_callback(cluster, &cluster.account, &host.url("/")).await;
-        callback::replay(cluster.comms(), &cluster.account.agent).await.unwrap();
+        cluster.delivery().replay_callbacks(&cluster.account.agent).await.unwrap();
         cluster.texts(BOB, "Last").await;
         assert_eq!(texts(&host.callbacks_until("Last").await), ["One", "Two", "Three", "Four"]);
     }
@@ -255,7 +258,7 @@ profiles! {
         let (sent, ()) = tokio::join!(load.run(cluster), async {
             for count in [4, 8, 16, 24, 32, 40] {
                 host.expect_callbacks(count).await;
-                callback::replay(cluster.comms(), &cluster.account.agent).await.unwrap();
+                cluster.delivery().replay_callbacks(&cluster.account.agent).await.unwrap();
             }
         });
         let received = || host.callbacks().iter().map(|call| ReceivedMessage::from(&call.json())).collect::<Vec<_>>();
@@ -298,7 +301,7 @@ profiles! {
             "https://user:password@example.com/".into(), "http://example.com/".into(), "https://example.com:22/".into(),
             "file:///etc/passwd".into(), "nonsense".into(), format!("https://example.com/{}", "a".repeat(3_000)),
         ] {
-            let Err(refused) = callback::set_url(cluster.comms(), &account.agent, &account.org, Some(&url)).await else {
+            let Err(refused) = cluster.delivery().set_callback_url(&account.agent, &account.org, Some(&url)).await else {
                 panic!("{url} was accepted");
             };
             assert_eq!(refused.code.as_str(), "INVALID_ARGUMENT", "{url}");

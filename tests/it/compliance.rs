@@ -9,7 +9,7 @@ use crate::support::{Agent, TestContext, Transport, email, sms, whatsapp, with};
 const ANN: &str = "+14155550123";
 /// A number outside the range reserved for fiction; this person has never written.
 const STRANGER: &str = "+4917612345678";
-const REFUSED: &str = include_str!("../../shared/comms/src/compliance/corpus/refused.txt");
+const REFUSED: &str = include_str!("../../shared/compliance/src/corpus/refused.txt");
 
 async fn expect_blocked(context: &TestContext, agent: &Agent, message: Value, code: &str, rule: &str) {
     let requests_before = context.carriers.requests_total("twilio") + context.carriers.requests_total("resend");

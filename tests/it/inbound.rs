@@ -155,7 +155,7 @@ profiles! {
             let done = cluster.store.set_channel_block(agent, Channel::Sms, Some(blocked), None).await;
             assert!(done.unwrap());
             let change = format!("sms {}", cluster.account.phone);
-            let published = cluster.comms().bus.publish(subjects::ROUTE_CHANGED, Default::default(), change.into()).await;
+            let published = cluster.bus().publish(subjects::ROUTE_CHANGED, Default::default(), change.into()).await;
             published.unwrap();
         };
         let dropped = r#"bd_webhook_notices_total{carrier="twilio",result="blocked"}"#;

@@ -1,6 +1,6 @@
 //! Inbound calls: agents that answer, voicemail when they do not, interruptions, and lost sockets.
 
-use butt_dial_comms::calls::{
+use butt_dial_calls::{
     commands::{self, CallCommand},
     notifications::{CallNotification, CallSubscription, NotificationKind},
 };
@@ -22,10 +22,10 @@ struct WaitingAgent<'a> {
 impl<'a> WaitingAgent<'a> {
     async fn connect(cluster: &'a Cluster) -> Self {
         let agent = cluster.account.agent.clone();
-        let mut subscription = CallSubscription::open(cluster.comms(), &agent, None).await.unwrap();
+        let mut subscription = CallSubscription::open(cluster.calls(), &agent, None).await.unwrap();
         subscription.announce_presence(&agent).await;
         let (sender, notifications) = mpsc::unbounded_channel();
-        cluster.comms().tasks.spawn(async move {
+        cluster.calls().tasks().spawn(async move {
             loop {
                 tokio::select! {
                     () = sender.closed() => return,
@@ -60,7 +60,7 @@ impl<'a> WaitingAgent<'a> {
     }
 
     async fn send_command(&self, call: &CallId, command: CallCommand) {
-        commands::send(self.cluster.comms(), &self.agent, call, command)
+        commands::send(self.cluster.calls(), &self.agent, call, command)
             .await
             .unwrap();
     }
@@ -160,7 +160,7 @@ profiles! {
         assert!(second.text.as_deref().is_some_and(|text| text.contains("Stop, please.")));
         let cut = second.history.iter().rfind(|line| line.is_cut).expect("an interrupted entry");
         assert!(cut.text.starts_with("Once upon a time") && !cut.text.contains("very end"), "{}", cut.text);
-        let late = commands::send(cluster.comms(), &cluster.account.agent, &first.call_id, answer(Some(1), "And a dog.")).await;
+        let late = commands::send(cluster.calls(), &cluster.account.agent, &first.call_id, answer(Some(1), "And a dog.")).await;
         assert_eq!(late.err().map(|failure| failure.code.as_str()), Some("TURN_SUPERSEDED"));
         agent.say(&second.call_id, "I have stopped.").await;
         hears(&call, "I have stopped.").await;

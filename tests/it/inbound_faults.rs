@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use butt_dial_comms::delivery::callback;
 use butt_dial_providers::WebhookBehavior;
 
 use crate::support::{
@@ -121,7 +120,10 @@ async fn delivers_callbacks_without_redis_servers() {
     let mut cluster = Cluster::servers(&[ALLOWED]).await;
     let host = CallbackHost::start().await;
     let account = &cluster.account;
-    let set = callback::set_url(cluster.comms(), &account.agent, &account.org, Some(&host.url("/"))).await;
+    let set = cluster
+        .delivery()
+        .set_callback_url(&account.agent, &account.org, Some(&host.url("/")))
+        .await;
     assert!(set.is_ok());
     cluster.texts(ANN, "Before").await;
     host.expect_callbacks(1).await;
@@ -162,7 +164,10 @@ async fn two_dispatchers_deliver_once_in_order_servers() {
     );
     let host = CallbackHost::start().await;
     let account = &cluster.account;
-    let set = callback::set_url(cluster.comms(), &account.agent, &account.org, Some(&host.url("/"))).await;
+    let set = cluster
+        .delivery()
+        .set_callback_url(&account.agent, &account.org, Some(&host.url("/")))
+        .await;
     assert!(set.is_ok());
     let load = LoadGenerator::new(10, 30);
     let context = TestContext::clone(&cluster);

@@ -1,7 +1,7 @@
 //! Attachments of inbound messages: fetched from the carrier, and served under signed links that expire.
 
-use butt_dial_comms::media::{self, Expired};
 use butt_dial_domain::{Channel, Clock};
+use butt_dial_messaging::media::LinkError;
 use butt_dial_providers::{PersonMessage, simulator::picture};
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ profiles! {
             assert_eq!(attachment["size"], json!(picture::bytes().len()));
             assert_eq!(event["mediaUrl"], attachment["url"]);
             assert_eq!((&event["mediaType"], &event["mimeType"]), (&json!("image"), &json!("image/png")));
-            let blob = media::open(cluster.comms(), token(cluster, attachment)).await;
+            let blob = cluster.media().open_link(token(cluster, attachment)).await;
             let blob = blob.unwrap_or_else(|error| panic!("{error:?}"));
             assert_eq!(blob.bytes.as_ref(), picture::bytes());
             assert_eq!(blob.meta.content_type, "image/png");
@@ -59,10 +59,10 @@ profiles! {
             format!("{claim}.{first}{}", &signature[1..])
         };
         for forged in ["", ".", claim, signature, "../../etc/passwd", &longer, &other, &flipped, &format!("{genuine}A")] {
-            let opened = media::open(cluster.comms(), forged).await.map(|_| ());
-            assert_eq!(opened, Err(Expired::Forged), "{forged}");
+            let opened = cluster.media().open_link(forged).await.map(|_| ());
+            assert_eq!(opened, Err(LinkError::Forged), "{forged}");
         }
-        assert!(media::open(cluster.comms(), &genuine).await.is_ok());
+        assert!(cluster.media().open_link(&genuine).await.is_ok());
     }
 }
 
@@ -83,7 +83,7 @@ profiles! {
             (&json!("picture-1.png"), &json!("image/png"), &json!(picture::bytes().len()))
         );
         assert_eq!(event["fileName"], "picture-1.png");
-        let blob = media::open(cluster.comms(), token(cluster, attachment)).await;
+        let blob = cluster.media().open_link(token(cluster, attachment)).await;
         assert_eq!(blob.unwrap_or_else(|error| panic!("{error:?}")).bytes.as_ref(), picture::bytes());
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use butt_dial_comms::calls::reconcile;
+use butt_dial_calls::reconcile;
 use butt_dial_domain::Clock;
 use butt_dial_providers::simulator::InjectedFault;
 use butt_dial_testkit::proxy::Proxy;
@@ -250,7 +250,7 @@ async fn takes_voicemail_without_nats_servers() {
     let agent = cluster.rest().await;
     let id = agent.find_call_with(ANN).await;
     // The number has no status callback, so reconciliation finds the end.
-    reconcile::reconcile_stale(cluster.comms(), Clock::System.now(), None)
+    reconcile::reconcile_stale(cluster.calls(), Clock::System.now(), None)
         .await
         .unwrap();
     let record = agent.wait_for_call_end(&id).await;

@@ -11,7 +11,6 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use butt_dial_comms::calls::state_store;
 use butt_dial_domain::{CallId, Channel, Clock, call::Purpose};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::mpsc};
@@ -107,10 +106,7 @@ async fn stores_call_once_before_carrier_answers_servers() {
         "{created}"
     );
     assert_eq!(created["advisories"].as_array().map(Vec::len), Some(1));
-    let stored = state_store::find(cluster.comms(), &CallId::from(id))
-        .await
-        .unwrap()
-        .unwrap();
+    let stored = cluster.calls().find_state(&CallId::from(id)).await.unwrap().unwrap();
     assert_eq!(known.info.plan.greeting.as_deref(), Some("It is about the flowers."));
     assert_eq!(
         (known.info.language.as_str(), known.info.local.as_str()),
@@ -142,7 +138,7 @@ async fn stores_call_once_before_carrier_answers_servers() {
         "DetectMessageEnd"
     );
     let id = CallId::from(voice_message["callId"].as_str().unwrap());
-    let stored = state_store::find(cluster.comms(), &id).await.unwrap().unwrap();
+    let stored = cluster.calls().find_state(&id).await.unwrap().unwrap();
     let words = matches!(&left.info.plan.purpose, Purpose::Message { text, .. } if text == "Your flowers are here.");
     assert!(is_message);
     cluster.shut_down().await;
@@ -162,12 +158,7 @@ async fn discards_call_rejected_by_carrier_servers() {
     let url = url::Url::parse(field(&form, "Url")).unwrap();
     let id = url.query().unwrap().strip_prefix("call=").unwrap();
     assert!(refused["code"].is_string(), "{refused}");
-    assert!(
-        state_store::find(cluster.comms(), &CallId::from(id))
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(cluster.calls().find_state(&CallId::from(id)).await.unwrap().is_none());
     for wrong in [
         json!({ "to": "flowers" }),
         json!({ "to": "+14155550123", "greeting": "x".repeat(1_601) }),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use butt_dial_comms::calls::phrases;
+use butt_dial_calls::phrases;
 use butt_dial_providers::simulator::calls::Call;
 use serde_json::json;
 

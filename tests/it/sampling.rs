@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use butt_dial_comms::{
-    calls::sampling,
-    delivery::listeners::{self, Listener},
-};
+use butt_dial_calls::sampling;
+use butt_dial_messaging::delivery::Listener;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -78,7 +76,9 @@ impl Client {
 /// Waits for the agent's only client with a model, once its stream is initialized.
 async fn find_model(cluster: &Cluster) -> Listener {
     eventually("the client can be sampled", async || {
-        let mut models = listeners::find_initialized(cluster.comms(), &cluster.account.agent)
+        let mut models = cluster
+            .delivery()
+            .find_initialized_listeners(&cluster.account.agent)
             .await
             .unwrap();
         models.retain(Listener::samples);
@@ -93,12 +93,12 @@ async fn find_model(cluster: &Cluster) -> Listener {
     reason = "a test has no lifecycle; each test awaits or aborts the task"
 )]
 fn request_sample(cluster: &Cluster, model: &Listener) -> tokio::task::JoinHandle<Result<String, String>> {
-    let (comms, agent, model) = (cluster.comms().clone(), cluster.account.agent.clone(), model.clone());
+    let (calls, agent, model) = (cluster.calls().clone(), cluster.account.agent.clone(), model.clone());
     let params = json!({
         "messages": [{ "role": "user", "content": { "type": "text", "text": "What time is it?" } }],
         "systemPrompt": "You are on a telephone call.", "maxTokens": 300, "metadata": { "turnId": "1" },
     });
-    tokio::spawn(async move { sampling::sample(&comms, &agent, &model, params, DEADLINE).await })
+    tokio::spawn(async move { sampling::sample(&calls, &agent, &model, params, DEADLINE).await })
 }
 
 fn result(id: &Value, content: &Value) -> Value {
@@ -192,7 +192,7 @@ profiles! {
         let Client { events, channel } = client;
         drop(events);
         eventually("the stream is closed", async || {
-            let open = listeners::find_initialized(cluster.comms(), &cluster.account.agent).await.unwrap();
+            let open = cluster.delivery().find_initialized_listeners(&cluster.account.agent).await.unwrap();
             open.is_empty().then_some(())
         })
         .await;

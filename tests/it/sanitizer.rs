@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Agent, TestContext, Transport, email, sms, with};
 
 const ANN: &str = "+14155550123";
-const HARMLESS: &str = include_str!("../../shared/comms/src/compliance/corpus/harmless.txt");
+const HARMLESS: &str = include_str!("../../shared/compliance/src/corpus/harmless.txt");
 
 const HARMLESS_SAMPLES: &[&str] = &[
     "Did you hurt your knee?",

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use butt_dial_comms::calls::phrases;
+use butt_dial_calls::phrases;
 use serde_json::json;
 
 use crate::support::{Transport, WAIT_TIMEOUT, error_code, hears, says};

@@ -1,6 +1,6 @@
 //! Transfers, bridges and voice messages, and the call events that an agent's host receives.
 
-use butt_dial_comms::calls::phrases;
+use butt_dial_calls::phrases;
 use butt_dial_domain::{Channel, Clock};
 use butt_dial_providers::simulator::calls::{Call, CalleeBehavior, Sound};
 use serde_json::json;

@@ -1,10 +1,8 @@
 //! Tenants: organizations with their agents, created through the product's own interfaces.
 
-use butt_dial_comms::{
-    identity::token,
-    provisioning::bootstrap::{Addresses, Bootstrapped},
-};
+use butt_dial_accounts::{Addresses, Bootstrapped};
 use butt_dial_domain::{AgentId, Channel, Clock, OrgId, Scope, ids};
+use butt_dial_identity::token;
 use butt_dial_store::Store;
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! Helpers for calls: the simulated carrier plays the person, the tools of an agent play the agent.
 
-use butt_dial_comms::calls::{
+use butt_dial_calls::{
     notifications::{self, CallNotification, NotificationKind},
     state::Responder,
 };
@@ -150,7 +150,7 @@ impl Cluster {
             reason: None,
         };
         eventually("the agent waits", async || {
-            notifications::offer_claim(self.comms(), agent, &over)
+            notifications::offer_claim(self.calls(), agent, &over)
                 .await
                 .then_some(())
         })

@@ -1,14 +1,14 @@
 //! Programs in the test's own process: one with everything embedded, or replicas of each service on real servers.
 
-use std::{net::SocketAddr, ops::Deref, time::Duration};
+use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
 
 use butt_dial::serve::ALL_ROLES;
-use butt_dial_comms::{
-    Comms,
-    provisioning::bootstrap::{self, Addresses},
-};
+use butt_dial_accounts::Addresses;
+use butt_dial_calls::Calls;
 use butt_dial_dispatcher::ROLE as DISPATCHER;
+use butt_dial_domain::ports::bus::Bus;
 use butt_dial_gateway::ROLE as GATEWAY;
+use butt_dial_messaging::{Delivery, Media};
 use butt_dial_providers::{Simulator, VENDORS};
 use butt_dial_runtime::{
     Config, Role,
@@ -180,9 +180,21 @@ impl Cluster {
         self.backends.as_mut().expect("servers")
     }
 
-    /// The product's components, without a network interface.
-    pub fn comms(&self) -> &Comms {
-        &self.running[0].platform.comms
+    /// Returns the first gateway's own handle of calls.
+    pub fn calls(&self) -> &Arc<Calls> {
+        &self.running[0].platform.product.calls
+    }
+
+    pub fn delivery(&self) -> &Arc<Delivery> {
+        &self.running[0].platform.product.delivery
+    }
+
+    pub fn media(&self) -> &Arc<Media> {
+        &self.running[0].platform.product.media
+    }
+
+    pub fn bus(&self) -> &Arc<dyn Bus> {
+        &self.running[0].platform.backends().bus
     }
 
     /// Returns a client of the webhook ingest.
@@ -220,8 +232,8 @@ impl Cluster {
 }
 
 async fn first_account(running: &Running, addresses: &Addresses) -> Account {
-    let comms = &running.platform.comms;
-    Account::from(bootstrap::run(comms, addresses).await.expect("an account"))
+    let bootstrap = &running.platform.product.bootstrap;
+    Account::from(bootstrap.run(addresses).await.expect("an account"))
 }
 
 fn context(
@@ -230,13 +242,18 @@ fn context(
     account: Account,
     carriers: butt_dial_providers::SimulatorState,
 ) -> TestContext {
-    let comms = &running.platform.comms;
+    let platform = &running.platform;
     TestContext {
         gateways: Gateways::new(sockets),
         account,
         carriers,
-        store: comms.store.clone(),
-        public_url: comms.settings.public_url.clone().expect("a public address"),
+        store: platform.backends().store.clone(),
+        public_url: platform
+            .product
+            .public_urls
+            .base()
+            .expect("a public address")
+            .to_owned(),
     }
 }
 

@@ -2,8 +2,8 @@
 //! Standard Webhooks 1.0, and `X-BD-Signature` and `X-Hub-Signature-256` of butt-dial-sdk.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use butt_dial_comms::delivery::callback::CallbackSecrets;
 use butt_dial_domain::Clock;
+use butt_dial_messaging::delivery::CallbackSecrets;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
