@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use serde_json::{Value, json};
 
-use super::{http::Connection, mcp_client::Endpoint};
+use super::{http_client::Connection, mcp_client::Endpoint};
 
 pub struct Listener {
     stream: Connection,

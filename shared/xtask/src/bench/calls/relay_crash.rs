@@ -56,11 +56,11 @@ pub async fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         let successor = cluster.start_relay().await?;
         balancer.set_relays(vec![relay.address]);
         let calls = start_calls(&mut phones, round).await?;
-        // At another word in each round.
+        // Kills at another word in each round.
         wait_until(&mut phones, &calls, |record| words(record).len() > 1 + round % 8).await?;
         let killed_at = kill(relay, &balancer, &successor).await?;
         let last = SPEECH.split_whitespace().count() - 1;
-        // On a time-out the call counts as failed.
+        // After a time-out the incomplete calls count as failed.
         wait_until(&mut phones, &calls, |record| {
             record.is_over || words(record).contains(&last)
         })
