@@ -1,6 +1,6 @@
 //! `bootstrap`: creates the first organization and agent. Repeated runs print the same ones.
 
-use butt_dial_comms::provisioning::bootstrap::{self, Addresses};
+use butt_dial_accounts::Addresses;
 use butt_dial_runtime::{Config, Lifecycle, Platform, platform::StartError};
 
 #[derive(clap::Args)]
@@ -27,8 +27,8 @@ pub async fn run(config: Config, options: Options) -> Result<bool, StartError> {
         whatsapp_number: options.whatsapp_number,
         email_address: options.email_address,
     };
-    let created = bootstrap::run(&platform.comms, &addresses).await?;
-    platform.comms.store.close().await;
+    let created = platform.product.bootstrap.run(&addresses).await?;
+    platform.backends().store.close().await;
     let json = serde_json::to_value(&created).map_err(|error| StartError::Other(error.to_string()))?;
     if options.json {
         println!("{json}");

@@ -37,30 +37,30 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
             .map_or("", |(_, hint)| hint);
         report(name, if ok { Ok(()) } else { Err(hint.to_owned()) }, &mut all_ok);
     }
-    match &platform.comms.blobs {
+    match &platform.product.blobs {
         Some(blobs) => {
             let hint = |error| format!("{error}; check BLOB_URL and the permissions of its credentials");
             report("blobs", blobs.check().await.map_err(hint), &mut all_ok);
         }
         None => println!("blobs       none: attachments are not stored (set BLOB_URL)"),
     }
-    for carrier in platform.comms.carriers.all() {
+    for carrier in platform.product.carriers.all() {
         report(carrier.id, carrier.messaging.check().await, &mut all_ok);
     }
-    if platform.comms.carriers.all().is_empty() {
+    if platform.product.carriers.all().is_empty() {
         let hint = "none is configured, so no channel can be used: set the credentials of one (below)";
         report("carriers", Err(hint.to_owned()), &mut all_ok);
     }
-    match &platform.comms.model {
+    match &platform.product.model {
         Some(model) => report("model", model.check().await, &mut all_ok),
         None => println!("model       none: calls without an agent are not answered by a model"),
     }
-    match &platform.comms.speech {
+    match &platform.product.speech {
         Some(speech) => report("speech", speech.check().await, &mut all_ok),
         None => println!("speech      none: texts are not synthesized to audio files"),
     }
     print_vendors(&carriers, &ai_vendors);
-    platform.comms.store.close().await;
+    platform.backends().store.close().await;
     println!(
         "{}",
         if all_ok {

@@ -1,6 +1,6 @@
 //! `serve`, the commands for single roles, and `migrate`.
 
-use butt_dial_comms::provisioning::bootstrap::{self, Addresses};
+use butt_dial_accounts::Addresses;
 use butt_dial_dispatcher::ROLE as DISPATCHER;
 use butt_dial_gateway::ROLE as GATEWAY;
 use butt_dial_runtime::{
@@ -21,11 +21,11 @@ pub const ALL_ROLES: [Role; 4] = [GATEWAY, WEBHOOK_INGEST, VOICE_RELAY, DISPATCH
 /// Serves all roles in one process. With simulated carriers the first run creates an organization and an agent.
 pub async fn everything(config: Config) -> Result<bool, StartError> {
     let prepared = prepare(config).await?;
-    let comms = &prepared.platform.comms;
-    let first = !bootstrap::is_done(comms).await?;
+    let product = &prepared.platform.product;
+    let first = !product.bootstrap.is_done().await?;
     // Before the first request: a client that waits for /health can use the agent.
-    let created = match first && comms.settings.simulated_world {
-        true => Some(bootstrap::run(comms, &Addresses::default()).await?),
+    let created = match first && product.simulated_world {
+        true => Some(product.bootstrap.run(&Addresses::default()).await?),
         false => None,
     };
     let running = prepared.serve(&ALL_ROLES).await?;

@@ -1,6 +1,6 @@
 //! The text that `serve` prints at the start: addresses, tokens and the next steps. It goes to stdout, the log to stderr.
 
-use butt_dial_comms::provisioning::bootstrap::Bootstrapped;
+use butt_dial_accounts::Bootstrapped;
 use butt_dial_runtime::start::Running;
 
 /// Prints the agent that this run created, and how to connect to it.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use butt_dial_comms::provisioning::bootstrap::Bootstrapped;
-use butt_dial_providers::{World, simulator::calls::Call};
+use butt_dial_accounts::Bootstrapped;
+use butt_dial_providers::{SimulatorState, simulator::calls::Call};
 use butt_dial_runtime::start::Running;
 use serde_json::{Map, Value, json};
 
@@ -28,14 +28,14 @@ const VOICEMAIL: [(&str, &str); 4] = [
 
 pub async fn run(running: &Running, created: &Bootstrapped) -> Result<(), String> {
     let simulator = running.platform.simulator.as_ref().ok_or("there is no simulator")?;
-    let world = simulator.state();
-    world.set_pace(PACE);
+    let state = simulator.state();
+    state.set_pace(PACE);
     let number = created.phone_number.as_deref().ok_or("the agent has no number")?;
     let agent = Agent::connect_sse(&running.base_url(), &created.agent_token).await?;
 
-    talk(world, number, &agent).await?;
+    talk(state, number, &agent).await?;
     println!("agent   is disconnected\n");
-    leave_message(world, number).await?;
+    leave_message(state, number).await?;
     let message = agent
         .wait_for_message(|event| event["channel"] == "voice", STEP_TIMEOUT)
         .await?;
@@ -51,11 +51,11 @@ pub async fn run(running: &Running, created: &Bootstrapped) -> Result<(), String
     Ok(())
 }
 
-async fn talk(world: &World, number: &str, agent: &Agent) -> Result<(), String> {
+async fn talk(state: &SimulatorState, number: &str, agent: &Agent) -> Result<(), String> {
     println!("agent   waits for calls (comms_attend_call)");
     let attend = agent.call("comms_attend_call", arguments(json!({})));
     let call = async {
-        let mut line = Line::dial(world, number).await?;
+        let mut line = Line::dial(state, number).await?;
         line.expect_speech("AI assistant").await?;
         line.speak("Do you have a table for tonight?").await?;
         Ok::<_, String>(line)
@@ -65,12 +65,12 @@ async fn talk(world: &World, number: &str, agent: &Agent) -> Result<(), String> 
 
     // The tool call returns with the next turn: here, the barge-in of Ann.
     let replying = reply(agent, turn, LONG_REPLY, false);
-    let (answered, ()) = tokio::try_join!(replying, line.barge_in("Sorry, we are four!"))?;
-    let turn = next_turn(&answered, "we are four")?;
+    let (replied, ()) = tokio::try_join!(replying, line.barge_in("Sorry, we are four!"))?;
+    let turn = next_turn(&replied, "we are four")?;
     let history = turn["history"].as_array().cloned().unwrap_or_default();
-    let cut = history.iter().rfind(|line| line["isCut"] == true);
-    let cut = cut.ok_or("the history of the turn shows no interrupted line")?;
-    println!("agent   was interrupted, Ann heard: {}", text(cut, "text"));
+    let interrupted = history.iter().rfind(|line| line["isCut"] == true);
+    let interrupted = interrupted.ok_or("the history of the turn shows no interrupted line")?;
+    println!("agent   was interrupted, Ann heard: {}", text(interrupted, "text"));
     reply(agent, turn, REPLY, true).await?;
     line.expect_speech("Goodbye!").await?;
     line.wait_for_end().await
@@ -78,22 +78,22 @@ async fn talk(world: &World, number: &str, agent: &Agent) -> Result<(), String> 
 
 async fn reply(agent: &Agent, turn: &Value, words: &str, ends: bool) -> Result<Value, String> {
     println!("agent   comms_call_reply: {words}");
-    let answer = json!({ "callId": turn["callId"], "turnId": turn["turnId"], "text": words, "end": ends });
-    agent.call("comms_call_reply", arguments(answer)).await
+    let body = json!({ "callId": turn["callId"], "turnId": turn["turnId"], "text": words, "end": ends });
+    agent.call("comms_call_reply", arguments(body)).await
 }
 
 /// Returns the next turn in the result of a tool call.
-fn next_turn<'a>(returned: &'a Value, words: &str) -> Result<&'a Value, String> {
-    let turn = &returned["next"];
+fn next_turn<'a>(result: &'a Value, words: &str) -> Result<&'a Value, String> {
+    let turn = &result["next"];
     if !text(turn, "text").contains(words) {
-        return Err(format!("expected a turn with {words:?}, got {returned}"));
+        return Err(format!("expected a turn with {words:?}, got {result}"));
     }
     println!("agent   receives a turn: {}", text(turn, "text"));
     Ok(turn)
 }
 
-async fn leave_message(world: &World, number: &str) -> Result<(), String> {
-    let mut line = Line::dial(world, number).await?;
+async fn leave_message(state: &SimulatorState, number: &str) -> Result<(), String> {
+    let mut line = Line::dial(state, number).await?;
     for (question, reply) in VOICEMAIL {
         line.expect_speech(question).await?;
         line.speak(reply).await?;
@@ -110,9 +110,9 @@ struct Line {
 }
 
 impl Line {
-    async fn dial(world: &World, number: &str) -> Result<Self, String> {
+    async fn dial(state: &SimulatorState, number: &str) -> Result<Self, String> {
         println!("phone   {ANN} calls {number}");
-        let call = world.dial(ANN, number).await?;
+        let call = state.dial(ANN, number).await?;
         Ok(Self { call, printed: 0 })
     }
 

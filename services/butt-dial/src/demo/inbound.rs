@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use butt_dial_comms::provisioning::bootstrap::Bootstrapped;
+use butt_dial_accounts::Bootstrapped;
 use butt_dial_domain::Channel;
-use butt_dial_providers::{PersonMessage, World};
+use butt_dial_providers::{PersonMessage, SimulatorState};
 use butt_dial_runtime::start::Running;
 use rmcp::ServiceExt;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ pub async fn run(running: &Running, created: &Bootstrapped) -> Result<(), String
     let base = running.base_url();
     let simulator = running.platform.simulator.as_ref().ok_or("there is no simulator")?;
     let ann = Ann {
-        world: simulator.state().clone(),
+        state: simulator.state().clone(),
         to: created.phone_number.clone().ok_or("the agent has no number")?,
     };
 
@@ -67,7 +67,7 @@ pub async fn run(running: &Running, created: &Bootstrapped) -> Result<(), String
 }
 
 struct Ann {
-    world: World,
+    state: SimulatorState,
     to: String,
 }
 
@@ -75,8 +75,8 @@ impl Ann {
     async fn send(&self, body: &str) -> Result<(), String> {
         println!("phone   {ANN} writes: {body}");
         let written = self
-            .world
-            .person_writes(PersonMessage::new(Channel::Sms, ANN, &self.to, body))
+            .state
+            .send_as_person(PersonMessage::new(Channel::Sms, ANN, &self.to, body))
             .await?;
         match written.status {
             Some(200) => Ok(()),

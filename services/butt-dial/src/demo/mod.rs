@@ -9,7 +9,7 @@ mod sse;
 
 use std::time::Duration;
 
-use butt_dial_comms::provisioning::bootstrap::{self, Addresses, Bootstrapped};
+use butt_dial_accounts::{Addresses, Bootstrapped};
 use butt_dial_domain::ids;
 use butt_dial_providers::simulator::SimulatedMessage;
 use butt_dial_runtime::{
@@ -59,7 +59,7 @@ pub async fn run() -> Result<bool, StartError> {
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let running = start(Config::from_parts(None, env, Deployment::SingleProcess)?, &ALL_ROLES).await?;
     println!("Started at {} with a temporary database.", running.base_url());
-    let created = bootstrap::run(&running.platform.comms, &Addresses::default()).await?;
+    let created = running.platform.product.bootstrap.run(&Addresses::default()).await?;
     println!(
         "Created an agent with {} and {}.\n",
         or_none(&created.phone_number),
@@ -121,7 +121,7 @@ async fn send(running: &Running, agent: &Agent, channel: &str, to: &str, body: &
     );
     let result = agent.call("comms_send_message", arguments).await?;
     println!("server  {} as {}", result["status"], result["messageId"]);
-    let world = running
+    let state = running
         .platform
         .simulator
         .as_ref()
@@ -131,7 +131,7 @@ async fn send(running: &Running, agent: &Agent, channel: &str, to: &str, body: &
         .as_str()
         .ok_or("the result has no providerMessageId")?
         .to_owned();
-    let arrived = world
+    let arrived = state
         .wait_for(
             |message: &SimulatedMessage| message.carrier_id == carrier_id,
             ARRIVAL_TIMEOUT,
