@@ -24,7 +24,7 @@ pub struct AuthLayer {
 impl AuthLayer {
     pub fn new(platform: &Platform) -> Self {
         Self {
-            guard: platform.guard.clone(),
+            guard: platform.product.guard.clone(),
             proxies: platform.proxies.clone(),
         }
     }

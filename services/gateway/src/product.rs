@@ -8,7 +8,6 @@ use butt_dial_calls::Calls;
 use butt_dial_domain::Clock;
 use butt_dial_messaging::{Delivery, Media, Outbound};
 use butt_dial_runtime::Platform;
-use butt_dial_vault::Vault;
 use tokio_util::task::TaskTracker;
 
 pub struct Product {
@@ -18,7 +17,6 @@ pub struct Product {
     pub delivery: Arc<Delivery>,
     pub media: Arc<Media>,
     pub outbound: Arc<Outbound>,
-    pub vault: Vault,
     pub clock: Clock,
     /// Operations run here, so that the process awaits them when it stops.
     pub tasks: TaskTracker,
@@ -27,13 +25,12 @@ pub struct Product {
 impl Product {
     pub fn new(platform: &Platform) -> Self {
         Self {
-            agents: platform.agents.clone(),
-            billing: platform.billing.clone(),
-            calls: platform.calls.clone(),
-            delivery: platform.delivery.clone(),
-            media: platform.media.clone(),
-            outbound: platform.outbound.clone(),
-            vault: platform.vault.clone(),
+            agents: platform.product.agents.clone(),
+            billing: platform.product.billing.clone(),
+            calls: platform.product.calls.clone(),
+            delivery: platform.product.delivery.clone(),
+            media: platform.product.media.clone(),
+            outbound: platform.product.outbound.clone(),
             clock: platform.clock.clone(),
             tasks: platform.lifecycle.work().clone(),
         }

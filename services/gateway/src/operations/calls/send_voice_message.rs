@@ -81,7 +81,7 @@ impl Operation for SendVoiceMessage {
                 .ok()
         };
         // The carrier does not know the synthesizer's voices.
-        let voice = args.voice.filter(|_| !media.can_synthesize());
+        let voice = args.voice.filter(|_| !media.has_synthesizer());
         let purpose = Purpose::Message {
             text: args.text,
             sound_url: audio_url,
