@@ -1,23 +1,24 @@
-//! The beginning of a conversation, written down. Of a call to us a carrier tells that it rings, and then that it is over: that
-//! it was answered between the two, only whoever talks with the caller knows.
+//! Reports that an inbound call was answered. Carriers report that an inbound call rings and that it is over; only the relay
+//! that talks with the caller knows when it was answered.
 
 use butt_dial_domain::{
-    call::{CallReport, CallStatus, Direction},
+    call::{CallInfo, CallReport, CallStatus, Direction},
     clock::Timestamp,
     ports::bus::Headers,
 };
+use butt_dial_messaging::inbound::envelope::Envelope;
 
-use super::state::CallInfo;
-use crate::{
-    Comms,
-    inbound::{envelope::Envelope, publish},
-};
+use crate::Calls;
 
-/// `at` is when the first session began: told again with each one after it, it is the same report.
-pub async fn report_answered(comms: &Comms, info: &CallInfo, at: Timestamp) {
-    let Some(carrier_id) = info.carrier_id.clone().filter(|_| info.direction == Direction::Inbound) else {
+/// Publishes the report durably. `at` is the start of the first session: later sessions repeat the same report, which is
+/// deduplicated.
+pub async fn report_answered(calls: &Calls, info: &CallInfo, at: Timestamp) {
+    let Some(carrier_id) = info.carrier_id.clone() else {
         return;
     };
+    if info.direction != Direction::Inbound {
+        return;
+    }
     let report = CallReport {
         carrier_id,
         direction: info.direction,
@@ -36,10 +37,12 @@ pub async fn report_answered(comms: &Comms, info: &CallInfo, at: Timestamp) {
         error_code: None,
     };
     let envelope = Envelope::call(info, report);
-    if publish::append(comms, &info.carrier, &envelope, &Headers::new())
+    if calls
+        .inbound
+        .append(&info.carrier, &envelope, &Headers::new())
         .await
         .is_err()
     {
-        tracing::info!(call = %info.call, "that a call was answered is told with its next session, or with its end");
+        tracing::info!(call = %info.call, "answer report not durable yet: the next session or the end of the call repeats it");
     }
 }

@@ -1,57 +1,78 @@
-//! What a call costs while it lasts.
+//! Cost of outbound calls: charged minute by minute during the call, settled at its end.
 
+use butt_dial_billing::prices;
 use butt_dial_domain::{
     Address, Channel, MessageId, Micros,
-    call::{CallStatus, Direction},
+    call::{CallInfo, CallStatus, Direction},
+    clock::Timestamp,
 };
-use butt_dial_store::{Call, StoreError};
+use butt_dial_store::{Call, Store, StoreError};
 
-use super::state::CallInfo;
-use crate::{Comms, billing::prices};
+use super::handle::Calls;
 
-/// Books another minute. False: the budget does not hold it, and nothing is booked.
-pub async fn charge_minute(comms: &Comms, info: &CallInfo, message: &MessageId) -> Result<bool, StoreError> {
-    let Some(profile) = comms.store.find_profile(&info.agent).await? else {
-        return Ok(false);
+/// The result of charging a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinuteCharge {
+    Charged,
+    /// The budget does not cover another minute. Nothing was charged.
+    OverBudget,
+    /// The database is unavailable. Nothing was charged.
+    Unavailable,
+}
+
+/// Charges another minute to the call's message.
+pub async fn charge_minute(calls: &Calls, info: &CallInfo) -> MinuteCharge {
+    match extend_cost(calls, info).await {
+        Ok(charge) => charge,
+        Err(error) => {
+            tracing::warn!(%error, call = %info.call, "minute of a call not charged: database unavailable");
+            MinuteCharge::Unavailable
+        }
+    }
+}
+
+async fn extend_cost(calls: &Calls, info: &CallInfo) -> Result<MinuteCharge, StoreError> {
+    let Some(profile) = calls.store.find_profile(&info.agent).await? else {
+        return Ok(MinuteCharge::OverBudget);
     };
-    let agent_limits = profile.agent_limits.unwrap_or(comms.settings.default_limits);
-    let org_limits = profile.org_limits.unwrap_or_default();
-    let now = comms.clock.now();
-    match comms
+    let limits = calls.billing.limits_of(&profile);
+    let (message, price) = (MessageId::from(info.call.as_str()), minute_price(&info.remote));
+    let now = calls.clock.now();
+    match calls
         .store
-        .extend_cost(message, minute(&info.remote), agent_limits, org_limits, now)
+        .extend_cost(&message, price, limits.agent, limits.org, now)
         .await
     {
-        Ok(_) => Ok(true),
-        Err(StoreError::OverBudget) => Ok(false),
+        Ok(_) => Ok(MinuteCharge::Charged),
+        Err(StoreError::OverBudget) => Ok(MinuteCharge::OverBudget),
         Err(error) => Err(error),
     }
 }
 
-/// An estimate; a number that can't be read costs what the carrier says afterwards.
-fn minute(number: &str) -> Micros {
+/// Estimates the price of a minute. A number that cannot be parsed costs nothing until the carrier reports a price.
+fn minute_price(number: &str) -> Micros {
     Address::parse(Channel::Voice, number).map_or(Micros::ZERO, |to| prices::minute(&to))
 }
 
-/// Books what a call of an agent's has cost, now that it is over. Whatever is told of it afterwards settles it again.
-pub async fn settle(comms: &Comms, call: &Call) {
+/// Settles the cost of a finished call. Later reports settle it again.
+pub(crate) async fn settle(store: &Store, call: &Call, now: Timestamp) {
     if call.direction != Direction::Outbound {
         return;
     }
-    if let Err(error) = comms.store.settle_call(&call.id, &cost_of, comms.clock.now()).await {
-        tracing::warn!(%error, call = %call.id, "what a call has cost stays an estimate");
+    if let Err(error) = store.settle_call(&call.id, &cost_of, now).await {
+        tracing::warn!(%error, call = %call.id, "call cost not settled: it remains an estimate");
     }
 }
 
-/// What the carrier says, or begun minutes. `None`: somebody has talked, and nobody has told yet for how long; until then
-/// what was booked minute after minute stands.
+/// Returns the carrier's price, else the price of the started minutes. `None`: the call was answered and its length is not
+/// reported yet, so the charges so far remain.
 fn cost_of(call: &Call) -> Option<Micros> {
     let was_answered = call.answered_at.is_some() || call.status == CallStatus::Completed;
     match (call.cost, call.duration_seconds) {
         (Some(price), _) => Some(Micros(price)),
         (None, Some(seconds)) => {
             let minutes = seconds.saturating_add(59) / 60;
-            Some(Micros(minute(&call.remote_number).0.saturating_mul(minutes)))
+            Some(Micros(minute_price(&call.remote_number).0.saturating_mul(minutes)))
         }
         (None, None) => (!was_answered).then_some(Micros::ZERO),
     }
@@ -59,8 +80,6 @@ fn cost_of(call: &Call) -> Option<Micros> {
 
 #[cfg(test)]
 mod tests {
-    use butt_dial_domain::clock::Timestamp;
-
     use super::*;
 
     fn call(status: CallStatus, duration_seconds: Option<i64>, cost: Option<i64>) -> Call {
@@ -95,10 +114,10 @@ mod tests {
     }
 
     #[test]
-    fn a_call_costs_what_is_known_of_it() {
-        let minute = minute("+14155550123").0;
+    fn settles_by_price_else_by_started_minutes() {
+        let minute = minute_price("+14155550123").0;
         for (status, seconds, price, cost) in [
-            // The socket's end is told before the call's length is.
+            // The end of the socket is reported before the length of the call.
             (CallStatus::Completed, None, None, None),
             (CallStatus::Completed, Some(61), None, Some(2 * minute)),
             (CallStatus::Completed, Some(0), None, Some(0)),

@@ -1,5 +1,5 @@
-//! What a client carries for us between the rounds of one tool call: which call it attends, and which turn it was asked to
-//! answer. Sealed for one agent: whoever carries it can neither read nor change it, and nobody else can use it.
+//! Continuation token of the `attend_call` tool, which a client returns between the rounds of one tool call. It is encrypted
+//! for one agent: the client can neither read nor change it, and no other agent can use it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use butt_dial_domain::{AgentId, CallId, OrgId};
@@ -11,24 +11,25 @@ use crate::vault::Vault;
 pub struct ContinuationToken {
     pub call: CallId,
     pub turn: u64,
-    /// The first is 1.
+    /// Starts at 1.
     pub round: u32,
 }
 
 impl ContinuationToken {
     pub fn seal(&self, vault: &Vault, org: &OrgId, agent: &AgentId) -> String {
-        // Made of strings and numbers: it always serializes.
+        // Strings and numbers always serialize.
         let plain = serde_json::to_vec(self).unwrap_or_default();
         URL_SAFE_NO_PAD.encode(vault.encrypt(org, &context(agent), &plain))
     }
 
-    /// `None`: it is none of this agent's.
+    /// Decrypts a token. `None`: it was not issued to this agent.
     pub fn open(vault: &Vault, org: &OrgId, agent: &AgentId, sealed: &str) -> Option<Self> {
         let plain = vault.decrypt(org, &context(agent), &URL_SAFE_NO_PAD.decode(sealed).ok()?);
         serde_json::from_slice(&plain.ok()?).ok()
     }
 }
 
+/// The text is part of the encryption and must stay.
 fn context(agent: &AgentId) -> String {
     format!("attendance {agent}")
 }
@@ -38,20 +39,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_agent_that_it_was_made_for_can_use_it() {
+    fn opens_only_for_the_agent_it_was_issued_to() {
         let (vault, org) = (Vault::new(b"secret"), OrgId::from("org_a"));
-        let (ours, theirs) = (AgentId::from("agt_1"), AgentId::from("agt_2"));
-        let attendance = ContinuationToken {
+        let (owner, other) = (AgentId::from("agt_1"), AgentId::from("agt_2"));
+        let token = ContinuationToken {
             call: CallId::from("call_1"),
             turn: 7,
             round: 2,
         };
-        let sealed = attendance.seal(&vault, &org, &ours);
+        let sealed = token.seal(&vault, &org, &owner);
         assert!(!sealed.contains("call_1"));
-        assert_eq!(ContinuationToken::open(&vault, &org, &ours, &sealed), Some(attendance));
-        assert_eq!(ContinuationToken::open(&vault, &org, &theirs, &sealed), None);
+        assert_eq!(ContinuationToken::open(&vault, &org, &owner, &sealed), Some(token));
+        assert_eq!(ContinuationToken::open(&vault, &org, &other, &sealed), None);
         for forged in ["", "AAAA", "{}", &sealed[1..]] {
-            assert_eq!(ContinuationToken::open(&vault, &org, &ours, forged), None, "{forged}");
+            assert_eq!(ContinuationToken::open(&vault, &org, &owner, forged), None, "{forged}");
         }
     }
 }

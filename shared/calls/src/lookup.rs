@@ -1,4 +1,4 @@
-//! Calls as an agent may look at them: what is written down, and what is live beside it.
+//! The read model of calls: the stored row, merged with the state of a live call.
 
 use butt_dial_domain::{
     AgentId, CallId, Code, Failure, MessageId, OrgId,
@@ -7,22 +7,18 @@ use butt_dial_domain::{
 };
 pub use butt_dial_store::Call;
 
-use super::{
-    state::{self, CallState},
-    voicemail,
-};
-use crate::Comms;
+use super::{handle::Calls, state::CallState, transcript};
 
-/// The most that one list holds.
+/// Maximum length of a list.
 pub const MAX_LIST: u32 = 200;
 
-/// What is known of one call.
+/// One call.
 pub struct CallDetails {
-    /// Where nothing is written down yet: made from what is live.
+    /// Derived from `live` as long as the database has no row.
     pub record: Call,
-    /// `None`: it is over for long.
+    /// `None`: the call ended some time ago.
     pub live: Option<CallState>,
-    /// What was said, as far as it is kept.
+    /// Kept only if the owner has opted in, or while the call is live.
     pub transcript: Option<String>,
 }
 
@@ -30,44 +26,46 @@ pub fn call_not_found() -> Failure {
     Failure::new(Code::CallNotFound, "you have no such call").hint("take callId from the call's event")
 }
 
-/// Our id of one of the agent's calls, named by it or by the carrier's id.
-pub async fn resolve(comms: &Comms, agent: &AgentId, id: &str) -> Result<CallId, Failure> {
+/// Resolves a call id or a carrier's id to the id of one of the agent's calls. Fails with `CallNotFound` for a carrier's id
+/// of another agent.
+pub async fn resolve(calls: &Calls, agent: &AgentId, id: &str) -> Result<CallId, Failure> {
     if !ids::is_valid_host_id(id) {
         return Err(call_not_found());
     }
     if id.starts_with(CallId::PREFIX) {
         return Ok(CallId::from(id));
     }
-    let found = comms.store.find_call(agent, id).await?;
+    let found = calls.store.find_call(agent, id).await?;
     found.map(|call| call.id).ok_or_else(call_not_found)
 }
 
-pub async fn get(comms: &Comms, org: &OrgId, agent: &AgentId, id: &str) -> Result<CallDetails, Failure> {
+/// Gets one of the agent's calls by its id or the carrier's id.
+pub async fn get(calls: &Calls, org: &OrgId, agent: &AgentId, id: &str) -> Result<CallDetails, Failure> {
     if !ids::is_valid_host_id(id) {
         return Err(call_not_found());
     }
-    let record = comms.store.find_call(agent, id).await?;
+    let record = calls.store.find_call(agent, id).await?;
     let call = record.as_ref().map_or_else(|| CallId::from(id), |call| call.id.clone());
-    let live = state::find(comms, &call).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, %call, "a live call can't be looked at; what is written down is told");
+    let live = calls.find_state(&call).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, %call, "live call state unavailable");
         None
     });
     let live = live.filter(|state| &state.info.agent == agent);
     let record = match (record, &live) {
         (Some(record), _) => record,
-        (None, Some(state)) => unwritten(state),
+        (None, Some(state)) => derive_record(state),
         (None, None) => return Err(call_not_found()),
     };
     let record = match (record.direction, record.cost) {
-        (Direction::Outbound, None) => with_cost(comms, record).await,
+        (Direction::Outbound, None) => with_charged_cost(calls, record).await,
         _ => record,
     };
-    let kept = record.content.as_deref().and_then(|sealed| {
-        let plain = comms.vault.decrypt(org, call.as_str(), sealed);
-        let plain = plain.inspect_err(|error| tracing::error!(%error, %call, "a transcript can't be opened"));
+    let stored = record.content.as_deref().and_then(|sealed| {
+        let plain = calls.vault.decrypt(org, call.as_str(), sealed);
+        let plain = plain.inspect_err(|error| tracing::error!(%error, %call, "transcript decryption failed"));
         String::from_utf8(plain.ok()?).ok()
     });
-    let transcript = kept.or_else(|| live.as_ref().map(voicemail::transcript));
+    let transcript = stored.or_else(|| live.as_ref().map(transcript::render));
     Ok(CallDetails {
         record,
         live,
@@ -75,17 +73,17 @@ pub async fn get(comms: &Comms, org: &OrgId, agent: &AgentId, id: &str) -> Resul
     })
 }
 
-/// What is booked for a call that the carrier has told no price of: it stands with the message that the call is.
-async fn with_cost(comms: &Comms, mut record: Call) -> Call {
-    let found = comms.store.find_message(&MessageId::from(record.id.as_str())).await;
+/// Adds the charges so far to a call without a price from the carrier. They are stored with the call's message.
+async fn with_charged_cost(calls: &Calls, mut record: Call) -> Call {
+    let found = calls.store.find_message(&MessageId::from(record.id.as_str())).await;
     match found {
         Ok(message) => record.cost = message.and_then(|message| message.cost),
-        Err(error) => tracing::warn!(%error, call = %record.id, "what a call costs can't be looked up"),
+        Err(error) => tracing::warn!(%error, call = %record.id, "call cost lookup failed"),
     }
     record
 }
 
-fn unwritten(state: &CallState) -> Call {
+fn derive_record(state: &CallState) -> Call {
     let info = &state.info;
     Call {
         id: info.call.clone(),
@@ -120,9 +118,9 @@ fn unwritten(state: &CallState) -> Call {
     }
 }
 
-/// The newest first, those that are older than `before`.
+/// Lists calls, newest first, that are older than `before`.
 pub async fn list(
-    comms: &Comms,
+    calls: &Calls,
     agent: &AgentId,
     only_live: bool,
     limit: u32,
@@ -132,22 +130,18 @@ pub async fn list(
     if before.is_some_and(|id| !ids::is_valid_host_id(id)) {
         return Err(call_not_found());
     }
-    comms
-        .store
-        .list_calls(agent, only_live, limit, before)
-        .await
-        .map_err(Failure::from)
+    Ok(calls.store.list_calls(agent, only_live, limit, before).await?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inbound::tests::bench::Bench;
+    use crate::testing::Bench;
 
     #[tokio::test]
-    async fn a_call_has_two_names_and_one_owner() {
+    async fn finds_a_call_by_either_id_for_its_agent_only() {
         let bench = Bench::new().await;
-        let (comms, agent) = (&bench.comms, &bench.agent);
+        let (calls, agent) = (&*bench.calls, &bench.agent);
         let entry = butt_dial_store::CallEntry {
             id: CallId::generate(),
             org: agent.org_id.clone(),
@@ -157,22 +151,22 @@ mod tests {
             carrier_id: Some("CA1".into()),
             local_number: "+14155550100".into(),
             remote_number: "+14155550123".into(),
-            at: comms.clock.now(),
+            at: calls.clock.now(),
         };
-        comms.store.open_call(&entry).await.unwrap();
+        calls.store.open_call(&entry).await.unwrap();
         for name in ["CA1", entry.id.as_str()] {
-            assert_eq!(resolve(comms, &agent.id, name).await, Ok(entry.id.clone()));
-            let known = get(comms, &agent.org_id, &agent.id, name).await.ok().unwrap();
-            assert_eq!(known.record.id, entry.id);
+            assert_eq!(resolve(calls, &agent.id, name).await, Ok(entry.id.clone()));
+            let found = get(calls, &agent.org_id, &agent.id, name).await.ok().unwrap();
+            assert_eq!(found.record.id, entry.id);
         }
         let stranger = AgentId::generate();
         for name in ["CA1", entry.id.as_str(), "", "a b", "\u{0}"] {
-            let found = get(comms, &agent.org_id, &stranger, name).await;
+            let found = get(calls, &agent.org_id, &stranger, name).await;
             assert!(
                 found.is_err_and(|failure| failure.code == Code::CallNotFound),
                 "{name:?}"
             );
         }
-        assert_eq!(list(comms, &agent.id, true, 0, None).await.unwrap().len(), 1);
+        assert_eq!(list(calls, &agent.id, true, 0, None).await.unwrap().len(), 1);
     }
 }

@@ -120,7 +120,9 @@ pub async fn offer_claim(calls: &Calls, agent: &AgentId, notification: &CallNoti
     let Ok(payload) = serde_json::to_vec(notification) else {
         return false;
     };
-    let claim = calls.bus.request(&subject, Headers::new(), payload.into(), CLAIM_TIMEOUT);
+    let claim = calls
+        .bus
+        .request(&subject, Headers::new(), payload.into(), CLAIM_TIMEOUT);
     match claim.await {
         Ok(_) => true,
         Err(BusError::NoResponders(_)) => false,

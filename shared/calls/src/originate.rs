@@ -1,49 +1,44 @@
-//! A call of ours: asked for by its agent, sent down the one pipeline, and expected before the carrier can ask about it.
+//! Origination of outbound calls. A call passes the send pipeline like a message, which persists its pending state
+//! (`call_records.rs`) before the carrier learns of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc};
 
+use butt_dial_compliance::Facts;
 use butt_dial_domain::{
-    Address, AgentId, CallId, Channel, Code, Failure, MessageId, OrgId,
-    call::{CallOptions, Direction, Plan, Purpose},
-    ids, keys,
-    message::Status,
-    ports::{carrier::Dispatch, kv::KvError},
+    Address, AgentId, CallId, Channel, Code, Failure, MessageId,
+    call::{CallOptions, Plan, Purpose},
+    ids,
 };
-use butt_dial_store::CallEntry;
-use chrono::TimeDelta;
-
-use super::{
-    state::{self, CallInfo, CallState},
-    webhook::LANGUAGE,
-};
-use crate::{
-    Comms, compliance,
-    identity::Caller,
-    outbound::{self, SendReceipt, SendRequest},
+use butt_dial_identity::Caller;
+use butt_dial_messaging::{
+    SendReceipt, SendRequest,
+    outbound::{find_sender, parse_recipient},
 };
 
-const RING_SECONDS: u32 = 30;
-/// Shorter, and nobody gets to the telephone; Twilio takes up to ten minutes.
-const RINGS: std::ops::RangeInclusive<u32> = 5..=120;
-const SHORTEST: u32 = 30;
-/// The carrier ends the call this much later than we do, so that we can say goodbye.
-const GRACE: u32 = 15;
+use super::handle::Calls;
 
-/// What an agent wants of a call.
+const DEFAULT_RING_SECONDS: u32 = 30;
+/// Long enough for the callee to reach the phone. Twilio allows up to ten minutes.
+const RING_SECONDS: RangeInclusive<u32> = 5..=120;
+const MIN_LIMIT_SECONDS: u32 = 30;
+/// The carrier ends the call this much later than the relay, which needs the time to say goodbye.
+pub(crate) const HANGUP_GRACE_SECONDS: u32 = 15;
+
+/// A request to place a call.
 pub struct OriginateRequest {
     pub caller: Arc<Caller>,
-    /// For administrators: the agent that calls.
+    /// The agent to call as, for administrators.
     pub agent: Option<String>,
     pub to: String,
     pub purpose: Purpose,
-    /// The first words, after the disclosure.
+    /// The first words after the disclosure.
     pub greeting: Option<String>,
     pub system_prompt: Option<String>,
     /// The carrier's name of a voice.
     pub voice: Option<String>,
     /// BCP 47.
     pub language: Option<String>,
-    /// For whom is called; the agent's own name without it.
+    /// The name in the disclosure. `None`: the agent's name.
     pub name: Option<String>,
     pub limit_seconds: Option<u32>,
     pub ring_seconds: Option<u32>,
@@ -71,44 +66,38 @@ impl OriginateRequest {
     }
 }
 
-/// A call that the carrier has taken, or may have.
+/// A call that the carrier has accepted, or may have accepted.
 pub struct OriginatedCall {
-    /// The first one's, where the idempotency key has named a call before.
+    /// For a repeated idempotency key, the call of the first request.
     pub call: CallId,
     pub receipt: SendReceipt,
 }
 
-/// Calls somebody, exactly once.
-pub async fn originate(comms: &Comms, request: OriginateRequest) -> Result<OriginatedCall, Failure> {
-    if comms.settings.public_url.is_none() {
+/// Places a call, exactly once.
+pub async fn originate(calls: &Calls, request: OriginateRequest) -> Result<OriginatedCall, Failure> {
+    if calls.public_urls.base().is_none() {
         return Err(Failure::new(
             Code::NotSupported,
-            "nobody can be called: this installation has no public address",
+            "calls can't be placed: this installation has no public address",
         )
         .on(Channel::Voice)
         .hint("an operator has to set WEBHOOK_BASE_URL"));
     }
-    let receipt = comms.send(send_request(comms, request)).await?;
+    let receipt = calls.outbound.send(build_send_request(calls, request)).await?;
     let call = CallId::from(receipt.message.as_str());
     Ok(OriginatedCall { call, receipt })
 }
 
-/// Whether the key has named a call, or a message, of the agent's before.
-pub async fn is_key_used(comms: &Comms, agent: &AgentId, key: &str) -> Result<bool, Failure> {
-    // No key of anybody's holds these, and Postgres refuses some of them as text.
-    if key.chars().any(char::is_control) {
-        return Ok(false);
-    }
-    let found = comms.store.find_message_by_key(agent, key).await?;
-    Ok(found.is_some())
+/// Returns whether the agent has used the idempotency key before, for a call or a message.
+pub async fn is_key_used(calls: &Calls, agent: &AgentId, key: &str) -> Result<bool, Failure> {
+    calls.outbound.has_idempotency_key(agent, key).await
 }
 
-fn send_request(comms: &Comms, request: OriginateRequest) -> SendRequest {
-    let max_duration = u32::try_from(comms.settings.calls.max_duration.as_secs()).unwrap_or(u32::MAX);
-    let limit = request.limit_seconds.unwrap_or(max_duration);
-    let limit = limit.max(SHORTEST).min(max_duration);
-    let ring = request.ring_seconds.unwrap_or(RING_SECONDS);
-    // What is going to be said is looked at like any message.
+fn build_send_request(calls: &Calls, request: OriginateRequest) -> SendRequest {
+    let max = u32::try_from(calls.settings.max_duration.as_secs()).unwrap_or(u32::MAX);
+    let limit = request.limit_seconds.unwrap_or(max).max(MIN_LIMIT_SECONDS).min(max);
+    let ring = request.ring_seconds.unwrap_or(DEFAULT_RING_SECONDS);
+    // The compliance rules check the text that will be spoken, as for a message.
     let body = match &request.purpose {
         Purpose::Message { text, .. } => Some(text.clone()),
         Purpose::Converse | Purpose::Connect { .. } => request.greeting.clone(),
@@ -120,8 +109,8 @@ fn send_request(comms: &Comms, request: OriginateRequest) -> SendRequest {
         idempotency_key: request.idempotency_key,
         id: Some(MessageId::from(CallId::generate().into_string())),
         call: Some(CallOptions {
-            ring_seconds: ring.clamp(*RINGS.start(), *RINGS.end()),
-            limit_seconds: limit.saturating_add(GRACE),
+            ring_seconds: ring.clamp(*RING_SECONDS.start(), *RING_SECONDS.end()),
+            limit_seconds: limit.saturating_add(HANGUP_GRACE_SECONDS),
             detects_machine: request.detects_machine,
             digits: None,
             plan: Plan {
@@ -136,141 +125,80 @@ fn send_request(comms: &Comms, request: OriginateRequest) -> SendRequest {
     }
 }
 
-/// Whose call it is, as the pipeline knows it.
-pub struct CallOwner<'a> {
-    pub agent: &'a AgentId,
-    pub org: &'a OrgId,
-}
-
-/// Writes down what is known of a call before the carrier learns of it: it asks as soon as somebody answers.
-pub async fn create_pending(
-    comms: &Comms,
-    owner: &CallOwner<'_>,
-    carrier: &'static str,
-    dispatch: &Dispatch,
-    placing: &CallOptions,
-) -> Result<(), KvError> {
-    let now = comms.clock.now();
-    let limit = placing.limit_seconds.saturating_sub(GRACE);
-    let plan = placing.plan.clone();
-    let state = CallState::new(CallInfo {
-        call: CallId::from(dispatch.message.as_str()),
-        org: owner.org.clone(),
-        agent: owner.agent.clone(),
-        carrier: carrier.to_owned(),
-        carrier_id: None,
-        direction: Direction::Outbound,
-        local: dispatch.from.as_str().to_owned(),
-        remote: dispatch.to.as_str().to_owned(),
-        name: dispatch.sender_name.clone().unwrap_or_default(),
-        language: plan.language.clone().unwrap_or_else(|| LANGUAGE.to_owned()),
-        plan,
-        started_at: now,
-        limit_at: now + TimeDelta::from_std(Duration::from_secs(limit.into())).unwrap_or_default(),
-    });
-    state::create(comms, &state).await
-}
-
-/// The carrier has refused the call: there is none.
-pub async fn discard_pending(comms: &Comms, message: &MessageId) {
-    let key = keys::call_state(&CallId::from(message.as_str()));
-    if let Err(error) = comms.kv.delete(&key).await {
-        tracing::info!(%error, call = %message, "a call that was refused is remembered for some hours");
-    }
-}
-
-/// Writes a call that the carrier has taken into the database. Its callbacks do the same: whoever is first.
-pub async fn record_call(comms: &Comms, owner: &CallOwner<'_>, receipt: &SendReceipt) {
-    if receipt.status != Status::Accepted {
-        return;
-    }
-    let entry = CallEntry {
-        id: CallId::from(receipt.message.as_str()),
-        org: owner.org.clone(),
-        agent: owner.agent.clone(),
-        direction: Direction::Outbound,
-        carrier: receipt.carrier.clone().unwrap_or_default(),
-        carrier_id: receipt.carrier_id.clone(),
-        local_number: receipt.from.clone(),
-        remote_number: receipt.to.clone(),
-        at: comms.clock.now(),
-    };
-    if let Err(error) = comms.store.open_call(&entry).await {
-        tracing::warn!(%error, call = %entry.id, "a call is not written down yet; its callbacks do it");
-    }
-}
-
-/// Whoever a call is handed to is called as well, so the same rules stand before it. Returns the number, normalized.
-pub async fn check_callee(comms: &Comms, caller: &Caller, to: &str) -> Result<Address, Failure> {
+/// Checks the compliance rules for a number that an existing call is connected with. Returns the normalized number.
+pub async fn check_callee(calls: &Calls, caller: &Caller, to: &str) -> Result<Address, Failure> {
     let profile = caller.agent()?;
-    let address = outbound::recipient(Channel::Voice, to)?;
-    let sender = outbound::sender(profile, Channel::Voice, None)?;
+    let address = parse_recipient(Channel::Voice, to)?;
+    let sender = find_sender(profile, Channel::Voice, None)?;
     let agent = &profile.agent;
-    let contact = comms
+    // No message has this key.
+    let key = ids::random();
+    let contact = calls
         .store
         .find_contact_state(
             &agent.org_id,
             &agent.id,
             (&sender.id, Channel::Voice),
             address.as_str(),
-            // No message has it: the keys of messages that have none are made up.
-            &ids::random(),
+            &key,
         )
         .await?;
-    let question = compliance::Facts {
+    let facts = Facts {
         channel: Channel::Voice,
         to: &address,
         content: &Default::default(),
         contact: &contact,
-        simulated_world: comms.settings.simulated_world,
-        now: comms.clock.now(),
+        simulated_world: calls.simulated_world,
+        now: calls.clock.now(),
     };
-    compliance::check(comms, &agent.id, &question)?;
+    calls.compliance.check(&agent.id, &facts)?;
     Ok(address)
 }
 
 #[cfg(test)]
 mod tests {
+    use butt_dial_identity::on_behalf_of;
+
     use super::*;
-    use crate::{identity, inbound::tests::bench::Bench};
+    use crate::testing::Bench;
 
     async fn request(bench: &Bench) -> OriginateRequest {
-        let caller = identity::on_behalf_of(&bench.comms, &bench.agent.id).await.unwrap();
+        let caller = on_behalf_of(&bench.calls.store, &bench.agent.id).await.unwrap();
         OriginateRequest::new(caller.unwrap(), "+14155550123".into(), Purpose::Converse)
     }
 
     #[tokio::test]
-    async fn times_are_kept_within_what_is_allowed() {
+    async fn clamps_time_limit_and_ring_time() {
         let bench = Bench::new().await;
-        let max_duration = u32::try_from(bench.comms.settings.calls.max_duration.as_secs()).unwrap();
-        for (asked, given) in [
+        let max_duration = u32::try_from(bench.calls.settings.max_duration.as_secs()).unwrap();
+        for (requested, expected) in [
             (None, max_duration),
-            (Some(0), SHORTEST),
+            (Some(0), MIN_LIMIT_SECONDS),
             (Some(60), 60),
             (Some(u32::MAX), max_duration),
         ] {
-            let mut wanted = request(&bench).await;
-            (wanted.limit_seconds, wanted.ring_seconds) = (asked, asked);
-            let placing = send_request(&bench.comms, wanted).call.unwrap();
-            assert_eq!(placing.limit_seconds, given + GRACE, "{asked:?}");
-            assert!(RINGS.contains(&placing.ring_seconds), "{asked:?}");
+            let mut call = request(&bench).await;
+            (call.limit_seconds, call.ring_seconds) = (requested, requested);
+            let options = build_send_request(&bench.calls, call).call.unwrap();
+            assert_eq!(options.limit_seconds, expected + HANGUP_GRACE_SECONDS, "{requested:?}");
+            assert!(RING_SECONDS.contains(&options.ring_seconds), "{requested:?}");
         }
     }
 
     #[tokio::test]
-    async fn what_is_to_be_said_is_looked_at_like_a_message() {
+    async fn submits_spoken_text_to_compliance_rules() {
         let bench = Bench::new().await;
-        let mut wanted = request(&bench).await;
-        wanted.greeting = Some("Hello".into());
-        let sent = send_request(&bench.comms, wanted);
+        let mut call = request(&bench).await;
+        call.greeting = Some("Hello".into());
+        let sent = build_send_request(&bench.calls, call);
         assert_eq!(sent.body.as_deref(), Some("Hello"));
         assert!(sent.id.unwrap().as_str().starts_with(CallId::PREFIX));
-        let mut wanted = request(&bench).await;
-        wanted.purpose = Purpose::Message {
+        let mut call = request(&bench).await;
+        call.purpose = Purpose::Message {
             text: "Your table is free.".into(),
             sound_url: None,
         };
-        let sent = send_request(&bench.comms, wanted);
+        let sent = build_send_request(&bench.calls, call);
         assert_eq!(sent.body.as_deref(), Some("Your table is free."));
     }
 }

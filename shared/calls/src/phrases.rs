@@ -1,21 +1,25 @@
-//! What is said on a call that neither the agent nor a model has written, by language: `deploy/phrases.toml`, and over it the
-//! operator's own file.
+//! Localized prompts: texts that neither the agent nor a model writes. The built-in prompts are in `deploy/phrases.toml`; an
+//! operator's file of the same form overrides them. The keys of that file must stay.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
+use butt_dial_domain::call::{CallInfo, Direction};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-const BUILT_IN: &str = include_str!("../../../../deploy/phrases.toml");
-/// Spoken where a language is not known.
-const DEFAULT: &str = "en";
-/// Stands for whom the call is with.
+/// The spoken language of a call without one.
+pub(crate) const DEFAULT_LANGUAGE: &str = "en-US";
+
+const BUILT_IN: &str = include_str!("../../../deploy/phrases.toml");
+/// Used for a language that the catalog does not have.
+const FALLBACK: &str = "en";
+/// Placeholder for the name under which the agent calls or answers.
 const NAME: &str = "{}";
 
-/// One language's.
+/// The prompts of one language.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Phrases {
@@ -39,39 +43,57 @@ pub struct Phrases {
 }
 
 impl Phrases {
-    fn check(&self) -> Result<(), &'static str> {
-        let nameless = |phrase: &str| !phrase.contains(NAME);
-        if nameless(&self.greeting) || nameless(&self.calling) || nameless(&self.away) {
-            return Err("greeting, calling and away need {} where the name belongs");
+    fn validate(&self) -> Result<(), &'static str> {
+        let is_nameless = |phrase: &str| !phrase.contains(NAME);
+        if is_nameless(&self.greeting) || is_nameless(&self.calling) || is_nameless(&self.away) {
+            return Err("greeting, calling and away need {} in place of the name");
         }
         if self.disclosure.trim().is_empty() {
-            return Err("disclosure: people have to be told that they talk with a machine");
+            return Err("disclosure must state that the caller talks with a machine");
         }
         let fillers: BTreeSet<&str> = self.fillers.iter().map(|filler| filler.trim()).collect();
         if fillers.len() < 2 || fillers.contains("") {
-            return Err("fillers: at least two different ones");
+            return Err("fillers need at least two different phrases");
         }
         Ok(())
     }
+
+    /// Returns the first words of a call: the disclosure that an AI is speaking, and the greeting. An outbound call also
+    /// states its caller.
+    pub(crate) fn greet(&self, info: &CallInfo) -> String {
+        let greeting = match (&info.plan.greeting, info.direction) {
+            (Some(greeting), _) => greeting.clone(),
+            (None, Direction::Inbound) => with_name(&self.greeting, &info.name),
+            (None, Direction::Outbound) => String::new(),
+        };
+        match info.direction {
+            Direction::Inbound => format!("{} {greeting}", self.disclosure),
+            Direction::Outbound => format!("{} {greeting}", with_name(&self.calling, &info.name)),
+        }
+    }
 }
 
-/// All languages'.
+/// The prompts of all languages.
 #[derive(Clone, Debug)]
 pub struct PromptCatalog {
     languages: BTreeMap<String, Arc<Phrases>>,
-    default: Arc<Phrases>,
+    fallback: Arc<Phrases>,
 }
 
 impl Default for PromptCatalog {
-    #[expect(clippy::expect_used, reason = "a part of the program, and a test reads it")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the text is part of the program, and a test parses it"
+    )]
     fn default() -> Self {
-        Self::with("").expect("the built-in phrases")
+        Self::parse("").expect("the built-in prompts")
     }
 }
 
 impl PromptCatalog {
-    /// The phrases of `text`, in the form of `deploy/phrases.toml`, over those built in. An error says what is wrong where.
-    pub fn with(text: &str) -> Result<Self, String> {
+    /// Parses prompts in the form of `deploy/phrases.toml` and merges them over the built-in ones. An error names the
+    /// language and the problem.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let parse = |text: &str| text.parse::<Table>().map_err(|error| error.to_string());
         let mut languages = parse(BUILT_IN)?;
         for (language, own) in parse(text)? {
@@ -87,25 +109,27 @@ impl PromptCatalog {
             let phrases: Phrases = phrases
                 .try_into()
                 .map_err(|error| format!("[{language}] {}", error.message()))?;
-            phrases.check().map_err(|wrong| format!("[{language}] {wrong}"))?;
+            phrases
+                .validate()
+                .map_err(|problem| format!("[{language}] {problem}"))?;
             Ok((language.to_ascii_lowercase(), Arc::new(phrases)))
         };
         let languages: BTreeMap<_, _> = languages.into_iter().map(read).collect::<Result<_, String>>()?;
-        let default = languages.get(DEFAULT).cloned().ok_or("[en] is missing")?;
-        Ok(Self { languages, default })
+        let fallback = languages.get(FALLBACK).cloned().ok_or("[en] is missing")?;
+        Ok(Self { languages, fallback })
     }
 
-    /// By BCP 47: the language of the region, or the language, or English.
-    pub fn of(&self, language: &str) -> Arc<Phrases> {
+    /// Returns the prompts for a BCP 47 tag: of the region, else of the language, else English.
+    pub fn get(&self, language: &str) -> Arc<Phrases> {
         let tag = language.replace('_', "-").to_ascii_lowercase();
         let primary = tag.split('-').next().unwrap_or_default();
         let found = self.languages.get(&tag).or_else(|| self.languages.get(primary));
-        found.unwrap_or(&self.default).clone()
+        found.unwrap_or(&self.fallback).clone()
     }
 }
 
-/// The phrase with the name in its place.
-pub fn with(phrase: &str, name: &str) -> String {
+/// Replaces the placeholder in a phrase by the name.
+pub(crate) fn with_name(phrase: &str, name: &str) -> String {
     phrase.replace(NAME, name)
 }
 
@@ -114,31 +138,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_language_has_fillers_that_differ_and_says_what_it_is() {
-        let catalog = PromptCatalog::with("").unwrap();
+    fn every_language_has_fillers_and_a_name_placeholder() {
+        let catalog = PromptCatalog::parse("").unwrap();
         for language in ["en-US", "de-DE", "fr", "es_MX"] {
-            let phrases = catalog.of(language);
+            let phrases = catalog.get(language);
             assert!(phrases.fillers.len() >= 4, "{language}");
-            assert!(with(&phrases.away, "Ann").contains("Ann"));
+            assert!(with_name(&phrases.away, "Ann").contains("Ann"));
         }
-        assert_eq!(catalog.of("tlh").goodbye, "Goodbye.");
-        assert_eq!(catalog.of("de-AT").goodbye, "Auf Wiederhören.");
+        assert_eq!(catalog.get("tlh").goodbye, "Goodbye.");
+        assert_eq!(catalog.get("de-AT").goodbye, "Auf Wiederhören.");
     }
 
     #[test]
-    fn an_operators_phrases_stand_in_place_of_ours() {
-        let catalog = PromptCatalog::with("[en]\ngoodbye = \"So long.\"\n[de-AT]\ngoodbye = \"Baba.\"\n");
+    fn operator_phrases_override_built_in_ones() {
+        let catalog = PromptCatalog::parse("[en]\ngoodbye = \"So long.\"\n[de-AT]\ngoodbye = \"Baba.\"\n");
         assert!(
             catalog.unwrap_err().starts_with("[de-AT] missing field"),
-            "a language is whole"
+            "a new language needs every phrase"
         );
-        let catalog = PromptCatalog::with("[en]\ngoodbye = \"So long.\"").unwrap();
-        assert_eq!(catalog.of("en-GB").goodbye, "So long.");
-        assert_eq!(catalog.of("en-GB").thanks, PromptCatalog::default().of("en").thanks);
+        let catalog = PromptCatalog::parse("[en]\ngoodbye = \"So long.\"").unwrap();
+        assert_eq!(catalog.get("en-GB").goodbye, "So long.");
+        assert_eq!(catalog.get("en-GB").thanks, PromptCatalog::default().get("en").thanks);
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn rejects_invalid_phrases() {
         for (text, wrong) in [
             ("[en]\ngoodby = \"x\"", "goodby"),
             ("[en]\nfillers = [\"Hm.\", \"Hm.\"]", "two different"),
@@ -147,7 +171,7 @@ mod tests {
             ("en = 1", "table"),
             ("[en", "TOML"),
         ] {
-            let error = PromptCatalog::with(text).unwrap_err();
+            let error = PromptCatalog::parse(text).unwrap_err();
             assert!(error.contains(wrong), "{error}");
         }
     }

@@ -1,29 +1,28 @@
-//! What has been sent to be spoken, and how much of it the caller has heard. The carrier tells what it has played piece by
-//! piece, as it spoke it: with other blanks and other punctuation than it was sent.
+//! The queue of outgoing speech, and how much of it was played. Carriers report playback in pieces, with other blanks and
+//! punctuation than the text that was sent, so the queue compares letters and digits only.
 
 use std::collections::VecDeque;
 
-/// Whose words they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UtteranceKind {
-    /// Of the reply to a turn.
+pub(crate) enum UtteranceKind {
+    /// Part of the reply to a turn.
     Reply,
-    /// Fills a pause; cut by what comes after it.
+    /// Fills a pause. The next utterance cuts it.
     Filler,
-    /// Said by us about the call itself.
-    WebhookEvent,
-    /// Tones.
+    /// A prompt about the call, such as "are you still there?".
+    Announcement,
+    /// DTMF tones.
     Digits,
-    /// Left over from a turn that is past: it may still be spoken, or may not.
+    /// Left over from an earlier turn: the carrier may still speak it, or may have dropped it.
     Stale,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Utterance {
-    pub kind: UtteranceKind,
-    pub text: String,
+struct Utterance {
+    kind: UtteranceKind,
+    text: String,
     /// Bytes of `text`.
-    pub played: usize,
+    played: usize,
 }
 
 impl Utterance {
@@ -32,22 +31,22 @@ impl Utterance {
     }
 }
 
-/// In the order in which it is spoken.
+/// Utterances in the order in which they are spoken.
 #[derive(Default)]
-pub struct PlaybackQueue(VecDeque<Utterance>);
+pub(crate) struct PlaybackQueue(VecDeque<Utterance>);
 
-/// What has just been heard.
+/// Progress of one utterance.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlaybackProgress {
+pub(crate) struct PlaybackProgress {
     pub kind: UtteranceKind,
-    /// How many bytes more of its text.
+    /// Number of additional bytes that were played.
     pub bytes: usize,
-    /// It has been heard to its end, or was cut by what came after it.
+    /// It was played to its end, or cut by its successor.
     pub is_over: bool,
 }
 
 impl PlaybackQueue {
-    /// Text that belongs to what was queued last, if it is of the same kind, is one utterance with it.
+    /// Appends text. Consecutive pieces of a reply form one utterance.
     pub fn push(&mut self, kind: UtteranceKind, text: &str) {
         match self.0.back_mut() {
             Some(last) if last.kind == kind && kind == UtteranceKind::Reply => last.text.push_str(text),
@@ -59,58 +58,53 @@ impl PlaybackQueue {
         }
     }
 
-    /// Nothing is left to be heard.
+    /// All text of the current turn was played.
     pub fn is_empty(&self) -> bool {
-        self.waited_for().all(|utterance| is_blank(utterance.rest()))
+        self.awaited().all(|utterance| is_blank(utterance.rest()))
     }
 
-    pub fn unheard_characters(&self) -> u32 {
-        let count: usize = self
-            .waited_for()
-            .map(|utterance| utterance.rest().chars().count())
-            .sum();
+    pub fn unplayed_characters(&self) -> u32 {
+        let count: usize = self.awaited().map(|utterance| utterance.rest().chars().count()).sum();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    fn waited_for(&self) -> impl Iterator<Item = &Utterance> {
+    fn awaited(&self) -> impl Iterator<Item = &Utterance> {
         self.0.iter().filter(|utterance| utterance.kind != UtteranceKind::Stale)
     }
 
-    /// A new turn begins: nobody waits any more for what is left of the one before.
-    pub fn outdate(&mut self) {
+    /// Marks all queued text as left over from an earlier turn.
+    pub fn mark_stale(&mut self) {
         for utterance in &mut self.0 {
             utterance.kind = UtteranceKind::Stale;
         }
     }
 
-    /// Everything that was queued has been thrown away.
+    /// Drops all queued text: the carrier discarded it.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// What was queued up to now is still spoken, and belongs to no reply any more.
-    pub fn detach(&mut self) {
+    /// Detaches queued text from its reply. It is still spoken, and its progress no longer counts for a reply.
+    pub fn detach_reply(&mut self) {
         for utterance in &mut self.0 {
             if utterance.kind == UtteranceKind::Reply {
-                utterance.kind = UtteranceKind::Notice;
+                utterance.kind = UtteranceKind::Announcement;
             }
         }
     }
 
-    /// The carrier has played this.
-    pub fn played(&mut self, chunk: &str) -> Vec<PlaybackProgress> {
-        let mut told = Vec::new();
-        let mut left = letters(chunk);
+    /// Applies the carrier's report that a piece of text was played.
+    pub fn played(&mut self, piece: &str) -> Vec<PlaybackProgress> {
+        let mut progress = Vec::new();
+        let mut left = letters(piece);
         while !left.is_empty() {
             let Some(first) = self.0.front_mut() else { break };
             let rest = letters(first.rest());
-            let common = common(&rest, &left);
-            // It was cut, or is never told as it was sent: what was played belongs to what follows.
-            if common < left.len()
-                && common < rest.len()
-                && matches!(first.kind, UtteranceKind::Filler | UtteranceKind::Stale)
-            {
-                told.push(PlaybackProgress {
+            let common = common_prefix(&rest, &left);
+            let can_be_cut = matches!(first.kind, UtteranceKind::Filler | UtteranceKind::Stale);
+            // It was cut, or is never reported as sent: the piece belongs to its successor.
+            if common < left.len() && common < rest.len() && can_be_cut {
+                progress.push(PlaybackProgress {
                     kind: first.kind,
                     bytes: 0,
                     is_over: true,
@@ -118,13 +112,13 @@ impl PlaybackQueue {
                 self.0.pop_front();
                 continue;
             }
-            // Spoken otherwise than written ("5 pm"): as many letters count as were played.
+            // The spoken form can differ from the text ("5 pm"): it counts by its number of letters.
             let count = left.len().min(rest.len());
             let bytes = end_of(first.rest(), count);
             first.played += bytes;
             left.drain(..count);
             let is_over = is_blank(first.rest());
-            told.push(PlaybackProgress {
+            progress.push(PlaybackProgress {
                 kind: first.kind,
                 bytes,
                 is_over,
@@ -136,11 +130,11 @@ impl PlaybackQueue {
                 break;
             }
         }
-        told
+        progress
     }
 }
 
-/// What is compared: letters and digits.
+/// Returns the letters and digits of a text, in lower case.
 fn letters(text: &str) -> Vec<char> {
     text.chars()
         .filter(|c| c.is_alphanumeric())
@@ -148,7 +142,7 @@ fn letters(text: &str) -> Vec<char> {
         .collect()
 }
 
-fn common(a: &[char], b: &[char]) -> usize {
+fn common_prefix(a: &[char], b: &[char]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
@@ -156,7 +150,7 @@ fn is_blank(text: &str) -> bool {
     !text.chars().any(char::is_alphanumeric)
 }
 
-/// Where so many letters end, with the punctuation and the blanks after them.
+/// Returns the end of the first `count` letters, in bytes, including the punctuation and blanks that follow.
 fn end_of(text: &str, count: usize) -> usize {
     let mut seen = 0;
     for (at, c) in text.char_indices() {
@@ -174,12 +168,12 @@ fn end_of(text: &str, count: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn bytes(told: &[PlaybackProgress]) -> usize {
-        told.iter().map(|heard| heard.bytes).sum()
+    fn bytes(progress: &[PlaybackProgress]) -> usize {
+        progress.iter().map(|progress| progress.bytes).sum()
     }
 
     #[test]
-    fn pieces_are_put_together_and_heard_chunk_by_chunk() {
+    fn joins_pieces_of_a_reply_and_plays_them_in_chunks() {
         let mut queue = PlaybackQueue::default();
         queue.push(UtteranceKind::Reply, "Your table is ready.");
         queue.push(UtteranceKind::Reply, " At eight, as you wished.");
@@ -193,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fragment_counts_as_far_as_it_goes() {
+    fn counts_a_played_fragment() {
         let mut queue = PlaybackQueue::default();
         queue.push(UtteranceKind::Reply, "One, two, three, four.");
         assert_eq!(bytes(&queue.played("One, two,")), "One, two, ".len());
@@ -202,41 +196,44 @@ mod tests {
     }
 
     #[test]
-    fn a_filler_that_was_cut_does_not_count_for_the_answer() {
+    fn skips_cut_filler_when_reply_is_played() {
         let mut queue = PlaybackQueue::default();
         queue.push(UtteranceKind::Filler, "Let me check that.");
         queue.push(UtteranceKind::Reply, "It is blue.");
         queue.played("Let me");
-        let told = queue.played("It is blue.");
+        let progress = queue.played("It is blue.");
         assert_eq!(
-            told.last().map(|heard| (heard.kind, heard.bytes)),
+            progress.last().map(|progress| (progress.kind, progress.bytes)),
             Some((UtteranceKind::Reply, 11))
         );
         assert!(queue.is_empty());
     }
 
     #[test]
-    fn what_is_spoken_otherwise_counts_by_its_length() {
+    fn counts_differing_spoken_form_by_its_length() {
         let mut queue = PlaybackQueue::default();
         queue.push(UtteranceKind::Reply, "It is 5 pm. Then we go.");
-        let told = [queue.played("It is five p.m."), queue.played("Then we go.")].concat();
-        assert_eq!(bytes(&told), "It is 5 pm. Then we go.".len());
+        let progress = [queue.played("It is five p.m."), queue.played("Then we go.")].concat();
+        assert_eq!(bytes(&progress), "It is 5 pm. Then we go.".len());
     }
 
     #[test]
-    fn notices_come_before_what_was_queued_after_them() {
+    fn plays_announcement_before_later_reply() {
         let mut queue = PlaybackQueue::default();
-        queue.push(UtteranceKind::Notice, "Hello.");
+        queue.push(UtteranceKind::Announcement, "Hello.");
         queue.push(UtteranceKind::Reply, "How are you?");
-        let told = queue.played("Hello. How are you?");
+        let progress = queue.played("Hello. How are you?");
         assert_eq!(
-            told.iter().map(|heard| (heard.kind, heard.is_over)).collect::<Vec<_>>(),
-            [(UtteranceKind::Notice, true), (UtteranceKind::Reply, true)]
+            progress
+                .iter()
+                .map(|progress| (progress.kind, progress.is_over))
+                .collect::<Vec<_>>(),
+            [(UtteranceKind::Announcement, true), (UtteranceKind::Reply, true)]
         );
     }
 
     #[test]
-    fn nothing_that_is_played_breaks_it() {
+    fn accepts_any_played_text() {
         let mut queue = PlaybackQueue::default();
         for chunk in ["", "  ", "1234#", "…", "ßẞİ"] {
             queue.played(chunk);

@@ -1,11 +1,11 @@
-//! Calls that nothing has been heard of for some time, though they have not ended: their carrier is asked. What it would have
-//! told takes the way of its callbacks, so it may be found out several times, and by a callback that comes after all.
+//! The reconciler of calls: asks the carrier about live calls without recent reports, because a callback can get lost. Its
+//! findings are published like callbacks, so a callback that arrives late does no harm.
 
 use std::time::Duration;
 
 use butt_dial_domain::{
     Failure,
-    call::{CallReport, CallStatus, Plan, Purpose},
+    call::{CallInfo, CallReport, CallStatus, Plan, Purpose},
     clock::Timestamp,
     keys,
     ports::{
@@ -13,64 +13,63 @@ use butt_dial_domain::{
         voice::{CarrierCall, ControlError},
     },
 };
+use butt_dial_messaging::inbound::{WebhookRefusal, envelope::Envelope};
 use butt_dial_store::{Call, CallCursor};
 use chrono::TimeDelta;
 use futures::StreamExt;
 
 use super::{
     conclude::conclude,
-    state::{self, CallInfo, CallState, Responder},
-    webhook::LANGUAGE,
-};
-use crate::{
-    Comms,
-    inbound::{WebhookRefusal, envelope::Envelope, publish},
+    handle::Calls,
+    phrases::DEFAULT_LANGUAGE,
+    state::{CallState, Responder},
+    state_store,
 };
 
-/// Much shorter than most calls that go wrong would stay open, and longer than callbacks take.
+/// Longer than callbacks take, and much shorter than a lost call would stay open.
 const STALE_AFTER: TimeDelta = TimeDelta::minutes(3);
-/// How many are asked about in one round.
+/// Number of calls in one round.
 const BATCH: u32 = 32;
 const CONCURRENCY: usize = 8;
-/// One replica asks, and another one when it is gone for so long.
+/// One replica reconciles. Another one replaces it after this time.
 const SWEEP_LEASE: Duration = Duration::from_secs(90);
 const CURSOR_TTL: Duration = Duration::from_secs(3_600);
 
-/// One round, where it is this replica's turn. Each goes on where the one before has stopped, so that many long calls do not
-/// keep others from being asked about. Returns how many have turned out to be over.
-pub async fn sweep(comms: &Comms) -> Result<usize, Failure> {
-    let turn = comms
+/// Runs one round, if this replica holds the lease. Each round continues after the previous one, so that many long calls do
+/// not keep others from being checked. Returns the number of calls that had ended.
+pub async fn sweep(calls: &Calls) -> Result<usize, Failure> {
+    let unavailable = |error| state_store::unavailable(&error);
+    let lease = calls
         .kv
-        .acquire(keys::CALL_RECONCILER_LEASE, comms.replica.as_str(), SWEEP_LEASE)
+        .acquire(keys::CALL_RECONCILER_LEASE, calls.replica.as_str(), SWEEP_LEASE)
         .await;
-    if turn.map_err(|error| state::unavailable(&error))?.is_none() {
+    if lease.map_err(unavailable)?.is_none() {
         return Ok(0);
     }
-    let place = comms.kv.get(keys::CALL_RECONCILER_CURSOR).await;
-    let place = place.map_err(|error| state::unavailable(&error))?;
-    let place: Option<CallCursor> = place.and_then(|text| serde_json::from_str(&text).ok());
-    let (ended, next) = reconcile_stale(comms, comms.clock.now() - STALE_AFTER, place.as_ref()).await?;
-    let kept = match next.and_then(|next| serde_json::to_string(&next).ok()) {
-        Some(next) => comms.kv.set(keys::CALL_RECONCILER_CURSOR, &next, CURSOR_TTL).await,
-        None => comms.kv.delete(keys::CALL_RECONCILER_CURSOR).await,
+    let cursor = calls.kv.get(keys::CALL_RECONCILER_CURSOR).await.map_err(unavailable)?;
+    let cursor: Option<CallCursor> = cursor.and_then(|text| serde_json::from_str(&text).ok());
+    let since = calls.clock.now() - STALE_AFTER;
+    let (ended, next) = reconcile_stale(calls, since, cursor.as_ref()).await?;
+    let stored = match next.and_then(|next| serde_json::to_string(&next).ok()) {
+        Some(next) => calls.kv.set(keys::CALL_RECONCILER_CURSOR, &next, CURSOR_TTL).await,
+        None => calls.kv.delete(keys::CALL_RECONCILER_CURSOR).await,
     };
-    kept.map_err(|error| state::unavailable(&error))?;
+    stored.map_err(unavailable)?;
     Ok(ended)
 }
 
-/// Asks about calls of which nothing was told since then. Returns how many were over, and after which one to go on; `None`:
-/// from the first.
+/// Checks calls without a report since `unchanged_since`. Returns the number of calls that had ended, and the cursor for the
+/// next round. `None`: the next round starts from the beginning.
 pub async fn reconcile_stale(
-    comms: &Comms,
+    calls: &Calls,
     unchanged_since: Timestamp,
     after: Option<&CallCursor>,
 ) -> Result<(usize, Option<CallCursor>), Failure> {
-    let calls = comms.store.list_stale_calls(unchanged_since, after, BATCH).await;
-    let calls = calls?;
-    let is_full = calls.len() == BATCH as usize;
-    let next = calls.last().map(CallCursor::from).filter(|_| is_full);
-    let ended = futures::stream::iter(calls)
-        .map(|call| async move { is_ended(comms, &call).await })
+    let stale = calls.store.list_stale_calls(unchanged_since, after, BATCH).await?;
+    let is_full = stale.len() == BATCH as usize;
+    let next = stale.last().map(CallCursor::from).filter(|_| is_full);
+    let ended = futures::stream::iter(stale)
+        .map(|call| async move { reconcile(calls, &call).await })
         .buffer_unordered(CONCURRENCY)
         .filter(|ended| std::future::ready(*ended))
         .count()
@@ -78,38 +77,39 @@ pub async fn reconcile_stale(
     Ok((ended, next))
 }
 
-async fn is_ended(comms: &Comms, call: &Call) -> bool {
-    let Some((carrier_id, listed)) = fetch_ended(comms, call).await else {
+/// Concludes the call if its carrier reports that it ended. Returns true if it did.
+async fn reconcile(calls: &Calls, call: &Call) -> bool {
+    let Some((carrier_id, found)) = fetch_ended(calls, call).await else {
         return false;
     };
-    let report = report(call, carrier_id, listed);
-    let told = conclude_by(comms, call, &report).await;
-    if told.is_ok() {
-        tracing::info!(call = %call.id, status = ?report.status, "a call is over, as its carrier says when asked");
+    let report = build_report(call, carrier_id, found);
+    let concluded = conclude_stale(calls, call, &report).await;
+    if concluded.is_ok() {
+        tracing::info!(call = %call.id, status = ?report.status, "stale call concluded");
     }
-    told.is_ok()
+    concluded.is_ok()
 }
 
-/// What the carrier says of a call that is over: nothing, where it does not know it any more. `None`: it goes on, or that
-/// can't be said now.
-async fn fetch_ended<'a>(comms: &Comms, call: &'a Call) -> Option<(&'a str, Option<CarrierCall>)> {
+/// Fetches the call from its carrier. `None`: it is live, or the carrier is unavailable. The inner `None`: the carrier does
+/// not know the call any more.
+async fn fetch_ended<'a>(calls: &Calls, call: &'a Call) -> Option<(&'a str, Option<CarrierCall>)> {
     let carrier_id = call.carrier_id.as_deref()?;
-    let (_, voice) = comms.carriers.find_voice(&call.carrier)?;
-    match voice.fetch_call(carrier_id).await {
-        Ok(listed) => listed.status.is_over().then_some((carrier_id, Some(listed))),
+    let (_, voice) = calls.carriers.find_voice(&call.carrier)?;
+    match voice.look_up(carrier_id).await {
+        Ok(found) => found.status.is_over().then_some((carrier_id, Some(found))),
         Err(ControlError::CallEnded) => Some((carrier_id, None)),
         Err(error) => {
-            tracing::warn!(%error, call = %call.id, "what became of a call can't be asked right now");
+            tracing::warn!(%error, call = %call.id, "carrier lookup of a stale call failed");
             None
         }
     }
 }
 
-fn report(call: &Call, carrier_id: &str, listed: Option<CarrierCall>) -> CallReport {
+fn build_report(call: &Call, carrier_id: &str, found: Option<CarrierCall>) -> CallReport {
     let (from, to) = call
         .direction
         .caller_and_callee(call.local_number.clone(), call.remote_number.clone());
-    let forgotten = match call.answered_at {
+    let default_status = match call.answered_at {
         Some(_) => CallStatus::Completed,
         None => CallStatus::Failed,
     };
@@ -118,12 +118,12 @@ fn report(call: &Call, carrier_id: &str, listed: Option<CarrierCall>) -> CallRep
         direction: call.direction,
         from,
         to,
-        status: Some(listed.as_ref().map_or(forgotten, |listed| listed.status)),
+        status: Some(found.as_ref().map_or(default_status, |found| found.status)),
         sequence: None,
-        duration_seconds: listed.as_ref().and_then(|listed| listed.duration_seconds),
-        at: listed.as_ref().and_then(|listed| listed.ended_at),
+        duration_seconds: found.as_ref().and_then(|found| found.duration_seconds),
+        at: found.as_ref().and_then(|found| found.ended_at),
         answered_by: None,
-        price: listed.and_then(|listed| listed.price),
+        price: found.and_then(|found| found.price),
         session: None,
         recording: None,
         dialled: None,
@@ -132,22 +132,25 @@ fn report(call: &Call, carrier_id: &str, listed: Option<CarrierCall>) -> CallRep
     }
 }
 
-/// As a status callback does it.
-async fn conclude_by(comms: &Comms, call: &Call, report: &CallReport) -> Result<(), WebhookRefusal> {
-    let state = match state::find(comms, &call.id).await {
-        Ok(found) => found.unwrap_or_else(|| lost(call)),
+/// Publishes the report and concludes the call, as for a status callback.
+async fn conclude_stale(calls: &Calls, call: &Call, report: &CallReport) -> Result<(), WebhookRefusal> {
+    let state = match calls.find_state(&call.id).await {
+        Ok(found) => found.unwrap_or_else(|| rebuild_state(call)),
         Err(error) => {
-            tracing::warn!(%error, call = %call.id, "a call that is over can't be concluded yet");
+            tracing::warn!(%error, call = %call.id, "stale call not concluded: call state unavailable");
             return Err(WebhookRefusal::Unavailable);
         }
     };
     let envelope = Envelope::call(&state.info, report.clone());
-    publish::append(comms, &state.info.carrier, &envelope, &Headers::new()).await?;
-    conclude(comms, &state, report).await
+    calls
+        .inbound
+        .append(&state.info.carrier, &envelope, &Headers::new())
+        .await?;
+    conclude(calls, &state, report).await
 }
 
-/// What was said is gone with the state. That there was a call, its agent learns.
-fn lost(call: &Call) -> CallState {
+/// Rebuilds an expired state from the call's row. The transcript is lost; the agent still learns of the call.
+fn rebuild_state(call: &Call) -> CallState {
     let info = CallInfo {
         call: call.id.clone(),
         org: call.org.clone(),
@@ -165,7 +168,7 @@ fn lost(call: &Call) -> CallState {
             voice: None,
             language: None,
         },
-        language: LANGUAGE.to_owned(),
+        language: DEFAULT_LANGUAGE.to_owned(),
         started_at: call.created_at,
         limit_at: call.created_at,
     };

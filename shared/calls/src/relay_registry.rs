@@ -1,54 +1,53 @@
-//! Which relay holds which calls, so that the calls of one that vanished are found and taken over. One mark a relay, not one
-//! a call: what is watched grows with the replicas, not with the calls.
+//! Registry of relays and their calls. It finds the calls of relays that vanished. Each relay has one heartbeat entry, so the
+//! work grows with the number of relays, not with the number of calls.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use butt_dial_domain::{CallId, ReplicaId, keys, ports::kv::KvError};
-
 use tokio::time::Instant;
 
-use crate::Comms;
+use super::handle::Calls;
 
-/// How often a relay says that it lives.
+/// Interval of heartbeats.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
-/// Without a beat for so long it is taken for dead.
-const MARK_TTL: Duration = Duration::from_secs(3);
-/// And after so long without a mark its calls are taken over.
-const GONE_AFTER: Duration = Duration::from_secs(2);
-/// Longer than a call lasts.
+/// A heartbeat entry expires after this time without a heartbeat.
+const HEARTBEAT_TTL: Duration = Duration::from_secs(3);
+/// A relay counts as vanished this long after its heartbeat entry expired.
+const VANISHED_AFTER: Duration = Duration::from_secs(2);
+/// Longer than any call.
 const SETS_TTL: Duration = Duration::from_secs(6 * 3_600);
-/// Who may take a dead relay's calls over: until then nobody else does.
+/// One relay takes over the calls of a vanished relay for this time; then another one may.
 pub const TAKEOVER_LEASE: Duration = Duration::from_secs(30);
 
-/// What a relay has said last of itself. Each beat is another one, so that a store that has lost some is known by it.
+/// The heartbeat of this relay. Each one has a different value, so that data loss in the store is noticed.
 #[derive(Default)]
 pub struct Heartbeat {
-    beats: u64,
-    /// The store is known to have had it.
+    count: u64,
+    /// The last value that the store confirmed.
     last: Option<String>,
 }
 
+/// Whether the registry still has the entries of this relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RegistryState {
     Kept,
-    /// The store does not know, or not any more, what we said last: nor may it know of our calls.
+    /// The last heartbeat is missing, so the registered calls may be missing too.
     Lost,
 }
 
 impl Heartbeat {
-    /// This relay lives.
-    pub async fn renew(&mut self, comms: &Comms) -> Result<RegistryState, KvError> {
-        let mark = keys::relay_heartbeat(&comms.replica);
+    pub async fn renew(&mut self, calls: &Calls) -> Result<RegistryState, KvError> {
+        let key = keys::relay_heartbeat(&calls.replica);
         let last = self.last.take();
-        let found = comms.kv.get(&mark).await?;
-        self.beats += 1;
-        let beat = self.beats.to_string();
-        comms.kv.set(&mark, &beat, MARK_TTL).await?;
-        self.last = Some(beat);
+        let found = calls.kv.get(&key).await?;
+        self.count += 1;
+        let value = self.count.to_string();
+        calls.kv.set(&key, &value, HEARTBEAT_TTL).await?;
+        self.last = Some(value);
         Ok(match last.is_some() && last == found {
             true => RegistryState::Kept,
             false => RegistryState::Lost,
@@ -56,69 +55,86 @@ impl Heartbeat {
     }
 }
 
-pub async fn register_call(comms: &Comms, call: &CallId) -> Result<(), KvError> {
-    let replica = &comms.replica;
-    let calls = keys::relay_calls(replica);
-    let of_all = comms.kv.add_member(keys::RELAYS, replica.as_str(), SETS_TTL);
-    let of_ours = comms.kv.add_member(&calls, call.as_str(), SETS_TTL);
-    tokio::try_join!(of_all, of_ours).map(drop)
+/// Registers a call of this relay.
+pub async fn register_call(calls: &Calls, call: &CallId) -> Result<(), KvError> {
+    let replica = &calls.replica;
+    let key = keys::relay_calls(replica);
+    let relay = calls.kv.add_member(keys::RELAYS, replica.as_str(), SETS_TTL);
+    let call = calls.kv.add_member(&key, call.as_str(), SETS_TTL);
+    tokio::try_join!(relay, call).map(drop)
 }
 
-pub async fn unregister_call(comms: &Comms, call: &CallId) -> Result<(), KvError> {
-    comms
-        .kv
-        .remove_member(&keys::relay_calls(&comms.replica), call.as_str())
-        .await
+/// Removes a call of this relay.
+pub async fn unregister_call(calls: &Calls, call: &CallId) -> Result<(), KvError> {
+    remove_orphan(calls, &calls.replica, call).await
 }
 
-/// Relays whose mark is missing, and since when: one look may have met a store that has just come back.
-#[derive(Clone, Default)]
-pub struct ExpiredRelays(Arc<Mutex<HashMap<ReplicaId, Instant>>>);
+/// Relays with an expired heartbeat, and since when. A single miss may only show that the store has just restarted.
+#[derive(Default)]
+pub struct ExpiredRelays(Mutex<HashMap<ReplicaId, Instant>>);
 
 impl ExpiredRelays {
-    /// Whether it has been missing for long enough.
-    fn is_gone(&self, relay: &ReplicaId, has_mark: bool) -> bool {
-        let mut missing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if has_mark {
-            missing.remove(relay);
+    /// Notes the result of a check. Returns true if the relay counts as vanished.
+    fn has_vanished(&self, relay: &ReplicaId, has_heartbeat: bool) -> bool {
+        let mut expired = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if has_heartbeat {
+            expired.remove(relay);
             return false;
         }
-        let since = missing.entry(relay.clone()).or_insert_with(Instant::now);
-        since.elapsed() >= GONE_AFTER
+        let since = expired.entry(relay.clone()).or_insert_with(Instant::now);
+        since.elapsed() >= VANISHED_AFTER
     }
 }
 
-/// The calls of relays that are gone, for whoever is first to ask.
-pub async fn find_orphaned_calls(comms: &Comms, missing: &ExpiredRelays) -> Result<Vec<(ReplicaId, CallId)>, KvError> {
-    let relays = comms.kv.members(keys::RELAYS).await?;
+/// Finds the calls of vanished relays. Takes the lease for each of these relays, so that one relay takes over all its calls.
+pub async fn find_orphaned_calls(calls: &Calls, expired: &ExpiredRelays) -> Result<Vec<(ReplicaId, CallId)>, KvError> {
+    let relays = calls.kv.members(keys::RELAYS).await?;
     let relays: Vec<ReplicaId> = relays.iter().map(|id| ReplicaId::from(id.as_str())).collect();
-    let marks: Vec<String> = relays.iter().map(keys::relay_heartbeat).collect();
-    let marks = comms.kv.get_many(&marks).await?;
-    let mut orphans = Vec::new();
-    for (relay, mark) in relays.into_iter().zip(marks) {
-        if relay == comms.replica || !missing.is_gone(&relay, mark.is_some()) {
+    let heartbeats: Vec<String> = relays.iter().map(keys::relay_heartbeat).collect();
+    let heartbeats = calls.kv.get_many(&heartbeats).await?;
+    let mut orphaned = Vec::new();
+    for (relay, heartbeat) in relays.into_iter().zip(heartbeats) {
+        if relay == calls.replica || !expired.has_vanished(&relay, heartbeat.is_some()) {
             continue;
         }
-        let calls = keys::relay_calls(&relay);
-        // One of the relays that see it takes care of all of them.
-        let lease = comms
+        let key = keys::relay_calls(&relay);
+        let lease_key = format!("{key}:takeover");
+        let lease = calls
             .kv
-            .acquire(&format!("{calls}:takeover"), comms.replica.as_str(), TAKEOVER_LEASE)
+            .acquire(&lease_key, calls.replica.as_str(), TAKEOVER_LEASE)
             .await?;
         if lease.is_none() {
             continue;
         }
-        for call in comms.kv.members(&calls).await? {
-            orphans.push((relay.clone(), CallId::from(call)));
+        let members = calls.kv.members(&key).await?;
+        if members.is_empty() {
+            calls.kv.remove_member(keys::RELAYS, relay.as_str()).await?;
         }
-        if orphans.iter().all(|(of, _)| of != &relay) {
-            comms.kv.remove_member(keys::RELAYS, relay.as_str()).await?;
-        }
+        orphaned.extend(members.into_iter().map(|call| (relay.clone(), CallId::from(call))));
     }
-    Ok(orphans)
+    Ok(orphaned)
 }
 
-/// The orphan is taken care of.
-pub async fn remove_orphan(comms: &Comms, relay: &ReplicaId, call: &CallId) -> Result<(), KvError> {
-    comms.kv.remove_member(&keys::relay_calls(relay), call.as_str()).await
+/// Removes an orphaned call that was handled.
+pub async fn remove_orphan(calls: &Calls, relay: &ReplicaId, call: &CallId) -> Result<(), KvError> {
+    calls.kv.remove_member(&keys::relay_calls(relay), call.as_str()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn relay_vanishes_after_two_seconds_without_heartbeat() {
+        let (expired, relay) = (ExpiredRelays::default(), ReplicaId::generate());
+        assert!(!expired.has_vanished(&relay, false), "a single miss");
+        advance(VANISHED_AFTER - Duration::from_millis(1)).await;
+        assert!(!expired.has_vanished(&relay, false));
+        advance(Duration::from_millis(1)).await;
+        assert!(expired.has_vanished(&relay, false));
+        assert!(!expired.has_vanished(&relay, true), "it is back");
+        assert!(!expired.has_vanished(&relay, false), "the time starts again");
+    }
 }

@@ -1,85 +1,85 @@
-//! MCP sampling: the model of the agent's own client answers a turn. The request goes to whichever gateway holds the client's
-//! stream, and is withdrawn there as soon as nobody wants the answer any more.
+//! MCP sampling: the model of the agent's client replies to a turn. The request goes to the gateway that holds the client's
+//! stream, and is cancelled there when its reply is not needed any more.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
     AgentId, ReplicaId,
     client_stream::{ClientRequest, ClientResponse},
+    ids,
     ports::bus::Headers,
     subjects,
 };
+use butt_dial_messaging::delivery::Listener;
 use serde_json::{Value, json};
 
 use super::{
+    handle::Calls,
     notifications::HISTORY_LEN,
     state::{CallState, Speaker},
 };
-use crate::{Comms, delivery::listeners::Listener};
 
-/// A request that is withdrawn at the client when this is dropped before it has been answered.
-struct Withdrawal<'a> {
-    comms: &'a Comms,
+/// Cancels a request at the client when it is dropped before the response.
+struct CancelOnDrop<'a> {
+    calls: &'a Arc<Calls>,
     replica: &'a ReplicaId,
     id: Option<String>,
 }
 
-impl Drop for Withdrawal<'_> {
+impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
         let Some(id) = self.id.take() else { return };
-        let (comms, subject) = (self.comms.clone(), subjects::cancel_request(self.replica));
-        self.comms.tasks.spawn(async move {
-            let told = comms.bus.publish(&subject, Headers::new(), id.into()).await;
-            told.inspect_err(|error| tracing::info!(%error, "a client goes on with what nobody wants"))
+        let (calls, subject) = (self.calls.clone(), subjects::cancel_request(self.replica));
+        self.calls.tasks.spawn(async move {
+            let cancelled = calls.bus.publish(&subject, Headers::new(), id.into()).await;
+            cancelled
+                .inspect_err(|error| tracing::info!(%error, "sampling request not cancelled"))
                 .ok();
         });
     }
 }
 
-/// Asks the client's model (`Listener::samples`). Dropped before the answer is there, the request is withdrawn at the client.
+/// Requests a reply from the client's model (`Listener::samples`). Dropping the future cancels the request at the client.
+/// The error is the reason for the log.
 pub async fn sample(
-    comms: &Comms,
+    calls: &Arc<Calls>,
     agent: &AgentId,
     client: &Listener,
     params: Value,
-    deadline: Duration,
+    timeout: Duration,
 ) -> Result<String, String> {
-    let id = butt_dial_domain::ids::unique();
-    let ask = ClientRequest {
+    let id = ids::unique();
+    let request = ClientRequest {
         id: id.clone(),
         connection: client.id.clone(),
         agent: agent.clone(),
         method: "sampling/createMessage".into(),
         params,
-        deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
+        deadline_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
     };
-    let payload = serde_json::to_vec(&ask).map_err(|error| error.to_string())?;
-    let mut withdrawal = Withdrawal {
-        comms,
+    let payload = serde_json::to_vec(&request).map_err(|error| error.to_string())?;
+    let mut cancellation = CancelOnDrop {
+        calls,
         replica: &client.replica,
         id: Some(id),
     };
-    let answer = comms
+    let subject = subjects::client_requests(&client.replica);
+    let response = calls
         .bus
-        .request(
-            &subjects::client_requests(&client.replica),
-            Headers::new(),
-            payload.into(),
-            deadline,
-        )
-        .await
-        .map_err(|error| error.to_string())?;
-    withdrawal.id = None;
-    match serde_json::from_slice(&answer.payload) {
+        .request(&subject, Headers::new(), payload.into(), timeout)
+        .await;
+    let response = response.map_err(|error| error.to_string())?;
+    cancellation.id = None;
+    match serde_json::from_slice(&response.payload) {
         Ok(ClientResponse::Result(result)) => {
-            text_of(&result).ok_or_else(|| "the client's model answered with no text".into())
+            text_of(&result).ok_or_else(|| "the client's model returned no text".into())
         }
         Ok(ClientResponse::Failed(reason)) => Err(reason),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// The parameters of `sampling/createMessage`.
+/// Builds the parameters of `sampling/createMessage`.
 pub fn sampling_params(state: &CallState, max_tokens: u32) -> Value {
     let info = &state.info;
     let system = info.plan.system_prompt.clone().unwrap_or_else(|| {
@@ -91,18 +91,18 @@ pub fn sampling_params(state: &CallState, max_tokens: u32) -> Value {
     });
     let from = state.history.len().saturating_sub(HISTORY_LEN);
     let mut messages: Vec<Value> = Vec::new();
-    for line in &state.history[from..] {
-        let role = match line.by {
+    for entry in &state.history[from..] {
+        let role = match entry.by {
             Speaker::Caller => "user",
             Speaker::Agent | Speaker::Voicemail => "assistant",
         };
-        // Models want roles to alternate.
+        // Models require alternating roles.
         match messages.last_mut() {
             Some(last) if last["role"] == role => {
-                let text = format!("{} {}", last["content"]["text"].as_str().unwrap_or_default(), line.text);
-                last["content"]["text"] = json!(text);
+                let previous = last["content"]["text"].as_str().unwrap_or_default();
+                last["content"]["text"] = json!(format!("{previous} {}", entry.text));
             }
-            _ => messages.push(json!({ "role": role, "content": { "type": "text", "text": line.text } })),
+            _ => messages.push(json!({ "role": role, "content": { "type": "text", "text": entry.text } })),
         }
     }
     json!({
@@ -113,7 +113,8 @@ pub fn sampling_params(state: &CallState, max_tokens: u32) -> Value {
     })
 }
 
-/// What a result of `sampling/createMessage` says. Content is one block up to 2025-06-18, and may be a list since.
+/// Returns the text of a result of `sampling/createMessage`. The content is one block up to revision 2025-06-18, and can be
+/// a list since.
 pub fn text_of(result: &Value) -> Option<String> {
     let content = &result["content"];
     let blocks = match content {

@@ -1,58 +1,40 @@
-//! What the carrier is told to do with a call, at each point where it asks.
-
-use std::time::Duration;
+//! Scripts: the carrier's instructions for a call, for each point at which it requests them.
 
 use butt_dial_domain::{
     CallId,
     call::{AnsweredBy, Purpose},
-    ids, keys,
     ports::{
         kv::KvError,
         voice::{ConversationSocket, Dial, Script, Speech, Step},
     },
 };
-use serde::{Deserialize, Serialize};
 
 use super::{
+    handle::Calls,
     phrases,
+    socket_ticket::{self, socket_url},
     state::{AfterSession, CallState},
 };
-use crate::Comms;
 
-/// How long a token waits for its socket: the carrier opens it within a second.
-const TOKEN_TTL: Duration = Duration::from_secs(120);
-/// The longest message that a caller may leave after the beep.
-const MESSAGE_SECONDS: u32 = 120;
-const RING_SECONDS: u32 = 25;
-/// Time to say goodbye.
-const SHORTEST_DIAL_SECONDS: u32 = 30;
+/// Maximum length of a recorded message.
+const MAX_RECORDING_SECONDS: u32 = 120;
+const TRANSFER_RING_SECONDS: u32 = 25;
+/// Minimum time for a transferred call, enough to say goodbye.
+const MIN_TRANSFER_SECONDS: u32 = 30;
 
-/// What a socket's token stands for.
-#[derive(Serialize, Deserialize)]
-pub struct SocketTicket {
-    pub call: CallId,
-}
-
-/// The call begins, or goes on, over a socket to whichever relay.
-pub async fn connect_relay(comms: &Comms, state: &CallState) -> Result<Script, KvError> {
+/// Opens a socket to any relay, which begins or continues the conversation.
+pub async fn connect_relay(calls: &Calls, state: &CallState) -> Result<Script, KvError> {
     let info = &state.info;
-    let (Some(base), Some(action_url)) = (
-        comms.settings.public_url.as_deref(),
-        comms.settings.call_url(&info.carrier, "action", info.call.as_str()),
-    ) else {
-        tracing::error!("WEBHOOK_BASE_URL is not set, so no call can be talked with");
-        return Ok(unavailable(comms, &info.language));
+    let action_url = calls.callback_url(&info.carrier, "action", &info.call);
+    let Some((base, action_url)) = calls.public_urls.base().zip(action_url) else {
+        tracing::error!("call not connected: WEBHOOK_BASE_URL is not set");
+        return Ok(unavailable(calls, &info.language));
     };
-    let token = format!("{}{}", ids::random(), ids::random());
-    let admission = serde_json::to_string(&SocketTicket {
-        call: info.call.clone(),
-    })
-    .unwrap_or_default();
-    comms.kv.set(&keys::call_token(&token), &admission, TOKEN_TTL).await?;
+    let token = socket_ticket::issue(calls, &info.call).await?;
     Ok(Script(vec![Step::Converse(Box::new(ConversationSocket {
         socket_url: socket_url(base, &token),
         action_url,
-        // We say it over the socket, so that it is said once, whatever happens to the socket.
+        // The relay greets over the socket, so that the greeting is spoken once even if the socket is lost.
         greeting: None,
         language: info.language.clone(),
         voice: info.plan.voice.clone(),
@@ -62,104 +44,110 @@ pub async fn connect_relay(comms: &Comms, state: &CallState) -> Result<Script, K
     }))]))
 }
 
-/// The carrier opens `wss` only.
-pub fn socket_url(base: &str, token: &str) -> String {
-    let host = base.split_once("://").map_or(base, |(_, host)| host);
-    format!("wss://{host}/relay/{token}")
-}
-
-/// A message after the beep, where nobody and nothing can talk. Needs no state.
-pub fn record_message(comms: &Comms, carrier: &str, call: &CallId, language: &str, words: Option<String>) -> Script {
-    let urls = comms.settings.call_url(carrier, "message", call.as_str());
-    let urls = urls.zip(comms.settings.call_url(carrier, "recording", call.as_str()));
-    let Some((action_url, recording_url)) = urls else {
-        return unavailable(comms, language);
+/// Records a message after the beep. Needs no call state.
+pub(crate) fn record_message(
+    calls: &Calls,
+    carrier: &str,
+    call: &CallId,
+    language: &str,
+    words: Option<&str>,
+) -> Script {
+    let url = |kind| calls.callback_url(carrier, kind, call);
+    let Some((action_url, recording_url)) = url("message").zip(url("recording")) else {
+        return unavailable(calls, language);
     };
-    let mut steps: Vec<Step> = words.map(|words| say(language, &words)).into_iter().collect();
+    let mut steps: Vec<Step> = words.map(|words| say(language, words)).into_iter().collect();
     steps.push(Step::Record {
-        max_seconds: MESSAGE_SECONDS,
+        max_seconds: MAX_RECORDING_SECONDS,
         action_url: action_url.clone(),
         recording_url,
     });
-    // Who says nothing is not asked about as an action; the call shall not end without a word, and unknown to us.
+    // Silence after the beep requests no action. Without the redirect the call would end without words or a report.
     steps.push(Step::Redirect { url: action_url });
     Script(steps)
 }
 
-/// Nobody can be asked whether the agent is there: the caller can still leave a message.
-pub fn offer_voicemail(comms: &Comms, carrier: &str, call: &CallId, language: &str, name: &str) -> Script {
-    let phrases = comms.settings.calls.phrases.of(language);
-    let words = format!("{} {}", phrases::with(&phrases.away, name), phrases.record);
-    record_message(comms, carrier, call, language, Some(words))
+/// Asks the caller for a recording, because a conversation cannot continue.
+pub(crate) fn apologize_and_record(calls: &Calls, state: &CallState) -> Script {
+    let info = &state.info;
+    let phrases = calls.settings.phrases.get(&info.language);
+    record_message(calls, &info.carrier, &info.call, &info.language, Some(&phrases.record))
 }
 
-/// After a message.
-pub fn thank_caller(comms: &Comms, language: &str) -> Script {
-    let phrases = comms.settings.calls.phrases.of(language);
+/// Asks the caller for a recording, because it is unknown whether the agent is there.
+pub(crate) fn offer_recording(calls: &Calls, state: &CallState) -> Script {
+    let info = &state.info;
+    let phrases = calls.settings.phrases.get(&info.language);
+    let words = format!("{} {}", phrases::with_name(&phrases.away, &info.name), phrases.record);
+    record_message(calls, &info.carrier, &info.call, &info.language, Some(&words))
+}
+
+/// Ends the call after a recorded message.
+pub(crate) fn thank_caller(calls: &Calls, language: &str) -> Script {
+    let phrases = calls.settings.phrases.get(language);
     Script(vec![say(language, &phrases.thanks), Step::Hangup])
 }
 
-/// After a beep that nothing was said to.
-pub fn say_goodbye(comms: &Comms, language: &str) -> Script {
-    let phrases = comms.settings.calls.phrases.of(language);
+/// Ends the call after silence at the beep.
+pub(crate) fn say_goodbye(calls: &Calls, language: &str) -> Script {
+    let phrases = calls.settings.phrases.get(language);
     Script(vec![say(language, &phrases.goodbye), Step::Hangup])
 }
 
-/// The call can go nowhere.
-pub fn unavailable(comms: &Comms, language: &str) -> Script {
-    let phrases = comms.settings.calls.phrases.of(language);
+/// Ends a call that cannot continue.
+pub(crate) fn unavailable(calls: &Calls, language: &str) -> Script {
+    let phrases = calls.settings.phrases.get(language);
     Script(vec![say(language, &phrases.unavailable), Step::Hangup])
 }
 
-/// The socket has ended as the call's state says.
-pub async fn after_session(comms: &Comms, state: &CallState) -> Result<Script, KvError> {
+/// Continues the call after the end of a socket session.
+pub(crate) async fn after_session(calls: &Calls, state: &CallState) -> Result<Script, KvError> {
     let info = &state.info;
     Ok(match &state.after_session {
-        AfterSession::Resume => connect_relay(comms, state).await?,
+        AfterSession::Resume => connect_relay(calls, state).await?,
         AfterSession::HangUp => Script(vec![Step::Hangup]),
-        AfterSession::Record => record_message(comms, &info.carrier, &info.call, &info.language, None),
-        AfterSession::Transfer { to, whisper } => transfer(comms, state, to, whisper.is_some()),
+        AfterSession::Record => record_message(calls, &info.carrier, &info.call, &info.language, None),
+        AfterSession::Transfer { to, whisper } => dial(calls, state, to, whisper.is_some()),
     })
 }
 
-fn transfer(comms: &Comms, state: &CallState, to: &str, whispers: bool) -> Script {
+/// Connects the call with another number for the time that is left of the call.
+fn dial(calls: &Calls, state: &CallState, to: &str, whispers: bool) -> Script {
     let info = &state.info;
-    // Whoever takes over talks for as long as the call may last.
-    let left = (info.limit_at - comms.clock.now()).num_seconds();
-    let left = u32::try_from(left).unwrap_or(0).max(SHORTEST_DIAL_SECONDS);
-    let url = |what| comms.settings.call_url(&info.carrier, what, info.call.as_str());
+    let left = (info.limit_at - calls.clock.now()).num_seconds();
+    let left = u32::try_from(left).unwrap_or(0).max(MIN_TRANSFER_SECONDS);
+    let url = |kind| calls.callback_url(&info.carrier, kind, &info.call);
     let Some(action_url) = url("dialled") else {
-        return unavailable(comms, &info.language);
+        return unavailable(calls, &info.language);
     };
     Script(vec![Step::Dial(Dial {
         to: to.to_owned(),
         caller_id: Some(info.local.clone()),
-        ring_seconds: RING_SECONDS,
+        ring_seconds: TRANSFER_RING_SECONDS,
         limit_seconds: Some(left),
         action_url,
         whisper_url: whispers.then(|| url("whisper")).flatten(),
     })])
 }
 
-/// Somebody has answered a call of ours.
-pub async fn on_answer(comms: &Comms, state: &CallState, by: Option<AnsweredBy>) -> Result<Script, KvError> {
-    let info = &state.info;
-    Ok(match &info.plan.purpose {
+/// Begins an outbound call that was answered.
+pub(crate) async fn on_answer(calls: &Calls, state: &CallState, by: Option<AnsweredBy>) -> Result<Script, KvError> {
+    Ok(match &state.info.plan.purpose {
         _ if by == Some(AnsweredBy::Fax) => Script(vec![Step::Hangup]),
-        Purpose::Converse => connect_relay(comms, state).await?,
+        Purpose::Converse => connect_relay(calls, state).await?,
         Purpose::Message { text, sound_url } => {
             let message = match sound_url {
                 Some(url) => Step::Play(url.clone()),
                 None => speech(state, text),
             };
-            Script(vec![disclosure(comms, state), message, Step::Hangup])
+            Script(vec![disclosure(calls, state), message, Step::Hangup])
         }
-        Purpose::Connect { to } => transfer(comms, state, to, false),
+        Purpose::Connect { to } => dial(calls, state, to, false),
     })
 }
 
-/// What the one who is called in a warm transfer hears.
-pub fn whisper(state: &CallState) -> Script {
+/// Speaks to the callee of a warm transfer before the two are connected.
+pub(crate) fn whisper(state: &CallState) -> Script {
     match &state.after_session {
         AfterSession::Transfer {
             whisper: Some(words), ..
@@ -168,29 +156,23 @@ pub fn whisper(state: &CallState) -> Script {
     }
 }
 
-/// A call of ours that was to be a conversation has reached a machine: it is told what the call was about.
-pub fn leave_voicemail(comms: &Comms, state: &CallState) -> Script {
-    let mut steps = vec![disclosure(comms, state)];
-    steps.extend(
-        state
-            .info
-            .plan
-            .greeting
-            .as_deref()
-            .map(|greeting| speech(state, greeting)),
-    );
+/// Leaves a message, because an outbound conversation has reached an answering machine.
+pub(crate) fn leave_voicemail(calls: &Calls, state: &CallState) -> Script {
+    let mut steps = vec![disclosure(calls, state)];
+    let greeting = state.info.plan.greeting.as_deref();
+    steps.extend(greeting.map(|greeting| speech(state, greeting)));
     steps.push(Step::Hangup);
     Script(steps)
 }
 
-/// Whoever is called by a machine has to be told so, first.
-fn disclosure(comms: &Comms, state: &CallState) -> Step {
+/// Discloses to a callee that an AI is calling.
+fn disclosure(calls: &Calls, state: &CallState) -> Step {
     let info = &state.info;
-    let phrases = comms.settings.calls.phrases.of(&info.language);
-    speech(state, &phrases::with(&phrases.calling, &info.name))
+    let phrases = calls.settings.phrases.get(&info.language);
+    speech(state, &phrases::with_name(&phrases.calling, &info.name))
 }
 
-pub(super) fn speech(state: &CallState, text: &str) -> Step {
+pub(crate) fn speech(state: &CallState, text: &str) -> Step {
     Step::Say(Speech {
         text: text.to_owned(),
         language: Some(state.info.language.clone()),

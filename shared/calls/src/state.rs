@@ -1,26 +1,18 @@
-//! What is known of a live call, wherever its socket is: kept in the key-value store, encrypted, and written only by the
-//! replica that holds the call's lease. Whoever takes the call over goes on from here.
+//! The state of one live call. It is persisted outside the relay that holds the call's socket (`state_store.rs`), so that
+//! another relay can continue the call. The serialized names of the fields must stay: two versions of the program read
+//! and write them side by side.
 
-use std::time::Duration;
-
-use base64::{Engine, engine::general_purpose::STANDARD};
-use butt_dial_domain::{
-    CallId, Failure, OrgId, ReplicaId,
-    call::Direction,
-    clock::Timestamp,
-    keys,
-    ports::kv::{KvError, Lease},
-};
+use butt_dial_domain::{ReplicaId, call::Direction, clock::Timestamp};
 use serde::{Deserialize, Serialize};
-
-use crate::Comms;
 
 pub use butt_dial_domain::call::CallInfo;
 
-/// Longer than any call lasts (Twilio ends them after four hours, unless told otherwise).
-pub const TTL: Duration = Duration::from_secs(6 * 3_600);
+/// Limits the size of the state of a long call.
+const MAX_ENTRIES: usize = 400;
+/// The first entries are kept: callers state who they are and why they call at the beginning.
+const FIRST_ENTRIES: usize = 40;
 
-/// What a caller has left.
+/// The message that a caller left with the voicemail service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LeftMessage {
@@ -40,70 +32,70 @@ pub struct LeftMessage {
 pub struct CallState {
     #[serde(rename = "facts")]
     pub info: CallInfo,
-    /// What was said, in order. Of what we said: what was heard.
+    /// The transcript, oldest entry first. Entries of the agent hold only text that was played to the caller.
     #[serde(default)]
     pub history: Vec<TranscriptEntry>,
-    /// How often the caller has spoken. Answers to older turns are dropped.
+    /// Number of turns of the caller. Replies to earlier turns are rejected.
     #[serde(default)]
     pub turn: u64,
-    /// The last turn has no answer yet.
+    /// The current turn has no reply yet.
     #[serde(default)]
     pub is_pending: bool,
-    /// In the middle of a turn of theirs.
+    /// The caller is in the middle of an utterance.
     #[serde(default)]
     pub is_caller_speaking: bool,
-    /// What is being said.
+    /// The reply that is being spoken.
     #[serde(default)]
     pub reply: Option<Reply>,
     #[serde(default, rename = "mind")]
     pub responder: Responder,
     #[serde(default)]
     pub is_greeted: bool,
-    /// The agent has answered, or waited for a turn, in this call.
+    /// The agent has replied in this call, or waited for one of its turns.
     #[serde(default)]
     pub is_attended: bool,
-    /// Sockets that the call has had.
+    /// Number of socket sessions so far.
     #[serde(default)]
     pub sessions: u32,
-    /// When the first of them began.
+    /// Start of the first session.
     #[serde(default)]
     pub answered_at: Option<Timestamp>,
-    /// What the carrier is told when the socket has ended.
     #[serde(default, rename = "next")]
     pub after_session: AfterSession,
     #[serde(default, rename = "machine")]
     pub voicemail: VoicemailProgress,
-    /// Milliseconds from the caller's last word to our first, of each answered turn.
+    /// Milliseconds from the end of the caller's utterance to the first piece of the reply, for each answered turn.
     #[serde(default)]
     pub latencies: Vec<u32>,
-    /// Until when the call is paid for; `None`: it costs the agent nothing.
+    /// End of the time that is paid for. `None`: the call costs the agent nothing.
     #[serde(default)]
     pub paid_until: Option<Timestamp>,
-    /// What the answering machine has found out.
+    /// The voicemail service's result.
     #[serde(default)]
     pub message: Option<LeftMessage>,
-    /// The last turn that has its whole answer.
+    /// The last turn with a complete reply.
     #[serde(default)]
     pub answered: Option<u64>,
     /// The relay that holds the socket, or held it last.
     #[serde(default)]
     pub owner: Option<ReplicaId>,
-    /// We have ended the session: what comes next the carrier knows from us, or does already.
+    /// The relay ended the session, and the carrier continues with `after_session`.
     #[serde(default, rename = "is_handed_back")]
     pub is_session_closed_by_us: bool,
-    /// Why it is over, once it is.
+    /// The end reason of a finished call.
     #[serde(default)]
     pub ended: Option<String>,
-    /// Keys of answers that were given: a repeat says nothing twice.
+    /// Idempotency keys of accepted replies. A repeated request speaks nothing.
     #[serde(default)]
     pub keys: Vec<String>,
 }
 
+/// One entry of the transcript.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscriptEntry {
     pub by: Speaker,
     pub text: String,
-    /// The caller did not let it be said to its end.
+    /// The caller interrupted it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_cut: bool,
     pub at: Timestamp,
@@ -118,15 +110,16 @@ pub enum Speaker {
     Voicemail,
 }
 
+/// A reply to a turn, with the progress of its playback.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     pub turn: u64,
     pub by: Speaker,
     pub planned: String,
-    /// Bytes of `planned` that the caller has heard.
+    /// Bytes of `planned` that were played to the caller.
     #[serde(rename = "heard")]
     pub played: usize,
-    /// Nothing comes to it any more.
+    /// No more pieces follow.
     pub is_complete: bool,
 }
 
@@ -138,48 +131,55 @@ impl Reply {
     pub fn played_text(&self) -> &str {
         self.planned.get(..self.played).unwrap_or(&self.planned)
     }
+
+    pub fn is_played(&self) -> bool {
+        self.unplayed().trim().is_empty()
+    }
 }
 
-/// Who answers.
+/// The party that replies to the caller's turns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Responder {
     #[default]
     Agent,
+    /// A language model that takes a message (`voicemail.rs`).
     #[serde(rename = "machine")]
     Voicemail,
 }
 
-/// How far the answering machine has come.
+impl Responder {
+    pub fn speaker(self) -> Speaker {
+        match self {
+            Self::Agent => Speaker::Agent,
+            Self::Voicemail => Speaker::Voicemail,
+        }
+    }
+}
+
+/// Usage of the voicemail service in this call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VoicemailProgress {
     pub since: Option<Timestamp>,
-    /// What it has said.
+    /// Number of its replies.
     pub turns: u32,
 }
 
-/// What follows once the socket has ended.
+/// Instruction for the carrier after the end of a socket session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "next", rename_all = "snake_case")]
 pub enum AfterSession {
-    /// The conversation goes on, on whichever replica.
+    /// The conversation continues on any relay.
     #[default]
     Resume,
     HangUp,
-    /// The caller speaks after a beep.
+    /// The caller leaves a recorded message after a beep.
     Record,
     Transfer {
         to: String,
-        /// What the one who is called hears first.
+        /// Spoken to the callee before the two are connected.
         whisper: Option<String>,
     },
-}
-
-/// As it stands in the store: the organization in clear, to find the key by.
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    org: OrgId,
-    state: String,
 }
 
 impl CallState {
@@ -209,59 +209,49 @@ impl CallState {
         }
     }
 
-    /// Somebody has answered a call of ours: its time begins now. Changes nothing the second time.
+    /// Starts the time limit of an outbound call when it is answered. Has no effect on later sessions.
     pub fn start_at(&mut self, now: Timestamp) {
         if self.sessions == 0 && self.info.direction == Direction::Outbound {
             self.info.limit_at += now - self.info.started_at;
         }
     }
 
-    pub fn seal(&self, comms: &Comms) -> String {
-        let info = &self.info;
-        // Made of strings, numbers and lists of them: both always serialize.
-        let plain = serde_json::to_vec(self).unwrap_or_default();
-        let sealed = Sealed {
-            state: STANDARD.encode(comms.vault.encrypt(&info.org, info.call.as_str(), &plain)),
-            org: info.org.clone(),
-        };
-        serde_json::to_string(&sealed).unwrap_or_default()
+    pub fn is_live(&self) -> bool {
+        self.ended.is_none()
     }
 
-    fn open(comms: &Comms, call: &CallId, text: &str) -> Option<Self> {
-        let sealed: Sealed = serde_json::from_str(text).ok()?;
-        let plain = STANDARD.decode(sealed.state).ok()?;
-        let plain = comms.vault.decrypt(&sealed.org, call.as_str(), &plain);
-        let plain = plain.inspect_err(|error| tracing::error!(%error, %call, "a call's state can't be opened"));
-        serde_json::from_slice(&plain.ok()?).ok()
+    /// An outbound call that is not answered yet.
+    pub fn is_ringing(&self) -> bool {
+        self.owner.is_none() && self.info.direction == Direction::Outbound
     }
-}
 
-/// `None`: there is no such call, or it is over for long.
-pub async fn find(comms: &Comms, call: &CallId) -> Result<Option<CallState>, KvError> {
-    let text = comms.kv.get(&keys::call_state(call)).await?;
-    Ok(text.and_then(|text| CallState::open(comms, call, &text)))
-}
-
-/// Before anybody holds the call: as it begins.
-pub async fn create(comms: &Comms, state: &CallState) -> Result<(), KvError> {
-    let key = keys::call_state(&state.info.call);
-    comms.kv.set(&key, &state.seal(comms), TTL).await
-}
-
-/// False when somebody else holds the call by now; nothing was written then. A store that has lost the lease gets it again.
-pub async fn save(comms: &Comms, lease: &Lease, call: &CallId, sealed: &str) -> Result<bool, KvError> {
-    let key = keys::call_state(call);
-    if comms.kv.set_if_leased(lease, &key, sealed, TTL).await? {
-        return Ok(true);
+    /// A reply has begun, and more pieces of it are expected.
+    pub fn is_replying(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| !reply.is_complete)
     }
-    if !comms.kv.restore(lease, TTL).await? {
-        return Ok(false);
-    }
-    tracing::warn!(%call, "the store had lost who holds a call; it is told again");
-    comms.kv.set_if_leased(lease, &key, sealed, TTL).await
-}
 
-pub fn unavailable(error: &KvError) -> Failure {
-    tracing::warn!(%error, "calls can't be looked up");
-    Failure::unavailable("calls can't be looked up right now")
+    /// Appends an entry to the transcript. Blank text is ignored.
+    pub fn record(&mut self, by: Speaker, text: &str, is_cut: bool, at: Timestamp) {
+        let text = text.trim();
+        if text.is_empty() {
+            return;
+        }
+        if self.history.len() >= MAX_ENTRIES {
+            self.history.remove(FIRST_ENTRIES);
+        }
+        self.history.push(TranscriptEntry {
+            by,
+            text: text.to_owned(),
+            is_cut,
+            at,
+        });
+    }
+
+    /// Moves the played part of the current reply to the transcript and drops the rest.
+    pub fn finish_reply(&mut self, at: Timestamp) {
+        if let Some(reply) = self.reply.take() {
+            let is_cut = !reply.is_played() || !reply.is_complete;
+            self.record(reply.by, reply.played_text(), is_cut, at);
+        }
+    }
 }

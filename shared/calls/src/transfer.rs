@@ -1,77 +1,79 @@
-//! A call is handed to somebody else. Whoever that is gets called as well, so what stands before every call of an agent's
-//! stands before this one: the rules, the limits, and the money for its first minute.
+//! Transfers a live call to another number. The callee is called as well, so the transfer passes the same checks as an
+//! outbound call: the compliance rules, the rate limits, and the budget for its first minute.
 
+use butt_dial_billing::prices;
 use butt_dial_domain::{Address, CallId, Channel, Failure, MessageId, call::Direction};
+use butt_dial_identity::Caller;
 use butt_dial_store::StoreError;
 
 use super::{
     commands::{self, CallCommand},
+    handle::Calls,
     originate,
-};
-use crate::{
-    Comms,
-    billing::{budget, limits, prices},
-    identity::Caller,
-    outbound::admit,
 };
 
 pub struct TransferRequest {
     pub to: String,
-    /// What the caller hears before.
+    /// Spoken to the caller before the transfer.
     pub announcement: Option<String>,
-    /// What the one who is called hears first.
+    /// Spoken to the callee before the two are connected.
     pub whisper: Option<String>,
 }
 
-/// Returns the number that is called, normalized.
+/// Transfers a call. Returns the normalized number.
 pub async fn transfer(
-    comms: &Comms,
+    calls: &Calls,
     caller: &Caller,
     call: &CallId,
-    wanted: TransferRequest,
+    request: TransferRequest,
 ) -> Result<String, Failure> {
     let agent = &caller.agent()?.agent.id;
-    let state = commands::find_owned_call(comms, agent, call).await?;
-    if !commands::is_live(&state) {
+    let state = commands::find_owned_call(calls, agent, call).await?;
+    if !state.is_live() {
         return Err(commands::call_over());
     }
-    let to = originate::check_callee(comms, caller, &wanted.to).await?;
-    reserve(comms, caller, call, state.info.direction, &to).await?;
+    let to = originate::check_callee(calls, caller, &request.to).await?;
+    charge(calls, caller, call, state.info.direction, &to).await?;
     let command = CallCommand::Transfer {
         to: to.as_str().to_owned(),
-        announcement: wanted.announcement,
-        whisper: wanted.whisper,
+        announcement: request.announcement,
+        whisper: request.whisper,
     };
-    commands::send(comms, agent, call, command).await?;
+    commands::send(calls, agent, call, command).await?;
     Ok(to.as_str().to_owned())
 }
 
-/// The limits of every action, and the first minute. What was taken and booked stays so if the call is not handed over after
-/// all: the next try takes its own, and the end of the call puts its money right.
-async fn reserve(
-    comms: &Comms,
+/// Takes the rate limits and charges the first minute. Both remain if the transfer fails afterwards: the next attempt takes
+/// its own, and the end of the call settles its cost.
+async fn charge(
+    calls: &Calls,
     caller: &Caller,
     call: &CallId,
     direction: Direction,
     to: &Address,
 ) -> Result<(), Failure> {
     let profile = caller.agent()?;
-    let own = profile.agent_limits.unwrap_or(comms.settings.default_limits);
-    let org = profile.org_limits.unwrap_or_default();
-    admit::take(comms, &limits::quotas(profile, &own, &org)).await?;
-    let need = prices::leg_minute(to);
-    let checked = match direction {
-        // There is no message that it could be booked on.
-        Direction::Inbound => budget::check(comms, &profile.agent, (own, org), need).await,
+    let limits = calls.billing.limits_of(profile);
+    calls.billing.take_actions(profile, &limits).await?;
+    let price = prices::leg_minute(to);
+    let charged = match direction {
+        // An inbound call has no message that the minute could be charged to.
+        Direction::Inbound => calls.billing.check_budget(&profile.agent, &limits, price).await,
         Direction::Outbound => {
             let message = MessageId::from(call.as_str());
-            let now = comms.clock.now();
-            match comms.store.extend_cost(&message, need, own, org, now).await {
+            let now = calls.clock.now();
+            match calls
+                .store
+                .extend_cost(&message, price, limits.agent, limits.org, now)
+                .await
+            {
                 Ok(()) => Ok(()),
-                Err(StoreError::OverBudget) => Err(budget::refusal(comms, &profile.agent, (own, org), need).await),
+                Err(StoreError::OverBudget) => {
+                    Err(calls.billing.explain_over_budget(&profile.agent, &limits, price).await)
+                }
                 Err(error) => Err(Failure::from(error)),
             }
         }
     };
-    checked.map_err(|failure| failure.on(Channel::Voice))
+    charged.map_err(|failure| failure.on(Channel::Voice))
 }

@@ -1,201 +1,93 @@
-//! What is heard: the caller's words, keys and interruptions, and what of ours has been played.
+//! The caller's side: keys, and barge-ins that no words have followed yet.
 
 use std::time::Duration;
 
-use butt_dial_domain::{
-    clock::Timestamp,
-    ports::voice::{self, IncomingFrame},
-};
 use tokio::time::Instant;
 
-use super::{
-    super::{
-        playback::{PlaybackProgress, UtteranceKind},
-        state::{Reply, Responder, Speaker},
-    },
-    BargeIn, Conversation, Effect,
-};
+use super::{super::settings::Timeouts, timers::Deadline};
 
-/// Keys that end what is pressed.
+/// Ends a sequence of keys.
 const END_OF_KEYS: char = '#';
 const MAX_KEYS: usize = 64;
-/// The longest that somebody says something before any word of it is told.
-const PHRASE_WITHIN: Duration = Duration::from_secs(10);
+/// Maximum duration of an utterance before the carrier reports any of its words.
+const UTTERANCE_TIMEOUT: Duration = Duration::from_secs(10);
 
-impl Conversation {
-    pub fn on_frame(&mut self, frame: IncomingFrame, wall: Timestamp, now: Instant) -> Vec<Effect> {
-        match frame {
-            IncomingFrame::Said {
-                text, is_last: true, ..
-            } => self.said(&text, wall, now),
-            IncomingFrame::Said { is_last: false, .. } => self.is_speaking(true, now),
-            IncomingFrame::Interrupted { .. } => self.interrupted(wall, now),
-            IncomingFrame::Key(key) => self.key(key, now),
-            IncomingFrame::Played(text) => self.played(&text, wall, now),
-            IncomingFrame::Speaking { who, is_speaking } => match who {
-                voice::Speaker::Caller => self.is_speaking(is_speaking, now),
-                voice::Speaker::Us => self.listen_for_silence(now),
-            },
-            IncomingFrame::Opened { .. } | IncomingFrame::Fault(_) | IncomingFrame::Other => {}
-        }
-        self.take()
-    }
+/// What an interruption by the caller has cut. Without words that follow, it may have been noise.
+pub(super) enum BargeIn {
+    /// The part of a reply that was not played. Empty if the reply was played to its end.
+    Reply(String),
+    /// The reply was still pending.
+    PendingReply,
+}
 
-    fn is_speaking(&mut self, is_speaking: bool, now: Instant) {
-        if self.state.is_caller_speaking != is_speaking {
-            self.state.is_caller_speaking = is_speaking;
-            self.acts.push(Effect::Save);
-        }
-        let follows_within = match is_speaking {
-            true => PHRASE_WITHIN,
-            false => self.timeouts.barge_in_timeout,
+#[derive(Default)]
+pub(super) struct Input {
+    keys: String,
+    keys_complete: Deadline,
+    barge_in: Option<BargeIn>,
+    /// No words have followed the barge-in until then.
+    barge_in_over: Deadline,
+}
+
+impl Input {
+    /// The caller started or stopped speaking.
+    pub fn on_speech(&mut self, is_speaking: bool, timeouts: &Timeouts, now: Instant) {
+        let timeout = match is_speaking {
+            true => UTTERANCE_TIMEOUT,
+            false => timeouts.barge_in_timeout,
         };
-        self.silence_prompts = if is_speaking { 0 } else { self.silence_prompts };
-        self.clocks.interruption = self.cut.is_some().then(|| now + follows_within);
-        self.listen_for_silence(now);
+        self.barge_in_over.set_if(self.barge_in.is_some(), now + timeout);
     }
 
-    /// The caller has finished a turn.
-    fn said(&mut self, text: &str, wall: Timestamp, now: Instant) {
-        if text.trim().is_empty() {
-            return self.is_speaking(false, now);
-        }
-        if self.is_ending() {
-            return self.note(Speaker::Caller, text, false, wall);
-        }
-        self.state.is_caller_speaking = false;
-        self.drop_turn(wall);
-        self.queue.outdate();
-        self.note(Speaker::Caller, text, false, wall);
-        self.begin_turn(now);
+    pub fn begin_barge_in(&mut self, barge_in: BargeIn, timeouts: &Timeouts, now: Instant) {
+        self.barge_in = Some(barge_in);
+        self.barge_in_over.set(now + timeouts.barge_in_timeout);
     }
 
-    pub(super) fn begin_turn(&mut self, now: Instant) {
-        self.cut = None;
-        self.clocks.interruption = None;
-        self.silence_prompts = 0;
-        self.state.turn += 1;
-        self.state.is_pending = true;
-        self.ask(now);
-        self.acts.push(Effect::Save);
+    /// Words or a reply have followed.
+    pub fn end_barge_in(&mut self) {
+        self.barge_in = None;
+        self.barge_in_over.clear();
     }
 
-    /// Asks the mind about the last turn.
-    pub(super) fn ask(&mut self, now: Instant) {
-        self.fillers = 0;
-        self.clocks.asked = Some(now);
-        self.clocks.filler = Some(now + self.timeouts.filler_after);
-        self.clocks.give_up = Some(now + self.timeouts.reply_timeout);
-        self.clocks.silence = None;
-        self.acts.push(Effect::Ask { turn: self.state.turn });
+    /// Returns true if no words have followed the barge-in in time.
+    pub fn is_barge_in_over(&mut self, now: Instant) -> bool {
+        self.barge_in_over.take_due(now)
     }
 
-    /// Whatever was being said or thought is over. What was heard of it stays.
-    pub(super) fn drop_turn(&mut self, wall: Timestamp) {
-        if self.state.is_pending || self.state.reply.as_ref().is_some_and(|reply| !reply.is_complete) {
-            self.acts.push(Effect::Cancel);
-        }
-        self.state.is_pending = false;
-        self.clocks.asked = None;
-        self.clocks.filler = None;
-        self.clocks.give_up = None;
-        self.finish_reply(wall);
+    pub fn take_barge_in(&mut self) -> Option<BargeIn> {
+        self.barge_in.take()
     }
 
-    /// What was heard of the reply has been said.
-    pub(super) fn finish_reply(&mut self, wall: Timestamp) {
-        if let Some(reply) = self.state.reply.take() {
-            let is_cut = !reply.unplayed().trim().is_empty() || !reply.is_complete;
-            self.note(reply.by, reply.played_text(), is_cut, wall);
+    pub fn press(&mut self, key: char, timeouts: &Timeouts, now: Instant) {
+        if self.keys.len() < MAX_KEYS {
+            self.keys.push(key);
         }
-    }
-
-    /// The carrier has thrown away all that was queued. What was heard of it has been told before (`Played`).
-    fn interrupted(&mut self, wall: Timestamp, now: Instant) {
-        if self.is_ending() {
-            // Goodbye was said; that it was talked over changes nothing.
-            self.queue.clear();
-            return self.close_if_heard(now);
-        }
-        let was_pending = self.state.is_pending;
-        let unheard = self
-            .state
-            .reply
-            .as_ref()
-            .map(|reply| reply.unplayed().trim().to_owned());
-        if self.state.reply.is_some() {
-            // What still comes of it was not what the caller wanted to hear.
-            self.state.answered = Some(self.state.turn);
-        }
-        self.queue.clear();
-        self.drop_turn(wall);
-        // Until words follow, it may have been a cough.
-        self.cut = Some(match unheard {
-            Some(unheard) => BargeIn::Reply(unheard),
-            None if was_pending => BargeIn::Question,
-            None => BargeIn::Reply(String::new()),
-        });
-        self.state.is_pending = was_pending && matches!(self.cut, Some(BargeIn::Question));
-        self.clocks.interruption = Some(now + self.timeouts.barge_in_timeout);
-        self.acts.push(Effect::Save);
-    }
-
-    fn key(&mut self, key: char, now: Instant) {
-        if self.pressed.len() < MAX_KEYS {
-            self.pressed.push(key);
-        }
-        self.silence_prompts = 0;
-        // They are what follows.
-        self.clocks.interruption = None;
-        self.listen_for_silence(now);
+        // The keys are what follows the barge-in.
+        self.barge_in_over.clear();
         let wait = match key {
-            END_OF_KEYS => std::time::Duration::ZERO,
-            _ => self.timeouts.dtmf_timeout,
+            END_OF_KEYS => Duration::ZERO,
+            _ => timeouts.dtmf_timeout,
         };
-        self.clocks.keys = Some(now + wait);
+        self.keys_complete.set(now + wait);
     }
 
-    pub(super) fn keys_are_complete(&mut self, wall: Timestamp, now: Instant) {
-        self.clocks.keys = None;
-        let pressed = std::mem::take(&mut self.pressed);
-        if pressed.is_empty() || self.is_ending() {
-            return;
-        }
-        self.drop_turn(wall);
-        self.note(Speaker::Caller, &format!("[pressed {pressed}]"), false, wall);
-        self.begin_turn(now);
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
     }
 
-    fn played(&mut self, text: &str, wall: Timestamp, now: Instant) {
-        let told = self.queue.played(text);
-        let of_reply: usize = told
-            .iter()
-            .filter(|heard| heard.kind == UtteranceKind::Reply)
-            .map(|heard| heard.bytes)
-            .sum();
-        if let Some(reply) = self.state.reply.as_mut().filter(|_| of_reply > 0) {
-            reply.played = (reply.played + of_reply).min(reply.planned.len());
-            self.settle_reply(wall, now);
-            self.acts.push(Effect::Save);
-        }
-        let is_reply_over = |heard: &PlaybackProgress| heard.kind == UtteranceKind::Reply && heard.is_over;
-        self.expect_to_be_heard(now);
-        if self.queue.is_empty() || told.iter().any(is_reply_over) {
-            self.listen_for_silence(now);
-        }
-        self.close_if_heard(now);
+    /// Returns the keys once they are complete.
+    pub fn take_keys(&mut self, now: Instant) -> Option<String> {
+        let is_due = self.keys_complete.take_due(now);
+        is_due.then(|| std::mem::take(&mut self.keys))
     }
 
-    /// A reply that is complete has been said once it is heard.
-    pub(super) fn settle_reply(&mut self, wall: Timestamp, now: Instant) {
-        let is_done = |reply: &Reply| reply.is_complete && reply.unplayed().trim().is_empty();
-        if !self.state.reply.as_ref().is_some_and(is_done) {
-            return;
-        }
-        self.finish_reply(wall);
-        // An answering machine that has come to its end says goodbye and goes.
-        if self.state.responder == Responder::Voicemail && self.state.voicemail.turns >= self.timeouts.voicemail_turns {
-            self.machine_is_done(wall, now);
-        }
+    pub fn clear_deadlines(&mut self) {
+        self.keys_complete.clear();
+        self.barge_in_over.clear();
+    }
+
+    pub fn deadlines(&self) -> [Deadline; 2] {
+        [self.keys_complete, self.barge_in_over]
     }
 }

@@ -1,309 +1,390 @@
-//! Who says what, when: the conversation of one call as a machine without I/O. It is told what is heard, what the mind
-//! answers and how late it is, and says what is to be done. Whoever owns the socket does it (`services/voice-relay`).
+//! The turn-taking of one call, as a state machine without I/O. It gets frames, replies and moments, and returns effects,
+//! which the relay that holds the socket executes (`services/voice-relay`). Time is always a parameter.
 //!
-//! One turn at a time: when the caller speaks again, or interrupts, the turn in flight is over, and what still comes for it
-//! is dropped. What was planned is kept apart from what was heard: only the latter has been said.
+//! One turn is current at a time. When the caller speaks again or interrupts, the turn in flight is over, and late pieces
+//! of its reply are rejected. Planned text and played text are kept apart: only played text enters the transcript.
 
+mod effect;
 mod ending;
 mod input;
 mod output;
 #[cfg(test)]
 mod tests;
 mod timers;
-
-use std::{sync::Arc, time::Duration};
+mod turns;
+mod voicemail_service;
 
 use butt_dial_domain::{
-    call::{Direction, Purpose},
-    clock::Timestamp,
-    ports::voice::OutgoingFrame,
+    call::Purpose,
+    ports::voice::{self, IncomingFrame},
 };
 use tokio::time::Instant;
 
 use super::{
-    CallSettings,
-    phrases::{self, Phrases, PromptCatalog},
-    playback::{PlaybackQueue, UtteranceKind},
-    state::{AfterSession, CallState, Reply, Responder, Speaker, TranscriptEntry},
+    settings::CallSettings,
+    state::{AfterSession, CallState, Responder, Speaker},
 };
+pub use effect::{Effect, Moment, ReplyChunk, ReplyRejected};
+use ending::Ending;
+use input::{BargeIn, Input};
+use output::Output;
+use timers::Timers;
+use turns::Turns;
+use voicemail_service::VoicemailService;
 
-pub use output::{Answer, ReplyRejected};
-
-/// How long everything may take. Settings.
-#[derive(Clone, Debug)]
-pub struct Timeouts {
-    /// Silence of ours after the caller's last word, before a filler is said.
-    pub filler_after: Duration,
-    /// Between fillers.
-    pub filler_interval: Duration,
-    /// Until the answering machine takes over from an agent that says nothing.
-    pub reply_timeout: Duration,
-    /// Between two pieces of a reply.
-    pub chunk_timeout: Duration,
-    /// Silence of both, before the caller is asked whether they are there; as long again, and the call ends.
-    pub silence: Duration,
-    /// After an interruption that no words follow.
-    pub barge_in_timeout: Duration,
-    /// After the last key that was pressed.
-    pub dtmf_timeout: Duration,
-    /// What the answering machine may say.
-    pub voicemail_turns: u32,
-    pub voicemail_timeout: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            filler_after: Duration::from_millis(1_200),
-            filler_interval: Duration::from_secs(5),
-            reply_timeout: Duration::from_secs(12),
-            chunk_timeout: Duration::from_secs(8),
-            silence: Duration::from_secs(20),
-            barge_in_timeout: Duration::from_secs(3),
-            dtmf_timeout: Duration::from_secs(2),
-            voicemail_turns: 12,
-            voicemail_timeout: Duration::from_secs(120),
-        }
-    }
-}
-
-/// What is to be done, in this order.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Effect {
-    Send(OutgoingFrame),
-    /// The mind shall answer this turn; whoever that is.
-    Ask {
-        turn: u64,
-    },
-    /// Whatever the mind is at, it is not wanted any more.
-    Cancel,
-    /// The state has changed.
-    Save,
-    /// The session ends, once the state is saved.
-    Close,
-}
+type Effects = Vec<Effect>;
 
 pub struct Conversation {
-    pub state: CallState,
-    timeouts: Timeouts,
-    /// Whether there is a model for the answering machine.
-    has_model: bool,
-    catalog: Arc<PromptCatalog>,
-    phrases: Arc<Phrases>,
-    queue: PlaybackQueue,
-    clocks: Deadlines,
-    /// The filler that was said last: never twice the same.
-    last_filler: Option<usize>,
-    /// In this turn.
-    fillers: u32,
-    /// How often the caller was asked whether they are there.
-    silence_prompts: u32,
-    pressed: String,
-    /// The session ends: nothing is said any more.
-    is_closed: bool,
-    /// What an interruption has cut that no words have followed yet.
-    cut: Option<BargeIn>,
-    acts: Vec<Effect>,
-}
-
-enum BargeIn {
-    /// What was not heard of a reply. Nothing, where it was heard to its end.
-    Reply(String),
-    /// The mind was still thinking.
-    Question,
-}
-
-/// What time is waited for. `None`: nothing.
-#[derive(Default)]
-struct Deadlines {
-    /// The mind was asked.
-    asked: Option<Instant>,
-    filler: Option<Instant>,
-    /// The mind has been silent for too long.
-    give_up: Option<Instant>,
-    silence: Option<Instant>,
-    interruption: Option<Instant>,
-    keys: Option<Instant>,
-    /// What was sent should have been heard by then, whatever the carrier tells.
-    spoken: Option<Instant>,
-    /// The last words should have been heard by then.
-    closing: Option<Instant>,
-    machine: Option<Instant>,
-    limit: Option<Instant>,
-}
-
-impl Deadlines {
-    fn all(&self) -> [Option<Instant>; 9] {
-        [
-            self.spoken,
-            self.filler,
-            self.give_up,
-            self.silence,
-            self.interruption,
-            self.keys,
-            self.closing,
-            self.machine,
-            self.limit,
-        ]
-    }
+    turns: Turns,
+    voicemail: VoicemailService,
 }
 
 impl Conversation {
     pub fn new(state: CallState, settings: &CallSettings, has_model: bool) -> Self {
-        Self {
-            phrases: settings.phrases.of(&state.info.language),
-            catalog: settings.phrases.clone(),
+        let turns = Turns {
+            output: Output::new(&settings.phrases, &state.info.language),
             state,
             timeouts: settings.timeouts.clone(),
-            has_model,
-            queue: PlaybackQueue::default(),
-            clocks: Deadlines::default(),
-            last_filler: None,
-            fillers: 0,
-            silence_prompts: 0,
-            pressed: String::new(),
-            is_closed: false,
-            cut: None,
-            acts: Vec::new(),
+            input: Input::default(),
+            timers: Timers::default(),
+            ending: Ending::default(),
+        };
+        Self {
+            turns,
+            voicemail: VoicemailService { has_model },
         }
     }
 
-    /// The socket is open. `is_reachable`: there is an agent that can be asked.
-    pub fn open(&mut self, is_reachable: bool, wall: Timestamp, now: Instant) -> Vec<Effect> {
-        let left = (self.state.info.limit_at - wall).to_std().unwrap_or_default();
-        self.clocks.limit = Some(now + left);
-        self.state.sessions += 1;
-        let next = std::mem::take(&mut self.state.after_session);
-        if self.state.is_greeted {
-            self.resume(wall, now);
+    pub fn state(&self) -> &CallState {
+        &self.turns.state
+    }
+
+    pub fn state_mut(&mut self) -> &mut CallState {
+        &mut self.turns.state
+    }
+
+    /// Begins a session: greets the caller, or resumes after the part that an earlier session played. With `is_reachable`
+    /// false no agent can be asked for replies, and the voicemail service answers.
+    pub fn open(&mut self, is_reachable: bool, now: Moment) -> Effects {
+        let mut effects = Effects::new();
+        let left = (self.turns.state.info.limit_at - now.wall).to_std().unwrap_or_default();
+        self.turns.timers.limit.set(now.instant + left);
+        self.turns.state.sessions += 1;
+        let after_session = std::mem::take(&mut self.turns.state.after_session);
+        if self.turns.state.is_greeted {
+            self.resume(now, &mut effects);
         } else {
-            self.greet(is_reachable, wall, now);
+            self.greet(is_reachable, now, &mut effects);
         }
-        if next != AfterSession::Resume {
-            // The socket before this one was lost over the last words.
-            self.closes_with(next, now);
-            self.close_if_heard(now);
+        if after_session != AfterSession::Resume {
+            // The previous socket was lost during the last words.
+            self.turns.end(after_session, now.instant, &mut effects);
         }
-        self.acts.push(Effect::Save);
-        self.take()
+        effects.push(Effect::Save);
+        effects
     }
 
-    fn greet(&mut self, is_reachable: bool, wall: Timestamp, now: Instant) {
-        self.state.is_greeted = true;
-        let info = &self.state.info;
-        if !is_reachable && info.plan.purpose == Purpose::Converse {
-            return self.machine_takes_over(true, wall, now);
+    pub fn on_frame(&mut self, frame: IncomingFrame, now: Moment) -> Effects {
+        let mut effects = Effects::new();
+        match frame {
+            IncomingFrame::Transcript {
+                text, is_last: true, ..
+            } => self.on_utterance(&text, now, &mut effects),
+            IncomingFrame::Transcript { is_last: false, .. } => self.turns.on_speech(true, now.instant, &mut effects),
+            IncomingFrame::Interrupted { .. } => self.on_interruption(now, &mut effects),
+            IncomingFrame::Key(key) => self.turns.on_key(key, now.instant),
+            IncomingFrame::Played(text) => self.on_playback(&text, now, &mut effects),
+            IncomingFrame::Speaking { who, is_speaking } => match who {
+                voice::Speaker::Caller => self.turns.on_speech(is_speaking, now.instant, &mut effects),
+                voice::Speaker::Us => self.turns.restart_silence(now.instant),
+            },
+            IncomingFrame::Opened { .. } | IncomingFrame::Fault(_) | IncomingFrame::Other => {}
         }
-        let greeting = match (&info.plan.greeting, info.direction) {
-            (Some(greeting), _) => greeting.clone(),
-            (None, Direction::Inbound) => phrases::with(&self.phrases.greeting, &info.name),
-            (None, Direction::Outbound) => String::new(),
-        };
-        // A call of ours says first for whom it calls; who calls us knows whom.
-        let words = match info.direction {
-            Direction::Inbound => format!("{} {greeting}", self.phrases.disclosure),
-            Direction::Outbound => format!("{} {greeting}", phrases::with(&self.phrases.calling, &info.name)),
-        };
-        self.say(Speaker::Agent, &words, now);
+        effects
     }
 
-    /// Something of ours that is part of the conversation: should the socket be lost, it goes on from what was heard.
-    fn say(&mut self, by: Speaker, words: &str, now: Instant) {
-        self.state.reply = Some(Reply {
-            turn: self.state.turn,
-            by,
-            planned: words.to_owned(),
-            played: 0,
-            is_complete: true,
-        });
-        self.queue.push(UtteranceKind::Reply, words);
-        self.speak(words.to_owned(), true, false);
-        self.listen_for_silence(now);
-        self.acts.push(Effect::Save);
+    /// Speaks a piece of a reply to the current turn.
+    pub fn reply(&mut self, chunk: ReplyChunk, now: Moment) -> Result<Effects, ReplyRejected> {
+        if chunk.turn.is_some_and(|turn| turn != self.turns.state.turn) {
+            return Err(ReplyRejected::Superseded);
+        }
+        if self.turns.ending.has_begun() || (chunk.turn.is_some() && chunk.turn == self.turns.state.answered) {
+            return Err(ReplyRejected::Answered);
+        }
+        let mut effects = Effects::new();
+        match (self.turns.state.responder, chunk.by) {
+            (Responder::Agent, Speaker::Agent) | (Responder::Voicemail, Speaker::Voicemail) => {}
+            (Responder::Voicemail, Speaker::Agent) => voicemail_service::end(&mut self.turns, now, &mut effects),
+            _ => return Err(ReplyRejected::Answered),
+        }
+        if chunk.is_last {
+            self.turns.state.answered = Some(self.turns.state.turn);
+            self.turns.state.voicemail.turns += u32::from(chunk.by == Speaker::Voicemail);
+        }
+        self.turns.speak_chunk(&chunk, now, &mut effects);
+        Ok(effects)
     }
 
-    /// On another replica, or another socket: from the first words that were not heard.
-    fn resume(&mut self, wall: Timestamp, now: Instant) {
-        if self.state.responder == Responder::Voicemail {
-            self.clocks.machine = Some(now + self.machine_time_left(wall));
+    pub fn send_digits(&mut self, digits: &str) -> Effects {
+        vec![self.turns.output.send_digits(digits)]
+    }
+
+    /// Changes the language of both sides.
+    pub fn set_language(&mut self, language: &str) -> Effects {
+        language.clone_into(&mut self.turns.state.info.language);
+        vec![self.turns.output.set_language(language), Effect::Save]
+    }
+
+    /// The responder cannot reply to this turn: it is not there, or it failed.
+    pub fn reply_unavailable(&mut self, turn: u64, now: Moment) -> Effects {
+        let mut effects = Effects::new();
+        if turn == self.turns.state.turn && !self.turns.ending.has_begun() {
+            self.reply_overdue(now, &mut effects);
         }
-        let rest = self
-            .state
-            .reply
-            .as_ref()
-            .map(|reply| (reply.unplayed().to_owned(), reply.is_complete));
-        match rest {
-            // The rest of what it was about to say went with the relay that heard it.
-            Some((_, false)) if self.state.responder == Responder::Voicemail => {
-                self.finish_reply(wall);
-                self.state.is_pending = true;
-                self.ask(now);
+        effects
+    }
+
+    /// The agent attends the call, and replaces the voicemail service.
+    pub fn attend(&mut self, now: Moment) -> Effects {
+        let mut effects = Effects::new();
+        self.turns.state.is_attended = true;
+        if self.turns.state.responder == Responder::Voicemail && !self.turns.ending.has_begun() {
+            voicemail_service::end(&mut self.turns, now, &mut effects);
+        }
+        effects.push(Effect::Save);
+        effects
+    }
+
+    /// Ends the session once everything queued was played. Has no effect on a closed session.
+    pub fn end(&mut self, after_session: AfterSession, now: Moment) -> Effects {
+        let mut effects = Effects::new();
+        if !self.turns.ending.is_closed() {
+            // This counts as the reply: a resumed call does not wait for another one.
+            self.turns.state.is_pending = false;
+            self.turns.end(after_session, now.instant, &mut effects);
+        }
+        effects
+    }
+
+    /// The agent's budget is used up.
+    pub fn credit_exhausted(&mut self, now: Moment) -> Effects {
+        let mut effects = Effects::new();
+        let words = &self.turns.output.phrases().credit_exhausted;
+        self.turns
+            .end_with_words(words, AfterSession::HangUp, now, &mut effects);
+        effects
+    }
+
+    /// The voicemail service has spoken its last reply.
+    pub fn voicemail_finished(&mut self, now: Moment) -> Effects {
+        let mut effects = Effects::new();
+        self.turns.end(AfterSession::HangUp, now.instant, &mut effects);
+        effects
+    }
+
+    /// Nothing is being played, spoken, typed or awaited: the call can move to another relay unnoticed.
+    pub fn is_quiet(&self) -> bool {
+        let is_awaiting =
+            self.turns.state.is_caller_speaking || self.turns.state.is_pending || self.turns.input.has_keys();
+        self.turns.output.is_idle() && !is_awaiting
+    }
+
+    /// Returns the time of the next `tick`.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.turns.deadline()
+    }
+
+    /// Handles the deadlines that have passed. Harmless before `deadline`.
+    pub fn tick(&mut self, now: Moment) -> Effects {
+        let mut effects = Effects::new();
+        if self.turns.timers.limit.take_due(now.instant) {
+            let words = &self.turns.output.phrases().time_is_up;
+            self.turns
+                .end_with_words(words, AfterSession::HangUp, now, &mut effects);
+        }
+        if self.turns.output.is_playback_over(now.instant) {
+            self.presume_played(now, &mut effects);
+        }
+        if self.turns.ending.is_overdue(now.instant) {
+            self.turns.close(&mut effects);
+        }
+        if let Some(keys) = self.turns.input.take_keys(now.instant) {
+            self.on_keys_complete(&keys, now, &mut effects);
+        }
+        if self.turns.timers.filler.take_due(now.instant) {
+            self.turns.fill_pause(now.instant, &mut effects);
+        }
+        if self.turns.timers.reply.take_due(now.instant) {
+            self.reply_overdue(now, &mut effects);
+        }
+        if self.turns.timers.voicemail.take_due(now.instant) {
+            voicemail_service::finish(&mut self.turns, now, &mut effects);
+        }
+        if self.turns.input.is_barge_in_over(now.instant) {
+            self.continue_after_barge_in(now, &mut effects);
+        }
+        if self.turns.timers.silence.take_due(now.instant) {
+            self.break_silence(now, &mut effects);
+        }
+        effects
+    }
+
+    fn greet(&mut self, is_reachable: bool, now: Moment, effects: &mut Effects) {
+        self.turns.state.is_greeted = true;
+        if !is_reachable && self.turns.state.info.plan.purpose == Purpose::Converse {
+            return self.voicemail.start(&mut self.turns, true, now, effects);
+        }
+        let words = self.turns.output.phrases().greet(&self.turns.state.info);
+        self.turns.speak(Speaker::Agent, words, now.instant, effects);
+    }
+
+    /// Continues on another relay or another socket, after the last words that were played.
+    fn resume(&mut self, now: Moment, effects: &mut Effects) {
+        let is_voicemail = self.turns.state.responder == Responder::Voicemail;
+        if is_voicemail {
+            voicemail_service::resume(&mut self.turns, now);
+        }
+        let reply = self.turns.state.reply.as_ref();
+        match reply.map(|reply| (reply.unplayed().to_owned(), reply.is_complete)) {
+            // The rest of the model's reply was lost with the relay that received it.
+            Some((_, false)) if is_voicemail => {
+                self.turns.state.finish_reply(now.wall);
+                self.turns.state.is_pending = true;
+                self.turns.request_reply(now.instant, effects);
             }
             Some((rest, is_complete)) if !rest.trim().is_empty() => {
-                self.queue.push(UtteranceKind::Reply, &rest);
-                self.speak(rest, is_complete, false);
+                effects.push(self.turns.output.reply(rest, is_complete));
                 if !is_complete {
-                    self.clocks.give_up = Some(now + self.timeouts.chunk_timeout);
+                    self.turns
+                        .timers
+                        .reply
+                        .set(now.instant + self.turns.timeouts.chunk_timeout);
                 }
             }
-            _ if self.state.is_pending => self.ask(now),
-            // What was being said has not been heard to its end.
-            _ if self.state.is_caller_speaking => self.notice(&self.phrases.clone().missed, now),
-            // Nobody notices a gap in a silence.
+            _ if self.turns.state.is_pending => self.turns.request_reply(now.instant, effects),
+            // The end of the utterance was lost.
+            _ if self.turns.state.is_caller_speaking => {
+                let missed = &self.turns.output.phrases().missed;
+                self.turns.announce(missed, now.instant, effects);
+            }
+            // A gap in a silence needs no words.
             _ => {}
         }
-        self.state.is_caller_speaking = false;
-        self.listen_for_silence(now);
+        self.turns.state.is_caller_speaking = false;
+        self.turns.restart_silence(now.instant);
     }
 
-    /// What the caller is to hear of us, and what has to be waited for, is nothing: the call can be handed over unnoticed.
-    pub fn is_quiet(&self) -> bool {
-        self.queue.is_empty() && !self.state.is_caller_speaking && !self.state.is_pending && self.pressed.is_empty()
+    /// The caller has finished an utterance.
+    fn on_utterance(&mut self, text: &str, now: Moment, effects: &mut Effects) {
+        if text.trim().is_empty() {
+            return self.turns.on_speech(false, now.instant, effects);
+        }
+        if self.turns.ending.has_begun() {
+            return self.turns.state.record(Speaker::Caller, text, false, now.wall);
+        }
+        self.turns.state.is_caller_speaking = false;
+        self.turns.drop(now.wall, effects);
+        self.turns.output.mark_stale();
+        self.turns.state.record(Speaker::Caller, text, false, now.wall);
+        self.turns.begin(now.instant, effects);
     }
 
-    /// When `tick` is to be called.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.clocks.all().into_iter().flatten().min()
+    /// The carrier has discarded everything that was queued. It reported before which part of it was played.
+    fn on_interruption(&mut self, now: Moment, effects: &mut Effects) {
+        if self.turns.ending.has_begun() {
+            // Talking over a goodbye changes nothing.
+            self.turns.output.clear();
+            return self.turns.close_if_played(effects);
+        }
+        self.turns.interrupt(now, effects);
     }
 
-    /// Something about the call itself. Not to be interrupted by noise, and not part of what anybody said.
-    fn notice(&mut self, text: &str, now: Instant) {
-        self.queue.push(UtteranceKind::Notice, text);
-        self.speak(text.to_owned(), true, false);
-        self.listen_for_silence(now);
-    }
-
-    fn speak(&mut self, text: String, is_last: bool, preemptible: bool) {
-        self.acts.push(Effect::Send(OutgoingFrame::Speak {
-            text,
-            is_last,
-            language: None,
-            interruptible: None,
-            preemptible,
-        }));
-    }
-
-    fn note(&mut self, by: Speaker, text: &str, is_cut: bool, at: Timestamp) {
-        /// A long call must not make its state grow without end.
-        const MAX_LINES: usize = 400;
-        /// Who called, and why, is said first.
-        const FIRST_LINES: usize = 40;
-        let text = text.trim();
-        if text.is_empty() {
+    fn on_keys_complete(&mut self, keys: &str, now: Moment, effects: &mut Effects) {
+        if keys.is_empty() || self.turns.ending.has_begun() {
             return;
         }
-        if self.state.history.len() >= MAX_LINES {
-            self.state.history.remove(FIRST_LINES);
-        }
-        self.state.history.push(TranscriptEntry {
-            by,
-            text: text.to_owned(),
-            is_cut,
-            at,
-        });
+        self.turns.drop(now.wall, effects);
+        self.turns
+            .state
+            .record(Speaker::Caller, &format!("[pressed {keys}]"), false, now.wall);
+        self.turns.begin(now.instant, effects);
     }
 
-    fn take(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.acts)
+    fn on_playback(&mut self, text: &str, now: Moment, effects: &mut Effects) {
+        let played = self.turns.output.played(text);
+        if played.reply_bytes > 0 {
+            self.advance_reply(played.reply_bytes, now, effects);
+        }
+        self.turns.output.await_playback(now.instant);
+        if self.turns.output.is_idle() || played.is_reply_over {
+            self.turns.restart_silence(now.instant);
+        }
+        self.turns.close_if_played(effects);
+    }
+
+    /// The carrier should have played everything by now.
+    fn presume_played(&mut self, now: Moment, effects: &mut Effects) {
+        self.advance_reply(usize::MAX, now, effects);
+        self.turns.restart_silence(now.instant);
+        self.turns.close_if_played(effects);
+    }
+
+    fn advance_reply(&mut self, bytes: usize, now: Moment, effects: &mut Effects) {
+        if self.turns.advance_reply(bytes, now.wall, effects) {
+            voicemail_service::finish_if_used_up(&mut self.turns, now, effects);
+        }
+    }
+
+    /// The responder has not sent a reply, or the rest of it, in time.
+    fn reply_overdue(&mut self, now: Moment, effects: &mut Effects) {
+        self.turns.timers.reply.clear();
+        if !self.turns.state.is_pending {
+            if self.turns.cut_reply(now.wall, effects) {
+                voicemail_service::finish_if_used_up(&mut self.turns, now, effects);
+            }
+            return;
+        }
+        self.turns.timers.filler.clear();
+        effects.push(Effect::CancelRequest);
+        match self.turns.state.responder {
+            Responder::Agent => self.voicemail.start(&mut self.turns, false, now, effects),
+            // Without a working model the caller can still leave a recording.
+            Responder::Voicemail => {
+                let phrases = self.turns.output.phrases();
+                let words = format!("{} {}", phrases.apology, phrases.record);
+                self.turns.end_with_words(&words, AfterSession::Record, now, effects);
+            }
+        }
+    }
+
+    /// No words have followed a barge-in: it was noise, or the carrier recognized none. Continues where it interrupted.
+    fn continue_after_barge_in(&mut self, now: Moment, effects: &mut Effects) {
+        self.turns.state.is_caller_speaking = false;
+        match self.turns.input.take_barge_in() {
+            Some(BargeIn::Reply(rest)) if !rest.is_empty() => {
+                let by = self.turns.state.responder.speaker();
+                self.turns.state.finish_reply(now.wall);
+                self.turns.speak(by, rest, now.instant, effects);
+            }
+            Some(BargeIn::Reply(_)) => {
+                let missed = &self.turns.output.phrases().missed;
+                self.turns.announce(missed, now.instant, effects);
+            }
+            Some(BargeIn::PendingReply) => self.turns.request_reply(now.instant, effects),
+            None => {}
+        }
+    }
+
+    /// Asks the caller once whether they are still there, and ends the call after the next silence.
+    fn break_silence(&mut self, now: Moment, effects: &mut Effects) {
+        let phrases = self.turns.output.phrases();
+        self.turns.state.is_caller_speaking = false;
+        self.turns.timers.silence_prompts += 1;
+        match self.turns.timers.silence_prompts {
+            1 => self.turns.announce(&phrases.still_there, now.instant, effects),
+            _ => self
+                .turns
+                .end_with_words(&phrases.goodbye, AfterSession::HangUp, now, effects),
+        }
     }
 }

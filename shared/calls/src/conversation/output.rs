@@ -1,173 +1,164 @@
-//! What is answered: pieces of a reply, from whoever is the mind now.
+//! The product's side: texts to be spoken, and their playback.
 
-use butt_dial_domain::{clock::Timestamp, ports::voice::OutgoingFrame};
+use std::{sync::Arc, time::Duration};
+
+use butt_dial_domain::ports::voice::OutgoingFrame;
+use rand::Rng;
 use tokio::time::Instant;
 
 use super::{
     super::{
-        playback::UtteranceKind,
-        state::{Reply, Responder, Speaker},
+        phrases::{Phrases, PromptCatalog},
+        playback::{PlaybackProgress, PlaybackQueue, UtteranceKind},
     },
-    Conversation, Effect,
+    effect::Effect,
+    timers::Deadline,
 };
 
-/// A piece of what the agent or the machine says.
-pub struct Answer {
-    pub by: Speaker,
-    /// The turn that it answers; `None`: whichever is the last.
-    pub turn: Option<u64>,
-    pub text: String,
-    /// Nothing follows that belongs to it.
-    pub is_last: bool,
+/// Slow speech.
+const PER_CHARACTER: Duration = Duration::from_millis(90);
+/// Numbers and pauses take longer than their characters.
+const PLAYBACK_SLACK: Duration = Duration::from_secs(5);
+
+pub(super) struct Output {
+    catalog: Arc<PromptCatalog>,
+    phrases: Arc<Phrases>,
+    queue: PlaybackQueue,
+    /// Never spoken twice in a row.
+    last_filler: Option<usize>,
+    /// Everything queued is presumed played by then: carriers may report less than they play, or play less than they
+    /// were sent.
+    playback_over: Deadline,
 }
 
-/// Why it is not spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplyRejected {
-    /// The caller has spoken again since.
-    Superseded,
-    /// Somebody else answers: the turn has its answer, or the call is ending.
-    Answered,
-}
-
-impl Conversation {
-    pub fn answer(&mut self, answer: Answer, wall: Timestamp, now: Instant) -> Result<Vec<Effect>, ReplyRejected> {
-        if answer.turn.is_some_and(|turn| turn != self.state.turn) {
-            return Err(ReplyRejected::Superseded);
+impl Output {
+    pub fn new(catalog: &Arc<PromptCatalog>, language: &str) -> Self {
+        Self {
+            phrases: catalog.get(language),
+            catalog: catalog.clone(),
+            queue: PlaybackQueue::default(),
+            last_filler: None,
+            playback_over: Deadline::default(),
         }
-        if self.is_ending() || (answer.turn.is_some() && answer.turn == self.state.answered) {
-            return Err(ReplyRejected::Answered);
-        }
-        match (self.state.responder, answer.by) {
-            (Responder::Agent, Speaker::Agent) | (Responder::Voicemail, Speaker::Voicemail) => {}
-            (Responder::Voicemail, Speaker::Agent) => self.agent_takes_over(wall, now),
-            _ => return Err(ReplyRejected::Answered),
-        }
-        if answer.is_last {
-            self.state.answered = Some(self.state.turn);
-            self.state.voicemail.turns += u32::from(answer.by == Speaker::Voicemail);
-        }
-        self.piece(answer, wall, now);
-        Ok(self.take())
     }
 
-    fn piece(&mut self, answer: Answer, wall: Timestamp, now: Instant) {
-        let turn = self.state.turn;
-        if self.state.is_pending {
-            self.state.is_pending = false;
-            if let Some(asked) = self.clocks.asked.take() {
-                let took = (now - asked).as_millis();
-                self.state.latencies.push(u32::try_from(took).unwrap_or(u32::MAX));
-            }
-        }
-        // Between two pieces it can be quiet for long, too.
-        self.clocks.filler = (!answer.is_last).then(|| now + self.timeouts.filler_interval);
-        self.clocks.interruption = None;
-        self.cut = None;
-        let text = spoken(&answer.text);
-        // What came before is another utterance: it has been said as far as it is heard, and goes on being so.
-        let continues = self
-            .state
-            .reply
-            .as_ref()
-            .is_some_and(|reply| reply.turn == turn && reply.by == answer.by);
-        if !continues {
-            self.finish_reply(wall);
-            self.queue.detach();
-        }
-        let reply = self.state.reply.get_or_insert_with(|| Reply {
-            turn,
-            by: answer.by,
-            planned: String::new(),
-            played: 0,
-            is_complete: false,
-        });
-        // Two replies to one turn are two sentences.
-        let text = match reply.is_complete && !text.is_empty() && !text.starts_with(char::is_whitespace) {
-            true => format!(" {text}"),
-            false => text,
-        };
-        reply.planned.push_str(&text);
-        reply.is_complete = answer.is_last;
-        self.clocks.give_up = (!answer.is_last).then(|| now + self.timeouts.chunk_timeout);
+    pub fn phrases(&self) -> Arc<Phrases> {
+        self.phrases.clone()
+    }
+
+    pub fn set_language(&mut self, language: &str) -> Effect {
+        self.phrases = self.catalog.get(language);
+        Effect::Send(OutgoingFrame::Language(language.to_owned()))
+    }
+
+    /// Speaks a piece of a reply. Empty text ends the carrier's utterance.
+    pub fn reply(&mut self, text: String, is_last: bool) -> Effect {
         if !text.is_empty() {
             self.queue.push(UtteranceKind::Reply, &text);
         }
-        if !text.is_empty() || answer.is_last {
-            self.speak(text, answer.is_last, false);
-        }
-        let is_empty = self
-            .state
-            .reply
-            .as_ref()
-            .is_some_and(|reply| reply.is_complete && reply.planned.trim().is_empty());
-        if is_empty {
-            // An agent may have nothing to say.
-            self.state.reply = None;
-        }
-        self.listen_for_silence(now);
-        self.acts.push(Effect::Save);
+        speak(text, is_last, false)
     }
 
-    /// Tones, after what is to be said before them.
-    pub fn press(&mut self, digits: &str) -> Vec<Effect> {
+    /// Speaks a prompt about the call. It is not part of the transcript.
+    pub fn announce(&mut self, text: &str) -> Effect {
+        self.queue.push(UtteranceKind::Announcement, text);
+        speak(text.to_owned(), true, false)
+    }
+
+    pub fn fill_pause(&mut self, now: Instant) -> Effect {
+        let fillers = &self.phrases.fillers;
+        let mut choice = rand::rng().random_range(0..fillers.len());
+        if Some(choice) == self.last_filler {
+            choice = (choice + 1) % fillers.len();
+        }
+        let text = fillers[choice].clone();
+        self.last_filler = Some(choice);
+        self.queue.push(UtteranceKind::Filler, &text);
+        self.await_playback(now);
+        speak(text, true, true)
+    }
+
+    /// Sends tones, after the text that is queued before them.
+    pub fn send_digits(&mut self, digits: &str) -> Effect {
         self.queue.push(UtteranceKind::Digits, digits);
-        self.acts.push(Effect::Send(OutgoingFrame::Digits(digits.to_owned())));
-        self.take()
+        Effect::Send(OutgoingFrame::Digits(digits.to_owned()))
     }
 
-    /// From now on both speak this language.
-    pub fn speak_in(&mut self, language: &str) -> Vec<Effect> {
-        language.clone_into(&mut self.state.info.language);
-        self.phrases = self.catalog.of(language);
-        self.acts
-            .push(Effect::Send(OutgoingFrame::Language(language.to_owned())));
-        self.acts.push(Effect::Save);
-        self.take()
+    pub fn played(&mut self, text: &str) -> Played {
+        let progress = self.queue.played(text);
+        let is_reply = |progress: &&PlaybackProgress| progress.kind == UtteranceKind::Reply;
+        Played {
+            reply_bytes: progress.iter().filter(is_reply).map(|progress| progress.bytes).sum(),
+            is_reply_over: progress.iter().filter(is_reply).any(|progress| progress.is_over),
+        }
     }
 
-    /// The mind that was asked can't answer this turn: it is not there, or it failed.
-    pub fn cannot_answer(&mut self, turn: u64, wall: Timestamp, now: Instant) -> Vec<Effect> {
-        if turn == self.state.turn && !self.is_ending() {
-            self.mind_is_silent(wall, now);
-        }
-        self.take()
+    /// The carrier has discarded everything that was queued.
+    pub fn clear(&mut self) {
+        self.queue.clear();
     }
 
-    /// The agent is with the call again, or for the first time.
-    pub fn attend(&mut self, wall: Timestamp, now: Instant) -> Vec<Effect> {
-        self.state.is_attended = true;
-        if self.state.responder == Responder::Voicemail && !self.is_ending() {
-            self.agent_takes_over(wall, now);
-        }
-        self.acts.push(Effect::Save);
-        self.take()
+    /// A new turn begins: nothing of the previous one is awaited.
+    pub fn mark_stale(&mut self) {
+        self.queue.mark_stale();
     }
 
-    fn agent_takes_over(&mut self, wall: Timestamp, now: Instant) {
-        tracing::info!(call = %self.state.info.call, "the agent takes the call over from the answering machine");
-        let is_answering = self.state.reply.as_ref().is_some_and(|reply| !reply.is_complete);
-        if self.state.is_pending || is_answering {
-            self.acts.push(Effect::Cancel);
+    /// The queued reply is finished as far as it was played; another one follows.
+    pub fn detach_reply(&mut self) {
+        self.queue.detach_reply();
+    }
+
+    /// Returns true, once, if everything queued is presumed played.
+    pub fn is_playback_over(&mut self, now: Instant) -> bool {
+        let is_over = self.playback_over.take_due(now);
+        if is_over {
+            self.queue.mark_stale();
         }
-        if is_answering {
-            // The carrier would take what the agent says for the rest of the machine's sentence.
-            self.speak(String::new(), true, false);
-            // Half an answer is none.
-            self.state.is_pending = self.state.turn > 0;
-        }
-        self.finish_reply(wall);
-        self.state.responder = Responder::Agent;
-        self.state.is_attended = true;
-        self.clocks.machine = None;
-        // Whoever takes over can go silent as well.
-        self.clocks.give_up = self.state.is_pending.then(|| now + self.timeouts.reply_timeout);
-        self.clocks.filler = self.state.is_pending.then(|| now + self.timeouts.filler_after);
+        is_over
+    }
+
+    pub fn await_playback(&mut self, now: Instant) {
+        let deadline = now + 2 * self.time_to_speak() + PLAYBACK_SLACK;
+        self.playback_over.set_if(!self.is_idle(), deadline);
+    }
+
+    /// Nothing of the current turn is left to be played.
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Maximum duration of the queued speech.
+    pub fn time_to_speak(&self) -> Duration {
+        PER_CHARACTER * self.queue.unplayed_characters()
+    }
+
+    pub fn clear_deadline(&mut self) {
+        self.playback_over.clear();
+    }
+
+    pub fn deadline(&self) -> Deadline {
+        self.playback_over
     }
 }
 
-/// What a synthesizer can speak: no control characters.
-fn spoken(text: &str) -> String {
+/// Playback of a reply.
+pub(super) struct Played {
+    pub reply_bytes: usize,
+    pub is_reply_over: bool,
+}
+
+fn speak(text: String, is_last: bool, preemptible: bool) -> Effect {
+    Effect::Send(OutgoingFrame::Speak {
+        text,
+        is_last,
+        language: None,
+        interruptible: None,
+        preemptible,
+    })
+}
+
+/// Removes control characters, which speech synthesis cannot speak.
+pub(super) fn speakable(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' | '\r' | '\t' => ' ',

@@ -1,4 +1,4 @@
-//! Stories of conversations, with time that is told.
+//! Conversations with simulated time.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        CallSettings,
+        settings::{CallSettings, Timeouts},
         state::{AfterSession, CallInfo, CallState, Responder, Speaker},
     },
-    Answer, Conversation, Effect, ReplyRejected, Timeouts,
+    Conversation, Effect, Moment, ReplyChunk, ReplyRejected,
 };
 
-struct Story {
+struct Scenario {
     conversation: Conversation,
     wall: Timestamp,
     now: Instant,
-    /// Everything that was sent to be spoken, in order.
+    /// All texts sent to the carrier, in order.
     spoken: Vec<String>,
-    asked: Vec<u64>,
+    requested: Vec<u64>,
     cancelled: usize,
     is_closed: bool,
 }
@@ -54,49 +54,56 @@ fn info() -> CallInfo {
     }
 }
 
-impl Story {
+impl Scenario {
     fn of(state: CallState, is_reachable: bool, has_model: bool) -> Self {
-        let mut story = Self {
+        let mut scenario = Self {
             conversation: Conversation::new(state, &CallSettings::default(), has_model),
             wall: Clock::System.now(),
             now: Instant::now(),
             spoken: Vec::new(),
-            asked: Vec::new(),
+            requested: Vec::new(),
             cancelled: 0,
             is_closed: false,
         };
-        let acts = story.conversation.open(is_reachable, story.wall, story.now);
-        story.perform(acts);
-        story
+        let effects = scenario.conversation.open(is_reachable, scenario.moment());
+        scenario.execute(effects);
+        scenario
     }
 
-    /// Greeted, and heard.
-    fn begun() -> Self {
-        let mut story = Self::of(CallState::new(info()), true, true);
-        story.hear_all();
-        story.spoken.clear();
-        story
+    fn moment(&self) -> Moment {
+        Moment {
+            wall: self.wall,
+            instant: self.now,
+        }
     }
 
-    fn perform(&mut self, acts: Vec<Effect>) {
-        for act in acts {
-            match act {
+    /// A call with a greeting that was played.
+    fn greeted() -> Self {
+        let mut scenario = Self::of(CallState::new(info()), true, true);
+        scenario.play_all();
+        scenario.spoken.clear();
+        scenario
+    }
+
+    fn execute(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
                 Effect::Send(OutgoingFrame::Speak { text, .. }) => self.spoken.push(text),
                 Effect::Send(_) | Effect::Save => {}
-                Effect::Ask { turn } => self.asked.push(turn),
-                Effect::Cancel => self.cancelled += 1,
+                Effect::RequestReply { turn } => self.requested.push(turn),
+                Effect::CancelRequest => self.cancelled += 1,
                 Effect::Close => self.is_closed = true,
             }
         }
     }
 
-    fn receives(&mut self, frame: IncomingFrame) {
-        let acts = self.conversation.on_frame(frame, self.wall, self.now);
-        self.perform(acts);
+    fn receive(&mut self, frame: IncomingFrame) {
+        let effects = self.conversation.on_frame(frame, self.moment());
+        self.execute(effects);
     }
 
     fn caller_says(&mut self, text: &str) {
-        self.receives(IncomingFrame::Said {
+        self.receive(IncomingFrame::Transcript {
             text: text.into(),
             language: None,
             is_last: true,
@@ -104,11 +111,11 @@ impl Story {
     }
 
     fn played(&mut self, text: &str) {
-        self.receives(IncomingFrame::Played(text.into()));
+        self.receive(IncomingFrame::Played(text.into()));
     }
 
-    /// The carrier speaks all that it has been sent.
-    fn hear_all(&mut self) {
+    /// The carrier plays everything that it was sent.
+    fn play_all(&mut self) {
         for text in std::mem::take(&mut self.spoken) {
             if !text.trim().is_empty() {
                 self.played(&text);
@@ -117,20 +124,20 @@ impl Story {
         }
     }
 
-    fn answers(&mut self, by: Speaker, turn: Option<u64>, text: &str, is_last: bool) -> Result<(), ReplyRejected> {
-        let answer = Answer {
+    fn reply(&mut self, by: Speaker, turn: Option<u64>, text: &str, is_last: bool) -> Result<(), ReplyRejected> {
+        let chunk = ReplyChunk {
             by,
             turn,
             text: text.into(),
             is_last,
         };
-        let acts = self.conversation.answer(answer, self.wall, self.now)?;
-        self.perform(acts);
+        let effects = self.conversation.reply(chunk, self.moment())?;
+        self.execute(effects);
         Ok(())
     }
 
     fn agent(&mut self, text: &str) {
-        self.answers(Speaker::Agent, None, text, true).unwrap();
+        self.reply(Speaker::Agent, None, text, true).unwrap();
     }
 
     fn wait(&mut self, time: Duration) {
@@ -138,15 +145,15 @@ impl Story {
         while let Some(next) = self.conversation.deadline().filter(|next| *next <= end) {
             self.wall += TimeDelta::from_std(next.saturating_duration_since(self.now)).unwrap();
             self.now = self.now.max(next);
-            let acts = self.conversation.tick(self.wall, self.now);
-            self.perform(acts);
+            let effects = self.conversation.tick(self.moment());
+            self.execute(effects);
         }
         self.wall += TimeDelta::from_std(end - self.now).unwrap();
         self.now = end;
     }
 
-    fn said(&self) -> Vec<(Speaker, &str, bool)> {
-        let lines = self.conversation.state.history.iter();
+    fn transcript(&self) -> Vec<(Speaker, &str, bool)> {
+        let lines = self.conversation.state().history.iter();
         lines.map(|line| (line.by, line.text.as_str(), line.is_cut)).collect()
     }
 }
@@ -154,506 +161,538 @@ impl Story {
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_turn_is_asked_answered_and_heard() {
-    let mut story = Story::begun();
-    story.caller_says("Are you open?");
-    assert_eq!(story.asked, [1]);
-    story.agent("Until eight.");
-    story.played("Until eight.");
-    assert_eq!(story.spoken, ["Until eight."]);
-    let said = story.said();
+fn requests_reply_and_records_playback() {
+    let mut scenario = Scenario::greeted();
+    scenario.caller_says("Are you open?");
+    assert_eq!(scenario.requested, [1]);
+    scenario.agent("Until eight.");
+    scenario.played("Until eight.");
+    assert_eq!(scenario.spoken, ["Until eight."]);
+    let transcript = scenario.transcript();
     assert_eq!(
-        said[said.len() - 2..],
+        transcript[transcript.len() - 2..],
         [
             (Speaker::Caller, "Are you open?", false),
             (Speaker::Agent, "Until eight.", false)
         ]
     );
-    assert!(story.conversation.is_quiet());
+    assert!(scenario.conversation.is_quiet());
 }
 
 #[test]
-fn the_greeting_says_what_speaks_and_is_said_once() {
-    let story = Story::of(CallState::new(info()), true, true);
-    assert_eq!(story.spoken, ["I'm an AI assistant. Hello, this is Ann's shop."]);
-    let mut again = Story::of(story.conversation.state, true, true);
+fn discloses_ai_and_resumes_greeting_where_it_stopped() {
+    let scenario = Scenario::of(CallState::new(info()), true, true);
+    assert_eq!(scenario.spoken, ["I'm an AI assistant. Hello, this is Ann's shop."]);
+    let mut again = Scenario::of(scenario.conversation.state().clone(), true, true);
     assert_eq!(
         again.spoken,
         ["I'm an AI assistant. Hello, this is Ann's shop."],
-        "not a word was heard"
+        "nothing was played"
     );
     again.played("I'm an AI assistant.");
-    let third = Story::of(again.conversation.state, true, true);
+    let third = Scenario::of(again.conversation.state().clone(), true, true);
     assert_eq!(
         third.spoken,
         ["Hello, this is Ann's shop."],
-        "from the first word that was not heard"
+        "continues after the played part"
     );
 }
 
 #[test]
-fn what_is_not_heard_is_said_on_another_socket_and_nothing_twice() {
-    let mut story = Story::begun();
-    story.caller_says("Tell me all.");
-    story.answers(Speaker::Agent, Some(1), "First this. ", false).unwrap();
-    story
-        .answers(Speaker::Agent, Some(1), "Then that. And more.", true)
+fn resumes_reply_after_the_played_part() {
+    let mut scenario = Scenario::greeted();
+    scenario.caller_says("Tell me all.");
+    scenario.reply(Speaker::Agent, Some(1), "First this. ", false).unwrap();
+    scenario
+        .reply(Speaker::Agent, Some(1), "Then that. And more.", true)
         .unwrap();
-    story.played("First this.");
-    let resumed = Story::of(story.conversation.state, true, true);
+    scenario.played("First this.");
+    let resumed = Scenario::of(scenario.conversation.state().clone(), true, true);
     assert_eq!(resumed.spoken, ["Then that. And more."]);
-    assert!(resumed.asked.is_empty());
+    assert!(resumed.requested.is_empty());
 }
 
 #[test]
-fn a_pending_turn_is_asked_again_on_another_socket() {
-    let mut story = Story::begun();
-    story.caller_says("Are you open?");
-    let resumed = Story::of(story.conversation.state, true, true);
-    assert_eq!(resumed.asked, [1]);
+fn requests_pending_turn_again_on_next_socket() {
+    let mut scenario = Scenario::greeted();
+    scenario.caller_says("Are you open?");
+    let resumed = Scenario::of(scenario.conversation.state().clone(), true, true);
+    assert_eq!(resumed.requested, [1]);
     assert!(resumed.spoken.is_empty());
 }
 
 #[test]
-fn an_interruption_ends_the_turn_and_keeps_what_was_heard() {
-    let mut story = Story::begun();
-    story.caller_says("Tell me all.");
-    story
-        .answers(Speaker::Agent, Some(1), "First this. Then that.", false)
+fn barge_in_ends_turn_and_keeps_played_text() {
+    let mut scenario = Scenario::greeted();
+    scenario.caller_says("Tell me all.");
+    scenario
+        .reply(Speaker::Agent, Some(1), "First this. Then that.", false)
         .unwrap();
-    story.played("First this.");
-    story.played("Then");
-    story.receives(IncomingFrame::Interrupted { heard: "Then".into() });
-    assert_eq!(story.cancelled, 1);
-    story.caller_says("Stop.");
-    assert_eq!(story.asked, [1, 2]);
-    let said = story.said();
-    assert!(said.contains(&(Speaker::Agent, "First this. Then", true)), "{said:?}");
+    scenario.played("First this.");
+    scenario.played("Then");
+    scenario.receive(IncomingFrame::Interrupted { spoken: "Then".into() });
+    assert_eq!(scenario.cancelled, 1);
+    scenario.caller_says("Stop.");
+    assert_eq!(scenario.requested, [1, 2]);
+    let transcript = scenario.transcript();
+    assert!(
+        transcript.contains(&(Speaker::Agent, "First this. Then", true)),
+        "{transcript:?}"
+    );
     assert_eq!(
-        story.answers(Speaker::Agent, Some(1), " The rest.", true),
+        scenario.reply(Speaker::Agent, Some(1), " The rest.", true),
         Err(ReplyRejected::Superseded)
     );
 }
 
 #[test]
-fn a_cough_does_not_end_what_was_being_said() {
-    let mut story = Story::begun();
-    story.caller_says("Tell me all.");
-    story.agent("First this. Then that.");
-    story.played("First this.");
-    story.receives(IncomingFrame::Interrupted { heard: String::new() });
-    story.spoken.clear();
-    story.wait(4 * SECOND);
-    assert_eq!(story.spoken, ["Then that."]);
+fn continues_reply_after_noise() {
+    let mut scenario = Scenario::greeted();
+    scenario.caller_says("Tell me all.");
+    scenario.agent("First this. Then that.");
+    scenario.played("First this.");
+    scenario.receive(IncomingFrame::Interrupted { spoken: String::new() });
+    scenario.spoken.clear();
+    scenario.wait(4 * SECOND);
+    assert_eq!(scenario.spoken, ["Then that."]);
 }
 
 #[test]
-fn an_interruption_of_a_filler_leaves_the_turn_to_be_answered() {
-    let mut story = Story::begun();
-    story.caller_says("Hm?");
-    story.wait(2 * SECOND);
-    story.receives(IncomingFrame::Interrupted { heard: String::new() });
-    story.wait(4 * SECOND);
-    assert_eq!(story.asked, [1, 1], "asked again: nobody has spoken since");
+fn requests_reply_again_after_noise_over_filler() {
+    let mut scenario = Scenario::greeted();
+    scenario.caller_says("Hm?");
+    scenario.wait(2 * SECOND);
+    scenario.receive(IncomingFrame::Interrupted { spoken: String::new() });
+    scenario.wait(4 * SECOND);
+    assert_eq!(scenario.requested, [1, 1], "the pending reply is requested again");
 }
 
 #[test]
-fn two_prompts_at_once_are_one_question_to_answer() {
-    let mut story = Story::begun();
-    story.caller_says("I'd like a table.");
-    story.caller_says("For two.");
-    assert_eq!((story.asked.as_slice(), story.cancelled), (&[1, 2][..], 1));
+fn rejects_reply_to_superseded_turn() {
+    let mut scenario = Scenario::greeted();
+    scenario.caller_says("I'd like a table.");
+    scenario.caller_says("For two.");
+    assert_eq!((scenario.requested.as_slice(), scenario.cancelled), (&[1, 2][..], 1));
     assert_eq!(
-        story.answers(Speaker::Agent, Some(1), "No.", true),
+        scenario.reply(Speaker::Agent, Some(1), "No.", true),
         Err(ReplyRejected::Superseded)
     );
-    story.answers(Speaker::Agent, Some(2), "For two, yes.", true).unwrap();
+    scenario.reply(Speaker::Agent, Some(2), "For two, yes.", true).unwrap();
     assert_eq!(
-        story.answers(Speaker::Agent, Some(2), "For two, yes.", true),
+        scenario.reply(Speaker::Agent, Some(2), "For two, yes.", true),
         Err(ReplyRejected::Answered),
-        "a turn has one answer"
+        "a turn has one reply"
     );
-    assert_eq!(story.spoken, ["For two, yes."]);
+    assert_eq!(scenario.spoken, ["For two, yes."]);
 }
 
 #[test]
-fn fillers_come_late_and_differ() {
-    let mut story = Story::begun();
-    story.caller_says("Quick?");
-    story.wait(SECOND);
-    story.agent("Yes.");
-    story.hear_all();
-    story.wait(3 * SECOND);
-    assert_eq!(story.spoken, ["Yes."], "a fast turn has no filler");
+fn speaks_late_fillers_that_differ() {
+    let mut scenario = Scenario::greeted();
+    scenario.caller_says("Quick?");
+    scenario.wait(SECOND);
+    scenario.agent("Yes.");
+    scenario.play_all();
+    scenario.wait(3 * SECOND);
+    assert_eq!(scenario.spoken, ["Yes."], "a fast turn has no filler");
     let mut last = String::new();
     for _ in 0..20 {
-        story.spoken.clear();
-        story.caller_says("And?");
-        story.wait(2 * SECOND);
-        assert_eq!(story.spoken.len(), 1);
-        assert_ne!(story.spoken[0], last);
-        last = story.spoken[0].clone();
-        story.hear_all();
-        story.agent("So.");
-        story.hear_all();
+        scenario.spoken.clear();
+        scenario.caller_says("And?");
+        scenario.wait(2 * SECOND);
+        assert_eq!(scenario.spoken.len(), 1);
+        assert_ne!(scenario.spoken[0], last);
+        last = scenario.spoken[0].clone();
+        scenario.play_all();
+        scenario.agent("So.");
+        scenario.play_all();
     }
 }
 
 #[test]
-fn an_agent_that_says_nothing_is_replaced_and_can_come_back() {
-    let mut story = Story::begun();
-    story.caller_says("Hello?");
-    story.wait(13 * SECOND);
-    assert_eq!(story.conversation.state.responder, Responder::Voicemail);
-    assert!(story.spoken.iter().any(|text| text.contains("May I take a message?")));
-    story.hear_all();
-    story.caller_says("I am Bob.");
-    assert_eq!(story.asked, [1, 2]);
-    story.spoken.clear();
-    story.agent("Bob! I am back.");
-    assert_eq!(story.conversation.state.responder, Responder::Agent);
-    assert_eq!(story.spoken, ["Bob! I am back."]);
+fn silent_agent_is_replaced_and_can_return() {
+    let mut scenario = Scenario::greeted();
+    scenario.caller_says("Hello?");
+    scenario.wait(13 * SECOND);
+    assert_eq!(scenario.conversation.state().responder, Responder::Voicemail);
+    assert!(
+        scenario
+            .spoken
+            .iter()
+            .any(|text| text.contains("May I take a message?"))
+    );
+    scenario.play_all();
+    scenario.caller_says("I am Bob.");
+    assert_eq!(scenario.requested, [1, 2]);
+    scenario.spoken.clear();
+    scenario.agent("Bob! I am back.");
+    assert_eq!(scenario.conversation.state().responder, Responder::Agent);
+    assert_eq!(scenario.spoken, ["Bob! I am back."]);
     assert_eq!(
-        story.answers(Speaker::Voicemail, Some(2), "Your number?", false),
+        scenario.reply(Speaker::Voicemail, Some(2), "Your number?", false),
         Err(ReplyRejected::Answered)
     );
 }
 
 #[test]
-fn an_agent_that_attends_a_machine_in_mid_sentence_has_the_turn_to_answer() {
-    let mut story = Story::of(CallState::new(info()), false, true);
-    story.hear_all();
-    story.caller_says("I am Bob.");
-    story
-        .answers(Speaker::Voicemail, Some(1), "Thank you. What", false)
+fn agent_that_replaces_voicemail_mid_reply_gets_the_turn() {
+    let mut scenario = Scenario::of(CallState::new(info()), false, true);
+    scenario.play_all();
+    scenario.caller_says("I am Bob.");
+    scenario
+        .reply(Speaker::Voicemail, Some(1), "Thank you. What", false)
         .unwrap();
-    story.spoken.clear();
-    let acts = story.conversation.attend(story.wall, story.now);
-    story.perform(acts);
-    assert_eq!((story.cancelled, story.conversation.state.is_pending), (1, true));
-    assert_eq!(story.spoken, [""], "the machine's sentence is closed");
-    story.played("Thank you. What");
-    story.wait(2 * SECOND);
-    assert_eq!(story.spoken.len(), 2, "the caller is kept company");
+    scenario.spoken.clear();
+    let effects = scenario.conversation.attend(scenario.moment());
+    scenario.execute(effects);
     assert_eq!(
-        story.answers(Speaker::Voicemail, Some(1), " number?", true),
+        (scenario.cancelled, scenario.conversation.state().is_pending),
+        (1, true)
+    );
+    assert_eq!(scenario.spoken, [""], "ends the utterance of the voicemail service");
+    scenario.played("Thank you. What");
+    scenario.wait(2 * SECOND);
+    assert_eq!(scenario.spoken.len(), 2, "a filler");
+    assert_eq!(
+        scenario.reply(Speaker::Voicemail, Some(1), " number?", true),
         Err(ReplyRejected::Answered)
     );
-    story.wait(13 * SECOND);
+    scenario.wait(13 * SECOND);
     assert_eq!(
-        story.conversation.state.responder,
+        scenario.conversation.state().responder,
         Responder::Voicemail,
-        "it can be replaced again"
+        "the agent can be replaced again"
     );
 }
 
 #[test]
-fn what_the_machine_still_says_does_not_count_for_the_agent_that_takes_over() {
-    let mut story = Story::of(CallState::new(info()), false, true);
-    story.played("Hello, this is the AI answering service of Ann's shop.");
-    story.spoken.clear();
-    story.agent("I am here.");
-    story.played("I'm sorry, nobody can take your call right now.");
-    story.played("May I take a message? Please tell me your name.");
-    let resumed = Story::of(story.conversation.state.clone(), true, true);
+fn voicemail_playback_does_not_count_for_the_agent() {
+    let mut scenario = Scenario::of(CallState::new(info()), false, true);
+    scenario.played("Hello, this is the AI answering service of Ann's shop.");
+    scenario.spoken.clear();
+    scenario.agent("I am here.");
+    scenario.played("I'm sorry, nobody can take your call right now.");
+    scenario.played("May I take a message? Please tell me your name.");
+    let resumed = Scenario::of(scenario.conversation.state().clone(), true, true);
     assert_eq!(resumed.spoken, ["I am here."]);
-    story.played("I am here.");
-    assert_eq!(story.said().last(), Some(&(Speaker::Agent, "I am here.", false)));
-    assert!(story.conversation.is_quiet());
+    scenario.played("I am here.");
+    assert_eq!(
+        scenario.transcript().last(),
+        Some(&(Speaker::Agent, "I am here.", false))
+    );
+    assert!(scenario.conversation.is_quiet());
 }
 
 #[test]
-fn last_words_that_a_lost_socket_cut_are_said_on_another_one_which_ends_then() {
-    let mut story = Story::begun();
-    story.caller_says("Bye.");
-    story.agent("Thank you for your call. Goodbye then.");
-    let acts = story.conversation.end(AfterSession::HangUp, story.now);
-    story.perform(acts);
-    story.played("Thank you for your call.");
-    let mut resumed = Story::of(story.conversation.state, true, true);
+fn finishes_last_words_on_next_socket() {
+    let mut scenario = Scenario::greeted();
+    scenario.caller_says("Bye.");
+    scenario.agent("Thank you for your call. Goodbye then.");
+    let effects = scenario.conversation.end(AfterSession::HangUp, scenario.moment());
+    scenario.execute(effects);
+    scenario.played("Thank you for your call.");
+    let mut resumed = Scenario::of(scenario.conversation.state().clone(), true, true);
     assert_eq!(resumed.spoken, ["Goodbye then."]);
     assert!(!resumed.is_closed);
-    resumed.hear_all();
+    resumed.play_all();
     assert!(resumed.is_closed);
-    assert_eq!(resumed.conversation.state.after_session, AfterSession::HangUp);
+    assert_eq!(resumed.conversation.state().after_session, AfterSession::HangUp);
 }
 
 #[test]
-fn without_a_model_the_caller_speaks_after_the_beep() {
-    let mut story = Story::of(CallState::new(info()), false, false);
-    assert!(story.spoken[0].contains("leave a message"));
-    assert!(!story.is_closed, "first it is heard");
-    story.hear_all();
-    assert!(story.is_closed);
-    assert_eq!(story.conversation.state.after_session, AfterSession::Record);
+fn records_message_without_a_model() {
+    let mut scenario = Scenario::of(CallState::new(info()), false, false);
+    assert!(scenario.spoken[0].contains("leave a message"));
+    assert!(!scenario.is_closed, "the prompt is played first");
+    scenario.play_all();
+    assert!(scenario.is_closed);
+    assert_eq!(scenario.conversation.state().after_session, AfterSession::Record);
 }
 
 #[test]
-fn the_machine_ends_within_its_limits() {
-    let mut story = Story::of(CallState::new(info()), false, true);
-    story.hear_all();
+fn voicemail_ends_within_its_limits() {
+    let mut scenario = Scenario::of(CallState::new(info()), false, true);
+    scenario.play_all();
     for turn in 1..=Timeouts::default().voicemail_turns {
-        assert!(!story.is_closed);
-        story.caller_says("And another thing.");
-        story
-            .answers(Speaker::Voicemail, Some(u64::from(turn)), "I see.", true)
+        assert!(!scenario.is_closed);
+        scenario.caller_says("And another thing.");
+        scenario
+            .reply(Speaker::Voicemail, Some(u64::from(turn)), "I see.", true)
             .unwrap();
-        story.hear_all();
-        story.spoken.clear();
+        scenario.play_all();
+        scenario.spoken.clear();
     }
-    story.wait(10 * SECOND);
-    assert!(story.is_closed);
-    assert_eq!(story.conversation.state.after_session, AfterSession::HangUp);
+    scenario.wait(10 * SECOND);
+    assert!(scenario.is_closed);
+    assert_eq!(scenario.conversation.state().after_session, AfterSession::HangUp);
 
-    let mut slow = Story::of(CallState::new(info()), false, true);
-    slow.hear_all();
-    slow.receives(IncomingFrame::Speaking {
+    let mut slow = Scenario::of(CallState::new(info()), false, true);
+    slow.play_all();
+    slow.receive(IncomingFrame::Speaking {
         who: voice::Speaker::Caller,
         is_speaking: true,
     });
     slow.wait(Timeouts::default().voicemail_timeout + 30 * SECOND);
-    assert!(slow.is_closed, "whoever talks on and on is thanked too");
+    assert!(slow.is_closed, "a long utterance does not extend the limit");
 }
 
 #[test]
-fn silence_is_asked_about_once_and_then_ends_the_call() {
-    let mut story = Story::begun();
-    story.wait(25 * SECOND);
-    assert_eq!(story.spoken, ["Are you still there?"]);
-    story.hear_all();
-    story.caller_says("Yes.");
-    story.agent("Good.");
-    story.hear_all();
-    story.spoken.clear();
-    story.wait(60 * SECOND);
-    assert_eq!(story.spoken, ["Are you still there?", "Goodbye."]);
-    assert!(story.is_closed);
+fn prompts_once_in_silence_then_ends_the_call() {
+    let mut scenario = Scenario::greeted();
+    scenario.wait(25 * SECOND);
+    assert_eq!(scenario.spoken, ["Are you still there?"]);
+    scenario.play_all();
+    scenario.caller_says("Yes.");
+    scenario.agent("Good.");
+    scenario.play_all();
+    scenario.spoken.clear();
+    scenario.wait(60 * SECOND);
+    assert_eq!(scenario.spoken, ["Are you still there?", "Goodbye."]);
+    assert!(scenario.is_closed);
 }
 
 #[test]
-fn keys_are_a_turn_once_they_are_complete() {
-    let mut story = Story::begun();
+fn complete_keys_begin_a_turn() {
+    let mut scenario = Scenario::greeted();
     for key in "12".chars() {
-        story.receives(IncomingFrame::Key(key));
+        scenario.receive(IncomingFrame::Key(key));
     }
-    assert!(story.asked.is_empty());
-    story.wait(3 * SECOND);
-    assert_eq!(story.asked, [1]);
-    story.receives(IncomingFrame::Key('7'));
-    story.receives(IncomingFrame::Key('#'));
-    story.wait(Duration::ZERO);
-    assert_eq!(story.asked, [1, 2]);
-    assert_eq!(story.said().last(), Some(&(Speaker::Caller, "[pressed 7#]", false)));
+    assert!(scenario.requested.is_empty());
+    scenario.wait(3 * SECOND);
+    assert_eq!(scenario.requested, [1]);
+    scenario.receive(IncomingFrame::Key('7'));
+    scenario.receive(IncomingFrame::Key('#'));
+    scenario.wait(Duration::ZERO);
+    assert_eq!(scenario.requested, [1, 2]);
+    assert_eq!(
+        scenario.transcript().last(),
+        Some(&(Speaker::Caller, "[pressed 7#]", false))
+    );
 }
 
 #[test]
-fn goodbye_is_heard_before_the_session_ends() {
-    let mut story = Story::begun();
-    story.caller_says("Bye.");
-    story.agent("Goodbye then.");
-    let acts = story.conversation.end(AfterSession::HangUp, story.now);
-    story.perform(acts);
-    assert!(!story.is_closed);
-    story.caller_says("One more thing!");
-    assert_eq!(story.asked, [1], "the call is ending");
-    story.hear_all();
-    assert!(story.is_closed);
+fn plays_goodbye_before_closing() {
+    let mut scenario = Scenario::greeted();
+    scenario.caller_says("Bye.");
+    scenario.agent("Goodbye then.");
+    let effects = scenario.conversation.end(AfterSession::HangUp, scenario.moment());
+    scenario.execute(effects);
+    assert!(!scenario.is_closed);
+    scenario.caller_says("One more thing!");
+    assert_eq!(scenario.requested, [1], "the call is ending");
+    scenario.play_all();
+    assert!(scenario.is_closed);
 }
 
 #[test]
-fn goodbye_that_nobody_confirms_does_not_hold_the_line() {
-    let mut story = Story::begun();
-    story.caller_says("Bye.");
-    story.agent("Goodbye.");
-    let acts = story.conversation.end(AfterSession::HangUp, story.now);
-    story.perform(acts);
-    story.wait(10 * SECOND);
-    assert!(story.is_closed);
+fn closes_without_playback_report_of_goodbye() {
+    let mut scenario = Scenario::greeted();
+    scenario.caller_says("Bye.");
+    scenario.agent("Goodbye.");
+    let effects = scenario.conversation.end(AfterSession::HangUp, scenario.moment());
+    scenario.execute(effects);
+    scenario.wait(10 * SECOND);
+    assert!(scenario.is_closed);
 }
 
 #[test]
-fn a_call_ends_at_its_limit_with_a_sentence() {
+fn ends_at_the_time_limit_with_words() {
     let mut state = CallState::new(info());
     state.info.limit_at = Clock::System.now() + TimeDelta::seconds(30);
-    let mut story = Story::of(state, true, true);
-    story.hear_all();
-    story.caller_says("So let me tell you.");
-    story.wait(31 * SECOND);
-    assert!(story.spoken.iter().any(|text| text.contains("time is up")));
-    story.hear_all();
-    story.wait(10 * SECOND);
-    assert!(story.is_closed);
+    let mut scenario = Scenario::of(state, true, true);
+    scenario.play_all();
+    scenario.caller_says("So let me tell you.");
+    scenario.wait(31 * SECOND);
+    assert!(scenario.spoken.iter().any(|text| text.contains("time is up")));
+    scenario.play_all();
+    scenario.wait(10 * SECOND);
+    assert!(scenario.is_closed);
 }
 
 #[test]
-fn pieces_are_spoken_as_they_come_and_a_reply_that_breaks_off_is_over() {
-    let mut story = Story::begun();
-    story.caller_says("Tell me.");
-    story.answers(Speaker::Agent, Some(1), "Once", false).unwrap();
-    story.answers(Speaker::Agent, Some(1), " upon", false).unwrap();
-    assert_eq!(story.spoken, ["Once", " upon"]);
-    story.played("Once upon");
-    story.wait(6 * SECOND);
+fn speaks_pieces_at_once_and_ends_a_broken_reply() {
+    let mut scenario = Scenario::greeted();
+    scenario.caller_says("Tell me.");
+    scenario.reply(Speaker::Agent, Some(1), "Once", false).unwrap();
+    scenario.reply(Speaker::Agent, Some(1), " upon", false).unwrap();
+    assert_eq!(scenario.spoken, ["Once", " upon"]);
+    scenario.played("Once upon");
+    scenario.wait(6 * SECOND);
     assert_eq!(
-        story.spoken.len(),
+        scenario.spoken.len(),
         3,
-        "between pieces it is not quiet for long: {:?}",
-        story.spoken
+        "a filler between two pieces: {:?}",
+        scenario.spoken
     );
-    story.wait(4 * SECOND);
-    assert_eq!(story.conversation.state.reply, None);
-    assert_eq!(story.said().last(), Some(&(Speaker::Agent, "Once upon", false)));
+    scenario.wait(4 * SECOND);
+    assert_eq!(scenario.conversation.state().reply, None);
+    assert_eq!(
+        scenario.transcript().last(),
+        Some(&(Speaker::Agent, "Once upon", false))
+    );
 }
 
 #[test]
-fn noise_over_a_filler_leaves_nobody_in_silence() {
+fn noise_over_filler_leaves_no_silence() {
     let speaking = |is_speaking| IncomingFrame::Speaking {
         who: voice::Speaker::Caller,
         is_speaking,
     };
-    let partial = IncomingFrame::Said {
+    let partial = IncomingFrame::Transcript {
         text: "Er".into(),
         language: None,
         is_last: false,
     };
-    // It is told that they stop; it is told that nothing was said; nothing is told.
+    // The carrier reports the end of speech, an empty utterance, or nothing.
     for ends in [
         Some(speaking(false)),
-        Some(IncomingFrame::Said {
+        Some(IncomingFrame::Transcript {
             text: " ".into(),
             language: None,
             is_last: true,
         }),
         None,
     ] {
-        let mut story = Story::begun();
-        story.caller_says("Are you open?");
-        story.wait(2 * SECOND);
-        assert_eq!(story.spoken.len(), 1, "a filler");
-        story.receives(IncomingFrame::Interrupted { heard: "One".into() });
-        assert_eq!(story.cancelled, 1, "an interruption cancels at once");
-        story.receives(partial.clone());
-        story.wait(5 * SECOND);
-        ends.into_iter().for_each(|frame| story.receives(frame));
-        story.wait(11 * SECOND);
-        assert_eq!(story.asked.last(), Some(&1));
-        assert_eq!(story.asked.len(), 2, "the question still stands");
-        assert!(story.spoken.len() > 1, "and they are kept company");
+        let mut scenario = Scenario::greeted();
+        scenario.caller_says("Are you open?");
+        scenario.wait(2 * SECOND);
+        assert_eq!(scenario.spoken.len(), 1, "a filler");
+        scenario.receive(IncomingFrame::Interrupted { spoken: "One".into() });
+        assert_eq!(scenario.cancelled, 1, "a barge-in cancels the request");
+        scenario.receive(partial.clone());
+        scenario.wait(5 * SECOND);
+        ends.into_iter().for_each(|frame| scenario.receive(frame));
+        scenario.wait(11 * SECOND);
+        assert_eq!(scenario.requested.last(), Some(&1));
+        assert_eq!(scenario.requested.len(), 2, "the reply is requested again");
+        assert!(scenario.spoken.len() > 1, "a filler");
     }
-    let mut story = Story::begun();
-    story.receives(partial);
-    story.wait(25 * SECOND);
+    let mut scenario = Scenario::greeted();
+    scenario.receive(partial);
+    scenario.wait(25 * SECOND);
     assert!(
-        story.spoken.iter().any(|text| text.contains("there?")),
+        scenario.spoken.iter().any(|text| text.contains("there?")),
         "{:?}",
-        story.spoken
+        scenario.spoken
     );
 }
 
 #[test]
-fn what_is_played_otherwise_than_sent_stops_nothing() {
-    let mut story = Story::begun();
-    story.caller_says("Tell me.");
-    story.agent("Wait. <break time=\"500ms\"/> Now.");
-    story.played("Wait. Now.");
-    story.caller_says("And then?");
-    story.wait(2 * SECOND);
-    assert_eq!(story.spoken.len(), 2, "a filler: {:?}", story.spoken);
-    story.agent("That is all.");
-    story.played("That is all.");
-    assert_eq!(story.said().last(), Some(&(Speaker::Agent, "That is all.", false)));
-    // Nothing is told at all.
-    story.agent("Anything else?");
-    story.wait(8 * SECOND);
-    assert!(story.conversation.is_quiet());
-    assert_eq!(story.said().last(), Some(&(Speaker::Agent, "Anything else?", false)));
-}
-
-#[test]
-fn nobody_is_talked_to_while_they_type() {
-    let mut story = Story::begun();
-    story.agent("Please enter your number with all of its ten digits.");
-    story.played("Please enter your number");
-    story.spoken.clear();
-    story.receives(IncomingFrame::Interrupted { heard: String::new() });
-    for key in "41555".chars() {
-        story.receives(IncomingFrame::Key(key));
-        story.wait(SECOND);
-    }
-    assert!(story.spoken.is_empty(), "{:?}", story.spoken);
-    story.receives(IncomingFrame::Key('#'));
-    story.wait(Duration::ZERO);
-    assert_eq!(story.said().last(), Some(&(Speaker::Caller, "[pressed 41555#]", false)));
-}
-
-#[test]
-fn what_is_said_over_a_goodbye_is_kept_and_asks_nobody() {
-    let mut story = Story::begun();
-    story.agent("Goodbye.");
-    let acts = story.conversation.end(AfterSession::HangUp, story.now);
-    story.perform(acts);
-    story.caller_says("One more thing!");
-    story.played("Goodbye.");
-    assert!(story.is_closed && story.asked.is_empty());
-    story.caller_says("Hello?");
-    assert_eq!(story.said().last(), Some(&(Speaker::Caller, "Hello?", false)));
+fn continues_after_unmatched_playback_reports() {
+    let mut scenario = Scenario::greeted();
+    scenario.caller_says("Tell me.");
+    scenario.agent("Wait. <break time=\"500ms\"/> Now.");
+    scenario.played("Wait. Now.");
+    scenario.caller_says("And then?");
+    scenario.wait(2 * SECOND);
+    assert_eq!(scenario.spoken.len(), 2, "a filler: {:?}", scenario.spoken);
+    scenario.agent("That is all.");
+    scenario.played("That is all.");
     assert_eq!(
-        story.answers(Speaker::Agent, None, "Yes?", true),
+        scenario.transcript().last(),
+        Some(&(Speaker::Agent, "That is all.", false))
+    );
+    // The carrier reports no playback.
+    scenario.agent("Anything else?");
+    scenario.wait(8 * SECOND);
+    assert!(scenario.conversation.is_quiet());
+    assert_eq!(
+        scenario.transcript().last(),
+        Some(&(Speaker::Agent, "Anything else?", false))
+    );
+}
+
+#[test]
+fn stays_silent_while_keys_are_pressed() {
+    let mut scenario = Scenario::greeted();
+    scenario.agent("Please enter your number with all of its ten digits.");
+    scenario.played("Please enter your number");
+    scenario.spoken.clear();
+    scenario.receive(IncomingFrame::Interrupted { spoken: String::new() });
+    for key in "41555".chars() {
+        scenario.receive(IncomingFrame::Key(key));
+        scenario.wait(SECOND);
+    }
+    assert!(scenario.spoken.is_empty(), "{:?}", scenario.spoken);
+    scenario.receive(IncomingFrame::Key('#'));
+    scenario.wait(Duration::ZERO);
+    assert_eq!(
+        scenario.transcript().last(),
+        Some(&(Speaker::Caller, "[pressed 41555#]", false))
+    );
+}
+
+#[test]
+fn records_words_over_goodbye_without_a_turn() {
+    let mut scenario = Scenario::greeted();
+    scenario.agent("Goodbye.");
+    let effects = scenario.conversation.end(AfterSession::HangUp, scenario.moment());
+    scenario.execute(effects);
+    scenario.caller_says("One more thing!");
+    scenario.played("Goodbye.");
+    assert!(scenario.is_closed && scenario.requested.is_empty());
+    scenario.caller_says("Hello?");
+    assert_eq!(scenario.transcript().last(), Some(&(Speaker::Caller, "Hello?", false)));
+    assert_eq!(
+        scenario.reply(Speaker::Agent, None, "Yes?", true),
         Err(ReplyRejected::Answered)
     );
-    let acts = story.conversation.end(AfterSession::Record, story.now);
-    assert!(acts.is_empty());
+    let effects = scenario.conversation.end(AfterSession::Record, scenario.moment());
+    assert!(effects.is_empty());
     assert_eq!(
-        (story.conversation.state.after_session.clone(), story.asked.len()),
+        (
+            scenario.conversation.state().after_session.clone(),
+            scenario.requested.len()
+        ),
         (AfterSession::HangUp, 0)
     );
 }
 
 #[test]
-fn a_machine_that_was_lost_in_mid_sentence_answers_again() {
-    let mut story = Story::of(CallState::new(info()), false, true);
-    story.hear_all();
-    story.caller_says("I am Bob.");
-    story
-        .answers(Speaker::Voicemail, Some(1), "Thank you. What number can you", false)
+fn requests_voicemail_reply_again_when_lost_midway() {
+    let mut scenario = Scenario::of(CallState::new(info()), false, true);
+    scenario.play_all();
+    scenario.caller_says("I am Bob.");
+    scenario
+        .reply(Speaker::Voicemail, Some(1), "Thank you. What number can you", false)
         .unwrap();
-    story.played("Thank you.");
-    let story = Story::of(story.conversation.state.clone(), false, true);
-    assert_eq!((story.asked, story.spoken.len()), (vec![1], 0));
+    scenario.played("Thank you.");
+    let scenario = Scenario::of(scenario.conversation.state().clone(), false, true);
+    assert_eq!((scenario.requested, scenario.spoken.len()), (vec![1], 0));
 }
 
 #[test]
-fn frames_in_any_order_break_nothing() {
+fn survives_frames_in_random_order() {
     use rand::{RngExt, SeedableRng, rngs::StdRng};
     for seed in 0..200 {
         let mut random = StdRng::seed_from_u64(seed);
-        let mut story = Story::of(CallState::new(info()), random.random(), random.random());
+        let mut scenario = Scenario::of(CallState::new(info()), random.random(), random.random());
         for _ in 0..100 {
             match random.random_range(0..9) {
-                0 => story.caller_says("Words."),
-                1 => story.receives(IncomingFrame::Interrupted { heard: "W".into() }),
-                2 => story.played("ord"),
-                3 => story.receives(IncomingFrame::Key('#')),
-                4 => story.wait(Duration::from_millis(random.random_range(0..9_000))),
-                5 => drop(story.answers(
+                0 => scenario.caller_says("Words."),
+                1 => scenario.receive(IncomingFrame::Interrupted { spoken: "W".into() }),
+                2 => scenario.played("ord"),
+                3 => scenario.receive(IncomingFrame::Key('#')),
+                4 => scenario.wait(Duration::from_millis(random.random_range(0..9_000))),
+                5 => drop(scenario.reply(
                     Speaker::Agent,
                     Some(random.random_range(0..5)),
                     "Yes. ",
                     random.random(),
                 )),
-                6 => drop(story.answers(Speaker::Voicemail, None, "Well, ", random.random())),
-                7 => story.hear_all(),
+                6 => drop(scenario.reply(Speaker::Voicemail, None, "Well, ", random.random())),
+                7 => scenario.play_all(),
                 _ => {
-                    let turn = story.conversation.state.turn;
-                    let acts = story.conversation.cannot_answer(turn, story.wall, story.now);
-                    story.perform(acts);
+                    let turn = scenario.conversation.state().turn;
+                    let effects = scenario.conversation.reply_unavailable(turn, scenario.moment());
+                    scenario.execute(effects);
                 }
             }
-            if let Some(reply) = &story.conversation.state.reply {
+            if let Some(reply) = &scenario.conversation.state().reply {
                 assert!(reply.played <= reply.planned.len(), "seed {seed}");
             }
         }
-        story.wait(400 * SECOND);
-        assert!(story.is_closed, "seed {seed}: silence ends every call");
+        scenario.wait(400 * SECOND);
+        assert!(scenario.is_closed, "seed {seed}: silence ends every call");
     }
 }

@@ -1,136 +1,104 @@
-//! What happens when nothing does: fillers, an agent that does not answer, silence, keys, and the call's end.
+//! Deadlines of a conversation. Time is a parameter; no method reads a clock.
 
-use butt_dial_domain::clock::Timestamp;
-use rand::RngExt;
 use tokio::time::Instant;
 
-use super::{
-    super::{
-        playback::UtteranceKind,
-        state::{AfterSession, Responder},
-    },
-    BargeIn, Conversation, Effect,
-};
+use super::super::settings::Timeouts;
 
-impl Conversation {
-    /// To be called at `deadline`, and harmless before.
-    pub fn tick(&mut self, wall: Timestamp, now: Instant) -> Vec<Effect> {
-        let is_due = |clock: Option<Instant>| clock.is_some_and(|at| at <= now);
-        if is_due(self.clocks.limit) {
-            self.clocks.limit = None;
-            self.end_with(&self.phrases.clone().time_is_up, AfterSession::HangUp, wall, now);
-        }
-        if is_due(self.clocks.spoken) {
-            self.presume_heard(wall, now);
-        }
-        if is_due(self.clocks.closing) {
-            // It should have been heard by now; the caller shall not wait for what may never come.
-            self.close();
-        }
-        if is_due(self.clocks.keys) {
-            self.keys_are_complete(wall, now);
-        }
-        if is_due(self.clocks.filler) {
-            self.fill(now);
-        }
-        if is_due(self.clocks.give_up) {
-            self.mind_is_silent(wall, now);
-        }
-        if is_due(self.clocks.machine) {
-            self.clocks.machine = None;
-            self.machine_is_done(wall, now);
-        }
-        if is_due(self.clocks.interruption) {
-            self.nothing_followed(wall, now);
-        }
-        if is_due(self.clocks.silence) {
-            self.break_silence(wall, now);
-        }
-        self.take()
+/// A point in time at which something is due, or none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    pub fn set(&mut self, at: Instant) {
+        self.0 = Some(at);
     }
 
-    /// Only while nothing is to be heard: of us, or of the caller.
-    fn fill(&mut self, now: Instant) {
-        let is_answering = self.state.reply.as_ref().is_some_and(|reply| !reply.is_complete);
-        let is_awaited = self.state.is_pending || is_answering;
-        self.clocks.filler = is_awaited.then(|| now + self.timeouts.filler_interval);
-        if !is_awaited || !self.queue.is_empty() || self.state.is_caller_speaking {
-            return;
-        }
-        let count = self.phrases.fillers.len();
-        let mut choice = rand::rng().random_range(0..count);
-        if Some(choice) == self.last_filler {
-            choice = (choice + 1) % count;
-        }
-        self.last_filler = Some(choice);
-        self.fillers += 1;
-        let text = self.phrases.fillers[choice].clone();
-        self.queue.push(UtteranceKind::Filler, &text);
-        self.speak(text, true, true);
-        self.expect_to_be_heard(now);
+    pub fn set_if(&mut self, condition: bool, at: Instant) {
+        self.0 = condition.then_some(at);
     }
 
-    /// No answer, or none any more, from whoever was asked.
-    pub(super) fn mind_is_silent(&mut self, wall: Timestamp, now: Instant) {
-        self.clocks.give_up = None;
-        if !self.state.is_pending {
-            // The reply broke off: what there is of it is all there is.
-            if let Some(reply) = self.state.reply.as_mut().filter(|reply| !reply.is_complete) {
-                reply.is_complete = true;
-                self.acts.push(Effect::Cancel);
-                self.speak(String::new(), true, false);
-                self.acts.push(Effect::Save);
-                self.clocks.filler = None;
-                self.settle_reply(wall, now);
-            }
-            return;
-        }
-        self.clocks.filler = None;
-        self.acts.push(Effect::Cancel);
-        match self.state.responder {
-            Responder::Agent => self.machine_takes_over(false, wall, now),
-            // Without a model that answers, the caller can still leave a message.
-            Responder::Voicemail => {
-                let words = format!("{} {}", self.phrases.apology, self.phrases.record);
-                self.end_with(&words, AfterSession::Record, wall, now);
-            }
-        }
+    pub fn clear(&mut self) {
+        self.0 = None;
     }
 
-    /// An interruption that no words followed: we go on where we were.
-    fn nothing_followed(&mut self, wall: Timestamp, now: Instant) {
-        self.clocks.interruption = None;
-        // It was no speech, or the carrier has made no words of it.
-        self.state.is_caller_speaking = false;
-        match self.cut.take() {
-            Some(BargeIn::Reply(rest)) if !rest.is_empty() => {
-                let by = match self.state.responder {
-                    Responder::Agent => super::Speaker::Agent,
-                    Responder::Voicemail => super::Speaker::Voicemail,
-                };
-                self.finish_reply(wall);
-                self.say(by, &rest, now);
-            }
-            Some(BargeIn::Reply(_)) => self.notice(&self.phrases.clone().missed, now),
-            Some(BargeIn::Question) => self.ask(now),
-            None => {}
-        }
+    pub fn is_set(self) -> bool {
+        self.0.is_some()
     }
 
-    /// Silence counts from the last thing that was heard of anybody.
-    pub(super) fn listen_for_silence(&mut self, now: Instant) {
-        // Somebody who speaks is told of all the time.
-        self.expect_to_be_heard(now);
-        let is_silent = !self.state.is_pending && !self.is_ending();
-        self.clocks.silence = is_silent.then(|| now + self.timeouts.silence + self.time_to_speak());
+    pub fn get(self) -> Option<Instant> {
+        self.0
     }
 
-    fn break_silence(&mut self, wall: Timestamp, now: Instant) {
-        self.state.is_caller_speaking = false;
-        self.silence_prompts += 1;
-        if self.silence_prompts > 1 {
-            return self.end_with(&self.phrases.clone().goodbye, AfterSession::HangUp, wall, now);
+    /// Returns true, and clears the deadline, if it has passed.
+    pub fn take_due(&mut self, now: Instant) -> bool {
+        let is_due = self.0.is_some_and(|at| at <= now);
+        if is_due {
+            self.0 = None;
         }
-        self.notice(&self.phrases.clone().still_there, now);
+        is_due
+    }
+}
+
+/// Deadlines for the responder, for silence, and for the whole call.
+#[derive(Default)]
+pub(super) struct Timers {
+    /// The time at which the current reply was requested. Not a deadline.
+    requested_at: Option<Instant>,
+    pub filler: Deadline,
+    /// The first piece of a reply, or its next piece, is overdue.
+    pub reply: Deadline,
+    pub silence: Deadline,
+    pub voicemail: Deadline,
+    pub limit: Deadline,
+    /// Number of "are you still there?" prompts since the caller's last sign of life.
+    pub silence_prompts: u32,
+}
+
+impl Timers {
+    pub fn start_request(&mut self, timeouts: &Timeouts, now: Instant) {
+        self.requested_at = Some(now);
+        self.filler.set(now + timeouts.filler_after);
+        self.reply.set(now + timeouts.reply_timeout);
+        self.silence.clear();
+    }
+
+    pub fn stop_request(&mut self) {
+        self.requested_at = None;
+        self.filler.clear();
+        self.reply.clear();
+    }
+
+    /// Returns the latency of the first piece of a reply, in milliseconds. `None` for later pieces.
+    pub fn take_latency(&mut self, now: Instant) -> Option<u32> {
+        let elapsed = now - self.requested_at.take()?;
+        Some(u32::try_from(elapsed.as_millis()).unwrap_or(u32::MAX))
+    }
+
+    /// Waits for the next piece of a reply, or for none after the last one.
+    pub fn await_chunk(&mut self, is_last: bool, timeouts: &Timeouts, now: Instant) {
+        // The pause between two pieces can be long as well.
+        self.filler.set_if(!is_last, now + timeouts.filler_interval);
+        self.reply.set_if(!is_last, now + timeouts.chunk_timeout);
+    }
+
+    /// Restarts the wait for a reply, if one is pending, for a responder that has taken over.
+    pub fn restart_request(&mut self, is_pending: bool, timeouts: &Timeouts, now: Instant) {
+        self.reply.set_if(is_pending, now + timeouts.reply_timeout);
+        self.filler.set_if(is_pending, now + timeouts.filler_after);
+    }
+
+    /// Only the end of the session is awaited from here on.
+    pub fn begin_ending(&mut self) {
+        self.silence.clear();
+        self.filler.clear();
+        self.reply.clear();
+    }
+
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub fn deadlines(&self) -> [Deadline; 5] {
+        [self.filler, self.reply, self.silence, self.voicemail, self.limit]
     }
 }

@@ -1,81 +1,77 @@
-//! What a carrier tells is made durable, beside the person on the line: where they wait for the answer, it is not kept from
-//! them because the stream is away. It is tried again for a while; what is lost even so, `unheard.rs` asks the carrier for.
+//! Publishes callbacks durably: before the carrier gets its response, or in parallel if a person on the line waits for it.
+//! In the background, publishing is retried for some time. `reconcile.rs` recovers reports that are lost even so.
 
 use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::call::CallReport;
+use butt_dial_messaging::inbound::{WebhookRefusal, envelope::Envelope};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{super::conclude::conclude, CallWebhook, CallbackKind};
-use crate::{
-    Comms,
-    calls::state::CallState,
-    inbound::{WebhookRefusal, envelope::Envelope, publish},
+use super::{
+    super::{conclude::conclude, handle::Calls, state::CallState},
+    callback::{CallWebhook, CallbackKind},
 };
 
-/// How long a person on the line waits for the stream: not as long that they would notice.
-const UNNOTICED: Duration = Duration::from_secs(1);
-const TRIED_FOR: Duration = Duration::from_secs(600);
-const PAUSE: Duration = Duration::from_millis(500);
+/// How long a person on the line waits for the stream. Longer pauses would be noticed.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(1);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(600);
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// The report, into the stream.
+/// Publishes the report of a callback.
 pub(super) async fn publish_report(
-    comms: &Comms,
+    calls: &Arc<Calls>,
     webhook: &CallWebhook,
-    hook: CallbackKind,
+    kind: CallbackKind,
     state: &CallState,
 ) -> Result<(), WebhookRefusal> {
     let envelope = Envelope::call(&state.info, webhook.report.clone());
-    let told = Arc::new((webhook.carrier, envelope, webhook.trace.clone()));
-    durably(comms, hook, move |comms| {
-        let told = told.clone();
+    let report = Arc::new((webhook.carrier, envelope, webhook.trace.clone()));
+    run_durably(calls, kind, move |calls| {
+        let report = report.clone();
         async move {
-            let (carrier, envelope, trace) = &*told;
-            publish::append(&comms, carrier, envelope, trace).await.map(drop)
+            let (carrier, envelope, trace) = &*report;
+            calls.inbound.append(carrier, envelope, trace).await.map(drop)
         }
     })
     .await
 }
 
-/// The call's end.
+/// Publishes the end of the call.
 pub(super) async fn conclude_call(
-    comms: &Comms,
-    hook: CallbackKind,
+    calls: &Arc<Calls>,
+    kind: CallbackKind,
     state: &CallState,
     report: CallReport,
 ) -> Result<(), WebhookRefusal> {
-    let ended = Arc::new((state.clone(), report));
-    durably(comms, hook, move |comms| {
-        let ended = ended.clone();
-        async move { conclude(&comms, &ended.0, &ended.1).await }
+    let end = Arc::new((state.clone(), report));
+    run_durably(calls, kind, move |calls| {
+        let end = end.clone();
+        async move { conclude(&calls, &end.0, &end.1).await }
     })
     .await
 }
 
-/// Does the work, which can be repeated. An error is for a carrier that comes again, where nobody waits.
-async fn durably<F, Fut>(comms: &Comms, hook: CallbackKind, work: F) -> Result<(), WebhookRefusal>
+/// Runs idempotent work. Without a person on the line, an error makes the carrier repeat the callback.
+async fn run_durably<F, Fut>(calls: &Arc<Calls>, kind: CallbackKind, work: F) -> Result<(), WebhookRefusal>
 where
-    F: Fn(Comms) -> Fut + Send + 'static,
+    F: Fn(Arc<Calls>) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), WebhookRefusal>> + Send,
 {
-    if hook.must_precede_response() {
-        return work(comms.clone()).await;
+    if kind.must_precede_response() {
+        return work(calls.clone()).await;
     }
-    let owned = comms.clone();
-    let done = comms.tasks.spawn(async move {
-        let begun = Instant::now();
+    let owned = calls.clone();
+    let done = calls.tasks.spawn(async move {
+        let started = Instant::now();
         while work(owned.clone()).await.is_err() {
-            if begun.elapsed() >= TRIED_FOR || owned.tasks.is_closed() {
-                return tracing::error!(
-                    ?hook,
-                    "what a carrier told of a call is not written down; it has to be asked"
-                );
+            if started.elapsed() >= RETRY_TIMEOUT || owned.tasks.is_closed() {
+                return tracing::error!(?kind, "call report lost: the reconciler asks the carrier");
             }
-            sleep(PAUSE).await;
+            sleep(RETRY_PAUSE).await;
         }
     });
-    if timeout(UNNOTICED, done).await.is_err() {
-        tracing::warn!(?hook, "a call goes on before what its carrier told is written down");
+    if timeout(PUBLISH_TIMEOUT, done).await.is_err() {
+        tracing::warn!(?kind, "call continues before its report is durable");
     }
     Ok(())
 }
@@ -85,41 +81,49 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::{
-        calls::conclude::tests::{completed, inbound},
-        inbound::tests::bench::Bench,
-    };
+    use crate::testing::{Bench, completed, inbound_state};
+
+    fn appended(bench: &Bench) -> usize {
+        bench.messaging.bus.appended.lock().unwrap().len()
+    }
 
     #[tokio::test]
-    async fn whoever_waits_on_the_line_does_not_wait_for_the_stream() {
+    async fn carrier_repeats_a_callback_that_is_not_durable() {
         let bench = Bench::new().await;
-        bench.bus.refuses_appends.store(true, Ordering::SeqCst);
-        let state = inbound();
-        let refused = conclude_call(&bench.comms, CallbackKind::Status, &state, completed()).await;
-        assert!(
-            matches!(refused, Err(WebhookRefusal::Unavailable)),
-            "the carrier comes again"
-        );
-        for hook in [
+        bench.messaging.bus.refuses_appends.store(true, Ordering::SeqCst);
+        for kind in [
+            CallbackKind::Status,
+            CallbackKind::Machine,
+            CallbackKind::Message,
+            CallbackKind::Recording,
+        ] {
+            let refused = conclude_call(&bench.calls, kind, &inbound_state(), completed()).await;
+            assert_eq!(refused, Err(WebhookRefusal::Unavailable), "{kind:?}");
+        }
+        assert_eq!(appended(&bench), 0);
+    }
+
+    #[tokio::test]
+    async fn person_on_the_line_does_not_wait_for_the_stream() {
+        for kind in [
             CallbackKind::Incoming,
             CallbackKind::Answer,
             CallbackKind::Action,
             CallbackKind::Whisper,
             CallbackKind::Dialled,
         ] {
-            assert!(!hook.must_precede_response());
+            let bench = Bench::new().await;
+            bench.messaging.bus.refuses_appends.store(true, Ordering::SeqCst);
+            tokio::time::pause();
+            let started = Instant::now();
+            let state = inbound_state();
+            conclude_call(&bench.calls, kind, &state, completed()).await.unwrap();
+            assert_eq!(started.elapsed(), PUBLISH_TIMEOUT, "{kind:?}");
+            assert_eq!(appended(&bench), 0, "{kind:?}");
+            bench.messaging.bus.refuses_appends.store(false, Ordering::SeqCst);
+            tokio::time::sleep(2 * RETRY_PAUSE).await;
+            assert!(appended(&bench) > 0, "{kind:?}: published in the background");
+            tokio::time::resume();
         }
-        conclude_call(&bench.comms, CallbackKind::Action, &state, completed())
-            .await
-            .unwrap();
-        assert!(bench.bus.appended.lock().unwrap().is_empty());
-        bench.bus.refuses_appends.store(false, Ordering::SeqCst);
-        let written = async {
-            while bench.bus.appended.lock().unwrap().is_empty() {
-                tokio::task::yield_now().await;
-            }
-        };
-        let written = timeout(Duration::from_secs(10), written).await;
-        written.expect("it is written down afterwards");
     }
 }

@@ -1,6 +1,6 @@
-//! A call that is known: what the carrier does with it next.
+//! Handlers of the callbacks for existing calls: each applies a report and returns the script that follows.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
     call::{AnsweredBy, CallReport, CallStatus, Direction, Purpose, SessionEnd, SessionOutcome},
@@ -10,100 +10,88 @@ use butt_dial_domain::{
         voice::{Script, Step},
     },
 };
+use butt_dial_messaging::inbound::{Routes, WebhookRefusal};
 
 use super::{
     super::{
-        conclude::{conclude, leave_words},
-        script,
-        state::{self, AfterSession, CallState, Responder, Speaker, TranscriptEntry},
+        conclude::{conclude, publish_words},
+        handle::Calls,
+        ownership, script,
+        state::{AfterSession, CallState, Speaker, TranscriptEntry},
     },
-    CallWebhook, CallbackKind, durable_publish, lost,
-};
-use crate::{
-    Comms,
-    inbound::{WebhookRefusal, routes::Routes},
+    callback::{CallWebhook, CallbackKind},
+    durable_publish::{conclude_call, publish_report},
+    missing_state,
 };
 
-/// Sockets that could not be opened, or broke at once, before the caller is asked for a message instead.
-const MOST_FAILURES: u64 = 3;
-const FAILURES_WITHIN: Duration = Duration::from_secs(30);
-/// What an agent reads where a transfer has failed, as it reads of keys.
-const NOT_REACHED: &str = "[nobody could be reached]";
+/// Number of failed sockets within `FAILURES_WINDOW` after which the caller is asked for a recording.
+const MAX_SOCKET_FAILURES: u64 = 3;
+const FAILURES_WINDOW: Duration = Duration::from_secs(30);
+/// The turn that reports a failed transfer to the agent, in the form of pressed keys.
+const TRANSFER_FAILED: &str = "[nobody could be reached]";
 
-/// Everything but a new call.
+/// Handles every callback except for a new inbound call.
 pub(super) async fn handle(
-    comms: &Comms,
+    calls: &Arc<Calls>,
     routes: &Routes,
     webhook: &CallWebhook,
-    hook: CallbackKind,
+    kind: CallbackKind,
 ) -> Result<Script, WebhookRefusal> {
     let report = &webhook.report;
     let Some(state) = &webhook.state else {
-        return missing_state::respond(comms, routes, webhook, hook).await;
+        return missing_state::respond(calls, routes, webhook, kind).await;
     };
-    durable_publish::publish_report(comms, webhook, hook, state).await?;
-    let is_over = report.status.is_some_and(CallStatus::is_over);
-    if is_over {
-        durable_publish::conclude_call(comms, hook, state, report.clone()).await?;
-        // Whatever it is answered, nobody hears it; a recording may still be told of.
-        if hook != CallbackKind::Recording {
+    publish_report(calls, webhook, kind, state).await?;
+    if report.status.is_some_and(CallStatus::is_over) {
+        conclude_call(calls, kind, state, report.clone()).await?;
+        // The line is closed, so the response does not matter. A recording can still follow.
+        if kind != CallbackKind::Recording {
             return Ok(Script::default());
         }
     }
-    let hangs_up = match hook {
+    let hangs_up = match kind {
         CallbackKind::Action => {
             state.after_session == AfterSession::HangUp && report.session.as_ref().is_some_and(is_ended)
         }
         CallbackKind::Message => true,
-        CallbackKind::Dialled => is_handed_over(report),
+        CallbackKind::Dialled => is_transferred(report),
         _ => false,
     };
     if hangs_up {
-        hang_up(comms, hook, state, report).await?;
+        conclude_hang_up(calls, kind, state, report).await?;
     }
-    let script = match hook {
+    let script = match kind {
         CallbackKind::Incoming | CallbackKind::Status => Ok(Script::default()),
-        CallbackKind::Answer => script::on_answer(comms, state, report.answered_by).await,
-        CallbackKind::Action => after_session(comms, webhook, state).await,
+        CallbackKind::Answer => script::on_answer(calls, state, report.answered_by).await,
+        CallbackKind::Action => after_session(calls, webhook, state).await,
         CallbackKind::Machine => {
             if report.answered_by == Some(AnsweredBy::MachineEnd) {
-                return voicemail(comms, webhook, state).await;
+                leave_voicemail(calls, webhook, state).await;
             }
             Ok(Script::default())
         }
-        CallbackKind::Message if report.recording.is_some() => Ok(script::thank_caller(comms, &state.info.language)),
-        CallbackKind::Message => Ok(script::say_goodbye(comms, &state.info.language)),
+        CallbackKind::Message if report.recording.is_some() => Ok(script::thank_caller(calls, &state.info.language)),
+        CallbackKind::Message => Ok(script::say_goodbye(calls, &state.info.language)),
         CallbackKind::Recording => {
             match report.recording.as_ref().map(|recording| recording.is_completed) {
-                Some(true) => conclude(comms, state, report).await?,
-                // The carrier has nothing that could be fetched.
-                Some(false) if state.after_session == AfterSession::Record => leave_words(comms, state).await?,
+                Some(true) => conclude(calls, state, report).await?,
+                // The carrier has no recording to fetch.
+                Some(false) if state.after_session == AfterSession::Record => publish_words(calls, state).await?,
                 _ => {}
             }
             Ok(Script::default())
         }
         CallbackKind::Whisper => Ok(script::whisper(state)),
-        CallbackKind::Dialled => dialled(comms, webhook, state).await,
+        CallbackKind::Dialled => after_transfer(calls, webhook, state).await,
     };
-    match script {
-        Ok(script) => Ok(script),
-        Err(error) => {
-            let info = &state.info;
-            tracing::warn!(%error, call = %info.call, "a call can't go on; the caller may leave a message");
-            let words = comms.settings.calls.phrases.of(&info.language).record.clone();
-            Ok(script::record_message(
-                comms,
-                &info.carrier,
-                &info.call,
-                &info.language,
-                Some(words),
-            ))
-        }
-    }
+    Ok(script.unwrap_or_else(|error| {
+        tracing::warn!(%error, call = %state.info.call, "call not continued: the caller can leave a recording");
+        script::apologize_and_record(calls, state)
+    }))
 }
 
-/// Whoever was dialled has talked with the caller.
-fn is_handed_over(report: &CallReport) -> bool {
+/// The callee has talked with the caller.
+fn is_transferred(report: &CallReport) -> bool {
     matches!(report.dialled, Some(CallStatus::Completed | CallStatus::InProgress))
 }
 
@@ -111,32 +99,25 @@ fn is_ended(session: &SessionEnd) -> bool {
     session.outcome == SessionOutcome::Ended
 }
 
-async fn after_session(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, KvError> {
-    let info = &state.info;
+async fn after_session(calls: &Calls, webhook: &CallWebhook, state: &CallState) -> Result<Script, KvError> {
+    let call = &state.info.call;
     let outcome = webhook.report.session.as_ref().map(|session| session.outcome);
-    if outcome == Some(SessionOutcome::Failed) {
-        let key = format!("{}:failures", keys::call_state(&info.call));
-        let (failures, _) = comms.kv.increment(&key, FAILURES_WITHIN).await?;
-        tracing::info!(call = %info.call, failures, "a call's socket is lost; the call goes on elsewhere");
-        if failures > MOST_FAILURES {
-            let words = comms.settings.calls.phrases.of(&info.language).record.clone();
-            return Ok(script::record_message(
-                comms,
-                &info.carrier,
-                &info.call,
-                &info.language,
-                Some(words),
-            ));
-        }
-        return script::connect_relay(comms, state).await;
+    if outcome != Some(SessionOutcome::Failed) {
+        return script::after_session(calls, state).await;
     }
-    script::after_session(comms, state).await
+    let key = format!("{}:failures", keys::call_state(call));
+    let (failures, _) = calls.kv.increment(&key, FAILURES_WINDOW).await?;
+    tracing::info!(%call, failures, "call socket lost");
+    match failures > MAX_SOCKET_FAILURES {
+        true => Ok(script::apologize_and_record(calls, state)),
+        false => script::connect_relay(calls, state).await,
+    }
 }
 
-/// We hang up on somebody who called us: not every number's owner has the carrier tell how calls end.
-async fn hang_up(
-    comms: &Comms,
-    hook: CallbackKind,
+/// Concludes an inbound call that this side hangs up: not every number has a status callback.
+async fn conclude_hang_up(
+    calls: &Arc<Calls>,
+    kind: CallbackKind,
     state: &CallState,
     report: &CallReport,
 ) -> Result<(), WebhookRefusal> {
@@ -147,39 +128,35 @@ async fn hang_up(
         status: Some(CallStatus::Completed),
         ..report.clone()
     };
-    durable_publish::conclude_call(comms, hook, state, ended).await
+    conclude_call(calls, kind, state, ended).await
 }
 
-/// The person who was to be talked with is a machine: it is left a message instead.
-async fn voicemail(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, WebhookRefusal> {
+/// Leaves a message, because an outbound conversation has reached an answering machine.
+async fn leave_voicemail(calls: &Calls, webhook: &CallWebhook, state: &CallState) {
     let info = &state.info;
     if info.plan.purpose != Purpose::Converse {
-        return Ok(Script::default());
+        return;
     }
-    let script = script::leave_voicemail(comms, state);
+    let script = script::leave_voicemail(calls, state);
     let redirected = webhook.voice.redirect(&webhook.report.carrier_id, &script).await;
     redirected
-        .inspect_err(|error| tracing::warn!(%error, call = %info.call, "a voicemail can't be left"))
+        .inspect_err(|error| tracing::warn!(%error, call = %info.call, "voicemail not left"))
         .ok();
-    Ok(Script::default())
 }
 
-/// The call was handed to somebody: it is over with that, or goes on with us.
-async fn dialled(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Result<Script, KvError> {
+/// Ends the call after a transfer. A failed transfer returns the call to the conversation.
+async fn after_transfer(calls: &Calls, webhook: &CallWebhook, state: &CallState) -> Result<Script, KvError> {
     let info = &state.info;
-    if is_handed_over(&webhook.report) || matches!(info.plan.purpose, Purpose::Connect { .. }) {
+    if is_transferred(&webhook.report) || matches!(info.plan.purpose, Purpose::Connect { .. }) {
         return Ok(Script(vec![Step::Hangup]));
     }
     let mut state = state.clone();
     state.after_session = AfterSession::Resume;
-    let words = comms.settings.calls.phrases.of(&info.language).not_reached.clone();
-    let by = match state.responder {
-        Responder::Agent => Speaker::Agent,
-        Responder::Voicemail => Speaker::Voicemail,
-    };
-    let at = comms.clock.now();
-    // A turn of its own: the agent is asked what now, and the caller does not have to speak first.
-    for (by, text) in [(by, words.clone()), (Speaker::Caller, NOT_REACHED.to_owned())] {
+    let words = calls.settings.phrases.get(&info.language).not_reached.clone();
+    let at = calls.clock.now();
+    // A turn of its own: the agent is asked for a reply, and the caller need not speak first.
+    let speaker = state.responder.speaker();
+    for (by, text) in [(speaker, words.clone()), (Speaker::Caller, TRANSFER_FAILED.to_owned())] {
         state.history.push(TranscriptEntry {
             by,
             text,
@@ -190,13 +167,9 @@ async fn dialled(comms: &Comms, webhook: &CallWebhook, state: &CallState) -> Res
     state.reply = None;
     state.turn += 1;
     state.is_pending = true;
-    let lease = comms
-        .kv
-        .steal_lease(&keys::call_owner(&info.call), "dialled", state::TTL)
-        .await?;
-    state::save(comms, &lease, &info.call, &state.seal(comms)).await?;
-    let mut script = script::connect_relay(comms, &state).await?;
-    // Said before the socket opens: the question to the agent waits for nothing that is still to be heard.
+    ownership::overwrite(calls, &state, "dialled").await?;
+    let mut script = script::connect_relay(calls, &state).await?;
+    // Spoken before the socket opens, so that the request to the agent does not wait for its playback.
     script.0.insert(0, script::speech(&state, &words));
     Ok(script)
 }

@@ -1,64 +1,68 @@
-//! A call whose state is lost, or was never written: what is durable still is, and the caller is not left in silence.
+//! Callbacks for calls without a state in the key-value store: the report still becomes durable, and the caller gets a
+//! response.
+
+use std::sync::Arc;
 
 use butt_dial_domain::{
     call::{CallStatus, Direction},
     ports::voice::Script,
 };
+use butt_dial_messaging::inbound::{Routes, WebhookRefusal};
 
 use super::{
-    super::{conclude::conclude, script},
-    CallWebhook, CallbackKind, LANGUAGE, begin, durable_publish, find_route, inbound_call,
-};
-use crate::{
-    Comms,
-    inbound::{WebhookRefusal, routes::Routes},
+    super::{conclude::conclude, handle::Calls, phrases::DEFAULT_LANGUAGE, script},
+    callback::{CallWebhook, CallbackKind},
+    durable_publish::publish_report,
+    inbound_call::{find_route, inbound_call_id, new_state},
 };
 
 pub(super) async fn respond(
-    comms: &Comms,
+    calls: &Arc<Calls>,
     routes: &Routes,
     webhook: &CallWebhook,
-    hook: CallbackKind,
+    kind: CallbackKind,
 ) -> Result<Script, WebhookRefusal> {
     let report = &webhook.report;
-    let known = comms.store.find_carrier_call(webhook.carrier, &report.carrier_id).await;
-    let known = known.unwrap_or_else(|error| {
-        tracing::warn!(%error, "a call can't be looked up");
+    let row = calls.store.find_carrier_call(webhook.carrier, &report.carrier_id).await;
+    let row = row.unwrap_or_else(|error| {
+        tracing::warn!(%error, "call lookup failed");
         None
     });
-    // Not every callback tells the numbers.
-    let local = match (&known, report.direction) {
-        (Some(known), _) => &known.local_number,
+    // Some callbacks contain no numbers.
+    let local = match (&row, report.direction) {
+        (Some(row), _) => &row.local_number,
         (None, Direction::Inbound) => &report.to,
         (None, Direction::Outbound) => &report.from,
     };
     let Some(route) = find_route(routes, local).await? else {
-        comms.metrics.webhook(webhook.carrier, "unknown_number");
+        calls.record_webhook(webhook.carrier, "unknown_number");
         return Err(WebhookRefusal::Unknown);
     };
-    let call = known.as_ref().map_or_else(
-        || inbound_call(webhook.carrier, &report.carrier_id),
-        |known| known.id.clone(),
+    let call = row.as_ref().map_or_else(
+        || inbound_call_id(webhook.carrier, &report.carrier_id),
+        |row| row.id.clone(),
     );
-    let mut state = begin(comms, webhook, &route, &call);
-    state.info.direction = known.as_ref().map_or(report.direction, |known| known.direction);
-    state.info.remote = match (known, report.direction) {
-        (Some(known), _) => known.remote_number,
+    let mut state = new_state(calls, webhook, &route, &call);
+    state.info.direction = row.as_ref().map_or(report.direction, |row| row.direction);
+    state.info.remote = match (row, report.direction) {
+        (Some(row), _) => row.remote_number,
         (None, Direction::Inbound) => report.from.clone(),
         (None, Direction::Outbound) => report.to.clone(),
     };
-    durable_publish::publish_report(comms, webhook, hook, &state).await?;
+    publish_report(calls, webhook, kind, &state).await?;
     if report
         .recording
         .as_ref()
         .is_some_and(|recording| recording.is_completed)
     {
-        conclude(comms, &state, report).await?;
+        conclude(calls, &state, report).await?;
     }
-    Ok(match hook {
-        CallbackKind::Action if !report.status.is_some_and(CallStatus::is_over) => script::unavailable(comms, LANGUAGE),
-        CallbackKind::Answer => script::unavailable(comms, LANGUAGE),
-        CallbackKind::Message => script::thank_caller(comms, LANGUAGE),
+    Ok(match kind {
+        CallbackKind::Action if !report.status.is_some_and(CallStatus::is_over) => {
+            script::unavailable(calls, DEFAULT_LANGUAGE)
+        }
+        CallbackKind::Answer => script::unavailable(calls, DEFAULT_LANGUAGE),
+        CallbackKind::Message => script::thank_caller(calls, DEFAULT_LANGUAGE),
         _ => Script::default(),
     })
 }

@@ -1,0 +1,262 @@
+//! The current turn: the request for its reply, the reply, its playback, and the end of the session. These are the
+//! transitions that `Conversation` composes; it decides which of them an event causes.
+
+use butt_dial_domain::clock::Timestamp;
+use tokio::time::Instant;
+
+use super::{
+    super::{
+        settings::Timeouts,
+        state::{AfterSession, CallState, Reply, Speaker},
+    },
+    Effects,
+    effect::{Effect, Moment, ReplyChunk},
+    ending::Ending,
+    input::{BargeIn, Input},
+    output::{Output, speakable},
+    timers::Timers,
+};
+
+pub(super) struct Turns {
+    pub state: CallState,
+    pub timeouts: Timeouts,
+    pub input: Input,
+    pub output: Output,
+    pub timers: Timers,
+    pub ending: Ending,
+}
+
+impl Turns {
+    /// Begins a turn of the caller.
+    pub fn begin(&mut self, now: Instant, effects: &mut Effects) {
+        self.input.end_barge_in();
+        self.timers.silence_prompts = 0;
+        self.state.turn += 1;
+        self.state.is_pending = true;
+        self.request_reply(now, effects);
+        effects.push(Effect::Save);
+    }
+
+    /// Requests a reply to the current turn.
+    pub fn request_reply(&mut self, now: Instant, effects: &mut Effects) {
+        self.timers.start_request(&self.timeouts, now);
+        effects.push(Effect::RequestReply { turn: self.state.turn });
+    }
+
+    /// Ends the turn in flight: its request is cancelled, and only the played part of its reply is kept.
+    pub fn drop(&mut self, at: Timestamp, effects: &mut Effects) {
+        if self.state.is_pending || self.state.is_replying() {
+            effects.push(Effect::CancelRequest);
+        }
+        self.state.is_pending = false;
+        self.timers.stop_request();
+        self.state.finish_reply(at);
+    }
+
+    /// The caller started or stopped speaking.
+    pub fn on_speech(&mut self, is_speaking: bool, now: Instant, effects: &mut Effects) {
+        if self.state.is_caller_speaking != is_speaking {
+            self.state.is_caller_speaking = is_speaking;
+            effects.push(Effect::Save);
+        }
+        if is_speaking {
+            self.timers.silence_prompts = 0;
+        }
+        self.input.on_speech(is_speaking, &self.timeouts, now);
+        self.restart_silence(now);
+    }
+
+    pub fn on_key(&mut self, key: char, now: Instant) {
+        self.timers.silence_prompts = 0;
+        self.input.press(key, &self.timeouts, now);
+        self.restart_silence(now);
+    }
+
+    /// The caller has interrupted the reply or the wait for it. Without words that follow, it may have been noise.
+    pub fn interrupt(&mut self, now: Moment, effects: &mut Effects) {
+        let was_pending = self.state.is_pending;
+        let unplayed = self
+            .state
+            .reply
+            .as_ref()
+            .map(|reply| reply.unplayed().trim().to_owned());
+        if self.state.reply.is_some() {
+            // Late pieces of the reply are not wanted.
+            self.state.answered = Some(self.state.turn);
+        }
+        self.output.clear();
+        self.drop(now.wall, effects);
+        let barge_in = match unplayed {
+            Some(unplayed) => BargeIn::Reply(unplayed),
+            None if was_pending => BargeIn::PendingReply,
+            None => BargeIn::Reply(String::new()),
+        };
+        self.state.is_pending = matches!(barge_in, BargeIn::PendingReply);
+        self.input.begin_barge_in(barge_in, &self.timeouts, now.instant);
+        effects.push(Effect::Save);
+    }
+
+    /// Speaks a complete reply. If the socket is lost, the next session continues after the part that was played.
+    pub fn speak(&mut self, by: Speaker, words: String, now: Instant, effects: &mut Effects) {
+        self.state.reply = Some(Reply {
+            turn: self.state.turn,
+            by,
+            planned: words.clone(),
+            played: 0,
+            is_complete: true,
+        });
+        effects.push(self.output.reply(words, true));
+        self.restart_silence(now);
+        effects.push(Effect::Save);
+    }
+
+    /// Speaks a piece of a reply.
+    pub fn speak_chunk(&mut self, chunk: &ReplyChunk, now: Moment, effects: &mut Effects) {
+        if self.state.is_pending {
+            self.state.is_pending = false;
+            self.state.latencies.extend(self.timers.take_latency(now.instant));
+        }
+        self.timers.await_chunk(chunk.is_last, &self.timeouts, now.instant);
+        self.input.end_barge_in();
+        let text = self.append(chunk, now.wall);
+        if !text.is_empty() || chunk.is_last {
+            effects.push(self.output.reply(text, chunk.is_last));
+        }
+        let is_blank = |reply: &mut Reply| reply.is_complete && reply.planned.trim().is_empty();
+        // An agent may have nothing to say.
+        self.state.reply.take_if(is_blank);
+        self.restart_silence(now.instant);
+        effects.push(Effect::Save);
+    }
+
+    /// Appends a piece to the current reply, or begins a new one. Returns the text to be spoken.
+    fn append(&mut self, chunk: &ReplyChunk, at: Timestamp) -> String {
+        let turn = self.state.turn;
+        let is_same = |reply: &Reply| reply.turn == turn && reply.by == chunk.by;
+        if !self.state.reply.as_ref().is_some_and(is_same) {
+            // The previous utterance is finished as far as it was played. The carrier continues to play it.
+            self.state.finish_reply(at);
+            self.output.detach_reply();
+        }
+        let reply = self.state.reply.get_or_insert_with(|| Reply {
+            turn,
+            by: chunk.by,
+            planned: String::new(),
+            played: 0,
+            is_complete: false,
+        });
+        let mut text = speakable(&chunk.text);
+        // Two replies to one turn are two sentences.
+        if reply.is_complete && !text.is_empty() && !text.starts_with(char::is_whitespace) {
+            text.insert(0, ' ');
+        }
+        reply.planned.push_str(&text);
+        reply.is_complete = chunk.is_last;
+        text
+    }
+
+    /// Speaks a prompt about the call, which noise cannot interrupt.
+    pub fn announce(&mut self, text: &str, now: Instant, effects: &mut Effects) {
+        effects.push(self.output.announce(text));
+        self.restart_silence(now);
+    }
+
+    /// Adds playback to the current reply. Returns true if that finishes the reply.
+    pub fn advance_reply(&mut self, bytes: usize, at: Timestamp, effects: &mut Effects) -> bool {
+        let Some(reply) = &mut self.state.reply else {
+            return false;
+        };
+        reply.played = reply.played.saturating_add(bytes).min(reply.planned.len());
+        effects.push(Effect::Save);
+        self.finish_if_played(at)
+    }
+
+    /// Completes a reply that broke off. Returns true if all of it was played.
+    pub fn cut_reply(&mut self, at: Timestamp, effects: &mut Effects) -> bool {
+        let Some(reply) = self.state.reply.as_mut().filter(|reply| !reply.is_complete) else {
+            return false;
+        };
+        reply.is_complete = true;
+        effects.push(Effect::CancelRequest);
+        effects.push(self.output.reply(String::new(), true));
+        effects.push(Effect::Save);
+        self.timers.filler.clear();
+        self.finish_if_played(at)
+    }
+
+    /// Moves a complete and played reply to the transcript.
+    fn finish_if_played(&mut self, at: Timestamp) -> bool {
+        let is_finished = |reply: &Reply| reply.is_complete && reply.is_played();
+        let is_finished = self.state.reply.as_ref().is_some_and(is_finished);
+        if is_finished {
+            self.state.finish_reply(at);
+        }
+        is_finished
+    }
+
+    /// Speaks a filler if the caller waits and nothing else is heard.
+    pub fn fill_pause(&mut self, now: Instant, effects: &mut Effects) {
+        let is_awaited = self.state.is_pending || self.state.is_replying();
+        let next = now + self.timeouts.filler_interval;
+        self.timers.filler.set_if(is_awaited, next);
+        if is_awaited && self.output.is_idle() && !self.state.is_caller_speaking {
+            effects.push(self.output.fill_pause(now));
+        }
+    }
+
+    /// Restarts the wait for silence: it counts from the last speech of either side.
+    pub fn restart_silence(&mut self, now: Instant) {
+        self.output.await_playback(now);
+        let is_awaited = !self.state.is_pending && !self.ending.has_begun();
+        let deadline = now + self.timeouts.silence_timeout + self.output.time_to_speak();
+        self.timers.silence.set_if(is_awaited, deadline);
+    }
+
+    /// Ends the session once everything queued is played.
+    pub fn end(&mut self, after_session: AfterSession, now: Instant, effects: &mut Effects) {
+        self.begin_ending(after_session, now, effects);
+        self.close_if_played(effects);
+    }
+
+    /// Ends the session with a last sentence, in place of everything else that was to be spoken.
+    pub fn end_with_words(&mut self, words: &str, after_session: AfterSession, now: Moment, effects: &mut Effects) {
+        if self.ending.has_begun() {
+            return;
+        }
+        self.drop(now.wall, effects);
+        self.announce(words, now.instant, effects);
+        self.begin_ending(after_session, now.instant, effects);
+    }
+
+    fn begin_ending(&mut self, after_session: AfterSession, now: Instant, effects: &mut Effects) {
+        self.state.after_session = after_session;
+        self.ending.begin(self.output.time_to_speak(), now);
+        self.timers.begin_ending();
+        effects.push(Effect::Save);
+    }
+
+    pub fn close_if_played(&mut self, effects: &mut Effects) {
+        if self.ending.is_pending() && self.output.is_idle() {
+            self.close(effects);
+        }
+    }
+
+    pub fn close(&mut self, effects: &mut Effects) {
+        self.ending.close();
+        self.timers.clear();
+        self.input.clear_deadlines();
+        self.output.clear_deadline();
+        effects.push(Effect::Close);
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        let others = [self.output.deadline(), self.ending.deadline()];
+        let all = self
+            .timers
+            .deadlines()
+            .into_iter()
+            .chain(self.input.deadlines())
+            .chain(others);
+        all.filter_map(|deadline| deadline.get()).min()
+    }
+}

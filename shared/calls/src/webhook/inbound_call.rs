@@ -1,0 +1,96 @@
+//! A new inbound call.
+
+use std::sync::Arc;
+
+use butt_dial_domain::{
+    CallId, Channel,
+    call::{CallInfo, Direction, Plan, Purpose},
+    ports::{
+        kv::KvError,
+        voice::{Script, Step},
+    },
+};
+use butt_dial_messaging::inbound::{Routes, WebhookRefusal, envelope::digest};
+use butt_dial_store::InboundRoute;
+use chrono::TimeDelta;
+
+use super::{
+    super::{handle::Calls, phrases::DEFAULT_LANGUAGE, script, state::CallState},
+    callback::{CallWebhook, CallbackKind},
+    durable_publish::publish_report,
+};
+
+/// Accepts the call for the agent that has the number.
+pub(super) async fn accept(
+    calls: &Arc<Calls>,
+    routes: &Routes,
+    webhook: &CallWebhook,
+) -> Result<Script, WebhookRefusal> {
+    let report = &webhook.report;
+    let route = find_route(routes, &report.to).await?;
+    let Some(route) = route.filter(|route| webhook.only.as_ref().is_none_or(|agent| agent == &route.agent)) else {
+        calls.record_webhook(webhook.carrier, "unknown_number");
+        return Err(WebhookRefusal::Unknown);
+    };
+    if route.blocked {
+        calls.record_webhook(webhook.carrier, "blocked");
+        return Ok(Script(vec![Step::Reject { is_busy: false }]));
+    }
+    let call = inbound_call_id(webhook.carrier, &report.carrier_id);
+    let state = new_state(calls, webhook, &route, &call);
+    publish_report(calls, webhook, CallbackKind::Incoming, &state).await?;
+    Ok(connect(calls, &state).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, %call, "call not connected: the caller can leave a recording");
+        script::offer_recording(calls, &state)
+    }))
+}
+
+/// Returns the id of an inbound call. It is the same for each retry of the carrier.
+pub(super) fn inbound_call_id(carrier: &str, carrier_id: &str) -> CallId {
+    CallId::from(format!("{}{}", CallId::PREFIX, digest(&[carrier, carrier_id])))
+}
+
+pub(super) fn new_state(calls: &Calls, webhook: &CallWebhook, route: &InboundRoute, call: &CallId) -> CallState {
+    let now = calls.clock.now();
+    let max_duration = TimeDelta::from_std(calls.settings.max_duration).unwrap_or(TimeDelta::hours(1));
+    CallState::new(CallInfo {
+        call: call.clone(),
+        org: route.org.clone(),
+        agent: route.agent.clone(),
+        carrier: webhook.carrier.to_owned(),
+        carrier_id: Some(webhook.report.carrier_id.clone()),
+        direction: Direction::Inbound,
+        local: route.address.clone(),
+        remote: webhook.report.from.clone(),
+        name: route.agent_name.clone(),
+        plan: Plan {
+            purpose: Purpose::Converse,
+            greeting: None,
+            system_prompt: None,
+            voice: None,
+            language: None,
+        },
+        language: DEFAULT_LANGUAGE.to_owned(),
+        started_at: now,
+        limit_at: now + max_duration,
+    })
+}
+
+/// Opens a socket. A repeated callback gets another socket to the same call.
+async fn connect(calls: &Calls, state: &CallState) -> Result<Script, KvError> {
+    match calls.find_state(&state.info.call).await? {
+        Some(existing) => script::connect_relay(calls, &existing).await,
+        None => {
+            calls.create_state(state).await?;
+            script::connect_relay(calls, state).await
+        }
+    }
+}
+
+/// Finds the agent that has the number.
+pub(super) async fn find_route(routes: &Routes, number: &str) -> Result<Option<Arc<InboundRoute>>, WebhookRefusal> {
+    routes
+        .find(Channel::Voice, number)
+        .await
+        .map_err(|_| WebhookRefusal::Unavailable)
+}

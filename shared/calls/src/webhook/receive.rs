@@ -1,0 +1,74 @@
+//! Receives a callback: verifies it, finds the call, and dispatches to the handler of its kind.
+
+use std::sync::Arc;
+
+use butt_dial_domain::{
+    CallId,
+    call::CallReport,
+    ids,
+    ports::{voice::Rendered, webhook::WebhookRequest},
+};
+use butt_dial_messaging::inbound::{RawWebhook, Routes, WebhookRefusal};
+use url::form_urlencoded;
+
+use super::{
+    super::{handle::Calls, state::CallState},
+    callback::{CallWebhook, CallbackKind},
+    handlers,
+    inbound_call::{self, inbound_call_id},
+};
+
+impl Calls {
+    /// Receives a callback about a call. When this returns the response, the report is durable, or is being published in
+    /// the background.
+    pub async fn receive(
+        self: &Arc<Self>,
+        routes: &Routes,
+        raw: RawWebhook,
+        kind: CallbackKind,
+    ) -> Result<Rendered, WebhookRefusal> {
+        let trace = raw.trace.clone();
+        let verified = self.inbound.verify(raw)?;
+        let Some((carrier, voice)) = self.carriers.find_voice(verified.carrier) else {
+            return Err(WebhookRefusal::Unknown);
+        };
+        let report = voice.parse_report(&verified.request).map_err(|unreadable| {
+            tracing::warn!(carrier, reason = unreadable.0, "call webhook unreadable");
+            self.record_webhook(carrier, "unreadable");
+            WebhookRefusal::Unreadable
+        })?;
+        // The status callback of a number names no call.
+        let call = named_call(&verified.request).unwrap_or_else(|| inbound_call_id(carrier, &report.carrier_id));
+        // Without a state the callback can still get a response (`missing_state.rs`).
+        let state = self.find_state(&call).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, %call, "call state unavailable");
+            None
+        });
+        let webhook = CallWebhook {
+            carrier,
+            voice: voice.clone(),
+            // The signature proves the carrier. The carrier's id proves that the request is about this call.
+            state: state.filter(|state| is_about(state, carrier, &report)),
+            report,
+            only: verified.only,
+            trace,
+        };
+        let script = match kind {
+            CallbackKind::Incoming => inbound_call::accept(self, routes, &webhook).await?,
+            _ => handlers::handle(self, routes, &webhook, kind).await?,
+        };
+        self.record_webhook(carrier, "accepted");
+        Ok(webhook.voice.render(&script))
+    }
+}
+
+fn named_call(request: &WebhookRequest) -> Option<CallId> {
+    let (_, query) = request.url.split_once('?')?;
+    let (_, id) = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "call")?;
+    ids::is_valid_host_id(&id).then(|| CallId::from(id.as_ref()))
+}
+
+fn is_about(state: &CallState, carrier: &str, report: &CallReport) -> bool {
+    let info = &state.info;
+    info.carrier == carrier && info.carrier_id.as_ref().is_none_or(|id| id == &report.carrier_id)
+}
