@@ -1,4 +1,4 @@
-//! Whatever comes as a webhook of LINE's.
+//! Fuzzes the webhooks of LINE.
 
 #![no_main]
 

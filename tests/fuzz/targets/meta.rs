@@ -1,4 +1,4 @@
-//! Whatever comes as a webhook of Meta's.
+//! Fuzzes the webhooks of Meta.
 
 #![no_main]
 

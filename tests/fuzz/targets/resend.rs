@@ -1,4 +1,4 @@
-//! Whatever comes as a webhook of Resend's.
+//! Fuzzes the webhooks of Resend.
 
 #![no_main]
 

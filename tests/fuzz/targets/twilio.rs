@@ -1,4 +1,4 @@
-//! Whatever comes as a webhook of Twilio's.
+//! Fuzzes the webhooks of Twilio.
 
 #![no_main]
 

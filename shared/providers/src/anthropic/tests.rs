@@ -6,7 +6,7 @@ use butt_dial_domain::{
     Clock,
     ports::model::{CompletionChunk, ModelError, Prompt, Speaker, Turn},
 };
-use butt_dial_testkit::{conformance::model::FarEnd, model_conformance};
+use butt_dial_testkit::{conformance::model::TestVendor, model_conformance};
 use futures::StreamExt;
 use reqwest::StatusCode;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! The ElevenLabs adapter against its simulator, over real HTTP.
 
 use butt_dial_domain::ports::speech::{AudioFormat, SpeechError, Utterance};
-use butt_dial_testkit::{conformance::speech::FarEnd, speech_conformance};
+use butt_dial_testkit::{conformance::speech::TestVendor, speech_conformance};
 use serde_json::json;
 
 use super::{API_KEY, Client, MODEL, VENDOR, VOICE, simulator, wire::Request};

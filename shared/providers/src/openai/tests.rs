@@ -5,7 +5,7 @@ use butt_dial_domain::ports::{
     speech::{AudioFormat, SpeechError},
 };
 use butt_dial_testkit::{
-    conformance::{model::FarEnd as _, speech::FarEnd as _},
+    conformance::{model::TestVendor as _, speech::TestVendor as _},
     model_conformance, speech_conformance,
 };
 use serde_json::{Value, json};

@@ -1,4 +1,8 @@
 //! Standard Webhooks 1.0, as Svix signs Resend's webhooks: HMAC-SHA256 over id, timestamp and raw body.
+//!
+//! The crate `standardwebhooks` does not fit: it reads the system clock instead of a given time, knows only the `webhook-*`
+//! headers (Resend sends `svix-*`), takes only UTF-8 bodies, and compares signatures only up to the shorter length, so that
+//! an empty signature passes.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use butt_dial_domain::{clock::Timestamp, ports::webhook::VerificationError};

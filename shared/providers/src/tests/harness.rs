@@ -13,8 +13,8 @@ use butt_dial_domain::{
     },
 };
 use butt_dial_testkit::conformance::{
-    messaging::{FarEnd, Fault},
-    webhooks::Caller,
+    messaging::{Fault, TestVendor},
+    webhooks::WebhookSender,
 };
 
 use crate::{
@@ -91,7 +91,7 @@ impl CarrierHarness {
             content,
             sender_name: None,
             callback: None,
-            call_urls: (self.channel == Channel::Voice).then(invalid_recipient),
+            call_urls: (self.channel == Channel::Voice).then(unreachable_urls),
         }
     }
 
@@ -118,12 +118,12 @@ impl CarrierHarness {
 }
 
 /// URLs that refuse connections.
-fn nowhere() -> CallUrls {
-    let invalid_recipient = "http://127.0.0.1:1/".to_owned();
+fn unreachable_urls() -> CallUrls {
+    let url = "http://127.0.0.1:1/".to_owned();
     CallUrls {
-        answer: invalid_recipient.clone(),
-        status: invalid_recipient.clone(),
-        machine: invalid_recipient,
+        answer: url.clone(),
+        status: url.clone(),
+        machine: url,
     }
 }
 
@@ -175,7 +175,7 @@ pub fn the_receipt(inbound: &dyn Webhooks, request: &WebhookRequest) -> Receipt 
     receipt.clone()
 }
 
-impl FarEnd for CarrierHarness {
+impl TestVendor for CarrierHarness {
     fn channel(&self) -> Channel {
         self.channel
     }
@@ -213,8 +213,8 @@ impl FarEnd for CarrierHarness {
         self.connect(&self.vendor.simulated_credentials("http://127.0.0.1:1"))
     }
 
-    fn misbehave(&self, fault: Fault) {
-        let misbehaviour = match fault {
+    fn fail_next(&self, fault: Fault) {
+        let fault = match fault {
             Fault::TimeoutAfterAccept => InjectedFault::TimeoutAfterAccept,
             Fault::StallBeforeAccept => InjectedFault::StallBeforeAccept,
             Fault::RateLimit { retry_after } => InjectedFault::RateLimit {
@@ -225,7 +225,7 @@ impl FarEnd for CarrierHarness {
             Fault::ResetAfterAccept => InjectedFault::ResetAfterAccept,
             Fault::Nonsense => InjectedFault::Nonsense,
         };
-        self.state().inject_fault(self.vendor.manifest.id, faults, 1);
+        self.state().inject_fault(self.vendor.manifest.id, fault, 1);
     }
 
     fn requests(&self) -> u64 {
@@ -240,12 +240,12 @@ impl FarEnd for CarrierHarness {
     }
 }
 
-impl Caller for CarrierHarness {
-    fn ears(&self) -> Arc<dyn Webhooks> {
+impl WebhookSender for CarrierHarness {
+    fn webhooks(&self) -> Arc<dyn Webhooks> {
         self.webhooks()
     }
 
-    async fn calls_twice(&self) -> (WebhookRequest, WebhookRequest) {
+    async fn send_twice(&self) -> (WebhookRequest, WebhookRequest) {
         let mut receiver = self.listen().await;
         let twice = WebhookBehavior {
             copies: 2,
@@ -258,11 +258,11 @@ impl Caller for CarrierHarness {
         (receiver.next().await, receiver.next().await)
     }
 
-    fn signs_the_url(&self) -> bool {
+    fn signs_url(&self) -> bool {
         self.vendor.manifest.id == "twilio"
     }
 
-    fn signs_the_time(&self) -> bool {
+    fn signs_time(&self) -> bool {
         self.vendor.manifest.id == "resend"
     }
 }

@@ -9,6 +9,14 @@ pub mod webhook_receiver;
 
 use crate::{Credentials, VENDORS, http};
 
+/// Runs the conformance suite of messaging against `super::open` of the calling module, for this channel.
+macro_rules! conforms {
+    (Channel::$channel:ident) => {
+        ::butt_dial_testkit::messaging_conformance!(Channel::$channel, super::open);
+    };
+}
+pub(crate) use conforms;
+
 /// Installs the TLS provider, as `main` does.
 pub fn install_tls() {
     // Fails if another test installed it first.

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use butt_dial_domain::ports::model::LanguageModel;
-use butt_dial_testkit::conformance::model::{FarEnd, Fault};
+use butt_dial_testkit::conformance::model::{Fault, TestVendor};
 
 use super::{harness::DEADLINE, install_tls};
 use crate::{
@@ -49,11 +49,11 @@ impl ModelHarness {
     }
 
     pub fn inject_fault(&self, fault: InjectedFault) {
-        self.state().inject_fault(self.vendor.manifest.id, faults, 1);
+        self.state().inject_fault(self.vendor.manifest.id, fault, 1);
     }
 }
 
-impl FarEnd for ModelHarness {
+impl TestVendor for ModelHarness {
     fn model(&self) -> Arc<dyn LanguageModel> {
         self.connect(&self.credentials())
     }
@@ -69,7 +69,7 @@ impl FarEnd for ModelHarness {
         self.connect(&self.vendor.simulated_credentials("http://127.0.0.1:1"))
     }
 
-    fn misbehave(&self, fault: Fault) {
+    fn fail_next(&self, fault: Fault) {
         let (status, code) = (self.overloaded.0, self.overloaded.1.to_owned());
         ModelHarness::inject_fault(
             self,

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use butt_dial_domain::ports::speech::{AudioFormat, SpeechSynthesis, Utterance};
-use butt_dial_testkit::conformance::speech::{FarEnd, Fault};
+use butt_dial_testkit::conformance::speech::{Fault, TestVendor};
 
 use super::{harness::DEADLINE, install_tls};
 use crate::{Credentials, Simulator, Vendor, http, simulator::InjectedFault};
@@ -36,7 +36,7 @@ impl SpeechHarness {
 
     pub fn inject_fault(&self, fault: InjectedFault) {
         let simulator = self.simulator.state();
-        simulator.inject_fault(self.vendor.manifest.id, faults, 1);
+        simulator.inject_fault(self.vendor.manifest.id, fault, 1);
     }
 }
 
@@ -49,7 +49,7 @@ pub fn utterance(format: AudioFormat) -> Utterance {
     }
 }
 
-impl FarEnd for SpeechHarness {
+impl TestVendor for SpeechHarness {
     fn speech(&self) -> Arc<dyn SpeechSynthesis> {
         self.connect(&self.credentials())
     }
@@ -65,7 +65,7 @@ impl FarEnd for SpeechHarness {
         self.connect(&self.vendor.simulated_credentials("http://127.0.0.1:1"))
     }
 
-    fn misbehave(&self, fault: Fault) {
+    fn fail_next(&self, fault: Fault) {
         SpeechHarness::inject_fault(
             self,
             match fault {

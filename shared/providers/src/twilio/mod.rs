@@ -3,7 +3,7 @@
 
 mod client;
 pub mod errors;
-mod form;
+pub(crate) mod form;
 mod inbound;
 mod simulator;
 #[cfg(test)]

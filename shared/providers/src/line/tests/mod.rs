@@ -9,19 +9,13 @@ use butt_dial_domain::{
     message::{Content, Template},
     ports::carrier::{AmbiguityReason, Messaging, Outcome, Refusal, RefusalClass},
 };
-use butt_dial_testkit::{conformance::messaging::FarEnd, messaging_conformance};
+use butt_dial_testkit::conformance::messaging::TestVendor;
 
 use super::{ACCESS_TOKEN, Client, VENDOR, simulator};
 use crate::{
     Credentials, http,
-    tests::{harness::CarrierHarness, install_tls},
+    tests::{conforms, harness::CarrierHarness, install_tls},
 };
-
-macro_rules! conforms {
-    (Channel::$channel:ident) => {
-        messaging_conformance!(Channel::$channel, super::open);
-    };
-}
 
 conforms!(Channel::Line);
 

@@ -9,22 +9,17 @@ use butt_dial_domain::{
     message::{Content, Template},
     ports::carrier::{AmbiguityReason, Messaging, Outcome, RefusalClass},
 };
-use butt_dial_testkit::{conformance::messaging::FarEnd, messaging_conformance};
+use butt_dial_testkit::conformance::messaging::TestVendor;
 
 use super::{Client, PHONE_NUMBER_ID, VENDOR, errors, simulator};
 use crate::{
     Credentials, http,
     tests::{
+        conforms,
         harness::{CarrierHarness, refused},
         install_tls,
     },
 };
-
-macro_rules! conforms {
-    (Channel::$channel:ident) => {
-        messaging_conformance!(Channel::$channel, super::open);
-    };
-}
 
 conforms!(Channel::Whatsapp);
 

@@ -12,7 +12,7 @@ use butt_dial_domain::{
         webhook::{UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
     },
 };
-use butt_dial_testkit::{conformance::messaging::FarEnd, webhook_conformance};
+use butt_dial_testkit::{conformance::messaging::TestVendor, webhook_conformance};
 use serde_json::{Value, json};
 
 use super::{DEADLINE, open, simulator};

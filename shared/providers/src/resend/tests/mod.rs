@@ -7,7 +7,7 @@ use butt_dial_domain::{
     message::Content,
     ports::carrier::{AmbiguityReason, Messaging, Outcome, RefusalClass},
 };
-use butt_dial_testkit::{conformance::messaging::FarEnd, messaging_conformance};
+use butt_dial_testkit::conformance::messaging::TestVendor;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -15,18 +15,13 @@ use super::{API_KEY, Client, VENDOR, simulator};
 use crate::{
     Credentials, http,
     tests::{
+        conforms,
         harness::{CarrierHarness, DEADLINE, address, refused},
         install_tls,
     },
 };
 
 mod inbound;
-
-macro_rules! conforms {
-    (Channel::$channel:ident) => {
-        messaging_conformance!(Channel::$channel, super::open);
-    };
-}
 
 conforms!(Channel::Email);
 

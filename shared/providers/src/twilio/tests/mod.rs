@@ -7,13 +7,14 @@ use butt_dial_domain::{
     message::{Content, Template},
     ports::carrier::{AmbiguityReason, Messaging, Outcome, RefusalClass},
 };
-use butt_dial_testkit::{conformance::messaging::FarEnd, messaging_conformance};
+use butt_dial_testkit::conformance::messaging::TestVendor;
 
 use super::{Client, MESSAGING_SERVICE_SID, VENDOR, errors, simulator, wire};
 use crate::{
     Credentials, http,
     simulator::InjectedFault,
     tests::{
+        conforms,
         harness::{CarrierHarness, address, refused},
         install_tls,
     },
@@ -21,12 +22,6 @@ use crate::{
 
 mod inbound;
 mod voice;
-
-macro_rules! conforms {
-    (Channel::$channel:ident) => {
-        messaging_conformance!(Channel::$channel, super::open);
-    };
-}
 
 conforms!(Channel::Sms);
 conforms!(Channel::Whatsapp);

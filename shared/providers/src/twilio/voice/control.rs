@@ -1,20 +1,17 @@
-//! Commands for live calls (Twilio, API reference: Calls, Recordings and Conference Participants resources).
-
-use axum::http::StatusCode;
-use butt_dial_domain::ports::{
-    carrier::{Outcome, RefusalClass},
-    voice::{CarrierCall, ControlError, Script},
-};
-use url::form_urlencoded;
+//! Commands for live calls (Twilio, API reference: Calls resource).
 
 use super::{
-    callback,
     create_call::{Call, is_call_sid},
     twiml,
 };
 use crate::{
     http::Response,
     twilio::{Client, wire::ErrorBody},
+};
+use axum::http::StatusCode;
+use butt_dial_domain::ports::{
+    carrier::{Outcome, RefusalClass},
+    voice::{CarrierCall, ControlError, Script},
 };
 
 /// The limit of the `Twiml` field, in characters.
@@ -30,32 +27,6 @@ pub async fn redirect(client: &Client, carrier_id: &str, script: &Script) -> Res
 
 pub async fn hang_up(client: &Client, carrier_id: &str) -> Result<(), ControlError> {
     change(client, carrier_id, "", &[("Status", "completed")]).await
-}
-
-pub async fn start_recording(client: &Client, carrier_id: &str, recording_url: &str) -> Result<(), ControlError> {
-    let recording_url = callback(recording_url);
-    let form = [
-        ("RecordingChannels", "dual"),
-        ("RecordingStatusCallback", recording_url.as_str()),
-        ("RecordingStatusCallbackEvent", "in-progress completed absent"),
-    ];
-    change(client, carrier_id, "/Recordings", &form).await
-}
-
-pub async fn invite(
-    client: &Client,
-    conference: &str,
-    from: &str,
-    to: &str,
-    status_url: &str,
-) -> Result<(), ControlError> {
-    let name: String = form_urlencoded::byte_serialize(conference.as_bytes()).collect();
-    // In a path a plus is not a space.
-    let path = format!("/Conferences/{}/Participants.json", name.replace('+', "%20"));
-    let status_url = callback(status_url);
-    let mut form = vec![("From", from), ("To", to), ("StatusCallback", status_url.as_str())];
-    form.extend(["initiated", "ringing", "answered", "completed"].map(|event| ("StatusCallbackEvent", event)));
-    done(client.post(&path, &form).await).map(drop)
 }
 
 pub async fn fetch_call(client: &Client, carrier_id: &str) -> Result<CarrierCall, ControlError> {

@@ -82,14 +82,6 @@ impl Voice for Calls {
         control::hang_up(&self.client, carrier_id).await
     }
 
-    async fn start_recording(&self, carrier_id: &str, recording_url: &str) -> Result<(), ControlError> {
-        control::start_recording(&self.client, carrier_id, recording_url).await
-    }
-
-    async fn invite(&self, conference: &str, from: &str, to: &str, status_url: &str) -> Result<(), ControlError> {
-        control::invite(&self.client, conference, from, to, status_url).await
-    }
-
     async fn fetch_call(&self, carrier_id: &str) -> Result<CarrierCall, ControlError> {
         control::fetch_call(&self.client, carrier_id).await
     }

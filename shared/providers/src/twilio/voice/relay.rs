@@ -67,7 +67,7 @@ impl Frame {
             Some(Value::Bool(is_last)) => *is_last,
             Some(_) => return Err(MalformedFrame("the field last of a prompt is not a boolean")),
         };
-        Ok(IncomingFrame::Said {
+        Ok(IncomingFrame::Transcript {
             text,
             language,
             is_last,
@@ -86,7 +86,7 @@ impl Frame {
             return Err(MalformedFrame("the duration of an interruption is not a number"));
         }
         Ok(IncomingFrame::Interrupted {
-            heard: heard.to_owned(),
+            spoken: heard.to_owned(),
         })
     }
 
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn transcript(text: &str, language: Option<&str>, is_last: bool) -> IncomingFrame {
-        IncomingFrame::Said {
+        IncomingFrame::Transcript {
             text: text.to_owned(),
             language: language.map(str::to_owned),
             is_last,
@@ -231,7 +231,7 @@ mod tests {
             reads(
                 json!({ "type": "interrupt", "utteranceUntilInterrupt": "Life is", "durationUntilInterruptMs": duration }),
                 &IncomingFrame::Interrupted {
-                    heard: "Life is".into(),
+                    spoken: "Life is".into(),
                 },
             );
         }

@@ -92,6 +92,11 @@ impl CallServer {
         self.answer_with(path, ServerAnswer::Script(self.voice.render(&Script(steps)).body));
     }
 
+    /// Queues raw TwiML, for verbs that the adapter does not render.
+    pub fn answer_with_twiml(&self, path: &str, verbs: &str) {
+        self.answer_with(path, ServerAnswer::Script(format!("<Response>{verbs}</Response>")));
+    }
+
     pub fn answer_with(&self, path: &str, answer: ServerAnswer) {
         let mut answers = self.state.answers.lock().unwrap();
         answers.entry(path.to_owned()).or_default().push_back(answer);

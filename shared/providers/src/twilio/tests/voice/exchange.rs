@@ -19,7 +19,7 @@ use crate::{
             self,
             voice::{
                 frames,
-                speech::{Interruptible, Terms},
+                speech::{Interruptible, SpeechOptions},
                 twiml,
             },
         },
@@ -53,11 +53,11 @@ impl Exchange for CallContext {
     }
 
     fn takes(&self, frame: &str) -> bool {
-        let terms = Terms {
+        let options = SpeechOptions {
             interruptible: Interruptible::ANY,
             preemptible: false,
         };
-        frames::read(frame, terms, &["en-US".to_owned(), "de-DE".to_owned()]).is_ok()
+        frames::read(frame, options, &["en-US".to_owned(), "de-DE".to_owned()]).is_ok()
     }
 
     fn frames(&self) -> Vec<String> {
@@ -84,23 +84,22 @@ impl Exchange for CallContext {
         HeaderMap::from_iter([("x-twilio-signature".parse().unwrap(), signature.parse().unwrap())])
     }
 
-    async fn is_called(&self) -> WebhookRequest {
+    async fn inbound_call(&self) -> WebhookRequest {
         let mut receiver = self.harness.listen().await;
         self.harness.state().dial(ANN, US).await.unwrap();
         receiver.next().await
     }
 
     async fn live_call(&self) -> String {
-        let pause = vec![Step::Pause { seconds: 600 }];
-        self.server.answer("/webhooks/twilio/voice", pause);
+        self.server
+            .answer_with_twiml("/webhooks/twilio/voice", r#"<Pause length="600"/>"#);
         let call = self.harness.state().dial(ANN, US).await.unwrap();
         assert!(call.wait_until(|state| state.answered_ms.is_some(), TEST_TIMEOUT).await);
         call.id().to_owned()
     }
 
     async fn past_call(&self) -> String {
-        self.server
-            .answer("/webhooks/twilio/voice", vec![Step::Reject { is_busy: true }]);
+        self.server.answer("/webhooks/twilio/voice", vec![Step::Reject]);
         let call = self.harness.state().dial(ANN, US).await.unwrap();
         assert!(call.wait_until(|state| state.status.is_over(), TEST_TIMEOUT).await);
         call.id().to_owned()

@@ -9,12 +9,12 @@ use butt_dial_domain::{
     Channel,
     call::{AnsweredBy, CallStatus, SessionOutcome},
     inbound::Attachment,
-    ports::voice::{Conference, ControlError, Dial, OutgoingFrame, Script, Speech, Step},
+    ports::voice::{ControlError, Dial, OutgoingFrame, Script, Speech, Step},
 };
-use butt_dial_testkit::conformance::messaging::FarEnd;
+use butt_dial_testkit::conformance::messaging::TestVendor;
 
-use self::server::{CallServer, ServerAnswer, ServerSocket, speech};
-use super::{VENDOR, open};
+use self::call_server::{CallServer, ServerAnswer, ServerSocket, speech};
+use super::{VENDOR, open, simulator};
 use crate::{
     WebhookBehavior, http,
     simulator::calls::{Call, CalleeBehavior, CallerStep, SocketDrop, Sound},
@@ -147,8 +147,8 @@ async fn barge_in_sends_frames_in_twilios_order() {
         ]
     );
     assert_eq!(call.heard_text(), "One two");
-    let request = call.request();
-    assert_eq!(request[1].at_ms - request[0].at_ms, 364);
+    let heard = call.heard();
+    assert_eq!(heard[1].at_ms - heard[0].at_ms, 364);
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn next_frame_preempts_preemptible_frame() {
     let long = long();
     socket.send(&*context.server.voice, &speech(&long, true));
     assert!(
-        call.wait_for_speech(|request| request.starts_with("One two"), TEST_TIMEOUT)
+        call.wait_for_speech(|heard| heard.starts_with("One two"), TEST_TIMEOUT)
             .await
             .is_some()
     );
@@ -190,11 +190,11 @@ async fn forwards_caller_keys_and_plays_sent_digits() {
         socket.labels(3).await,
         ["agentSpeaking on", "tokensPlayed 1234#", "agentSpeaking off"]
     );
-    assert_eq!(call.request().last().unwrap().sound, Sound::Keys("1234#".into()));
+    assert_eq!(call.heard().last().unwrap().sound, Sound::Keys("1234#".into()));
 
     context.speak(&socket, &long());
     assert!(
-        call.wait_for_speech(|request| request.contains("One"), TEST_TIMEOUT)
+        call.wait_for_speech(|heard| heard.contains("One"), TEST_TIMEOUT)
             .await
             .is_some()
     );
@@ -251,7 +251,7 @@ async fn lost_socket_reports_failure_and_call_continues() {
         context.server.answer("/action", context.server.converse());
         context.speak(&socket, &long());
         assert!(
-            call.wait_for_speech(|request| request.contains("two"), TEST_TIMEOUT)
+            call.wait_for_speech(|heard| heard.contains("two"), TEST_TIMEOUT)
                 .await
                 .is_some()
         );
@@ -271,7 +271,7 @@ async fn lost_socket_reports_failure_and_call_continues() {
         assert_eq!(next.label().await.unwrap(), "setup");
         context.speak(&next, "Where was I?");
         assert!(
-            call.wait_for_speech(|request| request.ends_with("Where was I?"), TEST_TIMEOUT)
+            call.wait_for_speech(|heard| heard.ends_with("Where was I?"), TEST_TIMEOUT)
                 .await
                 .is_some()
         );
@@ -352,7 +352,7 @@ async fn caller_leaves_message_after_beep() {
         .answer("/webhooks/twilio/voice", vec![say("Speak after the tone"), record]);
     let call = context.harness.state().dial(ANN, US).await.unwrap();
     let beeped =
-        |state: &crate::simulator::calls::CallState| state.request.iter().any(|request| request.sound == Sound::Beep);
+        |state: &crate::simulator::calls::CallState| state.heard.iter().any(|heard| heard.sound == Sound::Beep);
     assert!(call.wait_until(beeped, TEST_TIMEOUT).await);
     assert!(call.say("Call me back please").await);
     call.press("#").await;
@@ -385,13 +385,9 @@ async fn call_is_dialed_onward_and_joins_conference() {
         .server
         .answer("/webhooks/twilio/voice", vec![dial("+14155550177", &base)]);
     context.server.answer("/dialled", vec![dial("+14155550188", &base)]);
-    let room = Conference {
-        name: "room".into(),
-        starts: true,
-        ends: true,
-        is_muted: false,
-    };
-    context.server.answer("/dialled", vec![Step::Conference(room)]);
+    context
+        .server
+        .answer_with_twiml("/dialled", "<Dial><Conference>room</Conference></Dial>");
     context.server.answer("/whisper", vec![say("It is Ann")]);
     let call = context.harness.state().dial(ANN, US).await.unwrap();
     assert_eq!(
@@ -465,8 +461,9 @@ async fn detects_answering_machine() {
         beeps: true,
     };
     context.harness.state().set_callee_behavior(ANN, machine);
-    let steps = vec![say("Your table is ready"), Step::Pause { seconds: 10 }];
-    context.server.answer("/answer", steps);
+    context
+        .server
+        .answer_with_twiml("/answer", r#"<Say>Your table is ready</Say><Pause length="10"/>"#);
     let mut dispatch = calls_ann(&context);
     if let Some(options) = &mut dispatch.content.call {
         options.detects_machine = true;
@@ -487,7 +484,7 @@ async fn detects_answering_machine() {
     assert_eq!(answer.answered_by, Some(AnsweredBy::MachineEnd));
     let call = context.harness.state().calls().pop().unwrap();
     assert!(call.wait_for_end(TEST_TIMEOUT).await);
-    assert_eq!(call.request()[0].sound, Sound::Beep);
+    assert_eq!(call.heard()[0].sound, Sound::Beep);
     assert_eq!(call.heard_text(), "Your table is ready");
 }
 
@@ -530,12 +527,8 @@ async fn recording_is_reported_and_can_be_fetched() {
     let mut context = context().await;
     let (call, socket) = context.conversation().await;
     let recording = context.server.url("/recording");
-    context
-        .server
-        .voice
-        .start_recording(call.id(), &recording)
-        .await
-        .unwrap();
+    let path = format!("Calls/{}/Recordings.json", call.id());
+    post_to_api(&context, &path, &[("RecordingStatusCallback", &recording)]).await;
     let begun = context.server.report_at("/recording").await.recording.unwrap();
     assert!(!begun.is_completed);
     context.speak(&socket, "Hello.");
@@ -566,7 +559,9 @@ async fn recording_is_reported_and_can_be_fetched() {
 async fn invites_callee_into_conference() {
     let mut context = context().await;
     let status = context.server.url("/status");
-    context.server.voice.invite("a room", US, ANN, &status).await.unwrap();
+    let mut form = vec![("From", US), ("To", ANN), ("StatusCallback", &status)];
+    form.extend(["initiated", "completed"].map(|event| ("StatusCallbackEvent", event)));
+    post_to_api(&context, "Conferences/a%20room/Participants.json", &form).await;
     let call = context.harness.state().wait_for_call(ANN, TEST_TIMEOUT).await.unwrap();
     assert!(
         call.wait_until(|state| state.conferences == ["a room"], TEST_TIMEOUT)
@@ -617,6 +612,16 @@ async fn unanswered_calls_end_with_their_status() {
             }
         }
     }
+}
+
+/// Posts to a resource that the adapter does not use.
+async fn post_to_api(context: &CallContext, path: &str, form: &[(&str, &str)]) {
+    let credentials = context.harness.credentials();
+    let account = simulator::ACCOUNT_SID;
+    let url = format!("{}/2010-04-01/Accounts/{account}/{path}", credentials.endpoint);
+    let request = http::client().unwrap().post(url);
+    let request = request.basic_auth(account, Some(simulator::AUTH_TOKEN)).form(form);
+    assert!(request.send().await.unwrap().status().is_success());
 }
 
 fn calls_ann(context: &CallContext) -> butt_dial_domain::ports::carrier::Dispatch {
