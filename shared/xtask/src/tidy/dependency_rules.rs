@@ -23,29 +23,26 @@ const ROWS: &[Row] = &[
     row(KV, &[DOMAIN], &[TESTKIT]),
     row(PROVIDERS, &[DOMAIN], &[TESTKIT]),
     row(SESSIONS, &[DOMAIN], BACKENDS),
-    row(IDENTITY, &[DOMAIN, STORE, KV], BACKENDS),
+    row(VAULT, &[DOMAIN], BACKENDS),
+    row(IDENTITY, &[DOMAIN, STORE, KV, VAULT], BACKENDS),
     row(COMPLIANCE, &[DOMAIN, STORE], BACKENDS),
     row(BILLING, &[DOMAIN, STORE, KV], BACKENDS),
-    row(MESSAGING, &[DOMAIN, STORE, KV, IDENTITY, COMPLIANCE, BILLING], BACKENDS),
+    row(
+        MESSAGING,
+        &[DOMAIN, STORE, KV, VAULT, IDENTITY, COMPLIANCE, BILLING],
+        BACKENDS,
+    ),
     row(
         CALLS,
-        &[DOMAIN, STORE, KV, IDENTITY, COMPLIANCE, BILLING, MESSAGING],
+        &[DOMAIN, STORE, KV, VAULT, IDENTITY, COMPLIANCE, BILLING, MESSAGING],
         BACKENDS,
     ),
-    row(ACCOUNTS, &[DOMAIN, STORE, KV, IDENTITY], BACKENDS),
-    // Until it is split into the crates above.
-    row(
-        COMMS,
-        &[
-            DOMAIN, STORE, KV, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS, ACCOUNTS,
-        ],
-        BACKENDS,
-    ),
+    row(ACCOUNTS, &[DOMAIN, STORE, KV, VAULT, IDENTITY], BACKENDS),
     row(
         RUNTIME,
         &[
-            DOMAIN, STORE, BUS, KV, PROVIDERS, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS, ACCOUNTS,
-            COMMS,
+            DOMAIN, STORE, BUS, KV, PROVIDERS, VAULT, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS,
+            ACCOUNTS,
         ],
         &[TESTKIT],
     ),
@@ -55,7 +52,7 @@ const ROWS: &[Row] = &[
     row(
         "services/*",
         &[
-            DOMAIN, RUNTIME, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS, ACCOUNTS, COMMS,
+            DOMAIN, RUNTIME, VAULT, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS, ACCOUNTS,
         ],
         BACKENDS,
     ),
@@ -69,13 +66,13 @@ const BUS: &str = "shared/bus";
 const KV: &str = "shared/kv";
 const PROVIDERS: &str = "shared/providers";
 const SESSIONS: &str = "shared/sessions";
+const VAULT: &str = "shared/vault";
 const IDENTITY: &str = "shared/identity";
 const COMPLIANCE: &str = "shared/compliance";
 const BILLING: &str = "shared/billing";
 const MESSAGING: &str = "shared/messaging";
 const CALLS: &str = "shared/calls";
 const ACCOUNTS: &str = "shared/accounts";
-const COMMS: &str = "shared/comms";
 const RUNTIME: &str = "shared/runtime";
 const TESTKIT: &str = "shared/testkit";
 const XTASK: &str = "shared/xtask";
@@ -302,7 +299,13 @@ mod tests {
         assert!(check_with(&[("services/butt-dial", all)]).is_empty());
         assert!(check_with(&[("tests", "[dependencies]\ntestkit = {}\nstore = {}")]).is_empty());
         assert!(check_with(&[("shared/xtask", "[dependencies]\ntestkit = {}")]).is_empty());
-        assert!(check_with(&[("shared/comms", "[dev-dependencies]\nbus = {}")]).is_empty());
+        assert!(
+            check_with(&[(
+                "shared/messaging",
+                "[dependencies]\nstore = {}\n[dev-dependencies]\nbus = {}"
+            )])
+            .is_empty()
+        );
         assert!(check_with(&[("tests/fuzz", "[dependencies]\ndomain = {}")]).is_empty());
         let store = "[dependencies]\nstore = {}";
         assert_eq!(check_with(&[("tests/fuzz", store)]), ["tests/fuzz/Cargo.toml:4"]);
@@ -320,6 +323,12 @@ mod tests {
             check_with(&[("services/gateway", "[dependencies]\nstore = {}")]),
             ["services/gateway/Cargo.toml:4"]
         );
+        assert_eq!(
+            check_with(&[("shared/messaging", "[dependencies]\nbus = {}")]),
+            ["shared/messaging/Cargo.toml:4"]
+        );
+        let upward = [("shared/calls", ""), ("shared/messaging", "[dependencies]\ncalls = {}")];
+        assert_eq!(check_with(&upward), ["shared/messaging/Cargo.toml:4"]);
         let sibling = [("services/other", "[dependencies]\n\"services/gateway\" = {}")];
         assert_eq!(check_with(&sibling), ["services/other/Cargo.toml:4"]);
     }
