@@ -103,7 +103,7 @@ fn finding<'a>(folder: &str, modules: &Modules<'a>, graph: &Graph<'a>, circle: &
         }
     }
     let (file, line) = first.unwrap_or_default();
-    let hint = "\n    move what both sides use into a file below them, or pass it as an argument";
+    let hint = "move the shared items into a file below both, or pass them as arguments";
     Finding::new(format!("{folder}/src/{file}"), line, problem, hint)
 }
 
