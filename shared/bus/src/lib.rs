@@ -1,13 +1,13 @@
-//! Messages between services behind one port: in this process (durable streams in SQLite), or over NATS with JetStream.
-//! A subject is used for live traffic or belongs to a stream, never both: what is appended is not seen by live
-//! subscribers here, though NATS would show it to them.
+//! The message bus between services. Two backends behind one port: the process itself, with durable streams in SQLite,
+//! and NATS with JetStream.
+//!
+//! A subject is used for live traffic or belongs to a durable stream, never both: `EmbeddedBus` does not show appended
+//! messages to live subscribers, but NATS does.
 
-mod dead;
 mod embedded;
 mod nats;
-mod rules;
 mod subject;
+mod validation;
 
-pub use dead::{DEAD_LETTERS, header};
 pub use embedded::EmbeddedBus;
 pub use nats::NatsBus;

@@ -1,6 +1,6 @@
-//! Subjects and patterns as NATS defines them: tokens between dots, `*` for one token, a last `>` for one or more.
+//! Subjects and patterns as NATS defines them: tokens between dots, `*` for one token, a final `>` for one or more.
 
-/// A subject that a message can be sent to: no wildcards, no empty tokens, nothing that would break the wire format.
+/// Checks that a message can be sent to the subject: no wildcards, no empty tokens, no white space.
 pub(crate) fn is_subject(text: &str) -> bool {
     is_pattern(text) && !has_wildcard(text)
 }
@@ -22,18 +22,18 @@ pub(crate) fn has_wildcard(pattern: &str) -> bool {
 
 pub(crate) fn matches(pattern: &str, subject: &str) -> bool {
     let mut tokens = subject.split('.');
-    for wanted in pattern.split('.') {
-        match (wanted, tokens.next()) {
+    for expected in pattern.split('.') {
+        match (expected, tokens.next()) {
             (">", Some(_)) => return true,
             ("*", Some(_)) => {}
-            (wanted, Some(token)) if wanted == token => {}
+            (expected, Some(token)) if expected == token => {}
             _ => return false,
         }
     }
     tokens.next().is_none()
 }
 
-/// What every subject begins with that the pattern matches; the whole of a pattern without wildcards.
+/// Returns the common prefix of all subjects that the pattern matches; the whole pattern when it has no wildcard.
 pub(crate) fn literal_prefix(pattern: &str) -> &str {
     let mut end = 0;
     for token in pattern.split_inclusive('.') {
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_match_as_in_nats() {
+    fn matches_patterns_like_nats() {
         for (pattern, subject, expected) in [
             ("a.b", "a.b", true),
             ("a.b", "a.b.c", false),
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_begins_with_its_literal_tokens() {
+    fn finds_literal_prefix_of_pattern() {
         for (pattern, expected) in [
             ("a.b", "a.b"),
             ("a.*", "a."),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_break_the_wire_is_no_subject() {
+    fn rejects_invalid_subjects_and_patterns() {
         for subject in ["a", "a.b-c_d.9", "$JS.API"] {
             assert!(is_subject(subject), "{subject}");
         }

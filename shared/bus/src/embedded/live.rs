@@ -1,4 +1,4 @@
-//! Live traffic within the process. Publishing never waits: what a slow reader has no room for is lost to that reader.
+//! Live traffic within the process. Publishing never waits: a subscriber with a full queue loses the message.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,8 +12,8 @@ use futures::Stream;
 use tokio::sync::mpsc;
 
 use crate::{
-    rules::LIVE_CAPACITY,
     subject::{has_wildcard, matches},
+    validation::LIVE_CAPACITY,
 };
 
 #[derive(Default)]
@@ -23,15 +23,15 @@ pub(super) struct Live {
 
 #[derive(Default)]
 struct Table {
-    /// By subject, for the many that name one exactly.
-    exact: HashMap<String, Vec<Reader>>,
-    patterns: Vec<(String, Reader)>,
+    /// The subscriptions without wildcards, by subject.
+    exact: HashMap<String, Vec<Subscriber>>,
+    patterns: Vec<(String, Subscriber)>,
     next_id: u64,
-    /// How many messages each group has had: whose turn it is. Groups are few, and named by the program.
-    turns: HashMap<String, usize>,
+    /// The messages that each group has received, for round-robin. Groups are few, and named by the program.
+    group_counts: HashMap<String, usize>,
 }
 
-struct Reader {
+struct Subscriber {
     id: u64,
     group: Option<String>,
     sender: mpsc::Sender<Message>,
@@ -47,15 +47,15 @@ impl Live {
         let mut table = self.table();
         let id = table.next_id;
         table.next_id += 1;
-        let reader = Reader {
+        let subscriber = Subscriber {
             id,
             group: group.map(str::to_owned),
             sender,
         };
         if has_wildcard(pattern) {
-            table.patterns.push((pattern.to_owned(), reader));
+            table.patterns.push((pattern.to_owned(), subscriber));
         } else {
-            table.exact.entry(pattern.to_owned()).or_default().push(reader);
+            table.exact.entry(pattern.to_owned()).or_default().push(subscriber);
         }
         Subscription {
             live: self.clone(),
@@ -65,52 +65,56 @@ impl Live {
         }
     }
 
-    /// Says whether anybody listens.
+    /// Sends a copy to each matching subscriber and to one member of each group. Returns whether the subject has any
+    /// subscriber.
     pub(super) fn publish(&self, message: &Message) -> bool {
         let mut table = self.table();
         let Table {
-            exact, patterns, turns, ..
+            exact,
+            patterns,
+            group_counts,
+            ..
         } = &mut *table;
         let exact = exact.get(&message.subject).into_iter().flatten();
         let patterns = patterns
             .iter()
             .filter(|(pattern, _)| matches(pattern, &message.subject));
-        let mut groups = BTreeMap::<&str, Vec<&Reader>>::new();
-        let mut heard = false;
-        for reader in exact.chain(patterns.map(|(_, reader)| reader)) {
-            heard = true;
-            match &reader.group {
+        let mut groups = BTreeMap::<&str, Vec<&Subscriber>>::new();
+        let mut has_subscriber = false;
+        for subscriber in exact.chain(patterns.map(|(_, subscriber)| subscriber)) {
+            has_subscriber = true;
+            match &subscriber.group {
                 None => {
-                    let _ = reader.sender.try_send(message.clone());
+                    let _ = subscriber.sender.try_send(message.clone());
                 }
-                Some(group) => groups.entry(group).or_default().push(reader),
+                Some(group) => groups.entry(group).or_default().push(subscriber),
             }
         }
         for (group, members) in groups {
-            let turn = turns.entry(group.to_owned()).or_default();
-            *turn = turn.wrapping_add(1);
-            // From the one whose turn it is to the first who has room.
-            let order = (0..members.len()).map(|step| members[turn.wrapping_add(step) % members.len()]);
+            let count = group_counts.entry(group.to_owned()).or_default();
+            *count = count.wrapping_add(1);
+            // Round-robin; a member with a full queue is passed over.
+            let order = (0..members.len()).map(|step| members[count.wrapping_add(step) % members.len()]);
             let _ = order
                 .into_iter()
                 .find(|member| member.sender.try_send(message.clone()).is_ok());
         }
-        heard
+        has_subscriber
     }
 
     fn unsubscribe(&self, pattern: &str, id: u64) {
         let mut table = self.table();
-        table.patterns.retain(|(_, reader)| reader.id != id);
-        if let Some(readers) = table.exact.get_mut(pattern) {
-            readers.retain(|reader| reader.id != id);
-            if readers.is_empty() {
+        table.patterns.retain(|(_, subscriber)| subscriber.id != id);
+        if let Some(subscribers) = table.exact.get_mut(pattern) {
+            subscribers.retain(|subscriber| subscriber.id != id);
+            if subscribers.is_empty() {
                 table.exact.remove(pattern);
             }
         }
     }
 }
 
-/// Ends when it is dropped.
+/// The messages of one subscriber. Dropping it unsubscribes.
 pub(super) struct Subscription {
     live: Arc<Live>,
     pattern: String,

@@ -1,4 +1,4 @@
-//! The durable streams in SQLite: their tables, their settings, the turn to write, and who is woken.
+//! The durable streams in SQLite: tables, settings, the write lock, and wake-ups of readers.
 
 use std::{
     collections::HashMap,
@@ -13,16 +13,16 @@ use butt_dial_domain::{
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
-use super::appending::Waiting;
+use super::group_commit::PendingGroup;
 use crate::{
-    rules::{check_pattern, no_stream, no_stream_takes},
     subject::matches,
+    validation::{check_pattern, no_stream_for, unknown_stream},
 };
 
-/// Old messages are looked for at most this often in each stream, in microseconds.
-const SWEEP_EVERY: i64 = 60_000_000;
+/// The shortest time between two sweeps of a stream, in microseconds.
+const SWEEP_INTERVAL: i64 = 60_000_000;
 
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 3] = [
     "CREATE TABLE IF NOT EXISTS bus_streams (
         name TEXT PRIMARY KEY,
         subjects TEXT NOT NULL,
@@ -39,31 +39,16 @@ const TABLES: [&str; 5] = [
         appended_at BIGINT NOT NULL,
         PRIMARY KEY (stream, sequence))",
     "CREATE INDEX IF NOT EXISTS bus_messages_by_id ON bus_messages (stream, id)",
-    // `position`: everything up to it was delivered at least once or does not match the filter.
-    "CREATE TABLE IF NOT EXISTS bus_consumers (
-        stream TEXT NOT NULL,
-        name TEXT NOT NULL,
-        filter TEXT NOT NULL,
-        position BIGINT NOT NULL,
-        PRIMARY KEY (stream, name))",
-    // Delivered and not yet answered for good. `due_at`: when it comes again.
-    "CREATE TABLE IF NOT EXISTS bus_pending (
-        stream TEXT NOT NULL,
-        consumer TEXT NOT NULL,
-        sequence BIGINT NOT NULL,
-        attempts BIGINT NOT NULL,
-        due_at BIGINT NOT NULL,
-        PRIMARY KEY (stream, consumer, sequence))",
 ];
 
 pub(super) struct Log {
     pool: SqlitePool,
     clock: Clock,
     streams: Mutex<HashMap<String, Stream>>,
-    /// SQLite has one writer and no queue: ours wait in line here instead of colliding there.
-    writer: Semaphore,
+    /// SQLite has one writer and no queue. Writers queue here instead of failing there.
+    write_lock: Semaphore,
     /// The appends that wait for the next transaction.
-    pub(super) waiting: Mutex<Option<Waiting>>,
+    pub(super) pending: Mutex<Option<PendingGroup>>,
 }
 
 #[derive(Clone)]
@@ -73,27 +58,39 @@ pub(super) struct Stream {
     dedup_window: i64,
     /// In microseconds.
     pub(super) max_age: i64,
-    /// Changes whenever a consumer may find something new.
+    /// Changes after each append.
     pub(super) changes: watch::Sender<()>,
     swept_at: i64,
 }
 
-/// The stream that takes a subject.
+impl Stream {
+    fn new(subjects: Vec<String>, dedup_window: i64, max_age: i64, changes: watch::Sender<()>) -> Self {
+        Self {
+            subjects,
+            dedup_window,
+            max_age,
+            changes,
+            swept_at: 0,
+        }
+    }
+}
+
+/// The stream that a subject belongs to.
 pub(super) struct Route {
     pub(super) stream: String,
     /// In microseconds.
     pub(super) dedup_window: i64,
-    /// The time before which its messages are to be swept now, if they are.
+    /// Messages up to this time are to be deleted. `None` when no sweep is due.
     pub(super) sweep_before: Option<i64>,
 }
 
-/// A transaction that holds the write lock from the start, so that what it reads can't change before it writes.
-pub(super) struct Write<'a> {
+/// A transaction that holds the write lock from its start, so that the rows it reads can't change before it writes.
+pub(super) struct WriteTransaction<'a> {
     pub(super) sql: Transaction<'static, Sqlite>,
-    _turn: SemaphorePermit<'a>,
+    _lock: SemaphorePermit<'a>,
 }
 
-impl Write<'_> {
+impl WriteTransaction<'_> {
     pub(super) async fn commit(self) -> Result<(), BusError> {
         self.sql.commit().await.map_err(unavailable)
     }
@@ -111,24 +108,16 @@ impl Log {
                 .map_err(unavailable)?;
         let streams = rows.into_iter().map(|(name, subjects, dedup_window, max_age)| {
             let subjects = subjects.split(' ').map(str::to_owned).collect();
-            (
-                name,
-                Stream {
-                    subjects,
-                    dedup_window,
-                    max_age,
-                    changes: watch::Sender::new(()),
-                    swept_at: 0,
-                },
-            )
+            let stream = Stream::new(subjects, dedup_window, max_age, watch::Sender::new(()));
+            (name, stream)
         });
         let streams = Mutex::new(streams.collect());
         Ok(Self {
             pool,
             clock,
             streams,
-            writer: Semaphore::new(1),
-            waiting: Mutex::default(),
+            write_lock: Semaphore::new(1),
+            pending: Mutex::default(),
         })
     }
 
@@ -136,32 +125,28 @@ impl Log {
         &self.pool
     }
 
-    /// In microseconds.
+    /// Returns the time in microseconds since 1970.
     pub(super) fn now(&self) -> i64 {
         self.clock.now().timestamp_micros()
     }
 
     pub(super) fn stream(&self, name: &str) -> Result<Stream, BusError> {
-        self.streams().get(name).cloned().ok_or_else(|| no_stream(name))
+        self.streams().get(name).cloned().ok_or_else(|| unknown_stream(name))
     }
 
     fn streams(&self) -> MutexGuard<'_, HashMap<String, Stream>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn write(&self) -> Result<Write<'_>, BusError> {
-        let turn = self.writer.acquire().await.map_err(unavailable)?;
+    pub(super) async fn begin_write(&self) -> Result<WriteTransaction<'_>, BusError> {
+        let lock = self.write_lock.acquire().await.map_err(unavailable)?;
         let sql = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;
-        Ok(Write { sql, _turn: turn })
+        Ok(WriteTransaction { sql, _lock: lock })
     }
 
-    /// With `update`, a stream that exists takes over the settings; without, it stays as it is.
-    pub(super) async fn create(&self, spec: &StreamSpec, update: bool) -> Result<(), BusError> {
+    pub(super) async fn create_stream(&self, spec: &StreamSpec) -> Result<(), BusError> {
         for subject in spec.subjects {
             check_pattern(subject)?;
-        }
-        if !update && self.streams().contains_key(spec.name) {
-            return Ok(());
         }
         let (dedup_window, max_age) = (micros(spec.dedup_window), micros(spec.max_age));
         sqlx::query(
@@ -177,19 +162,11 @@ impl Log {
         .await
         .map_err(unavailable)?;
         let mut streams = self.streams();
-        let known = streams.remove(spec.name);
-        let changes = known.map_or_else(|| watch::Sender::new(()), |stream| stream.changes);
+        let existing = streams.remove(spec.name);
+        let changes = existing.map_or_else(|| watch::Sender::new(()), |stream| stream.changes);
         let subjects = spec.subjects.iter().map(|&subject| subject.to_owned()).collect();
-        streams.insert(
-            spec.name.to_owned(),
-            Stream {
-                subjects,
-                dedup_window,
-                max_age,
-                changes,
-                swept_at: 0,
-            },
-        );
+        let stream = Stream::new(subjects, dedup_window, max_age, changes);
+        streams.insert(spec.name.to_owned(), stream);
         Ok(())
     }
 
@@ -198,8 +175,8 @@ impl Log {
         let (name, stream) = streams
             .iter_mut()
             .find(|(_, stream)| stream.subjects.iter().any(|pattern| matches(pattern, subject)))
-            .ok_or_else(|| no_stream_takes(subject))?;
-        let sweep_before = (now - stream.swept_at >= SWEEP_EVERY).then_some(now - stream.max_age);
+            .ok_or_else(|| no_stream_for(subject))?;
+        let sweep_before = (now - stream.swept_at >= SWEEP_INTERVAL).then_some(now - stream.max_age);
         if sweep_before.is_some() {
             stream.swept_at = now;
         }
@@ -210,8 +187,8 @@ impl Log {
         })
     }
 
-    /// Wakes the consumers that wait on the stream.
-    pub(super) fn announce(&self, stream: &str) {
+    /// Wakes the readers of the stream.
+    pub(super) fn notify_readers(&self, stream: &str) {
         if let Some(stream) = self.streams().get(stream) {
             stream.changes.send_replace(());
         }
@@ -226,8 +203,8 @@ impl Log {
     }
 }
 
-pub(super) fn micros(duration: Duration) -> i64 {
-    // Half of the range leaves room for adding it to a time.
+fn micros(duration: Duration) -> i64 {
+    // Half of the range, so that it can be added to a time without overflow.
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 2)
 }
 

@@ -1,29 +1,25 @@
-//! The bus of the one program: live traffic in memory, durable streams in the program's own SQLite file. What `append`
-//! returned survives a kill, because the file is in WAL mode; live traffic survives nothing, as on NATS.
+//! The bus of a single process: live traffic in memory, durable streams in the SQLite file of the program. Appended
+//! messages survive a kill, because the file is in WAL mode. Live messages do not, as on NATS.
 
-mod appending;
-mod consumer;
+mod group_commit;
 mod live;
 mod log;
-mod tail;
+mod log_reader;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use butt_dial_domain::{
     Clock,
-    ports::bus::{Appended, Bus, BusError, Consumer, ConsumerSpec, Headers, LogReader, Message, StreamSpec},
+    ports::bus::{Appended, Bus, BusError, Headers, LogReader, Message, StreamSpec},
 };
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use sqlx::SqlitePool;
 use tokio::time::timeout;
 
-use self::{appending::Appending, consumer::Reader, live::Live, log::Log, tail::Tail};
-use crate::{
-    dead::DEAD_LETTERS,
-    rules::{check_message, check_pattern},
-};
+use self::{group_commit::Append, live::Live, log::Log, log_reader::Reader};
+use crate::validation::{check_message, check_pattern};
 
 pub struct EmbeddedBus {
     live: Arc<Live>,
@@ -31,8 +27,8 @@ pub struct EmbeddedBus {
 }
 
 impl EmbeddedBus {
-    /// Takes the pool of the program's database and adds its tables `bus_*` to it. One process at a time: others would
-    /// not be woken by what is appended here.
+    /// Creates the tables `bus_*` in the database of the program. One process at a time: readers in another process
+    /// would not be woken by an append.
     pub async fn open(pool: SqlitePool, clock: Clock) -> Result<Self, BusError> {
         Ok(Self {
             live: Arc::default(),
@@ -63,7 +59,7 @@ impl Bus for EmbeddedBus {
     ) -> Result<Message, BusError> {
         check_message(subject, &headers, &payload)?;
         let inbox = format!("_INBOX.{}", uuid::Uuid::new_v4().simple());
-        let mut answers = self.live.subscribe(&inbox, None);
+        let mut replies = self.live.subscribe(&inbox, None);
         let request = Message {
             subject: subject.to_owned(),
             headers,
@@ -73,8 +69,8 @@ impl Bus for EmbeddedBus {
         if !self.live.publish(&request) {
             return Err(BusError::NoResponders(subject.to_owned()));
         }
-        match timeout(deadline, answers.next()).await {
-            Ok(Some(answer)) => Ok(answer),
+        match timeout(deadline, replies.next()).await {
+            Ok(Some(reply)) => Ok(reply),
             _ => Err(BusError::TimedOut(subject.to_owned())),
         }
     }
@@ -90,12 +86,12 @@ impl Bus for EmbeddedBus {
     }
 
     async fn create_stream(&self, spec: &StreamSpec) -> Result<(), BusError> {
-        self.log.create(spec, true).await
+        self.log.create_stream(spec).await
     }
 
     async fn append(&self, subject: &str, id: &str, headers: Headers, payload: Bytes) -> Result<Appended, BusError> {
         check_message(subject, &headers, &payload)?;
-        let append = Appending {
+        let append = Append {
             subject: subject.to_owned(),
             id: id.to_owned(),
             headers,
@@ -104,15 +100,9 @@ impl Bus for EmbeddedBus {
         self.log.append(append).await
     }
 
-    async fn consumer(&self, spec: &ConsumerSpec) -> Result<Box<dyn Consumer>, BusError> {
-        check_pattern(spec.filter)?;
-        self.log.create(&DEAD_LETTERS, false).await?;
-        Ok(Box::new(Reader::open(self.log.clone(), spec.clone()).await?))
-    }
-
     async fn read_log(&self, stream: &'static str, filter: &str, after: u64) -> Result<Box<dyn LogReader>, BusError> {
         check_pattern(filter)?;
-        Ok(Box::new(Tail::open(self.log.clone(), stream, filter, after).await?))
+        Ok(Box::new(Reader::open(self.log.clone(), stream, filter, after).await?))
     }
 
     async fn check(&self) -> Result<(), BusError> {

@@ -1,4 +1,4 @@
-//! The conformance suite on SQLite, and what only a file can do: be closed, opened again, and read by another.
+//! The conformance suite on SQLite, and tests of persistence and of group commit.
 
 use std::path::PathBuf;
 
@@ -14,14 +14,6 @@ const EVENTS: StreamSpec = StreamSpec {
     subjects: &["events.>"],
     dedup_window: LONG,
     max_age: LONG,
-};
-
-const READER: ConsumerSpec = ConsumerSpec {
-    stream: "EVENTS",
-    name: "reader",
-    filter: ">",
-    ack_wait: LONG,
-    max_deliver: 3,
 };
 
 struct Directory(PathBuf);
@@ -63,20 +55,22 @@ async fn open() -> (Arc<dyn Bus>, Directory) {
 
 bus_conformance!(open);
 
+async fn read_all(bus: &EmbeddedBus, after: u64) -> Vec<u64> {
+    let mut reader = bus.read_log("EVENTS", ">", after).await.unwrap();
+    let entries = reader.next(10, Duration::ZERO).await.unwrap();
+    entries.iter().map(|entry| entry.sequence).collect()
+}
+
 #[tokio::test]
-async fn streams_and_positions_survive_closing_without_notice() {
+async fn keeps_streams_after_unclean_close() {
     let directory = Directory::new();
     let bus = directory.bus().await;
     bus.create_stream(&EVENTS).await.unwrap();
     for id in ["1", "2", "3"] {
         bus.append("events.a", id, Headers::new(), Bytes::new()).await.unwrap();
     }
-    let reader = bus.consumer(&READER).await.unwrap();
-    let mut deliveries = reader.fetch(2, LONG).await.unwrap();
-    deliveries.remove(0).ack().await.unwrap();
-    let in_hand = deliveries.remove(0);
-    assert_eq!(in_hand.sequence(), 2);
-    std::mem::forget((bus, reader));
+    assert_eq!(read_all(&bus, 0).await, [1, 2, 3]);
+    std::mem::forget(bus);
 
     let bus = directory.bus().await;
     let again = bus.append("events.a", "3", Headers::new(), Bytes::new()).await.unwrap();
@@ -87,25 +81,12 @@ async fn streams_and_positions_survive_closing_without_notice() {
             duplicate: true
         }
     );
-    let reader = bus.consumer(&READER).await.unwrap();
-    let rest = reader.fetch(10, LONG).await.unwrap();
-    assert_eq!(
-        rest.iter().map(|delivery| delivery.sequence()).collect::<Vec<_>>(),
-        [3],
-        "2 is still in hand"
-    );
-    in_hand.nak(Duration::ZERO).await.unwrap();
-    let back = reader.fetch(10, LONG).await.unwrap();
-    assert_eq!(
-        back.iter()
-            .map(|delivery| (delivery.sequence(), delivery.attempt()))
-            .collect::<Vec<_>>(),
-        [(2, 2)]
-    );
+    assert_eq!(read_all(&bus, 0).await, [1, 2, 3]);
+    assert_eq!(read_all(&bus, 2).await, [3], "the position is still valid");
 }
 
 #[tokio::test]
-async fn it_works_in_memory_with_a_single_connection() {
+async fn works_in_memory_with_one_connection() {
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
         .connect("sqlite::memory:")
@@ -114,65 +95,53 @@ async fn it_works_in_memory_with_a_single_connection() {
     let bus = EmbeddedBus::open(pool, Clock::System).await.unwrap();
     bus.create_stream(&EVENTS).await.unwrap();
     bus.append("events.a", "1", Headers::new(), Bytes::new()).await.unwrap();
-    let reader = bus.consumer(&READER).await.unwrap();
-    reader
-        .fetch(1, LONG)
-        .await
-        .unwrap()
-        .remove(0)
-        .dead_letter("for the test")
-        .await
-        .unwrap();
-    assert!(reader.fetch(1, Duration::ZERO).await.unwrap().is_empty());
+    assert_eq!(read_all(&bus, 0).await, [1]);
 }
 
 #[tokio::test]
-async fn what_is_too_old_is_deleted_from_the_file() {
+async fn deletes_expired_messages_from_file() {
     let directory = Directory::new();
-    let clock = Clock::manual(chrono_start());
+    let clock = Clock::manual(start_time());
     let pool = directory.pool().await;
     let bus = EmbeddedBus::open(pool.clone(), clock.clone()).await.unwrap();
     bus.create_stream(&EVENTS).await.unwrap();
     for id in ["1", "2"] {
         bus.append("events.a", id, Headers::new(), Bytes::new()).await.unwrap();
     }
-    bus.consumer(&READER).await.unwrap().fetch(1, LONG).await.unwrap();
     clock.advance(chrono::Duration::seconds(61));
     bus.append("events.a", "3", Headers::new(), Bytes::new()).await.unwrap();
-    for (statement, left) in [
-        ("SELECT COUNT(*) FROM bus_messages", 1_i64),
-        ("SELECT COUNT(*) FROM bus_pending", 0_i64),
-    ] {
-        let count: i64 = sqlx::query_scalar(statement).fetch_one(&pool).await.unwrap();
-        assert_eq!(count, left, "{statement}");
-    }
+    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM bus_messages")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(count, 1);
 }
 
 #[tokio::test]
-async fn appends_that_wait_share_a_transaction_and_outlive_the_one_who_began_it() {
+async fn pending_appends_share_transaction_after_cancellation() {
     let directory = Directory::new();
     let bus = directory.bus().await;
     bus.create_stream(&EVENTS).await.unwrap();
     let append = |id: &'static str| bus.append("events.a", id, Headers::new(), Bytes::new());
-    // Somebody else writes: appends gather.
-    let turn = bus.log.write().await.unwrap();
+    // Another write is in progress, so appends gather in one group.
+    let write = bus.log.begin_write().await.unwrap();
     let mut first = append("first");
     let (mut second, mut third) = (append("second"), append("third"));
-    for waiting in [&mut first, &mut second, &mut third] {
-        assert!(futures::poll!(waiting).is_pending());
+    for pending in [&mut first, &mut second, &mut third] {
+        assert!(futures::poll!(pending).is_pending());
     }
     drop(first);
-    turn.commit().await.unwrap();
+    write.commit().await.unwrap();
     let (second, third) = tokio::join!(second, third);
     assert_eq!((second.unwrap().sequence, third.unwrap().sequence), (2, 3));
 
-    // All of them give up: nobody is kept waiting by them.
-    let turn = bus.log.write().await.unwrap();
-    let mut given_up = append("given up");
-    assert!(futures::poll!(&mut given_up).is_pending());
-    drop(given_up);
-    turn.commit().await.unwrap();
-    timeout(LONG / 2, bus.log.write())
+    // All appends of a group are cancelled: the write lock is free again.
+    let write = bus.log.begin_write().await.unwrap();
+    let mut cancelled = append("cancelled");
+    assert!(futures::poll!(&mut cancelled).is_pending());
+    drop(cancelled);
+    write.commit().await.unwrap();
+    timeout(LONG / 2, bus.log.begin_write())
         .await
         .unwrap()
         .unwrap()
@@ -183,7 +152,7 @@ async fn appends_that_wait_share_a_transaction_and_outlive_the_one_who_began_it(
 }
 
 #[tokio::test]
-async fn an_append_that_the_database_refuses_harms_no_other() {
+async fn append_failed_by_database_does_not_affect_others() {
     let directory = Directory::new();
     let bus = directory.bus().await;
     bus.create_stream(&EVENTS).await.unwrap();
@@ -195,17 +164,17 @@ async fn an_append_that_the_database_refuses_harms_no_other() {
     .await
     .unwrap();
     let append = |id: &'static str| bus.append("events.a", id, Headers::new(), Bytes::new());
-    let turn = bus.log.write().await.unwrap();
+    let write = bus.log.begin_write().await.unwrap();
     let (mut one, mut bad, mut two) = (append("one"), append("bad"), append("two"));
-    for waiting in [&mut one, &mut bad, &mut two] {
-        assert!(futures::poll!(waiting).is_pending());
+    for pending in [&mut one, &mut bad, &mut two] {
+        assert!(futures::poll!(pending).is_pending());
     }
-    turn.commit().await.unwrap();
+    write.commit().await.unwrap();
     let (one, bad, two) = tokio::join!(one, bad, two);
     assert_eq!((one.unwrap().sequence, two.unwrap().sequence), (1, 2), "no gap");
     assert!(bad.is_err());
 }
 
-fn chrono_start() -> chrono::DateTime<chrono::Utc> {
+fn start_time() -> chrono::DateTime<chrono::Utc> {
     "2026-11-22T12:00:00Z".parse().unwrap()
 }

@@ -1,9 +1,9 @@
-//! The bus of many replicas: NATS for live traffic, JetStream for what must not be lost. Never waits for a server that
-//! is known to be away, and never believes a setting that the server did not confirm.
+//! The bus of many replicas: NATS for live traffic, JetStream for durable streams. Fails at once while the server is
+//! disconnected, and verifies every setting in the server's response.
 
-mod consumer;
-mod link;
-mod tail;
+mod connection;
+mod log_reader;
+mod pull_session;
 mod wire;
 
 use std::time::Duration;
@@ -16,35 +16,33 @@ use async_nats::jetstream::{
     stream::{Config, RetentionPolicy, StorageType},
 };
 use async_trait::async_trait;
-use butt_dial_domain::ports::bus::{
-    Appended, Bus, BusError, Consumer, ConsumerSpec, Headers, LogReader, Message, StreamSpec,
-};
+use butt_dial_domain::ports::bus::{Appended, Bus, BusError, Headers, LogReader, Message, StreamSpec};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use self::{consumer::Reader, link::Link, tail::Tail};
-use crate::{
-    dead::DEAD_LETTERS,
-    rules::{check_message, check_pattern, no_stream_takes},
-};
+use self::{connection::Connection, log_reader::Reader};
+use crate::validation::{check_message, check_pattern, no_stream_for};
 
-/// What the server may take to confirm an append, an answer or a setting.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// The longest wait for a response of the server.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub struct NatsBus {
-    link: Link,
+    connection: Connection,
     jetstream: Context,
     replicas: usize,
 }
 
 impl NatsBus {
-    /// `nats://[user:password@]host:port`, several separated by commas. `name` is what the server's operator sees.
-    /// Fails when no server with JetStream answers; once connected, it reconnects by itself.
+    /// Connects to `nats://[user:password@]host:port`, or to several URLs separated by commas. `name` identifies the
+    /// client in the server's monitoring. Fails when no server with JetStream responds; later it reconnects
+    /// automatically.
     pub async fn connect(url: &str, name: &str) -> Result<Self, BusError> {
-        let link = Link::connect(url, name).await?;
-        let jetstream = ContextBuilder::new().timeout(DEADLINE).build(link.client().clone());
+        let connection = Connection::open(url, name).await?;
+        let jetstream = ContextBuilder::new()
+            .timeout(REQUEST_TIMEOUT)
+            .build(connection.client().clone());
         let bus = Self {
-            link,
+            connection,
             jetstream,
             replicas: 1,
         };
@@ -52,57 +50,27 @@ impl NatsBus {
         Ok(bus)
     }
 
-    /// On how many servers new streams are kept. One server alone loses what it has not yet synced to disk when its
-    /// machine loses power: it syncs every two minutes.
+    /// Sets the number of servers that store a new stream. The default, one, loses up to two minutes of messages when the
+    /// machine loses power: that is the server's sync interval.
     pub fn with_replicas(mut self, replicas: usize) -> Self {
         self.replicas = replicas.max(1);
         self
     }
 
-    /// With `update`, a stream that exists takes over the settings; without, it stays as it is.
-    async fn create(&self, spec: &StreamSpec, update: bool) -> Result<(), BusError> {
-        let found = match self
-            .link
-            .bounded(spec.name, DEADLINE, self.jetstream.get_stream(spec.name))
-            .await?
-        {
-            Ok(stream) => Some(stream.cached_info().config.clone()),
+    /// Returns the settings of a stream, `None` when it does not exist.
+    async fn stream_config(&self, name: &str) -> Result<Option<Config>, BusError> {
+        let found = self.jetstream.get_stream(name);
+        match self.connection.with_timeout(name, REQUEST_TIMEOUT, found).await? {
+            Ok(stream) => Ok(Some(stream.cached_info().config.clone())),
             Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(error) if error.code() == 404 => None,
-                _ => return Err(wire::unavailable(error)),
+                GetStreamErrorKind::JetStream(error) if error.code() == 404 => Ok(None),
+                _ => Err(wire::unavailable(error)),
             },
-        };
-        let Some(found) = found else {
-            let wanted = Config {
-                name: spec.name.to_owned(),
-                retention: RetentionPolicy::Limits,
-                storage: StorageType::File,
-                num_replicas: self.replicas,
-                ..Config::default()
-            };
-            let created = self.jetstream.create_stream(with_settings(wanted, spec));
-            let created = self
-                .link
-                .bounded(spec.name, DEADLINE, created)
-                .await?
-                .map_err(wire::unavailable)?;
-            return confirm_stream(spec, &created.cached_info().config);
-        };
-        if !update || confirm_stream(spec, &found).is_ok() {
-            return Ok(());
         }
-        // What an operator has set beside ours, such as the number of replicas, stays.
-        let updated = self.jetstream.update_stream(with_settings(found, spec));
-        let updated = self
-            .link
-            .bounded(spec.name, DEADLINE, updated)
-            .await?
-            .map_err(wire::unavailable)?;
-        confirm_stream(spec, &updated.config)
     }
 }
 
-fn with_settings(config: Config, spec: &StreamSpec) -> Config {
+fn with_spec(config: Config, spec: &StreamSpec) -> Config {
     Config {
         subjects: spec.subjects.iter().map(|&subject| subject.to_owned()).collect(),
         max_age: spec.max_age,
@@ -111,8 +79,8 @@ fn with_settings(config: Config, spec: &StreamSpec) -> Config {
     }
 }
 
-/// The server ignores what it does not know, so its answer is compared.
-fn confirm_stream(spec: &StreamSpec, actual: &Config) -> Result<(), BusError> {
+/// Compares the settings with the server's response, because the server ignores unknown ones.
+fn verify_config(spec: &StreamSpec, actual: &Config) -> Result<(), BusError> {
     let agrees = actual.subjects == spec.subjects
         && actual.max_age == spec.max_age
         && actual.duplicate_window == spec.dedup_window;
@@ -120,7 +88,7 @@ fn confirm_stream(spec: &StreamSpec, actual: &Config) -> Result<(), BusError> {
         Ok(())
     } else {
         Err(wire::unavailable(format!(
-            "stream {} is not as asked: {actual:?}",
+            "the server did not apply the settings of stream {}: {actual:?}",
             spec.name
         )))
     }
@@ -130,7 +98,9 @@ fn confirm_stream(spec: &StreamSpec, actual: &Config) -> Result<(), BusError> {
 impl Bus for NatsBus {
     async fn publish(&self, subject: &str, headers: Headers, payload: Bytes) -> Result<(), BusError> {
         check_message(subject, &headers, &payload)?;
-        self.link.publish(subject, wire::to_headers(&headers), payload).await
+        self.connection
+            .publish(subject, wire::to_headers(&headers), payload)
+            .await
     }
 
     async fn request(
@@ -141,7 +111,7 @@ impl Bus for NatsBus {
         deadline: Duration,
     ) -> Result<Message, BusError> {
         check_message(subject, &headers, &payload)?;
-        self.link
+        self.connection
             .request(subject, wire::to_headers(&headers), payload, deadline)
             .await
             .map(wire::live_message)
@@ -149,66 +119,95 @@ impl Bus for NatsBus {
 
     async fn subscribe(&self, subject: &str) -> Result<BoxStream<'static, Message>, BusError> {
         check_pattern(subject)?;
-        self.link.subscribe(subject, None).await
+        self.connection.subscribe(subject, None).await
     }
 
     async fn subscribe_group(&self, subject: &str, group: &str) -> Result<BoxStream<'static, Message>, BusError> {
         check_pattern(subject)?;
-        self.link.subscribe(subject, Some(group)).await
+        self.connection.subscribe(subject, Some(group)).await
     }
 
     async fn create_stream(&self, spec: &StreamSpec) -> Result<(), BusError> {
-        self.create(spec, true).await
+        let Some(existing) = self.stream_config(spec.name).await? else {
+            let config = Config {
+                name: spec.name.to_owned(),
+                retention: RetentionPolicy::Limits,
+                storage: StorageType::File,
+                num_replicas: self.replicas,
+                ..Config::default()
+            };
+            let created = self.jetstream.create_stream(with_spec(config, spec));
+            let created = self
+                .connection
+                .with_timeout(spec.name, REQUEST_TIMEOUT, created)
+                .await?
+                .map_err(wire::unavailable)?;
+            return verify_config(spec, &created.cached_info().config);
+        };
+        if verify_config(spec, &existing).is_ok() {
+            return Ok(());
+        }
+        // Keeps the operator's other settings, such as the number of replicas.
+        let updated = self.jetstream.update_stream(with_spec(existing, spec));
+        let updated = self
+            .connection
+            .with_timeout(spec.name, REQUEST_TIMEOUT, updated)
+            .await?
+            .map_err(wire::unavailable)?;
+        verify_config(spec, &updated.config)
     }
 
     async fn append(&self, subject: &str, id: &str, headers: Headers, payload: Bytes) -> Result<Appended, BusError> {
         check_message(subject, &headers, &payload)?;
-        append(&self.link, subject, id, &headers, payload).await
-    }
-
-    async fn consumer(&self, spec: &ConsumerSpec) -> Result<Box<dyn Consumer>, BusError> {
-        check_pattern(spec.filter)?;
-        self.create(&DEAD_LETTERS, false).await?;
-        Ok(Box::new(
-            Reader::open(self.link.clone(), &self.jetstream, spec.clone()).await?,
-        ))
+        append(&self.connection, subject, id, &headers, payload).await
     }
 
     async fn read_log(&self, stream: &'static str, filter: &str, after: u64) -> Result<Box<dyn LogReader>, BusError> {
         check_pattern(filter)?;
-        let (link, jetstream) = (self.link.clone(), self.jetstream.clone());
-        Ok(Box::new(Tail::open(link, jetstream, stream, filter, after).await?))
+        let (connection, jetstream) = (self.connection.clone(), self.jetstream.clone());
+        let reader = Reader::open(connection, jetstream, stream, filter, after).await?;
+        Ok(Box::new(reader))
     }
 
     async fn check(&self) -> Result<(), BusError> {
-        match self.link.request("$JS.API.INFO", None, Bytes::new(), DEADLINE).await {
-            Err(BusError::NoResponders(_)) => Err(wire::unavailable("the server has no JetStream")),
-            answer => answer.map(drop),
+        match self
+            .connection
+            .request("$JS.API.INFO", None, Bytes::new(), REQUEST_TIMEOUT)
+            .await
+        {
+            Err(BusError::NoResponders(_)) => Err(wire::unavailable("JetStream is not enabled on the server")),
+            response => response.map(drop),
         }
     }
 }
 
-/// An append is a request that the stream answers.
-async fn append(link: &Link, subject: &str, id: &str, headers: &Headers, payload: Bytes) -> Result<Appended, BusError> {
+/// Sends the message as a request, which the stream acknowledges.
+async fn append(
+    connection: &Connection,
+    subject: &str,
+    id: &str,
+    headers: &Headers,
+    payload: Bytes,
+) -> Result<Appended, BusError> {
     let mut headers = headers.clone();
     if !id.is_empty() {
         headers.insert("Nats-Msg-Id".to_owned(), id.replace(char::is_control, " "));
     }
-    let answer = match link
-        .request(subject, wire::to_headers(&headers), payload, DEADLINE)
+    let response = match connection
+        .request(subject, wire::to_headers(&headers), payload, REQUEST_TIMEOUT)
         .await
     {
-        Err(BusError::NoResponders(_)) => return Err(no_stream_takes(subject)),
-        answer => answer?,
+        Err(BusError::NoResponders(_)) => return Err(no_stream_for(subject)),
+        response => response?,
     };
-    match serde_json::from_slice::<Response<PublishAck>>(&answer.payload) {
+    match serde_json::from_slice::<Response<PublishAck>>(&response.payload) {
         Ok(Response::Ok(ack)) => Ok(Appended {
             sequence: ack.sequence,
             duplicate: ack.duplicate,
         }),
         Ok(Response::Err { error }) => Err(wire::unavailable(format!("append to {subject}: {error}"))),
         Err(error) => Err(wire::unavailable(format!(
-            "append to {subject}: the answer is none of a stream: {error}"
+            "append to {subject}: the response is not an acknowledgement of a stream: {error}"
         ))),
     }
 }

@@ -1,12 +1,12 @@
-//! Between the port's messages and the client's. Headers that belong to NATS itself are never shown to a reader.
+//! Conversions between the messages of the port and of the NATS client. Removes the headers of NATS itself.
 
 use async_nats::HeaderMap;
 use butt_dial_domain::ports::bus::{BusError, Headers, Message};
 
-/// Headers that the server reads or writes.
-const OWN_PREFIX: &str = "Nats-";
+/// The prefix of headers that the server reads or writes.
+const NATS_PREFIX: &str = "Nats-";
 
-/// They have been checked: the client panics on a name or value that can't be sent.
+/// Converts validated headers: the client panics on an invalid name or value.
 pub(super) fn to_headers(headers: &Headers) -> Option<HeaderMap> {
     if headers.is_empty() {
         return None;
@@ -26,13 +26,13 @@ pub(super) fn live_message(message: async_nats::Message) -> Message {
     }
 }
 
-/// The reply subject of a durable message is where it is acknowledged; nobody waits for an answer there.
+/// Drops the reply subject: in a durable message it is the subject for acknowledgements, not for replies.
 pub(super) fn durable_message(message: async_nats::Message) -> Message {
     let mut headers = Headers::new();
     if let Some(map) = message.headers {
         for (name, values) in map.iter() {
             if let (name, Some(value)) = (name.to_string(), values.first())
-                && !name.starts_with(OWN_PREFIX)
+                && !name.starts_with(NATS_PREFIX)
             {
                 headers.insert(name, value.to_string());
             }

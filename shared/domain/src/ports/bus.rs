@@ -1,4 +1,5 @@
-//! The port between services: request/reply for live traffic, durable streams for what must not be lost. In-process or NATS.
+//! The port between services: request/reply for live traffic, durable logs for data that must not be lost. The backends
+//! are the process itself (with SQLite) and NATS with JetStream.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,114 +7,85 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-/// Headers of a message, such as `traceparent`. Names are ASCII without colon or white space.
+/// Headers of a message, such as `traceparent`. Names are printable ASCII without colon or white space; values hold no
+/// line break.
 pub type Headers = BTreeMap<String, String>;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BusError {
-    /// Nobody listens on the subject: known at once, not after a time-out.
-    #[error("nobody answers on {0}")]
+    /// The subject has no subscriber. Reported at once, not after a time-out.
+    #[error("no subscriber on {0}")]
     NoResponders(String),
-    #[error("no answer on {0} in time")]
+    #[error("no reply on {0} within the deadline")]
     TimedOut(String),
-    /// What was read is no longer there: the stream was lost, or made anew.
-    #[error("the stream {stream} ends at {end}, before the position {position} that it was read to")]
+    /// The position is beyond the end of the stream: the stream was lost or recreated since the position was stored.
+    #[error("stream {stream} ends at {end}, before the stored position {position}: it was lost or recreated")]
     PositionPastEnd { stream: String, end: u64, position: u64 },
+    /// The backend can't be reached, or it rejected the request. The text holds the reason.
     #[error("the bus is not available: {0}")]
     Unavailable(String),
 }
 
-/// A message of live traffic, as it is received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     pub subject: String,
     pub headers: Headers,
     pub payload: Bytes,
-    /// Where an answer is expected, if one is.
+    /// The subject that a reply is published to. `None` when no reply is expected, and in every durable message.
     pub reply_to: Option<String>,
 }
 
-/// A durable stream. Creating it again with the same settings changes nothing.
+/// The settings of a durable stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSpec {
     /// Upper-case letters, digits and `_`.
     pub name: &'static str,
-    /// NATS subjects; the last token may be `>`, any token `*`.
+    /// NATS subject patterns. A subject belongs to one stream at most.
     pub subjects: &'static [&'static str],
     /// A second append with the same id within this time is dropped.
     pub dedup_window: Duration,
-    /// Messages older than this go, read or not.
+    /// Older messages are deleted, read or not.
     pub max_age: Duration,
 }
 
-/// A durable reader. All readers of one name share the work; each message goes to one of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConsumerSpec {
-    pub stream: &'static str,
-    /// Lower-case letters, digits and `_`.
-    pub name: &'static str,
-    /// One filter only: NATS 2.9 silently ignores a list of them.
-    pub filter: &'static str,
-    /// A delivery that is not answered within this time comes again.
-    pub ack_wait: Duration,
-    /// After so many deliveries a message is dead: it is appended to the stream `DEAD` and comes no more.
-    pub max_deliver: u32,
-}
-
+/// The result of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// Position in the stream, from 1.
+    /// The position in the stream, from 1. Of a duplicate: the position of the first append.
     pub sequence: u64,
-    /// The id was seen before within the window; nothing was added.
+    /// The id was appended before within the window; nothing was added.
     pub duplicate: bool,
 }
 
-/// A durable message in hand. Dropped without an answer, it comes again after `ack_wait`.
-#[async_trait]
-pub trait Delivery: Send + Sync {
-    fn message(&self) -> &Message;
-    fn sequence(&self) -> u64;
-    /// How many times it has been delivered, this one included.
-    fn attempt(&self) -> u32;
-    /// Done. Returns once the server knows it.
-    async fn ack(self: Box<Self>) -> Result<(), BusError>;
-    /// Not done: again after `delay`.
-    async fn nak(self: Box<Self>, delay: Duration) -> Result<(), BusError>;
-    /// Still at it: the wait starts anew.
-    async fn in_progress(&self) -> Result<(), BusError>;
-    /// Never again: straight to `DEAD`.
-    async fn dead_letter(self: Box<Self>, reason: &str) -> Result<(), BusError>;
-}
-
-#[async_trait]
-pub trait Consumer: Send + Sync {
-    /// Up to `max` messages; returns early with what there is once `wait` is over, and at once when something is there.
-    async fn fetch(&self, max: usize, wait: Duration) -> Result<Vec<Box<dyn Delivery>>, BusError>;
-}
-
-/// A message of a durable stream, with its place in it.
+/// A message of a durable stream with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
-    /// Position in the stream, from 1.
+    /// The position in the stream, from 1.
     pub sequence: u64,
     pub message: Message,
 }
 
-/// Reads a durable stream in order. It remembers nothing on the server: who reads keeps the position, best in the same
-/// transaction as what the messages lead to.
+/// A cursor over a durable stream. The server stores nothing about it: the caller persists the position, best in the
+/// same transaction as the effects of the messages.
 #[async_trait]
 pub trait LogReader: Send {
-    /// The next messages in order, at most `max`; waits up to `wait` for the first; at once when something is there.
-    /// Sequences only grow; those that the filter leaves out, and messages that are too old, are missing between them.
-    /// Dropped before it is done, it has skipped nothing. After an error the reader is opened anew by its owner, at
-    /// its own position.
+    /// Returns the next entries in order, at most `max`. Returns at once when there are any; otherwise waits up to
+    /// `wait` for the first one and returns an empty list when none arrived.
+    ///
+    /// Sequences are strictly increasing. They have gaps where entries do not match the filter or have expired.
+    /// Cancel-safe: a dropped call skips nothing. After an error the caller opens a new reader at its own position.
     async fn next(&mut self, max: usize, wait: Duration) -> Result<Vec<LogEntry>, BusError>;
 }
 
+/// The message bus. Subjects are tokens between dots; in patterns `*` matches one token and a final `>` one or more, as
+/// in NATS. A message of more than 1 MiB, headers included, is rejected with `Unavailable`.
 #[async_trait]
 pub trait Bus: Send + Sync {
+    /// Publishes a live message. Succeeds without a subscriber.
     async fn publish(&self, subject: &str, headers: Headers, payload: Bytes) -> Result<(), BusError>;
 
+    /// Publishes a live message and waits for the first reply. Fails with `NoResponders` at once when the subject has no
+    /// subscriber, with `TimedOut` after `deadline`.
     async fn request(
         &self,
         subject: &str,
@@ -122,25 +94,26 @@ pub trait Bus: Send + Sync {
         deadline: Duration,
     ) -> Result<Message, BusError>;
 
-    /// Live messages from now on. Every subscriber gets its copy. `*` and a last `>` match as in NATS.
-    /// When this returns, messages published afterwards are seen. A slow reader loses messages rather than stopping the rest.
+    /// Subscribes to live messages that match the pattern. Every subscriber gets a copy. Messages that are published
+    /// after this returns are received. A slow subscriber loses messages and does not slow down the others.
     async fn subscribe(&self, subject: &str) -> Result<BoxStream<'static, Message>, BusError>;
 
-    /// Like `subscribe`, but each message goes to one member of the group.
+    /// Subscribes as a member of a group. Each message is delivered to one member.
     async fn subscribe_group(&self, subject: &str, group: &str) -> Result<BoxStream<'static, Message>, BusError>;
 
+    /// Creates the stream, or updates the settings of an existing one. Idempotent.
     async fn create_stream(&self, spec: &StreamSpec) -> Result<(), BusError>;
 
-    /// Returns once the message is kept. `id` is what duplicates are known by.
+    /// Appends to the stream that the subject belongs to. Returns once the message is durable. Messages are deduplicated
+    /// by `id` within the stream's window; an empty `id` is never a duplicate. Fails with `Unavailable` when no stream
+    /// has the subject; after any error the message may or may not have been appended.
     async fn append(&self, subject: &str, id: &str, headers: Headers, payload: Bytes) -> Result<Appended, BusError>;
 
-    async fn consumer(&self, spec: &ConsumerSpec) -> Result<Box<dyn Consumer>, BusError>;
-
-    /// Reads what stands in the stream after `after` (0: from its beginning) and matches the filter; `filter` is one
-    /// NATS subject pattern. A stream that ends before `after` is an error: it is not the one that was read, and what
-    /// is appended to it would be taken for old.
+    /// Opens a reader behind the position `after` (0: at the beginning). `filter` is one subject pattern. Fails with
+    /// `PositionPastEnd` when the stream ends before `after`: it is not the stream that was read before, and new entries
+    /// would be skipped as already read.
     async fn read_log(&self, stream: &'static str, filter: &str, after: u64) -> Result<Box<dyn LogReader>, BusError>;
 
-    /// Whether the backend answers.
+    /// Checks that the backend responds.
     async fn check(&self) -> Result<(), BusError>;
 }

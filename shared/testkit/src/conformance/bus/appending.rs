@@ -1,4 +1,4 @@
-//! Stories of durable streams: what is appended, and for how long it is known.
+//! Stories of durable streams: appends, deduplication, settings and expiry.
 
 use std::{
     collections::BTreeMap,
@@ -6,16 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use butt_dial_domain::ports::bus::{Appended, Bus, BusError, ConsumerSpec, StreamSpec};
+use butt_dial_domain::ports::bus::{Appended, Bus, BusError, StreamSpec};
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::{
-    durable::{ACK_WAIT, EVENTS, GLANCE, READER, ROUNDING, append, fetch, nothing, one, payloads},
+    durable::{ALL, EVENTS, ROUNDING, append, assert_no_entries, open_reader, payloads, read, read_all, sequences},
     eventually, headers, no_headers, pass,
 };
 
-pub async fn messages_are_read_in_order_with_all_they_carry(bus: Arc<dyn Bus>) {
+pub async fn reads_messages_in_order_with_headers(bus: Arc<dyn Bus>) {
     bus.create_stream(&EVENTS).await.unwrap();
     let sent = headers(&[("traceparent", "00-1-2-01")]);
     let payload = Bytes::from((0..=255).collect::<Vec<u8>>());
@@ -41,23 +41,19 @@ pub async fn messages_are_read_in_order_with_all_they_carry(bus: Arc<dyn Bus>) {
         .await
         .unwrap();
 
-    let reader = bus.consumer(&READER).await.unwrap();
-    let deliveries = fetch(&*reader, 10).await;
-    assert_eq!(deliveries.len(), 3);
-    let message = deliveries[0].message();
+    let entries = read_all(&*bus, ALL, 3).await;
+    assert_eq!(sequences(&entries), [1, 2, 3]);
+    let message = &entries[0].message;
     assert_eq!(
         (message.subject.as_str(), &message.headers, &message.payload),
         ("events.a", &sent, &payload)
     );
     assert_eq!(message.reply_to, None);
-    assert_eq!(deliveries[1].message().subject, "events.b.c");
-    assert!(deliveries[2].message().payload.is_empty());
-    for (index, delivery) in deliveries.iter().enumerate() {
-        assert_eq!((delivery.sequence(), delivery.attempt()), (index as u64 + 1, 1));
-    }
+    assert_eq!(entries[1].message.subject, "events.b.c");
+    assert!(entries[2].message.payload.is_empty());
 }
 
-pub async fn append_is_deduplicated(bus: Arc<dyn Bus>) {
+pub async fn deduplicates_appends_by_id(bus: Arc<dyn Bus>) {
     bus.create_stream(&EVENTS).await.unwrap();
     let first = bus
         .append("events.a", "id", no_headers(), Bytes::from_static(b"first"))
@@ -92,12 +88,10 @@ pub async fn append_is_deduplicated(bus: Arc<dyn Bus>) {
             duplicate: false
         }
     );
-    let reader = bus.consumer(&READER).await.unwrap();
-    assert_eq!(payloads(&fetch(&*reader, 10).await), ["first", "other"]);
-    nothing(&*reader).await;
+    assert_eq!(payloads(&read_all(&*bus, ALL, 2).await), ["first", "other"]);
 }
 
-pub async fn an_id_is_forgotten_after_the_window(bus: Arc<dyn Bus>) {
+pub async fn accepts_id_again_after_window(bus: Arc<dyn Bus>) {
     let window = Duration::from_millis(300);
     bus.create_stream(&StreamSpec {
         dedup_window: window,
@@ -107,14 +101,14 @@ pub async fn an_id_is_forgotten_after_the_window(bus: Arc<dyn Bus>) {
     .unwrap();
     let start = Instant::now();
     append(&*bus, "events.a", "id").await;
-    eventually("the id can be used again", async || {
+    eventually("the id is accepted again", async || {
         !append(&*bus, "events.a", "id").await.duplicate
     })
     .await;
     assert!(start.elapsed() >= window - ROUNDING);
 }
 
-pub async fn ids_are_known_for_each_stream(bus: Arc<dyn Bus>) {
+pub async fn deduplicates_per_stream(bus: Arc<dyn Bus>) {
     bus.create_stream(&EVENTS).await.unwrap();
     bus.create_stream(&StreamSpec {
         name: "OTHERS",
@@ -141,7 +135,7 @@ pub async fn ids_are_known_for_each_stream(bus: Arc<dyn Bus>) {
     }
 }
 
-pub async fn concurrent_appends_are_numbered_and_deduplicated(bus: Arc<dyn Bus>) {
+pub async fn numbers_concurrent_appends(bus: Arc<dyn Bus>) {
     const IDS: u64 = 50;
     bus.create_stream(&EVENTS).await.unwrap();
     let mut tasks = JoinSet::new();
@@ -167,21 +161,23 @@ pub async fn concurrent_appends_are_numbered_and_deduplicated(bus: Arc<dyn Bus>)
     );
     assert_eq!(kept.keys().copied().collect::<Vec<_>>(), (1..=IDS).collect::<Vec<_>>());
     for (id, appended) in &results {
-        assert_eq!(kept[&appended.sequence], *id, "a duplicate names the one that was kept");
+        assert_eq!(
+            kept[&appended.sequence], *id,
+            "a duplicate returns the sequence of the first append"
+        );
     }
 }
 
-pub async fn creating_a_stream_again_changes_nothing(bus: Arc<dyn Bus>) {
+pub async fn create_stream_is_idempotent(bus: Arc<dyn Bus>) {
     bus.create_stream(&EVENTS).await.unwrap();
     append(&*bus, "events.a", "one").await;
     bus.create_stream(&EVENTS).await.unwrap();
     assert!(append(&*bus, "events.a", "one").await.duplicate);
     assert_eq!(append(&*bus, "events.a", "two").await.sequence, 2);
-    let reader = bus.consumer(&READER).await.unwrap();
-    assert_eq!(payloads(&fetch(&*reader, 10).await), ["one", "two"]);
+    assert_eq!(payloads(&read_all(&*bus, ALL, 2).await), ["one", "two"]);
 }
 
-pub async fn other_settings_are_taken_over(bus: Arc<dyn Bus>) {
+pub async fn create_stream_updates_settings(bus: Arc<dyn Bus>) {
     bus.create_stream(&EVENTS).await.unwrap();
     append(&*bus, "events.a", "one").await;
     bus.create_stream(&StreamSpec {
@@ -191,25 +187,18 @@ pub async fn other_settings_are_taken_over(bus: Arc<dyn Bus>) {
     .await
     .unwrap();
     assert_eq!(append(&*bus, "more.a", "two").await.sequence, 2);
-    let reader = bus
-        .consumer(&ConsumerSpec {
-            filter: "more.*",
-            ..READER
-        })
-        .await
-        .unwrap();
-    assert_eq!(payloads(&fetch(&*reader, 10).await), ["two"]);
+    assert_eq!(payloads(&read_all(&*bus, "more.*", 1).await), ["two"]);
 }
 
-pub async fn without_a_stream_nothing_is_appended_or_read(bus: Arc<dyn Bus>) {
+pub async fn fails_without_stream(bus: Arc<dyn Bus>) {
     let start = Instant::now();
     let append = bus.append("events.a", "id", no_headers(), Bytes::new()).await;
     assert!(matches!(append, Err(BusError::Unavailable(_))), "{append:?}");
-    assert!(bus.consumer(&READER).await.is_err());
-    assert!(start.elapsed() < Duration::from_secs(3), "both are known at once");
+    assert!(bus.read_log(EVENTS.name, ALL, 0).await.is_err());
+    assert!(start.elapsed() < Duration::from_secs(3), "both fail at once");
 }
 
-pub async fn old_messages_go(bus: Arc<dyn Bus>) {
+pub async fn deletes_expired_messages(bus: Arc<dyn Bus>) {
     let short = Duration::from_millis(300);
     bus.create_stream(&StreamSpec {
         dedup_window: short,
@@ -218,34 +207,44 @@ pub async fn old_messages_go(bus: Arc<dyn Bus>) {
     })
     .await
     .unwrap();
-    let reader = bus
-        .consumer(&ConsumerSpec {
-            ack_wait: ACK_WAIT,
-            ..READER
-        })
-        .await
-        .unwrap();
+    let mut reader = open_reader(&*bus, ALL, 0).await;
     append(&*bus, "events.a", "read").await;
-    let _in_hand = one(&*reader).await;
+    assert_eq!(payloads(&read(&mut *reader, 1).await), ["read"]);
     append(&*bus, "events.a", "unread").await;
     pass(short).await;
-    // A name of its own each time: what one has fetched, it does not get again at once.
-    let names = ["n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9"];
-    let mut gone = false;
-    for name in names {
-        let late = bus.consumer(&ConsumerSpec { name, ..READER }).await.unwrap();
-        gone = late.fetch(1, 2 * GLANCE).await.unwrap().is_empty();
-        if gone {
-            break;
-        }
-    }
-    assert!(gone, "the unread one goes, too");
-    pass(ACK_WAIT).await;
-    nothing(&*reader).await;
+    eventually("the unread message is deleted", async || {
+        let mut late = open_reader(&*bus, ALL, 0).await;
+        late.next(1, Duration::ZERO).await.unwrap().is_empty()
+    })
+    .await;
     assert_eq!(
         append(&*bus, "events.a", "new").await.sequence,
         3,
-        "a sequence is never used again"
+        "a sequence is never reused"
     );
-    assert_eq!(payloads(&fetch(&*reader, 10).await), ["new"]);
+    let mut late = open_reader(&*bus, ALL, 0).await;
+    assert_eq!(payloads(&read(&mut *late, 1).await), ["new"]);
+    assert_no_entries(&mut *late).await;
+}
+
+pub async fn rejected_append_does_not_affect_others(bus: Arc<dyn Bus>) {
+    const COUNT: usize = 64;
+    bus.create_stream(&EVENTS).await.unwrap();
+    let mut appends = JoinSet::new();
+    for number in 0..COUNT {
+        let bus = bus.clone();
+        appends.spawn(async move {
+            let is_valid = number % 4 != 0;
+            let subject = if is_valid { "events.a" } else { "unknown.subject" };
+            let result = bus
+                .append(subject, &number.to_string(), no_headers(), Bytes::new())
+                .await;
+            assert_eq!(result.is_ok(), is_valid, "{number}: {result:?}");
+        });
+    }
+    appends.join_all().await;
+    assert_eq!(
+        sequences(&read_all(&*bus, ALL, COUNT / 4 * 3).await),
+        (1..=COUNT as u64 / 4 * 3).collect::<Vec<_>>()
+    );
 }

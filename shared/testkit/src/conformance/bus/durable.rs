@@ -1,17 +1,15 @@
-//! What the stories of durable streams share: a stream, a reader, and short words for using them.
+//! Helpers that the stories of durable streams share.
 
 use std::time::Duration;
 
-use butt_dial_domain::ports::bus::{Appended, Bus, Consumer, ConsumerSpec, Delivery, StreamSpec};
+use butt_dial_domain::ports::bus::{Appended, Bus, LogEntry, LogReader, StreamSpec};
 use bytes::Bytes;
 
-use super::{PATIENCE, no_headers, text};
+use super::{WAIT_LIMIT, no_headers, text};
 
-/// Long enough for every answer in these stories, short enough to wait for.
-pub(super) const ACK_WAIT: Duration = Duration::from_millis(500);
 pub(super) const LONG: Duration = Duration::from_secs(60);
-/// How long a fetch waits to see that there is nothing.
-pub(super) const GLANCE: Duration = Duration::from_millis(100);
+/// How long a read waits before a story concludes that there is no entry.
+pub(super) const EMPTY_WAIT: Duration = Duration::from_millis(100);
 /// Servers round times to milliseconds.
 pub(super) const ROUNDING: Duration = Duration::from_millis(5);
 
@@ -22,50 +20,48 @@ pub(super) const EVENTS: StreamSpec = StreamSpec {
     max_age: Duration::from_secs(3_600),
 };
 
-pub(super) const READER: ConsumerSpec = ConsumerSpec {
-    stream: "EVENTS",
-    name: "reader",
-    filter: "events.>",
-    ack_wait: LONG,
-    max_deliver: 5,
-};
+/// Matches every subject of `EVENTS`.
+pub(super) const ALL: &str = "events.>";
 
-pub(super) const GRAVEDIGGER: ConsumerSpec = ConsumerSpec {
-    stream: "DEAD",
-    name: "gravedigger",
-    filter: "dead.>",
-    ack_wait: LONG,
-    max_deliver: 5,
-};
-
+/// Appends the text with itself as its id.
 pub(super) async fn append(bus: &dyn Bus, subject: &str, payload: &str) -> Appended {
     bus.append(subject, payload, no_headers(), Bytes::from(payload.to_owned()))
         .await
         .unwrap()
 }
 
-pub(super) async fn fetch(consumer: &dyn Consumer, max: usize) -> Vec<Box<dyn Delivery>> {
-    consumer.fetch(max, PATIENCE).await.unwrap()
+pub(super) async fn open_reader(bus: &dyn Bus, filter: &str, after: u64) -> Box<dyn LogReader> {
+    bus.read_log(EVENTS.name, filter, after).await.unwrap()
 }
 
-pub(super) async fn one(consumer: &dyn Consumer) -> Box<dyn Delivery> {
-    let mut deliveries = fetch(consumer, 1).await;
-    assert_eq!(deliveries.len(), 1);
-    deliveries.remove(0)
+/// Reads exactly `count` entries.
+pub(super) async fn read(reader: &mut dyn LogReader, count: usize) -> Vec<LogEntry> {
+    let mut entries = Vec::new();
+    while entries.len() < count {
+        let more = reader.next(count - entries.len(), WAIT_LIMIT).await.unwrap();
+        assert!(!more.is_empty(), "{} of {count} entries", entries.len());
+        entries.extend(more);
+    }
+    assert_eq!(entries.len(), count, "more entries than requested");
+    entries
 }
 
-pub(super) async fn nothing(consumer: &dyn Consumer) {
-    let deliveries = consumer.fetch(10, GLANCE).await.unwrap();
-    let subjects: Vec<_> = deliveries
-        .iter()
-        .map(|delivery| delivery.message().subject.clone())
-        .collect();
-    assert!(subjects.is_empty(), "{subjects:?}");
+/// Reads the whole stream from its beginning.
+pub(super) async fn read_all(bus: &dyn Bus, filter: &str, count: usize) -> Vec<LogEntry> {
+    let mut reader = open_reader(bus, filter, 0).await;
+    let entries = read(&mut *reader, count).await;
+    assert_no_entries(&mut *reader).await;
+    entries
 }
 
-pub(super) fn payloads(deliveries: &[Box<dyn Delivery>]) -> Vec<String> {
-    deliveries
-        .iter()
-        .map(|delivery| text(&delivery.message().payload))
-        .collect()
+pub(super) async fn assert_no_entries(reader: &mut dyn LogReader) {
+    assert_eq!(reader.next(10, EMPTY_WAIT).await.unwrap(), []);
+}
+
+pub(super) fn sequences(entries: &[LogEntry]) -> Vec<u64> {
+    entries.iter().map(|entry| entry.sequence).collect()
+}
+
+pub(super) fn payloads(entries: &[LogEntry]) -> Vec<String> {
+    entries.iter().map(|entry| text(&entry.message.payload)).collect()
 }

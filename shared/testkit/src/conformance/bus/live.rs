@@ -11,10 +11,10 @@ use bytes::Bytes;
 use futures::{StreamExt as _, future::join_all, stream::BoxStream};
 use tokio::{task::JoinSet, time::timeout};
 
-use super::{PATIENCE, eventually, headers, next, no_headers, text};
+use super::{WAIT_LIMIT, eventually, headers, next, no_headers, text};
 
-/// Less than any deadline in these stories, more than an answer takes.
-const SOON: Duration = Duration::from_secs(3);
+/// Shorter than any deadline in these stories, longer than a reply takes.
+const AT_ONCE: Duration = Duration::from_secs(3);
 
 async fn publish(bus: &dyn Bus, subject: &str, payload: &str) {
     bus.publish(subject, no_headers(), Bytes::from(payload.to_owned()))
@@ -22,14 +22,14 @@ async fn publish(bus: &dyn Bus, subject: &str, payload: &str) {
         .unwrap();
 }
 
-/// Answers every request with its own payload, as long as the set lives.
-async fn answer(bus: &Arc<dyn Bus>, requests: BoxStream<'static, Message>, name: &'static str) -> JoinSet<()> {
+/// Replies to every request with its payload, as long as the returned set lives.
+async fn serve_echo(bus: &Arc<dyn Bus>, requests: BoxStream<'static, Message>, name: &'static str) -> JoinSet<()> {
     let bus = bus.clone();
     let mut task = JoinSet::new();
     task.spawn(async move {
         let mut requests = requests;
         while let Some(request) = requests.next().await {
-            let reply_to = request.reply_to.expect("somewhere to answer");
+            let reply_to = request.reply_to.expect("a reply subject");
             bus.publish(&reply_to, headers(&[("By", name)]), request.payload)
                 .await
                 .unwrap();
@@ -38,10 +38,10 @@ async fn answer(bus: &Arc<dyn Bus>, requests: BoxStream<'static, Message>, name:
     task
 }
 
-pub async fn every_subscriber_gets_its_copy(bus: Arc<dyn Bus>) {
+pub async fn delivers_copy_to_every_subscriber(bus: Arc<dyn Bus>) {
     let mut first = bus.subscribe("calls.ended").await.unwrap();
     let mut second = bus.subscribe("calls.ended").await.unwrap();
-    let mut stranger = bus.subscribe("calls.started").await.unwrap();
+    let mut other_subject = bus.subscribe("calls.started").await.unwrap();
     let sent = headers(&[("traceparent", "00-1-2-01"), ("Note", "ä: b")]);
     bus.publish("calls.ended", sent.clone(), Bytes::from_static(b"bye"))
         .await
@@ -55,12 +55,12 @@ pub async fn every_subscriber_gets_its_copy(bus: Arc<dyn Bus>) {
     assert_eq!(next(&mut first).await, expected);
     assert_eq!(next(&mut second).await, expected);
     publish(&*bus, "calls.started", "hello").await;
-    assert_eq!(text(&next(&mut stranger).await.payload), "hello");
+    assert_eq!(text(&next(&mut other_subject).await.payload), "hello");
 }
 
-pub async fn wildcards_match_as_in_nats(bus: Arc<dyn Bus>) {
+pub async fn matches_wildcards_like_nats(bus: Arc<dyn Bus>) {
     let subjects = ["a", "a.b", "a.x.c", "a.b.d", "b.b.c", "a.b.c.d"];
-    // Everyone gets the last one, which says that no more comes.
+    // Every pattern matches the last subject, which marks the end.
     let last = "a.b.c";
     let expected = BTreeMap::from([
         ("a.b.c", vec![]),
@@ -85,7 +85,7 @@ pub async fn wildcards_match_as_in_nats(bus: Arc<dyn Bus>) {
             if subject == last {
                 break;
             }
-            // A subscription to everything also sees what a backend says to itself.
+            // A subscription to `>` also receives internal messages of a backend.
             if subjects.contains(&subject.as_str()) {
                 seen.push(subject);
             }
@@ -94,7 +94,7 @@ pub async fn wildcards_match_as_in_nats(bus: Arc<dyn Bus>) {
     }
 }
 
-pub async fn messages_of_one_publisher_stay_in_order(bus: Arc<dyn Bus>) {
+pub async fn keeps_order_of_one_publisher(bus: Arc<dyn Bus>) {
     let mut reader = bus.subscribe("n").await.unwrap();
     for number in 0..500 {
         publish(&*bus, "n", &number.to_string()).await;
@@ -104,7 +104,7 @@ pub async fn messages_of_one_publisher_stay_in_order(bus: Arc<dyn Bus>) {
     }
 }
 
-pub async fn what_is_published_after_subscribing_is_seen(bus: Arc<dyn Bus>) {
+pub async fn delivers_messages_published_after_subscribe(bus: Arc<dyn Bus>) {
     for round in 0..50 {
         let subject = format!("round.{round}");
         let mut reader = bus.subscribe(&subject).await.unwrap();
@@ -115,55 +115,55 @@ pub async fn what_is_published_after_subscribing_is_seen(bus: Arc<dyn Bus>) {
     }
 }
 
-pub async fn a_group_shares_and_others_get_their_copy(bus: Arc<dyn Bus>) {
+pub async fn shares_messages_within_group_only(bus: Arc<dyn Bus>) {
     const COUNT: usize = 300;
     let mut members = Vec::new();
     for _ in 0..3 {
         members.push(bus.subscribe_group("work.>", "workers").await.unwrap());
     }
     let mut other_group = bus.subscribe_group("work.*", "auditors").await.unwrap();
-    let mut alone = bus.subscribe("work.*").await.unwrap();
+    let mut ungrouped = bus.subscribe("work.*").await.unwrap();
     for number in 0..COUNT {
         publish(&*bus, "work.item", &number.to_string()).await;
     }
     for _ in 0..COUNT {
         next(&mut other_group).await;
-        next(&mut alone).await;
+        next(&mut ungrouped).await;
     }
     let mut seen = BTreeSet::new();
     let mut total = 0;
-    let mut busy = BTreeSet::new();
+    let mut active = BTreeSet::new();
     while total < COUNT {
         let mut waiting: Vec<_> = members.iter_mut().map(|member| member.next()).collect();
         let first = futures::future::select_all(waiting.drain(..));
-        let (message, member, _) = timeout(PATIENCE, first).await.expect("all are delivered");
-        seen.insert(text(&message.expect("it lives").payload));
-        busy.insert(member);
+        let (message, member, _) = timeout(WAIT_LIMIT, first).await.expect("every message is delivered");
+        seen.insert(text(&message.expect("an open subscription").payload));
+        active.insert(member);
         total += 1;
     }
-    assert_eq!(seen.len(), COUNT, "each message went to one member");
-    assert_eq!(busy.len(), 3, "every member got some");
+    assert_eq!(seen.len(), COUNT, "each message goes to one member");
+    assert_eq!(active.len(), 3, "every member receives some");
 }
 
-pub async fn a_request_is_answered(bus: Arc<dyn Bus>) {
+pub async fn replies_to_request(bus: Arc<dyn Bus>) {
     let requests = bus.subscribe("echo").await.unwrap();
-    let _server = answer(&bus, requests, "me").await;
+    let _server = serve_echo(&bus, requests, "me").await;
     let reply = bus
-        .request("echo", headers(&[("a", "b")]), Bytes::from_static(b"ping"), PATIENCE)
+        .request("echo", headers(&[("a", "b")]), Bytes::from_static(b"ping"), WAIT_LIMIT)
         .await
         .unwrap();
     assert_eq!(text(&reply.payload), "ping");
     assert_eq!(reply.headers, headers(&[("By", "me")]));
 }
 
-pub async fn many_requests_at_once_get_their_own_answers(bus: Arc<dyn Bus>) {
+pub async fn routes_replies_of_concurrent_requests(bus: Arc<dyn Bus>) {
     let requests = bus.subscribe("echo.*").await.unwrap();
-    let _server = answer(&bus, requests, "me").await;
+    let _server = serve_echo(&bus, requests, "me").await;
     let replies = join_all((0..200).map(|number: u32| {
         let bus = bus.clone();
         async move {
             let payload = Bytes::from(number.to_string());
-            bus.request(&format!("echo.{number}"), no_headers(), payload, PATIENCE)
+            bus.request(&format!("echo.{number}"), no_headers(), payload, WAIT_LIMIT)
                 .await
                 .unwrap()
         }
@@ -174,45 +174,48 @@ pub async fn many_requests_at_once_get_their_own_answers(bus: Arc<dyn Bus>) {
     }
 }
 
-pub async fn a_request_to_a_group_is_answered_by_one(bus: Arc<dyn Bus>) {
+pub async fn sends_request_to_one_group_member(bus: Arc<dyn Bus>) {
     let mut servers = Vec::new();
     for name in ["one", "two"] {
         let requests = bus.subscribe_group("echo", "servers").await.unwrap();
-        servers.push(answer(&bus, requests, name).await);
+        servers.push(serve_echo(&bus, requests, name).await);
     }
     let mut names = BTreeSet::new();
     for _ in 0..100 {
-        let reply = bus.request("echo", no_headers(), Bytes::new(), PATIENCE).await.unwrap();
+        let reply = bus
+            .request("echo", no_headers(), Bytes::new(), WAIT_LIMIT)
+            .await
+            .unwrap();
         names.insert(reply.headers["By"].clone());
     }
-    assert_eq!(names.len(), 2, "both work");
+    assert_eq!(names.len(), 2, "both members reply");
 }
 
-pub async fn that_nobody_answers_is_known_at_once(bus: Arc<dyn Bus>) {
-    let ask = async || {
+pub async fn reports_missing_responder_at_once(bus: Arc<dyn Bus>) {
+    let request = async || {
         let start = Instant::now();
         let error = bus
-            .request("nobody", no_headers(), Bytes::new(), PATIENCE)
+            .request("unused", no_headers(), Bytes::new(), WAIT_LIMIT)
             .await
             .unwrap_err();
-        assert!(start.elapsed() < SOON);
+        assert!(start.elapsed() < AT_ONCE);
         error
     };
-    assert_eq!(ask().await, BusError::NoResponders("nobody".into()));
+    assert_eq!(request().await, BusError::NoResponders("unused".into()));
 
-    let listener = bus.subscribe("nobody").await.unwrap();
+    let listener = bus.subscribe("unused").await.unwrap();
     drop(listener);
-    eventually("the listener is known to be gone", async || {
-        let asked = bus
-            .request("nobody", no_headers(), Bytes::new(), Duration::from_millis(100))
+    eventually("the dropped subscription is noticed", async || {
+        let reply = bus
+            .request("unused", no_headers(), Bytes::new(), Duration::from_millis(100))
             .await;
-        matches!(asked, Err(BusError::NoResponders(_)))
+        matches!(reply, Err(BusError::NoResponders(_)))
     })
     .await;
-    publish(&*bus, "nobody", "publishing to nobody is no error").await;
+    publish(&*bus, "unused", "publishing without a subscriber succeeds").await;
 }
 
-pub async fn silence_is_a_time_out(bus: Arc<dyn Bus>) {
+pub async fn times_out_without_reply(bus: Arc<dyn Bus>) {
     let _listener = bus.subscribe("silent").await.unwrap();
     let deadline = Duration::from_millis(200);
     let start = Instant::now();
@@ -221,10 +224,10 @@ pub async fn silence_is_a_time_out(bus: Arc<dyn Bus>) {
         .await
         .unwrap_err();
     assert_eq!(error, BusError::TimedOut("silent".into()));
-    assert!(start.elapsed() >= deadline && start.elapsed() < SOON);
+    assert!(start.elapsed() >= deadline && start.elapsed() < AT_ONCE);
 }
 
-pub async fn a_slow_reader_loses_messages_and_stops_nobody(bus: Arc<dyn Bus>) {
+pub async fn drops_messages_of_slow_subscriber_only(bus: Arc<dyn Bus>) {
     const ROUNDS: usize = 40;
     const ROUND: usize = 1_000;
     let mut slow = bus.subscribe("flood").await.unwrap();
@@ -237,18 +240,21 @@ pub async fn a_slow_reader_loses_messages_and_stops_nobody(bus: Arc<dyn Bus>) {
             next(&mut fast).await;
         }
     }
-    publish(&*bus, "flood", "lost to the slow, too").await;
+    publish(&*bus, "flood", "lost by the slow subscriber").await;
     next(&mut fast).await;
     let mut seen = 0;
     while let Ok(Some(_)) = timeout(Duration::from_millis(300), slow.next()).await {
         seen += 1;
     }
     assert!(seen > 0 && seen < ROUNDS * ROUND, "{seen}");
-    publish(&*bus, "flood", "now there is room again").await;
-    assert_eq!(text(&next(&mut slow).await.payload), "now there is room again");
+    publish(&*bus, "flood", "received after the queue was drained").await;
+    assert_eq!(
+        text(&next(&mut slow).await.payload),
+        "received after the queue was drained"
+    );
 }
 
-pub async fn any_bytes_pass(bus: Arc<dyn Bus>) {
+pub async fn passes_any_payload(bus: Arc<dyn Bus>) {
     let mut reader = bus.subscribe("bytes").await.unwrap();
     let every_byte: Vec<u8> = (0..=255).collect();
     for payload in [Vec::new(), b"\r\nPUB x 1\r\n".to_vec(), every_byte.repeat(2_048)] {
@@ -258,7 +264,7 @@ pub async fn any_bytes_pass(bus: Arc<dyn Bus>) {
     }
 }
 
-pub async fn what_cannot_be_sent_is_an_error_at_once(bus: Arc<dyn Bus>) {
+pub async fn rejects_invalid_messages_at_once(bus: Arc<dyn Bus>) {
     for subject in ["", "a b", "a..b", "a.*", "a.>", "a\r\nb"] {
         let start = Instant::now();
         assert!(
@@ -266,7 +272,7 @@ pub async fn what_cannot_be_sent_is_an_error_at_once(bus: Arc<dyn Bus>) {
             "{subject:?}"
         );
         assert!(
-            bus.request(subject, no_headers(), Bytes::new(), PATIENCE)
+            bus.request(subject, no_headers(), Bytes::new(), WAIT_LIMIT)
                 .await
                 .is_err(),
             "{subject:?}"
@@ -275,7 +281,7 @@ pub async fn what_cannot_be_sent_is_an_error_at_once(bus: Arc<dyn Bus>) {
             bus.append(subject, "id", no_headers(), Bytes::new()).await.is_err(),
             "{subject:?}"
         );
-        assert!(start.elapsed() < SOON);
+        assert!(start.elapsed() < AT_ONCE);
     }
     for pattern in ["", "a..b", "a.>.b", "a b"] {
         assert!(bus.subscribe(pattern).await.is_err(), "{pattern:?}");
@@ -292,6 +298,6 @@ pub async fn what_cannot_be_sent_is_an_error_at_once(bus: Arc<dyn Bus>) {
     bus.check().await.unwrap();
 }
 
-pub async fn it_answers(bus: Arc<dyn Bus>) {
+pub async fn passes_check(bus: Arc<dyn Bus>) {
     bus.check().await.unwrap();
 }

@@ -1,31 +1,31 @@
-//! Reading a durable stream of the embedded bus by position. Writes nothing; the position is the reader's own.
+//! Reads a durable stream of the embedded bus by position. Writes nothing: the caller stores the position.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use butt_dial_domain::ports::bus::{BusError, Headers, LogReader, LogEntry, Message};
+use butt_dial_domain::ports::bus::{BusError, Headers, LogEntry, LogReader, Message};
 use tokio::time::{Instant, timeout};
 
 use super::log::{Log, unavailable};
 use crate::{
-    rules::{position_past_end, no_stream},
     subject::{literal_prefix, matches},
+    validation::{position_past_end, unknown_stream},
 };
 
-/// The most that one query brings into memory.
-const MOST: usize = 1_024;
-/// The size of a page once a smaller one held nothing that matches.
-const PAGE: usize = 256;
+/// The largest page of one query, in messages.
+const MAX_PAGE: usize = 1_024;
+/// The page size after a smaller page without a match.
+const SCAN_PAGE: usize = 256;
 
-pub(super) struct Tail {
+pub(super) struct Reader {
     log: Arc<Log>,
     stream: &'static str,
     filter: String,
-    /// Everything up to it was handed out, does not match, or is too old.
+    /// Every message up to here was returned, does not match, or has expired.
     position: i64,
 }
 
-/// A message and the end of the stream; where no message is, the end alone.
+/// A message and the end of the stream. Without a message: the end only.
 #[derive(sqlx::FromRow)]
 struct Row {
     last_sequence: i64,
@@ -35,7 +35,7 @@ struct Row {
     payload: Option<Vec<u8>>,
 }
 
-impl Tail {
+impl Reader {
     pub(super) async fn open(log: Arc<Log>, stream: &'static str, filter: &str, after: u64) -> Result<Self, BusError> {
         log.stream(stream)?;
         let last: i64 = sqlx::query_scalar("SELECT last_sequence FROM bus_streams WHERE name = $1")
@@ -55,9 +55,9 @@ impl Tail {
         })
     }
 
-    /// What matches in the next `size` messages, at most `max`, and whether there may be more after them.
+    /// Returns the matches in the next `size` messages, at most `max`, and whether more may follow them.
     async fn page(&mut self, size: usize, max: usize, max_age: i64) -> Result<(Vec<LogEntry>, bool), BusError> {
-        // The end of the stream is of the same moment as the messages: what comes later has a higher sequence.
+        // One statement, so that the end of the stream is consistent with the messages.
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT s.last_sequence, m.sequence, m.subject, m.headers, m.payload
              FROM bus_streams s LEFT JOIN bus_messages m
@@ -73,7 +73,7 @@ impl Tail {
         .fetch_all(self.log.pool())
         .await
         .map_err(unavailable)?;
-        let last = rows.first().ok_or_else(|| no_stream(self.stream))?.last_sequence;
+        let last = rows.first().ok_or_else(|| unknown_stream(self.stream))?.last_sequence;
         let full = rows.len() == size && rows.iter().all(|row| row.sequence.is_some());
         let mut found = Vec::with_capacity(rows.len());
         let mut position = self.position;
@@ -98,7 +98,7 @@ impl Tail {
                 });
             }
         }
-        // A page that is not full reaches to the end, past all that it left out.
+        // A page that is not full reaches the end of the stream, past the rows that the filter excluded.
         self.position = if full { position } else { position.max(last) };
         Ok((found, full))
     }
@@ -110,30 +110,30 @@ impl Tail {
 }
 
 #[async_trait]
-impl LogReader for Tail {
+impl LogReader for Reader {
     async fn next(&mut self, max: usize, wait: Duration) -> Result<Vec<LogEntry>, BusError> {
         if max == 0 {
             return Ok(Vec::new());
         }
         let deadline = Instant::now() + wait;
-        let mut size = max.min(MOST);
+        let mut size = max.min(MAX_PAGE);
         loop {
             let stream = self.log.stream(self.stream)?;
-            // Before looking, so that nothing can be appended unnoticed between the look and the wait.
+            // Subscribe before the query, so that an append between query and wait is noticed.
             let mut changes = stream.changes.subscribe();
             let (found, more) = self.page(size, max, stream.max_age).await?;
             if !found.is_empty() {
                 return Ok(found);
             }
             if more {
-                size = size.max(PAGE);
+                size = size.max(SCAN_PAGE);
                 continue;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(found);
             }
-            // Both ends lead back to looking.
+            // After a change and after the time-out alike, query once more.
             let _ = timeout(left, changes.changed()).await;
         }
     }

@@ -1,5 +1,5 @@
-//! The connection. The client queues what is sent while the server is away, and then waits; here such calls fail at
-//! once instead, because a live message that arrives late helps nobody and a durable one is appended again.
+//! The connection to NATS. While the server is disconnected the client would queue messages; here calls fail at once
+//! instead, because a late live message has no use and the caller repeats a failed append.
 
 use std::{io, time::Duration};
 
@@ -16,39 +16,39 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{DEADLINE, wire};
-use crate::rules::LIVE_CAPACITY;
+use super::{REQUEST_TIMEOUT, wire};
+use crate::validation::LIVE_CAPACITY;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A server that answers two of these no more is given up.
+/// After two unanswered pings the connection counts as lost.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
-pub(super) struct Link {
+pub(super) struct Connection {
     client: Client,
-    /// Changes at every loss of the connection.
-    losses: watch::Receiver<()>,
+    /// Changes whenever the connection is lost.
+    disconnects: watch::Receiver<()>,
 }
 
-impl Link {
-    pub(super) async fn connect(url: &str, name: &str) -> Result<Self, BusError> {
+impl Connection {
+    pub(super) async fn open(url: &str, name: &str) -> Result<Self, BusError> {
         let servers = url
             .split(',')
             .map(|server| server.trim().parse())
             .collect::<Result<Vec<ServerAddr>, io::Error>>()
-            .map_err(|error| wire::unavailable(format!("not the URL of a NATS server: {error}")))?;
-        // Without user and password, which a URL may hold.
+            .map_err(|error| wire::unavailable(format!("invalid NATS URL: {error}")))?;
+        // For error texts: without user and password.
         let addresses: Vec<_> = servers
             .iter()
             .map(|server| format!("{}:{}", server.host(), server.port()))
             .collect();
-        let (report, losses) = watch::channel(());
+        let (report, disconnects) = watch::channel(());
         let options = ConnectOptions::new()
             .name(name)
             .connection_timeout(CONNECT_TIMEOUT)
             .ping_interval(PING_INTERVAL)
-            .request_timeout(Some(DEADLINE))
+            .request_timeout(Some(REQUEST_TIMEOUT))
             .subscription_capacity(LIVE_CAPACITY)
             .reconnect_delay_callback(|attempts| {
                 let attempts = u32::try_from(attempts).unwrap_or(u32::MAX);
@@ -62,15 +62,15 @@ impl Link {
                 }
                 async {}
             });
-        // The client's own limit is one for each address that a name stands for.
+        // The client's connection timeout applies to each address of a host name.
         match timeout(2 * CONNECT_TIMEOUT, options.connect(servers)).await {
-            Ok(Ok(client)) => Ok(Self { client, losses }),
+            Ok(Ok(client)) => Ok(Self { client, disconnects }),
             Ok(Err(error)) => Err(wire::unavailable(format!(
                 "can't connect to NATS at {}: {error}",
                 addresses.join(", ")
             ))),
             Err(_) => Err(wire::unavailable(format!(
-                "can't connect to NATS at {}: no answer",
+                "can't connect to NATS at {}: no response",
                 addresses.join(", ")
             ))),
         }
@@ -80,31 +80,32 @@ impl Link {
         &self.client
     }
 
-    /// Changes at every loss of the connection from now on.
-    pub(super) fn losses(&self) -> watch::Receiver<()> {
-        let mut losses = self.losses.clone();
-        losses.mark_unchanged();
-        losses
+    /// Returns a receiver that changes whenever the connection is lost from now on.
+    pub(super) fn disconnects(&self) -> watch::Receiver<()> {
+        let mut disconnects = self.disconnects.clone();
+        disconnects.mark_unchanged();
+        disconnects
     }
 
-    /// Runs a conversation with the server, which ends when the connection or the deadline does.
-    pub(super) async fn bounded<T>(
+    /// Awaits an exchange with the server. Fails with `Unavailable` when the connection is lost or was lost before, with
+    /// `TimedOut(about)` after the time-out.
+    pub(super) async fn with_timeout<T>(
         &self,
         about: &str,
-        deadline: Duration,
-        talk: impl IntoFuture<Output = T>,
+        timeout: Duration,
+        exchange: impl IntoFuture<Output = T>,
     ) -> Result<T, BusError> {
-        let mut losses = self.losses();
+        let mut disconnects = self.disconnects();
         if self.client.connection_state() != State::Connected {
             return Err(wire::unavailable("not connected to NATS"));
         }
-        let ends = async {
+        let failure = async {
             tokio::select! {
-                _ = losses.changed() => wire::unavailable("lost the connection to NATS"),
-                () = sleep(deadline) => BusError::TimedOut(about.to_owned()),
+                _ = disconnects.changed() => wire::unavailable("lost the connection to NATS"),
+                () = sleep(timeout) => BusError::TimedOut(about.to_owned()),
             }
         };
-        match select(Box::pin(talk.into_future()), Box::pin(ends)).await {
+        match select(Box::pin(exchange.into_future()), Box::pin(failure)).await {
             Either::Left((result, _)) => Ok(result),
             Either::Right((error, _)) => Err(error),
         }
@@ -124,7 +125,7 @@ impl Link {
                 None => self.client.publish(subject, payload).await,
             }
         };
-        self.bounded(&about, DEADLINE, published)
+        self.with_timeout(&about, REQUEST_TIMEOUT, published)
             .await?
             .map_err(wire::unavailable)
     }
@@ -140,8 +141,8 @@ impl Link {
         if let Some(headers) = headers {
             request = request.headers(headers);
         }
-        let answer = self.client.send_request(subject.to_owned(), request);
-        self.bounded(subject, deadline, answer)
+        let reply = self.client.send_request(subject.to_owned(), request);
+        self.with_timeout(subject, deadline, reply)
             .await?
             .map_err(|error| match error.kind() {
                 RequestErrorKind::NoResponders => BusError::NoResponders(subject.to_owned()),
@@ -163,15 +164,15 @@ impl Link {
             }
         };
         let messages = self
-            .bounded(subject, DEADLINE, subscribed)
+            .with_timeout(subject, REQUEST_TIMEOUT, subscribed)
             .await?
             .map_err(wire::unavailable)?;
         self.round_trip().await?;
         Ok(messages.map(wire::live_message).boxed())
     }
 
-    /// The server handles what one connection sends in order: once a message to ourselves is back, it has done all that
-    /// was sent before. Without this another connection's message could overtake the subscription.
+    /// Sends a message to itself and waits for it. The server handles the commands of one connection in order, so a
+    /// subscription sent before is active then. Without this, a message of another connection could be missed.
     async fn round_trip(&self) -> Result<(), BusError> {
         let inbox = self.client.new_inbox();
         let returned = async {
@@ -186,6 +187,6 @@ impl Link {
                 .map(drop)
                 .ok_or_else(|| wire::unavailable("the subscription was closed"))
         };
-        self.bounded("subscribe", DEADLINE, returned).await?
+        self.with_timeout("subscribe", REQUEST_TIMEOUT, returned).await?
     }
 }

@@ -1,0 +1,188 @@
+//! Reads a JetStream stream by position. The server's consumer is disposable: when it breaks, a new one is created at
+//! the position. Never skips a lost message.
+
+use std::{collections::VecDeque, time::Duration};
+
+use async_nats::jetstream::{
+    Context,
+    consumer::{self, AckPolicy, DeliverPolicy, PullConsumer, pull},
+};
+use async_trait::async_trait;
+use butt_dial_domain::ports::bus::{BusError, LogEntry, LogReader};
+use tokio::time::Instant;
+
+use super::{
+    REQUEST_TIMEOUT,
+    connection::Connection,
+    pull_session::{Event, PullSession},
+    wire,
+};
+use crate::validation::position_past_end;
+
+/// The server deletes a consumer without a pull request for this long.
+const INACTIVE_THRESHOLD: Duration = Duration::from_secs(60);
+
+pub(super) struct Reader {
+    connection: Connection,
+    jetstream: Context,
+    stream: &'static str,
+    filter: String,
+    /// The last sequence that was received.
+    position: u64,
+    /// Received, not yet returned to the caller.
+    received: VecDeque<LogEntry>,
+    /// `None`: to be opened at the position.
+    session: Option<PullSession>,
+}
+
+impl Reader {
+    pub(super) async fn open(
+        connection: Connection,
+        jetstream: Context,
+        stream: &'static str,
+        filter: &str,
+        after: u64,
+    ) -> Result<Self, BusError> {
+        let mut reader = Self {
+            connection,
+            jetstream,
+            stream,
+            filter: filter.to_owned(),
+            position: after,
+            received: VecDeque::new(),
+            session: None,
+        };
+        let mut session = reader.open_session().await?;
+        session.ensure_request().await?;
+        reader.session = Some(session);
+        Ok(reader)
+    }
+
+    /// Creates a consumer behind the position and subscribes to its messages.
+    async fn open_session(&self) -> Result<PullSession, BusError> {
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        let remaining = || deadline.saturating_duration_since(Instant::now());
+        // Before the first request, so that every later disconnect is noticed.
+        let disconnects = self.connection.disconnects();
+        let found = self.jetstream.get_stream(self.stream);
+        let found = self
+            .connection
+            .with_timeout(self.stream, remaining(), found)
+            .await?
+            .map_err(|error| wire::unavailable(format!("stream {}: {error}", self.stream)))?;
+        let last = found.cached_info().state.last_sequence;
+        if last < self.position {
+            return Err(position_past_end(self.stream, last, self.position));
+        }
+        let created = self.jetstream.create_consumer_on_stream(self.config(), self.stream);
+        let consumer: PullConsumer = self
+            .connection
+            .with_timeout(self.stream, remaining(), created)
+            .await?
+            .map_err(|error| wire::unavailable(format!("consumer of stream {}: {error}", self.stream)))?;
+        let info = consumer.cached_info();
+        self.verify_config(&info.config)?;
+        let client = self.connection.client();
+        let inbox = client.new_inbox();
+        let messages = self
+            .connection
+            .with_timeout(self.stream, remaining(), client.subscribe(inbox.clone()))
+            .await?
+            .map_err(wire::unavailable)?;
+        Ok(PullSession {
+            connection: self.connection.clone(),
+            context: self.jetstream.clone(),
+            messages,
+            inbox,
+            pull_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, info.name),
+            delivered: 0,
+            pending: info.num_pending,
+            request: None,
+            disconnects,
+        })
+    }
+
+    fn config(&self) -> pull::Config {
+        let deliver_policy = match self.position {
+            0 => DeliverPolicy::All,
+            position => DeliverPolicy::ByStartSequence {
+                start_sequence: position + 1,
+            },
+        };
+        pull::Config {
+            deliver_policy,
+            filter_subject: self.filter.clone(),
+            ack_policy: AckPolicy::None,
+            inactive_threshold: INACTIVE_THRESHOLD,
+            memory_storage: true,
+            num_replicas: 1,
+            ..pull::Config::default()
+        }
+    }
+
+    /// Compares the settings with the server's response, because the server ignores unknown ones.
+    fn verify_config(&self, actual: &consumer::Config) -> Result<(), BusError> {
+        let expected = self.config();
+        let agrees = actual.filter_subject == expected.filter_subject
+            && actual.ack_policy == expected.ack_policy
+            && actual.deliver_policy == expected.deliver_policy;
+        if agrees {
+            Ok(())
+        } else {
+            Err(wire::unavailable(format!(
+                "the server did not apply the settings of the consumer of stream {}: {actual:?}",
+                self.stream
+            )))
+        }
+    }
+
+    /// Waits until `deadline` for one message, and also receives those that have already arrived.
+    async fn receive(&mut self, max: usize, deadline: Instant) -> Result<(), BusError> {
+        let mut was_broken = false;
+        while self.received.len() < max {
+            let has_messages = !self.received.is_empty();
+            if self.session.is_none() && !has_messages {
+                self.session = Some(self.open_session().await?);
+            }
+            // `None` only with messages received, which must not be delayed.
+            let Some(session) = &mut self.session else { break };
+            let event = if has_messages {
+                session.poll(self.position).await
+            } else {
+                session.ensure_request().await?;
+                session.wait(self.position, deadline).await
+            };
+            match event {
+                Event::Message(message) => {
+                    self.position = message.sequence;
+                    self.received.push_back(message);
+                }
+                Event::RequestEnded => {}
+                Event::Nothing => break,
+                Event::Broken(reason) => {
+                    tracing::debug!(
+                        stream = self.stream,
+                        position = self.position,
+                        reason,
+                        "log reader reopened"
+                    );
+                    self.session = None;
+                    if was_broken {
+                        return Err(wire::unavailable(format!("reading stream {}: {reason}", self.stream)));
+                    }
+                    was_broken = !has_messages;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl LogReader for Reader {
+    async fn next(&mut self, max: usize, wait: Duration) -> Result<Vec<LogEntry>, BusError> {
+        self.receive(max, Instant::now() + wait).await?;
+        let count = self.received.len().min(max);
+        Ok(self.received.drain(..count).collect())
+    }
+}
