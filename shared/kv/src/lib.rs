@@ -1,8 +1,8 @@
-//! Short-lived shared state behind one port: in this process's memory, or in Redis for many replicas.
-//! Nothing here may be the only copy of what must not be lost.
+//! Short-lived shared state behind one port: in the memory of the process, or in Redis for many replicas. Must not hold
+//! the only copy of important data.
 
 mod memory;
 mod redis;
 
 pub use memory::MemoryKv;
-pub use redis::RedisKv;
+pub use redis::{PoolStatus, RedisKv};

@@ -1,35 +1,41 @@
-//! The port to short-lived shared state: rate limits, counters, registries, leases, nonces. Memory or Redis.
+//! The port to short-lived shared state: rate limits, counters, registries, leases, nonces. The backends are the process's
+//! memory and Redis. State here may be lost at any time and is never the only copy of important data.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+/// The backend did not respond within about a second, or it rejected the command. The command may have been executed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the key-value backend does not answer: {0}")]
+#[error("the key-value store is not available: {0}")]
 pub struct KvError(pub String);
 
-/// One limit to take from. Keys of one call should share a `{tag}` so that a Redis cluster keeps them together.
+/// One rate limit. The keys of one call share a `{tag}`, so that a Redis cluster stores them on one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
     pub key: String,
-    /// How many in one period; also the burst. At least 1.
+    /// Units per period, and the burst. Zero denies every take.
     pub limit: u32,
     pub period: Duration,
 }
 
+/// The result of taking from rate limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RateLimitDecision {
-    /// Taken from every quota.
+    /// One unit was taken from every quota.
     Granted,
-    /// Nothing was taken from any. `quota` is the index of the one that is free last; `remaining` what it still holds now.
+    /// Nothing was taken from any quota.
     Denied {
+        /// The index of the quota with the longest wait.
         quota: usize,
+        /// The wait until that quota has a whole unit.
         retry_after: Duration,
+        /// The whole units that it still has: zero, as long as takes cost one unit.
         remaining: u32,
     },
 }
 
-/// A lease with a fencing token that only grows: a holder that was replaced can be told by its smaller number.
+/// A lease with a fencing token. Fences of one key only grow, so a smaller fence identifies a former holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     pub key: String,
@@ -37,65 +43,68 @@ pub struct Lease {
     pub fence: u64,
 }
 
+/// The key-value store. Every operation is atomic. Times to live have a resolution of one millisecond. An operation on a
+/// key that holds another kind of value fails.
 #[async_trait]
 pub trait Kv: Send + Sync {
-    /// GCRA over all quotas in one atomic step: takes one from each, or nothing from any.
+    /// Takes one unit from each quota, or nothing from any, by the generic cell rate algorithm (GCRA).
     async fn take(&self, quotas: &[Quota]) -> Result<RateLimitDecision, KvError>;
 
-    /// Gives back what an earlier `take` took, for work that was not done after all.
+    /// Returns one unit to each quota, for work that was not done. Never exceeds a limit.
     async fn give_back(&self, quotas: &[Quota]) -> Result<(), KvError>;
 
-    /// Adds one; the first increment starts the time to live. Returns the new count and what is left to live.
+    /// Increments a counter. The first increment sets the time to live. Returns the new count and the remaining time to
+    /// live.
     async fn increment(&self, key: &str, ttl: Duration) -> Result<(u64, Duration), KvError>;
-
-    /// The count and what is left to live; zero when there is none.
-    async fn count(&self, key: &str) -> Result<(u64, Duration), KvError>;
 
     async fn set(&self, key: &str, value: &str, ttl: Duration) -> Result<(), KvError>;
 
     async fn get(&self, key: &str) -> Result<Option<String>, KvError>;
 
-    /// The values in the order of the keys, in one round trip.
+    /// Returns the values in the order of the keys, in one round trip.
     async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<String>>, KvError>;
 
+    /// Deletes a key of any kind.
     async fn delete(&self, key: &str) -> Result<(), KvError>;
 
-    /// True the first time within the time to live, false after: a nonce can be used once.
+    /// Claims a nonce. Returns true for the first call within the time to live, false afterwards.
     async fn once(&self, key: &str, ttl: Duration) -> Result<bool, KvError>;
 
-    /// Adds a member to a set whose whole life is renewed to `ttl`.
+    /// Adds a member to a set and renews the time to live of the whole set.
     async fn add_member(&self, key: &str, member: &str, ttl: Duration) -> Result<(), KvError>;
 
     async fn remove_member(&self, key: &str, member: &str) -> Result<(), KvError>;
 
+    /// Returns the members of a set in any order.
     async fn members(&self, key: &str) -> Result<Vec<String>, KvError>;
 
-    /// Makes the member the newest of a line whose whole life is renewed to `ttl`. The line keeps its `most` newest members, one
-    /// at least; the others leave it, and are returned.
-    async fn push_recent(&self, key: &str, member: &str, most: usize, ttl: Duration) -> Result<Vec<String>, KvError>;
+    /// Makes the member the most recent one of a bounded list and renews the time to live of the whole list. Keeps the
+    /// `max` most recent members (at least 1) and returns the evicted ones, the oldest first.
+    async fn push_recent(&self, key: &str, member: &str, max: usize, ttl: Duration) -> Result<Vec<String>, KvError>;
 
     async fn remove_recent(&self, key: &str, member: &str) -> Result<(), KvError>;
 
-    /// Takes the lease if it is free or already ours (then it is renewed and keeps its fence).
+    /// Acquires a free lease. For the current holder it renews the lease and keeps the fence. Returns `None` when another
+    /// holder has it.
     async fn acquire(&self, key: &str, holder: &str, ttl: Duration) -> Result<Option<Lease>, KvError>;
 
-    /// Takes the lease from whoever holds it: for a holder that is known to be gone. The fence grows.
+    /// Acquires a lease regardless of its holder, with a larger fence. For a holder that is known to have failed.
     async fn steal_lease(&self, key: &str, holder: &str, ttl: Duration) -> Result<Lease, KvError>;
 
-    /// Takes a lease again that the store has lost, with the fence that it had: where nobody holds it, or only a holder with a
-    /// smaller fence has taken it again. False when it is another's: one with a greater fence has it, or has had it.
+    /// Acquires a lease that the store has lost, with its former fence. Also replaces a holder with a smaller fence.
+    /// Returns false when a holder with a larger fence has or had the lease.
     async fn restore(&self, lease: &Lease, ttl: Duration) -> Result<bool, KvError>;
 
-    /// Sets the value if the lease is still ours with this fence; false when it was lost, and then nothing is written.
-    /// Both keys should share a `{tag}` so that a Redis cluster keeps them together.
+    /// Sets the value if the lease is still held with this fence. Returns false, and writes nothing, when it was lost.
+    /// Both keys share a `{tag}`, so that a Redis cluster stores them on one node.
     async fn set_if_leased(&self, lease: &Lease, key: &str, value: &str, ttl: Duration) -> Result<bool, KvError>;
 
-    /// Renews the lease if it is still ours with this fence; false when it was lost.
+    /// Renews the lease if it is still held with this fence. Returns false when it was lost.
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, KvError>;
 
-    /// Gives the lease up if it is still ours.
+    /// Releases the lease if it is still held with this fence.
     async fn release(&self, lease: &Lease) -> Result<(), KvError>;
 
-    /// Whether the backend answers.
+    /// Checks that the backend responds.
     async fn check(&self) -> Result<(), KvError>;
 }

@@ -1,5 +1,5 @@
-//! The in-process backend, for the one program that has no replicas. Never grows beyond twice what is alive: expired
-//! entries are swept when the table has doubled.
+//! The in-process backend, for a single process without replicas. The table never grows beyond twice its live entries:
+//! expired entries are swept when it has doubled.
 
 mod table;
 
@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use butt_dial_domain::{
     Clock,
-    ports::kv::{RateLimitDecision, Kv, KvError, Lease, Quota},
+    ports::kv::{Kv, KvError, Lease, Quota, RateLimitDecision},
 };
 
 use self::table::{Entry, Micros, Table, Value};
@@ -32,7 +32,7 @@ impl MemoryKv {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        // Never backwards: a clock that is set back must not revive what has expired.
+        // Never backwards: a clock that is set back must not revive expired entries.
         table.now = table.now.max(self.clock.now().timestamp_micros());
         table
     }
@@ -54,7 +54,7 @@ impl Kv for MemoryKv {
         }
         if let (wait @ 1.., quota) = worst {
             let retry_after = Duration::from_micros(wait.unsigned_abs());
-            // A quota that can't give one holds less than one.
+            // A quota that denies one unit has less than one.
             return Ok(RateLimitDecision::Denied {
                 quota,
                 retry_after,
@@ -71,7 +71,7 @@ impl Kv for MemoryKv {
         let mut table = self.table();
         for quota in quotas {
             let arrival = table.arrival(&quota.key)? - interval(quota);
-            // One that lies in the past counts as whole, so no more than the limit can be made.
+            // A time in the past means a full quota, so the limit is never exceeded.
             table.put(&quota.key, Value::Quota(arrival), arrival);
         }
         Ok(())
@@ -87,17 +87,6 @@ impl Kv for MemoryKv {
         let expires = table.after(ttl);
         table.put(key, Value::Counter(1), expires);
         Ok((1, ttl))
-    }
-
-    async fn count(&self, key: &str) -> Result<(u64, Duration), KvError> {
-        let mut table = self.table();
-        match table.counter(key)? {
-            None => Ok((0, Duration::ZERO)),
-            Some((count, expires)) => {
-                let count = *count;
-                Ok((count, table.left(expires)))
-            }
-        }
     }
 
     async fn set(&self, key: &str, value: &str, ttl: Duration) -> Result<(), KvError> {
@@ -158,23 +147,23 @@ impl Kv for MemoryKv {
             .unwrap_or_default())
     }
 
-    async fn push_recent(&self, key: &str, member: &str, most: usize, ttl: Duration) -> Result<Vec<String>, KvError> {
+    async fn push_recent(&self, key: &str, member: &str, max: usize, ttl: Duration) -> Result<Vec<String>, KvError> {
         let mut table = self.table();
         let renewed = table.after(ttl);
-        let Some((line, expires)) = table.line(key)? else {
-            table.put(key, Value::Line(vec![member.to_owned()]), renewed);
+        let Some((members, expires)) = table.recent(key)? else {
+            table.put(key, Value::Recent(vec![member.to_owned()]), renewed);
             return Ok(Vec::new());
         };
-        line.retain(|other| other != member);
-        line.push(member.to_owned());
+        members.retain(|other| other != member);
+        members.push(member.to_owned());
         *expires = renewed;
-        let surplus = line.len().saturating_sub(most);
-        Ok(line.drain(..surplus).collect())
+        let surplus = members.len().saturating_sub(max);
+        Ok(members.drain(..surplus).collect())
     }
 
     async fn remove_recent(&self, key: &str, member: &str) -> Result<(), KvError> {
-        if let Some((line, _)) = self.table().line(key)? {
-            line.retain(|other| other != member);
+        if let Some((members, _)) = self.table().recent(key)? {
+            members.retain(|other| other != member);
         }
         Ok(())
     }
@@ -213,7 +202,7 @@ impl Kv for MemoryKv {
         let mut table = self.table();
         let expires = table.after(ttl);
         let last = table.counter(&fence_key(&lease.key))?.map_or(0, |(fence, _)| *fence);
-        let is_anothers = match table.live(&lease.key) {
+        let is_held_by_other = match table.live(&lease.key) {
             None => false,
             Some(Entry {
                 value: Value::Lease { holder, fence },
@@ -221,7 +210,7 @@ impl Kv for MemoryKv {
             }) => *fence >= lease.fence && (*fence, holder.as_str()) != (lease.fence, lease.holder.as_str()),
             Some(_) => return Err(other_kind(&lease.key)),
         };
-        if is_anothers || last > lease.fence {
+        if is_held_by_other || last > lease.fence {
             return Ok(false);
         }
         table.lease(&lease.key, &lease.holder, lease.fence, expires);
@@ -258,13 +247,13 @@ impl Kv for MemoryKv {
     }
 }
 
-/// The time one unit takes to drain. Whole microseconds, so that sums of it are exact.
+/// Returns the refill time of one unit, in whole microseconds, so that sums are exact.
 fn interval(quota: &Quota) -> Micros {
     (micros(quota.period) / i64::from(quota.limit.max(1))).max(1)
 }
 
 fn micros(duration: Duration) -> Micros {
-    // Half of the range leaves room for adding it to a time.
+    // Half of the range, so that it can be added to a time without overflow.
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 2)
 }
 
@@ -290,14 +279,14 @@ mod tests {
 
     butt_dial_testkit::kv_conformance!(open);
 
-    fn still() -> (MemoryKv, Clock) {
+    fn with_manual_clock() -> (MemoryKv, Clock) {
         let clock = Clock::manual(Utc.with_ymd_and_hms(2026, 11, 22, 12, 0, 0).unwrap());
         (MemoryKv::new(clock.clone()), clock)
     }
 
     #[tokio::test]
-    async fn a_quota_that_does_not_divide_its_period_is_exact() {
-        let (kv, clock) = still();
+    async fn uneven_quota_is_exact() {
+        let (kv, clock) = with_manual_clock();
         let quotas = [Quota {
             key: "q".into(),
             limit: 7,
@@ -319,8 +308,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_expired_is_swept() {
-        let (kv, clock) = still();
+    async fn sweeps_expired_entries() {
+        let (kv, clock) = with_manual_clock();
         for round in 0..100_000 {
             assert!(
                 kv.once(&format!("nonce-{round}"), Duration::from_secs(1))
@@ -333,8 +322,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_clock_set_back_revives_nothing() {
-        let (kv, clock) = still();
+    async fn clock_set_back_revives_nothing() {
+        let (kv, clock) = with_manual_clock();
         kv.set("k", "v", Duration::from_secs(1)).await.unwrap();
         clock.advance(TimeDelta::seconds(2));
         assert_eq!(kv.get("k").await.unwrap(), None);
@@ -343,8 +332,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_key_of_another_kind_is_an_error() {
-        let (kv, _) = still();
+    async fn rejects_key_of_other_kind() {
+        let (kv, _) = with_manual_clock();
         kv.set("k", "v", Duration::from_secs(1)).await.unwrap();
         assert!(kv.members("k").await.is_err());
         assert!(kv.increment("k", Duration::from_secs(1)).await.is_err());

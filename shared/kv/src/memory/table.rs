@@ -1,4 +1,4 @@
-//! What the in-process backend keeps, and how it is looked up: nothing that has expired is ever seen.
+//! The entries of the in-process backend. Lookups never return an expired entry.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -9,23 +9,23 @@ use butt_dial_domain::ports::kv::{KvError, Lease};
 
 use super::{fence_key, micros, other_kind};
 
-/// How long the last fence of a lease is remembered after the lease.
-const FENCE_MEMORY: Duration = Duration::from_secs(24 * 3_600);
-/// The table is not swept while it is smaller than this.
+/// The last fence of a lease is kept for this long after the lease.
+const FENCE_RETENTION: Duration = Duration::from_secs(24 * 3_600);
+/// The table is not swept below this number of entries.
 pub(super) const SWEEP_FLOOR: usize = 1_024;
 
 /// Microseconds since 1970.
 pub(super) type Micros = i64;
 
 pub(super) enum Value {
-    /// The theoretical arrival time of GCRA: when the quota is whole again.
+    /// The theoretical arrival time of GCRA: the time at which the quota is full again.
     Quota(Micros),
     Counter(u64),
     Text(String),
     Nonce,
     Set(BTreeSet<String>),
-    /// The newest last.
-    Line(Vec<String>),
+    /// The most recent member is the last.
+    Recent(Vec<String>),
     Lease {
         holder: String,
         fence: u64,
@@ -68,7 +68,7 @@ impl Table {
         Duration::from_micros(u64::try_from(expires - self.now).unwrap_or(0))
     }
 
-    /// When the quota is whole again; now, if it is.
+    /// Returns the time at which the quota is full again: now, when it is full.
     pub fn arrival(&mut self, key: &str) -> Result<Micros, KvError> {
         let now = self.now;
         match self.live(key) {
@@ -114,18 +114,18 @@ impl Table {
         }
     }
 
-    pub fn line(&mut self, key: &str) -> Result<Option<(&mut Vec<String>, &mut Micros)>, KvError> {
+    pub fn recent(&mut self, key: &str) -> Result<Option<(&mut Vec<String>, &mut Micros)>, KvError> {
         match self.live(key) {
             None => Ok(None),
             Some(Entry {
-                value: Value::Line(line),
+                value: Value::Recent(members),
                 expires,
-            }) => Ok(Some((line, expires))),
+            }) => Ok(Some((members, expires))),
             Some(_) => Err(other_kind(key)),
         }
     }
 
-    /// The time, so that fences that were written down outlive this process; more, if the clock stands still.
+    /// Returns the time in microseconds, so that fences grow across restarts, or the last fence plus one.
     pub fn next_fence(&self) -> u64 {
         (self.last_fence + 1).max(self.now.unsigned_abs())
     }
@@ -139,12 +139,12 @@ impl Table {
             fence,
         };
         self.put(key, Value::Lease { holder, fence }, expires);
-        let remembered = expires.saturating_add(micros(FENCE_MEMORY));
+        let remembered = expires.saturating_add(micros(FENCE_RETENTION));
         self.put(&fence_key(key), Value::Counter(fence), remembered);
         lease
     }
 
-    /// The entry of a lease, if this holder has it with this fence.
+    /// Returns the entry of a lease that is held with this fence.
     pub fn held(&mut self, lease: &Lease) -> Option<&mut Entry> {
         self.live(&lease.key).filter(
             |entry| matches!(&entry.value, Value::Lease { holder, fence } if *holder == lease.holder && *fence == lease.fence),

@@ -1,21 +1,22 @@
-//! The Redis backend. Every operation is one round trip and atomic on the server, whose clock is the only one that
-//! counts. An error leaves open whether the operation was done.
+//! The Redis backend. Every operation is one round trip and atomic on the server, and uses the clock of the server. After
+//! an error the operation may have been executed.
 
-mod connection;
+mod pool;
 
 use std::time::Duration;
 
 use ::redis::{Script, ScriptInvocation, cmd, pipe};
 use async_trait::async_trait;
-use butt_dial_domain::ports::kv::{RateLimitDecision, Kv, KvError, Lease, Quota};
+use butt_dial_domain::ports::kv::{Kv, KvError, Lease, Quota, RateLimitDecision};
 
-use self::connection::Connection;
+use self::pool::Pool;
+pub use self::pool::PoolStatus;
 
-/// How long the last fence of a lease is remembered after the lease.
-const FENCE_MEMORY: Duration = Duration::from_secs(24 * 3_600);
+/// The last fence of a lease is kept for this long after the lease.
+const FENCE_RETENTION: Duration = Duration::from_secs(24 * 3_600);
 
 pub struct RedisKv {
-    connection: Connection,
+    pool: Pool,
     scripts: Scripts,
 }
 
@@ -23,23 +24,27 @@ struct Scripts {
     take: Script,
     give_back: Script,
     increment: Script,
-    count: Script,
     acquire: Script,
-    seize: Script,
+    steal_lease: Script,
     restore: Script,
-    set_held: Script,
+    set_if_leased: Script,
     renew: Script,
     release: Script,
     push_recent: Script,
 }
 
 impl RedisKv {
-    /// `redis://[user:password@]host:port[/database]`, or `rediss://` for TLS. Fails within two seconds when nothing answers there.
-    pub async fn connect(url: &str) -> Result<Self, KvError> {
+    /// Opens `pool_size` connections (at least 1) to `redis://[user:password@]host:port[/database]`, or `rediss://` for
+    /// TLS. Fails within two seconds when the server does not respond.
+    pub async fn connect(url: &str, pool_size: usize) -> Result<Self, KvError> {
         Ok(Self {
-            connection: Connection::open(url).await?,
+            pool: Pool::connect(url, pool_size).await?,
             scripts: Scripts::new(),
         })
+    }
+
+    pub fn pool_status(&self) -> PoolStatus {
+        self.pool.status()
     }
 }
 
@@ -49,11 +54,10 @@ impl Scripts {
             take: Script::new(include_str!("scripts/take.lua")),
             give_back: Script::new(include_str!("scripts/give_back.lua")),
             increment: Script::new(include_str!("scripts/increment.lua")),
-            count: Script::new(include_str!("scripts/count.lua")),
             acquire: Script::new(include_str!("scripts/acquire.lua")),
-            seize: Script::new(include_str!("scripts/seize.lua")),
+            steal_lease: Script::new(include_str!("scripts/steal_lease.lua")),
             restore: Script::new(include_str!("scripts/restore.lua")),
-            set_held: Script::new(include_str!("scripts/set_held.lua")),
+            set_if_leased: Script::new(include_str!("scripts/set_if_leased.lua")),
             renew: Script::new(include_str!("scripts/renew.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
             push_recent: Script::new(include_str!("scripts/push_recent.lua")),
@@ -67,10 +71,10 @@ impl Kv for RedisKv {
         if quotas.is_empty() {
             return Ok(RateLimitDecision::Granted);
         }
-        let (wait, index): (u64, usize) = self.connection.script(&over_quotas(&self.scripts.take, quotas)).await?;
+        let (wait, index): (u64, usize) = self.pool.script(&quota_call(&self.scripts.take, quotas)).await?;
         Ok(match index.checked_sub(1) {
             None => RateLimitDecision::Granted,
-            // A quota that can't give one holds less than one.
+            // A quota that denies one unit has less than one.
             Some(quota) => RateLimitDecision::Denied {
                 quota,
                 retry_after: Duration::from_micros(wait),
@@ -83,49 +87,42 @@ impl Kv for RedisKv {
         if quotas.is_empty() {
             return Ok(());
         }
-        self.connection
-            .script(&over_quotas(&self.scripts.give_back, quotas))
-            .await
+        self.pool.script(&quota_call(&self.scripts.give_back, quotas)).await
     }
 
     async fn increment(&self, key: &str, ttl: Duration) -> Result<(u64, Duration), KvError> {
         let (count, left): (u64, i64) = self
-            .connection
+            .pool
             .script(self.scripts.increment.key(key).arg(millis(ttl)))
             .await?;
         Ok((count, from_pttl(left)))
     }
 
-    async fn count(&self, key: &str) -> Result<(u64, Duration), KvError> {
-        let (count, left): (u64, i64) = self.connection.script(&self.scripts.count.key(key)).await?;
-        Ok((count, from_pttl(left)))
-    }
-
     async fn set(&self, key: &str, value: &str, ttl: Duration) -> Result<(), KvError> {
-        self.connection
+        self.pool
             .query(cmd("SET").arg(key).arg(value).arg("PX").arg(millis(ttl)))
             .await
     }
 
     async fn get(&self, key: &str) -> Result<Option<String>, KvError> {
-        self.connection.query(cmd("GET").arg(key)).await
+        self.pool.query(cmd("GET").arg(key)).await
     }
 
     async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<String>>, KvError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.connection.query(cmd("MGET").arg(keys)).await
+        self.pool.query(cmd("MGET").arg(keys)).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), KvError> {
-        self.connection.query(cmd("DEL").arg(key)).await
+        self.pool.query(cmd("DEL").arg(key)).await
     }
 
     async fn once(&self, key: &str, ttl: Duration) -> Result<bool, KvError> {
         let mut command = cmd("SET");
         command.arg(key).arg("").arg("NX").arg("PX").arg(millis(ttl));
-        let done: Option<String> = self.connection.query(&command).await?;
+        let done: Option<String> = self.pool.query(&command).await?;
         Ok(done.is_some())
     }
 
@@ -134,25 +131,25 @@ impl Kv for RedisKv {
         commands.atomic();
         commands.cmd("SADD").arg(key).arg(member).ignore();
         commands.cmd("PEXPIRE").arg(key).arg(millis(ttl)).ignore();
-        self.connection.pipeline(&commands).await
+        self.pool.pipeline(&commands).await
     }
 
     async fn remove_member(&self, key: &str, member: &str) -> Result<(), KvError> {
-        self.connection.query(cmd("SREM").arg(key).arg(member)).await
+        self.pool.query(cmd("SREM").arg(key).arg(member)).await
     }
 
     async fn members(&self, key: &str) -> Result<Vec<String>, KvError> {
-        self.connection.query(cmd("SMEMBERS").arg(key)).await
+        self.pool.query(cmd("SMEMBERS").arg(key)).await
     }
 
-    async fn push_recent(&self, key: &str, member: &str, most: usize, ttl: Duration) -> Result<Vec<String>, KvError> {
+    async fn push_recent(&self, key: &str, member: &str, max: usize, ttl: Duration) -> Result<Vec<String>, KvError> {
         let mut call = self.scripts.push_recent.key(key);
-        call.arg(member).arg(most).arg(millis(ttl));
-        self.connection.script(&call).await
+        call.arg(member).arg(max).arg(millis(ttl));
+        self.pool.script(&call).await
     }
 
     async fn remove_recent(&self, key: &str, member: &str) -> Result<(), KvError> {
-        self.connection.query(cmd("ZREM").arg(key).arg(member)).await
+        self.pool.query(cmd("ZREM").arg(key).arg(member)).await
     }
 
     async fn acquire(&self, key: &str, holder: &str, ttl: Duration) -> Result<Option<Lease>, KvError> {
@@ -160,8 +157,8 @@ impl Kv for RedisKv {
         call.key(fence_key(key))
             .arg(holder)
             .arg(millis(ttl))
-            .arg(millis(ttl + FENCE_MEMORY));
-        let fence: Option<u64> = self.connection.script(&call).await?;
+            .arg(millis(ttl + FENCE_RETENTION));
+        let fence: Option<u64> = self.pool.script(&call).await?;
         Ok(fence.map(|fence| Lease {
             key: key.to_owned(),
             holder: holder.to_owned(),
@@ -170,15 +167,15 @@ impl Kv for RedisKv {
     }
 
     async fn steal_lease(&self, key: &str, holder: &str, ttl: Duration) -> Result<Lease, KvError> {
-        let mut call = self.scripts.seize.key(key);
+        let mut call = self.scripts.steal_lease.key(key);
         call.key(fence_key(key))
             .arg(holder)
             .arg(millis(ttl))
-            .arg(millis(ttl + FENCE_MEMORY));
+            .arg(millis(ttl + FENCE_RETENTION));
         Ok(Lease {
             key: key.to_owned(),
             holder: holder.to_owned(),
-            fence: self.connection.script(&call).await?,
+            fence: self.pool.script(&call).await?,
         })
     }
 
@@ -187,35 +184,41 @@ impl Kv for RedisKv {
         call.key(fence_key(&lease.key))
             .arg(&lease.holder)
             .arg(millis(ttl))
-            .arg(millis(ttl + FENCE_MEMORY))
+            .arg(millis(ttl + FENCE_RETENTION))
             .arg(lease.fence);
-        self.connection.script(&call).await
+        self.pool.script(&call).await
     }
 
     async fn set_if_leased(&self, lease: &Lease, key: &str, value: &str, ttl: Duration) -> Result<bool, KvError> {
-        let mut call = self.scripts.set_held.key(&lease.key);
-        call.key(key).arg(held(lease)).arg(value).arg(millis(ttl));
-        self.connection.script(&call).await
+        let mut call = self.scripts.set_if_leased.key(&lease.key);
+        call.key(key).arg(lease_value(lease)).arg(value).arg(millis(ttl));
+        self.pool.script(&call).await
     }
 
     async fn renew(&self, lease: &Lease, ttl: Duration) -> Result<bool, KvError> {
-        self.connection
-            .script(self.scripts.renew.key(&lease.key).arg(held(lease)).arg(millis(ttl)))
+        self.pool
+            .script(
+                self.scripts
+                    .renew
+                    .key(&lease.key)
+                    .arg(lease_value(lease))
+                    .arg(millis(ttl)),
+            )
             .await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), KvError> {
-        self.connection
-            .script(self.scripts.release.key(&lease.key).arg(held(lease)))
+        self.pool
+            .script(self.scripts.release.key(&lease.key).arg(lease_value(lease)))
             .await
     }
 
     async fn check(&self) -> Result<(), KvError> {
-        self.connection.query(&cmd("PING")).await
+        self.pool.query(&cmd("PING")).await
     }
 }
 
-fn over_quotas<'a>(script: &'a Script, quotas: &[Quota]) -> ScriptInvocation<'a> {
+fn quota_call<'a>(script: &'a Script, quotas: &[Quota]) -> ScriptInvocation<'a> {
     let mut call = script.prepare_invoke();
     for quota in quotas {
         let period = u64::try_from(quota.period.as_micros()).unwrap_or(u64::MAX);
@@ -224,12 +227,13 @@ fn over_quotas<'a>(script: &'a Script, quotas: &[Quota]) -> ScriptInvocation<'a>
     call
 }
 
-/// How a lease stands in Redis.
-fn held(lease: &Lease) -> String {
+/// Returns the value of the lease's key.
+fn lease_value(lease: &Lease) -> String {
     format!("{}:{}", lease.fence, lease.holder)
 }
 
-/// Beside its lease in a cluster: in the slot of the key's `{tag}`, or of the whole key when it has none.
+/// Returns the key of the last fence, in the cluster slot of its lease: that of the key's `{tag}`, or of the whole key
+/// without a tag.
 fn fence_key(key: &str) -> String {
     let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
     match tag {
@@ -238,12 +242,12 @@ fn fence_key(key: &str) -> String {
     }
 }
 
-/// At least one: Redis refuses a time to live of zero.
+/// Returns at least 1, because Redis rejects a time to live of zero.
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-/// Redis says -2 for a key that is not there.
+/// Converts the result of PTTL, which is -2 for a missing key.
 fn from_pttl(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }

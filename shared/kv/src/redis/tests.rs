@@ -1,4 +1,4 @@
-//! The conformance suite on a real Redis, and what only a server can do: go away, hang, forget, come back.
+//! The conformance suite on a real Redis, and tests of outages, stalls, lost data and several replicas.
 
 use std::{sync::Arc, time::Instant};
 
@@ -6,39 +6,40 @@ use butt_dial_testkit::{proxy::Proxy, servers::Redis};
 
 use super::*;
 
-const SOON: Duration = Duration::from_millis(1_500);
+const AT_ONCE: Duration = Duration::from_millis(1_500);
 const LONG: Duration = Duration::from_secs(60);
+const POOL_SIZE: usize = 4;
 
 async fn open() -> (Arc<dyn Kv>, Redis) {
     let server = Redis::start().await;
-    let kv = RedisKv::connect(&server.url()).await.unwrap();
+    let kv = RedisKv::connect(&server.url(), POOL_SIZE).await.unwrap();
     (Arc::new(kv), server)
 }
 
 butt_dial_testkit::kv_conformance!(open);
 
-async fn assert_fails_soon(kv: &RedisKv) -> KvError {
+async fn assert_fails_at_once(kv: &RedisKv) -> KvError {
     let start = Instant::now();
     let error = kv.get("k").await.unwrap_err();
-    assert!(start.elapsed() < SOON, "{error} after {:?}", start.elapsed());
+    assert!(start.elapsed() < AT_ONCE, "{error} after {:?}", start.elapsed());
     error
 }
 
 async fn recover(kv: &RedisKv) {
     let start = Instant::now();
     while kv.check().await.is_err() {
-        assert!(start.elapsed() < Duration::from_secs(10), "does not recover");
+        assert!(start.elapsed() < Duration::from_secs(10), "no recovery");
     }
 }
 
 #[tokio::test]
-async fn while_the_server_is_away_errors_are_quick_and_then_it_recovers() {
+async fn fails_at_once_during_outage_and_recovers() {
     let mut server = Redis::start_append_only().await;
-    let kv = RedisKv::connect(&server.url()).await.unwrap();
+    let kv = RedisKv::connect(&server.url(), POOL_SIZE).await.unwrap();
     kv.set("k", "v", LONG).await.unwrap();
     server.stop().await;
     for _ in 0..5 {
-        assert_fails_soon(&kv).await;
+        assert_fails_at_once(&kv).await;
     }
     server.start_again().await;
     assert_eq!(
@@ -50,13 +51,13 @@ async fn while_the_server_is_away_errors_are_quick_and_then_it_recovers() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_costs_a_second_and_no_more() {
+async fn times_out_on_stalled_server_and_recovers() {
     let server = Redis::start().await;
     let proxy = Proxy::start(&server.address()).await;
-    let kv = RedisKv::connect(&proxy.url("redis")).await.unwrap();
+    let kv = RedisKv::connect(&proxy.url("redis"), POOL_SIZE).await.unwrap();
     proxy.stall().await;
-    assert_fails_soon(&kv).await;
-    assert_fails_soon(&kv).await;
+    assert_fails_at_once(&kv).await;
+    assert_fails_at_once(&kv).await;
     proxy.heal().await;
     recover(&kv).await;
     kv.set("k", "v", LONG).await.unwrap();
@@ -66,7 +67,7 @@ async fn a_server_that_hangs_costs_a_second_and_no_more() {
 }
 
 #[tokio::test]
-async fn connecting_to_nothing_fails_soon_and_tells_no_password() {
+async fn connect_error_has_address_without_password() {
     let server = Redis::start().await;
     let proxy = Proxy::start(&server.address()).await;
     let url = format!("redis://user:hunter2@{}", proxy.address());
@@ -76,12 +77,15 @@ async fn connecting_to_nothing_fails_soon_and_tells_no_password() {
             proxy.stall().await;
         }
         let start = Instant::now();
-        let KvError(reason) = RedisKv::connect(&url).await.err().unwrap();
-        assert!(start.elapsed() < 2 * SOON);
+        let KvError(reason) = RedisKv::connect(&url, POOL_SIZE).await.err().unwrap();
+        assert!(start.elapsed() < 2 * AT_ONCE);
         assert!(reason.contains(&proxy.address()), "{reason}");
         assert!(!reason.contains("hunter2"), "{reason}");
     }
-    let KvError(reason) = RedisKv::connect("http://user:hunter2@localhost").await.err().unwrap();
+    let KvError(reason) = RedisKv::connect("http://user:hunter2@localhost", POOL_SIZE)
+        .await
+        .err()
+        .unwrap();
     assert!(!reason.contains("hunter2"), "{reason}");
 }
 
@@ -90,7 +94,7 @@ async fn replicas_share_one_quota() {
     let server = Redis::start().await;
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..4 {
-        let kv = RedisKv::connect(&server.url()).await.unwrap();
+        let kv = RedisKv::connect(&server.url(), POOL_SIZE).await.unwrap();
         tasks.spawn(async move {
             let quotas = [Quota {
                 key: "q".into(),
@@ -108,9 +112,9 @@ async fn replicas_share_one_quota() {
 }
 
 #[tokio::test]
-async fn fences_grow_even_when_the_server_forgets_everything() {
+async fn fences_grow_after_server_lost_data() {
     let mut server = Redis::start().await;
-    let kv = RedisKv::connect(&server.url()).await.unwrap();
+    let kv = RedisKv::connect(&server.url(), POOL_SIZE).await.unwrap();
     let before = kv.acquire("lease", "me", LONG).await.unwrap().unwrap();
     server.kill();
     server.start_again().await;
@@ -121,15 +125,15 @@ async fn fences_grow_even_when_the_server_forgets_everything() {
 }
 
 #[tokio::test]
-async fn of_all_who_held_a_lease_that_the_server_forgot_the_last_one_gets_it_whoever_comes_first() {
+async fn last_holder_restores_lease_after_server_lost_data() {
     let mut server = Redis::start().await;
-    let kv = RedisKv::connect(&server.url()).await.unwrap();
+    let kv = RedisKv::connect(&server.url(), POOL_SIZE).await.unwrap();
     let mine = kv.acquire("lease", "me", LONG).await.unwrap().unwrap();
     let yours = kv.steal_lease("lease", "you", LONG).await.unwrap();
     server.kill();
     server.start_again().await;
     recover(&kv).await;
-    assert!(kv.restore(&mine, LONG).await.unwrap(), "nobody can know better yet");
+    assert!(kv.restore(&mine, LONG).await.unwrap(), "no later holder is known yet");
     assert!(kv.restore(&yours, LONG).await.unwrap());
     assert!(!kv.restore(&mine, LONG).await.unwrap());
     assert!(!kv.set_if_leased(&mine, "guarded", "mine", LONG).await.unwrap());
@@ -138,7 +142,7 @@ async fn of_all_who_held_a_lease_that_the_server_forgot_the_last_one_gets_it_who
 }
 
 #[test]
-fn a_fence_lies_in_the_slot_of_its_lease() {
+fn fence_key_is_in_cluster_slot_of_lease() {
     assert_eq!(fence_key("call:{CA1}:owner"), "call:{CA1}:owner:fence");
     assert_eq!(fence_key("job:sweep"), "{job:sweep}:fence");
 }

@@ -13,11 +13,9 @@ use std::{
     time::Duration,
 };
 
-use butt_dial_comms::{
-    calls::{CallSettings, Timeouts, phrases},
-    media::BlobsConfig,
-};
+use butt_dial_calls::{CallSettings, Timeouts, phrases};
 use butt_dial_domain::{Micros, limits::Limits};
+use butt_dial_messaging::media::BlobsConfig;
 use ipnet::IpNet;
 use url::Url;
 
@@ -289,7 +287,7 @@ fn calls(source: &Source) -> Result<CallSettings, ConfigError> {
     let timeouts = Timeouts {
         filler_after: Duration::from_millis(source.number("call_filler_after_ms", 300, 10_000)?),
         reply_timeout: seconds("call_reply_within_seconds", 2, 60)?,
-        silence: seconds("call_silence_seconds", 5, 300)?,
+        silence_timeout: seconds("call_silence_seconds", 5, 300)?,
         voicemail_turns: source.number("answering_machine_turns", 2, 50)?,
         voicemail_timeout: seconds("answering_machine_seconds", 20, 600)?,
         ..Timeouts::default()
@@ -309,7 +307,7 @@ fn phrases(source: &Source) -> Result<phrases::PromptCatalog, ConfigError> {
     };
     let wrong = |error: String| ConfigError(format!("CALL_PHRASES_FILE, {path}: {error}"));
     let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
-    phrases::PromptCatalog::with(&text).map_err(wrong)
+    phrases::PromptCatalog::parse(&text).map_err(wrong)
 }
 
 fn blobs(source: &Source, deployment: Deployment, data_dir: &Path) -> Result<Option<BlobsConfig>, ConfigError> {

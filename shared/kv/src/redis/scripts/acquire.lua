@@ -1,6 +1,6 @@
--- A lease is the text `fence:holder`.
+-- Acquires a free lease, or renews it for its holder. Returns the fence, or nothing when another holder has the lease.
+-- The value of a lease is `fence:holder`.
 -- KEYS: the lease, its last fence. ARGV: the holder, the time to live of the lease and of the last fence in milliseconds.
--- Returns the fence, or nothing when another holds the lease.
 local held = redis.call('GET', KEYS[1])
 if held then
   local fence, holder = string.match(held, '^(%d+):(.*)$')
@@ -10,8 +10,8 @@ if held then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
   return fence
 end
--- The time, so that fences grow even when this server has lost its memory; the last one plus one, so that they grow
--- even when its clock was set back.
+-- The time makes fences grow even when the server has lost its data; the last fence plus one, even when its clock was
+-- set back.
 local time = redis.call('TIME')
 local last = tonumber(redis.call('GET', KEYS[2]) or 0)
 local fence = string.format('%.0f', math.max(last + 1, time[1] * 1000000 + time[2]))

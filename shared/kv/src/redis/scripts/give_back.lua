@@ -1,4 +1,4 @@
--- Undoes one take from each quota. One that becomes whole is removed, so no more than the limit can be made.
+-- Returns one unit to each quota. A full quota is removed, so that the limit is never exceeded.
 -- KEYS: the quotas. ARGV: for each its limit and its period in microseconds.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

@@ -1,5 +1,5 @@
--- KEYS: the counter. ARGV: its time to live in milliseconds, which the first increment starts.
--- Returns the count and the milliseconds left to live.
+-- Increments a counter; the first increment sets its time to live. Returns the count and the remaining milliseconds.
+-- KEYS: the counter. ARGV: the time to live in milliseconds.
 local count = redis.call('INCR', KEYS[1])
 if count == 1 then
   redis.call('PEXPIRE', KEYS[1], ARGV[1])

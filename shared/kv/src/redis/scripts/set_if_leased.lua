@@ -1,5 +1,5 @@
--- KEYS: the lease, what it guards. ARGV: fence and holder, the value, time to live in milliseconds.
--- Returns 1 if the lease was held so and the value is set.
+-- Sets a value while a lease is held. Returns 1, or 0 when the lease was lost.
+-- KEYS: the lease, the key to set. ARGV: `fence:holder`, the value, its time to live in milliseconds.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end

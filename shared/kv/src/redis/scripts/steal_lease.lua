@@ -1,5 +1,5 @@
+-- Acquires a lease regardless of its holder. Returns the new fence, computed as in `acquire.lua`.
 -- KEYS: the lease, its last fence. ARGV: the holder, the time to live of the lease and of the last fence in milliseconds.
--- Takes the lease from whoever holds it, and returns the new fence; fences grow as in `acquire.lua`.
 local time = redis.call('TIME')
 local last = tonumber(redis.call('GET', KEYS[2]) or 0)
 local fence = string.format('%.0f', math.max(last + 1, time[1] * 1000000 + time[2]))

@@ -1,13 +1,13 @@
--- GCRA over many quotas in one step. The state of a quota is its theoretical arrival time in microseconds of this
--- server's clock: when it is whole again.
+-- Takes one unit from each quota, or nothing from any (GCRA). The state of a quota is its theoretical arrival time: the
+-- time of the server's clock, in microseconds, at which it is full again.
 -- KEYS: the quotas. ARGV: for each its limit and its period in microseconds.
--- Returns {0, 0} when one was taken from each, else {microseconds to wait, index of the quota that is free last}.
+-- Returns {0, 0} when granted, else {microseconds to wait, index of the quota with the longest wait}.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local arrivals, worst, which = {}, 0, 0
 for i, key in ipairs(KEYS) do
   local limit, period = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
-  -- Whole microseconds, so that sums of it are exact.
+  -- Whole microseconds, so that sums are exact.
   local interval = math.max(1, math.floor(period / math.max(1, limit)))
   local arrival = math.max(now, tonumber(redis.call('GET', key) or now)) + interval
   local wait = arrival - interval * limit - now

@@ -1,11 +1,11 @@
-//! Stories of quotas.
+//! Stories of rate limits.
 
 use std::{sync::Arc, time::Duration};
 
-use butt_dial_domain::ports::kv::{RateLimitDecision, Kv, Quota};
+use butt_dial_domain::ports::kv::{Kv, Quota, RateLimitDecision};
 use tokio::time::Instant;
 
-use super::{LONG, at_once, eventually};
+use super::{LONG, concurrently, eventually};
 
 fn quota(key: &str, limit: u32, period: Duration) -> Quota {
     Quota {
@@ -19,7 +19,7 @@ async fn granted(kv: &dyn Kv, quotas: &[Quota]) -> bool {
     kv.take(quotas).await.unwrap() == RateLimitDecision::Granted
 }
 
-/// Which quota denied, and for how long.
+/// Returns the index of the quota that denied, and the wait.
 async fn denied(kv: &dyn Kv, quotas: &[Quota]) -> (usize, Duration) {
     match kv.take(quotas).await.unwrap() {
         RateLimitDecision::Denied {
@@ -27,14 +27,14 @@ async fn denied(kv: &dyn Kv, quotas: &[Quota]) -> (usize, Duration) {
             retry_after,
             remaining,
         } => {
-            assert_eq!(remaining, 0, "a quota that still holds one does not deny");
+            assert_eq!(remaining, 0, "a quota with a unit left does not deny");
             (quota, retry_after)
         }
-        RateLimitDecision::Granted => panic!("granted where it should be denied"),
+        RateLimitDecision::Granted => panic!("granted instead of denied"),
     }
 }
 
-/// How many more can be taken, by taking them.
+/// Takes until a denial and returns the number of units taken.
 async fn drain(kv: &dyn Kv, quotas: &[Quota]) -> u32 {
     let mut count = 0;
     while granted(kv, quotas).await {
@@ -43,7 +43,7 @@ async fn drain(kv: &dyn Kv, quotas: &[Quota]) -> u32 {
     count
 }
 
-pub async fn a_quota_admits_its_limit_and_says_when_the_next_is_free(kv: Arc<dyn Kv>) {
+pub async fn grants_up_to_limit_and_returns_retry_after(kv: Arc<dyn Kv>) {
     let quotas = [quota("a", 3, LONG)];
     assert_eq!(drain(&*kv, &quotas).await, 3);
     let (index, retry_after) = denied(&*kv, &quotas).await;
@@ -54,26 +54,26 @@ pub async fn a_quota_admits_its_limit_and_says_when_the_next_is_free(kv: Arc<dyn
     );
     assert!(
         granted(&*kv, &[quota("b", 3, LONG)]).await,
-        "another key is another quota"
+        "quotas of other keys are independent"
     );
-    assert!(granted(&*kv, &[]).await, "no quota, no limit");
+    assert!(granted(&*kv, &[]).await, "no quota means no limit");
 }
 
-pub async fn a_quota_drains_evenly(kv: Arc<dyn Kv>) {
+pub async fn refills_quota_evenly(kv: Arc<dyn Kv>) {
     let quotas = [quota("a", 4, Duration::from_secs(2))];
     let start = Instant::now();
     assert_eq!(drain(&*kv, &quotas).await, 4);
     let (_, retry_after) = denied(&*kv, &quotas).await;
     assert!(
         retry_after <= Duration::from_millis(500),
-        "one is free after a quarter: {retry_after:?}"
+        "one unit is refilled in a quarter of the period: {retry_after:?}"
     );
-    eventually("one is free again", async || granted(&*kv, &quotas).await).await;
+    eventually("a unit is refilled", async || granted(&*kv, &quotas).await).await;
     assert!(start.elapsed() >= Duration::from_millis(500));
     denied(&*kv, &quotas).await;
 }
 
-pub async fn quotas_are_taken_together_or_not_at_all(kv: Arc<dyn Kv>) {
+pub async fn takes_all_quotas_or_none(kv: Arc<dyn Kv>) {
     let (wide, narrow) = (quota("wide", 10, LONG), quota("narrow", 1, LONG));
     assert!(granted(&*kv, &[wide.clone(), narrow.clone()]).await);
     for _ in 0..20 {
@@ -83,7 +83,7 @@ pub async fn quotas_are_taken_together_or_not_at_all(kv: Arc<dyn Kv>) {
     assert_eq!(drain(&*kv, &[wide]).await, 9);
 }
 
-pub async fn the_quota_that_is_free_last_is_named(kv: Arc<dyn Kv>) {
+pub async fn names_quota_with_longest_wait(kv: Arc<dyn Kv>) {
     let (sooner, later) = (quota("sooner", 1, LONG), quota("later", 1, 10 * LONG));
     assert!(granted(&*kv, &[sooner.clone(), later.clone()]).await);
     let (index, retry_after) = denied(&*kv, &[sooner.clone(), later.clone()]).await;
@@ -92,7 +92,7 @@ pub async fn the_quota_that_is_free_last_is_named(kv: Arc<dyn Kv>) {
     assert_eq!(denied(&*kv, &[later, sooner]).await.0, 0);
 }
 
-pub async fn what_is_given_back_can_be_taken_again(kv: Arc<dyn Kv>) {
+pub async fn returned_units_can_be_taken_again(kv: Arc<dyn Kv>) {
     let both = [quota("a", 2, LONG), quota("b", 5, LONG)];
     assert_eq!(drain(&*kv, &both).await, 2);
     kv.give_back(&both).await.unwrap();
@@ -101,7 +101,7 @@ pub async fn what_is_given_back_can_be_taken_again(kv: Arc<dyn Kv>) {
     assert_eq!(drain(&*kv, &both[1..]).await, 3);
 }
 
-pub async fn giving_back_never_makes_more_than_the_limit(kv: Arc<dyn Kv>) {
+pub async fn give_back_never_exceeds_limit(kv: Arc<dyn Kv>) {
     let quotas = [quota("a", 2, LONG)];
     for _ in 0..3 {
         kv.give_back(&quotas).await.unwrap();
@@ -113,8 +113,8 @@ pub async fn giving_back_never_makes_more_than_the_limit(kv: Arc<dyn Kv>) {
     assert_eq!(drain(&*kv, &quotas).await, 2);
 }
 
-pub async fn concurrent_takes_never_exceed_the_limit(kv: Arc<dyn Kv>) {
-    let results = at_once(&kv, 8, 400, |kv, _| async move {
+pub async fn concurrent_takes_never_exceed_limit(kv: Arc<dyn Kv>) {
+    let results = concurrently(&kv, 8, 400, |kv, _| async move {
         granted(&*kv, &[quota("a", 50, Duration::from_secs(86_400))]).await
     })
     .await;
@@ -122,9 +122,9 @@ pub async fn concurrent_takes_never_exceed_the_limit(kv: Arc<dyn Kv>) {
     assert_eq!(results.into_iter().filter(|granted| *granted).count(), 50);
 }
 
-pub async fn concurrent_takes_of_two_quotas_leave_no_trace_of_the_denied(kv: Arc<dyn Kv>) {
+pub async fn denied_takes_consume_nothing(kv: Arc<dyn Kv>) {
     let day = Duration::from_secs(86_400);
-    let results = at_once(&kv, 8, 50, |kv, _| async move {
+    let results = concurrently(&kv, 8, 50, |kv, _| async move {
         let day = Duration::from_secs(86_400);
         granted(&*kv, &[quota("wide", 100, day), quota("narrow", 30, day)]).await
     })
@@ -133,7 +133,7 @@ pub async fn concurrent_takes_of_two_quotas_leave_no_trace_of_the_denied(kv: Arc
     assert_eq!(drain(&*kv, &[quota("wide", 100, day)]).await, 70);
 }
 
-pub async fn a_limit_of_zero_admits_nobody(kv: Arc<dyn Kv>) {
+pub async fn zero_limit_denies_everything(kv: Arc<dyn Kv>) {
     let nothing = [quota("a", 0, LONG)];
     denied(&*kv, &nothing).await;
     kv.give_back(&nothing).await.unwrap();

@@ -1,4 +1,5 @@
-//! The stories of `ports::kv::Kv`. `kv_conformance!` makes a test of each for a backend; a new story goes into its list.
+//! The conformance suite of `ports::kv::Kv`. `kv_conformance!` makes a test of each story for a backend; a new story goes
+//! into its list.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -14,61 +15,58 @@ pub mod values;
 const SHORT: Duration = Duration::from_millis(150);
 const LONG: Duration = Duration::from_secs(60);
 
-/// `kv_conformance!(open)`, where `async fn open() -> (Arc<dyn Kv>, Guard)` gives an empty backend that lives as long
+/// `kv_conformance!(open)`, where `async fn open() -> (Arc<dyn Kv>, Guard)` returns an empty backend that lives as long
 /// as the guard.
 #[macro_export]
 macro_rules! kv_conformance {
     ($open:ident) => {
-        $crate::kv_conformance! { @each $open limits:
-            a_quota_admits_its_limit_and_says_when_the_next_is_free
-            a_quota_drains_evenly
-            quotas_are_taken_together_or_not_at_all
-            the_quota_that_is_free_last_is_named
-            what_is_given_back_can_be_taken_again
-            giving_back_never_makes_more_than_the_limit
-            concurrent_takes_never_exceed_the_limit
-            concurrent_takes_of_two_quotas_leave_no_trace_of_the_denied
-            a_limit_of_zero_admits_nobody
-        }
-        $crate::kv_conformance! { @each $open values:
-            a_counter_counts_within_its_time_to_live
-            concurrent_increments_are_all_counted
-            a_value_is_kept_until_deleted_or_expired
-            setting_again_replaces_value_and_time_to_live
-            any_text_is_kept_as_it_is
-            many_values_come_in_the_order_of_their_keys
-            a_nonce_is_new_once
-            of_concurrent_uses_of_a_nonce_one_is_first
-            a_set_keeps_its_members_while_it_is_renewed
-            a_line_keeps_its_newest_members
-            of_many_in_a_line_at_once_each_leaves_once
-            whatever_a_key_holds_can_be_deleted
-            it_answers
-        }
-        $crate::kv_conformance! { @each $open leases:
-            a_lease_has_one_holder
-            an_expired_lease_is_lost
-            a_renewed_lease_lives_on
-            fences_only_grow
-            of_concurrent_acquirers_one_wins
-            a_lease_can_be_taken_from_its_holder
-            only_the_holder_sets_what_the_lease_guards
-            a_lease_that_was_lost_is_taken_again_by_its_last_holder_only
-        }
-    };
-    (@each $open:ident $module:ident: $($story:ident)*) => {
-        $(
+        $crate::conforms! {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $story() {
-                let (kv, _guard) = $open().await;
-                $crate::conformance::kv::$module::$story(kv).await;
-            }
-        )*
+            [kv::limits], (kv, _guard) = $open() => kv;
+            grants_up_to_limit_and_returns_retry_after
+            refills_quota_evenly
+            takes_all_quotas_or_none
+            names_quota_with_longest_wait
+            returned_units_can_be_taken_again
+            give_back_never_exceeds_limit
+            concurrent_takes_never_exceed_limit
+            denied_takes_consume_nothing
+            zero_limit_denies_everything
+        }
+        $crate::conforms! {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            [kv::values], (kv, _guard) = $open() => kv;
+            counts_within_time_to_live
+            counts_concurrent_increments
+            keeps_value_until_deleted_or_expired
+            set_replaces_value_and_time_to_live
+            stores_any_text_unchanged
+            get_many_returns_values_in_key_order
+            accepts_nonce_once
+            accepts_one_of_concurrent_nonces
+            keeps_set_members_while_renewed
+            keeps_most_recent_members
+            evicts_each_recent_member_once
+            deletes_keys_of_every_kind
+            passes_check
+        }
+        $crate::conforms! {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            [kv::leases], (kv, _guard) = $open() => kv;
+            lease_has_one_holder
+            loses_expired_lease
+            keeps_renewed_lease
+            fences_only_grow
+            grants_lease_to_one_of_many
+            steals_held_lease
+            writes_only_while_lease_is_held
+            restores_lost_lease_for_last_holder_only
+        }
     };
 }
 
-/// Runs `tasks` of them at once, each `times` over, and collects what they return.
-async fn at_once<T, F>(kv: &Arc<dyn Kv>, tasks: usize, times: usize, act: fn(Arc<dyn Kv>, usize) -> F) -> Vec<T>
+/// Runs `act` in `tasks` concurrent tasks, `times` in each, and collects the results.
+async fn concurrently<T, F>(kv: &Arc<dyn Kv>, tasks: usize, times: usize, act: fn(Arc<dyn Kv>, usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
