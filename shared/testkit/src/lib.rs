@@ -1,10 +1,10 @@
-//! What tests need: real servers, a proxy that breaks connections, and the suites that every backend of a port passes.
-//! A dev-dependency only: no program may link it.
+//! Test support: real servers, a proxy that breaks connections, and the conformance suites of the ports. A dev-dependency
+//! only: no program links it.
 
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "here a failed expectation is a failed test"
+    reason = "a failed expectation is a failed test"
 )]
 
 pub mod conformance;

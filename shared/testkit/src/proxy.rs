@@ -1,5 +1,5 @@
-//! A TCP proxy that breaks connections on command, to be put in front of any server. Never changes a byte: what passes,
-//! passes as it came.
+//! A TCP proxy in front of a server that cuts, refuses or stalls connections on command. Never changes the bytes that it
+//! forwards.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::servers::port::Port;
 
-const OBEDIENCE_DEADLINE: Duration = Duration::from_secs(5);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -22,19 +22,19 @@ enum Mode {
     Stalled,
 }
 
-/// What the proxy was told last.
+/// The requested state of the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Orders {
+struct Command {
     mode: Mode,
-    /// Connections opened under a smaller number are to be cut.
+    /// Connections of an earlier generation are closed.
     generation: u64,
 }
 
-/// Dropped, it closes its port and every connection.
+/// A running proxy. Dropping it closes its port and every connection.
 pub struct Proxy {
     port: Port,
-    orders: watch::Sender<Orders>,
-    obeyed: watch::Receiver<Option<Orders>>,
+    command: watch::Sender<Command>,
+    applied: watch::Receiver<Option<Command>>,
     _task: JoinSet<()>,
 }
 
@@ -42,20 +42,20 @@ impl Proxy {
     /// Listens on a free loopback port and forwards to `target`, such as `127.0.0.1:4222`.
     pub async fn start(target: &str) -> Self {
         let port = Port::reserve();
-        let (orders, receiver) = watch::channel(Orders {
+        let (command, receiver) = watch::channel(Command {
             mode: Mode::Forwarding,
             generation: 0,
         });
-        let (report, obeyed) = watch::channel(None);
+        let (report, applied) = watch::channel(None);
         let mut task = JoinSet::new();
         task.spawn(run(port.number(), target.to_owned(), receiver, report));
         let proxy = Self {
             port,
-            orders,
-            obeyed,
+            command,
+            applied,
             _task: task,
         };
-        proxy.wait_until_obeyed().await;
+        proxy.wait_until_applied().await;
         proxy
     }
 
@@ -63,53 +63,53 @@ impl Proxy {
         format!("127.0.0.1:{}", self.port.number())
     }
 
-    /// The address as a URL, such as `redis://127.0.0.1:20123`.
+    /// Returns the address as a URL, such as `redis://127.0.0.1:20123`.
     pub fn url(&self, scheme: &str) -> String {
         format!("{scheme}://{}", self.address())
     }
 
-    /// Closes the connections there are. New ones are served as before.
+    /// Closes the open connections. New ones are forwarded as before.
     pub async fn cut(&self) {
-        self.orders.send_modify(|orders| orders.generation += 1);
-        self.wait_until_obeyed().await;
+        self.command.send_modify(|command| command.generation += 1);
+        self.wait_until_applied().await;
     }
 
-    /// Refuses new connections: the port is closed. Those there are live on.
+    /// Closes the port, so that new connections are refused. Open ones stay open.
     pub async fn refuse(&self) {
         self.switch_to(Mode::Refusing).await;
     }
 
-    /// Lets nothing through in either direction, but closes nothing: a black hole.
+    /// Forwards nothing in either direction, and closes nothing.
     pub async fn stall(&self) {
         self.switch_to(Mode::Stalled).await;
     }
 
-    /// All is well again. What was held back by a stall is delivered.
+    /// Forwards again, including the bytes that a stall has held back.
     pub async fn heal(&self) {
         self.switch_to(Mode::Forwarding).await;
     }
 
     async fn switch_to(&self, mode: Mode) {
-        self.orders.send_modify(|orders| orders.mode = mode);
-        self.wait_until_obeyed().await;
+        self.command.send_modify(|command| command.mode = mode);
+        self.wait_until_applied().await;
     }
 
-    async fn wait_until_obeyed(&self) {
-        let orders = *self.orders.borrow();
-        let mut obeyed = self.obeyed.clone();
-        timeout(OBEDIENCE_DEADLINE, obeyed.wait_for(|seen| *seen == Some(orders)))
+    async fn wait_until_applied(&self) {
+        let command = *self.command.borrow();
+        let mut applied = self.applied.clone();
+        timeout(COMMAND_TIMEOUT, applied.wait_for(|seen| *seen == Some(command)))
             .await
-            .expect("the proxy obeys in time")
+            .expect("the proxy applies the command in time")
             .expect("the proxy runs");
     }
 }
 
-async fn run(port: u16, target: String, mut orders: watch::Receiver<Orders>, report: watch::Sender<Option<Orders>>) {
+async fn run(port: u16, target: String, mut command: watch::Receiver<Command>, report: watch::Sender<Option<Command>>) {
     let mut generation = 0;
     let mut listener = None;
     let mut connections = JoinSet::new();
     loop {
-        let current = *orders.borrow_and_update();
+        let current = *command.borrow_and_update();
         if current.generation != generation {
             generation = current.generation;
             connections.shutdown().await;
@@ -121,13 +121,13 @@ async fn run(port: u16, target: String, mut orders: watch::Receiver<Orders>, rep
         }
         report.send_replace(Some(current));
         tokio::select! {
-            changed = orders.changed() => {
+            changed = command.changed() => {
                 if changed.is_err() {
                     return;
                 }
             }
             client = accept(listener.as_ref()) => {
-                connections.spawn(forward(client, target.clone(), orders.clone()));
+                connections.spawn(forward(client, target.clone(), command.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
@@ -156,8 +156,8 @@ async fn accept(listener: Option<&TcpListener>) -> TcpStream {
     }
 }
 
-async fn forward(client: TcpStream, target: String, orders: watch::Receiver<Orders>) {
-    // A closed target looks to the client like a connection that breaks at once.
+async fn forward(client: TcpStream, target: String, command: watch::Receiver<Command>) {
+    // Without a server the client sees a connection that is closed at once.
     let Ok(server) = TcpStream::connect(&target).await else {
         return;
     };
@@ -168,17 +168,21 @@ async fn forward(client: TcpStream, target: String, orders: watch::Receiver<Orde
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = pump(from_client, to_server, orders.clone()) => {}
-        () = pump(from_server, to_client, orders) => {}
+        () = pump(from_client, to_server, command.clone()) => {}
+        () = pump(from_server, to_client, command) => {}
     }
 }
 
-/// Ends when either side does.
-async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, mut orders: watch::Receiver<Orders>) {
+/// Copies bytes until either side is closed.
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut command: watch::Receiver<Command>,
+) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = from.read(&mut buffer).await;
-        if orders.wait_for(|orders| orders.mode != Mode::Stalled).await.is_err() {
+        if command.wait_for(|command| command.mode != Mode::Stalled).await.is_err() {
             return;
         }
         match read {
@@ -194,9 +198,9 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_millis(100);
+    const STALL_WAIT: Duration = Duration::from_millis(100);
 
-    /// Answers every byte with the next one.
+    /// Starts a server that replies to every byte with its successor.
     async fn start_server() -> (String, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -214,37 +218,37 @@ mod tests {
         (address, tasks)
     }
 
-    async fn ask(stream: &mut TcpStream, byte: u8) -> io::Result<u8> {
+    async fn exchange(stream: &mut TcpStream, byte: u8) -> io::Result<u8> {
         stream.write_u8(byte).await?;
         stream.read_u8().await
     }
 
     #[tokio::test]
-    async fn it_forwards_cuts_refuses_stalls_and_heals() {
+    async fn forwards_cuts_refuses_stalls_and_heals() {
         let (server, _tasks) = start_server().await;
         let proxy = Proxy::start(&server).await;
         let mut first = TcpStream::connect(proxy.address()).await.unwrap();
-        assert_eq!(ask(&mut first, 1).await.unwrap(), 2);
+        assert_eq!(exchange(&mut first, 1).await.unwrap(), 2);
 
         proxy.cut().await;
-        assert!(ask(&mut first, 1).await.is_err());
+        assert!(exchange(&mut first, 1).await.is_err());
         let mut second = TcpStream::connect(proxy.address()).await.unwrap();
-        assert_eq!(ask(&mut second, 5).await.unwrap(), 6);
+        assert_eq!(exchange(&mut second, 5).await.unwrap(), 6);
 
         proxy.refuse().await;
         assert!(TcpStream::connect(proxy.address()).await.is_err());
-        assert_eq!(ask(&mut second, 7).await.unwrap(), 8);
+        assert_eq!(exchange(&mut second, 7).await.unwrap(), 8);
 
         proxy.stall().await;
         second.write_u8(10).await.unwrap();
-        assert!(timeout(PATIENCE, second.read_u8()).await.is_err());
+        assert!(timeout(STALL_WAIT, second.read_u8()).await.is_err());
         proxy.heal().await;
         assert_eq!(second.read_u8().await.unwrap(), 11);
         TcpStream::connect(proxy.address()).await.unwrap();
 
         let address = proxy.address();
         drop(proxy);
-        assert!(ask(&mut second, 1).await.is_err());
+        assert!(exchange(&mut second, 1).await.is_err());
         assert!(TcpStream::connect(address).await.is_err());
     }
 }

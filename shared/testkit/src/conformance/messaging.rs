@@ -1,5 +1,5 @@
-//! The stories of `ports::carrier::Messaging`: every send ends as exactly one of accepted, refused or unknown, and no
-//! adapter repeats one by itself. `messaging_conformance!` makes a test of each for one channel of a vendor.
+//! The conformance suite of `ports::carrier::Messaging`: every send ends as accepted, refused or unknown, and no adapter
+//! repeats a request. `messaging_conformance!` makes a test of each story for one channel of a vendor.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,28 +7,30 @@ use butt_dial_domain::{
     Address, Channel, Clock, MessageId,
     call::{CallOptions, Plan, Purpose},
     message::Content,
-    ports::carrier::{CallUrls, Dispatch, AmbiguityReason, Messaging, Outcome, CarrierAcceptance, Reconciliation, RefusalClass},
+    ports::carrier::{
+        AmbiguityReason, CallUrls, CarrierAcceptance, Dispatch, Messaging, Outcome, Reconciliation, RefusalClass,
+    },
 };
 
-/// What a story needs of the vendor's side: the adapter, and a far end that does as it is told.
-pub trait FarEnd: Send + Sync {
+/// The adapter under test, connected to a simulated vendor with fault injection.
+pub trait TestVendor: Send + Sync {
     fn channel(&self) -> Channel;
     fn from(&self) -> Address;
-    /// Somebody who may be written to.
+    /// A recipient that accepts messages.
     fn to(&self) -> Address;
 
-    /// Connected, with a deadline that a test can wait for.
+    /// Returns the adapter, with a deadline short enough for a test.
     fn carrier(&self) -> Arc<dyn Messaging>;
-    /// The same, with credentials that the far end does not know.
+    /// Returns the adapter with credentials that the vendor does not know.
     fn with_wrong_credentials(&self) -> Arc<dyn Messaging>;
-    /// The same, with an endpoint where nobody listens.
+    /// Returns the adapter with an endpoint without a server.
     fn unreachable(&self) -> Arc<dyn Messaging>;
 
-    /// The next send meets this fault; those after it don't.
-    fn misbehave(&self, fault: Fault);
-    /// How many sends were asked for, well-behaved or not.
+    /// Injects a fault into the next send only.
+    fn fail_next(&self, fault: Fault);
+    /// Returns the number of send requests, including failed ones.
     fn requests(&self) -> u64;
-    /// How many messages were taken.
+    /// Returns the number of accepted messages.
     fn taken(&self) -> u64;
 }
 
@@ -54,7 +56,7 @@ impl Fault {
         Self::Nonsense,
     ];
 
-    /// Whether the far end has the message all the same.
+    /// Returns whether the vendor accepts the message despite the fault.
     fn takes(self) -> bool {
         matches!(
             self,
@@ -63,57 +65,50 @@ impl Fault {
     }
 }
 
-/// `messaging_conformance!(Channel::Sms, super::open)`, where `async fn open(Channel) -> impl FarEnd` gives a far end
-/// of its own to every story. The tests stand in a module with the channel's name.
+/// `messaging_conformance!(Channel::Sms, super::open)`, where `async fn open(Channel) -> impl TestVendor` starts a
+/// separate vendor for every story. The tests are in a module with the channel's name.
 #[macro_export]
 macro_rules! messaging_conformance {
     (Channel::$channel:ident, $open:path) => {
-        $crate::messaging_conformance! { @each $channel $open:
-            a_message_is_accepted_once
-            equal_messages_are_two_messages
-            a_time_out_after_acceptance_is_unknown_and_the_truth_can_be_found
-            a_reset_after_acceptance_is_unknown_and_the_truth_can_be_found
-            a_fault_after_acceptance_is_unknown_and_the_truth_can_be_found
-            a_stall_is_unknown_and_the_truth_can_be_found
-            a_rate_limit_is_throttled
-            a_fault_is_unknown
-            an_answer_that_makes_no_sense_is_unknown
-            an_unreachable_carrier_took_nothing
-            wrong_credentials_are_the_operators_to_mend
-            nothing_is_ever_sent_twice
-            an_answer_comes_within_the_deadline
-            credentials_can_be_checked
-        }
-    };
-    (@each $channel:ident $open:path: $($story:ident)*) => {
         #[expect(non_snake_case, reason = "named after the channel")]
         mod $channel {
-            $(
+            $crate::conforms! {
                 #[tokio::test]
-                async fn $story() {
-                    let far_end = $open(::butt_dial_domain::Channel::$channel).await;
-                    $crate::conformance::messaging::$story(&far_end).await;
-                }
-            )*
+                [messaging], vendor = $open(::butt_dial_domain::Channel::$channel) => &vendor;
+                accepts_message_once
+                sends_equal_messages_twice
+                reconciles_time_out_after_acceptance
+                reconciles_reset_after_acceptance
+                reconciles_server_error_after_acceptance
+                reconciles_stall_before_acceptance
+                maps_rate_limit_to_throttled
+                maps_server_error_to_unknown
+                maps_invalid_response_to_unknown
+                refuses_when_carrier_is_unreachable
+                maps_wrong_credentials_to_configuration
+                never_repeats_request
+                returns_within_deadline
+                checks_credentials
+            }
         }
     };
 }
 
 const BODY: &str = "Your table is booked, see you at eight";
 
-fn dispatch(far_end: &impl FarEnd) -> Dispatch {
+fn dispatch(vendor: &impl TestVendor) -> Dispatch {
     let message = MessageId::generate();
-    let is_call = far_end.channel() == Channel::Voice;
+    let is_call = vendor.channel() == Channel::Voice;
     let nowhere = || "http://127.0.0.1:1/".to_owned();
     Dispatch {
-        channel: far_end.channel(),
-        from: far_end.from(),
-        to: far_end.to(),
+        channel: vendor.channel(),
+        from: vendor.from(),
+        to: vendor.to(),
         content: Content {
-            // The id makes it findable in a list; a call has no text, and is known by its numbers alone.
+            // The id identifies the message in a list. A call has no text and is identified by its numbers.
             body: (!is_call).then(|| format!("{BODY}. {message}")),
             call: is_call.then(call),
-            subject: (far_end.channel() == Channel::Email).then(|| "Your table".to_owned()),
+            subject: (vendor.channel() == Channel::Email).then(|| "Your table".to_owned()),
             ..Content::default()
         },
         sender_name: None,
@@ -160,51 +155,51 @@ fn class_of(outcome: &Outcome) -> RefusalClass {
     }
 }
 
-pub async fn a_message_is_accepted_once(far_end: &impl FarEnd) {
-    let receipt = accepted(far_end.carrier().send(&dispatch(far_end)).await);
+pub async fn accepts_message_once(vendor: &impl TestVendor) {
+    let receipt = accepted(vendor.carrier().send(&dispatch(vendor)).await);
     assert!(!receipt.carrier_id.is_empty());
     assert!(!receipt.carrier_status.is_empty());
-    assert_eq!((far_end.requests(), far_end.taken()), (1, 1));
+    assert_eq!((vendor.requests(), vendor.taken()), (1, 1));
 }
 
-/// Only the message's id makes it the same message; a text may well be sent twice on purpose.
-pub async fn equal_messages_are_two_messages(far_end: &impl FarEnd) {
-    let (first, mut second) = (dispatch(far_end), dispatch(far_end));
+/// Only the message id identifies a message: equal texts may be sent on purpose.
+pub async fn sends_equal_messages_twice(vendor: &impl TestVendor) {
+    let (first, mut second) = (dispatch(vendor), dispatch(vendor));
     second.content = first.content.clone();
-    let first = accepted(far_end.carrier().send(&first).await);
-    let second = accepted(far_end.carrier().send(&second).await);
+    let first = accepted(vendor.carrier().send(&first).await);
+    let second = accepted(vendor.carrier().send(&second).await);
     assert_ne!(first.carrier_id, second.carrier_id);
-    assert_eq!(far_end.taken(), 2);
+    assert_eq!(vendor.taken(), 2);
 }
 
-pub async fn a_time_out_after_acceptance_is_unknown_and_the_truth_can_be_found(far_end: &impl FarEnd) {
-    let outcome = truth_after(far_end, Fault::TimeoutAfterAccept).await;
+pub async fn reconciles_time_out_after_acceptance(vendor: &impl TestVendor) {
+    let outcome = send_and_reconcile(vendor, Fault::TimeoutAfterAccept).await;
     assert_eq!(outcome, Outcome::Unknown(AmbiguityReason::TimedOut));
 }
 
-pub async fn a_reset_after_acceptance_is_unknown_and_the_truth_can_be_found(far_end: &impl FarEnd) {
-    let outcome = truth_after(far_end, Fault::ResetAfterAccept).await;
+pub async fn reconciles_reset_after_acceptance(vendor: &impl TestVendor) {
+    let outcome = send_and_reconcile(vendor, Fault::ResetAfterAccept).await;
     assert_eq!(outcome, Outcome::Unknown(AmbiguityReason::ConnectionLost));
 }
 
-pub async fn a_fault_after_acceptance_is_unknown_and_the_truth_can_be_found(far_end: &impl FarEnd) {
-    let outcome = truth_after(far_end, Fault::ServerErrorAfterAccept).await;
+pub async fn reconciles_server_error_after_acceptance(vendor: &impl TestVendor) {
+    let outcome = send_and_reconcile(vendor, Fault::ServerErrorAfterAccept).await;
     assert_eq!(outcome, Outcome::Unknown(AmbiguityReason::CarrierFault));
 }
 
-pub async fn a_stall_is_unknown_and_the_truth_can_be_found(far_end: &impl FarEnd) {
-    let outcome = truth_after(far_end, Fault::StallBeforeAccept).await;
+pub async fn reconciles_stall_before_acceptance(vendor: &impl TestVendor) {
+    let outcome = send_and_reconcile(vendor, Fault::StallBeforeAccept).await;
     assert_eq!(outcome, Outcome::Unknown(AmbiguityReason::TimedOut));
 }
 
-/// Sends into a fault, then finds out what became of it in the way that the carrier offers.
-async fn truth_after(far_end: &impl FarEnd, fault: Fault) -> Outcome {
-    let carrier = far_end.carrier();
-    let dispatch = dispatch(far_end);
+/// Sends with a fault, then resolves the outcome with the reconciliation of the carrier.
+async fn send_and_reconcile(vendor: &impl TestVendor, fault: Fault) -> Outcome {
+    let carrier = vendor.carrier();
+    let dispatch = dispatch(vendor);
     let since = Clock::System.now();
-    far_end.misbehave(fault);
+    vendor.fail_next(fault);
     let outcome = carrier.send(&dispatch).await;
-    assert_eq!(far_end.taken(), u64::from(fault.takes()));
+    assert_eq!(vendor.taken(), u64::from(fault.takes()));
 
     match carrier.reconciliation() {
         Reconciliation::RepeatWithKey { window_seconds } => {
@@ -212,7 +207,7 @@ async fn truth_after(far_end: &impl FarEnd, fault: Fault) -> Outcome {
             let first = accepted(carrier.send(&dispatch).await);
             let again = accepted(carrier.send(&dispatch).await);
             assert_eq!(first.carrier_id, again.carrier_id);
-            assert_eq!(far_end.taken(), 1);
+            assert_eq!(vendor.taken(), 1);
         }
         Reconciliation::Listing => {
             let (from, to) = (&dispatch.from, &dispatch.to);
@@ -224,9 +219,9 @@ async fn truth_after(far_end: &impl FarEnd, fault: Fault) -> Outcome {
 
             let later = since + Duration::from_secs(24 * 60 * 60);
             let none = carrier.list(dispatch.channel, from, to, later).await.expect("a list");
-            assert!(none.is_empty(), "it is older than that");
+            assert!(none.is_empty(), "the message is older");
         }
-        // It can't be asked, and so it must not pretend to answer.
+        // Without a lookup the adapter must not return a list.
         Reconciliation::None => {
             let (from, to) = (&dispatch.from, &dispatch.to);
             assert!(carrier.list(dispatch.channel, from, to, since).await.is_err());
@@ -235,69 +230,72 @@ async fn truth_after(far_end: &impl FarEnd, fault: Fault) -> Outcome {
     outcome
 }
 
-pub async fn a_rate_limit_is_throttled(far_end: &impl FarEnd) {
-    far_end.misbehave(Fault::RateLimit { retry_after: 7 });
-    let outcome = far_end.carrier().send(&dispatch(far_end)).await;
+pub async fn maps_rate_limit_to_throttled(vendor: &impl TestVendor) {
+    vendor.fail_next(Fault::RateLimit { retry_after: 7 });
+    let outcome = vendor.carrier().send(&dispatch(vendor)).await;
     assert_eq!(class_of(&outcome), RefusalClass::Throttled);
     let Outcome::Refused(refusal) = outcome else { return };
     assert_eq!(refusal.retry_after_seconds, Some(7));
-    assert_eq!(far_end.taken(), 0);
+    assert_eq!(vendor.taken(), 0);
 }
 
-pub async fn a_fault_is_unknown(far_end: &impl FarEnd) {
-    far_end.misbehave(Fault::ServerError);
-    let outcome = far_end.carrier().send(&dispatch(far_end)).await;
+pub async fn maps_server_error_to_unknown(vendor: &impl TestVendor) {
+    vendor.fail_next(Fault::ServerError);
+    let outcome = vendor.carrier().send(&dispatch(vendor)).await;
     assert_eq!(outcome, Outcome::Unknown(AmbiguityReason::CarrierFault));
 }
 
-pub async fn an_answer_that_makes_no_sense_is_unknown(far_end: &impl FarEnd) {
-    far_end.misbehave(Fault::Nonsense);
-    let outcome = far_end.carrier().send(&dispatch(far_end)).await;
+pub async fn maps_invalid_response_to_unknown(vendor: &impl TestVendor) {
+    vendor.fail_next(Fault::Nonsense);
+    let outcome = vendor.carrier().send(&dispatch(vendor)).await;
     assert_eq!(outcome, Outcome::Unknown(AmbiguityReason::CarrierFault));
 }
 
-pub async fn an_unreachable_carrier_took_nothing(far_end: &impl FarEnd) {
-    let outcome = far_end.unreachable().send(&dispatch(far_end)).await;
+pub async fn refuses_when_carrier_is_unreachable(vendor: &impl TestVendor) {
+    let outcome = vendor.unreachable().send(&dispatch(vendor)).await;
     assert_eq!(class_of(&outcome), RefusalClass::Unreachable);
 }
 
-pub async fn wrong_credentials_are_the_operators_to_mend(far_end: &impl FarEnd) {
-    let outcome = far_end.with_wrong_credentials().send(&dispatch(far_end)).await;
+pub async fn maps_wrong_credentials_to_configuration(vendor: &impl TestVendor) {
+    let outcome = vendor.with_wrong_credentials().send(&dispatch(vendor)).await;
     assert_eq!(class_of(&outcome), RefusalClass::Configuration);
-    assert_eq!(far_end.taken(), 0);
+    assert_eq!(vendor.taken(), 0);
 }
 
-/// A hidden repeat would find a far end that behaves again, and would be taken. The adapter is warm: its pool holds
-/// connections, which is where HTTP libraries repeat.
-pub async fn nothing_is_ever_sent_twice(far_end: &impl FarEnd) {
-    let carrier = far_end.carrier();
+/// A hidden repeat would reach the vendor without the fault and would be accepted. The adapter has pooled connections,
+/// because HTTP libraries repeat requests on those.
+pub async fn never_repeats_request(vendor: &impl TestVendor) {
+    let carrier = vendor.carrier();
     let (mut requests, mut taken) = (0, 0);
     for fault in Fault::ALL {
-        accepted(carrier.send(&dispatch(far_end)).await);
-        far_end.misbehave(fault);
-        let outcome = carrier.send(&dispatch(far_end)).await;
+        accepted(carrier.send(&dispatch(vendor)).await);
+        vendor.fail_next(fault);
+        let outcome = carrier.send(&dispatch(vendor)).await;
         assert!(!matches!(outcome, Outcome::Accepted(_)), "{fault:?}");
         requests += 2;
         taken += 1 + u64::from(fault.takes());
-        assert_eq!((far_end.requests(), far_end.taken()), (requests, taken), "{fault:?}");
-        assert!(!format!("{outcome:?}").contains(BODY), "an outcome is logged");
+        assert_eq!((vendor.requests(), vendor.taken()), (requests, taken), "{fault:?}");
+        assert!(
+            !format!("{outcome:?}").contains(BODY),
+            "outcomes are logged, so they must not contain a body"
+        );
     }
 }
 
-pub async fn an_answer_comes_within_the_deadline(far_end: &impl FarEnd) {
-    let carrier = far_end.carrier();
-    // Machines that run tests are busy.
-    let patience = carrier.deadline() + Duration::from_secs(5);
+pub async fn returns_within_deadline(vendor: &impl TestVendor) {
+    let carrier = vendor.carrier();
+    // Test machines are busy.
+    let limit = carrier.deadline() + Duration::from_secs(5);
     for fault in [Fault::StallBeforeAccept, Fault::TimeoutAfterAccept] {
-        far_end.misbehave(fault);
-        let outcome = tokio::time::timeout(patience, carrier.send(&dispatch(far_end))).await;
-        assert_eq!(outcome.expect("an answer"), Outcome::Unknown(AmbiguityReason::TimedOut));
+        vendor.fail_next(fault);
+        let outcome = tokio::time::timeout(limit, carrier.send(&dispatch(vendor))).await;
+        assert_eq!(outcome.expect("a result"), Outcome::Unknown(AmbiguityReason::TimedOut));
     }
 }
 
-pub async fn credentials_can_be_checked(far_end: &impl FarEnd) {
-    assert_eq!(far_end.carrier().check().await, Ok(()));
-    let wrong = far_end.with_wrong_credentials().check().await.expect_err("a refusal");
-    let unreachable = far_end.unreachable().check().await.expect_err("nobody there");
+pub async fn checks_credentials(vendor: &impl TestVendor) {
+    assert_eq!(vendor.carrier().check().await, Ok(()));
+    let wrong = vendor.with_wrong_credentials().check().await.expect_err("a refusal");
+    let unreachable = vendor.unreachable().check().await.expect_err("an unreachable vendor");
     assert_ne!(wrong, unreachable);
 }

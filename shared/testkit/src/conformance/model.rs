@@ -1,9 +1,11 @@
-//! The stories of `ports::model::LanguageModel`: an answer comes in pieces and says how it ended, whatever goes wrong has
-//! its own error, and who drops an answer is not answered any more. `model_conformance!` makes a test of each.
+//! The conformance suite of `ports::model::LanguageModel`: a completion is streamed with a finish reason, every failure
+//! has its error, and dropping a stream cancels the request. `model_conformance!` makes a test of each story.
 
 use std::{pin::pin, sync::Arc};
 
-use butt_dial_domain::ports::model::{CompletionStream, FinishReason, LanguageModel, ModelError, CompletionChunk, Prompt, Speaker, Turn};
+use butt_dial_domain::ports::model::{
+    CompletionChunk, CompletionStream, FinishReason, LanguageModel, ModelError, Prompt, Speaker, Turn,
+};
 use futures::{
     StreamExt,
     future::{Either, select},
@@ -11,22 +13,22 @@ use futures::{
 
 use super::eventually;
 
-/// What a story needs of the vendor's side: the adapter, and a far end that does as it is told.
-pub trait FarEnd: Send + Sync {
-    /// Connected, with a deadline of a second for every silence.
+/// The adapter under test, connected to a simulated vendor with fault injection.
+pub trait TestVendor: Send + Sync {
+    /// Returns the adapter, with a stall time-out of one second.
     fn model(&self) -> Arc<dyn LanguageModel>;
-    /// The same, with a key that the far end does not know.
+    /// Returns the adapter with a key that the vendor does not know.
     fn with_wrong_credentials(&self) -> Arc<dyn LanguageModel>;
-    /// The same, with an endpoint where nobody listens.
+    /// Returns the adapter with an endpoint without a server.
     fn unreachable(&self) -> Arc<dyn LanguageModel>;
 
-    /// The next question meets this fault; those after it don't.
-    fn misbehave(&self, fault: Fault);
-    /// How many questions came in.
+    /// Injects a fault into the next request only.
+    fn fail_next(&self, fault: Fault);
+    /// Returns the number of completion requests.
     fn requests(&self) -> u64;
-    /// How many of them the far end still works on.
+    /// Returns the number of requests in progress at the vendor.
     fn open(&self) -> usize;
-    /// How many it stopped to work on because nobody listened any more.
+    /// Returns the number of requests that the vendor has cancelled because the client was gone.
     fn cancelled(&self) -> usize;
 }
 
@@ -43,47 +45,40 @@ pub enum Fault {
     OverloadedMidStream,
     EndMidStream,
     ResetMidStream,
-    /// So long before each piece.
+    /// A delay before each chunk.
     Trickle {
         delay_ms: u64,
     },
     Decline,
 }
 
-/// `model_conformance!(super::open)`, where `async fn open() -> impl FarEnd` gives a far end of its own to every story.
+/// `model_conformance!(super::open)`, where `async fn open() -> impl TestVendor` starts a separate vendor for every story.
 #[macro_export]
 macro_rules! model_conformance {
     ($open:path) => {
-        $crate::model_conformance! { @each $open:
-            an_answer_comes_in_pieces_and_ends
-            an_answer_goes_on_from_what_was_said
-            an_answer_that_is_cut_is_too_long
-            a_refusal_is_an_ending
-            a_rate_limit_tells_when_to_come_again
-            an_overload_is_told
-            an_overload_in_the_middle_is_told
-            a_fault_breaks_the_answer
-            nothing_before_the_first_piece_is_a_stall
-            nothing_more_is_a_stall
-            a_slow_answer_is_whole
-            an_answer_that_breaks_off_is_broken
-            dropping_an_answer_cancels_it
-            dropping_a_question_cancels_it
-            an_unreachable_model_is_told
-            wrong_credentials_are_the_operators_to_mend
-            nothing_is_ever_asked_twice
-            credentials_can_be_checked
-        }
-    };
-    (@each $open:path: $($story:ident)*) => {
         mod model {
-            $(
+            $crate::conforms! {
                 #[tokio::test]
-                async fn $story() {
-                    let far_end = $open().await;
-                    $crate::conformance::model::$story(&far_end).await;
-                }
-            )*
+                [model], vendor = $open() => &vendor;
+                streams_completion_to_end
+                continues_from_earlier_turns
+                reports_truncated_completion
+                reports_refusal_as_finish_reason
+                returns_retry_after_on_rate_limit
+                reports_overload
+                reports_overload_mid_stream
+                maps_server_error_to_broken
+                reports_stall_before_first_chunk
+                reports_stall_mid_stream
+                reads_slow_completion_completely
+                reports_interrupted_stream_as_broken
+                dropped_stream_cancels_request
+                dropped_request_is_cancelled
+                reports_unreachable_model
+                maps_wrong_credentials_to_configuration
+                never_repeats_request
+                checks_credentials
+            }
         }
     };
 }
@@ -107,167 +102,170 @@ fn hello() -> Prompt {
     prompt(vec![turn(Speaker::Person, "Hello? é 👍")])
 }
 
-/// The texts, and how it ended. After an end or an error nothing may come.
-async fn listen(mut answer: CompletionStream) -> (Vec<String>, Result<FinishReason, ModelError>) {
+/// Reads the stream to its end. Asserts that no chunk follows an end or an error.
+async fn read(mut answer: CompletionStream) -> (Vec<String>, Result<FinishReason, ModelError>) {
     let mut texts = Vec::new();
     let ending = loop {
         match answer.next().await {
             Some(Ok(CompletionChunk::Text(text))) => texts.push(text),
             Some(Ok(CompletionChunk::End(ending))) => break Ok(ending),
             Some(Err(error)) => break Err(error),
-            None => panic!("it just ended, after {} pieces", texts.len()),
+            None => panic!("the stream ended without a finish reason after {} chunks", texts.len()),
         }
     };
-    assert!(answer.next().await.is_none(), "something came after {ending:?}");
+    assert!(answer.next().await.is_none(), "a chunk follows {ending:?}");
     (texts, ending)
 }
 
-async fn complete(far_end: &impl FarEnd, prompt: &Prompt) -> (Vec<String>, Result<FinishReason, ModelError>) {
-    match far_end.model().complete(prompt).await {
-        Ok(answer) => listen(answer).await,
+async fn complete(vendor: &impl TestVendor, prompt: &Prompt) -> (Vec<String>, Result<FinishReason, ModelError>) {
+    match vendor.model().complete(prompt).await {
+        Ok(answer) => read(answer).await,
         Err(error) => (Vec::new(), Err(error)),
     }
 }
 
-async fn complete_with_fault(far_end: &impl FarEnd, fault: Fault) -> (Vec<String>, Result<FinishReason, ModelError>) {
-    far_end.misbehave(fault);
-    complete(far_end, &hello()).await
+async fn complete_with_fault(
+    vendor: &impl TestVendor,
+    fault: Fault,
+) -> (Vec<String>, Result<FinishReason, ModelError>) {
+    vendor.fail_next(fault);
+    complete(vendor, &hello()).await
 }
 
-/// Until the first words.
-async fn begin(far_end: &impl FarEnd) -> CompletionStream {
-    let mut answer = far_end.model().complete(&hello()).await.expect("an answer");
+/// Starts a completion and reads its first text.
+async fn start(vendor: &impl TestVendor) -> CompletionStream {
+    let mut answer = vendor.model().complete(&hello()).await.expect("an answer");
     assert!(matches!(answer.next().await, Some(Ok(CompletionChunk::Text(_)))));
     answer
 }
 
-pub async fn an_answer_comes_in_pieces_and_ends(far_end: &impl FarEnd) {
-    let (texts, ending) = complete(far_end, &hello()).await;
+pub async fn streams_completion_to_end(vendor: &impl TestVendor) {
+    let (texts, ending) = complete(vendor, &hello()).await;
     assert_eq!(ending, Ok(FinishReason::Finished));
     assert!(
         texts.len() > 1 && texts.iter().all(|text| !text.is_empty()),
         "{texts:?}"
     );
     assert!(texts.concat().ends_with('?'), "{texts:?}");
-    eventually("the far end has finished", async || far_end.open() == 0).await;
-    assert_eq!(far_end.cancelled(), 0);
+    eventually("the vendor finishes", async || vendor.open() == 0).await;
+    assert_eq!(vendor.cancelled(), 0);
 }
 
-pub async fn an_answer_goes_on_from_what_was_said(far_end: &impl FarEnd) {
+pub async fn continues_from_earlier_turns(vendor: &impl TestVendor) {
     let mut conversation = hello();
-    let (first, _) = complete(far_end, &conversation).await;
+    let (first, _) = complete(vendor, &conversation).await;
     conversation.turns.push(turn(Speaker::Model, &first.concat()));
     conversation.turns.push(turn(Speaker::Person, "Ann"));
-    let (second, ending) = complete(far_end, &conversation).await;
+    let (second, ending) = complete(vendor, &conversation).await;
     assert_eq!(ending, Ok(FinishReason::Finished));
     assert_ne!(first.concat(), second.concat());
 
     conversation.system.clear();
-    let (same, _) = complete(far_end, &conversation).await;
-    assert_eq!(same.concat(), second.concat(), "a model that is told nothing of itself");
+    let (same, _) = complete(vendor, &conversation).await;
+    assert_eq!(same.concat(), second.concat(), "an empty system prompt changes nothing");
 }
 
-pub async fn an_answer_that_is_cut_is_too_long(far_end: &impl FarEnd) {
+pub async fn reports_truncated_completion(vendor: &impl TestVendor) {
     let mut short = hello();
     short.max_tokens = 2;
-    let (texts, ending) = complete(far_end, &short).await;
+    let (texts, ending) = complete(vendor, &short).await;
     assert_eq!(ending, Ok(FinishReason::TooLong));
     assert!(!texts.concat().is_empty());
 }
 
-pub async fn a_refusal_is_an_ending(far_end: &impl FarEnd) {
-    let (_, ending) = complete_with_fault(far_end, Fault::Decline).await;
+pub async fn reports_refusal_as_finish_reason(vendor: &impl TestVendor) {
+    let (_, ending) = complete_with_fault(vendor, Fault::Decline).await;
     assert_eq!(ending, Ok(FinishReason::Refused));
 }
 
-pub async fn a_rate_limit_tells_when_to_come_again(far_end: &impl FarEnd) {
+pub async fn returns_retry_after_on_rate_limit(vendor: &impl TestVendor) {
     let retry_after_seconds = Some(7);
-    let (_, ending) = complete_with_fault(far_end, Fault::RateLimit { retry_after: 7 }).await;
+    let (_, ending) = complete_with_fault(vendor, Fault::RateLimit { retry_after: 7 }).await;
     assert_eq!(ending, Err(ModelError::Overloaded { retry_after_seconds }));
 }
 
-pub async fn an_overload_is_told(far_end: &impl FarEnd) {
-    let (texts, ending) = complete_with_fault(far_end, Fault::Overloaded).await;
+pub async fn reports_overload(vendor: &impl TestVendor) {
+    let (texts, ending) = complete_with_fault(vendor, Fault::Overloaded).await;
     let retry_after_seconds = None;
     assert_eq!(ending, Err(ModelError::Overloaded { retry_after_seconds }));
     assert!(texts.is_empty());
 }
 
-pub async fn an_overload_in_the_middle_is_told(far_end: &impl FarEnd) {
-    let (texts, ending) = complete_with_fault(far_end, Fault::OverloadedMidStream).await;
+pub async fn reports_overload_mid_stream(vendor: &impl TestVendor) {
+    let (texts, ending) = complete_with_fault(vendor, Fault::OverloadedMidStream).await;
     let retry_after_seconds = None;
     assert_eq!(ending, Err(ModelError::Overloaded { retry_after_seconds }));
-    assert!(!texts.is_empty(), "what came before counts");
+    assert!(!texts.is_empty(), "the text before the error is returned");
 }
 
-pub async fn a_fault_breaks_the_answer(far_end: &impl FarEnd) {
+pub async fn maps_server_error_to_broken(vendor: &impl TestVendor) {
     for fault in [Fault::ServerError, Fault::Nonsense] {
-        let (_, ending) = complete_with_fault(far_end, fault).await;
+        let (_, ending) = complete_with_fault(vendor, fault).await;
         assert_eq!(ending, Err(ModelError::Broken), "{fault:?}");
     }
 }
 
-pub async fn nothing_before_the_first_piece_is_a_stall(far_end: &impl FarEnd) {
-    let (texts, ending) = complete_with_fault(far_end, Fault::StallBeforeAnswer).await;
+pub async fn reports_stall_before_first_chunk(vendor: &impl TestVendor) {
+    let (texts, ending) = complete_with_fault(vendor, Fault::StallBeforeAnswer).await;
     assert_eq!((texts, ending), (Vec::new(), Err(ModelError::Stalled)));
-    eventually("the far end stops working", async || far_end.cancelled() == 1).await;
+    eventually("the vendor cancels the request", async || vendor.cancelled() == 1).await;
 }
 
-pub async fn nothing_more_is_a_stall(far_end: &impl FarEnd) {
-    let (texts, ending) = complete_with_fault(far_end, Fault::StallMidStream).await;
+pub async fn reports_stall_mid_stream(vendor: &impl TestVendor) {
+    let (texts, ending) = complete_with_fault(vendor, Fault::StallMidStream).await;
     assert_eq!(ending, Err(ModelError::Stalled));
     assert!(!texts.is_empty());
-    eventually("the far end stops working", async || far_end.cancelled() == 1).await;
+    eventually("the vendor cancels the request", async || vendor.cancelled() == 1).await;
 }
 
-/// The deadline is one for silences and not for answers.
-pub async fn a_slow_answer_is_whole(far_end: &impl FarEnd) {
-    let (whole, _) = complete(far_end, &hello()).await;
-    let (texts, ending) = complete_with_fault(far_end, Fault::Trickle { delay_ms: 400 }).await;
+/// The time-out limits the gap between chunks, not the whole completion.
+pub async fn reads_slow_completion_completely(vendor: &impl TestVendor) {
+    let (whole, _) = complete(vendor, &hello()).await;
+    let (texts, ending) = complete_with_fault(vendor, Fault::Trickle { delay_ms: 400 }).await;
     assert_eq!((texts.concat(), ending), (whole.concat(), Ok(FinishReason::Finished)));
 }
 
-pub async fn an_answer_that_breaks_off_is_broken(far_end: &impl FarEnd) {
+pub async fn reports_interrupted_stream_as_broken(vendor: &impl TestVendor) {
     for fault in [Fault::EndMidStream, Fault::ResetMidStream] {
-        let (_, ending) = complete_with_fault(far_end, fault).await;
+        let (_, ending) = complete_with_fault(vendor, fault).await;
         assert_eq!(ending, Err(ModelError::Broken), "{fault:?}");
     }
 }
 
-pub async fn dropping_an_answer_cancels_it(far_end: &impl FarEnd) {
-    far_end.misbehave(Fault::StallMidStream);
-    let answer = begin(far_end).await;
-    assert_eq!((far_end.open(), far_end.cancelled()), (1, 0));
+pub async fn dropped_stream_cancels_request(vendor: &impl TestVendor) {
+    vendor.fail_next(Fault::StallMidStream);
+    let answer = start(vendor).await;
+    assert_eq!((vendor.open(), vendor.cancelled()), (1, 0));
     drop(answer);
-    eventually("the far end stops working", async || far_end.cancelled() == 1).await;
-    assert_eq!(far_end.open(), 0);
+    eventually("the vendor cancels the request", async || vendor.cancelled() == 1).await;
+    assert_eq!(vendor.open(), 0);
 
-    let (_, ending) = complete(far_end, &hello()).await;
-    assert_eq!(ending, Ok(FinishReason::Finished), "the next one is answered");
+    let (_, ending) = complete(vendor, &hello()).await;
+    assert_eq!(ending, Ok(FinishReason::Finished), "the next request succeeds");
 }
 
-pub async fn dropping_a_question_cancels_it(far_end: &impl FarEnd) {
-    far_end.misbehave(Fault::StallBeforeAnswer);
-    let (model, prompt) = (far_end.model(), hello());
-    let asked = pin!(eventually("the far end is asked", async || far_end.open() == 1));
-    match select(model.complete(&prompt), asked).await {
-        Either::Left(_) => panic!("it was answered"),
-        Either::Right(((), question)) => drop(question),
+pub async fn dropped_request_is_cancelled(vendor: &impl TestVendor) {
+    vendor.fail_next(Fault::StallBeforeAnswer);
+    let (model, prompt) = (vendor.model(), hello());
+    let received = pin!(eventually("the vendor receives the request", async || vendor.open() == 1));
+    match select(model.complete(&prompt), received).await {
+        Either::Left(_) => panic!("the request completed"),
+        Either::Right(((), request)) => drop(request),
     }
-    eventually("the far end stops working", async || far_end.cancelled() == 1).await;
+    eventually("the vendor cancels the request", async || vendor.cancelled() == 1).await;
 }
 
-pub async fn an_unreachable_model_is_told(far_end: &impl FarEnd) {
-    let answer = far_end.unreachable().complete(&hello()).await;
+pub async fn reports_unreachable_model(vendor: &impl TestVendor) {
+    let answer = vendor.unreachable().complete(&hello()).await;
     assert_eq!(answer.err(), Some(ModelError::Unreachable));
 }
 
-pub async fn wrong_credentials_are_the_operators_to_mend(far_end: &impl FarEnd) {
-    let answer = far_end.with_wrong_credentials().complete(&hello()).await;
+pub async fn maps_wrong_credentials_to_configuration(vendor: &impl TestVendor) {
+    let answer = vendor.with_wrong_credentials().complete(&hello()).await;
     assert!(matches!(answer.err(), Some(ModelError::Configuration(text)) if !text.is_empty()));
 }
 
-pub async fn nothing_is_ever_asked_twice(far_end: &impl FarEnd) {
+pub async fn never_repeats_request(vendor: &impl TestVendor) {
     let faults = [
         Fault::RateLimit { retry_after: 0 },
         Fault::Overloaded,
@@ -277,16 +275,16 @@ pub async fn nothing_is_ever_asked_twice(far_end: &impl FarEnd) {
         Fault::ResetMidStream,
     ];
     for (fault, before) in faults.into_iter().zip(0..) {
-        complete_with_fault(far_end, fault).await.1.expect_err("a fault");
-        assert_eq!(far_end.requests(), before + 1, "{fault:?}");
+        complete_with_fault(vendor, fault).await.1.expect_err("a fault");
+        assert_eq!(vendor.requests(), before + 1, "{fault:?}");
     }
 }
 
-pub async fn credentials_can_be_checked(far_end: &impl FarEnd) {
-    assert_eq!(far_end.model().check().await, Ok(()));
-    for broken in [far_end.with_wrong_credentials(), far_end.unreachable()] {
-        let text = broken.check().await.expect_err("a remedy");
+pub async fn checks_credentials(vendor: &impl TestVendor) {
+    assert_eq!(vendor.model().check().await, Ok(()));
+    for broken in [vendor.with_wrong_credentials(), vendor.unreachable()] {
+        let text = broken.check().await.expect_err("an error");
         assert!(!text.is_empty());
     }
-    assert_eq!(far_end.requests(), 0, "a check asks nothing");
+    assert_eq!(vendor.requests(), 0, "a check requests no completion");
 }

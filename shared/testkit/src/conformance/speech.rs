@@ -1,23 +1,23 @@
-//! The stories of `ports::speech::SpeechSynthesis`: a text becomes a file of the kind that was asked for, and whatever goes
-//! wrong has its own error. `speech_conformance!` makes a test of each.
+//! The conformance suite of `ports::speech::SpeechSynthesis`: a text becomes a file in the requested format, and every
+//! failure has its error. `speech_conformance!` makes a test of each story.
 
 use std::sync::Arc;
 
 use butt_dial_domain::ports::speech::{AudioFormat, SpeechError, SpeechSynthesis, Utterance};
 use bytes::Bytes;
 
-/// What a story needs of the vendor's side: the adapter, and a far end that does as it is told.
-pub trait FarEnd: Send + Sync {
-    /// Connected, with a deadline that a test can wait for.
+/// The adapter under test, connected to a simulated vendor with fault injection.
+pub trait TestVendor: Send + Sync {
+    /// Returns the adapter, with a deadline short enough for a test.
     fn speech(&self) -> Arc<dyn SpeechSynthesis>;
-    /// The same, with a key that the far end does not know.
+    /// Returns the adapter with a key that the vendor does not know.
     fn with_wrong_credentials(&self) -> Arc<dyn SpeechSynthesis>;
-    /// The same, with an endpoint where nobody listens.
+    /// Returns the adapter with an endpoint without a server.
     fn unreachable(&self) -> Arc<dyn SpeechSynthesis>;
 
-    /// The next request meets this fault; those after it don't.
-    fn misbehave(&self, fault: Fault);
-    /// How often it was asked to speak.
+    /// Injects a fault into the next request only.
+    fn fail_next(&self, fault: Fault);
+    /// Returns the number of synthesis requests.
     fn requests(&self) -> u64;
 }
 
@@ -30,31 +30,25 @@ pub enum Fault {
     Reset,
 }
 
-/// `speech_conformance!(super::open)`, where `async fn open() -> impl FarEnd` gives a far end of its own to every story.
+/// `speech_conformance!(super::open)`, where `async fn open() -> impl TestVendor` starts a separate vendor for every
+/// story.
 #[macro_export]
 macro_rules! speech_conformance {
     ($open:path) => {
-        $crate::speech_conformance! { @each $open:
-            every_format_is_a_file_of_its_kind
-            a_language_may_be_told
-            a_rate_limit_tells_when_to_come_again
-            a_fault_gives_no_file
-            a_text_that_can_not_be_read_is_refused
-            a_voice_that_nobody_knows_is_told
-            an_unreachable_synthesizer_is_told
-            wrong_credentials_are_the_operators_to_mend
-            credentials_can_be_checked
-        }
-    };
-    (@each $open:path: $($story:ident)*) => {
         mod speech {
-            $(
+            $crate::conforms! {
                 #[tokio::test]
-                async fn $story() {
-                    let far_end = $open().await;
-                    $crate::conformance::speech::$story(&far_end).await;
-                }
-            )*
+                [speech], vendor = $open() => &vendor;
+                returns_file_in_each_format
+                accepts_language
+                returns_retry_after_on_rate_limit
+                maps_faults_to_unreachable
+                refuses_unspeakable_text
+                reports_unknown_voice
+                reports_unreachable_synthesizer
+                maps_wrong_credentials_to_configuration
+                checks_credentials
+            }
         }
     };
 }
@@ -70,13 +64,13 @@ fn utterance() -> Utterance {
     }
 }
 
-async fn say(far_end: &impl FarEnd, utterance: &Utterance) -> Result<Bytes, SpeechError> {
-    far_end.speech().synthesize(utterance).await
+async fn synthesize(vendor: &impl TestVendor, utterance: &Utterance) -> Result<Bytes, SpeechError> {
+    vendor.speech().synthesize(utterance).await
 }
 
-pub async fn every_format_is_a_file_of_its_kind(far_end: &impl FarEnd) {
+pub async fn returns_file_in_each_format(vendor: &impl TestVendor) {
     for format in FORMATS {
-        let file = say(far_end, &Utterance { format, ..utterance() })
+        let file = synthesize(vendor, &Utterance { format, ..utterance() })
             .await
             .expect("a file");
         let first = &file[..file.len().min(12)];
@@ -85,20 +79,20 @@ pub async fn every_format_is_a_file_of_its_kind(far_end: &impl FarEnd) {
             AudioFormat::Ogg => first.starts_with(b"OggS"),
             AudioFormat::Wav => {
                 let length = u32::from_le_bytes(file[4..8].try_into().expect("four bytes"));
-                assert_eq!(length as usize, file.len() - 8, "the header says how long it is");
+                assert_eq!(length as usize, file.len() - 8, "the header has the length of the file");
                 first.starts_with(b"RIFF") && first.ends_with(b"WAVE")
             }
         };
         assert!(fits, "{format:?}: {first:?}");
     }
-    assert_eq!(far_end.requests(), FORMATS.len() as u64);
+    assert_eq!(vendor.requests(), FORMATS.len() as u64);
 }
 
-pub async fn a_language_may_be_told(far_end: &impl FarEnd) {
+pub async fn accepts_language(vendor: &impl TestVendor) {
     for language in ["de", "pt-BR", "gsw"] {
         let language = Some(language.to_owned());
-        say(
-            far_end,
+        synthesize(
+            vendor,
             &Utterance {
                 language,
                 ..utterance()
@@ -109,61 +103,57 @@ pub async fn a_language_may_be_told(far_end: &impl FarEnd) {
     }
 }
 
-pub async fn a_rate_limit_tells_when_to_come_again(far_end: &impl FarEnd) {
-    far_end.misbehave(Fault::RateLimit { retry_after: 7 });
+pub async fn returns_retry_after_on_rate_limit(vendor: &impl TestVendor) {
+    vendor.fail_next(Fault::RateLimit { retry_after: 7 });
     let retry_after_seconds = Some(7);
-    let answer = say(far_end, &utterance()).await;
+    let answer = synthesize(vendor, &utterance()).await;
     assert_eq!(answer, Err(SpeechError::Overloaded { retry_after_seconds }));
 }
 
-pub async fn a_fault_gives_no_file(far_end: &impl FarEnd) {
+pub async fn maps_faults_to_unreachable(vendor: &impl TestVendor) {
     let faults = [Fault::ServerError, Fault::Nonsense, Fault::Stall, Fault::Reset];
     for (fault, before) in faults.into_iter().zip(0..) {
         for format in [AudioFormat::Mp3, AudioFormat::Wav] {
-            far_end.misbehave(fault);
-            let answer = say(far_end, &Utterance { format, ..utterance() }).await;
+            vendor.fail_next(fault);
+            let answer = synthesize(vendor, &Utterance { format, ..utterance() }).await;
             assert_eq!(answer, Err(SpeechError::Unreachable), "{fault:?}");
         }
-        assert_eq!(
-            far_end.requests(),
-            2 * (before + 1),
-            "{fault:?} is no reason to ask again"
-        );
+        assert_eq!(vendor.requests(), 2 * (before + 1), "{fault:?} must not cause a retry");
     }
-    assert!(say(far_end, &utterance()).await.is_ok());
+    assert!(synthesize(vendor, &utterance()).await.is_ok());
 }
 
-pub async fn a_text_that_can_not_be_read_is_refused(far_end: &impl FarEnd) {
-    let most = far_end.speech().max_characters();
-    for text in ["x".repeat(most + 1), " ".to_owned()] {
-        let answer = say(far_end, &Utterance { text, ..utterance() }).await;
+pub async fn refuses_unspeakable_text(vendor: &impl TestVendor) {
+    let max = vendor.speech().max_characters();
+    for text in ["x".repeat(max + 1), " ".to_owned()] {
+        let answer = synthesize(vendor, &Utterance { text, ..utterance() }).await;
         assert!(matches!(answer, Err(SpeechError::Refused(_))), "{answer:?}");
     }
 }
 
-pub async fn a_voice_that_nobody_knows_is_told(far_end: &impl FarEnd) {
-    for voice in ["nobody", "../../v1/voices", "a?b=c"] {
+pub async fn reports_unknown_voice(vendor: &impl TestVendor) {
+    for voice in ["unknown", "../../v1/voices", "a?b=c"] {
         let voice = Some(voice.to_owned());
-        let answer = say(far_end, &Utterance { voice, ..utterance() }).await;
+        let answer = synthesize(vendor, &Utterance { voice, ..utterance() }).await;
         assert!(matches!(answer, Err(SpeechError::Configuration(text)) if text.contains("voice")));
     }
 }
 
-pub async fn an_unreachable_synthesizer_is_told(far_end: &impl FarEnd) {
-    let answer = far_end.unreachable().synthesize(&utterance()).await;
+pub async fn reports_unreachable_synthesizer(vendor: &impl TestVendor) {
+    let answer = vendor.unreachable().synthesize(&utterance()).await;
     assert_eq!(answer, Err(SpeechError::Unreachable));
 }
 
-pub async fn wrong_credentials_are_the_operators_to_mend(far_end: &impl FarEnd) {
-    let answer = far_end.with_wrong_credentials().synthesize(&utterance()).await;
+pub async fn maps_wrong_credentials_to_configuration(vendor: &impl TestVendor) {
+    let answer = vendor.with_wrong_credentials().synthesize(&utterance()).await;
     assert!(matches!(answer, Err(SpeechError::Configuration(text)) if !text.is_empty()));
 }
 
-pub async fn credentials_can_be_checked(far_end: &impl FarEnd) {
-    assert_eq!(far_end.speech().check().await, Ok(()));
-    for broken in [far_end.with_wrong_credentials(), far_end.unreachable()] {
-        let text = broken.check().await.expect_err("a remedy");
+pub async fn checks_credentials(vendor: &impl TestVendor) {
+    assert_eq!(vendor.speech().check().await, Ok(()));
+    for broken in [vendor.with_wrong_credentials(), vendor.unreachable()] {
+        let text = broken.check().await.expect_err("an error");
         assert!(!text.is_empty());
     }
-    assert_eq!(far_end.requests(), 0, "a check asks nothing");
+    assert_eq!(vendor.requests(), 0, "a check synthesizes nothing");
 }

@@ -1,6 +1,5 @@
-//! The stories of `ports::webhook::Webhooks`: a genuine webhook is believed and read the same way each time it comes,
-//! and nothing else is believed, whatever it is made of. `webhook_conformance!` makes a test of each for one channel of
-//! a vendor.
+//! The conformance suite of `ports::webhook::Webhooks`: a genuine webhook is verified and parsed the same way each time,
+//! and any other request is rejected. `webhook_conformance!` makes a test of each story for one channel of a vendor.
 
 use std::{
     sync::Arc,
@@ -12,59 +11,52 @@ use butt_dial_domain::{
     ports::webhook::{VerificationError, WebhookRequest, Webhooks},
 };
 
-/// What a story needs of the vendor's side: our ears, and somebody who speaks into them.
-pub trait Caller: Send + Sync {
-    fn ears(&self) -> Arc<dyn Webhooks>;
+/// The adapter under test, and a simulated vendor that sends webhooks.
+pub trait WebhookSender: Send + Sync {
+    fn webhooks(&self) -> Arc<dyn Webhooks>;
 
-    /// A person writes: the webhook as it came over the wire, and as the vendor sent it once more.
-    fn calls_twice(&self) -> impl Future<Output = (WebhookRequest, WebhookRequest)> + Send;
+    /// Sends an inbound message. Returns its webhook request and the vendor's retry of it.
+    fn send_twice(&self) -> impl Future<Output = (WebhookRequest, WebhookRequest)> + Send;
 
-    /// Whether the URL is part of what is signed.
-    fn signs_the_url(&self) -> bool;
-    /// Whether signatures grow old.
-    fn signs_the_time(&self) -> bool;
+    /// Returns whether the signature covers the URL.
+    fn signs_url(&self) -> bool;
+    /// Returns whether signatures expire.
+    fn signs_time(&self) -> bool;
 }
 
-/// `webhook_conformance!(Channel::Sms, super::open)`, where `async fn open(Channel) -> impl Caller` gives a caller of
-/// its own to every story. The tests stand in a module with the channel's name.
+/// `webhook_conformance!(Channel::Sms, super::open)`, where `async fn open(Channel) -> impl WebhookSender` starts a
+/// separate vendor for every story. The tests are in a module with the channel's name.
 #[macro_export]
 macro_rules! webhook_conformance {
     (Channel::$channel:ident, $open:path) => {
-        $crate::webhook_conformance! { @each $channel $open:
-            a_genuine_webhook_is_believed_and_read
-            a_webhook_without_a_signature_is_not_believed
-            a_wrong_signature_is_not_believed
-            a_single_altered_byte_is_noticed
-            another_url_is_noticed_where_it_is_signed
-            an_old_signature_is_stale_where_time_is_signed
-            a_repeat_is_the_same_message
-            hostile_bodies_do_no_harm
-            hostile_headers_do_no_harm
-            hostile_urls_do_no_harm
-            nobody_subscribes_without_our_word
-        }
-    };
-    (@each $channel:ident $open:path: $($story:ident)*) => {
         #[expect(non_snake_case, reason = "named after the channel")]
         mod $channel {
-            $(
+            $crate::conforms! {
                 #[tokio::test]
-                async fn $story() {
-                    let caller = $open(::butt_dial_domain::Channel::$channel).await;
-                    $crate::conformance::webhooks::$story(&caller).await;
-                }
-            )*
+                [webhooks], sender = $open(::butt_dial_domain::Channel::$channel) => &sender;
+                verifies_and_parses_genuine_webhook
+                rejects_missing_signature
+                rejects_wrong_signature
+                rejects_single_altered_byte
+                rejects_other_url_when_signed
+                rejects_stale_signature_when_time_is_signed
+                parses_retry_as_same_message
+                survives_hostile_bodies
+                survives_hostile_headers
+                survives_hostile_urls
+                rejects_handshake_without_token
+            }
         }
     };
 }
 
-/// Without optimization and on a busy machine. What is quadratic takes minutes.
-const SOON: Duration = Duration::from_secs(5);
+/// Enough on a busy machine without optimization; quadratic code takes minutes.
+const PARSE_LIMIT: Duration = Duration::from_secs(5);
 const MEGABYTE: usize = 1 << 20;
 
 fn the_message(webhooks: &dyn Webhooks, request: &WebhookRequest) -> InboundMessage {
-    let notices = webhooks.read(request).expect("a readable webhook");
-    match notices.as_slice() {
+    let events = webhooks.parse(request).expect("a readable webhook");
+    match events.as_slice() {
         [WebhookEvent::Message(message)] => InboundMessage::clone(message),
         others => panic!("not one message: {others:?}"),
     }
@@ -77,18 +69,18 @@ fn with_signature(request: &WebhookRequest, webhooks: &dyn Webhooks, signature: 
     request
 }
 
-/// Believed or not, read or not: only soon, and without a panic.
-fn endures(webhooks: &dyn Webhooks, request: &WebhookRequest, what: &str) {
+/// Asserts that the request is rejected in time, and parsed without a panic.
+fn assert_survives(webhooks: &dyn Webhooks, request: &WebhookRequest, what: &str) {
     let start = Instant::now();
     let trusted = webhooks.verify(request);
-    assert!(trusted.is_err(), "{what} is believed");
-    // Should a vendor ever sign such a thing.
-    let _ = webhooks.read(request);
-    assert!(start.elapsed() < SOON, "{what} takes {:?}", start.elapsed());
+    assert!(trusted.is_err(), "{what} passes verification");
+    // In case a vendor signs such a request.
+    let _ = webhooks.parse(request);
+    assert!(start.elapsed() < PARSE_LIMIT, "{what} takes {:?}", start.elapsed());
 }
 
-pub async fn a_genuine_webhook_is_believed_and_read(caller: &impl Caller) {
-    let (webhooks, (request, _)) = (caller.ears(), caller.calls_twice().await);
+pub async fn verifies_and_parses_genuine_webhook(sender: &impl WebhookSender) {
+    let (webhooks, (request, _)) = (sender.webhooks(), sender.send_twice().await);
     assert_eq!(webhooks.verify(&request), Ok(()));
     let message = the_message(&*webhooks, &request);
     assert!(!message.carrier_id.is_empty() && !message.from.is_empty() && !message.to.is_empty());
@@ -96,14 +88,14 @@ pub async fn a_genuine_webhook_is_believed_and_read(caller: &impl Caller) {
     assert!(!webhooks.acknowledgement().content_type.is_empty());
 }
 
-pub async fn a_webhook_without_a_signature_is_not_believed(caller: &impl Caller) {
-    let (webhooks, (mut request, _)) = (caller.ears(), caller.calls_twice().await);
+pub async fn rejects_missing_signature(sender: &impl WebhookSender) {
+    let (webhooks, (mut request, _)) = (sender.webhooks(), sender.send_twice().await);
     request.headers.remove(webhooks.signature_header());
     assert_eq!(webhooks.verify(&request), Err(VerificationError::Unsigned));
 }
 
-pub async fn a_wrong_signature_is_not_believed(caller: &impl Caller) {
-    let (webhooks, (request, _)) = (caller.ears(), caller.calls_twice().await);
+pub async fn rejects_wrong_signature(sender: &impl WebhookSender) {
+    let (webhooks, (request, _)) = (sender.webhooks(), sender.send_twice().await);
     let genuine = request
         .header(webhooks.signature_header())
         .expect("a signature")
@@ -114,29 +106,37 @@ pub async fn a_wrong_signature_is_not_believed(caller: &impl Caller) {
     let halved = genuine[..middle].to_owned();
     for wrong in [altered, halved, String::new(), "AAAA".to_owned(), "v1,AAAA".to_owned()] {
         let request = with_signature(&request, &*webhooks, &wrong);
-        assert_eq!(webhooks.verify(&request), Err(VerificationError::WrongSignature), "{wrong}");
+        assert_eq!(
+            webhooks.verify(&request),
+            Err(VerificationError::WrongSignature),
+            "{wrong}"
+        );
     }
 }
 
-pub async fn a_single_altered_byte_is_noticed(caller: &impl Caller) {
-    let (webhooks, (genuine, _)) = (caller.ears(), caller.calls_twice().await);
+pub async fn rejects_single_altered_byte(sender: &impl WebhookSender) {
+    let (webhooks, (genuine, _)) = (sender.webhooks(), sender.send_twice().await);
     for place in 0..genuine.body.len() {
         let mut body = genuine.body.to_vec();
         body[place] ^= 1;
         let mut request = genuine.clone();
         request.body = body.into();
-        assert_eq!(webhooks.verify(&request), Err(VerificationError::WrongSignature), "byte {place}");
+        assert_eq!(
+            webhooks.verify(&request),
+            Err(VerificationError::WrongSignature),
+            "byte {place}"
+        );
     }
     let mut longer = genuine.clone();
     longer.body = [&genuine.body[..], b"&a=b"].concat().into();
     assert_eq!(webhooks.verify(&longer), Err(VerificationError::WrongSignature));
 }
 
-pub async fn another_url_is_noticed_where_it_is_signed(caller: &impl Caller) {
-    let (webhooks, (genuine, _)) = (caller.ears(), caller.calls_twice().await);
+pub async fn rejects_other_url_when_signed(sender: &impl WebhookSender) {
+    let (webhooks, (genuine, _)) = (sender.webhooks(), sender.send_twice().await);
     let mut elsewhere = genuine;
     elsewhere.url = format!("{}?mid=msg_other", elsewhere.url);
-    let expected = if caller.signs_the_url() {
+    let expected = if sender.signs_url() {
         Err(VerificationError::WrongSignature)
     } else {
         Ok(())
@@ -144,9 +144,9 @@ pub async fn another_url_is_noticed_where_it_is_signed(caller: &impl Caller) {
     assert_eq!(webhooks.verify(&elsewhere), expected);
 }
 
-pub async fn an_old_signature_is_stale_where_time_is_signed(caller: &impl Caller) {
-    let (webhooks, (genuine, _)) = (caller.ears(), caller.calls_twice().await);
-    let expected = if caller.signs_the_time() {
+pub async fn rejects_stale_signature_when_time_is_signed(sender: &impl WebhookSender) {
+    let (webhooks, (genuine, _)) = (sender.webhooks(), sender.send_twice().await);
+    let expected = if sender.signs_time() {
         Err(VerificationError::Stale)
     } else {
         Ok(())
@@ -161,18 +161,18 @@ pub async fn an_old_signature_is_stale_where_time_is_signed(caller: &impl Caller
     }
 }
 
-pub async fn a_repeat_is_the_same_message(caller: &impl Caller) {
-    let (webhooks, (first, again)) = (caller.ears(), caller.calls_twice().await);
+pub async fn parses_retry_as_same_message(sender: &impl WebhookSender) {
+    let (webhooks, (first, again)) = (sender.webhooks(), sender.send_twice().await);
     assert_eq!((webhooks.verify(&first), webhooks.verify(&again)), (Ok(()), Ok(())));
     let (first, again) = (the_message(&*webhooks, &first), the_message(&*webhooks, &again));
     assert_eq!(first.carrier_id, again.carrier_id);
-    assert!(first == again, "told the same way");
-    let (other, _) = caller.calls_twice().await;
+    assert!(first == again, "parsing is deterministic");
+    let (other, _) = sender.send_twice().await;
     assert_ne!(the_message(&*webhooks, &other).carrier_id, first.carrier_id);
 }
 
-pub async fn hostile_bodies_do_no_harm(caller: &impl Caller) {
-    let (webhooks, (genuine, _)) = (caller.ears(), caller.calls_twice().await);
+pub async fn survives_hostile_bodies(sender: &impl WebhookSender) {
+    let (webhooks, (genuine, _)) = (sender.webhooks(), sender.send_twice().await);
     for (what, body) in hostile_bodies() {
         for content_type in ["application/x-www-form-urlencoded", "application/json", "\u{7f}"] {
             let mut request = genuine.clone();
@@ -180,13 +180,13 @@ pub async fn hostile_bodies_do_no_harm(caller: &impl Caller) {
             if let Ok(content_type) = content_type.parse() {
                 request.headers.insert("content-type", content_type);
             }
-            endures(&*webhooks, &request, what);
+            assert_survives(&*webhooks, &request, what);
         }
     }
 }
 
 fn hostile_bodies() -> Vec<(&'static str, Vec<u8>)> {
-    // Every byte comes, in no order that means anything.
+    // Pseudo-random bytes.
     let junk = (0..MEGABYTE as u64).map(|n| (n.wrapping_mul(6_364_136_223_846_793_005) >> 33) as u8);
     let fields = (0..10_000).map(|n| format!("a{n}=b&"));
     vec![
@@ -226,8 +226,8 @@ fn hostile_bodies() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-pub async fn hostile_headers_do_no_harm(caller: &impl Caller) {
-    let (webhooks, (genuine, _)) = (caller.ears(), caller.calls_twice().await);
+pub async fn survives_hostile_headers(sender: &impl WebhookSender) {
+    let (webhooks, (genuine, _)) = (sender.webhooks(), sender.send_twice().await);
     let mut request = genuine;
     request.body = vec![b'x'; MEGABYTE].into();
     for signature in [
@@ -239,16 +239,16 @@ pub async fn hostile_headers_do_no_harm(caller: &impl Caller) {
         "A".repeat(60_000),
     ] {
         let request = with_signature(&request, &*webhooks, &signature);
-        endures(&*webhooks, &request, "a hostile signature");
+        assert_survives(&*webhooks, &request, "a hostile signature");
     }
     let bytes: &[u8] = b"\xff\xfe";
     let unreadable = bytes.try_into().expect("a header");
     request.headers.insert(webhooks.signature_header(), unreadable);
-    endures(&*webhooks, &request, "a signature that is no text");
+    assert_survives(&*webhooks, &request, "a signature that is no text");
 }
 
-pub async fn hostile_urls_do_no_harm(caller: &impl Caller) {
-    let (webhooks, (genuine, _)) = (caller.ears(), caller.calls_twice().await);
+pub async fn survives_hostile_urls(sender: &impl WebhookSender) {
+    let (webhooks, (genuine, _)) = (sender.webhooks(), sender.send_twice().await);
     let names: String = (0..10_000).map(|n| format!("&a{n}")).collect();
     for url in [
         String::new(),
@@ -265,14 +265,14 @@ pub async fn hostile_urls_do_no_harm(caller: &impl Caller) {
             request.method = method.parse().expect("a method");
             request.url.clone_from(&url);
             request.body = b"{}".to_vec().into();
-            endures(&*webhooks, &request, "a hostile URL");
+            assert_survives(&*webhooks, &request, "a hostile URL");
             assert_eq!(webhooks.handshake(&request), None);
         }
     }
 }
 
-pub async fn nobody_subscribes_without_our_word(caller: &impl Caller) {
-    let (webhooks, (genuine, _)) = (caller.ears(), caller.calls_twice().await);
+pub async fn rejects_handshake_without_token(sender: &impl WebhookSender) {
+    let (webhooks, (genuine, _)) = (sender.webhooks(), sender.send_twice().await);
     for query in [
         "",
         "?hub.mode=subscribe&hub.challenge=1",

@@ -1,5 +1,5 @@
-//! Real servers for tests: each on a loopback port of its own with a private directory, gone when the test is over.
-//! Never in production, and never shared between tests except the Postgres named by `TEST_POSTGRES_URL`.
+//! Real servers for tests, each with a separate loopback port and a private directory, removed at the end of the test.
+//! Not shared between tests, except the Postgres of `TEST_POSTGRES_URL`.
 
 mod nats;
 pub(crate) mod port;

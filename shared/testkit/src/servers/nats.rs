@@ -35,7 +35,7 @@ impl Nats {
         format!("127.0.0.1:{}", self.port.number())
     }
 
-    /// Starts the stopped server on the same port and data.
+    /// Starts the stopped server with the same port and data.
     pub async fn start_again(&mut self) {
         let directory = self.process.directory().to_owned();
         let mut command = self.process.command(find_program("nats-server", &["/usr/sbin".into()]));
@@ -58,13 +58,13 @@ impl Nats {
     }
 }
 
-/// `/healthz` says ok only when JetStream is up too.
+/// Queries `/healthz`, which returns 200 only when JetStream is ready too.
 async fn is_healthy(port: u16) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
-    Ok(answer.split(' ').nth(1) == Some("200"))
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await?;
+    Ok(response.split(' ').nth(1) == Some("200"))
 }
 
 #[cfg(test)]
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_answers_until_stopped_and_again_after() {
+    async fn accepts_connections_while_running() {
         let mut server = Nats::start().await;
         assert!(TcpStream::connect(server.address()).await.is_ok());
         server.stop().await;

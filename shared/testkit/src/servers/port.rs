@@ -1,5 +1,5 @@
-//! Loopback ports for servers of tests. A port belongs to one test from reservation to drop, even while its server is
-//! stopped. Never hands out an ephemeral port: an outgoing connection could take it in between.
+//! Loopback ports for test servers. A port is reserved until it is dropped, even while its server is stopped. Never an
+//! ephemeral port, because an outgoing connection could use it in between.
 
 use std::{
     fs::{self, File},
@@ -10,7 +10,7 @@ use std::{
 /// Below the ephemeral range of Linux (32768 and up).
 const RANGE: Range<u16> = 20_000..32_000;
 
-/// A port that nobody else who asks here gets. The lock is the kernel's, so a killed test leaves nothing behind.
+/// A reserved port. The file lock belongs to the kernel, so a killed test leaves no reservation.
 pub(crate) struct Port {
     number: u16,
     _lock: File,

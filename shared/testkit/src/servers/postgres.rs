@@ -1,4 +1,4 @@
-//! A private PostgreSQL. Never runs as root: the server refuses that, so root starts it as the user `postgres`.
+//! A private PostgreSQL. The server refuses to run as root, so root starts it as the user `postgres`.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use super::{
     process::{Account, Process, find_program},
 };
 
-/// Debian keeps the server's programs out of PATH.
+/// The directory of the server's programs on Debian, which is not in PATH.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
 pub struct Postgres {
@@ -25,12 +25,12 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Without fsync: nothing is lost when the process is killed, only when the machine is.
+    /// Starts a server without fsync: it loses no data when the process is killed, only when the machine fails.
     pub async fn start() -> Self {
         Self::initialize(false).await
     }
 
-    /// With fsync, for tests that measure what a commit costs in production.
+    /// Starts a server with fsync, for tests that measure the cost of a commit.
     pub async fn start_with_fsync() -> Self {
         Self::initialize(true).await
     }
@@ -63,17 +63,17 @@ impl Postgres {
         server
     }
 
-    /// The maintenance database; tests take one of their own from `database`.
+    /// Returns the URL of the maintenance database. Tests use a separate one from `database`.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port.number())
     }
 
-    /// Creates an empty database with a name of its own and returns its URL.
+    /// Creates an empty database with a unique name and returns its URL.
     pub async fn database(&self) -> String {
         create_database(&self.url()).await
     }
 
-    /// Starts the stopped server on the same port and data.
+    /// Starts the stopped server with the same port and data.
     pub async fn start_again(&mut self) {
         let mut command = self.process.command(program("postgres"));
         command.arg("-D").arg(self.process.directory().join("data"));
@@ -91,7 +91,7 @@ impl Postgres {
             .await;
     }
 
-    /// The fast shut-down: open transactions are rolled back, clients disconnected.
+    /// Stops with the fast shutdown: open transactions are rolled back, clients disconnected.
     pub async fn stop(&mut self) {
         self.process.stop("INT").await;
     }
@@ -101,8 +101,8 @@ impl Postgres {
     }
 }
 
-/// An empty database. It lies on the server that `TEST_POSTGRES_URL` names, so that one test run shares one server, or
-/// else on a new one, which lives as long as the second value is held.
+/// Creates an empty database on the server of `TEST_POSTGRES_URL`, which one test run shares, or on a new server, which
+/// lives as long as the second value.
 pub async fn fresh_postgres_database() -> (String, Option<Postgres>) {
     match std::env::var("TEST_POSTGRES_URL") {
         Ok(url) if !url.is_empty() => (create_database(&url).await, None),
@@ -133,7 +133,7 @@ fn program(name: &str) -> PathBuf {
     find_program(name, &folders)
 }
 
-/// None when this process is not root and can run the server itself.
+/// Returns the account for the server. `None` when this process is not root and can run the server directly.
 fn account() -> Option<Account> {
     let root = fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
     root.then(|| find_account(Path::new("/etc/passwd"), "postgres").expect("a user postgres"))
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_database_survives_a_kill_and_is_gone_after_drop() {
+    async fn database_survives_kill_and_is_removed_on_drop() {
         let mut server = Postgres::start().await;
         let (first, second) = (server.database().await, server.database().await);
         assert_ne!(first, second);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fresh_database_can_be_used() {
+    async fn fresh_database_accepts_connections() {
         let (url, _server) = fresh_postgres_database().await;
         PgConnection::connect(&url).await.unwrap().ping().await.unwrap();
     }

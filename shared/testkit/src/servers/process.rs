@@ -1,5 +1,5 @@
-//! One server process with a private directory. Never outlives its test: dropping it kills the process and removes the
-//! directory, and when the test itself is killed, a watchdog does the same.
+//! A server process with a private directory. Dropping it kills the process and removes the directory. When the test
+//! process is killed, a watchdog does the same.
 
 use std::{
     fs,
@@ -15,12 +15,12 @@ use std::{
 
 use tokio::time::sleep;
 
-const POLL: Duration = Duration::from_millis(10);
-const START_DEADLINE: Duration = Duration::from_secs(30);
-const STOP_DEADLINE: Duration = Duration::from_secs(20);
-const QUIT_DEADLINE: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+const QUIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The account that a server runs under, where it must not be root.
+/// The account of a server that must not run as root.
 #[derive(Clone, Copy)]
 pub(crate) struct Account {
     pub(crate) uid: u32,
@@ -29,7 +29,7 @@ pub(crate) struct Account {
 
 pub(crate) struct Process {
     name: &'static str,
-    /// The signal that ends the server at once, but lets it reap its children.
+    /// The signal that ends the server at once and lets it reap its children.
     quit: &'static str,
     directory: PathBuf,
     account: Option<Account>,
@@ -38,7 +38,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// The directory is readable by all and owned by the account, if one is given.
+    /// Creates the directory, readable by all and owned by the account, if there is one.
     pub(crate) fn new(name: &'static str, quit: &'static str, account: Option<Account>) -> Self {
         let directory = std::env::temp_dir().join(format!("butt-dial-{name}-{}", uuid::Uuid::new_v4().simple()));
         fs::create_dir(&directory).expect("a private directory");
@@ -61,7 +61,7 @@ impl Process {
         &self.directory
     }
 
-    /// A command under the server's account, with its output in the file `log`.
+    /// Creates a command under the server's account, with its output in the file `log`.
     pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         let log = fs::File::options()
@@ -81,7 +81,7 @@ impl Process {
     }
 
     pub(crate) fn spawn(&mut self, mut command: Command) {
-        assert!(self.child.is_none(), "{} runs already", self.name);
+        assert!(self.child.is_none(), "{} is already running", self.name);
         let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("can't start {}: {error}", self.name));
@@ -89,12 +89,12 @@ impl Process {
         self.child = Some(child);
     }
 
-    /// Asks `probe` until it says yes. Fails with the server's log when the process ends or the deadline passes.
+    /// Polls until the probe returns true. Panics with the server's log when the process exits or the time-out passes.
     pub(crate) async fn wait_until_ready(&mut self, probe: impl AsyncFn() -> bool) {
         let start = Instant::now();
         loop {
             let ready = probe().await;
-            // Asked after the probe: if the process is gone, whoever answered was not ours.
+            // After the probe: if the process has exited, another server responded.
             let exited = self
                 .child
                 .as_mut()
@@ -103,41 +103,41 @@ impl Process {
                 return;
             }
             assert!(
-                !exited && start.elapsed() < START_DEADLINE,
+                !exited && start.elapsed() < START_TIMEOUT,
                 "{} did not start: {}",
                 self.name,
                 self.log()
             );
-            sleep(POLL).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Sends the signal and waits for the end.
+    /// Sends the signal and waits for the exit.
     pub(crate) async fn stop(&mut self, signal: &str) {
         let Some(mut child) = self.child.take() else { return };
         assert!(send(signal, &child), "can't signal {}", self.name);
         let start = Instant::now();
         while matches!(child.try_wait(), Ok(None)) {
-            if start.elapsed() > STOP_DEADLINE {
+            if start.elapsed() > STOP_TIMEOUT {
                 let _ = child.kill();
                 let _ = child.wait();
                 panic!("{} ignored {signal}: {}", self.name, self.log());
             }
-            sleep(POLL).await;
+            sleep(POLL_INTERVAL).await;
         }
-        self.forget();
+        self.unwatch();
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
-            self.forget();
+            self.unwatch();
         }
     }
 
-    fn forget(&self) {
+    fn unwatch(&self) {
         let _ = fs::remove_file(self.directory.join("watched"));
     }
 
@@ -156,8 +156,8 @@ impl Drop for Process {
             && send(self.quit, child)
         {
             let start = Instant::now();
-            while matches!(child.try_wait(), Ok(None)) && start.elapsed() < QUIT_DEADLINE {
-                std::thread::sleep(POLL);
+            while matches!(child.try_wait(), Ok(None)) && start.elapsed() < QUIT_TIMEOUT {
+                std::thread::sleep(POLL_INTERVAL);
             }
         }
         self.kill();
@@ -174,7 +174,7 @@ fn send(signal: &str, child: &Child) -> bool {
     sent.is_ok_and(|status| status.success())
 }
 
-/// Ends the server named in the file `watched` when the test dies: its own input ends then.
+/// Ends the server of the file `watched` when its standard input is closed, which is when the test process exits.
 const WATCHDOG: &str = r#"
     read -r _
     if server=$(cat "$0/watched"); then
@@ -190,13 +190,13 @@ fn watch(directory: &Path, quit: &str) -> Child {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // Its own group: what kills the test's group must not kill the one who cleans up.
+        // A separate group, so that a signal to the test's group does not kill the watchdog.
         .process_group(0)
         .spawn()
         .expect("sh")
 }
 
-/// Where a program lies: in PATH, or in one of the folders (the last by name first).
+/// Finds a program in PATH or in one of the folders, the last folder first.
 pub(crate) fn find_program(name: &str, folders: &[PathBuf]) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

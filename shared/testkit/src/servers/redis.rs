@@ -1,4 +1,4 @@
-//! A private Redis. As in production it is a cache of shared state: by default it comes back empty after a stop.
+//! A private Redis. By default it is empty after a restart, because production does not rely on its data either.
 
 use std::{fs, path::PathBuf};
 
@@ -20,24 +20,24 @@ pub struct Redis {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    Forgetful,
+    InMemory,
     AppendOnly,
-    /// Forgetful, and reached over TLS only.
+    /// In memory, with TLS only.
     Encrypted,
 }
 
 impl Redis {
-    /// Keeps nothing on disk: `start_again` brings an empty server.
+    /// Starts a server without persistence: it is empty after `start_again`.
     pub async fn start() -> Self {
-        Self::new(Kind::Forgetful).await
+        Self::new(Kind::InMemory).await
     }
 
-    /// Keeps every write, so that `start_again` brings the data back.
+    /// Starts a server that persists every write, so that the data survives `start_again`.
     pub async fn start_append_only() -> Self {
         Self::new(Kind::AppendOnly).await
     }
 
-    /// Speaks TLS only, as `localhost`, with a certificate that nobody else has signed.
+    /// Starts a server with TLS only, with a self-signed certificate for `localhost`.
     pub async fn start_encrypted() -> Self {
         Self::new(Kind::Encrypted).await
     }
@@ -49,7 +49,7 @@ impl Redis {
             kind,
         };
         if kind == Kind::Encrypted {
-            server.make_certificate();
+            server.write_certificate();
         }
         server.start_again().await;
         server
@@ -58,11 +58,11 @@ impl Redis {
     pub fn url(&self) -> String {
         match self.kind {
             Kind::Encrypted => format!("rediss://localhost:{}", self.port.number()),
-            Kind::Forgetful | Kind::AppendOnly => format!("redis://{}", self.address()),
+            Kind::InMemory | Kind::AppendOnly => format!("redis://{}", self.address()),
         }
     }
 
-    /// The certificate of an encrypted server, as PEM: whoever is to trust it has to be told.
+    /// Returns the path of the encrypted server's certificate, as PEM. Clients have to trust it explicitly.
     pub fn certificate(&self) -> PathBuf {
         self.process.directory().join("cert.pem")
     }
@@ -71,10 +71,10 @@ impl Redis {
         self.process.directory().join("key.pem")
     }
 
-    fn make_certificate(&self) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-        fs::write(self.certificate(), made.cert.pem()).expect("the certificate's file");
-        fs::write(self.key(), made.signing_key.serialize_pem()).expect("the key's file");
+    fn write_certificate(&self) {
+        let generated = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        fs::write(self.certificate(), generated.cert.pem()).expect("the certificate's file");
+        fs::write(self.key(), generated.signing_key.serialize_pem()).expect("the key's file");
     }
 
     pub fn address(&self) -> String {
@@ -103,17 +103,17 @@ impl Redis {
         let (address, kind) = (self.address(), self.kind);
         self.process
             .wait_until_ready(async || match kind {
-                // It listens when it is ready; what it would say is for those who know its certificate.
+                // It listens once it is ready. A PING would need the certificate.
                 Kind::Encrypted => TcpStream::connect(&address).await.is_ok(),
-                Kind::Forgetful | Kind::AppendOnly => answers(&address).await.unwrap_or(false),
+                Kind::InMemory | Kind::AppendOnly => responds(&address).await.unwrap_or(false),
             })
             .await;
     }
 
-    /// What the server says to one command of words without spaces, each as it is in a line of its own.
+    /// Sends one command of words without spaces. Returns the lines of the response, without the lines of its framing.
     pub async fn say(&self, command: &str) -> Vec<String> {
-        let said = exchange(&self.address(), command).await.expect("the server answers");
-        let lines = said.lines().filter(|line| !line.starts_with(['*', '$']));
+        let response = exchange(&self.address(), command).await.expect("a response");
+        let lines = response.lines().filter(|line| !line.starts_with(['*', '$']));
         lines.map(str::to_owned).collect()
     }
 
@@ -128,19 +128,19 @@ impl Redis {
 
 async fn exchange(address: &str, command: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
-    // Told to close, it has said everything when it has.
+    // After QUIT the server closes the connection, which marks the end of the response.
     stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).await?;
-    let mut said = String::new();
-    stream.read_to_string(&mut said).await?;
-    Ok(said.strip_suffix("+OK\r\n").unwrap_or(&said).to_owned())
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await?;
+    Ok(response.strip_suffix("+OK\r\n").unwrap_or(&response).to_owned())
 }
 
-async fn answers(address: &str) -> std::io::Result<bool> {
+async fn responds(address: &str) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(b"PING\r\n").await?;
-    let mut answer = [0; 5];
-    stream.read_exact(&mut answer).await?;
-    Ok(&answer == b"+PONG")
+    let mut response = [0; 5];
+    stream.read_exact(&mut response).await?;
+    Ok(&response == b"+PONG")
 }
 
 #[cfg(test)]
@@ -148,13 +148,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_answers_until_stopped_and_again_after() {
+    async fn responds_while_running() {
         let mut server = Redis::start_append_only().await;
         server.stop().await;
-        assert!(answers(&server.address()).await.is_err());
+        assert!(responds(&server.address()).await.is_err());
         server.start_again().await;
-        assert!(answers(&server.address()).await.unwrap());
+        assert!(responds(&server.address()).await.unwrap());
         server.kill();
-        assert!(answers(&server.address()).await.is_err());
+        assert!(responds(&server.address()).await.is_err());
     }
 }

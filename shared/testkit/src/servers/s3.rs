@@ -1,5 +1,5 @@
-//! An S3 server inside the test, behind a real socket, with one bucket and one access key. A program of its own exists in
-//! no package; this one checks signatures and keeps objects as files.
+//! An S3 server in the test process with a real socket, one bucket and one access key. It verifies signatures and stores
+//! objects as files. No package provides a separate server program.
 
 use std::{
     fs,
@@ -42,17 +42,17 @@ impl S3 {
         server
     }
 
-    /// Without a slash at the end.
+    /// Returns the URL without a trailing slash.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port.number())
     }
 
-    /// Where the objects lie as files.
+    /// Returns the directory with the objects as files.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Starts the stopped server on the same port, with what it kept.
+    /// Starts the stopped server with the same port and data.
     pub async fn start_again(&mut self) {
         assert!(self.server.is_empty(), "S3 runs already");
         let files = FileSystem::new(&self.directory).expect("a directory");
@@ -61,7 +61,7 @@ impl S3 {
         let service = service.build();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port.number()))
             .await
-            .expect("the port is ours");
+            .expect("the reserved port");
         self.server.spawn(serve(listener, service));
     }
 
@@ -83,11 +83,11 @@ async fn serve(listener: TcpListener, service: S3Service) {
     loop {
         tokio::select! {
             Ok((socket, _)) = listener.accept() => {
-                // Otherwise every answer waits for an acknowledgement.
+                // Otherwise every response is delayed by Nagle's algorithm.
                 let _ = socket.set_nodelay(true);
                 let connection = http1::Builder::new().serve_connection(TokioIo::new(socket), service.clone());
                 connections.spawn(async move {
-                    // A client that goes away is no fault of the server.
+                    // A disconnected client is not an error.
                     let _ = connection.await;
                 });
             }
