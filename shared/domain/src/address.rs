@@ -1,4 +1,4 @@
-//! Channels, and the addresses that people have on them. An address is checked and normalized once, when it is parsed.
+//! Channels and the addresses on them. An address is validated and normalized once, when it is parsed.
 
 use std::fmt;
 
@@ -6,9 +6,25 @@ use phonenumber::metadata::{DATABASE, Descriptor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A way to reach a person: with a message, or with a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+/// A way to reach a person: by message or by call.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", ascii_case_insensitive)]
 pub enum Channel {
     Sms,
     Whatsapp,
@@ -20,58 +36,45 @@ pub enum Channel {
 
 impl Channel {
     pub const ALL: [Self; 5] = [Self::Sms, Self::Whatsapp, Self::Email, Self::Line, Self::Voice];
-    /// What messages are sent on.
+    /// The channels of messages.
     pub const MESSAGES: [Self; 4] = [Self::Sms, Self::Whatsapp, Self::Email, Self::Line];
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sms => "sms",
-            Self::Whatsapp => "whatsapp",
-            Self::Email => "email",
-            Self::Line => "line",
-            Self::Voice => "voice",
-        }
+        self.into()
     }
 
+    /// Parses the name of a channel in any case.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|channel| channel.as_str().eq_ignore_ascii_case(text))
+        text.parse().ok()
     }
 }
 
-impl fmt::Display for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A destination or a sender, normalized: E.164 for telephone numbers, lower-case domain for e-mail.
-/// `Debug` and `masked` hide most of it, because whole addresses must not reach a log.
+/// A normalized recipient or sender: E.164 for telephone numbers, a lower-case domain for e-mail. `Debug` and `masked`
+/// hide most of it, because full addresses must not be logged.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {
     Phone(String),
     Email(String),
-    /// A user, group, room or bot of LINE: `U`, `C` or `R` and 32 hex digits.
+    /// A user, group or room of LINE: `U`, `C` or `R` and 32 hexadecimal digits.
     Line(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    #[error("a telephone number in E.164 form is needed, such as +14155550123")]
+    #[error("the telephone number is not in E.164 format, such as +14155550123")]
     NotE164,
-    #[error("this is not an e-mail address")]
+    #[error("the e-mail address is not valid")]
     NotEmail,
-    #[error("this is not a LINE id: U, C or R and 32 hexadecimal digits")]
+    #[error("the LINE id is not valid: it consists of U, C or R and 32 hexadecimal digits")]
     NotLine,
 }
 
-/// RFC 5321 4.5.3.1: a path is at most 256 octets with its angle brackets, a local part 64.
-const MAX_EMAIL: usize = 254;
-const MAX_LOCAL_PART: usize = 64;
+/// In bytes. RFC 5321 4.5.3.1 limits a path to 256 octets with its angle brackets, a local part to 64.
+const MAX_EMAIL_BYTES: usize = 254;
+const MAX_LOCAL_PART_BYTES: usize = 64;
 
 impl Address {
-    /// Reads what a caller wrote for this channel. `whatsapp:` before a number is accepted and dropped.
+    /// Parses and normalizes an address of the channel. Accepts and drops the prefix `whatsapp:` of WhatsApp numbers.
     pub fn parse(channel: Channel, text: &str) -> Result<Self, AddressError> {
         match channel {
             Channel::Sms | Channel::Voice => parse_phone(text),
@@ -87,7 +90,7 @@ impl Address {
         }
     }
 
-    /// Enough to recognize an address by, too little to use it: `+14*******23`, `a***@example.com`.
+    /// Returns a masked form for logs, enough to recognize the address: `+14*******23`, `a***@example.com`.
     pub fn masked(&self) -> String {
         match self {
             Self::Phone(number) => {
@@ -113,13 +116,13 @@ impl fmt::Debug for Address {
 
 fn parse_phone(text: &str) -> Result<Address, AddressError> {
     let text = text.trim();
-    // E.164 leaves no doubt about the country; a national number without one would be a guess.
+    // A national number without a country code is ambiguous.
     if !text.starts_with('+') || text.len() > 32 || !text.is_ascii() {
         return Err(AddressError::NotE164);
     }
-    let written_like_a_number = text[1..].bytes().all(|b| b.is_ascii_digit() || b" -().".contains(&b));
+    let has_number_format = text[1..].bytes().all(|b| b.is_ascii_digit() || b" -().".contains(&b));
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    if !written_like_a_number || !(7..=15).contains(&digits.len()) || digits.starts_with('0') {
+    if !has_number_format || !(7..=15).contains(&digits.len()) || digits.starts_with('0') {
         return Err(AddressError::NotE164);
     }
     let e164 = format!("+{digits}");
@@ -129,8 +132,8 @@ fn parse_phone(text: &str) -> Result<Address, AddressError> {
     Ok(Address::Phone(e164))
 }
 
-/// The library knows which calling codes exist and how long their numbers are. Whether a number is assigned is the carrier's
-/// to say: those kept for fiction, +1 415 555 01xx, are not, and they are what examples use.
+/// Checks the calling code and the length of the number. Does not check that the number is assigned: only the carrier
+/// knows, and examples use unassigned numbers (+1 415 555 01xx, reserved for fiction).
 fn is_dialable(digits: &str) -> bool {
     (1..=3).any(|length| {
         let (Some(code), Some(national)) = (digits.get(..length), digits.get(length..)) else {
@@ -142,15 +145,15 @@ fn is_dialable(digits: &str) -> bool {
             .and_then(|code| DATABASE.by_code(&code))
             .unwrap_or_default();
         regions.iter().any(|region| {
-            let kinds = region.descriptors();
+            let descriptors = region.descriptors();
             let kinds = [
-                Some(kinds.general()),
-                kinds.fixed_line(),
-                kinds.mobile(),
-                kinds.toll_free(),
-                kinds.shared_cost(),
-                kinds.personal_number(),
-                kinds.voip(),
+                Some(descriptors.general()),
+                descriptors.fixed_line(),
+                descriptors.mobile(),
+                descriptors.toll_free(),
+                descriptors.shared_cost(),
+                descriptors.personal_number(),
+                descriptors.voip(),
             ];
             let mut lengths = kinds
                 .into_iter()
@@ -166,7 +169,7 @@ fn parse_email(text: &str) -> Result<Address, AddressError> {
     let text = text.trim();
     let (local, domain) = text.rsplit_once('@').ok_or(AddressError::NotEmail)?;
     let local_ok = !local.is_empty()
-        && local.len() <= MAX_LOCAL_PART
+        && local.len() <= MAX_LOCAL_PART_BYTES
         && !local.starts_with('.')
         && !local.ends_with('.')
         && !local.contains("..")
@@ -181,13 +184,13 @@ fn parse_email(text: &str) -> Result<Address, AddressError> {
                 && !label.ends_with('-')
                 && label.chars().all(|c| c.is_alphanumeric() || c == '-')
         });
-    if !local_ok || !labels_ok || text.len() > MAX_EMAIL {
+    if !local_ok || !labels_ok || text.len() > MAX_EMAIL_BYTES {
         return Err(AddressError::NotEmail);
     }
     Ok(Address::Email(format!("{local}@{}", domain.to_lowercase())))
 }
 
-/// LINE Messaging API, "User IDs": `U[0-9a-f]{32}`; groups begin with C, rooms with R.
+/// Parses an id of LINE (Messaging API, "User IDs"): `U[0-9a-f]{32}`; groups begin with C, rooms with R.
 fn parse_line(text: &str) -> Result<Address, AddressError> {
     let text = text.trim();
     let digits = text.strip_prefix(['U', 'C', 'R']).ok_or(AddressError::NotLine)?;
@@ -202,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_normalized() {
+    fn normalizes_numbers() {
         let number = Address::parse(Channel::Sms, " +1 (415) 555-0123 ").unwrap();
         assert_eq!(number.as_str(), "+14155550123");
         assert_eq!(
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_refused() {
+    fn rejects_invalid_numbers() {
         for text in [
             "",
             "415 555 0123",
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn emails() {
+    fn normalizes_and_rejects_emails() {
         assert_eq!(
             Address::parse(Channel::Email, "Ann.Lee+x@Example.COM")
                 .unwrap()
@@ -266,8 +269,20 @@ mod tests {
     }
 
     #[test]
-    fn masks_hide_most() {
+    fn masks_addresses() {
         assert_eq!(format!("{:?}", Address::Phone("+14155550123".into())), "+14*******23");
         assert_eq!(Address::Email("ann@example.com".into()).masked(), "a***@example.com");
+    }
+
+    #[test]
+    fn keeps_wire_strings_of_channels() {
+        let expected = ["sms", "whatsapp", "email", "line", "voice"];
+        for (channel, text) in Channel::ALL.into_iter().zip(expected) {
+            assert_eq!((channel.as_str(), channel.to_string().as_str()), (text, text));
+            assert_eq!(Channel::parse(text), Some(channel));
+            assert_eq!(Channel::parse(&text.to_uppercase()), Some(channel));
+            assert_eq!(serde_json::to_value(channel).unwrap(), text);
+        }
+        assert_eq!(Channel::parse("fax"), None);
     }
 }

@@ -1,18 +1,31 @@
-//! Telephone calls: what the carrier tells us of one, and what it is to do with it.
+//! Telephone calls: the options of an outbound call and the reports of the carrier.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, CallId, Micros, OrgId, clock::Timestamp};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Direction {
     Inbound,
     Outbound,
 }
 
 impl Direction {
-    /// Who calls and who is called, of our own end and the other one.
+    /// Returns the caller and the callee, in this order.
     pub fn caller_and_callee<T>(self, local: T, remote: T) -> (T, T) {
         match self {
             Self::Inbound => (remote, local),
@@ -21,22 +34,30 @@ impl Direction {
     }
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Inbound => "inbound",
-            Self::Outbound => "outbound",
-        }
+        self.into()
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Inbound, Self::Outbound]
-            .into_iter()
-            .find(|direction| direction.as_str() == text)
+        text.parse().ok()
     }
 }
 
-/// Where a call is. Callbacks come in any order; a call never goes back (`rank`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+/// The status of a call. Reports arrive in any order; a lower `rank` never replaces a higher one.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum CallStatus {
     Queued,
     Initiated,
@@ -50,37 +71,15 @@ pub enum CallStatus {
 }
 
 impl CallStatus {
-    pub const ALL: [Self; 9] = [
-        Self::Queued,
-        Self::Initiated,
-        Self::Ringing,
-        Self::InProgress,
-        Self::Completed,
-        Self::Busy,
-        Self::NoAnswer,
-        Self::Canceled,
-        Self::Failed,
-    ];
-
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Initiated => "initiated",
-            Self::Ringing => "ringing",
-            Self::InProgress => "in-progress",
-            Self::Completed => "completed",
-            Self::Busy => "busy",
-            Self::NoAnswer => "no-answer",
-            Self::Canceled => "canceled",
-            Self::Failed => "failed",
-        }
+        self.into()
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
+        text.parse().ok()
     }
 
-    /// A report counts only when its rank is higher than that of every report before.
+    /// Returns the rank. A report is applied only when its rank is higher than that of every earlier report.
     pub fn rank(self) -> i64 {
         match self {
             Self::Queued => 0,
@@ -91,71 +90,71 @@ impl CallStatus {
         }
     }
 
+    /// Returns whether the call has ended, for any reason.
     pub fn is_over(self) -> bool {
         self.rank() == Self::Completed.rank()
     }
 }
 
-/// Who, or what, took a call of ours, as far as the carrier can tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+/// The carrier's machine detection of an outbound call.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum AnsweredBy {
     Human,
-    /// A machine has begun to speak.
+    /// An answering machine has begun to speak.
     MachineStart,
-    /// It has finished: now a message can be left.
+    /// The answering machine has finished; a message can be left now.
     MachineEnd,
     Fax,
     Unknown,
 }
 
 impl AnsweredBy {
-    pub const ALL: [Self; 5] = [
-        Self::Human,
-        Self::MachineStart,
-        Self::MachineEnd,
-        Self::Fax,
-        Self::Unknown,
-    ];
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|who| who.as_str() == text)
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Human => "human",
-            Self::MachineStart => "machine_start",
-            Self::MachineEnd => "machine_end",
-            Self::Fax => "fax",
-            Self::Unknown => "unknown",
-        }
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
     }
 }
 
-/// How a call of ours is to go. Holds what an agent says: kept, encrypted, with the attempt, and never logged.
+/// The options of an outbound call. Contains an agent's texts: stored encrypted with the attempt, never logged.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallOptions {
-    /// How long it may ring.
+    /// The limit of ringing.
     pub ring_seconds: u32,
-    /// The longest that it may last.
+    /// The limit of the call's duration.
     pub limit_seconds: u32,
-    /// Whether the carrier is to find out who, or what, answers.
+    /// Whether the carrier detects answering machines.
     pub detects_machine: bool,
-    /// Pressed once it is answered: `0-9 * # w`.
+    /// Keys to send once the call is answered: `0-9 * # w`, where `w` is a pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digits: Option<String>,
     pub plan: Plan,
 }
 
-/// What is to happen once somebody answers.
+/// The plan of a call once it is answered.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub purpose: Purpose,
-    /// The first words, after the disclosure.
+    /// Spoken first, after the disclosure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub greeting: Option<String>,
-    /// What the agent's client is told about the call with each turn.
+    /// The agent's instructions about the call, sent to its client with each turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system_prompt: Option<String>,
     /// The carrier's name of a voice.
@@ -169,16 +168,16 @@ pub struct Plan {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Purpose {
-    /// The agent talks with whoever answers.
+    /// The agent converses with the callee.
     Converse,
-    /// Something is said, to a human or after a machine's beep, and that is all.
+    /// A message is spoken to a human, or after the beep of an answering machine. Then the call ends.
     Message {
         text: String,
-        /// A sound file that says it; `None`: the carrier speaks the text.
+        /// An audio file with the message. `None`: the carrier speaks the text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         sound_url: Option<String>,
     },
-    /// Whoever answers is connected with this number.
+    /// The callee is connected with this number.
     Connect { to: String },
 }
 
@@ -231,56 +230,56 @@ impl HandledBy {
     }
 }
 
-/// What one callback tells of a call. Serialized into the durable stream; holds no speech.
+/// A carrier's report about a call, from one callback. Serialized into the durable stream; contains no speech.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallReport {
     /// The carrier's id of the call.
     pub carrier_id: String,
     pub direction: Direction,
-    /// Normalized where it is a number; `anonymous` and the like as they come.
+    /// Normalized if it is a number; unchanged otherwise, such as `anonymous`.
     pub from: String,
     /// Normalized.
     pub to: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<CallStatus>,
-    /// The carrier's own order of its reports.
+    /// The carrier's sequence number of the report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
-    /// How long it lasted, once it is over.
+    /// The duration of an ended call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<u32>,
-    /// When it happened, as the carrier says.
+    /// The carrier's time of the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_by: Option<AnsweredBy>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Micros>,
-    /// The conversation's socket has ended.
+    /// The end of the conversation's socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<SessionEnd>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<Recording>,
-    /// What became of a leg that was dialled for a transfer.
+    /// The status of the leg that was dialed for a transfer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialled: Option<CallStatus>,
-    /// Keys that were pressed where keys were asked for.
+    /// The keys that were pressed on request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digits: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
 }
 
-/// How a conversation's socket ended.
+/// The end of a conversation's socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionEnd {
-    /// The carrier's id of this socket's session: a call can have several, one after the other.
+    /// The carrier's id of the session. A call can have several sessions, one after the other.
     pub id: String,
     pub outcome: SessionOutcome,
-    /// What we gave it to hand on, where we ended it.
+    /// The handoff data that we sent when we ended the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handoff: Option<String>,
-    /// The carrier's code, where it failed.
+    /// The carrier's code of a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
 }
@@ -288,11 +287,11 @@ pub struct SessionEnd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SessionOutcome {
-    /// The call is over: hung up, or ended by us over the carrier's API.
+    /// The call has ended: hung up, or ended by us through the carrier's API.
     Completed,
-    /// We ended the session; the call goes on with what it is told to do next.
+    /// We have ended the session; the call continues with the next script.
     Ended,
-    /// The socket was lost or could not be opened; the call goes on.
+    /// The socket was lost or could not be opened; the call continues.
     Failed,
 }
 
@@ -300,7 +299,7 @@ pub enum SessionOutcome {
 pub struct Recording {
     /// The carrier's id.
     pub id: String,
-    /// To be fetched with the carrier's credentials.
+    /// Fetched with the carrier's credentials.
     pub url: Option<String>,
     pub is_completed: bool,
     pub duration_seconds: Option<u32>,
@@ -311,17 +310,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn states_are_read_as_they_are_written() {
-        for status in CallStatus::ALL {
-            assert_eq!(CallStatus::parse(status.as_str()), Some(status));
-            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+    fn keeps_wire_strings_of_call_statuses() {
+        for (status, text) in [
+            (CallStatus::Queued, "queued"),
+            (CallStatus::Initiated, "initiated"),
+            (CallStatus::Ringing, "ringing"),
+            (CallStatus::InProgress, "in-progress"),
+            (CallStatus::Completed, "completed"),
+            (CallStatus::Busy, "busy"),
+            (CallStatus::NoAnswer, "no-answer"),
+            (CallStatus::Canceled, "canceled"),
+            (CallStatus::Failed, "failed"),
+        ] {
+            assert_eq!(status.as_str(), text);
+            assert_eq!(CallStatus::parse(text), Some(status));
+            assert_eq!(serde_json::to_value(status).unwrap(), text);
         }
-        for direction in [Direction::Inbound, Direction::Outbound] {
-            assert_eq!(Direction::parse(direction.as_str()), Some(direction));
-        }
-        for who in AnsweredBy::ALL {
-            assert_eq!(AnsweredBy::parse(who.as_str()), Some(who));
-        }
+        assert_eq!(CallStatus::parse("in_progress"), None);
         assert!(CallStatus::Completed.is_over() && !CallStatus::InProgress.is_over());
+    }
+
+    #[test]
+    fn keeps_wire_strings_of_directions_and_detection() {
+        for (direction, text) in [(Direction::Inbound, "inbound"), (Direction::Outbound, "outbound")] {
+            assert_eq!(direction.as_str(), text);
+            assert_eq!(Direction::parse(text), Some(direction));
+            assert_eq!(serde_json::to_value(direction).unwrap(), text);
+        }
+        for (answered_by, text) in [
+            (AnsweredBy::Human, "human"),
+            (AnsweredBy::MachineStart, "machine_start"),
+            (AnsweredBy::MachineEnd, "machine_end"),
+            (AnsweredBy::Fax, "fax"),
+            (AnsweredBy::Unknown, "unknown"),
+        ] {
+            assert_eq!(answered_by.as_str(), text);
+            assert_eq!(AnsweredBy::parse(text), Some(answered_by));
+            assert_eq!(serde_json::to_value(answered_by).unwrap(), text);
+        }
     }
 }

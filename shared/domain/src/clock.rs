@@ -1,4 +1,4 @@
-//! Time is a parameter: whatever asks for the hour takes a clock, so that tests can hold it still.
+//! Time as a parameter: code that needs the time takes a clock, so that tests can stop it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +11,7 @@ pub type Timestamp = DateTime<Utc>;
 pub enum Clock {
     #[default]
     System,
-    /// Stands still until a test moves it.
+    /// Stands still until a test advances it.
     Manual(Arc<Mutex<Timestamp>>),
 }
 
@@ -20,16 +20,16 @@ impl Clock {
         Self::Manual(Arc::new(Mutex::new(start)))
     }
 
-    /// The current time, to the microsecond: what both databases keep.
+    /// Returns the time, truncated to microseconds: the resolution of both databases.
     pub fn now(&self) -> Timestamp {
         match self {
-            #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
+            #[expect(clippy::disallowed_methods, reason = "the only access to the system clock")]
             Self::System => Utc::now().trunc_subsecs(6),
             Self::Manual(time) => *time.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 
-    /// Moves a manual clock; the system's clock can't be moved and stays as it is.
+    /// Advances a manual clock. Has no effect on the system clock.
     pub fn advance(&self, by: Duration) {
         if let Self::Manual(time) = self {
             *time.lock().unwrap_or_else(PoisonError::into_inner) += by;

@@ -1,13 +1,14 @@
-//! What went wrong, in the words of the wire: one code, one sentence, what to do about it, and whether to try again.
+//! The errors of the API: a code, a message, a hint on how to fix it, and whether a retry may succeed.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
 use crate::Channel;
 
-/// Every code that a tool or a route can answer with. `http_status` is the one table from codes to statuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The error codes of tools and routes. `http_status` maps them to HTTP statuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Code {
     MissingFields,
     InvalidArgument,
@@ -45,53 +46,17 @@ pub enum Code {
     NotAcceptable,
     LinkExpired,
     ServiceUnavailable,
+    #[strum(serialize = "INTERNAL_ERROR")]
     Internal,
 }
 
 impl Code {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MissingFields => "MISSING_FIELDS",
-            Self::InvalidArgument => "INVALID_ARGUMENT",
-            Self::InvalidRecipient => "INVALID_RECIPIENT",
-            Self::InvalidContent => "INVALID_CONTENT",
-            Self::AuthMissingHeader => "AUTH_MISSING_HEADER",
-            Self::AuthInvalidToken => "AUTH_INVALID_TOKEN",
-            Self::AuthTokenRevoked => "AUTH_TOKEN_REVOKED",
-            Self::AuthWrongScope => "AUTH_WRONG_SCOPE",
-            Self::AuthForbidden => "AUTH_FORBIDDEN",
-            Self::AuthLockedOut => "AUTH_LOCKED_OUT",
-            Self::AgentNotFound => "AGENT_NOT_FOUND",
-            Self::MessageNotFound => "MESSAGE_NOT_FOUND",
-            Self::CallNotFound => "CALL_NOT_FOUND",
-            Self::CallOver => "CALL_OVER",
-            Self::TurnSuperseded => "TURN_SUPERSEDED",
-            Self::NotFound => "NOT_FOUND",
-            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
-            Self::AlreadyExists => "ALREADY_EXISTS",
-            Self::NoChannelAssigned => "NO_CHANNEL_ASSIGNED",
-            Self::ChannelUnavailable => "CHANNEL_UNAVAILABLE",
-            Self::WhatsappWindowClosed => "WHATSAPP_WINDOW_CLOSED",
-            Self::ContactOptedOut => "CONTACT_OPTED_OUT",
-            Self::DoNotContact => "DO_NOT_CONTACT",
-            Self::ContentBlocked => "CONTENT_BLOCKED",
-            Self::RateLimited => "RATE_LIMITED",
-            Self::SpendLimit => "SPEND_LIMIT",
-            Self::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
-            Self::ProviderRefused => "PROVIDER_REFUSED",
-            Self::ProviderRateLimited => "PROVIDER_RATE_LIMITED",
-            Self::ProviderMisconfigured => "PROVIDER_MISCONFIGURED",
-            Self::NotSupported => "NOT_SUPPORTED",
-            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
-            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
-            Self::NotAcceptable => "NOT_ACCEPTABLE",
-            Self::LinkExpired => "LINK_EXPIRED",
-            Self::ServiceUnavailable => "SERVICE_UNAVAILABLE",
-            Self::Internal => "INTERNAL_ERROR",
-        }
+        self.into()
     }
 
-    /// The HTTP status of the code on REST routes. 401 and 429 carry `AUTH_*` codes only where the Python client expects them.
+    /// Returns the HTTP status of the code on REST routes. 401 and 429 have `AUTH_*` codes only where the Python client
+    /// expects them.
     pub fn http_status(self) -> u16 {
         match self {
             Self::MissingFields | Self::InvalidArgument | Self::InvalidRecipient | Self::InvalidContent => 400,
@@ -120,7 +85,7 @@ impl Code {
         }
     }
 
-    /// Whether the same request may succeed later without a change.
+    /// Returns whether the same request may succeed later without a change.
     pub fn is_retryable(self) -> bool {
         matches!(
             self,
@@ -134,13 +99,7 @@ impl Code {
     }
 }
 
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A refusal or a fault, ready for the wire. Carries no secret, no body and no whole address.
+/// An error response. Contains no secret, no message body and no full address.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct Failure {
@@ -150,7 +109,7 @@ pub struct Failure {
     pub channel: Option<Channel>,
     /// Whole seconds, rounded up.
     pub retry_after_seconds: Option<u64>,
-    /// Further fields of the envelope, such as `limit` or `messageId`.
+    /// More fields of the response, such as `limit` or `messageId`.
     pub details: Map<String, Value>,
 }
 
@@ -166,19 +125,17 @@ impl Failure {
         }
     }
 
-    /// A fault of ours. The caller is told nothing but that; the cause belongs in the log beside the request's id.
+    /// Creates an internal error. Its cause is logged with the request id and is not part of the response.
     pub fn internal() -> Self {
-        Self::new(
-            Code::Internal,
-            "something went wrong on our side; the request's id is in the log",
-        )
+        Self::new(Code::Internal, "internal error; the request id is in the server log")
     }
 
-    /// A backend can't be reached right now.
-    pub fn unavailable(what: &'static str) -> Self {
-        Self::new(Code::ServiceUnavailable, what).retry_after(1)
+    /// Creates the error of an unreachable backend, with a retry after one second.
+    pub fn unavailable(message: &'static str) -> Self {
+        Self::new(Code::ServiceUnavailable, message).retry_after(1)
     }
 
+    /// Adds the instruction on how to fix the error.
     #[must_use]
     pub fn hint(mut self, text: impl Into<Cow<'static, str>>) -> Self {
         self.remediation = Some(text.into());
@@ -191,19 +148,21 @@ impl Failure {
         self
     }
 
+    /// Adds the wait before a retry, in whole seconds.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after_seconds = Some(seconds);
         self
     }
 
+    /// Adds a field to the response.
     #[must_use]
     pub fn detail(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.details.insert(key.to_owned(), value.into());
         self
     }
 
-    /// The flat envelope that tools and routes answer with.
+    /// Returns the flat JSON object of tool results and response bodies.
     pub fn envelope(&self) -> Value {
         let mut body = self.details.clone();
         body.insert("error".into(), json!(self.message));
@@ -219,5 +178,55 @@ impl Failure {
             body.insert("retryAfterSeconds".into(), json!(seconds));
         }
         Value::Object(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_wire_strings_of_codes() {
+        for (code, text) in [
+            (Code::MissingFields, "MISSING_FIELDS"),
+            (Code::InvalidArgument, "INVALID_ARGUMENT"),
+            (Code::InvalidRecipient, "INVALID_RECIPIENT"),
+            (Code::InvalidContent, "INVALID_CONTENT"),
+            (Code::AuthMissingHeader, "AUTH_MISSING_HEADER"),
+            (Code::AuthInvalidToken, "AUTH_INVALID_TOKEN"),
+            (Code::AuthTokenRevoked, "AUTH_TOKEN_REVOKED"),
+            (Code::AuthWrongScope, "AUTH_WRONG_SCOPE"),
+            (Code::AuthForbidden, "AUTH_FORBIDDEN"),
+            (Code::AuthLockedOut, "AUTH_LOCKED_OUT"),
+            (Code::AgentNotFound, "AGENT_NOT_FOUND"),
+            (Code::MessageNotFound, "MESSAGE_NOT_FOUND"),
+            (Code::CallNotFound, "CALL_NOT_FOUND"),
+            (Code::CallOver, "CALL_OVER"),
+            (Code::TurnSuperseded, "TURN_SUPERSEDED"),
+            (Code::NotFound, "NOT_FOUND"),
+            (Code::MethodNotAllowed, "METHOD_NOT_ALLOWED"),
+            (Code::AlreadyExists, "ALREADY_EXISTS"),
+            (Code::NoChannelAssigned, "NO_CHANNEL_ASSIGNED"),
+            (Code::ChannelUnavailable, "CHANNEL_UNAVAILABLE"),
+            (Code::WhatsappWindowClosed, "WHATSAPP_WINDOW_CLOSED"),
+            (Code::ContactOptedOut, "CONTACT_OPTED_OUT"),
+            (Code::DoNotContact, "DO_NOT_CONTACT"),
+            (Code::ContentBlocked, "CONTENT_BLOCKED"),
+            (Code::RateLimited, "RATE_LIMITED"),
+            (Code::SpendLimit, "SPEND_LIMIT"),
+            (Code::IdempotencyConflict, "IDEMPOTENCY_CONFLICT"),
+            (Code::ProviderRefused, "PROVIDER_REFUSED"),
+            (Code::ProviderRateLimited, "PROVIDER_RATE_LIMITED"),
+            (Code::ProviderMisconfigured, "PROVIDER_MISCONFIGURED"),
+            (Code::NotSupported, "NOT_SUPPORTED"),
+            (Code::PayloadTooLarge, "PAYLOAD_TOO_LARGE"),
+            (Code::UnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE"),
+            (Code::NotAcceptable, "NOT_ACCEPTABLE"),
+            (Code::LinkExpired, "LINK_EXPIRED"),
+            (Code::ServiceUnavailable, "SERVICE_UNAVAILABLE"),
+            (Code::Internal, "INTERNAL_ERROR"),
+        ] {
+            assert_eq!((code.as_str(), code.to_string().as_str()), (text, text));
+        }
     }
 }

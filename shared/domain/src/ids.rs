@@ -1,4 +1,4 @@
-//! Identifiers: text with a prefix that says what they name, so that a mixed-up id is seen at a glance.
+//! Identifiers: text with a prefix for the kind of entity, which makes a wrong id easy to spot.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ macro_rules! id {
         impl $name {
             pub const PREFIX: &'static str = $prefix;
 
-            /// A new id, ordered by time so that indexes grow at one end.
+            /// Generates an id that sorts by time, so that indexes grow at one end.
             pub fn generate() -> Self {
                 Self(format!("{}{}", $prefix, Uuid::now_v7().simple()))
             }
@@ -50,47 +50,48 @@ macro_rules! id {
 }
 
 id!(
-    /// An organization: the tenant. Everything else belongs to exactly one.
+    /// An organization: the tenant. Every other entity belongs to exactly one.
     OrgId, "org_"
 );
 id!(
-    /// An agent. Hosts may supply their own (the Python client sends UUIDs), so the prefix is not promised.
+    /// An agent. Hosts may supply their own ids (the Python client sends UUIDs), so the prefix is not guaranteed.
     AgentId, "agt_"
 );
 id!(
-    /// One outbound message, whatever its channel.
+    /// An outbound message on any channel.
     MessageId, "msg_"
 );
 id!(
-    /// One telephone call, in either direction. An outbound one has it as its message's id too.
+    /// A telephone call in either direction. For an outbound call it is also the id of its message.
     CallId, "call_"
 );
 id!(
-    /// A token's public name; never the secret.
+    /// The public id of a token; never the secret.
     TokenId, "tok_"
 );
 id!(
-    /// A sender address that an agent owns on one channel.
+    /// A sender address of an agent on one channel.
     ChannelId, "chn_"
 );
 
-/// The unique part of an id without a type of its own.
+/// Generates the unique part of an id without a dedicated type. Sorts by time.
 pub fn unique() -> String {
     Uuid::now_v7().simple().to_string()
 }
 
-/// 122 random bits as text: for ids that nobody must guess.
+/// Generates 122 random bits as text, for ids that must not be guessable.
 pub fn random() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
-/// One process among its equals. New at every start and never used again, because the ids of requests to clients carry it.
+/// A process among its replicas. Generated at every start and never reused, because ids of requests to clients contain
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ReplicaId(String);
 
 impl ReplicaId {
-    /// Eight characters: it stands in every session id of the legacy transport, and must hold no dot.
+    /// Generates eight characters without a dot: it is part of every session id of the legacy transport.
     pub fn generate() -> Self {
         let random = Uuid::new_v4().simple().to_string();
         Self(random[..8].to_owned())
@@ -113,10 +114,10 @@ impl fmt::Display for ReplicaId {
     }
 }
 
-/// The longest id that a host may supply, in bytes.
+/// The longest id of a host, in bytes.
 const MAX_HOST_ID: usize = 64;
 
-/// Whether a host may use this text as an id: printable, short, and safe in a path, a subject and a key.
+/// Checks that a host may use the text as an id: at most 64 bytes, and safe in a path, a subject and a key.
 pub fn is_valid_host_id(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= MAX_HOST_ID
@@ -130,14 +131,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_carry_their_prefix_and_sort_by_time() {
+    fn ids_have_prefix_and_sort_by_time() {
         let (a, b) = (MessageId::generate(), MessageId::generate());
         assert!(a.as_str().starts_with("msg_"));
         assert!(a < b);
     }
 
     #[test]
-    fn host_ids_are_checked() {
+    fn checks_host_ids() {
         assert!(is_valid_host_id("3f0c0f8e-5a3a-4b65-9a51-5a9a4c0b6d11"));
         assert!(!is_valid_host_id("../etc/passwd"));
         assert!(!is_valid_host_id("a.b"));

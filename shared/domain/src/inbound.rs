@@ -1,10 +1,10 @@
-//! What carriers tell us: that a person wrote, or what became of a message of ours.
+//! Webhook events of carriers: inbound messages and delivery receipts.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Address, CallId, Channel, MessageId, Micros, clock::Timestamp, ports::carrier::RefusalClass};
 
-/// One thing that happened, as one webhook tells it. Serialized into the durable stream, with bodies: never logged.
+/// One event of a webhook request. Serialized into the durable stream, with message bodies: must not be logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum WebhookEvent {
@@ -15,12 +15,12 @@ pub enum WebhookEvent {
 /// A person's message to one of our addresses.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InboundMessage {
-    /// The carrier's own id of this message: the same for each of its retries.
+    /// The carrier's id of the message, the same in each retry of the webhook.
     pub carrier_id: String,
     pub channel: Channel,
     /// Normalized.
     pub from: String,
-    /// Normalized: one of our addresses.
+    /// One of our addresses, normalized.
     pub to: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
@@ -36,32 +36,32 @@ pub struct InboundMessage {
     pub sender_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Group>,
-    /// The carrier's id of the message that this one answers; for e-mail the `In-Reply-To`.
+    /// The carrier's id of the message that this one replies to; `In-Reply-To` of an e-mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<String>,
-    /// When the carrier says that it was sent.
+    /// The carrier's time of sending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
-    /// The carrier has recognized this keyword and answered it.
+    /// The keyword that the carrier has recognized and replied to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_keyword: Option<Keyword>,
-    /// What was said, line by line, where it was said on the telephone.
+    /// Voicemail only: the transcript, one line per utterance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcript: Option<String>,
-    /// The call that it was left on.
+    /// Voicemail only: the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<CallId>,
-    /// The webhook held no body: it is fetched afterwards, with `Webhooks::fetch_content`.
+    /// The webhook has no body: it is fetched later, with `Webhooks::fetch_content`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
 }
 
-/// Something beside the text. Fetched through `Webhooks::media`, never from `source` as it stands.
+/// An attachment. Fetched with the request of `Webhooks::media`, never from `source` directly.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachment {
     /// The carrier's URL or id of the content.
     pub source: String,
-    /// As the carrier says; to be checked against the content.
+    /// As reported by the carrier. Has to be verified against the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ pub struct Attachment {
     /// In bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// Spoken into the telephone, not a piece of music.
+    /// A voice recording, not any other audio file.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_voice: bool,
 }
@@ -81,9 +81,10 @@ pub struct Group {
     pub name: Option<String>,
 }
 
-/// A word that people send to a sender instead of a message, and that has a meaning by law (47 CFR 64.1200(a)(10)).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A consent keyword with a legal meaning (47 CFR 64.1200(a)(10)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Keyword {
     Stop,
     Start,
@@ -92,82 +93,59 @@ pub enum Keyword {
 
 impl Keyword {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Start => "start",
-            Self::Help => "help",
-        }
+        self.into()
     }
 }
 
-/// What became of a message that a carrier took.
+/// A delivery receipt: the carrier's report about a message that it has accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The carrier's id of the message.
     pub carrier_id: String,
-    /// Our own id, where the carrier gives it back: it proves acceptance even when we never saw the carrier's id.
+    /// Our id of the message, if the carrier returns it. It proves acceptance even when the carrier's id is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageId>,
     pub channel: Channel,
     pub stage: DeliveryStatus,
-    /// The carrier's code, where it failed.
+    /// The carrier's error code of a failed message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
-    /// What that code means.
+    /// The meaning of that code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<RefusalClass>,
-    /// The price, where the carrier tells it here.
+    /// The price, if the carrier reports it in receipts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Micros>,
 }
 
-/// Where a message is on its way. Receipts come in any order; a message never goes back (`rank`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The delivery status of a message. Receipts arrive in any order; a lower `rank` never replaces a higher one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::EnumString, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum DeliveryStatus {
     Accepted,
     Queued,
     Sending,
     Sent,
     Delivered,
-    /// The network or the recipient did not take it; it was paid for.
+    /// Rejected by the network or the recipient. Charged.
     Undelivered,
-    /// It was never sent on.
+    /// Not sent to the network.
     Failed,
     Read,
 }
 
 impl DeliveryStatus {
-    pub const ALL: [Self; 8] = [
-        Self::Accepted,
-        Self::Queued,
-        Self::Sending,
-        Self::Sent,
-        Self::Delivered,
-        Self::Undelivered,
-        Self::Failed,
-        Self::Read,
-    ];
-
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Queued => "queued",
-            Self::Sending => "sending",
-            Self::Sent => "sent",
-            Self::Delivered => "delivered",
-            Self::Undelivered => "undelivered",
-            Self::Failed => "failed",
-            Self::Read => "read",
-        }
+        self.into()
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|stage| stage.as_str() == text)
+        text.parse().ok()
     }
 
-    /// A receipt counts only when its rank is higher than that of every receipt before: a message that was delivered can be
-    /// read, but not queued again, and not undelivered.
+    /// Returns the rank. A receipt is applied only when its rank is higher than that of every earlier receipt: a delivered
+    /// message can become read, but not queued or undelivered.
     pub fn rank(self) -> i64 {
         match self {
             Self::Accepted => 0,
@@ -180,7 +158,7 @@ impl DeliveryStatus {
     }
 }
 
-/// Bodies and whole addresses must not reach a log.
+/// Hides bodies and full addresses, which must not be logged.
 impl std::fmt::Debug for InboundMessage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("InboundMessage")
@@ -192,7 +170,7 @@ impl std::fmt::Debug for InboundMessage {
 }
 
 impl InboundMessage {
-    /// With nothing in it but where it comes from and goes to.
+    /// Creates an empty message between two addresses.
     pub fn new(carrier_id: impl Into<String>, channel: Channel, from: &Address, to: &Address) -> Self {
         Self {
             carrier_id: carrier_id.into(),
@@ -220,20 +198,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stages_are_read_as_they_are_written() {
-        for stage in DeliveryStatus::ALL {
-            assert_eq!(DeliveryStatus::parse(stage.as_str()), Some(stage));
+    fn keeps_wire_strings_and_ranks_of_statuses() {
+        for (status, text, rank) in [
+            (DeliveryStatus::Accepted, "accepted", 0),
+            (DeliveryStatus::Queued, "queued", 1),
+            (DeliveryStatus::Sending, "sending", 2),
+            (DeliveryStatus::Sent, "sent", 3),
+            (DeliveryStatus::Delivered, "delivered", 4),
+            (DeliveryStatus::Undelivered, "undelivered", 4),
+            (DeliveryStatus::Failed, "failed", 4),
+            (DeliveryStatus::Read, "read", 5),
+        ] {
+            assert_eq!((status.as_str(), status.rank()), (text, rank));
+            assert_eq!(DeliveryStatus::parse(text), Some(status));
+            assert_eq!(serde_json::to_value(status).unwrap(), text);
         }
-        assert!(DeliveryStatus::Read.rank() > DeliveryStatus::Delivered.rank());
-        assert_eq!(
-            DeliveryStatus::Delivered.rank(),
-            DeliveryStatus::Undelivered.rank(),
-            "the first of them stands"
-        );
+        assert_eq!(DeliveryStatus::parse("lost"), None);
     }
 
     #[test]
-    fn a_body_is_not_printed() {
+    fn keeps_wire_strings_of_keywords() {
+        for (keyword, text) in [
+            (Keyword::Stop, "stop"),
+            (Keyword::Start, "start"),
+            (Keyword::Help, "help"),
+        ] {
+            assert_eq!(keyword.as_str(), text);
+            assert_eq!(serde_json::to_value(keyword).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn debug_hides_body_and_addresses() {
         let from = Address::parse(Channel::Sms, "+14155550123").unwrap();
         let message = InboundMessage {
             body: Some("a secret".into()),

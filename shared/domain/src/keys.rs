@@ -1,4 +1,4 @@
-//! Every key of the key-value store. One place, because they share one namespace in Redis.
+//! All keys of the key-value store, in one place, because they share one namespace in Redis.
 
 use std::net::IpAddr;
 
@@ -9,17 +9,17 @@ pub fn session(id: &str) -> String {
     format!("mcp:sess:{id}")
 }
 
-/// The line of an agent's sessions.
+/// The bounded list of an agent's most recent sessions.
 pub fn agent_sessions(agent: &AgentId) -> String {
     format!("mcp:agent:{agent}:sessions")
 }
 
-/// An open push stream: who listens, and on which replica.
+/// An open push stream: its listener and its replica.
 pub fn connection(id: &str) -> String {
     format!("mcp:conn:{id}")
 }
 
-/// There as long as the store keeps what this replica wrote.
+/// A marker of a replica. Its absence means that the store has lost its data.
 pub fn replica_mark(replica: &ReplicaId) -> String {
     format!("mcp:replica:{replica}")
 }
@@ -29,75 +29,76 @@ pub fn agent_connections(agent: &AgentId) -> String {
     format!("mcp:agent:{agent}:conns")
 }
 
-/// Wrong tokens from one address.
+/// The counter of failed authentications of one address.
 pub fn auth_failures(peer: IpAddr) -> String {
     format!("auth:failures:{peer}")
 }
 
-/// Until when an address is locked out.
+/// The end of an address's lockout.
 pub fn auth_lock(peer: IpAddr) -> String {
     format!("auth:locked:{peer}")
 }
 
-/// A rate limit. The organization in braces keeps all keys of one take on one node of a Redis cluster.
+/// A rate limit of an agent. The organization in braces keeps all keys of one take on one node of a Redis cluster.
 pub fn agent_limit(org: &OrgId, agent: &AgentId, window: &str) -> String {
     format!("limit:{{{org}}}:{agent}:{window}")
 }
 
+/// A rate limit of an organization.
 pub fn org_limit(org: &OrgId, window: &str) -> String {
     format!("limit:{{{org}}}:{window}")
 }
 
-/// A message in a carrier's list that the reconciler has given to one of ours.
+/// Marks a message of a carrier's list as matched, so that the reconciler does not match it twice.
 pub fn reconciled(carrier: &str, carrier_id: &str) -> String {
     format!("comms:reconciled:{carrier}:{carrier_id}")
 }
 
-/// Whose turn it is to read a durable stream.
+/// The lease of the reader of a durable stream.
 pub fn reader(stream: &str) -> String {
     format!("comms:reader:{stream}")
 }
 
-/// Whose turn it is to ask carriers about calls that nothing is heard of.
+/// The lease of the reconciler of calls without recent reports.
 pub const CALL_RECONCILER_LEASE: &str = "call:unheard:turn";
 
-/// The last of them that was asked about.
+/// The position of that reconciler: the last call that it has looked up.
 pub const CALL_RECONCILER_CURSOR: &str = "call:unheard:place";
 
-/// Where a live call stands. The call in braces keeps it beside its lease in a Redis cluster.
+/// The state of a live call. The call in braces keeps it beside its lease in a Redis cluster.
 pub fn call_state(call: &CallId) -> String {
     format!("call:{{{call}}}:state")
 }
 
-/// Who holds a live call's socket, and alone writes its state.
+/// The lease of a live call. Its holder owns the socket and is the only writer of the state.
 pub fn call_owner(call: &CallId) -> String {
     format!("call:{{{call}}}:owner")
 }
 
-/// What the socket of a call is opened with; good for one socket.
+/// The ticket for the socket of a call. Valid for one socket.
 pub fn call_token(token: &str) -> String {
     format!("call:token:{token}")
 }
 
-/// A signal of a call's, named by where its relay waits for an answer, has its taker.
+/// The claim of a call notification by one waiter. `reply_to` identifies the notification.
 pub fn notification_claim(reply_to: &str) -> String {
     format!("call:taken:{reply_to}")
 }
 
-/// What an agent that waits for events has just been told of a call.
+/// A call event that a waiting agent was already notified of.
 pub fn call_notified(call: &CallId, what: &str) -> String {
     format!("call:{{{call}}}:told:{what}")
 }
 
-/// The set of all relays that hold calls, or held some.
+/// The set of relays that own calls, or owned some.
 pub const RELAYS: &str = "call:relays";
 
-/// There as long as the relay lives.
+/// The heartbeat of a relay. Expires when the relay stops.
 pub fn relay_heartbeat(replica: &ReplicaId) -> String {
     format!("call:relay:{replica}:mark")
 }
 
-/// The set of the calls whose sockets a relay holds.
+/// The set of calls with sockets at a relay.
 pub fn relay_calls(replica: &ReplicaId) -> String {
     format!("call:relay:{replica}:calls")
 }

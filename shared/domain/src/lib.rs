@@ -1,5 +1,5 @@
-//! The nouns of Butt-Dial, the pure rules about them, and the ports that the outside world is reached through.
-//! No I/O and no async runtime in this crate: whatever stands here can be tested with plain values.
+//! The domain types of Butt-Dial, their pure rules, and the ports to the outside world. No I/O and no async runtime, so
+//! that everything here is tested with plain values.
 
 pub mod address;
 pub mod call;

@@ -1,4 +1,4 @@
-//! How much an agent or an organization may do: actions in a window, money in a calendar period.
+//! Limits of an agent or an organization: actions in a time window, spend in a calendar period.
 
 use chrono::{Datelike, Duration, NaiveDate, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,9 @@ pub struct Limits {
     pub max_spend_per_month: Option<Micros>,
 }
 
-/// A window that actions are counted in; they drain evenly (GCRA), the burst is the whole limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A time window of an action limit. The allowance refills evenly (GCRA); the burst is the whole limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Window {
     Minute,
     Hour,
@@ -28,11 +29,7 @@ impl Window {
     pub const ALL: [Self; 3] = [Self::Minute, Self::Hour, Self::Day];
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::Day => "day",
-        }
+        self.into()
     }
 
     pub fn seconds(self) -> u64 {
@@ -52,8 +49,9 @@ impl Window {
     }
 }
 
-/// A calendar period in UTC that money is counted in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A calendar period in UTC of a spend limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Period {
     Day,
     Month,
@@ -63,13 +61,10 @@ impl Period {
     pub const ALL: [Self; 2] = [Self::Day, Self::Month];
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Day => "day",
-            Self::Month => "month",
-        }
+        self.into()
     }
 
-    /// The name of the period that holds `now`: `2026-11-22` or `2026-11`.
+    /// Returns the name of the current period: `2026-11-22` or `2026-11`.
     pub fn key(self, now: Timestamp) -> String {
         match self {
             Self::Day => now.format("%Y-%m-%d").to_string(),
@@ -84,7 +79,7 @@ impl Period {
         }
     }
 
-    /// When the next period begins.
+    /// Returns the start of the next period.
     pub fn end(self, now: Timestamp) -> Timestamp {
         let today = now.date_naive();
         let next = match self {
@@ -107,11 +102,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn periods_end_where_the_next_begins() {
+    fn period_ends_at_start_of_next() {
         let eve = Utc.with_ymd_and_hms(2026, 12, 31, 23, 59, 59).unwrap();
         let new_year = Utc.with_ymd_and_hms(2027, 1, 1, 0, 0, 0).unwrap();
         assert_eq!(Period::Day.end(eve), new_year);
         assert_eq!(Period::Month.end(eve), new_year);
         assert_eq!(Period::Month.key(eve), "2026-12");
+    }
+
+    #[test]
+    fn keeps_wire_strings_of_windows_and_periods() {
+        assert_eq!(Window::ALL.map(Window::as_str), ["minute", "hour", "day"]);
+        assert_eq!(Period::ALL.map(Period::as_str), ["day", "month"]);
     }
 }

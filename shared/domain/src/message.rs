@@ -1,8 +1,8 @@
-//! An outbound message: what it holds, and the states that it passes through.
+//! The content and the status of an outbound message.
 
 use serde::{Deserialize, Serialize};
 
-/// What is sent. Serialized only to be encrypted; never logged.
+/// The content of a message. Serialized only for encryption; never logged.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -13,17 +13,17 @@ pub struct Content {
     /// E-mail only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub html: Option<String>,
-    /// Public https URLs that the carrier fetches.
+    /// Public https URLs, fetched by the carrier.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub media: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Template>,
-    /// Calls only: how the carrier is to place it.
+    /// Calls only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<crate::call::CallOptions>,
 }
 
-/// A text that the carrier has approved, with the values for its gaps.
+/// A template approved by the carrier, with the values of its variables.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
     pub id: String,
@@ -39,53 +39,61 @@ pub struct ThreadRef {
     pub reply_msg_id: Option<String>,
 }
 
-/// A message's state. Once it is accepted, failed or unconfirmed it stays so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The status of a message. `Accepted`, `Failed` and `Unconfirmed` are final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::EnumString, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Status {
-    /// It leaves later. Never in the table of messages: there it begins as `Sending`.
+    /// To be sent later. Never in the table of messages, in which a message begins as `Sending`.
     Scheduled,
-    /// Written down; the request to the carrier is about to leave or under way.
+    /// Stored. The request to the carrier is pending or in flight.
     Sending,
-    /// The carrier has it, and gave an id.
+    /// The carrier has accepted the message and returned its id.
     Accepted,
-    /// The carrier, or a rule of ours after acceptance, said no. Nothing was delivered.
+    /// Refused by the carrier, or by a rule after acceptance. Nothing was delivered.
     Failed,
-    /// It is not known whether the carrier took it; the reconciler is asking.
+    /// The carrier may have accepted the message. The reconciler looks it up.
     Unknown,
-    /// It could not be found out. Sending it again is a choice that the agent has to make.
+    /// Reconciliation ended without a result. The agent decides whether to send the message again.
     Unconfirmed,
 }
 
 impl Status {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Sending => "sending",
-            Self::Accepted => "accepted",
-            Self::Failed => "failed",
-            Self::Unknown => "unknown",
-            Self::Unconfirmed => "unconfirmed",
-        }
+        self.into()
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [
-            Self::Sending,
-            Self::Accepted,
-            Self::Failed,
-            Self::Unknown,
-            Self::Unconfirmed,
-        ]
-        .into_iter()
-        .find(|s| s.as_str() == text)
+        text.parse().ok()
     }
 
-    /// What the agent reads: `pending` as long as nothing is certain.
+    /// Returns the status in API responses: `pending` until the result is known.
     pub fn for_agent(self) -> &'static str {
         match self {
             Self::Sending | Self::Unknown => "pending",
-            settled => settled.as_str(),
+            known => known.as_str(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_wire_strings_of_statuses() {
+        for (status, text, for_agent) in [
+            (Status::Scheduled, "scheduled", "scheduled"),
+            (Status::Sending, "sending", "pending"),
+            (Status::Accepted, "accepted", "accepted"),
+            (Status::Failed, "failed", "failed"),
+            (Status::Unknown, "unknown", "pending"),
+            (Status::Unconfirmed, "unconfirmed", "unconfirmed"),
+        ] {
+            assert_eq!((status.as_str(), status.for_agent()), (text, for_agent));
+            assert_eq!(Status::parse(text), Some(status));
+            assert_eq!(serde_json::to_value(status).unwrap(), text);
+        }
+        assert_eq!(Status::parse("Failed"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Money in micro-units of the organization's currency: integers, so that sums are exact.
+//! Money in micro-units of the organization's currency. Integers, so that sums are exact.
 
 use std::fmt;
 
@@ -13,13 +13,13 @@ impl Micros {
     pub const ZERO: Self = Self(0);
     const PER_UNIT: i64 = 1_000_000;
 
-    /// From an amount as people write it; rounded to the nearest micro-unit. `None` when it is not finite or too large.
+    /// Converts an amount in units, rounded to the nearest micro-unit. `None` when it is not finite or too large.
     pub fn from_units(units: f64) -> Option<Self> {
         let micros = (units * Self::PER_UNIT as f64).round();
         (micros.is_finite() && micros.abs() < 9.0e18).then_some(Self(micros as i64))
     }
 
-    /// For results that people read; sums are never made with it.
+    /// Converts to units for display. Not exact: never use it for sums.
     pub fn as_units(self) -> f64 {
         self.0 as f64 / Self::PER_UNIT as f64
     }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_and_micros() {
+    fn converts_units_and_micros() {
         assert_eq!(Micros::from_units(0.0079), Some(Micros(7_900)));
         assert_eq!(Micros(7_900).to_string(), "0.007900");
         assert_eq!(Micros(-1_500_000).to_string(), "-1.500000");

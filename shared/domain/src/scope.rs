@@ -1,39 +1,43 @@
-//! Who is calling, and what that lets them do. The scopes form one strict ladder.
-
-use std::fmt;
+//! The verified caller and its permissions.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, OrgId, TokenId};
 
-/// Each scope may do all that the scopes before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// A permission level. Each scope includes all scopes before it.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Scope {
     /// Acts as one agent.
     Agent,
     /// Acts for every agent of one organization.
     OrgAdmin,
-    /// Runs the installation.
+    /// Manages the installation.
     SuperAdmin,
 }
 
 impl Scope {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Agent => "agent",
-            Self::OrgAdmin => "org-admin",
-            Self::SuperAdmin => "super-admin",
-        }
+        self.into()
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "agent" => Some(Self::Agent),
-            "org-admin" => Some(Self::OrgAdmin),
-            "super-admin" => Some(Self::SuperAdmin),
-            _ => None,
-        }
+        text.parse().ok()
     }
 
     pub fn allows(self, needed: Self) -> bool {
@@ -41,20 +45,14 @@ impl Scope {
     }
 }
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The verified caller. Made only by the auth guard from a token; nothing in a request's body can change it.
+/// The verified caller. Created only by the auth guard from a token; the body of a request can't change it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     pub token: TokenId,
     pub scope: Scope,
-    /// The tenant. `None` for the orchestrator, which belongs to none.
+    /// The tenant. `None` for the orchestrator, which belongs to no organization.
     pub org: Option<OrgId>,
-    /// The agent that the token speaks for. `None` for team and orchestrator tokens.
+    /// The agent of the token. `None` for tokens of organizations and of the orchestrator.
     pub agent: Option<AgentId>,
 }
 
@@ -63,10 +61,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ladder_is_strict() {
+    fn scopes_are_strictly_ordered() {
         assert!(Scope::SuperAdmin.allows(Scope::OrgAdmin));
         assert!(Scope::OrgAdmin.allows(Scope::Agent));
         assert!(!Scope::Agent.allows(Scope::OrgAdmin));
         assert!(!Scope::OrgAdmin.allows(Scope::SuperAdmin));
+    }
+
+    #[test]
+    fn keeps_wire_strings_of_scopes() {
+        for (scope, text) in [
+            (Scope::Agent, "agent"),
+            (Scope::OrgAdmin, "org-admin"),
+            (Scope::SuperAdmin, "super-admin"),
+        ] {
+            assert_eq!((scope.as_str(), scope.to_string().as_str()), (text, text));
+            assert_eq!(Scope::parse(text), Some(scope));
+            assert_eq!(serde_json::to_value(scope).unwrap(), text);
+        }
+        for text in ["", "Agent", "org_admin", "admin"] {
+            assert_eq!(Scope::parse(text), None, "{text:?}");
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! How many segments a text takes on the air: 160 septets of GSM 03.38 or 70 units of UCS-2, 153 or 67 when split (3GPP TS 23.038, 23.040).
+//! The number of segments of an SMS: 160 septets of GSM 03.38 or 70 units of UCS-2 in one segment, 153 or 67 per segment
+//! of several (3GPP TS 23.038, 23.040).
 
 const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
-/// Reached with an escape, so each takes two septets.
+/// Characters of the extension table. Each takes two septets, because of its escape.
 const EXTENDED: &str = "^{}\\[~]|€\u{c}";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,7 +11,7 @@ pub enum Encoding {
     Ucs2,
 }
 
-/// The segments that `text` takes; an empty text takes one.
+/// Returns the encoding and the number of segments. An empty text takes one segment.
 pub fn segments(text: &str) -> (Encoding, u32) {
     match septets(text) {
         Some(units) => (Encoding::Gsm7, split(units, 160, 153)),
@@ -40,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_of_both_encodings() {
+    fn counts_segments_of_both_encodings() {
         assert_eq!(segments(""), (Encoding::Gsm7, 1));
         assert_eq!(segments(&"a".repeat(160)), (Encoding::Gsm7, 1));
         assert_eq!(segments(&"a".repeat(161)), (Encoding::Gsm7, 2));

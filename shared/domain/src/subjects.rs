@@ -1,68 +1,68 @@
-//! Every subject on the bus. One place, because two services meet in each.
+//! All subjects of the bus, in one place, because each is shared by two services.
 
 use crate::{AgentId, CallId, ReplicaId};
 
-/// A session has changed, or was closed: replicas forget what they remember of it. Payload: the session's id.
+/// A session was changed or closed; replicas drop it from their caches. Payload: the session id.
 pub const SESSION_CHANGED: &str = "mcp.session.changed";
-/// An agent's tokens were revoked: replicas close its open streams. Payload: the agent's id.
+/// The tokens of an agent were revoked; replicas close its open streams. Payload: the agent id.
 pub const TOKENS_REVOKED: &str = "mcp.tokens.revoked";
 
-/// Messages for a push stream whose socket this replica holds; answered with `1`, or `0` when the stream is gone.
+/// Messages for a push stream with a socket at this replica. Reply: `1`, or `0` when the stream is gone.
 pub fn push(replica: &ReplicaId) -> String {
     format!("mcp.gw.{replica}.push")
 }
 
-/// Events for a listener whose socket this replica holds (`Push` of the delivery); answered with `1` once the client has
-/// answered a ping that was sent after them, with `0` when it has not, or is gone.
+/// Events for a listener with a socket at this replica (`Push` of the delivery). Reply: `1` when the client has answered
+/// a ping that was sent after the events, `0` when it has not, or is gone.
 pub fn deliver(replica: &ReplicaId) -> String {
     format!("mcp.gw.{replica}.deliver")
 }
 
-/// A client's answer to a request of this replica's, from wherever it was posted to.
-pub fn client_responses(replica: &ReplicaId) -> String {
-    format!("mcp.gw.{replica}.answers")
-}
-
-/// An agent's log has grown. No payload: who wants to know reads the log.
-pub fn agent_events(agent: &AgentId) -> String {
-    format!("comms.agent.{agent}.evt")
-}
-
-/// An agent can be reached again: whoever delivers looks what waits for it. Payload: the agent's id.
-pub const AGENT_RETURNED: &str = "comms.agent_returned";
-/// An address of ours, or what is blocked on it, has changed. Payload: channel, a blank, address.
-pub const ROUTE_CHANGED: &str = "comms.route_changed";
-/// The durable stream of what carriers tell us.
-pub const INBOUND: &str = "comms.inbound";
-/// What was in it and could not be written down: for operators to look at.
-pub const INBOUND_DEAD_LETTERS: &str = "comms.aside";
-
-/// A request to a client whose push stream this replica holds; answered with the client's result.
+/// Requests to a client with a push stream at this replica. Reply: the client's result.
 pub fn client_requests(replica: &ReplicaId) -> String {
     format!("mcp.gw.{replica}.ask")
 }
 
-/// A request to a client that is not wanted any more. Payload: its id.
-pub fn cancel_request(replica: &ReplicaId) -> String {
-    format!("mcp.gw.{replica}.cancel_request")
+/// Responses of clients to requests of this replica, received by any replica.
+pub fn client_responses(replica: &ReplicaId) -> String {
+    format!("mcp.gw.{replica}.answers")
 }
 
-/// Orders to whoever holds the call's socket; answered.
+/// Cancels a request to a client. Payload: the id of the request.
+pub fn cancel_request(replica: &ReplicaId) -> String {
+    format!("mcp.gw.{replica}.unask")
+}
+
+/// An event was appended to the log of the agent. No payload: subscribers read the log.
+pub fn agent_events(agent: &AgentId) -> String {
+    format!("comms.agent.{agent}.evt")
+}
+
+/// An agent is reachable again; its pending deliveries are due. Payload: the agent id.
+pub const AGENT_RETURNED: &str = "comms.agent_returned";
+/// One of our addresses, or its blocks, was changed. Payload: the channel, a space, the address.
+pub const ROUTE_CHANGED: &str = "comms.route_changed";
+/// The durable stream of webhook events.
+pub const INBOUND: &str = "comms.inbound";
+/// The durable stream of webhook events that could not be applied, for operators.
+pub const INBOUND_DEAD_LETTERS: &str = "comms.aside";
+
+/// Commands to the relay that owns the socket of a call. Answered with a reply.
 pub fn call_commands(call: &CallId) -> String {
     format!("call.{call}.in")
 }
 
-/// What an agent that waits is told of one of its calls; answered with `1` by whoever takes it.
+/// Notifications about one call for a waiting agent. Reply of the claimant: `1`.
 pub fn call_notifications(agent: &AgentId, call: &CallId) -> String {
     format!("call.signal.{agent}.{call}")
 }
 
-/// The same, of all of an agent's calls.
+/// Notifications about all calls of an agent.
 pub fn all_call_notifications(agent: &AgentId) -> String {
     format!("call.signal.{agent}.*")
 }
 
-/// An agent waits for its calls from now on. No payload.
+/// An agent has begun to wait for its calls. No payload.
 pub fn call_presence(agent: &AgentId) -> String {
     format!("call.present.{agent}")
 }

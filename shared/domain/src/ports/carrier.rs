@@ -1,11 +1,11 @@
-//! The port to a carrier's messaging API. An adapter classifies; it never retries and never decides.
+//! The port to a carrier's messaging API. An adapter classifies results; it never retries and never decides.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{Address, Channel, MessageId, Micros, clock::Timestamp, message::Content};
 
-/// A message on its way to one carrier. Holds a body: must not be logged.
+/// A message for one carrier. Contains a body: must not be logged.
 #[derive(Clone)]
 pub struct Dispatch {
     pub message: MessageId,
@@ -13,75 +13,68 @@ pub struct Dispatch {
     pub from: Address,
     pub to: Address,
     pub content: Content,
-    /// Shown beside an e-mail's sender address.
+    /// The display name of the sender. E-mail only.
     pub sender_name: Option<String>,
-    /// Where the carrier is to tell what became of it, with our message's id in its query.
+    /// The URL for delivery receipts, with the id of the message in its query.
     pub callback: Option<String>,
-    /// Calls only: where the carrier asks and tells. Without them no call can be placed.
+    /// Calls only, and required for them.
     pub call_urls: Option<CallUrls>,
 }
 
-/// What a carrier is told about a call that it places.
+/// The callback URLs of an outbound call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallUrls {
-    /// Asked what to do once somebody answers.
+    /// Requested when the call is answered; returns the script.
     pub answer: String,
-    /// Told of the call's progress.
+    /// Receives the status reports of the call.
     pub status: String,
-    /// Told who answered.
+    /// Receives the result of machine detection.
     pub machine: String,
 }
 
-/// Every try ends as exactly one of these (at-most-once: `Unknown` is never sent again blindly).
+/// The result of one send. Sends are at-most-once: after `Unknown` a message is never sent again without reconciliation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// 2xx with the carrier's id.
+    /// The carrier returned 2xx with its id.
     Accepted(CarrierAcceptance),
-    /// The carrier definitely did not take it.
+    /// The carrier definitely did not accept the message.
     Refused(Refusal),
-    /// The request may have been taken: a time-out or a reset after bytes left, or a 5xx.
+    /// The carrier may have accepted the message: a time-out or reset after the request was sent, or a 5xx.
     Unknown(AmbiguityReason),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CarrierAcceptance {
     pub carrier_id: String,
-    /// The carrier's own word for the state, such as `queued`.
+    /// The carrier's own status, such as `queued`.
     pub carrier_status: String,
     pub segments: Option<u32>,
-    /// The price, where the carrier tells it at once.
+    /// The price, if the carrier returns it at once.
     pub price: Option<Micros>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum RefusalClass {
-    /// This recipient can't be reached on this channel.
+    /// The recipient is not reachable on this channel.
     Recipient,
-    /// The recipient has opted out at the carrier: to be written down as revoked consent.
+    /// The recipient has opted out at the carrier. Recorded as revoked consent.
     OptedOut,
-    /// Sender, credentials or account are not in order: the operator has to act.
+    /// The sender, the credentials or the account is not valid. The operator has to fix it.
     Configuration,
     Content,
-    /// WhatsApp's 24-hour window is closed: only a template would pass.
+    /// The 24-hour window of WhatsApp is closed. Only a template can be sent.
     WindowClosed,
-    /// Too fast; the same request may succeed later.
+    /// The rate limit is exceeded. The same request may succeed later.
     Throttled,
-    /// Nothing was sent: the connection could not be made.
+    /// The connection failed; no request was sent.
     Unreachable,
 }
 
 impl RefusalClass {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Recipient => "recipient",
-            Self::OptedOut => "opted_out",
-            Self::Configuration => "configuration",
-            Self::Content => "content",
-            Self::WindowClosed => "window_closed",
-            Self::Throttled => "throttled",
-            Self::Unreachable => "unreachable",
-        }
+        self.into()
     }
 }
 
@@ -90,43 +83,38 @@ pub struct Refusal {
     pub class: RefusalClass,
     /// The carrier's own code, for operators: `21610`, `validation_error`.
     pub carrier_code: Option<String>,
-    /// Whole seconds, where the carrier said so.
+    /// The carrier's `Retry-After`, in whole seconds.
     pub retry_after_seconds: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The reason why the outcome of a carrier request is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum AmbiguityReason {
     TimedOut,
     ConnectionLost,
-    /// 5xx, or a 2xx that makes no sense.
+    /// A 5xx, or a 2xx with an invalid body.
     CarrierFault,
-    /// The process that held the request ended.
-    SenderDied,
 }
 
 impl AmbiguityReason {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::TimedOut => "timed_out",
-            Self::ConnectionLost => "connection_lost",
-            Self::CarrierFault => "carrier_fault",
-            Self::SenderDied => "sender_died",
-        }
+        self.into()
     }
 }
 
-/// What finding out about an unknown send needs, and what the carrier offers for it.
+/// The way in which a carrier lets an unknown outcome be resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reconciliation {
-    /// A repeat with the same key within this many seconds returns the first result: the send itself is the question.
+    /// A repeated request with the same key within the window returns the first result. The send itself is the lookup.
     RepeatWithKey { window_seconds: u64 },
-    /// The carrier lists what it took; a match is looked for.
+    /// The carrier lists accepted messages, which are searched for a match.
     Listing,
-    /// The carrier can't be asked. Only a receipt that brings our id back tells that it was taken.
+    /// The carrier has no lookup. Only a delivery receipt with our id proves acceptance.
     None,
 }
 
-/// A message that the carrier says it took.
+/// An accepted message in the carrier's list.
 #[derive(Clone)]
 pub struct ListedMessage {
     pub carrier_id: String,
@@ -138,25 +126,26 @@ pub struct ListedMessage {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
-    /// Asking again changes nothing.
+    /// Permanent: a repeated request returns the same.
     #[error("the carrier does not have it")]
-    NotThere,
-    #[error("the carrier did not answer")]
-    NoAnswer,
+    NotFound,
+    #[error("the carrier did not respond")]
+    NoResponse,
 }
 
-/// A carrier that can send on at least one channel.
+/// The sending API of a carrier, for at least one channel.
 #[async_trait]
 pub trait Messaging: Send + Sync {
-    /// Sends once. The deadline lies inside: the answer comes within `deadline()`.
+    /// Sends once. Returns within `deadline()`, and never repeats a request.
     async fn send(&self, dispatch: &Dispatch) -> Outcome;
 
-    /// The longest that `send` takes.
+    /// Returns the longest duration of `send`.
     fn deadline(&self) -> std::time::Duration;
 
     fn reconciliation(&self) -> Reconciliation;
 
-    /// What was sent from and to these addresses since `since`. Only asked of carriers with `Reconciliation::Listing`.
+    /// Lists the messages sent between these addresses since `since`. Only carriers with `Reconciliation::Listing`
+    /// support it; others return an error.
     async fn list(
         &self,
         channel: Channel,
@@ -165,6 +154,42 @@ pub trait Messaging: Send + Sync {
         since: Timestamp,
     ) -> Result<Vec<ListedMessage>, LookupError>;
 
-    /// Whether the credentials work: a cheap authenticated read. The text says how to mend what fails.
+    /// Verifies the credentials with a cheap authenticated read. The error text says how to fix the settings.
     async fn check(&self) -> Result<(), String>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::{speech::AudioFormat, webhook::VerificationError};
+
+    #[test]
+    fn keeps_wire_strings_of_refusals() {
+        for (class, text) in [
+            (RefusalClass::Recipient, "recipient"),
+            (RefusalClass::OptedOut, "opted_out"),
+            (RefusalClass::Configuration, "configuration"),
+            (RefusalClass::Content, "content"),
+            (RefusalClass::WindowClosed, "window_closed"),
+            (RefusalClass::Throttled, "throttled"),
+            (RefusalClass::Unreachable, "unreachable"),
+        ] {
+            assert_eq!(class.as_str(), text);
+            assert_eq!(serde_json::to_value(class).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn keeps_labels_of_reasons_and_formats() {
+        assert_eq!(AmbiguityReason::TimedOut.as_str(), "timed_out");
+        assert_eq!(AmbiguityReason::ConnectionLost.as_str(), "connection_lost");
+        assert_eq!(AmbiguityReason::CarrierFault.as_str(), "carrier_fault");
+        assert_eq!(VerificationError::NoSecret.as_str(), "no_secret");
+        assert_eq!(VerificationError::Unsigned.as_str(), "unsigned");
+        assert_eq!(VerificationError::WrongSignature.as_str(), "wrong_signature");
+        assert_eq!(VerificationError::Stale.as_str(), "stale");
+        assert_eq!(AudioFormat::Mp3.as_str(), "mp3");
+        assert_eq!(AudioFormat::Ogg.as_str(), "ogg");
+        assert_eq!(AudioFormat::Wav.as_str(), "wav");
+    }
 }

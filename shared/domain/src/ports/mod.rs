@@ -1,4 +1,4 @@
-//! The ports: traits for which two real implementations exist. Their conformance suites stand in `shared/testkit`.
+//! The ports: traits with at least two real implementations. Their conformance suites are in `shared/testkit`.
 
 pub mod bus;
 pub mod carrier;

@@ -1,17 +1,19 @@
-//! The port to a language model: the mind of the answering machine. An adapter streams; it never retries and never decides.
+//! The port to a language model, which is the voicemail agent. An adapter streams; it never retries and never decides.
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-/// What the model is asked. Holds what people said: must not be logged.
+/// A request for a completion. Contains the caller's speech: must not be logged.
 #[derive(Clone)]
 pub struct Prompt {
     pub system: String,
-    /// In order; the first is the person's.
+    /// In order. The first turn is the person's.
     pub turns: Vec<Turn>,
+    /// The limit of the completion, in tokens of the model.
     pub max_tokens: u32,
 }
 
+/// One utterance of a conversation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Turn {
     pub speaker: Speaker,
@@ -24,52 +26,54 @@ pub enum Speaker {
     Model,
 }
 
-/// A piece of the answer, as it comes.
+/// A chunk of a streamed completion.
 #[derive(Clone, PartialEq, Eq)]
 pub enum CompletionChunk {
-    /// With its own blanks: pieces are put together as they are.
+    /// Text with its own white space: chunks are concatenated unchanged.
     Text(String),
-    /// The answer is over.
+    /// The end of the completion. No chunk follows.
     End(FinishReason),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinishReason {
     Finished,
-    /// It was cut at `max_tokens`.
+    /// The completion was truncated at `max_tokens`.
     TooLong,
-    /// The model, or a filter, did not want to answer.
+    /// The model, or a content filter, refused to answer.
     Refused,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
-    /// Too much to do, there or for us; whole seconds until it is worth asking again, where it was said.
-    #[error("the model has too much to do")]
+    /// The vendor is overloaded or has reached our rate limit. `retry_after_seconds` is `None` when the vendor gave no
+    /// time.
+    #[error("the language model is overloaded")]
     Overloaded { retry_after_seconds: Option<u64> },
-    /// Key, account or model are not in order: the operator has to act.
-    #[error("the model refuses our account: {0}")]
+    /// The key, the account or the model is not valid. The operator has to fix the settings.
+    #[error("the language model rejects the key, the account or the model: {0}")]
     Configuration(String),
-    #[error("the model does not take the request: {0}")]
+    #[error("the language model rejects the request: {0}")]
     Refused(String),
-    #[error("the model can't be reached")]
+    #[error("the language model is unreachable")]
     Unreachable,
-    /// Nothing has come for too long.
-    #[error("the model says nothing")]
+    /// No data arrived within the adapter's deadline.
+    #[error("the language model stalled")]
     Stalled,
-    /// The answer broke off, or made no sense.
-    #[error("the model's answer broke off")]
+    /// The stream ended early, or a response was not valid.
+    #[error("the completion was interrupted")]
     Broken,
 }
 
+/// A streamed completion. Ends with `CompletionChunk::End` or with an error, never without either.
 pub type CompletionStream = BoxStream<'static, Result<CompletionChunk, ModelError>>;
 
+/// A vendor's language model.
 #[async_trait]
 pub trait LanguageModel: Send + Sync {
-    /// Asks once. Dropping the answer, or this future, cancels the request upstream at once.
-    /// A stream that ends without `CompletionChunk::End` has not happened: it ends with an error then.
+    /// Requests one completion. Dropping this future or the stream cancels the request at the vendor at once.
     async fn complete(&self, prompt: &Prompt) -> Result<CompletionStream, ModelError>;
 
-    /// Whether key and model work: a cheap authenticated request. The text says how to mend what fails.
+    /// Verifies key and model with a cheap authenticated request. The error text says how to fix the settings.
     async fn check(&self) -> Result<(), String>;
 }

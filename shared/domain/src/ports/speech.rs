@@ -1,34 +1,32 @@
-//! The port to a speech synthesizer: a text becomes a sound file.
+//! The port to a speech synthesizer, which converts a text to an audio file.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
-/// What is to be spoken. Holds a text of an agent's: must not be logged.
+/// A text to synthesize. Contains an agent's text: must not be logged.
 #[derive(Clone)]
 pub struct Utterance {
     pub text: String,
-    /// The vendor's name of a voice; `None`: the one that is set up.
+    /// The vendor's name of a voice. `None`: the configured one.
     pub voice: Option<String>,
-    /// BCP 47.
+    /// BCP 47. `None`: detected by the vendor.
     pub language: Option<String>,
     pub format: AudioFormat,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum AudioFormat {
     Mp3,
-    /// Opus in Ogg: what messengers take for voice messages.
+    /// Opus in Ogg, the format of voice messages in messengers.
     Ogg,
     Wav,
 }
 
 impl AudioFormat {
+    /// Returns the file extension: `mp3`, `ogg` or `wav`.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mp3 => "mp3",
-            Self::Ogg => "ogg",
-            Self::Wav => "wav",
-        }
+        self.into()
     }
 
     pub fn content_type(self) -> &'static str {
@@ -42,24 +40,28 @@ impl AudioFormat {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpeechError {
-    #[error("the speech synthesizer has too much to do")]
+    /// The vendor is overloaded or has reached our rate limit. `retry_after_seconds` is `None` when the vendor gave no
+    /// time.
+    #[error("the speech synthesizer is overloaded")]
     Overloaded { retry_after_seconds: Option<u64> },
-    /// Key, account or voice are not in order: the operator, or who chose the voice, has to act.
-    #[error("the speech synthesizer refuses: {0}")]
+    /// The key, the account or the voice is not valid. The operator, or the agent that chose the voice, has to fix it.
+    #[error("the speech synthesizer rejects the key, the account or the voice: {0}")]
     Configuration(String),
-    #[error("the speech synthesizer does not take the text: {0}")]
+    #[error("the speech synthesizer rejects the text: {0}")]
     Refused(String),
-    #[error("the speech synthesizer can't be reached")]
+    #[error("the speech synthesizer is unreachable")]
     Unreachable,
 }
 
+/// A vendor's speech synthesizer.
 #[async_trait]
 pub trait SpeechSynthesis: Send + Sync {
-    /// The whole file, in the format that was asked for.
+    /// Returns the whole file in the requested format.
     async fn synthesize(&self, utterance: &Utterance) -> Result<Bytes, SpeechError>;
 
-    /// The most characters that a text may have.
+    /// Returns the limit of a text, in characters.
     fn max_characters(&self) -> usize;
 
+    /// Verifies the key with a cheap authenticated request. The error text says how to fix the settings.
     async fn check(&self) -> Result<(), String>;
 }

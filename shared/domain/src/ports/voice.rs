@@ -1,146 +1,131 @@
-//! The port to a carrier's calls: what it is told to do with one, and the socket of a conversation, over which the carrier
-//! brings what a caller says as text and speaks what it is sent. An adapter translates; it keeps no state and decides nothing.
+//! The port to a carrier's calls: scripts, live-call commands, and the socket of a conversation, over which the carrier
+//! sends the caller's speech as text and speaks the text that it receives. An adapter translates; it holds no state and
+//! decides nothing.
 
 use async_trait::async_trait;
 use http::HeaderMap;
 
-use super::webhook::{VerificationError, UnreadableRequest, WebhookRequest};
+use super::webhook::{UnreadableRequest, VerificationError, WebhookRequest};
 use crate::{
     Micros,
     call::{CallReport, CallStatus},
     clock::Timestamp,
 };
 
-/// What the carrier is to do with a call, one step after the other. When the last is done, it hangs up.
+/// The steps that the carrier runs on a call, in order. After the last one it hangs up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script(pub Vec<Step>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     Say(Speech),
-    /// A sound file behind a URL that the carrier can fetch.
+    /// Plays the audio file at a URL that the carrier can fetch.
     Play(String),
-    Pause {
-        seconds: u32,
-    },
-    /// Until the conversation's socket ends; then the carrier asks `action_url` what to do next.
+    /// Runs a conversation until its socket ends. Then the carrier requests the next script from `action_url`.
     Converse(Box<ConversationSocket>),
-    /// Records the caller after a beep, then asks `action_url` what to do next. Where nothing was said, the next step follows.
+    /// Records the caller after a beep. Then the carrier requests the next script from `action_url`. After silence it
+    /// continues with the next step.
     Record {
         max_seconds: u32,
         action_url: String,
-        /// Told once the recording can be fetched.
-        recording_url: String,
-    },
-    /// Records both sides from now on, beside what follows.
-    StartRecording {
+        /// Notified when the recording can be fetched.
         recording_url: String,
     },
     Dial(Dial),
-    /// Asks there what to do next.
+    /// Requests the next script from the URL.
     Redirect {
         url: String,
     },
-    Conference(Conference),
-    /// Does not take the call; `is_busy`: with the busy tone. Not paid for.
-    Reject {
-        is_busy: bool,
-    },
+    /// Rejects the call without charge.
+    Reject,
     Hangup,
 }
 
+/// A text for the carrier's speech synthesizer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Speech {
     pub text: String,
     /// BCP 47.
     pub language: Option<String>,
-    /// The carrier's name for it.
+    /// The carrier's name of a voice.
     pub voice: Option<String>,
 }
 
-/// A conversation over a socket that the carrier opens to us.
+/// The settings of a conversation over a socket that the carrier opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConversationSocket {
-    /// `wss://`; holds the conversation's token.
+    /// `wss://`; contains the ticket of the conversation.
     pub socket_url: String,
-    /// Asked what to do next when the socket has ended, however it has. Without it the call would end with the socket.
+    /// Returns the next script after the end of the socket, for any reason. Without it the call would end with the
+    /// socket.
     pub action_url: String,
-    /// Spoken at once by the carrier, before anything comes over the socket. `None` where a conversation goes on.
+    /// Spoken by the carrier at once, before the first frame. `None` for a resumed conversation.
     pub greeting: Option<String>,
-    /// BCP 47, of both sides, to begin with.
+    /// The first language of both sides, BCP 47.
     pub language: String,
     pub voice: Option<String>,
-    /// More languages that may be spoken.
+    /// Other languages that the conversation may switch to, BCP 47.
     pub languages: Vec<String>,
-    /// Words that are likely to be said, to be recognized better.
+    /// Likely words, for speech recognition.
     pub hints: Vec<String>,
-    /// What is being said is told before it has been said to the end.
+    /// Whether the carrier also sends transcripts of unfinished utterances.
     pub partial_transcripts: bool,
 }
 
-/// Calls somebody and connects both.
+/// Calls another number and connects it with the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dial {
     pub to: String,
     pub caller_id: Option<String>,
     pub ring_seconds: u32,
     pub limit_seconds: Option<u32>,
-    /// Asked what to do next when the connection is over, or was never made.
+    /// Returns the next script when the connection has ended or failed.
     pub action_url: String,
-    /// Asked for what the one who is called hears before both are connected.
+    /// Returns the script that the callee hears before both are connected.
     pub whisper_url: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conference {
-    pub name: String,
-    /// The conference begins when this participant comes.
-    pub starts: bool,
-    /// The conference ends when this participant goes.
-    pub ends: bool,
-    pub is_muted: bool,
-}
-
-/// A script in the carrier's own language.
+/// A script in the carrier's format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
     pub content_type: &'static str,
     pub body: String,
 }
 
-/// What the carrier says over a conversation's socket.
+/// A frame from the carrier on the socket of a conversation.
 #[derive(Clone, PartialEq, Eq)]
 pub enum IncomingFrame {
     /// The first frame.
     Opened {
-        /// The carrier's id of this session.
+        /// The carrier's id of the session.
         session: String,
         carrier_id: String,
         from: String,
         to: String,
     },
-    /// What the caller says; with `is_last` false it is still being said, and each tells all of it so far.
-    Said {
+    /// The transcript of the caller's utterance. With `is_last` false the utterance continues, and the next transcript
+    /// repeats its beginning.
+    Transcript {
         text: String,
         language: Option<String>,
         is_last: bool,
     },
-    /// The caller began to speak, or pressed a key, and everything that was queued has been thrown away. `heard` is what was
-    /// spoken of the piece that was cut, and of that piece only.
+    /// The caller began to speak, or pressed a key, and the carrier has discarded its speech queue. `spoken` is the spoken
+    /// part of the interrupted text only.
     Interrupted {
-        heard: String,
+        spoken: String,
     },
     Key(char),
-    /// A piece has been spoken to its end, or to where it was cut.
+    /// A text was spoken to its end, or until its interruption.
     Played(String),
     Speaking {
         who: Speaker,
         is_speaking: bool,
     },
-    /// The carrier could not do what it was told, or the session can't go on: its code, where it gives one. What else it
-    /// tells may quote what was said.
+    /// The carrier could not execute a frame, or the session can't continue. The carrier's code, if it sends one. Its text
+    /// is dropped, because it may quote the caller.
     Fault(Option<u32>),
-    /// Something that we do not know, or have no use for.
+    /// An unknown or irrelevant frame.
     Other,
 }
 
@@ -150,17 +135,17 @@ pub enum Speaker {
     Us,
 }
 
-/// What we say over a conversation's socket.
+/// A frame to the carrier on the socket of a conversation.
 #[derive(Clone, PartialEq, Eq)]
 pub enum OutgoingFrame {
     Speak {
         text: String,
-        /// Nothing follows that belongs to it.
+        /// The end of the utterance.
         is_last: bool,
         language: Option<String>,
-        /// Whether the caller may interrupt it.
+        /// Whether the caller can interrupt the text. `None`: the carrier's default.
         interruptible: Option<bool>,
-        /// It may be cut by what comes after it.
+        /// Whether the next frame can cut the text off.
         preemptible: bool,
     },
     Play {
@@ -168,70 +153,65 @@ pub enum OutgoingFrame {
         preemptible: bool,
     },
     Digits(String),
-    /// From now on both sides speak this language, BCP 47: one that the conversation was begun with.
+    /// Switches the language of both sides, BCP 47. One of the languages of the `ConversationSocket`.
     Language(String),
-    /// Ends the session; the call goes on with the action, which is told `handoff`.
+    /// Ends the session. The call continues with the script of `action_url`, which receives `handoff`.
     End {
         handoff: Option<String>,
     },
 }
 
-/// A frame that is not what the carrier sends: the socket is to be closed.
+/// An invalid frame. The socket has to be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a frame can't be read: {0}")]
+#[error("the frame can't be parsed: {0}")]
 pub struct MalformedFrame(pub &'static str);
 
-/// What came of an order about a live call. All of them may be given again: they say what is to be, not what is to change.
+/// The failure of a command for a live call. All commands are idempotent: they set a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
-    /// The call is over, or there is none.
-    #[error("the call is over")]
-    Over,
-    #[error("the carrier refused: {0}")]
+    /// The call has ended or never existed.
+    #[error("the call has ended")]
+    CallEnded,
+    #[error("the carrier refused the command: {0}")]
     Refused(String),
-    #[error("the carrier does not answer")]
+    #[error("the carrier did not respond")]
     Unreachable,
 }
 
-/// A live call as the carrier knows it.
+/// A call in the carrier's records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CarrierCall {
     pub carrier_id: String,
     pub status: CallStatus,
     pub created_at: Timestamp,
     pub ended_at: Option<Timestamp>,
-    /// How long it lasted, once it is over.
+    /// The duration of an ended call.
     pub duration_seconds: Option<u32>,
-    /// Carriers know it some time after the end.
+    /// Available some time after the end.
     pub price: Option<Micros>,
 }
 
-/// A carrier with calls. CallOptions one is `Messaging::send` on `Channel::Voice`: it passes the outbound pipeline.
+/// The call API of a carrier. Outbound calls are placed by `Messaging::send` on `Channel::Voice`, so that they pass the
+/// outbound pipeline.
 #[async_trait]
 pub trait Voice: Send + Sync {
     fn render(&self, script: &Script) -> Rendered;
 
-    /// What a callback about a call says. The request has been verified. Costs no I/O.
+    /// Parses the report of a verified callback. No I/O.
     fn parse_report(&self, request: &WebhookRequest) -> Result<CallReport, UnreadableRequest>;
 
-    /// Whether the carrier opens this socket. `url` is the one that it was told, with `wss://`. Costs no I/O.
+    /// Verifies that the carrier opens this socket. `url` is the URL of the script, with `wss://`. No I/O.
     fn verify_socket(&self, url: &str, headers: &HeaderMap) -> Result<(), VerificationError>;
 
     fn parse_frame(&self, text: &str) -> Result<IncomingFrame, MalformedFrame>;
 
     fn encode_frame(&self, frame: &OutgoingFrame) -> String;
 
-    /// The live call goes on with this script, whatever it is doing.
+    /// Replaces the running script of a live call.
     async fn redirect(&self, carrier_id: &str, script: &Script) -> Result<(), ControlError>;
 
     async fn hang_up(&self, carrier_id: &str) -> Result<(), ControlError>;
 
-    /// Begins to record a live call, both sides. Told at `recording_url` once it can be fetched.
-    async fn start_recording(&self, carrier_id: &str, recording_url: &str) -> Result<(), ControlError>;
-
-    /// Calls somebody into a conference.
-    async fn invite(&self, conference: &str, from: &str, to: &str, status_url: &str) -> Result<(), ControlError>;
-
-    /// Where the call stands by now.
+    /// Fetches the current state of a call.
     async fn fetch_call(&self, carrier_id: &str) -> Result<CarrierCall, ControlError>;
 }

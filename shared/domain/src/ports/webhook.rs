@@ -1,4 +1,4 @@
-//! The port to what carriers send us. An adapter proves who called and reads what is said; it decides nothing.
+//! The port to the webhooks of carriers. An adapter verifies the sender and parses the content; it decides nothing.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,87 +10,83 @@ use crate::{
     inbound::{Attachment, InboundMessage, WebhookEvent},
 };
 
-/// A request as it came, before anything is believed. Holds bodies: must not be logged.
+/// A webhook request before verification. Contains message bodies: must not be logged.
 #[derive(Clone)]
 pub struct WebhookRequest {
     pub method: Method,
-    /// The public URL that the carrier was told to call, with the path and the query of this request. Made from the
+    /// The public URL that was registered at the carrier, with the path and the query of this request. Built from the
     /// settings, never from `Host` or `X-Forwarded-*`.
     pub url: String,
     pub headers: HeaderMap,
-    /// As it came, byte for byte: signatures are computed over it.
+    /// Byte for byte as received, because signatures are computed over it.
     pub body: Bytes,
     pub received_at: Timestamp,
 }
 
 impl WebhookRequest {
-    /// A header as text; `None` also when it is no text.
+    /// Returns a header as text, `None` when it is missing or not valid text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }
 
-/// Why nobody believes a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+/// The reason why a webhook request is not authentic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum VerificationError {
-    /// We have nothing to check signatures with: the operator has to set it.
-    #[error("no secret is set to check this signature with")]
+    /// No secret is configured. The operator has to set it.
+    #[error("no secret is configured to verify the signature")]
     NoSecret,
     #[error("the request is not signed")]
     Unsigned,
     #[error("the signature is wrong")]
     WrongSignature,
-    /// Signed too long ago, or in the future.
+    /// The signed time is too old, or in the future.
     #[error("the request is too old")]
     Stale,
 }
 
 impl VerificationError {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoSecret => "no_secret",
-            Self::Unsigned => "unsigned",
-            Self::WrongSignature => "wrong_signature",
-            Self::Stale => "stale",
-        }
+        self.into()
     }
 }
 
-/// A request that was signed and can't be read all the same. Holds no part of the request.
+/// A verified request that can't be parsed. The text contains no part of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the request can't be read: {0}")]
+#[error("the webhook request can't be parsed: {0}")]
 pub struct UnreadableRequest(pub &'static str);
 
-/// What the carrier wants to read in a 2xx.
+/// The 2xx response that the carrier expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Acknowledgement {
     pub content_type: &'static str,
     pub body: &'static str,
 }
 
-/// How an attachment is fetched. Sent through the guard that keeps requests out of private networks.
+/// A request that fetches an attachment. Sent through the egress guard, which blocks private networks.
 #[derive(Clone)]
 pub struct MediaRequest {
     pub url: String,
-    /// Sent to the host of `url` only, never to where it redirects.
+    /// Sent to the host of `url` only, never to a redirect target.
     pub headers: HeaderMap,
-    /// Whether the host is the carrier's own API, as the operator has set it: then it may be in a private network.
+    /// The host is the configured API of the carrier, which may be in a private network.
     pub is_carrier: bool,
 }
 
-/// A carrier that calls us.
+/// The webhooks of a carrier.
 #[async_trait]
 pub trait Webhooks: Send + Sync {
-    /// A header that only this carrier's requests have: how its requests are told from others' on shared paths.
+    /// Returns the name of a header that only this carrier sends. It identifies the carrier on shared paths.
     fn signature_header(&self) -> &'static str;
 
-    /// Whether the carrier sent this, just now. Costs no I/O.
+    /// Verifies that the carrier sent the request recently. No I/O.
     fn verify(&self, request: &WebhookRequest) -> Result<(), VerificationError>;
 
-    /// What it says, in order. Empty when it says nothing that concerns us. Costs no I/O.
-    fn read(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest>;
+    /// Parses a verified request into its events, in order. Empty when no event concerns us. No I/O.
+    fn parse(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest>;
 
-    /// The answer to a question of the carrier's, asked with GET, whether it may call here. `None`: it may not.
+    /// Returns the response to the carrier's GET request that registers the webhook. `None`: not authorized.
     fn handshake(&self, _request: &WebhookRequest) -> Option<String> {
         None
     }
@@ -102,11 +98,11 @@ pub trait Webhooks: Send + Sync {
         }
     }
 
-    /// Fetches what an `incomplete` message lacks.
+    /// Fetches the missing content of an `incomplete` message.
     async fn fetch_content(&self, message: InboundMessage) -> Result<InboundMessage, LookupError> {
         Ok(message)
     }
 
-    /// How to fetch an attachment's content. Some carriers have to be asked for the address first.
+    /// Returns the request that fetches an attachment. Some carriers have to be asked for its URL first.
     async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupError>;
 }
