@@ -1,15 +1,17 @@
-//! Agents, and the profile of one: all that a send needs to know about its sender, in one round trip.
+//! Agents, and the profile of an agent: everything that a send needs to know about its sender, read in one round trip.
 
 use butt_dial_domain::{AgentId, Channel, OrgId, clock::Timestamp, limits::Limits};
 use serde::Deserialize;
 
 use crate::{
     OwnedChannel, Store, StoreError,
-    engine::{reading, writing},
+    engine::{Sql, on_reader, on_writer},
     limits::LimitsRow,
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether an agent may act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum AgentStatus {
     Active,
     Inactive,
@@ -18,20 +20,11 @@ pub enum AgentStatus {
 
 impl AgentStatus {
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Inactive => "inactive",
-            Self::Suspended => "suspended",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        [Self::Active, Self::Inactive, Self::Suspended]
-            .into_iter()
-            .find(|status| status.as_str() == text)
+        self.into()
     }
 }
 
+/// A stored agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
     pub id: AgentId,
@@ -54,10 +47,11 @@ impl TryFrom<AgentRow> for Agent {
     type Error = StoreError;
 
     fn try_from(row: AgentRow) -> Result<Self, StoreError> {
-        let status = AgentStatus::parse(&row.status).ok_or_else(|| StoreError::Corrupt {
+        let status = row.status.parse().map_err(|_| StoreError::Corrupt {
             table: "agents",
             column: "status",
             row: row.id.clone(),
+            value: row.status,
         })?;
         Ok(Self {
             id: row.id.into(),
@@ -69,7 +63,7 @@ impl TryFrom<AgentRow> for Agent {
     }
 }
 
-/// An agent with its senders and the limits that were set for it and for its organization (`None`: never set).
+/// An agent with its channels, its own limits and the limits of its organization (`None`: never set).
 #[derive(Clone, Debug)]
 pub struct Profile {
     pub agent: Agent,
@@ -79,6 +73,7 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// Returns the agent's address on a channel.
     pub fn channel(&self, channel: Channel) -> Option<&OwnedChannel> {
         self.channels.iter().find(|owned| owned.channel == channel)
     }
@@ -104,11 +99,11 @@ struct ChannelJson {
 }
 
 impl Store {
-    /// Writes the agent down. `Conflict` when the id is taken.
+    /// Stores the agent. Fails with `Conflict` when the id exists.
     pub async fn create_agent(&self, agent: &Agent) -> Result<(), StoreError> {
         const SQL: &str =
             "INSERT INTO agents (id, org_id, display_name, status, created_at) VALUES ($1, $2, $3, $4, $5)";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(agent.id.as_str())
                 .bind(agent.org_id.as_str())
@@ -122,11 +117,11 @@ impl Store {
         Ok(())
     }
 
-    /// The agent, if this organization has it.
+    /// Finds an agent of the organization.
     pub async fn find_agent(&self, org: &OrgId, id: &AgentId) -> Result<Option<Agent>, StoreError> {
         const SQL: &str =
             "SELECT id, org_id, display_name, status, created_at FROM agents WHERE org_id = $1 AND id = $2";
-        let row: Option<AgentRow> = reading!(self, |db| {
+        let row: Option<AgentRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(org.as_str())
                 .bind(id.as_str())
@@ -136,7 +131,7 @@ impl Store {
         row.map(Agent::try_from).transpose()
     }
 
-    /// The organization's agents, oldest first, after the id `after`.
+    /// Lists the organization's agents after the id `after`, oldest first.
     pub async fn list_agents(
         &self,
         org: &OrgId,
@@ -145,7 +140,7 @@ impl Store {
     ) -> Result<Vec<Agent>, StoreError> {
         const SQL: &str = "SELECT id, org_id, display_name, status, created_at FROM agents
             WHERE org_id = $1 AND ($2 IS NULL OR id > $2) ORDER BY id LIMIT $3";
-        let rows: Vec<AgentRow> = reading!(self, |db| {
+        let rows: Vec<AgentRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(org.as_str())
                 .bind(after.map(AgentId::as_str))
@@ -156,17 +151,18 @@ impl Store {
         rows.into_iter().map(Agent::try_from).collect()
     }
 
-    /// All that a send needs to know about its sender.
+    /// Finds an agent with its channels and limits.
     pub async fn find_profile(&self, id: &AgentId) -> Result<Option<Profile>, StoreError> {
-        // Both engines make JSON of rows, each with functions of its own.
-        const POSTGRES: &str = "SELECT id, org_id, display_name, status, created_at,
+        const SQL: Sql = Sql {
+            postgres: "SELECT id, org_id, display_name, status, created_at,
             (SELECT coalesce(json_agg(json_build_object('id', c.id, 'channel', c.channel, 'address', c.address,
                 'paused', c.status = 'paused' OR c.blocks_outbound,
-                'blocks_inbound', c.blocks_inbound, 'blocks_outbound', c.blocks_outbound)), '[]')::text FROM channels c WHERE c.agent_id = agents.id) AS channels,
+                'blocks_inbound', c.blocks_inbound, 'blocks_outbound', c.blocks_outbound)), '[]')::text
+                FROM channels c WHERE c.agent_id = agents.id) AS channels,
             (SELECT row_to_json(l)::text FROM limits l WHERE l.scope = 'agt:' || agents.id) AS agent_limits,
             (SELECT row_to_json(l)::text FROM limits l WHERE l.scope = 'org:' || agents.org_id) AS org_limits
-            FROM agents WHERE id = $1";
-        const SQLITE: &str = "SELECT id, org_id, display_name, status, created_at,
+            FROM agents WHERE id = $1",
+            sqlite: "SELECT id, org_id, display_name, status, created_at,
             (SELECT json_group_array(json_object('id', c.id, 'channel', c.channel, 'address', c.address,
                 'paused', json(iif(c.status = 'paused' OR c.blocks_outbound, 'true', 'false')),
                 'blocks_inbound', json(iif(c.blocks_inbound, 'true', 'false')),
@@ -180,9 +176,10 @@ impl Store {
                 'max_actions_per_hour', max_actions_per_hour, 'max_actions_per_day', max_actions_per_day,
                 'max_spend_per_day', max_spend_per_day, 'max_spend_per_month', max_spend_per_month)
                 FROM limits l WHERE l.scope = 'org:' || agents.org_id) AS org_limits
-            FROM agents WHERE id = $1";
-        let sql = self.either(POSTGRES, SQLITE);
-        let row: Option<ProfileRow> = reading!(self, |db| sqlx::query_as(sql)
+            FROM agents WHERE id = $1",
+        };
+        let sql = self.sql(SQL);
+        let row: Option<ProfileRow> = on_reader!(self, |db| sqlx::query_as(sql)
             .bind(id.as_str())
             .fetch_optional(db)
             .await)?;
@@ -194,16 +191,19 @@ impl TryFrom<ProfileRow> for Profile {
     type Error = StoreError;
 
     fn try_from(row: ProfileRow) -> Result<Self, StoreError> {
-        let corrupt = |table, column, row: &str| StoreError::Corrupt {
+        // The JSON itself is not part of the error: it holds addresses.
+        let corrupt = |table, column, row: &str, value: &str| StoreError::Corrupt {
             table,
             column,
             row: row.into(),
+            value: value.into(),
         };
         let agent = Agent::try_from(row.agent)?;
         let channels: Vec<ChannelJson> =
-            serde_json::from_str(&row.channels).map_err(|_| corrupt("channels", "id", agent.id.as_str()))?;
+            serde_json::from_str(&row.channels).map_err(|_| corrupt("channels", "id", agent.id.as_str(), "JSON"))?;
         let channel = |json: ChannelJson| {
-            let channel = Channel::parse(&json.channel).ok_or_else(|| corrupt("channels", "channel", &json.id))?;
+            let channel =
+                Channel::parse(&json.channel).ok_or_else(|| corrupt("channels", "channel", &json.id, &json.channel))?;
             Ok(OwnedChannel {
                 id: json.id.into(),
                 channel,
@@ -215,7 +215,7 @@ impl TryFrom<ProfileRow> for Profile {
         };
         let limits = |json: Option<String>, scope: String| -> Result<Option<Limits>, StoreError> {
             let Some(json) = json else { return Ok(None) };
-            let row: LimitsRow = serde_json::from_str(&json).map_err(|_| corrupt("limits", "scope", &scope))?;
+            let row: LimitsRow = serde_json::from_str(&json).map_err(|_| corrupt("limits", "scope", &scope, "JSON"))?;
             Ok(Some(row.into()))
         };
         Ok(Self {

@@ -1,4 +1,4 @@
-//! Who changed what. Append-only.
+//! The audit log: administrative changes with their actor. Append-only.
 
 use butt_dial_domain::{OrgId, clock::Timestamp};
 use serde_json::Value;
@@ -6,9 +6,10 @@ use sqlx::types::Json;
 
 use crate::{
     Store, StoreError,
-    engine::{reading, writing},
+    engine::{on_reader, on_writer},
 };
 
+/// One administrative change.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct AuditEntry {
     pub org_id: Option<String>,
@@ -23,11 +24,12 @@ pub struct AuditEntry {
 }
 
 impl Store {
+    /// Appends an entry.
     pub async fn append_audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO audit (id, org_id, actor, action, target, detail, at)
             VALUES ($1, $2, $3, $4, $5, $6, $7)";
         let id = format!("aud_{}", butt_dial_domain::ids::unique());
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(&id)
                 .bind(&entry.org_id)
@@ -43,11 +45,11 @@ impl Store {
         Ok(())
     }
 
-    /// The organization's newest entries.
+    /// Lists the organization's newest entries, newest first.
     pub async fn list_audit(&self, org: &OrgId, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         const SQL: &str = "SELECT org_id, actor, action, target, detail, at FROM audit WHERE org_id = $1
             ORDER BY at DESC, id DESC LIMIT $2";
-        Ok(reading!(self, |db| {
+        Ok(on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(org.as_str())
                 .bind(i64::from(limit))

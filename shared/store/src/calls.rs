@@ -1,5 +1,4 @@
-//! Telephone calls as they are known. What carriers tell of them is taken in with everything else that comes from outside:
-//! `inbound/calls.rs`.
+//! Stored calls. Carrier reports about calls arrive in inbound batches: see `inbound/calls.rs`.
 
 use std::fmt;
 
@@ -14,10 +13,10 @@ use serde_json::Value;
 
 use crate::{
     Store, StoreError,
-    engine::{Tx, in_time, reading, within},
+    engine::{Tx, in_tx, on_reader, with_timeout},
 };
 
-/// A call that there is from now on.
+/// A call to store.
 #[derive(Clone)]
 pub struct CallEntry {
     pub id: CallId,
@@ -25,17 +24,17 @@ pub struct CallEntry {
     pub agent: AgentId,
     pub direction: Direction,
     pub carrier: String,
-    /// `None`: the carrier has not been told of it yet.
+    /// `None`: the carrier has not received the request yet.
     pub carrier_id: Option<String>,
     pub local_number: String,
-    /// `anonymous` where the caller does not say.
+    /// `anonymous` where the caller withholds the number.
     pub remote_number: String,
-    /// When it began, as far as is known.
+    /// The start of the call, as far as it is known.
     pub at: Timestamp,
 }
 
 impl CallEntry {
-    /// Whoever calls us is ringing once we hear of it.
+    /// Returns the first status: an inbound call is ringing when its first report arrives.
     fn status(&self) -> CallStatus {
         match self.direction {
             Direction::Inbound => CallStatus::Ringing,
@@ -44,6 +43,7 @@ impl CallEntry {
     }
 }
 
+/// A stored call.
 #[derive(Clone, PartialEq)]
 pub struct Call {
     pub id: CallId,
@@ -56,7 +56,7 @@ pub struct Call {
     pub remote_number: String,
     pub status: CallStatus,
     pub answered_by: Option<AnsweredBy>,
-    /// Who spoke for us; `None` until it is concluded.
+    /// Who answered the turns: `agent`, `machine`, ... `None` until the call is concluded.
     pub handled_by: Option<String>,
     pub created_at: Timestamp,
     pub answered_at: Option<Timestamp>,
@@ -64,20 +64,20 @@ pub struct Call {
     pub duration_seconds: Option<i64>,
     pub turns: i64,
     pub latency: Option<Value>,
-    /// Micro-units, as the carrier says.
+    /// Micro-units, as reported by the carrier.
     pub cost: Option<i64>,
     pub error_code: Option<String>,
     pub end_reason: Option<String>,
     pub recording_id: Option<String>,
-    /// Once it can be fetched.
+    /// `None` until the recording can be fetched.
     pub recording_url: Option<String>,
     pub recording_seconds: Option<i64>,
-    /// Encrypted; `None` when there is none, or none any more.
+    /// Encrypted; `None` when there is no content or it was deleted.
     pub content: Option<Vec<u8>>,
     pub updated_at: Timestamp,
 }
 
-/// Where a call stands among all that have not ended.
+/// The position of a call in `list_stale_calls`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct CallCursor {
     pub agent: AgentId,
@@ -95,7 +95,7 @@ impl From<&Call> for CallCursor {
     }
 }
 
-/// Numbers and content are a person's.
+/// Leaves out numbers and content: they are personal data.
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call")
@@ -153,15 +153,16 @@ impl TryFrom<CallRow> for Call {
     type Error = StoreError;
 
     fn try_from(row: CallRow) -> Result<Self, StoreError> {
-        let corrupt = |column| StoreError::Corrupt {
+        let corrupt = |column, value: &str| StoreError::Corrupt {
             table: "calls",
             column,
             row: row.id.clone(),
+            value: value.to_owned(),
         };
-        let direction = Direction::parse(&row.direction).ok_or_else(|| corrupt("direction"))?;
-        let status = CallStatus::parse(&row.status).ok_or_else(|| corrupt("status"))?;
+        let direction = Direction::parse(&row.direction).ok_or_else(|| corrupt("direction", &row.direction))?;
+        let status = CallStatus::parse(&row.status).ok_or_else(|| corrupt("status", &row.status))?;
         let answered_by = match &row.answered_by {
-            Some(text) => Some(AnsweredBy::parse(text).ok_or_else(|| corrupt("answered_by"))?),
+            Some(text) => Some(AnsweredBy::parse(text).ok_or_else(|| corrupt("answered_by", text))?),
             None => None,
         };
         Ok(Self {
@@ -195,15 +196,18 @@ impl TryFrom<CallRow> for Call {
 }
 
 impl Store {
-    /// Writes the call down, or finds the one that stands there: by our id, or by the carrier's. Safe to repeat.
+    /// Stores the call, or finds the stored one with the same id or the same carrier id. Safe to repeat.
     pub async fn open_call(&self, entry: &CallEntry) -> Result<Call, StoreError> {
-        const STANDING: &str = "SELECT * FROM calls WHERE id = $1 OR (carrier_id = $3 AND carrier = $2)
+        const FIND: &str = "SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+                handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code, end_reason,
+                recording_id, recording_url, recording_seconds, content, updated_at
+            FROM calls WHERE id = $1 OR (carrier_id = $3 AND carrier = $2)
             ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END LIMIT 1";
-        let row: CallRow = in_time(async {
+        let row: CallRow = with_timeout(async {
             let mut tx = self.begin().await?;
             insert(&mut tx, entry).await?;
-            let row = within!(&mut tx, |db| {
-                sqlx::query_as(STANDING)
+            let row = in_tx!(&mut tx, |db| {
+                sqlx::query_as(FIND)
                     .bind(entry.id.as_str())
                     .bind(storable(&entry.carrier))
                     .bind(entry.carrier_id.as_deref().map(storable))
@@ -217,11 +221,14 @@ impl Store {
         Call::try_from(row)
     }
 
-    /// One of the agent's calls, by our id or by the carrier's.
+    /// Finds one of the agent's calls by its id or by its carrier id.
     pub async fn find_call(&self, agent: &AgentId, id: &str) -> Result<Option<Call>, StoreError> {
-        // The `|| ''` keeps Postgres from going by the agent, who may have had a million of them.
-        const SQL: &str = "SELECT * FROM calls WHERE agent_id || '' = $1 AND (id = $2 OR carrier_id = $2) LIMIT 1";
-        let row: Option<CallRow> = reading!(self, |db| {
+        // `|| ''` keeps Postgres from using the index on the agent, who may have a million calls.
+        const SQL: &str = "SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+                handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code, end_reason,
+                recording_id, recording_url, recording_seconds, content, updated_at
+            FROM calls WHERE agent_id || '' = $1 AND (id = $2 OR carrier_id = $2) LIMIT 1";
+        let row: Option<CallRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(agent.as_str())
                 .bind(id)
@@ -231,10 +238,13 @@ impl Store {
         row.map(Call::try_from).transpose()
     }
 
-    /// The call that a carrier speaks of.
+    /// Finds a call by its carrier id.
     pub async fn find_carrier_call(&self, carrier: &str, carrier_id: &str) -> Result<Option<Call>, StoreError> {
-        const SQL: &str = "SELECT * FROM calls WHERE carrier_id = $2 AND carrier = $1";
-        let row: Option<CallRow> = reading!(self, |db| {
+        const SQL: &str = "SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+                handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code, end_reason,
+                recording_id, recording_url, recording_seconds, content, updated_at
+            FROM calls WHERE carrier_id = $2 AND carrier = $1";
+        let row: Option<CallRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(carrier)
                 .bind(carrier_id)
@@ -244,21 +254,24 @@ impl Store {
         row.map(Call::try_from).transpose()
     }
 
-    /// Calls without an end that nothing was told of since `unchanged_since`, and that the carrier can be asked about; from
-    /// `after` on, in an order that stays.
+    /// Lists calls that have not ended, have a carrier id and were not updated since `unchanged_since`. Pages start after the
+    /// cursor `after`, in a stable order.
     pub async fn list_stale_calls(
         &self,
         unchanged_since: Timestamp,
         after: Option<&CallCursor>,
         limit: u32,
     ) -> Result<Vec<Call>, StoreError> {
-        const SQL: &str = "SELECT * FROM calls
-            WHERE ended_at IS NULL AND (agent_id, created_at, id) > ($1, $2, $3) AND updated_at < $4 AND carrier_id IS NOT NULL
+        const SQL: &str = "SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+                handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code, end_reason,
+                recording_id, recording_url, recording_seconds, content, updated_at
+            FROM calls WHERE ended_at IS NULL AND (agent_id, created_at, id) > ($1, $2, $3) AND updated_at < $4
+                AND carrier_id IS NOT NULL
             ORDER BY agent_id, created_at, id LIMIT $5";
-        let (agent, at, id) = after.map_or(("", Timestamp::UNIX_EPOCH, ""), |place| {
-            (place.agent.as_str(), place.created_at, place.id.as_str())
+        let (agent, at, id) = after.map_or(("", Timestamp::UNIX_EPOCH, ""), |cursor| {
+            (cursor.agent.as_str(), cursor.created_at, cursor.id.as_str())
         });
-        let rows: Vec<CallRow> = reading!(self, |db| {
+        let rows: Vec<CallRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(agent)
                 .bind(at)
@@ -271,8 +284,8 @@ impl Store {
         rows.into_iter().map(Call::try_from).collect()
     }
 
-    /// The agent's calls, the newest first; those that are older than the call `before`. There are none older than a call
-    /// that is not the agent's.
+    /// Lists the agent's calls, newest first, starting after the call `before`. Returns no calls when `before` is not a call
+    /// of this agent.
     pub async fn list_calls(
         &self,
         agent: &AgentId,
@@ -281,21 +294,19 @@ impl Store {
         before: Option<&str>,
     ) -> Result<Vec<Call>, StoreError> {
         const BEFORE: &str = "SELECT created_at FROM calls WHERE agent_id = $1 AND id = $2";
-        macro_rules! list {
-            ($which:literal) => {
-                concat!(
-                    "SELECT * FROM calls WHERE agent_id = $1 AND (created_at, id) < ($2, $3) ",
-                    $which,
-                    "ORDER BY created_at DESC, id DESC LIMIT $4"
-                )
-            };
-        }
-        const ALL: &str = list!("");
-        const LIVE: &str = list!("AND ended_at IS NULL ");
+        const ALL: &str = "SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+                handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code, end_reason,
+                recording_id, recording_url, recording_seconds, content, updated_at
+            FROM calls WHERE agent_id = $1 AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4";
+        const LIVE: &str = "SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+                handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code, end_reason,
+                recording_id, recording_url, recording_seconds, content, updated_at
+            FROM calls WHERE agent_id = $1 AND (created_at, id) < ($2, $3) AND ended_at IS NULL
+            ORDER BY created_at DESC, id DESC LIMIT $4";
         let (at, id) = match before {
             None => (end_of_time(), ""),
             Some(id) => {
-                let at: Option<Timestamp> = reading!(self, |db| {
+                let at: Option<Timestamp> = on_reader!(self, |db| {
                     sqlx::query_scalar(BEFORE)
                         .bind(agent.as_str())
                         .bind(id)
@@ -307,7 +318,7 @@ impl Store {
             }
         };
         let sql = if only_live { LIVE } else { ALL };
-        let rows: Vec<CallRow> = reading!(self, |db| {
+        let rows: Vec<CallRow> = on_reader!(self, |db| {
             sqlx::query_as(sql)
                 .bind(agent.as_str())
                 .bind(at)
@@ -320,13 +331,13 @@ impl Store {
     }
 }
 
-/// Writes the call down unless one stands there.
+/// Stores the call unless one with the same id or the same carrier id exists.
 pub(crate) async fn insert(tx: &mut Tx, entry: &CallEntry) -> Result<(), StoreError> {
     const SQL: &str =
         "INSERT INTO calls (id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number,
             status, rank, created_at, updated_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11) ON CONFLICT DO NOTHING";
-    within!(tx, |db| {
+    in_tx!(tx, |db| {
         sqlx::query(SQL)
             .bind(entry.id.as_str())
             .bind(entry.org.as_str())
@@ -338,7 +349,7 @@ pub(crate) async fn insert(tx: &mut Tx, entry: &CallEntry) -> Result<(), StoreEr
             .bind(storable(&entry.remote_number))
             .bind(entry.status().as_str())
             .bind(entry.status().rank())
-            .bind(as_kept(entry.at))
+            .bind(stored_time(entry.at))
             .execute(db)
             .await?
             .rows_affected()
@@ -346,17 +357,17 @@ pub(crate) async fn insert(tx: &mut Tx, entry: &CallEntry) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Without the character zero, which Postgres can't keep: one such text must not hold up the stream.
+/// Replaces the NUL character, which Postgres cannot store: one such text must not block the stream.
 pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// Postgres keeps microseconds: a time must compare with itself when it comes back.
-pub(crate) fn as_kept(at: Timestamp) -> Timestamp {
+/// Rounds down to microseconds, the precision of Postgres, so that a stored time equals the original.
+pub(crate) fn stored_time(at: Timestamp) -> Timestamp {
     at.trunc_subsecs(6)
 }
 
-/// After every call.
+/// Returns a time after every call.
 fn end_of_time() -> Timestamp {
     Utc.with_ymd_and_hms(9999, 12, 31, 0, 0, 0).single().unwrap_or_default()
 }

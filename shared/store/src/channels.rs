@@ -1,22 +1,32 @@
-//! The addresses that agents send from. An address belongs to one agent on one channel.
+//! Channels: the addresses that agents send from. An address belongs to one agent on one channel.
 
 use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId, clock::Timestamp};
 
-use crate::{Store, StoreError, engine::writing};
+use crate::{Store, StoreError, engine::on_writer};
 
+/// The address of an agent on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedChannel {
     pub id: ChannelId,
     pub channel: Channel,
     pub address: String,
-    /// Nothing is sent: an administrator has paused it, or it is blocked.
+    /// No sends: paused by an administrator, or outbound is blocked.
     pub paused: bool,
     pub blocks_inbound: bool,
     pub blocks_outbound: bool,
 }
 
+/// The column `channels.status`.
+#[derive(Clone, Copy, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+enum ChannelStatus {
+    Active,
+    Paused,
+}
+
 impl Store {
-    /// Gives the agent this sender, in place of the one it had on the channel. `Conflict` when somebody else has the address.
+    /// Assigns an address to the agent; replaces its former address on the channel. Fails with `Conflict` when another agent
+    /// has the address.
     pub async fn assign_channel(
         &self,
         org: &OrgId,
@@ -28,7 +38,7 @@ impl Store {
         const SQL: &str = "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at)
             VALUES ($1, $2, $3, $4, $5, 'active', $6)
             ON CONFLICT (agent_id, channel) DO UPDATE SET address = excluded.address";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(ChannelId::generate().as_str())
                 .bind(org.as_str())
@@ -43,11 +53,16 @@ impl Store {
         Ok(())
     }
 
-    /// Stops or resumes a sender.
+    /// Pauses or resumes a channel.
     pub async fn pause_channel(&self, agent: &AgentId, channel: Channel, paused: bool) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE channels SET status = $3 WHERE agent_id = $1 AND channel = $2";
-        let status = if paused { "paused" } else { "active" };
-        writing!(self, |db| {
+        let status: &str = if paused {
+            ChannelStatus::Paused
+        } else {
+            ChannelStatus::Active
+        }
+        .into();
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(agent.as_str())
                 .bind(channel.as_str())

@@ -1,5 +1,5 @@
-//! Money of messages that moves once they have been accepted: on the accounts of the agent and of its organization, of the
-//! message's day and of its month, and in what the agent has used.
+//! Charges after acceptance: changes to the spend of the agent and of its organization, per day and per month, and to the
+//! agent's usage. Collected during a transaction and written at its end.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +7,37 @@ use butt_dial_domain::{Micros, limits::Limits};
 
 use crate::{
     StoreError,
-    engine::{Tx, within},
-    inbound::json::{self, statement},
+    engine::{Sql, Tx, in_tx},
+    inbound::json,
 };
 
-const SPEND: (&str, &str) = statement!(
-    "INSERT INTO spend (scope, period, held, settled, cap)
-    SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT), CAST(value ->> 3 AS BIGINT), CAST(value ->> 4 AS BIGINT)
-    FROM",
-    rows,
-    "WHERE true ORDER BY 1, 2
-    ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held,
-        settled = spend.settled + excluded.settled, cap = excluded.cap"
-);
+const SPEND: Sql = Sql {
+    postgres: "INSERT INTO spend (scope, period, held, settled, cap)
+        SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT), CAST(value ->> 3 AS BIGINT),
+            CAST(value ->> 4 AS BIGINT)
+        FROM jsonb_array_elements($1::JSONB) AS item (value) ORDER BY 1, 2
+        ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held,
+            settled = spend.settled + excluded.settled, cap = excluded.cap",
+    sqlite: "INSERT INTO spend (scope, period, held, settled, cap)
+        SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT), CAST(value ->> 3 AS BIGINT),
+            CAST(value ->> 4 AS BIGINT)
+        FROM jsonb_each($1) AS item WHERE true ORDER BY 1, 2
+        ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held,
+            settled = spend.settled + excluded.settled, cap = excluded.cap",
+};
 
-const USAGE: (&str, &str) = statement!(
-    "INSERT INTO usage (agent_id, day, channel, org_id, messages, cost)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 0, CAST(value ->> 4 AS BIGINT) FROM",
-    rows,
-    "WHERE true ORDER BY 1, 2, 3
-    ON CONFLICT (agent_id, day, channel) DO UPDATE SET cost = usage.cost + excluded.cost"
-);
+const USAGE: Sql = Sql {
+    postgres: "INSERT INTO usage (agent_id, day, channel, org_id, messages, cost)
+        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 0, CAST(value ->> 4 AS BIGINT)
+        FROM jsonb_array_elements($1::JSONB) AS item (value) ORDER BY 1, 2, 3
+        ON CONFLICT (agent_id, day, channel) DO UPDATE SET cost = usage.cost + excluded.cost",
+    sqlite: "INSERT INTO usage (agent_id, day, channel, org_id, messages, cost)
+        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 0, CAST(value ->> 4 AS BIGINT)
+        FROM jsonb_each($1) AS item WHERE true ORDER BY 1, 2, 3
+        ON CONFLICT (agent_id, day, channel) DO UPDATE SET cost = usage.cost + excluded.cost",
+};
 
-/// Where a message's money is counted.
+/// The accounts that a message is charged to.
 #[derive(Clone, Copy)]
 pub(crate) struct Account<'a> {
     pub agent: &'a str,
@@ -51,6 +59,7 @@ struct Sums {
     cap: Option<i64>,
 }
 
+/// Sums per account and period, in key order, so that all writers lock rows in the same order.
 #[derive(Default)]
 pub(crate) struct Charges<'a> {
     spend: BTreeMap<(String, &'a str), Sums>,
@@ -58,19 +67,19 @@ pub(crate) struct Charges<'a> {
 }
 
 impl<'a> Charges<'a> {
-    /// More, or less, is held for what is not settled yet.
+    /// Changes the amount that is held for unsettled messages.
     pub(crate) fn hold(&mut self, account: Account<'a>, delta: i64) {
         self.each(account, |sums, _, _| sums.held += delta);
     }
 
-    /// What is settled has cost more, or less.
+    /// Changes the settled amount and the usage.
     pub(crate) fn settle(&mut self, account: Account<'a>, delta: i64) {
         self.each(account, |sums, _, _| sums.settled += delta);
         let key = (account.agent, account.day, account.channel, account.org);
         *self.usage.entry(key).or_default() += delta;
     }
 
-    /// `write` refuses what does not fit these.
+    /// Sets the caps. `write` fails with `OverBudget` when one is exceeded.
     pub(crate) fn limit(&mut self, account: Account<'a>, agent: &Limits, org: &Limits) {
         self.each(account, |sums, is_org, is_month| {
             let limits = if is_org { org } else { agent };
@@ -92,7 +101,7 @@ impl<'a> Charges<'a> {
         }
     }
 
-    /// All of them, or an error: then the transaction must not be committed.
+    /// Writes all charges. After an error the transaction must not be committed.
     pub(crate) async fn write(self, tx: &mut Tx) -> Result<(), StoreError> {
         let spend: Vec<_> = self
             .spend
@@ -105,12 +114,12 @@ impl<'a> Charges<'a> {
             .map(|((agent, day, channel, org), delta)| (agent, day, channel, org, delta))
             .collect();
         if !spend.is_empty() {
-            let (sql, text) = (tx.either(SPEND.0, SPEND.1), json::text(&spend)?);
-            within!(tx, |db| sqlx::query(sql).bind(text).execute(db).await?.rows_affected());
+            let (sql, text) = (tx.sql(SPEND), json::text(&spend)?);
+            in_tx!(tx, |db| sqlx::query(sql).bind(text).execute(db).await?.rows_affected());
         }
         if !usage.is_empty() {
-            let (sql, text) = (tx.either(USAGE.0, USAGE.1), json::text(&usage)?);
-            within!(tx, |db| sqlx::query(sql).bind(text).execute(db).await?.rows_affected());
+            let (sql, text) = (tx.sql(USAGE), json::text(&usage)?);
+            in_tx!(tx, |db| sqlx::query(sql).bind(text).execute(db).await?.rows_affected());
         }
         Ok(())
     }

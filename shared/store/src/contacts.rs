@@ -1,5 +1,5 @@
-//! What is known about a recipient before something is sent: do-not-contact entries, consent, the WhatsApp window,
-//! and whether this very request has been answered before. All in one round trip.
+//! The state of a contact that a send depends on: suppressions, consent, the WhatsApp window and the prior request with the
+//! same idempotency key. Read in one round trip, which concurrent sends share.
 
 use std::sync::Arc;
 
@@ -7,12 +7,16 @@ use butt_dial_domain::{AgentId, Channel, ChannelId, MessageId, OrgId, clock::Tim
 use serde::Serialize;
 use sqlx::{PgPool, SqlitePool, types::Json};
 
-use crate::{Store, StoreError, engine::writing};
+use crate::{
+    Store, StoreError,
+    column::text_column,
+    engine::{Sql, on_writer},
+};
 
-/// The reason of an entry that a carrier brought about: nothing reaches this address.
+/// The reason of a suppression after a carrier reported that the address cannot be reached.
 pub const UNREACHABLE: &str = "unreachable";
 
-/// A do-not-contact entry. No channel means all of them.
+/// A suppression (do-not-contact entry). `channel: None` stands for all channels.
 #[derive(Clone, Debug)]
 pub struct Suppression<'a> {
     pub org: &'a OrgId,
@@ -21,30 +25,66 @@ pub struct Suppression<'a> {
     pub reason: &'a str,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
-pub struct ContactState {
-    /// The reason of a do-not-contact entry, if there is one.
-    pub suppression: Option<String>,
-    /// `granted` or `revoked`, if either was ever recorded.
-    pub consent: Option<String>,
-    pub last_inbound_at: Option<Timestamp>,
-    /// The agent of the same organization whose address it is, if it is one; it may be the sender itself.
-    #[sqlx(default)]
-    pub recipient_agent: Option<String>,
-    /// The message that this idempotency key has named before.
-    #[sqlx(default)]
-    pub prior_request: Option<String>,
+/// The consent of a contact on a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum ConsentStatus {
+    Granted,
+    Revoked,
 }
 
-impl ContactState {
-    pub fn prior_request(&self) -> Option<MessageId> {
-        self.prior_request.as_deref().map(MessageId::from)
+impl ConsentStatus {
+    pub(crate) fn from_granted(granted: bool) -> Self {
+        if granted { Self::Granted } else { Self::Revoked }
     }
 }
 
-/// What is asked before a send. Callers of the same moment share a round trip.
+text_column!(ConsentStatus, "consents", "status");
+
+/// What is known about a contact before a send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContactState {
+    /// The reason of a suppression, if there is one.
+    pub suppression: Option<String>,
+    /// `None`: never recorded.
+    pub consent: Option<ConsentStatus>,
+    pub last_inbound_at: Option<Timestamp>,
+    /// The agent of the same organization that owns the address. It may be the sender itself.
+    pub recipient_agent: Option<AgentId>,
+    /// The message of the prior request with the same idempotency key.
+    pub prior_request: Option<MessageId>,
+}
+
+#[derive(sqlx::FromRow)]
+struct ContactRow {
+    suppression: Option<String>,
+    consent: Option<String>,
+    last_inbound_at: Option<Timestamp>,
+    recipient_agent: Option<String>,
+    prior_request: Option<String>,
+}
+
+impl TryFrom<ContactRow> for ContactState {
+    type Error = StoreError;
+
+    fn try_from(row: ContactRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            suppression: row.suppression,
+            consent: row
+                .consent
+                .map(ConsentStatus::try_from)
+                .transpose()
+                .map_err(StoreError::UnknownValue)?,
+            last_inbound_at: row.last_inbound_at,
+            recipient_agent: row.recipient_agent.map(AgentId::from),
+            prior_request: row.prior_request.map(MessageId::from),
+        })
+    }
+}
+
+/// The key of a contact state. Concurrent queries share a round trip.
 #[derive(Clone, Serialize)]
-pub(crate) struct ContactQuestion {
+pub(crate) struct ContactQuery {
     org_id: OrgId,
     agent_id: AgentId,
     channel_id: ChannelId,
@@ -53,80 +93,57 @@ pub(crate) struct ContactQuestion {
     idempotency_key: String,
 }
 
-/// The same on both engines but for how a row of the questions is named.
-macro_rules! contact_sql {
-    ($from:literal, $order:literal, $org:literal, $address:literal, $channel:literal, $channel_id:literal, $agent:literal, $key:literal) => {
-        concat!(
-            "SELECT (SELECT reason FROM suppressions s WHERE s.org_id = ",
-            $org,
-            " AND s.address = ",
-            $address,
-            " AND s.channel IN ('*', ",
-            $channel,
-            ") ORDER BY s.channel LIMIT 1) AS suppression,
-            (SELECT status FROM consents c WHERE c.org_id = ",
-            $org,
-            " AND c.address = ",
-            $address,
-            " AND c.channel = ",
-            $channel,
-            ") AS consent,
-            (SELECT last_inbound_at FROM inbound_windows w WHERE w.channel_id = ",
-            $channel_id,
-            " AND w.address = ",
-            $address,
-            ") AS last_inbound_at,
-            (SELECT k.agent_id FROM channels k WHERE k.channel = ",
-            $channel,
-            " AND k.address = ",
-            $address,
-            " AND k.org_id = ",
-            $org,
-            ") AS recipient_agent,
-            (SELECT id FROM messages m WHERE m.agent_id = ",
-            $agent,
-            " AND m.idempotency_key = ",
-            $key,
-            ") AS prior_request
-            FROM ",
-            $from,
-            " ORDER BY ",
-            $order
-        )
-    };
-}
+// One row per query, in the order of the queries.
+const FIND: Sql = Sql {
+    postgres: "SELECT
+            (SELECT reason FROM suppressions s WHERE s.org_id = i.org_id AND s.address = i.address
+                AND s.channel IN ('*', i.channel) ORDER BY s.channel LIMIT 1) AS suppression,
+            (SELECT status FROM consents c WHERE c.org_id = i.org_id AND c.address = i.address
+                AND c.channel = i.channel) AS consent,
+            (SELECT last_inbound_at FROM inbound_windows w WHERE w.channel_id = i.channel_id
+                AND w.address = i.address) AS last_inbound_at,
+            (SELECT k.agent_id FROM channels k WHERE k.channel = i.channel AND k.address = i.address
+                AND k.org_id = i.org_id) AS recipient_agent,
+            (SELECT id FROM messages m WHERE m.agent_id = i.agent_id AND m.idempotency_key = i.key) AS prior_request
+        FROM ROWS FROM (jsonb_to_recordset($1) AS (org_id TEXT, address TEXT, channel TEXT, channel_id TEXT, agent_id TEXT,
+            idempotency_key TEXT)) WITH ORDINALITY AS i (org_id, address, channel, channel_id, agent_id, key, n)
+        ORDER BY i.n",
+    sqlite: "SELECT
+            (SELECT reason FROM suppressions s WHERE s.org_id = i.value ->> 'org_id'
+                AND s.address = i.value ->> 'address' AND s.channel IN ('*', i.value ->> 'channel')
+                ORDER BY s.channel LIMIT 1) AS suppression,
+            (SELECT status FROM consents c WHERE c.org_id = i.value ->> 'org_id' AND c.address = i.value ->> 'address'
+                AND c.channel = i.value ->> 'channel') AS consent,
+            (SELECT last_inbound_at FROM inbound_windows w WHERE w.channel_id = i.value ->> 'channel_id'
+                AND w.address = i.value ->> 'address') AS last_inbound_at,
+            (SELECT k.agent_id FROM channels k WHERE k.channel = i.value ->> 'channel'
+                AND k.address = i.value ->> 'address' AND k.org_id = i.value ->> 'org_id') AS recipient_agent,
+            (SELECT id FROM messages m WHERE m.agent_id = i.value ->> 'agent_id'
+                AND m.idempotency_key = i.value ->> 'idempotency_key') AS prior_request
+        FROM jsonb_each($1) AS i ORDER BY i.key",
+};
 
-pub(crate) async fn answer_in_postgres(
+pub(crate) async fn find_in_postgres(
     db: PgPool,
-    questions: Arc<[ContactQuestion]>,
+    queries: Arc<[ContactQuery]>,
 ) -> Result<Vec<ContactState>, StoreError> {
-    const SQL: &str =
-        contact_sql!(
-        "ROWS FROM (jsonb_to_recordset($1) AS (org_id TEXT, address TEXT, channel TEXT, channel_id TEXT, agent_id TEXT,
-            idempotency_key TEXT)) WITH ORDINALITY AS i (org_id, address, channel, channel_id, agent_id, key, n)",
-        "i.n", "i.org_id", "i.address", "i.channel", "i.channel_id", "i.agent_id", "i.key"
-    );
-    Ok(sqlx::query_as(SQL).bind(Json(&*questions)).fetch_all(&db).await?)
+    let rows: Vec<ContactRow> = sqlx::query_as(FIND.postgres)
+        .bind(Json(&*queries))
+        .fetch_all(&db)
+        .await?;
+    rows.into_iter().map(ContactState::try_from).collect()
 }
 
-pub(crate) async fn answer_in_sqlite(
+pub(crate) async fn find_in_sqlite(
     db: SqlitePool,
-    questions: Arc<[ContactQuestion]>,
+    queries: Arc<[ContactQuery]>,
 ) -> Result<Vec<ContactState>, StoreError> {
-    const SQL: &str = contact_sql!(
-        "jsonb_each($1) AS i",
-        "i.key",
-        "i.value ->> 'org_id'",
-        "i.value ->> 'address'",
-        "i.value ->> 'channel'",
-        "i.value ->> 'channel_id'",
-        "i.value ->> 'agent_id'",
-        "i.value ->> 'idempotency_key'"
-    );
-    Ok(sqlx::query_as(SQL).bind(Json(&*questions)).fetch_all(&db).await?)
+    let rows: Vec<ContactRow> = sqlx::query_as(FIND.sqlite).bind(Json(&*queries)).fetch_all(&db).await?;
+    rows.into_iter().map(ContactState::try_from).collect()
 }
 
 impl Store {
+    /// Reads the state of the contact `address` for a send on `channel` with this idempotency key.
     pub async fn find_contact_state(
         &self,
         org: &OrgId,
@@ -135,7 +152,7 @@ impl Store {
         address: &str,
         idempotency_key: &str,
     ) -> Result<ContactState, StoreError> {
-        let question = ContactQuestion {
+        let query = ContactQuery {
             org_id: org.clone(),
             agent_id: agent.clone(),
             channel_id: channel.0.clone(),
@@ -143,13 +160,14 @@ impl Store {
             address: address.to_owned(),
             idempotency_key: idempotency_key.to_owned(),
         };
-        self.groups.contact.submit(question).await
+        self.batchers.contact.submit(query).await
     }
 
+    /// Stores a suppression; replaces the reason of an existing one.
     pub async fn suppress(&self, entry: &Suppression<'_>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO suppressions (org_id, channel, address, reason, created_at)
             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (org_id, address, channel) DO UPDATE SET reason = excluded.reason";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(entry.org.as_str())
                 .bind(entry.channel.map_or("*", Channel::as_str))
@@ -163,7 +181,7 @@ impl Store {
         Ok(())
     }
 
-    /// Records what the contact wants; effective the moment it commits.
+    /// Records the consent of a contact. It applies to every send that starts after the commit.
     pub async fn record_consent(
         &self,
         org: &OrgId,
@@ -176,12 +194,12 @@ impl Store {
         const SQL: &str = "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (org_id, address, channel)
             DO UPDATE SET status = excluded.status, source = excluded.source, updated_at = excluded.updated_at";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(org.as_str())
                 .bind(channel.as_str())
                 .bind(address)
-                .bind(if granted { "granted" } else { "revoked" })
+                .bind(<&str>::from(ConsentStatus::from_granted(granted)))
                 .bind(source)
                 .bind(now)
                 .execute(db)
@@ -191,12 +209,12 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that the contact wrote to this sender: WhatsApp's window opens. News that come late don't shorten it.
+    /// Opens WhatsApp's service window: the contact wrote to this sender at `at`. A late report does not shorten the window.
     pub async fn record_inbound(&self, channel: &ChannelId, address: &str, at: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO inbound_windows (channel_id, address, last_inbound_at) VALUES ($1, $2, $3)
             ON CONFLICT (channel_id, address) DO UPDATE SET last_inbound_at = excluded.last_inbound_at
             WHERE excluded.last_inbound_at > inbound_windows.last_inbound_at";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(channel.as_str())
                 .bind(address)

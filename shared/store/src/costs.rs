@@ -1,4 +1,4 @@
-//! What a call of ours costs: as it lasts on, minute after minute under the budgets, and in the end.
+//! The cost of an outbound call: extended minute by minute within the budgets, and settled at its end.
 
 use butt_dial_domain::{CallId, MessageId, Micros, clock::Timestamp, limits::Limits};
 
@@ -6,14 +6,14 @@ use crate::{
     Store, StoreError,
     calls::{Call, CallRow},
     charges::{Account, Charges},
-    engine::{Tx, in_time, within},
+    engine::{Sql, Tx, in_tx, with_timeout},
 };
 
-// Locked before the accounts are, as everybody does.
-const FIND: (&str, &str) = (
-    "SELECT org_id, agent_id, channel, day, cost, price FROM messages WHERE id = $1 FOR NO KEY UPDATE",
-    "SELECT org_id, agent_id, channel, day, cost, price FROM messages WHERE id = $1",
-);
+// The message is locked before the accounts, in the lock order of all writers.
+const FIND: Sql = Sql {
+    postgres: "SELECT org_id, agent_id, channel, day, cost, price FROM messages WHERE id = $1 FOR NO KEY UPDATE",
+    sqlite: "SELECT org_id, agent_id, channel, day, cost, price FROM messages WHERE id = $1",
+};
 
 #[derive(sqlx::FromRow)]
 struct CostRow {
@@ -23,20 +23,20 @@ struct CostRow {
     day: String,
     /// `None` until it is settled.
     cost: Option<i64>,
-    /// The final one.
+    /// The final cost; `None` until it is known.
     price: Option<i64>,
 }
 
 impl CostRow {
     async fn find(tx: &mut Tx, message: &MessageId) -> Result<Self, StoreError> {
-        let sql = tx.either(FIND.0, FIND.1);
-        Ok(within!(tx, |db| sqlx::query_as(sql)
+        let sql = tx.sql(FIND);
+        Ok(in_tx!(tx, |db| sqlx::query_as(sql)
             .bind(message.as_str())
             .fetch_one(db)
             .await?))
     }
 
-    /// All the money of a message is counted in the day on which it was accepted, past midnight too.
+    /// Returns the account. A message is charged to the day on which it was accepted, also after midnight.
     fn account(&self) -> Account<'_> {
         Account {
             agent: &self.agent_id,
@@ -48,9 +48,9 @@ impl CostRow {
 }
 
 impl Store {
-    /// The call goes on, and costs that much more. `OverBudget` when that does not fit: then nothing has changed. Nothing
-    /// happens once the final cost is known. An error when there is no such message.
-    /// Not to be repeated after an error that leaves open whether it was booked: `settle_call` puts it right in the end.
+    /// Adds `by` to the cost of a running call. Fails with `OverBudget`, and changes nothing, when the budget is exceeded.
+    /// Changes nothing once the final cost is known. Fails when there is no such message.
+    /// Must not be repeated after an error that leaves the commit uncertain; `settle_call` corrects the sum at the end.
     pub async fn extend_cost(
         &self,
         message: &MessageId,
@@ -59,17 +59,17 @@ impl Store {
         org_limits: Limits,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        // Whoever places the call may not have settled it yet: then more is reserved, and settling adds it to the cost.
+        // While the message is not settled, the amount is reserved; settling adds it to the cost.
         const EXTEND: &str = "UPDATE messages SET extended = extended + $2, cost = cost + $2,
                 estimate = CASE WHEN cost IS NULL THEN estimate + $2 ELSE estimate END, updated_at = $3
             WHERE id = $1";
-        in_time(async {
+        with_timeout(async {
             let mut tx = self.begin().await?;
             let row = CostRow::find(&mut tx, message).await?;
             if row.price.is_some() {
                 return Ok(());
             }
-            within!(&mut tx, |db| sqlx::query(EXTEND)
+            in_tx!(&mut tx, |db| sqlx::query(EXTEND)
                 .bind(message.as_str())
                 .bind(by.0)
                 .bind(at)
@@ -88,25 +88,28 @@ impl Store {
         .await
     }
 
-    /// What the call has cost in the end, in place of all that was believed before; nothing changes where `cost_of` does not
-    /// know it. Booked even where it goes beyond a budget: it has been spent. The call is read under the lock of its message,
-    /// so of several who settle it the last one has seen everything. Safe to repeat. An error when there is no such message.
+    /// Replaces the cost of a call by its final cost; changes nothing when `cost_of` returns `None`. Charges beyond a budget
+    /// too: the money is spent. Reads the call under the lock of its message, so that the last of several callers has seen all
+    /// reports. Safe to repeat. Fails when there is no such message.
     pub async fn settle_call(
         &self,
         call: &CallId,
         cost_of: &(dyn Fn(&Call) -> Option<Micros> + Sync),
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        const CALL: &str = "SELECT * FROM calls WHERE id = $1";
-        // While the message is not settled, settling takes the cost from the price.
+        const CALL: &str = "SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+                handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code, end_reason,
+                recording_id, recording_url, recording_seconds, content, updated_at
+            FROM calls WHERE id = $1";
+        // While the message is not settled, settling takes its cost from the price.
         const SETTLE: &str = "UPDATE messages SET price = $2, updated_at = $3,
                 cost = CASE WHEN cost IS NULL THEN NULL ELSE CAST($2 AS BIGINT) END
             WHERE id = $1";
-        in_time(async {
+        with_timeout(async {
             let mut tx = self.begin().await?;
-            // A call of ours has the id of its message.
+            // An outbound call has the id of its message.
             let row = CostRow::find(&mut tx, &MessageId::from(call.as_str())).await?;
-            let found: Option<CallRow> = within!(&mut tx, |db| sqlx::query_as(CALL)
+            let found: Option<CallRow> = in_tx!(&mut tx, |db| sqlx::query_as(CALL)
                 .bind(call.as_str())
                 .fetch_optional(db)
                 .await?);
@@ -114,18 +117,18 @@ impl Store {
             let Some(cost) = cost.filter(|cost| row.price != Some(cost.0)) else {
                 return Ok(());
             };
-            within!(&mut tx, |db| sqlx::query(SETTLE)
+            in_tx!(&mut tx, |db| sqlx::query(SETTLE)
                 .bind(call.as_str())
                 .bind(cost.0)
                 .bind(at)
                 .execute(db)
                 .await?
                 .rows_affected());
-            if let Some(believed) = row.cost
-                && believed != cost.0
+            if let Some(previous) = row.cost
+                && previous != cost.0
             {
                 let mut charges = Charges::default();
-                charges.settle(row.account(), cost.0 - believed);
+                charges.settle(row.account(), cost.0 - previous);
                 charges.write(&mut tx).await?;
             }
             Ok(tx.commit().await?)

@@ -1,5 +1,5 @@
-//! Events that went out without their text, because whoever has it did not answer in time. The text follows as an event of
-//! its own: what was numbered and shown does not change.
+//! Events that were delivered without their body, because the carrier did not return it in time. The body follows as a second
+//! event: an event that has a number and may have been read must not change.
 
 use std::collections::HashSet;
 
@@ -9,12 +9,12 @@ use sqlx::types::Json;
 
 use crate::{
     InboundRow, Store, StoreError,
-    engine::{in_time, within, writing},
+    engine::{Sql, in_tx, on_writer, with_timeout},
     inbound::log,
-    incomplete_events::DUE,
+    incomplete_events::MAKE_DUE,
 };
 
-/// An event whose text is still asked for.
+/// A delivered event whose body is still to be fetched.
 #[derive(Clone, sqlx::FromRow)]
 pub struct EventAwaitingBody {
     #[sqlx(rename = "agent_id")]
@@ -40,28 +40,29 @@ impl EventAwaitingBody {
 }
 
 impl Store {
-    /// The event goes out as it is, with this data; its text is asked for again at `again`. False when it was complete already.
+    /// Makes an incomplete event due as it is, with this data, and schedules the next fetch of its body at `retry_at`. Returns
+    /// false when it was complete already.
     pub async fn release_without_body(
         &self,
         agent: &AgentId,
         seq: i64,
         data: &Value,
-        (now, again): (Timestamp, Timestamp),
+        (now, retry_at): (Timestamp, Timestamp),
     ) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE events SET data = $3, refetch_at = $4, ready_at = NULL
             WHERE agent_id = $1 AND seq = $2 AND ready_at IS NOT NULL";
-        Ok(writing!(self, |db| {
+        Ok(on_writer!(self, |db| {
             let mut tx = db.begin().await?;
             let done = sqlx::query(SQL)
                 .bind(agent.as_str())
                 .bind(seq)
                 .bind(Json(data))
-                .bind(again)
+                .bind(retry_at)
                 .execute(&mut *tx)
                 .await?;
             let released = done.rows_affected() > 0;
             if released {
-                sqlx::query(DUE)
+                sqlx::query(MAKE_DUE)
                     .bind(agent.as_str())
                     .bind(now)
                     .execute(&mut *tx)
@@ -72,41 +73,40 @@ impl Store {
         })?)
     }
 
-    /// Takes events whose text is to be asked for, and puts the next look off to `until`.
+    /// Claims events whose body is due to be fetched, until `until`.
     pub async fn claim_deferred_bodies(
         &self,
         limit: u32,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<EventAwaitingBody>, StoreError> {
-        const POSTGRES: &str = "WITH due AS MATERIALIZED (
-                SELECT id FROM events WHERE refetch_at <= $1 ORDER BY refetch_at LIMIT $2 FOR UPDATE SKIP LOCKED
-            ) UPDATE events SET refetch_at = $3 FROM due, agents WHERE events.id = due.id AND agents.id = events.agent_id
-            RETURNING events.agent_id, agents.org_id, events.seq, events.id, data, is_quiet, events.created_at";
-        const SQLITE: &str = "UPDATE events SET refetch_at = $3
-            WHERE id IN (SELECT id FROM events WHERE refetch_at <= $1 ORDER BY refetch_at LIMIT $2)
-            RETURNING agent_id, (SELECT org_id FROM agents WHERE agents.id = events.agent_id) AS org_id, seq, id, data,
-                is_quiet, created_at";
-        let sql = self.either(POSTGRES, SQLITE);
-        Ok(writing!(self, |db| {
-            sqlx::query_as(sql)
-                .bind(now)
-                .bind(i64::from(limit))
-                .bind(until)
-                .fetch_all(db)
-                .await
-        })?)
+        const SQL: Sql = Sql {
+            postgres: "WITH due AS MATERIALIZED (
+                    SELECT id FROM events WHERE refetch_at <= $1 ORDER BY refetch_at LIMIT $2 FOR UPDATE SKIP LOCKED
+                ) UPDATE events SET refetch_at = $3 FROM due, agents
+                WHERE events.id = due.id AND agents.id = events.agent_id
+                RETURNING events.agent_id, agents.org_id, events.seq, events.id, data, is_quiet, events.created_at",
+            sqlite: "UPDATE events SET refetch_at = $3
+                WHERE id IN (SELECT id FROM events WHERE refetch_at <= $1 ORDER BY refetch_at LIMIT $2)
+                RETURNING agent_id, (SELECT org_id FROM agents WHERE agents.id = events.agent_id) AS org_id, seq, id,
+                    data, is_quiet, created_at",
+        };
+        self.claim_fetches(SQL, limit, now, until).await
     }
 
-    /// Asks for the text another time.
-    pub async fn reschedule_body_fetch(&self, event: &EventAwaitingBody, again: Timestamp) -> Result<(), StoreError> {
+    /// Schedules the next fetch of a body.
+    pub async fn reschedule_body_fetch(
+        &self,
+        event: &EventAwaitingBody,
+        retry_at: Timestamp,
+    ) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE events SET refetch_at = $3
             WHERE agent_id = $1 AND seq = $2 AND refetch_at IS NOT NULL";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(&event.agent)
                 .bind(event.seq)
-                .bind(again)
+                .bind(retry_at)
                 .execute(db)
                 .await
                 .map(drop)
@@ -114,9 +114,8 @@ impl Store {
         Ok(())
     }
 
-    /// What there is to say about the text, as an event of its own; nobody asks for it again. False when somebody has said
-    /// it before.
-    // The agent's row first, as everybody does who appends.
+    /// Appends the second event, `late`, and ends the fetching. Returns false when another replica has appended it already.
+    // The agent's row is locked first, in the same order as by every other append.
     pub async fn append_deferred_body(
         &self,
         event: &EventAwaitingBody,
@@ -125,17 +124,17 @@ impl Store {
     ) -> Result<bool, StoreError> {
         const DONE: &str = "UPDATE events SET refetch_at = NULL
             WHERE agent_id = $1 AND seq = $2 AND refetch_at IS NOT NULL";
-        let added = in_time(async {
+        let added = with_timeout(async {
             let mut tx = self.begin().await?;
             log::write(&mut tx, vec![late], HashSet::new(), now).await?;
-            let done = within!(&mut tx, |db| {
+            let done = in_tx!(&mut tx, |db| {
                 let done = sqlx::query(DONE).bind(&event.agent).bind(event.seq);
                 done.execute(db).await?.rows_affected()
             });
             if done == 0 {
                 return Ok(false);
             }
-            within!(&mut tx, |db| sqlx::query(DUE)
+            in_tx!(&mut tx, |db| sqlx::query(MAKE_DUE)
                 .bind(&event.agent)
                 .bind(now)
                 .execute(db)

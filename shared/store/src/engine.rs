@@ -1,4 +1,4 @@
-//! The two engines, and how a statement reaches the one that is connected.
+//! The connection to the database: pools, time limits and the choice between Postgres and SQLite for each statement.
 
 use std::{path::Path, str::FromStr, time::Duration};
 
@@ -14,64 +14,74 @@ use crate::{
     sends::{self, Batchers},
 };
 
-/// How long a caller waits for a connection before the database counts as unavailable.
+/// The longest wait for a connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longer than the wait for a connection; shorter than any client's patience.
-const CALL_DEADLINE: Duration = Duration::from_secs(4);
-/// What every connection to Postgres is set to.
+/// The longest time for one call of the store. Longer than `ACQUIRE_TIMEOUT`, shorter than the timeout of any client.
+const CALL_TIMEOUT: Duration = Duration::from_secs(4);
+/// Settings of every connection to Postgres.
 const POSTGRES_SETTINGS: [(&str, &str); 3] = [
-    // In milliseconds. A statement that runs longer is cut off by Postgres: a stuck one must not hold a pool.
+    // Milliseconds. Postgres cancels a statement that runs longer, so that a stuck statement does not occupy the pool.
     ("statement_timeout", "5000"),
-    // Every statement of ours looks a few rows up, by an index that is there for it. Postgres keeps plans, and one that was made
-    // when a table was small, or before anybody had counted its rows, would read all of it after it has grown.
+    // Every statement reads a few rows by an index. Postgres caches plans: a plan made while a table is small, or before
+    // its statistics exist, would still scan the whole table after it has grown.
     ("enable_seqscan", "off"),
-    // What nothing but a whole table can answer is estimated so dear by this that Postgres would compile machine code for it.
+    // With sequential scans off, the cost estimate of a statement that needs one is high enough to trigger JIT compilation.
     ("jit", "off"),
 ];
-/// In KiB, as SQLite reads a negative number.
+/// A negative number is a size in KiB for SQLite.
 const SQLITE_CACHE: &str = "-16384";
-/// In pages of 4 KiB: the log is written back into the file once it has grown so large.
+/// Pages of 4 KiB. SQLite copies the write-ahead log into the database file once the log has this size.
 const SQLITE_CHECKPOINT: &str = "4000";
 
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     pub(crate) engine: Engine,
-    pub(crate) groups: Batchers,
+    pub(crate) batchers: Batchers,
+}
+
+/// One statement in the dialect of each engine, where one text cannot serve both. Parameters have the same meaning in both.
+#[derive(Clone, Copy)]
+pub(crate) struct Sql {
+    pub postgres: &'static str,
+    pub sqlite: &'static str,
 }
 
 #[derive(Clone)]
 pub(crate) enum Engine {
     Postgres(PgPool),
-    /// SQLite has one writer; reads go beside it, thanks to the write-ahead log.
+    /// SQLite has one writer. The write-ahead log allows reads at the same time.
     Sqlite {
         read: SqlitePool,
         write: SqlitePool,
     },
 }
 
-/// Runs the same expression with `$db` bound to the pool that reads on the connected engine.
-macro_rules! reading {
+/// Runs the expression with `$db` bound to the read pool of the connected engine, within `CALL_TIMEOUT`.
+///
+/// A macro and not a generic function: sqlx requires bounds for every bound type, every decoded type and the executor of
+/// each query (`for<'q> &'q str: Encode<'q, DB>`, ...), so that the signature would be longer than the query.
+macro_rules! on_reader {
     ($store:expr, |$db:ident| $body:expr) => {
         match &$store.engine {
-            $crate::engine::Engine::Postgres($db) => $crate::engine::in_time(async { $body }).await,
-            $crate::engine::Engine::Sqlite { read: $db, .. } => $crate::engine::in_time(async { $body }).await,
+            $crate::engine::Engine::Postgres($db) => $crate::engine::with_timeout(async { $body }).await,
+            $crate::engine::Engine::Sqlite { read: $db, .. } => $crate::engine::with_timeout(async { $body }).await,
         }
     };
 }
 
-/// Runs the same expression with `$db` bound to the pool that writes on the connected engine.
-macro_rules! writing {
+/// Runs the expression with `$db` bound to the write pool of the connected engine. A macro for the reason of `on_reader!`.
+macro_rules! on_writer {
     ($store:expr, |$db:ident| $body:expr) => {
         match &$store.engine {
-            $crate::engine::Engine::Postgres($db) => $crate::engine::in_time(async { $body }).await,
-            $crate::engine::Engine::Sqlite { write: $db, .. } => $crate::engine::in_time(async { $body }).await,
+            $crate::engine::Engine::Postgres($db) => $crate::engine::with_timeout(async { $body }).await,
+            $crate::engine::Engine::Sqlite { write: $db, .. } => $crate::engine::with_timeout(async { $body }).await,
         }
     };
 }
 
-/// Runs the same expression with `$db` bound to the connection of a transaction.
-macro_rules! within {
+/// Runs the expression with `$db` bound to the connection of a transaction. A macro for the reason of `on_reader!`.
+macro_rules! in_tx {
     ($tx:expr, |$db:ident| $body:expr) => {
         match &mut *$tx {
             $crate::engine::Tx::Postgres(tx) => {
@@ -86,20 +96,20 @@ macro_rules! within {
     };
 }
 
-pub(crate) use {reading, within, writing};
+pub(crate) use {in_tx, on_reader, on_writer};
 
-/// A transaction that writes: for stories that are too long for one expression.
+/// A write transaction on either engine, for work of several statements.
 pub(crate) enum Tx {
     Postgres(Transaction<'static, Postgres>),
     Sqlite(Transaction<'static, Sqlite>),
 }
 
 impl Tx {
-    /// The text for the connected engine, where one text can't serve both.
-    pub fn either(&self, postgres: &'static str, sqlite: &'static str) -> &'static str {
+    /// Returns the statement for the connected engine.
+    pub fn sql(&self, sql: Sql) -> &'static str {
         match self {
-            Self::Postgres(_) => postgres,
-            Self::Sqlite(_) => sqlite,
+            Self::Postgres(_) => sql.postgres,
+            Self::Sqlite(_) => sql.sqlite,
         }
     }
 
@@ -111,17 +121,18 @@ impl Tx {
     }
 }
 
-/// Ends the wait for a database that says nothing at all; what it can still say, it says within its own time-outs.
-pub(crate) async fn in_time<T, E: From<sqlx::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    match tokio::time::timeout(CALL_DEADLINE, work).await {
+/// Fails with a timeout after `CALL_TIMEOUT`. Guards against a database that sends no answer at all; slow statements and
+/// exhausted pools fail earlier, by their own timeouts.
+pub(crate) async fn with_timeout<T, E: From<sqlx::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    match tokio::time::timeout(CALL_TIMEOUT, work).await {
         Ok(result) => result,
         Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),
     }
 }
 
 impl Store {
-    /// Connects to `sqlite:<path>` (made if missing, with its directory) or `postgres://…`. The shared writes run as tasks of
-    /// `tasks`; they end once the last clone of the store is gone.
+    /// Connects to `sqlite:<path>` (created if missing, with its directory) or `postgres://…`. The tasks for group commit run
+    /// in `tasks` and end when the last clone of the store is dropped.
     pub async fn connect(url: &str, max_connections: u32, tasks: &TaskTracker) -> Result<Self, StoreError> {
         let engine = if let Some(path) = url.strip_prefix("sqlite:") {
             connect_sqlite(path, max_connections).await?
@@ -132,15 +143,15 @@ impl Store {
                 "DATABASE_URL must begin with sqlite: or postgres://".into(),
             ));
         };
-        let groups = Batchers::start(&engine, tasks);
-        Ok(Self { engine, groups })
+        let batchers = Batchers::start(&engine, tasks);
+        Ok(Self { engine, batchers })
     }
 
-    /// Brings the schema up to date. Safe to run from many processes at once.
+    /// Applies the missing migrations. Safe to run from many processes at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         match &self.engine {
             Engine::Postgres(pool) => {
-                // A large table, or another process that migrates it, takes as long as it takes.
+                // No time limit: a large table, or the wait for another process that migrates, may take long.
                 let mut connection = pool.acquire().await?;
                 connection.close_on_drop();
                 sqlx::query("SET statement_timeout = 0")
@@ -153,13 +164,13 @@ impl Store {
         Ok(())
     }
 
-    /// Whether the database answers.
+    /// Fails when the database does not answer.
     pub async fn check(&self) -> Result<(), StoreError> {
-        reading!(self, |db| sqlx::query("SELECT 1").execute(db).await.map(drop))?;
+        on_reader!(self, |db| sqlx::query("SELECT 1").execute(db).await.map(drop))?;
         Ok(())
     }
 
-    /// Connections open and idle, for the metrics.
+    /// Returns the number of open and of idle connections, for the metrics.
     pub fn pool_size(&self) -> (u32, usize) {
         match &self.engine {
             Engine::Postgres(db) => (db.size(), db.num_idle()),
@@ -167,11 +178,11 @@ impl Store {
         }
     }
 
-    /// The text for the connected engine, where one text can't serve both.
-    pub(crate) fn either(&self, postgres: &'static str, sqlite: &'static str) -> &'static str {
+    /// Returns the statement for the connected engine.
+    pub(crate) fn sql(&self, sql: Sql) -> &'static str {
         match &self.engine {
-            Engine::Postgres(_) => postgres,
-            Engine::Sqlite { .. } => sqlite,
+            Engine::Postgres(_) => sql.postgres,
+            Engine::Sqlite { .. } => sql.sqlite,
         }
     }
 
@@ -182,7 +193,7 @@ impl Store {
         })
     }
 
-    /// The pool of the embedded bus, which keeps its streams in the same file.
+    /// Returns the write pool for the embedded bus, which keeps its streams in the same file. `None` on Postgres.
     pub fn sqlite_writer(&self) -> Option<&SqlitePool> {
         match &self.engine {
             Engine::Postgres(_) => None,
@@ -190,7 +201,7 @@ impl Store {
         }
     }
 
-    /// Waits for what is under way and closes the connections.
+    /// Waits for running statements and closes the connections.
     pub async fn close(&self) {
         match &self.engine {
             Engine::Postgres(pool) => pool.close().await,
@@ -211,7 +222,7 @@ async fn connect_postgres(url: &str, max_connections: u32) -> Result<Engine, Sto
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A round trip before every use would double the trips of a send; a dead connection shows itself as an error.
+        // A test before every use would double the round trips of a send. A broken connection causes an error anyway.
         .test_before_acquire(false)
         .connect_with(options)
         .await?;
@@ -220,16 +231,16 @@ async fn connect_postgres(url: &str, max_connections: u32) -> Result<Engine, Sto
 
 async fn connect_sqlite(path: &str, max_connections: u32) -> Result<Engine, StoreError> {
     let path = path.trim_start_matches("//");
-    make_private_file(Path::new(path))
-        .map_err(|error| StoreError::Config(format!("{path} can't be made ({error}); check DATA_DIR")))?;
+    create_private_file(Path::new(path))
+        .map_err(|error| StoreError::Config(format!("{path} cannot be created ({error}); check DATA_DIR")))?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .foreign_keys(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // In WAL mode NORMAL survives a killed process; a power cut may lose the last moments, as on any laptop.
+        // In WAL mode, NORMAL survives a killed process. A power failure may lose the last commits.
         .synchronous(SqliteSynchronous::Normal)
-        // In a file, as is usual, whatever a statement might have to take back would cost it a new file each time.
+        // The default, a file, costs each statement that may have to roll back a new temporary file.
         .pragma("temp_store", "memory")
         .pragma("cache_size", SQLITE_CACHE)
         .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT)
@@ -238,7 +249,7 @@ async fn connect_sqlite(path: &str, max_connections: u32) -> Result<Engine, Stor
     let write = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_connect(|connection, _| Box::pin(async { connection.execute(sends::SCRATCH).await.map(drop) }))
+        .after_connect(|connection, _| Box::pin(async { connection.execute(sends::TEMP_TABLES).await.map(drop) }))
         .connect_with(options.clone())
         .await?;
     let read = SqlitePoolOptions::new()
@@ -249,8 +260,8 @@ async fn connect_sqlite(path: &str, max_connections: u32) -> Result<Engine, Stor
     Ok(Engine::Sqlite { read, write })
 }
 
-/// For its owner only: messages and addresses are in it. The write-ahead log takes the file's mode.
-fn make_private_file(path: &Path) -> std::io::Result<()> {
+/// Creates the file, readable by its owner only: it holds messages and addresses. The write-ahead log inherits its mode.
+fn create_private_file(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         std::fs::create_dir_all(directory)?;

@@ -1,38 +1,46 @@
-//! What can go wrong with the database, told apart by what the caller can do about it.
+//! Errors of the store, distinguished by what the caller can do about them.
 
+use butt_dial_domain::Failure;
 use sqlx::postgres::PgDatabaseError;
 
-/// PostgreSQL, appendix A: 08 connection exception, 53 insufficient resources, 57P operator intervention, 57014 cut off
-/// by the statement timeout, 40 rollback (deadlock or serialization), 25006 read-only (a standby).
-const PASSING_CLASSES: [&str; 6] = ["08", "53", "57P", "57014", "40", "25006"];
+use crate::column::UnknownValue;
 
-/// Never shown to a caller: 5xx bodies carry an id, the log carries this.
+/// Error codes of transient failures. PostgreSQL, appendix A: 08 connection exception, 53 insufficient resources,
+/// 57P operator intervention, 57014 canceled by the statement timeout, 40 rollback (deadlock or serialization),
+/// 25006 read-only (a standby).
+const TRANSIENT_CODES: [&str; 6] = ["08", "53", "57P", "57014", "40", "25006"];
+
+/// Must not be shown to a caller: bodies of 5xx answers contain an id, and the log contains this.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database can't be reached, or gave up on us: the same call may succeed later.
+    /// The database cannot be reached or canceled the statement: the same call may succeed later.
     #[error("the database does not answer: {0}")]
     Unavailable(#[source] sqlx::Error),
-    /// A row with this key exists already.
+    /// A row with this key exists.
     #[error("already exists")]
     Conflict,
     /// A reservation would exceed a budget.
     #[error("over budget")]
     OverBudget,
-    /// A row holds what the program would never write.
-    #[error("table {table}, column {column}, row {row}: unreadable value")]
+    /// A row holds a value that the program never writes.
+    #[error("table {table}, column {column}, row {row}: unreadable value {value:?}")]
     Corrupt {
         table: &'static str,
         column: &'static str,
         row: String,
+        value: String,
     },
-    /// The group that this write was part of failed with the text of the cause.
+    /// A row of a query holds a value that the program never writes.
+    #[error(transparent)]
+    UnknownValue(UnknownValue),
+    /// The batch of this write failed, with the text of the cause.
     #[error("a shared write failed: {0}")]
     Shared(String),
     #[error("database: {0}")]
     Other(#[source] sqlx::Error),
     #[error("migration: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// The address of the database makes no sense; the text says why.
+    /// The address of the database is invalid; the text says why.
     #[error("{0}")]
     Config(String),
 }
@@ -53,19 +61,23 @@ impl From<sqlx::Error> for StoreError {
                 return Self::Conflict;
             }
             let code = db.code().unwrap_or_default();
-            let passing = if db.try_downcast_ref::<PgDatabaseError>().is_some() {
-                PASSING_CLASSES.iter().any(|class| code.starts_with(class))
+            let is_transient = if db.try_downcast_ref::<PgDatabaseError>().is_some() {
+                TRANSIENT_CODES.iter().any(|prefix| code.starts_with(prefix))
             } else {
-                // The lowest byte of SQLite's extended codes is the code: 5 busy, 6 locked.
+                // The lowest byte of SQLite's extended code is the primary code: 5 busy, 6 locked.
                 code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
             };
-            return if passing {
+            return if is_transient {
                 Self::Unavailable(error)
             } else {
                 Self::Other(error)
             };
         }
         match error {
+            sqlx::Error::ColumnDecode { index, source } => match source.downcast::<UnknownValue>() {
+                Ok(unknown) => Self::UnknownValue(*unknown),
+                Err(source) => Self::Other(sqlx::Error::ColumnDecode { index, source }),
+            },
             sqlx::Error::Io(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
@@ -73,6 +85,19 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::Protocol(_)
             | sqlx::Error::Tls(_) => Self::Unavailable(error),
             other => Self::Other(other),
+        }
+    }
+}
+
+/// Logs the cause, which callers must not see, and keeps what they may know: whether a repeat can succeed.
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        if error.is_unavailable() {
+            tracing::warn!(%error, "database unavailable");
+            Self::unavailable("the database does not answer right now").hint("try again with the same idempotencyKey")
+        } else {
+            tracing::error!(%error, "database call failed");
+            Self::internal()
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Batcher commit: callers that write at the same moment share one transaction, and so one fsync and one lock of a hot row;
-//! callers that ask at the same moment share a round trip.
-//! A lone caller waits for nobody. A group that fails is tried again one by one, so that only the culprit's caller sees the error.
+//! Group commit: concurrent writes share one transaction, and so one fsync and one lock of a contended row; concurrent reads
+//! share one round trip. A single caller does not wait for others. After an error the items of a batch are repeated one by
+//! one, so that only the caller of the failing item gets the error.
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
@@ -12,25 +12,25 @@ use tokio_util::task::TaskTracker;
 
 use crate::StoreError;
 
-/// The most that one transaction takes; larger ones no longer gain anything and only hold their locks longer.
-const MAX_GROUP: usize = 128;
-/// Callers that may wait in line before further ones wait to get into it.
-const QUEUE: usize = 4_096;
-/// How long a write may take. Longer than the database itself allows a caller and a statement, so it only ends the wait for
-/// one that says nothing at all: everybody else stands in line behind it.
-const DEADLINE: Duration = Duration::from_secs(8);
+/// Items of one batch. Larger batches gain nothing and hold their locks longer.
+const MAX_BATCH: usize = 128;
+/// The capacity of the queue. Further callers wait until there is space.
+const QUEUE_CAPACITY: usize = 4_096;
+/// The longest time for one batch. Longer than the acquire timeout plus the statement timeout, so it only applies to a database
+/// that does not answer at all. The other callers in the queue wait for that long.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(8);
 
-type Answer<R> = oneshot::Sender<Result<R, StoreError>>;
+type Reply<R> = oneshot::Sender<Result<R, StoreError>>;
 
-/// A line of callers in front of one writer.
+/// A queue of items in front of one task that processes them in batches. Cheap to clone.
 pub struct Batcher<T, R> {
-    line: mpsc::Sender<(T, Answer<R>)>,
+    queue: mpsc::Sender<(T, Reply<R>)>,
 }
 
 impl<T, R> Clone for Batcher<T, R> {
     fn clone(&self) -> Self {
         Self {
-            line: self.line.clone(),
+            queue: self.queue.clone(),
         }
     }
 }
@@ -40,75 +40,75 @@ where
     T: Clone + Send + Sync + 'static,
     R: Send + 'static,
 {
-    /// `write` commits all items or none, and answers them in their order.
+    /// Starts the task. `write` commits all items or none, and returns one result per item, in the same order.
     pub fn start<F, Fut>(tasks: &TaskTracker, write: F) -> Self
     where
         F: Fn(Arc<[T]>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Vec<R>, StoreError>> + Send + 'static,
     {
-        let (line, mut waiting) = mpsc::channel::<(T, Answer<R>)>(QUEUE);
+        let (queue, mut receiver) = mpsc::channel::<(T, Reply<R>)>(QUEUE_CAPACITY);
         tasks.spawn(async move {
-            let mut taken = Vec::with_capacity(MAX_GROUP);
-            while waiting.recv_many(&mut taken, MAX_GROUP).await > 0 {
-                let (items, answers): (Vec<T>, Vec<Answer<R>>) = taken.drain(..).unzip();
-                commit(&write, items.into(), answers).await;
+            let mut batch = Vec::with_capacity(MAX_BATCH);
+            while receiver.recv_many(&mut batch, MAX_BATCH).await > 0 {
+                let (items, replies): (Vec<T>, Vec<Reply<R>>) = batch.drain(..).unzip();
+                commit(&write, items.into(), replies).await;
             }
         });
-        Self { line }
+        Self { queue }
     }
 
-    /// Waits until the item is committed, or is known not to be.
+    /// Waits until the item is committed or has failed.
     pub(crate) async fn submit(&self, item: T) -> Result<R, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        let closed = |()| StoreError::Shared("the writer has stopped".into());
-        self.line.send((item, answer)).await.map_err(|_| closed(()))?;
-        answered.await.map_err(|_| closed(()))?
+        let (reply, receiver) = oneshot::channel();
+        let closed = |()| StoreError::Shared("the task for group commit has stopped".into());
+        self.queue.send((item, reply)).await.map_err(|_| closed(()))?;
+        receiver.await.map_err(|_| closed(()))?
     }
 }
 
-async fn commit<T, R, F, Fut>(write: &F, items: Arc<[T]>, answers: Vec<Answer<R>>)
+async fn commit<T, R, F, Fut>(write: &F, items: Arc<[T]>, replies: Vec<Reply<R>>)
 where
     T: Clone,
     F: Fn(Arc<[T]>) -> Fut,
     Fut: Future<Output = Result<Vec<R>, StoreError>>,
 {
-    match in_time(write(items.clone())).await {
+    match with_timeout(write(items.clone())).await {
         Ok(results) => {
-            // A caller that has gone away is no error: its write stands all the same.
-            for (answer, result) in answers.into_iter().zip(results) {
-                drop(answer.send(Ok(result)));
+            // A dropped caller is not an error: its write is committed all the same.
+            for (reply, result) in replies.into_iter().zip(results) {
+                drop(reply.send(Ok(result)));
             }
         }
         Err(error) if error.is_unavailable() || items.len() == 1 => {
             let (text, unavailable) = (error.to_string(), error.is_unavailable());
             let mut first = Some(error);
-            for answer in answers {
+            for reply in replies {
                 let error = first.take().unwrap_or_else(|| shared(&text, unavailable));
-                drop(answer.send(Err(error)));
+                drop(reply.send(Err(error)));
             }
         }
         Err(_) => {
-            // Once the database is gone, the rest need not find that out one by one.
-            let mut gone: Option<String> = None;
-            for (item, answer) in items.iter().zip(answers) {
-                let result = match &gone {
+            // Once the database is unavailable, the remaining items fail without a query.
+            let mut unavailable: Option<String> = None;
+            for (item, reply) in items.iter().zip(replies) {
+                let result = match &unavailable {
                     Some(text) => Err(shared(text, true)),
-                    None => in_time(write(Arc::from([item.clone()]))).await.and_then(only),
+                    None => with_timeout(write(Arc::from([item.clone()]))).await.and_then(only),
                 };
                 if let Err(error) = &result
                     && error.is_unavailable()
                 {
-                    gone.get_or_insert_with(|| error.to_string());
+                    unavailable.get_or_insert_with(|| error.to_string());
                 }
-                drop(answer.send(result));
+                drop(reply.send(result));
             }
         }
     }
 }
 
-async fn in_time<T>(write: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-    let late = |_| StoreError::Unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
-    timeout(DEADLINE, write).await.map_err(late)?
+async fn with_timeout<T>(write: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let timed_out = |_| StoreError::Unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
+    timeout(BATCH_TIMEOUT, write).await.map_err(timed_out)?
 }
 
 fn only<R>(mut results: Vec<R>) -> Result<R, StoreError> {
@@ -130,8 +130,11 @@ mod tests {
 
     use super::*;
 
-    /// Submits all of them at once. Returns the answers, `None` for errors, and the groups that were written.
-    async fn together(items: &[i32], write: fn(&[i32]) -> Result<(), StoreError>) -> (Vec<Option<i32>>, Vec<Vec<i32>>) {
+    /// Submits all items at once. Returns the results, `None` for errors, and the batches that were written.
+    async fn submit_all(
+        items: &[i32],
+        write: fn(&[i32]) -> Result<(), StoreError>,
+    ) -> (Vec<Option<i32>>, Vec<Vec<i32>>) {
         let written = Arc::new(Mutex::new(Vec::new()));
         let log = written.clone();
         let tasks = TaskTracker::new();
@@ -153,23 +156,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn callers_of_one_moment_share_a_write() {
-        let (answers, written) = together(&[1, 2, 3], |_| Ok(())).await;
+    async fn concurrent_callers_share_one_write() {
+        let (answers, written) = submit_all(&[1, 2, 3], |_| Ok(())).await;
         assert_eq!(answers, [Some(10), Some(20), Some(30)]);
         assert_eq!(written, [vec![1, 2, 3]]);
     }
 
     #[tokio::test]
-    async fn a_group_has_a_limit() {
-        let items: Vec<i32> = (0..i32::try_from(MAX_GROUP).unwrap() + 2).collect();
-        let (answers, written) = together(&items, |_| Ok(())).await;
+    async fn batch_size_is_limited() {
+        let items: Vec<i32> = (0..i32::try_from(MAX_BATCH).unwrap() + 2).collect();
+        let (answers, written) = submit_all(&items, |_| Ok(())).await;
         assert!(answers.iter().all(Option::is_some));
-        assert_eq!(written[0].len(), MAX_GROUP);
+        assert_eq!(written[0].len(), MAX_BATCH);
         assert_eq!(written.concat().len(), items.len());
     }
 
     #[tokio::test]
-    async fn only_the_culprit_sees_its_error() {
+    async fn only_the_failing_item_gets_the_error() {
         let no_twos = |items: &[i32]| {
             if items.contains(&2) {
                 Err(StoreError::OverBudget)
@@ -177,26 +180,26 @@ mod tests {
                 Ok(())
             }
         };
-        let (answers, written) = together(&[1, 2, 3], no_twos).await;
+        let (answers, written) = submit_all(&[1, 2, 3], no_twos).await;
         assert_eq!(answers, [Some(10), None, Some(30)]);
         assert_eq!(written, [vec![1, 2, 3], vec![1], vec![2], vec![3]]);
     }
 
     #[tokio::test]
-    async fn a_database_that_is_gone_is_asked_once() {
-        let (answers, written) = together(&[1, 2, 3], |_| Err(unavailable())).await;
+    async fn queries_unavailable_database_once() {
+        let (answers, written) = submit_all(&[1, 2, 3], |_| Err(unavailable())).await;
         assert_eq!(answers, [None, None, None]);
         assert_eq!(written, [vec![1, 2, 3]]);
     }
 
     #[tokio::test]
-    async fn a_database_that_goes_away_midway_is_not_asked_by_everybody() {
-        let midway = |items: &[i32]| match items {
+    async fn stops_queries_once_database_is_unavailable() {
+        let fails_from_second = |items: &[i32]| match items {
             [1] => Ok(()),
             [_] => Err(unavailable()),
             _ => Err(StoreError::OverBudget),
         };
-        let (answers, written) = together(&[1, 2, 3, 4], midway).await;
+        let (answers, written) = submit_all(&[1, 2, 3, 4], fails_from_second).await;
         assert_eq!(answers, [Some(10), None, None, None]);
         assert_eq!(written, [vec![1, 2, 3, 4], vec![1], vec![2]]);
     }

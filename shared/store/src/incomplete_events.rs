@@ -1,17 +1,21 @@
-//! Events that are not complete: a body or attachments are still to be fetched. They go out when nothing is missing any more.
+//! Incomplete events: events whose body or attachments are still to be fetched. They are delivered once they are complete.
+//! Also the claim of events with a pending fetch, which `deferred_bodies.rs` shares.
 
 use butt_dial_domain::{AgentId, OrgId, clock::Timestamp};
 use serde_json::Value;
-use sqlx::types::Json;
+use sqlx::{FromRow, postgres::PgRow, sqlite::SqliteRow, types::Json};
 
-use crate::{Store, StoreError, engine::writing};
+use crate::{
+    Store, StoreError,
+    engine::{Sql, on_writer},
+};
 
-/// What came may be delivered.
-pub(crate) const DUE: &str = "UPDATE deliveries SET generation = generation + 1,
+/// Makes the delivery of an agent due, unless its callback fails and has a retry time.
+pub(crate) const MAKE_DUE: &str = "UPDATE deliveries SET generation = generation + 1,
     due_at = CASE WHEN failures > 0 THEN coalesce(due_at, $2) ELSE $2 END WHERE agent_id = $1";
 
-/// An event that something is still to be fetched for.
-#[derive(Clone, sqlx::FromRow)]
+/// An event whose body or attachments are still to be fetched.
+#[derive(Clone, FromRow)]
 pub struct IncompleteEvent {
     #[sqlx(rename = "agent_id")]
     agent: String,
@@ -21,6 +25,7 @@ pub struct IncompleteEvent {
     pub id: String,
     #[sqlx(json)]
     pub data: Value,
+    /// Encrypted: the parts that were fetched.
     pub content: Option<Vec<u8>>,
     pub created_at: Timestamp,
 }
@@ -36,23 +41,40 @@ impl IncompleteEvent {
 }
 
 impl Store {
-    /// Takes events that something is to be fetched for, and puts the next look off to `until`.
+    /// Claims incomplete events that are due, until `until`.
     pub async fn claim_incomplete_events(
         &self,
         limit: u32,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<IncompleteEvent>, StoreError> {
-        const POSTGRES: &str = "WITH due AS MATERIALIZED (
-                SELECT id FROM events WHERE ready_at <= $1 ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED
-            ) UPDATE events SET ready_at = $3 FROM due, agents WHERE events.id = due.id AND agents.id = events.agent_id
-            RETURNING events.agent_id, agents.org_id, events.seq, events.id, data, content, events.created_at";
-        const SQLITE: &str = "UPDATE events SET ready_at = $3
-            WHERE id IN (SELECT id FROM events WHERE ready_at <= $1 ORDER BY ready_at LIMIT $2)
-            RETURNING agent_id, (SELECT org_id FROM agents WHERE agents.id = events.agent_id) AS org_id, seq, id, data,
-                content, created_at";
-        let sql = self.either(POSTGRES, SQLITE);
-        Ok(writing!(self, |db| {
+        const SQL: Sql = Sql {
+            postgres: "WITH due AS MATERIALIZED (
+                    SELECT id FROM events WHERE ready_at <= $1 ORDER BY ready_at LIMIT $2 FOR UPDATE SKIP LOCKED
+                ) UPDATE events SET ready_at = $3 FROM due, agents
+                WHERE events.id = due.id AND agents.id = events.agent_id
+                RETURNING events.agent_id, agents.org_id, events.seq, events.id, data, content, events.created_at",
+            sqlite: "UPDATE events SET ready_at = $3
+                WHERE id IN (SELECT id FROM events WHERE ready_at <= $1 ORDER BY ready_at LIMIT $2)
+                RETURNING agent_id, (SELECT org_id FROM agents WHERE agents.id = events.agent_id) AS org_id, seq, id,
+                    data, content, created_at",
+        };
+        self.claim_fetches(SQL, limit, now, until).await
+    }
+
+    /// Claims events with a pending fetch. The parameters of `sql`: the time, the maximum number of rows, the end of the claim.
+    pub(crate) async fn claim_fetches<T>(
+        &self,
+        sql: Sql,
+        limit: u32,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<T>, StoreError>
+    where
+        T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        let sql = self.sql(sql);
+        Ok(on_writer!(self, |db| {
             sqlx::query_as(sql)
                 .bind(now)
                 .bind(i64::from(limit))
@@ -62,7 +84,7 @@ impl Store {
         })?)
     }
 
-    /// Nothing is missing any more: the event goes out with this content. False when it was complete already.
+    /// Completes an event, with its content if that is new, and makes it due. Returns false when it was complete already.
     pub async fn complete_event(
         &self,
         agent: &AgentId,
@@ -72,7 +94,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE events SET content = coalesce($3, content), ready_at = NULL
             WHERE agent_id = $1 AND seq = $2 AND ready_at IS NOT NULL";
-        Ok(writing!(self, |db| {
+        Ok(on_writer!(self, |db| {
             let mut tx = db.begin().await?;
             let done = sqlx::query(SQL)
                 .bind(agent.as_str())
@@ -82,7 +104,7 @@ impl Store {
                 .await?;
             let completed = done.rows_affected() > 0;
             if completed {
-                sqlx::query(DUE)
+                sqlx::query(MAKE_DUE)
                     .bind(agent.as_str())
                     .bind(now)
                     .execute(&mut *tx)
@@ -93,23 +115,23 @@ impl Store {
         })?)
     }
 
-    /// Keeps what has been fetched of it so far (`None`: nothing new) until the next look at `again`. False when it was
-    /// complete already.
+    /// Stores the content that was fetched so far (`None`: no change) and schedules the next fetch at `retry_at`. Returns false
+    /// when the event was complete already.
     pub async fn reschedule_incomplete_event(
         &self,
         agent: &AgentId,
         seq: i64,
         content: Option<&[u8]>,
-        again: Timestamp,
+        retry_at: Timestamp,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE events SET content = coalesce($3, content), ready_at = $4
             WHERE agent_id = $1 AND seq = $2 AND ready_at IS NOT NULL";
-        let done = writing!(self, |db| {
+        let done = on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(agent.as_str())
                 .bind(seq)
                 .bind(content)
-                .bind(again)
+                .bind(retry_at)
                 .execute(db)
                 .await
                 .map(|done| done.rows_affected())
@@ -117,10 +139,10 @@ impl Store {
         Ok(done > 0)
     }
 
-    /// Says about an event that is not complete what is to be seen of it once it goes out. False when it was complete already.
+    /// Replaces the data of an incomplete event. Returns false when it was complete already.
     pub async fn update_incomplete_event(&self, agent: &AgentId, seq: i64, data: &Value) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE events SET data = $3 WHERE agent_id = $1 AND seq = $2 AND ready_at IS NOT NULL";
-        let done = writing!(self, |db| {
+        let done = on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(agent.as_str())
                 .bind(seq)

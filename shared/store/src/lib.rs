@@ -1,11 +1,12 @@
-//! The database: the truth about everything that outlives a request. One struct for both engines and one SQL text wherever
-//! the engines agree; the few places where they do not stand in `sends/` and behind `engine.rs`.
+//! The database. `Store` serves Postgres and SQLite with one SQL text where the engines agree, and with two whole statements
+//! (`engine::Sql`) where they differ. One file per table or topic. Callers never see SQL, rows or connections.
 
 mod agents;
 mod audit;
 mod calls;
 mod channels;
 mod charges;
+mod column;
 mod contacts;
 mod costs;
 mod deferred_bodies;
@@ -13,6 +14,7 @@ mod deliveries;
 mod encryption;
 mod engine;
 mod error;
+mod event_leases;
 mod events;
 mod group_commit;
 mod inbound;
@@ -35,12 +37,14 @@ pub use agents::{Agent, AgentStatus, Profile};
 pub use audit::AuditEntry;
 pub use calls::{Call, CallCursor, CallEntry};
 pub use channels::OwnedChannel;
-pub use contacts::{ContactState, Suppression, UNREACHABLE};
+pub use column::UnknownValue;
+pub use contacts::{ConsentStatus, ContactState, Suppression, UNREACHABLE};
 pub use deferred_bodies::EventAwaitingBody;
 pub use deliveries::DeliveryClaim;
 pub use engine::Store;
 pub use error::StoreError;
-pub use events::{AgentEvent, EventLease, EventPositions, NewEvent};
+pub use event_leases::EventLease;
+pub use events::{AgentEvent, EventPositions, EventReason, EventState, NewEvent};
 pub use inbound::{
     Applied, CallChange, Conclusion, FollowUp, InboundBatch, InboundRow, ReceiptEntry, StatusTransition,
 };
@@ -49,7 +53,7 @@ pub use messages::{Attempt, Message, Unsettled};
 pub use organizations::Organization;
 pub use recipients::{InboundFilter, Recipient, Subscription};
 pub use routes::InboundRoute;
-pub use scheduled::{NewScheduledSend, ScheduledSend};
-pub use sends::{Acceptance, AcceptedSend, SendResult, SettledSend};
+pub use scheduled::{NewScheduledSend, ScheduledSend, ScheduledState};
+pub use sends::{Acceptance, AcceptedSend, AttemptOutcome, SendResult, SettledSend};
 pub use tokens::{NewToken, Token};
 pub use usage::{Spend, UsageRow};

@@ -1,11 +1,11 @@
-//! Limits of an agent or an organization, as somebody set them; the defaults stand in the settings.
+//! Limits that were set for an agent or an organization. Defaults are in the settings, not in the database.
 
 use butt_dial_domain::{Micros, clock::Timestamp, limits::Limits};
 use serde::Deserialize;
 
 use crate::{
     Store, StoreError,
-    engine::{reading, writing},
+    engine::{on_reader, on_writer},
 };
 
 #[derive(Deserialize, sqlx::FromRow)]
@@ -31,7 +31,7 @@ impl From<LimitsRow> for Limits {
 }
 
 impl Store {
-    /// `scope` is `agt:<agent id>` or `org:<organization id>`.
+    /// Sets the limits of a scope: `agt:<agent id>` or `org:<organization id>`.
     pub async fn set_limits(&self, scope: &str, limits: &Limits, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO limits (scope, max_actions_per_minute, max_actions_per_hour, max_actions_per_day,
                 max_spend_per_day, max_spend_per_month, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -39,7 +39,7 @@ impl Store {
                 max_actions_per_hour = excluded.max_actions_per_hour, max_actions_per_day = excluded.max_actions_per_day,
                 max_spend_per_day = excluded.max_spend_per_day, max_spend_per_month = excluded.max_spend_per_month,
                 updated_at = excluded.updated_at";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(scope)
                 .bind(limits.max_actions_per_minute.map(i64::from))
@@ -55,10 +55,11 @@ impl Store {
         Ok(())
     }
 
+    /// Finds the limits of a scope. `None`: never set.
     pub async fn find_limits(&self, scope: &str) -> Result<Option<Limits>, StoreError> {
         const SQL: &str = "SELECT max_actions_per_minute, max_actions_per_hour, max_actions_per_day, max_spend_per_day,
             max_spend_per_month FROM limits WHERE scope = $1";
-        let row: Option<LimitsRow> = reading!(self, |db| sqlx::query_as(SQL).bind(scope).fetch_optional(db).await)?;
+        let row: Option<LimitsRow> = on_reader!(self, |db| sqlx::query_as(SQL).bind(scope).fetch_optional(db).await)?;
         Ok(row.map(Limits::from))
     }
 }

@@ -1,4 +1,4 @@
-//! Messages as they were written down, and the ones whose fate is still open.
+//! Stored messages, and the claim of messages with an open outcome for the reconciler.
 
 use butt_dial_domain::{
     AgentId, Channel, MessageId, OrgId,
@@ -8,7 +8,7 @@ use butt_dial_domain::{
 
 use crate::{
     Store, StoreError,
-    engine::{reading, writing},
+    engine::{Sql, on_reader, on_writer},
 };
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -44,6 +44,7 @@ pub struct MessageRow {
     updated_at: Timestamp,
 }
 
+/// A stored message.
 #[derive(Clone, Debug)]
 pub struct Message {
     pub id: MessageId,
@@ -60,27 +61,28 @@ pub struct Message {
     pub carrier: String,
     pub carrier_id: Option<String>,
     pub carrier_status: Option<String>,
-    /// The code that the agent was answered with, where it failed.
+    /// The error code that the agent received, if the message failed.
     pub failure: Option<String>,
     pub failure_detail: Option<String>,
     pub segments: Option<i64>,
-    /// Micro-units: reserved, and what it came to.
+    /// Micro-units reserved.
     pub estimate: i64,
+    /// Micro-units; `None` until it is settled.
     pub cost: Option<i64>,
     pub thread: ThreadRef,
     pub attempts: i64,
-    /// How often the reconciler has looked.
+    /// Checks by the reconciler that the carrier answered.
     pub checks: i64,
     pub check_at: Option<Timestamp>,
-    /// Where the carrier says that it is: `sent`, `delivered`, ...
+    /// The delivery status that the carrier reported: `sent`, `delivered`, ...
     pub stage: Option<String>,
-    /// The carrier's code, where it failed on its way.
+    /// The carrier's error code, if the delivery failed.
     pub stage_error: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
-/// An unsettled message with what finding out about it needs.
+/// A message with an open outcome, and the content that a repeated request to the carrier needs.
 #[derive(Clone)]
 pub struct Unsettled {
     pub message: Message,
@@ -88,7 +90,7 @@ pub struct Unsettled {
     pub content: Option<Vec<u8>>,
 }
 
-/// One try to send, as `attempts` keeps it.
+/// One try to send a message.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Attempt {
     pub number: i64,
@@ -103,14 +105,15 @@ impl TryFrom<MessageRow> for Message {
     type Error = StoreError;
 
     fn try_from(row: MessageRow) -> Result<Self, StoreError> {
-        let corrupt = |column| StoreError::Corrupt {
+        let corrupt = |column, value: &str| StoreError::Corrupt {
             table: "messages",
             column,
             row: row.id.clone(),
+            value: value.to_owned(),
         };
         Ok(Self {
-            channel: Channel::parse(&row.channel).ok_or_else(|| corrupt("channel"))?,
-            status: Status::parse(&row.status).ok_or_else(|| corrupt("status"))?,
+            channel: Channel::parse(&row.channel).ok_or_else(|| corrupt("channel", &row.channel))?,
+            status: Status::parse(&row.status).ok_or_else(|| corrupt("status", &row.status))?,
             id: row.id.into(),
             org: row.org_id.into(),
             agent: row.agent_id.into(),
@@ -152,20 +155,27 @@ struct UnsettledRow {
 }
 
 impl Store {
+    /// Finds a message by its id.
     pub async fn find_message(&self, id: &MessageId) -> Result<Option<Message>, StoreError> {
-        const SQL: &str = "SELECT * FROM messages WHERE id = $1";
-        let row: Option<MessageRow> = reading!(self, |db| sqlx::query_as(SQL)
+        const SQL: &str = "SELECT id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, status, verdict, rule, carrier,
+                carrier_id, carrier_status, failure, failure_detail, segments, estimate, cost, thread_id, entity_id,
+                reply_msg_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
+            FROM messages WHERE id = $1";
+        let row: Option<MessageRow> = on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(id.as_str())
             .fetch_optional(db)
             .await)?;
         row.map(Message::try_from).transpose()
     }
 
-    /// One of the agent's messages, by our id or by the carrier's.
+    /// Finds one of the agent's messages by its id or by its carrier id.
     pub async fn find_agent_message(&self, agent: &AgentId, id: &str) -> Result<Option<Message>, StoreError> {
-        // The `|| ''` keeps Postgres from going by the agent, who may have sent a million of them.
-        const SQL: &str = "SELECT * FROM messages WHERE agent_id || '' = $1 AND (id = $2 OR carrier_id = $2) LIMIT 1";
-        let row: Option<MessageRow> = reading!(self, |db| {
+        // `|| ''` keeps Postgres from using the index on the agent, who may have a million messages.
+        const SQL: &str = "SELECT id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, status, verdict, rule, carrier,
+                carrier_id, carrier_status, failure, failure_detail, segments, estimate, cost, thread_id, entity_id,
+                reply_msg_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
+            FROM messages WHERE agent_id || '' = $1 AND (id = $2 OR carrier_id = $2) LIMIT 1";
+        let row: Option<MessageRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(agent.as_str())
                 .bind(id)
@@ -175,9 +185,13 @@ impl Store {
         row.map(Message::try_from).transpose()
     }
 
+    /// Finds a message by the agent's idempotency key.
     pub async fn find_message_by_key(&self, agent: &AgentId, key: &str) -> Result<Option<Message>, StoreError> {
-        const SQL: &str = "SELECT * FROM messages WHERE agent_id = $1 AND idempotency_key = $2";
-        let row: Option<MessageRow> = reading!(self, |db| {
+        const SQL: &str = "SELECT id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, status, verdict, rule, carrier,
+                carrier_id, carrier_status, failure, failure_detail, segments, estimate, cost, thread_id, entity_id,
+                reply_msg_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
+            FROM messages WHERE agent_id = $1 AND idempotency_key = $2";
+        let row: Option<MessageRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(agent.as_str())
                 .bind(key)
@@ -187,19 +201,24 @@ impl Store {
         row.map(Message::try_from).transpose()
     }
 
-    /// The message that a carrier speaks of: by our id where it gave that back, else by its own.
+    /// Finds the message of a carrier report: by `id` where the report contains it, else by the carrier id.
     pub async fn find_carrier_message(
         &self,
         carrier: &str,
         carrier_id: &str,
         id: Option<&MessageId>,
     ) -> Result<Option<Message>, StoreError> {
-        const BY_ID: &str = "SELECT * FROM messages WHERE id = $3 AND carrier = $1
+        const BY_ID: &str = "SELECT id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, status, verdict, rule, carrier,
+                carrier_id, carrier_status, failure, failure_detail, segments, estimate, cost, thread_id, entity_id,
+                reply_msg_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
+            FROM messages WHERE id = $3 AND carrier = $1
             AND (carrier_id IS NULL OR carrier_id = $2)";
-        const BY_CARRIER_ID: &str =
-            "SELECT * FROM messages WHERE carrier_id = $2 AND carrier = $1 AND $3 IS NULL LIMIT 1";
+        const BY_CARRIER_ID: &str = "SELECT id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, status, verdict, rule, carrier,
+                carrier_id, carrier_status, failure, failure_detail, segments, estimate, cost, thread_id, entity_id,
+                reply_msg_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
+            FROM messages WHERE carrier_id = $2 AND carrier = $1 AND $3 IS NULL LIMIT 1";
         let sql = if id.is_some() { BY_ID } else { BY_CARRIER_ID };
-        let row: Option<MessageRow> = reading!(self, |db| {
+        let row: Option<MessageRow> = on_reader!(self, |db| {
             sqlx::query_as(sql)
                 .bind(carrier)
                 .bind(carrier_id)
@@ -210,29 +229,30 @@ impl Store {
         row.map(Message::try_from).transpose()
     }
 
+    /// Lists the attempts of a message in order.
     pub async fn list_attempts(&self, message: &MessageId) -> Result<Vec<Attempt>, StoreError> {
         const SQL: &str = "SELECT number, replica, started_at, finished_at, outcome, detail FROM attempts
             WHERE message_id = $1 ORDER BY number";
-        Ok(reading!(self, |db| sqlx::query_as(SQL)
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(message.as_str())
             .fetch_all(db)
             .await)?)
     }
 
-    /// Whether one of our messages carries this carrier's id already.
+    /// Returns whether a stored message has this carrier id.
     pub async fn has_carrier_id(&self, carrier_id: &str) -> Result<bool, StoreError> {
         const SQL: &str = "SELECT EXISTS (SELECT 1 FROM messages WHERE carrier_id = $1)";
-        Ok(reading!(self, |db| sqlx::query_scalar(SQL)
+        Ok(on_reader!(self, |db| sqlx::query_scalar(SQL)
             .bind(carrier_id)
             .fetch_one(db)
             .await)?)
     }
 
-    /// Whether the same text is on its way from and to the same addresses right now, as another message.
+    /// Returns whether another message with the same body between the same addresses is being sent.
     pub async fn has_duplicate_in_flight(&self, message: &Message) -> Result<bool, StoreError> {
         const SQL: &str = "SELECT EXISTS (SELECT 1 FROM messages WHERE check_at IS NOT NULL AND status = 'sending'
             AND sender = $1 AND recipient = $2 AND body_hash = $3 AND id <> $4)";
-        Ok(reading!(self, |db| {
+        Ok(on_reader!(self, |db| {
             sqlx::query_scalar(SQL)
                 .bind(&message.sender)
                 .bind(&message.recipient)
@@ -243,25 +263,33 @@ impl Store {
         })?)
     }
 
-    /// Takes messages whose look is due, and puts their next look off to `lease_until`: if we die meanwhile, another replica
-    /// looks then. A message that was still `sending` has lost its sender, and becomes `unknown`. UnreadableRequest ones are logged
-    /// and left out.
+    /// Claims messages whose check is due, until `lease_until`. If this process dies, another replica claims them after that.
+    /// The sender of a message that is still `sending` is gone, so its status becomes `unknown`. Corrupt rows are logged and
+    /// left out.
     pub async fn claim_unsettled(
         &self,
         limit: u32,
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<Vec<Unsettled>, StoreError> {
-        // Not `IN (SELECT ..)`: the planner may run that again for every row, and then more than `limit` are taken.
-        const POSTGRES: &str = "WITH due AS MATERIALIZED (
-                SELECT id FROM messages WHERE check_at <= $1 ORDER BY check_at LIMIT $2 FOR UPDATE SKIP LOCKED
-            ) UPDATE messages SET check_at = $3, status = 'unknown', updated_at = $1 FROM due WHERE messages.id = due.id
-            RETURNING messages.*";
-        const SQLITE: &str = "UPDATE messages SET check_at = $3, status = 'unknown', updated_at = $1
-            WHERE id IN (SELECT id FROM messages WHERE check_at <= $1 ORDER BY check_at LIMIT $2)
-            RETURNING *";
-        let sql = self.either(POSTGRES, SQLITE);
-        let rows: Vec<UnsettledRow> = writing!(self, |db| {
+        const SQL: Sql = Sql {
+            // No `IN (SELECT ..)`: the planner may run the subquery again for every row and exceed the limit.
+            postgres: "WITH due AS MATERIALIZED (
+                    SELECT id FROM messages WHERE check_at <= $1 ORDER BY check_at LIMIT $2 FOR UPDATE SKIP LOCKED
+                ) UPDATE messages AS m SET check_at = $3, status = 'unknown', updated_at = $1
+                FROM due WHERE m.id = due.id
+                RETURNING m.id, m.org_id, m.agent_id, m.channel, m.sender, m.recipient, m.request_hash, m.body_hash, m.status,
+                    m.verdict, m.rule, m.carrier, m.carrier_id, m.carrier_status, m.failure, m.failure_detail,
+                    m.segments, m.estimate, m.cost, m.thread_id, m.entity_id, m.reply_msg_id, m.attempts, m.checks,
+                    m.check_at, m.stage, m.stage_error, m.created_at, m.updated_at, m.content",
+            sqlite: "UPDATE messages SET check_at = $3, status = 'unknown', updated_at = $1
+                WHERE id IN (SELECT id FROM messages WHERE check_at <= $1 ORDER BY check_at LIMIT $2)
+                RETURNING id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, status, verdict, rule,
+                    carrier, carrier_id, carrier_status, failure, failure_detail, segments, estimate, cost, thread_id,
+                    entity_id, reply_msg_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at, content",
+        };
+        let sql = self.sql(SQL);
+        let rows: Vec<UnsettledRow> = on_writer!(self, |db| {
             sqlx::query_as(sql)
                 .bind(now)
                 .bind(i64::from(limit))
@@ -274,25 +302,25 @@ impl Store {
                 message,
                 content: row.content,
             }),
-            // The others must not wait for it. It comes again after every lease, until somebody mends it.
+            // It must not block the others. It is claimed again after every lease until the row is repaired.
             Err(error) => {
-                tracing::error!(%error, "a message can't be reconciled");
+                tracing::error!(%error, "message row corrupt; not reconciled");
                 None
             }
         };
         Ok(rows.into_iter().filter_map(readable).collect())
     }
 
-    /// Sets when the reconciler looks again; nothing happens to a message that has been settled meanwhile.
-    /// `counts`: the carrier has answered, so this look was one of those that are allowed.
-    pub async fn schedule_check(&self, message: &MessageId, at: Timestamp, counts: bool) -> Result<(), StoreError> {
+    /// Sets the time of the next check; changes nothing when the message is settled.
+    /// `is_counted`: the carrier answered, so this check counts towards the maximum.
+    pub async fn schedule_check(&self, message: &MessageId, at: Timestamp, is_counted: bool) -> Result<(), StoreError> {
         const SQL: &str =
             "UPDATE messages SET check_at = $2, checks = checks + $3 WHERE id = $1 AND check_at IS NOT NULL";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(message.as_str())
                 .bind(at)
-                .bind(i64::from(counts))
+                .bind(i64::from(is_counted))
                 .execute(db)
                 .await
                 .map(drop)

@@ -1,4 +1,4 @@
-//! The stream of migrations, built into the program: a new one is a file in `migrations/` and a line here.
+//! The migrations, embedded in the program. A new one is a file in `migrations/` and a line here.
 
 use sqlx::{
     SqlSafeStr,

@@ -1,12 +1,13 @@
-//! Organizations: the tenants.
+//! Organizations, the tenants.
 
 use butt_dial_domain::{OrgId, clock::Timestamp};
 
 use crate::{
     Store, StoreError,
-    engine::{reading, writing},
+    engine::{on_reader, on_writer},
 };
 
+/// A stored organization.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Organization {
     #[sqlx(try_from = "String")]
@@ -17,7 +18,7 @@ pub struct Organization {
 }
 
 impl Store {
-    /// Writes the organization down, or finds the one that has this slug already.
+    /// Stores an organization, or finds the one with this slug.
     pub async fn create_organization(
         &self,
         name: &str,
@@ -27,7 +28,7 @@ impl Store {
         const SQL: &str = "INSERT INTO organizations (id, name, slug, created_at) VALUES ($1, $2, $3, $4)
             ON CONFLICT (slug) DO NOTHING";
         let id = OrgId::generate();
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(id.as_str())
                 .bind(name)
@@ -42,7 +43,7 @@ impl Store {
 
     pub async fn find_organization(&self, id: &OrgId) -> Result<Option<Organization>, StoreError> {
         const SQL: &str = "SELECT id, name, slug, created_at FROM organizations WHERE id = $1";
-        Ok(reading!(self, |db| sqlx::query_as(SQL)
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(id.as_str())
             .fetch_optional(db)
             .await)?)
@@ -50,7 +51,7 @@ impl Store {
 
     pub async fn find_organization_by_slug(&self, slug: &str) -> Result<Option<Organization>, StoreError> {
         const SQL: &str = "SELECT id, name, slug, created_at FROM organizations WHERE slug = $1";
-        Ok(reading!(self, |db| sqlx::query_as(SQL)
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(slug)
             .fetch_optional(db)
             .await)?)

@@ -1,27 +1,27 @@
-//! How an agent wants to be reached: its callback, what it wants to have pushed, and what is to be kept from it.
+//! Delivery preferences of an agent: callbacks, subscription, inbound filters and channel blocks.
 
 use butt_dial_domain::{AgentId, Channel, OrgId, clock::Timestamp};
 use sqlx::types::Json;
 
 use crate::{
     Store, StoreError,
-    engine::{reading, writing},
+    engine::{on_reader, on_writer},
 };
 
-/// What the ladder of delivery needs to know of an agent.
+/// What the delivery worker needs to know about an agent.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Recipient {
     #[sqlx(rename = "org_id")]
     org: String,
     pub display_name: String,
     pub callback_url: Option<String>,
-    /// For what happens in calls, where that is another one.
+    /// The callback for call events, where it differs.
     pub voice_callback_url: Option<String>,
     channels: Option<Json<Vec<String>>>,
     contacts: Option<Json<Vec<String>>>,
 }
 
-/// What an agent wants to have pushed. Empty lists stand for everything.
+/// The events that are pushed to an agent. Empty lists stand for all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subscription {
     pub channels: Vec<String>,
@@ -33,7 +33,7 @@ impl Recipient {
         OrgId::from(self.org.as_str())
     }
 
-    /// Where an event of this channel is posted.
+    /// Returns the callback for events of a channel.
     pub fn callback_for(&self, channel: Option<&str>) -> Option<&str> {
         let own = self.voice_callback_url.as_deref();
         own.filter(|_| channel == Some(Channel::Voice.as_str()))
@@ -49,7 +49,7 @@ impl Recipient {
     }
 }
 
-/// A rule of an agent's about what comes in.
+/// An agent's rule for inbound messages.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct InboundFilter {
     pub id: String,
@@ -61,20 +61,21 @@ pub struct InboundFilter {
 }
 
 impl Store {
+    /// Finds the delivery preferences of an agent.
     pub async fn find_recipient(&self, agent: &AgentId) -> Result<Option<Recipient>, StoreError> {
         const SQL: &str =
             "SELECT org_id, display_name, callback_url, voice_callback_url, s.channels, s.contacts FROM agents
             LEFT JOIN inbound_subscriptions s ON s.agent_id = agents.id WHERE agents.id = $1";
-        Ok(reading!(self, |db| sqlx::query_as(SQL)
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(agent.as_str())
             .fetch_optional(db)
             .await)?)
     }
 
-    /// `None` takes the callback away.
+    /// Sets the callback. `None` removes it.
     pub async fn set_callback_url(&self, agent: &AgentId, url: Option<&str>) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE agents SET callback_url = $2 WHERE id = $1";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(agent.as_str())
                 .bind(url)
@@ -85,10 +86,10 @@ impl Store {
         Ok(())
     }
 
-    /// `None` takes it away.
+    /// Sets the callback for call events. `None` removes it.
     pub async fn set_voice_callback_url(&self, agent: &AgentId, url: Option<&str>) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE agents SET voice_callback_url = $2 WHERE id = $1";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(agent.as_str())
                 .bind(url)
@@ -99,12 +100,12 @@ impl Store {
         Ok(())
     }
 
-    /// Takes a callback away that says that it is gone, for whatever it was. False when the agent has another one by now.
+    /// Removes a callback that answered 410, wherever it is used. Returns false when the agent does not use it any more.
     pub async fn remove_callback_url(&self, agent: &AgentId, url: &str) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE agents SET callback_url = NULLIF(callback_url, $2),
             voice_callback_url = NULLIF(voice_callback_url, $2)
             WHERE id = $1 AND (callback_url = $2 OR voice_callback_url = $2)";
-        let done = writing!(self, |db| {
+        let done = on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(agent.as_str())
                 .bind(url)
@@ -115,6 +116,7 @@ impl Store {
         Ok(done > 0)
     }
 
+    /// Stores the subscription; replaces an existing one.
     pub async fn set_subscription(
         &self,
         agent: &AgentId,
@@ -124,7 +126,7 @@ impl Store {
         const SQL: &str = "INSERT INTO inbound_subscriptions (agent_id, channels, contacts, created_at)
             VALUES ($1, $2, $3, $4) ON CONFLICT (agent_id) DO UPDATE SET channels = excluded.channels,
                 contacts = excluded.contacts, created_at = excluded.created_at";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(agent.as_str())
                 .bind(Json(&subscription.channels))
@@ -137,9 +139,10 @@ impl Store {
         Ok(())
     }
 
+    /// Deletes the subscription.
     pub async fn delete_subscription(&self, agent: &AgentId) -> Result<(), StoreError> {
         const SQL: &str = "DELETE FROM inbound_subscriptions WHERE agent_id = $1";
-        writing!(self, |db| sqlx::query(SQL)
+        on_writer!(self, |db| sqlx::query(SQL)
             .bind(agent.as_str())
             .execute(db)
             .await
@@ -147,10 +150,11 @@ impl Store {
         Ok(())
     }
 
+    /// Stores a filter.
     pub async fn add_filter(&self, agent: &AgentId, filter: &InboundFilter) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO inbound_filters (id, agent_id, kind, pattern, action, tag, created_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7)";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(&filter.id)
                 .bind(agent.as_str())
@@ -166,20 +170,20 @@ impl Store {
         Ok(())
     }
 
-    /// Oldest first.
+    /// Lists the agent's filters, oldest first.
     pub async fn list_filters(&self, agent: &AgentId) -> Result<Vec<InboundFilter>, StoreError> {
         const SQL: &str = "SELECT id, kind, pattern, action, tag, created_at FROM inbound_filters
             WHERE agent_id = $1 ORDER BY created_at, id";
-        Ok(reading!(self, |db| sqlx::query_as(SQL)
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(agent.as_str())
             .fetch_all(db)
             .await)?)
     }
 
-    /// False when the agent has no such filter.
+    /// Deletes a filter. Returns false when the agent has no such filter.
     pub async fn delete_filter(&self, agent: &AgentId, id: &str) -> Result<bool, StoreError> {
         const SQL: &str = "DELETE FROM inbound_filters WHERE agent_id = $1 AND id = $2";
-        let done = writing!(self, |db| {
+        let done = on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(agent.as_str())
                 .bind(id)
@@ -190,7 +194,8 @@ impl Store {
         Ok(done > 0)
     }
 
-    /// The channel blocker, each direction by itself; `None` leaves it as it is. False when the agent has no such channel.
+    /// Blocks or unblocks each direction of a channel; `None` leaves it unchanged. Returns false when the agent has no such
+    /// channel.
     pub async fn set_channel_block(
         &self,
         agent: &AgentId,
@@ -200,7 +205,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE channels SET blocks_inbound = coalesce($3, blocks_inbound),
             blocks_outbound = coalesce($4, blocks_outbound) WHERE agent_id = $1 AND channel = $2";
-        let done = writing!(self, |db| {
+        let done = on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(agent.as_str())
                 .bind(channel.as_str())

@@ -1,9 +1,10 @@
-//! Which agent an address of ours belongs to: all that is needed to take a person's message in.
+//! Inbound routes: the agent that an address belongs to.
 
 use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId};
 
-use crate::{Store, StoreError, engine::reading};
+use crate::{Store, StoreError, engine::on_reader};
 
+/// An address with its agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InboundRoute {
     pub channel: Channel,
@@ -11,9 +12,9 @@ pub struct InboundRoute {
     pub channel_id: ChannelId,
     pub agent: AgentId,
     pub org: OrgId,
-    /// What the agent is called.
+    /// The display name of the agent.
     pub agent_name: String,
-    /// What comes in is acknowledged and dropped.
+    /// Inbound messages are acknowledged and dropped.
     pub blocked: bool,
 }
 
@@ -37,6 +38,7 @@ impl TryFrom<RouteRow> for InboundRoute {
                 table: "channels",
                 column: "channel",
                 row: row.id.clone(),
+                value: row.channel.clone(),
             })?,
             address: row.address,
             channel_id: row.id.into(),
@@ -49,11 +51,11 @@ impl TryFrom<RouteRow> for InboundRoute {
 }
 
 impl Store {
-    /// Addresses in use, in the order of their ids, after the id `after`.
+    /// Lists the routes after the id `after`, in the order of their ids.
     pub async fn list_routes(&self, after: Option<&ChannelId>, limit: u32) -> Result<Vec<InboundRoute>, StoreError> {
         const SQL: &str = "SELECT c.id, channel, address, agent_id, c.org_id, display_name, blocks_inbound
             FROM channels c JOIN agents a ON a.id = c.agent_id WHERE c.id > $1 ORDER BY c.id LIMIT $2";
-        let rows: Vec<RouteRow> = reading!(self, |db| {
+        let rows: Vec<RouteRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(after.map_or("", ChannelId::as_str))
                 .bind(i64::from(limit))
@@ -63,10 +65,11 @@ impl Store {
         rows.into_iter().map(InboundRoute::try_from).collect()
     }
 
+    /// Finds the route of an address.
     pub async fn find_route(&self, channel: Channel, address: &str) -> Result<Option<InboundRoute>, StoreError> {
         const SQL: &str = "SELECT c.id, channel, address, agent_id, c.org_id, display_name, blocks_inbound
             FROM channels c JOIN agents a ON a.id = c.agent_id WHERE channel = $1 AND address = $2";
-        let row: Option<RouteRow> = reading!(self, |db| {
+        let row: Option<RouteRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(channel.as_str())
                 .bind(address)

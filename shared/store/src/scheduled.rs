@@ -1,12 +1,28 @@
-//! Messages that leave later. Each has the id that the message itself will have, so that a second try finds the first.
+//! Scheduled sends: messages that are sent later. The id of a scheduled send is the id of its message, so that a repeated send
+//! finds the first one.
 
 use butt_dial_domain::{AgentId, Channel, MessageId, OrgId, clock::Timestamp};
 
 use crate::{
     Store, StoreError,
-    engine::{reading, writing},
+    column::text_column,
+    engine::{Sql, on_reader, on_writer},
 };
 
+/// Where a scheduled send is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum ScheduledState {
+    Scheduled,
+    Sent,
+    Failed,
+    /// Not to be sent. It stays due until the agent has been notified.
+    Cancelled,
+}
+
+text_column!(ScheduledState, "scheduled_sends", "state");
+
+/// A scheduled send to store.
 pub struct NewScheduledSend<'a> {
     pub id: &'a MessageId,
     pub org: &'a OrgId,
@@ -18,10 +34,11 @@ pub struct NewScheduledSend<'a> {
     /// Encrypted.
     pub request: &'a [u8],
     pub due_at: Timestamp,
-    /// How often it was tried before.
+    /// Tries so far.
     pub tries: i64,
 }
 
+/// A stored scheduled send.
 #[derive(Clone, sqlx::FromRow)]
 pub struct ScheduledSend {
     id: String,
@@ -31,18 +48,24 @@ pub struct ScheduledSend {
     pub recipient: String,
     pub idempotency_key: String,
     pub request_hash: String,
+    /// Encrypted; `None` once it is closed.
     pub request: Option<Vec<u8>>,
-    /// `scheduled`, `sent`, `failed` or `cancelled`.
-    pub state: String,
+    #[sqlx(try_from = "String")]
+    pub state: ScheduledState,
     pub failure: Option<String>,
     pub due_at: Timestamp,
     pub tries: i64,
     pub created_at: Timestamp,
-    /// The agent has not asked for it, and is not told what becomes of it.
+    /// Sent automatically: the agent did not request it and gets no event about the result.
     pub is_quiet: bool,
 }
 
 impl ScheduledSend {
+    /// Whether it is still to be sent.
+    pub fn is_open(&self) -> bool {
+        self.state == ScheduledState::Scheduled
+    }
+
     pub fn id(&self) -> MessageId {
         MessageId::from(self.id.as_str())
     }
@@ -57,12 +80,12 @@ impl ScheduledSend {
 }
 
 impl Store {
-    /// False when the agent's key has named one before; nothing is written then.
+    /// Stores a send. Returns false, and stores nothing, when the id or the agent's idempotency key is in use.
     pub async fn schedule_send(&self, new: &NewScheduledSend<'_>, now: Timestamp) -> Result<bool, StoreError> {
         const SQL: &str = "INSERT INTO scheduled_sends (id, org_id, agent_id, channel, recipient, idempotency_key,
                 request_hash, request, state, due_at, tries, created_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'scheduled', $9, $10, $11) ON CONFLICT DO NOTHING";
-        let done = writing!(self, |db| {
+        let done = on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(new.id.as_str())
                 .bind(new.org.as_str())
@@ -82,11 +105,12 @@ impl Store {
         Ok(done > 0)
     }
 
-    /// One of the agent's, by its id or by its idempotency key.
+    /// Finds one of the agent's scheduled sends by its id or by its idempotency key.
     pub async fn find_scheduled(&self, agent: &AgentId, id_or_key: &str) -> Result<Option<ScheduledSend>, StoreError> {
-        const SQL: &str = "SELECT * FROM scheduled_sends WHERE agent_id = $1 AND (id = $2 OR idempotency_key = $2)
-            ORDER BY id = $2 DESC LIMIT 1";
-        Ok(reading!(self, |db| {
+        const SQL: &str = "SELECT id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, request, state, failure,
+                due_at, tries, created_at, is_quiet
+            FROM scheduled_sends WHERE agent_id = $1 AND (id = $2 OR idempotency_key = $2) ORDER BY id = $2 DESC LIMIT 1";
+        Ok(on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(agent.as_str())
                 .bind(id_or_key)
@@ -95,23 +119,28 @@ impl Store {
         })?)
     }
 
-    /// Takes what is due, cancelled ones too, and puts it off to `until`: if we die meanwhile, somebody else sends it then.
+    /// Claims due sends, including cancelled ones, until `until`. If this process dies, another one claims them after that.
     pub async fn claim_scheduled(
         &self,
         limit: u32,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<ScheduledSend>, StoreError> {
-        const POSTGRES: &str = "WITH due AS MATERIALIZED (
-                SELECT id FROM scheduled_sends WHERE state IN ('scheduled', 'cancelled') AND due_at <= $1 ORDER BY due_at LIMIT $2
-                FOR UPDATE SKIP LOCKED
-            ) UPDATE scheduled_sends SET due_at = $3, tries = tries + 1 FROM due WHERE scheduled_sends.id = due.id
-            RETURNING scheduled_sends.*";
-        const SQLITE: &str = "UPDATE scheduled_sends SET due_at = $3, tries = tries + 1 WHERE id IN (
-                SELECT id FROM scheduled_sends WHERE state IN ('scheduled', 'cancelled') AND due_at <= $1 ORDER BY due_at LIMIT $2)
-            RETURNING *";
-        let sql = self.either(POSTGRES, SQLITE);
-        Ok(writing!(self, |db| {
+        const SQL: Sql = Sql {
+            postgres: "WITH due AS MATERIALIZED (
+                    SELECT id FROM scheduled_sends WHERE state IN ('scheduled', 'cancelled') AND due_at <= $1
+                    ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+                ) UPDATE scheduled_sends AS s SET due_at = $3, tries = tries + 1 FROM due WHERE s.id = due.id
+                RETURNING s.id, s.org_id, s.agent_id, s.channel, s.recipient, s.idempotency_key, s.request_hash,
+                    s.request, s.state, s.failure, s.due_at, s.tries, s.created_at, s.is_quiet",
+            sqlite: "UPDATE scheduled_sends SET due_at = $3, tries = tries + 1 WHERE id IN (
+                    SELECT id FROM scheduled_sends WHERE state IN ('scheduled', 'cancelled') AND due_at <= $1
+                    ORDER BY due_at LIMIT $2)
+                RETURNING id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, request, state,
+                    failure, due_at, tries, created_at, is_quiet",
+        };
+        let sql = self.sql(SQL);
+        Ok(on_writer!(self, |db| {
             sqlx::query_as(sql)
                 .bind(now)
                 .bind(i64::from(limit))
@@ -121,11 +150,11 @@ impl Store {
         })?)
     }
 
-    /// It has left (`failure` is `None`) or never will.
+    /// Closes a send as sent, or as failed when there is a `failure`, and deletes its request.
     pub async fn close_scheduled(&self, id: &MessageId, failure: Option<&str>) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE scheduled_sends SET state = CASE WHEN $2 IS NULL THEN 'sent' ELSE 'failed' END,
             failure = $2, request = NULL WHERE id = $1 AND state IN ('scheduled', 'cancelled')";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(id.as_str())
                 .bind(failure)
@@ -136,10 +165,10 @@ impl Store {
         Ok(())
     }
 
-    /// Tries again later.
+    /// Makes a send due again at `due_at`.
     pub async fn reschedule_send(&self, id: &MessageId, due_at: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE scheduled_sends SET due_at = $2 WHERE id = $1 AND state = 'scheduled'";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(id.as_str())
                 .bind(due_at)

@@ -1,14 +1,14 @@
-//! Tokens, by their hash. The secret itself is never seen here.
+//! API tokens, stored by the hash of their secret. The secret itself must never reach this module.
 
 use butt_dial_domain::{AgentId, OrgId, Principal, Scope, TokenId, clock::Timestamp};
 use serde_json::json;
 
 use crate::{
     Store, StoreError,
-    engine::{reading, writing},
+    engine::{Sql, on_reader, on_writer},
 };
 
-/// A token to write down.
+/// A token to store.
 #[derive(Clone, Debug)]
 pub struct NewToken<'a> {
     pub id: &'a TokenId,
@@ -34,6 +34,7 @@ struct TokenRow {
     last_used_at: Option<Timestamp>,
 }
 
+/// A stored token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     pub principal: Principal,
@@ -52,6 +53,7 @@ impl TryFrom<TokenRow> for Token {
             table: "tokens",
             column: "scope",
             row: row.id.clone(),
+            value: row.scope.clone(),
         })?;
         Ok(Self {
             principal: Principal {
@@ -70,10 +72,11 @@ impl TryFrom<TokenRow> for Token {
 }
 
 impl Store {
+    /// Stores a token.
     pub async fn create_token(&self, token: &NewToken<'_>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO tokens (id, hash, last_four, scope, org_id, agent_id, created_at, expires_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        writing!(self, |db| {
+        on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(token.id.as_str())
                 .bind(token.hash)
@@ -90,21 +93,21 @@ impl Store {
         Ok(())
     }
 
-    /// The token with this hash, revoked and expired ones too: the guard tells them apart.
+    /// Finds the token with this hash, also a revoked or expired one: the guard distinguishes them.
     pub async fn find_token(&self, hash: &str) -> Result<Option<Token>, StoreError> {
         const SQL: &str =
             "SELECT id, last_four, scope, org_id, agent_id, created_at, expires_at, revoked_at, last_used_at
             FROM tokens WHERE hash = $1";
-        let row: Option<TokenRow> = reading!(self, |db| sqlx::query_as(SQL).bind(hash).fetch_optional(db).await)?;
+        let row: Option<TokenRow> = on_reader!(self, |db| sqlx::query_as(SQL).bind(hash).fetch_optional(db).await)?;
         row.map(Token::try_from).transpose()
     }
 
-    /// The agent's tokens that still work, newest first.
+    /// Lists the agent's tokens that are not revoked, newest first.
     pub async fn list_agent_tokens(&self, org: &OrgId, agent: &AgentId) -> Result<Vec<Token>, StoreError> {
         const SQL: &str =
             "SELECT id, last_four, scope, org_id, agent_id, created_at, expires_at, revoked_at, last_used_at
             FROM tokens WHERE org_id = $1 AND agent_id = $2 AND revoked_at IS NULL ORDER BY id DESC LIMIT 100";
-        let rows: Vec<TokenRow> = reading!(self, |db| {
+        let rows: Vec<TokenRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(org.as_str())
                 .bind(agent.as_str())
@@ -114,8 +117,8 @@ impl Store {
         rows.into_iter().map(Token::try_from).collect()
     }
 
-    /// Revokes every working token of the agent; of the whole organization's team tokens when `agent` is `None`.
-    /// `but` stays. Returns how many.
+    /// Revokes all tokens of the agent, or all tokens of the organization without an agent when `agent` is `None`, except the
+    /// token `but`. Returns how many.
     pub async fn revoke_tokens(
         &self,
         org: &OrgId,
@@ -126,7 +129,7 @@ impl Store {
         const SQL: &str = "UPDATE tokens SET revoked_at = $3 WHERE org_id = $1 AND revoked_at IS NULL
             AND ((CAST($2 AS TEXT) IS NULL AND agent_id IS NULL) OR agent_id = $2)
             AND (CAST($4 AS TEXT) IS NULL OR id <> $4)";
-        Ok(writing!(self, |db| {
+        Ok(on_writer!(self, |db| {
             let result = sqlx::query(SQL)
                 .bind(org.as_str())
                 .bind(agent.map(AgentId::as_str))
@@ -138,18 +141,20 @@ impl Store {
         })?)
     }
 
-    /// Notes when tokens were last used, many in one statement.
+    /// Records when tokens were last used, in one statement.
     pub async fn touch_tokens(&self, used: &[(TokenId, Timestamp)]) -> Result<(), StoreError> {
-        const POSTGRES: &str = "UPDATE tokens SET last_used_at = u.at
-            FROM jsonb_to_recordset($1) AS u (id TEXT, at TIMESTAMPTZ) WHERE tokens.id = u.id";
-        const SQLITE: &str = "UPDATE tokens SET last_used_at = u.value ->> 'at'
-            FROM json_each($1) AS u WHERE tokens.id = u.value ->> 'id'";
+        const SQL: Sql = Sql {
+            postgres: "UPDATE tokens SET last_used_at = u.at
+                FROM jsonb_to_recordset($1) AS u (id TEXT, at TIMESTAMPTZ) WHERE tokens.id = u.id",
+            sqlite: "UPDATE tokens SET last_used_at = u.value ->> 'at'
+                FROM json_each($1) AS u WHERE tokens.id = u.value ->> 'id'",
+        };
         let rows: Vec<_> = used
             .iter()
             .map(|(id, at)| json!({ "id": id, "at": crate::sends::time_text(*at) }))
             .collect();
-        let sql = self.either(POSTGRES, SQLITE);
-        writing!(self, |db| sqlx::query(sql)
+        let sql = self.sql(SQL);
+        on_writer!(self, |db| sqlx::query(sql)
             .bind(sqlx::types::Json(&rows))
             .execute(db)
             .await

@@ -1,10 +1,10 @@
-//! Counters of what was sent and spent: kept per day, so that reading them costs the same however much there was.
+//! Usage and spend counters per day. The cost of reading them does not depend on the number of messages.
 
 use butt_dial_domain::AgentId;
 
-use crate::{Store, StoreError, engine::reading};
+use crate::{Store, StoreError, engine::on_reader};
 
-/// What an agent sent on one channel in a span of days.
+/// The usage of an agent on one channel in a range of days.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct UsageRow {
     pub channel: String,
@@ -13,7 +13,7 @@ pub struct UsageRow {
     pub cost: i64,
 }
 
-/// Money of one scope in one period, in micro-units.
+/// The spend of a scope in a period, in micro-units.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Spend {
     pub scope: String,
@@ -23,11 +23,11 @@ pub struct Spend {
 }
 
 impl Store {
-    /// Sums from the day `from` to the day `to`, both included (`2026-11-22`).
+    /// Sums the usage per channel from the day `from` to the day `to`, both included (`2026-11-22`).
     pub async fn sum_usage(&self, agent: &AgentId, from: &str, to: &str) -> Result<Vec<UsageRow>, StoreError> {
         const SQL: &str = "SELECT channel, CAST(SUM(messages) AS BIGINT) AS messages, CAST(SUM(cost) AS BIGINT) AS cost
             FROM usage WHERE agent_id = $1 AND day >= $2 AND day <= $3 GROUP BY channel ORDER BY channel";
-        Ok(reading!(self, |db| {
+        Ok(on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(agent.as_str())
                 .bind(from)
@@ -37,10 +37,10 @@ impl Store {
         })?)
     }
 
-    /// Held and settled money of a scope; periods without any are left out.
+    /// Lists the spend of a scope for a day and a month. A period without spend has no row.
     pub async fn list_spend(&self, scope: &str, day: &str, month: &str) -> Result<Vec<Spend>, StoreError> {
         const SQL: &str = "SELECT scope, period, held, settled FROM spend WHERE scope = $1 AND period IN ($2, $3)";
-        Ok(reading!(self, |db| {
+        Ok(on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(scope)
                 .bind(day)

@@ -1,5 +1,5 @@
-//! What a batch says of calls. A call's record is the sum of what was told of it: the same reports make the same record, in
-//! whatever order they come and however often.
+//! The call reports of a batch. A call's row is a function of the set of its reports: their order and their repetition do not
+//! matter.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,23 +14,23 @@ use sqlx::types::Json;
 use super::json;
 use crate::{
     StoreError,
-    calls::{Call, CallEntry, CallRow, as_kept, insert, storable},
-    engine::{Tx, within},
+    calls::{Call, CallEntry, CallRow, insert, storable, stored_time},
+    engine::{Sql, Tx, in_tx},
 };
 
-/// What is told of a call: by our id or, without it, by the carrier's.
+/// A report about a call, identified by its id or, without it, by its carrier id.
 #[derive(Clone)]
 pub struct CallChange {
     pub id: Option<CallId>,
     pub carrier: String,
     pub carrier_id: Option<String>,
-    /// The call, where who tells this knows enough to write it down should it not be there. Without it, what is told of a call
-    /// that is not there is lost.
+    /// The call to store if it does not exist, where the report contains enough. Without it, a report about an unknown call is
+    /// dropped.
     pub open: Option<CallEntry>,
     pub status: Option<CallStatus>,
-    /// When it happened.
+    /// The time of the report.
     pub at: Timestamp,
-    /// Counts with a status that ends the call.
+    /// Used only together with a status that ends the call.
     pub duration_seconds: Option<u32>,
     pub answered_by: Option<AnsweredBy>,
     pub price: Option<Micros>,
@@ -39,7 +39,7 @@ pub struct CallChange {
     pub conclusion: Option<Conclusion>,
 }
 
-/// What came of a call, as whoever spoke for us says.
+/// The result of a call, as reported by the relay.
 #[derive(Clone)]
 pub struct Conclusion {
     pub handled_by: String,
@@ -51,7 +51,7 @@ pub struct Conclusion {
 }
 
 impl CallChange {
-    /// Nothing yet, of a call that the carrier knows by this id.
+    /// Makes an empty report for a carrier id.
     pub fn of_carrier(carrier: &str, carrier_id: &str, at: Timestamp) -> Self {
         Self {
             id: None,
@@ -82,26 +82,32 @@ impl CallChange {
     }
 }
 
-// Locked before anything is written, by id as everybody does.
-const FIND: (&str, &str) = (
-    "SELECT * FROM calls WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB)
-        UNION ALL SELECT c.id FROM calls c
-        WHERE c.carrier_id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::JSONB)))))
+// Locked before anything is written, in the order of ids.
+const FIND: Sql = Sql {
+    postgres: "SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+            handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code, end_reason,
+            recording_id, recording_url, recording_seconds, content, updated_at
+        FROM calls WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB)
+            UNION ALL SELECT c.id FROM calls c
+            WHERE c.carrier_id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::JSONB)))))
         ORDER BY id FOR NO KEY UPDATE",
-    "SELECT * FROM calls WHERE id IN (SELECT value FROM json_each($1)
-        UNION SELECT c.id FROM calls c WHERE c.carrier_id IN (SELECT value FROM json_each($2))) ORDER BY id",
-);
+    sqlite: "SELECT id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, answered_by,
+            handled_by, created_at, answered_at, ended_at, duration_seconds, turns, latency, cost, error_code, end_reason,
+            recording_id, recording_url, recording_seconds, content, updated_at
+        FROM calls WHERE id IN (SELECT value FROM json_each($1)
+            UNION SELECT c.id FROM calls c WHERE c.carrier_id IN (SELECT value FROM json_each($2)))
+        ORDER BY id",
+};
 
-/// Returns the calls that are over and have not ended, or not so, before: what they cost is to be settled, again where
-/// need be.
+/// Applies the reports. Returns the ended calls with a new cost basis: their cost is to be settled, again if it was before.
 pub(crate) async fn apply(tx: &mut Tx, changes: &[CallChange]) -> Result<Vec<Call>, StoreError> {
     if changes.is_empty() {
         return Ok(Vec::new());
     }
-    let mut known = Known::find(tx, changes).await?;
+    let mut known = CallSet::find(tx, changes).await?;
     let mut missing: Vec<&CallEntry> = changes
         .iter()
-        .filter(|change| known.place(change).is_none())
+        .filter(|change| known.position(change).is_none())
         .filter_map(|change| change.open.as_ref())
         .collect();
     if !missing.is_empty() {
@@ -110,10 +116,10 @@ pub(crate) async fn apply(tx: &mut Tx, changes: &[CallChange]) -> Result<Vec<Cal
         for entry in missing {
             insert(tx, entry).await?;
         }
-        known = Known::find(tx, changes).await?;
+        known = CallSet::find(tx, changes).await?;
     }
     for change in changes {
-        known.take(change);
+        known.apply(change);
     }
     let mut to_settle = Vec::new();
     for (before, call) in known.calls {
@@ -121,28 +127,28 @@ pub(crate) async fn apply(tx: &mut Tx, changes: &[CallChange]) -> Result<Vec<Cal
             continue;
         }
         write(tx, &call).await?;
-        if call.status.is_over() && call.what_costs() != before.what_costs() {
+        if call.status.is_over() && call.cost_basis() != before.cost_basis() {
             to_settle.push(call);
         }
     }
     Ok(to_settle)
 }
 
-/// The calls that a batch may be about, as they were and as it leaves them.
-struct Known {
+/// The calls that a batch refers to, each before and after its reports.
+struct CallSet {
     calls: Vec<(Call, Call)>,
     by_id: HashMap<String, usize>,
     by_carrier_id: HashMap<(String, String), usize>,
 }
 
-impl Known {
+impl CallSet {
     async fn find(tx: &mut Tx, changes: &[CallChange]) -> Result<Self, StoreError> {
         let ids: BTreeSet<&str> = changes.iter().flat_map(CallChange::named_ids).collect();
         let carrier_ids: BTreeSet<&str> = changes.iter().flat_map(CallChange::named_carrier_ids).collect();
         let ids = json::text(&ids.into_iter().collect::<Vec<_>>())?;
         let carrier_ids = json::text(&carrier_ids.into_iter().collect::<Vec<_>>())?;
-        let sql = tx.either(FIND.0, FIND.1);
-        let rows: Vec<CallRow> = within!(tx, |db| {
+        let sql = tx.sql(FIND);
+        let rows: Vec<CallRow> = in_tx!(tx, |db| {
             sqlx::query_as(sql).bind(ids).bind(carrier_ids).fetch_all(db).await?
         });
         let mut known = Self {
@@ -153,8 +159,8 @@ impl Known {
         for row in rows {
             match Call::try_from(row) {
                 Ok(call) => known.add(call),
-                // The rest of the stream must not wait until somebody mends it.
-                Err(error) => tracing::error!(%error, "a call can't be read"),
+                // A corrupt row must not block the stream.
+                Err(error) => tracing::error!(%error, "call row corrupt; its reports are dropped"),
             }
         }
         Ok(known)
@@ -169,9 +175,9 @@ impl Known {
         self.calls.push((call.clone(), call));
     }
 
-    /// Which call a change is about. One that names our id is about that call or, where it could not be written down because
-    /// the carrier's id was there already, about the one that stands there.
-    fn place(&self, change: &CallChange) -> Option<usize> {
+    /// Finds the call of a report. A report with a call id refers to that call, or to the stored call with the same carrier id
+    /// if the call could not be stored because of it.
+    fn position(&self, change: &CallChange) -> Option<usize> {
         let by_id = change.named_ids().find_map(|id| self.by_id.get(id).copied());
         if by_id.is_some() || (change.id.is_some() && change.open.is_none()) {
             return by_id;
@@ -182,21 +188,21 @@ impl Known {
             .find_map(|id| self.by_carrier_id.get(&key(id)).copied())
     }
 
-    fn take(&mut self, change: &CallChange) {
+    fn apply(&mut self, change: &CallChange) {
         let carrier = change.carrier.as_str();
-        let Some(n) = self.place(change) else {
+        let Some(n) = self.position(change) else {
             let carrier_id = change.carrier_id.as_deref();
-            tracing::warn!(carrier, carrier_id, "a report of a call that nobody knows is dropped");
+            tracing::warn!(carrier, carrier_id, "call report dropped: unknown call");
             return;
         };
         let Some((_, call)) = self.calls.get_mut(n) else { return };
         let carrier_id = change.named_carrier_ids().next();
-        let fits = call
+        let matches = call
             .carrier_id
             .as_deref()
-            .is_none_or(|known| carrier_id.is_none_or(|told| told == known));
-        if call.carrier != carrier || !fits {
-            tracing::warn!(carrier, carrier_id, call = %call.id, "a report that is not of this call is dropped");
+            .is_none_or(|known| carrier_id.is_none_or(|reported| reported == known));
+        if call.carrier != carrier || !matches {
+            tracing::warn!(carrier, carrier_id, call = %call.id, "call report dropped: carrier id differs");
             return;
         }
         if let (None, Some(carrier_id)) = (&call.carrier_id, carrier_id) {
@@ -207,17 +213,17 @@ impl Known {
             if *owner == n {
                 call.carrier_id = Some(carrier_id.to_owned());
             } else {
-                tracing::warn!(carrier, carrier_id, call = %call.id, "two calls have one id of the carrier");
+                tracing::warn!(carrier, carrier_id, call = %call.id, "carrier id is used by two calls");
             }
         }
-        call.take(change);
+        call.apply(change);
     }
 }
 
-/// Each part of the record takes the highest, or the earliest, of what is told: what makes the order of the reports not matter.
+/// Each field takes the highest, or the earliest, reported value: so the order of the reports does not matter.
 impl Call {
-    /// All that its cost follows from.
-    fn what_costs(&self) -> (CallStatus, bool, Option<i64>, Option<i64>) {
+    /// Returns the fields that determine the cost.
+    fn cost_basis(&self) -> (CallStatus, bool, Option<i64>, Option<i64>) {
         (
             self.status,
             self.answered_at.is_some(),
@@ -226,14 +232,14 @@ impl Call {
         )
     }
 
-    fn take(&mut self, change: &CallChange) {
-        let at = as_kept(change.at);
+    fn apply(&mut self, change: &CallChange) {
+        let at = stored_time(change.at);
         self.updated_at = self.updated_at.max(at);
         if let Some(open) = &change.open {
-            self.created_at = self.created_at.min(as_kept(open.at));
+            self.created_at = self.created_at.min(stored_time(open.at));
         }
         if let Some(status) = change.status {
-            self.move_on(status, at);
+            self.advance(status, at);
             if status.is_over() {
                 self.duration_seconds = self.duration_seconds.max(change.duration_seconds.map(i64::from));
             }
@@ -243,7 +249,7 @@ impl Call {
         {
             self.answered_by = Some(who);
         }
-        // A carrier tells a price once it knows it all; should it tell several, none is to be missed.
+        // Carriers report the final price. Of several prices the highest counts.
         self.cost = self.cost.max(change.price.map(|price| price.0));
         if let Some(code) = &change.error_code
             && self.error_code.as_ref().is_none_or(|known| code < known)
@@ -251,15 +257,15 @@ impl Call {
             self.error_code = Some(code.clone());
         }
         if let Some(recording) = &change.recording {
-            self.take_recording(recording);
+            self.apply_recording(recording);
         }
         if let Some(conclusion) = &change.conclusion {
             self.conclude(conclusion);
         }
     }
 
-    /// Never back. Of two ends, the earlier one is the end.
-    fn move_on(&mut self, status: CallStatus, at: Timestamp) {
+    /// Advances the status, never back. Of two end reports the earlier one counts.
+    fn advance(&mut self, status: CallStatus, at: Timestamp) {
         if status == CallStatus::InProgress {
             self.answered_at = Some(self.answered_at.map_or(at, |known| known.min(at)));
         }
@@ -273,42 +279,42 @@ impl Call {
         }
     }
 
-    /// Of several, the longest one. What can't be fetched yet has neither length nor address.
-    fn take_recording(&mut self, told: &Recording) {
-        let done = told.is_completed;
-        let seconds = told.duration_seconds.filter(|_| done).map(i64::from);
-        let url = told.url.as_deref().filter(|_| done);
+    /// Keeps the longest of several recordings. A recording that is not completed has neither length nor address.
+    fn apply_recording(&mut self, recording: &Recording) {
+        let done = recording.is_completed;
+        let seconds = recording.duration_seconds.filter(|_| done).map(i64::from);
+        let url = recording.url.as_deref().filter(|_| done);
         let known = (
             self.recording_seconds,
             self.recording_url.as_deref(),
             self.recording_id.as_deref(),
         );
-        if (seconds, url, Some(told.id.as_str())) > known {
+        if (seconds, url, Some(recording.id.as_str())) > known {
             let url = url.map(str::to_owned);
             (self.recording_seconds, self.recording_url) = (seconds, url);
-            self.recording_id = Some(told.id.clone());
+            self.recording_id = Some(recording.id.clone());
         }
     }
 
-    /// Of several, the one that saw the most of the call. The same one again brings nothing back that was forgotten.
-    fn conclude(&mut self, told: &Conclusion) {
+    /// Keeps the conclusion with the most turns. A repeated conclusion does not restore content that was deleted.
+    fn conclude(&mut self, conclusion: &Conclusion) {
         let known = (self.turns, self.handled_by.as_deref(), self.end_reason.as_deref());
         if (
-            told.turns,
-            Some(told.handled_by.as_str()),
-            Some(told.end_reason.as_str()),
+            conclusion.turns,
+            Some(conclusion.handled_by.as_str()),
+            Some(conclusion.end_reason.as_str()),
         ) > known
         {
-            self.turns = told.turns;
-            self.handled_by = Some(told.handled_by.clone());
-            self.end_reason = Some(told.end_reason.clone());
-            self.latency = Some(told.latency.clone());
-            self.content = told.content.clone();
+            self.turns = conclusion.turns;
+            self.handled_by = Some(conclusion.handled_by.clone());
+            self.end_reason = Some(conclusion.end_reason.clone());
+            self.latency = Some(conclusion.latency.clone());
+            self.content = conclusion.content.clone();
         }
     }
 }
 
-/// Which of two words about who answered is the later one.
+/// Orders detection results: a later result of answering machine detection is more certain.
 fn certainty(who: AnsweredBy) -> u8 {
     match who {
         AnsweredBy::Unknown => 0,
@@ -326,7 +332,7 @@ async fn write(tx: &mut Tx, call: &Call) -> Result<(), StoreError> {
             content = $19, updated_at = $20
         WHERE id = $1";
     let text = |text: &Option<String>| text.as_deref().map(storable);
-    within!(tx, |db| {
+    in_tx!(tx, |db| {
         sqlx::query(SQL)
             .bind(call.id.as_str())
             .bind(text(&call.carrier_id))

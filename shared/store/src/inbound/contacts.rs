@@ -1,68 +1,86 @@
-//! What new events say of the people that wrote: their windows open, and their consent is given or taken back.
+//! The effects of a batch on contacts: WhatsApp windows, consent and suppressions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use butt_dial_domain::{Channel, clock::Timestamp, inbound::DeliveryStatus, ports::carrier::RefusalClass};
 use serde::Serialize;
 
-use super::{
-    InboundRow, StatusTransition,
-    json::{self, statement},
-};
+use super::{InboundRow, StatusTransition, json};
 use crate::{
     StoreError,
-    contacts::UNREACHABLE,
-    engine::{Tx, within},
+    contacts::{ConsentStatus, UNREACHABLE},
+    engine::{Sql, Tx, in_tx},
 };
 
-// A sender that was given up meanwhile has no windows.
-const WINDOWS: (&str, &str) = statement!(
-    "INSERT INTO inbound_windows (channel_id, address, last_inbound_at)
-    SELECT value ->> 0, value ->> 1, $2 FROM",
-    rows,
-    "WHERE EXISTS (SELECT 1 FROM channels WHERE channels.id = value ->> 0) ORDER BY 1, 2
-    ON CONFLICT (channel_id, address) DO UPDATE SET last_inbound_at = excluded.last_inbound_at
-    WHERE excluded.last_inbound_at > inbound_windows.last_inbound_at"
-);
+// `EXISTS`: the sender may have been deleted meanwhile.
+const OPEN_WINDOWS: Sql = Sql {
+    postgres: "INSERT INTO inbound_windows (channel_id, address, last_inbound_at)
+        SELECT value ->> 0, value ->> 1, $2 FROM jsonb_array_elements($1::JSONB) AS item (value)
+        WHERE EXISTS (SELECT 1 FROM channels WHERE channels.id = value ->> 0) ORDER BY 1, 2
+        ON CONFLICT (channel_id, address) DO UPDATE SET last_inbound_at = excluded.last_inbound_at
+        WHERE excluded.last_inbound_at > inbound_windows.last_inbound_at",
+    sqlite: "INSERT INTO inbound_windows (channel_id, address, last_inbound_at)
+        SELECT value ->> 0, value ->> 1, $2 FROM jsonb_each($1) AS item
+        WHERE EXISTS (SELECT 1 FROM channels WHERE channels.id = value ->> 0) ORDER BY 1, 2
+        ON CONFLICT (channel_id, address) DO UPDATE SET last_inbound_at = excluded.last_inbound_at
+        WHERE excluded.last_inbound_at > inbound_windows.last_inbound_at",
+};
 
-const CONSENTS: (&str, &str) = statement!(
-    "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
-    SELECT value ->> 'org_id', value ->> 'channel', value ->> 'address', value ->> 'status', 'keyword', $2 FROM",
-    rows,
-    "WHERE EXISTS (SELECT 1 FROM organizations WHERE organizations.id = value ->> 'org_id') ORDER BY 1, 3, 2
-    ON CONFLICT (org_id, address, channel) DO UPDATE SET
-        status = excluded.status, source = excluded.source, updated_at = excluded.updated_at"
-);
+const SET_CONSENTS: Sql = Sql {
+    postgres: "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
+        SELECT value ->> 'org_id', value ->> 'channel', value ->> 'address', value ->> 'status', 'keyword', $2
+        FROM jsonb_array_elements($1::JSONB) AS item (value)
+        WHERE EXISTS (SELECT 1 FROM organizations WHERE organizations.id = value ->> 'org_id') ORDER BY 1, 3, 2
+        ON CONFLICT (org_id, address, channel) DO UPDATE SET
+            status = excluded.status, source = excluded.source, updated_at = excluded.updated_at",
+    sqlite: "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
+        SELECT value ->> 'org_id', value ->> 'channel', value ->> 'address', value ->> 'status', 'keyword', $2
+        FROM jsonb_each($1) AS item
+        WHERE EXISTS (SELECT 1 FROM organizations WHERE organizations.id = value ->> 'org_id') ORDER BY 1, 3, 2
+        ON CONFLICT (org_id, address, channel) DO UPDATE SET
+            status = excluded.status, source = excluded.source, updated_at = excluded.updated_at",
+};
 
-const CANCEL: (&str, &str) = statement!(
-    // Due at once: whoever sends what is due tells the agent.
-    "UPDATE scheduled_sends SET state = 'cancelled', failure = 'CONTACT_OPTED_OUT', request = NULL, due_at = created_at FROM",
-    rows,
-    "WHERE value ->> 'status' = 'revoked' AND scheduled_sends.org_id = value ->> 'org_id'
-        AND scheduled_sends.recipient = value ->> 'address' AND scheduled_sends.channel = value ->> 'channel'
-        AND state = 'scheduled'"
-);
+// Due at once: the sweep of scheduled sends notifies the agent.
+const CANCEL_SENDS: Sql = Sql {
+    postgres: "UPDATE scheduled_sends
+        SET state = 'cancelled', failure = 'CONTACT_OPTED_OUT', request = NULL, due_at = created_at
+        FROM jsonb_array_elements($1::JSONB) AS item (value)
+        WHERE value ->> 'status' = 'revoked' AND scheduled_sends.org_id = value ->> 'org_id'
+            AND scheduled_sends.recipient = value ->> 'address' AND scheduled_sends.channel = value ->> 'channel'
+            AND state = 'scheduled'",
+    sqlite: "UPDATE scheduled_sends
+        SET state = 'cancelled', failure = 'CONTACT_OPTED_OUT', request = NULL, due_at = created_at
+        FROM jsonb_each($1) AS item
+        WHERE value ->> 'status' = 'revoked' AND scheduled_sends.org_id = value ->> 'org_id'
+            AND scheduled_sends.recipient = value ->> 'address' AND scheduled_sends.channel = value ->> 'channel'
+            AND state = 'scheduled'",
+};
 
-// A person who wants messages again is there to get them.
-const BACK: (&str, &str) = (
-    "DELETE FROM suppressions USING jsonb_array_elements($1::JSONB) AS item (value)
-    WHERE reason = $2 AND value ->> 'status' = 'granted' AND suppressions.org_id = value ->> 'org_id'
-        AND suppressions.address = value ->> 'address' AND suppressions.channel = value ->> 'channel'",
-    "DELETE FROM suppressions WHERE reason = $2 AND (org_id, address, channel) IN (
+// A contact that grants consent again can be reached again.
+const LIFT_UNREACHABLE: Sql = Sql {
+    postgres: "DELETE FROM suppressions USING jsonb_array_elements($1::JSONB) AS item (value)
+        WHERE reason = $2 AND value ->> 'status' = 'granted' AND suppressions.org_id = value ->> 'org_id'
+            AND suppressions.address = value ->> 'address' AND suppressions.channel = value ->> 'channel'",
+    sqlite: "DELETE FROM suppressions WHERE reason = $2 AND (org_id, address, channel) IN (
         SELECT value ->> 'org_id', value ->> 'address', value ->> 'channel' FROM jsonb_each($1)
         WHERE value ->> 'status' = 'granted')",
-);
+};
 
-const SUPPRESS: (&str, &str) = statement!(
-    "INSERT INTO suppressions (org_id, channel, address, reason, created_at)
-    SELECT value ->> 0, value ->> 1, value ->> 2, $2, $3 FROM",
-    rows,
-    "WHERE EXISTS (SELECT 1 FROM organizations WHERE organizations.id = value ->> 0) ORDER BY 1, 3, 2
-    ON CONFLICT DO NOTHING"
-);
+const SUPPRESS: Sql = Sql {
+    postgres: "INSERT INTO suppressions (org_id, channel, address, reason, created_at)
+        SELECT value ->> 0, value ->> 1, value ->> 2, $2, $3 FROM jsonb_array_elements($1::JSONB) AS item (value)
+        WHERE EXISTS (SELECT 1 FROM organizations WHERE organizations.id = value ->> 0) ORDER BY 1, 3, 2
+        ON CONFLICT DO NOTHING",
+    sqlite: "INSERT INTO suppressions (org_id, channel, address, reason, created_at)
+        SELECT value ->> 0, value ->> 1, value ->> 2, $2, $3 FROM jsonb_each($1) AS item
+        WHERE EXISTS (SELECT 1 FROM organizations WHERE organizations.id = value ->> 0) ORDER BY 1, 3, 2
+        ON CONFLICT DO NOTHING",
+};
 
+/// Applies new inbound events to their contacts: opens windows and records consent.
 pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) -> Result<(), StoreError> {
-    // Each window once: one statement can't write a row twice. Only WhatsApp has windows.
+    // Each window once: one statement cannot write a row twice. Only WhatsApp has windows.
     let windows: BTreeSet<(&str, &str)> = events
         .iter()
         .filter(|event| event.channel == Channel::Whatsapp)
@@ -70,28 +88,28 @@ pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) ->
         .collect();
     if !windows.is_empty() {
         let rows: Vec<_> = windows.into_iter().collect();
-        let (sql, text) = (tx.either(WINDOWS.0, WINDOWS.1), json::text(&rows)?);
-        within!(tx, |db| sqlx::query(sql)
+        let (sql, text) = (tx.sql(OPEN_WINDOWS), json::text(&rows)?);
+        in_tx!(tx, |db| sqlx::query(sql)
             .bind(text)
             .bind(at)
             .execute(db)
             .await?
             .rows_affected());
     }
-    let consents = ConsentRow::of(events);
+    let consents = ConsentRow::last_of(events);
     if !consents.is_empty() {
         let text = json::text(&consents)?;
-        let sql = tx.either(CONSENTS.0, CONSENTS.1);
-        within!(tx, |db| sqlx::query(sql)
+        let sql = tx.sql(SET_CONSENTS);
+        in_tx!(tx, |db| sqlx::query(sql)
             .bind(&text)
             .bind(at)
             .execute(db)
             .await?
             .rows_affected());
-        let sql = tx.either(CANCEL.0, CANCEL.1);
-        within!(tx, |db| sqlx::query(sql).bind(&text).execute(db).await?.rows_affected());
-        let sql = tx.either(BACK.0, BACK.1);
-        within!(tx, |db| sqlx::query(sql)
+        let sql = tx.sql(CANCEL_SENDS);
+        in_tx!(tx, |db| sqlx::query(sql).bind(&text).execute(db).await?.rows_affected());
+        let sql = tx.sql(LIFT_UNREACHABLE);
+        in_tx!(tx, |db| sqlx::query(sql)
             .bind(&text)
             .bind(UNREACHABLE)
             .execute(db)
@@ -101,27 +119,33 @@ pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) ->
     Ok(())
 }
 
-/// Addresses that, as a carrier says, nothing will ever reach on this channel.
+/// Suppresses addresses that a carrier reported as unreachable for good.
 pub(crate) async fn suppress_unreachable(
     tx: &mut Tx,
-    moved: &[StatusTransition],
+    transitions: &[StatusTransition],
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let is_for_good = |moved: &&StatusTransition| {
-        moved.receipt.failure == Some(RefusalClass::Recipient)
-            && matches!(moved.stage, DeliveryStatus::Undelivered | DeliveryStatus::Failed)
+    let is_permanent = |transition: &&StatusTransition| {
+        transition.receipt.failure == Some(RefusalClass::Recipient)
+            && matches!(transition.stage, DeliveryStatus::Undelivered | DeliveryStatus::Failed)
     };
-    let rows: BTreeSet<_> = moved
+    let rows: BTreeSet<_> = transitions
         .iter()
-        .filter(is_for_good)
-        .map(|moved| (moved.org.as_str(), moved.channel.as_str(), moved.recipient.as_str()))
+        .filter(is_permanent)
+        .map(|transition| {
+            (
+                transition.org.as_str(),
+                transition.channel.as_str(),
+                transition.recipient.as_str(),
+            )
+        })
         .collect();
     if rows.is_empty() {
         return Ok(());
     }
     let rows: Vec<_> = rows.into_iter().collect();
-    let (sql, text) = (tx.either(SUPPRESS.0, SUPPRESS.1), json::text(&rows)?);
-    within!(tx, |db| sqlx::query(sql)
+    let (sql, text) = (tx.sql(SUPPRESS), json::text(&rows)?);
+    in_tx!(tx, |db| sqlx::query(sql)
         .bind(text)
         .bind(UNREACHABLE)
         .bind(at)
@@ -140,12 +164,12 @@ struct ConsentRow<'a> {
 }
 
 impl<'a> ConsentRow<'a> {
-    /// The last word of each contact counts.
-    fn of(events: &[&'a InboundRow]) -> Vec<Self> {
-        let mut words = BTreeMap::new();
+    /// Returns the last consent of each contact.
+    fn last_of(events: &[&'a InboundRow]) -> Vec<Self> {
+        let mut consents = BTreeMap::new();
         for event in events {
             if let Some(granted) = event.consent {
-                words.insert(
+                consents.insert(
                     (event.org.as_str(), event.contact.as_str(), event.channel.as_str()),
                     granted,
                 );
@@ -155,8 +179,8 @@ impl<'a> ConsentRow<'a> {
             org_id,
             address,
             channel,
-            status: if granted { "granted" } else { "revoked" },
+            status: ConsentStatus::from_granted(granted).into(),
         };
-        words.into_iter().map(row).collect()
+        consents.into_iter().map(row).collect()
     }
 }

@@ -1,43 +1,33 @@
-//! Messages that leave because of an event: written down with it, so that each leaves, and once.
+//! Messages that are sent because of an event. Stored in the transaction of the event, so that each is sent exactly once.
 
 use butt_dial_domain::clock::Timestamp;
 use serde::Serialize;
 
-use super::{
-    InboundRow,
-    json::{self, statement},
-};
+use super::{InboundRow, json};
 use crate::{
     StoreError,
-    engine::{Tx, within},
+    engine::{Sql, Tx, in_tx},
 };
 
-macro_rules! insert {
-    ($bytes:literal) => {
-        concat!(
-            "INSERT INTO scheduled_sends (id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, request,
-                state, due_at, tries, created_at, is_quiet)
-            SELECT value ->> 'id', value ->> 'org', value ->> 'agent', value ->> 'channel', value ->> 'recipient',
-                value ->> 'idempotency_key', value ->> 'request_hash', ",
-            $bytes,
-            ", 'scheduled', $2, 0, $2, value ->> 'is_quiet' = '1' FROM"
-        )
-    };
-}
+// `EXISTS`: the agent may have been deleted meanwhile.
+const INSERT: Sql = Sql {
+    postgres: "INSERT INTO scheduled_sends (id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, request,
+            state, due_at, tries, created_at, is_quiet)
+        SELECT value ->> 'id', value ->> 'org', value ->> 'agent', value ->> 'channel', value ->> 'recipient',
+            value ->> 'idempotency_key', value ->> 'request_hash', decode(value ->> 'request', 'hex'), 'scheduled', $2, 0,
+            $2, value ->> 'is_quiet' = '1'
+        FROM jsonb_array_elements($1::JSONB) AS item (value)
+        WHERE EXISTS (SELECT 1 FROM agents WHERE agents.id = value ->> 'agent') ON CONFLICT DO NOTHING",
+    sqlite: "INSERT INTO scheduled_sends (id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, request,
+            state, due_at, tries, created_at, is_quiet)
+        SELECT value ->> 'id', value ->> 'org', value ->> 'agent', value ->> 'channel', value ->> 'recipient',
+            value ->> 'idempotency_key', value ->> 'request_hash', unhex(value ->> 'request'), 'scheduled', $2, 0,
+            $2, value ->> 'is_quiet' = '1'
+        FROM jsonb_each($1) AS item
+        WHERE EXISTS (SELECT 1 FROM agents WHERE agents.id = value ->> 'agent') ON CONFLICT DO NOTHING",
+};
 
-// An agent that is gone sends nothing.
-macro_rules! of_the_living {
-    () => {
-        "WHERE EXISTS (SELECT 1 FROM agents WHERE agents.id = value ->> 'agent') ON CONFLICT DO NOTHING"
-    };
-}
-
-const INSERT: (&str, &str) = (
-    statement!(insert!("decode(value ->> 'request', 'hex')"), rows, of_the_living!()).0,
-    statement!(insert!("unhex(value ->> 'request')"), rows, of_the_living!()).1,
-);
-
-/// `is_quiet` is `1` or `0`, as text: the engines don't agree on how JSON's truth values compare.
+/// `is_quiet` is `1` or `0` as text: the engines compare JSON booleans differently.
 #[derive(Serialize)]
 struct FollowUpRow<'a> {
     id: &'a str,
@@ -51,14 +41,14 @@ struct FollowUpRow<'a> {
     is_quiet: &'static str,
 }
 
-/// Returns how many are to leave.
+/// Stores the follow-ups of these events as scheduled sends that are due. Returns how many.
 pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) -> Result<u64, StoreError> {
     let rows: Vec<_> = events.iter().filter_map(|event| FollowUpRow::of(event)).collect();
     if rows.is_empty() {
         return Ok(0);
     }
-    let (sql, text) = (tx.either(INSERT.0, INSERT.1), json::text(&rows)?);
-    Ok(within!(tx, |db| sqlx::query(sql)
+    let (sql, text) = (tx.sql(INSERT), json::text(&rows)?);
+    Ok(in_tx!(tx, |db| sqlx::query(sql)
         .bind(text)
         .bind(at)
         .execute(db)

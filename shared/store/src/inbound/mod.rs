@@ -1,5 +1,5 @@
-//! What came in, written down: the events and what they mean, in one transaction with how far the durable stream was read.
-//! So nothing is done twice, and nothing out of order, however many readers there are and whenever they die.
+//! Inbound batches: events, delivery receipts and call reports are applied in one transaction with the position in the durable
+//! stream. So each entry is applied once and in order, with any number of readers and after any crash.
 
 mod calls;
 mod contacts;
@@ -19,13 +19,13 @@ use serde_json::Value;
 
 use crate::{
     Call, DeliveryClaim, Store, StoreError,
-    engine::{Tx, in_time, writing},
+    engine::{Tx, on_writer, with_timeout},
 };
 
 pub use calls::{CallChange, Conclusion};
 
-/// An event that came from outside.
-#[derive(Clone)]
+/// An inbound event.
+#[derive(Clone, bon::Builder)]
 pub struct InboundRow {
     pub agent: AgentId,
     pub org: OrgId,
@@ -34,45 +34,47 @@ pub struct InboundRow {
     pub kind: &'static str,
     pub channel: Channel,
     pub contact: String,
-    /// An object without anything that a person said.
+    /// A JSON object without message text.
     pub data: Value,
     /// Encrypted.
     pub content: Option<Vec<u8>>,
-    /// Something is still to be fetched.
+    /// Body or attachments are still to be fetched.
+    #[builder(default)]
     pub is_incomplete: bool,
     /// Not to be pushed.
+    #[builder(default)]
     pub is_quiet: bool,
-    /// The sender that the person wrote to. On WhatsApp, its window opens.
+    /// The channel that the contact wrote to. On WhatsApp, its service window opens.
     pub channel_id: Option<ChannelId>,
-    /// The person wants messages (true) or none (false).
+    /// The contact grants (true) or revokes (false) consent.
     pub consent: Option<bool>,
-    /// What is sent because of it, if it is new.
+    /// A message to send if the event is new.
     pub follow_up: Option<FollowUp>,
 }
 
-/// A message of the same agent's that leaves as soon as the event stands, as a scheduled one.
+/// A message of the same agent that is sent once the event is stored, as a scheduled send.
 #[derive(Clone)]
 pub struct FollowUp {
     pub id: MessageId,
     pub channel: Channel,
     pub recipient: String,
-    /// Made from the event: whatever else brings it about, it leaves once.
+    /// Derived from the event, so that the message is sent once.
     pub idempotency_key: String,
     pub request_hash: String,
     /// Encrypted.
     pub request: Vec<u8>,
-    /// The agent has not asked for it, and is not told what becomes of it.
+    /// Sent automatically: the agent did not request it and gets no event about the result.
     pub is_quiet: bool,
 }
 
-/// A receipt, and which carrier sent it.
+/// A delivery receipt with its carrier.
 #[derive(Clone, Debug)]
 pub struct ReceiptEntry {
     pub carrier: String,
     pub receipt: Receipt,
 }
 
-/// What was read from the stream, up to `position`. `after` is the position that the reader believed in.
+/// The entries of the stream after the position `after`, up to `position`.
 pub struct InboundBatch {
     pub stream: &'static str,
     pub after: u64,
@@ -81,12 +83,12 @@ pub struct InboundBatch {
     pub receipts: Vec<ReceiptEntry>,
     pub calls: Vec<CallChange>,
     pub at: Timestamp,
-    /// Who delivers what this batch brings, if nobody does yet; and until when it has the right to.
+    /// The replica that claims the deliveries of this batch, and the end of its claims.
     pub holder: String,
     pub held_until: Timestamp,
 }
 
-/// A message that a receipt has moved on.
+/// A change of a message's delivery status by a receipt.
 #[derive(Clone, Debug)]
 pub struct StatusTransition {
     pub message: MessageId,
@@ -96,39 +98,40 @@ pub struct StatusTransition {
     pub recipient: String,
     pub stage: DeliveryStatus,
     pub receipt: Receipt,
-    /// What is to be sent now that it has failed. Encrypted.
+    /// The fallback to send after a failure. Encrypted.
     pub fallback: Option<Vec<u8>>,
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug, Default)]
 pub struct Applied {
-    /// Agents that have something new, in no order.
+    /// Agents with new events, in no order.
     pub agents: Vec<AgentId>,
-    /// The rights to deliver that the holder has got.
+    /// The delivery claims of the holder.
     pub claims: Vec<DeliveryClaim>,
-    /// Events that were new.
+    /// The number of new events.
     pub added: usize,
-    /// Messages that are to leave now.
+    /// The number of new scheduled sends that are due.
     pub follow_ups: u64,
-    pub moved: Vec<StatusTransition>,
-    /// Calls that are over, and of which this batch says something new about what they cost, as it leaves them.
+    pub transitions: Vec<StatusTransition>,
+    /// Ended calls with a new cost basis: their cost is to be settled.
     pub to_settle: Vec<Call>,
 }
 
 impl Store {
+    /// Returns the position up to which a stream was applied.
     pub async fn find_log_position(&self, stream: &str) -> Result<u64, StoreError> {
         const SQL: &str = "SELECT position FROM log_positions WHERE stream = $1";
-        // From the writer: a reader of SQLite may lag behind what was committed a moment ago.
-        let position: i64 = writing!(self, |db| sqlx::query_scalar(SQL).bind(stream).fetch_one(db).await)?;
+        // From the writer: on SQLite, a reader may not see the last commits.
+        let position: i64 = on_writer!(self, |db| sqlx::query_scalar(SQL).bind(stream).fetch_one(db).await)?;
         Ok(position.unsigned_abs())
     }
 
-    /// Moves the position without writing anything down: past an entry that can't be, or back to the beginning of a stream
-    /// that was lost. False: somebody else has read on from `after`.
+    /// Sets the position without applying anything: past an entry that cannot be applied, or back to the start of a lost stream.
+    /// Returns false when the position is not `after` any more.
     pub async fn skip_log_entry(&self, stream: &str, after: u64, sequence: u64) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE log_positions SET position = $2 WHERE stream = $1 AND position = $3";
-        let done = writing!(self, |db| {
+        let done = on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(stream)
                 .bind(as_number(sequence))
@@ -140,35 +143,35 @@ impl Store {
         Ok(done > 0)
     }
 
-    /// Writes a batch down. `Conflict`: somebody else has read on from `after`; nothing was written.
-    /// The events of moved messages are made by `event_of`.
-    // Rows are locked in one order by everyone: messages, spend, usage, calls, agents, contacts, deliveries; each by its key.
+    /// Applies a batch. Fails with `Conflict`, and applies nothing, when the position is not `batch.after` any more.
+    /// `event_of` makes the event of a status transition.
+    // Lock order of all writers: messages, spend, usage, calls, agents, contacts, deliveries; rows of a table by key.
     pub async fn apply_inbound(
         &self,
         batch: &InboundBatch,
         event_of: &(dyn Fn(&StatusTransition) -> Option<InboundRow> + Send + Sync),
     ) -> Result<Applied, StoreError> {
-        in_time(async {
+        with_timeout(async {
             let mut tx = self.begin().await?;
             let mut known = advance(&mut tx, batch).await?;
-            let moved = receipts::apply(&mut tx, &batch.receipts, batch.at).await?;
+            let transitions = receipts::apply(&mut tx, &batch.receipts, batch.at).await?;
             let to_settle = calls::apply(&mut tx, &batch.calls).await?;
-            let made: Vec<InboundRow> = moved.iter().filter_map(event_of).collect();
+            let made: Vec<InboundRow> = transitions.iter().filter_map(event_of).collect();
             known.extend(log::find_known(&mut tx, &made).await?);
             let events = batch.events.iter().chain(&made).collect();
             let logged = log::write(&mut tx, events, known, batch.at).await?;
-            // Before what people want is looked at, so that a STOP of the same batch finds them.
+            // Before consent, so that a STOP in the same batch cancels them.
             let follow_ups = follow_ups::write(&mut tx, &logged.new, batch.at).await?;
             contacts::write(&mut tx, &logged.new, batch.at).await?;
-            contacts::suppress_unreachable(&mut tx, &moved, batch.at).await?;
-            let due = log::let_deliver(&mut tx, &logged.agents, batch).await?;
+            contacts::suppress_unreachable(&mut tx, &transitions, batch.at).await?;
+            let due = log::make_due(&mut tx, &logged.agents, batch).await?;
             tx.commit().await?;
             Ok(Applied {
                 agents: due.agents,
                 claims: due.claims,
                 added: logged.added,
                 follow_ups,
-                moved,
+                transitions,
                 to_settle,
             })
         })
@@ -176,11 +179,11 @@ impl Store {
     }
 }
 
-/// Returns which of the batch's events are there already: in the same round trip, where a round trip costs something.
+/// Advances the position and returns the ids of events that exist already: on Postgres in one round trip.
 async fn advance(tx: &mut Tx, batch: &InboundBatch) -> Result<HashSet<String>, StoreError> {
     const SQL: &str = "UPDATE log_positions SET position = $2 WHERE stream = $1 AND position = $3";
-    // The events are looked up as they stood before the position was waited for. That is late enough: who had it meanwhile,
-    // and wrote, has moved it.
+    // The lookup of events uses the snapshot from before the wait for the position's row lock. That is safe: a writer that held
+    // the lock meanwhile has changed the position, and then this batch fails.
     const POSTGRES: &str = "WITH advanced AS (
             UPDATE log_positions SET position = $2 WHERE stream = $1 AND position = $3 RETURNING stream
         ) SELECT (SELECT COUNT(*) FROM advanced),

@@ -1,4 +1,4 @@
-//! The receipts of a batch: they move messages on, never back, and correct what was believed of their cost.
+//! The delivery receipts of a batch. They advance the delivery status of messages, never back, and correct their cost.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,57 +9,46 @@ use butt_dial_domain::{
 };
 use serde::Serialize;
 
-use super::{
-    ReceiptEntry, StatusTransition,
-    json::{self, statement},
-};
+use super::{ReceiptEntry, StatusTransition, json};
 use crate::{
     StoreError,
     charges::{Account, Charges},
-    engine::{Tx, within},
+    engine::{Sql, Tx, in_tx},
 };
 
-macro_rules! find {
-    ($named:literal, $end:literal) => {
-        concat!(
-            "SELECT id, org_id, agent_id, channel, recipient, carrier, carrier_id, stage_rank, cost, day, fallback
-            FROM messages
-            WHERE id ",
-            $named,
-            " ORDER BY id",
-            $end
-        )
-    };
-}
-
-// Locked before anything is written, by id as those who settle do.
-const FIND: (&str, &str) = (
-    find!(
-        "= ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB)
+// Locked before anything is written, in the order of ids, as settling does.
+const FIND: Sql = Sql {
+    postgres: "SELECT id, org_id, agent_id, channel, recipient, carrier, carrier_id, stage_rank, cost, day, fallback
+        FROM messages
+        WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB)
             UNION ALL SELECT m.id FROM messages m
-            WHERE m.carrier_id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::JSONB)))))",
-        " FOR NO KEY UPDATE"
-    ),
-    find!(
-        "IN (SELECT value FROM json_each($1)
-            UNION SELECT m.id FROM messages m WHERE m.carrier_id IN (SELECT value FROM json_each($2)))",
-        ""
-    ),
-);
+            WHERE m.carrier_id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::JSONB)))))
+        ORDER BY id FOR NO KEY UPDATE",
+    sqlite: "SELECT id, org_id, agent_id, channel, recipient, carrier, carrier_id, stage_rank, cost, day, fallback
+        FROM messages
+        WHERE id IN (SELECT value FROM json_each($1)
+            UNION SELECT m.id FROM messages m WHERE m.carrier_id IN (SELECT value FROM json_each($2)))
+        ORDER BY id",
+};
 
-const MOVE: (&str, &str) = statement!(
-    "UPDATE messages SET stage = item.value ->> 'stage', stage_rank = CAST(item.value ->> 'rank' AS BIGINT),
-        stage_at = $2, stage_error = item.value ->> 'error', carrier_id = item.value ->> 'carrier_id',
-        fallback = CASE WHEN item.value ->> 'is_final' = '1' THEN NULL ELSE fallback END,
-        price = coalesce(CAST(item.value ->> 'price' AS BIGINT), price),
-        cost = CASE WHEN cost IS NULL THEN NULL ELSE coalesce(CAST(item.value ->> 'price' AS BIGINT), cost) END,
-        check_at = CASE WHEN status = 'unknown' THEN $2 ELSE check_at END
-    FROM",
-    rows,
-    "WHERE messages.id = item.value ->> 'id'"
-);
+const UPDATE: Sql = Sql {
+    postgres: "UPDATE messages SET stage = item.value ->> 'stage', stage_rank = CAST(item.value ->> 'rank' AS BIGINT),
+            stage_at = $2, stage_error = item.value ->> 'error', carrier_id = item.value ->> 'carrier_id',
+            fallback = CASE WHEN item.value ->> 'is_final' = '1' THEN NULL ELSE fallback END,
+            price = coalesce(CAST(item.value ->> 'price' AS BIGINT), price),
+            cost = CASE WHEN cost IS NULL THEN NULL ELSE coalesce(CAST(item.value ->> 'price' AS BIGINT), cost) END,
+            check_at = CASE WHEN status = 'unknown' THEN $2 ELSE check_at END
+        FROM jsonb_array_elements($1::JSONB) AS item (value) WHERE messages.id = item.value ->> 'id'",
+    sqlite: "UPDATE messages SET stage = item.value ->> 'stage', stage_rank = CAST(item.value ->> 'rank' AS BIGINT),
+            stage_at = $2, stage_error = item.value ->> 'error', carrier_id = item.value ->> 'carrier_id',
+            fallback = CASE WHEN item.value ->> 'is_final' = '1' THEN NULL ELSE fallback END,
+            price = coalesce(CAST(item.value ->> 'price' AS BIGINT), price),
+            cost = CASE WHEN cost IS NULL THEN NULL ELSE coalesce(CAST(item.value ->> 'price' AS BIGINT), cost) END,
+            check_at = CASE WHEN status = 'unknown' THEN $2 ELSE check_at END
+        FROM jsonb_each($1) AS item WHERE messages.id = item.value ->> 'id'",
+};
 
-/// A message that receipts may be about, as it is and as they leave it.
+/// A message that receipts refer to, with the changes that they make.
 #[derive(sqlx::FromRow)]
 struct SentRow {
     id: String,
@@ -73,20 +62,20 @@ struct SentRow {
     cost: Option<i64>,
     day: String,
     fallback: Option<Vec<u8>>,
-    /// The last receipt that moved it.
+    /// Status and error code of the last receipt that changed it.
     #[sqlx(skip)]
-    moved: Option<(DeliveryStatus, Option<String>)>,
+    changed_to: Option<(DeliveryStatus, Option<String>)>,
     #[sqlx(skip)]
     price: Option<i64>,
 }
 
 #[derive(Serialize)]
-struct MoveRow<'a> {
+struct UpdateRow<'a> {
     id: &'a str,
     carrier_id: Option<&'a str>,
     stage: &'static str,
     rank: i64,
-    /// `1` or `0`, as text: the engines don't agree on how JSON's truth values compare.
+    /// `1` or `0` as text: the engines compare JSON booleans differently.
     is_final: &'static str,
     error: Option<&'a str>,
     price: Option<i64>,
@@ -101,11 +90,11 @@ pub(crate) async fn apply(
         return Ok(Vec::new());
     }
     let mut messages = find(tx, receipts).await?;
-    let moved = move_on(&mut messages, receipts);
-    if !moved.is_empty() {
+    let transitions = advance(&mut messages, receipts);
+    if !transitions.is_empty() {
         write(tx, &messages, at).await?;
     }
-    Ok(moved)
+    Ok(transitions)
 }
 
 async fn find(tx: &mut Tx, receipts: &[ReceiptEntry]) -> Result<Vec<SentRow>, StoreError> {
@@ -119,14 +108,14 @@ async fn find(tx: &mut Tx, receipts: &[ReceiptEntry]) -> Result<Vec<SentRow>, St
     }
     let ids = json::text(&ids.into_iter().collect::<Vec<_>>())?;
     let carrier_ids = json::text(&carrier_ids.into_iter().collect::<Vec<_>>())?;
-    let sql = tx.either(FIND.0, FIND.1);
-    Ok(within!(tx, |db| {
+    let sql = tx.sql(FIND);
+    Ok(in_tx!(tx, |db| {
         sqlx::query_as(sql).bind(ids).bind(carrier_ids).fetch_all(db).await?
     }))
 }
 
-/// One receipt after the other, as they came.
-fn move_on(messages: &mut [SentRow], receipts: &[ReceiptEntry]) -> Vec<StatusTransition> {
+/// Applies the receipts in their order.
+fn advance(messages: &mut [SentRow], receipts: &[ReceiptEntry]) -> Vec<StatusTransition> {
     let mut by_id = HashMap::new();
     let mut by_carrier_id = HashMap::new();
     for (n, message) in messages.iter().enumerate() {
@@ -135,10 +124,10 @@ fn move_on(messages: &mut [SentRow], receipts: &[ReceiptEntry]) -> Vec<StatusTra
             by_carrier_id.insert((message.carrier.clone(), carrier_id.clone()), n);
         }
     }
-    let mut moved = Vec::new();
+    let mut transitions = Vec::new();
     for ReceiptEntry { carrier, receipt } in receipts {
         let key = (carrier.clone(), receipt.carrier_id.clone());
-        // A receipt that names our id is about that message or, when the rest does not fit it, not to be believed.
+        // A receipt that contains a message id refers to that message only; it is dropped when the rest does not match.
         let n = match &receipt.message {
             Some(id) => by_id.get(id.as_str()),
             None => by_carrier_id.get(&key),
@@ -146,34 +135,35 @@ fn move_on(messages: &mut [SentRow], receipts: &[ReceiptEntry]) -> Vec<StatusTra
         let Some((n, message)) = n.and_then(|n| Some((*n, messages.get_mut(*n)?))) else {
             continue;
         };
-        if let Some(step) = message.take(carrier, receipt) {
+        if let Some(transition) = message.apply(carrier, receipt) {
             by_carrier_id.insert(key, n);
-            moved.push(step);
+            transitions.push(transition);
         }
     }
-    moved
+    transitions
 }
 
 impl SentRow {
-    /// `None` when the receipt is not about this message, or says less than is known.
-    fn take(&mut self, carrier: &str, receipt: &Receipt) -> Option<StatusTransition> {
-        let is_ours = self.carrier == carrier && self.carrier_id.as_ref().is_none_or(|id| *id == receipt.carrier_id);
-        if !is_ours || receipt.stage.rank() <= self.stage_rank {
+    /// Applies a receipt. Returns `None` when it does not belong to this message or does not advance it.
+    fn apply(&mut self, carrier: &str, receipt: &Receipt) -> Option<StatusTransition> {
+        let matches = self.carrier == carrier && self.carrier_id.as_ref().is_none_or(|id| *id == receipt.carrier_id);
+        if !matches || receipt.stage.rank() <= self.stage_rank {
             return None;
         }
         let Some(channel) = Channel::parse(&self.channel) else {
-            // The rest of the stream must not wait until somebody mends it.
+            // A corrupt row must not block the stream.
             let error = StoreError::Corrupt {
                 table: "messages",
                 column: "channel",
                 row: self.id.clone(),
+                value: self.channel.clone(),
             };
-            tracing::error!(%error, "a receipt can't be taken");
+            tracing::error!(%error, "message row corrupt; receipt dropped");
             return None;
         };
         self.carrier_id = Some(receipt.carrier_id.clone());
         self.stage_rank = receipt.stage.rank();
-        self.moved = Some((receipt.stage, receipt.error_code.clone()));
+        self.changed_to = Some((receipt.stage, receipt.error_code.clone()));
         self.price = price(receipt).or(self.price);
         Some(StatusTransition {
             message: self.id.as_str().into(),
@@ -191,11 +181,11 @@ impl SentRow {
     }
 }
 
-/// What a receipt says about the cost.
+/// Returns the cost that follows from a receipt.
 fn price(receipt: &Receipt) -> Option<i64> {
     match (receipt.price, receipt.stage) {
         (Some(Micros(price)), _) => Some(price),
-        // Never sent on, so never paid for.
+        // The carrier did not send it, so it costs nothing.
         (None, DeliveryStatus::Failed) => Some(0),
         (None, _) => None,
     }
@@ -205,8 +195,10 @@ async fn write(tx: &mut Tx, messages: &[SentRow], at: Timestamp) -> Result<(), S
     let mut rows = Vec::new();
     let mut charges = Charges::default();
     for message in messages {
-        let Some((stage, error)) = &message.moved else { continue };
-        rows.push(MoveRow {
+        let Some((stage, error)) = &message.changed_to else {
+            continue;
+        };
+        rows.push(UpdateRow {
             id: &message.id,
             carrier_id: message.carrier_id.as_deref(),
             stage: stage.as_str(),
@@ -219,7 +211,7 @@ async fn write(tx: &mut Tx, messages: &[SentRow], at: Timestamp) -> Result<(), S
             error: error.as_deref(),
             price: message.price,
         });
-        // While it is not settled there is nothing to correct: settling takes the price from the message.
+        // An unsettled message has no cost to correct: settling takes the price from the message.
         let (Some(cost), Some(price)) = (message.cost, message.price) else {
             continue;
         };
@@ -234,8 +226,8 @@ async fn write(tx: &mut Tx, messages: &[SentRow], at: Timestamp) -> Result<(), S
         };
         charges.settle(account, price - cost);
     }
-    let (sql, text) = (tx.either(MOVE.0, MOVE.1), json::text(&rows)?);
-    within!(tx, |db| sqlx::query(sql)
+    let (sql, text) = (tx.sql(UPDATE), json::text(&rows)?);
+    in_tx!(tx, |db| sqlx::query(sql)
         .bind(text)
         .bind(at)
         .execute(db)

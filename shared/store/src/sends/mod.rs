@@ -1,5 +1,5 @@
-//! The two writes of every send: `accept_send` before the request to the carrier leaves, `settle_send` after its outcome is
-//! known. Each is one round trip on Postgres, shared by all callers of the same moment.
+//! The two writes of every send: `accept_send` before the request to the carrier, `settle_send` after its outcome is known.
+//! Each is one round trip on Postgres, shared by concurrent sends (group commit).
 
 mod postgres;
 mod rows;
@@ -17,16 +17,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     Store, StoreError,
-    contacts::{self, ContactQuestion, ContactState},
+    contacts::{self, ContactQuery, ContactState},
     engine::Engine,
     group_commit::Batcher,
 };
 
 pub(crate) use rows::time_text;
-pub(crate) use sqlite::SCRATCH;
+pub(crate) use sqlite::TEMP_TABLES;
 
-/// A message that passed every check, with all that is written about it before it is sent.
-#[derive(Clone)]
+/// A message that passed every check, with everything that is stored before it is sent.
+#[derive(Clone, bon::Builder)]
 pub struct AcceptedSend {
     pub id: MessageId,
     pub org: OrgId,
@@ -35,13 +35,13 @@ pub struct AcceptedSend {
     pub sender: String,
     pub recipient: String,
     pub idempotency_key: String,
-    /// Hex of a hash over what makes two requests the same.
+    /// Hex of a hash over the fields that identify a repeated request.
     pub request_hash: String,
     /// Hex of a keyed hash of the body.
     pub body_hash: String,
     /// Encrypted.
     pub content: Vec<u8>,
-    /// What is to be sent if the carrier takes it and fails it later. Encrypted.
+    /// The fallback to send if the carrier accepts the message and reports a failure later. Encrypted.
     pub fallback: Option<Vec<u8>>,
     pub verdict: &'static str,
     pub rule: Option<String>,
@@ -53,30 +53,46 @@ pub struct AcceptedSend {
     pub thread: ThreadRef,
     pub replica: String,
     pub at: Timestamp,
-    /// When the sender must have settled it; afterwards the reconciler asks the carrier.
+    /// The time by which the sender must have settled it. After that the reconciler checks with the carrier.
     pub check_at: Timestamp,
 }
 
+/// The result of `accept_send`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// Written down; it may be sent, by this caller only.
+    /// Stored. It may be sent, by this caller only.
     Accepted,
-    /// This idempotency key names this message already, or this very message has been settled meanwhile.
+    /// The idempotency key belongs to this message, or this same message has been settled meanwhile.
     PriorRequest(MessageId),
 }
 
-/// What became of a try to send.
+/// The outcome of an attempt.
 #[derive(Clone, Debug)]
 pub struct SettledSend {
     pub id: MessageId,
     pub result: SendResult,
-    /// One word for the attempt: `accepted`, `refused`, `unknown`, `reconciled`, `unconfirmed`.
-    pub outcome: &'static str,
-    /// The carrier's code or the kind of doubt; never a body or an address.
+    pub outcome: AttemptOutcome,
+    /// The carrier's code or the reason of ambiguity; never a body or an address.
     pub detail: Option<String>,
     pub at: Timestamp,
 }
 
+/// The column `attempts.outcome`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum AttemptOutcome {
+    Accepted,
+    Refused,
+    Unknown,
+    /// The reconciler found out the result.
+    Reconciled,
+    /// The reconciler could not find out the result.
+    Unconfirmed,
+    /// The request to the carrier was never made.
+    NotSent,
+}
+
+/// The state that a message is settled with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendResult {
     Accepted {
@@ -85,15 +101,16 @@ pub enum SendResult {
         segments: Option<u32>,
         cost: i64,
     },
-    /// `frees_key`: nothing came of it and it may be tried again, so the idempotency key is free for a new message.
+    /// `frees_key`: nothing was sent and a repeat may succeed, so the idempotency key becomes free for a new message.
     Failed { failure: &'static str, frees_key: bool },
-    /// Looked at again at `check_at`. The reservation stays.
+    /// The reconciler checks it at `check_at`. The reservation stays.
     Unknown { check_at: Timestamp },
-    /// Could not be found out. The money counts as spent: the carrier may have sent it.
+    /// The result is unknown for good. The estimate counts as spent: the carrier may have sent it.
     Unconfirmed,
 }
 
 impl SendResult {
+    /// Returns the status of a message with this result.
     pub fn status(&self) -> Status {
         match self {
             Self::Accepted { .. } => Status::Accepted,
@@ -104,21 +121,22 @@ impl SendResult {
     }
 }
 
+/// The batchers of a store.
 #[derive(Clone)]
 pub(crate) struct Batchers {
-    pub(crate) contact: Batcher<ContactQuestion, ContactState>,
+    pub(crate) contact: Batcher<ContactQuery, ContactState>,
     writes: Writes,
 }
 
 #[derive(Clone)]
 enum Writes {
-    /// Postgres writes both at the same time.
-    Apart {
+    /// Postgres runs both at the same time.
+    Separate {
         accept: Batcher<Arc<AcceptedSend>, Option<Acceptance>>,
         settle: Batcher<SettledSend, bool>,
     },
     /// SQLite has one writer: both share its transactions.
-    Together(Batcher<Write, Written>),
+    Shared(Batcher<Write, Written>),
 }
 
 #[derive(Clone)]
@@ -138,8 +156,8 @@ impl Batchers {
             Engine::Postgres(pool) => {
                 let (a, b, c) = (pool.clone(), pool.clone(), pool.clone());
                 Self {
-                    contact: Batcher::start(tasks, move |asked| contacts::answer_in_postgres(a.clone(), asked)),
-                    writes: Writes::Apart {
+                    contact: Batcher::start(tasks, move |queries| contacts::find_in_postgres(a.clone(), queries)),
+                    writes: Writes::Separate {
                         accept: Batcher::start(tasks, move |items| postgres::accept(b.clone(), items)),
                         settle: Batcher::start(tasks, move |items| postgres::settle(c.clone(), items)),
                     },
@@ -148,8 +166,8 @@ impl Batchers {
             Engine::Sqlite { read, write } => {
                 let (read, write) = (read.clone(), write.clone());
                 Self {
-                    contact: Batcher::start(tasks, move |asked| contacts::answer_in_sqlite(read.clone(), asked)),
-                    writes: Writes::Together(Batcher::start(tasks, move |items| sqlite::write(write.clone(), items))),
+                    contact: Batcher::start(tasks, move |queries| contacts::find_in_sqlite(read.clone(), queries)),
+                    writes: Writes::Shared(Batcher::start(tasks, move |items| sqlite::write(write.clone(), items))),
                 }
             }
         }
@@ -157,50 +175,51 @@ impl Batchers {
 
     async fn accept(&self, send: Arc<AcceptedSend>) -> Result<Option<Acceptance>, StoreError> {
         match &self.writes {
-            Writes::Apart { accept, .. } => accept.submit(send).await,
-            Writes::Together(group) => match group.submit(Write::Accept(send)).await? {
+            Writes::Separate { accept, .. } => accept.submit(send).await,
+            Writes::Shared(group) => match group.submit(Write::Accept(send)).await? {
                 Written::Accepted(acceptance) => Ok(acceptance),
-                Written::Settled(_) => Err(mixed_up()),
+                Written::Settled(_) => Err(wrong_kind()),
             },
         }
     }
 
     async fn settle(&self, settled: SettledSend) -> Result<bool, StoreError> {
         match &self.writes {
-            Writes::Apart { settle, .. } => settle.submit(settled).await,
-            Writes::Together(group) => match group.submit(Write::Settle(settled)).await? {
+            Writes::Separate { settle, .. } => settle.submit(settled).await,
+            Writes::Shared(group) => match group.submit(Write::Settle(settled)).await? {
                 Written::Settled(is_settled) => Ok(is_settled),
-                Written::Accepted(_) => Err(mixed_up()),
+                Written::Accepted(_) => Err(wrong_kind()),
             },
         }
     }
 }
 
-fn mixed_up() -> StoreError {
-    StoreError::Shared("the answer is to another question".into())
+fn wrong_kind() -> StoreError {
+    StoreError::Shared("the result belongs to another kind of write".into())
 }
 
 impl Store {
-    /// Writes the message, its idempotency key, its first attempt and its reservation, or nothing of them.
-    /// Safe to repeat with the same id after an error that left it open whether the write happened.
-    /// `OverBudget` when the reservation does not fit.
+    /// Stores the message, its idempotency key, its first attempt and its reservation, or none of them.
+    /// Safe to repeat with the same id after an error that leaves the commit uncertain.
+    /// Fails with `OverBudget` when the reservation exceeds a budget.
     pub async fn accept_send(&self, send: impl Into<Arc<AcceptedSend>>) -> Result<Acceptance, StoreError> {
         let send = send.into();
-        // Without an answer, the key was taken a moment ago and is free by now.
+        // `None`: the key was taken during the write and is free again.
         loop {
-            if let Some(acceptance) = self.groups.accept(send.clone()).await? {
+            if let Some(acceptance) = self.batchers.accept(send.clone()).await? {
                 return Ok(acceptance);
             }
         }
     }
 
-    /// Writes the outcome, settles the money and counts the usage. False when the message was settled before: then nothing changes.
+    /// Stores the outcome, settles the reservation and counts the usage. Returns false, and changes nothing, when the message
+    /// was settled before.
     pub async fn settle_send(&self, settled: SettledSend) -> Result<bool, StoreError> {
-        self.groups.settle(settled).await
+        self.batchers.settle(settled).await
     }
 }
 
-/// A row that stands in the way of an item: by its key, or because it is the item's own.
+/// A stored message with the id, or with the idempotency key, of an item.
 #[derive(sqlx::FromRow)]
 struct PriorRow {
     id: String,
@@ -209,16 +228,17 @@ struct PriorRow {
     status: String,
 }
 
-/// What became of the items: taken if their ids came back; otherwise a row stood in the way. `None` if it does no longer.
-fn answers(items: &[Arc<AcceptedSend>], accepted: &[String], earlier: &[PriorRow]) -> Vec<Option<Acceptance>> {
+/// Returns the result per item: accepted when its id was returned, otherwise its prior request. `None` when the prior request
+/// has freed its key meanwhile.
+fn acceptances(items: &[Arc<AcceptedSend>], accepted: &[String], prior: &[PriorRow]) -> Vec<Option<Acceptance>> {
     let accepted: HashSet<&str> = accepted.iter().map(String::as_str).collect();
-    let answer = |item: &Arc<AcceptedSend>| {
+    let acceptance = |item: &Arc<AcceptedSend>| {
         if accepted.contains(item.id.as_str()) {
             return Some(Acceptance::Accepted);
         }
-        if let Some(own) = earlier.iter().find(|row| row.id == item.id.as_str()) {
-            // An earlier try of this very write had been committed after all. Once the reconciler has taken the message
-            // over, it is too late to send it.
+        if let Some(own) = prior.iter().find(|row| row.id == item.id.as_str()) {
+            // A former try of this same write was committed. Once the reconciler has claimed the message, it must not be
+            // sent any more.
             return Some(if own.status == Status::Sending.as_str() {
                 Acceptance::Accepted
             } else {
@@ -227,14 +247,15 @@ fn answers(items: &[Arc<AcceptedSend>], accepted: &[String], earlier: &[PriorRow
         }
         let same_key =
             |row: &&PriorRow| row.agent_id == item.agent.as_str() && row.idempotency_key == item.idempotency_key;
-        let row = earlier.iter().find(same_key)?;
+        let row = prior.iter().find(same_key)?;
         Some(Acceptance::PriorRequest(row.id.as_str().into()))
     };
-    items.iter().map(answer).collect()
+    items.iter().map(acceptance).collect()
 }
 
-/// One statement can't write two outcomes of one message: with an error, the group goes one by one, in its order.
-fn each_once<'a>(mut items: impl Iterator<Item = &'a SettledSend>) -> Result<(), StoreError> {
+/// Fails when a message occurs twice: one statement cannot write two outcomes of one message. The error makes the batcher
+/// repeat the items one by one, in order.
+fn ensure_distinct<'a>(mut items: impl Iterator<Item = &'a SettledSend>) -> Result<(), StoreError> {
     let mut seen = HashSet::new();
     let distinct = items.all(|item| seen.insert(item.id.as_str()));
     if distinct { Ok(()) } else { Err(StoreError::Conflict) }

@@ -1,18 +1,21 @@
-//! Accept and settle on Postgres: one statement each, so one round trip and one commit for the whole group.
+//! Accept and settle on Postgres: one statement each, so one round trip and one commit per batch.
 
 use std::sync::Arc;
 
 use sqlx::{PgPool, types::Json};
 
 use super::{
-    Acceptance, AcceptedSend, SettledSend, answers, each_once,
+    Acceptance, AcceptedSend, SettledSend, acceptances, ensure_distinct,
     rows::{AcceptRow, SettleRow},
 };
 use crate::StoreError;
 
-// Rows are sorted by their keys everywhere, so that two replicas take their locks in the same order.
+// Rows are sorted by their keys everywhere, so that all replicas lock them in the same order.
 const ACCEPT: &str = "WITH item AS (
-    SELECT * FROM jsonb_to_recordset($1) AS i (id TEXT, org_id TEXT, agent_id TEXT, channel TEXT, sender TEXT,
+    SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content, fallback,
+        verdict, rule, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, thread_id, entity_id,
+        reply_msg_id, replica, at, check_at
+    FROM jsonb_to_recordset($1) AS i (id TEXT, org_id TEXT, agent_id TEXT, channel TEXT, sender TEXT,
         recipient TEXT, idempotency_key TEXT, request_hash TEXT, body_hash TEXT, content TEXT, fallback TEXT, verdict TEXT, rule TEXT,
         carrier TEXT, estimate BIGINT, day TEXT, agent_day_cap BIGINT, agent_month_cap BIGINT, org_day_cap BIGINT,
         org_month_cap BIGINT, thread_id TEXT, entity_id TEXT, reply_msg_id TEXT, replica TEXT, at TIMESTAMPTZ,
@@ -22,8 +25,8 @@ const ACCEPT: &str = "WITH item AS (
         content, fallback, status, verdict, rule, carrier, estimate, day, thread_id, entity_id, reply_msg_id, attempts,
         check_at, created_at, updated_at)
     SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
-        decode(content, 'hex'), decode(fallback, 'hex'), 'sending', verdict, rule, carrier, estimate, day, thread_id, entity_id, reply_msg_id, 1,
-        check_at, at, at
+        decode(content, 'hex'), decode(fallback, 'hex'), 'sending', verdict, rule, carrier, estimate, day, thread_id, entity_id,
+        reply_msg_id, 1, check_at, at, at
     FROM item ORDER BY agent_id, idempotency_key
     ON CONFLICT DO NOTHING RETURNING id
 ), attempted AS (
@@ -45,13 +48,14 @@ const FIND_PRIOR: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status F
     JOIN jsonb_to_recordset($1) AS i (id TEXT, agent_id TEXT, idempotency_key TEXT)
         ON m.id = i.id OR (m.agent_id = i.agent_id AND m.idempotency_key = i.idempotency_key)";
 
-// An unconfirmed message has no cost of its own: the estimate counts, because the carrier may have charged it.
-// A receipt may have come first: the price and the carrier's id that it told stand, and the id proves that the message left.
-// A call may have lasted on meanwhile (`extended`, which the estimate has grown by).
-// Every row exists, and is only updated: an upsert finds each by its key, whatever the plan was made from. An UPDATE that joins
-// the items was planned when the table was new, and read all of it for every group once it had grown.
+// An unconfirmed message has no reported cost: the estimate counts, because the carrier may have charged it.
+// A receipt may have been applied before: its price and carrier id are kept, and the id proves that the message was sent.
+// A call may have been extended meanwhile (`extended`, which the estimate includes).
+// All rows exist and are only updated. The upsert finds each by its key with any cached plan; the plan of an UPDATE with a join,
+// made while the table is new, scans the whole table for every batch after it has grown.
 const SETTLE: &str = "WITH item AS (
-    SELECT * FROM jsonb_to_recordset($1) AS i (id TEXT, status TEXT, outcome TEXT, detail TEXT, at TIMESTAMPTZ,
+    SELECT id, status, outcome, detail, at, frees_key, final, carrier_id, carrier_status, segments, cost, failure, check_at
+    FROM jsonb_to_recordset($1) AS i (id TEXT, status TEXT, outcome TEXT, detail TEXT, at TIMESTAMPTZ,
         frees_key INT, final INT, carrier_id TEXT, carrier_status TEXT, segments BIGINT, cost BIGINT, failure TEXT,
         check_at TIMESTAMPTZ)
 ), settled AS (
@@ -62,7 +66,10 @@ const SETTLE: &str = "WITH item AS (
         m.estimate, m.day, m.attempts, m.created_at,
         CASE WHEN i.frees_key = 1 THEN m.idempotency_key || ' ' || m.id ELSE m.idempotency_key END,
         i.status, i.carrier_id, i.carrier_status, i.segments, i.cost, i.failure, i.detail, i.check_at, i.at
-    FROM item i CROSS JOIN LATERAL (SELECT * FROM messages WHERE id = i.id LIMIT 1) m ORDER BY i.id
+    FROM item i CROSS JOIN LATERAL (
+        SELECT id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, verdict, carrier, estimate, day,
+            attempts, created_at, idempotency_key
+        FROM messages WHERE id = i.id LIMIT 1) m ORDER BY i.id
     ON CONFLICT (id) DO UPDATE SET status = excluded.status,
         carrier_id = coalesce(excluded.carrier_id, messages.carrier_id), carrier_status = excluded.carrier_status,
         segments = excluded.segments,
@@ -80,7 +87,7 @@ const SETTLE: &str = "WITH item AS (
     INSERT INTO attempts (message_id, number, replica, started_at, finished_at, outcome, detail)
     SELECT a.message_id, a.number, a.replica, a.started_at, i.at, i.outcome, i.detail
     FROM settled s JOIN item i USING (id) CROSS JOIN LATERAL
-        (SELECT * FROM attempts WHERE message_id = s.id AND number = s.attempts LIMIT 1) a
+        (SELECT message_id, number, replica, started_at FROM attempts WHERE message_id = s.id AND number = s.attempts LIMIT 1) a
     ON CONFLICT (message_id, number) DO UPDATE
     SET finished_at = excluded.finished_at, outcome = excluded.outcome, detail = excluded.detail
 ), released AS (
@@ -100,19 +107,21 @@ const SETTLE: &str = "WITH item AS (
 )
 SELECT id FROM settled";
 
+/// Accepts a batch.
 pub(crate) async fn accept(db: PgPool, items: Arc<[Arc<AcceptedSend>]>) -> Result<Vec<Option<Acceptance>>, StoreError> {
     let rows = Json(items.iter().map(|send| AcceptRow::from(&**send)).collect::<Vec<_>>());
     let accepted: Vec<String> = sqlx::query_scalar(ACCEPT).bind(&rows).fetch_all(&db).await?;
-    let earlier = if accepted.len() == items.len() {
+    let prior = if accepted.len() == items.len() {
         Vec::new()
     } else {
         sqlx::query_as(FIND_PRIOR).bind(&rows).fetch_all(&db).await?
     };
-    Ok(answers(&items, &accepted, &earlier))
+    Ok(acceptances(&items, &accepted, &prior))
 }
 
+/// Settles a batch. Returns per item whether it was not settled before.
 pub(crate) async fn settle(db: PgPool, items: Arc<[SettledSend]>) -> Result<Vec<bool>, StoreError> {
-    each_once(items.iter())?;
+    ensure_distinct(items.iter())?;
     let rows = Json(items.iter().map(SettleRow::from).collect::<Vec<_>>());
     let settled: Vec<String> = sqlx::query_scalar(SETTLE).bind(rows).fetch_all(&db).await?;
     let settled: std::collections::HashSet<String> = settled.into_iter().collect();

@@ -1,11 +1,11 @@
-//! How the two writes travel into a statement: as one JSON text, a row for each item. Never kept and never logged.
+//! The JSON rows that the two writes pass to their statements, one per item. They must not be stored or logged.
 
 use butt_dial_domain::{AgentId, Channel, MessageId, Micros, OrgId, clock::Timestamp, message::ThreadRef};
 use serde::{Serialize, Serializer};
 
 use super::{AcceptedSend, SendResult, SettledSend};
 
-/// A time as sqlx writes it into SQLite, so that times inside JSON compare with times in columns.
+/// Formats a time like sqlx does for SQLite, so that times in JSON and in columns can be compared.
 pub(crate) fn time_text(at: Timestamp) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, false)
 }
@@ -18,6 +18,7 @@ fn as_hex<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error
     serializer.serialize_str(&hex::encode(bytes))
 }
 
+/// A message to accept.
 #[derive(Serialize)]
 pub struct AcceptRow<'a> {
     id: &'a MessageId,
@@ -81,7 +82,7 @@ impl<'a> From<&'a AcceptedSend> for AcceptRow<'a> {
     }
 }
 
-/// `final` and `frees_key` are 0 or 1: the engines don't agree on how JSON's truth values compare.
+/// `final` and `frees_key` are 0 or 1: the engines compare JSON booleans differently.
 #[derive(Serialize)]
 pub struct SettleRow<'a> {
     id: &'a MessageId,
@@ -105,7 +106,7 @@ impl<'a> From<&'a SettledSend> for SettleRow<'a> {
         let row = Self {
             id: &settled.id,
             status: settled.result.status().as_str(),
-            outcome: settled.outcome,
+            outcome: settled.outcome.into(),
             detail: settled.detail.as_deref(),
             at: settled.at,
             frees_key: 0,

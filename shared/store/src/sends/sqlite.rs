@@ -1,31 +1,32 @@
-//! Accept and settle on SQLite: it knows no statements that write several tables, so both are part of a short transaction of
-//! the one writer. What the statements mean is the same, row by row, as in `postgres.rs`.
-//! Those of one kind travel together: a trip to the thread that runs SQLite costs more than most statements.
-//! Rows are read with `jsonb_each` (SQLite 3.51, the one built in), once, into a table of the connection's own; with
-//! `json_each` a row would be written out as text, and read again, for each of its fields.
+//! Accept and settle on SQLite. No statement of SQLite writes several tables, so both are part of a short transaction of the one
+//! writer. The effect per row is the same as in `postgres.rs`. The statements of one kind are sent together: a round trip to
+//! the thread that runs SQLite costs more than most statements. `jsonb_each` (SQLite 3.51, bundled) reads the rows once, into
+//! a temporary table of the connection; `json_each` would write each row as text and parse it again for every field.
 
 use std::{collections::HashSet, sync::Arc};
 
 use sqlx::{SqliteConnection, SqlitePool, types::Json};
 
 use super::{
-    Acceptance, AcceptedSend, SettledSend, Write, Written, answers, each_once,
+    Acceptance, AcceptedSend, SettledSend, Write, Written, acceptances, ensure_distinct,
     rows::{AcceptRow, SettleRow},
 };
 use crate::StoreError;
 
-/// Made for each connection that writes; what is in them is of one transaction. They have no index, so that whatever is
-/// joined to them is looked up by its own.
-pub(crate) const SCRATCH: &str = "
+/// Temporary tables of each write connection. Their rows belong to one transaction. Without an index, so that joins look up
+/// the other table by its own index.
+pub(crate) const TEMP_TABLES: &str = "
     CREATE TEMP TABLE accepting (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
         content, fallback, verdict, rule, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap,
         thread_id, entity_id, reply_msg_id, replica, at, check_at);
     CREATE TEMP TABLE settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure,
         check_at, org_id, agent_id, channel, day, estimate, attempts, cost)";
 
-/// `accepting` holds what is new: not what has been accepted before, nor what has a key that is taken.
+/// `accepting` holds the new messages: not those with a stored id or with a used idempotency key.
 const ACCEPT: &str = "DELETE FROM accepting;
-INSERT INTO accepting
+INSERT INTO accepting (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
+        fallback, verdict, rule, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, thread_id,
+        entity_id, reply_msg_id, replica, at, check_at)
     SELECT value ->> 'id', value ->> 'org_id', value ->> 'agent_id', value ->> 'channel', value ->> 'sender',
         value ->> 'recipient', value ->> 'idempotency_key', value ->> 'request_hash', value ->> 'body_hash',
         unhex(value ->> 'content'), unhex(value ->> 'fallback'), value ->> 'verdict', value ->> 'rule', value ->> 'carrier',
@@ -55,9 +56,10 @@ const FIND_PRIOR: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status F
     ON m.id = i.value ->> 'id'
         OR (m.agent_id = i.value ->> 'agent_id' AND m.idempotency_key = i.value ->> 'idempotency_key')";
 
-/// `settling` holds what is not settled yet, and what it comes to.
+/// `settling` holds the messages that are not settled yet, with their cost.
 const SETTLE: &str = "DELETE FROM settling;
-INSERT INTO settling
+INSERT INTO settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure, check_at,
+        org_id, agent_id, channel, day, estimate, attempts, cost)
     SELECT m.id, value ->> 'status', value ->> 'outcome', value ->> 'detail', value ->> 'at', value ->> 'frees_key',
         value ->> 'carrier_id', value ->> 'carrier_status', value ->> 'segments', value ->> 'failure',
         CASE WHEN value ->> 'final' = 0 AND m.carrier_id IS NOT NULL THEN value ->> 'at' ELSE value ->> 'check_at' END,
@@ -89,7 +91,7 @@ INSERT INTO usage (agent_id, day, channel, org_id, messages, cost)
         cost = usage.cost + excluded.cost;
 SELECT json_group_array(id) FROM settling";
 
-/// Outcomes first: what they release, money or a key, may be what the next message needs.
+/// Settles first: the released money or idempotency key may be needed by an accept of the same batch.
 pub(super) async fn write(db: SqlitePool, items: Arc<[Write]>) -> Result<Vec<Written>, StoreError> {
     let accepts = items.iter().filter_map(|item| match item {
         Write::Accept(send) => Some(send.clone()),
@@ -104,11 +106,11 @@ pub(super) async fn write(db: SqlitePool, items: Arc<[Write]>) -> Result<Vec<Wri
     let settled = settle(&mut tx, &settles).await?;
     let mut accepted = accept(&mut tx, &accepts).await?.into_iter();
     tx.commit().await?;
-    let answer = |item: &Write| match item {
+    let result = |item: &Write| match item {
         Write::Accept(_) => Written::Accepted(accepted.next().flatten()),
         Write::Settle(item) => Written::Settled(settled.contains(item.id.as_str())),
     };
-    Ok(items.iter().map(answer).collect())
+    Ok(items.iter().map(result).collect())
 }
 
 async fn accept(db: &mut SqliteConnection, items: &[Arc<AcceptedSend>]) -> Result<Vec<Option<Acceptance>>, StoreError> {
@@ -117,20 +119,20 @@ async fn accept(db: &mut SqliteConnection, items: &[Arc<AcceptedSend>]) -> Resul
     }
     let rows = Json(items.iter().map(|send| AcceptRow::from(&**send)).collect::<Vec<_>>());
     let Json(accepted): Json<Vec<String>> = sqlx::query_scalar(ACCEPT).bind(&rows).fetch_one(&mut *db).await?;
-    let earlier = if accepted.len() == items.len() {
+    let prior = if accepted.len() == items.len() {
         Vec::new()
     } else {
         sqlx::query_as(FIND_PRIOR).bind(&rows).fetch_all(db).await?
     };
-    Ok(answers(items, &accepted, &earlier))
+    Ok(acceptances(items, &accepted, &prior))
 }
 
-/// The ids of what was not settled before.
+/// Returns the ids of the messages that were not settled before.
 async fn settle(db: &mut SqliteConnection, items: &[&SettledSend]) -> Result<HashSet<String>, StoreError> {
     if items.is_empty() {
         return Ok(HashSet::new());
     }
-    each_once(items.iter().copied())?;
+    ensure_distinct(items.iter().copied())?;
     let rows = Json(items.iter().copied().map(SettleRow::from).collect::<Vec<_>>());
     let Json(settled) = sqlx::query_scalar(SETTLE).bind(rows).fetch_one(db).await?;
     Ok(settled)
