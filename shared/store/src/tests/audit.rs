@@ -1,4 +1,4 @@
-//! The record of who changed what.
+//! The audit log.
 
 use butt_dial_domain::OrgId;
 use serde_json::json;
@@ -18,10 +18,10 @@ fn entry(org: Option<&OrgId>, action: &str, at: Timestamp) -> AuditEntry {
 }
 
 both_engines! {
-    async fn the_newest_entries_of_the_organization_come_first(db: &Database) {
+    async fn lists_newest_audit_entries_first(db: &Database) {
         let (ours, theirs) = (OrgId::generate(), OrgId::generate());
         let first = entry(Some(&ours), "token.create", morning());
-        // The same instant: the order of writing decides.
+        // At the same time: in the order of insertion.
         let second = entry(Some(&ours), "token.revoke", morning());
         let third = entry(Some(&ours), "agent.create", morning() + TimeDelta::microseconds(1));
         for entry in [&first, &second, &third] {

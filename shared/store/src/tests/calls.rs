@@ -1,4 +1,4 @@
-//! Calls: written down once, and the sum of what was told of them, in whatever order it came.
+//! Calls: stored once, and independent of the order of their reports.
 
 use std::collections::HashMap;
 
@@ -27,22 +27,22 @@ fn entry(agent: &Agent, direction: Direction, carrier_id: Option<&str>) -> CallE
     }
 }
 
-pub fn rings(agent: &Agent, carrier_id: &str) -> CallEntry {
+pub fn inbound_call(agent: &Agent, carrier_id: &str) -> CallEntry {
     entry(agent, Direction::Inbound, Some(carrier_id))
 }
 
-fn nothing(carrier_id: &str, after: i64) -> CallChange {
+fn report(carrier_id: &str, after: i64) -> CallChange {
     CallChange::of_carrier("simulator", carrier_id, morning() + seconds(after))
 }
 
-fn tells(carrier_id: &str, status: CallStatus, after: i64) -> CallChange {
+fn status_report(carrier_id: &str, status: CallStatus, after: i64) -> CallChange {
     CallChange {
         status: Some(status),
-        ..nothing(carrier_id, after)
+        ..report(carrier_id, after)
     }
 }
 
-fn concludes(carrier_id: &str, turns: i64, after: i64) -> CallChange {
+fn conclusion(carrier_id: &str, turns: i64, after: i64) -> CallChange {
     CallChange {
         conclusion: Some(Conclusion {
             handled_by: "agent".into(),
@@ -51,11 +51,11 @@ fn concludes(carrier_id: &str, turns: i64, after: i64) -> CallChange {
             latency: json!({ "p50": 412, "p95": 900.5 }),
             content: Some(format!("sealed {turns} \u{0}\u{fe}").into_bytes()),
         }),
-        ..nothing(carrier_id, after)
+        ..report(carrier_id, after)
     }
 }
 
-fn records(carrier_id: &str, id: &str, seconds: Option<u32>) -> CallChange {
+fn recording(carrier_id: &str, id: &str, seconds: Option<u32>) -> CallChange {
     CallChange {
         recording: Some(Recording {
             id: id.into(),
@@ -63,7 +63,7 @@ fn records(carrier_id: &str, id: &str, seconds: Option<u32>) -> CallChange {
             is_completed: seconds.is_some(),
             duration_seconds: seconds,
         }),
-        ..nothing(carrier_id, 50)
+        ..report(carrier_id, 50)
     }
 }
 
@@ -87,13 +87,13 @@ fn ids(calls: &[Call]) -> Vec<&CallId> {
     calls.iter().map(|call| &call.id).collect()
 }
 
-/// All orders of so many things.
-fn orders(count: usize) -> Vec<Vec<usize>> {
+/// Returns all permutations of `0..count`.
+fn permutations(count: usize) -> Vec<Vec<usize>> {
     let Some(last) = count.checked_sub(1) else {
         return vec![vec![]];
     };
     let mut all = Vec::new();
-    for shorter in orders(last) {
+    for shorter in permutations(last) {
         for place in 0..count {
             let mut order = shorter.clone();
             order.insert(place, last);
@@ -104,10 +104,10 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 }
 
 both_engines! {
-    async fn a_call_comes_back_as_it_was_written(db: &Database) {
+    async fn reads_call_as_stored(db: &Database) {
         let agent = new_agent(db).await;
         let at = morning() + TimeDelta::microseconds(123_456);
-        let entry = CallEntry { at, remote_number: "anonymous".into(), ..rings(&agent, "CA1") };
+        let entry = CallEntry { at, remote_number: "anonymous".into(), ..inbound_call(&agent, "CA1") };
         let call = db.open_call(&entry).await.unwrap();
         let expected = Call {
             id: entry.id.clone(),
@@ -139,7 +139,7 @@ both_engines! {
         assert_eq!(call, expected);
         for id in [entry.id.as_str(), "CA1"] {
             assert_eq!(db.find_call(&agent.id, id).await.unwrap().as_ref(), Some(&expected));
-            assert_eq!(db.find_call(&new_agent(db).await.id, id).await.unwrap(), None, "somebody else's");
+            assert_eq!(db.find_call(&new_agent(db).await.id, id).await.unwrap(), None, "of another agent");
         }
         assert_eq!(db.find_carrier_call("simulator", "CA1").await.unwrap(), Some(expected));
         assert_eq!(db.find_carrier_call("elsewhere", "CA1").await.unwrap(), None);
@@ -150,31 +150,31 @@ both_engines! {
         assert!(!text.contains("anonymous") && !text.contains("+1415"), "{text}");
     }
 
-    async fn a_call_is_opened_once(db: &Database) {
+    async fn opens_call_once(db: &Database) {
         let agent = new_agent(db).await;
-        let first = rings(&agent, "CA1");
+        let first = inbound_call(&agent, "CA1");
         let call = db.open_call(&first).await.unwrap();
-        // By our id, ..
+        // By its id, ..
         let again = CallEntry { remote_number: "anonymous".into(), carrier_id: None, ..first.clone() };
         assert_eq!(db.open_call(&again).await.unwrap(), call);
-        // .. by the carrier's, ..
-        assert_eq!(db.open_call(&rings(&agent, "CA1")).await.unwrap(), call);
-        // .. and first of all by ours.
-        let second = db.open_call(&rings(&agent, "CA2")).await.unwrap();
+        // .. by its carrier id, ..
+        assert_eq!(db.open_call(&inbound_call(&agent, "CA1")).await.unwrap(), call);
+        // .. and by its id first.
+        let second = db.open_call(&inbound_call(&agent, "CA2")).await.unwrap();
         let both = CallEntry { carrier_id: Some("CA2".into()), ..first };
         assert_eq!(db.open_call(&both).await.unwrap(), call);
         // Another carrier may use the same ids.
-        let elsewhere = CallEntry { carrier: "elsewhere".into(), ..rings(&agent, "CA1") };
+        let elsewhere = CallEntry { carrier: "elsewhere".into(), ..inbound_call(&agent, "CA1") };
         assert_eq!(db.open_call(&elsewhere).await.unwrap().id, elsewhere.id);
         assert_ne!(second.id, call.id);
         assert_eq!(db.count("SELECT COUNT(*) FROM calls").await, 3);
     }
 
-    async fn of_many_who_open_a_call_all_find_the_same_one(db: &Database) {
+    async fn concurrent_opens_find_the_same_call(db: &Database) {
         let agent = new_agent(db).await;
         let replicas = [db.replica().await, db.replica().await];
         let opens = (0..40).map(|n| {
-            let (store, entry) = (&replicas[n % 2], rings(&agent, &format!("CA{}", n % 4)));
+            let (store, entry) = (&replicas[n % 2], inbound_call(&agent, &format!("CA{}", n % 4)));
             async move { (n % 4, store.open_call(&entry).await.unwrap().id) }
         });
         let opened = join_all(opens).await;
@@ -184,17 +184,17 @@ both_engines! {
         assert_eq!(db.count("SELECT COUNT(*) FROM calls").await, 4);
     }
 
-    async fn calls_are_listed_from_the_newest(db: &Database) {
+    async fn lists_calls_newest_first(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         let mut entries = Vec::new();
         for n in 0..5 {
             // Two of them at the same time.
             let at = morning() + seconds(n / 2);
-            let entry = CallEntry { at, ..rings(&agent, &format!("CA{n}")) };
+            let entry = CallEntry { at, ..inbound_call(&agent, &format!("CA{n}")) };
             db.open_call(&entry).await.unwrap();
             entries.insert(0, entry.id);
         }
-        db.open_call(&rings(&other, "CX")).await.unwrap();
+        db.open_call(&inbound_call(&other, "CX")).await.unwrap();
         entries[1..3].sort_by(|a, b| b.cmp(a));
         entries[3..5].sort_by(|a, b| b.cmp(a));
         let all: Vec<&CallId> = entries.iter().collect();
@@ -207,47 +207,47 @@ both_engines! {
         assert_eq!(ids(&list(false, 2, Some(all[3])).await), all[4..]);
         assert!(list(false, 2, Some(all[4])).await.is_empty());
         let theirs = known(db, "CX").await.id;
-        assert!(list(false, 9, Some(&theirs)).await.is_empty(), "somebody else's");
-        receive(db, vec![tells("CA1", CallStatus::Completed, 9), tells("CA4", CallStatus::Busy, 9)]).await;
+        assert!(list(false, 9, Some(&theirs)).await.is_empty(), "of another agent");
+        receive(db, vec![status_report("CA1", CallStatus::Completed, 9), status_report("CA4", CallStatus::Busy, 9)]).await;
         let over = known(db, "CA1").await.id;
         let live: Vec<&CallId> = all.iter().copied().skip(1).filter(|id| **id != over).collect();
         assert_eq!(ids(&list(true, 9, None).await), live);
         assert_eq!(ids(&list(true, 1, Some(live[0])).await), live[1..2]);
     }
 
-    async fn the_same_reports_make_the_same_record(db: &Database) {
+    async fn report_order_does_not_change_the_call(db: &Database) {
         let agent = new_agent(db).await;
         let story = |carrier_id: &str, open: &CallEntry| {
             let answered = CallChange {
                 answered_by: Some(AnsweredBy::MachineEnd),
-                ..tells(carrier_id, CallStatus::InProgress, 3)
+                ..status_report(carrier_id, CallStatus::InProgress, 3)
             };
             let ended = CallChange {
                 duration_seconds: Some(42),
                 price: Some(Micros(8_500)),
-                ..tells(carrier_id, CallStatus::Completed, 45)
+                ..status_report(carrier_id, CallStatus::Completed, 45)
             };
             let reports = [
-                tells(carrier_id, CallStatus::Initiated, 1),
-                tells(carrier_id, CallStatus::Ringing, 2),
+                status_report(carrier_id, CallStatus::Initiated, 1),
+                status_report(carrier_id, CallStatus::Ringing, 2),
                 answered.clone(),
                 ended.clone(),
-                records(carrier_id, "RE1", Some(40)),
-                concludes(carrier_id, 7, 46),
-                // Told a second time, a little later.
+                recording(carrier_id, "RE1", Some(40)),
+                conclusion(carrier_id, 7, 46),
+                // Repeated a little later.
                 CallChange { at: ended.at + seconds(1), ..ended },
             ];
             reports.map(|report| CallChange { open: Some(open.clone()), ..report })
         };
-        // A call of its own for each order.
-        let orders = orders(7);
+        // One call per permutation.
+        let orders = permutations(7);
         assert_eq!(orders.len(), 5_040);
         let stories: Vec<Vec<CallChange>> = (0..).zip(&orders).map(|(n, order)| {
             let carrier_id = format!("CA{n}");
             let story = story(&carrier_id, &entry(&agent, Direction::Outbound, Some(&carrier_id)));
             order.iter().map(|n| story[*n].clone()).collect()
         }).collect();
-        // The calls side by side, some of them with a batch for each step.
+        // All calls in one batch per step, some of them in separate batches.
         for (n, stories) in stories.chunks(120).enumerate() {
             let batches: Vec<Vec<CallChange>> = if n % 7 == 0 {
                 (0..7).map(|step| stories.iter().map(|story| story[step].clone()).collect()).collect()
@@ -259,7 +259,7 @@ both_engines! {
                 settled.extend(receive(db, calls).await.to_settle.into_iter().map(|call| (call.id.clone(), call)));
             }
             assert_eq!(settled.len(), 120);
-            // Whoever settles what each batch gave has seen all of it in the end.
+            // The last settlement has seen all reports.
             assert!(settled.values().all(|call| (call.duration_seconds, call.cost) == (Some(42), Some(8_500))));
         }
         let calls = db.list_calls(&agent.id, false, 9_999, None).await.unwrap();
@@ -280,22 +280,22 @@ both_engines! {
         }
     }
 
-    async fn contradictions_are_settled_the_same_way_in_any_order(db: &Database) {
+    async fn contradicting_reports_resolve_the_same_in_any_order(db: &Database) {
         let agent = new_agent(db).await;
         let reports = |carrier_id: &str| [
-            tells(carrier_id, CallStatus::Completed, 9),
-            CallChange { error_code: Some("31000".into()), ..tells(carrier_id, CallStatus::Failed, 8) },
-            CallChange { error_code: Some("31005".into()), ..tells(carrier_id, CallStatus::Canceled, 8) },
-            CallChange { conclusion: None, ..records(carrier_id, "RE1", None) },
-            records(carrier_id, "RE2", Some(5)),
-            concludes(carrier_id, 3, 1),
+            status_report(carrier_id, CallStatus::Completed, 9),
+            CallChange { error_code: Some("31000".into()), ..status_report(carrier_id, CallStatus::Failed, 8) },
+            CallChange { error_code: Some("31005".into()), ..status_report(carrier_id, CallStatus::Canceled, 8) },
+            CallChange { conclusion: None, ..recording(carrier_id, "RE1", None) },
+            recording(carrier_id, "RE2", Some(5)),
+            conclusion(carrier_id, 3, 1),
         ];
-        for (n, order) in orders(6).into_iter().enumerate() {
+        for (n, order) in permutations(6).into_iter().enumerate() {
             let carrier_id = format!("CA{n}");
             let reports = reports(&carrier_id);
             let mut calls: Vec<CallChange> = order.iter().map(|n| reports[*n].clone()).collect();
-            calls[0].open = Some(rings(&agent, &carrier_id));
-            calls.push(concludes(&carrier_id, 1, 2));
+            calls[0].open = Some(inbound_call(&agent, &carrier_id));
+            calls.push(conclusion(&carrier_id, 1, 2));
             assert_eq!(receive(db, calls).await.to_settle.len(), 1);
             let call = known(db, &carrier_id).await;
             assert_eq!((call.status, call.ended_at), (CallStatus::Canceled, Some(morning() + seconds(8))));
@@ -305,41 +305,41 @@ both_engines! {
         }
     }
 
-    async fn a_call_ends_once(db: &Database) {
+    async fn call_ends_once(db: &Database) {
         let agent = new_agent(db).await;
-        let id = db.open_call(&rings(&agent, "CA1")).await.unwrap().id;
-        assert!(receive(db, vec![tells("CA1", CallStatus::InProgress, 1)]).await.to_settle.is_empty());
-        // A length without an end says nothing.
-        let early = CallChange { duration_seconds: Some(9), ..tells("CA1", CallStatus::InProgress, 4) };
+        let id = db.open_call(&inbound_call(&agent, "CA1")).await.unwrap().id;
+        assert!(receive(db, vec![status_report("CA1", CallStatus::InProgress, 1)]).await.to_settle.is_empty());
+        // A duration without an end is ignored.
+        let early = CallChange { duration_seconds: Some(9), ..status_report("CA1", CallStatus::InProgress, 4) };
         assert!(receive(db, vec![early]).await.to_settle.is_empty());
         assert_eq!(known(db, "CA1").await.duration_seconds, None);
-        let both = vec![tells("CA1", CallStatus::Completed, 9), tells("CA1", CallStatus::Completed, 9)];
+        let both = vec![status_report("CA1", CallStatus::Completed, 9), status_report("CA1", CallStatus::Completed, 9)];
         let ended = receive(db, both.clone()).await.to_settle;
         assert_eq!(ids(&ended), [&id]);
         assert_eq!(ended[0], known(db, "CA1").await);
         assert!(receive(db, both).await.to_settle.is_empty());
-        assert!(receive(db, vec![tells("CA1", CallStatus::Ringing, 10), concludes("CA1", 1, 11)]).await.to_settle.is_empty());
+        assert!(receive(db, vec![status_report("CA1", CallStatus::Ringing, 10), conclusion("CA1", 1, 11)]).await.to_settle.is_empty());
         assert_eq!(known(db, "CA1").await.status, CallStatus::Completed);
-        // What it costs is known only now.
-        let lasted = CallChange { duration_seconds: Some(61), ..tells("CA1", CallStatus::Completed, 9) };
-        let priced = CallChange { price: Some(Micros(7)), ..nothing("CA1", 12) };
-        for told in [lasted, priced] {
-            assert_eq!(ids(&receive(db, vec![told.clone()]).await.to_settle), [&id]);
-            assert!(receive(db, vec![told]).await.to_settle.is_empty());
+        // The cost is known only now.
+        let lasted = CallChange { duration_seconds: Some(61), ..status_report("CA1", CallStatus::Completed, 9) };
+        let priced = CallChange { price: Some(Micros(7)), ..report("CA1", 12) };
+        for change in [lasted, priced] {
+            assert_eq!(ids(&receive(db, vec![change.clone()]).await.to_settle), [&id]);
+            assert!(receive(db, vec![change]).await.to_settle.is_empty());
         }
     }
 
-    async fn calls_that_nothing_is_heard_of_are_found_page_by_page(db: &Database) {
+    async fn lists_stale_calls_in_pages(db: &Database) {
         let (ada, bob) = (new_agent(db).await, new_agent(db).await);
         let mut expected = Vec::new();
         for (n, agent) in [&ada, &ada, &bob].into_iter().enumerate() {
-            expected.push(db.open_call(&rings(agent, &format!("CA{n}"))).await.unwrap());
+            expected.push(db.open_call(&inbound_call(agent, &format!("CA{n}"))).await.unwrap());
         }
-        // Just heard of, over, and not known to the carrier.
+        // Recently updated, ended, and without a carrier id.
         for carrier_id in ["CA3", "CA4"] {
-            db.open_call(&rings(&ada, carrier_id)).await.unwrap();
+            db.open_call(&inbound_call(&ada, carrier_id)).await.unwrap();
         }
-        receive(db, vec![tells("CA3", CallStatus::InProgress, 60), tells("CA4", CallStatus::Completed, 1)]).await;
+        receive(db, vec![status_report("CA3", CallStatus::InProgress, 60), status_report("CA4", CallStatus::Completed, 1)]).await;
         db.open_call(&entry(&ada, Direction::Outbound, None)).await.unwrap();
         expected.sort_by(|one, other| (&one.agent, &one.id).cmp(&(&other.agent, &other.id)));
         let since = morning() + seconds(60);
@@ -354,40 +354,40 @@ both_engines! {
         assert!(db.list_stale_calls(morning(), None, 9).await.unwrap().is_empty());
     }
 
-    async fn a_call_is_known_by_our_id_until_the_carrier_has_one(db: &Database) {
+    async fn finds_call_by_id_before_carrier_id_is_known(db: &Database) {
         let agent = new_agent(db).await;
         let placed = db.open_call(&entry(&agent, Direction::Outbound, None)).await.unwrap();
         let by_id = |carrier_id: &str, status| CallChange {
             id: Some(placed.id.clone()),
-            ..tells(carrier_id, status, 1)
+            ..status_report(carrier_id, status, 1)
         };
-        // The second of them knows the call by what the first has told.
-        receive(db, vec![by_id("CA1", CallStatus::Initiated), tells("CA1", CallStatus::Ringing, 2)]).await;
+        // The second report finds the call by the carrier id of the first one.
+        receive(db, vec![by_id("CA1", CallStatus::Initiated), status_report("CA1", CallStatus::Ringing, 2)]).await;
         assert_eq!(known(db, "CA1").await.status, CallStatus::Ringing);
-        // It may be told by our id alone.
+        // A report by the call id alone.
         let alone = CallChange { carrier_id: None, ..by_id("", CallStatus::InProgress) };
         receive(db, vec![alone]).await;
         assert_eq!(known(db, "CA1").await.status, CallStatus::InProgress);
-        // A leg of it, an unknown call, and another carrier's.
+        // A leg of it, an unknown call, and a call of another carrier.
         let leg = by_id("CA9", CallStatus::Completed);
         let stranger = CallChange { id: Some(CallId::generate()), ..by_id("CA1", CallStatus::Completed) };
         let elsewhere = CallChange { carrier: "elsewhere".into(), ..by_id("CA1", CallStatus::Completed) };
-        let applied = receive(db, vec![leg, stranger, elsewhere, tells("CA7", CallStatus::Completed, 3)]).await;
+        let applied = receive(db, vec![leg, stranger, elsewhere, status_report("CA7", CallStatus::Completed, 3)]).await;
         assert!(applied.to_settle.is_empty());
         assert_eq!(known(db, "CA1").await.status, CallStatus::InProgress);
         assert_eq!(db.count("SELECT COUNT(*) FROM calls").await, 1);
     }
 
-    async fn an_id_of_the_carrier_belongs_to_one_call(db: &Database) {
+    async fn carrier_id_belongs_to_one_call(db: &Database) {
         let agent = new_agent(db).await;
-        let taken = db.open_call(&rings(&agent, "CA1")).await.unwrap();
+        let taken = db.open_call(&inbound_call(&agent, "CA1")).await.unwrap();
         let [one, two] = [(); 2].map(|()| entry(&agent, Direction::Outbound, None));
         let claims = |open: &CallEntry, carrier_id: &str| CallChange {
             id: Some(open.id.clone()),
             open: Some(open.clone()),
-            ..tells(carrier_id, CallStatus::Busy, 1)
+            ..status_report(carrier_id, CallStatus::Busy, 1)
         };
-        // Of one that was there, of one that came in the same batch, and one that could not be written down.
+        // A stored call, a call of the same batch, and a call that could not be stored.
         let late = CallEntry { carrier_id: Some("CA1".into()), ..entry(&agent, Direction::Inbound, None) };
         let ended = receive(db, vec![claims(&one, "CA1"), claims(&one, "CA2"), claims(&two, "CA2"), claims(&late, "CA1")]);
         assert_eq!(ended.await.to_settle.len(), 3);
@@ -397,49 +397,49 @@ both_engines! {
         assert_eq!(db.count("SELECT COUNT(*) FROM calls").await, 3);
     }
 
-    async fn what_carriers_write_can_be_kept(db: &Database) {
+    async fn stores_nul_characters_from_carriers(db: &Database) {
         let agent = new_agent(db).await;
-        let open = CallEntry { remote_number: "no\0body".into(), ..rings(&agent, "CA1") };
+        let open = CallEntry { remote_number: "no\0body".into(), ..inbound_call(&agent, "CA1") };
         let change = CallChange {
             open: Some(open),
             error_code: Some("3\0".into()),
             recording: Some(Recording { id: "R\0".into(), url: Some("\0".into()), is_completed: true, duration_seconds: None }),
-            ..tells("CA1", CallStatus::Failed, 1)
+            ..status_report("CA1", CallStatus::Failed, 1)
         };
-        let odd = CallChange { open: Some(rings(&agent, "C\0")), ..tells("C\0", CallStatus::Failed, 1) };
+        let odd = CallChange { open: Some(inbound_call(&agent, "C\0")), ..status_report("C\0", CallStatus::Failed, 1) };
         receive(db, vec![odd, change]).await;
         let call = known(db, "CA1").await;
         assert_eq!((call.remote_number.as_str(), call.error_code.as_deref()), ("no\u{fffd}body", Some("3\u{fffd}")));
         assert_eq!(call.recording_id.as_deref(), Some("R\u{fffd}"));
     }
 
-    async fn one_unreadable_call_does_not_hold_up_the_stream(db: &Database) {
+    async fn corrupt_call_does_not_block_the_stream(db: &Database) {
         let agent = new_agent(db).await;
-        let broken = db.open_call(&rings(&agent, "CA1")).await.unwrap().id;
-        db.open_call(&rings(&agent, "CA2")).await.unwrap();
+        let broken = db.open_call(&inbound_call(&agent, "CA1")).await.unwrap().id;
+        db.open_call(&inbound_call(&agent, "CA2")).await.unwrap();
         db.execute("UPDATE calls SET status = 'dreaming' WHERE carrier_id = 'CA1'").await;
-        let open = CallChange { open: Some(rings(&agent, "CA1")), ..tells("CA1", CallStatus::Busy, 1) };
-        assert_eq!(receive(db, vec![open, tells("CA2", CallStatus::Busy, 1)]).await.to_settle.len(), 1);
+        let open = CallChange { open: Some(inbound_call(&agent, "CA1")), ..status_report("CA1", CallStatus::Busy, 1) };
+        assert_eq!(receive(db, vec![open, status_report("CA2", CallStatus::Busy, 1)]).await.to_settle.len(), 1);
         let place = ("calls", "status", broken.as_str());
         assert_corrupt(db.find_call(&agent.id, "CA1").await, place);
         assert_corrupt(db.find_carrier_call("simulator", "CA1").await, place);
         assert_corrupt(db.list_calls(&agent.id, false, 9, None).await, place);
-        assert_corrupt(db.open_call(&rings(&agent, "CA1")).await, place);
+        assert_corrupt(db.open_call(&inbound_call(&agent, "CA1")).await, place);
     }
 
-    async fn what_was_said_is_forgotten(db: &Database) {
+    async fn purges_content_of_old_calls(db: &Database) {
         let agent = new_agent(db).await;
         for (carrier_id, after) in [("CA1", 0), ("CA2", 10)] {
-            let open = CallEntry { at: morning() + seconds(after), ..rings(&agent, carrier_id) };
+            let open = CallEntry { at: morning() + seconds(after), ..inbound_call(&agent, carrier_id) };
             let open = Some(open);
-            receive(db, vec![CallChange { open, ..concludes(carrier_id, 2, after) }]).await;
+            receive(db, vec![CallChange { open, ..conclusion(carrier_id, 2, after) }]).await;
         }
         assert_eq!(db.purge_contents(morning()).await.unwrap(), 0, "not older than that");
         assert_eq!(db.purge_contents(morning() + seconds(10)).await.unwrap(), 1);
         assert_eq!((known(db, "CA1").await.content, known(db, "CA1").await.turns), (None, 2));
         assert!(known(db, "CA2").await.content.is_some());
-        // Told again, it does not come back.
-        receive(db, vec![concludes("CA1", 2, 0), tells("CA1", CallStatus::Completed, 1)]).await;
+        // A repeated report does not restore it.
+        receive(db, vec![conclusion("CA1", 2, 0), status_report("CA1", CallStatus::Completed, 1)]).await;
         assert_eq!(known(db, "CA1").await.content, None);
     }
 }

@@ -1,4 +1,4 @@
-//! Senders: one of a channel to an agent, and one agent to an address.
+//! Channels: one address per agent and channel, one agent per address.
 
 use super::*;
 
@@ -15,7 +15,7 @@ async fn assign(store: &Store, agent: &Agent, channel: Channel, address: &str) -
 }
 
 both_engines! {
-    async fn a_new_sender_takes_the_place_of_the_old_one(db: &Database) {
+    async fn new_address_replaces_old_one(db: &Database) {
         let agent = new_agent(db).await;
         assign(db, &agent, Channel::Sms, "+14155550100").await.unwrap();
         assign(db, &agent, Channel::Whatsapp, "+14155550100").await.unwrap();
@@ -24,22 +24,22 @@ both_engines! {
         assert_eq!(sender(db, &agent, Channel::Whatsapp).await, Some(("+14155550100".into(), false)));
         assert_eq!(db.count("SELECT COUNT(*) FROM channels").await, 2);
 
-        // What it gave up is free for others.
+        // Its former address is free.
         let other = new_agent(db).await;
         assign(db, &other, Channel::Sms, "+14155550100").await.unwrap();
     }
 
-    async fn an_address_belongs_to_one_agent(db: &Database) {
+    async fn address_belongs_to_one_agent(db: &Database) {
         let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
         assign(db, &ours, Channel::Sms, "+14155550100").await.unwrap();
         assign(db, &theirs, Channel::Sms, "+14155550101").await.unwrap();
         assert!(matches!(assign(db, &theirs, Channel::Sms, "+14155550100").await, Err(StoreError::Conflict)));
         assert_eq!(sender(db, &theirs, Channel::Sms).await, Some(("+14155550101".into(), false)));
-        // The same again is no conflict with oneself.
+        // Repeating the assignment is no conflict.
         assign(db, &ours, Channel::Sms, "+14155550100").await.unwrap();
     }
 
-    async fn a_sender_is_paused_and_resumed(db: &Database) {
+    async fn pauses_and_resumes_channel(db: &Database) {
         let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
         for channel in [Channel::Sms, Channel::Whatsapp] {
             assign(db, &ours, channel, "+14155550100").await.unwrap();
@@ -49,15 +49,15 @@ both_engines! {
         assert_eq!(sender(db, &ours, Channel::Sms).await, Some(("+14155550100".into(), true)));
         assert_eq!(sender(db, &ours, Channel::Whatsapp).await, Some(("+14155550100".into(), false)));
         assert_eq!(sender(db, &theirs, Channel::Sms).await, Some(("+14155550101".into(), false)));
-        // A paused sender stays paused under its new address: a person decided that.
+        // A paused channel stays paused with its new address: an administrator decided that.
         assign(db, &ours, Channel::Sms, "+14155550102").await.unwrap();
         assert_eq!(sender(db, &ours, Channel::Sms).await, Some(("+14155550102".into(), true)));
         db.pause_channel(&ours.id, Channel::Sms, false).await.unwrap();
         assert_eq!(sender(db, &ours, Channel::Sms).await, Some(("+14155550102".into(), false)));
     }
 
-    async fn a_number_that_texts_were_sent_from_can_be_called(db: &Database) {
-        // As it was before there were calls.
+    async fn one_number_serves_sms_and_voice(db: &Database) {
+        // The assignments from before calls existed.
         for sql in [
             "DROP TABLE calls",
             "ALTER TABLE messages DROP COLUMN extended",

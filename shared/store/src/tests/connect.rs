@@ -6,7 +6,7 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 
-async fn why_not(url: &str) -> StoreError {
+async fn connect_error(url: &str) -> StoreError {
     match Store::connect(url, 2, &TaskTracker::new()).await {
         Ok(_) => panic!("{url} was connected to"),
         Err(error) => error,
@@ -14,21 +14,21 @@ async fn why_not(url: &str) -> StoreError {
 }
 
 both_engines! {
-    async fn the_database_answers(db: &Database) {
+    async fn check_succeeds(db: &Database) {
         db.check().await.unwrap();
         let (open, idle) = db.pool_size();
         assert!(open >= 1 && idle <= open as usize);
         assert_eq!(db.sqlite_writer().is_some(), !db.is_postgres());
     }
 
-    async fn an_address_that_makes_no_sense_is_told(_db: &Database) {
+    async fn rejects_invalid_address(_db: &Database) {
         for url in ["", "mysql://localhost/x", "data.db", "postgres://:::not a port"] {
-            assert!(matches!(why_not(url).await, StoreError::Config(_)), "{url}");
+            assert!(matches!(connect_error(url).await, StoreError::Config(_)), "{url}");
         }
-        assert!(matches!(why_not("sqlite:/dev/null/x/store.db").await, StoreError::Config(_)));
+        assert!(matches!(connect_error("sqlite:/dev/null/x/store.db").await, StoreError::Config(_)));
     }
 
-    async fn migrating_again_changes_nothing(db: &Database) {
+    async fn repeated_migration_changes_nothing(db: &Database) {
         let agent = new_agent(db).await;
         let steps = "SELECT COUNT(*) FROM _sqlx_migrations WHERE success";
         let before = db.count(steps).await;
@@ -38,8 +38,8 @@ both_engines! {
         assert_eq!(db.find_agent(&agent.org_id, &agent.id).await.unwrap(), Some(agent));
     }
 
-    async fn four_replicas_may_migrate_at_once(db: &Database) {
-        // On Postgres they find nothing; on SQLite there is one process, and the others find the work done.
+    async fn four_replicas_migrate_at_once(db: &Database) {
+        // On Postgres all begin with an empty database; on SQLite one process migrates first.
         let (url, _server) = if db.is_postgres() {
             fresh_postgres_database().await
         } else {
@@ -56,7 +56,7 @@ both_engines! {
         }
     }
 
-    async fn what_was_written_is_there_after_a_restart(db: &Database) {
+    async fn data_survives_restart(db: &Database) {
         let agent = new_agent(db).await;
         let send = text(&agent, "k");
         let tasks = TaskTracker::new();
@@ -69,7 +69,7 @@ both_engines! {
         assert!(db.replica().await.find_message(&send.id).await.unwrap().is_some());
     }
 
-    async fn a_closed_store_says_so(db: &Database) {
+    async fn closed_store_is_unavailable(db: &Database) {
         let agent = new_agent(db).await;
         let store = db.replica().await;
         store.close().await;

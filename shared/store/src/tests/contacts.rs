@@ -1,4 +1,4 @@
-//! What is known about a recipient: do-not-contact entries, consent, the WhatsApp window, an earlier answer.
+//! The state of a contact: suppressions, consent, the WhatsApp window, the prior request.
 
 use butt_dial_domain::{ChannelId, OrgId};
 
@@ -7,7 +7,7 @@ use crate::{ContactState, Suppression};
 
 const BOB: &str = "+14155550199";
 
-/// An agent with a WhatsApp sender.
+/// Creates an agent with a WhatsApp channel.
 async fn agent_with_sender(store: &Store, number: &str) -> (Agent, ChannelId) {
     let agent = new_agent(store).await;
     let (org, now) = (&agent.org_id, morning());
@@ -19,7 +19,7 @@ async fn agent_with_sender(store: &Store, number: &str) -> (Agent, ChannelId) {
     (agent, profile.channels[0].id.clone())
 }
 
-/// What the agent's organization knows of Bob before it writes to him with the key `k`.
+/// Reads the state of Bob for a send with the key `k`.
 async fn state(store: &Store, (agent, sender): &(Agent, ChannelId), channel: Channel) -> ContactState {
     let (org, id) = (&agent.org_id, &agent.id);
     store
@@ -39,14 +39,14 @@ async fn suppress(store: &Store, org: &OrgId, channel: Option<Channel>, reason: 
 }
 
 both_engines! {
-    async fn nothing_is_known_of_a_stranger(db: &Database) {
+    async fn unknown_contact_has_empty_state(db: &Database) {
         let us = agent_with_sender(db, "+14155550100").await;
         let stranger = state(db, &us, Channel::Sms).await;
         assert_eq!(stranger, ContactState::default());
-        assert_eq!(stranger.prior_request(), None);
+        assert_eq!(stranger.prior_request, None);
     }
 
-    async fn a_do_not_contact_entry_holds_for_its_channel_and_its_organization(db: &Database) {
+    async fn suppression_applies_to_its_channel_and_organization(db: &Database) {
         let us = agent_with_sender(db, "+14155550100").await;
         let them = agent_with_sender(db, "+14155550101").await;
         suppress(db, &us.0.org_id, Some(Channel::Sms), "asked by phone").await;
@@ -58,7 +58,7 @@ both_engines! {
         assert_eq!(state(db, &us, Channel::Sms).await.suppression.as_deref(), Some("asked again"));
     }
 
-    async fn an_entry_without_a_channel_holds_for_all(db: &Database) {
+    async fn suppression_without_channel_applies_to_all(db: &Database) {
         let us = agent_with_sender(db, "+14155550100").await;
         suppress(db, &us.0.org_id, None, "court order").await;
         for channel in Channel::ALL {
@@ -66,19 +66,19 @@ both_engines! {
         }
     }
 
-    async fn consent_is_what_was_said_last_on_that_channel(db: &Database) {
+    async fn last_consent_on_channel_counts(db: &Database) {
         let us = agent_with_sender(db, "+14155550100").await;
         let them = agent_with_sender(db, "+14155550101").await;
         let org = &us.0.org_id;
         db.record_consent(org, Channel::Sms, BOB, true, "form", morning()).await.unwrap();
-        assert_eq!(state(db, &us, Channel::Sms).await.consent.as_deref(), Some("granted"));
+        assert_eq!(state(db, &us, Channel::Sms).await.consent, Some(crate::ConsentStatus::Granted));
         db.record_consent(org, Channel::Sms, BOB, false, "STOP", morning()).await.unwrap();
-        assert_eq!(state(db, &us, Channel::Sms).await.consent.as_deref(), Some("revoked"));
+        assert_eq!(state(db, &us, Channel::Sms).await.consent, Some(crate::ConsentStatus::Revoked));
         assert_eq!(state(db, &us, Channel::Whatsapp).await.consent, None);
         assert_eq!(state(db, &them, Channel::Sms).await.consent, None);
     }
 
-    async fn the_window_opens_for_the_sender_that_was_written_to(db: &Database) {
+    async fn window_opens_for_the_receiving_channel(db: &Database) {
         let us = agent_with_sender(db, "+14155550100").await;
         let them = agent_with_sender(db, "+14155550101").await;
         let wrote = morning() + TimeDelta::microseconds(7);
@@ -90,22 +90,22 @@ both_engines! {
         assert_eq!(state(db, &us, Channel::Whatsapp).await.last_inbound_at, Some(wrote + seconds(1)));
     }
 
-    async fn a_webhook_that_comes_late_does_not_shorten_the_window(db: &Database) {
+    async fn late_webhook_does_not_shorten_window(db: &Database) {
         let us = agent_with_sender(db, "+14155550100").await;
         db.record_inbound(&us.1, BOB, morning()).await.unwrap();
         db.record_inbound(&us.1, BOB, morning() - TimeDelta::microseconds(1)).await.unwrap();
         assert_eq!(state(db, &us, Channel::Whatsapp).await.last_inbound_at, Some(morning()));
     }
 
-    async fn a_key_names_the_message_it_was_used_for(db: &Database) {
+    async fn finds_prior_request_by_idempotency_key(db: &Database) {
         let us = agent_with_sender(db, "+14155550100").await;
-        let neighbour = (recipient_agent(db, &us.0.org_id).await, us.1.clone());
+        let neighbour = (new_agent_in(db, &us.0.org_id).await, us.1.clone());
         let first = text(&us.0, "k");
         db.accept_send(first.clone()).await.unwrap();
-        assert_eq!(state(db, &us, Channel::Sms).await.prior_request(), Some(first.id.clone()));
-        assert_eq!(state(db, &neighbour, Channel::Sms).await.prior_request(), None);
+        assert_eq!(state(db, &us, Channel::Sms).await.prior_request, Some(first.id.clone()));
+        assert_eq!(state(db, &neighbour, Channel::Sms).await.prior_request, None);
 
         db.settle_send(settled(&first.id, failed(true))).await.unwrap();
-        assert_eq!(state(db, &us, Channel::Sms).await.prior_request(), None);
+        assert_eq!(state(db, &us, Channel::Sms).await.prior_request, None);
     }
 }

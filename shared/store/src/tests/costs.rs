@@ -1,14 +1,14 @@
-//! What calls of ours cost as they last on: under the budgets, and exact in the end.
+//! The cost of outbound calls: extended within the budgets, and exact at the end.
 
 use butt_dial_domain::{CallId, call::Direction};
 use futures::future::join_all;
 
-use super::{calls::rings, *};
+use super::{calls::inbound_call, *};
 use crate::{Call, CallEntry};
 
 const MINUTE: i64 = 10;
 
-/// An outbound call that has been accepted with its first minute.
+/// Accepts an outbound call with its first minute.
 fn call(agent: &Agent, key: &str) -> AcceptedSend {
     AcceptedSend {
         channel: Channel::Voice,
@@ -17,7 +17,7 @@ fn call(agent: &Agent, key: &str) -> AcceptedSend {
     }
 }
 
-/// .. and that the carrier has taken.
+/// Accepts an outbound call that the carrier has accepted.
 async fn placed(db: &Database, agent: &Agent, key: &str) -> MessageId {
     let send = call(agent, key);
     db.accept_send(send.clone()).await.unwrap();
@@ -37,12 +37,12 @@ async fn extend_freely(store: &Store, message: &MessageId) {
         .unwrap();
 }
 
-/// The message's call, written down.
+/// Stores the call of a message.
 async fn known_call(db: &Database, agent: &Agent, message: &MessageId) -> CallId {
     let entry = CallEntry {
         id: CallId::from(message.as_str()),
         direction: Direction::Outbound,
-        ..rings(agent, message.as_str())
+        ..inbound_call(agent, message.as_str())
     };
     db.open_call(&entry).await.unwrap().id
 }
@@ -53,7 +53,7 @@ async fn settle(db: &Database, agent: &Agent, message: &MessageId, cost: i64) {
     db.settle_call(&call, &|_| Some(Micros(cost)), at).await.unwrap();
 }
 
-/// Held and settled, and what the agent is told that it has used: its messages and their cost.
+/// Reads held and settled money, and the usage: messages and their cost.
 async fn money(db: &Database, agent: &Agent) -> ((i64, i64), (i64, i64)) {
     let own = spend(db, &format!("agt:{}", agent.id)).await;
     assert_eq!(own, spend(db, &format!("org:{}", agent.org_id)).await);
@@ -67,7 +67,7 @@ async fn cost(db: &Database, message: &MessageId) -> Option<i64> {
 }
 
 both_engines! {
-    async fn each_minute_is_booked(db: &Database) {
+    async fn charges_each_minute(db: &Database) {
         let agent = new_agent(db).await;
         let id = placed(db, &agent, "k").await;
         for minutes in 2..5 {
@@ -77,7 +77,7 @@ both_engines! {
         }
     }
 
-    async fn a_minute_that_does_not_fit_changes_nothing(db: &Database) {
+    async fn minute_over_budget_changes_nothing(db: &Database) {
         let agent = new_agent(db).await;
         let id = placed(db, &agent, "k").await;
         let (some, none) = (2 * MINUTE, Limits::default());
@@ -97,7 +97,7 @@ both_engines! {
         assert_eq!(money(db, &agent).await, ((0, 3 * MINUTE), (1, 3 * MINUTE)));
     }
 
-    async fn of_many_minutes_no_more_are_booked_than_fit(db: &Database) {
+    async fn concurrent_minutes_stay_within_budget(db: &Database) {
         let agent = new_agent(db).await;
         let ids = [placed(db, &agent, "k1").await, placed(db, &agent, "k2").await];
         let replicas = [db.replica().await, db.replica().await];
@@ -107,7 +107,7 @@ both_engines! {
         assert_eq!(money(db, &agent).await, ((0, 12 * MINUTE), (2, 12 * MINUTE)));
     }
 
-    async fn a_minute_before_the_answer_is_held_and_then_paid_for(db: &Database) {
+    async fn minute_before_settlement_is_held_then_charged(db: &Database) {
         let agent = new_agent(db).await;
         for (key, result) in [
             ("k1", accepted(MINUTE)),
@@ -136,7 +136,7 @@ both_engines! {
         assert_eq!(db.ledger().await, before);
     }
 
-    async fn the_final_cost_is_booked_whatever_the_budget(db: &Database) {
+    async fn final_cost_may_exceed_budget(db: &Database) {
         let agent = new_agent(db).await;
         let id = placed(db, &agent, "k").await;
         extend(db, &id, per_day(2 * MINUTE), Limits::default()).await.unwrap();
@@ -144,15 +144,15 @@ both_engines! {
             settle(db, &agent, &id, 33).await;
             assert_eq!(money(db, &agent).await, ((0, 33), (1, 33)));
         }
-        // The call was over before this minute began.
+        // The call ended before this minute.
         extend_freely(db, &id).await;
         assert_eq!((money(db, &agent).await, cost(db, &id).await), (((0, 33), (1, 33)), Some(33)));
-        // A correction, and a call that nobody took.
+        // A correction, and an unanswered call.
         settle(db, &agent, &id, 0).await;
         assert_eq!((money(db, &agent).await, cost(db, &id).await), (((0, 0), (1, 0)), Some(0)));
     }
 
-    async fn a_final_cost_before_the_answer_is_kept(db: &Database) {
+    async fn final_cost_before_settlement_is_kept(db: &Database) {
         let agent = new_agent(db).await;
         let send = call(&agent, "k");
         db.accept_send(send.clone()).await.unwrap();
@@ -164,7 +164,7 @@ both_engines! {
         assert_eq!((money(db, &agent).await, cost(db, &send.id).await), (((0, 7), (1, 7)), Some(7)));
     }
 
-    async fn what_was_expected_is_corrected_though_the_final_cost_is_the_same(db: &Database) {
+    async fn corrects_estimate_when_final_cost_is_unchanged(db: &Database) {
         let agent = new_agent(db).await;
         let id = placed(db, &agent, "k").await;
         settle(db, &agent, &id, MINUTE).await;
@@ -172,13 +172,13 @@ both_engines! {
         assert_eq!(money(db, &agent).await, ((0, MINUTE), (1, MINUTE)));
     }
 
-    async fn what_is_not_known_changes_nothing(db: &Database) {
+    async fn unknown_cost_changes_nothing(db: &Database) {
         let agent = new_agent(db).await;
         let id = placed(db, &agent, "k").await;
         let call = CallId::from(id.as_str());
         let before = db.ledger().await;
         let known = |call: &Call| call.cost.map(Micros);
-        // Neither the call is written down yet, nor then what it costs.
+        // Without a stored call, and then without a known cost.
         for _ in 0..2 {
             db.settle_call(&call, &known, morning()).await.unwrap();
             assert_eq!(db.ledger().await, before);
@@ -188,7 +188,7 @@ both_engines! {
         assert_eq!(money(db, &agent).await, ((0, 2 * MINUTE), (1, 2 * MINUTE)));
     }
 
-    async fn past_midnight_the_money_stays_in_the_day_of_the_call(db: &Database) {
+    async fn charges_after_midnight_stay_on_first_day(db: &Database) {
         let agent = new_agent(db).await;
         let id = placed(db, &agent, "k").await;
         let tomorrow = morning() + TimeDelta::days(1);
@@ -200,7 +200,7 @@ both_engines! {
         assert_eq!(money(db, &agent).await, ((0, 15), (1, 15)));
     }
 
-    async fn a_message_that_is_not_there_costs_nothing(db: &Database) {
+    async fn missing_message_is_not_charged(db: &Database) {
         let id = MessageId::generate();
         let none = Limits::default();
         assert!(matches!(extend(db, &id, none, none).await, Err(StoreError::Other(_))));

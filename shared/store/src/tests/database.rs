@@ -1,4 +1,4 @@
-//! The database of one test: where it lies, further replicas on it, and a look behind the store's back.
+//! The database of one test, with more replicas on it and direct access to its tables.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     Store,
-    engine::{Engine, reading, writing},
+    engine::{Engine, on_reader, on_writer},
 };
 
 const CONNECTIONS: u32 = 8;
@@ -58,7 +58,7 @@ impl Database {
         }
     }
 
-    /// A second store on the same database, as another replica has it.
+    /// Connects a second store to the same database, like another replica.
     pub async fn replica(&self) -> Store {
         Store::connect(&self.url, CONNECTIONS, &self.tasks).await.unwrap()
     }
@@ -67,32 +67,32 @@ impl Database {
         matches!(self.store.engine, Engine::Postgres(_))
     }
 
-    /// Does what the store would never do.
+    /// Runs a statement that the store does not have.
     pub async fn execute(&self, sql: &str) {
-        writing!(self.store, |db| sqlx::query(sqlx::AssertSqlSafe(sql))
+        on_writer!(self.store, |db| sqlx::query(sqlx::AssertSqlSafe(sql))
             .execute(db)
             .await
             .map(drop))
         .unwrap();
     }
 
-    /// A number that the store does not tell.
+    /// Reads a number directly.
     pub async fn count(&self, sql: &'static str) -> i64 {
-        reading!(self.store, |db| sqlx::query_scalar(sql).fetch_one(db).await).unwrap()
+        on_reader!(self.store, |db| sqlx::query_scalar(sql).fetch_one(db).await).unwrap()
     }
 
-    /// One text a row.
+    /// Reads one text per row directly.
     pub async fn texts(&self, sql: &'static str) -> Vec<String> {
-        reading!(self.store, |db| sqlx::query_scalar(sql).fetch_all(db).await).unwrap()
+        on_reader!(self.store, |db| sqlx::query_scalar(sql).fetch_all(db).await).unwrap()
     }
 
-    /// How much was read until now by this store, which has but one connection: the rows of each table in passes over all of
-    /// it, and the entries of each index. Postgres only.
+    /// Returns the reads of a store with one connection: rows per table in sequential scans, and entries per index. Postgres
+    /// only.
     pub async fn reads(&self, store: &Store) -> BTreeMap<String, i64> {
         const SQL: &str = "SELECT relname::TEXT, seq_tup_read FROM pg_stat_user_tables
             UNION ALL SELECT indexrelname::TEXT, idx_tup_read FROM pg_stat_user_indexes";
         let Engine::Postgres(pool) = &store.engine else {
-            panic!("only Postgres counts")
+            panic!("only Postgres counts reads")
         };
         sqlx::query("SELECT pg_stat_force_next_flush()")
             .execute(pool)
@@ -102,12 +102,12 @@ impl Database {
         rows.into_iter().collect()
     }
 
-    /// A replica that has one connection.
-    pub async fn narrow_replica(&self) -> Store {
+    /// Connects a replica with one connection.
+    pub async fn single_connection_replica(&self) -> Store {
         Store::connect(&self.url, 1, &self.tasks).await.unwrap()
     }
 
-    /// Lets the test write rows that the schema refuses: `agents.status` and `tokens.scope` take any text now.
+    /// Drops constraints, so that the test can write any text to `agents.status` and `tokens.scope`.
     pub async fn drop_checks(&self) {
         if self.is_postgres() {
             self.execute("ALTER TABLE agents DROP CONSTRAINT agents_status_check")
@@ -119,7 +119,7 @@ impl Database {
         }
     }
 
-    /// Every message, attempt, reservation and count, as text: equal before and after means that nothing was left behind.
+    /// Reads every message, attempt, spend and usage row as text, to compare before and after.
     pub async fn ledger(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for sql in [
@@ -129,29 +129,29 @@ impl Database {
             "SELECT 'usage ' || agent_id || ' ' || day || ' ' || channel || ' ' || messages || ' ' || cost FROM usage
                 ORDER BY agent_id, day, channel",
         ] {
-            let rows: Vec<String> = reading!(self.store, |db| sqlx::query_scalar(sql).fetch_all(db).await).unwrap();
+            let rows: Vec<String> = on_reader!(self.store, |db| sqlx::query_scalar(sql).fetch_all(db).await).unwrap();
             lines.extend(rows);
         }
         lines
     }
 
-    /// Fails when the money does not add up or a task of the store outlives it.
+    /// Asserts that the spend matches the messages and that the tasks of the store end.
     pub async fn finish(self) {
-        self.assert_money_adds_up().await;
+        self.assert_spend_matches_messages().await;
         self.store.close().await;
         drop(self.store);
         self.tasks.close();
         let ended = tokio::time::timeout(Duration::from_secs(10), self.tasks.wait()).await;
-        assert!(ended.is_ok(), "a task of the store still runs");
+        assert!(ended.is_ok(), "a task of the store is still running");
     }
 
-    /// What is held is the estimates of unsettled messages, what is settled is the costs of the others: per scope and period.
-    async fn assert_money_adds_up(&self) {
+    /// Asserts per scope and period: held is the sum of the estimates of unsettled messages, settled the sum of all other costs.
+    async fn assert_spend_matches_messages(&self) {
         const MESSAGES: &str = "SELECT agent_id, org_id, day, status, estimate, cost FROM messages";
         const SPEND: &str = "SELECT scope, period, held, settled FROM spend WHERE held <> 0 OR settled <> 0";
         let mut due: BTreeMap<(String, String), (i64, i64)> = BTreeMap::new();
         let messages: Vec<(String, String, String, String, i64, Option<i64>)> =
-            reading!(self.store, |db| sqlx::query_as(MESSAGES).fetch_all(db).await).unwrap();
+            on_reader!(self.store, |db| sqlx::query_as(MESSAGES).fetch_all(db).await).unwrap();
         for (agent, org, day, status, estimate, cost) in messages {
             let held = matches!(status.as_str(), "sending" | "unknown");
             let (held, settled) = if held { (estimate, 0) } else { (0, cost.unwrap()) };
@@ -164,16 +164,16 @@ impl Database {
         }
         due.retain(|_, sum| *sum != (0, 0));
         let kept: Vec<(String, String, i64, i64)> =
-            reading!(self.store, |db| sqlx::query_as(SPEND).fetch_all(db).await).unwrap();
+            on_reader!(self.store, |db| sqlx::query_as(SPEND).fetch_all(db).await).unwrap();
         let kept: BTreeMap<_, _> = kept
             .into_iter()
             .map(|(s, p, held, settled)| ((s, p), (held, settled)))
             .collect();
-        assert_eq!(kept, due, "the money does not add up");
+        assert_eq!(kept, due, "spend does not match the messages");
     }
 }
 
-/// Gone when the test is over.
+/// A directory that is deleted at the end of the test.
 struct Directory(PathBuf);
 
 impl Directory {

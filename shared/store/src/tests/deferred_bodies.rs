@@ -1,17 +1,17 @@
-//! Events that went out without their text: nobody waits for them, and the text follows once.
+//! Events that are delivered without their body, which follows once.
 
-use super::inbound::{HOLD, PERSON, STRANGER, read, says};
+use super::inbound::{HOLD, PERSON, STRANGER, inbound_event, read};
 use super::*;
 use crate::{EventAwaitingBody, InboundRow};
 
-/// A mail that has gone out without its text.
+/// Stores a mail event that was delivered without its body.
 async fn released(db: &Database, agent: &Agent) {
     let mail = InboundRow {
         is_incomplete: true,
         is_quiet: true,
-        ..says(agent, "mail", PERSON)
+        ..inbound_event(agent, "mail", PERSON)
     };
-    read(db, vec![mail, says(agent, "e2", STRANGER)]).await;
+    read(db, vec![mail, inbound_event(agent, "e2", STRANGER)]).await;
     assert_eq!(log(db, agent).await, [""; 0]);
     let data = serde_json::json!({ "bodyPending": true });
     let times = (morning(), morning() + seconds(10));
@@ -36,7 +36,7 @@ async fn claim(db: &Database, at: Timestamp) -> Vec<EventAwaitingBody> {
 }
 
 both_engines! {
-    async fn what_goes_out_without_its_text_holds_back_nobody(db: &Database) {
+    async fn event_without_body_blocks_no_other(db: &Database) {
         let agent = new_agent(db).await;
         released(db, &agent).await;
         assert_eq!(log(db, &agent).await, ["mail", "e2"]);
@@ -45,7 +45,7 @@ both_engines! {
         assert_eq!(db.claim_incomplete_events(9, morning() + HOLD, morning()).await.unwrap().len(), 0);
     }
 
-    async fn a_late_text_is_asked_for_by_one_at_a_time_and_added_once(db: &Database) {
+    async fn deferred_body_is_claimed_and_appended_once(db: &Database) {
         let agent = new_agent(db).await;
         released(db, &agent).await;
         assert_eq!(claim(db, morning()).await.len(), 0, "not at once");
@@ -58,17 +58,17 @@ both_engines! {
         db.reschedule_body_fetch(event, due + seconds(1)).await.unwrap();
         assert_eq!(claim(db, due + seconds(1)).await.len(), 1);
 
-        // The agent has acknowledged what it was shown.
+        // The agent has acknowledged the first event.
         db.ack_events(&agent.id, 2, due).await.unwrap();
-        let text = InboundRow { content: Some(b"text".into()), ..says(&agent, "mail_text", PERSON) };
+        let text = InboundRow { content: Some(b"text".into()), ..inbound_event(&agent, "mail_text", PERSON) };
         assert!(db.append_deferred_body(event, &text, due).await.unwrap());
         assert!(!db.append_deferred_body(event, &text, due).await.unwrap());
         assert_eq!(log(db, &agent).await, ["mail", "e2", "mail_text"]);
         let late = db.find_event(&agent.id, "mail_text").await.unwrap().unwrap();
-        assert_eq!((late.seq, late.state.as_str(), late.content.as_deref()), (3, "waiting", Some(&b"text"[..])));
+        assert_eq!((late.seq, late.state, late.content.as_deref()), (3, EventState::Waiting, Some(&b"text"[..])));
         assert_eq!(claim(db, due + HOLD * 9).await.len(), 0);
         db.reschedule_body_fetch(event, due).await.unwrap();
-        assert_eq!(claim(db, due + HOLD * 9).await.len(), 0, "it is over");
+        assert_eq!(claim(db, due + HOLD * 9).await.len(), 0, "fetching has ended");
         assert_eq!(db.claim_due_deliveries("other", 9, due + HOLD, due + HOLD * 2).await.unwrap().len(), 1);
     }
 }

@@ -1,22 +1,22 @@
-//! Who delivers to an agent: one at a time, until its time is over, and not without noticing what came meanwhile.
+//! Delivery claims: one holder at a time, until the claim ends, without missing new events.
 
 use std::collections::BTreeSet;
 
-use super::inbound::{HOLD, PERSON, STRANGER, batch, read, says};
+use super::inbound::{HOLD, PERSON, STRANGER, batch, inbound_event, read};
 use super::*;
 use crate::{DeliveryClaim, InboundBatch};
 
-/// Something waits for the agent, and nobody delivers.
-async fn has_mail(db: &Database, agent: &Agent, id: &str, at: Timestamp) {
-    has_mail_from(PERSON, db, agent, id, at).await;
+/// Stores a waiting event without a delivery claim.
+async fn receive_event(db: &Database, agent: &Agent, id: &str, at: Timestamp) {
+    receive_from(PERSON, db, agent, id, at).await;
 }
 
-async fn has_mail_from(person: &str, db: &Database, agent: &Agent, id: &str, at: Timestamp) {
+async fn receive_from(person: &str, db: &Database, agent: &Agent, id: &str, at: Timestamp) {
     let after = db.find_log_position("INBOUND").await.unwrap();
     let batch = InboundBatch {
         at,
         held_until: at - seconds(1),
-        ..batch(after, vec![says(agent, id, person)], vec![])
+        ..batch(after, vec![inbound_event(agent, id, person)], vec![])
     };
     db.apply_inbound(&batch, &|_| None).await.unwrap();
 }
@@ -36,36 +36,36 @@ async fn claim_due(store: &Store, holder: &str, limit: u32, now: Timestamp) -> V
 }
 
 both_engines! {
-    async fn one_at_a_time_delivers(db: &Database) {
+    async fn only_one_holder_claims_a_delivery(db: &Database) {
         let agent = new_agent(db).await;
         let now = morning();
         assert_eq!(claim(db, &agent, "one", now).await, None, "there is nothing");
-        has_mail(db, &agent, "e1", now).await;
+        receive_event(db, &agent, "e1", now).await;
         assert_eq!(claim(db, &agent, "one", now - seconds(1)).await, None, "not due yet");
         let mut claimed = claim(db, &agent, "one", now).await.unwrap();
         assert_eq!((claimed.agent(), claimed.generation, claimed.failures), (agent.id.clone(), 1, 0));
         assert_eq!(claimed.held_until, now + HOLD);
         assert_eq!(claim(db, &agent, "two", now + HOLD).await, None);
         assert_eq!(claim_due(db, "two", 9, now + HOLD).await, []);
-        assert_eq!(claim(db, &agent, "one", now).await, None, "it has it");
-        assert!(claim(db, &agent, "two", now + HOLD + seconds(1)).await.is_some(), "the time of the first is over");
+        assert_eq!(claim(db, &agent, "one", now).await, None, "it is claimed");
+        assert!(claim(db, &agent, "two", now + HOLD + seconds(1)).await.is_some(), "the first claim has ended");
         assert!(!db.renew_delivery(&mut claimed, "one", now + HOLD * 9).await.unwrap());
     }
 
-    async fn what_is_free_is_claimed_once_even_by_the_same_holder(db: &Database) {
+    async fn free_delivery_is_claimed_once_even_by_same_holder(db: &Database) {
         let agent = new_agent(db).await;
         let now = morning();
         let claim_free = async |now: Timestamp| db.claim_free_delivery(&agent.id, "one", now, now + HOLD).await.unwrap();
-        has_mail(db, &agent, "e1", now).await;
+        receive_event(db, &agent, "e1", now).await;
         assert!(claim_free(now).await.is_some());
         assert_eq!(claim_free(now + HOLD).await, None);
         assert!(claim_free(now + HOLD + seconds(1)).await.is_some());
     }
 
-    async fn a_claim_is_prolonged_by_who_has_it(db: &Database) {
+    async fn holder_renews_its_claim(db: &Database) {
         let agent = new_agent(db).await;
         let now = morning();
-        has_mail(db, &agent, "e1", now).await;
+        receive_event(db, &agent, "e1", now).await;
         let mut claimed = claim(db, &agent, "one", now).await.unwrap();
         assert!(!db.renew_delivery(&mut claimed, "two", now + HOLD * 9).await.unwrap());
         assert_eq!(claimed.held_until, now + HOLD);
@@ -76,10 +76,10 @@ both_engines! {
         assert!(claim(db, &agent, "two", now + HOLD * 3 + seconds(1)).await.is_some());
     }
 
-    async fn a_claim_of_before_is_no_claim_although_the_holder_is_the_same(db: &Database) {
+    async fn rejects_former_claim_of_same_holder(db: &Database) {
         let agent = new_agent(db).await;
         let (now, late) = (morning(), morning() + HOLD + TimeDelta::microseconds(1_234_567));
-        has_mail(db, &agent, "e1", now).await;
+        receive_event(db, &agent, "e1", now).await;
         let mut old = claim(db, &agent, "one", now).await.unwrap();
         let mut new = claim(db, &agent, "one", late).await.unwrap();
         assert!(!db.renew_delivery(&mut old, "one", late + HOLD).await.unwrap());
@@ -90,10 +90,10 @@ both_engines! {
         assert!(db.finish_delivery(&new, "one", None, 0, None).await.unwrap());
     }
 
-    async fn a_claim_is_given_back_as_it_was(db: &Database) {
+    async fn released_delivery_stays_due(db: &Database) {
         let agent = new_agent(db).await;
         let now = morning();
-        has_mail(db, &agent, "e1", now).await;
+        receive_event(db, &agent, "e1", now).await;
         let claimed = claim(db, &agent, "one", now).await.unwrap();
         assert!(!db.release_delivery(&claimed, "two").await.unwrap());
         assert_eq!(claim(db, &agent, "two", now).await, None);
@@ -102,52 +102,52 @@ both_engines! {
         assert!(claim(db, &agent, "two", now).await.is_some(), "it is still due");
     }
 
-    async fn who_could_not_finish_goes_on_due_or_not(db: &Database) {
+    async fn reclaims_delivery_that_is_not_due(db: &Database) {
         let agent = new_agent(db).await;
         let now = morning();
-        has_mail(db, &agent, "e1", now).await;
+        receive_event(db, &agent, "e1", now).await;
         let claimed = claim(db, &agent, "one", now).await.unwrap();
-        // By a clock that is ahead of ours.
+        // A clock that is ahead.
         assert!(db.schedule_delivery_now(&agent.id, now + seconds(9)).await.unwrap());
         assert!(!db.finish_delivery(&claimed, "one", None, 0, None).await.unwrap());
-        assert_eq!(db.reclaim_delivery(&claimed, "two", now + HOLD * 2).await.unwrap(), None, "not its own");
+        assert_eq!(db.reclaim_delivery(&claimed, "two", now + HOLD * 2).await.unwrap(), None, "not the holder");
         let again = db.reclaim_delivery(&claimed, "one", now + HOLD * 2).await.unwrap().unwrap();
         assert_eq!((again.generation, again.failures, again.held_until), (2, 0, now + HOLD * 2));
-        assert_eq!(db.reclaim_delivery(&claimed, "one", now + HOLD * 3).await.unwrap(), None, "that was before");
+        assert_eq!(db.reclaim_delivery(&claimed, "one", now + HOLD * 3).await.unwrap(), None, "replaced by the new claim");
         assert!(db.finish_delivery(&again, "one", None, 0, None).await.unwrap());
     }
 
-    async fn a_callback_that_fails_is_left_alone_although_something_came(db: &Database) {
+    async fn failing_callback_waits_despite_new_events(db: &Database) {
         let agent = new_agent(db).await;
         let (now, later) = (morning(), morning() + seconds(300));
-        has_mail(db, &agent, "e1", now).await;
+        receive_event(db, &agent, "e1", now).await;
         let claimed = claim(db, &agent, "one", now).await.unwrap();
-        has_mail(db, &agent, "e2", now).await;
+        receive_event(db, &agent, "e2", now).await;
         assert!(db.finish_delivery(&claimed, "one", Some(later), 1, None).await.unwrap());
         assert_eq!(claim(db, &agent, "one", later - seconds(1)).await, None);
         let claimed = claim(db, &agent, "one", later).await.unwrap();
         assert_eq!(claimed.failures, 1);
 
-        // A poke counts, though: this may be another callback.
+        // `schedule_delivery_now` overrides it: the agent may have another callback.
         assert!(db.schedule_delivery_now(&agent.id, later).await.unwrap());
-        has_mail(db, &agent, "e3", later).await;
+        receive_event(db, &agent, "e3", later).await;
         let much_later = later + seconds(300);
         assert!(!db.finish_delivery(&claimed, "one", Some(much_later), 2, None).await.unwrap());
         let claimed = db.reclaim_delivery(&claimed, "one", later + HOLD * 2).await.unwrap().unwrap();
         assert_eq!(claimed.failures, 0);
-        // It counts once.
-        has_mail(db, &agent, "e4", later).await;
+        // It overrides once.
+        receive_event(db, &agent, "e4", later).await;
         assert!(db.finish_delivery(&claimed, "one", Some(much_later), 1, None).await.unwrap());
         assert_eq!(claim(db, &agent, "one", later + HOLD * 3).await, None);
         assert!(db.schedule_delivery_now(&agent.id, later).await.unwrap());
         assert_eq!(claim_due(db, "two", 9, later).await[0].failures, 0);
     }
 
-    async fn what_somebody_else_holds_is_looked_for_when_it_is_free(db: &Database) {
+    async fn delivery_is_due_when_other_lease_ends(db: &Database) {
         let agent = new_agent(db).await;
         let (now, free_at) = (morning(), morning() + seconds(20));
-        has_mail(db, &agent, "e1", now).await;
-        has_mail_from(STRANGER, db, &agent, "e2", now).await;
+        receive_event(db, &agent, "e1", now).await;
+        receive_from(STRANGER, db, &agent, "e2", now).await;
         db.execute("UPDATE events SET is_quiet = TRUE WHERE id = 'e1'").await;
         for (id, until) in [("e1", now + seconds(5)), ("e2", free_at)] {
             let hold = crate::EventLease { channel: None, max_tries: None, to_push: false, limit: 1, now, until };
@@ -157,52 +157,52 @@ both_engines! {
             db.finish_delivery(&claimed.unwrap(), "one", due_at, 0, looked_at).await.unwrap()
         };
         assert!(finish(claim(db, &agent, "one", now).await, None, Some(now)).await);
-        assert_eq!(claim(db, &agent, "one", free_at - seconds(1)).await, None, "what is quiet is not pushed");
+        assert_eq!(claim(db, &agent, "one", free_at - seconds(1)).await, None, "a quiet event is not pushed");
         assert!(finish(claim(db, &agent, "one", free_at).await, None, Some(free_at)).await);
-        // It is not free before this moment is over.
-        assert!(finish(claim(db, &agent, "one", free_at).await, Some(now), Some(now)).await, "a time that is given counts");
+        // The lease includes its last moment.
+        assert!(finish(claim(db, &agent, "one", free_at).await, Some(now), Some(now)).await, "an explicit time is used");
         let late = free_at + seconds(1);
         assert!(finish(claim(db, &agent, "one", now).await, None, Some(late)).await);
-        assert_eq!(claim(db, &agent, "one", late).await, None, "it was free, and went nowhere");
+        assert_eq!(claim(db, &agent, "one", late).await, None, "it was not leased and not delivered");
 
         assert!(db.schedule_delivery_now(&agent.id, now).await.unwrap());
         assert!(finish(claim(db, &agent, "one", now).await, None, None).await);
-        assert_eq!(claim(db, &agent, "one", late).await, None, "there is nobody to push it to");
+        assert_eq!(claim(db, &agent, "one", late).await, None, "no listener to push to");
         assert!(db.schedule_delivery_now(&agent.id, now).await.unwrap());
         db.confirm_events(&agent.id, &[2], false, now).await.unwrap();
         assert!(finish(claim(db, &agent, "one", now).await, None, Some(now)).await);
-        assert_eq!(claim(db, &agent, "one", late).await, None, "the agent has it");
+        assert_eq!(claim(db, &agent, "one", late).await, None, "the agent received it");
     }
 
-    async fn who_is_done_says_when_to_come_again(db: &Database) {
+    async fn finished_delivery_sets_next_due_time(db: &Database) {
         let agent = new_agent(db).await;
         let (now, later) = (morning(), morning() + seconds(300));
-        has_mail(db, &agent, "e1", now).await;
+        receive_event(db, &agent, "e1", now).await;
         let claimed = claim(db, &agent, "one", now).await.unwrap();
-        assert!(!db.finish_delivery(&claimed, "two", None, 0, None).await.unwrap(), "not its own");
+        assert!(!db.finish_delivery(&claimed, "two", None, 0, None).await.unwrap(), "not the holder");
         assert!(db.finish_delivery(&claimed, "one", Some(later), 2, None).await.unwrap());
-        assert!(!db.finish_delivery(&claimed, "one", Some(now), 0, None).await.unwrap(), "given back already");
+        assert!(!db.finish_delivery(&claimed, "one", Some(now), 0, None).await.unwrap(), "released already");
         assert_eq!(claim(db, &agent, "two", later - seconds(1)).await, None);
         let claimed = claim(db, &agent, "two", later).await.unwrap();
         assert_eq!(claimed.failures, 2);
         assert!(db.finish_delivery(&claimed, "two", None, 0, None).await.unwrap());
-        assert_eq!(claim(db, &agent, "two", later + TimeDelta::days(9)).await, None, "nothing to do");
+        assert_eq!(claim(db, &agent, "two", later + TimeDelta::days(9)).await, None, "nothing is due");
         assert_eq!(claim_due(db, "two", 9, later + TimeDelta::days(9)).await, []);
     }
 
-    async fn what_came_meanwhile_is_noticed(db: &Database) {
+    async fn finish_fails_after_new_events(db: &Database) {
         let agent = new_agent(db).await;
         let now = morning();
-        has_mail(db, &agent, "e1", now).await;
+        receive_event(db, &agent, "e1", now).await;
         let claimed = claim(db, &agent, "one", now).await.unwrap();
-        has_mail(db, &agent, "e2", now).await;
+        receive_event(db, &agent, "e2", now).await;
         assert!(!db.finish_delivery(&claimed, "one", None, 0, None).await.unwrap());
         assert_eq!(claim(db, &agent, "two", now).await, None, "the claim stays");
         let claimed = db.reclaim_delivery(&claimed, "one", now + HOLD).await.unwrap().unwrap();
         assert_eq!(claimed.generation, 2);
         let data = serde_json::json!({});
         let event = crate::NewEvent {
-            agent: &agent.id, id: "e3", kind: "k", channel: None, reason: "agent_offline", data: &data,
+            agent: &agent.id, id: "e3", kind: "k", channel: None, reason: EventReason::AgentOffline, data: &data,
         };
         db.append_event(&event, now).await.unwrap();
         assert!(!db.finish_delivery(&claimed, "one", None, 0, None).await.unwrap());
@@ -210,13 +210,13 @@ both_engines! {
         assert!(db.finish_delivery(&claimed, "one", None, 0, None).await.unwrap());
     }
 
-    async fn what_is_appended_is_due_unless_the_callback_fails(db: &Database) {
+    async fn appended_event_is_due_unless_callback_fails(db: &Database) {
         let agent = new_agent(db).await;
         let (now, later) = (morning(), morning() + seconds(300));
         let append = async |id: &str| {
             let data = serde_json::json!({});
             let event = crate::NewEvent {
-                agent: &agent.id, id, kind: "k", channel: None, reason: "agent_offline", data: &data,
+                agent: &agent.id, id, kind: "k", channel: None, reason: EventReason::AgentOffline, data: &data,
             };
             db.append_event(&event, now).await.unwrap();
         };
@@ -231,17 +231,17 @@ both_engines! {
         assert!(claim(db, &agent, "one", now).await.is_some());
     }
 
-    async fn an_agent_that_comes_back_gets_what_waits_at_once(db: &Database) {
+    async fn connect_makes_waiting_events_due(db: &Database) {
         let (agent, idle) = (new_agent(db).await, new_agent(db).await);
         let now = morning();
-        has_mail(db, &agent, "e1", now).await;
+        receive_event(db, &agent, "e1", now).await;
         let claimed = claim(db, &agent, "one", now).await.unwrap();
         assert!(db.finish_delivery(&claimed, "one", Some(now + TimeDelta::days(1)), 5, None).await.unwrap());
         assert!(!db.schedule_delivery_now(&idle.id, now).await.unwrap());
         assert!(db.schedule_delivery_now(&agent.id, now).await.unwrap());
         let claimed = claim(db, &agent, "one", now).await.unwrap();
         assert_eq!((claimed.generation, claimed.failures), (2, 0));
-        // While somebody delivers: that one notices.
+        // While another worker delivers: its finish fails.
         assert!(db.schedule_delivery_now(&agent.id, now).await.unwrap());
         assert!(!db.finish_delivery(&claimed, "one", None, 0, None).await.unwrap());
 
@@ -249,12 +249,12 @@ both_engines! {
         assert!(!db.schedule_delivery_now(&agent.id, now).await.unwrap(), "nothing waits");
     }
 
-    async fn the_longest_due_are_claimed_first(db: &Database) {
+    async fn claims_longest_due_deliveries_first(db: &Database) {
         let now = morning();
         let mut agents = Vec::new();
         for n in [3, 1, 2, 4] {
             let agent = new_agent(db).await;
-            has_mail(db, &agent, &format!("e{n}"), now + seconds(n)).await;
+            receive_event(db, &agent, &format!("e{n}"), now + seconds(n)).await;
             agents.push((n, agent.id));
         }
         agents.sort();
@@ -268,12 +268,12 @@ both_engines! {
         assert_eq!(due(9).await, of(0..0));
     }
 
-    async fn no_agent_is_given_to_two(db: &Database) {
+    async fn concurrent_claims_never_share_an_agent(db: &Database) {
         let mut agents = BTreeSet::new();
         let mut events = Vec::new();
         for n in 0..40 {
             let agent = new_agent(db).await;
-            events.push(says(&agent, &format!("e{n}"), PERSON));
+            events.push(inbound_event(&agent, &format!("e{n}"), PERSON));
             agents.insert(agent.id);
         }
         read(db, events).await;
@@ -284,7 +284,7 @@ both_engines! {
             let holders = ["a", "b", "c", "d"];
             let takers = holders.iter().enumerate().map(|(n, holder)| claim_due(&replicas[n % 2], holder, 4, now));
             for claim in futures::future::join_all(takers).await.into_iter().flatten() {
-                assert!(seen.insert(claim.agent()), "given out twice");
+                assert!(seen.insert(claim.agent()), "claimed twice");
             }
         }
         assert_eq!(seen, agents);

@@ -1,15 +1,15 @@
-//! The log of what an agent is to learn: numbered without gaps, each event once, and handed out until it has arrived.
+//! The event log: numbered without gaps, each event once, leased until it is delivered.
 
 use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use serde_json::json;
 
-use super::inbound::{PERSON, STRANGER, read, says};
+use super::inbound::{PERSON, STRANGER, inbound_event, read};
 use super::*;
 use crate::{AgentEvent, EventLease, EventPositions, NewEvent};
 
-const HOLD: TimeDelta = TimeDelta::minutes(1);
+const LEASE: TimeDelta = TimeDelta::minutes(1);
 
 async fn append(store: &Store, agent: &Agent, id: &str, channel: Option<Channel>) -> Result<bool, StoreError> {
     let data = json!({ "id": id });
@@ -18,7 +18,7 @@ async fn append(store: &Store, agent: &Agent, id: &str, channel: Option<Channel>
         id,
         kind: "message.status",
         channel,
-        reason: "agent_offline",
+        reason: EventReason::AgentOffline,
         data: &data,
     };
     store.append_event(&event, morning()).await
@@ -30,8 +30,8 @@ async fn append_all(store: &Store, agent: &Agent, ids: &[&str]) {
     }
 }
 
-/// What is handed out at this time, to nobody else for a minute.
-async fn hold(store: &Store, agent: &Agent, channel: Option<Channel>, limit: u32, now: Timestamp) -> Vec<AgentEvent> {
+/// Leases events for a minute.
+async fn lease(store: &Store, agent: &Agent, channel: Option<Channel>, limit: u32, now: Timestamp) -> Vec<AgentEvent> {
     store
         .lease_waiting_events(
             &agent.id,
@@ -41,7 +41,7 @@ async fn hold(store: &Store, agent: &Agent, channel: Option<Channel>, limit: u32
                 to_push: false,
                 limit,
                 now,
-                until: now + HOLD,
+                until: now + LEASE,
             },
         )
         .await
@@ -56,9 +56,9 @@ async fn confirm(store: &Store, agent: &Agent, events: &[AgentEvent]) -> u64 {
         .unwrap()
 }
 
-/// Takes what waits, and has it at once.
+/// Leases the waiting events and confirms them.
 async fn take(store: &Store, agent: &Agent, channel: Option<Channel>, limit: u32) -> Vec<AgentEvent> {
-    let events = hold(store, agent, channel, limit, morning()).await;
+    let events = lease(store, agent, channel, limit, morning()).await;
     assert_eq!(confirm(store, agent, &events).await, events.len() as u64);
     events
 }
@@ -72,7 +72,7 @@ fn ids(events: &[AgentEvent]) -> Vec<&str> {
 }
 
 both_engines! {
-    async fn an_event_comes_back_as_it_was_written(db: &Database) {
+    async fn reads_event_as_appended(db: &Database) {
         let agent = new_agent(db).await;
         let data = json!({ "text": "naïve \"quoted\" 🙂", "nested": [1, 2.5, null, { "a": true }], "none": {} });
         let at = morning() + TimeDelta::microseconds(123_456);
@@ -81,7 +81,7 @@ both_engines! {
             id: "e1",
             kind: "message.inbound",
             channel: None,
-            reason: "agent_offline",
+            reason: EventReason::AgentOffline,
             data: &data,
         };
         assert!(db.append_event(&event, at).await.unwrap());
@@ -90,8 +90,8 @@ both_engines! {
             id: "e1".into(),
             kind: "message.inbound".into(),
             channel: None,
-            state: "waiting".into(),
-            reason: "agent_offline".into(),
+            state: EventState::Waiting,
+            reason: EventReason::AgentOffline,
             data,
             content: None,
             tries: 0,
@@ -99,11 +99,11 @@ both_engines! {
         };
         assert_eq!(list(db, &agent, 0, 10).await, std::slice::from_ref(&expected));
         assert_eq!(db.find_event(&agent.id, "e1").await.unwrap(), Some(expected.clone()));
-        assert_eq!(db.find_event(&new_agent(db).await.id, "e1").await.unwrap(), None, "somebody else's");
+        assert_eq!(db.find_event(&new_agent(db).await.id, "e1").await.unwrap(), None, "of another agent");
         assert_eq!(take(db, &agent, None, 10).await, [expected]);
     }
 
-    async fn an_id_is_logged_once_and_leaves_no_gap(db: &Database) {
+    async fn duplicate_event_id_leaves_no_gap(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         assert!(append(db, &agent, "e1", None).await.unwrap());
         assert!(!append(db, &agent, "e1", None).await.unwrap());
@@ -115,16 +115,16 @@ both_engines! {
         assert_eq!(db.find_event_positions(&agent.id).await.unwrap(), Some(EventPositions { event_seq: 2, event_cursor: 0 }));
     }
 
-    async fn an_unknown_agent_has_no_log(db: &Database) {
+    async fn unknown_agent_has_no_log(db: &Database) {
         let agent = Agent { id: AgentId::generate(), ..new_agent(db).await };
         assert!(append(db, &agent, "e1", None).await.is_err());
         assert_eq!(db.count("SELECT COUNT(*) FROM events").await, 0);
         assert_eq!(db.find_event_positions(&agent.id).await.unwrap(), None);
-        assert_eq!(hold(db, &agent, None, 10, morning()).await, []);
+        assert_eq!(lease(db, &agent, None, 10, morning()).await, []);
         assert_eq!(db.ack_events(&agent.id, 5, morning()).await.unwrap(), 0);
     }
 
-    async fn each_agent_counts_without_gaps_while_many_write(db: &Database) {
+    async fn concurrent_appends_number_without_gaps(db: &Database) {
         let agents = [new_agent(db).await, new_agent(db).await];
         let replicas = [db.replica().await, db.replica().await];
         // Every id is written twice, by two replicas.
@@ -142,7 +142,7 @@ both_engines! {
         }
     }
 
-    async fn the_oldest_are_handed_out_first_and_once(db: &Database) {
+    async fn leases_oldest_events_first_and_once(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         append_all(db, &agent, &["e1", "e2", "e3", "e4", "e5"]).await;
         append_all(db, &other, &["x1"]).await;
@@ -161,10 +161,10 @@ both_engines! {
         assert_eq!(ids(&list(db, &agent, 0, 3).await), ["e1", "e2", "e3"]);
         assert_eq!(ids(&list(db, &agent, 3, 3).await), ["e4", "e5"]);
         assert_eq!(ids(&list(db, &agent, 5, 3).await), [""; 0]);
-        assert!(list(db, &agent, 0, 9).await.iter().all(|event| event.state == "delivered"));
+        assert!(list(db, &agent, 0, 9).await.iter().all(|event| event.state == EventState::Delivered));
     }
 
-    async fn a_channel_is_taken_on_its_own(db: &Database) {
+    async fn leases_events_of_one_channel(db: &Database) {
         let agent = new_agent(db).await;
         append(db, &agent, "s1", Some(Channel::Sms)).await.unwrap();
         append(db, &agent, "m1", Some(Channel::Email)).await.unwrap();
@@ -176,10 +176,10 @@ both_engines! {
         assert_eq!(ids(&take(db, &agent, None, 10).await), ["m1", "n1", "s3"]);
     }
 
-    async fn takers_of_the_same_moment_share_the_events(db: &Database) {
+    async fn concurrent_leases_share_the_events(db: &Database) {
         let agent = new_agent(db).await;
         append(db, &agent, "e0", None).await.unwrap();
-        // The planner now takes the table for tiny, and its plan must be right all the same.
+        // Statistics of an almost empty table: the plan must be correct all the same.
         db.execute("ANALYZE").await;
         for n in 1..60 {
             append(db, &agent, &format!("e{n}"), None).await.unwrap();
@@ -187,7 +187,7 @@ both_engines! {
         let replicas = [db.replica().await, db.replica().await];
         let takers = (0..8).map(|n| take(&replicas[n % 2], &agent, None, 7));
         let taken = join_all(takers).await;
-        // While there are enough for all, none of them goes away with less than it may have.
+        // While there are enough events, each lease gets its full number.
         assert!(taken.iter().all(|events| events.len() == 7));
         assert!(taken.iter().all(|events| events.is_sorted_by_key(|event| event.seq)));
         let mut seqs: Vec<i64> = taken.iter().flatten().map(|event| event.seq).collect();
@@ -196,133 +196,133 @@ both_engines! {
         assert_eq!(ids(&take(db, &agent, None, 7).await), ["e56", "e57", "e58", "e59"]);
     }
 
-    async fn what_is_held_is_handed_to_nobody_else_until_the_hold_is_over(db: &Database) {
+    async fn leased_event_is_not_leased_again_before_end(db: &Database) {
         let agent = new_agent(db).await;
         append_all(db, &agent, &["e1", "e2", "e3"]).await;
         let now = morning();
-        assert_eq!(ids(&hold(db, &agent, None, 2, now).await), ["e1", "e2"]);
-        assert_eq!(ids(&hold(db, &agent, None, 2, now).await), ["e3"]);
-        assert_eq!(ids(&hold(db, &agent, None, 2, now + HOLD).await), [""; 0], "to the last moment");
-        // They still wait, and can be read.
+        assert_eq!(ids(&lease(db, &agent, None, 2, now).await), ["e1", "e2"]);
+        assert_eq!(ids(&lease(db, &agent, None, 2, now).await), ["e3"]);
+        assert_eq!(ids(&lease(db, &agent, None, 2, now + LEASE).await), [""; 0], "to the last moment");
+        // They still wait and can be listed.
         assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 3);
         assert_eq!(ids(&list(db, &agent, 0, 9).await), ["e1", "e2", "e3"]);
 
-        // Whoever held them has died; the next one gets them in their order.
-        let late = now + HOLD + TimeDelta::microseconds(1);
-        let again = hold(db, &agent, None, 9, late).await;
+        // The lease has ended; the next receiver gets them in order.
+        let late = now + LEASE + TimeDelta::microseconds(1);
+        let again = lease(db, &agent, None, 9, late).await;
         assert_eq!(ids(&again), ["e1", "e2", "e3"]);
-        assert_eq!(again[0].tries, 0, "nobody has said that it was tried");
-        assert_eq!(hold(db, &agent, None, 9, late).await, []);
+        assert_eq!(again[0].tries, 0, "no try was counted");
+        assert_eq!(lease(db, &agent, None, 9, late).await, []);
     }
 
-    async fn what_is_on_its_way_is_not_overtaken_by_what_the_same_person_said_later(db: &Database) {
+    async fn leased_event_holds_back_later_ones_of_same_contact(db: &Database) {
         let agent = new_agent(db).await;
-        let said = [("e1", PERSON), ("e2", PERSON), ("e3", STRANGER), ("e4", STRANGER), ("e5", PERSON)];
-        read(db, said.map(|(id, contact)| says(&agent, id, contact)).into()).await;
+        let inbound = [("e1", PERSON), ("e2", PERSON), ("e3", STRANGER), ("e4", STRANGER), ("e5", PERSON)];
+        read(db, inbound.map(|(id, contact)| inbound_event(&agent, id, contact)).into()).await;
         let now = morning();
-        assert_eq!(ids(&hold(db, &agent, None, 2, now).await), ["e1", "e2"]);
-        assert_eq!(ids(&hold(db, &agent, None, 1, now).await), ["e3"]);
-        // Should the holders have died, these would come before e1 and e3.
-        assert_eq!(ids(&hold(db, &agent, None, 9, now).await), [""; 0]);
+        assert_eq!(ids(&lease(db, &agent, None, 2, now).await), ["e1", "e2"]);
+        assert_eq!(ids(&lease(db, &agent, None, 1, now).await), ["e3"]);
+        // If the receivers of e1 and e3 have died, those events must come first.
+        assert_eq!(ids(&lease(db, &agent, None, 9, now).await), [""; 0]);
         db.confirm_events(&agent.id, &[3], false, now).await.unwrap();
-        assert_eq!(ids(&hold(db, &agent, None, 9, now).await), ["e4"]);
-        let late = now + HOLD + TimeDelta::microseconds(1);
-        assert_eq!(ids(&hold(db, &agent, None, 9, late).await), ["e1", "e2", "e4", "e5"]);
+        assert_eq!(ids(&lease(db, &agent, None, 9, now).await), ["e4"]);
+        let late = now + LEASE + TimeDelta::microseconds(1);
+        assert_eq!(ids(&lease(db, &agent, None, 9, late).await), ["e1", "e2", "e4", "e5"]);
     }
 
-    async fn what_was_confirmed_is_gone_for_good(db: &Database) {
+    async fn confirmed_event_is_never_leased_again(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         append_all(db, &agent, &["e1", "e2", "e3"]).await;
         append_all(db, &other, &["x1", "x2"]).await;
-        hold(db, &agent, None, 2, morning()).await;
+        lease(db, &agent, None, 2, morning()).await;
         let at = morning() + seconds(1);
         assert_eq!(db.confirm_events(&agent.id, &[1, 2], false, at).await.unwrap(), 2);
-        assert_eq!(db.confirm_events(&agent.id, &[1, 2, 77], false, at + seconds(9)).await.unwrap(), 0, "they were confirmed");
+        assert_eq!(db.confirm_events(&agent.id, &[1, 2, 77], false, at + seconds(9)).await.unwrap(), 0, "confirmed before");
         assert_eq!(db.confirm_events(&agent.id, &[], false, at).await.unwrap(), 0);
         let much_later = morning() + TimeDelta::days(1);
-        assert_eq!(ids(&hold(db, &agent, None, 9, much_later).await), ["e3"]);
-        // What was not handed out may be confirmed too: the agent has fetched it elsewhere.
+        assert_eq!(ids(&lease(db, &agent, None, 9, much_later).await), ["e3"]);
+        // An event without a lease can be confirmed too: the agent has read it elsewhere.
         assert_eq!(db.confirm_events(&agent.id, &[3], false, at).await.unwrap(), 1);
-        assert_eq!(db.count_waiting_events(&other.id).await.unwrap(), 2, "somebody else's numbers");
+        assert_eq!(db.count_waiting_events(&other.id).await.unwrap(), 2, "numbers of another agent");
         assert_eq!(db.count("SELECT COUNT(DISTINCT delivered_at) FROM events").await, 1);
 
-        // What is released afterwards stays where it is.
-        db.release_events(&agent.id, &[1], "callback_failed", true).await.unwrap();
+        // A release after the confirmation changes nothing.
+        db.release_events(&agent.id, &[1], EventReason::CallbackFailed, true).await.unwrap();
         let first = db.find_event(&agent.id, "e1").await.unwrap().unwrap();
-        assert_eq!((first.state.as_str(), first.reason.as_str(), first.tries), ("delivered", "agent_offline", 0));
+        assert_eq!((first.state, first.reason, first.tries), (EventState::Delivered, EventReason::AgentOffline, 0));
     }
 
-    async fn what_was_released_comes_again_with_its_reason(db: &Database) {
+    async fn released_event_is_leased_again_with_reason(db: &Database) {
         let agent = new_agent(db).await;
         append_all(db, &agent, &["e1", "e2", "e3"]).await;
         let now = morning();
-        hold(db, &agent, None, 9, now).await;
-        db.release_events(&agent.id, &[1, 2], "callback_failed", true).await.unwrap();
-        let again = hold(db, &agent, None, 9, now).await;
+        lease(db, &agent, None, 9, now).await;
+        db.release_events(&agent.id, &[1, 2], EventReason::CallbackFailed, true).await.unwrap();
+        let again = lease(db, &agent, None, 9, now).await;
         assert_eq!(ids(&again), ["e1", "e2"]);
-        assert!(again.iter().all(|event| event.reason == "callback_failed" && event.tries == 1));
+        assert!(again.iter().all(|event| event.reason == EventReason::CallbackFailed && event.tries == 1));
 
-        // Not tried this time: the agent was not there.
-        db.release_events(&agent.id, &[2], "agent_offline", false).await.unwrap();
-        let again = hold(db, &agent, None, 9, now).await;
+        // Not tried: the agent was offline.
+        db.release_events(&agent.id, &[2], EventReason::AgentOffline, false).await.unwrap();
+        let again = lease(db, &agent, None, 9, now).await;
         assert_eq!(ids(&again), ["e2"]);
-        assert_eq!((again[0].reason.as_str(), again[0].tries), ("agent_offline", 1));
+        assert_eq!((again[0].reason, again[0].tries), (EventReason::AgentOffline, 1));
     }
 
-    async fn what_failed_too_often_is_kept_for_those_who_ask(db: &Database) {
+    async fn event_over_retry_limit_waits_for_polling(db: &Database) {
         let agent = new_agent(db).await;
         append_all(db, &agent, &["e1", "e2"]).await;
         let now = morning();
-        let push = async || db.lease_waiting_events(&agent.id, &EventLease { channel: None, max_tries: Some(2), to_push: false, limit: 9, now, until: now + HOLD }).await.unwrap();
+        let push = async || db.lease_waiting_events(&agent.id, &EventLease { channel: None, max_tries: Some(2), to_push: false, limit: 9, now, until: now + LEASE }).await.unwrap();
         for _ in 0..2 {
             assert_eq!(ids(&push().await), ["e1", "e2"]);
-            db.release_events(&agent.id, &[1], "callback_failed", true).await.unwrap();
-            db.release_events(&agent.id, &[2], "agent_offline", false).await.unwrap();
+            db.release_events(&agent.id, &[1], EventReason::CallbackFailed, true).await.unwrap();
+            db.release_events(&agent.id, &[2], EventReason::AgentOffline, false).await.unwrap();
         }
         assert_eq!(ids(&push().await), ["e2"]);
-        assert_eq!(ids(&hold(db, &agent, None, 9, now).await), ["e1"]);
+        assert_eq!(ids(&lease(db, &agent, None, 9, now).await), ["e1"]);
     }
 
-    async fn what_is_too_large_to_push_holds_back_nothing_and_waits(db: &Database) {
+    async fn too_large_event_waits_and_blocks_no_other(db: &Database) {
         let agent = new_agent(db).await;
-        read(db, ["e1", "e2", "e3"].map(|id| says(&agent, id, PERSON)).into()).await;
-        let now = morning() + HOLD;
+        read(db, ["e1", "e2", "e3"].map(|id| inbound_event(&agent, id, PERSON)).into()).await;
+        let now = morning() + LEASE;
         let push = async |max_tries| {
-            let hold = EventLease { channel: None, max_tries, to_push: true, limit: 9, now, until: now + HOLD };
+            let hold = EventLease { channel: None, max_tries, to_push: true, limit: 9, now, until: now + LEASE };
             let events = db.lease_waiting_events(&agent.id, &hold).await.unwrap();
             let seqs: Vec<i64> = events.iter().map(|event| event.seq).collect();
-            db.release_events(&agent.id, &seqs, "callback_failed", max_tries.is_some()).await.unwrap();
+            db.release_events(&agent.id, &seqs, EventReason::CallbackFailed, max_tries.is_some()).await.unwrap();
             events
         };
         assert_eq!(ids(&push(None).await), ["e1", "e2", "e3"]);
-        db.release_events(&agent.id, &[1], "too_large_to_push", false).await.unwrap();
-        assert_eq!(ids(&push(None).await), ["e2", "e3"], "of the same contact, even");
-        assert_eq!(ids(&push(Some(9)).await), ["e1", "e2", "e3"], "a callback takes it");
-        assert_eq!(ids(&push(None).await), ["e2", "e3"], "a callback that failed makes it no smaller");
-        let waiting = hold(db, &agent, None, 9, now).await;
+        db.release_events(&agent.id, &[1], EventReason::TooLargeToPush, false).await.unwrap();
+        assert_eq!(ids(&push(None).await), ["e2", "e3"], "even of the same contact");
+        assert_eq!(ids(&push(Some(9)).await), ["e1", "e2", "e3"], "a callback gets it");
+        assert_eq!(ids(&push(None).await), ["e2", "e3"], "it is still too large after a failed callback");
+        let waiting = lease(db, &agent, None, 9, now).await;
         assert_eq!(ids(&waiting), ["e1", "e2", "e3"]);
-        assert_eq!((waiting[0].reason.as_str(), waiting[0].tries), ("too_large_to_push", 1));
+        assert_eq!((waiting[0].reason, waiting[0].tries), (EventReason::TooLargeToPush, 1));
         assert_eq!(confirm(db, &agent, &waiting).await, 3);
     }
 
-    async fn an_agent_says_up_to_where_it_has_them(db: &Database) {
+    async fn ack_delivers_events_up_to_cursor(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         append_all(db, &agent, &["e1", "e2", "e3", "e4"]).await;
         append_all(db, &other, &["x1"]).await;
         let ends = async || db.find_event_positions(&agent.id).await.unwrap().unwrap();
         let at = morning() + seconds(1);
-        hold(db, &agent, None, 1, morning()).await;
+        lease(db, &agent, None, 1, morning()).await;
         confirm(db, &agent, &list(db, &agent, 0, 1).await).await;
         assert_eq!(db.ack_events(&agent.id, 2, at).await.unwrap(), 1, "the first was delivered before");
         assert_eq!(ends().await, EventPositions { event_seq: 4, event_cursor: 2 });
-        // The same again, and one from before: nothing.
+        // A repeated and an older cursor change nothing.
         assert_eq!(db.ack_events(&agent.id, 2, at).await.unwrap(), 0);
         assert_eq!(db.ack_events(&agent.id, 1, at).await.unwrap(), 0);
         assert_eq!(db.ack_events(&agent.id, -7, at).await.unwrap(), 0);
         assert_eq!(ends().await, EventPositions { event_seq: 4, event_cursor: 2 });
         assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 2);
 
-        // Beyond the end is the end: what comes afterwards is not had yet.
+        // A cursor beyond the end counts as the end: later events are not acknowledged.
         assert_eq!(db.ack_events(&agent.id, i64::MAX, at).await.unwrap(), 2);
         assert_eq!(ends().await, EventPositions { event_seq: 4, event_cursor: 4 });
         append_all(db, &agent, &["e5"]).await;

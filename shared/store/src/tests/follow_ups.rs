@@ -1,11 +1,11 @@
-//! What follows from what came in: the next channel, an answer, an address that is struck out. Once, and with the event.
+//! Effects of inbound events: fallback, automatic reply, suppression. Once, in the transaction of the event.
 
 use butt_dial_domain::{
     inbound::{DeliveryStatus, Receipt},
     ports::carrier::RefusalClass,
 };
 
-use super::inbound::{PERSON, batch, read, says};
+use super::inbound::{PERSON, batch, inbound_event, read};
 use super::*;
 use crate::{Applied, FollowUp, InboundRow, ReceiptEntry, ScheduledSend, StatusTransition};
 
@@ -21,10 +21,10 @@ pub fn follow_up(event: &str) -> FollowUp {
     }
 }
 
-fn asks(agent: &Agent, id: &str) -> InboundRow {
+fn keyword_event(agent: &Agent, id: &str) -> InboundRow {
     InboundRow {
         follow_up: Some(follow_up(id)),
-        ..says(agent, id, PERSON)
+        ..inbound_event(agent, id, PERSON)
     }
 }
 
@@ -33,7 +33,7 @@ async fn due(db: &Database) -> Vec<ScheduledSend> {
     db.claim_scheduled(9, now, now + seconds(60)).await.unwrap()
 }
 
-/// A message that the carrier took, and that something is kept for.
+/// Stores an accepted message with a fallback.
 async fn sent(db: &Database, agent: &Agent, key: &str) -> MessageId {
     let send = AcceptedSend {
         fallback: Some(vec![0, 8, 0xfe]),
@@ -50,7 +50,7 @@ async fn sent(db: &Database, agent: &Agent, key: &str) -> MessageId {
     send.id
 }
 
-async fn told(db: &Database, key: &str, stage: DeliveryStatus, failure: Option<RefusalClass>) -> Applied {
+async fn receive_receipt(db: &Database, key: &str, stage: DeliveryStatus, failure: Option<RefusalClass>) -> Applied {
     let entry = ReceiptEntry {
         carrier: "simulator".into(),
         receipt: Receipt {
@@ -78,7 +78,7 @@ async fn told(db: &Database, key: &str, stage: DeliveryStatus, failure: Option<R
                 request: sealed.clone(),
                 ..follow_up(&id)
             }),
-            ..says(&agent, &id, &moved.recipient)
+            ..inbound_event(&agent, &id, &moved.recipient)
         })
     };
     db.apply_inbound(&batch(after, vec![], vec![entry]), &event_of)
@@ -86,7 +86,7 @@ async fn told(db: &Database, key: &str, stage: DeliveryStatus, failure: Option<R
         .unwrap()
 }
 
-async fn kept(db: &Database) -> i64 {
+async fn count_fallbacks(db: &Database) -> i64 {
     db.count("SELECT COUNT(*) FROM messages WHERE fallback IS NOT NULL")
         .await
 }
@@ -97,50 +97,50 @@ async fn suppressed(db: &Database) -> Vec<String> {
 }
 
 both_engines! {
-    async fn what_follows_from_an_event_is_to_leave_once(db: &Database) {
+    async fn follow_up_is_scheduled_once(db: &Database) {
         let agent = new_agent(db).await;
         let gone = Agent { id: AgentId::generate(), ..agent.clone() };
-        let applied = read(db, vec![asks(&agent, "e1"), says(&agent, "e2", PERSON), asks(&agent, "e1"), asks(&gone, "g")]).await;
+        let applied = read(db, vec![keyword_event(&agent, "e1"), inbound_event(&agent, "e2", PERSON), keyword_event(&agent, "e1"), keyword_event(&gone, "g")]).await;
         assert_eq!((applied.added, applied.follow_ups), (2, 1));
-        assert_eq!(read(db, vec![asks(&agent, "e1")]).await.follow_ups, 0, "a repetition");
+        assert_eq!(read(db, vec![keyword_event(&agent, "e1")]).await.follow_ups, 0, "a repetition");
         let due = due(db).await;
         let [one] = &due[..] else { panic!("{} are due", due.len()) };
         assert_eq!((one.agent(), one.org(), one.is_quiet), (agent.id.clone(), agent.org_id.clone(), true));
         assert_eq!((one.channel.as_str(), one.recipient.as_str()), ("sms", PERSON));
         assert_eq!((one.idempotency_key.as_str(), one.request.as_deref()), ("because-e1", Some(&[0, 7, 0xff][..])));
-        assert_eq!((one.state.as_str(), one.tries), ("scheduled", 1));
+        assert_eq!((one.state, one.tries), (ScheduledState::Scheduled, 1));
     }
 
-    async fn nothing_follows_for_who_wants_nothing(db: &Database) {
+    async fn no_follow_up_after_revoked_consent(db: &Database) {
         let agent = new_agent(db).await;
-        let stop = InboundRow { consent: Some(false), ..says(&agent, "e2", PERSON) };
-        read(db, vec![asks(&agent, "e1"), stop]).await;
+        let stop = InboundRow { consent: Some(false), ..inbound_event(&agent, "e2", PERSON) };
+        read(db, vec![keyword_event(&agent, "e1"), stop]).await;
         let states = db.texts("SELECT state FROM scheduled_sends").await;
         assert_eq!(states, ["cancelled"]);
     }
 
-    async fn what_is_kept_for_a_failure_comes_with_the_first_receipt_that_tells_of_one(db: &Database) {
+    async fn first_failure_receipt_returns_the_fallback(db: &Database) {
         let agent = new_agent(db).await;
         for (key, failing) in [("1", DeliveryStatus::Undelivered), ("2", DeliveryStatus::Failed)] {
             sent(db, &agent, key).await;
-            assert_eq!(kept(db).await, 1, "while it is on its way");
-            assert_eq!(told(db, key, DeliveryStatus::Sent, None).await.follow_ups, 0);
-            assert_eq!(kept(db).await, 1);
-            let applied = told(db, key, failing, None).await;
-            assert_eq!(applied.moved[0].fallback.as_deref(), Some(&[0, 8, 0xfe][..]));
-            assert_eq!((applied.follow_ups, kept(db).await), (1, 0));
+            assert_eq!(count_fallbacks(db).await, 1, "while it is being delivered");
+            assert_eq!(receive_receipt(db, key, DeliveryStatus::Sent, None).await.follow_ups, 0);
+            assert_eq!(count_fallbacks(db).await, 1);
+            let applied = receive_receipt(db, key, failing, None).await;
+            assert_eq!(applied.transitions[0].fallback.as_deref(), Some(&[0, 8, 0xfe][..]));
+            assert_eq!((applied.follow_ups, count_fallbacks(db).await), (1, 0));
             for stage in [failing, DeliveryStatus::Failed, DeliveryStatus::Read] {
-                assert_eq!(told(db, key, stage, None).await.follow_ups, 0, "{stage:?} again");
+                assert_eq!(receive_receipt(db, key, stage, None).await.follow_ups, 0, "{stage:?} again");
             }
         }
         assert_eq!(due(db).await.len(), 2);
     }
 
-    async fn what_is_kept_for_a_failure_goes_when_there_can_be_none(db: &Database) {
+    async fn fallback_is_deleted_after_success(db: &Database) {
         let agent = new_agent(db).await;
         sent(db, &agent, "1").await;
-        assert!(told(db, "1", DeliveryStatus::Delivered, None).await.moved[0].fallback.is_none());
-        assert_eq!(kept(db).await, 0);
+        assert!(receive_receipt(db, "1", DeliveryStatus::Delivered, None).await.transitions[0].fallback.is_none());
+        assert_eq!(count_fallbacks(db).await, 0);
         for (key, result) in [
             ("2", SendResult::Failed { failure: "PROVIDER_REFUSED", frees_key: false }),
             ("3", SendResult::Unconfirmed),
@@ -149,17 +149,17 @@ both_engines! {
             db.accept_send(send.clone()).await.unwrap();
             let unknown = SendResult::Unknown { check_at: morning() };
             assert!(db.settle_send(settled(&send.id, unknown)).await.unwrap());
-            assert_eq!(kept(db).await, 1, "nobody knows");
+            assert_eq!(count_fallbacks(db).await, 1, "the result is unknown");
             assert!(db.settle_send(settled(&send.id, result)).await.unwrap());
-            assert_eq!(kept(db).await, 0);
+            assert_eq!(count_fallbacks(db).await, 0);
         }
         sent(db, &agent, "4").await;
         assert_eq!(db.purge_fallbacks(morning()).await.unwrap(), 0);
         assert_eq!(db.purge_fallbacks(morning() + seconds(1)).await.unwrap(), 1);
-        assert_eq!((kept(db).await, told(db, "4", DeliveryStatus::Failed, None).await.follow_ups), (0, 0));
+        assert_eq!((count_fallbacks(db).await, receive_receipt(db, "4", DeliveryStatus::Failed, None).await.follow_ups), (0, 0));
     }
 
-    async fn an_address_that_nothing_reaches_is_struck_out_until_its_owner_writes_start(db: &Database) {
+    async fn suppresses_unreachable_address_until_start(db: &Database) {
         let agent = new_agent(db).await;
         for (key, stage, failure) in [
             ("1", DeliveryStatus::Undelivered, Some(RefusalClass::Throttled)),
@@ -168,24 +168,24 @@ both_engines! {
             ("4", DeliveryStatus::Delivered, Some(RefusalClass::Recipient)),
         ] {
             sent(db, &agent, key).await;
-            told(db, key, stage, failure).await;
+            receive_receipt(db, key, stage, failure).await;
             assert_eq!(suppressed(db).await, [""; 0], "{key}");
         }
         for key in ["5", "6"] {
             sent(db, &agent, key).await;
-            told(db, key, DeliveryStatus::Undelivered, Some(RefusalClass::Recipient)).await;
+            receive_receipt(db, key, DeliveryStatus::Undelivered, Some(RefusalClass::Recipient)).await;
             assert_eq!(suppressed(db).await, [format!("sms {PERSON} unreachable")]);
         }
-        read(db, vec![InboundRow { consent: Some(false), ..says(&agent, "stop", PERSON) }]).await;
+        read(db, vec![InboundRow { consent: Some(false), ..inbound_event(&agent, "stop", PERSON) }]).await;
         assert_eq!(suppressed(db).await.len(), 1);
-        let start = |id: &str| InboundRow { consent: Some(true), ..says(&agent, id, PERSON) };
+        let start = |id: &str| InboundRow { consent: Some(true), ..inbound_event(&agent, id, PERSON) };
         read(db, vec![start("start")]).await;
         assert_eq!(suppressed(db).await, [""; 0]);
-        // What the organization itself has written down stays.
+        // A suppression by the organization stays.
         let entry = crate::Suppression { org: &agent.org_id, channel: Some(Channel::Sms), address: PERSON, reason: "asked" };
         db.suppress(&entry, morning()).await.unwrap();
         sent(db, &agent, "7").await;
-        told(db, "7", DeliveryStatus::Failed, Some(RefusalClass::Recipient)).await;
+        receive_receipt(db, "7", DeliveryStatus::Failed, Some(RefusalClass::Recipient)).await;
         read(db, vec![start("again")]).await;
         assert_eq!(suppressed(db).await, [format!("sms {PERSON} asked")]);
     }

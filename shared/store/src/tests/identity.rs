@@ -1,4 +1,4 @@
-//! Organizations, their agents, and the profile that a send reads of its sender.
+//! Organizations, agents and profiles.
 
 use butt_dial_domain::{OrgId, limits::Limits};
 use futures::future::join_all;
@@ -7,7 +7,7 @@ use super::*;
 use crate::OwnedChannel;
 
 both_engines! {
-    async fn an_organization_is_found_by_id_and_slug(db: &Database) {
+    async fn finds_organization_by_id_and_slug(db: &Database) {
         let acme = db.create_organization("Acme", "acme", morning()).await.unwrap();
         assert_eq!((acme.name.as_str(), acme.slug.as_str(), acme.created_at), ("Acme", "acme", morning()));
         assert_eq!(db.find_organization(&acme.id).await.unwrap(), Some(acme.clone()));
@@ -16,7 +16,7 @@ both_engines! {
         assert_eq!(db.find_organization_by_slug("other").await.unwrap(), None);
     }
 
-    async fn a_slug_names_one_organization_however_many_create_it(db: &Database) {
+    async fn concurrent_creates_share_one_slug(db: &Database) {
         let (here, there) = (db.replica().await, db.replica().await);
         let creations = (0..16).map(|n| if n % 2 == 0 { &here } else { &there }).map(|store| {
             store.create_organization("Acme", "acme", morning())
@@ -27,7 +27,7 @@ both_engines! {
         assert_eq!(db.count("SELECT COUNT(*) FROM organizations").await, 1);
     }
 
-    async fn an_agent_belongs_to_one_organization(db: &Database) {
+    async fn agent_belongs_to_one_organization(db: &Database) {
         let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
         assert_eq!(db.find_agent(&ours.org_id, &ours.id).await.unwrap(), Some(ours.clone()));
         assert_eq!(db.find_agent(&theirs.org_id, &ours.id).await.unwrap(), None);
@@ -40,7 +40,7 @@ both_engines! {
         assert!(matches!(db.create_agent(&homeless).await, Err(StoreError::Other(_))));
     }
 
-    async fn every_status_comes_back_as_it_was_written(db: &Database) {
+    async fn reads_every_agent_status(db: &Database) {
         let first = new_agent(db).await;
         for status in [AgentStatus::Active, AgentStatus::Inactive, AgentStatus::Suspended] {
             let agent = Agent { id: AgentId::generate(), status, ..first.clone() };
@@ -49,11 +49,11 @@ both_engines! {
         }
     }
 
-    async fn agents_are_listed_in_pages_of_their_own_organization(db: &Database) {
+    async fn lists_agents_of_organization_in_pages(db: &Database) {
         let first = new_agent(db).await;
         let mut agents = vec![first.clone()];
         for _ in 0..4 {
-            agents.push(recipient_agent(db, &first.org_id).await);
+            agents.push(new_agent_in(db, &first.org_id).await);
             new_agent(db).await;
         }
         let org = &first.org_id;
@@ -63,7 +63,7 @@ both_engines! {
         assert_eq!(db.list_agents(org, Some(&agents[4].id), 2).await.unwrap(), []);
     }
 
-    async fn a_profile_holds_senders_and_limits(db: &Database) {
+    async fn profile_contains_channels_and_limits(db: &Database) {
         let agent = new_agent(db).await;
         let bare = db.find_profile(&agent.id).await.unwrap().unwrap();
         assert_eq!(bare.agent, agent);
@@ -87,13 +87,13 @@ both_engines! {
         assert_eq!(full.agent_limits, Some(few));
         assert_eq!(full.org_limits, Some(Limits::default()));
 
-        let other = recipient_agent(db, &agent.org_id).await;
+        let other = new_agent_in(db, &agent.org_id).await;
         let profile = db.find_profile(&other.id).await.unwrap().unwrap();
         assert_eq!((profile.channels.len(), profile.agent_limits, profile.org_limits), (0, None, full.org_limits));
         assert!(db.find_profile(&AgentId::generate()).await.unwrap().is_none());
     }
 
-    async fn an_unreadable_status_is_named(db: &Database) {
+    async fn reports_corrupt_status(db: &Database) {
         let agent = new_agent(db).await;
         db.drop_checks().await;
         db.execute("UPDATE agents SET status = 'asleep'").await;
@@ -103,7 +103,7 @@ both_engines! {
         assert_corrupt(db.find_profile(&agent.id).await, place);
     }
 
-    async fn an_unreadable_channel_is_named(db: &Database) {
+    async fn reports_corrupt_channel(db: &Database) {
         let agent = new_agent(db).await;
         db.assign_channel(&agent.org_id, &agent.id, Channel::Sms, "+14155550100", morning()).await.unwrap();
         let id = db.find_profile(&agent.id).await.unwrap().unwrap().channels[0].id.clone();

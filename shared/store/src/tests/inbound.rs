@@ -1,4 +1,4 @@
-//! What came in is written down once, in its order, with all that it means, or not at all.
+//! Inbound batches: applied once, in order, completely or not at all.
 
 use butt_dial_domain::{ChannelId, OrgId};
 use serde_json::json;
@@ -12,8 +12,8 @@ pub const PERSON: &str = "+14155550199";
 pub const STRANGER: &str = "+14155550188";
 pub const HOLD: TimeDelta = TimeDelta::seconds(30);
 
-/// A text message from a person to the agent.
-pub fn says(agent: &Agent, id: &str, contact: &str) -> InboundRow {
+/// A text message event of a contact.
+pub fn inbound_event(agent: &Agent, id: &str, contact: &str) -> InboundRow {
     InboundRow {
         agent: agent.id.clone(),
         org: agent.org_id.clone(),
@@ -45,7 +45,7 @@ pub fn batch(after: u64, events: Vec<InboundRow>, receipts: Vec<ReceiptEntry>) -
     }
 }
 
-/// Reads on from where the stream was read to.
+/// Applies a batch after the stored position.
 pub async fn read(store: &Store, events: Vec<InboundRow>) -> Applied {
     let after = store.find_log_position("INBOUND").await.unwrap();
     store
@@ -63,7 +63,7 @@ fn numbered(ids: &[&str]) -> Vec<(i64, String)> {
     (1..).zip(ids.iter().map(|id| (*id).to_owned())).collect()
 }
 
-/// The word about a contact, on each channel that there is one on.
+/// Reads the consent of a contact per channel.
 async fn consents(db: &Database) -> Vec<String> {
     const SQL: &str = "SELECT channel || ' ' || address || ' ' || status || ' ' || source FROM consents ORDER BY 1";
     db.texts(SQL).await
@@ -101,27 +101,27 @@ async fn last_inbound(db: &Database, agent: &Agent, channel: &ChannelId, address
 }
 
 both_engines! {
-    async fn an_event_comes_back_as_it_came_in(db: &Database) {
+    async fn reads_inbound_event_as_applied(db: &Database) {
         let agent = new_agent(db).await;
-        let said = InboundRow {
+        let event = InboundRow {
             data: json!({ "name": "Zoë \"Z\" 🙂", "list": [1, null, true, {}], "deep": { "a": [] } }),
             content: Some((0..=255).collect()),
             channel: Channel::Whatsapp,
-            ..says(&agent, "e1", PERSON)
+            ..inbound_event(&agent, "e1", PERSON)
         };
-        let silent = InboundRow { content: None, ..says(&agent, "e2", PERSON) };
+        let silent = InboundRow { content: None, ..inbound_event(&agent, "e2", PERSON) };
         let at = morning() + TimeDelta::microseconds(123_456);
-        let batch = InboundBatch { at, ..batch(0, vec![said.clone(), silent], vec![]) };
+        let batch = InboundBatch { at, ..batch(0, vec![event.clone(), silent], vec![]) };
         assert_eq!(db.apply_inbound(&batch, &|_| None).await.unwrap().added, 2);
         let expected = AgentEvent {
             seq: 1,
             id: "e1".into(),
             kind: "message.inbound".into(),
             channel: Some("whatsapp".into()),
-            state: "waiting".into(),
-            reason: "agent_offline".into(),
-            data: said.data,
-            content: said.content,
+            state: EventState::Waiting,
+            reason: EventReason::AgentOffline,
+            data: event.data,
+            content: event.content,
             tries: 0,
             created_at: at,
         };
@@ -130,15 +130,15 @@ both_engines! {
         assert_eq!(db.texts("SELECT contact FROM events ORDER BY seq").await, [PERSON, PERSON]);
     }
 
-    async fn a_batch_is_written_down_once(db: &Database) {
+    async fn batch_is_applied_once(db: &Database) {
         let agent = new_agent(db).await;
-        let first = InboundBatch { position: 7, ..batch(0, vec![says(&agent, "e1", PERSON)], vec![]) };
+        let first = InboundBatch { position: 7, ..batch(0, vec![inbound_event(&agent, "e1", PERSON)], vec![]) };
         db.apply_inbound(&first, &|_| None).await.unwrap();
         assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 7);
 
-        // Another reader that believes it is still at the beginning, and one that believes it is further on.
+        // A reader with an older position, and one with a newer position.
         for after in [0, 6, 8] {
-            let stop = InboundRow { consent: Some(false), ..says(&agent, "e2", PERSON) };
+            let stop = InboundRow { consent: Some(false), ..inbound_event(&agent, "e2", PERSON) };
             let stale = batch(after, vec![stop], vec![]);
             assert!(matches!(db.apply_inbound(&stale, &|_| None).await, Err(StoreError::Conflict)));
         }
@@ -146,16 +146,16 @@ both_engines! {
         assert_eq!(log(db, &agent).await, numbered(&["e1"]));
         assert_eq!(consents(db).await, [""; 0]);
         assert_eq!(db.find_event_positions(&agent.id).await.unwrap(), Some(EventPositions { event_seq: 1, event_cursor: 0 }));
-        let next = batch(7, vec![says(&agent, "e2", PERSON)], vec![]);
+        let next = batch(7, vec![inbound_event(&agent, "e2", PERSON)], vec![]);
         db.apply_inbound(&next, &|_| None).await.unwrap();
         assert_eq!(log(db, &agent).await, numbered(&["e1", "e2"]));
     }
 
-    async fn readers_of_the_same_moment_write_it_down_once(db: &Database) {
+    async fn concurrent_readers_apply_batch_once(db: &Database) {
         let agent = new_agent(db).await;
         let replicas = [db.replica().await, db.replica().await, db.replica().await];
         for after in 0..10 {
-            let batch = batch(after, vec![says(&agent, &format!("e{after}"), PERSON)], vec![]);
+            let batch = batch(after, vec![inbound_event(&agent, &format!("e{after}"), PERSON)], vec![]);
             let tries = replicas.iter().map(|store| store.apply_inbound(&batch, &|_| None));
             let applied = futures::future::join_all(tries).await;
             assert_eq!(applied.iter().filter(|applied| applied.is_ok()).count(), 1);
@@ -165,9 +165,9 @@ both_engines! {
         assert_eq!(log(db, &agent).await.len(), 10);
     }
 
-    async fn nothing_is_written_of_a_batch_that_fails(db: &Database) {
+    async fn failed_batch_writes_nothing(db: &Database) {
         let agent = new_agent(db).await;
-        let stop = InboundRow { consent: Some(false), ..says(&agent, "e1", PERSON) };
+        let stop = InboundRow { consent: Some(false), ..inbound_event(&agent, "e1", PERSON) };
         db.execute("ALTER TABLE deliveries RENAME TO elsewhere").await;
         assert!(db.apply_inbound(&batch(0, vec![stop.clone()], vec![]), &|_| None).await.is_err());
         db.execute("ALTER TABLE elsewhere RENAME TO deliveries").await;
@@ -177,77 +177,77 @@ both_engines! {
         assert_eq!(read(db, vec![stop]).await.added, 1);
     }
 
-    async fn an_event_that_comes_twice_is_there_once(db: &Database) {
+    async fn repeated_event_is_stored_once(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
-        let twice = vec![says(&agent, "e1", PERSON), says(&agent, "e1", PERSON), says(&agent, "e2", PERSON)];
+        let twice = vec![inbound_event(&agent, "e1", PERSON), inbound_event(&agent, "e1", PERSON), inbound_event(&agent, "e2", PERSON)];
         assert_eq!(read(db, twice).await.added, 2);
-        // A later batch; once among others, once with nothing else.
-        assert_eq!(read(db, vec![says(&agent, "e2", PERSON), says(&agent, "e3", PERSON)]).await.added, 1);
-        let again = read(db, vec![says(&agent, "e1", PERSON), says(&other, "e1", PERSON)]).await;
+        // A later batch, with other events and alone.
+        assert_eq!(read(db, vec![inbound_event(&agent, "e2", PERSON), inbound_event(&agent, "e3", PERSON)]).await.added, 1);
+        let again = read(db, vec![inbound_event(&agent, "e1", PERSON), inbound_event(&other, "e1", PERSON)]).await;
         assert_eq!((again.added, again.agents.len()), (0, 0));
         assert_eq!(log(db, &agent).await, numbered(&["e1", "e2", "e3"]));
         assert_eq!(log(db, &other).await, []);
         assert_eq!(db.find_event_positions(&agent.id).await.unwrap(), Some(EventPositions { event_seq: 3, event_cursor: 0 }));
 
-        // One that the agent has: it is known all the same.
+        // A delivered event is known too.
         db.ack_events(&agent.id, 3, morning()).await.unwrap();
-        assert_eq!(read(db, vec![says(&agent, "e3", PERSON)]).await.added, 0);
+        assert_eq!(read(db, vec![inbound_event(&agent, "e3", PERSON)]).await.added, 0);
     }
 
-    async fn events_are_numbered_in_their_order_across_batches_and_agents(db: &Database) {
+    async fn numbers_events_in_order_across_batches(db: &Database) {
         let (ada, bob) = (new_agent(db).await, new_agent(db).await);
-        read(db, vec![says(&ada, "a1", PERSON), says(&bob, "b1", PERSON), says(&ada, "a2", STRANGER)]).await;
-        read(db, vec![says(&bob, "b2", STRANGER), says(&bob, "b3", PERSON), says(&ada, "a3", PERSON)]).await;
+        read(db, vec![inbound_event(&ada, "a1", PERSON), inbound_event(&bob, "b1", PERSON), inbound_event(&ada, "a2", STRANGER)]).await;
+        read(db, vec![inbound_event(&bob, "b2", STRANGER), inbound_event(&bob, "b3", PERSON), inbound_event(&ada, "a3", PERSON)]).await;
         assert_eq!(log(db, &ada).await, numbered(&["a1", "a2", "a3"]));
         assert_eq!(log(db, &bob).await, numbered(&["b1", "b2", "b3"]));
-        // The other way to append counts on from there.
+        // `append_event` continues the numbers.
         let data = json!({});
         let event = crate::NewEvent {
-            agent: &ada.id, id: "a4", kind: "k", channel: None, reason: "agent_offline", data: &data,
+            agent: &ada.id, id: "a4", kind: "k", channel: None, reason: EventReason::AgentOffline, data: &data,
         };
         assert!(db.append_event(&event, morning()).await.unwrap());
-        read(db, vec![says(&ada, "a4", PERSON), says(&ada, "a5", PERSON)]).await;
+        read(db, vec![inbound_event(&ada, "a4", PERSON), inbound_event(&ada, "a5", PERSON)]).await;
         assert_eq!(log(db, &ada).await, numbered(&["a1", "a2", "a3", "a4", "a5"]));
     }
 
-    async fn an_agent_that_is_gone_has_no_log_and_holds_up_nobody(db: &Database) {
+    async fn deleted_agent_does_not_block_the_batch(db: &Database) {
         let agent = new_agent(db).await;
         let gone = Agent { id: AgentId::generate(), ..agent.clone() };
         let foreign = InboundRow {
             org: OrgId::generate(),
             consent: Some(false),
             channel_id: Some(ChannelId::generate()),
-            ..says(&gone, "g1", PERSON)
+            ..inbound_event(&gone, "g1", PERSON)
         };
-        // The person's word is for the organization, which is still there.
-        let stop = InboundRow { consent: Some(false), ..says(&gone, "g2", PERSON) };
-        let applied = read(db, vec![foreign, stop, says(&agent, "e1", PERSON)]).await;
+        // Consent belongs to the organization, which still exists.
+        let stop = InboundRow { consent: Some(false), ..inbound_event(&gone, "g2", PERSON) };
+        let applied = read(db, vec![foreign, stop, inbound_event(&agent, "e1", PERSON)]).await;
         assert_eq!((applied.added, applied.agents), (1, vec![agent.id.clone()]));
         assert_eq!(log(db, &agent).await, numbered(&["e1"]));
         assert_eq!(consents(db).await, [format!("sms {PERSON} revoked keyword")]);
 
-        let applied = read(db, vec![says(&gone, "g3", PERSON)]).await;
+        let applied = read(db, vec![inbound_event(&gone, "g3", PERSON)]).await;
         assert_eq!((applied.added, applied.agents), (0, vec![]));
         assert_eq!(db.count("SELECT COUNT(*) FROM deliveries").await, 1);
     }
 
-    async fn characters_that_a_database_refuses_hold_up_nothing(db: &Database) {
+    async fn nul_characters_do_not_block_the_batch(db: &Database) {
         let agent = new_agent(db).await;
-        let odd = InboundRow { data: json!({ "name": "a\u{0}b\\u0000", "k\u{0}": 1 }), ..says(&agent, "e1", "a\u{0}b") };
+        let odd = InboundRow { data: json!({ "name": "a\u{0}b\\u0000", "k\u{0}": 1 }), ..inbound_event(&agent, "e1", "a\u{0}b") };
         assert_eq!(read(db, vec![odd]).await.added, 1);
         let event = db.find_event(&agent.id, "e1").await.unwrap().unwrap();
         assert_eq!(event.data, json!({ "name": "a\u{fffd}b\\u0000", "k\u{fffd}": 1 }));
     }
 
-    async fn an_empty_batch_only_moves_on(db: &Database) {
+    async fn empty_batch_only_advances_position(db: &Database) {
         new_agent(db).await;
         let applied = read(db, vec![]).await;
-        assert_eq!((applied.added, applied.agents.len(), applied.moved.len()), (0, 0, 0));
+        assert_eq!((applied.added, applied.agents.len(), applied.transitions.len()), (0, 0, 0));
         assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 1);
         assert!(db.find_log_position("NOWHERE").await.is_err());
     }
 
-    async fn a_keyword_takes_consent_back_and_gives_it_again(db: &Database) {
+    async fn keywords_revoke_and_grant_consent(db: &Database) {
         let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
         let org = (&ours.org_id, &theirs.org_id);
         for (channel, recipient, key) in [
@@ -262,7 +262,7 @@ both_engines! {
         let sent = db.find_scheduled(&ours.id, "k2").await.unwrap().unwrap();
         db.close_scheduled(&sent.id(), None).await.unwrap();
 
-        read(db, vec![InboundRow { consent: Some(false), ..says(&ours, "e1", PERSON) }]).await;
+        read(db, vec![InboundRow { consent: Some(false), ..inbound_event(&ours, "e1", PERSON) }]).await;
         assert_eq!(consents(db).await, [format!("sms {PERSON} revoked keyword")]);
         const SQL: &str = "SELECT idempotency_key || ': ' || state || coalesce(' ' || failure, '') || ' '
             || CASE WHEN request IS NULL THEN 'empty' ELSE 'full' END FROM scheduled_sends ORDER BY 1";
@@ -275,24 +275,24 @@ both_engines! {
         ];
         assert_eq!(db.texts(SQL).await, expected);
 
-        // It comes back; the repetition of the old word changes nothing.
-        let start = InboundRow { consent: Some(true), ..says(&ours, "e2", PERSON) };
-        let repeated = InboundRow { consent: Some(false), ..says(&ours, "e1", PERSON) };
+        // Consent is granted again; a repeated old event changes nothing.
+        let start = InboundRow { consent: Some(true), ..inbound_event(&ours, "e2", PERSON) };
+        let repeated = InboundRow { consent: Some(false), ..inbound_event(&ours, "e1", PERSON) };
         read(db, vec![start, repeated]).await;
         assert_eq!(consents(db).await, [format!("sms {PERSON} granted keyword")]);
         assert_eq!(db.texts(SQL).await, expected, "what was cancelled stays so");
     }
 
-    async fn the_last_word_of_a_batch_counts(db: &Database) {
+    async fn last_keyword_of_batch_counts(db: &Database) {
         let agent = new_agent(db).await;
         let words = |first: bool, id: &str| {
             [first, !first, first].iter().enumerate().map(|(n, granted)| InboundRow {
                 consent: Some(*granted),
-                ..says(&agent, &format!("{id}{n}"), PERSON)
+                ..inbound_event(&agent, &format!("{id}{n}"), PERSON)
             }).collect::<Vec<_>>()
         };
-        let email = InboundRow { consent: Some(true), channel: Channel::Email, ..says(&agent, "m", PERSON) };
-        let stranger = InboundRow { consent: Some(true), ..says(&agent, "s", STRANGER) };
+        let email = InboundRow { consent: Some(true), channel: Channel::Email, ..inbound_event(&agent, "m", PERSON) };
+        let stranger = InboundRow { consent: Some(true), ..inbound_event(&agent, "s", STRANGER) };
         let mut events = words(false, "a");
         events.extend([email, stranger]);
         read(db, events).await;
@@ -306,16 +306,16 @@ both_engines! {
         assert_eq!(consents(db).await[2], format!("sms {PERSON} granted keyword"));
     }
 
-    async fn a_window_opens_and_is_never_shortened(db: &Database) {
+    async fn window_opens_and_is_never_shortened(db: &Database) {
         let agent = new_agent(db).await;
         let channel = sender(db, &agent, Channel::Whatsapp, "+14155550100").await;
         let writes = |id: &str| InboundRow {
             channel: Channel::Whatsapp,
             channel_id: Some(channel.clone()),
-            ..says(&agent, id, PERSON)
+            ..inbound_event(&agent, id, PERSON)
         };
         assert_eq!(last_inbound(db, &agent, &channel, PERSON).await, None);
-        // Twice in one batch, which is one window.
+        // Twice in one batch: one window.
         read(db, vec![writes("e1"), writes("e2")]).await;
         assert_eq!(last_inbound(db, &agent, &channel, PERSON).await, Some(morning()));
         assert_eq!(last_inbound(db, &agent, &channel, STRANGER).await, None);
@@ -332,12 +332,12 @@ both_engines! {
     async fn only_whatsapp_has_windows(db: &Database) {
         let agent = new_agent(db).await;
         let channel = sender(db, &agent, Channel::Sms, "+14155550100").await;
-        let writes = InboundRow { channel_id: Some(channel.clone()), ..says(&agent, "e1", PERSON) };
+        let writes = InboundRow { channel_id: Some(channel.clone()), ..inbound_event(&agent, "e1", PERSON) };
         assert_eq!(read(db, vec![writes]).await.added, 1);
         assert_eq!(last_inbound(db, &agent, &channel, PERSON).await, None);
     }
 
-    async fn who_reads_may_deliver_where_nobody_does(db: &Database) {
+    async fn reader_claims_free_deliveries(db: &Database) {
         let (ada, bob) = (new_agent(db).await, new_agent(db).await);
         let reads = async |holder: &str, at: Timestamp, events: Vec<InboundRow>| {
             let after = db.find_log_position("INBOUND").await.unwrap();
@@ -349,61 +349,61 @@ both_engines! {
             agents.into_iter().map(|(is_claimed, agent)| (agent, is_claimed)).collect::<Vec<_>>()
         };
         let now = morning();
-        assert_eq!(reads("one", now, vec![says(&ada, "a1", PERSON)]).await, [(ada.id.clone(), true)]);
-        // Ada is being delivered to; Bob is not.
-        let both = vec![says(&bob, "b1", PERSON), says(&ada, "a2", PERSON)];
+        assert_eq!(reads("one", now, vec![inbound_event(&ada, "a1", PERSON)]).await, [(ada.id.clone(), true)]);
+        // The delivery to Ada is claimed; the delivery to Bob is not.
+        let both = vec![inbound_event(&bob, "b1", PERSON), inbound_event(&ada, "a2", PERSON)];
         assert_eq!(reads("two", now + seconds(1), both).await, [(ada.id.clone(), false), (bob.id.clone(), true)]);
-        // The one who delivers already is not told again: it notices that more has come.
-        let more = vec![says(&ada, "a3", PERSON)];
+        // The holder gets no second claim: its finish fails because of the new events.
+        let more = vec![inbound_event(&ada, "a3", PERSON)];
         assert_eq!(reads("one", now + seconds(2), more).await, [(ada.id.clone(), false)]);
-        // Its time is over.
-        let more = vec![says(&ada, "a4", PERSON)];
+        // The claim has ended.
+        let more = vec![inbound_event(&ada, "a4", PERSON)];
         assert_eq!(reads("two", now + HOLD + seconds(1), more).await, [(ada.id.clone(), true)]);
         let claimed = db.claim_free_delivery(&ada.id, "one", now + HOLD + seconds(1), now + HOLD * 2).await;
         assert_eq!(claimed.unwrap(), None);
     }
 
-    async fn what_comes_right_after_a_poke_is_written_down_too(db: &Database) {
+    async fn event_after_schedule_now_is_applied(db: &Database) {
         let agent = new_agent(db).await;
         let now = morning();
-        let applied = read(db, vec![says(&agent, "e1", PERSON)]).await;
+        let applied = read(db, vec![inbound_event(&agent, "e1", PERSON)]).await;
         assert!(db.finish_delivery(&applied.claims[0], "reader", None, 0, None).await.unwrap());
         db.schedule_delivery_now(&agent.id, now).await.unwrap();
-        assert_eq!(read(db, vec![says(&agent, "e2", PERSON)]).await.added, 1);
+        assert_eq!(read(db, vec![inbound_event(&agent, "e2", PERSON)]).await.added, 1);
         assert_eq!(log(db, &agent).await, numbered(&["e1", "e2"]));
         assert_eq!(db.claim_due_deliveries("other", 9, now, now + HOLD).await.unwrap().len(), 1);
     }
 
-    async fn a_failing_callback_is_not_called_sooner_for_more_events(db: &Database) {
+    async fn new_events_do_not_hasten_failing_callback(db: &Database) {
         let agent = new_agent(db).await;
-        let claim = &read(db, vec![says(&agent, "e1", PERSON)]).await.claims[0];
+        let claim = &read(db, vec![inbound_event(&agent, "e1", PERSON)]).await.claims[0];
         let (now, later) = (morning(), morning() + seconds(300));
         assert!(db.finish_delivery(claim, "reader", Some(later), 3, None).await.unwrap());
-        let applied = read(db, vec![says(&agent, "e2", PERSON)]).await;
+        let applied = read(db, vec![inbound_event(&agent, "e2", PERSON)]).await;
         assert_eq!((applied.agents, applied.claims.len()), (vec![agent.id.clone()], 0));
         assert_eq!(db.claim_free_delivery(&agent.id, "reader", now, later).await.unwrap(), None);
         let claim = db.claim_free_delivery(&agent.id, "reader", later, later + HOLD).await.unwrap().unwrap();
         assert_eq!((claim.generation, claim.failures), (2, 3));
 
-        // Nobody calls it any more; what comes then is a reason to try once more.
+        // The callback is not called any more; a new event makes it due once more.
         assert!(db.finish_delivery(&claim, "reader", None, 9, None).await.unwrap());
-        read(db, vec![says(&agent, "e3", PERSON)]).await;
+        read(db, vec![inbound_event(&agent, "e3", PERSON)]).await;
         assert!(db.claim_free_delivery(&agent.id, "reader", now, later).await.unwrap().is_some());
     }
 
-    async fn the_position_moves_without_a_batch(db: &Database) {
-        read(db, vec![says(&new_agent(db).await, "e1", PERSON)]).await;
-        assert!(!db.skip_log_entry("INBOUND", 7, 8).await.unwrap(), "nobody has read up to there");
+    async fn position_advances_without_batch(db: &Database) {
+        read(db, vec![inbound_event(&new_agent(db).await, "e1", PERSON)]).await;
+        assert!(!db.skip_log_entry("INBOUND", 7, 8).await.unwrap(), "not the stored position");
         assert!(db.skip_log_entry("INBOUND", 1, 2).await.unwrap());
         assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 2);
         assert!(db.skip_log_entry("INBOUND", 2, 0).await.unwrap(), "back to the beginning of a stream that was lost");
         assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 0);
     }
 
-    async fn what_is_quiet_is_not_pushed(db: &Database) {
+    async fn quiet_event_is_not_pushed(db: &Database) {
         let agent = new_agent(db).await;
-        let quiet = InboundRow { is_quiet: true, ..says(&agent, "e1", PERSON) };
-        read(db, vec![quiet, says(&agent, "e2", PERSON)]).await;
+        let quiet = InboundRow { is_quiet: true, ..inbound_event(&agent, "e1", PERSON) };
+        read(db, vec![quiet, inbound_event(&agent, "e2", PERSON)]).await;
         let held = async |to_push| {
             let hold = EventLease {
                 channel: None,
@@ -423,44 +423,44 @@ both_engines! {
         assert_eq!(all.len(), 2, "it waits like any other");
     }
 
-    async fn what_a_callback_refuses_is_put_off_and_what_the_same_person_said_later_too(db: &Database) {
+    async fn rescheduled_event_holds_back_later_ones(db: &Database) {
         let agent = new_agent(db).await;
-        read(db, vec![says(&agent, "e1", PERSON), says(&agent, "e2", PERSON), says(&agent, "e3", STRANGER)]).await;
+        read(db, vec![inbound_event(&agent, "e1", PERSON), inbound_event(&agent, "e2", PERSON), inbound_event(&agent, "e3", STRANGER)]).await;
         let (now, later) = (morning(), morning() + seconds(60));
         let to_call = async |at: Timestamp| {
             let hold = EventLease { channel: None, max_tries: Some(8), to_push: true, limit: 9, now: at, until: at };
             let held = db.lease_waiting_events(&agent.id, &hold).await.unwrap();
             held.into_iter().map(|event| event.id).collect::<Vec<_>>()
         };
-        db.reschedule_event(&agent.id, 1, "callback_failed", Some(later)).await.unwrap();
+        db.reschedule_event(&agent.id, 1, EventReason::CallbackFailed, Some(later)).await.unwrap();
         assert_eq!(to_call(now + seconds(1)).await, ["e3"], "another person is not held up");
         assert_eq!(to_call(later).await, ["e1", "e2", "e3"]);
-        // The agent itself gets them whenever it comes.
+        // A polling agent gets them at any time.
         let hold = EventLease { channel: None, max_tries: None, to_push: false, limit: 9, now: later + seconds(1), until: later };
-        db.reschedule_event(&agent.id, 1, "callback_failed", Some(later + seconds(600))).await.unwrap();
+        db.reschedule_event(&agent.id, 1, EventReason::CallbackFailed, Some(later + seconds(600))).await.unwrap();
         assert_eq!(db.lease_waiting_events(&agent.id, &hold).await.unwrap().len(), 3);
     }
 
-    async fn what_was_delivered_lingers_and_is_forgotten(db: &Database) {
+    async fn retained_content_is_purged_later(db: &Database) {
         let agent = new_agent(db).await;
-        read(db, vec![says(&agent, "e1", PERSON), says(&agent, "e2", PERSON)]).await;
+        read(db, vec![inbound_event(&agent, "e1", PERSON), inbound_event(&agent, "e2", PERSON)]).await;
         let content = async |id: &str| db.find_event(&agent.id, id).await.unwrap().unwrap().content;
         db.confirm_events(&agent.id, &[1], true, morning()).await.unwrap();
-        assert!(content("e1").await.is_some(), "somebody may be about to read it");
+        assert!(content("e1").await.is_some(), "a polling client may be about to read it");
         assert_eq!(db.purge_delivered(morning()).await.unwrap(), 0);
         assert_eq!(db.purge_delivered(morning() + seconds(10)).await.unwrap(), 1);
         assert!(content("e1").await.is_none());
         assert!(content("e2").await.is_some(), "this one waits");
     }
 
-    async fn failures_of_the_callback_are_forgotten(db: &Database) {
+    async fn reset_tries_makes_events_callable(db: &Database) {
         let agent = new_agent(db).await;
-        read(db, vec![says(&agent, "e1", PERSON)]).await;
-        db.release_events(&agent.id, &[1], "callback_failed", true).await.unwrap();
+        read(db, vec![inbound_event(&agent, "e1", PERSON)]).await;
+        db.release_events(&agent.id, &[1], EventReason::CallbackFailed, true).await.unwrap();
         let tries = async || db.find_event(&agent.id, "e1").await.unwrap().unwrap().tries;
         assert_eq!(tries().await, 1);
         db.reset_tries(&new_agent(db).await.id).await.unwrap();
-        assert_eq!(tries().await, 1, "somebody else's");
+        assert_eq!(tries().await, 1, "of another agent");
         db.reset_tries(&agent.id).await.unwrap();
         assert_eq!(tries().await, 0);
     }

@@ -1,4 +1,4 @@
-//! What is asked all the time is found by an index, never by reading a table from end to end.
+//! Frequent statements find their rows by an index and never read a whole table.
 
 use butt_dial_domain::{
     CallId, ChannelId,
@@ -9,14 +9,14 @@ use futures::future::join_all;
 
 use super::*;
 use super::{
-    calls::rings,
+    calls::inbound_call,
     follow_ups::follow_up,
-    inbound::{HOLD, PERSON, batch, says},
+    inbound::{HOLD, PERSON, batch, inbound_event},
 };
 use crate::{Acceptance, CallChange, EventLease, ReceiptEntry};
 
-/// Tables as they are after some time: each statement fills one, with rows of these numbers.
-const PAST: [&str; 11] = [
+/// Statements that fill the tables with rows of these numbers, as after some time of use.
+const FILL: [&str; 11] = [
     "INSERT INTO agents (id, org_id, display_name, status, event_seq, created_at)
         SELECT 'a' || n, (SELECT MIN(id) FROM organizations), 'Bot', 'active', 0, now() FROM generate_series({rows}) n",
     "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at)
@@ -54,7 +54,7 @@ const PAST: [&str; 11] = [
         FROM generate_series({rows}) n",
 ];
 
-fn tells(n: u64, by_id: bool) -> ReceiptEntry {
+fn receipt(n: u64, by_id: bool) -> ReceiptEntry {
     ReceiptEntry {
         carrier: "simulator".into(),
         receipt: Receipt {
@@ -69,8 +69,8 @@ fn tells(n: u64, by_id: bool) -> ReceiptEntry {
     }
 }
 
-/// A round of all that happens, a hundred times a second maybe.
-async fn live_through(store: &Store, agent: &Agent, round: u64) {
+/// Runs one round of all frequent operations.
+async fn run_round(store: &Store, agent: &Agent, round: u64) {
     let now = morning() + HOLD * round as i32 * 3;
     let until = now + HOLD;
     let busy = AgentId::from("a7");
@@ -81,10 +81,10 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
     let route = store.find_route(Channel::Sms, "+1100").await.unwrap().unwrap();
     let mut events = Vec::new();
     for n in 0..128 {
-        let mut event = says(&of_busy, &format!("r{round}-{n}"), PERSON);
+        let mut event = inbound_event(&of_busy, &format!("r{round}-{n}"), PERSON);
         event.agent = AgentId::from(format!("a{}", 1 + n % 50));
         event.channel_id = Some(route.channel_id.clone());
-        // Only these have windows.
+        // Only WhatsApp has windows.
         if n % 3 == 0 {
             event.channel = Channel::Whatsapp;
         }
@@ -93,10 +93,10 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
         event.follow_up = (n % 32 == 0).then(|| follow_up(&event.id));
         events.push(event);
     }
-    let receipts = (0..64).map(|n| tells(1 + round * 64 + n, n % 2 == 0)).collect();
+    let receipts = (0..64).map(|n| receipt(1 + round * 64 + n, n % 2 == 0)).collect();
     let mut batch = batch(round, events, receipts);
     batch.at = now;
-    batch.calls = (0..32).map(|n| hears(&of_busy, round * 32 + n)).collect();
+    batch.calls = (0..32).map(|n| call_report(&of_busy, round * 32 + n)).collect();
     assert_eq!(store.apply_inbound(&batch, &|_| None).await.unwrap().added, 128);
 
     for channel in [None, Some(Channel::Sms)] {
@@ -118,7 +118,7 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
         let seqs: Vec<i64> = held.iter().map(|event| event.seq).collect();
         store.confirm_events(&busy, &seqs[..10], false, now).await.unwrap();
         store
-            .release_events(&busy, &seqs[10..], "callback_failed", true)
+            .release_events(&busy, &seqs[10..], EventReason::CallbackFailed, true)
             .await
             .unwrap();
     }
@@ -149,10 +149,10 @@ async fn live_through(store: &Store, agent: &Agent, round: u64) {
     call(store, &busy, round).await;
 }
 
-/// What sends ask and write, all at once.
+/// Runs the reads and writes of concurrent sends.
 async fn send(store: &Store, agent: &Agent, channel: &ChannelId, round: u64) {
     store.find_profile(&agent.id).await.unwrap().unwrap();
-    store.find_token("nobody's").await.unwrap();
+    store.find_token("unknown").await.unwrap();
     let sends: Vec<AcceptedSend> = (0..32).map(|n| text(agent, &format!("new{round}-{n}"))).collect();
     let channel = (channel, Channel::Sms);
     let known = sends
@@ -181,7 +181,7 @@ async fn send(store: &Store, agent: &Agent, channel: &ChannelId, round: u64) {
         .has_duplicate_in_flight(&store.find_message(&id).await.unwrap().unwrap())
         .await
         .unwrap();
-    for id in [id.as_str(), &carrier_id, "nobody's"] {
+    for id in [id.as_str(), &carrier_id, "unknown"] {
         store.find_agent_message(&agent.id, id).await.unwrap();
     }
     store
@@ -196,8 +196,8 @@ async fn send(store: &Store, agent: &Agent, channel: &ChannelId, round: u64) {
         .unwrap();
 }
 
-/// Of a call by the carrier's id, by ours, and of a new one.
-fn hears(agent: &Agent, n: u64) -> CallChange {
+/// A report by carrier id, by call id, or of a new call.
+fn call_report(agent: &Agent, n: u64) -> CallChange {
     let known = CallChange {
         status: Some(CallStatus::InProgress),
         ..CallChange::of_carrier("simulator", &format!("CA{n}"), morning())
@@ -209,7 +209,7 @@ fn hears(agent: &Agent, n: u64) -> CallChange {
             ..known
         },
         _ => CallChange {
-            open: Some(rings(agent, &format!("new{n}"))),
+            open: Some(inbound_call(agent, &format!("new{n}"))),
             ..known
         },
     }
@@ -229,7 +229,7 @@ async fn call(store: &Store, busy: &AgentId, round: u64) {
         status: AgentStatus::Active,
         created_at: morning(),
     };
-    store.open_call(&rings(&of_busy, &carrier_id)).await.unwrap();
+    store.open_call(&inbound_call(&of_busy, &carrier_id)).await.unwrap();
     let call = store.find_call(busy, &carrier_id).await.unwrap().unwrap();
     for only_live in [false, true] {
         let calls = store.list_calls(busy, only_live, 9, Some(call.id.as_str())).await;
@@ -246,16 +246,16 @@ async fn call(store: &Store, busy: &AgentId, round: u64) {
     store.settle_call(&call, &|_| Some(Micros(1)), morning()).await.unwrap();
 }
 
-/// More than it takes until Postgres plans for all values at once.
+/// More than Postgres runs before it switches to a generic plan.
 const ROUNDS: u64 = 8;
-/// Rows of each table while the database is young, and when it has grown.
+/// Rows of each table before and after the growth.
 const YOUNG: u64 = 4_000;
 const GROWN: u64 = 40_000;
-/// Rows of a table, or entries of an index, that a round may read: some for each row that it is about, never all of an agent's.
-const ENOUGH: i64 = 600;
+/// Rows of a table, or entries of an index, that a round may read: a few per affected row, never all rows of an agent.
+const MAX_READS: i64 = 600;
 
-/// Nobody else looks at the tables meanwhile. An autovacuum would count their rows, and while it holds its snapshot Postgres
-/// passes by what was written over again and again, and we would count that.
+/// Turns autovacuum off. It would update the statistics, and while it holds a snapshot, Postgres reads dead row versions again
+/// and again, which would be counted.
 async fn stop_autovacuum(db: &Database) {
     db.execute(
         "DO $$ DECLARE name TEXT; BEGIN FOR name IN SELECT relname FROM pg_stat_user_tables LOOP
@@ -265,15 +265,15 @@ async fn stop_autovacuum(db: &Database) {
 }
 
 async fn fill(db: &Database, first: u64, last: u64) {
-    for sql in PAST {
+    for sql in FILL {
         db.execute(&sql.replace("{rows}", &format!("{first}, {last}"))).await;
     }
     db.execute("UPDATE agents SET event_seq = 50000 WHERE event_seq < 50000")
         .await;
 }
 
-/// Lives for these rounds. Returns the tables and indexes of which too much was read.
-async fn read_too_much(
+/// Runs these rounds. Returns the tables and indexes with too many reads.
+async fn excessive_reads(
     db: &Database,
     store: &Store,
     agent: &Agent,
@@ -281,23 +281,23 @@ async fn read_too_much(
 ) -> Vec<(String, i64)> {
     let before = db.reads(store).await;
     for round in rounds {
-        live_through(store, agent, round).await;
+        run_round(store, agent, round).await;
     }
     let after = db.reads(store).await.into_iter();
     let read = after.map(|(name, n)| (n - before.get(&name).unwrap_or(&0), name));
-    let too_much = read.filter(|(n, _)| *n > ENOUGH * ROUNDS as i64);
-    too_much.map(|(n, name)| (name, n)).collect()
+    let excessive = read.filter(|(n, _)| *n > MAX_READS * ROUNDS as i64);
+    excessive.map(|(n, name)| (name, n)).collect()
 }
 
-/// The messages of the past have no reservations, so there is no sum to check.
-async fn forget(db: &Database) {
+/// Deletes messages and spend: the filled messages have no reservations, so the sums would not match.
+async fn delete_messages(db: &Database) {
     db.execute("DELETE FROM messages").await;
     db.execute("DELETE FROM spend").await;
 }
 
 both_engines! {
-    async fn no_table_is_read_from_end_to_end(db: &Database) {
-        // Only Postgres counts what it reads, and only its planner guesses.
+    async fn reads_no_table_completely(db: &Database) {
+        // Only Postgres counts reads, and only its planner depends on statistics.
         if !db.is_postgres() {
             return;
         }
@@ -305,27 +305,27 @@ both_engines! {
         stop_autovacuum(db).await;
         fill(db, 1, GROWN).await;
         db.execute("ANALYZE").await;
-        let store = db.narrow_replica().await;
-        let too_much = read_too_much(db, &store, &agent, 0..ROUNDS).await;
-        assert!(too_much.is_empty(), "{too_much:?}");
+        let store = db.single_connection_replica().await;
+        let excessive = excessive_reads(db, &store, &agent, 0..ROUNDS).await;
+        assert!(excessive.is_empty(), "{excessive:?}");
         drop(store);
-        forget(db).await;
+        delete_messages(db).await;
     }
 
-    // A plan that was made when the tables were small and nobody had looked at them is kept while they grow.
-    async fn no_table_that_was_small_is_read_from_end_to_end_when_it_has_grown(db: &Database) {
+    // Cached plans from the time of small tables without statistics are used while the tables grow.
+    async fn reads_no_table_completely_after_it_has_grown(db: &Database) {
         if !db.is_postgres() {
             return;
         }
         let agent = new_agent(db).await;
         stop_autovacuum(db).await;
         fill(db, 1, YOUNG).await;
-        let store = db.narrow_replica().await;
-        read_too_much(db, &store, &agent, 0..ROUNDS).await;
+        let store = db.single_connection_replica().await;
+        excessive_reads(db, &store, &agent, 0..ROUNDS).await;
         fill(db, YOUNG + 1, GROWN).await;
-        let too_much = read_too_much(db, &store, &agent, ROUNDS..2 * ROUNDS).await;
-        assert!(too_much.is_empty(), "{too_much:?}");
+        let excessive = excessive_reads(db, &store, &agent, ROUNDS..2 * ROUNDS).await;
+        assert!(excessive.is_empty(), "{excessive:?}");
         drop(store);
-        forget(db).await;
+        delete_messages(db).await;
     }
 }

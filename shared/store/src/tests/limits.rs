@@ -1,10 +1,10 @@
-//! Limits as somebody set them, and the counters of what was sent and spent.
+//! Limits, usage and spend.
 
 use super::*;
 use crate::{Spend, UsageRow};
 
 both_engines! {
-    async fn a_limit_is_a_number_or_none(db: &Database) {
+    async fn stores_limits_and_none(db: &Database) {
         let all = Limits {
             max_actions_per_minute: Some(0),
             max_actions_per_hour: Some(1),
@@ -17,14 +17,14 @@ both_engines! {
         assert_eq!(db.find_limits("agt:a").await.unwrap(), Some(all));
         assert_eq!(db.find_limits("org:a").await.unwrap(), None);
 
-        // None takes a limit away; it is not "as before".
+        // `None` removes a limit.
         db.set_limits("agt:a", &per_day(5), morning()).await.unwrap();
         assert_eq!(db.find_limits("agt:a").await.unwrap(), Some(per_day(5)));
         db.set_limits("agt:a", &Limits::default(), morning()).await.unwrap();
         assert_eq!(db.find_limits("agt:a").await.unwrap(), Some(Limits::default()));
     }
 
-    async fn usage_is_summed_by_channel_over_the_days(db: &Database) {
+    async fn sums_usage_per_channel_over_days(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         let sent = |agent: &Agent, channel, days, cost| {
             let send = AcceptedSend { channel, at: morning() + TimeDelta::days(days), ..text(agent, "") };
@@ -51,7 +51,7 @@ both_engines! {
         assert_eq!(sum("2026-12-01", "2026-12-31").await, []);
     }
 
-    async fn money_is_kept_by_scope_and_period(db: &Database) {
+    async fn lists_spend_by_scope_and_period(db: &Database) {
         let agent = new_agent(db).await;
         let (scope, org) = (format!("agt:{}", agent.id), format!("org:{}", agent.org_id));
         assert_eq!(db.list_spend(&scope, DAY, MONTH).await.unwrap(), []);

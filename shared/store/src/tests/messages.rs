@@ -1,4 +1,4 @@
-//! Messages as they were written down: all of it comes back, to its agent only, and what is unreadable is named.
+//! Stored messages: complete, visible to their agent only, and an error for corrupt rows.
 
 use butt_dial_domain::message::{Status, ThreadRef};
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::Attempt;
 
 both_engines! {
-    async fn a_message_comes_back_as_it_was_accepted(db: &Database) {
+    async fn reads_message_as_accepted(db: &Database) {
         let agent = new_agent(db).await;
         let send = AcceptedSend {
             channel: Channel::Email,
@@ -41,10 +41,10 @@ both_engines! {
         assert!(db.find_message(&MessageId::generate()).await.unwrap().is_none());
     }
 
-    async fn an_agent_finds_its_own_by_either_id(db: &Database) {
+    async fn finds_own_message_by_id_or_carrier_id(db: &Database) {
         let (agent, neighbour) = {
             let agent = new_agent(db).await;
-            let neighbour = recipient_agent(db, &agent.org_id).await;
+            let neighbour = new_agent_in(db, &agent.org_id).await;
             (agent, neighbour)
         };
         let send = text(&agent, "k");
@@ -68,12 +68,12 @@ both_engines! {
         assert!(db.find_agent_message(&agent.id, "SM2").await.unwrap().is_none());
     }
 
-    async fn a_twin_under_way_is_seen_until_it_is_settled(db: &Database) {
+    async fn finds_duplicate_until_it_is_settled(db: &Database) {
         let agent = new_agent(db).await;
         let (first, second) = (text(&agent, "a"), text(&agent, "b"));
         db.accept_send(first.clone()).await.unwrap();
         let message = db.find_message(&first.id).await.unwrap().unwrap();
-        assert!(!db.has_duplicate_in_flight(&message).await.unwrap(), "it is no twin of its own");
+        assert!(!db.has_duplicate_in_flight(&message).await.unwrap(), "a message is no duplicate of itself");
 
         db.accept_send(second.clone()).await.unwrap();
         assert!(db.has_duplicate_in_flight(&message).await.unwrap());
@@ -86,7 +86,7 @@ both_engines! {
         assert!(!db.has_duplicate_in_flight(&message).await.unwrap());
     }
 
-    async fn an_attempt_is_written_before_and_finished_after(db: &Database) {
+    async fn attempt_starts_on_accept_and_finishes_on_settle(db: &Database) {
         let agent = new_agent(db).await;
         let send = text(&agent, "k");
         db.accept_send(send.clone()).await.unwrap();
@@ -117,7 +117,7 @@ both_engines! {
         assert_eq!(message.updated_at, settlement.at);
     }
 
-    async fn an_unreadable_message_is_named(db: &Database) {
+    async fn reports_corrupt_message(db: &Database) {
         let agent = new_agent(db).await;
         let send = text(&agent, "k");
         db.accept_send(send.clone()).await.unwrap();
@@ -131,7 +131,7 @@ both_engines! {
 }
 
 both_engines! {
-    async fn a_message_is_found_by_its_key_and_by_what_its_carrier_calls_it(db: &Database) {
+    async fn finds_message_by_key_and_by_carrier_id(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         let send = text(&agent, "key");
         db.accept_send(send.clone()).await.unwrap();
@@ -143,9 +143,9 @@ both_engines! {
         let of_carrier = async |carrier: &str, carrier_id: &str, id: Option<&MessageId>| {
             db.find_carrier_message(carrier, carrier_id, id).await.unwrap().map(|m| m.id)
         };
-        assert_eq!(of_carrier("simulator", "SM1", None).await, None, "nobody knows this id yet");
+        assert_eq!(of_carrier("simulator", "SM1", None).await, None, "the id is unknown");
         assert_eq!(of_carrier("simulator", "SM1", Some(&send.id)).await, Some(send.id.clone()));
-        assert_eq!(of_carrier("other", "SM1", Some(&send.id)).await, None, "another carrier's word");
+        assert_eq!(of_carrier("other", "SM1", Some(&send.id)).await, None, "another carrier");
         let result = SendResult::Accepted {
             carrier_id: "SM1".into(),
             carrier_status: "queued".into(),

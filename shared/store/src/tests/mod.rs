@@ -1,5 +1,5 @@
-//! The store's tests. Each runs on both engines, in a database of its own, against the real thing. When a test is over, the
-//! money of its database has to add up and the store's tasks have to end.
+//! The tests of the store. Each runs on both engines, in a separate database on a real server. At its end the spend must match
+//! the messages, and the tasks of the store must end.
 
 mod audit;
 mod calls;
@@ -7,8 +7,8 @@ mod channels;
 mod connect;
 mod contacts;
 mod costs;
-mod crowd;
 mod database;
+mod deadlocks;
 mod deferred_bodies;
 mod deliveries;
 mod encryption;
@@ -32,29 +32,32 @@ mod unavailable;
 use butt_dial_domain::{AgentId, Channel, MessageId, Micros, clock::Timestamp, limits::Limits, message::ThreadRef};
 use chrono::{TimeDelta, TimeZone as _, Utc};
 
-use crate::{AcceptedSend, Agent, AgentStatus, SendResult, SettledSend, Store, StoreError};
+use crate::{
+    AcceptedSend, Agent, AgentStatus, AttemptOutcome, EventReason, EventState, ScheduledState, SendResult, SettledSend,
+    Store, StoreError,
+};
 use database::Database;
 
-/// Makes of each test one for SQLite and one for Postgres. It is given an empty, migrated database.
+/// Makes two tests of each function, for SQLite and for Postgres, with an empty, migrated database.
 macro_rules! both_engines {
-    ($(async fn $name:ident($db:ident: &Database) $story:block)+) => {
+    ($(async fn $name:ident($db:ident: &Database) $body:block)+) => {
         $(
             mod $name {
                 use super::*;
 
-                async fn story($db: &Database) $story
+                async fn body($db: &Database) $body
 
                 #[tokio::test]
                 async fn sqlite() {
                     let db = Database::sqlite().await;
-                    story(&db).await;
+                    body(&db).await;
                     db.finish().await;
                 }
 
                 #[tokio::test]
                 async fn postgres() {
                     let db = Database::postgres().await;
-                    story(&db).await;
+                    body(&db).await;
                     db.finish().await;
                 }
             }
@@ -75,15 +78,15 @@ fn seconds(seconds: i64) -> TimeDelta {
     TimeDelta::seconds(seconds)
 }
 
-/// An active agent of a new organization.
+/// Creates an active agent of a new organization.
 async fn new_agent(store: &Store) -> Agent {
     let slug = butt_dial_domain::ids::unique();
     let org = store.create_organization("Acme", &slug, morning()).await.unwrap();
-    recipient_agent(store, &org.id).await
+    new_agent_in(store, &org.id).await
 }
 
-/// An active agent of this organization.
-async fn recipient_agent(store: &Store, org: &butt_dial_domain::OrgId) -> Agent {
+/// Creates an active agent of this organization.
+async fn new_agent_in(store: &Store, org: &butt_dial_domain::OrgId) -> Agent {
     let agent = Agent {
         id: AgentId::generate(),
         org_id: org.clone(),
@@ -95,7 +98,7 @@ async fn recipient_agent(store: &Store, org: &butt_dial_domain::OrgId) -> Agent 
     agent
 }
 
-/// What a send is estimated to cost, unless a test says otherwise.
+/// The default estimate of a send.
 const ESTIMATE: i64 = 1_000;
 
 /// A text message that passed every check; no limits.
@@ -141,10 +144,10 @@ fn per_month(micros: i64) -> Limits {
 
 fn settled(message: &MessageId, result: SendResult) -> SettledSend {
     let outcome = match result {
-        SendResult::Accepted { .. } => "accepted",
-        SendResult::Failed { .. } => "refused",
-        SendResult::Unknown { .. } => "unknown",
-        SendResult::Unconfirmed => "unconfirmed",
+        SendResult::Accepted { .. } => AttemptOutcome::Accepted,
+        SendResult::Failed { .. } => AttemptOutcome::Refused,
+        SendResult::Unknown { .. } => AttemptOutcome::Unknown,
+        SendResult::Unconfirmed => AttemptOutcome::Unconfirmed,
     };
     SettledSend {
         id: message.clone(),
@@ -175,7 +178,7 @@ fn unknown(check_at: Timestamp) -> SendResult {
     SendResult::Unknown { check_at }
 }
 
-/// Held and settled money of the scope on the day of the tests, having checked that the month says the same.
+/// Reads held and settled money of a scope on the day of the tests, and asserts that the month has the same.
 async fn spend(store: &Store, scope: &str) -> (i64, i64) {
     let rows = store.list_spend(scope, DAY, MONTH).await.unwrap();
     let sums: Vec<(i64, i64)> = rows.iter().map(|row| (row.held, row.settled)).collect();
@@ -186,10 +189,10 @@ async fn spend(store: &Store, scope: &str) -> (i64, i64) {
     }
 }
 
-/// Asserts that it is the error for this table, column and row.
-fn assert_corrupt<T: std::fmt::Debug>(answer: Result<T, StoreError>, place: (&str, &str, &str)) {
+/// Asserts a `Corrupt` error for this table, column and row.
+fn assert_corrupt<T: std::fmt::Debug>(answer: Result<T, StoreError>, expected: (&str, &str, &str)) {
     match answer {
-        Err(StoreError::Corrupt { table, column, row }) => assert_eq!((table, column, row.as_str()), place),
-        other => panic!("not told as corrupt: {other:?}"),
+        Err(StoreError::Corrupt { table, column, row, .. }) => assert_eq!((table, column, row.as_str()), expected),
+        other => panic!("not reported as corrupt: {other:?}"),
     }
 }

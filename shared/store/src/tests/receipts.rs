@@ -1,14 +1,14 @@
-//! What carriers say became of a message: it moves on, never back, and what was believed of its cost is corrected.
+//! Delivery receipts: they advance the status, never back, and correct the cost.
 
 use butt_dial_domain::inbound::{DeliveryStatus, Receipt};
 use serde_json::json;
 
-use super::inbound::{PERSON, batch, says};
+use super::inbound::{PERSON, batch, inbound_event};
 use super::*;
 use crate::{Applied, InboundBatch, InboundRow, ReceiptEntry, StatusTransition};
 
-/// By the carrier's id only.
-fn tells(carrier_id: &str, stage: DeliveryStatus) -> ReceiptEntry {
+/// A receipt with the carrier id only.
+fn receipt(carrier_id: &str, stage: DeliveryStatus) -> ReceiptEntry {
     ReceiptEntry {
         carrier: "simulator".into(),
         receipt: Receipt {
@@ -23,9 +23,9 @@ fn tells(carrier_id: &str, stage: DeliveryStatus) -> ReceiptEntry {
     }
 }
 
-/// By both ids.
-fn tells_of(message: &MessageId, carrier_id: &str, stage: DeliveryStatus) -> ReceiptEntry {
-    let mut entry = tells(carrier_id, stage);
+/// A receipt with both ids.
+fn receipt_with_id(message: &MessageId, carrier_id: &str, stage: DeliveryStatus) -> ReceiptEntry {
+    let mut entry = receipt(carrier_id, stage);
     entry.receipt.message = Some(message.clone());
     entry
 }
@@ -42,10 +42,10 @@ async fn receive(store: &Store, receipts: Vec<ReceiptEntry>) -> Applied {
 }
 
 fn stages(applied: &Applied) -> Vec<DeliveryStatus> {
-    applied.moved.iter().map(|moved| moved.stage).collect()
+    applied.transitions.iter().map(|moved| moved.stage).collect()
 }
 
-/// A message that the carrier took, under this id.
+/// Stores a message that the carrier accepted with this id.
 async fn sent(db: &Database, agent: &Agent, carrier_id: &str, cost: i64) -> MessageId {
     let send = text(agent, &format!("key of {carrier_id}"));
     db.accept_send(send.clone()).await.unwrap();
@@ -59,8 +59,8 @@ async fn sent(db: &Database, agent: &Agent, carrier_id: &str, cost: i64) -> Mess
     send.id
 }
 
-/// A message that is on its way, and whose fate nobody knows.
-async fn on_its_way(db: &Database, agent: &Agent, key: &str) -> MessageId {
+/// Stores a message that is being sent.
+async fn sending(db: &Database, agent: &Agent, key: &str) -> MessageId {
     let send = text(agent, key);
     db.accept_send(send.clone()).await.unwrap();
     send.id
@@ -96,7 +96,7 @@ fn permutations(stages: &[DeliveryStatus]) -> Vec<Vec<DeliveryStatus>> {
 }
 
 both_engines! {
-    async fn receipts_move_a_message_on_in_whatever_order_they_come(db: &Database) {
+    async fn receipt_order_does_not_change_the_status(db: &Database) {
         let agent = new_agent(db).await;
         let orders = permutations(&[DeliveryStatus::Queued, DeliveryStatus::Sent, DeliveryStatus::Delivered, DeliveryStatus::Read]);
         assert_eq!(orders.len(), 24);
@@ -110,61 +110,61 @@ both_engines! {
                     expected.push(*stage);
                 }
             }
-            // One batch each, and all of them in one batch.
+            // In one batch per receipt, and all in one batch.
             let mut moved = Vec::new();
             for stage in order {
-                moved.extend(stages(&receive(db, vec![tells(&one, *stage)]).await));
+                moved.extend(stages(&receive(db, vec![receipt(&one, *stage)]).await));
             }
             assert_eq!(moved, expected, "{order:?}");
-            let applied = receive(db, order.iter().map(|stage| tells(&all, *stage)).collect()).await;
+            let applied = receive(db, order.iter().map(|stage| receipt(&all, *stage)).collect()).await;
             assert_eq!(stages(&applied), expected, "{order:?}");
         }
         assert!(all_stages(db).await.iter().all(|line| line.ends_with(" read")));
     }
 
-    async fn the_first_end_stands(db: &Database) {
+    async fn first_final_status_stays(db: &Database) {
         let agent = new_agent(db).await;
         sent(db, &agent, "SM1", 10).await;
         sent(db, &agent, "SM2", 10).await;
-        assert_eq!(stages(&receive(db, vec![tells("SM1", DeliveryStatus::Delivered)]).await), [DeliveryStatus::Delivered]);
-        assert_eq!(stages(&receive(db, vec![tells("SM1", DeliveryStatus::Undelivered)]).await), []);
-        assert_eq!(stages(&receive(db, vec![tells("SM1", DeliveryStatus::Failed)]).await), []);
-        let at_once = vec![tells("SM2", DeliveryStatus::Undelivered), tells("SM2", DeliveryStatus::Delivered)];
+        assert_eq!(stages(&receive(db, vec![receipt("SM1", DeliveryStatus::Delivered)]).await), [DeliveryStatus::Delivered]);
+        assert_eq!(stages(&receive(db, vec![receipt("SM1", DeliveryStatus::Undelivered)]).await), []);
+        assert_eq!(stages(&receive(db, vec![receipt("SM1", DeliveryStatus::Failed)]).await), []);
+        let at_once = vec![receipt("SM2", DeliveryStatus::Undelivered), receipt("SM2", DeliveryStatus::Delivered)];
         assert_eq!(stages(&receive(db, at_once).await), [DeliveryStatus::Undelivered]);
         assert_eq!(all_stages(db).await, ["SM1 delivered", "SM2 undelivered"]);
-        assert_eq!(money(db, &agent).await, ((0, 20), 20), "undelivered is paid for");
+        assert_eq!(money(db, &agent).await, ((0, 20), 20), "undelivered is charged");
     }
 
-    async fn a_receipt_says_whose_message_it_was(db: &Database) {
+    async fn transition_names_agent_and_organization(db: &Database) {
         let agent = new_agent(db).await;
         let id = sent(db, &agent, "SM1", 10).await;
-        let mut entry = tells("SM1", DeliveryStatus::Undelivered);
+        let mut entry = receipt("SM1", DeliveryStatus::Undelivered);
         entry.receipt.error_code = Some("30003".into());
         let at = morning() + TimeDelta::microseconds(654_321);
         let batch = InboundBatch { at, ..batch(0, vec![], vec![entry.clone()]) };
         let applied = db.apply_inbound(&batch, &|_| None).await.unwrap();
-        let [moved] = &applied.moved[..] else { panic!("{applied:?}") };
+        let [moved] = &applied.transitions[..] else { panic!("{applied:?}") };
         assert_eq!((&moved.message, &moved.agent, &moved.org), (&id, &agent.id, &agent.org_id));
         assert_eq!((moved.channel, moved.recipient.as_str(), moved.stage), (Channel::Sms, PERSON, DeliveryStatus::Undelivered));
         assert_eq!(moved.receipt, entry.receipt);
         assert_eq!(db.texts("SELECT stage_error FROM messages").await, ["30003"]);
         assert_eq!((applied.added, applied.agents.len()), (0, 0));
-        // Delivered has no error, and the old one is not kept beside it.
-        receive(db, vec![tells("SM1", DeliveryStatus::Read)]).await;
+        // `delivered` has no error code, and the former one is removed.
+        receive(db, vec![receipt("SM1", DeliveryStatus::Read)]).await;
         assert_eq!(db.count("SELECT COUNT(*) FROM messages WHERE stage_error IS NULL AND stage = 'read'").await, 1);
     }
 
-    async fn moved_messages_make_events(db: &Database) {
+    async fn transitions_create_events(db: &Database) {
         let agent = new_agent(db).await;
         let id = sent(db, &agent, "SM1", 10).await;
         let event_of = |moved: &StatusTransition| (moved.stage != DeliveryStatus::Queued).then(|| InboundRow {
             kind: "message.status",
             data: json!({ "message": moved.message, "stage": moved.stage }),
             content: None,
-            ..says(&agent, &format!("{}-{}", moved.message, moved.stage.as_str()), &moved.recipient)
+            ..inbound_event(&agent, &format!("{}-{}", moved.message, moved.stage.as_str()), &moved.recipient)
         });
-        let receipts = [DeliveryStatus::Queued, DeliveryStatus::Sent, DeliveryStatus::Sent, DeliveryStatus::Delivered].map(|stage| tells("SM1", stage));
-        let batch = batch(0, vec![says(&agent, "e1", PERSON)], receipts.into());
+        let receipts = [DeliveryStatus::Queued, DeliveryStatus::Sent, DeliveryStatus::Sent, DeliveryStatus::Delivered].map(|stage| receipt("SM1", stage));
+        let batch = batch(0, vec![inbound_event(&agent, "e1", PERSON)], receipts.into());
         let applied = db.apply_inbound(&batch, &event_of).await.unwrap();
         assert_eq!((applied.added, applied.agents), (3, vec![agent.id.clone()]));
         let log: Vec<String> =
@@ -172,22 +172,22 @@ both_engines! {
         assert_eq!(log, ["e1".into(), format!("{id}-sent"), format!("{id}-delivered")]);
     }
 
-    async fn a_receipt_by_our_id_brings_the_carriers_id(db: &Database) {
+    async fn receipt_by_message_id_sets_carrier_id(db: &Database) {
         let agent = new_agent(db).await;
-        let id = on_its_way(db, &agent, "k").await;
-        // The second of them knows the message by what the first has told.
-        let both = vec![tells_of(&id, "SM1", DeliveryStatus::Queued), tells("SM1", DeliveryStatus::Sent)];
+        let id = sending(db, &agent, "k").await;
+        // The second receipt finds the message by the carrier id of the first one.
+        let both = vec![receipt_with_id(&id, "SM1", DeliveryStatus::Queued), receipt("SM1", DeliveryStatus::Sent)];
         assert_eq!(stages(&receive(db, both).await), [DeliveryStatus::Queued, DeliveryStatus::Sent]);
         assert_eq!(all_stages(db).await, ["SM1 sent"]);
-        assert_eq!(stages(&receive(db, vec![tells("SM1", DeliveryStatus::Delivered)]).await), [DeliveryStatus::Delivered]);
-        // Whoever sends it does not know more than that.
+        assert_eq!(stages(&receive(db, vec![receipt("SM1", DeliveryStatus::Delivered)]).await), [DeliveryStatus::Delivered]);
+        // The outcome of the sender adds nothing.
         db.settle_send(settled(&id, unknown(morning() + seconds(600)))).await.unwrap();
         assert_eq!(all_stages(db).await, ["SM1 delivered"]);
         db.settle_send(settled(&id, SendResult::Unconfirmed)).await.unwrap();
         assert_eq!(all_stages(db).await, ["SM1 delivered"]);
     }
 
-    async fn a_receipt_that_does_not_fit_moves_nothing(db: &Database) {
+    async fn mismatching_receipt_changes_nothing(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         let ours = sent(db, &agent, "SM1", 10).await;
         sent(db, &other, "SM2", 10).await;
@@ -196,72 +196,72 @@ both_engines! {
             entry
         };
         let applied = receive(db, vec![
-            of_another_carrier(tells_of(&ours, "SM1", DeliveryStatus::Read)),
-            of_another_carrier(tells("SM1", DeliveryStatus::Read)),
-            tells_of(&ours, "SM9", DeliveryStatus::Read),
-            // It names one message by our id, and another one by the carrier's.
-            tells_of(&ours, "SM2", DeliveryStatus::Read),
-            tells_of(&MessageId::generate(), "SM2", DeliveryStatus::Read),
-            tells("SM3", DeliveryStatus::Read),
+            of_another_carrier(receipt_with_id(&ours, "SM1", DeliveryStatus::Read)),
+            of_another_carrier(receipt("SM1", DeliveryStatus::Read)),
+            receipt_with_id(&ours, "SM9", DeliveryStatus::Read),
+            // It names one message by id and another one by carrier id.
+            receipt_with_id(&ours, "SM2", DeliveryStatus::Read),
+            receipt_with_id(&MessageId::generate(), "SM2", DeliveryStatus::Read),
+            receipt("SM3", DeliveryStatus::Read),
         ]).await;
         assert_eq!(stages(&applied), []);
         assert_eq!(all_stages(db).await, ["SM1 -", "SM2 -"]);
     }
 
-    async fn many_messages_are_moved_by_one_batch(db: &Database) {
+    async fn one_batch_advances_many_messages(db: &Database) {
         let agent = new_agent(db).await;
         let mut receipts = Vec::new();
         for n in 0..20 {
             let carrier_id = format!("SM{n:02}");
             let id = sent(db, &agent, &carrier_id, 10).await;
             for stage in [DeliveryStatus::Sent, DeliveryStatus::Delivered] {
-                receipts.push(if n % 2 == 0 { tells(&carrier_id, stage) } else { tells_of(&id, &carrier_id, stage) });
+                receipts.push(if n % 2 == 0 { receipt(&carrier_id, stage) } else { receipt_with_id(&id, &carrier_id, stage) });
             }
         }
         let applied = receive(db, receipts.clone()).await;
-        let told: Vec<(String, DeliveryStatus)> =
+        let reported: Vec<(String, DeliveryStatus)> =
             receipts.iter().map(|entry| (entry.receipt.carrier_id.clone(), entry.receipt.stage)).collect();
         let moved: Vec<(String, DeliveryStatus)> =
-            applied.moved.iter().map(|moved| (moved.receipt.carrier_id.clone(), moved.stage)).collect();
-        assert_eq!(moved, told, "in the order in which it was told");
+            applied.transitions.iter().map(|moved| (moved.receipt.carrier_id.clone(), moved.stage)).collect();
+        assert_eq!(moved, reported, "in the order of the receipts");
         assert_eq!(stages(&receive(db, receipts).await), [], "a second time");
     }
 
-    async fn what_was_never_sent_costs_nothing(db: &Database) {
+    async fn unsent_message_costs_nothing(db: &Database) {
         let agent = new_agent(db).await;
         sent(db, &agent, "SM1", 700).await;
         sent(db, &agent, "SM2", 50).await;
         assert_eq!(money(db, &agent).await, ((0, 750), 750));
-        receive(db, vec![tells("SM1", DeliveryStatus::Failed)]).await;
+        receive(db, vec![receipt("SM1", DeliveryStatus::Failed)]).await;
         assert_eq!(money(db, &agent).await, ((0, 50), 50));
         assert_eq!(db.count("SELECT cost FROM messages WHERE carrier_id = 'SM1'").await, 0);
-        assert_eq!(db.count("SELECT messages FROM usage").await, 2, "they were counted");
-        receive(db, vec![tells("SM1", DeliveryStatus::Failed)]).await;
+        assert_eq!(db.count("SELECT messages FROM usage").await, 2, "usage was counted");
+        receive(db, vec![receipt("SM1", DeliveryStatus::Failed)]).await;
         assert_eq!(money(db, &agent).await, ((0, 50), 50));
     }
 
-    async fn a_price_corrects_the_cost(db: &Database) {
+    async fn reported_price_corrects_cost(db: &Database) {
         let agent = new_agent(db).await;
         sent(db, &agent, "SM1", 700).await;
         sent(db, &agent, "SM2", 700).await;
-        // Several in one batch: the last one that counts is the price.
+        // Several in one batch: the price of the last valid one counts.
         let receipts = vec![
-            priced(tells("SM1", DeliveryStatus::Queued), 900),
-            priced(tells("SM1", DeliveryStatus::Delivered), 650),
-            priced(tells("SM1", DeliveryStatus::Sent), 1),
-            priced(tells("SM2", DeliveryStatus::Sent), 701),
+            priced(receipt("SM1", DeliveryStatus::Queued), 900),
+            priced(receipt("SM1", DeliveryStatus::Delivered), 650),
+            priced(receipt("SM1", DeliveryStatus::Sent), 1),
+            priced(receipt("SM2", DeliveryStatus::Sent), 701),
         ];
         receive(db, receipts).await;
         assert_eq!(money(db, &agent).await, ((0, 1_351), 1_351));
-        // One that tells no price leaves it; one that comes too late too.
-        receive(db, vec![tells("SM1", DeliveryStatus::Read), priced(tells("SM2", DeliveryStatus::Queued), 5)]).await;
+        // A receipt without a price, or a late one, does not change the price.
+        receive(db, vec![receipt("SM1", DeliveryStatus::Read), priced(receipt("SM2", DeliveryStatus::Queued), 5)]).await;
         assert_eq!(money(db, &agent).await, ((0, 1_351), 1_351));
-        // Failed, and still it was paid for.
-        receive(db, vec![priced(tells("SM2", DeliveryStatus::Failed), 33)]).await;
+        // Failed and charged all the same.
+        receive(db, vec![priced(receipt("SM2", DeliveryStatus::Failed), 33)]).await;
         assert_eq!(money(db, &agent).await, ((0, 683), 683));
     }
 
-    async fn a_price_may_go_beyond_the_budget(db: &Database) {
+    async fn reported_price_may_exceed_budget(db: &Database) {
         let agent = new_agent(db).await;
         let send = AcceptedSend { agent_limits: per_day(ESTIMATE), ..text(&agent, "k") };
         db.accept_send(send.clone()).await.unwrap();
@@ -269,25 +269,25 @@ both_engines! {
         let SendResult::Accepted { carrier_id, .. } = &result else { unreachable!() };
         let carrier_id = carrier_id.clone();
         db.settle_send(settled(&send.id, result)).await.unwrap();
-        receive(db, vec![priced(tells(&carrier_id, DeliveryStatus::Sent), 9 * ESTIMATE)]).await;
+        receive(db, vec![priced(receipt(&carrier_id, DeliveryStatus::Sent), 9 * ESTIMATE)]).await;
         assert_eq!(money(db, &agent).await, ((0, 9 * ESTIMATE), 9 * ESTIMATE));
         let more = AcceptedSend { agent_limits: per_day(9 * ESTIMATE), ..text(&agent, "k2") };
         assert!(matches!(db.accept_send(more).await, Err(StoreError::OverBudget)));
     }
 
-    async fn a_price_that_comes_before_the_answer_is_kept(db: &Database) {
+    async fn price_before_settlement_is_kept(db: &Database) {
         let agent = new_agent(db).await;
         let cases = [("k1", DeliveryStatus::Sent, Some(250)), ("k2", DeliveryStatus::Failed, None), ("k3", DeliveryStatus::Sent, None)];
         for (key, stage, price) in cases {
-            let id = on_its_way(db, &agent, key).await;
+            let id = sending(db, &agent, key).await;
             let carrier_id = format!("SM {key}");
-            let entry = tells_of(&id, &carrier_id, stage);
+            let entry = receipt_with_id(&id, &carrier_id, stage);
             let entry = match price {
                 Some(price) => priced(entry, price),
                 None => entry,
             };
             assert_eq!(stages(&receive(db, vec![entry]).await), [stage]);
-            assert_eq!(money(db, &agent).await.0.0, ESTIMATE, "it is held until it is settled");
+            assert_eq!(money(db, &agent).await.0.0, ESTIMATE, "held until it is settled");
             let result = SendResult::Accepted {
                 carrier_id, carrier_status: "queued".into(), segments: Some(1), cost: 700,
             };
@@ -302,38 +302,38 @@ both_engines! {
         assert_eq!(money(db, &agent).await, ((0, 950), 950));
     }
 
-    async fn a_receipt_of_an_unknown_message_makes_the_reconciler_look_at_once(db: &Database) {
+    async fn receipt_makes_unknown_message_due_for_check(db: &Database) {
         let agent = new_agent(db).await;
         let far = morning() + TimeDelta::days(1);
         let due = async |now: Timestamp| db.claim_unsettled(9, now, far).await.unwrap().len();
-        // It became unknown before the receipt, ..
-        let id = on_its_way(db, &agent, "k1").await;
+        // Unknown before the receipt, ..
+        let id = sending(db, &agent, "k1").await;
         db.settle_send(settled(&id, unknown(far))).await.unwrap();
         assert_eq!(due(morning() + seconds(1)).await, 0);
-        receive(db, vec![tells_of(&id, "SM1", DeliveryStatus::Sent)]).await;
+        receive(db, vec![receipt_with_id(&id, "SM1", DeliveryStatus::Sent)]).await;
         assert_eq!(due(morning()).await, 1);
-        // .. and again with one that knows the carrier's id only, ..
+        // .. the same with the carrier id only, ..
         assert_eq!(due(morning()).await, 0);
-        receive(db, vec![tells("SM1", DeliveryStatus::Delivered)]).await;
+        receive(db, vec![receipt("SM1", DeliveryStatus::Delivered)]).await;
         assert_eq!(due(morning()).await, 1);
         // .. and after it.
-        let id = on_its_way(db, &agent, "k2").await;
-        receive(db, vec![tells_of(&id, "SM2", DeliveryStatus::Sent)]).await;
-        assert_eq!(due(morning()).await, 0, "somebody is sending it");
+        let id = sending(db, &agent, "k2").await;
+        receive(db, vec![receipt_with_id(&id, "SM2", DeliveryStatus::Sent)]).await;
+        assert_eq!(due(morning()).await, 0, "it is being sent");
         db.settle_send(settled(&id, unknown(far))).await.unwrap();
         assert_eq!(due(morning() + seconds(1)).await, 1);
-        // A settled one is not looked at.
+        // A settled message is not checked.
         sent(db, &agent, "SM3", 1).await;
-        receive(db, vec![tells("SM3", DeliveryStatus::Sent)]).await;
+        receive(db, vec![receipt("SM3", DeliveryStatus::Sent)]).await;
         assert_eq!(due(morning() + seconds(9)).await, 0);
     }
 
-    async fn one_unreadable_message_does_not_hold_up_the_stream(db: &Database) {
+    async fn corrupt_message_does_not_block_the_stream(db: &Database) {
         let agent = new_agent(db).await;
         sent(db, &agent, "SM1", 1).await;
         sent(db, &agent, "SM2", 1).await;
         db.execute("UPDATE messages SET channel = 'fax' WHERE carrier_id = 'SM1'").await;
-        let both = vec![tells("SM1", DeliveryStatus::Sent), tells("SM2", DeliveryStatus::Sent)];
+        let both = vec![receipt("SM1", DeliveryStatus::Sent), receipt("SM2", DeliveryStatus::Sent)];
         assert_eq!(stages(&receive(db, both).await), [DeliveryStatus::Sent]);
         assert_eq!(all_stages(db).await, ["SM1 -", "SM2 sent"]);
     }

@@ -1,4 +1,4 @@
-//! How an agent wants to be reached, and what is to be kept from it.
+//! Delivery preferences.
 
 use super::*;
 use crate::{InboundFilter, Recipient, Subscription};
@@ -19,7 +19,7 @@ fn filter(id: &str, created_at: Timestamp) -> InboundFilter {
 }
 
 both_engines! {
-    async fn an_agent_without_wishes_gets_everything_when_it_asks(db: &Database) {
+    async fn agent_without_preferences_has_none_stored(db: &Database) {
         let agent = new_agent(db).await;
         let found = recipient(db, &agent).await;
         assert_eq!((found.org(), found.display_name.as_str()), (agent.org_id.clone(), "Ada"));
@@ -27,7 +27,7 @@ both_engines! {
         assert!(db.find_recipient(&AgentId::generate()).await.unwrap().is_none());
     }
 
-    async fn a_callback_is_set_changed_and_taken_away(db: &Database) {
+    async fn sets_changes_and_removes_callback(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         for url in [Some("https://a.example/hook"), Some("https://b.example/hook"), None] {
             db.set_callback_url(&agent.id, url).await.unwrap();
@@ -36,7 +36,7 @@ both_engines! {
         }
     }
 
-    async fn calls_may_have_a_callback_of_their_own(db: &Database) {
+    async fn calls_can_have_another_callback(db: &Database) {
         let agent = new_agent(db).await;
         let (all, voice) = (Some("https://a.example/hook"), Some("https://v.example/hook"));
         db.set_voice_callback_url(&agent.id, voice).await.unwrap();
@@ -50,12 +50,12 @@ both_engines! {
         assert_eq!((found.callback_for(Some("voice")), found.callback_for(Some("sms"))), (all, all));
     }
 
-    async fn a_callback_that_is_gone_is_removed_unless_there_is_another(db: &Database) {
+    async fn removes_gone_callback_unless_replaced(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         for agent in [&agent, &other] {
             db.set_callback_url(&agent.id, Some("https://b.example/hook")).await.unwrap();
         }
-        assert!(!db.remove_callback_url(&agent.id, "https://a.example/hook").await.unwrap(), "that was before");
+        assert!(!db.remove_callback_url(&agent.id, "https://a.example/hook").await.unwrap(), "replaced meanwhile");
         assert!(recipient(db, &agent).await.callback_url.is_some());
         assert!(db.remove_callback_url(&agent.id, "https://b.example/hook").await.unwrap());
         assert_eq!(recipient(db, &agent).await.callback_url, None);
@@ -63,7 +63,7 @@ both_engines! {
         assert!(recipient(db, &other).await.callback_url.is_some());
     }
 
-    async fn a_subscription_is_set_changed_and_taken_back(db: &Database) {
+    async fn sets_changes_and_deletes_subscription(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         let first = Subscription { channels: vec!["sms".into(), "email".into()], contacts: vec!["zoë@a.example".into()] };
         for subscription in [first, Subscription::default()] {
@@ -78,7 +78,7 @@ both_engines! {
         assert!(db.set_subscription(&AgentId::generate(), &Subscription::default(), morning()).await.is_err());
     }
 
-    async fn filters_are_listed_from_the_oldest_on(db: &Database) {
+    async fn lists_filters_oldest_first(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         let late = filter("f1", morning() + seconds(9));
         let early = InboundFilter { tag: None, ..filter("f3", morning()) };
@@ -90,13 +90,13 @@ both_engines! {
         assert_eq!(db.list_filters(&agent.id).await.unwrap(), [same_time, early, late]);
         assert_eq!(db.list_filters(&other.id).await.unwrap(), []);
 
-        assert!(!db.delete_filter(&other.id, "f1").await.unwrap(), "somebody else's");
+        assert!(!db.delete_filter(&other.id, "f1").await.unwrap(), "of another agent");
         assert!(db.delete_filter(&agent.id, "f1").await.unwrap());
         assert!(!db.delete_filter(&agent.id, "f1").await.unwrap());
         assert_eq!(db.list_filters(&agent.id).await.unwrap().len(), 2);
     }
 
-    async fn each_direction_of_a_channel_is_blocked_by_itself(db: &Database) {
+    async fn blocks_each_direction_of_a_channel(db: &Database) {
         let agent = new_agent(db).await;
         for (channel, address) in [(Channel::Sms, "+14155550100"), (Channel::Email, "ada@acme.example")] {
             db.assign_channel(&agent.org_id, &agent.id, channel, address, morning()).await.unwrap();

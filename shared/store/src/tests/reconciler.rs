@@ -1,4 +1,4 @@
-//! What the reconciler takes: messages whose time has come, each by one replica, to the microsecond.
+//! Claims of the reconciler: due messages, each by one replica, exact to the microsecond.
 
 use std::collections::BTreeSet;
 
@@ -27,17 +27,17 @@ async fn accept(store: &Store, agent: &Agent, key: &str, check_at: Timestamp) ->
 }
 
 both_engines! {
-    async fn a_message_is_due_at_its_instant_and_not_a_microsecond_before(db: &Database) {
+    async fn check_is_due_at_its_exact_microsecond(db: &Database) {
         let agent = new_agent(db).await;
         let moment = TimeDelta::microseconds(1);
-        // As many digits as there can be after the second, because SQLite compares times as text.
+        // All numbers of fraction digits, because SQLite compares times as text.
         for (n, micros) in [0, 1, 10, 999, 1_000, 120_000, 123_456, 999_999].into_iter().enumerate() {
             let due = morning() + TimeDelta::days(n as i64) + TimeDelta::microseconds(micros);
             let id = accept(db, &agent, &format!("k{n}"), due).await;
             assert_eq!(ids(&claim(db, 10, due - moment).await), BTreeSet::new(), "{due} came early");
             assert_eq!(ids(&claim(db, 10, due).await), BTreeSet::from([id.clone()]), "{due} was missed");
 
-            // The lease is a bound value, not one from JSON; what settling writes is one from JSON again.
+            // The lease is a bound value; settling writes a value from JSON.
             let lease = due + LEASE;
             assert_eq!(ids(&claim(db, 10, lease - moment).await), BTreeSet::new(), "the lease of {due} was short");
             assert_eq!(ids(&claim(db, 10, lease).await), BTreeSet::from([id.clone()]), "the lease of {due} was long");
@@ -49,7 +49,7 @@ both_engines! {
         }
     }
 
-    async fn a_message_whose_sender_is_lost_becomes_unknown(db: &Database) {
+    async fn message_of_lost_sender_becomes_unknown(db: &Database) {
         let agent = new_agent(db).await;
         let send = text(&agent, "k");
         db.accept_send(send.clone()).await.unwrap();
@@ -61,17 +61,17 @@ both_engines! {
         assert_eq!((message.status, message.updated_at, message.checks), (Status::Unknown, send.check_at, 0));
         assert_eq!(spend(db, &format!("agt:{}", agent.id)).await, (ESTIMATE, 0), "it may have been sent");
 
-        // The sender was slow, not lost: its word still counts.
+        // The sender was slow, not lost: its outcome still counts.
         assert!(db.settle_send(settled(&send.id, accepted(9))).await.unwrap());
         assert_eq!(ids(&claim(db, 10, send.check_at + TimeDelta::days(1)).await), BTreeSet::new());
     }
 
-    async fn the_longest_overdue_are_taken_first_up_to_the_limit(db: &Database) {
+    async fn claims_longest_overdue_up_to_limit(db: &Database) {
         let agent = new_agent(db).await;
         let first = accept(db, &agent, "first", morning()).await;
         assert_eq!(ids(&claim(db, 2, morning()).await), BTreeSet::from([first.clone()]));
         db.settle_send(settled(&first, accepted(1))).await.unwrap();
-        // The planner now takes the table for tiny, and its plan must be right all the same.
+        // Statistics of an almost empty table: the plan must be correct all the same.
         db.execute("ANALYZE").await;
         let mut due = Vec::new();
         for n in [4, 1, 2, 3, 5] {
@@ -85,7 +85,7 @@ both_engines! {
         assert_eq!(ids(&claim(db, 10, now).await), BTreeSet::new());
     }
 
-    async fn no_message_is_given_to_two_replicas(db: &Database) {
+    async fn concurrent_claims_never_share_a_message(db: &Database) {
         let agent = new_agent(db).await;
         let mut all = BTreeSet::new();
         for n in 0..60 {
@@ -103,14 +103,14 @@ both_engines! {
             for claimed in [taken.0, taken.1, taken.2] {
                 assert!(claimed.len() <= 7);
                 for unsettled in claimed {
-                    assert!(seen.insert(unsettled.message.id), "given out twice");
+                    assert!(seen.insert(unsettled.message.id), "claimed twice");
                 }
             }
         }
         assert_eq!(seen, all);
     }
 
-    async fn a_look_counts_when_the_carrier_has_answered(db: &Database) {
+    async fn check_counts_when_carrier_answered(db: &Database) {
         let agent = new_agent(db).await;
         let id = accept(db, &agent, "k", morning()).await;
         claim(db, 10, morning()).await;
@@ -129,7 +129,7 @@ both_engines! {
         assert_eq!(claim(db, 10, morning() + seconds(30)).await[0].message.checks, 2);
     }
 
-    async fn a_settled_message_is_not_looked_at_again(db: &Database) {
+    async fn settled_message_is_not_checked_again(db: &Database) {
         let agent = new_agent(db).await;
         for (n, result) in [accepted(1), failed(false), failed(true), SendResult::Unconfirmed].into_iter().enumerate() {
             let id = accept(db, &agent, &format!("k{n}"), morning()).await;
@@ -141,7 +141,7 @@ both_engines! {
         assert_eq!(claim(db, 10, morning() + TimeDelta::days(1)).await.len(), 0);
     }
 
-    async fn one_unreadable_message_does_not_hold_up_the_others(db: &Database) {
+    async fn corrupt_message_does_not_block_others(db: &Database) {
         let agent = new_agent(db).await;
         let healthy = accept(db, &agent, "healthy", morning()).await;
         accept(db, &agent, "sick", morning()).await;

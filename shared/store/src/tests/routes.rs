@@ -1,4 +1,4 @@
-//! Which agent an address of ours belongs to.
+//! Inbound routes.
 
 use super::*;
 use crate::InboundRoute;
@@ -10,7 +10,7 @@ async fn assign(db: &Database, agent: &Agent, channel: Channel, address: &str) {
 }
 
 both_engines! {
-    async fn an_address_leads_to_its_agent(db: &Database) {
+    async fn finds_route_of_address(db: &Database) {
         let (ada, bob) = (new_agent(db).await, new_agent(db).await);
         assign(db, &ada, Channel::Sms, "+14155550100").await;
         assign(db, &bob, Channel::Whatsapp, "+14155550100").await;
@@ -28,7 +28,7 @@ both_engines! {
         assert_eq!(db.find_route(Channel::Whatsapp, "+14155550100").await.unwrap().unwrap().agent, bob.id);
         assert_eq!(db.find_route(Channel::Sms, "+14155550101").await.unwrap(), None);
 
-        // The channel blocker stops what comes in; the administrator's pause does not.
+        // An inbound block applies to inbound messages; a pause by the administrator does not.
         db.pause_channel(&ada.id, Channel::Sms, true).await.unwrap();
         assert!(!db.find_route(Channel::Sms, "+14155550100").await.unwrap().unwrap().blocked);
         db.set_channel_block(&ada.id, Channel::Sms, Some(true), None).await.unwrap();
@@ -36,7 +36,7 @@ both_engines! {
         assert!(db.list_routes(None, 9).await.unwrap().iter().any(|route| route.blocked));
     }
 
-    async fn routes_are_listed_page_by_page(db: &Database) {
+    async fn lists_routes_in_pages(db: &Database) {
         assert_eq!(db.list_routes(None, 9).await.unwrap(), []);
         for n in 0..7 {
             let agent = new_agent(db).await;
@@ -57,7 +57,7 @@ both_engines! {
         assert!(seen.is_sorted_by_key(|route| route.channel_id.clone()));
     }
 
-    async fn an_unreadable_channel_is_named(db: &Database) {
+    async fn reports_corrupt_channel(db: &Database) {
         let agent = new_agent(db).await;
         assign(db, &agent, Channel::Sms, "+14155550100").await;
         let id = db.find_route(Channel::Sms, "+14155550100").await.unwrap().unwrap().channel_id;

@@ -1,4 +1,4 @@
-//! Messages that leave later: each of them once, by one replica, when its time has come.
+//! Scheduled sends: claimed when due, by one replica, and closed once.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ async fn find(store: &Store, agent: &Agent, id_or_key: &str) -> Option<Scheduled
 }
 
 both_engines! {
-    async fn what_was_scheduled_comes_back_as_it_was_written(db: &Database) {
+    async fn reads_scheduled_send_as_stored(db: &Database) {
         let agent = new_agent(db).await;
         let due = morning() + TimeDelta::microseconds(123_456);
         let id = schedule(db, &agent, "k", due).await.unwrap();
@@ -48,35 +48,35 @@ both_engines! {
             assert_eq!((found.channel.as_str(), found.recipient.as_str()), ("sms", "+14155550199"));
             assert_eq!((found.idempotency_key.as_str(), found.request_hash.as_str()), ("k", "aa11"));
             assert_eq!(found.request.as_deref(), Some(&[0, 1, 0xfe, 0xff][..]));
-            assert_eq!((found.state.as_str(), found.failure.as_deref()), ("scheduled", None));
+            assert_eq!((found.state, found.failure.as_deref()), (ScheduledState::Scheduled, None));
             assert_eq!((found.due_at, found.tries, found.created_at), (due, 2, morning()));
         }
-        let other = recipient_agent(db, &agent.org_id).await;
+        let other = new_agent_in(db, &agent.org_id).await;
         for name in ["k", id.as_str()] {
-            assert!(find(db, &other, name).await.is_none(), "somebody else's");
+            assert!(find(db, &other, name).await.is_none(), "of another agent");
         }
         assert!(find(db, &agent, "nothing").await.is_none());
     }
 
-    async fn an_id_goes_before_a_key_that_reads_the_same(db: &Database) {
+    async fn finds_by_id_before_equal_key(db: &Database) {
         let agent = new_agent(db).await;
         let id = schedule(db, &agent, "k", morning()).await.unwrap();
         schedule(db, &agent, id.as_str(), morning()).await.unwrap();
         assert_eq!(find(db, &agent, id.as_str()).await.unwrap().idempotency_key, "k");
     }
 
-    async fn a_key_names_one(db: &Database) {
+    async fn key_belongs_to_one_scheduled_send(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         let id = schedule(db, &agent, "k", morning()).await.unwrap();
         assert_eq!(schedule(db, &agent, "k", morning() + seconds(9)).await, None);
         assert_eq!(find(db, &agent, "k").await.unwrap().due_at, morning());
         assert!(schedule(db, &other, "k", morning()).await.is_some());
         db.close_scheduled(&id, None).await.unwrap();
-        assert_eq!(schedule(db, &agent, "k", morning()).await, None, "even when it has left");
+        assert_eq!(schedule(db, &agent, "k", morning()).await, None, "also after it was sent");
         assert_eq!(db.count("SELECT COUNT(*) FROM scheduled_sends").await, 2);
     }
 
-    async fn the_longest_due_leave_first_and_each_once(db: &Database) {
+    async fn claims_longest_due_sends_first_and_once(db: &Database) {
         let agent = new_agent(db).await;
         let mut due = Vec::new();
         for n in [3, 1, 2, 4] {
@@ -92,11 +92,11 @@ both_engines! {
         assert_eq!(first[0].request.as_deref(), Some(&[0, 1, 0xfe, 0xff][..]));
         assert_eq!(ids(&claim(db, 9, now).await), of(2..3));
         assert_eq!(ids(&claim(db, 9, now).await), of(0..0));
-        // Whoever took them has died.
+        // The claims have ended.
         assert_eq!(ids(&claim(db, 9, now + LEASE).await), of(0..4));
     }
 
-    async fn none_is_given_to_two(db: &Database) {
+    async fn concurrent_claims_never_share_a_send(db: &Database) {
         let agent = new_agent(db).await;
         let mut all = BTreeSet::new();
         for n in 0..60 {
@@ -107,31 +107,34 @@ both_engines! {
         while seen.len() < all.len() {
             let takers = (0..6).map(|n| claim(&replicas[n % 2], 7, morning()));
             for claimed in futures::future::join_all(takers).await.into_iter().flatten() {
-                assert!(seen.insert(claimed.id()), "given out twice");
+                assert!(seen.insert(claimed.id()), "claimed twice");
             }
         }
         assert_eq!(seen, all);
     }
 
-    async fn what_has_left_or_failed_is_over(db: &Database) {
+    async fn closed_send_is_not_claimed_again(db: &Database) {
         let agent = new_agent(db).await;
         let sent = schedule(db, &agent, "sent", morning()).await.unwrap();
         let failed = schedule(db, &agent, "failed", morning()).await.unwrap();
         db.close_scheduled(&sent, None).await.unwrap();
         db.close_scheduled(&failed, Some("OVER_BUDGET")).await.unwrap();
-        // Too late: what was said first stands.
+        // Too late: the first result stays.
         db.close_scheduled(&sent, Some("OVER_BUDGET")).await.unwrap();
         db.close_scheduled(&failed, None).await.unwrap();
         db.reschedule_send(&sent, morning() + seconds(9)).await.unwrap();
-        for (key, state, failure) in [("sent", "sent", None), ("failed", "failed", Some("OVER_BUDGET"))] {
+        for (key, state, failure) in [
+            ("sent", ScheduledState::Sent, None),
+            ("failed", ScheduledState::Failed, Some("OVER_BUDGET")),
+        ] {
             let found = find(db, &agent, key).await.unwrap();
-            assert_eq!((found.state.as_str(), found.failure.as_deref()), (state, failure));
+            assert_eq!((found.state, found.failure.as_deref()), (state, failure));
             assert_eq!((found.request, found.due_at), (None, morning()));
         }
         assert!(claim(db, 9, morning() + TimeDelta::days(1)).await.is_empty());
     }
 
-    async fn what_was_put_off_comes_when_it_is_due(db: &Database) {
+    async fn rescheduled_send_is_claimed_when_due(db: &Database) {
         let agent = new_agent(db).await;
         let id = schedule(db, &agent, "k", morning()).await.unwrap();
         let later = morning() + TimeDelta::hours(1);

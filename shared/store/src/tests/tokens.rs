@@ -34,7 +34,7 @@ async fn revoked_at(store: &Store, hash: &str) -> Option<Timestamp> {
 }
 
 both_engines! {
-    async fn a_token_is_found_by_its_hash_only(db: &Database) {
+    async fn finds_token_only_by_hash(db: &Database) {
         let agent = new_agent(db).await;
         let (id, expires) = (TokenId::generate(), morning() + TimeDelta::microseconds(1));
         let token = NewToken {
@@ -66,7 +66,7 @@ both_engines! {
         assert_eq!(db.find_token(id.as_str()).await.unwrap(), None);
     }
 
-    async fn a_hash_is_given_out_once(db: &Database) {
+    async fn rejects_duplicate_token_hash(db: &Database) {
         let agent = new_agent(db).await;
         of_agent(db, &agent, "h1").await;
         let again = NewToken {
@@ -82,13 +82,13 @@ both_engines! {
         assert_eq!(db.find_token("h1").await.unwrap().unwrap().principal.scope, Scope::Agent);
     }
 
-    async fn the_orchestrator_belongs_to_no_organization(db: &Database) {
+    async fn orchestrator_token_has_no_organization(db: &Database) {
         create(db, "root", Scope::SuperAdmin, None, None).await;
         let principal = db.find_token("root").await.unwrap().unwrap().principal;
         assert_eq!((principal.scope, principal.org, principal.agent), (Scope::SuperAdmin, None, None));
     }
 
-    async fn tokens_are_listed_newest_first_and_to_their_organization_only(db: &Database) {
+    async fn lists_tokens_of_organization_newest_first(db: &Database) {
         let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
         let first = of_agent(db, &ours, "h1").await;
         let second = of_agent(db, &ours, "h2").await;
@@ -101,9 +101,9 @@ both_engines! {
         assert_eq!(db.list_agent_tokens(&ours.org_id, &theirs.id).await.unwrap(), []);
     }
 
-    async fn revoking_an_agents_tokens_touches_nothing_else(db: &Database) {
+    async fn revoking_agent_tokens_leaves_others(db: &Database) {
         let ours = new_agent(db).await;
-        let (neighbour, theirs) = (recipient_agent(db, &ours.org_id).await, new_agent(db).await);
+        let (neighbour, theirs) = (new_agent_in(db, &ours.org_id).await, new_agent(db).await);
         of_agent(db, &ours, "h1").await;
         of_agent(db, &ours, "h2").await;
         of_agent(db, &neighbour, "neighbour").await;
@@ -119,12 +119,12 @@ both_engines! {
             assert_eq!(revoked_at(db, hash).await, None, "{hash}");
         }
 
-        // A second time changes nothing, not even the hour.
+        // A repeated revocation keeps the first time.
         assert_eq!(db.revoke_tokens(&ours.org_id, Some(&ours.id), None, noon + seconds(1)).await.unwrap(), 0);
         assert_eq!(revoked_at(db, "h1").await, Some(noon));
     }
 
-    async fn the_token_that_takes_the_others_place_stays(db: &Database) {
+    async fn revocation_keeps_the_excepted_token(db: &Database) {
         let ours = new_agent(db).await;
         of_agent(db, &ours, "old").await;
         let new = of_agent(db, &ours, "new").await;
@@ -133,7 +133,7 @@ both_engines! {
         assert_eq!(listed(db, &ours).await, [new]);
     }
 
-    async fn revoking_the_teams_tokens_leaves_the_agents_theirs(db: &Database) {
+    async fn revoking_team_tokens_leaves_agent_tokens(db: &Database) {
         let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
         of_agent(db, &ours, "h1").await;
         create(db, "team", Scope::OrgAdmin, Some(&ours.org_id), None).await;
@@ -147,7 +147,7 @@ both_engines! {
         }
     }
 
-    async fn uses_are_noted_many_at_once(db: &Database) {
+    async fn records_many_token_uses_at_once(db: &Database) {
         let agent = new_agent(db).await;
         let (first, second) = (of_agent(db, &agent, "h1").await, of_agent(db, &agent, "h2").await);
         of_agent(db, &agent, "h3").await;
@@ -159,7 +159,7 @@ both_engines! {
         }
     }
 
-    async fn an_unreadable_scope_is_named(db: &Database) {
+    async fn reports_corrupt_scope(db: &Database) {
         let agent = new_agent(db).await;
         let id = of_agent(db, &agent, "h1").await;
         db.drop_checks().await;

@@ -1,4 +1,4 @@
-//! A database that is gone, stuck or locked: told in time, and used again by itself once it is back.
+//! A database that is stopped, stuck or locked: calls fail in time, and the store reconnects automatically.
 
 use std::time::{Duration, Instant};
 
@@ -9,20 +9,20 @@ use tokio_util::task::TaskTracker;
 use super::*;
 use crate::Acceptance;
 
-/// Longer than a caller may have to wait for the news that the database is gone.
-const PROMPTLY: Duration = Duration::from_secs(3);
+/// The longest time until a call fails when the database is unavailable.
+const FAILS_WITHIN: Duration = Duration::from_secs(3);
 /// Connections of the pool: each may have to fail once before it is replaced.
 const CONNECTIONS: u32 = 4;
 
-async fn is_promptly_unavailable<T>(what: impl Future<Output = Result<T, StoreError>>) {
+async fn assert_fails_as_unavailable<T>(call: impl Future<Output = Result<T, StoreError>>) {
     let start = Instant::now();
-    let error = what.await.err().expect("an error");
+    let error = call.await.err().expect("an error");
     assert!(error.is_unavailable(), "{error}");
-    assert!(start.elapsed() < PROMPTLY, "told after {:?}", start.elapsed());
+    assert!(start.elapsed() < FAILS_WITHIN, "failed after {:?}", start.elapsed());
 }
 
 both_engines! {
-    async fn postgres_servers_that_stop_are_told_and_used_again(db: &Database) {
+    async fn reports_stopped_server_and_reconnects(db: &Database) {
         if !db.is_postgres() {
             return;
         }
@@ -44,13 +44,13 @@ both_engines! {
 
         server.stop().await;
         for _ in 0..2 {
-            is_promptly_unavailable(store.check()).await;
-            is_promptly_unavailable(store.find_message(&first.id)).await;
-            is_promptly_unavailable(store.accept_send(second.clone())).await;
-            is_promptly_unavailable(store.settle_send(settled(&first.id, accepted(1)))).await;
-            is_promptly_unavailable(store.claim_unsettled(1, morning(), morning())).await;
+            assert_fails_as_unavailable(store.check()).await;
+            assert_fails_as_unavailable(store.find_message(&first.id)).await;
+            assert_fails_as_unavailable(store.accept_send(second.clone())).await;
+            assert_fails_as_unavailable(store.settle_send(settled(&first.id, accepted(1)))).await;
+            assert_fails_as_unavailable(store.claim_unsettled(1, morning(), morning())).await;
         }
-        is_promptly_unavailable(Store::connect(&url, 1, &tasks)).await;
+        assert_fails_as_unavailable(Store::connect(&url, 1, &tasks)).await;
 
         server.start_again().await;
         let mut failures = 0;
@@ -64,7 +64,7 @@ both_engines! {
         assert_eq!(spend(&store, &format!("agt:{}", agent.id)).await, (ESTIMATE, 1));
     }
 
-    async fn servers_that_say_nothing_do_not_hold_up_sends_for_good(db: &Database) {
+    async fn times_out_when_server_does_not_answer(db: &Database) {
         if !db.is_postgres() {
             return;
         }
@@ -75,7 +75,7 @@ both_engines! {
         let agent = new_agent(db).await;
         let send = text(&agent, "k");
         store.accept_send(text(&agent, "before")).await.unwrap();
-        // A connection that is at hand, so that it is the write that hangs and not the wait for a new one.
+        // An idle connection, so that the write hangs and not the wait for a new connection.
         while store.pool_size().1 == 0 {
             tokio::task::yield_now().await;
         }
@@ -93,7 +93,7 @@ both_engines! {
         assert!(db.find_message(&send.id).await.unwrap().is_some());
     }
 
-    async fn a_migration_may_take_longer_than_a_statement(db: &Database) {
+    async fn migration_ignores_statement_timeout(db: &Database) {
         if !db.is_postgres() {
             return;
         }
@@ -103,20 +103,20 @@ both_engines! {
         let late = async {
             const WAITING: &str = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted";
             while db.count(WAITING).await == 0 {}
-            // This began after the migration and has been given up already: the migration is still waiting.
+            // This statement began after the migration and was canceled already: the migration still waits.
             assert!(db.find_profile(&AgentId::generate()).await.unwrap_err().is_unavailable());
             tx.commit().await.unwrap();
         };
         let (migrated, ()) = tokio::join!(db.migrate(), late);
         migrated.unwrap();
-        // What reads and writes afterwards is still cut off when it takes too long.
+        // Later statements still have the statement timeout.
         let unlimited = "SELECT COUNT(*) FROM pg_settings WHERE name = 'statement_timeout' AND setting = '0'";
         for _ in 0..16 {
             assert_eq!(db.count(unlimited).await, 0);
         }
     }
 
-    async fn a_write_that_waits_too_long_for_a_lock_may_be_tried_again(db: &Database) {
+    async fn write_can_be_repeated_after_lock_timeout(db: &Database) {
         let agent = new_agent(db).await;
         let (first, second) = (text(&agent, "first"), text(&agent, "second"));
         db.accept_send(first.clone()).await.unwrap();

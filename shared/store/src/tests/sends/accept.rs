@@ -1,4 +1,4 @@
-//! Accepting: one row for a key, however many ask and however often.
+//! Accepting: one row per idempotency key.
 
 use butt_dial_domain::message::Status;
 use futures::future::join_all;
@@ -6,7 +6,7 @@ use futures::future::join_all;
 use super::*;
 
 both_engines! {
-    async fn what_is_accepted_is_written_whole(db: &Database) {
+    async fn accept_writes_all_rows(db: &Database) {
         let agent = new_agent(db).await;
         let send = text(&agent, "k");
         assert_eq!(db.accept_send(send.clone()).await.unwrap(), Acceptance::Accepted);
@@ -22,12 +22,12 @@ both_engines! {
         assert_eq!(db.ledger().await, expected);
     }
 
-    async fn one_key_reaches_one_row_however_many_ask(db: &Database) {
+    async fn concurrent_accepts_of_one_key_store_one_row(db: &Database) {
         let agent = new_agent(db).await;
         let replicas = [db.replica().await, db.replica().await];
         let sends: Vec<AcceptedSend> = (0..32).map(|_| text(&agent, "k")).collect();
-        let asked = sends.iter().enumerate().map(|(n, send)| replicas[n % 2].accept_send(send.clone()));
-        let answers = join_all(asked).await;
+        let accepts = sends.iter().enumerate().map(|(n, send)| replicas[n % 2].accept_send(send.clone()));
+        let answers = join_all(accepts).await;
 
         let answers: Vec<Acceptance> = answers.into_iter().map(Result::unwrap).collect();
         let winners: Vec<&MessageId> = (sends.iter().zip(&answers))
@@ -43,9 +43,9 @@ both_engines! {
         assert_eq!(spend(db, &format!("agt:{}", agent.id)).await, (ESTIMATE, 0));
     }
 
-    async fn a_key_is_an_agents_own(db: &Database) {
+    async fn idempotency_key_belongs_to_one_agent(db: &Database) {
         let agent = new_agent(db).await;
-        let neighbour = recipient_agent(db, &agent.org_id).await;
+        let neighbour = new_agent_in(db, &agent.org_id).await;
         let keys = ["k", "K", "k ", "", "ключ"];
         for agent in [&agent, &neighbour] {
             for key in keys {
@@ -54,7 +54,7 @@ both_engines! {
         }
     }
 
-    async fn a_repeat_after_an_unclear_commit_is_accepted_and_changes_nothing(db: &Database) {
+    async fn repeat_after_uncertain_commit_changes_nothing(db: &Database) {
         let agent = new_agent(db).await;
         let send = text(&agent, "k");
         db.accept_send(send.clone()).await.unwrap();
@@ -64,11 +64,11 @@ both_engines! {
         assert_eq!(db.ledger().await, before);
     }
 
-    async fn a_repeat_beside_the_first_try_is_one_send(db: &Database) {
+    async fn concurrent_repeat_is_one_send(db: &Database) {
         let agent = new_agent(db).await;
         let send = text(&agent, "k");
         let other = text(&agent, "other");
-        // All in one group.
+        // All in one batch.
         let (first, second, third) = tokio::join!(
             db.accept_send(send.clone()),
             db.accept_send(other),
@@ -81,7 +81,7 @@ both_engines! {
         assert_eq!(spend(db, &format!("agt:{}", agent.id)).await, (2 * ESTIMATE, 0));
     }
 
-    async fn a_repeat_that_comes_too_late_may_not_be_sent(db: &Database) {
+    async fn late_repeat_must_not_be_sent(db: &Database) {
         let agent = new_agent(db).await;
         let results = [accepted(1), failed(false), failed(true), unknown(morning()), SendResult::Unconfirmed];
         for (n, result) in results.into_iter().enumerate() {
@@ -95,7 +95,7 @@ both_engines! {
         }
     }
 
-    async fn a_failure_that_frees_its_key_makes_room_for_a_new_message(db: &Database) {
+    async fn freed_key_accepts_new_message(db: &Database) {
         let agent = new_agent(db).await;
         let (first, second, third) = (text(&agent, "k"), text(&agent, "k"), text(&agent, "k"));
         db.accept_send(first.clone()).await.unwrap();
@@ -107,12 +107,12 @@ both_engines! {
             assert_eq!(db.find_message(id).await.unwrap().unwrap().status, Status::Failed);
         }
 
-        // A failure for good keeps the key.
+        // A permanent failure keeps the key.
         assert!(db.settle_send(settled(&third.id, failed(false))).await.unwrap());
         assert_eq!(db.accept_send(text(&agent, "k")).await.unwrap(), Acceptance::PriorRequest(third.id));
     }
 
-    async fn accepted_means_written_even_while_the_key_is_being_freed(db: &Database) {
+    async fn accept_is_stored_while_key_is_freed(db: &Database) {
         let agent = new_agent(db).await;
         let (here, there) = (db.replica().await, db.replica().await);
         for round in 0..200 {

@@ -1,4 +1,4 @@
-//! Budgets: never overspent, exactly used up, and a refusal leaves nothing behind.
+//! Budgets: never exceeded, usable to the last micro-unit, and a refused send writes nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,7 +6,7 @@ use futures::future::join_all;
 
 use super::*;
 
-fn within(agent: &Agent, key: &str, agent_limits: Limits, org_limits: Limits) -> AcceptedSend {
+fn send_with_limits(agent: &Agent, key: &str, agent_limits: Limits, org_limits: Limits) -> AcceptedSend {
     AcceptedSend {
         agent_limits,
         org_limits,
@@ -23,7 +23,7 @@ async fn fits(store: &Store, send: &AcceptedSend) -> bool {
 }
 
 both_engines! {
-    async fn a_budget_is_used_up_to_the_last_micro(db: &Database) {
+    async fn budget_is_used_to_the_last_micro(db: &Database) {
         let none = Limits::default();
         let budgets: [fn(i64) -> (Limits, Limits); 4] = [
             |cap| (per_day(cap), Limits::default()),
@@ -34,43 +34,43 @@ both_engines! {
         for budget in budgets {
             let agent = new_agent(db).await;
             let (agent_limits, org_limits) = budget(2 * ESTIMATE);
-            assert!(fits(db, &within(&agent, "a", agent_limits, org_limits)).await);
-            let much = AcceptedSend { estimate: ESTIMATE + 1, ..within(&agent, "b", agent_limits, org_limits) };
+            assert!(fits(db, &send_with_limits(&agent, "a", agent_limits, org_limits)).await);
+            let much = AcceptedSend { estimate: ESTIMATE + 1, ..send_with_limits(&agent, "b", agent_limits, org_limits) };
             assert!(!fits(db, &much).await);
-            assert!(fits(db, &within(&agent, "b", agent_limits, org_limits)).await);
-            assert!(!fits(db, &AcceptedSend { estimate: 1, ..within(&agent, "c", agent_limits, org_limits) }).await);
-            // Another agent of another organization has money of its own; without a limit there is no end.
-            assert!(fits(db, &within(&new_agent(db).await, "a", agent_limits, org_limits)).await);
-            assert!(fits(db, &within(&agent, "d", none, none)).await);
+            assert!(fits(db, &send_with_limits(&agent, "b", agent_limits, org_limits)).await);
+            assert!(!fits(db, &AcceptedSend { estimate: 1, ..send_with_limits(&agent, "c", agent_limits, org_limits) }).await);
+            // An agent of another organization has another budget; without a limit everything fits.
+            assert!(fits(db, &send_with_limits(&new_agent(db).await, "a", agent_limits, org_limits)).await);
+            assert!(fits(db, &send_with_limits(&agent, "d", none, none)).await);
         }
     }
 
-    async fn a_refusal_leaves_nothing_behind(db: &Database) {
+    async fn refused_send_writes_nothing(db: &Database) {
         let agent = new_agent(db).await;
-        let first = within(&agent, "first", per_day(ESTIMATE), Limits::default());
+        let first = send_with_limits(&agent, "first", per_day(ESTIMATE), Limits::default());
         assert!(!fits(db, &AcceptedSend { estimate: ESTIMATE + 1, ..first.clone() }).await);
         assert_eq!(db.ledger().await, [""; 0]);
         assert!(fits(db, &first).await);
 
         let before = db.ledger().await;
-        // The last of the four sums is the one that does not fit.
-        let refused = within(&agent, "second", Limits::default(), per_day(ESTIMATE));
+        // The last of the four sums exceeds its cap.
+        let refused = send_with_limits(&agent, "second", Limits::default(), per_day(ESTIMATE));
         assert!(!fits(db, &refused).await);
         assert!(!fits(db, &refused).await);
         assert_eq!(db.ledger().await, before);
         let last = AcceptedSend { org_limits: per_day(2 * ESTIMATE), ..refused };
-        assert!(fits(db, &last).await, "the key was not used up");
+        assert!(fits(db, &last).await, "the key is still free");
     }
 
-    async fn a_budget_of_nothing_stops_everything_that_costs(db: &Database) {
+    async fn zero_budget_refuses_every_cost(db: &Database) {
         let agent = new_agent(db).await;
-        assert!(!fits(db, &AcceptedSend { estimate: 1, ..within(&agent, "a", per_day(0), Limits::default()) }).await);
-        assert!(fits(db, &AcceptedSend { estimate: 0, ..within(&agent, "a", per_day(0), Limits::default()) }).await);
+        assert!(!fits(db, &AcceptedSend { estimate: 1, ..send_with_limits(&agent, "a", per_day(0), Limits::default()) }).await);
+        assert!(fits(db, &AcceptedSend { estimate: 0, ..send_with_limits(&agent, "a", per_day(0), Limits::default()) }).await);
     }
 
-    async fn money_that_is_released_can_be_spent_again(db: &Database) {
+    async fn released_money_can_be_spent_again(db: &Database) {
         let agent = new_agent(db).await;
-        let budget = |key: &str| within(&agent, key, per_day(ESTIMATE), per_month(ESTIMATE));
+        let budget = |key: &str| send_with_limits(&agent, key, per_day(ESTIMATE), per_month(ESTIMATE));
         let first = budget("a");
         assert!(fits(db, &first).await);
         assert!(!fits(db, &budget("b")).await);
@@ -80,23 +80,23 @@ both_engines! {
         assert!(fits(db, &budget("b")).await);
     }
 
-    async fn what_has_been_spent_is_written_even_beyond_the_budget(db: &Database) {
+    async fn settlement_may_exceed_budget(db: &Database) {
         let agent = new_agent(db).await;
-        let send = within(&agent, "a", per_day(ESTIMATE), Limits::default());
+        let send = send_with_limits(&agent, "a", per_day(ESTIMATE), Limits::default());
         assert!(fits(db, &send).await);
         assert!(db.settle_send(settled(&send.id, accepted(5 * ESTIMATE))).await.unwrap());
         assert_eq!(spend(db, &format!("agt:{}", agent.id)).await, (0, 5 * ESTIMATE));
-        assert!(!fits(db, &AcceptedSend { estimate: 1, ..within(&agent, "b", per_day(ESTIMATE), Limits::default()) }).await);
-        // A budget that was raised meanwhile holds from the next send on.
-        assert!(fits(db, &within(&agent, "b", per_day(6 * ESTIMATE), Limits::default())).await);
+        assert!(!fits(db, &AcceptedSend { estimate: 1, ..send_with_limits(&agent, "b", per_day(ESTIMATE), Limits::default()) }).await);
+        // A raised budget applies from the next send.
+        assert!(fits(db, &send_with_limits(&agent, "b", per_day(6 * ESTIMATE), Limits::default())).await);
     }
 
-    async fn a_new_day_and_a_new_month_begin_with_a_full_budget(db: &Database) {
+    async fn budget_resets_on_new_day_and_month(db: &Database) {
         let agent = new_agent(db).await;
         let limits = Limits { max_spend_per_month: Some(Micros(2 * ESTIMATE)), ..per_day(ESTIMATE) };
         let on = |key: &str, days| AcceptedSend {
             at: morning() + TimeDelta::days(days),
-            ..within(&agent, key, limits, Limits::default())
+            ..send_with_limits(&agent, key, limits, Limits::default())
         };
         assert!(fits(db, &on("a", 0)).await);
         assert!(!fits(db, &on("b", 0)).await);
@@ -105,16 +105,16 @@ both_engines! {
         assert!(fits(db, &on("c", 9)).await, "December");
     }
 
-    async fn sixty_four_at_once_get_what_there_is_for_ten(db: &Database) {
+    async fn concurrent_sends_stay_within_budget(db: &Database) {
         let first = new_agent(db).await;
         let mut agents = vec![first.clone()];
         for _ in 0..3 {
-            agents.push(recipient_agent(db, &first.org_id).await);
+            agents.push(new_agent_in(db, &first.org_id).await);
         }
-        // Each agent may send four, all together ten.
+        // Four sends per agent, ten per organization.
         let (agent_limits, org_limits) = (per_day(4 * ESTIMATE), per_month(10 * ESTIMATE));
         let sends: Vec<AcceptedSend> = (0..64)
-            .map(|n| within(&agents[n % 4], &format!("k{n}"), agent_limits, org_limits))
+            .map(|n| send_with_limits(&agents[n % 4], &format!("k{n}"), agent_limits, org_limits))
             .collect();
         let replicas = [db.replica().await, db.replica().await];
         let org = format!("org:{}", first.org_id);
@@ -129,7 +129,7 @@ both_engines! {
             let tries = sends.iter().enumerate().map(async |(n, send)| {
                 let store = &replicas[n % 2];
                 let taken = fits(store, send).await;
-                // Half of them are settled at once: what is spent counts against the budget as what is held does.
+                // Half of them are settled at once: settled money counts against the budget like held money.
                 if taken && n % 2 == 0 {
                     assert!(store.settle_send(settled(&send.id, accepted(ESTIMATE))).await.unwrap());
                 }

@@ -1,4 +1,4 @@
-//! The two writes of every send: accepting it before the request leaves, settling it afterwards.
+//! The two writes of every send: accept before the request, settle after it.
 
 mod accept;
 mod budget;

@@ -1,4 +1,4 @@
-//! Settling: the outcome is written, the money moves and the usage counts, once.
+//! Settling: stores the outcome, settles the reservation and counts the usage, once.
 
 use butt_dial_domain::message::Status;
 use futures::future::join_all;
@@ -11,14 +11,14 @@ async fn send(store: &Store, agent: &Agent, key: &str) -> MessageId {
     send.id
 }
 
-/// Messages and cost that were counted on the day.
+/// Reads messages and cost of the day.
 async fn usage(store: &Store, agent: &Agent) -> (i64, i64) {
     let rows = store.sum_usage(&agent.id, DAY, DAY).await.unwrap();
     rows.iter()
         .fold((0, 0), |sum, row| (sum.0 + row.messages, sum.1 + row.cost))
 }
 
-/// Money held and settled; the agent's and the organization's are the same here.
+/// Reads held and settled money, which agent and organization share here.
 async fn money(store: &Store, agent: &Agent) -> (i64, i64) {
     let own = spend(store, &format!("agt:{}", agent.id)).await;
     assert_eq!(spend(store, &format!("org:{}", agent.org_id)).await, own);
@@ -28,7 +28,7 @@ async fn money(store: &Store, agent: &Agent) -> (i64, i64) {
 const CONTENTS: &str = "SELECT COUNT(*) FROM messages WHERE content IS NOT NULL";
 
 both_engines! {
-    async fn an_accepted_message_costs_what_the_carrier_said(db: &Database) {
+    async fn accepted_message_costs_reported_price(db: &Database) {
         let agent = new_agent(db).await;
         let id = send(db, &agent, "k").await;
         let result = SendResult::Accepted {
@@ -48,7 +48,7 @@ both_engines! {
         assert_eq!(db.count(CONTENTS).await, 0);
     }
 
-    async fn a_failed_message_costs_nothing(db: &Database) {
+    async fn failed_message_costs_nothing(db: &Database) {
         let agent = new_agent(db).await;
         for (key, frees_key) in [("a", false), ("b", true)] {
             let id = send(db, &agent, key).await;
@@ -62,7 +62,7 @@ both_engines! {
         assert_eq!(db.count(CONTENTS).await, 0);
     }
 
-    async fn an_unknown_outcome_keeps_the_money_and_the_content(db: &Database) {
+    async fn unknown_outcome_keeps_reservation_and_content(db: &Database) {
         let agent = new_agent(db).await;
         let id = send(db, &agent, "k").await;
         for wait in [5, 30] {
@@ -77,7 +77,7 @@ both_engines! {
         assert_eq!(db.list_attempts(&id).await.unwrap()[0].outcome.as_deref(), Some("unknown"));
 
         let mut found = settled(&id, accepted(7));
-        found.outcome = "reconciled";
+        found.outcome = AttemptOutcome::Reconciled;
         assert!(db.settle_send(found).await.unwrap());
         assert_eq!(money(db, &agent).await, (0, 7));
         assert_eq!(usage(db, &agent).await, (1, 7));
@@ -85,7 +85,7 @@ both_engines! {
         assert_eq!(db.list_attempts(&id).await.unwrap()[0].outcome.as_deref(), Some("reconciled"));
     }
 
-    async fn an_unconfirmed_message_counts_its_estimate_as_spent(db: &Database) {
+    async fn unconfirmed_message_costs_its_estimate(db: &Database) {
         let agent = new_agent(db).await;
         let id = send(db, &agent, "k").await;
         db.settle_send(settled(&id, unknown(morning()))).await.unwrap();
@@ -95,10 +95,10 @@ both_engines! {
         assert_eq!(money(db, &agent).await, (0, ESTIMATE));
         assert_eq!(usage(db, &agent).await, (1, ESTIMATE));
         assert_eq!(db.count(CONTENTS).await, 0);
-        assert_eq!(db.accept_send(text(&agent, "k")).await.unwrap(), Acceptance::PriorRequest(id), "the key stays taken");
+        assert_eq!(db.accept_send(text(&agent, "k")).await.unwrap(), Acceptance::PriorRequest(id), "the key stays used");
     }
 
-    async fn what_is_settled_stays_as_it_is(db: &Database) {
+    async fn settled_message_stays_unchanged(db: &Database) {
         let agent = new_agent(db).await;
         for (n, last) in [accepted(5), failed(false), failed(true), SendResult::Unconfirmed].into_iter().enumerate() {
             let id = send(db, &agent, &format!("k{n}")).await;
@@ -112,12 +112,12 @@ both_engines! {
         assert!(!db.settle_send(settled(&MessageId::generate(), accepted(1))).await.unwrap());
     }
 
-    async fn of_many_settlements_at_once_one_counts(db: &Database) {
+    async fn one_of_many_concurrent_settlements_counts(db: &Database) {
         let agent = new_agent(db).await;
         let replicas = [db.replica().await, db.replica().await];
         for round in 0..20 {
             let id = send(db, &agent, &format!("k{round}")).await;
-            // Some share a group, some come from another replica; each says something else.
+            // Some share a batch, some come from another replica; each has another outcome.
             let results = [accepted(1), SendResult::Unconfirmed, failed(false), accepted(2)];
             let settlements = results.into_iter().enumerate().map(|(n, result)| {
                 replicas[n % 2].settle_send(settled(&id, result))
@@ -137,7 +137,7 @@ both_engines! {
         }
     }
 
-    async fn a_doubt_and_its_answer_may_share_a_group(db: &Database) {
+    async fn unknown_and_final_outcome_share_a_batch(db: &Database) {
         let agent = new_agent(db).await;
         let id = send(db, &agent, "k").await;
         let (doubt, answer) = tokio::join!(
@@ -149,7 +149,7 @@ both_engines! {
         assert_eq!(db.find_message(&id).await.unwrap().unwrap().status, Status::Accepted);
     }
 
-    async fn at_rest_nothing_is_held(db: &Database) {
+    async fn settled_messages_hold_no_money(db: &Database) {
         let agents = [new_agent(db).await, new_agent(db).await];
         let replicas = [db.replica().await, db.replica().await];
         let lives = (0..60).map(|n| {

@@ -1,10 +1,9 @@
-//! Everyone at once: readers of several streams, those who send, and those who deliver, over the same agents and messages.
-//! Nobody waits for somebody who waits for them.
+//! Concurrent readers of several streams, senders and delivery workers on the same agents and messages, without a deadlock.
 
 use butt_dial_domain::inbound::{DeliveryStatus, Receipt};
 use futures::future::{BoxFuture, join_all};
 
-use super::inbound::{HOLD, batch, says};
+use super::inbound::{HOLD, batch, inbound_event};
 use super::*;
 use crate::{EventLease, InboundBatch, InboundRow, ReceiptEntry};
 
@@ -26,8 +25,8 @@ fn receipt(message: &MessageId, n: usize, stage: DeliveryStatus, by_id: bool) ->
     }
 }
 
-/// Each reader goes through agents and messages in another order.
-async fn read_on(store: &Store, stream: usize, agents: &[Agent], messages: &[MessageId]) {
+/// Applies batches. Each stream has another order of agents and messages.
+async fn apply_batches(store: &Store, stream: usize, agents: &[Agent], messages: &[MessageId]) {
     for round in 0..ROUNDS {
         let turn = stream * 7 + round as usize * 3;
         let mut events: Vec<InboundRow> = Vec::new();
@@ -37,12 +36,12 @@ async fn read_on(store: &Store, stream: usize, agents: &[Agent], messages: &[Mes
             } else {
                 (2 * agents.len() - n + turn) % agents.len()
             };
-            // Every event comes by two of the streams.
+            // Every event is in two of the streams.
             let id = format!("e{}-{round}-{n}", stream / 2);
             let contact = format!("+1415555{n:04}");
             events.push(InboundRow {
                 consent: Some(n % 2 == 0),
-                ..says(&agents[n], &id, &contact)
+                ..inbound_event(&agents[n], &id, &contact)
             });
         }
         let stage = [DeliveryStatus::Queued, DeliveryStatus::Sent, DeliveryStatus::Delivered][round as usize % 3];
@@ -52,7 +51,7 @@ async fn read_on(store: &Store, stream: usize, agents: &[Agent], messages: &[Mes
             .map(|(n, id)| receipt(id, n, stage, (n + stream).is_multiple_of(2)))
             .collect();
         receipts.rotate_left(turn % messages.len());
-        // Those who wait for each other's messages can't meet at the agents.
+        // Streams with receipts wait at the messages; these must meet at the agents.
         if stream >= 2 {
             receipts.clear();
         }
@@ -61,7 +60,7 @@ async fn read_on(store: &Store, stream: usize, agents: &[Agent], messages: &[Mes
             holder: format!("reader {stream}"),
             ..batch(round, events, receipts)
         };
-        // Another stream may bring the same events at the same moment: then they are known at the next try.
+        // Another stream may append the same events at the same time; the next try finds them.
         while let Err(error) = store.apply_inbound(&batch, &|_| None).await {
             assert!(matches!(error, StoreError::Conflict), "{error}");
         }
@@ -104,7 +103,7 @@ async fn deliver(store: &Store, agents: &[Agent], holder: &str) {
             let (arrived, failed) = seqs.split_at(seqs.len() / 2);
             store.confirm_events(&agent, arrived, false, now).await.unwrap();
             store
-                .release_events(&agent, failed, "callback_failed", true)
+                .release_events(&agent, failed, EventReason::CallbackFailed, true)
                 .await
                 .unwrap();
             store.finish_delivery(&claim, holder, Some(now), 0, None).await.unwrap();
@@ -118,7 +117,7 @@ async fn deliver(store: &Store, agents: &[Agent], holder: &str) {
                 id: &id,
                 kind: "k",
                 channel: None,
-                reason: "agent_offline",
+                reason: EventReason::AgentOffline,
                 data: &data,
             };
             store.append_event(&event, now).await.unwrap();
@@ -128,12 +127,12 @@ async fn deliver(store: &Store, agents: &[Agent], holder: &str) {
 }
 
 both_engines! {
-    async fn nobody_waits_in_a_circle(db: &Database) {
+    async fn concurrent_writers_do_not_deadlock(db: &Database) {
         db.execute("INSERT INTO log_positions (stream, position) VALUES ('S0', 0), ('S1', 0), ('S2', 0), ('S3', 0)").await;
         let first = new_agent(db).await;
         let mut agents = vec![first.clone()];
         for _ in 0..9 {
-            agents.push(recipient_agent(db, &first.org_id).await);
+            agents.push(new_agent_in(db, &first.org_id).await);
         }
         let mut sends = Vec::new();
         for n in 0..40 {
@@ -145,7 +144,7 @@ both_engines! {
         let replicas = [db.replica().await, db.replica().await];
         let mut work: Vec<BoxFuture<'_, ()>> = Vec::new();
         for stream in 0..STREAMS.len() {
-            work.push(Box::pin(read_on(&replicas[stream % 2], stream, &agents, &ids)));
+            work.push(Box::pin(apply_batches(&replicas[stream % 2], stream, &agents, &ids)));
         }
         for (n, half) in sends.chunks(20).enumerate() {
             work.push(Box::pin(send(&replicas[n], half)));
@@ -157,10 +156,10 @@ both_engines! {
         for agent in &agents {
             let seqs: Vec<i64> =
                 db.list_events(&agent.id, 0, 1_000).await.unwrap().iter().map(|event| event.seq).collect();
-            // Two streams in pairs, and two who append.
+            // Two pairs of streams, and two workers that append.
             assert_eq!(seqs, (1..=4 * ROUNDS as i64).collect::<Vec<_>>());
         }
-        // The price of the last stage that counts, whoever told it, however it went with the settling.
+        // The last status counts, independent of its stream and of the settlement.
         let stages = db.texts("SELECT DISTINCT stage FROM messages").await;
         assert_eq!(stages, ["delivered"]);
     }
