@@ -1,175 +1,135 @@
-//! What an agent wants of a call that this relay holds, done and answered.
+//! Executes the agent's commands on a conversation. No I/O: the session executes the effects.
 
-use butt_dial_comms::calls::{
-    commands::{CallCommand, CommandEnvelope, CommandOutcome},
-    conversation::{Answer, ReplyRejected},
+use butt_dial_calls::{
+    commands::{CallCommand, CommandOutcome},
+    conversation::{Conversation, Effect, Moment, ReplyChunk, ReplyRejected},
     notifications::{CallNotification, NotificationKind},
-    state::{AfterSession, Speaker},
+    state::{AfterSession, CallState, Speaker},
 };
-use butt_dial_domain::ports::{
-    bus::{Headers, Message},
-    voice::OutgoingFrame,
-};
-use tokio::time::Instant;
+use butt_dial_domain::ports::voice::OutgoingFrame;
 
-use crate::session::{CallSession, Ended};
+/// Number of idempotency keys that a call remembers.
+const MAX_KEYS: usize = 32;
 
-/// Keys of answers that are remembered.
-const KEYS: usize = 32;
-
-impl CallSession {
-    pub(crate) async fn ordered(&mut self, message: Message) -> Result<(), Ended> {
-        let begun = Instant::now();
-        let ordered: Option<CommandEnvelope> = serde_json::from_slice(&message.payload).ok();
-        let Some(CommandEnvelope { agent, command }) = ordered else {
-            tracing::warn!(call = %self.conversation.state.info.call, "an order for a call can't be read");
-            return Ok(());
-        };
-        if let CallCommand::OwnerChanged { epoch } = command {
-            return match epoch > self.lease.fence {
-                true => Err(Ended::OwnerChanged),
-                false => Ok(()),
-            };
-        }
-        let is_answer = matches!(command, CallCommand::Answer { .. });
-        let outcome = match agent == self.conversation.state.info.agent {
-            true => self.carry_out(command).await?,
-            false => CommandOutcome::NotYours,
-        };
-        if is_answer {
-            self.comms.metrics.call_part("to_caller", begun.elapsed());
-        }
-        if let (Some(reply_to), Ok(payload)) = (message.reply_to, serde_json::to_vec(&outcome)) {
-            let told = self.comms.bus.publish(&reply_to, Headers::new(), payload.into()).await;
-            told.inspect_err(|error| tracing::info!(%error, "an agent is not told what became of its order"))
-                .ok();
-        }
-        Ok(())
-    }
-
-    async fn carry_out(&mut self, command: CallCommand) -> Result<CommandOutcome, Ended> {
-        let (wall, now) = (self.comms.clock.now(), Instant::now());
-        match command {
-            CallCommand::Answer {
-                turn,
-                text,
-                is_last,
-                ends,
-                key,
-            } => {
-                let keys = &self.conversation.state.keys;
-                if key.as_ref().is_some_and(|key| keys.contains(key)) {
-                    return Ok(self.done());
-                }
-                if !self.conversation.state.is_attended {
-                    let acts = self.conversation.attend(wall, now);
-                    self.perform(acts).await?;
-                }
-                if let Err(stale) = self.say(turn, text, is_last).await? {
-                    return Ok(self.stale(stale));
-                }
-                self.remember(key);
-                if ends {
-                    let acts = self.conversation.end(AfterSession::HangUp, now);
-                    self.perform(acts).await?;
-                }
-            }
-            CallCommand::Attend => {
-                let acts = self.conversation.attend(wall, now);
-                self.perform(acts).await?;
-            }
-            CallCommand::HangUp { text } => {
-                if let Err(stale) = self.say_if_any(text).await? {
-                    return Ok(self.stale(stale));
-                }
-                let acts = self.conversation.end(AfterSession::HangUp, now);
-                self.perform(acts).await?;
-            }
-            CallCommand::Transfer {
-                to,
-                announcement,
-                whisper,
-            } => {
-                if let Err(stale) = self.say_if_any(announcement).await? {
-                    return Ok(self.stale(stale));
-                }
-                let acts = self.conversation.end(AfterSession::Transfer { to, whisper }, now);
-                self.perform(acts).await?;
-            }
-            CallCommand::Play { url } => {
-                let play = OutgoingFrame::Play {
-                    url,
-                    preemptible: false,
-                };
-                self.send(&play).await?;
-            }
-            CallCommand::Digits { digits } => {
-                let acts = self.conversation.press(&digits);
-                self.perform(acts).await?;
-            }
-            CallCommand::Language { language } => {
-                let acts = self.conversation.speak_in(&language);
-                self.perform(acts).await?;
-            }
-            CallCommand::OwnerChanged { .. } => {}
-        }
-        Ok(self.done())
-    }
-
-    async fn say_if_any(&mut self, text: Option<String>) -> Result<Result<(), ReplyRejected>, Ended> {
-        match text.filter(|text| !text.trim().is_empty()) {
-            Some(text) => self.say(None, text, true).await,
-            None => Ok(Ok(())),
-        }
-    }
-
-    async fn say(
-        &mut self,
-        turn: Option<u64>,
-        text: String,
-        is_last: bool,
-    ) -> Result<Result<(), ReplyRejected>, Ended> {
-        let answer = Answer {
-            by: Speaker::Agent,
+/// Applies a command. The effects have to be executed before the outcome is sent.
+pub fn apply(conversation: &mut Conversation, command: CallCommand, now: Moment) -> (Vec<Effect>, CommandOutcome) {
+    let mut effects = Vec::new();
+    let applied = match command {
+        CallCommand::Answer {
             turn,
             text,
             is_last,
-        };
-        match self.conversation.answer(answer, self.comms.clock.now(), Instant::now()) {
-            Ok(acts) => {
-                // It has answered; its client's model need not.
-                self.reply_task = None;
-                self.perform(acts).await.map(Ok)
-            }
-            Err(stale) => Ok(Err(stale)),
+            ends,
+            key,
+        } => answer(conversation, (turn, text, is_last), ends, key, now, &mut effects),
+        CallCommand::Attend => {
+            effects.extend(conversation.attend(now));
+            Ok(())
         }
-    }
-
-    /// What has been said under this key is not said again.
-    fn remember(&mut self, key: Option<String>) {
-        let keys = &mut self.conversation.state.keys;
-        if keys.len() >= KEYS {
-            keys.remove(0);
+        CallCommand::HangUp { text } => say_then_end(conversation, text, AfterSession::HangUp, now, &mut effects),
+        CallCommand::Transfer {
+            to,
+            announcement,
+            whisper,
+        } => {
+            let transfer = AfterSession::Transfer { to, whisper };
+            say_then_end(conversation, announcement, transfer, now, &mut effects)
         }
-        keys.extend(key);
-    }
+        CallCommand::Play { url } => {
+            let preemptible = false;
+            effects.push(Effect::Send(OutgoingFrame::Play { url, preemptible }));
+            Ok(())
+        }
+        CallCommand::Digits { digits } => {
+            effects.extend(conversation.send_digits(&digits));
+            Ok(())
+        }
+        CallCommand::Language { language } => {
+            effects.extend(conversation.set_language(&language));
+            Ok(())
+        }
+        CallCommand::OwnerChanged { .. } => Ok(()),
+    };
+    let outcome = outcome(conversation.state(), applied);
+    (effects, outcome)
+}
 
-    fn done(&self) -> CommandOutcome {
-        let state = &self.conversation.state;
-        CommandOutcome::Done {
-            turn: state.turn,
+fn answer(
+    conversation: &mut Conversation,
+    (turn, text, is_last): (Option<u64>, String, bool),
+    ends: bool,
+    key: Option<String>,
+    now: Moment,
+    effects: &mut Vec<Effect>,
+) -> Result<(), ReplyRejected> {
+    let state = conversation.state();
+    if key.as_ref().is_some_and(|key| state.keys.contains(key)) {
+        return Ok(());
+    }
+    if !state.is_attended {
+        effects.extend(conversation.attend(now));
+    }
+    say(conversation, turn, text, is_last, now, effects)?;
+    remember(conversation.state_mut(), key);
+    if ends {
+        effects.extend(conversation.end(AfterSession::HangUp, now));
+    }
+    Ok(())
+}
+
+fn say_then_end(
+    conversation: &mut Conversation,
+    text: Option<String>,
+    after_session: AfterSession,
+    now: Moment,
+    effects: &mut Vec<Effect>,
+) -> Result<(), ReplyRejected> {
+    if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
+        say(conversation, None, text, true, now, effects)?;
+    }
+    effects.extend(conversation.end(after_session, now));
+    Ok(())
+}
+
+fn say(
+    conversation: &mut Conversation,
+    turn: Option<u64>,
+    text: String,
+    is_last: bool,
+    now: Moment,
+    effects: &mut Vec<Effect>,
+) -> Result<(), ReplyRejected> {
+    let chunk = ReplyChunk {
+        by: Speaker::Agent,
+        turn,
+        text,
+        is_last,
+    };
+    let spoken = conversation.reply(chunk, now)?;
+    // The agent has replied, so the model of its client need not.
+    effects.push(Effect::CancelRequest);
+    effects.extend(spoken);
+    Ok(())
+}
+
+/// Remembers an idempotency key, so that a repeated command speaks nothing.
+fn remember(state: &mut CallState, key: Option<String>) {
+    if state.keys.len() >= MAX_KEYS {
+        state.keys.remove(0);
+    }
+    state.keys.extend(key);
+}
+
+fn outcome(state: &CallState, applied: Result<(), ReplyRejected>) -> CommandOutcome {
+    let turn = state.turn;
+    match applied {
+        Ok(()) => CommandOutcome::Done {
+            turn,
             pending: state
                 .is_pending
                 .then(|| Box::new(CallNotification::new(NotificationKind::Turn, state))),
-        }
-    }
-
-    fn stale(&self, stale: ReplyRejected) -> CommandOutcome {
-        match stale {
-            ReplyRejected::Superseded => CommandOutcome::Superseded {
-                turn: self.conversation.state.turn,
-            },
-            ReplyRejected::Answered => CommandOutcome::Answered,
-        }
+        },
+        Err(ReplyRejected::Superseded) => CommandOutcome::Superseded { turn },
+        Err(ReplyRejected::Answered) => CommandOutcome::Answered,
     }
 }

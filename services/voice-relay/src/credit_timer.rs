@@ -1,47 +1,86 @@
-//! A call of an agent's is paid for minute by minute, ahead: an agent without money left hangs up, politely.
+//! Charges an outbound call minute by minute, in advance. When the agent's budget is used up, the call ends with a last
+//! sentence.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use butt_dial_comms::{
-    Comms,
-    calls::state::{CallInfo, CallState},
+use butt_dial_calls::{
+    Calls,
+    billing::{self, MinuteCharge},
+    state::CallState,
 };
-use butt_dial_domain::{MessageId, call::Direction, clock::Timestamp};
+use butt_dial_domain::{
+    call::{CallInfo, Direction},
+    clock::Timestamp,
+};
 use chrono::TimeDelta;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, pending},
+};
+use tokio::time::Instant;
 
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
-/// Time to say so.
-const AHEAD: TimeDelta = TimeDelta::seconds(8);
+/// The next minute is charged this much earlier, which leaves time for a last sentence.
+const CHARGE_AHEAD: TimeDelta = TimeDelta::seconds(8);
+const RETRY_AFTER: TimeDelta = TimeDelta::seconds(5);
 
-/// Until when the call is paid for, where it has to be.
-pub fn paid_at_first(state: &CallState, answered_at: Timestamp) -> Option<Timestamp> {
+/// Returns the end of the time that is paid for when a session begins. `None`: the call costs the agent nothing.
+pub fn initially_paid_until(state: &CallState, now: Timestamp) -> Option<Timestamp> {
     match state.info.direction {
         Direction::Inbound => None,
-        // The first minute was paid for before the call was placed.
-        Direction::Outbound => Some(state.paid_until.unwrap_or(answered_at + MINUTE)),
+        // The first minute was charged before the call was placed.
+        Direction::Outbound => Some(state.paid_until.unwrap_or(now + MINUTE)),
     }
 }
 
-/// How long until the next minute is due.
-pub fn due_in(paid_until: Option<Timestamp>, now: Timestamp) -> Option<Duration> {
-    paid_until.map(|until| (until - AHEAD - now).to_std().unwrap_or_default())
+/// The result of a charge.
+pub enum Credit {
+    PaidUntil(Timestamp),
+    Exhausted,
 }
 
-pub enum Paid {
-    Until(Timestamp),
-    /// There is no money left for it.
-    NoMore,
+#[derive(Default)]
+pub struct CreditTimer {
+    charge: Option<BoxFuture<'static, Credit>>,
 }
 
-/// Pays for another minute. What can't be asked right now is paid for later: a call is not cut for a fault of ours.
-pub async fn pay(comms: Comms, info: CallInfo, paid_until: Timestamp) -> Paid {
-    let message = MessageId::from(info.call.as_str());
-    match butt_dial_comms::calls::billing::charge_minute(&comms, &info, &message).await {
-        Ok(true) => Paid::Until(paid_until + MINUTE),
-        Ok(false) => Paid::NoMore,
-        Err(error) => {
-            tracing::warn!(%error, call = %info.call, "a minute of a call can't be booked yet");
-            Paid::Until(paid_until + TimeDelta::seconds(5))
+impl CreditTimer {
+    /// Returns the time of the next charge. `None`: none is due, or one is in progress.
+    pub fn deadline(&self, paid_until: Option<Timestamp>, now: Timestamp) -> Option<Instant> {
+        let until = paid_until.filter(|_| self.charge.is_none())?;
+        Some(Instant::now() + time_left(until, now))
+    }
+
+    /// Starts a charge if it is due.
+    pub fn charge_if_due(&mut self, calls: &Arc<Calls>, state: &CallState, now: Timestamp) {
+        let Some(until) = state.paid_until.filter(|_| self.charge.is_none()) else {
+            return;
+        };
+        if time_left(until, now).is_zero() {
+            self.charge = Some(charge(calls.clone(), state.info.clone(), until).boxed());
         }
+    }
+
+    /// Waits for the charge in progress. Can be cancelled without loss.
+    pub async fn charged(&mut self) -> Credit {
+        let Some(charge) = &mut self.charge else {
+            return pending().await;
+        };
+        let credit = charge.await;
+        self.charge = None;
+        credit
+    }
+}
+
+fn time_left(paid_until: Timestamp, now: Timestamp) -> Duration {
+    (paid_until - CHARGE_AHEAD - now).to_std().unwrap_or_default()
+}
+
+/// Charges another minute. If the database is unavailable, the charge is repeated later: an outage must not end a call.
+async fn charge(calls: Arc<Calls>, info: CallInfo, paid_until: Timestamp) -> Credit {
+    match billing::charge_minute(&calls, &info).await {
+        MinuteCharge::Charged => Credit::PaidUntil(paid_until + MINUTE),
+        MinuteCharge::OverBudget => Credit::Exhausted,
+        MinuteCharge::Unavailable => Credit::PaidUntil(paid_until + RETRY_AFTER),
     }
 }

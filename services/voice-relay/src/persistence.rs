@@ -1,46 +1,86 @@
-//! A call's state on its way to the store: one write at a time, each with all that has changed since, and none once somebody
-//! else holds the call.
+//! Persists the state of one call: one write at a time, each with all changes since the previous one, and none after another
+//! relay owns the call.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use butt_dial_comms::{
-    Comms,
-    calls::{
-        relays,
-        state::{self, CallState},
-    },
+use butt_dial_calls::{
+    Calls,
+    ownership::{self, CallLease},
+    state::CallState,
 };
-use butt_dial_domain::ports::kv::{KvError, Lease};
-use futures::{FutureExt, future::BoxFuture};
-use tokio::time::timeout;
+use butt_dial_domain::ports::kv::KvError;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, pending},
+};
+use tokio::time::{sleep, timeout};
 
-use crate::session::{CallSession, Ended};
+/// Pause before a failed write is repeated.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+/// Time for the last write of a session.
+const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A state that could not be written is written again.
-const SAVE_AGAIN: Duration = Duration::from_millis(250);
-/// The last write of a call that is over.
-const LAST_WRITE: Duration = Duration::from_secs(5);
+/// Another relay owns the call.
+#[derive(Debug)]
+pub struct LeaseLost;
 
-impl CallSession {
-    /// Begins to write the state, if it has changed and is not being written.
-    pub(crate) fn save(&mut self) {
-        if !self.is_dirty || self.saving.is_some() {
-            return;
+type Write = BoxFuture<'static, Result<bool, KvError>>;
+
+pub struct Persistence {
+    calls: Arc<Calls>,
+    lease: CallLease,
+    write: Option<Write>,
+    is_dirty: bool,
+}
+
+impl Persistence {
+    pub fn new(calls: Arc<Calls>, lease: CallLease) -> Self {
+        Self {
+            calls,
+            lease,
+            write: None,
+            is_dirty: false,
         }
-        self.is_dirty = false;
-        self.saving = Some(write(self.comms.clone(), self.lease.clone(), &self.conversation.state));
     }
 
-    pub(crate) fn saved(&mut self, saved: Result<bool, KvError>) -> Result<(), Ended> {
-        match saved {
+    pub fn epoch(&self) -> u64 {
+        self.lease.epoch()
+    }
+
+    /// The state has changed since the last write.
+    pub fn mark_dirty(&mut self) {
+        self.is_dirty = true;
+    }
+
+    /// Starts a write, if the state has changed and no other write is in progress.
+    pub fn start_write(&mut self, state: &CallState) {
+        if self.is_dirty && self.write.is_none() {
+            self.is_dirty = false;
+            self.write = Some(self.write(state));
+        }
+    }
+
+    /// Waits for the write in progress. Can be cancelled without loss.
+    pub async fn written(&mut self) -> Result<bool, KvError> {
+        let Some(write) = &mut self.write else {
+            return pending().await;
+        };
+        let result = write.await;
+        self.write = None;
+        result
+    }
+
+    /// Handles the result of a write. A failed write is repeated with the current state.
+    pub fn on_written(&mut self, result: Result<bool, KvError>, state: &CallState) -> Result<(), LeaseLost> {
+        match result {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Ended::OwnerChanged),
+            Ok(false) => Err(LeaseLost),
             Err(error) => {
-                tracing::warn!(%error, call = %self.conversation.state.info.call, "a call's state can't be written yet");
-                let again = write(self.comms.clone(), self.lease.clone(), &self.conversation.state);
-                self.saving = Some(
+                tracing::warn!(%error, call = %state.info.call, "call state not persisted: write is repeated");
+                let again = self.write(state);
+                self.write = Some(
                     async move {
-                        tokio::time::sleep(SAVE_AGAIN).await;
+                        sleep(RETRY_PAUSE).await;
                         again.await
                     }
                     .boxed(),
@@ -50,46 +90,33 @@ impl CallSession {
         }
     }
 
-    /// The store may have lost the call, and that it is ours.
-    pub(crate) fn tell_again(&mut self) {
-        let (comms, call) = (self.comms.clone(), self.conversation.state.info.call.clone());
-        self.comms.tasks.spawn(async move {
-            if let Err(error) = relay_registry::register_call(&comms, &call).await {
-                tracing::warn!(%error, %call, "should this relay vanish, nobody will look for this call");
-            }
-        });
-        self.is_dirty = true;
-    }
-
-    pub(crate) async fn write_now(&mut self) -> Result<(), Ended> {
-        if let Some(saving) = self.saving.take()
-            && matches!(saving.await, Ok(false))
+    /// Persists the current state and waits for it. Succeeds if the store is unavailable: the session ends in any case, and
+    /// the next one continues from the last write.
+    pub async fn write_now(&mut self, state: &CallState) -> Result<(), LeaseLost> {
+        if let Some(write) = self.write.take()
+            && matches!(write.await, Ok(false))
         {
-            return Err(Ended::OwnerChanged);
+            return Err(LeaseLost);
         }
         self.is_dirty = false;
-        match write(self.comms.clone(), self.lease.clone(), &self.conversation.state).await {
-            Ok(false) => Err(Ended::OwnerChanged),
+        match self.write(state).await {
             Ok(true) => Ok(()),
+            Ok(false) => Err(LeaseLost),
             Err(error) => {
-                // The carrier is told all the same; what follows is what was written last.
-                tracing::warn!(%error, call = %self.conversation.state.info.call, "the end of a session can't be written");
+                tracing::warn!(%error, call = %state.info.call, "call state not persisted at the end of a session");
                 Ok(())
             }
         }
     }
 
-    /// The socket is gone; what was heard last is still written, unless somebody else has the call.
-    pub(crate) async fn finish(&mut self, ended: &Ended) {
-        self.reply_task = None;
-        if !matches!(ended, Ended::OwnerChanged) && (self.is_dirty || self.saving.is_some()) {
-            drop(timeout(LAST_WRITE, self.write_now()).await);
+    /// Persists what has changed since the last write, after the socket has closed.
+    pub async fn finish(&mut self, state: &CallState) {
+        if self.is_dirty || self.write.is_some() {
+            drop(timeout(LAST_WRITE_TIMEOUT, self.write_now(state)).await);
         }
     }
-}
 
-fn write(comms: Comms, lease: Lease, state: &CallState) -> BoxFuture<'static, Result<bool, KvError>> {
-    let sealed = state.seal(&comms);
-    let call = state.info.call.clone();
-    async move { state::save(&comms, &lease, &call, &sealed).await }.boxed()
+    fn write(&self, state: &CallState) -> Write {
+        ownership::save(&self.calls, &self.lease, state)
+    }
 }

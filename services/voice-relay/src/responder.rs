@@ -1,255 +1,255 @@
-//! Whoever answers a turn, asked: the agent by the best way there is now, or the answering machine's model. Dropped, whatever
-//! was asked is cancelled upstream.
+//! Requests a reply for one turn from the agent, by the best way there is now, or from the voicemail service's model. Dropping
+//! the request cancels it at the agent or the model.
 
 use std::{sync::Arc, time::Duration};
 
-use butt_dial_comms::{
-    Comms,
-    calls::{
-        notifications::{self, CallNotification, NotificationKind},
-        sampling,
-        state::{CallState, LeftMessage, Responder},
-        voicemail::{self, EndMarkerParser},
-    },
-    delivery::listeners::Listener,
+use butt_dial_calls::{
+    Calls,
+    notifications::{self, CallNotification, NotificationKind},
+    sampling,
+    state::{CallState, LeftMessage, Responder},
+    voicemail::{self, EndMarkerParser},
 };
-use butt_dial_domain::{
-    AgentId,
-    ports::model::{CompletionChunk, ModelError},
-};
+use butt_dial_domain::ports::model::{CompletionChunk, CompletionStream, ModelError};
+use butt_dial_messaging::delivery::Listener;
 use futures::StreamExt;
 use tokio::{
     sync::{Notify, mpsc},
     time::sleep,
 };
 
-/// The longest answer that a client's model is asked for, in tokens: half a minute of speech.
+/// Maximum length of a reply by a client's model, in tokens: half a minute of speech.
 const MAX_TOKENS: u32 = 300;
-/// A model that failed before its first word is asked once more.
-const TRIES: u32 = 2;
+/// A model that fails before its first word is asked once more.
+const MODEL_ATTEMPTS: u32 = 2;
 const RETRY_PAUSE: Duration = Duration::from_millis(400);
-/// An agent that was there, or is about to be: its client opens another stream, or calls the next tool.
-const BACK_WITHIN: Duration = Duration::from_secs(3);
+/// Time for an agent to connect: its client opens another stream, or calls the next tool.
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a mind says, or that it can't.
+/// An event of a request for a reply.
 pub struct ReplyEvent {
-    /// Who was asked. It may be somebody else's turn by now.
+    /// The responder of the request. Another one may have taken over since.
     pub by: Responder,
     pub turn: u64,
-    pub what: ReplyKind,
+    pub kind: ReplyKind,
 }
 
 pub enum ReplyKind {
-    /// A tool call of the agent's has the turn; the answer comes as an order.
-    OwnedCall,
-    Said {
+    /// A tool call of the agent has claimed the turn. Its reply arrives as a command.
+    Claimed,
+    Text {
         text: String,
         is_last: bool,
     },
-    /// The machine has found out what it could, and said goodbye.
-    MachineEnds(LeftMessage),
-    /// Nobody answers this turn.
-    Nobody,
+    /// The voicemail service has ended the conversation.
+    VoicemailFinished(LeftMessage),
+    /// No responder is available.
+    Unavailable,
 }
 
-/// Where a mind's answer to one turn goes.
-struct Thoughts {
+/// The events of one request.
+struct ReplyEvents {
     by: Responder,
     turn: u64,
-    to: mpsc::Sender<ReplyEvent>,
+    sender: mpsc::Sender<ReplyEvent>,
 }
 
-impl Thoughts {
-    async fn send(&self, what: ReplyKind) {
+impl ReplyEvents {
+    async fn send(&self, kind: ReplyKind) {
         let (by, turn) = (self.by, self.turn);
-        // Without a reader the call is over.
-        drop(self.to.send(ReplyEvent { by, turn, what }).await);
+        // Without a receiver the session has ended.
+        drop(self.sender.send(ReplyEvent { by, turn, kind }).await);
+    }
+
+    async fn send_text(&self, text: String, is_last: bool) {
+        self.send(ReplyKind::Text { text, is_last }).await;
     }
 }
 
-/// Answers one turn of the call, as it stood when the turn began.
-/// `arrivals`: the agent has come meanwhile.
-pub async fn request_reply(comms: Comms, state: CallState, to: mpsc::Sender<ReplyEvent>, arrivals: Arc<Notify>) {
+/// Requests a reply to the current turn of `state`. `arrivals` is notified when the agent connects meanwhile.
+pub async fn request_reply(
+    calls: Arc<Calls>,
+    state: CallState,
+    sender: mpsc::Sender<ReplyEvent>,
+    arrivals: Arc<Notify>,
+) {
     let (by, turn) = (state.responder, state.turn);
-    let thoughts = Thoughts { by, turn, to };
-    let answered = match state.responder {
-        Responder::Agent => ask_agent(&comms, &state, &thoughts, &arrivals).await,
-        Responder::Voicemail => ask_machine(&comms, &state, &thoughts).await,
+    let events = ReplyEvents { by, turn, sender };
+    let is_available = match by {
+        Responder::Agent => request_from_agent(&calls, &state, &events, &arrivals).await,
+        Responder::Voicemail => request_from_model(&calls, &state, &events).await,
     };
-    if !answered {
-        thoughts.send(ReplyKind::Nobody).await;
+    if !is_available {
+        events.send(ReplyKind::Unavailable).await;
     }
 }
 
-/// What came of asking those who are there.
-enum Asked {
-    Answered,
-    Nobody,
-    /// Somebody else is there by now.
+/// The result of a request to the agent's connected clients.
+enum ClientResult {
+    /// A client has replied, or will reply with a command.
+    Replied,
+    Unavailable,
+    /// Other clients have connected: the request has to start again.
     Outdated,
 }
 
-/// False: nobody is there who could answer.
-async fn ask_agent(comms: &Comms, state: &CallState, thoughts: &Thoughts, arrivals: &Notify) -> bool {
-    let signal = CallNotification::new(NotificationKind::Turn, state);
+/// Returns false if the agent is unavailable.
+async fn request_from_agent(calls: &Arc<Calls>, state: &CallState, events: &ReplyEvents, arrivals: &Notify) -> bool {
+    let notification = CallNotification::new(NotificationKind::Turn, state);
     loop {
-        if notifications::offer_claim(comms, &state.info.agent, &signal).await {
-            thoughts.send(ReplyKind::OwnedCall).await;
+        if notifications::offer_claim(calls, &state.info.agent, &notification).await {
+            events.send(ReplyKind::Claimed).await;
             return true;
         }
-        match ask_listeners(comms, state, thoughts, &signal, arrivals).await {
-            Asked::Answered => return true,
-            Asked::Nobody => return false,
-            Asked::Outdated => {}
+        match request_from_clients(calls, state, events, &notification, arrivals).await {
+            ClientResult::Replied => return true,
+            ClientResult::Unavailable => return false,
+            ClientResult::Outdated => {}
         }
     }
 }
 
-async fn ask_listeners(
-    comms: &Comms,
+async fn request_from_clients(
+    calls: &Arc<Calls>,
     state: &CallState,
-    thoughts: &Thoughts,
-    signal: &CallNotification,
+    events: &ReplyEvents,
+    notification: &CallNotification,
     arrivals: &Notify,
-) -> Asked {
-    let agent = &state.info.agent;
-    let listeners = notifications::find_listeners(comms, agent).await;
+) -> ClientResult {
+    let (agent, settings) = (&state.info.agent, calls.settings());
+    let listeners = notifications::find_listeners(calls, agent).await;
     for client in listeners.iter().filter(|listener| listener.samples()) {
         let params = sampling::sampling_params(state, MAX_TOKENS);
-        let answer = tokio::select! {
-            answer = sampling::sample(comms, agent, client, params, comms.settings.calls.sampling_timeout) => answer,
-            asked = somebody_better(comms, signal, agent, (client, &listeners), arrivals) => {
-                if matches!(asked, Asked::Answered) {
-                    thoughts.send(ReplyKind::OwnedCall).await;
+        let reply = tokio::select! {
+            reply = sampling::sample(calls, agent, client, params, settings.sampling_timeout) => reply,
+            better = wait_for_better_client(calls, notification, agent, client, &listeners, arrivals) => {
+                if matches!(better, ClientResult::Replied) {
+                    events.send(ReplyKind::Claimed).await;
                 }
-                return asked;
+                return better;
             }
         };
-        match answer {
+        match reply {
             Ok(text) => {
-                let said = ReplyKind::Said { text, is_last: true };
-                thoughts.send(said).await;
-                return Asked::Answered;
+                events.send_text(text, true).await;
+                return ClientResult::Replied;
             }
-            Err(reason) => tracing::info!(reason, call = %state.info.call, "a client's model has not answered"),
+            Err(reason) => tracing::info!(reason, call = %state.info.call, "sampling failed"),
         }
     }
-    let patience = match notifications::push(comms, &listeners, signal).await {
-        true => comms.settings.calls.push_timeout,
-        // When it is back, it is asked again. One that has talked in this call has all of its budget for that.
-        false if state.is_attended => return Asked::Answered,
-        false => BACK_WITHIN,
+    let wait = match notifications::push(calls, &listeners, notification).await {
+        true => settings.push_timeout,
+        // An agent that has attended this call has the whole reply timeout to come back; then it is asked again.
+        false if state.is_attended => return ClientResult::Replied,
+        false => RECONNECT_TIMEOUT,
     };
     tokio::select! {
-        () = sleep(patience) => Asked::Nobody,
-        () = arrivals.notified() => Asked::Outdated,
+        () = sleep(wait) => ClientResult::Unavailable,
+        () = arrivals.notified() => ClientResult::Outdated,
     }
 }
 
-/// Whoever comes while a client's model thinks: a tool call that takes the turn, or a client that is to be asked instead. All
-/// others (one that looks for events every other second, say) disturb nobody.
-async fn somebody_better(
-    comms: &Comms,
-    signal: &CallNotification,
-    agent: &AgentId,
-    (asked, known): (&Listener, &[Listener]),
+/// Waits during a sampling request for a tool call that claims the turn, or a client that should be asked instead. Other
+/// arrivals, such as a client that polls for events, do not interrupt the request.
+async fn wait_for_better_client(
+    calls: &Calls,
+    notification: &CallNotification,
+    agent: &butt_dial_domain::AgentId,
+    current: &Listener,
+    known: &[Listener],
     arrivals: &Notify,
-) -> Asked {
+) -> ClientResult {
     loop {
         arrivals.notified().await;
-        if notifications::offer_claim(comms, agent, signal).await {
-            return Asked::Answered;
+        if notifications::offer_claim(calls, agent, notification).await {
+            return ClientResult::Replied;
         }
-        let there = notifications::find_listeners(comms, agent).await;
-        let is_gone = there.iter().all(|listener| listener.id != asked.id);
+        let connected = notifications::find_listeners(calls, agent).await;
+        let is_gone = connected.iter().all(|listener| listener.id != current.id);
         let is_new = |listener: &&Listener| known.iter().all(|known| known.id != listener.id);
-        let has_new = there.iter().filter(is_new).any(Listener::samples);
-        // Where nobody can be seen at all, that may be the store's fault; a client that is gone fails by itself.
-        if has_new || (is_gone && !there.is_empty()) {
-            return Asked::Outdated;
+        let has_new = connected.iter().filter(is_new).any(Listener::samples);
+        // An empty list can be an outage of the store. The request to a client that is gone fails anyway.
+        if has_new || (is_gone && !connected.is_empty()) {
+            return ClientResult::Outdated;
         }
     }
 }
 
-async fn ask_machine(comms: &Comms, state: &CallState, thoughts: &Thoughts) -> bool {
-    let Some(model) = &comms.model else { return false };
-    let left = comms
-        .settings
-        .calls
-        .timeouts
-        .voicemail_turns
-        .saturating_sub(state.voicemail.turns);
-    let prompt = voicemail::prompt(state, left);
-    for attempt in 1..=TRIES {
-        let answer = match model.complete(&prompt).await {
-            Ok(answer) => answer,
+/// Returns false if there is no model, or it does not reply.
+async fn request_from_model(calls: &Calls, state: &CallState, events: &ReplyEvents) -> bool {
+    let Some(model) = calls.model() else { return false };
+    let max_turns = calls.settings().timeouts.voicemail_turns;
+    let prompt = voicemail::prompt(state, max_turns.saturating_sub(state.voicemail.turns));
+    for attempt in 1..=MODEL_ATTEMPTS {
+        let completion = match model.complete(&prompt).await {
+            Ok(completion) => completion,
             Err(error) => {
-                tracing::warn!(%error, attempt, "the answering machine's model does not answer");
-                if !may_help(&error) {
+                tracing::warn!(%error, attempt, "voicemail model request failed");
+                if !is_transient(&error) {
                     return false;
                 }
                 sleep(RETRY_PAUSE).await;
                 continue;
             }
         };
-        match speak(answer, thoughts).await {
-            Spoken::Whole => return true,
-            // What was said stands; the caller goes on from there.
-            Spoken::BargeIn => {
-                let end = ReplyKind::Said {
-                    text: String::new(),
-                    is_last: true,
-                };
-                thoughts.send(end).await;
+        match stream_reply(completion, events).await {
+            Streamed::Complete => return true,
+            // The spoken part stands; the caller continues from there.
+            Streamed::Interrupted => {
+                events.send_text(String::new(), true).await;
                 return true;
             }
-            Spoken::Nothing => sleep(RETRY_PAUSE).await,
+            Streamed::Nothing => sleep(RETRY_PAUSE).await,
         }
     }
     false
 }
 
-fn may_help(error: &ModelError) -> bool {
+fn is_transient(error: &ModelError) -> bool {
     !matches!(error, ModelError::Configuration(_) | ModelError::Refused(_))
 }
 
-enum Spoken {
-    Whole,
-    BargeIn,
+enum Streamed {
+    Complete,
+    /// The completion broke off after its first words.
+    Interrupted,
     Nothing,
 }
 
-async fn speak(mut answer: butt_dial_domain::ports::model::CompletionStream, thoughts: &Thoughts) -> Spoken {
-    let mut splitter = EndMarkerParser::default();
+async fn stream_reply(mut completion: CompletionStream, events: &ReplyEvents) -> Streamed {
+    let mut parser = EndMarkerParser::default();
     let mut has_spoken = false;
     loop {
-        match answer.next().await {
+        match completion.next().await {
             Some(Ok(CompletionChunk::Text(text))) => {
-                let text = splitter.push(&text);
+                let text = parser.push(&text);
                 if !text.is_empty() {
                     has_spoken = true;
-                    thoughts.send(ReplyKind::Said { text, is_last: false }).await;
+                    events.send_text(text, false).await;
                 }
             }
             Some(Ok(CompletionChunk::End(_))) => break,
             Some(Err(error)) => {
-                tracing::warn!(%error, has_spoken, "the answering machine's model broke off");
-                return if has_spoken { Spoken::BargeIn } else { Spoken::Nothing };
+                tracing::warn!(%error, has_spoken, "voicemail completion interrupted");
+                return interrupted(has_spoken);
             }
-            None => return if has_spoken { Spoken::BargeIn } else { Spoken::Nothing },
+            None => return interrupted(has_spoken),
         }
     }
-    let (rest, taken) = splitter.finish();
-    if !has_spoken && rest.trim().is_empty() && taken.is_none() {
-        return Spoken::Nothing;
+    let (rest, message) = parser.finish();
+    if !has_spoken && rest.trim().is_empty() && message.is_none() {
+        return Streamed::Nothing;
     }
-    let said = ReplyKind::Said {
-        text: rest,
-        is_last: true,
-    };
-    thoughts.send(said).await;
-    if let Some(taken) = taken {
-        thoughts.send(ReplyKind::MachineEnds(taken)).await;
+    events.send_text(rest, true).await;
+    if let Some(message) = message {
+        events.send(ReplyKind::VoicemailFinished(message)).await;
     }
-    Spoken::Whole
+    Streamed::Complete
+}
+
+fn interrupted(has_spoken: bool) -> Streamed {
+    match has_spoken {
+        true => Streamed::Interrupted,
+        false => Streamed::Nothing,
+    }
 }

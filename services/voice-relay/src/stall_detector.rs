@@ -1,48 +1,48 @@
-//! Whether this program has stood still: a process or its host that is stopped for some seconds, and goes on. Its calls have
-//! been taken over then, and what lies in their sockets is not to be acted on before that is known.
+//! Detects stalls of this program: a process or host that was suspended for some seconds. Other relays have taken over its
+//! calls by then, so frames that waited in its sockets must not be handled before ownership is checked.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use butt_dial_comms::calls::relays;
+use butt_dial_calls::relay_registry::HEARTBEAT_INTERVAL;
 use tokio::time::Instant;
 
-/// Without a beat for so long, others begin to look after our calls.
-const TOO_LONG: Duration = relay_registry::HEARTBEAT_INTERVAL.saturating_mul(2);
+/// Without a beat for this time, other relays begin to take over the calls.
+const STALL_THRESHOLD: Duration = HEARTBEAT_INTERVAL.saturating_mul(2);
 
 pub struct StallDetector(Mutex<State>);
 
 struct State {
-    last: Instant,
-    /// When it was found out last that there had been none for too long.
-    stood_still: Option<Instant>,
+    last_beat: Instant,
+    /// The time at which the last stall was detected.
+    stalled_at: Option<Instant>,
 }
 
 impl StallDetector {
     pub fn new() -> Self {
         Self(Mutex::new(State {
-            last: Instant::now(),
-            stood_still: None,
+            last_beat: Instant::now(),
+            stalled_at: None,
         }))
     }
 
-    /// To be called all the time.
+    /// Records that the program runs. To be called more often than `STALL_THRESHOLD`.
     pub fn beat(&self) {
-        self.look().last = Instant::now();
+        self.check().last_beat = Instant::now();
     }
 
-    /// Whether there was a stand-still after `since`.
-    pub fn stood_still_since(&self, since: Instant) -> bool {
-        self.look().stood_still.is_some_and(|at| at > since)
+    /// Returns whether a stall was detected after `since`.
+    pub fn has_stalled_since(&self, since: Instant) -> bool {
+        self.check().stalled_at.is_some_and(|at| at > since)
     }
 
-    fn look(&self) -> MutexGuard<'_, State> {
+    fn check(&self) -> MutexGuard<'_, State> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if now - state.last > TOO_LONG {
-            (state.last, state.stood_still) = (now, Some(now));
+        if now - state.last_beat > STALL_THRESHOLD {
+            (state.last_beat, state.stalled_at) = (now, Some(now));
         }
         state
     }
@@ -50,25 +50,24 @@ impl StallDetector {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{advance, pause};
+    use tokio::time::advance;
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_stand_still_is_seen_by_everybody_whoever_sees_it_first() {
-        pause();
-        let (pulse, begun) = (StallDetector::new(), Instant::now());
-        advance(relay_registry::HEARTBEAT_INTERVAL).await;
-        pulse.beat();
-        assert!(!pulse.stood_still_since(begun));
-        advance(2 * TOO_LONG).await;
-        let before = Instant::now() - relay_registry::HEARTBEAT_INTERVAL;
-        pulse.beat();
-        assert!(pulse.stood_still_since(before) && pulse.stood_still_since(begun));
-        assert!(!pulse.stood_still_since(Instant::now()), "it is over");
-        advance(2 * TOO_LONG).await;
+    #[tokio::test(start_paused = true)]
+    async fn every_session_sees_a_stall_once() {
+        let (detector, started) = (StallDetector::new(), Instant::now());
+        advance(HEARTBEAT_INTERVAL).await;
+        detector.beat();
+        assert!(!detector.has_stalled_since(started));
+        advance(2 * STALL_THRESHOLD).await;
+        let before = Instant::now() - HEARTBEAT_INTERVAL;
+        detector.beat();
+        assert!(detector.has_stalled_since(before) && detector.has_stalled_since(started));
+        assert!(!detector.has_stalled_since(Instant::now()), "the stall is over");
+        advance(2 * STALL_THRESHOLD).await;
         assert!(
-            pulse.stood_still_since(before + relay_registry::HEARTBEAT_INTERVAL),
+            detector.has_stalled_since(before + HEARTBEAT_INTERVAL),
             "before any beat"
         );
     }

@@ -1,14 +1,12 @@
-//! Calls of relays that vanished without closing their sockets: the carrier may not notice for long, so it is told to open
-//! another one. What a relay leaves that merely crashed, the carrier brings by itself (`action`).
+//! Takes over the calls of relays that vanished without closing their sockets. The carrier may not notice that for long, so it
+//! is instructed to open another socket. After a mere crash the sockets close, and the carrier does so automatically.
 
 use std::time::Duration;
 
-use butt_dial_comms::{
-    Comms,
-    calls::{
-        relay_registry::{self, ExpiredRelays},
-        script, state,
-    },
+use butt_dial_calls::{
+    Calls,
+    relay_registry::{self, ExpiredRelays, TAKEOVER_LEASE},
+    script,
 };
 use butt_dial_domain::{
     CallId, ReplicaId,
@@ -17,57 +15,54 @@ use butt_dial_domain::{
 use futures::{StreamExt, stream};
 use tokio::time::{Instant, timeout};
 
-/// Orphans that are taken care of at the same time.
-const AT_ONCE: usize = 16;
-/// A carrier that is asked to redirect a call, and says nothing. It is asked again with the next look.
-const REDIRECTED_WITHIN: Duration = Duration::from_secs(5);
-/// Only so long after a look others are begun with: the next look is entitled to them again.
-const BEGUN_WITHIN: Duration = Duration::from_secs(15);
-/// What was begun is over, with what the store takes, before somebody else may begin.
-const _: () =
-    assert!(BEGUN_WITHIN.as_secs() + 2 * REDIRECTED_WITHIN.as_secs() < relay_registry::TAKEOVER_LEASE.as_secs());
+/// Number of concurrent takeovers.
+const CONCURRENCY: usize = 16;
+/// Timeout of a request to the carrier. The next round repeats it.
+const REDIRECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Takeovers start within this time. The next round may then find the rest again.
+const START_TIMEOUT: Duration = Duration::from_secs(15);
+/// All takeovers of a round end before the lease of the vanished relay's calls expires.
+const _: () = assert!(START_TIMEOUT.as_secs() + 2 * REDIRECT_TIMEOUT.as_secs() < TAKEOVER_LEASE.as_secs());
 
-pub async fn take_over_orphaned_calls(comms: &Comms, missing: &ExpiredRelays) {
-    let begun = Instant::now();
-    let orphans = match relay_registry::find_orphaned_calls(comms, missing).await {
-        Ok(orphans) => orphans,
-        Err(error) => return tracing::warn!(%error, "calls of relays that vanished can't be looked for"),
+pub async fn take_over_orphaned_calls(calls: &Calls, expired: &ExpiredRelays) {
+    let started = Instant::now();
+    let orphaned = match relay_registry::find_orphaned_calls(calls, expired).await {
+        Ok(orphaned) => orphaned,
+        Err(error) => return tracing::warn!(%error, "search for orphaned calls failed"),
     };
-    let in_time = orphans.into_iter().take_while(|_| begun.elapsed() < BEGUN_WITHIN);
+    let in_time = orphaned.into_iter().take_while(|_| started.elapsed() < START_TIMEOUT);
     stream::iter(in_time)
-        .for_each_concurrent(AT_ONCE, |(relay, call)| async move {
-            if let Err(error) = adopt(comms, &relay, &call).await {
-                tracing::warn!(%error, %call, "an orphaned call can't be looked at; it is tried again");
+        .for_each_concurrent(CONCURRENCY, |(relay, call)| async move {
+            if let Err(error) = take_over(calls, &relay, &call).await {
+                tracing::warn!(%error, %call, "call takeover failed: it is repeated");
             }
         })
         .await;
 }
 
-async fn adopt(comms: &Comms, relay: &ReplicaId, call: &CallId) -> Result<(), KvError> {
-    let Some(state) = state::find(comms, call).await? else {
-        return relay_registry::remove_orphan(comms, relay, call).await;
+async fn take_over(calls: &Calls, relay: &ReplicaId, call: &CallId) -> Result<(), KvError> {
+    let Some(state) = calls.find_state(call).await? else {
+        return relay_registry::remove_orphan(calls, relay, call).await;
     };
-    // The carrier may have brought it to another relay already; or the caller talks with somebody else by now, or into a
-    // recorder, and is not to be torn out of that.
-    let is_orphan = state.ended.is_none() && !state.is_session_closed_by_us && state.owner.as_ref() == Some(relay);
-    let info = &state.info;
-    let voice = comms.carriers.find_voice(&info.carrier);
-    if let Some(((_, voice), carrier_id)) = voice.zip(info.carrier_id.as_ref()).filter(|_| is_orphan) {
-        let script = script::connect_relay(comms, &state).await?;
-        let redirected = timeout(REDIRECTED_WITHIN, voice.redirect(carrier_id, &script)).await;
+    // The carrier may have connected the call to another relay. A call that was transferred or is being recorded must not
+    // be interrupted.
+    let is_orphaned = state.is_live() && !state.is_session_closed_by_us && state.owner.as_ref() == Some(relay);
+    let voice = calls.find_voice(&state.info.carrier);
+    if let Some(((_, voice), carrier_id)) = voice.zip(state.info.carrier_id.as_ref()).filter(|_| is_orphaned) {
+        let script = script::connect_relay(calls, &state).await?;
+        let redirected = timeout(REDIRECT_TIMEOUT, voice.redirect(carrier_id, &script)).await;
         match redirected.unwrap_or(Err(ControlError::Unreachable)) {
-            Ok(()) => tracing::info!(%call, from = %relay, "a call of a relay that vanished is taken over"),
-            Err(ControlError::CallEnded) => tracing::info!(%call, "an orphaned call is over"),
+            Ok(()) => tracing::info!(%call, from = %relay, "orphaned call taken over"),
+            Err(ControlError::CallEnded) => tracing::info!(%call, "orphaned call is over"),
             Err(ControlError::Refused(code)) => {
-                // It would refuse again; should the carrier find the old socket broken, it brings the call by itself.
-                tracing::warn!(code, %call, "an orphaned call can't be taken over");
+                // A repetition would be refused as well. The carrier opens another socket when it finds the old one broken.
+                tracing::warn!(code, %call, "takeover of an orphaned call refused by carrier");
             }
             Err(error @ ControlError::Unreachable) => {
-                // The next look finds it again.
-                tracing::warn!(%error, %call, "an orphaned call can't be taken over yet");
+                tracing::warn!(%error, %call, "takeover of an orphaned call failed: it is repeated");
                 return Ok(());
             }
         }
     }
-    relay_registry::remove_orphan(comms, relay, call).await
+    relay_registry::remove_orphan(calls, relay, call).await
 }
