@@ -68,7 +68,7 @@ pub async fn exchange(request: reqwest::RequestBuilder) -> Result<Response, Outc
     exchange_with_limit(MAX_RESPONSE_BYTES, request).await
 }
 
-/// Sends one request whose response may have up to `max_bytes`.
+/// Sends one request with a response of up to `max_bytes`.
 pub async fn exchange_with_limit(max_bytes: usize, request: reqwest::RequestBuilder) -> Result<Response, Outcome> {
     let response = request.send().await.map_err(|error| outcome_of(&error))?;
     match read_response(response, max_bytes).await {

@@ -1,8 +1,7 @@
 //! Standard Webhooks 1.0, as Svix signs Resend's webhooks: HMAC-SHA256 over id, timestamp and raw body.
 //!
-//! The crate `standardwebhooks` does not fit: it reads the system clock instead of a given time, knows only the `webhook-*`
-//! headers (Resend sends `svix-*`), takes only UTF-8 bodies, and compares signatures only up to the shorter length, so that
-//! an empty signature passes.
+//! The crate `standardwebhooks` does not fit. It reads the system clock instead of a given time and knows only the
+//! `webhook-*` headers (Resend sends `svix-*`). It compares signatures up to the shorter length, so an empty one passes.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use butt_dial_domain::{clock::Timestamp, ports::webhook::VerificationError};

@@ -1,4 +1,4 @@
-//! Audio of simulated speech synthesis: valid files whose length matches the text. A tone for uncompressed formats,
+//! Audio of simulated speech synthesis: valid files, as long as the spoken text. A tone for uncompressed formats,
 //! silence for formats that need an encoder.
 
 use std::{f64::consts::TAU, time::Duration};

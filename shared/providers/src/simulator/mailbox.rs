@@ -104,7 +104,7 @@ pub fn pick<'a>(
 }
 
 impl SimulatorState {
-    /// Waits for the first message that matches: an existing one, a new one, or one whose change makes it match.
+    /// Waits for the first message that matches: an existing one, a new one, or one that matches after a change.
     pub async fn wait_for(
         &self,
         matches: impl Fn(&SimulatedMessage) -> bool,

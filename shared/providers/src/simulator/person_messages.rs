@@ -207,7 +207,7 @@ impl SimulatorState {
         state.messages.iter().map(|(message, _)| message.clone()).collect()
     }
 
-    /// Returns an inbound message, for vendors whose API serves it later.
+    /// Returns an inbound message, for vendors with an API that serves it later.
     pub(crate) fn find_person_message(
         &self,
         vendor: &str,

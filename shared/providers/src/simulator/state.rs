@@ -38,7 +38,7 @@ struct Inner {
     clock: Clock,
     state: Mutex<State>,
     new_messages: broadcast::Sender<Arc<SimulatedMessage>>,
-    /// New messages, and messages whose status changed.
+    /// New messages and status changes.
     changes: broadcast::Sender<Arc<SimulatedMessage>>,
     deliveries: DeliveryQueue,
     person_messages: PersonMessages,

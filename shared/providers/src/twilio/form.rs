@@ -3,8 +3,8 @@
 
 use butt_dial_domain::ports::webhook::UnreadableRequest;
 
-/// The most fields of a form whose signature is verified; Twilio sends about forty. Bounds the memory of unverified
-/// requests.
+/// The most fields of a form before its signature is verified; Twilio sends about forty. Bounds the memory of
+/// unverified requests.
 const MAX_FIELDS: usize = 20_000;
 /// The most fields of a form that is read after verification.
 const MAX_FIELDS_READ: usize = 1_000;

@@ -227,7 +227,7 @@ fn message(form: &Form, sid: &str, channel: Channel) -> Result<InboundMessage, U
     };
     let from = address("From", "the sender has no telephone number")?;
     let to = address("To", "the recipient has no telephone number")?;
-    // A pressed reply button has no text of its own, so its label is the body.
+    // A pressed reply button has no separate text, so its label is the body.
     let body = ["Body", "ButtonText", "ListTitle"]
         .into_iter()
         .find_map(|name| form.find(name));

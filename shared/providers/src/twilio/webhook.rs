@@ -16,7 +16,7 @@ pub const HEADER: &str = "X-Twilio-Signature";
 /// The request data besides the URL.
 #[derive(Clone, Copy)]
 pub enum Payload<'a> {
-    /// The decoded fields of a form; empty for GET, whose fields are in the URL.
+    /// The decoded fields of a form; empty for GET, with its fields in the URL.
     Form(&'a [(String, String)]),
     /// Any other body; its hash is in the URL as `bodySHA256`.
     Raw(&'a [u8]),

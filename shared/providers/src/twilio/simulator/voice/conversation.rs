@@ -3,7 +3,6 @@
 
 use std::slice;
 
-use butt_dial_domain::call::{CallStatus, Direction};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -16,10 +15,7 @@ use super::{
     speech_input::{SpeechInput, SpeechProgress},
     twiml::Relay,
 };
-use crate::{
-    simulator::calls::{self, Command, Speaker},
-    twilio::simulator::ACCOUNT_SID,
-};
+use crate::simulator::calls::{self, Command, Speaker};
 
 const GREETING_MS: u64 = 200;
 const KEY_MS: u64 = 200;
@@ -61,7 +57,8 @@ impl<'a> Conversation<'a> {
 
     /// Runs the session until it ends. The caller closes the socket afterwards.
     pub async fn run(&mut self, id: &str) -> End {
-        self.set_up(id).await;
+        let setup = frames::setup(&self.live.call, &self.relay.parameters, id);
+        self.send(setup).await;
         self.live.answer();
         if let Some(code) = self.relay.fault {
             let text = format!("Invalid TwiML attribute, code: {code}");
@@ -97,30 +94,6 @@ impl<'a> Conversation<'a> {
                 return end;
             }
         }
-    }
-
-    async fn set_up(&mut self, id: &str) {
-        let call = &self.live.call;
-        let status = match call.status() {
-            CallStatus::InProgress => "IN_PROGRESS",
-            _ => "RINGING",
-        };
-        let direction = match call.direction() {
-            Direction::Inbound => "inbound",
-            Direction::Outbound => "outbound-api",
-        };
-        let parameters: serde_json::Map<String, Value> = self
-            .relay
-            .parameters
-            .iter()
-            .map(|(name, value)| (name.clone(), json!(value)))
-            .collect();
-        let setup = json!({
-            "type": "setup", "sessionId": id, "accountSid": ACCOUNT_SID, "callSid": call.id(), "parentCallSid": "",
-            "from": call.from(), "to": call.to(), "forwardedFrom": "", "callerName": "", "direction": direction,
-            "callType": "PSTN", "callStatus": status, "customParameters": parameters,
-        });
-        self.send(setup).await;
     }
 
     async fn next(&mut self) -> NextEvent {

@@ -1,9 +1,11 @@
 //! The frames that Twilio accepts over ConversationRelay's socket, checked as strictly (Twilio, ConversationRelay
 //! WebSocket messages: messages to Twilio).
 
-use serde_json::Value;
+use butt_dial_domain::call::{CallStatus, Direction};
+use serde_json::{Map, Value, json};
 
 use super::speech::{Interruptible, SpeechOptions};
+use crate::{simulator::calls::Call, twilio::simulator::ACCOUNT_SID};
 
 #[derive(Debug)]
 pub enum Frame {
@@ -102,6 +104,27 @@ pub fn read(text: &str, options: SpeechOptions, languages: &[String]) -> Result<
             _ => return Err(FrameError::Unrecognized),
         },
     )
+}
+
+/// Returns the first frame that Twilio sends.
+pub fn setup(call: &Call, parameters: &[(String, String)], id: &str) -> Value {
+    let status = match call.status() {
+        CallStatus::InProgress => "IN_PROGRESS",
+        _ => "RINGING",
+    };
+    let direction = match call.direction() {
+        Direction::Inbound => "inbound",
+        Direction::Outbound => "outbound-api",
+    };
+    let parameters: Map<String, Value> = parameters
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    json!({
+        "type": "setup", "sessionId": id, "accountSid": ACCOUNT_SID, "callSid": call.id(), "parentCallSid": "",
+        "from": call.from(), "to": call.to(), "forwardedFrom": "", "callerName": "", "direction": direction,
+        "callType": "PSTN", "callStatus": status, "customParameters": parameters,
+    })
 }
 
 #[cfg(test)]
