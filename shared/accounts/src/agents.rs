@@ -1,0 +1,152 @@
+//! Agents of an organization: registration, listing and token rotation by its administrators.
+
+use std::sync::Arc;
+
+use butt_dial_domain::{
+    AgentId, Clock, Code, Failure, OrgId, Scope, ids,
+    ports::bus::{Bus, Headers},
+    subjects,
+};
+use butt_dial_identity::{
+    Caller, find_visible_agent,
+    token::{self, Minted},
+};
+use butt_dial_store::{Agent, AgentStatus, AuditEntry, Profile, Store, StoreError, Token};
+use serde_json::{Value, json};
+
+/// Characters of a display name.
+const MAX_NAME_LENGTH: usize = 128;
+const MAX_PAGE: u32 = 200;
+
+/// A request to register an agent.
+pub struct NewAgent<'a> {
+    /// The host's own id for the agent: 1 to 64 letters, digits, `-` or `_`. `None`: an id is generated.
+    pub id: Option<&'a str>,
+    pub display_name: &'a str,
+    pub scope: Scope,
+}
+
+/// Manages the agents of organizations. Cheap to clone.
+#[derive(Clone)]
+pub struct Agents {
+    store: Store,
+    bus: Arc<dyn Bus>,
+    clock: Clock,
+}
+
+impl Agents {
+    pub fn new(store: Store, bus: Arc<dyn Bus>, clock: Clock) -> Self {
+        Self { store, bus, clock }
+    }
+
+    /// Registers an agent and creates its token. A scope beyond `agent` needs an administrator with at least that scope.
+    pub async fn register(&self, caller: &Caller, new: NewAgent<'_>) -> Result<(Agent, Minted), Failure> {
+        caller.require(Scope::OrgAdmin)?;
+        caller.require(new.scope)?;
+        let org = caller.org()?;
+        if new.id.is_some_and(|id| !ids::is_valid_host_id(id)) {
+            return Err(Failure::new(
+                Code::InvalidArgument,
+                "agent_id is 1 to 64 letters, digits, - or _",
+            ));
+        }
+        let name = new.display_name.trim();
+        if name.is_empty() || name.chars().count() > MAX_NAME_LENGTH || name.chars().any(char::is_control) {
+            return Err(
+                Failure::new(Code::InvalidArgument, "display_name is one line of 1 to 128 characters")
+                    .detail("fields", json!(["display_name"])),
+            );
+        }
+        let agent = Agent {
+            id: new.id.map_or_else(AgentId::generate, AgentId::from),
+            org_id: org.clone(),
+            display_name: name.to_owned(),
+            status: AgentStatus::Active,
+            created_at: self.clock.now(),
+        };
+        self.store.create_agent(&agent).await.map_err(|error| match error {
+            StoreError::Conflict => {
+                Failure::new(Code::AlreadyExists, "this agent_id is taken").hint("choose another id")
+            }
+            other => other.into(),
+        })?;
+        let minted = token::mint(&self.store, org, Some(&agent.id), new.scope, None, agent.created_at).await?;
+        let detail = json!({ "scope": new.scope });
+        self.audit(caller, org, "agent.register", agent.id.as_str(), detail)
+            .await?;
+        Ok((agent, minted))
+    }
+
+    /// Replaces all tokens of an agent by a new one. The old ones stop working on every replica within a second.
+    pub async fn regenerate_token(&self, caller: &Caller, agent: &AgentId) -> Result<Minted, Failure> {
+        caller.require(Scope::OrgAdmin)?;
+        let profile = self.get(caller, agent).await?;
+        let org = &profile.agent.org_id;
+        let old = self.store.list_agent_tokens(org, agent).await?;
+        let scopes = old.iter().map(|token| token.principal.scope);
+        let scope = scopes.max().unwrap_or(Scope::Agent);
+        let now = self.clock.now();
+        // Created before the old ones are revoked: after a failure in between the agent still has a token that works.
+        let minted = token::mint(&self.store, org, Some(agent), scope, None, now).await?;
+        self.store
+            .revoke_tokens(org, Some(agent), Some(&minted.id), now)
+            .await?;
+        self.close_streams(agent).await;
+        let detail = json!({ "revoked": old.len() });
+        self.audit(caller, org, "token.regenerate", agent.as_str(), detail)
+            .await?;
+        Ok(minted)
+    }
+
+    /// Closes the agent's open streams on every replica. Cached tokens expire without this; requests over an open stream are
+    /// refused in any case.
+    async fn close_streams(&self, agent: &AgentId) {
+        let payload = agent.to_string().into();
+        let published = self.bus.publish(subjects::TOKENS_REVOKED, Headers::new(), payload);
+        if let Err(error) = published.await {
+            tracing::warn!(%error, %agent, "streams of a revoked token not closed");
+        }
+    }
+
+    /// Returns an agent that the caller may see; otherwise `AgentNotFound`.
+    pub async fn get(&self, caller: &Caller, agent: &AgentId) -> Result<Profile, Failure> {
+        find_visible_agent(&self.store, caller, agent).await
+    }
+
+    /// Lists the organization's agents in the order of their ids, after `after`. `limit` is clamped to 1 to 200.
+    pub async fn list(&self, caller: &Caller, after: Option<&AgentId>, limit: u32) -> Result<Vec<Agent>, Failure> {
+        caller.require(Scope::OrgAdmin)?;
+        let after = after.filter(|after| ids::is_valid_host_id(after.as_str()));
+        let agents = self
+            .store
+            .list_agents(caller.org()?, after, limit.clamp(1, MAX_PAGE))
+            .await?;
+        Ok(agents)
+    }
+
+    /// Lists the tokens of an agent without their secrets, revoked ones included.
+    pub async fn list_tokens(&self, caller: &Caller, agent: &AgentId) -> Result<Vec<Token>, Failure> {
+        caller.require(Scope::OrgAdmin)?;
+        let profile = self.get(caller, agent).await?;
+        Ok(self.store.list_agent_tokens(&profile.agent.org_id, agent).await?)
+    }
+
+    async fn audit(
+        &self,
+        caller: &Caller,
+        org: &OrgId,
+        action: &str,
+        target: &str,
+        detail: Value,
+    ) -> Result<(), Failure> {
+        let entry = AuditEntry {
+            org_id: Some(org.to_string()),
+            actor: caller.principal.token.to_string(),
+            action: action.into(),
+            target: target.into(),
+            detail,
+            at: self.clock.now(),
+        };
+        Ok(self.store.append_audit(&entry).await?)
+    }
+}

@@ -1,0 +1,87 @@
+//! Billing: rate limits, budgets, prices and usage.
+//!
+//! [`Billing`] is the one handle. Before a send it takes from every rate limit in one atomic step; the database enforces
+//! budgets, and this crate explains its refusals. Estimates of [`prices`] are reserved before a send and corrected by the
+//! carrier's price. It fails closed: a limit that cannot be checked refuses.
+
+mod budget;
+mod limits;
+pub mod prices;
+mod rate_limits;
+mod usage;
+
+use std::sync::Arc;
+
+use butt_dial_domain::{Clock, limits::Limits, ports::kv::Kv};
+use butt_dial_store::{Profile, Store};
+use prometheus::{IntCounterVec, Opts, Registry};
+
+pub use limits::LimitsChange;
+pub use rate_limits::TakenQuotas;
+pub use usage::{Dashboard, Span};
+
+/// The limits in force for one agent: its own and its organization's.
+#[derive(Clone, Copy, Debug)]
+pub struct EffectiveLimits {
+    pub agent: Limits,
+    pub org: Limits,
+}
+
+/// Checks limits and budgets, and reports usage. Cheap to clone.
+#[derive(Clone)]
+pub struct Billing {
+    store: Store,
+    kv: Arc<dyn Kv>,
+    clock: Clock,
+    /// For agents without limits of their own.
+    default_limits: Limits,
+    metrics: Metrics,
+}
+
+impl Billing {
+    pub fn new(store: Store, kv: Arc<dyn Kv>, clock: Clock, default_limits: Limits, metrics: Metrics) -> Self {
+        Self {
+            store,
+            kv,
+            clock,
+            default_limits,
+            metrics,
+        }
+    }
+
+    pub fn limits_of(&self, profile: &Profile) -> EffectiveLimits {
+        EffectiveLimits {
+            agent: profile.agent_limits.unwrap_or(self.default_limits),
+            org: profile.org_limits.unwrap_or_default(),
+        }
+    }
+}
+
+/// Metrics of limits. Labels are bounded: never an id.
+#[derive(Clone)]
+pub struct Metrics {
+    refusals: IntCounterVec,
+}
+
+impl Metrics {
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let opts = Opts::new("bd_limit_refusals_total", "Sends refused by a limit.");
+        let refusals = IntCounterVec::new(opts, &["scope", "limit"])?;
+        registry.register(Box::new(refusals.clone()))?;
+        Ok(Self { refusals })
+    }
+
+    fn record_refusal(&self, scope: &str, limit: &str) {
+        self.refusals.with_label_values(&[scope, limit]).inc();
+    }
+}
+
+/// The key of an agent's limits and spend in the database.
+fn agent_scope(agent: &butt_dial_domain::AgentId) -> String {
+    format!("agt:{agent}")
+}
+
+/// The key of an organization's limits and spend in the database.
+fn org_scope(org: &butt_dial_domain::OrgId) -> String {
+    format!("org:{org}")
+}

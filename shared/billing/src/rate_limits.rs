@@ -1,0 +1,109 @@
+//! Rate limits: the action limits of an agent and its organization as quotas of one atomic take.
+
+use std::time::Duration;
+
+use butt_dial_domain::{
+    Code, Failure, keys,
+    limits::Window,
+    ports::kv::{Quota, RateLimitDecision},
+};
+use butt_dial_store::Profile;
+use serde_json::json;
+
+use crate::{Billing, EffectiveLimits};
+
+/// A quota with the names that its refusal uses.
+struct NamedQuota {
+    /// `agent` or `organization`.
+    scope: &'static str,
+    window: Window,
+    quota: Quota,
+}
+
+/// What a send took from its rate limits. Given back if the send is not accepted.
+#[derive(Debug, Default)]
+pub struct TakenQuotas(Vec<Quota>);
+
+impl Billing {
+    /// Takes one action from every rate limit of the agent and its organization, or nothing from any. Fails with
+    /// `RateLimited`, or with `ServiceUnavailable` if the limits cannot be checked.
+    pub async fn take_actions(&self, profile: &Profile, limits: &EffectiveLimits) -> Result<TakenQuotas, Failure> {
+        let named = quotas(profile, limits);
+        let quotas: Vec<Quota> = named.iter().map(|named| named.quota.clone()).collect();
+        if quotas.is_empty() {
+            return Ok(TakenQuotas::default());
+        }
+        match self.kv.take(&quotas).await {
+            Ok(RateLimitDecision::Granted) => Ok(TakenQuotas(quotas)),
+            Ok(RateLimitDecision::Denied {
+                quota,
+                retry_after,
+                remaining,
+            }) => {
+                let refused = named.get(quota).ok_or_else(Failure::internal)?;
+                self.metrics.record_refusal(refused.scope, refused.window.as_str());
+                Err(rate_limited(refused, remaining, retry_after))
+            }
+            // Sending costs money, so an unchecked limit refuses.
+            Err(error) => {
+                tracing::warn!(%error, "rate limit check failed");
+                Err(
+                    Failure::unavailable("the rate limits can't be checked right now; nothing was sent")
+                        .hint("try again with the same idempotencyKey"),
+                )
+            }
+        }
+    }
+
+    /// Gives back what a send took that was not accepted.
+    pub async fn give_back(&self, taken: &TakenQuotas) {
+        if !taken.0.is_empty()
+            && let Err(error) = self.kv.give_back(&taken.0).await
+        {
+            tracing::warn!(%error, "rate limits not given back");
+        }
+    }
+}
+
+/// The quotas that a send of this agent takes from. A limit that is not set has none.
+fn quotas(profile: &Profile, limits: &EffectiveLimits) -> Vec<NamedQuota> {
+    let org_id = &profile.agent.org_id;
+    let mut quotas = Vec::with_capacity(4);
+    for window in Window::ALL {
+        let name = window.as_str();
+        let mut add = |scope, limit: Option<u32>, key: String| {
+            if let Some(limit) = limit {
+                let period = Duration::from_secs(window.seconds());
+                quotas.push(NamedQuota {
+                    scope,
+                    window,
+                    quota: Quota { key, limit, period },
+                });
+            }
+        };
+        add(
+            "agent",
+            window.limit(&limits.agent),
+            keys::agent_limit(org_id, &profile.agent.id, name),
+        );
+        add("organization", window.limit(&limits.org), keys::org_limit(org_id, name));
+    }
+    quotas
+}
+
+/// Builds the refusal of a quota: which one, how much is left, and when to try again.
+fn rate_limited(refused: &NamedQuota, remaining: u32, retry_after: Duration) -> Failure {
+    let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+    let (scope, window, limit) = (refused.scope, refused.window.as_str(), refused.quota.limit);
+    Failure::new(
+        Code::RateLimited,
+        format!("Rate limit: {limit} actions per {window} for this {scope}"),
+    )
+    .hint("wait as long as retryAfterSeconds says, then send again with the same idempotencyKey")
+    .retry_after(seconds.max(1))
+    .detail("scope", scope)
+    .detail(
+        "limit",
+        json!({ "window": window, "limit": limit, "remaining": remaining }),
+    )
+}

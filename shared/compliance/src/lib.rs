@@ -1,0 +1,115 @@
+//! Compliance: decides whether a message or call to a contact is allowed.
+//!
+//! [`decide`] is pure: it gives every rule the same [`Facts`] and returns the most severe verdict. A rule is one file in
+//! `rules/` and one line in `RULES`. [`Compliance::check`] applies the decision for an agent: it counts the verdict and turns
+//! a block into the refusal that the agent receives.
+
+mod rules;
+
+use butt_dial_domain::{Address, AgentId, Channel, Code, Failure, clock::Timestamp, message::Content};
+use butt_dial_store::ContactState;
+use prometheus::{IntCounterVec, Opts, Registry};
+
+/// The facts that rules decide on. They hold a body and must not be logged.
+pub struct Facts<'a> {
+    pub channel: Channel,
+    pub to: &'a Address,
+    pub content: &'a Content,
+    pub contact: &'a ContactState,
+    /// True if the carriers are simulated: numbers reserved for fiction count as contacts that have written first.
+    pub simulated_world: bool,
+    pub now: Timestamp,
+}
+
+/// The result of one rule, from mild to severe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Allow,
+    /// The message is sent and the caller gets this advice.
+    Advise(&'static str),
+    /// The message is refused. There is no override.
+    Block {
+        code: Code,
+        reason: &'static str,
+        hint: &'static str,
+    },
+}
+
+/// The verdict on a message and the id of the rule that gave it (`none` if no rule applied).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub rule: &'static str,
+    pub verdict: Verdict,
+}
+
+impl Decision {
+    /// The verdict as it is stored and counted.
+    pub fn label(&self) -> &'static str {
+        match self.verdict {
+            Verdict::Allow => "allow",
+            Verdict::Advise(_) => "advise",
+            Verdict::Block { .. } => "block",
+        }
+    }
+}
+
+type Rule = fn(&Facts<'_>) -> Verdict;
+
+/// Ids are stored with messages, so an id never changes its meaning.
+const RULES: &[(&str, Rule)] = &[
+    ("do-not-contact", rules::do_not_contact::decide),
+    ("consent-revoked", rules::consent::decide),
+    ("whatsapp-window", rules::whatsapp_window::decide),
+    ("content", rules::content::decide),
+];
+
+/// Applies every rule. The first block ends the evaluation; an advice stands unless a block follows.
+pub fn decide(facts: &Facts<'_>) -> Decision {
+    let mut decision = Decision {
+        rule: "none",
+        verdict: Verdict::Allow,
+    };
+    for (rule, decide) in RULES {
+        match decide(facts) {
+            Verdict::Allow => {}
+            block @ Verdict::Block { .. } => return Decision { rule, verdict: block },
+            advice @ Verdict::Advise(_) => decision = Decision { rule, verdict: advice },
+        }
+    }
+    decision
+}
+
+/// Applies decisions for agents and counts verdicts. Cheap to clone.
+#[derive(Clone)]
+pub struct Compliance {
+    verdicts: IntCounterVec,
+}
+
+impl Compliance {
+    /// Registers the metrics of compliance.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let opts = Opts::new("bd_compliance_verdicts_total", "Verdicts of the compliance stage.");
+        let verdicts = IntCounterVec::new(opts, &["verdict", "rule"])?;
+        registry.register(Box::new(verdicts.clone()))?;
+        Ok(Self { verdicts })
+    }
+
+    /// Decides for an agent. A block is returned as the agent's refusal, with the rule in its details.
+    pub fn check(&self, agent: &AgentId, facts: &Facts<'_>) -> Result<Decision, Failure> {
+        let decision = decide(facts);
+        self.verdicts
+            .with_label_values(&[decision.label(), decision.rule])
+            .inc();
+        let Verdict::Block { code, reason, hint } = decision.verdict else {
+            return Ok(decision);
+        };
+        tracing::info!(%agent, rule = decision.rule, channel = %facts.channel, "compliance block");
+        Err(Failure::new(code, reason)
+            .on(facts.channel)
+            .hint(hint)
+            .detail("rule", decision.rule))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! The rules, one file each.
+
+pub mod consent;
+pub mod content;
+pub mod do_not_contact;
+pub mod whatsapp_window;

@@ -1,0 +1,132 @@
+//! The auth guard: from a bearer token and a peer address to a verified caller. It fails closed.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use butt_dial_domain::{AgentId, Clock, Code, Failure, ports::kv::Kv};
+use butt_dial_store::{Profile, Store, Token};
+use moka::sync::Cache;
+use subtle::ConstantTimeEq;
+
+use crate::{Caller, Metrics, last_used::LastUsed, lockout::Lockout, token};
+
+/// Bounds how long a revoked token still works on a replica: below the promised second.
+const CACHE_TTL: Duration = Duration::from_millis(800);
+const CACHE_SIZE: u64 = 100_000;
+
+/// Verifies tokens. One per process, shared by every transport.
+pub struct Guard {
+    store: Store,
+    clock: Clock,
+    /// SHA-256 of the orchestrator's token, in hex.
+    orchestrator_token_hash: Option<String>,
+    metrics: Metrics,
+    callers: Cache<[u8; 32], Arc<Caller>>,
+    lockout: Lockout,
+    last_used: LastUsed,
+}
+
+impl Guard {
+    pub fn new(
+        store: Store,
+        kv: Arc<dyn Kv>,
+        clock: Clock,
+        orchestrator_token_hash: Option<String>,
+        metrics: Metrics,
+    ) -> Self {
+        Self {
+            callers: Cache::builder()
+                .max_capacity(CACHE_SIZE)
+                .time_to_live(CACHE_TTL)
+                .build(),
+            lockout: Lockout::new(kv, clock.clone()),
+            last_used: LastUsed::default(),
+            store,
+            clock,
+            orchestrator_token_hash,
+            metrics,
+        }
+    }
+
+    /// Verifies the token. Failures count against `peer`; after ten the address is locked out (`AuthLockedOut`).
+    pub async fn authenticate(&self, bearer: Option<&str>, peer: IpAddr) -> Result<Arc<Caller>, Failure> {
+        let result = self.verify(bearer, peer).await;
+        if let Err(failure) = &result {
+            self.metrics.record_failure(failure.code.as_str());
+        }
+        result
+    }
+
+    async fn verify(&self, bearer: Option<&str>, peer: IpAddr) -> Result<Arc<Caller>, Failure> {
+        self.lockout.check(peer).await?;
+        let Some(secret) = bearer else {
+            return Err(Failure::new(
+                Code::AuthMissingHeader,
+                "the header Authorization: Bearer <token> is missing",
+            ));
+        };
+        let hash = token::hash(secret);
+        if let Some(caller) = self.callers.get(&hash) {
+            self.last_used.note(&caller.principal.token, self.clock.now());
+            return Ok(caller);
+        }
+        match self.find_caller(&hash).await? {
+            Ok(caller) => {
+                self.callers.insert(hash, caller.clone());
+                self.last_used.note(&caller.principal.token, self.clock.now());
+                Ok(caller)
+            }
+            Err(failure) => {
+                let remaining = self.lockout.record_failure(peer).await?;
+                tracing::info!(code = failure.code.as_str(), remaining, "token refused");
+                Err(failure.detail("remainingAttempts", remaining))
+            }
+        }
+    }
+
+    /// The outer error is ours (the database does not answer); the inner one is the caller's and counts against the peer.
+    async fn find_caller(&self, hash: &[u8; 32]) -> Result<Result<Arc<Caller>, Failure>, Failure> {
+        let text = hex::encode(hash);
+        let orchestrator = self.orchestrator_token_hash.as_deref();
+        if orchestrator.is_some_and(|known| known.as_bytes().ct_eq(text.as_bytes()).into()) {
+            return Ok(Ok(Arc::new(Caller::orchestrator())));
+        }
+        let Some(token) = self.store.find_token(&text).await? else {
+            return Ok(Err(Failure::new(Code::AuthInvalidToken, "this token is not known")));
+        };
+        if let Err(failure) = self.check_validity(&token) {
+            return Ok(Err(failure));
+        }
+        let profile = match &token.principal.agent {
+            Some(agent) => Some(Arc::new(self.get_profile(agent).await?)),
+            None => None,
+        };
+        Ok(Ok(Arc::new(Caller {
+            principal: token.principal,
+            profile,
+        })))
+    }
+
+    fn check_validity(&self, token: &Token) -> Result<(), Failure> {
+        let now = self.clock.now();
+        if token.revoked_at.is_some_and(|at| at <= now) {
+            return Err(Failure::new(Code::AuthTokenRevoked, "this token has been revoked"));
+        }
+        if token.expires_at.is_some_and(|at| at <= now) {
+            return Err(Failure::new(Code::AuthTokenRevoked, "this token has expired"));
+        }
+        Ok(())
+    }
+
+    async fn get_profile(&self, agent: &AgentId) -> Result<Profile, Failure> {
+        let found = self.store.find_profile(agent).await?;
+        found.ok_or_else(|| {
+            tracing::error!(%agent, "token belongs to a missing agent");
+            Failure::internal()
+        })
+    }
+
+    /// Writes the times of last use to the database. The lifecycle calls it periodically and at shutdown.
+    pub async fn flush_last_used(&self) {
+        self.last_used.flush(&self.store).await;
+    }
+}

@@ -1,0 +1,109 @@
+//! Tokens: a prefix that names the kind (`bda_` agent, `bdt_` team) and 256 bits in URL-safe base64. Only the SHA-256 hash is
+//! stored.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use butt_dial_domain::{AgentId, Failure, OrgId, Scope, TokenId, clock::Timestamp};
+use butt_dial_store::{NewToken, Store};
+use butt_dial_vault::{Vault, mac};
+use sha2::{Digest, Sha256};
+
+/// A new token with its secret, which is shown once and not stored.
+pub struct Minted {
+    pub id: TokenId,
+    pub secret: String,
+}
+
+pub fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// Creates a random token for an agent, or for the organization's team if `agent` is `None`.
+pub async fn mint(
+    store: &Store,
+    org: &OrgId,
+    agent: Option<&AgentId>,
+    scope: Scope,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Minted, Failure> {
+    let secret = generate(prefix(agent));
+    insert(store, org, agent, scope, expires_at, now, secret).await
+}
+
+/// Creates or returns the token that is derived from the master key, so that a repeated bootstrap prints the same one. A
+/// revoked token is replaced by the next generation.
+pub async fn derive(
+    store: &Store,
+    vault: &Vault,
+    org: &OrgId,
+    agent: Option<&AgentId>,
+    scope: Scope,
+    now: Timestamp,
+) -> Result<Minted, Failure> {
+    let key = vault.key("bootstrap token");
+    // The first generation that is not revoked.
+    for generation in 0_u32.. {
+        let parts = [
+            org.as_str().as_bytes(),
+            agent.map_or("", AgentId::as_str).as_bytes(),
+            &generation.to_be_bytes(),
+        ];
+        let secret = format!("{}{}", prefix(agent), BASE64_URL_SAFE_NO_PAD.encode(mac(&key, &parts)));
+        match store.find_token(&hex::encode(hash(&secret))).await? {
+            None => return insert(store, org, agent, scope, None, now, secret).await,
+            Some(token) if token.revoked_at.is_none() => {
+                return Ok(Minted {
+                    id: token.principal.token,
+                    secret,
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    Err(Failure::internal())
+}
+
+fn prefix(agent: Option<&AgentId>) -> &'static str {
+    if agent.is_some() { "bda_" } else { "bdt_" }
+}
+
+async fn insert(
+    store: &Store,
+    org: &OrgId,
+    agent: Option<&AgentId>,
+    scope: Scope,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+    secret: String,
+) -> Result<Minted, Failure> {
+    let id = TokenId::generate();
+    let token = NewToken {
+        id: &id,
+        hash: &hex::encode(hash(&secret)),
+        last_four: &secret[secret.len() - 4..],
+        scope,
+        org: Some(org),
+        agent,
+        expires_at,
+    };
+    store.create_token(&token, now).await?;
+    Ok(Minted { id, secret })
+}
+
+/// Generates a secret: `prefix` and 256 random bits in URL-safe base64.
+pub fn generate(prefix: &str) -> String {
+    format!("{prefix}{}", BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generates_long_distinct_secrets() {
+        let (a, b) = (generate("bda_"), generate("bda_"));
+        assert_ne!(a, b);
+        assert_eq!(a.len(), 4 + 43);
+        assert_ne!(hash(&a), hash(&b));
+    }
+}
