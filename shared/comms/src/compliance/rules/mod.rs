@@ -1,6 +1,0 @@
-//! One file a rule.
-
-pub mod consent;
-pub mod content;
-pub mod do_not_contact;
-pub mod whatsapp_window;

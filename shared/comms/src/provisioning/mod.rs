@@ -1,4 +1,0 @@
-//! Making organizations and agents, and giving agents their tokens.
-
-pub mod agents;
-pub mod bootstrap;

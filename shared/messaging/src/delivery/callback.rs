@@ -1,0 +1,202 @@
+//! Callbacks: a POST to the agent's host, signed in the three ways that hosts check: Standard Webhooks, `X-BD-*` and
+//! `X-Hub-Signature-256` (butt-dial-sdk). Only a 2xx means that the agent has the event.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use butt_dial_domain::{AgentId, Code, Failure, OrgId, subjects};
+use butt_dial_store::{AgentEvent, Recipient};
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::json;
+use sha2::Sha256;
+
+use super::{Delivery, callback_body, event_view::view};
+
+/// Standard Webhooks recommends 15 to 30 s.
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(15);
+/// The longest Retry-After that is respected.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+const MAX_URL_LENGTH: usize = 2_048;
+
+/// The result of one callback.
+pub(super) enum CallbackResult {
+    Delivered,
+    /// 410: the callback is removed.
+    Gone,
+    Failed {
+        retry_after: Option<Duration>,
+    },
+}
+
+impl CallbackResult {
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Gone => "gone",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// The secrets with which a host verifies callbacks: one key per organization in two encodings.
+pub struct CallbackSecrets {
+    /// Standard Webhooks: `whsec_` and base64.
+    pub signing_secret: String,
+    /// The key of `X-BD-Signature` and `X-Hub-Signature-256`, as text: 64 hexadecimal digits.
+    pub webhook_secret: String,
+}
+
+impl Delivery {
+    pub fn callback_secrets(&self, org: &OrgId) -> CallbackSecrets {
+        let key = self.callback_key(org);
+        CallbackSecrets {
+            signing_secret: format!("whsec_{}", STANDARD.encode(key)),
+            webhook_secret: hex::encode(key),
+        }
+    }
+
+    fn callback_key(&self, org: &OrgId) -> [u8; 32] {
+        self.vault.key(&format!("callbacks {org}"))
+    }
+
+    /// Sets or removes the agent's callback URL, and tries the waiting events there at once.
+    pub async fn set_callback_url(
+        &self,
+        agent: &AgentId,
+        org: &OrgId,
+        url: Option<&str>,
+    ) -> Result<CallbackSecrets, Failure> {
+        if let Some(url) = url {
+            self.check_callback_url("callbackUrl", url)?;
+        }
+        self.store.set_callback_url(agent, url).await?;
+        self.replay_callbacks(agent).await?;
+        Ok(self.callback_secrets(org))
+    }
+
+    /// Sets or removes the URL for events of calls.
+    pub async fn set_voice_callback_url(
+        &self,
+        agent: &AgentId,
+        org: &OrgId,
+        url: Option<&str>,
+    ) -> Result<CallbackSecrets, Failure> {
+        if let Some(url) = url {
+            self.check_callback_url("voiceCallbackUrl", url)?;
+        }
+        self.store.set_voice_callback_url(agent, url).await?;
+        self.replay_callbacks(agent).await?;
+        Ok(self.callback_secrets(org))
+    }
+
+    pub async fn find_callback_url(&self, agent: &AgentId) -> Result<Option<String>, Failure> {
+        let recipient = self.store.find_recipient(agent).await?;
+        Ok(recipient.and_then(|recipient| recipient.callback_url))
+    }
+
+    /// Makes every waiting event due for the callback now, however often it failed. Returns how many events wait.
+    pub async fn replay_callbacks(&self, agent: &AgentId) -> Result<i64, Failure> {
+        let now = self.clock.now();
+        self.store.reset_tries(agent).await?;
+        if self.store.schedule_delivery_now(agent, now).await? {
+            let payload = agent.as_str().to_owned().into();
+            let published = self.bus.publish(subjects::AGENT_RETURNED, Default::default(), payload);
+            if let Err(error) = published.await {
+                tracing::debug!(%error, "dispatchers not notified; the next sweep delivers");
+            }
+        }
+        Ok(self.store.count_waiting_events(agent).await?)
+    }
+
+    fn check_callback_url(&self, field: &str, url: &str) -> Result<(), Failure> {
+        let refuse = |text: String| Err(Failure::new(Code::InvalidArgument, text));
+        if url.len() > MAX_URL_LENGTH {
+            return refuse(format!("{field} is longer than {MAX_URL_LENGTH} characters"));
+        }
+        match self.egress.check(url) {
+            Ok(_) => Ok(()),
+            Err(error) => refuse(format!("{field}: {error}")),
+        }
+    }
+
+    /// Calls the host once. The id of the delivery is the event's: a repeated delivery has the same id.
+    pub(super) async fn call_back(
+        &self,
+        org: &OrgId,
+        recipient: &Recipient,
+        url: &str,
+        event: &AgentEvent,
+    ) -> CallbackResult {
+        let mut view = view(&self.vault, org, event);
+        view.insert("agentName".into(), json!(recipient.display_name));
+        let body = callback_body::build(event, &view).to_string();
+        let target = match self.egress.check(url) {
+            Ok(target) => target,
+            Err(error) => {
+                tracing::warn!(%error, "callback URL not allowed");
+                return CallbackResult::Failed { retry_after: None };
+            }
+        };
+        let Some(client) = self.egress.client() else {
+            return CallbackResult::Failed { retry_after: None };
+        };
+        let mut request = client.post(target).timeout(CALLBACK_TIMEOUT);
+        for (name, value) in self.callback_headers(org, event, &body) {
+            request = request.header(name, value);
+        }
+        let response = match request.body(body).send().await {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::info!(error = %error.without_url(), "callback unreachable");
+                return CallbackResult::Failed { retry_after: None };
+            }
+        };
+        let status = response.status();
+        if status.is_success() {
+            return CallbackResult::Delivered;
+        }
+        if status == reqwest::StatusCode::GONE {
+            return CallbackResult::Gone;
+        }
+        let seconds = response.headers().get(reqwest::header::RETRY_AFTER);
+        let seconds = seconds.and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+        tracing::info!(status = status.as_u16(), "callback refused the event");
+        CallbackResult::Failed {
+            retry_after: seconds.map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER)),
+        }
+    }
+
+    fn callback_headers(&self, org: &OrgId, event: &AgentEvent, body: &str) -> Vec<(&'static str, String)> {
+        let secrets = self.callback_secrets(org);
+        let key = self.callback_key(org);
+        // The time of this attempt: hosts refuse old signatures.
+        let at = self.clock.now().timestamp();
+        let timestamp = at.to_string();
+        let (id, time, body) = (event.id.as_bytes(), timestamp.as_bytes(), body.as_bytes());
+        let standard = mac(&key, &[id, b".", time, b".", body]);
+        let text = secrets.webhook_secret.as_bytes();
+        let own = mac(text, &[time, b".", body]);
+        let hub = mac(text, &[body]);
+        vec![
+            ("content-type", "application/json".into()),
+            ("user-agent", concat!("butt-dial/", env!("CARGO_PKG_VERSION")).into()),
+            ("webhook-id", event.id.clone()),
+            ("webhook-timestamp", timestamp.clone()),
+            ("webhook-signature", format!("v1,{}", STANDARD.encode(standard))),
+            ("x-bd-event", event.kind.clone()),
+            ("x-bd-timestamp", timestamp.clone()),
+            ("x-bd-signature", format!("hmac-sha256={}", hex::encode(own))),
+            ("x-bd-delivery-id", event.id.clone()),
+            ("x-hub-signature-256", format!("sha256={}", hex::encode(hub))),
+        ]
+    }
+}
+
+fn mac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    // HMAC accepts keys of any length (RFC 2104), so the fallback to an empty key is never taken.
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()));
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().to_vec()
+}

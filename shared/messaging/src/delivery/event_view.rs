@@ -1,0 +1,121 @@
+//! The JSON form of an event: the same for push, polling, pending events and callbacks.
+
+use butt_dial_domain::OrgId;
+use butt_dial_store::AgentEvent;
+use butt_dial_vault::Vault;
+use chrono::SecondsFormat;
+use serde_json::{Map, Value, json};
+
+use crate::{EventContent, StoredAttachment};
+
+/// A message from a contact or another agent.
+pub const MESSAGE_RECEIVED: &str = "message.received";
+pub const MESSAGE_STATUS: &str = "message.status";
+/// A carrier reports that a contact opted out.
+pub const CONTACT_OPTED_OUT: &str = "contact.opted_out";
+/// A call has ended.
+pub const CALL_ENDED: &str = "call.ended";
+/// Every kind of event, with its description for clients.
+pub const EVENT_KINDS: [(&str, &str); 4] = [
+    (
+        MESSAGE_RECEIVED,
+        "A contact or another agent sent you a message. With bodyPending, its text follows in an event that completes it.",
+    ),
+    (MESSAGE_STATUS, "The status of a message that you sent has changed."),
+    (
+        CONTACT_OPTED_OUT,
+        "The carrier reports that a contact opted out of your messages.",
+    ),
+    (CALL_ENDED, "One of your calls has ended."),
+];
+
+/// Builds the JSON form of an event. It holds the content as long as it is stored, and must not be logged.
+pub fn view(vault: &Vault, org: &OrgId, event: &AgentEvent) -> Map<String, Value> {
+    let mut view = match &event.data {
+        Value::Object(fields) => fields.clone(),
+        other => Map::from_iter([("data".to_owned(), other.clone())]),
+    };
+    let content = event
+        .content
+        .as_deref()
+        .and_then(|sealed| EventContent::open(vault, org, &event.id, sealed));
+    if let Some(content) = &content {
+        add_content(&mut view, content);
+    }
+    view.insert("id".into(), json!(event.id));
+    view.insert("seq".into(), json!(event.seq));
+    view.insert("event".into(), json!(event.kind));
+    view.insert("reason".into(), json!(event.reason.to_string()));
+    view.entry("timestamp")
+        .or_insert_with(|| json!(event.created_at.to_rfc3339_opts(SecondsFormat::Millis, true)));
+    view
+}
+
+fn add_content(view: &mut Map<String, Value>, content: &EventContent) {
+    let message = &content.message;
+    let mut put = |key: &str, value: Value| {
+        view.insert(key.to_owned(), value);
+    };
+    for (key, text) in [
+        ("body", &message.body),
+        ("subject", &message.subject),
+        ("html", &message.html),
+    ] {
+        if let Some(text) = text {
+            put(key, json!(text));
+        }
+    }
+    let attachments: Vec<Value> = content.links.iter().map(attachment).collect();
+    if let Some(first) = content.links.first() {
+        if let Some(url) = &first.url {
+            put("mediaUrl", json!(url));
+        }
+        put("mediaType", json!(coarse_media_type(&first.content_type)));
+        put("mimeType", json!(first.content_type));
+        if let Some(name) = &first.filename {
+            put("fileName", json!(name));
+        }
+    }
+    if !attachments.is_empty() {
+        put("attachments", Value::Array(attachments));
+    }
+    let is_spoken = message.attachments.iter().any(|attachment| attachment.is_voice);
+    if is_spoken || message.call.is_some() {
+        put("isVoiceMessage", json!(true));
+    }
+    if let Some(transcript) = &message.transcript {
+        put("voiceTranscription", json!(transcript));
+    }
+    if let Some(call) = &message.call {
+        put("callId", json!(call));
+    }
+}
+
+fn attachment(stored: &StoredAttachment) -> Value {
+    let mut fields = Map::new();
+    // The names that the Python client reads.
+    fields.insert("contentType".into(), json!(stored.content_type));
+    for (key, value) in [
+        ("filename", &stored.filename),
+        ("url", &stored.url),
+        ("error", &stored.error),
+    ] {
+        if let Some(text) = value {
+            fields.insert(key.into(), json!(text));
+        }
+    }
+    if let Some(size) = stored.size {
+        fields.insert("size".into(), json!(size));
+    }
+    Value::Object(fields)
+}
+
+/// WhatsApp's media type of a content type.
+pub(super) fn coarse_media_type(content_type: &str) -> &'static str {
+    match content_type.split('/').next() {
+        Some("image") => "image",
+        Some("audio") => "audio",
+        Some("video") => "video",
+        _ => "document",
+    }
+}

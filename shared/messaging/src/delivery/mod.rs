@@ -1,0 +1,30 @@
+//! Delivery: brings events to an agent. `worker.rs` has the steps: a push to a connected session (`push.rs`), else the agent's
+//! callback (`callback.rs`), else the event waits until the agent polls for it (`pending_events.rs`).
+//!
+//! All events of an agent form one log with sequence numbers (`event_log.rs`). Reading the log changes nothing;
+//! acknowledging does.
+
+mod callback;
+mod callback_body;
+mod event_log;
+mod event_view;
+pub mod filters;
+mod handle;
+mod listeners;
+mod page_budget;
+mod pending_events;
+mod preferences;
+mod push;
+mod returning_agents;
+mod worker;
+
+pub use callback::CallbackSecrets;
+pub use event_log::{EventFeed, MAX_PAGE, Page, PageQuery};
+pub use event_view::{CALL_ENDED, CONTACT_OPTED_OUT, EVENT_KINDS, MESSAGE_RECEIVED, MESSAGE_STATUS, view};
+pub use handle::Delivery;
+pub use listeners::Listener;
+pub use pending_events::{LeasedEvents, MAX_LEASED, PendingLease};
+pub use preferences::{BlockChannel, InboundFilter, NewFilter, Subscription};
+pub use push::{MAX_PUSH_BYTES, PushMessage};
+pub use returning_agents::ReturningAgents;
+pub use worker::DELIVERY_LEASE;

@@ -1,0 +1,379 @@
+//! The delivery worker of an agent: pushes to a live listener, else calls the agent's callback, else leaves the events waiting.
+//!
+//! One worker per agent, by a claim in the database, keeps events in order. What arrives while it works is noticed before it
+//! gives the claim back.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use butt_dial_domain::{AgentId, Channel, Failure, OrgId, clock::Timestamp};
+use butt_dial_store::{AgentEvent, DeliveryClaim, EventLease, EventReason, StoreError};
+use chrono::TimeDelta;
+use tracing::Instrument;
+
+use super::{
+    Delivery,
+    callback::CallbackResult,
+    event_view::view,
+    listeners::Listener,
+    push::{MAX_PUSH_BYTES, PushMessage},
+};
+
+/// How long a delivery claim and an event lease last.
+pub const DELIVERY_LEASE: TimeDelta = TimeDelta::seconds(30);
+
+/// Events in one push.
+const PUSH_BATCH: u32 = 48;
+/// A claim with less time left is renewed before the next callback or push: longer than either takes.
+const MIN_CLAIM: TimeDelta = TimeDelta::seconds(20);
+/// How long confirming a delivered event is retried.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(25);
+const CONFIRM_INTERVAL: Duration = Duration::from_millis(100);
+/// A listener does not refuse events, so pushes have no limit of attempts.
+const UNLIMITED_TRIES: Option<i64> = None;
+/// Consecutive refusals after which the callback pauses.
+const MAX_CONSECUTIVE_FAILURES: u32 = 3;
+/// Agents of one sweep.
+const SWEEP_SIZE: u32 = 64;
+const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(60);
+
+/// How a delivery run ended.
+enum RunEnd {
+    /// Nothing is left to deliver now. `checked_at`: when that was seen; `None` if the agent has no callback.
+    Done { checked_at: Option<Timestamp> },
+    /// The callback does not answer: try again after a delay.
+    RetryAfter { delay: Duration, failures: i64 },
+    /// The process is stopping; another one continues.
+    Stopping { failures: i64 },
+    /// The claim was lost.
+    ClaimLost,
+}
+
+impl Delivery {
+    /// Starts a worker with a claim that this process holds.
+    pub fn spawn_worker(self: &Arc<Self>, claim: DeliveryClaim) {
+        let delivery = self.clone();
+        let span = tracing::debug_span!("deliver", agent = %claim.agent());
+        self.tasks
+            .spawn(async move { run_worker(&delivery, claim).await }.instrument(span));
+    }
+
+    /// Starts a worker for the agent unless one runs. A running worker, here or elsewhere, notices new events.
+    pub fn wake(self: &Arc<Self>, agent: AgentId) {
+        let delivery = self.clone();
+        self.tasks.spawn(async move {
+            let now = delivery.clock.now();
+            let holder = delivery.replica.as_str();
+            let claimed = delivery
+                .store
+                .claim_free_delivery(&agent, holder, now, now + DELIVERY_LEASE);
+            match claimed.await {
+                Ok(Some(claim)) => delivery.spawn_worker(claim),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "delivery not started"),
+            }
+        });
+    }
+
+    /// Claims the deliveries that are due and have no worker. Returns how many agents were claimed.
+    pub async fn deliver_due(self: &Arc<Self>) -> Result<usize, Failure> {
+        let now = self.clock.now();
+        let claims = self
+            .store
+            .claim_due_deliveries(self.replica.as_str(), SWEEP_SIZE, now, now + DELIVERY_LEASE)
+            .await?;
+        let count = claims.len();
+        for claim in claims {
+            self.spawn_worker(claim);
+        }
+        Ok(count)
+    }
+}
+
+async fn run_worker(delivery: &Delivery, mut claim: DeliveryClaim) {
+    loop {
+        match run_once(delivery, &mut claim).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            // The next sweep continues once the claim has expired.
+            Err(error) => return tracing::warn!(%error, "delivery stopped"),
+        }
+    }
+}
+
+/// Delivers what is pending. Returns true if new events arrived meanwhile and the claim is still held.
+async fn run_once(delivery: &Delivery, claim: &mut DeliveryClaim) -> Result<bool, StoreError> {
+    let (store, holder) = (&delivery.store, delivery.replica.as_str());
+    let end = deliver_pending(delivery, claim).await?;
+    let now = delivery.clock.now();
+    let (due_at, failures, checked_at) = match end {
+        RunEnd::ClaimLost => return Ok(false),
+        RunEnd::Done { checked_at } => (None, 0, checked_at),
+        RunEnd::RetryAfter { delay, failures } => (Some(add(now, delay)), failures, None),
+        RunEnd::Stopping { failures } => (Some(now), failures, None),
+    };
+    if store
+        .finish_delivery(claim, holder, due_at, failures, checked_at)
+        .await?
+    {
+        return Ok(false);
+    }
+    if matches!(end, RunEnd::Stopping { .. }) {
+        store.release_delivery(claim, holder).await?;
+        return Ok(false);
+    }
+    let Some(reclaimed) = store.reclaim_delivery(claim, holder, now + DELIVERY_LEASE).await? else {
+        return Ok(false);
+    };
+    *claim = reclaimed;
+    // A callback that answered in this run has no failures, although that was not persisted.
+    claim.failures = claim.failures.min(failures);
+    Ok(true)
+}
+
+/// Tries every live listener, then the callback.
+async fn deliver_pending(delivery: &Delivery, claim: &mut DeliveryClaim) -> Result<RunEnd, StoreError> {
+    let agent = claim.agent();
+    let (recipient, listeners) = tokio::join!(
+        delivery.store.find_recipient(&agent),
+        delivery.find_live_listeners(&agent)
+    );
+    let Some(recipient) = recipient? else {
+        return Ok(RunEnd::Done { checked_at: None });
+    };
+    // Without the registry the callback still works.
+    let listeners = listeners.unwrap_or_else(|error| {
+        tracing::warn!(%error, "listener registry unavailable");
+        Vec::new()
+    });
+    for listener in &listeners {
+        if let Some(end) = push_pending(delivery, claim, &recipient.org(), listener).await? {
+            return Ok(end);
+        }
+    }
+    call_back_pending(delivery, claim).await
+}
+
+/// A batch of events in the form of one push.
+struct PushBatch {
+    texts: Vec<String>,
+    /// Sequence numbers of the events that are pushed whole.
+    whole: Vec<i64>,
+    truncated: Vec<i64>,
+}
+
+impl PushBatch {
+    /// Encodes as many events, in order, as fit into one push. The first event always fits.
+    fn encode(delivery: &Delivery, org: &OrgId, events: &[AgentEvent]) -> Self {
+        let mut batch = Self {
+            texts: Vec::new(),
+            whole: Vec::new(),
+            truncated: Vec::new(),
+        };
+        let mut size = 0;
+        for event in events {
+            let message = PushMessage::new(&view(&delivery.vault, org, event));
+            size += message.size;
+            if !batch.texts.is_empty() && size > MAX_PUSH_BYTES {
+                break;
+            }
+            batch.texts.push(message.text);
+            let list = if message.is_truncated {
+                &mut batch.truncated
+            } else {
+                &mut batch.whole
+            };
+            list.push(event.seq);
+        }
+        batch
+    }
+}
+
+/// Pushes all pending events to a listener. Returns `None` if the listener does not answer.
+async fn push_pending(
+    delivery: &Delivery,
+    claim: &mut DeliveryClaim,
+    org: &OrgId,
+    listener: &Listener,
+) -> Result<Option<RunEnd>, StoreError> {
+    let (store, agent) = (&delivery.store, claim.agent());
+    loop {
+        if delivery.tasks.is_closed() {
+            let failures = claim.failures;
+            return Ok(Some(RunEnd::Stopping { failures }));
+        }
+        if !ensure_claim(delivery, claim).await? {
+            return Ok(Some(RunEnd::ClaimLost));
+        }
+        let now = delivery.clock.now();
+        let events = lease_events(delivery, &agent, None, UNLIMITED_TRIES, PUSH_BATCH).await?;
+        if events.is_empty() {
+            return Ok(Some(RunEnd::Done { checked_at: Some(now) }));
+        }
+        let batch = PushBatch::encode(delivery, org, &events);
+        let (pushed, left) = events.split_at(batch.texts.len());
+        if !left.is_empty() {
+            store
+                .release_events(&agent, &seqs(left), EventReason::AgentOffline, false)
+                .await?;
+        }
+        if !delivery.push(listener, batch.texts).await {
+            store
+                .release_events(&agent, &seqs(pushed), EventReason::AgentOffline, false)
+                .await?;
+            delivery.metrics.record_delivery("live", "unconfirmed", pushed.len());
+            return Ok(None);
+        }
+        confirm(delivery, &agent, &batch.whole).await?;
+        delivery.metrics.record_delivery("live", "delivered", batch.whole.len());
+        if !batch.truncated.is_empty() {
+            store
+                .release_events(&agent, &batch.truncated, EventReason::TooLargeToPush, false)
+                .await?;
+            delivery
+                .metrics
+                .record_delivery("live", "truncated", batch.truncated.len());
+        }
+        // These were all. `finish_delivery` refuses if more arrived since `now`.
+        if left.is_empty() && events.len() < PUSH_BATCH as usize {
+            return Ok(Some(RunEnd::Done { checked_at: Some(now) }));
+        }
+    }
+}
+
+/// Calls the callback with one event at a time, so that no lease outlasts a call and the agent's current settings apply.
+async fn call_back_pending(delivery: &Delivery, claim: &mut DeliveryClaim) -> Result<RunEnd, StoreError> {
+    let (store, agent) = (&delivery.store, claim.agent());
+    let schedule = &delivery.callback_retry_after;
+    let max_tries = i64::try_from(schedule.len()).unwrap_or(i64::MAX).saturating_add(1);
+    let mut failures = claim.failures;
+    let mut consecutive_failures = 0;
+    loop {
+        if delivery.tasks.is_closed() {
+            return Ok(RunEnd::Stopping { failures });
+        }
+        let Some(recipient) = store.find_recipient(&agent).await? else {
+            return Ok(RunEnd::Done { checked_at: None });
+        };
+        let channel = match (&recipient.callback_url, &recipient.voice_callback_url) {
+            (Some(_), _) => None,
+            (None, Some(_)) => Some(Channel::Voice),
+            (None, None) => return Ok(RunEnd::Done { checked_at: None }),
+        };
+        // A slow callback may take longer than the claim lasts.
+        if !ensure_claim(delivery, claim).await? {
+            return Ok(RunEnd::ClaimLost);
+        }
+        let now = delivery.clock.now();
+        let events = lease_events(delivery, &agent, channel, Some(max_tries), 1).await?;
+        let Some(event) = events.first() else {
+            return Ok(RunEnd::Done { checked_at: Some(now) });
+        };
+        let Some(url) = recipient.callback_for(event.channel.as_deref()) else {
+            return Ok(RunEnd::Done { checked_at: None });
+        };
+        let result = delivery.call_back(&recipient.org(), &recipient, url, event).await;
+        delivery.metrics.record_delivery("callback", result.label(), 1);
+        match result {
+            CallbackResult::Delivered => {
+                confirm(delivery, &agent, &[event.seq]).await?;
+                (failures, consecutive_failures) = (0, 0);
+            }
+            CallbackResult::Gone => {
+                if store.remove_callback_url(&agent, url).await? {
+                    tracing::warn!(%agent, "callback removed: it answered 410 Gone");
+                }
+                store
+                    .release_events(&agent, &[event.seq], EventReason::CallbackFailed, false)
+                    .await?;
+            }
+            CallbackResult::Failed { retry_after } => {
+                let tries = usize::try_from(event.tries).unwrap_or(usize::MAX);
+                let requested = retry_after.unwrap_or_default();
+                let retry_at = schedule
+                    .get(tries)
+                    .map(|delay| add(now, with_jitter(*delay).max(requested)));
+                store
+                    .reschedule_event(&agent, event.seq, EventReason::CallbackFailed, retry_at)
+                    .await?;
+                tracing::info!(%agent, event = event.id, tries = event.tries + 1, "callback failed");
+                consecutive_failures += 1;
+                // One event that the host refuses must not stop the others; a host that refuses every event is left alone.
+                if consecutive_failures >= MAX_CONSECUTIVE_FAILURES || retry_after.is_some() {
+                    let step = usize::try_from(failures).unwrap_or(usize::MAX);
+                    let delay = schedule.get(step).or(schedule.last()).copied();
+                    let delay = with_jitter(delay.unwrap_or(DEFAULT_RETRY_DELAY)).max(requested);
+                    failures = failures.saturating_add(1);
+                    return Ok(RunEnd::RetryAfter { delay, failures });
+                }
+            }
+        }
+    }
+}
+
+fn add(now: Timestamp, delay: Duration) -> Timestamp {
+    now + TimeDelta::from_std(delay).unwrap_or(TimeDelta::hours(1))
+}
+
+async fn lease_events(
+    delivery: &Delivery,
+    agent: &AgentId,
+    channel: Option<Channel>,
+    max_tries: Option<i64>,
+    limit: u32,
+) -> Result<Vec<AgentEvent>, StoreError> {
+    let now = delivery.clock.now();
+    let lease = EventLease {
+        channel,
+        max_tries,
+        to_push: true,
+        limit,
+        now,
+        until: now + DELIVERY_LEASE,
+    };
+    delivery.store.lease_waiting_events(agent, &lease).await
+}
+
+/// Ensures that the claim lasts for another callback or push. Returns false if it was lost.
+async fn ensure_claim(delivery: &Delivery, claim: &mut DeliveryClaim) -> Result<bool, StoreError> {
+    let now = delivery.clock.now();
+    if claim.held_until - now >= MIN_CLAIM {
+        return Ok(true);
+    }
+    delivery
+        .store
+        .renew_delivery(claim, delivery.replica.as_str(), now + DELIVERY_LEASE)
+        .await
+}
+
+/// Marks events as delivered, and retries while the database is unavailable: the agent must not get them twice. A claim that
+/// expires meanwhile does no harm, because without the database no other worker finds the events.
+async fn confirm(delivery: &Delivery, agent: &AgentId, seqs: &[i64]) -> Result<(), StoreError> {
+    let started = Instant::now();
+    loop {
+        let confirmed = delivery
+            .store
+            .confirm_events(agent, seqs, true, delivery.clock.now())
+            .await;
+        match confirmed {
+            Err(error)
+                if error.is_unavailable() && started.elapsed() < CONFIRM_TIMEOUT && !delivery.tasks.is_closed() =>
+            {
+                tracing::debug!(%error, "confirmation of delivered events retried");
+                tokio::time::sleep(CONFIRM_INTERVAL).await;
+            }
+            result => return result.map(drop),
+        }
+    }
+}
+
+/// Varies a delay by up to a fifth, so that deliveries that failed together are not retried together.
+fn with_jitter(delay: Duration) -> Duration {
+    delay.mul_f64(rand::random_range(0.8..1.2))
+}
+
+fn seqs(events: &[AgentEvent]) -> Vec<i64> {
+    events.iter().map(|event| event.seq).collect()
+}

@@ -1,0 +1,43 @@
+//! The content of an event: the message with its stored attachments.
+
+use butt_dial_domain::{OrgId, inbound::InboundMessage};
+use butt_dial_vault::Vault;
+use serde::{Deserialize, Serialize};
+
+/// The content of an event, stored encrypted until its agent has the event.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct EventContent {
+    pub message: InboundMessage,
+    /// Links to the stored attachments, in their order. Empty until they have been fetched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<StoredAttachment>,
+}
+
+/// A stored attachment, or the reason why it could not be stored.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct StoredAttachment {
+    /// A signed link that expires. `None`: the attachment could not be fetched.
+    pub url: Option<String>,
+    pub content_type: String,
+    pub filename: Option<String>,
+    /// In bytes.
+    pub size: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl EventContent {
+    /// Encrypts the content for its event.
+    pub fn seal(&self, vault: &Vault, org: &OrgId, event: &str) -> Vec<u8> {
+        // Consists of strings, numbers and lists of them, so serialization cannot fail.
+        let plain = serde_json::to_vec(self).unwrap_or_default();
+        vault.encrypt(org, event, &plain)
+    }
+
+    /// Decrypts the content. `None`: it cannot be decrypted; the reason is logged.
+    pub fn open(vault: &Vault, org: &OrgId, event: &str, sealed: &[u8]) -> Option<Self> {
+        let plain = vault.decrypt(org, event, sealed);
+        let plain = plain.inspect_err(|error| tracing::error!(%error, event, "event content not decrypted"));
+        serde_json::from_slice(&plain.ok()?).ok()
+    }
+}

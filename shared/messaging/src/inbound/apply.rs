@@ -1,0 +1,346 @@
+//! Applies webhook events: builds the agents' events, consent changes, windows and receipts of a batch, and writes them in one
+//! transaction together with the position in the stream.
+
+use std::{sync::Arc, time::Duration};
+
+use butt_dial_domain::{
+    AgentId, ChannelId, OrgId,
+    inbound::{InboundMessage, Keyword, Receipt},
+    ports::{
+        bus::{BusError, LogEntry},
+        carrier::RefusalClass,
+    },
+};
+use butt_dial_store::{Applied, InboundBatch, InboundRow, ReceiptEntry, StoreError};
+use chrono::SecondsFormat;
+use moka::sync::Cache;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Inbound, STREAM, calls,
+    dead_letter::append_dead_letter,
+    envelope::{Envelope, SealedEvent},
+    keyword,
+    receipts::{opt_out_event, status_event},
+};
+use crate::{
+    EventContent,
+    delivery::{
+        DELIVERY_LEASE, MESSAGE_RECEIVED,
+        filters::{FilterDecision, FilterRules},
+    },
+    outbound::build_help_reply,
+};
+
+/// How long an agent's filters are cached.
+const RULES_TTL: Duration = Duration::from_secs(1);
+const CACHED_AGENTS: u64 = 10_000;
+
+/// Applies batches. One per consumer.
+pub(super) struct Applier {
+    inbound: Arc<Inbound>,
+    rules: Cache<AgentId, Arc<FilterRules>>,
+}
+
+/// The result of applying a batch.
+pub(super) struct AppliedBatch {
+    pub rows: Applied,
+    /// The batch has events whose body or attachments must be fetched.
+    pub has_incomplete: bool,
+}
+
+/// Why a batch was not applied. Nothing of it was written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApplyError {
+    /// `Conflict`: another process has applied it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An unreadable entry could not be appended to the dead letters. It must not be skipped before that.
+    #[error("dead letter not appended: {0}")]
+    DeadLetter(#[from] BusError),
+}
+
+/// The owner of a message in the stream.
+struct MessageOwner {
+    org: OrgId,
+    agent: AgentId,
+    channel_id: Option<ChannelId>,
+}
+
+/// A message in the stream, decrypted.
+struct ReceivedMessage {
+    owner: MessageOwner,
+    event_id: String,
+    carrier: String,
+    message: InboundMessage,
+}
+
+/// The row of a message.
+struct MessageRow {
+    row: InboundRow,
+    needs_help_reply: bool,
+}
+
+impl Applier {
+    pub fn new(inbound: Arc<Inbound>) -> Self {
+        Self {
+            inbound,
+            rules: Cache::builder()
+                .max_capacity(CACHED_AGENTS)
+                .time_to_live(RULES_TTL)
+                .build(),
+        }
+    }
+
+    /// Applies a batch that was read after position `after`.
+    pub async fn apply(&self, after: u64, batch: &[LogEntry]) -> Result<AppliedBatch, ApplyError> {
+        let inbound = &self.inbound;
+        let now = inbound.clock.now();
+        let (mut events, mut receipts, mut call_changes) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in batch {
+            let envelope: Envelope = match serde_json::from_slice(&entry.message.payload) {
+                Ok(envelope) => envelope,
+                Err(_) => {
+                    self.reject(entry).await?;
+                    continue;
+                }
+            };
+            let Envelope { id, carrier, event } = envelope;
+            match event {
+                SealedEvent::Receipt { receipt } => {
+                    events.extend(self.find_opt_out(&carrier, &receipt).await?);
+                    receipts.push(ReceiptEntry { carrier, receipt });
+                }
+                SealedEvent::Call(event) => {
+                    call_changes.push(calls::change(&carrier, &event, now));
+                    events.extend(calls::event(&event, now));
+                }
+                SealedEvent::Message {
+                    org,
+                    agent,
+                    channel_id,
+                    sealed,
+                    is_blocked,
+                } => {
+                    let Some(message) = Envelope::open(&inbound.vault, &org, &id, &sealed) else {
+                        self.reject(entry).await?;
+                        continue;
+                    };
+                    let received = ReceivedMessage {
+                        owner: MessageOwner { org, agent, channel_id },
+                        event_id: id,
+                        carrier,
+                        message,
+                    };
+                    events.extend(self.message_event(received, is_blocked).await?);
+                }
+            }
+        }
+        let has_incomplete = events.iter().any(|event| event.is_incomplete);
+        let batch = InboundBatch {
+            stream: STREAM.name,
+            after,
+            position: batch.last().map_or(after, |entry| entry.sequence),
+            events,
+            receipts,
+            calls: call_changes,
+            at: now,
+            holder: inbound.replica.to_string(),
+            held_until: now + DELIVERY_LEASE,
+        };
+        let rows = inbound
+            .store
+            .apply_inbound(&batch, &|transition| status_event(inbound, transition))
+            .await?;
+        Ok(AppliedBatch { rows, has_incomplete })
+    }
+
+    /// Builds the event of a message, with the reply to HELP. `None`: a filter dropped it.
+    async fn message_event(
+        &self,
+        received: ReceivedMessage,
+        is_blocked: bool,
+    ) -> Result<Option<InboundRow>, StoreError> {
+        let inbound = &self.inbound;
+        let rules = self.find_rules(&received.owner.agent).await?;
+        let built = if is_blocked {
+            keyword_row(inbound, received)
+        } else {
+            message_row(inbound, received, &rules)
+        };
+        let Some(MessageRow {
+            mut row,
+            needs_help_reply,
+        }) = built
+        else {
+            inbound.metrics.record_webhook_event("any", "filtered");
+            return Ok(None);
+        };
+        if needs_help_reply {
+            row.follow_up = build_help_reply(&inbound.store, &inbound.vault, &row).await?;
+        }
+        Ok(Some(row))
+    }
+
+    /// Builds the event of an opt-out that a receipt reports, whatever the message's own status is by now.
+    async fn find_opt_out(&self, carrier: &str, receipt: &Receipt) -> Result<Option<InboundRow>, StoreError> {
+        if receipt.failure != Some(RefusalClass::OptedOut) {
+            return Ok(None);
+        }
+        let store = &self.inbound.store;
+        let found = store
+            .find_carrier_message(carrier, &receipt.carrier_id, receipt.message.as_ref())
+            .await?;
+        Ok(found.map(|message| opt_out_event(&self.inbound, message, receipt)))
+    }
+
+    async fn find_rules(&self, agent: &AgentId) -> Result<Arc<FilterRules>, StoreError> {
+        if let Some(rules) = self.rules.get(agent) {
+            return Ok(rules);
+        }
+        let store = &self.inbound.store;
+        let (recipient, filters) = tokio::try_join!(store.find_recipient(agent), store.list_filters(agent))?;
+        let rules = Arc::new(FilterRules {
+            filters,
+            subscription: recipient.and_then(|recipient| recipient.subscription()),
+        });
+        self.rules.insert(agent.clone(), rules.clone());
+        Ok(rules)
+    }
+
+    /// Appends an unreadable entry to the dead letters. Only this program writes into the stream, so the cause is a fault or
+    /// another encryption key; with the right key an operator can replay it.
+    async fn reject(&self, entry: &LogEntry) -> Result<(), BusError> {
+        self.inbound.metrics.record_webhook_event("any", "undecipherable");
+        tracing::error!(
+            sequence = entry.sequence,
+            stream = STREAM.name,
+            "unreadable stream entry becomes a dead letter"
+        );
+        append_dead_letter(&self.inbound, entry).await
+    }
+}
+
+fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules) -> Option<MessageRow> {
+    let ReceivedMessage {
+        owner,
+        event_id,
+        carrier,
+        message,
+    } = received;
+    let keyword = keyword::detect(&message);
+    let decision = rules.decide(&message);
+    // Consent keywords are not the agent's to filter.
+    if matches!(decision, FilterDecision::Drop) && keyword.is_none() {
+        return None;
+    }
+    let mut data = permanent_data(inbound, &event_id, &carrier, &message);
+    if let Some(keyword) = keyword {
+        data.insert("keyword".into(), json!(keyword.as_str()));
+    }
+    let mut is_quiet = false;
+    if let FilterDecision::Accept { tags, is_muted } = decision {
+        is_quiet = is_muted;
+        if !tags.is_empty() {
+            data.insert("tags".into(), json!(tags));
+        }
+    }
+    let (channel, contact) = (message.channel, message.from.clone());
+    // A contact that blocked or followed the sender has written nothing.
+    is_quiet |= keyword.is_some() && message.body.is_none();
+    let needs_help_reply = keyword == Some(Keyword::Help) && message.answered_keyword.is_none();
+    let is_incomplete = message.incomplete || !message.attachments.is_empty();
+    let content = EventContent {
+        message,
+        links: Vec::new(),
+    };
+    let row = InboundRow::builder()
+        .content(content.seal(&inbound.vault, &owner.org, &event_id))
+        .id(event_id)
+        .kind(MESSAGE_RECEIVED)
+        .channel(channel)
+        .contact(contact)
+        .data(Value::Object(data))
+        .is_incomplete(is_incomplete)
+        .is_quiet(is_quiet)
+        .maybe_channel_id(owner.channel_id)
+        .maybe_consent(keyword.and_then(consent))
+        .agent(owner.agent)
+        .org(owner.org)
+        .build();
+    Some(MessageRow { row, needs_help_reply })
+}
+
+/// The row of a consent keyword on a blocked channel: the consent counts, and no content is stored. `None` for any other
+/// message.
+fn keyword_row(inbound: &Inbound, received: ReceivedMessage) -> Option<MessageRow> {
+    let ReceivedMessage {
+        owner,
+        event_id,
+        carrier,
+        mut message,
+    } = received;
+    let keyword = keyword::detect(&message)?;
+    // A name is content too.
+    (message.sender_name, message.group, message.in_reply_to) = (None, None, None);
+    let mut data = permanent_data(inbound, &event_id, &carrier, &message);
+    data.insert("keyword".into(), json!(keyword.as_str()));
+    let row = InboundRow::builder()
+        .id(event_id)
+        .kind(MESSAGE_RECEIVED)
+        .channel(message.channel)
+        .contact(message.from)
+        .data(Value::Object(data))
+        .is_quiet(true)
+        .maybe_channel_id(owner.channel_id)
+        .maybe_consent(consent(keyword))
+        .agent(owner.agent)
+        .org(owner.org)
+        .build();
+    Some(MessageRow {
+        row,
+        needs_help_reply: keyword == Keyword::Help && message.answered_keyword.is_none(),
+    })
+}
+
+/// The consent that a keyword gives or revokes.
+fn consent(keyword: Keyword) -> Option<bool> {
+    match keyword {
+        Keyword::Stop => Some(false),
+        Keyword::Start => Some(true),
+        Keyword::Help => None,
+    }
+}
+
+/// The data of a message that is stored permanently: sender, recipient and time, without content.
+fn permanent_data(inbound: &Inbound, id: &str, carrier: &str, message: &InboundMessage) -> Map<String, Value> {
+    let mut data = Map::new();
+    let mut put = |key: &str, value: Value| {
+        data.insert(key.to_owned(), value);
+    };
+    put("type", json!("message"));
+    put("messageId", json!(id));
+    put("channel", json!(message.channel));
+    put("from", json!(message.from));
+    put("to", json!(message.to));
+    put("providerMessageId", json!(message.carrier_id));
+    if let Some(name) = &message.sender_name {
+        put("senderName", json!(name));
+    }
+    if let Some(group) = &message.group {
+        put("isGroup", json!(true));
+        put("groupId", json!(group.id));
+        if let Some(name) = &group.name {
+            put("groupName", json!(name));
+        }
+    }
+    let reply_to = message.group.as_ref().map_or(&message.from, |group| &group.id);
+    put("replyTo", json!(reply_to));
+    if let Some(replied) = &message.in_reply_to {
+        put("inReplyTo", json!(replied));
+    }
+    let at = message.sent_at.unwrap_or_else(|| inbound.clock.now());
+    put("timestamp", json!(at.to_rfc3339_opts(SecondsFormat::Millis, true)));
+    put("provider", json!(carrier));
+    data
+}

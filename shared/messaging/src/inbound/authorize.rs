@@ -1,0 +1,61 @@
+//! The authorization stage: finds the agent of each message. Messages to unknown addresses are refused; blocked channels drop
+//! messages, except STOP, START and HELP, which the law gives every person.
+
+use std::sync::Arc;
+
+use butt_dial_domain::inbound::{InboundMessage, Receipt, WebhookEvent};
+use butt_dial_store::InboundRoute;
+
+use super::{Inbound, Routes, WebhookRefusal, keyword, parse::ParsedWebhook};
+
+/// Events that may be published, in their order.
+pub(super) struct AuthorizedWebhook {
+    pub carrier: &'static str,
+    pub events: Vec<AuthorizedEvent>,
+}
+
+pub(super) enum AuthorizedEvent {
+    Message(Arc<InboundRoute>, Box<InboundMessage>),
+    Receipt(Receipt),
+}
+
+pub(super) async fn authorize(
+    inbound: &Inbound,
+    routes: &Routes,
+    parsed: ParsedWebhook,
+) -> Result<AuthorizedWebhook, WebhookRefusal> {
+    let ParsedWebhook { carrier, only, events } = parsed;
+    let mut authorized = Vec::with_capacity(events.len());
+    let mut has_unknown = false;
+    let mut has_blocked = false;
+    for event in events {
+        let message = match event {
+            WebhookEvent::Receipt(receipt) => {
+                authorized.push(AuthorizedEvent::Receipt(receipt));
+                continue;
+            }
+            WebhookEvent::Message(message) => message,
+        };
+        let route = routes.find(message.channel, &message.to).await;
+        match route.map_err(|_| WebhookRefusal::Unavailable)? {
+            Some(route) if only.as_ref().is_some_and(|agent| agent != &route.agent) => has_unknown = true,
+            Some(route) if route.blocked && keyword::detect(&message).is_none() => {
+                has_blocked = true;
+                inbound.metrics.record_webhook_event(carrier, "blocked");
+            }
+            Some(route) => authorized.push(AuthorizedEvent::Message(route, message)),
+            None => has_unknown = true,
+        }
+    }
+    if has_unknown {
+        inbound.metrics.record_webhook_event(carrier, "unknown_number");
+    }
+    // A webhook can hold messages for several addresses. It is refused only if none of them is known.
+    if has_unknown && authorized.is_empty() && !has_blocked {
+        return Err(WebhookRefusal::Unknown);
+    }
+    Ok(AuthorizedWebhook {
+        carrier,
+        events: authorized,
+    })
+}

@@ -1,0 +1,84 @@
+//! Turns webhook events about calls into database rows: the change to the call's row, and the `call_ended` event for its
+//! agent.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use butt_dial_domain::{
+    Channel,
+    call::{CallStatus, Direction, HandledBy},
+    clock::Timestamp,
+};
+use butt_dial_store::{CallChange, CallEntry, Conclusion, InboundRow};
+use chrono::SecondsFormat;
+use serde_json::json;
+
+use super::envelope::CallEvent;
+use crate::delivery::CALL_ENDED;
+
+/// Builds the change that a report makes to the row of its call. `now` is used where the carrier reports no time.
+pub fn change(carrier: &str, event: &CallEvent, now: Timestamp) -> CallChange {
+    let report = &event.report;
+    let concluded = event.conclusion.as_ref();
+    CallChange {
+        id: Some(event.call.clone()),
+        carrier: carrier.to_owned(),
+        carrier_id: Some(report.carrier_id.clone()),
+        open: Some(CallEntry {
+            id: event.call.clone(),
+            org: event.org.clone(),
+            agent: event.agent.clone(),
+            direction: report.direction,
+            carrier: carrier.to_owned(),
+            carrier_id: Some(report.carrier_id.clone()),
+            local_number: event.local.clone(),
+            remote_number: event.remote.clone(),
+            at: event.started_at,
+        }),
+        status: report.status,
+        at: report.at.unwrap_or(now),
+        duration_seconds: report.duration_seconds,
+        answered_by: report.answered_by,
+        price: report.price,
+        error_code: report.error_code.clone(),
+        recording: report.recording.clone(),
+        conclusion: concluded.map(|conclusion| Conclusion {
+            handled_by: conclusion.handled_by.as_str().to_owned(),
+            end_reason: conclusion.end_reason.clone(),
+            turns: conclusion.turns,
+            latency: conclusion.latency.clone(),
+            content: conclusion
+                .transcript
+                .as_ref()
+                .and_then(|sealed| STANDARD.decode(sealed).ok()),
+        }),
+    }
+}
+
+/// Builds the event that reports the end of an outbound call or a missed inbound call. Returns `None` for other inbound
+/// calls: the agent took part in them, or gets the caller's message as an event.
+pub fn event(event: &CallEvent, now: Timestamp) -> Option<InboundRow> {
+    let conclusion = event.conclusion.as_ref()?;
+    let report = &event.report;
+    let is_missed = conclusion.handled_by == HandledBy::Voicemail;
+    if report.direction == Direction::Inbound && !is_missed {
+        return None;
+    }
+    let status = report.status.unwrap_or(CallStatus::Completed);
+    let (from, to) = report.direction.caller_and_callee(&event.local, &event.remote);
+    let timestamp = now.to_rfc3339_opts(SecondsFormat::Millis, true);
+    Some(
+        InboundRow::builder()
+            .id(format!("evt_{}_ended", event.call))
+            .kind(CALL_ENDED)
+            .channel(Channel::Voice)
+            .contact(event.remote.clone())
+            .data(json!({
+                "type": CALL_ENDED, "callId": event.call, "callSid": report.carrier_id, "direction": report.direction,
+                "from": from, "to": to, "callStatus": status, "durationSeconds": report.duration_seconds,
+                "answeredBy": report.answered_by, "handledBy": conclusion.handled_by, "turns": conclusion.turns,
+                "timestamp": timestamp,
+            }))
+            .agent(event.agent.clone())
+            .org(event.org.clone())
+            .build(),
+    )
+}

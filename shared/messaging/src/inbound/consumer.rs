@@ -1,0 +1,326 @@
+//! The consumer of the durable stream: applies webhook events in order. One process consumes at a time, by a lease. If two
+//! believe that they hold it, the position in the database lets only one of them write.
+
+use std::{sync::Arc, time::Duration};
+
+use butt_dial_domain::{
+    keys,
+    ports::{
+        bus::{BusError, LogEntry, LogReader},
+        kv::Lease,
+    },
+    subjects,
+};
+use butt_dial_store::StoreError;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Inbound, STREAM,
+    apply::{AppliedBatch, Applier, ApplyError},
+    dead_letter::append_dead_letter,
+};
+
+/// Entries of one transaction.
+const BATCH: usize = 256;
+/// Bytes of entries in one transaction. Larger ones may exceed the timeout of a database call.
+const MAX_PART_BYTES: usize = 4 * 1024 * 1024;
+/// Consecutive timeouts of an answering database before several entries are applied in smaller parts.
+const MAX_BATCH_TIMEOUTS: u32 = 2;
+/// Consecutive timeouts before a single entry becomes a dead letter. Higher, because locks and load peaks pass, and a single
+/// entry cannot be split.
+const MAX_ENTRY_TIMEOUTS: u32 = 8;
+/// How long an idle consumer waits before it checks its lease.
+const POLL_TIMEOUT: Duration = Duration::from_secs(2);
+/// After this time a crashed consumer is replaced.
+const LEASE: Duration = Duration::from_secs(6);
+/// The delay after a failure.
+const RETRY_INTERVAL: Duration = Duration::from_millis(300);
+
+impl Inbound {
+    /// Consumes the stream until `end`.
+    pub async fn consume(self: &Arc<Self>, end: &CancellationToken) {
+        let consumer = Consumer {
+            applier: Applier::new(self.clone()),
+            inbound: self.clone(),
+            end: end.clone(),
+        };
+        consumer.run().await;
+    }
+}
+
+/// Who consumes the stream.
+enum Turn {
+    /// This process. Without a lease if the key-value store is unavailable: then the position in the database decides.
+    Own(Option<Lease>),
+    Other,
+}
+
+struct Consumer {
+    inbound: Arc<Inbound>,
+    applier: Applier,
+    end: CancellationToken,
+}
+
+impl Consumer {
+    async fn run(&self) {
+        while !self.end.is_cancelled() {
+            if let Turn::Own(lease) = self.acquire_turn().await {
+                self.consume(lease.as_ref()).await;
+                if let Some(lease) = lease
+                    && let Err(error) = self.inbound.kv.release(&lease).await
+                {
+                    tracing::debug!(%error, "consumer lease not released; it expires");
+                }
+            }
+            self.pause().await;
+        }
+    }
+
+    /// Waits before the next attempt. Returns false if the consumer ends.
+    async fn pause(&self) -> bool {
+        let sleep = tokio::time::sleep(RETRY_INTERVAL);
+        self.end.run_until_cancelled(sleep).await.is_some()
+    }
+
+    async fn acquire_turn(&self) -> Turn {
+        let key = keys::reader(STREAM.name);
+        match self
+            .inbound
+            .kv
+            .acquire(&key, self.inbound.replica.as_str(), LEASE)
+            .await
+        {
+            Ok(Some(lease)) => Turn::Own(Some(lease)),
+            Ok(None) => Turn::Other,
+            Err(error) => {
+                tracing::warn!(%error, "consumer lease unavailable; consuming without it");
+                Turn::Own(None)
+            }
+        }
+    }
+
+    /// Consumes until the turn is lost, an operation fails, or the consumer ends.
+    async fn consume(&self, lease: Option<&Lease>) {
+        let (mut position, mut reader) = match self.open_log().await {
+            Ok(opened) => opened,
+            Err(error) => return tracing::warn!(error, "inbound stream not opened"),
+        };
+        let mut renewed_at = tokio::time::Instant::now();
+        while let Some(batch) = self.end.run_until_cancelled(read_batch(&mut *reader)).await {
+            let Some(batch) = batch else { return };
+            if !batch.is_empty() {
+                if !self.apply(position, split(&batch)).await {
+                    return;
+                }
+                position = batch.last().map_or(position, |entry| entry.sequence);
+            }
+            if let Some(lease) = lease
+                && renewed_at.elapsed() > LEASE / 3
+            {
+                // An error is no loss: a new consumer is noticed from the position.
+                if matches!(self.inbound.kv.renew(lease, LEASE).await, Ok(false)) {
+                    return;
+                }
+                renewed_at = tokio::time::Instant::now();
+            }
+        }
+    }
+
+    async fn open_log(&self) -> Result<(u64, Box<dyn LogReader>), String> {
+        let store = &self.inbound.store;
+        let position = store.find_log_position(STREAM.name).await;
+        let position = position.map_err(|error| error.to_string())?;
+        let opened = self.inbound.bus.read_log(STREAM.name, subjects::INBOUND, position);
+        match opened.await {
+            Ok(reader) => Ok((position, reader)),
+            // The bus lost its streams: start from the beginning. Repeated events are recognized by their ids.
+            Err(error @ BusError::PositionPastEnd { .. }) => {
+                tracing::error!(%error, "inbound stream was lost; consuming from its beginning");
+                let reset = store.skip_log_entry(STREAM.name, position, 0).await;
+                Err(reset.err().map_or_else(|| error.to_string(), |error| error.to_string()))
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Applies parts one after the other, so that the order is kept. Returns false if another process consumes.
+    async fn apply(&self, after: u64, parts: impl IntoIterator<Item = &[LogEntry]> + Send) -> bool {
+        let mut after = after;
+        for part in parts.into_iter().collect::<Vec<_>>() {
+            if !Box::pin(self.apply_part(after, part)).await {
+                return false;
+            }
+            after = part.last().map_or(after, |entry| entry.sequence);
+        }
+        true
+    }
+
+    /// Applies a part in one transaction, and retries while the database is unavailable. Returns false if another process
+    /// consumes.
+    async fn apply_part(&self, after: u64, part: &[LogEntry]) -> bool {
+        let started = std::time::Instant::now();
+        let mut timeouts = 0;
+        loop {
+            match self.applier.apply(after, part).await {
+                Ok(applied) => {
+                    let metrics = &self.inbound.metrics;
+                    metrics.record_inbound_batch(part.len(), started.elapsed());
+                    self.notify(applied).await;
+                    return true;
+                }
+                Err(ApplyError::DeadLetter(error)) => {
+                    tracing::warn!(%error, "dead letter not appended");
+                }
+                Err(ApplyError::Store(StoreError::Conflict)) => {
+                    tracing::info!(after, "another process consumes the inbound stream");
+                    return false;
+                }
+                Err(ApplyError::Store(error)) if error.is_unavailable() => {
+                    // A database that answers but does not finish in time will not finish the same transaction later.
+                    let is_answering = self.inbound.store.check().await.is_ok();
+                    timeouts = if is_answering { timeouts + 1 } else { 0 };
+                    tracing::warn!(%error, entries = part.len(), timeouts, "webhook events not applied; retrying");
+                    if part.len() > 1 && timeouts >= MAX_BATCH_TIMEOUTS {
+                        return self.apply(after, part.chunks(part.len().div_ceil(2))).await;
+                    }
+                    if timeouts >= MAX_ENTRY_TIMEOUTS && self.skip_as_dead_letter(after, part).await {
+                        return true;
+                    }
+                }
+                // One entry that can never be applied must not stop the others.
+                Err(ApplyError::Store(error)) if part.len() > 1 => {
+                    tracing::error!(%error, "batch of webhook events not applied; applying one by one");
+                    return self.apply(after, part.chunks(1)).await;
+                }
+                Err(ApplyError::Store(error)) => {
+                    tracing::error!(%error, after, "webhook event not applied");
+                    if self.skip_as_dead_letter(after, part).await {
+                        return true;
+                    }
+                }
+            }
+            if !self.pause().await {
+                return false;
+            }
+        }
+    }
+
+    /// Appends a single entry to the dead letters, and advances the position past it.
+    async fn skip_as_dead_letter(&self, after: u64, part: &[LogEntry]) -> bool {
+        let [entry] = part else { return false };
+        tracing::error!(sequence = entry.sequence, "webhook event becomes a dead letter");
+        match append_dead_letter(&self.inbound, entry).await {
+            Ok(()) => {
+                let store = &self.inbound.store;
+                let skipped = store.skip_log_entry(STREAM.name, after, entry.sequence).await;
+                skipped.unwrap_or(false)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "dead letter not appended");
+                false
+            }
+        }
+    }
+
+    /// Starts what the applied events cause: call settlement, deliveries, fetches and follow-ups.
+    async fn notify(&self, applied: AppliedBatch) {
+        let inbound = &self.inbound;
+        for call in applied.rows.to_settle {
+            let calls = inbound.calls.clone();
+            inbound.tasks.spawn(async move { calls.settle(&call).await });
+        }
+        for claim in applied.rows.claims {
+            inbound.delivery.spawn_worker(claim);
+        }
+        for agent in applied.rows.agents {
+            inbound.delivery.notify_readers(&agent).await;
+        }
+        if applied.has_incomplete {
+            inbound.media.spawn_fetch();
+        }
+        if applied.rows.follow_ups > 0 {
+            inbound.outbound.spawn_sweep();
+        }
+    }
+}
+
+async fn read_batch(reader: &mut dyn LogReader) -> Option<Vec<LogEntry>> {
+    match reader.next(BATCH, POLL_TIMEOUT).await {
+        Ok(batch) => Some(batch),
+        Err(error) => {
+            tracing::warn!(%error, "inbound stream not read");
+            None
+        }
+    }
+}
+
+/// Splits a batch, in order, into parts of at most `MAX_PART_BYTES`. A larger entry is a part of its own.
+fn split(batch: &[LogEntry]) -> Vec<&[LogEntry]> {
+    let mut parts = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for (n, entry) in batch.iter().enumerate() {
+        let size = entry.message.payload.len();
+        if n > start && bytes + size > MAX_PART_BYTES {
+            parts.push(&batch[start..n]);
+            (start, bytes) = (n, 0);
+        }
+        bytes += size;
+    }
+    if start < batch.len() {
+        parts.push(&batch[start..]);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use butt_dial_domain::ports::bus::{Headers, Message};
+
+    use super::*;
+
+    fn batch(sizes: &[usize]) -> Vec<LogEntry> {
+        let entry = |(sequence, size): (u64, &usize)| LogEntry {
+            sequence,
+            message: Message {
+                subject: subjects::INBOUND.into(),
+                headers: Headers::new(),
+                payload: vec![b'x'; *size].into(),
+                reply_to: None,
+            },
+        };
+        (1..).zip(sizes).map(entry).collect()
+    }
+
+    /// Returns how many entries each part holds.
+    fn split_sizes(sizes: &[usize]) -> Vec<usize> {
+        let batch = batch(sizes);
+        let parts = split(&batch);
+        let joined: Vec<u64> = parts
+            .iter()
+            .flat_map(|part| part.iter().map(|one| one.sequence))
+            .collect();
+        let expected: Vec<u64> = batch.iter().map(|one| one.sequence).collect();
+        assert_eq!(joined, expected, "every entry, in order");
+        parts.iter().map(|part| part.len()).collect()
+    }
+
+    #[test]
+    fn splits_batch_by_bytes() {
+        assert_eq!(split_sizes(&[]), [0; 0]);
+        assert_eq!(split_sizes(&[1_000; BATCH]), [BATCH], "a normal batch is not split");
+        assert_eq!(split_sizes(&[MAX_PART_BYTES]), [1]);
+        assert_eq!(
+            split_sizes(&[MAX_PART_BYTES / 2, MAX_PART_BYTES / 2, 1]),
+            [2, 1],
+            "exactly full"
+        );
+        assert_eq!(split_sizes(&[MAX_PART_BYTES / 2, MAX_PART_BYTES / 2 + 1, 1]), [1, 2]);
+        assert_eq!(
+            split_sizes(&[1, MAX_PART_BYTES + 1, 1, 1]),
+            [1, 1, 2],
+            "one that is too large goes alone"
+        );
+        assert_eq!(split_sizes(&[MAX_PART_BYTES + 1, MAX_PART_BYTES + 1]), [1, 1]);
+        assert_eq!(split_sizes(&[1_000_000; 10]), [4, 4, 2]);
+    }
+}

@@ -1,0 +1,194 @@
+//! The envelope of a webhook event in the durable stream. Contents are encrypted for their organization. Processes of
+//! neighbouring versions read each other's entries, so field names are part of the format.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use butt_dial_domain::{
+    AgentId, CallId, ChannelId, OrgId,
+    call::{CallInfo, CallReport, HandledBy},
+    clock::Timestamp,
+    inbound::{InboundMessage, Receipt},
+};
+use butt_dial_store::InboundRoute;
+use butt_dial_vault::Vault;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+#[derive(Serialize, Deserialize)]
+pub struct Envelope {
+    /// Identifies repetitions: derived from the carrier's own id. For a message, the id of its event.
+    pub id: String,
+    pub carrier: String,
+    #[serde(rename = "notice")]
+    pub event: SealedEvent,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum SealedEvent {
+    Message {
+        org: OrgId,
+        agent: AgentId,
+        /// The agent's sender that the message was sent to. `None` for messages that calls leave.
+        channel_id: Option<ChannelId>,
+        /// An `InboundMessage`, encrypted.
+        sealed: String,
+        /// The agent blocked this sender; the message is a consent keyword.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_blocked: bool,
+    },
+    Receipt {
+        receipt: Receipt,
+    },
+    Call(Box<CallEvent>),
+}
+
+/// A report about a call, with the call's identity.
+#[derive(Serialize, Deserialize)]
+pub struct CallEvent {
+    pub call: CallId,
+    pub org: OrgId,
+    pub agent: AgentId,
+    /// The agent's number.
+    pub local: String,
+    /// The contact's number.
+    pub remote: String,
+    pub started_at: Timestamp,
+    pub report: CallReport,
+    /// Set once the call has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conclusion: Option<Conclusion>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Conclusion {
+    pub handled_by: HandledBy,
+    pub end_reason: String,
+    /// Answered turns of the caller.
+    pub turns: i64,
+    pub latency: Value,
+    /// The transcript, encrypted in the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcript: Option<String>,
+}
+
+impl Envelope {
+    /// Wraps a message. Its body is encrypted.
+    pub fn message(vault: &Vault, carrier: &str, route: &InboundRoute, message: &InboundMessage) -> Self {
+        let id = format!("evt_{}", digest(&[carrier, route.agent.as_str(), &message.carrier_id]));
+        // Consists of strings, numbers and lists of them, so serialization cannot fail.
+        let plain = serde_json::to_vec(message).unwrap_or_default();
+        Self {
+            carrier: carrier.to_owned(),
+            event: SealedEvent::Message {
+                sealed: STANDARD.encode(vault.encrypt(&route.org, &id, &plain)),
+                org: route.org.clone(),
+                agent: route.agent.clone(),
+                channel_id: Some(route.channel_id.clone()),
+                is_blocked: route.blocked,
+            },
+            id,
+        }
+    }
+
+    /// Wraps a delivery receipt.
+    pub fn receipt(carrier: &str, receipt: &Receipt) -> Self {
+        let error = receipt.error_code.as_deref().unwrap_or_default();
+        let message = receipt.message.as_ref().map_or("", |message| message.as_str());
+        Self {
+            // A later status of the same message is not a repetition. Neither is a receipt that names the message after one
+            // that did not.
+            id: digest(&[carrier, message, &receipt.carrier_id, receipt.stage.as_str(), error]),
+            carrier: carrier.to_owned(),
+            event: SealedEvent::Receipt {
+                receipt: receipt.clone(),
+            },
+        }
+    }
+
+    /// Each report is one of its own; a carrier's repetition of it is not.
+    pub fn call(info: &CallInfo, report: CallReport) -> Self {
+        // Made of strings and numbers: it always serializes.
+        let text = serde_json::to_string(&report).unwrap_or_default();
+        Self {
+            id: digest(&[&info.carrier, info.call.as_str(), &text]),
+            carrier: info.carrier.clone(),
+            event: SealedEvent::Call(Box::new(notice(info, report))),
+        }
+    }
+
+    /// What a call was, once it is over: whoever finds out first says it.
+    pub fn conclusion(vault: &Vault, info: &CallInfo, report: &CallReport, conclusion: Conclusion) -> Self {
+        let seal = |text: String| STANDARD.encode(vault.encrypt(&info.org, info.call.as_str(), text.as_bytes()));
+        let conclusion = Conclusion {
+            transcript: conclusion.transcript.map(seal),
+            ..conclusion
+        };
+        Self {
+            id: digest(&[&info.carrier, info.call.as_str(), "conclusion"]),
+            carrier: info.carrier.clone(),
+            event: SealedEvent::Call(Box::new(CallEvent {
+                conclusion: Some(conclusion),
+                ..notice(info, report.clone())
+            })),
+        }
+    }
+
+    /// What a caller has left, for an agent that was away. One a call, and one more where it was recorded.
+    pub fn call_message(vault: &Vault, info: &CallInfo, message: &InboundMessage) -> Self {
+        let what = match message.attachments.is_empty() {
+            true => "message",
+            false => "recording",
+        };
+        let id = format!("evt_{}", digest(&[&info.carrier, info.call.as_str(), what]));
+        let plain = serde_json::to_vec(message).unwrap_or_default();
+        Self {
+            carrier: info.carrier.clone(),
+            event: SealedEvent::Message {
+                sealed: STANDARD.encode(vault.encrypt(&info.org, &id, &plain)),
+                org: info.org.clone(),
+                agent: info.agent.clone(),
+                channel_id: None,
+                is_blocked: false,
+            },
+            id,
+        }
+    }
+
+    /// The envelope as JSON.
+    pub fn payload(&self) -> Vec<u8> {
+        // Consists of strings, so serialization cannot fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Decrypts the message of an event. `None`: it cannot be decrypted; the reason is logged.
+    pub fn open(vault: &Vault, org: &OrgId, id: &str, sealed: &str) -> Option<InboundMessage> {
+        let sealed = STANDARD.decode(sealed).ok()?;
+        let plain = vault.decrypt(org, id, &sealed);
+        let plain = plain.inspect_err(|error| tracing::error!(%error, event = id, "message not decrypted"));
+        serde_json::from_slice(&plain.ok()?).ok()
+    }
+}
+
+fn notice(info: &CallInfo, report: CallReport) -> CallEvent {
+    CallEvent {
+        call: info.call.clone(),
+        org: info.org.clone(),
+        agent: info.agent.clone(),
+        local: info.local.clone(),
+        remote: info.remote.clone(),
+        started_at: info.started_at,
+        report,
+        conclusion: None,
+    }
+}
+
+/// The first 128 bits of a hash over the parts, as hexadecimal digits.
+pub fn digest(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex::encode(&hash.finalize()[..16])
+}

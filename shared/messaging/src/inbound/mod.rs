@@ -1,0 +1,35 @@
+//! Inbound: from a carrier's webhook to an agent's event.
+//!
+//! Receiving: each stage consumes the result of the one before: [`RawWebhook`] -> `VerifiedWebhook` -> `ParsedWebhook` ->
+//! `AuthorizedWebhook`. Its events are appended to the durable stream, and only then the carrier gets its acknowledgement.
+//! The database is not needed on this path.
+//!
+//! Consuming: one process reads the stream in order (`consumer.rs`) and applies each batch in one transaction (`apply.rs`).
+//! The id of a webhook event is derived from the vendor's own id, so a repetition is recognized by the stream and by the
+//! database.
+
+mod apply;
+mod authorize;
+mod calls;
+mod consumer;
+mod dead_letter;
+pub mod envelope;
+mod handle;
+mod keyword;
+mod parse;
+mod publish;
+mod receipts;
+mod receive;
+mod routes;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod webhook;
+
+pub use handle::Inbound;
+pub use receipts::status_label;
+pub use routes::{REFRESH_INTERVAL, Routes};
+pub use streams::{DEAD_LETTER, STREAM};
+pub use verify::VerifiedWebhook;
+pub use webhook::{RawWebhook, Via, WebhookRefusal};

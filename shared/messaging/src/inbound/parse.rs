@@ -1,0 +1,25 @@
+//! The parse stage: the events of a verified webhook.
+
+use butt_dial_domain::{AgentId, inbound::WebhookEvent};
+
+use super::{VerifiedWebhook, WebhookRefusal};
+
+pub(super) struct ParsedWebhook {
+    pub carrier: &'static str,
+    /// The agent in the path. Messages to other agents are refused.
+    pub only: Option<AgentId>,
+    pub events: Vec<WebhookEvent>,
+}
+
+pub(super) fn parse(verified: VerifiedWebhook) -> Result<ParsedWebhook, WebhookRefusal> {
+    let carrier = verified.carrier;
+    let events = verified.webhooks.parse(&verified.request).map_err(|unreadable| {
+        tracing::warn!(carrier, reason = unreadable.0, "signed webhook unreadable");
+        WebhookRefusal::Unreadable
+    })?;
+    Ok(ParsedWebhook {
+        carrier,
+        only: verified.only,
+        events,
+    })
+}

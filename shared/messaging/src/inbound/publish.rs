@@ -1,0 +1,47 @@
+//! The publish stage: appends the events to the durable stream. After it returns, the carrier may be acknowledged.
+
+use butt_dial_domain::{ports::bus::Headers, subjects};
+
+use super::{
+    Inbound, WebhookRefusal,
+    authorize::{AuthorizedEvent, AuthorizedWebhook},
+    envelope::Envelope,
+};
+
+pub(super) async fn publish(
+    inbound: &Inbound,
+    authorized: AuthorizedWebhook,
+    trace: &Headers,
+) -> Result<(), WebhookRefusal> {
+    let carrier = authorized.carrier;
+    // One at a time, so that the order is kept.
+    for event in authorized.events {
+        let envelope = match &event {
+            AuthorizedEvent::Message(route, message) => Envelope::message(&inbound.vault, carrier, route, message),
+            AuthorizedEvent::Receipt(receipt) => Envelope::receipt(carrier, receipt),
+        };
+        let is_new = append(inbound, carrier, &envelope, trace).await?;
+        let result = if is_new { "accepted" } else { "repeated" };
+        inbound.metrics.record_webhook_event(carrier, result);
+    }
+    Ok(())
+}
+
+/// Appends an event. Returns false if it has been appended before.
+pub(super) async fn append(
+    inbound: &Inbound,
+    carrier: &str,
+    envelope: &Envelope,
+    trace: &Headers,
+) -> Result<bool, WebhookRefusal> {
+    let payload = envelope.payload().into();
+    let appended = inbound
+        .bus
+        .append(subjects::INBOUND, &envelope.id, trace.clone(), payload)
+        .await;
+    appended.map(|appended| !appended.duplicate).map_err(|error| {
+        tracing::warn!(%error, carrier, "webhook event not appended");
+        inbound.metrics.record_webhook_event(carrier, "unavailable");
+        WebhookRefusal::Unavailable
+    })
+}

@@ -1,0 +1,22 @@
+//! The durable streams of webhook events.
+
+use std::time::Duration;
+
+use butt_dial_domain::ports::bus::StreamSpec;
+
+/// Webhook events in the order of their arrival. Entries older than a week have been applied.
+pub const STREAM: StreamSpec = StreamSpec {
+    name: "INBOUND",
+    subjects: &["comms.inbound"],
+    // Vendors repeat within seconds. A later repetition is recognized by the event's id in the database.
+    dedup_window: Duration::from_secs(120),
+    max_age: Duration::from_secs(7 * 86_400),
+};
+
+/// Webhook events that could not be applied, for operators.
+pub const DEAD_LETTER: StreamSpec = StreamSpec {
+    name: "INBOUND_ASIDE",
+    subjects: &["comms.aside"],
+    dedup_window: Duration::from_secs(120),
+    max_age: Duration::from_secs(30 * 86_400),
+};

@@ -1,0 +1,36 @@
+//! A webhook request before verification, and why a webhook is refused.
+
+use butt_dial_domain::{
+    AgentId,
+    ports::{
+        bus::Headers,
+        webhook::{VerificationError, WebhookRequest},
+    },
+};
+
+/// A webhook request as received, with the information of its path.
+pub struct RawWebhook {
+    pub via: Via,
+    pub request: WebhookRequest,
+    /// The trace context.
+    pub trace: Headers,
+}
+
+/// The path of a webhook request.
+pub enum Via {
+    /// `/webhooks/{carrier}/...`.
+    Carrier(String),
+    /// `/webhooks/{agentId}/{sms|whatsapp|email|line|...}`, the path of the original server.
+    Agent(AgentId),
+}
+
+/// Why a webhook is not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebhookRefusal {
+    /// The carrier or the address is unknown. Nothing is revealed.
+    Unknown,
+    Untrusted(VerificationError),
+    Unreadable,
+    /// The webhook cannot be made durable now. The carrier should try again.
+    Unavailable,
+}

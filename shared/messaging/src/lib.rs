@@ -1,0 +1,35 @@
+//! Messages in both directions.
+//!
+//! - [`outbound`]: the pipeline that sends a message or call exactly once, scheduled sends, and the reconciler.
+//! - [`inbound`]: carrier webhooks, the durable stream, and the consumer that turns webhook events into agents' events.
+//! - [`delivery`]: brings events to agents: push, callback, or polling.
+//! - [`media`]: attachments and speech files, stored encrypted and read through signed links.
+//!
+//! Each has one handle ([`Outbound`], [`Inbound`], [`Delivery`], [`Media`]) that holds the backends it needs. Calls are built
+//! on top of this crate; the pipeline reaches them through [`CallHook`] only.
+
+mod call_hook;
+mod carriers;
+pub mod delivery;
+mod egress;
+mod event_content;
+pub mod inbound;
+pub mod media;
+mod metrics;
+pub mod outbound;
+mod public_urls;
+mod retention;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use call_hook::{AcceptedCall, CallHook, PendingCall};
+pub use carriers::{Carrier, Carriers};
+pub use delivery::Delivery;
+pub use egress::{Egress, Forbidden};
+pub use event_content::{EventContent, StoredAttachment};
+pub use inbound::Inbound;
+pub use media::Media;
+pub use metrics::Metrics;
+pub use outbound::{Outbound, SendReceipt, SendRequest};
+pub use public_urls::PublicUrls;
+pub use retention::Retention;

@@ -1,0 +1,129 @@
+//! Deferred bodies: a message was released without its body and marked with `bodyPending`. When the body has been fetched, a
+//! second event of the same message follows, and names the event that it `completes`.
+
+use std::sync::Arc;
+
+use butt_dial_domain::{
+    Address, Channel, Failure, clock::Timestamp, inbound::InboundMessage, ports::carrier::LookupError,
+};
+use butt_dial_store::{EventAwaitingBody, InboundRow};
+use chrono::TimeDelta;
+use futures::StreamExt;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{Media, download::FETCH_TIMEOUT};
+use crate::{EventContent, delivery::MESSAGE_RECEIVED};
+
+/// Events of one sweep, all of them concurrent.
+const BATCH: u32 = 16;
+/// Longer than one attempt takes.
+const CLAIM: TimeDelta = TimeDelta::seconds(45);
+/// The delay between attempts is half the event's age, within these bounds.
+pub(super) const FIRST_RETRY: TimeDelta = TimeDelta::seconds(10);
+pub(super) const MAX_RETRY_DELAY: TimeDelta = TimeDelta::minutes(10);
+/// After this time the event that completes the message is sent without a body.
+const BODY_TIMEOUT: TimeDelta = TimeDelta::hours(24);
+
+impl Media {
+    /// Fetches the deferred bodies that are due. Returns how many were claimed.
+    pub async fn fetch_deferred_bodies(self: &Arc<Self>) -> Result<usize, Failure> {
+        fetch_as_of(self, self.clock.now()).await
+    }
+}
+
+pub(super) async fn fetch_as_of(media: &Arc<Media>, now: Timestamp) -> Result<usize, Failure> {
+    let due = media.store.claim_deferred_bodies(BATCH, now, now + CLAIM).await?;
+    let count = due.len();
+    futures::stream::iter(due)
+        .for_each_concurrent(None, |event| async move {
+            if let Err(failure) = fetch_body(media, &event).await {
+                tracing::warn!(%failure, event = event.id, "deferred body not fetched; it stays due");
+            }
+        })
+        .await;
+    Ok(count)
+}
+
+async fn fetch_body(media: &Arc<Media>, event: &EventAwaitingBody) -> Result<(), Failure> {
+    let carrier = event.data["provider"].as_str();
+    let webhooks = carrier.and_then(|id| media.carriers.find_webhooks(id));
+    let (Some((_, webhooks)), Some(message)) = (webhooks, rebuild_message(&event.data)) else {
+        // The carrier is no longer configured.
+        return append(media, event, None).await;
+    };
+    match timeout(FETCH_TIMEOUT, webhooks.fetch_content(message)).await {
+        Ok(Ok(message)) => append(media, event, Some(message)).await,
+        Ok(Err(LookupError::NotFound)) => append(media, event, None).await,
+        Ok(Err(LookupError::NoResponse)) | Err(_) => {
+            let now = media.clock.now();
+            let age = now - event.created_at;
+            if age > BODY_TIMEOUT {
+                return append(media, event, None).await;
+            }
+            let again = now + (age / 2).clamp(FIRST_RETRY, MAX_RETRY_DELAY);
+            Ok(media.store.reschedule_body_fetch(event, again).await?)
+        }
+    }
+}
+
+/// Rebuilds the message as its carrier announced it, from the event's permanent data.
+fn rebuild_message(data: &Value) -> Option<InboundMessage> {
+    let text = |key: &str| data[key].as_str();
+    let channel = Channel::parse(text("channel")?)?;
+    let address = |key| Address::parse(channel, text(key)?).ok();
+    let mut message = InboundMessage::new(text("providerMessageId")?, channel, &address("from")?, &address("to")?);
+    message.incomplete = true;
+    Some(message)
+}
+
+/// Appends the event that completes the message. `None`: the body will never arrive.
+async fn append(media: &Arc<Media>, event: &EventAwaitingBody, message: Option<InboundMessage>) -> Result<(), Failure> {
+    let (agent, org, id) = (event.agent(), event.org(), format!("{}_text", event.id));
+    let mut data = event.data.clone();
+    if let Some(data) = data.as_object_mut() {
+        data.remove("bodyPending");
+        data.insert("completes".into(), json!(event.id));
+        if message.is_none() {
+            tracing::error!(event = event.id, "message body will not arrive");
+            data.insert("incomplete".into(), json!(true));
+        }
+    }
+    let has_attachments = message.as_ref().is_some_and(|message| !message.attachments.is_empty());
+    let content = message.map(|mut message| {
+        message.incomplete = false;
+        let content = EventContent {
+            message,
+            links: Vec::new(),
+        };
+        content.seal(&media.vault, &org, &id)
+    });
+    let completion = InboundRow::builder()
+        .kind(MESSAGE_RECEIVED)
+        .channel(
+            data["channel"]
+                .as_str()
+                .and_then(Channel::parse)
+                .unwrap_or(Channel::Email),
+        )
+        .contact(data["from"].as_str().unwrap_or_default().to_owned())
+        .data(data)
+        .maybe_content(content)
+        .is_incomplete(has_attachments)
+        .is_quiet(event.is_quiet)
+        .agent(agent)
+        .org(org)
+        .id(id)
+        .build();
+    let added = media
+        .store
+        .append_deferred_body(event, &completion, media.clock.now())
+        .await;
+    if added? {
+        media.notify(completion.agent).await;
+        if completion.is_incomplete {
+            media.spawn_fetch();
+        }
+    }
+    Ok(())
+}

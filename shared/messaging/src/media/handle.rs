@@ -1,0 +1,78 @@
+//! The handle of media and the backends that it uses.
+
+use std::{sync::Arc, time::Duration};
+
+use bon::bon;
+use butt_dial_domain::{Clock, ports::speech::SpeechSynthesis};
+use butt_dial_store::Store;
+use butt_dial_vault::Vault;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::{Blobs, single_flight::SingleFlight};
+use crate::{Carriers, Delivery, Egress, PublicUrls};
+
+/// Incomplete events in progress. Each holds a connection to the carrier, but not its attachments.
+const MAX_EVENTS: usize = 64;
+/// Attachments in memory, of all events in progress.
+const MAX_ATTACHMENTS_IN_MEMORY: usize = 8;
+
+/// Fetches and serves attachments, and synthesizes speech files. One per process, shared.
+pub struct Media {
+    pub(super) store: Store,
+    pub(super) carriers: Carriers,
+    /// To the carriers' own addresses.
+    pub(super) carrier_http: reqwest::Client,
+    /// To all other addresses.
+    pub(super) egress: Egress,
+    /// `None`: attachments are not stored.
+    pub(super) blobs: Option<Blobs>,
+    pub(super) speech: Option<Arc<dyn SpeechSynthesis>>,
+    pub(super) vault: Vault,
+    pub(super) clock: Clock,
+    pub(super) public_urls: PublicUrls,
+    /// The lifetime of links.
+    pub(super) event_retention: Duration,
+    pub(super) delivery: Arc<Delivery>,
+    pub(super) tasks: TaskTracker,
+    pub(super) event_permits: Arc<Semaphore>,
+    pub(super) memory_permits: Semaphore,
+    pub(super) fetching: SingleFlight,
+}
+
+#[bon]
+impl Media {
+    #[builder]
+    pub fn new(
+        store: Store,
+        carriers: Carriers,
+        carrier_http: reqwest::Client,
+        egress: Egress,
+        blobs: Option<Blobs>,
+        speech: Option<Arc<dyn SpeechSynthesis>>,
+        vault: Vault,
+        clock: Clock,
+        public_urls: PublicUrls,
+        event_retention: Duration,
+        delivery: Arc<Delivery>,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            carriers,
+            carrier_http,
+            egress,
+            blobs,
+            speech,
+            vault,
+            clock,
+            public_urls,
+            event_retention,
+            delivery,
+            tasks,
+            event_permits: Arc::new(Semaphore::new(MAX_EVENTS)),
+            memory_permits: Semaphore::new(MAX_ATTACHMENTS_IN_MEMORY),
+            fetching: SingleFlight::default(),
+        })
+    }
+}

@@ -1,0 +1,124 @@
+//! The authorization stage: the agent that sends, and its sender address. An agent sends as itself; an administrator as any
+//! agent of the same organization.
+
+use std::sync::Arc;
+
+use butt_dial_domain::{Address, AgentId, Channel, Code, Failure, Scope, ids};
+use butt_dial_identity::{Caller, wrong_scope};
+use butt_dial_store::{AgentStatus, OwnedChannel, Profile};
+
+use super::{Outbound, SendRequest};
+
+/// A request with its sending agent and sender address.
+pub(super) struct Authorized {
+    pub request: SendRequest,
+    pub profile: Arc<Profile>,
+    pub sender: OwnedChannel,
+}
+
+/// Resolves the sending agent and its sender. Fails if the agent is not active, or has no usable sender on the channel.
+pub(super) async fn authorize(outbound: &Outbound, request: SendRequest) -> Result<Authorized, Failure> {
+    let profile = find_sending_agent(outbound, &request.caller, request.agent.as_deref()).await?;
+    if profile.agent.status != AgentStatus::Active {
+        return Err(Failure::new(
+            Code::AuthForbidden,
+            format!("this agent is {}", profile.agent.status.as_str()),
+        )
+        .hint("an administrator has to set it active"));
+    }
+    let sender = find_sender(&profile, request.channel, request.sender.as_deref())?;
+    let mut request = request;
+    if let Some(address) = find_agent_address(outbound, &profile, &request).await? {
+        request.to = address;
+    }
+    Ok(Authorized {
+        sender,
+        profile,
+        request,
+    })
+}
+
+async fn find_sending_agent(
+    outbound: &Outbound,
+    caller: &Caller,
+    named: Option<&str>,
+) -> Result<Arc<Profile>, Failure> {
+    match (named, &caller.profile) {
+        (None, Some(own)) => Ok(own.clone()),
+        (None, None) => Err(wrong_scope(
+            "this needs an agent's token, or agentId to say which agent sends",
+        )),
+        (Some(named), Some(own)) if own.agent.id.as_str() == named => Ok(own.clone()),
+        (Some(named), _) => {
+            let unknown = || Failure::new(Code::AgentNotFound, "there is no such agent");
+            // The refusal must not reveal whether the agent exists.
+            caller.require(Scope::OrgAdmin).map_err(|_| unknown())?;
+            if !ids::is_valid_host_id(named) {
+                return Err(unknown());
+            }
+            let found = outbound.store.find_profile(&AgentId::from(named)).await?;
+            let profile = found.filter(|p| Some(&p.agent.org_id) == caller.principal.org.as_ref());
+            profile.map(Arc::new).ok_or_else(unknown)
+        }
+    }
+}
+
+/// Resolves a recipient that is given as the id of an agent of the same organization. `None`: it is an address.
+async fn find_agent_address(
+    outbound: &Outbound,
+    sender: &Profile,
+    request: &SendRequest,
+) -> Result<Option<String>, Failure> {
+    if !ids::is_valid_host_id(&request.to) || Address::parse(request.channel, &request.to).is_ok() {
+        return Ok(None);
+    }
+    let named = AgentId::from(request.to.as_str());
+    let found = outbound.store.find_profile(&named).await?;
+    let Some(named) = found.filter(|profile| profile.agent.org_id == sender.agent.org_id) else {
+        return Ok(None);
+    };
+    match named.channel(request.channel) {
+        Some(owned) => Ok(Some(owned.address.clone())),
+        None => Err(Failure::new(
+            Code::InvalidRecipient,
+            format!("the agent that you named has no address on {}", request.channel),
+        )
+        .on(request.channel)
+        .hint("choose a channel that both of you have")),
+    }
+}
+
+/// Returns the agent's sender on the channel. `named` must be its address, if given. Fails with `NoChannelAssigned` or
+/// `ChannelUnavailable`, and lists the channels that can be used.
+pub fn find_sender(profile: &Profile, channel: Channel, named: Option<&str>) -> Result<OwnedChannel, Failure> {
+    let available: Vec<&str> = profile
+        .channels
+        .iter()
+        // A phone line is no alternative for a message.
+        .filter(|owned| !owned.paused && (channel == Channel::Voice || owned.channel != Channel::Voice))
+        .map(|owned| owned.channel.as_str())
+        .collect();
+    match profile.channel(channel) {
+        Some(owned) if named.is_some_and(|named| named != owned.address) => Err(Failure::new(
+            Code::ChannelUnavailable,
+            "senderSid is not one of your addresses on this channel",
+        )
+        .on(channel)
+        .hint(format!("leave senderSid out: messages go out from {}", owned.address))),
+        Some(owned) if !owned.paused => Ok(owned.clone()),
+        Some(_) => Err(Failure::new(
+            Code::ChannelUnavailable,
+            format!("{channel} is paused or blocked for this agent"),
+        )
+        .on(channel)
+        .hint("use another channel, or have an administrator resume this one")
+        .detail("availableChannels", available)),
+        None => Err(Failure::new(
+            Code::NoChannelAssigned,
+            format!("not provisioned: this agent has no {channel} sender"),
+        )
+        .on(channel)
+        .hint("use one of availableChannels, or have an administrator assign a sender")
+        .detail("availableChannels", available)),
+    }
+}

@@ -1,0 +1,89 @@
+//! The handle of the send pipeline and the backends that its stages use.
+
+use std::{sync::Arc, time::Duration};
+
+use bon::bon;
+use butt_dial_billing::Billing;
+use butt_dial_compliance::Compliance;
+use butt_dial_domain::{
+    Clock, ReplicaId,
+    ports::{bus::Bus, kv::Kv},
+};
+use butt_dial_store::Store;
+use butt_dial_vault::Vault;
+use tokio_util::task::TaskTracker;
+
+use super::internal_carrier;
+use crate::{CallHook, Carrier, Carriers, Metrics, PublicUrls};
+
+/// Settings of the pipeline.
+#[derive(Clone, Debug, Default)]
+pub struct OutboundSettings {
+    /// The carriers are simulators: numbers reserved for fiction count as contacts that have written first.
+    pub simulated_world: bool,
+    /// Delays between a send with an unknown outcome and each check by the reconciler.
+    pub reconcile_after: Vec<Duration>,
+}
+
+/// Sends messages and calls, each exactly once. One per process, shared.
+pub struct Outbound {
+    pub(super) store: Store,
+    pub(super) kv: Arc<dyn Kv>,
+    pub(super) billing: Billing,
+    pub(super) compliance: Compliance,
+    pub(super) carriers: Carriers,
+    /// Carries messages between agents of one organization.
+    pub(super) internal_carrier: Carrier,
+    pub(super) public_urls: PublicUrls,
+    pub(super) calls: Arc<dyn CallHook>,
+    pub(super) vault: Vault,
+    pub(super) clock: Clock,
+    pub(super) replica: ReplicaId,
+    pub(super) settings: OutboundSettings,
+    pub(super) metrics: Metrics,
+    /// Sends run here and finish even if their caller goes away; shutdown waits for them.
+    pub(super) tasks: TaskTracker,
+}
+
+#[bon]
+impl Outbound {
+    #[builder]
+    pub fn new(
+        store: Store,
+        kv: Arc<dyn Kv>,
+        bus: &Arc<dyn Bus>,
+        billing: Billing,
+        compliance: Compliance,
+        carriers: Carriers,
+        public_urls: PublicUrls,
+        calls: Arc<dyn CallHook>,
+        vault: Vault,
+        clock: Clock,
+        replica: ReplicaId,
+        settings: OutboundSettings,
+        metrics: Metrics,
+        tasks: TaskTracker,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            internal_carrier: internal_carrier::build(&store, bus, &vault),
+            store,
+            kv,
+            billing,
+            compliance,
+            carriers,
+            public_urls,
+            calls,
+            vault,
+            clock,
+            replica,
+            settings,
+            metrics,
+            tasks,
+        })
+    }
+
+    /// The carriers that messages are sent through.
+    pub fn carriers(&self) -> &Carriers {
+        &self.carriers
+    }
+}

@@ -1,0 +1,41 @@
+//! The send pipeline: one path for every message and call, whether it comes from MCP, REST or a schedule.
+//!
+//! Each stage consumes the result of the stage before it, so that none can be skipped or reordered:
+//! [`SendRequest`] -> `Authorized` -> `ValidMessage` -> `NewMessage` -> `CompliantMessage` -> `ReservedMessage` ->
+//! `Dispatched` -> [`SendReceipt`].
+//!
+//! `pipeline.rs` has the entry [`Outbound::send`] and the order of the stages; a stage is one file. `scheduled_sends.rs` sends
+//! what is due, `reconcile.rs` settles sends with an unknown outcome.
+
+mod authorize;
+mod comply;
+mod deferred;
+mod dispatch;
+mod fall_back;
+mod handle;
+mod help_reply;
+mod idempotency;
+mod internal_carrier;
+mod lookup;
+mod pipeline;
+mod receipt;
+mod reconcile;
+mod record;
+mod refusals;
+mod request;
+mod reserve;
+mod schedule;
+mod scheduled_sends;
+mod status_event;
+mod validate;
+
+pub use authorize::find_sender;
+pub use butt_dial_store::{Message, ScheduledSend};
+pub(crate) use deferred::DeferredSend;
+pub use handle::{Outbound, OutboundSettings};
+pub(crate) use help_reply::build_help_reply;
+pub use receipt::{SendReceipt, describe};
+pub use refusals::{error_code, explain, hint_after_receipt};
+pub use request::SendRequest;
+pub use status_event::UNCONFIRMED_HINT;
+pub use validate::parse_recipient;

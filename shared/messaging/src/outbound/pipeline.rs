@@ -1,0 +1,124 @@
+//! The pipeline itself: the policies around a send, and the order of its stages.
+
+use std::{sync::Arc, time::Instant};
+
+use butt_dial_domain::{Failure, ids};
+use futures::future::BoxFuture;
+use tracing::Instrument;
+
+use super::{
+    Outbound, SendReceipt, SendRequest, authorize, comply, dispatch, fall_back,
+    idempotency::{self, Deduplicated},
+    record,
+    reserve::{self, Reservation},
+    schedule, validate,
+};
+
+impl Outbound {
+    /// Sends a message exactly once, with its fallback channels. It ends as accepted, as refused (the error says why), or as
+    /// pending: then the reconciler finds the outcome, which follows as an event.
+    pub async fn send(self: &Arc<Self>, request: SendRequest) -> Result<SendReceipt, Failure> {
+        if request.fallbacks.is_empty() {
+            return self.send_with_retry(request).await;
+        }
+        let requested_channel = request.channel;
+        let mut request = match fall_back::find_prior(self, &request).await? {
+            Some(prior) => prior,
+            None => request,
+        };
+        loop {
+            let next = fall_back::next_channel(&request);
+            let channel = request.channel;
+            match (self.send_with_retry(request).await, next) {
+                (Err(failure), Some(next)) if fall_back::may_help(&failure) => {
+                    tracing::info!(%failure, from = %channel, to = %next.channel, "channel fallback");
+                    request = next;
+                }
+                (Ok(receipt), _) if channel != requested_channel => {
+                    return Ok(SendReceipt {
+                        instead_of: Some(requested_channel),
+                        ..receipt
+                    });
+                }
+                (result, _) => return result,
+            }
+        }
+    }
+
+    /// Sends on one channel. With `retry_later`, a retryable failure schedules the send instead of returning it.
+    async fn send_with_retry(self: &Arc<Self>, mut request: SendRequest) -> Result<SendReceipt, Failure> {
+        if !request.retry_later || request.scheduled_at.is_some() {
+            return self.spawn_send(request).await;
+        }
+        // Both attempts are the same request.
+        request
+            .idempotency_key
+            .get_or_insert_with(|| format!("auto-{}", ids::unique()));
+        match self.spawn_send(request.clone()).await {
+            Err(failure) if failure.code.is_retryable() => {
+                tracing::info!(%failure, "send rescheduled");
+                request.scheduled_at = Some(schedule::first_retry_at(self.clock.now(), &failure));
+                self.spawn_send(request).await
+            }
+            result => result,
+        }
+    }
+
+    /// Runs the pipeline as a task of the process: a caller that goes away does not stop the send.
+    async fn spawn_send(self: &Arc<Self>, request: SendRequest) -> Result<SendReceipt, Failure> {
+        let channel = request.channel.as_str();
+        let outbound = self.clone();
+        let task = async move { outbound.run_pipeline(request).await };
+        let result = self.tasks.spawn(task.in_current_span()).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "send task failed");
+            Err(Failure::internal())
+        });
+        let label = result
+            .as_ref()
+            .map_or_else(|failure| failure.code.as_str(), |receipt| receipt.status.for_agent());
+        self.metrics.record_send(channel, label);
+        result
+    }
+
+    #[tracing::instrument(level = "debug", name = "send", skip_all, fields(channel = %request.channel))]
+    async fn run_pipeline(self: &Arc<Self>, request: SendRequest) -> Result<SendReceipt, Failure> {
+        let authorize = authorize::authorize(self, request);
+        let authorized = self.timed("authorize", Box::pin(authorize)).await?;
+
+        let validate = async { validate::validate(&self.vault, self.clock.now(), authorized) };
+        let valid = self.timed("validate", Box::pin(validate)).await?;
+
+        let deduplicate = idempotency::deduplicate(self, valid);
+        let new = match self.timed("deduplicate", Box::pin(deduplicate)).await? {
+            Deduplicated::New(message) => message,
+            Deduplicated::Prior(prior) => return idempotency::replay(self, prior).await,
+        };
+
+        let comply = async { comply::comply(self, *new) };
+        let compliant = self.timed("comply", Box::pin(comply)).await?;
+
+        if let Some(at) = compliant.message.scheduled_at {
+            let schedule = schedule::schedule(self, compliant, at);
+            return self.timed("schedule", Box::pin(schedule)).await;
+        }
+
+        let reserve = reserve::reserve(self, compliant);
+        let reserved = match self.timed("reserve", Box::pin(reserve)).await? {
+            Reservation::Reserved(message) => message,
+            Reservation::Prior(prior) => return idempotency::replay(self, prior).await,
+        };
+
+        let dispatch = dispatch::dispatch(self, *reserved);
+        let dispatched = self.timed("dispatch", Box::pin(dispatch)).await;
+
+        self.timed("record", Box::pin(record::record(self, dispatched))).await
+    }
+
+    /// Traces and measures a stage. `work` is boxed, so that the pipeline's own future stays small.
+    async fn timed<T>(&self, stage: &'static str, work: BoxFuture<'_, T>) -> T {
+        let started = Instant::now();
+        let result = work.instrument(tracing::debug_span!("stage", stage)).await;
+        self.metrics.record_stage(stage, started.elapsed());
+        result
+    }
+}

@@ -1,0 +1,227 @@
+//! The record stage: persists the outcome, then answers the caller. Writing is retried until it succeeds or the process stops;
+//! after that the reconciler finds the outcome.
+
+use std::{sync::Arc, time::Duration};
+
+use butt_dial_domain::{
+    Failure, Micros,
+    message::Status,
+    ports::carrier::{CarrierAcceptance, Outcome, Refusal, RefusalClass},
+};
+use butt_dial_store::{SendResult, SettledSend};
+use chrono::TimeDelta;
+use futures::FutureExt;
+
+use super::{
+    Outbound, SendReceipt,
+    dispatch::{Dispatched, attempt_outcome},
+    refusals::{error_code, explain},
+    reserve::ReservedMessage,
+    status_event::append_status_event,
+};
+use crate::AcceptedCall;
+
+/// How long the caller waits for the outcome to be persisted before the answer is `pending`.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(3);
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+/// Attempts times interval is as long as the reconciler leaves the message alone.
+const MAX_ATTEMPTS: u32 = 60;
+
+/// Persists the outcome and builds the receipt, or the error of a refusal.
+pub(super) async fn record(outbound: &Arc<Outbound>, dispatched: Dispatched) -> Result<SendReceipt, Failure> {
+    let Dispatched { message, outcome } = dispatched;
+    let settled = settled_send(outbound, &message, &outcome);
+    if let Outcome::Refused(Refusal {
+        class: RefusalClass::OptedOut,
+        ..
+    }) = &outcome
+    {
+        revoke_consent(outbound, &message).await;
+    }
+    let result = settled.result.clone();
+    let mut writing = write(outbound.clone(), settled).boxed();
+    let is_written = match tokio::time::timeout(RECORD_TIMEOUT, &mut writing).await {
+        Ok(is_written) => is_written,
+        Err(_) => {
+            // The caller is answered; the write continues in the background.
+            let notification = notify(outbound.clone(), &message, result);
+            outbound.tasks.spawn(async move {
+                notification.await;
+                writing.await
+            });
+            false
+        }
+    };
+    match outcome {
+        Outcome::Accepted(acceptance) if is_written => {
+            let call = message.dispatch.content.call.is_some();
+            let call = call.then(|| (message.agent.clone(), message.org.clone()));
+            let receipt = accepted_receipt(message, acceptance);
+            if let Some((agent, org)) = &call {
+                let receipt = &receipt;
+                outbound.calls.record_call(AcceptedCall { agent, org, receipt }).await;
+            }
+            Ok(receipt)
+        }
+        Outcome::Refused(refusal) if is_written => Err(refusal_error(&refusal, &message)),
+        _ => Ok(pending_receipt(message)),
+    }
+}
+
+fn settled_send(outbound: &Outbound, message: &ReservedMessage, outcome: &Outcome) -> SettledSend {
+    let now = outbound.clock.now();
+    let (result, detail) = match outcome {
+        Outcome::Accepted(acceptance) => (accepted_result(acceptance, message.estimate), None),
+        Outcome::Refused(refusal) => {
+            let frees_key = frees_key(refusal.class);
+            let failure = error_code(refusal.class).as_str();
+            let detail = refusal
+                .carrier_code
+                .clone()
+                .unwrap_or_else(|| refusal.class.as_str().into());
+            (SendResult::Failed { failure, frees_key }, Some(detail))
+        }
+        Outcome::Unknown(reason) => {
+            let delay = outbound.settings.reconcile_after.first();
+            let delay = TimeDelta::from_std(delay.copied().unwrap_or(RETRY_INTERVAL)).unwrap_or_default();
+            let check_at = now + delay;
+            (SendResult::Unknown { check_at }, Some(reason.as_str().to_owned()))
+        }
+    };
+    SettledSend {
+        id: message.dispatch.message.clone(),
+        result,
+        outcome: attempt_outcome(outcome),
+        detail,
+        at: now,
+    }
+}
+
+/// The stored result of an accepted send. Most carriers report the price later; until then the estimate is the cost.
+pub(super) fn accepted_result(acceptance: &CarrierAcceptance, estimate: Micros) -> SendResult {
+    SendResult::Accepted {
+        carrier_id: acceptance.carrier_id.clone(),
+        carrier_status: acceptance.carrier_status.clone(),
+        segments: acceptance.segments,
+        cost: acceptance.price.unwrap_or(estimate).0,
+    }
+}
+
+/// Returns whether the idempotency key may be used again: nothing was sent and the cause may be temporary.
+fn frees_key(class: RefusalClass) -> bool {
+    matches!(
+        class,
+        RefusalClass::Throttled | RefusalClass::Unreachable | RefusalClass::Configuration
+    )
+}
+
+/// Persists the outcome. Returns true once it is settled, by this or another process.
+async fn write(outbound: Arc<Outbound>, settled: SettledSend) -> bool {
+    for _ in 0..MAX_ATTEMPTS {
+        match outbound.store.settle_send(settled.clone()).await {
+            Ok(_) => return true,
+            Err(error) => tracing::warn!(%error, message_id = %settled.id, "outcome write failed"),
+        }
+        // During shutdown the reconciler of another replica takes over.
+        if outbound.tasks.is_closed() {
+            return false;
+        }
+        tokio::time::sleep(RETRY_INTERVAL).await;
+    }
+    tracing::error!(message_id = %settled.id, "outcome not written; the reconciler takes over");
+    false
+}
+
+/// Appends the outcome as an event: the caller was answered `pending`.
+fn notify(
+    outbound: Arc<Outbound>,
+    message: &ReservedMessage,
+    result: SendResult,
+) -> impl Future<Output = ()> + Send + use<> {
+    let (agent, id, channel) = (
+        message.agent.clone(),
+        message.dispatch.message.clone(),
+        message.dispatch.channel,
+    );
+    async move {
+        for _ in 0..MAX_ATTEMPTS {
+            match append_status_event(&outbound, &agent, &id, channel, &result).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(%error, message_id = %id, "status event write failed"),
+            }
+            if outbound.tasks.is_closed() {
+                return;
+            }
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+    }
+}
+
+/// Records an opt-out that the carrier reports and that is not known here yet.
+async fn revoke_consent(outbound: &Outbound, message: &ReservedMessage) {
+    let dispatch = &message.dispatch;
+    let now = outbound.clock.now();
+    let recorded = outbound
+        .store
+        .record_consent(
+            &message.org,
+            dispatch.channel,
+            dispatch.to.as_str(),
+            false,
+            "carrier",
+            now,
+        )
+        .await;
+    if let Err(error) = recorded {
+        tracing::error!(%error, message_id = %dispatch.message, "opt-out reported by the carrier not recorded");
+    }
+}
+
+fn accepted_receipt(message: ReservedMessage, acceptance: CarrierAcceptance) -> SendReceipt {
+    let cost = acceptance.price.unwrap_or(message.estimate);
+    SendReceipt {
+        status: Status::Accepted,
+        carrier_id: Some(acceptance.carrier_id),
+        carrier_status: Some(acceptance.carrier_status),
+        segments: acceptance.segments.map(i64::from),
+        cost: Some(cost),
+        ..pending_receipt(message)
+    }
+}
+
+/// The receipt of a message whose outcome is not known yet.
+fn pending_receipt(message: ReservedMessage) -> SendReceipt {
+    let dispatch = message.dispatch;
+    SendReceipt {
+        message: dispatch.message,
+        status: Status::Unknown,
+        channel: dispatch.channel,
+        from: dispatch.from.as_str().to_owned(),
+        to: dispatch.to.as_str().to_owned(),
+        carrier: Some(message.carrier.id.to_owned()),
+        carrier_id: None,
+        carrier_status: None,
+        segments: None,
+        cost: None,
+        thread: message.thread,
+        advice: message.advice,
+        instead_of: None,
+        scheduled_at: None,
+        replayed: false,
+    }
+}
+
+fn refusal_error(refusal: &Refusal, message: &ReservedMessage) -> Failure {
+    let failure = explain(error_code(refusal.class))
+        .on(message.dispatch.channel)
+        .detail("failedMessageId", message.dispatch.message.as_str())
+        .detail("provider", message.carrier.id);
+    let failure = match &refusal.carrier_code {
+        Some(code) => failure.detail("providerCode", code.as_str()),
+        None => failure,
+    };
+    match refusal.retry_after_seconds {
+        Some(seconds) => failure.retry_after(seconds),
+        None => failure,
+    }
+}

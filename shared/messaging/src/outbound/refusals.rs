@@ -1,0 +1,84 @@
+//! What a carrier's refusal means for the agent: the error code of each class, and the texts.
+
+use std::borrow::Cow;
+
+use butt_dial_domain::{Code, Failure, ports::carrier::RefusalClass};
+
+/// The error code of each class of refusal.
+pub fn error_code(class: RefusalClass) -> Code {
+    match class {
+        RefusalClass::Recipient => Code::InvalidRecipient,
+        RefusalClass::OptedOut => Code::ContactOptedOut,
+        RefusalClass::Configuration => Code::ProviderMisconfigured,
+        RefusalClass::Content => Code::ProviderRefused,
+        RefusalClass::WindowClosed => Code::WhatsappWindowClosed,
+        RefusalClass::Throttled => Code::ProviderRateLimited,
+        RefusalClass::Unreachable => Code::ServiceUnavailable,
+    }
+}
+
+/// Parses a stored error code of a refusal. `None`: the text is not one.
+pub(super) fn parse_error_code(text: &str) -> Option<Code> {
+    [
+        RefusalClass::Recipient,
+        RefusalClass::OptedOut,
+        RefusalClass::Configuration,
+        RefusalClass::Content,
+        RefusalClass::WindowClosed,
+        RefusalClass::Throttled,
+        RefusalClass::Unreachable,
+    ]
+    .into_iter()
+    .map(error_code)
+    .find(|code| code.as_str() == text)
+}
+
+/// Returns the error code of a message that failed.
+pub(super) fn stored_error_code(failure: Option<&str>) -> Code {
+    failure.and_then(parse_error_code).unwrap_or(Code::ProviderRefused)
+}
+
+/// Builds the error for a refusal, as a result of the send and for later requests.
+pub fn explain(code: Code) -> Failure {
+    let (message, hint) = match code {
+        Code::InvalidRecipient => (
+            "invalid recipient: the carrier can't reach this address",
+            "check the address, or use another channel",
+        ),
+        Code::ContactOptedOut => (
+            "the contact has opted out; no consent",
+            "only the contact can undo this, by writing START to your address",
+        ),
+        Code::ProviderMisconfigured => (
+            "the carrier refused our account or sender",
+            "an operator has to check it; `butt-dial doctor` shows what is wrong",
+        ),
+        Code::WhatsappWindowClosed => (
+            "WhatsApp's 24-hour window is closed",
+            "send an approved template (templateId)",
+        ),
+        Code::ProviderRateLimited => (
+            "the carrier accepts no more messages right now; nothing was sent",
+            "try again with the same idempotencyKey",
+        ),
+        Code::ServiceUnavailable => (
+            "the carrier can't be reached; nothing was sent",
+            "try again with the same idempotencyKey",
+        ),
+        _ => (
+            "the carrier refused the message",
+            "change the message; sending it again unchanged will not help",
+        ),
+    };
+    Failure::new(code, message).hint(hint)
+}
+
+/// The hint for a failure that a receipt reports. The idempotency key is used up, so a repeat needs a new one.
+pub fn hint_after_receipt(code: Code) -> Option<Cow<'static, str>> {
+    match code {
+        Code::ProviderRateLimited | Code::ServiceUnavailable => {
+            Some("the cause may be temporary: send it again later with a new idempotencyKey".into())
+        }
+        code => explain(code).remediation,
+    }
+}

@@ -1,0 +1,69 @@
+//! A request to send, as the caller made it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use butt_dial_domain::{Channel, MessageId, call::CallOptions, clock::Timestamp, message::ThreadRef};
+use butt_dial_identity::Caller;
+
+/// A request to send a message or to place a call. Only `caller` is trusted.
+#[derive(Clone)]
+pub struct SendRequest {
+    pub caller: Arc<Caller>,
+    /// The agent to send as, for administrators. An agent may name itself only.
+    pub agent: Option<String>,
+    pub channel: Channel,
+    /// An address on the channel, or the id of an agent of the same organization.
+    pub to: String,
+    pub body: Option<String>,
+    /// E-mail only.
+    pub subject: Option<String>,
+    /// E-mail only.
+    pub html: Option<String>,
+    /// URLs of attachments.
+    pub media: Vec<String>,
+    pub template_id: Option<String>,
+    pub template_variables: BTreeMap<String, String>,
+    pub sender_name: Option<String>,
+    /// The address to send from. It must belong to the agent.
+    pub sender: Option<String>,
+    pub thread: ThreadRef,
+    /// Requests with the same key are one request: a repeat returns the result of the first.
+    pub idempotency_key: Option<String>,
+    /// The message's id, if it has been assigned already, as for a scheduled send.
+    pub id: Option<MessageId>,
+    /// The time to send at. `None`: now.
+    pub scheduled_at: Option<Timestamp>,
+    /// Retries later if the failure is retryable, instead of returning it to the caller.
+    pub retry_later: bool,
+    /// Channels to try, in order, if the one before cannot reach the recipient.
+    pub fallbacks: Vec<Channel>,
+    /// Calls only.
+    pub call: Option<CallOptions>,
+}
+
+impl SendRequest {
+    /// A request without content.
+    pub fn new(caller: Arc<Caller>, channel: Channel, to: &str) -> Self {
+        Self {
+            caller,
+            agent: None,
+            channel,
+            to: to.to_owned(),
+            body: None,
+            subject: None,
+            html: None,
+            media: Vec::new(),
+            template_id: None,
+            template_variables: BTreeMap::new(),
+            sender_name: None,
+            sender: None,
+            thread: ThreadRef::default(),
+            idempotency_key: None,
+            id: None,
+            scheduled_at: None,
+            retry_later: false,
+            fallbacks: Vec::new(),
+            call: None,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The reservation stage: takes from the rate limits, then writes the message, its idempotency key, its attempt and the
+//! reserved money in one statement. Nothing leaves before that. What was taken from the limits is given back if the message
+//! is not accepted.
+
+use std::{sync::Arc, time::Duration};
+
+use butt_dial_billing::{EffectiveLimits, prices};
+use butt_dial_compliance::Verdict;
+use butt_dial_domain::{
+    AgentId, Channel, Code, Failure, MessageId, Micros, OrgId,
+    message::{Content, ThreadRef},
+    ports::carrier::Dispatch,
+};
+use butt_dial_store::{Acceptance, AcceptedSend, AttemptOutcome, SendResult, SettledSend, StoreError};
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::{Outbound, comply::CompliantMessage, idempotency::PriorRequest, validate::ValidMessage};
+use crate::Carrier;
+
+/// Beyond the carrier's deadline: time to write the outcome before the reconciler takes the message over.
+const RECORD_TIMEOUT: TimeDelta = TimeDelta::seconds(20);
+/// Attempts times interval is as long as the reconciler leaves the message alone.
+const WITHDRAW_ATTEMPTS: u32 = 100;
+const WITHDRAW_INTERVAL: Duration = Duration::from_millis(250);
+/// An error may hide a committed acceptance; the second attempt finds it.
+const ACCEPT_ATTEMPTS: u32 = 2;
+
+/// A persisted message with a reservation. Its holder may send it once.
+pub(super) struct ReservedMessage {
+    pub dispatch: Dispatch,
+    pub carrier: Carrier,
+    pub estimate: Micros,
+    pub agent: AgentId,
+    pub org: OrgId,
+    pub advice: Option<&'static str>,
+    pub thread: ThreadRef,
+}
+
+pub(super) enum Reservation {
+    Reserved(Box<ReservedMessage>),
+    /// A concurrent request with the same idempotency key was first.
+    Prior(PriorRequest),
+}
+
+/// The content that is stored, encrypted, until the message is settled: enough to repeat the same request.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredContent {
+    pub content: Content,
+    pub sender_name: Option<String>,
+}
+
+/// Reserves limits and money, and persists the message. Fails with `RateLimited` or `SpendLimit` if a limit refuses.
+pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessage) -> Result<Reservation, Failure> {
+    let message = &compliant.message;
+    let carrier = match compliant.is_internal {
+        true => outbound.internal_carrier.clone(),
+        false => find_carrier(outbound, message.channel)?,
+    };
+    let limits = outbound.billing.limits_of(&message.profile);
+    let taken = outbound.billing.take_actions(&message.profile, &limits).await?;
+
+    let estimate = match compliant.is_internal {
+        true => Micros::ZERO,
+        false => prices::estimate(message.channel, &message.to, &message.content),
+    };
+    let send = accepted_send(outbound, &compliant, &carrier, estimate, &limits);
+    let id = send.id.clone();
+    match accept(outbound, send.into()).await {
+        Ok(Acceptance::Accepted) => {
+            let reserved = reserved(outbound, compliant, carrier, estimate);
+            Ok(Reservation::Reserved(Box::new(reserved)))
+        }
+        Ok(Acceptance::PriorRequest(id)) => {
+            outbound.billing.give_back(&taken).await;
+            Ok(Reservation::Prior(PriorRequest::new(id, message)))
+        }
+        // The taken actions are not given back: requests without money must not be unlimited.
+        Err(StoreError::OverBudget) => {
+            let agent = &message.profile.agent;
+            let refusal = outbound.billing.explain_over_budget(agent, &limits, estimate).await;
+            Err(refusal.on(message.channel))
+        }
+        Err(error) => {
+            outbound.billing.give_back(&taken).await;
+            if error.is_unavailable() {
+                outbound.tasks.spawn(withdraw(outbound.clone(), id));
+            }
+            Err(error.into())
+        }
+    }
+}
+
+fn sender_name(message: &ValidMessage) -> Option<String> {
+    let own = message.sender_name.clone();
+    own.or_else(|| Some(message.profile.agent.display_name.clone()))
+}
+
+fn find_carrier(outbound: &Outbound, channel: Channel) -> Result<Carrier, Failure> {
+    outbound.carriers.find(channel).cloned().ok_or_else(|| {
+        Failure::new(Code::NotSupported, format!("no carrier is configured for {channel}"))
+            .on(channel)
+            .hint("an operator has to set the carrier's credentials; `butt-dial doctor` shows which")
+    })
+}
+
+fn accepted_send(
+    outbound: &Outbound,
+    compliant: &CompliantMessage,
+    carrier: &Carrier,
+    estimate: Micros,
+    limits: &EffectiveLimits,
+) -> AcceptedSend {
+    let message = &compliant.message;
+    let (id, org) = (message.id.clone(), message.profile.agent.org_id.clone());
+    let vault = &outbound.vault;
+    let now = outbound.clock.now();
+    let deadline = TimeDelta::from_std(carrier.messaging.deadline()).unwrap_or(RECORD_TIMEOUT);
+    let stored = StoredContent {
+        content: message.content.clone(),
+        sender_name: sender_name(message),
+    };
+    // Consists of strings and lists of strings, so serialization cannot fail.
+    let plain = serde_json::to_vec(&stored).unwrap_or_default();
+    // A message to an agent never falls back: its delivery does not fail later.
+    let fallback = message.fallback.as_ref().filter(|_| !compliant.is_internal);
+    let decision = &compliant.decision;
+    AcceptedSend::builder()
+        .maybe_fallback(fallback.map(|deferred| deferred.seal(vault, &org, &id)))
+        .content(vault.encrypt(&org, id.as_str(), &plain))
+        .body_hash(vault.body_hash(&org, message.content.body.as_deref().unwrap_or_default()))
+        .agent(message.profile.agent.id.clone())
+        .channel(message.channel)
+        .sender(message.from.as_str().to_owned())
+        .recipient(message.to.as_str().to_owned())
+        .idempotency_key(message.idempotency_key.clone())
+        .request_hash(message.request_hash.clone())
+        .verdict(decision.label())
+        .maybe_rule((decision.verdict != Verdict::Allow).then(|| decision.rule.to_owned()))
+        .carrier(carrier.id)
+        .estimate(estimate.0)
+        .agent_limits(limits.agent)
+        .org_limits(limits.org)
+        .thread(message.thread.clone())
+        .replica(outbound.replica.to_string())
+        .at(now)
+        .check_at(now + deadline + RECORD_TIMEOUT)
+        .id(id)
+        .org(org)
+        .build()
+}
+
+async fn accept(outbound: &Outbound, send: Arc<AcceptedSend>) -> Result<Acceptance, StoreError> {
+    for _ in 1..ACCEPT_ATTEMPTS {
+        match outbound.store.accept_send(send.clone()).await {
+            Err(error) if error.is_unavailable() => {
+                tracing::info!(%error, message_id = %send.id, "acceptance retried");
+            }
+            result => return result,
+        }
+    }
+    outbound.store.accept_send(send).await
+}
+
+/// Marks a message as failed that was not sent and whose acceptance may have been committed. The reconciler must not find
+/// it: its repeat with a key could be the first request to the carrier.
+async fn withdraw(outbound: Arc<Outbound>, id: MessageId) {
+    let result = SendResult::Failed {
+        failure: Code::ServiceUnavailable.as_str(),
+        frees_key: true,
+    };
+    for _ in 0..WITHDRAW_ATTEMPTS {
+        let settled = SettledSend {
+            id: id.clone(),
+            result: result.clone(),
+            outcome: AttemptOutcome::NotSent,
+            detail: None,
+            at: outbound.clock.now(),
+        };
+        if outbound.store.settle_send(settled).await.is_ok() || outbound.tasks.is_closed() {
+            return;
+        }
+        tokio::time::sleep(WITHDRAW_INTERVAL).await;
+    }
+    tracing::error!(message_id = %id, "unsent message not withdrawn; it ends as unconfirmed");
+}
+
+fn reserved(outbound: &Outbound, compliant: CompliantMessage, carrier: Carrier, estimate: Micros) -> ReservedMessage {
+    let CompliantMessage { message, decision, .. } = compliant;
+    let sender_name = sender_name(&message);
+    let urls = &outbound.public_urls;
+    let call_urls = message.content.call.as_ref();
+    ReservedMessage {
+        dispatch: Dispatch {
+            callback: urls.receipts(carrier.id, &message.id),
+            call_urls: call_urls.and_then(|_| urls.call_urls(carrier.id, message.id.as_str())),
+            message: message.id,
+            channel: message.channel,
+            from: message.from,
+            to: message.to,
+            content: message.content,
+            sender_name,
+        },
+        carrier,
+        estimate,
+        agent: message.profile.agent.id.clone(),
+        org: message.profile.agent.org_id.clone(),
+        advice: match decision.verdict {
+            Verdict::Advise(advice) => Some(advice),
+            Verdict::Allow | Verdict::Block { .. } => None,
+        },
+        thread: message.thread,
+    }
+}

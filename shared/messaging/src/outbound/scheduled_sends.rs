@@ -1,0 +1,151 @@
+//! Sends what is due: scheduled messages, retries and follow-ups, through the same pipeline as every message.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use butt_dial_domain::{
+    Channel, Code, Failure, MessageId,
+    message::{Status, Template},
+};
+use butt_dial_identity::on_behalf_of;
+use butt_dial_store::{ScheduledSend, ScheduledState, SendResult};
+use chrono::TimeDelta;
+use futures::StreamExt;
+
+use super::{
+    Outbound, SendReceipt, SendRequest,
+    deferred::StoredRequest,
+    refusals::parse_error_code,
+    schedule::{RETRY_AFTER, retry_delay},
+    status_event::append_status_event,
+};
+
+/// Sends of one sweep.
+const BATCH: u32 = 64;
+/// Sends at the same time.
+const CONCURRENCY: usize = 16;
+/// Longer than a send takes. After a crash another process claims the send, and its idempotency key finds what was done.
+const CLAIM: TimeDelta = TimeDelta::seconds(120);
+
+impl Outbound {
+    /// Starts a sweep in the background, for sends that were just written.
+    pub fn spawn_sweep(self: &Arc<Self>) {
+        let outbound = self.clone();
+        self.tasks.spawn(async move {
+            if let Err(failure) = outbound.send_due().await {
+                tracing::debug!(%failure, "sweep of scheduled sends failed; the next one repeats it");
+            }
+        });
+    }
+
+    /// Sends what is due. Returns how many sends were claimed.
+    pub async fn send_due(self: &Arc<Self>) -> Result<usize, Failure> {
+        let now = self.clock.now();
+        let due = self.store.claim_scheduled(BATCH, now, now + CLAIM).await?;
+        let count = due.len();
+        futures::stream::iter(due)
+            .for_each_concurrent(CONCURRENCY, |scheduled| async move {
+                let id = scheduled.id();
+                if let Err(failure) = send_scheduled(self, scheduled).await {
+                    tracing::warn!(%failure, message_id = %id, "scheduled send failed; it stays due");
+                }
+            })
+            .await;
+        Ok(count)
+    }
+}
+
+async fn send_scheduled(outbound: &Arc<Outbound>, scheduled: ScheduledSend) -> Result<(), Failure> {
+    if scheduled.state == ScheduledState::Cancelled {
+        let code = scheduled.failure.as_deref().and_then(parse_error_code);
+        return close(outbound, &scheduled, Some(code.unwrap_or(Code::ContactOptedOut))).await;
+    }
+    let Some(request) = restore(outbound, &scheduled).await? else {
+        return close(outbound, &scheduled, Some(Code::Internal)).await;
+    };
+    match outbound.send(request).await {
+        Ok(receipt) => {
+            if receipt.status == Status::Accepted && !scheduled.is_quiet {
+                append_accepted_event(outbound, &scheduled, receipt).await?;
+            }
+            close(outbound, &scheduled, None).await
+        }
+        Err(failure) if failure.code.is_retryable() => {
+            let attempts = usize::try_from(scheduled.tries).unwrap_or(usize::MAX);
+            match RETRY_AFTER.get(attempts.saturating_sub(1)) {
+                Some(delay) => {
+                    let at = outbound.clock.now() + retry_delay(*delay, &failure);
+                    Ok(outbound.store.reschedule_send(&scheduled.id(), at).await?)
+                }
+                None => close(outbound, &scheduled, Some(failure.code)).await,
+            }
+        }
+        Err(failure) => close(outbound, &scheduled, Some(failure.code)).await,
+    }
+}
+
+async fn append_accepted_event(
+    outbound: &Outbound,
+    scheduled: &ScheduledSend,
+    receipt: SendReceipt,
+) -> Result<(), Failure> {
+    let result = SendResult::Accepted {
+        carrier_id: receipt.carrier_id.unwrap_or_default(),
+        carrier_status: receipt.carrier_status.unwrap_or_default(),
+        segments: None,
+        cost: 0,
+    };
+    let (id, agent) = (scheduled.id(), scheduled.agent());
+    Ok(append_status_event(outbound, &agent, &id, receipt.channel, &result).await?)
+}
+
+/// Closes a scheduled send. The event is written first: after a crash in between it is recognized by its id.
+async fn close(outbound: &Outbound, scheduled: &ScheduledSend, failure: Option<Code>) -> Result<(), Failure> {
+    let (id, agent) = (scheduled.id(), scheduled.agent());
+    let channel = Channel::parse(&scheduled.channel).ok_or_else(Failure::internal)?;
+    if let Some(code) = failure.filter(|_| scheduled.is_quiet) {
+        tracing::info!(message_id = %id, failure = code.as_str(), "automatic reply dropped");
+    } else if let Some(code) = failure {
+        let result = SendResult::Failed {
+            failure: code.as_str(),
+            frees_key: false,
+        };
+        append_status_event(outbound, &agent, &id, channel, &result).await?;
+    }
+    Ok(outbound.store.close_scheduled(&id, failure.map(Code::as_str)).await?)
+}
+
+/// Rebuilds the request. `None`: it cannot be decrypted, or its agent no longer exists.
+async fn restore(outbound: &Outbound, scheduled: &ScheduledSend) -> Result<Option<SendRequest>, Failure> {
+    let id = scheduled.id();
+    let Some(caller) = on_behalf_of(&outbound.store, &scheduled.agent()).await? else {
+        return Ok(None);
+    };
+    let stored = scheduled.request.as_deref().and_then(|sealed| {
+        let plain = outbound.vault.decrypt(&scheduled.org(), id.as_str(), sealed);
+        let plain =
+            plain.inspect_err(|error| tracing::error!(%error, message_id = %id, "scheduled send not decrypted"));
+        serde_json::from_slice::<StoredRequest>(&plain.ok()?).ok()
+    });
+    let (Some(stored), Some(channel)) = (stored, Channel::parse(&scheduled.channel)) else {
+        return Ok(None);
+    };
+    let (template_id, template_variables) = match stored.content.template {
+        Some(Template { id, variables }) => (Some(id), variables),
+        None => (None, BTreeMap::new()),
+    };
+    Ok(Some(SendRequest {
+        // The first attempt keeps the id; a retry is another message.
+        id: (scheduled.tries <= 1).then(|| MessageId::from(id.as_str())),
+        body: stored.content.body,
+        subject: stored.content.subject,
+        html: stored.content.html,
+        media: stored.content.media,
+        template_id,
+        template_variables,
+        sender_name: stored.sender_name,
+        thread: stored.thread,
+        fallbacks: stored.fallbacks,
+        idempotency_key: Some(scheduled.idempotency_key.clone()),
+        ..SendRequest::new(caller, channel, &scheduled.recipient)
+    }))
+}

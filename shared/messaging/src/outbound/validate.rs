@@ -1,0 +1,332 @@
+//! The validation stage: normalizes and checks every field for the place where it is used (headers, markup, terminals,
+//! carriers' limits). It must not refuse normal text. SQL needs no check here: all parameters are bound.
+
+use butt_dial_domain::{
+    Address, Channel, Code, Failure, MessageId, OrgId,
+    call::{CallOptions, Plan, Purpose},
+    clock::Timestamp,
+    message::{Content, Template, ThreadRef},
+};
+use butt_dial_store::{OwnedChannel, Profile};
+use butt_dial_vault::Vault;
+use serde_json::json;
+use std::{net::IpAddr, sync::Arc};
+use url::Url;
+
+use super::{SendRequest, authorize::Authorized, deferred::DeferredSend, fall_back, schedule};
+
+/// Twilio, Messages resource: Body is at most 1,600 characters, for WhatsApp too.
+const MAX_TEXT: usize = 1_600;
+/// Resend accepts 40 MB per mail; a text beyond one million characters is not a letter.
+const MAX_EMAIL: usize = 1_000_000;
+/// RFC 5322, 2.1.1: a line is at most 998 characters.
+const MAX_SUBJECT: usize = 900;
+/// Twilio, Messages resource: at most ten media URLs.
+const MAX_MEDIA: usize = 10;
+const MAX_URL: usize = 2_000;
+const MAX_NAME: usize = 128;
+/// The prompt is sent with every turn of a call.
+const MAX_PROMPT: usize = 20_000;
+/// The limit of Stripe, Knock and Resend, within a byte.
+const MAX_KEY: usize = 255;
+
+/// A message whose fields are all valid.
+pub(super) struct ValidMessage {
+    pub id: MessageId,
+    /// `None`: now.
+    pub scheduled_at: Option<Timestamp>,
+    /// The send is retried after a retryable failure.
+    pub retry_later: bool,
+    /// Stored with a scheduled message. For an immediate send, the caller of the pipeline tries them.
+    pub fallbacks: Vec<Channel>,
+    /// Sent if the carrier accepts this message and fails it later.
+    pub fallback: Option<DeferredSend>,
+    pub profile: Arc<Profile>,
+    pub sender: OwnedChannel,
+    pub from: Address,
+    pub to: Address,
+    pub channel: Channel,
+    pub content: Content,
+    pub sender_name: Option<String>,
+    pub idempotency_key: String,
+    pub request_hash: String,
+    pub thread: ThreadRef,
+}
+
+/// Validates and normalizes a request. Fails with `InvalidRecipient`, `InvalidContent`, `MissingFields` or
+/// `InvalidArgument`.
+pub(super) fn validate(vault: &Vault, now: Timestamp, authorized: Authorized) -> Result<ValidMessage, Failure> {
+    let Authorized {
+        request,
+        profile,
+        sender,
+    } = authorized;
+    let channel = request.channel;
+    let to = parse_recipient(channel, &request.to)?;
+    let from = Address::parse(channel, &sender.address).map_err(|_| {
+        tracing::error!(channel_id = %sender.id, "sender address invalid");
+        Failure::internal()
+    })?;
+    let content = content(&request, &profile).map_err(|failure| failure.on(channel))?;
+    let idempotency_key = match &request.idempotency_key {
+        Some(key) => token("idempotencyKey", key, MAX_KEY)?,
+        None => format!("auto-{}", butt_dial_domain::ids::unique()),
+    };
+    let scheduled_at = request
+        .scheduled_at
+        .map(|at| schedule::check_time(at, now))
+        .transpose()?
+        .flatten();
+    Ok(ValidMessage {
+        scheduled_at,
+        retry_later: request.retry_later,
+        fallbacks: request.fallbacks.clone(),
+        fallback: fall_back::deferred_fallback(&request, &idempotency_key),
+        id: request.id.clone().unwrap_or_else(MessageId::generate),
+        request_hash: request_hash(vault, &profile.agent.org_id, channel, &to, &content),
+        sender_name: request
+            .sender_name
+            .as_deref()
+            .map(|name| header("senderName", name, MAX_NAME))
+            .transpose()?,
+        thread: ThreadRef {
+            thread_id: reference("threadId", request.thread.thread_id.as_deref())?,
+            entity_id: reference("entityId", request.thread.entity_id.as_deref())?,
+            reply_msg_id: reference("replyMsgId", request.thread.reply_msg_id.as_deref())?,
+        },
+        profile,
+        sender,
+        from,
+        to,
+        channel,
+        content,
+        idempotency_key,
+    })
+}
+
+/// Parses a recipient's address on the channel. Fails with `InvalidRecipient`.
+pub fn parse_recipient(channel: Channel, to: &str) -> Result<Address, Failure> {
+    Address::parse(channel, to).map_err(|error| {
+        Failure::new(Code::InvalidRecipient, format!("invalid recipient: {error}"))
+            .on(channel)
+            .hint(match channel {
+                Channel::Email => "give one e-mail address, such as ann@example.com",
+                Channel::Line => "give the LINE id of a contact that has written to you",
+                Channel::Sms | Channel::Whatsapp | Channel::Voice => {
+                    "give one number with its country code, such as +14155550123"
+                }
+            })
+    })
+}
+
+fn content(request: &SendRequest, profile: &Profile) -> Result<Content, Failure> {
+    let (max, email) = if request.channel == Channel::Email {
+        (MAX_EMAIL, true)
+    } else {
+        (MAX_TEXT, false)
+    };
+    let body = request
+        .body
+        .as_deref()
+        .map(|body| text("body", body, max))
+        .transpose()?
+        .filter(|body| !body.is_empty());
+    let html = request
+        .html
+        .as_deref()
+        .filter(|_| email)
+        .map(|html| text("html", html, max))
+        .transpose()?;
+    if request.media.len() > MAX_MEDIA {
+        return Err(invalid(format!("media: at most {MAX_MEDIA} URLs")));
+    }
+    let media = request
+        .media
+        .iter()
+        .map(|url| media_url(url))
+        .collect::<Result<Vec<_>, _>>()?;
+    let template = request
+        .template_id
+        .as_deref()
+        .map(|id| template(id, request))
+        .transpose()?;
+    let is_empty = body.is_none() && html.is_none() && media.is_empty() && template.is_none();
+    if is_empty && request.call.is_none() {
+        return Err(Failure::new(Code::MissingFields, "body or media is required").detail("fields", json!(["body"])));
+    }
+    let subject = match request.subject.as_deref().filter(|_| email) {
+        Some(subject) => Some(header("subject", subject, MAX_SUBJECT)?),
+        // Resend requires one, the Python client has no field for it.
+        None if email => Some(format!(
+            "Message from {}",
+            header("displayName", &profile.agent.display_name, MAX_NAME)?
+        )),
+        None => None,
+    };
+    Ok(Content {
+        body,
+        subject,
+        html,
+        media,
+        template,
+        call: request.call.as_ref().map(call_options).transpose()?,
+    })
+}
+
+fn call_options(options: &CallOptions) -> Result<CallOptions, Failure> {
+    let plan = &options.plan;
+    let checked = |field, value: &Option<String>, max| {
+        let value = value.as_deref().map(|value| text(field, value, max)).transpose()?;
+        Ok::<_, Failure>(value.filter(|value| !value.trim().is_empty()))
+    };
+    let name = |field, value: &Option<String>| {
+        let value = value
+            .as_deref()
+            .map(|value| header(field, value, MAX_NAME))
+            .transpose()?;
+        Ok::<_, Failure>(value.filter(|value| !value.is_empty()))
+    };
+    let purpose = match &plan.purpose {
+        Purpose::Message { text: spoken, .. } if spoken.trim().is_empty() => {
+            return Err(Failure::new(Code::MissingFields, "text is required").detail("fields", json!(["text"])));
+        }
+        Purpose::Message {
+            text: spoken,
+            sound_url,
+        } => Purpose::Message {
+            text: text("text", spoken, MAX_TEXT)?,
+            sound_url: sound_url.clone(),
+        },
+        other => other.clone(),
+    };
+    Ok(CallOptions {
+        plan: Plan {
+            purpose,
+            greeting: checked("greeting", &plan.greeting, MAX_TEXT)?,
+            system_prompt: checked("systemPrompt", &plan.system_prompt, MAX_PROMPT)?,
+            voice: name("voice", &plan.voice)?,
+            language: name("language", &plan.language)?,
+        },
+        ..options.clone()
+    })
+}
+
+/// Normalizes free text: line breaks become LF; control characters and the two bidirectional overrides, which change how a
+/// text reads, are removed.
+fn text(field: &'static str, value: &str, max: usize) -> Result<String, Failure> {
+    let unix = value.replace("\r\n", "\n").replace('\r', "\n");
+    let cleaned: String = unix
+        .chars()
+        .filter(|c| matches!(c, '\n' | '\t') || !(c.is_control() || matches!(c, '\u{202d}' | '\u{202e}')))
+        .collect();
+    let length = cleaned.chars().count();
+    if length > max {
+        return Err(
+            invalid(format!("{field} has {length} characters; this channel takes {max}"))
+                .detail("maxLength", max)
+                .hint("shorten the text, or send it in parts"),
+        );
+    }
+    Ok(cleaned)
+}
+
+/// Checks a text that is used in a header: one line without control characters.
+fn header(field: &'static str, value: &str, max: usize) -> Result<String, Failure> {
+    let value = value.trim();
+    if value
+        .chars()
+        .any(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c))
+    {
+        return Err(invalid(format!("{field} must be one line without control characters")));
+    }
+    if value.chars().count() > max {
+        return Err(invalid(format!("{field} is longer than {max} characters")));
+    }
+    Ok(value.to_owned())
+}
+
+/// Checks an opaque value chosen by the caller.
+fn token(field: &'static str, value: &str, max: usize) -> Result<String, Failure> {
+    if value.is_empty() || value.len() > max || value.chars().any(char::is_control) {
+        return Err(Failure::new(
+            Code::InvalidArgument,
+            format!("{field} is 1 to {max} bytes without control characters"),
+        ));
+    }
+    Ok(value.to_owned())
+}
+
+fn reference(field: &'static str, value: Option<&str>) -> Result<Option<String>, Failure> {
+    value
+        .filter(|value| !value.is_empty())
+        .map(|value| token(field, value, MAX_KEY))
+        .transpose()
+}
+
+/// Checks a media URL. The carrier fetches it, so it must be a public address without credentials.
+fn media_url(value: &str) -> Result<String, Failure> {
+    let url = Url::parse(value).ok().filter(|_| value.len() <= MAX_URL);
+    let url = url.ok_or_else(|| invalid("media: each entry is a URL of at most 2000 characters"))?;
+    let public = match url.host() {
+        Some(url::Host::Domain(name)) => is_public_name(name),
+        Some(url::Host::Ipv4(ip)) => is_public(IpAddr::V4(ip)),
+        Some(url::Host::Ipv6(ip)) => is_public(IpAddr::V6(ip)),
+        None => false,
+    };
+    if !matches!(url.scheme(), "https" | "http") || !url.username().is_empty() || url.password().is_some() || !public {
+        return Err(invalid("media: each entry is a public http(s) URL without credentials"));
+    }
+    Ok(url.into())
+}
+
+fn is_public_name(name: &str) -> bool {
+    // A trailing dot does not change the name.
+    let name = name.trim_end_matches('.');
+    name.contains('.')
+        && ![".local", ".internal", ".localhost"]
+            .iter()
+            .any(|suffix| name.ends_with(suffix))
+}
+
+fn is_public(ip: IpAddr) -> bool {
+    // An IPv6 address may contain an IPv4 address.
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified()),
+        IpAddr::V6(ip) => {
+            !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local())
+        }
+    }
+}
+
+fn template(id: &str, request: &SendRequest) -> Result<Template, Failure> {
+    if id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+        return Err(invalid("templateId is 1 to 64 letters, digits, - or _"));
+    }
+    let mut variables = std::collections::BTreeMap::new();
+    for (key, value) in &request.template_variables {
+        variables.insert(
+            header("templateVariables", key, 64)?,
+            text("templateVariables", value, MAX_TEXT)?,
+        );
+    }
+    Ok(Template {
+        id: id.to_owned(),
+        variables,
+    })
+}
+
+/// Hashes what makes two requests with one key the same request.
+fn request_hash(vault: &Vault, org: &OrgId, channel: Channel, to: &Address, content: &Content) -> String {
+    let mut content = content.clone();
+    // The same text gives another sound file each time.
+    if let Some(call) = &mut content.call
+        && let Purpose::Message { sound_url, .. } = &mut call.plan.purpose
+    {
+        *sound_url = None;
+    }
+    vault.request_hash(org, &json!([channel, to.as_str(), content]).to_string())
+}
+
+fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
+    Failure::new(Code::InvalidContent, message)
+}

@@ -1,0 +1,413 @@
+//! For tests: a product on a SQLite database of its own, with one agent that has a number.
+//!
+//! The bus records what is appended, and fails when a test wants it to; a real one cannot be told to fail at one call.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use butt_dial_billing::Billing;
+use butt_dial_compliance::Compliance;
+use butt_dial_domain::{
+    Address, AgentId, Channel, Clock, MessageId, ReplicaId,
+    inbound::InboundMessage,
+    limits::Limits,
+    ports::{
+        bus::{Appended, Bus, BusError, Headers, LogReader, Message, StreamSpec},
+        kv::{Kv, KvError, Lease, Quota, RateLimitDecision},
+    },
+};
+use butt_dial_store::{Agent, AgentStatus, Call, InboundBatch, InboundRow, Store};
+use butt_dial_vault::Vault;
+use bytes::Bytes;
+use futures::{StreamExt, channel::mpsc, stream::BoxStream};
+use prometheus::Registry;
+use serde_json::json;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    AcceptedCall, CallHook, Carriers, Delivery, Egress, EventContent, Inbound, Media, Metrics, Outbound, PendingCall,
+    PublicUrls, inbound::STREAM, outbound::OutboundSettings,
+};
+
+/// The agent's number.
+pub const PHONE: &str = "+14155550100";
+
+pub struct Bench {
+    pub store: Store,
+    pub kv: Arc<dyn Kv>,
+    pub bus: Arc<ScriptedBus>,
+    pub vault: Vault,
+    pub clock: Clock,
+    pub replica: ReplicaId,
+    pub tasks: TaskTracker,
+    pub billing: Billing,
+    pub compliance: Compliance,
+    pub metrics: Metrics,
+    pub outbound: Arc<Outbound>,
+    pub delivery: Arc<Delivery>,
+    pub media: Arc<Media>,
+    pub inbound: Arc<Inbound>,
+    pub agent: Agent,
+    _directory: tempfile::TempDir,
+}
+
+impl Bench {
+    pub async fn new() -> Self {
+        Self::with(Carriers::default()).await
+    }
+
+    pub async fn with(carriers: Carriers) -> Self {
+        // An error means that another test of the process has installed it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let directory = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", directory.path().join("store.db").display());
+        let tasks = TaskTracker::new();
+        let store = Store::connect(&url, 4, &tasks).await.unwrap();
+        store.migrate().await.unwrap();
+        let clock = Clock::System;
+        let agent = create_agent(&store, &clock).await;
+        let scripted = Arc::new(ScriptedBus::default());
+        let bus: Arc<dyn Bus> = scripted.clone();
+        let kv: Arc<dyn Kv> = Arc::new(NoKv);
+        let calls: Arc<dyn CallHook> = Arc::new(NoCalls);
+        let vault = Vault::new(b"a master key");
+        let replica = ReplicaId::generate();
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        let compliance = Compliance::register(&registry).unwrap();
+        let billing_metrics = butt_dial_billing::Metrics::register(&registry).unwrap();
+        let limits = Limits::default();
+        let billing = Billing::new(store.clone(), kv.clone(), clock.clone(), limits, billing_metrics);
+        let public_urls = PublicUrls::default();
+        let egress = Egress::new(false);
+        let outbound = Outbound::builder()
+            .store(store.clone())
+            .kv(kv.clone())
+            .bus(&bus)
+            .billing(billing.clone())
+            .compliance(compliance.clone())
+            .carriers(carriers.clone())
+            .public_urls(public_urls.clone())
+            .calls(calls.clone())
+            .vault(vault.clone())
+            .clock(clock.clone())
+            .replica(replica.clone())
+            .settings(OutboundSettings::default())
+            .metrics(metrics.clone())
+            .tasks(tasks.clone())
+            .build();
+        let delivery = Delivery::builder()
+            .store(store.clone())
+            .kv(kv.clone())
+            .bus(bus.clone())
+            .vault(vault.clone())
+            .egress(egress.clone())
+            .clock(clock.clone())
+            .replica(replica.clone())
+            .callback_retry_after(Vec::new())
+            .metrics(metrics.clone())
+            .tasks(tasks.clone())
+            .build();
+        let media = Media::builder()
+            .store(store.clone())
+            .carriers(carriers.clone())
+            .carrier_http(reqwest::Client::new())
+            .egress(egress)
+            .vault(vault.clone())
+            .clock(clock.clone())
+            .public_urls(public_urls)
+            .event_retention(Duration::from_secs(60))
+            .delivery(delivery.clone())
+            .tasks(tasks.clone())
+            .build();
+        let inbound = Inbound::builder()
+            .store(store.clone())
+            .kv(kv.clone())
+            .bus(bus)
+            .carriers(carriers)
+            .vault(vault.clone())
+            .clock(clock.clone())
+            .replica(replica.clone())
+            .outbound(outbound.clone())
+            .delivery(delivery.clone())
+            .media(media.clone())
+            .calls(calls)
+            .metrics(metrics.clone())
+            .tasks(tasks.clone())
+            .build();
+        Self {
+            store,
+            kv,
+            bus: scripted,
+            vault,
+            clock,
+            replica,
+            tasks,
+            billing,
+            compliance,
+            metrics,
+            outbound,
+            delivery,
+            media,
+            inbound,
+            agent,
+            _directory: directory,
+        }
+    }
+
+    pub fn phone(&self) -> Address {
+        Address::parse(Channel::Sms, PHONE).unwrap()
+    }
+
+    /// Appends `count` events of a kind to the agent's log, from different contacts, each with `bytes` of text.
+    pub async fn log(&self, kind: &'static str, count: usize, bytes: usize) {
+        let from = self.store.find_log_position(STREAM.name).await.unwrap();
+        let event = |n: usize| {
+            let id = format!("evt_{from}_{n}");
+            let mut message = InboundMessage::new(&id, Channel::Sms, &self.phone(), &self.phone());
+            message.body = Some("x".repeat(bytes));
+            let content = EventContent {
+                message,
+                links: Vec::new(),
+            };
+            InboundRow {
+                agent: self.agent.id.clone(),
+                org: self.agent.org_id.clone(),
+                kind,
+                channel: Channel::Sms,
+                contact: format!("+1415555{n:04}"),
+                data: json!({ "type": "message" }),
+                content: Some(content.seal(&self.vault, &self.agent.org_id, &id)),
+                is_incomplete: false,
+                is_quiet: false,
+                channel_id: None,
+                consent: None,
+                follow_up: None,
+                id,
+            }
+        };
+        let now = self.clock.now();
+        let batch = InboundBatch {
+            stream: STREAM.name,
+            after: from,
+            position: from + 1,
+            events: (0..count).map(event).collect(),
+            receipts: Vec::new(),
+            calls: Vec::new(),
+            at: now,
+            holder: "bench".into(),
+            held_until: now,
+        };
+        let applied = self.store.apply_inbound(&batch, &|_| None).await.unwrap();
+        assert_eq!(applied.added, count);
+    }
+
+    pub async fn block(&self, is_blocked: bool) {
+        let blocked = self
+            .store
+            .set_channel_block(&self.agent.id, Channel::Sms, Some(is_blocked), None);
+        assert!(blocked.await.unwrap());
+    }
+}
+
+async fn create_agent(store: &Store, clock: &Clock) -> Agent {
+    let org = store.create_organization("Acme", "acme", clock.now()).await.unwrap();
+    let agent = Agent {
+        id: AgentId::generate(),
+        org_id: org.id,
+        display_name: "Ada".into(),
+        status: AgentStatus::Active,
+        created_at: clock.now(),
+    };
+    store.create_agent(&agent).await.unwrap();
+    let assigned = store.assign_channel(&agent.org_id, &agent.id, Channel::Sms, PHONE, clock.now());
+    assigned.await.unwrap();
+    agent
+}
+
+/// The messages of these tests are no calls.
+struct NoCalls;
+
+#[async_trait]
+impl CallHook for NoCalls {
+    async fn create_pending(&self, _: PendingCall<'_>) -> Result<(), KvError> {
+        unavailable_kv()
+    }
+
+    async fn discard_pending(&self, _: &MessageId) {}
+
+    async fn record_call(&self, _: AcceptedCall<'_>) {}
+
+    async fn settle(&self, _: &Call) {}
+}
+
+/// Records what is appended, and passes on what is published.
+#[derive(Default)]
+pub struct ScriptedBus {
+    /// Subject, id, headers and payload.
+    pub appended: Mutex<Vec<(String, String, Headers, Bytes)>>,
+    pub refuses_appends: AtomicBool,
+    /// The number of subscriptions that fail next.
+    pub refuses_subscriptions: AtomicU32,
+    subscribers: Mutex<Vec<(String, mpsc::UnboundedSender<Message>)>>,
+}
+
+impl ScriptedBus {
+    /// Ends the streams of all subscribers, as a lost connection does.
+    pub fn hang_up(&self) {
+        self.subscribers.lock().unwrap().clear();
+    }
+
+    pub fn has_subscriber(&self) -> bool {
+        !self.subscribers.lock().unwrap().is_empty()
+    }
+}
+
+fn unavailable<T>() -> Result<T, BusError> {
+    Err(BusError::Unavailable("the test makes it fail".into()))
+}
+
+#[async_trait]
+impl Bus for ScriptedBus {
+    async fn publish(&self, subject: &str, headers: Headers, payload: Bytes) -> Result<(), BusError> {
+        for (_, sender) in self
+            .subscribers
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(subscribed, _)| subscribed == subject)
+        {
+            let message = Message {
+                subject: subject.to_owned(),
+                headers: headers.clone(),
+                payload: payload.clone(),
+                reply_to: None,
+            };
+            drop(sender.unbounded_send(message));
+        }
+        Ok(())
+    }
+
+    async fn request(&self, subject: &str, _: Headers, _: Bytes, _: Duration) -> Result<Message, BusError> {
+        Err(BusError::NoResponders(subject.to_owned()))
+    }
+
+    async fn subscribe(&self, subject: &str) -> Result<BoxStream<'static, Message>, BusError> {
+        let less = |left: u32| left.checked_sub(1);
+        if self
+            .refuses_subscriptions
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+            .is_ok()
+        {
+            return unavailable();
+        }
+        let (sender, messages) = mpsc::unbounded();
+        self.subscribers.lock().unwrap().push((subject.to_owned(), sender));
+        Ok(messages.boxed())
+    }
+
+    async fn subscribe_group(&self, subject: &str, _: &str) -> Result<BoxStream<'static, Message>, BusError> {
+        self.subscribe(subject).await
+    }
+
+    async fn create_stream(&self, _: &StreamSpec) -> Result<(), BusError> {
+        Ok(())
+    }
+
+    async fn append(&self, subject: &str, id: &str, headers: Headers, payload: Bytes) -> Result<Appended, BusError> {
+        if self.refuses_appends.load(Ordering::SeqCst) {
+            return unavailable();
+        }
+        let mut appended = self.appended.lock().unwrap();
+        appended.push((subject.to_owned(), id.to_owned(), headers, payload));
+        Ok(Appended {
+            sequence: appended.len() as u64,
+            duplicate: false,
+        })
+    }
+
+    async fn read_log(&self, _: &'static str, _: &str, _: u64) -> Result<Box<dyn LogReader>, BusError> {
+        unavailable()
+    }
+
+    async fn check(&self) -> Result<(), BusError> {
+        Ok(())
+    }
+}
+
+/// A key-value store that is unavailable: these tests do not use one.
+struct NoKv;
+
+fn unavailable_kv<T>() -> Result<T, KvError> {
+    Err(KvError("the test has none".into()))
+}
+
+#[async_trait]
+impl Kv for NoKv {
+    async fn take(&self, _: &[Quota]) -> Result<RateLimitDecision, KvError> {
+        unavailable_kv()
+    }
+    async fn give_back(&self, _: &[Quota]) -> Result<(), KvError> {
+        unavailable_kv()
+    }
+    async fn increment(&self, _: &str, _: Duration) -> Result<(u64, Duration), KvError> {
+        unavailable_kv()
+    }
+    async fn set(&self, _: &str, _: &str, _: Duration) -> Result<(), KvError> {
+        unavailable_kv()
+    }
+    async fn get(&self, _: &str) -> Result<Option<String>, KvError> {
+        unavailable_kv()
+    }
+    async fn get_many(&self, _: &[String]) -> Result<Vec<Option<String>>, KvError> {
+        unavailable_kv()
+    }
+    async fn delete(&self, _: &str) -> Result<(), KvError> {
+        unavailable_kv()
+    }
+    async fn once(&self, _: &str, _: Duration) -> Result<bool, KvError> {
+        unavailable_kv()
+    }
+    async fn add_member(&self, _: &str, _: &str, _: Duration) -> Result<(), KvError> {
+        unavailable_kv()
+    }
+    async fn remove_member(&self, _: &str, _: &str) -> Result<(), KvError> {
+        unavailable_kv()
+    }
+    async fn members(&self, _: &str) -> Result<Vec<String>, KvError> {
+        unavailable_kv()
+    }
+    async fn push_recent(&self, _: &str, _: &str, _: usize, _: Duration) -> Result<Vec<String>, KvError> {
+        unavailable_kv()
+    }
+    async fn remove_recent(&self, _: &str, _: &str) -> Result<(), KvError> {
+        unavailable_kv()
+    }
+    async fn acquire(&self, _: &str, _: &str, _: Duration) -> Result<Option<Lease>, KvError> {
+        unavailable_kv()
+    }
+    async fn steal_lease(&self, _: &str, _: &str, _: Duration) -> Result<Lease, KvError> {
+        unavailable_kv()
+    }
+    async fn restore(&self, _: &Lease, _: Duration) -> Result<bool, KvError> {
+        unavailable_kv()
+    }
+    async fn set_if_leased(&self, _: &Lease, _: &str, _: &str, _: Duration) -> Result<bool, KvError> {
+        unavailable_kv()
+    }
+    async fn renew(&self, _: &Lease, _: Duration) -> Result<bool, KvError> {
+        unavailable_kv()
+    }
+    async fn release(&self, _: &Lease) -> Result<(), KvError> {
+        unavailable_kv()
+    }
+    async fn check(&self) -> Result<(), KvError> {
+        unavailable_kv()
+    }
+}

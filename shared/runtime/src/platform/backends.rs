@@ -1,0 +1,133 @@
+//! Connects the backends: database, bus, key-value store and the encryption key.
+
+use std::{io, path::Path, sync::Arc};
+
+use butt_dial_bus::{EmbeddedBus, NatsBus};
+use butt_dial_domain::{
+    Clock, ReplicaId,
+    ports::{bus::Bus, kv::Kv},
+};
+use butt_dial_kv::{MemoryKv, RedisKv};
+use butt_dial_messaging::inbound;
+use butt_dial_store::Store;
+use butt_dial_vault::Vault;
+use tokio_util::task::TaskTracker;
+
+use super::StartError;
+use crate::Config;
+
+const KEY_FILE: &str = "encryption.key";
+
+/// The connected backends. Cheap to clone. For health checks, commands and tests: services use the handles of the product.
+#[derive(Clone)]
+pub struct Backends {
+    pub store: Store,
+    pub bus: Arc<dyn Bus>,
+    pub kv: Arc<dyn Kv>,
+    pub vault: Vault,
+    /// The Redis backend, for the metrics of its pool.
+    pub redis: Option<Arc<RedisKv>>,
+}
+
+impl Backends {
+    /// Connects every backend, migrates the database, and creates the durable streams.
+    pub(super) async fn connect(config: &Config, replica: &ReplicaId) -> Result<Self, StartError> {
+        // Not the lifecycle's tracker: the writers end with the last handle of the store, which the platform holds, so
+        // shutdown would wait forever. Callers that wait for a write are tracked as in-flight work.
+        let writers = TaskTracker::new();
+        let store = Store::connect(&config.database_url, config.database_max_connections, &writers).await?;
+        store.migrate().await?;
+        let vault = vault(config)?;
+        verify_encryption_key(&store, &vault).await?;
+        let redis = redis(config).await?;
+        let kv: Arc<dyn Kv> = match &redis {
+            Some(redis) => redis.clone(),
+            None => Arc::new(MemoryKv::new(Clock::System)),
+        };
+        let bus = bus(config, &store, replica).await?;
+        for stream in [&inbound::STREAM, &inbound::DEAD_LETTER] {
+            let created = bus.create_stream(stream).await;
+            created.map_err(|error| StartError::Bus(error.to_string()))?;
+        }
+        Ok(Self {
+            store,
+            bus,
+            kv,
+            vault,
+            redis,
+        })
+    }
+}
+
+async fn bus(config: &Config, store: &Store, replica: &ReplicaId) -> Result<Arc<dyn Bus>, StartError> {
+    match (&config.nats_url, store.sqlite_writer()) {
+        (Some(url), _) => {
+            let bus = NatsBus::connect(url, &format!("butt-dial-{replica}")).await;
+            Ok(Arc::new(bus.map_err(|error| StartError::Bus(error.to_string()))?))
+        }
+        (None, Some(pool)) => {
+            let bus = EmbeddedBus::open(pool.clone(), Clock::System).await;
+            Ok(Arc::new(bus.map_err(|error| StartError::Bus(error.to_string()))?))
+        }
+        // `Config` rejects this combination first.
+        (None, None) => Err(StartError::Bus("NATS_URL is not set".into())),
+    }
+}
+
+async fn redis(config: &Config) -> Result<Option<Arc<RedisKv>>, StartError> {
+    let Some(url) = &config.redis_url else {
+        return Ok(None);
+    };
+    let redis = RedisKv::connect(url, config.redis_pool_size).await;
+    Ok(Some(Arc::new(
+        redis.map_err(|error| StartError::Kv(error.to_string()))?,
+    )))
+}
+
+fn vault(config: &Config) -> Result<Vault, StartError> {
+    let secret = match &config.encryption_key {
+        Some(secret) => secret.clone(),
+        None => key_file(&config.data_dir)?,
+    };
+    Ok(Vault::new(secret.as_bytes()))
+}
+
+/// Fails when the database was first started with another key: its contents could not be decrypted.
+async fn verify_encryption_key(store: &Store, vault: &Vault) -> Result<(), StartError> {
+    let fingerprint = vault.fingerprint();
+    let registered = store
+        .register_key_fingerprint(&fingerprint, Clock::System.now())
+        .await?;
+    if registered == fingerprint {
+        Ok(())
+    } else {
+        Err(StartError::WrongKey)
+    }
+}
+
+/// Reads the generated key, or generates it into a file that only its owner can read.
+fn key_file(data_dir: &Path) -> Result<String, StartError> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let path = data_dir.join(KEY_FILE);
+    let failed = |error| StartError::Io {
+        what: format!("the encryption key {}", path.display()),
+        error,
+    };
+    std::fs::create_dir_all(data_dir).map_err(failed)?;
+    match std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)
+    {
+        Ok(mut file) => {
+            let key = hex::encode(rand::random::<[u8; 32]>());
+            file.write_all(key.as_bytes())
+                .and_then(|()| file.sync_all())
+                .map_err(failed)?;
+            Ok(key)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => std::fs::read_to_string(&path).map_err(failed),
+        Err(error) => Err(failed(error)),
+    }
+}

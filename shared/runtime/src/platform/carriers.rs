@@ -1,0 +1,72 @@
+//! Connects the carriers, or starts their simulator.
+
+use std::{io, net::SocketAddr};
+
+use butt_dial_messaging::{Carrier, Carriers};
+use butt_dial_providers::{Simulator, VENDORS, http};
+
+use super::StartError;
+use crate::{
+    Config,
+    config::{CarrierSetup, ConfigError},
+};
+
+/// The connected carriers.
+pub(super) struct ConnectedCarriers {
+    pub simulator: Option<Simulator>,
+    pub carriers: Carriers,
+    /// A client to the carriers' own addresses.
+    pub http: reqwest::Client,
+}
+
+pub(super) async fn connect(config: &Config) -> Result<ConnectedCarriers, StartError> {
+    let (simulator, http, connected) = match &config.carriers {
+        CarrierSetup::Real(real) => (None, http::client(), real.clone()),
+        CarrierSetup::Simulated => {
+            let simulator = start_simulator(config.simulator_port).await?;
+            let base = simulator.base_url();
+            let vendors = VENDORS.iter();
+            let all = vendors
+                .filter(|vendor| vendor.manifest.is_carrier())
+                .map(|vendor| (*vendor, vendor.simulated_credentials(&base)))
+                .collect();
+            (Some(simulator), http::loopback_client(), all)
+        }
+    };
+    let http = http.map_err(StartError::Other)?;
+    let mut carriers = Carriers::default();
+    for (vendor, credentials) in connected {
+        let connected = (vendor.connect)(&credentials, &http, config.carrier_timeout)
+            .map_err(|text| ConfigError(format!("{}: {text}", vendor.manifest.title)))?;
+        if let Some(messaging) = connected.messaging {
+            let id = vendor.manifest.id;
+            carriers.add(vendor.manifest.channels, &Carrier { id, messaging });
+        }
+        if let Some(voice) = connected.voice {
+            carriers.add_voice(vendor.manifest.id, voice);
+        }
+        if let Some(webhooks) = connected.webhooks {
+            carriers.add_webhooks(vendor.manifest.id, webhooks);
+        }
+    }
+    Ok(ConnectedCarriers {
+        simulator,
+        carriers,
+        http,
+    })
+}
+
+/// Starts the simulator on the configured port, or on a free one: several programs may run on one machine.
+async fn start_simulator(port: u16) -> Result<Simulator, StartError> {
+    let preferred = SocketAddr::from(([127, 0, 0, 1], port));
+    match Simulator::start(preferred).await {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            Simulator::start(SocketAddr::from(([127, 0, 0, 1], 0))).await
+        }
+        started => started,
+    }
+    .map_err(|error| StartError::Io {
+        what: "the carriers' simulator".into(),
+        error,
+    })
+}

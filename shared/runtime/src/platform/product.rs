@@ -1,0 +1,269 @@
+//! Assembles the product: the handles of its crates, from the bottom up.
+
+use std::sync::Arc;
+
+use butt_dial_accounts::{Agents, Bootstrap};
+use butt_dial_billing::Billing;
+use butt_dial_calls::{CallRecords, Calls};
+use butt_dial_compliance::Compliance;
+use butt_dial_domain::{
+    Clock, ReplicaId,
+    ports::{model::LanguageModel, speech::SpeechSynthesis},
+};
+use butt_dial_identity::{Guard, token};
+use butt_dial_messaging::{
+    CallHook, Carriers, Delivery, Egress, Inbound, Media, Metrics, Outbound, PublicUrls, Retention, media::Blobs,
+    outbound::OutboundSettings,
+};
+use prometheus::Registry;
+use tokio_util::task::TaskTracker;
+
+use super::{Backends, StartError};
+use crate::{Config, ai_vendors::AiClients, config::CarrierSetup};
+
+/// The handles of the product. Cheap to clone.
+#[derive(Clone)]
+pub struct Product {
+    pub guard: Arc<Guard>,
+    pub agents: Agents,
+    pub bootstrap: Bootstrap,
+    pub billing: Billing,
+    pub outbound: Arc<Outbound>,
+    pub inbound: Arc<Inbound>,
+    pub delivery: Arc<Delivery>,
+    pub media: Arc<Media>,
+    pub retention: Retention,
+    pub calls: Arc<Calls>,
+    pub carriers: Carriers,
+    pub public_urls: PublicUrls,
+    /// The carriers are simulators.
+    pub simulated_world: bool,
+    /// `None`: attachments are not stored.
+    pub blobs: Option<Blobs>,
+    pub model: Option<Arc<dyn LanguageModel>>,
+    pub speech: Option<Arc<dyn SpeechSynthesis>>,
+}
+
+/// Everything that the product is assembled from.
+pub(super) struct Parts<'a> {
+    pub config: &'a Config,
+    pub registry: &'a Registry,
+    pub backends: &'a Backends,
+    pub carriers: Carriers,
+    pub carrier_http: reqwest::Client,
+    pub public_urls: PublicUrls,
+    pub ai: AiClients,
+    pub clock: Clock,
+    pub replica: ReplicaId,
+    pub tasks: TaskTracker,
+}
+
+/// The registered metrics of the product's crates.
+struct ProductMetrics {
+    identity: butt_dial_identity::Metrics,
+    billing: butt_dial_billing::Metrics,
+    compliance: Compliance,
+    messaging: Metrics,
+    calls: butt_dial_calls::Metrics,
+}
+
+impl ProductMetrics {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            identity: butt_dial_identity::Metrics::register(registry)?,
+            billing: butt_dial_billing::Metrics::register(registry)?,
+            compliance: Compliance::register(registry)?,
+            messaging: Metrics::register(registry)?,
+            calls: butt_dial_calls::Metrics::register(registry)?,
+        })
+    }
+}
+
+impl Parts<'_> {
+    pub fn assemble(self) -> Result<Product, StartError> {
+        let metrics = ProductMetrics::register(self.registry).map_err(|error| StartError::Other(error.to_string()))?;
+        let blobs = self.config.blobs.as_ref().map(Blobs::open).transpose();
+        let blobs = blobs.map_err(StartError::Other)?;
+        let billing = self.billing(metrics.billing.clone());
+        let egress = Egress::new(self.config.allow_private_callbacks);
+        let call_records = self.call_records();
+        let outbound = self.outbound(&metrics, &billing, call_records.clone());
+        let delivery = self.delivery(&metrics, &egress);
+        let media = self.media(&egress, &blobs, &delivery);
+        let inbound = self.inbound(&metrics, &outbound, &delivery, &media, call_records);
+        let calls = self.calls(&metrics, &billing, &outbound, &inbound, &delivery);
+        let (store, clock) = (&self.backends.store, &self.clock);
+        let simulated_world = self.simulated_world();
+        Ok(Product {
+            guard: Arc::new(self.guard(metrics.identity)),
+            agents: Agents::new(store.clone(), self.backends.bus.clone(), clock.clone()),
+            bootstrap: Bootstrap::new(
+                store.clone(),
+                self.backends.vault.clone(),
+                clock.clone(),
+                simulated_world,
+            ),
+            retention: Retention::new(store.clone(), blobs.clone(), clock.clone(), self.config.event_retention),
+            billing,
+            outbound,
+            inbound,
+            delivery,
+            media,
+            calls,
+            carriers: self.carriers,
+            public_urls: self.public_urls,
+            simulated_world,
+            blobs,
+            model: self.ai.model,
+            speech: self.ai.speech,
+        })
+    }
+
+    fn simulated_world(&self) -> bool {
+        matches!(self.config.carriers, CarrierSetup::Simulated)
+    }
+
+    fn guard(&self, metrics: butt_dial_identity::Metrics) -> Guard {
+        let token = self.config.orchestrator_token.as_deref();
+        let hash = token.map(|secret| hex::encode(token::hash(secret)));
+        let backends = self.backends;
+        Guard::new(
+            backends.store.clone(),
+            backends.kv.clone(),
+            self.clock.clone(),
+            hash,
+            metrics,
+        )
+    }
+
+    fn billing(&self, metrics: butt_dial_billing::Metrics) -> Billing {
+        let backends = self.backends;
+        Billing::new(
+            backends.store.clone(),
+            backends.kv.clone(),
+            self.clock.clone(),
+            self.config.default_limits,
+            metrics,
+        )
+    }
+
+    fn call_records(&self) -> Arc<dyn CallHook> {
+        let backends = self.backends;
+        Arc::new(CallRecords::new(
+            backends.store.clone(),
+            backends.kv.clone(),
+            backends.vault.clone(),
+            self.clock.clone(),
+        ))
+    }
+
+    fn outbound(&self, metrics: &ProductMetrics, billing: &Billing, calls: Arc<dyn CallHook>) -> Arc<Outbound> {
+        Outbound::builder()
+            .store(self.backends.store.clone())
+            .kv(self.backends.kv.clone())
+            .bus(&self.backends.bus)
+            .billing(billing.clone())
+            .compliance(metrics.compliance.clone())
+            .carriers(self.carriers.clone())
+            .public_urls(self.public_urls.clone())
+            .calls(calls)
+            .vault(self.backends.vault.clone())
+            .clock(self.clock.clone())
+            .replica(self.replica.clone())
+            .settings(OutboundSettings {
+                simulated_world: self.simulated_world(),
+                reconcile_after: self.config.reconcile_after.clone(),
+            })
+            .metrics(metrics.messaging.clone())
+            .tasks(self.tasks.clone())
+            .build()
+    }
+
+    fn delivery(&self, metrics: &ProductMetrics, egress: &Egress) -> Arc<Delivery> {
+        Delivery::builder()
+            .store(self.backends.store.clone())
+            .kv(self.backends.kv.clone())
+            .bus(self.backends.bus.clone())
+            .vault(self.backends.vault.clone())
+            .egress(egress.clone())
+            .clock(self.clock.clone())
+            .replica(self.replica.clone())
+            .callback_retry_after(self.config.callback_retry_after.clone())
+            .metrics(metrics.messaging.clone())
+            .tasks(self.tasks.clone())
+            .build()
+    }
+
+    fn media(&self, egress: &Egress, blobs: &Option<Blobs>, delivery: &Arc<Delivery>) -> Arc<Media> {
+        Media::builder()
+            .store(self.backends.store.clone())
+            .carriers(self.carriers.clone())
+            .carrier_http(self.carrier_http.clone())
+            .egress(egress.clone())
+            .maybe_blobs(blobs.clone())
+            .maybe_speech(self.ai.speech.clone())
+            .vault(self.backends.vault.clone())
+            .clock(self.clock.clone())
+            .public_urls(self.public_urls.clone())
+            .event_retention(self.config.event_retention)
+            .delivery(delivery.clone())
+            .tasks(self.tasks.clone())
+            .build()
+    }
+
+    fn inbound(
+        &self,
+        metrics: &ProductMetrics,
+        outbound: &Arc<Outbound>,
+        delivery: &Arc<Delivery>,
+        media: &Arc<Media>,
+        calls: Arc<dyn CallHook>,
+    ) -> Arc<Inbound> {
+        Inbound::builder()
+            .store(self.backends.store.clone())
+            .kv(self.backends.kv.clone())
+            .bus(self.backends.bus.clone())
+            .carriers(self.carriers.clone())
+            .vault(self.backends.vault.clone())
+            .clock(self.clock.clone())
+            .replica(self.replica.clone())
+            .outbound(outbound.clone())
+            .delivery(delivery.clone())
+            .media(media.clone())
+            .calls(calls)
+            .metrics(metrics.messaging.clone())
+            .tasks(self.tasks.clone())
+            .build()
+    }
+
+    fn calls(
+        &self,
+        metrics: &ProductMetrics,
+        billing: &Billing,
+        outbound: &Arc<Outbound>,
+        inbound: &Arc<Inbound>,
+        delivery: &Arc<Delivery>,
+    ) -> Arc<Calls> {
+        Calls::builder()
+            .store(self.backends.store.clone())
+            .kv(self.backends.kv.clone())
+            .bus(self.backends.bus.clone())
+            .billing(billing.clone())
+            .compliance(metrics.compliance.clone())
+            .carriers(self.carriers.clone())
+            .maybe_model(self.ai.model.clone())
+            .public_urls(self.public_urls.clone())
+            .outbound(outbound.clone())
+            .inbound(inbound.clone())
+            .delivery(delivery.clone())
+            .vault(self.backends.vault.clone())
+            .clock(self.clock.clone())
+            .replica(self.replica.clone())
+            .simulated_world(self.simulated_world())
+            .settings(self.config.calls.clone())
+            .metrics(metrics.calls.clone())
+            .webhook_metrics(metrics.messaging.clone())
+            .tasks(self.tasks.clone())
+            .build()
+    }
+}
