@@ -55,11 +55,11 @@ async fn readiness(State(platform): State<Arc<Platform>>) -> Response {
 
 /// Probes every backend. Logs the cause of each failure.
 pub async fn check(platform: &Platform) -> [(&'static str, bool); 3] {
-    let comms = &platform.comms;
+    let backends = platform.backends();
     let (database, bus, kv) = tokio::join!(
-        probe("database", comms.store.check()),
-        probe("bus", comms.bus.check()),
-        probe("kv", comms.kv.check()),
+        probe("database", backends.store.check()),
+        probe("bus", backends.bus.check()),
+        probe("kv", backends.kv.check()),
     );
     [("database", database), ("bus", bus), ("kv", kv)]
 }
@@ -92,8 +92,9 @@ async fn metrics(
     if !local && let Err(failure) = authorize_orchestrator(&platform, peer, &headers).await {
         return crate::http::failure(&failure);
     }
-    platform.telemetry.observe_pool(platform.comms.store.pool_size());
-    if let Some(redis) = &platform.redis {
+    let backends = platform.backends();
+    platform.telemetry.observe_pool(backends.store.pool_size());
+    if let Some(redis) = &backends.redis {
         platform.telemetry.observe_redis_pool(redis.pool_status());
     }
     match TextEncoder::new().encode_to_string(&platform.telemetry.registry.gather()) {
@@ -112,6 +113,6 @@ async fn authorize_orchestrator(
 ) -> Result<(), butt_dial_domain::Failure> {
     let address = platform.proxies.client_address(peer.ip(), headers);
     let token = bearer(headers);
-    let caller = platform.guard.authenticate(token.as_deref(), address).await?;
+    let caller = platform.product.guard.authenticate(token.as_deref(), address).await?;
     caller.require(butt_dial_domain::Scope::SuperAdmin)
 }

@@ -52,7 +52,7 @@ impl Prepared {
         }
         let router = router.layer(from_fn_with_state(platform.telemetry.clone(), http::observe));
         listener.serve(router, &platform.lifecycle);
-        tracing::info!(%address, replica = %platform.comms.replica, "serving");
+        tracing::info!(%address, replica = %platform.replica, "serving");
         Ok(Running { platform, address })
     }
 }
