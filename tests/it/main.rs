@@ -21,6 +21,7 @@ mod carrier_faults;
 mod cli;
 mod compliance;
 mod crash_recovery;
+mod error_bodies;
 mod fallbacks;
 mod hostile_sockets;
 mod hostile_webhooks;

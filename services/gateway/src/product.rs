@@ -32,7 +32,7 @@ impl Product {
             media: platform.product.media.clone(),
             outbound: platform.product.outbound.clone(),
             clock: platform.clock.clone(),
-            tasks: platform.lifecycle.work().clone(),
+            tasks: platform.lifecycle.in_flight().clone(),
         }
     }
 }

@@ -19,7 +19,7 @@ const MAX_FAILURES: u32 = 3;
 
 pub fn start(platform: &Platform, streams: &StreamRelay, lifecycle: &Lifecycle) {
     let (platform, streams, failures) = (platform.clone(), streams.clone(), Arc::new(AtomicU32::new(0)));
-    lifecycle.repeat(CHECK_INTERVAL, move || {
+    lifecycle.spawn_periodic(CHECK_INTERVAL, move || {
         let (platform, streams, failures) = (platform.clone(), streams.clone(), failures.clone());
         async move { check(&platform, &streams, &failures).await }
     });

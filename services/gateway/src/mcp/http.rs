@@ -23,6 +23,8 @@ use crate::{auth::AuthLayer, operations::OnResponseSent, response_sent};
 
 /// SEP-2243: the method of a request, for intermediaries that do not read its body.
 const METHOD_HEADER: HeaderName = HeaderName::from_static("mcp-method");
+/// The start of rmcp's error text for a body that is no message.
+const UNREADABLE_BODY: &str = "fail to deserialize";
 /// Bytes of an error text of rmcp, which are all short.
 const MAX_ERROR_TEXT: usize = 4 * 1024;
 
@@ -162,11 +164,16 @@ async fn with_envelope(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let text = to_bytes(body, MAX_ERROR_TEXT).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&text).trim().to_owned();
-    let code = code_of(parts.status);
-    let message = if text.is_empty() || parts.status.is_server_error() {
-        "the MCP request was refused".to_owned()
-    } else {
-        text
+    let (code, message) = match parts.status {
+        // The rest of the text quotes serde.
+        _ if text.starts_with(UNREADABLE_BODY) => (
+            Code::InvalidArgument,
+            "the body is not a JSON-RPC 2.0 message".to_owned(),
+        ),
+        status if text.is_empty() || status.is_server_error() => {
+            (code_of(status), "the MCP request was refused".to_owned())
+        }
+        status => (code_of(status), text),
     };
     let body = Failure::new(code, message).envelope().to_string();
     parts.headers.remove(header::CONTENT_LENGTH);

@@ -59,7 +59,7 @@ pub async fn router(platform: &Platform, product: &Arc<Product>) -> Result<Route
     };
     let entry = StreamableEntry {
         sessions: sessions.registry.clone(),
-        tasks: platform.lifecycle.work().clone(),
+        tasks: platform.lifecycle.in_flight().clone(),
     };
     let all_revisions = handler_up_to(&ProtocolVersion::LATEST);
     let streamable = Router::new()

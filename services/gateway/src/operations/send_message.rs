@@ -159,7 +159,7 @@ impl Operation for SendMessage {
             idempotency_key: args.idempotency_key,
             id: None,
             scheduled_at: args.scheduled_at,
-            keeps_trying: args.retry,
+            retry_later: args.retry,
             fallbacks,
             call: None,
         };
