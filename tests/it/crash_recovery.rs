@@ -89,10 +89,10 @@ async fn killed_before_reservation_nothing_was_sent_servers() {
     let mut cluster = ProcessCluster::with_gateways(2, &[]).await;
     let message = sms(ANN, "Only once");
     // Redis blocks writes; reads, such as the lockout check, pass.
-    cluster.backends().redis.say("CLIENT PAUSE 60000 WRITE").await;
+    cluster.backends().redis.run_command("CLIENT PAUSE 60000 WRITE").await;
     let context = cluster.context();
     kill_in_mid_send(&mut cluster, &message, finishes_stage("clear", &context)).await;
-    cluster.backends().redis.say("CLIENT UNPAUSE").await;
+    cluster.backends().redis.run_command("CLIENT UNPAUSE").await;
     retry_sends_it(&cluster, &message).await;
 }
 

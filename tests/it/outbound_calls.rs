@@ -107,9 +107,9 @@ async fn stores_call_once_before_carrier_answers_servers() {
     );
     assert_eq!(created["advisories"].as_array().map(Vec::len), Some(1));
     let stored = cluster.calls().find_state(&CallId::from(id)).await.unwrap().unwrap();
-    assert_eq!(known.info.plan.greeting.as_deref(), Some("It is about the flowers."));
+    assert_eq!(stored.info.plan.greeting.as_deref(), Some("It is about the flowers."));
     assert_eq!(
-        (known.info.language.as_str(), known.info.local.as_str()),
+        (stored.info.language.as_str(), stored.info.local.as_str()),
         ("en-GB", cluster.account.phone.as_str())
     );
 
@@ -139,7 +139,8 @@ async fn stores_call_once_before_carrier_answers_servers() {
     );
     let id = CallId::from(voice_message["callId"].as_str().unwrap());
     let stored = cluster.calls().find_state(&id).await.unwrap().unwrap();
-    let words = matches!(&left.info.plan.purpose, Purpose::Message { text, .. } if text == "Your flowers are here.");
+    let is_message =
+        matches!(&stored.info.plan.purpose, Purpose::Message { text, .. } if text == "Your flowers are here.");
     assert!(is_message);
     cluster.shut_down().await;
 }

@@ -39,8 +39,10 @@ async fn wait_for_log_events(program: &Program, message: &str, count: usize) {
 async fn wait_until_unregistered(cluster: &mut ProcessCluster, relay: &ReplicaId) {
     let redis = &cluster.backends().redis;
     eventually("the relay is unregistered", async || {
-        let calls = redis.say(&format!("SMEMBERS {}", keys::relay_calls(relay))).await;
-        let relays = redis.say(&format!("SMEMBERS {}", keys::RELAYS)).await;
+        let calls = redis
+            .run_command(&format!("SMEMBERS {}", keys::relay_calls(relay)))
+            .await;
+        let relays = redis.run_command(&format!("SMEMBERS {}", keys::RELAYS)).await;
         (calls.is_empty() && !relays.iter().any(|known| known == relay.as_str())).then_some(())
     })
     .await;
@@ -126,7 +128,7 @@ async fn keeps_transferred_call_after_relay_crash_servers() {
     redis
         .say(&format!("SADD {} {call_id}", keys::relay_calls(&relay)))
         .await;
-    redis.say(&format!("SADD {} {relay}", keys::RELAYS)).await;
+    redis.run_command(&format!("SADD {} {relay}", keys::RELAYS)).await;
     wait_until_unregistered(&mut cluster, &relay).await;
     expect_carrier_action(&call, &format!("is connected with {BOB}")).await;
     assert!(call.wait_for_end(WAIT_TIMEOUT).await);
@@ -147,7 +149,7 @@ async fn keeps_call_after_redis_flush_and_relay_loss_servers() {
     assert!(call.wait_for_quiet(WAIT_TIMEOUT).await);
 
     let redis = &cluster.backends().redis;
-    redis.say("FLUSHALL").await;
+    redis.run_command("FLUSHALL").await;
     // The heartbeats alone restore all keys, while the call is silent. Only Redis shows when they have.
     let call_id = CallId::from(id.as_str());
     let (state, owner) = (keys::call_state(&call_id), keys::call_owner(&call_id));
@@ -159,7 +161,7 @@ async fn keeps_call_after_redis_flush_and_relay_loss_servers() {
     eventually("Redis has the call again", async || {
         let mut replies = Vec::new();
         for command in &restored {
-            replies.extend(redis.say(command).await);
+            replies.extend(redis.run_command(command).await);
         }
         (replies == [":3", ":1", ":1"]).then_some(())
     })

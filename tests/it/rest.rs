@@ -193,7 +193,7 @@ profiles! {
         let created = cluster
             .gateways
             .post("/api/v1/agents", &json!({ "display_name": "Bare" }));
-        let created = made.bearer_auth(&cluster.account.team_token).reply().await.expect(201);
+        let created = created.bearer_auth(&cluster.account.team_token).reply().await.expect(201);
         let body = json!({ "to": "+14155550123", "channel": "sms", "body": "Hi" });
         let request = cluster
             .gateways

@@ -74,10 +74,10 @@ profiles! {
         cluster.carriers.set_pace(0.1);
         let agent = cluster.agent(Transport::StreamableHttp).await;
         let (called, id) = receive_call_for_bob(cluster, &agent).await;
-        let call = agent.make_call("+14155550125", json!({ "greeting": "Shall I connect you?" })).await;
+        let outbound = agent.make_call("+14155550125", json!({ "greeting": "Shall I connect you?" })).await;
         let calling = cluster.expect_greeted_call("+14155550125", "Shall I connect you?").await;
         set_limits(cluster, &cluster.account, false, json!({ "maxSpendPerDay": 0.09 })).await;
-        for call in [&id, &made] {
+        for call in [&id, &outbound] {
             let refused = agent.call("comms_transfer_call", json!({ "callId": call, "to": BOB })).await.unwrap_err();
             assert_eq!(refused["code"], "SPEND_LIMIT", "{refused}");
         }
@@ -165,13 +165,13 @@ profiles! {
         assigned.await.unwrap();
         let agent = cluster.agent_of(&boss, Transport::StreamableHttp).await;
         let arguments = json!({ "action": "call", "callerNumber": ANN, "destinationNumber": BOB });
-        let call = agent.call("comms_bridge_call", arguments).await.unwrap();
-        assert_eq!(made["to"], ANN, "{made}");
+        let bridge = agent.call("comms_bridge_call", arguments).await.unwrap();
+        assert_eq!(bridge["to"], ANN, "{bridge}");
         let call = cluster.carriers.wait_for_call(ANN, WAIT_TIMEOUT).await.unwrap();
         expect_carrier_action(&call, &format!("is connected with {BOB}")).await;
         assert!(call.wait_for_end(WAIT_TIMEOUT).await);
         assert!(call.heard().is_empty(), "no prompt is played: {:?}", call.heard());
-        let record = agent.wait_for_call_end(made["callId"].as_str().unwrap()).await;
+        let record = agent.wait_for_call_end(bridge["callId"].as_str().unwrap()).await;
         assert_eq!(record["status"], "completed", "{record}");
     }
 }
@@ -185,11 +185,11 @@ profiles! {
         assert!(set["signingSecret"].as_str().unwrap().starts_with("whsec_"), "{set}");
 
         cluster.carriers.set_callee_behavior(BOB, CalleeBehavior::Busy);
-        let call = agent.make_call(BOB, json!({})).await;
+        let busy_call = agent.make_call(BOB, json!({})).await;
         let callbacks = host.expect_callbacks(1).await;
         let ended = callbacks[0].json();
         assert_eq!((callbacks[0].path.as_str(), &ended["type"]), ("/calls", &json!("call.ended")), "{ended}");
-        assert_eq!((&ended["callId"], &ended["callStatus"]), (&json!(made), &json!("busy")), "{ended}");
+        assert_eq!((&ended["callId"], &ended["callStatus"]), (&json!(busy_call), &json!("busy")), "{ended}");
         assert!(!callbacks[0].header("webhook-signature").is_empty());
 
         // A voicemail is posted with its transcript; a text message is not posted here.

@@ -11,7 +11,7 @@ use rmcp::{
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::{Gateways, RequestExt, round_robin::RoundRobin, sse::LegacySse, within_timeout};
+use super::{Gateways, RequestExt, legacy_sse::LegacySse, round_robin::RoundRobin, within_timeout};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {

@@ -124,7 +124,7 @@ impl Cluster {
     /// Starts with a proxy between the programs and the simulated carriers.
     pub async fn with_carrier_proxy(settings: &[(&str, &str)]) -> (Self, Proxy) {
         let simulator = start_simulator().await;
-        let road = Proxy::start(simulator.base_url().trim_start_matches("http://")).await;
+        let carrier_proxy = Proxy::start(simulator.base_url().trim_start_matches("http://")).await;
         let backends = Backends::start().await;
         let cluster = Self::with_carriers_at(&carrier_proxy.url("http"), simulator, backends, settings).await;
         (cluster, carrier_proxy)
@@ -159,8 +159,8 @@ impl Cluster {
         let mut running = vec![first];
         running.extend(join_all(others).await);
         let ingest = 2;
-        load_balancer.lead_to(vec![running[ingest].address]);
-        load_balancer.lead_calls_to(vec![running[ingest + 1].address, running[ingest + 2].address]);
+        load_balancer.set_programs(vec![running[ingest].address]);
+        load_balancer.set_relays(vec![running[ingest + 1].address, running[ingest + 2].address]);
         let carriers = simulator.state().clone();
         carriers.set_webhook_base_url(&load_balancer.base_url);
         let account = first_account(&running[0], &addresses()).await;

@@ -119,7 +119,7 @@ impl TestContext {
                 .store
                 .find_contact_state(org, agent, (&sender.id, sender.channel), "", key)
                 .await;
-            known.ok()?.prior_request
+            known.ok()?.prior_request.map(|id| id.as_str().to_owned())
         })
         .await
     }

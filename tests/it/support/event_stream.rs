@@ -22,7 +22,7 @@ impl EventStream {
     }
 
     /// Reads the next event. Returns `None` at the end of the stream.
-    pub async fn next_turn(&mut self) -> Option<Sse> {
+    pub async fn next(&mut self) -> Option<Sse> {
         within_timeout("an event", self.0.next()).await?.ok()
     }
 

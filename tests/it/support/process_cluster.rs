@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     Account, Backends, Gateways, LoadBalancer, Program, TestContext,
     account::{EMAIL, PHONE},
-    cluster::{carrier_settings, common_settings, owned, start_simulator},
+    cluster::{carrier_settings, common_settings, start_simulator, to_settings},
     run_program,
 };
 

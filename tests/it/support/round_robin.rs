@@ -22,7 +22,7 @@ type Headers = HashMap<HeaderName, HeaderValue>;
 type Failed = StreamableHttpError<reqwest::Error>;
 
 impl RoundRobin {
-    fn next_turn(&self, path: &str) -> Arc<str> {
+    fn next(&self, path: &str) -> Arc<str> {
         format!("{}{path}", self.0.next_base()).into()
     }
 }
