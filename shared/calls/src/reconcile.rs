@@ -95,7 +95,7 @@ async fn reconcile(calls: &Calls, call: &Call) -> bool {
 async fn fetch_ended<'a>(calls: &Calls, call: &'a Call) -> Option<(&'a str, Option<CarrierCall>)> {
     let carrier_id = call.carrier_id.as_deref()?;
     let (_, voice) = calls.carriers.find_voice(&call.carrier)?;
-    match voice.look_up(carrier_id).await {
+    match voice.fetch_call(carrier_id).await {
         Ok(found) => found.status.is_over().then_some((carrier_id, Some(found))),
         Err(ControlError::CallEnded) => Some((carrier_id, None)),
         Err(error) => {

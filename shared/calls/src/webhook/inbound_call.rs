@@ -34,7 +34,7 @@ pub(super) async fn accept(
     };
     if route.blocked {
         calls.record_webhook(webhook.carrier, "blocked");
-        return Ok(Script(vec![Step::Reject { is_busy: false }]));
+        return Ok(Script(vec![Step::Reject]));
     }
     let call = inbound_call_id(webhook.carrier, &report.carrier_id);
     let state = new_state(calls, webhook, &route, &call);

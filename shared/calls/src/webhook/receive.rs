@@ -21,7 +21,7 @@ use super::{
 impl Calls {
     /// Receives a callback about a call. When this returns the response, the report is durable, or is being published in
     /// the background.
-    pub async fn receive(
+    pub async fn receive_call(
         self: &Arc<Self>,
         routes: &Routes,
         raw: RawWebhook,
