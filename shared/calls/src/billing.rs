@@ -14,9 +14,9 @@ use super::handle::Calls;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MinuteCharge {
     Charged,
-    /// The budget does not cover another minute. Nothing was charged.
+    /// The budget does not cover another minute, so none was charged.
     OverBudget,
-    /// The database is unavailable. Nothing was charged.
+    /// The database is unavailable, so no minute was charged.
     Unavailable,
 }
 

@@ -12,7 +12,7 @@ const MAX_KEYS: usize = 64;
 /// Maximum duration of an utterance before the carrier reports any of its words.
 const UTTERANCE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What an interruption by the caller has cut. Without words that follow, it may have been noise.
+/// The speech that the caller has interrupted. Without words that follow, it may have been noise.
 pub(super) enum BargeIn {
     /// The part of a reply that was not played. Empty if the reply was played to its end.
     Reply(String),

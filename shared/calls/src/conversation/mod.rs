@@ -182,7 +182,7 @@ impl Conversation {
         effects
     }
 
-    /// Nothing is being played, spoken, typed or awaited: the call can move to another relay unnoticed.
+    /// Returns whether neither side is active and no reply is awaited: the call can move to another relay unnoticed.
     pub fn is_quiet(&self) -> bool {
         let is_awaiting =
             self.turns.state.is_caller_speaking || self.turns.state.is_pending || self.turns.input.has_keys();

@@ -122,7 +122,7 @@ impl Output {
         self.playback_over.set_if(!self.is_idle(), deadline);
     }
 
-    /// Nothing of the current turn is left to be played.
+    /// All speech of the current turn was played.
     pub fn is_idle(&self) -> bool {
         self.queue.is_empty()
     }

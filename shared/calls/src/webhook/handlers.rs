@@ -154,7 +154,7 @@ async fn after_transfer(calls: &Calls, webhook: &CallWebhook, state: &CallState)
     state.after_session = AfterSession::Resume;
     let words = calls.settings.phrases.get(&info.language).not_reached.clone();
     let at = calls.clock.now();
-    // A turn of its own: the agent is asked for a reply, and the caller need not speak first.
+    // A separate turn: the agent is asked for a reply, and the caller need not speak first.
     let speaker = state.responder.speaker();
     for (by, text) in [(speaker, words.clone()), (Speaker::Caller, TRANSFER_FAILED.to_owned())] {
         state.history.push(TranscriptEntry {
