@@ -103,6 +103,6 @@ pub trait Webhooks: Send + Sync {
         Ok(message)
     }
 
-    /// Returns the request that fetches an attachment. Some carriers have to be asked for its URL first.
+    /// Returns the request that fetches an attachment. Some carriers need a lookup of its URL first.
     async fn media(&self, attachment: &Attachment) -> Result<MediaRequest, LookupError>;
 }

@@ -111,7 +111,7 @@ impl Redis {
     }
 
     /// Sends one command of words without spaces. Returns the lines of the response, without the lines of its framing.
-    pub async fn say(&self, command: &str) -> Vec<String> {
+    pub async fn run_command(&self, command: &str) -> Vec<String> {
         let response = exchange(&self.address(), command).await.expect("a response");
         let lines = response.lines().filter(|line| !line.starts_with(['*', '$']));
         lines.map(str::to_owned).collect()
