@@ -20,7 +20,7 @@ struct NamedQuota {
     quota: Quota,
 }
 
-/// What a send took from its rate limits. Given back if the send is not accepted.
+/// The actions that a send took from its rate limits. They are given back if the send is not accepted.
 #[derive(Debug, Default)]
 pub struct TakenQuotas(Vec<Quota>);
 

@@ -54,7 +54,7 @@ impl Caller {
     }
 }
 
-/// Builds the refusal of a token whose kind does not fit the operation.
+/// Builds the refusal of a token of the wrong kind for the operation.
 pub fn wrong_scope(message: &'static str) -> Failure {
     Failure::new(Code::AuthWrongScope, message)
 }

@@ -1,4 +1,4 @@
-//! Who is calling: tokens, the auth guard, and what a verified caller may see.
+//! Authentication: tokens, the auth guard, and the rights of a verified caller.
 //!
 //! [`Guard`] turns a bearer token and a peer address into a [`Caller`], or refuses. It fails closed: when a backend does not
 //! answer, no token is accepted. [`Caller`] is the only source of an agent's and an organization's id; ids in a request are

@@ -1,4 +1,4 @@
-//! What the pipelines need of calls, which are built on top of this crate.
+//! The interface of calls for the pipelines. Calls are built on top of this crate.
 
 use async_trait::async_trait;
 use butt_dial_domain::{
@@ -31,7 +31,7 @@ pub struct AcceptedCall<'a> {
 #[async_trait]
 pub trait CallHook: Send + Sync {
     /// Persists the state of a call before the carrier learns of it: its first callback arrives as soon as the callee
-    /// answers. A call whose state cannot be persisted is not placed.
+    /// answers. Without a persisted state the call is not placed.
     async fn create_pending(&self, call: PendingCall<'_>) -> Result<(), KvError>;
 
     /// Removes the state of a call that the carrier refused.

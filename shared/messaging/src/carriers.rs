@@ -1,4 +1,4 @@
-//! Which carrier serves which channel, and which may call us.
+//! The registry of connected carriers: which one serves a channel, sends webhooks, or places calls.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,7 +10,7 @@ use butt_dial_domain::{
     ports::{carrier::Messaging, voice::Voice, webhook::Webhooks},
 };
 
-/// A connected carrier. Its `Messaging::send` has one caller in the workspace: `outbound/dispatch.rs`.
+/// A connected carrier. Only `outbound/dispatch.rs` calls its `Messaging::send`.
 #[derive(Clone)]
 pub struct Carrier {
     /// The vendor's id, such as `twilio`; a metric label and a column.
@@ -21,12 +21,12 @@ pub struct Carrier {
 #[derive(Clone, Default)]
 pub struct Carriers {
     senders: HashMap<Channel, Carrier>,
-    callers: BTreeMap<&'static str, Arc<dyn Webhooks>>,
+    webhooks: BTreeMap<&'static str, Arc<dyn Webhooks>>,
     voices: BTreeMap<&'static str, Arc<dyn Voice>>,
 }
 
 impl Carriers {
-    /// The first carrier that claims a channel serves it.
+    /// Adds a carrier for channels. The first carrier that is added for a channel serves it.
     pub fn add(&mut self, channels: &[Channel], carrier: &Carrier) {
         for channel in channels {
             self.senders.entry(*channel).or_insert_with(|| carrier.clone());
@@ -34,12 +34,12 @@ impl Carriers {
     }
 
     pub fn add_webhooks(&mut self, carrier: &'static str, webhooks: Arc<dyn Webhooks>) {
-        self.callers.insert(carrier, webhooks);
+        self.webhooks.insert(carrier, webhooks);
     }
 
-    /// The carrier with this id, if it is connected and calls us.
+    /// Finds the webhooks of a connected carrier by its id.
     pub fn find_webhooks(&self, carrier: &str) -> Option<(&'static str, &Arc<dyn Webhooks>)> {
-        self.callers
+        self.webhooks
             .get_key_value(carrier)
             .map(|(id, webhooks)| (*id, webhooks))
     }
@@ -48,21 +48,21 @@ impl Carriers {
         self.voices.insert(carrier, voice);
     }
 
-    /// The carrier with this id, if it is connected and has calls.
+    /// Finds the calls of a connected carrier by its id.
     pub fn find_voice(&self, carrier: &str) -> Option<(&'static str, &Arc<dyn Voice>)> {
         self.voices.get_key_value(carrier).map(|(id, voice)| (*id, voice))
     }
 
-    /// Every carrier that calls us.
+    /// The webhooks of every carrier.
     pub fn webhooks(&self) -> impl Iterator<Item = (&'static str, &Arc<dyn Webhooks>)> {
-        self.callers.iter().map(|(id, webhooks)| (*id, webhooks))
+        self.webhooks.iter().map(|(id, webhooks)| (*id, webhooks))
     }
 
     pub fn find(&self, channel: Channel) -> Option<&Carrier> {
         self.senders.get(&channel)
     }
 
-    /// Each carrier once, for the checks of `doctor`.
+    /// Each carrier once, sorted by id, for the checks of `doctor`.
     pub fn all(&self) -> Vec<&Carrier> {
         let mut carriers: Vec<&Carrier> = self.senders.values().collect();
         carriers.sort_by_key(|carrier| carrier.id);

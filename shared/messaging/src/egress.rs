@@ -1,6 +1,6 @@
-//! Requests to addresses that others have chosen: callbacks and media. Nobody gets us to call into a private network
-//! (server-side request forgery): every address is checked at the moment of connecting, so a name that changes its mind in
-//! between gains nothing; redirects are not followed, and no proxy is used.
+//! Requests to addresses that clients chose: callbacks and media. They never reach a private network (server-side request
+//! forgery): every address is checked when the connection is made, so that DNS rebinding has no effect. Redirects are not
+//! followed, and no proxy is used.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -11,11 +11,11 @@ use std::{
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-const CONNECT: Duration = Duration::from_secs(5);
-/// Where web servers are; a port of one's own is for private installations.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The ports of public web servers. Other ports are for private installations.
 const PORTS: [u16; 3] = [443, 80, 8443];
 
-/// Why an address is not called. The text is for whoever chose it.
+/// Why an address is refused. The text is for the client that chose it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
     #[error("this is not a URL")]
@@ -30,10 +30,10 @@ pub enum Forbidden {
     Private,
 }
 
-/// A client with the guard built in. Cheap to clone.
+/// An HTTP client with the checks. Cheap to clone.
 #[derive(Clone)]
 pub struct Egress {
-    /// Made when it is first needed: reading the system's certificates would take a fifth of the program's start.
+    /// Created on first use: reading the system's certificates would take a fifth of the program's start.
     client: Arc<OnceLock<Option<reqwest::Client>>>,
     allow_private: bool,
 }
@@ -46,7 +46,7 @@ impl Egress {
         }
     }
 
-    /// The client, for URLs that `check` has let pass. `None`: this system has nothing to make one of, and said so in the log.
+    /// Returns the client for URLs that `check` accepted. `None`: it could not be created; the reason is logged.
     pub fn client(&self) -> Option<&reqwest::Client> {
         self.client.get_or_init(|| self.build()).as_ref()
     }
@@ -56,16 +56,17 @@ impl Egress {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
-            .connect_timeout(CONNECT);
+            .connect_timeout(CONNECT_TIMEOUT);
         if !self.allow_private {
-            builder = builder.dns_resolver(Arc::new(PublicOnly));
+            builder = builder.dns_resolver(Arc::new(PublicResolver));
         }
         let built = builder.build();
         built
-            .inspect_err(|error| tracing::error!(%error, "no address outside can be called"))
+            .inspect_err(|error| tracing::error!(%error, "egress client not created"))
             .ok()
     }
 
+    /// Checks a URL, and parses it.
     pub fn check(&self, url: &str) -> Result<Url, Forbidden> {
         let url = Url::parse(url).map_err(|_| Forbidden::NotUrl)?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -82,7 +83,7 @@ impl Egress {
         if !url.port_or_known_default().is_some_and(|port| PORTS.contains(&port)) {
             return Err(Forbidden::Port);
         }
-        // Names are looked up when the connection is made; numbers never are.
+        // Names are resolved when the connection is made. IP addresses are checked here.
         let address = match url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
@@ -97,10 +98,10 @@ impl Egress {
     }
 }
 
-/// Resolves names, and forgets every address that is not public.
-struct PublicOnly;
+/// Resolves names, and drops every address that is not public.
+struct PublicResolver;
 
-impl Resolve for PublicOnly {
+impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let name = name.as_str().to_owned();
         Box::pin(async move {
@@ -114,7 +115,7 @@ impl Resolve for PublicOnly {
     }
 }
 
-/// Whether the address belongs to the internet at large (IANA special-purpose registries; the lists of Smokescreen and Svix).
+/// Returns whether the address is publicly routable (IANA special-purpose registries; the lists of Smokescreen and Svix).
 pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_public_v4(address),
@@ -142,12 +143,12 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
-    // Nothing else has been given out to the internet (RFC 4291, section 2.4; IANA's address space registry).
+    // The only allocated global unicast block (RFC 4291, section 2.4; IANA's address space registry).
     let is_global = first & 0xe000 == 0x2000;
     let is_special = (first, second) == (0x2001, 0x0db8)
         || first & 0xfff0 == 0x3ff0
         || first == 0x2002
-        // Teredo carries any IPv4 address inside.
+        // Teredo embeds any IPv4 address.
         || (first, second) == (0x2001, 0);
     is_global && !is_special
 }
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn private_addresses_are_not_called() {
+    fn refuses_private_addresses() {
         for address in [
             "0.0.0.0",
             "10.1.2.3",
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_checked_in_every_spelling() {
+    fn checks_urls_in_every_notation() {
         let egress = public();
         for (url, reason) in [
             ("not a url", Forbidden::NotUrl),
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_leads_home_is_not_called() {
+    async fn refuses_name_that_resolves_to_loopback() {
         drop(rustls::crypto::ring::default_provider().install_default());
         let egress = public();
         let error = egress

@@ -1,5 +1,5 @@
-//! Encryption of what is kept, with a key per organization derived from one master key (HKDF-SHA-256, AES-256-GCM).
-//! Also the keyed hashes by which bodies and requests are compared without being kept.
+//! Encryption of stored contents, with a key per organization derived from one master key (HKDF-SHA-256, AES-256-GCM).
+//! Also the keyed hashes that compare bodies and requests without storing them.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use sha2::Sha256;
 const VERSION: u8 = 1;
 const NONCE: usize = 12;
 
-/// Holds the master key; never printed.
+/// Holds the master key. Must not be printed.
 #[derive(Clone)]
 pub struct Vault {
     master: [u8; 32],
-    /// Deriving costs more than encrypting a message.
+    /// Cached, because deriving a key costs more than encrypting a message.
     keys: Cache<OrgId, Arc<OrgKeys>>,
 }
 
@@ -36,7 +36,7 @@ const CACHED_ORGANIZATIONS: u64 = 10_000;
 pub struct Undecryptable;
 
 impl Vault {
-    /// `secret` is whatever the operator set as `CREDENTIALS_ENCRYPTION_KEY`; its entropy is the keys' entropy.
+    /// `secret` is the operator's `CREDENTIALS_ENCRYPTION_KEY`. The keys have its entropy.
     pub fn new(secret: &[u8]) -> Self {
         Self {
             master: derive(secret, b"butt-dial master 1"),
@@ -44,17 +44,17 @@ impl Vault {
         }
     }
 
-    /// A key for one purpose, the same on every replica.
+    /// Derives the key for a purpose. It is the same on every replica.
     pub fn key(&self, purpose: &str) -> [u8; 32] {
         derive(&self.master, purpose.as_bytes())
     }
 
-    /// Tells one master key from another, and nothing more about it.
+    /// Identifies the master key without revealing it.
     pub fn fingerprint(&self) -> String {
         hex::encode(self.key("fingerprint"))
     }
 
-    /// `context` is bound to the text: a row's content can't be moved to another row.
+    /// Encrypts `plain`. `context` is authenticated: the content of one row cannot be moved to another.
     pub fn encrypt(&self, org: &OrgId, context: &str, plain: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE] = rand::random();
         let payload = Payload {
@@ -87,12 +87,13 @@ impl Vault {
             .map_err(|_| Undecryptable)
     }
 
-    /// Hex of a keyed hash of a body, the same for the same text in the same organization.
+    /// Hashes a body with the organization's key, as hexadecimal digits. Trailing white space is ignored.
     pub fn body_hash(&self, org: &OrgId, body: &str) -> String {
         hex::encode(mac(&self.org_keys(org).body, &[body.trim_end().as_bytes()]))
     }
 
-    /// Hex of a keyed hash of a request: kept for good, so it must not let short texts be guessed.
+    /// Hashes a request with the organization's key, as hexadecimal digits. It is stored permanently, so it is keyed: short
+    /// texts cannot be guessed from it.
     pub fn request_hash(&self, org: &OrgId, request: &str) -> String {
         hex::encode(mac(&self.org_keys(org).body, &[b"request", request.as_bytes()]))
     }
@@ -108,7 +109,7 @@ impl Vault {
     }
 }
 
-/// HMAC-SHA-256 over the parts, each with its length before it so that no two lists of parts look the same.
+/// HMAC-SHA-256 over the parts, each preceded by its length, so that different lists of parts have different inputs.
 pub fn mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     // A 32-byte key is always valid; `new_from_slice` takes any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
@@ -133,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_one_organization_sealed_no_other_opens() {
+    fn decrypts_only_for_same_organization_and_context() {
         let vault = Vault::new(b"secret");
         let (ours, theirs) = (OrgId::from("org_a"), OrgId::from("org_b"));
         let sealed = vault.encrypt(&ours, "msg_1", b"hello");
@@ -145,21 +146,21 @@ mod tests {
     }
 
     #[test]
-    fn the_same_text_seals_differently_each_time() {
+    fn encrypts_same_text_differently() {
         let vault = Vault::new(b"secret");
         let org = OrgId::from("org_a");
         assert_ne!(vault.encrypt(&org, "m", b"hello"), vault.encrypt(&org, "m", b"hello"));
     }
 
     #[test]
-    fn a_fingerprint_is_the_keys_own() {
+    fn fingerprint_identifies_key() {
         let of = |secret: &[u8]| Vault::new(secret).fingerprint();
         assert_eq!(of(b"secret"), of(b"secret"));
         assert_ne!(of(b"secret"), of(b"other"));
     }
 
     #[test]
-    fn parts_do_not_run_together() {
+    fn mac_separates_parts() {
         let key = [7; 32];
         assert_ne!(mac(&key, &[b"ab", b"c"]), mac(&key, &[b"a", b"bc"]));
     }

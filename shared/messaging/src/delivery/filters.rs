@@ -3,7 +3,7 @@
 use butt_dial_domain::inbound::InboundMessage;
 use butt_dial_store::{InboundFilter, Subscription};
 
-/// What a filter matches.
+/// The property that a filter matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The sender's address, or its beginning followed by `*`.
@@ -28,7 +28,7 @@ impl Kind {
     }
 }
 
-/// What a filter does.
+/// The effect of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// The agent does not get the message. STOP, START and HELP are never dropped.

@@ -14,7 +14,7 @@ pub struct Listener {
     pub agent: AgentId,
     /// The gateway that holds its socket.
     pub replica: ReplicaId,
-    /// When the client sent `initialized`. Nothing may be pushed before that.
+    /// When the client sent `initialized`. No event may be pushed before that.
     #[serde(default)]
     pub initialized_at: Option<Timestamp>,
     /// The client has called tools, so it may not read what is pushed.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// Bytes of the events of one page, as JSON. Bounds the memory of client and server. A larger event is a page of its own.
+/// Bytes of the events of one page, as JSON. Bounds the memory of client and server. A larger event is a separate page.
 pub const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// The events and bytes that still fit into a page.

@@ -1,7 +1,7 @@
 //! The delivery worker of an agent: pushes to a live listener, else calls the agent's callback, else leaves the events waiting.
 //!
-//! One worker per agent, by a claim in the database, keeps events in order. What arrives while it works is noticed before it
-//! gives the claim back.
+//! One worker per agent, by a claim in the database, keeps events in order. Events that arrive while it works are noticed before
+//! it gives the claim back.
 
 use std::{
     sync::Arc,
@@ -41,7 +41,7 @@ const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// How a delivery run ended.
 enum RunEnd {
-    /// Nothing is left to deliver now. `checked_at`: when that was seen; `None` if the agent has no callback.
+    /// No event is left to deliver now. `checked_at`: when that was seen; `None` if the agent has no callback.
     Done { checked_at: Option<Timestamp> },
     /// The callback does not answer: try again after a delay.
     RetryAfter { delay: Duration, failures: i64 },

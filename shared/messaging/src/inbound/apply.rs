@@ -45,11 +45,11 @@ pub(super) struct Applier {
 /// The result of applying a batch.
 pub(super) struct AppliedBatch {
     pub rows: Applied,
-    /// The batch has events whose body or attachments must be fetched.
+    /// The batch has events with a body or attachments to fetch.
     pub has_incomplete: bool,
 }
 
-/// Why a batch was not applied. Nothing of it was written.
+/// Why a batch was not applied. No part of it was written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApplyError {
     /// `Conflict`: another process has applied it.

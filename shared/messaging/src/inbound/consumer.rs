@@ -48,7 +48,7 @@ impl Inbound {
     }
 }
 
-/// Who consumes the stream.
+/// The process that consumes the stream.
 enum Turn {
     /// This process. Without a lease if the key-value store is unavailable: then the position in the database decides.
     Own(Option<Lease>),
@@ -254,7 +254,7 @@ async fn read_batch(reader: &mut dyn LogReader) -> Option<Vec<LogEntry>> {
     }
 }
 
-/// Splits a batch, in order, into parts of at most `MAX_PART_BYTES`. A larger entry is a part of its own.
+/// Splits a batch, in order, into parts of at most `MAX_PART_BYTES`. A larger entry is a separate part.
 fn split(batch: &[LogEntry]) -> Vec<&[LogEntry]> {
     let mut parts = Vec::new();
     let (mut start, mut bytes) = (0, 0);

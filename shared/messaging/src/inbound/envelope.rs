@@ -106,18 +106,18 @@ impl Envelope {
         }
     }
 
-    /// Each report is one of its own; a carrier's repetition of it is not.
+    /// Wraps a report about a call. A carrier's repetition of a report has the same id.
     pub fn call(info: &CallInfo, report: CallReport) -> Self {
-        // Made of strings and numbers: it always serializes.
+        // Consists of strings and numbers, so serialization cannot fail.
         let text = serde_json::to_string(&report).unwrap_or_default();
         Self {
             id: digest(&[&info.carrier, info.call.as_str(), &text]),
             carrier: info.carrier.clone(),
-            event: SealedEvent::Call(Box::new(notice(info, report))),
+            event: SealedEvent::Call(Box::new(call_event(info, report))),
         }
     }
 
-    /// What a call was, once it is over: whoever finds out first says it.
+    /// Wraps the conclusion of a call. Every process derives the same id, so that the first one counts.
     pub fn conclusion(vault: &Vault, info: &CallInfo, report: &CallReport, conclusion: Conclusion) -> Self {
         let seal = |text: String| STANDARD.encode(vault.encrypt(&info.org, info.call.as_str(), text.as_bytes()));
         let conclusion = Conclusion {
@@ -129,18 +129,18 @@ impl Envelope {
             carrier: info.carrier.clone(),
             event: SealedEvent::Call(Box::new(CallEvent {
                 conclusion: Some(conclusion),
-                ..notice(info, report.clone())
+                ..call_event(info, report.clone())
             })),
         }
     }
 
-    /// What a caller has left, for an agent that was away. One a call, and one more where it was recorded.
+    /// Wraps the message that a caller left: one per call, and a second one for a recording.
     pub fn call_message(vault: &Vault, info: &CallInfo, message: &InboundMessage) -> Self {
-        let what = match message.attachments.is_empty() {
+        let kind = match message.attachments.is_empty() {
             true => "message",
             false => "recording",
         };
-        let id = format!("evt_{}", digest(&[&info.carrier, info.call.as_str(), what]));
+        let id = format!("evt_{}", digest(&[&info.carrier, info.call.as_str(), kind]));
         let plain = serde_json::to_vec(message).unwrap_or_default();
         Self {
             carrier: info.carrier.clone(),
@@ -170,7 +170,7 @@ impl Envelope {
     }
 }
 
-fn notice(info: &CallInfo, report: CallReport) -> CallEvent {
+fn call_event(info: &CallInfo, report: CallReport) -> CallEvent {
     CallEvent {
         call: info.call.clone(),
         org: info.org.clone(),

@@ -217,7 +217,7 @@ mod tests {
         (Channel::Sms, address.to_owned())
     }
 
-    /// What is known once a refresh that read `read` has met these changes, and the look-ups they led to.
+    /// The state after a refresh that read `read` while these changes, and the lookups they cause, happened.
     fn refreshed(read: &[Arc<InboundRoute>], changes: &[(&str, Option<Arc<InboundRoute>>)]) -> State {
         let mut state = State::default();
         for address in ["a", "b"] {

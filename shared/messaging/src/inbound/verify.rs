@@ -1,4 +1,4 @@
-//! The verification stage: the carrier's signature. Nothing of a request is parsed before its signature is verified.
+//! The verification stage: the carrier's signature. No part of a request is parsed before its signature is verified.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use butt_dial_domain::{
 
 use super::{Inbound, RawWebhook, Via, WebhookRefusal};
 
-/// A webhook whose signature is valid.
+/// A webhook with a valid signature.
 pub struct VerifiedWebhook {
     pub carrier: &'static str,
     pub webhooks: Arc<dyn Webhooks>,

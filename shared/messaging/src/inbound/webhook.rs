@@ -27,7 +27,7 @@ pub enum Via {
 /// Why a webhook is not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WebhookRefusal {
-    /// The carrier or the address is unknown. Nothing is revealed.
+    /// The carrier or the address is unknown. The response reveals neither.
     Unknown,
     Untrusted(VerificationError),
     Unreadable,

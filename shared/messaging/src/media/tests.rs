@@ -74,7 +74,7 @@ async fn bench() -> (Bench, Arc<Scripted>) {
     (Bench::with(carriers).await, carrier)
 }
 
-/// Appends a mail of this age whose body is still to be fetched.
+/// Appends a mail of this age. Its body is still to be fetched.
 async fn mail(bench: &Bench, id: &str, age: TimeDelta, attachments: usize) {
     let mut message = InboundMessage::new(id, Channel::Email, &bench.phone(), &bench.phone());
     message.incomplete = true;
@@ -147,7 +147,7 @@ async fn holds_event_back_for_its_body() {
 }
 
 #[tokio::test]
-async fn releases_event_whose_body_is_gone() {
+async fn releases_event_without_lost_body() {
     let (bench, carrier) = bench().await;
     carrier.has_lost_bodies.store(true, Ordering::SeqCst);
     mail(&bench, "young", TimeDelta::zero(), 0).await;

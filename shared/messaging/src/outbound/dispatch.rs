@@ -28,7 +28,7 @@ pub(super) async fn dispatch(outbound: &Outbound, message: ReservedMessage) -> D
     Dispatched { message, outcome }
 }
 
-/// A call whose state cannot be persisted is not placed: its callbacks could not be answered.
+/// Does not place a call without a persisted state: its callbacks could not be answered.
 async fn create_pending_call(outbound: &Outbound, message: &ReservedMessage) -> Result<(), Refusal> {
     let Some(options) = &message.dispatch.content.call else {
         return Ok(());

@@ -1,5 +1,5 @@
 //! Fallback channels: the same message on the next channel if the first one cannot reach the recipient, at once or after a
-//! receipt. Never after an opt-out, a limit or a rule, and never because a backend of ours is unavailable: then the outcome of
+//! receipt. Never after an opt-out, a limit or a rule, and never because a backend is unavailable: then the outcome of
 //! the first attempt is not known.
 
 use butt_dial_domain::{Address, AgentId, Channel, Code, Failure, message::Status};

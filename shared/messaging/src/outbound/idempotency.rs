@@ -11,7 +11,7 @@ use super::{Outbound, SendReceipt, receipt::describe, validate::ValidMessage};
 const REPLAY_TIMEOUT: Duration = Duration::from_secs(2);
 const POLL_INTERVAL: Duration = Duration::from_millis(40);
 
-/// A message whose idempotency key is new, with the state of its contact.
+/// A message with a new idempotency key, and the state of its contact.
 pub(super) struct NewMessage {
     pub message: ValidMessage,
     pub contact: ContactState,

@@ -26,6 +26,7 @@ mod request;
 mod reserve;
 mod schedule;
 mod scheduled_sends;
+mod send_time;
 mod status_event;
 mod validate;
 

@@ -11,7 +11,7 @@ use super::{
     idempotency::{self, Deduplicated},
     record,
     reserve::{self, Reservation},
-    schedule, validate,
+    schedule, send_time, validate,
 };
 
 impl Outbound {
@@ -57,7 +57,7 @@ impl Outbound {
         match self.spawn_send(request.clone()).await {
             Err(failure) if failure.code.is_retryable() => {
                 tracing::info!(%failure, "send rescheduled");
-                request.scheduled_at = Some(schedule::first_retry_at(self.clock.now(), &failure));
+                request.scheduled_at = Some(send_time::first_retry_at(self.clock.now(), &failure));
                 self.spawn_send(request).await
             }
             result => result,

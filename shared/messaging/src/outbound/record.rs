@@ -189,7 +189,7 @@ fn accepted_receipt(message: ReservedMessage, acceptance: CarrierAcceptance) -> 
     }
 }
 
-/// The receipt of a message whose outcome is not known yet.
+/// The receipt of a message with an unknown outcome.
 fn pending_receipt(message: ReservedMessage) -> SendReceipt {
     let dispatch = message.dispatch;
     SendReceipt {

@@ -1,4 +1,4 @@
-//! What a carrier's refusal means for the agent: the error code of each class, and the texts.
+//! Refusals by carriers: the error code of each class, and the texts for the agent.
 
 use std::borrow::Cow;
 

@@ -15,7 +15,7 @@ use super::{
     Outbound, SendReceipt, SendRequest,
     deferred::StoredRequest,
     refusals::parse_error_code,
-    schedule::{RETRY_AFTER, retry_delay},
+    send_time::{RETRY_AFTER, retry_delay},
     status_event::append_status_event,
 };
 

@@ -13,7 +13,7 @@ use serde_json::json;
 use std::{net::IpAddr, sync::Arc};
 use url::Url;
 
-use super::{SendRequest, authorize::Authorized, deferred::DeferredSend, fall_back, schedule};
+use super::{SendRequest, authorize::Authorized, deferred::DeferredSend, fall_back, send_time};
 
 /// Twilio, Messages resource: Body is at most 1,600 characters, for WhatsApp too.
 const MAX_TEXT: usize = 1_600;
@@ -74,7 +74,7 @@ pub(super) fn validate(vault: &Vault, now: Timestamp, authorized: Authorized) ->
     };
     let scheduled_at = request
         .scheduled_at
-        .map(|at| schedule::check_time(at, now))
+        .map(|at| send_time::check_time(at, now))
         .transpose()?
         .flatten();
     Ok(ValidMessage {

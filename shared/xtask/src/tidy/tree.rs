@@ -68,7 +68,9 @@ impl Tree {
 pub fn is_test(path: &str) -> bool {
     let mut folders = path.split('/');
     let name = folders.next_back().unwrap_or_default();
-    folders.any(|folder| folder == "tests") || name == "tests.rs" || name.ends_with("_tests.rs")
+    folders.any(|folder| matches!(folder, "tests" | "testing"))
+        || matches!(name, "tests.rs" | "testing.rs")
+        || name.ends_with("_tests.rs")
 }
 
 fn listed_by_git(root: &Path) -> Option<Vec<String>> {

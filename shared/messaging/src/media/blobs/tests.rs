@@ -1,4 +1,4 @@
-//! The stories of the blob storage, told of a directory and of an S3 server; and what only S3 can do wrong.
+//! The storage of attachments on a directory and on an S3 server, and the failures of S3.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use super::*;
 
 const MEGABYTE: usize = 1 << 20;
-/// What no disk may show.
+/// Must not be readable on the disk.
 const SECRET: &str = "the number of the account is 12345678";
 const FILENAME: &str = "divorce papers é.pdf";
 
@@ -62,9 +62,9 @@ fn config(endpoint: &str, bucket: &str, secret: &str) -> BlobsConfig {
     }
 }
 
-/// What `main` does.
+/// Installs the TLS provider, as `main` does.
 fn install_tls() {
-    // Another test of the process may have been first.
+    // Another test of the process may have installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
@@ -289,7 +289,7 @@ async fn purges_whole_days_only(place: &Place) {
                 .unwrap();
         }
     }
-    // What others keep beside it, even if it looks as old.
+    // Files of others in the same place, although they look old.
     let mut foreign = ["notes.txt", "lost+found/2026-03-01/x", "20260301/x"]
         .map(|key| blobs.path(key))
         .to_vec();
@@ -367,9 +367,9 @@ async fn reports_stopped_server_until_it_is_back() {
 #[tokio::test]
 async fn times_out_on_unresponsive_server() {
     install_tls();
-    // The kernel takes connections, and nobody reads from them.
-    let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", deaf.local_addr().unwrap());
+    // The kernel accepts connections, and no process reads from them.
+    let unresponsive = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", unresponsive.local_addr().unwrap());
     let blobs = Blobs::open(&config(&endpoint, S3::BUCKET, S3::SECRET_ACCESS_KEY)).unwrap();
     expect_refusal(&blobs, "deaf").await;
 }

@@ -24,7 +24,7 @@ const LIMITS: DownloadLimits = DownloadLimits {
 };
 const KEY: &str = "Bearer the key to the carrier";
 
-/// What was asked: the path, and whether the carrier's key came along.
+/// The requests: the path, and whether the carrier's key was sent.
 type Calls = Arc<Mutex<Vec<(String, bool)>>>;
 
 struct Server {
@@ -100,7 +100,7 @@ async fn redirect(Path(target): Path<String>) -> Response {
     (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, target)]).into_response()
 }
 
-/// Begins, and never goes on.
+/// Sends one byte and then stalls.
 async fn stalls() -> Body {
     let start = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"x"))]);
     Body::from_stream(start.chain(futures::stream::pending()))
@@ -245,9 +245,9 @@ async fn gives_up_on_stalled_download() {
     let start = Instant::now();
     let stalled = fetch_with(&Egress::new(true), server.url("/stalls"), true, limits).await;
     assert_eq!(stalled, Err(FetchError::Temporary("took too long")));
-    // The kernel takes connections, and nobody answers them.
-    let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", deaf.local_addr().unwrap());
+    // The kernel accepts connections, and no process answers them.
+    let unresponsive = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", unresponsive.local_addr().unwrap());
     let stalled = fetch_with(&Egress::new(true), url, true, limits).await;
     assert_eq!(stalled, Err(FetchError::Temporary("took too long")));
     assert!(start.elapsed() < LIMITS.timeout);

@@ -1,39 +1,33 @@
-//! For tests: a product on a SQLite database of its own, with one agent that has a number.
+//! For tests: the product on a separate SQLite database, with one agent that has a number.
 //!
 //! The bus records what is appended, and fails when a test wants it to; a real one cannot be told to fail at one call.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+mod absent_backends;
+mod scripted_bus;
 
-use async_trait::async_trait;
+use std::{sync::Arc, time::Duration};
+
 use butt_dial_billing::Billing;
 use butt_dial_compliance::Compliance;
 use butt_dial_domain::{
-    Address, AgentId, Channel, Clock, MessageId, ReplicaId,
+    Address, AgentId, Channel, Clock, ReplicaId,
     inbound::InboundMessage,
     limits::Limits,
-    ports::{
-        bus::{Appended, Bus, BusError, Headers, LogReader, Message, StreamSpec},
-        kv::{Kv, KvError, Lease, Quota, RateLimitDecision},
-    },
+    ports::{bus::Bus, kv::Kv},
 };
-use butt_dial_store::{Agent, AgentStatus, Call, InboundBatch, InboundRow, Store};
+use butt_dial_store::{Agent, AgentStatus, InboundBatch, InboundRow, Store};
 use butt_dial_vault::Vault;
-use bytes::Bytes;
-use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 use prometheus::Registry;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    AcceptedCall, CallHook, Carriers, Delivery, Egress, EventContent, Inbound, Media, Metrics, Outbound, PendingCall,
-    PublicUrls, inbound::STREAM, outbound::OutboundSettings,
+    CallHook, Carriers, Delivery, Egress, EventContent, Inbound, Media, Metrics, Outbound, PublicUrls, inbound::STREAM,
+    outbound::OutboundSettings,
 };
+
+use absent_backends::{NoCalls, NoKv};
+pub use scripted_bus::ScriptedBus;
 
 /// The agent's number.
 pub const PHONE: &str = "+14155550100";
@@ -229,185 +223,4 @@ async fn create_agent(store: &Store, clock: &Clock) -> Agent {
     let assigned = store.assign_channel(&agent.org_id, &agent.id, Channel::Sms, PHONE, clock.now());
     assigned.await.unwrap();
     agent
-}
-
-/// The messages of these tests are no calls.
-struct NoCalls;
-
-#[async_trait]
-impl CallHook for NoCalls {
-    async fn create_pending(&self, _: PendingCall<'_>) -> Result<(), KvError> {
-        unavailable_kv()
-    }
-
-    async fn discard_pending(&self, _: &MessageId) {}
-
-    async fn record_call(&self, _: AcceptedCall<'_>) {}
-
-    async fn settle(&self, _: &Call) {}
-}
-
-/// Records what is appended, and passes on what is published.
-#[derive(Default)]
-pub struct ScriptedBus {
-    /// Subject, id, headers and payload.
-    pub appended: Mutex<Vec<(String, String, Headers, Bytes)>>,
-    pub refuses_appends: AtomicBool,
-    /// The number of subscriptions that fail next.
-    pub refuses_subscriptions: AtomicU32,
-    subscribers: Mutex<Vec<(String, mpsc::UnboundedSender<Message>)>>,
-}
-
-impl ScriptedBus {
-    /// Ends the streams of all subscribers, as a lost connection does.
-    pub fn hang_up(&self) {
-        self.subscribers.lock().unwrap().clear();
-    }
-
-    pub fn has_subscriber(&self) -> bool {
-        !self.subscribers.lock().unwrap().is_empty()
-    }
-}
-
-fn unavailable<T>() -> Result<T, BusError> {
-    Err(BusError::Unavailable("the test makes it fail".into()))
-}
-
-#[async_trait]
-impl Bus for ScriptedBus {
-    async fn publish(&self, subject: &str, headers: Headers, payload: Bytes) -> Result<(), BusError> {
-        for (_, sender) in self
-            .subscribers
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|(subscribed, _)| subscribed == subject)
-        {
-            let message = Message {
-                subject: subject.to_owned(),
-                headers: headers.clone(),
-                payload: payload.clone(),
-                reply_to: None,
-            };
-            drop(sender.unbounded_send(message));
-        }
-        Ok(())
-    }
-
-    async fn request(&self, subject: &str, _: Headers, _: Bytes, _: Duration) -> Result<Message, BusError> {
-        Err(BusError::NoResponders(subject.to_owned()))
-    }
-
-    async fn subscribe(&self, subject: &str) -> Result<BoxStream<'static, Message>, BusError> {
-        let less = |left: u32| left.checked_sub(1);
-        if self
-            .refuses_subscriptions
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
-            .is_ok()
-        {
-            return unavailable();
-        }
-        let (sender, messages) = mpsc::unbounded();
-        self.subscribers.lock().unwrap().push((subject.to_owned(), sender));
-        Ok(messages.boxed())
-    }
-
-    async fn subscribe_group(&self, subject: &str, _: &str) -> Result<BoxStream<'static, Message>, BusError> {
-        self.subscribe(subject).await
-    }
-
-    async fn create_stream(&self, _: &StreamSpec) -> Result<(), BusError> {
-        Ok(())
-    }
-
-    async fn append(&self, subject: &str, id: &str, headers: Headers, payload: Bytes) -> Result<Appended, BusError> {
-        if self.refuses_appends.load(Ordering::SeqCst) {
-            return unavailable();
-        }
-        let mut appended = self.appended.lock().unwrap();
-        appended.push((subject.to_owned(), id.to_owned(), headers, payload));
-        Ok(Appended {
-            sequence: appended.len() as u64,
-            duplicate: false,
-        })
-    }
-
-    async fn read_log(&self, _: &'static str, _: &str, _: u64) -> Result<Box<dyn LogReader>, BusError> {
-        unavailable()
-    }
-
-    async fn check(&self) -> Result<(), BusError> {
-        Ok(())
-    }
-}
-
-/// A key-value store that is unavailable: these tests do not use one.
-struct NoKv;
-
-fn unavailable_kv<T>() -> Result<T, KvError> {
-    Err(KvError("the test has none".into()))
-}
-
-#[async_trait]
-impl Kv for NoKv {
-    async fn take(&self, _: &[Quota]) -> Result<RateLimitDecision, KvError> {
-        unavailable_kv()
-    }
-    async fn give_back(&self, _: &[Quota]) -> Result<(), KvError> {
-        unavailable_kv()
-    }
-    async fn increment(&self, _: &str, _: Duration) -> Result<(u64, Duration), KvError> {
-        unavailable_kv()
-    }
-    async fn set(&self, _: &str, _: &str, _: Duration) -> Result<(), KvError> {
-        unavailable_kv()
-    }
-    async fn get(&self, _: &str) -> Result<Option<String>, KvError> {
-        unavailable_kv()
-    }
-    async fn get_many(&self, _: &[String]) -> Result<Vec<Option<String>>, KvError> {
-        unavailable_kv()
-    }
-    async fn delete(&self, _: &str) -> Result<(), KvError> {
-        unavailable_kv()
-    }
-    async fn once(&self, _: &str, _: Duration) -> Result<bool, KvError> {
-        unavailable_kv()
-    }
-    async fn add_member(&self, _: &str, _: &str, _: Duration) -> Result<(), KvError> {
-        unavailable_kv()
-    }
-    async fn remove_member(&self, _: &str, _: &str) -> Result<(), KvError> {
-        unavailable_kv()
-    }
-    async fn members(&self, _: &str) -> Result<Vec<String>, KvError> {
-        unavailable_kv()
-    }
-    async fn push_recent(&self, _: &str, _: &str, _: usize, _: Duration) -> Result<Vec<String>, KvError> {
-        unavailable_kv()
-    }
-    async fn remove_recent(&self, _: &str, _: &str) -> Result<(), KvError> {
-        unavailable_kv()
-    }
-    async fn acquire(&self, _: &str, _: &str, _: Duration) -> Result<Option<Lease>, KvError> {
-        unavailable_kv()
-    }
-    async fn steal_lease(&self, _: &str, _: &str, _: Duration) -> Result<Lease, KvError> {
-        unavailable_kv()
-    }
-    async fn restore(&self, _: &Lease, _: Duration) -> Result<bool, KvError> {
-        unavailable_kv()
-    }
-    async fn set_if_leased(&self, _: &Lease, _: &str, _: &str, _: Duration) -> Result<bool, KvError> {
-        unavailable_kv()
-    }
-    async fn renew(&self, _: &Lease, _: Duration) -> Result<bool, KvError> {
-        unavailable_kv()
-    }
-    async fn release(&self, _: &Lease) -> Result<(), KvError> {
-        unavailable_kv()
-    }
-    async fn check(&self) -> Result<(), KvError> {
-        unavailable_kv()
-    }
 }
