@@ -20,7 +20,7 @@ pub mod outbound;
 mod public_urls;
 mod retention;
 #[cfg(any(test, feature = "testing"))]
-#[cfg_attr(not(test), expect(clippy::unwrap_used, reason = "for tests only"))]
+#[expect(clippy::unwrap_used, reason = "for tests only")]
 pub mod testing;
 
 pub use call_hook::{AcceptedCall, CallHook, PendingCall};
