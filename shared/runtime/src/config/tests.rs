@@ -95,7 +95,7 @@ fn reads_phrases_from_file() {
     assert!(error(&setting).contains("CALL_PHRASES_FILE"), "the file does not exist");
     std::fs::write(&path, "[en]\ngoodbye = \"So long.\"").unwrap();
     assert_eq!(
-        load_single(&setting).unwrap().calls.phrases.of("en-US").goodbye,
+        load_single(&setting).unwrap().calls.phrases.get("en-US").goodbye,
         "So long."
     );
     std::fs::write(&path, "[en]\ngoodby = \"So long.\"").unwrap();
