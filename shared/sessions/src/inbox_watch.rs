@@ -1,4 +1,4 @@
-//! Notifies streams whose clients subscribed to changes of the inbox resource (`resources/subscribe`, up to 2025-11-25).
+//! Notifies streams of clients that subscribed to changes of the inbox resource (`resources/subscribe`, up to 2025-11-25).
 
 use std::time::Duration;
 

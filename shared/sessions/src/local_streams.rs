@@ -37,7 +37,7 @@ impl LocalStreams {
         }
     }
 
-    /// Opens a stream. Its entry stands in the registry before anything can be pushed.
+    /// Opens a stream. Its entry is in the registry before anything can be pushed.
     pub async fn register(&self, connection: Connection) -> Result<PushStream, Failure> {
         if self.ports.draining.is_cancelled() {
             return Err(Failure::unavailable("this replica is stopping"));

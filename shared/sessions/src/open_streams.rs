@@ -1,4 +1,4 @@
-//! The table of the push streams whose sockets this replica holds. It does no I/O: an idle stream is a socket, a channel
+//! The table of the push streams with a socket on this replica. It does no I/O: an idle stream is a socket, a channel
 //! and a table entry.
 
 use std::{

@@ -1,4 +1,4 @@
-//! Feed of agents whose tokens were revoked: their streams are closed, and their waiting requests end.
+//! Feed of agents with revoked tokens: their streams are closed, and their waiting requests end.
 
 use butt_dial_domain::{AgentId, ports::bus::BusError, subjects};
 use futures::{StreamExt, future::BoxFuture};

@@ -64,3 +64,43 @@ impl ClientStates {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use butt_dial_domain::{ReplicaId, clock::Timestamp};
+    use butt_dial_messaging::delivery::Listener;
+    use butt_dial_sessions::ClientFlags;
+    use chrono::{TimeZone as _, Utc};
+    use rmcp::model::InitializeRequestParams;
+
+    use super::*;
+
+    fn at(second: u32) -> Timestamp {
+        Utc.with_ymd_and_hms(2026, 11, 22, 9, 0, second).unwrap()
+    }
+
+    #[test]
+    fn delivery_parses_registry_entry_of_gateway() {
+        let mut peer = InitializeRequestParams::default();
+        peer.capabilities.sampling = Some(Default::default());
+        let connection = Connection {
+            id: "r.1".into(),
+            agent: "agt_1".into(),
+            replica: ReplicaId::from("r"),
+            transport: "sse".into(),
+            session: None,
+            peer: Some(peer),
+            flags: ClientFlags {
+                initialized_at: Some(at(0)),
+                uses_tools: true,
+                is_subscribed: true,
+                watches_inbox: false,
+            },
+        };
+        let text = serde_json::to_string(&connection).unwrap();
+        let listener: Listener = serde_json::from_str(&text).unwrap();
+        assert!(listener.is_live(at(2)) && listener.uses_tools && listener.samples());
+        let parsed: Connection = serde_json::from_str(&text).unwrap();
+        assert_eq!(parsed.flags, connection.flags);
+    }
+}

@@ -101,7 +101,7 @@ pub struct Output {
     /// The requested channel, when a fallback was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     instead_of: Option<Channel>,
-    /// The result of an earlier request with the same key. Nothing was sent.
+    /// The result of an earlier request with the same key. The message was not sent again.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     replayed: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
