@@ -3,9 +3,10 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use butt_dial_domain::{AgentId, CallId, OrgId};
+use butt_dial_vault::Vault;
 use serde::{Deserialize, Serialize};
 
-use crate::vault::Vault;
+use super::handle::Calls;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContinuationToken {
@@ -16,14 +17,23 @@ pub struct ContinuationToken {
 }
 
 impl ContinuationToken {
-    pub fn seal(&self, vault: &Vault, org: &OrgId, agent: &AgentId) -> String {
+    /// Encrypts the token for the agent.
+    pub fn seal(&self, calls: &Calls, org: &OrgId, agent: &AgentId) -> String {
+        self.seal_with(&calls.vault, org, agent)
+    }
+
+    /// Decrypts a token. `None`: it was not issued to this agent.
+    pub fn open(calls: &Calls, org: &OrgId, agent: &AgentId, sealed: &str) -> Option<Self> {
+        Self::open_with(&calls.vault, org, agent, sealed)
+    }
+
+    fn seal_with(&self, vault: &Vault, org: &OrgId, agent: &AgentId) -> String {
         // Strings and numbers always serialize.
         let plain = serde_json::to_vec(self).unwrap_or_default();
         URL_SAFE_NO_PAD.encode(vault.encrypt(org, &context(agent), &plain))
     }
 
-    /// Decrypts a token. `None`: it was not issued to this agent.
-    pub fn open(vault: &Vault, org: &OrgId, agent: &AgentId, sealed: &str) -> Option<Self> {
+    fn open_with(vault: &Vault, org: &OrgId, agent: &AgentId, sealed: &str) -> Option<Self> {
         let plain = vault.decrypt(org, &context(agent), &URL_SAFE_NO_PAD.decode(sealed).ok()?);
         serde_json::from_slice(&plain.ok()?).ok()
     }
@@ -47,12 +57,16 @@ mod tests {
             turn: 7,
             round: 2,
         };
-        let sealed = token.seal(&vault, &org, &owner);
+        let sealed = token.seal_with(&vault, &org, &owner);
         assert!(!sealed.contains("call_1"));
-        assert_eq!(ContinuationToken::open(&vault, &org, &owner, &sealed), Some(token));
-        assert_eq!(ContinuationToken::open(&vault, &org, &other, &sealed), None);
+        assert_eq!(ContinuationToken::open_with(&vault, &org, &owner, &sealed), Some(token));
+        assert_eq!(ContinuationToken::open_with(&vault, &org, &other, &sealed), None);
         for forged in ["", "AAAA", "{}", &sealed[1..]] {
-            assert_eq!(ContinuationToken::open(&vault, &org, &owner, forged), None, "{forged}");
+            assert_eq!(
+                ContinuationToken::open_with(&vault, &org, &owner, forged),
+                None,
+                "{forged}"
+            );
         }
     }
 }

@@ -89,7 +89,7 @@ async fn run_round(
     let args: Args = read_args(request.arguments.unwrap_or_default(), &definition.input_schema)?;
     let continuation = match &request.request_state {
         Some(sealed) => {
-            let opened = ContinuationToken::open(calls.vault(), org, agent, sealed);
+            let opened = ContinuationToken::open(calls, org, agent, sealed);
             Some(opened.ok_or_else(|| {
                 Failure::new(Code::InvalidArgument, "requestState is invalid")
                     .hint("pass the requestState of the last result unchanged")
@@ -210,7 +210,7 @@ impl Attending<'_> {
             round: self.round + 1,
         };
         let requests: InputRequests = [(input_name(state.turn), sampling)].into();
-        let sealed = continuation.seal(calls.vault(), org, self.agent);
+        let sealed = continuation.seal(calls, org, self.agent);
         let result = InputRequiredResult::new(Some(requests), Some(sealed));
         Ok(Round::Sample(Box::new(result)))
     }
