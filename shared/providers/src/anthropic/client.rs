@@ -8,7 +8,8 @@ use reqwest::RequestBuilder;
 
 use super::{
     API_KEY, DEFAULT_MODEL, ENDPOINT, MODEL, errors,
-    wire::{Events, KnownModel, Request},
+    events::Events,
+    wire::{KnownModel, Request},
 };
 use crate::{Secret, completion_stream, http, vendor::Credentials};
 

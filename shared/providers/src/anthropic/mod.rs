@@ -2,6 +2,7 @@
 
 mod client;
 pub mod errors;
+mod events;
 mod simulator;
 #[cfg(test)]
 mod tests;

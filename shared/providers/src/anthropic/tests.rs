@@ -12,10 +12,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sse_stream::Sse;
 
-use super::{
-    API_KEY, Client, MODEL, VENDOR, simulator,
-    wire::{Events, Request},
-};
+use super::{API_KEY, Client, MODEL, VENDOR, events::Events, simulator, wire::Request};
 use crate::{
     completion_stream::EventReader,
     http,

@@ -7,8 +7,10 @@ use butt_dial_domain::ports::model::{CompletionStream, LanguageModel, ModelError
 use reqwest::RequestBuilder;
 
 use super::{
-    API_KEY, ENDPOINT, MODEL, errors,
-    wire::{Chunks, Limit, Listed, Request},
+    API_KEY, ENDPOINT, MODEL,
+    chunks::Chunks,
+    errors,
+    wire::{Limit, Listed, Request},
 };
 use crate::{Secret, completion_stream, http, vendor::Credentials};
 

@@ -1,5 +1,6 @@
 //! OpenAI and compatible services: streamed chat completions and speech synthesis.
 
+mod chunks;
 mod client;
 pub mod errors;
 mod simulator;

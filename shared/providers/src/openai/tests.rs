@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use sse_stream::Sse;
 
 use super::{
-    API_KEY, Client, DEFAULT_ENDPOINT, MODEL, SPEECH_MODEL, VENDOR, simulator,
-    wire::{Chunks, Limit, Request},
+    API_KEY, Client, DEFAULT_ENDPOINT, MODEL, SPEECH_MODEL, VENDOR,
+    chunks::Chunks,
+    simulator,
+    wire::{Limit, Request},
 };
 use crate::{
     completion_stream::EventReader,
