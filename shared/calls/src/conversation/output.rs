@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::ports::voice::OutgoingFrame;
-use rand::Rng;
+use rand::RngExt;
 use tokio::time::Instant;
 
 use super::{
