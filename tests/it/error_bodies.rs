@@ -169,7 +169,7 @@ profiles! {
         let envelope: serde_json::Value = serde_json::from_str(text).unwrap();
         assert_eq!(
             (&envelope["code"], &envelope["error"]),
-            (&json!("INVALID_ARGUMENT"), &json!("cursor must be text or a whole number or null"))
+            (&json!("INVALID_ARGUMENT"), &json!("cursor must be text or a whole number"))
         );
     }
 }

@@ -44,7 +44,7 @@ fn find_schema<'a>(schema: &'a Map<String, Value>, path: &str) -> Option<&'a Val
     Some(found)
 }
 
-/// Describes the values that a schema allows.
+/// Describes the values that a schema allows. Omits `null`, which means the same as an absent field.
 fn describe(schema: &Value) -> Option<String> {
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
         let values: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
@@ -79,7 +79,6 @@ fn describe(schema: &Value) -> Option<String> {
             "boolean" => Some("true or false"),
             "array" => Some("a list"),
             "object" => Some("an object"),
-            "null" => Some("null"),
             _ => None,
         })
         .collect();
@@ -162,27 +161,27 @@ mod tests {
             (
                 json!({ "to": "a", "limit": -1 }),
                 "INVALID_ARGUMENT",
-                "limit must be a whole number of 0 or more or null",
+                "limit must be a whole number of 0 or more",
             ),
             (
                 json!({ "to": "a", "cost": "x" }),
                 "INVALID_ARGUMENT",
-                "cost must be a number or null",
+                "cost must be a number",
             ),
             (
                 json!({ "to": "a", "cursor": [] }),
                 "INVALID_ARGUMENT",
-                "cursor must be text or a whole number or null",
+                "cursor must be text or a whole number",
             ),
             (
                 json!({ "to": "a", "kind": "fax" }),
                 "INVALID_ARGUMENT",
-                "kind must be one of sms, email or null",
+                "kind must be one of sms, email",
             ),
             (
                 json!({ "to": "a", "at": "tomorrow" }),
                 "INVALID_ARGUMENT",
-                "at must be an RFC 3339 date and time, such as 2026-11-28T09:00:00Z or null",
+                "at must be an RFC 3339 date and time, such as 2026-11-28T09:00:00Z",
             ),
             (
                 json!({ "to": "a", "media": [1] }),
