@@ -9,7 +9,7 @@ use crate::{
     engine::{on_reader, on_writer},
 };
 
-/// One administrative change.
+/// An administrative change.
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct AuditEntry {
     pub org_id: Option<String>,

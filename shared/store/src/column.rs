@@ -1,4 +1,4 @@
-//! Text columns whose values are the variants of an enum. Each enum names its table and column once, here or beside its type.
+//! Text columns with the variants of an enum as values. Each enum names its table and column once, here or beside its type.
 
 /// A value of a text column that the program never writes.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -41,7 +41,7 @@ impl ConsentStatus {
 
 text_column!(ConsentStatus, "consents", "status");
 
-/// What is known about a contact before a send.
+/// The state of a contact before a send.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContactState {
     /// The reason of a suppression, if there is one.
@@ -93,7 +93,7 @@ pub(crate) struct ContactQuery {
     idempotency_key: String,
 }
 
-// One row per query, in the order of the queries.
+// Returns a row per query, in the order of the queries.
 const FIND: Sql = Sql {
     postgres: "SELECT
             (SELECT reason FROM suppressions s WHERE s.org_id = i.org_id AND s.address = i.address

@@ -4,7 +4,8 @@ use butt_dial_domain::{CallId, MessageId, Micros, clock::Timestamp, limits::Limi
 
 use crate::{
     Store, StoreError,
-    calls::{Call, CallRow},
+    call_row::CallRow,
+    calls::Call,
     charges::{Account, Charges},
     engine::{Sql, Tx, in_tx, with_timeout},
 };

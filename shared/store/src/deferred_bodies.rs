@@ -14,7 +14,7 @@ use crate::{
     incomplete_events::MAKE_DUE,
 };
 
-/// A delivered event whose body is still to be fetched.
+/// A delivered event with a body that is still to be fetched.
 #[derive(Clone, sqlx::FromRow)]
 pub struct EventAwaitingBody {
     #[sqlx(rename = "agent_id")]
@@ -73,7 +73,7 @@ impl Store {
         })?)
     }
 
-    /// Claims events whose body is due to be fetched, until `until`.
+    /// Claims events with a due fetch of the body, until `until`.
     pub async fn claim_deferred_bodies(
         &self,
         limit: u32,

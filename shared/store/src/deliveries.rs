@@ -28,7 +28,7 @@ impl DeliveryClaim {
 
 impl Store {
     /// Makes the agent's delivery due now, because the agent connected or has a new callback. Returns whether events wait.
-    /// Sets `failures` to -1: a worker whose request to the old callback fails at the same moment must not postpone this
+    /// Sets `failures` to -1: a worker with a failing request to the old callback must not postpone this
     /// delivery (`finish_delivery`). New events alone do not override a failing callback.
     pub async fn schedule_delivery_now(&self, agent: &AgentId, now: Timestamp) -> Result<bool, StoreError> {
         // Without waiting events too: the next event must not wait for the retry time of an old callback.

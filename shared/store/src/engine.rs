@@ -40,7 +40,7 @@ pub struct Store {
     pub(crate) batchers: Batchers,
 }
 
-/// One statement in the dialect of each engine, where one text cannot serve both. Parameters have the same meaning in both.
+/// A statement in the dialect of each engine, where one text cannot serve both. Parameters have the same meaning in both.
 #[derive(Clone, Copy)]
 pub(crate) struct Sql {
     pub postgres: &'static str,

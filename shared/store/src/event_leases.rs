@@ -178,7 +178,7 @@ impl Store {
         Ok(())
     }
 
-    /// Ends the lease of an event whose callback failed and counts the failure. The callback is not called with it before
+    /// Ends the lease of an event after a failed callback and counts the failure. The callback is not called with it before
     /// `retry_at`. `None`: not retried automatically.
     pub async fn reschedule_event(
         &self,

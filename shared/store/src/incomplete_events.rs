@@ -1,4 +1,4 @@
-//! Incomplete events: events whose body or attachments are still to be fetched. They are delivered once they are complete.
+//! Incomplete events: events with a body or attachments still to be fetched. They are delivered once they are complete.
 //! Also the claim of events with a pending fetch, which `deferred_bodies.rs` shares.
 
 use butt_dial_domain::{AgentId, OrgId, clock::Timestamp};
@@ -14,7 +14,7 @@ use crate::{
 pub(crate) const MAKE_DUE: &str = "UPDATE deliveries SET generation = generation + 1,
     due_at = CASE WHEN failures > 0 THEN coalesce(due_at, $2) ELSE $2 END WHERE agent_id = $1";
 
-/// An event whose body or attachments are still to be fetched.
+/// An event with a body or attachments still to be fetched.
 #[derive(Clone, FromRow)]
 pub struct IncompleteEvent {
     #[sqlx(rename = "agent_id")]

@@ -3,6 +3,7 @@
 
 mod agents;
 mod audit;
+mod call_row;
 mod calls;
 mod channels;
 mod charges;

@@ -90,7 +90,7 @@ pub struct Unsettled {
     pub content: Option<Vec<u8>>,
 }
 
-/// One try to send a message.
+/// An attempt to send a message.
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Attempt {
     pub number: i64,
@@ -263,7 +263,7 @@ impl Store {
         })?)
     }
 
-    /// Claims messages whose check is due, until `lease_until`. If this process dies, another replica claims them after that.
+    /// Claims messages with a due check, until `lease_until`. If this process dies, another replica claims them after that.
     /// The sender of a message that is still `sending` is gone, so its status becomes `unknown`. Corrupt rows are logged and
     /// left out.
     pub async fn claim_unsettled(

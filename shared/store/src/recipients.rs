@@ -8,7 +8,7 @@ use crate::{
     engine::{on_reader, on_writer},
 };
 
-/// What the delivery worker needs to know about an agent.
+/// The delivery preferences that the delivery worker reads.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Recipient {
     #[sqlx(rename = "org_id")]

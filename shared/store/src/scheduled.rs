@@ -9,7 +9,7 @@ use crate::{
     engine::{Sql, on_reader, on_writer},
 };
 
-/// Where a scheduled send is in its life.
+/// The state of a scheduled send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum ScheduledState {

@@ -85,7 +85,7 @@ const MAKE_DUE: Sql = Sql {
 pub struct AppendedEvents<'a> {
     /// The events that did not exist before.
     pub new: Vec<&'a InboundRow>,
-    /// The agents whose log grew.
+    /// The agents with new events.
     pub agents: Vec<AgentId>,
     pub added: usize,
 }

@@ -1,6 +1,7 @@
 //! Inbound batches: events, delivery receipts and call reports are applied in one transaction with the position in the durable
 //! stream. So each entry is applied once and in order, with any number of readers and after any crash.
 
+mod call_merge;
 mod calls;
 mod contacts;
 mod follow_ups;
