@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use butt_dial_providers::simulator::{InjectedFault, models::RequestEnd};
+use butt_dial_providers::simulator::{InjectedFault, RequestEnd};
 use serde_json::json;
 
 use crate::support::{Transport, WAIT_TIMEOUT, hears, says};

@@ -20,9 +20,9 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::{
     calls,
-    faults::InjectedFault,
+    injected_fault::InjectedFault,
     page,
-    person_messages::{PersonMessage, WebhookBehavior},
+    person_message::{PersonMessage, WebhookBehavior},
     state::SimulatorState,
 };
 

@@ -1,5 +1,5 @@
-//! Fault injection: faults of a vendor, and the middleware on its send route that applies them. Only sends fail, so
-//! that reconciliation can find the truth.
+//! Fault injection: the middleware on a vendor's send route that applies the injected faults. Only sends fail, so that
+//! reconciliation can find the truth.
 
 use std::time::Duration;
 
@@ -9,48 +9,8 @@ use axum::{
     middleware::Next,
     response::{Html, IntoResponse, Response},
 };
-use serde::{Deserialize, Serialize};
 
-use super::{socket::Connection, state::SimulatorState};
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum InjectedFault {
-    /// Accepts the message and never responds.
-    TimeoutAfterAccept,
-    /// Neither accepts the message nor responds.
-    StallBeforeAccept,
-    /// Responds 429; not accepted.
-    RateLimit {
-        /// Seconds, for `Retry-After`.
-        #[serde(default)]
-        retry_after: Option<u64>,
-    },
-    /// Responds 503; not accepted.
-    ServerError,
-    /// Responds 500, although the message was accepted.
-    ServerErrorAfterAccept,
-    /// Accepts the message and resets the connection without a response.
-    ResetAfterAccept,
-    /// Responds 200 with an HTML page, like a captive portal; not accepted.
-    Nonsense,
-    /// Accepts the message and responds late.
-    Slow { delay_ms: u64 },
-    /// Responds with one of the vendor's errors; not accepted.
-    Refuse { status: u16, code: String },
-    /// Models only: starts the reply and then stalls.
-    StallMidStream,
-    /// Models only: ends the stream in the middle of the reply.
-    EndMidStream,
-    /// Models only: resets the connection in the middle of the reply.
-    ResetMidStream,
-    /// Models only: sends one of the vendor's errors in the middle of the reply.
-    ErrorMidStream { code: String },
-    /// Models only: waits this long before each chunk.
-    Trickle { delay_ms: u64 },
-    /// Models only: declines to reply.
-    Decline,
-}
+use super::{injected_fault::InjectedFault, socket::Connection, state::SimulatorState};
 
 /// How a vendor formats errors that all vendors have.
 #[derive(Clone, Copy)]

@@ -3,12 +3,9 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
-use tokio::sync::broadcast;
-
-use super::{SimulatorState, message::SimulatedMessage};
+use super::message::SimulatedMessage;
 
 /// Bounds the memory of a long-running simulator. Older messages are only counted.
 pub const MAX_MESSAGES: usize = 20_000;
@@ -101,36 +98,6 @@ pub fn pick<'a>(
         .take(limit)
         .cloned()
         .collect()
-}
-
-impl SimulatorState {
-    /// Waits for the first message that matches: an existing one, a new one, or one that matches after a change.
-    pub async fn wait_for(
-        &self,
-        matches: impl Fn(&SimulatedMessage) -> bool,
-        timeout: Duration,
-    ) -> Option<SimulatedMessage> {
-        let mut changes = self.changes();
-        let search = async {
-            loop {
-                let here = self.newest(None, usize::MAX);
-                if let Some(found) = here.iter().rev().find(|message| matches(message)) {
-                    return Some(found.clone());
-                }
-                loop {
-                    match changes.recv().await {
-                        Ok(message) if matches(&message) => return Some(message),
-                        Ok(_) => {}
-                        // Some changes were missed, so check all messages again.
-                        Err(broadcast::error::RecvError::Lagged(_)) => break,
-                        Err(broadcast::error::RecvError::Closed) => return None,
-                    }
-                }
-            }
-        };
-        let found = tokio::time::timeout(timeout, search).await.ok().flatten()?;
-        Some(SimulatedMessage::clone(&found))
-    }
 }
 
 #[cfg(test)]

@@ -5,20 +5,25 @@ pub mod audio;
 pub mod calls;
 mod control;
 mod delivery;
+mod delivery_queue;
 pub mod faults;
 pub mod idempotency;
+mod injected_fault;
 mod mailbox;
 mod message;
+mod messages;
+mod model_request;
 pub mod models;
 mod page;
+mod person_message;
 mod person_messages;
 pub mod picture;
 pub mod scripted_model;
 mod socket;
 mod state;
-
 #[cfg(test)]
 mod tests;
+mod webhook;
 mod webhook_client;
 
 use std::{future::IntoFuture, io, net::SocketAddr};
@@ -26,13 +31,15 @@ use std::{future::IntoFuture, io, net::SocketAddr};
 use axum::serve::Listener;
 use butt_dial_domain::Clock;
 
-pub use delivery::{DeliveryPlan, DeliveryStep, StatusWebhook};
-pub use faults::{ErrorFormat, InjectedFault};
+pub use delivery_queue::{DeliveryPlan, DeliveryStep, StatusWebhook};
+pub use faults::ErrorFormat;
+pub use injected_fault::InjectedFault;
 pub use message::SimulatedMessage;
-pub use models::{ModelRequest, RequestEnd};
-pub use person_messages::{PersonMessage, PersonMessageResult, VendorWebhook, WebhookBehavior};
+pub use model_request::{ModelRequest, RequestEnd};
+pub use person_message::{PersonMessage, VendorWebhook, WebhookBehavior};
+pub use person_messages::PersonMessageResult;
 pub use state::SimulatorState;
-pub use webhook_client::{FORM, Headers, JSON, OutgoingWebhook, RetryPolicy, WebhookOutcome, WebhookResponse};
+pub use webhook::{FORM, Headers, JSON, OutgoingWebhook, RetryPolicy, WebhookOutcome, WebhookResponse};
 
 use self::socket::{Connection, Loopback};
 

@@ -1,12 +1,7 @@
 //! Requests to simulated language models and their streamed replies. The record of a request ends when the reply was
 //! sent or the client disconnected, which measures cancellation.
 
-use std::{
-    collections::VecDeque,
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -16,82 +11,18 @@ use axum::{
 };
 use butt_dial_domain::clock::Timestamp;
 use futures::stream;
-use serde::Serialize;
-use tokio::sync::watch;
 
-use super::{faults::InjectedFault, socket::Connection, state::SimulatorState};
-
-const MAX_REQUESTS: usize = 1_000;
-
-/// One request to a model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ModelRequest {
-    pub vendor: &'static str,
-    pub started_at: Timestamp,
-    /// When the first text was sent.
-    pub first_piece_at: Option<Timestamp>,
-    /// `None` while the request runs.
-    pub ended: Option<RequestEnd>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "how", content = "at", rename_all = "snake_case")]
-pub enum RequestEnd {
-    Finished(Timestamp),
-    /// The client disconnected before the end.
-    Cancelled(Timestamp),
-}
-
-#[derive(Default)]
-pub struct Models {
-    state: Mutex<RequestLog>,
-    /// Notified of each change.
-    changed: watch::Sender<()>,
-}
-
-#[derive(Default)]
-struct RequestLog {
-    requests: VecDeque<ModelRequest>,
-    /// The number of the oldest kept request.
-    oldest: u64,
-}
-
-impl Models {
-    fn state(&self) -> MutexGuard<'_, RequestLog> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, request: ModelRequest) -> u64 {
-        let number = {
-            let mut state = self.state();
-            if state.requests.len() == MAX_REQUESTS {
-                state.requests.pop_front();
-                state.oldest += 1;
-            }
-            state.requests.push_back(request);
-            state.oldest + state.requests.len() as u64 - 1
-        };
-        self.changed.send_replace(());
-        number
-    }
-
-    fn update(&self, number: u64, change: impl FnOnce(&mut ModelRequest)) {
-        {
-            let mut state = self.state();
-            let place = number.checked_sub(state.oldest).and_then(|n| usize::try_from(n).ok());
-            if let Some(request) = place.and_then(|place| state.requests.get_mut(place)) {
-                change(request);
-            }
-        }
-        self.changed.send_replace(());
-    }
-}
+use super::{
+    injected_fault::InjectedFault,
+    model_request::{ModelRequest, RequestEnd},
+    socket::Connection,
+    state::SimulatorState,
+};
 
 impl SimulatorState {
     /// Returns the newest thousand requests, oldest first.
     pub fn model_requests(&self) -> Vec<ModelRequest> {
-        self.models().state().requests.iter().cloned().collect()
+        self.model_request_log().all()
     }
 
     /// Waits for the first request that matches, including existing ones.
@@ -100,7 +31,7 @@ impl SimulatorState {
         fits: impl Fn(&ModelRequest) -> bool,
         timeout: Duration,
     ) -> Option<ModelRequest> {
-        let mut changes = self.models().changed.subscribe();
+        let mut changes = self.model_request_log().changes();
         let search = async {
             loop {
                 if let Some(found) = self.model_requests().into_iter().find(&fits) {
@@ -127,7 +58,7 @@ impl RequestGuard {
     fn first_piece(&self) {
         let now = self.0.simulator.now();
         let set = |request: &mut ModelRequest| _ = request.first_piece_at.get_or_insert(now);
-        self.0.simulator.models().update(self.0.number, set);
+        self.0.simulator.model_request_log().update(self.0.number, set);
     }
 
     fn finish(&self) {
@@ -139,7 +70,7 @@ impl OpenRequest {
     fn end(&self, end: fn(Timestamp) -> RequestEnd) {
         let now = self.simulator.now();
         let set = |request: &mut ModelRequest| _ = request.ended.get_or_insert(end(now));
-        self.simulator.models().update(self.number, set);
+        self.simulator.model_request_log().update(self.number, set);
     }
 }
 
@@ -156,7 +87,7 @@ pub async fn record_requests(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let number = simulator.models().push(ModelRequest {
+    let number = simulator.model_request_log().push(ModelRequest {
         vendor,
         started_at: simulator.now(),
         first_piece_at: None,

@@ -1,78 +1,18 @@
 //! Inbound messages from simulated people. Each becomes a signed webhook of the vendor that serves the channel, sent
 //! over real HTTP.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::Arc;
 
 use butt_dial_domain::{Address, Channel};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::watch;
 
 use super::{
     message::SimulatedMessage,
+    person_message::{PersonMessage, VendorWebhook, WebhookBehavior},
     state::SimulatorState,
-    webhook_client::{OutgoingWebhook, WebhookOutcome},
+    webhook::WebhookOutcome,
 };
-
-/// The newest messages are kept for the page and for the vendors' APIs.
-const MAX_MESSAGES: usize = 1_000;
-
-/// An inbound message, independent of the vendor.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PersonMessage {
-    pub channel: Channel,
-    /// The person's address.
-    pub from: String,
-    /// One of our addresses.
-    pub to: String,
-    #[serde(default)]
-    pub body: String,
-    /// URLs. Any other text, such as `picture`, stands for a small image that the vendor's simulator serves.
-    #[serde(default)]
-    pub media: Vec<String>,
-    #[serde(default)]
-    pub sender_name: Option<String>,
-    /// `STOP`, `START` or `HELP`: the vendor has recognized and answered the keyword.
-    #[serde(default)]
-    pub opt_out_type: Option<String>,
-    /// E-mail only.
-    #[serde(default)]
-    pub subject: Option<String>,
-    /// E-mail only.
-    #[serde(default)]
-    pub html: Option<String>,
-    /// The carrier's id of the message that this one replies to; for e-mail its Message-ID.
-    #[serde(default)]
-    pub in_reply_to: Option<String>,
-    /// A reply button that the person pressed instead of writing.
-    #[serde(default)]
-    pub button: Option<String>,
-    /// Selects the vendor where several serve the channel. Default: the first one.
-    #[serde(default)]
-    pub vendor: Option<String>,
-}
-
-impl PersonMessage {
-    pub fn new(channel: Channel, from: &str, to: &str, body: &str) -> Self {
-        Self {
-            channel,
-            from: from.to_owned(),
-            to: to.to_owned(),
-            body: body.to_owned(),
-            media: Vec::new(),
-            sender_name: None,
-            opt_out_type: None,
-            subject: None,
-            html: None,
-            in_reply_to: None,
-            button: None,
-            vendor: None,
-        }
-    }
-}
 
 /// The result of an inbound message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -83,55 +23,6 @@ pub struct PersonMessageResult {
     pub status: Option<u16>,
     /// How often the vendor called the webhook, copies included.
     pub calls: u32,
-}
-
-/// How a vendor sends its webhooks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct WebhookBehavior {
-    /// How often each webhook is sent, even if the first was accepted. At least once.
-    #[serde(default = "default_copies")]
-    pub copies: u32,
-    /// Whether the status webhooks of a message come in reverse order.
-    #[serde(default)]
-    pub reversed: bool,
-}
-
-impl Default for WebhookBehavior {
-    fn default() -> Self {
-        Self {
-            copies: default_copies(),
-            reversed: false,
-        }
-    }
-}
-
-fn default_copies() -> u32 {
-    1
-}
-
-/// The vendor's webhook for an inbound message.
-pub struct VendorWebhook {
-    pub carrier_id: String,
-    pub webhook: OutgoingWebhook,
-}
-
-#[derive(Default)]
-pub struct PersonMessages {
-    state: Mutex<State>,
-    changed: watch::Sender<()>,
-}
-
-#[derive(Default)]
-struct State {
-    webhook_base_url: Option<String>,
-    behaviors: HashMap<&'static str, WebhookBehavior>,
-    messages: VecDeque<(Arc<SimulatedMessage>, Arc<PersonMessage>)>,
-}
-
-impl PersonMessages {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl SimulatorState {
@@ -222,7 +113,7 @@ impl SimulatorState {
 
     /// Notifies of each new inbound message.
     pub(crate) fn person_message_changes(&self) -> watch::Receiver<()> {
-        self.person_message_log().changed.subscribe()
+        self.person_message_log().changes()
     }
 
     fn note(&self, vendor: &'static str, carrier_id: &str, text: &PersonMessage) {
@@ -236,14 +127,7 @@ impl SimulatorState {
         message.html.clone_from(&text.html);
         message.media.clone_from(&text.media);
         message.status = "written";
-        {
-            let mut state = self.person_message_log().state();
-            if state.messages.len() == MAX_MESSAGES {
-                state.messages.pop_front();
-            }
-            state.messages.push_back((Arc::new(message), Arc::new(text.clone())));
-        }
-        self.person_message_log().changed.send_replace(());
+        self.person_message_log().push(message, text.clone());
     }
 }
 

@@ -1,4 +1,5 @@
-//! The shared state of the simulators: accepted messages, faults, opt-outs and settings. Clones share it.
+//! The shared state of the simulators: accepted messages, faults, opt-outs and settings. Clones share it. It holds data;
+//! sending, delivering and calling are operations of the files above.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
@@ -14,13 +15,13 @@ use tokio::sync::broadcast;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    calls::Switchboard,
-    delivery::DeliveryQueue,
-    faults::InjectedFault,
-    mailbox::{Mailbox, pick},
+    calls::{NewCall, Switchboard},
+    delivery_queue::DeliveryQueue,
+    injected_fault::InjectedFault,
+    mailbox::Mailbox,
     message::SimulatedMessage,
-    models::Models,
-    person_messages::PersonMessages,
+    model_request::ModelRequests,
+    person_message::PersonMessages,
 };
 
 /// A subscriber that falls behind by more messages gets an error.
@@ -28,6 +29,9 @@ const CHANNEL_CAPACITY: usize = 4_096;
 /// WhatsApp: free-form messages pass for 24 hours after the person's last message (Twilio, WhatsApp guide).
 const WHATSAPP_WINDOW: chrono::Duration = chrono::Duration::hours(24);
 const DELIVERY_DELAY: Duration = Duration::from_secs(1);
+
+/// Handles an inbound call to this webhook until it is over.
+pub type CallHandler = fn(&SimulatorState, NewCall, String);
 
 #[derive(Clone)]
 pub struct SimulatorState {
@@ -42,7 +46,7 @@ struct Inner {
     changes: broadcast::Sender<Arc<SimulatedMessage>>,
     deliveries: DeliveryQueue,
     person_messages: PersonMessages,
-    models: Models,
+    model_requests: ModelRequests,
     switchboard: Switchboard,
     /// The simulator's base URL.
     base_url: OnceLock<String>,
@@ -54,9 +58,11 @@ struct Inner {
 }
 
 #[derive(Default)]
-struct State {
-    vendors: BTreeMap<&'static str, VendorState>,
-    sequence: u64,
+pub struct State {
+    pub vendors: BTreeMap<&'static str, VendorState>,
+    /// The number of the newest message.
+    pub sequence: u64,
+    call_handlers: Vec<(&'static str, CallHandler)>,
     opted_out: HashSet<String>,
     wrote_at: HashMap<String, Timestamp>,
     /// Empty: each sender is accepted.
@@ -65,8 +71,8 @@ struct State {
 
 /// The state of one vendor.
 #[derive(Default)]
-struct VendorState {
-    mailbox: Mailbox,
+pub struct VendorState {
+    pub mailbox: Mailbox,
     faults: VecDeque<(InjectedFault, u32)>,
     requests: u64,
 }
@@ -80,7 +86,7 @@ impl SimulatorState {
             changes: broadcast::Sender::new(CHANNEL_CAPACITY),
             deliveries: DeliveryQueue::default(),
             person_messages: PersonMessages::default(),
-            models: Models::default(),
+            model_requests: ModelRequests::default(),
             switchboard: Switchboard::default(),
             base_url: OnceLock::new(),
             http: OnceLock::new(),
@@ -92,37 +98,9 @@ impl SimulatorState {
         Self { inner }
     }
 
-    /// Returns the newest messages of all vendors, oldest first.
-    pub fn messages(&self) -> Vec<SimulatedMessage> {
-        let mut newest = self.newest(None, usize::MAX);
-        newest.reverse();
-        newest.iter().map(|message| SimulatedMessage::clone(message)).collect()
-    }
-
-    /// Returns the messages to one person on all channels, oldest first.
-    pub fn messages_to(&self, address: &str) -> Vec<SimulatedMessage> {
-        let mut newest = self.newest(Some(address), usize::MAX);
-        newest.reverse();
-        newest.iter().map(|message| SimulatedMessage::clone(message)).collect()
-    }
-
-    /// Returns at most `limit` messages of all vendors, newest first; with `to`, only those to this recipient.
-    pub fn newest(&self, to: Option<&str>, limit: usize) -> Vec<Arc<SimulatedMessage>> {
-        let mut all: Vec<Arc<SimulatedMessage>> = Vec::new();
-        for vendor in self.state().vendors.values() {
-            match to {
-                Some(to) => all.extend(vendor.mailbox.newest_first_to(to).take(limit).cloned()),
-                None => all.extend(vendor.mailbox.newest_first().take(limit).cloned()),
-            }
-        }
-        all.sort_unstable_by_key(|message| std::cmp::Reverse(message.sequence));
-        all.truncate(limit);
-        all
-    }
-
     /// Returns how many messages the vendor ever accepted.
     pub fn accepted_total(&self, vendor: &str) -> u64 {
-        self.state()
+        self.lock()
             .vendors
             .get(vendor)
             .map_or(0, |vendor| vendor.mailbox.accepted())
@@ -130,12 +108,12 @@ impl SimulatorState {
 
     /// Returns how many send requests the vendor received, accepted or not.
     pub fn requests_total(&self, vendor: &str) -> u64 {
-        self.state().vendors.get(vendor).map_or(0, |vendor| vendor.requests)
+        self.lock().vendors.get(vendor).map_or(0, |vendor| vendor.requests)
     }
 
     /// Returns the mounted vendors.
     pub fn vendors(&self) -> Vec<&'static str> {
-        self.state().vendors.keys().copied().collect()
+        self.lock().vendors.keys().copied().collect()
     }
 
     /// Subscribes to new messages.
@@ -150,22 +128,22 @@ impl SimulatorState {
 
     /// Opts the person out: the vendor refuses to send to this address.
     pub fn opt_out(&self, address: &str) {
-        self.state().opted_out.insert(address.to_owned());
+        self.lock().opted_out.insert(address.to_owned());
     }
 
     /// Opts the person in again.
     pub fn opt_in(&self, address: &str) {
-        self.state().opted_out.remove(address);
+        self.lock().opted_out.remove(address);
     }
 
     pub fn has_opted_out(&self, address: &str) -> bool {
-        self.state().opted_out.contains(address)
+        self.lock().opted_out.contains(address)
     }
 
     /// Opens WhatsApp's window for 24 hours, as a message of the person does.
     pub fn open_window(&self, number: &str) {
         let now = self.now();
-        self.state().wrote_at.insert(number.to_owned(), now);
+        self.lock().wrote_at.insert(number.to_owned(), now);
     }
 
     /// Returns whether WhatsApp's window is open. It always is for numbers reserved for fiction (+1 415 555 01xx).
@@ -175,24 +153,24 @@ impl SimulatorState {
             return true;
         }
         let now = self.now();
-        let wrote_at = self.state().wrote_at.get(number).copied();
+        let wrote_at = self.lock().wrote_at.get(number).copied();
         wrote_at.is_some_and(|at| now - at < WHATSAPP_WINDOW)
     }
 
     /// Adds a sender to the account. Without any, each sender is accepted.
     pub fn own_sender(&self, address: &str) {
-        self.state().senders.insert(address.to_owned());
+        self.lock().senders.insert(address.to_owned());
     }
 
     pub fn owns_sender(&self, address: &str) -> bool {
-        let state = self.state();
+        let state = self.lock();
         state.senders.is_empty() || state.senders.contains(address)
     }
 
     /// Applies the fault to the vendor's next `times` sends, after faults that were injected earlier.
     pub fn inject_fault(&self, vendor: &'static str, fault: InjectedFault, times: u32) {
         if times > 0 {
-            let mut state = self.state();
+            let mut state = self.lock();
             state
                 .vendors
                 .entry(vendor)
@@ -204,7 +182,7 @@ impl SimulatorState {
 
     /// Removes the vendor's faults.
     pub fn clear_faults(&self, vendor: &str) {
-        if let Some(vendor) = self.state().vendors.get_mut(vendor) {
+        if let Some(vendor) = self.lock().vendors.get_mut(vendor) {
             vendor.faults.clear();
         }
     }
@@ -219,75 +197,25 @@ impl SimulatorState {
         self.inner.clock.now()
     }
 
-    /// Stores a message that the vendor accepts.
-    pub(crate) fn accept(&self, mut message: SimulatedMessage) -> Arc<SimulatedMessage> {
-        let message = {
-            let mut state = self.state();
-            state.sequence += 1;
-            message.sequence = state.sequence;
-            let message = Arc::new(message);
-            let vendor = state.vendors.entry(message.vendor).or_default();
-            vendor.mailbox.push(message.clone());
-            message
-        };
-        // Fails without subscribers, which is fine.
+    /// Publishes a new message. Without subscribers, it does nothing.
+    pub(super) fn publish_new(&self, message: &Arc<SimulatedMessage>) {
         let _ = self.inner.new_messages.send(message.clone());
+        self.publish_change(message);
+    }
+
+    /// Publishes a status change. Without subscribers, it does nothing.
+    pub(super) fn publish_change(&self, message: &Arc<SimulatedMessage>) {
         let _ = self.inner.changes.send(message.clone());
-        message
-    }
-
-    pub(crate) fn set_status(
-        &self,
-        vendor: &str,
-        carrier_id: &str,
-        status: &'static str,
-        error_code: Option<u32>,
-    ) -> Option<Arc<SimulatedMessage>> {
-        let now = self.now();
-        let message = {
-            let mut state = self.state();
-            let vendor = state.vendors.get_mut(vendor)?;
-            vendor.mailbox.update(carrier_id, |message| {
-                message.status = status;
-                message.error_code = error_code;
-                message.updated_at = now;
-            })?
-        };
-        let _ = self.inner.changes.send(message.clone());
-        Some(message)
-    }
-
-    pub(crate) fn find(&self, vendor: &str, carrier_id: &str) -> Option<Arc<SimulatedMessage>> {
-        let state = self.state();
-        state.vendors.get(vendor)?.mailbox.find(carrier_id).cloned()
-    }
-
-    /// Returns at most `limit` messages of one vendor that match, newest first.
-    pub(crate) fn select(
-        &self,
-        vendor: &str,
-        to: Option<&str>,
-        limit: usize,
-        fits: impl Fn(&SimulatedMessage) -> bool,
-    ) -> Vec<Arc<SimulatedMessage>> {
-        let state = self.state();
-        let Some(vendor) = state.vendors.get(vendor) else {
-            return Vec::new();
-        };
-        match to {
-            Some(to) => pick(vendor.mailbox.newest_first_to(to), limit, fits),
-            None => pick(vendor.mailbox.newest_first(), limit, fits),
-        }
     }
 
     /// Registers the vendor before its first message.
     pub(crate) fn mount(&self, vendor: &'static str) {
-        self.state().vendors.entry(vendor).or_default();
+        self.lock().vendors.entry(vendor).or_default();
     }
 
     /// Counts a send request and returns the fault to apply.
     pub(crate) fn start_send(&self, vendor: &'static str) -> Option<InjectedFault> {
-        let mut state = self.state();
+        let mut state = self.lock();
         let vendor = state.vendors.entry(vendor).or_default();
         vendor.requests += 1;
         let (fault, left) = vendor.faults.front_mut()?;
@@ -307,8 +235,22 @@ impl SimulatorState {
         &self.inner.person_messages
     }
 
-    pub(crate) fn models(&self) -> &Models {
-        &self.inner.models
+    pub(crate) fn model_request_log(&self) -> &ModelRequests {
+        &self.inner.model_requests
+    }
+
+    /// Registers the vendor's handler of inbound calls.
+    pub(crate) fn register_call_handler(&self, vendor: &'static str, handler: CallHandler) {
+        self.lock().call_handlers.push((vendor, handler));
+    }
+
+    /// Returns the vendor that carries calls, and its handler. Without a vendor, returns the first one.
+    pub(crate) fn find_call_handler(&self, vendor: Option<&str>) -> Option<(&'static str, CallHandler)> {
+        let state = self.lock();
+        let mut handlers = state.call_handlers.iter();
+        handlers
+            .find(|(id, _)| vendor.is_none_or(|expected| expected == *id))
+            .copied()
     }
 
     pub(crate) fn switchboard(&self) -> &Switchboard {
@@ -316,7 +258,7 @@ impl SimulatorState {
     }
 
     pub(crate) fn next_sequence(&self) -> u64 {
-        let mut state = self.state();
+        let mut state = self.lock();
         state.sequence += 1;
         state.sequence
     }
@@ -374,7 +316,7 @@ impl SimulatorState {
         self.inner.tasks.close();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

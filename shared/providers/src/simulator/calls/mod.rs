@@ -4,10 +4,12 @@
 mod call;
 mod caller_script;
 pub mod control;
+mod operations;
 mod record;
 mod switchboard;
 
 pub use call::{ApiCommand, Call, Command, State as CallState};
 pub use caller_script::{CalleeBehavior, CallerStep, PhoneCall};
 pub use record::{HeardSound, Session, SimulatedRecording, SocketDrop, Sound, Speaker, TranscriptLine};
-pub use switchboard::{NewCall, Switchboard};
+pub use switchboard::NewCall;
+pub(super) use switchboard::Switchboard;

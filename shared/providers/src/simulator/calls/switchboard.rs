@@ -1,16 +1,13 @@
-//! All simulated calls: the vendors that carry them, the behavior of called numbers, and the pace.
+//! The kept calls and the settings of the simulated phone network, as data.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use butt_dial_domain::{Address, Channel, call::Direction};
 use tokio::sync::{mpsc, watch};
 
-use super::{Call, CalleeBehavior, CallerStep, Command, PhoneCall, caller_script};
-use crate::simulator::SimulatorState;
+use super::{Call, CalleeBehavior, Command};
 
 /// The newest calls are kept.
 const MAX_CALLS: usize = 1_000;
@@ -21,31 +18,26 @@ pub struct NewCall {
     pub commands: mpsc::UnboundedReceiver<Command>,
 }
 
-/// Handles an inbound call to this webhook until it is over.
-pub type CallHandler = fn(&SimulatorState, NewCall, String);
-
 pub struct Switchboard {
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
 
-struct State {
-    pace: f64,
-    carriers: Vec<(&'static str, CallHandler)>,
+pub struct State {
+    pub pace: f64,
     calls: VecDeque<Call>,
-    numbers: HashMap<String, CalleeBehavior>,
+    pub numbers: HashMap<String, CalleeBehavior>,
     /// Public base URLs and their local base URLs.
-    routes: HashMap<String, String>,
-    status_url: Option<String>,
-    status_delay_ms: u64,
-    refused_sockets: u32,
+    pub routes: HashMap<String, String>,
+    pub status_url: Option<String>,
+    pub status_delay_ms: u64,
+    pub refused_sockets: u32,
 }
 
 impl Default for Switchboard {
     fn default() -> Self {
         let state = State {
             pace: 1.0,
-            carriers: Vec::new(),
             calls: VecDeque::new(),
             numbers: HashMap::new(),
             routes: HashMap::new(),
@@ -61,191 +53,36 @@ impl Default for Switchboard {
 }
 
 impl Switchboard {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl SimulatorState {
-    /// Sets how many real seconds a second of a call takes: 1 by default. Applies to calls that start later.
-    pub fn set_pace(&self, pace: f64) {
-        self.switchboard().state().pace = pace.clamp(0.001, 10.0);
-    }
-
-    /// Sets how this number behaves when it is called.
-    pub fn set_callee_behavior(&self, number: &str, behavior: CalleeBehavior) {
-        self.switchboard().state().numbers.insert(number.to_owned(), behavior);
-    }
-
-    /// Sets where vendors report the status of calls to our numbers. Without it they send no report.
-    pub fn set_number_status_url(&self, url: &str) {
-        self.switchboard().state().status_url = Some(url.to_owned());
-    }
-
-    /// Delays each status report by this much of the call's time.
-    pub fn delay_call_reports(&self, by_ms: u64) {
-        self.switchboard().state().status_delay_ms = by_ms;
-    }
-
-    /// Makes the next sockets of conversations fail to open.
-    pub fn refuse_sockets(&self, times: u32) {
-        self.switchboard().state().refused_sockets = times;
-    }
-
-    /// Routes requests for this public base URL to a local one, like a load balancer. Signatures still cover the
-    /// public URL.
-    pub fn route(&self, public: &str, loopback: &str) {
-        let bare = |url: &str| url.trim().trim_end_matches('/').to_owned();
-        self.switchboard().state().routes.insert(bare(public), bare(loopback));
-    }
-
-    /// Calls one of our numbers, without a script.
-    pub async fn dial(&self, from: &str, to: &str) -> Result<Call, String> {
-        self.start_call(PhoneCall {
-            from: from.to_owned(),
-            to: to.to_owned(),
-            steps: Vec::new(),
-            vendor: None,
-        })
-    }
-
-    /// Calls one of our numbers and runs the script. An error describes what is wrong with the request.
-    pub fn start_call(&self, request: PhoneCall) -> Result<Call, String> {
-        let to = Address::parse(Channel::Voice, &request.to).map_err(|error| format!("`to`: {error}"))?;
-        let (vendor, handler) = {
-            let state = self.switchboard().state();
-            let fits = |(vendor, _): &&(&'static str, CallHandler)| {
-                request.vendor.as_ref().is_none_or(|expected| expected == vendor)
-            };
-            *state
-                .carriers
-                .iter()
-                .find(fits)
-                .ok_or("no matching vendor carries calls")?
-        };
-        let url = self
-            .webhook_url(vendor, Channel::Voice)
-            .ok_or("the webhook base URL is not set: POST /call-back-to first")?;
-        let id = format!("CA{}", uuid::Uuid::new_v4().simple());
-        let new_call = self.open_call(vendor, id, &request.from, to.as_str(), Direction::Inbound);
-        let call = new_call.call.clone();
-        handler(self, new_call, url);
-        self.run_caller_script(&call, request.steps);
-        Ok(call)
-    }
-
-    /// Returns the newest calls, oldest first.
-    pub fn calls(&self) -> Vec<Call> {
-        self.switchboard().state().calls.iter().cloned().collect()
-    }
-
-    pub fn find_call(&self, id: &str) -> Option<Call> {
-        let state = self.switchboard().state();
-        state.calls.iter().rev().find(|call| call.id() == id).cloned()
-    }
-
-    /// Waits for the first outbound call to this number, including calls that exist already.
-    pub async fn wait_for_call(&self, to: &str, timeout: Duration) -> Option<Call> {
-        let fits = |call: &Call| call.direction() == Direction::Outbound && call.to() == to;
-        self.wait_for_any_call(fits, timeout).await
-    }
-
-    pub async fn wait_for_any_call(&self, fits: impl Fn(&Call) -> bool, timeout: Duration) -> Option<Call> {
-        let mut changed = self.switchboard().changed.subscribe();
-        let search = async {
-            loop {
-                if let Some(call) = self.calls().into_iter().find(|call| fits(call)) {
-                    return Some(call);
-                }
-                changed.changed().await.ok()?;
-            }
-        };
-        tokio::time::timeout(timeout, search).await.ok().flatten()
-    }
-
-    /// Registers the vendor's handler of inbound calls.
-    pub(crate) fn register_call_handler(&self, vendor: &'static str, handler: CallHandler) {
-        self.switchboard().state().carriers.push((vendor, handler));
-    }
-
-    pub(crate) fn open_call(
-        &self,
-        vendor: &'static str,
-        id: String,
-        from: &str,
-        to: &str,
-        direction: Direction,
-    ) -> NewCall {
-        let (sender, commands) = mpsc::unbounded_channel();
-        let facts = (vendor, id, from.to_owned(), to.to_owned(), direction);
-        let now = self.now();
+    /// Adds the call that `open` creates with the current pace.
+    pub fn add(&self, open: impl FnOnce(f64) -> Call) -> Call {
         let call = {
-            let mut state = self.switchboard().state();
-            let call = Call::new(facts, now, state.pace, sender);
+            let mut state = self.state();
+            let call = open(state.pace);
             if state.calls.len() == MAX_CALLS {
                 state.calls.pop_front();
             }
             state.calls.push_back(call.clone());
             call
         };
-        self.switchboard().changed.send_replace(());
-        NewCall { call, commands }
+        self.changed.send_replace(());
+        call
     }
 
-    /// Starts the caller's script.
-    pub(crate) fn run_caller_script(&self, call: &Call, steps: Vec<CallerStep>) {
-        if !steps.is_empty() {
-            self.spawn(caller_script::run(call.clone(), steps));
-        }
+    /// Returns the kept calls, oldest first.
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().calls.iter().cloned().collect()
     }
 
-    pub(crate) fn callee_behavior(&self, number: &str) -> CalleeBehavior {
-        self.switchboard()
-            .state()
-            .numbers
-            .get(number)
-            .cloned()
-            .unwrap_or_default()
+    pub fn find(&self, id: &str) -> Option<Call> {
+        self.state().calls.iter().rev().find(|call| call.id() == id).cloned()
     }
 
-    pub(crate) fn number_status_url(&self) -> Option<String> {
-        self.switchboard().state().status_url.clone()
-    }
-
-    pub(crate) fn call_report_delay_ms(&self) -> u64 {
-        self.switchboard().state().status_delay_ms
-    }
-
-    pub(crate) fn may_open_socket(&self) -> bool {
-        let mut state = self.switchboard().state();
-        let may = state.refused_sockets == 0;
-        state.refused_sockets = state.refused_sockets.saturating_sub(1);
-        may
-    }
-
-    /// Returns the local URL for a public one. `wss://` follows the route of the same host with `https://` or
-    /// `http://`.
-    pub(crate) fn routed(&self, url: &str) -> String {
-        let (socket, web) = match url.strip_prefix("wss://") {
-            Some(rest) => (true, [format!("https://{rest}"), format!("http://{rest}")]),
-            None => (false, [url.to_owned(), String::new()]),
-        };
-        let state = self.switchboard().state();
-        let routed = web.iter().find_map(|url| {
-            let leads = |(public, to): (&String, &String)| {
-                let rest = url.strip_prefix(public.as_str())?;
-                rest.is_empty()
-                    .then(String::new)
-                    .or_else(|| rest.starts_with(['/', '?', '#']).then(|| rest.to_owned()))
-                    .map(|rest| format!("{to}{rest}"))
-            };
-            state.routes.iter().find_map(leads)
-        });
-        match (routed, socket) {
-            (Some(routed), _) => routed,
-            // A simulator has no TLS peers.
-            (None, true) => web[1].clone(),
-            (None, false) => url.to_owned(),
-        }
+    /// Notifies of each new call.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 }
