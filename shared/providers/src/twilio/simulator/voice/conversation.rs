@@ -3,13 +3,13 @@
 
 use std::slice;
 
+use butt_dial_domain::call::CallStatus;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{
     frames::{self, Frame, FrameError},
     live_call::{Flow, LiveCall},
-    relay::{ENDED, End},
     socket::{Socket, SocketEvent},
     speech::{Event, Speech, SpeechOptions},
     speech_input::{SpeechInput, SpeechProgress},
@@ -20,6 +20,19 @@ use crate::simulator::calls::{self, Command, Speaker};
 const GREETING_MS: u64 = 200;
 const KEY_MS: u64 = 200;
 const MAX_UNRECOGNIZED: u32 = 10;
+/// Twilio's error for a socket that broke or was closed.
+pub const ENDED: u32 = 64_105;
+
+/// Why a session ended.
+pub enum End {
+    /// Our side ended it.
+    Ended(Option<String>),
+    Failed(u32),
+    /// The call is over.
+    CallOver(CallStatus),
+    /// The API redirected the call.
+    Redirected(Flow),
+}
 
 pub struct Conversation<'a> {
     live: &'a mut LiveCall,

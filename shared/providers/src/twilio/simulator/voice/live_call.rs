@@ -1,4 +1,5 @@
-//! One call from the first ring to the last report: requests TwiML, runs it verb by verb, and reports the status.
+//! A live call as the verbs use it: waits for commands, requests TwiML, and reports the status. It does not know the
+//! verbs; `script` runs them.
 
 use std::time::Duration;
 
@@ -6,14 +7,14 @@ use butt_dial_domain::call::{AnsweredBy, CallStatus, Direction};
 use tokio::{sync::mpsc, time};
 
 use super::{
-    super::signed,
-    recording::{self, ActiveRecording},
+    call_webhooks,
+    recording::ActiveRecording,
     twiml::{self, Verb},
 };
 use crate::{
     simulator::{
-        FORM, OutgoingWebhook, SimulatorState,
-        calls::{ApiCommand, Call, Command, NewCall, Sound, Speaker},
+        OutgoingWebhook, SimulatorState,
+        calls::{ApiCommand, Call, Command, NewCall, Speaker},
     },
     twilio::simulator::{ACCOUNT_SID, ID},
 };
@@ -22,9 +23,6 @@ use crate::{
 const LAST_REPORT_MS: u64 = 700;
 const HTTP_FAILURE: u32 = 11_200;
 const WRONG_CONTENT_TYPE: u32 = 12_300;
-/// The limit of chained documents, so that a redirect loop ends.
-const MAX_DOCUMENTS: u32 = 200;
-
 pub struct LiveCall {
     pub simulator: SimulatorState,
     pub call: Call,
@@ -32,7 +30,7 @@ pub struct LiveCall {
     /// Receives the status reports.
     pub status_url: Option<String>,
     pub events: Vec<String>,
-    pub active_recording: Option<ActiveRecording>,
+    active_recording: Option<ActiveRecording>,
     pub limit_ms: Option<u64>,
     sequence: u32,
     held: Vec<OutgoingWebhook>,
@@ -61,69 +59,6 @@ impl LiveCall {
         }
     }
 
-    /// Runs the verbs and the documents that they lead to, until the call is over.
-    pub async fn execute(&mut self, mut verbs: Vec<Verb>) -> CallStatus {
-        for _ in 0..MAX_DOCUMENTS {
-            let mut next = None;
-            for verb in verbs {
-                match self.execute_verb(verb).await {
-                    Flow::Next => {}
-                    Flow::Goto(verbs) => {
-                        next = Some(verbs);
-                        break;
-                    }
-                    Flow::Over(status) => return status,
-                }
-            }
-            match next {
-                Some(next) => verbs = next,
-                // No verb is left: Twilio hangs up.
-                None => return CallStatus::Completed,
-            }
-        }
-        CallStatus::Failed
-    }
-
-    async fn execute_verb(&mut self, verb: Verb) -> Flow {
-        match verb {
-            Verb::Reject { busy } => {
-                let status = if busy { CallStatus::Busy } else { CallStatus::NoAnswer };
-                return Flow::Over(status);
-            }
-            // The relay connects while the call still rings.
-            Verb::Converse { .. } | Verb::StartRecording(_) | Verb::Redirect(_) => {}
-            _ => self.answer(),
-        }
-        match verb {
-            Verb::Say(text) => self.say(&text).await,
-            Verb::Play(url) => self.hear_after(3_000, Sound::File(url)).await,
-            Verb::Pause(ms) => self.pause(ms).await,
-            Verb::Converse { action, relay } => super::relay::run_session(self, action, *relay).await,
-            Verb::Record {
-                action,
-                callback,
-                max_ms,
-            } => recording::record(self, action, callback, max_ms).await,
-            Verb::StartRecording(callback) => {
-                recording::start(self, recording::new_id(), callback).await;
-                Flow::Next
-            }
-            Verb::Dial {
-                action,
-                ring_ms,
-                number,
-                whisper,
-            } => super::dialing::dial(self, action, ring_ms, &number, whisper).await,
-            Verb::Conference(name) => {
-                self.call.note(Speaker::Carrier, format!("in the conference {name}"));
-                self.call.change(|state| state.conferences.push(name));
-                self.wait(None).await.unwrap_or(Flow::Next)
-            }
-            Verb::Redirect(url) => self.fetch_and_run(&url, &[]).await,
-            Verb::Reject { .. } | Verb::Hangup => Flow::Over(CallStatus::Completed),
-        }
-    }
-
     pub fn answer(&self) {
         let now = self.call.now_ms();
         self.call.change(|state| {
@@ -132,35 +67,6 @@ impl LiveCall {
                 state.answered_ms = Some(now);
             }
         });
-    }
-
-    async fn say(&mut self, text: &str) -> Flow {
-        let started_at = self.call.now_ms();
-        let words: Vec<&str> = text.split_whitespace().collect();
-        for (count, word) in (1..).zip(&words) {
-            let at = started_at + count * super::speech::WORD_MS;
-            if let Some(flow) = self.wait(Some(at)).await {
-                self.call.note(Speaker::Us, words[..count as usize - 1].join(" "));
-                return flow;
-            }
-            self.call.hear(at, Sound::Word((*word).to_owned()));
-        }
-        self.call.note(Speaker::Us, words.join(" "));
-        Flow::Next
-    }
-
-    async fn hear_after(&mut self, ms: u64, sound: Sound) -> Flow {
-        let at = self.call.now_ms() + ms;
-        let flow = self.wait(Some(at)).await;
-        if flow.is_none() {
-            self.call.hear(at, sound);
-        }
-        flow.unwrap_or(Flow::Next)
-    }
-
-    pub async fn pause(&mut self, ms: u64) -> Flow {
-        let at = self.call.now_ms() + ms;
-        self.wait(Some(at)).await.unwrap_or(Flow::Next)
     }
 
     /// Sleeps without handling commands, as Twilio does between two steps.
@@ -224,7 +130,7 @@ impl LiveCall {
             ApiCommand::Run(document) => Some(self.read(&document)),
             ApiCommand::Fetch(url) => Some(self.fetch_and_run(&url, &[]).await),
             ApiCommand::Record { id, url } => {
-                recording::start(self, id, url).await;
+                self.start_recording(id, url);
                 None
             }
         }
@@ -269,26 +175,19 @@ impl LiveCall {
         self.call.change(|state| state.alerts.push(code));
     }
 
+    /// Builds a request about the call.
     pub fn form(&self, url: &str, more: &[(&str, String)]) -> OutgoingWebhook {
-        let mut fields = super::parameters(&self.call);
-        // Specific fields replace the common ones.
-        fields.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
-        fields.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        signed(url, &fields)
+        call_webhooks::form(&self.call, url, more)
     }
 
     /// Sends a webhook in the background.
-    pub fn spawn_webhook(&self, report: OutgoingWebhook) {
-        debug_assert_eq!(report.content_type, FORM);
-        let (simulator, copies) = (
-            self.simulator.clone(),
-            self.simulator.webhook_behavior(ID).copies.max(1),
-        );
-        self.simulator.spawn(async move {
-            for _ in 0..copies {
-                simulator.post(&report).await;
-            }
-        });
+    pub fn spawn_webhook(&self, webhook: OutgoingWebhook) {
+        call_webhooks::spawn(&self.simulator, webhook);
+    }
+
+    /// Starts a recording of both sides. It replaces a running one.
+    pub fn start_recording(&mut self, id: String, callback: Option<String>) {
+        self.active_recording = Some(ActiveRecording::start(&self.simulator, &self.call, id, callback));
     }
 
     /// Reports a status change. `event` is Twilio's event name.
@@ -333,18 +232,12 @@ impl LiveCall {
         } else if self.simulator.webhook_behavior(ID).reversed {
             self.held.push(report);
         } else {
-            self.post(&report).await;
+            call_webhooks::post(&self.simulator, &report).await;
         }
         if status.is_over() {
             for report in std::mem::take(&mut self.held).iter().rev() {
-                self.post(report).await;
+                call_webhooks::post(&self.simulator, report).await;
             }
-        }
-    }
-
-    async fn post(&self, report: &OutgoingWebhook) {
-        for _ in 0..self.simulator.webhook_behavior(ID).copies.max(1) {
-            self.simulator.post(report).await;
         }
     }
 
@@ -356,7 +249,9 @@ impl LiveCall {
             state.ended_ms = Some(now);
             state.is_speaking = false;
         });
-        recording::finish(&mut self).await;
+        if let Some(recording) = self.active_recording.take() {
+            recording.finish(&self.simulator, &self.call);
+        }
         self.sleep(LAST_REPORT_MS).await;
         self.report("completed", status).await;
         tracing::debug!(call = self.call.id(), account = ACCOUNT_SID, "simulated call ended");

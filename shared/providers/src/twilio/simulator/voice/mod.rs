@@ -1,13 +1,17 @@
 //! Twilio's voice API: the Calls resource and its subresources, webhooks that request TwiML, and sockets of
 //! ConversationRelay (Twilio, Programmable Voice).
 
+mod call_webhooks;
 mod conversation;
 mod dialing;
 pub mod frames;
 mod listing;
 mod live_call;
+mod message_recording;
+mod outbound_call;
 mod recording;
 mod relay;
+mod script;
 mod socket;
 pub mod speech;
 mod speech_input;
@@ -75,7 +79,7 @@ fn handle_inbound_call(simulator: &SimulatorState, new_call: NewCall, url: Strin
             ("CallToken", "{}".to_owned()),
         ];
         let status = match live.fetch_and_run(&url, &more).await {
-            Flow::Goto(verbs) => live.execute(verbs).await,
+            Flow::Goto(verbs) => script::execute(&mut live, verbs).await,
             Flow::Over(status) => status,
             Flow::Next => CallStatus::Completed,
         };
@@ -106,9 +110,9 @@ fn place(simulator: &SimulatorState, body: &[u8], conference: Option<String>) ->
     live.events = draft.events;
     simulator.spawn(async move {
         if draft.records {
-            recording::start(&mut live, recording::new_id(), None).await;
+            live.start_recording(recording::new_id(), None);
         }
-        dialing::run_outbound_call(live, draft.outbound).await;
+        outbound_call::run_outbound_call(live, draft.outbound).await;
     });
     let answer = match conference {
         None => rendered(&call),

@@ -1,23 +1,26 @@
-//! Recordings: of a whole call, and of the caller's message after a beep (Twilio, TwiML Record and Start Recording;
-//! Recordings resource; recording status callbacks).
+//! Recordings and their status callbacks; the recording of a whole call (Twilio, Start Recording; Recordings resource;
+//! recording status callbacks).
 
 use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
 
-use super::live_call::{Flow, LiveCall};
+use super::call_webhooks;
 use crate::{
-    simulator::calls::{Command, SimulatedRecording, Sound, Speaker},
+    simulator::{
+        SimulatorState,
+        calls::{Call, SimulatedRecording, Speaker},
+    },
     twilio::{
         simulator::{ACCOUNT_SID, ID},
         wire::VERSION,
     },
 };
 
-/// The silence that ends a `Record`.
-const SILENCE_MS: u64 = 5_000;
-const BEEP_MS: u64 = 500;
+pub fn new_id() -> String {
+    format!("RE{}", uuid::Uuid::new_v4().simple())
+}
 
 /// A running recording of both sides.
 pub struct ActiveRecording {
@@ -26,129 +29,47 @@ pub struct ActiveRecording {
     since_ms: u64,
 }
 
-pub fn new_id() -> String {
-    format!("RE{}", uuid::Uuid::new_v4().simple())
-}
-
-pub async fn start(live: &mut LiveCall, id: String, callback: Option<String>) {
-    let active_recording = ActiveRecording {
-        id,
-        callback,
-        since_ms: live.call.now_ms(),
-    };
-    live.call.note(Speaker::Carrier, "is recorded");
-    if let Some(url) = &active_recording.callback {
-        let more = recording_fields(live, &active_recording.id, "in-progress", None);
-        live.spawn_webhook(live.form(url, &more));
+impl ActiveRecording {
+    pub fn start(simulator: &SimulatorState, call: &Call, id: String, callback: Option<String>) -> Self {
+        let since_ms = call.now_ms();
+        call.note(Speaker::Carrier, "is recorded");
+        if let Some(url) = &callback {
+            report(simulator, call, url, &fields(simulator, &id, "in-progress", None));
+        }
+        Self { id, callback, since_ms }
     }
-    live.active_recording = Some(active_recording);
-}
 
-/// Completes the running recording at the end of the call.
-pub async fn finish(live: &mut LiveCall) {
-    let Some(active_recording) = live.active_recording.take() else {
-        return;
-    };
-    let text = live
-        .call
-        .transcript()
-        .iter()
-        .map(|line| line.text.clone())
-        .collect::<Vec<_>>();
-    keep(live, &active_recording.id, text.join(" "));
-    if let Some(url) = &active_recording.callback {
-        let seconds = live.call.now_ms().saturating_sub(active_recording.since_ms) / 1_000;
-        let more = recording_fields(live, &active_recording.id, "completed", Some(seconds));
-        live.spawn_webhook(live.form(url, &more));
+    /// Completes the recording at the end of the call.
+    pub fn finish(self, simulator: &SimulatorState, call: &Call) {
+        let lines: Vec<String> = call.transcript().into_iter().map(|line| line.text).collect();
+        keep(call, &self.id, lines.join(" "));
+        if let Some(url) = &self.callback {
+            let seconds = call.now_ms().saturating_sub(self.since_ms) / 1_000;
+            report(
+                simulator,
+                call,
+                url,
+                &fields(simulator, &self.id, "completed", Some(seconds)),
+            );
+        }
     }
 }
 
-/// Beeps, records until the caller is silent, presses a key or hangs up, and requests the action. Without speech, the
-/// next verb follows and no request is made (Twilio, TwiML Record: action).
-pub async fn record(live: &mut LiveCall, action: Option<String>, callback: Option<String>, max_ms: u64) -> Flow {
-    let beep = live.call.now_ms() + BEEP_MS;
-    if let Some(flow) = live.wait(Some(beep)).await {
-        return flow;
-    }
-    live.call.hear(beep, Sound::Beep);
-    let (end, mut quiet) = (beep + max_ms, beep + SILENCE_MS);
-    let (mut text, mut digits, mut flow) = (Vec::new(), None, None);
-    loop {
-        let Some(command) = live.next_command(Some(quiet.min(end))).await else {
-            break;
-        };
-        match command {
-            Ok(Command::Say(words, done) | Command::BargeIn(_, words, done)) => {
-                live.sleep(words.split_whitespace().count() as u64 * 300).await;
-                live.call.note(Speaker::Person, words.clone());
-                text.push(words);
-                quiet = live.call.now_ms() + SILENCE_MS;
-                let _ = done.send(true);
-            }
-            Ok(Command::Press(keys, done)) => {
-                let _ = done.send(true);
-                digits = Some(keys);
-                break;
-            }
-            Ok(command) => {
-                flow = live.handle_command(command).await;
-                if flow.is_some() {
-                    break;
-                }
-            }
-            Err(over) => {
-                flow = Some(over);
-                break;
-            }
-        }
-    }
-    let id = new_id();
-    if text.is_empty() {
-        if let Some(url) = callback {
-            let more = recording_fields(live, &id, "absent", None);
-            live.spawn_webhook(live.form(&url, &more));
-        }
-        return flow.unwrap_or(Flow::Next);
-    }
-    let seconds = live.call.now_ms().saturating_sub(beep) / 1_000;
-    keep(live, &id, text.join(" "));
-    if let Some(url) = callback {
-        let more = recording_fields(live, &id, "completed", Some(seconds));
-        live.spawn_webhook(live.form(&url, &more));
-    }
-    let mut more = vec![
-        ("RecordingSid", id.clone()),
-        ("RecordingUrl", url(live, &id)),
-        ("RecordingDuration", seconds.to_string()),
-    ];
-    match (flow, action) {
-        (Some(Flow::Over(status)), Some(action)) => {
-            more.extend([
-                ("Digits", "hangup".to_owned()),
-                ("CallStatus", status.as_str().to_owned()),
-            ]);
-            live.spawn_webhook(live.form(&action, &more));
-            Flow::Over(status)
-        }
-        (Some(flow), _) => flow,
-        (None, Some(action)) => {
-            more.push(("Digits", digits.unwrap_or_default()));
-            live.fetch_and_run(&action, &more).await
-        }
-        (None, None) => Flow::Next,
-    }
+/// Sends a status callback in the background.
+pub fn report(simulator: &SimulatorState, call: &Call, url: &str, fields: &[(&str, String)]) {
+    call_webhooks::spawn(simulator, call_webhooks::form(call, url, fields));
 }
 
-fn keep(live: &LiveCall, id: &str, text: String) {
+pub fn keep(call: &Call, id: &str, text: String) {
     let id = id.to_owned();
-    live.call
-        .change(|state| state.recordings.push(SimulatedRecording { id, text }));
+    call.change(|state| state.recordings.push(SimulatedRecording { id, text }));
 }
 
-fn recording_fields(live: &LiveCall, id: &str, status: &str, seconds: Option<u64>) -> Vec<(&'static str, String)> {
+/// Returns the fields of a status callback.
+pub fn fields(simulator: &SimulatorState, id: &str, status: &str, seconds: Option<u64>) -> Vec<(&'static str, String)> {
     let mut more = vec![
         ("RecordingSid", id.to_owned()),
-        ("RecordingUrl", url(live, id)),
+        ("RecordingUrl", url(simulator, id)),
         ("RecordingStatus", status.to_owned()),
         ("RecordingChannels", "2".to_owned()),
         ("RecordingSource", "StartCallRecordingAPI".to_owned()),
@@ -158,10 +79,10 @@ fn recording_fields(live: &LiveCall, id: &str, status: &str, seconds: Option<u64
     more
 }
 
-fn url(live: &LiveCall, id: &str) -> String {
+pub fn url(simulator: &SimulatorState, id: &str) -> String {
     format!(
         "{}/{ID}/{VERSION}/Accounts/{ACCOUNT_SID}/Recordings/{id}",
-        live.simulator.base_url()
+        simulator.base_url()
     )
 }
 

@@ -1,10 +1,8 @@
 //! One ConversationRelay session, from the handshake to the action callback (Twilio, ConversationRelay noun). The
 //! timing is the one observed at Twilio. Unlike its documentation, the call does not end with the socket.
 
-use butt_dial_domain::call::CallStatus;
-
 use super::{
-    conversation::Conversation,
+    conversation::{Conversation, ENDED, End},
     live_call::{Flow, LiveCall},
     socket::Socket,
     twiml::Relay,
@@ -17,18 +15,6 @@ const ACTION_AFTER_END_MS: u64 = 300;
 const ACTION_AFTER_LOSS_MS: u64 = 1_190;
 
 const CANNOT_CONNECT: u32 = 64_102;
-pub const ENDED: u32 = 64_105;
-
-/// Why a session ended.
-pub enum End {
-    /// Our side ended it.
-    Ended(Option<String>),
-    Failed(u32),
-    /// The call is over.
-    CallOver(CallStatus),
-    /// The API redirected the call.
-    Redirected(Flow),
-}
 
 pub async fn run_session(live: &mut LiveCall, action: Option<String>, relay: Relay) -> Flow {
     live.sleep(HANDSHAKE_MS).await;

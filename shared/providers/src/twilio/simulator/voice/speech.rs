@@ -14,7 +14,7 @@ const PREEMPTION_MS: u64 = 2_000;
 const SOUND_MS: u64 = 3_000;
 const KEY_MS: u64 = 200;
 
-/// What can interrupt a message.
+/// The kinds of input that interrupt a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interruptible {
     pub by_speech: bool,

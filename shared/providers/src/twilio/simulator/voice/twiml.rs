@@ -1,5 +1,4 @@
-//! Parses TwiML as Twilio does. Where Twilio silently ignores a name, this records a warning, because it is a
-//! misspelling.
+//! Parses TwiML as Twilio does. If Twilio silently ignores a name, this records a warning, because it is a misspelling.
 
 use roxmltree::{Document, Node};
 

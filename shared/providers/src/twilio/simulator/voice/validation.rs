@@ -3,7 +3,7 @@
 use butt_dial_domain::{Address, Channel};
 
 use super::{
-    dialing::{OnAnswer, OutboundCall},
+    outbound_call::{OnAnswer, OutboundCall},
     twiml,
 };
 use crate::{simulator::SimulatorState, twilio::simulator::error::ApiError};
