@@ -22,7 +22,7 @@ pub use secret::Secret;
 pub use simulator::{PersonMessage, PersonMessageResult, Simulator, SimulatorState, WebhookBehavior};
 pub use vendor::{AiService, Connected, CredentialField, Credentials, InboundSimulation, Manifest, Vendor};
 
-/// All vendors. Where two serve one channel, the first configured one sends.
+/// All vendors. If two serve one channel, the first configured one sends.
 pub static VENDORS: &[&Vendor] = &[
     &twilio::VENDOR,
     &resend::VENDOR,

@@ -38,7 +38,7 @@ pub struct Client {
     /// Without a trailing slash.
     endpoint: String,
     account: String,
-    /// Where messages and calls are created; parsed once.
+    /// The URLs that create messages and calls; parsed once.
     messages: Url,
     calls: Url,
     token: Secret,
