@@ -39,7 +39,7 @@ pub fn rejected(refusal: WebhookRefusal) -> Response {
         WebhookRefusal::Untrusted(VerificationError::WrongSignature | VerificationError::Stale) => {
             StatusCode::FORBIDDEN.into_response()
         }
-        WebhookRefusal::UnreadableRequest => StatusCode::BAD_REQUEST.into_response(),
+        WebhookRefusal::Unreadable => StatusCode::BAD_REQUEST.into_response(),
         WebhookRefusal::Unavailable => unavailable(),
     }
 }

@@ -132,7 +132,7 @@ impl Config {
             event_retention: Duration::from_secs(3_600 * source.number::<u64>("event_retention_hours", 1, 8_760)?),
             calls: calls(&source)?,
             log_level: source.text("log_level")?,
-            log_json: matches!(source.choice("log_format")?, LogFormat::Json),
+            log_json: matches!(source.choice::<LogFormat>("log_format")?, LogFormat::Json),
             otlp_endpoint: source.url("otel_exporter_otlp_endpoint")?,
             shutdown_delay: Duration::from_secs(source.number("shutdown_delay_seconds", 0, 60)?),
             shutdown_timeout: Duration::from_secs(source.number("shutdown_timeout_seconds", 1, 300)?),

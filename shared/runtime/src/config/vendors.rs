@@ -43,7 +43,7 @@ pub fn carriers(source: &Source) -> Result<CarrierSetup, ConfigError> {
         let credentials = vendor.read_credentials(|env| source.vendor(env)).map_err(ConfigError)?;
         real.extend(credentials.map(|credentials| (*vendor, credentials)));
     }
-    match source.choice("demo_mode")? {
+    match source.choice::<DemoMode>("demo_mode")? {
         DemoMode::True if !real.is_empty() => Err(ConfigError(
             "DEMO_MODE=true requests simulated carriers, but credentials of a carrier are set: remove one of the two"
                 .into(),
