@@ -280,7 +280,7 @@ profiles! {
     }
 }
 
-/// Attends a call as a client of the stateless revision with a model of its own.
+/// Attends a call as a client of the stateless revision with its own model.
 async fn stateless(cluster: &Cluster, rounds: Option<(&Value, Value)>, call: Option<&str>) -> Reply {
     const VERSION: &str = "2026-07-28";
     let mut params = json!({ "name": "comms_attend_call", "arguments": { "callId": call, "waitMs": 9_000 } });

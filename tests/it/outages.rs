@@ -186,7 +186,7 @@ async fn times_out_on_stalled_redis_connection_servers() {
     recovers_from_stall(backends, proxy, "kv").await;
 }
 
-/// A legacy session whose answers cross the bus must not wait forever without it.
+/// A legacy session must not wait forever for answers that cross an unavailable bus.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fails_sse_request_without_nats_servers() {
     let mut cluster = Cluster::servers(&[]).await;

@@ -27,7 +27,7 @@ impl Trace {
         spans
     }
 
-    /// Waits for a span whose ancestors have these names.
+    /// Waits for a span with ancestors of these names.
     async fn expect_path(&self, path: &[&str]) {
         let found = eventually("the spans arrive", async || {
             let spans = self.spans();

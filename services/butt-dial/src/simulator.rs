@@ -16,7 +16,7 @@ pub async fn run(options: Options) -> Result<bool, StartError> {
     let address = SocketAddr::from(([127, 0, 0, 1], options.port));
     let started = Simulator::start(address).await;
     let simulator = started.map_err(|error| StartError::Io {
-        what: format!("the simulator on {address}"),
+        resource: format!("the simulator on {address}"),
         error,
     })?;
     let base = simulator.base_url();

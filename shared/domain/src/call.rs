@@ -205,7 +205,7 @@ pub struct CallInfo {
     pub limit_at: Timestamp,
 }
 
-/// Who handled a finished call for the agent. The values are stored with the call.
+/// The handler of a finished call: the agent or its voicemail. The values are stored with the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HandledBy {

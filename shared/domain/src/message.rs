@@ -50,7 +50,7 @@ pub enum Status {
     Sending,
     /// The carrier has accepted the message and returned its id.
     Accepted,
-    /// Refused by the carrier, or by a rule after acceptance. Nothing was delivered.
+    /// Refused by the carrier, or by a rule after acceptance. The recipient did not get it.
     Failed,
     /// The carrier may have accepted the message. The reconciler looks it up.
     Unknown,

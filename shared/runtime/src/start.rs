@@ -25,10 +25,11 @@ pub struct Prepared {
 pub fn prepare(config: Config) -> LocalBoxFuture<'static, Result<Prepared, StartError>> {
     let prepare = async move {
         let requested = SocketAddr::new(config.host, config.port);
-        let what = || format!("the port {requested} (PORT, HOST)");
-        let listener = http::bind(requested)
-            .await
-            .map_err(|error| StartError::Io { what: what(), error })?;
+        let resource = || format!("the port {requested} (PORT, HOST)");
+        let listener = http::bind(requested).await.map_err(|error| StartError::Io {
+            resource: resource(),
+            error,
+        })?;
         let platform = Platform::assemble(config, Lifecycle::new(), listener.address.port()).await?;
         Ok(Prepared { platform, listener })
     };

@@ -1,4 +1,4 @@
-//! What every test has, in any deployment: an account, the simulated carriers, and the database.
+//! The context of every test, in any deployment: an account, the simulated carriers, and the database.
 
 use std::time::Duration;
 

@@ -46,7 +46,7 @@ const MESSAGES: [(&str, &str, &str, &str); 3] = [
 /// Runs the demo. Returns true only if all messages arrived.
 pub async fn run() -> Result<bool, StartError> {
     let directory = tempfile::tempdir().map_err(|error| StartError::Io {
-        what: "a directory for the demo".into(),
+        resource: "a directory for the demo".into(),
         error,
     })?;
     let data = directory.path().display().to_string();

@@ -7,61 +7,21 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use butt_dial_domain::ports::bus::{Appended, BusError, Headers};
+use butt_dial_domain::ports::bus::{Appended, BusError};
 use futures::{
     FutureExt as _,
-    future::{BoxFuture, Shared, WeakShared},
+    future::{BoxFuture, Shared},
 };
 use sqlx::SqliteConnection;
 
-use super::log::{Log, Route, WriteTransaction, unavailable};
-
-/// The limits of one transaction, so that other writers of the database are not blocked for long.
-const MAX_GROUP: usize = 256;
-const MAX_GROUP_BYTES: usize = 4_194_304;
-
-/// A message to append.
-pub(super) struct Append {
-    pub(super) subject: String,
-    pub(super) id: String,
-    pub(super) headers: Headers,
-    pub(super) payload: bytes::Bytes,
-}
+use super::{
+    log::{Log, Route, WriteTransaction, unavailable},
+    pending_group::{Append, Group, PendingGroup, Results},
+};
 
 /// The last sequence of each stream that a transaction has appended to. The transaction holds the write lock, so no
 /// other writer changes them.
 type LastSequences = BTreeMap<String, i64>;
-
-/// The results of a group, in its order.
-type Results = Arc<[Result<Appended, BusError>]>;
-
-/// A group of appends that waits for the write lock. The callers own it together: when one is cancelled, the others
-/// still drive it; when all are cancelled, it is dropped.
-pub(super) struct PendingGroup {
-    group: Arc<Mutex<Group>>,
-    results: WeakShared<BoxFuture<'static, Results>>,
-}
-
-#[derive(Default)]
-struct Group {
-    appends: Vec<Append>,
-    bytes: usize,
-    /// The transaction has begun; no more appends can join.
-    closed: bool,
-}
-
-impl Group {
-    fn has_room_for(&self, append: &Append) -> bool {
-        !self.closed && self.appends.len() < MAX_GROUP && self.bytes + append.payload.len() <= MAX_GROUP_BYTES
-    }
-
-    /// Adds the append and returns its index in the group.
-    fn add(&mut self, append: Append) -> usize {
-        self.bytes += append.payload.len();
-        self.appends.push(append);
-        self.appends.len() - 1
-    }
-}
 
 impl Log {
     pub(super) async fn append(self: &Arc<Self>, append: Append) -> Result<Appended, BusError> {

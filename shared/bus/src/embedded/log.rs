@@ -13,7 +13,7 @@ use butt_dial_domain::{
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
-use super::group_commit::PendingGroup;
+use super::pending_group::PendingGroup;
 use crate::{
     subject::matches,
     validation::{check_pattern, no_stream_for, unknown_stream},

@@ -5,6 +5,7 @@ mod group_commit;
 mod live;
 mod log;
 mod log_reader;
+mod pending_group;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +19,7 @@ use futures::{StreamExt as _, stream::BoxStream};
 use sqlx::SqlitePool;
 use tokio::time::timeout;
 
-use self::{group_commit::Append, live::Live, log::Log, log_reader::Reader};
+use self::{live::Live, log::Log, log_reader::Reader, pending_group::Append};
 use crate::validation::{check_message, check_pattern};
 
 pub struct EmbeddedBus {

@@ -42,7 +42,7 @@ async fn recover(bus: &NatsBus) {
     let start = Instant::now();
     while bus.check().await.is_err() {
         assert!(start.elapsed() < Duration::from_secs(20), "does not recover");
-        tokio::time::sleep(Duration::from_millis(5)).await; // a pause between two polls, not a synchronization
+        tokio::time::sleep(Duration::from_millis(5)).await; // not a synchronisation: a pause between two polls
     }
 }
 

@@ -121,7 +121,7 @@ mod tests {
             assert_eq!(started.elapsed(), PUBLISH_TIMEOUT, "{kind:?}");
             assert_eq!(appended(&bench), 0, "{kind:?}");
             bench.messaging.bus.refuses_appends.store(false, Ordering::SeqCst);
-            tokio::time::sleep(2 * RETRY_PAUSE).await;
+            tokio::time::sleep(2 * RETRY_PAUSE).await; // not a synchronisation: time is paused
             assert!(appended(&bench) > 0, "{kind:?}: published in the background");
             tokio::time::resume();
         }

@@ -24,7 +24,7 @@ pub struct Quota {
 pub enum RateLimitDecision {
     /// One unit was taken from every quota.
     Granted,
-    /// Nothing was taken from any quota.
+    /// No quota was changed.
     Denied {
         /// The index of the quota with the longest wait.
         quota: usize,

@@ -1,6 +1,6 @@
 //! The reservation stage: takes from the rate limits, then writes the message, its idempotency key, its attempt and the
-//! reserved money in one statement. Nothing leaves before that. What was taken from the limits is given back if the message
-//! is not accepted.
+//! reserved money in one statement. No request to the carrier is made before that. The limits are given back if the message is
+//! not accepted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -162,7 +162,7 @@ async fn accept(outbound: &Outbound, send: Arc<AcceptedSend>) -> Result<Acceptan
     outbound.store.accept_send(send).await
 }
 
-/// Marks a message as failed that was not sent and whose acceptance may have been committed. The reconciler must not find
+/// Marks an unsent message as failed. Its acceptance may have been committed. The reconciler must not find
 /// it: its repeat with a key could be the first request to the carrier.
 async fn withdraw(outbound: Arc<Outbound>, id: MessageId) {
     let result = SendResult::Failed {

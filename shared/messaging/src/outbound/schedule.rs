@@ -20,7 +20,7 @@ pub(super) async fn schedule(
 ) -> Result<SendReceipt, Failure> {
     let message = compliant.message;
     let agent = &message.profile.agent;
-    // Another time makes another request. A retry has a time of its own and is still the same request.
+    // Another time makes another request. A retry has another time and is still the same request.
     let time = (!message.retry_later).then(|| at.timestamp());
     let request_hash = outbound
         .vault

@@ -1,4 +1,4 @@
-//! The event that tells an agent the outcome of a message after its send was answered `pending`.
+//! The event with the outcome of a message after its send was answered `pending`.
 
 use butt_dial_domain::{AgentId, Channel, MessageId, message::Status};
 use butt_dial_store::{EventReason, NewEvent, SendResult, StoreError};

@@ -30,7 +30,7 @@ const MAX_PROMPT: usize = 20_000;
 /// The limit of Stripe, Knock and Resend, within a byte.
 const MAX_KEY: usize = 255;
 
-/// A message whose fields are all valid.
+/// A message with valid fields.
 pub(super) struct ValidMessage {
     pub id: MessageId,
     /// `None`: now.

@@ -110,7 +110,7 @@ fn key_file(data_dir: &Path) -> Result<String, StartError> {
     use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let path = data_dir.join(KEY_FILE);
     let failed = |error| StartError::Io {
-        what: format!("the encryption key {}", path.display()),
+        resource: format!("the encryption key {}", path.display()),
         error,
     };
     std::fs::create_dir_all(data_dir).map_err(failed)?;

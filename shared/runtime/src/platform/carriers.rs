@@ -66,7 +66,7 @@ async fn start_simulator(port: u16) -> Result<Simulator, StartError> {
         started => started,
     }
     .map_err(|error| StartError::Io {
-        what: "the carriers' simulator".into(),
+        resource: "the carriers' simulator".into(),
         error,
     })
 }

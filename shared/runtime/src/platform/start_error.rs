@@ -20,11 +20,11 @@ pub enum StartError {
     Kv(String),
     #[error(
         "CREDENTIALS_ENCRYPTION_KEY is not the key that encrypts this database. Set the key of the first start (if it was never \
-         set, the key is in the file encryption.key of DATA_DIR). Nothing was changed"
+         set, the key is in the file encryption.key of DATA_DIR). The database is unchanged"
     )]
     WrongKey,
-    #[error("{what}: {error}")]
-    Io { what: String, error: io::Error },
+    #[error("{resource}: {error}")]
+    Io { resource: String, error: io::Error },
     #[error("{0}")]
     Other(String),
 }

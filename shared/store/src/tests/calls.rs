@@ -159,7 +159,7 @@ both_engines! {
         assert_eq!(db.open_call(&again).await.unwrap(), call);
         // .. by its carrier id, ..
         assert_eq!(db.open_call(&inbound_call(&agent, "CA1")).await.unwrap(), call);
-        // .. and by its id first.
+        // Found by its id first.
         let second = db.open_call(&inbound_call(&agent, "CA2")).await.unwrap();
         let both = CallEntry { carrier_id: Some("CA2".into()), ..first };
         assert_eq!(db.open_call(&both).await.unwrap(), call);

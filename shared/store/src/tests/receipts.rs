@@ -316,7 +316,7 @@ both_engines! {
         assert_eq!(due(morning()).await, 0);
         receive(db, vec![receipt("SM1", DeliveryStatus::Delivered)]).await;
         assert_eq!(due(morning()).await, 1);
-        // .. and after it.
+        // The second receipt arrives after it.
         let id = sending(db, &agent, "k2").await;
         receive(db, vec![receipt_with_id(&id, "SM2", DeliveryStatus::Sent)]).await;
         assert_eq!(due(morning()).await, 0, "it is being sent");
