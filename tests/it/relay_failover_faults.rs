@@ -126,7 +126,7 @@ async fn keeps_transferred_call_after_relay_crash_servers() {
     let redis = &cluster.backends().redis;
     let call_id = CallId::from(id.as_str());
     redis
-        .say(&format!("SADD {} {call_id}", keys::relay_calls(&relay)))
+        .run_command(&format!("SADD {} {call_id}", keys::relay_calls(&relay)))
         .await;
     redis.run_command(&format!("SADD {} {relay}", keys::RELAYS)).await;
     wait_until_unregistered(&mut cluster, &relay).await;
