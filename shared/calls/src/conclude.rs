@@ -199,7 +199,7 @@ mod tests {
     use butt_dial_domain::{call::Recording, clock::Timestamp};
 
     use super::*;
-    use crate::testing::{completed, inbound_state};
+    use crate::tests::{completed, inbound_state};
 
     #[test]
     fn silence_after_the_beep_is_no_message() {

@@ -34,7 +34,7 @@ pub mod socket_ticket;
 pub mod state;
 mod state_store;
 #[cfg(test)]
-mod testing;
+mod tests;
 mod transcript;
 pub mod transfer;
 pub mod voicemail;

@@ -136,7 +136,7 @@ pub async fn list(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Bench;
+    use crate::tests::Bench;
 
     #[tokio::test]
     async fn finds_a_call_by_either_id_for_its_agent_only() {

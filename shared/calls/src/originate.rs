@@ -160,7 +160,7 @@ mod tests {
     use butt_dial_identity::on_behalf_of;
 
     use super::*;
-    use crate::testing::Bench;
+    use crate::tests::Bench;
 
     async fn request(bench: &Bench) -> OriginateRequest {
         let caller = on_behalf_of(&bench.calls.store, &bench.agent.id).await.unwrap();
