@@ -123,9 +123,13 @@ mod tests {
         Simulator::start(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap()
     }
 
-    fn connected(pairs: &[(&str, &str)], simulator: Option<&Simulator>) -> Result<AiClients, String> {
+    fn install_tls() {
         // Fails when another test of this process has installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+
+    fn connected(pairs: &[(&str, &str)], simulator: Option<&Simulator>) -> Result<AiClients, String> {
+        install_tls();
         let env = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         let config = Config::from_parts(None, env, Deployment::SingleProcess).ok().unwrap();
         connect(&config.ai_vendors, simulator, &http::loopback_client().unwrap()).map_err(|error| error.to_string())
@@ -208,6 +212,7 @@ mod tests {
     #[test]
     fn manifests_declare_the_services_that_connect_returns() {
         use butt_dial_providers::AiService::{LanguageModel, Speech};
+        install_tls();
         let http = http::loopback_client().unwrap();
         for vendor in VENDORS {
             let credentials = vendor.simulated_credentials("http://127.0.0.1:1");
