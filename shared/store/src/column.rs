@@ -9,18 +9,34 @@ pub struct UnknownValue {
     pub value: String,
 }
 
-/// Implements the decoding of a text column (`#[sqlx(try_from = "String")]`) for an enum that derives `strum::EnumString`.
+/// Implements the decoding of a text column for an enum that derives `strum::EnumString`. Not `#[sqlx(try_from = "String")]`:
+/// sqlx replaces the error of that conversion by "unprintable error", without the value.
 macro_rules! text_column {
     ($type:ty, $table:literal, $column:literal) => {
-        impl TryFrom<String> for $type {
-            type Error = $crate::column::UnknownValue;
+        impl<DB: sqlx::Database> sqlx::Type<DB> for $type
+        where
+            String: sqlx::Type<DB>,
+        {
+            fn type_info() -> DB::TypeInfo {
+                <String as sqlx::Type<DB>>::type_info()
+            }
 
-            fn try_from(value: String) -> Result<Self, Self::Error> {
-                value.parse().map_err(|_| $crate::column::UnknownValue {
+            fn compatible(info: &DB::TypeInfo) -> bool {
+                <String as sqlx::Type<DB>>::compatible(info)
+            }
+        }
+
+        impl<'r, DB: sqlx::Database> sqlx::Decode<'r, DB> for $type
+        where
+            String: sqlx::Decode<'r, DB>,
+        {
+            fn decode(value: DB::ValueRef<'r>) -> Result<Self, sqlx::error::BoxDynError> {
+                let value = <String as sqlx::Decode<'r, DB>>::decode(value)?;
+                Ok(value.parse().map_err(|_| $crate::column::UnknownValue {
                     table: $table,
                     column: $column,
                     value,
-                })
+                })?)
             }
         }
     };

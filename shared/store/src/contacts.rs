@@ -58,27 +58,21 @@ pub struct ContactState {
 #[derive(sqlx::FromRow)]
 struct ContactRow {
     suppression: Option<String>,
-    consent: Option<String>,
+    consent: Option<ConsentStatus>,
     last_inbound_at: Option<Timestamp>,
     recipient_agent: Option<String>,
     prior_request: Option<String>,
 }
 
-impl TryFrom<ContactRow> for ContactState {
-    type Error = StoreError;
-
-    fn try_from(row: ContactRow) -> Result<Self, StoreError> {
-        Ok(Self {
+impl From<ContactRow> for ContactState {
+    fn from(row: ContactRow) -> Self {
+        Self {
             suppression: row.suppression,
-            consent: row
-                .consent
-                .map(ConsentStatus::try_from)
-                .transpose()
-                .map_err(StoreError::UnknownValue)?,
+            consent: row.consent,
             last_inbound_at: row.last_inbound_at,
             recipient_agent: row.recipient_agent.map(AgentId::from),
             prior_request: row.prior_request.map(MessageId::from),
-        })
+        }
     }
 }
 
@@ -131,7 +125,7 @@ pub(crate) async fn find_in_postgres(
         .bind(Json(&*queries))
         .fetch_all(&db)
         .await?;
-    rows.into_iter().map(ContactState::try_from).collect()
+    Ok(rows.into_iter().map(ContactState::from).collect())
 }
 
 pub(crate) async fn find_in_sqlite(
@@ -139,7 +133,7 @@ pub(crate) async fn find_in_sqlite(
     queries: Arc<[ContactQuery]>,
 ) -> Result<Vec<ContactState>, StoreError> {
     let rows: Vec<ContactRow> = sqlx::query_as(FIND.sqlite).bind(Json(&*queries)).fetch_all(&db).await?;
-    rows.into_iter().map(ContactState::try_from).collect()
+    Ok(rows.into_iter().map(ContactState::from).collect())
 }
 
 impl Store {

@@ -56,9 +56,7 @@ pub struct AgentEvent {
     #[sqlx(rename = "type")]
     pub kind: String,
     pub channel: Option<String>,
-    #[sqlx(try_from = "String")]
     pub state: EventState,
-    #[sqlx(try_from = "String")]
     pub reason: EventReason,
     #[sqlx(json)]
     pub data: Value,

@@ -50,7 +50,6 @@ pub struct ScheduledSend {
     pub request_hash: String,
     /// Encrypted; `None` once it is closed.
     pub request: Option<Vec<u8>>,
-    #[sqlx(try_from = "String")]
     pub state: ScheduledState,
     pub failure: Option<String>,
     pub due_at: Timestamp,

@@ -103,6 +103,14 @@ both_engines! {
         assert_eq!(take(db, &agent, None, 10).await, [expected]);
     }
 
+    async fn reports_unknown_reason(db: &Database) {
+        let agent = new_agent(db).await;
+        assert!(append(db, &agent, "e1", None).await.unwrap());
+        db.execute("UPDATE events SET reason = 'odd'").await;
+        let error = db.find_event(&agent.id, "e1").await.unwrap_err();
+        assert_eq!(error.to_string(), "table events, column reason: unknown value \"odd\"");
+    }
+
     async fn duplicate_event_id_leaves_no_gap(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
         assert!(append(db, &agent, "e1", None).await.unwrap());

@@ -27,7 +27,8 @@ const FILL: [&str; 11] = [
         SELECT 'm' || n, 'o', 'a' || n % 5000, 'sms', 's', 'r', 'k' || n, 'h', 'b', 'accepted', 'allow', 'simulator',
             'SM' || n, 0, 0, '2026-11-22', 1, now(), now() FROM generate_series({rows}) n",
     "INSERT INTO events (agent_id, seq, id, type, channel, state, reason, data, created_at, contact, content)
-        SELECT 'a' || CASE WHEN n % 4 = 0 THEN 7 ELSE n % 49 END, n, 'e' || n, 't', 'sms', CASE WHEN n % 4 = 0 THEN 'waiting' ELSE 'delivered' END, 'r', '{}',
+        SELECT 'a' || CASE WHEN n % 4 = 0 THEN 7 ELSE n % 49 END, n, 'e' || n, 't', 'sms', CASE WHEN n % 4 = 0 THEN 'waiting' ELSE 'delivered' END,
+            'agent_offline', '{}',
             now(), '+1' || n % 99, CASE WHEN n % 4 = 0 THEN decode('00', 'hex') END
         FROM generate_series({rows}) n WHERE n % 49 > 0",
     "INSERT INTO deliveries (agent_id, due_at, generation)
