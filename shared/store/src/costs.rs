@@ -4,8 +4,7 @@ use butt_dial_domain::{CallId, MessageId, Micros, clock::Timestamp, limits::Limi
 
 use crate::{
     Store, StoreError,
-    call_row::CallRow,
-    calls::Call,
+    call_row::{Call, CallRow},
     charges::{Account, Charges},
     engine::{Sql, Tx, in_tx, with_timeout},
 };

@@ -6,7 +6,7 @@ use butt_dial_domain::{
 };
 
 use super::{CallChange, Conclusion};
-use crate::calls::{Call, stored_time};
+use crate::{call_row::Call, calls::stored_time};
 
 /// Each field takes the highest, or the earliest, reported value: so the order of the reports does not matter.
 impl Call {

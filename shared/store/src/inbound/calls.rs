@@ -14,8 +14,8 @@ use sqlx::types::Json;
 use super::json;
 use crate::{
     StoreError,
-    call_row::CallRow,
-    calls::{Call, CallEntry, insert, storable},
+    call_row::{Call, CallRow},
+    calls::{CallEntry, insert, storable},
     engine::{Sql, Tx, in_tx},
 };
 

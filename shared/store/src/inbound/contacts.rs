@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::{InboundRow, StatusTransition, json};
 use crate::{
     StoreError,
-    contacts::{ConsentStatus, UNREACHABLE},
+    contact_state::ConsentStatus,
+    contacts::UNREACHABLE,
     engine::{Sql, Tx, in_tx},
 };
 

@@ -1,29 +1,22 @@
 //! The two writes of every send: `accept_send` before the request to the carrier, `settle_send` after its outcome is known.
 //! Each is one round trip on Postgres, shared by concurrent sends (group commit).
 
+pub(crate) mod batchers;
 mod postgres;
 mod rows;
-mod sqlite;
+pub(crate) mod sqlite;
 
 use std::{collections::HashSet, sync::Arc};
 
+use crate::{Store, StoreError};
 use butt_dial_domain::{
     AgentId, Channel, MessageId, OrgId,
     clock::Timestamp,
     limits::Limits,
     message::{Status, ThreadRef},
 };
-use tokio_util::task::TaskTracker;
-
-use crate::{
-    Store, StoreError,
-    contacts::{self, ContactQuery, ContactState},
-    engine::Engine,
-    group_commit::Batcher,
-};
 
 pub(crate) use rows::time_text;
-pub(crate) use sqlite::TEMP_TABLES;
 
 /// A message that passed every check, with everything that is stored before it is sent.
 #[derive(Clone, bon::Builder)]
@@ -121,81 +114,17 @@ impl SendResult {
     }
 }
 
-/// The batchers of a store.
-#[derive(Clone)]
-pub(crate) struct Batchers {
-    pub(crate) contact: Batcher<ContactQuery, ContactState>,
-    writes: Writes,
-}
-
-#[derive(Clone)]
-enum Writes {
-    /// Postgres runs both at the same time.
-    Separate {
-        accept: Batcher<Arc<AcceptedSend>, Option<Acceptance>>,
-        settle: Batcher<SettledSend, bool>,
-    },
-    /// SQLite has one writer: both share its transactions.
-    Shared(Batcher<Write, Written>),
-}
-
+/// A write that shares a transaction of SQLite.
 #[derive(Clone)]
 enum Write {
     Accept(Arc<AcceptedSend>),
     Settle(SettledSend),
 }
 
+/// The result of a write.
 enum Written {
     Accepted(Option<Acceptance>),
     Settled(bool),
-}
-
-impl Batchers {
-    pub fn start(engine: &Engine, tasks: &TaskTracker) -> Self {
-        match engine {
-            Engine::Postgres(pool) => {
-                let (a, b, c) = (pool.clone(), pool.clone(), pool.clone());
-                Self {
-                    contact: Batcher::start(tasks, move |queries| contacts::find_in_postgres(a.clone(), queries)),
-                    writes: Writes::Separate {
-                        accept: Batcher::start(tasks, move |items| postgres::accept(b.clone(), items)),
-                        settle: Batcher::start(tasks, move |items| postgres::settle(c.clone(), items)),
-                    },
-                }
-            }
-            Engine::Sqlite { read, write } => {
-                let (read, write) = (read.clone(), write.clone());
-                Self {
-                    contact: Batcher::start(tasks, move |queries| contacts::find_in_sqlite(read.clone(), queries)),
-                    writes: Writes::Shared(Batcher::start(tasks, move |items| sqlite::write(write.clone(), items))),
-                }
-            }
-        }
-    }
-
-    async fn accept(&self, send: Arc<AcceptedSend>) -> Result<Option<Acceptance>, StoreError> {
-        match &self.writes {
-            Writes::Separate { accept, .. } => accept.submit(send).await,
-            Writes::Shared(group) => match group.submit(Write::Accept(send)).await? {
-                Written::Accepted(acceptance) => Ok(acceptance),
-                Written::Settled(_) => Err(wrong_kind()),
-            },
-        }
-    }
-
-    async fn settle(&self, settled: SettledSend) -> Result<bool, StoreError> {
-        match &self.writes {
-            Writes::Separate { settle, .. } => settle.submit(settled).await,
-            Writes::Shared(group) => match group.submit(Write::Settle(settled)).await? {
-                Written::Settled(is_settled) => Ok(is_settled),
-                Written::Accepted(_) => Err(wrong_kind()),
-            },
-        }
-    }
-}
-
-fn wrong_kind() -> StoreError {
-    StoreError::Shared("the result belongs to another kind of write".into())
 }
 
 impl Store {

@@ -1,0 +1,121 @@
+//! The state of a contact that a send depends on: suppressions, consent, the WhatsApp window and the prior request with the
+//! same idempotency key. Read in one round trip, which concurrent sends share.
+
+use std::sync::Arc;
+
+use butt_dial_domain::{AgentId, Channel, ChannelId, MessageId, OrgId, clock::Timestamp};
+use serde::Serialize;
+use sqlx::{PgPool, SqlitePool, types::Json};
+
+use crate::{StoreError, column::text_column, engine::Sql};
+
+/// The consent of a contact on a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum ConsentStatus {
+    Granted,
+    Revoked,
+}
+
+impl ConsentStatus {
+    pub(crate) fn from_granted(granted: bool) -> Self {
+        if granted { Self::Granted } else { Self::Revoked }
+    }
+}
+
+text_column!(ConsentStatus, "consents", "status");
+
+/// The state of a contact before a send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContactState {
+    /// The reason of a suppression, if there is one.
+    pub suppression: Option<String>,
+    /// `None`: never recorded.
+    pub consent: Option<ConsentStatus>,
+    pub last_inbound_at: Option<Timestamp>,
+    /// The agent of the same organization that owns the address. It may be the sender itself.
+    pub recipient_agent: Option<AgentId>,
+    /// The message of the prior request with the same idempotency key.
+    pub prior_request: Option<MessageId>,
+}
+
+#[derive(sqlx::FromRow)]
+struct ContactRow {
+    suppression: Option<String>,
+    consent: Option<ConsentStatus>,
+    last_inbound_at: Option<Timestamp>,
+    recipient_agent: Option<String>,
+    prior_request: Option<String>,
+}
+
+impl From<ContactRow> for ContactState {
+    fn from(row: ContactRow) -> Self {
+        Self {
+            suppression: row.suppression,
+            consent: row.consent,
+            last_inbound_at: row.last_inbound_at,
+            recipient_agent: row.recipient_agent.map(AgentId::from),
+            prior_request: row.prior_request.map(MessageId::from),
+        }
+    }
+}
+
+/// The key of a contact state. Concurrent queries share a round trip.
+#[derive(Clone, Serialize)]
+pub(crate) struct ContactQuery {
+    pub org_id: OrgId,
+    pub agent_id: AgentId,
+    pub channel_id: ChannelId,
+    pub channel: Channel,
+    pub address: String,
+    pub idempotency_key: String,
+}
+
+// Returns a row per query, in the order of the queries.
+const FIND: Sql = Sql {
+    postgres: "SELECT
+            (SELECT reason FROM suppressions s WHERE s.org_id = i.org_id AND s.address = i.address
+                AND s.channel IN ('*', i.channel) ORDER BY s.channel LIMIT 1) AS suppression,
+            (SELECT status FROM consents c WHERE c.org_id = i.org_id AND c.address = i.address
+                AND c.channel = i.channel) AS consent,
+            (SELECT last_inbound_at FROM inbound_windows w WHERE w.channel_id = i.channel_id
+                AND w.address = i.address) AS last_inbound_at,
+            (SELECT k.agent_id FROM channels k WHERE k.channel = i.channel AND k.address = i.address
+                AND k.org_id = i.org_id) AS recipient_agent,
+            (SELECT id FROM messages m WHERE m.agent_id = i.agent_id AND m.idempotency_key = i.key) AS prior_request
+        FROM ROWS FROM (jsonb_to_recordset($1) AS (org_id TEXT, address TEXT, channel TEXT, channel_id TEXT, agent_id TEXT,
+            idempotency_key TEXT)) WITH ORDINALITY AS i (org_id, address, channel, channel_id, agent_id, key, n)
+        ORDER BY i.n",
+    sqlite: "SELECT
+            (SELECT reason FROM suppressions s WHERE s.org_id = i.value ->> 'org_id'
+                AND s.address = i.value ->> 'address' AND s.channel IN ('*', i.value ->> 'channel')
+                ORDER BY s.channel LIMIT 1) AS suppression,
+            (SELECT status FROM consents c WHERE c.org_id = i.value ->> 'org_id' AND c.address = i.value ->> 'address'
+                AND c.channel = i.value ->> 'channel') AS consent,
+            (SELECT last_inbound_at FROM inbound_windows w WHERE w.channel_id = i.value ->> 'channel_id'
+                AND w.address = i.value ->> 'address') AS last_inbound_at,
+            (SELECT k.agent_id FROM channels k WHERE k.channel = i.value ->> 'channel'
+                AND k.address = i.value ->> 'address' AND k.org_id = i.value ->> 'org_id') AS recipient_agent,
+            (SELECT id FROM messages m WHERE m.agent_id = i.value ->> 'agent_id'
+                AND m.idempotency_key = i.value ->> 'idempotency_key') AS prior_request
+        FROM jsonb_each($1) AS i ORDER BY i.key",
+};
+
+pub(crate) async fn find_in_postgres(
+    db: PgPool,
+    queries: Arc<[ContactQuery]>,
+) -> Result<Vec<ContactState>, StoreError> {
+    let rows: Vec<ContactRow> = sqlx::query_as(FIND.postgres)
+        .bind(Json(&*queries))
+        .fetch_all(&db)
+        .await?;
+    Ok(rows.into_iter().map(ContactState::from).collect())
+}
+
+pub(crate) async fn find_in_sqlite(
+    db: SqlitePool,
+    queries: Arc<[ContactQuery]>,
+) -> Result<Vec<ContactState>, StoreError> {
+    let rows: Vec<ContactRow> = sqlx::query_as(FIND.sqlite).bind(Json(&*queries)).fetch_all(&db).await?;
+    Ok(rows.into_iter().map(ContactState::from).collect())
+}
