@@ -1,9 +1,9 @@
 //! The bodies of error responses over HTTP: every one is an envelope with a code, and none quotes Rust types or a parser.
 
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Gateways, RequestExt as _};
+use crate::support::{Gateways, HttpSession, RequestExt as _};
 
 /// Phrases of serde and names of Rust types.
 const INTERNAL_PHRASES: [&str; 10] = [
@@ -159,14 +159,13 @@ profiles! {
 
 profiles! {
     async fn mcp_errors_carry_the_envelope_as_data(cluster: &Cluster) {
-        let call = |params| json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
-        let session = crate::support::HttpSession::open(&cluster.gateways, "/mcp", &cluster.account.token).await;
-        let reply = session.post(&cluster.gateways, &call(json!({ "name": "nothing" }))).await;
-        assert_eq!(reply.body["error"]["data"]["code"], "NOT_FOUND", "{}", reply.text);
-        let params = json!({ "name": "comms_list_events", "arguments": { "cursor": [] } });
-        let reply = session.post(&cluster.gateways, &call(params)).await;
-        let text = reply.body["result"]["content"][0]["text"].as_str().unwrap_or_default();
-        let envelope: serde_json::Value = serde_json::from_str(text).unwrap();
+        let session = HttpSession::open(&cluster.gateways, "/mcp", &cluster.account.token).await;
+        let call = async |params| session.call(&cluster.gateways, "tools/call", params).await;
+        let unknown = call(json!({ "name": "nothing" })).await;
+        assert_eq!(unknown["error"]["data"]["code"], "NOT_FOUND", "{unknown}");
+        let refused = call(json!({ "name": "comms_list_events", "arguments": { "cursor": [] } })).await;
+        let text = refused["result"]["content"][0]["text"].as_str().unwrap_or_default();
+        let envelope: Value = serde_json::from_str(text).unwrap();
         assert_eq!(
             (&envelope["code"], &envelope["error"]),
             (&json!("INVALID_ARGUMENT"), &json!("cursor must be text or a whole number"))
