@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_alone_are_wishes() {
+    fn detects_keyword_alone() {
         for text in [
             "STOP",
             " stop ",
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn words_in_a_sentence_are_messages() {
+    fn ignores_keyword_in_sentence() {
         for text in [
             "",
             "🛑",

@@ -216,7 +216,7 @@ async fn sends_credentials_to_the_carrier_only() {
 async fn refuses_private_addresses() {
     let (carrier, inside) = (Server::start().await, Server::start().await);
     let guarded = Egress::new(false);
-    let forbidden = Err(FetchError::Permanent("an address that is not called"));
+    let forbidden = Err(FetchError::Permanent("an address that is not allowed"));
     let direct = fetch_with(&guarded, inside.url("/bytes/5"), false, LIMITS).await;
     assert_eq!(direct, forbidden);
     let onward = carrier.url(&format!("/to/{}", inside.url("/bytes/5")));
@@ -229,7 +229,7 @@ async fn refuses_private_addresses() {
             "{elsewhere}"
         );
     }
-    // The carrier itself may be in one, where the operator has set it so.
+    // The carrier itself may have a private address, set by the operator.
     let own = fetch_with(&guarded, carrier.url("/redirects/0"), true, LIMITS).await;
     assert_eq!(own.unwrap().bytes.len(), 3);
     assert!(inside.take_calls().is_empty());
