@@ -91,7 +91,7 @@ async fn killed_before_reservation_nothing_was_sent_servers() {
     // Redis blocks writes; reads, such as the lockout check, pass.
     cluster.backends().redis.run_command("CLIENT PAUSE 60000 WRITE").await;
     let context = cluster.context();
-    kill_in_mid_send(&mut cluster, &message, finishes_stage("clear", &context)).await;
+    kill_in_mid_send(&mut cluster, &message, finishes_stage("comply", &context)).await;
     cluster.backends().redis.run_command("CLIENT UNPAUSE").await;
     retry_sends_it(&cluster, &message).await;
 }
@@ -101,7 +101,7 @@ async fn kill_before_insert(cluster: &mut ProcessCluster, message: &Value) -> Wr
     let mut barrier = WriteBarrier::install(&cluster.database_url, "messages").await;
     let context = cluster.context();
     let moment = async {
-        finishes_stage("clear", &context).await;
+        finishes_stage("comply", &context).await;
         barrier.wait_until_reached().await;
     };
     kill_in_mid_send(cluster, message, moment).await;
@@ -131,11 +131,11 @@ async fn killed_after_insert_message_is_unconfirmed_servers() {
 async fn kill_at_the_carrier(
     cluster: &mut ProcessCluster,
     vendor: &'static str,
-    misbehaviour: InjectedFault,
+    fault: InjectedFault,
     message: &Value,
 ) {
     let before = cluster.carriers.requests_total(vendor);
-    cluster.carriers.inject_fault(vendor, misbehaviour, 1);
+    cluster.carriers.inject_fault(vendor, fault, 1);
     let carriers = cluster.carriers.clone();
     let requested = eventually("the carrier gets the request", async || {
         (carriers.requests_total(vendor) > before).then_some(())
@@ -171,10 +171,10 @@ async fn killed_after_carrier_accepted_is_accepted_once_servers() {
 /// again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_during_request_email_is_sent_once_servers() {
-    for misbehaviour in [SLOW, InjectedFault::StallBeforeAccept] {
+    for fault in [SLOW, InjectedFault::StallBeforeAccept] {
         let mut cluster = ProcessCluster::with_gateways(2, &[]).await;
         let message = email("ann@example.com", "Only once");
-        kill_at_the_carrier(&mut cluster, "resend", misbehaviour, &message).await;
+        kill_at_the_carrier(&mut cluster, "resend", fault, &message).await;
         let outcome = retry_finds_outcome(&cluster, &message, "accepted").await;
         assert_eq!(
             outcome["providerMessageId"],
