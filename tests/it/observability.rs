@@ -270,7 +270,15 @@ profiles! {
             1.0
         );
         assert_eq!(count("bd_auth_failures_total", &[r#"code="AUTH_INVALID_TOKEN""#]), 1.0);
-        for stage in ["authorize", "clean", "clear", "admit", "dispatch", "record"] {
+        for stage in [
+            "authorize",
+            "validate",
+            "deduplicate",
+            "comply",
+            "reserve",
+            "dispatch",
+            "record",
+        ] {
             let label = format!("stage=\"{stage}\"");
             assert!(
                 count("bd_send_stage_seconds_count", &[label.as_str()]) >= 4.0,

@@ -74,7 +74,15 @@ async fn traced_fleet() -> (ProcessCluster, Trace) {
     (cluster, Trace { id, collector })
 }
 
-const STAGES: [&str; 6] = ["authorize", "clean", "clear", "admit", "dispatch", "record"];
+const STAGES: [&str; 7] = [
+    "authorize",
+    "validate",
+    "deduplicate",
+    "comply",
+    "reserve",
+    "dispatch",
+    "record",
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traces_send_from_mcp_client_to_carrier_servers() {
