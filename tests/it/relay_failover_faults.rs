@@ -130,7 +130,7 @@ async fn keeps_transferred_call_after_relay_crash_servers() {
         .await;
     redis.run_command(&format!("SADD {} {relay}", keys::RELAYS)).await;
     wait_until_unregistered(&mut cluster, &relay).await;
-    expect_carrier_action(&call, &format!("is connected with {BOB}")).await;
+    expect_carrier_action(&call, &format!("connected to {BOB}")).await;
     assert!(call.wait_for_end(WAIT_TIMEOUT).await);
     assert_eq!(call.sessions().len(), 1, "{:?}", call.sessions());
 }

@@ -37,7 +37,7 @@ profiles! {
             let transfer = agent.call("comms_transfer_call", arguments).await.unwrap();
             assert_eq!((&transfer["status"], &transfer["warm"]), (&json!("transferring"), &json!(summary.is_some())));
             hears(&call, "I connect you.").await;
-            expect_carrier_action(&call, &format!("is connected with {BOB}")).await;
+            expect_carrier_action(&call, &format!("connected to {BOB}")).await;
             assert!(call.wait_for_end(WAIT_TIMEOUT).await);
             let whispers = call.transcript().iter().filter(|said| said.text.starts_with("whispers")).count();
             assert_eq!(whispers, usize::from(summary.is_some()), "{:#?}", call.transcript());
@@ -168,7 +168,7 @@ profiles! {
         let bridge = agent.call("comms_bridge_call", arguments).await.unwrap();
         assert_eq!(bridge["to"], ANN, "{bridge}");
         let call = cluster.carriers.wait_for_call(ANN, WAIT_TIMEOUT).await.unwrap();
-        expect_carrier_action(&call, &format!("is connected with {BOB}")).await;
+        expect_carrier_action(&call, &format!("connected to {BOB}")).await;
         assert!(call.wait_for_end(WAIT_TIMEOUT).await);
         assert!(call.heard().is_empty(), "no prompt is played: {:?}", call.heard());
         let record = agent.wait_for_call_end(bridge["callId"].as_str().unwrap()).await;
