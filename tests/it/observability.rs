@@ -125,7 +125,7 @@ async fn expect_no_private_data_in_logs(mut cluster: ProcessCluster) {
         program.terminate().await;
         program.wait_for_exit().await;
         let log = program.log();
-        assert!(log.contains("sent to the carrier"), "the log has events: {log}");
+        assert!(log.contains("carrier request finished"), "the log has events: {log}");
         for text in &private {
             let found = log.lines().find(|line| line.contains(text.as_str()));
             assert!(found.is_none(), "the log contains {text:?}: {found:?}");
@@ -164,7 +164,7 @@ async fn log_contains_message_id() {
     let mut cluster = ProcessCluster::embedded(&[]).await;
     let sent = cluster.rest().await.send(sms(ANN, "Hello")).await.unwrap();
     let logged = eventually("the send is logged", async || {
-        cluster.programs[0].log_event("sent to the carrier")
+        cluster.programs[0].log_event("carrier request finished")
     })
     .await;
     assert_eq!(
