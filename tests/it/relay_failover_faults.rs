@@ -18,7 +18,7 @@ const BOB: &str = "+14155550124";
 const GREETING: &str = "Shall I tell you a story?";
 /// Time until the other relays take over, and the carrier has closed the old socket.
 const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(15);
-const TAKEOVER_RETRY: &str = "an orphaned call can't be taken over yet";
+const TAKEOVER_RETRY: &str = "takeover of an orphaned call failed: it is repeated";
 
 async fn start_call(cluster: &ProcessCluster, agent: &Agent, person: &str) -> (Call, String) {
     cluster.carriers.set_pace(0.3);
@@ -97,7 +97,7 @@ async fn abandons_takeover_rejected_by_carrier_servers() {
         .push(("TWILIO_AUTH_TOKEN".into(), "wrong-token".into()));
     cluster.start(Service::Relay).await;
     let _frozen = cluster.freeze(Service::Relay, 0).await;
-    wait_for_log_events(&cluster.relays[0], "an orphaned call can't be taken over", 1).await;
+    wait_for_log_events(&cluster.relays[0], "takeover of an orphaned call refused by carrier", 1).await;
     wait_until_unregistered(&mut cluster, &relay).await;
     assert_eq!(call.sessions().len(), 1, "{:?}", call.sessions());
 }
