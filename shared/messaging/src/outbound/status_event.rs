@@ -5,6 +5,7 @@ use butt_dial_store::{EventReason, NewEvent, SendResult, StoreError};
 use serde_json::json;
 
 use super::Outbound;
+use crate::delivery::MESSAGE_STATUS;
 
 /// The hint of an unconfirmed message.
 pub const UNCONFIRMED_HINT: &str = "it may or may not have arrived; send it again with a new idempotencyKey only if a duplicate does less harm than a gap";
@@ -39,7 +40,7 @@ pub(super) async fn append_status_event(
     let event = NewEvent {
         agent,
         id: &id,
-        kind: "message.status",
+        kind: MESSAGE_STATUS,
         channel: Some(channel),
         reason: EventReason::AgentOffline,
         data: &data,
