@@ -61,7 +61,7 @@ profiles! {
         hears(&call, &not_reached).await;
         // The agent gets a turn although the caller says nothing.
         let turn = agent.attend(&id).await;
-        assert_eq!(turn["text"], "[nobody could be reached]");
+        assert_eq!(turn["text"], "[the callee could not be reached]");
         agent.reply_to_turn(&turn, "I will tell him.").await.unwrap();
         hears(&call, "I will tell him.").await;
         expect_heard_once(&call, &["I'm an AI assistant.", &not_reached]);

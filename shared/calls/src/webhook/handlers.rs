@@ -28,7 +28,7 @@ use super::{
 const MAX_SOCKET_FAILURES: u64 = 3;
 const FAILURES_WINDOW: Duration = Duration::from_secs(30);
 /// The turn that reports a failed transfer to the agent, in the form of pressed keys.
-const TRANSFER_FAILED: &str = "[nobody could be reached]";
+const TRANSFER_FAILED: &str = "[the callee could not be reached]";
 
 /// Handles every callback except for a new inbound call.
 pub(super) async fn handle(
