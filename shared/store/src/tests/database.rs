@@ -45,6 +45,14 @@ impl Database {
         Self::connect(url, server, None).await
     }
 
+    /// A database on a server without other databases. Postgres forgets dead entries of an index only when no transaction of
+    /// any database is older, so other tests would change what a statement reads.
+    pub async fn postgres_alone() -> Self {
+        let server = Postgres::start().await;
+        let url = server.database().await;
+        Self::connect(url, Some(server), None).await
+    }
+
     async fn connect(url: String, server: Option<Postgres>, directory: Option<Directory>) -> Self {
         let tasks = TaskTracker::new();
         let store = Store::connect(&url, CONNECTIONS, &tasks).await.unwrap();

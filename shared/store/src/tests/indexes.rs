@@ -240,7 +240,7 @@ async fn call(store: &Store, busy: &AgentId, round: u64) {
     let message = MessageId::from(format!("m1{round}"));
     let free = Limits::default();
     store
-        .extend_cost(&message, Micros(1), free, free, morning())
+        .extend_cost(&message, Micros(1), Micros::ZERO, free, free, morning())
         .await
         .unwrap();
     let call = CallId::from(message.as_str());
@@ -302,15 +302,17 @@ both_engines! {
         if !db.is_postgres() {
             return;
         }
-        let agent = new_agent(db).await;
-        stop_autovacuum(db).await;
-        fill(db, 1, GROWN).await;
+        let db = Database::postgres_alone().await;
+        let agent = new_agent(&db).await;
+        stop_autovacuum(&db).await;
+        fill(&db, 1, GROWN).await;
         db.execute("ANALYZE").await;
         let store = db.single_connection_replica().await;
-        let excessive = excessive_reads(db, &store, &agent, 0..ROUNDS).await;
+        let excessive = excessive_reads(&db, &store, &agent, 0..ROUNDS).await;
         assert!(excessive.is_empty(), "{excessive:?}");
         drop(store);
-        delete_messages(db).await;
+        delete_messages(&db).await;
+        db.finish().await;
     }
 
     // Cached plans from the time of small tables without statistics are used while the tables grow.
@@ -318,15 +320,17 @@ both_engines! {
         if !db.is_postgres() {
             return;
         }
-        let agent = new_agent(db).await;
-        stop_autovacuum(db).await;
-        fill(db, 1, YOUNG).await;
+        let db = Database::postgres_alone().await;
+        let agent = new_agent(&db).await;
+        stop_autovacuum(&db).await;
+        fill(&db, 1, YOUNG).await;
         let store = db.single_connection_replica().await;
-        excessive_reads(db, &store, &agent, 0..ROUNDS).await;
-        fill(db, YOUNG + 1, GROWN).await;
-        let excessive = excessive_reads(db, &store, &agent, ROUNDS..2 * ROUNDS).await;
+        excessive_reads(&db, &store, &agent, 0..ROUNDS).await;
+        fill(&db, YOUNG + 1, GROWN).await;
+        let excessive = excessive_reads(&db, &store, &agent, ROUNDS..2 * ROUNDS).await;
         assert!(excessive.is_empty(), "{excessive:?}");
         drop(store);
-        delete_messages(db).await;
+        delete_messages(&db).await;
+        db.finish().await;
     }
 }
