@@ -2,12 +2,17 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use butt_dial_domain::{AgentId, Clock, Code, Failure, ports::kv::Kv};
+use butt_dial_domain::{AgentId, Clock, Code, Failure, clock::Timestamp, ports::kv::Kv};
 use butt_dial_store::{Profile, Store, Token};
 use moka::sync::Cache;
 use subtle::ConstantTimeEq;
 
-use crate::{Caller, Metrics, last_used::LastUsed, lockout::Lockout, token};
+use crate::{
+    Caller, Metrics,
+    last_used::LastUsed,
+    lockout::{Lockout, MAX_FAILURES},
+    token,
+};
 
 /// Bounds how long a revoked token still works on a replica: below the promised second.
 const CACHE_TTL: Duration = Duration::from_millis(800);
@@ -47,7 +52,9 @@ impl Guard {
         }
     }
 
-    /// Verifies the token. Failures count against `peer`; after ten the address is locked out (`AuthLockedOut`).
+    /// Verifies the token. Unknown tokens count against `peer`: after ten, the address is locked out (`AuthLockedOut`) for
+    /// further unknown tokens. Valid tokens are accepted from a locked-out address, because it may belong to a proxy or a
+    /// network with many clients. Revoked and expired tokens do not count: their holder is no guesser.
     pub async fn authenticate(&self, bearer: Option<&str>, peer: IpAddr) -> Result<Arc<Caller>, Failure> {
         let result = self.verify(bearer, peer).await;
         if let Err(failure) = &result {
@@ -57,7 +64,6 @@ impl Guard {
     }
 
     async fn verify(&self, bearer: Option<&str>, peer: IpAddr) -> Result<Arc<Caller>, Failure> {
-        self.lockout.check(peer).await?;
         let Some(secret) = bearer else {
             return Err(Failure::new(
                 Code::AuthMissingHeader,
@@ -75,15 +81,27 @@ impl Guard {
                 self.last_used.note(&caller.principal.token, self.clock.now());
                 Ok(caller)
             }
-            Err(failure) => {
+            Err(failure) if failure.code == Code::AuthInvalidToken => {
+                self.lockout.check(peer).await?;
                 let remaining = self.lockout.record_failure(peer).await?;
-                tracing::info!(code = failure.code.as_str(), remaining, "token refused");
+                tracing::info!(remaining, "unknown token refused");
                 Err(failure.detail("remainingAttempts", remaining))
+            }
+            Err(failure) => {
+                tracing::info!(code = failure.code.as_str(), "invalid token refused");
+                Err(failure.detail("remainingAttempts", MAX_FAILURES))
             }
         }
     }
 
-    /// The outer error is ours (the database does not answer); the inner one is the caller's and counts against the peer.
+    /// Lists the agents with tokens that were revoked or that expired since `since`, each with the time from which on no
+    /// request passes with such a token.
+    pub async fn list_ended_tokens(&self, since: Timestamp) -> Result<Vec<(AgentId, Timestamp)>, Failure> {
+        let ended = self.store.list_ended_tokens(since, self.clock.now()).await?;
+        Ok(ended.into_iter().map(|(agent, at)| (agent, at + CACHE_TTL)).collect())
+    }
+
+    /// The outer error is a failure of the database, the inner one the refusal of the token.
     async fn find_caller(&self, hash: &[u8; 32]) -> Result<Result<Arc<Caller>, Failure>, Failure> {
         let text = hex::encode(hash);
         let orchestrator = self.orchestrator_token_hash.as_deref();

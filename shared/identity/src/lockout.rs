@@ -1,4 +1,5 @@
-//! Lock-out of addresses: ten wrong tokens within 15 minutes lock an address for 15 minutes. All replicas share the count.
+//! Lock-out of addresses that guess: ten unknown tokens within 15 minutes lock an address for 15 minutes. All replicas share the
+//! count. The lock refuses unknown tokens only, so that a guesser does not lock out other clients of the same address.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -15,7 +16,7 @@ use butt_dial_domain::{
 use chrono::SecondsFormat;
 use moka::sync::Cache;
 
-const MAX_FAILURES: u64 = 10;
+pub const MAX_FAILURES: u64 = 10;
 const LOCK_DURATION: Duration = Duration::from_secs(15 * 60);
 /// How long the answer "not locked" is cached.
 const CACHE_TTL: Duration = Duration::from_millis(800);
@@ -35,7 +36,7 @@ impl Lockout {
         }
     }
 
-    /// Fails with `AuthLockedOut` if the address is locked, whatever its token.
+    /// Fails with `AuthLockedOut` if the address is locked.
     pub async fn check(&self, peer: IpAddr) -> Result<(), Failure> {
         let peer = counted_address(peer);
         if self.not_locked.contains_key(&peer) {
@@ -66,6 +67,7 @@ impl Lockout {
                 .map_err(unavailable)?;
             self.kv.delete(&keys::auth_failures(peer)).await.map_err(unavailable)?;
             self.not_locked.invalidate(&peer);
+            tracing::warn!(%until, "address locked out after too many unknown tokens");
         }
         Ok(MAX_FAILURES.saturating_sub(count))
     }
@@ -77,6 +79,7 @@ impl Lockout {
                 .max(1)
         });
         Failure::new(Code::AuthLockedOut, "too many wrong tokens from this address")
+            .hint("use a valid token, which is accepted at once, or wait: unknown tokens are refused until lockedUntil")
             .retry_after(left)
             .detail("retry_after_seconds", left)
             .detail("lockedUntil", until)
