@@ -8,6 +8,8 @@ use crate::support::{Account, Agent, RequestExt as _, TestContext, Transport, er
 const ANN: &str = "+14155550123";
 /// One segment to the United States, in dollars.
 const PRICE: f64 = 0.0083;
+/// A thousand characters of synthesized speech, in dollars.
+const SPEECH_PRICE: f64 = 0.3;
 
 /// Sets limits of the agent or of the whole organization, and waits until every gateway applies them.
 pub async fn set_limits(context: &TestContext, account: &Account, whole_organization: bool, limits: Value) {
@@ -44,7 +46,7 @@ pub async fn set_limits(context: &TestContext, account: &Account, whole_organiza
     assert!(started.elapsed().as_millis() < 1_500, "{:?}", started.elapsed());
 }
 
-async fn spent_today(agent: &Agent) -> f64 {
+pub async fn spent_today(agent: &Agent) -> f64 {
     let usage = agent.call("comms_get_usage_dashboard", json!({})).await.unwrap();
     usage["currentUsage"]["spendToday"].as_f64().unwrap()
 }
@@ -285,5 +287,52 @@ profiles! {
             (usage["limits"]["maxActionsPerHour"] == 5).then_some(())
         })
         .await;
+    }
+}
+
+profiles! {
+    async fn speech_obeys_actions_and_money(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        agent.call("comms_generate_tts", json!({ "text": "Hello" })).await.unwrap();
+        assert_eq!(spent_today(&agent).await, SPEECH_PRICE);
+        set_limits(cluster, &cluster.account, false, json!({ "maxSpendPerDay": SPEECH_PRICE })).await;
+        for tool in [("comms_generate_tts", json!({ "text": "Hello" })),
+            ("comms_send_voice_message", json!({ "text": "Hello", "to": ANN }))] {
+            let refused = agent.call(tool.0, tool.1).await.unwrap_err();
+            assert_eq!(refused["code"], "SPEND_LIMIT", "{refused}");
+        }
+        set_limits(cluster, &cluster.account, false, json!({ "maxSpendPerDay": null, "maxActionsPerMinute": 1 })).await;
+        let requests = (0..3).map(|_| agent.call("comms_generate_tts", json!({ "text": "Hello" })));
+        let results = join_all(requests).await;
+        let made = results.iter().filter(|result| result.is_ok()).count();
+        assert!(made <= 1, "{results:?}");
+        let refusals: Vec<&Value> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+        assert!(refusals.iter().all(|refusal| error_code(refusal) == "RATE_LIMITED"), "{results:?}");
+    }
+}
+
+profiles! {
+    async fn refuses_satellite_and_premium_numbers(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        for number in ["+881612345678", "+870773123456", "+88213000000", "+19005550123", "+979123456789", "+4490912345678"] {
+            let refused = agent.call("comms_make_call", json!({ "to": number })).await.unwrap_err();
+            assert_eq!(refused["code"], "INVALID_RECIPIENT", "{number}: {refused}");
+        }
+        let cost = async |number: &str| {
+            let placed = agent.call("comms_make_call", json!({ "to": number })).await.unwrap();
+            placed["cost"].as_f64().unwrap()
+        };
+        assert!(cost("+18765551234").await > cost("+14155550124").await);
+    }
+}
+
+profiles! {
+    with [("ALLOWED_DESTINATIONS", "+8816")];
+    async fn operator_can_allow_a_destination(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let placed = agent.call("comms_make_call", json!({ "to": "+881612345678" })).await;
+        assert_eq!(error_code(&placed.unwrap_err()), "SPEND_LIMIT", "the default budget is below a minute");
+        let refused = agent.call("comms_make_call", json!({ "to": "+870773123456" })).await;
+        assert_eq!(error_code(&refused.unwrap_err()), "INVALID_RECIPIENT");
     }
 }

@@ -1,12 +1,15 @@
 //! Transfers, bridges and voice messages, and the call events that an agent's host receives.
 
-use butt_dial_calls::phrases;
+use std::time::Duration;
+
+use butt_dial_calls::{legs, phrases};
 use butt_dial_domain::{Channel, Clock};
 use butt_dial_providers::simulator::calls::{Call, CalleeBehavior, Sound};
+use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::{
-    limits::set_limits,
+    limits::{set_limits, spent_today},
     support::{
         Agent, CallbackHost, Cluster, Transport, WAIT_TIMEOUT, expect_carrier_action, expect_heard_once, hears, says,
     },
@@ -14,6 +17,8 @@ use crate::{
 
 const ANN: &str = "+14155550123";
 const BOB: &str = "+14155550124";
+/// A minute of a call leg in the United States, in dollars.
+const LEG_PRICE: f64 = 0.014;
 
 /// A person calls the agent and asks for another person. Returns the call and its id.
 async fn receive_call_for_bob(cluster: &Cluster, agent: &Agent) -> (Call, String) {
@@ -173,6 +178,54 @@ profiles! {
         assert!(call.heard().is_empty(), "no prompt is played: {:?}", call.heard());
         let record = agent.wait_for_call_end(bridge["callId"].as_str().unwrap()).await;
         assert_eq!(record["status"], "completed", "{record}");
+    }
+}
+
+profiles! {
+    async fn charges_transferred_inbound_call(cluster: &Cluster) {
+        cluster.carriers.set_pace(0.1);
+        let agent = cluster.agent(Transport::StreamableHttp).await;
+        let (call, id) = receive_call_for_bob(cluster, &agent).await;
+        let satellite = json!({ "callId": id, "to": "+881612345678" });
+        let refused = agent.call("comms_transfer_call", satellite).await.unwrap_err();
+        assert_eq!((&refused["code"], &refused["rule"]), (&json!("INVALID_RECIPIENT"), &json!("destination")));
+        assert_eq!(spent_today(&agent).await, 0.0);
+        agent.call("comms_transfer_call", json!({ "callId": id, "to": BOB })).await.unwrap();
+        expect_carrier_action(&call, &format!("connected to {BOB}")).await;
+        assert_eq!(spent_today(&agent).await, LEG_PRICE);
+        assert!(call.wait_for_end(WAIT_TIMEOUT).await);
+        agent.wait_for_call_end(&id).await;
+        assert_eq!(spent_today(&agent).await, LEG_PRICE, "the end of the call keeps the charge");
+    }
+}
+
+profiles! {
+    async fn ends_bridge_when_budget_is_used_up(cluster: &Cluster) {
+        let boss = cluster.account.add_colleague(&cluster.store, &cluster.gateways, "org-admin", "+14155550177").await;
+        let assigned = cluster.store.assign_channel(&boss.org, &boss.agent, Channel::Voice, &boss.phone, Clock::System.now());
+        assigned.await.unwrap();
+        let agent = cluster.agent_of(&boss, Transport::StreamableHttp).await;
+        let arguments = json!({ "action": "call", "callerNumber": ANN, "destinationNumber": BOB });
+        agent.call("comms_bridge_call", arguments).await.unwrap();
+        let call = cluster.carriers.wait_for_call(ANN, WAIT_TIMEOUT).await.unwrap();
+        expect_carrier_action(&call, &format!("connected to {BOB}")).await;
+
+        // The first minute is over.
+        let due = async || {
+            let now = Clock::System.now();
+            let legs = cluster.store.list_due_call_legs(now + TimeDelta::hours(1), 9).await.unwrap();
+            assert!(cluster.store.claim_call_leg(&legs[0], now - TimeDelta::seconds(1)).await.unwrap());
+        };
+        let before = spent_today(&agent).await;
+        due().await;
+        legs::charge_due(cluster.calls()).await.unwrap();
+        let charged = spent_today(&agent).await - before;
+        assert!((charged - 2.0 * LEG_PRICE).abs() < 1e-6, "both legs: {charged}");
+
+        set_limits(cluster, &boss, false, json!({ "maxSpendPerDay": before + charged })).await;
+        due().await;
+        legs::charge_due(cluster.calls()).await.unwrap();
+        assert!(call.wait_for_end(Duration::from_secs(2)).await, "ended by the server");
     }
 }
 

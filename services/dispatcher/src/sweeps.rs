@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use butt_dial_calls::reconcile;
+use butt_dial_calls::{legs, reconcile};
 use butt_dial_domain::Failure;
 use butt_dial_runtime::{Lifecycle, platform::Product};
 
@@ -20,6 +20,9 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("scheduled sends", SECOND, |product| async move {
         product.outbound.send_due().await
     });
+    sweeps.spawn("requested replays", SECOND, |product| async move {
+        product.inbound.replay_dead_letters().await
+    });
     sweeps.spawn("deliveries", SECOND, |product| async move {
         product.delivery.deliver_due().await
     });
@@ -31,6 +34,9 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     });
     sweeps.spawn("delivered events", FIVE_SECONDS, |product| async move {
         product.retention.purge_delivered().await
+    });
+    sweeps.spawn("call legs", FIVE_SECONDS, |product| async move {
+        legs::charge_due(&product.calls).await
     });
     sweeps.spawn("stale calls", MINUTE, |product| async move {
         reconcile::sweep(&product.calls).await

@@ -1,7 +1,7 @@
 //! Budgets: which one refuses, and how much of it is left. The database itself refuses a reservation beyond a budget.
 
-use butt_dial_domain::{Code, Failure, Micros, limits::Period};
-use butt_dial_store::Agent;
+use butt_dial_domain::{Channel, Code, Failure, Micros, limits::Period};
+use butt_dial_store::{Agent, Profile, StoreError};
 use serde_json::json;
 
 use crate::{Billing, EffectiveLimits, agent_scope, org_scope};
@@ -21,6 +21,31 @@ impl Billing {
         match self.find_tightest_budget(agent, limits, need).await? {
             Some(budget) if budget.left < need.0 => Err(self.refuse(&budget)),
             _ => Ok(()),
+        }
+    }
+
+    /// Takes one action from the rate limits and charges a service without a message, such as synthesized speech. Fails with
+    /// `RateLimited` or `SpendLimit`, and charges nothing then.
+    pub async fn charge_service(&self, profile: &Profile, channel: Channel, price: Micros) -> Result<(), Failure> {
+        let limits = self.limits_of(profile);
+        self.take_actions(profile, &limits).await?;
+        let agent = &profile.agent;
+        let charged = self
+            .store
+            .charge_service(
+                &agent.org_id,
+                &agent.id,
+                channel,
+                price,
+                (limits.agent, limits.org),
+                self.clock.now(),
+            )
+            .await;
+        match charged {
+            Ok(()) => Ok(()),
+            // The taken action is not given back: requests without money must not be unlimited.
+            Err(StoreError::OverBudget) => Err(self.explain_over_budget(agent, &limits, price).await),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -2,7 +2,9 @@
 //! where it reports one. They are upper bounds of list prices (autumn 2026, not re-checked); they protect budgets and are no
 //! invoice.
 
-use butt_dial_domain::{Address, Channel, Micros, call::Purpose, message::Content, sms};
+use butt_dial_domain::{
+    Address, Channel, Destination, Micros, call::Purpose, destination::is_caribbean, message::Content, sms,
+};
 
 /// Per segment, by the prefix of the number.
 const SMS: &[(&str, i64)] = &[
@@ -23,6 +25,13 @@ const LINE: i64 = 3_000;
 /// Per started minute, by the prefix of the number.
 const MINUTE: &[(&str, i64)] = &[("+1", 14_000), ("+44", 35_000), ("+49", 52_000)];
 const OTHER_MINUTE: i64 = 150_000;
+/// Numbers of +1 outside of the United States and Canada.
+const CARIBBEAN_MINUTE: i64 = 300_000;
+/// Only where the operator allows such destinations.
+const SATELLITE_MINUTE: i64 = 12_000_000;
+const PREMIUM_MINUTE: i64 = 5_000_000;
+/// Per 1,000 started characters of synthesized speech.
+const SPEECH: i64 = 300_000;
 /// Per minute, for speech recognition and synthesis by the carrier.
 const CONVERSATION_MINUTE: i64 = 70_000;
 
@@ -49,8 +58,21 @@ pub fn minute(to: &Address) -> Micros {
 
 /// Price of one minute of a call leg to this number, without speech recognition and synthesis.
 pub fn leg_minute(to: &Address) -> Micros {
-    let line = MINUTE.iter().find(|(prefix, _)| to.as_str().starts_with(prefix));
-    Micros(line.map_or(OTHER_MINUTE, |(_, price)| *price))
+    Micros(match Destination::of(to) {
+        Destination::Satellite => SATELLITE_MINUTE,
+        Destination::Premium => PREMIUM_MINUTE,
+        Destination::Ordinary if is_caribbean(to.as_str()) => CARIBBEAN_MINUTE,
+        Destination::Ordinary => {
+            let line = MINUTE.iter().find(|(prefix, _)| to.as_str().starts_with(prefix));
+            line.map_or(OTHER_MINUTE, |(_, price)| *price)
+        }
+    })
+}
+
+/// Price of synthesizing a text of this many characters.
+pub fn speech(characters: usize) -> Micros {
+    let thousands = i64::try_from(characters.div_ceil(1_000)).unwrap_or(i64::MAX);
+    Micros(SPEECH.saturating_mul(thousands))
 }
 
 /// A call that connects the callee to a third party has a second leg.
@@ -62,6 +84,9 @@ fn second_leg(content: &Content) -> Micros {
 }
 
 fn per_segment(number: &str) -> i64 {
+    if is_caribbean(number) {
+        return OTHER_SMS;
+    }
     SMS.iter()
         .find(|(prefix, _)| number.starts_with(prefix))
         .map_or(OTHER_SMS, |(_, price)| *price)
@@ -105,6 +130,19 @@ mod tests {
         assert_eq!(
             estimate(Channel::Voice, &us, &call(Purpose::Connect { to })),
             Micros(136_000)
+        );
+    }
+
+    #[test]
+    fn charges_more_for_international_and_special_numbers() {
+        let minute = |number: &str| leg_minute(&Address::Phone(number.into()));
+        let domestic = minute("+14155550123");
+        for dearer in ["+18765551234", "+18095551234", "+881612345678", "+19005550123"] {
+            assert!(minute(dearer) > domestic, "{dearer}");
+        }
+        assert_eq!(
+            (speech(1), speech(1_000), speech(1_001)),
+            (Micros(SPEECH), Micros(SPEECH), Micros(2 * SPEECH))
         );
     }
 

@@ -40,7 +40,7 @@ async fn extend_cost(calls: &Calls, info: &CallInfo) -> Result<MinuteCharge, Sto
     let now = calls.clock.now();
     match calls
         .store
-        .extend_cost(&message, price, limits.agent, limits.org, now)
+        .extend_cost(&message, price, Micros::ZERO, limits.agent, limits.org, now)
         .await
     {
         Ok(_) => Ok(MinuteCharge::Charged),

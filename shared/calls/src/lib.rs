@@ -18,6 +18,7 @@ pub mod conclude;
 pub mod continuation;
 pub mod conversation;
 mod handle;
+pub mod legs;
 pub mod lookup;
 mod metrics;
 pub mod notifications;

@@ -83,6 +83,12 @@ pub async fn originate(calls: &Calls, request: OriginateRequest) -> Result<Origi
         .on(Channel::Voice)
         .hint("an operator has to set WEBHOOK_BASE_URL"));
     }
+    if let Some(name) = &request.name {
+        let agent = request.caller.principal.agent.clone();
+        let agent = agent.or_else(|| request.agent.as_deref().map(AgentId::from));
+        let agent = agent.unwrap_or_else(|| AgentId::from("none"));
+        calls.compliance.check_text(&agent, Channel::Voice, name)?;
+    }
     let receipt = calls.outbound.send(build_send_request(calls, request)).await?;
     let call = CallId::from(receipt.message.as_str());
     Ok(OriginatedCall { call, receipt })

@@ -11,7 +11,7 @@ use butt_dial_domain::{
 
 use super::{
     handle::Calls,
-    phrases,
+    legs, phrases,
     socket_ticket::{self, socket_url},
     state::{AfterSession, CallState},
 };
@@ -19,6 +19,8 @@ use super::{
 /// Maximum length of a recorded message.
 const MAX_RECORDING_SECONDS: u32 = 120;
 const TRANSFER_RING_SECONDS: u32 = 25;
+/// A leg that is not recorded is not charged after its first minute.
+const UNRECORDED_LEG_SECONDS: u32 = 60;
 /// Minimum time for a transferred call, enough to say goodbye.
 const MIN_TRANSFER_SECONDS: u32 = 30;
 
@@ -107,18 +109,22 @@ pub(crate) async fn after_session(calls: &Calls, state: &CallState) -> Result<Sc
         AfterSession::Resume => connect_relay(calls, state).await?,
         AfterSession::HangUp => Script(vec![Step::Hangup]),
         AfterSession::Record => record_message(calls, &info.carrier, &info.call, &info.language, None),
-        AfterSession::Transfer { to, whisper } => dial(calls, state, to, whisper.is_some()),
+        AfterSession::Transfer { to, whisper } => dial(calls, state, to, whisper.is_some()).await,
     })
 }
 
 /// Connects the call with another number for the time that is left of the call.
-fn dial(calls: &Calls, state: &CallState, to: &str, whispers: bool) -> Script {
+async fn dial(calls: &Calls, state: &CallState, to: &str, whispers: bool) -> Script {
     let info = &state.info;
     let left = (info.limit_at - calls.clock.now()).num_seconds();
     let left = u32::try_from(left).unwrap_or(0).max(MIN_TRANSFER_SECONDS);
     let url = |kind| calls.callback_url(&info.carrier, kind, &info.call);
     let Some(action_url) = url("dialled") else {
         return unavailable(calls, &info.language);
+    };
+    let left = match legs::open(calls, info, to).await {
+        true => left,
+        false => left.min(UNRECORDED_LEG_SECONDS),
     };
     Script(vec![Step::Dial(Dial {
         to: to.to_owned(),
@@ -142,7 +148,7 @@ pub(crate) async fn on_answer(calls: &Calls, state: &CallState, by: Option<Answe
             };
             Script(vec![disclosure(calls, state), message, Step::Hangup])
         }
-        Purpose::Connect { to } => dial(calls, state, to, false),
+        Purpose::Connect { to } => dial(calls, state, to, false).await,
     })
 }
 

@@ -2,14 +2,17 @@
 //! outbound call: the compliance rules, the rate limits, and the budget for its first minute.
 
 use butt_dial_billing::prices;
-use butt_dial_domain::{Address, CallId, Channel, Failure, MessageId, call::Direction};
+use butt_dial_domain::{
+    Address, CallId, Channel, Failure, MessageId,
+    call::{CallInfo, Direction},
+};
 use butt_dial_identity::Caller;
 use butt_dial_store::StoreError;
 
 use super::{
     commands::{self, CallCommand},
     handle::Calls,
-    originate,
+    legs, originate,
 };
 
 pub struct TransferRequest {
@@ -33,7 +36,7 @@ pub async fn transfer(
         return Err(commands::call_over());
     }
     let to = originate::check_callee(calls, caller, &request.to).await?;
-    charge(calls, caller, call, state.info.direction, &to).await?;
+    charge(calls, caller, &state.info, &to).await?;
     let command = CallCommand::Transfer {
         to: to.as_str().to_owned(),
         announcement: request.announcement,
@@ -45,35 +48,29 @@ pub async fn transfer(
 
 /// Takes the rate limits and charges the first minute. Both remain if the transfer fails afterwards: the next attempt takes
 /// its own, and the end of the call settles its cost.
-async fn charge(
-    calls: &Calls,
-    caller: &Caller,
-    call: &CallId,
-    direction: Direction,
-    to: &Address,
-) -> Result<(), Failure> {
+async fn charge(calls: &Calls, caller: &Caller, info: &CallInfo, to: &Address) -> Result<(), Failure> {
     let profile = caller.agent()?;
     let limits = calls.billing.limits_of(profile);
     calls.billing.take_actions(profile, &limits).await?;
     let price = prices::leg_minute(to);
-    let charged = match direction {
-        // An inbound call has no message that the minute could be charged to.
-        Direction::Inbound => calls.billing.check_budget(&profile.agent, &limits, price).await,
+    let charged = match info.direction {
+        Direction::Inbound => legs::charge_inbound(calls, info, &limits, to, price).await,
         Direction::Outbound => {
-            let message = MessageId::from(call.as_str());
+            let message = MessageId::from(info.call.as_str());
             let now = calls.clock.now();
-            match calls
+            calls
                 .store
-                .extend_cost(&message, price, limits.agent, limits.org, now)
+                .extend_cost(&message, price, price, limits.agent, limits.org, now)
                 .await
-            {
-                Ok(()) => Ok(()),
-                Err(StoreError::OverBudget) => {
-                    Err(calls.billing.explain_over_budget(&profile.agent, &limits, price).await)
-                }
-                Err(error) => Err(Failure::from(error)),
-            }
         }
     };
-    charged.map_err(|failure| failure.on(Channel::Voice))
+    match charged {
+        Ok(()) => Ok(()),
+        Err(StoreError::OverBudget) => Err(calls
+            .billing
+            .explain_over_budget(&profile.agent, &limits, price)
+            .await
+            .on(Channel::Voice)),
+        Err(error) => Err(Failure::from(error).on(Channel::Voice)),
+    }
 }

@@ -6,6 +6,8 @@
 
 mod rules;
 
+use std::sync::Arc;
+
 use butt_dial_domain::{Address, AgentId, Channel, Code, Failure, clock::Timestamp, message::Content};
 use butt_dial_store::ContactState;
 use prometheus::{IntCounterVec, Opts, Registry};
@@ -83,20 +85,45 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
 #[derive(Clone)]
 pub struct Compliance {
     verdicts: IntCounterVec,
+    /// Beginnings of numbers that are allowed although they are satellite or premium numbers.
+    allowed_destinations: Arc<[String]>,
 }
 
 impl Compliance {
-    /// Registers the metrics of compliance.
-    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    /// Registers the metrics of compliance. `allowed_destinations` are the beginnings of satellite and premium numbers that
+    /// the operator allows, such as `+8816`.
+    pub fn register(registry: &Registry, allowed_destinations: &[String]) -> Result<Self, prometheus::Error> {
         let opts = Opts::new("bd_compliance_verdicts_total", "Verdicts of the compliance stage.");
         let verdicts = IntCounterVec::new(opts, &["verdict", "rule"])?;
         registry.register(Box::new(verdicts.clone()))?;
-        Ok(Self { verdicts })
+        Ok(Self {
+            verdicts,
+            allowed_destinations: allowed_destinations.into(),
+        })
+    }
+
+    /// Checks a text that is spoken or shown besides a message, such as the name of a requester, with the content filter.
+    pub fn check_text(&self, agent: &AgentId, channel: Channel, text: &str) -> Result<(), Failure> {
+        let Verdict::Block { code, reason, hint } = rules::content::decide_text(text) else {
+            return Ok(());
+        };
+        self.verdicts.with_label_values(&["block", "content"]).inc();
+        tracing::info!(%agent, rule = "content", %channel, "compliance block");
+        Err(Failure::new(code, reason)
+            .on(channel)
+            .hint(hint)
+            .detail("rule", "content"))
     }
 
     /// Decides for an agent. A block is returned as the agent's refusal, with the rule in its details.
     pub fn check(&self, agent: &AgentId, facts: &Facts<'_>) -> Result<Decision, Failure> {
-        let decision = decide(facts);
+        let decision = match rules::destination::decide(facts, &self.allowed_destinations) {
+            Verdict::Allow => decide(facts),
+            verdict => Decision {
+                rule: "destination",
+                verdict,
+            },
+        };
         self.verdicts
             .with_label_values(&[decision.label(), decision.rule])
             .inc();

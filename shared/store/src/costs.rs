@@ -11,8 +11,8 @@ use crate::{
 
 // The message is locked before the accounts, in the lock order of all writers.
 const FIND: Sql = Sql {
-    postgres: "SELECT org_id, agent_id, channel, day, cost, price FROM messages WHERE id = $1 FOR NO KEY UPDATE",
-    sqlite: "SELECT org_id, agent_id, channel, day, cost, price FROM messages WHERE id = $1",
+    postgres: "SELECT org_id, agent_id, channel, day, cost, price, legs FROM messages WHERE id = $1 FOR NO KEY UPDATE",
+    sqlite: "SELECT org_id, agent_id, channel, day, cost, price, legs FROM messages WHERE id = $1",
 };
 
 #[derive(sqlx::FromRow)]
@@ -25,6 +25,8 @@ struct CostRow {
     cost: Option<i64>,
     /// The final cost; `None` until it is known.
     price: Option<i64>,
+    /// The part of the cost that dialled legs took.
+    legs: i64,
 }
 
 impl CostRow {
@@ -48,20 +50,22 @@ impl CostRow {
 }
 
 impl Store {
-    /// Adds `by` to the cost of a running call. Fails with `OverBudget`, and changes nothing, when the budget is exceeded.
+    /// Adds `by` to the cost of a running call. `legs` is the part of it that a dialled leg takes, which the
+    /// final price of the call does not include. Fails with `OverBudget`, and changes nothing, when the budget is exceeded.
     /// Changes nothing once the final cost is known. Fails when there is no such message.
     /// Must not be repeated after an error that leaves the commit uncertain; `settle_call` corrects the sum at the end.
     pub async fn extend_cost(
         &self,
         message: &MessageId,
         by: Micros,
+        legs: Micros,
         agent_limits: Limits,
         org_limits: Limits,
         at: Timestamp,
     ) -> Result<(), StoreError> {
         // While the message is not settled, the amount is reserved; settling adds it to the cost.
         const EXTEND: &str = "UPDATE messages SET extended = extended + $2, cost = cost + $2,
-                estimate = CASE WHEN cost IS NULL THEN estimate + $2 ELSE estimate END, updated_at = $3
+                estimate = CASE WHEN cost IS NULL THEN estimate + $2 ELSE estimate END, legs = legs + $4, updated_at = $3
             WHERE id = $1";
         with_timeout(async {
             let mut tx = self.begin().await?;
@@ -73,6 +77,7 @@ impl Store {
                 .bind(message.as_str())
                 .bind(by.0)
                 .bind(at)
+                .bind(legs.0)
                 .execute(db)
                 .await?
                 .rows_affected());
@@ -88,7 +93,7 @@ impl Store {
         .await
     }
 
-    /// Replaces the cost of a call by its final cost; changes nothing when `cost_of` returns `None`. Charges beyond a budget
+    /// Replaces the cost of a call by its final cost and the cost of its dialled legs; changes nothing when `cost_of` returns `None`. Charges beyond a budget
     /// too: the money is spent. Reads the call under the lock of its message, so that the last of several callers has seen all
     /// reports. Safe to repeat. Fails when there is no such message.
     pub async fn settle_call(
@@ -114,6 +119,7 @@ impl Store {
                 .fetch_optional(db)
                 .await?);
             let cost = found.map(Call::try_from).transpose()?.and_then(|call| cost_of(&call));
+            let cost = cost.map(|cost| Micros(cost.0.saturating_add(row.legs)));
             let Some(cost) = cost.filter(|cost| row.price != Some(cost.0)) else {
                 return Ok(());
             };

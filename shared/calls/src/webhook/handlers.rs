@@ -16,7 +16,7 @@ use super::{
     super::{
         conclude::{conclude, publish_words},
         handle::Calls,
-        ownership, script,
+        legs, ownership, script,
         state::{AfterSession, CallState, Speaker, TranscriptEntry},
     },
     callback::{CallWebhook, CallbackKind},
@@ -48,6 +48,9 @@ pub(super) async fn handle(
         if kind != CallbackKind::Recording {
             return Ok(Script::default());
         }
+    }
+    if kind == CallbackKind::Dialled {
+        legs::close(calls, &state.info.call).await;
     }
     let hangs_up = match kind {
         CallbackKind::Action => {

@@ -9,6 +9,7 @@ use butt_dial_domain::{
         kv::KvError,
         voice::{Script, Step},
     },
+    text::clean_line,
 };
 use butt_dial_messaging::inbound::{Routes, WebhookRefusal, envelope::digest};
 use butt_dial_store::InboundRoute;
@@ -19,6 +20,9 @@ use super::{
     callback::{CallWebhook, CallbackKind},
     durable_publish::publish_report,
 };
+
+/// Characters of a caller's address.
+const MAX_REMOTE: usize = 128;
 
 /// Accepts the call for the agent that has the number.
 pub(super) async fn accept(
@@ -61,7 +65,8 @@ pub(super) fn new_state(calls: &Calls, webhook: &CallWebhook, route: &InboundRou
         carrier_id: Some(webhook.report.carrier_id.clone()),
         direction: Direction::Inbound,
         local: route.address.clone(),
-        remote: webhook.report.from.clone(),
+        // The address of a SIP caller is any text.
+        remote: clean_line(&webhook.report.from, MAX_REMOTE),
         name: route.agent_name.clone(),
         plan: Plan {
             purpose: Purpose::Converse,

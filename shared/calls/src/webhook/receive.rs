@@ -48,7 +48,13 @@ impl Calls {
             carrier,
             voice: voice.clone(),
             // The signature proves the carrier. The carrier's id proves that the request is about this call.
-            state: state.filter(|state| is_about(state, carrier, &report)),
+            state: state
+                .filter(|state| is_about(state, carrier, &report))
+                .map(|mut state| {
+                    // An outbound call is answered before its own id is stored.
+                    state.info.carrier_id.get_or_insert_with(|| report.carrier_id.clone());
+                    state
+                }),
             report,
             only: verified.only,
             trace,

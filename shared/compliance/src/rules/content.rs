@@ -85,11 +85,20 @@ pub fn decide(facts: &Facts<'_>) -> Verdict {
         .flatten()
         .chain(variables)
         .find_map(|text| find(text))
-        .map_or(Verdict::Allow, |reason| Verdict::Block {
-            code: Code::ContentBlocked,
-            reason,
-            hint: "change the text; sending it again as it is will not help",
-        })
+        .map_or(Verdict::Allow, block)
+}
+
+/// Decides on a text outside of a message.
+pub fn decide_text(text: &str) -> Verdict {
+    find(text).map_or(Verdict::Allow, block)
+}
+
+fn block(reason: &'static str) -> Verdict {
+    Verdict::Block {
+        code: Code::ContentBlocked,
+        reason,
+        hint: "change the text; sending it again as it is will not help",
+    }
 }
 
 fn find(text: &str) -> Option<&'static str> {

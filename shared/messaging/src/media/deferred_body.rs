@@ -90,7 +90,8 @@ async fn append(media: &Arc<Media>, event: &EventAwaitingBody, message: Option<I
         }
     }
     let has_attachments = message.as_ref().is_some_and(|message| !message.attachments.is_empty());
-    let content = message.map(|mut message| {
+    let content = message.map(|message| {
+        let mut message = message.cleaned();
         message.incomplete = false;
         let content = EventContent {
             message,

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bon::bon;
+use butt_dial_billing::Billing;
 use butt_dial_domain::{Clock, ports::speech::SpeechSynthesis};
 use butt_dial_store::Store;
 use butt_dial_vault::Vault;
@@ -20,6 +21,7 @@ const MAX_ATTACHMENTS_IN_MEMORY: usize = 8;
 /// Fetches and serves attachments, and synthesizes speech files. One per process, shared.
 pub struct Media {
     pub(super) store: Store,
+    pub(super) billing: Billing,
     pub(super) carriers: Carriers,
     /// To the carriers' own addresses.
     pub(super) carrier_http: reqwest::Client,
@@ -45,6 +47,7 @@ impl Media {
     #[builder]
     pub fn new(
         store: Store,
+        billing: Billing,
         carriers: Carriers,
         carrier_http: reqwest::Client,
         egress: Egress,
@@ -59,6 +62,7 @@ impl Media {
     ) -> Arc<Self> {
         Arc::new(Self {
             store,
+            billing,
             carriers,
             carrier_http,
             egress,

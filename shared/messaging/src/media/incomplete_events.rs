@@ -138,7 +138,7 @@ async fn complete(media: &Media, mut event: IncompleteEvent, deadline: Instant) 
         let remaining = remaining.to_std().unwrap_or(FETCH_TIMEOUT).min(FETCH_TIMEOUT);
         match timeout(remaining, webhooks.fetch_content(content.message.clone())).await {
             Ok(Ok(message)) => {
-                content.message = message;
+                content.message = message.cleaned();
                 content.message.incomplete = false;
                 mark_incomplete(media, &mut event, false).await?;
             }

@@ -119,6 +119,7 @@ async fn mail(bench: &Bench, id: &str, age: TimeDelta, attachments: usize) {
         events: vec![row],
         receipts: Vec::new(),
         calls: Vec::new(),
+        dead_letters: Vec::new(),
         at,
         holder: "test".into(),
         held_until: at,

@@ -1,16 +1,20 @@
 //! Text to speech: synthesizes texts into sound files, which are stored like attachments.
 
+use butt_dial_billing::prices;
 use butt_dial_domain::{
-    Code, Failure, OrgId, ids,
+    Channel, Code, Failure, ids,
     ports::speech::{SpeechError, SpeechSynthesis, Utterance},
 };
+use butt_dial_store::Profile;
 
 use super::{Blob, BlobMeta, Blobs, Media, blobs};
 
 impl Media {
-    /// Synthesizes a text into a sound file, and returns a link to it. Fails with `NotSupported` if no synthesizer, storage or
-    /// public address is configured.
-    pub async fn synthesize(&self, org: &OrgId, utterance: &Utterance) -> Result<String, Failure> {
+    /// Synthesizes a text into a sound file, and returns a link to it. Takes an action of the agent and charges the price of
+    /// the text before the synthesizer is asked. Fails with `NotSupported` if no synthesizer, storage or public address is
+    /// configured.
+    pub async fn synthesize(&self, profile: &Profile, utterance: &Utterance) -> Result<String, Failure> {
+        let org = &profile.agent.org_id;
         let (speech, blobs) = self.speech_backends()?;
         let length = utterance.text.chars().count();
         let max = speech.max_characters();
@@ -21,6 +25,9 @@ impl Media {
             let message = format!("text has {length} characters; the maximum is {max}");
             return Err(Failure::new(Code::InvalidContent, message).detail("maxLength", max));
         }
+        self.billing
+            .charge_service(profile, Channel::Voice, prices::speech(length))
+            .await?;
         let bytes = speech.synthesize(utterance).await.map_err(synthesis_error)?;
         let key = blobs::key(self.clock.now(), org, &format!("tts_{}", ids::unique()), 0);
         let blob = Blob {

@@ -27,7 +27,14 @@ async fn placed(db: &Database, agent: &Agent, key: &str) -> MessageId {
 
 async fn extend(store: &Store, message: &MessageId, agent: Limits, org: Limits) -> Result<(), StoreError> {
     store
-        .extend_cost(message, Micros(MINUTE), agent, org, morning() + seconds(60))
+        .extend_cost(
+            message,
+            Micros(MINUTE),
+            Micros::ZERO,
+            agent,
+            org,
+            morning() + seconds(60),
+        )
         .await
 }
 
@@ -45,6 +52,19 @@ async fn known_call(db: &Database, agent: &Agent, message: &MessageId) -> CallId
         ..inbound_call(agent, message.as_str())
     };
     db.open_call(&entry).await.unwrap().id
+}
+
+/// A leg that is paid for a minute.
+fn leg(agent: &Agent, message: &MessageId) -> crate::CallLeg {
+    crate::CallLeg {
+        call: CallId::from(message.as_str()),
+        agent: agent.id.clone(),
+        carrier: "simulator".into(),
+        carrier_id: "CA1".into(),
+        leg_price: Micros(4),
+        call_price: Micros(6),
+        paid_until: morning() + seconds(60),
+    }
 }
 
 async fn settle(db: &Database, agent: &Agent, message: &MessageId, cost: i64) {
@@ -193,7 +213,7 @@ both_engines! {
         let id = placed(db, &agent, "k").await;
         let tomorrow = morning() + TimeDelta::days(1);
         let (by, free) = (Micros(MINUTE), Limits::default());
-        db.extend_cost(&id, by, free, free, tomorrow).await.unwrap();
+        db.extend_cost(&id, by, Micros::ZERO, free, free, tomorrow).await.unwrap();
         assert_eq!(money(db, &agent).await, ((0, 2 * MINUTE), (1, 2 * MINUTE)));
         let call = known_call(db, &agent, &id).await;
         db.settle_call(&call, &|_| Some(Micros(15)), tomorrow).await.unwrap();
@@ -206,5 +226,60 @@ both_engines! {
         assert!(matches!(extend(db, &id, none, none).await, Err(StoreError::Other(_))));
         let settled = db.settle_call(&CallId::from(id.as_str()), &|_| Some(Micros(1)), morning()).await;
         assert!(matches!(settled, Err(StoreError::Other(_))));
+    }
+
+    async fn final_price_includes_dialled_legs(db: &Database) {
+        let agent = new_agent(db).await;
+        let message = placed(db, &agent, "k1").await;
+        let leg = leg(&agent, &message);
+        db.open_call_leg(&leg, Some(Micros(4))).await.unwrap();
+        // A repeated callback reserves nothing again.
+        db.open_call_leg(&leg, Some(Micros(4))).await.unwrap();
+        let free = Limits::default();
+        let at = morning() + seconds(60);
+        db.extend_cost(&message, Micros(MINUTE), Micros(4), free, free, at).await.unwrap();
+        assert_eq!(money(db, &agent).await, ((0, 2 * MINUTE), (1, 2 * MINUTE)));
+        settle(db, &agent, &message, 100).await;
+        assert_eq!(money(db, &agent).await, ((0, 108), (1, 108)));
+        settle(db, &agent, &message, 100).await;
+        assert_eq!(money(db, &agent).await, ((0, 108), (1, 108)));
+    }
+
+    async fn one_process_charges_a_due_leg(db: &Database) {
+        let agent = new_agent(db).await;
+        let message = placed(db, &agent, "k1").await;
+        let leg = leg(&agent, &message);
+        db.open_call_leg(&leg, None).await.unwrap();
+        assert_eq!(db.list_due_call_legs(morning(), 9).await.unwrap(), []);
+        let due = leg.paid_until;
+        assert_eq!(db.list_due_call_legs(due, 9).await.unwrap(), [leg.clone()]);
+        let until = due + seconds(60);
+        assert!(db.claim_call_leg(&leg, until).await.unwrap());
+        assert!(!db.claim_call_leg(&leg, until).await.unwrap(), "claimed by another process");
+        assert_eq!(db.list_due_call_legs(due, 9).await.unwrap(), []);
+        let paid = crate::CallLeg { paid_until: until, ..leg.clone() };
+        assert_eq!(db.list_due_call_legs(until, 9).await.unwrap(), [paid]);
+        // A second transfer replaces the leg.
+        let other = crate::CallLeg { leg_price: Micros(7), ..leg.clone() };
+        db.open_call_leg(&other, None).await.unwrap();
+        assert_eq!(db.list_due_call_legs(until, 9).await.unwrap(), [other]);
+        db.close_call_leg(&leg.call).await.unwrap();
+        assert_eq!(db.list_due_call_legs(until, 9).await.unwrap(), []);
+    }
+
+    async fn services_are_charged_within_budget(db: &Database) {
+        let agent = new_agent(db).await;
+        let charge = async |price: i64, limits: (Limits, Limits)| {
+            db.charge_service(&agent.org_id, &agent.id, Channel::Voice, Micros(price), limits, morning()).await
+        };
+        let free = Limits::default();
+        charge(60, (per_day(100), free)).await.unwrap();
+        assert!(matches!(charge(60, (per_day(100), free)).await, Err(StoreError::OverBudget)));
+        assert!(matches!(charge(60, (free, per_month(100))).await, Err(StoreError::OverBudget)));
+        assert_eq!(spend(db, &format!("agt:{}", agent.id)).await, (0, 60));
+        let used = db.sum_usage(&agent.id, DAY, DAY).await.unwrap();
+        assert_eq!((used[0].channel.as_str(), used[0].cost), ("voice", 60));
+        // These charges have no message.
+        db.execute("DELETE FROM spend").await;
     }
 }

@@ -56,7 +56,7 @@ impl Operation for AttendCall {
         path: "/api/v1/calls/attend",
         status: 200,
     });
-    const ERRORS: &'static [&'static [Code]] = &[errors::CALL_COMMAND];
+    const ERRORS: &'static [&'static [Code]] = &[errors::CALL_COMMAND, errors::WAIT];
 
     type Args = Args;
     type Output = Output;

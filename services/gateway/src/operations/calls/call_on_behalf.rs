@@ -1,12 +1,15 @@
 //! `comms_call_on_behalf`: places a call on behalf of another person.
 
 use butt_dial_calls::originate::{self, OriginateRequest};
-use butt_dial_domain::{Address, Channel, Code, Failure, Scope, call::Purpose};
+use butt_dial_domain::{Address, Channel, Code, Failure, Scope, call::Purpose, text::clean_line};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::views::PlacedView;
 use crate::operations::{Context, Hints, Operation, Route, errors};
+
+/// Characters of a name.
+const MAX_NAME: usize = 128;
 
 pub struct CallOnBehalf;
 
@@ -98,8 +101,13 @@ struct Script {
 
 fn script(args: &Args, callback: &str) -> Script {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
-    let (message, target) = (given(&args.message), given(&args.target_name));
-    let requester = given(&args.requester_name).unwrap_or_else(|| "the person who asked you to".to_owned());
+    let named = |name: &Option<String>| {
+        given(name)
+            .map(|name| clean_line(&name, MAX_NAME))
+            .filter(|name| !name.is_empty())
+    };
+    let (message, target) = (given(&args.message), named(&args.target_name));
+    let requester = named(&args.requester_name).unwrap_or_else(|| "the person who asked you to".to_owned());
     let callee = target.unwrap_or_else(|| "the person who answers".to_owned());
     let purpose = match &message {
         Some(message) => format!("You have told them this message: \"{message}\""),

@@ -67,7 +67,7 @@ impl Operation for CallReply {
         path: "/api/v1/calls/{callId}/reply",
         status: 200,
     });
-    const ERRORS: &'static [&'static [Code]] = &[errors::CALL_COMMAND];
+    const ERRORS: &'static [&'static [Code]] = &[errors::CALL_COMMAND, errors::WAIT];
 
     type Args = Args;
     type Output = Output;

@@ -37,7 +37,7 @@ impl Operation for GenerateTts {
     const NAME: &'static str = "comms_generate_tts";
     const TITLE: &'static str = "Synthesize speech";
     const DESCRIPTION: &'static str = "Synthesizes a text to an audio file and returns a link to it, which can be sent as media with comms_send_message. It \
-        places no call. [scope: agent]";
+        places no call. It counts as an action and costs money by the length of the text. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -60,7 +60,7 @@ impl Operation for GenerateTts {
             Some("mp3") => AudioFormat::Mp3,
             Some(_) => return Err(Failure::new(Code::InvalidArgument, "format must be one of ogg, mp3")),
         };
-        let org = &context.caller.agent()?.agent.org_id;
+        let profile = context.caller.agent()?;
         let utterance = Utterance {
             text: args.text,
             voice: args.voice,
@@ -68,7 +68,7 @@ impl Operation for GenerateTts {
             format,
         };
         Ok(Output {
-            url: context.product.media.synthesize(org, &utterance).await?,
+            url: context.product.media.synthesize(profile, &utterance).await?,
             format: format.as_str(),
         })
     }

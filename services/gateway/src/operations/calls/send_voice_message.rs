@@ -75,10 +75,15 @@ impl Operation for SendVoiceMessage {
                 language: args.language.clone(),
                 format: AudioFormat::Mp3,
             };
-            // When the synthesizer fails, the carrier's voice is used.
-            let made = media.synthesize(&profile.agent.org_id, &utterance).await;
-            made.inspect_err(|failure| tracing::warn!(%failure, "speech synthesis failed; carrier voice used"))
-                .ok()
+            match media.synthesize(profile, &utterance).await {
+                Ok(url) => Some(url),
+                Err(refusal) if matches!(refusal.code, Code::RateLimited | Code::SpendLimit) => return Err(refusal),
+                // When the synthesizer fails, the carrier's voice is used.
+                Err(failure) => {
+                    tracing::warn!(%failure, "speech synthesis failed; carrier voice used");
+                    None
+                }
+            }
         };
         // The carrier does not know the synthesizer's voices.
         let voice = args.voice.filter(|_| !media.has_synthesizer());

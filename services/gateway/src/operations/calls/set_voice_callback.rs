@@ -43,7 +43,7 @@ impl Operation for SetVoiceCallback {
         path: "/api/v1/voice-callback-url",
         status: 200,
     });
-    const ERRORS: &'static [&'static [Code]] = &[];
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound]];
 
     type Args = Args;
     type Output = Output;
@@ -53,7 +53,7 @@ impl Operation for SetVoiceCallback {
         let url = args.voice_callback_url.as_deref().map(str::trim);
         let url = url.filter(|url| !url.is_empty());
         let delivery = &context.product.delivery;
-        let secrets = delivery.set_voice_callback_url(&agent.id, &agent.org_id, url).await?;
+        let secrets = delivery.set_voice_callback_url(&agent.id, url).await?;
         Ok(Output {
             success: true,
             voice_callback_url: url.map(str::to_owned),
