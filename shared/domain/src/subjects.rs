@@ -44,8 +44,6 @@ pub const AGENT_RETURNED: &str = "comms.agent_returned";
 pub const ROUTE_CHANGED: &str = "comms.route_changed";
 /// The durable stream of webhook events.
 pub const INBOUND: &str = "comms.inbound";
-/// The durable stream of webhook events that could not be applied, for operators.
-pub const INBOUND_DEAD_LETTERS: &str = "comms.aside";
 
 /// Commands to the relay that owns the socket of a call. Answered with a reply.
 pub fn call_commands(call: &CallId) -> String {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, core::Collector};
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, core::Collector,
+};
 
 /// From 50 microseconds to 10 seconds: covers a rate-limit check as well as a slow carrier.
 const SECONDS: &[f64] = &[
@@ -19,6 +21,7 @@ pub struct Metrics {
     deliveries: IntCounterVec,
     inbound_batches: Histogram,
     inbound_events: IntCounter,
+    inbound_blocked: Gauge,
 }
 
 impl Metrics {
@@ -67,6 +70,13 @@ impl Metrics {
                     "Webhook events of the inbound stream that were applied.",
                 )?,
             )?,
+            inbound_blocked: registered(
+                registry,
+                Gauge::new(
+                    "bd_inbound_blocked_seconds",
+                    "Time since the first failed attempt to apply the current batch; 0 if batches are applied.",
+                )?,
+            )?,
         })
     }
 
@@ -95,6 +105,11 @@ impl Metrics {
 
     pub(crate) fn record_delivery(&self, step: &str, result: &str, events: usize) {
         self.deliveries.with_label_values(&[step, result]).inc_by(events as u64);
+    }
+
+    /// Sets how long the current batch of the inbound stream has failed.
+    pub(crate) fn set_inbound_blocked(&self, time: Duration) {
+        self.inbound_blocked.set(time.as_secs_f64());
     }
 
     pub(crate) fn record_inbound_batch(&self, events: usize, took: Duration) {

@@ -49,6 +49,26 @@ impl StoreError {
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
+
+    /// Returns whether the data itself is the cause, so that the same call always fails. All other errors may pass: locks,
+    /// time-outs, a read-only database, a schema that is being changed.
+    pub fn is_data_error(&self) -> bool {
+        match self {
+            Self::Corrupt { .. } | Self::UnknownValue(_) => true,
+            Self::Other(sqlx::Error::Database(error)) => {
+                let code = error.code().unwrap_or_default();
+                if error.try_downcast_ref::<PgDatabaseError>().is_some() {
+                    // 22 data exception, 23 integrity constraint violation.
+                    code.starts_with("22") || code.starts_with("23")
+                } else {
+                    // SQLite: 18 too big, 19 constraint, 20 mismatch.
+                    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 18..=20))
+                }
+            }
+            Self::Other(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_)) => true,
+            _ => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for StoreError {

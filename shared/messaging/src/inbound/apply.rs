@@ -6,19 +6,16 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::{
     AgentId, ChannelId, OrgId,
     inbound::{InboundMessage, Keyword, Receipt},
-    ports::{
-        bus::{BusError, LogEntry},
-        carrier::RefusalClass,
-    },
+    ports::{bus::LogEntry, carrier::RefusalClass},
 };
-use butt_dial_store::{Applied, InboundBatch, InboundRow, ReceiptEntry, StoreError};
+use butt_dial_store::{Applied, DeadLetterReason, InboundBatch, InboundRow, NewDeadLetter, ReceiptEntry, StoreError};
 use chrono::SecondsFormat;
 use moka::sync::Cache;
 use serde_json::{Map, Value, json};
 
 use super::{
     Inbound, STREAM, calls,
-    dead_letter::append_dead_letter,
+    dead_letter::dead_letter,
     envelope::{Envelope, SealedEvent},
     keyword,
     receipts::{opt_out_event, status_event},
@@ -47,17 +44,6 @@ pub(super) struct AppliedBatch {
     pub rows: Applied,
     /// The batch has events with a body or attachments to fetch.
     pub has_incomplete: bool,
-}
-
-/// Why a batch was not applied. No part of it was written.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ApplyError {
-    /// `Conflict`: another process has applied it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// An unreadable entry could not be appended to the dead letters. It must not be skipped before that.
-    #[error("dead letter not appended: {0}")]
-    DeadLetter(#[from] BusError),
 }
 
 /// The owner of a message in the stream.
@@ -92,16 +78,18 @@ impl Applier {
         }
     }
 
-    /// Applies a batch that was read after position `after`.
-    pub async fn apply(&self, after: u64, batch: &[LogEntry]) -> Result<AppliedBatch, ApplyError> {
+    /// Applies a batch that was read after position `after`. After an error, no part of it was written; `Conflict`: another
+    /// process has applied it.
+    pub async fn apply(&self, after: u64, batch: &[LogEntry]) -> Result<AppliedBatch, StoreError> {
         let inbound = &self.inbound;
         let now = inbound.clock.now();
         let (mut events, mut receipts, mut call_changes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut dead_letters = Vec::new();
         for entry in batch {
             let envelope: Envelope = match serde_json::from_slice(&entry.message.payload) {
                 Ok(envelope) => envelope,
                 Err(_) => {
-                    self.reject(entry).await?;
+                    dead_letters.push(self.reject(entry));
                     continue;
                 }
             };
@@ -123,7 +111,7 @@ impl Applier {
                     is_blocked,
                 } => {
                     let Some(message) = Envelope::open(&inbound.vault, &org, &id, &sealed) else {
-                        self.reject(entry).await?;
+                        dead_letters.push(self.reject(entry));
                         continue;
                     };
                     let received = ReceivedMessage {
@@ -144,6 +132,7 @@ impl Applier {
             events,
             receipts,
             calls: call_changes,
+            dead_letters,
             at: now,
             holder: inbound.replica.to_string(),
             held_until: now + DELIVERY_LEASE,
@@ -208,16 +197,16 @@ impl Applier {
         Ok(rules)
     }
 
-    /// Appends an unreadable entry to the dead letters. Only this program writes into the stream, so the cause is a fault or
-    /// another encryption key; with the right key an operator can replay it.
-    async fn reject(&self, entry: &LogEntry) -> Result<(), BusError> {
+    /// Makes an unreadable entry a dead letter. Only this program writes into the stream, so the cause is a fault or another
+    /// encryption key; with the right key an operator can replay it.
+    fn reject(&self, entry: &LogEntry) -> NewDeadLetter {
         self.inbound.metrics.record_webhook_event("any", "undecipherable");
         tracing::error!(
             sequence = entry.sequence,
             stream = STREAM.name,
             "unreadable stream entry becomes a dead letter"
         );
-        append_dead_letter(&self.inbound, entry).await
+        dead_letter(entry, DeadLetterReason::Unreadable)
     }
 }
 

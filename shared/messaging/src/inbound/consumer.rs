@@ -11,13 +11,13 @@ use butt_dial_domain::{
     },
     subjects,
 };
-use butt_dial_store::StoreError;
+use butt_dial_store::{DeadLetterReason, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Inbound, STREAM,
-    apply::{AppliedBatch, Applier, ApplyError},
-    dead_letter::append_dead_letter,
+    apply::{AppliedBatch, Applier},
+    dead_letter::dead_letter,
 };
 
 /// Entries of one transaction.
@@ -26,9 +26,6 @@ const BATCH: usize = 256;
 const MAX_PART_BYTES: usize = 4 * 1024 * 1024;
 /// Consecutive timeouts of an answering database before several entries are applied in smaller parts.
 const MAX_BATCH_TIMEOUTS: u32 = 2;
-/// Consecutive timeouts before a single entry becomes a dead letter. Higher, because locks and load peaks pass, and a single
-/// entry cannot be split.
-const MAX_ENTRY_TIMEOUTS: u32 = 8;
 /// How long an idle consumer waits before it checks its lease.
 const POLL_TIMEOUT: Duration = Duration::from_secs(2);
 /// After this time a crashed consumer is replaced.
@@ -155,47 +152,43 @@ impl Consumer {
         true
     }
 
-    /// Applies a part in one transaction, and retries while the database is unavailable. Returns false if another process
-    /// consumes.
+    /// Applies a part in one transaction, and retries without limit while the database is unavailable or fails for a reason
+    /// that may pass. Only an entry with invalid data becomes a dead letter. Returns false if another process consumes.
     async fn apply_part(&self, after: u64, part: &[LogEntry]) -> bool {
+        let metrics = &self.inbound.metrics;
         let started = std::time::Instant::now();
         let mut timeouts = 0;
         loop {
             match self.applier.apply(after, part).await {
                 Ok(applied) => {
-                    let metrics = &self.inbound.metrics;
                     metrics.record_inbound_batch(part.len(), started.elapsed());
+                    metrics.set_inbound_blocked(Duration::ZERO);
                     self.notify(applied).await;
                     return true;
                 }
-                Err(ApplyError::DeadLetter(error)) => {
-                    tracing::warn!(%error, "dead letter not appended");
-                }
-                Err(ApplyError::Store(StoreError::Conflict)) => {
+                Err(StoreError::Conflict) => {
                     tracing::info!(after, "another process consumes the inbound stream");
                     return false;
                 }
-                Err(ApplyError::Store(error)) if error.is_unavailable() => {
-                    // A database that answers but does not finish in time will not finish the same transaction later.
-                    let is_answering = self.inbound.store.check().await.is_ok();
-                    timeouts = if is_answering { timeouts + 1 } else { 0 };
-                    tracing::warn!(%error, entries = part.len(), timeouts, "webhook events not applied; retrying");
-                    if part.len() > 1 && timeouts >= MAX_BATCH_TIMEOUTS {
-                        return self.apply(after, part.chunks(part.len().div_ceil(2))).await;
-                    }
-                    if timeouts >= MAX_ENTRY_TIMEOUTS && self.skip_as_dead_letter(after, part).await {
-                        return true;
-                    }
-                }
                 // One entry that can never be applied must not stop the others.
-                Err(ApplyError::Store(error)) if part.len() > 1 => {
+                Err(error) if error.is_data_error() && part.len() > 1 => {
                     tracing::error!(%error, "batch of webhook events not applied; applying one by one");
                     return self.apply(after, part.chunks(1)).await;
                 }
-                Err(ApplyError::Store(error)) => {
+                Err(error) if error.is_data_error() => {
                     tracing::error!(%error, after, "webhook event not applied");
                     if self.skip_as_dead_letter(after, part).await {
                         return true;
+                    }
+                }
+                Err(error) => {
+                    // A database that answers but does not finish in time will not finish the same transaction later.
+                    let is_answering = self.inbound.store.check().await.is_ok();
+                    timeouts = if is_answering { timeouts + 1 } else { 0 };
+                    metrics.set_inbound_blocked(started.elapsed());
+                    tracing::warn!(%error, entries = part.len(), timeouts, "webhook events not applied; retrying");
+                    if part.len() > 1 && timeouts >= MAX_BATCH_TIMEOUTS {
+                        return self.apply(after, part.chunks(part.len().div_ceil(2))).await;
                     }
                 }
             }
@@ -205,18 +198,19 @@ impl Consumer {
         }
     }
 
-    /// Appends a single entry to the dead letters, and advances the position past it.
+    /// Stores a single entry as a dead letter, and advances the position past it.
     async fn skip_as_dead_letter(&self, after: u64, part: &[LogEntry]) -> bool {
         let [entry] = part else { return false };
         tracing::error!(sequence = entry.sequence, "webhook event becomes a dead letter");
-        match append_dead_letter(&self.inbound, entry).await {
-            Ok(()) => {
-                let store = &self.inbound.store;
-                let skipped = store.skip_log_entry(STREAM.name, after, entry.sequence).await;
-                skipped.unwrap_or(false)
-            }
+        let letter = dead_letter(entry, DeadLetterReason::Data);
+        let (store, now) = (&self.inbound.store, self.inbound.clock.now());
+        match store
+            .skip_as_dead_letter(STREAM.name, after, entry.sequence, &letter, now)
+            .await
+        {
+            Ok(skipped) => skipped,
             Err(error) => {
-                tracing::warn!(%error, "dead letter not appended");
+                tracing::warn!(%error, "dead letter not stored");
                 false
             }
         }

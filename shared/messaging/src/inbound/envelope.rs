@@ -73,11 +73,12 @@ pub struct Conclusion {
 }
 
 impl Envelope {
-    /// Wraps a message. Its body is encrypted.
-    pub fn message(vault: &Vault, carrier: &str, route: &InboundRoute, message: &InboundMessage) -> Self {
+    /// Wraps a message, without invisible characters. Its body is encrypted.
+    pub fn message(vault: &Vault, carrier: &str, route: &InboundRoute, message: InboundMessage) -> Self {
+        let message = message.cleaned();
         let id = format!("evt_{}", digest(&[carrier, route.agent.as_str(), &message.carrier_id]));
         // Consists of strings, numbers and lists of them, so serialization cannot fail.
-        let plain = serde_json::to_vec(message).unwrap_or_default();
+        let plain = serde_json::to_vec(&message).unwrap_or_default();
         Self {
             carrier: carrier.to_owned(),
             event: SealedEvent::Message {
@@ -141,7 +142,7 @@ impl Envelope {
             false => "recording",
         };
         let id = format!("evt_{}", digest(&[&info.carrier, info.call.as_str(), kind]));
-        let plain = serde_json::to_vec(message).unwrap_or_default();
+        let plain = serde_json::to_vec(&message.clone().cleaned()).unwrap_or_default();
         Self {
             carrier: info.carrier.clone(),
             event: SealedEvent::Message {

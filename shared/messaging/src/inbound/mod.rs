@@ -27,9 +27,10 @@ mod tests;
 mod verify;
 mod webhook;
 
+pub use dead_letter::{DeadLetterView, EventView};
 pub use handle::Inbound;
 pub use receipts::status_label;
 pub use routes::{REFRESH_INTERVAL, Routes};
-pub use streams::{DEAD_LETTER, STREAM};
+pub use streams::STREAM;
 pub use verify::VerifiedWebhook;
 pub use webhook::{RawWebhook, Via, WebhookRefusal};

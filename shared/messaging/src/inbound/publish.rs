@@ -16,9 +16,9 @@ pub(super) async fn publish(
     let carrier = authorized.carrier;
     // One at a time, so that the order is kept.
     for event in authorized.events {
-        let envelope = match &event {
-            AuthorizedEvent::Message(route, message) => Envelope::message(&inbound.vault, carrier, route, message),
-            AuthorizedEvent::Receipt(receipt) => Envelope::receipt(carrier, receipt),
+        let envelope = match event {
+            AuthorizedEvent::Message(route, message) => Envelope::message(&inbound.vault, carrier, &route, *message),
+            AuthorizedEvent::Receipt(receipt) => Envelope::receipt(carrier, &receipt),
         };
         let is_new = append(inbound, carrier, &envelope, trace).await?;
         let result = if is_new { "accepted" } else { "repeated" };

@@ -12,11 +12,3 @@ pub const STREAM: StreamSpec = StreamSpec {
     dedup_window: Duration::from_secs(120),
     max_age: Duration::from_secs(7 * 86_400),
 };
-
-/// Webhook events that could not be applied, for operators.
-pub const DEAD_LETTER: StreamSpec = StreamSpec {
-    name: "INBOUND_ASIDE",
-    subjects: &["comms.aside"],
-    dedup_window: Duration::from_secs(120),
-    max_age: Duration::from_secs(30 * 86_400),
-};

@@ -19,8 +19,8 @@ use butt_dial_domain::{
 use serde_json::Value;
 
 use crate::{
-    Call, DeliveryClaim, Store, StoreError,
-    engine::{Tx, on_writer, with_timeout},
+    Call, DeliveryClaim, NewDeadLetter, Store, StoreError, dead_letters,
+    engine::{Tx, as_number, on_writer, with_timeout},
 };
 
 pub use calls::{CallChange, Conclusion};
@@ -83,6 +83,7 @@ pub struct InboundBatch {
     pub events: Vec<InboundRow>,
     pub receipts: Vec<ReceiptEntry>,
     pub calls: Vec<CallChange>,
+    pub dead_letters: Vec<NewDeadLetter>,
     pub at: Timestamp,
     /// The replica that claims the deliveries of this batch, and the end of its claims.
     pub holder: String,
@@ -155,6 +156,7 @@ impl Store {
         with_timeout(async {
             let mut tx = self.begin().await?;
             let mut known = advance(&mut tx, batch).await?;
+            dead_letters::write(&mut tx, &batch.dead_letters, batch.at).await?;
             let transitions = receipts::apply(&mut tx, &batch.receipts, batch.at).await?;
             let to_settle = calls::apply(&mut tx, &batch.calls).await?;
             let made: Vec<InboundRow> = transitions.iter().filter_map(event_of).collect();
@@ -209,8 +211,4 @@ async fn advance(tx: &mut Tx, batch: &InboundBatch) -> Result<HashSet<String>, S
         }
     };
     if advanced { Ok(known) } else { Err(StoreError::Conflict) }
-}
-
-fn as_number(sequence: u64) -> i64 {
-    i64::try_from(sequence).unwrap_or(i64::MAX)
 }

@@ -1,20 +1,15 @@
-//! An unreadable entry becomes a dead letter before the position advances.
+//! An unreadable entry becomes a dead letter in the transaction that advances the position.
 
-use std::sync::atomic::Ordering;
-
-use butt_dial_domain::{Channel, subjects};
+use butt_dial_domain::Channel;
+use butt_dial_store::DeadLetterReason;
 use butt_dial_vault::Vault;
 
 use super::{PHONE, *};
-use crate::inbound::{
-    STREAM,
-    apply::ApplyError,
-    envelope::{Envelope, SealedEvent},
-};
+use crate::inbound::{STREAM, envelope::Envelope};
 
 async fn envelope(bench: &Bench, vault: &Vault, id: &str) -> Vec<u8> {
     let route = bench.store.find_route(Channel::Sms, PHONE).await.unwrap().unwrap();
-    Envelope::message(vault, "twilio", &route, &text_message(bench, id, "Hello")).payload()
+    Envelope::message(vault, "twilio", &route, text_message(bench, id, "Hello")).payload()
 }
 
 #[tokio::test]
@@ -30,56 +25,62 @@ async fn keeps_unreadable_entries_and_applies_the_rest() {
     let applied = applier(&bench).apply(0, &batch).await.unwrap();
     assert_eq!(applied.rows.added, 1);
     assert_eq!(bench.store.find_log_position(STREAM.name).await.unwrap(), 3);
-    let dead_letters = bench.bus.appended.lock().unwrap().clone();
-    let expected = [("aside-1", foreign), ("aside-2", b"no envelope".to_vec())];
-    assert_eq!(dead_letters.len(), expected.len());
-    for ((subject, id, headers, payload), (expected_id, expected)) in dead_letters.into_iter().zip(expected) {
-        assert_eq!(
-            (subject.as_str(), id.as_str()),
-            (subjects::INBOUND_DEAD_LETTERS, expected_id)
-        );
-        assert_eq!(headers, batch[0].message.headers);
-        assert_eq!(payload, expected);
-    }
+    let letters = bench.store.list_dead_letters(None, 10).await.unwrap();
+    let kept: Vec<_> = letters
+        .iter()
+        .map(|letter| (letter.id.as_str(), letter.payload.clone()))
+        .collect();
+    assert_eq!(kept, [("INBOUND-1", foreign), ("INBOUND-2", b"no envelope".to_vec())]);
+
+    let views = bench.inbound.list_dead_letters(None, 10).await.unwrap();
+    let first = views[0].event.as_ref().unwrap();
+    assert_eq!((first.kind, first.carrier.as_str()), ("message", "twilio"));
+    assert_eq!(first.agent.as_deref(), Some(bench.agent.id.as_str()));
+    assert_eq!(views[0].reason, DeadLetterReason::Unreadable);
+    assert!(views[1].event.is_none());
 }
 
 #[tokio::test]
-async fn does_not_advance_without_dead_letter() {
+async fn replayed_dead_letter_is_appended_and_removed() {
     let bench = Bench::new().await;
     let foreign = envelope(&bench, &Vault::new(b"another master key"), "SM1").await;
-    let ours = envelope(&bench, &bench.vault, "SM2").await;
-    let batch = [log_entry(1, ours), log_entry(2, foreign)];
-    bench.bus.refuses_appends.store(true, Ordering::SeqCst);
-    let applier = applier(&bench);
-    for _ in 0..2 {
-        let refused = applier.apply(0, &batch).await;
-        assert!(matches!(refused, Err(ApplyError::DeadLetter(_))));
-        assert_eq!(bench.store.find_log_position(STREAM.name).await.unwrap(), 0);
-    }
-    assert_eq!(bench.store.list_events(&bench.agent.id, 0, 9).await.unwrap(), []);
-
-    bench.bus.refuses_appends.store(false, Ordering::SeqCst);
-    assert_eq!(applier.apply(0, &batch).await.unwrap().rows.added, 1);
-    assert_eq!(bench.store.find_log_position(STREAM.name).await.unwrap(), 2);
-    assert_eq!(bench.bus.appended.lock().unwrap().len(), 1);
+    applier(&bench)
+        .apply(0, &[log_entry(1, foreign.clone())])
+        .await
+        .unwrap();
+    assert_eq!(bench.inbound.replay_dead_letters().await.unwrap(), 0, "not requested");
+    assert_eq!(bench.inbound.request_replay(Some("INBOUND-1")).await.unwrap(), 1);
+    assert_eq!(bench.inbound.replay_dead_letters().await.unwrap(), 1);
+    let appended = bench.bus.appended.lock().unwrap().clone();
+    assert_eq!(appended.len(), 1);
+    assert_eq!(
+        (appended[0].0.as_str(), appended[0].3.to_vec()),
+        (subjects::INBOUND, foreign)
+    );
+    assert!(bench.inbound.list_dead_letters(None, 10).await.unwrap().is_empty());
+    let unknown = bench.inbound.request_replay(Some("INBOUND-1")).await.unwrap_err();
+    assert_eq!(unknown.code.as_str(), "NOT_FOUND");
 }
 
 #[tokio::test]
-async fn dead_letter_can_be_replayed() {
+async fn dead_letter_stays_while_it_cannot_be_appended() {
     let bench = Bench::new().await;
-    let foreign = envelope(&bench, &Vault::new(b"the right key after all"), "SM1").await;
-    let applier = applier(&bench);
-    applier.apply(0, &[log_entry(1, foreign)]).await.unwrap();
-    let (.., kept) = bench.bus.appended.lock().unwrap()[0].clone();
-    let (id, org) = {
-        let envelope: serde_json::Value = serde_json::from_slice(&kept).unwrap();
-        (envelope["id"].as_str().unwrap().to_owned(), bench.agent.org_id.clone())
-    };
-    let sealed: Envelope = serde_json::from_slice(&kept).unwrap();
-    let SealedEvent::Message { sealed, .. } = sealed.event else {
-        panic!("a message was put in")
-    };
-    let vault = Vault::new(b"the right key after all");
-    let opened = Envelope::open(&vault, &org, &id, &sealed);
-    assert_eq!(opened.and_then(|message| message.body).as_deref(), Some("Hello"));
+    applier(&bench)
+        .apply(0, &[log_entry(1, b"no envelope".to_vec())])
+        .await
+        .unwrap();
+    bench.inbound.request_replay(None).await.unwrap();
+    bench
+        .bus
+        .refuses_appends
+        .store(true, std::sync::atomic::Ordering::SeqCst);
+    bench.inbound.replay_dead_letters().await.unwrap();
+    assert_eq!(bench.inbound.list_dead_letters(None, 10).await.unwrap().len(), 1);
+    bench
+        .bus
+        .refuses_appends
+        .store(false, std::sync::atomic::Ordering::SeqCst);
+    bench.inbound.replay_dead_letters().await.unwrap();
+    assert!(bench.inbound.list_dead_letters(None, 10).await.unwrap().is_empty());
+    bench.inbound.drop_dead_letter("INBOUND-1").await.unwrap_err();
 }

@@ -16,7 +16,7 @@ use crate::{
 
 async fn receive(bench: &Bench, message: InboundMessage) -> u64 {
     let route = bench.store.find_route(Channel::Sms, PHONE).await.unwrap();
-    let envelope = Envelope::message(&bench.vault, "twilio", &route.unwrap(), &message);
+    let envelope = Envelope::message(&bench.vault, "twilio", &route.unwrap(), message);
     let after = bench.store.find_log_position(STREAM.name).await.unwrap();
     let batch = [log_entry(after + 1, envelope.payload())];
     applier(bench).apply(after, &batch).await.unwrap().rows.follow_ups
