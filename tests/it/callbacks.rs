@@ -9,8 +9,9 @@ use butt_dial_providers::PersonMessage;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Account, Callback, CallbackHost, Cluster, LoadGenerator, ReceivedMessage, Transport, Webhook, bodies, eventually,
-    expect_exactly_once_in_order, expect_not_signed, expect_signed, received_all, sms,
+    Account, Callback, CallbackHost, Cluster, LoadGenerator, ReceivedMessage, RequestExt as _, Transport, Webhook,
+    bodies, eventually, expect_exactly_once_in_order, expect_not_signed, expect_signed, expect_standard_signature,
+    received_all, sms,
 };
 
 const ANN: &str = "+14155550123";
@@ -19,10 +20,7 @@ const ALLOWED: (&str, &str) = ("ALLOW_PRIVATE_CALLBACKS", "true");
 const SOON: (&str, &str) = ("CALLBACK_RETRY_AFTER_SECONDS", "1,1,1");
 
 async fn set_callback(cluster: &Cluster, account: &Account, url: &str) -> CallbackSecrets {
-    let set = cluster
-        .delivery()
-        .set_callback_url(&account.agent, &account.org, Some(url))
-        .await;
+    let set = cluster.delivery().set_callback_url(&account.agent, Some(url)).await;
     set.unwrap_or_else(|failure| panic!("{failure}"))
 }
 
@@ -62,6 +60,40 @@ fn expect_whatsapp(body: &Value, from: &str, to: &str, text: &str) {
 
 profiles! {
     with [ALLOWED];
+    async fn both_secrets_sign_during_rotation(cluster: &Cluster) {
+        let host = CallbackHost::start().await;
+        let old = set_callback(cluster, &cluster.account, &host.url("/hooks")).await;
+        let rotate = async |overlap: u32| {
+            let body = json!({ "overlapSeconds": overlap });
+            let request = cluster.gateways.post("/api/v1/callback-url/rotate-secret", &body);
+            let rotated = request.bearer_auth(&cluster.account.token).reply().await.expect(200);
+            let text = |key: &str| rotated[key].as_str().unwrap().to_owned();
+            CallbackSecrets { signing_secret: text("signingSecret"), webhook_secret: text("webhookSecret") }
+        };
+        let new = rotate(600).await;
+        assert_ne!(old.signing_secret, new.signing_secret);
+        cluster.texts(ANN, "During").await;
+        host.callbacks_until("During").await;
+        let calls = host.callbacks();
+        let during = calls.last().unwrap();
+        // Headers with one signature keep the old secret; the standard header holds both.
+        expect_signed(during, &old);
+        assert_eq!(during.header("webhook-signature").split(' ').count(), 2);
+        expect_standard_signature(during, &new);
+
+        let newest = rotate(0).await;
+        cluster.texts(ANN, "After").await;
+        host.callbacks_until("After").await;
+        let calls = host.callbacks();
+        let after = calls.last().unwrap();
+        expect_signed(after, &newest);
+        expect_not_signed(after, &old);
+        expect_not_signed(after, &new);
+    }
+}
+
+profiles! {
+    with [ALLOWED];
     async fn posts_signed_message_readable_on_both_client_routes(cluster: &Cluster) {
         let host = CallbackHost::start().await;
         let secrets = set_callback(cluster, &cluster.account, &host.url("/hooks/whatsapp?agent=1")).await;
@@ -69,6 +101,11 @@ profiles! {
         cluster.texts(ANN, "Ünï ✓ by SMS").await;
         cluster.deliver_accepted(PersonMessage::new(Channel::Whatsapp, ANN, phone, "By WhatsApp")).await;
         cluster.deliver_accepted(PersonMessage::new(Channel::Email, "ann@example.com", mail, "By mail")).await;
+        let colleague = cluster
+            .account
+            .add_colleague(&cluster.store, &cluster.gateways, "agent", "+14155550101")
+            .await;
+        let foreign = cluster.delivery().callback_secrets(&colleague.agent).await.unwrap();
         let calls = host.expect_callbacks(3).await;
         for (call, (from, to, text, channel)) in calls.iter().zip([
             (ANN, phone, "Ünï ✓ by SMS", "sms"),
@@ -84,9 +121,9 @@ profiles! {
             assert_eq!(call.id(), body["id"].as_str().unwrap());
             assert_eq!(call.header("x-bd-delivery-id"), call.id());
             assert_eq!(call.header("x-bd-event"), "message.received");
-            // A different body or another organization's secret does not verify.
+            // A different body or another agent's secret does not verify.
             expect_not_signed(&Callback { body: [&call.body[..], b" "].concat().into(), ..call.clone() }, &secrets);
-            expect_not_signed(call, &cluster.delivery().callback_secrets(&"org_other".into()));
+            expect_not_signed(call, &foreign);
         }
         // A delivered message is not queued as well.
         cluster.texts(BOB, "Last").await;
@@ -301,7 +338,7 @@ profiles! {
             "https://user:password@example.com/".into(), "http://example.com/".into(), "https://example.com:22/".into(),
             "file:///etc/passwd".into(), "nonsense".into(), format!("https://example.com/{}", "a".repeat(3_000)),
         ] {
-            let Err(refused) = cluster.delivery().set_callback_url(&account.agent, &account.org, Some(&url)).await else {
+            let Err(refused) = cluster.delivery().set_callback_url(&account.agent, Some(&url)).await else {
                 panic!("{url} was accepted");
             };
             assert_eq!(refused.code.as_str(), "INVALID_ARGUMENT", "{url}");

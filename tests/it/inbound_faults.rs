@@ -122,7 +122,7 @@ async fn delivers_callbacks_without_redis_servers() {
     let account = &cluster.account;
     let set = cluster
         .delivery()
-        .set_callback_url(&account.agent, &account.org, Some(&host.url("/")))
+        .set_callback_url(&account.agent, Some(&host.url("/")))
         .await;
     assert!(set.is_ok());
     cluster.texts(ANN, "Before").await;
@@ -166,7 +166,7 @@ async fn two_dispatchers_deliver_once_in_order_servers() {
     let account = &cluster.account;
     let set = cluster
         .delivery()
-        .set_callback_url(&account.agent, &account.org, Some(&host.url("/")))
+        .set_callback_url(&account.agent, Some(&host.url("/")))
         .await;
     assert!(set.is_ok());
     let load = LoadGenerator::new(10, 30);

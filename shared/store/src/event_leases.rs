@@ -65,6 +65,16 @@ const LEASE: Sql = Sql {
         ) RETURNING seq, id, type, channel, state, reason, data, content, tries, created_at",
 };
 
+const EXTEND: Sql = Sql {
+    postgres: "WITH named AS MATERIALIZED (SELECT found.id
+            FROM (SELECT value::BIGINT AS seq FROM jsonb_array_elements_text($2) AS t (value) ORDER BY 1) item
+            CROSS JOIN LATERAL (SELECT id FROM events WHERE agent_id = $1 AND seq = item.seq AND state = 'waiting'
+                AND held_until IS NOT NULL FOR UPDATE) found)
+        UPDATE events SET held_until = $3 WHERE id = ANY (ARRAY(SELECT id FROM named))",
+    sqlite: "UPDATE events SET held_until = $3
+        WHERE agent_id = $1 AND seq IN (SELECT value FROM json_each($2)) AND state = 'waiting' AND held_until IS NOT NULL",
+};
+
 const CONFIRM: Sql = Sql {
     postgres: "WITH named AS MATERIALIZED (SELECT found.id
             FROM (SELECT value::BIGINT AS seq FROM jsonb_array_elements_text($2) AS t (value) ORDER BY 1) item
@@ -131,6 +141,21 @@ impl Store {
         })?;
         events.sort_by_key(|event| event.seq);
         Ok(events)
+    }
+
+    /// Extends the lease of events that are still being delivered.
+    pub async fn extend_event_leases(&self, agent: &AgentId, seqs: &[i64], until: Timestamp) -> Result<(), StoreError> {
+        let sql = self.sql(EXTEND);
+        on_writer!(self, |db| {
+            sqlx::query(sql)
+                .bind(agent.as_str())
+                .bind(Json(seqs))
+                .bind(until)
+                .execute(db)
+                .await
+                .map(drop)
+        })?;
+        Ok(())
     }
 
     /// Marks events as delivered and deletes their content. `retain_body` keeps the content until `purge_delivered`, because

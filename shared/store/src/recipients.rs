@@ -11,12 +11,17 @@ use crate::{
 /// The delivery preferences that the delivery worker reads.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Recipient {
+    id: String,
     #[sqlx(rename = "org_id")]
     org: String,
     pub display_name: String,
     pub callback_url: Option<String>,
     /// The callback for call events, where it differs.
     pub voice_callback_url: Option<String>,
+    /// The generation of the key that signs callbacks.
+    pub callback_key_generation: i64,
+    /// Until then, the former generation signs as well.
+    pub callback_key_overlap_until: Option<Timestamp>,
     channels: Option<Json<Vec<String>>>,
     contacts: Option<Json<Vec<String>>>,
 }
@@ -29,6 +34,10 @@ pub struct Subscription {
 }
 
 impl Recipient {
+    pub fn agent(&self) -> AgentId {
+        AgentId::from(self.id.as_str())
+    }
+
     pub fn org(&self) -> OrgId {
         OrgId::from(self.org.as_str())
     }
@@ -64,7 +73,8 @@ impl Store {
     /// Finds the delivery preferences of an agent.
     pub async fn find_recipient(&self, agent: &AgentId) -> Result<Option<Recipient>, StoreError> {
         const SQL: &str =
-            "SELECT org_id, display_name, callback_url, voice_callback_url, s.channels, s.contacts FROM agents
+            "SELECT agents.id, org_id, display_name, callback_url, voice_callback_url, callback_key_generation,
+                callback_key_overlap_until, s.channels, s.contacts FROM agents
             LEFT JOIN inbound_subscriptions s ON s.agent_id = agents.id WHERE agents.id = $1";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(agent.as_str())
@@ -93,6 +103,21 @@ impl Store {
             sqlx::query(SQL)
                 .bind(agent.as_str())
                 .bind(url)
+                .execute(db)
+                .await
+                .map(drop)
+        })?;
+        Ok(())
+    }
+
+    /// Starts the next generation of the key that signs the agent's callbacks; the former one signs as well until this time.
+    pub async fn rotate_callback_key(&self, agent: &AgentId, overlap_until: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE agents SET callback_key_generation = callback_key_generation + 1,
+            callback_key_overlap_until = $2 WHERE id = $1";
+        on_writer!(self, |db| {
+            sqlx::query(SQL)
+                .bind(agent.as_str())
+                .bind(overlap_until)
                 .execute(db)
                 .await
                 .map(drop)

@@ -2,7 +2,7 @@
 
 use butt_dial_accounts::{Addresses, Bootstrapped};
 use butt_dial_domain::{AgentId, Channel, Clock, OrgId, Scope, ids};
-use butt_dial_identity::token;
+use butt_dial_identity::token::{self, TokenRequest};
 use butt_dial_store::Store;
 use serde_json::json;
 
@@ -49,7 +49,7 @@ impl Account {
     pub async fn create(store: &Store, gateways: &Gateways, name: &str, phone: &str) -> Self {
         let now = Clock::System.now();
         let org = store.create_organization(name, &ids::unique(), now).await.unwrap().id;
-        let team = token::mint(store, &org, None, Scope::OrgAdmin, None, now)
+        let team = token::mint(store, &TokenRequest::new(&org, None, Scope::OrgAdmin), now)
             .await
             .unwrap();
         let account = Self {

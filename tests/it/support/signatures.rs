@@ -27,6 +27,10 @@ pub fn expect_signed(callback: &Callback, secrets: &CallbackSecrets) {
     );
 }
 
+pub fn expect_standard_signature(callback: &Callback, secrets: &CallbackSecrets) {
+    assert!(is_standard(callback, &secrets.signing_secret), "{callback:?}");
+}
+
 /// Fails when a signature verifies with these secrets.
 pub fn expect_not_signed(callback: &Callback, secrets: &CallbackSecrets) {
     assert!(!is_standard(callback, &secrets.signing_secret), "{callback:?}");

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use butt_dial_domain::{AgentId, Code, Failure, OrgId, subjects};
+use butt_dial_domain::{AgentId, Code, Failure, clock::Timestamp, subjects};
 use butt_dial_store::{AgentEvent, Recipient};
+use chrono::TimeDelta;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
@@ -38,7 +39,7 @@ impl CallbackResult {
     }
 }
 
-/// The secrets with which a host verifies callbacks: one key per organization in two encodings.
+/// The secrets with which a host verifies callbacks: one key per agent in two encodings.
 pub struct CallbackSecrets {
     /// Standard Webhooks: `whsec_` and base64.
     pub signing_secret: String,
@@ -46,47 +47,78 @@ pub struct CallbackSecrets {
     pub webhook_secret: String,
 }
 
-impl Delivery {
-    pub fn callback_secrets(&self, org: &OrgId) -> CallbackSecrets {
-        let key = self.callback_key(org);
-        CallbackSecrets {
+impl CallbackSecrets {
+    fn of(key: [u8; 32]) -> Self {
+        Self {
             signing_secret: format!("whsec_{}", STANDARD.encode(key)),
             webhook_secret: hex::encode(key),
         }
     }
+}
 
-    fn callback_key(&self, org: &OrgId) -> [u8; 32] {
-        self.vault.key(&format!("callbacks {org}"))
+/// The keys that sign a callback.
+struct CallbackKeys {
+    current: [u8; 32],
+    /// During a rotation.
+    former: Option<[u8; 32]>,
+}
+
+impl Delivery {
+    /// Returns the secrets of an agent. Fails with `AgentNotFound` if there is no such agent.
+    pub async fn callback_secrets(&self, agent: &AgentId) -> Result<CallbackSecrets, Failure> {
+        let recipient = self.store.find_recipient(agent).await?;
+        let recipient = recipient.ok_or_else(|| Failure::new(Code::AgentNotFound, "there is no such agent"))?;
+        Ok(CallbackSecrets::of(
+            self.callback_key(&recipient, recipient.callback_key_generation),
+        ))
+    }
+
+    /// Replaces the agent's key. Until the overlap ends, both keys sign: `webhook-signature` holds two signatures, and the
+    /// headers with a single signature still use the former key. Returns the new secrets and the end of the overlap.
+    pub async fn rotate_callback_key(
+        &self,
+        agent: &AgentId,
+        overlap: TimeDelta,
+    ) -> Result<(CallbackSecrets, Timestamp), Failure> {
+        let until = self.clock.now() + overlap;
+        self.store.rotate_callback_key(agent, until).await?;
+        Ok((self.callback_secrets(agent).await?, until))
+    }
+
+    fn callback_key(&self, recipient: &Recipient, generation: i64) -> [u8; 32] {
+        let (org, agent) = (recipient.org(), recipient.agent());
+        self.vault.key(&format!("callbacks {org} {agent} {generation}"))
+    }
+
+    fn callback_keys(&self, recipient: &Recipient) -> CallbackKeys {
+        let generation = recipient.callback_key_generation;
+        let overlaps = recipient
+            .callback_key_overlap_until
+            .is_some_and(|until| self.clock.now() < until);
+        CallbackKeys {
+            current: self.callback_key(recipient, generation),
+            former: overlaps.then(|| self.callback_key(recipient, generation - 1)),
+        }
     }
 
     /// Sets or removes the agent's callback URL, and tries the waiting events there at once.
-    pub async fn set_callback_url(
-        &self,
-        agent: &AgentId,
-        org: &OrgId,
-        url: Option<&str>,
-    ) -> Result<CallbackSecrets, Failure> {
+    pub async fn set_callback_url(&self, agent: &AgentId, url: Option<&str>) -> Result<CallbackSecrets, Failure> {
         if let Some(url) = url {
             self.check_callback_url("callbackUrl", url)?;
         }
         self.store.set_callback_url(agent, url).await?;
         self.replay_callbacks(agent).await?;
-        Ok(self.callback_secrets(org))
+        self.callback_secrets(agent).await
     }
 
     /// Sets or removes the URL for events of calls.
-    pub async fn set_voice_callback_url(
-        &self,
-        agent: &AgentId,
-        org: &OrgId,
-        url: Option<&str>,
-    ) -> Result<CallbackSecrets, Failure> {
+    pub async fn set_voice_callback_url(&self, agent: &AgentId, url: Option<&str>) -> Result<CallbackSecrets, Failure> {
         if let Some(url) = url {
             self.check_callback_url("voiceCallbackUrl", url)?;
         }
         self.store.set_voice_callback_url(agent, url).await?;
         self.replay_callbacks(agent).await?;
-        Ok(self.callback_secrets(org))
+        self.callback_secrets(agent).await
     }
 
     pub async fn find_callback_url(&self, agent: &AgentId) -> Result<Option<String>, Failure> {
@@ -120,14 +152,8 @@ impl Delivery {
     }
 
     /// Calls the host once. The id of the delivery is the event's: a repeated delivery has the same id.
-    pub(super) async fn call_back(
-        &self,
-        org: &OrgId,
-        recipient: &Recipient,
-        url: &str,
-        event: &AgentEvent,
-    ) -> CallbackResult {
-        let mut view = view(&self.vault, org, event);
+    pub(super) async fn call_back(&self, recipient: &Recipient, url: &str, event: &AgentEvent) -> CallbackResult {
+        let mut view = view(&self.vault, &recipient.org(), event);
         view.insert("agentName".into(), json!(recipient.display_name));
         let body = callback_body::build(event, &view).to_string();
         let target = match self.egress.check(url) {
@@ -141,7 +167,7 @@ impl Delivery {
             return CallbackResult::Failed { retry_after: None };
         };
         let mut request = client.post(target).timeout(CALLBACK_TIMEOUT);
-        for (name, value) in self.callback_headers(org, event, &body) {
+        for (name, value) in self.callback_headers(recipient, event, &body) {
             request = request.header(name, value);
         }
         let response = match request.body(body).send().await {
@@ -166,23 +192,28 @@ impl Delivery {
         }
     }
 
-    fn callback_headers(&self, org: &OrgId, event: &AgentEvent, body: &str) -> Vec<(&'static str, String)> {
-        let secrets = self.callback_secrets(org);
-        let key = self.callback_key(org);
+    fn callback_headers(&self, recipient: &Recipient, event: &AgentEvent, body: &str) -> Vec<(&'static str, String)> {
+        let keys = self.callback_keys(recipient);
         // The time of this attempt: hosts refuse old signatures.
         let at = self.clock.now().timestamp();
         let timestamp = at.to_string();
         let (id, time, body) = (event.id.as_bytes(), timestamp.as_bytes(), body.as_bytes());
-        let standard = mac(&key, &[id, b".", time, b".", body]);
-        let text = secrets.webhook_secret.as_bytes();
-        let own = mac(text, &[time, b".", body]);
-        let hub = mac(text, &[body]);
+        let standard = |key: [u8; 32]| format!("v1,{}", STANDARD.encode(mac(&key, &[id, b".", time, b".", body])));
+        let signatures: Vec<String> = [Some(keys.current), keys.former]
+            .into_iter()
+            .flatten()
+            .map(standard)
+            .collect();
+        // A header with one signature: a host that has not stored the new secret yet must be able to verify it.
+        let text = hex::encode(keys.former.unwrap_or(keys.current));
+        let own = mac(text.as_bytes(), &[time, b".", body]);
+        let hub = mac(text.as_bytes(), &[body]);
         vec![
             ("content-type", "application/json".into()),
             ("user-agent", concat!("butt-dial/", env!("CARGO_PKG_VERSION")).into()),
             ("webhook-id", event.id.clone()),
             ("webhook-timestamp", timestamp.clone()),
-            ("webhook-signature", format!("v1,{}", STANDARD.encode(standard))),
+            ("webhook-signature", signatures.join(" ")),
             ("x-bd-event", event.kind.clone()),
             ("x-bd-timestamp", timestamp.clone()),
             ("x-bd-signature", format!("hmac-sha256={}", hex::encode(own))),

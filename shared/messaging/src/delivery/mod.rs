@@ -6,6 +6,7 @@
 
 mod callback;
 mod callback_body;
+mod claim;
 mod event_log;
 mod event_view;
 pub mod filters;
@@ -19,6 +20,7 @@ mod returning_agents;
 mod worker;
 
 pub use callback::CallbackSecrets;
+pub use claim::DELIVERY_LEASE;
 pub use event_log::{EventFeed, MAX_PAGE, Page, PageQuery};
 pub use event_view::{CALL_ENDED, CONTACT_OPTED_OUT, EVENT_KINDS, MESSAGE_RECEIVED, MESSAGE_STATUS, view};
 pub use handle::Delivery;
@@ -27,4 +29,3 @@ pub use pending_events::{LeasedEvents, MAX_LEASED, PendingLease};
 pub use preferences::{BlockChannel, InboundFilter, NewFilter, Subscription};
 pub use push::{MAX_PUSH_BYTES, PushMessage};
 pub use returning_agents::ReturningAgents;
-pub use worker::DELIVERY_LEASE;

@@ -9,25 +9,21 @@ use std::{
 };
 
 use butt_dial_domain::{AgentId, Channel, Failure, OrgId, clock::Timestamp};
-use butt_dial_store::{AgentEvent, DeliveryClaim, EventLease, EventReason, StoreError};
+use butt_dial_store::{AgentEvent, DeliveryClaim, EventReason, StoreError};
 use chrono::TimeDelta;
 use tracing::Instrument;
 
 use super::{
     Delivery,
     callback::CallbackResult,
+    claim::{DELIVERY_LEASE, ensure_claim, lease_events, while_claimed},
     event_view::view,
     listeners::Listener,
     push::{MAX_PUSH_BYTES, PushMessage},
 };
 
-/// How long a delivery claim and an event lease last.
-pub const DELIVERY_LEASE: TimeDelta = TimeDelta::seconds(30);
-
 /// Events in one push.
 const PUSH_BATCH: u32 = 48;
-/// A claim with less time left is renewed before the next callback or push: longer than either takes.
-const MIN_CLAIM: TimeDelta = TimeDelta::seconds(20);
 /// How long confirming a delivered event is retried.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(25);
 const CONFIRM_INTERVAL: Duration = Duration::from_millis(100);
@@ -219,7 +215,8 @@ async fn push_pending(
                 .release_events(&agent, &seqs(left), EventReason::AgentOffline, false)
                 .await?;
         }
-        if !delivery.push(listener, batch.texts).await {
+        let pushing = delivery.push(listener, batch.texts);
+        if !while_claimed(delivery, claim, &seqs(pushed), pushing).await {
             store
                 .release_events(&agent, &seqs(pushed), EventReason::AgentOffline, false)
                 .await?;
@@ -274,7 +271,8 @@ async fn call_back_pending(delivery: &Delivery, claim: &mut DeliveryClaim) -> Re
         let Some(url) = recipient.callback_for(event.channel.as_deref()) else {
             return Ok(RunEnd::Done { checked_at: None });
         };
-        let result = delivery.call_back(&recipient.org(), &recipient, url, event).await;
+        let calling = delivery.call_back(&recipient, url, event);
+        let result = while_claimed(delivery, claim, &[event.seq], calling).await;
         delivery.metrics.record_delivery("callback", result.label(), 1);
         match result {
             CallbackResult::Delivered => {
@@ -315,37 +313,6 @@ async fn call_back_pending(delivery: &Delivery, claim: &mut DeliveryClaim) -> Re
 
 fn add(now: Timestamp, delay: Duration) -> Timestamp {
     now + TimeDelta::from_std(delay).unwrap_or(TimeDelta::hours(1))
-}
-
-async fn lease_events(
-    delivery: &Delivery,
-    agent: &AgentId,
-    channel: Option<Channel>,
-    max_tries: Option<i64>,
-    limit: u32,
-) -> Result<Vec<AgentEvent>, StoreError> {
-    let now = delivery.clock.now();
-    let lease = EventLease {
-        channel,
-        max_tries,
-        to_push: true,
-        limit,
-        now,
-        until: now + DELIVERY_LEASE,
-    };
-    delivery.store.lease_waiting_events(agent, &lease).await
-}
-
-/// Ensures that the claim lasts for another callback or push. Returns false if it was lost.
-async fn ensure_claim(delivery: &Delivery, claim: &mut DeliveryClaim) -> Result<bool, StoreError> {
-    let now = delivery.clock.now();
-    if claim.held_until - now >= MIN_CLAIM {
-        return Ok(true);
-    }
-    delivery
-        .store
-        .renew_delivery(claim, delivery.replica.as_str(), now + DELIVERY_LEASE)
-        .await
 }
 
 /// Marks events as delivered, and retries while the database is unavailable: the agent must not get them twice. A claim that

@@ -223,6 +223,19 @@ both_engines! {
         assert_eq!(lease(db, &agent, None, 9, late).await, []);
     }
 
+    async fn extended_lease_holds_event_longer(db: &Database) {
+        let agent = new_agent(db).await;
+        assert!(append(db, &agent, "e1", None).await.unwrap());
+        let seq = lease(db, &agent, None, 9, morning()).await[0].seq;
+        let later = morning() + LEASE + seconds(1);
+        db.extend_event_leases(&agent.id, &[seq], later + LEASE).await.unwrap();
+        assert_eq!(lease(db, &agent, None, 9, later).await.len(), 0);
+        // An event without a lease gets none.
+        db.release_events(&agent.id, &[seq], EventReason::AgentOffline, false).await.unwrap();
+        db.extend_event_leases(&agent.id, &[seq], later + LEASE).await.unwrap();
+        assert_eq!(lease(db, &agent, None, 9, later).await.len(), 1);
+    }
+
     async fn leased_event_holds_back_later_ones_of_same_contact(db: &Database) {
         let agent = new_agent(db).await;
         let inbound = [("e1", PERSON), ("e2", PERSON), ("e3", STRANGER), ("e4", STRANGER), ("e5", PERSON)];

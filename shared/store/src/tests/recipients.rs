@@ -116,4 +116,16 @@ both_engines! {
         let route = db.find_route(Channel::Email, "ada@acme.example").await.unwrap().unwrap();
         assert!(!route.blocked, "only the channel that was named");
     }
+
+    async fn callback_key_gets_next_generation(db: &Database) {
+        let agent = new_agent(db).await;
+        let key = async || {
+            let recipient = db.find_recipient(&agent.id).await.unwrap().unwrap();
+            assert_eq!((recipient.agent(), recipient.org()), (agent.id.clone(), agent.org_id.clone()));
+            (recipient.callback_key_generation, recipient.callback_key_overlap_until)
+        };
+        assert_eq!(key().await, (0, None));
+        db.rotate_callback_key(&agent.id, morning()).await.unwrap();
+        assert_eq!(key().await, (1, Some(morning())));
+    }
 }
