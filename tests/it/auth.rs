@@ -1,7 +1,7 @@
 //! Authentication: tokens, their revocation and expiry, and the lockout after wrong tokens.
 
 use butt_dial_domain::{Clock, Scope};
-use butt_dial_identity::token;
+use butt_dial_identity::token::{self, TokenRequest};
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
@@ -25,6 +25,15 @@ async fn send_ten_wrong_tokens(request: impl Fn() -> RequestBuilder) {
     }
 }
 
+/// Sends wrong tokens until the lockout is in force. A gateway caches "not locked" for less than a second.
+async fn lockout_of(request: impl Fn() -> RequestBuilder) -> Reply {
+    eventually("the lockout is in force", async || {
+        let reply = request().bearer_auth("bda_wrong").reply().await;
+        (reply.status == 429).then_some(reply)
+    })
+    .await
+}
+
 fn expect_locked_out(reply: &Reply) {
     assert_eq!(reply.status, 429, "{}", reply.text);
     let body = &reply.body;
@@ -32,6 +41,7 @@ fn expect_locked_out(reply: &Reply) {
         (&body["code"], &body["retryable"]),
         (&json!("AUTH_LOCKED_OUT"), &json!(true))
     );
+    assert!(body["remediation"].is_string());
     let seconds: i64 = reply.header("retry-after").unwrap().parse().unwrap();
     assert!((800..=900).contains(&seconds), "{seconds}");
     assert_eq!(
@@ -72,23 +82,40 @@ profiles! {
 }
 
 profiles! {
-    async fn locks_out_address_on_all_gateways_after_ten_bad_tokens(cluster: &Cluster) {
+    async fn locks_out_guessing_address_on_all_gateways(cluster: &Cluster) {
         send_ten_wrong_tokens(|| cluster.gateways.get(ME)).await;
         for index in 0..cluster.gateways.count() {
             let gateway = cluster.gateways.only(index);
-            // A gateway caches "not locked" for less than a second.
-            let locked = eventually("the lockout is in force", async || {
-                let reply = gateway.get(ME).bearer_auth(&cluster.account.token).reply().await;
-                (reply.status != 200).then_some(reply)
-            })
-            .await;
-            expect_locked_out(&locked);
+            expect_locked_out(&lockout_of(|| gateway.get(ME)).await);
             for path in ["/sse", "/mcp"] {
-                expect_locked_out(&gateway.get(path).bearer_auth(&cluster.account.token).reply().await);
+                expect_locked_out(&gateway.get(path).bearer_auth("bda_wrong").reply().await);
             }
-            // Health checks stay open to a locked-out address.
+            // The address may belong to many clients: valid tokens still work.
+            for token in [&cluster.account.token, &cluster.account.team_token] {
+                let reply = gateway.get("/api/v1/agents").bearer_auth(token).reply().await;
+                assert!([200, 403].contains(&reply.status), "{}", reply.text);
+            }
             gateway.get("/health").reply().await.expect(200);
         }
+    }
+}
+
+profiles! {
+    async fn revoked_token_does_not_count_as_a_guess(cluster: &Cluster) {
+        let path = format!("/api/v1/agents/{}/regenerate-token", cluster.account.agent);
+        let request = cluster.gateways.post(&path, &json!({})).bearer_auth(&cluster.account.team_token);
+        let token = request.reply().await.expect(200)["token"].as_str().unwrap().to_owned();
+        eventually("the old token is revoked", async || {
+            (get_me(cluster, &cluster.account.token).await.status == 401).then_some(())
+        })
+        .await;
+        for _ in 0..12 {
+            let body = get_me(cluster, &cluster.account.token).await.expect(401);
+            assert_eq!((&body["code"], &body["remainingAttempts"]), (&json!("AUTH_TOKEN_REVOKED"), &json!(10)));
+        }
+        assert_eq!(get_me(cluster, &token).await.status, 200);
+        let body = get_me(cluster, "bda_wrong").await.expect(401);
+        assert_eq!(body["remainingAttempts"], 9);
     }
 }
 
@@ -103,17 +130,8 @@ profiles! {
                 .header("x-forwarded-for", format!("198.51.100.{}", attempts.get()))
         })
         .await;
-        let locked = eventually("the lockout is in force", async || {
-            let reply = cluster
-                .gateways
-                .get(ME)
-                .header("x-forwarded-for", "198.51.100.99")
-                .reply()
-                .await;
-            (reply.status == 429).then_some(reply)
-        })
-        .await;
-        expect_locked_out(&locked);
+        let locked = lockout_of(|| cluster.gateways.get(ME).header("x-forwarded-for", "198.51.100.99"));
+        expect_locked_out(&locked.await);
     }
 }
 
@@ -123,14 +141,10 @@ profiles! {
         let from = |address: &str| cluster.gateways.get(ME).header("x-forwarded-for", address.to_owned());
         // The client controls the left part of the header.
         send_ten_wrong_tokens(|| from("203.0.113.7, 198.51.100.1")).await;
-        let locked = eventually("the lockout is in force", async || {
-            let reply = from("198.51.100.1").bearer_auth(&cluster.account.token).reply().await;
-            (reply.status == 429).then_some(reply)
-        })
-        .await;
-        expect_locked_out(&locked);
+        expect_locked_out(&lockout_of(|| from("198.51.100.1")).await);
         for other in ["198.51.100.2", "203.0.113.7"] {
             from(other).bearer_auth(&cluster.account.token).reply().await.expect(200);
+            from(other).bearer_auth("bda_wrong").reply().await.expect(401);
         }
     }
 }
@@ -186,14 +200,11 @@ profiles! {
     async fn rejects_expired_token(cluster: &Cluster) {
         let now = Clock::System.now();
         let (org, agent) = (&cluster.account.org, &cluster.account.agent);
-        let expired = token::mint(
-            &cluster.store,
-            org,
-            Some(agent),
-            Scope::Agent,
-            Some(now - TimeDelta::seconds(1)),
-            now,
-        );
+        let request = TokenRequest {
+            expires_at: Some(now - TimeDelta::seconds(1)),
+            ..TokenRequest::new(org, Some(agent), Scope::Agent)
+        };
+        let expired = token::mint(&cluster.store, &request, now);
         let body = get_me(cluster, &expired.await.unwrap().secret).await.expect(401);
         assert_eq!(body["code"], "AUTH_TOKEN_REVOKED");
         assert!(body["error"].as_str().unwrap().contains("expired"));
@@ -268,6 +279,44 @@ profiles! {
                 .bearer_auth(&cluster.account.team_token);
             assert_eq!(request.reply().await.expect(400)["code"], "INVALID_ARGUMENT");
         }
+    }
+}
+
+profiles! {
+    async fn closes_streams_and_waits_without_notification(cluster: &Cluster) {
+        let gateway = cluster.gateways.only(0);
+        let sse = LegacySession::open(&gateway, &cluster.account.token).await;
+        let waiting = tokio::spawn(
+            gateway
+                .post("/api/v1/calls/attend", &json!({ "waitMs": 50_000 }))
+                .bearer_auth(&cluster.account.token)
+                .reply(),
+        );
+        // The bus does not report it: the other gateway had no bus, or the message was lost.
+        let (org, agent) = (&cluster.account.org, &cluster.account.agent);
+        cluster.store.revoke_tokens(org, Some(agent), None, Clock::System.now()).await.unwrap();
+        sse.events.read_to_end().await;
+        let body = waiting.await.unwrap().expect(401);
+        assert_eq!(body["code"], "AUTH_TOKEN_REVOKED");
+    }
+}
+
+profiles! {
+    with [("STREAMS_PER_AGENT", "2"), ("WAITS_PER_AGENT", "2")];
+    async fn bounds_streams_and_waits_of_an_agent(cluster: &Cluster) {
+        let gateway = cluster.gateways.only(0);
+        let open = async || LegacySession::open(&gateway, &cluster.account.token).await;
+        let (oldest, _second, _third) = (open().await, open().await, open().await);
+        oldest.events.read_to_end().await;
+
+        let attend = || gateway.post("/api/v1/calls/attend", &json!({ "waitMs": 2_000 }));
+        let attend = || attend().bearer_auth(&cluster.account.token).reply();
+        let replies = futures::future::join_all((0..5).map(|_| attend())).await;
+        let refused: Vec<&Reply> = replies.iter().filter(|reply| reply.status == 429).collect();
+        assert_eq!(refused.len(), 3, "{:?}", replies.iter().map(|reply| reply.status).collect::<Vec<_>>());
+        // A 429 has `reason` where others have `code` (butt-dial-sdk).
+        assert_eq!((&refused[0].body["reason"], &refused[0].body["limit"]), (&json!("RATE_LIMITED"), &json!(2)));
+        attend().await.expect(200);
     }
 }
 

@@ -10,6 +10,7 @@
 #[macro_use]
 mod support;
 
+mod administration;
 mod agent_takeover;
 mod api_snapshots;
 mod auth;

@@ -10,7 +10,7 @@ use butt_dial_runtime::{
 };
 use clap::{Parser, Subcommand};
 
-use crate::{bootstrap, demo, doctor, install_tls, serve, simulator};
+use crate::{agent, bootstrap, dead_letters, demo, doctor, install_tls, serve, simulator};
 
 /// A communications server for AI agents: a phone number, SMS, e-mail and WhatsApp over MCP and REST.
 ///
@@ -44,6 +44,12 @@ enum Command {
     Doctor,
     /// Create the first organization and agent if there are none, and print their ids, tokens and addresses.
     Bootstrap(bootstrap::Options),
+    /// Suspend an agent of any organization, or activate it again.
+    #[command(subcommand)]
+    Agent(agent::Command),
+    /// List, show, replay or drop webhook events that could not be applied.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// Serve the simulators of the carriers only, for several processes to share (TWILIO_API_URL, RESEND_API_URL).
     Simulator(simulator::Options),
 }
@@ -92,6 +98,8 @@ async fn run(command: Command) -> Result<bool, StartError> {
         Command::Migrate => serve::migrate(config).await,
         Command::Doctor => doctor::run(config).await,
         Command::Bootstrap(options) => bootstrap::run(config, options).await,
+        Command::Agent(command) => agent::run(config, command).await,
+        Command::DeadLetters(command) => dead_letters::run(config, command).await,
         Command::Demo | Command::Simulator(_) => Ok(true),
     };
     // The shutdown blocks while it sends the remaining spans, so it runs outside the async workers.

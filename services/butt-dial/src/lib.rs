@@ -1,7 +1,9 @@
 //! The program: all roles in one process or a single role, and the commands for operators.
 
+mod agent;
 pub mod bootstrap;
 pub mod cli;
+mod dead_letters;
 pub mod demo;
 pub mod doctor;
 pub mod serve;

@@ -25,8 +25,9 @@ pub const ROLE: Role = Role {
 
 async fn build(platform: Platform) -> Result<Router, StartError> {
     let product = Arc::new(Product::new(&platform));
-    let mcp = mcp::router(&platform, &product).await?;
-    let rest = rest::router(&platform, &product);
+    let sessions = mcp::start_sessions(&platform, &product).await?;
+    let mcp = mcp::router(&platform, &product, &sessions);
+    let rest = rest::router(&platform, &product, &sessions.revocations);
     let media = media::router(product.media.clone());
     Ok(mcp.merge(rest).merge(media))
 }

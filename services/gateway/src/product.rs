@@ -2,22 +2,27 @@
 
 use std::sync::Arc;
 
-use butt_dial_accounts::Agents;
+use butt_dial_accounts::{Agents, TeamTokens};
 use butt_dial_billing::Billing;
 use butt_dial_calls::Calls;
 use butt_dial_domain::Clock;
-use butt_dial_messaging::{Delivery, Media, Outbound};
+use butt_dial_messaging::{Delivery, Inbound, Media, Outbound};
 use butt_dial_runtime::Platform;
 use tokio_util::task::TaskTracker;
 
+use crate::operations::WaitSlots;
+
 pub struct Product {
     pub agents: Agents,
+    pub team_tokens: TeamTokens,
     pub billing: Billing,
     pub calls: Arc<Calls>,
     pub delivery: Arc<Delivery>,
+    pub inbound: Arc<Inbound>,
     pub media: Arc<Media>,
     pub outbound: Arc<Outbound>,
     pub clock: Clock,
+    pub wait_slots: WaitSlots,
     /// Operations run here, so that the process awaits them when it stops.
     pub tasks: TaskTracker,
 }
@@ -26,12 +31,15 @@ impl Product {
     pub fn new(platform: &Platform) -> Self {
         Self {
             agents: platform.product.agents.clone(),
+            team_tokens: platform.product.team_tokens.clone(),
             billing: platform.product.billing.clone(),
             calls: platform.product.calls.clone(),
             delivery: platform.product.delivery.clone(),
+            inbound: platform.product.inbound.clone(),
             media: platform.product.media.clone(),
             outbound: platform.product.outbound.clone(),
             clock: platform.clock.clone(),
+            wait_slots: WaitSlots::new(platform.config.waits_per_agent),
             tasks: platform.lifecycle.in_flight().clone(),
         }
     }

@@ -45,6 +45,15 @@ pub(crate) async fn acquire(
     state: CallState,
     opened: &OpenedSession,
 ) -> Result<Option<OwnedCall>, AcquireError> {
+    // Before the lease is taken: a socket for a different call must not end the session of this one.
+    if state
+        .info
+        .carrier_id
+        .as_ref()
+        .is_some_and(|id| id != &opened.carrier_id)
+    {
+        return Ok(None);
+    }
     let (call, agent) = (state.info.call, state.info.agent);
     let lease = ownership::acquire(calls, &call, &opened.session).await?;
     // Read again: the previous owner could write until this relay had the lease.

@@ -9,14 +9,16 @@ use butt_dial_domain::{
 };
 use butt_dial_identity::{
     Caller, find_visible_agent,
-    token::{self, Minted},
+    token::{self, Minted, TokenRequest},
 };
-use butt_dial_store::{Agent, AgentStatus, AuditEntry, Profile, Store, StoreError, Token};
+use butt_dial_store::{Agent, AgentStatus, AuditEntry, Profile, ScheduledSend, Store, StoreError, Token};
 use serde_json::{Value, json};
 
 /// Characters of a display name.
 const MAX_NAME_LENGTH: usize = 128;
 const MAX_PAGE: u32 = 200;
+/// Scheduled sends that the answer to a token rotation lists.
+const MAX_LISTED_SENDS: u32 = 100;
 
 /// A request to register an agent.
 pub struct NewAgent<'a> {
@@ -24,6 +26,14 @@ pub struct NewAgent<'a> {
     pub id: Option<&'a str>,
     pub display_name: &'a str,
     pub scope: Scope,
+}
+
+/// The result of a change of an agent's status.
+#[derive(Clone, Copy, Debug)]
+pub struct StatusChange {
+    pub status: AgentStatus,
+    /// Scheduled sends that the change has cancelled.
+    pub cancelled_sends: u64,
 }
 
 /// Manages the agents of organizations. Cheap to clone.
@@ -70,15 +80,69 @@ impl Agents {
             }
             other => other.into(),
         })?;
-        let minted = token::mint(&self.store, org, Some(&agent.id), new.scope, None, agent.created_at).await?;
+        let request = TokenRequest {
+            created_by: Some(&caller.principal.token),
+            ..TokenRequest::new(org, Some(&agent.id), new.scope)
+        };
+        let minted = token::mint(&self.store, &request, agent.created_at).await?;
         let detail = json!({ "scope": new.scope });
         self.audit(caller, org, "agent.register", agent.id.as_str(), detail)
             .await?;
         Ok((agent, minted))
     }
 
-    /// Replaces all tokens of an agent by a new one. The old ones stop working on every replica within a second.
-    pub async fn regenerate_token(&self, caller: &Caller, agent: &AgentId) -> Result<Minted, Failure> {
+    /// Sets the status of an agent of the caller's organization. An agent that is not active can't send, call or schedule; its
+    /// scheduled sends are cancelled. Takes effect on every replica within a second.
+    pub async fn set_status(
+        &self,
+        caller: &Caller,
+        agent: &AgentId,
+        status: AgentStatus,
+    ) -> Result<StatusChange, Failure> {
+        caller.require(Scope::OrgAdmin)?;
+        let profile = self.get(caller, agent).await?;
+        self.change_status(&profile.agent.org_id, caller.principal.token.as_str(), agent, status)
+            .await
+    }
+
+    /// Sets the status of an agent of any organization, for the operator's command line.
+    pub async fn set_status_as_operator(&self, agent: &AgentId, status: AgentStatus) -> Result<StatusChange, Failure> {
+        let found = self.store.find_agent_of_any_org(agent).await?;
+        let org = found.ok_or_else(no_such_agent)?.org_id;
+        self.change_status(&org, "operator", agent, status).await
+    }
+
+    async fn change_status(
+        &self,
+        org: &OrgId,
+        actor: &str,
+        agent: &AgentId,
+        status: AgentStatus,
+    ) -> Result<StatusChange, Failure> {
+        let cancelled = self.store.set_agent_status(org, agent, status).await?;
+        let cancelled_sends = cancelled.ok_or_else(no_such_agent)?;
+        let entry = AuditEntry {
+            org_id: Some(org.to_string()),
+            actor: actor.into(),
+            action: "agent.status".into(),
+            target: agent.to_string(),
+            detail: json!({ "status": status.as_str(), "cancelledSends": cancelled_sends }),
+            at: self.clock.now(),
+        };
+        self.store.append_audit(&entry).await?;
+        Ok(StatusChange {
+            status,
+            cancelled_sends,
+        })
+    }
+
+    /// Replaces all tokens of an agent by a new one. The old ones stop working on every replica within a second. Returns what
+    /// the agent has scheduled: it still leaves, also if an old token was stolen.
+    pub async fn regenerate_token(
+        &self,
+        caller: &Caller,
+        agent: &AgentId,
+    ) -> Result<(Minted, Vec<ScheduledSend>), Failure> {
         caller.require(Scope::OrgAdmin)?;
         let profile = self.get(caller, agent).await?;
         let org = &profile.agent.org_id;
@@ -87,7 +151,11 @@ impl Agents {
         let scope = scopes.max().unwrap_or(Scope::Agent);
         let now = self.clock.now();
         // Created before the old ones are revoked: after a failure in between the agent still has a token that works.
-        let minted = token::mint(&self.store, org, Some(agent), scope, None, now).await?;
+        let request = TokenRequest {
+            created_by: Some(&caller.principal.token),
+            ..TokenRequest::new(org, Some(agent), scope)
+        };
+        let minted = token::mint(&self.store, &request, now).await?;
         self.store
             .revoke_tokens(org, Some(agent), Some(&minted.id), now)
             .await?;
@@ -95,7 +163,8 @@ impl Agents {
         let detail = json!({ "revoked": old.len() });
         self.audit(caller, org, "token.regenerate", agent.as_str(), detail)
             .await?;
-        Ok(minted)
+        let scheduled = self.store.list_scheduled(agent, MAX_LISTED_SENDS).await?;
+        Ok((minted, scheduled))
     }
 
     /// Closes the agent's open streams on every replica. Cached tokens expire without this; requests over an open stream are
@@ -149,4 +218,8 @@ impl Agents {
         };
         Ok(self.store.append_audit(&entry).await?)
     }
+}
+
+fn no_such_agent() -> Failure {
+    Failure::new(Code::AgentNotFound, "there is no such agent")
 }

@@ -1,10 +1,13 @@
-//! Organizations and their agents: bootstrap, registration and token rotation.
+//! Organizations and their agents: bootstrap, registration, status and tokens.
 //!
-//! [`Agents`] serves an organization's administrators. [`Bootstrap`] creates the first organization and agent of an
-//! installation. Every change is written to the audit log.
+//! [`Agents`] and [`TeamTokens`] serve an organization's administrators. [`Bootstrap`] creates the first organization and
+//! agent of an installation. Every change is written to the audit log.
 
 mod agents;
 mod bootstrap;
+mod team_tokens;
 
-pub use agents::{Agents, NewAgent};
+pub use agents::{Agents, NewAgent, StatusChange};
 pub use bootstrap::{Addresses, Bootstrap, Bootstrapped};
+pub use butt_dial_store::AgentStatus;
+pub use team_tokens::TeamTokens;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, CallId, Channel, MessageId, Micros, clock::Timestamp, ports::carrier::RefusalClass};
+use crate::{Address, CallId, Channel, MessageId, Micros, clock::Timestamp, ports::carrier::RefusalClass, text};
 
 /// One event of a webhook request. Serialized into the durable stream, with message bodies: must not be logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +166,29 @@ impl std::fmt::Debug for InboundMessage {
             .field("channel", &self.channel)
             .field("attachments", &self.attachments.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// Characters of a name or a subject that a person or a carrier supplies.
+const MAX_LINE: usize = 1_000;
+const MAX_NAME: usize = 128;
+
+impl InboundMessage {
+    /// Removes what a reader can't see: control and direction characters, and line breaks from names. Names are cut to 128
+    /// characters, the subject to 1,000.
+    #[must_use]
+    pub fn cleaned(mut self) -> Self {
+        let name = |name: String| Some(text::clean_line(&name, MAX_NAME)).filter(|name| !name.is_empty());
+        self.sender_name = self.sender_name.and_then(name);
+        if let Some(group) = &mut self.group {
+            group.name = group.name.take().and_then(name);
+        }
+        self.subject = self.subject.map(|subject| text::clean_line(&subject, MAX_LINE));
+        self.body = self.body.map(|body| text::clean(&body));
+        for attachment in &mut self.attachments {
+            attachment.filename = attachment.filename.take().and_then(name);
+        }
+        self
     }
 }
 

@@ -17,17 +17,36 @@ pub fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
-/// Creates a random token for an agent, or for the organization's team if `agent` is `None`.
-pub async fn mint(
-    store: &Store,
-    org: &OrgId,
-    agent: Option<&AgentId>,
-    scope: Scope,
-    expires_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Result<Minted, Failure> {
-    let secret = generate(prefix(agent));
-    insert(store, org, agent, scope, expires_at, now, secret).await
+/// A token to create: for an agent, or for the organization's team if `agent` is `None`.
+#[derive(Clone, Copy)]
+pub struct TokenRequest<'a> {
+    pub org: &'a OrgId,
+    pub agent: Option<&'a AgentId>,
+    pub scope: Scope,
+    pub expires_at: Option<Timestamp>,
+    /// The purpose of the token, in the words of its owner.
+    pub label: Option<&'a str>,
+    /// The token of the administrator that requests it.
+    pub created_by: Option<&'a TokenId>,
+}
+
+impl<'a> TokenRequest<'a> {
+    /// Returns the request for a token without label, expiry and creator.
+    pub fn new(org: &'a OrgId, agent: Option<&'a AgentId>, scope: Scope) -> Self {
+        Self {
+            org,
+            agent,
+            scope,
+            expires_at: None,
+            label: None,
+            created_by: None,
+        }
+    }
+}
+
+/// Creates a token with a random secret.
+pub async fn mint(store: &Store, request: &TokenRequest<'_>, now: Timestamp) -> Result<Minted, Failure> {
+    insert(store, request, now, generate(prefix(request.agent))).await
 }
 
 /// Creates or returns the token that is derived from the master key, so that a repeated bootstrap prints the same one. A
@@ -50,7 +69,7 @@ pub async fn derive(
         ];
         let secret = format!("{}{}", prefix(agent), BASE64_URL_SAFE_NO_PAD.encode(mac(&key, &parts)));
         match store.find_token(&hex::encode(hash(&secret))).await? {
-            None => return insert(store, org, agent, scope, None, now, secret).await,
+            None => return insert(store, &TokenRequest::new(org, agent, scope), now, secret).await,
             Some(token) if token.revoked_at.is_none() => {
                 return Ok(Minted {
                     id: token.principal.token,
@@ -67,24 +86,18 @@ fn prefix(agent: Option<&AgentId>) -> &'static str {
     if agent.is_some() { "bda_" } else { "bdt_" }
 }
 
-async fn insert(
-    store: &Store,
-    org: &OrgId,
-    agent: Option<&AgentId>,
-    scope: Scope,
-    expires_at: Option<Timestamp>,
-    now: Timestamp,
-    secret: String,
-) -> Result<Minted, Failure> {
+async fn insert(store: &Store, request: &TokenRequest<'_>, now: Timestamp, secret: String) -> Result<Minted, Failure> {
     let id = TokenId::generate();
     let token = NewToken {
         id: &id,
         hash: &hex::encode(hash(&secret)),
         last_four: &secret[secret.len() - 4..],
-        scope,
-        org: Some(org),
-        agent,
-        expires_at,
+        scope: request.scope,
+        org: Some(request.org),
+        agent: request.agent,
+        expires_at: request.expires_at,
+        label: request.label,
+        created_by: request.created_by,
     };
     store.create_token(&token, now).await?;
     Ok(Minted { id, secret })

@@ -33,6 +33,15 @@ pub use stream_relay::StreamRelay;
 
 use local_streams::LocalStreams;
 
+/// Limits per agent.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    /// Sessions on all replicas. A further one ends the session that was unused for the longest time.
+    pub sessions_per_agent: usize,
+    /// Push streams on one replica. A further one ends the oldest.
+    pub streams_per_agent: usize,
+}
+
 /// The handles of a gateway.
 #[derive(Clone)]
 pub struct Sessions {
@@ -46,15 +55,15 @@ impl Sessions {
     /// drains. `on_ready` reschedules the deliveries of an agent that has a listener again.
     pub async fn start(
         ports: Ports,
-        max_sessions_per_agent: usize,
+        limits: SessionLimits,
         on_ready: ReadyHook,
     ) -> Result<(Self, Vec<BoxFuture<'static, ()>>), BusError> {
         let (reconnects, scheduled) = reconnects::queue();
-        let local = LocalStreams::new(ports.clone(), reconnects);
+        let local = LocalStreams::new(ports.clone(), reconnects, limits.streams_per_agent);
         let sessions = Self {
-            registry: SessionRegistry::new(ports.clone(), max_sessions_per_agent),
+            registry: SessionRegistry::new(ports.clone(), limits.sessions_per_agent),
             streams: StreamRelay::new(local.clone()),
-            revocations: RevocationFeed::new(),
+            revocations: RevocationFeed::new(local.open.clone(), ports.clock.clone()),
         };
         let listeners = local.clone();
         let find_listener = move |id: &str| listeners.find_listener(id);
@@ -66,7 +75,7 @@ impl Sessions {
             deliveries::listen(local.clone()).await?,
             client_responses::listen(local.clone()).await?,
             client_requests::listen(local.clone()).await?,
-            revocations::listen(ports, local.open.clone(), sessions.revocations.clone()).await?,
+            revocations::listen(ports, sessions.revocations.clone()).await?,
             Box::pin(local.run_renewal()),
         ];
         Ok((sessions, loops))

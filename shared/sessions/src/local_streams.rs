@@ -27,9 +27,9 @@ pub(crate) struct LocalStreams {
 }
 
 impl LocalStreams {
-    pub fn new(ports: Ports, reconnects: Reconnects) -> Self {
+    pub fn new(ports: Ports, reconnects: Reconnects, max_streams_per_agent: usize) -> Self {
         Self {
-            open: OpenStreams::default(),
+            open: OpenStreams::new(max_streams_per_agent),
             registry: StreamRegistry::new(ports.kv.clone()),
             requests: PendingRequests::new(ports.replica.clone()),
             ports,
@@ -45,10 +45,11 @@ impl LocalStreams {
         self.registry.write(&connection).await?;
         self.registry.add_member(&connection.agent, &connection.id).await?;
         let (id, agent) = (connection.id.clone(), connection.agent.clone());
-        self.schedule_delivery(&connection, self.ports.clock.now());
+        let now = self.ports.clock.now();
+        self.schedule_delivery(&connection, now);
         let watch = connection.flags.watches_inbox;
         let watch = watch.then(|| inbox_watch::start(&self.ports, &self.open, &id, &agent));
-        let ends = self.open.insert(connection, watch);
+        let ends = self.open.insert(connection, now, watch);
         let closing = (self.clone(), id.clone(), agent);
         let on_close = Box::new(move || {
             let (streams, id, agent) = closing;
@@ -91,7 +92,8 @@ impl LocalStreams {
             return Ok(false);
         };
         if matches!(change, ClientChange::Initialized(_) | ClientChange::Subscribed(true)) {
-            self.schedule_delivery(&connection, self.ports.clock.now());
+            let now = self.ports.clock.now();
+            self.schedule_delivery(&connection, now);
         }
         Ok(true)
     }

@@ -2,11 +2,11 @@
 //! and a table entry.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use butt_dial_domain::AgentId;
+use butt_dial_domain::{AgentId, clock::Timestamp};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -21,6 +21,7 @@ const QUEUE_LEN: usize = 160;
 
 struct OpenStream {
     connection: Connection,
+    opened_at: Timestamp,
     messages: mpsc::Sender<String>,
     end: CancellationToken,
     /// Present while the client watches its inbox.
@@ -35,21 +36,71 @@ pub(crate) struct StreamEnds {
     pub end: CancellationToken,
 }
 
-#[derive(Clone, Default)]
-pub(crate) struct OpenStreams(Arc<Mutex<HashMap<String, OpenStream>>>);
+#[derive(Default)]
+struct Table {
+    streams: HashMap<String, OpenStream>,
+    /// Ids of each agent's streams, the oldest first.
+    by_agent: HashMap<AgentId, VecDeque<String>>,
+}
+
+impl Table {
+    fn remove(&mut self, id: &str) -> Option<OpenStream> {
+        let stream = self.streams.remove(id)?;
+        let agent = &stream.connection.agent;
+        if let Some(ids) = self.by_agent.get_mut(agent) {
+            ids.retain(|other| other != id);
+            if ids.is_empty() {
+                self.by_agent.remove(agent);
+            }
+        }
+        Some(stream)
+    }
+
+    fn of_agent(&self, agent: &AgentId) -> impl Iterator<Item = &OpenStream> {
+        let ids = self.by_agent.get(agent).into_iter().flatten();
+        ids.filter_map(|id| self.streams.get(id))
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct OpenStreams {
+    table: Arc<Mutex<Table>>,
+    /// Streams of one agent on this replica; a further one ends the oldest.
+    max_per_agent: usize,
+}
 
 impl OpenStreams {
-    pub fn insert(&self, connection: Connection, inbox_watch: Option<DropGuard>) -> StreamEnds {
+    pub fn new(max_per_agent: usize) -> Self {
+        Self {
+            table: Arc::default(),
+            max_per_agent,
+        }
+    }
+
+    /// Adds a stream. Ends the agent's oldest stream when it has too many: a client that reconnects is always admitted.
+    pub fn insert(&self, connection: Connection, opened_at: Timestamp, inbox_watch: Option<DropGuard>) -> StreamEnds {
         let (sender, messages) = mpsc::channel(QUEUE_LEN);
         let end = CancellationToken::new();
+        let (id, agent) = (connection.id.clone(), connection.agent.clone());
         let stream = OpenStream {
             messages: sender,
             end: end.clone(),
+            opened_at,
             inbox_watch,
             save_lock: Arc::default(),
             connection,
         };
-        self.locked().insert(stream.connection.id.clone(), stream);
+        let mut table = self.locked();
+        table.streams.insert(id.clone(), stream);
+        let ids = table.by_agent.entry(agent.clone()).or_default();
+        ids.push_back(id);
+        if ids.len() > self.max_per_agent
+            && let Some(oldest) = ids.front().cloned()
+            && let Some(oldest) = table.remove(&oldest)
+        {
+            tracing::info!(%agent, max = self.max_per_agent, "oldest push stream closed: too many streams of one agent");
+            oldest.end.cancel();
+        }
         StreamEnds { messages, end }
     }
 
@@ -61,28 +112,28 @@ impl OpenStreams {
     }
 
     pub fn find(&self, id: &str) -> Option<Connection> {
-        self.locked().get(id).map(|open| open.connection.clone())
+        self.locked().streams.get(id).map(|open| open.connection.clone())
     }
 
     pub fn find_agent(&self, id: &str) -> Option<AgentId> {
-        self.locked().get(id).map(|open| open.connection.agent.clone())
+        self.locked().streams.get(id).map(|open| open.connection.agent.clone())
     }
 
     /// Returns the token that fires when the stream is closed.
     pub fn find_end(&self, id: &str) -> Option<CancellationToken> {
-        self.locked().get(id).map(|open| open.end.clone())
+        self.locked().streams.get(id).map(|open| open.end.clone())
     }
 
     pub fn find_save_lock(&self, id: &str) -> Option<Arc<AsyncMutex<()>>> {
-        self.locked().get(id).map(|open| open.save_lock.clone())
+        self.locked().streams.get(id).map(|open| open.save_lock.clone())
     }
 
     pub fn ids(&self) -> Vec<String> {
-        self.locked().keys().cloned().collect()
+        self.locked().streams.keys().cloned().collect()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.locked().is_empty()
+        self.locked().streams.is_empty()
     }
 
     /// Applies a change to the stream of this agent. Returns the connection when the change is new.
@@ -95,7 +146,10 @@ impl OpenStreams {
         watch: impl FnOnce() -> DropGuard,
     ) -> Result<Option<Connection>, StreamGone> {
         let mut open = self.locked();
-        let stream = open.get_mut(id).filter(|stream| &stream.connection.agent == agent);
+        let stream = open
+            .streams
+            .get_mut(id)
+            .filter(|stream| &stream.connection.agent == agent);
         let stream = stream.ok_or(StreamGone)?;
         if !stream.connection.apply(change) {
             return Ok(None);
@@ -109,7 +163,7 @@ impl OpenStreams {
     /// Queues a message. Returns false when the stream is gone. A stream that can't take the message is closed.
     pub fn push(&self, id: &str, agent: &AgentId, message: String) -> bool {
         let mut open = self.locked();
-        let Some(stream) = open.get(id).filter(|stream| &stream.connection.agent == agent) else {
+        let Some(stream) = open.streams.get(id).filter(|stream| &stream.connection.agent == agent) else {
             return false;
         };
         match stream.messages.try_send(message) {
@@ -131,7 +185,7 @@ impl OpenStreams {
         send: impl FnOnce(&mpsc::Sender<String>) -> Option<T>,
     ) -> Option<T> {
         let open = self.locked();
-        let stream = open.get(id)?;
+        let stream = open.streams.get(id)?;
         let connection = &stream.connection;
         if &connection.agent != agent || connection.flags.initialized_at.is_none() {
             return None;
@@ -142,7 +196,7 @@ impl OpenStreams {
     /// Queues a notification that may be dropped, when the stream is initialized and its queue is less than half full.
     pub fn notify(&self, id: &str, notification: &str) {
         let open = self.locked();
-        let Some(stream) = open.get(id) else { return };
+        let Some(stream) = open.streams.get(id) else { return };
         let messages = &stream.messages;
         if stream.connection.flags.initialized_at.is_some() && messages.capacity() * 2 > messages.max_capacity() {
             messages.try_send(notification.to_owned()).ok();
@@ -152,29 +206,32 @@ impl OpenStreams {
     /// Ends one stream. Returns false when it is not here.
     pub fn end(&self, id: &str, agent: &AgentId) -> bool {
         let open = self.locked();
-        let stream = open.get(id).filter(|stream| &stream.connection.agent == agent);
+        let stream = open.streams.get(id).filter(|stream| &stream.connection.agent == agent);
         stream.inspect(|stream| stream.end.cancel()).is_some()
     }
 
     pub fn end_all(&self) {
-        self.locked().values().for_each(|open| open.end.cancel());
+        self.locked().streams.values().for_each(|open| open.end.cancel());
     }
 
-    pub fn end_all_of(&self, agent: &AgentId) {
-        for open in self.locked().values().filter(|open| &open.connection.agent == agent) {
-            open.end.cancel();
-        }
+    /// Ends the streams of an agent that were opened before this time, or all of them.
+    pub fn end_all_of(&self, agent: &AgentId, opened_before: Option<Timestamp>) {
+        let open = self.locked();
+        let ended = open
+            .of_agent(agent)
+            .filter(|open| opened_before.is_none_or(|before| open.opened_at < before));
+        ended.for_each(|open| open.end.cancel());
     }
 
     /// Ends the streams of the legacy transport. Returns how many.
     pub fn end_legacy(&self) -> usize {
         let open = self.locked();
-        let legacy = open.values().filter(|open| open.connection.transport == SSE);
+        let legacy = open.streams.values().filter(|open| open.connection.transport == SSE);
         legacy.inspect(|open| open.end.cancel()).count()
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, OpenStream>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locked(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::{
     OwnedChannel, Store, StoreError,
-    engine::{Sql, on_reader, on_writer},
+    engine::{Sql, in_tx, on_reader, on_writer, with_timeout},
     limits::LimitsRow,
 };
 
@@ -131,6 +131,16 @@ impl Store {
         row.map(Agent::try_from).transpose()
     }
 
+    /// Finds an agent of any organization, for the operator of the installation.
+    pub async fn find_agent_of_any_org(&self, id: &AgentId) -> Result<Option<Agent>, StoreError> {
+        const SQL: &str = "SELECT id, org_id, display_name, status, created_at FROM agents WHERE id = $1";
+        let row: Option<AgentRow> = on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(id.as_str())
+            .fetch_optional(db)
+            .await)?;
+        row.map(Agent::try_from).transpose()
+    }
+
     /// Lists the organization's agents after the id `after`, oldest first.
     pub async fn list_agents(
         &self,
@@ -149,6 +159,44 @@ impl Store {
                 .await
         })?;
         rows.into_iter().map(Agent::try_from).collect()
+    }
+
+    /// Sets the status of an agent. An agent that is no longer active loses what it has scheduled: these sends are cancelled in
+    /// the same transaction, and the next sweep notifies the agent. Returns how many, or `None` when there is no such agent.
+    pub async fn set_agent_status(
+        &self,
+        org: &OrgId,
+        id: &AgentId,
+        status: AgentStatus,
+    ) -> Result<Option<u64>, StoreError> {
+        const SET: &str = "UPDATE agents SET status = $3 WHERE org_id = $1 AND id = $2";
+        const CANCEL: &str = "UPDATE scheduled_sends
+            SET state = 'cancelled', failure = 'AUTH_FORBIDDEN', request = NULL, due_at = created_at
+            WHERE agent_id = $1 AND state = 'scheduled'";
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            let found = in_tx!(&mut tx, |db| sqlx::query(SET)
+                .bind(org.as_str())
+                .bind(id.as_str())
+                .bind(status.as_str())
+                .execute(db)
+                .await?
+                .rows_affected());
+            if found == 0 {
+                return Ok(None);
+            }
+            let cancelled = match status {
+                AgentStatus::Active => 0,
+                AgentStatus::Inactive | AgentStatus::Suspended => in_tx!(&mut tx, |db| sqlx::query(CANCEL)
+                    .bind(id.as_str())
+                    .execute(db)
+                    .await?
+                    .rows_affected()),
+            };
+            tx.commit().await?;
+            Ok(Some(cancelled))
+        })
+        .await
     }
 
     /// Finds an agent with its channels and limits.

@@ -87,6 +87,11 @@ impl Tx {
     }
 }
 
+/// Converts a sequence number of a stream for its column.
+pub(crate) fn as_number(sequence: u64) -> i64 {
+    i64::try_from(sequence).unwrap_or(i64::MAX)
+}
+
 /// Fails with a timeout after `CALL_TIMEOUT`. Guards against a database that sends no answer at all; slow statements and
 /// exhausted pools fail earlier, by their own timeouts.
 pub(crate) async fn with_timeout<T, E: From<sqlx::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {

@@ -3,6 +3,7 @@
 
 mod agents;
 mod audit;
+mod call_legs;
 mod call_row;
 mod calls;
 mod channels;
@@ -11,6 +12,7 @@ mod column;
 mod contact_state;
 mod contacts;
 mod costs;
+mod dead_letters;
 mod deferred_bodies;
 mod deliveries;
 mod encryption;
@@ -30,6 +32,7 @@ mod retention;
 mod routes;
 mod scheduled;
 mod sends;
+mod service_charges;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -38,12 +41,14 @@ mod usage;
 
 pub use agents::{Agent, AgentStatus, Profile};
 pub use audit::AuditEntry;
+pub use call_legs::CallLeg;
 pub use call_row::Call;
 pub use calls::{CallCursor, CallEntry};
 pub use channels::OwnedChannel;
 pub use column::UnknownValue;
 pub use contact_state::{ConsentStatus, ContactState};
 pub use contacts::{Suppression, UNREACHABLE};
+pub use dead_letters::{DeadLetter, DeadLetterReason, NewDeadLetter};
 pub use deferred_bodies::EventAwaitingBody;
 pub use deliveries::DeliveryClaim;
 pub use error::StoreError;

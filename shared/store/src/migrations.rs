@@ -36,6 +36,10 @@ const STEPS: &[Step] = &[
     portable!(10, "0010_voice_callback"),
     portable!(11, "0011_encryption_key"),
     portable!(12, "0012_events_unready_of_agent"),
+    portable!(13, "0013_token_labels"),
+    portable!(14, "0014_call_legs"),
+    portable!(15, "0015_callback_keys"),
+    portable!(16, "0016_dead_letters"),
 ];
 
 pub fn for_postgres() -> Migrator {

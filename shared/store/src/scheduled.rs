@@ -118,6 +118,21 @@ impl Store {
         })?)
     }
 
+    /// Lists the agent's open scheduled sends, the next due first.
+    pub async fn list_scheduled(&self, agent: &AgentId, limit: u32) -> Result<Vec<ScheduledSend>, StoreError> {
+        const SQL: &str =
+            "SELECT id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, NULL AS request,
+                state, failure, due_at, tries, created_at, is_quiet
+            FROM scheduled_sends WHERE agent_id = $1 AND state = 'scheduled' ORDER BY due_at, id LIMIT $2";
+        Ok(on_reader!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(agent.as_str())
+                .bind(i64::from(limit))
+                .fetch_all(db)
+                .await
+        })?)
+    }
+
     /// Claims due sends, including cancelled ones, until `until`. If this process dies, another one claims them after that.
     pub async fn claim_scheduled(
         &self,

@@ -19,6 +19,10 @@ pub struct NewToken<'a> {
     pub org: Option<&'a OrgId>,
     pub agent: Option<&'a AgentId>,
     pub expires_at: Option<Timestamp>,
+    /// The purpose of the token, in the words of its owner.
+    pub label: Option<&'a str>,
+    /// The token of the administrator that created it.
+    pub created_by: Option<&'a TokenId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -28,6 +32,8 @@ struct TokenRow {
     scope: String,
     org_id: Option<String>,
     agent_id: Option<String>,
+    label: Option<String>,
+    created_by: Option<String>,
     created_at: Timestamp,
     expires_at: Option<Timestamp>,
     revoked_at: Option<Timestamp>,
@@ -39,6 +45,8 @@ struct TokenRow {
 pub struct Token {
     pub principal: Principal,
     pub last_four: String,
+    pub label: Option<String>,
+    pub created_by: Option<TokenId>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
@@ -63,6 +71,8 @@ impl TryFrom<TokenRow> for Token {
                 agent: row.agent_id.map(AgentId::from),
             },
             last_four: row.last_four,
+            label: row.label,
+            created_by: row.created_by.map(TokenId::from),
             created_at: row.created_at,
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
@@ -74,8 +84,10 @@ impl TryFrom<TokenRow> for Token {
 impl Store {
     /// Stores a token.
     pub async fn create_token(&self, token: &NewToken<'_>, now: Timestamp) -> Result<(), StoreError> {
-        const SQL: &str = "INSERT INTO tokens (id, hash, last_four, scope, org_id, agent_id, created_at, expires_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        const SQL: &str =
+            "INSERT INTO tokens (id, hash, last_four, scope, org_id, agent_id, created_at, expires_at, label,
+                created_by)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
         on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(token.id.as_str())
@@ -86,6 +98,8 @@ impl Store {
                 .bind(token.agent.map(AgentId::as_str))
                 .bind(now)
                 .bind(token.expires_at)
+                .bind(token.label)
+                .bind(token.created_by.map(TokenId::as_str))
                 .execute(db)
                 .await
                 .map(drop)
@@ -96,7 +110,7 @@ impl Store {
     /// Finds the token with this hash, also a revoked or expired one: the guard distinguishes them.
     pub async fn find_token(&self, hash: &str) -> Result<Option<Token>, StoreError> {
         const SQL: &str =
-            "SELECT id, last_four, scope, org_id, agent_id, created_at, expires_at, revoked_at, last_used_at
+            "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at
             FROM tokens WHERE hash = $1";
         let row: Option<TokenRow> = on_reader!(self, |db| sqlx::query_as(SQL).bind(hash).fetch_optional(db).await)?;
         row.map(Token::try_from).transpose()
@@ -105,7 +119,7 @@ impl Store {
     /// Lists the agent's tokens that are not revoked, newest first.
     pub async fn list_agent_tokens(&self, org: &OrgId, agent: &AgentId) -> Result<Vec<Token>, StoreError> {
         const SQL: &str =
-            "SELECT id, last_four, scope, org_id, agent_id, created_at, expires_at, revoked_at, last_used_at
+            "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at
             FROM tokens WHERE org_id = $1 AND agent_id = $2 AND revoked_at IS NULL ORDER BY id DESC LIMIT 100";
         let rows: Vec<TokenRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
@@ -115,6 +129,79 @@ impl Store {
                 .await
         })?;
         rows.into_iter().map(Token::try_from).collect()
+    }
+
+    /// Lists the organization's team tokens that are not revoked, newest first. At most 100.
+    pub async fn list_team_tokens(&self, org: &OrgId) -> Result<Vec<Token>, StoreError> {
+        const SQL: &str =
+            "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at
+            FROM tokens WHERE org_id = $1 AND agent_id IS NULL AND revoked_at IS NULL ORDER BY id DESC LIMIT 100";
+        let rows: Vec<TokenRow> = on_reader!(self, |db| sqlx::query_as(SQL).bind(org.as_str()).fetch_all(db).await)?;
+        rows.into_iter().map(Token::try_from).collect()
+    }
+
+    /// Finds a team token of the organization by its id, also a revoked or expired one.
+    pub async fn find_team_token(&self, org: &OrgId, id: &TokenId) -> Result<Option<Token>, StoreError> {
+        const SQL: &str =
+            "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at
+            FROM tokens WHERE id = $2 AND org_id = $1 AND agent_id IS NULL";
+        let row: Option<TokenRow> = on_reader!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(org.as_str())
+                .bind(id.as_str())
+                .fetch_optional(db)
+                .await
+        })?;
+        row.map(Token::try_from).transpose()
+    }
+
+    /// Revokes a team token of the organization. Returns false when there is no such token or it is revoked already.
+    pub async fn revoke_team_token(&self, org: &OrgId, id: &TokenId, now: Timestamp) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE tokens SET revoked_at = $3
+            WHERE id = $2 AND org_id = $1 AND agent_id IS NULL AND revoked_at IS NULL";
+        Ok(on_writer!(self, |db| {
+            let result = sqlx::query(SQL)
+                .bind(org.as_str())
+                .bind(id.as_str())
+                .bind(now)
+                .execute(db)
+                .await;
+            result.map(|done| done.rows_affected())
+        })? > 0)
+    }
+
+    /// Lets a team token expire at `at`, unless it expires earlier.
+    pub async fn expire_team_token(&self, org: &OrgId, id: &TokenId, at: Timestamp) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE tokens SET expires_at = $3
+            WHERE id = $2 AND org_id = $1 AND agent_id IS NULL AND (expires_at IS NULL OR expires_at > $3)";
+        on_writer!(self, |db| {
+            sqlx::query(SQL)
+                .bind(org.as_str())
+                .bind(id.as_str())
+                .bind(at)
+                .execute(db)
+                .await
+                .map(drop)
+        })?;
+        Ok(())
+    }
+
+    /// Lists the agents with tokens that were revoked or that expired between the two times, and when.
+    pub async fn list_ended_tokens(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<(AgentId, Timestamp)>, StoreError> {
+        const SQL: &str = "SELECT agent_id, revoked_at AS ended_at FROM tokens
+            WHERE revoked_at BETWEEN $1 AND $2 AND agent_id IS NOT NULL
+            UNION ALL SELECT agent_id, expires_at AS ended_at FROM tokens
+            WHERE expires_at BETWEEN $1 AND $2 AND agent_id IS NOT NULL";
+        let rows: Vec<(String, Timestamp)> = on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(since)
+            .bind(until)
+            .fetch_all(db)
+            .await)?;
+        Ok(rows.into_iter().map(|(agent, at)| (AgentId::from(agent), at)).collect())
     }
 
     /// Revokes all tokens of the agent, or all tokens of the organization without an agent when `agent` is `None`, except the

@@ -17,6 +17,7 @@ mod manager;
 mod protocol;
 mod ready_hook;
 mod resources;
+mod revocation_watch;
 mod sse;
 mod state;
 mod tools;
@@ -29,7 +30,7 @@ use axum::{
     routing::{any_service, get, post},
 };
 use butt_dial_runtime::{Platform, platform::StartError};
-use butt_dial_sessions::Sessions;
+use butt_dial_sessions::{SessionLimits, Sessions};
 use rmcp::{
     model::ProtocolVersion,
     transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService},
@@ -43,9 +44,7 @@ use manager::{DeleteHook, Manager};
 use ready_hook::ready_hook;
 use state::{KEEP_ALIVE, MAX_BODY, McpState};
 
-pub async fn router(platform: &Platform, product: &Arc<Product>) -> Result<Router, StartError> {
-    let sessions = start_sessions(platform, product).await?;
-    backend_watchdog::start(platform, &sessions.streams, &platform.lifecycle);
+pub fn router(platform: &Platform, product: &Arc<Product>, sessions: &Sessions) -> Router {
     let clients = ClientStates::new(sessions.clone());
     let handler_up_to = |version| {
         let versions = ProtocolVersion::known_up_to(version);
@@ -75,21 +74,27 @@ pub async fn router(platform: &Platform, product: &Arc<Product>) -> Result<Route
         allowed_hosts: Arc::new(platform.config.allowed_hosts.clone()),
         auth: AuthLayer::new(platform),
     };
-    Ok(streamable
+    streamable
         .merge(sse)
-        .layer(from_fn_with_state(entry, http::authenticate)))
+        .layer(from_fn_with_state(entry, http::authenticate))
 }
 
-async fn start_sessions(platform: &Platform, product: &Product) -> Result<Sessions, StartError> {
+/// Starts the sessions with the loops that watch the backends and revoked tokens.
+pub async fn start_sessions(platform: &Platform, product: &Product) -> Result<Sessions, StartError> {
     let started = Sessions::start(
         platform.session_ports.clone(),
-        platform.config.sessions_per_agent,
+        SessionLimits {
+            sessions_per_agent: platform.config.sessions_per_agent,
+            streams_per_agent: platform.config.streams_per_agent,
+        },
         ready_hook(product.delivery.clone()),
     );
     let (sessions, loops) = started.await.map_err(|error| StartError::Bus(error.to_string()))?;
     for task in loops {
         platform.lifecycle.spawn(task);
     }
+    backend_watchdog::start(platform, &sessions.streams, &platform.lifecycle);
+    revocation_watch::start(platform, &sessions.revocations, &platform.lifecycle);
     Ok(sessions)
 }
 

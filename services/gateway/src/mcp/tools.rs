@@ -5,7 +5,6 @@ use std::sync::Arc;
 use butt_dial_domain::{Code, Failure, Scope};
 use butt_dial_identity::Caller;
 use butt_dial_sessions::{ClientChange, Sessions};
-use futures::FutureExt;
 use http::request::Parts;
 use rmcp::{
     ErrorData,
@@ -74,20 +73,15 @@ impl ToolCall {
         let client = client(extensions);
         clients.update(&client, ClientChange::UsesTools).await;
         let definition = operations::find_tool(name).ok_or_else(|| unknown_tool(name))?;
-        let (revocations, agent) = (sessions.revocations.clone(), caller.principal.agent.clone());
-        let revoked = move || match &agent {
-            Some(agent) => revocations.wait_for(agent).boxed(),
-            None => std::future::pending().boxed(),
-        };
         let on_sent = extensions
             .get::<Parts>()
             .and_then(|parts| parts.extensions.get::<OnResponseSent>());
+        let draining = sessions.streams.draining().clone();
         let request = RequestContext {
             gone,
-            revoked: Arc::new(revoked),
-            draining: sessions.streams.draining().clone(),
             progress,
             on_sent: on_sent.cloned().unwrap_or_default(),
+            ..RequestContext::new(&caller, &sessions.revocations, &product.wait_slots, draining)
         };
         Ok(Self {
             definition,

@@ -3,10 +3,11 @@
 use std::sync::LazyLock;
 
 use super::{
-    ack_events, calls, definition::Definition, get_agent, get_channel_status, get_me, get_message_status,
-    get_usage_dashboard, get_waiting_messages, list_agent_tokens, list_agents, list_events, manage_inbound_filter,
-    ping, regenerate_agent_token, register_agent, replay_callback, send_message, set_agent_limits, set_callback_url,
-    set_channel_block, subscribe_inbound, wait_events,
+    ack_events, calls, create_team_token, dead_letters, definition::Definition, get_agent, get_channel_status, get_me,
+    get_message_status, get_usage_dashboard, get_waiting_messages, list_agent_tokens, list_agents, list_events,
+    list_team_tokens, manage_inbound_filter, ping, regenerate_agent_token, register_agent, replay_callback,
+    revoke_team_token, rotate_callback_secret, rotate_team_token, send_message, set_agent_limits, set_agent_status,
+    set_callback_url, set_channel_block, subscribe_inbound, wait_events,
 };
 
 /// Tools in the order in which an agent needs them, then operations that only REST offers.
@@ -38,7 +39,9 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<set_channel_block::SetChannelBlock>(),
         Definition::of::<get_usage_dashboard::GetUsageDashboard>(),
         Definition::of::<set_agent_limits::SetAgentLimits>(),
+        Definition::of::<set_agent_status::SetAgentStatus>(),
         Definition::of::<set_callback_url::SetCallbackUrl>(),
+        Definition::of::<rotate_callback_secret::RotateCallbackSecret>(),
         Definition::of::<calls::set_voice_callback::SetVoiceCallback>(),
         Definition::of::<replay_callback::ReplayCallback>(),
         Definition::of::<register_agent::RegisterAgent>(),
@@ -46,6 +49,14 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<get_agent::GetAgent>(),
         Definition::of::<list_agent_tokens::ListAgentTokens>(),
         Definition::of::<regenerate_agent_token::RegenerateAgentToken>(),
+        Definition::of::<list_team_tokens::ListTeamTokens>(),
+        Definition::of::<create_team_token::CreateTeamToken>(),
+        Definition::of::<rotate_team_token::RotateTeamToken>(),
+        Definition::of::<revoke_team_token::RevokeTeamToken>(),
+        Definition::of::<dead_letters::list_dead_letters::ListDeadLetters>(),
+        Definition::of::<dead_letters::get_dead_letter::GetDeadLetter>(),
+        Definition::of::<dead_letters::replay_dead_letter::ReplayDeadLetter>(),
+        Definition::of::<dead_letters::drop_dead_letter::DropDeadLetter>(),
     ]
 });
 

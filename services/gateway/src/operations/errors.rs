@@ -47,7 +47,12 @@ pub const SPEECH: &[Code] = &[
     Code::ProviderRefused,
     Code::ProviderRateLimited,
     Code::ProviderMisconfigured,
+    Code::RateLimited,
+    Code::SpendLimit,
 ];
+
+/// Waiting for an event or a turn.
+pub const WAIT: &[Code] = &[Code::RateLimited];
 
 /// Returns a failure as an operation would return it, for the API description.
 pub fn example(code: Code) -> Failure {

@@ -4,7 +4,7 @@ use butt_dial_domain::{AgentId, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Hints, Operation, Route};
+use super::{Context, Hints, Operation, Route, views::time};
 
 pub struct RegenerateAgentToken;
 
@@ -21,12 +21,24 @@ pub struct Output {
     agent_token: String,
     #[serde(rename = "agentToken")]
     agent_token_camel: String,
+    /// Messages that the agent has scheduled and that will still be sent, at most 100. Suspend the agent to cancel them.
+    #[serde(rename = "scheduledMessages")]
+    scheduled_messages: Vec<ScheduledItem>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduledItem {
+    message_id: String,
+    channel: String,
+    scheduled_at: String,
 }
 
 impl Operation for RegenerateAgentToken {
     const NAME: &'static str = "regenerate_agent_token";
     const TITLE: &'static str = "Replace an agent's tokens";
-    const DESCRIPTION: &'static str = "Creates a new token for an agent and revokes all its other tokens, on every replica within a second. Requires a team token.";
+    const DESCRIPTION: &'static str = "Creates a new token for an agent and revokes all its other tokens, on every replica within a second. Returns the new token and what the agent has \
+        scheduled, which will still be sent. Requires a team token.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {
@@ -41,11 +53,19 @@ impl Operation for RegenerateAgentToken {
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let agent = AgentId::from(args.agent_id);
-        let minted = context.product.agents.regenerate_token(&context.caller, &agent).await?;
+        let (minted, scheduled) = context.product.agents.regenerate_token(&context.caller, &agent).await?;
         Ok(Output {
             token: minted.secret.clone(),
             agent_token: minted.secret.clone(),
             agent_token_camel: minted.secret,
+            scheduled_messages: scheduled
+                .into_iter()
+                .map(|send| ScheduledItem {
+                    message_id: send.id().into_string(),
+                    scheduled_at: time(send.due_at),
+                    channel: send.channel,
+                })
+                .collect(),
         })
     }
 }

@@ -7,6 +7,8 @@ use std::{
 };
 
 use butt_dial_domain::{Code, Failure};
+use butt_dial_identity::Caller;
+use butt_dial_sessions::RevocationFeed;
 use futures::{FutureExt, future::BoxFuture};
 use rmcp::{
     Peer, RoleServer,
@@ -14,6 +16,8 @@ use rmcp::{
 };
 use tokio::time::{Instant, interval_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::wait_slots::{WaitSlot, WaitSlots};
 
 /// Shorter than the shortest timeout of a client that counts from the last progress notification.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
@@ -25,6 +29,8 @@ pub struct RequestContext {
     pub gone: CancellationToken,
     /// Waits for the caller's tokens to be revoked. An operation that waits longer than a moment has to watch it.
     pub revoked: Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>,
+    /// Takes one of the caller's slots for waiting requests.
+    pub take_slot: Arc<dyn Fn() -> Result<Option<WaitSlot>, Failure> + Send + Sync>,
     /// Fires when this replica stops: waiting operations should return.
     pub draining: CancellationToken,
     /// Present when the client requested progress.
@@ -42,11 +48,17 @@ pub enum WaitOutcome<T> {
 }
 
 impl RequestContext {
-    /// Creates the context of a request without progress and revocation, which is answered at once.
-    pub fn new(draining: CancellationToken) -> Self {
+    /// Creates the context of a request without progress notifications.
+    pub fn new(caller: &Caller, revocations: &RevocationFeed, slots: &WaitSlots, draining: CancellationToken) -> Self {
+        let (revocations, agent) = (revocations.clone(), caller.principal.agent.clone());
+        let (slots, waiting_agent) = (slots.clone(), agent.clone());
         Self {
             gone: CancellationToken::new(),
-            revoked: Arc::new(|| std::future::pending().boxed()),
+            revoked: Arc::new(move || match &agent {
+                Some(agent) => revocations.wait_for(agent).boxed(),
+                None => std::future::pending().boxed(),
+            }),
+            take_slot: Arc::new(move || waiting_agent.as_ref().map(|agent| slots.take(agent)).transpose()),
             draining,
             progress: None,
             on_sent: OnResponseSent::default(),
@@ -54,8 +66,9 @@ impl RequestContext {
     }
 
     /// Waits for `work` while the client waits for its result, and sends progress notifications. Fails when the caller's
-    /// token is revoked.
+    /// token is revoked, and with `RateLimited` when the agent has too many waiting requests.
     pub async fn wait<T>(&self, work: impl Future<Output = T>) -> Result<WaitOutcome<T>, Failure> {
+        let _slot = (self.take_slot)()?;
         tokio::select! {
             // A finished result is returned even when the replica stops at the same moment.
             biased;

@@ -33,7 +33,7 @@ impl Operation for SetAgentLimits {
     const NAME: &'static str = "comms_set_agent_limits";
     const TITLE: &'static str = "Set limits";
     const DESCRIPTION: &'static str = "Sets how many actions an agent may take and how much it may spend. Without agentId the limits apply to the whole \
-        organization. They are in force on every replica within a second. Returns the limits now in force. [scope: org-admin]";
+        organization. An agent of scope org-admin can set the limits of other agents only. They are in force on every replica within a second. Returns the limits now in force. [scope: org-admin]";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
@@ -54,6 +54,15 @@ impl Operation for SetAgentLimits {
         let agent = args.agent_id.as_deref().map(AgentId::from);
         let (billing, caller) = (&context.product.billing, &context.caller);
         let (org, actor) = (caller.org()?, &caller.principal.token);
+        if let Some(own) = &caller.principal.agent
+            && agent.as_ref().is_none_or(|agent| agent == own)
+        {
+            return Err(Failure::new(
+                Code::AuthForbidden,
+                "an agent can't change its own limits or those of its organization",
+            )
+            .hint("use a team token"));
+        }
         let limits = billing.set_limits(org, actor, agent.as_ref(), &args.limits).await?;
         Ok(Output {
             success: true,

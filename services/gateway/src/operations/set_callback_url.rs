@@ -39,7 +39,7 @@ impl Operation for SetCallbackUrl {
         path: "/api/v1/callback-url",
         status: 200,
     });
-    const ERRORS: &'static [&'static [Code]] = &[];
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound]];
 
     type Args = Args;
     type Output = Output;
@@ -51,8 +51,8 @@ impl Operation for SetCallbackUrl {
             .as_deref()
             .map(str::trim)
             .filter(|url| !url.is_empty());
-        let (agent, org) = (&profile.agent.id, &profile.agent.org_id);
-        let secrets = context.product.delivery.set_callback_url(agent, org, url).await?;
+        let agent = &profile.agent.id;
+        let secrets = context.product.delivery.set_callback_url(agent, url).await?;
         Ok(Output {
             success: true,
             callback_url: url.map(str::to_owned),

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::{
     Context, Hints, Operation, Route, WaitOutcome,
     calls::{TurnView, subscribe_to_calls},
+    errors,
     pages::{Cursor, PageView, kinds},
 };
 
@@ -59,7 +60,7 @@ impl Operation for WaitEvents {
         open_world: false,
     });
     const ROUTE: Option<Route> = None;
-    const ERRORS: &'static [&'static [Code]] = &[];
+    const ERRORS: &'static [&'static [Code]] = &[errors::WAIT];
 
     type Args = Args;
     type Output = PageView;

@@ -21,6 +21,7 @@ use butt_dial_runtime::{
     Platform,
     http::{BodyRejection, FullBody, failure},
 };
+use butt_dial_sessions::RevocationFeed;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use tracing::Instrument;
@@ -40,12 +41,13 @@ const MAX_BODY: usize = 4 * 1024 * 1024;
 /// The header of Stripe and of the IETF draft.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-pub fn router(platform: &Platform, product: &Arc<Product>) -> Router {
+pub fn router(platform: &Platform, product: &Arc<Product>, revocations: &RevocationFeed) -> Router {
     let api = operations::all()
         .iter()
         .filter_map(|definition| Some((definition, definition.route?)))
         .fold(Router::new(), |router, (definition, route)| {
             let (product, draining) = (product.clone(), platform.lifecycle.draining().clone());
+            let revocations = revocations.clone();
             let handler = move |method: Method,
                                 Extension(caller): Extension<Arc<Caller>>,
                                 path: Result<Path<Fields>, PathRejection>,
@@ -57,9 +59,9 @@ pub fn router(platform: &Platform, product: &Arc<Product>) -> Router {
                     return method_not_allowed().await;
                 }
                 let context = Context {
+                    request: RequestContext::new(&caller, &revocations, &product.wait_slots, draining),
                     product,
                     caller,
-                    request: RequestContext::new(draining),
                 };
                 match arguments(definition, path, query, &headers, body) {
                     Ok(args) => run(definition, route, context, args).await,

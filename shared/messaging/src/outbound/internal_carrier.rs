@@ -82,7 +82,7 @@ impl Messaging for InternalCarrier {
                 &dispatch.to,
             )
         };
-        let envelope = Envelope::message(&self.vault, ID, &route, &message);
+        let envelope = Envelope::message(&self.vault, ID, &route, message);
         let payload = envelope.payload();
         if payload.len() > MAX_ENVELOPE {
             return refused(RefusalClass::Content);

@@ -30,6 +30,8 @@ pub(super) fn parse_error_code(text: &str) -> Option<Code> {
     ]
     .into_iter()
     .map(error_code)
+    // The agent was suspended before a scheduled message was due.
+    .chain([Code::AuthForbidden])
     .find(|code| code.as_str() == text)
 }
 
@@ -56,6 +58,10 @@ pub fn explain(code: Code) -> Failure {
         Code::WhatsappWindowClosed => (
             "WhatsApp's 24-hour window is closed",
             "send an approved template (templateId)",
+        ),
+        Code::AuthForbidden => (
+            "the agent is not active; nothing was sent",
+            "an administrator has to set it active",
         ),
         Code::ProviderRateLimited => (
             "the carrier accepts no more messages right now; nothing was sent",

@@ -186,8 +186,17 @@ async fn withdraw(outbound: Arc<Outbound>, id: MessageId) {
 }
 
 fn reserved(outbound: &Outbound, compliant: CompliantMessage, carrier: Carrier, estimate: Micros) -> ReservedMessage {
-    let CompliantMessage { message, decision, .. } = compliant;
-    let sender_name = sender_name(&message);
+    let CompliantMessage {
+        message,
+        decision,
+        is_internal,
+        ..
+    } = compliant;
+    // Another agent can't check a name: it gets the one under which the sender is registered.
+    let sender_name = match is_internal {
+        true => Some(message.profile.agent.display_name.clone()),
+        false => sender_name(&message),
+    };
     let urls = &outbound.public_urls;
     let call_urls = message.content.call.as_ref();
     ReservedMessage {

@@ -6,6 +6,7 @@ use butt_dial_domain::{
     call::{CallOptions, Plan, Purpose},
     clock::Timestamp,
     message::{Content, Template, ThreadRef},
+    text::clean,
 };
 use butt_dial_store::{OwnedChannel, Profile};
 use butt_dial_vault::Vault;
@@ -211,14 +212,9 @@ fn call_options(options: &CallOptions) -> Result<CallOptions, Failure> {
     })
 }
 
-/// Normalizes free text: line breaks become LF; control characters and the two bidirectional overrides, which change how a
-/// text reads, are removed.
+/// Normalizes free text, and checks its length.
 fn text(field: &'static str, value: &str, max: usize) -> Result<String, Failure> {
-    let unix = value.replace("\r\n", "\n").replace('\r', "\n");
-    let cleaned: String = unix
-        .chars()
-        .filter(|c| matches!(c, '\n' | '\t') || !(c.is_control() || matches!(c, '\u{202d}' | '\u{202e}')))
-        .collect();
+    let cleaned = clean(value);
     let length = cleaned.chars().count();
     if length > max {
         return Err(

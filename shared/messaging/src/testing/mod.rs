@@ -74,7 +74,7 @@ impl Bench {
         let replica = ReplicaId::generate();
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
-        let compliance = Compliance::register(&registry).unwrap();
+        let compliance = Compliance::register(&registry, &[]).unwrap();
         let billing_metrics = butt_dial_billing::Metrics::register(&registry).unwrap();
         let limits = Limits::default();
         let billing = Billing::new(store.clone(), kv.clone(), clock.clone(), limits, billing_metrics);
@@ -109,6 +109,7 @@ impl Bench {
             .tasks(tasks.clone())
             .build();
         let media = Media::builder()
+            .billing(billing.clone())
             .store(store.clone())
             .carriers(carriers.clone())
             .carrier_http(reqwest::Client::new())
@@ -194,6 +195,7 @@ impl Bench {
             events: (0..count).map(event).collect(),
             receipts: Vec::new(),
             calls: Vec::new(),
+            dead_letters: Vec::new(),
             at: now,
             holder: "bench".into(),
             held_until: now,

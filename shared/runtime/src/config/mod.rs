@@ -37,6 +37,10 @@ pub struct Config {
     pub allowed_hosts: Option<Vec<String>>,
     pub trusted_proxies: Vec<IpNet>,
     pub sessions_per_agent: usize,
+    /// Per replica.
+    pub streams_per_agent: usize,
+    /// Per replica.
+    pub waits_per_agent: usize,
     pub data_dir: PathBuf,
     pub database_url: String,
     pub database_max_connections: u32,
@@ -47,6 +51,8 @@ pub struct Config {
     /// `None`: generated into `data_dir`.
     pub encryption_key: Option<String>,
     pub default_limits: Limits,
+    /// Beginnings of satellite and premium numbers that may be called, such as `+8816`.
+    pub allowed_destinations: Vec<String>,
     pub carriers: CarrierSetup,
     pub ai_vendors: AiVendors,
     pub simulator_port: u16,
@@ -112,6 +118,8 @@ impl Config {
             webhook_base_url,
             trusted_proxies: trusted_proxies(&source)?,
             sessions_per_agent: source.number("sessions_per_agent", 1, 1_000_000)?,
+            streams_per_agent: source.number("streams_per_agent", 1, 1_000_000)?,
+            waits_per_agent: source.number("waits_per_agent", 1, 1_000_000)?,
             database_url: source.optional("database_url")?.unwrap_or_else(embedded),
             blobs: blobs(&source, deployment, &data_dir)?,
             data_dir,
@@ -122,6 +130,7 @@ impl Config {
             orchestrator_token: source.secret("orchestrator_security_token", MIN_SECRET_LENGTH)?,
             encryption_key: source.secret("credentials_encryption_key", MIN_SECRET_LENGTH)?,
             default_limits: default_limits(&source)?,
+            allowed_destinations: allowed_destinations(&source)?,
             carriers: vendors::carriers(&source)?,
             ai_vendors: vendors::ai_vendors(&source)?,
             simulator_port: source.number("simulator_port", 0, 65_535)?,
@@ -226,6 +235,21 @@ fn allowed_hosts(source: &Source, base: Option<&Url>) -> Result<Option<Vec<Strin
             .chain(listed.into_iter().map(|host| host.to_lowercase()))
             .collect(),
     ))
+}
+
+/// Reads beginnings of telephone numbers.
+fn allowed_destinations(source: &Source) -> Result<Vec<String>, ConfigError> {
+    let prefixes = source.list("allowed_destinations")?;
+    let is_prefix = |text: &String| {
+        let digits = text.strip_prefix('+');
+        digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    match prefixes.iter().find(|text| !is_prefix(text)) {
+        Some(wrong) => Err(ConfigError(format!(
+            "ALLOWED_DESTINATIONS: {wrong:?} is not the beginning of a number; use the form +8816"
+        ))),
+        None => Ok(prefixes),
+    }
 }
 
 fn trusted_proxies(source: &Source) -> Result<Vec<IpNet>, ConfigError> {

@@ -45,10 +45,8 @@ impl Backends {
             None => Arc::new(MemoryKv::new(Clock::System)),
         };
         let bus = bus(config, &store, replica).await?;
-        for stream in [&inbound::STREAM, &inbound::DEAD_LETTER] {
-            let created = bus.create_stream(stream).await;
-            created.map_err(|error| StartError::Bus(error.to_string()))?;
-        }
+        let created = bus.create_stream(&inbound::STREAM).await;
+        created.map_err(|error| StartError::Bus(error.to_string()))?;
         Ok(Self {
             store,
             bus,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use butt_dial_accounts::{Agents, Bootstrap};
+use butt_dial_accounts::{Agents, Bootstrap, TeamTokens};
 use butt_dial_billing::Billing;
 use butt_dial_calls::{CallRecords, Calls};
 use butt_dial_compliance::Compliance;
@@ -26,6 +26,7 @@ use crate::{Config, ai_vendors::AiClients, config::CarrierSetup};
 pub struct Product {
     pub guard: Arc<Guard>,
     pub agents: Agents,
+    pub team_tokens: TeamTokens,
     pub bootstrap: Bootstrap,
     pub billing: Billing,
     pub outbound: Arc<Outbound>,
@@ -68,11 +69,11 @@ struct ProductMetrics {
 }
 
 impl ProductMetrics {
-    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    fn register(registry: &Registry, config: &Config) -> Result<Self, prometheus::Error> {
         Ok(Self {
             identity: butt_dial_identity::Metrics::register(registry)?,
             billing: butt_dial_billing::Metrics::register(registry)?,
-            compliance: Compliance::register(registry)?,
+            compliance: Compliance::register(registry, &config.allowed_destinations)?,
             messaging: Metrics::register(registry)?,
             calls: butt_dial_calls::Metrics::register(registry)?,
         })
@@ -81,7 +82,8 @@ impl ProductMetrics {
 
 impl Parts<'_> {
     pub fn assemble(self) -> Result<Product, StartError> {
-        let metrics = ProductMetrics::register(self.registry).map_err(|error| StartError::Other(error.to_string()))?;
+        let metrics = ProductMetrics::register(self.registry, self.config)
+            .map_err(|error| StartError::Other(error.to_string()))?;
         let blobs = self.config.blobs.as_ref().map(Blobs::open).transpose();
         let blobs = blobs.map_err(StartError::Other)?;
         let billing = self.billing(metrics.billing.clone());
@@ -89,7 +91,7 @@ impl Parts<'_> {
         let call_records = self.call_records();
         let outbound = self.outbound(&metrics, &billing, call_records.clone());
         let delivery = self.delivery(&metrics, &egress);
-        let media = self.media(&egress, &blobs, &delivery);
+        let media = self.media(&billing, &egress, &blobs, &delivery);
         let inbound = self.inbound(&metrics, &outbound, &delivery, &media, call_records);
         let calls = self.calls(&metrics, &billing, &outbound, &inbound, &delivery);
         let (store, clock) = (&self.backends.store, &self.clock);
@@ -97,6 +99,7 @@ impl Parts<'_> {
         Ok(Product {
             guard: Arc::new(self.guard(metrics.identity)),
             agents: Agents::new(store.clone(), self.backends.bus.clone(), clock.clone()),
+            team_tokens: TeamTokens::new(store.clone(), clock.clone()),
             bootstrap: Bootstrap::new(
                 store.clone(),
                 self.backends.vault.clone(),
@@ -194,9 +197,10 @@ impl Parts<'_> {
             .build()
     }
 
-    fn media(&self, egress: &Egress, blobs: &Option<Blobs>, delivery: &Arc<Delivery>) -> Arc<Media> {
+    fn media(&self, billing: &Billing, egress: &Egress, blobs: &Option<Blobs>, delivery: &Arc<Delivery>) -> Arc<Media> {
         Media::builder()
             .store(self.backends.store.clone())
+            .billing(billing.clone())
             .carriers(self.carriers.clone())
             .carrier_http(self.carrier_http.clone())
             .egress(egress.clone())

@@ -39,6 +39,7 @@ pub fn batch(after: u64, events: Vec<InboundRow>, receipts: Vec<ReceiptEntry>) -
         events,
         receipts,
         calls: Vec::new(),
+        dead_letters: Vec::new(),
         at: morning(),
         holder: "reader".into(),
         held_until: morning() + HOLD,

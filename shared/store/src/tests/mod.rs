@@ -8,6 +8,7 @@ mod connect;
 mod contacts;
 mod costs;
 mod database;
+mod dead_letters;
 mod deadlocks;
 mod deferred_bodies;
 mod deliveries;

@@ -7,7 +7,7 @@ use crate::{NewScheduledSend, ScheduledSend};
 
 const LEASE: TimeDelta = TimeDelta::minutes(1);
 
-async fn schedule(store: &Store, agent: &Agent, key: &str, due_at: Timestamp) -> Option<MessageId> {
+pub async fn schedule(store: &Store, agent: &Agent, key: &str, due_at: Timestamp) -> Option<MessageId> {
     let id = MessageId::generate();
     let new = NewScheduledSend {
         id: &id,

@@ -15,6 +15,8 @@ async fn create(store: &Store, hash: &str, scope: Scope, org: Option<&OrgId>, ag
         org,
         agent,
         expires_at: None,
+        label: None,
+        created_by: None,
     };
     store.create_token(&token, morning()).await.unwrap();
     id
@@ -45,6 +47,8 @@ both_engines! {
             org: Some(&agent.org_id),
             agent: Some(&agent.id),
             expires_at: Some(expires),
+            label: Some("deploy"),
+            created_by: None,
         };
         db.create_token(&token, morning()).await.unwrap();
         let principal = Principal {
@@ -56,6 +60,8 @@ both_engines! {
         let expected = Token {
             principal,
             last_four: "wxyz".into(),
+            label: Some("deploy".into()),
+            created_by: None,
             created_at: morning(),
             expires_at: Some(expires),
             revoked_at: None,
@@ -77,6 +83,8 @@ both_engines! {
             org: None,
             agent: None,
             expires_at: None,
+            label: None,
+            created_by: None,
         };
         assert!(matches!(db.create_token(&again, morning()).await, Err(StoreError::Conflict)));
         assert_eq!(db.find_token("h1").await.unwrap().unwrap().principal.scope, Scope::Agent);
@@ -167,5 +175,65 @@ both_engines! {
         let place = ("tokens", "scope", id.as_str());
         assert_corrupt(db.find_token("h1").await, place);
         assert_corrupt(db.list_agent_tokens(&agent.org_id, &agent.id).await, place);
+    }
+
+    async fn team_tokens_are_revoked_one_by_one(db: &Database) {
+        let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
+        let first = create(db, "t1", Scope::OrgAdmin, Some(&ours.org_id), None).await;
+        let second = create(db, "t2", Scope::OrgAdmin, Some(&ours.org_id), None).await;
+        let of_agent = of_agent(db, &ours, "h1").await;
+        let listed = async || -> Vec<TokenId> {
+            let tokens = db.list_team_tokens(&ours.org_id).await.unwrap();
+            tokens.into_iter().map(|token| token.principal.token).collect()
+        };
+        assert_eq!(listed().await, [second.clone(), first.clone()]);
+
+        assert!(!db.revoke_team_token(&theirs.org_id, &first, morning()).await.unwrap());
+        assert!(!db.revoke_team_token(&ours.org_id, &of_agent, morning()).await.unwrap());
+        assert!(db.revoke_team_token(&ours.org_id, &first, morning()).await.unwrap());
+        assert!(!db.revoke_team_token(&ours.org_id, &first, morning()).await.unwrap());
+        assert_eq!(listed().await, [second.clone()]);
+        assert_eq!(revoked_at(db, "t1").await, Some(morning()));
+        let found = db.find_team_token(&ours.org_id, &first).await.unwrap().unwrap();
+        assert_eq!(found.revoked_at, Some(morning()));
+        assert_eq!(db.find_team_token(&theirs.org_id, &second).await.unwrap(), None);
+        assert_eq!(db.find_team_token(&ours.org_id, &of_agent).await.unwrap(), None);
+    }
+
+    async fn expiry_of_team_token_only_moves_forward(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = create(db, "t1", Scope::OrgAdmin, Some(&agent.org_id), None).await;
+        for (at, expected) in [(60, 60), (90, 60), (30, 30)] {
+            let at = morning() + seconds(at);
+            db.expire_team_token(&agent.org_id, &id, at).await.unwrap();
+            let token = db.find_token("t1").await.unwrap().unwrap();
+            assert_eq!(token.expires_at, Some(morning() + seconds(expected)));
+        }
+    }
+
+    async fn lists_agents_with_tokens_that_ended_recently(db: &Database) {
+        let agent = new_agent(db).await;
+        let (org, id) = (&agent.org_id, &agent.id);
+        of_agent(db, &agent, "h1").await;
+        let (since, until) = (morning() - seconds(5), morning() + seconds(5));
+        assert_eq!(db.list_ended_tokens(since, until).await.unwrap(), []);
+        db.revoke_tokens(org, Some(id), None, morning()).await.unwrap();
+        assert_eq!(db.list_ended_tokens(since, until).await.unwrap(), [(id.clone(), morning())]);
+        assert_eq!(db.list_ended_tokens(until, until + seconds(5)).await.unwrap(), []);
+
+        let token = NewToken {
+            id: &TokenId::generate(),
+            hash: "h2",
+            last_four: "wxyz",
+            scope: Scope::Agent,
+            org: Some(org),
+            agent: Some(id),
+            expires_at: Some(until + seconds(1)),
+            label: None,
+            created_by: None,
+        };
+        db.create_token(&token, morning()).await.unwrap();
+        let ended = db.list_ended_tokens(until, until + seconds(5)).await.unwrap();
+        assert_eq!(ended, [(id.clone(), until + seconds(1))]);
     }
 }
