@@ -47,6 +47,15 @@ impl Channel {
     pub fn parse(text: &str) -> Option<Self> {
         text.parse().ok()
     }
+
+    /// Returns the channels on which the same address is the same person. Consent holds for all of them.
+    pub fn consent_group(self) -> &'static [Self] {
+        match self {
+            Self::Sms | Self::Whatsapp | Self::Voice => &[Self::Sms, Self::Whatsapp, Self::Voice],
+            Self::Email => &[Self::Email],
+            Self::Line => &[Self::Line],
+        }
+    }
 }
 
 /// A normalized recipient or sender: E.164 for telephone numbers, a lower-case domain for e-mail. `Debug` and `masked`
@@ -77,8 +86,8 @@ impl Address {
     /// Parses and normalizes an address of the channel. Accepts and drops the prefix `whatsapp:` of WhatsApp numbers.
     pub fn parse(channel: Channel, text: &str) -> Result<Self, AddressError> {
         match channel {
-            Channel::Sms | Channel::Voice => parse_phone(text),
-            Channel::Whatsapp => parse_phone(text.strip_prefix("whatsapp:").unwrap_or(text)),
+            Channel::Sms | Channel::Voice => parse_phone(text, false),
+            Channel::Whatsapp => parse_phone(text.strip_prefix("whatsapp:").unwrap_or(text), true),
             Channel::Email => parse_email(text),
             Channel::Line => parse_line(text),
         }
@@ -106,6 +115,11 @@ impl Address {
             Self::Line(id) => format!("{}***", &id[..4.min(id.len())]),
         }
     }
+
+    /// Returns the key of the person behind the address: the same for every spelling. See [`contact_key`].
+    pub fn contact_key(&self) -> String {
+        contact_key(self.as_str())
+    }
 }
 
 impl fmt::Debug for Address {
@@ -114,7 +128,8 @@ impl fmt::Debug for Address {
     }
 }
 
-fn parse_phone(text: &str) -> Result<Address, AddressError> {
+/// `keeps_account_spelling`: WhatsApp names some accounts by an older form of their number.
+fn parse_phone(text: &str, keeps_account_spelling: bool) -> Result<Address, AddressError> {
     let text = text.trim();
     // A national number without a country code is ambiguous.
     if !text.starts_with('+') || text.len() > 32 || !text.is_ascii() {
@@ -122,14 +137,82 @@ fn parse_phone(text: &str) -> Result<Address, AddressError> {
     }
     let has_number_format = text[1..].bytes().all(|b| b.is_ascii_digit() || b" -().".contains(&b));
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    if !has_number_format || !(7..=15).contains(&digits.len()) || digits.starts_with('0') {
+    if !has_number_format || digits.starts_with('0') {
         return Err(AddressError::NotE164);
     }
-    let e164 = format!("+{digits}");
-    if !is_dialable(&digits) {
+    let digits = without_trunk_zero(digits);
+    let current = mexico_key(&digits);
+    if !(7..=15).contains(&digits.len()) || !is_dialable(current.as_deref().unwrap_or(&digits)) {
         return Err(AddressError::NotE164);
     }
-    Ok(Address::Phone(e164))
+    let digits = current.filter(|_| !keeps_account_spelling).unwrap_or(digits);
+    Ok(Address::Phone(format!("+{digits}")))
+}
+
+/// Removes the zero of a national number that was written after the country code: `+49 (0)176` is `+49 176`. Countries whose
+/// numbers begin with a zero (Italy) have no such prefix.
+fn without_trunk_zero(digits: String) -> String {
+    for length in 1..=3 {
+        let (Some(code), Some(national)) = (digits.get(..length), digits.get(length..)) else {
+            break;
+        };
+        let regions = code
+            .parse()
+            .ok()
+            .and_then(|code| DATABASE.by_code(&code))
+            .unwrap_or_default();
+        if regions.iter().any(|region| region.national_prefix() == Some("0"))
+            && let Some(national) = national.strip_prefix('0')
+        {
+            return format!("{code}{national}");
+        }
+    }
+    digits
+}
+
+/// Returns the key of the person behind a normalized address. All spellings of one address, and all forms in which WhatsApp
+/// names one account, have the same key. Consent is stored by it.
+pub fn contact_key(address: &str) -> String {
+    if let Some((local, domain)) = address.rsplit_once('@') {
+        return format!("{}@{}", local.to_lowercase(), domain_key(domain));
+    }
+    let Some(digits) = address.strip_prefix('+') else {
+        return address.to_owned();
+    };
+    let current = mexico_key(digits)
+        .or_else(|| argentina_key(digits))
+        .or_else(|| brazil_key(digits));
+    format!("+{}", current.as_deref().unwrap_or(digits))
+}
+
+/// Returns the spelling of a domain in the domain name system: `xn--bcher-kva.example` for `bücher.example`.
+fn domain_key(domain: &str) -> String {
+    match url::Host::parse(domain) {
+        Ok(url::Host::Domain(ascii)) => ascii,
+        _ => domain.to_lowercase(),
+    }
+}
+
+/// Mexico marked mobile numbers with a 1 until 2019: `+52 1 55 …` is `+52 55 …`. Some accounts of WhatsApp still have it.
+fn mexico_key(digits: &str) -> Option<String> {
+    let national = digits.strip_prefix("521")?;
+    (national.len() == 10).then(|| format!("52{national}"))
+}
+
+/// Argentina writes a 9 before mobile numbers in international form; WhatsApp knows both.
+fn argentina_key(digits: &str) -> Option<String> {
+    let national = digits.strip_prefix("549")?;
+    (national.len() == 10).then(|| format!("54{national}"))
+}
+
+/// Brazil put a 9 before the eight digits of mobile numbers, which began with 6 to 9; older accounts of WhatsApp lack it.
+fn brazil_key(digits: &str) -> Option<String> {
+    let national = digits.strip_prefix("55")?;
+    let (area, number) = (national.get(..2)?, national.get(2..)?);
+    let older = number.strip_prefix('9').filter(|older| older.len() == 8)?;
+    older
+        .starts_with(['6', '7', '8', '9'])
+        .then(|| format!("55{area}{older}"))
 }
 
 /// Checks the calling code and the length of the number. Does not check that the number is assigned: only the carrier
@@ -213,6 +296,55 @@ mod tests {
                 .unwrap()
                 .as_str(),
             "+4917612345678"
+        );
+    }
+
+    #[test]
+    fn drops_trunk_zero_after_country_code() {
+        for text in ["+49 (0)176 12345678", "+49 0176 12345678", "+4917612345678"] {
+            let number = Address::parse(Channel::Sms, text).unwrap();
+            assert_eq!(number.as_str(), "+4917612345678", "{text}");
+        }
+        // Italian numbers keep it.
+        let rome = Address::parse(Channel::Voice, "+39 06 6982 0000").unwrap();
+        assert_eq!(rome.as_str(), "+390669820000");
+    }
+
+    #[test]
+    fn accepts_older_mexican_form() {
+        let older = "+5215512345678";
+        let on_whatsapp = Address::parse(Channel::Whatsapp, older).unwrap();
+        assert_eq!(on_whatsapp.as_str(), older, "the account's own name");
+        assert_eq!(Address::parse(Channel::Sms, older).unwrap().as_str(), "+525512345678");
+    }
+
+    #[test]
+    fn spellings_of_one_person_share_a_key() {
+        for (channel, spellings) in [
+            (Channel::Whatsapp, ["+5215512345678", "+525512345678"]),
+            (Channel::Whatsapp, ["+5491123456789", "+541123456789"]),
+            (Channel::Whatsapp, ["+551187654321", "+5511987654321"]),
+            (Channel::Email, ["Bob@example.com", "BOB@Example.COM"]),
+            (Channel::Email, ["ann@bücher.example", "Ann@xn--bcher-kva.example"]),
+        ] {
+            let [first, second] = spellings.map(|text| Address::parse(channel, text).unwrap().contact_key());
+            assert_eq!(first, second, "{spellings:?}");
+        }
+    }
+
+    #[test]
+    fn keys_of_different_people_differ() {
+        for [first, second] in [
+            // A landline, and a mobile number whose older form would look like one.
+            ["+551132345678", "+5511932345678"],
+            ["+14155550123", "+14155550124"],
+            ["ann@example.com", "ann@example.org"],
+        ] {
+            assert_ne!(contact_key(first), contact_key(second));
+        }
+        assert_eq!(
+            contact_key("U0123456789abcdef0123456789abcdef"),
+            "U0123456789abcdef0123456789abcdef"
         );
     }
 
