@@ -26,7 +26,7 @@ use crate::{
         DELIVERY_LEASE, MESSAGE_RECEIVED,
         filters::{FilterDecision, FilterRules},
     },
-    outbound::build_help_reply,
+    outbound::{INTERNAL_CARRIER, build_help_reply},
 };
 
 /// How long an agent's filters are cached.
@@ -217,7 +217,7 @@ fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules
         carrier,
         message,
     } = received;
-    let keyword = keyword::detect(&message);
+    let keyword = detect_keyword(&carrier, &message);
     let decision = rules.decide(&message);
     // Consent keywords are not the agent's to filter.
     if matches!(decision, FilterDecision::Drop) && keyword.is_none() {
@@ -269,7 +269,7 @@ fn keyword_row(inbound: &Inbound, received: ReceivedMessage) -> Option<MessageRo
         carrier,
         mut message,
     } = received;
-    let keyword = keyword::detect(&message)?;
+    let keyword = detect_keyword(&carrier, &message)?;
     // A name is content too.
     (message.sender_name, message.group, message.in_reply_to) = (None, None, None);
     let mut data = permanent_data(inbound, &event_id, &carrier, &message);
@@ -290,6 +290,13 @@ fn keyword_row(inbound: &Inbound, received: ReceivedMessage) -> Option<MessageRo
         row,
         needs_help_reply: keyword == Keyword::Help && message.answered_keyword.is_none(),
     })
+}
+
+/// Detects a keyword of a person. Between agents of one organization, the words have no such meaning.
+fn detect_keyword(carrier: &str, message: &InboundMessage) -> Option<Keyword> {
+    (carrier != INTERNAL_CARRIER)
+        .then(|| keyword::detect(message))
+        .flatten()
 }
 
 /// The consent that a keyword gives or revokes.

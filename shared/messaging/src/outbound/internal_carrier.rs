@@ -24,7 +24,7 @@ use butt_dial_vault::Vault;
 use crate::{Carrier, inbound::envelope::Envelope};
 
 /// Its id in metrics and in the database. `inside` is the stored value.
-pub(super) const ID: &str = "inside";
+pub(crate) const ID: &str = "inside";
 const DEADLINE: Duration = Duration::from_secs(6);
 /// Seconds: the retention of the stream. The event is recognized by its id for as long as it exists.
 const WINDOW: u64 = 7 * 86_400;

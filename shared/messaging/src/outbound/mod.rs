@@ -35,6 +35,7 @@ pub use butt_dial_store::{Message, ScheduledSend};
 pub(crate) use deferred::DeferredSend;
 pub use handle::{Outbound, OutboundSettings};
 pub(crate) use help_reply::build_help_reply;
+pub(crate) use internal_carrier::ID as INTERNAL_CARRIER;
 pub use receipt::{SendReceipt, describe};
 pub use refusals::{error_code, explain, hint_after_receipt};
 pub use request::SendRequest;
