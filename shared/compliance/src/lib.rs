@@ -57,12 +57,15 @@ impl Decision {
 
 type Rule = fn(&Facts<'_>) -> Verdict;
 
+const CONSENT_REVOKED: &str = "consent-revoked";
+const CONTENT: &str = "content";
+
 /// Ids are stored with messages, so an id never changes its meaning.
 const RULES: &[(&str, Rule)] = &[
     ("do-not-contact", rules::do_not_contact::decide),
-    ("consent-revoked", rules::consent::decide),
+    (CONSENT_REVOKED, rules::consent::decide),
     ("whatsapp-window", rules::whatsapp_window::decide),
-    ("content", rules::content::decide),
+    (CONTENT, rules::content::decide),
 ];
 
 /// Applies every rule. The first block ends the evaluation; an advice stands unless a block follows.
@@ -104,15 +107,17 @@ impl Compliance {
 
     /// Checks a text that is spoken or shown besides a message, such as the name of a requester, with the content filter.
     pub fn check_text(&self, agent: &AgentId, channel: Channel, text: &str) -> Result<(), Failure> {
-        let Verdict::Block { code, reason, hint } = rules::content::decide_text(text) else {
-            return Ok(());
+        let decision = Decision {
+            rule: CONTENT,
+            verdict: rules::content::decide_text(text),
         };
-        self.verdicts.with_label_values(&["block", "content"]).inc();
-        tracing::info!(%agent, rule = "content", %channel, "compliance block");
-        Err(Failure::new(code, reason)
-            .on(channel)
-            .hint(hint)
-            .detail("rule", "content"))
+        match refusal(agent, channel, &decision) {
+            Some(failure) => {
+                self.count(&decision);
+                Err(failure)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Decides for an agent. A block is returned as the agent's refusal, with the rule in its details.
@@ -124,18 +129,38 @@ impl Compliance {
                 verdict,
             },
         };
+        self.count(&decision);
+        match refusal(agent, facts.channel, &decision) {
+            Some(failure) => Err(failure),
+            None => Ok(decision),
+        }
+    }
+
+    /// Returns the refusal of a contact that opted out after the rules were applied.
+    pub fn refuse_opted_out(&self, agent: &AgentId, channel: Channel) -> Failure {
+        let decision = Decision {
+            rule: CONSENT_REVOKED,
+            verdict: rules::consent::opted_out(),
+        };
+        self.count(&decision);
+        refusal(agent, channel, &decision).unwrap_or_else(Failure::internal)
+    }
+
+    fn count(&self, decision: &Decision) {
         self.verdicts
             .with_label_values(&[decision.label(), decision.rule])
             .inc();
-        let Verdict::Block { code, reason, hint } = decision.verdict else {
-            return Ok(decision);
-        };
-        tracing::info!(%agent, rule = decision.rule, channel = %facts.channel, "compliance block");
-        Err(Failure::new(code, reason)
-            .on(facts.channel)
-            .hint(hint)
-            .detail("rule", decision.rule))
     }
+}
+
+/// Returns the refusal that the agent receives for a block.
+fn refusal(agent: &AgentId, channel: Channel, decision: &Decision) -> Option<Failure> {
+    let Verdict::Block { code, reason, hint } = decision.verdict else {
+        return None;
+    };
+    tracing::info!(%agent, rule = decision.rule, %channel, "compliance block");
+    let failure = Failure::new(code, reason).on(channel).hint(hint);
+    Some(failure.detail("rule", decision.rule))
 }
 
 #[cfg(test)]

@@ -68,32 +68,40 @@ pub(crate) struct ContactQuery {
     pub channel_id: ChannelId,
     pub channel: Channel,
     pub address: String,
+    /// The key of the person (`contact_key`). Rows of former releases have an address instead.
+    pub contact: String,
     pub idempotency_key: String,
 }
 
-// Returns a row per query, in the order of the queries.
+// Returns a row per query, in the order of the queries. On the channels of one number, the latest word of the person counts.
 const FIND: Sql = Sql {
     postgres: "SELECT
-            (SELECT reason FROM suppressions s WHERE s.org_id = i.org_id AND s.address = i.address
+            (SELECT reason FROM suppressions s WHERE s.org_id = i.org_id AND s.address IN (i.address, i.contact)
                 AND s.channel IN ('*', i.channel) ORDER BY s.channel LIMIT 1) AS suppression,
-            (SELECT status FROM consents c WHERE c.org_id = i.org_id AND c.address = i.address
-                AND c.channel = i.channel) AS consent,
-            (SELECT last_inbound_at FROM inbound_windows w WHERE w.channel_id = i.channel_id
-                AND w.address = i.address) AS last_inbound_at,
+            (SELECT status FROM consents c WHERE c.org_id = i.org_id AND c.address IN (i.address, i.contact)
+                AND (c.channel = i.channel OR (i.channel IN ('sms', 'whatsapp', 'voice')
+                    AND c.channel IN ('sms', 'whatsapp', 'voice')))
+                ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS consent,
+            (SELECT MAX(last_inbound_at) FROM inbound_windows w WHERE w.channel_id = i.channel_id
+                AND w.address IN (i.address, i.contact)) AS last_inbound_at,
             (SELECT k.agent_id FROM channels k WHERE k.channel = i.channel AND k.address = i.address
                 AND k.org_id = i.org_id) AS recipient_agent,
             (SELECT id FROM messages m WHERE m.agent_id = i.agent_id AND m.idempotency_key = i.key) AS prior_request
         FROM ROWS FROM (jsonb_to_recordset($1) AS (org_id TEXT, address TEXT, channel TEXT, channel_id TEXT, agent_id TEXT,
-            idempotency_key TEXT)) WITH ORDINALITY AS i (org_id, address, channel, channel_id, agent_id, key, n)
+            contact TEXT, idempotency_key TEXT)) WITH ORDINALITY
+            AS i (org_id, address, channel, channel_id, agent_id, contact, key, n)
         ORDER BY i.n",
     sqlite: "SELECT
             (SELECT reason FROM suppressions s WHERE s.org_id = i.value ->> 'org_id'
-                AND s.address = i.value ->> 'address' AND s.channel IN ('*', i.value ->> 'channel')
+                AND s.address IN (i.value ->> 'address', i.value ->> 'contact') AND s.channel IN ('*', i.value ->> 'channel')
                 ORDER BY s.channel LIMIT 1) AS suppression,
-            (SELECT status FROM consents c WHERE c.org_id = i.value ->> 'org_id' AND c.address = i.value ->> 'address'
-                AND c.channel = i.value ->> 'channel') AS consent,
-            (SELECT last_inbound_at FROM inbound_windows w WHERE w.channel_id = i.value ->> 'channel_id'
-                AND w.address = i.value ->> 'address') AS last_inbound_at,
+            (SELECT status FROM consents c WHERE c.org_id = i.value ->> 'org_id'
+                AND c.address IN (i.value ->> 'address', i.value ->> 'contact')
+                AND (c.channel = i.value ->> 'channel' OR (i.value ->> 'channel' IN ('sms', 'whatsapp', 'voice')
+                    AND c.channel IN ('sms', 'whatsapp', 'voice')))
+                ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS consent,
+            (SELECT MAX(last_inbound_at) FROM inbound_windows w WHERE w.channel_id = i.value ->> 'channel_id'
+                AND w.address IN (i.value ->> 'address', i.value ->> 'contact')) AS last_inbound_at,
             (SELECT k.agent_id FROM channels k WHERE k.channel = i.value ->> 'channel'
                 AND k.address = i.value ->> 'address' AND k.org_id = i.value ->> 'org_id') AS recipient_agent,
             (SELECT id FROM messages m WHERE m.agent_id = i.value ->> 'agent_id'

@@ -1,11 +1,14 @@
 //! Contacts: suppressions, consent and the WhatsApp window.
 
-use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId, clock::Timestamp};
+use std::collections::BTreeSet;
+
+use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId, address::contact_key, clock::Timestamp};
 
 use crate::{
     Store, StoreError,
-    contact_state::{ConsentStatus, ContactQuery, ContactState},
-    engine::on_writer,
+    contact_state::{ContactQuery, ContactState},
+    engine::{on_writer, with_timeout},
+    inbound::{self, Consent},
 };
 
 /// The reason of a suppression after a carrier reported that the address cannot be reached.
@@ -35,6 +38,7 @@ impl Store {
             agent_id: agent.clone(),
             channel_id: channel.0.clone(),
             channel: channel.1,
+            contact: contact_key(address),
             address: address.to_owned(),
             idempotency_key: idempotency_key.to_owned(),
         };
@@ -45,11 +49,12 @@ impl Store {
     pub async fn suppress(&self, entry: &Suppression<'_>, now: Timestamp) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO suppressions (org_id, channel, address, reason, created_at)
             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (org_id, address, channel) DO UPDATE SET reason = excluded.reason";
+        let contact = contact_key(entry.address);
         on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(entry.org.as_str())
                 .bind(entry.channel.map_or("*", Channel::as_str))
-                .bind(entry.address)
+                .bind(&contact)
                 .bind(entry.reason)
                 .bind(now)
                 .execute(db)
@@ -59,7 +64,8 @@ impl Store {
         Ok(())
     }
 
-    /// Records the consent of a contact. It applies to every send that starts after the commit.
+    /// Records the consent of a person, on every channel that shares the address. It applies to every send that starts
+    /// after the commit; a revocation also cancels what is scheduled.
     pub async fn record_consent(
         &self,
         org: &OrgId,
@@ -69,22 +75,19 @@ impl Store {
         source: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        const SQL: &str = "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
-            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (org_id, address, channel)
-            DO UPDATE SET status = excluded.status, source = excluded.source, updated_at = excluded.updated_at";
-        on_writer!(self, |db| {
-            sqlx::query(SQL)
-                .bind(org.as_str())
-                .bind(channel.as_str())
-                .bind(address)
-                .bind(<&str>::from(ConsentStatus::from_granted(granted)))
-                .bind(source)
-                .bind(now)
-                .execute(db)
-                .await
-                .map(drop)
-        })?;
-        Ok(())
+        let consent = Consent {
+            org: org.as_str(),
+            address,
+            channel,
+            granted,
+        };
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            inbound::set_consents(&mut tx, &[consent], source, now).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
     }
 
     /// Opens WhatsApp's service window: the contact wrote to this sender at `at`. A late report does not shorten the window.
@@ -92,10 +95,11 @@ impl Store {
         const SQL: &str = "INSERT INTO inbound_windows (channel_id, address, last_inbound_at) VALUES ($1, $2, $3)
             ON CONFLICT (channel_id, address) DO UPDATE SET last_inbound_at = excluded.last_inbound_at
             WHERE excluded.last_inbound_at > inbound_windows.last_inbound_at";
+        let contact = contact_key(address);
         on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(channel.as_str())
-                .bind(address)
+                .bind(&contact)
                 .bind(at)
                 .execute(db)
                 .await
@@ -103,4 +107,10 @@ impl Store {
         })?;
         Ok(())
     }
+}
+
+/// Returns the addresses that rows about a person are written for: the person's key, and the address as it was spelled, by
+/// which processes of the former release find the row.
+pub(crate) fn spellings(address: &str) -> BTreeSet<String> {
+    BTreeSet::from([contact_key(address), address.to_owned()])
 }

@@ -40,6 +40,7 @@ const STEPS: &[Step] = &[
     portable!(14, "0014_call_legs"),
     portable!(15, "0015_callback_keys"),
     portable!(16, "0016_dead_letters"),
+    portable!(17, "0017_contact_keys"),
 ];
 
 pub fn for_postgres() -> Migrator {

@@ -1,7 +1,7 @@
 //! Scheduled sends: messages that are sent later. The id of a scheduled send is the id of its message, so that a repeated send
 //! finds the first one.
 
-use butt_dial_domain::{AgentId, Channel, MessageId, OrgId, clock::Timestamp};
+use butt_dial_domain::{AgentId, Channel, MessageId, OrgId, address::contact_key, clock::Timestamp};
 
 use crate::{
     Store, StoreError,

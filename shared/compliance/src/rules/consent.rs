@@ -1,5 +1,5 @@
-//! Blocks contacts that revoked consent on the channel. A revocation holds from the moment it commits
-//! (47 CFR 64.1200(a)(10)).
+//! Blocks contacts that revoked consent, by whatever channel of the same address. A revocation holds from the moment it
+//! commits (47 CFR 64.1200(a)(10)). Colleagues of the sender are no contacts: consent is a right of people.
 
 use butt_dial_domain::Code;
 use butt_dial_store::ConsentStatus;
@@ -7,12 +7,17 @@ use butt_dial_store::ConsentStatus;
 use crate::{Facts, Verdict};
 
 pub fn decide(facts: &Facts<'_>) -> Verdict {
-    if facts.contact.consent != Some(ConsentStatus::Revoked) {
+    if facts.contact.consent != Some(ConsentStatus::Revoked) || facts.contact.recipient_agent.is_some() {
         return Verdict::Allow;
     }
+    opted_out()
+}
+
+/// Returns the verdict on a contact that has opted out.
+pub fn opted_out() -> Verdict {
     Verdict::Block {
         code: Code::ContactOptedOut,
-        reason: "this contact has revoked consent on this channel",
+        reason: "this contact has opted out: consent is revoked on all channels of this address",
         hint: "only the contact can undo this, by writing START to your address",
     }
 }

@@ -11,6 +11,8 @@ pub(super) struct CompliantMessage {
     pub decision: Decision,
     /// The recipient is an agent of the same organization: the message needs no carrier.
     pub is_internal: bool,
+    /// The recipient is an agent of the same organization, whose consent is not needed.
+    pub is_colleague: bool,
 }
 
 /// Decides on the message. A block is the error.
@@ -27,6 +29,7 @@ pub(super) fn comply(outbound: &Outbound, new: NewMessage) -> Result<CompliantMe
     let decision = outbound.compliance.check(&message.profile.agent.id, &facts)?;
     Ok(CompliantMessage {
         // A call always needs a carrier, which executes its script.
+        is_colleague: contact.recipient_agent.is_some(),
         is_internal: contact.recipient_agent.is_some() && message.content.call.is_none(),
         message,
         decision,

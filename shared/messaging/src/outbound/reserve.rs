@@ -75,6 +75,12 @@ pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessag
             outbound.billing.give_back(&taken).await;
             Ok(Reservation::Prior(PriorRequest::new(id, message)))
         }
+        // The contact has opted out since the rules were applied.
+        Ok(Acceptance::OptedOut) => {
+            outbound.billing.give_back(&taken).await;
+            let agent = &message.profile.agent.id;
+            Err(outbound.compliance.refuse_opted_out(agent, message.channel))
+        }
         // The taken actions are not given back: requests without money must not be unlimited.
         Err(StoreError::OverBudget) => {
             let agent = &message.profile.agent;
@@ -133,6 +139,7 @@ fn accepted_send(
         .channel(message.channel)
         .sender(message.from.as_str().to_owned())
         .recipient(message.to.as_str().to_owned())
+        .maybe_contact((!compliant.is_colleague).then(|| message.to.contact_key()))
         .idempotency_key(message.idempotency_key.clone())
         .request_hash(message.request_hash.clone())
         .verdict(decision.label())

@@ -1,6 +1,6 @@
 //! Messages that are sent because of an event. Stored in the transaction of the event, so that each is sent exactly once.
 
-use butt_dial_domain::clock::Timestamp;
+use butt_dial_domain::{address::contact_key, clock::Timestamp};
 use serde::Serialize;
 
 use super::{InboundRow, json};
@@ -12,17 +12,17 @@ use crate::{
 // `EXISTS`: the agent may have been deleted meanwhile.
 const INSERT: Sql = Sql {
     postgres: "INSERT INTO scheduled_sends (id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, request,
-            state, due_at, tries, created_at, is_quiet)
+            state, due_at, tries, created_at, is_quiet, contact, bytes)
         SELECT value ->> 'id', value ->> 'org', value ->> 'agent', value ->> 'channel', value ->> 'recipient',
             value ->> 'idempotency_key', value ->> 'request_hash', decode(value ->> 'request', 'hex'), 'scheduled', $2, 0,
-            $2, value ->> 'is_quiet' = '1'
+            $2, value ->> 'is_quiet' = '1', value ->> 'contact', CAST(value ->> 'bytes' AS BIGINT)
         FROM jsonb_array_elements($1::JSONB) AS item (value)
         WHERE EXISTS (SELECT 1 FROM agents WHERE agents.id = value ->> 'agent') ON CONFLICT DO NOTHING",
     sqlite: "INSERT INTO scheduled_sends (id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, request,
-            state, due_at, tries, created_at, is_quiet)
+            state, due_at, tries, created_at, is_quiet, contact, bytes)
         SELECT value ->> 'id', value ->> 'org', value ->> 'agent', value ->> 'channel', value ->> 'recipient',
             value ->> 'idempotency_key', value ->> 'request_hash', unhex(value ->> 'request'), 'scheduled', $2, 0,
-            $2, value ->> 'is_quiet' = '1'
+            $2, value ->> 'is_quiet' = '1', value ->> 'contact', CAST(value ->> 'bytes' AS BIGINT)
         FROM jsonb_each($1) AS item
         WHERE EXISTS (SELECT 1 FROM agents WHERE agents.id = value ->> 'agent') ON CONFLICT DO NOTHING",
 };
@@ -39,6 +39,8 @@ struct FollowUpRow<'a> {
     request_hash: &'a str,
     request: String,
     is_quiet: &'static str,
+    contact: String,
+    bytes: usize,
 }
 
 /// Stores the follow-ups of these events as scheduled sends that are due. Returns how many.
@@ -69,6 +71,8 @@ impl<'a> FollowUpRow<'a> {
             request_hash: &follow_up.request_hash,
             request: hex::encode(&follow_up.request),
             is_quiet: if follow_up.is_quiet { "1" } else { "0" },
+            contact: contact_key(&follow_up.recipient),
+            bytes: follow_up.request.len(),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-use super::{Acceptance, AcceptedSend, SettledSend, Write, Written, postgres, sqlite};
+use super::{AcceptedSend, Decision, SettledSend, Write, Written, postgres, sqlite};
 use crate::{
     StoreError,
     contact_state::{self, ContactQuery, ContactState},
@@ -23,7 +23,7 @@ pub(crate) struct Batchers {
 enum Writes {
     /// Postgres runs both at the same time.
     Separate {
-        accept: Batcher<Arc<AcceptedSend>, Option<Acceptance>>,
+        accept: Batcher<Arc<AcceptedSend>, Decision>,
         settle: Batcher<SettledSend, bool>,
     },
     /// SQLite has one writer: both share its transactions.
@@ -57,11 +57,11 @@ impl Batchers {
         }
     }
 
-    pub(super) async fn accept(&self, send: Arc<AcceptedSend>) -> Result<Option<Acceptance>, StoreError> {
+    pub(super) async fn accept(&self, send: Arc<AcceptedSend>) -> Result<Decision, StoreError> {
         match &self.writes {
             Writes::Separate { accept, .. } => accept.submit(send).await,
             Writes::Shared(group) => match group.submit(Write::Accept(send)).await? {
-                Written::Accepted(acceptance) => Ok(acceptance),
+                Written::Accepted(decision) => Ok(decision),
                 Written::Settled(_) => Err(wrong_kind()),
             },
         }

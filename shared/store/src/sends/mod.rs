@@ -6,7 +6,10 @@ mod postgres;
 mod rows;
 pub(crate) mod sqlite;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::{Store, StoreError};
 use butt_dial_domain::{
@@ -27,6 +30,8 @@ pub struct AcceptedSend {
     pub channel: Channel,
     pub sender: String,
     pub recipient: String,
+    /// The key of the person whose consent is needed (`contact_key`). `None`: the recipient is a colleague.
+    pub contact: Option<String>,
     pub idempotency_key: String,
     /// Hex of a hash over the fields that identify a repeated request.
     pub request_hash: String,
@@ -57,6 +62,30 @@ pub enum Acceptance {
     Accepted,
     /// The idempotency key belongs to this message, or this same message has been settled meanwhile.
     PriorRequest(MessageId),
+    /// The recipient has opted out. Nothing is stored.
+    OptedOut,
+}
+
+/// The result of one write of an accept, before it is repeated where necessary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Decision {
+    Accepted,
+    Prior(MessageId),
+    OptedOut,
+    OverBudget,
+    /// To be repeated: the key was in use and is free again, or the budget is short of all sends of the batch together.
+    Undecided,
+}
+
+/// Why an item was left out of its batch, as the statements name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
+enum Omission {
+    OptedOut,
+    /// The item alone exceeds a budget.
+    OverBudget,
+    /// The item exceeds a budget together with the items before it.
+    Crowded,
 }
 
 /// The outcome of an attempt.
@@ -123,7 +152,7 @@ enum Write {
 
 /// The result of a write.
 enum Written {
-    Accepted(Option<Acceptance>),
+    Accepted(Decision),
     Settled(bool),
 }
 
@@ -133,10 +162,13 @@ impl Store {
     /// Fails with `OverBudget` when the reservation exceeds a budget.
     pub async fn accept_send(&self, send: impl Into<Arc<AcceptedSend>>) -> Result<Acceptance, StoreError> {
         let send = send.into();
-        // `None`: the key was taken during the write and is free again.
         loop {
-            if let Some(acceptance) = self.batchers.accept(send.clone()).await? {
-                return Ok(acceptance);
+            match self.batchers.accept(send.clone()).await? {
+                Decision::Accepted => return Ok(Acceptance::Accepted),
+                Decision::Prior(id) => return Ok(Acceptance::PriorRequest(id)),
+                Decision::OptedOut => return Ok(Acceptance::OptedOut),
+                Decision::OverBudget => return Err(StoreError::OverBudget),
+                Decision::Undecided => {}
             }
         }
     }
@@ -157,29 +189,50 @@ struct PriorRow {
     status: String,
 }
 
-/// Returns the result per item: accepted when its id was returned, otherwise its prior request. `None` when the prior request
-/// has freed its key meanwhile.
-fn acceptances(items: &[Arc<AcceptedSend>], accepted: &[String], prior: &[PriorRow]) -> Vec<Option<Acceptance>> {
-    let accepted: HashSet<&str> = accepted.iter().map(String::as_str).collect();
-    let acceptance = |item: &Arc<AcceptedSend>| {
+/// Splits the rows that an accept returned into accepted ids, and omitted ones with the reason.
+fn split(decided: &[(String, Option<String>)]) -> (HashSet<&str>, HashMap<&str, Omission>) {
+    let (mut accepted, mut omitted) = (HashSet::new(), HashMap::new());
+    for (id, reason) in decided {
+        match reason.as_deref().and_then(|reason| reason.parse().ok()) {
+            Some(omission) => drop(omitted.insert(id.as_str(), omission)),
+            None => drop(accepted.insert(id.as_str())),
+        }
+    }
+    (accepted, omitted)
+}
+
+/// Returns the decision per item: accepted when its id was returned, otherwise its prior request, otherwise why it was left out.
+fn decisions(
+    items: &[Arc<AcceptedSend>],
+    accepted: &HashSet<&str>,
+    omitted: &HashMap<&str, Omission>,
+    prior: &[PriorRow],
+) -> Vec<Decision> {
+    let decision = |item: &Arc<AcceptedSend>| {
         if accepted.contains(item.id.as_str()) {
-            return Some(Acceptance::Accepted);
+            return Decision::Accepted;
         }
         if let Some(own) = prior.iter().find(|row| row.id == item.id.as_str()) {
             // A former try of this same write was committed. Once the reconciler has claimed the message, it must not be
             // sent any more.
-            return Some(if own.status == Status::Sending.as_str() {
-                Acceptance::Accepted
+            return if own.status == Status::Sending.as_str() {
+                Decision::Accepted
             } else {
-                Acceptance::PriorRequest(item.id.clone())
-            });
+                Decision::Prior(item.id.clone())
+            };
         }
         let same_key =
             |row: &&PriorRow| row.agent_id == item.agent.as_str() && row.idempotency_key == item.idempotency_key;
-        let row = prior.iter().find(same_key)?;
-        Some(Acceptance::PriorRequest(row.id.as_str().into()))
+        if let Some(row) = prior.iter().find(same_key) {
+            return Decision::Prior(row.id.as_str().into());
+        }
+        match omitted.get(item.id.as_str()) {
+            Some(Omission::OptedOut) => Decision::OptedOut,
+            Some(Omission::OverBudget) => Decision::OverBudget,
+            Some(Omission::Crowded) | None => Decision::Undecided,
+        }
     };
-    items.iter().map(acceptance).collect()
+    items.iter().map(decision).collect()
 }
 
 /// Fails when a message occurs twice: one statement cannot write two outcomes of one message. The error makes the batcher

@@ -1,25 +1,53 @@
 //! Accept and settle on Postgres: one statement each, so one round trip and one commit per batch.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use sqlx::{PgPool, types::Json};
 
 use super::{
-    Acceptance, AcceptedSend, SettledSend, acceptances, ensure_distinct,
+    AcceptedSend, Decision, SettledSend, decisions, ensure_distinct,
     rows::{AcceptRow, SettleRow},
+    split,
 };
 use crate::StoreError;
 
 // Rows are sorted by their keys everywhere, so that all replicas lock them in the same order.
-const ACCEPT: &str = "WITH item AS (
-    SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content, fallback,
+// What has no consent or no budget is left out, so that it costs the others nothing. `alone` compares each item with what is
+// spent, `running` adds those before it. Another batch may spend at the same time; then the CHECK refuses the whole batch.
+const ACCEPT: &str = "WITH item AS MATERIALIZED (
+    SELECT id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content, fallback,
         verdict, rule, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, thread_id, entity_id,
         reply_msg_id, replica, at, check_at
     FROM jsonb_to_recordset($1) AS i (id TEXT, org_id TEXT, agent_id TEXT, channel TEXT, sender TEXT,
-        recipient TEXT, idempotency_key TEXT, request_hash TEXT, body_hash TEXT, content TEXT, fallback TEXT, verdict TEXT, rule TEXT,
+        recipient TEXT, contact TEXT, idempotency_key TEXT, request_hash TEXT, body_hash TEXT, content TEXT, fallback TEXT, verdict TEXT, rule TEXT,
         carrier TEXT, estimate BIGINT, day TEXT, agent_day_cap BIGINT, agent_month_cap BIGINT, org_day_cap BIGINT,
         org_month_cap BIGINT, thread_id TEXT, entity_id TEXT, reply_msg_id TEXT, replica TEXT, at TIMESTAMPTZ,
         check_at TIMESTAMPTZ)
+), need AS MATERIALIZED (
+    SELECT id, estimate, scope, period, cap FROM item CROSS JOIN LATERAL (VALUES
+        ('agt:' || agent_id, day, agent_day_cap), ('agt:' || agent_id, substr(day, 1, 7), agent_month_cap),
+        ('org:' || org_id, day, org_day_cap), ('org:' || org_id, substr(day, 1, 7), org_month_cap)
+    ) AS need (scope, period, cap)
+), spent AS MATERIALIZED (
+    SELECT scope, period, coalesce((SELECT held + settled FROM spend WHERE spend.scope = capped.scope
+        AND spend.period = capped.period), 0) AS amount
+    FROM (SELECT DISTINCT scope, period FROM need WHERE cap IS NOT NULL) AS capped
+), alone AS MATERIALIZED (
+    SELECT id, scope, period, estimate, cap, amount, amount + estimate > cap AS is_over
+    FROM need JOIN spent USING (scope, period) WHERE cap IS NOT NULL
+), running AS (
+    SELECT id, amount + SUM(estimate) OVER (PARTITION BY scope, period ORDER BY id) > cap AS is_over
+    FROM alone WHERE id NOT IN (SELECT id FROM alone WHERE is_over)
+), omitted AS MATERIALIZED (
+    SELECT id, MIN(reason) AS reason FROM (
+        SELECT id, '1 opted_out' AS reason FROM item WHERE contact IS NOT NULL
+            AND (SELECT status FROM consents c WHERE c.org_id = item.org_id AND c.address IN (item.recipient, item.contact)
+                AND (c.channel = item.channel OR (item.channel IN ('sms', 'whatsapp', 'voice')
+                    AND c.channel IN ('sms', 'whatsapp', 'voice')))
+                ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) = 'revoked'
+        UNION ALL SELECT id, '2 over_budget' FROM alone WHERE is_over
+        UNION ALL SELECT id, '3 crowded' FROM running WHERE is_over
+    ) AS reasons GROUP BY id
 ), accepted AS (
     INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
         content, fallback, status, verdict, rule, carrier, estimate, day, thread_id, entity_id, reply_msg_id, attempts,
@@ -27,22 +55,19 @@ const ACCEPT: &str = "WITH item AS (
     SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
         decode(content, 'hex'), decode(fallback, 'hex'), 'sending', verdict, rule, carrier, estimate, day, thread_id, entity_id,
         reply_msg_id, 1, check_at, at, at
-    FROM item ORDER BY agent_id, idempotency_key
+    FROM item WHERE id NOT IN (SELECT id FROM omitted) ORDER BY agent_id, idempotency_key
     ON CONFLICT DO NOTHING RETURNING id
 ), attempted AS (
     INSERT INTO attempts (message_id, number, replica, started_at)
     SELECT id, 1, replica, at FROM item JOIN accepted USING (id)
 ), needed AS (
-    SELECT scope, period, SUM(estimate)::BIGINT AS held, MIN(cap) AS cap FROM item JOIN accepted USING (id)
-    CROSS JOIN LATERAL (VALUES
-        ('agt:' || agent_id, day, agent_day_cap), ('agt:' || agent_id, substr(day, 1, 7), agent_month_cap),
-        ('org:' || org_id, day, org_day_cap), ('org:' || org_id, substr(day, 1, 7), org_month_cap)
-    ) AS need (scope, period, cap) GROUP BY scope, period ORDER BY scope, period
+    SELECT scope, period, SUM(estimate)::BIGINT AS held, MIN(cap) AS cap FROM need JOIN accepted USING (id)
+    GROUP BY scope, period ORDER BY scope, period
 ), reserved AS (
     INSERT INTO spend (scope, period, held, settled, cap) SELECT scope, period, held, 0, cap FROM needed
     ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held, cap = excluded.cap
 )
-SELECT id FROM accepted";
+SELECT id, NULL AS reason FROM accepted UNION ALL SELECT id, substr(reason, 3) FROM omitted";
 
 const FIND_PRIOR: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM messages m
     JOIN jsonb_to_recordset($1) AS i (id TEXT, agent_id TEXT, idempotency_key TEXT)
@@ -108,15 +133,16 @@ const SETTLE: &str = "WITH item AS (
 SELECT id FROM settled";
 
 /// Accepts a batch.
-pub(crate) async fn accept(db: PgPool, items: Arc<[Arc<AcceptedSend>]>) -> Result<Vec<Option<Acceptance>>, StoreError> {
+pub(crate) async fn accept(db: PgPool, items: Arc<[Arc<AcceptedSend>]>) -> Result<Vec<Decision>, StoreError> {
     let rows = Json(items.iter().map(|send| AcceptRow::from(&**send)).collect::<Vec<_>>());
-    let accepted: Vec<String> = sqlx::query_scalar(ACCEPT).bind(&rows).fetch_all(&db).await?;
+    let decided: Vec<(String, Option<String>)> = sqlx::query_as(ACCEPT).bind(&rows).fetch_all(&db).await?;
+    let (accepted, omitted) = split(&decided);
     let prior = if accepted.len() == items.len() {
         Vec::new()
     } else {
         sqlx::query_as(FIND_PRIOR).bind(&rows).fetch_all(&db).await?
     };
-    Ok(acceptances(&items, &accepted, &prior))
+    Ok(decisions(&items, &accepted, &omitted, &prior))
 }
 
 /// Settles a batch. Returns per item whether it was not settled before.
@@ -124,6 +150,6 @@ pub(crate) async fn settle(db: PgPool, items: Arc<[SettledSend]>) -> Result<Vec<
     ensure_distinct(items.iter())?;
     let rows = Json(items.iter().map(SettleRow::from).collect::<Vec<_>>());
     let settled: Vec<String> = sqlx::query_scalar(SETTLE).bind(rows).fetch_all(&db).await?;
-    let settled: std::collections::HashSet<String> = settled.into_iter().collect();
+    let settled: HashSet<String> = settled.into_iter().collect();
     Ok(items.iter().map(|item| settled.contains(item.id.as_str())).collect())
 }

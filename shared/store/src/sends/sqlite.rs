@@ -8,49 +8,81 @@ use std::{collections::HashSet, sync::Arc};
 use sqlx::{SqliteConnection, SqlitePool, types::Json};
 
 use super::{
-    Acceptance, AcceptedSend, SettledSend, Write, Written, acceptances, ensure_distinct,
+    AcceptedSend, Decision, SettledSend, Write, Written, decisions, ensure_distinct,
     rows::{AcceptRow, SettleRow},
+    split,
 };
 use crate::StoreError;
 
 /// Temporary tables of each write connection. Their rows belong to one transaction. Without an index, so that joins look up
 /// the other table by its own index.
 pub(crate) const TEMP_TABLES: &str = "
-    CREATE TEMP TABLE accepting (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
+    CREATE TEMP TABLE accepting (id, org_id, agent_id, channel, sender, recipient, contact, omission, idempotency_key, request_hash, body_hash,
         content, fallback, verdict, rule, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap,
         thread_id, entity_id, reply_msg_id, replica, at, check_at);
     CREATE TEMP TABLE settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure,
         check_at, org_id, agent_id, channel, day, estimate, attempts, cost)";
 
-/// `accepting` holds the new messages: not those with a stored id or with a used idempotency key.
+/// `accepting` holds the new messages: not those with a stored id or with a used idempotency key. `omission` says why one is
+/// left out; `crowded` compares with the items before it.
 const ACCEPT: &str = "DELETE FROM accepting;
-INSERT INTO accepting (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
+INSERT INTO accepting (id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content,
         fallback, verdict, rule, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, thread_id,
         entity_id, reply_msg_id, replica, at, check_at)
     SELECT value ->> 'id', value ->> 'org_id', value ->> 'agent_id', value ->> 'channel', value ->> 'sender',
-        value ->> 'recipient', value ->> 'idempotency_key', value ->> 'request_hash', value ->> 'body_hash',
+        value ->> 'recipient', value ->> 'contact', value ->> 'idempotency_key', value ->> 'request_hash', value ->> 'body_hash',
         unhex(value ->> 'content'), unhex(value ->> 'fallback'), value ->> 'verdict', value ->> 'rule', value ->> 'carrier',
         value ->> 'estimate', value ->> 'day', value ->> 'agent_day_cap', value ->> 'agent_month_cap',
         value ->> 'org_day_cap', value ->> 'org_month_cap', value ->> 'thread_id', value ->> 'entity_id',
         value ->> 'reply_msg_id', value ->> 'replica', value ->> 'at', value ->> 'check_at'
     FROM jsonb_each($1) WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = value ->> 'id');
+UPDATE accepting SET omission = 'opted_out' WHERE contact IS NOT NULL
+    AND (SELECT status FROM consents c WHERE c.org_id = accepting.org_id
+        AND c.address IN (accepting.recipient, accepting.contact)
+        AND (c.channel = accepting.channel OR (accepting.channel IN ('sms', 'whatsapp', 'voice')
+            AND c.channel IN ('sms', 'whatsapp', 'voice')))
+        ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) = 'revoked';
+UPDATE accepting SET omission = 'over_budget' WHERE omission IS NULL AND (
+    estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'agt:' || agent_id AND period = day), 0)
+        > agent_day_cap
+    OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'agt:' || agent_id
+        AND period = substr(day, 1, 7)), 0) > agent_month_cap
+    OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'org:' || org_id AND period = day), 0)
+        > org_day_cap
+    OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'org:' || org_id
+        AND period = substr(day, 1, 7)), 0) > org_month_cap);
+UPDATE accepting SET omission = 'crowded' WHERE rowid IN (
+    SELECT item FROM (
+        SELECT item, cap, coalesce((SELECT held + settled FROM spend WHERE spend.scope = need.scope
+            AND spend.period = need.period), 0) + SUM(estimate) OVER (PARTITION BY scope, period ORDER BY item) AS total
+        FROM (
+            SELECT rowid AS item, 'agt:' || agent_id AS scope, day AS period, estimate, agent_day_cap AS cap
+                FROM accepting WHERE omission IS NULL
+            UNION ALL SELECT rowid, 'agt:' || agent_id, substr(day, 1, 7), estimate, agent_month_cap
+                FROM accepting WHERE omission IS NULL
+            UNION ALL SELECT rowid, 'org:' || org_id, day, estimate, org_day_cap FROM accepting WHERE omission IS NULL
+            UNION ALL SELECT rowid, 'org:' || org_id, substr(day, 1, 7), estimate, org_month_cap
+                FROM accepting WHERE omission IS NULL
+        ) AS need WHERE cap IS NOT NULL
+    ) WHERE total > cap);
 INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
         fallback, status, verdict, rule, carrier, estimate, day, thread_id, entity_id, reply_msg_id, attempts, check_at,
         created_at, updated_at)
     SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
         fallback, 'sending', verdict, rule, carrier, estimate, day, thread_id, entity_id, reply_msg_id, 1, check_at, at, at
-    FROM accepting WHERE true ON CONFLICT DO NOTHING;
-DELETE FROM accepting WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = accepting.id);
-INSERT INTO attempts (message_id, number, replica, started_at) SELECT id, 1, replica, at FROM accepting;
+    FROM accepting WHERE omission IS NULL ON CONFLICT DO NOTHING;
+DELETE FROM accepting WHERE omission IS NULL AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = accepting.id);
+INSERT INTO attempts (message_id, number, replica, started_at) SELECT id, 1, replica, at FROM accepting
+    WHERE omission IS NULL;
 INSERT INTO spend (scope, period, held, settled, cap)
     SELECT scope, period, SUM(estimate), 0, MIN(cap) FROM (
-        SELECT 'agt:' || agent_id AS scope, day AS period, estimate, agent_day_cap AS cap FROM accepting
-        UNION ALL SELECT 'agt:' || agent_id, substr(day, 1, 7), estimate, agent_month_cap FROM accepting
-        UNION ALL SELECT 'org:' || org_id, day, estimate, org_day_cap FROM accepting
-        UNION ALL SELECT 'org:' || org_id, substr(day, 1, 7), estimate, org_month_cap FROM accepting
-    ) WHERE true GROUP BY scope, period
+        SELECT 'agt:' || agent_id AS scope, day AS period, estimate, agent_day_cap AS cap, omission FROM accepting
+        UNION ALL SELECT 'agt:' || agent_id, substr(day, 1, 7), estimate, agent_month_cap, omission FROM accepting
+        UNION ALL SELECT 'org:' || org_id, day, estimate, org_day_cap, omission FROM accepting
+        UNION ALL SELECT 'org:' || org_id, substr(day, 1, 7), estimate, org_month_cap, omission FROM accepting
+    ) WHERE omission IS NULL GROUP BY scope, period
     ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held, cap = excluded.cap;
-SELECT json_group_array(id) FROM accepting";
+SELECT json_group_array(json_array(id, omission)) FROM accepting";
 
 const FIND_PRIOR: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status FROM messages m JOIN jsonb_each($1) AS i
     ON m.id = i.value ->> 'id'
@@ -107,24 +139,26 @@ pub(super) async fn write(db: SqlitePool, items: Arc<[Write]>) -> Result<Vec<Wri
     let mut accepted = accept(&mut tx, &accepts).await?.into_iter();
     tx.commit().await?;
     let result = |item: &Write| match item {
-        Write::Accept(_) => Written::Accepted(accepted.next().flatten()),
+        Write::Accept(_) => Written::Accepted(accepted.next().unwrap_or(Decision::Undecided)),
         Write::Settle(item) => Written::Settled(settled.contains(item.id.as_str())),
     };
     Ok(items.iter().map(result).collect())
 }
 
-async fn accept(db: &mut SqliteConnection, items: &[Arc<AcceptedSend>]) -> Result<Vec<Option<Acceptance>>, StoreError> {
+async fn accept(db: &mut SqliteConnection, items: &[Arc<AcceptedSend>]) -> Result<Vec<Decision>, StoreError> {
     if items.is_empty() {
         return Ok(Vec::new());
     }
     let rows = Json(items.iter().map(|send| AcceptRow::from(&**send)).collect::<Vec<_>>());
-    let Json(accepted): Json<Vec<String>> = sqlx::query_scalar(ACCEPT).bind(&rows).fetch_one(&mut *db).await?;
+    let Json(decided): Json<Vec<(String, Option<String>)>> =
+        sqlx::query_scalar(ACCEPT).bind(&rows).fetch_one(&mut *db).await?;
+    let (accepted, omitted) = split(&decided);
     let prior = if accepted.len() == items.len() {
         Vec::new()
     } else {
         sqlx::query_as(FIND_PRIOR).bind(&rows).fetch_all(db).await?
     };
-    Ok(acceptances(items, &accepted, &prior))
+    Ok(decisions(items, &accepted, &omitted, &prior))
 }
 
 /// Returns the ids of the messages that were not settled before.

@@ -111,6 +111,7 @@ fn text(agent: &Agent, key: &str) -> AcceptedSend {
         channel: Channel::Sms,
         sender: "+14155550100".into(),
         recipient: "+14155550199".into(),
+        contact: Some("+14155550199".into()),
         idempotency_key: key.into(),
         request_hash: "aa11".into(),
         body_hash: "bb22".into(),
