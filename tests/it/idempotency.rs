@@ -86,6 +86,21 @@ profiles! {
 }
 
 profiles! {
+    async fn takes_idempotency_header_in_utf8_and_refuses_others(cluster: &Cluster) {
+        let body = json!({ "to": ANN, "channel": "sms", "body": "Once" });
+        let send = async |key: &[u8]| {
+            let request = cluster.gateways.post("/api/v1/send-message", &body).bearer_auth(&cluster.account.token);
+            request.header("Idempotency-Key", key).reply().await
+        };
+        let key = "bestellung-ä".as_bytes();
+        let (first, again) = (send(key).await.expect(200), send(key).await.expect(200));
+        assert_eq!((&first["messageId"], &again["replayed"]), (&again["messageId"], &json!(true)));
+        send(b"bestellung-\xe4").await.expect(400);
+        assert_eq!(cluster.carriers.requests_total("twilio"), 1);
+    }
+}
+
+profiles! {
     async fn scopes_idempotency_key_to_agent(cluster: &Cluster) {
         let colleague = cluster
             .account

@@ -130,9 +130,12 @@ fn arguments(
         let value = typed(definition, &name, text);
         args.insert(name, value);
     }
-    if let Some(key) = headers.get(IDEMPOTENCY_KEY).and_then(|value| value.to_str().ok())
+    if let Some(key) = headers.get(IDEMPOTENCY_KEY)
         && definition.input_schema["properties"].get("idempotencyKey").is_some()
     {
+        // A key that is dropped would send the message again.
+        let key = std::str::from_utf8(key.as_bytes())
+            .map_err(|_| invalid("the header Idempotency-Key must be valid UTF-8"))?;
         args.entry("idempotencyKey").or_insert_with(|| key.into());
     }
     Ok(args)
