@@ -67,14 +67,14 @@ impl Store {
 
     /// Deletes the content of events that were delivered before `before` and kept it (`confirm_events` with `retain_body`).
     pub async fn purge_delivered(&self, before: Timestamp) -> Result<u64, StoreError> {
-        const SQL: &str = "UPDATE events SET content = NULL
-            WHERE content IS NOT NULL AND state = 'delivered' AND delivered_at < $1";
-        Ok(on_writer!(self, |db| {
-            sqlx::query(SQL)
-                .bind(before)
-                .execute(db)
-                .await
-                .map(|done| done.rows_affected())
-        })?)
+        const SQL: Sql = Sql {
+            postgres: "WITH old AS MATERIALIZED (
+                    SELECT id FROM events WHERE content IS NOT NULL AND state = 'delivered' AND delivered_at < $1 LIMIT $2
+                    FOR UPDATE SKIP LOCKED
+                ) UPDATE events SET content = NULL FROM old WHERE events.id = old.id",
+            sqlite: "UPDATE events SET content = NULL WHERE id IN (SELECT id FROM events
+                WHERE content IS NOT NULL AND state = 'delivered' AND delivered_at < $1 LIMIT $2)",
+        };
+        self.purge(self.sql(SQL), before).await
     }
 }
