@@ -166,7 +166,7 @@ impl Applier {
             return Ok(None);
         };
         if needs_help_reply {
-            row.follow_up = build_help_reply(&inbound.store, &inbound.vault, &row).await?;
+            row.follow_up = build_help_reply(&inbound.store, &inbound.vault, &row, inbound.clock.now()).await?;
         }
         Ok(Some(row))
     }

@@ -31,7 +31,7 @@ async fn due(bench: &Bench) -> Vec<ScheduledSend> {
 }
 
 #[tokio::test]
-async fn schedules_one_help_reply_per_question() {
+async fn schedules_one_help_reply_per_contact_and_day() {
     let bench = Bench::new().await;
     assert_eq!(receive(&bench, text_message(&bench, "SM1", "HELP")).await, 1);
     assert_eq!(
@@ -39,10 +39,15 @@ async fn schedules_one_help_reply_per_question() {
         0,
         "the same question"
     );
+    assert_eq!(
+        receive(&bench, text_message(&bench, "SM2", "HELP")).await,
+        0,
+        "of the same day"
+    );
     let due = due(&bench).await;
     assert_eq!(due.len(), 1, "the reply is due");
     assert_eq!((due[0].recipient.as_str(), due[0].is_quiet), (CONTACT, true));
-    assert!(due[0].idempotency_key.starts_with("help-evt_"));
+    assert!(due[0].idempotency_key.starts_with("help-"));
 }
 
 async fn caller(bench: &Bench) -> std::sync::Arc<butt_dial_identity::Caller> {
