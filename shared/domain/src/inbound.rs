@@ -51,6 +51,10 @@ pub struct InboundMessage {
     /// Voicemail only: the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<CallId>,
+    /// The account at the carrier that reported the message, if it is not the installation's own: it speaks for its own
+    /// addresses only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// The webhook has no body: it is fetched later, with `Webhooks::fetch_content`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub incomplete: bool,
@@ -211,6 +215,7 @@ impl InboundMessage {
             answered_keyword: None,
             transcript: None,
             call: None,
+            account: None,
             incomplete: false,
         }
     }

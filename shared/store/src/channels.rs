@@ -2,7 +2,10 @@
 
 use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId, clock::Timestamp};
 
-use crate::{Store, StoreError, engine::on_writer};
+use crate::{
+    Store, StoreError,
+    engine::{on_reader, on_writer},
+};
 
 /// The address of an agent on a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,19 @@ enum ChannelStatus {
 }
 
 impl Store {
+    /// Returns whether the agent's sender on this channel has been used by the installation's own account at the carrier: it
+    /// has sent, or has received what no other account reported.
+    pub async fn is_own_sender(&self, agent: &AgentId, channel: Channel) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM usage WHERE agent_id = $1 AND channel = $2 AND messages > 0)
+            OR EXISTS (SELECT 1 FROM (SELECT data FROM events WHERE agent_id = $1 AND type = 'message.received'
+                AND channel = $2 ORDER BY seq DESC LIMIT 200) AS latest WHERE data ->> 'account' IS NULL)";
+        Ok(on_reader!(self, |db| sqlx::query_scalar(SQL)
+            .bind(agent.as_str())
+            .bind(channel.as_str())
+            .fetch_one(db)
+            .await)?)
+    }
+
     /// Assigns an address to the agent; replaces its former address on the channel. Fails with `Conflict` when another agent
     /// has the address.
     pub async fn assign_channel(

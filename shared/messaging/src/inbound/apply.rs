@@ -151,6 +151,16 @@ impl Applier {
         is_blocked: bool,
     ) -> Result<Option<InboundRow>, StoreError> {
         let inbound = &self.inbound;
+        if let Some(account) = &received.message.account
+            && inbound
+                .store
+                .is_own_sender(&received.owner.agent, received.message.channel)
+                .await?
+        {
+            tracing::warn!(account, agent = %received.owner.agent, "message of another account for this number dropped");
+            inbound.metrics.record_webhook_event("any", "wrong_account");
+            return Ok(None);
+        }
         let rules = self.find_rules(&received.owner.agent).await?;
         let built = if is_blocked {
             keyword_row(inbound, received)
@@ -322,6 +332,9 @@ fn permanent_data(inbound: &Inbound, id: &str, carrier: &str, message: &InboundM
     put("providerMessageId", json!(message.carrier_id));
     if let Some(name) = &message.sender_name {
         put("senderName", json!(name));
+    }
+    if let Some(account) = &message.account {
+        put("account", json!(account));
     }
     if let Some(group) = &message.group {
         put("isGroup", json!(true));

@@ -150,10 +150,14 @@ impl Webhooks for Inbound {
         let Some(channel) = channel(&form) else {
             return Ok(Vec::new());
         };
+        let subaccount = form.find("AccountSid").filter(|account| *account != self.account);
         let notice = match status {
-            Some("received" | "receiving") | None => {
-                Some(WebhookEvent::Message(Box::new(message(&form, sid, channel)?)))
-            }
+            Some("received" | "receiving") | None => Some(WebhookEvent::Message(Box::new(InboundMessage {
+                account: subaccount.map(str::to_owned),
+                ..message(&form, sid, channel)?
+            }))),
+            // All messages of this installation are sent by the account itself.
+            Some(_) if subaccount.is_some() => None,
             Some(status) => {
                 stage(status).map(|stage| WebhookEvent::Receipt(receipt(&form, sid, channel, stage, request)))
             }

@@ -88,6 +88,41 @@ async fn applies_keywords_and_drops_messages_on_blocked_channel() {
 }
 
 #[tokio::test]
+async fn other_account_speaks_for_its_own_numbers_only() {
+    let bench = Bench::new().await;
+    let of_other_account = |id: &str, body: &str| {
+        let mut message = text_message(&bench, id, body);
+        message.account = Some("AC1".into());
+        message
+    };
+    // Nothing shows that the number is not the other account's.
+    assert_eq!(
+        receive(&bench, vec![of_other_account("SM1", "Hello")]).await.rows.added,
+        1
+    );
+    assert_eq!(
+        receive(&bench, vec![of_other_account("SM2", "Hello again")])
+            .await
+            .rows
+            .added,
+        1
+    );
+    // The installation's own account receives for it.
+    assert_eq!(
+        receive(&bench, vec![text_message(&bench, "SM3", "Hi")])
+            .await
+            .rows
+            .added,
+        1
+    );
+    assert_eq!(
+        receive(&bench, vec![of_other_account("SM4", "STOP")]).await.rows.added,
+        0
+    );
+    assert_eq!(consent(&bench).await, None);
+}
+
+#[tokio::test]
 async fn does_not_push_or_answer_keywords_on_blocked_channel() {
     let bench = Bench::new().await;
     bench.block(true).await;

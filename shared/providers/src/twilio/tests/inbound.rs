@@ -373,6 +373,27 @@ fn verifies_each_account_with_its_own_token() {
 }
 
 #[test]
+fn subaccount_reports_no_status_of_our_messages() {
+    let credentials = credentials().with(SUBACCOUNT_TOKENS, format!("{OTHER_ACCOUNT}:theirs"));
+    let inbound = Inbound::new(&credentials).unwrap();
+    let fields = |status: &'static str| {
+        [
+            ("AccountSid", OTHER_ACCOUNT),
+            ("MessageSid", SID),
+            ("MessageStatus", status),
+            ("From", "+14155550123"),
+            ("To", "+14155550100"),
+            ("Body", "STOP"),
+        ]
+    };
+    let receipt = form(&format!("{URL}?mid=msg_1"), &fields("undelivered"), "theirs");
+    assert_eq!(inbound.verify(&receipt), Ok(()));
+    assert_eq!(inbound.parse(&receipt), Ok(Vec::new()));
+    let message = the_message(&inbound, &form(URL, &fields("received"), "theirs"));
+    assert_eq!(message.account.as_deref(), Some(OTHER_ACCOUNT));
+}
+
+#[test]
 fn reads_message_from_get_url() {
     let query = format!("MessageSid={SID}&SmsStatus=received&From=%2B14155550123&To=%2B14155550100&Body=a%20b");
     let url = format!("{URL}?{query}");
