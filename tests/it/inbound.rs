@@ -17,6 +17,28 @@ fn with_copies(copies: u32) -> WebhookBehavior {
 }
 
 profiles! {
+    async fn waiting_for_some_kinds_leaves_other_events(cluster: &Cluster) {
+        let agent = cluster.agent(Transport::StreamableHttp).await;
+        cluster.texts(ANN, "Hello").await;
+        let wait = async |cursor: Option<&serde_json::Value>| {
+            let mut arguments = json!({ "types": ["message.status"], "timeoutMs": 0 });
+            if let Some(cursor) = cursor {
+                arguments["cursor"] = cursor.clone();
+            }
+            agent.call("comms_wait_events", arguments).await.unwrap()
+        };
+        eventually("the text is in the log", async || {
+            let log = agent.call("comms_list_events", json!({})).await.ok()?;
+            (log["events"].as_array()?.len() == 1).then_some(())
+        })
+        .await;
+        let cursor = wait(None).await["cursor"].clone();
+        wait(Some(&cursor)).await;
+        assert_eq!(bodies(&agent.expect_events(1).await), ["Hello"]);
+    }
+}
+
+profiles! {
     async fn queues_inbound_in_order_without_duplicates(cluster: &Cluster) {
         for vendor in ["twilio", "resend"] {
             cluster.carriers.set_webhook_behavior(vendor, with_copies(3));

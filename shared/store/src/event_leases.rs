@@ -6,11 +6,11 @@
 //! the planner may read all waiting events of the agent.
 
 use butt_dial_domain::{AgentId, Channel, clock::Timestamp};
-use sqlx::types::Json;
+use sqlx::{PgPool, types::Json};
 
 use crate::{
     AgentEvent, EventReason, Store, StoreError,
-    engine::{Sql, on_writer},
+    engine::{Engine, Sql, on_writer, with_timeout},
 };
 
 /// Which waiting events are leased, and for how long.
@@ -30,7 +30,6 @@ pub struct EventLease {
 }
 
 const LEASE: Sql = Sql {
-    // The row locks make a second caller wait and lease the events after those of the first; without them it would get none.
     // A lease need not survive a crash, so the commit does not wait for the disk: a lost lease only causes a redelivery.
     postgres: "WITH unhurried AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', TRUE) AS value),
         oldest AS MATERIALIZED (
@@ -118,6 +117,37 @@ const CONFIRM_UP_TO_CURSOR: Sql = Sql {
             AND state = 'waiting'",
 };
 
+/// Binds the parameters of `LEASE`. A macro, because each engine has its own type of query.
+macro_rules! bind_lease {
+    ($query:expr, $agent:expr, $lease:expr) => {
+        $query
+            .bind($agent.as_str())
+            .bind($lease.channel.map(Channel::as_str))
+            .bind($lease.max_tries)
+            .bind(i64::from($lease.limit))
+            .bind($lease.now)
+            .bind($lease.until)
+            .bind($lease.to_push)
+    };
+}
+
+/// Leases on Postgres, one caller of an agent after the other: a statement that begins before another one has committed
+/// does not see its leases, and would hand out later events of a contact first. The lock is no row lock, so that new events
+/// do not wait for a slow reader.
+async fn take_turn_on_postgres(
+    db: &PgPool,
+    agent: &AgentId,
+    lease: &EventLease,
+) -> Result<Vec<AgentEvent>, sqlx::Error> {
+    const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 1))";
+    let mut tx = db.begin().await?;
+    sqlx::query(LOCK).bind(agent.as_str()).execute(&mut *tx).await?;
+    let leased = bind_lease!(sqlx::query_as(LEASE.postgres), agent, lease);
+    let events = leased.fetch_all(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(events)
+}
+
 impl Store {
     /// Leases the oldest waiting events until `lease.until`. Leaves out incomplete events, and events of a contact that has an
     /// older event which is incomplete or leased: if that one is not delivered, it must be redelivered first.
@@ -126,20 +156,13 @@ impl Store {
         agent: &AgentId,
         lease: &EventLease,
     ) -> Result<Vec<AgentEvent>, StoreError> {
-        let sql = self.sql(LEASE);
-        let mut events: Vec<AgentEvent> = on_writer!(self, |db| {
-            sqlx::query_as(sql)
-                .bind(agent.as_str())
-                .bind(lease.channel.map(Channel::as_str))
-                .bind(lease.max_tries)
-                .bind(i64::from(lease.limit))
-                .bind(lease.now)
-                .bind(lease.until)
-                .bind(lease.to_push)
-                .fetch_all(db)
-                .await
-        })?;
-        events.sort_by_key(|event| event.seq);
+        let mut events = match &self.engine {
+            Engine::Postgres(db) => with_timeout(take_turn_on_postgres(db, agent, lease)).await?,
+            Engine::Sqlite { write, .. } => {
+                with_timeout(bind_lease!(sqlx::query_as(LEASE.sqlite), agent, lease).fetch_all(write)).await?
+            }
+        };
+        events.sort_by_key(|event: &AgentEvent| event.seq);
         Ok(events)
     }
 
@@ -237,6 +260,40 @@ impl Store {
             .await
             .map(drop))?;
         Ok(())
+    }
+
+    /// Acknowledges the events of these kinds up to `cursor`, as far as the agent can have seen them. Others stay as they are.
+    /// Returns how many were waiting.
+    pub async fn ack_events_of(
+        &self,
+        agent: &AgentId,
+        cursor: i64,
+        kinds: &[String],
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        const SQL: Sql = Sql {
+            postgres: "WITH named AS MATERIALIZED (SELECT id FROM events
+                    WHERE agent_id = $1 AND seq <= $2 AND state = 'waiting'
+                        AND type = ANY (ARRAY(SELECT jsonb_array_elements_text($4)))
+                        AND seq < coalesce((SELECT MIN(seq) FROM events WHERE agent_id = $1 AND ready_at IS NOT NULL), $2 + 1)
+                    ORDER BY seq FOR UPDATE)
+                UPDATE events SET state = 'delivered', delivered_at = $3, held_until = NULL, retry_at = NULL, content = NULL
+                WHERE id = ANY (ARRAY(SELECT id FROM named))",
+            sqlite: "UPDATE events SET state = 'delivered', delivered_at = $3, held_until = NULL, retry_at = NULL, content = NULL
+                WHERE agent_id = $1 AND seq <= $2 AND state = 'waiting' AND type IN (SELECT value FROM json_each($4))
+                    AND seq < coalesce((SELECT MIN(seq) FROM events WHERE agent_id = $1 AND ready_at IS NOT NULL), $2 + 1)",
+        };
+        let sql = self.sql(SQL);
+        Ok(on_writer!(self, |db| {
+            sqlx::query(sql)
+                .bind(agent.as_str())
+                .bind(cursor)
+                .bind(now)
+                .bind(Json(kinds))
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?)
     }
 
     /// Acknowledges all events up to `cursor`. Returns how many of them were waiting. A cursor beyond the end of the log counts

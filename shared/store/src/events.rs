@@ -8,7 +8,7 @@ use sqlx::types::Json;
 use crate::{
     Store, StoreError,
     column::text_column,
-    engine::{on_reader, on_writer},
+    engine::{Sql, Tx, in_tx, on_reader, with_timeout},
 };
 
 /// Whether the agent has received an event.
@@ -87,47 +87,74 @@ impl std::fmt::Debug for AgentEvent {
     }
 }
 
+/// The result of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Appended {
+    New,
+    /// The id exists already. Nothing has changed.
+    Known,
+    /// Another transaction has appended it meanwhile. This one must not commit: it took a number of the log for nothing.
+    Raced,
+}
+
+/// Appends to the agent's log and makes its delivery due.
+pub(crate) async fn append_in(tx: &mut Tx, event: &NewEvent<'_>, now: Timestamp) -> Result<Appended, StoreError> {
+    // Locks the agent's row, so that numbers are assigned in commit order. No number is taken for an event that exists.
+    const NEXT: &str = "UPDATE agents SET event_seq = event_seq + 1
+        WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM events WHERE id = $2) RETURNING event_seq";
+    const KNOWN: &str = "SELECT id FROM events WHERE id = $1";
+    const INSERT: &str = "INSERT INTO events (agent_id, seq, id, type, channel, state, reason, data, created_at)
+        VALUES ($1, $2, $3, $4, $5, 'waiting', $6, $7, $8) ON CONFLICT (id) DO NOTHING";
+    const DUE: &str = "INSERT INTO deliveries (agent_id, due_at, generation) VALUES ($1, $2, 1)
+        ON CONFLICT (agent_id) DO UPDATE SET generation = deliveries.generation + 1,
+            due_at = CASE WHEN deliveries.failures > 0 THEN coalesce(deliveries.due_at, excluded.due_at)
+                ELSE excluded.due_at END";
+    in_tx!(tx, |db| {
+        let seq: Option<i64> = sqlx::query_scalar(NEXT)
+            .bind(event.agent.as_str())
+            .bind(event.id)
+            .fetch_optional(&mut *db)
+            .await?;
+        let Some(seq) = seq else {
+            // Fails for an agent that does not exist.
+            let _: String = sqlx::query_scalar(KNOWN).bind(event.id).fetch_one(&mut *db).await?;
+            return Ok(Appended::Known);
+        };
+        let done = sqlx::query(INSERT)
+            .bind(event.agent.as_str())
+            .bind(seq)
+            .bind(event.id)
+            .bind(event.kind)
+            .bind(event.channel.map(Channel::as_str))
+            .bind(<&str>::from(event.reason))
+            .bind(Json(event.data))
+            .bind(now)
+            .execute(&mut *db)
+            .await?;
+        if done.rows_affected() == 0 {
+            return Ok(Appended::Raced);
+        }
+        sqlx::query(DUE)
+            .bind(event.agent.as_str())
+            .bind(now)
+            .execute(&mut *db)
+            .await?;
+        Ok(Appended::New)
+    })
+}
+
 impl Store {
     /// Appends to the agent's log and makes its delivery due. Returns false when the id exists already.
     pub async fn append_event(&self, event: &NewEvent<'_>, now: Timestamp) -> Result<bool, StoreError> {
-        const NEXT: &str = "UPDATE agents SET event_seq = event_seq + 1 WHERE id = $1 RETURNING event_seq";
-        const INSERT: &str = "INSERT INTO events (agent_id, seq, id, type, channel, state, reason, data, created_at)
-            VALUES ($1, $2, $3, $4, $5, 'waiting', $6, $7, $8) ON CONFLICT (id) DO NOTHING";
-        const DUE: &str = "INSERT INTO deliveries (agent_id, due_at, generation) VALUES ($1, $2, 1)
-            ON CONFLICT (agent_id) DO UPDATE SET generation = deliveries.generation + 1,
-                due_at = CASE WHEN deliveries.failures > 0 THEN coalesce(deliveries.due_at, excluded.due_at)
-                    ELSE excluded.due_at END";
-        on_writer!(self, |db| {
-            let mut tx = db.begin().await?;
-            // Locks the agent's row, so that numbers are assigned in commit order.
-            let seq: i64 = sqlx::query_scalar(NEXT)
-                .bind(event.agent.as_str())
-                .fetch_one(&mut *tx)
-                .await?;
-            let done = sqlx::query(INSERT)
-                .bind(event.agent.as_str())
-                .bind(seq)
-                .bind(event.id)
-                .bind(event.kind)
-                .bind(event.channel.map(Channel::as_str))
-                .bind(<&str>::from(event.reason))
-                .bind(Json(event.data))
-                .bind(now)
-                .execute(&mut *tx)
-                .await?;
-            let added = done.rows_affected() == 1;
-            if added {
-                sqlx::query(DUE)
-                    .bind(event.agent.as_str())
-                    .bind(now)
-                    .execute(&mut *tx)
-                    .await?;
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            let is_new = append_in(&mut tx, event, now).await? == Appended::New;
+            if is_new {
                 tx.commit().await?;
-            } else {
-                tx.rollback().await?;
             }
-            Ok(added)
+            Ok(is_new)
         })
+        .await
     }
 
     /// Lists the agent's log after the number `after`, in order. The list ends before the first incomplete event.
@@ -169,11 +196,25 @@ impl Store {
             .await)?)
     }
 
-    /// Finds the number of the oldest waiting event.
-    pub async fn find_first_waiting_event(&self, agent: &AgentId) -> Result<Option<i64>, StoreError> {
-        const SQL: &str = "SELECT seq FROM events WHERE agent_id = $1 AND state = 'waiting' ORDER BY seq LIMIT 1";
-        Ok(on_reader!(self, |db| sqlx::query_scalar(SQL)
+    /// Finds the number of the oldest waiting event of these kinds. No kinds: of all.
+    pub async fn find_first_waiting_event(&self, agent: &AgentId, kinds: &[String]) -> Result<Option<i64>, StoreError> {
+        const ANY: &str = "SELECT seq FROM events WHERE agent_id = $1 AND state = 'waiting' ORDER BY seq LIMIT 1";
+        const OF_KINDS: Sql = Sql {
+            postgres: "SELECT seq FROM events WHERE agent_id = $1 AND state = 'waiting'
+                AND type = ANY (ARRAY(SELECT jsonb_array_elements_text($2))) ORDER BY seq LIMIT 1",
+            sqlite: "SELECT seq FROM events WHERE agent_id = $1 AND state = 'waiting'
+                AND type IN (SELECT value FROM json_each($2)) ORDER BY seq LIMIT 1",
+        };
+        if kinds.is_empty() {
+            return Ok(on_reader!(self, |db| sqlx::query_scalar(ANY)
+                .bind(agent.as_str())
+                .fetch_optional(db)
+                .await)?);
+        }
+        let sql = self.sql(OF_KINDS);
+        Ok(on_reader!(self, |db| sqlx::query_scalar(sql)
             .bind(agent.as_str())
+            .bind(Json(kinds))
             .fetch_optional(db)
             .await)?)
     }

@@ -33,12 +33,12 @@ pub struct WaitEvents;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    /// The cursor of the last result. It acknowledges all events up to it: they are not delivered again, and their contents
-    /// are deleted. The default is the first event that is not acknowledged.
+    /// The cursor of the last result. It acknowledges the events up to it, with types only those of these kinds: they are not
+    /// delivered again, and their contents are deleted. The default is the first event that is not acknowledged.
     #[serde(default)]
     cursor: Option<Cursor>,
     /// Only these kinds, such as message.received, message.status, call.incoming, call.turn and call.ended. Other kinds are
-    /// skipped. Empty: all kinds.
+    /// skipped and still wait. Empty: all kinds.
     #[serde(default)]
     types: Vec<String>,
     /// How long to wait for the first event, in milliseconds: at most 50000; the default is 25000. 0 does not wait.
@@ -51,7 +51,7 @@ impl Operation for WaitEvents {
     const TITLE: &'static str = "Wait for events";
     const DESCRIPTION: &'static str = "Waits for your next events (messages from people, status changes of your messages, incoming calls and callers' turns) \
         and returns them at once: events, cursor, hasMore. Call it again with the returned cursor; the cursor acknowledges \
-        all events up to it, so pass it only after you have processed them. Answer a call.turn at once with \
+        what was returned up to it, so pass it only after you have processed them. Answer a call.turn at once with \
         comms_call_reply, because the caller waits on the line. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
@@ -69,18 +69,19 @@ impl Operation for WaitEvents {
         let (delivery, calls) = (&context.product.delivery, &context.product.calls);
         let profile = context.caller.agent()?;
         let (agent, org) = (&profile.agent.id, &profile.agent.org_id);
+        let kinds = kinds(args.types);
         let after = match args.cursor {
             Some(cursor) => {
                 let after = cursor.position()?;
                 delivery.check_cursor(agent, after).await?;
-                delivery.acknowledge_events(agent, after).await?;
+                delivery.acknowledge_kinds(agent, after, &kinds).await?;
                 after
             }
-            None => delivery.undelivered_cursor(agent).await?,
+            None => delivery.undelivered_cursor(agent, &kinds).await?,
         };
         let query = PageQuery {
             after: Some(after),
-            kinds: kinds(args.types),
+            kinds,
             limit: LIMIT,
         };
         let timeout = Duration::from_millis(args.timeout_ms.unwrap_or(DEFAULT_MS).min(MAX_MS));

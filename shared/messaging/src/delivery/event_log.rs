@@ -149,14 +149,14 @@ impl Delivery {
         Ok(positions.map_or(0, |positions| positions.event_seq))
     }
 
-    /// The sequence number before the first event that the agent does not have yet, however it got the others. The end of
-    /// the log if it has all.
-    pub async fn undelivered_cursor(&self, agent: &AgentId) -> Result<i64, Failure> {
+    /// The sequence number before the first event of these kinds that the agent does not have yet, however it got the others.
+    /// The end of the log if it has all. No kinds: of all.
+    pub async fn undelivered_cursor(&self, agent: &AgentId, kinds: &[String]) -> Result<i64, Failure> {
         let Some(positions) = self.store.find_event_positions(agent).await? else {
             return Ok(0);
         };
         // Queried after the end of the log: an event that is appended in between has a higher number.
-        let waiting = self.store.find_first_waiting_event(agent).await?;
+        let waiting = self.store.find_first_waiting_event(agent, kinds).await?;
         Ok(waiting.map_or(positions.event_seq, |first| positions.event_seq.min(first - 1)))
     }
 
@@ -175,6 +175,15 @@ impl Delivery {
     /// Acknowledges the events up to `cursor`: their contents are purged. Returns how many were waiting until now.
     pub async fn acknowledge_events(&self, agent: &AgentId, cursor: i64) -> Result<u64, Failure> {
         Ok(self.store.ack_events(agent, cursor, self.clock.now()).await?)
+    }
+
+    /// Acknowledges what a reader of these kinds has been given up to `cursor`. The events that it skipped still wait. No kinds:
+    /// all events.
+    pub async fn acknowledge_kinds(&self, agent: &AgentId, cursor: i64, kinds: &[String]) -> Result<u64, Failure> {
+        if kinds.is_empty() {
+            return self.acknowledge_events(agent, cursor).await;
+        }
+        Ok(self.store.ack_events_of(agent, cursor, kinds, self.clock.now()).await?)
     }
 
     /// Finds one event of the agent, with the content that is still stored.

@@ -155,16 +155,16 @@ both_engines! {
         append_all(db, &agent, &["e1", "e2", "e3", "e4", "e5"]).await;
         append_all(db, &other, &["x1"]).await;
         assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 5);
-        assert_eq!(db.find_first_waiting_event(&agent.id).await.unwrap(), Some(1));
+        assert_eq!(db.find_first_waiting_event(&agent.id, &[]).await.unwrap(), Some(1));
         assert_eq!(ids(&take(db, &agent, None, 2).await), ["e1", "e2"]);
-        assert_eq!(db.find_first_waiting_event(&agent.id).await.unwrap(), Some(3));
+        assert_eq!(db.find_first_waiting_event(&agent.id, &[]).await.unwrap(), Some(3));
         assert_eq!(ids(&take(db, &agent, None, 2).await), ["e3", "e4"]);
         assert_eq!(ids(&take(db, &agent, None, 2).await), ["e5"]);
         assert_eq!(ids(&take(db, &agent, None, 2).await), [""; 0]);
         assert_eq!(ids(&take(db, &other, None, 2).await), ["x1"]);
         assert_eq!(db.count("SELECT COUNT(*) FROM events WHERE delivered_at IS NOT NULL").await, 6);
         assert_eq!(db.count_waiting_events(&agent.id).await.unwrap(), 0);
-        assert_eq!(db.find_first_waiting_event(&agent.id).await.unwrap(), None);
+        assert_eq!(db.find_first_waiting_event(&agent.id, &[]).await.unwrap(), None);
         // They stay in the log.
         assert_eq!(ids(&list(db, &agent, 0, 3).await), ["e1", "e2", "e3"]);
         assert_eq!(ids(&list(db, &agent, 3, 3).await), ["e4", "e5"]);
@@ -271,6 +271,59 @@ both_engines! {
         db.release_events(&agent.id, &[1], EventReason::CallbackFailed, true).await.unwrap();
         let first = db.find_event(&agent.id, "e1").await.unwrap().unwrap();
         assert_eq!((first.state, first.reason, first.tries), (EventState::Delivered, EventReason::AgentOffline, 0));
+    }
+
+    async fn concurrent_leases_keep_the_order_of_a_contact(db: &Database) {
+        let agent = new_agent(db).await;
+        let names: Vec<String> = (0..9).map(|n| format!("m{n}")).collect();
+        read(db, names.iter().map(|id| inbound_event(&agent, id, PERSON)).collect()).await;
+        // The first statements wait at the rows, so that both have begun before one of them commits.
+        let lock = match &db.engine {
+            crate::engine::Engine::Postgres(pool) => {
+                let mut tx = pool.begin().await.unwrap();
+                sqlx::query("SELECT id FROM events FOR UPDATE").execute(&mut *tx).await.unwrap();
+                Some(tx)
+            }
+            crate::engine::Engine::Sqlite { .. } => None,
+        };
+        let takers = async {
+            let (one, two) = (db.replica().await, db.replica().await);
+            join_all([&one, &two].map(|store| lease(store, &agent, None, 3, morning()))).await
+        };
+        let unlock = async {
+            const BLOCKED: &str = "SELECT COUNT(*) FROM pg_locks WHERE NOT granted";
+            if let Some(tx) = lock {
+                while db.count(BLOCKED).await < 2 {
+                    tokio::task::yield_now().await;
+                }
+                tx.commit().await.unwrap();
+            }
+        };
+        let (mut leased, ()) = tokio::join!(takers, unlock);
+        leased.sort_by_key(Vec::len);
+        assert!(leased[0].is_empty(), "later ones wait for the outcome of those before");
+        assert_eq!(ids(&leased[1]), ["m0", "m1", "m2"]);
+    }
+
+    async fn ack_of_kinds_leaves_other_events(db: &Database) {
+        let agent = new_agent(db).await;
+        append_all(db, &agent, &["status1"]).await;
+        read(db, vec![inbound_event(&agent, "text", PERSON)]).await;
+        append_all(db, &agent, &["status2", "status3"]).await;
+        let kinds = ["message.status".to_owned()];
+        assert_eq!(db.ack_events_of(&agent.id, 3, &kinds, morning()).await.unwrap(), 2);
+        assert_eq!(ids(&lease(db, &agent, None, 9, morning()).await), ["text", "status3"]);
+        assert_eq!(db.find_first_waiting_event(&agent.id, &kinds).await.unwrap(), Some(4));
+        assert_eq!(db.find_event_positions(&agent.id).await.unwrap().unwrap().event_cursor, 0);
+    }
+
+    async fn purge_of_delivered_content_works_in_batches(db: &Database) {
+        let agent = new_agent(db).await;
+        read(db, (0..1_203).map(|n| inbound_event(&agent, &format!("e{n}"), PERSON)).collect()).await;
+        db.execute("UPDATE events SET state = 'delivered', delivered_at = '2026-11-22T09:00:00+00:00'").await;
+        assert_eq!(db.purge_delivered(morning()).await.unwrap(), 0);
+        assert_eq!(db.purge_delivered(morning() + seconds(1)).await.unwrap(), 1_203);
+        assert_eq!(db.count("SELECT COUNT(*) FROM events WHERE content IS NOT NULL").await, 0);
     }
 
     async fn released_event_is_leased_again_with_reason(db: &Database) {
