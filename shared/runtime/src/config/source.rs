@@ -1,7 +1,10 @@
 //! The sources of settings, in ascending precedence: built-in defaults, the operator's file, the environment.
 //! Rejects unknown names, so that a misspelt setting is an error.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+};
 
 use butt_dial_providers::VENDORS;
 use url::Url;
@@ -11,6 +14,8 @@ use super::ConfigError;
 const DEFAULTS: &str = include_str!("../../../../deploy/butt-dial.toml");
 /// Prefixes of environment variables that no other program uses: an unknown name is an error.
 const OWN_PREFIXES: [&str; 2] = ["BUTT_DIAL_", "DEFAULT_MAX_"];
+/// The suffix of a variable that names a file with the value of a setting, such as a mounted secret.
+const FILE_SUFFIX: &str = "_file";
 /// Jaro-Winkler similarity above which a vendor's variable counts as a misspelt setting.
 const MISSPELT_SIMILARITY: f64 = 0.93;
 
@@ -40,13 +45,22 @@ impl Source {
             }
             values.insert(key, value);
         }
+        let mut set_directly = BTreeSet::new();
+        let mut files = Vec::new();
         for (name, value) in env {
             let key = name.to_lowercase();
-            if name.chars().any(|c| c.is_ascii_lowercase()) || name == "BUTT_DIAL_CONFIG" {
+            let is_foreign = name.chars().any(|c| c.is_ascii_lowercase()) || name == "BUTT_DIAL_CONFIG";
+            if is_foreign || is_service_link(&name, &value) {
                 continue;
             }
             if let Some(known) = values.get_mut(&key) {
                 *known = value;
+                set_directly.insert(key);
+            } else if let Some(target) = key
+                .strip_suffix(FILE_SUFFIX)
+                .filter(|target| values.contains_key(*target))
+            {
+                files.push((target.to_owned(), value));
             } else if OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || is_misspelt_vendor_key(&key) {
                 return Err(unknown(
                     &format!("the environment has an unknown setting {name}"),
@@ -54,6 +68,16 @@ impl Source {
                     &values,
                 ));
             }
+        }
+        for (key, path) in files.into_iter().filter(|(_, path)| !path.trim().is_empty()) {
+            if set_directly.contains(&key) && !values[&key].is_empty() {
+                let name = key.to_uppercase();
+                return Err(wrong(
+                    &key,
+                    &format!("and {name}_FILE are both set: remove one of the two"),
+                ));
+            }
+            values.insert(key.clone(), read_file(&key, &path)?);
         }
         Ok(Self { values })
     }
@@ -208,6 +232,40 @@ fn is_misspelt_vendor_key(key: &str) -> bool {
     vendor_keys().any(|known| {
         key != known && strsim::jaro_winkler(key, &known) > MISSPELT_SIMILARITY && same_vendor(key, &known)
     })
+}
+
+/// Returns whether Kubernetes made this variable for a service: `<SERVICE>_SERVICE_HOST`, `<SERVICE>_SERVICE_PORT[_<NAME>]`,
+/// `<SERVICE>_PORT=tcp://…` and `<SERVICE>_PORT_<NUMBER>_<PROTOCOL>[_PROTO|_PORT|_ADDR]`. A service may be named like this
+/// program, or so that a variable has the name of a setting (SIMULATOR_PORT).
+fn is_service_link(name: &str, value: &str) -> bool {
+    const PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
+    let is_address = PROTOCOLS
+        .iter()
+        .any(|protocol| value.strip_prefix(protocol).is_some_and(|rest| rest.starts_with("://")));
+    if name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {
+        return true;
+    }
+    if name.ends_with("_PORT") && is_address {
+        return true;
+    }
+    let Some((_, port)) = name.split_once("_PORT_") else {
+        return false;
+    };
+    let mut parts = port.split('_');
+    let number = parts.next().unwrap_or_default();
+    let protocol = parts.next().unwrap_or_default().to_lowercase();
+    let field = parts.next().unwrap_or_default();
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && PROTOCOLS.contains(&protocol.as_str()) && matches!(field, "" | "PROTO" | "PORT" | "ADDR")
+}
+
+/// Reads the value of a setting from a file. Line breaks at its end are not part of the value. Errors never contain it.
+fn read_file(key: &str, path: &str) -> Result<String, ConfigError> {
+    let text = std::fs::read_to_string(path.trim()).map_err(|error| {
+        let name = key.to_uppercase();
+        ConfigError(format!("{name}_FILE: the file {path} can't be read: {error}"))
+    })?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn same_vendor(a: &str, b: &str) -> bool {

@@ -145,3 +145,56 @@ fn ignores_model_settings_of_other_programs() {
     assert!(error(&[("ANTHROPIC_API_KEYS", "sk-1")]).contains("anthropic_api_key"));
     assert!(error(&[("ANSWERING_MODEL", "eliza")]).contains("anthropic, openai"));
 }
+
+#[test]
+fn ignores_service_links_of_kubernetes() {
+    for service in [
+        "BUTT_DIAL",
+        "BUTT_DIAL_GATEWAY",
+        "REDIS",
+        "NATS",
+        "POSTGRES",
+        "SIMULATOR",
+    ] {
+        let links = [
+            ("SERVICE_HOST", "10.0.0.7"),
+            ("SERVICE_PORT", "3100"),
+            ("SERVICE_PORT_HTTP", "3100"),
+            ("PORT", "tcp://10.0.0.7:3100"),
+            ("PORT_3100_TCP", "tcp://10.0.0.7:3100"),
+            ("PORT_3100_TCP_PROTO", "tcp"),
+            ("PORT_3100_TCP_PORT", "3100"),
+            ("PORT_3100_TCP_ADDR", "10.0.0.7"),
+        ];
+        let names = links.map(|(suffix, value)| (format!("{service}_{suffix}"), value));
+        let pairs: Vec<(&str, &str)> = names.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        assert_eq!(load_single(&pairs).err(), None, "{service}");
+    }
+    assert!(error(&[("BUTT_DIAL_PORT_X", "1")]).contains("BUTT_DIAL_PORT_X"));
+}
+
+#[test]
+fn reads_setting_from_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    let file = path.display().to_string();
+    let setting = [("CREDENTIALS_ENCRYPTION_KEY_FILE", file.as_str())];
+    assert!(
+        error(&setting).contains("CREDENTIALS_ENCRYPTION_KEY_FILE"),
+        "no such file"
+    );
+    std::fs::write(&path, format!("{}\r\n", "k".repeat(32))).unwrap();
+    assert_eq!(load_single(&setting).unwrap().encryption_key, Some("k".repeat(32)));
+    std::fs::write(&path, "short\n").unwrap();
+    let short = error(&setting);
+    assert!(
+        short.contains("CREDENTIALS_ENCRYPTION_KEY") && !short.contains("short"),
+        "{short}"
+    );
+    let both = error(&[setting[0], ("CREDENTIALS_ENCRYPTION_KEY", "hunter2")]);
+    assert!(both.contains("both") && !both.contains("hunter2"), "{both}");
+    let twilio = [("TWILIO_ACCOUNT_SID", "AC1"), ("TWILIO_AUTH_TOKEN_FILE", file.as_str())];
+    assert!(matches!(load_single(&twilio).unwrap().carriers, CarrierSetup::Real(_)));
+    let phrases = [("CALL_PHRASES_FILE", file.as_str())];
+    assert!(error(&phrases).contains("CALL_PHRASES_FILE"), "is a setting of its own");
+}
