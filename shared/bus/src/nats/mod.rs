@@ -4,23 +4,19 @@
 mod connection;
 mod log_reader;
 mod pull_session;
+mod streams;
 mod wire;
 
 use std::time::Duration;
 
-use async_nats::jetstream::{
-    Context, ContextBuilder,
-    context::GetStreamErrorKind,
-    publish::PublishAck,
-    response::Response,
-    stream::{Config, RetentionPolicy, StorageType},
-};
+use async_nats::jetstream::{Context, ContextBuilder, publish::PublishAck, response::Response};
 use async_trait::async_trait;
 use butt_dial_domain::ports::bus::{Appended, Bus, BusError, Headers, LogReader, Message, StreamSpec};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use self::{connection::Connection, log_reader::Reader};
+pub use self::streams::{Replicas, StreamSettings};
+use self::{connection::Connection, log_reader::Reader, streams::Streams};
 use crate::validation::{check_message, check_pattern, no_stream_for};
 
 /// The longest wait for a response of the server.
@@ -29,7 +25,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct NatsBus {
     connection: Connection,
     jetstream: Context,
-    replicas: usize,
+    streams: Streams,
 }
 
 impl NatsBus {
@@ -42,55 +38,18 @@ impl NatsBus {
             .timeout(REQUEST_TIMEOUT)
             .build(connection.client().clone());
         let bus = Self {
+            streams: Streams::new(connection.clone(), jetstream.clone(), StreamSettings::default()),
             connection,
             jetstream,
-            replicas: 1,
         };
         bus.check().await?;
         Ok(bus)
     }
 
-    /// Sets the number of servers that store a new stream. The default, one, loses up to two minutes of messages when the
-    /// machine loses power: that is the server's sync interval.
-    pub fn with_replicas(mut self, replicas: usize) -> Self {
-        self.replicas = replicas.max(1);
+    /// Sets the operator's settings of the streams. The default is one copy without a limit of size.
+    pub fn with_streams(mut self, settings: StreamSettings) -> Self {
+        self.streams = Streams::new(self.connection.clone(), self.jetstream.clone(), settings);
         self
-    }
-
-    /// Returns the settings of a stream, `None` when it does not exist.
-    async fn stream_config(&self, name: &str) -> Result<Option<Config>, BusError> {
-        let found = self.jetstream.get_stream(name);
-        match self.connection.with_timeout(name, REQUEST_TIMEOUT, found).await? {
-            Ok(stream) => Ok(Some(stream.cached_info().config.clone())),
-            Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(error) if error.code() == 404 => Ok(None),
-                _ => Err(wire::unavailable(error)),
-            },
-        }
-    }
-}
-
-fn with_spec(config: Config, spec: &StreamSpec) -> Config {
-    Config {
-        subjects: spec.subjects.iter().map(|&subject| subject.to_owned()).collect(),
-        max_age: spec.max_age,
-        duplicate_window: spec.dedup_window,
-        ..config
-    }
-}
-
-/// Compares the settings with the server's response, because the server ignores unknown ones.
-fn verify_config(spec: &StreamSpec, actual: &Config) -> Result<(), BusError> {
-    let agrees = actual.subjects == spec.subjects
-        && actual.max_age == spec.max_age
-        && actual.duplicate_window == spec.dedup_window;
-    if agrees {
-        Ok(())
-    } else {
-        Err(wire::unavailable(format!(
-            "the server did not apply the settings of stream {}: {actual:?}",
-            spec.name
-        )))
     }
 }
 
@@ -128,38 +87,20 @@ impl Bus for NatsBus {
     }
 
     async fn create_stream(&self, spec: &StreamSpec) -> Result<(), BusError> {
-        let Some(existing) = self.stream_config(spec.name).await? else {
-            let config = Config {
-                name: spec.name.to_owned(),
-                retention: RetentionPolicy::Limits,
-                storage: StorageType::File,
-                num_replicas: self.replicas,
-                ..Config::default()
-            };
-            let created = self.jetstream.create_stream(with_spec(config, spec));
-            let created = self
-                .connection
-                .with_timeout(spec.name, REQUEST_TIMEOUT, created)
-                .await?
-                .map_err(wire::unavailable)?;
-            return verify_config(spec, &created.cached_info().config);
-        };
-        if verify_config(spec, &existing).is_ok() {
-            return Ok(());
-        }
-        // Keeps the operator's other settings, such as the number of replicas.
-        let updated = self.jetstream.update_stream(with_spec(existing, spec));
-        let updated = self
-            .connection
-            .with_timeout(spec.name, REQUEST_TIMEOUT, updated)
-            .await?
-            .map_err(wire::unavailable)?;
-        verify_config(spec, &updated.config)
+        self.streams.create(spec).await
     }
 
     async fn append(&self, subject: &str, id: &str, headers: Headers, payload: Bytes) -> Result<Appended, BusError> {
         check_message(subject, &headers, &payload)?;
-        append(&self.connection, subject, id, &headers, payload).await
+        let appended = append(&self.connection, subject, id, &headers, payload.clone()).await;
+        if !matches!(appended, Err(AppendError::NoStream)) {
+            return appended.map_err(|error| self.refused_append(subject, error));
+        }
+        // The server came back without its disks. Nothing was appended, so the append may be repeated.
+        tracing::warn!(subject, "durable stream lost");
+        self.streams.repair(subject).await?;
+        let appended = append(&self.connection, subject, id, &headers, payload).await;
+        appended.map_err(|error| self.refused_append(subject, error))
     }
 
     async fn read_log(&self, stream: &'static str, filter: &str, after: u64) -> Result<Box<dyn LogReader>, BusError> {
@@ -175,8 +116,31 @@ impl Bus for NatsBus {
             .request("$JS.API.INFO", None, Bytes::new(), REQUEST_TIMEOUT)
             .await
         {
-            Err(BusError::NoResponders(_)) => Err(wire::unavailable("JetStream is not enabled on the server")),
-            response => response.map(drop),
+            Err(BusError::NoResponders(_)) => return Err(wire::unavailable("JetStream is not enabled on the server")),
+            response => response.map(drop)?,
+        }
+        self.streams.check().await
+    }
+}
+
+/// Why a message was not appended, or may not have been.
+enum AppendError {
+    /// No stream has the subject.
+    NoStream,
+    /// The stream refused the message.
+    Refused(String),
+    Bus(BusError),
+}
+
+impl NatsBus {
+    fn refused_append(&self, subject: &str, error: AppendError) -> BusError {
+        match error {
+            AppendError::NoStream => no_stream_for(subject),
+            AppendError::Refused(reason) => {
+                self.streams.note_refusal();
+                wire::unavailable(format!("append to {subject}: {reason}"))
+            }
+            AppendError::Bus(error) => error,
         }
     }
 }
@@ -188,7 +152,7 @@ async fn append(
     id: &str,
     headers: &Headers,
     payload: Bytes,
-) -> Result<Appended, BusError> {
+) -> Result<Appended, AppendError> {
     let mut headers = headers.clone();
     if !id.is_empty() {
         headers.insert("Nats-Msg-Id".to_owned(), id.replace(char::is_control, " "));
@@ -197,17 +161,17 @@ async fn append(
         .request(subject, wire::to_headers(&headers), payload, REQUEST_TIMEOUT)
         .await
     {
-        Err(BusError::NoResponders(_)) => return Err(no_stream_for(subject)),
-        response => response?,
+        Err(BusError::NoResponders(_)) => return Err(AppendError::NoStream),
+        response => response.map_err(AppendError::Bus)?,
     };
     match serde_json::from_slice::<Response<PublishAck>>(&response.payload) {
         Ok(Response::Ok(ack)) => Ok(Appended {
             sequence: ack.sequence,
             duplicate: ack.duplicate,
         }),
-        Ok(Response::Err { error }) => Err(wire::unavailable(format!("append to {subject}: {error}"))),
-        Err(error) => Err(wire::unavailable(format!(
-            "append to {subject}: the response is not an acknowledgement of a stream: {error}"
+        Ok(Response::Err { error }) => Err(AppendError::Refused(error.to_string())),
+        Err(error) => Err(AppendError::Refused(format!(
+            "the response is not an acknowledgement of a stream: {error}"
         ))),
     }
 }

@@ -410,3 +410,120 @@ async fn position_survives_expiry_and_server_restart() {
     let entries = reader.next(10, LONG).await.unwrap();
     assert_eq!(sequences(&entries), [4]);
 }
+
+#[tokio::test]
+async fn uses_credentials_of_url() {
+    let with_user = Nats::start_with(&["--user", "bd", "--pass", "s3:cret/"]).await;
+    let url = |credentials: &str, server: &Nats| format!("nats://{credentials}@{}", server.address());
+    NatsBus::connect(&url("bd:s3%3Acret%2F", &with_user), "test")
+        .await
+        .unwrap();
+    let with_token = Nats::start_with(&["--auth", "t0ken"]).await;
+    NatsBus::connect(&url("t0ken", &with_token), "test").await.unwrap();
+    for (credentials, server) in [("bd:wrong", &with_user), ("wrong", &with_token)] {
+        let error = NatsBus::connect(&url(credentials, server), "test").await.err().unwrap();
+        assert!(!error.to_string().contains("wrong"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn append_recreates_stream_of_server_with_empty_disks() {
+    let mut server = Nats::start().await;
+    let bus = NatsBus::connect(&server.url(), "test").await.unwrap();
+    bus.create_stream(&EVENTS).await.unwrap();
+    append_with_retry(&bus, 1).await;
+    server.kill();
+    server.erase();
+    server.start_again().await;
+    let start = Instant::now();
+    while let Err(error) = bus.append("events.a", "2", Headers::new(), Bytes::new()).await {
+        assert!(start.elapsed() < LONG / 3, "{error}");
+        tokio::time::sleep(Duration::from_millis(5)).await; // not a synchronisation: a pause between two polls
+    }
+    let mut reader = bus.read_log("EVENTS", "events.>", 0).await.unwrap();
+    assert_eq!(sequences(&reader.next(10, LONG).await.unwrap()), [1]);
+    let error = bus
+        .append("other", "1", Headers::new(), Bytes::new())
+        .await
+        .unwrap_err();
+    assert_eq!(error, no_stream_for("other"));
+}
+
+#[tokio::test]
+async fn check_recreates_deleted_stream() {
+    let server = Nats::start().await;
+    let bus = NatsBus::connect(&server.url(), "test").await.unwrap();
+    bus.create_stream(&EVENTS).await.unwrap();
+    bus.jetstream.delete_stream("EVENTS").await.unwrap();
+    bus.check().await.unwrap();
+    bus.jetstream.get_stream("EVENTS").await.unwrap();
+}
+
+#[tokio::test]
+async fn full_stream_refuses_messages_and_fails_check() {
+    let server = Nats::start().await;
+    let settings = StreamSettings {
+        replicas: Replicas::Auto,
+        max_bytes: Some(20_000),
+    };
+    let bus = NatsBus::connect(&server.url(), "test")
+        .await
+        .unwrap()
+        .with_streams(settings);
+    bus.create_stream(&EVENTS).await.unwrap();
+    let payload = || Bytes::from(vec![b'x'; 9_000]);
+    for _ in 0..2 {
+        bus.append("events.a", "", Headers::new(), payload()).await.unwrap();
+        bus.check().await.unwrap();
+    }
+    bus.append("events.a", "", Headers::new(), payload()).await.unwrap_err();
+    assert!(
+        bus.check()
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("NATS_STREAM_MAX_BYTES")
+    );
+    let mut reader = bus.read_log("EVENTS", "events.>", 0).await.unwrap();
+    assert_eq!(
+        sequences(&reader.next(10, LONG).await.unwrap()),
+        [1, 2],
+        "unread messages stay"
+    );
+    bus.jetstream.get_stream("EVENTS").await.unwrap().purge().await.unwrap();
+    bus.check().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stream_with_three_copies_survives_loss_of_its_leader() {
+    let mut servers = Nats::start_cluster(3).await;
+    let url = servers.iter().map(Nats::url).collect::<Vec<_>>().join(",");
+    // An older version created the stream with one copy.
+    let old = NatsBus::connect(&url, "old").await.unwrap();
+    old.create_stream(&EVENTS).await.unwrap();
+    let settings = StreamSettings {
+        replicas: Replicas::Auto,
+        max_bytes: None,
+    };
+    let bus = NatsBus::connect(&url, "test").await.unwrap().with_streams(settings);
+    bus.create_stream(&EVENTS).await.unwrap();
+    let stream = bus.jetstream.get_stream("EVENTS").await.unwrap();
+    assert_eq!(stream.cached_info().config.num_replicas, 3);
+    append_with_retry(&bus, 1).await;
+    let start = Instant::now();
+    let leader = loop {
+        let info = bus.jetstream.get_stream("EVENTS").await.unwrap().cached_info().clone();
+        let cluster = info.cluster.unwrap();
+        let is_copied = cluster.replicas.len() == 2 && cluster.replicas.iter().all(|copy| copy.current);
+        if let Some(leader) = cluster.leader.filter(|_| is_copied) {
+            break leader;
+        }
+        assert!(start.elapsed() < LONG / 2, "no copies");
+        tokio::time::sleep(Duration::from_millis(20)).await; // not a synchronisation: a pause between two polls
+    };
+    servers[leader.trim_start_matches('n').parse::<usize>().unwrap()].kill();
+    let killed = Instant::now();
+    append_with_retry(&bus, 2).await;
+    assert!(killed.elapsed() < Duration::from_secs(25), "{:?}", killed.elapsed());
+    assert_eq!(read_until(&bus, 2).await, [1, 2]);
+}

@@ -1,5 +1,7 @@
 //! A private NATS server with JetStream on disk.
 
+use std::fs;
+
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -14,17 +16,69 @@ pub struct Nats {
     process: Process,
     port: Port,
     monitoring: Port,
+    /// Arguments beyond those of every server.
+    arguments: Vec<String>,
 }
 
 impl Nats {
     pub async fn start() -> Self {
-        let mut server = Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a server with more arguments, such as `--user`.
+    pub async fn start_with(arguments: &[&str]) -> Self {
+        let mut server = Self::prepare(arguments.iter().map(|&text| text.to_owned()).collect());
+        server.start_again().await;
+        server
+    }
+
+    fn prepare(arguments: Vec<String>) -> Self {
+        Self {
             process: Process::new("nats", "TERM", None),
             port: Port::reserve(),
             monitoring: Port::reserve(),
+            arguments,
+        }
+    }
+
+    /// Starts a cluster of this many servers, which elect a leader of JetStream.
+    pub async fn start_cluster(count: usize) -> Vec<Self> {
+        let routes: Vec<Port> = (0..count).map(|_| Port::reserve()).collect();
+        let urls: Vec<String> = routes
+            .iter()
+            .map(|port| format!("nats://127.0.0.1:{}", port.number()))
+            .collect();
+        let all = urls.join(",");
+        let prepare = |(index, url): (usize, &String)| {
+            let name = format!("n{index}");
+            let arguments = [
+                "-n",
+                &name,
+                "--cluster_name",
+                "test",
+                "--cluster",
+                url,
+                "--routes",
+                &all,
+            ];
+            Self::prepare(arguments.map(str::to_owned).into())
         };
-        server.start_again().await;
-        server
+        let mut servers: Vec<Self> = urls.iter().enumerate().map(prepare).collect();
+        // None of them is ready alone.
+        for server in &mut servers {
+            server.spawn();
+        }
+        for server in &mut servers {
+            server.wait_until_ready().await;
+        }
+        // The servers hold the ports of the routes now, and a stopped one takes its port again soon.
+        drop(routes);
+        servers
+    }
+
+    /// Deletes the streams of the stopped server.
+    pub fn erase(&self) {
+        let _ = fs::remove_dir_all(self.process.directory().join("jetstream"));
     }
 
     pub fn url(&self) -> String {
@@ -37,12 +91,21 @@ impl Nats {
 
     /// Starts the stopped server with the same port and data.
     pub async fn start_again(&mut self) {
+        self.spawn();
+        self.wait_until_ready().await;
+    }
+
+    fn spawn(&mut self) {
         let directory = self.process.directory().to_owned();
         let mut command = self.process.command(find_program("nats-server", &["/usr/sbin".into()]));
         command.args(["-a", "127.0.0.1", "-p", &self.port.number().to_string()]);
         command.args(["-m", &self.monitoring.number().to_string(), "-js"]);
         command.arg("-sd").arg(&directory).arg("-l").arg(directory.join("log"));
+        command.args(&self.arguments);
         self.process.spawn(command);
+    }
+
+    async fn wait_until_ready(&mut self) {
         let monitoring = self.monitoring.number();
         self.process
             .wait_until_ready(async || is_healthy(monitoring).await.unwrap_or(false))
