@@ -4,6 +4,9 @@ use std::net::IpAddr;
 
 use crate::{AgentId, CallId, OrgId, ReplicaId};
 
+/// Written by health checks, and never read.
+pub const HEALTH: &str = "health";
+
 /// An MCP session of the Streamable HTTP transport.
 pub fn session(id: &str) -> String {
     format!("mcp:sess:{id}")

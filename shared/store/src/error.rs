@@ -16,6 +16,9 @@ pub enum StoreError {
     /// The database cannot be reached or canceled the statement: the same call may succeed later.
     #[error("the database does not answer: {0}")]
     Unavailable(#[source] sqlx::Error),
+    /// The database answers, but accepts no writes.
+    #[error("the database is read-only: it is a standby, or default_transaction_read_only is on")]
+    ReadOnly,
     /// A row with this key exists.
     #[error("already exists")]
     Conflict,
@@ -47,7 +50,17 @@ pub enum StoreError {
 
 impl StoreError {
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::ReadOnly)
+    }
+
+    /// Returns whether a start that failed with this error may succeed later without a change of settings: the database is not
+    /// there yet, or its connection was lost during the migrations.
+    pub fn may_pass(&self) -> bool {
+        use sqlx::migrate::MigrateError::{Execute, ExecuteMigration};
+        match self {
+            Self::Migrate(Execute(error) | ExecuteMigration(error, _)) => is_transient(error),
+            other => other.is_unavailable(),
+        }
     }
 
     /// Returns whether the data itself is the cause, so that the same call always fails. All other errors may pass: locks,
@@ -80,14 +93,7 @@ impl From<sqlx::Error> for StoreError {
             if db.is_unique_violation() {
                 return Self::Conflict;
             }
-            let code = db.code().unwrap_or_default();
-            let is_transient = if db.try_downcast_ref::<PgDatabaseError>().is_some() {
-                TRANSIENT_CODES.iter().any(|prefix| code.starts_with(prefix))
-            } else {
-                // The lowest byte of SQLite's extended code is the primary code: 5 busy, 6 locked.
-                code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
-            };
-            return if is_transient {
+            return if is_transient(&error) {
                 Self::Unavailable(error)
             } else {
                 Self::Other(error)
@@ -98,14 +104,31 @@ impl From<sqlx::Error> for StoreError {
                 Ok(unknown) => Self::UnknownValue(*unknown),
                 Err(source) => Self::Other(sqlx::Error::ColumnDecode { index, source }),
             },
-            sqlx::Error::Io(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::Tls(_) => Self::Unavailable(error),
+            error if is_transient(&error) => Self::Unavailable(error),
             other => Self::Other(other),
         }
+    }
+}
+
+/// Returns whether the same statement may succeed later.
+fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(db) => {
+            let code = db.code().unwrap_or_default();
+            if db.try_downcast_ref::<PgDatabaseError>().is_some() {
+                TRANSIENT_CODES.iter().any(|prefix| code.starts_with(prefix))
+            } else {
+                // The lowest byte of SQLite's extended code is the primary code: 5 busy, 6 locked.
+                code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
+            }
+        }
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::Tls(_) => true,
+        _ => false,
     }
 }
 

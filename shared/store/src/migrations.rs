@@ -59,5 +59,18 @@ fn migrator(text: impl Fn(&Step) -> &'static str) -> Migrator {
             Migration::new(step.version, step.name.into(), MigrationType::Simple, sql, false)
         })
         .collect();
-    Migrator::with_migrations(migrations)
+    let mut migrator = Migrator::with_migrations(migrations);
+    // During a rolling update, a newer release has migrated already. Its migrations only add to the schema.
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+/// Returns the number of migrations.
+pub fn count() -> i64 {
+    i64::try_from(STEPS.len()).unwrap_or(i64::MAX)
+}
+
+/// Returns the version of the newest migration.
+pub fn newest() -> i64 {
+    STEPS.iter().map(|step| step.version).max().unwrap_or(0)
 }

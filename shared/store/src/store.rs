@@ -3,7 +3,7 @@
 use std::{path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Executor, SqlitePool,
+    ConnectOptions, Connection, Executor, PgPool, Row, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     StoreError,
-    engine::{Engine, Sql, Tx, on_reader},
+    engine::{Engine, Sql, Tx, on_reader, with_timeout},
     migrations,
     sends::{batchers::Batchers, sqlite::TEMP_TABLES},
 };
@@ -19,15 +19,11 @@ use crate::{
 /// The longest wait for a connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Settings of every connection to Postgres.
-const POSTGRES_SETTINGS: [(&str, &str); 3] = [
-    // Milliseconds. Postgres cancels a statement that runs longer, so that a stuck statement does not occupy the pool.
-    ("statement_timeout", "5000"),
-    // Every statement reads a few rows by an index. Postgres caches plans: a plan made while a table is small, or before
-    // its statistics exist, would still scan the whole table after it has grown.
-    ("enable_seqscan", "off"),
-    // With sequential scans off, the cost estimate of a statement that needs one is high enough to trigger JIT compilation.
-    ("jit", "off"),
-];
+/// - Postgres cancels a statement that runs longer than 5 s, so that a stuck statement does not occupy the pool.
+/// - Every statement reads a few rows by an index. Postgres caches plans: a plan made while a table is small, or before its
+///   statistics exist, would still scan the whole table after it has grown.
+/// - With sequential scans off, the cost estimate of a statement that needs one is high enough to trigger JIT compilation.
+const POSTGRES_SETTINGS: &str = "SET statement_timeout = 5000; SET enable_seqscan = off; SET jit = off";
 /// A negative number is a size in KiB for SQLite.
 const SQLITE_CACHE: &str = "-16384";
 /// Pages of 4 KiB. SQLite copies the write-ahead log into the database file once the log has this size.
@@ -74,9 +70,39 @@ impl Store {
         Ok(())
     }
 
-    /// Fails when the database does not answer.
+    /// Returns whether all migrations of this program are applied. Changes nothing.
+    pub async fn is_migrated(&self) -> Result<bool, StoreError> {
+        const HAS_TABLE: Sql = Sql {
+            postgres: "SELECT COUNT(*) FROM pg_tables WHERE schemaname = ANY (current_schemas(false))
+                AND tablename = '_sqlx_migrations'",
+            sqlite: "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'",
+        };
+        const APPLIED: &str = "SELECT COUNT(*) FROM _sqlx_migrations WHERE success AND version <= $1";
+        let sql = self.sql(HAS_TABLE);
+        let tables: i64 = on_reader!(self, |db| sqlx::query_scalar(sql).fetch_one(db).await)?;
+        if tables == 0 {
+            return Ok(false);
+        }
+        let newest = migrations::newest();
+        let applied: i64 = on_reader!(self, |db| sqlx::query_scalar(APPLIED).bind(newest).fetch_one(db).await)?;
+        Ok(applied >= migrations::count())
+    }
+
+    /// Fails when the database does not answer, or accepts no writes: a standby after a fail-over, or a full disk.
     pub async fn check(&self) -> Result<(), StoreError> {
-        on_reader!(self, |db| sqlx::query("SELECT 1").execute(db).await.map(drop))?;
+        match &self.engine {
+            Engine::Postgres(db) => {
+                let read_only = with_timeout(sqlx::query_scalar("SHOW transaction_read_only").fetch_one(db));
+                let read_only: String = read_only.await.map_err(StoreError::from)?;
+                if read_only == "on" {
+                    return Err(StoreError::ReadOnly);
+                }
+            }
+            Engine::Sqlite { read, .. } => {
+                let answered = with_timeout(sqlx::query("SELECT 1").execute(read));
+                answered.await.map_err(StoreError::from)?;
+            }
+        }
         Ok(())
     }
 
@@ -127,16 +153,43 @@ async fn connect_postgres(url: &str, max_connections: u32) -> Result<Engine, Sto
     let options = PgConnectOptions::from_str(url)
         .map_err(|_| StoreError::Config("DATABASE_URL is not a valid postgres:// address".into()))?
         .application_name("butt-dial")
-        .options(POSTGRES_SETTINGS)
         .disable_statement_logging();
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         // A test before every use would double the round trips of a send. A broken connection causes an error anyway.
         .test_before_acquire(false)
-        .connect_with(options)
+        // Not as options of the connection: pgbouncer refuses them.
+        .after_connect(|connection, _| Box::pin(async { connection.execute(POSTGRES_SETTINGS).await.map(drop) }))
+        .connect_with(options.clone())
         .await?;
+    reject_shared_sessions(&pool, &options).await?;
     Ok(Engine::Postgres(pool))
+}
+
+/// Fails behind a pooler that gives every transaction another session (pgbouncer with `pool_mode=transaction`): prepared
+/// statements, settings and locks of a session would be those of other clients. Two connections that are open at the same time
+/// have different sessions otherwise.
+async fn reject_shared_sessions(pool: &PgPool, options: &PgConnectOptions) -> Result<(), StoreError> {
+    const SESSION: &str = "SELECT pg_backend_pid()";
+    let mut first = pool.acquire().await?;
+    let Ok(second) = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await else {
+        // A full pooler. It does not share sessions, otherwise it would not wait for one.
+        return Ok(());
+    };
+    let mut second = second?;
+    // Simple queries: a prepared statement is what such a pooler breaks.
+    let one = first.fetch_one(SESSION).await?.try_get::<i32, _>(0)?;
+    let other = second.fetch_one(SESSION).await?.try_get::<i32, _>(0)?;
+    second.close().await?;
+    if one == other {
+        return Err(StoreError::Config(
+            "DATABASE_URL leads to a pooler that shares sessions between clients (pgbouncer with pool_mode=transaction or \
+             statement), which is not supported. Set pool_mode=session in pgbouncer, or connect to Postgres directly"
+                .into(),
+        ));
+    }
+    Ok(())
 }
 
 async fn connect_sqlite(path: &str, max_connections: u32) -> Result<Engine, StoreError> {

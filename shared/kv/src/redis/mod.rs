@@ -7,13 +7,19 @@ use std::time::Duration;
 
 use ::redis::{Script, ScriptInvocation, cmd, pipe};
 use async_trait::async_trait;
-use butt_dial_domain::ports::kv::{Kv, KvError, Lease, Quota, RateLimitDecision};
+use butt_dial_domain::{
+    keys,
+    ports::kv::{Kv, KvError, Lease, Quota, RateLimitDecision},
+};
 
 use self::pool::Pool;
 pub use self::pool::PoolStatus;
 
 /// The last fence of a lease is kept for this long after the lease.
 const FENCE_RETENTION: Duration = Duration::from_secs(24 * 3_600);
+
+/// How long the key of a health check is kept.
+const HEALTH_TTL: Duration = Duration::from_secs(60);
 
 pub struct RedisKv {
     pool: Pool,
@@ -214,7 +220,10 @@ impl Kv for RedisKv {
     }
 
     async fn check(&self) -> Result<(), KvError> {
-        self.pool.query(&cmd("PING")).await
+        // A write: a replica, and a server without memory or disk, still answer PING.
+        let mut command = cmd("SET");
+        command.arg(keys::HEALTH).arg("").arg("PX").arg(millis(HEALTH_TTL));
+        self.pool.query(&command).await
     }
 }
 
