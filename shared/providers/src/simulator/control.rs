@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use axum::{
     Json, Router,
     extract::{Query, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{
         Html, IntoResponse, Response, Sse,
@@ -49,13 +49,29 @@ pub fn router(simulator: SimulatorState) -> Router {
         .with_state(simulator)
 }
 
-/// Rejects other host names, because a web page elsewhere can reach a loopback server through DNS rebinding.
+/// Rejects other host names, because a web page elsewhere can reach a loopback server through DNS rebinding, and requests of
+/// other pages, which a browser marks.
 async fn only_for_this_machine(request: axum::extract::Request, next: Next) -> Response {
-    if is_local(request.headers()) {
-        next.run(request).await
-    } else {
+    if !is_local(request.headers()) {
         (StatusCode::FORBIDDEN, "the host name must be localhost").into_response()
+    } else if is_of_other_page(request.headers()) {
+        (
+            StatusCode::FORBIDDEN,
+            "a page of another origin must not use the simulator",
+        )
+            .into_response()
+    } else {
+        next.run(request).await
     }
+}
+
+/// Returns whether a browser sent the request for a page that is not the simulator's.
+fn is_of_other_page(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).map_or(&b""[..], HeaderValue::as_bytes);
+    let is_foreign_origin = |origin: &HeaderValue| origin.as_bytes().strip_prefix(b"http://") != Some(host);
+    let is_foreign_site = |site: &HeaderValue| !matches!(site.as_bytes(), b"same-origin" | b"none");
+    headers.get_all(header::ORIGIN).iter().any(is_foreign_origin)
+        || headers.get_all("sec-fetch-site").iter().any(is_foreign_site)
 }
 
 fn is_local(headers: &HeaderMap) -> bool {
@@ -249,6 +265,26 @@ mod tests {
         ] {
             let headers = HeaderMap::from_iter([(header::HOST, host.parse().unwrap())]);
             assert_eq!(is_local(&headers), passes, "{host}");
+        }
+    }
+
+    #[test]
+    fn rejects_requests_of_other_pages() {
+        for (name, value, is_foreign) in [
+            ("origin", "http://localhost:3101", false),
+            ("origin", "https://evil.example", true),
+            ("origin", "http://localhost:4000", true),
+            ("origin", "null", true),
+            ("sec-fetch-site", "same-origin", false),
+            ("sec-fetch-site", "none", false),
+            ("sec-fetch-site", "cross-site", true),
+            ("sec-fetch-site", "same-site", true),
+            ("accept", "*/*", false),
+        ] {
+            let host = (header::HOST, HeaderValue::from_static("localhost:3101"));
+            let sent = (name.parse().unwrap(), HeaderValue::from_static(value));
+            let headers = HeaderMap::from_iter([host, sent]);
+            assert_eq!(is_of_other_page(&headers), is_foreign, "{name}: {value}");
         }
     }
 }
