@@ -10,7 +10,7 @@ use butt_dial_runtime::{
 };
 use clap::{Parser, Subcommand};
 
-use crate::{agent, bootstrap, dead_letters, demo, doctor, install_tls, serve, simulator};
+use crate::{agent, bootstrap, dead_letters, demo, doctor, health, install_tls, serve, simulator};
 
 /// A communications server for AI agents: a phone number, SMS, e-mail and WhatsApp over MCP and REST.
 ///
@@ -38,8 +38,10 @@ enum Command {
     /// Run a demonstration: starts the program on a free port, sends an SMS, a WhatsApp message and an e-mail over MCP,
     /// shows their arrival, receives replies and a call. All carriers are simulated.
     Demo,
-    /// Apply the migrations of the database schema.
-    Migrate,
+    /// Apply the migrations of the database schema, or only check that none is missing.
+    Migrate(serve::MigrateOptions),
+    /// Check that the server with these settings (PORT, HOST) is ready. Exit code 0 if it is, for health checks of containers.
+    Health(health::Options),
     /// Check every backend and the credentials of every carrier, with a hint for each failure.
     Doctor,
     /// Create the first organization and agent if there are none, and print their ids, tokens and addresses.
@@ -86,8 +88,12 @@ async fn run(command: Command) -> Result<bool, StartError> {
         Command::Gateway | Command::WebhookIngest | Command::VoiceRelay | Command::Dispatcher => {
             Deployment::Distributed
         }
-        _ => Deployment::SingleProcess,
+        Command::Serve => Deployment::SingleProcess,
+        _ => Deployment::Command,
     })?;
+    if let Command::Health(options) = command {
+        return health::run(&config, options).await;
+    }
     let exporter = telemetry::install(&config)?;
     let result = match command {
         Command::Serve => serve::everything(config).await,
@@ -95,12 +101,12 @@ async fn run(command: Command) -> Result<bool, StartError> {
         Command::WebhookIngest => serve::one(config, butt_dial_webhook_ingest::ROLE).await,
         Command::VoiceRelay => serve::one(config, butt_dial_voice_relay::ROLE).await,
         Command::Dispatcher => serve::one(config, butt_dial_dispatcher::ROLE).await,
-        Command::Migrate => serve::migrate(config).await,
+        Command::Migrate(options) => serve::migrate(config, options).await,
         Command::Doctor => doctor::run(config).await,
         Command::Bootstrap(options) => bootstrap::run(config, options).await,
         Command::Agent(command) => agent::run(config, command).await,
         Command::DeadLetters(command) => dead_letters::run(config, command).await,
-        Command::Demo | Command::Simulator(_) => Ok(true),
+        Command::Demo | Command::Simulator(_) | Command::Health(_) => Ok(true),
     };
     // The shutdown blocks while it sends the remaining spans, so it runs outside the async workers.
     let closed = tokio::task::spawn_blocking(|| exporter.shutdown()).await;

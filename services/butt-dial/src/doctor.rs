@@ -30,7 +30,8 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         }
     };
     let mut all_ok = true;
-    for (name, ok) in health::check(&platform).await {
+    for (backend, ok) in health::check(&platform).await {
+        let name = backend.name();
         let hint = hints
             .iter()
             .find(|(backend, _)| *backend == name)

@@ -6,6 +6,7 @@ pub mod cli;
 mod dead_letters;
 pub mod demo;
 pub mod doctor;
+pub mod health;
 pub mod serve;
 pub mod simulator;
 mod welcome;

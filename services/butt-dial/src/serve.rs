@@ -4,7 +4,7 @@ use butt_dial_accounts::Addresses;
 use butt_dial_dispatcher::ROLE as DISPATCHER;
 use butt_dial_gateway::ROLE as GATEWAY;
 use butt_dial_runtime::{
-    Config, Role,
+    Config, Lifecycle, Role,
     platform::StartError,
     start::{prepare, start},
 };
@@ -20,7 +20,9 @@ pub const ALL_ROLES: [Role; 4] = [GATEWAY, WEBHOOK_INGEST, VOICE_RELAY, DISPATCH
 
 /// Serves all roles in one process. With simulated carriers the first run creates an organization and an agent.
 pub async fn everything(config: Config) -> Result<bool, StartError> {
-    let prepared = prepare(config).await?;
+    let Some(prepared) = unless_stopped(prepare(config)).await? else {
+        return Ok(true);
+    };
     let product = &prepared.platform.product;
     let first = !product.bootstrap.is_done().await?;
     // Before the first request: a client that waits for /health can use the agent.
@@ -38,14 +40,57 @@ pub async fn everything(config: Config) -> Result<bool, StartError> {
 
 /// Serves a single role, with other processes on the same backends.
 pub async fn one(config: Config, role: Role) -> Result<bool, StartError> {
-    Ok(start(config, &[role]).await?.run_until_signal().await)
+    let roles = [role];
+    match unless_stopped(start(config, &roles)).await? {
+        Some(running) => Ok(running.run_until_signal().await),
+        None => Ok(true),
+    }
 }
 
-pub async fn migrate(config: Config) -> Result<bool, StartError> {
+/// Waits for a step of the start. Returns `None` when the process is told to end before: it may wait for a backend.
+async fn unless_stopped<T>(step: impl Future<Output = Result<T, StartError>>) -> Result<Option<T>, StartError> {
+    tokio::select! {
+        done = step => done.map(Some),
+        () = Lifecycle::termination_signal() => {
+            tracing::info!("stopped before the start was complete");
+            Ok(None)
+        }
+    }
+}
+
+#[derive(clap::Args)]
+pub struct MigrateOptions {
+    /// Change nothing; fail if a migration is missing.
+    #[arg(long)]
+    verify: bool,
+}
+
+pub async fn migrate(config: Config, options: MigrateOptions) -> Result<bool, StartError> {
+    if options.verify && !database_exists(&config.database_url) {
+        return Err(StartError::Other(
+            "the database does not exist: run `butt-dial migrate`".into(),
+        ));
+    }
     let tasks = TaskTracker::new();
     let store = Store::connect(&config.database_url, 2, &tasks).await?;
-    store.migrate().await?;
+    let is_migrated = store.is_migrated().await?;
+    if !is_migrated && !options.verify {
+        store.migrate().await?;
+    }
     store.close().await;
+    if options.verify && !is_migrated {
+        return Err(StartError::Other(
+            "the database lacks migrations of this release: run `butt-dial migrate`".into(),
+        ));
+    }
     println!("The database schema is up to date.");
     Ok(true)
+}
+
+/// Returns whether the SQLite file exists, which a connection would create.
+fn database_exists(url: &str) -> bool {
+    match url.strip_prefix("sqlite:") {
+        Some(path) => std::path::Path::new(path.trim_start_matches("//")).is_file(),
+        None => true,
+    }
 }

@@ -4,11 +4,12 @@
 mod sweeps;
 
 use axum::Router;
-use butt_dial_runtime::{Platform, Role, platform::StartError};
+use butt_dial_runtime::{Backend, Platform, Role, platform::StartError};
 use futures::FutureExt;
 
 pub const ROLE: Role = Role {
     name: "dispatcher",
+    needs: Backend::ALL,
     build: |platform| build(platform).boxed(),
 };
 

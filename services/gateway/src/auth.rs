@@ -39,9 +39,8 @@ impl AuthLayer {
         let token = bearer(request.headers());
         let guard = self.guard.clone();
         async move {
-            guard
-                .authenticate(token.as_deref(), peer.ok_or_else(Failure::internal)?)
-                .await
+            let peer = peer.ok_or_else(Failure::internal)??;
+            guard.authenticate(token.as_deref(), peer).await
         }
     }
 

@@ -13,13 +13,14 @@ pub mod rest;
 use std::sync::Arc;
 
 use axum::Router;
-use butt_dial_runtime::{Platform, Role, platform::StartError};
+use butt_dial_runtime::{Backend, Platform, Role, platform::StartError};
 use futures::FutureExt;
 
 use product::Product;
 
 pub const ROLE: Role = Role {
     name: "gateway",
+    needs: Backend::ALL,
     build: |platform| build(platform).boxed(),
 };
 

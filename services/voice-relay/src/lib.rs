@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use axum::{Router, routing::get};
 use butt_dial_calls::{Calls, relay_registry::Heartbeat};
-use butt_dial_runtime::{Lifecycle, Platform, Role, platform::StartError};
+use butt_dial_runtime::{Backend, Lifecycle, Platform, Role, platform::StartError};
 use futures::FutureExt;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -29,6 +29,7 @@ use self::stall_detector::StallDetector;
 
 pub const ROLE: Role = Role {
     name: "voice-relay",
+    needs: Backend::ALL,
     build: |platform| build(platform).boxed(),
 };
 

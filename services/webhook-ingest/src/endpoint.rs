@@ -35,8 +35,9 @@ pub async fn receive(
     headers: HeaderMap,
     FullBody(body): FullBody<MAX_BODY>,
 ) -> Response {
-    let Ok(body) = body else {
-        return responses::too_large();
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return responses::unread(rejection),
     };
     let mut parts = path.into_iter().map(|(_, part)| part);
     let (Some(first), Some(second)) = (parts.next(), parts.next()) else {

@@ -8,13 +8,15 @@ use axum::{Router, routing::any};
 use butt_dial_domain::Clock;
 use butt_dial_messaging::inbound::{REFRESH_INTERVAL, Routes};
 use butt_dial_runtime::{
-    Lifecycle, Platform, Role,
+    Backend, Lifecycle, Platform, Role,
     platform::{Product, StartError},
 };
 use futures::FutureExt;
 
 pub const ROLE: Role = Role {
     name: "webhook-ingest",
+    // It accepts webhooks as long as the bus does, whatever else is away.
+    needs: &[Backend::Bus],
     build: |platform| build(platform).boxed(),
 };
 

@@ -9,6 +9,7 @@ use butt_dial_domain::ports::{
     webhook::{Acknowledgement, VerificationError},
 };
 use butt_dial_messaging::inbound::WebhookRefusal;
+use butt_dial_runtime::http::BodyRejection;
 
 /// Value of `Retry-After` in seconds.
 const RETRY_AFTER_SECONDS: u64 = 2;
@@ -48,8 +49,13 @@ pub fn not_found() -> Response {
     StatusCode::NOT_FOUND.into_response()
 }
 
-pub fn too_large() -> Response {
-    StatusCode::PAYLOAD_TOO_LARGE.into_response()
+/// Answers a request whose body was not read.
+pub fn unread(rejection: BodyRejection) -> Response {
+    match rejection {
+        BodyRejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        BodyRejection::Interrupted => StatusCode::BAD_REQUEST.into_response(),
+        BodyRejection::TimedOut => StatusCode::REQUEST_TIMEOUT.into_response(),
+    }
 }
 
 pub fn unavailable() -> Response {

@@ -13,4 +13,4 @@ pub mod telemetry;
 pub use config::Config;
 pub use lifecycle::Lifecycle;
 pub use platform::Platform;
-pub use role::Role;
+pub use role::{Backend, Role};

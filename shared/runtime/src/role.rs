@@ -9,5 +9,28 @@ use crate::{Platform, platform::StartError};
 pub struct Role {
     /// The subcommand that starts the role, such as `gateway`.
     pub name: &'static str,
+    /// The backends without which the role can't work: the process is not ready without them.
+    pub needs: &'static [Backend],
+    /// May be repeated after a temporary error, so it spawns tasks only after everything that can fail.
     pub build: fn(Platform) -> BoxFuture<'static, Result<Router, StartError>>,
+}
+
+/// What all processes of an installation share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    Database,
+    Bus,
+    Kv,
+}
+
+impl Backend {
+    pub const ALL: &'static [Self] = &[Self::Database, Self::Bus, Self::Kv];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Bus => "bus",
+            Self::Kv => "kv",
+        }
+    }
 }

@@ -121,6 +121,7 @@ fn arguments(
     let body = body.map_err(|rejection| match rejection {
         BodyRejection::TooLarge => Failure::new(Code::PayloadTooLarge, "the body is larger than 4 MiB"),
         BodyRejection::Interrupted => Failure::new(Code::InvalidArgument, "the body ended before its declared length"),
+        BodyRejection::TimedOut => Failure::new(Code::InvalidArgument, "the body was not received in time"),
     })?;
     let mut args = match body.is_empty() {
         true => Map::new(),

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use butt_dial_bus::{Replicas, StreamSettings};
 use butt_dial_calls::{CallSettings, Timeouts, phrases};
 use butt_dial_domain::{Micros, limits::Limits};
 use butt_dial_messaging::media::BlobsConfig;
@@ -36,6 +37,12 @@ pub struct Config {
     /// `None`: every host is allowed.
     pub allowed_hosts: Option<Vec<String>>,
     pub trusted_proxies: Vec<IpNet>,
+    /// Does not apply to this machine and to trusted proxies.
+    pub connections_per_address: usize,
+    /// `None`: metrics have no port of their own.
+    pub metrics_port: Option<u16>,
+    /// A token that reads metrics and nothing else.
+    pub metrics_token: Option<String>,
     pub sessions_per_agent: usize,
     /// Per replica.
     pub streams_per_agent: usize,
@@ -44,7 +51,9 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub database_url: String,
     pub database_max_connections: u32,
+    pub migrate: MigrateMode,
     pub nats_url: Option<String>,
+    pub streams: StreamSettings,
     pub redis_url: Option<String>,
     pub redis_pool_size: usize,
     pub orchestrator_token: Option<String>,
@@ -78,11 +87,27 @@ enum LogFormat {
     Text,
 }
 
-/// Whether the process runs all roles, or one role of a distributed installation.
+/// What a process does with the database schema at its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
+#[strum(serialize_all = "lowercase")]
+pub enum MigrateMode {
+    /// Applies the missing migrations.
+    Auto,
+    /// Waits until another process has applied them.
+    Verify,
+    /// Neither applies nor checks them.
+    Off,
+}
+
+/// What the process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deployment {
+    /// All roles.
     SingleProcess,
+    /// One role of a distributed installation.
     Distributed,
+    /// A command of an operator, which serves no requests, on either of them.
+    Command,
 }
 
 /// Minimum length of secrets, in characters.
@@ -110,20 +135,30 @@ impl Config {
         let source = Source::read(file, env)?;
         let data_dir = PathBuf::from(source.text("data_dir")?);
         let embedded = || format!("sqlite:{}", data_dir.join("butt-dial.db").display());
+        let database_url = source.optional("database_url")?.unwrap_or_else(embedded);
         let webhook_base_url = source.url("webhook_base_url")?;
+        let host: IpAddr = source.parse("host", "an IP address such as 127.0.0.1 or 0.0.0.0")?;
         let config = Self {
             port: source.number("port", 0, 65_535)?,
-            host: source.parse("host", "an IP address such as 127.0.0.1 or 0.0.0.0")?,
+            host,
             allowed_hosts: allowed_hosts(&source, webhook_base_url.as_ref())?,
             webhook_base_url,
             trusted_proxies: trusted_proxies(&source)?,
+            connections_per_address: source.number("connections_per_address", 1, 1_000_000)?,
+            metrics_port: match source.optional("metrics_port")? {
+                Some(_) => Some(source.number("metrics_port", 0, 65_535)?),
+                None => None,
+            },
+            metrics_token: source.secret("metrics_token", MIN_SECRET_LENGTH)?,
             sessions_per_agent: source.number("sessions_per_agent", 1, 1_000_000)?,
             streams_per_agent: source.number("streams_per_agent", 1, 1_000_000)?,
             waits_per_agent: source.number("waits_per_agent", 1, 1_000_000)?,
-            database_url: source.optional("database_url")?.unwrap_or_else(embedded),
-            blobs: blobs(&source, deployment, &data_dir)?,
+            blobs: blobs(&source, deployment, &database_url, &data_dir)?,
+            database_url,
             data_dir,
             database_max_connections: source.number("database_max_connections", 1, 200)?,
+            migrate: source.choice("migrate")?,
+            streams: streams(&source)?,
             nats_url: source.optional("nats_url")?.filter(|url| url != "embedded:"),
             redis_url: source.optional("redis_url")?.filter(|url| url != "memory:"),
             redis_pool_size: source.number("redis_pool_size", 1, 64)?,
@@ -131,7 +166,7 @@ impl Config {
             encryption_key: source.secret("credentials_encryption_key", MIN_SECRET_LENGTH)?,
             default_limits: default_limits(&source)?,
             allowed_destinations: allowed_destinations(&source)?,
-            carriers: vendors::carriers(&source)?,
+            carriers: vendors::carriers(&source, deployment, host)?,
             ai_vendors: vendors::ai_vendors(&source)?,
             simulator_port: source.number("simulator_port", 0, 65_535)?,
             carrier_timeout: Duration::from_secs(source.number("carrier_timeout_seconds", 1, 60)?),
@@ -266,6 +301,18 @@ fn trusted_proxies(source: &Source) -> Result<Vec<IpNet>, ConfigError> {
     source.list("trusted_proxies")?.iter().map(network).collect()
 }
 
+fn streams(source: &Source) -> Result<StreamSettings, ConfigError> {
+    let replicas = match source.one_of("nats_replicas", &["auto", "1", "3", "5"])?.parse() {
+        Ok(count) => Replicas::Exactly(count),
+        Err(_) => Replicas::Auto,
+    };
+    let max_bytes = match source.optional("nats_stream_max_bytes")? {
+        Some(_) => Some(source.number("nats_stream_max_bytes", 1_048_576, i64::MAX)?),
+        None => None,
+    };
+    Ok(StreamSettings { replicas, max_bytes })
+}
+
 fn default_limits(source: &Source) -> Result<Limits, ConfigError> {
     let actions = |key| {
         source
@@ -334,10 +381,20 @@ fn phrases(source: &Source) -> Result<phrases::PromptCatalog, ConfigError> {
     phrases::PromptCatalog::parse(&text).map_err(wrong)
 }
 
-fn blobs(source: &Source, deployment: Deployment, data_dir: &Path) -> Result<Option<BlobsConfig>, ConfigError> {
+fn blobs(
+    source: &Source,
+    deployment: Deployment,
+    database_url: &str,
+    data_dir: &Path,
+) -> Result<Option<BlobsConfig>, ConfigError> {
     let Some(url) = source.optional("blob_url")? else {
-        let default = || BlobsConfig::Directory(data_dir.join("blobs"));
-        return Ok((deployment == Deployment::SingleProcess).then(default));
+        let has_directory = match deployment {
+            Deployment::SingleProcess => true,
+            Deployment::Distributed => false,
+            // A command beside services on Postgres stores nothing, and its directory may be read-only.
+            Deployment::Command => database_url.starts_with("sqlite:"),
+        };
+        return Ok(has_directory.then(|| BlobsConfig::Directory(data_dir.join("blobs"))));
     };
     let Some(location) = url.strip_prefix("s3://") else {
         let path = url.strip_prefix("file://").unwrap_or(&url);

@@ -198,3 +198,45 @@ fn reads_setting_from_file() {
     let phrases = [("CALL_PHRASES_FILE", file.as_str())];
     assert!(error(&phrases).contains("CALL_PHRASES_FILE"), "is a setting of its own");
 }
+
+#[test]
+fn simulates_carriers_only_on_loopback_or_on_request() {
+    let everywhere = ("HOST", "0.0.0.0");
+    assert!(error(&[everywhere]).contains("DEMO_MODE=true"));
+    for allowed in [
+        ("DEMO_MODE", "true"),
+        ("DEMO_MODE", "false"),
+        ("RESEND_API_KEY", "re_1"),
+    ] {
+        assert_eq!(load_single(&[everywhere, allowed]).err(), None, "{allowed:?}");
+    }
+    assert!(ai_vendors(&[("HOST", "::1")]).0);
+}
+
+#[test]
+fn single_role_simulates_carriers_only_on_request() {
+    let backends = [
+        ("DATABASE_URL", "postgres://x/y"),
+        ("NATS_URL", "nats://x"),
+        ("REDIS_URL", "redis://x"),
+        ("CREDENTIALS_ENCRYPTION_KEY", "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"),
+    ];
+    let is_simulated = |more: &[(&str, &str)]| {
+        let config = load(&[&backends, more].concat(), Deployment::Distributed).unwrap();
+        matches!(config.carriers, CarrierSetup::Simulated)
+    };
+    assert!(!is_simulated(&[]));
+    assert!(is_simulated(&[("DEMO_MODE", "true")]));
+}
+
+#[test]
+fn reads_settings_of_streams() {
+    let streams = |pairs: &[(&str, &str)]| load_single(pairs).unwrap().streams;
+    assert_eq!(streams(&[]).replicas, Replicas::Auto);
+    assert_eq!(streams(&[("NATS_REPLICAS", "3")]).replicas, Replicas::Exactly(3));
+    assert_eq!(
+        streams(&[("NATS_STREAM_MAX_BYTES", "2000000")]).max_bytes,
+        Some(2_000_000)
+    );
+    assert!(error(&[("NATS_REPLICAS", "2")]).contains("auto, 1, 3, 5"));
+}

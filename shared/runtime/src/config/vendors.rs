@@ -1,11 +1,11 @@
 //! Settings of the vendors: carriers, and the AI vendors of calls (language models, speech synthesizers).
 //! Credentials of a carrier end the simulation of all carriers. A key of an AI vendor ends only the simulation of that vendor.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use butt_dial_providers::{AiService, Credentials, VENDORS, Vendor};
 
-use super::{ConfigError, source::Source};
+use super::{ConfigError, Deployment, source::Source};
 
 /// Carriers are simulated until credentials are set.
 #[derive(Clone)]
@@ -36,8 +36,9 @@ enum DemoMode {
     False,
 }
 
-/// Reads the carriers' credentials and `demo_mode`. Fails when both are contradictory.
-pub fn carriers(source: &Source) -> Result<CarrierSetup, ConfigError> {
+/// Reads the carriers' credentials and `demo_mode`. Fails when both are contradictory, and when carriers would be simulated
+/// for clients elsewhere without a request of the operator.
+pub fn carriers(source: &Source, deployment: Deployment, host: IpAddr) -> Result<CarrierSetup, ConfigError> {
     let mut real = Vec::new();
     for vendor in VENDORS.iter().filter(|vendor| vendor.manifest.is_carrier()) {
         let credentials = vendor.read_credentials(|env| source.vendor(env)).map_err(ConfigError)?;
@@ -48,7 +49,18 @@ pub fn carriers(source: &Source) -> Result<CarrierSetup, ConfigError> {
             "DEMO_MODE=true requests simulated carriers, but credentials of a carrier are set: remove one of the two"
                 .into(),
         )),
-        DemoMode::Auto | DemoMode::True if real.is_empty() => Ok(CarrierSetup::Simulated),
+        DemoMode::True => Ok(CarrierSetup::Simulated),
+        // Each replica would simulate carriers of its own, and a lost secret would turn real messages into simulated ones.
+        DemoMode::Auto if deployment == Deployment::Distributed => Ok(CarrierSetup::Real(real)),
+        DemoMode::Auto if real.is_empty() && !host.is_loopback() => match deployment {
+            Deployment::Command => Ok(CarrierSetup::Real(real)),
+            _ => Err(ConfigError(format!(
+                "HOST={host} serves other machines, but no carrier's credentials are set, so the carriers would be \
+                 simulated. Set the credentials of a carrier (`butt-dial doctor` lists them), or set DEMO_MODE=true to \
+                 simulate them, or DEMO_MODE=false to serve without carriers"
+            ))),
+        },
+        DemoMode::Auto if real.is_empty() => Ok(CarrierSetup::Simulated),
         _ => Ok(CarrierSetup::Real(real)),
     }
 }

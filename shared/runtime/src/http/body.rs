@@ -11,6 +11,8 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 
+use super::request_body::BodyError;
+
 /// Bounds on the discarded rest of a body that is too large.
 const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,6 +26,17 @@ pub enum BodyRejection {
     TooLarge,
     /// The connection ended before the body did.
     Interrupted,
+    /// The client did not send the body in time.
+    TimedOut,
+}
+
+impl BodyRejection {
+    fn of(error: axum::Error) -> Self {
+        match error.into_inner().downcast_ref::<BodyError>() {
+            Some(BodyError::TimedOut(_)) => Self::TimedOut,
+            _ => Self::Interrupted,
+        }
+    }
 }
 
 impl<S: Sync, const MAX: usize> FromRequest<S> for FullBody<MAX> {
@@ -39,7 +52,7 @@ async fn read(mut body: BodyDataStream, max: usize) -> Result<Bytes, BodyRejecti
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|_| BodyRejection::Interrupted)?;
+        let chunk = chunk.map_err(BodyRejection::of)?;
         if first.len() + all.len() + chunk.len() > max {
             discard(body).await;
             return Err(BodyRejection::TooLarge);

@@ -1,7 +1,11 @@
 //! The HTTP edge of all services: bearer tokens, client addresses, error responses, request bodies, request metrics.
 
 mod body;
+mod connection;
+mod connection_limits;
+mod request_body;
 mod request_layer;
+mod security_headers;
 mod serve;
 mod trusted_proxies;
 
@@ -15,9 +19,10 @@ use butt_dial_domain::{Code, Failure};
 use serde_json::{Value, json};
 
 pub use body::{BodyRejection, FullBody};
+pub use connection_limits::{ConnectionLimits, raise_file_limit};
 pub use request_layer::observe;
-pub use serve::{HttpListener, bind};
-pub use trusted_proxies::TrustedProxies;
+pub use serve::{HttpListener, Routes, bind};
+pub use trusted_proxies::{TrustedProxies, UnreadableClient};
 
 /// Returns the token of `Authorization: Bearer <token>`.
 pub fn bearer(headers: &HeaderMap) -> Option<String> {

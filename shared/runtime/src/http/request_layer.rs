@@ -1,5 +1,5 @@
-//! The outermost layer of every request: a request id, a span within the sender's trace, a metric, and a log line for each
-//! server error. `tower-http`'s request-id and trace layers are not used: they accept the client's own id, and they wrap every
+//! The outermost layer of every request: a request id, a span within the sender's trace, a metric, a log line for each server
+//! error, and the security headers. `tower-http`'s request-id and trace layers are not used: they accept the client's own id, and they wrap every
 //! response body in two more types.
 
 use std::time::Instant;
@@ -12,6 +12,7 @@ use axum::{
 };
 use tracing::Instrument;
 
+use super::security_headers;
 use crate::telemetry::{Telemetry, trace};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,5 +42,6 @@ pub async fn observe(State(telemetry): State<Telemetry>, request: Request, next:
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
+    security_headers::add(response.headers_mut());
     response
 }

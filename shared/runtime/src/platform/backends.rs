@@ -14,7 +14,7 @@ use butt_dial_vault::Vault;
 use tokio_util::task::TaskTracker;
 
 use super::StartError;
-use crate::Config;
+use crate::{Config, config::MigrateMode};
 
 const KEY_FILE: &str = "encryption.key";
 
@@ -36,7 +36,7 @@ impl Backends {
         // shutdown would wait forever. Callers that wait for a write are tracked as in-flight work.
         let writers = TaskTracker::new();
         let store = Store::connect(&config.database_url, config.database_max_connections, &writers).await?;
-        store.migrate().await?;
+        migrate(config, &store).await?;
         let vault = vault(config)?;
         verify_encryption_key(&store, &vault).await?;
         let redis = redis(config).await?;
@@ -57,11 +57,23 @@ impl Backends {
     }
 }
 
+/// Applies the missing migrations, or checks that none is missing. Without missing ones, no right to change the schema is needed.
+async fn migrate(config: &Config, store: &Store) -> Result<(), StartError> {
+    if config.migrate == MigrateMode::Off || store.is_migrated().await? {
+        return Ok(());
+    }
+    match config.migrate {
+        MigrateMode::Verify => Err(StartError::NotMigrated),
+        _ => store.migrate().await.map_err(StartError::Migration),
+    }
+}
+
 async fn bus(config: &Config, store: &Store, replica: &ReplicaId) -> Result<Arc<dyn Bus>, StartError> {
     match (&config.nats_url, store.sqlite_writer()) {
         (Some(url), _) => {
             let bus = NatsBus::connect(url, &format!("butt-dial-{replica}")).await;
-            Ok(Arc::new(bus.map_err(|error| StartError::Bus(error.to_string()))?))
+            let bus = bus.map_err(|error| StartError::Bus(error.to_string()))?;
+            Ok(Arc::new(bus.with_streams(config.streams)))
         }
         (None, Some(pool)) => {
             let bus = EmbeddedBus::open(pool.clone(), Clock::System).await;

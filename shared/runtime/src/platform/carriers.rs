@@ -21,9 +21,15 @@ pub(super) struct ConnectedCarriers {
 
 pub(super) async fn connect(config: &Config) -> Result<ConnectedCarriers, StartError> {
     let (simulator, http, connected) = match &config.carriers {
-        CarrierSetup::Real(real) => (None, http::client(), real.clone()),
+        CarrierSetup::Real(real) => {
+            if real.is_empty() {
+                tracing::warn!("no carrier configured; every channel is unavailable");
+            }
+            (None, http::client(), real.clone())
+        }
         CarrierSetup::Simulated => {
             let simulator = start_simulator(config.simulator_port).await?;
+            tracing::warn!("carriers are simulated; no message reaches a person");
             let base = simulator.base_url();
             let vendors = VENDORS.iter();
             let all = vendors

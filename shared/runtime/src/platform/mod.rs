@@ -26,6 +26,8 @@ pub use start_error::StartError;
 
 /// Interval between writes of the tokens' last use.
 const LAST_USED_FLUSH_INTERVAL: Duration = Duration::from_secs(30);
+/// Interval between checks of the durable streams, which create lost ones again.
+const BUS_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// Time limit of the writes and the close of the database at shutdown.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -84,6 +86,15 @@ impl Platform {
         lifecycle.spawn_periodic(LAST_USED_FLUSH_INTERVAL, move || {
             let guard = guard.clone();
             async move { guard.flush_last_used().await }
+        });
+        let bus = backends.bus.clone();
+        lifecycle.spawn_periodic(BUS_CHECK_INTERVAL, move || {
+            let bus = bus.clone();
+            async move {
+                if let Err(error) = bus.check().await {
+                    tracing::warn!(%error, "bus not ready");
+                }
+            }
         });
         Ok(Self {
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),

@@ -23,10 +23,31 @@ pub enum StartError {
          set, the key is in the file encryption.key of DATA_DIR). The database is unchanged"
     )]
     WrongKey,
+    #[error(
+        "the database lacks migrations of this release, and MIGRATE is verify: run `butt-dial migrate` as the owner of the schema"
+    )]
+    NotMigrated,
+    #[error(
+        "the database lacks migrations of this release, and they can't be applied: {0}. Run `butt-dial migrate` as the owner of \
+         the schema"
+    )]
+    Migration(StoreError),
     #[error("{resource}: {error}")]
     Io { resource: String, error: io::Error },
     #[error("{0}")]
     Other(String),
+}
+
+impl StartError {
+    /// Returns whether the start may succeed later without a change of settings: a backend is not there yet, or another process
+    /// has not migrated the database yet.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Database(error) | Self::Migration(error) => error.may_pass(),
+            Self::Bus(_) | Self::Kv(_) | Self::NotMigrated => true,
+            Self::Config(_) | Self::WrongKey | Self::Io { .. } | Self::Other(_) => false,
+        }
+    }
 }
 
 impl From<Failure> for StartError {
