@@ -1,7 +1,7 @@
 -- The person behind the address of a scheduled send (`contact_key`), so that an opt-out cancels it in whatever spelling, and
 -- on whatever channel of the same number. NULL: of a former release, which knows the recipient only.
 ALTER TABLE scheduled_sends ADD COLUMN contact TEXT;
--- Of the stored request. What an agent may have scheduled is limited.
+-- Of the stored request. An agent may have a limited number of bytes scheduled.
 ALTER TABLE scheduled_sends ADD COLUMN bytes BIGINT;
 -- A process is sending it until then: it cannot be cancelled any more.
 ALTER TABLE scheduled_sends ADD COLUMN claimed_until TIMESTAMPTZ;
@@ -11,7 +11,7 @@ ALTER TABLE scheduled_sends ADD COLUMN is_counted BOOLEAN NOT NULL DEFAULT FALSE
 CREATE INDEX scheduled_sends_of_contact ON scheduled_sends (org_id, contact) WHERE state = 'scheduled';
 CREATE INDEX scheduled_sends_of_agent ON scheduled_sends (agent_id, due_at, id, bytes) WHERE state = 'scheduled';
 
--- Consent is stored by the key of the person. What was recorded for another spelling holds for the key.
+-- Consent is stored by the key of the person. Rows for another spelling hold for the key.
 INSERT INTO consents (org_id, channel, address, status, source, updated_at)
 SELECT org_id, channel, lower(address), status, source, updated_at FROM consents
 WHERE channel = 'email' AND status = 'revoked' AND address <> lower(address)

@@ -60,7 +60,7 @@ profiles! {
 }
 
 profiles! {
-    async fn blocks_channel_while_consent_is_revoked(cluster: &Cluster) {
+    async fn blocks_number_while_consent_is_revoked(cluster: &Cluster) {
         let agent = cluster.rest().await;
         let record = async |granted: bool| {
             let org = &cluster.account.org;
@@ -72,8 +72,10 @@ profiles! {
         };
         record(false).await;
         expect_blocked(cluster, &agent, sms(ANN, "Hi"), "CONTACT_OPTED_OUT", "consent-revoked").await;
+        // The other channels of the number too; a mail address is another one.
         cluster.open_whatsapp_window(ANN).await;
-        agent.send(whatsapp(ANN, "Hi")).await.unwrap();
+        expect_blocked(cluster, &agent, whatsapp(ANN, "Hi"), "CONTACT_OPTED_OUT", "consent-revoked").await;
+        agent.send(email("ann@example.com", "Hi")).await.unwrap();
         record(true).await;
         agent.send(sms(ANN, "Hi")).await.unwrap();
     }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use butt_dial_domain::Channel;
 use butt_dial_providers::{PersonMessage, WebhookBehavior};
+use serde_json::{Value, json};
 
-use crate::support::{bodies, sms, whatsapp};
+use crate::support::{bodies, eventually, sms, whatsapp, with};
 
 const ANN: &str = "+14155550123";
 const BOB: &str = "+14155550124";
@@ -83,17 +84,82 @@ profiles! {
 }
 
 profiles! {
-    async fn stop_applies_to_its_channel_only(cluster: &Cluster) {
+    async fn stop_holds_for_all_channels_of_the_number(cluster: &Cluster) {
         let agent = cluster.rest().await;
         let to = &cluster.account.phone;
-        cluster.deliver_accepted(PersonMessage::new(Channel::Whatsapp, ANN, to, "Stop")).await;
-        let mut answered = PersonMessage::new(Channel::Sms, BOB, to, "Ya basta");
+        cluster.open_whatsapp_window(ANN).await;
+        let in_a_minute = butt_dial_domain::Clock::System.now() + chrono::TimeDelta::seconds(60);
+        let later = with(whatsapp(ANN, "Later"), json!({ "scheduledAt": in_a_minute.to_rfc3339() }));
+        let later = agent.send(later).await.unwrap();
+        let mut answered = PersonMessage::new(Channel::Sms, ANN, to, "Ya basta");
         answered.opt_out_type = Some("STOP".into());
         cluster.deliver_accepted(answered).await;
-        assert_eq!(bodies(&agent.expect_events(2).await), ["Stop", "Ya basta"]);
-        assert_eq!(agent.send(whatsapp(ANN, "Buy!")).await.unwrap_err()["code"], "CONTACT_OPTED_OUT");
-        assert_eq!(agent.send(sms(BOB, "Buy!")).await.unwrap_err()["code"], "CONTACT_OPTED_OUT");
-        assert_eq!(agent.send(sms(ANN, "By SMS")).await.unwrap()["status"], "accepted");
+        agent.poll_until("Ya basta").await;
+        let refused = |reply: Result<Value, Value>| assert_eq!(reply.unwrap_err()["code"], "CONTACT_OPTED_OUT");
+        refused(agent.send(whatsapp(ANN, "Buy!")).await);
+        refused(agent.send(sms(ANN, "Buy!")).await);
+        refused(agent.call("comms_make_call", json!({ "to": ANN, "greeting": "Buy!" })).await);
+        refused(agent.call("comms_send_voice_message", json!({ "to": ANN, "text": "Buy!" })).await);
+        let id = later["messageId"].as_str().unwrap();
+        eventually("the scheduled message is cancelled", async || {
+            let status = agent.status_of(id).await.ok()?;
+            (status["status"] == "failed" && status["code"] == "CONTACT_OPTED_OUT").then_some(())
+        })
+        .await;
+
+        // Another channel undoes it.
+        cluster.carriers.opt_in(ANN);
+        cluster.deliver_accepted(PersonMessage::new(Channel::Whatsapp, ANN, to, "START")).await;
+        agent.poll_until("START").await;
+        agent.send(sms(ANN, "Hello again")).await.unwrap();
+        agent.send(whatsapp(ANN, "Hello again")).await.unwrap();
+    }
+}
+
+profiles! {
+    async fn stop_holds_for_all_spellings_of_an_account(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let to = &cluster.account.phone;
+        for [first, second] in [
+            ["+5215512345678", "+525512345678"],
+            ["+5491123456789", "+541123456789"],
+            ["+551187654321", "+5511987654321"],
+        ] {
+            for text in ["hi", "STOP"] {
+                cluster.deliver_accepted(PersonMessage::new(Channel::Whatsapp, first, to, text)).await;
+            }
+            agent.poll_until("STOP").await;
+            assert_eq!(agent.send(whatsapp(second, "Buy!")).await.unwrap_err()["code"], "CONTACT_OPTED_OUT", "{second}");
+        }
+    }
+}
+
+profiles! {
+    async fn keyword_between_agents_has_no_effect(cluster: &Cluster) {
+        let colleague = cluster.account.add_colleague(&cluster.store, &cluster.gateways, "agent", "+14155550101").await;
+        let (agent, other) = (cluster.rest().await, cluster.agent_of(&colleague, crate::support::Transport::Rest).await);
+        other.send(sms(&cluster.account.phone, "STOP")).await.unwrap();
+        let events = agent.expect_events(1).await;
+        assert_eq!((&events[0]["body"], events[0].get("keyword")), (&json!("STOP"), None));
+        agent.send(sms("+14155550101", "Why?")).await.unwrap();
+    }
+}
+
+profiles! {
+    with [("DEFAULT_MAX_SPEND_PER_DAY", "1")];
+    async fn help_is_answered_once_and_not_at_the_agents_cost(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        for _ in 0..5 {
+            cluster.texts(ANN, "HELP").await;
+        }
+        for number in 0..14 {
+            cluster.texts(&format!("+371200000{number:02}"), "HELP").await;
+        }
+        let last = "+37120000013";
+        cluster.carriers.wait_for(|message| message.to == last, ARRIVAL).await.expect("a help reply");
+        agent.expect_events(19).await;
+        assert_eq!(cluster.carriers.messages_to(ANN).len(), 1);
+        agent.send(sms("+4917612345678", "The agent's own")).await.unwrap();
     }
 }
 

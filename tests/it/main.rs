@@ -51,4 +51,5 @@ mod slow_agents;
 mod tenancy;
 mod traces;
 mod transfers;
+mod twin_sends;
 mod voicemail;

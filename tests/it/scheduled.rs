@@ -5,7 +5,7 @@ use butt_dial_providers::simulator::InjectedFault;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, eventually, sms, whatsapp, with};
+use crate::support::{Cluster, RequestExt, eventually, sms, whatsapp, with};
 
 const ANN: &str = "+14155550123";
 /// A number outside the fictional range, so its WhatsApp window is closed.
@@ -61,6 +61,112 @@ profiles! {
         // Both were due at the same time.
         wait_for_status(cluster, &to_carl["messageId"], "accepted").await;
         assert_eq!(cluster.carriers.accepted_total("twilio"), 1);
+    }
+}
+
+profiles! {
+    async fn lists_and_cancels_scheduled_messages(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let mut ids = Vec::new();
+        for (seconds, text) in [(4, "First"), (60, "Second")] {
+            let later = with(sms(ANN, text), json!({ "scheduledAt": in_seconds(seconds), "idempotencyKey": text }));
+            ids.push(agent.send(later).await.unwrap()["messageId"].clone());
+        }
+        let list = async || agent.call("comms_list_scheduled_messages", json!({})).await.unwrap();
+        let listed = list().await;
+        assert_eq!((&listed["messages"][0]["messageId"], &listed["messages"][1]["messageId"]), (&ids[0], &ids[1]));
+        let cancel = async |id: &Value| agent.call("comms_cancel_scheduled_message", json!({ "messageId": id })).await;
+        assert_eq!(cancel(&ids[0]).await.unwrap()["status"], "cancelled");
+        assert_eq!(list().await["count"], 1);
+        assert_eq!(cancel(&ids[0]).await.unwrap_err()["code"], "NOT_CANCELLABLE");
+        assert_eq!(cancel(&json!("msg_unknown")).await.unwrap_err()["code"], "MESSAGE_NOT_FOUND");
+        let status = agent.status_of(ids[0].as_str().unwrap()).await.unwrap();
+        assert_eq!((&status["status"], &status["code"]), (&json!("failed"), &json!("CANCELLED")));
+        // Its time passes: the second one is made due, and leaves alone.
+        let second = MessageId::from(ids[1].as_str().unwrap());
+        cluster.store.reschedule_send(&second, Clock::System.now() + TimeDelta::seconds(5)).await.unwrap();
+        wait_for_status(cluster, &ids[1], "accepted").await;
+        assert_eq!(cluster.carriers.accepted_total("twilio"), 1);
+        assert_eq!(cancel(&ids[1]).await.unwrap_err()["code"], "NOT_CANCELLABLE");
+    }
+}
+
+profiles! {
+    with [("DEFAULT_MAX_ACTIONS_PER_DAY", "2")];
+    async fn scheduling_obeys_limits_and_money(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let later = |text: &str| with(sms(ANN, text), json!({ "scheduledAt": in_seconds(1) }));
+        let first = agent.send(later("One")).await.unwrap();
+        agent.send(later("Two")).await.unwrap();
+        let refused = agent.send(later("Three")).await.unwrap_err();
+        assert_eq!(crate::support::error_code(&refused), "RATE_LIMITED");
+        // An action that was counted when it was scheduled is not counted again.
+        wait_for_status(cluster, &first["messageId"], "accepted").await;
+        let limits = json!({ "agentId": cluster.account.agent, "limits": { "maxActionsPerDay": null, "maxSpendPerDay": 0 } });
+        let request = cluster.gateways.post("/api/v1/client-limits", &limits).bearer_auth(&cluster.account.team_token);
+        request.reply().await.expect(200);
+        eventually("the budget is in force", async || {
+            (agent.send(later("Four")).await.err()?["code"] == "SPEND_LIMIT").then_some(())
+        })
+        .await;
+    }
+}
+
+profiles! {
+    with [("SCHEDULED_PER_AGENT", "2")];
+    async fn refuses_more_scheduled_messages_than_allowed(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let later = || with(sms(ANN, "Later"), json!({ "scheduledAt": in_seconds(60) }));
+        agent.send(later()).await.unwrap();
+        agent.send(later()).await.unwrap();
+        let refused = agent.send(later()).await.unwrap_err();
+        assert_eq!(crate::support::error_code(&refused), "RATE_LIMITED");
+        assert_eq!(refused["limit"]["scheduledMessages"], 2);
+    }
+}
+
+profiles! {
+    with [("DEFAULT_MAX_ACTIONS_PER_MINUTE", "none"), ("DEFAULT_MAX_ACTIONS_PER_HOUR", "none")];
+    async fn one_key_is_one_message_with_fallbacks_too(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        cluster.open_whatsapp_window(ANN).await;
+        for round in 0..8 {
+            cluster.carriers.inject_fault("twilio", InjectedFault::RateLimit { retry_after: None }, 1);
+            let fields = json!({ "fallbackChannels": ["whatsapp"], "idempotencyKey": format!("key {round}") });
+            let message = with(sms(ANN, "Once"), fields);
+            let repeats = (0..6).map(|_| agent.send(message.clone()));
+            let receipts = futures::future::join_all(repeats).await;
+            let first = receipts[0].as_ref().unwrap();
+            for receipt in &receipts {
+                assert_eq!(receipt.as_ref().unwrap()["messageId"], first["messageId"]);
+            }
+            assert_eq!(cluster.carriers.accepted_total("twilio"), round + 1);
+        }
+    }
+}
+
+profiles! {
+    async fn key_of_maximum_length_has_fallbacks(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let fields = json!({ "fallbackChannels": ["sms"], "idempotencyKey": "k".repeat(255) });
+        let message = with(whatsapp(CARL, "Are you there?"), fields);
+        let receipt = agent.send(message.clone()).await.unwrap();
+        assert_eq!(receipt["channel"], "sms");
+        let again = agent.send(message).await.unwrap();
+        assert_eq!((&again["messageId"], &again["replayed"]), (&receipt["messageId"], &json!(true)));
+        assert_eq!(cluster.carriers.accepted_total("twilio"), 1);
+    }
+}
+
+profiles! {
+    async fn failed_chain_frees_its_key(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        cluster.open_whatsapp_window(ANN).await;
+        cluster.carriers.inject_fault("twilio", InjectedFault::RateLimit { retry_after: None }, 2);
+        let message = with(sms(ANN, "Once"), json!({ "fallbackChannels": ["whatsapp"], "idempotencyKey": "k" }));
+        assert_eq!(agent.send(message.clone()).await.unwrap_err()["code"], "PROVIDER_RATE_LIMITED");
+        let receipt = agent.send(message).await.unwrap();
+        assert_eq!((&receipt["channel"], &receipt["status"]), (&json!("sms"), &json!("accepted")), "it begins again");
     }
 }
 

@@ -163,7 +163,7 @@ impl Agents {
         let detail = json!({ "revoked": old.len() });
         self.audit(caller, org, "token.regenerate", agent.as_str(), detail)
             .await?;
-        let scheduled = self.store.list_scheduled(agent, MAX_LISTED_SENDS).await?;
+        let scheduled = self.store.list_scheduled(agent, None, MAX_LISTED_SENDS).await?;
         Ok((minted, scheduled))
     }
 

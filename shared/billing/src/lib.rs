@@ -27,6 +27,16 @@ pub struct EffectiveLimits {
     pub org: Limits,
 }
 
+impl EffectiveLimits {
+    /// No limits, for what is not an action of the agent.
+    pub fn unlimited() -> Self {
+        Self {
+            agent: Limits::default(),
+            org: Limits::default(),
+        }
+    }
+}
+
 /// Checks limits and budgets, and reports usage. Cheap to clone.
 #[derive(Clone)]
 pub struct Billing {

@@ -12,6 +12,9 @@ use serde_json::json;
 
 use crate::{Billing, EffectiveLimits};
 
+/// Automatic replies (to HELP) of one agent per day. They cost the operator, whatever the agent's own limits are.
+const AUTOMATIC_REPLIES: u32 = 100;
+
 /// A quota with the names that its refusal uses.
 struct NamedQuota {
     /// `agent` or `organization`.
@@ -28,7 +31,10 @@ impl Billing {
     /// Takes one action from every rate limit of the agent and its organization, or nothing from any. Fails with
     /// `RateLimited`, or with `ServiceUnavailable` if the limits cannot be checked.
     pub async fn take_actions(&self, profile: &Profile, limits: &EffectiveLimits) -> Result<TakenQuotas, Failure> {
-        let named = quotas(profile, limits);
+        self.take(quotas(profile, limits)).await
+    }
+
+    async fn take(&self, named: Vec<NamedQuota>) -> Result<TakenQuotas, Failure> {
         let quotas: Vec<Quota> = named.iter().map(|named| named.quota.clone()).collect();
         if quotas.is_empty() {
             return Ok(TakenQuotas::default());
@@ -53,6 +59,21 @@ impl Billing {
                 )
             }
         }
+    }
+
+    /// Takes one of the automatic replies that people may cause per agent and day. Fails with `RateLimited`.
+    pub async fn take_automatic_reply(&self, profile: &Profile) -> Result<TakenQuotas, Failure> {
+        let agent = &profile.agent;
+        self.take(vec![NamedQuota {
+            scope: "agent",
+            window: Window::Day,
+            quota: Quota {
+                key: keys::automatic_replies(&agent.org_id, &agent.id),
+                limit: AUTOMATIC_REPLIES,
+                period: Duration::from_secs(Window::Day.seconds()),
+            },
+        }])
+        .await
     }
 
     /// Gives back what a send took that was not accepted.

@@ -1,7 +1,7 @@
 //! Compliance: decides whether a message or call to a contact is allowed.
 //!
 //! [`decide`] is pure: it gives every rule the same [`Facts`] and returns the most severe verdict. A rule is one file in
-//! `rules/` and one line in `RULES`. [`Compliance::check`] applies the decision for an agent: it counts the verdict and turns
+//! `rules/` and one line in `CONTACT_RULES`; the content is checked apart, because only its cost grows with the text. [`Compliance::check`] applies the decision for an agent: it counts the verdict and turns
 //! a block into the refusal that the agent receives.
 
 mod rules;
@@ -60,21 +60,38 @@ type Rule = fn(&Facts<'_>) -> Verdict;
 const CONSENT_REVOKED: &str = "consent-revoked";
 const CONTENT: &str = "content";
 
-/// Ids are stored with messages, so an id never changes its meaning.
-const RULES: &[(&str, Rule)] = &[
+/// The rules about the contact. Ids are stored with messages, so an id never changes its meaning.
+const CONTACT_RULES: &[(&str, Rule)] = &[
     ("do-not-contact", rules::do_not_contact::decide),
     (CONSENT_REVOKED, rules::consent::decide),
     ("whatsapp-window", rules::whatsapp_window::decide),
-    (CONTENT, rules::content::decide),
 ];
 
 /// Applies every rule. The first block ends the evaluation; an advice stands unless a block follows.
 pub fn decide(facts: &Facts<'_>) -> Decision {
+    match decide_contact(facts) {
+        block @ Decision {
+            verdict: Verdict::Block { .. },
+            ..
+        } => block,
+        decision => decide_content(facts.content, decision),
+    }
+}
+
+/// Applies the rule about the content to a message with this decision on its contact.
+fn decide_content(content: &Content, contact: Decision) -> Decision {
+    match rules::content::decide(content) {
+        Verdict::Allow => contact,
+        verdict => Decision { rule: CONTENT, verdict },
+    }
+}
+
+fn decide_contact(facts: &Facts<'_>) -> Decision {
     let mut decision = Decision {
         rule: "none",
         verdict: Verdict::Allow,
     };
-    for (rule, decide) in RULES {
+    for (rule, decide) in CONTACT_RULES {
         match decide(facts) {
             Verdict::Allow => {}
             block @ Verdict::Block { .. } => return Decision { rule, verdict: block },
@@ -122,18 +139,37 @@ impl Compliance {
 
     /// Decides for an agent. A block is returned as the agent's refusal, with the rule in its details.
     pub fn check(&self, agent: &AgentId, facts: &Facts<'_>) -> Result<Decision, Failure> {
-        let decision = match rules::destination::decide(facts, &self.allowed_destinations) {
-            Verdict::Allow => decide(facts),
-            verdict => Decision {
-                rule: "destination",
-                verdict,
-            },
-        };
+        let decision = self.decide_destination(facts).unwrap_or_else(|| decide(facts));
         self.count(&decision);
         match refusal(agent, facts.channel, &decision) {
             Some(failure) => Err(failure),
             None => Ok(decision),
         }
+    }
+
+    /// Decides on the contact of a message, before its content is checked. Counts blocks only.
+    pub fn check_contact(&self, agent: &AgentId, facts: &Facts<'_>) -> Result<Decision, Failure> {
+        let decision = self.decide_destination(facts).unwrap_or_else(|| decide_contact(facts));
+        match refusal(agent, facts.channel, &decision) {
+            Some(failure) => {
+                self.count(&decision);
+                Err(failure)
+            }
+            None => Ok(decision),
+        }
+    }
+
+    /// Decides on the content of a message, after `check_contact` has allowed its contact.
+    pub fn check_content(
+        &self,
+        agent: &AgentId,
+        channel: Channel,
+        content: &Content,
+        contact: &Decision,
+    ) -> Result<(), Failure> {
+        let decision = decide_content(content, contact.clone());
+        self.count(&decision);
+        refusal(agent, channel, &decision).map_or(Ok(()), Err)
     }
 
     /// Returns the refusal of a contact that opted out after the rules were applied.
@@ -144,6 +180,17 @@ impl Compliance {
         };
         self.count(&decision);
         refusal(agent, channel, &decision).unwrap_or_else(Failure::internal)
+    }
+
+    /// Returns the block of a number that the operator does not allow.
+    fn decide_destination(&self, facts: &Facts<'_>) -> Option<Decision> {
+        match rules::destination::decide(facts, &self.allowed_destinations) {
+            Verdict::Allow => None,
+            verdict => Some(Decision {
+                rule: "destination",
+                verdict,
+            }),
+        }
     }
 
     fn count(&self, decision: &Decision) {

@@ -149,8 +149,8 @@ fn parse_phone(text: &str, keeps_account_spelling: bool) -> Result<Address, Addr
     Ok(Address::Phone(format!("+{digits}")))
 }
 
-/// Removes the zero of a national number that was written after the country code: `+49 (0)176` is `+49 176`. Countries whose
-/// numbers begin with a zero (Italy) have no such prefix.
+/// Removes the zero of a national number that was written after the country code: `+49 (0)176` is `+49 176`. Countries with
+/// numbers that begin with a zero (Italy) have no such prefix.
 fn without_trunk_zero(digits: String) -> String {
     for length in 1..=3 {
         let (Some(code), Some(national)) = (digits.get(..length), digits.get(length..)) else {
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn keys_of_different_people_differ() {
         for [first, second] in [
-            // A landline, and a mobile number whose older form would look like one.
+            // A landline, and a mobile number with an older form that would look like one.
             ["+551132345678", "+5511932345678"],
             ["+14155550123", "+14155550124"],
             ["ann@example.com", "ann@example.org"],

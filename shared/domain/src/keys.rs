@@ -47,6 +47,11 @@ pub fn agent_limit(org: &OrgId, agent: &AgentId, window: &str) -> String {
     format!("limit:{{{org}}}:{agent}:{window}")
 }
 
+/// The limit of automatic replies of an agent.
+pub fn automatic_replies(org: &OrgId, agent: &AgentId) -> String {
+    format!("limit:{{{org}}}:{agent}:automatic")
+}
+
 /// A rate limit of an organization.
 pub fn org_limit(org: &OrgId, window: &str) -> String {
     format!("limit:{{{org}}}:{window}")
@@ -55,6 +60,11 @@ pub fn org_limit(org: &OrgId, window: &str) -> String {
 /// Marks a message of a carrier's list as matched, so that the reconciler does not match it twice.
 pub fn reconciled(carrier: &str, carrier_id: &str) -> String {
     format!("comms:reconciled:{carrier}:{carrier_id}")
+}
+
+/// The claim of an idempotency key while its request tries one channel after the other.
+pub fn fallback_chain(agent: &AgentId, idempotency_key: &str) -> String {
+    format!("comms:chain:{agent}:{idempotency_key}")
 }
 
 /// The lease of the reader of a durable stream.

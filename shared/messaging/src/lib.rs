@@ -31,6 +31,6 @@ pub use event_content::{EventContent, StoredAttachment};
 pub use inbound::Inbound;
 pub use media::Media;
 pub use metrics::Metrics;
-pub use outbound::{Outbound, SendReceipt, SendRequest};
+pub use outbound::{Allowance, Outbound, SendReceipt, SendRequest};
 pub use public_urls::PublicUrls;
 pub use retention::Retention;

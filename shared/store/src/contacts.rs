@@ -1,18 +1,13 @@
 //! Contacts: suppressions, consent and the WhatsApp window.
 
-use std::collections::BTreeSet;
-
 use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId, address::contact_key, clock::Timestamp};
 
 use crate::{
     Store, StoreError,
+    consents::{self, Consent},
     contact_state::{ContactQuery, ContactState},
     engine::{on_writer, with_timeout},
-    inbound::{self, Consent},
 };
-
-/// The reason of a suppression after a carrier reported that the address cannot be reached.
-pub const UNREACHABLE: &str = "unreachable";
 
 /// A suppression (do-not-contact entry). `channel: None` stands for all channels.
 #[derive(Clone, Debug)]
@@ -83,7 +78,7 @@ impl Store {
         };
         with_timeout(async {
             let mut tx = self.begin().await?;
-            inbound::set_consents(&mut tx, &[consent], source, now).await?;
+            consents::set_consents(&mut tx, &[consent], source, now).await?;
             tx.commit().await?;
             Ok(())
         })
@@ -107,10 +102,4 @@ impl Store {
         })?;
         Ok(())
     }
-}
-
-/// Returns the addresses that rows about a person are written for: the person's key, and the address as it was spelled, by
-/// which processes of the former release find the row.
-pub(crate) fn spellings(address: &str) -> BTreeSet<String> {
-    BTreeSet::from([contact_key(address), address.to_owned()])
 }

@@ -91,7 +91,7 @@ impl std::fmt::Debug for AgentEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Appended {
     New,
-    /// The id exists already. Nothing has changed.
+    /// The id exists already. No row has changed.
     Known,
     /// Another transaction has appended it meanwhile. This one must not commit: it took a number of the log for nothing.
     Raced,

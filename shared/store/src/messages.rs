@@ -6,6 +6,8 @@ use butt_dial_domain::{
     message::{Status, ThreadRef},
 };
 
+use sqlx::types::Json;
+
 use crate::{
     Store, StoreError,
     engine::{Sql, on_reader, on_writer},
@@ -229,6 +231,31 @@ impl Store {
         row.map(Message::try_from).transpose()
     }
 
+    /// Gives back the idempotency keys of failed messages, so that they can be used again. `failures`: only these codes.
+    pub async fn free_keys(&self, agent: &AgentId, keys: &[String], failures: &[&str]) -> Result<u64, StoreError> {
+        const SQL: Sql = Sql {
+            // Each is found by its own lookup: with a list of keys, the planner may read all messages of the agent.
+            postgres: "UPDATE messages SET idempotency_key = idempotency_key || ' ' || id
+                WHERE id = ANY (ARRAY(SELECT found.id FROM jsonb_array_elements_text($2) AS keys (value)
+                    CROSS JOIN LATERAL (SELECT id FROM messages WHERE agent_id = $1 AND idempotency_key = value
+                        LIMIT 1) AS found))
+                    AND status = 'failed' AND failure = ANY (ARRAY(SELECT jsonb_array_elements_text($3)))",
+            sqlite: "UPDATE messages SET idempotency_key = idempotency_key || ' ' || id
+                WHERE agent_id = $1 AND idempotency_key IN (SELECT value FROM json_each($2))
+                    AND status = 'failed' AND failure IN (SELECT value FROM json_each($3))",
+        };
+        let sql = self.sql(SQL);
+        Ok(on_writer!(self, |db| {
+            sqlx::query(sql)
+                .bind(agent.as_str())
+                .bind(Json(keys))
+                .bind(Json(failures))
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?)
+    }
+
     /// Lists the attempts of a message in order.
     pub async fn list_attempts(&self, message: &MessageId) -> Result<Vec<Attempt>, StoreError> {
         const SQL: &str = "SELECT number, replica, started_at, finished_at, outcome, detail FROM attempts
@@ -248,7 +275,8 @@ impl Store {
             .await)?)
     }
 
-    /// Returns whether another message with the same body between the same addresses is being sent.
+    /// Returns whether another message with the same body between the same addresses is being sent. Its outcome is not known
+    /// yet, so what the carrier lists may be that message.
     pub async fn has_duplicate_in_flight(&self, message: &Message) -> Result<bool, StoreError> {
         const SQL: &str = "SELECT EXISTS (SELECT 1 FROM messages WHERE check_at IS NOT NULL AND status = 'sending'
             AND sender = $1 AND recipient = $2 AND body_hash = $3 AND id <> $4)";
@@ -274,8 +302,15 @@ impl Store {
     ) -> Result<Vec<Unsettled>, StoreError> {
         const SQL: Sql = Sql {
             // No `IN (SELECT ..)`: the planner may run the subquery again for every row and exceed the limit.
-            postgres: "WITH due AS MATERIALIZED (
-                    SELECT id FROM messages WHERE check_at <= $1 ORDER BY check_at LIMIT $2 FOR UPDATE SKIP LOCKED
+            // Agents take turns, so that the sends of one do not delay those of others.
+            postgres: "WITH turns AS MATERIALIZED (
+                    SELECT id FROM (SELECT id, check_at, ROW_NUMBER() OVER (PARTITION BY agent_id ORDER BY check_at) AS turn
+                        FROM (SELECT id, agent_id, check_at FROM messages WHERE check_at <= $1
+                            ORDER BY check_at LIMIT 5000) AS longest
+                    ) AS numbered ORDER BY turn, check_at LIMIT $2
+                ), due AS MATERIALIZED (
+                    SELECT id FROM messages WHERE id = ANY (ARRAY(SELECT id FROM turns)) AND check_at <= $1
+                    FOR UPDATE SKIP LOCKED
                 ) UPDATE messages AS m SET check_at = $3, status = 'unknown', updated_at = $1
                 FROM due WHERE m.id = due.id
                 RETURNING m.id, m.org_id, m.agent_id, m.channel, m.sender, m.recipient, m.request_hash, m.body_hash, m.status,
@@ -283,7 +318,11 @@ impl Store {
                     m.segments, m.estimate, m.cost, m.thread_id, m.entity_id, m.reply_msg_id, m.attempts, m.checks,
                     m.check_at, m.stage, m.stage_error, m.created_at, m.updated_at, m.content",
             sqlite: "UPDATE messages SET check_at = $3, status = 'unknown', updated_at = $1
-                WHERE id IN (SELECT id FROM messages WHERE check_at <= $1 ORDER BY check_at LIMIT $2)
+                WHERE id IN (
+                    SELECT id FROM (SELECT id, check_at, ROW_NUMBER() OVER (PARTITION BY agent_id ORDER BY check_at) AS turn
+                        FROM (SELECT id, agent_id, check_at FROM messages WHERE check_at <= $1
+                            ORDER BY check_at LIMIT 5000))
+                    ORDER BY turn, check_at LIMIT $2)
                 RETURNING id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, status, verdict, rule,
                     carrier, carrier_id, carrier_status, failure, failure_detail, segments, estimate, cost, thread_id,
                     entity_id, reply_msg_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at, content",

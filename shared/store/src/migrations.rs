@@ -41,6 +41,7 @@ const STEPS: &[Step] = &[
     portable!(15, "0015_callback_keys"),
     portable!(16, "0016_dead_letters"),
     portable!(17, "0017_contact_keys"),
+    portable!(18, "0018_one_carrier_id"),
 ];
 
 pub fn for_postgres() -> Migrator {

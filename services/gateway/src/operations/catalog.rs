@@ -3,11 +3,11 @@
 use std::sync::LazyLock;
 
 use super::{
-    ack_events, calls, create_team_token, dead_letters, definition::Definition, get_agent, get_channel_status, get_me,
-    get_message_status, get_usage_dashboard, get_waiting_messages, list_agent_tokens, list_agents, list_events,
-    list_team_tokens, manage_inbound_filter, ping, regenerate_agent_token, register_agent, replay_callback,
-    revoke_team_token, rotate_callback_secret, rotate_team_token, send_message, set_agent_limits, set_agent_status,
-    set_callback_url, set_channel_block, subscribe_inbound, wait_events,
+    ack_events, calls, cancel_scheduled, create_team_token, dead_letters, definition::Definition, get_agent,
+    get_channel_status, get_me, get_message_status, get_usage_dashboard, get_waiting_messages, list_agent_tokens,
+    list_agents, list_events, list_scheduled, list_team_tokens, manage_inbound_filter, ping, regenerate_agent_token,
+    register_agent, replay_callback, revoke_team_token, rotate_callback_secret, rotate_team_token, send_message,
+    set_agent_limits, set_agent_status, set_callback_url, set_channel_block, subscribe_inbound, wait_events,
 };
 
 /// Tools in the order in which an agent needs them, then operations that only REST offers.
@@ -17,6 +17,8 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<get_me::GetMe>(),
         Definition::of::<send_message::SendMessage>(),
         Definition::of::<get_message_status::GetMessageStatus>(),
+        Definition::of::<list_scheduled::ListScheduled>(),
+        Definition::of::<cancel_scheduled::CancelScheduled>(),
         Definition::of::<get_channel_status::GetChannelStatus>(),
         Definition::of::<calls::make_call::MakeCall>(),
         Definition::of::<calls::attend_call::AttendCall>(),

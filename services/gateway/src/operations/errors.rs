@@ -90,6 +90,7 @@ fn example_message(code: Code) -> &'static str {
         Code::CallNotFound => "there is no call with this id",
         Code::CallOver => "the call has ended",
         Code::TurnSuperseded => "the caller has spoken again",
+        Code::NotCancellable => "the message has left already",
         Code::NotFound => "there is no filter with this id",
         Code::MethodNotAllowed => "this route does not support the request's method",
         Code::AlreadyExists => "an agent with this id already exists",

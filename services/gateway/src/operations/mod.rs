@@ -4,6 +4,7 @@
 mod ack_events;
 mod arguments;
 pub mod calls;
+mod cancel_scheduled;
 mod catalog;
 mod create_team_token;
 mod dead_letters;
@@ -18,6 +19,7 @@ mod get_waiting_messages;
 mod list_agent_tokens;
 mod list_agents;
 mod list_events;
+mod list_scheduled;
 mod list_team_tokens;
 mod manage_inbound_filter;
 mod pages;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use butt_dial_domain::{Channel, Code, Failure, Scope, message::ThreadRef};
-use butt_dial_messaging::{SendReceipt, SendRequest};
+use butt_dial_messaging::{Allowance, SendReceipt, SendRequest};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -161,6 +161,8 @@ impl Operation for SendMessage {
             scheduled_at: args.scheduled_at,
             retry_later: args.retry,
             fallbacks,
+            keeps_key: false,
+            allowance: Allowance::Agent,
             call: None,
         };
         let mut output = Output::from(context.product.outbound.send(request).await?);

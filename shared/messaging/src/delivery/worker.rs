@@ -73,8 +73,19 @@ impl Delivery {
         });
     }
 
-    /// Claims the deliveries that are due and have no worker. Returns how many agents were claimed.
+    /// Claims the deliveries that are due and have no worker, until none is left. Returns how many agents were claimed.
     pub async fn deliver_due(self: &Arc<Self>) -> Result<usize, Failure> {
+        let mut claimed = 0;
+        loop {
+            let count = self.deliver_batch().await?;
+            claimed += count;
+            if count < SWEEP_SIZE as usize {
+                return Ok(claimed);
+            }
+        }
+    }
+
+    async fn deliver_batch(self: &Arc<Self>) -> Result<usize, Failure> {
         let now = self.clock.now();
         let claims = self
             .store

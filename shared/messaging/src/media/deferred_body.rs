@@ -26,9 +26,16 @@ pub(super) const MAX_RETRY_DELAY: TimeDelta = TimeDelta::minutes(10);
 const BODY_TIMEOUT: TimeDelta = TimeDelta::hours(24);
 
 impl Media {
-    /// Fetches the deferred bodies that are due. Returns how many were claimed.
+    /// Fetches the deferred bodies that are due, until none is. Returns how many were claimed.
     pub async fn fetch_deferred_bodies(self: &Arc<Self>) -> Result<usize, Failure> {
-        fetch_as_of(self, self.clock.now()).await
+        let mut fetched = 0;
+        loop {
+            let count = fetch_as_of(self, self.clock.now()).await?;
+            fetched += count;
+            if count < BATCH as usize {
+                return Ok(fetched);
+            }
+        }
     }
 }
 

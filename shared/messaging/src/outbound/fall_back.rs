@@ -5,7 +5,8 @@
 use butt_dial_domain::{Address, AgentId, Channel, Code, Failure, message::Status};
 use butt_dial_store::Message;
 
-use super::{Outbound, SendRequest, deferred::DeferredSend};
+use super::{Outbound, SendRequest, deferred::DeferredSend, request::MAX_KEY};
+use crate::inbound::envelope::digest;
 
 /// Returns whether another channel may succeed after this failure.
 pub fn may_help(failure: &Failure) -> bool {
@@ -92,6 +93,33 @@ pub async fn find_sent(outbound: &Outbound, agent: &AgentId, key: &str) -> Resul
     Ok(found)
 }
 
+/// Derives the key on the next channel. It is a valid key too, so a long one is shortened to its hash.
 fn key_on(key: &str, channel: Channel) -> String {
-    format!("{key}:{channel}")
+    let derived = format!("{key}:{channel}");
+    if derived.len() <= MAX_KEY {
+        return derived;
+    }
+    format!("fallback-{}:{channel}", digest(&[key]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn derived_keys_are_valid_and_differ() {
+        assert_eq!(key_on("order-7", Channel::Sms), "order-7:sms");
+        let keys = ["ä".repeat(127), "a".repeat(255), "b".repeat(255)];
+        let derived: std::collections::HashSet<_> = keys
+            .iter()
+            .flat_map(|key| {
+                [
+                    key_on(key, Channel::Sms),
+                    key_on(&key_on(key, Channel::Sms), Channel::Email),
+                ]
+            })
+            .collect();
+        assert_eq!(derived.len(), 6);
+        assert!(derived.iter().all(|key| key.len() <= MAX_KEY));
+    }
 }

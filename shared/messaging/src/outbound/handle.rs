@@ -17,12 +17,16 @@ use super::internal_carrier;
 use crate::{CallHook, Carrier, Carriers, Metrics, PublicUrls};
 
 /// Settings of the pipeline.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct OutboundSettings {
     /// The carriers are simulators: numbers reserved for fiction count as contacts that have written first.
     pub simulated_world: bool,
     /// Delays between a send with an unknown outcome and each check by the reconciler.
     pub reconcile_after: Vec<Duration>,
+    /// How many messages an agent may have scheduled.
+    pub scheduled_per_agent: u32,
+    /// How many bytes these messages may have, encrypted.
+    pub scheduled_bytes_per_agent: u64,
 }
 
 /// Sends messages and calls, each exactly once. One per process, shared.

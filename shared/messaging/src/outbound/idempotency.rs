@@ -8,8 +8,8 @@ use butt_dial_store::ContactState;
 use super::{Outbound, SendReceipt, receipt::describe, validate::ValidMessage};
 
 /// How long a repeat waits for a first request that is still in progress.
-const REPLAY_TIMEOUT: Duration = Duration::from_secs(2);
-const POLL_INTERVAL: Duration = Duration::from_millis(40);
+pub(super) const REPLAY_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(40);
 
 /// A message with a new idempotency key, and the state of its contact.
 pub(super) struct NewMessage {

@@ -1,9 +1,12 @@
 //! Looking up an agent's messages, sent and scheduled.
 
-use butt_dial_domain::{AgentId, Failure};
-use butt_dial_store::{Message, ScheduledSend, ScheduledState};
+use butt_dial_domain::{AgentId, Code, Failure, MessageId};
+use butt_dial_store::{Cancellation, Message, ScheduledSend, ScheduledState};
 
 use super::{Outbound, fall_back};
+
+/// The failure of a message that its agent cancelled.
+pub(super) const CANCELLED: &str = "CANCELLED";
 
 impl Outbound {
     /// Finds a message of the agent, by its id or by the carrier's id.
@@ -29,6 +32,38 @@ impl Outbound {
             return Ok(None);
         }
         Ok(self.store.find_scheduled(agent, id).await?)
+    }
+
+    /// Lists the agent's scheduled messages, the next ones first, after the given one.
+    pub async fn list_scheduled(
+        &self,
+        agent: &AgentId,
+        after: Option<&MessageId>,
+        limit: u32,
+    ) -> Result<Vec<ScheduledSend>, Failure> {
+        Ok(self.store.list_scheduled(agent, after, limit).await?)
+    }
+
+    /// Cancels a scheduled message. Fails with `MessageNotFound`, or with `NotCancellable` if it is too late.
+    pub async fn cancel_scheduled(&self, agent: &AgentId, id: &str) -> Result<(), Failure> {
+        let unknown = || Failure::new(Code::MessageNotFound, "there is no scheduled message with this id");
+        if has_control_character(id) {
+            return Err(unknown());
+        }
+        let id = MessageId::from(id);
+        let now = self.clock.now();
+        match self.store.cancel_scheduled(agent, &id, CANCELLED, now).await? {
+            Cancellation::Cancelled => {
+                tracing::info!(message_id = %id, "scheduled message cancelled");
+                Ok(())
+            }
+            Cancellation::Unknown => Err(unknown()),
+            Cancellation::TooLate => Err(Failure::new(
+                Code::NotCancellable,
+                "this message can't be cancelled: it has left, has failed, or is being sent",
+            )
+            .hint("comms_get_message_status shows what has become of it")),
+        }
     }
 
     /// Returns whether the agent has a message with this idempotency key.

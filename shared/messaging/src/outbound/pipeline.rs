@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use tracing::Instrument;
 
 use super::{
-    Outbound, SendReceipt, SendRequest, authorize, comply, dispatch, fall_back,
+    Outbound, SendReceipt, SendRequest, authorize, comply, dispatch, fallback_chain,
     idempotency::{self, Deduplicated},
     record,
     reserve::{self, Reservation},
@@ -21,32 +21,17 @@ impl Outbound {
         if request.fallbacks.is_empty() {
             return self.send_with_retry(request).await;
         }
-        let requested_channel = request.channel;
-        let mut request = match fall_back::find_prior(self, &request).await? {
-            Some(prior) => prior,
-            None => request,
-        };
-        loop {
-            let next = fall_back::next_channel(&request);
-            let channel = request.channel;
-            match (self.send_with_retry(request).await, next) {
-                (Err(failure), Some(next)) if fall_back::may_help(&failure) => {
-                    tracing::info!(%failure, from = %channel, to = %next.channel, "channel fallback");
-                    request = next;
-                }
-                (Ok(receipt), _) if channel != requested_channel => {
-                    return Ok(SendReceipt {
-                        instead_of: Some(requested_channel),
-                        ..receipt
-                    });
-                }
-                (result, _) => return result,
-            }
-        }
+        // A task of the process: the chain of channels continues when its caller goes away.
+        let outbound = self.clone();
+        let task = async move { fallback_chain::send(&outbound, request).await };
+        self.tasks.spawn(task.in_current_span()).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "send task failed");
+            Err(Failure::internal())
+        })
     }
 
     /// Sends on one channel. With `retry_later`, a retryable failure schedules the send instead of returning it.
-    async fn send_with_retry(self: &Arc<Self>, mut request: SendRequest) -> Result<SendReceipt, Failure> {
+    pub(super) async fn send_with_retry(self: &Arc<Self>, mut request: SendRequest) -> Result<SendReceipt, Failure> {
         if !request.retry_later || request.scheduled_at.is_some() {
             return self.spawn_send(request).await;
         }

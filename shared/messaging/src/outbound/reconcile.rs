@@ -14,17 +14,19 @@ use futures::StreamExt;
 
 use super::{
     Outbound, dispatch::send_once, internal_carrier, record::accepted_result, refusals::error_code,
-    reserve::StoredContent, status_event::append_status_event,
+    reserve::StoredContent, status_event::settle_and_tell,
 };
 use crate::Carrier;
 
-/// Sends of one sweep.
+/// Sends that are claimed at a time. Agents take turns.
 const BATCH: u32 = 32;
 const CONCURRENCY: usize = 8;
 /// Longer than the checks of a batch take: four in a row of at most a minute each. After that another replica takes over.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
 /// Clocks differ, and carriers round to seconds.
 const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
+/// How long after the deadline of its request a carrier may still create the message: the request was on its way.
+const LATE_ARRIVAL: TimeDelta = TimeDelta::seconds(60);
 /// How long a send stays unknown while the carrier does not answer.
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::hours(24);
 /// How long a listed message stays claimed, so that two unknown sends cannot claim the same one.
@@ -40,8 +42,19 @@ enum Finding {
 }
 
 impl Outbound {
-    /// Checks the sends that are due. Returns how many were checked.
+    /// Checks the sends that are due, until none is. Returns how many were checked.
     pub async fn reconcile(&self) -> Result<usize, Failure> {
+        let mut checked = 0;
+        loop {
+            let count = self.reconcile_batch().await?;
+            checked += count;
+            if count < BATCH as usize || self.tasks.is_closed() {
+                return Ok(checked);
+            }
+        }
+    }
+
+    async fn reconcile_batch(&self) -> Result<usize, Failure> {
         let now = self.clock.now();
         let due = self.store.claim_unsettled(BATCH, now, now + LEASE).await?;
         let count = due.len();
@@ -113,8 +126,18 @@ async fn search_list(outbound: &Outbound, carrier: &Carrier, message: &Message) 
     let Ok(listed) = carrier.messaging.list(message.channel, &from, &to, since).await else {
         return Ok(Finding::NoAnswer);
     };
+    // Or it was sent while the carrier was asked. It is stored before its request, so it is found here, or its carrier id is
+    // found below.
+    if outbound.store.has_duplicate_in_flight(message).await? {
+        return Ok(Finding::NoAnswer);
+    }
+    let deadline = TimeDelta::from_std(carrier.messaging.deadline()).unwrap_or(LATE_ARRIVAL);
+    let until = message.created_at + deadline + LATE_ARRIVAL;
     let hash = |text: &str| outbound.vault.body_hash(&message.org, text);
-    let mut matching: Vec<&ListedMessage> = listed.iter().filter(|listed| listed.created_at >= since).collect();
+    let mut matching: Vec<&ListedMessage> = listed
+        .iter()
+        .filter(|listed| (since..=until).contains(&listed.created_at))
+        .collect();
     if message.body_hash == hash("") {
         // A template or a picture: the listed text differs from the requested one, so only the addresses can match, and only
         // if there is one candidate.
@@ -254,17 +277,21 @@ async fn settle(
     result: SendResult,
     outcome: AttemptOutcome,
 ) -> Result<(), StoreError> {
-    append_status_event(outbound, &message.agent, &message.id, message.channel, &result).await?;
     let status = result.status().as_str();
-    let at = outbound.clock.now();
     let settled = SettledSend {
         id: message.id.clone(),
         result,
         outcome,
         detail: None,
-        at,
+        at: outbound.clock.now(),
     };
-    if outbound.store.settle_send(settled).await? {
+    let told = settle_and_tell(outbound, &message.agent, message.channel, settled).await;
+    // Another message has this carrier id: what the carrier listed was not this one.
+    if matches!(told, Err(StoreError::Conflict)) {
+        tracing::warn!(message_id = %message.id, "listed message belongs to another send");
+        return Box::pin(handle_not_found(outbound, message)).await;
+    }
+    if told? {
         outbound.metrics.record_reconciled(&message.carrier, status);
         tracing::info!(message_id = %message.id, status, "unknown send settled");
     }

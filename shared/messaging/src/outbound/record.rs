@@ -4,20 +4,19 @@
 use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
-    Failure, Micros,
+    AgentId, Channel, Failure, Micros,
     message::Status,
     ports::carrier::{CarrierAcceptance, Outcome, Refusal, RefusalClass},
 };
-use butt_dial_store::{SendResult, SettledSend};
+use butt_dial_store::{SendResult, SettledSend, StoreError};
 use chrono::TimeDelta;
-use futures::FutureExt;
 
 use super::{
     Outbound, SendReceipt,
     dispatch::{Dispatched, attempt_outcome},
-    refusals::{error_code, explain},
+    refusals::{FREED_BY, error_code, explain},
     reserve::ReservedMessage,
-    status_event::append_status_event,
+    status_event::{settle_and_tell, tell},
 };
 use crate::AcceptedCall;
 
@@ -38,17 +37,15 @@ pub(super) async fn record(outbound: &Arc<Outbound>, dispatched: Dispatched) -> 
     {
         revoke_consent(outbound, &message).await;
     }
-    let result = settled.result.clone();
-    let mut writing = write(outbound.clone(), settled).boxed();
-    let is_written = match tokio::time::timeout(RECORD_TIMEOUT, &mut writing).await {
+    let writing = write(outbound.clone(), settled.clone());
+    let is_written = match tokio::time::timeout(RECORD_TIMEOUT, writing).await {
         Ok(is_written) => is_written,
         Err(_) => {
-            // The caller is answered; the write continues in the background.
-            let notification = notify(outbound.clone(), &message, result);
-            outbound.tasks.spawn(async move {
-                notification.await;
-                writing.await
-            });
+            // The caller is answered; the write continues in the background, with the event of the outcome.
+            let (agent, channel) = (message.agent.clone(), message.dispatch.channel);
+            outbound
+                .tasks
+                .spawn(write_and_tell(outbound.clone(), agent, channel, settled));
             false
         }
     };
@@ -73,8 +70,9 @@ fn settled_send(outbound: &Outbound, message: &ReservedMessage, outcome: &Outcom
     let (result, detail) = match outcome {
         Outcome::Accepted(acceptance) => (accepted_result(acceptance, message.estimate), None),
         Outcome::Refused(refusal) => {
-            let frees_key = frees_key(refusal.class);
-            let failure = error_code(refusal.class).as_str();
+            let code = error_code(refusal.class);
+            let frees_key = FREED_BY.contains(&code) && !message.keeps_key;
+            let failure = code.as_str();
             let detail = refusal
                 .carrier_code
                 .clone()
@@ -107,19 +105,12 @@ pub(super) fn accepted_result(acceptance: &CarrierAcceptance, estimate: Micros) 
     }
 }
 
-/// Returns whether the idempotency key may be used again: nothing was sent and the cause may be temporary.
-fn frees_key(class: RefusalClass) -> bool {
-    matches!(
-        class,
-        RefusalClass::Throttled | RefusalClass::Unreachable | RefusalClass::Configuration
-    )
-}
-
 /// Persists the outcome. Returns true once it is settled, by this or another process.
-async fn write(outbound: Arc<Outbound>, settled: SettledSend) -> bool {
+async fn write(outbound: Arc<Outbound>, mut settled: SettledSend) -> bool {
     for _ in 0..MAX_ATTEMPTS {
         match outbound.store.settle_send(settled.clone()).await {
             Ok(_) => return true,
+            Err(error) if drop_used_id(&mut settled, &error) => continue,
             Err(error) => tracing::warn!(%error, message_id = %settled.id, "outcome write failed"),
         }
         // During shutdown the reconciler of another replica takes over.
@@ -132,28 +123,38 @@ async fn write(outbound: Arc<Outbound>, settled: SettledSend) -> bool {
     false
 }
 
-/// Appends the outcome as an event: the caller was answered `pending`.
-fn notify(
-    outbound: Arc<Outbound>,
-    message: &ReservedMessage,
-    result: SendResult,
-) -> impl Future<Output = ()> + Send + use<> {
-    let (agent, id, channel) = (
-        message.agent.clone(),
-        message.dispatch.message.clone(),
-        message.dispatch.channel,
-    );
-    async move {
-        for _ in 0..MAX_ATTEMPTS {
-            match append_status_event(&outbound, &agent, &id, channel, &result).await {
-                Ok(()) => return,
-                Err(error) => tracing::warn!(%error, message_id = %id, "status event write failed"),
-            }
-            if outbound.tasks.is_closed() {
-                return;
-            }
-            tokio::time::sleep(RETRY_INTERVAL).await;
+/// Persists the outcome of a message that was answered `pending`, with the event of it.
+async fn write_and_tell(outbound: Arc<Outbound>, agent: AgentId, channel: Channel, mut settled: SettledSend) {
+    for _ in 0..MAX_ATTEMPTS {
+        let (id, result) = (settled.id.clone(), settled.result.clone());
+        let told = match settle_and_tell(&outbound, &agent, channel, settled.clone()).await {
+            // The write that the caller waited for may have been committed after all.
+            Ok(false) => tell(&outbound, &agent, (&id, &id), channel, &result).await,
+            Ok(true) => Ok(()),
+            Err(error) => Err(error),
+        };
+        match told {
+            Ok(()) => return,
+            Err(error) if drop_used_id(&mut settled, &error) => continue,
+            Err(error) => tracing::warn!(%error, message_id = %settled.id, "outcome write failed"),
         }
+        if outbound.tasks.is_closed() {
+            return;
+        }
+        tokio::time::sleep(RETRY_INTERVAL).await;
+    }
+    tracing::error!(message_id = %settled.id, "outcome not written; the reconciler takes over");
+}
+
+/// Removes a carrier id that another message has already: it cannot be stored twice. Returns whether that was the error.
+fn drop_used_id(settled: &mut SettledSend, error: &StoreError) -> bool {
+    match (error, &mut settled.result) {
+        (StoreError::Conflict, SendResult::Accepted { carrier_id, .. }) if !carrier_id.is_empty() => {
+            tracing::error!(message_id = %settled.id, "carrier id belongs to another message");
+            carrier_id.clear();
+            true
+        }
+        _ => false,
     }
 }
 

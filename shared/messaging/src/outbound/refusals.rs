@@ -17,6 +17,13 @@ pub fn error_code(class: RefusalClass) -> Code {
     }
 }
 
+/// The failures after which nothing was sent, and a repeat may succeed: their message gives its idempotency key back.
+pub(super) const FREED_BY: [Code; 3] = [
+    Code::ProviderMisconfigured,
+    Code::ProviderRateLimited,
+    Code::ServiceUnavailable,
+];
+
 /// Parses a stored error code of a refusal. `None`: the text is not one.
 pub(super) fn parse_error_code(text: &str) -> Option<Code> {
     [

@@ -5,6 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use butt_dial_domain::{Channel, MessageId, call::CallOptions, clock::Timestamp, message::ThreadRef};
 use butt_dial_identity::Caller;
 
+/// Bytes of an idempotency key. The limit of Stripe, Knock and Resend, within a byte.
+pub(super) const MAX_KEY: usize = 255;
+
 /// A request to send a message or to place a call. Only `caller` is trusted.
 #[derive(Clone)]
 pub struct SendRequest {
@@ -37,8 +40,24 @@ pub struct SendRequest {
     pub retry_later: bool,
     /// Channels to try, in order, if the one before cannot reach the recipient.
     pub fallbacks: Vec<Channel>,
+    /// A failure keeps the idempotency key, because the request continues on another channel.
+    pub keeps_key: bool,
+    /// Which limits the send takes from.
+    pub allowance: Allowance,
     /// Calls only.
     pub call: Option<CallOptions>,
+}
+
+/// The limits that a send takes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Allowance {
+    /// Those of the agent and its organization.
+    #[default]
+    Agent,
+    /// None: the action was taken when the message was scheduled.
+    Taken,
+    /// A separate limit, and no budget: an automatic reply, which the agent has not asked for.
+    Automatic,
 }
 
 impl SendRequest {
@@ -63,6 +82,8 @@ impl SendRequest {
             scheduled_at: None,
             retry_later: false,
             fallbacks: Vec::new(),
+            keeps_key: false,
+            allowance: Allowance::Agent,
             call: None,
         }
     }

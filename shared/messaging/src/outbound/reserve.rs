@@ -2,20 +2,28 @@
 //! reserved money in one statement. No request to the carrier is made before that. The limits are given back if the message is
 //! not accepted.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use butt_dial_billing::{EffectiveLimits, prices};
+use butt_dial_billing::{EffectiveLimits, TakenQuotas, prices};
 use butt_dial_compliance::Verdict;
 use butt_dial_domain::{
     AgentId, Channel, Code, Failure, MessageId, Micros, OrgId,
     message::{Content, ThreadRef},
     ports::carrier::Dispatch,
 };
-use butt_dial_store::{Acceptance, AcceptedSend, AttemptOutcome, SendResult, SettledSend, StoreError};
+use butt_dial_store::{Acceptance, AcceptedSend, AttemptOutcome, ConsentStatus, SendResult, SettledSend, StoreError};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::{Outbound, comply::CompliantMessage, idempotency::PriorRequest, validate::ValidMessage};
+use super::{
+    Allowance, Outbound,
+    comply::{self, CompliantMessage},
+    idempotency::PriorRequest,
+    validate::ValidMessage,
+};
 use crate::Carrier;
 
 /// Beyond the carrier's deadline: time to write the outcome before the reconciler takes the message over.
@@ -23,6 +31,8 @@ const RECORD_TIMEOUT: TimeDelta = TimeDelta::seconds(20);
 /// Attempts times interval is as long as the reconciler leaves the message alone.
 const WITHDRAW_ATTEMPTS: u32 = 100;
 const WITHDRAW_INTERVAL: Duration = Duration::from_millis(250);
+/// An acceptance that took longer has waited for locks, and what it read of the contact may be outdated.
+const SLOW_ACCEPT: Duration = Duration::from_millis(100);
 /// An error may hide a committed acceptance; the second attempt finds it.
 const ACCEPT_ATTEMPTS: u32 = 2;
 
@@ -35,6 +45,8 @@ pub(super) struct ReservedMessage {
     pub org: OrgId,
     pub advice: Option<&'static str>,
     pub thread: ThreadRef,
+    /// A refusal keeps the idempotency key.
+    pub keeps_key: bool,
 }
 
 pub(super) enum Reservation {
@@ -57,16 +69,29 @@ pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessag
         true => outbound.internal_carrier.clone(),
         false => find_carrier(outbound, message.channel)?,
     };
-    let limits = outbound.billing.limits_of(&message.profile);
-    let taken = outbound.billing.take_actions(&message.profile, &limits).await?;
-
-    let estimate = match compliant.is_internal {
-        true => Micros::ZERO,
-        false => prices::estimate(message.channel, &message.to, &message.content),
+    let limits = match message.allowance {
+        Allowance::Automatic => EffectiveLimits::unlimited(),
+        Allowance::Agent | Allowance::Taken => outbound.billing.limits_of(&message.profile),
     };
+    let taken = take(outbound, message, &limits).await?;
+    if let Err(refusal) = comply::check_content(outbound, &compliant).await {
+        outbound.billing.give_back(&taken).await;
+        return Err(refusal);
+    }
+    let estimate = estimate(&compliant);
     let send = accepted_send(outbound, &compliant, &carrier, estimate, &limits);
-    let id = send.id.clone();
+    let (id, started) = (send.id.clone(), Instant::now());
     match accept(outbound, send.into()).await {
+        Ok(Acceptance::Accepted)
+            if started.elapsed() > SLOW_ACCEPT && !is_still_allowed(outbound, &compliant).await =>
+        {
+            outbound
+                .tasks
+                .spawn(withdraw(outbound.clone(), id, Code::ContactOptedOut));
+            Err(outbound
+                .compliance
+                .refuse_opted_out(&message.profile.agent.id, message.channel))
+        }
         Ok(Acceptance::Accepted) => {
             let reserved = reserved(outbound, compliant, carrier, estimate);
             Ok(Reservation::Reserved(Box::new(reserved)))
@@ -90,11 +115,47 @@ pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessag
         Err(error) => {
             outbound.billing.give_back(&taken).await;
             if error.is_unavailable() {
-                outbound.tasks.spawn(withdraw(outbound.clone(), id));
+                outbound
+                    .tasks
+                    .spawn(withdraw(outbound.clone(), id, Code::ServiceUnavailable));
             }
             Err(error.into())
         }
     }
+}
+
+/// Reads the consent again, after an acceptance that waited for a lock: the contact may have opted out meanwhile. A contact that
+/// cannot be read is not written to.
+async fn is_still_allowed(outbound: &Outbound, compliant: &CompliantMessage) -> bool {
+    let message = &compliant.message;
+    if compliant.is_colleague {
+        return true;
+    }
+    let (agent, channel) = (&message.profile.agent, (&message.sender.id, message.channel));
+    let contact = outbound
+        .store
+        .find_contact_state(&agent.org_id, &agent.id, channel, message.to.as_str(), "")
+        .await;
+    contact.is_ok_and(|contact| contact.consent != Some(ConsentStatus::Revoked))
+}
+
+/// Takes what the message needs from its rate limits.
+async fn take(outbound: &Outbound, message: &ValidMessage, limits: &EffectiveLimits) -> Result<TakenQuotas, Failure> {
+    match message.allowance {
+        Allowance::Agent => outbound.billing.take_actions(&message.profile, limits).await,
+        Allowance::Taken => Ok(TakenQuotas::default()),
+        Allowance::Automatic => outbound.billing.take_automatic_reply(&message.profile).await,
+    }
+}
+
+/// Returns what is reserved for the message. Strangers cause automatic replies, so these use up no budget; their own limit
+/// bounds their cost.
+pub(super) fn estimate(compliant: &CompliantMessage) -> Micros {
+    let message = &compliant.message;
+    if compliant.is_internal || message.allowance == Allowance::Automatic {
+        return Micros::ZERO;
+    }
+    prices::estimate(message.channel, &message.to, &message.content)
 }
 
 fn sender_name(message: &ValidMessage) -> Option<String> {
@@ -171,10 +232,10 @@ async fn accept(outbound: &Outbound, send: Arc<AcceptedSend>) -> Result<Acceptan
 
 /// Marks an unsent message as failed. Its acceptance may have been committed. The reconciler must not find
 /// it: its repeat with a key could be the first request to the carrier.
-async fn withdraw(outbound: Arc<Outbound>, id: MessageId) {
+async fn withdraw(outbound: Arc<Outbound>, id: MessageId, failure: Code) {
     let result = SendResult::Failed {
-        failure: Code::ServiceUnavailable.as_str(),
-        frees_key: true,
+        failure: failure.as_str(),
+        frees_key: failure.is_retryable(),
     };
     for _ in 0..WITHDRAW_ATTEMPTS {
         let settled = SettledSend {
@@ -219,6 +280,7 @@ fn reserved(outbound: &Outbound, compliant: CompliantMessage, carrier: Carrier, 
         },
         carrier,
         estimate,
+        keeps_key: message.keeps_key,
         agent: message.profile.agent.id.clone(),
         org: message.profile.agent.org_id.clone(),
         advice: match decision.verdict {

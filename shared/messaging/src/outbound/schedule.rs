@@ -1,15 +1,20 @@
 //! The schedule stage: stores a message that is sent later. Every check has been made by then, so that an agent learns of
-//! mistakes at once; they are made again when the message is sent. The id is assigned at once, the outcome follows as an event.
+//! mistakes at once; they are made again when the message is sent, except for the rate limits: scheduling is the action. The id
+//! is assigned at once, the outcome follows as an event.
 
-use butt_dial_domain::{Failure, clock::Timestamp, message::Status};
-use butt_dial_store::NewScheduledSend;
+use butt_dial_billing::TakenQuotas;
+use butt_dial_domain::{Channel, Code, Failure, MessageId, clock::Timestamp, message::Status};
+use butt_dial_store::{NewScheduledSend, ScheduledCaps, ScheduledSend};
+use serde_json::json;
 
 use super::{
     Outbound, SendReceipt,
-    comply::CompliantMessage,
+    comply::{self, CompliantMessage},
     deferred::StoredRequest,
     idempotency,
+    lookup::CANCELLED,
     refusals::{explain, stored_error_code},
+    reserve,
 };
 
 /// Stores the message instead of sending it. A repeat with the same idempotency key returns the first one's id.
@@ -18,7 +23,7 @@ pub(super) async fn schedule(
     compliant: CompliantMessage,
     at: Timestamp,
 ) -> Result<SendReceipt, Failure> {
-    let message = compliant.message;
+    let message = &compliant.message;
     let agent = &message.profile.agent;
     // Another time makes another request. A retry has another time and is still the same request.
     let time = (!message.retry_later).then(|| at.timestamp());
@@ -31,37 +36,29 @@ pub(super) async fn schedule(
         thread: message.thread.clone(),
         fallbacks: message.fallbacks.clone(),
     };
-    let request = stored.seal(&outbound.vault, &agent.org_id, &message.id);
-    let new = NewScheduledSend {
-        id: &message.id,
-        org: &agent.org_id,
-        agent: &agent.id,
-        channel: message.channel,
-        recipient: message.to.as_str(),
-        idempotency_key: &message.idempotency_key,
-        request_hash: &request_hash,
-        request: &request,
-        due_at: at,
-        tries: 0,
+    let key = &message.idempotency_key;
+    let prior = outbound.store.find_scheduled(&agent.id, key).await?;
+    let (id, is_new) = match prior {
+        Some(prior) => (replay(&prior, &request_hash, message.channel)?, false),
+        None => {
+            let taken = admit(outbound, &compliant).await?;
+            let request = stored.seal(&outbound.vault, &agent.org_id, &message.id);
+            let new = NewScheduledSend {
+                id: &message.id,
+                org: &agent.org_id,
+                agent: &agent.id,
+                channel: message.channel,
+                recipient: message.to.as_str(),
+                idempotency_key: key,
+                request_hash: &request_hash,
+                request: &request,
+                due_at: at,
+                tries: 0,
+                is_counted: !message.retry_later,
+            };
+            store(outbound, &new, &taken).await?
+        }
     };
-    let is_new = outbound.store.schedule_send(&new, outbound.clock.now()).await?;
-    let mut id = message.id.clone();
-    if !is_new {
-        let found = outbound
-            .store
-            .find_scheduled(&agent.id, &message.idempotency_key)
-            .await?;
-        let prior = found.ok_or_else(Failure::internal)?;
-        if prior.request_hash != request_hash {
-            return Err(idempotency::conflict().on(message.channel));
-        }
-        if !prior.is_open() {
-            return Err(explain(stored_error_code(prior.failure.as_deref()))
-                .on(message.channel)
-                .detail("failedMessageId", prior.id().as_str()));
-        }
-        id = prior.id();
-    }
     Ok(SendReceipt {
         message: id,
         status: Status::Scheduled,
@@ -73,10 +70,86 @@ pub(super) async fn schedule(
         carrier_status: None,
         segments: None,
         cost: None,
-        thread: message.thread,
+        thread: message.thread.clone(),
         advice: None,
         instead_of: None,
         scheduled_at: Some(at),
         replayed: !is_new,
     })
+}
+
+/// Checks the limits, the content and the budget of a message that is scheduled. Returns what was taken. A retry of a send
+/// has passed them before, and passes them again when it is sent.
+async fn admit(outbound: &Outbound, compliant: &CompliantMessage) -> Result<TakenQuotas, Failure> {
+    let message = &compliant.message;
+    if message.retry_later {
+        comply::check_content(outbound, compliant).await?;
+        return Ok(TakenQuotas::default());
+    }
+    let billing = &outbound.billing;
+    let limits = billing.limits_of(&message.profile);
+    let taken = billing.take_actions(&message.profile, &limits).await?;
+    if let Err(refusal) = comply::check_content(outbound, compliant).await {
+        billing.give_back(&taken).await;
+        return Err(refusal);
+    }
+    // The money itself is reserved when the message is sent.
+    billing
+        .check_budget(&message.profile.agent, &limits, reserve::estimate(compliant))
+        .await
+        .map_err(|refusal| refusal.on(message.channel))?;
+    Ok(taken)
+}
+
+/// Stores the send. Returns its id, or that of a concurrent request with the same key, and whether it is new.
+async fn store(
+    outbound: &Outbound,
+    new: &NewScheduledSend<'_>,
+    taken: &TakenQuotas,
+) -> Result<(MessageId, bool), Failure> {
+    let settings = &outbound.settings;
+    let caps = ScheduledCaps {
+        count: settings.scheduled_per_agent,
+        bytes: settings.scheduled_bytes_per_agent,
+    };
+    if outbound.store.schedule_send(new, &caps, outbound.clock.now()).await? {
+        return Ok((new.id.clone(), true));
+    }
+    outbound.billing.give_back(taken).await;
+    match outbound.store.find_scheduled(new.agent, new.idempotency_key).await? {
+        Some(prior) => Ok((replay(&prior, new.request_hash, new.channel)?, false)),
+        None => Err(too_many(&caps).on(new.channel)),
+    }
+}
+
+/// Returns the id of the prior request with the same key, or why it cannot be repeated.
+fn replay(prior: &ScheduledSend, request_hash: &str, channel: Channel) -> Result<MessageId, Failure> {
+    if prior.request_hash != request_hash {
+        return Err(idempotency::conflict().on(channel));
+    }
+    if prior.failure.as_deref() == Some(CANCELLED) {
+        return Err(Failure::new(
+            Code::IdempotencyConflict,
+            "the scheduled message with this idempotencyKey was cancelled",
+        )
+        .hint("use a new key to send it after all")
+        .on(channel));
+    }
+    if !prior.is_open() {
+        return Err(explain(stored_error_code(prior.failure.as_deref()))
+            .on(channel)
+            .detail("failedMessageId", prior.id().as_str()));
+    }
+    Ok(prior.id())
+}
+
+fn too_many(caps: &ScheduledCaps) -> Failure {
+    let (count, bytes) = (caps.count, caps.bytes);
+    Failure::new(
+        Code::RateLimited,
+        format!("Limit: an agent may have {count} scheduled messages with {bytes} bytes in all"),
+    )
+    .hint("cancel scheduled messages, or wait until some have been sent")
+    .detail("scope", "agent")
+    .detail("limit", json!({ "scheduledMessages": count, "scheduledBytes": bytes }))
 }

@@ -1,6 +1,9 @@
 //! Sends what is due: scheduled messages, retries and follow-ups, through the same pipeline as every message.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use butt_dial_domain::{
     Channel, Code, Failure, MessageId,
@@ -9,20 +12,21 @@ use butt_dial_domain::{
 use butt_dial_identity::on_behalf_of;
 use butt_dial_store::{ScheduledSend, ScheduledState, SendResult};
 use chrono::TimeDelta;
-use futures::StreamExt;
+use futures::{StreamExt, stream::FuturesUnordered};
+use tracing::Instrument;
 
 use super::{
-    Outbound, SendReceipt, SendRequest,
+    Allowance, Outbound, SendReceipt, SendRequest,
     deferred::StoredRequest,
     refusals::parse_error_code,
     send_time::{RETRY_AFTER, retry_delay},
-    status_event::append_status_event,
+    status_event::{tell, tell_unsent},
 };
 
-/// Sends of one sweep.
-const BATCH: u32 = 64;
+/// Sends of one claim.
+const BATCH: u32 = 128;
 /// Sends at the same time.
-const CONCURRENCY: usize = 16;
+const CONCURRENCY: usize = 64;
 /// Longer than a send takes. After a crash another process claims the send, and its idempotency key finds what was done.
 const CLAIM: TimeDelta = TimeDelta::seconds(120);
 
@@ -37,20 +41,35 @@ impl Outbound {
         });
     }
 
-    /// Sends what is due. Returns how many sends were claimed.
+    /// Sends what is due, until nothing is. The next sends are claimed when the former ones have begun, and agents take turns
+    /// in each claim. Returns how many sends were claimed.
     pub async fn send_due(self: &Arc<Self>) -> Result<usize, Failure> {
-        let now = self.clock.now();
-        let due = self.store.claim_scheduled(BATCH, now, now + CLAIM).await?;
-        let count = due.len();
-        futures::stream::iter(due)
-            .for_each_concurrent(CONCURRENCY, |scheduled| async move {
-                let id = scheduled.id();
-                if let Err(failure) = send_scheduled(self, scheduled).await {
-                    tracing::warn!(%failure, message_id = %id, "scheduled send failed; it stays due");
-                }
-            })
-            .await;
-        Ok(count)
+        let (mut claimed, mut running) = (VecDeque::new(), FuturesUnordered::new());
+        let (mut count, mut has_more) = (0, true);
+        loop {
+            if claimed.is_empty() && has_more {
+                let now = self.clock.now();
+                let due = self.store.claim_scheduled(BATCH, now, now + CLAIM).await?;
+                has_more = due.len() >= BATCH as usize && !self.tasks.is_closed();
+                count += due.len();
+                claimed.extend(due);
+            }
+            while running.len() < CONCURRENCY
+                && let Some(scheduled) = claimed.pop_front()
+            {
+                running.push(self.tasks.spawn(send_or_log(self.clone(), scheduled).in_current_span()));
+            }
+            if running.next().await.is_none() && claimed.is_empty() && !has_more {
+                return Ok(count);
+            }
+        }
+    }
+}
+
+async fn send_or_log(outbound: Arc<Outbound>, scheduled: ScheduledSend) {
+    let id = scheduled.id();
+    if let Err(failure) = send_scheduled(&outbound, scheduled).await {
+        tracing::warn!(%failure, message_id = %id, "scheduled send failed; it stays due");
     }
 }
 
@@ -69,7 +88,8 @@ async fn send_scheduled(outbound: &Arc<Outbound>, scheduled: ScheduledSend) -> R
             }
             close(outbound, &scheduled, None).await
         }
-        Err(failure) if failure.code.is_retryable() => {
+        // An automatic reply that exceeds its limit is not worth a retry.
+        Err(failure) if failure.code.is_retryable() && !(scheduled.is_quiet && failure.code == Code::RateLimited) => {
             let attempts = usize::try_from(scheduled.tries).unwrap_or(usize::MAX);
             match RETRY_AFTER.get(attempts.saturating_sub(1)) {
                 Some(delay) => {
@@ -95,7 +115,7 @@ async fn append_accepted_event(
         cost: 0,
     };
     let (id, agent) = (scheduled.id(), scheduled.agent());
-    Ok(append_status_event(outbound, &agent, &id, receipt.channel, &result).await?)
+    Ok(tell(outbound, &agent, (&id, &receipt.message), receipt.channel, &result).await?)
 }
 
 /// Closes a scheduled send. The event is written first: after a crash in between it is recognized by its id.
@@ -105,11 +125,7 @@ async fn close(outbound: &Outbound, scheduled: &ScheduledSend, failure: Option<C
     if let Some(code) = failure.filter(|_| scheduled.is_quiet) {
         tracing::info!(message_id = %id, failure = code.as_str(), "automatic reply dropped");
     } else if let Some(code) = failure {
-        let result = SendResult::Failed {
-            failure: code.as_str(),
-            frees_key: false,
-        };
-        append_status_event(outbound, &agent, &id, channel, &result).await?;
+        tell_unsent(outbound, &agent, &id, channel, code).await?;
     }
     Ok(outbound.store.close_scheduled(&id, failure.map(Code::as_str)).await?)
 }
@@ -146,6 +162,11 @@ async fn restore(outbound: &Outbound, scheduled: &ScheduledSend) -> Result<Optio
         thread: stored.thread,
         fallbacks: stored.fallbacks,
         idempotency_key: Some(scheduled.idempotency_key.clone()),
+        allowance: match (scheduled.is_quiet, scheduled.is_counted) {
+            (true, _) => Allowance::Automatic,
+            (false, true) => Allowance::Taken,
+            (false, false) => Allowance::Agent,
+        },
         ..SendRequest::new(caller, channel, &scheduled.recipient)
     }))
 }

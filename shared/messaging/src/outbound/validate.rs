@@ -14,7 +14,9 @@ use serde_json::json;
 use std::{net::IpAddr, sync::Arc};
 use url::Url;
 
-use super::{SendRequest, authorize::Authorized, deferred::DeferredSend, fall_back, send_time};
+use super::{
+    Allowance, SendRequest, authorize::Authorized, deferred::DeferredSend, fall_back, request::MAX_KEY, send_time,
+};
 
 /// Twilio, Messages resource: Body is at most 1,600 characters, for WhatsApp too.
 const MAX_TEXT: usize = 1_600;
@@ -28,8 +30,6 @@ const MAX_URL: usize = 2_000;
 const MAX_NAME: usize = 128;
 /// The prompt is sent with every turn of a call.
 const MAX_PROMPT: usize = 20_000;
-/// The limit of Stripe, Knock and Resend, within a byte.
-const MAX_KEY: usize = 255;
 
 /// A message with valid fields.
 pub(super) struct ValidMessage {
@@ -38,6 +38,9 @@ pub(super) struct ValidMessage {
     pub scheduled_at: Option<Timestamp>,
     /// The send is retried after a retryable failure.
     pub retry_later: bool,
+    /// A failure keeps the idempotency key.
+    pub keeps_key: bool,
+    pub allowance: Allowance,
     /// Stored with a scheduled message. For an immediate send, the caller of the pipeline tries them.
     pub fallbacks: Vec<Channel>,
     /// Sent if the carrier accepts this message and fails it later.
@@ -81,6 +84,8 @@ pub(super) fn validate(vault: &Vault, now: Timestamp, authorized: Authorized) ->
     Ok(ValidMessage {
         scheduled_at,
         retry_later: request.retry_later,
+        keeps_key: request.keeps_key,
+        allowance: request.allowance,
         fallbacks: request.fallbacks.clone(),
         fallback: fall_back::deferred_fallback(&request, &idempotency_key),
         id: request.id.clone().unwrap_or_else(MessageId::generate),

@@ -92,7 +92,12 @@ impl Bench {
             .vault(vault.clone())
             .clock(clock.clone())
             .replica(replica.clone())
-            .settings(OutboundSettings::default())
+            .settings(OutboundSettings {
+                simulated_world: false,
+                reconcile_after: Vec::new(),
+                scheduled_per_agent: 100,
+                scheduled_bytes_per_agent: 1_000_000,
+            })
             .metrics(metrics.clone())
             .tasks(tasks.clone())
             .build();

@@ -176,6 +176,8 @@ impl Parts<'_> {
             .settings(OutboundSettings {
                 simulated_world: self.simulated_world(),
                 reconcile_after: self.config.reconcile_after.clone(),
+                scheduled_per_agent: self.config.scheduled_per_agent,
+                scheduled_bytes_per_agent: self.config.scheduled_bytes_per_agent,
             })
             .metrics(metrics.messaging.clone())
             .tasks(self.tasks.clone())

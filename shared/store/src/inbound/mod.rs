@@ -24,7 +24,6 @@ use crate::{
 };
 
 pub use calls::{CallChange, Conclusion};
-pub(crate) use contacts::{Consent, set_consents};
 
 /// An inbound event.
 #[derive(Clone, bon::Builder)]

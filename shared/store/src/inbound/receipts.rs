@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use butt_dial_domain::{
-    Channel, Micros,
+    Channel, MessageId, Micros,
     clock::Timestamp,
     inbound::{DeliveryStatus, Receipt},
 };
@@ -101,10 +101,9 @@ async fn find(tx: &mut Tx, receipts: &[ReceiptEntry]) -> Result<Vec<SentRow>, St
     let mut ids = BTreeSet::new();
     let mut carrier_ids = BTreeSet::new();
     for ReceiptEntry { receipt, .. } in receipts {
-        match &receipt.message {
-            Some(id) => ids.insert(id.as_str()),
-            None => carrier_ids.insert(receipt.carrier_id.as_str()),
-        };
+        // Also the message that has the carrier id, if the receipt names another one.
+        ids.extend(receipt.message.as_ref().map(MessageId::as_str));
+        carrier_ids.insert(receipt.carrier_id.as_str());
     }
     let ids = json::text(&ids.into_iter().collect::<Vec<_>>())?;
     let carrier_ids = json::text(&carrier_ids.into_iter().collect::<Vec<_>>())?;
@@ -132,6 +131,8 @@ fn advance(messages: &mut [SentRow], receipts: &[ReceiptEntry]) -> Vec<StatusTra
             Some(id) => by_id.get(id.as_str()),
             None => by_carrier_id.get(&key),
         };
+        // A carrier id belongs to one message.
+        let n = n.filter(|n| by_carrier_id.get(&key).is_none_or(|owner| owner == *n));
         let Some((n, message)) = n.and_then(|n| Some((*n, messages.get_mut(*n)?))) else {
             continue;
         };

@@ -5,6 +5,7 @@ pub(crate) mod batchers;
 mod postgres;
 mod rows;
 pub(crate) mod sqlite;
+mod told;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,7 +31,7 @@ pub struct AcceptedSend {
     pub channel: Channel,
     pub sender: String,
     pub recipient: String,
-    /// The key of the person whose consent is needed (`contact_key`). `None`: the recipient is a colleague.
+    /// The key of the person who must not have opted out (`contact_key`). `None`: the recipient is a colleague.
     pub contact: Option<String>,
     pub idempotency_key: String,
     /// Hex of a hash over the fields that identify a repeated request.
@@ -62,7 +63,7 @@ pub enum Acceptance {
     Accepted,
     /// The idempotency key belongs to this message, or this same message has been settled meanwhile.
     PriorRequest(MessageId),
-    /// The recipient has opted out. Nothing is stored.
+    /// The recipient has opted out. No row is stored.
     OptedOut,
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::StoreError;
 
 // Rows are sorted by their keys everywhere, so that all replicas lock them in the same order.
-// What has no consent or no budget is left out, so that it costs the others nothing. `alone` compares each item with what is
+// Items without consent or budget are left out, so that they cost the others no extra round trip. `alone` compares each item with what is
 // spent, `running` adds those before it. Another batch may spend at the same time; then the CHECK refuses the whole batch.
 const ACCEPT: &str = "WITH item AS MATERIALIZED (
     SELECT id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content, fallback,
@@ -147,9 +147,17 @@ pub(crate) async fn accept(db: PgPool, items: Arc<[Arc<AcceptedSend>]>) -> Resul
 
 /// Settles a batch. Returns per item whether it was not settled before.
 pub(crate) async fn settle(db: PgPool, items: Arc<[SettledSend]>) -> Result<Vec<bool>, StoreError> {
+    let settled = settle_in(&db, &items).await?;
+    Ok(items.iter().map(|item| settled.contains(item.id.as_str())).collect())
+}
+
+/// Settles these messages. Returns the ids of those that were not settled before.
+pub(super) async fn settle_in(
+    db: impl sqlx::PgExecutor<'_>,
+    items: &[SettledSend],
+) -> Result<HashSet<String>, StoreError> {
     ensure_distinct(items.iter())?;
     let rows = Json(items.iter().map(SettleRow::from).collect::<Vec<_>>());
-    let settled: Vec<String> = sqlx::query_scalar(SETTLE).bind(rows).fetch_all(&db).await?;
-    let settled: HashSet<String> = settled.into_iter().collect();
-    Ok(items.iter().map(|item| settled.contains(item.id.as_str())).collect())
+    let settled: Vec<String> = sqlx::query_scalar(SETTLE).bind(rows).fetch_all(db).await?;
+    Ok(settled.into_iter().collect())
 }

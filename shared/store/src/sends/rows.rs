@@ -127,7 +127,8 @@ impl<'a> From<&'a SettledSend> for SettleRow<'a> {
                 segments,
                 cost,
             } => Self {
-                carrier_id: Some(carrier_id),
+                // Empty: the carrier gave the id to another message as well.
+                carrier_id: Some(carrier_id.as_str()).filter(|id| !id.is_empty()),
                 carrier_status: Some(carrier_status),
                 segments: *segments,
                 cost: Some(*cost),

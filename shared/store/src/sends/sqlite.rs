@@ -162,7 +162,7 @@ async fn accept(db: &mut SqliteConnection, items: &[Arc<AcceptedSend>]) -> Resul
 }
 
 /// Returns the ids of the messages that were not settled before.
-async fn settle(db: &mut SqliteConnection, items: &[&SettledSend]) -> Result<HashSet<String>, StoreError> {
+pub(super) async fn settle(db: &mut SqliteConnection, items: &[&SettledSend]) -> Result<HashSet<String>, StoreError> {
     if items.is_empty() {
         return Ok(HashSet::new());
     }

@@ -3,7 +3,7 @@
 use butt_dial_domain::{ChannelId, OrgId};
 
 use super::*;
-use crate::{ContactState, Suppression};
+use crate::{ConsentStatus, ContactState, Suppression};
 
 const BOB: &str = "+14155550199";
 
@@ -38,7 +38,61 @@ async fn suppress(store: &Store, org: &OrgId, channel: Option<Channel>, reason: 
     store.suppress(&entry, morning()).await.unwrap();
 }
 
+/// Returns what the last word of this person is on each channel.
+async fn consent_of(store: &Store, agent: &Agent, channel: Channel, address: &str) -> Option<ConsentStatus> {
+    let sender = butt_dial_domain::ChannelId::from("none");
+    let state = store
+        .find_contact_state(&agent.org_id, &agent.id, (&sender, channel), address, "k")
+        .await;
+    state.unwrap().consent
+}
+
 both_engines! {
+    async fn consent_holds_for_all_channels_of_the_number(db: &Database) {
+        let agent = new_agent(db).await;
+        let org = &agent.org_id;
+        for (n, granted) in [(0, false), (1, true), (2, false)] {
+            let channel = [Channel::Sms, Channel::Whatsapp, Channel::Voice][n];
+            let at = morning() + seconds(n as i64);
+            db.record_consent(org, channel, BOB, granted, "keyword", at).await.unwrap();
+            for channel in [Channel::Sms, Channel::Whatsapp, Channel::Voice] {
+                let expected = Some(if granted { ConsentStatus::Granted } else { ConsentStatus::Revoked });
+                assert_eq!(consent_of(db, &agent, channel, BOB).await, expected);
+            }
+        }
+        assert_eq!(consent_of(db, &agent, Channel::Line, BOB).await, None);
+    }
+
+    async fn consent_holds_for_all_spellings(db: &Database) {
+        let agent = new_agent(db).await;
+        let org = &agent.org_id;
+        for (channel, said_as, asked_as) in [
+            (Channel::Email, "Bob@example.com", "bob@example.com"),
+            (Channel::Email, "ann@xn--bcher-kva.example", "Ann@bücher.example"),
+            (Channel::Whatsapp, "+5215512345678", "+525512345678"),
+            (Channel::Whatsapp, "+541123456789", "+5491123456789"),
+            (Channel::Whatsapp, "+5511987654321", "+551187654321"),
+        ] {
+            db.record_consent(org, channel, said_as, false, "test", morning()).await.unwrap();
+            for address in [said_as, asked_as] {
+                assert_eq!(consent_of(db, &agent, channel, address).await, Some(ConsentStatus::Revoked), "{address}");
+            }
+            // Another spelling undoes it.
+            db.record_consent(org, channel, asked_as, true, "test", morning() + seconds(1)).await.unwrap();
+            assert_eq!(consent_of(db, &agent, channel, asked_as).await, Some(ConsentStatus::Granted));
+            assert_eq!(consent_of(db, &agent, channel, said_as).await, Some(ConsentStatus::Granted));
+        }
+    }
+
+    async fn consent_of_former_release_holds_for_the_number(db: &Database) {
+        let agent = new_agent(db).await;
+        db.execute(&format!("INSERT INTO consents (org_id, channel, address, status, source, updated_at)
+            VALUES ('{}', 'sms', '{BOB}', 'revoked', 'keyword', '2026-11-01T00:00:00+00:00')", agent.org_id)).await;
+        assert_eq!(consent_of(db, &agent, Channel::Whatsapp, BOB).await, Some(ConsentStatus::Revoked));
+        db.record_consent(&agent.org_id, Channel::Whatsapp, BOB, true, "keyword", morning()).await.unwrap();
+        assert_eq!(consent_of(db, &agent, Channel::Sms, BOB).await, Some(ConsentStatus::Granted));
+    }
+
     async fn unknown_contact_has_empty_state(db: &Database) {
         let us = agent_with_sender(db, "+14155550100").await;
         let stranger = state(db, &us, Channel::Sms).await;
@@ -66,7 +120,7 @@ both_engines! {
         }
     }
 
-    async fn last_consent_on_channel_counts(db: &Database) {
+    async fn last_consent_on_number_counts(db: &Database) {
         let us = agent_with_sender(db, "+14155550100").await;
         let them = agent_with_sender(db, "+14155550101").await;
         let org = &us.0.org_id;
@@ -74,7 +128,7 @@ both_engines! {
         assert_eq!(state(db, &us, Channel::Sms).await.consent, Some(crate::ConsentStatus::Granted));
         db.record_consent(org, Channel::Sms, BOB, false, "STOP", morning()).await.unwrap();
         assert_eq!(state(db, &us, Channel::Sms).await.consent, Some(crate::ConsentStatus::Revoked));
-        assert_eq!(state(db, &us, Channel::Whatsapp).await.consent, None);
+        assert_eq!(state(db, &us, Channel::Whatsapp).await.consent, Some(crate::ConsentStatus::Revoked));
         assert_eq!(state(db, &them, Channel::Sms).await.consent, None);
     }
 

@@ -116,7 +116,7 @@ both_engines! {
         for (agent, key) in [(&agent, "k1"), (&agent, "k2"), (&other, "k1")] {
             super::scheduled::schedule(db, agent, key, morning()).await.unwrap();
         }
-        let listed = db.list_scheduled(&agent.id, 10).await.unwrap();
+        let listed = db.list_scheduled(&agent.id, None, 10).await.unwrap();
         assert_eq!(listed.iter().map(|send| send.idempotency_key.as_str()).collect::<Vec<_>>(), ["k1", "k2"]);
         let set = async |org: &butt_dial_domain::OrgId, status| db.set_agent_status(org, &agent.id, status).await.unwrap();
         assert_eq!(set(&other.org_id, AgentStatus::Suspended).await, None, "another organization's agent");
@@ -124,8 +124,8 @@ both_engines! {
         assert_eq!(set(&agent.org_id, AgentStatus::Suspended).await, Some(0));
         let profile = db.find_profile(&agent.id).await.unwrap().unwrap();
         assert_eq!(profile.agent.status, AgentStatus::Suspended);
-        assert_eq!(db.list_scheduled(&agent.id, 10).await.unwrap().len(), 0);
-        assert_eq!(db.list_scheduled(&other.id, 10).await.unwrap().len(), 1);
+        assert_eq!(db.list_scheduled(&agent.id, None, 10).await.unwrap().len(), 0);
+        assert_eq!(db.list_scheduled(&other.id, None, 10).await.unwrap().len(), 1);
         assert_eq!(set(&agent.org_id, AgentStatus::Active).await, Some(0));
         let found = db.find_agent_of_any_org(&agent.id).await.unwrap().unwrap();
         assert_eq!((found.status, found.org_id), (AgentStatus::Active, agent.org_id.clone()));

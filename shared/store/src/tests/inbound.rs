@@ -65,6 +65,11 @@ fn numbered(ids: &[&str]) -> Vec<(i64, String)> {
 }
 
 /// Reads the consent of a contact per channel.
+/// The rows of one consent: for each channel of the number.
+fn by_number(person: &str, word: &str) -> [String; 3] {
+    ["sms", "voice", "whatsapp"].map(|channel| format!("{channel} {person} {word} keyword"))
+}
+
 async fn consents(db: &Database) -> Vec<String> {
     const SQL: &str = "SELECT channel || ' ' || address || ' ' || status || ' ' || source FROM consents ORDER BY 1";
     db.texts(SQL).await
@@ -83,8 +88,10 @@ async fn schedule(store: &Store, org: &OrgId, agent: &Agent, channel: Channel, r
         request: b"sealed",
         due_at: morning() + seconds(60),
         tries: 0,
+        is_counted: false,
     };
-    assert!(store.schedule_send(&new, morning()).await.unwrap());
+    let caps = crate::ScheduledCaps { count: 9, bytes: 999 };
+    assert!(store.schedule_send(&new, &caps, morning()).await.unwrap());
 }
 
 async fn sender(db: &Database, agent: &Agent, channel: Channel, address: &str) -> ChannelId {
@@ -225,7 +232,7 @@ both_engines! {
         let applied = read(db, vec![foreign, stop, inbound_event(&agent, "e1", PERSON)]).await;
         assert_eq!((applied.added, applied.agents), (1, vec![agent.id.clone()]));
         assert_eq!(log(db, &agent).await, numbered(&["e1"]));
-        assert_eq!(consents(db).await, [format!("sms {PERSON} revoked keyword")]);
+        assert_eq!(consents(db).await, by_number(PERSON, "revoked"));
 
         let applied = read(db, vec![inbound_event(&gone, "g3", PERSON)]).await;
         assert_eq!((applied.added, applied.agents), (0, vec![]));
@@ -264,13 +271,13 @@ both_engines! {
         db.close_scheduled(&sent.id(), None).await.unwrap();
 
         read(db, vec![InboundRow { consent: Some(false), ..inbound_event(&ours, "e1", PERSON) }]).await;
-        assert_eq!(consents(db).await, [format!("sms {PERSON} revoked keyword")]);
+        assert_eq!(consents(db).await, by_number(PERSON, "revoked"));
         const SQL: &str = "SELECT idempotency_key || ': ' || state || coalesce(' ' || failure, '') || ' '
             || CASE WHEN request IS NULL THEN 'empty' ELSE 'full' END FROM scheduled_sends ORDER BY 1";
         let expected = [
             "k1: cancelled CONTACT_OPTED_OUT empty",
             "k2: sent empty",
-            "other channel: scheduled full",
+            "other channel: cancelled CONTACT_OPTED_OUT empty",
             "other org: scheduled full",
             "other person: scheduled full",
         ];
@@ -280,7 +287,7 @@ both_engines! {
         let start = InboundRow { consent: Some(true), ..inbound_event(&ours, "e2", PERSON) };
         let repeated = InboundRow { consent: Some(false), ..inbound_event(&ours, "e1", PERSON) };
         read(db, vec![start, repeated]).await;
-        assert_eq!(consents(db).await, [format!("sms {PERSON} granted keyword")]);
+        assert_eq!(consents(db).await, by_number(PERSON, "granted"));
         assert_eq!(db.texts(SQL).await, expected, "what was cancelled stays so");
     }
 
@@ -297,14 +304,16 @@ both_engines! {
         let mut events = words(false, "a");
         events.extend([email, stranger]);
         read(db, events).await;
-        let expected = [
-            format!("email {PERSON} granted keyword"),
-            format!("sms {STRANGER} granted keyword"),
-            format!("sms {PERSON} revoked keyword"),
-        ];
-        assert_eq!(consents(db).await, expected);
+        let expected = |word| {
+            let mut rows = vec![format!("email {PERSON} granted keyword")];
+            rows.extend(by_number(STRANGER, "granted"));
+            rows.extend(by_number(PERSON, word));
+            rows.sort();
+            rows
+        };
+        assert_eq!(consents(db).await, expected("revoked"));
         read(db, words(true, "b")).await;
-        assert_eq!(consents(db).await[2], format!("sms {PERSON} granted keyword"));
+        assert_eq!(consents(db).await, expected("granted"));
     }
 
     async fn window_opens_and_is_never_shortened(db: &Database) {

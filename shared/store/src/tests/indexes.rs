@@ -11,7 +11,7 @@ use super::*;
 use super::{
     calls::inbound_call,
     follow_ups::follow_up,
-    inbound::{HOLD, PERSON, batch, inbound_event},
+    inbound::{HOLD, PERSON, STRANGER, batch, inbound_event},
 };
 use crate::{Acceptance, CallChange, EventLease, ReceiptEntry};
 
@@ -82,7 +82,8 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
     let route = store.find_route(Channel::Sms, "+1100").await.unwrap().unwrap();
     let mut events = Vec::new();
     for n in 0..128 {
-        let mut event = inbound_event(&of_busy, &format!("r{round}-{n}"), PERSON);
+        let contact = if n % 16 == 0 { STRANGER } else { PERSON };
+        let mut event = inbound_event(&of_busy, &format!("r{round}-{n}"), contact);
         event.agent = AgentId::from(format!("a{}", 1 + n % 50));
         event.channel_id = Some(route.channel_id.clone());
         // Only WhatsApp has windows.
@@ -126,7 +127,7 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
     store.ack_events(&busy, 100 * round as i64, now).await.unwrap();
     store.list_events(&busy, 0, 20).await.unwrap();
     store.find_event(&busy, "e7").await.unwrap();
-    store.find_first_waiting_event(&busy).await.unwrap();
+    store.find_first_waiting_event(&busy, &[]).await.unwrap();
     store.schedule_delivery_now(&busy, now).await.unwrap();
     store.claim_free_delivery(&busy, "one", now, until).await.unwrap();
     for claim in store.claim_due_deliveries("one", 3, now, until).await.unwrap() {
@@ -146,6 +147,16 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
     store.list_routes(Some(&route.channel_id), 50).await.unwrap();
     send(store, &of_busy, &route.channel_id, round).await;
     store.claim_scheduled(5, now, until).await.unwrap();
+    store.list_scheduled(&busy, None, 5).await.unwrap();
+    store
+        .ack_events_of(&busy, 3, &["message.status".to_owned()], now)
+        .await
+        .unwrap();
+    store
+        .free_keys(&busy, &["k1".to_owned(), "k2".to_owned()], &["a failure"])
+        .await
+        .unwrap();
+    store.is_own_sender(&busy, Channel::Sms).await.unwrap();
     store.find_scheduled(&busy, "k6").await.unwrap();
     call(store, &busy, round).await;
 }

@@ -96,6 +96,21 @@ fn permutations(stages: &[DeliveryStatus]) -> Vec<Vec<DeliveryStatus>> {
 }
 
 both_engines! {
+    async fn receipt_cannot_give_an_id_to_a_second_message(db: &Database) {
+        let agent = new_agent(db).await;
+        let first = sent(db, &agent, "SM1", 5).await;
+        let second = text(&agent, "second");
+        db.accept_send(second.clone()).await.unwrap();
+        let applied = receive(db, vec![receipt_with_id(&second.id, "SM1", DeliveryStatus::Delivered)]).await;
+        assert!(applied.transitions.is_empty());
+        // Nor do two receipts of one batch.
+        let third = text(&agent, "third");
+        db.accept_send(third.clone()).await.unwrap();
+        let applied = receive(db, vec![receipt_with_id(&second.id, "SM9", DeliveryStatus::Delivered), receipt_with_id(&third.id, "SM9", DeliveryStatus::Delivered)]).await;
+        assert_eq!(applied.transitions.len(), 1);
+        assert_eq!(db.find_message(&first).await.unwrap().unwrap().stage, None);
+    }
+
     async fn receipt_order_does_not_change_the_status(db: &Database) {
         let agent = new_agent(db).await;
         let orders = permutations(&[DeliveryStatus::Queued, DeliveryStatus::Sent, DeliveryStatus::Delivered, DeliveryStatus::Read]);

@@ -3,11 +3,25 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::{NewScheduledSend, ScheduledSend};
+use crate::{Cancellation, NewScheduledSend, ScheduledCaps, ScheduledSend};
 
+const CAPS: ScheduledCaps = ScheduledCaps {
+    count: 100,
+    bytes: 1_000,
+};
 const LEASE: TimeDelta = TimeDelta::minutes(1);
 
 pub async fn schedule(store: &Store, agent: &Agent, key: &str, due_at: Timestamp) -> Option<MessageId> {
+    schedule_within(store, agent, key, due_at, &CAPS).await
+}
+
+async fn schedule_within(
+    store: &Store,
+    agent: &Agent,
+    key: &str,
+    due_at: Timestamp,
+    caps: &ScheduledCaps,
+) -> Option<MessageId> {
     let id = MessageId::generate();
     let new = NewScheduledSend {
         id: &id,
@@ -20,8 +34,9 @@ pub async fn schedule(store: &Store, agent: &Agent, key: &str, due_at: Timestamp
         request: &[0, 1, 0xfe, 0xff],
         due_at,
         tries: 2,
+        is_counted: false,
     };
-    let added = store.schedule_send(&new, morning()).await.unwrap();
+    let added = store.schedule_send(&new, caps, morning()).await.unwrap();
     added.then_some(id)
 }
 
@@ -132,6 +147,69 @@ both_engines! {
             assert_eq!((found.request, found.due_at), (None, morning()));
         }
         assert!(claim(db, 9, morning() + TimeDelta::days(1)).await.is_empty());
+    }
+
+    async fn agents_take_turns_in_a_claim(db: &Database) {
+        let (busy, quiet) = (new_agent(db).await, new_agent(db).await);
+        for n in 0..20 {
+            schedule(db, &busy, &format!("k{n}"), morning()).await.unwrap();
+        }
+        let alone = schedule(db, &quiet, "k", morning() + seconds(1)).await.unwrap();
+        let claimed = claim(db, 4, morning() + seconds(1)).await;
+        assert!(claimed.len() == 4 && ids(&claimed).contains(&alone));
+    }
+
+    async fn send_to_opted_out_person_is_claimed_as_cancelled(db: &Database) {
+        let agent = new_agent(db).await;
+        let recipient = "+14155550199";
+        // As if it had been written while the person opted out.
+        db.record_consent(&agent.org_id, Channel::Voice, recipient, false, "keyword", morning()).await.unwrap();
+        schedule(db, &agent, "k", morning()).await.unwrap();
+        assert_eq!(claim(db, 9, morning()).await[0].state, ScheduledState::Cancelled);
+    }
+
+    async fn opt_out_on_one_channel_cancels_all_of_the_number(db: &Database) {
+        let agent = new_agent(db).await;
+        schedule(db, &agent, "k", morning()).await.unwrap();
+        db.record_consent(&agent.org_id, Channel::Whatsapp, "+14155550199", false, "keyword", morning()).await.unwrap();
+        assert_eq!(find(db, &agent, "k").await.unwrap().state, ScheduledState::Cancelled);
+    }
+
+    async fn scheduled_sends_are_capped_by_count_and_bytes(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        let (two, ten_bytes) = (ScheduledCaps { count: 2, bytes: 999 }, ScheduledCaps { count: 99, bytes: 10 });
+        for caps in [two, ten_bytes] {
+            let add = async |agent: &Agent| schedule_within(db, agent, &butt_dial_domain::ids::unique(), morning(), &caps).await;
+            let first = add(&agent).await.unwrap();
+            assert!(add(&agent).await.is_some() && add(&agent).await.is_none());
+            assert!(add(&other).await.is_some(), "each agent has its own");
+            db.close_scheduled(&first, None).await.unwrap();
+            assert!(add(&agent).await.is_some(), "one has left");
+            db.execute("DELETE FROM scheduled_sends").await;
+        }
+    }
+
+    async fn cancelled_send_is_never_claimed(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        let first = schedule(db, &agent, "first", morning()).await.unwrap();
+        let second = schedule(db, &agent, "second", morning() + seconds(1)).await.unwrap();
+        let list = async |after| {
+            let listed = db.list_scheduled(&agent.id, after, 9).await.unwrap();
+            listed.iter().map(ScheduledSend::id).collect::<Vec<_>>()
+        };
+        assert_eq!(list(None).await, [first.clone(), second.clone()]);
+        assert_eq!(list(Some(&first)).await, std::slice::from_ref(&second));
+        let cancel = async |agent: &Agent, id: &MessageId| {
+            db.cancel_scheduled(&agent.id, id, "CANCELLED", morning()).await.unwrap()
+        };
+        assert_eq!(cancel(&other, &first).await, Cancellation::Unknown);
+        assert_eq!(cancel(&agent, &first).await, Cancellation::Cancelled);
+        assert_eq!(cancel(&agent, &first).await, Cancellation::TooLate);
+        assert_eq!(list(None).await, std::slice::from_ref(&second));
+        assert_eq!(ids(&claim(db, 9, morning() + seconds(1)).await), BTreeSet::from([second.clone()]));
+        assert_eq!(cancel(&agent, &second).await, Cancellation::TooLate, "it is being sent");
+        db.reschedule_send(&second, morning() + TimeDelta::hours(1)).await.unwrap();
+        assert_eq!(cancel(&agent, &second).await, Cancellation::Cancelled);
     }
 
     async fn rescheduled_send_is_claimed_when_due(db: &Database) {

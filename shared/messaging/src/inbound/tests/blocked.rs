@@ -95,7 +95,7 @@ async fn other_account_speaks_for_its_own_numbers_only() {
         message.account = Some("AC1".into());
         message
     };
-    // Nothing shows that the number is not the other account's.
+    // No message shows that the number is not the other account's.
     assert_eq!(
         receive(&bench, vec![of_other_account("SM1", "Hello")]).await.rows.added,
         1

@@ -95,6 +95,67 @@ both_engines! {
         }
     }
 
+    async fn accept_refuses_contact_that_opted_out(db: &Database) {
+        let agent = new_agent(db).await;
+        let (first, second) = (text(&agent, "first"), text(&agent, "second"));
+        assert_eq!(db.accept_send(first.clone()).await.unwrap(), Acceptance::Accepted);
+        // By another channel of the number, after the rules were applied.
+        let to = &second.recipient;
+        db.record_consent(&agent.org_id, Channel::Whatsapp, to, false, "keyword", morning()).await.unwrap();
+        let before = db.ledger().await;
+        assert_eq!(db.accept_send(second.clone()).await.unwrap(), Acceptance::OptedOut);
+        assert_eq!(db.ledger().await, before);
+        // A repeat of what was accepted before is the same send, and colleagues need no consent.
+        assert_eq!(db.accept_send(first).await.unwrap(), Acceptance::Accepted);
+        let to_colleague = AcceptedSend { contact: None, ..text(&agent, "colleague") };
+        assert_eq!(db.accept_send(to_colleague).await.unwrap(), Acceptance::Accepted);
+        db.record_consent(&agent.org_id, Channel::Sms, to, true, "keyword", morning() + seconds(1)).await.unwrap();
+        assert_eq!(db.accept_send(second).await.unwrap(), Acceptance::Accepted);
+    }
+
+    async fn accept_that_waits_for_a_lock_sees_the_opt_out(db: &Database) {
+        let crate::engine::Engine::Postgres(pool) = &db.engine else {
+            return;
+        };
+        let agent = new_agent(db).await;
+        let (first, second) = (text(&agent, "first"), text(&agent, "second"));
+        // With a kept plan.
+        for n in 0..9 {
+            db.accept_send(text(&agent, &format!("k{n}"))).await.unwrap();
+        }
+        db.accept_send(first).await.unwrap();
+        let mut lock = pool.begin().await.unwrap();
+        sqlx::query("LOCK TABLE messages IN SHARE MODE").execute(&mut *lock).await.unwrap();
+        let opts_out = async {
+            while db.count("SELECT COUNT(*) FROM pg_locks WHERE NOT granted").await == 0 {
+                tokio::task::yield_now().await;
+            }
+            let to = &second.recipient;
+            db.record_consent(&agent.org_id, Channel::Sms, to, false, "keyword", morning()).await.unwrap();
+            lock.commit().await.unwrap();
+        };
+        let (answer, ()) = tokio::join!(db.accept_send(second.clone()), opts_out);
+        assert_eq!(answer.unwrap(), Acceptance::OptedOut);
+    }
+
+    async fn failed_keys_are_freed_together(db: &Database) {
+        let agent = new_agent(db).await;
+        let keys: Vec<String> = ["k", "k:sms", "k:email"].map(str::to_owned).to_vec();
+        let mut sends = Vec::new();
+        for key in &keys {
+            let send = text(&agent, key);
+            db.accept_send(send.clone()).await.unwrap();
+            sends.push(send);
+        }
+        db.settle_send(settled(&sends[0].id, failed(false))).await.unwrap();
+        db.settle_send(settled(&sends[1].id, accepted(1))).await.unwrap();
+        let free = async |failures: &[&str]| db.free_keys(&agent.id, &keys, failures).await.unwrap();
+        assert_eq!(free(&["something_else"]).await, 0);
+        assert_eq!(free(&["carrier_refused"]).await, 1, "neither what was accepted nor what is being sent");
+        assert_eq!(db.accept_send(text(&agent, "k")).await.unwrap(), Acceptance::Accepted);
+        assert_eq!(db.accept_send(text(&agent, "k:sms")).await.unwrap(), Acceptance::PriorRequest(sends[1].id.clone()));
+    }
+
     async fn freed_key_accepts_new_message(db: &Database) {
         let agent = new_agent(db).await;
         let (first, second, third) = (text(&agent, "k"), text(&agent, "k"), text(&agent, "k"));

@@ -62,6 +62,32 @@ both_engines! {
         assert!(fits(db, &last).await, "the key is still free");
     }
 
+    async fn refused_sends_leave_others_in_the_batch(db: &Database) {
+        let (poor, rich) = (new_agent(db).await, new_agent(db).await);
+        let broke = |n: usize| send_with_limits(&poor, &format!("k{n}"), per_day(0), Limits::default());
+        let sends: Vec<AcceptedSend> = (0..40)
+            .map(|n| if n % 4 == 0 { broke(n) } else { text(&rich, &format!("k{n}")) })
+            .collect();
+        let fitting = join_all(sends.iter().map(|send| fits(db, send))).await;
+        for (send, fits) in sends.iter().zip(fitting) {
+            assert_eq!(fits, send.agent == rich.id);
+        }
+        assert_eq!(spend(db, &format!("agt:{}", rich.id)).await, (30 * ESTIMATE, 0));
+        assert_eq!(spend(db, &format!("agt:{}", poor.id)).await, (0, 0));
+    }
+
+    async fn batch_uses_budget_to_the_last_micro(db: &Database) {
+        let agent = new_agent(db).await;
+        // Too expensive ones in between must not count against those that fit.
+        let send = |n: usize| AcceptedSend {
+            estimate: if n.is_multiple_of(3) { 99 * ESTIMATE } else { ESTIMATE },
+            ..send_with_limits(&agent, &format!("k{n}"), per_day(7 * ESTIMATE), Limits::default())
+        };
+        let sends: Vec<AcceptedSend> = (0..30).map(send).collect();
+        let fitting = join_all(sends.iter().map(|send| fits(db, send))).await;
+        assert_eq!(fitting.into_iter().filter(|fits| *fits).count(), 7);
+    }
+
     async fn zero_budget_refuses_every_cost(db: &Database) {
         let agent = new_agent(db).await;
         assert!(!fits(db, &AcceptedSend { estimate: 1, ..send_with_limits(&agent, "a", per_day(0), Limits::default()) }).await);

@@ -48,6 +48,53 @@ both_engines! {
         assert_eq!(db.count(CONTENTS).await, 0);
     }
 
+    async fn carrier_id_belongs_to_one_message(db: &Database) {
+        let agent = new_agent(db).await;
+        let (first, second) = (send(db, &agent, "a").await, send(db, &agent, "b").await);
+        let result = |id: &str| SendResult::Accepted {
+            carrier_id: id.into(),
+            carrier_status: "queued".into(),
+            segments: None,
+            cost: 1,
+        };
+        assert!(db.settle_send(settled(&first, result("SM1"))).await.unwrap());
+        let twice = db.settle_send(settled(&second, result("SM1"))).await;
+        assert!(matches!(twice, Err(StoreError::Conflict)), "{twice:?}");
+        assert!(db.settle_send(settled(&second, result(""))).await.unwrap());
+        assert_eq!(db.find_message(&second).await.unwrap().unwrap().carrier_id, None);
+    }
+
+    async fn outcome_and_event_are_written_together(db: &Database) {
+        let agent = new_agent(db).await;
+        let data = serde_json::json!({});
+        let event = |id: &'static str| crate::NewEvent {
+            agent: &agent.id,
+            id,
+            kind: "message.status",
+            channel: None,
+            reason: EventReason::AgentOffline,
+            data: &data,
+        };
+        let id = send(db, &agent, "k").await;
+        let outcome = settled(&id, accepted(1));
+        assert!(db.settle_and_tell(outcome.clone(), &event("e1")).await.unwrap());
+        assert!(!db.settle_and_tell(outcome, &event("e2")).await.unwrap());
+        assert_eq!(db.texts("SELECT id FROM events").await, ["e1"]);
+        db.tell(&id, Status::Accepted, &event("e1"), morning()).await.unwrap();
+        db.tell(&id, Status::Failed, &event("e3"), morning()).await.unwrap();
+        assert_eq!(db.texts("SELECT id FROM events").await, ["e1"], "known, and of another status");
+
+        // A receipt has told that it was delivered: no event of a former status follows, and the row does not move back.
+        let id = send(db, &agent, "k2").await;
+        db.settle_send(settled(&id, unknown(morning()))).await.unwrap();
+        db.execute("UPDATE messages SET carrier_id = 'SM2', stage = 'delivered', stage_rank = 4 WHERE idempotency_key = 'k2'").await;
+        let lost = SettledSend { outcome: AttemptOutcome::Unconfirmed, ..settled(&id, SendResult::Unconfirmed) };
+        assert!(!db.settle_and_tell(lost, &event("e4")).await.unwrap());
+        assert_eq!(db.find_message(&id).await.unwrap().unwrap().status, Status::Unknown);
+        assert!(db.settle_and_tell(settled(&id, accepted(1)), &event("e5")).await.unwrap());
+        assert_eq!(db.texts("SELECT id FROM events").await, ["e1"]);
+    }
+
     async fn failed_message_costs_nothing(db: &Database) {
         let agent = new_agent(db).await;
         for (key, frees_key) in [("a", false), ("b", true)] {
