@@ -30,20 +30,27 @@ const SET_CONSENTS: Sql = Sql {
             status = excluded.status, source = excluded.source, updated_at = excluded.updated_at",
 };
 
-// Due at once: the sweep of scheduled sends notifies the agent.
+// Due at once: the sweep of scheduled sends notifies the agent. Each send is found by an index: by the person, or by the
+// recipient of a send that a former release has stored.
 const CANCEL_SENDS: Sql = Sql {
     postgres: "UPDATE scheduled_sends
         SET state = 'cancelled', failure = 'CONTACT_OPTED_OUT', request = NULL, due_at = created_at
-        FROM jsonb_array_elements($1::JSONB) AS item (value)
-        WHERE value ->> 'status' = 'revoked' AND scheduled_sends.org_id = value ->> 'org_id'
-            AND coalesce(scheduled_sends.contact, scheduled_sends.recipient) = value ->> 'address'
-            AND scheduled_sends.channel = value ->> 'channel' AND state = 'scheduled'",
+        WHERE state = 'scheduled' AND id = ANY (ARRAY(
+            SELECT found.id FROM jsonb_array_elements($1::JSONB) AS item (value) CROSS JOIN LATERAL (
+                SELECT id FROM scheduled_sends s WHERE s.state = 'scheduled' AND s.org_id = value ->> 'org_id'
+                    AND s.contact = value ->> 'address' AND s.channel = value ->> 'channel'
+                UNION ALL SELECT id FROM scheduled_sends s WHERE s.state = 'scheduled' AND s.org_id = value ->> 'org_id'
+                    AND s.recipient = value ->> 'address' AND s.contact IS NULL AND s.channel = value ->> 'channel'
+            ) AS found WHERE value ->> 'status' = 'revoked'))",
     sqlite: "UPDATE scheduled_sends
         SET state = 'cancelled', failure = 'CONTACT_OPTED_OUT', request = NULL, due_at = created_at
-        FROM jsonb_each($1) AS item
-        WHERE value ->> 'status' = 'revoked' AND scheduled_sends.org_id = value ->> 'org_id'
-            AND coalesce(scheduled_sends.contact, scheduled_sends.recipient) = value ->> 'address'
-            AND scheduled_sends.channel = value ->> 'channel' AND state = 'scheduled'",
+        WHERE state = 'scheduled' AND id IN (
+            SELECT s.id FROM jsonb_each($1) AS item CROSS JOIN scheduled_sends s ON s.state = 'scheduled'
+                AND s.org_id = value ->> 'org_id' AND s.contact = value ->> 'address' AND s.channel = value ->> 'channel'
+                WHERE value ->> 'status' = 'revoked'
+            UNION ALL SELECT s.id FROM jsonb_each($1) AS item CROSS JOIN scheduled_sends s ON s.state = 'scheduled'
+                AND s.org_id = value ->> 'org_id' AND s.recipient = value ->> 'address' AND s.contact IS NULL
+                AND s.channel = value ->> 'channel' WHERE value ->> 'status' = 'revoked')",
 };
 
 // A contact that grants consent again can be reached again.
