@@ -31,16 +31,17 @@ const SET_CONSENTS: Sql = Sql {
 };
 
 // Due at once: the sweep of scheduled sends notifies the agent. Each send is found by an index: by the person, or by the
-// recipient of a send that a former release has stored.
+// recipient of a send that a former release has stored; `|| ''` keeps Postgres from using another index
+// completely.
 const CANCEL_SENDS: Sql = Sql {
     postgres: "UPDATE scheduled_sends
         SET state = 'cancelled', failure = 'CONTACT_OPTED_OUT', request = NULL, due_at = created_at
-        WHERE state = 'scheduled' AND id = ANY (ARRAY(
+        WHERE state || '' = 'scheduled' AND id = ANY (ARRAY(
             SELECT found.id FROM jsonb_array_elements($1::JSONB) AS item (value) CROSS JOIN LATERAL (
                 SELECT id FROM scheduled_sends s WHERE s.state = 'scheduled' AND s.org_id = value ->> 'org_id'
                     AND s.contact = value ->> 'address' AND s.channel = value ->> 'channel'
                 UNION ALL SELECT id FROM scheduled_sends s WHERE s.state = 'scheduled' AND s.org_id = value ->> 'org_id'
-                    AND s.recipient = value ->> 'address' AND s.contact IS NULL AND s.channel = value ->> 'channel'
+                    AND s.recipient = value ->> 'address' AND s.contact || '' IS NULL AND s.channel = value ->> 'channel'
             ) AS found WHERE value ->> 'status' = 'revoked'))",
     sqlite: "UPDATE scheduled_sends
         SET state = 'cancelled', failure = 'CONTACT_OPTED_OUT', request = NULL, due_at = created_at

@@ -309,8 +309,8 @@ impl Store {
                             ORDER BY check_at LIMIT 5000) AS longest
                     ) AS numbered ORDER BY turn, check_at LIMIT $2
                 ), due AS MATERIALIZED (
-                    SELECT id FROM messages WHERE id = ANY (ARRAY(SELECT id FROM turns)) AND check_at <= $1
-                    FOR UPDATE SKIP LOCKED
+                    SELECT id FROM messages WHERE id = ANY (ARRAY(SELECT id FROM turns))
+                        AND check_at + INTERVAL '0' <= $1 FOR UPDATE SKIP LOCKED
                 ) UPDATE messages AS m SET check_at = $3, status = 'unknown', updated_at = $1
                 FROM due WHERE m.id = due.id
                 RETURNING m.id, m.org_id, m.agent_id, m.channel, m.sender, m.recipient, m.request_hash, m.body_hash, m.status,

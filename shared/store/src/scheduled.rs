@@ -226,7 +226,7 @@ impl Store {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Vec<ScheduledSend>, StoreError> {
-        // The turns are taken among the sends that are due the longest.
+        // The turns are taken among the sends that are due the longest. `|| ''` keeps Postgres from reading all due sends again.
         const SQL: Sql = Sql {
             postgres: "WITH turns AS MATERIALIZED (
                     SELECT id FROM (SELECT id, due_at, ROW_NUMBER() OVER (PARTITION BY agent_id ORDER BY due_at) AS turn
@@ -235,7 +235,7 @@ impl Store {
                     ) AS numbered ORDER BY turn, due_at LIMIT $2
                 ), due AS MATERIALIZED (
                     SELECT id FROM scheduled_sends WHERE id = ANY (ARRAY(SELECT id FROM turns))
-                        AND state IN ('scheduled', 'cancelled') AND due_at <= $1 FOR UPDATE SKIP LOCKED
+                        AND state || '' IN ('scheduled', 'cancelled') AND due_at <= $1 FOR UPDATE SKIP LOCKED
                 ) UPDATE scheduled_sends AS s SET due_at = $3, claimed_until = $3, tries = tries + 1,
                     state = CASE WHEN s.state = 'scheduled' AND (SELECT status FROM consents c WHERE c.org_id = s.org_id
                             AND c.address IN (s.recipient, s.contact)
