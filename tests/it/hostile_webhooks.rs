@@ -2,8 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use butt_dial_providers::{
+    Secret,
+    twilio::webhook::{self, Payload},
+};
 use reqwest::Method;
 use serde_json::json;
+use url::form_urlencoded;
 
 use crate::support::{Cluster, Reply, RequestExt as _, TestContext, Webhook, bodies, mail_event};
 
@@ -46,12 +51,12 @@ profiles! {
         other_key.headers[0].1 = "RSOYDt4T1cUTdK1PDd93/VVr8B8=".into();
         let mut as_json = genuine.clone();
         as_json.headers[1].1 = "application/json".into();
-        let mail = Webhook::resend(&mail_event(&cluster.account.email), 0);
+        let mail = Webhook::resend(cluster, &mail_event(&cluster.account.email), 0);
         let altered_mail = Webhook { body: [&mail.body[..], b" "].concat(), ..mail.clone() };
         let mut later = mail.clone();
         later.headers[1].1 = (later.headers[1].1.parse::<i64>().unwrap() + 1).to_string();
-        let long_ago = Webhook::resend(&mail_event(&cluster.account.email), 301);
-        let from_the_future = Webhook::resend(&mail_event(&cluster.account.email), -310);
+        let long_ago = Webhook::resend(cluster, &mail_event(&cluster.account.email), 301);
+        let from_the_future = Webhook::resend(cluster, &mail_event(&cluster.account.email), -310);
         for (what, webhook, status, vendor, reason) in [
             ("unsigned", genuine.clone().unsigned(), 401, "twilio", "unsigned"),
             ("altered", altered, 403, "twilio", "wrong_signature"),
@@ -121,14 +126,14 @@ profiles! {
             ("only separators", raw(&b"&".repeat(500_000))),
             ("no sender", signed(&[("MessageSid", &crate::support::message_sid()), ("SmsStatus", "received")])),
             ("no SID", signed(&[("MessageSid", "SM../.."), ("From", ANN), ("To", to), ("SmsStatus", "received")])),
-            ("no mail", Webhook::resend(&no_mail, 0)),
-            ("an odd mail", Webhook::resend(&odd_mail, 0)),
-            ("no JSON", Webhook::svix(b"{\"type\":".to_vec(), 0)),
-            ("an empty event", Webhook::svix(Vec::new(), 0)),
-            ("JSON with invalid UTF-8", Webhook::svix(b"\"\xff\xfe\"".to_vec(), 0)),
-            ("deep brackets", Webhook::svix(nested, 0)),
-            ("deep brackets in a mail", Webhook::svix(deep.into_bytes(), 0)),
-            ("an XML bomb", Webhook::svix(br#"<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;&a;</x>"#.to_vec(), 0)),
+            ("no mail", Webhook::resend(cluster, &no_mail, 0)),
+            ("an odd mail", Webhook::resend(cluster, &odd_mail, 0)),
+            ("no JSON", Webhook::svix(cluster, b"{\"type\":".to_vec(), 0)),
+            ("an empty event", Webhook::svix(cluster, Vec::new(), 0)),
+            ("JSON with invalid UTF-8", Webhook::svix(cluster, b"\"\xff\xfe\"".to_vec(), 0)),
+            ("deep brackets", Webhook::svix(cluster, nested, 0)),
+            ("deep brackets in a mail", Webhook::svix(cluster, deep.into_bytes(), 0)),
+            ("an XML bomb", Webhook::svix(cluster, br#"<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;&a;</x>"#.to_vec(), 0)),
         ] {
             let reply = post(cluster, what, &webhook).await;
             assert!((400..500).contains(&reply.status), "{what}: {}", reply.status);
@@ -146,7 +151,7 @@ profiles! {
         let genuine = Webhook::text(cluster, TWILIO, ANN, &cluster.account.phone, "x");
         let body = [&genuine.body[..], b"&Body=", &b"a".repeat(1024 * 1024)].concat();
         let huge = Webhook { body, ..genuine.clone() };
-        let mail = Webhook::svix(b" ".repeat(1024 * 1024 + 1), 0);
+        let mail = Webhook::svix(cluster, b" ".repeat(1024 * 1024 + 1), 0);
         for (what, webhook) in [("a huge form", huge), ("a huge mail", mail)] {
             assert_eq!(post(cluster, what, &webhook).await.status, 413, "{what}");
         }
@@ -182,4 +187,19 @@ profiles! {
         }
         expect_unharmed(cluster).await;
     }
+}
+
+/// The secrets in the source of the simulators open no server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn published_secrets_of_simulators_sign_nothing() {
+    let cluster = Cluster::embedded(&[]).await;
+    let genuine = Webhook::text(&cluster, TWILIO, ANN, &cluster.account.phone, "Forged");
+    let mut forged = genuine.clone();
+    let url = format!("{}{TWILIO}", cluster.public_url);
+    let fields: Vec<(String, String)> = form_urlencoded::parse(&genuine.body).into_owned().collect();
+    let published = Secret::new("simulated-twilio-auth-token");
+    forged.headers[0].1 = webhook::sign(&published, &url, Payload::Form(&fields));
+    assert_eq!(forged.post(&cluster).await.status, 403);
+    assert_eq!(genuine.post(&cluster).await.status, 200);
+    cluster.shut_down().await;
 }

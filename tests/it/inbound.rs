@@ -136,7 +136,7 @@ profiles! {
         assert_eq!(post(text(&path(theirs, "sms"), &mine.phone)).await, 404);
         assert_eq!(post(text("/webhooks/agt_0/sms", &mine.phone)).await, 404);
         assert_eq!(post(text(&path(mine, "pigeon"), &mine.phone)).await, 404);
-        let mut mail = Webhook::resend(&mail_event(&theirs.email), 0);
+        let mut mail = Webhook::resend(cluster, &mail_event(&theirs.email), 0);
         mail.path = path(mine, "email");
         assert_eq!(post(mail).await, 404);
         // Unsigned requests do not reveal which agents exist.

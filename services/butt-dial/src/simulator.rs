@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use butt_dial_providers::{Simulator, VENDORS};
+use butt_dial_domain::Clock;
+use butt_dial_providers::{Simulator, SimulatorState, VENDORS};
 use butt_dial_runtime::{Lifecycle, platform::StartError};
 
 #[derive(clap::Args)]
@@ -14,7 +15,9 @@ pub struct Options {
 
 pub async fn run(options: Options) -> Result<bool, StartError> {
     let address = SocketAddr::from(([127, 0, 0, 1], options.port));
-    let started = Simulator::start(address).await;
+    // Random secrets, except those of the environment, so that a restart may keep them.
+    let state = SimulatorState::with_own_secrets(Clock::System, |name| std::env::var(name).ok());
+    let started = Simulator::start_with(address, state).await;
     let simulator = started.map_err(|error| StartError::Io {
         resource: format!("the simulator on {address}"),
         error,
@@ -23,8 +26,8 @@ pub async fn run(options: Options) -> Result<bool, StartError> {
     println!("The simulators of the carriers are at {base}/. Configure a server to use them:");
     for vendor in VENDORS {
         println!("  {}={base}/{}", vendor.manifest.endpoint_env, vendor.manifest.id);
-        for (name, value) in vendor.simulated_settings {
-            println!("  {name}={value}");
+        for (name, _) in vendor.simulated_settings {
+            println!("  {name}={}", simulator.state().setting(name));
         }
     }
     println!(

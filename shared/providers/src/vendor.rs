@@ -10,7 +10,7 @@ use butt_dial_domain::{
 
 use crate::{
     Secret,
-    simulator::{Headers, PersonMessage, SimulatorState, VendorWebhook},
+    simulator::{Headers, PersonMessage, Simulator, SimulatorState, VendorWebhook},
 };
 
 /// A vendor: its capabilities, how to connect, and its simulator.
@@ -23,7 +23,8 @@ pub struct Vendor {
     pub simulator: fn(SimulatorState) -> axum::Router,
     /// How the simulator sends inbound messages; `None` for vendors without recipients.
     pub inbound: Option<InboundSimulation>,
-    /// The credentials that the simulator accepts, as pairs of setting and value.
+    /// The credentials that the simulator accepts, as pairs of setting and value. A simulator may have other secrets
+    /// (`SimulatorState::setting`).
     pub simulated_settings: &'static [(&'static str, &'static str)],
 }
 
@@ -32,7 +33,7 @@ pub struct InboundSimulation {
     /// Builds the webhook of an inbound message for this URL.
     pub webhook: fn(&SimulatorState, &PersonMessage, &str) -> Result<VendorWebhook, String>,
     /// Signs a webhook with any body: returns the headers.
-    pub sign: fn(&str, &[u8], Timestamp) -> Headers,
+    pub sign: fn(&SimulatorState, &str, &[u8], Timestamp) -> Headers,
 }
 
 pub type Connect = fn(&Credentials, &reqwest::Client, Duration) -> Result<Connected, String>;
@@ -95,12 +96,21 @@ impl Manifest {
 }
 
 impl Vendor {
-    /// Returns the credentials for this vendor in a `Simulator` with this base URL.
+    /// Returns the credentials for this vendor in a `Simulator` with this base URL and the published secrets.
     pub fn simulated_credentials(&self, simulator: &str) -> Credentials {
         let endpoint = format!("{}/{}", simulator.trim_end_matches('/'), self.manifest.id);
         self.simulated_settings
             .iter()
             .fold(Credentials::new(endpoint), |all, (env, value)| all.with(env, *value))
+    }
+
+    /// Returns the credentials for this simulator.
+    pub fn credentials_for(&self, simulator: &Simulator) -> Credentials {
+        let endpoint = format!("{}/{}", simulator.base_url(), self.manifest.id);
+        let settings = self.simulated_settings.iter();
+        settings.fold(Credentials::new(endpoint), |all, (env, _)| {
+            all.with(env, simulator.state().setting(env))
+        })
     }
 
     /// Reads the settings. Returns `None` without any of them; fails when a required one is missing.

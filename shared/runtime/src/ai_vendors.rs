@@ -38,10 +38,9 @@ pub fn connect(
     }
     let simulated: Vec<Candidate> = match simulator {
         Some(simulator) => {
-            let base = simulator.base_url();
             let vendors = VENDORS.iter().filter(|vendor| !vendor.manifest.is_carrier());
             let candidate = |vendor: &&'static Vendor| {
-                let credentials = vendor.simulated_credentials(&base);
+                let credentials = vendor.credentials_for(simulator);
                 (*vendor, credentials, carrier_http.clone())
             };
             vendors.map(candidate).collect()

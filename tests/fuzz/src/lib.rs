@@ -8,7 +8,7 @@ use butt_dial_domain::{
     clock::Timestamp,
     ports::webhook::{VerificationError, WebhookRequest, Webhooks},
 };
-use butt_dial_providers::{Vendor, find, http::loopback_client};
+use butt_dial_providers::{SimulatorState, Vendor, find, http::loopback_client};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 pub use libfuzzer_sys;
 
@@ -59,7 +59,7 @@ impl Harness {
     fn read_signed(&self, body: &[u8]) {
         let mut request = self.request("?mid=msg_1", body);
         for (name, value) in
-            (self.vendor.inbound.as_ref().expect("an inbound simulation").sign)(&request.url, body, self.now)
+            (self.vendor.inbound.as_ref().expect("an inbound simulation").sign)(&SimulatorState::new(Clock::System), &request.url, body, self.now)
         {
             insert(&mut request.headers, name, value.as_bytes());
         }

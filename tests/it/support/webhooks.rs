@@ -2,7 +2,7 @@
 
 use butt_dial_domain::{Clock, ids};
 use butt_dial_providers::{
-    Secret, VENDORS,
+    Secret,
     resend::webhook as svix,
     twilio::webhook::{self, Payload},
 };
@@ -20,14 +20,11 @@ pub struct Webhook {
     pub body: Vec<u8>,
 }
 
-/// Returns a secret that both sides know.
-fn shared_secret(vendor: &str, name: &str) -> Secret {
-    let vendor = VENDORS
-        .iter()
-        .find(|known| known.manifest.id == vendor)
-        .expect("a vendor");
-    let found = vendor.simulated_settings.iter().find(|(known, _)| *known == name);
-    Secret::new(found.expect("a credential").1)
+/// Returns a secret that the simulators and the programs know.
+fn shared_secret(context: &TestContext, name: &str) -> Secret {
+    let secret = context.carriers.setting(name);
+    assert!(!secret.is_empty(), "{name}");
+    Secret::new(secret)
 }
 
 /// Returns a new message SID.
@@ -36,8 +33,8 @@ pub fn message_sid() -> String {
 }
 
 /// Signs the URL of a socket as Twilio does.
-pub fn twilio_signature(url: &str) -> String {
-    webhook::sign(&shared_secret("twilio", "TWILIO_AUTH_TOKEN"), url, Payload::Form(&[]))
+pub fn twilio_signature(context: &TestContext, url: &str) -> String {
+    webhook::sign(&shared_secret(context, "TWILIO_AUTH_TOKEN"), url, Payload::Form(&[]))
 }
 
 impl Webhook {
@@ -48,7 +45,7 @@ impl Webhook {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
         let url = format!("{}{path}", context.public_url);
-        let token = shared_secret("twilio", "TWILIO_AUTH_TOKEN");
+        let token = shared_secret(context, "TWILIO_AUTH_TOKEN");
         let signature = webhook::sign(&token, &url, Payload::Form(&fields));
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&fields)
@@ -62,7 +59,7 @@ impl Webhook {
 
     /// Builds the webhook of a person's SMS at this path.
     pub fn text(context: &TestContext, path: &str, from: &str, to: &str, body: &str) -> Self {
-        let (sid, account) = (message_sid(), shared_secret("twilio", "TWILIO_ACCOUNT_SID"));
+        let (sid, account) = (message_sid(), shared_secret(context, "TWILIO_ACCOUNT_SID"));
         let fields = [
             ("MessageSid", sid.as_str()),
             ("AccountSid", account.expose()),
@@ -83,7 +80,7 @@ impl Webhook {
     /// Builds a delivery receipt with an error code.
     pub fn status_with_code(context: &TestContext, message: &Value, sid: &Value, (status, code): (&str, &str)) -> Self {
         let (message, sid) = (message.as_str().expect("an id"), sid.as_str().expect("an id"));
-        let account = shared_secret("twilio", "TWILIO_ACCOUNT_SID");
+        let account = shared_secret(context, "TWILIO_ACCOUNT_SID");
         let mut fields = vec![
             ("MessageSid", sid),
             ("AccountSid", account.expose()),
@@ -98,13 +95,13 @@ impl Webhook {
     }
 
     /// Builds an event of Resend, signed this many seconds ago.
-    pub fn resend(event: &Value, seconds_ago: i64) -> Self {
-        Self::svix(event.to_string().into_bytes(), seconds_ago)
+    pub fn resend(context: &TestContext, event: &Value, seconds_ago: i64) -> Self {
+        Self::svix(context, event.to_string().into_bytes(), seconds_ago)
     }
 
-    pub fn svix(body: Vec<u8>, seconds_ago: i64) -> Self {
+    pub fn svix(context: &TestContext, body: Vec<u8>, seconds_ago: i64) -> Self {
         let (id, at) = (ids::random(), Clock::System.now().timestamp() - seconds_ago);
-        let secret = shared_secret("resend", "RESEND_WEBHOOK_SECRET");
+        let secret = shared_secret(context, "RESEND_WEBHOOK_SECRET");
         let signature = svix::sign(&secret, &id, at, &body).expect("a signature");
         let headers = vec![
             ("svix-id", id),

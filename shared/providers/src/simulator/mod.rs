@@ -19,6 +19,7 @@ mod person_message;
 mod person_messages;
 pub mod picture;
 pub mod scripted_model;
+mod secrets;
 mod socket;
 mod state;
 #[cfg(test)]

@@ -22,7 +22,9 @@ use super::{
     message::SimulatedMessage,
     model_request::ModelRequests,
     person_message::PersonMessages,
+    secrets::Secrets,
 };
+use crate::Secret;
 
 /// A subscriber that falls behind by more messages gets an error.
 const CHANNEL_CAPACITY: usize = 4_096;
@@ -50,6 +52,7 @@ struct Inner {
     switchboard: Switchboard,
     /// The simulator's base URL.
     base_url: OnceLock<String>,
+    secrets: Secrets,
     /// The client for webhooks; `None` if it can't be built.
     http: OnceLock<Option<reqwest::Client>>,
     delivery_delay_ms: AtomicU64,
@@ -78,7 +81,17 @@ pub struct VendorState {
 }
 
 impl SimulatorState {
+    /// Creates a state with the published secrets, for tests: they know what the simulator signs with.
     pub fn new(clock: Clock) -> Self {
+        Self::with(clock, Secrets::published())
+    }
+
+    /// Creates a state with secrets that only this simulator knows, except for those that are given.
+    pub fn with_own_secrets(clock: Clock, given: impl Fn(&str) -> Option<String>) -> Self {
+        Self::with(clock, Secrets::random().replaced(given))
+    }
+
+    fn with(clock: Clock, secrets: Secrets) -> Self {
         let inner = Inner {
             clock,
             state: Mutex::default(),
@@ -89,6 +102,7 @@ impl SimulatorState {
             model_requests: ModelRequests::default(),
             switchboard: Switchboard::default(),
             base_url: OnceLock::new(),
+            secrets,
             http: OnceLock::new(),
             delivery_delay_ms: AtomicU64::new(DELIVERY_DELAY.as_millis() as u64),
             tasks: TaskTracker::new(),
@@ -96,6 +110,20 @@ impl SimulatorState {
         };
         let inner = Arc::new(inner);
         Self { inner }
+    }
+
+    /// Returns the value of a vendor's setting that this simulator accepts and signs with; empty for an unknown setting.
+    pub fn setting(&self, env: &str) -> &str {
+        self.inner.secrets.get(env)
+    }
+
+    /// Returns whether a client gave the value of this setting.
+    pub(crate) fn accepts(&self, env: &str, given: Option<&str>) -> bool {
+        given == Some(self.setting(env))
+    }
+
+    pub(crate) fn secret(&self, env: &str) -> Secret {
+        Secret::new(self.setting(env))
     }
 
     /// Returns how many messages the vendor ever accepted.

@@ -17,6 +17,7 @@ use butt_dial_domain::{
 use super::{corpus, harness::DEADLINE, install_tls};
 use crate::{
     VENDORS, Vendor, http,
+    simulator::SimulatorState,
     twilio::{self, form::Form},
 };
 
@@ -169,7 +170,9 @@ fn repeat_and_forge(vendor: &Vendor, webhooks: &dyn Webhooks, body: &[u8]) {
 fn signed(vendor: &Vendor, body: &[u8], other: &[u8]) -> WebhookRequest {
     let url = format!("https://bd.example.com/webhooks/{}/any?mid=msg_1", vendor.manifest.id);
     let received_at = Clock::System.now();
-    let headers = (vendor.inbound.as_ref().unwrap().sign)(&url, other, received_at).into_iter();
+    let headers =
+        (vendor.inbound.as_ref().unwrap().sign)(&SimulatorState::new(Clock::System), &url, other, received_at)
+            .into_iter();
     let headers = headers.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()));
     WebhookRequest {
         method: Method::POST,

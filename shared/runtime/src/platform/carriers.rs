@@ -2,8 +2,9 @@
 
 use std::{io, net::SocketAddr};
 
+use butt_dial_domain::Clock;
 use butt_dial_messaging::{Carrier, Carriers};
-use butt_dial_providers::{Simulator, VENDORS, http};
+use butt_dial_providers::{Simulator, SimulatorState, VENDORS, http};
 
 use super::StartError;
 use crate::{
@@ -30,11 +31,10 @@ pub(super) async fn connect(config: &Config) -> Result<ConnectedCarriers, StartE
         CarrierSetup::Simulated => {
             let simulator = start_simulator(config.simulator_port).await?;
             tracing::warn!("carriers are simulated; no message reaches a person");
-            let base = simulator.base_url();
             let vendors = VENDORS.iter();
             let all = vendors
                 .filter(|vendor| vendor.manifest.is_carrier())
-                .map(|vendor| (*vendor, vendor.simulated_credentials(&base)))
+                .map(|vendor| (*vendor, vendor.credentials_for(&simulator)))
                 .collect();
             (Some(simulator), http::loopback_client(), all)
         }
@@ -64,10 +64,12 @@ pub(super) async fn connect(config: &Config) -> Result<ConnectedCarriers, StartE
 
 /// Starts the simulator on the configured port, or on a free one: several programs may run on one machine.
 async fn start_simulator(port: u16) -> Result<Simulator, StartError> {
+    // Random secrets: published ones would let any program forge messages of people.
+    let state = || SimulatorState::with_own_secrets(Clock::System, |_| None);
     let preferred = SocketAddr::from(([127, 0, 0, 1], port));
-    match Simulator::start(preferred).await {
+    match Simulator::start_with(preferred, state()).await {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            Simulator::start(SocketAddr::from(([127, 0, 0, 1], 0))).await
+            Simulator::start_with(SocketAddr::from(([127, 0, 0, 1], 0)), state()).await
         }
         started => started,
     }

@@ -34,6 +34,8 @@ pub struct Process {
 pub struct Server {
     pub process: Process,
     pub agent_token: String,
+    /// The simulators, if they are of this server only. Dropping it ends them.
+    simulator: Option<Process>,
 }
 
 pub struct Backends {
@@ -69,6 +71,12 @@ impl Process {
     pub async fn simulator(program: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
         command.args(["simulator", "--port", "0"]).stdout(Stdio::piped());
+        // Without them it has random secrets.
+        command.envs(
+            butt_dial_providers::VENDORS
+                .iter()
+                .flat_map(|vendor| vendor.simulated_settings.iter().copied()),
+        );
         let mut child = command.kill_on_drop(true).spawn()?;
         let stdout = child.stdout.take().context("no stdout")?;
         let url = first_line(stdout, |line| line.split("http://").nth(1).map(str::to_owned)).await?;
@@ -174,15 +182,19 @@ async fn first_line(
 /// Starts all roles in one process, on SQLite.
 pub async fn embedded(program: &Path) -> anyhow::Result<Server> {
     let directory = tempfile::tempdir()?;
-    let env = pairs(&[
+    // In a separate process: the secrets of simulators within the program are not known.
+    let simulator = Process::simulator(program).await?;
+    let mut env = pairs(&[
         ("DATA_DIR", &directory.path().display().to_string()),
         ("PORT", "0"),
-        ("SIMULATOR_PORT", "0"),
         ("WEBHOOK_BASE_URL", PUBLIC_URL),
         ("ALLOWED_HOSTS", "*"),
         ("LOG_LEVEL", "warn,butt_dial_runtime=info"),
     ]);
-    server(program, "serve", env, Some(directory)).await
+    env.extend(simulated_carriers(&format!("http://{}", simulator.address)));
+    let mut server = server(program, "serve", env, Some(directory)).await?;
+    server.simulator = Some(simulator);
+    Ok(server)
 }
 
 /// Starts a gateway, and creates its agent.
@@ -207,17 +219,21 @@ fn shared(backends: &Backends) -> Vec<(String, String)> {
         ("ALLOWED_HOSTS", "*"),
         ("LOG_LEVEL", "warn,butt_dial_runtime=info"),
     ]);
-    for vendor in butt_dial_providers::VENDORS {
-        let manifest = &vendor.manifest;
-        env.push((manifest.endpoint_env.into(), format!("{simulator}/{}", manifest.id)));
-        env.extend(
-            vendor
-                .simulated_settings
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
-    }
+    env.extend(simulated_carriers(&simulator));
     env
+}
+
+/// Returns the settings of the vendors at a simulator of another process, with the published secrets.
+fn simulated_carriers(simulator: &str) -> Vec<(String, String)> {
+    let vendors = butt_dial_providers::VENDORS.iter();
+    let settings = vendors.flat_map(|vendor| {
+        let manifest = &vendor.manifest;
+        let endpoint = (manifest.endpoint_env.to_owned(), format!("{simulator}/{}", manifest.id));
+        let values = vendor.simulated_settings.iter();
+        let values = values.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        values.chain([endpoint])
+    });
+    settings.collect()
 }
 
 async fn server(
@@ -239,6 +255,7 @@ async fn server(
     raise_limits(process.address, &text("teamToken")?, &text("agentId")?).await?;
     Ok(Server {
         process,
+        simulator: None,
         agent_token: text("agentToken")?,
     })
 }

@@ -7,7 +7,7 @@ mod validation;
 use axum::{
     Extension, Json, Router,
     body::Bytes,
-    extract::{Path, Request},
+    extract::{Path, Request, State},
     http::{HeaderMap, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response, sse::Event},
@@ -42,16 +42,17 @@ const ERROR_FORMAT: ErrorFormat = ErrorFormat {
 };
 
 pub fn router(simulator: SimulatorState) -> Router {
+    let authenticated = middleware::from_fn_with_state(simulator.clone(), authenticate);
     let send = middleware::from_fn_with_state((simulator.clone(), ERROR_FORMAT), faults::inject_faults);
     let record = middleware::from_fn_with_state((simulator, ID), models::record_requests);
     Router::new()
         .route("/v1/messages", post(create).layer(send).layer(record))
         .route("/v1/models/{id}", get(model))
         .fallback(|| async { error::error_response(StatusCode::NOT_FOUND, "not_found_error", "Not found") })
-        .layer(middleware::from_fn(authenticate))
+        .layer(authenticated)
 }
 
-async fn authenticate(request: Request, next: Next) -> Response {
+async fn authenticate(State(simulator): State<SimulatorState>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let named = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let error_response = |status, kind, text: &str| error::error_response(status, kind, text);
@@ -61,7 +62,7 @@ async fn authenticate(request: Request, next: Next) -> Response {
             "authentication_error",
             "x-api-key header is required",
         ),
-        (Some(key), _) if key != API_KEY => {
+        (Some(key), _) if key != simulator.setting(super::API_KEY) => {
             error_response(StatusCode::UNAUTHORIZED, "authentication_error", "invalid x-api-key")
         }
         (_, None) => error::invalid("anthropic-version: header is required"),

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, Query, Request},
+    extract::{Path, Query, Request, State},
     http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -50,18 +50,19 @@ const ERROR_FORMAT: simulator::ErrorFormat = simulator::ErrorFormat {
 };
 
 pub fn router(simulator: SimulatorState) -> Router {
+    let authenticated = middleware::from_fn_with_state(simulator.clone(), authenticate);
     let send = middleware::from_fn_with_state((simulator, ERROR_FORMAT), faults::inject_faults);
     Router::new()
         .route("/v1/text-to-speech/{voice}", post(speak).layer(send))
         .route("/v1/voices/{voice}", get(voice))
         .fallback(|| async { (StatusCode::NOT_FOUND, Json(json!({ "detail": "Not Found" }))) })
-        .layer(middleware::from_fn(authenticate))
+        .layer(authenticated)
 }
 
-async fn authenticate(request: Request, next: Next) -> Response {
+async fn authenticate(State(simulator): State<SimulatorState>, request: Request, next: Next) -> Response {
     let key = request.headers().get("xi-api-key").and_then(|key| key.to_str().ok());
     match key {
-        Some(API_KEY) => next.run(request).await,
+        Some(key) if key == simulator.setting(super::API_KEY) => next.run(request).await,
         Some(SPEAKING_KEY) if request.uri().path().starts_with("/v1/text-to-speech/") => next.run(request).await,
         Some(SPEAKING_KEY) => error_response(
             StatusCode::UNAUTHORIZED,

@@ -3,10 +3,9 @@
 use butt_dial_domain::{Channel, clock::Timestamp};
 use serde_json::{Value, json};
 
-use super::{CHANNEL_SECRET, numeric_id};
+use super::numeric_id;
 use crate::{
-    Secret,
-    line::webhook,
+    line::{self, webhook},
     simulator::{Headers, JSON, OutgoingWebhook, PersonMessage, RetryPolicy, SimulatorState, VendorWebhook},
 };
 
@@ -43,7 +42,7 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
     let webhook = OutgoingWebhook {
         url: url.to_owned(),
         content_type: JSON,
-        headers: sign(url, body.as_bytes(), simulator.now()),
+        headers: sign(simulator, url, body.as_bytes(), simulator.now()),
         body,
         // Redelivery is off unless the operator switches it on.
         retry: RetryPolicy::SINGLE_ATTEMPT,
@@ -51,9 +50,12 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
     Ok(VendorWebhook { carrier_id, webhook })
 }
 
-pub fn sign(_url: &str, body: &[u8], _at: Timestamp) -> Headers {
+pub fn sign(simulator: &SimulatorState, _url: &str, body: &[u8], _at: Timestamp) -> Headers {
     vec![
-        (webhook::HEADER, webhook::sign(&Secret::new(CHANNEL_SECRET), body)),
+        (
+            webhook::HEADER,
+            webhook::sign(&simulator.secret(line::CHANNEL_SECRET), body),
+        ),
         ("User-Agent", "LineBotWebhook/2.0".to_owned()),
     ]
 }

@@ -65,19 +65,22 @@ pub fn router(simulator: SimulatorState) -> Router {
         .route("/v2/bot/message/push", post(push).layer(send))
         .route("/v2/bot/message/{id}/content", get(picture::serve))
         .fallback(|| async { error_response(StatusCode::NOT_FOUND, "Not found") })
-        .layer(middleware::from_fn(authenticate))
+        .layer(middleware::from_fn_with_state(simulator.clone(), authenticate))
         .with_state(AppState {
             simulator,
             keys: Arc::default(),
         })
 }
 
-async fn authenticate(request: Request, next: Next) -> Response {
+async fn authenticate(State(simulator): State<SimulatorState>, request: Request, next: Next) -> Response {
     let given = request
         .headers()
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
-    if given.and_then(|value| value.strip_prefix("Bearer ")) == Some(ACCESS_TOKEN) {
+    if simulator.accepts(
+        super::ACCESS_TOKEN,
+        given.and_then(|value| value.strip_prefix("Bearer ")),
+    ) {
         next.run(request).await
     } else {
         let text = "Authentication failed. Confirm that the access token in the authorization header is valid.";

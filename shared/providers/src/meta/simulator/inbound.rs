@@ -5,10 +5,9 @@ use std::fmt::Write;
 use butt_dial_domain::{Channel, clock::Timestamp};
 use serde_json::{Value, json};
 
-use super::{APP_SECRET, ID, PHONE_NUMBER_ID, WABA};
+use super::{ID, PHONE_NUMBER_ID, WABA};
 use crate::{
-    Secret,
-    meta::webhook,
+    meta::{self, webhook},
     simulator::{
         Headers, JSON, OutgoingWebhook, PersonMessage, RetryPolicy, SimulatedMessage, SimulatorState, StatusWebhook,
         VendorWebhook, picture,
@@ -33,7 +32,7 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
     let value = json!({ "contacts": [contact], "messages": messages });
     Ok(VendorWebhook {
         carrier_id,
-        webhook: batch(url, &text.to, value),
+        webhook: batch(simulator, url, &text.to, value),
     })
 }
 
@@ -81,6 +80,7 @@ fn media_id() -> String {
 /// Returns the builder of receipts, if a webhook URL is set.
 pub fn status_webhook(simulator: &SimulatorState, data: Option<String>) -> Option<StatusWebhook> {
     let url = simulator.webhook_url(ID, Channel::Whatsapp)?;
+    let simulator = simulator.clone();
     Some(Box::new(move |message: &SimulatedMessage| {
         let mut status = json!({
             "id": message.carrier_id,
@@ -94,11 +94,11 @@ pub fn status_webhook(simulator: &SimulatorState, data: Option<String>) -> Optio
         if let Some(code) = message.error_code {
             status["errors"] = json!([{ "code": code, "title": "Message failed", "message": "Message failed" }]);
         }
-        batch(&url, &message.from, json!({ "statuses": [status] }))
+        batch(&simulator, &url, &message.from, json!({ "statuses": [status] }))
     }))
 }
 
-fn batch(url: &str, ours: &str, mut value: Value) -> OutgoingWebhook {
+fn batch(simulator: &SimulatorState, url: &str, ours: &str, mut value: Value) -> OutgoingWebhook {
     value["messaging_product"] = json!("whatsapp");
     let digits = ours.trim_start_matches('+');
     value["metadata"] = json!({ "display_phone_number": digits, "phone_number_id": PHONE_NUMBER_ID });
@@ -108,19 +108,22 @@ fn batch(url: &str, ours: &str, mut value: Value) -> OutgoingWebhook {
     OutgoingWebhook {
         url: url.to_owned(),
         content_type: JSON,
-        headers: headers(body.as_bytes()),
+        headers: headers(simulator, body.as_bytes()),
         body,
         retry: RETRY_POLICY,
     }
 }
 
-pub fn sign(_url: &str, body: &[u8], _at: Timestamp) -> Headers {
-    headers(body)
+pub fn sign(simulator: &SimulatorState, _url: &str, body: &[u8], _at: Timestamp) -> Headers {
+    headers(simulator, body)
 }
 
-fn headers(body: &[u8]) -> Headers {
+fn headers(simulator: &SimulatorState, body: &[u8]) -> Headers {
     vec![
-        (webhook::HEADER, webhook::sign(&Secret::new(APP_SECRET), body)),
+        (
+            webhook::HEADER,
+            webhook::sign(&simulator.secret(meta::APP_SECRET), body),
+        ),
         ("User-Agent", "facebookexternalua".to_owned()),
     ]
 }

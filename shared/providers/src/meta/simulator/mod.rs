@@ -54,16 +54,19 @@ pub fn router(simulator: SimulatorState) -> Router {
         .route("/{id}/messages", post(create).layer(send))
         .route("/{id}/content", get(picture::serve))
         .fallback(|| async { error::not_found() })
-        .layer(middleware::from_fn(authenticate))
+        .layer(middleware::from_fn_with_state(simulator.clone(), authenticate))
         .with_state(simulator)
 }
 
-async fn authenticate(request: Request, next: Next) -> Response {
+async fn authenticate(State(simulator): State<SimulatorState>, request: Request, next: Next) -> Response {
     let given = request
         .headers()
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok());
-    if given.and_then(|value| value.strip_prefix("Bearer ")) == Some(ACCESS_TOKEN) {
+    if simulator.accepts(
+        super::ACCESS_TOKEN,
+        given.and_then(|value| value.strip_prefix("Bearer ")),
+    ) {
         next.run(request).await
     } else {
         error::error_response(StatusCode::UNAUTHORIZED, 190, "Invalid OAuth access token")

@@ -7,7 +7,7 @@ mod validation;
 use axum::{
     Extension, Json, Router,
     body::Bytes,
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response, sse::Event},
@@ -37,6 +37,7 @@ const ERROR_FORMAT: ErrorFormat = ErrorFormat {
 };
 
 pub fn router(simulator: SimulatorState) -> Router {
+    let authenticated = middleware::from_fn_with_state(simulator.clone(), authenticate);
     let send = middleware::from_fn_with_state((simulator.clone(), ERROR_FORMAT), faults::inject_faults);
     let record = middleware::from_fn_with_state((simulator, ID), models::record_requests);
     Router::new()
@@ -44,13 +45,13 @@ pub fn router(simulator: SimulatorState) -> Router {
         .route("/audio/speech", post(speak).layer(send))
         .route("/models", get(list))
         .fallback(|| async { error::error_response(StatusCode::NOT_FOUND, None, Value::Null, "Invalid URL") })
-        .layer(middleware::from_fn(authenticate))
+        .layer(authenticated)
 }
 
-async fn authenticate(request: Request, next: Next) -> Response {
+async fn authenticate(State(simulator): State<SimulatorState>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION);
     let given = given.and_then(|value| value.to_str().ok());
-    if given.and_then(|value| value.strip_prefix("Bearer ")) == Some(API_KEY) {
+    if simulator.accepts(super::API_KEY, given.and_then(|value| value.strip_prefix("Bearer "))) {
         next.run(request).await
     } else {
         let text = "Incorrect API key provided.";

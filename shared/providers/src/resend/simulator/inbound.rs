@@ -11,10 +11,9 @@ use axum::{
 use butt_dial_domain::{Channel, clock::Timestamp};
 use serde_json::{Value, json};
 
-use super::{AppState, ID, WEBHOOK_SECRET, error::ApiError};
+use super::{AppState, ID, error::ApiError};
 use crate::{
-    Secret,
-    resend::{webhook, wire},
+    resend::{self, webhook, wire},
     simulator::{
         Headers, JSON, OutgoingWebhook, PersonMessage, RetryPolicy, SimulatedMessage, SimulatorState, StatusWebhook,
         VendorWebhook, picture,
@@ -46,7 +45,7 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
         "attachments": attachments(text, false),
     });
     Ok(VendorWebhook {
-        webhook: event(url, "email.received", &data, now),
+        webhook: event(simulator, url, "email.received", &data, now),
         carrier_id: id,
     })
 }
@@ -54,6 +53,7 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
 /// Returns the builder of receipts, if a webhook URL is set.
 pub fn status_webhook(simulator: &SimulatorState, tags: BTreeMap<String, String>) -> Option<StatusWebhook> {
     let url = simulator.webhook_url(ID, Channel::Email)?;
+    let simulator = simulator.clone();
     Some(Box::new(move |mail: &SimulatedMessage| {
         let mut data = json!({
             "email_id": mail.carrier_id,
@@ -68,24 +68,30 @@ pub fn status_webhook(simulator: &SimulatorState, tags: BTreeMap<String, String>
             data["suppressed"] =
                 json!({ "message": "The recipient is on the suppression list", "type": "OnAccountSuppressionList" });
         }
-        event(&url, &format!("email.{}", mail.status), &data, mail.updated_at)
+        event(
+            &simulator,
+            &url,
+            &format!("email.{}", mail.status),
+            &data,
+            mail.updated_at,
+        )
     }))
 }
 
-fn event(url: &str, kind: &str, data: &Value, at: Timestamp) -> OutgoingWebhook {
+fn event(simulator: &SimulatorState, url: &str, kind: &str, data: &Value, at: Timestamp) -> OutgoingWebhook {
     let body = json!({ "type": kind, "created_at": at.to_rfc3339(), "data": data }).to_string();
     OutgoingWebhook {
         url: url.to_owned(),
         content_type: JSON,
-        headers: sign(url, body.as_bytes(), at),
+        headers: sign(simulator, url, body.as_bytes(), at),
         body,
         retry: RETRY_POLICY,
     }
 }
 
-pub fn sign(_url: &str, body: &[u8], at: Timestamp) -> Headers {
+pub fn sign(simulator: &SimulatorState, _url: &str, body: &[u8], at: Timestamp) -> Headers {
     let id = format!("msg_{}", uuid::Uuid::new_v4().simple());
-    let signature = webhook::sign(&Secret::new(WEBHOOK_SECRET), &id, at.timestamp(), body);
+    let signature = webhook::sign(&simulator.secret(resend::WEBHOOK_SECRET), &id, at.timestamp(), body);
     vec![
         ("svix-id", id),
         ("svix-timestamp", at.timestamp().to_string()),

@@ -77,7 +77,7 @@ pub fn router(simulator: SimulatorState) -> Router {
         )
         .route("/domains", get(domains))
         .fallback(|| async { ApiError::not_found() })
-        .layer(middleware::from_fn(authenticate))
+        .layer(middleware::from_fn_with_state(simulator.clone(), authenticate))
         // Without authentication: Resend's download URLs are signed.
         .route("/download/{id}/{attachment}", get(picture::serve))
         .with_state(AppState {
@@ -86,14 +86,14 @@ pub fn router(simulator: SimulatorState) -> Router {
         })
 }
 
-async fn authenticate(request: Request, next: Next) -> Response {
+async fn authenticate(State(simulator): State<SimulatorState>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     if !headers.contains_key(header::USER_AGENT) {
         return error_response(StatusCode::FORBIDDEN, "validation_error", "Missing User-Agent header");
     }
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     match given.and_then(|value| value.strip_prefix("Bearer ")) {
-        Some(API_KEY) => next.run(request).await,
+        Some(key) if key == simulator.setting(super::API_KEY) => next.run(request).await,
         Some(SENDING_KEY) if request.uri().path() == "/emails" => next.run(request).await,
         Some(SENDING_KEY) => {
             let text = "This API key is restricted to only send emails";

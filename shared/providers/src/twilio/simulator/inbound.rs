@@ -22,7 +22,7 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
     heed_keywords(simulator, text);
     let kind = if text.media.is_empty() { "SM" } else { "MM" };
     let sid = format!("{kind}{}", uuid::Uuid::new_v4().simple());
-    let webhook = signed(&format!("{url}{OVERRIDES}"), &fields(simulator, text, &sid));
+    let webhook = signed(simulator, &format!("{url}{OVERRIDES}"), &fields(simulator, text, &sid));
     Ok(VendorWebhook {
         carrier_id: sid,
         webhook,

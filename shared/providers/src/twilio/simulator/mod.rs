@@ -28,12 +28,9 @@ use super::{
     webhook::{self, Payload},
     wire::{VERSION, WHATSAPP},
 };
-use crate::{
-    Secret,
-    simulator::{
-        DeliveryPlan, DeliveryStep, ErrorFormat, FORM, Headers, OutgoingWebhook, RetryPolicy, SimulatedMessage,
-        SimulatorState, faults, picture,
-    },
+use crate::simulator::{
+    DeliveryPlan, DeliveryStep, ErrorFormat, FORM, Headers, OutgoingWebhook, RetryPolicy, SimulatedMessage,
+    SimulatorState, faults, picture,
 };
 
 pub const ACCOUNT_SID: &str = "AC00000000000000000000000000000000";
@@ -78,13 +75,13 @@ pub fn router(simulator: SimulatorState) -> Router {
         )
         .merge(voice::router(&simulator))
         .fallback(|| async { ApiError::not_found() })
-        .layer(middleware::from_fn(authenticate))
+        .layer(middleware::from_fn_with_state(simulator.clone(), authenticate))
         .with_state(simulator)
 }
 
 /// Checks basic auth with the account SID and token; the path must name the same account.
-async fn authenticate(request: Request, next: Next) -> Response {
-    if !is_authentic(request.headers()) {
+async fn authenticate(State(simulator): State<SimulatorState>, request: Request, next: Next) -> Response {
+    if !is_authentic(&simulator, request.headers()) {
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"Twilio API\"")];
         return (
             challenge,
@@ -99,10 +96,11 @@ async fn authenticate(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-fn is_authentic(headers: &HeaderMap) -> bool {
+fn is_authentic(simulator: &SimulatorState, headers: &HeaderMap) -> bool {
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let given = given.and_then(|value| STANDARD.decode(value.strip_prefix("Basic ")?).ok());
-    given.is_some_and(|pair| pair == format!("{ACCOUNT_SID}:{AUTH_TOKEN}").into_bytes())
+    let token = simulator.setting(super::AUTH_TOKEN);
+    given.is_some_and(|pair| pair == format!("{ACCOUNT_SID}:{token}").into_bytes())
 }
 
 async fn account() -> Response {
@@ -137,9 +135,10 @@ async fn create(State(simulator): State<SimulatorState>, body: Bytes) -> Respons
         DELIVERED
     };
     let message = simulator.accept(draft.message);
+    let status_simulator = simulator.clone();
     let status_webhook = draft.status_callback.map(
         |url| -> Box<dyn Fn(&SimulatedMessage) -> OutgoingWebhook + Send + Sync> {
-            Box::new(move |message| status_callback(&url, message))
+            Box::new(move |message| status_callback(&status_simulator, &url, message))
         },
     );
     let plan = DeliveryPlan {
@@ -197,7 +196,7 @@ fn wire_address(channel: Channel, address: &str) -> String {
 }
 
 /// Builds a status callback (Twilio, Outbound message status callbacks).
-fn status_callback(url: &str, message: &SimulatedMessage) -> OutgoingWebhook {
+fn status_callback(simulator: &SimulatorState, url: &str, message: &SimulatedMessage) -> OutgoingWebhook {
     let own = |text: &str| text.to_owned();
     let mut fields = vec![
         (own("AccountSid"), own(ACCOUNT_SID)),
@@ -223,15 +222,15 @@ fn status_callback(url: &str, message: &SimulatedMessage) -> OutgoingWebhook {
             message.updated_at.format("%y%m%d%H%M").to_string(),
         ));
     }
-    signed(url, &fields)
+    signed(simulator, url, &fields)
 }
 
 /// Builds a signed form. The fragment of the URL holds the retry policy.
-fn signed(url: &str, fields: &[(String, String)]) -> OutgoingWebhook {
+fn signed(simulator: &SimulatorState, url: &str, fields: &[(String, String)]) -> OutgoingWebhook {
     OutgoingWebhook {
         url: url.to_owned(),
         content_type: FORM,
-        headers: headers(url, fields),
+        headers: headers(simulator, url, fields),
         body: form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
             .finish(),
@@ -240,13 +239,13 @@ fn signed(url: &str, fields: &[(String, String)]) -> OutgoingWebhook {
 }
 
 /// Signs a body. A body that is not a form has no fields to sign.
-pub fn sign(url: &str, body: &[u8], _at: Timestamp) -> Headers {
+pub fn sign(simulator: &SimulatorState, url: &str, body: &[u8], _at: Timestamp) -> Headers {
     let form = Form::decode(body);
-    headers(url, form.as_ref().map_or(&[], Form::fields))
+    headers(simulator, url, form.as_ref().map_or(&[], Form::fields))
 }
 
-fn headers(url: &str, fields: &[(String, String)]) -> Headers {
-    let signature = webhook::sign(&Secret::new(AUTH_TOKEN), url, Payload::Form(fields));
+fn headers(simulator: &SimulatorState, url: &str, fields: &[(String, String)]) -> Headers {
+    let signature = webhook::sign(&simulator.secret(super::AUTH_TOKEN), url, Payload::Form(fields));
     let token = uuid::Uuid::new_v4().to_string();
     vec![
         (webhook::HEADER, signature),

@@ -177,7 +177,7 @@ impl LiveCall {
 
     /// Builds a request about the call.
     pub fn form(&self, url: &str, more: &[(&str, String)]) -> OutgoingWebhook {
-        call_webhooks::form(&self.call, url, more)
+        call_webhooks::form(&self.simulator, &self.call, url, more)
     }
 
     /// Sends a webhook in the background.

@@ -168,6 +168,6 @@ fn report_detection(live: &LiveCall, callee: Answerer, url: String) {
             ("MachineDetectionDuration", callee.detected_ms.to_string()),
         ];
         let fields = fields.map(|(name, value)| (name.to_owned(), value));
-        simulator.post(&signed(&url, &fields)).await;
+        simulator.post(&signed(&simulator, &url, &fields)).await;
     });
 }

@@ -57,7 +57,7 @@ impl ActiveRecording {
 
 /// Sends a status callback in the background.
 pub fn report(simulator: &SimulatorState, call: &Call, url: &str, fields: &[(&str, String)]) {
-    call_webhooks::spawn(simulator, call_webhooks::form(call, url, fields));
+    call_webhooks::spawn(simulator, call_webhooks::form(simulator, call, url, fields));
 }
 
 pub fn keep(call: &Call, id: &str, text: String) {

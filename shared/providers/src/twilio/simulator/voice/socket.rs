@@ -15,10 +15,9 @@ use tokio_tungstenite::{
 };
 
 use crate::{
-    Secret,
     simulator::SimulatorState,
     twilio::{
-        simulator::AUTH_TOKEN,
+        AUTH_TOKEN,
         webhook::{self, Payload},
     },
 };
@@ -63,7 +62,7 @@ impl Socket {
         let _ = stream.set_nodelay(true);
         // Path and host are those of the TwiML; the route is the load balancer's.
         let mut request = url.replacen("wss://", "ws://", 1).into_client_request().ok()?;
-        let signature = webhook::sign(&Secret::new(AUTH_TOKEN), url, Payload::Form(&[]));
+        let signature = webhook::sign(&simulator.secret(AUTH_TOKEN), url, Payload::Form(&[]));
         for (name, value) in [
             ("x-twilio-signature", signature.as_str()),
             ("x-amzn-bedrock-agentcore-runtime-custom-twilio-signature", &signature),
