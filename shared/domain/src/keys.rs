@@ -1,6 +1,6 @@
 //! All keys of the key-value store, in one place, because they share one namespace in Redis.
 
-use std::net::IpAddr;
+use std::fmt::Display;
 
 use crate::{AgentId, CallId, OrgId, ReplicaId};
 
@@ -32,13 +32,13 @@ pub fn agent_connections(agent: &AgentId) -> String {
     format!("mcp:agent:{agent}:conns")
 }
 
-/// The counter of failed authentications of one address.
-pub fn auth_failures(peer: IpAddr) -> String {
+/// The counter of failed authentications of one address or network.
+pub fn auth_failures(peer: impl Display) -> String {
     format!("auth:failures:{peer}")
 }
 
-/// The end of an address's lockout.
-pub fn auth_lock(peer: IpAddr) -> String {
+/// The end of the lockout of an address or network.
+pub fn auth_lock(peer: impl Display) -> String {
     format!("auth:locked:{peer}")
 }
 
