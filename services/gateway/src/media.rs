@@ -1,7 +1,10 @@
 //! Attachments, for any client that has a link. They are served as downloads of harmless types, so that a browser never runs
 //! content that a person sent.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -12,54 +15,46 @@ use axum::{
     routing::get,
 };
 use butt_dial_domain::{Code, Failure};
-use butt_dial_messaging::{Media, media::LinkError};
+use butt_dial_messaging::{
+    Media,
+    media::{LinkError, OpenBlob},
+};
 use butt_dial_runtime::http::failure;
-use tokio::{sync::Semaphore, time::timeout};
+use bytes::Bytes;
+use futures::stream::{self, Stream};
 
 use crate::http_errors::method_not_allowed;
 
-/// Attachments that are read concurrently. Each is held in memory twice, encrypted and decrypted.
-const MAX_CONCURRENT_READS: usize = 8;
-/// How long a request waits for a permit.
-const PERMIT_TIMEOUT: Duration = Duration::from_secs(2);
+/// An attachment is sent in pieces of this size. A piece is a copy, so that a slow reader holds a few pieces at the end and not
+/// the whole attachment.
+const PIECE_BYTES: usize = 64 * 1024;
+/// The time for an attachment, and for each further piece of it: a reader of less than 32 KiB/s is given up on.
+const BASE_TIMEOUT: Duration = Duration::from_secs(30);
+const PIECE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Seconds after which a refused request may be repeated.
 const RETRY_AFTER: u64 = 2;
 
 /// Types that a browser displays without running code. Other types, such as HTML and SVG, are served as bytes.
 const DISPLAYED: [&str; 4] = ["image/", "audio/", "video/", "application/pdf"];
 
-#[derive(Clone)]
-struct MediaState {
-    media: Arc<Media>,
-    read_permits: Arc<Semaphore>,
-}
-
 pub fn router(media: Arc<Media>) -> Router {
-    let state = MediaState {
-        media,
-        read_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_READS)),
-    };
     Router::new()
         .route("/media/{token}", get(serve))
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(state)
+        .with_state(media)
 }
 
-async fn serve(State(state): State<MediaState>, token: Result<Path<String>, PathRejection>) -> Response {
+async fn serve(State(media): State<Arc<Media>>, token: Result<Path<String>, PathRejection>) -> Response {
     let Ok(Path(token)) = token else {
         return failure(&invalid_link());
     };
-    let Ok(permit) = timeout(PERMIT_TIMEOUT, state.read_permits.acquire()).await else {
-        return failure(&Failure::unavailable("too many attachments are being read").retry_after(RETRY_AFTER));
-    };
-    let opened = state.media.open_link(&token).await;
-    drop(permit);
-    let blob = match opened {
+    let blob = match media.open_link(&token).await {
         Ok(blob) => blob,
         Err(LinkError::Forged) => return failure(&invalid_link()),
         Err(LinkError::Gone) => return failure(&Failure::new(Code::LinkExpired, "this link has expired")),
         Err(LinkError::Unavailable) => {
-            return failure(&Failure::unavailable("attachments are not available right now"));
+            let failed = Failure::unavailable("attachments are not available right now");
+            return failure(&failed.retry_after(RETRY_AFTER));
         }
     };
     let kind = blob.meta.content_type.as_str();
@@ -79,7 +74,28 @@ async fn serve(State(state): State<MediaState>, token: Result<Path<String>, Path
             HeaderValue::from_static("default-src 'none'; sandbox"),
         ),
     ];
-    (headers, Body::from(blob.bytes)).into_response()
+    let length = [(header::CONTENT_LENGTH, HeaderValue::from(blob.bytes.len()))];
+    (headers, length, Body::from_stream(pieces(blob))).into_response()
+}
+
+/// The reader was too slow.
+#[derive(Debug, thiserror::Error)]
+#[error("the attachment was not read in time")]
+struct TooSlow;
+
+/// Sends the blob in pieces, and holds its memory until the last one. The connection has a deadline for each piece besides.
+fn pieces(blob: OpenBlob) -> impl Stream<Item = Result<Bytes, TooSlow>> {
+    let count = u32::try_from(blob.bytes.len().div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX);
+    let deadline = Instant::now() + BASE_TIMEOUT + PIECE_TIMEOUT.saturating_mul(count);
+    let piece = move |index: usize| {
+        let start = index * PIECE_BYTES;
+        let rest = blob.bytes.get(start..).filter(|rest| !rest.is_empty())?;
+        if Instant::now() > deadline {
+            return Some(Err(TooSlow));
+        }
+        Some(Ok(Bytes::copy_from_slice(&rest[..rest.len().min(PIECE_BYTES)])))
+    };
+    stream::iter((0..).map_while(piece))
 }
 
 fn invalid_link() -> Failure {

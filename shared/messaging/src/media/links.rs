@@ -6,7 +6,7 @@ use butt_dial_vault::Vault;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::{Blob, Media};
+use super::{Media, OpenBlob};
 
 /// Why a link cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum LinkError {
     Forged,
     /// The link has expired, or its blob was purged.
     Gone,
-    /// The storage does not answer.
+    /// The storage does not answer, or too many attachments are being read.
     Unavailable,
 }
 
@@ -33,7 +33,7 @@ impl Media {
     }
 
     /// Returns the blob of a link, by the last part of its path.
-    pub async fn open_link(&self, token: &str) -> Result<Blob, LinkError> {
+    pub async fn open_link(&self, token: &str) -> Result<OpenBlob, LinkError> {
         let claim = LinkClaim::read(&secret(&self.vault), token, self.clock.now().timestamp())?;
         let blobs = self.blobs.as_ref().ok_or(LinkError::Gone)?;
         match blobs.find(&self.vault, &claim.org, &claim.key).await {

@@ -1,5 +1,6 @@
 //! The storage of attachments: a directory, or any S3. Blobs are encrypted for their organization and purged by day.
 
+mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,9 @@ use object_store::{
 use serde::{Deserialize, Serialize};
 
 use butt_dial_vault::Vault;
+
+use self::memory::Memory;
+pub use self::memory::OpenBlob;
 
 /// For connecting to S3.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -46,6 +50,7 @@ pub enum BlobsConfig {
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     prefix: String,
+    memory: Memory,
 }
 
 /// A stored file with the metadata that a browser needs.
@@ -101,6 +106,7 @@ impl Blobs {
                 Ok(Self {
                     store: Arc::new(store),
                     prefix: prefix.trim_matches('/').to_owned(),
+                    memory: Memory::new(),
                 })
             }
         }
@@ -116,6 +122,7 @@ impl Blobs {
         Ok(Self {
             store: Arc::new(store.with_automatic_cleanup(true)),
             prefix: String::new(),
+            memory: Memory::new(),
         })
     }
 
@@ -128,25 +135,28 @@ impl Blobs {
         put.map(drop).map_err(|error| error.to_string())
     }
 
-    /// Finds a blob. `None`: it does not exist, or was purged.
-    pub async fn find(&self, vault: &Vault, org: &OrgId, key: &str) -> Result<Option<Blob>, String> {
-        let sealed = match self.store.get(&self.path(key)).await {
-            Ok(found) => found.bytes().await.map_err(|error| error.to_string())?,
+    /// Finds a blob. `None`: it does not exist, or was purged. Fails when the memory for it is taken.
+    pub async fn find(&self, vault: &Vault, org: &OrgId, key: &str) -> Result<Option<OpenBlob>, String> {
+        let found = match self.store.get(&self.path(key)).await {
+            Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error.to_string()),
         };
+        let mut part = self.memory.take(found.meta.size).await?;
+        let sealed = found.bytes().await.map_err(|error| error.to_string())?;
         let mut plain = Bytes::from(vault.decrypt(org, key, &sealed).map_err(|error| error.to_string())?);
         let broken = || "the stored attachment is damaged".to_owned();
+        drop(sealed);
+        part.shrink();
         let (length, _) = plain.split_first_chunk::<4>().ok_or_else(broken)?;
         let length = u32::from_be_bytes(*length) as usize;
         if plain.len() < 4 + length {
             return Err(broken());
         }
         let meta = serde_json::from_slice(&plain[4..4 + length]).map_err(|_| broken())?;
-        Ok(Some(Blob {
-            meta,
-            bytes: plain.split_off(4 + length),
-        }))
+        let bytes = plain.split_off(4 + length);
+        let blob = Blob { meta, bytes };
+        Ok(Some(OpenBlob { blob, _part: part }))
     }
 
     /// Purges every day before `day`. Returns how many blobs were purged.
