@@ -22,6 +22,7 @@ pub struct Metrics {
     inbound_batches: Histogram,
     inbound_events: IntCounter,
     inbound_blocked: Gauge,
+    log_step_backs: IntCounter,
 }
 
 impl Metrics {
@@ -77,6 +78,13 @@ impl Metrics {
                     "Time since the first failed attempt to apply the current batch; 0 if batches are applied.",
                 )?,
             )?,
+            log_step_backs: registered(
+                registry,
+                IntCounter::new(
+                    "bd_inbound_step_backs_total",
+                    "Times that the inbound stream had lost entries, and was read again from an earlier one.",
+                )?,
+            )?,
         })
     }
 
@@ -110,6 +118,10 @@ impl Metrics {
     /// Sets how long the current batch of the inbound stream has failed.
     pub(crate) fn set_inbound_blocked(&self, time: Duration) {
         self.inbound_blocked.set(time.as_secs_f64());
+    }
+
+    pub(crate) fn record_log_step_back(&self) {
+        self.log_step_backs.inc();
     }
 
     pub(crate) fn record_inbound_batch(&self, events: usize, took: Duration) {

@@ -67,7 +67,7 @@ impl Store {
         letter: &NewDeadLetter,
         at: Timestamp,
     ) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE log_positions SET position = $2 WHERE stream = $1 AND position = $3";
+        const SQL: &str = "UPDATE log_positions SET position = $2, entry_id = NULL WHERE stream = $1 AND position = $3";
         let (after, sequence) = (as_number(after), as_number(sequence));
         with_timeout(async {
             let mut tx = self.begin().await?;

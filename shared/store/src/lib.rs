@@ -57,7 +57,7 @@ pub use error::StoreError;
 pub use event_leases::EventLease;
 pub use events::{AgentEvent, EventPositions, EventReason, EventState, NewEvent};
 pub use inbound::{
-    Applied, CallChange, Conclusion, FollowUp, InboundBatch, InboundRow, ReceiptEntry, StatusTransition,
+    Applied, AppliedEntry, CallChange, Conclusion, FollowUp, InboundBatch, InboundRow, ReceiptEntry, StatusTransition,
 };
 pub use incomplete_events::IncompleteEvent;
 pub use messages::{Attempt, Message, Unsettled};

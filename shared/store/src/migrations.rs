@@ -42,6 +42,7 @@ const STEPS: &[Step] = &[
     portable!(16, "0016_dead_letters"),
     portable!(17, "0017_contact_keys"),
     portable!(18, "0018_one_carrier_id"),
+    portable!(19, "0019_log_entries"),
 ];
 
 pub fn for_postgres() -> Migrator {

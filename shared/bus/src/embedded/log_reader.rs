@@ -89,6 +89,8 @@ impl Reader {
             if matches(&self.filter, &subject) {
                 found.push(LogEntry {
                     sequence: sequence.unsigned_abs(),
+                    // Not needed: entries and the positions of readers are lost together or not at all.
+                    id: String::new(),
                     message: Message {
                         subject,
                         headers: self.headers(sequence, row.headers.as_deref())?,

@@ -12,7 +12,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use butt_dial_domain::{
     Clock,
-    ports::bus::{Appended, Bus, BusError, Headers, LogReader, Message, StreamSpec},
+    clock::Timestamp,
+    ports::bus::{Appended, Bus, BusError, Headers, LogPosition, LogReader, Message, StreamSpec},
 };
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
@@ -101,9 +102,19 @@ impl Bus for EmbeddedBus {
         self.log.append(append).await
     }
 
-    async fn read_log(&self, stream: &'static str, filter: &str, after: u64) -> Result<Box<dyn LogReader>, BusError> {
+    async fn read_log_after(
+        &self,
+        stream: &'static str,
+        filter: &str,
+        after: LogPosition,
+    ) -> Result<Box<dyn LogReader>, BusError> {
         check_pattern(filter)?;
-        Ok(Box::new(Reader::open(self.log.clone(), stream, filter, after).await?))
+        let reader = Reader::open(self.log.clone(), stream, filter, after.sequence).await?;
+        Ok(Box::new(reader))
+    }
+
+    async fn position_before(&self, _: &'static str, _: Timestamp) -> Result<u64, BusError> {
+        Ok(0)
     }
 
     async fn check(&self) -> Result<(), BusError> {

@@ -6,15 +6,17 @@ use std::{collections::VecDeque, time::Duration};
 use async_nats::jetstream::{
     Context,
     consumer::{self, AckPolicy, DeliverPolicy, PullConsumer, pull},
+    stream::Stream,
 };
 use async_trait::async_trait;
-use butt_dial_domain::ports::bus::{BusError, LogEntry, LogReader};
+use butt_dial_domain::ports::bus::{BusError, LogEntry, LogPosition, LogReader};
 use tokio::time::Instant;
 
 use super::{
     REQUEST_TIMEOUT,
     connection::Connection,
     pull_session::{Event, PullSession},
+    streams::is_missing,
     wire,
 };
 use crate::validation::position_past_end;
@@ -29,6 +31,8 @@ pub(super) struct Reader {
     filter: String,
     /// The last sequence that was received.
     position: u64,
+    /// The id of the entry at the position; empty if it is not known.
+    id: String,
     /// Received, not yet returned to the caller.
     received: VecDeque<LogEntry>,
     /// `None`: to be opened at the position.
@@ -41,14 +45,15 @@ impl Reader {
         jetstream: Context,
         stream: &'static str,
         filter: &str,
-        after: u64,
+        after: LogPosition,
     ) -> Result<Self, BusError> {
         let mut reader = Self {
             connection,
             jetstream,
             stream,
             filter: filter.to_owned(),
-            position: after,
+            position: after.sequence,
+            id: after.id,
             received: VecDeque::new(),
             session: None,
         };
@@ -74,6 +79,7 @@ impl Reader {
         if last < self.position {
             return Err(position_past_end(self.stream, last, self.position));
         }
+        self.verify_entry(&found, remaining()).await?;
         let created = self.jetstream.create_consumer_on_stream(self.config(), self.stream);
         let consumer: PullConsumer = self
             .connection
@@ -100,6 +106,25 @@ impl Reader {
             request: None,
             disconnects,
         })
+    }
+
+    /// Fails when the entry at the position is another one than was read. A server that lost entries that it had not synced
+    /// gives their numbers to new ones.
+    async fn verify_entry(&self, stream: &Stream, timeout: Duration) -> Result<(), BusError> {
+        if self.position == 0 || self.id.is_empty() {
+            return Ok(());
+        }
+        let message = stream.get_raw_message(self.position);
+        match self.connection.with_timeout(self.stream, timeout, message).await? {
+            Ok(message) if wire::message_id(Some(&message.headers)) == self.id => Ok(()),
+            Ok(_) => Err(BusError::OtherEntry {
+                stream: self.stream.to_owned(),
+                position: self.position,
+            }),
+            // It has expired.
+            Err(error) if is_missing(&error) => Ok(()),
+            Err(error) => Err(wire::unavailable(format!("stream {}: {error}", self.stream))),
+        }
     }
 
     fn config(&self) -> pull::Config {
@@ -155,6 +180,7 @@ impl Reader {
             match event {
                 Event::Message(message) => {
                     self.position = message.sequence;
+                    self.id.clone_from(&message.id);
                     self.received.push_back(message);
                 }
                 Event::RequestEnded => {}

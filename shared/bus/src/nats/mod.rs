@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::{Context, ContextBuilder, publish::PublishAck, response::Response};
 use async_trait::async_trait;
-use butt_dial_domain::ports::bus::{Appended, Bus, BusError, Headers, LogReader, Message, StreamSpec};
+use butt_dial_domain::{
+    clock::Timestamp,
+    ports::bus::{Appended, Bus, BusError, Headers, LogPosition, LogReader, Message, StreamSpec},
+};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
@@ -92,22 +95,32 @@ impl Bus for NatsBus {
 
     async fn append(&self, subject: &str, id: &str, headers: Headers, payload: Bytes) -> Result<Appended, BusError> {
         check_message(subject, &headers, &payload)?;
+        let size = payload.len();
         let appended = append(&self.connection, subject, id, &headers, payload.clone()).await;
         if !matches!(appended, Err(AppendError::NoStream)) {
-            return appended.map_err(|error| self.refused_append(subject, error));
+            return appended.map_err(|error| self.refused_append(subject, size, error));
         }
-        // The server came back without its disks. Nothing was appended, so the append may be repeated.
+        // The server came back without its disks. No message was appended, so the append may be repeated.
         tracing::warn!(subject, "durable stream lost");
         self.streams.repair(subject).await?;
         let appended = append(&self.connection, subject, id, &headers, payload).await;
-        appended.map_err(|error| self.refused_append(subject, error))
+        appended.map_err(|error| self.refused_append(subject, size, error))
     }
 
-    async fn read_log(&self, stream: &'static str, filter: &str, after: u64) -> Result<Box<dyn LogReader>, BusError> {
+    async fn read_log_after(
+        &self,
+        stream: &'static str,
+        filter: &str,
+        after: LogPosition,
+    ) -> Result<Box<dyn LogReader>, BusError> {
         check_pattern(filter)?;
         let (connection, jetstream) = (self.connection.clone(), self.jetstream.clone());
         let reader = Reader::open(connection, jetstream, stream, filter, after).await?;
         Ok(Box::new(reader))
+    }
+
+    async fn position_before(&self, stream: &'static str, time: Timestamp) -> Result<u64, BusError> {
+        self.streams.position_before(stream, time).await
     }
 
     async fn check(&self) -> Result<(), BusError> {
@@ -133,11 +146,11 @@ enum AppendError {
 }
 
 impl NatsBus {
-    fn refused_append(&self, subject: &str, error: AppendError) -> BusError {
+    fn refused_append(&self, subject: &str, size: usize, error: AppendError) -> BusError {
         match error {
             AppendError::NoStream => no_stream_for(subject),
             AppendError::Refused(reason) => {
-                self.streams.note_refusal();
+                self.streams.note_refusal(size);
                 wire::unavailable(format!("append to {subject}: {reason}"))
             }
             AppendError::Bus(error) => error,
@@ -155,7 +168,7 @@ async fn append(
 ) -> Result<Appended, AppendError> {
     let mut headers = headers.clone();
     if !id.is_empty() {
-        headers.insert("Nats-Msg-Id".to_owned(), id.replace(char::is_control, " "));
+        headers.insert(wire::MESSAGE_ID.to_owned(), id.replace(char::is_control, " "));
     }
     let response = match connection
         .request(subject, wire::to_headers(&headers), payload, REQUEST_TIMEOUT)

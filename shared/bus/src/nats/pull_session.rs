@@ -174,6 +174,7 @@ impl PullSession {
             });
         Event::Message(LogEntry {
             sequence,
+            id: wire::message_id(message.message.headers.as_ref()),
             message: wire::durable_message(message.message),
         })
     }

@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -12,20 +12,22 @@ use std::{
 use async_nats::jetstream::{
     Context, ErrorCode,
     context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind},
-    stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType},
+    stream::{Config, DiscardPolicy, Info, RawMessageError, RawMessageErrorKind, RetentionPolicy, StorageType},
 };
-use butt_dial_domain::ports::bus::{BusError, StreamSpec};
+use butt_dial_domain::{
+    clock::Timestamp,
+    ports::bus::{BusError, StreamSpec},
+};
 
 use super::{REQUEST_TIMEOUT, connection::Connection, wire};
-use crate::{
-    subject::matches,
-    validation::{MAX_MESSAGE_BYTES, no_stream_for},
-};
+use crate::{subject::matches, validation::no_stream_for};
 
 /// The number of copies that `Replicas::Auto` takes where the cluster has enough servers.
 const AUTO_REPLICAS: usize = 3;
 /// The pause between two attempts to get more copies.
 const REPLICA_REPAIR_INTERVAL: Duration = Duration::from_secs(30);
+/// The bytes that the server stores of a message besides its payload, about.
+const FRAME_BYTES: usize = 200;
 /// The server has fewer servers than the requested copies.
 const TOO_FEW_SERVERS: [ErrorCode; 4] = [
     ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED,
@@ -69,8 +71,8 @@ pub(super) struct Streams {
     /// Held during a repair, so that a failed server gets one request and not one for each append.
     repairing: tokio::sync::Mutex<()>,
     replicas_checked: Mutex<Option<Instant>>,
-    /// A stream has refused a message because of its size.
-    refused: AtomicBool,
+    /// The size of the last message that a stream refused, in bytes; 0: none.
+    refused_bytes: AtomicU64,
 }
 
 impl Streams {
@@ -82,7 +84,7 @@ impl Streams {
             created: Mutex::default(),
             repairing: tokio::sync::Mutex::default(),
             replicas_checked: Mutex::default(),
-            refused: AtomicBool::new(false),
+            refused_bytes: AtomicU64::new(0),
         }
     }
 
@@ -116,13 +118,15 @@ impl Streams {
             };
             self.check_accepts(&info)?;
         }
-        self.refused.store(false, Ordering::Relaxed);
+        self.refused_bytes.store(0, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Notes that a stream refused a message.
-    pub(super) fn note_refusal(&self) {
-        self.refused.store(true, Ordering::Relaxed);
+    /// Notes that a stream refused a message of this size.
+    pub(super) fn note_refusal(&self, bytes: usize) {
+        let bytes = bytes.saturating_add(FRAME_BYTES);
+        self.refused_bytes
+            .store(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     fn check_accepts(&self, info: &Info) -> Result<(), BusError> {
@@ -130,10 +134,9 @@ impl Streams {
         if info.cluster.as_ref().is_some_and(|cluster| cluster.leader.is_none()) {
             return Err(wire::unavailable(format!("the stream {name} has no leader")));
         }
-        let size = i64::try_from(info.state.bytes).unwrap_or(i64::MAX);
-        let is_nearly_full = info.config.max_bytes > 0
-            && size.saturating_add(i64::try_from(MAX_MESSAGE_BYTES).unwrap_or(0)) > info.config.max_bytes;
-        if is_nearly_full && self.refused.load(Ordering::Relaxed) {
+        let refused = self.refused_bytes.load(Ordering::Relaxed);
+        let limit = u64::try_from(info.config.max_bytes).unwrap_or(u64::MAX);
+        if refused > 0 && info.state.bytes.saturating_add(refused) > limit {
             return Err(wire::unavailable(format!(
                 "the stream {name} is full ({} bytes): set NATS_STREAM_MAX_BYTES higher",
                 info.config.max_bytes
@@ -247,6 +250,31 @@ impl Streams {
         self.connection.with_timeout(&name, REQUEST_TIMEOUT, updated).await
     }
 
+    /// Returns the position before the first message of this time or later, by bisection: messages have ascending times.
+    pub(super) async fn position_before(&self, name: &str, time: Timestamp) -> Result<u64, BusError> {
+        let found = self.jetstream.get_stream(name);
+        let stream = self.connection.with_timeout(name, REQUEST_TIMEOUT, found).await?;
+        let stream = stream.map_err(wire::unavailable)?;
+        let state = &stream.cached_info().state;
+        let (mut first, mut end) = (state.first_sequence.max(1), state.last_sequence + 1);
+        while first < end {
+            let middle = first + (end - first) / 2;
+            let message = stream.get_raw_message(middle);
+            let is_earlier = match self.connection.with_timeout(name, REQUEST_TIMEOUT, message).await? {
+                Ok(message) => message.time.unix_timestamp() < time.timestamp(),
+                // Deleted.
+                Err(error) if is_missing(&error) => true,
+                Err(error) => return Err(wire::unavailable(error)),
+            };
+            if is_earlier {
+                first = middle + 1;
+            } else {
+                end = middle;
+            }
+        }
+        Ok(first - 1)
+    }
+
     /// Returns the stream, `None` when it does not exist.
     async fn find(&self, name: &str) -> Result<Option<Info>, BusError> {
         let found = self.jetstream.get_stream(name);
@@ -257,6 +285,15 @@ impl Streams {
                 _ => Err(wire::unavailable(error)),
             },
         }
+    }
+}
+
+/// Returns whether a message does not exist.
+pub(super) fn is_missing(error: &RawMessageError) -> bool {
+    match error.kind() {
+        RawMessageErrorKind::NoMessageFound => true,
+        RawMessageErrorKind::JetStream(error) => error.code() == 404,
+        _ => false,
     }
 }
 

@@ -527,3 +527,68 @@ async fn stream_with_three_copies_survives_loss_of_its_leader() {
     assert!(killed.elapsed() < Duration::from_secs(25), "{:?}", killed.elapsed());
     assert_eq!(read_until(&bus, 2).await, [1, 2]);
 }
+
+/// The server acknowledges messages before it syncs them, and reuses the numbers of those that it lost.
+#[tokio::test]
+async fn notices_reused_numbers_of_lost_messages() {
+    let mut server = Nats::start().await;
+    let bus = NatsBus::connect(&server.url(), "test").await.unwrap();
+    bus.create_stream(&EVENTS).await.unwrap();
+    let append = async |id: &str| {
+        let start = Instant::now();
+        while let Err(error) = bus.append("events.a", id, Headers::new(), Bytes::new()).await {
+            assert!(start.elapsed() < LONG / 3, "{error}");
+            tokio::time::sleep(Duration::from_millis(5)).await; // not a synchronisation: a pause between two polls
+        }
+    };
+    for id in ["1", "2"] {
+        append(id).await;
+    }
+    server.stop().await;
+    server.save();
+    server.start_again().await;
+    append("3").await;
+    let mut reader = bus.read_log("EVENTS", "events.>", 0).await.unwrap();
+    let mut read = Vec::new();
+    while read.len() < 3 {
+        read.extend(reader.next(10, LONG).await.unwrap());
+    }
+    let ids: Vec<&str> = read.iter().map(|entry| entry.id.as_str()).collect();
+    assert_eq!(ids, ["1", "2", "3"]);
+
+    let before = chrono::Utc::now();
+    server.kill();
+    server.restore();
+    server.start_again().await;
+    for id in ["4", "5"] {
+        append(id).await;
+    }
+    let after = |id: &str| LogPosition {
+        sequence: 3,
+        id: id.into(),
+    };
+    let lost = BusError::OtherEntry {
+        stream: "EVENTS".into(),
+        position: 3,
+    };
+    let opened = bus.read_log_after("EVENTS", "events.>", after("3")).await;
+    assert_eq!(opened.err().unwrap(), lost);
+    let start = Instant::now();
+    let error = loop {
+        match reader.next(10, AT_ONCE).await {
+            Err(error) if matches!(error, BusError::Unavailable(_)) => recover(&bus).await,
+            Err(error) => break error,
+            Ok(entries) => assert_eq!(entries, [], "the reader has not reconnected yet"),
+        }
+        assert!(start.elapsed() < LONG / 3);
+    };
+    assert_eq!(error, lost, "the open reader notices it too");
+    bus.read_log_after("EVENTS", "events.>", after("4")).await.unwrap();
+    bus.read_log_after("EVENTS", "events.>", after("")).await.unwrap();
+
+    let at = |seconds| before + chrono::TimeDelta::seconds(seconds);
+    assert_eq!(bus.position_before("EVENTS", at(-3_600)).await.unwrap(), 0);
+    assert_eq!(bus.position_before("EVENTS", at(3_600)).await.unwrap(), 4);
+    let position = bus.position_before("EVENTS", at(0)).await.unwrap();
+    assert!(position <= 2, "{position}");
+}

@@ -3,6 +3,8 @@
 use async_nats::HeaderMap;
 use butt_dial_domain::ports::bus::{BusError, Headers, Message};
 
+/// The header with the id of an append.
+pub(super) const MESSAGE_ID: &str = "Nats-Msg-Id";
 /// The prefix of headers that the server reads or writes.
 const NATS_PREFIX: &str = "Nats-";
 
@@ -24,6 +26,12 @@ pub(super) fn live_message(message: async_nats::Message) -> Message {
         reply_to,
         ..durable_message(message)
     }
+}
+
+/// Returns the id of an append; empty if it had none.
+pub(super) fn message_id(headers: Option<&HeaderMap>) -> String {
+    let id = headers.and_then(|headers| headers.get(MESSAGE_ID));
+    id.map(ToString::to_string).unwrap_or_default()
 }
 
 /// Drops the reply subject: in a durable message it is the subject for acknowledgements, not for replies.

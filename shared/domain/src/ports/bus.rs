@@ -7,6 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
+use crate::clock::Timestamp;
+
 /// Headers of a message, such as `traceparent`. Names are printable ASCII without colon or white space; values hold no
 /// line break.
 pub type Headers = BTreeMap<String, String>;
@@ -18,6 +20,10 @@ pub enum BusError {
     NoResponders(String),
     #[error("no reply on {0} within the deadline")]
     TimedOut(String),
+    /// The entry at the position is another one than was read: the stream lost its last entries and reuses their numbers, or it
+    /// was recreated.
+    #[error("the entry at {position} of stream {stream} is not the one that was read: entries were lost")]
+    OtherEntry { stream: String, position: u64 },
     /// The position is beyond the end of the stream: the stream was lost or recreated since the position was stored.
     #[error("stream {stream} ends at {end}, before the stored position {position}: it was lost or recreated")]
     PositionPastEnd { stream: String, end: u64, position: u64 },
@@ -62,7 +68,18 @@ pub struct Appended {
 pub struct LogEntry {
     /// The position in the stream, from 1.
     pub sequence: u64,
+    /// The id of the append; empty if it had none, or if the backend does not return it.
+    pub id: String,
     pub message: Message,
+}
+
+/// The last entry that was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogPosition {
+    /// 0: none.
+    pub sequence: u64,
+    /// The id of its append; empty if it is not known.
+    pub id: String,
 }
 
 /// A cursor over a durable stream. The server stores nothing about it: the caller persists the position, best in the
@@ -112,7 +129,23 @@ pub trait Bus: Send + Sync {
     /// Opens a reader behind the position `after` (0: at the beginning). `filter` is one subject pattern. Fails with
     /// `PositionPastEnd` when the stream ends before `after`: it is not the stream that was read before, and new entries
     /// would be skipped as already read.
-    async fn read_log(&self, stream: &'static str, filter: &str, after: u64) -> Result<Box<dyn LogReader>, BusError>;
+    async fn read_log(&self, stream: &'static str, filter: &str, after: u64) -> Result<Box<dyn LogReader>, BusError> {
+        let id = String::new();
+        self.read_log_after(stream, filter, LogPosition { sequence: after, id })
+            .await
+    }
+
+    /// Opens a reader like `read_log`. Fails with `OtherEntry` when the entry at the position has another id. The reader checks
+    /// this also when it reconnects.
+    async fn read_log_after(
+        &self,
+        stream: &'static str,
+        filter: &str,
+        after: LogPosition,
+    ) -> Result<Box<dyn LogReader>, BusError>;
+
+    /// Returns a position before every entry that was appended at this time or later, and as close to them as is known.
+    async fn position_before(&self, stream: &'static str, time: Timestamp) -> Result<u64, BusError>;
 
     /// Checks that the backend responds.
     async fn check(&self) -> Result<(), BusError>;

@@ -129,6 +129,7 @@ impl Applier {
             stream: STREAM.name,
             after,
             position: batch.last().map_or(after, |entry| entry.sequence),
+            entry_id: batch.last().map(|entry| entry.id.clone()).unwrap_or_default(),
             events,
             receipts,
             calls: call_changes,

@@ -6,12 +6,12 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::{
     keys,
     ports::{
-        bus::{BusError, LogEntry, LogReader},
+        bus::{BusError, LogEntry, LogPosition, LogReader},
         kv::Lease,
     },
     subjects,
 };
-use butt_dial_store::{DeadLetterReason, StoreError};
+use butt_dial_store::{AppliedEntry, DeadLetterReason, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -30,6 +30,8 @@ const MAX_BATCH_TIMEOUTS: u32 = 2;
 const POLL_TIMEOUT: Duration = Duration::from_secs(2);
 /// After this time a crashed consumer is replaced.
 const LEASE: Duration = Duration::from_secs(6);
+/// Covers the time from the append of an entry until it is applied, and differences of clocks.
+const STEP_BACK: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 /// The delay after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_millis(300);
 
@@ -125,19 +127,37 @@ impl Consumer {
 
     async fn open_log(&self) -> Result<(u64, Box<dyn LogReader>), String> {
         let store = &self.inbound.store;
-        let position = store.find_log_position(STREAM.name).await;
-        let position = position.map_err(|error| error.to_string())?;
-        let opened = self.inbound.bus.read_log(STREAM.name, subjects::INBOUND, position);
+        let applied = store.find_applied_entry(STREAM.name).await;
+        let applied = applied.map_err(|error| error.to_string())?;
+        let after = LogPosition {
+            sequence: applied.position,
+            id: applied.id.clone(),
+        };
+        let opened = self.inbound.bus.read_log_after(STREAM.name, subjects::INBOUND, after);
         match opened.await {
-            Ok(reader) => Ok((position, reader)),
-            // The bus lost its streams: start from the beginning. Repeated events are recognized by their ids.
-            Err(error @ BusError::PositionPastEnd { .. }) => {
-                tracing::error!(%error, "inbound stream was lost; consuming from its beginning");
-                let reset = store.skip_log_entry(STREAM.name, position, 0).await;
-                Err(reset.err().map_or_else(|| error.to_string(), |error| error.to_string()))
+            Ok(reader) => Ok((applied.position, reader)),
+            Err(error @ (BusError::PositionPastEnd { .. } | BusError::OtherEntry { .. })) => {
+                tracing::error!(%error, "inbound stream lost entries; stepping back");
+                self.inbound.metrics.record_log_step_back();
+                let stepped = self.step_back(&applied).await;
+                Err(stepped.err().unwrap_or_else(|| error.to_string()))
             }
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// Moves the position back to where the stream was at the time of the last applied entry. Later entries are read,
+    /// whatever their numbers; repeated events are recognized by their ids.
+    async fn step_back(&self, applied: &AppliedEntry) -> Result<(), String> {
+        let before = match applied.at {
+            Some(at) => self.inbound.bus.position_before(STREAM.name, at - STEP_BACK).await,
+            None => Ok(0),
+        };
+        let before = before.map_err(|error| error.to_string())?;
+        let position = before.min(applied.position.saturating_sub(1));
+        let store = &self.inbound.store;
+        let moved = store.skip_log_entry(STREAM.name, applied.position, position).await;
+        moved.map(drop).map_err(|error| error.to_string())
     }
 
     /// Applies parts one after the other, so that the order is kept. Returns false if another process consumes.
@@ -275,6 +295,7 @@ mod tests {
     fn batch(sizes: &[usize]) -> Vec<LogEntry> {
         let entry = |(sequence, size): (u64, &usize)| LogEntry {
             sequence,
+            id: String::new(),
             message: Message {
                 subject: subjects::INBOUND.into(),
                 headers: Headers::new(),

@@ -10,7 +10,7 @@ use butt_dial_store::{DeadLetter, DeadLetterReason, NewDeadLetter};
 
 use super::{
     Inbound, STREAM,
-    envelope::{Envelope, SealedEvent},
+    envelope::{Envelope, SealedEvent, digest},
 };
 
 const MAX_PAGE: u32 = 100;
@@ -74,8 +74,10 @@ impl From<Envelope> for EventView {
 
 /// Makes the dead letter of an entry.
 pub(super) fn dead_letter(entry: &LogEntry, reason: DeadLetterReason) -> NewDeadLetter {
+    // A stream that lost its last entries gives their numbers to new ones.
+    let hash = digest(&[&String::from_utf8_lossy(&entry.message.payload)]);
     NewDeadLetter {
-        id: format!("{}-{}", STREAM.name, entry.sequence),
+        id: format!("{}-{}-{}", STREAM.name, entry.sequence, hash.get(..8).unwrap_or_default()),
         reason,
         payload: entry.message.payload.to_vec(),
     }

@@ -114,6 +114,7 @@ async fn mail(bench: &Bench, id: &str, age: TimeDelta, attachments: usize) {
     };
     let batch = InboundBatch {
         stream: "INBOUND",
+        entry_id: String::new(),
         after,
         position: after + 1,
         events: vec![row],

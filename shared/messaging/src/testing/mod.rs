@@ -195,6 +195,7 @@ impl Bench {
         let now = self.clock.now();
         let batch = InboundBatch {
             stream: STREAM.name,
+            entry_id: String::new(),
             after: from,
             position: from + 1,
             events: (0..count).map(event).collect(),

@@ -9,7 +9,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use butt_dial_domain::ports::bus::{Appended, Bus, BusError, Headers, LogReader, Message, StreamSpec};
+use butt_dial_domain::{
+    clock::Timestamp,
+    ports::bus::{Appended, Bus, BusError, Headers, LogPosition, LogReader, Message, StreamSpec},
+};
 use bytes::Bytes;
 use futures::{StreamExt, channel::mpsc, stream::BoxStream};
 
@@ -98,8 +101,12 @@ impl Bus for ScriptedBus {
         })
     }
 
-    async fn read_log(&self, _: &'static str, _: &str, _: u64) -> Result<Box<dyn LogReader>, BusError> {
+    async fn read_log_after(&self, _: &'static str, _: &str, _: LogPosition) -> Result<Box<dyn LogReader>, BusError> {
         unavailable()
+    }
+
+    async fn position_before(&self, _: &'static str, _: Timestamp) -> Result<u64, BusError> {
+        Ok(0)
     }
 
     async fn check(&self) -> Result<(), BusError> {

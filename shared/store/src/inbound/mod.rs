@@ -80,6 +80,8 @@ pub struct InboundBatch {
     pub stream: &'static str,
     pub after: u64,
     pub position: u64,
+    /// The id of the entry at `position` in the stream; empty if it is not known.
+    pub entry_id: String,
     pub events: Vec<InboundRow>,
     pub receipts: Vec<ReceiptEntry>,
     pub calls: Vec<CallChange>,
@@ -120,7 +122,31 @@ pub struct Applied {
     pub to_settle: Vec<Call>,
 }
 
+/// The entry of a stream that was applied last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppliedEntry {
+    pub position: u64,
+    /// Its id in the stream; empty if it is not known.
+    pub id: String,
+    /// When it was applied. `None`: not known.
+    pub at: Option<Timestamp>,
+}
+
 impl Store {
+    /// Returns the entry up to which a stream was applied.
+    pub async fn find_applied_entry(&self, stream: &str) -> Result<AppliedEntry, StoreError> {
+        const SQL: &str = "SELECT position, COALESCE(entry_id, ''), applied_at FROM log_positions WHERE stream = $1";
+        // From the writer, like the position.
+        let found: (i64, String, Option<Timestamp>) =
+            on_writer!(self, |db| sqlx::query_as(SQL).bind(stream).fetch_one(db).await)?;
+        let (position, id, at) = found;
+        Ok(AppliedEntry {
+            position: position.unsigned_abs(),
+            id,
+            at,
+        })
+    }
+
     /// Returns the position up to which a stream was applied.
     pub async fn find_log_position(&self, stream: &str) -> Result<u64, StoreError> {
         const SQL: &str = "SELECT position FROM log_positions WHERE stream = $1";
@@ -129,10 +155,10 @@ impl Store {
         Ok(position.unsigned_abs())
     }
 
-    /// Sets the position without applying anything: past an entry that cannot be applied, or back to the start of a lost stream.
-    /// Returns false when the position is not `after` any more.
+    /// Sets the position without applying anything: past an entry that cannot be applied, or back in a stream that lost entries.
+    /// The entry there is not known then. Returns false when the position is not `after` any more.
     pub async fn skip_log_entry(&self, stream: &str, after: u64, sequence: u64) -> Result<bool, StoreError> {
-        const SQL: &str = "UPDATE log_positions SET position = $2 WHERE stream = $1 AND position = $3";
+        const SQL: &str = "UPDATE log_positions SET position = $2, entry_id = NULL WHERE stream = $1 AND position = $3";
         let done = on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(stream)
@@ -184,11 +210,13 @@ impl Store {
 
 /// Advances the position and returns the ids of events that exist already: on Postgres in one round trip.
 async fn advance(tx: &mut Tx, batch: &InboundBatch) -> Result<HashSet<String>, StoreError> {
-    const SQL: &str = "UPDATE log_positions SET position = $2 WHERE stream = $1 AND position = $3";
+    const SQL: &str = "UPDATE log_positions SET position = $2, entry_id = $4, applied_at = $5
+        WHERE stream = $1 AND position = $3";
     // The lookup of events uses the snapshot from before the wait for the position's row lock. That is safe: a writer that held
     // the lock meanwhile has changed the position, and then this batch fails.
     const POSTGRES: &str = "WITH advanced AS (
-            UPDATE log_positions SET position = $2 WHERE stream = $1 AND position = $3 RETURNING stream
+            UPDATE log_positions SET position = $2, entry_id = $5, applied_at = $6
+            WHERE stream = $1 AND position = $3 RETURNING stream
         ) SELECT (SELECT COUNT(*) FROM advanced),
             ARRAY(SELECT id FROM events WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($4::JSONB))))";
     let (after, position) = (as_number(batch.after), as_number(batch.position));
@@ -200,12 +228,15 @@ async fn advance(tx: &mut Tx, batch: &InboundBatch) -> Result<HashSet<String>, S
                 .bind(position)
                 .bind(after)
                 .bind(json::text(&ids)?)
+                .bind(&batch.entry_id)
+                .bind(batch.at)
                 .fetch_one(&mut **tx)
                 .await?;
             (advanced > 0, known.into_iter().collect())
         }
         Tx::Sqlite(db) => {
             let update = sqlx::query(SQL).bind(batch.stream).bind(position).bind(after);
+            let update = update.bind(&batch.entry_id).bind(batch.at);
             let advanced = update.execute(&mut **db).await?.rows_affected() > 0;
             (advanced, log::find_known(tx, &batch.events).await?)
         }

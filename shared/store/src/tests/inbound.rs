@@ -34,6 +34,7 @@ pub fn inbound_event(agent: &Agent, id: &str, contact: &str) -> InboundRow {
 pub fn batch(after: u64, events: Vec<InboundRow>, receipts: Vec<ReceiptEntry>) -> InboundBatch {
     InboundBatch {
         stream: "INBOUND",
+        entry_id: String::new(),
         after,
         position: after + 1,
         events,
@@ -403,6 +404,8 @@ both_engines! {
 
     async fn position_advances_without_batch(db: &Database) {
         read(db, vec![inbound_event(&new_agent(db).await, "e1", PERSON)]).await;
+        let applied = db.find_applied_entry("INBOUND").await.unwrap();
+        assert_eq!((applied.position, applied.at.is_some()), (1, true));
         assert!(!db.skip_log_entry("INBOUND", 7, 8).await.unwrap(), "not the stored position");
         assert!(db.skip_log_entry("INBOUND", 1, 2).await.unwrap());
         assert_eq!(db.find_log_position("INBOUND").await.unwrap(), 2);

@@ -1,6 +1,9 @@
 //! A private NATS server with JetStream on disk.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -78,7 +81,22 @@ impl Nats {
 
     /// Deletes the streams of the stopped server.
     pub fn erase(&self) {
-        let _ = fs::remove_dir_all(self.process.directory().join("jetstream"));
+        let _ = fs::remove_dir_all(self.streams());
+    }
+
+    /// Keeps the streams of the stopped server, to restore them later.
+    pub fn save(&self) {
+        copy(&self.streams(), &self.process.directory().join("saved")).expect("a copy of the streams");
+    }
+
+    /// Replaces the streams of the stopped server by the saved ones, as if it had lost what it had not synced.
+    pub fn restore(&self) {
+        self.erase();
+        copy(&self.process.directory().join("saved"), &self.streams()).expect("a copy of the streams");
+    }
+
+    fn streams(&self) -> PathBuf {
+        self.process.directory().join("jetstream")
     }
 
     pub fn url(&self) -> String {
@@ -119,6 +137,21 @@ impl Nats {
     pub fn kill(&mut self) {
         self.process.kill();
     }
+}
+
+/// Copies a directory with everything in it.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 /// Queries `/healthz`, which returns 200 only when JetStream is ready too.

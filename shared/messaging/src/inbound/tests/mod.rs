@@ -27,6 +27,7 @@ fn text_message(bench: &Bench, id: &str, body: &str) -> InboundMessage {
 fn log_entry(sequence: u64, payload: Vec<u8>) -> LogEntry {
     LogEntry {
         sequence,
+        id: format!("append-{sequence}"),
         message: Message {
             subject: subjects::INBOUND.into(),
             headers: Headers::from([("traceparent".into(), "00-1-2-3".into())]),
