@@ -49,7 +49,7 @@ pub fn not_found() -> Response {
     StatusCode::NOT_FOUND.into_response()
 }
 
-/// Answers a request whose body was not read.
+/// Answers a request with a body that was not read.
 pub fn unread(rejection: BodyRejection) -> Response {
     match rejection {
         BodyRejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE.into_response(),

@@ -29,10 +29,10 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// For the rest of a half-sent head at shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the connection is doing.
+/// The state of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Nothing was received yet.
+    /// No byte was received yet.
     Opened,
     /// A part of a head was received.
     Head,
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(read(&mut pair.socket).await.0.unwrap(), 3);
         let sends = async {
             for _ in 0..10 {
-                sleep(Duration::from_secs(4)).await;
+                sleep(Duration::from_secs(4)).await; // not a synchronisation: the pace of a slow client, on a paused clock
                 let _ = pair.client.write_all(b"x").await;
             }
         };

@@ -15,7 +15,7 @@ use super::TrustedProxies;
 
 /// Descriptors that connections leave to backends, carriers and files.
 const RESERVED_DESCRIPTORS: usize = 256;
-/// Where the process has no limit of descriptors, or a very high one.
+/// The limit of a process without a limit of descriptors, or with a very high one.
 const MAX_CONNECTIONS: usize = 200_000;
 /// From this share of the connections on, silent clients have less time, in percent.
 const CROWDED_PERCENT: usize = 60;

@@ -105,7 +105,7 @@ impl Server {
                 Ok((stream, peer)) => {
                     // Beyond the limits, the connection is closed at once.
                     if let Some(permit) = self.limits.admit(peer.ip()) {
-                        connections.spawn(self.connection(stream, peer, permit));
+                        connections.spawn(self.connection(stream, peer, permit, connections.clone()));
                     }
                 }
                 // The client has gone already.
@@ -121,7 +121,13 @@ impl Server {
         connections.wait().await;
     }
 
-    fn connection(&self, stream: TcpStream, peer: SocketAddr, permit: Permit) -> impl Future<Output = ()> + use<> {
+    fn connection(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        permit: Permit,
+        tasks: TaskTracker,
+    ) -> impl Future<Output = ()> + use<> {
         // Without TCP_NODELAY each server-sent event waits for the client's delayed acknowledgement: 40 ms.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "setting TCP_NODELAY failed");
@@ -133,7 +139,10 @@ impl Server {
         };
         let socket = Socket::new(stream, activity.clone(), first_byte_timeout, drain.clone());
         let body_drain = drain.clone();
-        let service = service_fn(move |request| respond(&routes, request, peer, &activity, &body_drain));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let request = request.map(|body| request_body::timed(body, &body_drain, &tasks));
+            respond(&routes, request, peer, &activity)
+        });
         async move {
             let mut http = http1::Builder::new();
             // The socket has deadlines for the head, and longer ones between requests.
@@ -157,13 +166,11 @@ impl Server {
 
 fn respond(
     routes: &Routes,
-    request: Request<Incoming>,
+    mut request: Request<Body>,
     peer: SocketAddr,
     activity: &Activity,
-    drain: &CancellationToken,
 ) -> impl Future<Output = Result<Response<TrackedBody>, Infallible>> + use<> {
     activity.begin_request();
-    let mut request = request.map(|body| request_body::timed(body, drain));
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = routes.current().call(request);
     let activity = activity.clone();
