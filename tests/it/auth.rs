@@ -369,3 +369,40 @@ async fn completes_request_after_client_disconnect_servers() {
     .await;
     cluster.shut_down().await;
 }
+
+/// Clients behind a proxy are distinguished, whatever form the proxy's header has; an unreadable one counts against no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_wrong_tokens_per_client_behind_proxy() {
+    let cluster = Cluster::embedded(&[("TRUSTED_PROXIES", "127.0.0.0/8")]).await;
+    let from = |name: &'static str, value: &[u8], token: &str| {
+        let value = http::HeaderValue::from_bytes(value).unwrap();
+        cluster.gateways.get(ME).header(name, value).bearer_auth(token)
+    };
+    for host in 0..12 {
+        let address = format!("9.9.9.{host}:40{host:02}");
+        from("x-forwarded-for", address.as_bytes(), "bda_wrong")
+            .reply()
+            .await
+            .expect(401);
+        let unreadable = from("x-forwarded-for", b"\xff, 5.5.5.5", "bda_wrong").reply().await;
+        assert!(matches!(unreadable.status, 400 | 401 | 429), "{}", unreadable.text);
+    }
+    for (name, value) in [
+        ("x-forwarded-for", "8.8.4.4:55555"),
+        ("x-forwarded-for", "[2001:db8::7]:443"),
+        ("forwarded", "for=\"[2001:db8::7]:443\""),
+        ("x-real-ip", "8.8.4.4"),
+        ("x-other", ""),
+    ] {
+        let reply = from(name, value.as_bytes(), &cluster.account.token).reply().await;
+        assert_eq!(reply.status, 200, "{name}: {}", reply.text);
+    }
+    for port in 1..=12 {
+        from("forwarded", format!("for=\"7.7.7.7:{port}\"").as_bytes(), "bda_wrong")
+            .reply()
+            .await;
+    }
+    let locked = from("x-forwarded-for", b"7.7.7.7:99", "bda_wrong").reply().await;
+    expect_locked_out(&locked);
+    cluster.shut_down().await;
+}

@@ -172,3 +172,21 @@ profiles! {
         );
     }
 }
+
+profiles! {
+    async fn every_response_has_security_headers(cluster: &Cluster) {
+        for (path, policy, is_stored) in [
+            ("/docs/index.html", "default-src 'self'", true),
+            ("/openapi.json", "default-src 'none'", false),
+            ("/api/v1/agents", "default-src 'none'", false),
+            ("/no/such/path", "default-src 'none'", false),
+        ] {
+            let reply = cluster.gateways.get(path).reply().await;
+            assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{path}");
+            assert_eq!(reply.header("x-frame-options"), Some("DENY"), "{path}");
+            assert_eq!(reply.header("referrer-policy"), Some("no-referrer"), "{path}");
+            assert!(reply.header("content-security-policy").unwrap().starts_with(policy), "{path}");
+            assert_eq!(reply.header("cache-control") != Some("no-store"), is_stored, "{path}");
+        }
+    }
+}

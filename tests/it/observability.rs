@@ -300,6 +300,25 @@ profiles! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closes_metrics_to_proxies_on_this_machine() {
+    let cluster = Cluster::embedded(&[]).await;
+    let metrics = || cluster.gateways.get("/metrics");
+    metrics().reply().await.expect(200);
+    for (name, value) in [
+        ("forwarded", "for=9.9.9.9"),
+        ("x-real-ip", "9.9.9.9"),
+        ("cf-connecting-ip", "9.9.9.9"),
+        ("via", "1.1 proxy"),
+        ("x-forwarded-host", "public.example"),
+        ("host", "public.example"),
+    ] {
+        let reply = metrics().header(name, value).reply().await;
+        assert_eq!(reply.status, 401, "{name}: {}", reply.text);
+    }
+    cluster.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restricts_metrics_to_localhost_and_orchestrator() {
     let orchestrator = "o".repeat(40);
     let cluster = Cluster::embedded(&[("ORCHESTRATOR_SECURITY_TOKEN", &orchestrator)]).await;

@@ -10,8 +10,8 @@ use butt_dial_testkit::proxy::Proxy;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Agent, Backends, Cluster, LegacySession, RequestExt as _, TestContext, Transport, WAIT_TIMEOUT, error_code,
-    eventually, hears, run_program, sms,
+    Agent, Backends, Cluster, LegacySession, Program, RequestExt as _, TestContext, Transport, WAIT_TIMEOUT,
+    error_code, eventually, hears, sms,
 };
 
 const ANN: &str = "+14155550123";
@@ -214,24 +214,25 @@ async fn fails_sse_request_without_nats_servers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn gateway_start_names_unreachable_backend_servers() {
+async fn waiting_gateway_names_unreachable_backend_servers() {
     let mut backends = Backends::start().await;
     let (database, redis) = (backends.database_url.clone(), backends.redis_url.clone());
     backends.database_url = "postgres://postgres@127.0.0.1:1/x".into();
-    expect_no_start(&backends, "DATABASE_URL").await;
+    expect_waiting(&backends, "DATABASE_URL").await;
     backends.database_url = database;
     backends.redis_url = "redis://127.0.0.1:1".into();
-    expect_no_start(&backends, "REDIS_URL").await;
+    expect_waiting(&backends, "REDIS_URL").await;
     backends.redis_url = redis;
     backends.nats.stop().await;
-    expect_no_start(&backends, "NATS_URL").await;
+    expect_waiting(&backends, "NATS_URL").await;
 }
 
-async fn expect_no_start(backends: &Backends, setting: &str) {
-    let output = run_program(&["gateway"], &backends.settings()).await;
-    assert!(!output.status.success());
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.contains(&format!("Check {setting}")), "{errors}");
+async fn expect_waiting(backends: &Backends, setting: &str) {
+    let mut gateway = Program::start_on_free_port(&["gateway"], &backends.settings());
+    let waiting = eventually("the gateway waits", async || gateway.log_event("backend not there yet")).await;
+    let error = waiting["error"].as_str().unwrap();
+    assert!(error.contains(&format!("Check {setting}")), "{error}");
+    gateway.expect_running();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

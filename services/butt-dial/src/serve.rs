@@ -47,7 +47,7 @@ pub async fn one(config: Config, role: Role) -> Result<bool, StartError> {
     }
 }
 
-/// Waits for a step of the start. Returns `None` when the process is told to end before: it may wait for a backend.
+/// Waits for a step of the start. Returns `None` when a signal ends the process before: it may wait for a backend.
 async fn unless_stopped<T>(step: impl Future<Output = Result<T, StartError>>) -> Result<Option<T>, StartError> {
     tokio::select! {
         done = step => done.map(Some),

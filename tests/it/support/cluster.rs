@@ -51,6 +51,14 @@ pub fn common_settings(directory: &TempDir) -> Vec<(String, String)> {
     .into()
 }
 
+/// Settings of one program, with more of the test's own.
+pub fn with_defaults(directory: &TempDir, settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    let own = to_settings(settings);
+    let mut all = common_settings(directory);
+    all.retain(|(name, _)| own.iter().all(|(other, _)| other != name));
+    [all, own].concat()
+}
+
 /// Credentials that the simulators accept, and the endpoints of the simulators.
 pub fn carrier_settings(base: &str) -> Vec<(String, String)> {
     let settings = VENDORS.iter().flat_map(|vendor| {

@@ -33,7 +33,7 @@ pub use agent::{Agent, Transport, error_code};
 pub use backends::Backends;
 pub use call_helpers::{expect_carrier_action, expect_heard_once, hears, next_turn, says};
 pub use callback_host::{Callback, CallbackHost};
-pub use cluster::{Cluster, start_simulator};
+pub use cluster::{Cluster, start_simulator, with_defaults};
 pub use context::TestContext;
 pub use event_stream::EventStream;
 pub use gateways::{Gateways, Reply, RequestExt};

@@ -15,7 +15,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::eventually;
+use super::{Gateways, eventually};
 
 pub struct Program {
     child: Child,
@@ -60,31 +60,80 @@ pub async fn run_program(arguments: &[&str], settings: &[(String, String)]) -> O
 impl Program {
     /// Starts the program and waits until it serves.
     pub async fn serve(arguments: &[&str], settings: &[(String, String)]) -> Self {
-        let mut child = command(arguments, settings)
+        let mut program = Self::launch(command(arguments, settings));
+        program.wait_until_serving().await;
+        program
+    }
+
+    /// Starts the program with a low soft limit of open files, and waits until it serves.
+    pub async fn serve_with_file_limit(limit: usize, settings: &[(String, String)]) -> Self {
+        let plain = command(&[], settings);
+        let plain = plain.as_std();
+        let environment = plain.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let mut limited = Command::new("sh");
+        limited
+            .arg("-c")
+            .arg(format!("ulimit -Sn {limit} && exec \"$0\" serve"))
+            .arg(plain.get_program())
+            .env_clear()
+            .envs(environment)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let mut program = Self::launch(limited);
+        program.wait_until_serving().await;
+        program
+    }
+
+    /// Starts the program on a free port, and does not wait: its backends may be missing.
+    pub fn start_on_free_port(arguments: &[&str], settings: &[(String, String)]) -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = free.local_addr().expect("an address");
+        let port = ("PORT".to_owned(), address.port().to_string());
+        let mut program = Self::launch(command(arguments, &[settings, &[port]].concat()));
+        program.address = address;
+        program.base_url = format!("http://{address}");
+        program
+    }
+
+    fn launch(mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
         let lines = Arc::default();
         collect(child.stderr.take().expect("stderr"), Arc::clone(&lines));
-        let mut program = Self {
+        Self {
             child,
             address: SocketAddr::from(([0, 0, 0, 0], 0)),
             base_url: String::new(),
             replica: ReplicaId::from(""),
             lines,
-        };
+        }
+    }
+
+    async fn wait_until_serving(&mut self) {
         let serving = eventually("the program serves", async || {
-            let exited = program.child.try_wait().expect("a process");
-            assert!(exited.is_none(), "the program exited: {}", program.log());
-            program.log_event("serving")
+            self.expect_running();
+            self.log_event("serving")
         })
         .await;
         let address = serving["address"].as_str().expect("an address");
-        program.replica = ReplicaId::from(serving["replica"].as_str().expect("a replica id"));
-        program.address = address.parse().expect("an address");
-        program.base_url = format!("http://{address}");
-        program
+        self.replica = ReplicaId::from(serving["replica"].as_str().expect("a replica id"));
+        self.address = address.parse().expect("an address");
+        self.base_url = format!("http://{address}");
+    }
+
+    /// Fails when the program has exited.
+    pub fn expect_running(&mut self) {
+        let exited = self.child.try_wait().expect("a process");
+        assert!(exited.is_none(), "the program exited: {}", self.log());
+    }
+
+    /// Returns a client of the program.
+    pub fn client(&self) -> Gateways {
+        butt_dial::install_tls();
+        Gateways::new(vec![self.base_url.clone()])
     }
 
     /// Returns the first log event with this message.
