@@ -183,7 +183,7 @@ fn render(platform: &Platform) -> Response {
 }
 
 /// Returns whether a program on this machine sent the request. A proxy on this machine has the same peer address: it shows by its
-/// headers, by the name of the public host, or by HTTP/1.0, which proxies speak unless they are told otherwise.
+/// headers, by the name of the public host, or by HTTP/1.0, which proxies speak by default.
 fn is_local(peer: SocketAddr, headers: &HeaderMap, version: Version) -> bool {
     let is_of_proxy = |name: &str| {
         PROXY_HEADERS.contains(&name) || PROXY_HEADER_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
@@ -212,7 +212,7 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
 async fn authorize(platform: &Platform, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Failure> {
     let bearer = bearer(headers);
     if let (Some(expected), Some(given)) = (&platform.config.metrics_token, &bearer)
-        // Hashes differ in unpredictable places, so the comparison tells nothing about the token.
+        // Hashes differ in unpredictable places, so the time of the comparison reveals no part of the token.
         && token::hash(expected) == token::hash(given)
     {
         return Ok(());

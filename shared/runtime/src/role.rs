@@ -15,7 +15,7 @@ pub struct Role {
     pub build: fn(Platform) -> BoxFuture<'static, Result<Router, StartError>>,
 }
 
-/// What all processes of an installation share.
+/// A service that all processes of an installation share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     Database,

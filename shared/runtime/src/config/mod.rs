@@ -89,7 +89,7 @@ enum LogFormat {
     Text,
 }
 
-/// What a process does with the database schema at its start.
+/// The treatment of the database schema at the start of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
 #[strum(serialize_all = "lowercase")]
 pub enum MigrateMode {
@@ -101,7 +101,7 @@ pub enum MigrateMode {
     Off,
 }
 
-/// What the process runs.
+/// The kind of process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deployment {
     /// All roles.

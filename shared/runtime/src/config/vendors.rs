@@ -50,7 +50,7 @@ pub fn carriers(source: &Source, deployment: Deployment, host: IpAddr) -> Result
                 .into(),
         )),
         DemoMode::True => Ok(CarrierSetup::Simulated),
-        // Each replica would simulate carriers of its own, and a lost secret would turn real messages into simulated ones.
+        // Each replica would simulate separate carriers, and a lost secret would turn real messages into simulated ones.
         DemoMode::Auto if deployment == Deployment::Distributed => Ok(CarrierSetup::Real(real)),
         DemoMode::Auto if real.is_empty() && !host.is_loopback() => match deployment {
             Deployment::Command => Ok(CarrierSetup::Real(real)),
