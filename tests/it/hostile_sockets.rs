@@ -57,7 +57,7 @@ fn setup(call: &str) -> Value {
 /// Opens a call that has heard its greeting.
 async fn start_conversation(cluster: &Cluster) -> Socket {
     let (call, url) = ring(cluster).await;
-    let mut socket = open(&url, Some(&twilio_signature(&cluster, &url))).await.unwrap();
+    let mut socket = open(&url, Some(&twilio_signature(cluster, &url))).await.unwrap();
     socket.send(Message::text(setup(&call).to_string())).await.unwrap();
     assert!(next_speech(&mut socket).await.contains(" AI "));
     socket
@@ -92,10 +92,10 @@ async fn expect_close(mut socket: Socket) {
 profiles! {
     async fn accepts_carrier_socket_only_once(cluster: &Cluster) {
         let (call, url) = ring(cluster).await;
-        let signature = twilio_signature(&cluster, &url);
+        let signature = twilio_signature(cluster, &url);
         assert_eq!(open(&url, None).await.err(), Some(403));
         assert_eq!(open(&url, Some("AAAA")).await.err(), Some(403));
-        let elsewhere = twilio_signature(&cluster, &format!("{url}x"));
+        let elsewhere = twilio_signature(cluster, &format!("{url}x"));
         assert_eq!(open(&url, Some(&elsewhere)).await.err(), Some(403));
         assert_eq!(open(&format!("{url}x"), Some(&elsewhere)).await.err(), Some(404));
         let mut first = open(&url, Some(&signature)).await.unwrap();

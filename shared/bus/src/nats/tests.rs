@@ -556,7 +556,7 @@ async fn notices_reused_numbers_of_lost_messages() {
     let ids: Vec<&str> = read.iter().map(|entry| entry.id.as_str()).collect();
     assert_eq!(ids, ["1", "2", "3"]);
 
-    let before = chrono::Utc::now();
+    let before = butt_dial_domain::Clock::System.now();
     server.kill();
     server.restore();
     server.start_again().await;
@@ -576,7 +576,7 @@ async fn notices_reused_numbers_of_lost_messages() {
     let start = Instant::now();
     let error = loop {
         match reader.next(10, AT_ONCE).await {
-            Err(error) if matches!(error, BusError::Unavailable(_)) => recover(&bus).await,
+            Err(BusError::Unavailable(_)) => recover(&bus).await,
             Err(error) => break error,
             Ok(entries) => assert_eq!(entries, [], "the reader has not reconnected yet"),
         }

@@ -20,6 +20,8 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::connection_limits::Permit;
+
 /// From the first byte of a request to the end of its head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Between two requests. Longer than the idle time of common load balancers (60 s), which must close first.
@@ -92,6 +94,8 @@ pub(super) struct Socket {
     write_deadline: Option<Pin<Box<Sleep>>>,
     draining: CancellationToken,
     drained: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Held as long as the socket, also when it belongs to a WebSocket.
+    _permit: Permit,
 }
 
 impl Socket {
@@ -100,6 +104,7 @@ impl Socket {
         activity: Activity,
         first_byte_timeout: Duration,
         draining: CancellationToken,
+        permit: Permit,
     ) -> Self {
         Self {
             stream,
@@ -110,6 +115,7 @@ impl Socket {
             write_deadline: None,
             draining,
             drained: None,
+            _permit: permit,
         }
     }
 
@@ -218,6 +224,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::http::{ConnectionLimits, TrustedProxies};
 
     struct Pair {
         client: TcpStream,
@@ -231,7 +238,15 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let (activity, draining) = (Activity::new(), CancellationToken::new());
-        let socket = Socket::new(stream, activity.clone(), Duration::from_secs(5), draining.clone());
+        let limits = ConnectionLimits::new(1, 1, TrustedProxies::default());
+        let permit = limits.admit([127, 0, 0, 1].into()).unwrap();
+        let socket = Socket::new(
+            stream,
+            activity.clone(),
+            Duration::from_secs(5),
+            draining.clone(),
+            permit,
+        );
         // From now on the clock advances when all tasks wait.
         tokio::time::pause();
         Pair {

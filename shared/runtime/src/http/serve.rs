@@ -137,7 +137,7 @@ impl Server {
             true => CROWDED_FIRST_BYTE_TIMEOUT,
             false => FIRST_BYTE_TIMEOUT,
         };
-        let socket = Socket::new(stream, activity.clone(), first_byte_timeout, drain.clone());
+        let socket = Socket::new(stream, activity.clone(), first_byte_timeout, drain.clone(), permit);
         let body_drain = drain.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let request = request.map(|body| request_body::timed(body, &body_drain, &tasks));
@@ -159,7 +159,6 @@ impl Server {
             if let Err(error) = served {
                 tracing::debug!(%error, "connection ended");
             }
-            drop(permit);
         }
     }
 }
