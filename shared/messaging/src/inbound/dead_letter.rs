@@ -77,7 +77,12 @@ pub(super) fn dead_letter(entry: &LogEntry, reason: DeadLetterReason) -> NewDead
     // A stream that lost its last entries gives their numbers to new ones.
     let hash = digest(&[&String::from_utf8_lossy(&entry.message.payload)]);
     NewDeadLetter {
-        id: format!("{}-{}-{}", STREAM.name, entry.sequence, hash.get(..8).unwrap_or_default()),
+        id: format!(
+            "{}-{}-{}",
+            STREAM.name,
+            entry.sequence,
+            hash.get(..8).unwrap_or_default()
+        ),
         reason,
         payload: entry.message.payload.to_vec(),
     }

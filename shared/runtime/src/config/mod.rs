@@ -1,6 +1,7 @@
 //! The settings: typed, and validated before a socket opens. Defaults and documentation are in `deploy/butt-dial.toml`.
 //! A misspelt or contradictory setting is an error with a remedy.
 
+mod calls;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -9,12 +10,11 @@ mod vendors;
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
 use butt_dial_bus::{Replicas, StreamSettings};
-use butt_dial_calls::{CallSettings, Timeouts, phrases};
+use butt_dial_calls::CallSettings;
 use butt_dial_domain::{Micros, limits::Limits};
 use butt_dial_messaging::media::BlobsConfig;
 use ipnet::IpNet;
@@ -167,7 +167,7 @@ impl Config {
             orchestrator_token: source.secret("orchestrator_security_token", MIN_SECRET_LENGTH)?,
             encryption_key: source.secret("credentials_encryption_key", MIN_SECRET_LENGTH)?,
             default_limits: default_limits(&source)?,
-            allowed_destinations: allowed_destinations(&source)?,
+            allowed_destinations: calls::allowed_destinations(&source)?,
             carriers: vendors::carriers(&source, deployment, host)?,
             ai_vendors: vendors::ai_vendors(&source)?,
             simulator_port: source.number("simulator_port", 0, 65_535)?,
@@ -178,7 +178,7 @@ impl Config {
             callback_retry_after: seconds(&source, "callback_retry_after_seconds")?,
             allow_private_callbacks: source.flag("allow_private_callbacks")?,
             event_retention: Duration::from_secs(3_600 * source.number::<u64>("event_retention_hours", 1, 8_760)?),
-            calls: calls(&source)?,
+            calls: calls::settings(&source)?,
             log_level: source.text("log_level")?,
             log_json: matches!(source.choice::<LogFormat>("log_format")?, LogFormat::Json),
             otlp_endpoint: source.url("otel_exporter_otlp_endpoint")?,
@@ -276,21 +276,6 @@ fn allowed_hosts(source: &Source, base: Option<&Url>) -> Result<Option<Vec<Strin
     ))
 }
 
-/// Reads beginnings of telephone numbers.
-fn allowed_destinations(source: &Source) -> Result<Vec<String>, ConfigError> {
-    let prefixes = source.list("allowed_destinations")?;
-    let is_prefix = |text: &String| {
-        let digits = text.strip_prefix('+');
-        digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    match prefixes.iter().find(|text| !is_prefix(text)) {
-        Some(wrong) => Err(ConfigError(format!(
-            "ALLOWED_DESTINATIONS: {wrong:?} is not the beginning of a number; use the form +8816"
-        ))),
-        None => Ok(prefixes),
-    }
-}
-
 fn trusted_proxies(source: &Source) -> Result<Vec<IpNet>, ConfigError> {
     let wrong = |text: &str| {
         ConfigError(format!(
@@ -355,34 +340,6 @@ fn seconds(source: &Source, key: &str) -> Result<Vec<Duration>, ConfigError> {
     } else {
         Ok(durations)
     }
-}
-
-fn calls(source: &Source) -> Result<CallSettings, ConfigError> {
-    let seconds = |key, min: u64, max: u64| source.number(key, min, max).map(Duration::from_secs);
-    let timeouts = Timeouts {
-        filler_after: Duration::from_millis(source.number("call_filler_after_ms", 300, 10_000)?),
-        reply_timeout: seconds("call_reply_within_seconds", 2, 60)?,
-        silence_timeout: seconds("call_silence_seconds", 5, 300)?,
-        voicemail_turns: source.number("answering_machine_turns", 2, 50)?,
-        voicemail_timeout: seconds("answering_machine_seconds", 20, 600)?,
-        ..Timeouts::default()
-    };
-    Ok(CallSettings {
-        timeouts,
-        max_duration: seconds("call_longest_seconds", 60, 14_400)?,
-        sampling_timeout: seconds("call_sampling_within_seconds", 1, 60)?,
-        push_timeout: seconds("call_push_within_seconds", 1, 60)?,
-        phrases: Arc::new(phrases(source)?),
-    })
-}
-
-fn phrases(source: &Source) -> Result<phrases::PromptCatalog, ConfigError> {
-    let Some(path) = source.optional("call_phrases_file")? else {
-        return Ok(phrases::PromptCatalog::default());
-    };
-    let wrong = |error: String| ConfigError(format!("CALL_PHRASES_FILE, {path}: {error}"));
-    let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
-    phrases::PromptCatalog::parse(&text).map_err(wrong)
 }
 
 fn blobs(
