@@ -97,6 +97,9 @@ impl Process {
         let mut command = Command::new(program);
         command
             .arg(role)
+            // All load comes from one agent.
+            .env("STREAMS_PER_AGENT", "100000")
+            .env("WAITS_PER_AGENT", "100000")
             .envs(env.iter().cloned())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
