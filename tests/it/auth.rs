@@ -286,18 +286,19 @@ profiles! {
     async fn closes_streams_and_waits_without_notification(cluster: &Cluster) {
         let gateway = cluster.gateways.only(0);
         let sse = LegacySession::open(&gateway, &cluster.account.token).await;
-        let waiting = tokio::spawn(
-            gateway
-                .post("/api/v1/calls/attend", &json!({ "waitMs": 50_000 }))
-                .bearer_auth(&cluster.account.token)
-                .reply(),
-        );
+        let attending = gateway
+            .post("/api/v1/calls/attend", &json!({ "waitMs": 50_000 }))
+            .bearer_auth(&cluster.account.token)
+            .reply();
         // The bus does not report it: the other gateway had no bus, or the message was lost.
-        let (org, agent) = (&cluster.account.org, &cluster.account.agent);
-        cluster.store.revoke_tokens(org, Some(agent), None, Clock::System.now()).await.unwrap();
-        sse.events.read_to_end().await;
-        let body = waiting.await.unwrap().expect(401);
-        assert_eq!(body["code"], "AUTH_TOKEN_REVOKED");
+        let revoking = async {
+            cluster.wait_until_agent_attends().await;
+            let (org, agent) = (&cluster.account.org, &cluster.account.agent);
+            cluster.store.revoke_tokens(org, Some(agent), None, Clock::System.now()).await.unwrap();
+            sse.events.read_to_end().await;
+        };
+        let (reply, ()) = tokio::join!(attending, revoking);
+        assert_eq!(reply.expect(401)["code"], "AUTH_TOKEN_REVOKED");
     }
 }
 

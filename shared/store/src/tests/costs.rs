@@ -252,7 +252,7 @@ both_engines! {
         db.open_call_leg(&leg, None).await.unwrap();
         assert_eq!(db.list_due_call_legs(morning(), 9).await.unwrap(), []);
         let due = leg.paid_until;
-        assert_eq!(db.list_due_call_legs(due, 9).await.unwrap(), [leg.clone()]);
+        assert_eq!(db.list_due_call_legs(due, 9).await.unwrap(), std::slice::from_ref(&leg));
         let until = due + seconds(60);
         assert!(db.claim_call_leg(&leg, until).await.unwrap());
         assert!(!db.claim_call_leg(&leg, until).await.unwrap(), "claimed by another process");

@@ -192,7 +192,7 @@ both_engines! {
         assert!(!db.revoke_team_token(&ours.org_id, &of_agent, morning()).await.unwrap());
         assert!(db.revoke_team_token(&ours.org_id, &first, morning()).await.unwrap());
         assert!(!db.revoke_team_token(&ours.org_id, &first, morning()).await.unwrap());
-        assert_eq!(listed().await, [second.clone()]);
+        assert_eq!(listed().await, std::slice::from_ref(&second));
         assert_eq!(revoked_at(db, "t1").await, Some(morning()));
         let found = db.find_team_token(&ours.org_id, &first).await.unwrap().unwrap();
         assert_eq!(found.revoked_at, Some(morning()));
