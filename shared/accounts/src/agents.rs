@@ -11,8 +11,10 @@ use butt_dial_identity::{
     Caller, find_visible_agent,
     token::{self, Minted, TokenRequest},
 };
-use butt_dial_store::{Agent, AgentStatus, AuditEntry, Profile, ScheduledSend, Store, StoreError, Token};
-use serde_json::{Value, json};
+use butt_dial_store::{Agent, AgentStatus, Profile, ScheduledSend, Store, StoreError, Token};
+use serde_json::json;
+
+use crate::audit::AuditLog;
 
 /// Characters of a display name.
 const MAX_NAME_LENGTH: usize = 128;
@@ -41,12 +43,18 @@ pub struct StatusChange {
 pub struct Agents {
     store: Store,
     bus: Arc<dyn Bus>,
+    audit: AuditLog,
     clock: Clock,
 }
 
 impl Agents {
     pub fn new(store: Store, bus: Arc<dyn Bus>, clock: Clock) -> Self {
-        Self { store, bus, clock }
+        Self {
+            audit: AuditLog::new(store.clone(), clock.clone()),
+            store,
+            bus,
+            clock,
+        }
     }
 
     /// Registers an agent and creates its token. A scope beyond `agent` needs an administrator with at least that scope.
@@ -86,7 +94,14 @@ impl Agents {
         };
         let minted = token::mint(&self.store, &request, agent.created_at).await?;
         let detail = json!({ "scope": new.scope });
-        self.audit(caller, org, "agent.register", agent.id.as_str(), detail)
+        self.audit
+            .append(
+                org,
+                caller.principal.token.as_str(),
+                "agent.register",
+                agent.id.as_str(),
+                detail,
+            )
             .await?;
         Ok((agent, minted))
     }
@@ -121,15 +136,10 @@ impl Agents {
     ) -> Result<StatusChange, Failure> {
         let cancelled = self.store.set_agent_status(org, agent, status).await?;
         let cancelled_sends = cancelled.ok_or_else(no_such_agent)?;
-        let entry = AuditEntry {
-            org_id: Some(org.to_string()),
-            actor: actor.into(),
-            action: "agent.status".into(),
-            target: agent.to_string(),
-            detail: json!({ "status": status.as_str(), "cancelledSends": cancelled_sends }),
-            at: self.clock.now(),
-        };
-        self.store.append_audit(&entry).await?;
+        let detail = json!({ "status": status.as_str(), "cancelledSends": cancelled_sends });
+        self.audit
+            .append(org, actor, "agent.status", agent.as_str(), detail)
+            .await?;
         Ok(StatusChange {
             status,
             cancelled_sends,
@@ -161,7 +171,14 @@ impl Agents {
             .await?;
         self.close_streams(agent).await;
         let detail = json!({ "revoked": old.len() });
-        self.audit(caller, org, "token.regenerate", agent.as_str(), detail)
+        self.audit
+            .append(
+                org,
+                caller.principal.token.as_str(),
+                "token.regenerate",
+                agent.as_str(),
+                detail,
+            )
             .await?;
         let scheduled = self.store.list_scheduled(agent, None, MAX_LISTED_SENDS).await?;
         Ok((minted, scheduled))
@@ -198,25 +215,6 @@ impl Agents {
         caller.require(Scope::OrgAdmin)?;
         let profile = self.get(caller, agent).await?;
         Ok(self.store.list_agent_tokens(&profile.agent.org_id, agent).await?)
-    }
-
-    async fn audit(
-        &self,
-        caller: &Caller,
-        org: &OrgId,
-        action: &str,
-        target: &str,
-        detail: Value,
-    ) -> Result<(), Failure> {
-        let entry = AuditEntry {
-            org_id: Some(org.to_string()),
-            actor: caller.principal.token.to_string(),
-            action: action.into(),
-            target: target.into(),
-            detail,
-            at: self.clock.now(),
-        };
-        Ok(self.store.append_audit(&entry).await?)
     }
 }
 

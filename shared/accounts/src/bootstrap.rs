@@ -3,10 +3,12 @@
 
 use butt_dial_domain::{Address, AgentId, Channel, Clock, Code, Failure, OrgId, Scope, clock::Timestamp};
 use butt_dial_identity::token;
-use butt_dial_store::{Agent, AgentStatus, AuditEntry, Store, StoreError};
+use butt_dial_store::{Agent, AgentStatus, Store, StoreError};
 use butt_dial_vault::Vault;
 use serde::Serialize;
 use serde_json::json;
+
+use crate::audit::AuditLog;
 
 const SLUG: &str = "default";
 const AGENT: &str = "agt_first";
@@ -89,15 +91,9 @@ impl Bootstrap {
         let (store, vault) = (&self.store, &self.vault);
         let team = token::derive(store, vault, &org.id, None, Scope::OrgAdmin, now).await?;
         let own = token::derive(store, vault, &org.id, Some(&agent.id), Scope::Agent, now).await?;
-        let entry = AuditEntry {
-            org_id: Some(org.id.to_string()),
-            actor: "system".into(),
-            action: "bootstrap".into(),
-            target: agent.id.to_string(),
-            detail: json!({}),
-            at: now,
-        };
-        self.store.append_audit(&entry).await?;
+        AuditLog::new(self.store.clone(), self.clock.clone())
+            .append(&org.id, "system", "bootstrap", agent.id.as_str(), json!({}))
+            .await?;
         let profile = self.store.find_profile(&agent.id).await?;
         let profile = profile.ok_or_else(Failure::internal)?;
         let address = |channel| profile.channel(channel).map(|owned| owned.address.clone());

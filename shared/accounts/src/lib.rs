@@ -4,6 +4,7 @@
 //! agent of an installation. Every change is written to the audit log.
 
 mod agents;
+mod audit;
 mod bootstrap;
 mod team_tokens;
 

@@ -5,9 +5,11 @@ use butt_dial_identity::{
     Caller,
     token::{self, Minted, TokenRequest},
 };
-use butt_dial_store::{AuditEntry, Store, Token};
+use butt_dial_store::{Store, Token};
 use chrono::TimeDelta;
-use serde_json::{Value, json};
+use serde_json::json;
+
+use crate::audit::AuditLog;
 
 /// Characters of a label.
 const MAX_LABEL_LENGTH: usize = 100;
@@ -19,12 +21,17 @@ const MAX_OVERLAP_SECONDS: u32 = 7 * 24 * 3_600;
 #[derive(Clone)]
 pub struct TeamTokens {
     store: Store,
+    audit: AuditLog,
     clock: Clock,
 }
 
 impl TeamTokens {
     pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock }
+        Self {
+            audit: AuditLog::new(store.clone(), clock.clone()),
+            store,
+            clock,
+        }
     }
 
     /// Lists the organization's team tokens without their secrets, newest first. Revoked ones are left out.
@@ -45,7 +52,14 @@ impl TeamTokens {
         let now = self.clock.now();
         let expires_at = expires_in_days.map(|days| expiry(now, days)).transpose()?;
         let minted = self.mint(caller, org, label.as_deref(), expires_at, now).await?;
-        self.audit(caller, org, "token.create", &minted.id, json!({ "label": label }))
+        self.audit
+            .append(
+                org,
+                caller.principal.token.as_str(),
+                "token.create",
+                minted.id.as_str(),
+                json!({ "label": label }),
+            )
             .await?;
         Ok((minted, expires_at))
     }
@@ -75,7 +89,15 @@ impl TeamTokens {
             self.store.expire_team_token(org, id, ends_at).await?;
         }
         let detail = json!({ "replacedBy": minted.id, "overlapSeconds": overlap_seconds });
-        self.audit(caller, org, "token.rotate", id, detail).await?;
+        self.audit
+            .append(
+                org,
+                caller.principal.token.as_str(),
+                "token.rotate",
+                id.as_str(),
+                detail,
+            )
+            .await?;
         Ok((minted, ends_at))
     }
 
@@ -85,7 +107,15 @@ impl TeamTokens {
         if !self.store.revoke_team_token(org, id, self.clock.now()).await? {
             return Err(no_such_token());
         }
-        self.audit(caller, org, "token.revoke", id, json!({})).await
+        self.audit
+            .append(
+                org,
+                caller.principal.token.as_str(),
+                "token.revoke",
+                id.as_str(),
+                json!({}),
+            )
+            .await
     }
 
     /// Returns the organization. Refuses agents: a team token is more than an agent of scope org-admin has.
@@ -122,25 +152,6 @@ impl TeamTokens {
             ..TokenRequest::new(org, None::<&AgentId>, Scope::OrgAdmin)
         };
         token::mint(&self.store, &request, now).await
-    }
-
-    async fn audit(
-        &self,
-        caller: &Caller,
-        org: &OrgId,
-        action: &str,
-        target: &TokenId,
-        detail: Value,
-    ) -> Result<(), Failure> {
-        let entry = AuditEntry {
-            org_id: Some(org.to_string()),
-            actor: caller.principal.token.to_string(),
-            action: action.into(),
-            target: target.to_string(),
-            detail,
-            at: self.clock.now(),
-        };
-        Ok(self.store.append_audit(&entry).await?)
     }
 }
 
