@@ -65,7 +65,7 @@ pub(super) async fn while_claimed<T>(
         }
         let until = delivery.clock.now() + DELIVERY_LEASE;
         let agent = claim.agent();
-        let renewed = async {
+        let renewal = async {
             let is_held = delivery
                 .store
                 .renew_delivery(claim, delivery.replica.as_str(), until)
@@ -75,14 +75,52 @@ pub(super) async fn while_claimed<T>(
             }
             Ok::<_, StoreError>(is_held)
         };
+        let (renewed, done) = complete_beside(renewal, &mut work).await;
+        if let Some(done) = done {
+            return done;
+        }
+        match renewed {
+            Ok(true) => {}
+            Ok(false) => return work.await,
+            Err(error) => tracing::warn!(%error, %agent, "delivery claim not renewed"),
+        }
+    }
+}
+
+/// Runs the renewal to its end while the work continues. Returns the result of the work if it is done by then. A renewal that is
+/// dropped may have been committed: the worker would not know the end of its claim, and would lose it.
+async fn complete_beside<R, T>(
+    renewal: impl Future<Output = R>,
+    mut work: impl Future<Output = T> + Unpin,
+) -> (R, Option<T>) {
+    tokio::pin!(renewal);
+    let mut done = None;
+    loop {
         tokio::select! {
             biased;
-            done = &mut work => return done,
-            renewed = renewed => match renewed {
-                Ok(true) => {}
-                Ok(false) => return work.await,
-                Err(error) => tracing::warn!(%error, %agent, "delivery claim not renewed"),
-            },
+            renewed = &mut renewal => return (renewed, done),
+            value = &mut work, if done.is_none() => done = Some(value),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn completes_renewal_although_the_work_ends_first() {
+        let mut is_renewed = false;
+        let renewal = async {
+            tokio::task::yield_now().await;
+            is_renewed = true;
+        };
+        let ((), done) = complete_beside(renewal, std::future::ready("called")).await;
+        assert_eq!(done, Some("called"));
+        assert!(is_renewed);
+
+        let work = std::future::pending::<&str>();
+        let (renewed, done) = complete_beside(std::future::ready(true), work).await;
+        assert!(renewed && done.is_none());
     }
 }
