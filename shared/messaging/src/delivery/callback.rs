@@ -18,6 +18,8 @@ const CALLBACK_TIMEOUT: Duration = Duration::from_secs(15);
 /// The longest Retry-After that is respected.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 const MAX_URL_LENGTH: usize = 2_048;
+/// The generation of the key that all agents of an organization shared. Only agents with a callback from that time have it.
+const ORGANIZATION_KEY: i64 = -1;
 
 /// The result of one callback.
 pub(super) enum CallbackResult {
@@ -87,6 +89,9 @@ impl Delivery {
 
     fn callback_key(&self, recipient: &Recipient, generation: i64) -> [u8; 32] {
         let (org, agent) = (recipient.org(), recipient.agent());
+        if generation <= ORGANIZATION_KEY {
+            return self.vault.key(&format!("callbacks {org}"));
+        }
         self.vault.key(&format!("callbacks {org} {agent} {generation}"))
     }
 
@@ -230,4 +235,27 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
         mac.update(part);
     }
     mac.finalize().into_bytes().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Bench;
+
+    #[tokio::test]
+    async fn former_callback_keeps_organization_key_until_rotation() {
+        let bench = Bench::new().await;
+        let (delivery, agent) = (&bench.delivery, &bench.agent);
+        let mut recipient = bench.store.find_recipient(&agent.id).await.unwrap().unwrap();
+        let shared = bench.vault.key(&format!("callbacks {}", agent.org_id));
+        let own = delivery.callback_keys(&recipient).current;
+        assert_ne!(own, shared);
+        recipient.callback_key_generation = ORGANIZATION_KEY;
+        assert_eq!(delivery.callback_keys(&recipient).current, shared);
+        // The first rotation: the agent's own key, and the former one beside it.
+        recipient.callback_key_generation = 0;
+        recipient.callback_key_overlap_until = Some(bench.clock.now() + TimeDelta::hours(1));
+        let rotated = delivery.callback_keys(&recipient);
+        assert_eq!((rotated.current, rotated.former), (own, Some(shared)));
+    }
 }
