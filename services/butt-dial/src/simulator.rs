@@ -1,6 +1,6 @@
 //! `simulator`: serves the simulators of the carriers in a separate process.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use butt_dial_domain::Clock;
 use butt_dial_providers::{Simulator, SimulatorState, VENDORS};
@@ -8,20 +8,42 @@ use butt_dial_runtime::{Lifecycle, platform::StartError};
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Port on 127.0.0.1; 0 selects a free port.
+    /// Port; 0 selects a free port.
     #[arg(long, default_value_t = 3101)]
     port: u16,
+    /// Listen address. Anyone who reaches it controls the simulators: use another one than loopback in private networks only.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    host: IpAddr,
+    /// Host name by which other machines reach the simulators, such as the name of the container. May be repeated; the first one
+    /// is the name in links. Required with another listen address than loopback.
+    #[arg(long = "allowed-host", value_name = "NAME")]
+    allowed_hosts: Vec<String>,
+    /// URL of the server that receives the webhooks of the simulated carriers, without a trailing slash.
+    #[arg(long, value_name = "URL")]
+    webhook_base_url: Option<url::Url>,
 }
 
 pub async fn run(options: Options) -> Result<bool, StartError> {
-    let address = SocketAddr::from(([127, 0, 0, 1], options.port));
+    let address = SocketAddr::new(options.host, options.port);
+    if !options.host.is_loopback() && options.allowed_hosts.is_empty() {
+        return Err(StartError::Other(format!(
+            "--host {} serves other machines: name the host by which they reach the simulators with --allowed-host",
+            options.host
+        )));
+    }
     // Random secrets, except those of the environment, so that a restart may keep them.
     let state = SimulatorState::with_own_secrets(Clock::System, |name| std::env::var(name).ok());
-    let started = Simulator::start_with(address, state).await;
+    let started = match options.host.is_loopback() && options.allowed_hosts.is_empty() {
+        true => Simulator::start_with(address, state).await,
+        false => Simulator::start_for_hosts(address, &options.allowed_hosts, state).await,
+    };
     let simulator = started.map_err(|error| StartError::Io {
         resource: format!("the simulator on {address}"),
         error,
     })?;
+    if let Some(url) = &options.webhook_base_url {
+        simulator.state().set_webhook_base_url(url.as_str());
+    }
     let base = simulator.base_url();
     println!("The simulators of the carriers are at {base}/. Configure a server to use them:");
     for vendor in VENDORS {

@@ -1,6 +1,6 @@
 //! Control routes for people and scripts outside the process: received messages, inbound messages and faults.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -30,7 +30,9 @@ use super::{
 const REFRESH: Duration = Duration::from_millis(300);
 const MAX_LISTED: usize = 1_000;
 
-pub fn router(simulator: SimulatorState) -> Router {
+/// `hosts` are names of this simulator that requests may have besides those of this machine.
+pub fn router(simulator: SimulatorState, hosts: &[String]) -> Router {
+    let hosts: Arc<[String]> = hosts.into();
     Router::new()
         .route("/", get(show))
         .route("/conversations", get(conversations))
@@ -45,15 +47,20 @@ pub fn router(simulator: SimulatorState) -> Router {
         .route("/person-writes", post(send_as_person))
         .route("/manner", post(set_behavior))
         .merge(calls::control::router())
-        .layer(middleware::from_fn(only_for_this_machine))
+        .layer(middleware::from_fn_with_state(hosts, only_for_known_hosts))
         .with_state(simulator)
 }
 
 /// Rejects other host names, because a web page elsewhere can reach a loopback server through DNS rebinding, and requests of
 /// other pages, which a browser marks.
-async fn only_for_this_machine(request: axum::extract::Request, next: Next) -> Response {
-    if !is_local(request.headers()) {
-        (StatusCode::FORBIDDEN, "the host name must be localhost").into_response()
+async fn only_for_known_hosts(
+    State(hosts): State<Arc<[String]>>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    if !is_known(request.headers(), &hosts) {
+        let text = "the host name must be localhost, or one that `butt-dial simulator --allowed-host` names";
+        (StatusCode::FORBIDDEN, text).into_response()
     } else if is_of_other_page(request.headers()) {
         (
             StatusCode::FORBIDDEN,
@@ -74,7 +81,7 @@ fn is_of_other_page(headers: &HeaderMap) -> bool {
         || headers.get_all("sec-fetch-site").iter().any(is_foreign_site)
 }
 
-fn is_local(headers: &HeaderMap) -> bool {
+fn is_known(headers: &HeaderMap, hosts: &[String]) -> bool {
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok())
@@ -87,7 +94,9 @@ fn is_local(headers: &HeaderMap) -> bool {
         .trim_start_matches('[')
         .trim_end_matches(']')
         .parse::<std::net::IpAddr>();
-    name.eq_ignore_ascii_case("localhost") || ip.is_ok_and(|ip| ip.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || ip.is_ok_and(|ip| ip.is_loopback())
+        || hosts.iter().any(|host| name.eq_ignore_ascii_case(host))
 }
 
 async fn show(State(simulator): State<SimulatorState>) -> Html<String> {
@@ -253,18 +262,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_local_host_names_only() {
+    fn accepts_local_and_listed_host_names_only() {
         for (host, passes) in [
             ("localhost", true),
             ("localhost:8080", true),
             ("127.0.0.1:1", true),
             ("[::1]:1", true),
+            ("simulator:3101", true),
+            ("simulator.evil.example", false),
             ("evil.example:80", false),
             ("localhost.evil.example", false),
             ("", false),
         ] {
             let headers = HeaderMap::from_iter([(header::HOST, host.parse().unwrap())]);
-            assert_eq!(is_local(&headers), passes, "{host}");
+            assert_eq!(is_known(&headers, &["Simulator".into()]), passes, "{host}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! One loopback server with each vendor's simulator under `/<vendor>`, a page for people to read and write messages,
+//! One server, usually on a loopback address, with each vendor's simulator under `/<vendor>`, a page for people to read and write messages,
 //! and routes for fault injection. Real HTTP over real sockets, so that adapters run unchanged.
 
 pub mod audio;
@@ -27,7 +27,11 @@ mod tests;
 mod webhook;
 mod webhook_client;
 
-use std::{future::IntoFuture, io, net::SocketAddr};
+use std::{
+    future::IntoFuture,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use axum::serve::Listener;
 use butt_dial_domain::Clock;
@@ -42,11 +46,11 @@ pub use person_messages::PersonMessageResult;
 pub use state::SimulatorState;
 pub use webhook::{FORM, Headers, JSON, OutgoingWebhook, RetryPolicy, WebhookOutcome, WebhookResponse};
 
-use self::socket::{Connection, Loopback};
+use self::socket::{Connection, SimulatorListener};
 
 /// A running simulator. Dropping it starts the shutdown; `stop` also waits for it.
 pub struct Simulator {
-    addr: SocketAddr,
+    base_url: String,
     state: SimulatorState,
 }
 
@@ -58,10 +62,26 @@ impl Simulator {
 
     /// Listens with this state, for example one with a fixed clock.
     pub async fn start_with(addr: SocketAddr, state: SimulatorState) -> io::Result<Self> {
-        let listener = Loopback::bind(addr).await?;
-        let addr = listener.local_addr()?;
-        state.set_base_url(format!("http://{addr}"));
-        let router = router(&state).into_make_service_with_connect_info::<Connection>();
+        Self::serve(SimulatorListener::bind_loopback(addr).await?, &[], state)
+    }
+
+    /// Listens on any address, for processes on other machines such as containers. Accepts requests that name this machine
+    /// or one of `hosts`; the first one is the name in links. The control routes have no authentication, so the network must
+    /// be private.
+    pub async fn start_for_hosts(addr: SocketAddr, hosts: &[String], state: SimulatorState) -> io::Result<Self> {
+        Self::serve(SimulatorListener::bind_any(addr).await?, hosts, state)
+    }
+
+    fn serve(listener: SimulatorListener, hosts: &[String], state: SimulatorState) -> io::Result<Self> {
+        let mut addr = listener.local_addr()?;
+        if addr.ip().is_unspecified() {
+            addr.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        state.set_base_url(match hosts.first() {
+            Some(host) => format!("http://{host}:{}", addr.port()),
+            None => format!("http://{addr}"),
+        });
+        let router = router(&state, hosts).into_make_service_with_connect_info::<Connection>();
         let stopped = state.clone();
         // The shutdown waits for open connections. Each ends with its request, and held requests end at shutdown.
         let server = axum::serve(listener, router)
@@ -73,12 +93,15 @@ impl Simulator {
             }
         });
         state.spawn(delivery::run(state.clone()));
-        Ok(Self { addr, state })
+        Ok(Self {
+            base_url: state.base_url().to_owned(),
+            state,
+        })
     }
 
     /// Returns the base URL without a trailing slash. A vendor's endpoint is this URL with `/<vendor>`.
     pub fn base_url(&self) -> String {
-        format!("http://{}", self.addr)
+        self.base_url.clone()
     }
 
     pub fn state(&self) -> &SimulatorState {
@@ -96,10 +119,10 @@ impl Drop for Simulator {
     }
 }
 
-fn router(state: &SimulatorState) -> axum::Router {
+fn router(state: &SimulatorState, hosts: &[String]) -> axum::Router {
     crate::VENDORS
         .iter()
-        .fold(control::router(state.clone()), |router, vendor| {
+        .fold(control::router(state.clone(), hosts), |router, vendor| {
             state.mount(vendor.manifest.id);
             router.nest(&format!("/{}", vendor.manifest.id), (vendor.simulator)(state.clone()))
         })

@@ -1,4 +1,4 @@
-//! Loopback sockets that a handler can break, to simulate a broken network.
+//! Sockets that a handler can break, to simulate a broken network.
 
 use std::{
     io,
@@ -20,20 +20,25 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-pub struct Loopback(TcpListener);
+pub struct SimulatorListener(TcpListener);
 
-impl Loopback {
+impl SimulatorListener {
     /// Binds to a loopback address. Rejects others, because the control routes have no authentication.
-    pub async fn bind(addr: SocketAddr) -> io::Result<Self> {
+    pub async fn bind_loopback(addr: SocketAddr) -> io::Result<Self> {
         if !addr.ip().is_loopback() {
             let text = "the simulator listens on loopback addresses only";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
+        Self::bind_any(addr).await
+    }
+
+    /// Binds to any address of this machine.
+    pub async fn bind_any(addr: SocketAddr) -> io::Result<Self> {
         TcpListener::bind(addr).await.map(Self)
     }
 }
 
-impl Listener for Loopback {
+impl Listener for SimulatorListener {
     type Io = Socket;
     type Addr = SocketAddr;
 
@@ -70,8 +75,8 @@ impl Connection {
     }
 }
 
-impl Connected<IncomingStream<'_, Loopback>> for Connection {
-    fn connect_info(stream: IncomingStream<'_, Loopback>) -> Self {
+impl Connected<IncomingStream<'_, SimulatorListener>> for Connection {
+    fn connect_info(stream: IncomingStream<'_, SimulatorListener>) -> Self {
         stream.io().connection.clone()
     }
 }
