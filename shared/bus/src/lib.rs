@@ -10,4 +10,4 @@ mod subject;
 mod validation;
 
 pub use embedded::EmbeddedBus;
-pub use nats::{NatsBus, Replicas, StreamSettings};
+pub use nats::{NatsAccess, NatsBus, NatsIdentity, Replicas, StreamSettings};

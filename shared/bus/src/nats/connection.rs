@@ -11,44 +11,18 @@ use futures::{
     future::{Either, select},
     stream::BoxStream,
 };
-use percent_encoding::percent_decode_str;
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
 
-use super::{REQUEST_TIMEOUT, wire};
+use super::{NatsAccess, REQUEST_TIMEOUT, wire};
 use crate::validation::LIVE_CAPACITY;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// After two unanswered pings the connection counts as lost.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
-
-/// The credentials in a URL of the server. The client does not read them itself.
-enum Credentials {
-    Token(String),
-    User(String, String),
-}
-
-/// Returns the credentials of the first server that has some: a cluster has one set of users.
-fn credentials(servers: &[ServerAddr]) -> Result<Option<Credentials>, BusError> {
-    let Some((user, server)) = servers.iter().find_map(|server| Some((server.username()?, server))) else {
-        return Ok(None);
-    };
-    Ok(Some(match server.password() {
-        Some(password) => Credentials::User(decoded(user)?, decoded(password)?),
-        None => Credentials::Token(decoded(user)?),
-    }))
-}
-
-/// Decodes percent signs: a URL can't have every character of a password.
-fn decoded(text: &str) -> Result<String, BusError> {
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded
-        .map(Into::into)
-        .map_err(|_| wire::unavailable("invalid NATS URL: its credentials are not valid UTF-8"))
-}
 
 #[derive(Clone)]
 pub(super) struct Connection {
@@ -58,7 +32,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(url: &str, name: &str) -> Result<Self, BusError> {
+    pub(super) async fn open(url: &str, name: &str, access: &NatsAccess) -> Result<Self, BusError> {
         let servers = url
             .split(',')
             .map(|server| server.trim().parse())
@@ -88,11 +62,7 @@ impl Connection {
                 }
                 async {}
             });
-        let options = match credentials(&servers)? {
-            None => options,
-            Some(Credentials::Token(token)) => options.token(token),
-            Some(Credentials::User(user, password)) => options.user_and_password(user, password),
-        };
+        let options = access.apply(options, &servers)?;
         // The client's connection timeout applies to each address of a host name.
         match timeout(2 * CONNECT_TIMEOUT, options.connect(servers)).await {
             Ok(Ok(client)) => Ok(Self { client, disconnects }),

@@ -1,6 +1,7 @@
 //! The bus of many replicas: NATS for live traffic, JetStream for durable streams. Fails at once while the server is
 //! disconnected, and verifies every setting in the server's response.
 
+mod access;
 mod connection;
 mod log_reader;
 mod pull_session;
@@ -18,6 +19,7 @@ use butt_dial_domain::{
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
+pub use self::access::{NatsAccess, NatsIdentity};
 pub use self::streams::{Replicas, StreamSettings};
 use self::{connection::Connection, log_reader::Reader, streams::Streams};
 use crate::validation::{check_message, check_pattern, no_stream_for};
@@ -36,7 +38,12 @@ impl NatsBus {
     /// client in the server's monitoring. Fails when no server with JetStream responds; later it reconnects
     /// automatically.
     pub async fn connect(url: &str, name: &str) -> Result<Self, BusError> {
-        let connection = Connection::open(url, name).await?;
+        Self::connect_with(url, name, &NatsAccess::default()).await
+    }
+
+    /// Connects with an identity or certificates that the URL does not contain.
+    pub async fn connect_with(url: &str, name: &str, access: &NatsAccess) -> Result<Self, BusError> {
+        let connection = Connection::open(url, name, access).await?;
         let jetstream = ContextBuilder::new()
             .timeout(REQUEST_TIMEOUT)
             .build(connection.client().clone());

@@ -2,18 +2,20 @@
 //! A misspelt or contradictory setting is an error with a remedy.
 
 mod calls;
+mod nats;
 mod source;
 #[cfg(test)]
 mod tests;
 mod vendors;
 
 use std::{
+    io::IsTerminal,
     net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use butt_dial_bus::{Replicas, StreamSettings};
+use butt_dial_bus::{NatsAccess, StreamSettings};
 use butt_dial_calls::CallSettings;
 use butt_dial_domain::{Micros, limits::Limits};
 use butt_dial_messaging::media::BlobsConfig;
@@ -53,6 +55,7 @@ pub struct Config {
     pub database_max_connections: u32,
     pub migrate: MigrateMode,
     pub nats_url: Option<String>,
+    pub nats_access: NatsAccess,
     pub streams: StreamSettings,
     pub redis_url: Option<String>,
     pub redis_pool_size: usize,
@@ -85,6 +88,7 @@ pub struct Config {
 #[derive(strum::EnumString, strum::VariantNames)]
 #[strum(serialize_all = "lowercase")]
 enum LogFormat {
+    Auto,
     Json,
     Text,
 }
@@ -160,7 +164,8 @@ impl Config {
             data_dir,
             database_max_connections: source.number("database_max_connections", 1, 200)?,
             migrate: source.choice("migrate")?,
-            streams: streams(&source)?,
+            streams: nats::streams(&source)?,
+            nats_access: nats::access(&source)?,
             nats_url: source.optional("nats_url")?.filter(|url| url != "embedded:"),
             redis_url: source.optional("redis_url")?.filter(|url| url != "memory:"),
             redis_pool_size: source.number("redis_pool_size", 1, 64)?,
@@ -179,8 +184,12 @@ impl Config {
             allow_private_callbacks: source.flag("allow_private_callbacks")?,
             event_retention: Duration::from_secs(3_600 * source.number::<u64>("event_retention_hours", 1, 8_760)?),
             calls: calls::settings(&source)?,
-            log_level: source.text("log_level")?,
-            log_json: matches!(source.choice::<LogFormat>("log_format")?, LogFormat::Json),
+            log_level: log_level(&source)?,
+            log_json: match source.choice::<LogFormat>("log_format")? {
+                LogFormat::Auto => !std::io::stderr().is_terminal(),
+                LogFormat::Json => true,
+                LogFormat::Text => false,
+            },
             otlp_endpoint: source.url("otel_exporter_otlp_endpoint")?,
             shutdown_delay: Duration::from_secs(source.number("shutdown_delay_seconds", 0, 60)?),
             shutdown_timeout: Duration::from_secs(source.number("shutdown_timeout_seconds", 1, 300)?),
@@ -260,6 +269,23 @@ impl Config {
     }
 }
 
+/// Refuses a single word that is no level: a logger would take it for the name of a crate, and log that crate only.
+fn log_level(source: &Source) -> Result<String, ConfigError> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let text = source.text("log_level")?;
+    let is_level = |word: &str| LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level));
+    for directive in text.split(',').map(str::trim) {
+        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+        if !is_level(level) {
+            return Err(ConfigError(format!(
+                "LOG_LEVEL: {level:?} is no level; use one of {}, or directives such as info,butt_dial_messaging=debug",
+                LEVELS.join(", ")
+            )));
+        }
+    }
+    Ok(text)
+}
+
 fn allowed_hosts(source: &Source, base: Option<&Url>) -> Result<Option<Vec<String>>, ConfigError> {
     let listed = source.list("allowed_hosts")?;
     if listed.iter().any(|host| host == "*") {
@@ -288,18 +314,6 @@ fn trusted_proxies(source: &Source) -> Result<Vec<IpNet>, ConfigError> {
             .map_err(|_| wrong(text))
     };
     source.list("trusted_proxies")?.iter().map(network).collect()
-}
-
-fn streams(source: &Source) -> Result<StreamSettings, ConfigError> {
-    let replicas = match source.one_of("nats_replicas", &["auto", "1", "3", "5"])?.parse() {
-        Ok(count) => Replicas::Exactly(count),
-        Err(_) => Replicas::Auto,
-    };
-    let max_bytes = match source.optional("nats_stream_max_bytes")? {
-        Some(_) => Some(source.number("nats_stream_max_bytes", 1_048_576, i64::MAX)?),
-        None => None,
-    };
-    Ok(StreamSettings { replicas, max_bytes })
 }
 
 fn default_limits(source: &Source) -> Result<Limits, ConfigError> {

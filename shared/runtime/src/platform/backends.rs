@@ -71,7 +71,7 @@ async fn migrate(config: &Config, store: &Store) -> Result<(), StartError> {
 async fn bus(config: &Config, store: &Store, replica: &ReplicaId) -> Result<Arc<dyn Bus>, StartError> {
     match (&config.nats_url, store.sqlite_writer()) {
         (Some(url), _) => {
-            let bus = NatsBus::connect(url, &format!("butt-dial-{replica}")).await;
+            let bus = NatsBus::connect_with(url, &format!("butt-dial-{replica}"), &config.nats_access).await;
             let bus = bus.map_err(|error| StartError::Bus(error.to_string()))?;
             Ok(Arc::new(bus.with_streams(config.streams)))
         }
