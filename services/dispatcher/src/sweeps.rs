@@ -8,6 +8,7 @@ use butt_dial_runtime::{Lifecycle, platform::Product};
 
 const SECOND: Duration = Duration::from_secs(1);
 const FIVE_SECONDS: Duration = Duration::from_secs(5);
+const FIFTEEN_SECONDS: Duration = Duration::from_secs(15);
 const MINUTE: Duration = Duration::from_secs(60);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 
@@ -40,6 +41,9 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     });
     sweeps.spawn("stale calls", MINUTE, |product| async move {
         reconcile::sweep(&product.calls).await
+    });
+    sweeps.spawn("backlogs", FIFTEEN_SECONDS, |product| async move {
+        product.backlogs.measure().await
     });
     sweeps.spawn("retention", TEN_MINUTES, |product| async move {
         product.retention.purge_expired().await

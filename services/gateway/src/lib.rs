@@ -5,6 +5,7 @@ mod auth;
 mod http_errors;
 pub mod mcp;
 mod media;
+mod metrics;
 pub mod operations;
 mod product;
 mod response_sent;
@@ -25,7 +26,8 @@ pub const ROLE: Role = Role {
 };
 
 async fn build(platform: Platform) -> Result<Router, StartError> {
-    let product = Arc::new(Product::new(&platform));
+    let product = Product::new(&platform).map_err(|error| StartError::Other(error.to_string()))?;
+    let product = Arc::new(product);
     let sessions = mcp::start_sessions(&platform, &product).await?;
     let mcp = mcp::router(&platform, &product, &sessions);
     let rest = rest::router(&platform, &product, &sessions.revocations);

@@ -10,7 +10,7 @@ use butt_dial_messaging::{Delivery, Inbound, Media, Outbound};
 use butt_dial_runtime::Platform;
 use tokio_util::task::TaskTracker;
 
-use crate::operations::WaitSlots;
+use crate::{metrics::Metrics, operations::WaitSlots};
 
 pub struct Product {
     pub agents: Agents,
@@ -22,14 +22,16 @@ pub struct Product {
     pub media: Arc<Media>,
     pub outbound: Arc<Outbound>,
     pub clock: Clock,
+    pub metrics: Metrics,
     pub wait_slots: WaitSlots,
     /// Operations run here, so that the process awaits them when it stops.
     pub tasks: TaskTracker,
 }
 
 impl Product {
-    pub fn new(platform: &Platform) -> Self {
-        Self {
+    /// Fails when the metrics are registered already.
+    pub fn new(platform: &Platform) -> Result<Self, prometheus::Error> {
+        Ok(Self {
             agents: platform.product.agents.clone(),
             team_tokens: platform.product.team_tokens.clone(),
             billing: platform.product.billing.clone(),
@@ -39,8 +41,9 @@ impl Product {
             media: platform.product.media.clone(),
             outbound: platform.product.outbound.clone(),
             clock: platform.clock.clone(),
+            metrics: Metrics::register(&platform.telemetry.registry)?,
             wait_slots: WaitSlots::new(platform.config.waits_per_agent),
             tasks: platform.lifecycle.in_flight().clone(),
-        }
+        })
     }
 }

@@ -60,6 +60,8 @@ struct CallSession {
     stall_detector: Arc<StallDetector>,
     /// The time at which this relay was last known to own the call.
     owned_at: Instant,
+    /// Turns of the call that are in the metrics.
+    recorded_turns: usize,
 }
 
 /// Runs the session of a verified socket.
@@ -81,7 +83,9 @@ async fn run_owned(relay: &Relay, call: &CallId, mut session: CallSession) {
     if let Err(error) = relay_registry::register_call(&relay.calls, call).await {
         tracing::warn!(%error, %call, "call not registered: no relay takes it over if this one vanishes");
     }
+    let active = relay.calls.metrics().track_active_call();
     let end = session.run(relay).await;
+    drop(active);
     tracing::info!(%call, ?end, "call session ended");
     session.finish(&end).await;
     if let Err(error) = relay_registry::unregister_call(&relay.calls, call).await {
@@ -93,6 +97,8 @@ impl CallSession {
     fn new(relay: &Relay, socket: CarrierSocket, owned: OwnedCall) -> Self {
         let calls = &relay.calls;
         let (sender, reply_events) = mpsc::channel(REPLY_EVENTS);
+        // Another relay has recorded these.
+        let recorded_turns = owned.conversation.state().latencies.len();
         Self {
             calls: calls.clone(),
             socket,
@@ -107,6 +113,7 @@ impl CallSession {
             hand_over_by: None,
             stall_detector: relay.stall_detector.clone(),
             owned_at: Instant::now(),
+            recorded_turns,
         }
     }
 
@@ -140,9 +147,21 @@ impl CallSession {
                 () = wait_until(deadline) => self.on_deadline().await?,
                 () = drain.cancelled(), if !is_draining => self.hand_over_by = Some(Instant::now() + HANDOVER_TIMEOUT),
             }
+            self.record_turns();
             self.hand_over_if_quiet().await?;
             self.persistence.start_write(self.conversation.state());
         }
+    }
+
+    /// Records the turns and barge-ins since the last time.
+    fn record_turns(&mut self) {
+        let metrics = self.calls.metrics();
+        let latencies = &self.conversation.state().latencies;
+        for milliseconds in latencies.iter().skip(self.recorded_turns) {
+            metrics.record_turn(Duration::from_millis((*milliseconds).into()));
+        }
+        self.recorded_turns = latencies.len();
+        metrics.record_barge_ins(self.conversation.take_barge_ins());
     }
 
     fn moment(&self) -> Moment {

@@ -52,7 +52,10 @@ async fn take_over(calls: &Calls, relay: &ReplicaId, call: &CallId) -> Result<()
         let script = script::connect_relay(calls, &state).await?;
         let redirected = timeout(REDIRECT_TIMEOUT, voice.redirect(carrier_id, &script)).await;
         match redirected.unwrap_or(Err(ControlError::Unreachable)) {
-            Ok(()) => tracing::info!(%call, from = %relay, "orphaned call taken over"),
+            Ok(()) => {
+                calls.metrics().record_takeover();
+                tracing::info!(%call, from = %relay, "orphaned call taken over");
+            }
             Err(ControlError::CallEnded) => tracing::info!(%call, "orphaned call is over"),
             Err(ControlError::Refused(code)) => {
                 // A repetition would be refused as well. The carrier opens another socket when it finds the old one broken.

@@ -110,6 +110,9 @@ async fn publish_conclusion(calls: &Calls, state: &CallState, report: &CallRepor
     };
     let envelope = Envelope::conclusion(&calls.vault, info, &with_duration(calls, state, report), conclusion);
     calls.inbound.append(&info.carrier, &envelope, &Headers::new()).await?;
+    calls
+        .metrics
+        .record_conclusion(info.direction, report.status, handled_by(&last, report));
     // With a recording, the words before the beep follow in one message with it, once it can be fetched.
     if report.recording.is_none() {
         publish_words(calls, &last).await?;

@@ -1,5 +1,6 @@
 //! Metrics of authentication. Labels are bounded: never a token, an id or an address.
 
+use butt_dial_domain::Code;
 use prometheus::{IntCounterVec, Opts, Registry};
 
 #[derive(Clone)]
@@ -12,6 +13,9 @@ impl Metrics {
         let opts = Opts::new("bd_auth_failures_total", "Requests refused by the auth guard.");
         let failures = IntCounterVec::new(opts, &["code"])?;
         registry.register(Box::new(failures.clone()))?;
+        for code in [Code::AuthInvalidToken, Code::AuthTokenRevoked, Code::AuthLockedOut] {
+            failures.with_label_values(&[code.as_str()]);
+        }
         Ok(Self { failures })
     }
 

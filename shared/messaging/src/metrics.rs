@@ -1,21 +1,42 @@
 //! Metrics of messages. Labels are bounded: never an id, an address or a text.
 
-use std::time::Duration;
-
-use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, core::Collector,
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
+
+use butt_dial_domain::{Channel, Micros, message::Status};
+use butt_dial_store::{BacklogKind, SendResult};
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    core::Collector,
+};
+use strum::VariantArray;
+
+/// Carriers have many error codes, of which a process sees few. Further ones are counted as `other`.
+const MAX_CARRIER_CODES: usize = 50;
 
 /// From 50 microseconds to 10 seconds: covers a rate-limit check as well as a slow carrier.
 const SECONDS: &[f64] = &[
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
+/// The kinds of `bd_money_micros_total`.
+const RESERVED: &str = "reserved";
+const SETTLED: &str = "settled";
+const RELEASED: &str = "released";
+
 #[derive(Clone)]
 pub struct Metrics {
     stages: HistogramVec,
     sends: IntCounterVec,
     carrier_requests: HistogramVec,
+    carrier_errors: IntCounterVec,
+    carrier_codes: Arc<Mutex<HashSet<String>>>,
+    money: IntCounterVec,
+    backlogs: IntGaugeVec,
+    backlog_ages: GaugeVec,
     reconciled: IntCounterVec,
     webhook_events: IntCounterVec,
     deliveries: IntCounterVec,
@@ -34,7 +55,7 @@ impl Metrics {
             let opts = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
             registered(registry, HistogramVec::new(opts, labels)?)
         };
-        Ok(Self {
+        let metrics = Self {
             stages: histogram("bd_send_stage_seconds", "Duration of each stage of a send.", &["stage"])?,
             sends: counter("bd_sends_total", "Sends by result.", &["channel", "result"])?,
             carrier_requests: histogram(
@@ -42,6 +63,27 @@ impl Metrics {
                 "Duration of requests to carriers, by outcome.",
                 &["carrier", "outcome"],
             )?,
+            carrier_errors: counter(
+                "bd_carrier_errors_total",
+                "Refusals of carriers by the carrier's error code.",
+                &["carrier", "code"],
+            )?,
+            carrier_codes: Arc::default(),
+            money: counter(
+                "bd_money_micros_total",
+                "Micro-dollars of sends: reserved at acceptance, then settled as spent or released.",
+                &["kind"],
+            )?,
+            backlogs: {
+                let help =
+                    "Work of the installation that waits, at most 10000 of each kind; measured by every dispatcher.";
+                registered(registry, IntGaugeVec::new(Opts::new("bd_backlog", help), &["kind"])?)?
+            },
+            backlog_ages: {
+                let help = "Time since the oldest waiting work became due; 0 without any.";
+                let opts = Opts::new("bd_backlog_oldest_seconds", help);
+                registered(registry, GaugeVec::new(opts, &["kind"])?)?
+            },
             reconciled: counter(
                 "bd_sends_reconciled_total",
                 "Sends with an unknown outcome, by the result of reconciliation.",
@@ -85,7 +127,30 @@ impl Metrics {
                     "Times that the inbound stream had lost entries, and was read again from an earlier one.",
                 )?,
             )?,
-        })
+        };
+        metrics.create_series();
+        Ok(metrics)
+    }
+
+    /// Creates the series that alerts compare with zero, so that they exist before their first event.
+    fn create_series(&self) {
+        for channel in Channel::ALL {
+            for result in ["accepted", "pending"] {
+                self.sends.with_label_values(&[channel.as_str(), result]);
+            }
+        }
+        for kind in [RESERVED, SETTLED, RELEASED] {
+            self.money.with_label_values(&[kind]);
+        }
+        for kind in BacklogKind::VARIANTS {
+            self.set_backlog(*kind, 0, Duration::ZERO);
+        }
+        for result in [Status::Accepted, Status::Failed, Status::Unconfirmed] {
+            self.reconciled.with_label_values(&["any", result.as_str()]);
+        }
+        for result in ["delivered", "unconfirmed", "truncated"] {
+            self.deliveries.with_label_values(&["live", result]);
+        }
     }
 
     pub(crate) fn record_stage(&self, stage: &str, took: Duration) {
@@ -100,6 +165,47 @@ impl Metrics {
         self.carrier_requests
             .with_label_values(&[carrier, outcome])
             .observe(took.as_secs_f64());
+    }
+
+    /// Counts a refusal by the carrier's code. Codes are short: anything else is not a code.
+    pub(crate) fn record_carrier_error(&self, carrier: &str, code: Option<&str>) {
+        let code = code.unwrap_or("none");
+        let is_code = code.len() <= 32 && code.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let is_known = is_code && {
+            let mut codes = self.carrier_codes.lock().unwrap_or_else(PoisonError::into_inner);
+            codes.contains(code) || (codes.len() < MAX_CARRIER_CODES && codes.insert(code.to_owned()))
+        };
+        let code = if is_known { code } else { "other" };
+        self.carrier_errors.with_label_values(&[carrier, code]).inc();
+    }
+
+    pub(crate) fn record_reserved(&self, estimate: Micros) {
+        self.record_money(RESERVED, estimate.0);
+    }
+
+    /// Counts what became of a reservation.
+    pub(crate) fn record_settled(&self, result: &SendResult, estimate: Micros) {
+        match result {
+            SendResult::Accepted { cost, .. } => {
+                self.record_money(SETTLED, *cost);
+                self.record_money(RELEASED, estimate.0 - cost);
+            }
+            SendResult::Failed { .. } => self.record_money(RELEASED, estimate.0),
+            SendResult::Unconfirmed => self.record_money(SETTLED, estimate.0),
+            SendResult::Unknown { .. } => {}
+        }
+    }
+
+    fn record_money(&self, kind: &str, micros: i64) {
+        // A message that costs more than its estimate releases nothing.
+        let micros = u64::try_from(micros).unwrap_or(0);
+        self.money.with_label_values(&[kind]).inc_by(micros);
+    }
+
+    pub(crate) fn set_backlog(&self, kind: BacklogKind, count: i64, age: Duration) {
+        let kind: &str = kind.into();
+        self.backlogs.with_label_values(&[kind]).set(count);
+        self.backlog_ages.with_label_values(&[kind]).set(age.as_secs_f64());
     }
 
     pub(crate) fn record_reconciled(&self, carrier: &str, result: &str) {
@@ -133,4 +239,54 @@ impl Metrics {
 fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics() -> Metrics {
+        Metrics::register(&Registry::new()).unwrap()
+    }
+
+    #[test]
+    fn carrier_codes_are_bounded() {
+        let metrics = metrics();
+        let count = |code: &str| metrics.carrier_errors.with_label_values(&["twilio", code]).get();
+        metrics.record_carrier_error("twilio", Some("21610"));
+        metrics.record_carrier_error("twilio", None);
+        metrics.record_carrier_error("twilio", Some("the number +14155550123 is invalid"));
+        assert_eq!((count("21610"), count("none"), count("other")), (1, 1, 1));
+        for code in 0..100 {
+            metrics.record_carrier_error("twilio", Some(&format!("E{code}")));
+        }
+        metrics.record_carrier_error("twilio", Some("21610"));
+        assert_eq!(count("21610"), 2);
+        assert_eq!(count("other"), 1 + 100 - (MAX_CARRIER_CODES as u64 - 2));
+    }
+
+    #[test]
+    fn reserved_money_is_settled_or_released() {
+        let metrics = metrics();
+        let money = |kind: &str| metrics.money.with_label_values(&[kind]).get();
+        let estimate = Micros(8_000);
+        for _ in 0..3 {
+            metrics.record_reserved(estimate);
+        }
+        let accepted = SendResult::Accepted {
+            carrier_id: String::new(),
+            carrier_status: String::new(),
+            segments: None,
+            cost: 7_500,
+        };
+        metrics.record_settled(&accepted, estimate);
+        metrics.record_settled(&SendResult::Unconfirmed, estimate);
+        let failed = SendResult::Failed {
+            failure: "",
+            frees_key: false,
+        };
+        metrics.record_settled(&failed, estimate);
+        assert_eq!(money(RESERVED), money(SETTLED) + money(RELEASED));
+        assert_eq!(money(SETTLED), 15_500);
+    }
 }

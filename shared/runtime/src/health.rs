@@ -1,5 +1,6 @@
 //! Liveness, readiness and metrics. Liveness checks only that the process answers; readiness probes the backends that its roles
-//! need, as far as their work: a database that accepts writes, streams that accept messages.
+//! need, as far as their work: a database that accepts writes, streams that accept messages. A process that lacks a backend that
+//! its roles can do without is degraded, and ready.
 //! Responses never contain the cause of a failed probe: it is logged.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -17,10 +18,13 @@ use prometheus::TextEncoder;
 use serde_json::{Value, json};
 use url::Host;
 
-use crate::{Platform, http::bearer, role::Backend};
+use crate::{Platform, backend::Backend, http::bearer};
 
-/// Time limit of one probe. A slower backend counts as not ready.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time limit of a probe for a request. Orchestrators wait for the response for one second by default.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(450);
+/// Interval of the probes that log failures, repair streams and set the metrics, and their time limit.
+const WATCH_INTERVAL: Duration = Duration::from_secs(10);
+pub const WATCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Headers that a proxy adds. A request with one of them does not come from this machine, whatever its peer address is.
 const PROXY_HEADERS: [&str; 9] = [
     "forwarded",
@@ -82,7 +86,7 @@ async fn liveness() -> Json<Value> {
 }
 
 async fn readiness(State(Health { platform, needed }): State<Health>) -> Response {
-    let checks = check(&platform).await;
+    let checks = check(&platform, PROBE_TIMEOUT).await;
     let stopping = platform.lifecycle.is_stopping();
     let ready = !stopping && checks.iter().all(|(backend, ok)| *ok || !needed.contains(backend));
     let status = if ready {
@@ -92,6 +96,8 @@ async fn readiness(State(Health { platform, needed }): State<Health>) -> Respons
     };
     let label = if stopping {
         "stopping"
+    } else if ready && checks.iter().any(|(_, ok)| !ok) {
+        "degraded"
     } else if ready {
         "ready"
     } else {
@@ -104,20 +110,39 @@ async fn readiness(State(Health { platform, needed }): State<Health>) -> Respons
     (status, Json(json!({ "status": label, "checks": checks }))).into_response()
 }
 
-/// Probes every backend. Logs the cause of each failure.
-pub async fn check(platform: &Platform) -> [(Backend, bool); 3] {
-    let backends = platform.backends();
-    let (database, bus, kv) = tokio::join!(
-        probe(Backend::Database, backends.store.check()),
-        probe(Backend::Bus, backends.bus.check()),
-        probe(Backend::Kv, backends.kv.check()),
-    );
-    [(Backend::Database, database), (Backend::Bus, bus), (Backend::Kv, kv)]
+/// Probes the backends periodically, for the metrics and the log. The probe of the bus also creates lost streams again.
+pub fn watch_backends(platform: &Platform) {
+    let watched = platform.clone();
+    platform.lifecycle.spawn_periodic(WATCH_INTERVAL, move || {
+        let platform = watched.clone();
+        async move {
+            check(&platform, WATCH_TIMEOUT).await;
+        }
+    });
 }
 
-async fn probe<E: std::fmt::Display>(backend: Backend, check: impl Future<Output = Result<(), E>>) -> bool {
+/// Probes every backend. Logs the cause of each failure.
+pub async fn check(platform: &Platform, limit: Duration) -> [(Backend, bool); 3] {
+    let backends = platform.backends();
+    let (database, bus, kv) = tokio::join!(
+        probe(Backend::Database, limit, backends.store.check()),
+        probe(Backend::Bus, limit, backends.bus.check()),
+        probe(Backend::Kv, limit, backends.kv.check()),
+    );
+    let checks = [(Backend::Database, database), (Backend::Bus, bus), (Backend::Kv, kv)];
+    for (backend, ok) in checks {
+        platform.telemetry.backends.observe(backend, ok);
+    }
+    checks
+}
+
+async fn probe<E: std::fmt::Display>(
+    backend: Backend,
+    limit: Duration,
+    check: impl Future<Output = Result<(), E>>,
+) -> bool {
     let backend = backend.name();
-    match tokio::time::timeout(PROBE_TIMEOUT, check).await {
+    match tokio::time::timeout(limit, check).await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
             tracing::warn!(%error, backend, "backend not ready");
@@ -126,7 +151,7 @@ async fn probe<E: std::fmt::Display>(backend: Backend, check: impl Future<Output
         Err(_) => {
             tracing::warn!(
                 backend,
-                timeout_seconds = PROBE_TIMEOUT.as_secs(),
+                timeout_seconds = limit.as_secs_f64(),
                 "backend probe timed out"
             );
             false
@@ -169,7 +194,9 @@ async fn metrics_of_own_port(
 
 fn render(platform: &Platform) -> Response {
     let backends = platform.backends();
-    platform.telemetry.observe_pool(backends.store.pool_size());
+    platform
+        .telemetry
+        .observe_pool(backends.store.pool_size(), platform.config.database_max_connections);
     if let Some(redis) = &backends.redis {
         platform.telemetry.observe_redis_pool(redis.pool_status());
     }

@@ -1,6 +1,7 @@
 //! The base of every service: settings, the platform assembled from them, the lifecycle, the HTTP edge, telemetry.
 
 mod ai_vendors;
+mod backend;
 pub mod config;
 pub mod health;
 pub mod http;
@@ -10,7 +11,8 @@ pub mod role;
 pub mod start;
 pub mod telemetry;
 
+pub use backend::Backend;
 pub use config::Config;
 pub use lifecycle::Lifecycle;
 pub use platform::Platform;
-pub use role::{Backend, Role};
+pub use role::Role;

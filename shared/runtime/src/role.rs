@@ -3,7 +3,7 @@
 use axum::Router;
 use futures::future::BoxFuture;
 
-use crate::{Platform, platform::StartError};
+use crate::{Backend, Platform, platform::StartError};
 
 /// A service that is built from a platform. It returns its routes, and spawns its tasks on the platform's lifecycle.
 pub struct Role {
@@ -13,24 +13,4 @@ pub struct Role {
     pub needs: &'static [Backend],
     /// May be repeated after a temporary error, so it spawns tasks only after everything that can fail.
     pub build: fn(Platform) -> BoxFuture<'static, Result<Router, StartError>>,
-}
-
-/// A service that all processes of an installation share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backend {
-    Database,
-    Bus,
-    Kv,
-}
-
-impl Backend {
-    pub const ALL: &'static [Self] = &[Self::Database, Self::Bus, Self::Kv];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Database => "database",
-            Self::Bus => "bus",
-            Self::Kv => "kv",
-        }
-    }
 }

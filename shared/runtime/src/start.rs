@@ -6,10 +6,9 @@ use axum::{Router, middleware::from_fn_with_state};
 use futures::{FutureExt, future::LocalBoxFuture};
 
 use crate::{
-    Config, Lifecycle, Platform, Role, health,
+    Backend, Config, Lifecycle, Platform, Role, health,
     http::{self, ConnectionLimits, HttpListener, Routes, TrustedProxies},
     platform::StartError,
-    role::Backend,
 };
 
 /// The pause between two attempts to reach the backends.
@@ -133,8 +132,10 @@ impl Prepared {
         for role in roles {
             let built = door.patiently(|| (role.build)(platform.clone()).boxed_local());
             router = router.merge(built.await?);
-            tracing::info!(role = role.name, "role started");
+            platform.telemetry.process.set_role(role.name);
+            tracing::info!(service = role.name, "role started");
         }
+        health::watch_backends(&platform);
         let observe = from_fn_with_state(platform.telemetry.clone(), http::observe);
         let metrics_address = door.metrics.as_ref().map(|listener| listener.address);
         if let Some(listener) = door.metrics.take() {

@@ -3,6 +3,7 @@
 
 mod agents;
 mod audit;
+mod backlogs;
 mod call_legs;
 mod call_row;
 mod calls;
@@ -42,6 +43,7 @@ mod usage;
 
 pub use agents::{Agent, AgentStatus, Profile};
 pub use audit::AuditEntry;
+pub use backlogs::{Backlog, BacklogKind};
 pub use call_legs::CallLeg;
 pub use call_row::Call;
 pub use calls::{CallCursor, CallEntry};

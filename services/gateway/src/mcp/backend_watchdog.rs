@@ -14,6 +14,8 @@ use butt_dial_sessions::StreamRelay;
 use tokio::time::Instant;
 
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// A slower backend fails the check.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Failed checks in a row before streams are closed. One slow response is no outage, and clients may not reconnect.
 const MAX_FAILURES: u32 = 3;
 
@@ -30,7 +32,7 @@ async fn check(platform: &Platform, streams: &StreamRelay, failures: &AtomicU32)
         return;
     }
     let started = Instant::now();
-    if health::check(platform).await.iter().all(|(_, ok)| *ok) {
+    if health::check(platform, CHECK_TIMEOUT).await.iter().all(|(_, ok)| *ok) {
         failures.store(0, Ordering::Relaxed);
         streams.restore_lost_entries().await;
     } else if failures.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_FAILURES {

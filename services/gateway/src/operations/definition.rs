@@ -1,6 +1,6 @@
 //! The trait of operations, and their type-erased form that the transports use.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Instant};
 
 use butt_dial_domain::{Code, Failure, Scope};
 use butt_dial_identity::Caller;
@@ -102,8 +102,14 @@ impl Definition {
 
     /// Runs the operation. Returns the result as JSON text. The scope is checked here, for every transport.
     pub async fn run(&'static self, context: Context, args: Map<String, Value>) -> Result<String, Failure> {
-        context.caller.require(self.scope)?;
-        let result = (self.run)(context, args, self).await;
+        let (product, interface) = (context.product.clone(), context.request.interface);
+        let started = Instant::now();
+        let result = match context.caller.require(self.scope) {
+            Ok(()) => (self.run)(context, args, self).await,
+            Err(failure) => Err(failure),
+        };
+        let code = result.as_ref().err().map(|failure| failure.code.as_str());
+        product.metrics.record(self.name, interface, code, started.elapsed());
         if let Err(failure) = &result {
             self.check_declared(failure);
         }

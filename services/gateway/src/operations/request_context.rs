@@ -18,6 +18,7 @@ use tokio::time::{Instant, interval_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::wait_slots::{WaitSlot, WaitSlots};
+use crate::metrics::Interface;
 
 /// Shorter than the shortest timeout of a client that counts from the last progress notification.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
@@ -25,6 +26,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct RequestContext {
+    pub interface: Interface,
     /// Fires when the client has disconnected or cancelled the request.
     pub gone: CancellationToken,
     /// Waits for the caller's tokens to be revoked. An operation that waits longer than a moment has to watch it.
@@ -49,10 +51,17 @@ pub enum WaitOutcome<T> {
 
 impl RequestContext {
     /// Creates the context of a request without progress notifications.
-    pub fn new(caller: &Caller, revocations: &RevocationFeed, slots: &WaitSlots, draining: CancellationToken) -> Self {
+    pub fn new(
+        interface: Interface,
+        caller: &Caller,
+        revocations: &RevocationFeed,
+        slots: &WaitSlots,
+        draining: CancellationToken,
+    ) -> Self {
         let (revocations, agent) = (revocations.clone(), caller.principal.agent.clone());
         let (slots, waiting_agent) = (slots.clone(), agent.clone());
         Self {
+            interface,
             gone: CancellationToken::new(),
             revoked: Arc::new(move || match &agent {
                 Some(agent) => revocations.wait_for(agent).boxed(),

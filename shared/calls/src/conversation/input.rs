@@ -25,6 +25,8 @@ pub(super) struct Input {
     keys: String,
     keys_complete: Deadline,
     barge_in: Option<BargeIn>,
+    /// Barge-ins that are not counted in the metrics yet.
+    uncounted: u64,
     /// No words have followed the barge-in until then.
     barge_in_over: Deadline,
 }
@@ -41,6 +43,7 @@ impl Input {
 
     pub fn begin_barge_in(&mut self, barge_in: BargeIn, timeouts: &Timeouts, now: Instant) {
         self.barge_in = Some(barge_in);
+        self.uncounted += 1;
         self.barge_in_over.set(now + timeouts.barge_in_timeout);
     }
 
@@ -53,6 +56,11 @@ impl Input {
     /// Returns true if no words have followed the barge-in in time.
     pub fn is_barge_in_over(&mut self, now: Instant) -> bool {
         self.barge_in_over.take_due(now)
+    }
+
+    /// Returns the number of barge-ins since the last call.
+    pub fn take_count(&mut self) -> u64 {
+        std::mem::take(&mut self.uncounted)
     }
 
     pub fn take_barge_in(&mut self) -> Option<BargeIn> {

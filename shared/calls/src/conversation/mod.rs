@@ -63,6 +63,11 @@ impl Conversation {
         &mut self.turns.state
     }
 
+    /// Returns the number of barge-ins since the last call, for the metrics.
+    pub fn take_barge_ins(&mut self) -> u64 {
+        self.turns.input.take_count()
+    }
+
     /// Begins a session: greets the caller, or resumes after the part that an earlier session played. With `is_reachable`
     /// false no agent can be asked for replies, and the voicemail service answers.
     pub fn open(&mut self, is_reachable: bool, now: Moment) -> Effects {

@@ -278,6 +278,7 @@ async fn settle(
     outcome: AttemptOutcome,
 ) -> Result<(), StoreError> {
     let status = result.status().as_str();
+    let known = result.clone();
     let settled = SettledSend {
         id: message.id.clone(),
         result,
@@ -293,6 +294,7 @@ async fn settle(
     }
     if told? {
         outbound.metrics.record_reconciled(&message.carrier, status);
+        outbound.metrics.record_settled(&known, estimate(message));
         tracing::info!(message_id = %message.id, status, "unknown send settled");
     }
     Ok(())

@@ -30,6 +30,7 @@ const MAX_ATTEMPTS: u32 = 60;
 pub(super) async fn record(outbound: &Arc<Outbound>, dispatched: Dispatched) -> Result<SendReceipt, Failure> {
     let Dispatched { message, outcome } = dispatched;
     let settled = settled_send(outbound, &message, &outcome);
+    outbound.metrics.record_settled(&settled.result, message.estimate);
     if let Outcome::Refused(Refusal {
         class: RefusalClass::OptedOut,
         ..

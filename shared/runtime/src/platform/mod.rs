@@ -26,8 +26,6 @@ pub use start_error::StartError;
 
 /// Interval between writes of the tokens' last use.
 const LAST_USED_FLUSH_INTERVAL: Duration = Duration::from_secs(30);
-/// Interval between checks of the durable streams, which create lost ones again.
-const BUS_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// Time limit of the writes and the close of the database at shutdown.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -82,19 +80,11 @@ impl Platform {
             tasks: lifecycle.in_flight().clone(),
         };
         let product = parts.assemble()?;
+        telemetry.process.set_simulated(product.simulated_world);
         let guard = product.guard.clone();
         lifecycle.spawn_periodic(LAST_USED_FLUSH_INTERVAL, move || {
             let guard = guard.clone();
             async move { guard.flush_last_used().await }
-        });
-        let bus = backends.bus.clone();
-        lifecycle.spawn_periodic(BUS_CHECK_INTERVAL, move || {
-            let bus = bus.clone();
-            async move {
-                if let Err(error) = bus.check().await {
-                    tracing::warn!(%error, "bus not ready");
-                }
-            }
         });
         Ok(Self {
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),

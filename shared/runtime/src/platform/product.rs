@@ -12,8 +12,8 @@ use butt_dial_domain::{
 };
 use butt_dial_identity::{Guard, token};
 use butt_dial_messaging::{
-    CallHook, Carriers, Delivery, Egress, Inbound, Media, Metrics, Outbound, PublicUrls, Retention, media::Blobs,
-    outbound::OutboundSettings,
+    Backlogs, CallHook, Carriers, Delivery, Egress, Inbound, Media, Metrics, Outbound, PublicUrls, Retention,
+    media::Blobs, outbound::OutboundSettings,
 };
 use prometheus::Registry;
 use tokio_util::task::TaskTracker;
@@ -34,6 +34,7 @@ pub struct Product {
     pub delivery: Arc<Delivery>,
     pub media: Arc<Media>,
     pub retention: Retention,
+    pub backlogs: Backlogs,
     pub calls: Arc<Calls>,
     pub carriers: Carriers,
     pub public_urls: PublicUrls,
@@ -106,6 +107,7 @@ impl Parts<'_> {
                 clock.clone(),
                 simulated_world,
             ),
+            backlogs: Backlogs::new(store.clone(), clock.clone(), metrics.messaging.clone()),
             retention: Retention::new(store.clone(), blobs.clone(), clock.clone(), self.config.event_retention),
             billing,
             outbound,

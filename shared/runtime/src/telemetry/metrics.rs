@@ -1,14 +1,25 @@
-//! Metrics of the HTTP edge and of the connection pools. Metrics of the product are in its own crates.
+//! Metrics of the process, the HTTP edge, the backends and their connection pools. Metrics of the product are in its own crates.
 
 use std::time::Duration;
 
 use butt_dial_kv::PoolStatus;
-use prometheus::{HistogramOpts, HistogramVec, IntGauge, Registry};
+#[cfg(target_os = "linux")]
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use crate::backend::Backend;
+
+/// The commit of the build, if the build names it (`BUILD_REVISION`).
+const REVISION: &str = match option_env!("BUILD_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};
 
 /// Durations of HTTP requests.
 #[derive(Clone)]
 pub struct HttpMetrics {
     requests: HistogramVec,
+    in_flight: IntGauge,
 }
 
 /// Histogram bounds in seconds.
@@ -24,7 +35,17 @@ impl HttpMetrics {
         );
         let requests = HistogramVec::new(options.buckets(BUCKETS.to_vec()), &["method", "route", "status"])?;
         registry.register(Box::new(requests.clone()))?;
-        Ok(Self { requests })
+        let in_flight = register_gauge(
+            registry,
+            "bd_http_in_flight",
+            "Requests without a response head yet, without health checks and scrapes.",
+        )?;
+        Ok(Self { requests, in_flight })
+    }
+
+    /// Counts a request until the guard is dropped.
+    pub fn track_request(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.in_flight)
     }
 
     /// Records one response. `route` is the route pattern, because labels must be bounded.
@@ -35,10 +56,83 @@ impl HttpMetrics {
         } else {
             "other"
         };
-        let status = format!("{}xx", status / 100);
         self.requests
-            .with_label_values(&[method, route, &status])
+            .with_label_values(&[method, route, &status.to_string()])
             .observe(elapsed.as_secs_f64());
+    }
+}
+
+/// A unit of a gauge, from its creation to its drop.
+pub struct GaugeGuard(IntGauge);
+
+impl GaugeGuard {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Facts about the process: its build, and whether its carriers are simulated.
+#[derive(Clone)]
+pub struct ProcessMetrics {
+    build: IntGaugeVec,
+    simulated: IntGauge,
+}
+
+impl ProcessMetrics {
+    /// Also registers the standard `process_*` metrics.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let options = Opts::new("bd_build_info", "Always 1. The labels tell what runs in this process.");
+        let build = IntGaugeVec::new(options, &["version", "revision", "role"])?;
+        registry.register(Box::new(build.clone()))?;
+        let help = "1 if the carriers are simulated, so that no message reaches a person.";
+        Ok(Self {
+            build,
+            simulated: register_gauge(registry, "bd_simulated", help)?,
+        })
+    }
+
+    pub fn set_role(&self, role: &str) {
+        self.build
+            .with_label_values(&[env!("CARGO_PKG_VERSION"), REVISION, role])
+            .set(1);
+    }
+
+    pub fn set_simulated(&self, simulated: bool) {
+        self.simulated.set(simulated.into());
+    }
+}
+
+/// The results of the last probes of the backends.
+#[derive(Clone)]
+pub struct BackendMetrics {
+    up: IntGaugeVec,
+}
+
+impl BackendMetrics {
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let options = Opts::new(
+            "bd_backend_up",
+            "1 if the last probe of the backend succeeded (database, bus, kv).",
+        );
+        let up = IntGaugeVec::new(options, &["backend"])?;
+        registry.register(Box::new(up.clone()))?;
+        for backend in Backend::ALL {
+            up.with_label_values(&[backend.name()]).set(1);
+        }
+        Ok(Self { up })
+    }
+
+    pub fn observe(&self, backend: Backend, ok: bool) {
+        self.up.with_label_values(&[backend.name()]).set(ok.into());
     }
 }
 
@@ -47,6 +141,7 @@ impl HttpMetrics {
 pub struct PoolMetrics {
     open: IntGauge,
     idle: IntGauge,
+    max: IntGauge,
 }
 
 impl PoolMetrics {
@@ -58,11 +153,16 @@ impl PoolMetrics {
                 "bd_database_connections_idle",
                 "Open connections to the database that are not in use.",
             )?,
+            max: gauge(
+                "bd_database_connections_max",
+                "Connections to the database that this process may open.",
+            )?,
         })
     }
 
-    pub fn observe(&self, open: u32, idle: usize) {
+    pub fn observe(&self, open: u32, idle: usize, max: u32) {
         self.open.set(i64::from(open));
+        self.max.set(i64::from(max));
         self.idle.set(i64::try_from(idle).unwrap_or(i64::MAX));
     }
 }

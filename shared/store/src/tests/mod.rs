@@ -2,6 +2,7 @@
 //! the messages, and the tasks of the store must end.
 
 mod audit;
+mod backlogs;
 mod calls;
 mod channels;
 mod connect;
