@@ -2,6 +2,7 @@
 
 mod bench;
 mod servers;
+mod settings_reference;
 mod tidy;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -32,6 +33,8 @@ enum Task {
     /// Serve the bare webhook route that `bench` compares with.
     #[command(hide = true)]
     BareWebhooks,
+    /// Write docs/SETTINGS.md.
+    Settings,
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -44,6 +47,7 @@ async fn main() -> ExitCode {
         Task::Bench(options) => bench::main(options).await,
         Task::BareServer => bench::bare_server().await.map(|()| ExitCode::SUCCESS),
         Task::BareWebhooks => bench::bare_webhooks().await.map(|()| ExitCode::SUCCESS),
+        Task::Settings => settings_reference::write().map(|()| ExitCode::SUCCESS),
         Task::Openapi => {
             println!("{:#}", butt_dial_gateway::rest::document());
             Ok(ExitCode::SUCCESS)

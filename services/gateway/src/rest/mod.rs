@@ -1,5 +1,6 @@
-//! REST: operations with a route, the OpenAPI document that describes them, and Swagger UI.
+//! REST: operations with a route, the OpenAPI document that describes them, Swagger UI, and the documents of the repository.
 
+mod documentation;
 mod openapi;
 
 use std::{collections::HashMap, sync::Arc};
@@ -30,6 +31,7 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::{
     auth::{AuthLayer, any_caller},
     http_errors::{method_not_allowed, route_not_found},
+    metrics::Interface,
     operations::{self, Context, Definition, RequestContext, Route},
     product::Product,
     response_sent,
@@ -59,7 +61,7 @@ pub fn router(platform: &Platform, product: &Arc<Product>, revocations: &Revocat
                     return method_not_allowed().await;
                 }
                 let context = Context {
-                    request: RequestContext::new(&caller, &revocations, &product.wait_slots, draining),
+                    request: RequestContext::new(Interface::Rest, &caller, &revocations, &product.wait_slots, draining),
                     product,
                     caller,
                 };
@@ -77,6 +79,7 @@ pub fn router(platform: &Platform, product: &Arc<Product>, revocations: &Revocat
     let docs = Router::from(SwaggerUi::new("/docs").external_url_unchecked("/api-docs/openapi.json", description))
         .route("/openapi.json", get(move || async move { Json(raw) }));
     api.merge(docs)
+        .merge(documentation::router())
         .route("/", get(async || Redirect::temporary("/docs")))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)

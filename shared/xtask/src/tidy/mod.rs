@@ -12,6 +12,7 @@ mod migrations;
 mod modules;
 mod prose;
 mod providers;
+mod settings;
 mod source;
 mod store_tests;
 mod test_names;
@@ -89,6 +90,11 @@ const RULES: &[Rule] = &[
         name: "migrations",
         about: "migrations are numbered without gaps and exist for both engines",
         check: migrations::check,
+    },
+    Rule {
+        name: "settings",
+        about: "docs/SETTINGS.md is what `cargo xtask settings` writes",
+        check: settings::check,
     },
 ];
 
