@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use opentelemetry_proto::tonic::{common::v1::any_value::Value as Attribute, trace::v1::Span};
+use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde_json::json;
 
 use crate::support::{HttpSession, LegacySession, ProcessCluster, RequestExt as _, TraceCollector, eventually, sms};
@@ -38,29 +38,20 @@ impl Trace {
     }
 }
 
-/// Returns the name of each span after the names of its ancestors. A stage is named by its attribute.
+/// Returns the name of each span after the names of its ancestors.
 fn paths(spans: &[Span]) -> Vec<Vec<String>> {
     let by_id: HashMap<&[u8], &Span> = spans.iter().map(|span| (span.span_id.as_slice(), span)).collect();
-    let name = |span: &Span| attribute(span, "stage").unwrap_or_else(|| span.name.clone());
     let path = |span: &Span| {
-        let mut names = vec![name(span)];
+        let mut names = vec![span.name.clone()];
         let mut parent = span.parent_span_id.as_slice();
         while let Some(span) = by_id.get(parent) {
-            names.push(name(span));
+            names.push(span.name.clone());
             parent = span.parent_span_id.as_slice();
         }
         names.reverse();
         names
     };
     spans.iter().map(path).collect()
-}
-
-fn attribute(span: &Span, key: &str) -> Option<String> {
-    let found = span.attributes.iter().find(|attribute| attribute.key == key)?;
-    match found.value.as_ref()?.value.as_ref()? {
-        Attribute::StringValue(text) => Some(text.clone()),
-        _ => None,
-    }
 }
 
 async fn traced_fleet() -> (ProcessCluster, Trace) {
@@ -75,14 +66,15 @@ async fn traced_fleet() -> (ProcessCluster, Trace) {
 }
 
 const STAGES: [&str; 7] = [
-    "authorize",
-    "validate",
-    "deduplicate",
-    "comply",
-    "reserve",
-    "dispatch",
-    "record",
+    "send authorize",
+    "send validate",
+    "send deduplicate",
+    "send comply",
+    "send reserve",
+    "send dispatch",
+    "send record",
 ];
+const TOOL: &str = "tools/call comms_send_message";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn traces_send_from_mcp_client_to_carrier_servers() {
@@ -95,18 +87,22 @@ async fn traces_send_from_mcp_client_to_carrier_servers() {
         .header("traceparent", trace.parent());
     request.json(&message).reply().await.expect(200);
     for stage in STAGES {
-        trace.expect_path(&["http", "tool", "send", stage]).await;
+        trace.expect_path(&["POST /mcp", TOOL, "send", stage]).await;
     }
     trace
-        .expect_path(&["http", "tool", "send", "dispatch", "carrier"])
+        .expect_path(&["POST /mcp", TOOL, "send", "send dispatch", "twilio send"])
         .await;
     let spans = trace.spans();
-    let root = spans.iter().find(|span| span.name == "http").unwrap();
+    let root = spans.iter().find(|span| span.name == "POST /mcp").unwrap();
     assert_eq!(
         hex::encode(&root.parent_span_id),
         "00f067aa0ba902b7",
         "the client's span is the parent"
     );
+    assert_eq!(root.kind, SpanKind::Server as i32);
+    let carrier = spans.iter().find(|span| span.name == "twilio send").unwrap();
+    assert_eq!(carrier.kind, SpanKind::Client as i32);
+    assert_eq!(trace.collector.services(), ["butt-dial-gateway"]);
     let exported = format!("{spans:?}");
     for private in [SECRET, ANN, &cluster.account.token, &cluster.account.phone] {
         assert!(!exported.contains(private), "a span contains {private}");
@@ -122,7 +118,7 @@ async fn traces_send_over_rest_servers() {
         .bearer_auth(&cluster.account.token);
     request.header("traceparent", trace.parent()).reply().await.expect(200);
     for stage in STAGES {
-        trace.expect_path(&["http", "send", stage]).await;
+        trace.expect_path(&["POST /api/v1/send-message", "send", stage]).await;
     }
 }
 
@@ -140,6 +136,8 @@ async fn trace_crosses_bus_servers() {
         .bearer_auth(&cluster.account.token);
     request.header("traceparent", trace.parent()).reply().await.expect(202);
     assert_eq!(session.events.message().await["id"], 1);
-    trace.expect_path(&["http", "tool", "send", "dispatch"]).await;
-    trace.expect_path(&["http", "push"]).await;
+    trace
+        .expect_path(&["POST /messages", TOOL, "send", "send dispatch"])
+        .await;
+    trace.expect_path(&["POST /messages", "push"]).await;
 }

@@ -1,12 +1,12 @@
 //! The command line: commands, options and exit codes.
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use butt_dial_runtime::{
     Config,
     config::{ConfigError, Deployment},
     platform::StartError,
-    telemetry,
+    telemetry::{self, ProcessFacts},
 };
 use clap::{Parser, Subcommand};
 
@@ -41,6 +41,7 @@ enum Command {
     /// Apply the migrations of the database schema, or only check that none is missing.
     Migrate(serve::MigrateOptions),
     /// Check that the server with these settings (PORT, HOST) is ready. Exit code 0 if it is, for health checks of containers.
+    #[command(alias = "healthcheck")]
     Health(health::Options),
     /// Check every backend and the credentials of every carrier, with a hint for each failure.
     Doctor,
@@ -65,10 +66,32 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the async runtime could not be started: {error}")),
     };
-    match runtime.block_on(run(cli.command.unwrap_or(Command::Serve))) {
+    let command = cli.command.unwrap_or(Command::Serve);
+    let service = command.service();
+    match runtime.block_on(run(command)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => fail(&error.to_string()),
+        Err(error) => match service.filter(|_| !std::io::stderr().is_terminal()) {
+            Some(service) => {
+                eprintln!("{}", telemetry::log::fatal_line(service, &error.to_string()));
+                ExitCode::FAILURE
+            }
+            None => fail(&error.to_string()),
+        },
+    }
+}
+
+impl Command {
+    /// Returns the name of the service that the command runs. `None`: it is a command for people.
+    fn service(&self) -> Option<&'static str> {
+        match self {
+            Self::Serve => Some("serve"),
+            Self::Gateway => Some(butt_dial_gateway::ROLE.name),
+            Self::WebhookIngest => Some(butt_dial_webhook_ingest::ROLE.name),
+            Self::VoiceRelay => Some(butt_dial_voice_relay::ROLE.name),
+            Self::Dispatcher => Some(butt_dial_dispatcher::ROLE.name),
+            _ => None,
+        }
     }
 }
 
@@ -94,13 +117,14 @@ async fn run(command: Command) -> Result<bool, StartError> {
     if let Command::Health(options) = command {
         return health::run(&config, options).await;
     }
-    let exporter = telemetry::install(&config)?;
+    let facts = ProcessFacts::new(command.service().unwrap_or("command"));
+    let exporter = telemetry::install(&config, &facts)?;
     let result = match command {
-        Command::Serve => serve::everything(config).await,
-        Command::Gateway => serve::one(config, butt_dial_gateway::ROLE).await,
-        Command::WebhookIngest => serve::one(config, butt_dial_webhook_ingest::ROLE).await,
-        Command::VoiceRelay => serve::one(config, butt_dial_voice_relay::ROLE).await,
-        Command::Dispatcher => serve::one(config, butt_dial_dispatcher::ROLE).await,
+        Command::Serve => serve::everything(config, &facts).await,
+        Command::Gateway => serve::one(config, butt_dial_gateway::ROLE, &facts).await,
+        Command::WebhookIngest => serve::one(config, butt_dial_webhook_ingest::ROLE, &facts).await,
+        Command::VoiceRelay => serve::one(config, butt_dial_voice_relay::ROLE, &facts).await,
+        Command::Dispatcher => serve::one(config, butt_dial_dispatcher::ROLE, &facts).await,
         Command::Migrate(options) => serve::migrate(config, options).await,
         Command::Doctor => doctor::run(config).await,
         Command::Bootstrap(options) => bootstrap::run(config, options).await,

@@ -30,7 +30,7 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         }
     };
     let mut all_ok = true;
-    for (backend, ok) in health::check(&platform).await {
+    for (backend, ok) in health::check(&platform, health::WATCH_TIMEOUT).await {
         let name = backend.name();
         let hint = hints
             .iter()

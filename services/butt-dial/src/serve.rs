@@ -7,6 +7,7 @@ use butt_dial_runtime::{
     Config, Lifecycle, Role,
     platform::StartError,
     start::{prepare, start},
+    telemetry::ProcessFacts,
 };
 use butt_dial_store::Store;
 use butt_dial_voice_relay::ROLE as VOICE_RELAY;
@@ -19,7 +20,7 @@ use crate::welcome;
 pub const ALL_ROLES: [Role; 4] = [GATEWAY, WEBHOOK_INGEST, VOICE_RELAY, DISPATCHER];
 
 /// Serves all roles in one process. With simulated carriers the first run creates an organization and an agent.
-pub async fn everything(config: Config) -> Result<bool, StartError> {
+pub async fn everything(config: Config, facts: &ProcessFacts) -> Result<bool, StartError> {
     let Some(prepared) = unless_stopped(prepare(config)).await? else {
         return Ok(true);
     };
@@ -31,6 +32,7 @@ pub async fn everything(config: Config) -> Result<bool, StartError> {
         false => None,
     };
     let running = prepared.serve(&ALL_ROLES).await?;
+    facts.set_replica(running.platform.replica.as_str());
     match &created {
         Some(created) => welcome::first_run(&running, created),
         None => welcome::later_run(&running, first),
@@ -39,10 +41,13 @@ pub async fn everything(config: Config) -> Result<bool, StartError> {
 }
 
 /// Serves a single role, with other processes on the same backends.
-pub async fn one(config: Config, role: Role) -> Result<bool, StartError> {
+pub async fn one(config: Config, role: Role, facts: &ProcessFacts) -> Result<bool, StartError> {
     let roles = [role];
     match unless_stopped(start(config, &roles)).await? {
-        Some(running) => Ok(running.run_until_signal().await),
+        Some(running) => {
+            facts.set_replica(running.platform.replica.as_str());
+            Ok(running.run_until_signal().await)
+        }
         None => Ok(true),
     }
 }

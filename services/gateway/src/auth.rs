@@ -40,7 +40,9 @@ impl AuthLayer {
         let guard = self.guard.clone();
         async move {
             let peer = peer.ok_or_else(Failure::internal)??;
-            guard.authenticate(token.as_deref(), peer).await
+            let caller = guard.authenticate(token.as_deref(), peer).await?;
+            name_caller(&caller);
+            Ok(caller)
         }
     }
 
@@ -56,6 +58,17 @@ impl AuthLayer {
                 )),
             }
         }
+    }
+}
+
+/// Names the caller in the log lines and the trace of the request.
+fn name_caller(caller: &Caller) {
+    let span = tracing::Span::current();
+    if let Some(agent) = &caller.principal.agent {
+        span.record("agent", tracing::field::display(agent));
+    }
+    if let Some(org) = &caller.principal.org {
+        span.record("org", tracing::field::display(org));
     }
 }
 

@@ -1,14 +1,26 @@
 //! A receiver of traces over OTLP/HTTP, in place of an operator's collector.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use axum::{Router, body::Bytes, extract::State, routing::post};
-use opentelemetry_proto::tonic::{collector::trace::v1::ExportTraceServiceRequest, trace::v1::Span};
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value::Value, resource::v1::Resource,
+    trace::v1::Span,
+};
 use prost::Message as _;
 use tokio::net::TcpListener;
 
 #[derive(Clone, Default)]
-struct Received(Arc<Mutex<Vec<Span>>>);
+struct Received(Arc<Mutex<Exports>>);
+
+#[derive(Default)]
+struct Exports {
+    spans: Vec<Span>,
+    services: BTreeSet<String>,
+}
 
 /// Keeps every received span.
 pub struct TraceCollector {
@@ -33,16 +45,31 @@ impl TraceCollector {
     }
 
     pub fn spans(&self) -> Vec<Span> {
-        self.received.0.lock().unwrap().clone()
+        self.received.0.lock().unwrap().spans.clone()
+    }
+
+    /// Returns the names of the services that sent spans, in alphabetical order.
+    pub fn services(&self) -> Vec<String> {
+        self.received.0.lock().unwrap().services.iter().cloned().collect()
     }
 }
 
 async fn receive(State(received): State<Received>, body: Bytes) -> Vec<u8> {
     let request = ExportTraceServiceRequest::decode(body).expect("an export of traces");
-    let resources = request.resource_spans.into_iter();
-    let spans = resources
-        .flat_map(|resource| resource.scope_spans)
-        .flat_map(|scope| scope.spans);
-    received.0.lock().unwrap().extend(spans);
+    let mut exports = received.0.lock().unwrap();
+    for resource in request.resource_spans {
+        exports.services.extend(resource.resource.and_then(service_name));
+        let scopes = resource.scope_spans.into_iter();
+        exports.spans.extend(scopes.flat_map(|scope| scope.spans));
+    }
     Vec::new()
+}
+
+fn service_name(resource: Resource) -> Option<String> {
+    let mut attributes = resource.attributes.into_iter();
+    let name = attributes.find(|attribute| attribute.key == "service.name")?;
+    match name.value?.value? {
+        Value::StringValue(name) => Some(name),
+        _ => None,
+    }
 }

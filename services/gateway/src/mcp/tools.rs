@@ -18,6 +18,7 @@ use super::{
     event_stream::error_of,
 };
 use crate::{
+    metrics::Interface,
     operations::{self, Context, Definition, OnResponseSent, Progress, RequestContext},
     product::Product,
 };
@@ -81,11 +82,22 @@ impl ToolCall {
             gone,
             progress,
             on_sent: on_sent.cloned().unwrap_or_default(),
-            ..RequestContext::new(&caller, &sessions.revocations, &product.wait_slots, draining)
+            ..RequestContext::new(
+                Interface::Mcp,
+                &caller,
+                &sessions.revocations,
+                &product.wait_slots,
+                draining,
+            )
         };
         Ok(Self {
             definition,
-            span: tracing::debug_span!(parent: &span(extensions), "tool", tool = definition.name),
+            span: tracing::debug_span!(
+                parent: &span(extensions),
+                "tool",
+                otel.name = %format_args!("tools/call {}", definition.name),
+                tool = definition.name
+            ),
             operation: Context {
                 product: product.clone(),
                 caller,

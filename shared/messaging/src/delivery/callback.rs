@@ -10,6 +10,7 @@ use chrono::TimeDelta;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
+use tracing::Instrument;
 
 use super::{Delivery, callback_body, event_view::view};
 
@@ -175,7 +176,9 @@ impl Delivery {
         for (name, value) in self.callback_headers(recipient, event, &body) {
             request = request.header(name, value);
         }
-        let response = match request.body(body).send().await {
+        let span =
+            tracing::debug_span!("callback", otel.name = "POST callback", otel.kind = "client", event = %event.id);
+        let response = match request.body(body).send().instrument(span).await {
             Ok(response) => response,
             Err(error) => {
                 tracing::info!(error = %error.without_url(), "callback unreachable");

@@ -51,7 +51,7 @@ impl Delivery {
     /// Starts a worker with a claim that this process holds.
     pub fn spawn_worker(self: &Arc<Self>, claim: DeliveryClaim) {
         let delivery = self.clone();
-        let span = tracing::debug_span!("deliver", agent = %claim.agent());
+        let span = tracing::debug_span!("deliver", otel.kind = "consumer", agent = %claim.agent());
         self.tasks
             .spawn(async move { run_worker(&delivery, claim).await }.instrument(span));
     }

@@ -1,6 +1,7 @@
 //! The publish stage: appends the events to the durable stream. After it returns, the carrier may be acknowledged.
 
 use butt_dial_domain::{ports::bus::Headers, subjects};
+use tracing::Instrument;
 
 use super::{
     Inbound, WebhookRefusal,
@@ -35,9 +36,16 @@ pub(super) async fn append(
     trace: &Headers,
 ) -> Result<bool, WebhookRefusal> {
     let payload = envelope.payload().into();
+    let span = tracing::debug_span!(
+        "publish",
+        otel.name = "publish inbound",
+        otel.kind = "producer",
+        carrier
+    );
     let appended = inbound
         .bus
         .append(subjects::INBOUND, &envelope.id, trace.clone(), payload)
+        .instrument(span)
         .await;
     appended.map(|appended| !appended.duplicate).map_err(|error| {
         tracing::warn!(%error, carrier, "webhook event not appended");

@@ -52,14 +52,29 @@ async fn create_pending_call(outbound: &Outbound, message: &ReservedMessage) -> 
 
 /// Makes one request to the carrier, and measures it. Never repeats it.
 pub(super) async fn send_once(outbound: &Outbound, carrier: &Carrier, dispatch: &Dispatch) -> Outcome {
-    let span = tracing::debug_span!("carrier", carrier = carrier.id, message_id = %dispatch.message, outcome = Empty);
+    let span = tracing::debug_span!(
+        "carrier",
+        otel.name = %format_args!("{} send", carrier.id),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        carrier = carrier.id,
+        message_id = %dispatch.message,
+        outcome = Empty
+    );
     let started = Instant::now();
     let outcome = carrier.messaging.send(dispatch).instrument(span.clone()).await;
     let label: &'static str = attempt_outcome(&outcome).into();
     span.record("outcome", label);
+    if !matches!(outcome, Outcome::Accepted(_)) {
+        span.record("otel.status_code", "ERROR");
+    }
     outbound
         .metrics
         .record_carrier_request(carrier.id, label, started.elapsed());
+    if let Outcome::Refused(refusal) = &outcome {
+        let code = refusal.carrier_code.as_deref();
+        outbound.metrics.record_carrier_error(carrier.id, code);
+    }
     tracing::info!(message_id = %dispatch.message, carrier = carrier.id, channel = %dispatch.channel, outcome = label,
         millis = started.elapsed().as_millis() as u64, "carrier request finished");
     outcome

@@ -93,6 +93,7 @@ impl Outbound {
             Reservation::Prior(prior) => return idempotency::replay(self, prior).await,
         };
 
+        self.metrics.record_reserved(reserved.estimate);
         let dispatch = dispatch::dispatch(self, *reserved);
         let dispatched = self.timed("dispatch", Box::pin(dispatch)).await;
 
@@ -102,7 +103,9 @@ impl Outbound {
     /// Traces and measures a stage. `work` is boxed, so that the pipeline's own future stays small.
     async fn timed<T>(&self, stage: &'static str, work: BoxFuture<'_, T>) -> T {
         let started = Instant::now();
-        let result = work.instrument(tracing::debug_span!("stage", stage)).await;
+        let result = work
+            .instrument(tracing::debug_span!("stage", otel.name = %format_args!("send {stage}"), stage))
+            .await;
         self.metrics.record_stage(stage, started.elapsed());
         result
     }

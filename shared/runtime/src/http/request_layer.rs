@@ -10,12 +10,14 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use tracing::Instrument;
+use tracing::{Instrument, Span, field::Empty};
 
 use super::security_headers;
 use crate::telemetry::{Telemetry, trace};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Routes of health checks and scrapes, which are not traffic.
+const PROBES: [&str; 3] = ["/health", "/health/ready", "/metrics"];
 
 /// Observes one request. For `axum::middleware::from_fn_with_state`.
 pub async fn observe(State(telemetry): State<Telemetry>, request: Request, next: Next) -> Response {
@@ -27,15 +29,38 @@ pub async fn observe(State(telemetry): State<Telemetry>, request: Request, next:
         .to_owned();
     let method = request.method().as_str().to_owned();
     let id = butt_dial_domain::ids::unique();
-    let span = tracing::info_span!("http", request = %id, http.method = %method, http.route = %route, http.status = tracing::field::Empty);
+    let is_probe = PROBES.contains(&route.as_str());
+    // The names are those of OpenTelemetry's semantic conventions. The auth layer adds the caller.
+    let span = match is_probe {
+        true => Span::none(),
+        false => tracing::info_span!(
+            "http",
+            otel.name = %format_args!("{method} {route}"),
+            otel.kind = "server",
+            otel.status_code = Empty,
+            request = %id,
+            http.request.method = %method,
+            http.route = %route,
+            http.response.status_code = Empty,
+            agent = Empty,
+            org = Empty,
+        ),
+    };
     trace::set_remote_parent(&span, |name| request.headers().get(name)?.to_str().ok());
+    let in_flight = (!is_probe).then(|| telemetry.http.track_request());
     let started = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
-    span.record("http.status", status.as_u16());
-    telemetry
-        .http
-        .observe(&method, &route, status.as_u16(), started.elapsed());
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+    drop(in_flight);
+    if !is_probe {
+        telemetry
+            .http
+            .observe(&method, &route, status.as_u16(), started.elapsed());
+    }
     if status.is_server_error() {
         span.in_scope(|| tracing::warn!(status = status.as_u16(), "request failed"));
     }

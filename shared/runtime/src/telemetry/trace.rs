@@ -1,19 +1,21 @@
 //! Traces: propagation of the W3C trace context over HTTP and over the bus, and export over OTLP.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use opentelemetry::{
-    Context,
+    Context, KeyValue,
     propagation::{Extractor, Injector, TextMapPropagator},
     trace::TracerProvider,
 };
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
+    error::OTelSdkResult,
     propagation::TraceContextPropagator,
     runtime,
-    trace::{SdkTracerProvider, Tracer, span_processor_with_async_runtime::BatchSpanProcessor},
+    trace::{SdkTracerProvider, SpanData, Tracer, span_processor_with_async_runtime::BatchSpanProcessor},
 };
+use prometheus::{IntCounter, Registry};
 use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
 use url::Url;
@@ -37,7 +39,63 @@ impl TraceExporter {
 
 pub(super) type TraceLayer<S> = OpenTelemetryLayer<S, Tracer>;
 
-pub(super) fn exporter<S>(endpoint: &Url) -> Result<(TraceLayer<S>, TraceExporter), ConfigError>
+/// Spans of this process that were not exported, because the collector did not take them. A static, because the exporter
+/// belongs to the process like its logger, and is installed before there is a registry of metrics.
+static EXPORT_FAILURES: LazyLock<Option<IntCounter>> = LazyLock::new(|| {
+    let help = "Batches of spans that the trace collector did not take.";
+    IntCounter::new("bd_trace_export_failures_total", help).ok()
+});
+
+pub(super) fn register_metrics(registry: &Registry) -> Result<(), prometheus::Error> {
+    match &*EXPORT_FAILURES {
+        Some(failures) => registry.register(Box::new(failures.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Counts and logs failed exports. The library drops the spans silently.
+#[derive(Debug)]
+struct CountingExporter(SpanExporter);
+
+impl opentelemetry_sdk::trace::SpanExporter for CountingExporter {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
+        let exported = self.0.export(batch).await;
+        if let Err(error) = &exported {
+            if let Some(failures) = &*EXPORT_FAILURES {
+                failures.inc();
+            }
+            tracing::warn!(%error, spans, "trace export failed");
+        }
+        exported
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.0.set_resource(resource);
+    }
+}
+
+/// Describes this process. The standard variables take precedence.
+fn resource(role: &'static str) -> Resource {
+    let builder = Resource::builder();
+    let builder = match std::env::var_os("OTEL_SERVICE_NAME") {
+        Some(_) => builder,
+        None => builder.with_service_name(format!("butt-dial-{role}")),
+    };
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    builder
+        .with_attributes([
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.instance.id", format!("{host}-{}", std::process::id())),
+        ])
+        .build()
+}
+
+pub(super) fn exporter<S>(endpoint: &Url, role: &'static str) -> Result<(TraceLayer<S>, TraceExporter), ConfigError>
 where
     S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
 {
@@ -55,8 +113,8 @@ where
         .map_err(|error| config_error(&error))?;
     let provider = SdkTracerProvider::builder()
         // The default processor runs the exporter outside the Tokio runtime, which its HTTP client needs.
-        .with_span_processor(BatchSpanProcessor::builder(exporter, runtime::Tokio).build())
-        .with_resource(Resource::builder().with_service_name("butt-dial").build())
+        .with_span_processor(BatchSpanProcessor::builder(CountingExporter(exporter), runtime::Tokio).build())
+        .with_resource(resource(role))
         .build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("butt-dial"));
     Ok((layer, TraceExporter(Some(provider))))
