@@ -103,7 +103,7 @@ def config(objects):
 def environment(objects, spec):
     """Returns the environment of the program's container, with the ConfigMap. Values from other sources are left out."""
     container = program(spec)
-    maps = {value["metadata"]["name"]: value["data"] for value in of_kind(objects, "ConfigMap")}
+    maps = {value["metadata"]["name"]: value.get("data", {}) for value in of_kind(objects, "ConfigMap")}
     result = {}
     for source in container.get("envFrom", []):
         result.update(maps.get(source["configMapRef"]["name"], {}))

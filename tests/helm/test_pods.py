@@ -106,7 +106,9 @@ def test_extensions_reach_the_pod(role):
     assert template["metadata"]["annotations"]["example.com/scrape"] == "false"
     assert template["metadata"]["labels"]["tier"] == "communications"
     assert container["resources"]["requests"] == {"cpu": "500m", "memory": "256Mi"}
-    assert container["startupProbe"]["failureThreshold"] == 60
+    assert container["startupProbe"]["failureThreshold"] == 60 and container["livenessProbe"]["periodSeconds"] == 20
+    assert container["readinessProbe"]["failureThreshold"] == 3
+    assert spec["securityContext"]["runAsUser"] == 70000 and container["securityContext"]["runAsGroup"] == 70000
     assert {"name": "OTEL_RESOURCE_ATTRIBUTES", "value": "deployment.environment.name=test"} in container["env"]
     assert {"configMapRef": {"name": "more", "optional": True}} in container["envFrom"]
     assert {"name": "phrases", "mountPath": "/etc/butt-dial/phrases", "readOnly": True} in container["volumeMounts"]
@@ -181,7 +183,10 @@ def test_autoscaling():
     triggers = {role: find(objects, "ScaledObject", f"-{role}")["spec"]["triggers"][0] for role in ROLES.values()}
     assert 'bd_calls_active{namespace="ns", job="voice-relay"}' in triggers["voice-relay"]["metadata"]["query"]
     assert 'bd_inbound_unread{namespace="ns", job="dispatcher"}' in triggers["dispatcher"]["metadata"]["query"]
-    assert triggers["gateway"]["type"] == "cpu" and triggers["webhook-ingest"]["type"] == "cpu"
+    assert triggers["webhook-ingest"]["type"] == "cpu" and "rate(" in triggers["gateway"]["metadata"]["query"]
+    gateway = find(objects, "ScaledObject", "-gateway")["spec"]
+    assert gateway["pollingInterval"] == 30 and [trigger["type"] for trigger in gateway["triggers"]] == ["prometheus", "cron"]
+    assert find(objects, "ScaledObject", "-dispatcher")["spec"]["minReplicaCount"] == 1
     assert triggers["voice-relay"]["authenticationRef"] == {"name": "prometheus"}
     for role, deployment in deployments(objects).items():
         assert "replicas" not in deployment["spec"], role

@@ -42,7 +42,7 @@ CHANGES = [
     ("ingress-nginx", 'ingress.voiceRelayAnnotations={"a": "b"}', named("Ingress", "voice-relay")),
     ("ingress-nginx", 'publicUrl="https://other.example"',
      CONFIG | DEPLOYMENTS | named("Ingress", "gateway", "webhook-ingest", "voice-relay")),
-    ("monitoring", 'metrics.rules.exclude=["RoleDown"]', {("PrometheusRule", "r-butt-dial-role-down")}),
+    ("monitoring", 'metrics.rules.exclude=["CarriersSimulated", "RoleDown"]', {("PrometheusRule", "r-butt-dial-role-down")}),
 ]
 
 

@@ -18,7 +18,7 @@ const lines = [];
 for (const object of objects) {
   const name = `${object.kind} ${object.metadata.name}`;
   const module = MODULES[object.apiVersion];
-  const model = module && (await import(module))[object.kind];
+  const model = module && (await import(`${module}/${object.kind}`))[object.kind];
   if (!model) {
     errors.push(`${name}: no schema for ${object.apiVersion}`);
     continue;
@@ -30,7 +30,7 @@ for (const object of objects) {
   }
   const index = lines.length;
   lines.push(
-    `import { I${object.kind} as T${index} } from "${module}"; const o${index}: T${index} = ${JSON.stringify(object)}; void o${index};`,
+    `import { I${object.kind} as T${index} } from "${module}/${object.kind}"; const o${index}: T${index} = ${JSON.stringify(object)}; void o${index};`,
   );
 }
 const temporary = mkdtempSync(join(folder, "types-"));

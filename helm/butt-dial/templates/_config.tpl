@@ -3,14 +3,14 @@
 {{/* URLs of the backends that are not in a Secret. */}}
 {{- define "butt-dial.natsUrl" -}}
 {{- if and .Values.devBackends.enabled (not .Values.nats.existingSecret) -}}
-{{ default (printf "nats://%s-dev-nats:4222" .Release.Name) .Values.nats.url }}
+{{ default (printf "nats://%s-dev-nats:4222" (.Release.Name | trunc 38 | trimSuffix "-")) .Values.nats.url }}
 {{- else -}}
 {{ .Values.nats.url }}
 {{- end -}}
 {{- end -}}
 {{- define "butt-dial.redisUrl" -}}
 {{- if and .Values.devBackends.enabled (not .Values.redis.existingSecret) -}}
-{{ default (printf "redis://%s-dev-redis:6379" .Release.Name) .Values.redis.url }}
+{{ default (printf "redis://%s-dev-redis:6379" (.Release.Name | trunc 38 | trimSuffix "-")) .Values.redis.url }}
 {{- else -}}
 {{ .Values.redis.url }}
 {{- end -}}
