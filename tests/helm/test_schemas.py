@@ -3,9 +3,11 @@
 import json
 import os
 import subprocess
+from functools import lru_cache
 from pathlib import Path
 
 import kubernetes_validate
+import kubernetes_validate.utils
 import pytest
 import yaml
 
@@ -14,6 +16,10 @@ from conftest import CHART, CI_NAMES, TOOLS, identity, render
 # The oldest version of `kubeVersion`, a current one and the newest.
 VERSIONS = ["1.30", "1.34", "1.37"]
 CUSTOM = {"monitoring.coreos.com", "keda.sh", "gateway.networking.k8s.io"}
+
+
+# It reads the definitions of a version for each object otherwise.
+kubernetes_validate.utils.schema_contents = lru_cache(maxsize=None)(kubernetes_validate.utils.schema_contents)
 
 
 def is_custom(value):
