@@ -1,6 +1,8 @@
 """ServiceMonitor, alerts and dashboards."""
 
 import json
+import shutil
+import subprocess
 
 import pytest
 import yaml
@@ -62,6 +64,16 @@ def test_runbooks_are_at_the_installation_by_default():
     for rule in all_rules(render("monitoring", set=('metrics.rules.runbookBaseUrl=""',))):
         if "alert" in rule:
             assert rule["annotations"]["runbook_url"] == f"https://butt-dial.example.com/docs/runbooks/{rule['alert']}"
+
+
+def test_rendered_rules_are_valid(tmp_path):
+    promtool = shutil.which("promtool")
+    if not promtool:
+        pytest.skip("promtool is missing")
+    for value in of_kind(render("monitoring"), "PrometheusRule"):
+        (tmp_path / f"{value['metadata']['name']}.yml").write_text(yaml.safe_dump(value["spec"]))
+    result = subprocess.run([promtool, "check", "rules", *tmp_path.glob("*.yml")], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_alerts_can_be_excluded():

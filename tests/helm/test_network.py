@@ -131,6 +131,7 @@ def test_gateway_api_route():
 def test_services_may_be_public_without_ingress():
     service = find(render("external-migrations"), "Service", "-voice-relay")["spec"]
     assert service["type"] == "LoadBalancer" and service["ports"][0]["port"] == 443
+    assert service["externalTrafficPolicy"] == "Local" and service["loadBalancerSourceRanges"] == ["192.0.2.0/24"]
     ports = {port["name"] for value in of_kind(render("external-migrations"), "Service") if value["spec"]["type"] == "LoadBalancer"
              for port in value["spec"]["ports"]}
     assert ports == {"http"}, "metrics are not on the public Services"
