@@ -20,7 +20,7 @@ from traffic import Traffic
 # The issue allows this number for a replica without traffic.
 MAX_SERIES_AT_REST = 400
 # Values that every request has a new one of. They must not be in labels.
-UNBOUNDED = re.compile(r'="[^"]*(agt_|org_|msg_|call_|bda_|bdt_|\+1415|@)')
+UNBOUNDED = re.compile(r'="[^"]*(\b(agt|org|msg|call|tok)_(\w+_)?[0-9a-f]{16}|\bbd[at]_|\+1415|@)')
 problems = []
 
 
