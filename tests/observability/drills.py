@@ -219,6 +219,30 @@ def drill_migrations(system):
     system.psql("DELETE FROM _sqlx_migrations WHERE version = 9999")
 
 
+def drill_rotation(system):
+    """The token that signs Twilio's webhooks is rotated."""
+    ingest, signing = "webhook-ingest-1", system.env["TWILIO_AUTH_TOKEN"]
+
+    def restart(**settings):
+        system.replicas[ingest].stop()
+        env = dict(system.env)
+        system.env.update(settings)
+        system.start_replica(ingest)
+        system.env = env
+        system.wait_until_ready(ingest)
+        status = webhooks(system, [time.time()], "rotation")[0]
+        metrics = [line for line in system.metrics(ingest).splitlines() if line.startswith("bd_webhook_notices_total") and "twilio" in line]
+        return status, metrics
+
+    status, _ = restart(TWILIO_AUTH_TOKEN="f" * 32, TWILIO_AUTH_TOKEN_SECONDARY=signing)
+    expect("a webhook with the old signature, the old token is the secondary one", status, 200)
+    status, metrics = restart(TWILIO_AUTH_TOKEN="f" * 32)
+    expect("a webhook with the old signature, only the new token is known", status, 403)
+    say(metrics[-1])
+    status, _ = restart()
+    expect("a webhook after the return", status, 200)
+
+
 def drill_connections(system):
     """Connections to Postgres."""
     count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'butt-dial'"
