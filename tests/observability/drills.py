@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from system import System, http, wait_for
+from system import System, free_port, http, wait_for
 
 ANN = "+14155550123"
 OURS = "+14155550100"
@@ -72,11 +72,22 @@ def settled(system, count):
     wait_for(f"{count} received messages", lambda: received(system) == count, 20)
 
 
-def drill_restore(system):
+def drill_restore_all(system):
+    """The same, without the removal of scheduled messages that may have been sent."""
+    drill_restore(system, repeat_scheduled=True)
+
+
+def drill_restore(system, repeat_scheduled=False):
     """An older dump of Postgres: what comes back from NATS, and what is lost."""
     sends(system, range(20))
     webhooks(system, range(20))
     settled(system, 20)
+    for number, seconds in ((1, 12), (2, 3600)):
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+        status, answer = http("POST", f"{system.gateway()}/api/v1/send-message", {
+            "to": ANN, "channel": "sms", "body": f"scheduled {number}", "scheduledAt": at}, system.account["agentToken"])
+        if status != 200:
+            raise SystemExit(f"schedule: {status} {answer}")
     dump = os.path.join(system.directory, "dump")
     connection = ["-h", "127.0.0.1", "-p", str(system.postgres_port), "-U", "postgres"]
     subprocess.run(["pg_dump", *connection, "-Fc", "-f", dump, "butt_dial"], check=True)
@@ -84,16 +95,22 @@ def drill_restore(system):
     sends(system, range(20, 35))
     webhooks(system, range(20, 120))
     settled(system, 120)
-    say("then 15 more sends and 100 more received messages")
+    wait_for("the first scheduled message is sent", lambda: at_carrier(system) == 36, 30)
+    say("then 15 more sends, 100 more received messages, and one of two scheduled messages was sent")
     stop_program(system)
     subprocess.run(["dropdb", *connection, "butt_dial"], check=True)
     subprocess.run(["createdb", *connection, "butt_dial"], check=True)
     subprocess.run(["pg_restore", *connection, "-d", "butt_dial", "--exit-on-error", dump], check=True)
     expect("received messages in the restored database", received(system), 20)
+    if not repeat_scheduled:
+        system.psql("DELETE FROM scheduled_sends WHERE state = 'scheduled' AND due_at <= now()")
     start_program(system)
     wait_for("the dispatcher reads the stream from the restored position", lambda: received(system) == 120, 30)
     expect("received messages after the start of the dispatcher", received(system), 120)
-    expect("sends after the restore, of 35", messages(system), 20)
+    time.sleep(3)
+    expect("messages at the carrier, of which the scheduled one was sent before the loss", at_carrier(system), 37 if repeat_scheduled else 36)
+    expect("sends after the restore, of 36", messages(system), 21 if repeat_scheduled else 20)
+    expect("scheduled messages that still wait", system.psql("SELECT count(*) FROM scheduled_sends WHERE state = 'scheduled'"), "1")
     before = at_carrier(system)
     status, answer = send(system, 34)
     say(f"a repetition of a lost send with the same idempotency key: {status} {answer['status']}")
@@ -248,6 +265,32 @@ def drill_connections(system):
     count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'butt-dial'"
     say(f"connections at rest of {len(system.ports)} replicas: {system.psql(count)}")
     say(system.psql("SELECT application_name, count(*) FROM pg_stat_activity WHERE datname = 'butt_dial' GROUP BY 1"))
+
+
+def drill_pgbouncer(system):
+    """PgBouncer in session and in transaction mode."""
+    if not shutil.which("pgbouncer"):
+        return say("pgbouncer is not installed")
+    for mode in ("session", "transaction"):
+        port = free_port()
+        path = os.path.join(system.directory, f"pgbouncer-{mode}.ini")
+        with open(path, "w") as file:
+            file.write(f"[databases]\n* = host=127.0.0.1 port={system.postgres_port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
+                       f"auth_type = any\npool_mode = {mode}\ndefault_pool_size = 40\nunix_socket_dir =\n")
+        system.spawn(f"pgbouncer-{mode}", ["pgbouncer", path], prefix=system.as_postgres())
+        time.sleep(1)
+        url = f"postgres://postgres@127.0.0.1:{port}/butt_dial"
+        code, output = system.command("doctor", check=False, env={"DATABASE_URL": url})
+        say(f"doctor through pool_mode={mode}: {[line for line in output.splitlines() if line.startswith(('database', 'Start'))]}")
+        if mode == "session":
+            system.replicas["gateway-1"].stop()
+            env = dict(system.env)
+            system.env["DATABASE_URL"] = url
+            system.start_replica("gateway-1")
+            system.env = env
+            system.wait_until_ready("gateway-1")
+            status, answer = send(system, 1, "pgbouncer")
+            say(f"a send of a gateway through pool_mode={mode}: {status} {answer['status']}")
 
 
 def drill_drain(system):
