@@ -275,7 +275,7 @@ def drill_pgbouncer(system):
         port = free_port()
         path = os.path.join(system.directory, f"pgbouncer-{mode}.ini")
         with open(path, "w") as file:
-            file.write(f"[databases]\n* = host=127.0.0.1 port={system.postgres_port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
+            file.write(f"[databases]\n* = host=127.0.0.1 port={system.postgres_port} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
                        f"auth_type = any\npool_mode = {mode}\ndefault_pool_size = 40\nunix_socket_dir =\n"
                        "ignore_startup_parameters = extra_float_digits\n")
         system.spawn(f"pgbouncer-{mode}", ["pgbouncer", path], prefix=system.as_postgres())
