@@ -1,6 +1,7 @@
-//! The WebSocket that Twilio opens to us: signed over the TwiML's URL, and connected to the local server of that URL.
+//! The WebSocket that Twilio opens to us: signed over the TwiML's URL, and connected to the server of that URL in this machine or
+//! a private network.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -54,8 +55,8 @@ impl Socket {
         let routed = url::Url::parse(&simulator.routed(url)).ok()?;
         let (host, port) = (routed.host_str()?, routed.port_or_known_default()?);
         let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.ok()?;
-        // Without TLS no data may leave this machine.
-        if !stream.peer_addr().ok()?.ip().is_loopback() {
+        // Without TLS no data may leave this machine, or the private network of its containers.
+        if !is_private(stream.peer_addr().ok()?.ip()) {
             return None;
         }
         // A failure only costs latency.
@@ -119,5 +120,34 @@ impl Socket {
     /// Closes without a close frame: the peer gets RST instead of FIN.
     pub fn reset(self) {
         let _ = self.stream.get_ref().set_zero_linger();
+    }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_stay_in_private_networks() {
+        for (address, expected) in [
+            ("127.0.0.1", true),
+            ("10.231.77.5", true),
+            ("172.18.0.3", true),
+            ("::1", true),
+            ("fd00::1", true),
+            ("::ffff:10.0.0.1", true),
+            ("203.0.113.7", false),
+            ("2001:db8::1", false),
+            ("::ffff:203.0.113.7", false),
+        ] {
+            assert_eq!(is_private(address.parse().unwrap()), expected, "{address}");
+        }
     }
 }
