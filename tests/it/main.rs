@@ -40,6 +40,7 @@ mod observability;
 mod operation;
 mod outages;
 mod outbound_calls;
+mod partitions;
 mod receipts;
 mod relay_failover;
 mod relay_failover_faults;

@@ -53,6 +53,8 @@ enum Command {
     /// List, show, replay or drop webhook events that could not be applied.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// Raise the number of partitions of the inbound stream to INBOUND_PARTITIONS, with all services stopped.
+    RaisePartitions,
     /// Serve the simulators of the carriers only, for several processes to share (TWILIO_API_URL, RESEND_API_URL).
     Simulator(simulator::Options),
 }
@@ -130,6 +132,7 @@ async fn run(command: Command) -> Result<bool, StartError> {
         Command::Bootstrap(options) => bootstrap::run(config, options).await,
         Command::Agent(command) => agent::run(config, command).await,
         Command::DeadLetters(command) => dead_letters::run(config, command).await,
+        Command::RaisePartitions => serve::raise_partitions(config).await,
         Command::Demo | Command::Simulator(_) | Command::Health(_) => Ok(true),
     };
     // The shutdown blocks while it sends the remaining spans, so it runs outside the async workers.

@@ -5,7 +5,7 @@ use butt_dial_dispatcher::ROLE as DISPATCHER;
 use butt_dial_gateway::ROLE as GATEWAY;
 use butt_dial_runtime::{
     Config, Lifecycle, Role,
-    platform::StartError,
+    platform::{StartError, partitions},
     start::{prepare, start},
     telemetry::ProcessFacts,
 };
@@ -89,6 +89,17 @@ pub async fn migrate(config: Config, options: MigrateOptions) -> Result<bool, St
         ));
     }
     println!("The database schema is up to date.");
+    Ok(true)
+}
+
+/// Raises the number of partitions of the inbound stream.
+pub async fn raise_partitions(config: Config) -> Result<bool, StartError> {
+    let (former, count) = partitions::raise(&config).await?;
+    if former == count {
+        println!("The inbound stream has {count} partitions.");
+    } else {
+        println!("The inbound stream had {former} partitions, and has {count} now.");
+    }
     Ok(true)
 }
 

@@ -6,6 +6,8 @@ use butt_dial_calls::{legs, reconcile};
 use butt_dial_domain::Failure;
 use butt_dial_runtime::{Lifecycle, platform::Product};
 
+/// The deliveries of a dispatcher that died wait for their leases and for this.
+const HALF_SECOND: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
 const FIVE_SECONDS: Duration = Duration::from_secs(5);
 const FIFTEEN_SECONDS: Duration = Duration::from_secs(15);
@@ -24,7 +26,7 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("requested replays", SECOND, |product| async move {
         product.inbound.replay_dead_letters().await
     });
-    sweeps.spawn("deliveries", SECOND, |product| async move {
+    sweeps.spawn("deliveries", HALF_SECOND, |product| async move {
         product.delivery.deliver_due().await
     });
     sweeps.spawn("incomplete events", SECOND, |product| async move {

@@ -110,6 +110,10 @@ pub struct Receipt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageId>,
     pub channel: Channel,
+    /// Our address that the message was sent from, normalized, if the carrier returns it. Not stored in the stream: it finds the
+    /// agent, so that receipts keep their order with the agent's messages.
+    #[serde(skip)]
+    pub sender: Option<String>,
     pub stage: DeliveryStatus,
     /// The carrier's error code of a failed message.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -67,9 +67,17 @@ pub fn fallback_chain(agent: &AgentId, idempotency_key: &str) -> String {
     format!("comms:chain:{agent}:{idempotency_key}")
 }
 
-/// The lease of the reader of a durable stream.
+/// The lease of the reader of a durable stream, or of a partition of it.
 pub fn reader(stream: &str) -> String {
     format!("comms:reader:{stream}")
+}
+
+/// The set of replicas that read partitions of the inbound stream, or did.
+pub const READERS: &str = "comms:readers";
+
+/// The heartbeat of such a replica. Expires when it stops.
+pub fn reader_heartbeat(replica: &ReplicaId) -> String {
+    format!("comms:readers:{replica}")
 }
 
 /// The lease of the reconciler of calls without recent reports.

@@ -42,8 +42,13 @@ pub fn agent_events(agent: &AgentId) -> String {
 pub const AGENT_RETURNED: &str = "comms.agent_returned";
 /// One of our addresses, or its blocks, was changed. Payload: the channel, a space, the address.
 pub const ROUTE_CHANGED: &str = "comms.route_changed";
-/// The durable stream of webhook events.
+/// The durable stream of webhook events without partitions: of an embedded bus, and of releases that had none.
 pub const INBOUND: &str = "comms.inbound";
+
+/// A partition of the durable stream of webhook events.
+pub fn inbound_partition(number: u16) -> String {
+    format!("comms.inbound.{number}")
+}
 
 /// Commands to the relay that owns the socket of a call. Answered with a reply.
 pub fn call_commands(call: &CallId) -> String {

@@ -1,7 +1,7 @@
 //! Metrics of messages. Labels are bounded: never an id, an address or a text.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -9,7 +9,7 @@ use std::{
 use butt_dial_domain::{Channel, Micros, message::Status};
 use butt_dial_store::{BacklogKind, SendResult};
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     core::Collector,
 };
 use strum::VariantArray;
@@ -43,6 +43,10 @@ pub struct Metrics {
     inbound_batches: Histogram,
     inbound_events: IntCounter,
     inbound_blocked: Gauge,
+    /// How long the current batch of each partition has failed.
+    blocked_partitions: Arc<Mutex<BTreeMap<String, Duration>>>,
+    inbound_unread: IntGaugeVec,
+    partitions_held: IntGauge,
     log_step_backs: IntCounter,
 }
 
@@ -117,7 +121,23 @@ impl Metrics {
                 registry,
                 Gauge::new(
                     "bd_inbound_blocked_seconds",
-                    "Time since the first failed attempt to apply the current batch; 0 if batches are applied.",
+                    "Time since the first failed attempt to apply the current batch, the longest of all partitions; 0 if batches \
+                     are applied.",
+                )?,
+            )?,
+            blocked_partitions: Arc::default(),
+            inbound_unread: {
+                let opts = Opts::new(
+                    "bd_inbound_unread",
+                    "Entries of a partition of the inbound stream that are not applied yet, reported by the process that reads it.",
+                );
+                registered(registry, IntGaugeVec::new(opts, &["partition"])?)?
+            },
+            partitions_held: registered(
+                registry,
+                IntGauge::new(
+                    "bd_inbound_partitions_held",
+                    "Partitions of the inbound stream that this process reads.",
                 )?,
             )?,
             log_step_backs: registered(
@@ -221,9 +241,34 @@ impl Metrics {
         self.deliveries.with_label_values(&[step, result]).inc_by(events as u64);
     }
 
-    /// Sets how long the current batch of the inbound stream has failed.
-    pub(crate) fn set_inbound_blocked(&self, time: Duration) {
-        self.inbound_blocked.set(time.as_secs_f64());
+    /// Sets how long the current batch of a partition has failed.
+    pub(crate) fn set_inbound_blocked(&self, partition: &str, time: Duration) {
+        let mut blocked = self.blocked_partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        if time.is_zero() {
+            if blocked.remove(partition).is_none() {
+                return;
+            }
+        } else {
+            blocked.insert(partition.to_owned(), time);
+        }
+        let longest = blocked.values().max().copied().unwrap_or_default();
+        self.inbound_blocked.set(longest.as_secs_f64());
+    }
+
+    pub(crate) fn set_inbound_unread(&self, partition: &str, count: u64) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.inbound_unread.with_label_values(&[partition]).set(count);
+    }
+
+    pub(crate) fn set_partitions_held(&self, count: usize) {
+        self.partitions_held.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Forgets a partition that another process reads now.
+    pub(crate) fn forget_partition(&self, partition: &str) {
+        self.set_inbound_blocked(partition, Duration::ZERO);
+        // Fails when nothing was reported.
+        drop(self.inbound_unread.remove_label_values(&[partition]));
     }
 
     pub(crate) fn record_log_step_back(&self) {

@@ -29,6 +29,7 @@ mod limits;
 mod messages;
 mod migrations;
 mod organizations;
+mod partitions;
 mod recipients;
 mod retention;
 mod routes;
@@ -64,7 +65,7 @@ pub use inbound::{
 pub use incomplete_events::IncompleteEvent;
 pub use messages::{Attempt, Message, Unsettled};
 pub use organizations::Organization;
-pub use recipients::{InboundFilter, Recipient, Subscription};
+pub use recipients::{InboundFilter, InboundRules, Recipient, Subscription};
 pub use routes::InboundRoute;
 pub use scheduled::{Cancellation, NewScheduledSend, ScheduledCaps, ScheduledSend, ScheduledState};
 pub use sends::{Acceptance, AcceptedSend, AttemptOutcome, SendResult, SettledSend};

@@ -43,6 +43,7 @@ const STEPS: &[Step] = &[
     portable!(17, "0017_contact_keys"),
     portable!(18, "0018_one_carrier_id"),
     portable!(19, "0019_log_entries"),
+    portable!(20, "0020_inbound_partitions"),
 ];
 
 pub fn for_postgres() -> Migrator {

@@ -106,6 +106,14 @@ impl Store {
         Ok(())
     }
 
+    /// Returns the number of connections that this process may open.
+    pub fn connection_limit(&self) -> u32 {
+        match &self.engine {
+            Engine::Postgres(db) => db.options().get_max_connections(),
+            Engine::Sqlite { read, .. } => read.options().get_max_connections(),
+        }
+    }
+
     /// Returns the number of open and of idle connections, for the metrics.
     pub fn pool_size(&self) -> (u32, usize) {
         match &self.engine {

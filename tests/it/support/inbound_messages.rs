@@ -22,6 +22,13 @@ impl TestContext {
             .await
     }
 
+    /// A person texts the account's agent. Returns the status of the webhook.
+    pub async fn texts_at(&self, from: &str, body: &str) -> Option<u16> {
+        let to = &self.account.phone;
+        let written = self.deliver(PersonMessage::new(Channel::Sms, from, to, body)).await;
+        written.status
+    }
+
     /// A person writes, and the webhook accepts the message.
     pub async fn deliver_accepted(&self, message: PersonMessage) -> PersonMessageResult {
         let written = self.deliver(message).await;

@@ -71,6 +71,15 @@ impl ProcessCluster {
         cluster
     }
 
+    /// Starts a gateway and a webhook ingest, whose messages no dispatcher reads yet.
+    pub async fn without_dispatcher(settings: &[(&str, &str)]) -> Self {
+        let backends = Some(Backends::start().await);
+        let mut cluster = Self::create(Service::Gateway, backends, settings).await;
+        cluster.start_entry().await;
+        cluster.start(Service::Ingest).await;
+        cluster
+    }
+
     /// Starts two of each service.
     pub async fn replicated(settings: &[(&str, &str)]) -> Self {
         let mut cluster = Self::with_gateways(2, settings).await;

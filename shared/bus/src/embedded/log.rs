@@ -187,6 +187,18 @@ impl Log {
         })
     }
 
+    pub(super) async fn last_position(&self, stream: &str, subject: &str) -> Result<u64, BusError> {
+        let last: Option<i64> = sqlx::query_scalar(
+            "SELECT sequence FROM bus_messages WHERE stream = $1 AND subject = $2 ORDER BY sequence DESC LIMIT 1",
+        )
+        .bind(stream)
+        .bind(subject)
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(unavailable)?;
+        Ok(last.unwrap_or_default().unsigned_abs())
+    }
+
     /// Wakes the readers of the stream.
     pub(super) fn notify_readers(&self, stream: &str) {
         if let Some(stream) = self.streams().get(stream) {

@@ -139,4 +139,13 @@ impl LogReader for Reader {
             let _ = timeout(left, changes.changed()).await;
         }
     }
+
+    async fn count_unread(&mut self) -> Result<u64, BusError> {
+        let last: i64 = sqlx::query_scalar("SELECT last_sequence FROM bus_streams WHERE name = $1")
+            .bind(self.stream)
+            .fetch_one(self.log.pool())
+            .await
+            .map_err(unavailable)?;
+        Ok(last.saturating_sub(self.position).max(0).unsigned_abs())
+    }
 }

@@ -113,6 +113,10 @@ impl Bus for EmbeddedBus {
         Ok(Box::new(reader))
     }
 
+    async fn last_position(&self, stream: &'static str, subject: &str) -> Result<u64, BusError> {
+        self.log.last_position(stream, subject).await
+    }
+
     async fn position_before(&self, _: &'static str, _: Timestamp) -> Result<u64, BusError> {
         Ok(0)
     }

@@ -100,6 +100,7 @@ impl Reader {
             context: self.jetstream.clone(),
             messages,
             inbox,
+            consumer: info.name.clone(),
             pull_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, info.name),
             delivered: 0,
             pending: info.num_pending,
@@ -210,5 +211,27 @@ impl LogReader for Reader {
         self.receive(max, Instant::now() + wait).await?;
         let count = self.received.len().min(max);
         Ok(self.received.drain(..count).collect())
+    }
+
+    async fn count_unread(&mut self) -> Result<u64, BusError> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => self.open_session().await?,
+        };
+        let session = self.session.insert(session);
+        let stream = self.jetstream.get_stream_no_info(self.stream);
+        let stream = self
+            .connection
+            .with_timeout(self.stream, REQUEST_TIMEOUT, stream)
+            .await?
+            .map_err(wire::unavailable)?;
+        let info = stream.consumer_info(&session.consumer);
+        let info = self
+            .connection
+            .with_timeout(self.stream, REQUEST_TIMEOUT, info)
+            .await?
+            .map_err(wire::unavailable)?;
+        let in_transit = info.delivered.consumer_sequence.saturating_sub(session.delivered);
+        Ok(self.received.len() as u64 + in_transit + info.num_pending)
     }
 }

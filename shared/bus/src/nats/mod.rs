@@ -126,6 +126,10 @@ impl Bus for NatsBus {
         Ok(Box::new(reader))
     }
 
+    async fn last_position(&self, stream: &'static str, subject: &str) -> Result<u64, BusError> {
+        self.streams.last_position(stream, subject).await
+    }
+
     async fn position_before(&self, stream: &'static str, time: Timestamp) -> Result<u64, BusError> {
         self.streams.position_before(stream, time).await
     }

@@ -32,6 +32,7 @@ pub(super) struct PullSession {
     pub(super) context: Context,
     pub(super) messages: Subscriber,
     pub(super) inbox: String,
+    pub(super) consumer: String,
     pub(super) pull_subject: String,
     /// The consumer's number of the last message received.
     pub(super) delivered: u64,

@@ -275,6 +275,18 @@ impl Streams {
         Ok(first - 1)
     }
 
+    pub(super) async fn last_position(&self, name: &str, subject: &str) -> Result<u64, BusError> {
+        let found = self.jetstream.get_stream_no_info(name);
+        let stream = self.connection.with_timeout(name, REQUEST_TIMEOUT, found).await?;
+        let stream = stream.map_err(wire::unavailable)?;
+        let last = stream.get_last_raw_message_by_subject(subject);
+        match self.connection.with_timeout(name, REQUEST_TIMEOUT, last).await? {
+            Ok(message) => Ok(message.sequence),
+            Err(error) if is_missing(&error) => Ok(0),
+            Err(error) => Err(wire::unavailable(error)),
+        }
+    }
+
     /// Returns the stream, `None` when it does not exist.
     async fn find(&self, name: &str) -> Result<Option<Info>, BusError> {
         let found = self.jetstream.get_stream(name);
@@ -305,8 +317,15 @@ fn has_too_few_servers(error: &CreateStreamError) -> bool {
 }
 
 fn with_spec(config: Config, spec: &StreamSpec, settings: StreamSettings, replicas: usize) -> Config {
+    // Subjects of another release stay, so that two releases that run side by side do not take them from each other.
+    let mut subjects = config.subjects.clone();
+    let missing = spec
+        .subjects
+        .iter()
+        .filter(|&&subject| !config.subjects.iter().any(|known| known == subject));
+    subjects.extend(missing.map(|&subject| subject.to_owned()));
     Config {
-        subjects: spec.subjects.iter().map(|&subject| subject.to_owned()).collect(),
+        subjects,
         max_age: spec.max_age,
         duplicate_window: spec.dedup_window,
         // A full stream refuses new messages, so that the sender repeats them. The other policy deletes unread ones.
@@ -319,7 +338,8 @@ fn with_spec(config: Config, spec: &StreamSpec, settings: StreamSettings, replic
 
 /// Compares the settings with the server's response, because the server ignores unknown ones.
 fn verify(spec: &StreamSpec, settings: StreamSettings, actual: &Config) -> Result<(), BusError> {
-    let agrees = actual.subjects == spec.subjects
+    let has_subject = |subject: &&str| actual.subjects.iter().any(|known| known == subject);
+    let agrees = spec.subjects.iter().all(has_subject)
         && actual.max_age == spec.max_age
         && actual.duplicate_window == spec.dedup_window
         && actual.discard == DiscardPolicy::New

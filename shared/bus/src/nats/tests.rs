@@ -528,6 +528,24 @@ async fn stream_with_three_copies_survives_loss_of_its_leader() {
     assert_eq!(read_until(&bus, 2).await, [1, 2]);
 }
 
+/// Two releases run side by side; each creates the stream with its own subjects, whenever one of its processes starts.
+#[tokio::test]
+async fn keeps_subjects_of_another_release() {
+    let server = Nats::start().await;
+    let bus = NatsBus::connect(&server.url(), "test").await.unwrap();
+    let other = StreamSpec {
+        subjects: &["events.>", "more.*"],
+        ..EVENTS
+    };
+    bus.create_stream(&other).await.unwrap();
+    let older = NatsBus::connect(&server.url(), "older").await.unwrap();
+    older.create_stream(&EVENTS).await.unwrap();
+    older.check().await.unwrap();
+    let mut stream = bus.jetstream.get_stream("EVENTS").await.unwrap();
+    assert_eq!(stream.info().await.unwrap().config.subjects, other.subjects);
+    bus.append("more.a", "1", Headers::new(), Bytes::new()).await.unwrap();
+}
+
 /// The server acknowledges messages before it syncs them, and reuses the numbers of those that it lost.
 #[tokio::test]
 async fn notices_reused_numbers_of_lost_messages() {

@@ -92,6 +92,9 @@ pub trait LogReader: Send {
     /// Sequences are strictly increasing. They have gaps where entries do not match the filter or have expired.
     /// Cancel-safe: a dropped call skips nothing. After an error the caller opens a new reader at its own position.
     async fn next(&mut self, max: usize, wait: Duration) -> Result<Vec<LogEntry>, BusError>;
+
+    /// Counts the entries behind those that were returned. The backend may count entries that do not match the filter.
+    async fn count_unread(&mut self) -> Result<u64, BusError>;
 }
 
 /// The message bus. Subjects are tokens between dots; in patterns `*` matches one token and a final `>` one or more, as
@@ -118,7 +121,8 @@ pub trait Bus: Send + Sync {
     /// Subscribes as a member of a group. Each message is delivered to one member.
     async fn subscribe_group(&self, subject: &str, group: &str) -> Result<BoxStream<'static, Message>, BusError>;
 
-    /// Creates the stream, or updates the settings of an existing one. Idempotent.
+    /// Creates the stream, or updates the settings of an existing one. Idempotent. Subjects that it has besides these stay:
+    /// another release may use them.
     async fn create_stream(&self, spec: &StreamSpec) -> Result<(), BusError>;
 
     /// Appends to the stream that the subject belongs to. Returns once the message is durable. Messages are deduplicated
@@ -143,6 +147,9 @@ pub trait Bus: Send + Sync {
         filter: &str,
         after: LogPosition,
     ) -> Result<Box<dyn LogReader>, BusError>;
+
+    /// Returns the position of the last entry with this subject; 0 if there is none.
+    async fn last_position(&self, stream: &'static str, subject: &str) -> Result<u64, BusError>;
 
     /// Returns a position before every entry that was appended at this time or later, and as close to them as is known.
     async fn position_before(&self, stream: &'static str, time: Timestamp) -> Result<u64, BusError>;

@@ -10,11 +10,11 @@ use super::Delivery;
 
 /// How long a delivery claim and an event lease last: another process continues the delivery of a dead one after this time.
 /// Both are renewed while a callback or a push takes longer.
-pub const DELIVERY_LEASE: TimeDelta = TimeDelta::seconds(10);
+pub const DELIVERY_LEASE: TimeDelta = TimeDelta::seconds(5);
 /// How often they are renewed.
-const RENEW_INTERVAL: Duration = Duration::from_secs(3);
+const RENEW_INTERVAL: Duration = Duration::from_millis(1_500);
 /// A claim with less time left is renewed before the next callback or push.
-const MIN_CLAIM: TimeDelta = TimeDelta::seconds(6);
+const MIN_CLAIM: TimeDelta = TimeDelta::seconds(3);
 
 /// Leases the oldest events that may be delivered now.
 pub(super) async fn lease_events(

@@ -1,14 +1,20 @@
 //! Applies webhook events: builds the agents' events, consent changes, windows and receipts of a batch, and writes them in one
 //! transaction together with the position in the stream.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use butt_dial_domain::{
     AgentId, ChannelId, OrgId,
     inbound::{InboundMessage, Keyword, Receipt},
     ports::{bus::LogEntry, carrier::RefusalClass},
 };
-use butt_dial_store::{Applied, DeadLetterReason, InboundBatch, InboundRow, NewDeadLetter, ReceiptEntry, StoreError};
+use butt_dial_store::{
+    Applied, DeadLetterReason, InboundBatch, InboundRow, InboundRules, NewDeadLetter, ReceiptEntry, StoreError,
+};
 use chrono::SecondsFormat;
 use moka::sync::Cache;
 use serde_json::{Map, Value, json};
@@ -33,11 +39,14 @@ use crate::{
 const RULES_TTL: Duration = Duration::from_secs(1);
 const CACHED_AGENTS: u64 = 10_000;
 
-/// Applies batches. One per consumer.
+/// Applies batches. One per process.
 pub(super) struct Applier {
     inbound: Arc<Inbound>,
     rules: Cache<AgentId, Arc<FilterRules>>,
 }
+
+/// The rules of the agents of a batch. Those of deleted agents are missing.
+type Rules = HashMap<AgentId, Arc<FilterRules>>;
 
 /// The result of applying a batch.
 pub(super) struct AppliedBatch {
@@ -80,20 +89,24 @@ impl Applier {
 
     /// Applies a batch that was read after position `after`. After an error, no part of it was written; `Conflict`: another
     /// process has applied it.
-    pub async fn apply(&self, after: u64, batch: &[LogEntry]) -> Result<AppliedBatch, StoreError> {
+    pub async fn apply(&self, partition: &str, after: u64, batch: &[LogEntry]) -> Result<AppliedBatch, StoreError> {
         let inbound = &self.inbound;
         let now = inbound.clock.now();
+        let envelopes: Vec<_> = batch.iter().map(|entry| (entry, read(entry))).collect();
+        let rules = self
+            .find_rules(
+                envelopes
+                    .iter()
+                    .filter_map(|(_, envelope)| recipient(envelope.as_ref()?)),
+            )
+            .await?;
         let (mut events, mut receipts, mut call_changes) = (Vec::new(), Vec::new(), Vec::new());
         let mut dead_letters = Vec::new();
-        for entry in batch {
-            let envelope: Envelope = match serde_json::from_slice(&entry.message.payload) {
-                Ok(envelope) => envelope,
-                Err(_) => {
-                    dead_letters.push(self.reject(entry));
-                    continue;
-                }
+        for (entry, envelope) in envelopes {
+            let Some(Envelope { id, carrier, event }) = envelope else {
+                dead_letters.push(self.reject(entry));
+                continue;
             };
-            let Envelope { id, carrier, event } = envelope;
             match event {
                 SealedEvent::Receipt { receipt } => {
                     events.extend(self.find_opt_out(&carrier, &receipt).await?);
@@ -120,13 +133,13 @@ impl Applier {
                         carrier,
                         message,
                     };
-                    events.extend(self.message_event(received, is_blocked).await?);
+                    events.extend(self.message_event(received, is_blocked, &rules).await?);
                 }
             }
         }
         let has_incomplete = events.iter().any(|event| event.is_incomplete);
         let batch = InboundBatch {
-            stream: STREAM.name,
+            stream: partition.to_owned(),
             after,
             position: batch.last().map_or(after, |entry| entry.sequence),
             entry_id: batch.last().map(|entry| entry.id.clone()).unwrap_or_default(),
@@ -150,6 +163,7 @@ impl Applier {
         &self,
         received: ReceivedMessage,
         is_blocked: bool,
+        rules: &Rules,
     ) -> Result<Option<InboundRow>, StoreError> {
         let inbound = &self.inbound;
         if let Some(account) = &received.message.account
@@ -162,10 +176,10 @@ impl Applier {
             inbound.metrics.record_webhook_event("any", "wrong_account");
             return Ok(None);
         }
-        let rules = self.find_rules(&received.owner.agent).await?;
         let built = if is_blocked {
             keyword_row(inbound, received)
         } else {
+            let rules = rules.get(&received.owner.agent).cloned().unwrap_or_default();
             message_row(inbound, received, &rules)
         };
         let Some(MessageRow {
@@ -194,17 +208,28 @@ impl Applier {
         Ok(found.map(|message| opt_out_event(&self.inbound, message, receipt)))
     }
 
-    async fn find_rules(&self, agent: &AgentId) -> Result<Arc<FilterRules>, StoreError> {
-        if let Some(rules) = self.rules.get(agent) {
+    /// Finds the rules of these agents, with one statement for all that are not cached.
+    async fn find_rules<'a>(&self, agents: impl Iterator<Item = &'a AgentId>) -> Result<Rules, StoreError> {
+        let (mut rules, mut missing) = (Rules::new(), Vec::new());
+        for agent in agents.collect::<BTreeSet<_>>() {
+            match self.rules.get(agent) {
+                Some(cached) => drop(rules.insert(agent.clone(), cached)),
+                None => missing.push(agent.clone()),
+            }
+        }
+        if missing.is_empty() {
             return Ok(rules);
         }
-        let store = &self.inbound.store;
-        let (recipient, filters) = tokio::try_join!(store.find_recipient(agent), store.list_filters(agent))?;
-        let rules = Arc::new(FilterRules {
-            filters,
-            subscription: recipient.and_then(|recipient| recipient.subscription()),
-        });
-        self.rules.insert(agent.clone(), rules.clone());
+        for found in self.inbound.store.list_inbound_rules(&missing).await? {
+            let InboundRules {
+                agent,
+                subscription,
+                filters,
+            } = found;
+            let found = Arc::new(FilterRules { filters, subscription });
+            self.rules.insert(agent.clone(), found.clone());
+            rules.insert(agent, found);
+        }
         Ok(rules)
     }
 
@@ -218,6 +243,18 @@ impl Applier {
             "unreadable stream entry becomes a dead letter"
         );
         dead_letter(entry, DeadLetterReason::Unreadable)
+    }
+}
+
+fn read(entry: &LogEntry) -> Option<Envelope> {
+    serde_json::from_slice(&entry.message.payload).ok()
+}
+
+/// Returns the agent whose rules apply to an event.
+fn recipient(envelope: &Envelope) -> Option<&AgentId> {
+    match &envelope.event {
+        SealedEvent::Message { agent, .. } => Some(agent),
+        SealedEvent::Receipt { .. } | SealedEvent::Call(_) => None,
     }
 }
 

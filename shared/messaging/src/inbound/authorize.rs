@@ -16,7 +16,8 @@ pub(super) struct AuthorizedWebhook {
 
 pub(super) enum AuthorizedEvent {
     Message(Arc<InboundRoute>, Box<InboundMessage>),
-    Receipt(Receipt),
+    /// With the key of its partition.
+    Receipt(Receipt, String),
 }
 
 pub(super) async fn authorize(
@@ -31,7 +32,8 @@ pub(super) async fn authorize(
     for event in events {
         let message = match event {
             WebhookEvent::Receipt(receipt) => {
-                authorized.push(AuthorizedEvent::Receipt(receipt));
+                let key = receipt_key(routes, &receipt);
+                authorized.push(AuthorizedEvent::Receipt(receipt, key));
                 continue;
             }
             WebhookEvent::Message(message) => message,
@@ -58,4 +60,13 @@ pub(super) async fn authorize(
         carrier,
         events: authorized,
     })
+}
+
+/// Returns the key of a receipt's partition: the agent that sent the message, as far as it is cached.
+fn receipt_key(routes: &Routes, receipt: &Receipt) -> String {
+    let Some(sender) = &receipt.sender else {
+        return receipt.carrier_id.clone();
+    };
+    let owner = routes.find_cached(receipt.channel, sender);
+    owner.map_or_else(|| sender.clone(), |route| route.agent.as_str().to_owned())
 }

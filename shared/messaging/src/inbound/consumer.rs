@@ -1,23 +1,21 @@
-//! The consumer of the durable stream: applies webhook events in order. One process consumes at a time, by a lease. If two
-//! believe that they hold it, the position in the database lets only one of them write.
+//! The reader of a partition of the durable stream: applies webhook events in order. One process reads a partition at a time, by a
+//! lease (`assignment.rs`). If two believe that they hold it, the position in the database lets only one of them write.
 
 use std::{sync::Arc, time::Duration};
 
-use butt_dial_domain::{
-    keys,
-    ports::{
-        bus::{BusError, LogEntry, LogPosition, LogReader},
-        kv::Lease,
-    },
-    subjects,
-};
+use butt_dial_domain::ports::bus::{BusError, LogEntry, LogPosition, LogReader};
 use butt_dial_store::{AppliedEntry, DeadLetterReason, StoreError};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, MissedTickBehavior},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Inbound, STREAM,
     apply::{AppliedBatch, Applier},
     dead_letter::dead_letter,
+    partitions::Partition,
 };
 
 /// Entries of one transaction.
@@ -26,118 +24,104 @@ const BATCH: usize = 256;
 const MAX_PART_BYTES: usize = 4 * 1024 * 1024;
 /// Consecutive timeouts of an answering database before several entries are applied in smaller parts.
 const MAX_BATCH_TIMEOUTS: u32 = 2;
-/// How long an idle consumer waits before it checks its lease.
+/// How long an idle reader waits for an entry.
 const POLL_TIMEOUT: Duration = Duration::from_secs(2);
-/// After this time a crashed consumer is replaced.
-const LEASE: Duration = Duration::from_secs(6);
 /// Covers the time from the append of an entry until it is applied, and differences of clocks.
 const STEP_BACK: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 /// The delay after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_millis(300);
+/// How often the unread entries are counted while entries arrive.
+const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
-impl Inbound {
-    /// Consumes the stream until `end`.
-    pub async fn consume(self: &Arc<Self>, end: &CancellationToken) {
-        let consumer = Consumer {
-            applier: Applier::new(self.clone()),
-            inbound: self.clone(),
-            end: end.clone(),
+/// The reader of one partition.
+pub(super) struct PartitionReader {
+    pub inbound: Arc<Inbound>,
+    pub applier: Arc<Applier>,
+    pub partition: Partition,
+    /// The transactions of this process at the same time.
+    pub slots: Arc<Semaphore>,
+    pub end: CancellationToken,
+}
+
+impl PartitionReader {
+    /// Reads until an operation fails, another process reads the partition, or `end`.
+    pub async fn run(&self) {
+        let (mut position, mut reader) = match self.open_log().await {
+            Ok(opened) => opened,
+            Err(error) => return tracing::warn!(error, partition = self.partition.name, "inbound stream not opened"),
         };
-        consumer.run().await;
-    }
-}
-
-/// The process that consumes the stream.
-enum Turn {
-    /// This process. Without a lease if the key-value store is unavailable: then the position in the database decides.
-    Own(Option<Lease>),
-    Other,
-}
-
-struct Consumer {
-    inbound: Arc<Inbound>,
-    applier: Applier,
-    end: CancellationToken,
-}
-
-impl Consumer {
-    async fn run(&self) {
-        while !self.end.is_cancelled() {
-            if let Turn::Own(lease) = self.acquire_turn().await {
-                self.consume(lease.as_ref()).await;
-                if let Some(lease) = lease
-                    && let Err(error) = self.inbound.kv.release(&lease).await
-                {
-                    tracing::debug!(%error, "consumer lease not released; it expires");
-                }
+        let mut counted = None;
+        while let Some(batch) = self.end.run_until_cancelled(read_batch(&mut *reader)).await {
+            let Some(batch) = batch else { return };
+            if batch.is_empty() {
+                self.record_unread(0);
+                continue;
             }
-            self.pause().await;
+            if counted.is_none_or(|at: Instant| at.elapsed() >= COUNT_INTERVAL) {
+                self.count_unread(&mut *reader, batch.len()).await;
+                counted = Some(Instant::now());
+            }
+            if !self.apply_batch(&mut *reader, position, &batch).await {
+                return;
+            }
+            position = batch.last().map_or(position, |entry| entry.sequence);
         }
     }
 
-    /// Waits before the next attempt. Returns false if the consumer ends.
+    /// Applies a batch. Counts the unread entries from time to time, because this may take as long as the database is away.
+    async fn apply_batch(&self, reader: &mut dyn LogReader, after: u64, batch: &[LogEntry]) -> bool {
+        let applied = self.apply(after, split(batch));
+        tokio::pin!(applied);
+        let mut interval = tokio::time::interval_at(Instant::now() + COUNT_INTERVAL, COUNT_INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                applied = &mut applied => return applied,
+                _ = interval.tick() => {}
+            }
+            let counted = self.count_unread(reader, batch.len());
+            tokio::select! {
+                biased;
+                applied = &mut applied => return applied,
+                () = counted => {}
+            }
+        }
+    }
+
+    async fn count_unread(&self, reader: &mut dyn LogReader, in_progress: usize) {
+        match reader.count_unread().await {
+            Ok(count) => self.record_unread(count + in_progress as u64),
+            Err(error) => tracing::debug!(%error, partition = self.partition.name, "unread entries not counted"),
+        }
+    }
+
+    fn record_unread(&self, count: u64) {
+        self.inbound.metrics.set_inbound_unread(&self.partition.label, count);
+    }
+
+    /// Waits before the next attempt. Returns false if the reader ends.
     async fn pause(&self) -> bool {
         let sleep = tokio::time::sleep(RETRY_INTERVAL);
         self.end.run_until_cancelled(sleep).await.is_some()
     }
 
-    async fn acquire_turn(&self) -> Turn {
-        let key = keys::reader(STREAM.name);
-        match self
-            .inbound
-            .kv
-            .acquire(&key, self.inbound.replica.as_str(), LEASE)
-            .await
-        {
-            Ok(Some(lease)) => Turn::Own(Some(lease)),
-            Ok(None) => Turn::Other,
-            Err(error) => {
-                tracing::warn!(%error, "consumer lease unavailable; consuming without it");
-                Turn::Own(None)
-            }
-        }
-    }
-
-    /// Consumes until the turn is lost, an operation fails, or the consumer ends.
-    async fn consume(&self, lease: Option<&Lease>) {
-        let (mut position, mut reader) = match self.open_log().await {
-            Ok(opened) => opened,
-            Err(error) => return tracing::warn!(error, "inbound stream not opened"),
-        };
-        let mut renewed_at = tokio::time::Instant::now();
-        while let Some(batch) = self.end.run_until_cancelled(read_batch(&mut *reader)).await {
-            let Some(batch) = batch else { return };
-            if !batch.is_empty() {
-                if !self.apply(position, split(&batch)).await {
-                    return;
-                }
-                position = batch.last().map_or(position, |entry| entry.sequence);
-            }
-            if let Some(lease) = lease
-                && renewed_at.elapsed() > LEASE / 3
-            {
-                // An error is no loss: a new consumer is noticed from the position.
-                if matches!(self.inbound.kv.renew(lease, LEASE).await, Ok(false)) {
-                    return;
-                }
-                renewed_at = tokio::time::Instant::now();
-            }
-        }
-    }
-
     async fn open_log(&self) -> Result<(u64, Box<dyn LogReader>), String> {
         let store = &self.inbound.store;
-        let applied = store.find_applied_entry(STREAM.name).await;
+        let applied = store.find_applied_entry(&self.partition.name).await;
         let applied = applied.map_err(|error| error.to_string())?;
         let after = LogPosition {
             sequence: applied.position,
             id: applied.id.clone(),
         };
-        let opened = self.inbound.bus.read_log_after(STREAM.name, subjects::INBOUND, after);
+        let opened = self
+            .inbound
+            .bus
+            .read_log_after(STREAM.name, &self.partition.subject, after);
         match opened.await {
             Ok(reader) => Ok((applied.position, reader)),
             Err(error @ (BusError::PositionPastEnd { .. } | BusError::OtherEntry { .. })) => {
-                tracing::error!(%error, "inbound stream lost entries; stepping back");
+                tracing::error!(%error, partition = self.partition.name, "inbound stream lost entries; stepping back");
                 self.inbound.metrics.record_log_step_back();
                 let stepped = self.step_back(&applied).await;
                 Err(stepped.err().unwrap_or_else(|| error.to_string()))
@@ -156,11 +140,13 @@ impl Consumer {
         let before = before.map_err(|error| error.to_string())?;
         let position = before.min(applied.position.saturating_sub(1));
         let store = &self.inbound.store;
-        let moved = store.skip_log_entry(STREAM.name, applied.position, position).await;
+        let moved = store
+            .skip_log_entry(&self.partition.name, applied.position, position)
+            .await;
         moved.map(drop).map_err(|error| error.to_string())
     }
 
-    /// Applies parts one after the other, so that the order is kept. Returns false if another process consumes.
+    /// Applies parts one after the other, so that the order is kept. Returns false if another process reads the partition.
     async fn apply(&self, after: u64, parts: impl IntoIterator<Item = &[LogEntry]> + Send) -> bool {
         let mut after = after;
         for part in parts.into_iter().collect::<Vec<_>>() {
@@ -173,21 +159,27 @@ impl Consumer {
     }
 
     /// Applies a part in one transaction, and retries without limit while the database is unavailable or fails for a reason
-    /// that may pass. Only an entry with invalid data becomes a dead letter. Returns false if another process consumes.
+    /// that may pass. Only an entry with invalid data becomes a dead letter. Returns false if another process reads the partition.
     async fn apply_part(&self, after: u64, part: &[LogEntry]) -> bool {
         let metrics = &self.inbound.metrics;
-        let started = std::time::Instant::now();
+        let (name, label) = (&self.partition.name, &self.partition.label);
+        let started = Instant::now();
         let mut timeouts = 0;
         loop {
-            match self.applier.apply(after, part).await {
+            let Some(slot) = self.end.run_until_cancelled(self.slots.acquire()).await else {
+                return false;
+            };
+            let applied = self.applier.apply(name, after, part).await;
+            drop(slot);
+            match applied {
                 Ok(applied) => {
                     metrics.record_inbound_batch(part.len(), started.elapsed());
-                    metrics.set_inbound_blocked(Duration::ZERO);
+                    metrics.set_inbound_blocked(label, Duration::ZERO);
                     self.notify(applied).await;
                     return true;
                 }
                 Err(StoreError::Conflict) => {
-                    tracing::info!(after, "another process consumes the inbound stream");
+                    tracing::info!(after, partition = name, "another process reads the partition");
                     return false;
                 }
                 // One entry that can never be applied must not stop the others.
@@ -205,7 +197,7 @@ impl Consumer {
                     // A database that answers but does not finish in time will not finish the same transaction later.
                     let is_answering = self.inbound.store.check().await.is_ok();
                     timeouts = if is_answering { timeouts + 1 } else { 0 };
-                    metrics.set_inbound_blocked(started.elapsed());
+                    metrics.set_inbound_blocked(label, started.elapsed());
                     tracing::warn!(%error, entries = part.len(), timeouts, "webhook events not applied; retrying");
                     if part.len() > 1 && timeouts >= MAX_BATCH_TIMEOUTS {
                         return self.apply(after, part.chunks(part.len().div_ceil(2))).await;
@@ -225,7 +217,7 @@ impl Consumer {
         let letter = dead_letter(entry, DeadLetterReason::Data);
         let (store, now) = (&self.inbound.store, self.inbound.clock.now());
         match store
-            .skip_as_dead_letter(STREAM.name, after, entry.sequence, &letter, now)
+            .skip_as_dead_letter(&self.partition.name, after, entry.sequence, &letter, now)
             .await
         {
             Ok(skipped) => skipped,
@@ -288,7 +280,10 @@ fn split(batch: &[LogEntry]) -> Vec<&[LogEntry]> {
 
 #[cfg(test)]
 mod tests {
-    use butt_dial_domain::ports::bus::{Headers, Message};
+    use butt_dial_domain::{
+        ports::bus::{Headers, Message},
+        subjects,
+    };
 
     use super::*;
 

@@ -4,7 +4,6 @@ use butt_dial_domain::{
     Code, Failure,
     clock::Timestamp,
     ports::bus::{Headers, LogEntry},
-    subjects,
 };
 use butt_dial_store::{DeadLetter, DeadLetterReason, NewDeadLetter};
 
@@ -125,9 +124,10 @@ impl Inbound {
         for letter in letters {
             let requested_at = letter.replay_requested_at.unwrap_or_default();
             let id = format!("replay-{}-{}", letter.id, requested_at.timestamp_micros());
-            let appended = self
-                .bus
-                .append(subjects::INBOUND, &id, Headers::new(), letter.payload.into());
+            let envelope = serde_json::from_slice::<Envelope>(&letter.payload).ok();
+            let key = envelope.as_ref().map_or(letter.id.as_str(), Envelope::partition_key);
+            let subject = self.partitions.subject_of(key);
+            let appended = self.bus.append(&subject, &id, Headers::new(), letter.payload.into());
             if let Err(error) = appended.await {
                 tracing::warn!(%error, dead_letter = letter.id, "dead letter not replayed; the next sweep tries again");
                 continue;

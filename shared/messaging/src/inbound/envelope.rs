@@ -156,6 +156,15 @@ impl Envelope {
         }
     }
 
+    /// Returns the key of the partition: the agent. For a receipt, which does not contain it, the carrier's id of the message.
+    pub fn partition_key(&self) -> &str {
+        match &self.event {
+            SealedEvent::Message { agent, .. } => agent.as_str(),
+            SealedEvent::Call(event) => event.agent.as_str(),
+            SealedEvent::Receipt { receipt } => &receipt.carrier_id,
+        }
+    }
+
     /// The envelope as JSON.
     pub fn payload(&self) -> Vec<u8> {
         // Consists of strings, so serialization cannot fail.

@@ -11,6 +11,7 @@ use butt_dial_store::Store;
 use butt_dial_vault::Vault;
 use tokio_util::task::TaskTracker;
 
+use super::Partitions;
 use crate::{CallHook, Carriers, Delivery, Media, Metrics, Outbound};
 
 /// Receives webhooks, and applies webhook events. One per process, shared.
@@ -18,6 +19,7 @@ pub struct Inbound {
     pub(super) store: Store,
     pub(super) kv: Arc<dyn Kv>,
     pub(super) bus: Arc<dyn Bus>,
+    pub(super) partitions: Partitions,
     pub(super) carriers: Carriers,
     pub(super) vault: Vault,
     pub(super) clock: Clock,
@@ -37,6 +39,7 @@ impl Inbound {
         store: Store,
         kv: Arc<dyn Kv>,
         bus: Arc<dyn Bus>,
+        #[builder(default = Partitions::ONE)] partitions: Partitions,
         carriers: Carriers,
         vault: Vault,
         clock: Clock,
@@ -52,6 +55,7 @@ impl Inbound {
             store,
             kv,
             bus,
+            partitions,
             carriers,
             vault,
             clock,

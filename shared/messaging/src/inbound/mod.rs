@@ -4,11 +4,13 @@
 //! `AuthorizedWebhook`. Its events are appended to the durable stream, and only then the carrier gets its acknowledgement.
 //! The database is not needed on this path.
 //!
-//! Consuming: one process reads the stream in order (`consumer.rs`) and applies each batch in one transaction (`apply.rs`).
+//! Consuming: the stream has partitions (`partitions.rs`), which the dispatchers share (`assignment.rs`). One process at a time
+//! reads a partition in order (`consumer.rs`) and applies each batch in one transaction (`apply.rs`).
 //! The id of a webhook event is derived from the vendor's own id, so a repetition is recognized by the stream and by the
 //! database.
 
 mod apply;
+mod assignment;
 mod authorize;
 mod calls;
 mod consumer;
@@ -17,6 +19,7 @@ pub mod envelope;
 mod handle;
 mod keyword;
 mod parse;
+pub(crate) mod partitions;
 mod publish;
 mod receipts;
 mod receive;
@@ -29,6 +32,7 @@ mod webhook;
 
 pub use dead_letter::{DeadLetterView, EventView};
 pub use handle::Inbound;
+pub use partitions::{MAX_PARTITIONS, Partition, Partitions};
 pub use receipts::status_label;
 pub use routes::{REFRESH_INTERVAL, Routes};
 pub use streams::STREAM;

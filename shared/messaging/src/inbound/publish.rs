@@ -1,6 +1,6 @@
 //! The publish stage: appends the events to the durable stream. After it returns, the carrier may be acknowledged.
 
-use butt_dial_domain::{ports::bus::Headers, subjects};
+use butt_dial_domain::ports::bus::Headers;
 use tracing::Instrument;
 
 use super::{
@@ -17,22 +17,26 @@ pub(super) async fn publish(
     let carrier = authorized.carrier;
     // One at a time, so that the order is kept.
     for event in authorized.events {
-        let envelope = match event {
-            AuthorizedEvent::Message(route, message) => Envelope::message(&inbound.vault, carrier, &route, *message),
-            AuthorizedEvent::Receipt(receipt) => Envelope::receipt(carrier, &receipt),
+        let (envelope, key) = match event {
+            AuthorizedEvent::Message(route, message) => {
+                let envelope = Envelope::message(&inbound.vault, carrier, &route, *message);
+                (envelope, route.agent.as_str().to_owned())
+            }
+            AuthorizedEvent::Receipt(receipt, key) => (Envelope::receipt(carrier, &receipt), key),
         };
-        let is_new = append(inbound, carrier, &envelope, trace).await?;
+        let is_new = append(inbound, carrier, &envelope, &key, trace).await?;
         let result = if is_new { "accepted" } else { "repeated" };
         inbound.metrics.record_webhook_event(carrier, result);
     }
     Ok(())
 }
 
-/// Appends an event. Returns false if it has been appended before.
+/// Appends an event to the partition of a key. Returns false if it has been appended before.
 pub(super) async fn append(
     inbound: &Inbound,
     carrier: &str,
     envelope: &Envelope,
+    key: &str,
     trace: &Headers,
 ) -> Result<bool, WebhookRefusal> {
     let payload = envelope.payload().into();
@@ -44,7 +48,12 @@ pub(super) async fn append(
     );
     let appended = inbound
         .bus
-        .append(subjects::INBOUND, &envelope.id, trace.clone(), payload)
+        .append(
+            &inbound.partitions.subject_of(key),
+            &envelope.id,
+            trace.clone(),
+            payload,
+        )
         .instrument(span)
         .await;
     appended.map(|appended| !appended.duplicate).map_err(|error| {

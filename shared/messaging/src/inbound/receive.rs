@@ -30,7 +30,7 @@ impl Inbound {
 
     /// Appends an event to the durable stream. Returns false if it has been appended before.
     pub async fn append(&self, carrier: &str, envelope: &Envelope, trace: &Headers) -> Result<bool, WebhookRefusal> {
-        publish::append(self, carrier, envelope, trace).await
+        publish::append(self, carrier, envelope, envelope.partition_key(), trace).await
     }
 
     /// Answers a carrier's GET request that asks whether it may send webhooks here (Meta does).

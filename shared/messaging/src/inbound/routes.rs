@@ -123,6 +123,12 @@ impl Routes {
         self.lookup(&key).await
     }
 
+    /// Finds a cached route.
+    pub fn find_cached(&self, channel: Channel, address: &str) -> Option<Arc<InboundRoute>> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.known.get(&(channel, address.to_owned())).cloned()
+    }
+
     async fn lookup(&self, key: &Key) -> Result<Option<Arc<InboundRoute>>, StoreError> {
         let changes = self.state.read().unwrap_or_else(PoisonError::into_inner).changes;
         let found = self.store.find_route(key.0, &key.1).await?;

@@ -113,7 +113,7 @@ async fn mail(bench: &Bench, id: &str, age: TimeDelta, attachments: usize) {
         follow_up: None,
     };
     let batch = InboundBatch {
-        stream: "INBOUND",
+        stream: "INBOUND".into(),
         entry_id: String::new(),
         after,
         position: after + 1,

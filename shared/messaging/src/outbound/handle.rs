@@ -14,7 +14,7 @@ use butt_dial_vault::Vault;
 use tokio_util::task::TaskTracker;
 
 use super::internal_carrier;
-use crate::{CallHook, Carrier, Carriers, Metrics, PublicUrls};
+use crate::{CallHook, Carrier, Carriers, Metrics, PublicUrls, inbound::Partitions};
 
 /// Settings of the pipeline.
 #[derive(Clone, Debug)]
@@ -56,6 +56,7 @@ impl Outbound {
         store: Store,
         kv: Arc<dyn Kv>,
         bus: &Arc<dyn Bus>,
+        #[builder(default = Partitions::ONE)] partitions: Partitions,
         billing: Billing,
         compliance: Compliance,
         carriers: Carriers,
@@ -69,7 +70,7 @@ impl Outbound {
         tasks: TaskTracker,
     ) -> Arc<Self> {
         Arc::new(Self {
-            internal_carrier: internal_carrier::build(&store, bus, &vault),
+            internal_carrier: internal_carrier::build(&store, bus, partitions, &vault),
             store,
             kv,
             billing,

@@ -15,13 +15,15 @@ use butt_dial_domain::{
             Reconciliation, Refusal, RefusalClass,
         },
     },
-    subjects,
 };
 use butt_dial_store::Store;
 
 use butt_dial_vault::Vault;
 
-use crate::{Carrier, inbound::envelope::Envelope};
+use crate::{
+    Carrier,
+    inbound::{Partitions, envelope::Envelope},
+};
 
 /// Its id in metrics and in the database. `inside` is the stored value.
 pub(crate) const ID: &str = "inside";
@@ -31,12 +33,13 @@ const WINDOW: u64 = 7 * 86_400;
 /// Bytes: the bus's limit less its headers.
 const MAX_ENVELOPE: usize = 1_000_000;
 
-pub(super) fn build(store: &Store, bus: &Arc<dyn Bus>, vault: &Vault) -> Carrier {
+pub(super) fn build(store: &Store, bus: &Arc<dyn Bus>, partitions: Partitions, vault: &Vault) -> Carrier {
     Carrier {
         id: ID,
         messaging: Arc::new(InternalCarrier {
             store: store.clone(),
             bus: bus.clone(),
+            partitions,
             vault: vault.clone(),
         }),
     }
@@ -45,6 +48,7 @@ pub(super) fn build(store: &Store, bus: &Arc<dyn Bus>, vault: &Vault) -> Carrier
 struct InternalCarrier {
     store: Store,
     bus: Arc<dyn Bus>,
+    partitions: Partitions,
     vault: Vault,
 }
 
@@ -89,7 +93,12 @@ impl Messaging for InternalCarrier {
         }
         let appended = self
             .bus
-            .append(subjects::INBOUND, &envelope.id, Headers::new(), payload.into())
+            .append(
+                &self.partitions.subject_of(envelope.partition_key()),
+                &envelope.id,
+                Headers::new(),
+                payload.into(),
+            )
             .await;
         match appended {
             Ok(_) => Outcome::Accepted(CarrierAcceptance {

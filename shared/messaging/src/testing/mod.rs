@@ -194,7 +194,7 @@ impl Bench {
         };
         let now = self.clock.now();
         let batch = InboundBatch {
-            stream: STREAM.name,
+            stream: STREAM.name.into(),
             entry_id: String::new(),
             after: from,
             position: from + 1,

@@ -105,6 +105,10 @@ impl Bus for ScriptedBus {
         unavailable()
     }
 
+    async fn last_position(&self, _: &'static str, _: &str) -> Result<u64, BusError> {
+        Ok(0)
+    }
+
     async fn position_before(&self, _: &'static str, _: Timestamp) -> Result<u64, BusError> {
         Ok(0)
     }

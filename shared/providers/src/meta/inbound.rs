@@ -165,7 +165,7 @@ fn read_change(messages: Messages, notices: &mut Vec<WebhookEvent>) {
     }
     for value in messages.statuses {
         match serde_json::from_value::<Status>(value) {
-            Ok(status) => notices.extend(receipt(&status).map(WebhookEvent::Receipt)),
+            Ok(status) => notices.extend(receipt(&status, &our_number).map(WebhookEvent::Receipt)),
             Err(_) => skip("status"),
         }
     }
@@ -207,7 +207,7 @@ fn attachment(file: &File) -> Attachment {
     }
 }
 
-fn receipt(status: &Status) -> Option<Receipt> {
+fn receipt(status: &Status, our_number: &Address) -> Option<Receipt> {
     let stage = match status.status.as_str() {
         "sent" => DeliveryStatus::Sent,
         "delivered" => DeliveryStatus::Delivered,
@@ -215,12 +215,13 @@ fn receipt(status: &Status) -> Option<Receipt> {
         "failed" => DeliveryStatus::Failed,
         _ => return None,
     };
-    let our_number = status.biz_opaque_callback_data.as_deref();
+    let our_id = status.biz_opaque_callback_data.as_deref();
     let code = status.errors.first().map(|fault| fault.code);
     Some(Receipt {
         carrier_id: status.id.clone(),
-        message: our_number.filter(|id| is_valid_host_id(id)).map(MessageId::from),
+        message: our_id.filter(|id| is_valid_host_id(id)).map(MessageId::from),
         channel: Channel::Whatsapp,
+        sender: Some(our_number.as_str().to_owned()),
         stage,
         error_code: code.map(|code| code.to_string()),
         failure: code.and_then(errors::class_of),

@@ -92,6 +92,8 @@ impl Mail {
 pub struct Outgoing {
     pub email_id: String,
     #[serde(default)]
+    pub from: Value,
+    #[serde(default)]
     tags: Value,
     #[serde(default)]
     pub bounce: Option<Reason>,

@@ -216,6 +216,11 @@ fn receipt(kind: &str, stage: DeliveryStatus, mail: &Outgoing) -> Result<Receipt
         carrier_id: mail.email_id.clone(),
         message: mail.our_id(),
         channel: Channel::Email,
+        sender: mail
+            .from
+            .as_str()
+            .and_then(wire::read_mailbox)
+            .map(|(_, address)| address.as_str().to_owned()),
         stage,
         error_code: code.map(http::label).filter(|code| !code.is_empty()),
         failure,

@@ -276,6 +276,10 @@ fn receipt(form: &Form, sid: &str, channel: Channel, stage: DeliveryStatus, requ
         carrier_id: sid.to_owned(),
         message: our_id(&request.url),
         channel,
+        sender: form
+            .find("From")
+            .and_then(|from| Address::parse(channel, from).ok())
+            .map(|address| address.as_str().to_owned()),
         stage,
         error_code: code.map(crate::http::label),
         failure: class,

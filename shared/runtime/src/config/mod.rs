@@ -18,7 +18,10 @@ use std::{
 use butt_dial_bus::{NatsAccess, StreamSettings};
 use butt_dial_calls::CallSettings;
 use butt_dial_domain::{Micros, limits::Limits};
-use butt_dial_messaging::media::BlobsConfig;
+use butt_dial_messaging::{
+    inbound::{MAX_PARTITIONS, Partitions},
+    media::BlobsConfig,
+};
 use ipnet::IpNet;
 use url::Url;
 
@@ -57,6 +60,8 @@ pub struct Config {
     pub nats_url: Option<String>,
     pub nats_access: NatsAccess,
     pub streams: StreamSettings,
+    /// Does not apply to an embedded bus.
+    pub inbound_partitions: Partitions,
     pub redis_url: Option<String>,
     pub redis_pool_size: usize,
     pub orchestrator_token: Option<String>,
@@ -166,6 +171,7 @@ impl Config {
             migrate: source.choice("migrate")?,
             streams: nats::streams(&source)?,
             nats_access: nats::access(&source)?,
+            inbound_partitions: Partitions::new(source.number("inbound_partitions", 1, MAX_PARTITIONS)?),
             nats_url: source.optional("nats_url")?.filter(|url| url != "embedded:"),
             redis_url: source.optional("redis_url")?.filter(|url| url != "memory:"),
             redis_pool_size: source.number("redis_pool_size", 1, 64)?,

@@ -8,12 +8,12 @@ use butt_dial_domain::{
     ports::{bus::Bus, kv::Kv},
 };
 use butt_dial_kv::{MemoryKv, RedisKv};
-use butt_dial_messaging::inbound;
+use butt_dial_messaging::inbound::{self, Partitions};
 use butt_dial_store::Store;
 use butt_dial_vault::Vault;
 use tokio_util::task::TaskTracker;
 
-use super::StartError;
+use super::{StartError, partitions};
 use crate::{Config, config::MigrateMode};
 
 const KEY_FILE: &str = "encryption.key";
@@ -23,6 +23,7 @@ const KEY_FILE: &str = "encryption.key";
 pub struct Backends {
     pub store: Store,
     pub bus: Arc<dyn Bus>,
+    pub partitions: Partitions,
     pub kv: Arc<dyn Kv>,
     pub vault: Vault,
     /// The Redis backend, for the metrics of its pool.
@@ -48,6 +49,7 @@ impl Backends {
         let created = bus.create_stream(&inbound::STREAM).await;
         created.map_err(|error| StartError::Bus(error.to_string()))?;
         Ok(Self {
+            partitions: partitions::check(config, &store).await?,
             store,
             bus,
             kv,
@@ -68,7 +70,7 @@ async fn migrate(config: &Config, store: &Store) -> Result<(), StartError> {
     }
 }
 
-async fn bus(config: &Config, store: &Store, replica: &ReplicaId) -> Result<Arc<dyn Bus>, StartError> {
+pub(super) async fn bus(config: &Config, store: &Store, replica: &ReplicaId) -> Result<Arc<dyn Bus>, StartError> {
     match (&config.nats_url, store.sqlite_writer()) {
         (Some(url), _) => {
             let bus = NatsBus::connect_with(url, &format!("butt-dial-{replica}"), &config.nats_access).await;

@@ -3,6 +3,7 @@
 
 mod backends;
 mod carriers;
+pub mod partitions;
 mod product;
 mod start_error;
 

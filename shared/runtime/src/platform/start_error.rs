@@ -32,6 +32,12 @@ pub enum StartError {
          the schema"
     )]
     Migration(StoreError),
+    #[error(
+        "the inbound stream has {registered} partitions, and INBOUND_PARTITIONS is {wanted}: set INBOUND_PARTITIONS={registered} on \
+         every process. To raise the number, stop the services that receive messages, let the dispatchers read what is left, stop \
+         them too, and run `butt-dial raise-partitions` with the new value"
+    )]
+    OtherPartitions { registered: u16, wanted: u16 },
     #[error("{resource}: {error}")]
     Io { resource: String, error: io::Error },
     #[error("{0}")]
@@ -45,7 +51,7 @@ impl StartError {
         match self {
             Self::Database(error) | Self::Migration(error) => error.may_pass(),
             Self::Bus(_) | Self::Kv(_) | Self::NotMigrated => true,
-            Self::Config(_) | Self::WrongKey | Self::Io { .. } | Self::Other(_) => false,
+            Self::Config(_) | Self::WrongKey | Self::OtherPartitions { .. } | Self::Io { .. } | Self::Other(_) => false,
         }
     }
 }

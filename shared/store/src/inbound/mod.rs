@@ -77,7 +77,8 @@ pub struct ReceiptEntry {
 
 /// The entries of the stream after the position `after`, up to `position`.
 pub struct InboundBatch {
-    pub stream: &'static str,
+    /// The stream, or the partition of it.
+    pub stream: String,
     pub after: u64,
     pub position: u64,
     /// The id of the entry at `position` in the stream; empty if it is not known.
@@ -224,7 +225,7 @@ async fn advance(tx: &mut Tx, batch: &InboundBatch) -> Result<HashSet<String>, S
         Tx::Postgres(tx) => {
             let ids: Vec<&str> = batch.events.iter().map(|event| event.id.as_str()).collect();
             let (advanced, known): (i64, Vec<String>) = sqlx::query_as(POSTGRES)
-                .bind(batch.stream)
+                .bind(&batch.stream)
                 .bind(position)
                 .bind(after)
                 .bind(json::text(&ids)?)
@@ -235,7 +236,7 @@ async fn advance(tx: &mut Tx, batch: &InboundBatch) -> Result<HashSet<String>, S
             (advanced > 0, known.into_iter().collect())
         }
         Tx::Sqlite(db) => {
-            let update = sqlx::query(SQL).bind(batch.stream).bind(position).bind(after);
+            let update = sqlx::query(SQL).bind(&batch.stream).bind(position).bind(after);
             let update = update.bind(&batch.entry_id).bind(batch.at);
             let advanced = update.execute(&mut **db).await?.rows_affected() > 0;
             (advanced, log::find_known(tx, &batch.events).await?)

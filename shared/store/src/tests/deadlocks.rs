@@ -17,6 +17,7 @@ fn receipt(message: &MessageId, n: usize, stage: DeliveryStatus, by_id: bool) ->
             carrier_id: format!("SM{n}"),
             message: by_id.then(|| message.clone()),
             channel: Channel::Sms,
+            sender: None,
             stage,
             error_code: None,
             failure: None,
@@ -56,7 +57,7 @@ async fn apply_batches(store: &Store, stream: usize, agents: &[Agent], messages:
             receipts.clear();
         }
         let batch = InboundBatch {
-            stream: STREAMS[stream],
+            stream: STREAMS[stream].into(),
             holder: format!("reader {stream}"),
             ..batch(round, events, receipts)
         };

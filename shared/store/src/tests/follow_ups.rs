@@ -57,6 +57,7 @@ async fn receive_receipt(db: &Database, key: &str, stage: DeliveryStatus, failur
             carrier_id: format!("SM{key}"),
             message: None,
             channel: Channel::Sms,
+            sender: None,
             stage,
             error_code: None,
             failure,

@@ -33,7 +33,7 @@ pub fn inbound_event(agent: &Agent, id: &str, contact: &str) -> InboundRow {
 
 pub fn batch(after: u64, events: Vec<InboundRow>, receipts: Vec<ReceiptEntry>) -> InboundBatch {
     InboundBatch {
-        stream: "INBOUND",
+        stream: "INBOUND".into(),
         entry_id: String::new(),
         after,
         position: after + 1,

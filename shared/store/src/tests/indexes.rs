@@ -62,6 +62,7 @@ fn receipt(n: u64, by_id: bool) -> ReceiptEntry {
             carrier_id: format!("SM{n}"),
             message: by_id.then(|| MessageId::from(format!("m{n}"))),
             channel: Channel::Sms,
+            sender: None,
             stage: DeliveryStatus::Sent,
             error_code: None,
             failure: None,
@@ -144,6 +145,8 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
     store.purge_fallbacks(morning() - TimeDelta::days(9_999)).await.unwrap();
     store.find_recipient(&busy).await.unwrap();
     store.list_filters(&busy).await.unwrap();
+    let many: Vec<AgentId> = (1..50).map(|n| AgentId::from(format!("a{n}"))).collect();
+    assert_eq!(store.list_inbound_rules(&many).await.unwrap().len(), many.len());
     store.list_routes(Some(&route.channel_id), 50).await.unwrap();
     send(store, &of_busy, &route.channel_id, round).await;
     store.claim_scheduled(5, now, until).await.unwrap();

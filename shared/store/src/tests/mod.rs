@@ -22,6 +22,7 @@ mod incomplete_events;
 mod indexes;
 mod limits;
 mod messages;
+mod partitions;
 mod receipts;
 mod recipients;
 mod reconciler;

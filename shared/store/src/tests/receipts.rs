@@ -15,6 +15,7 @@ fn receipt(carrier_id: &str, stage: DeliveryStatus) -> ReceiptEntry {
             carrier_id: carrier_id.into(),
             message: None,
             channel: Channel::Sms,
+            sender: None,
             stage,
             error_code: None,
             failure: None,

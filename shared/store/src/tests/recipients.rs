@@ -1,7 +1,7 @@
 //! Delivery preferences.
 
 use super::*;
-use crate::{InboundFilter, Recipient, Subscription};
+use crate::{InboundFilter, InboundRules, Recipient, Subscription};
 
 async fn recipient(store: &Store, agent: &Agent) -> Recipient {
     store.find_recipient(&agent.id).await.unwrap().unwrap()
@@ -61,6 +61,22 @@ both_engines! {
         assert_eq!(recipient(db, &agent).await.callback_url, None);
         assert!(!db.remove_callback_url(&agent.id, "https://b.example/hook").await.unwrap());
         assert!(recipient(db, &other).await.callback_url.is_some());
+    }
+
+    async fn lists_rules_of_many_agents_at_once(db: &Database) {
+        let (plain, ruled) = (new_agent(db).await, new_agent(db).await);
+        let subscription = Subscription { channels: vec!["sms".into()], contacts: vec![] };
+        db.set_subscription(&ruled.id, &subscription, morning()).await.unwrap();
+        let filters = [filter("f2", morning()), filter("f1", morning() + seconds(1))];
+        for filter in filters.iter().rev() {
+            db.add_filter(&ruled.id, filter).await.unwrap();
+        }
+        let mut rules = db.list_inbound_rules(&[plain.id.clone(), AgentId::generate(), ruled.id.clone()]).await.unwrap();
+        rules.sort_by_key(|rules| rules.agent != plain.id);
+        let without = InboundRules { agent: plain.id.clone(), subscription: None, filters: Vec::new() };
+        let with = InboundRules { agent: ruled.id.clone(), subscription: Some(subscription), filters: filters.into() };
+        assert_eq!(rules, [without, with]);
+        assert_eq!(db.list_inbound_rules(&[]).await.unwrap(), []);
     }
 
     async fn sets_changes_and_deletes_subscription(db: &Database) {

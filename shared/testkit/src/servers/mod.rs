@@ -10,7 +10,7 @@ mod redis;
 mod s3;
 
 pub use nats::Nats;
-pub use postgres::{Postgres, fresh_postgres_database};
+pub use postgres::{Postgres, fresh_postgres_database, run_sql, wait_events};
 pub use redis::Redis;
 #[cfg(feature = "s3")]
 pub use s3::S3;

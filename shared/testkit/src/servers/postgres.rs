@@ -125,6 +125,26 @@ async fn create_database(server: &str) -> String {
     options.database(&name).to_url_lossy().to_string()
 }
 
+/// Runs a statement on this database.
+pub async fn run_sql(url: &str, sql: &'static str) {
+    let mut connection = PgConnection::connect(url).await.expect("a connection to Postgres");
+    connection.execute(sql).await.expect("the statement runs");
+    connection.close().await.expect("closed");
+}
+
+/// Counts the working connections of this database by what they wait for now.
+pub async fn wait_events(url: &str) -> Vec<(String, i64)> {
+    const SQL: &str = "SELECT coalesce(wait_event_type || ' ' || wait_event, 'CPU'), COUNT(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid() GROUP BY 1";
+    let mut connection = PgConnection::connect(url).await.expect("a connection to Postgres");
+    let counts = sqlx::query_as(SQL)
+        .fetch_all(&mut connection)
+        .await
+        .expect("the statement runs");
+    connection.close().await.expect("closed");
+    counts
+}
+
 fn program(name: &str) -> PathBuf {
     let mut folders: Vec<PathBuf> = fs::read_dir(DEBIAN)
         .map(|entries| entries.flatten().map(|entry| entry.path().join("bin")).collect())

@@ -158,16 +158,10 @@ pub async fn soak(bench: &mut Bench) -> anyhow::Result<()> {
 
 /// Waits until the dispatcher has recorded `count` webhook events, by its metric.
 async fn wait_until_recorded(dispatcher: SocketAddr, count: u64) -> anyhow::Result<()> {
-    let request = format!("GET /metrics HTTP/1.1\r\nHost: {dispatcher}\r\n\r\n");
     let mut connection = Connection::open(dispatcher).await?;
     let started = Instant::now();
     loop {
-        let response = connection.exchange(request.as_bytes()).await?;
-        let line = response
-            .body
-            .lines()
-            .find_map(|line| line.strip_prefix("bd_inbound_notices_total "));
-        let recorded: f64 = line.context("no such metric")?.trim().parse()?;
+        let recorded = count_recorded(&mut connection, dispatcher).await?;
         if recorded >= count as f64 {
             return Ok(());
         }
@@ -176,4 +170,15 @@ async fn wait_until_recorded(dispatcher: SocketAddr, count: u64) -> anyhow::Resu
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Returns how many webhook events a dispatcher has recorded, by its metric.
+pub async fn count_recorded(connection: &mut Connection, dispatcher: SocketAddr) -> anyhow::Result<f64> {
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {dispatcher}\r\n\r\n");
+    let response = connection.exchange(request.as_bytes()).await?;
+    let line = response
+        .body
+        .lines()
+        .find_map(|line| line.strip_prefix("bd_inbound_notices_total "));
+    Ok(line.context("no such metric")?.trim().parse()?)
 }

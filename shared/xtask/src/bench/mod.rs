@@ -8,6 +8,7 @@ mod inbound;
 mod listener;
 mod load;
 mod mcp_client;
+mod partitions;
 mod process;
 mod rmcp_client;
 mod servers;
@@ -39,8 +40,8 @@ pub struct Options {
     /// Number of earlier sends of the agent before the cost of a call is measured again.
     #[arg(long, default_value_t = 200_000)]
     history: u64,
-    /// Run only these parts: ping, embedded, servers, sessions, connect, start, webhooks, delivery, calls, relays, soak.
-    /// Default: all except relays and soak.
+    /// Run only these parts: ping, embedded, servers, sessions, connect, start, webhooks, delivery, partitions, calls, relays,
+    /// soak. Default: all except relays and soak.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Duration of the soak, in seconds.
@@ -126,6 +127,9 @@ async fn measure(options: Options) -> anyhow::Result<()> {
     }
     if bench.runs("delivery") {
         inbound::delivery(&mut bench).await?;
+    }
+    if bench.runs("partitions") {
+        partitions::rates(&mut bench).await?;
     }
     if bench.runs("calls") {
         calls::conversations(&mut bench).await?;

@@ -34,8 +34,17 @@ pub fn simulated(name: &str) -> &'static str {
     values.find(|(env, _)| *env == name).map_or("", |(_, value)| value)
 }
 
+/// Returns the number of one of the agents that `--only partitions` creates.
+pub fn number_of_agent(n: u64) -> String {
+    format!("+1202555{n:04}")
+}
+
 /// Builds webhook number `n`, with a message id that is unique in this run.
 pub fn request(address: SocketAddr, n: u64) -> Vec<u8> {
+    request_to(address, n, NUMBER)
+}
+
+fn request_to(address: SocketAddr, n: u64, to: &str) -> Vec<u8> {
     let sid = format!("SM{:08x}{n:024x}", std::process::id());
     let fields: Vec<(String, String)> = [
         ("MessageSid", sid.as_str()),
@@ -43,7 +52,7 @@ pub fn request(address: SocketAddr, n: u64) -> Vec<u8> {
         ("SmsMessageSid", &sid),
         ("AccountSid", simulated("TWILIO_ACCOUNT_SID")),
         ("From", &format!("+1415555{:04}", n % 10_000)),
-        ("To", NUMBER),
+        ("To", to),
         (
             "Body",
             &format!("Is my order number {n} on its way? I have been waiting since Tuesday."),
@@ -93,7 +102,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 /// Sends webhooks for the duration of the load.
 pub async fn send_for(address: SocketAddr, load: Load) -> anyhow::Result<LoadResult> {
     let end = Instant::now() + load.duration;
-    run(address, load.connections, || Instant::now() < end).await
+    run(address, load.connections, || Instant::now() < end, request).await
 }
 
 /// Sends `count` webhooks as fast as possible.
@@ -103,17 +112,38 @@ pub async fn send_count(address: SocketAddr, connections: usize, count: u64) -> 
         left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
             .is_ok()
     };
-    run(address, connections, take).await
+    run(address, connections, take, request).await
 }
 
-async fn run(address: SocketAddr, connections: usize, has_next: impl Fn() -> bool) -> anyhow::Result<LoadResult> {
+/// Sends `count` webhooks to this many agents in turn.
+pub async fn send_to_agents(
+    address: SocketAddr,
+    connections: usize,
+    count: u64,
+    agents: u64,
+) -> anyhow::Result<LoadResult> {
+    let left = AtomicU64::new(count);
+    let take = || {
+        left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+            .is_ok()
+    };
+    let build = |address, n| request_to(address, n, &number_of_agent(n % agents));
+    run(address, connections, take, build).await
+}
+
+async fn run(
+    address: SocketAddr,
+    connections: usize,
+    has_next: impl Fn() -> bool,
+    build: impl Fn(SocketAddr, u64) -> Vec<u8>,
+) -> anyhow::Result<LoadResult> {
     let started = Instant::now();
-    let has_next = &has_next;
+    let (has_next, build) = (&has_next, &build);
     let callers = (0..connections).map(|_| async move {
         let mut connection = Connection::open(address).await?;
         let mut times = Vec::new();
         while has_next() {
-            let request = request(address, NEXT.fetch_add(1, Ordering::Relaxed));
+            let request = build(address, NEXT.fetch_add(1, Ordering::Relaxed));
             let sent = Instant::now();
             let response = connection.exchange(&request).await?;
             times.push(sent.elapsed());

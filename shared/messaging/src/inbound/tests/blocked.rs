@@ -8,7 +8,7 @@ use butt_dial_store::{AgentEvent, ConsentStatus, EventLease};
 use chrono::TimeDelta;
 
 use super::{PHONE, *};
-use crate::inbound::{apply::AppliedBatch, authorize, parse::ParsedWebhook, publish};
+use crate::inbound::{STREAM, apply::AppliedBatch, authorize, parse::ParsedWebhook, publish};
 
 /// Processes messages from the webhook to the log.
 async fn receive(bench: &Bench, messages: Vec<InboundMessage>) -> AppliedBatch {
@@ -31,7 +31,7 @@ async fn receive(bench: &Bench, messages: Vec<InboundMessage>) -> AppliedBatch {
         .zip(appended)
         .map(|(sequence, (.., payload))| log_entry(sequence, payload.to_vec()))
         .collect();
-    applier(bench).apply(after, &batch).await.unwrap()
+    applier(bench).apply(STREAM.name, after, &batch).await.unwrap()
 }
 
 async fn log(bench: &Bench) -> Vec<AgentEvent> {

@@ -22,7 +22,7 @@ async fn keeps_unreadable_entries_and_applies_the_rest() {
         log_entry(2, b"no envelope".to_vec()),
         log_entry(3, ours),
     ];
-    let applied = applier(&bench).apply(0, &batch).await.unwrap();
+    let applied = applier(&bench).apply(STREAM.name, 0, &batch).await.unwrap();
     assert_eq!(applied.rows.added, 1);
     assert_eq!(bench.store.find_log_position(STREAM.name).await.unwrap(), 3);
     let letters = bench.store.list_dead_letters(None, 10).await.unwrap();
@@ -43,7 +43,7 @@ async fn replayed_dead_letter_is_appended_and_removed() {
     let bench = Bench::new().await;
     let foreign = envelope(&bench, &Vault::new(b"another master key"), "SM1").await;
     applier(&bench)
-        .apply(0, &[log_entry(1, foreign.clone())])
+        .apply(STREAM.name, 0, &[log_entry(1, foreign.clone())])
         .await
         .unwrap();
     assert_eq!(bench.inbound.replay_dead_letters().await.unwrap(), 0, "not requested");
@@ -65,7 +65,7 @@ async fn replayed_dead_letter_is_appended_and_removed() {
 async fn dead_letter_stays_while_it_cannot_be_appended() {
     let bench = Bench::new().await;
     applier(&bench)
-        .apply(0, &[log_entry(1, b"no envelope".to_vec())])
+        .apply(STREAM.name, 0, &[log_entry(1, b"no envelope".to_vec())])
         .await
         .unwrap();
     bench.inbound.request_replay(None).await.unwrap();

@@ -19,7 +19,12 @@ async fn receive(bench: &Bench, message: InboundMessage) -> u64 {
     let envelope = Envelope::message(&bench.vault, "twilio", &route.unwrap(), message);
     let after = bench.store.find_log_position(STREAM.name).await.unwrap();
     let batch = [log_entry(after + 1, envelope.payload())];
-    applier(bench).apply(after, &batch).await.unwrap().rows.follow_ups
+    applier(bench)
+        .apply(STREAM.name, after, &batch)
+        .await
+        .unwrap()
+        .rows
+        .follow_ups
 }
 
 async fn due(bench: &Bench) -> Vec<ScheduledSend> {
@@ -68,6 +73,7 @@ fn failed(bench: &Bench, fallback: &DeferredSend, failure: Option<RefusalClass>)
             carrier_id: "SM1".into(),
             message: Some(message.clone()),
             channel: Channel::Whatsapp,
+            sender: None,
             stage: DeliveryStatus::Undelivered,
             error_code: Some("30003".into()),
             failure,

@@ -3,6 +3,7 @@
 mod blocked;
 mod dead_letter;
 mod follow_ups;
+mod partitions;
 mod routes;
 
 use butt_dial_domain::{

@@ -81,6 +81,30 @@ pub async fn filters_log_by_subject(bus: Arc<dyn Bus>) {
     }
 }
 
+pub async fn counts_unread_entries(bus: Arc<dyn Bus>) {
+    bus.create_stream(&EVENTS).await.unwrap();
+    let mut reader = open_reader(&*bus, "events.a", 0).await;
+    assert_eq!(reader.count_unread().await.unwrap(), 0);
+    append_all(&*bus, 5).await;
+    assert_eq!(reader.count_unread().await.unwrap(), 5);
+    assert_eq!(sequences(&read(&mut *reader, 2).await), [1, 2]);
+    assert_eq!(reader.count_unread().await.unwrap(), 3);
+    let mut other = open_reader(&*bus, "events.a", 4).await;
+    assert_eq!(other.count_unread().await.unwrap(), 1);
+    read(&mut *reader, 3).await;
+    assert_eq!(reader.count_unread().await.unwrap(), 0);
+}
+
+pub async fn finds_last_entry_of_subject(bus: Arc<dyn Bus>) {
+    bus.create_stream(&EVENTS).await.unwrap();
+    assert_eq!(bus.last_position("EVENTS", "events.a").await.unwrap(), 0);
+    append_all(&*bus, 3).await;
+    append(&*bus, "events.b", "4").await;
+    assert_eq!(bus.last_position("EVENTS", "events.a").await.unwrap(), 3);
+    assert_eq!(bus.last_position("EVENTS", "events.b").await.unwrap(), 4);
+    assert_eq!(bus.last_position("EVENTS", "events.c").await.unwrap(), 0);
+}
+
 pub async fn finds_match_behind_many_other_entries(bus: Arc<dyn Bus>) {
     bus.create_stream(&EVENTS).await.unwrap();
     append_concurrently(&bus, 600).await;

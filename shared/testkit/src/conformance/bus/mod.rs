@@ -58,6 +58,8 @@ macro_rules! bus_conformance {
             reads_log_from_beginning
             reads_log_from_position
             filters_log_by_subject
+            counts_unread_entries
+            finds_last_entry_of_subject
             finds_match_behind_many_other_entries
             returns_available_entries_at_once_up_to_max
             returns_empty_after_wait
