@@ -9,8 +9,8 @@ use std::{
 use butt_dial_domain::{Channel, Micros, message::Status};
 use butt_dial_store::{BacklogKind, SendResult};
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    core::Collector,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, core::Collector,
 };
 use strum::VariantArray;
 

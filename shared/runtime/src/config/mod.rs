@@ -2,6 +2,7 @@
 //! A misspelt or contradictory setting is an error with a remedy.
 
 mod calls;
+mod log;
 mod nats;
 mod source;
 #[cfg(test)]
@@ -9,7 +10,6 @@ mod tests;
 mod vendors;
 
 use std::{
-    io::IsTerminal,
     net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -88,14 +88,6 @@ pub struct Config {
     pub otlp_endpoint: Option<Url>,
     pub shutdown_delay: Duration,
     pub shutdown_timeout: Duration,
-}
-
-#[derive(strum::EnumString, strum::VariantNames)]
-#[strum(serialize_all = "lowercase")]
-enum LogFormat {
-    Auto,
-    Json,
-    Text,
 }
 
 /// The treatment of the database schema at the start of a process.
@@ -190,12 +182,8 @@ impl Config {
             allow_private_callbacks: source.flag("allow_private_callbacks")?,
             event_retention: Duration::from_secs(3_600 * source.number::<u64>("event_retention_hours", 1, 8_760)?),
             calls: calls::settings(&source)?,
-            log_level: log_level(&source)?,
-            log_json: match source.choice::<LogFormat>("log_format")? {
-                LogFormat::Auto => !std::io::stderr().is_terminal(),
-                LogFormat::Json => true,
-                LogFormat::Text => false,
-            },
+            log_level: log::level(&source)?,
+            log_json: log::is_json(&source)?,
             otlp_endpoint: source.url("otel_exporter_otlp_endpoint")?,
             shutdown_delay: Duration::from_secs(source.number("shutdown_delay_seconds", 0, 60)?),
             shutdown_timeout: Duration::from_secs(source.number("shutdown_timeout_seconds", 1, 300)?),
@@ -273,23 +261,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-/// Refuses a single word that is no level: a logger would take it for the name of a crate, and log that crate only.
-fn log_level(source: &Source) -> Result<String, ConfigError> {
-    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let text = source.text("log_level")?;
-    let is_level = |word: &str| LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level));
-    for directive in text.split(',').map(str::trim) {
-        let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
-        if !is_level(level) {
-            return Err(ConfigError(format!(
-                "LOG_LEVEL: {level:?} is no level; use one of {}, or directives such as info,butt_dial_messaging=debug",
-                LEVELS.join(", ")
-            )));
-        }
-    }
-    Ok(text)
 }
 
 fn allowed_hosts(source: &Source, base: Option<&Url>) -> Result<Option<Vec<String>>, ConfigError> {

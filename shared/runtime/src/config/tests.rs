@@ -1,5 +1,7 @@
 //! Validation of settings before a socket opens.
 
+use butt_dial_bus::NatsIdentity;
+
 use super::*;
 
 fn load(pairs: &[(&str, &str)], deployment: Deployment) -> Result<Config, String> {
@@ -239,4 +241,24 @@ fn reads_settings_of_streams() {
         Some(2_000_000)
     );
     assert!(error(&[("NATS_REPLICAS", "2")]).contains("auto, 1, 3, 5"));
+}
+
+#[test]
+fn reads_log_levels_and_rejects_other_words() {
+    for level in ["info", "WARN", "info,butt_dial_messaging=debug", "off"] {
+        assert!(load_single(&[("LOG_LEVEL", level)]).is_ok(), "{level}");
+    }
+    for level in ["loud", "info,butt_dial_messaging", "butt_dial_messaging=loud", ""] {
+        assert!(error(&[("LOG_LEVEL", level)]).contains("LOG_LEVEL"), "{level}");
+    }
+}
+
+#[test]
+fn reads_identity_and_certificates_of_nats() {
+    let seed = load_single(&[("NATS_NKEY_SEED", "SUA")]).ok().unwrap();
+    assert!(matches!(seed.nats_access.identity, NatsIdentity::NkeySeed(seed) if seed == "SUA"));
+    let both = [("NATS_NKEY_SEED", "SUA"), ("NATS_CREDENTIALS", "x")];
+    assert!(error(&both).contains("NATS_CREDENTIALS and NATS_NKEY_SEED"));
+    assert!(error(&[("NATS_CLIENT_KEY_PATH", "/x")]).contains("NATS_CLIENT_CERTIFICATE_PATH"));
+    assert!(error(&[("NATS_CA_PATH", "/nowhere/ca.pem")]).contains("/nowhere/ca.pem"));
 }
