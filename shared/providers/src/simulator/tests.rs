@@ -94,7 +94,7 @@ async fn stop_ends_held_requests_and_frees_port() {
     simulator
         .state()
         .inject_fault("twilio", InjectedFault::TimeoutAfterAccept, 1);
-    let addr = simulator.addr;
+    let addr: SocketAddr = simulator.base_url().trim_start_matches("http://").parse().unwrap();
     let state = simulator.state().clone();
     let mut accepted = state.subscribe();
     let mut held = JoinSet::new();
