@@ -7,8 +7,8 @@ use futures::future::join_all;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use crate::support::{
-    Account, Agent, LoadGenerator, ProcessCluster, ReceivedMessage, RequestExt as _, SentMessage, Service, TestContext,
-    bodies, eventually, expect_exactly_once_in_order, poll_messages, received_all, run_program,
+    Account, Agent, CallbackHost, LoadGenerator, ProcessCluster, ReceivedMessage, RequestExt as _, SentMessage,
+    Service, TestContext, bodies, eventually, expect_exactly_once_in_order, poll_messages, received_all, run_program,
 };
 
 const ANN: &str = "+14155550123";
@@ -78,6 +78,34 @@ async fn dispatchers_share_partitions_equally_servers() {
     assert_eq!(bodies(&agent.expect_events(1).await), ["After"]);
 }
 
+/// The events that a dead dispatcher was delivering are delivered by another one, as soon as its partitions are read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_of_dead_dispatcher_go_on_servers() {
+    let mut cluster = ProcessCluster::with_gateways(1, &[("ALLOW_PRIVATE_CALLBACKS", "true")]).await;
+    let host = CallbackHost::start().await;
+    let (agent, store) = (cluster.account.agent.clone(), cluster.store.clone());
+    store.set_callback_url(&agent, Some(&host.url("/"))).await.unwrap();
+    host.delay_responses(Duration::from_secs(60));
+    cluster.texts(ANN, "Hello").await;
+    let mut connection = PgConnection::connect(&cluster.database_url).await.unwrap();
+    eventually("the dispatcher delivers", async || {
+        let sql = "SELECT COUNT(*) FROM events WHERE agent_id = $1 AND held_until IS NOT NULL";
+        let held = sqlx::query_scalar(sql)
+            .bind(agent.as_str())
+            .fetch_one(&mut connection)
+            .await;
+        (held.unwrap_or(0_i64) > 0).then_some(())
+    })
+    .await;
+    cluster.start(Service::Dispatcher).await;
+    host.delay_responses(Duration::ZERO);
+    cluster.kill_service(Service::Dispatcher, 0).await;
+    let killed = Instant::now();
+    host.expect_callbacks(1).await;
+    println!("a delivery of a killed dispatcher goes on after {:?}", killed.elapsed());
+    assert!(killed.elapsed() < TAKEOVER_LIMIT, "{:?}", killed.elapsed());
+}
+
 /// Polls an agent's messages until all that were accepted have arrived.
 async fn receive_all(context: &TestContext, sent: &[SentMessage]) -> Vec<ReceivedMessage> {
     let mut received: Vec<ReceivedMessage> = Vec::new();
@@ -90,7 +118,7 @@ async fn receive_all(context: &TestContext, sent: &[SentMessage]) -> Vec<Receive
     received
 }
 
-/// Several agents, whose partitions move while people write to them.
+/// The partitions of several agents move while people write to them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn order_stays_while_partitions_move_chaos_servers() {
     let mut cluster = ProcessCluster::with_gateways(1, &[]).await;

@@ -71,7 +71,7 @@ impl ProcessCluster {
         cluster
     }
 
-    /// Starts a gateway and a webhook ingest, whose messages no dispatcher reads yet.
+    /// Starts a gateway and a webhook ingest. No dispatcher reads their messages yet.
     pub async fn without_dispatcher(settings: &[(&str, &str)]) -> Self {
         let backends = Some(Backends::start().await);
         let mut cluster = Self::create(Service::Gateway, backends, settings).await;

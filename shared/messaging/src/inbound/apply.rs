@@ -250,7 +250,7 @@ fn read(entry: &LogEntry) -> Option<Envelope> {
     serde_json::from_slice(&entry.message.payload).ok()
 }
 
-/// Returns the agent whose rules apply to an event.
+/// Returns the agent with the rules that apply to an event.
 fn recipient(envelope: &Envelope) -> Option<&AgentId> {
     match &envelope.event {
         SealedEvent::Message { agent, .. } => Some(agent),

@@ -111,7 +111,7 @@ impl Assignment {
         self.record_held();
     }
 
-    /// Waits for the next round. Releases partitions whose readers end meanwhile.
+    /// Waits for the next round. Releases partitions when their readers end meanwhile.
     async fn wait(&mut self) {
         let next = Instant::now() + BALANCE_INTERVAL;
         loop {
@@ -179,8 +179,9 @@ impl Assignment {
         let renewals = self.held.iter().filter(|(_, held)| !held.stop.is_cancelled());
         let renewals = renewals.map(|(name, held)| async move {
             let lease = match &held.lease {
-                Some(lease) => kv.renew(lease, LEASE).await?.then(|| lease.clone()),
-                None => kv.acquire(&keys::reader(name), holder, LEASE).await?,
+                Some(lease) if kv.renew(lease, LEASE).await? => Some(lease.clone()),
+                // It has expired, or the store was emptied. The reader continues if no other process has begun.
+                _ => kv.acquire(&keys::reader(name), holder, LEASE).await?,
             };
             Ok::<_, KvError>((name.clone(), lease))
         });

@@ -1,8 +1,8 @@
 //! The partitions of the inbound stream. Several dispatchers read it in parallel, each some of its partitions.
 //!
 //! All entries of an agent are in one partition, in the order in which they were appended: messages, reports about calls, and
-//! receipts of carriers that name the sender of the message. So the order of each contact and agent stays. A receipt without a
-//! known sender is in a partition of its own address, or of the carrier's message id: receipts of one message keep their order,
+//! receipts of carriers that name the sender of the message. So the order of each contact and agent stays. A receipt
+//! with an unknown sender is in the partition of that address, one without a sender in that of the carrier's message id: receipts of one message keep their order,
 //! but not the order with messages. That is safe: the status of a message only moves forward, and a receipt can revoke consent
 //! but never grant it.
 //!

@@ -2,7 +2,6 @@
 
 use std::{io, path::Path, sync::Arc};
 
-use butt_dial_bus::{EmbeddedBus, NatsBus};
 use butt_dial_domain::{
     Clock, ReplicaId,
     ports::{bus::Bus, kv::Kv},
@@ -13,7 +12,7 @@ use butt_dial_store::Store;
 use butt_dial_vault::Vault;
 use tokio_util::task::TaskTracker;
 
-use super::{StartError, partitions};
+use super::{StartError, bus, partitions};
 use crate::{Config, config::MigrateMode};
 
 const KEY_FILE: &str = "encryption.key";
@@ -45,7 +44,7 @@ impl Backends {
             Some(redis) => redis.clone(),
             None => Arc::new(MemoryKv::new(Clock::System)),
         };
-        let bus = bus(config, &store, replica).await?;
+        let bus = bus::connect(config, &store, replica).await?;
         let created = bus.create_stream(&inbound::STREAM).await;
         created.map_err(|error| StartError::Bus(error.to_string()))?;
         Ok(Self {
@@ -67,22 +66,6 @@ async fn migrate(config: &Config, store: &Store) -> Result<(), StartError> {
     match config.migrate {
         MigrateMode::Verify => Err(StartError::NotMigrated),
         _ => store.migrate().await.map_err(StartError::Migration),
-    }
-}
-
-pub(super) async fn bus(config: &Config, store: &Store, replica: &ReplicaId) -> Result<Arc<dyn Bus>, StartError> {
-    match (&config.nats_url, store.sqlite_writer()) {
-        (Some(url), _) => {
-            let bus = NatsBus::connect_with(url, &format!("butt-dial-{replica}"), &config.nats_access).await;
-            let bus = bus.map_err(|error| StartError::Bus(error.to_string()))?;
-            Ok(Arc::new(bus.with_streams(config.streams)))
-        }
-        (None, Some(pool)) => {
-            let bus = EmbeddedBus::open(pool.clone(), Clock::System).await;
-            Ok(Arc::new(bus.map_err(|error| StartError::Bus(error.to_string()))?))
-        }
-        // `Config` rejects this combination first.
-        (None, None) => Err(StartError::Bus("NATS_URL is not set".into())),
     }
 }
 

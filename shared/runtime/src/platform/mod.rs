@@ -2,6 +2,7 @@
 //! platform; no other place connects to a backend.
 
 mod backends;
+mod bus;
 mod carriers;
 pub mod partitions;
 mod product;

@@ -5,7 +5,7 @@ use butt_dial_messaging::inbound::{self, Partition, Partitions};
 use butt_dial_store::Store;
 use tokio_util::task::TaskTracker;
 
-use super::{StartError, backends::bus};
+use super::{StartError, bus};
 use crate::Config;
 
 /// Returns the number of partitions; the first process registers it. Fails when the installation has another one: entries would be
@@ -71,7 +71,7 @@ async fn raise_in(config: &Config, store: &Store) -> Result<(u16, u16), StartErr
 /// Lists the partitions with unread entries.
 async fn list_unread(config: &Config, store: &Store, partitions: Partitions) -> Result<Vec<String>, StartError> {
     let unavailable = |error: BusError| StartError::Bus(error.to_string());
-    let bus = bus(config, store, &ReplicaId::generate()).await?;
+    let bus = bus::connect(config, store, &ReplicaId::generate()).await?;
     bus.create_stream(&inbound::STREAM).await.map_err(unavailable)?;
     let mut unread = Vec::new();
     for Partition { name, subject, .. } in partitions.all().into_iter().chain(partitions.former()) {
