@@ -52,8 +52,8 @@ impl Guard {
         }
     }
 
-    /// Verifies the token. Unknown tokens count against `peer`: after ten, the address is locked out (`AuthLockedOut`) for
-    /// further unknown tokens. Valid tokens are accepted from a locked-out address, because it may belong to a proxy or a
+    /// Verifies the token. Unknown tokens count against `peer` and against other tokens with the same beginning: after ten, the
+    /// address is locked out (`AuthLockedOut`) for further unknown tokens. Valid tokens are accepted from a locked-out address, because it may belong to a proxy or a
     /// network with many clients. Revoked and expired tokens do not count: their holder is no guesser.
     pub async fn authenticate(&self, bearer: Option<&str>, peer: IpAddr) -> Result<Arc<Caller>, Failure> {
         let result = self.verify(bearer, peer).await;
@@ -82,8 +82,8 @@ impl Guard {
                 Ok(caller)
             }
             Err(failure) if failure.code == Code::AuthInvalidToken => {
-                self.lockout.check(peer).await?;
-                let remaining = self.lockout.record_failure(peer).await?;
+                self.lockout.check(peer, secret).await?;
+                let remaining = self.lockout.record_failure(peer, secret).await?;
                 tracing::info!(remaining, "unknown token refused");
                 Err(failure.detail("remainingAttempts", remaining))
             }
