@@ -8,6 +8,7 @@ use butt_dial_domain::{
     Address, AgentId, CallId, Channel, Code, Failure, MessageId,
     call::{CallOptions, Plan, Purpose},
     ids,
+    text::clean_line,
 };
 use butt_dial_identity::Caller;
 use butt_dial_messaging::{
@@ -39,7 +40,7 @@ pub struct OriginateRequest {
     /// BCP 47.
     pub language: Option<String>,
     /// The name in the disclosure. `None`: the agent's name.
-    pub name: Option<String>,
+    pub name: Option<DisclosedName>,
     pub limit_seconds: Option<u32>,
     pub ring_seconds: Option<u32>,
     pub detects_machine: bool,
@@ -83,15 +84,40 @@ pub async fn originate(calls: &Calls, request: OriginateRequest) -> Result<Origi
         .on(Channel::Voice)
         .hint("an operator has to set WEBHOOK_BASE_URL"));
     }
-    if let Some(name) = &request.name {
-        let agent = request.caller.principal.agent.clone();
-        let agent = agent.or_else(|| request.agent.as_deref().map(AgentId::from));
-        let agent = agent.unwrap_or_else(|| AgentId::from("none"));
-        calls.compliance.check_text(&agent, Channel::Voice, name)?;
-    }
     let receipt = calls.outbound.send(build_send_request(calls, request)).await?;
     let call = CallId::from(receipt.message.as_str());
     Ok(OriginatedCall { call, receipt })
+}
+
+/// Characters of the name of a person that a call is made for.
+const MAX_REQUESTER: usize = 64;
+/// Characters of the name of an organization, as far as it is spoken.
+const MAX_ORGANIZATION: usize = 60;
+
+/// For which person and organization a call is made, as it is spoken to the callee.
+pub struct DisclosedName(String);
+
+impl DisclosedName {
+    /// Names the person, whose name passes the content rules like any text that is spoken, and always the organization: the
+    /// callee must learn who is responsible for the call.
+    pub async fn on_behalf_of(calls: &Calls, caller: &Caller, requester: Option<&str>) -> Result<Self, Failure> {
+        let org = calls.store.find_organization(caller.org()?).await?;
+        let org = org.ok_or_else(Failure::internal)?;
+        let org = clean_line(&org.name, MAX_ORGANIZATION);
+        let agent = &caller.agent()?.agent;
+        let Some(requester) = requester.map(str::trim).filter(|name| !name.is_empty()) else {
+            return Ok(Self(format!(
+                "{}, {org}",
+                clean_line(&agent.display_name, MAX_REQUESTER)
+            )));
+        };
+        if requester.chars().count() > MAX_REQUESTER || requester.chars().any(char::is_control) {
+            let message = format!("requesterName is one line of at most {MAX_REQUESTER} characters");
+            return Err(Failure::new(Code::InvalidArgument, message).hint("give the name of the person only"));
+        }
+        calls.compliance.check_text(&agent.id, Channel::Voice, requester)?;
+        Ok(Self(format!("{requester}, {org}")))
+    }
 }
 
 /// Returns whether the agent has used the idempotency key before, for a call or a message.
@@ -111,7 +137,7 @@ fn build_send_request(calls: &Calls, request: OriginateRequest) -> SendRequest {
     SendRequest {
         agent: request.agent,
         body,
-        sender_name: request.name,
+        sender_name: request.name.map(|name| name.0),
         idempotency_key: request.idempotency_key,
         id: Some(MessageId::from(CallId::generate().into_string())),
         call: Some(CallOptions {
@@ -188,6 +214,30 @@ mod tests {
             let options = build_send_request(&bench.calls, call).call.unwrap();
             assert_eq!(options.limit_seconds, expected + HANGUP_GRACE_SECONDS, "{requested:?}");
             assert!(RING_SECONDS.contains(&options.ring_seconds), "{requested:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn names_person_and_organization_of_call_on_behalf() {
+        let bench = Bench::new().await;
+        let caller = request(&bench).await.caller;
+        let org = bench
+            .calls
+            .store
+            .find_organization(&bench.agent.org_id)
+            .await
+            .unwrap()
+            .unwrap()
+            .name;
+        let disclosed = async |requester| DisclosedName::on_behalf_of(&bench.calls, &caller, requester).await;
+        let named = |result: Result<DisclosedName, Failure>| result.map(|name| name.0).ok();
+        assert_eq!(named(disclosed(Some("Ann Lee")).await), Some(format!("Ann Lee, {org}")));
+        let own = Some(format!("{}, {org}", bench.agent.display_name));
+        assert_eq!(named(disclosed(None).await), own);
+        assert_eq!(named(disclosed(Some(" ")).await), own);
+        for invalid in ["Ann\nLee", &"x".repeat(MAX_REQUESTER + 1)] {
+            let refusal = disclosed(Some(invalid)).await.err().unwrap();
+            assert_eq!(refusal.code, Code::InvalidArgument, "{invalid:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! `comms_call_on_behalf`: places a call on behalf of another person.
 
-use butt_dial_calls::originate::{self, OriginateRequest};
+use butt_dial_calls::originate::{self, DisclosedName, OriginateRequest};
 use butt_dial_domain::{Address, Channel, Code, Failure, Scope, call::Purpose, text::clean_line};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -23,7 +23,7 @@ pub struct Args {
     requester_phone: String,
     #[serde(default, alias = "target_name")]
     target_name: Option<String>,
-    /// The name of the person that you call for. The default is your name.
+    /// The name of the person that you call for. The default is your name. The disclosure also names your organization.
     #[serde(default, alias = "requester_name")]
     requester_name: Option<String>,
     /// The message that the target hears first.
@@ -77,11 +77,13 @@ impl Operation for CallOnBehalf {
             Failure::new(Code::InvalidArgument, format!("requesterPhone: {error}"))
                 .hint("give one number with its country code, such as +14155550123")
         })?;
+        let calls = &context.product.calls;
+        let name = DisclosedName::on_behalf_of(calls, &context.caller, args.requester_name.as_deref()).await?;
         let script = script(&args, callback.as_str());
         let request = OriginateRequest {
             greeting: script.greeting,
             system_prompt: Some(script.system_prompt),
-            name: args.requester_name,
+            name: Some(name),
             voice: args.voice,
             language: args.language,
             limit_seconds: args.time_limit_seconds,
@@ -89,7 +91,7 @@ impl Operation for CallOnBehalf {
             idempotency_key: args.idempotency_key,
             ..OriginateRequest::new(context.caller, args.target, Purpose::Converse)
         };
-        Ok(originate::originate(&context.product.calls, request).await?.into())
+        Ok(originate::originate(calls, request).await?.into())
     }
 }
 
