@@ -5,12 +5,15 @@ use butt_dial_store::Suppression;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Account, HttpSession, LegacySession, Reply, RequestExt as _, Transport, sms, with};
+use crate::support::{
+    Account, Cluster, HttpSession, LegacySession, Reply, RequestExt as _, Transport, Webhook, bodies, eventually, sms,
+    with,
+};
 
 const ANN: &str = "+14155550123";
 
 /// Creates another organization with one agent.
-async fn other_account(cluster: &crate::support::Cluster) -> Account {
+async fn other_account(cluster: &Cluster) -> Account {
     Account::create(&cluster.store, &cluster.gateways, "Other", "+14155550190").await
 }
 
@@ -202,9 +205,129 @@ profiles! {
     }
 }
 
+/// Calls a route, and checks that the response shows no id of the installation.
+async fn request_as(cluster: &Cluster, token: &str, method: Method, path: &str, body: Value) -> Value {
+    let request = cluster.gateways.request(method, path).bearer_auth(token);
+    let request = if body.is_null() { request } else { request.json(&body) };
+    let reply = request.reply().await;
+    assert!(
+        matches!(reply.status, 200 | 201),
+        "{path}: {} {}",
+        reply.status,
+        reply.text
+    );
+    assert!(!reply.text.contains('~'), "{path}: {}", reply.text);
+    reply.body
+}
+
+/// Exercises each operation that takes or returns the id of an agent, for `ada` of this account.
+async fn administer_ada(cluster: &Cluster, ada: &Account, actions: u64) {
+    let team = async |method: Method, path: &str, body: Value| {
+        let reply = request_as(cluster, &ada.team_token, method, path, body).await;
+        if let Some(id) = reply.get("agentId") {
+            assert_eq!(id, "ada", "{path}");
+        }
+        reply
+    };
+    let found = team(Method::GET, "/api/v1/agents/ada", Value::Null).await;
+    assert_eq!((&found["agentId"], &found["agent_id"]), (&json!("ada"), &json!("ada")));
+    assert!(found.to_string().contains(&ada.phone), "{found}");
+    let tokens = team(Method::GET, "/api/v1/agents/ada/tokens", Value::Null).await;
+    assert_eq!(tokens["tokens"].as_array().map(Vec::len), Some(1));
+    for status in ["suspended", "active"] {
+        let changed = team(Method::PUT, "/api/v1/agents/ada/status", json!({ "status": status })).await;
+        assert_eq!(changed["status"], status);
+    }
+    let limits = json!({ "agentId": "ada", "limits": { "maxActionsPerDay": actions } });
+    team(Method::POST, "/api/v1/client-limits", limits).await;
+    let block = json!({ "agentId": "ada", "channel": "email", "blocked": true });
+    team(Method::PUT, "/api/v1/channel-blocks", block).await;
+    let again = json!({ "agent_id": "ada", "display_name": "Ada" });
+    let again = cluster
+        .gateways
+        .post("/api/v1/agents", &again)
+        .bearer_auth(&ada.team_token);
+    assert_eq!(again.reply().await.expect(409)["code"], "ALREADY_EXISTS");
+
+    let listed = team(Method::GET, "/api/v1/agents", Value::Null).await;
+    let ids: Vec<&Value> = listed["agents"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|agent| &agent["agentId"])
+        .collect();
+    let position = ids.iter().position(|id| *id == "ada").expect("ada is listed");
+    let rest = team(Method::GET, "/api/v1/agents?after=ada", Value::Null).await;
+    assert_eq!(rest["count"], ids.len() - position - 1);
+
+    let key = format!("to-ann-{}", ada.phone);
+    for fallbacks in [json!([]), json!(["whatsapp"])] {
+        let named = json!({ "agentId": "ada", "fallbackChannels": fallbacks, "idempotencyKey": key });
+        let body = with(sms(ANN, "Hello"), named);
+        let sent = team(Method::POST, "/api/v1/send-message", body).await;
+        assert_eq!(cluster.expect_arrival(&sent).await.from, ada.phone);
+    }
+    let call = json!({ "agentId": "ada", "to": ANN, "greeting": "Hello", "idempotencyKey": "call" });
+    team(Method::POST, "/api/v1/calls", call).await;
+}
+
+/// Exercises each operation that returns the id of the caller.
+async fn act_as_ada(cluster: &Cluster, ada: &Account, actions: u64) {
+    for path in ["/api/v1/agents/me", "/api/v1/channel-status", "/api/v1/usage"] {
+        let own = request_as(cluster, &ada.token, Method::GET, path, Value::Null).await;
+        assert_eq!(own["agentId"], "ada", "{path}");
+        if path.ends_with("usage") {
+            assert_eq!(own["limits"]["maxActionsPerDay"], actions);
+        }
+    }
+    let named = with(sms(ANN, "As myself"), json!({ "agentId": "ada" }));
+    let sent = request_as(cluster, &ada.token, Method::POST, "/api/v1/send-message", named).await;
+    assert_eq!(cluster.expect_arrival(&sent).await.from, ada.phone);
+}
+
+profiles! {
+    async fn organizations_use_same_agent_id(cluster: &Cluster) {
+        let other = other_account(cluster).await;
+        let (store, gateways) = (&cluster.store, &cluster.gateways);
+        let ours = cluster.account.add_named(store, gateways, "ada", "+14155550101").await;
+        let theirs = other.add_named(store, gateways, "ada", "+14155550102").await;
+        for account in [&ours, &theirs] {
+            let now = Clock::System.now();
+            let voice = store.assign_channel(&account.org, &account.agent, Channel::Voice, &account.phone, now).await;
+            voice.unwrap();
+        }
+        for (ada, actions) in [(&ours, 31), (&theirs, 32)] {
+            administer_ada(cluster, ada, actions).await;
+        }
+        for (ada, actions) in [(&ours, 31), (&theirs, 32)] {
+            act_as_ada(cluster, ada, actions).await;
+        }
+        // A colleague writes to the agent of its own organization.
+        let colleague = cluster.agent_of(&other, Transport::StreamableHttp).await;
+        colleague.send(sms("ada", "Hello Ada")).await.unwrap();
+        let text = |to: &Account, body: &str| Webhook::text(cluster, "/webhooks/ada/sms", ANN, &to.phone, body);
+        for (ada, body) in [(&ours, "To ours"), (&theirs, "To theirs")] {
+            assert_eq!(text(ada, body).post(cluster).await.status, 200);
+        }
+        assert_eq!(text(&other, "To another agent").post(cluster).await.status, 404);
+        let inbox = cluster.agent_of(&theirs, Transport::Rest).await;
+        assert_eq!(bodies(&inbox.poll_until("To theirs").await), ["Hello Ada"]);
+        let inbox = cluster.agent_of(&ours, Transport::Rest).await;
+        assert!(inbox.poll_until("To ours").await.is_empty());
+        // A new token of the one leaves the other's token valid.
+        request_as(cluster, &theirs.team_token, Method::POST, "/api/v1/agents/ada/regenerate-token", json!({})).await;
+        eventually("the old token is refused", async || {
+            let me = gateways.get("/api/v1/agents/me").bearer_auth(&theirs.token).reply().await;
+            (me.status == 401).then_some(())
+        })
+        .await;
+        gateways.get("/api/v1/agents/me").bearer_auth(&ours.token).reply().await.expect(200);
+    }
+}
+
 profiles! {
     async fn rejects_unsafe_agent_ids(cluster: &Cluster) {
-        for id in ["../../etc/passwd", "a/b", "a b", "a.b", "a\u{0}b", "", &"x".repeat(65)] {
+        for id in ["../../etc/passwd", "a/b", "a b", "a.b", "a\u{0}b", "", "a~b", &"x".repeat(65)] {
             let body = json!({ "agent_id": id, "display_name": "X" });
             let request = cluster
                 .gateways

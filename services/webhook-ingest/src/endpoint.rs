@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 use butt_dial_calls::webhook::CallbackKind;
-use butt_dial_domain::{AgentId, Channel, ids, ports::webhook::WebhookRequest};
+use butt_dial_domain::{Channel, ids, ports::webhook::WebhookRequest};
 use butt_dial_messaging::inbound::{RawWebhook, Via};
 use butt_dial_runtime::{http::FullBody, telemetry::trace};
 
@@ -64,7 +64,7 @@ pub async fn receive(
     let via = if is_carrier {
         Via::Carrier(first)
     } else if is_agent_path(&second) && ids::is_valid_host_id(&first) {
-        Via::Agent(AgentId::from(first))
+        Via::Agent(first)
     } else {
         return responses::not_found();
     };

@@ -82,9 +82,10 @@ impl Agents {
             status: AgentStatus::Active,
             created_at: self.clock.now(),
         };
-        self.store.create_agent(&agent).await.map_err(|error| match error {
+        let agent = self.store.register_agent(agent).await.map_err(|error| match error {
             StoreError::Conflict => {
-                Failure::new(Code::AlreadyExists, "this agent_id is taken").hint("choose another id")
+                Failure::new(Code::AlreadyExists, "your organization has an agent with this agent_id")
+                    .hint("choose another id")
             }
             other => other.into(),
         })?;
@@ -111,20 +112,35 @@ impl Agents {
     pub async fn set_status(
         &self,
         caller: &Caller,
-        agent: &AgentId,
+        host_id: &str,
         status: AgentStatus,
     ) -> Result<StatusChange, Failure> {
         caller.require(Scope::OrgAdmin)?;
-        let profile = self.get(caller, agent).await?;
-        self.change_status(&profile.agent.org_id, caller.principal.token.as_str(), agent, status)
+        let agent = self.get(caller, host_id).await?.agent;
+        self.change_status(&agent.org_id, caller.principal.token.as_str(), &agent.id, status)
             .await
     }
 
-    /// Sets the status of an agent of any organization, for the operator's command line.
-    pub async fn set_status_as_operator(&self, agent: &AgentId, status: AgentStatus) -> Result<StatusChange, Failure> {
-        let found = self.store.find_agent_of_any_org(agent).await?;
-        let org = found.ok_or_else(no_such_agent)?.org_id;
-        self.change_status(&org, "operator", agent, status).await
+    /// Sets the status of an agent of any organization, for the operator's command line. Fails with `InvalidArgument` if several
+    /// organizations use the id and it does not name one (`agent~org_1`).
+    pub async fn set_status_as_operator(&self, id: &AgentId, status: AgentStatus) -> Result<StatusChange, Failure> {
+        let mut found = self.store.list_agents_of_any_org(id.host_id()).await?;
+        if let Some(org) = id.named_org() {
+            found.retain(|agent| agent.org_id == org);
+        }
+        if found.len() > 1 {
+            let whole = found
+                .iter()
+                .map(|agent| AgentId::in_org(agent.id.host_id(), &agent.org_id).into_string());
+            let hint = format!("name one of them: {}", whole.collect::<Vec<_>>().join(", "));
+            return Err(Failure::new(
+                Code::InvalidArgument,
+                "several organizations have an agent with this id",
+            )
+            .hint(hint));
+        }
+        let agent = found.pop().ok_or_else(no_such_agent)?;
+        self.change_status(&agent.org_id, "operator", &agent.id, status).await
     }
 
     async fn change_status(
@@ -151,11 +167,11 @@ impl Agents {
     pub async fn regenerate_token(
         &self,
         caller: &Caller,
-        agent: &AgentId,
+        host_id: &str,
     ) -> Result<(Minted, Vec<ScheduledSend>), Failure> {
         caller.require(Scope::OrgAdmin)?;
-        let profile = self.get(caller, agent).await?;
-        let org = &profile.agent.org_id;
+        let profile = self.get(caller, host_id).await?;
+        let (org, agent) = (&profile.agent.org_id, &profile.agent.id);
         let old = self.store.list_agent_tokens(org, agent).await?;
         let scopes = old.iter().map(|token| token.principal.scope);
         let scope = scopes.max().unwrap_or(Scope::Agent);
@@ -194,15 +210,15 @@ impl Agents {
         }
     }
 
-    /// Returns an agent that the caller may see; otherwise `AgentNotFound`.
-    pub async fn get(&self, caller: &Caller, agent: &AgentId) -> Result<Profile, Failure> {
-        find_visible_agent(&self.store, caller, agent).await
+    /// Returns an agent that the caller may see, by its host's id; otherwise `AgentNotFound`.
+    pub async fn get(&self, caller: &Caller, host_id: &str) -> Result<Profile, Failure> {
+        find_visible_agent(&self.store, caller, host_id).await
     }
 
     /// Lists the organization's agents in the order of their ids, after `after`. `limit` is clamped to 1 to 200.
-    pub async fn list(&self, caller: &Caller, after: Option<&AgentId>, limit: u32) -> Result<Vec<Agent>, Failure> {
+    pub async fn list(&self, caller: &Caller, after: Option<&str>, limit: u32) -> Result<Vec<Agent>, Failure> {
         caller.require(Scope::OrgAdmin)?;
-        let after = after.filter(|after| ids::is_valid_host_id(after.as_str()));
+        let after = after.filter(|after| ids::is_valid_host_id(after));
         let agents = self
             .store
             .list_agents(caller.org()?, after, limit.clamp(1, MAX_PAGE))
@@ -211,10 +227,10 @@ impl Agents {
     }
 
     /// Lists the tokens of an agent without their secrets, revoked ones included.
-    pub async fn list_tokens(&self, caller: &Caller, agent: &AgentId) -> Result<Vec<Token>, Failure> {
+    pub async fn list_tokens(&self, caller: &Caller, host_id: &str) -> Result<Vec<Token>, Failure> {
         caller.require(Scope::OrgAdmin)?;
-        let profile = self.get(caller, agent).await?;
-        Ok(self.store.list_agent_tokens(&profile.agent.org_id, agent).await?)
+        let agent = self.get(caller, host_id).await?.agent;
+        Ok(self.store.list_agent_tokens(&agent.org_id, &agent.id).await?)
     }
 }
 

@@ -72,20 +72,17 @@ impl LimitsChange {
 }
 
 impl Billing {
-    /// Sets the limits of one agent, or of the whole organization if `agent` is `None`, and writes an audit entry for
+    /// Sets the limits of one agent, by its host's id, or of the whole organization if `agent` is `None`, and writes an audit entry for
     /// `actor`. Returns the limits in force. Fails with `AgentNotFound` for an agent of another organization.
     pub async fn set_limits(
         &self,
         org: &OrgId,
         actor: &TokenId,
-        agent: Option<&AgentId>,
+        agent: Option<&str>,
         change: &LimitsChange,
     ) -> Result<Limits, Failure> {
         let (scope, default) = match agent {
-            Some(agent) => {
-                self.check_agent(org, agent).await?;
-                (agent_scope(agent), self.default_limits)
-            }
+            Some(host_id) => (agent_scope(&self.find_agent(org, host_id).await?), self.default_limits),
             None => (org_scope(org), Limits::default()),
         };
         let mut limits = self.store.find_limits(&scope).await?.unwrap_or(default);
@@ -104,12 +101,11 @@ impl Billing {
         Ok(limits)
     }
 
-    async fn check_agent(&self, org: &OrgId, agent: &AgentId) -> Result<(), Failure> {
+    async fn find_agent(&self, org: &OrgId, host_id: &str) -> Result<AgentId, Failure> {
         let unknown = || Failure::new(Code::AgentNotFound, "there is no such agent");
-        if !ids::is_valid_host_id(agent.as_str()) {
+        if !ids::is_valid_host_id(host_id) {
             return Err(unknown());
         }
-        self.store.find_agent(org, agent).await?.ok_or_else(unknown)?;
-        Ok(())
+        self.store.find_agent_id(org, host_id).await?.ok_or_else(unknown)
     }
 }

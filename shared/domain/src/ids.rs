@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::clock::Timestamp;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
@@ -74,9 +76,36 @@ id!(
     ChannelId, "chn_"
 );
 
+/// Separates the host's id from the organization in the id of an agent. No id of a host contains it.
+const ORG_SEPARATOR: char = '~';
+
+impl AgentId {
+    /// Builds the id of an agent with an id that another organization uses already. Hosts choose ids without knowledge of other
+    /// organizations, and none may learn which ids these use.
+    pub fn in_org(host_id: &str, org: &OrgId) -> Self {
+        Self(format!("{host_id}{ORG_SEPARATOR}{org}"))
+    }
+
+    /// Returns the organization, if the id names it.
+    pub fn named_org(&self) -> Option<OrgId> {
+        self.0.split_once(ORG_SEPARATOR).map(|(_, org)| OrgId::from(org))
+    }
+
+    /// Returns the id that the organization uses. Everything that leaves the program shows it, and no other.
+    pub fn host_id(&self) -> &str {
+        self.0.split(ORG_SEPARATOR).next().unwrap_or_default()
+    }
+}
+
 /// Generates the unique part of an id without a dedicated type. Sorts by time.
 pub fn unique() -> String {
     Uuid::now_v7().simple().to_string()
+}
+
+/// Returns a text before which the ids sort that were generated before this time.
+pub fn earliest(prefix: &str, at: Timestamp) -> String {
+    let millis = at.timestamp_millis().clamp(0, (1 << 48) - 1);
+    format!("{prefix}{millis:012x}")
 }
 
 /// Generates 122 random bits as text, for ids that must not be guessable.
@@ -135,6 +164,24 @@ mod tests {
         let (a, b) = (MessageId::generate(), MessageId::generate());
         assert!(a.as_str().starts_with("msg_"));
         assert!(a < b);
+    }
+
+    #[test]
+    fn earliest_id_separates_older_from_newer_ones() {
+        let (id, now) = (MessageId::generate(), crate::Clock::System.now());
+        let earliest = |seconds| earliest(MessageId::PREFIX, now + chrono::TimeDelta::seconds(seconds));
+        assert!(id.as_str() < earliest(1).as_str());
+        assert!(id.as_str() > earliest(-1).as_str());
+    }
+
+    #[test]
+    fn shows_id_of_host_without_organization() {
+        let org = OrgId::from("org_a");
+        assert_eq!(AgentId::in_org("ada-1_x", &org).host_id(), "ada-1_x");
+        assert_eq!(AgentId::in_org("ada", &org).named_org(), Some(org.clone()));
+        assert_eq!(AgentId::from("ada").host_id(), "ada");
+        assert_eq!(AgentId::from("ada").named_org(), None);
+        assert!(!is_valid_host_id(AgentId::in_org("ada", &org).as_str()));
     }
 
     #[test]

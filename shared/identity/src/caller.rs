@@ -75,19 +75,26 @@ pub async fn on_behalf_of(store: &Store, agent: &AgentId) -> Result<Option<Arc<C
     }))
 }
 
-/// Returns an agent that the caller may see: itself, or any agent of the organization for its administrators. An agent that
-/// the caller may not see and one that does not exist give the same `AgentNotFound`.
-pub async fn find_visible_agent(store: &Store, caller: &Caller, agent: &AgentId) -> Result<Profile, Failure> {
+/// Returns an agent that the caller may see, by its host's id: itself, or any agent of the organization for its
+/// administrators. An agent that the caller may not see and one that does not exist give the same `AgentNotFound`.
+pub async fn find_visible_agent(store: &Store, caller: &Caller, host_id: &str) -> Result<Profile, Failure> {
     let unknown = || Failure::new(Code::AgentNotFound, "there is no such agent");
-    if !ids::is_valid_host_id(agent.as_str()) {
+    let id = find_visible_id(store, caller, host_id).await?;
+    store.find_profile(&id).await?.ok_or_else(unknown)
+}
+
+/// Like `find_visible_agent`, for callers that need only the installation's id.
+pub async fn find_visible_id(store: &Store, caller: &Caller, host_id: &str) -> Result<AgentId, Failure> {
+    let unknown = || Failure::new(Code::AgentNotFound, "there is no such agent");
+    if !ids::is_valid_host_id(host_id) {
         return Err(unknown());
     }
-    let is_self = caller.principal.agent.as_ref() == Some(agent);
-    if !is_self && !caller.principal.scope.allows(Scope::OrgAdmin) {
-        return Err(unknown());
+    if let Some(own) = caller.principal.agent.as_ref().filter(|own| own.host_id() == host_id) {
+        return Ok(own.clone());
     }
-    let found = store.find_profile(agent).await?;
-    found
-        .filter(|profile| Some(&profile.agent.org_id) == caller.principal.org.as_ref())
-        .ok_or_else(unknown)
+    let org = caller.principal.org.as_ref();
+    let Some(org) = org.filter(|_| caller.principal.scope.allows(Scope::OrgAdmin)) else {
+        return Err(unknown());
+    };
+    store.find_agent_id(org, host_id).await?.ok_or_else(unknown)
 }

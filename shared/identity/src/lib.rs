@@ -11,6 +11,6 @@ mod lockout;
 mod metrics;
 pub mod token;
 
-pub use caller::{Caller, find_visible_agent, on_behalf_of, wrong_scope};
+pub use caller::{Caller, find_visible_agent, find_visible_id, on_behalf_of, wrong_scope};
 pub use guard::Guard;
 pub use metrics::Metrics;

@@ -131,30 +131,76 @@ impl Store {
         row.map(Agent::try_from).transpose()
     }
 
-    /// Finds an agent of any organization, for the operator of the installation.
-    pub async fn find_agent_of_any_org(&self, id: &AgentId) -> Result<Option<Agent>, StoreError> {
-        const SQL: &str = "SELECT id, org_id, display_name, status, created_at FROM agents WHERE id = $1";
-        let row: Option<AgentRow> = on_reader!(self, |db| sqlx::query_as(SQL)
-            .bind(id.as_str())
-            .fetch_optional(db)
-            .await)?;
-        row.map(Agent::try_from).transpose()
+    /// Stores an agent with an id that its host chose. Organizations do not learn which ids others use: an id that another
+    /// organization uses is as good as a free one. Fails with `Conflict` when the agent's own organization uses the id.
+    pub async fn register_agent(&self, agent: Agent) -> Result<Agent, StoreError> {
+        let inserted = match self.insert_host_agent(&agent).await {
+            // Two organizations have chosen the same id at the same time; now the other one's is visible.
+            Err(StoreError::Conflict) => self.insert_host_agent(&agent).await,
+            done => done,
+        };
+        let id = inserted?.ok_or(StoreError::Conflict)?;
+        Ok(Agent { id, ..agent })
     }
 
-    /// Lists the organization's agents after the id `after`, oldest first.
-    pub async fn list_agents(
-        &self,
-        org: &OrgId,
-        after: Option<&AgentId>,
-        limit: u32,
-    ) -> Result<Vec<Agent>, StoreError> {
+    async fn insert_host_agent(&self, agent: &Agent) -> Result<Option<AgentId>, StoreError> {
+        const SQL: &str = "INSERT INTO agents (id, org_id, display_name, status, created_at)
+            SELECT CASE WHEN EXISTS (SELECT 1 FROM agents WHERE id = $1) THEN $6 ELSE $1 END, $2, $3, $4, $5
+            WHERE NOT EXISTS (SELECT 1 FROM agents WHERE org_id = $2 AND id IN ($1, $6))
+            RETURNING id";
+        let id: Option<String> = on_writer!(self, |db| {
+            sqlx::query_scalar(SQL)
+                .bind(agent.id.as_str())
+                .bind(agent.org_id.as_str())
+                .bind(&agent.display_name)
+                .bind(agent.status.as_str())
+                .bind(agent.created_at)
+                .bind(AgentId::in_org(agent.id.as_str(), &agent.org_id).as_str())
+                .fetch_optional(db)
+                .await
+        })?;
+        Ok(id.map(AgentId::from))
+    }
+
+    /// Finds the organization's agent with this id of its host.
+    pub async fn find_agent_id(&self, org: &OrgId, host_id: &str) -> Result<Option<AgentId>, StoreError> {
+        const SQL: &str = "SELECT id FROM agents WHERE org_id = $1 AND id IN ($2, $3)";
+        let id: Option<String> = on_reader!(self, |db| {
+            sqlx::query_scalar(SQL)
+                .bind(org.as_str())
+                .bind(host_id)
+                .bind(AgentId::in_org(host_id, org).as_str())
+                .fetch_optional(db)
+                .await
+        })?;
+        Ok(id.map(AgentId::from))
+    }
+
+    /// Lists the agents of all organizations with this id of their hosts, for the operator of the installation.
+    pub async fn list_agents_of_any_org(&self, host_id: &str) -> Result<Vec<Agent>, StoreError> {
+        const SQL: &str = "SELECT a.id, a.org_id, a.display_name, a.status, a.created_at
+            FROM organizations o JOIN agents a ON a.org_id = o.id AND a.id IN ($1, $2 || o.id) ORDER BY a.id";
+        let rows: Vec<AgentRow> = on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(host_id)
+            .bind(AgentId::in_org(host_id, &OrgId::from("")).as_str())
+            .fetch_all(db)
+            .await)?;
+        rows.into_iter().map(Agent::try_from).collect()
+    }
+
+    /// Lists the organization's agents in the order of their ids, after the one with the host's id `after`.
+    pub async fn list_agents(&self, org: &OrgId, after: Option<&str>, limit: u32) -> Result<Vec<Agent>, StoreError> {
         const SQL: &str = "SELECT id, org_id, display_name, status, created_at FROM agents
-            WHERE org_id = $1 AND ($2 IS NULL OR id > $2) ORDER BY id LIMIT $3";
+            WHERE org_id = $1 AND ($2 IS NULL
+                OR id > coalesce((SELECT a.id FROM agents a WHERE a.org_id = $1 AND a.id IN ($2, $4)), $2))
+            ORDER BY id LIMIT $3";
+        let in_org = after.map(|after| AgentId::in_org(after, org).into_string());
         let rows: Vec<AgentRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(org.as_str())
-                .bind(after.map(AgentId::as_str))
+                .bind(after)
                 .bind(i64::from(limit))
+                .bind(in_org.as_deref())
                 .fetch_all(db)
                 .await
         })?;

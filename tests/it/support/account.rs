@@ -74,11 +74,24 @@ impl Account {
         colleague.register(store, gateways, scope).await
     }
 
+    /// Creates another agent in the same organization, with this id of its host and this phone number.
+    pub async fn add_named(&self, store: &Store, gateways: &Gateways, host_id: &str, phone: &str) -> Self {
+        let named = Self {
+            agent: AgentId::from(host_id),
+            phone: phone.into(),
+            email: format!("{}@butt-dial.example", ids::unique()),
+            ..self.clone()
+        };
+        named.register(store, gateways, "agent").await
+    }
+
     async fn register(mut self, store: &Store, gateways: &Gateways, scope: &str) -> Self {
         let body = json!({ "agent_id": self.agent, "display_name": "Another agent", "scope": scope });
         let request = gateways.post("/api/v1/agents", &body).bearer_auth(&self.team_token);
         let created = request.reply().await.expect(201);
         self.token = created["token"].as_str().unwrap().to_owned();
+        let registered = store.find_agent_id(&self.org, self.agent.as_str()).await.unwrap();
+        self.agent = registered.expect("the agent is registered");
         for (channel, address) in [
             (Channel::Sms, &self.phone),
             (Channel::Whatsapp, &self.phone),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use butt_dial_domain::{AgentId, Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,12 +51,8 @@ impl Operation for GetAgent {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let profile = context
-            .product
-            .agents
-            .get(&context.caller, &AgentId::from(args.agent_id))
-            .await?;
-        let id = profile.agent.id.to_string();
+        let profile = context.product.agents.get(&context.caller, &args.agent_id).await?;
+        let id = profile.agent.id.host_id().to_owned();
         let created = time(profile.agent.created_at);
         Ok(Output {
             agent_id: id.clone(),

@@ -96,7 +96,7 @@ impl Operation for GetChannelStatus {
             voice_ai: view(Channel::Voice),
         };
         Ok(Output {
-            agent_id: profile.agent.id.to_string(),
+            agent_id: profile.agent.id.host_id().to_owned(),
             top: channels.clone(),
             channels,
         })

@@ -74,7 +74,7 @@ fn view(caller: &Caller, callback_url: Option<String>) -> Result<Output, Failure
     let profile = caller.agent()?;
     let address = |channel| profile.channel(channel).map(|owned| owned.address.clone());
     Ok(Output {
-        agent_id: profile.agent.id.to_string(),
+        agent_id: profile.agent.id.host_id().to_owned(),
         display_name: profile.agent.display_name.clone(),
         org_id: profile.agent.org_id.to_string(),
         status: profile.agent.status.as_str(),

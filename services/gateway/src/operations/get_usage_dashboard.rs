@@ -79,7 +79,7 @@ impl Operation for GetUsageDashboard {
         let profile = context.caller.agent()?;
         let span = Span::parse(args.period.as_deref().unwrap_or("today"))?;
         let dashboard = context.product.billing.dashboard(profile, span).await?;
-        Ok(view(profile.agent.id.to_string(), dashboard))
+        Ok(view(profile.agent.id.host_id().to_owned(), dashboard))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `GET /api/v1/agents/{agentId}/tokens`: the valid tokens of an agent. Secrets are not stored and never returned.
 
-use butt_dial_domain::{AgentId, Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +50,7 @@ impl Operation for ListAgentTokens {
         let tokens = context
             .product
             .agents
-            .list_tokens(&context.caller, &AgentId::from(args.agent_id))
+            .list_tokens(&context.caller, &args.agent_id)
             .await?;
         let tokens = tokens
             .into_iter()

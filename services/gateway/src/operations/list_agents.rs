@@ -1,6 +1,6 @@
 //! `GET /api/v1/agents`: the organization's agents, in pages.
 
-use butt_dial_domain::{AgentId, Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,14 +52,13 @@ impl Operation for ListAgents {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let after = args.after.as_deref().map(AgentId::from);
         let limit = args.limit.unwrap_or(DEFAULT_LIMIT);
         let agents = &context.product.agents;
-        let found = agents.list(&context.caller, after.as_ref(), limit).await?;
+        let found = agents.list(&context.caller, args.after.as_deref(), limit).await?;
         let agents: Vec<Item> = found
             .into_iter()
             .map(|agent| Item {
-                agent_id: agent.id.into_string(),
+                agent_id: agent.id.host_id().to_owned(),
                 display_name: agent.display_name,
                 status: agent.status.as_str(),
                 created_at: time(agent.created_at),

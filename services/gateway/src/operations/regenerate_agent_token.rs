@@ -1,6 +1,6 @@
 //! `POST /api/v1/agents/{agentId}/regenerate-token`: replaces all tokens of an agent with a new one.
 
-use butt_dial_domain::{AgentId, Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -52,8 +52,11 @@ impl Operation for RegenerateAgentToken {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let agent = AgentId::from(args.agent_id);
-        let (minted, scheduled) = context.product.agents.regenerate_token(&context.caller, &agent).await?;
+        let (minted, scheduled) = context
+            .product
+            .agents
+            .regenerate_token(&context.caller, &args.agent_id)
+            .await?;
         Ok(Output {
             token: minted.secret.clone(),
             agent_token: minted.secret.clone(),

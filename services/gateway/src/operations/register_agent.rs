@@ -69,7 +69,7 @@ impl Operation for RegisterAgent {
             scope,
         };
         let (agent, token) = context.product.agents.register(&context.caller, new).await?;
-        let id = agent.id.into_string();
+        let id = agent.id.host_id().to_owned();
         Ok(Output {
             agent_id: id.clone(),
             agent_id_camel: id,

@@ -1,7 +1,7 @@
 //! `comms_set_agent_limits`: sets the limits of an agent or of the organization.
 
 use butt_dial_billing::LimitsChange;
-use butt_dial_domain::{AgentId, Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,11 +51,11 @@ impl Operation for SetAgentLimits {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let agent = args.agent_id.as_deref().map(AgentId::from);
+        let agent = args.agent_id.as_deref();
         let (billing, caller) = (&context.product.billing, &context.caller);
         let (org, actor) = (caller.org()?, &caller.principal.token);
         if let Some(own) = &caller.principal.agent
-            && agent.as_ref().is_none_or(|agent| agent == own)
+            && agent.is_none_or(|agent| agent == own.host_id())
         {
             return Err(Failure::new(
                 Code::AuthForbidden,
@@ -63,7 +63,7 @@ impl Operation for SetAgentLimits {
             )
             .hint("use a team token"));
         }
-        let limits = billing.set_limits(org, actor, agent.as_ref(), &args.limits).await?;
+        let limits = billing.set_limits(org, actor, agent, &args.limits).await?;
         Ok(Output {
             success: true,
             agent_id: args.agent_id,

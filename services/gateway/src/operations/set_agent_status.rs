@@ -1,7 +1,7 @@
 //! `comms_set_agent_status`: suspends an agent or activates it again.
 
 use butt_dial_accounts::AgentStatus;
-use butt_dial_domain::{AgentId, Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,11 +55,10 @@ impl Operation for SetAgentStatus {
             .status
             .parse()
             .map_err(|_| Failure::new(Code::InvalidArgument, "status is one of active, inactive, suspended"))?;
-        let agent = AgentId::from(args.agent_id.as_str());
         let change = context
             .product
             .agents
-            .set_status(&context.caller, &agent, status)
+            .set_status(&context.caller, &args.agent_id, status)
             .await?;
         Ok(Output {
             success: true,

@@ -1,6 +1,6 @@
 //! `comms_set_channel_block`: blocks a channel in one direction or both.
 
-use butt_dial_domain::{AgentId, Channel, Code, Failure, Scope};
+use butt_dial_domain::{Channel, Code, Failure, Scope};
 use butt_dial_messaging::delivery::BlockChannel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -74,7 +74,6 @@ impl Operation for SetChannelBlock {
                 ));
             }
         };
-        let agent = args.agent_id.as_deref().map(AgentId::from);
         let request = BlockChannel {
             channel,
             inbound,
@@ -82,11 +81,11 @@ impl Operation for SetChannelBlock {
         };
         let delivery = &context.product.delivery;
         let agent = delivery
-            .block_channel(&context.caller, agent.as_ref(), &request)
+            .block_channel(&context.caller, args.agent_id.as_deref(), &request)
             .await?;
         Ok(Output {
             success: true,
-            agent_id: agent.into_string(),
+            agent_id: agent.host_id().to_owned(),
             channel,
             direction,
             blocked: args.blocked,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use butt_dial_domain::{
-    AgentId,
     call::CallReport,
     ports::{bus::Headers, voice::Voice},
 };
@@ -62,8 +61,8 @@ pub(super) struct CallWebhook {
     pub carrier: &'static str,
     pub voice: Arc<dyn Voice>,
     pub report: CallReport,
-    /// The agent in the path.
-    pub only: Option<AgentId>,
+    /// The host's id of the agent in the path.
+    pub only: Option<String>,
     /// `None`: the call is new, or its state is lost.
     pub state: Option<CallState>,
     pub trace: Headers,

@@ -32,7 +32,12 @@ pub(super) async fn accept(
 ) -> Result<Script, WebhookRefusal> {
     let report = &webhook.report;
     let route = find_route(routes, &report.to).await?;
-    let Some(route) = route.filter(|route| webhook.only.as_ref().is_none_or(|agent| agent == &route.agent)) else {
+    let Some(route) = route.filter(|route| {
+        webhook
+            .only
+            .as_deref()
+            .is_none_or(|agent| agent == route.agent.host_id())
+    }) else {
         calls.record_webhook(webhook.carrier, "unknown_number");
         return Err(WebhookRefusal::Unknown);
     };

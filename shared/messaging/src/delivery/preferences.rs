@@ -116,10 +116,10 @@ impl Delivery {
     pub async fn block_channel(
         &self,
         caller: &Caller,
-        agent: Option<&AgentId>,
+        agent: Option<&str>,
         request: &BlockChannel,
     ) -> Result<AgentId, Failure> {
-        let own = caller.principal.agent.as_ref();
+        let own = caller.principal.agent.as_ref().map(AgentId::host_id);
         let Some(agent) = agent.or(own) else {
             return Err(invalid("agentId is required: this token is not an agent's"));
         };
@@ -132,6 +132,7 @@ impl Delivery {
             outbound,
         } = request;
         let profile = find_visible_agent(&self.store, caller, agent).await?;
+        let agent = &profile.agent.id;
         let sender = profile.channel(channel).ok_or_else(|| {
             Failure::new(Code::NoChannelAssigned, format!("the agent has no sender on {channel}")).on(channel)
         })?;

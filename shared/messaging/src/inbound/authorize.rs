@@ -40,7 +40,7 @@ pub(super) async fn authorize(
         };
         let route = routes.find(message.channel, &message.to).await;
         match route.map_err(|_| WebhookRefusal::Unavailable)? {
-            Some(route) if only.as_ref().is_some_and(|agent| agent != &route.agent) => has_unknown = true,
+            Some(route) if only.as_deref().is_some_and(|agent| agent != route.agent.host_id()) => has_unknown = true,
             Some(route) if route.blocked && keyword::detect(&message).is_none() => {
                 has_blocked = true;
                 inbound.metrics.record_webhook_event(carrier, "blocked");

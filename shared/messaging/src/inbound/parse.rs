@@ -1,13 +1,13 @@
 //! The parse stage: the events of a verified webhook.
 
-use butt_dial_domain::{AgentId, inbound::WebhookEvent};
+use butt_dial_domain::inbound::WebhookEvent;
 
 use super::{VerifiedWebhook, WebhookRefusal};
 
 pub(super) struct ParsedWebhook {
     pub carrier: &'static str,
-    /// The agent in the path. Messages to other agents are refused.
-    pub only: Option<AgentId>,
+    /// The host's id of the agent in the path. Messages to other agents are refused.
+    pub only: Option<String>,
     pub events: Vec<WebhookEvent>,
 }
 

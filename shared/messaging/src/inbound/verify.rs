@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use butt_dial_domain::{
-    AgentId,
-    ports::webhook::{VerificationError, WebhookRequest, Webhooks},
-};
+use butt_dial_domain::ports::webhook::{VerificationError, WebhookRequest, Webhooks};
 
 use super::{Inbound, RawWebhook, Via, WebhookRefusal};
 
@@ -14,8 +11,8 @@ pub struct VerifiedWebhook {
     pub carrier: &'static str,
     pub webhooks: Arc<dyn Webhooks>,
     pub request: WebhookRequest,
-    /// The agent in the path. Messages to other agents are refused.
-    pub only: Option<AgentId>,
+    /// The host's id of the agent in the path. Messages to other agents are refused.
+    pub only: Option<String>,
 }
 
 pub(super) fn verify(inbound: &Inbound, raw: RawWebhook) -> Result<VerifiedWebhook, WebhookRefusal> {

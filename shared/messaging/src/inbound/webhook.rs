@@ -1,11 +1,8 @@
 //! A webhook request before verification, and why a webhook is refused.
 
-use butt_dial_domain::{
-    AgentId,
-    ports::{
-        bus::Headers,
-        webhook::{VerificationError, WebhookRequest},
-    },
+use butt_dial_domain::ports::{
+    bus::Headers,
+    webhook::{VerificationError, WebhookRequest},
 };
 
 /// A webhook request as received, with the information of its path.
@@ -21,7 +18,7 @@ pub enum Via {
     /// `/webhooks/{carrier}/...`.
     Carrier(String),
     /// `/webhooks/{agentId}/{sms|whatsapp|email|line|...}`, the path of the original server.
-    Agent(AgentId),
+    Agent(String),
 }
 
 /// Why a webhook is not acknowledged.

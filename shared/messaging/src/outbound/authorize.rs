@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use butt_dial_domain::{Address, AgentId, Channel, Code, Failure, Scope, ids};
-use butt_dial_identity::{Caller, wrong_scope};
+use butt_dial_domain::{Address, AgentId, Channel, Code, Failure, ids};
+use butt_dial_identity::{Caller, find_visible_agent, find_visible_id, wrong_scope};
 use butt_dial_store::{AgentStatus, OwnedChannel, Profile};
 
 use super::{Outbound, SendRequest};
@@ -48,18 +48,20 @@ async fn find_sending_agent(
         (None, None) => Err(wrong_scope(
             "this needs an agent's token, or agentId to say which agent sends",
         )),
-        (Some(named), Some(own)) if own.agent.id.as_str() == named => Ok(own.clone()),
-        (Some(named), _) => {
-            let unknown = || Failure::new(Code::AgentNotFound, "there is no such agent");
-            // The refusal must not reveal whether the agent exists.
-            caller.require(Scope::OrgAdmin).map_err(|_| unknown())?;
-            if !ids::is_valid_host_id(named) {
-                return Err(unknown());
-            }
-            let found = outbound.store.find_profile(&AgentId::from(named)).await?;
-            let profile = found.filter(|p| Some(&p.agent.org_id) == caller.principal.org.as_ref());
-            profile.map(Arc::new).ok_or_else(unknown)
-        }
+        (Some(named), Some(own)) if own.agent.id.host_id() == named => Ok(own.clone()),
+        (Some(named), _) => find_visible_agent(&outbound.store, caller, named).await.map(Arc::new),
+    }
+}
+
+/// Returns the id of the agent that sends. `None`: the caller is no agent and names none that it may see; `authorize` refuses it.
+pub(super) async fn find_sending_id(outbound: &Outbound, request: &SendRequest) -> Result<Option<AgentId>, Failure> {
+    let caller = &request.caller;
+    let Some(named) = request.agent.as_deref() else {
+        return Ok(caller.principal.agent.clone());
+    };
+    match find_visible_id(&outbound.store, caller, named).await {
+        Err(failure) if failure.code == Code::AgentNotFound => Ok(None),
+        found => found.map(Some),
     }
 }
 
@@ -72,9 +74,10 @@ async fn find_agent_address(
     if !ids::is_valid_host_id(&request.to) || Address::parse(request.channel, &request.to).is_ok() {
         return Ok(None);
     }
-    let named = AgentId::from(request.to.as_str());
-    let found = outbound.store.find_profile(&named).await?;
-    let Some(named) = found.filter(|profile| profile.agent.org_id == sender.agent.org_id) else {
+    let Some(named) = outbound.store.find_agent_id(&sender.agent.org_id, &request.to).await? else {
+        return Ok(None);
+    };
+    let Some(named) = outbound.store.find_profile(&named).await? else {
         return Ok(None);
     };
     match named.channel(request.channel) {

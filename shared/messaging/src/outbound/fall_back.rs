@@ -5,7 +5,7 @@
 use butt_dial_domain::{Address, AgentId, Channel, Code, Failure, message::Status};
 use butt_dial_store::Message;
 
-use super::{Outbound, SendRequest, deferred::DeferredSend, request::MAX_KEY};
+use super::{Outbound, SendRequest, authorize::find_sending_id, deferred::DeferredSend, request::MAX_KEY};
 use crate::inbound::envelope::digest;
 
 /// Returns whether another channel may succeed after this failure.
@@ -59,14 +59,15 @@ pub fn deferred_fallback(request: &SendRequest, key: &str) -> Option<DeferredSen
 /// Finds the fallback channel on which a prior request with the same key was sent. It must not be sent on the first channel as
 /// well, whatever has changed since.
 pub async fn find_prior(outbound: &Outbound, request: &SendRequest) -> Result<Option<SendRequest>, Failure> {
-    let agent = request.agent.as_deref().map(AgentId::from);
-    let Some(agent) = agent.as_ref().or(request.caller.principal.agent.as_ref()) else {
+    let Some(mut candidate) = next_channel(request).map(Some) else {
         return Ok(None);
     };
-    let mut candidate = next_channel(request);
+    let Some(agent) = find_sending_id(outbound, request).await? else {
+        return Ok(None);
+    };
     while let Some(request) = candidate {
         if let Some(key) = &request.idempotency_key
-            && let Some(message) = outbound.store.find_message_by_key(agent, key).await?
+            && let Some(message) = outbound.store.find_message_by_key(&agent, key).await?
             && message.status != Status::Failed
         {
             return Ok(Some(request));

@@ -7,7 +7,9 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::{AgentId, Code, Failure, ids, keys, ports::kv::Lease};
 
 use super::{
-    Outbound, SendReceipt, SendRequest, fall_back,
+    Outbound, SendReceipt, SendRequest,
+    authorize::find_sending_id,
+    fall_back,
     idempotency::{POLL_INTERVAL, REPLAY_TIMEOUT},
     receipt::describe,
     refusals::FREED_BY,
@@ -28,8 +30,7 @@ pub(super) async fn send(outbound: &Arc<Outbound>, request: SendRequest) -> Resu
     let Some(key) = request.idempotency_key.clone() else {
         return try_channels(outbound, request, &mut Vec::new()).await;
     };
-    let agent = request.agent.as_deref().map(AgentId::from);
-    let Some(agent) = agent.or_else(|| request.caller.principal.agent.clone()) else {
+    let Some(agent) = find_sending_id(outbound, &request).await? else {
         return try_channels(outbound, request, &mut Vec::new()).await;
     };
     match claim(outbound, agent, key).await? {

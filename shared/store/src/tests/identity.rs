@@ -40,6 +40,54 @@ both_engines! {
         assert!(matches!(db.create_agent(&homeless).await, Err(StoreError::Other(_))));
     }
 
+    async fn organizations_use_same_agent_id(db: &Database) {
+        let [ours, theirs] = [new_agent(db).await, new_agent(db).await].map(|agent| agent.org_id);
+        let named = |org: &OrgId| Agent {
+            id: AgentId::from("ada"),
+            org_id: org.clone(),
+            display_name: "Ada".into(),
+            status: AgentStatus::Active,
+            created_at: morning(),
+        };
+        let first = db.register_agent(named(&ours)).await.unwrap();
+        let second = db.register_agent(named(&theirs)).await.unwrap();
+        assert_eq!((first.id.as_str(), second.id.host_id()), ("ada", "ada"));
+        assert_ne!(first.id, second.id);
+        for (org, agent) in [(&ours, &first), (&theirs, &second)] {
+            assert!(matches!(db.register_agent(named(org)).await, Err(StoreError::Conflict)));
+            assert_eq!(db.find_agent_id(org, "ada").await.unwrap().as_ref(), Some(&agent.id));
+            assert_eq!(db.find_agent(org, &agent.id).await.unwrap().as_ref(), Some(agent));
+            let listed = db.list_agents(org, None, 10).await.unwrap();
+            let after = listed.iter().skip_while(|listed| listed.id != agent.id).skip(1);
+            assert!(db.list_agents(org, Some("ada"), 10).await.unwrap().iter().eq(after));
+        }
+        assert_eq!(db.find_agent_id(&ours, "bob").await.unwrap(), None);
+        assert_eq!(db.list_agents_of_any_org("ada").await.unwrap(), [first, second]);
+        assert_eq!(db.list_agents_of_any_org("bob").await.unwrap(), []);
+    }
+
+    async fn concurrent_registrations_share_agent_id(db: &Database) {
+        let (here, there) = (db.replica().await, db.replica().await);
+        let mut orgs = Vec::new();
+        for _ in 0..8 {
+            orgs.push(new_agent(db).await.org_id);
+        }
+        let registrations = orgs.iter().enumerate().map(|(index, org)| {
+            let store = if index % 2 == 0 { &here } else { &there };
+            let agent = Agent {
+                id: AgentId::from("ada"),
+                org_id: org.clone(),
+                display_name: "Ada".into(),
+                status: AgentStatus::Active,
+                created_at: morning(),
+            };
+            store.register_agent(agent)
+        });
+        let registered = join_all(registrations).await;
+        assert!(registered.iter().all(|agent| agent.as_ref().unwrap().id.host_id() == "ada"));
+        assert_eq!(db.list_agents_of_any_org("ada").await.unwrap().len(), orgs.len());
+    }
+
     async fn reads_every_agent_status(db: &Database) {
         let first = new_agent(db).await;
         for status in [AgentStatus::Active, AgentStatus::Inactive, AgentStatus::Suspended] {
@@ -59,8 +107,8 @@ both_engines! {
         let org = &first.org_id;
         assert_eq!(db.list_agents(org, None, 100).await.unwrap(), agents);
         assert_eq!(db.list_agents(org, None, 2).await.unwrap(), agents[..2]);
-        assert_eq!(db.list_agents(org, Some(&agents[1].id), 2).await.unwrap(), agents[2..4]);
-        assert_eq!(db.list_agents(org, Some(&agents[4].id), 2).await.unwrap(), []);
+        assert_eq!(db.list_agents(org, Some(agents[1].id.as_str()), 2).await.unwrap(), agents[2..4]);
+        assert_eq!(db.list_agents(org, Some(agents[4].id.as_str()), 2).await.unwrap(), []);
     }
 
     async fn profile_contains_channels_and_limits(db: &Database) {
@@ -127,7 +175,7 @@ both_engines! {
         assert_eq!(db.list_scheduled(&agent.id, None, 10).await.unwrap().len(), 0);
         assert_eq!(db.list_scheduled(&other.id, None, 10).await.unwrap().len(), 1);
         assert_eq!(set(&agent.org_id, AgentStatus::Active).await, Some(0));
-        let found = db.find_agent_of_any_org(&agent.id).await.unwrap().unwrap();
-        assert_eq!((found.status, found.org_id), (AgentStatus::Active, agent.org_id.clone()));
+        let found = db.find_agent(&agent.org_id, &agent.id).await.unwrap().unwrap();
+        assert_eq!(found.status, AgentStatus::Active);
     }
 }
