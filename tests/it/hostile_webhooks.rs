@@ -203,3 +203,72 @@ async fn published_secrets_of_simulators_sign_nothing() {
     assert_eq!(genuine.post(&cluster).await.status, 200);
     cluster.shut_down().await;
 }
+
+const OTHER_ACCOUNT: &str = "AC00000000000000000000000000000001";
+const OTHER_TOKEN: &str = "a token of the other account";
+
+/// Builds a callback about a call, signed with the token of the other account.
+fn call_of_other_account(context: &TestContext, path: &str, call: &str, to: &str) -> Webhook {
+    let fields: Vec<(String, String)> = [
+        ("AccountSid", OTHER_ACCOUNT),
+        ("CallSid", call),
+        ("CallStatus", "ringing"),
+        ("Direction", "inbound"),
+        ("From", ANN),
+        ("To", to),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    let url = format!("{}{path}", context.public_url);
+    let signature = webhook::sign(&Secret::new(OTHER_TOKEN), &url, Payload::Form(&fields));
+    let body = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(&fields)
+        .finish();
+    Webhook {
+        path: path.to_owned(),
+        headers: vec![
+            (webhook::HEADER, signature),
+            ("content-type", "application/x-www-form-urlencoded".to_owned()),
+        ],
+        body: body.into_bytes(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_account_speaks_for_own_calls_only_servers() {
+    let setting = format!("{OTHER_ACCOUNT}:{OTHER_TOKEN}");
+    let running = Cluster::servers(&[("TWILIO_SUBACCOUNT_TOKENS", &setting)]).await;
+    let cluster = &running;
+    let incoming =
+        |call: &str| call_of_other_account(cluster, "/webhooks/twilio/voice/incoming", call, &cluster.account.phone);
+    let (first, second) = (
+        "CA00000000000000000000000000000001",
+        "CA00000000000000000000000000000002",
+    );
+    assert_eq!(
+        incoming(first).post(cluster).await.status,
+        200,
+        "nothing shows that the number is not its own"
+    );
+    let agent = cluster.rest().await;
+    let sent = agent.send(crate::support::sms(ANN, "Hello")).await.unwrap();
+    cluster.expect_arrival(&sent).await;
+    assert_eq!(
+        incoming(second).post(cluster).await.status,
+        404,
+        "the number belongs to the installation's account"
+    );
+    let placed = agent
+        .call("comms_make_call", json!({ "to": ANN, "greeting": "Hello" }))
+        .await
+        .unwrap();
+    let path = format!(
+        "/webhooks/twilio/voice/status?call={}",
+        placed["callId"].as_str().unwrap()
+    );
+    let forged = call_of_other_account(cluster, &path, second, &cluster.account.phone);
+    assert_eq!(forged.post(cluster).await.status, 404);
+    let refused = r#"bd_webhook_notices_total{carrier="twilio",result="wrong_account"}"#;
+    assert_eq!(cluster.metric_total(refused).await, 2.0);
+    running.shut_down().await;
+}

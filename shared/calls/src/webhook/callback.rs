@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use butt_dial_domain::{
+    CallId,
     call::CallReport,
     ports::{bus::Headers, voice::Voice},
 };
 
-use super::super::state::CallState;
+use butt_dial_messaging::inbound::{WebhookRefusal, envelope::digest};
+
+use super::super::{handle::Calls, state::CallState};
 
 /// The kind of a callback: the end of the path, as in `/webhooks/twilio/voice/action`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +64,36 @@ pub(super) struct CallWebhook {
     pub carrier: &'static str,
     pub voice: Arc<dyn Voice>,
     pub report: CallReport,
+    /// The account at the carrier that reports, if it is not the installation's own. It speaks for its own calls only.
+    pub account: Option<String>,
     /// The host's id of the agent in the path.
     pub only: Option<String>,
     /// `None`: the call is new, or its state is lost.
     pub state: Option<CallState>,
     pub trace: Headers,
+}
+
+impl CallWebhook {
+    /// Returns the id of the call, if it is an inbound one.
+    pub fn inbound_call_id(&self) -> CallId {
+        inbound_call_id(self.carrier, self.account.as_deref(), &self.report.carrier_id)
+    }
+
+    /// Refuses the report of an account about what belongs to another one.
+    pub fn refuse_account(&self, calls: &Calls) -> WebhookRefusal {
+        refuse_account(calls, self.carrier)
+    }
+}
+
+pub(super) fn refuse_account(calls: &Calls, carrier: &str) -> WebhookRefusal {
+    tracing::warn!(carrier, "report of another account about this call or number refused");
+    calls.record_webhook(carrier, "wrong_account");
+    WebhookRefusal::Unknown
+}
+
+/// Returns the id of an inbound call. It is the same for each retry of the carrier, and differs from those of another account's
+/// calls.
+pub(super) fn inbound_call_id(carrier: &str, account: Option<&str>, carrier_id: &str) -> CallId {
+    let parts: Vec<&str> = [carrier].into_iter().chain(account).chain([carrier_id]).collect();
+    CallId::from(format!("{}{}", CallId::PREFIX, digest(&parts)))
 }

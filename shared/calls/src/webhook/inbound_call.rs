@@ -11,8 +11,8 @@ use butt_dial_domain::{
     },
     text::clean_line,
 };
-use butt_dial_messaging::inbound::{Routes, WebhookRefusal, envelope::digest};
-use butt_dial_store::InboundRoute;
+use butt_dial_messaging::inbound::{Routes, WebhookRefusal};
+use butt_dial_store::{InboundRoute, StoreError};
 use chrono::TimeDelta;
 
 use super::{
@@ -41,11 +41,14 @@ pub(super) async fn accept(
         calls.record_webhook(webhook.carrier, "unknown_number");
         return Err(WebhookRefusal::Unknown);
     };
+    if webhook.account.is_some() && is_own_number(calls, &route).await? {
+        return Err(webhook.refuse_account(calls));
+    }
     if route.blocked {
         calls.record_webhook(webhook.carrier, "blocked");
         return Ok(Script(vec![Step::Reject]));
     }
-    let call = inbound_call_id(webhook.carrier, &report.carrier_id);
+    let call = webhook.inbound_call_id();
     let state = new_state(calls, webhook, &route, &call);
     publish_report(calls, webhook, CallbackKind::Incoming, &state).await?;
     Ok(connect(calls, &state).await.unwrap_or_else(|error| {
@@ -54,9 +57,22 @@ pub(super) async fn accept(
     }))
 }
 
-/// Returns the id of an inbound call. It is the same for each retry of the carrier.
-pub(super) fn inbound_call_id(carrier: &str, carrier_id: &str) -> CallId {
-    CallId::from(format!("{}{}", CallId::PREFIX, digest(&[carrier, carrier_id])))
+/// Returns whether the installation's own account at the carrier has used the number: then no other account speaks for it.
+async fn is_own_number(calls: &Calls, route: &InboundRoute) -> Result<bool, WebhookRefusal> {
+    let unavailable = |error: StoreError| {
+        tracing::warn!(%error, "owner of a number not verified");
+        WebhookRefusal::Unavailable
+    };
+    let Some(profile) = calls.store.find_profile(&route.agent).await.map_err(unavailable)? else {
+        return Ok(false);
+    };
+    for owned in profile.channels.iter().filter(|owned| owned.address == route.address) {
+        let is_own = calls.store.is_own_sender(&route.agent, owned.channel).await;
+        if is_own.map_err(unavailable)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 pub(super) fn new_state(calls: &Calls, webhook: &CallWebhook, route: &InboundRoute, call: &CallId) -> CallState {

@@ -13,7 +13,7 @@ use super::{
     super::{conclude::conclude, handle::Calls, phrases::DEFAULT_LANGUAGE, script},
     callback::{CallWebhook, CallbackKind},
     durable_publish::publish_report,
-    inbound_call::{find_route, inbound_call_id, new_state},
+    inbound_call::{find_route, new_state},
 };
 
 pub(super) async fn respond(
@@ -28,6 +28,10 @@ pub(super) async fn respond(
         tracing::warn!(%error, "call lookup failed");
         None
     });
+    // The carrier's id alone must not lead another account to a call of this one.
+    if webhook.account.is_some() && row.as_ref().is_some_and(|row| row.id != webhook.inbound_call_id()) {
+        return Err(webhook.refuse_account(calls));
+    }
     // Some callbacks contain no numbers.
     let local = match (&row, report.direction) {
         (Some(row), _) => &row.local_number,
@@ -38,10 +42,9 @@ pub(super) async fn respond(
         calls.record_webhook(webhook.carrier, "unknown_number");
         return Err(WebhookRefusal::Unknown);
     };
-    let call = row.as_ref().map_or_else(
-        || inbound_call_id(webhook.carrier, &report.carrier_id),
-        |row| row.id.clone(),
-    );
+    let call = row
+        .as_ref()
+        .map_or_else(|| webhook.inbound_call_id(), |row| row.id.clone());
     let mut state = new_state(calls, webhook, &route, &call);
     state.info.direction = row.as_ref().map_or(report.direction, |row| row.direction);
     state.info.remote = match (row, report.direction) {

@@ -13,9 +13,8 @@ use url::form_urlencoded;
 
 use super::{
     super::{handle::Calls, state::CallState},
-    callback::{CallWebhook, CallbackKind},
-    handlers,
-    inbound_call::{self, inbound_call_id},
+    callback::{CallWebhook, CallbackKind, inbound_call_id, refuse_account},
+    handlers, inbound_call,
 };
 
 impl Calls {
@@ -38,7 +37,13 @@ impl Calls {
             WebhookRefusal::Unreadable
         })?;
         // The status callback of a number names no call.
-        let call = named_call(&verified.request).unwrap_or_else(|| inbound_call_id(carrier, &report.carrier_id));
+        let account = voice.other_account(&verified.request);
+        let inbound_call = inbound_call_id(carrier, account.as_deref(), &report.carrier_id);
+        let call = named_call(&verified.request).unwrap_or_else(|| inbound_call.clone());
+        // The installation places its calls with its own account: another one has inbound calls only.
+        if account.is_some() && call != inbound_call {
+            return Err(refuse_account(self, carrier));
+        }
         // Without a state the callback can still get a response (`missing_state.rs`).
         let state = self.find_state(&call).await.unwrap_or_else(|error| {
             tracing::warn!(%error, %call, "call state unavailable");
@@ -56,6 +61,7 @@ impl Calls {
                     state
                 }),
             report,
+            account,
             only: verified.only,
             trace,
         };

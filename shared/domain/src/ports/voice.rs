@@ -200,6 +200,11 @@ pub trait Voice: Send + Sync {
     /// Parses the report of a verified callback. No I/O.
     fn parse_report(&self, request: &WebhookRequest) -> Result<CallReport, UnreadableRequest>;
 
+    /// Returns the account at the carrier that a verified callback speaks for, if it is not the installation's own. No I/O.
+    fn other_account(&self, _request: &WebhookRequest) -> Option<String> {
+        None
+    }
+
     /// Verifies that the carrier opens this socket. `url` is the URL of the script, with `wss://`. No I/O.
     fn verify_socket(&self, url: &str, headers: &HeaderMap) -> Result<(), VerificationError>;
 

@@ -85,6 +85,10 @@ impl Client {
         self
     }
 
+    pub(super) fn account(&self) -> &str {
+        &self.account
+    }
+
     pub(super) fn account_url(&self, rest: &str) -> String {
         format!("{}/{}/Accounts/{}{rest}", self.endpoint, wire::VERSION, self.account)
     }

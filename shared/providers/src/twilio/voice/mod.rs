@@ -54,6 +54,10 @@ impl Voice for Calls {
         report::read(request)
     }
 
+    fn other_account(&self, request: &WebhookRequest) -> Option<String> {
+        report::account(request).filter(|account| account != self.client.account())
+    }
+
     /// Verifies the signature over the TwiML's URL with `wss://`; it covers no other data (Twilio, ConversationRelay
     /// noun; Webhooks security).
     fn verify_socket(&self, url: &str, headers: &HeaderMap) -> Result<(), VerificationError> {

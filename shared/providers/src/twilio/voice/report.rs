@@ -62,6 +62,13 @@ pub fn read(request: &WebhookRequest) -> Result<CallReport, UnreadableRequest> {
     })
 }
 
+/// Returns the account that the callback names.
+pub fn account(request: &WebhookRequest) -> Option<String> {
+    let Kind::Form(body) = kind(request) else { return None };
+    let form = Form::decode(body).ok()?;
+    form.find("AccountSid").map(str::to_owned)
+}
+
 /// Returns the direction. Callbacks of recordings and machine detection have none; machines are detected only on
 /// outbound calls.
 fn direction(form: &Form) -> Direction {
