@@ -302,7 +302,7 @@ profiles! {
         for (ada, actions) in [(&ours, 31), (&theirs, 32)] {
             act_as_ada(cluster, ada, actions).await;
         }
-        // A colleague writes to the agent of its own organization.
+        // A colleague writes to the agent of the same organization.
         let colleague = cluster.agent_of(&other, Transport::StreamableHttp).await;
         colleague.send(sms("ada", "Hello Ada")).await.unwrap();
         let text = |to: &Account, body: &str| Webhook::text(cluster, "/webhooks/ada/sms", ANN, &to.phone, body);

@@ -98,8 +98,8 @@ const MAX_ORGANIZATION: usize = 60;
 pub struct DisclosedName(String);
 
 impl DisclosedName {
-    /// Names the person, whose name passes the content rules like any text that is spoken, and always the organization: the
-    /// callee must learn who is responsible for the call.
+    /// Names the person and the organization: the callee must learn who is responsible for the call. The name of the person
+    /// passes the content rules like any text that is spoken.
     pub async fn on_behalf_of(calls: &Calls, caller: &Caller, requester: Option<&str>) -> Result<Self, Failure> {
         let org = calls.store.find_organization(caller.org()?).await?;
         let org = org.ok_or_else(Failure::internal)?;

@@ -96,7 +96,7 @@ impl Lockout {
     }
 }
 
-/// What a wrong token counts against.
+/// A count of wrong tokens.
 struct Counted {
     /// Its id in keys.
     id: String,
