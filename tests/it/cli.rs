@@ -109,6 +109,30 @@ async fn rejects_other_encryption_key_for_existing_database() {
 }
 
 #[tokio::test]
+async fn former_key_can_go_after_rewrap() {
+    const NAME: &str = "CREDENTIALS_ENCRYPTION_KEYS";
+    let mut shell = Shell::new(&[]);
+    let first = shell.bootstrap(&[]).await;
+    let former = std::fs::read_to_string(shell.directory.path().join("encryption.key")).unwrap();
+    let newest = "0123456789abcdef0123456789abcdef";
+    let use_keys = |shell: &mut Shell, keys: String| {
+        shell.settings.retain(|(name, _)| name != NAME);
+        shell.settings.push((NAME.into(), keys));
+    };
+    use_keys(&mut shell, newest.into());
+    assert!(shell.fail(&["bootstrap"]).await.contains("rewrap-keys"));
+    use_keys(&mut shell, format!("{newest},{former}"));
+    assert_eq!(shell.bootstrap(&[]).await, first);
+    let rewrapped = shell.run(&["rewrap-keys"]).await;
+    let text = output_text(&rewrapped);
+    assert!(rewrapped.status.success() && text.contains("0 unreadable"), "{text}");
+    use_keys(&mut shell, newest.into());
+    assert_eq!(shell.bootstrap(&[]).await, first, "derived tokens stay");
+    use_keys(&mut shell, former);
+    assert!(shell.fail(&["bootstrap"]).await.contains(NAME));
+}
+
+#[tokio::test]
 async fn bootstrap_with_real_carrier_invents_no_addresses() {
     let shell = Shell::new(&[("RESEND_API_KEY", "re_something")]);
     let bare = shell.bootstrap(&[]).await;

@@ -10,7 +10,7 @@ use butt_dial_runtime::{
 };
 use clap::{Parser, Subcommand};
 
-use crate::{agent, bootstrap, dead_letters, demo, doctor, health, install_tls, serve, simulator};
+use crate::{agent, bootstrap, dead_letters, demo, doctor, health, install_tls, rewrap_keys, serve, simulator};
 
 /// A communications server for AI agents: a phone number, SMS, e-mail and WhatsApp over MCP and REST.
 ///
@@ -55,6 +55,8 @@ enum Command {
     DeadLetters(dead_letters::Command),
     /// Raise the number of partitions of the inbound stream to INBOUND_PARTITIONS, with all services stopped.
     RaisePartitions,
+    /// Encrypt all stored contents with the newest of CREDENTIALS_ENCRYPTION_KEYS. May be interrupted and repeated.
+    RewrapKeys,
     /// Serve the simulators of the carriers only, for several processes to share (TWILIO_API_URL, RESEND_API_URL).
     Simulator(simulator::Options),
 }
@@ -133,6 +135,7 @@ async fn run(command: Command) -> Result<bool, StartError> {
         Command::Agent(command) => agent::run(config, command).await,
         Command::DeadLetters(command) => dead_letters::run(config, command).await,
         Command::RaisePartitions => serve::raise_partitions(config).await,
+        Command::RewrapKeys => rewrap_keys::run(config).await,
         Command::Demo | Command::Simulator(_) | Command::Health(_) => Ok(true),
     };
     // The shutdown blocks while it sends the remaining spans, so it runs outside the async workers.

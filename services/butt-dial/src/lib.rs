@@ -7,6 +7,7 @@ mod dead_letters;
 pub mod demo;
 pub mod doctor;
 pub mod health;
+mod rewrap_keys;
 pub mod serve;
 pub mod simulator;
 mod welcome;

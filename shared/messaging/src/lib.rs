@@ -20,6 +20,7 @@ mod metrics;
 pub mod outbound;
 mod public_urls;
 mod retention;
+mod rewrap;
 #[cfg(any(test, feature = "testing"))]
 #[expect(clippy::unwrap_used, reason = "for tests only")]
 pub mod testing;
@@ -36,3 +37,4 @@ pub use metrics::Metrics;
 pub use outbound::{Allowance, Outbound, SendReceipt, SendRequest};
 pub use public_urls::PublicUrls;
 pub use retention::Retention;
+pub use rewrap::{Rewrap, RewrapProgress};

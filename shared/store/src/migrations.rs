@@ -44,6 +44,7 @@ const STEPS: &[Step] = &[
     portable!(18, "0018_one_carrier_id"),
     portable!(19, "0019_log_entries"),
     portable!(20, "0020_inbound_partitions"),
+    portable!(21, "0021_content_keys"),
 ];
 
 pub fn for_postgres() -> Migrator {

@@ -9,7 +9,7 @@ use butt_dial_domain::{
     inbound::{InboundMessage, Receipt},
 };
 use butt_dial_store::InboundRoute;
-use butt_dial_vault::Vault;
+use butt_dial_vault::{Undecryptable, Vault};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -177,6 +177,30 @@ impl Envelope {
         let plain = vault.decrypt(org, id, &sealed);
         let plain = plain.inspect_err(|error| tracing::error!(%error, event = id, "message not decrypted"));
         serde_json::from_slice(&plain.ok()?).ok()
+    }
+
+    /// Encrypts the contents of a stored envelope for the newest key of the operator. `None`: there is nothing to do, as for an
+    /// entry that is no envelope.
+    pub fn reseal(vault: &Vault, payload: &[u8]) -> Result<Option<Vec<u8>>, Undecryptable> {
+        let Ok(mut envelope) = serde_json::from_slice::<Self>(payload) else {
+            return Ok(None);
+        };
+        let (org, context, sealed) = match &mut envelope.event {
+            SealedEvent::Message { org, sealed, .. } => (&*org, envelope.id.as_str(), Some(sealed)),
+            SealedEvent::Receipt { .. } => return Ok(None),
+            SealedEvent::Call(call) => {
+                let conclusion = call.conclusion.as_mut();
+                let transcript = conclusion.and_then(|conclusion| conclusion.transcript.as_mut());
+                (&call.org, call.call.as_str(), transcript)
+            }
+        };
+        let Some(sealed) = sealed else { return Ok(None) };
+        let plain = STANDARD.decode(&*sealed).map_err(|_| Undecryptable)?;
+        let Some(resealed) = vault.reseal(org, context, &plain)? else {
+            return Ok(None);
+        };
+        *sealed = STANDARD.encode(resealed);
+        Ok(Some(envelope.payload()))
     }
 }
 

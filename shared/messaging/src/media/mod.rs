@@ -16,6 +16,6 @@ mod single_flight;
 mod tests;
 mod tts;
 
-pub use blobs::{Blob, BlobMeta, Blobs, BlobsConfig, OpenBlob};
+pub use blobs::{Blob, BlobMeta, Blobs, BlobsConfig, OpenBlob, Resealed};
 pub use handle::Media;
 pub use links::LinkError;

@@ -115,7 +115,8 @@ impl DeferredSend {
     }
 }
 
-fn context(message: &MessageId) -> String {
+/// The context of the stored send that follows `message`.
+pub(crate) fn context(message: &MessageId) -> String {
     format!("after {message}")
 }
 

@@ -9,7 +9,7 @@
 
 mod authorize;
 mod comply;
-mod deferred;
+pub(crate) mod deferred;
 mod dispatch;
 mod fall_back;
 mod fallback_chain;

@@ -5,6 +5,7 @@ mod calls;
 mod log;
 mod nats;
 mod source;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod vendors;
@@ -65,8 +66,8 @@ pub struct Config {
     pub redis_url: Option<String>,
     pub redis_pool_size: usize,
     pub orchestrator_token: Option<String>,
-    /// `None`: generated into `data_dir`.
-    pub encryption_key: Option<String>,
+    /// The newest first. None: one is generated into `data_dir`.
+    pub encryption_keys: Vec<String>,
     pub default_limits: Limits,
     /// Beginnings of satellite and premium numbers that may be called, such as `+8816`.
     pub allowed_destinations: Vec<String>,
@@ -168,7 +169,7 @@ impl Config {
             redis_url: source.optional("redis_url")?.filter(|url| url != "memory:"),
             redis_pool_size: source.number("redis_pool_size", 1, 64)?,
             orchestrator_token: source.secret("orchestrator_security_token", MIN_SECRET_LENGTH)?,
-            encryption_key: source.secret("credentials_encryption_key", MIN_SECRET_LENGTH)?,
+            encryption_keys: storage::encryption_keys(&source)?,
             default_limits: default_limits(&source)?,
             allowed_destinations: calls::allowed_destinations(&source)?,
             carriers: vendors::carriers(&source, deployment, host)?,
@@ -253,7 +254,7 @@ impl Config {
                  Set NATS_URL, or unset DATABASE_URL",
             );
         }
-        if self.is_postgres() && self.encryption_key.is_none() {
+        if self.is_postgres() && self.encryption_keys.is_empty() {
             return fail(
                 "CREDENTIALS_ENCRYPTION_KEY is not set: with Postgres every replica needs the same key. \
                  Generate one with `openssl rand -hex 32`",

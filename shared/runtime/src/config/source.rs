@@ -195,6 +195,18 @@ impl Source {
             secret => Ok(secret),
         }
     }
+
+    /// Returns secrets of at least `min` characters, separated by commas. Errors never contain one.
+    pub fn secrets(&self, key: &str, min: usize) -> Result<Vec<String>, ConfigError> {
+        let secrets = self.list(key)?;
+        if secrets.iter().any(|secret| secret.len() < min) {
+            return Err(wrong(
+                key,
+                &format!("must be secrets of at least {min} characters each; generate one with `openssl rand -hex 32`"),
+            ));
+        }
+        Ok(secrets)
+    }
 }
 
 fn parse(text: &str, source: &str) -> Result<BTreeMap<String, String>, ConfigError> {

@@ -186,7 +186,7 @@ fn reads_setting_from_file() {
         "no such file"
     );
     std::fs::write(&path, format!("{}\r\n", "k".repeat(32))).unwrap();
-    assert_eq!(load_single(&setting).unwrap().encryption_key, Some("k".repeat(32)));
+    assert_eq!(load_single(&setting).unwrap().encryption_keys, ["k".repeat(32)]);
     std::fs::write(&path, "short\n").unwrap();
     let short = error(&setting);
     assert!(
@@ -213,6 +213,32 @@ fn simulates_carriers_only_on_loopback_or_on_request() {
         assert_eq!(load_single(&[everywhere, allowed]).err(), None, "{allowed:?}");
     }
     assert!(ai_vendors(&[("HOST", "::1")]).0);
+}
+
+#[test]
+fn reads_encryption_keys_newest_first() {
+    let (new, old) = ("n".repeat(32), "o".repeat(32));
+    let keys = |pairs: &[(&str, &str)]| load_single(pairs).unwrap().encryption_keys;
+    let listed = format!("{new}, {old}");
+    assert_eq!(keys(&[]), [""; 0]);
+    assert_eq!(
+        keys(&[("CREDENTIALS_ENCRYPTION_KEYS", &listed)]),
+        [new.clone(), old.clone()]
+    );
+    let single = ("CREDENTIALS_ENCRYPTION_KEY", old.as_str());
+    assert_eq!(
+        keys(&[("CREDENTIALS_ENCRYPTION_KEYS", &new), single]),
+        [new.clone(), old.clone()]
+    );
+    assert_eq!(
+        keys(&[("CREDENTIALS_ENCRYPTION_KEYS", &listed), single]),
+        [new.clone(), old.clone()]
+    );
+    let short = error(&[("CREDENTIALS_ENCRYPTION_KEYS", &format!("{new},hunter2"))]);
+    assert!(
+        short.contains("CREDENTIALS_ENCRYPTION_KEYS") && !short.contains("hunter2"),
+        "{short}"
+    );
 }
 
 #[test]

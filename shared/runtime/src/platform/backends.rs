@@ -38,7 +38,7 @@ impl Backends {
         let store = Store::connect(&config.database_url, config.database_max_connections, &writers).await?;
         migrate(config, &store).await?;
         let vault = vault(config)?;
-        verify_encryption_key(&store, &vault).await?;
+        adopt_database_key(&store, &vault).await?;
         let redis = redis(config).await?;
         let kv: Arc<dyn Kv> = match &redis {
             Some(redis) => redis.clone(),
@@ -80,24 +80,22 @@ async fn redis(config: &Config) -> Result<Option<Arc<RedisKv>>, StartError> {
 }
 
 fn vault(config: &Config) -> Result<Vault, StartError> {
-    let secret = match &config.encryption_key {
-        Some(secret) => secret.clone(),
-        None => key_file(&config.data_dir)?,
-    };
-    Ok(Vault::new(secret.as_bytes()))
+    let keys: Vec<&[u8]> = config.encryption_keys.iter().map(|key| key.as_bytes()).collect();
+    Ok(match keys.split_first() {
+        Some((newest, former)) => Vault::with_former(newest, former),
+        None => Vault::new(key_file(&config.data_dir)?.as_bytes()),
+    })
 }
 
-/// Fails when the database was first started with another key: its contents could not be decrypted.
-async fn verify_encryption_key(store: &Store, vault: &Vault) -> Result<(), StartError> {
-    let fingerprint = vault.fingerprint();
-    let registered = store
-        .register_key_fingerprint(&fingerprint, Clock::System.now())
-        .await?;
-    if registered == fingerprint {
-        Ok(())
-    } else {
-        Err(StartError::WrongKey)
-    }
+/// Fails when the key of the database is none of the operator's: its contents could not be decrypted.
+async fn adopt_database_key(store: &Store, vault: &Vault) -> Result<(), StartError> {
+    // A new database gets the newest key.
+    let newest = vault.fingerprint();
+    let registered = store.register_key(&newest, Clock::System.now()).await?;
+    let root = registered.root.as_deref();
+    vault
+        .adopt(&registered.fingerprint, root, registered.has_content_keys)
+        .map_err(|_| StartError::WrongKey)
 }
 
 /// Reads the generated key, or generates it into a file that only its owner can read.

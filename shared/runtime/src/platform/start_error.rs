@@ -19,8 +19,9 @@ pub enum StartError {
     #[error("the key-value store is not available: {0}. Check REDIS_URL, and that the server runs")]
     Kv(String),
     #[error(
-        "CREDENTIALS_ENCRYPTION_KEY is not the key that encrypts this database. Set the key of the first start (if it was never \
-         set, the key is in the file encryption.key of DATA_DIR). The database is unchanged"
+        "CREDENTIALS_ENCRYPTION_KEY is not the key that encrypts this database, and CREDENTIALS_ENCRYPTION_KEYS does not list \
+         it. Set the key of the first start, or of the last `butt-dial rewrap-keys` (if it was never set, the key is in the file \
+         encryption.key of DATA_DIR). The database is unchanged"
     )]
     WrongKey,
     #[error(

@@ -1,6 +1,7 @@
 //! The storage of attachments: a directory, or any S3. Blobs are encrypted for their organization and purged by day.
 
 mod memory;
+mod reseal;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use butt_dial_vault::Vault;
 
 use self::memory::Memory;
-pub use self::memory::OpenBlob;
+pub use self::{memory::OpenBlob, reseal::Resealed};
 
 /// For connecting to S3.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
