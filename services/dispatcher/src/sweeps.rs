@@ -13,6 +13,7 @@ const FIVE_SECONDS: Duration = Duration::from_secs(5);
 const FIFTEEN_SECONDS: Duration = Duration::from_secs(15);
 const MINUTE: Duration = Duration::from_secs(60);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Starts all sweeps on the lifecycle.
 pub fn start(product: &Product, lifecycle: &Lifecycle) {
@@ -49,6 +50,9 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     });
     sweeps.spawn("retention", TEN_MINUTES, |product| async move {
         product.retention.purge_expired().await
+    });
+    sweeps.spawn("old rows", HOUR, |product| async move {
+        product.retention.delete_old_rows().await
     });
 }
 

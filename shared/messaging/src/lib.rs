@@ -36,5 +36,5 @@ pub use media::Media;
 pub use metrics::Metrics;
 pub use outbound::{Allowance, Outbound, SendReceipt, SendRequest};
 pub use public_urls::PublicUrls;
-pub use retention::Retention;
+pub use retention::{KeepTimes, Retention};
 pub use rewrap::{Rewrap, RewrapProgress};

@@ -1,15 +1,26 @@
-//! Retention: purges contents of events and attachments after the operator's retention time, and contents of delivered events
-//! shortly after delivery.
+//! Retention: purges contents of events and attachments after the operator's retention time, contents of delivered events shortly
+//! after delivery, and the rows of tables that grow after their own times.
 
-use butt_dial_domain::{Clock, Failure};
-use butt_dial_store::Store;
-use chrono::TimeDelta;
 use std::time::Duration;
+
+use butt_dial_domain::{Clock, Failure, clock::Timestamp};
+use butt_dial_store::{AgentRows, Store, StoreError, TimedRows};
+use chrono::TimeDelta;
 
 use crate::media::Blobs;
 
 /// A delivered event keeps its content this long, so that another waiting reader of the same agent can still read it.
 const DELIVERED_GRACE: TimeDelta = TimeDelta::seconds(10);
+
+/// How long rows are kept. `None`: for ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeepTimes {
+    pub messages: Option<Duration>,
+    pub attempts: Option<Duration>,
+    pub events: Option<Duration>,
+    pub calls: Option<Duration>,
+    pub audit: Option<Duration>,
+}
 
 /// Purges contents that are past their retention. Cheap to clone.
 #[derive(Clone)]
@@ -18,15 +29,17 @@ pub struct Retention {
     blobs: Option<Blobs>,
     clock: Clock,
     event_retention: Duration,
+    keep: KeepTimes,
 }
 
 impl Retention {
-    pub fn new(store: Store, blobs: Option<Blobs>, clock: Clock, event_retention: Duration) -> Self {
+    pub fn new(store: Store, blobs: Option<Blobs>, clock: Clock, event_retention: Duration, keep: KeepTimes) -> Self {
         Self {
             store,
             blobs,
             clock,
             event_retention,
+            keep,
         }
     }
 
@@ -52,5 +65,51 @@ impl Retention {
         };
         let contents = contents.saturating_add(fallbacks);
         Ok(usize::try_from(contents).unwrap_or(usize::MAX).saturating_add(blobs))
+    }
+
+    /// Deletes rows that are older than the times of their kinds. Returns how many. A failure of one kind does not keep the others:
+    /// the next run repeats it.
+    pub async fn delete_old_rows(&self) -> Result<usize, Failure> {
+        let keep = &self.keep;
+        let mut deleted: u64 = 0;
+        let mut failure = None;
+        let mut note = |kind: &'static str, result: Option<Result<u64, StoreError>>| match result {
+            Some(Ok(count)) => deleted = deleted.saturating_add(count),
+            Some(Err(error)) => {
+                tracing::warn!(%error, kind, "old rows not deleted");
+                failure = Some(Failure::from(error));
+            }
+            None => {}
+        };
+        for (kind, rows, time) in [
+            ("attempts", TimedRows::Attempts, keep.attempts),
+            ("messages", TimedRows::Messages, keep.messages),
+            ("scheduled sends", TimedRows::ScheduledSends, keep.messages),
+            ("audit entries", TimedRows::AuditEntries, keep.audit),
+        ] {
+            note(kind, self.delete_timed(rows, time).await);
+        }
+        for (kind, rows, time) in [
+            ("events", AgentRows::Events, keep.events),
+            ("calls", AgentRows::Calls, keep.calls),
+        ] {
+            note(kind, self.delete_of_agents(rows, time).await);
+        }
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(usize::try_from(deleted).unwrap_or(usize::MAX)),
+        }
+    }
+
+    async fn delete_timed(&self, rows: TimedRows, time: Option<Duration>) -> Option<Result<u64, StoreError>> {
+        Some(self.store.delete_timed(rows, self.begin_of(time)?).await)
+    }
+
+    async fn delete_of_agents(&self, rows: AgentRows, time: Option<Duration>) -> Option<Result<u64, StoreError>> {
+        Some(self.store.delete_of_agents(rows, self.begin_of(time)?).await)
+    }
+
+    fn begin_of(&self, time: Option<Duration>) -> Option<Timestamp> {
+        Some(self.clock.now() - TimeDelta::from_std(time?).ok()?)
     }
 }

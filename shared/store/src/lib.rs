@@ -68,6 +68,7 @@ pub use incomplete_events::IncompleteEvent;
 pub use messages::{Attempt, Message, Unsettled};
 pub use organizations::Organization;
 pub use recipients::{InboundFilter, InboundRules, Recipient, Subscription};
+pub use retention::{AgentRows, TimedRows};
 pub use routes::InboundRoute;
 pub use scheduled::{Cancellation, NewScheduledSend, ScheduledCaps, ScheduledSend, ScheduledState};
 pub use sealed_contents::{SealedColumn, SealedContent, SealedCursor};

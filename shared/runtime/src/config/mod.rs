@@ -20,6 +20,7 @@ use butt_dial_bus::{NatsAccess, StreamSettings};
 use butt_dial_calls::CallSettings;
 use butt_dial_domain::{Micros, limits::Limits};
 use butt_dial_messaging::{
+    KeepTimes,
     inbound::{MAX_PARTITIONS, Partitions},
     media::BlobsConfig,
 };
@@ -81,6 +82,7 @@ pub struct Config {
     pub callback_retry_after: Vec<Duration>,
     pub allow_private_callbacks: bool,
     pub event_retention: Duration,
+    pub keep_times: KeepTimes,
     pub calls: CallSettings,
     /// `None`: attachments are not stored.
     pub blobs: Option<BlobsConfig>,
@@ -182,6 +184,7 @@ impl Config {
             callback_retry_after: seconds(&source, "callback_retry_after_seconds")?,
             allow_private_callbacks: source.flag("allow_private_callbacks")?,
             event_retention: Duration::from_secs(3_600 * source.number::<u64>("event_retention_hours", 1, 8_760)?),
+            keep_times: storage::keep_times(&source)?,
             calls: calls::settings(&source)?,
             log_level: log::level(&source)?,
             log_json: log::is_json(&source)?,

@@ -242,6 +242,15 @@ fn reads_encryption_keys_newest_first() {
 }
 
 #[test]
+fn reads_times_of_retention_in_days() {
+    let times = |pairs: &[(&str, &str)]| load_single(pairs).unwrap().keep_times;
+    let day = Duration::from_secs(86_400);
+    assert_eq!(times(&[("KEEP_EVENTS_DAYS", "2")]).events, Some(2 * day));
+    assert_eq!(times(&[("KEEP_EVENTS_DAYS", "none")]).events, None);
+    assert!(error(&[("KEEP_AUDIT_DAYS", "0")]).contains("KEEP_AUDIT_DAYS"));
+}
+
+#[test]
 fn single_role_simulates_carriers_only_on_request() {
     let backends = [
         ("DATABASE_URL", "postgres://x/y"),

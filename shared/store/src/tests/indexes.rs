@@ -143,6 +143,10 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
     store.claim_deferred_bodies(3, now, until).await.unwrap();
     store.purge_contents(morning() - TimeDelta::days(9_999)).await.unwrap();
     store.purge_fallbacks(morning() - TimeDelta::days(9_999)).await.unwrap();
+    store
+        .delete_timed(crate::TimedRows::Messages, morning() - TimeDelta::days(9_999))
+        .await
+        .unwrap();
     store.find_recipient(&busy).await.unwrap();
     store.list_filters(&busy).await.unwrap();
     let many: Vec<AgentId> = (1..50).map(|n| AgentId::from(format!("a{n}"))).collect();

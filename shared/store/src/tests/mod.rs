@@ -26,6 +26,7 @@ mod partitions;
 mod receipts;
 mod recipients;
 mod reconciler;
+mod retention;
 mod routes;
 mod scheduled;
 mod sends;
