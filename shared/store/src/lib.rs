@@ -30,6 +30,7 @@ mod messages;
 mod migrations;
 mod organizations;
 mod partitions;
+mod postgres_migrations;
 mod recipients;
 mod retention;
 mod routes;

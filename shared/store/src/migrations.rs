@@ -5,7 +5,11 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
 };
 
-struct Step {
+/// A Postgres migration that begins with this line is one statement that runs outside a transaction, such as
+/// `CREATE INDEX CONCURRENTLY`, which does not stop writers.
+const NO_TRANSACTION: &str = "-- no-transaction\n";
+
+pub(crate) struct Step {
     version: i64,
     name: &'static str,
     postgres: &'static str,
@@ -23,7 +27,18 @@ macro_rules! portable {
     };
 }
 
-const STEPS: &[Step] = &[
+macro_rules! per_engine {
+    ($version:literal, $name:literal) => {
+        Step {
+            version: $version,
+            name: $name,
+            postgres: include_str!(concat!("../../../migrations/", $name, ".postgres.sql")),
+            sqlite: include_str!(concat!("../../../migrations/", $name, ".sqlite.sql")),
+        }
+    };
+}
+
+pub(crate) const STEPS: &[Step] = &[
     portable!(1, "0001_identity"),
     portable!(2, "0002_contacts"),
     portable!(3, "0003_messages"),
@@ -45,22 +60,56 @@ const STEPS: &[Step] = &[
     portable!(19, "0019_log_entries"),
     portable!(20, "0020_inbound_partitions"),
     portable!(21, "0021_content_keys"),
+    per_engine!(22, "0022_scheduled_sends_of_org"),
 ];
 
-pub fn for_postgres() -> Migrator {
-    migrator(|step| step.postgres)
+impl Step {
+    #[cfg(test)]
+    pub fn new(version: i64, name: &'static str, sql: &'static str) -> Self {
+        Self {
+            version,
+            name,
+            postgres: sql,
+            sqlite: sql,
+        }
+    }
+
+    /// Whether it runs outside a transaction on Postgres.
+    pub fn is_concurrent(&self) -> bool {
+        self.postgres.starts_with(NO_TRANSACTION)
+    }
+
+    /// Returns the name of the index that a concurrent step creates.
+    pub fn index_name(&self) -> Option<&'static str> {
+        let (_, rest) = self.postgres.split_once("CONCURRENTLY ")?;
+        rest.split_whitespace().next()
+    }
 }
 
-pub fn for_sqlite() -> Migrator {
-    migrator(|step| step.sqlite)
+/// Returns the migrations of Postgres up to the last one of `steps`.
+pub(crate) fn for_postgres<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Migrator {
+    migrator(
+        steps
+            .into_iter()
+            .map(|step| (step, step.postgres, step.is_concurrent())),
+    )
 }
 
-fn migrator(text: impl Fn(&Step) -> &'static str) -> Migrator {
-    let migrations = STEPS
-        .iter()
-        .map(|step| {
-            let sql = text(step).into_sql_str();
-            Migration::new(step.version, step.name.into(), MigrationType::Simple, sql, false)
+pub(crate) fn for_sqlite() -> Migrator {
+    migrator(STEPS.iter().map(|step| (step, step.sqlite, false)))
+}
+
+fn migrator<'a>(steps: impl Iterator<Item = (&'a Step, &'static str, bool)>) -> Migrator {
+    let migrations = steps
+        .map(|(step, sql, no_transaction)| {
+            let sql = sql.into_sql_str();
+            Migration::new(
+                step.version,
+                step.name.into(),
+                MigrationType::Simple,
+                sql,
+                no_transaction,
+            )
         })
         .collect();
     let mut migrator = Migrator::with_migrations(migrations);

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     StoreError,
     engine::{Engine, Sql, Tx, on_reader, with_timeout},
-    migrations,
+    migrations, postgres_migrations,
     sends::{batchers::Batchers, sqlite::TEMP_TABLES},
 };
 
@@ -56,15 +56,7 @@ impl Store {
     /// Applies the missing migrations. Safe to run from many processes at once.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         match &self.engine {
-            Engine::Postgres(pool) => {
-                // No time limit: a large table, or the wait for another process that migrates, may take long.
-                let mut connection = pool.acquire().await?;
-                connection.close_on_drop();
-                sqlx::query("SET statement_timeout = 0")
-                    .execute(&mut *connection)
-                    .await?;
-                migrations::for_postgres().run(&mut *connection).await?;
-            }
+            Engine::Postgres(pool) => postgres_migrations::run(pool, migrations::STEPS).await?,
             Engine::Sqlite { write, .. } => migrations::for_sqlite().run(write).await?,
         }
         Ok(())

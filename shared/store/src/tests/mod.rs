@@ -23,6 +23,7 @@ mod indexes;
 mod limits;
 mod messages;
 mod partitions;
+mod migrations;
 mod receipts;
 mod recipients;
 mod reconciler;
