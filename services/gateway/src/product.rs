@@ -42,7 +42,7 @@ impl Product {
             outbound: platform.product.outbound.clone(),
             clock: platform.clock.clone(),
             metrics: Metrics::register(&platform.telemetry.registry)?,
-            wait_slots: WaitSlots::new(platform.config.waits_per_agent),
+            wait_slots: WaitSlots::new(platform.config.waits_per_agent, platform.config.waits_per_organization),
             tasks: platform.lifecycle.in_flight().clone(),
         })
     }

@@ -32,6 +32,7 @@ pub use session_registry::{Session, SessionRegistry};
 pub use stream_relay::StreamRelay;
 
 use local_streams::LocalStreams;
+use open_streams::StreamCaps;
 
 /// Limits per agent.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,8 @@ pub struct SessionLimits {
     pub sessions_per_agent: usize,
     /// Push streams on one replica. A further one ends the oldest.
     pub streams_per_agent: usize,
+    /// Of all agents of an organization. A further one ends the oldest of the agent that has the most.
+    pub streams_per_organization: usize,
 }
 
 /// The handles of a gateway.
@@ -59,7 +62,11 @@ impl Sessions {
         on_ready: ReadyHook,
     ) -> Result<(Self, Vec<BoxFuture<'static, ()>>), BusError> {
         let (reconnects, scheduled) = reconnects::queue();
-        let local = LocalStreams::new(ports.clone(), reconnects, limits.streams_per_agent);
+        let max_streams = StreamCaps {
+            per_agent: limits.streams_per_agent,
+            per_org: limits.streams_per_organization,
+        };
+        let local = LocalStreams::new(ports.clone(), reconnects, max_streams);
         let sessions = Self {
             registry: SessionRegistry::new(ports.clone(), limits.sessions_per_agent),
             streams: StreamRelay::new(local.clone()),

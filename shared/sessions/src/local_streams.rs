@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use butt_dial_domain::{AgentId, Failure, clock::Timestamp};
+use butt_dial_domain::{AgentId, Failure, OrgId, clock::Timestamp};
 
 use crate::{
     connection::{ClientChange, Connection},
     inbox_watch,
-    open_streams::{OpenStreams, StreamGone},
+    open_streams::{OpenStreams, StreamCaps, StreamGone},
     pending_requests::PendingRequests,
     ports::Ports,
     push_stream::PushStream,
@@ -27,9 +27,9 @@ pub(crate) struct LocalStreams {
 }
 
 impl LocalStreams {
-    pub fn new(ports: Ports, reconnects: Reconnects, max_streams_per_agent: usize) -> Self {
+    pub fn new(ports: Ports, reconnects: Reconnects, max_streams: StreamCaps) -> Self {
         Self {
-            open: OpenStreams::new(max_streams_per_agent),
+            open: OpenStreams::new(max_streams),
             registry: StreamRegistry::new(ports.kv.clone()),
             requests: PendingRequests::new(ports.replica.clone()),
             ports,
@@ -38,7 +38,7 @@ impl LocalStreams {
     }
 
     /// Opens a stream. Its entry is in the registry before anything can be pushed.
-    pub async fn register(&self, connection: Connection) -> Result<PushStream, Failure> {
+    pub async fn register(&self, connection: Connection, org: Option<OrgId>) -> Result<PushStream, Failure> {
         if self.ports.draining.is_cancelled() {
             return Err(Failure::unavailable("this replica is stopping"));
         }
@@ -49,7 +49,7 @@ impl LocalStreams {
         self.schedule_delivery(&connection, now);
         let watch = connection.flags.watches_inbox;
         let watch = watch.then(|| inbox_watch::start(&self.ports, &self.open, &id, &agent));
-        let ends = self.open.insert(connection, now, watch);
+        let ends = self.open.insert(connection, org, now, watch);
         let closing = (self.clone(), id.clone(), agent);
         let on_close = Box::new(move || {
             let (streams, id, agent) = closing;

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use butt_dial_domain::{AgentId, clock::Timestamp};
+use butt_dial_domain::{AgentId, OrgId, clock::Timestamp};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -21,6 +21,8 @@ const QUEUE_LEN: usize = 160;
 
 struct OpenStream {
     connection: Connection,
+    /// `None`: its session is of an older release.
+    org: Option<OrgId>,
     opened_at: Timestamp,
     messages: mpsc::Sender<String>,
     end: CancellationToken,
@@ -41,6 +43,8 @@ struct Table {
     streams: HashMap<String, OpenStream>,
     /// Ids of each agent's streams, the oldest first.
     by_agent: HashMap<AgentId, VecDeque<String>>,
+    /// How many streams each agent of an organization has.
+    by_org: HashMap<OrgId, HashMap<AgentId, usize>>,
 }
 
 impl Table {
@@ -53,7 +57,35 @@ impl Table {
                 self.by_agent.remove(agent);
             }
         }
+        if let Some(org) = &stream.org
+            && let Some(agents) = self.by_org.get_mut(org)
+        {
+            if let Some(count) = agents.get_mut(agent) {
+                *count -= 1;
+            }
+            agents.retain(|_, count| *count > 0);
+            if agents.is_empty() {
+                self.by_org.remove(org);
+            }
+        }
         Some(stream)
+    }
+
+    fn remove_oldest_of(&mut self, agent: &AgentId) -> Option<OpenStream> {
+        let oldest = self.by_agent.get(agent)?.front().cloned()?;
+        self.remove(&oldest)
+    }
+
+    /// Returns the agent with the most streams, if the organization has more than `max`.
+    fn find_excess(&self, org: &OrgId, max: usize) -> Option<AgentId> {
+        let agents = self.by_org.get(org)?;
+        if agents.values().sum::<usize>() <= max {
+            return None;
+        }
+        agents
+            .iter()
+            .max_by_key(|(_, count)| **count)
+            .map(|(agent, _)| agent.clone())
     }
 
     fn of_agent(&self, agent: &AgentId) -> impl Iterator<Item = &OpenStream> {
@@ -65,20 +97,35 @@ impl Table {
 #[derive(Clone)]
 pub(crate) struct OpenStreams {
     table: Arc<Mutex<Table>>,
-    /// Streams of one agent on this replica; a further one ends the oldest.
-    max_per_agent: usize,
+    max: StreamCaps,
+}
+
+/// The most streams on this replica.
+#[derive(Clone, Copy)]
+pub(crate) struct StreamCaps {
+    /// A further one ends the agent's oldest.
+    pub per_agent: usize,
+    /// A further one ends the oldest of the agent that has the most.
+    pub per_org: usize,
 }
 
 impl OpenStreams {
-    pub fn new(max_per_agent: usize) -> Self {
+    pub fn new(max: StreamCaps) -> Self {
         Self {
             table: Arc::default(),
-            max_per_agent,
+            max,
         }
     }
 
-    /// Adds a stream. Ends the agent's oldest stream when it has too many: a client that reconnects is always admitted.
-    pub fn insert(&self, connection: Connection, opened_at: Timestamp, inbox_watch: Option<DropGuard>) -> StreamEnds {
+    /// Adds a stream. Ends an older stream when the agent or its organization has too many: a client that reconnects is always
+    /// admitted.
+    pub fn insert(
+        &self,
+        connection: Connection,
+        org: Option<OrgId>,
+        opened_at: Timestamp,
+        inbox_watch: Option<DropGuard>,
+    ) -> StreamEnds {
         let (sender, messages) = mpsc::channel(QUEUE_LEN);
         let end = CancellationToken::new();
         let (id, agent) = (connection.id.clone(), connection.agent.clone());
@@ -88,17 +135,30 @@ impl OpenStreams {
             opened_at,
             inbox_watch,
             save_lock: Arc::default(),
+            org: org.clone(),
             connection,
         };
         let mut table = self.locked();
         table.streams.insert(id.clone(), stream);
+        if let Some(org) = &org {
+            let agents = table.by_org.entry(org.clone()).or_default();
+            *agents.entry(agent.clone()).or_default() += 1;
+        }
         let ids = table.by_agent.entry(agent.clone()).or_default();
         ids.push_back(id);
-        if ids.len() > self.max_per_agent
-            && let Some(oldest) = ids.front().cloned()
-            && let Some(oldest) = table.remove(&oldest)
+        if ids.len() > self.max.per_agent
+            && let Some(oldest) = table.remove_oldest_of(&agent)
         {
-            tracing::info!(%agent, max = self.max_per_agent, "oldest push stream closed: too many streams of one agent");
+            let max = self.max.per_agent;
+            tracing::info!(%agent, max, "oldest push stream closed: too many streams of one agent");
+            oldest.end.cancel();
+        }
+        if let Some(org) = org
+            && let Some(agent) = table.find_excess(&org, self.max.per_org)
+            && let Some(oldest) = table.remove_oldest_of(&agent)
+        {
+            let max = self.max.per_org;
+            tracing::info!(%org, %agent, max, "oldest push stream closed: too many streams of one organization");
             oldest.end.cancel();
         }
         StreamEnds { messages, end }
@@ -238,3 +298,62 @@ impl OpenStreams {
 /// The stream is not in the table.
 #[derive(Debug)]
 pub(crate) struct StreamGone;
+
+#[cfg(test)]
+mod tests {
+    use butt_dial_domain::{Clock, ReplicaId};
+
+    use super::*;
+    use crate::connection::ClientFlags;
+
+    fn open(streams: &OpenStreams, id: &str, agent: &str, org: Option<&str>) -> CancellationToken {
+        let connection = Connection {
+            id: id.into(),
+            agent: agent.into(),
+            replica: ReplicaId::from("r"),
+            transport: SSE.into(),
+            session: None,
+            peer: None,
+            flags: ClientFlags::default(),
+        };
+        streams
+            .insert(connection, org.map(OrgId::from), Clock::System.now(), None)
+            .end
+    }
+
+    #[test]
+    fn organization_over_its_limit_loses_stream_of_busiest_agent() {
+        let streams = OpenStreams::new(StreamCaps {
+            per_agent: 9,
+            per_org: 3,
+        });
+        let first = open(&streams, "1", "ada", Some("org_a"));
+        let second = open(&streams, "2", "ada", Some("org_a"));
+        let lone = open(&streams, "3", "bob", Some("org_a"));
+        let other = open(&streams, "4", "eve", Some("org_b"));
+        let unknown = open(&streams, "5", "fay", None);
+        let newest = open(&streams, "6", "cyd", Some("org_a"));
+        assert!(first.is_cancelled());
+        assert!(
+            [second, lone, other, unknown, newest]
+                .iter()
+                .all(|end| !end.is_cancelled())
+        );
+        for id in streams.ids() {
+            streams.remove(&id);
+        }
+        let table = streams.locked();
+        assert!(table.by_org.is_empty() && table.by_agent.is_empty());
+    }
+
+    #[test]
+    fn agent_over_its_limit_loses_its_oldest_stream() {
+        let streams = OpenStreams::new(StreamCaps {
+            per_agent: 1,
+            per_org: 9,
+        });
+        let first = open(&streams, "1", "ada", Some("org_a"));
+        let second = open(&streams, "2", "ada", Some("org_a"));
+        assert!(first.is_cancelled() && !second.is_cancelled());
+    }
+}

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
-    AgentId, Failure,
+    AgentId, Failure, OrgId,
     clock::Timestamp,
     keys,
     ports::{
@@ -35,6 +35,9 @@ const TOUCH_INTERVAL: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Session {
     pub agent: AgentId,
+    /// `None`: an older release has created the session.
+    #[serde(default)]
+    pub org: Option<OrgId>,
     /// The client's introduction, with the negotiated protocol version.
     pub peer: InitializeRequestParams,
     pub touched_at: Timestamp,
@@ -76,7 +79,12 @@ impl SessionRegistry {
     }
 
     /// Creates a session. Of an introduction that is too large, only the protocol version is kept.
-    pub async fn create(&self, id: &str, agent: AgentId, peer: InitializeRequestParams) -> Result<(), Failure> {
+    pub async fn create(
+        &self,
+        id: &str,
+        (agent, org): (AgentId, Option<OrgId>),
+        peer: InitializeRequestParams,
+    ) -> Result<(), Failure> {
         let size = serde_json::to_vec(&peer).map_or(usize::MAX, |text| text.len());
         let peer = match size {
             0..=MAX_PEER => peer,
@@ -84,6 +92,7 @@ impl SessionRegistry {
         };
         let session = Session {
             agent,
+            org,
             peer,
             touched_at: self.ports.clock.now(),
             flags: ClientFlags::default(),

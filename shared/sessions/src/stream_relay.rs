@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use butt_dial_domain::{AgentId, Failure, ReplicaId, clock::Timestamp, ids};
+use butt_dial_domain::{AgentId, Failure, OrgId, ReplicaId, clock::Timestamp, ids};
 use rmcp::model::ClientJsonRpcMessage;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -54,7 +54,7 @@ impl StreamRelay {
     }
 
     /// Opens a stream of the legacy transport. Its id is the session's: `<replica>.<random>`.
-    pub async fn open_sse(&self, agent: AgentId) -> Result<PushStream, Failure> {
+    pub async fn open_sse(&self, agent: AgentId, org: OrgId) -> Result<PushStream, Failure> {
         let connection = Connection {
             id: self.new_id(),
             agent,
@@ -64,7 +64,7 @@ impl StreamRelay {
             peer: None,
             flags: ClientFlags::default(),
         };
-        self.local.register(connection).await
+        self.local.register(connection, Some(org)).await
     }
 
     /// Opens a stream of a session. When the session is initialized, so is the stream, from now.
@@ -82,7 +82,7 @@ impl StreamRelay {
                 ..session.flags.clone()
             },
         };
-        self.local.register(connection).await
+        self.local.register(connection, session.org.clone()).await
     }
 
     fn new_id(&self) -> String {

@@ -71,7 +71,7 @@ pub use organizations::Organization;
 pub use recipients::{InboundFilter, InboundRules, Recipient, Subscription};
 pub use retention::{AgentRows, TimedRows};
 pub use routes::InboundRoute;
-pub use scheduled::{Cancellation, NewScheduledSend, ScheduledCaps, ScheduledSend, ScheduledState};
+pub use scheduled::{Cancellation, NewScheduledSend, ScheduledCap, ScheduledCaps, ScheduledSend, ScheduledState};
 pub use sealed_contents::{SealedColumn, SealedContent, SealedCursor};
 pub use sends::{Acceptance, AcceptedSend, AttemptOutcome, SendResult, SettledSend};
 pub use store::Store;

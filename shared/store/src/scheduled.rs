@@ -40,9 +40,16 @@ pub struct NewScheduledSend<'a> {
     pub is_counted: bool,
 }
 
-/// The limits of an agent's scheduled sends at the same time.
+/// The limits of scheduled sends at the same time.
 #[derive(Clone, Copy, Debug)]
 pub struct ScheduledCaps {
+    pub agent: ScheduledCap,
+    /// Of all agents of the organization.
+    pub org: ScheduledCap,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct ScheduledCap {
     pub count: u32,
     /// Of the encrypted requests.
     pub bytes: u64,
@@ -101,7 +108,7 @@ impl ScheduledSend {
 
 impl Store {
     /// Stores a send. Returns false, and stores nothing, when the id or the agent's idempotency key is in use, or when the agent
-    /// has too much scheduled already.
+    /// or its organization has too much scheduled already.
     pub async fn schedule_send(
         &self,
         new: &NewScheduledSend<'_>,
@@ -114,6 +121,9 @@ impl Store {
             WHERE (SELECT COUNT(*) FROM scheduled_sends WHERE agent_id = $3 AND state = 'scheduled') < $15
                 AND (SELECT coalesce(SUM(bytes), 0) FROM scheduled_sends WHERE agent_id = $3 AND state = 'scheduled')
                     + $13 <= $16
+                AND (SELECT COUNT(*) FROM scheduled_sends WHERE org_id = $2 AND state = 'scheduled') < $17
+                AND (SELECT coalesce(SUM(bytes), 0) FROM scheduled_sends WHERE org_id = $2 AND state = 'scheduled')
+                    + $13 <= $18
             ON CONFLICT DO NOTHING";
         let (contact, bytes) = (contact_key(new.recipient), as_number(new.request.len() as u64));
         let done = on_writer!(self, |db| {
@@ -132,8 +142,10 @@ impl Store {
                 .bind(&contact)
                 .bind(bytes)
                 .bind(new.is_counted)
-                .bind(i64::from(caps.count))
-                .bind(as_number(caps.bytes))
+                .bind(i64::from(caps.agent.count))
+                .bind(as_number(caps.agent.bytes))
+                .bind(i64::from(caps.org.count))
+                .bind(as_number(caps.org.bytes))
                 .execute(db)
                 .await
                 .map(|done| done.rows_affected())

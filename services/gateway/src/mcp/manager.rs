@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use butt_dial_domain::{AgentId, Code, Failure, ids};
+use butt_dial_domain::{AgentId, Code, Failure, OrgId, ids};
 use butt_dial_identity::Caller;
 use butt_dial_sessions::{ClientChange, PushStream, Session, SessionRegistry};
 use futures::{Stream, StreamExt};
@@ -245,8 +245,8 @@ impl SessionManager for Manager {
     }
 }
 
-/// Returns the agent and the client's introduction of an `initialize` request.
-fn introduction(message: &ClientJsonRpcMessage) -> Option<(AgentId, InitializeRequestParams)> {
+/// Returns the agent and the client's introduction of an `initialize` request, and the agent's organization.
+fn introduction(message: &ClientJsonRpcMessage) -> Option<((AgentId, Option<OrgId>), InitializeRequestParams)> {
     let JsonRpcMessage::Request(request) = message else {
         return None;
     };
@@ -254,8 +254,9 @@ fn introduction(message: &ClientJsonRpcMessage) -> Option<(AgentId, InitializeRe
         return None;
     };
     let parts = initialize.extensions().get::<Parts>()?;
-    let agent = parts.extensions.get::<Arc<Caller>>()?.principal.agent.clone()?;
-    Some((agent, initialize.params.clone()))
+    let principal = &parts.extensions.get::<Arc<Caller>>()?.principal;
+    let agent = principal.agent.clone()?;
+    Some(((agent, principal.org.clone()), initialize.params.clone()))
 }
 
 /// Priming events came with the revision of 2025-11-25. Older clients fail on an event without data.

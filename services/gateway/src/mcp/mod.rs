@@ -86,6 +86,7 @@ pub async fn start_sessions(platform: &Platform, product: &Product) -> Result<Se
         SessionLimits {
             sessions_per_agent: platform.config.sessions_per_agent,
             streams_per_agent: platform.config.streams_per_agent,
+            streams_per_organization: platform.config.streams_per_organization,
         },
         ready_hook(product.delivery.clone()),
     );

@@ -38,10 +38,15 @@ use crate::operations::OnResponseSent;
 /// Opens the stream. Its first event names the path for messages; it is relative, because clients accept only one origin.
 pub async fn open(State(state): State<McpState>, Extension(caller): Extension<Arc<Caller>>) -> Response {
     let agent = match caller.agent() {
-        Ok(profile) => profile.agent.id.clone(),
+        Ok(profile) => &profile.agent,
         Err(refusal) => return failure(&refusal),
     };
-    match state.sessions.streams.open_sse(agent).await {
+    match state
+        .sessions
+        .streams
+        .open_sse(agent.id.clone(), agent.org_id.clone())
+        .await
+    {
         Ok(stream) => {
             let events = events(format!("/messages?sessionId={}", stream.id()), stream);
             let unbuffered = [("x-accel-buffering", "no"), ("cache-control", "no-store")];

@@ -59,7 +59,7 @@ impl RequestContext {
         draining: CancellationToken,
     ) -> Self {
         let (revocations, agent) = (revocations.clone(), caller.principal.agent.clone());
-        let (slots, waiting_agent) = (slots.clone(), agent.clone());
+        let (slots, waiting) = (slots.clone(), agent.clone().zip(caller.principal.org.clone()));
         Self {
             interface,
             gone: CancellationToken::new(),
@@ -67,7 +67,7 @@ impl RequestContext {
                 Some(agent) => revocations.wait_for(agent).boxed(),
                 None => std::future::pending().boxed(),
             }),
-            take_slot: Arc::new(move || waiting_agent.as_ref().map(|agent| slots.take(agent)).transpose()),
+            take_slot: Arc::new(move || waiting.as_ref().map(|(agent, org)| slots.take(agent, org)).transpose()),
             draining,
             progress: None,
             on_sent: OnResponseSent::default(),
@@ -75,7 +75,8 @@ impl RequestContext {
     }
 
     /// Waits for `work` while the client waits for its result, and sends progress notifications. Fails when the caller's
-    /// token is revoked, and with `RateLimited` when the agent has too many waiting requests.
+    /// token is revoked, and with `RateLimited` when the agent or its organization has too many waiting
+    /// requests.
     pub async fn wait<T>(&self, work: impl Future<Output = T>) -> Result<WaitOutcome<T>, Failure> {
         let _slot = (self.take_slot)()?;
         tokio::select! {

@@ -25,8 +25,11 @@ pub struct OutboundSettings {
     pub reconcile_after: Vec<Duration>,
     /// How many messages an agent may have scheduled.
     pub scheduled_per_agent: u32,
+    /// How many messages all agents of an organization may have scheduled.
+    pub scheduled_per_organization: u32,
     /// How many bytes these messages may have, encrypted.
     pub scheduled_bytes_per_agent: u64,
+    pub scheduled_bytes_per_organization: u64,
 }
 
 /// Sends messages and calls, each exactly once. One per process, shared.

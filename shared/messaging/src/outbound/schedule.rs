@@ -4,7 +4,7 @@
 
 use butt_dial_billing::TakenQuotas;
 use butt_dial_domain::{Channel, Code, Failure, MessageId, clock::Timestamp, message::Status};
-use butt_dial_store::{NewScheduledSend, ScheduledCaps, ScheduledSend};
+use butt_dial_store::{NewScheduledSend, ScheduledCap, ScheduledCaps, ScheduledSend};
 use serde_json::json;
 
 use super::{
@@ -109,8 +109,14 @@ async fn store(
 ) -> Result<(MessageId, bool), Failure> {
     let settings = &outbound.settings;
     let caps = ScheduledCaps {
-        count: settings.scheduled_per_agent,
-        bytes: settings.scheduled_bytes_per_agent,
+        agent: ScheduledCap {
+            count: settings.scheduled_per_agent,
+            bytes: settings.scheduled_bytes_per_agent,
+        },
+        org: ScheduledCap {
+            count: settings.scheduled_per_organization,
+            bytes: settings.scheduled_bytes_per_organization,
+        },
     };
     if outbound.store.schedule_send(new, &caps, outbound.clock.now()).await? {
         return Ok((new.id.clone(), true));
@@ -144,12 +150,20 @@ fn replay(prior: &ScheduledSend, request_hash: &str, channel: Channel) -> Result
 }
 
 fn too_many(caps: &ScheduledCaps) -> Failure {
-    let (count, bytes) = (caps.count, caps.bytes);
+    let ScheduledCaps { agent, org } = caps;
     Failure::new(
         Code::RateLimited,
-        format!("Limit: an agent may have {count} scheduled messages with {bytes} bytes in all"),
+        format!(
+            "Limit: an agent may have {} scheduled messages with {} bytes in all, and the agents of an organization {} with {} bytes",
+            agent.count, agent.bytes, org.count, org.bytes
+        ),
     )
     .hint("cancel scheduled messages, or wait until some have been sent")
-    .detail("scope", "agent")
-    .detail("limit", json!({ "scheduledMessages": count, "scheduledBytes": bytes }))
+    .detail(
+        "limit",
+        json!({
+            "scheduledMessages": agent.count, "scheduledBytes": agent.bytes,
+            "scheduledMessagesOfOrganization": org.count, "scheduledBytesOfOrganization": org.bytes,
+        }),
+    )
 }

@@ -96,7 +96,9 @@ impl Bench {
                 simulated_world: false,
                 reconcile_after: Vec::new(),
                 scheduled_per_agent: 100,
+                scheduled_per_organization: 1_000,
                 scheduled_bytes_per_agent: 1_000_000,
+                scheduled_bytes_per_organization: 10_000_000,
             })
             .metrics(metrics.clone())
             .tasks(tasks.clone())

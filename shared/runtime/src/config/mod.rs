@@ -53,8 +53,10 @@ pub struct Config {
     pub sessions_per_agent: usize,
     /// Per replica.
     pub streams_per_agent: usize,
+    pub streams_per_organization: usize,
     /// Per replica.
     pub waits_per_agent: usize,
+    pub waits_per_organization: usize,
     pub data_dir: PathBuf,
     pub database_url: String,
     pub database_max_connections: u32,
@@ -79,6 +81,8 @@ pub struct Config {
     pub reconcile_after: Vec<Duration>,
     pub scheduled_per_agent: u32,
     pub scheduled_bytes_per_agent: u64,
+    pub scheduled_per_organization: u32,
+    pub scheduled_bytes_per_organization: u64,
     pub callback_retry_after: Vec<Duration>,
     pub allow_private_callbacks: bool,
     pub event_retention: Duration,
@@ -118,6 +122,7 @@ pub enum Deployment {
 
 /// Minimum length of secrets, in characters.
 const MIN_SECRET_LENGTH: usize = 32;
+const MAX_BYTES: u64 = 1_000_000_000_000;
 
 impl Config {
     /// Reads the settings file and the environment of this process.
@@ -158,6 +163,8 @@ impl Config {
             metrics_token: source.secret("metrics_token", MIN_SECRET_LENGTH)?,
             sessions_per_agent: source.number("sessions_per_agent", 1, 1_000_000)?,
             streams_per_agent: source.number("streams_per_agent", 1, 1_000_000)?,
+            streams_per_organization: source.number("streams_per_organization", 1, 1_000_000)?,
+            waits_per_organization: source.number("waits_per_organization", 1, 1_000_000)?,
             waits_per_agent: source.number("waits_per_agent", 1, 1_000_000)?,
             blobs: blobs(&source, deployment, &database_url, &data_dir)?,
             database_url,
@@ -180,7 +187,9 @@ impl Config {
             carrier_timeout: Duration::from_secs(source.number("carrier_timeout_seconds", 1, 60)?),
             reconcile_after: seconds(&source, "reconcile_after_seconds")?,
             scheduled_per_agent: source.number("scheduled_per_agent", 1, 1_000_000)?,
-            scheduled_bytes_per_agent: source.number("scheduled_bytes_per_agent", 1, 1_000_000_000_000)?,
+            scheduled_bytes_per_agent: source.number("scheduled_bytes_per_agent", 1, MAX_BYTES)?,
+            scheduled_per_organization: source.number("scheduled_per_organization", 1, 10_000_000)?,
+            scheduled_bytes_per_organization: source.number("scheduled_bytes_per_organization", 1, MAX_BYTES)?,
             callback_retry_after: seconds(&source, "callback_retry_after_seconds")?,
             allow_private_callbacks: source.flag("allow_private_callbacks")?,
             event_retention: Duration::from_secs(3_600 * source.number::<u64>("event_retention_hours", 1, 8_760)?),

@@ -187,6 +187,8 @@ impl Parts<'_> {
                 reconcile_after: self.config.reconcile_after.clone(),
                 scheduled_per_agent: self.config.scheduled_per_agent,
                 scheduled_bytes_per_agent: self.config.scheduled_bytes_per_agent,
+                scheduled_per_organization: self.config.scheduled_per_organization,
+                scheduled_bytes_per_organization: self.config.scheduled_bytes_per_organization,
             })
             .metrics(metrics.messaging.clone())
             .tasks(self.tasks.clone())

@@ -91,7 +91,8 @@ async fn schedule(store: &Store, org: &OrgId, agent: &Agent, channel: Channel, r
         tries: 0,
         is_counted: false,
     };
-    let caps = crate::ScheduledCaps { count: 9, bytes: 999 };
+    let cap = crate::ScheduledCap { count: 9, bytes: 999 };
+    let caps = crate::ScheduledCaps { agent: cap, org: cap };
     assert!(store.schedule_send(&new, &caps, morning()).await.unwrap());
 }
 

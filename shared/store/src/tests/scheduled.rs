@@ -3,12 +3,20 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::{Cancellation, NewScheduledSend, ScheduledCaps, ScheduledSend};
+use crate::{Cancellation, NewScheduledSend, ScheduledCap, ScheduledCaps, ScheduledSend};
 
 const CAPS: ScheduledCaps = ScheduledCaps {
+    agent: LARGE,
+    org: LARGE,
+};
+const LARGE: ScheduledCap = ScheduledCap {
     count: 100,
     bytes: 1_000,
 };
+const CAP_OF_TWO: [ScheduledCap; 2] = [
+    ScheduledCap { count: 2, bytes: 999 },
+    ScheduledCap { count: 99, bytes: 10 },
+];
 const LEASE: TimeDelta = TimeDelta::minutes(1);
 
 pub async fn schedule(store: &Store, agent: &Agent, key: &str, due_at: Timestamp) -> Option<MessageId> {
@@ -177,14 +185,30 @@ both_engines! {
 
     async fn scheduled_sends_are_capped_by_count_and_bytes(db: &Database) {
         let (agent, other) = (new_agent(db).await, new_agent(db).await);
-        let (two, ten_bytes) = (ScheduledCaps { count: 2, bytes: 999 }, ScheduledCaps { count: 99, bytes: 10 });
-        for caps in [two, ten_bytes] {
+        for cap in CAP_OF_TWO {
+            let caps = ScheduledCaps { agent: cap, ..CAPS };
             let add = async |agent: &Agent| schedule_within(db, agent, &butt_dial_domain::ids::unique(), morning(), &caps).await;
             let first = add(&agent).await.unwrap();
             assert!(add(&agent).await.is_some() && add(&agent).await.is_none());
             assert!(add(&other).await.is_some(), "each agent has its own");
             db.close_scheduled(&first, None).await.unwrap();
             assert!(add(&agent).await.is_some(), "one has left");
+            db.execute("DELETE FROM scheduled_sends").await;
+        }
+    }
+
+    async fn scheduled_sends_of_organization_are_capped(db: &Database) {
+        let (agent, stranger) = (new_agent(db).await, new_agent(db).await);
+        let colleague = new_agent_in(db, &agent.org_id).await;
+        for cap in CAP_OF_TWO {
+            let caps = ScheduledCaps { org: cap, ..CAPS };
+            let add = async |agent: &Agent| schedule_within(db, agent, &butt_dial_domain::ids::unique(), morning(), &caps).await;
+            let first = add(&agent).await.unwrap();
+            assert!(add(&colleague).await.is_some());
+            assert!(add(&agent).await.is_none() && add(&colleague).await.is_none());
+            assert!(add(&stranger).await.is_some(), "each organization has its own");
+            db.close_scheduled(&first, None).await.unwrap();
+            assert!(add(&colleague).await.is_some(), "one has left");
             db.execute("DELETE FROM scheduled_sends").await;
         }
     }
