@@ -83,7 +83,8 @@ def test_custom_resources():
 
 def test_checkov(tmp_path):
     files = []
-    for name in CI_NAMES:
+    # The pods of the others are the same.
+    for name in ("full", "gateway-api", "minimal", "schema-owner", "trial"):
         path = tmp_path / f"{name}.yaml"
         path.write_text(yaml.dump_all([value for value in render(name) if not is_custom(value)], Dumper=yaml.CSafeDumper))
         files += ["--file", path]
