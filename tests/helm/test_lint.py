@@ -105,6 +105,7 @@ def test_notes(tmp_path):
     assert "max_connections of more than 122" in minimal
     trial = notes("trial")
     assert "SIMULATED" in trial and "port-forward svc/r-butt-dial-simulator 3102" in trial
+    assert "more dispatchers than partitions" not in minimal
     assert "external" not in minimal and "butt-dial migrate" in notes("external-migrations")
 
 

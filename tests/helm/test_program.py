@@ -21,6 +21,9 @@ MOUNT = "/etc/butt-dial/secrets"
 # Files that the operator provides in other volumes.
 FILES = {
     "SSL_CERT_FILE": Path("/etc/ssl/certs/ca-certificates.crt"),
+    "NATS_CA_PATH": Path("/etc/ssl/certs/ca-certificates.crt"),
+    "NATS_CLIENT_CERTIFICATE_PATH": Path("/etc/ssl/certs/ca-certificates.crt"),
+    "NATS_CLIENT_KEY_PATH": Path("/etc/ssl/certs/ca-certificates.crt"),
     "CALL_PHRASES_FILE": ROOT / "deploy" / "phrases.toml",
 }
 # The contents of the Secrets that the files of ci/ name, by setting.

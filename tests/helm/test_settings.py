@@ -109,7 +109,8 @@ def test_secrets_are_files_of_named_secrets(role):
 def test_vendor_secrets_of_the_program_can_be_given():
     """The names of the files are settings of the program, and all its secrets are among them."""
     all_settings = set(generate.program_settings()) | set(generate.vendor_settings())
-    given = {name.lower() for name in SECRETS_OF_FULL} | {"orchestrator_security_token"}
+    others = {"orchestrator_security_token", "nats_credentials", "nats_nkey_seed"}
+    given = {name.lower() for name in SECRETS_OF_FULL} | others
     assert given <= all_settings
     assert generate.secret_settings() <= given
 
@@ -180,6 +181,32 @@ def test_ca_certificates_are_mounted():
             assert volume[kind]["items"] == [{"key": path, "path": path}], pod
             mount = next(mount for mount in program(spec)["volumeMounts"] if mount["name"] == "ca")
             assert f"{mount['mountPath']}/{path}" == config(objects)["SSL_CERT_FILE"], pod
+
+
+def test_credentials_and_certificates_of_nats():
+    objects = render("schema-owner")
+    data = config(objects)
+    for pod, spec in pod_specs(objects):
+        assert secret_files(spec)["NATS_CREDENTIALS"] == ("nats", "user.creds"), pod
+        volume = next(volume for volume in spec["volumes"] if volume["name"] == "nats-tls")["secret"]
+        mount = next(mount for mount in program(spec)["volumeMounts"] if mount["name"] == "nats-tls")["mountPath"]
+        files = {f"{mount}/{item['path']}": item["key"] for item in volume["items"]}
+        paths = [data[f"NATS_{name}_PATH"] for name in ("CA", "CLIENT_CERTIFICATE", "CLIENT_KEY")]
+        assert [files[path] for path in paths] == ["authority.crt", "tls.crt", "tls.key"], pod
+        assert volume["secretName"] == "nats-client"
+    for pod, spec in pod_specs(render("external-migrations")):
+        assert secret_files(spec)["NATS_NKEY_SEED"] == ("nats", "seed"), pod
+
+
+def test_resource_of_traces_names_the_pod():
+    def attributes(name):
+        spec = deployments(render(name))["gateway"]["spec"]["template"]["spec"]
+        return [entry for entry in program(spec)["env"] if entry["name"] == "OTEL_RESOURCE_ATTRIBUTES"]
+
+    (entry,) = attributes("monitoring")
+    assert entry["value"] == "k8s.namespace.name=ns,k8s.pod.name=$(POD_NAME),k8s.node.name=$(NODE_NAME)"
+    assert attributes("minimal") == []
+    assert [entry["value"] for entry in attributes("full")] == ["deployment.environment.name=test"], "the operator's"
 
 
 def test_tools_are_those_of_the_requirements():

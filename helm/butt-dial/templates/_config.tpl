@@ -54,6 +54,15 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- with .Values.nats.tls -}}
+{{- if .existingSecret -}}
+{{- if .caKey }}{{ $_ := set $config "NATS_CA_PATH" (printf "/etc/butt-dial/nats/%s" .caKey) }}{{ end -}}
+{{- if .certificateKey -}}
+{{- $_ := set $config "NATS_CLIENT_CERTIFICATE_PATH" (printf "/etc/butt-dial/nats/%s" .certificateKey) -}}
+{{- $_ := set $config "NATS_CLIENT_KEY_PATH" (printf "/etc/butt-dial/nats/%s" .privateKeyKey) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if or .Values.caCertificates.existingSecret .Values.caCertificates.existingConfigMap -}}
 {{- $_ := set $config "SSL_CERT_FILE" (printf "/etc/butt-dial/ca/%s" .Values.caCertificates.key) -}}
 {{- end -}}
@@ -71,6 +80,8 @@
 {{- $all := dict -}}
 {{- with $values.database }}{{ if .existingSecret }}{{ $_ := set $all "DATABASE_URL" (dict "secret" .existingSecret "key" .key) }}{{ end }}{{ end -}}
 {{- with $values.nats }}{{ if .existingSecret }}{{ $_ := set $all "NATS_URL" (dict "secret" .existingSecret "key" .key) }}{{ end }}{{ end -}}
+{{- with $values.nats.credentials }}{{ if .existingSecret }}{{ $_ := set $all "NATS_CREDENTIALS" (dict "secret" .existingSecret "key" .key) }}{{ end }}{{ end -}}
+{{- with $values.nats.nkeySeed }}{{ if .existingSecret }}{{ $_ := set $all "NATS_NKEY_SEED" (dict "secret" .existingSecret "key" .key) }}{{ end }}{{ end -}}
 {{- with $values.redis }}{{ if .existingSecret }}{{ $_ := set $all "REDIS_URL" (dict "secret" .existingSecret "key" .key) }}{{ end }}{{ end -}}
 {{- with $values.encryptionKey }}{{ $_ := set $all "CREDENTIALS_ENCRYPTION_KEY" (dict "secret" .existingSecret "key" .key) }}{{ end -}}
 {{- with $values.metrics.token }}{{ if .existingSecret }}{{ $_ := set $all "METRICS_TOKEN" (dict "secret" .existingSecret "key" .key) }}{{ end }}{{ end -}}
@@ -111,6 +122,17 @@
 - name: {{ upper $name }}
   value: {{ include "butt-dial.text" $value | quote }}
 {{- end }}
+{{- $extra := list }}
+{{- range .role.extraEnv }}{{ $extra = append $extra .name }}{{ end }}
+{{- $endpoint := include "butt-dial.setting" (dict "root" .root "role" .role "name" "otel_exporter_otlp_endpoint" "default" "") }}
+{{- if and $endpoint (not (has "OTEL_RESOURCE_ATTRIBUTES" $extra)) }}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: NODE_NAME
+  valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: k8s.namespace.name={{ .root.Release.Namespace }},k8s.pod.name=$(POD_NAME),k8s.node.name=$(NODE_NAME)
+{{- end }}
 {{- with .role.extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -128,6 +150,11 @@
 - name: secrets
   mountPath: /etc/butt-dial/secrets
   readOnly: true
+{{- if .root.Values.nats.tls.existingSecret }}
+- name: nats-tls
+  mountPath: /etc/butt-dial/nats
+  readOnly: true
+{{- end }}
 {{- if or .root.Values.caCertificates.existingSecret .root.Values.caCertificates.existingConfigMap }}
 - name: ca
   mountPath: /etc/butt-dial/ca
@@ -154,6 +181,19 @@
             - key: {{ $source.key | quote }}
               path: {{ $setting }}
       {{- end }}
+{{- with .root.Values.nats.tls }}
+{{- if .existingSecret }}
+- name: nats-tls
+  secret:
+    secretName: {{ .existingSecret }}
+    defaultMode: 0440
+    items:
+      {{- range list .caKey .certificateKey .privateKeyKey | compact }}
+      - key: {{ . | quote }}
+        path: {{ . | quote }}
+      {{- end }}
+{{- end }}
+{{- end }}
 {{- with .root.Values.caCertificates }}
 {{- if .existingSecret }}
 - name: ca
