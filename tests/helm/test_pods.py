@@ -1,8 +1,10 @@
 """Pods: security, probes, the end of a pod, and extensions."""
 
+import re
+
 import pytest
 
-from conftest import CI_NAMES, ROLES, config, deployments, environment, find, of_kind, pod_specs, program, render
+from conftest import CHART, CI, CI_NAMES, ROLES, ROOT, config, deployments, environment, find, of_kind, pod_specs, program, render
 
 
 @pytest.mark.parametrize("name", CI_NAMES)
@@ -190,6 +192,15 @@ def test_autoscaling():
     assert triggers["voice-relay"]["authenticationRef"] == {"name": "prometheus"}
     for role, deployment in deployments(objects).items():
         assert "replicas" not in deployment["spec"], role
+
+
+def test_metrics_of_the_queries_exist():
+    sources = "".join(path.read_text() for folder in ("shared", "services") for path in (ROOT / folder).rglob("*.rs"))
+    text = (CHART / "values.yaml").read_text() + "".join(path.read_text() for path in CI)
+    names = set(re.findall(r"\bbd_[a-z_]+", text))
+    assert {"bd_calls_active", "bd_inbound_unread"} <= names
+    for name in names:
+        assert f'"{name.removesuffix("_count")}"' in sources, name
 
 
 def test_extra_resources():
