@@ -129,6 +129,14 @@ def test_files_of_ci_use_every_value():
     assert missing == []
 
 
+def test_values_of_the_readme_are_valid(tmp_path):
+    text = (CHART / "README.md").read_text()
+    (values,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    path = tmp_path / "values.yaml"
+    path.write_text(values)
+    helm("lint", "--strict", CHART, "--values", path)
+
+
 def test_chart_versions():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     workspace = re.search(r'^version = "([^"]+)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]

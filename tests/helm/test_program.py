@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from backends import backends, free_port, running
-from conftest import CI_NAMES, ROOT, deployments, environment, find, of_kind, program, render, secret_files
+from backends import backends, find_program, free_port, running
+from conftest import CHART, CI_NAMES, ROOT, deployments, environment, find, of_kind, program, render, secret_files
 
 BINARY = os.environ.get("BUTT_DIAL_BINARY")
 pytestmark = pytest.mark.skipif(not BINARY, reason="no program is given (--binary)")
@@ -193,6 +193,42 @@ def test_installation_starts_migrates_serves_and_stops(tmp_path):
             assert code == 0, container.log.read_text()
             assert seconds + sleep < spec["terminationGracePeriodSeconds"], role
         print("seconds until the end:", stopped)
+
+
+GRANTS = """
+CREATE ROLE pods LOGIN;
+GRANT USAGE ON SCHEMA public TO pods;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO pods;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO pods;
+"""
+
+
+def test_pods_need_no_right_to_create_tables(tmp_path):
+    """Only the Job has the URL of the schema's owner. The rights are those that the README of the chart grants."""
+    objects = render("schema-owner", set=('nats.credentials.existingSecret=""', 'nats.tls.existingSecret=""',
+                                          'attachments.existingClaim=""'))
+    assert GRANTS.strip() in (CHART / "README.md").read_text()
+    with ExitStack() as stack:
+        owner = stack.enter_context(backends(tmp_path))
+        subprocess.run([find_program("psql"), "-q", "-v", "ON_ERROR_STOP=1", "-c", GRANTS, owner["database"]], check=True)
+        pods = {**owner, "database": owner["database"].replace("butt_dial@", "pods@")}
+        containers = {}
+        for role, deployment in deployments(objects).items():
+            container = Container(objects, deployment["spec"]["template"]["spec"], tmp_path / role, pods)
+            container.start()
+            stack.callback(container.process.kill)
+            containers[role] = container
+        # The Job's file has the name of the same setting, and another Secret.
+        spec = find(objects, "Job")["spec"]["template"]["spec"]
+        assert secret_files(spec)["DATABASE_URL"][0] == "schema-owner"
+        code, output = Container(objects, spec, tmp_path / "wrong", pods).run()
+        assert code != 0 and "permission denied" in output, output
+        code, output = Container(objects, spec, tmp_path / "job", owner).run()
+        assert code == 0, output
+        for container in containers.values():
+            container.wait_for("readinessProbe", 200)
+        code, output = containers["gateway"].run("bootstrap", "--json", "--phone-number", "+14155550100")
+        assert code == 0, output
 
 
 def test_trial_sends_to_the_simulator(tmp_path):
