@@ -103,6 +103,8 @@ def test_notes(tmp_path):
     assert "exec deploy/r-butt-dial-gateway -- butt-dial bootstrap" in minimal
     # 4 roles, 2 replicas each and 1 more in an update, 10 connections each, and 2 of the migration.
     assert "max_connections of more than 122" in minimal
+    assert "ConfigMap of the HAProxy controller" in notes("ingress-haproxy")
+    assert "configure it at the Gateway" in notes("gateway-api")
     trial = notes("trial")
     assert "SIMULATED" in trial and "port-forward svc/r-butt-dial-simulator 3102" in trial
     assert "more dispatchers than partitions" not in minimal

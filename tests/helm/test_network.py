@@ -109,7 +109,7 @@ def test_gateways_may_have_no_route():
     objects = render("ingress-haproxy")
     ingresses = {value["metadata"]["labels"]["app.kubernetes.io/component"]: value for value in of_kind(objects, "Ingress")}
     assert set(ingresses) == PUBLIC
-    assert ingresses["voice-relay"]["metadata"]["annotations"]["haproxy.org/timeout-tunnel"] == "5400s"
+    assert ingresses["voice-relay"]["metadata"]["annotations"]["haproxy.org/timeout-server"] == "5400s"
     assert ingresses["voice-relay"]["spec"]["tls"][0]["secretName"] == "wildcard"
 
 
