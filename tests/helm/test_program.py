@@ -3,14 +3,17 @@ requests of their probes. Needs `tests/helm/run --binary PATH`."""
 
 import json
 import os
+import shutil
 import subprocess
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import yaml
 
 from backends import backends, find_program, free_port, running
 from conftest import CHART, CI_NAMES, ROOT, deployments, environment, find, of_kind, program, render, secret_files
@@ -132,9 +135,48 @@ def test_program_refuses_wrong_settings(tmp_path):
     assert code == 1 and "ALLOW_PRIVATE_CALLBACKS" in output.upper() and "does not answer" not in output
 
 
+def check_queries_of_autoscaling(containers, folder, stack):
+    """A Prometheus with the labels that the ServiceMonitor sets answers the queries of the ScaledObjects."""
+    monitor = find(render("monitoring"), "ServiceMonitor")["spec"]
+    services = {
+        service["metadata"]["labels"]["app.kubernetes.io/component"]: service["metadata"]["labels"][monitor["jobLabel"]]
+        for service in of_kind(render("monitoring"), "Service")
+        if "butt-dial/metrics" in service["metadata"]["labels"]
+    }
+    jobs = [
+        {
+            "job_name": services[role],
+            "metrics_path": monitor["endpoints"][0]["path"],
+            "authorization": {"type": "Bearer", "credentials": CONTENTS["METRICS_TOKEN"]},
+            "static_configs": [{"targets": [f"127.0.0.1:{container.metrics_port}"], "labels": {"namespace": "ns"}}],
+        }
+        for role, container in containers.items()
+    ]
+    configuration = folder / "prometheus.yml"
+    configuration.write_text(yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
+    port = free_port()
+    server = [shutil.which("prometheus"), f"--config.file={configuration}", f"--storage.tsdb.path={folder / 'prometheus'}",
+              f"--web.listen-address=127.0.0.1:{port}"]
+    stack.enter_context(running(server, port, folder))
+    triggers = [trigger for value in of_kind(render("autoscaling-keda"), "ScaledObject") for trigger in value["spec"]["triggers"]]
+    queries = [trigger["metadata"]["query"] for trigger in triggers if trigger["type"] == "prometheus"]
+    assert len(queries) == 3
+    for query in queries:
+        end = time.monotonic() + 30
+        result = []
+        while not result and time.monotonic() < end:
+            # Series of requests exist from the first request. Probes are none.
+            containers["gateway"].get("/api/v1/me")
+            time.sleep(0.5)
+            url = f"http://127.0.0.1:{port}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+            result = json.loads(request(url)[1] or "{}").get("data", {}).get("result", [])
+        assert len(result) == 1, f"{query}: {result}"
+
+
 def test_installation_starts_migrates_serves_and_stops(tmp_path):
-    # All carriers and backends are out of reach or local: the test sends nothing.
-    objects = render("minimal", set=('metrics.token.existingSecret="butt-dial"', 'orchestratorToken.existingSecret="butt-dial"'))
+    # All carriers and backends are out of reach or local: the test sends nothing. The delay leaves time for requests.
+    objects = render("minimal", set=('metrics.token.existingSecret="butt-dial"', 'orchestratorToken.existingSecret="butt-dial"',
+                                     "settings.shutdown_delay_seconds=8"))
     with ExitStack() as stack:
         urls = stack.enter_context(backends(tmp_path))
         containers = {}
@@ -165,6 +207,9 @@ def test_installation_starts_migrates_serves_and_stops(tmp_path):
             assert container.get("/metrics", container.metrics_port)[0] == 401, role
             assert container.get("/metrics")[0] == 401, role
 
+        if shutil.which("prometheus"):
+            check_queries_of_autoscaling(containers, tmp_path, stack)
+
         # `helm test`.
         pods = {value["metadata"]["name"]: value["spec"] for value in of_kind(objects, "Pod")}
         code, output = Container(objects, pods["r-butt-dial-test-migrations"], tmp_path / "verify", urls).run()
@@ -181,7 +226,7 @@ def test_installation_starts_migrates_serves_and_stops(tmp_path):
         for container in containers.values():
             container.begin_to_stop()
         for role, container in containers.items():
-            container.wait_for("readinessProbe", 503, 4)
+            container.wait_for("readinessProbe", 503, 7)
             assert container.get(container.probes["livenessProbe"])[0] == 200, role
         assert containers["gateway"].get("/openapi.json")[0] == 200
         stopped = {}
