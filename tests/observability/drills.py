@@ -3,14 +3,17 @@
 usage: drills.py BINARY [DRILL...]     without names: all drills, about four minutes"""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from system import System, free_port, http, wait_for
 
 ANN = "+14155550123"
+LEO = "+14155550127"
 OURS = "+14155550100"
 
 
@@ -54,20 +57,6 @@ def at_carrier(system):
     return http("GET", f"{system.simulator}/totals")[1]["twilio"]["accepted"]
 
 
-def stop_program(system):
-    for name in system.ports:
-        system.replicas[name].signal(15)
-    for name in system.ports:
-        system.replicas[name].stop()
-
-
-def start_program(system):
-    for name in system.ports:
-        system.start_replica(name)
-    for name in system.ports:
-        system.wait_until_ready(name)
-
-
 def settled(system, count):
     wait_for(f"{count} received messages", lambda: received(system) == count, 20)
 
@@ -97,16 +86,27 @@ def drill_restore(system, repeat_scheduled=False):
     settled(system, 120)
     wait_for("the first scheduled message is sent", lambda: at_carrier(system) == 36, 30)
     say("then 15 more sends, 100 more received messages, and one of two scheduled messages was sent")
-    stop_program(system)
+    http("POST", f"{system.simulator}/person-writes", {"channel": "sms", "from": LEO, "to": OURS, "body": "STOP"})
+    settled(system, 121)
+    for name in system.ports:
+        if not name.startswith("webhook-ingest"):
+            system.replicas[name].stop()
     subprocess.run(["dropdb", *connection, "butt_dial"], check=True)
+    expect("statuses of 10 webhooks without a database", set(webhooks(system, range(120, 130))), {200})
     subprocess.run(["createdb", *connection, "butt_dial"], check=True)
     subprocess.run(["pg_restore", *connection, "-d", "butt_dial", "--exit-on-error", dump], check=True)
     expect("received messages in the restored database", received(system), 20)
     if not repeat_scheduled:
         system.psql("DELETE FROM scheduled_sends WHERE state = 'scheduled' AND due_at <= now()")
-    start_program(system)
-    wait_for("the dispatcher reads the stream from the restored position", lambda: received(system) == 120, 30)
-    expect("received messages after the start of the dispatcher", received(system), 120)
+    for name in system.ports:
+        if not name.startswith("webhook-ingest"):
+            system.start_replica(name)
+    for name in system.ports:
+        system.wait_until_ready(name)
+    wait_for("the dispatcher reads the stream from the restored position", lambda: received(system) == 131, 30)
+    expect("received messages after the start of the dispatcher", received(system), 131)
+    status, answer = http("POST", f"{system.gateway()}/api/v1/send-message", {"to": LEO, "channel": "sms", "body": "Hello"}, system.account["agentToken"])
+    expect("a send to the person that wrote STOP after the dump", answer.get("code"), "CONTACT_OPTED_OUT")
     time.sleep(3)
     expect("messages at the carrier, of which the scheduled one was sent before the loss", at_carrier(system), 37 if repeat_scheduled else 36)
     expect("sends after the restore, of 36", messages(system), 21 if repeat_scheduled else 20)
@@ -292,6 +292,36 @@ def drill_pgbouncer(system):
             system.wait_until_ready("gateway-1")
             status, answer = send(system, 1, "pgbouncer")
             say(f"a send of a gateway through pool_mode={mode}: {status} {answer['status']}")
+
+
+def drill_storage(system, count=1000):
+    """The space that messages take."""
+    def measure():
+        system.psql("VACUUM FULL", "butt_dial")
+        tables = system.psql("SELECT sum(pg_total_relation_size(relid)) FROM pg_stat_user_tables")
+        stream = http("GET", f"http://127.0.0.1:{system.nats_monitor}/jsz")[1]
+        redis = subprocess.run(["redis-cli", "-p", str(system.redis_port), "info", "memory"], text=True, stdout=subprocess.PIPE).stdout
+        return int(tables), stream["bytes"], int(re.search(r"used_memory:(\d+)", redis)[1])
+
+    def in_parallel(work):
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: work(system, [number]), range(count)))
+
+    system.psql("UPDATE agents SET callback_url = NULL")
+    empty = measure()
+    started = time.monotonic()
+    in_parallel(sends)
+    say(f"{count} sends took {time.monotonic() - started:.0f} s")
+    wait_for("all receipts are applied", lambda: http("GET", f"http://127.0.0.1:{system.nats_monitor}/jsz")[1]["messages"] >= 2 * count, 60)
+    time.sleep(3)
+    sent = measure()
+    in_parallel(webhooks)
+    settled(system, count)
+    time.sleep(1)
+    received_all = measure()
+    for what, before, after in (("send with two receipts", empty, sent), ("received message of 13 characters that waits for its agent", sent, received_all)):
+        postgres, nats, redis = ((after[i] - before[i]) / count for i in range(3))
+        say(f"a {what}: {postgres:.0f} bytes in Postgres, {nats:.0f} in NATS, {redis:.0f} in Redis")
 
 
 def drill_drain(system):

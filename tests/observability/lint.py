@@ -77,14 +77,27 @@ def lint_runbooks(names):
         for section in RUNBOOK_SECTIONS:
             if f"\n{section}\n" not in text:
                 problem(f"docs/runbooks/{name}.md", f"has no section `{section}`")
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
-            if not (RUNBOOKS / link).exists():
-                problem(f"docs/runbooks/{name}.md", f"links to {link}, which does not exist")
+    for page in [*RUNBOOKS.glob("*.md"), ROOT / "docs" / "OPERATIONS.md"]:
+        lint_links(page)
     index = RUNBOOKS / "README.md"
     if index.is_file():
         listed = set(re.findall(r"\]\((\w+)\.md\)", index.read_text()))
         for name in sorted(names ^ listed):
             problem("docs/runbooks/README.md", f"{name} is not listed, or no alert")
+
+
+def lint_links(page):
+    """Every link to a file of the repository, and to a heading, has its target."""
+    place = page.relative_to(ROOT)
+    for link, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
+        target = (page.parent / link).resolve() if link else page
+        if not target.exists():
+            problem(place, f"links to {link}, which does not exist")
+        elif anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            if anchor not in anchors:
+                problem(place, f"links to #{anchor} in {target.name}, which has no such heading")
 
 
 def lint_prometheus():
