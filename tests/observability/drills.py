@@ -91,7 +91,7 @@ def drill_restore(system, repeat_scheduled=False):
     for name in system.ports:
         if not name.startswith("webhook-ingest"):
             system.replicas[name].stop()
-    subprocess.run(["dropdb", *connection, "butt_dial"], check=True)
+    subprocess.run(["dropdb", "--force", *connection, "butt_dial"], check=True)
     expect("statuses of 10 webhooks without a database", set(webhooks(system, range(120, 130))), {200})
     subprocess.run(["createdb", *connection, "butt_dial"], check=True)
     subprocess.run(["pg_restore", *connection, "-d", "butt_dial", "--exit-on-error", dump], check=True)
