@@ -4,6 +4,7 @@ usage: live.py BINARY [--seconds N] [--pictures DIRECTORY]"""
 
 import argparse
 import math
+import os
 import re
 import subprocess
 import sys
@@ -33,7 +34,12 @@ def prometheus_config(system):
     """The delivered settings, with the addresses of this system, and fast enough for a short test."""
     config = yaml.safe_load((OBSERVABILITY / "prometheus.yml").read_text())
     config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
-    config["rule_files"] = [str(OBSERVABILITY / path) for path in config["rule_files"]]
+    rules = os.path.join(system.directory, "rules")
+    os.makedirs(rules, exist_ok=True)
+    for path in expressions.rule_files():
+        with open(os.path.join(rules, path.name), "w") as file:
+            file.write(path.read_text().replace("interval: 30s", "interval: 1s"))
+    config["rule_files"] = [f"{rules}/*.yml"]
     config.pop("alerting")
     jobs = []
     for job in config["scrape_configs"]:

@@ -87,7 +87,7 @@ class Traffic:
 
     def run(self, seconds):
         self.prepare()
-        for work, pause in ((self.rest, 0.3), (self.mcp, 0.4), (self.people, 0.5), (self.mistakes, 1.0), (self.phones, 4.0), (self.agent, 0.1)):
+        for work, pause in ((self.rest, 0.3), (self.mcp, 0.4), (self.people, 0.5), (self.mistakes, 1.0), (self.phones, 3.0), (self.agent, 0.1)):
             thread = threading.Thread(target=self.repeat, args=(work, pause), daemon=True)
             thread.start()
             self.threads.append(thread)
@@ -111,8 +111,8 @@ class Traffic:
         status, answer = self.api("PUT", "/api/v1/callback-url", {"callbackUrl": self.callback.url})
         assert status == 200, answer
         self.client = Mcp(self.system.gateway(), self.token)
-        # Speech takes a quarter of its real time.
-        self.simulator("/pace", {"factor": 0.25})
+        # Speech takes a tenth of its real time.
+        self.simulator("/pace", {"factor": 0.1})
 
     def rest(self, number):
         channel, to = (("sms", ANN), ("email", "ann@example.com"), ("sms", BOB))[number % 3]
@@ -138,6 +138,8 @@ class Traffic:
         self.count("webhooks")
 
     def mistakes(self, number):
+        if number == 8:
+            self.reach_limit()
         kind = number % 6
         if kind == 0:
             self.api("GET", "/api/v1/usage", token="bda_wrong")
@@ -152,6 +154,19 @@ class Traffic:
         else:
             self.simulator("/misbehave", {"vendor": "twilio", "kind": "rate_limit"})
         self.count("mistakes")
+
+    def reach_limit(self):
+        team = self.system.account["teamToken"]
+        limits = {"agentId": self.system.account["agentId"], "maxActionsPerMinute": 1}
+        status, answer = self.api("POST", "/api/v1/client-limits", limits, token=team)
+        if status != 200:
+            raise RuntimeError(f"limits: {status} {answer}")
+        # Replicas keep the profile of an agent for 0.8 s.
+        time.sleep(1)
+        self.api("POST", "/api/v1/send-message", {"to": ANN, "channel": "sms", "body": "first"})
+        status, answer = self.api("POST", "/api/v1/send-message", {"to": ANN, "channel": "sms", "body": "second"})
+        self.count(f"send over the limit {status}")
+        self.api("POST", "/api/v1/client-limits", {**limits, "maxActionsPerMinute": None}, token=team)
 
     def phones(self, number):
         # Every other call is for the voicemail, the others for the agent.
