@@ -157,7 +157,7 @@ class Traffic:
 
     def reach_limit(self):
         team = self.system.account["teamToken"]
-        limits = {"agentId": self.system.account["agentId"], "maxActionsPerMinute": 1}
+        limits = {"agentId": self.system.account["agentId"], "limits": {"maxActionsPerMinute": 1}}
         status, answer = self.api("POST", "/api/v1/client-limits", limits, token=team)
         if status != 200:
             raise RuntimeError(f"limits: {status} {answer}")
@@ -166,7 +166,7 @@ class Traffic:
         self.api("POST", "/api/v1/send-message", {"to": ANN, "channel": "sms", "body": "first"})
         status, answer = self.api("POST", "/api/v1/send-message", {"to": ANN, "channel": "sms", "body": "second"})
         self.count(f"send over the limit {status}")
-        self.api("POST", "/api/v1/client-limits", {**limits, "maxActionsPerMinute": None}, token=team)
+        self.api("POST", "/api/v1/client-limits", {**limits, "limits": {"maxActionsPerMinute": None}}, token=team)
 
     def phones(self, number):
         # Every other call is for the voicemail, the others for the agent.
