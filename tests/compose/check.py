@@ -548,6 +548,74 @@ def check_kill_simulator(agent):
     check_person_writes(agent)
 
 
+def check_rolling_restart(agent):
+    """Restarts every replica, one after the other, as an upgrade does. No request fails."""
+    for role in ROLES:
+        for container in containers(role):
+            with Load(agent) as load:
+                time.sleep(0.5)
+                started = time.monotonic()
+                run("docker", "restart", "--time", "95", name(container))
+                wait_until_healthy()
+                took = time.monotonic() - started
+                # The proxy resolves the addresses again.
+                time.sleep(2)
+            print(f"     {name(container)}: {took:.1f} s, {len(load.keys)} sends, {len(load.texts)} webhooks")
+            expect(not load.failures, f"a restart caused errors: {load.failures[:5]}")
+            load.verify()
+
+
+def check_outage(agent, service):
+    """Stops a backend for 30 s. Webhooks are accepted as long as NATS is there, and all is applied afterwards."""
+    with Load(agent) as load:
+        time.sleep(1)
+        container = containers(service)[0]
+        run("docker", "stop", "--time", "30", name(container))
+        time.sleep(30)
+        run("docker", "start", name(container))
+        started = time.monotonic()
+        eventually("a send after the outage", lambda: agent.send("after the outage")[0] == 200, 60)
+        sends_after = time.monotonic() - started
+        eventually("a webhook after the outage", lambda: twilio_webhook("after the outage") == 200, 60)
+        webhooks_after = time.monotonic() - started
+        wait_until_healthy()
+    failed = [what for what, _, _ in load.failures]
+    print(
+        f"     {service}: sends again {sends_after:.1f} s and webhooks {webhooks_after:.1f} s after its start,"
+        f" {len(load.keys)} sends and {len(load.texts)} webhooks,"
+        f" repeated {failed.count('send')} sends and {failed.count('webhook')} webhooks"
+    )
+    if service != "nats":
+        expect("webhook" not in failed, f"webhooks were refused without {service}: {load.failures[:3]}")
+    unclear = [failure for failure in load.failures if failure[1] not in (503, 502, 504, 0)]
+    expect(not unclear, f"unclear refusals: {unclear[:3]}")
+    load.verify()
+
+
+def check_calls_survive(agent):
+    """Kills a relay during calls. The other relay continues them, and no message is lost."""
+    ask(f"{SIMULATOR}/pace", {"factor": 1.0})
+    calls = {}
+    for number in range(4):
+        words = f"table number {number} {uuid.uuid4()}"
+        steps = [{"do": "wait_for_speech"}, {"do": "say", "text": "My name is Ann."}, {"do": "stay_silent", "for_ms": 4000}]
+        steps += [{"do": "wait_for_speech"}, {"do": "say", "text": words}, {"do": "wait_for_speech"}, {"do": "hang_up"}]
+        call = ask(f"{SIMULATOR}/phone-calls", {"from": f"+1415555020{number}", "to": AGENT_NUMBER, "steps": steps})
+        calls[call["id"]] = words
+
+    def show(call):
+        return ask(f"{SIMULATOR}/phone-calls/{call}")
+
+    eventually("sockets of all calls", lambda: all(show(call)["sessions"] for call in calls), 30)
+    time.sleep(3)
+    kill(containers("voice-relay")[0])
+    for call, words in calls.items():
+        ended = eventually("the end of a call", lambda call=call: (s := show(call))["status"] == "completed" and s, 90, 0.5)
+        agent.wait_for_event(words, 60)
+        print(f"     a call with {len(ended['sessions'])} sockets")
+    wait_until_healthy()
+
+
 def check_prometheus():
     """Prometheus finds all replicas by DNS and loads the rules."""
     compose("--profile", "observability", "up", "--detach", "--no-recreate", "prometheus", "alertmanager")
@@ -593,7 +661,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("project", help="the directory with docker-compose.yml")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a line that is added to .env")
-    parser.add_argument("--all", action="store_true", help="kill every container, not only one of each role")
+    parser.add_argument("--all", action="store_true", help="also the checks that take long, and kill every container")
     parser.add_argument("--skip", action="append", default=[], metavar="TITLE", help="a check that is left out")
     options = parser.parse_args()
     project = options.project
@@ -632,6 +700,11 @@ def main():
             step("Prometheus scrapes all replicas", check_prometheus)
         for service in killed:
             step(f"kill {service}", check_kill, agent, service, not options.all)
+        if options.all:
+            step("restart every replica", check_rolling_restart, agent)
+            step("a relay dies during calls", check_calls_survive, agent)
+            for service in BACKENDS:
+                step(f"{service} stops for 30 s", check_outage, agent, service)
         step("kill the simulator", check_kill_simulator, agent)
         step("down leaves nothing", check_down)
     except (Failed, subprocess.TimeoutExpired) as failure:
