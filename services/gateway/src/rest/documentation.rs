@@ -1,5 +1,5 @@
 //! The documents of the repository, for people as pages and for agents as Markdown: `/docs/{name}`, `/docs/{name}.md`, and
-//! `/llms.txt` with links to all of them. They hold no data, so they need no token.
+//! `/llms.txt` with links to the main ones. They hold no data, so they need no token.
 
 use axum::{
     Router,
@@ -9,39 +9,27 @@ use axum::{
 };
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, html};
 
-/// One document.
-struct Document {
-    /// The segment of the path.
-    name: &'static str,
-    /// The name of the file, by which other documents link to it.
-    file: &'static str,
-    title: &'static str,
-    about: &'static str,
-    markdown: &'static str,
-}
+/// Each document with its path below `docs/`; the README is `guide.md`. The build script lists them.
+const DOCUMENTS: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/documents.rs"));
 
-const DOCUMENTS: [Document; 3] = [
-    Document {
-        name: "guide",
-        file: "README.md",
-        title: "Guide",
-        about: "start the server, connect an agent, send and receive messages, run it in production",
-        markdown: include_str!("../../../../README.md"),
-    },
-    Document {
-        name: "architecture",
-        file: "ARCHITECTURE.md",
-        title: "Architecture",
-        about: "the services, the stages of a message, the life of a call, and the glossary",
-        markdown: include_str!("../../../../docs/ARCHITECTURE.md"),
-    },
-    Document {
-        name: "settings",
-        file: "SETTINGS.md",
-        title: "Settings",
-        about: "every setting with its default",
-        markdown: include_str!("../../../../docs/SETTINGS.md"),
-    },
+/// The main documents, by their path, with what they are for.
+const MAIN: [(&str, &str, &str); 4] = [
+    (
+        "guide.md",
+        "Guide",
+        "start the server, connect an agent, send and receive messages",
+    ),
+    (
+        "ARCHITECTURE.md",
+        "Architecture",
+        "the services, the stages of a message, the life of a call, the glossary",
+    ),
+    (
+        "OPERATIONS.md",
+        "Operations",
+        "topology, sizing, upgrades, backups, and what to do when an alert fires",
+    ),
+    ("SETTINGS.md", "Settings", "every setting with its default"),
 ];
 
 const MARKDOWN: HeaderValue = HeaderValue::from_static("text/markdown; charset=utf-8");
@@ -53,31 +41,40 @@ const STYLE: &str = "body{max-width:52rem;margin:2rem auto;padding:0 1rem;font:1
 pub fn router() -> Router {
     DOCUMENTS
         .iter()
-        .fold(Router::new(), |router, document| {
+        .fold(Router::new(), |router, &(file, text)| {
+            let path = path_of(file);
             router
-                .route(&format!("/docs/{}", document.name), get(async || page(document)))
-                .route(&format!("/docs/{}.md", document.name), get(async || markdown(document)))
+                .route(&format!("{path}.md"), get(async move || markdown(text)))
+                .route(&path, get(async move || page(file, text)))
         })
         .route("/llms.txt", get(async || index()))
 }
 
-fn page(document: &Document) -> Html<String> {
-    let links: String = DOCUMENTS
-        .iter()
-        .map(|other| format!("<a href=\"/docs/{}\">{}</a>", other.name, other.title))
-        .collect();
+/// Returns the path of a document's page, such as `/docs/operations` or `/docs/runbooks/ReplicaDown`.
+fn path_of(file: &str) -> String {
+    let name = file.trim_end_matches(".md");
+    match name.contains('/') {
+        true => format!("/docs/{name}"),
+        false => format!("/docs/{}", name.to_lowercase()),
+    }
+}
+
+fn page(file: &str, text: &str) -> Html<String> {
+    let link = |(main, title, _): &(&str, &str, &str)| format!("<a href=\"{}\">{title}</a>", path_of(main));
+    let links: String = MAIN.iter().map(link).collect();
+    let title = text.lines().next().unwrap_or_default().trim_start_matches("# ");
     let mut body = String::new();
-    let options = Options::ENABLE_TABLES | Options::ENABLE_HEADING_ATTRIBUTES;
-    html::push_html(&mut body, links_to_pages(Parser::new_ext(document.markdown, options)));
+    let events = Parser::new_ext(text, Options::ENABLE_TABLES);
+    html::push_html(&mut body, links_to_pages(file, events));
     Html(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{} – Butt-Dial</title><style>{STYLE}</style><nav>{links}<a href=\"/docs/\">API</a></nav><main>{body}</main></html>",
-        document.title
+         <title>{title} – Butt-Dial</title><style>{STYLE}</style><nav>{links}<a href=\"/docs/\">API</a></nav>\
+         <main>{body}</main></html>"
     ))
 }
 
 /// Makes links to other documents links to their pages. Links to other files of the repository become plain text.
-fn links_to_pages<'a>(events: impl Iterator<Item = Event<'a>>) -> impl Iterator<Item = Event<'a>> {
+fn links_to_pages<'a>(file: &'a str, events: impl Iterator<Item = Event<'a>>) -> impl Iterator<Item = Event<'a>> {
     let mut is_dropped = false;
     events.filter_map(move |event| match event {
         Event::Start(Tag::Link {
@@ -86,12 +83,11 @@ fn links_to_pages<'a>(events: impl Iterator<Item = Event<'a>>) -> impl Iterator<
             title,
             id,
         }) => {
-            let dest_url = page_of(dest_url);
-            is_dropped = dest_url.is_none();
-            let dest_url = dest_url?;
+            let page = page_of(file, dest_url);
+            is_dropped = page.is_none();
             Some(Event::Start(Tag::Link {
                 link_type,
-                dest_url,
+                dest_url: page?,
                 title,
                 id,
             }))
@@ -104,32 +100,37 @@ fn links_to_pages<'a>(events: impl Iterator<Item = Event<'a>>) -> impl Iterator<
     })
 }
 
-/// Returns where a link leads on the pages; `None` if it leads to a file that is no page.
-fn page_of(link: CowStr<'_>) -> Option<CowStr<'_>> {
+/// Returns where a link of a document leads on the pages; `None` if it leads to a file that is no document.
+fn page_of<'a>(file: &str, link: CowStr<'a>) -> Option<CowStr<'a>> {
     if link.contains("://") || link.starts_with('#') {
         return Some(link);
     }
-    let file = link.rsplit('/').next()?.split('#').next()?;
-    let document = DOCUMENTS.iter().find(|document| document.file == file)?;
-    Some(format!("/docs/{}", document.name).into())
+    // The README is above `docs/`, so its links name that folder.
+    let path = link.split('#').next()?.trim_start_matches("docs/");
+    let target = match (path.strip_prefix("../"), file.rsplit_once('/')) {
+        (Some("README.md"), None) => "guide.md".to_owned(),
+        (Some(above), _) => above.to_owned(),
+        (None, Some((folder, _))) => format!("{folder}/{path}"),
+        (None, None) => path.to_owned(),
+    };
+    let (found, _) = DOCUMENTS.iter().find(|(name, _)| *name == target)?;
+    Some(path_of(found).into())
 }
 
-fn markdown(document: &Document) -> Response {
-    ([(header::CONTENT_TYPE, MARKDOWN)], document.markdown).into_response()
+fn markdown(text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, MARKDOWN)], text).into_response()
 }
 
 /// The index in the format of llmstxt.org: a title, a summary, and links with descriptions.
 fn index() -> Response {
-    let mut text = "# Butt-Dial\n\n> A communications server for AI agents: phone numbers, SMS, WhatsApp, e-mail and calls over MCP and \
-        REST.\n\n## Documents\n\n"
-        .to_owned();
-    for document in &DOCUMENTS {
-        text.push_str(&format!(
-            "- [{}](/docs/{}.md): {}\n",
-            document.title, document.name, document.about
-        ));
-    }
-    text.push_str("- [API](/openapi.json): every REST operation as OpenAPI\n");
+    let links: String = MAIN
+        .iter()
+        .map(|(file, title, about)| format!("- [{title}]({}.md): {about}\n", path_of(file)))
+        .collect();
+    let text = format!(
+        "# Butt-Dial\n\n> A communications server for AI agents: phone numbers, SMS, WhatsApp, e-mail and calls over MCP and \
+         REST.\n\n## Documents\n\n{links}- [API](/openapi.json): every REST operation as OpenAPI\n"
+    );
     ([(header::CONTENT_TYPE, MARKDOWN)], text).into_response()
 }
 
@@ -138,28 +139,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn renders_tables_and_links() {
-        for document in &DOCUMENTS {
-            let Html(page) = page(document);
-            assert!(page.contains("<h1>"), "{}", document.name);
-            assert!(page.contains("<a href=\"/docs/settings\">"));
+    fn renders_every_document() {
+        for (file, _, _) in MAIN {
+            assert!(DOCUMENTS.iter().any(|(name, _)| *name == file), "{file}");
         }
-        let settings = DOCUMENTS.iter().find(|document| document.name == "settings").unwrap();
-        assert!(page(settings).0.contains("<table>"));
+        for (file, text) in DOCUMENTS {
+            let Html(page) = page(file, text);
+            assert!(page.contains("<h1>"), "{file}");
+            assert!(page.contains("<a href=\"/docs/settings\">"), "{file}");
+        }
     }
 
     #[test]
     fn links_lead_to_pages() {
-        let page = |link: &'static str| page_of(link.into()).map(|page| page.to_string());
+        let page = |file: &str, link: &'static str| page_of(file, link.into()).map(|page| page.to_string());
+        let architecture = page("guide.md", "docs/ARCHITECTURE.md#glossary");
+        assert_eq!(architecture.as_deref(), Some("/docs/architecture"));
+        let runbooks = page("OPERATIONS.md", "runbooks/README.md");
+        assert_eq!(runbooks.as_deref(), Some("/docs/runbooks/README"));
+        let operations = page("runbooks/README.md", "../OPERATIONS.md");
+        assert_eq!(operations.as_deref(), Some("/docs/operations"));
         assert_eq!(
-            page("docs/ARCHITECTURE.md#glossary").as_deref(),
-            Some("/docs/architecture")
+            page("guide.md", "https://example.com/").as_deref(),
+            Some("https://example.com/")
         );
-        assert_eq!(page("https://example.com/").as_deref(), Some("https://example.com/"));
-        assert_eq!(page("#numbers").as_deref(), Some("#numbers"));
-        assert_eq!(page("LICENSE"), None);
+        assert_eq!(page("guide.md", "LICENSE"), None);
         let mut text = String::new();
-        html::push_html(&mut text, links_to_pages(Parser::new("[a](LICENSE) [b](README.md)")));
-        assert_eq!(text, "<p>a <a href=\"/docs/guide\">b</a></p>\n");
+        let events = Parser::new("[a](LICENSE) [b](docs/SETTINGS.md)");
+        html::push_html(&mut text, links_to_pages("guide.md", events));
+        assert_eq!(text, "<p>a <a href=\"/docs/settings\">b</a></p>\n");
     }
 }
