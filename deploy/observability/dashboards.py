@@ -203,7 +203,7 @@ INBOUND = [
     series("Unread entries", "Stored webhook events that are not applied yet, by partition.",
            ("max by (partition) (bd_inbound_unread{$F})", "partition {{partition}}"), stack=True),
     series("Partitions held", "Partitions of the stream that each dispatcher applies. The sum is constant.",
-           ("sum by (instance) (bd_inbound_partitions_held{$F})", "{{instance}}"), stack=True),
+           ('sum by (instance) (bd_inbound_partitions_held{$F, job!~"gateway|webhook-ingest|voice-relay"})', "{{instance}}"), stack=True),
     series("Applied events", "Per second.", ("sum(rate(bd_inbound_notices_total{$F}[$R]))", "applied"), "ops"),
     series("Time to apply a batch", "One transaction in the database.",
            [(quantile(q, "bd_inbound_batch_seconds"), f"p{int(q * 100)}") for q in (0.5, 0.95)], "s"),
@@ -226,7 +226,7 @@ INBOUND = [
 
 CALLS = [
     "Calls",
-    series("Active calls", "Calls with an open socket, by relay.", ("sum by (instance) (bd_calls_active{$F})", "{{instance}}"), stack=True),
+    series("Active calls", "Calls with an open socket, by relay.", ('sum by (instance) (bd_calls_active{$F, job!~"gateway|webhook-ingest|dispatcher"})', "{{instance}}"), stack=True),
     series("Ended calls", "Per minute, by direction and outcome.",
            ("60 * sum by (direction, outcome) (rate(bd_calls_total{$F}[$R]))", "{{direction}} {{outcome}}"), "cpm", stack=True),
     series("Failed calls", "The share of the answered calls that broke off.",
