@@ -317,20 +317,30 @@ def check_person_writes(agent):
     agent.wait_for_event(text)
 
 
-def twilio_webhook(text, signature=None):
-    """Sends a webhook that Twilio's library signs. Returns the status."""
-    from twilio.request_validator import RequestValidator
+class TwilioWebhook:
+    """A message of Ann, signed by Twilio's library. The same object is the same message, however often it is sent."""
 
-    env = settings()
-    fields = {
-        "AccountSid": env["TWILIO_ACCOUNT_SID"], "MessageSid": f"SM{uuid.uuid4().hex}", "From": ANN, "To": AGENT_NUMBER,
-        "Body": text, "NumMedia": "0", "NumSegments": "1", "ApiVersion": "2010-04-01", "SmsStatus": "received",
-    }  # fmt: skip
-    # Carriers sign the public URL, not the one that the request reaches.
-    public = env["WEBHOOK_BASE_URL"] + "/webhooks/twilio/sms"
-    signature = signature or RequestValidator(env["TWILIO_AUTH_TOKEN"]).compute_signature(public, fields)
-    headers = {"X-Twilio-Signature": signature, "Content-Type": "application/x-www-form-urlencoded"}
-    return request(f"{PROXY}/webhooks/twilio/sms", urllib.parse.urlencode(fields).encode(), headers)[0]
+    def __init__(self, text, signature=None):
+        from twilio.request_validator import RequestValidator
+
+        env = settings()
+        fields = {
+            "AccountSid": env["TWILIO_ACCOUNT_SID"], "MessageSid": f"SM{uuid.uuid4().hex}", "From": ANN, "To": AGENT_NUMBER,
+            "Body": text, "NumMedia": "0", "NumSegments": "1", "ApiVersion": "2010-04-01", "SmsStatus": "received",
+        }  # fmt: skip
+        # Carriers sign the public URL, not the one that the request reaches.
+        public = env["WEBHOOK_BASE_URL"] + "/webhooks/twilio/sms"
+        signature = signature or RequestValidator(env["TWILIO_AUTH_TOKEN"]).compute_signature(public, fields)
+        self.headers = {"X-Twilio-Signature": signature, "Content-Type": "application/x-www-form-urlencoded"}
+        self.body = urllib.parse.urlencode(fields).encode()
+
+    def send(self):
+        return request(f"{PROXY}/webhooks/twilio/sms", self.body, self.headers)
+
+
+def twilio_webhook(text, signature=None):
+    """Sends a webhook and returns the status."""
+    return TwilioWebhook(text, signature).send()[0]
 
 
 def check_signed_webhook(agent):
@@ -476,18 +486,7 @@ class Load:
     def _write(self):
         while not self.stopping.is_set():
             text = f"webhook {uuid.uuid4()}"
-            from twilio.request_validator import RequestValidator
-
-            env = settings()
-            fields = {
-                "AccountSid": env["TWILIO_ACCOUNT_SID"], "MessageSid": f"SM{uuid.uuid4().hex}", "From": ANN,
-                "To": AGENT_NUMBER, "Body": text, "NumMedia": "0", "NumSegments": "1",
-            }  # fmt: skip
-            public = env["WEBHOOK_BASE_URL"] + "/webhooks/twilio/sms"
-            signature = RequestValidator(env["TWILIO_AUTH_TOKEN"]).compute_signature(public, fields)
-            headers = {"X-Twilio-Signature": signature, "Content-Type": "application/x-www-form-urlencoded"}
-            data = urllib.parse.urlencode(fields).encode()
-            self._repeat("webhook", lambda data=data, headers=headers: request(f"{PROXY}/webhooks/twilio/sms", data, headers))
+            self._repeat("webhook", TwilioWebhook(text).send)
             self.texts.append(text)
             time.sleep(0.05)
 
