@@ -1,6 +1,9 @@
 //! Starts a process: platform, roles, one socket for all roles, and one for metrics. Stops it on a signal.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use axum::{Router, middleware::from_fn_with_state};
 use futures::{FutureExt, future::LocalBoxFuture};
@@ -13,6 +16,8 @@ use crate::{
 
 /// The pause between two attempts to reach the backends.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// The pause between two log lines of a process that waits.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// A start that takes longer answers health checks meanwhile. A usual start answers none before it is complete.
 const QUIET_START: Duration = Duration::from_secs(5);
 
@@ -85,6 +90,7 @@ impl Door {
         &mut self,
         mut step: impl FnMut() -> LocalBoxFuture<'static, Result<T, StartError>>,
     ) -> Result<T, StartError> {
+        let mut logged_at: Option<Instant> = None;
         loop {
             let mut attempt = step();
             let done = match tokio::time::timeout(QUIET_START, &mut attempt).await {
@@ -96,7 +102,12 @@ impl Door {
                 }
             };
             match done {
-                Err(error) if error.may_pass() => tracing::warn!(%error, "backend not there yet"),
+                Err(error) if error.may_pass() => {
+                    if logged_at.is_none_or(|at| at.elapsed() >= LOG_INTERVAL) {
+                        logged_at = Some(Instant::now());
+                        tracing::warn!(%error, "backend not there yet");
+                    }
+                }
                 done => return done,
             }
             self.open();
