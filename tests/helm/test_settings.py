@@ -72,6 +72,7 @@ def test_values_that_own_settings():
 
 
 SECRETS_OF_FULL = {
+    "CREDENTIALS_ENCRYPTION_KEYS": ("keys", "all"),
     "DATABASE_URL": ("backends", "postgres"),
     "NATS_URL": ("backends", "nats"),
     "REDIS_URL": ("backends", "redis"),
