@@ -1,6 +1,6 @@
 //! Validation of settings before a socket opens.
 
-use butt_dial_bus::NatsIdentity;
+use butt_dial_bus::{NatsIdentity, Replicas};
 
 use super::*;
 
