@@ -141,16 +141,22 @@ mod tests {
             "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1,
         });
         let operator_jwt = jwt(&operator, &operator, &json!({ "type": "operator", "version": 2 }));
-        let account_jwt = jwt(
-            &operator,
-            &account,
-            &json!({ "type": "account", "version": 2, "limits": limits }),
+        // A server with accounts has one for itself.
+        let (system, system_limits) = (
+            KeyPair::new_account(),
+            json!({ "subs": -1, "conn": -1, "wildcards": true }),
         );
+        let account_of = |pair: &KeyPair, limits: &Value| {
+            let claims = json!({ "type": "account", "version": 2, "limits": limits });
+            format!("{}: {}", pair.public_key(), jwt(&operator, pair, &claims))
+        };
         let user_limits = json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 });
         let user_jwt = jwt(&account, &user, &user_limits);
         let config = format!(
-            "operator: {operator_jwt}\nresolver: MEMORY\nresolver_preload: {{ {}: {account_jwt} }}",
-            account.public_key()
+            "operator: {operator_jwt}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload: {{\n{}\n{}\n}}",
+            system.public_key(),
+            account_of(&system, &system_limits),
+            account_of(&account, &limits)
         );
         let (server, _directory) = server(&config).await;
         let credentials = |seed: String| {

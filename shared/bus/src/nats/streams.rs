@@ -170,7 +170,12 @@ impl Streams {
             return Ok(info);
         };
         let kept = existing.config.num_replicas;
-        let more = self.wanted_replicas().filter(|wanted| with_replicas && *wanted > kept);
+        // A single server of an older release accepts more copies, and can't restore such a stream at its next start.
+        let is_cluster = existing.cluster.as_ref().is_some_and(|cluster| cluster.name.is_some());
+        let may_grow = is_cluster || self.settings.replicas != Replicas::Auto;
+        let more = self
+            .wanted_replicas()
+            .filter(|wanted| with_replicas && may_grow && *wanted > kept);
         if verify(spec, self.settings, &existing.config).is_ok() && more.is_none() {
             return Ok(existing);
         }

@@ -610,3 +610,33 @@ async fn notices_reused_numbers_of_lost_messages() {
     let position = bus.position_before("EVENTS", at(0)).await.unwrap();
     assert!(position <= 2, "{position}");
 }
+
+/// NATS 2.9 accepts three copies on a single server, and then can't restore the stream.
+#[tokio::test]
+async fn single_server_keeps_one_copy_and_restarts() {
+    let mut server = Nats::start().await;
+    let settings = StreamSettings {
+        replicas: Replicas::Auto,
+        max_bytes: None,
+    };
+    let connect = async |name| {
+        NatsBus::connect(&server.url(), name)
+            .await
+            .unwrap()
+            .with_streams(settings)
+    };
+    let (first, second) = (connect("first").await, connect("second").await);
+    first.create_stream(&EVENTS).await.unwrap();
+    second.create_stream(&EVENTS).await.unwrap();
+    second.check().await.unwrap();
+    let mut stream = second.jetstream.get_stream("EVENTS").await.unwrap();
+    assert_eq!(stream.info().await.unwrap().config.num_replicas, 1);
+    first
+        .append("events.a", "1", Headers::new(), Bytes::new())
+        .await
+        .unwrap();
+    server.stop().await;
+    server.start_again().await;
+    recover(&second).await;
+    assert_eq!(read_until(&second, 1).await, [1]);
+}
