@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -181,6 +182,8 @@ class System:
         self.processes, self.replicas = {}, {}
         self.proxy = None
         atexit.register(self.stop)
+        # SIGTERM would end this process without the handlers of its end.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     def __enter__(self):
         self.start_backends()
