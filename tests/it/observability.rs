@@ -285,13 +285,25 @@ profiles! {
                 "{stage}"
             );
         }
-        assert!(count("bd_http_request_seconds_count", &[r#"route="/mcp""#, r#"status="2xx""#]) >= 6.0);
+        assert!(count("bd_http_request_seconds_count", &[r#"route="/mcp""#, r#"status="200""#]) >= 6.0);
         assert!(
             count(
                 "bd_http_request_seconds_count",
-                &[r#"route="unmatched""#, r#"status="4xx""#]
+                &[r#"route="unmatched""#, r#"status="404""#]
             ) >= 1.0
         );
+        let operations = |interface: &str, result: &str| {
+            let (interface, result) = (format!("interface=\"{interface}\""), format!("result=\"{result}\""));
+            let labels = [r#"operation="comms_send_message""#, interface.as_str(), result.as_str()];
+            count("bd_operation_seconds_count", &labels)
+        };
+        assert_eq!((operations("mcp", "ok"), operations("rest", "ok")), (4.0, 0.0));
+        assert_eq!(operations("mcp", "RATE_LIMITED"), 1.0);
+        let money = |kind: &str| count("bd_money_micros_total", &[format!("kind=\"{kind}\"").as_str()]);
+        assert!(money("settled") > 0.0);
+        assert_eq!(money("reserved"), money("settled") + money("released"));
+        assert!(count("bd_build_info", &[]) >= 1.0);
+        assert_eq!(count("bd_http_request_seconds_count", &[r#"route="/metrics""#]), 0.0);
         assert!(count("bd_database_connections", &[]) >= 1.0);
         for private in ["msg_", "agt_", "org_", "1415555", "@", "bda_"] {
             assert!(!all.contains(private), "a label contains {private}");

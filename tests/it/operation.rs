@@ -335,7 +335,7 @@ async fn runs_with_settings_of_containers() {
         for token in [&scraper, &orchestrator] {
             let reply = client.get("/metrics").bearer_auth(token).reply().await;
             assert!(
-                reply.status == 200 && reply.text.contains("bd_http_request_seconds"),
+                reply.status == 200 && reply.text.contains("bd_build_info"),
                 "{}",
                 reply.text
             );
