@@ -484,12 +484,7 @@ async fn full_stream_refuses_messages_and_fails_check() {
             .to_string()
             .contains("NATS_STREAM_MAX_BYTES")
     );
-    let mut reader = bus.read_log("EVENTS", "events.>", 0).await.unwrap();
-    assert_eq!(
-        sequences(&reader.next(10, LONG).await.unwrap()),
-        [1, 2],
-        "unread messages stay"
-    );
+    assert_eq!(read_until(&bus, 2).await, [1, 2], "unread messages stay");
     bus.jetstream.get_stream("EVENTS").await.unwrap().purge().await.unwrap();
     bus.check().await.unwrap();
 }
