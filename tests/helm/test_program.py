@@ -33,6 +33,7 @@ FILES = {
 # The contents of the Secrets that the files of ci/ name, by setting.
 CONTENTS = {
     "CREDENTIALS_ENCRYPTION_KEY": "k" * 40,
+    "CREDENTIALS_ENCRYPTION_KEYS": "k" * 40,
     "ORCHESTRATOR_SECURITY_TOKEN": "o" * 40,
     "METRICS_TOKEN": "m" * 40,
     "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
