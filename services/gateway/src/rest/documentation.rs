@@ -65,12 +65,43 @@ fn page(file: &str, text: &str) -> Html<String> {
     let title = text.lines().next().unwrap_or_default().trim_start_matches("# ");
     let mut body = String::new();
     let events = Parser::new_ext(text, Options::ENABLE_TABLES);
-    html::push_html(&mut body, links_to_pages(file, events));
+    html::push_html(&mut body, with_anchors(links_to_pages(file, events)).into_iter());
     Html(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>{title} – Butt-Dial</title><style>{STYLE}</style><nav>{links}<a href=\"/docs/\">API</a></nav>\
          <main>{body}</main></html>"
     ))
+}
+
+/// Gives each heading the id that links within the documents use: its text in lower case, with hyphens for spaces.
+fn with_anchors<'a>(events: impl Iterator<Item = Event<'a>>) -> Vec<Event<'a>> {
+    let mut events: Vec<Event<'a>> = events.collect();
+    let (mut heading, mut text) = (None, String::new());
+    for index in 0..events.len() {
+        match &events[index] {
+            Event::Start(Tag::Heading { .. }) => {
+                heading = Some(index);
+                text.clear();
+            }
+            Event::Text(part) | Event::Code(part) => text.push_str(part),
+            Event::End(TagEnd::Heading(_)) => {
+                if let Some(Event::Start(Tag::Heading { id, .. })) =
+                    heading.take().and_then(|start| events.get_mut(start))
+                {
+                    *id = Some(anchor(&text).into());
+                }
+            }
+            _ => {}
+        }
+    }
+    events
+}
+
+fn anchor(text: &str) -> String {
+    let kept = text
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
 }
 
 /// Makes links to other documents links to their pages. Links to other files of the repository become plain text.
@@ -114,7 +145,8 @@ fn page_of<'a>(file: &str, link: CowStr<'a>) -> Option<CowStr<'a>> {
         (None, None) => path.to_owned(),
     };
     let (found, _) = DOCUMENTS.iter().find(|(name, _)| *name == target)?;
-    Some(path_of(found).into())
+    let anchor = link.find('#').map_or("", |start| &link[start..]);
+    Some(format!("{}{anchor}", path_of(found)).into())
 }
 
 fn markdown(text: &'static str) -> Response {
@@ -145,8 +177,26 @@ mod tests {
         }
         for (file, text) in DOCUMENTS {
             let Html(page) = page(file, text);
-            assert!(page.contains("<h1>"), "{file}");
+            assert!(page.contains("<h1 id="), "{file}");
             assert!(page.contains("<a href=\"/docs/settings\">"), "{file}");
+        }
+    }
+
+    #[test]
+    fn links_within_a_document_have_targets() {
+        let text = "[a](#the-life-of-a-call)\n\n## The life of a `call`\n";
+        let Html(page) = page("x.md", text);
+        assert!(page.contains("<h2 id=\"the-life-of-a-call\">"), "{page}");
+        let operations = DOCUMENTS.iter().find(|(file, _)| *file == "OPERATIONS.md").unwrap();
+        let Html(page) = self::page(operations.0, operations.1);
+        let targets: Vec<&str> = page
+            .split("href=\"#")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
+        assert!(targets.len() > 5);
+        for target in targets {
+            assert!(page.contains(&format!("id=\"{target}\"")), "{target}");
         }
     }
 
@@ -154,7 +204,7 @@ mod tests {
     fn links_lead_to_pages() {
         let page = |file: &str, link: &'static str| page_of(file, link.into()).map(|page| page.to_string());
         let architecture = page("guide.md", "docs/ARCHITECTURE.md#glossary");
-        assert_eq!(architecture.as_deref(), Some("/docs/architecture"));
+        assert_eq!(architecture.as_deref(), Some("/docs/architecture#glossary"));
         let runbooks = page("OPERATIONS.md", "runbooks/README.md");
         assert_eq!(runbooks.as_deref(), Some("/docs/runbooks/README"));
         let operations = page("runbooks/README.md", "../OPERATIONS.md");
