@@ -22,8 +22,9 @@ use crate::{Platform, backend::Backend, http::bearer};
 
 /// Time limit of a probe for a request. Orchestrators wait for the response for one second by default.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(450);
-/// Interval of the probes that log failures, repair streams and set the metrics, and their time limit.
+/// Interval of the probes that log failures, repair streams and set the metrics.
 const WATCH_INTERVAL: Duration = Duration::from_secs(10);
+/// Time limit of a probe that no request waits for.
 pub const WATCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Headers that a proxy adds. A request with one of them does not come from this machine, whatever its peer address is.
 const PROXY_HEADERS: [&str; 9] = [

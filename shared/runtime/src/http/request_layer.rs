@@ -57,9 +57,7 @@ pub async fn observe(State(telemetry): State<Telemetry>, request: Request, next:
     }
     drop(in_flight);
     if !is_probe {
-        telemetry
-            .http
-            .observe(&method, &route, status.as_u16(), started.elapsed());
+        telemetry.http.observe(&method, &route, &status, started.elapsed());
     }
     if status.is_server_error() {
         span.in_scope(|| tracing::warn!(status = status.as_u16(), "request failed"));

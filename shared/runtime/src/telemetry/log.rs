@@ -23,34 +23,32 @@ use tracing_subscriber::{
 pub struct ProcessFacts {
     /// The command, such as `gateway`.
     pub role: &'static str,
-    /// Known once the process is assembled.
+    /// Role and version as members of a JSON object, each followed by a comma. Rendered once, because each line begins with them.
+    members: Arc<str>,
+    /// The same for the replica, which is known once the process is assembled.
     replica: Arc<OnceLock<String>>,
 }
 
 impl ProcessFacts {
     pub fn new(role: &'static str) -> Self {
+        let version = env!("CARGO_PKG_VERSION");
         Self {
             role,
+            members: format!(r#""role":{},"version":{},"#, json!(role), json!(version)).into(),
             replica: Arc::default(),
         }
     }
 
     /// Names the replica in all further lines. Only the first call has an effect.
     pub fn set_replica(&self, replica: &str) {
-        self.replica.get_or_init(|| replica.to_owned());
+        self.replica.get_or_init(|| format!(r#""replica":{},"#, json!(replica)));
     }
 
-    /// Returns the facts as members of a JSON object, each followed by a comma.
-    fn members(&self) -> String {
-        let mut members = format!(
-            r#""role":{},"version":{},"#,
-            json!(self.role),
-            json!(env!("CARGO_PKG_VERSION"))
-        );
-        if let Some(replica) = self.replica.get() {
-            members.push_str(&format!(r#""replica":{},"#, json!(replica)));
-        }
-        members
+    /// Writes the beginning of a line.
+    fn write(&self, writer: &mut impl fmt::Write) -> fmt::Result {
+        writer.write_char('{')?;
+        writer.write_str(&self.members)?;
+        writer.write_str(self.replica.get().map_or("", String::as_str))
     }
 }
 
@@ -60,7 +58,7 @@ pub fn fatal_line(role: &'static str, text: &str) -> String {
     let timestamp = Clock::System.now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
     format!(
         r#"{{{}"timestamp":{},"level":"ERROR","message":"start failed","error":{}}}"#,
-        facts.members(),
+        facts.members,
         json!(timestamp),
         json!(text)
     )
@@ -103,7 +101,7 @@ where
         let Some(rest) = line.strip_prefix('{') else {
             return writer.write_str(&line);
         };
-        write!(writer, "{{{}", self.facts.members())?;
+        self.facts.write(&mut writer)?;
         if let Some(trace) = self.has_traces.then(|| trace_id(context, event)).flatten() {
             write!(writer, r#""trace_id":"{trace}","#)?;
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use butt_dial_kv::PoolStatus;
 #[cfg(target_os = "linux")]
 use prometheus::process_collector::ProcessCollector;
@@ -49,7 +50,7 @@ impl HttpMetrics {
     }
 
     /// Records one response. `route` is the route pattern, because labels must be bounded.
-    pub fn observe(&self, method: &str, route: &str, status: u16, elapsed: Duration) {
+    pub fn observe(&self, method: &str, route: &str, status: &StatusCode, elapsed: Duration) {
         // A client may send any method; only the common ones become a label value.
         let method = if matches!(method, "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" | "HEAD") {
             method
@@ -57,7 +58,7 @@ impl HttpMetrics {
             "other"
         };
         self.requests
-            .with_label_values(&[method, route, &status.to_string()])
+            .with_label_values(&[method, route, status.as_str()])
             .observe(elapsed.as_secs_f64());
     }
 }
