@@ -33,10 +33,7 @@ pub async fn run(options: Options) -> Result<bool, StartError> {
     }
     // Random secrets, except those of the environment, so that a restart may keep them.
     let state = SimulatorState::with_own_secrets(Clock::System, |name| std::env::var(name).ok());
-    let started = match options.host.is_loopback() && options.allowed_hosts.is_empty() {
-        true => Simulator::start_with(address, state).await,
-        false => Simulator::start_for_hosts(address, &options.allowed_hosts, state).await,
-    };
+    let started = Simulator::start_for_hosts(address, &options.allowed_hosts, state).await;
     let simulator = started.map_err(|error| StartError::Io {
         resource: format!("the simulator on {address}"),
         error,

@@ -58,7 +58,7 @@ impl Metrics {
             "The relay's own part of a turn: before the request to the agent, and from its reply to the caller.",
         );
         let relay_parts = HistogramVec::new(opts.buckets(SECONDS.to_vec()), &["part"])?;
-        registry.register(Box::new(relay_parts.clone()))?;
+        let relay_parts = registered(registry, relay_parts)?;
         for part in ["to_agent", "to_caller"] {
             relay_parts.with_label_values(&[part]);
         }
