@@ -28,7 +28,6 @@ use crate::operations::{
         attend_call::{Args, AttendCall, Output, start_attending},
         subscribe_to_calls, wait_timeout, wait_turn,
     },
-    read_args,
 };
 
 /// Clients abort a tool call with more rounds.
@@ -86,7 +85,7 @@ async fn run_round(
     context.caller.require(Scope::Agent)?;
     let (calls, profile) = (&context.product.calls, context.caller.agent()?);
     let (agent, org) = (&profile.agent.id, &profile.agent.org_id);
-    let args: Args = read_args(request.arguments.unwrap_or_default(), &definition.input_schema)?;
+    let (args, _): (Args, _) = definition.read_args(request.arguments.unwrap_or_default())?;
     let continuation = match &request.request_state {
         Some(sealed) => {
             let opened = ContinuationToken::open(calls, org, agent, sealed);

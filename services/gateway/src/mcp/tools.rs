@@ -36,7 +36,7 @@ fn tool(definition: &Definition) -> Option<Tool> {
     let mut tool = Tool::new(
         definition.name,
         definition.description,
-        Arc::new(definition.input_schema.clone()),
+        Arc::new(definition.tool_schema.clone()),
     );
     tool.title = Some(definition.title.to_owned());
     tool.annotations = Some(

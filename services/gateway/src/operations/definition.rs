@@ -11,7 +11,11 @@ use serde_json::{Map, Value, json};
 
 use crate::product::Product;
 
-use super::{arguments::read_args, errors, request_context::RequestContext};
+use super::{
+    arguments::{Normalized, normalize, portable, read_args},
+    errors,
+    request_context::RequestContext,
+};
 
 /// The product, the verified caller, and the request of an operation. Cheap to clone.
 #[derive(Clone)]
@@ -52,6 +56,9 @@ pub trait Operation: 'static {
     const ROUTE: Option<Route>;
     /// Groups of codes that the operation may return besides `errors::COMMON`.
     const ERRORS: &'static [&'static [Code]];
+    /// Arguments that the operation does not know are ignored and named in the result instead of refused. For operations to
+    /// which the Python client passes whatever its caller adds.
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = false;
 
     type Args: DeserializeOwned + JsonSchema + Send + 'static;
     type Output: Serialize + JsonSchema;
@@ -69,14 +76,21 @@ pub struct Definition {
     pub scope: Scope,
     pub hints: Option<Hints>,
     pub route: Option<Route>,
+    /// All arguments that the operation accepts. For OpenAPI and for errors.
     pub input_schema: Map<String, Value>,
+    /// The same for MCP tools, in the subset that all model APIs take.
+    pub tool_schema: Map<String, Value>,
     pub output_schema: Map<String, Value>,
+    accepts_extra_arguments: bool,
     errors: &'static [&'static [Code]],
     run: Run,
 }
 
 impl Definition {
     pub fn of<O: Operation>() -> Self {
+        let mut input_schema = schema::<O::Args>(SchemaSettings::draft2020_12().for_deserialize());
+        let tool_schema = portable(&input_schema);
+        input_schema.insert("additionalProperties".into(), json!(O::ACCEPTS_EXTRA_ARGUMENTS));
         Self {
             name: O::NAME,
             title: O::TITLE,
@@ -84,9 +98,11 @@ impl Definition {
             scope: O::SCOPE,
             hints: O::HINTS,
             route: O::ROUTE,
-            input_schema: schema::<O::Args>(SchemaSettings::draft2020_12().for_deserialize()),
+            input_schema,
+            tool_schema,
             // Fields that are omitted when empty are not required.
             output_schema: schema::<O::Output>(SchemaSettings::draft2020_12().for_serialize()),
+            accepts_extra_arguments: O::ACCEPTS_EXTRA_ARGUMENTS,
             errors: O::ERRORS,
             run: |context, args, definition| run::<O>(context, args, definition).boxed(),
         }
@@ -98,6 +114,12 @@ impl Definition {
             .iter()
             .chain(self.errors.iter().copied().flatten())
             .copied()
+    }
+
+    /// Parses arguments. Returns also the names that have no effect.
+    pub fn read_args<T: DeserializeOwned>(&self, args: Map<String, Value>) -> Result<(T, Vec<String>), Failure> {
+        let Normalized { values, ignored } = normalize(args, &self.input_schema, self.accepts_extra_arguments)?;
+        Ok((read_args(values, &self.input_schema)?, ignored))
     }
 
     /// Runs the operation. Returns the result as JSON text. The scope is checked here, for every transport.
@@ -135,12 +157,29 @@ async fn run<O: Operation>(
     args: Map<String, Value>,
     definition: &'static Definition,
 ) -> Result<String, Failure> {
-    let args = read_args(args, &definition.input_schema)?;
+    let (args, ignored) = definition.read_args(args)?;
     let output = O::run(context, args).await?;
-    serde_json::to_string(&output).map_err(|error| {
+    let text = match ignored.is_empty() {
+        true => serde_json::to_string(&output),
+        false => serde_json::to_value(&output).map(|output| with_ignored(output, &ignored).to_string()),
+    };
+    text.map_err(|error| {
         tracing::error!(%error, operation = O::NAME, "result not serializable");
         Failure::internal()
     })
+}
+
+/// Names the arguments that had no effect, as a list for programs and as a sentence among the advisories.
+fn with_ignored(mut output: Value, ignored: &[String]) -> Value {
+    if let Some(fields) = output.as_object_mut() {
+        let advisories = fields.entry("advisories").or_insert_with(|| json!([]));
+        if let Some(advisories) = advisories.as_array_mut() {
+            let names = ignored.join(", ");
+            advisories.push(format!("unknown arguments have no effect: {names}").into());
+        }
+        fields.insert("ignoredArguments".into(), json!(ignored));
+    }
+    output
 }
 
 fn schema<T: JsonSchema>(mut settings: SchemaSettings) -> Map<String, Value> {

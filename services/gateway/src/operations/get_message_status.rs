@@ -16,7 +16,6 @@ pub struct GetMessageStatus;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// The messageId that comms_send_message returned, or the carrier's id.
-    #[serde(alias = "messageId")]
     external_id: String,
 }
 

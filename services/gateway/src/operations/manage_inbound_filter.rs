@@ -16,7 +16,7 @@ pub struct Args {
     /// add, list or delete.
     operation: String,
     /// For add: sender, keyword or channel.
-    #[serde(default, alias = "filter_type")]
+    #[serde(default)]
     filter_type: Option<String>,
     /// For add: an address, or its beginning followed by *; words that occur anywhere in the text or the subject, in any
     /// case; or a channel.
@@ -29,7 +29,7 @@ pub struct Args {
     #[serde(default)]
     tag: Option<String>,
     /// For delete: the id of the filter.
-    #[serde(default, alias = "filter_id")]
+    #[serde(default)]
     filter_id: Option<String>,
 }
 

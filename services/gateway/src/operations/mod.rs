@@ -41,7 +41,7 @@ mod views;
 mod wait_events;
 mod wait_slots;
 
-pub use arguments::read_args;
+pub use arguments::is_same_name;
 pub use catalog::{all, find_tool};
 pub use definition::{Context, Definition, Hints, Operation, Route};
 pub use pages::PageView;

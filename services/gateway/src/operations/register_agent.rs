@@ -12,9 +12,8 @@ pub struct RegisterAgent;
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
     /// The host's id for the agent, such as a UUID. The default is a generated id.
-    #[serde(default, alias = "agentId")]
+    #[serde(default)]
     agent_id: Option<String>,
-    #[serde(alias = "displayName", alias = "agentName")]
     display_name: String,
     /// agent (the default) or org-admin: an agent with the tools of an administrator.
     #[serde(default)]
@@ -52,6 +51,7 @@ impl Operation for RegisterAgent {
         status: 201,
     });
     const ERRORS: &'static [&'static [Code]] = &[&[Code::AlreadyExists]];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;

@@ -18,8 +18,9 @@ pub struct Args {
     /// A telephone number in E.164 form (+14155550123) for sms and whatsapp, an address for email, or the id of an agent of
     /// your organization.
     to: String,
-    /// sms, whatsapp, email or line.
+    /// The default is whatsapp.
     #[serde(default)]
+    #[schemars(with = "Option<MessageChannel>")]
     channel: Option<String>,
     /// The text. Body, media or a template is required.
     #[serde(default)]
@@ -31,7 +32,7 @@ pub struct Args {
     #[serde(default)]
     html: Option<String>,
     /// Public http(s) URLs, at most ten.
-    #[serde(default, alias = "mediaUrls")]
+    #[serde(default)]
     media: Vec<String>,
     /// A template that the carrier has approved. Required on WhatsApp when the person has not written within 24 hours.
     #[serde(default)]
@@ -66,7 +67,19 @@ pub struct Args {
     /// Channels to try, in order, when the first one fails: at once, or when the carrier reports a failure later. The event
     /// of that failure then has fallingBackTo and fallbackMessageId.
     #[serde(default)]
+    #[schemars(with = "Vec<MessageChannel>")]
     fallback_channels: Vec<String>,
+}
+
+/// The names of the channels in the schema. Any case is accepted.
+#[derive(JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum MessageChannel {
+    Sms,
+    Whatsapp,
+    Email,
+    Line,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -126,11 +139,13 @@ impl Operation for SendMessage {
         status: 200,
     });
     const ERRORS: &'static [&'static [Code]] = &[errors::SEND];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let is_default_channel = args.channel.is_none();
         let channel = channel(args.channel.as_deref())?;
         let fallbacks = args
             .fallback_channels
@@ -166,6 +181,9 @@ impl Operation for SendMessage {
             call: None,
         };
         let mut output = Output::from(context.product.outbound.send(request).await?);
+        if is_default_channel {
+            output.advisories.push("channel was absent; whatsapp is the default");
+        }
         if body_unused {
             output.advisories.push("the template was sent; the body was ignored");
         }

@@ -12,7 +12,6 @@ pub struct SetAgentStatus;
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Args {
-    #[serde(alias = "agent_id")]
     agent_id: String,
     /// active, inactive or suspended.
     status: String,

@@ -12,7 +12,7 @@ pub struct SetCallbackUrl;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// An https URL. null or an empty text removes the callback.
-    #[serde(alias = "callback_url", deserialize_with = "Option::deserialize")]
+    #[serde(deserialize_with = "Option::deserialize")]
     callback_url: Option<String>,
 }
 

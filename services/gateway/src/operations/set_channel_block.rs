@@ -20,7 +20,7 @@ pub struct Args {
     /// true blocks the channel, false unblocks it.
     blocked: bool,
     /// For administrators: the agent that has the channel. The default is your own.
-    #[serde(default, alias = "agent_id")]
+    #[serde(default)]
     agent_id: Option<String>,
 }
 

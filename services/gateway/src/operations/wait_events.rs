@@ -42,7 +42,7 @@ pub struct Args {
     #[serde(default)]
     types: Vec<String>,
     /// How long to wait for the first event, in milliseconds: at most 50000; the default is 25000. 0 does not wait.
-    #[serde(default, alias = "timeout_ms")]
+    #[serde(default)]
     timeout_ms: Option<u64>,
 }
 

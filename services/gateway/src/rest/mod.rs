@@ -32,7 +32,7 @@ use crate::{
     auth::{AuthLayer, any_caller},
     http_errors::{method_not_allowed, route_not_found},
     metrics::Interface,
-    operations::{self, Context, Definition, RequestContext, Route},
+    operations::{self, Context, Definition, RequestContext, Route, is_same_name},
     product::Product,
     response_sent,
 };
@@ -40,6 +40,7 @@ use crate::{
 pub use openapi::document;
 
 const MAX_BODY: usize = 4 * 1024 * 1024;
+const KEY_ARGUMENT: &str = "idempotencyKey";
 /// The header of Stripe and of the IETF draft.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -70,7 +71,10 @@ pub fn router(platform: &Platform, product: &Arc<Product>, revocations: &Revocat
                     Err(reason) => failure(&reason),
                 }
             };
-            router.route(route.path, on(filter(route.method), handler))
+            let handler = on(filter(route.method), handler);
+            router
+                .route(&format!("{}/", route.path), handler.clone())
+                .route(route.path, handler)
         });
     let api = api.layer(from_fn_with_state(AuthLayer::new(platform), any_caller));
     let description = document();
@@ -80,7 +84,7 @@ pub fn router(platform: &Platform, product: &Arc<Product>, revocations: &Revocat
         .route("/openapi.json", get(move || async move { Json(raw) }));
     api.merge(docs)
         .merge(documentation::router())
-        .route("/", get(async || Redirect::temporary("/docs")))
+        .route("/", get(async || Redirect::temporary("docs")))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(route_not_found)
 }
@@ -121,11 +125,7 @@ fn arguments(
     let invalid = |message| Failure::new(Code::InvalidArgument, message);
     let Path(path) = path.map_err(|_| invalid("the path is not valid UTF-8"))?;
     let Query(query) = query.map_err(|_| invalid("the query string is not valid"))?;
-    let body = body.map_err(|rejection| match rejection {
-        BodyRejection::TooLarge => Failure::new(Code::PayloadTooLarge, "the body is larger than 4 MiB"),
-        BodyRejection::Interrupted => Failure::new(Code::InvalidArgument, "the body ended before its declared length"),
-        BodyRejection::TimedOut => Failure::new(Code::InvalidArgument, "the body was not received in time"),
-    })?;
+    let body = body?;
     let mut args = match body.is_empty() {
         true => Map::new(),
         false => serde_json::from_slice(&body).map_err(|_| invalid("the body must be a JSON object"))?,
@@ -134,15 +134,45 @@ fn arguments(
         let value = typed(definition, &name, text);
         args.insert(name, value);
     }
-    if let Some(key) = headers.get(IDEMPOTENCY_KEY)
-        && definition.input_schema["properties"].get("idempotencyKey").is_some()
-    {
-        // A key that is dropped would send the message again.
-        let key = std::str::from_utf8(key.as_bytes())
-            .map_err(|_| invalid("the header Idempotency-Key must be valid UTF-8"))?;
-        args.entry("idempotencyKey").or_insert_with(|| key.into());
+    if definition.input_schema["properties"].get(KEY_ARGUMENT).is_some() {
+        add_idempotency_key(&mut args, headers)?;
     }
     Ok(args)
+}
+
+/// Adds the idempotency key of the header. Refuses a key that can't be read or that differs from another one of the request:
+/// a dropped key would send the message again.
+fn add_idempotency_key(args: &mut Map<String, Value>, headers: &HeaderMap) -> Result<(), Failure> {
+    let invalid = |message| Failure::new(Code::InvalidArgument, message).detail("fields", [KEY_ARGUMENT]);
+    let mut present = args
+        .iter()
+        .find(|(name, value)| is_same_name(name, KEY_ARGUMENT) && !value.is_null())
+        .map(|(_, value)| value.clone());
+    for header in headers.get_all(IDEMPOTENCY_KEY) {
+        let key = std::str::from_utf8(header.as_bytes())
+            .map_err(|_| invalid("the header Idempotency-Key must be valid UTF-8"))?;
+        let key = Value::from(unquoted(key));
+        if present.as_ref().is_some_and(|present| *present != key) {
+            return Err(invalid(
+                "the request has two different idempotency keys, in its header and in its body",
+            ));
+        }
+        present = Some(key);
+    }
+    if let Some(key) = present {
+        args.retain(|name, _| !is_same_name(name, KEY_ARGUMENT));
+        args.insert(KEY_ARGUMENT.into(), key);
+    }
+    Ok(())
+}
+
+/// Returns the key of a header. The IETF draft writes it as a string with quotes.
+fn unquoted(key: &str) -> &str {
+    let key = key.trim();
+    key.strip_prefix('"')
+        .and_then(|key| key.strip_suffix('"'))
+        .filter(|key| !key.contains(['"', '\\']))
+        .unwrap_or(key)
 }
 
 /// Converts text of a URL to the type that the schema declares.

@@ -42,8 +42,9 @@ fn operation(definition: &Definition, route: Route) -> Value {
         .and_then(Value::as_array)
         .cloned()
         .unwrap_or_default();
+    // A URL has no `null`.
     let properties = definition
-        .input_schema
+        .tool_schema
         .get("properties")
         .and_then(Value::as_object)
         .cloned()

@@ -5,9 +5,10 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
-    body::BodyDataStream,
+    body::{Body, BodyDataStream},
     extract::{FromRequest, Request},
 };
+use butt_dial_domain::{Code, Failure};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 
@@ -39,12 +40,27 @@ impl BodyRejection {
     }
 }
 
+impl From<BodyRejection> for Failure {
+    fn from(rejection: BodyRejection) -> Self {
+        match rejection {
+            BodyRejection::TooLarge => Self::new(Code::PayloadTooLarge, "the body is too large"),
+            BodyRejection::Interrupted => Self::new(Code::InvalidArgument, "the body ended before its declared length"),
+            BodyRejection::TimedOut => Self::new(Code::InvalidArgument, "the body was not received in time"),
+        }
+    }
+}
+
 impl<S: Sync, const MAX: usize> FromRequest<S> for FullBody<MAX> {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(read(request.into_body().into_data_stream(), MAX).await))
+        Ok(Self(read_body(request.into_body(), MAX).await))
     }
+}
+
+/// Reads the full body, of at most `max` bytes.
+pub async fn read_body(body: Body, max: usize) -> Result<Bytes, BodyRejection> {
+    read(body.into_data_stream(), max).await
 }
 
 async fn read(mut body: BodyDataStream, max: usize) -> Result<Bytes, BodyRejection> {
@@ -90,8 +106,6 @@ mod tests {
         Arc,
         atomic::{AtomicUsize, Ordering},
     };
-
-    use axum::body::Body;
 
     use super::*;
 

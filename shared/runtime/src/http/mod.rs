@@ -18,7 +18,7 @@ use axum_extra::headers::{Authorization, HeaderMapExt, authorization::Bearer};
 use butt_dial_domain::{Code, Failure};
 use serde_json::{Value, json};
 
-pub use body::{BodyRejection, FullBody};
+pub use body::{BodyRejection, FullBody, read_body};
 pub use connection_limits::{ConnectionLimits, raise_file_limit};
 pub use request_layer::observe;
 pub use serve::{HttpListener, Routes, bind};

@@ -20,10 +20,10 @@ pub struct AttendCall;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// The callId, or the carrier's id of the call. The default is your next call, including incoming calls.
-    #[serde(default, alias = "call_id", alias = "callSid", alias = "call_sid")]
+    #[serde(default)]
     pub call_id: Option<String>,
     /// How long to wait, in milliseconds: at most 50000; the default is 25000. 0 does not wait.
-    #[serde(default, alias = "wait_ms")]
+    #[serde(default)]
     pub wait_ms: Option<u64>,
 }
 

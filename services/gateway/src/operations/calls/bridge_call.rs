@@ -17,16 +17,16 @@ pub struct Args {
     /// call. setup, remove and list refer to permanent bridges, which are not supported.
     action: String,
     /// The number to call first, in E.164 form.
-    #[serde(default, alias = "caller_number", alias = "localNumber", alias = "local_number")]
+    #[serde(default)]
     caller_number: Option<String>,
     /// The number to connect the first person with, in E.164 form.
-    #[serde(default, alias = "destination_number")]
+    #[serde(default)]
     destination_number: Option<String>,
     /// A repeated request with the same key places no second call and returns the first one.
-    #[serde(default, alias = "idempotency_key")]
+    #[serde(default)]
     idempotency_key: Option<String>,
     /// Accepted and ignored: the call comes from your number.
-    #[serde(default, alias = "from_number")]
+    #[serde(default)]
     #[expect(dead_code, reason = "clients send it")]
     from_number: Option<String>,
 }

@@ -19,12 +19,11 @@ pub struct Args {
     /// The telephone number to call, in E.164 form.
     target: String,
     /// The telephone number of the person that you call for, in E.164 form. The target may call it back.
-    #[serde(alias = "requester_phone")]
     requester_phone: String,
-    #[serde(default, alias = "target_name")]
+    #[serde(default)]
     target_name: Option<String>,
     /// The name of the person that you call for. The default is your name. The disclosure also names your organization.
-    #[serde(default, alias = "requester_name")]
+    #[serde(default)]
     requester_name: Option<String>,
     /// The message that the target hears first.
     #[serde(default)]
@@ -36,17 +35,17 @@ pub struct Args {
     #[serde(default)]
     voice: Option<String>,
     /// How long the call may last: 30 to 3600 seconds.
-    #[serde(default, alias = "time_limit_seconds")]
+    #[serde(default)]
     time_limit_seconds: Option<u32>,
     /// A repeated request with the same key places no second call and returns the first one.
-    #[serde(default, alias = "idempotency_key")]
+    #[serde(default)]
     idempotency_key: Option<String>,
     /// Accepted and ignored.
-    #[serde(default, alias = "recipient_timezone")]
+    #[serde(default)]
     #[expect(dead_code, reason = "clients send it")]
     recipient_timezone: Option<String>,
     /// Accepted and ignored. Use voice instead.
-    #[serde(default, alias = "target_gender")]
+    #[serde(default)]
     #[expect(dead_code, reason = "clients send it")]
     target_gender: Option<String>,
 }

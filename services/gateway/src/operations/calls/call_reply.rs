@@ -19,10 +19,9 @@ pub struct CallReply;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// The callId of the turn, or the carrier's id of the call.
-    #[serde(alias = "call_id", alias = "callSid", alias = "call_sid")]
     call_id: String,
     /// The turn that you answer. The default is the last turn.
-    #[serde(default, alias = "turn_id")]
+    #[serde(default)]
     turn_id: Option<TurnId>,
     /// The reply. It is spoken: keep it short, without lists or markup.
     text: String,
@@ -30,10 +29,10 @@ pub struct Args {
     #[serde(default)]
     end: bool,
     /// How long to wait for the next turn, in milliseconds: at most 50000; the default is 25000. 0 does not wait.
-    #[serde(default, alias = "wait_ms")]
+    #[serde(default)]
     wait_ms: Option<u64>,
     /// A repeated request with the same key is spoken once.
-    #[serde(default, alias = "idempotency_key")]
+    #[serde(default)]
     idempotency_key: Option<String>,
 }
 

@@ -13,7 +13,6 @@ pub struct EndCall;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// The callId, or the carrier's id of the call.
-    #[serde(alias = "call_id", alias = "callSid", alias = "call_sid")]
     call_id: String,
     /// A text to speak before the call ends.
     #[serde(default)]

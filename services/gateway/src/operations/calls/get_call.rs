@@ -14,7 +14,6 @@ pub struct GetCall;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// The callId, or the carrier's id of the call.
-    #[serde(alias = "call_id", alias = "callSid", alias = "call_sid")]
     call_id: String,
 }
 

@@ -17,7 +17,7 @@ pub struct Args {
     /// A telephone number in E.164 form (+14155550123), or the id of an agent of your organization.
     to: String,
     /// Instructions that you receive with each turn of this call: its purpose, and how to speak.
-    #[serde(default, alias = "system_prompt")]
+    #[serde(default)]
     system_prompt: Option<String>,
     /// Spoken first. A disclosure that an AI calls, and on behalf of which person, precedes it.
     #[serde(default)]
@@ -29,26 +29,26 @@ pub struct Args {
     #[serde(default)]
     language: Option<String>,
     /// The maximum duration of the call: 30 to 3600; the default is 3600.
-    #[serde(default, alias = "time_limit_seconds")]
+    #[serde(default)]
     time_limit_seconds: Option<u32>,
     /// How long the call may ring: 5 to 120; the default is 30.
-    #[serde(default, alias = "ring_seconds")]
+    #[serde(default)]
     ring_seconds: Option<u32>,
     /// true: the carrier detects answering machines, which receive your greeting as a message.
-    #[serde(default, alias = "machine_detection")]
+    #[serde(default)]
     machine_detection: bool,
     /// A repeated request with the same key places no second call and returns the first one. Use a new key for every call.
-    #[serde(default, alias = "idempotency_key")]
+    #[serde(default)]
     idempotency_key: Option<String>,
     /// For administrators: the agent to call as.
-    #[serde(default, alias = "agent_id")]
+    #[serde(default)]
     agent_id: Option<String>,
     /// Accepted and ignored.
-    #[serde(default, alias = "recipient_timezone")]
+    #[serde(default)]
     #[expect(dead_code, reason = "clients send it")]
     recipient_timezone: Option<String>,
     /// Accepted and ignored. Use voice instead.
-    #[serde(default, alias = "target_gender")]
+    #[serde(default)]
     #[expect(dead_code, reason = "clients send it")]
     target_gender: Option<String>,
     /// Accepted and ignored: you talk with the person yourself.

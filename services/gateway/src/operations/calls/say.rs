@@ -18,7 +18,6 @@ fn yes() -> bool {
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// The callId, or the carrier's id of the call.
-    #[serde(alias = "call_id", alias = "callSid", alias = "call_sid")]
     call_id: String,
     /// The next part of the reply. Parts are concatenated as they are: start a part with a space where one belongs.
     text: String,
@@ -26,10 +25,10 @@ pub struct Args {
     #[serde(default = "yes")]
     last: bool,
     /// The turn that you answer. A part for an older turn is not spoken.
-    #[serde(default, alias = "turn_id")]
+    #[serde(default)]
     turn_id: Option<TurnId>,
     /// A repeated request with the same key is spoken once.
-    #[serde(default, alias = "idempotency_key")]
+    #[serde(default)]
     idempotency_key: Option<String>,
 }
 

@@ -28,10 +28,10 @@ pub struct Args {
     #[serde(default)]
     language: Option<String>,
     /// A repeated request with the same key places no second call and returns the first one.
-    #[serde(default, alias = "idempotency_key")]
+    #[serde(default)]
     idempotency_key: Option<String>,
     /// Accepted and ignored. Use voice instead.
-    #[serde(default, alias = "target_gender")]
+    #[serde(default)]
     #[expect(dead_code, reason = "clients send it")]
     target_gender: Option<String>,
 }

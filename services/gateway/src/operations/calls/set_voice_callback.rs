@@ -12,7 +12,7 @@ pub struct SetVoiceCallback;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// An https URL. null or an empty text removes it; your general callback then receives these events.
-    #[serde(alias = "voice_callback_url", deserialize_with = "Option::deserialize")]
+    #[serde(deserialize_with = "Option::deserialize")]
     voice_callback_url: Option<String>,
 }
 

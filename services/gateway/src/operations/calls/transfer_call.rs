@@ -16,12 +16,11 @@ pub struct TransferCall;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// The callId, or the carrier's id of the call.
-    #[serde(alias = "call_id", alias = "callSid", alias = "call_sid")]
     call_id: String,
     /// The telephone number to connect the caller with, in E.164 form.
     to: String,
     /// A text that the caller hears first.
-    #[serde(default, alias = "announcement_text")]
+    #[serde(default)]
     announcement_text: Option<String>,
     /// A text that the transfer target hears before both are connected.
     #[serde(default)]

@@ -1,10 +1,16 @@
 //! Parses the arguments of an operation. Errors name the field and what it must be, in words of JSON and never of Rust.
 
+mod normalize;
+mod schema;
+
 use butt_dial_domain::{Code, Failure};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-/// Parses arguments. `schema` is the schema of `T`, which errors are explained with.
+pub use normalize::{Normalized, is_same_name, normalize};
+pub use schema::portable;
+
+/// Parses normalized arguments. `schema` is the schema of `T`, which errors are explained with.
 pub fn read_args<T: DeserializeOwned>(args: Map<String, Value>, schema: &Map<String, Value>) -> Result<T, Failure> {
     serde_path_to_error::deserialize(Value::Object(args)).map_err(|error| {
         let path = error.path().to_string();

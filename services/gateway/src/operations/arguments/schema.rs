@@ -1,0 +1,111 @@
+//! The schemas of an operation's arguments: the complete one of OpenAPI, and the portable one of MCP tools.
+
+use serde_json::{Map, Value, json};
+
+/// Formats that every consumer of JSON Schema knows. Others, such as `uint32`, are of Rust.
+const KNOWN_FORMATS: [&str; 3] = ["date-time", "uri", "email"];
+
+/// Returns the schema for MCP clients, which pass it to a language model: no `null` as a type, because some model APIs
+/// refuse lists of types, and nothing that says only what is the default anyway. `null` is accepted nevertheless.
+pub fn portable(schema: &Map<String, Value>) -> Map<String, Value> {
+    let mut schema = schema.clone();
+    simplify(&mut schema);
+    schema.entry("type").or_insert_with(|| json!("object"));
+    schema
+}
+
+fn simplify(schema: &mut Map<String, Value>) {
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            schema.insert("type".into(), only);
+        }
+    }
+    for key in ["anyOf", "oneOf"] {
+        let Some(Value::Array(alternatives)) = schema.get_mut(key) else {
+            continue;
+        };
+        alternatives.retain(|alternative| alternative["type"] != "null");
+        if let [Value::Object(only)] = alternatives.as_mut_slice() {
+            let only = std::mem::take(only);
+            schema.remove(key);
+            for (name, value) in only {
+                schema.entry(name).or_insert(value);
+            }
+        }
+    }
+    constants_to_enum(schema);
+    let is_known = |format: &Value| KNOWN_FORMATS.iter().any(|known| format == known);
+    if schema.get("format").is_some_and(|format| !is_known(format)) {
+        schema.remove("format");
+    }
+    if schema.get("default").is_some_and(is_empty) {
+        schema.remove("default");
+    }
+    for value in schema.values_mut() {
+        simplify_nested(value);
+    }
+}
+
+fn simplify_nested(value: &mut Value) {
+    match value {
+        Value::Object(nested) => simplify(nested),
+        Value::Array(items) => items.iter_mut().for_each(simplify_nested),
+        _ => {}
+    }
+}
+
+/// Writes alternatives that are constants as one `enum`.
+fn constants_to_enum(schema: &mut Map<String, Value>) {
+    let constants = schema.get("oneOf").and_then(Value::as_array).and_then(|alternatives| {
+        let constants = alternatives.iter().map(|alternative| alternative.get("const").cloned());
+        constants.collect::<Option<Vec<Value>>>()
+    });
+    if let Some(constants) = constants {
+        schema.remove("oneOf");
+        schema.insert("type".into(), json!("string"));
+        schema.insert("enum".into(), Value::Array(constants));
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portable_schema_has_single_types_and_known_formats() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "limit": { "type": ["integer", "null"], "format": "uint32", "minimum": 0, "default": null },
+                "at": { "type": ["string", "null"], "format": "date-time" },
+                "place": { "description": "d", "anyOf": [{ "type": "object", "description": "e" }, { "type": "null" }] },
+                "kind": { "oneOf": [{ "type": "string", "const": "a" }, { "type": "string", "const": "b" }] },
+                "cursor": { "anyOf": [{ "type": "string" }, { "type": "integer", "format": "int64" }, { "type": "null" }] },
+                "retry": { "type": "boolean", "default": false },
+            },
+        });
+        let expected = json!({
+            "type": "object",
+            "properties": {
+                "limit": { "type": "integer", "minimum": 0 },
+                "at": { "type": "string", "format": "date-time" },
+                "place": { "description": "d", "type": "object" },
+                "kind": { "type": "string", "enum": ["a", "b"] },
+                "cursor": { "anyOf": [{ "type": "string" }, { "type": "integer" }] },
+                "retry": { "type": "boolean" },
+            },
+        });
+        assert_eq!(Value::Object(portable(schema.as_object().unwrap())), expected);
+    }
+}
