@@ -39,6 +39,7 @@ mod tests;
 mod transcript;
 pub mod transfer;
 pub mod voicemail;
+mod waiters;
 pub mod webhook;
 
 pub use call_records::CallRecords;

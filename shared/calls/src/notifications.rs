@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::state::{CallState, Responder, Speaker, TranscriptEntry};
-use crate::Calls;
+use crate::{Calls, waiters::NewerWaiters};
 
 /// Time for a waiting tool call to claim a notification.
 const CLAIM_TIMEOUT: Duration = Duration::from_millis(150);
@@ -207,6 +207,8 @@ pub struct ClaimOffer {
     pub notification: CallNotification,
     /// `None`: a broadcast, which needs no claim.
     reply_to: Option<String>,
+    /// The time that newer waiters have to claim it.
+    delay: Duration,
 }
 
 impl ClaimOffer {
@@ -215,6 +217,7 @@ impl ClaimOffer {
         let Some(reply_to) = &self.reply_to else {
             return Some(self.notification);
         };
+        tokio::time::sleep(self.delay).await;
         let is_first = calls.kv.once(&keys::notification_claim(reply_to), CLAIM_TTL).await;
         // Without the store, a turn is handed out twice rather than never.
         if !is_first.unwrap_or(true) {
@@ -232,6 +235,7 @@ impl ClaimOffer {
 pub struct CallSubscription {
     calls: Arc<Calls>,
     messages: BoxStream<'static, Message>,
+    newer: NewerWaiters,
 }
 
 impl CallSubscription {
@@ -244,6 +248,7 @@ impl CallSubscription {
         };
         Ok(Self {
             messages: calls.bus.subscribe(&subject).await?,
+            newer: NewerWaiters::announce(calls, agent, call).await?,
             calls: calls.clone(),
         })
     }
@@ -276,10 +281,18 @@ impl CallSubscription {
     /// Receives the next notification without a claim.
     pub async fn recv(&mut self) -> Option<ClaimOffer> {
         loop {
-            let message = self.messages.next().await?;
-            if let Ok(notification) = serde_json::from_slice(&message.payload) {
-                let reply_to = message.reply_to;
-                return Some(ClaimOffer { notification, reply_to });
+            let message = tokio::select! {
+                // Announcements first: they decide which waiter claims the notification.
+                biased;
+                () = self.newer.listen() => continue,
+                message = self.messages.next() => message?,
+            };
+            if let Ok(notification) = serde_json::from_slice::<CallNotification>(&message.payload) {
+                return Some(ClaimOffer {
+                    delay: self.newer.delay(&notification.call_id),
+                    reply_to: message.reply_to,
+                    notification,
+                });
             }
         }
     }

@@ -7,6 +7,9 @@ pub const SESSION_CHANGED: &str = "mcp.session.changed";
 /// The tokens of an agent were revoked; replicas close its open streams. Payload: the agent id.
 pub const TOKENS_REVOKED: &str = "mcp.tokens.revoked";
 
+/// A client has cancelled a request that may run on any replica. Payload: the client and the id of the request.
+pub const REQUEST_CANCELLED: &str = "mcp.request.cancelled";
+
 /// Messages for a push stream with a socket at this replica. Reply: `1`, or `0` when the stream is gone.
 pub fn push(replica: &ReplicaId) -> String {
     format!("mcp.gw.{replica}.push")
@@ -63,6 +66,11 @@ pub fn call_notifications(agent: &AgentId, call: &CallId) -> String {
 /// Notifications about all calls of an agent.
 pub fn all_call_notifications(agent: &AgentId) -> String {
     format!("call.signal.{agent}.*")
+}
+
+/// A tool call has begun to wait for notifications of the agent's calls.
+pub fn call_waiters(agent: &AgentId) -> String {
+    format!("call.waiters.{agent}")
 }
 
 /// An agent has begun to wait for its calls. No payload.

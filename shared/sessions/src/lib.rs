@@ -3,6 +3,7 @@
 //! entry. `SessionRegistry` keeps the records, `StreamRelay` the streams, and `RevocationFeed` reports revoked tokens.
 //! This crate must never decide what an agent may do: callers check the agent before they pass it in.
 
+mod cancellations;
 mod client_requests;
 mod client_responses;
 mod connection;
@@ -23,6 +24,7 @@ mod stream_relay;
 use butt_dial_domain::ports::bus::BusError;
 use futures::future::BoxFuture;
 
+pub use cancellations::{Cancellations, RunningRequest};
 pub use connection::{ClientChange, ClientFlags, Connection};
 pub use inbox_watch::INBOX_URI;
 pub use ports::{Ports, ReadyHook, TraceContext};
@@ -51,6 +53,7 @@ pub struct Sessions {
     pub registry: SessionRegistry,
     pub streams: StreamRelay,
     pub revocations: RevocationFeed,
+    pub cancellations: Cancellations,
 }
 
 impl Sessions {
@@ -71,6 +74,7 @@ impl Sessions {
             registry: SessionRegistry::new(ports.clone(), limits.sessions_per_agent),
             streams: StreamRelay::new(local.clone()),
             revocations: RevocationFeed::new(local.open.clone(), ports.clock.clone()),
+            cancellations: Cancellations::new(ports.clone()),
         };
         let listeners = local.clone();
         let find_listener = move |id: &str| listeners.find_listener(id);
@@ -82,6 +86,7 @@ impl Sessions {
             deliveries::listen(local.clone()).await?,
             client_responses::listen(local.clone()).await?,
             client_requests::listen(local.clone()).await?,
+            sessions.cancellations.clone().listen().await?,
             revocations::listen(ports, sessions.revocations.clone()).await?,
             Box::pin(local.run_renewal()),
         ];
