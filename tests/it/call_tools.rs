@@ -14,10 +14,12 @@ use butt_dial_domain::{
     call::{Direction, Plan, Purpose},
 };
 use chrono::TimeDelta;
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Agent, Cluster, Reply, RequestExt as _, Transport, error_code, eventually, jsonrpc_response, within_timeout,
+    Agent, Cluster, HttpSession, Reply, RequestExt as _, Transport, error_code, eventually, jsonrpc_response,
+    within_timeout,
 };
 
 /// The test's relay, which owns one call.
@@ -249,7 +251,11 @@ profiles! {
         let mut relay = TestRelay::own_call(cluster).await;
         let call = relay.call().to_owned();
         let expect_not_found = async |agent: &Agent, tool: &'static str, id: &str, text: &str| {
-            let refused = agent.call(tool, json!({ "callId": id, "text": text })).await;
+            let args = match text {
+                "" => json!({ "callId": id }),
+                text => json!({ "callId": id, "text": text }),
+            };
+            let refused = agent.call(tool, args).await;
             assert_eq!(error_code(&refused.unwrap_err()), "CALL_NOT_FOUND", "{tool} {id}");
         };
         let requests = async {
@@ -277,6 +283,34 @@ profiles! {
         let own = cluster.agent(Transport::Rest).await;
         let record = own.call("comms_get_call", json!({ "callId": call })).await.unwrap();
         assert_eq!((&record["from"], &record["live"]["handledBy"]), (&json!("+14155550123"), &json!("agent")), "{record}");
+    }
+}
+
+profiles! {
+    async fn turn_goes_to_the_newest_waiting_tool_call(cluster: &Cluster) {
+        let mut relay = TestRelay::own_call(cluster).await;
+        let mut presence = notifications::subscribe_presence(cluster.calls(), &cluster.account.agent).await.unwrap();
+        let session = HttpSession::open(&cluster.gateways, "/mcp", &cluster.account.token).await;
+        let agent = cluster.agent(Transport::StreamableHttp).await;
+        let mut unread = Vec::new();
+        for (tool, wait) in [
+            ("comms_attend_call", "waitMs"),
+            ("comms_wait_events", "timeoutMs"),
+            ("comms_attend_call", "waitMs"),
+        ] {
+            // A client that stops to read and keeps its connection.
+            let params = json!({ "name": tool, "arguments": { (wait): 30_000 } });
+            let message = json!({ "jsonrpc": "2.0", "id": unread.len(), "method": "tools/call", "params": params });
+            let request = session.request(&cluster.gateways.only(0), reqwest::Method::POST).json(&message);
+            unread.push(request.send().await.unwrap());
+            within_timeout("the first wait", presence.next()).await.unwrap();
+            let attended = async {
+                within_timeout("the newer wait", presence.next()).await.unwrap();
+                relay.hears("Hello?").await;
+            };
+            let (turn, ()) = tokio::join!(agent.attend_any(), attended);
+            assert!(turn["text"].as_str().unwrap().ends_with("Hello?"), "{tool}: {turn}");
+        }
     }
 }
 

@@ -104,9 +104,6 @@ fn mcp_cases() -> Vec<Case> {
     vec![
         case(Method::POST, "/mcp", 415, "UNSUPPORTED_MEDIA_TYPE").headers(&[("content-type", "text/plain"), ACCEPT]),
         case(Method::POST, "/mcp", 406, "NOT_ACCEPTABLE").headers(&[JSON, ("accept", "text/html")]),
-        case(Method::POST, "/mcp", 415, "INVALID_ARGUMENT")
-            .headers(&[JSON, ACCEPT])
-            .body("{"),
         case(Method::POST, "/mcp", 404, "NOT_FOUND")
             .headers(&[JSON, ACCEPT, ("mcp-session-id", "x")])
             .body("{}"),

@@ -19,14 +19,39 @@ use butt_dial_runtime::{
 pub struct AuthLayer {
     guard: Arc<Guard>,
     proxies: TrustedProxies,
+    accepts_query_token: bool,
 }
+
+/// The token of a request that has it in its query string.
+#[derive(Clone)]
+pub struct QueryToken(pub String);
 
 impl AuthLayer {
     pub fn new(platform: &Platform) -> Self {
         Self {
             guard: platform.product.guard.clone(),
             proxies: platform.proxies.clone(),
+            accepts_query_token: false,
         }
+    }
+
+    /// Accepts the token as query parameter `token` as well, where a client can't send headers. URLs are often logged by
+    /// others.
+    pub fn with_query_token(self, accepts_query_token: bool) -> Self {
+        Self {
+            accepts_query_token,
+            ..self
+        }
+    }
+
+    /// Returns the token of the query string, if there is no header with one, and if it is accepted there.
+    pub fn query_token(&self, request: &Request) -> Option<QueryToken> {
+        let query = request.uri().query().filter(|_| self.accepts_query_token)?;
+        if bearer(request.headers()).is_some() {
+            return None;
+        }
+        let (_, token) = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token")?;
+        Some(QueryToken(token.into_owned()))
     }
 
     /// Authenticates the caller. Reads the request before it waits, because a body can't be shared between threads.
@@ -36,7 +61,7 @@ impl AuthLayer {
             .get::<ConnectInfo<SocketAddr>>()
             .map(|connected| connected.0.ip());
         let peer = peer.map(|peer| self.proxies.client_address(peer, request.headers()));
-        let token = bearer(request.headers());
+        let token = bearer(request.headers()).or_else(|| self.query_token(request).map(|token| token.0));
         let guard = self.guard.clone();
         async move {
             let peer = peer.ok_or_else(Failure::internal)??;

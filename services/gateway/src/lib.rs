@@ -2,6 +2,8 @@
 //! One definition of each operation (`operations/`) serves MCP, REST and OpenAPI.
 
 mod auth;
+mod base_path;
+mod cors;
 mod http_errors;
 pub mod mcp;
 mod media;
@@ -17,6 +19,7 @@ use axum::Router;
 use butt_dial_runtime::{Backend, Platform, Role, platform::StartError};
 use futures::FutureExt;
 
+use cors::CorsOrigins;
 use product::Product;
 
 pub const ROLE: Role = Role {
@@ -32,5 +35,11 @@ async fn build(platform: Platform) -> Result<Router, StartError> {
     let mcp = mcp::router(&platform, &product, &sessions);
     let rest = rest::router(&platform, &product, &sessions.revocations);
     let media = media::router(product.media.clone());
-    Ok(mcp.merge(rest).merge(media))
+    let routes = mcp.merge(rest).merge(media);
+    let routes = routes.layer(CorsOrigins::new(&platform.config.cors_allowed_origins).layer());
+    // Some proxies remove the path, others forward it.
+    Ok(match platform.config.base_path.as_str() {
+        "" => routes,
+        path => Router::new().nest(path, routes.clone()).merge(routes),
+    })
 }

@@ -1,7 +1,8 @@
 //! The client behind a request, and the state that is kept of it between its requests.
 
-use butt_dial_sessions::{ClientChange, Connection, Sessions};
+use butt_dial_sessions::{ClientChange, Connection, RunningRequest, Sessions};
 use http::{HeaderName, request::Parts};
+use rmcp::model::{ClientJsonRpcMessage, ClientNotification, JsonRpcMessage, RequestId};
 
 pub const SESSION_HEADER: HeaderName = HeaderName::from_static("mcp-session-id");
 
@@ -45,6 +46,23 @@ impl ClientStates {
         }
     }
 
+    /// Registers a request of the client, which it may cancel at any replica. `None`: a notification or a response.
+    pub fn register_request(&self, client: &str, message: &ClientJsonRpcMessage) -> Option<RunningRequest> {
+        match message {
+            JsonRpcMessage::Request(request) => Some(self.0.cancellations.register(client, json_id(&request.id))),
+            _ => None,
+        }
+    }
+
+    /// Cancels the request that a notification of the client names.
+    pub async fn cancel_request(&self, client: &str, notification: &ClientNotification) {
+        if let ClientNotification::CancelledNotification(cancelled) = notification
+            && let Some(id) = &cancelled.params.request_id
+        {
+            self.0.cancellations.cancel(client, json_id(id)).await;
+        }
+    }
+
     async fn update_session(&self, id: &str, change: ClientChange) {
         let session = match self.0.registry.update(id, &change).await {
             Ok(Some(session)) => session,
@@ -63,6 +81,11 @@ impl ClientStates {
             Err(failure) => tracing::warn!(%failure, "streams of session not found"),
         }
     }
+}
+
+/// `1` and `"1"` are different ids.
+fn json_id(id: &RequestId) -> String {
+    serde_json::to_string(id).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -17,15 +17,22 @@ use rmcp::{
     transport::Transport,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
+
+use butt_dial_sessions::RunningRequest;
 
 use super::{event_stream::error_of, handler::Handler};
 
 /// Progress notifications that may wait for the client to read them.
 const QUEUE_LEN: usize = 16;
 
-/// Runs `message`. Dropping the result cancels what waits for events; work that has started continues.
-pub fn run(handler: Handler, peer: Option<&InitializeRequestParams>, message: ClientJsonRpcMessage) -> Replies {
+/// Runs `message` until `running` is cancelled, after which no response follows. Dropping the result cancels what waits for events; work that has started continues.
+pub fn run(
+    handler: Handler,
+    peer: Option<&InitializeRequestParams>,
+    message: ClientJsonRpcMessage,
+    running: Option<RunningRequest>,
+) -> Replies {
     let is_plain = is_plain(&message);
     let source = match message {
         JsonRpcMessage::Request(JsonRpcRequest {
@@ -50,7 +57,13 @@ pub fn run(handler: Handler, peer: Option<&InitializeRequestParams>, message: Cl
             Source::Service { messages, _running }
         }
     };
-    Replies { source, is_over: false }
+    Replies {
+        source: Some(source),
+        cancelled: running.map(|running| Cancelled {
+            fired: Box::pin(running.cancelled.clone().cancelled_owned()),
+            _running: running,
+        }),
+    }
 }
 
 /// Returns whether a request carries no metadata, which requests progress or another protocol revision. A plain tool call
@@ -76,8 +89,14 @@ async fn call(
 
 /// Notifications, and the response as the last item.
 pub struct Replies {
-    source: Source,
-    is_over: bool,
+    /// `None` after the last item.
+    source: Option<Source>,
+    cancelled: Option<Cancelled>,
+}
+
+struct Cancelled {
+    fired: Pin<Box<WaitForCancellationFutureOwned>>,
+    _running: RunningRequest,
 }
 
 enum Source {
@@ -96,10 +115,16 @@ impl Stream for Replies {
     type Item = ServerJsonRpcMessage;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<ServerJsonRpcMessage>> {
-        if self.is_over {
-            return Poll::Ready(None);
+        if let Some(cancelled) = &mut self.cancelled
+            && cancelled.fired.poll_unpin(context).is_ready()
+        {
+            // Dropping it ends what waits.
+            (self.source, self.cancelled) = (None, None);
         }
-        let polled = match &mut self.source {
+        let Some(source) = &mut self.source else {
+            return Poll::Ready(None);
+        };
+        let polled = match source {
             Source::Call { id, call, .. } => call.poll_unpin(context).map(|response| {
                 Some(response.unwrap_or_else(|error| {
                     tracing::error!(%error, "tool call task failed");
@@ -108,8 +133,10 @@ impl Stream for Replies {
             }),
             Source::Service { messages, .. } => messages.poll_recv(context),
         };
-        if let Poll::Ready(message) = &polled {
-            self.is_over = message.as_ref().is_none_or(is_response);
+        if let Poll::Ready(message) = &polled
+            && message.as_ref().is_none_or(is_response)
+        {
+            (self.source, self.cancelled) = (None, None);
         }
         polled
     }

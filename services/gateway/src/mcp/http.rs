@@ -4,27 +4,35 @@
 use std::sync::Arc;
 
 use axum::{
+    Json,
     body::{Body, to_bytes},
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use butt_dial_domain::{Code, Failure};
 use butt_dial_identity::Caller;
-use butt_dial_runtime::http::failure;
+use butt_dial_runtime::http::{failure, read_body};
 use butt_dial_sessions::SessionRegistry;
+use bytes::Bytes;
 use http::HeaderName;
+use rmcp::model::RequestId;
 use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
-use super::{client_ref::SESSION_HEADER, event_stream::EXTENSION};
-use crate::{auth::AuthLayer, operations::OnResponseSent, response_sent};
+use super::{
+    accept::{Accepted, is_event_stream},
+    client_ref::SESSION_HEADER,
+    early_response,
+    event_stream::EXTENSION,
+    message,
+    state::MAX_BODY,
+};
+use crate::{auth::AuthLayer, cors::CorsOrigins, operations::OnResponseSent, response_sent};
 
 /// SEP-2243: the method of a request, for intermediaries that do not read its body.
 const METHOD_HEADER: HeaderName = HeaderName::from_static("mcp-method");
-/// The start of rmcp's error text for a body that is no message.
-const UNREADABLE_BODY: &str = "fail to deserialize";
 /// Bytes of an error text of rmcp, which are all short.
 const MAX_ERROR_TEXT: usize = 4 * 1024;
 
@@ -33,13 +41,14 @@ const MAX_ERROR_TEXT: usize = 4 * 1024;
 pub struct Entry {
     /// `None`: any host.
     pub allowed_hosts: Arc<Option<Vec<String>>>,
+    pub origins: CorsOrigins,
     pub auth: AuthLayer,
 }
 
 /// Refuses foreign hosts and unauthenticated callers.
 pub async fn authenticate(State(entry): State<Entry>, mut request: Request, next: Next) -> Response {
     if let Some(allowed) = &*entry.allowed_hosts
-        && let Err(reason) = check_host(allowed, &request)
+        && let Err(reason) = check_host(allowed, &entry.origins, &request)
     {
         return failure(&reason);
     }
@@ -47,6 +56,9 @@ pub async fn authenticate(State(entry): State<Entry>, mut request: Request, next
         Ok(caller) => request.extensions_mut().insert(caller),
         Err(reason) => return failure(&reason),
     };
+    if let Some(token) = entry.auth.query_token(&request) {
+        request.extensions_mut().insert(token);
+    }
     // rmcp may run handlers in its own tasks; they find the span of their request here.
     request.extensions_mut().insert(tracing::Span::current());
     next.run(request).await
@@ -59,7 +71,7 @@ pub struct StreamableEntry {
     pub tasks: TaskTracker,
 }
 
-/// Refuses foreign sessions, and adapts what rmcp answers.
+/// Refuses foreign sessions and invalid messages, and adapts what rmcp answers.
 pub async fn handle_streamable(State(entry): State<StreamableEntry>, mut request: Request, next: Next) -> Response {
     let (session, caller) = (request.headers().get(SESSION_HEADER), request.extensions().get());
     if let Some(id) = session
@@ -67,16 +79,85 @@ pub async fn handle_streamable(State(entry): State<StreamableEntry>, mut request
     {
         return failure(&reason);
     }
+    let has_session = session.is_some();
+    let accepted = Accepted::of(request.headers());
+    accepted.widen(request.headers_mut());
+    if request.method() != Method::POST {
+        return adapted(request, next).await;
+    }
+    if !accepted.json && !accepted.events || !is_json(request.headers()) {
+        // rmcp refuses it without reading the body.
+        return adapted(request, next).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    let message = match read_message(body).await {
+        Ok(message) => message,
+        Err(refusal) => return refusal,
+    };
+    // A client may leave out the type.
+    parts
+        .headers
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    parts.headers.remove(header::CONTENT_LENGTH);
     let on_sent = OnResponseSent::default();
-    request.extensions_mut().insert(on_sent.clone());
-    let method = request.method().clone();
+    parts.extensions.insert(on_sent.clone());
+    let request = Request::from_parts(parts, Body::from(message.body));
+    let response = adapted(request, next);
+    // The stream of a session has a first event at once (`manager.rs`).
+    let response = match accepted.events && !has_session {
+        true => early_response::respond(response, message.id).await,
+        false => accepted.convert(response.await).await,
+    };
+    match response.status().is_success() {
+        true => watch_response(response, on_sent, entry.tasks),
+        false => response,
+    }
+}
+
+/// Returns whether the body is said to be JSON, or nothing is said.
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_none_or(|value| {
+        let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case("application/json")
+    })
+}
+
+struct ReadMessage {
+    id: Option<RequestId>,
+    body: Bytes,
+}
+
+/// Reads the body of a POST. Returns the response that refuses an invalid one.
+async fn read_message(body: Body) -> Result<ReadMessage, Response> {
+    let body = match read_body(body, MAX_BODY).await {
+        Ok(body) => body,
+        Err(rejection) => return Err(failure(&rejection.into())),
+    };
+    match message::check(&body) {
+        Ok(checked) => Ok(ReadMessage {
+            id: checked.id,
+            body: checked.repaired.map_or(body, Bytes::from),
+        }),
+        Err(invalid) => {
+            let status = match invalid.is_malformed {
+                true => StatusCode::BAD_REQUEST,
+                false => StatusCode::OK,
+            };
+            Err((status, Json(invalid.into_response())).into_response())
+        }
+    }
+}
+
+/// Runs the request, and adapts the response.
+async fn adapted(request: Request, next: Next) -> Response {
+    let is_delete = request.method() == Method::DELETE;
     let discovers = request
         .headers()
         .get(METHOD_HEADER)
         .is_some_and(|method| method == "server/discover");
     let mut response = next.run(request).await;
     // rmcp answers DELETE with 202; the Python client accepts only 200 and 204.
-    if method == Method::DELETE && response.status() == StatusCode::ACCEPTED {
+    if is_delete && response.status() == StatusCode::ACCEPTED {
         *response.status_mut() = StatusCode::NO_CONTENT;
     }
     if discovers {
@@ -85,15 +166,12 @@ pub async fn handle_streamable(State(entry): State<StreamableEntry>, mut request
     if response.status().is_client_error() || response.status().is_server_error() {
         return with_envelope(response).await;
     }
-    if method == Method::POST {
-        response = watch_response(response, on_sent, entry.tasks);
-    }
     response
 }
 
 /// Refuses a name that is not allowed. A web page can make a browser call a local server under the page's own name (DNS
 /// rebinding).
-fn check_host(allowed: &[String], request: &Request) -> Result<(), Failure> {
+fn check_host(allowed: &[String], origins: &CorsOrigins, request: &Request) -> Result<(), Failure> {
     let is_allowed = |authority: &str| {
         let host = authority.parse::<http::uri::Authority>().ok();
         host.is_some_and(|host| {
@@ -105,16 +183,16 @@ fn check_host(allowed: &[String], request: &Request) -> Result<(), Failure> {
     if !requested_host(request.headers(), request.uri()).is_some_and(is_allowed) {
         return Err(refusal("the Host of the request is not in ALLOWED_HOSTS"));
     }
-    let origin = request
-        .headers()
-        .get(header::ORIGIN)
-        .map(|value| value.to_str().unwrap_or_default());
-    if let Some(origin) = origin
-        && !origin
-            .split_once("://")
-            .is_some_and(|(_, authority)| is_allowed(authority))
+    let is_own = |origin: &HeaderValue| {
+        let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+        authority.is_some_and(|(_, authority)| is_allowed(authority))
+    };
+    if let Some(origin) = request.headers().get(header::ORIGIN)
+        && !origins.allow(origin)
+        && !is_own(origin)
     {
-        return Err(refusal("the Origin of the request is not in ALLOWED_HOSTS"));
+        let refusal = Failure::new(Code::AuthForbidden, "pages of this Origin may not call this server");
+        return Err(refusal.hint("add the origin to CORS_ALLOWED_ORIGINS"));
     }
     Ok(())
 }
@@ -146,10 +224,8 @@ pub fn session_not_found() -> Failure {
 
 /// Runs the hooks of the operation, such as acknowledging events, once the response is sent.
 fn watch_response(response: Response, on_sent: OnResponseSent, tasks: TaskTracker) -> Response {
-    let content_type = response.headers().get(header::CONTENT_TYPE);
-    let is_stream = content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
     // In a stream the response is yet to come. Any other response is complete, and its hooks are registered.
-    if is_stream || !on_sent.is_empty() {
+    if is_event_stream(&response) || !on_sent.is_empty() {
         return response_sent::watch(response, on_sent, tasks);
     }
     response
@@ -165,11 +241,6 @@ async fn with_envelope(response: Response) -> Response {
     let text = to_bytes(body, MAX_ERROR_TEXT).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&text).trim().to_owned();
     let (code, message) = match parts.status {
-        // The rest of the text quotes serde.
-        _ if text.starts_with(UNREADABLE_BODY) => (
-            Code::InvalidArgument,
-            "the body is not a JSON-RPC 2.0 message".to_owned(),
-        ),
         status if text.is_empty() || status.is_server_error() => {
             (code_of(status), "the MCP request was refused".to_owned())
         }

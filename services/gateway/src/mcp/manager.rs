@@ -177,7 +177,8 @@ impl SessionManager for Manager {
             }
             _ => None,
         };
-        let mut replies = exchange::run(self.handler.clone(), Some(&session.peer), message);
+        let running = self.state.clients.register_request(id, &message);
+        let mut replies = exchange::run(self.handler.clone(), Some(&session.peer), message, running);
         let first = match timeout(PROMPT_RESPONSE, replies.next()).await {
             Ok(first) => first.map(ServerSseMessage::from_message),
             Err(_) => priming,
@@ -188,8 +189,8 @@ impl SessionManager for Manager {
         })
     }
 
-    /// Accepts `notifications/initialized` and responses to the server's requests. Ignores other messages: a send can't be
-    /// cancelled.
+    /// Accepts notifications and responses to the server's requests. `notifications/cancelled` ends what waits; a send can't
+    /// be cancelled.
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), SessionError> {
         match message {
             JsonRpcMessage::Notification(notification) if is_initialized(&notification.notification) => {
@@ -197,12 +198,15 @@ impl SessionManager for Manager {
                 let client = ClientRef::Session(id.to_string());
                 self.state.clients.update(&client, initialized).await;
             }
+            JsonRpcMessage::Notification(notification) => {
+                self.state.clients.cancel_request(id, &notification.notification).await;
+            }
             response @ (JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_)) => {
                 let session = self.session(id).await?;
                 let streams = &self.state.sessions.streams;
                 streams.forward_response(&session.agent, response).await;
             }
-            _ => {}
+            JsonRpcMessage::Request(_) => {}
         }
         Ok(())
     }

@@ -4,16 +4,19 @@
 //! Three transports: `/mcp` (all revisions), `/mcp-legacy` (up to 2025-11-25, for clients that need sampling), and `/sse`
 //! with `/messages` (2024-11-05).
 
+mod accept;
 mod attend_loop;
 mod backend_watchdog;
 mod call_events;
 mod client_ref;
+mod early_response;
 mod event_stream;
 mod events;
 mod exchange;
 mod handler;
 mod http;
 mod manager;
+mod message;
 mod protocol;
 mod ready_hook;
 mod resources;
@@ -36,7 +39,7 @@ use rmcp::{
     transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService},
 };
 
-use crate::{auth::AuthLayer, http_errors, product::Product};
+use crate::{auth::AuthLayer, base_path::BasePath, cors::CorsOrigins, http_errors, product::Product};
 use client_ref::ClientStates;
 use handler::Handler;
 use http::{Entry, StreamableEntry};
@@ -55,24 +58,31 @@ pub fn router(platform: &Platform, product: &Arc<Product>, sessions: &Sessions) 
         legacy: handler_up_to(&ProtocolVersion::LATEST_WITH_INITIALIZE),
         sessions: sessions.clone(),
         clients: clients.clone(),
+        base_path: BasePath::new(&platform.config.base_path),
     };
     let entry = StreamableEntry {
         sessions: sessions.registry.clone(),
         tasks: platform.lifecycle.in_flight().clone(),
     };
     let all_revisions = handler_up_to(&ProtocolVersion::LATEST);
+    let (all, legacy) = (service(&state, all_revisions), service(&state, state.legacy.clone()));
     let streamable = Router::new()
-        .route("/mcp", any_service(service(&state, all_revisions)))
-        .route("/mcp-legacy", any_service(service(&state, state.legacy.clone())))
+        .route("/mcp", any_service(all.clone()))
+        .route("/mcp/", any_service(all))
+        .route("/mcp-legacy", any_service(legacy.clone()))
+        .route("/mcp-legacy/", any_service(legacy))
         .layer(from_fn_with_state(entry, http::handle_streamable));
     let sse = Router::new()
         .route("/sse", get(sse::open))
+        .route("/sse/", get(sse::open))
         .route("/messages", post(sse::receive))
+        .route("/messages/", post(sse::receive))
         .method_not_allowed_fallback(http_errors::method_not_allowed)
         .with_state(state);
     let entry = Entry {
         allowed_hosts: Arc::new(platform.config.allowed_hosts.clone()),
-        auth: AuthLayer::new(platform),
+        origins: CorsOrigins::new(&platform.config.cors_allowed_origins),
+        auth: AuthLayer::new(platform).with_query_token(platform.config.allow_query_token),
     };
     streamable
         .merge(sse)

@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc};
 use axum::{
     Extension,
     extract::{Query, State, rejection::QueryRejection},
-    http::{Extensions, StatusCode},
+    http::{Extensions, HeaderMap, StatusCode},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
@@ -19,24 +19,29 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::request::Parts;
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientRequest, ErrorCode, ErrorData, GetExtensions, InitializeRequestParams, JsonRpcMessage,
-    RequestId, ServerJsonRpcMessage, ServerResult,
+    ClientJsonRpcMessage, ClientRequest, GetExtensions, InitializeRequestParams, JsonRpcMessage, ServerJsonRpcMessage,
+    ServerResult,
 };
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use tracing::Instrument;
 
 use super::{
     client_ref::ClientRef,
     exchange,
     http::session_not_found,
+    message::{self, InvalidMessage},
     protocol::is_initialized,
     state::{KEEP_ALIVE, MAX_BODY, McpState},
 };
-use crate::operations::OnResponseSent;
+use crate::{auth::QueryToken, operations::OnResponseSent};
 
 /// Opens the stream. Its first event names the path for messages; it is relative, because clients accept only one origin.
-pub async fn open(State(state): State<McpState>, Extension(caller): Extension<Arc<Caller>>) -> Response {
+pub async fn open(
+    State(state): State<McpState>,
+    Extension(caller): Extension<Arc<Caller>>,
+    query_token: Option<Extension<QueryToken>>,
+    headers: HeaderMap,
+) -> Response {
     let agent = match caller.agent() {
         Ok(profile) => &profile.agent,
         Err(refusal) => return failure(&refusal),
@@ -48,7 +53,14 @@ pub async fn open(State(state): State<McpState>, Extension(caller): Extension<Ar
         .await
     {
         Ok(stream) => {
-            let events = events(format!("/messages?sessionId={}", stream.id()), stream);
+            let base = state.base_path.of_request(&headers);
+            let mut endpoint = format!("{base}/messages?sessionId={}", stream.id());
+            // A client that can't send headers authenticates its messages the same way.
+            if let Some(Extension(QueryToken(token))) = query_token {
+                endpoint.push_str("&token=");
+                endpoint.extend(url::form_urlencoded::byte_serialize(token.as_bytes()));
+            }
+            let events = events(endpoint, stream);
             let unbuffered = [("x-accel-buffering", "no"), ("cache-control", "no-store")];
             (
                 unbuffered,
@@ -123,7 +135,8 @@ async fn respond(
     let mut parts = parts(caller, span, connection);
     parts.extensions.insert(on_sent.clone());
     request.request.extensions_mut().insert(parts);
-    let mut replies = exchange::run(state.legacy.clone(), connection.peer.as_ref(), message);
+    let running = state.clients.register_request(&connection.id, &message);
+    let mut replies = exchange::run(state.legacy.clone(), connection.peer.as_ref(), message, running);
     // Without a stream no client waits for the response.
     let streams = &state.sessions.streams;
     let closed = streams.closed(connection);
@@ -150,6 +163,12 @@ async fn accept(state: &McpState, connection: &Connection, message: ClientJsonRp
         JsonRpcMessage::Notification(notification) if is_initialized(&notification.notification) => {
             let initialized = ClientChange::Initialized(streams.now());
             streams.update(connection, initialized).await;
+        }
+        JsonRpcMessage::Notification(notification) => {
+            state
+                .clients
+                .cancel_request(&connection.id, &notification.notification)
+                .await;
         }
         response => streams.forward_response(&connection.agent, response).await,
     }
@@ -181,33 +200,17 @@ fn negotiated(
     Some(peer)
 }
 
-/// A message that can't be parsed. The client is notified by the id, if there is one.
-struct InvalidMessage {
-    id: Option<RequestId>,
-}
-
 fn parse(body: Result<Bytes, BodyRejection>) -> Result<ClientJsonRpcMessage, InvalidMessage> {
-    let body = body.map_err(|_| InvalidMessage { id: None })?;
-    serde_json::from_slice(&body).map_err(|_| {
-        let message: Option<Map<String, Value>> = serde_json::from_slice(&body).ok();
-        InvalidMessage {
-            id: message.and_then(|mut fields| serde_json::from_value(fields.remove("id")?).ok()),
-        }
-    })
+    let body = body.map_err(|_| InvalidMessage::unreadable(None))?;
+    let checked = message::check(&body)?;
+    let message = checked.repaired.as_deref().unwrap_or(&body);
+    serde_json::from_slice(message).map_err(|_| InvalidMessage::unreadable(checked.id))
 }
 
-/// Answers with an error. Without an id no error can be sent, and the client would wait forever: its stream is closed.
+/// Answers with an error. Without an id no client recognizes it, and the client would wait forever: its stream is closed.
 async fn refuse(state: &McpState, connection: &Connection, invalid: InvalidMessage) {
     match invalid.id {
-        Some(id) => {
-            let failure = Failure::new(Code::InvalidArgument, "the message is not a JSON-RPC 2.0 request");
-            let error = ErrorData::new(
-                ErrorCode::INVALID_REQUEST,
-                failure.message.clone(),
-                Some(failure.envelope()),
-            );
-            push(state, connection, &ServerJsonRpcMessage::error(error, Some(id))).await;
-        }
+        Some(_) => drop(push(state, connection, &invalid.into_response()).await),
         None => state.sessions.streams.close(connection).await,
     }
 }

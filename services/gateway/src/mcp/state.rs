@@ -5,6 +5,7 @@ use std::time::Duration;
 use butt_dial_sessions::Sessions;
 
 use super::{client_ref::ClientStates, handler::Handler};
+use crate::base_path::BasePath;
 
 /// Interval of comments on an idle stream, so that proxies and clients keep it open. The Python client waits 300 s.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -17,4 +18,5 @@ pub struct McpState {
     pub legacy: Handler,
     pub sessions: Sessions,
     pub clients: ClientStates,
+    pub base_path: BasePath,
 }

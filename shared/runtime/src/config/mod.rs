@@ -2,6 +2,7 @@
 //! A misspelt or contradictory setting is an error with a remedy.
 
 mod calls;
+mod http;
 mod log;
 mod nats;
 mod source;
@@ -43,6 +44,12 @@ pub struct Config {
     pub webhook_base_url: Option<Url>,
     /// `None`: every host is allowed.
     pub allowed_hosts: Option<Vec<String>>,
+    /// Origins of pages that may call the API in a browser, besides those of this machine. `*`: any.
+    pub cors_allowed_origins: Vec<String>,
+    /// Empty, or a path such as `/bd` that a proxy puts before all paths.
+    pub base_path: String,
+    /// MCP clients may pass their token in the query string.
+    pub allow_query_token: bool,
     pub trusted_proxies: Vec<IpNet>,
     /// Does not apply to this machine and to trusted proxies.
     pub connections_per_address: usize,
@@ -152,9 +159,12 @@ impl Config {
         let config = Self {
             port: source.number("port", 0, 65_535)?,
             host,
-            allowed_hosts: allowed_hosts(&source, webhook_base_url.as_ref())?,
+            allowed_hosts: http::allowed_hosts(&source, webhook_base_url.as_ref())?,
             webhook_base_url,
-            trusted_proxies: trusted_proxies(&source)?,
+            cors_allowed_origins: http::cors_allowed_origins(&source)?,
+            base_path: http::base_path(&source)?,
+            allow_query_token: source.flag("allow_query_token")?,
+            trusted_proxies: http::trusted_proxies(&source)?,
             connections_per_address: source.number("connections_per_address", 1, 1_000_000)?,
             metrics_port: match source.optional("metrics_port")? {
                 Some(_) => Some(source.number("metrics_port", 0, 65_535)?),
@@ -274,36 +284,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-fn allowed_hosts(source: &Source, base: Option<&Url>) -> Result<Option<Vec<String>>, ConfigError> {
-    let listed = source.list("allowed_hosts")?;
-    if listed.iter().any(|host| host == "*") {
-        return Ok(None);
-    }
-    let own = base.and_then(Url::host_str).map(str::to_owned);
-    let local = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-    Ok(Some(
-        local
-            .into_iter()
-            .chain(own)
-            .chain(listed.into_iter().map(|host| host.to_lowercase()))
-            .collect(),
-    ))
-}
-
-fn trusted_proxies(source: &Source) -> Result<Vec<IpNet>, ConfigError> {
-    let wrong = |text: &str| {
-        ConfigError(format!(
-            "TRUSTED_PROXIES: {text:?} is not an address or a network; use the form 10.0.0.7 or 10.0.0.0/8"
-        ))
-    };
-    let network = |text: &String| {
-        text.parse::<IpNet>()
-            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-            .map_err(|_| wrong(text))
-    };
-    source.list("trusted_proxies")?.iter().map(network).collect()
 }
 
 fn default_limits(source: &Source) -> Result<Limits, ConfigError> {

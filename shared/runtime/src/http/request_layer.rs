@@ -19,13 +19,21 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Routes of health checks and scrapes, which are not traffic.
 const PROBES: [&str; 3] = ["/health", "/health/ready", "/metrics"];
 
+/// Returns the pattern of a route that is also served with a trailing slash.
+fn without_slash(route: &str) -> &str {
+    route
+        .strip_suffix('/')
+        .filter(|route| !route.is_empty())
+        .unwrap_or(route)
+}
+
 /// Observes one request. For `axum::middleware::from_fn_with_state`.
 pub async fn observe(State(telemetry): State<Telemetry>, request: Request, next: Next) -> Response {
     // The route pattern, not the path: paths contain ids, and metric labels must be bounded.
     let route = request
         .extensions()
         .get::<MatchedPath>()
-        .map_or("unmatched", MatchedPath::as_str)
+        .map_or("unmatched", |path| without_slash(path.as_str()))
         .to_owned();
     let method = request.method().as_str().to_owned();
     let id = butt_dial_domain::ids::unique();
