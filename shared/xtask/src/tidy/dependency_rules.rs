@@ -18,6 +18,7 @@ struct Row {
 /// The first row that matches a crate applies.
 const ROWS: &[Row] = &[
     row(DOMAIN, &[], &[TESTKIT]),
+    row(LANGUAGE, &[DOMAIN], &[]),
     row(STORE, &[DOMAIN], &[TESTKIT]),
     row(BUS, &[DOMAIN], &[TESTKIT]),
     row(KV, &[DOMAIN], &[TESTKIT]),
@@ -25,24 +26,26 @@ const ROWS: &[Row] = &[
     row(SESSIONS, &[DOMAIN], BACKENDS),
     row(VAULT, &[DOMAIN], BACKENDS),
     row(IDENTITY, &[DOMAIN, STORE, KV, VAULT], BACKENDS),
-    row(COMPLIANCE, &[DOMAIN, STORE], BACKENDS),
+    row(COMPLIANCE, &[DOMAIN, LANGUAGE, STORE], BACKENDS),
     row(BILLING, &[DOMAIN, STORE, KV], BACKENDS),
     row(
         MESSAGING,
-        &[DOMAIN, STORE, KV, VAULT, IDENTITY, COMPLIANCE, BILLING],
+        &[DOMAIN, LANGUAGE, STORE, KV, VAULT, IDENTITY, COMPLIANCE, BILLING],
         BACKENDS,
     ),
     row(
         CALLS,
-        &[DOMAIN, STORE, KV, VAULT, IDENTITY, COMPLIANCE, BILLING, MESSAGING],
+        &[
+            DOMAIN, LANGUAGE, STORE, KV, VAULT, IDENTITY, COMPLIANCE, BILLING, MESSAGING,
+        ],
         BACKENDS,
     ),
     row(ACCOUNTS, &[DOMAIN, STORE, KV, VAULT, IDENTITY], BACKENDS),
     row(
         RUNTIME,
         &[
-            DOMAIN, STORE, BUS, KV, PROVIDERS, VAULT, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS,
-            ACCOUNTS,
+            DOMAIN, LANGUAGE, STORE, BUS, KV, PROVIDERS, VAULT, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING,
+            CALLS, ACCOUNTS,
         ],
         &[TESTKIT],
     ),
@@ -52,7 +55,7 @@ const ROWS: &[Row] = &[
     row(
         "services/*",
         &[
-            DOMAIN, RUNTIME, VAULT, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS, ACCOUNTS,
+            DOMAIN, LANGUAGE, RUNTIME, VAULT, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS, ACCOUNTS,
         ],
         BACKENDS,
     ),
@@ -61,6 +64,7 @@ const ROWS: &[Row] = &[
 ];
 
 const DOMAIN: &str = "shared/domain";
+const LANGUAGE: &str = "shared/language";
 const STORE: &str = "shared/store";
 const BUS: &str = "shared/bus";
 const KV: &str = "shared/kv";

@@ -1,0 +1,45 @@
+//! Italian.
+
+use super::Language;
+
+pub(super) const LANGUAGE: Language = Language {
+    code: "it",
+    acknowledgements: &[
+        "sì",
+        "si",
+        "certo",
+        "va bene",
+        "ok",
+        "okay",
+        "d'accord",
+        "d'accordo",
+        "esatto",
+        "capito",
+        "ho capito",
+        "bene",
+        "giusto",
+        "perfetto",
+        "ah sì",
+        "già",
+        "ecco",
+        "infatti",
+        "certamente",
+        "chiaro",
+        "grazie",
+    ],
+    sounds: &["ehm", "eh", "mah", "boh", "uhm", "ah", "beh"],
+    months: &[
+        "gennaio",
+        "febbraio",
+        "marzo",
+        "aprile",
+        "maggio",
+        "giugno",
+        "luglio",
+        "agosto",
+        "settembre",
+        "ottobre",
+        "novembre",
+        "dicembre",
+    ],
+};

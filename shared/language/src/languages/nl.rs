@@ -1,0 +1,45 @@
+//! Dutch.
+
+use super::Language;
+
+pub(super) const LANGUAGE: Language = Language {
+    code: "nl",
+    acknowledgements: &[
+        "ja",
+        "jaja",
+        "oké",
+        "oke",
+        "ok",
+        "okay",
+        "goed",
+        "prima",
+        "precies",
+        "klopt",
+        "juist",
+        "inderdaad",
+        "snap ik",
+        "begrepen",
+        "ik begrijp het",
+        "natuurlijk",
+        "zeker",
+        "mooi",
+        "aha",
+        "dank je",
+        "bedankt",
+    ],
+    sounds: &["eh", "ehm", "uh", "uhm", "hè", "hm"],
+    months: &[
+        "januari",
+        "februari",
+        "maart",
+        "april",
+        "mei",
+        "juni",
+        "juli",
+        "augustus",
+        "september",
+        "oktober",
+        "november",
+        "december",
+    ],
+};
