@@ -4,6 +4,42 @@ use super::Language;
 
 pub(super) const LANGUAGE: Language = Language {
     code: "cs",
+    // "Konec" and "zrušit" alone are about anything.
+    stop: &[
+        "odhlásit|odhlašuji|odhlásit_se|odhlášení|stop|odhlaste|přestaňte",
+        "odhlásit|zrušit odběr",
+        "odhlaste|vyřaďte|odstraňte|vymažte mě|mne [ze_seznamu|z_databáze]",
+        "chci se odhlásit",
+        "neposílejte|neposílej|nepište|nevolejte|nekontaktujte [mi|mě] [již|už|další] [zprávy|sms|emaily]",
+        "žádné další zprávy|sms|emaily",
+        "přestaňte mi psát|posílat|volat [zprávy|sms]",
+        "už nechci [dostávat] [žádné|další] zprávy|sms",
+        "dejte mi pokoj",
+    ],
+    stop_alone: &[],
+    start: &["znovu přihlásit"],
+    help: &["pomoc|nápověda"],
+    polite: &[
+        "prosím",
+        "děkuji",
+        "díky",
+        "děkuju",
+        "ihned",
+        "teď",
+        "dobrý den",
+        "ahoj",
+        "nemám zájem",
+        "omyl",
+    ],
+    closings: &["s pozdravem", "děkuji", "díky", "zdravím", "hezký den"],
+    signatures: &[
+        "odesláno z",
+        "odesláno ze",
+        "odesláno pomocí",
+        "získejte outlook",
+        "stáhnout outlook",
+    ],
+    wrote: &["napsal", "napsala", "napsal(a)"],
     acknowledgements: &[
         "ano",
         "jo",

@@ -4,6 +4,32 @@ use super::Language;
 
 pub(super) const LANGUAGE: Language = Language {
     code: "da",
+    // "Slut" and "stands" have other meanings, also in English.
+    stop: &[
+        "afmeld|frameld|stop|afmelding|stopp|afmelde|framelding",
+        "afmeld|frameld|slet|fjern mig [fra_listen|fra_jeres_liste]",
+        "stop med at skrive|ringe|sende|kontakte [mig|til_mig] [sms|beskeder|mails]",
+        "ingen|ikke flere sms|beskeder|mails",
+        "kontakt|ring|skriv mig|til_mig ikke [mere|igen]",
+        "lad mig være i fred",
+    ],
+    stop_alone: &[],
+    start: &["tilmeld mig igen"],
+    help: &["hjælp"],
+    polite: &[
+        "tak",
+        "venligst",
+        "vær venlig",
+        "mange tak",
+        "nu",
+        "hej",
+        "goddag",
+        "ikke interesseret",
+        "forkert nummer",
+    ],
+    closings: &["mvh", "hilsen", "venlig hilsen", "med venlig hilsen", "tak", "kh"],
+    signatures: &["sendt fra", "sendt med", "sendt via", "hent outlook", "få outlook"],
+    wrote: &["skrev"],
     acknowledgements: &[
         "ja",
         "jo",

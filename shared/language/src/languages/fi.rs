@@ -4,6 +4,31 @@ use super::Language;
 
 pub(super) const LANGUAGE: Language = Language {
     code: "fi",
+    // "Seis" is the Spanish "six", "peru" alone is a country, "loppu" the end of anything.
+    stop: &[
+        "lopeta|peruuta_tilaus|stop|lopettakaa",
+        "peru|peruuta|lopeta tilaus",
+        "lopeta|lopettakaa viestit|viestien_lähettäminen|soittelu",
+        "poista|poistakaa minut [listalta]",
+        "ei enää viestejä|soittoja",
+        "älä|älkää lähetä|lähettäkö|soita|soittako|ota_yhteyttä [minulle] [enää] [viestejä]",
+        "jättäkää|jätä minut rauhaan",
+    ],
+    stop_alone: &[],
+    start: &["aloita"],
+    help: &["apua|ohje"],
+    polite: &[
+        "kiitos",
+        "olkaa hyvä",
+        "nyt",
+        "heti",
+        "hei",
+        "en ole kiinnostunut",
+        "väärä numero",
+    ],
+    closings: &["terveisin", "ystävällisin terveisin", "t", "yst terv", "kiitos"],
+    signatures: &["lähetetty", "hanki outlook", "lataa outlook"],
+    wrote: &["kirjoitti"],
     acknowledgements: &[
         "joo",
         "juu",

@@ -39,9 +39,28 @@ mod vi;
 mod zh;
 
 /// The words of a language, in lower case.
+///
+/// Keywords are patterns: words separated by spaces. `stop|end texts|messages` stands for four phrases, a word in brackets may be
+/// absent, `my_number` is two words. Accents and signs are optional, except in a word that begins with `=`. A word that begins
+/// with `^` counts in capitals only.
 pub(crate) struct Language {
     /// ISO 639-1.
     pub code: &'static str,
+    /// Messages that end consent, alone or between polite words.
+    pub stop: &'static [&'static str],
+    /// As `stop`, but only alone: with other words they are about something else.
+    pub stop_alone: &'static [&'static str],
+    /// Messages that give consent again. Never a plain "yes", which answers other questions.
+    pub start: &'static [&'static str],
+    pub help: &'static [&'static str],
+    /// Words around a keyword that do not change its meaning.
+    pub polite: &'static [&'static str],
+    /// Lines that begin the end of a letter.
+    pub closings: &'static [&'static str],
+    /// The beginnings of lines that programs add.
+    pub signatures: &'static [&'static str],
+    /// The verb before a quoted mail: "On Monday Ann wrote:".
+    pub wrote: &'static [&'static str],
     /// Words that only show that a caller listens.
     pub acknowledgements: &'static [&'static str],
     /// Sounds that are no words.
@@ -54,6 +73,14 @@ impl Language {
     /// Has no words.
     const NONE: Self = Self {
         code: "",
+        stop: &[],
+        stop_alone: &[],
+        start: &[],
+        help: &[],
+        polite: &[],
+        closings: &[],
+        signatures: &[],
+        wrote: &[],
         acknowledgements: &[],
         sounds: &[],
         months: &[],

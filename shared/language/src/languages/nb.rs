@@ -4,6 +4,40 @@ use super::Language;
 
 pub(super) const LANGUAGE: Language = Language {
     code: "nb",
+    // "Slutt" is the end of anything.
+    stop: &[
+        "stopp|avmeld|avmelding|avslutt|meld_av|avregistrer",
+        "meld meg av|ut",
+        "avmeld|fjern|slett meg [fra_listen|fra_listen_deres]",
+        "slutt|stopp å|med_å sende|ringe|kontakte|skrive [meg|til_meg] [sms|meldinger|eposter]",
+        "ingen|ikke flere sms|meldinger|eposter",
+        "ikke kontakt|ring|send meg [mer|igen]",
+        "la meg være i fred",
+    ],
+    stop_alone: &[],
+    start: &["meld meg på igjen"],
+    help: &["hjelp"],
+    polite: &[
+        "takk",
+        "vennligst",
+        "vær så snill",
+        "tusen takk",
+        "nå",
+        "hei",
+        "god dag",
+        "ikke interessert",
+        "feil nummer",
+    ],
+    closings: &["mvh", "hilsen", "vennlig hilsen", "med vennlig hilsen", "takk"],
+    signatures: &[
+        "sendt fra",
+        "sendt med",
+        "sendt via",
+        "skaff deg outlook",
+        "hent outlook",
+        "få outlook",
+    ],
+    wrote: &["skrev"],
     acknowledgements: &[
         "ja",
         "jo",

@@ -4,6 +4,40 @@ use super::Language;
 
 pub(super) const LANGUAGE: Language = Language {
     code: "sk",
+    // "Koniec" and "zrušiť" alone are about anything.
+    stop: &[
+        "odhlásiť|odhlasujem|odhlásiť_sa|odhlásenie|stop|odhláste|prestaňte",
+        "odhlásiť|zrušiť odber",
+        "odhláste|vyraďte|odstráňte|vymažte ma [zo_zoznamu|z_databázy]",
+        "chcem sa odhlásiť",
+        "neposielajte|nepíšte|nevolajte|nekontaktujte [mi|ma] [už|ďalšie] [správy|sms|emaily]",
+        "žiadne ďalšie správy|sms|emaily",
+        "už nechcem [dostávať] [žiadne|ďalšie] správy|sms",
+        "dajte mi pokoj",
+    ],
+    stop_alone: &[],
+    start: &["znova prihlásiť"],
+    help: &["pomocník"],
+    polite: &[
+        "prosím",
+        "ďakujem",
+        "vďaka",
+        "ihneď",
+        "teraz",
+        "dobrý deň",
+        "ahoj",
+        "nemám záujem",
+        "omyl",
+    ],
+    closings: &["s pozdravom", "ďakujem", "vďaka", "pekný deň"],
+    signatures: &[
+        "odoslané z",
+        "odoslané zo",
+        "odoslané pomocou",
+        "získajte outlook",
+        "stiahnuť outlook",
+    ],
+    wrote: &["napísal", "napísala", "napísal(a)"],
     acknowledgements: &[
         "áno",
         "hej",

@@ -4,6 +4,46 @@ use super::Language;
 
 pub(super) const LANGUAGE: Language = Language {
     code: "sv",
+    // "Sluta" is an imperative with no other meaning alone. "Slut" also means "sold out".
+    stop: &[
+        "avsluta|avregistrera|stopp|avprenumerera|avanmäl|avanmälan|sluta|avregistrering|avregistrer",
+        "avregistrera|avanmäl|avprenumerera|ta_bort mig [från_listan|från_er_lista]",
+        "sluta skicka|ringa|kontakta|smsa|mejla [mig|till_mig] [sms|meddelanden|mejl]",
+        "inga fler sms|meddelanden|mejl|samtal",
+        "kontakta|ring|skicka mig|till_mig inte [mer|igen]",
+        "lämna mig ifred",
+    ],
+    stop_alone: &[],
+    start: &["starta", "anmäl mig igen"],
+    help: &["hjälp"],
+    polite: &[
+        "tack",
+        "tack så mycket",
+        "snälla",
+        "vänligen",
+        "nu",
+        "hej",
+        "var vänlig",
+        "inte intresserad",
+        "fel nummer",
+    ],
+    closings: &[
+        "mvh",
+        "hälsningar",
+        "vänliga hälsningar",
+        "med vänlig hälsning",
+        "med vänliga hälsningar",
+        "tack",
+    ],
+    signatures: &[
+        "skickat från",
+        "skickat med",
+        "skickat via",
+        "hämta outlook",
+        "skaffa outlook",
+        "ladda ned outlook",
+    ],
+    wrote: &["skrev"],
     acknowledgements: &[
         "ja",
         "jaha",
