@@ -69,13 +69,14 @@ profiles! {
 }
 
 profiles! {
-    async fn ignores_keywords_in_sentences_and_mail_subjects(cluster: &Cluster) {
+    async fn ignores_keywords_in_sentences_and_answered_mail(cluster: &Cluster) {
         let agent = cluster.rest().await;
         for text in ["stop by at five", "I can't stop", "cancel my appointment", "Yes", "the end"] {
             cluster.texts(ANN, text).await;
         }
-        let mut mail = PersonMessage::new(Channel::Email, "ann@example.com", &cluster.account.email, "STOP");
-        mail.subject = Some("Stop".into());
+        let text = "Yes, please.\n\n> To unsubscribe, write STOP";
+        let mut mail = PersonMessage::new(Channel::Email, "ann@example.com", &cluster.account.email, text);
+        mail.subject = Some("Re: Stop".into());
         cluster.deliver_accepted(mail).await;
         let events = agent.expect_events(6).await;
         assert!(events.iter().all(|event| event.get("keyword").is_none()), "{events:?}");

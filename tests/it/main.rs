@@ -36,6 +36,7 @@ mod keywords;
 mod lenient_clients;
 mod lifecycle;
 mod limits;
+mod mail;
 mod mcp_transports;
 mod media;
 mod observability;

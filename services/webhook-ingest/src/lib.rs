@@ -3,8 +3,12 @@
 
 mod endpoint;
 mod responses;
+mod unsubscribe;
 
-use axum::{Router, routing::any};
+use axum::{
+    Router,
+    routing::{any, get},
+};
 use butt_dial_domain::Clock;
 use butt_dial_messaging::inbound::{REFRESH_INTERVAL, Routes};
 use butt_dial_runtime::{
@@ -40,6 +44,10 @@ async fn build(platform: Platform) -> Result<Router, StartError> {
         routes,
     };
     Ok(Router::new()
+        .route(
+            "/webhooks/unsubscribe/{token}",
+            get(unsubscribe::show).post(unsubscribe::confirm),
+        )
         .route("/webhooks/{first}/{second}", any(endpoint::receive))
         .route("/webhooks/{first}/{second}/{*rest}", any(endpoint::receive))
         .with_state(ingest))

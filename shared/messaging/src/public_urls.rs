@@ -25,6 +25,12 @@ impl PublicUrls {
         Some(format!("{base}/webhooks/{carrier}/status?mid={message}"))
     }
 
+    /// The page that unsubscribes the recipient of a mail.
+    pub fn unsubscribe(&self, token: &str) -> Option<String> {
+        let base = self.base()?;
+        Some(format!("{base}/webhooks/unsubscribe/{token}"))
+    }
+
     /// The URL of a call's callback. `kind` is the last part of the path, such as `action`.
     pub fn call(&self, carrier: &str, kind: &str, call: &str) -> Option<String> {
         let base = self.base()?;

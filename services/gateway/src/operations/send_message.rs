@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use butt_dial_domain::{Channel, Code, Failure, Scope, message::ThreadRef};
-use butt_dial_messaging::{Allowance, SendReceipt, SendRequest};
+use butt_dial_messaging::{Allowance, MailRequest, SendReceipt, SendRequest};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,18 @@ pub struct Args {
     /// E-mail only: the text as HTML.
     #[serde(default)]
     html: Option<String>,
+    /// E-mail only: further recipients.
+    #[serde(default)]
+    cc: Vec<String>,
+    /// E-mail only: recipients that others do not see.
+    #[serde(default)]
+    bcc: Vec<String>,
+    /// E-mail only: the address for answers.
+    #[serde(default)]
+    reply_to: Option<String>,
+    /// E-mail only: X-… and a few others, such as Importance.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
     /// Public http(s) URLs, at most ten.
     #[serde(default)]
     media: Vec<String>,
@@ -52,6 +64,7 @@ pub struct Args {
     thread_id: Option<String>,
     #[serde(default)]
     entity_id: Option<String>,
+    /// The message that this one answers: the messageId of an event, or the Message-ID of a mail.
     #[serde(default)]
     reply_msg_id: Option<String>,
     /// For administrators: the agent to send as.
@@ -153,6 +166,14 @@ impl Operation for SendMessage {
             .map(|text| parse_channel(text))
             .collect::<Result<_, _>>()?;
         let body_unused = args.template_id.is_some() && args.body.is_some();
+        let mail = MailRequest {
+            cc: args.cc,
+            bcc: args.bcc,
+            reply_to: args.reply_to,
+            headers: args.headers,
+        };
+        let mail_unused = channel != Channel::Email && !mail.is_empty();
+        let title_unused = channel != Channel::Email && (args.subject.is_some() || args.html.is_some());
         let request = SendRequest {
             caller: context.caller,
             agent: args.agent_id,
@@ -161,6 +182,7 @@ impl Operation for SendMessage {
             body: args.body,
             subject: args.subject,
             html: args.html,
+            mail,
             media: args.media,
             template_id: args.template_id,
             template_variables: args.template_variables,
@@ -183,6 +205,16 @@ impl Operation for SendMessage {
         let mut output = Output::from(context.product.outbound.send(request).await?);
         if is_default_channel {
             output.advisories.push("channel was absent; whatsapp is the default");
+        }
+        if mail_unused {
+            output
+                .advisories
+                .push("cc, bcc, replyTo and headers are for e-mail; they were ignored");
+        }
+        if title_unused {
+            output
+                .advisories
+                .push("subject and html are for e-mail; they were ignored");
         }
         if body_unused {
             output.advisories.push("the template was sent; the body was ignored");

@@ -6,7 +6,7 @@ use butt_dial_vault::Vault;
 use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 
-use crate::{EventContent, StoredAttachment};
+use crate::{EventContent, StoredAttachment, mail};
 
 /// A message from a contact or another agent.
 pub const MESSAGE_RECEIVED: &str = "message.received";
@@ -65,6 +65,10 @@ fn add_content(view: &mut Map<String, Value>, content: &EventContent) {
             put(key, json!(text));
         }
     }
+    mail::add_content(view, message);
+    let mut put = |key: &str, value: Value| {
+        view.insert(key.to_owned(), value);
+    };
     let attachments: Vec<Value> = content.links.iter().map(attachment).collect();
     if let Some(first) = content.links.first() {
         if let Some(url) = &first.url {

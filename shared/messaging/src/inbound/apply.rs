@@ -8,7 +8,7 @@ use std::{
 };
 
 use butt_dial_domain::{
-    AgentId, ChannelId, OrgId,
+    AgentId, Channel, ChannelId, OrgId,
     inbound::{InboundMessage, Keyword, Receipt},
     ports::{bus::LogEntry, carrier::RefusalClass},
 };
@@ -32,6 +32,7 @@ use crate::{
         DELIVERY_LEASE, MESSAGE_RECEIVED,
         filters::{FilterDecision, FilterRules},
     },
+    mail,
     outbound::{INTERNAL_CARRIER, build_help_reply},
 };
 
@@ -284,7 +285,7 @@ fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules
     }
     let (channel, contact) = (message.channel, message.from.clone());
     // A contact that blocked or followed the sender has written nothing.
-    is_quiet |= keyword.is_some() && message.body.is_none();
+    is_quiet |= keyword.is_some() && message.body.is_none() && !message.incomplete;
     let needs_help_reply = keyword == Some(Keyword::Help) && message.answered_keyword.is_none();
     let is_incomplete = message.incomplete || !message.attachments.is_empty();
     let content = EventContent {
@@ -383,9 +384,15 @@ fn permanent_data(inbound: &Inbound, id: &str, carrier: &str, message: &InboundM
     }
     let reply_to = message.group.as_ref().map_or(&message.from, |group| &group.id);
     put("replyTo", json!(reply_to));
-    if let Some(replied) = &message.in_reply_to {
+    if message.channel != Channel::Email
+        && let Some(replied) = &message.in_reply_to
+    {
         put("inReplyTo", json!(replied));
     }
+    mail::add_facts(&mut data, message);
+    let mut put = |key: &str, value: Value| {
+        data.insert(key.to_owned(), value);
+    };
     let at = message.sent_at.unwrap_or_else(|| inbound.clock.now());
     put("timestamp", json!(at.to_rfc3339_opts(SecondsFormat::Millis, true)));
     put("provider", json!(carrier));

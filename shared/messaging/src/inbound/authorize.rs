@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use butt_dial_domain::inbound::{InboundMessage, Receipt, WebhookEvent};
+use butt_dial_domain::{
+    Channel,
+    inbound::{InboundMessage, Receipt, WebhookEvent},
+};
 use butt_dial_store::InboundRoute;
 
 use super::{Inbound, Routes, WebhookRefusal, keyword, parse::ParsedWebhook};
@@ -30,7 +33,7 @@ pub(super) async fn authorize(
     let mut has_unknown = false;
     let mut has_blocked = false;
     for event in events {
-        let message = match event {
+        let mut message = match event {
             WebhookEvent::Receipt(receipt) => {
                 let key = receipt_key(routes, &receipt);
                 authorized.push(AuthorizedEvent::Receipt(receipt, key));
@@ -45,7 +48,10 @@ pub(super) async fn authorize(
                 has_blocked = true;
                 inbound.metrics.record_webhook_event(carrier, "blocked");
             }
-            Some(route) => authorized.push(AuthorizedEvent::Message(route, message)),
+            Some(route) => {
+                name_recipient(&mut message, &route);
+                authorized.push(AuthorizedEvent::Message(route, message));
+            }
             None => has_unknown = true,
         }
     }
@@ -60,6 +66,21 @@ pub(super) async fn authorize(
         carrier,
         events: authorized,
     })
+}
+
+/// Names the recipient of a mail by the address of its owner, and keeps the subaddress that it was sent to.
+fn name_recipient(message: &mut InboundMessage, route: &InboundRoute) {
+    if message.channel != Channel::Email || message.to == route.address {
+        return;
+    }
+    let tag = message.to.rsplit_once('@').and_then(|(local, _)| local.split_once('+'));
+    let tag = tag
+        .map(|(_, tag)| tag.to_owned())
+        .filter(|_| !route.address.contains('+'));
+    if tag.is_some() {
+        message.mail.get_or_insert_default().tag = tag;
+    }
+    message.to.clone_from(&route.address);
 }
 
 /// Returns the key of a receipt's partition: the agent that sent the message, as far as it is cached.

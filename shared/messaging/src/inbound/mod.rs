@@ -27,6 +27,7 @@ mod routes;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod unsubscribe;
 mod verify;
 mod webhook;
 

@@ -101,16 +101,27 @@ impl Routes {
         let Some(channel) = Channel::parse(channel) else {
             return;
         };
-        let key = (channel, address.to_owned());
+        let key = key(channel, address);
         self.write().note_change(key.clone());
-        if let Err(error) = self.lookup(&key).await {
+        if let Err(error) = self.lookup(&key, address).await {
             tracing::warn!(%error, "changed route not read");
         }
     }
 
-    /// Finds the route of an address. One that is not cached is read from the database, because it may be new.
+    /// Finds the route of an address, or of the address that it is a variation of: a mailbox has one owner, whatever the case
+    /// of its name, and with any subaddress (RFC 5233).
     pub async fn find(&self, channel: Channel, address: &str) -> Result<Option<Arc<InboundRoute>>, StoreError> {
-        let key = (channel, address.to_owned());
+        for address in variations(channel, address) {
+            if let Some(route) = self.find_exact(channel, &address).await? {
+                return Ok(Some(route));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Finds the route of exactly this address. One that is not cached is read from the database, because it may be new.
+    async fn find_exact(&self, channel: Channel, address: &str) -> Result<Option<Arc<InboundRoute>>, StoreError> {
+        let key = key(channel, address);
         {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(route) = state.known.get(&key) {
@@ -120,18 +131,20 @@ impl Routes {
                 return Ok(None);
             }
         }
-        self.lookup(&key).await
+        self.lookup(&key, address).await
     }
 
     /// Finds a cached route.
     pub fn find_cached(&self, channel: Channel, address: &str) -> Option<Arc<InboundRoute>> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.known.get(&(channel, address.to_owned())).cloned()
+        variations(channel, address)
+            .into_iter()
+            .find_map(|address| state.known.get(&key(channel, &address)).cloned())
     }
 
-    async fn lookup(&self, key: &Key) -> Result<Option<Arc<InboundRoute>>, StoreError> {
+    async fn lookup(&self, key: &Key, address: &str) -> Result<Option<Arc<InboundRoute>>, StoreError> {
         let changes = self.state.read().unwrap_or_else(PoisonError::into_inner).changes;
-        let found = self.store.find_route(key.0, &key.1).await?;
+        let found = self.store.find_route(key.0, address).await?;
         let found = found.map(|route| entry(route).1);
         self.write().learn(changes, key, found.clone());
         Ok(found)
@@ -198,7 +211,30 @@ impl State {
 }
 
 fn entry(route: InboundRoute) -> (Key, Arc<InboundRoute>) {
-    ((route.channel, route.address.clone()), Arc::new(route))
+    (key(route.channel, &route.address), Arc::new(route))
+}
+
+/// Returns the key of an address in the cache: mailboxes without the case of their names.
+fn key(channel: Channel, address: &str) -> Key {
+    match channel {
+        Channel::Email => (channel, address.to_lowercase()),
+        _ => (channel, address.to_owned()),
+    }
+}
+
+/// Returns the addresses that a route may have: as written, in lower case, and without the subaddress.
+fn variations(channel: Channel, address: &str) -> Vec<String> {
+    let mut variations = vec![address.to_owned()];
+    if channel == Channel::Email {
+        let lower = address.to_lowercase();
+        let base = lower.rsplit_once('@').and_then(|(local, domain)| {
+            let (base, _) = local.split_once('+').filter(|(base, _)| !base.is_empty())?;
+            Some(format!("{base}@{domain}"))
+        });
+        variations.extend([Some(lower), base].into_iter().flatten());
+        variations.dedup();
+    }
+    variations
 }
 
 #[cfg(test)]

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use butt_dial_domain::{
-    Address, Channel, Failure, clock::Timestamp, inbound::InboundMessage, ports::carrier::LookupError,
-};
+use butt_dial_domain::{Channel, Failure, clock::Timestamp, inbound::InboundMessage, ports::carrier::LookupError};
 use butt_dial_store::{EventAwaitingBody, InboundRow};
 use chrono::TimeDelta;
 use futures::StreamExt;
@@ -13,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{Media, download::FETCH_TIMEOUT};
-use crate::{EventContent, delivery::MESSAGE_RECEIVED};
+use crate::{EventContent, delivery::MESSAGE_RECEIVED, mail};
 
 /// Events of one sweep, all of them concurrent.
 const BATCH: u32 = 16;
@@ -78,8 +76,7 @@ async fn fetch_body(media: &Arc<Media>, event: &EventAwaitingBody) -> Result<(),
 fn rebuild_message(data: &Value) -> Option<InboundMessage> {
     let text = |key: &str| data[key].as_str();
     let channel = Channel::parse(text("channel")?)?;
-    let address = |key| Address::parse(channel, text(key)?).ok();
-    let mut message = InboundMessage::new(text("providerMessageId")?, channel, &address("from")?, &address("to")?);
+    let mut message = InboundMessage::between(text("providerMessageId")?, channel, text("from")?, text("to")?);
     message.incomplete = true;
     Some(message)
 }
@@ -96,10 +93,17 @@ async fn append(media: &Arc<Media>, event: &EventAwaitingBody, message: Option<I
             data.insert("incomplete".into(), json!(true));
         }
     }
+    let message = match message {
+        Some(message) => {
+            let mut message = message.cleaned();
+            message.incomplete = false;
+            mail::complete(&media.store, &org, &mut data, &mut message, media.clock.now()).await?;
+            Some(message)
+        }
+        None => None,
+    };
     let has_attachments = message.as_ref().is_some_and(|message| !message.attachments.is_empty());
     let content = message.map(|message| {
-        let mut message = message.cleaned();
-        message.incomplete = false;
         let content = EventContent {
             message,
             links: Vec::new(),

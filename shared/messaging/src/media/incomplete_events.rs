@@ -6,7 +6,7 @@ use butt_dial_domain::{AgentId, Failure, ports::carrier::LookupError};
 use butt_dial_store::IncompleteEvent;
 use chrono::TimeDelta;
 use futures::StreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -19,7 +19,7 @@ use super::{
     deferred_body::FIRST_RETRY,
     download::FETCH_TIMEOUT,
 };
-use crate::EventContent;
+use crate::{EventContent, mail};
 
 /// Events of one sweep, all of them concurrent: the claim of one that waited for others would expire.
 const BATCH: usize = 16;
@@ -140,11 +140,14 @@ async fn complete(media: &Media, mut event: IncompleteEvent, deadline: Instant) 
             Ok(Ok(message)) => {
                 content.message = message.cleaned();
                 content.message.incomplete = false;
-                mark_incomplete(media, &mut event, false).await?;
+                let (org, now, mut data) = (event.org(), media.clock.now(), event.data.clone());
+                mail::complete(&media.store, &org, &mut data, &mut content.message, now).await?;
+                mark_incomplete(media, &mut event, data, false).await?;
             }
             Ok(Err(LookupError::NotFound)) => {
                 tracing::error!(event = event.id, "message body gone; event released without it");
-                mark_incomplete(media, &mut event, true).await?;
+                let data = event.data.clone();
+                mark_incomplete(media, &mut event, data, true).await?;
             }
             Ok(Err(LookupError::NoResponse)) | Err(_) => {
                 if media.clock.now() - event.created_at < BODY_TIMEOUT {
@@ -165,20 +168,24 @@ async fn complete(media: &Media, mut event: IncompleteEvent, deadline: Instant) 
     finish(media, &event, Some(&sealed)).await
 }
 
-/// Sets or clears the event's mark that its body is missing.
-async fn mark_incomplete(media: &Media, event: &mut IncompleteEvent, is_incomplete: bool) -> Result<(), Failure> {
+/// Replaces the data of the event, with or without the mark that its body is missing.
+async fn mark_incomplete(
+    media: &Media,
+    event: &mut IncompleteEvent,
+    mut data: Value,
+    is_incomplete: bool,
+) -> Result<(), Failure> {
     const KEY: &str = "incomplete";
-    let Some(data) = event.data.as_object_mut() else {
-        return Ok(());
-    };
-    if data.contains_key(KEY) == is_incomplete {
+    if let Some(data) = data.as_object_mut() {
+        match is_incomplete {
+            true => drop(data.insert(KEY.into(), json!(true))),
+            false => drop(data.remove(KEY)),
+        }
+    }
+    if data == event.data {
         return Ok(());
     }
-    if is_incomplete {
-        data.insert(KEY.into(), json!(true));
-    } else {
-        data.remove(KEY);
-    }
+    event.data = data;
     media
         .store
         .update_incomplete_event(&event.agent(), event.seq, &event.data)

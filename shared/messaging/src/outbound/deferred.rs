@@ -9,7 +9,7 @@ use butt_dial_store::FollowUp;
 use butt_dial_vault::Vault;
 use serde::{Deserialize, Serialize};
 
-use super::SendRequest;
+use super::{SendRequest, mail_options};
 
 /// A request that may be sent later. It holds a body and is stored encrypted only.
 #[derive(Serialize, Deserialize)]
@@ -60,6 +60,10 @@ impl DeferredSend {
                     subject: request.subject.clone(),
                     html: request.html.clone(),
                     media: request.media.clone(),
+                    mail: mail_options::validate(&request.mail)
+                        .ok()
+                        .flatten()
+                        .filter(|_| is_email),
                     ..Content::default()
                 },
                 sender_name: request.sender_name.clone(),

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Instant};
 
-use butt_dial_domain::{Failure, ids};
+use butt_dial_domain::{Channel, Failure, ids};
 use futures::future::BoxFuture;
 use tracing::Instrument;
 
 use super::{
     Outbound, SendReceipt, SendRequest, authorize, comply, dispatch, fallback_chain,
     idempotency::{self, Deduplicated},
-    record,
+    mail_headers, record,
     reserve::{self, Reservation},
     schedule, send_time, validate,
 };
@@ -80,11 +80,16 @@ impl Outbound {
         };
 
         let comply = async { comply::comply(self, *new) };
-        let compliant = self.timed("comply", Box::pin(comply)).await?;
+        let mut compliant = self.timed("comply", Box::pin(comply)).await?;
 
         if let Some(at) = compliant.message.scheduled_at {
             let schedule = schedule::schedule(self, compliant, at);
             return self.timed("schedule", Box::pin(schedule)).await;
+        }
+
+        if compliant.message.channel == Channel::Email {
+            let headers = mail_headers::add_headers(self, &mut compliant);
+            self.timed("headers", Box::pin(headers)).await?;
         }
 
         let reserve = reserve::reserve(self, compliant);

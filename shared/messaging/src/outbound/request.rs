@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use butt_dial_domain::{Channel, MessageId, call::CallOptions, clock::Timestamp, message::ThreadRef};
 use butt_dial_identity::Caller;
 
+use super::mail_options::MailRequest;
+
 /// Bytes of an idempotency key. The limit of Stripe, Knock and Resend, within a byte.
 pub(super) const MAX_KEY: usize = 255;
 
@@ -22,6 +24,8 @@ pub struct SendRequest {
     pub subject: Option<String>,
     /// E-mail only.
     pub html: Option<String>,
+    /// E-mail only.
+    pub mail: MailRequest,
     /// URLs of attachments.
     pub media: Vec<String>,
     pub template_id: Option<String>,
@@ -71,6 +75,7 @@ impl SendRequest {
             body: None,
             subject: None,
             html: None,
+            mail: MailRequest::default(),
             media: Vec::new(),
             template_id: None,
             template_variables: BTreeMap::new(),

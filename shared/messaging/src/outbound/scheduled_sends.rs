@@ -155,6 +155,7 @@ async fn restore(outbound: &Outbound, scheduled: &ScheduledSend) -> Result<Optio
         body: stored.content.body,
         subject: stored.content.subject,
         html: stored.content.html,
+        mail: stored.content.mail.map(|mail| (*mail).into()).unwrap_or_default(),
         media: stored.content.media,
         template_id,
         template_variables,

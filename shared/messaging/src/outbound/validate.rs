@@ -6,7 +6,6 @@ use butt_dial_domain::{
     call::{CallOptions, Plan, Purpose},
     clock::Timestamp,
     message::{Content, Template, ThreadRef},
-    text::clean,
 };
 use butt_dial_store::{OwnedChannel, Profile};
 use butt_dial_vault::Vault;
@@ -15,7 +14,14 @@ use std::{net::IpAddr, sync::Arc};
 use url::Url;
 
 use super::{
-    Allowance, SendRequest, authorize::Authorized, deferred::DeferredSend, fall_back, request::MAX_KEY, send_time,
+    Allowance, SendRequest,
+    authorize::Authorized,
+    deferred::DeferredSend,
+    fall_back,
+    fields::{header, invalid, parse_recipient, text, token},
+    mail_options,
+    request::MAX_KEY,
+    send_time,
 };
 
 /// Twilio, Messages resource: Body is at most 1,600 characters, for WhatsApp too.
@@ -71,7 +77,7 @@ pub(super) fn validate(vault: &Vault, now: Timestamp, authorized: Authorized) ->
         tracing::error!(channel_id = %sender.id, "sender address invalid");
         Failure::internal()
     })?;
-    let content = content(&request, &profile).map_err(|failure| failure.on(channel))?;
+    let content = content(&request).map_err(|failure| failure.on(channel))?;
     let idempotency_key = match &request.idempotency_key {
         Some(key) => token("idempotencyKey", key, MAX_KEY)?,
         None => format!("auto-{}", butt_dial_domain::ids::unique()),
@@ -110,22 +116,7 @@ pub(super) fn validate(vault: &Vault, now: Timestamp, authorized: Authorized) ->
     })
 }
 
-/// Parses a recipient's address on the channel. Fails with `InvalidRecipient`.
-pub fn parse_recipient(channel: Channel, to: &str) -> Result<Address, Failure> {
-    Address::parse(channel, to).map_err(|error| {
-        Failure::new(Code::InvalidRecipient, format!("invalid recipient: {error}"))
-            .on(channel)
-            .hint(match channel {
-                Channel::Email => "give one e-mail address, such as ann@example.com",
-                Channel::Line => "give the LINE id of a contact that has written to you",
-                Channel::Sms | Channel::Whatsapp | Channel::Voice => {
-                    "give one number with its country code, such as +14155550123"
-                }
-            })
-    })
-}
-
-fn content(request: &SendRequest, profile: &Profile) -> Result<Content, Failure> {
+fn content(request: &SendRequest) -> Result<Content, Failure> {
     let (max, email) = if request.channel == Channel::Email {
         (MAX_EMAIL, true)
     } else {
@@ -162,11 +153,7 @@ fn content(request: &SendRequest, profile: &Profile) -> Result<Content, Failure>
     }
     let subject = match request.subject.as_deref().filter(|_| email) {
         Some(subject) => Some(header("subject", subject, MAX_SUBJECT)?),
-        // Resend requires one, the Python client has no field for it.
-        None if email => Some(format!(
-            "Message from {}",
-            header("displayName", &profile.agent.display_name, MAX_NAME)?
-        )),
+        // Set later: that of an answer follows from the mail that it answers.
         None => None,
     };
     Ok(Content {
@@ -175,6 +162,10 @@ fn content(request: &SendRequest, profile: &Profile) -> Result<Content, Failure>
         html,
         media,
         template,
+        mail: match email {
+            true => mail_options::validate(&request.mail)?,
+            false => None,
+        },
         call: request.call.as_ref().map(call_options).transpose()?,
     })
 }
@@ -215,46 +206,6 @@ fn call_options(options: &CallOptions) -> Result<CallOptions, Failure> {
         },
         ..options.clone()
     })
-}
-
-/// Normalizes free text, and checks its length.
-fn text(field: &'static str, value: &str, max: usize) -> Result<String, Failure> {
-    let cleaned = clean(value);
-    let length = cleaned.chars().count();
-    if length > max {
-        return Err(
-            invalid(format!("{field} has {length} characters; this channel takes {max}"))
-                .detail("maxLength", max)
-                .hint("shorten the text, or send it in parts"),
-        );
-    }
-    Ok(cleaned)
-}
-
-/// Checks a text that is used in a header: one line without control characters.
-fn header(field: &'static str, value: &str, max: usize) -> Result<String, Failure> {
-    let value = value.trim();
-    if value
-        .chars()
-        .any(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c))
-    {
-        return Err(invalid(format!("{field} must be one line without control characters")));
-    }
-    if value.chars().count() > max {
-        return Err(invalid(format!("{field} is longer than {max} characters")));
-    }
-    Ok(value.to_owned())
-}
-
-/// Checks an opaque value chosen by the caller.
-fn token(field: &'static str, value: &str, max: usize) -> Result<String, Failure> {
-    if value.is_empty() || value.len() > max || value.chars().any(char::is_control) {
-        return Err(Failure::new(
-            Code::InvalidArgument,
-            format!("{field} is 1 to {max} bytes without control characters"),
-        ));
-    }
-    Ok(value.to_owned())
 }
 
 fn reference(field: &'static str, value: Option<&str>) -> Result<Option<String>, Failure> {
@@ -326,8 +277,4 @@ fn request_hash(vault: &Vault, org: &OrgId, channel: Channel, to: &Address, cont
         *sound_url = None;
     }
     vault.request_hash(org, &json!([channel, to.as_str(), content]).to_string())
-}
-
-fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
-    Failure::new(Code::InvalidContent, message)
 }

@@ -3,7 +3,7 @@
 
 use butt_dial_domain::{MessageId, clock::Timestamp, ids::is_valid_host_id, inbound::Attachment};
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::wire;
@@ -23,11 +23,20 @@ pub struct Mail {
     email_id: Option<String>,
     #[serde(default)]
     created_at: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
     pub from: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "listed")]
     pub to: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "listed")]
+    pub cc: Vec<String>,
+    #[serde(default, deserialize_with = "listed")]
+    pub bcc: Vec<String>,
+    #[serde(default, deserialize_with = "listed")]
+    pub reply_to: Vec<String>,
+    #[serde(default, deserialize_with = "listed")]
     pub received_for: Vec<String>,
+    #[serde(default)]
+    message_id: Option<String>,
     #[serde(default)]
     pub subject: Option<String>,
     #[serde(default)]
@@ -36,8 +45,36 @@ pub struct Mail {
     pub html: Option<String>,
     #[serde(default)]
     headers: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "readable")]
     attachments: Vec<Attached>,
+}
+
+/// `null` is the same as an absent field.
+fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(value: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or_default())
+}
+
+/// Reads a list of texts, one text, or nothing.
+fn listed<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> {
+    Ok(match Value::deserialize(value)? {
+        Value::String(text) => vec![text],
+        Value::Array(items) => items
+            .into_iter()
+            .filter_map(|item| item.as_str().map(str::to_owned))
+            .collect(),
+        _ => Vec::new(),
+    })
+}
+
+/// Reads the entries of a list that have the expected form.
+fn readable<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(value: D) -> Result<Vec<T>, D::Error> {
+    Ok(match Value::deserialize(value)? {
+        Value::Array(items) => items
+            .into_iter()
+            .filter_map(|item| serde_json::from_value(item).ok())
+            .collect(),
+        _ => Vec::new(),
+    })
 }
 
 #[derive(Deserialize)]
@@ -66,10 +103,29 @@ impl Mail {
         Some(at.with_timezone(&Utc))
     }
 
-    /// Returns the value of a header. The case of header names varies between mails.
+    /// Returns the id in the header `Message-ID`, with its angle brackets.
+    pub fn message_id(&self) -> Option<&str> {
+        let given = self.message_id.as_deref().map(str::trim).filter(|id| !id.is_empty());
+        given.or_else(|| self.header("Message-ID"))
+    }
+
+    /// Returns the value of a header. The headers are an object or a list of names and values; the case of names varies
+    /// between mails.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.headers.as_object()?.iter();
-        let (_, value) = headers.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+        let value = match &self.headers {
+            Value::Object(headers) => headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?.1,
+            Value::Array(headers) => {
+                let is_named = |header: &&Value| {
+                    header["name"]
+                        .as_str()
+                        .is_some_and(|key| key.eq_ignore_ascii_case(name))
+                };
+                &headers.iter().find(is_named)?["value"]
+            }
+            _ => return None,
+        };
+        // A header that occurs several times can be a list.
+        let value = value.as_array().and_then(|values| values.first()).unwrap_or(value);
         value.as_str().map(str::trim).filter(|value| !value.is_empty())
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::http::{HeaderMap, StatusCode};
 use butt_dial_domain::{
-    Address, Channel,
-    inbound::{Attachment, DeliveryStatus, InboundMessage, Receipt, WebhookEvent},
+    Channel,
+    inbound::{Attachment, DeliveryStatus, InboundMessage, MailDetails, Receipt, WebhookEvent},
     ports::{
         carrier::{LookupError, RefusalClass},
         webhook::{MediaRequest, UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
@@ -17,15 +17,15 @@ use serde::de::DeserializeOwned;
 use url::{Origin, Url};
 
 use super::{
-    API_KEY, ENDPOINT, WEBHOOK_SECRET,
+    API_KEY, ENDPOINT, WEBHOOK_SECRET, details,
     event::{self, Download, Event, Mail, Outgoing},
+    mailbox,
     webhook::{self, Headers},
-    wire,
 };
 use crate::{Secret, http, vendor::Credentials};
 
 /// The largest number of recipients that are read per mail.
-const MAX_RECIPIENTS: usize = 50;
+const MAX_RECIPIENTS: usize = 200;
 
 pub struct Inbound {
     http: reqwest::Client,
@@ -120,6 +120,11 @@ impl Webhooks for Inbound {
         // Without `cid`, the HTML would hold all images inline. They are among the attachments.
         let mail: Mail = self.fetch(&format!("{}?html_format=cid", message.carrier_id)).await?;
         message.in_reply_to = mail.header("In-Reply-To").map(str::to_owned);
+        let tag = message.mail.take().and_then(|details| details.tag);
+        message.mail = Some(Box::new(MailDetails {
+            tag,
+            ..details::read(&mail)
+        }));
         message.attachments = mail.attachments(&message.carrier_id);
         message.body = mail.text.filter(|text| !text.is_empty());
         message.html = mail.html.filter(|html| !html.is_empty());
@@ -147,24 +152,29 @@ impl Webhooks for Inbound {
 /// Returns one webhook event for each recipient address, because their owners are not known here.
 fn read_mail(mail: &Mail) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
     let id = mail.id().ok_or(UnreadableRequest("the mail has no id"))?;
-    let (sender_name, from) = wire::read_mailbox(&mail.from).ok_or(UnreadableRequest("the sender has no address"))?;
-    let mut recipients: Vec<Address> = Vec::new();
-    for listed in mail.received_for.iter().chain(&mail.to).take(MAX_RECIPIENTS) {
+    let from = mailbox::read(&mail.from);
+    let mut recipients: Vec<String> = Vec::new();
+    let listed = [&mail.received_for, &mail.to, &mail.cc, &mail.bcc];
+    for recipient in listed
+        .into_iter()
+        .flatten()
+        .take(MAX_RECIPIENTS)
+        .map(|text| mailbox::read(text))
+    {
         // Other recipients can have unreadable addresses.
-        if let Some((_, address)) = wire::read_mailbox(listed)
-            && !recipients.contains(&address)
-        {
-            recipients.push(address);
+        if recipient.is_valid && !recipients.contains(&recipient.address) {
+            recipients.push(recipient.address);
         }
     }
     let notices = recipients.iter().map(|to| {
         WebhookEvent::Message(Box::new(InboundMessage {
             subject: mail.subject.clone(),
             attachments: mail.attachments(id),
-            sender_name: sender_name.clone(),
+            sender_name: from.name.clone(),
             sent_at: mail.created_at(),
+            mail: Some(Box::new(details::read(mail))),
             incomplete: true,
-            ..InboundMessage::new(id, Channel::Email, &from, to)
+            ..InboundMessage::between(id, Channel::Email, &from.address, to)
         }))
     });
     Ok(notices.collect())
@@ -219,8 +229,9 @@ fn receipt(kind: &str, stage: DeliveryStatus, mail: &Outgoing) -> Result<Receipt
         sender: mail
             .from
             .as_str()
-            .and_then(wire::read_mailbox)
-            .map(|(_, address)| address.as_str().to_owned()),
+            .map(mailbox::read)
+            .filter(|mailbox| mailbox.is_valid)
+            .map(|mailbox| mailbox.address),
         stage,
         error_code: code.map(http::label).filter(|code| !code.is_empty()),
         failure,

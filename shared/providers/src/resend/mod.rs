@@ -2,9 +2,11 @@
 //! key: within 24 hours Resend returns the first response and sends no second mail.
 
 mod client;
+mod details;
 pub mod errors;
 mod event;
 mod inbound;
+mod mailbox;
 mod simulator;
 #[cfg(test)]
 mod tests;

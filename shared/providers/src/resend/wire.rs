@@ -1,6 +1,8 @@
 //! Resend's JSON (Resend, API reference: Send email). Text from users must not start a new header line.
 
-use butt_dial_domain::{Address, Channel, ports::carrier::Dispatch};
+use std::collections::BTreeMap;
+
+use butt_dial_domain::ports::carrier::Dispatch;
 use serde::{Deserialize, Serialize};
 
 /// The tag that carries our message id.
@@ -11,6 +13,14 @@ pub const TAG: &str = "bd_message";
 pub struct Email<'a> {
     from: String,
     to: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    cc: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    bcc: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_to: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'a str, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,9 +63,18 @@ pub struct ErrorBody {
 pub fn email(dispatch: &Dispatch) -> Email<'_> {
     let content = &dispatch.content;
     let id = dispatch.message.as_str();
+    let mail = content.mail.as_deref();
     Email {
         from: mailbox(dispatch.sender_name.as_deref(), dispatch.from.as_str()),
         to: dispatch.to.as_str(),
+        cc: mail.map_or(&[], |mail| &mail.cc),
+        bcc: mail.map_or(&[], |mail| &mail.bcc),
+        reply_to: mail.and_then(|mail| mail.reply_to.as_deref()),
+        headers: mail
+            .into_iter()
+            .flat_map(|mail| &mail.headers)
+            .map(|(name, value)| (name.as_str(), one_line(value)))
+            .collect(),
         subject: content.subject.as_deref().map(one_line),
         text: content.body.as_deref(),
         html: content.html.as_deref(),
@@ -89,29 +108,6 @@ pub fn mailbox(name: Option<&str>, address: &str) -> String {
     quoted.push_str(address);
     quoted.push('>');
     quoted
-}
-
-/// Parses `address`, `Name <address>` or `"Name" <address>` into name and address.
-pub fn read_mailbox(text: &str) -> Option<(Option<String>, Address)> {
-    let (name, address) = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
-        Some((name, address)) => (name.trim(), address),
-        None => ("", text),
-    };
-    let name = match name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(quoted) => unescaped(quoted),
-        None => name.to_owned(),
-    };
-    let address = Address::parse(Channel::Email, address).ok()?;
-    Some(((!name.is_empty()).then_some(name), address))
-}
-
-fn unescaped(quoted: &str) -> String {
-    let mut chars = quoted.chars();
-    let mut name = String::new();
-    while let Some(c) = chars.next() {
-        name.extend(if c == '\\' { chars.next() } else { Some(c) });
-    }
-    name
 }
 
 /// Replaces control characters and line breaks with spaces, and trims.

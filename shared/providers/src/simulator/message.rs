@@ -27,6 +27,17 @@ pub struct SimulatedMessage {
     pub error_code: Option<u32>,
     /// The sender pool, for vendors that have one.
     pub sender_pool: Option<String>,
+    /// E-mail only.
+    pub mail: SimulatedMail,
+}
+
+/// The parts of a simulated e-mail besides its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SimulatedMail {
+    pub cc: Vec<String>,
+    pub bcc: Vec<String>,
+    pub reply_to: Vec<String>,
+    pub headers: std::collections::BTreeMap<String, String>,
 }
 
 impl SimulatedMessage {
@@ -48,6 +59,7 @@ impl SimulatedMessage {
             status: "queued",
             error_code: None,
             sender_pool: None,
+            mail: SimulatedMail::default(),
         }
     }
 }

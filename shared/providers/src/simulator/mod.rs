@@ -39,7 +39,7 @@ use butt_dial_domain::Clock;
 pub use delivery_queue::{DeliveryPlan, DeliveryStep, StatusWebhook};
 pub use faults::ErrorFormat;
 pub use injected_fault::InjectedFault;
-pub use message::SimulatedMessage;
+pub use message::{SimulatedMail, SimulatedMessage};
 pub use model_request::{ModelRequest, RequestEnd};
 pub use person_message::{PersonMessage, VendorWebhook, WebhookBehavior};
 pub use person_messages::PersonMessageResult;

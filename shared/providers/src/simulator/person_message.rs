@@ -1,7 +1,7 @@
 //! Inbound messages as data: a message of a simulated person, the vendor's webhook for it, and the kept messages.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -42,6 +42,15 @@ pub struct PersonMessage {
     /// The carrier's id of the message that this one replies to; for e-mail its Message-ID.
     #[serde(default)]
     pub in_reply_to: Option<String>,
+    /// E-mail only: further recipients.
+    #[serde(default)]
+    pub cc: Vec<String>,
+    /// E-mail only.
+    #[serde(default)]
+    pub reply_to: Option<String>,
+    /// E-mail only: further headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
     /// A reply button that the person pressed instead of writing.
     #[serde(default)]
     pub button: Option<String>,
@@ -63,6 +72,9 @@ impl PersonMessage {
             subject: None,
             html: None,
             in_reply_to: None,
+            cc: Vec::new(),
+            reply_to: None,
+            headers: BTreeMap::new(),
             button: None,
             vendor: None,
         }

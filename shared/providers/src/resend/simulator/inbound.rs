@@ -37,7 +37,7 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
         "created_at": now.to_rfc3339(),
         "from": wire::mailbox(text.sender_name.as_deref(), &text.from),
         "to": [text.to],
-        "cc": [],
+        "cc": text.cc,
         "bcc": [],
         "received_for": [text.to],
         "message_id": message_id(&id),
@@ -106,6 +106,9 @@ pub async fn mail(State(app): State<AppState>, Path(id): Path<String>) -> Respon
         return ApiError::not_found().into_response();
     };
     let mut headers = json!({ "Message-ID": message_id(&id) });
+    for (name, value) in &text.headers {
+        headers[name] = json!(value);
+    }
     if let Some(answered) = &text.in_reply_to {
         headers["in-reply-to"] = json!(answered);
     }
@@ -117,8 +120,8 @@ pub async fn mail(State(app): State<AppState>, Path(id): Path<String>) -> Respon
         "created_at": stored.at.to_rfc3339(),
         "subject": text.subject.as_deref().unwrap_or_default(),
         "bcc": [],
-        "cc": [],
-        "reply_to": [],
+        "cc": text.cc,
+        "reply_to": text.reply_to.iter().collect::<Vec<_>>(),
         "received_for": [text.to],
         "html": text.html,
         "text": (!text.body.is_empty()).then_some(&text.body),

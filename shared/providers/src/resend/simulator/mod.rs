@@ -125,9 +125,9 @@ async fn fetch(State(app): State<AppState>, Path(id): Path<String>) -> Response 
         "subject": mail.subject,
         "text": (!mail.body.is_empty()).then_some(&mail.body),
         "html": mail.html,
-        "bcc": [],
-        "cc": [],
-        "reply_to": [],
+        "bcc": mail.mail.bcc,
+        "cc": mail.mail.cc,
+        "reply_to": mail.mail.reply_to,
         "last_event": mail.status,
     }))
     .into_response()
@@ -183,6 +183,7 @@ impl AppState {
         mail.body = draft.text;
         mail.html = draft.html;
         mail.media = draft.attachments;
+        mail.mail = draft.mail;
         let steps = if self.simulator.has_opted_out(&mail.to) {
             SUPPRESSED
         } else {

@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::error::ApiError;
-use crate::resend::wire;
+use crate::resend::{mailbox, wire};
+use crate::simulator::SimulatedMail;
 
 const MAX_RECIPIENTS: usize = 50;
 
@@ -20,6 +21,7 @@ pub struct ValidMessage {
     pub html: Option<String>,
     pub attachments: Vec<String>,
     pub tags: BTreeMap<String, String>,
+    pub mail: SimulatedMail,
 }
 
 #[derive(Deserialize)]
@@ -33,6 +35,11 @@ struct Fields {
     attachments: Vec<Attachment>,
     #[serde(default)]
     tags: Vec<Tag>,
+    cc: Option<OneOrMany>,
+    bcc: Option<OneOrMany>,
+    reply_to: Option<OneOrMany>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -40,6 +47,15 @@ struct Fields {
 enum OneOrMany {
     One(String),
     Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn list(self) -> Vec<String> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::Many(all) => all,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -65,19 +81,24 @@ impl ValidMessage {
             ));
         };
         let from = fields.from.ok_or_else(|| missing("from"))?;
-        let to = match fields.to.ok_or_else(|| missing("to"))? {
-            OneOrMany::One(to) => vec![to],
-            OneOrMany::Many(all) => all,
-        };
+        let to = fields.to.ok_or_else(|| missing("to"))?.list();
         let subject = fields.subject.ok_or_else(|| missing("subject"))?;
         if fields.text.is_none() && fields.html.is_none() {
             return Err(missing("html` or `text"));
         }
-        let (from_name, from) = wire::read_mailbox(&from).ok_or_else(|| invalid("invalid_from_address", "from"))?;
-        let mut recipients = to.iter().map(|to| wire::read_mailbox(to).map(|(_, address)| address));
-        let to = match recipients.next().flatten() {
-            Some(first) if to.len() <= MAX_RECIPIENTS && recipients.all(|to| to.is_some()) => first,
-            _ => return Err(invalid("validation_error", "to")),
+        let from = mailbox::read(&from);
+        if !from.is_valid {
+            return Err(invalid("invalid_from_address", "from"));
+        }
+        let to = addresses("to", to)?;
+        let first = to.first().ok_or_else(|| invalid("validation_error", "to"))?;
+        let optional =
+            |field, listed: Option<OneOrMany>| addresses(field, listed.map(OneOrMany::list).unwrap_or_default());
+        let mail = SimulatedMail {
+            cc: optional("cc", fields.cc)?,
+            bcc: optional("bcc", fields.bcc)?,
+            reply_to: optional("reply_to", fields.reply_to)?,
+            headers: fields.headers,
         };
         if subject.chars().any(char::is_control) {
             return Err(unprocessable(
@@ -103,9 +124,10 @@ impl ValidMessage {
             unprocessable("invalid_attachment", text)
         })?;
         Ok(Self {
-            from_name,
-            from: from.as_str().to_owned(),
-            to: to.as_str().to_owned(),
+            from_name: from.name,
+            from: from.address,
+            to: first.clone(),
+            mail,
             subject,
             text: fields.text.unwrap_or_default(),
             html: fields.html,
@@ -113,6 +135,15 @@ impl ValidMessage {
             tags: fields.tags.into_iter().map(|tag| (tag.name, tag.value)).collect(),
         })
     }
+}
+
+/// Reads the addresses of a field. Fails if one is invalid, or if there are too many.
+fn addresses(field: &str, listed: Vec<String>) -> Result<Vec<String>, ApiError> {
+    let mailboxes: Vec<_> = listed.iter().map(|text| mailbox::read(text)).collect();
+    if mailboxes.len() > MAX_RECIPIENTS || mailboxes.iter().any(|mailbox| !mailbox.is_valid) {
+        return Err(invalid("validation_error", field));
+    }
+    Ok(mailboxes.into_iter().map(|mailbox| mailbox.address).collect())
 }
 
 /// Returns how the page shows an attachment: its URL or its name.

@@ -1,0 +1,96 @@
+//! The members of an event that tell of a mail besides its text.
+
+use butt_dial_domain::{
+    Channel, OrgId,
+    inbound::{AutomatedMail, InboundMessage, Keyword},
+};
+use butt_dial_language::mail_keyword;
+use butt_dial_store::{Store, StoreError};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+
+use super::text::text_of_html;
+
+/// Ids of a thread that are kept with the event.
+const MAX_REFERENCES: usize = 20;
+
+/// Adds what stays with the event when its content is deleted: ids and marks, without the addresses of other people.
+pub(crate) fn add_facts(data: &mut Map<String, Value>, message: &InboundMessage) {
+    let mut put = |key: &str, value: Value| {
+        data.insert(key.to_owned(), value);
+    };
+    if let Some(replied) = &message.in_reply_to {
+        put("inReplyTo", json!(replied));
+    }
+    let Some(mail) = &message.mail else { return };
+    if let Some(id) = &mail.message_id {
+        put("emailMessageId", json!(id));
+    }
+    if !mail.references.is_empty() {
+        let newest = mail.references.len().saturating_sub(MAX_REFERENCES);
+        put("references", json!(mail.references[newest..]));
+    }
+    if let Some(reply_to) = &mail.reply_to {
+        put("replyTo", json!(reply_to));
+    }
+    if let Some(tag) = &mail.tag {
+        put("tag", json!(tag));
+    }
+    if let Some(kind) = mail.automated {
+        put("automated", json!(true));
+        put("automatedKind", json!(kind));
+        if kind == AutomatedMail::Bounce {
+            put("bounce", json!(true));
+        }
+    }
+}
+
+/// Adds what is deleted with the content of the event.
+pub(crate) fn add_content(view: &mut Map<String, Value>, message: &InboundMessage) {
+    let Some(mail) = &message.mail else { return };
+    for (key, addresses) in [("recipients", &mail.to), ("cc", &mail.cc), ("bcc", &mail.bcc)] {
+        if !addresses.is_empty() {
+            view.insert(key.to_owned(), json!(addresses));
+        }
+    }
+    if let Some(results) = &mail.authentication {
+        view.insert("authenticationResults".to_owned(), json!(results));
+    }
+}
+
+/// Completes a message that was fetched: the text of a mail that has only HTML, the members of its event, and the consent
+/// that its words give or revoke.
+pub(crate) async fn complete(
+    store: &Store,
+    org: &OrgId,
+    data: &mut Value,
+    message: &mut InboundMessage,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if message.channel != Channel::Email {
+        return Ok(());
+    }
+    if message.body.is_none()
+        && let Some(html) = message.html.clone()
+    {
+        message.body = text_of_html(html).await;
+    }
+    let Some(data) = data.as_object_mut() else {
+        return Ok(());
+    };
+    add_facts(data, message);
+    let is_automated = message.mail.as_ref().is_some_and(|mail| mail.automated.is_some());
+    let words = (
+        message.subject.as_deref().unwrap_or_default(),
+        message.body.as_deref().unwrap_or_default(),
+    );
+    let keyword = mail_keyword(words.0, words.1).filter(|_| !is_automated);
+    if let Some(keyword @ (Keyword::Stop | Keyword::Start)) = keyword {
+        data.insert("keyword".to_owned(), json!(keyword.as_str()));
+        let granted = keyword == Keyword::Start;
+        store
+            .record_consent(org, Channel::Email, &message.from, granted, "keyword", now)
+            .await?;
+    }
+    Ok(())
+}
