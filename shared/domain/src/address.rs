@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-use phonenumber::metadata::{DATABASE, Descriptor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::numbers;
 
 /// A way to reach a person: by message or by call.
 #[derive(
@@ -130,122 +132,43 @@ impl fmt::Debug for Address {
 
 /// `keeps_account_spelling`: WhatsApp names some accounts by an older form of their number.
 fn parse_phone(text: &str, keeps_account_spelling: bool) -> Result<Address, AddressError> {
-    let text = text.trim();
-    // A national number without a country code is ambiguous.
-    if !text.starts_with('+') || text.len() > 32 || !text.is_ascii() {
-        return Err(AddressError::NotE164);
-    }
-    let has_number_format = text[1..].bytes().all(|b| b.is_ascii_digit() || b" -().".contains(&b));
-    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-    if !has_number_format || digits.starts_with('0') {
-        return Err(AddressError::NotE164);
-    }
-    let digits = without_trunk_zero(digits);
-    let current = mexico_key(&digits);
-    if !(7..=15).contains(&digits.len()) || !is_dialable(current.as_deref().unwrap_or(&digits)) {
-        return Err(AddressError::NotE164);
-    }
-    let digits = current.filter(|_| !keeps_account_spelling).unwrap_or(digits);
-    Ok(Address::Phone(format!("+{digits}")))
-}
-
-/// Removes the zero of a national number that was written after the country code: `+49 (0)176` is `+49 176`. Countries with
-/// numbers that begin with a zero (Italy) have no such prefix.
-fn without_trunk_zero(digits: String) -> String {
-    for length in 1..=3 {
-        let (Some(code), Some(national)) = (digits.get(..length), digits.get(length..)) else {
-            break;
-        };
-        let regions = code
-            .parse()
-            .ok()
-            .and_then(|code| DATABASE.by_code(&code))
-            .unwrap_or_default();
-        if regions.iter().any(|region| region.national_prefix() == Some("0"))
-            && let Some(national) = national.strip_prefix('0')
-        {
-            return format!("{code}{national}");
-        }
-    }
-    digits
+    let number = numbers::read(text).ok_or(AddressError::NotE164)?;
+    let current = number.current.filter(|_| !keeps_account_spelling);
+    Ok(Address::Phone(format!("+{}", current.unwrap_or(number.given))))
 }
 
 /// Returns the key of the person behind a normalized address. All spellings of one address, and all forms in which WhatsApp
 /// names one account, have the same key. Consent is stored by it.
 pub fn contact_key(address: &str) -> String {
     if let Some((local, domain)) = address.rsplit_once('@') {
-        return format!("{}@{}", local.to_lowercase(), domain_key(domain));
+        return format!("{}@{}", local_part_key(local), domain_key(domain));
     }
-    let Some(digits) = address.strip_prefix('+') else {
-        return address.to_owned();
+    match address.strip_prefix('+') {
+        Some(digits) => format!("+{}", numbers::key(digits)),
+        None => address.to_owned(),
+    }
+}
+
+/// Returns the mailbox of a local part: in lower case, composed, without quotes and without the subaddress after `+` (RFC 5233).
+fn local_part_key(local: &str) -> String {
+    let local = local
+        .strip_prefix('"')
+        .and_then(|local| local.strip_suffix('"'))
+        .unwrap_or(local);
+    let mailbox = match local.split_once('+') {
+        Some((mailbox, _)) if !mailbox.is_empty() => mailbox,
+        _ => local,
     };
-    let current = mexico_key(digits)
-        .or_else(|| argentina_key(digits))
-        .or_else(|| brazil_key(digits));
-    format!("+{}", current.as_deref().unwrap_or(digits))
+    mailbox.nfc().flat_map(char::to_lowercase).collect()
 }
 
 /// Returns the spelling of a domain in the domain name system: `xn--bcher-kva.example` for `bücher.example`.
 fn domain_key(domain: &str) -> String {
+    let domain = domain.strip_suffix('.').unwrap_or(domain);
     match url::Host::parse(domain) {
         Ok(url::Host::Domain(ascii)) => ascii,
         _ => domain.to_lowercase(),
     }
-}
-
-/// Mexico marked mobile numbers with a 1 until 2019: `+52 1 55 …` is `+52 55 …`. Some accounts of WhatsApp still have it.
-fn mexico_key(digits: &str) -> Option<String> {
-    let national = digits.strip_prefix("521")?;
-    (national.len() == 10).then(|| format!("52{national}"))
-}
-
-/// Argentina writes a 9 before mobile numbers in international form; WhatsApp knows both.
-fn argentina_key(digits: &str) -> Option<String> {
-    let national = digits.strip_prefix("549")?;
-    (national.len() == 10).then(|| format!("54{national}"))
-}
-
-/// Brazil put a 9 before the eight digits of mobile numbers, which began with 6 to 9; older accounts of WhatsApp lack it.
-fn brazil_key(digits: &str) -> Option<String> {
-    let national = digits.strip_prefix("55")?;
-    let (area, number) = (national.get(..2)?, national.get(2..)?);
-    let older = number.strip_prefix('9').filter(|older| older.len() == 8)?;
-    older
-        .starts_with(['6', '7', '8', '9'])
-        .then(|| format!("55{area}{older}"))
-}
-
-/// Checks the calling code and the length of the number. Does not check that the number is assigned: only the carrier
-/// knows, and examples use unassigned numbers (+1 415 555 01xx, reserved for fiction).
-fn is_dialable(digits: &str) -> bool {
-    (1..=3).any(|length| {
-        let (Some(code), Some(national)) = (digits.get(..length), digits.get(length..)) else {
-            return false;
-        };
-        let regions = code
-            .parse()
-            .ok()
-            .and_then(|code| DATABASE.by_code(&code))
-            .unwrap_or_default();
-        regions.iter().any(|region| {
-            let descriptors = region.descriptors();
-            let kinds = [
-                Some(descriptors.general()),
-                descriptors.fixed_line(),
-                descriptors.mobile(),
-                descriptors.toll_free(),
-                descriptors.shared_cost(),
-                descriptors.personal_number(),
-                descriptors.voip(),
-            ];
-            let mut lengths = kinds
-                .into_iter()
-                .flatten()
-                .flat_map(Descriptor::possible_length)
-                .peekable();
-            lengths.peek().is_none() || lengths.any(|length| usize::from(*length) == national.len())
-        })
-    })
 }
 
 fn parse_email(text: &str) -> Result<Address, AddressError> {
@@ -311,6 +234,21 @@ mod tests {
     }
 
     #[test]
+    fn accepts_former_numbers_of_cote_d_ivoire() {
+        let former = Address::parse(Channel::Whatsapp, "+22507070703").unwrap();
+        assert_eq!(former.as_str(), "+22507070703", "the account's own name");
+        let current = Address::parse(Channel::Sms, "+22507070703").unwrap();
+        assert_eq!(current.as_str(), "+2250707070703");
+    }
+
+    #[test]
+    fn keys_ignore_quotes_and_final_dots_of_mail() {
+        assert_eq!(contact_key("\"Ann\"@Example.com."), "ann@example.com");
+        assert_eq!(contact_key("JO\u{308}RG@example.com"), "j\u{f6}rg@example.com");
+        assert_eq!(contact_key("\"ann lee\"@example.com"), "ann lee@example.com");
+    }
+
+    #[test]
     fn accepts_older_mexican_form() {
         let older = "+5215512345678";
         let on_whatsapp = Address::parse(Channel::Whatsapp, older).unwrap();
@@ -325,7 +263,10 @@ mod tests {
             (Channel::Whatsapp, ["+5491123456789", "+541123456789"]),
             (Channel::Whatsapp, ["+551187654321", "+5511987654321"]),
             (Channel::Email, ["Bob@example.com", "BOB@Example.COM"]),
+            (Channel::Whatsapp, ["+22507070701", "+2250707070701"]),
+            (Channel::Sms, ["+49 (0)176 04069012", "+4917604069012"]),
             (Channel::Email, ["ann@bücher.example", "Ann@xn--bcher-kva.example"]),
+            (Channel::Email, ["Ann.Lee+order42@example.com", "ann.lee@example.com"]),
         ] {
             let [first, second] = spellings.map(|text| Address::parse(channel, text).unwrap().contact_key());
             assert_eq!(first, second, "{spellings:?}");
@@ -339,6 +280,8 @@ mod tests {
             ["+551132345678", "+5511932345678"],
             ["+14155550123", "+14155550124"],
             ["ann@example.com", "ann@example.org"],
+            ["ann.lee@example.com", "annlee@example.com"],
+            ["+a@example.com", "+b@example.com"],
         ] {
             assert_ne!(contact_key(first), contact_key(second));
         }

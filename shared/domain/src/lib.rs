@@ -13,6 +13,7 @@ pub mod keys;
 pub mod limits;
 pub mod message;
 pub mod money;
+mod numbers;
 pub mod ports;
 pub mod scope;
 pub mod sms;
