@@ -189,7 +189,7 @@ impl Blocks {
                 '*' | '_' | '~' | '`' | ')' | ']' | '"' | '\'' | '”' | '’' | '»' | '」'
             )
         };
-        let is_complete = before.trim_end_matches(is_closing).ends_with(ends_sentence);
+        let is_complete = before.trim_end_matches(is_closing).ends_with(ends_sentence) && !ends_with_date(before);
         let is_long = self.unit.len() >= MAX_UNIT;
         if !is_complete && !is_long {
             return;
@@ -231,4 +231,16 @@ impl Blocks {
             self.output.write(text);
         }
     }
+}
+
+/// Whether the text may end with a date such as `24.12.`, which does not end a sentence.
+fn ends_with_date(text: &str) -> bool {
+    let Some(text) = text.strip_suffix('.') else {
+        return false;
+    };
+    let day = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    day.len() < text.len()
+        && day
+            .strip_suffix('.')
+            .is_some_and(|day| day.ends_with(|c: char| c.is_ascii_digit()))
 }
