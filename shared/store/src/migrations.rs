@@ -61,6 +61,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(20, "0020_inbound_partitions"),
     portable!(21, "0021_content_keys"),
     per_engine!(22, "0022_scheduled_sends_of_org"),
+    per_engine!(23, "0023_mailbox_keys"),
 ];
 
 impl Step {
