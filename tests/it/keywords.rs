@@ -125,6 +125,7 @@ profiles! {
             ["+5215512345678", "+525512345678"],
             ["+5491123456789", "+541123456789"],
             ["+551187654321", "+5511987654321"],
+            ["+22507070701", "+2250707070701"],
         ] {
             for text in ["hi", "STOP"] {
                 cluster.deliver_accepted(PersonMessage::new(Channel::Whatsapp, first, to, text)).await;

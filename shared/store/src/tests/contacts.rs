@@ -72,6 +72,9 @@ both_engines! {
             (Channel::Whatsapp, "+5215512345678", "+525512345678"),
             (Channel::Whatsapp, "+541123456789", "+5491123456789"),
             (Channel::Whatsapp, "+5511987654321", "+551187654321"),
+            (Channel::Whatsapp, "+22507070701", "+2250707070701"),
+            (Channel::Email, "ann+news@example.com", "ann@example.com"),
+            (Channel::Email, "bob@example.org", "bob+shop@example.org"),
         ] {
             db.record_consent(org, channel, said_as, false, "test", morning()).await.unwrap();
             for address in [said_as, asked_as] {
