@@ -5,22 +5,23 @@ use super::Language;
 pub(super) const LANGUAGE: Language = Language {
     code: "es",
     // "Para" is mostly the preposition, "fin" an end of anything, "no" and "basta" answers. "Alta" alone is an adjective.
+    // "Cancelar, por favor" is about an order.
     stop: &[
-        "cancelar|salir|detener|desuscribir|desuscribirse|desuscribirme|desuscribete|darse_de_baja|detente|detenga|pare",
+        "salir|detener|desuscribir|desuscribirse|desuscribirme|desuscribete|darse_de_baja|detente|detenga|pare",
         "darme|dar|dame|deme|quiero_darme|denme|dadme de baja",
         "cancelar|anular|cancela|cancele|terminar [mi|la] suscripción",
         "no mas mensajes|sms|correos|llamadas|emails|textos",
         "no [me] enviar|envíen|envien|envíe|manden|mande|mandes|envíes|escriban|escribas|llamen|contacten [más] [mensajes|sms|correos]",
         "no quiero [recibir] más mensajes|sms|correos|llamadas",
         "no quiero recibir mensajes|sms|correos|llamadas",
-        "deja|dejen|deje|dejad de enviarme|mandarme|escribirme|llamarme|molestarme|enviar|mandar [mensajes|sms|correos]",
+        "para|paren|deja|dejen|deje|dejad de enviarme|mandarme|escribirme|llamarme|molestarme|enviar|mandar [mensajes|sms|correos]",
         "paren|detengan|deténganse",
         "alto|parar|stop mensajes|sms",
         "bórrame|bórrenme|elimíname|elimínenme|quítame|quítenme|borrarme|eliminarme [de_la_lista|de_su_lista]",
         "eliminar suscripción",
         "[quiero] anular suscripción",
     ],
-    stop_alone: &["alto", "parar", "baja", "no mas"],
+    stop_alone: &["cancelar", "alto", "parar", "baja", "no mas"],
     start: &["iniciar|reanudar|suscribirme", "empezar de nuevo", "alta de nuevo"],
     help: &["ayuda"],
     polite: &[

@@ -6,7 +6,7 @@ pub(super) const LANGUAGE: Language = Language {
     code: "it",
     // "Fine" is English as well, "basta" and "ferma" have other meanings, "cancella" asks to delete something.
     stop: &[
-        "annulla|cancellami|disiscrivimi|disiscrivi|disiscrizione|disiscriviti|cancellatemi|disiscrivetemi|rimuovimi|rimuovetemi|disiscrivermi|toglietemi|toglimi|cancellarmi",
+        "cancellami|disiscrivimi|disiscrivi|disiscrizione|disiscriviti|cancellatemi|disiscrivetemi|rimuovimi|rimuovetemi|disiscrivermi|toglietemi|toglimi|cancellarmi",
         "annulla|cancella|annullare|cancellare [l] iscrizione|liscrizione|abbonamento|labbonamento|la_mia_iscrizione",
         "basta|niente|stop|no messaggi|sms|mail|pubblicità|spam",
         "voglio|vorrei disiscrivermi|cancellarmi",
@@ -17,7 +17,7 @@ pub(super) const LANGUAGE: Language = Language {
         "toglietemi|toglimi|cancellatemi|cancellami|rimuovimi|rimuovetemi dalla|dalle|da lista|mailing_list|liste|vostra_lista|tutte_le_liste",
         "lasciami|lasciatemi in pace",
     ],
-    stop_alone: &[],
+    stop_alone: &["annulla"],
     start: &["riprendi", "iscrivimi di nuovo"],
     help: &["aiuto"],
     polite: &[

@@ -6,12 +6,12 @@ pub(super) const LANGUAGE: Language = Language {
     code: "pt",
     // "Para" is mostly the preposition, "fim" and "chega" have other meanings.
     stop: &[
-        "sair|cancelar|descadastrar|desinscrever|descadastro|descadastre|remover_inscrição|pare|desinscrição|desinscreva",
+        "sair|descadastrar|desinscrever|descadastro|descadastre|remover_inscrição|pare|desinscrição|desinscreva",
         "cancelar|cancele|anular [a|minha] inscrição|assinatura|subscrição|cadastro",
         "me descadastre|descadastra|remova|retire|tire|exclua [da_lista|da_sua_lista|dessa_lista|desta_lista]",
         "remova|retire|tire|exclua|descadastre me [da_lista|da_sua_lista]",
         "remover [me] da lista",
-        "quero sair|cancelar|me_descadastrar|descadastrar [da_lista]",
+        "quero sair|me_descadastrar|descadastrar [da_lista]",
         "parar|pare|parem de [me] enviar|mandar|ligar|escrever|contatar [mensagens|sms|emails]",
         "parar|pare|parem as|com_as|com_essas|com_estas mensagens|ligações",
         "não [me] enviar|envie|enviem|mande|mandem|ligue|liguem|contate|escreva|escrevam [mais] [mensagens|sms|emails]",
@@ -19,7 +19,7 @@ pub(super) const LANGUAGE: Language = Language {
         "chega de|sem_mais|nada_de mensagens|sms|emails",
         "me deixe|deixa|deixem em paz",
     ],
-    stop_alone: &["parar"],
+    stop_alone: &["parar", "cancelar"],
     start: &["reiniciar|retomar|reinscrever", "quero voltar a receber mensagens"],
     help: &["ajuda"],
     polite: &[

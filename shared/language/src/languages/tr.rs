@@ -6,9 +6,8 @@ pub(super) const LANGUAGE: Language = Language {
     code: "tr",
     // DUR counts in capitals only: in French "dur" means "hard". "Son" and "bitti" are about anything that ends.
     stop: &[
-        "iptal|stop|abonelikten_çık|abonelikten_çıkar|çıkış_yap|ret|^dur|durdur",
+        "stop|abonelikten_çık|abonelikten_çıkar|çıkış_yap|ret|^dur|durdur",
         "mesaj|sms|mesajları|üyeliği|üyeliğimi|aboneliği|aboneliğimi iptal|durdur|durdurun [et|edin]",
-        "iptal et|edin|ediniz",
         "listenizden|listeden [beni] çıkar|çıkarın|çıkmak_istiyorum",
         "beni listeden|listenizden çıkar|çıkarın|sil|silin",
         "bana [artık|bir_daha] mesaj|sms gönderme|göndermeyin|atma|atmayın|yazmayın",
@@ -16,7 +15,7 @@ pub(super) const LANGUAGE: Language = Language {
         "[artık] mesaj|sms istemiyorum|almak_istemiyorum",
         "beni aramayın|rahat_bırakın|rahatsız_etmeyin",
     ],
-    stop_alone: &[],
+    stop_alone: &["iptal"],
     start: &["başlat", "yeniden başlat"],
     help: &["yardım"],
     polite: &[

@@ -68,6 +68,9 @@ impl Reader {
                 '*' | '_' | '~' | '=' => self.run(&chars[at..], before),
                 '|' => self.bar(&chars[at..]),
                 '•' | '‣' | '◦' | '⁃' => self.str("\u{fdd0}, ", 1),
+                ':' if before.is_none_or(char::is_whitespace) => {
+                    self.short_name(&chars[at..]).unwrap_or_else(|| self.text(c))
+                }
                 '$' if chars.get(at + 1) == Some(&'$') => self.str("", 2),
                 c if !before.is_some_and(char::is_alphanumeric) && c.is_ascii_alphabetic() => {
                     self.address(&chars[at..]).unwrap_or_else(|| self.text(c))
@@ -115,6 +118,16 @@ impl Reader {
         length
     }
 
+    /// Drops the name of an emoji, such as `:thumbs_up:`.
+    fn short_name(&mut self, rest: &[char]) -> Option<usize> {
+        let is_part = |c: &&char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '+' | '-');
+        let length = rest[1..].iter().take_while(is_part).count();
+        let is_word = rest[1..=length].iter().any(char::is_ascii_lowercase) || matches!(rest.get(1), Some('+' | '-'));
+        let is_closed =
+            rest.get(length + 1) == Some(&':') && !rest.get(length + 2).is_some_and(|c| c.is_alphanumeric());
+        (is_word && length > 1 && is_closed).then(|| self.text(DROPPED) + length + 1)
+    }
+
     fn citation(&mut self, rest: &[char]) -> usize {
         match rest.iter().position(|c| *c == '】') {
             Some(end) if rest[..end].contains(&'†') => self.text(DROPPED) + end,
@@ -149,10 +162,12 @@ impl Reader {
                     }
                 };
                 let target: String = rest[end + 2..end + length].iter().collect();
+                let is_cut = end + 1 + length == rest.len() && closing(&rest[end + 1..], '(', ')').is_none();
                 // `f[1](2)` and `[sic](see below)` are no links.
                 let is_target = target.trim_start_matches('<').starts_with(['#', '/', '.'])
                     || target.contains([':', '.', '/', '%'])
-                    || target.is_empty();
+                    || target.is_empty()
+                    || is_cut;
                 if !is_target || depth >= MAX_DEPTH {
                     return None;
                 }
@@ -360,11 +375,11 @@ impl Run {
         let is_text = match self.sign {
             _ if self.left < self.length => false,
             '*' => match self.length {
-                1 => is_alone || is_within || is_digit(self.before) || is_digit(self.after),
+                1 => is_alone || is_within || is_digit(self.after),
                 2 => is_alone || (is_digit(self.before) && is_digit(self.after)),
                 _ => false,
             },
-            '_' => is_within,
+            '_' => is_within || (is_alone && self.length == 1),
             '~' => self.length == 1 && !is_space(self.after),
             _ => true,
         };

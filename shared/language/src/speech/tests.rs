@@ -113,6 +113,10 @@ const MARKUP: &[(&str, &str)] = &[
     ("\\*not bold\\*", "*not bold*"),
     ("***", ""),
     ("A → B", "A B"),
+    ("Great :tada: and :+1:", "Great and"),
+    ("$5.00* per day\n\n*plus tax", "$5.00 per day. plus tax"),
+    ("See [the page](https://exam", "See the page"),
+    ("See [the page](htt", "See the page"),
 ];
 
 /// Text that a voice reads as it is.
@@ -130,6 +134,8 @@ const UNCHANGED: &[&str] = &[
     "*69",
     "Dial *69 or *70",
     "*100#",
+    "Use * for times and _ for names",
+    "at 9:30:15: now",
     "rate 5-10",
     "I'm",
     "a*b*c",
