@@ -151,3 +151,53 @@ fn long_texts_are_no_keywords() {
     let long = "On ".repeat(6_000);
     assert_eq!(mail_keyword(&long, &long), None);
 }
+
+#[test]
+fn any_text_is_read() {
+    const PIECES: &[&str] = &[
+        "stop",
+        " ",
+        "\n",
+        "-",
+        "- ",
+        "Ann",
+        ">",
+        "--",
+        "\n\n",
+        "On Monday",
+        " wrote:",
+        "Sent from my ",
+        "é",
+        "日本",
+        "\u{301}",
+        "İ",
+        "¿",
+        "From: ",
+        "a@b.c",
+        "please",
+        "bitte",
+        "🛑",
+        "\u{200d}",
+        "'",
+        "_____",
+        "dừng",
+        "\r\n",
+        ":",
+    ];
+    let mut state: u64 = 3;
+    let mut random = move |limit: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % limit
+    };
+    for _ in 0..500 {
+        let text: String = (0..random(12)).map(|_| PIECES[random(PIECES.len())]).collect();
+        let found = keyword(&text);
+        assert!(
+            found.is_none() || text.to_lowercase().contains("stop") || text.contains("dừng"),
+            "{text:?}"
+        );
+        mail_keyword(&text, &text);
+    }
+}

@@ -152,17 +152,18 @@ impl Reader {
         match rest.get(end + 1) {
             _ if label.first() == Some(&'^') => Some(self.text(DROPPED) + end),
             Some('(') => {
-                let length = match closing(&rest[end + 1..], '(', ')') {
-                    Some(length) => length + 1,
-                    // The text ends in the address.
-                    None => {
-                        self.is_open = true;
-                        let is_end = |c: &&char| !c.is_whitespace();
-                        rest[end + 1..].iter().take_while(is_end).count()
-                    }
+                let closed = closing(&rest[end + 1..], '(', ')');
+                self.is_open |= closed.is_none();
+                // The text may end in the address.
+                let visible = || rest[end + 1..].iter().take_while(|c| !c.is_whitespace()).count();
+                let length = closed.map_or_else(visible, |length| length + 1);
+                let inner_end = if closed.is_some() {
+                    end + length
+                } else {
+                    end + 1 + length
                 };
-                let target: String = rest[end + 2..end + length].iter().collect();
-                let is_cut = end + 1 + length == rest.len() && closing(&rest[end + 1..], '(', ')').is_none();
+                let target: String = rest[end + 2..inner_end].iter().collect();
+                let is_cut = closed.is_none() && inner_end == rest.len();
                 // `f[1](2)` and `[sic](see below)` are no links.
                 let is_target = target.trim_start_matches('<').starts_with(['#', '/', '.'])
                     || target.contains([':', '.', '/', '%'])

@@ -213,6 +213,7 @@ pub(super) fn scan(text: &str) -> Scan {
         // An address in angle brackets.
         Some(c) if (name.contains('@') || name.ends_with(':')) && !c.is_whitespace() && *c != '<' => {
             match rest.iter().position(|c| *c == '>') {
+                _ if rest.contains(&'<') => Scan::Broken,
                 Some(at) if at + 1 == rest.len() => Scan::Complete,
                 None if !rest.iter().any(|c| c.is_whitespace()) => Scan::Open,
                 _ => Scan::Broken,

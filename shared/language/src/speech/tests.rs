@@ -264,3 +264,96 @@ fn hostile_texts_take_linear_time() {
         in_chunks(&text, |_| 7);
     }
 }
+
+/// Pieces of texts, joined at random.
+const PIECES: &[&str] = &[
+    "Hello",
+    " ",
+    " ",
+    "\n",
+    "\n\n",
+    "**",
+    "*",
+    "_",
+    "~~",
+    "`",
+    "```\n",
+    "# ",
+    "- ",
+    "1. ",
+    "> ",
+    "| a | b |\n",
+    "|---|\n",
+    "[x](",
+    "https://e.example/a_b",
+    ")",
+    "[",
+    "]",
+    "!",
+    "?",
+    ". ",
+    ", ",
+    "<b>",
+    "</b>",
+    "<think>",
+    "</think>",
+    "<br/>",
+    "<",
+    ">",
+    "&amp;",
+    "&lt;",
+    "&",
+    "{\"a\":1}",
+    "{",
+    "}",
+    "😀",
+    "\u{200b}",
+    "5",
+    "$1.50",
+    "a_b",
+    "é",
+    "日本。",
+    "f({\"a\": \"b\"})",
+    "[^1]",
+    "\\*",
+    "\\",
+    "\r\n",
+    "<|end|>",
+    "3 * 4",
+    "<!-- c -->",
+    "24.12. ",
+];
+
+#[test]
+fn random_texts_are_the_same_in_every_division() {
+    let mut state: u64 = 42;
+    let mut random = move |limit: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % limit
+    };
+    for _ in 0..400 {
+        let text: String = (0..random(40)).map(|_| PIECES[random(PIECES.len())]).collect();
+        // A withdrawal depends on what was spoken before.
+        let text = if text.contains("<think>") {
+            text
+        } else {
+            text.replace("</think>", "")
+        };
+        let text = match text.rfind("</think>").zip(text.rfind("<think>")) {
+            Some(_) => text.replace("</think>", ""),
+            None => text,
+        };
+        let whole = spoken(&text);
+        for size in [1, 2, 5] {
+            assert_eq!(in_chunks(&text, |_| size), whole, "{text:?}");
+        }
+        assert_eq!(whole.trim(), whole, "{text:?}");
+        for sign in [
+            "  ", "😀", "\u{200b}", "<think", "<!--", "<b>", "\u{fdd0}", "\u{fdd1}", "\n",
+        ] {
+            assert!(!whole.contains(sign), "{sign:?} in {whole:?} of {text:?}");
+        }
+    }
+}

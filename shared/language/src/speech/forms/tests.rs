@@ -212,3 +212,75 @@ fn chunks_have_no_effect_on_spoken_forms() {
         assert_eq!(said, speakable(text, &options), "{size}");
     }
 }
+
+/// Pieces of numbers and signs, joined at random.
+const PIECES: &[&str] = &[
+    "1",
+    "12",
+    "007",
+    "2026",
+    "999999999999999",
+    "$",
+    "€",
+    "R$",
+    "EUR",
+    " ",
+    " ",
+    ".",
+    ",",
+    ":",
+    "/",
+    "-",
+    "–",
+    "+",
+    "%",
+    "#",
+    "*",
+    "(",
+    ")",
+    "@",
+    "a",
+    "Z",
+    "example",
+    "com",
+    "pm",
+    "Uhr",
+    "h",
+    "st",
+    "km",
+    "°C",
+    "million",
+    "code ",
+    "on ",
+    "_",
+    "’",
+    "é",
+    "日",
+    "~",
+    "12/24",
+    "9:30",
+    "1.234,5",
+    "1,234.5",
+];
+
+#[test]
+fn random_texts_keep_their_words() {
+    let mut state: u64 = 7;
+    let mut random = move |limit: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % limit
+    };
+    for _ in 0..500 {
+        let text: String = (0..random(12)).map(|_| PIECES[random(PIECES.len())]).collect();
+        for language in ["en", "de", "es", "fr", "it", "pt"] {
+            let said = super::spoken(&text, language);
+            assert_eq!(said.contains('日'), text.contains('日'), "{text:?}");
+            assert!(
+                said.chars().count() < 40 + text.chars().count() * 12,
+                "{text:?} {said:?}"
+            );
+        }
+    }
+}
