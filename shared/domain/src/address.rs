@@ -144,7 +144,12 @@ pub fn contact_key(address: &str) -> String {
         return format!("{}@{}", local_part_key(local), domain_key(domain));
     }
     match address.strip_prefix('+') {
-        Some(digits) => format!("+{}", numbers::key(digits)),
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => format!("+{}", numbers::key(digits)),
+        // A spelling that was not parsed, of a list for example.
+        Some(_) => numbers::read(address).map_or_else(
+            || address.to_owned(),
+            |number| format!("+{}", numbers::key(&number.given)),
+        ),
         None => address.to_owned(),
     }
 }
@@ -239,6 +244,12 @@ mod tests {
         assert_eq!(former.as_str(), "+22507070703", "the account's own name");
         let current = Address::parse(Channel::Sms, "+22507070703").unwrap();
         assert_eq!(current.as_str(), "+2250707070703");
+    }
+
+    #[test]
+    fn keys_read_numbers_that_were_not_parsed() {
+        assert_eq!(contact_key("+49 (0)176 04069012"), "+4917604069012");
+        assert_eq!(contact_key("+ no number"), "+ no number");
     }
 
     #[test]
