@@ -143,7 +143,8 @@ pub(crate) fn is_pictograph(c: char) -> bool {
         '0'..='9' | '#' | '*' => false,
         // Arrows, and the letter in a box that is an emoji.
         '\u{2190}'..='\u{21ff}' | '\u{27f0}'..='\u{27ff}' | '\u{2900}'..='\u{297f}' | 'ℹ' => true,
-        '\u{1f3fb}'..='\u{1f3ff}' => true,
+        // All blocks of emoji, with letters in boxes and skin tones.
+        '\u{1f000}'..='\u{1faff}' => true,
         c if c.is_ascii() || c.is_alphanumeric() => false,
         c => c.general_category() == GeneralCategory::OtherSymbol || (c.is_emoji_char() && !matches!(c, '‼' | '⁉')),
     }

@@ -6,6 +6,7 @@ mod characters;
 mod entities;
 mod forms;
 mod inline;
+mod json;
 mod lines;
 mod options;
 mod output;

@@ -3,6 +3,7 @@
 
 use super::{
     characters::{DROPPED, FORGET},
+    json::Json,
     tags::{self, Effect, Scan},
 };
 
@@ -24,15 +25,6 @@ enum State {
     /// `held` ends with `{` or `[` and spaces: text, or the beginning of JSON.
     Brace,
     Json(Json),
-}
-
-#[derive(Default)]
-struct Json {
-    depth: usize,
-    string: Option<char>,
-    escaped: bool,
-    /// The value is the argument of a call, which ends with a parenthesis.
-    is_argument: bool,
 }
 
 #[derive(Default)]
@@ -88,11 +80,15 @@ impl Regions {
                 if json.read(c) {
                     return;
                 }
-                let rest = (json.depth == 0 && c != ')' && json.is_argument).then_some(c);
+                let is_after = json.is_after(c);
+                let answer = json.answer();
                 self.state = State::Text;
                 out.push(DROPPED);
-                if let Some(c) = rest {
-                    self.read_text(c, out);
+                if let Some(answer) = answer {
+                    self.push(&answer, out);
+                }
+                if is_after {
+                    self.read(c, out);
                 }
             }
         }
@@ -153,7 +149,7 @@ impl Regions {
     fn apply(&mut self, tag: &str, out: &mut String) {
         match tags::effect(tag) {
             Effect::Replace(text) => out.push_str(text),
-            Effect::Address(address) => out.push_str(&address),
+            Effect::Text(text) => out.push_str(&text),
             Effect::Literal => out.push_str(tag),
             Effect::Hide(name) => self.state = State::Hidden(name),
             Effect::EndOfReasoning => out.push(FORGET),
@@ -207,19 +203,13 @@ impl Regions {
         let is_empty = c == '}' && self.held.contains('{') && !self.held.contains('[');
         let continues = c.is_whitespace() || (c == '{' && self.held.starts_with('[') && !self.held.contains('{'));
         if is_json || is_empty {
-            let opening = self.held.chars().filter(|c| matches!(c, '{' | '[')).count();
             let is_argument = self.word.ends_with('(');
             if is_argument {
                 self.word.clear();
             } else {
                 self.release_word(out);
             }
-            self.held.clear();
-            let mut json = Json {
-                depth: opening,
-                is_argument,
-                ..Json::default()
-            };
+            let mut json = Json::new(&std::mem::take(&mut self.held), is_argument);
             if json.read(c) {
                 self.state = State::Json(json);
             } else {
@@ -237,27 +227,5 @@ impl Regions {
             self.push(&held[first..], out);
             self.read(c, out);
         }
-    }
-}
-
-impl Json {
-    /// Reads one character. Returns whether the value continues.
-    fn read(&mut self, c: char) -> bool {
-        if self.depth == 0 {
-            return false;
-        }
-        match self.string {
-            _ if self.escaped => self.escaped = false,
-            Some(_) if c == '\\' => self.escaped = true,
-            Some(quote) if c == quote => self.string = None,
-            Some(_) => {}
-            None => match c {
-                '"' | '\'' => self.string = Some(c),
-                '{' | '[' => self.depth += 1,
-                '}' | ']' => self.depth -= 1,
-                _ => {}
-            },
-        }
-        self.depth > 0 || self.is_argument
     }
 }

@@ -17,8 +17,8 @@ pub(super) enum Scan {
 pub(super) enum Effect {
     /// Is replaced by this text.
     Replace(&'static str),
-    /// Is replaced by the address in it.
-    Address(String),
+    /// Is replaced by the text in it: an address, the description of an image.
+    Text(String),
     /// Hides the text up to the end tag with this name.
     Hide(String),
     /// Ends reasoning.
@@ -304,13 +304,16 @@ pub(super) fn effect(tag: &str) -> Effect {
     if let Some(marker) = inner.strip_prefix('|') {
         return Effect::Marker(marker.trim_end_matches('|').trim().to_lowercase());
     }
+    if let Some(text) = inner.strip_prefix("![CDATA[") {
+        return Effect::Text(text.trim_end_matches(']').to_owned());
+    }
     if inner.starts_with(['!', '?']) {
         return Effect::Replace("");
     }
     if inner.contains('@') || inner.contains("://") {
         let is_address = !inner.chars().any(|c| c.is_whitespace() || c == '"');
         if is_address {
-            return Effect::Address(inner);
+            return Effect::Text(inner);
         }
     }
     let is_end = inner.starts_with('/');
@@ -337,6 +340,9 @@ pub(super) fn effect(tag: &str) -> Effect {
     if let Some((_, start, end)) = BLOCKS.iter().find(|(known, ..)| *known == local) {
         return Effect::Replace(if is_end { end } else { start });
     }
+    if local == "img" {
+        return Effect::Text(attribute(attributes, "alt").unwrap_or_default().to_owned());
+    }
     if matches!(local, "break" | "s" | "sentence" | "w") {
         return Effect::Replace("\u{fdd0} ");
     }
@@ -344,6 +350,13 @@ pub(super) fn effect(tag: &str) -> Effect {
     let is_short = local.chars().count() == 1;
     let is_text = (is_short && !SHORT_NAMES.contains(&local)) || (has_bare_attribute && !KNOWN.contains(&local));
     if is_text { Effect::Literal } else { Effect::Replace("") }
+}
+
+/// Returns the quoted value of an attribute.
+fn attribute<'a>(attributes: &'a str, name: &str) -> Option<&'a str> {
+    let (_, value) = attributes.split_once(&format!("{name}="))?;
+    let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    value[1..].split(quote).next()
 }
 
 /// Whether this is the end tag of the element; reasoning may end with any of its names.

@@ -101,6 +101,17 @@ const MARKUP: &[(&str, &str)] = &[
     ("end_call({\"reason\": \"done\"}) Bye", "Bye"),
     ("```json\n{\"tool\": \"x\"}\n```\nBye", "Bye"),
     ("Bye {\"name\": \"x\", \"argum", "Bye"),
+    (
+        "{\"response\": \"**Hello** \\\"Ann\\\"\\nthere\"}",
+        "Hello \"Ann\" there",
+    ),
+    ("```json\n{\"text\": \"Hello\", \"end\": true}\n```", "Hello"),
+    (
+        "{\"name\": \"say\", \"arguments\": {\"text\": \"x\"}, \"text\": \"y\"}",
+        "",
+    ),
+    ("<img src=\"x.png\" alt=\"A cat\"> <![CDATA[text]]>", "A cat text"),
+    ("🅰️ 🆗 fine", "fine"),
     ("Hi 👨‍👩‍👧‍👦 there 👍🏽, ok 🇩🇪!", "Hi there, ok!"),
     ("Press 1️⃣ for sales", "Press 1 for sales"),
     ("Hi😀there", "Hi there"),
