@@ -242,7 +242,7 @@ fn is_signature(line: &str) -> bool {
 }
 
 /// Whether the line is a closing phrase, alone or with a name: "Thanks, Ann".
-fn is_closing(line: &str) -> bool {
+pub(super) fn is_closing(line: &str) -> bool {
     let words: Vec<String> = words(line).iter().map(|word| fold(word)).collect();
     let text = words.join(" ");
     words.len() <= 7

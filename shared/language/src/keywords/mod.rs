@@ -46,7 +46,7 @@ pub fn mail_keyword(subject: &str, text: &str) -> Option<Keyword> {
         return Some(keyword);
     }
     let words = Words::read(clip(subject));
-    let has_text = !own.text.is_empty();
+    let has_text = !own.text.is_empty() && !is_polite(&Words::read(&own.text)) && !letter::is_closing(&own.text);
     // "Stop" and "cancel" are also the beginning of a text.
     let is_clear = |word: &String| word.chars().count() > 6 || !word.is_ascii();
     if has_text && !words.written.iter().any(is_clear) {
@@ -85,13 +85,19 @@ fn is_stop(pattern: &Pattern) -> bool {
     pattern.keyword == Keyword::Stop && !pattern.is_alone
 }
 
+/// Whether all words are polite ones.
+fn is_polite(words: &Words) -> bool {
+    words.len() <= MAX_WORDS && readings(words, &|_| false)[words.len()][0]
+}
+
 /// Whether the words are polite ones and at least one phrase that fits: "please stop", "stop, stop now".
 fn matches(words: &Words, fits: &dyn Fn(&Pattern) -> bool) -> bool {
+    words.len() <= MAX_WORDS && readings(words, fits)[words.len()][1]
+}
+
+/// Returns for each place whether the words before it can be read as polite words, and as polite words and phrases.
+fn readings(words: &Words, fits: &dyn Fn(&Pattern) -> bool) -> Vec<[bool; 2]> {
     let length = words.len();
-    if length > MAX_WORDS {
-        return false;
-    }
-    // For each place: whether the words before it can be read, without and with a phrase.
     let mut read = vec![[false; 2]; length + 1];
     read[0][0] = true;
     for start in 0..length {
@@ -107,5 +113,5 @@ fn matches(words: &Words, fits: &dyn Fn(&Pattern) -> bool) -> bool {
             read[end][1] |= fits(pattern);
         }
     }
-    read[length][1]
+    read
 }

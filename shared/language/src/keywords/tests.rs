@@ -124,6 +124,10 @@ fn reads_the_subject_and_the_own_text_of_mail() {
             "STOP\nSent from Yahoo Mail on Android\n\nOn Monday, Agent wrote:\nbuy",
         ),
         ("退订", ""),
+        ("Remove me", "please"),
+        ("STOP", "Thanks, Ann"),
+        ("Please stop", "Thank you!"),
+        ("Stop emailing me", "Hi, it's Ann"),
     ] {
         assert_eq!(mail_keyword(subject, text), Some(Keyword::Stop), "{subject} {text:?}");
     }
@@ -132,6 +136,9 @@ fn reads_the_subject_and_the_own_text_of_mail() {
         ("Re: Unsubscribe from spam", "How does it work?"),
         ("Stop", "by our shop on Monday, please"),
         ("Cancel", "my order 77"),
+        ("Stop", "the delivery please"),
+        ("Cancel", "Tuesday"),
+        ("Fwd: stop", "Look at this"),
         ("Re: stop", "Sounds good"),
         ("Question", "How can I unsubscribe my colleague?"),
         ("", ""),
