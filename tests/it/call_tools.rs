@@ -46,8 +46,7 @@ impl TestRelay {
                 purpose: Purpose::Converse,
                 greeting: None,
                 system_prompt: Some("Sell flowers.".into()),
-                voice: None,
-                language: None,
+                ..Plan::default()
             },
             language: "en-US".into(),
             started_at: now,

@@ -1,139 +1,104 @@
-//! Handmade call sockets: opened without the carrier's signature, opened twice, and with invalid frames.
+//! Handmade call sockets: opened without the carrier's signature, opened twice, with invalid frames, and closed.
 
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message, client::IntoClientRequest as _},
+use tokio_tungstenite::tungstenite::{
+    Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
-use crate::support::{Cluster, Webhook, message_sid, twilio_signature, within_timeout};
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-/// Announces a ringing call. Returns its SID and the URL of its socket.
-async fn ring(cluster: &Cluster) -> (String, String) {
-    let call = message_sid().replacen("SM", "CA", 1);
-    let account = "AC00000000000000000000000000000000";
-    let fields = [
-        ("CallSid", call.as_str()),
-        ("AccountSid", account),
-        ("From", "+14155550123"),
-        ("To", cluster.account.phone.as_str()),
-        ("CallStatus", "ringing"),
-        ("Direction", "inbound"),
-    ];
-    let reply = Webhook::twilio(cluster, "/webhooks/twilio/voice", &fields)
-        .post(cluster)
-        .await;
-    assert_eq!(reply.status, 200, "{}", reply.text);
-    let url = reply.text.split('"').find(|text| text.starts_with("wss://"));
-    (call, url.expect("a socket").to_owned())
-}
-
-/// Opens the socket with this signature. Returns the HTTP status of a rejection.
-async fn open(url: &str, signature: Option<&str>) -> Result<Socket, u16> {
-    let mut request = url.replacen("wss://", "ws://", 1).into_client_request().unwrap();
-    if let Some(signature) = signature {
-        request
-            .headers_mut()
-            .insert("x-twilio-signature", signature.parse().unwrap());
-    }
-    match connect_async(request).await {
-        Ok((socket, _)) => Ok(socket),
-        Err(Error::Http(response)) => Err(response.status().as_u16()),
-        Err(error) => panic!("{error}"),
-    }
-}
-
-fn setup(call: &str) -> Value {
-    json!({
-        "type": "setup", "sessionId": call.replacen("CA", "VX", 1), "callSid": call, "from": "+14155550123",
-        "to": "+14155550100", "direction": "inbound", "callType": "PSTN", "customParameters": {},
-    })
-}
-
-/// Opens a call that has heard its greeting.
-async fn start_conversation(cluster: &Cluster) -> Socket {
-    let (call, url) = ring(cluster).await;
-    let mut socket = open(&url, Some(&twilio_signature(cluster, &url))).await.unwrap();
-    socket.send(Message::text(setup(&call).to_string())).await.unwrap();
-    assert!(next_speech(&mut socket).await.contains(" AI "));
-    socket
-}
-
-/// Returns the next text to be spoken.
-async fn next_speech(socket: &mut Socket) -> String {
-    loop {
-        let frame = within_timeout("a frame", socket.next())
-            .await
-            .expect("an open socket")
-            .unwrap();
-        let Ok(text) = frame.to_text() else { continue };
-        let frame: Value = serde_json::from_str(text).unwrap();
-        if let Some(token) = frame["token"].as_str() {
-            return token.to_owned();
-        }
-    }
-}
-
-async fn expect_close(mut socket: Socket) {
-    let end = async {
-        while let Some(Ok(frame)) = socket.next().await {
-            if frame.is_close() {
-                return;
-            }
-        }
-    };
-    within_timeout("the socket's end", end).await;
-}
+use crate::support::{
+    expect_close, next_speech, open_socket, ring_by_hand, send_frame, setup_frame, start_conversation,
+    twilio_signature, within_timeout,
+};
 
 profiles! {
     async fn accepts_carrier_socket_only_once(cluster: &Cluster) {
-        let (call, url) = ring(cluster).await;
-        let signature = twilio_signature(cluster, &url);
-        assert_eq!(open(&url, None).await.err(), Some(403));
-        assert_eq!(open(&url, Some("AAAA")).await.err(), Some(403));
+        let call = ring_by_hand(cluster).await;
+        let (sid, url) = (&call.sid, &call.socket_url);
+        let signature = twilio_signature(cluster, url);
+        assert_eq!(open_socket(url, None).await.err(), Some(403));
+        assert_eq!(open_socket(url, Some("AAAA")).await.err(), Some(403));
         let elsewhere = twilio_signature(cluster, &format!("{url}x"));
-        assert_eq!(open(&url, Some(&elsewhere)).await.err(), Some(403));
-        assert_eq!(open(&format!("{url}x"), Some(&elsewhere)).await.err(), Some(404));
-        let mut first = open(&url, Some(&signature)).await.unwrap();
-        assert_eq!(open(&url, Some(&signature)).await.err(), Some(409), "a ticket is valid for one socket");
+        assert_eq!(open_socket(url, Some(&elsewhere)).await.err(), Some(403));
+        assert_eq!(open_socket(&format!("{url}x"), Some(&elsewhere)).await.err(), Some(404));
+        let mut first = open_socket(url, Some(&signature)).await.unwrap();
+        assert_eq!(open_socket(url, Some(&signature)).await.err(), Some(409), "a ticket is valid for one socket");
         // A setup frame for another call is rejected.
-        let other = setup(&call.replacen("CA", "CAffff", 1)[..34]);
+        let other = setup_frame(&sid.replacen("CA", "CAffff", 1)[..34]);
         first.send(Message::text(other.to_string())).await.unwrap();
         expect_close(first).await;
     }
 }
 
 profiles! {
-    async fn invalid_frame_closes_only_its_own_socket(cluster: &Cluster) {
-        let mut bystander = start_conversation(cluster).await;
+    async fn invalid_frames_are_ignored(cluster: &Cluster) {
         let prompt = |prompt: Value, last: Value| json!({ "type": "prompt", "voicePrompt": prompt, "lang": "en-US", "last": last });
+        let mut socket = start_conversation(cluster).await;
         for hostile in [
             "null".to_owned(),
             "{".to_owned(),
             "[]".to_owned(),
             "7".to_owned(),
+            json!({ "foo": 1 }).to_string(),
             json!({ "type": 7 }).to_string(),
-            prompt(json!(7), json!(true)).to_string(),
-            prompt(json!("Hello"), json!("yes")).to_string(),
-            format!("{{\"type\":\"prompt\",\"voicePrompt\":\"{}\",\"last\":true}}", "a".repeat(1 << 20)),
+            json!({ "type": "weather", "value": "fine" }).to_string(),
+            json!({ "type": "dtmf", "digit": "x" }).to_string(),
+            json!({ "type": "info", "name": "tokensPlayed" }).to_string(),
+            json!({ "type": "interrupt", "utteranceUntilInterrupt": null }).to_string(),
+            prompt(json!(null), json!(true)).to_string(),
+            prompt(json!(["a"]), json!(true)).to_string(),
             "[".repeat(100_000),
         ] {
-            let mut socket = start_conversation(cluster).await;
-            // The relay may close the socket before the whole frame is sent.
-            socket.send(Message::text(hostile)).await.ok();
-            expect_close(socket).await;
+            socket.send(Message::text(hostile)).await.unwrap();
         }
-        let mut socket = start_conversation(cluster).await;
         socket.send(Message::binary(vec![0_u8; 64])).await.unwrap();
+        send_frame(&mut socket, prompt(json!("a".repeat(70_000)), json!("true"))).await;
+        assert!(!next_speech(&mut socket).await.is_empty(), "the call continues");
+    }
+}
+
+profiles! {
+    async fn frame_that_is_too_long_closes_only_its_own_socket(cluster: &Cluster) {
+        let mut bystander = start_conversation(cluster).await;
+        let mut socket = start_conversation(cluster).await;
+        // The relay may close the socket before the whole frame is sent.
+        socket.send(Message::text("a".repeat(2 << 20))).await.ok();
         expect_close(socket).await;
-        // Unknown frame types are ignored.
-        bystander.send(Message::text(json!({ "type": "weather", "value": "fine" }).to_string())).await.unwrap();
-        bystander.send(Message::text(json!({ "type": "dtmf", "digit": "#" }).to_string())).await.unwrap();
-        bystander.send(Message::text(prompt(json!("Hello?"), json!(true)).to_string())).await.unwrap();
+        send_frame(&mut bystander, json!({ "type": "dtmf", "digit": 5 })).await;
         assert!(!next_speech(&mut bystander).await.is_empty(), "the other call continues");
+    }
+}
+
+profiles! {
+    async fn unusual_setup_opens_the_conversation(cluster: &Cluster) {
+        for nulls in [&["from"][..], &["from", "to", "sessionId", "callSid", "customParameters"]] {
+            let call = ring_by_hand(cluster).await;
+            let signature = twilio_signature(cluster, &call.socket_url);
+            let mut socket = open_socket(&call.socket_url, Some(&signature)).await.unwrap();
+            let mut setup = setup_frame(&call.sid);
+            nulls.iter().for_each(|name| setup[*name] = Value::Null);
+            send_frame(&mut socket, json!({ "foo": 1 })).await;
+            send_frame(&mut socket, setup).await;
+            assert!(next_speech(&mut socket).await.contains(" AI "), "{nulls:?}");
+        }
+    }
+}
+
+profiles! {
+    async fn close_frame_is_answered(cluster: &Cluster) {
+        let mut socket = start_conversation(cluster).await;
+        let close = CloseFrame { code: CloseCode::Normal, reason: "Closing websocket session".into() };
+        socket.send(Message::Close(Some(close))).await.unwrap();
+        let answer = async {
+            loop {
+                match socket.next().await {
+                    Some(Ok(frame)) if frame.is_close() => return true,
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return false,
+                }
+            }
+        };
+        assert!(within_timeout("the answer to the Close frame", answer).await);
     }
 }

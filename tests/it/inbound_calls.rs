@@ -73,6 +73,8 @@ fn answer(turn: Option<u64>, text: &str) -> CallCommand {
         is_last: true,
         ends: false,
         key: None,
+        language: None,
+        voice: None,
     }
 }
 

@@ -16,6 +16,7 @@ mod api_snapshots;
 mod argument_names;
 mod auth;
 mod call_flows;
+mod call_frames;
 mod call_reports;
 mod call_tools;
 mod callbacks;

@@ -7,8 +7,8 @@ use butt_dial_messaging::delivery::Listener;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Cluster, EventStream, Gateways, HttpSession, LegacySession, Transport, WAIT_TIMEOUT, eventually, hears, says,
-    within_timeout,
+    Cluster, EventStream, Gateways, HttpSession, LegacySession, Transport, WAIT_TIMEOUT, eventually, hears,
+    next_frame_of, says, send_frame, start_conversation, within_timeout,
 };
 
 const DEADLINE: Duration = Duration::from_secs(8);
@@ -245,5 +245,44 @@ profiles! {
         agent.reply_to_turn(&turn, "Still noon.").await.unwrap();
         hears(&call, "Still noon.").await;
         call.hang_up().await;
+    }
+}
+
+profiles! {
+    async fn sampled_answer_is_spoken_without_markup_and_bounded(cluster: &Cluster) {
+        let mut client = Client::open_streamable(cluster).await;
+        find_model(cluster).await;
+        let gateway = cluster.gateways.only(0);
+        let mut socket = start_conversation(cluster).await;
+        for (answer, expected) in [
+            ("**Sure!** See [our page](https://example.com/a) 😀".to_owned(), "Sure! See our page"),
+            ("<think>They want a table.</think>Hello there.".to_owned(), "Hello there."),
+            ("This is a sentence. ".repeat(850), "This is a sentence."),
+        ] {
+            send_frame(&mut socket, json!({ "type": "prompt", "voicePrompt": format!("Tell me {}", answer.len()) })).await;
+            let request = loop {
+                let message = client.events.message().await;
+                if message["method"] == "sampling/createMessage" {
+                    break message;
+                }
+            };
+            client.answer(&gateway, &result(&request["id"], &json!({ "type": "text", "text": answer }))).await;
+            let mut spoken = String::new();
+            loop {
+                let frame = next_frame_of(&mut socket, "text").await;
+                // Not a filler.
+                if frame["preemptible"] == true {
+                    continue;
+                }
+                let token = frame["token"].as_str().unwrap();
+                assert!(!token.is_empty() && token.chars().count() <= 4_000);
+                spoken.push_str(token);
+                if frame["last"] == true {
+                    break;
+                }
+            }
+            assert!(spoken.starts_with(expected) && spoken.len() <= 4_000, "{spoken}");
+            assert!(answer.len() > 1_000 || spoken == expected, "{spoken}");
+        }
     }
 }

@@ -46,12 +46,7 @@ pub(crate) async fn acquire(
     opened: &OpenedSession,
 ) -> Result<Option<OwnedCall>, AcquireError> {
     // Before the lease is taken: a socket for a different call must not end the session of this one.
-    if state
-        .info
-        .carrier_id
-        .as_ref()
-        .is_some_and(|id| id != &opened.carrier_id)
-    {
+    if !is_same_call(state.info.carrier_id.as_deref(), opened) {
         return Ok(None);
     }
     let (call, agent) = (state.info.call, state.info.agent);
@@ -65,9 +60,11 @@ pub(crate) async fn acquire(
     let Some(mut state) = found? else {
         return Ok(None);
     };
-    let carrier_id = state.info.carrier_id.get_or_insert_with(|| opened.carrier_id.clone());
-    if carrier_id != &opened.carrier_id || !state.is_live() {
+    if !is_same_call(state.info.carrier_id.as_deref(), opened) || !state.is_live() {
         return Ok(None);
+    }
+    if state.info.carrier_id.is_none() {
+        state.info.carrier_id.clone_from(&opened.carrier_id);
     }
     let now = calls.clock().now();
     state.owner = Some(calls.replica().clone());
@@ -86,4 +83,10 @@ pub(crate) async fn acquire(
         commands: commands?,
         presence: presence?,
     }))
+}
+
+/// Returns whether the socket is for the call. The ticket in its URL has identified the call; the ids can only disagree.
+fn is_same_call(carrier_id: Option<&str>, opened: &OpenedSession) -> bool {
+    let ids = carrier_id.zip(opened.carrier_id.as_deref());
+    ids.is_none_or(|(known, opened)| known == opened)
 }

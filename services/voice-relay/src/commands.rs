@@ -21,7 +21,18 @@ pub fn apply(conversation: &mut Conversation, command: CallCommand, now: Moment)
             is_last,
             ends,
             key,
-        } => answer(conversation, (turn, text, is_last), ends, key, now, &mut effects),
+            language,
+            voice,
+        } => {
+            let speech = Speech {
+                turn,
+                text,
+                is_last,
+                language,
+                voice,
+            };
+            answer(conversation, speech, ends, key, now, &mut effects)
+        }
         CallCommand::Attend => {
             effects.extend(conversation.attend(now));
             Ok(())
@@ -31,8 +42,9 @@ pub fn apply(conversation: &mut Conversation, command: CallCommand, now: Moment)
             to,
             announcement,
             whisper,
+            digits,
         } => {
-            let transfer = AfterSession::Transfer { to, whisper };
+            let transfer = AfterSession::Transfer { to, whisper, digits };
             say_then_end(conversation, announcement, transfer, now, &mut effects)
         }
         CallCommand::Play { url } => {
@@ -40,12 +52,17 @@ pub fn apply(conversation: &mut Conversation, command: CallCommand, now: Moment)
             effects.push(Effect::Send(OutgoingFrame::Play { url, preemptible }));
             Ok(())
         }
-        CallCommand::Digits { digits } => {
-            effects.extend(conversation.send_digits(&digits));
+        CallCommand::Digits { digits, key } => {
+            let state = conversation.state();
+            if key.as_ref().is_none_or(|key| !state.keys.contains(key)) {
+                effects.extend(conversation.send_digits(&digits));
+                remember(conversation.state_mut(), key);
+                effects.push(Effect::Save);
+            }
             Ok(())
         }
         CallCommand::Language { language } => {
-            effects.extend(conversation.set_language(&language));
+            effects.extend(conversation.set_language(Some(&language), None));
             Ok(())
         }
         CallCommand::OwnerChanged { .. } => Ok(()),
@@ -54,9 +71,18 @@ pub fn apply(conversation: &mut Conversation, command: CallCommand, now: Moment)
     (effects, outcome)
 }
 
+/// What the agent says.
+struct Speech {
+    turn: Option<u64>,
+    text: String,
+    is_last: bool,
+    language: Option<String>,
+    voice: Option<String>,
+}
+
 fn answer(
     conversation: &mut Conversation,
-    (turn, text, is_last): (Option<u64>, String, bool),
+    speech: Speech,
     ends: bool,
     key: Option<String>,
     now: Moment,
@@ -69,7 +95,10 @@ fn answer(
     if !state.is_attended {
         effects.extend(conversation.attend(now));
     }
-    say(conversation, turn, text, is_last, now, effects)?;
+    // A call can end without last words.
+    if !ends || !conversation.is_silent(&speech.text) {
+        say(conversation, speech, now, effects)?;
+    }
     remember(conversation.state_mut(), key);
     if ends {
         effects.extend(conversation.end(AfterSession::HangUp, now));
@@ -84,8 +113,15 @@ fn say_then_end(
     now: Moment,
     effects: &mut Vec<Effect>,
 ) -> Result<(), ReplyRejected> {
-    if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
-        say(conversation, None, text, true, now, effects)?;
+    if let Some(text) = text.filter(|text| !conversation.is_silent(text)) {
+        let speech = Speech {
+            turn: None,
+            text,
+            is_last: true,
+            language: None,
+            voice: None,
+        };
+        say(conversation, speech, now, effects)?;
     }
     effects.extend(conversation.end(after_session, now));
     Ok(())
@@ -93,21 +129,21 @@ fn say_then_end(
 
 fn say(
     conversation: &mut Conversation,
-    turn: Option<u64>,
-    text: String,
-    is_last: bool,
+    speech: Speech,
     now: Moment,
     effects: &mut Vec<Effect>,
 ) -> Result<(), ReplyRejected> {
     let chunk = ReplyChunk {
         by: Speaker::Agent,
-        turn,
-        text,
-        is_last,
+        turn: speech.turn,
+        text: speech.text,
+        is_last: speech.is_last,
+        is_in_callers_language: false,
     };
     let spoken = conversation.reply(chunk, now)?;
     // The agent has replied, so the model of its client need not.
     effects.push(Effect::CancelRequest);
+    effects.extend(conversation.set_language(speech.language.as_deref(), speech.voice.as_deref()));
     effects.extend(spoken);
     Ok(())
 }
@@ -131,5 +167,6 @@ fn outcome(state: &CallState, applied: Result<(), ReplyRejected>) -> CommandOutc
         },
         Err(ReplyRejected::Superseded) => CommandOutcome::Superseded { turn },
         Err(ReplyRejected::Answered) => CommandOutcome::Answered,
+        Err(ReplyRejected::Silent) => CommandOutcome::Silent,
     }
 }

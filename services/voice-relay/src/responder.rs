@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_calls::{
     Calls,
     notifications::{self, CallNotification, NotificationKind},
-    sampling,
+    sampling, speech,
     state::{CallState, LeftMessage, Responder},
     voicemail::{self, EndMarkerParser},
 };
@@ -130,6 +130,9 @@ async fn request_from_clients(
             }
         };
         match reply {
+            Ok(text) if speech::speakable(&text, state.caller_language()).is_empty() => {
+                tracing::info!(call = %state.info.call, "sampling failed: nothing of the reply can be spoken");
+            }
             Ok(text) => {
                 events.send_text(text, true).await;
                 return ClientResult::Replied;
@@ -192,7 +195,7 @@ async fn request_from_model(calls: &Calls, state: &CallState, events: &ReplyEven
                 continue;
             }
         };
-        match stream_reply(completion, events).await {
+        match stream_reply(completion, events, state.caller_language()).await {
             Streamed::Complete => return true,
             // The spoken part stands; the caller continues from there.
             Streamed::Interrupted => {
@@ -216,13 +219,14 @@ enum Streamed {
     Nothing,
 }
 
-async fn stream_reply(mut completion: CompletionStream, events: &ReplyEvents) -> Streamed {
+async fn stream_reply(mut completion: CompletionStream, events: &ReplyEvents, language: &str) -> Streamed {
     let mut parser = EndMarkerParser::default();
+    let mut speech = speech::stream(language);
     let mut has_spoken = false;
     loop {
         match completion.next().await {
             Some(Ok(CompletionChunk::Text(text))) => {
-                let text = parser.push(&text);
+                let text = speech.push(&parser.push(&text));
                 if !text.is_empty() {
                     has_spoken = true;
                     events.send_text(text, false).await;
@@ -237,6 +241,7 @@ async fn stream_reply(mut completion: CompletionStream, events: &ReplyEvents) ->
         }
     }
     let (rest, message) = parser.finish();
+    let rest = speech.push(&rest) + &speech.finish();
     if !has_spoken && rest.trim().is_empty() && message.is_none() {
         return Streamed::Nothing;
     }

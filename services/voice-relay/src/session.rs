@@ -67,7 +67,7 @@ struct CallSession {
 /// Runs the session of a verified socket.
 pub async fn run(relay: Relay, socket: WebSocket, verified: VerifiedSocket) {
     let call = verified.state.info.call.clone();
-    let mut socket = CarrierSocket::new(socket, verified.voice);
+    let mut socket = CarrierSocket::new(socket, verified.voice, relay.calls.metrics().clone());
     let Some(opened) = socket.open().await else {
         tracing::info!(%call, "call socket closed: no first frame");
         return;
@@ -200,7 +200,9 @@ impl CallSession {
     async fn on_frame(&mut self, text: &str) -> Result<(), SessionEnd> {
         self.check_ownership_after_stall().await?;
         let started = Instant::now();
-        let frame = self.socket.parse(text)?;
+        let Some(frame) = self.socket.parse(text) else {
+            return Ok(());
+        };
         if let IncomingFrame::Fault(code) = &frame {
             tracing::warn!(code, call = %self.conversation.state().info.call, "carrier reported a fault");
         }
@@ -271,6 +273,8 @@ impl CallSession {
                     turn: Some(turn),
                     text,
                     is_last,
+                    // The models are told to answer in it.
+                    is_in_callers_language: true,
                 };
                 // A rejected piece needs no effect.
                 self.conversation.reply(chunk, now).unwrap_or_default()
@@ -367,6 +371,10 @@ impl CallSession {
     /// Persists the last changes after the socket has closed, unless another relay owns the call.
     async fn finish(&mut self, end: &SessionEnd) {
         self.requests.cancel();
+        if !self.conversation.state().partial.is_empty() {
+            // Its last words may be newer than the last write.
+            self.persistence.mark_dirty();
+        }
         if !matches!(end, SessionEnd::OwnerChanged) {
             self.persistence.finish(self.conversation.state()).await;
         }

@@ -6,7 +6,6 @@ use crate::persistence::LeaseLost;
 pub(crate) enum SessionEnd {
     /// The socket is closed, or the carrier does not read.
     SocketClosed,
-    MalformedFrame,
     /// Another relay owns the call.
     OwnerChanged,
 }

@@ -10,8 +10,9 @@ use butt_dial_domain::ports::kv::KvError;
 
 use crate::{Relay, acquire::VerifiedSocket, session};
 
-/// Frames of carriers are small: half a minute of speech is below 1 KiB.
-const MAX_FRAME: usize = 64 * 1024;
+/// Frames of carriers are small: half a minute of speech is below 1 KiB. A longer one would end the socket, so the limit is
+/// far above all that a carrier sends.
+const MAX_FRAME: usize = 1024 * 1024;
 /// Memory of each socket for the length of its call.
 const READ_BUFFER: usize = 4 * 1024;
 

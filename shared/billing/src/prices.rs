@@ -109,10 +109,7 @@ mod tests {
     fn charges_two_legs_for_connecting_call() {
         let plan = |purpose| Plan {
             purpose,
-            greeting: None,
-            system_prompt: None,
-            voice: None,
-            language: None,
+            ..Plan::default()
         };
         let call = |purpose| Content {
             call: Some(CallOptions {

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use butt_dial_domain::{
     CallId, Clock, MessageId,
-    call::{CallInfo, Direction},
+    call::{CallInfo, Direction, VoiceSettings},
     message::Status,
     ports::kv::{Kv, KvError},
 };
@@ -40,7 +40,15 @@ impl CallHook for CallRecords {
     async fn create_pending(&self, call: PendingCall<'_>) -> Result<(), KvError> {
         let now = self.clock.now();
         let limit = call.options.limit_seconds.saturating_sub(HANGUP_GRACE_SECONDS);
-        let (plan, dispatch) = (call.options.plan.clone(), call.dispatch);
+        let settings = self
+            .store
+            .find_voice_settings(call.agent)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, "voice settings not read: the call uses its own only");
+                VoiceSettings::default()
+            });
+        let (plan, dispatch) = (call.options.plan.clone().with_defaults(&settings), call.dispatch);
         let state = CallState::new(CallInfo {
             call: CallId::from(dispatch.message.as_str()),
             org: call.org.clone(),

@@ -100,6 +100,9 @@ async fn publish_conclusion(calls: &Calls, state: &CallState, report: &CallRepor
             at: calls.clock.now(),
         });
     }
+    // The caller hung up in the middle of an utterance.
+    let unfinished = std::mem::take(&mut last.partial);
+    last.record(Speaker::Caller, &unfinished, true, calls.clock.now());
     let reason = report.status.map_or("completed", CallStatus::as_str);
     let conclusion = Conclusion {
         handled_by: handled_by(&last, report),

@@ -17,6 +17,7 @@ pub mod commands;
 pub mod conclude;
 pub mod continuation;
 pub mod conversation;
+pub mod digits;
 mod handle;
 pub mod legs;
 pub mod lookup;
@@ -32,15 +33,18 @@ pub mod sampling;
 pub mod script;
 mod settings;
 pub mod socket_ticket;
+pub mod speech;
 pub mod state;
 mod state_store;
 #[cfg(test)]
 mod tests;
 mod transcript;
 pub mod transfer;
+pub mod voice_settings;
 pub mod voicemail;
 mod waiters;
 pub mod webhook;
+mod words;
 
 pub use call_records::CallRecords;
 pub use handle::Calls;

@@ -22,6 +22,7 @@ pub struct Metrics {
     concluded: IntCounterVec,
     barge_ins: IntCounter,
     takeovers: IntCounter,
+    ignored_frames: IntCounter,
 }
 
 /// How a call ended, as a label.
@@ -92,6 +93,13 @@ impl Metrics {
                     "Calls of vanished relays that this replica redirected to another relay.",
                 )?,
             )?,
+            ignored_frames: registered(
+                registry,
+                IntCounter::new(
+                    "bd_call_frames_ignored_total",
+                    "Malformed frames of carriers, which were ignored.",
+                )?,
+            )?,
         })
     }
 
@@ -112,6 +120,11 @@ impl Metrics {
 
     pub fn record_takeover(&self) {
         self.takeovers.inc();
+    }
+
+    /// Counts a frame of a carrier that could not be read.
+    pub fn record_ignored_frame(&self) {
+        self.ignored_frames.inc();
     }
 
     pub(crate) fn record_conclusion(&self, direction: Direction, status: Option<CallStatus>, handled_by: HandledBy) {

@@ -37,9 +37,13 @@ pub struct CallNotification {
     /// The caller's words in this turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// The keys that the caller has pressed in this turn, without the one that ends the input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digits: Option<String>,
     pub direction: Direction,
     pub from: String,
     pub to: String,
+    /// The language of the caller's last words, else of the call.
     pub language: String,
     /// The party that replies to the caller at present.
     pub handled_by: Responder,
@@ -82,11 +86,16 @@ impl CallNotification {
             event,
             call_id: info.call.clone(),
             turn_id: is_turn.then(|| state.turn.to_string()),
-            text: is_turn.then(|| caller_words(history)),
+            text: is_turn.then(|| match state.unanswered.is_empty() {
+                // The state was written by an earlier version of the program.
+                true => caller_words(history),
+                false => state.unanswered.clone(),
+            }),
+            digits: Some(state.unanswered_keys.clone()).filter(|keys| is_turn && !keys.is_empty()),
             direction: info.direction,
             from: from.clone(),
             to: to.clone(),
-            language: info.language.clone(),
+            language: state.caller_language().to_owned(),
             handled_by: state.responder,
             history: history[history.len().saturating_sub(HISTORY_LEN)..].to_vec(),
             system_prompt: info.plan.system_prompt.clone(),

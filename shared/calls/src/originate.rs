@@ -6,7 +6,7 @@ use std::{ops::RangeInclusive, sync::Arc};
 use butt_dial_compliance::Facts;
 use butt_dial_domain::{
     Address, AgentId, CallId, Channel, Code, Failure, MessageId,
-    call::{CallOptions, Plan, Purpose},
+    call::{CallOptions, InterruptSensitivity, Plan, Purpose},
     ids,
     text::clean_line,
 };
@@ -16,7 +16,11 @@ use butt_dial_messaging::{
     outbound::{find_sender, parse_recipient},
 };
 
-use super::handle::Calls;
+use super::{
+    handle::Calls,
+    speech::require_speakable,
+    voice_settings::{check_hints, check_language, check_voice, parse_finish_key},
+};
 
 const DEFAULT_RING_SECONDS: u32 = 30;
 /// Long enough for the callee to reach the phone. Twilio allows up to ten minutes.
@@ -44,6 +48,11 @@ pub struct OriginateRequest {
     pub limit_seconds: Option<u32>,
     pub ring_seconds: Option<u32>,
     pub detects_machine: bool,
+    /// Likely words, for speech recognition.
+    pub hints: Vec<String>,
+    pub interrupt_sensitivity: Option<InterruptSensitivity>,
+    /// The key that ends the input of digits.
+    pub finish_on_key: Option<String>,
     pub idempotency_key: Option<String>,
 }
 
@@ -62,6 +71,9 @@ impl OriginateRequest {
             limit_seconds: None,
             ring_seconds: None,
             detects_machine: false,
+            hints: Vec::new(),
+            interrupt_sensitivity: None,
+            finish_on_key: None,
             idempotency_key: None,
         }
     }
@@ -84,9 +96,31 @@ pub async fn originate(calls: &Calls, request: OriginateRequest) -> Result<Origi
         .on(Channel::Voice)
         .hint("an operator has to set WEBHOOK_BASE_URL"));
     }
+    check_language(request.language.as_deref())?;
+    check_voice(request.voice.as_deref())?;
+    check_hints(&request.hints)?;
+    check_speech(&request)?;
+    let finish_on_key = request.finish_on_key.as_deref().map(parse_finish_key).transpose()?;
+    let request = OriginateRequest {
+        finish_on_key: finish_on_key.flatten(),
+        ..request
+    };
     let receipt = calls.outbound.send(build_send_request(calls, request)).await?;
     let call = CallId::from(receipt.message.as_str());
     Ok(OriginatedCall { call, receipt })
+}
+
+/// Rejects texts without anything that can be spoken. A blank greeting is none.
+fn check_speech(request: &OriginateRequest) -> Result<(), Failure> {
+    let given = |text: &&str| !text.trim().is_empty();
+    let text = match &request.purpose {
+        Purpose::Message { text, .. } => Some(("text", text.as_str())),
+        Purpose::Converse | Purpose::Connect { .. } => request.greeting.as_deref().map(|text| ("greeting", text)),
+    };
+    match text.filter(|(_, text)| given(text)) {
+        Some((field, text)) => require_speakable(field, text, request.language.as_deref()).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// Characters of the name of a person that a call is made for.
@@ -151,6 +185,9 @@ fn build_send_request(calls: &Calls, request: OriginateRequest) -> SendRequest {
                 system_prompt: request.system_prompt,
                 voice: request.voice,
                 language: request.language,
+                hints: request.hints,
+                interrupt_sensitivity: request.interrupt_sensitivity,
+                finish_on_key: request.finish_on_key,
             },
         }),
         ..SendRequest::new(request.caller, Channel::Voice, &request.to)

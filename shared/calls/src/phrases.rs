@@ -121,10 +121,15 @@ impl PromptCatalog {
 
     /// Returns the prompts for a BCP 47 tag: of the region, else of the language, else English.
     pub fn get(&self, language: &str) -> Arc<Phrases> {
+        self.find(language).unwrap_or_else(|| self.fallback.clone())
+    }
+
+    /// Returns the prompts for a BCP 47 tag: of the region, else of the language.
+    pub fn find(&self, language: &str) -> Option<Arc<Phrases>> {
         let tag = language.replace('_', "-").to_ascii_lowercase();
         let primary = tag.split('-').next().unwrap_or_default();
         let found = self.languages.get(&tag).or_else(|| self.languages.get(primary));
-        found.unwrap_or(&self.fallback).clone()
+        found.cloned()
     }
 }
 

@@ -33,7 +33,16 @@ impl Utterance {
 
 /// Utterances in the order in which they are spoken.
 #[derive(Default)]
-pub(crate) struct PlaybackQueue(VecDeque<Utterance>);
+pub(crate) struct PlaybackQueue {
+    utterances: VecDeque<Utterance>,
+    /// The letters of the last played pieces.
+    reported: Vec<char>,
+}
+
+/// Letters of played pieces that are remembered, to recognize an interruption that tells the same piece again.
+const MAX_REPORTED: usize = 4_000;
+/// A heard text that begins in an earlier utterance is recognized by at least so many letters.
+const MIN_COMMON: usize = 6;
 
 /// Progress of one utterance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,9 +57,9 @@ pub(crate) struct PlaybackProgress {
 impl PlaybackQueue {
     /// Appends text. Consecutive pieces of a reply form one utterance.
     pub fn push(&mut self, kind: UtteranceKind, text: &str) {
-        match self.0.back_mut() {
+        match self.utterances.back_mut() {
             Some(last) if last.kind == kind && kind == UtteranceKind::Reply => last.text.push_str(text),
-            _ => self.0.push_back(Utterance {
+            _ => self.utterances.push_back(Utterance {
                 kind,
                 text: text.to_owned(),
                 played: 0,
@@ -69,36 +78,83 @@ impl PlaybackQueue {
     }
 
     fn awaited(&self) -> impl Iterator<Item = &Utterance> {
-        self.0.iter().filter(|utterance| utterance.kind != UtteranceKind::Stale)
+        self.utterances
+            .iter()
+            .filter(|utterance| utterance.kind != UtteranceKind::Stale)
     }
 
     /// Marks all queued text as left over from an earlier turn.
     pub fn mark_stale(&mut self) {
-        for utterance in &mut self.0 {
+        for utterance in &mut self.utterances {
             utterance.kind = UtteranceKind::Stale;
         }
     }
 
     /// Drops all queued text: the carrier discarded it.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.utterances.clear();
     }
 
     /// Detaches queued text from its reply. It is still spoken, and its progress no longer counts for a reply.
     pub fn detach_reply(&mut self) {
-        for utterance in &mut self.0 {
+        for utterance in &mut self.utterances {
             if utterance.kind == UtteranceKind::Reply {
                 utterance.kind = UtteranceKind::Announcement;
             }
         }
     }
 
+    /// Returns how many more bytes of the reply were heard, if the carrier discards the queue after `spoken`. Most carriers
+    /// have reported the same piece as played before; others tell nothing else. Then only what is certain counts.
+    pub fn heard_of_reply(&self, spoken: &str) -> usize {
+        let mut left = letters(spoken);
+        if left.is_empty() || self.reported.ends_with(&left) {
+            return 0;
+        }
+        let mut bytes = 0;
+        let mut is_found = false;
+        for utterance in &self.utterances {
+            let text = letters(&utterance.text);
+            let played = letters(&utterance.text[..utterance.played]).len().min(text.len());
+            let Some(heard) = heard_letters(&text, played, &left) else {
+                continue;
+            };
+            if utterance.kind == UtteranceKind::Reply {
+                bytes += end_of(&utterance.text, heard).saturating_sub(utterance.played);
+            }
+            is_found = true;
+            let continues =
+                heard == text.len() && left.starts_with(&text[played..]) && left.len() > text.len() - played;
+            if !continues {
+                break;
+            }
+            left.drain(..text.len() - played);
+        }
+        // The spoken form can differ from the text: it counts by its number of letters.
+        match self.utterances.front() {
+            Some(first) if !is_found && first.kind == UtteranceKind::Reply && first.played == 0 => {
+                start_of_word(&first.text, end_of(&first.text, left.len()))
+            }
+            _ => bytes,
+        }
+    }
+
+    /// Returns whether the carrier reports what it plays.
+    pub fn has_reports(&self) -> bool {
+        !self.reported.is_empty()
+    }
+
     /// Applies the carrier's report that a piece of text was played.
     pub fn played(&mut self, piece: &str) -> Vec<PlaybackProgress> {
         let mut progress = Vec::new();
         let mut left = letters(piece);
+        self.reported.extend(&left);
+        let excess = self.reported.len().saturating_sub(MAX_REPORTED);
+        self.reported.drain(..excess);
         while !left.is_empty() {
-            let Some(first) = self.0.front_mut() else { break };
+            let Some(first) = self.utterances.front_mut() else {
+                break;
+            };
             let rest = letters(first.rest());
             let common = common_prefix(&rest, &left);
             let can_be_cut = matches!(first.kind, UtteranceKind::Filler | UtteranceKind::Stale);
@@ -109,7 +165,7 @@ impl PlaybackQueue {
                     bytes: 0,
                     is_over: true,
                 });
-                self.0.pop_front();
+                self.utterances.pop_front();
                 continue;
             }
             // The spoken form can differ from the text ("5 pm"): it counts by its number of letters.
@@ -124,14 +180,33 @@ impl PlaybackQueue {
                 is_over,
             });
             // The last reply may still grow.
-            if is_over && (first.kind != UtteranceKind::Reply || self.0.len() > 1) {
-                self.0.pop_front();
+            if is_over && (first.kind != UtteranceKind::Reply || self.utterances.len() > 1) {
+                self.utterances.pop_front();
             } else if is_over {
                 break;
             }
         }
         progress
     }
+}
+
+/// Returns how many letters of `text` were heard, at least `played`, if the heard text ends or begins in it.
+fn heard_letters(text: &[char], played: usize, heard: &[char]) -> Option<usize> {
+    // From the last position on: the heard text can also tell what was reported before.
+    let at = (0..=played).rev().find(|start| text[*start..].starts_with(heard));
+    if let Some(start) = at {
+        return Some(played.max(start + heard.len()));
+    }
+    let rest = &text[played..];
+    // The heard text continues in the next utterance.
+    if !rest.is_empty() && heard.starts_with(rest) {
+        return Some(text.len());
+    }
+    // The heard text begins in an earlier utterance.
+    let begins = (played + 1..=text.len())
+        .rev()
+        .find(|end| heard.ends_with(&text[..*end]))?;
+    (begins >= MIN_COMMON.min(text.len())).then_some(begins)
 }
 
 /// Returns the letters and digits of a text, in lower case.
@@ -162,6 +237,23 @@ fn end_of(text: &str, count: usize) -> usize {
         }
     }
     text.len()
+}
+
+/// Returns the start of the word that contains the position, or the position itself between two words.
+pub(crate) fn start_of_word(text: &str, at: usize) -> usize {
+    let (before, after) = text.split_at(at);
+    if !after.starts_with(char::is_alphanumeric) {
+        return at;
+    }
+    before.trim_end_matches(char::is_alphanumeric).len()
+}
+
+/// Returns the text after `prefix`, compared by letters and digits only. `None`: it begins differently.
+pub(crate) fn after_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let prefix = letters(prefix);
+    letters(text)
+        .starts_with(&prefix)
+        .then(|| &text[end_of(text, prefix.len())..])
 }
 
 #[cfg(test)]
@@ -230,6 +322,37 @@ mod tests {
                 .collect::<Vec<_>>(),
             [(UtteranceKind::Announcement, true), (UtteranceKind::Reply, true)]
         );
+    }
+
+    #[test]
+    fn counts_heard_part_of_interrupted_reply() {
+        let heard = |played: &[&str], spoken: &str| {
+            let mut queue = PlaybackQueue::default();
+            queue.push(UtteranceKind::Filler, "Let me check that.");
+            queue.push(UtteranceKind::Reply, "One two three. Four five six. Seven eight.");
+            played.iter().for_each(|piece| drop(queue.played(piece)));
+            queue.heard_of_reply(spoken)
+        };
+        let first = "One two three. ".len();
+        for (played, spoken, expected) in [
+            (&[][..], "One two three", first),
+            (&[], "one two", "One two ".len()),
+            (&[], "Let me check", 0),
+            (&[], "Let me check that. One two", "One two ".len()),
+            (&[], "", 0),
+            (&["One two three."], "One two three.", 0),
+            (&["One two three."], "Four five", "Four five ".len()),
+            (&["One two three."], "One two three. Four five", "Four five ".len()),
+            (&["One two three.", "Four"], "Four", 0),
+            (&["One two three.", "Four"], "Four five six", "five six. ".len()),
+            (&["One two three."], "Something else", 0),
+        ] {
+            assert_eq!(heard(played, spoken), expected, "{played:?} {spoken}");
+        }
+        let mut queue = PlaybackQueue::default();
+        queue.push(UtteranceKind::Reply, "It is 5 pm. Then we go.");
+        assert_eq!(queue.heard_of_reply("It is five"), "It is 5 pm. ".len());
+        assert_eq!(queue.heard_of_reply("ß…"), 0);
     }
 
     #[test]

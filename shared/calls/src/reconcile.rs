@@ -163,10 +163,7 @@ fn rebuild_state(call: &Call) -> CallState {
         name: String::new(),
         plan: Plan {
             purpose: Purpose::Converse,
-            greeting: None,
-            system_prompt: None,
-            voice: None,
-            language: None,
+            ..Plan::default()
         },
         language: DEFAULT_LANGUAGE.to_owned(),
         started_at: call.created_at,

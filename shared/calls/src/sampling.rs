@@ -86,7 +86,7 @@ pub fn sampling_params(state: &CallState, max_tokens: u32) -> Value {
         format!(
             "You are {}, on a telephone call. Answer in the caller's language ({}), in one to three short sentences that \
              sound well when they are read aloud: no lists, no markup.",
-            info.name, info.language
+            info.name, state.caller_language()
         )
     });
     let from = state.history.len().saturating_sub(HISTORY_LEN);

@@ -13,6 +13,7 @@ use super::{
     handle::Calls,
     legs, phrases,
     socket_ticket::{self, socket_url},
+    speech::speakable,
     state::{AfterSession, CallState},
 };
 
@@ -41,8 +42,9 @@ pub async fn connect_relay(calls: &Calls, state: &CallState) -> Result<Script, K
         language: info.language.clone(),
         voice: info.plan.voice.clone(),
         languages: Vec::new(),
-        hints: Vec::new(),
+        hints: info.plan.hints.clone(),
         partial_transcripts: true,
+        interrupt_sensitivity: info.plan.interrupt_sensitivity.unwrap_or_default(),
     }))]))
 }
 
@@ -109,12 +111,14 @@ pub(crate) async fn after_session(calls: &Calls, state: &CallState) -> Result<Sc
         AfterSession::Resume => connect_relay(calls, state).await?,
         AfterSession::HangUp => Script(vec![Step::Hangup]),
         AfterSession::Record => record_message(calls, &info.carrier, &info.call, &info.language, None),
-        AfterSession::Transfer { to, whisper } => dial(calls, state, to, whisper.is_some()).await,
+        AfterSession::Transfer { to, whisper, digits } => {
+            dial(calls, state, to, whisper.is_some(), digits.clone()).await
+        }
     })
 }
 
 /// Connects the call with another number for the time that is left of the call.
-async fn dial(calls: &Calls, state: &CallState, to: &str, whispers: bool) -> Script {
+async fn dial(calls: &Calls, state: &CallState, to: &str, whispers: bool, digits: Option<String>) -> Script {
     let info = &state.info;
     let left = (info.limit_at - calls.clock.now()).num_seconds();
     let left = u32::try_from(left).unwrap_or(0).max(MIN_TRANSFER_SECONDS);
@@ -133,6 +137,7 @@ async fn dial(calls: &Calls, state: &CallState, to: &str, whispers: bool) -> Scr
         limit_seconds: Some(left),
         action_url,
         whisper_url: whispers.then(|| url("whisper")).flatten(),
+        digits,
     })])
 }
 
@@ -148,7 +153,7 @@ pub(crate) async fn on_answer(calls: &Calls, state: &CallState, by: Option<Answe
             };
             Script(vec![disclosure(calls, state), message, Step::Hangup])
         }
-        Purpose::Connect { to } => dial(calls, state, to, false).await,
+        Purpose::Connect { to } => dial(calls, state, to, false, None).await,
     })
 }
 
@@ -180,7 +185,7 @@ fn disclosure(calls: &Calls, state: &CallState) -> Step {
 
 pub(crate) fn speech(state: &CallState, text: &str) -> Step {
     Step::Say(Speech {
-        text: text.to_owned(),
+        text: speakable(text, &state.info.language),
         language: Some(state.info.language.clone()),
         voice: state.info.plan.voice.clone(),
     })
@@ -188,7 +193,7 @@ pub(crate) fn speech(state: &CallState, text: &str) -> Step {
 
 fn say(language: &str, text: &str) -> Step {
     Step::Say(Speech {
-        text: text.to_owned(),
+        text: speakable(text, language),
         language: Some(language.to_owned()),
         voice: None,
     })

@@ -12,6 +12,9 @@ const MAX_ENTRIES: usize = 400;
 /// The first entries are kept: callers state who they are and why they call at the beginning.
 const FIRST_ENTRIES: usize = 40;
 
+/// Characters of one turn.
+const MAX_UNANSWERED: usize = 16_000;
+
 /// The message that a caller left with the voicemail service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -44,6 +47,18 @@ pub struct CallState {
     /// The caller is in the middle of an utterance.
     #[serde(default)]
     pub is_caller_speaking: bool,
+    /// The words of that utterance so far.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub partial: String,
+    /// The caller's words and keys since the last reply, as they are told to the responder.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unanswered: String,
+    /// The keys among them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unanswered_keys: String,
+    /// The language of the caller's last words, if the carrier tells it (BCP 47).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_language: Option<String>,
     /// The reply that is being spoken.
     #[serde(default)]
     pub reply: Option<Reply>,
@@ -121,6 +136,9 @@ pub struct Reply {
     pub played: usize,
     /// No more pieces follow.
     pub is_complete: bool,
+    /// BCP 47. `None`: the language of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
 }
 
 impl Reply {
@@ -179,6 +197,9 @@ pub enum AfterSession {
         to: String,
         /// Spoken to the callee before the two are connected.
         whisper: Option<String>,
+        /// Keys that are pressed when the callee answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digits: Option<String>,
     },
 }
 
@@ -190,6 +211,10 @@ impl CallState {
             turn: 0,
             is_pending: false,
             is_caller_speaking: false,
+            partial: String::new(),
+            unanswered: String::new(),
+            unanswered_keys: String::new(),
+            heard_language: None,
             reply: None,
             responder: Responder::Agent,
             is_greeted: false,
@@ -245,6 +270,30 @@ impl CallState {
             is_cut,
             at,
         });
+    }
+
+    /// Records what the caller has said or pressed, for the current or the next turn.
+    pub fn hear(&mut self, text: &str, at: Timestamp) {
+        self.record(Speaker::Caller, text, false, at);
+        if !self.unanswered.is_empty() {
+            self.unanswered.push(' ');
+        }
+        self.unanswered.push_str(text.trim());
+        let excess = self.unanswered.chars().count().saturating_sub(MAX_UNANSWERED);
+        if let Some((start, _)) = self.unanswered.char_indices().nth(excess).filter(|_| excess > 0) {
+            self.unanswered.drain(..start);
+        }
+    }
+
+    /// The caller's words have a reply: the next turn has only new ones.
+    pub fn clear_unanswered(&mut self) {
+        self.unanswered.clear();
+        self.unanswered_keys.clear();
+    }
+
+    /// Returns the language of the caller: of the last words, else of the call (BCP 47).
+    pub fn caller_language(&self) -> &str {
+        self.heard_language.as_deref().unwrap_or(&self.info.language)
     }
 
     /// Moves the played part of the current reply to the transcript and drops the rest.

@@ -66,10 +66,7 @@ pub fn inbound_state() -> CallState {
         name: "Ada".into(),
         plan: Plan {
             purpose: Purpose::Converse,
-            greeting: None,
-            system_prompt: None,
-            voice: None,
-            language: None,
+            ..Plan::default()
         },
         language: "en-US".into(),
         started_at: now,

@@ -11,6 +11,7 @@ use butt_dial_store::StoreError;
 
 use super::{
     commands::{self, CallCommand},
+    digits::parse_digits,
     handle::Calls,
     legs, originate,
 };
@@ -21,6 +22,8 @@ pub struct TransferRequest {
     pub announcement: Option<String>,
     /// Spoken to the callee before the two are connected.
     pub whisper: Option<String>,
+    /// Keys that are pressed when the callee answers.
+    pub digits: Option<String>,
 }
 
 /// Transfers a call. Returns the normalized number.
@@ -35,12 +38,14 @@ pub async fn transfer(
     if !state.is_live() {
         return Err(commands::call_over());
     }
+    let digits = request.digits.as_deref().map(parse_digits).transpose()?;
     let to = originate::check_callee(calls, caller, &request.to).await?;
     charge(calls, caller, &state.info, &to).await?;
     let command = CallCommand::Transfer {
         to: to.as_str().to_owned(),
         announcement: request.announcement,
         whisper: request.whisper,
+        digits,
     };
     commands::send(calls, agent, call, command).await?;
     Ok(to.as_str().to_owned())

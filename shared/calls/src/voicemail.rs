@@ -37,7 +37,7 @@ pub fn prompt(state: &CallState, turns_left: u32) -> Prompt {
          When the conversation is over, write after your last words {END_MARKER} and then, on the same line, a JSON object with the \
          keys name, number, reason, callBack and summary (one sentence); null for what you were not told.",
         name = info.name,
-        language = info.language,
+        language = state.caller_language(),
     );
     if turns_left <= 2 {
         // Writing to a string cannot fail.

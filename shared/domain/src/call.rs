@@ -148,7 +148,7 @@ pub struct CallOptions {
 }
 
 /// The plan of a call once it is answered.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     pub purpose: Purpose,
     /// Spoken first, after the disclosure.
@@ -163,12 +163,98 @@ pub struct Plan {
     /// BCP 47.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// Likely words, for speech recognition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupt_sensitivity: Option<InterruptSensitivity>,
+    /// Keys of which each ends the input of digits; empty: none does. `None`: `#`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_on_key: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+impl Plan {
+    /// Fills what the plan leaves open with the settings of the agent.
+    pub fn with_defaults(mut self, settings: &VoiceSettings) -> Self {
+        self.voice = self.voice.or_else(|| match &self.language {
+            // A voice speaks its own language only.
+            Some(language) if settings.language.as_ref() != Some(language) => None,
+            _ => settings.voice.clone(),
+        });
+        self.language = self.language.or_else(|| settings.language.clone());
+        if self.hints.is_empty() {
+            self.hints.clone_from(&settings.hints);
+        }
+        self.interrupt_sensitivity = self.interrupt_sensitivity.or(settings.interrupt_sensitivity);
+        self.finish_on_key = self.finish_on_key.or_else(|| settings.finish_on_key.clone());
+        self
+    }
+}
+
+/// How an agent speaks and listens on the phone, unless a call has settings of its own. Stored with the agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct VoiceSettings {
+    /// BCP 47.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// The carrier's name of a voice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voice: Option<String>,
+    /// The first words to a caller, after the disclosure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub greeting: Option<String>,
+    /// Likely words, for speech recognition.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interrupt_sensitivity: Option<InterruptSensitivity>,
+    /// Keys of which each ends the input of digits; empty: none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finish_on_key: Option<String>,
+}
+
+/// Returns whether the text has the form of a BCP 47 tag. `multi` is one: carriers detect the language then.
+pub fn is_language_tag(tag: &str) -> bool {
+    let is_part = |part: &str| (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    tag.len() <= 35 && tag.split('-').all(is_part)
+}
+
+/// Returns the language of a BCP 47 tag without its region and script, in lower case.
+pub fn primary_language(tag: &str) -> String {
+    let primary = tag.split(['-', '_']).next().unwrap_or_default();
+    primary.to_ascii_lowercase()
+}
+
+/// What ends the agent's speech. `High`: any word. The others: words, but no acknowledgement such as "uh-huh"; `Low` needs
+/// clear speech.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum InterruptSensitivity {
+    Low,
+    #[default]
+    Medium,
+    High,
+}
+
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Purpose {
     /// The agent converses with the callee.
+    #[default]
     Converse,
     /// A message is spoken to a human, or after the beep of an answering machine. Then the call ends.
     Message {

@@ -43,6 +43,7 @@ mod store;
 mod tests;
 mod tokens;
 mod usage;
+mod voice_settings;
 
 pub use agents::{Agent, AgentStatus, Profile};
 pub use audit::AuditEntry;

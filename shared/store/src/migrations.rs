@@ -62,6 +62,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(21, "0021_content_keys"),
     per_engine!(22, "0022_scheduled_sends_of_org"),
     per_engine!(23, "0023_mailbox_keys"),
+    portable!(24, "0024_voice_settings"),
 ];
 
 impl Step {

@@ -1,8 +1,8 @@
 //! Inbound routes: the agent that an address belongs to.
 
-use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId};
+use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId, call::VoiceSettings};
 
-use crate::{Store, StoreError, engine::on_reader};
+use crate::{Store, StoreError, engine::on_reader, voice_settings};
 
 /// An address with its agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct InboundRoute {
     pub agent_name: String,
     /// Inbound messages are acknowledged and dropped.
     pub blocked: bool,
+    /// How the agent speaks on the phone.
+    pub voice: VoiceSettings,
 }
 
 #[derive(sqlx::FromRow)]
@@ -27,6 +29,7 @@ struct RouteRow {
     org_id: String,
     display_name: String,
     blocks_inbound: bool,
+    voice_settings: Option<String>,
 }
 
 impl TryFrom<RouteRow> for InboundRoute {
@@ -46,6 +49,7 @@ impl TryFrom<RouteRow> for InboundRoute {
             org: row.org_id.into(),
             agent_name: row.display_name,
             blocked: row.blocks_inbound,
+            voice: voice_settings::parse(row.voice_settings.as_deref()),
         })
     }
 }
@@ -53,7 +57,8 @@ impl TryFrom<RouteRow> for InboundRoute {
 impl Store {
     /// Lists the routes after the id `after`, in the order of their ids.
     pub async fn list_routes(&self, after: Option<&ChannelId>, limit: u32) -> Result<Vec<InboundRoute>, StoreError> {
-        const SQL: &str = "SELECT c.id, channel, address, agent_id, c.org_id, display_name, blocks_inbound
+        const SQL: &str =
+            "SELECT c.id, channel, address, agent_id, c.org_id, display_name, blocks_inbound, voice_settings
             FROM channels c JOIN agents a ON a.id = c.agent_id WHERE c.id > $1 ORDER BY c.id LIMIT $2";
         let rows: Vec<RouteRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
@@ -67,7 +72,8 @@ impl Store {
 
     /// Finds the route of an address.
     pub async fn find_route(&self, channel: Channel, address: &str) -> Result<Option<InboundRoute>, StoreError> {
-        const SQL: &str = "SELECT c.id, channel, address, agent_id, c.org_id, display_name, blocks_inbound
+        const SQL: &str =
+            "SELECT c.id, channel, address, agent_id, c.org_id, display_name, blocks_inbound, voice_settings
             FROM channels c JOIN agents a ON a.id = c.agent_id WHERE channel = $1 AND address = $2";
         let row: Option<RouteRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)

@@ -140,6 +140,7 @@ impl Cluster {
             call_id: CallId::generate(),
             turn_id: None,
             text: None,
+            digits: None,
             direction: Direction::Inbound,
             from: String::new(),
             to: String::new(),

@@ -6,6 +6,7 @@ mod agent;
 mod backends;
 mod call_helpers;
 mod callback_host;
+mod carrier_socket;
 mod cluster;
 mod context;
 mod event_stream;
@@ -33,6 +34,10 @@ pub use agent::{Agent, Transport, error_code};
 pub use backends::Backends;
 pub use call_helpers::{expect_carrier_action, expect_heard_once, hears, next_turn, says};
 pub use callback_host::{Callback, CallbackHost};
+pub use carrier_socket::{
+    RungCall, Socket, expect_close, next_frame_of, next_speech, open_conversation, open_socket, report_hang_up,
+    ring_by_hand, send_frame, setup_frame, start_conversation,
+};
 pub use cluster::{Cluster, start_simulator, with_defaults};
 pub use context::TestContext;
 pub use event_stream::EventStream;

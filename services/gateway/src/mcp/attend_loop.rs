@@ -7,7 +7,7 @@ use butt_dial_calls::{
     continuation::ContinuationToken,
     lookup,
     notifications::{CallNotification, CallSubscription},
-    sampling,
+    sampling, speech,
 };
 use butt_dial_domain::{AgentId, CallId, Code, Failure, Scope};
 use rmcp::{
@@ -154,7 +154,7 @@ impl Attending<'_> {
     ) -> Result<SpeakOutcome, Failure> {
         let name = input_name(continuation.turn);
         let text = responses.and_then(|mut responses| sampling::text_of(&responses.remove(&name)?));
-        let Some(text) = text else {
+        let Some(text) = text.and_then(|text| speech::model_reply(&text, "")) else {
             return Ok(SpeakOutcome::NoText);
         };
         let answer = CallCommand::Answer {
@@ -164,6 +164,8 @@ impl Attending<'_> {
             ends: false,
             // A repeated request is spoken once.
             key: Some(name),
+            language: None,
+            voice: None,
         };
         match self.send(&continuation.call, answer).await {
             Ok(completed) => Ok(SpeakOutcome::Spoken(completed.pending.map(Box::new))),

@@ -16,6 +16,7 @@ use super::{
     super::{
         lookup::call_not_found,
         notifications::CallNotification,
+        speech::nothing_to_say,
         state::{AfterSession, CallState},
         state_store,
     },
@@ -113,6 +114,7 @@ fn parse_outcome(payload: &[u8]) -> Result<CompletedCommand, Failure> {
             "the turn already has a reply, or the call is ending, so the text was not spoken",
         )
         .hint("wait for the next turn")),
+        Ok(CommandOutcome::Silent) => Err(nothing_to_say("text")),
         Ok(CommandOutcome::NotYours) => Err(call_not_found()),
         Err(error) => {
             tracing::error!(%error, "call command outcome unreadable");

@@ -4,7 +4,10 @@
 use butt_dial_domain::{AgentId, Channel, Code, Failure};
 use serde::{Deserialize, Serialize};
 
-use super::super::notifications::CallNotification;
+use super::super::{
+    notifications::CallNotification,
+    voice_settings::{check_language, check_voice},
+};
 
 /// Twilio speaks at most 4,096 characters of a text, which is four minutes of speech.
 const MAX_TEXT: usize = 4_000;
@@ -24,6 +27,12 @@ pub enum CallCommand {
         ends: bool,
         /// Idempotency key: two commands with the same key are one.
         key: Option<String>,
+        /// The language of both sides from here on, BCP 47. `None`: it stays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        language: Option<String>,
+        /// The carrier's name of a voice. `None`: it stays.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        voice: Option<String>,
     },
     /// The agent attends the call from now on.
     Attend,
@@ -37,12 +46,18 @@ pub enum CallCommand {
         announcement: Option<String>,
         /// Spoken to the callee before the two are connected.
         whisper: Option<String>,
+        /// Keys that are pressed when the callee answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digits: Option<String>,
     },
     Play {
         url: String,
     },
     Digits {
         digits: String,
+        /// Idempotency key: two commands with the same key are one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
     },
     Language {
         language: String,
@@ -75,6 +90,8 @@ pub enum CommandOutcome {
         turn: u64,
     },
     Answered,
+    /// Nothing of the text can be spoken.
+    Silent,
     NotYours,
 }
 
@@ -87,7 +104,10 @@ pub struct CompletedCommand {
 impl CallCommand {
     /// Executing it twice has the effect of executing it once.
     pub(super) fn is_idempotent(&self) -> bool {
-        matches!(self, Self::Attend | Self::Answer { key: Some(_), .. })
+        matches!(
+            self,
+            Self::Attend | Self::Answer { key: Some(_), .. } | Self::Digits { key: Some(_), .. }
+        )
     }
 
     /// Rejects texts that are too long to be spoken, and keys that are too long to be stored.
@@ -97,9 +117,17 @@ impl CallCommand {
             Err(Failure::new(Code::InvalidArgument, text).on(Channel::Voice))
         };
         let is_long = |text: &Option<String>| text.as_ref().is_some_and(|text| text.chars().count() > MAX_TEXT);
+        if let Self::Answer { language, voice, .. } = self {
+            check_language(language.as_deref())?;
+            check_voice(voice.as_deref())?;
+        }
         match self {
             Self::Answer { text, .. } if text.chars().count() > MAX_TEXT => too_long("text", MAX_TEXT),
-            Self::Answer { key: Some(key), .. } if key.chars().count() > MAX_KEY => too_long("idempotencyKey", MAX_KEY),
+            Self::Answer { key: Some(key), .. } | Self::Digits { key: Some(key), .. }
+                if key.chars().count() > MAX_KEY =>
+            {
+                too_long("idempotencyKey", MAX_KEY)
+            }
             Self::HangUp { text } if is_long(text) => too_long("text", MAX_TEXT),
             Self::Transfer { announcement, .. } if is_long(announcement) => too_long("announcementText", MAX_TEXT),
             Self::Transfer { whisper, .. } if is_long(whisper) => too_long("summary", MAX_TEXT),
@@ -120,6 +148,8 @@ mod tests {
             is_last: true,
             ends: false,
             key: Some("k".repeat(key)),
+            language: None,
+            voice: None,
         };
         assert_eq!(answer(MAX_TEXT, MAX_KEY).validate(), Ok(()));
         for command in [

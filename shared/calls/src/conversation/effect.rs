@@ -36,6 +36,8 @@ pub struct ReplyChunk {
     pub text: String,
     /// No more pieces follow.
     pub is_last: bool,
+    /// A model was asked to write it in the language that the caller speaks.
+    pub is_in_callers_language: bool,
 }
 
 /// Why a piece of a reply is not spoken.
@@ -43,6 +45,8 @@ pub struct ReplyChunk {
 pub enum ReplyRejected {
     /// The caller has spoken again since.
     Superseded,
+    /// Nothing of it can be spoken, and there is no reply that it ends.
+    Silent,
     /// The turn already has its reply, another responder has taken over, or the call is ending.
     Answered,
 }

@@ -6,6 +6,7 @@
 
 mod effect;
 mod ending;
+mod hearing;
 mod input;
 mod output;
 #[cfg(test)]
@@ -16,17 +17,18 @@ mod voicemail_service;
 
 use butt_dial_domain::{
     call::Purpose,
-    ports::voice::{self, IncomingFrame},
+    ports::voice::{self, IncomingFrame, OutgoingFrame},
 };
 use tokio::time::Instant;
 
 use super::{
     settings::CallSettings,
+    speech::{ReplyText, speakable},
     state::{AfterSession, CallState, Responder, Speaker},
 };
 pub use effect::{Effect, Moment, ReplyChunk, ReplyRejected};
 use ending::Ending;
-use input::{BargeIn, Input};
+use input::Input;
 use output::Output;
 use timers::Timers;
 use turns::Turns;
@@ -41,8 +43,11 @@ pub struct Conversation {
 
 impl Conversation {
     pub fn new(state: CallState, settings: &CallSettings, has_model: bool) -> Self {
+        let mut output = Output::new(&settings.phrases, &state.info.language);
+        output.set_languages(&state.info.language, state.caller_language());
         let turns = Turns {
-            output: Output::new(&settings.phrases, &state.info.language),
+            output,
+            parts: ReplyText::default(),
             state,
             timeouts: settings.timeouts.clone(),
             input: Input::default(),
@@ -93,11 +98,12 @@ impl Conversation {
         let mut effects = Effects::new();
         match frame {
             IncomingFrame::Transcript {
-                text, is_last: true, ..
-            } => self.on_utterance(&text, now, &mut effects),
-            IncomingFrame::Transcript { is_last: false, .. } => self.turns.on_speech(true, now.instant, &mut effects),
-            IncomingFrame::Interrupted { .. } => self.on_interruption(now, &mut effects),
-            IncomingFrame::Key(key) => self.turns.on_key(key, now.instant),
+                text,
+                language,
+                is_last,
+            } => self.on_transcript(&text, language, is_last, now, &mut effects),
+            IncomingFrame::Interrupted { spoken } => self.on_interruption(&spoken, now, &mut effects),
+            IncomingFrame::Keys(keys) => self.turns.on_keys(&keys, now.instant),
             IncomingFrame::Played(text) => self.on_playback(&text, now, &mut effects),
             IncomingFrame::Speaking { who, is_speaking } => match who {
                 voice::Speaker::Caller => self.turns.on_speech(is_speaking, now.instant, &mut effects),
@@ -116,6 +122,9 @@ impl Conversation {
         if self.turns.ending.has_begun() || (chunk.turn.is_some() && chunk.turn == self.turns.state.answered) {
             return Err(ReplyRejected::Answered);
         }
+        if chunk.is_last && !self.turns.is_replying_to_current_turn() && self.is_silent(&chunk.text) {
+            return Err(ReplyRejected::Silent);
+        }
         let mut effects = Effects::new();
         match (self.turns.state.responder, chunk.by) {
             (Responder::Agent, Speaker::Agent) | (Responder::Voicemail, Speaker::Voicemail) => {}
@@ -130,14 +139,33 @@ impl Conversation {
         Ok(effects)
     }
 
+    /// Returns whether nothing of the text can be spoken.
+    pub fn is_silent(&self, text: &str) -> bool {
+        speakable(text, &self.turns.state.info.language).is_empty()
+    }
+
     pub fn send_digits(&mut self, digits: &str) -> Effects {
         vec![self.turns.output.send_digits(digits)]
     }
 
-    /// Changes the language of both sides.
-    pub fn set_language(&mut self, language: &str) -> Effects {
-        language.clone_into(&mut self.turns.state.info.language);
-        vec![self.turns.output.set_language(language), Effect::Save]
+    /// Changes the language of both sides, and the voice. `None`: it stays; a voice stays only with its language. Returns no
+    /// effects if nothing changes.
+    pub fn set_language(&mut self, language: Option<&str>, voice: Option<&str>) -> Effects {
+        let info = &mut self.turns.state.info;
+        let language = language.unwrap_or(&info.language).to_owned();
+        let is_same_language = language == info.language;
+        let voice = match voice {
+            None if is_same_language => info.plan.voice.clone(),
+            voice => voice.map(str::to_owned),
+        };
+        if is_same_language && voice == info.plan.voice {
+            return Effects::new();
+        }
+        info.language.clone_from(&language);
+        info.plan.voice.clone_from(&voice);
+        self.turns.state.heard_language = None;
+        self.turns.output.set_languages(&language, &language);
+        vec![Effect::Send(OutgoingFrame::Language { language, voice }), Effect::Save]
     }
 
     /// The responder cannot reply to this turn: it is not there, or it failed.
@@ -213,6 +241,9 @@ impl Conversation {
         if self.turns.ending.is_overdue(now.instant) {
             self.turns.close(&mut effects);
         }
+        if self.turns.input.is_utterance_over(now.instant) {
+            self.on_partial_over(now, &mut effects);
+        }
         if let Some(keys) = self.turns.input.take_keys(now.instant) {
             self.on_keys_complete(&keys, now, &mut effects);
         }
@@ -240,25 +271,31 @@ impl Conversation {
             return self.voicemail.start(&mut self.turns, true, now, effects);
         }
         let words = self.turns.output.phrases().greet(&self.turns.state.info);
-        self.turns.speak(Speaker::Agent, words, now.instant, effects);
+        self.turns.speak((Speaker::Agent, None), words, now.instant, effects);
     }
 
     /// Continues on another relay or another socket, after the last words that were played.
     fn resume(&mut self, now: Moment, effects: &mut Effects) {
         let is_voicemail = self.turns.state.responder == Responder::Voicemail;
+        let is_interrupted = self.turns.state.is_caller_speaking;
+        let words = std::mem::take(&mut self.turns.state.partial);
+        if self.turns.has_words(&words) {
+            self.turns.state.hear(&words, now.wall);
+        }
         if is_voicemail {
             voicemail_service::resume(&mut self.turns, now);
         }
         let reply = self.turns.state.reply.as_ref();
-        match reply.map(|reply| (reply.unplayed().to_owned(), reply.is_complete)) {
+        let reply = reply.map(|reply| (reply.unplayed().to_owned(), reply.is_complete, reply.language.clone()));
+        match reply {
             // The rest of the model's reply was lost with the relay that received it.
-            Some((_, false)) if is_voicemail => {
+            Some((_, false, _)) if is_voicemail => {
                 self.turns.state.finish_reply(now.wall);
                 self.turns.state.is_pending = true;
                 self.turns.request_reply(now.instant, effects);
             }
-            Some((rest, is_complete)) if !rest.trim().is_empty() => {
-                effects.push(self.turns.output.reply(rest, is_complete));
+            Some((rest, is_complete, language)) if !rest.trim().is_empty() => {
+                effects.extend(self.turns.output.reply(&rest, is_complete, language));
                 if !is_complete {
                     self.turns
                         .timers
@@ -268,7 +305,7 @@ impl Conversation {
             }
             _ if self.turns.state.is_pending => self.turns.request_reply(now.instant, effects),
             // The end of the utterance was lost.
-            _ if self.turns.state.is_caller_speaking => {
+            _ if is_interrupted => {
                 let missed = &self.turns.output.phrases().missed;
                 self.turns.announce(missed, now.instant, effects);
             }
@@ -277,42 +314,6 @@ impl Conversation {
         }
         self.turns.state.is_caller_speaking = false;
         self.turns.restart_silence(now.instant);
-    }
-
-    /// The caller has finished an utterance.
-    fn on_utterance(&mut self, text: &str, now: Moment, effects: &mut Effects) {
-        if text.trim().is_empty() {
-            return self.turns.on_speech(false, now.instant, effects);
-        }
-        if self.turns.ending.has_begun() {
-            return self.turns.state.record(Speaker::Caller, text, false, now.wall);
-        }
-        self.turns.state.is_caller_speaking = false;
-        self.turns.drop(now.wall, effects);
-        self.turns.output.mark_stale();
-        self.turns.state.record(Speaker::Caller, text, false, now.wall);
-        self.turns.begin(now.instant, effects);
-    }
-
-    /// The carrier has discarded everything that was queued. It reported before which part of it was played.
-    fn on_interruption(&mut self, now: Moment, effects: &mut Effects) {
-        if self.turns.ending.has_begun() {
-            // Talking over a goodbye changes nothing.
-            self.turns.output.clear();
-            return self.turns.close_if_played(effects);
-        }
-        self.turns.interrupt(now, effects);
-    }
-
-    fn on_keys_complete(&mut self, keys: &str, now: Moment, effects: &mut Effects) {
-        if keys.is_empty() || self.turns.ending.has_begun() {
-            return;
-        }
-        self.turns.drop(now.wall, effects);
-        self.turns
-            .state
-            .record(Speaker::Caller, &format!("[pressed {keys}]"), false, now.wall);
-        self.turns.begin(now.instant, effects);
     }
 
     fn on_playback(&mut self, text: &str, now: Moment, effects: &mut Effects) {
@@ -359,24 +360,6 @@ impl Conversation {
                 let words = format!("{} {}", phrases.apology, phrases.record);
                 self.turns.end_with_words(&words, AfterSession::Record, now, effects);
             }
-        }
-    }
-
-    /// No words have followed a barge-in: it was noise, or the carrier recognized none. Continues where it interrupted.
-    fn continue_after_barge_in(&mut self, now: Moment, effects: &mut Effects) {
-        self.turns.state.is_caller_speaking = false;
-        match self.turns.input.take_barge_in() {
-            Some(BargeIn::Reply(rest)) if !rest.is_empty() => {
-                let by = self.turns.state.responder.speaker();
-                self.turns.state.finish_reply(now.wall);
-                self.turns.speak(by, rest, now.instant, effects);
-            }
-            Some(BargeIn::Reply(_)) => {
-                let missed = &self.turns.output.phrases().missed;
-                self.turns.announce(missed, now.instant, effects);
-            }
-            Some(BargeIn::PendingReply) => self.turns.request_reply(now.instant, effects),
-            None => {}
         }
     }
 

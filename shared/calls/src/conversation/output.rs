@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use butt_dial_domain::ports::voice::OutgoingFrame;
+use butt_dial_domain::{call::primary_language, ports::voice::OutgoingFrame};
 use rand::RngExt;
 use tokio::time::Instant;
 
@@ -10,7 +10,9 @@ use super::{
     super::{
         phrases::{Phrases, PromptCatalog},
         playback::{PlaybackProgress, PlaybackQueue, UtteranceKind},
+        speech::{frames, speakable},
     },
+    Effects,
     effect::Effect,
     timers::Deadline,
 };
@@ -23,6 +25,10 @@ const PLAYBACK_SLACK: Duration = Duration::from_secs(5);
 pub(super) struct Output {
     catalog: Arc<PromptCatalog>,
     phrases: Arc<Phrases>,
+    /// The language of the phrases, if it is not the language of the call.
+    phrases_language: Option<String>,
+    /// The language of the caller, if it is not the language of the call.
+    heard_language: Option<String>,
     queue: PlaybackQueue,
     /// Never spoken twice in a row.
     last_filler: Option<usize>,
@@ -36,6 +42,8 @@ impl Output {
         Self {
             phrases: catalog.get(language),
             catalog: catalog.clone(),
+            phrases_language: None,
+            heard_language: None,
             queue: PlaybackQueue::default(),
             last_filler: None,
             playback_over: Deadline::default(),
@@ -46,23 +54,48 @@ impl Output {
         self.phrases.clone()
     }
 
-    pub fn set_language(&mut self, language: &str) -> Effect {
-        self.phrases = self.catalog.get(language);
-        Effect::Send(OutgoingFrame::Language(language.to_owned()))
+    /// Chooses the phrases for the caller's language, which can differ from the language of the call.
+    pub fn set_languages(&mut self, of_call: &str, of_caller: &str) {
+        let differs = primary_language(of_call) != primary_language(of_caller);
+        self.heard_language = differs.then(|| of_caller.to_owned());
+        let found = self
+            .heard_language
+            .as_deref()
+            .and_then(|language| self.catalog.find(language));
+        self.phrases_language = self.heard_language.clone().filter(|_| found.is_some());
+        self.phrases = found.unwrap_or_else(|| self.catalog.get(of_call));
+    }
+
+    /// Returns the language of the caller, if it is not the language of the call.
+    pub fn heard_language(&self) -> Option<String> {
+        self.heard_language.clone()
+    }
+
+    /// Returns the language of the phrases, if it is not the language of the call.
+    pub fn phrases_language(&self) -> Option<String> {
+        self.phrases_language.clone()
     }
 
     /// Speaks a piece of a reply. Empty text ends the carrier's utterance.
-    pub fn reply(&mut self, text: String, is_last: bool) -> Effect {
+    pub fn reply(&mut self, text: &str, is_last: bool, language: Option<String>) -> Effects {
         if !text.is_empty() {
-            self.queue.push(UtteranceKind::Reply, &text);
+            self.queue.push(UtteranceKind::Reply, text);
         }
-        speak(text, is_last, false)
+        let frames = frames(text);
+        let count = frames.len();
+        let numbered = frames.into_iter().zip(1..);
+        let speak = |(frame, number): (&str, usize)| {
+            speak(frame.to_owned(), is_last && number == count, false, language.clone())
+        };
+        numbered.map(speak).collect()
     }
 
     /// Speaks a prompt about the call. It is not part of the transcript.
     pub fn announce(&mut self, text: &str) -> Effect {
-        self.queue.push(UtteranceKind::Announcement, text);
-        speak(text.to_owned(), true, false)
+        // A phrase can contain the name of an agent.
+        let text = speakable(text, self.phrases_language.as_deref().unwrap_or_default());
+        self.queue.push(UtteranceKind::Announcement, &text);
+        speak(text, true, false, self.phrases_language())
     }
 
     pub fn fill_pause(&mut self, now: Instant) -> Effect {
@@ -75,7 +108,7 @@ impl Output {
         self.last_filler = Some(choice);
         self.queue.push(UtteranceKind::Filler, &text);
         self.await_playback(now);
-        speak(text, true, true)
+        speak(text, true, true, self.phrases_language())
     }
 
     /// Sends tones, after the text that is queued before them.
@@ -91,6 +124,16 @@ impl Output {
             reply_bytes: progress.iter().filter(is_reply).map(|progress| progress.bytes).sum(),
             is_reply_over: progress.iter().filter(is_reply).any(|progress| progress.is_over),
         }
+    }
+
+    /// Returns how many more bytes of the reply were heard, if the caller interrupted after `spoken`.
+    pub fn heard_of_reply(&self, spoken: &str) -> usize {
+        self.queue.heard_of_reply(spoken)
+    }
+
+    /// Returns whether the carrier reports what it plays.
+    pub fn has_reports(&self) -> bool {
+        self.queue.has_reports()
     }
 
     /// The carrier has discarded everything that was queued.
@@ -147,23 +190,12 @@ pub(super) struct Played {
     pub is_reply_over: bool,
 }
 
-fn speak(text: String, is_last: bool, preemptible: bool) -> Effect {
+fn speak(text: String, is_last: bool, preemptible: bool, language: Option<String>) -> Effect {
     Effect::Send(OutgoingFrame::Speak {
         text,
         is_last,
-        language: None,
+        language,
         interruptible: None,
         preemptible,
     })
-}
-
-/// Removes control characters, which speech synthesis cannot speak.
-pub(super) fn speakable(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\n' | '\r' | '\t' => ' ',
-            c => c,
-        })
-        .filter(|c| !c.is_control())
-        .collect()
 }

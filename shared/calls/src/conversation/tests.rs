@@ -18,12 +18,16 @@ use super::{
     Conversation, Effect, Moment, ReplyChunk, ReplyRejected,
 };
 
+mod hearing;
+
 struct Scenario {
     conversation: Conversation,
     wall: Timestamp,
     now: Instant,
     /// All texts sent to the carrier, in order.
     spoken: Vec<String>,
+    /// The language of each text.
+    languages: Vec<Option<String>>,
     requested: Vec<u64>,
     cancelled: usize,
     is_closed: bool,
@@ -43,10 +47,7 @@ fn info() -> CallInfo {
         name: "Ann's shop".into(),
         plan: Plan {
             purpose: Purpose::Converse,
-            greeting: None,
-            system_prompt: None,
-            voice: None,
-            language: None,
+            ..Plan::default()
         },
         language: "en-US".into(),
         started_at: now,
@@ -61,6 +62,7 @@ impl Scenario {
             wall: Clock::System.now(),
             now: Instant::now(),
             spoken: Vec::new(),
+            languages: Vec::new(),
             requested: Vec::new(),
             cancelled: 0,
             is_closed: false,
@@ -88,7 +90,10 @@ impl Scenario {
     fn execute(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Send(OutgoingFrame::Speak { text, .. }) => self.spoken.push(text),
+                Effect::Send(OutgoingFrame::Speak { text, language, .. }) => {
+                    self.spoken.push(text);
+                    self.languages.push(language);
+                }
                 Effect::Send(_) | Effect::Save => {}
                 Effect::RequestReply { turn } => self.requested.push(turn),
                 Effect::CancelRequest => self.cancelled += 1,
@@ -130,6 +135,7 @@ impl Scenario {
             turn,
             text: text.into(),
             is_last,
+            is_in_callers_language: false,
         };
         let effects = self.conversation.reply(chunk, self.moment())?;
         self.execute(effects);
@@ -260,7 +266,7 @@ fn continues_reply_after_noise() {
 #[test]
 fn requests_reply_again_after_noise_over_filler() {
     let mut scenario = Scenario::greeted();
-    scenario.caller_says("Hm?");
+    scenario.caller_says("How?");
     scenario.wait(2 * SECOND);
     scenario.receive(IncomingFrame::Interrupted { spoken: String::new() });
     scenario.wait(4 * SECOND);
@@ -415,6 +421,7 @@ fn voicemail_ends_within_its_limits() {
     scenario.play_all();
     for turn in 1..=Timeouts::default().voicemail_turns {
         assert!(!scenario.is_closed);
+        scenario.wait(SECOND);
         scenario.caller_says("And another thing.");
         scenario
             .reply(Speaker::Voicemail, Some(u64::from(turn)), "I see.", true)
@@ -455,13 +462,13 @@ fn prompts_once_in_silence_then_ends_the_call() {
 fn complete_keys_begin_a_turn() {
     let mut scenario = Scenario::greeted();
     for key in "12".chars() {
-        scenario.receive(IncomingFrame::Key(key));
+        scenario.receive(IncomingFrame::Keys(key.into()));
     }
     assert!(scenario.requested.is_empty());
     scenario.wait(3 * SECOND);
     assert_eq!(scenario.requested, [1]);
-    scenario.receive(IncomingFrame::Key('7'));
-    scenario.receive(IncomingFrame::Key('#'));
+    scenario.receive(IncomingFrame::Keys("7".into()));
+    scenario.receive(IncomingFrame::Keys("#".into()));
     scenario.wait(Duration::ZERO);
     assert_eq!(scenario.requested, [1, 2]);
     assert_eq!(
@@ -610,11 +617,11 @@ fn stays_silent_while_keys_are_pressed() {
     scenario.spoken.clear();
     scenario.receive(IncomingFrame::Interrupted { spoken: String::new() });
     for key in "41555".chars() {
-        scenario.receive(IncomingFrame::Key(key));
+        scenario.receive(IncomingFrame::Keys(key.into()));
         scenario.wait(SECOND);
     }
     assert!(scenario.spoken.is_empty(), "{:?}", scenario.spoken);
-    scenario.receive(IncomingFrame::Key('#'));
+    scenario.receive(IncomingFrame::Keys("#".into()));
     scenario.wait(Duration::ZERO);
     assert_eq!(
         scenario.transcript().last(),
@@ -672,7 +679,7 @@ fn survives_frames_in_random_order() {
                 0 => scenario.caller_says("Words."),
                 1 => scenario.receive(IncomingFrame::Interrupted { spoken: "W".into() }),
                 2 => scenario.played("ord"),
-                3 => scenario.receive(IncomingFrame::Key('#')),
+                3 => scenario.receive(IncomingFrame::Keys("#".into())),
                 4 => scenario.wait(Duration::from_millis(random.random_range(0..9_000))),
                 5 => drop(scenario.reply(
                     Speaker::Agent,

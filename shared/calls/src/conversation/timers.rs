@@ -50,6 +50,8 @@ pub(super) struct Timers {
     pub silence: Deadline,
     pub voicemail: Deadline,
     pub limit: Deadline,
+    /// The time at which the words of an utterance that continues were persisted. Not a deadline.
+    pub partial_saved: Option<Instant>,
     /// Number of "are you still there?" prompts since the caller's last sign of life.
     pub silence_prompts: u32,
 }

@@ -6,22 +6,30 @@ use tokio::time::Instant;
 
 use super::{
     super::{
+        playback::start_of_word,
         settings::Timeouts,
+        speech::{ReplyText, model_reply, speakable},
         state::{AfterSession, CallState, Reply, Speaker},
+        words,
     },
     Effects,
     effect::{Effect, Moment, ReplyChunk},
     ending::Ending,
-    input::{BargeIn, Input},
-    output::{Output, speakable},
+    input::{BargeIn, END_OF_KEYS, Input},
+    output::Output,
     timers::Timers,
 };
+
+/// An acknowledgement over fewer letters is an answer: the speech was over for the caller.
+const MIN_LEFT: usize = 12;
 
 pub(super) struct Turns {
     pub state: CallState,
     pub timeouts: Timeouts,
     pub input: Input,
     pub output: Output,
+    /// The parts of the current reply.
+    pub parts: ReplyText,
     pub timers: Timers,
     pub ending: Ending,
 }
@@ -66,20 +74,93 @@ impl Turns {
         self.restart_silence(now);
     }
 
-    pub fn on_key(&mut self, key: char, now: Instant) {
+    pub fn on_keys(&mut self, keys: &str, now: Instant) {
         self.timers.silence_prompts = 0;
-        self.input.press(key, &self.timeouts, now);
+        let finish = self.state.info.plan.finish_on_key.as_deref().unwrap_or(END_OF_KEYS);
+        self.input.press(keys, finish, &self.timeouts, now);
         self.restart_silence(now);
     }
 
+    /// Records pressed keys as part of the turn.
+    pub fn hear_keys(&mut self, keys: &str, at: Timestamp) {
+        if keys.is_empty() {
+            return;
+        }
+        self.state.hear(&format!("[pressed {keys}]"), at);
+        let finish = self.state.info.plan.finish_on_key.as_deref().unwrap_or(END_OF_KEYS);
+        let digits = keys.trim_end_matches(|key| finish.contains(key));
+        self.state.unanswered_keys.push_str(digits);
+    }
+
+    pub fn has_words(&self, text: &str) -> bool {
+        words::has_words(text, self.state.caller_language())
+    }
+
+    /// Returns whether the sound answers the question that was spoken last.
+    pub fn is_answered_by_sound(&self, text: &str) -> bool {
+        let is_question = |text: &str| text.trim_end().ends_with(['?', '？', '؟']);
+        let asked = match &self.state.reply {
+            Some(reply) => is_question(reply.played_text()) && reply.is_played(),
+            None => self
+                .state
+                .history
+                .last()
+                .is_some_and(|entry| entry.by != Speaker::Caller && is_question(&entry.text)),
+        };
+        asked && words::is_sound_of_answer(text)
+    }
+
+    /// Returns whether a reply to the current turn has begun, and more of it is expected.
+    pub fn is_replying_to_current_turn(&self) -> bool {
+        let turn = self.state.turn;
+        let is_begun = |reply: &Reply| reply.turn == turn && !reply.is_complete && !reply.planned.is_empty();
+        self.state.reply.as_ref().is_some_and(is_begun)
+    }
+
+    /// Returns whether the caller talks over speech of which a good part is left. Then an acknowledgement shows that the
+    /// caller listens. It is an answer after a question.
+    pub fn is_talked_over(&self) -> bool {
+        let rest = match self.input.barge_in() {
+            Some(BargeIn::Reply { rest, .. }) => rest.as_str(),
+            Some(BargeIn::PendingReply) => return true,
+            None if self.output.is_idle() => return false,
+            None => match &self.state.reply {
+                Some(reply) => reply.unplayed(),
+                // A filler or another prompt about the call.
+                None => return self.state.is_pending,
+            },
+        };
+        let rest = rest.trim_end();
+        let is_end_of_question = rest.ends_with(['?', '？', '؟', ';']) && !rest.contains(['.', '!', '。', '！', '।']);
+        let letters = rest.chars().filter(|c| c.is_alphanumeric()).count();
+        letters >= MIN_LEFT && !is_end_of_question
+    }
+
+    /// Notes the language of the caller's words, as the carrier tells it.
+    pub fn set_caller_language(&mut self, language: Option<String>) {
+        if language.is_some() && language != self.state.heard_language {
+            self.state.heard_language = language;
+            self.output
+                .set_languages(&self.state.info.language, self.state.caller_language());
+        }
+    }
+
     /// The caller has interrupted the reply or the wait for it. Without words that follow, it may have been noise.
-    pub fn interrupt(&mut self, now: Moment, effects: &mut Effects) {
+    /// `is_told`: the carrier has told the heard text.
+    pub fn interrupt(&mut self, is_told: bool, now: Moment, effects: &mut Effects) {
         let was_pending = self.state.is_pending;
-        let unplayed = self
-            .state
-            .reply
-            .as_ref()
-            .map(|reply| reply.unplayed().trim().to_owned());
+        let has_reports = self.output.has_reports();
+        let unplayed = self.state.reply.as_ref().map(|reply| {
+            let rest = match reply.played {
+                // The carrier tells nothing about playback: the caller may have heard all of it.
+                0 if !is_told && !has_reports => String::new(),
+                played => {
+                    let start = start_of_word(&reply.planned, played.min(reply.planned.len()));
+                    reply.planned[start..].trim().to_owned()
+                }
+            };
+            (rest, reply.language.clone())
+        });
         if self.state.reply.is_some() {
             // Late pieces of the reply are not wanted.
             self.state.answered = Some(self.state.turn);
@@ -87,9 +168,12 @@ impl Turns {
         self.output.clear();
         self.drop(now.wall, effects);
         let barge_in = match unplayed {
-            Some(unplayed) => BargeIn::Reply(unplayed),
+            Some((rest, language)) => BargeIn::Reply { rest, language },
             None if was_pending => BargeIn::PendingReply,
-            None => BargeIn::Reply(String::new()),
+            None => BargeIn::Reply {
+                rest: String::new(),
+                language: None,
+            },
         };
         self.state.is_pending = matches!(barge_in, BargeIn::PendingReply);
         self.input.begin_barge_in(barge_in, &self.timeouts, now.instant);
@@ -97,15 +181,23 @@ impl Turns {
     }
 
     /// Speaks a complete reply. If the socket is lost, the next session continues after the part that was played.
-    pub fn speak(&mut self, by: Speaker, words: String, now: Instant, effects: &mut Effects) {
+    pub fn speak(
+        &mut self,
+        (by, language): (Speaker, Option<String>),
+        words: String,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        let words = speakable(&words, language.as_deref().unwrap_or(&self.state.info.language));
         self.state.reply = Some(Reply {
             turn: self.state.turn,
             by,
             planned: words.clone(),
             played: 0,
             is_complete: true,
+            language: language.clone(),
         });
-        effects.push(self.output.reply(words, true));
+        effects.extend(self.output.reply(&words, true, language));
         self.restart_silence(now);
         effects.push(Effect::Save);
     }
@@ -118,9 +210,13 @@ impl Turns {
         }
         self.timers.await_chunk(chunk.is_last, &self.timeouts, now.instant);
         self.input.end_barge_in();
+        self.state.clear_unanswered();
         let text = self.append(chunk, now.wall);
-        if !text.is_empty() || chunk.is_last {
-            effects.push(self.output.reply(text, chunk.is_last));
+        // Without words before it, there is no utterance to end.
+        let is_begun = self.state.reply.as_ref().is_some_and(|reply| !reply.planned.is_empty());
+        if !text.is_empty() || (chunk.is_last && is_begun) {
+            let language = self.state.reply.as_ref().and_then(|reply| reply.language.clone());
+            effects.extend(self.output.reply(&text, chunk.is_last, language));
         }
         let is_blank = |reply: &mut Reply| reply.is_complete && reply.planned.trim().is_empty();
         // An agent may have nothing to say.
@@ -133,19 +229,29 @@ impl Turns {
     fn append(&mut self, chunk: &ReplyChunk, at: Timestamp) -> String {
         let turn = self.state.turn;
         let is_same = |reply: &Reply| reply.turn == turn && reply.by == chunk.by;
-        if !self.state.reply.as_ref().is_some_and(is_same) {
+        let is_new = !self.state.reply.as_ref().is_some_and(is_same);
+        if is_new {
             // The previous utterance is finished as far as it was played. The carrier continues to play it.
             self.state.finish_reply(at);
             self.output.detach_reply();
         }
+        let language = self.output.heard_language().filter(|_| chunk.is_in_callers_language);
         let reply = self.state.reply.get_or_insert_with(|| Reply {
             turn,
             by: chunk.by,
             planned: String::new(),
             played: 0,
             is_complete: false,
+            language,
         });
-        let mut text = speakable(&chunk.text);
+        let spoken_language = reply.language.as_deref().unwrap_or(&self.state.info.language);
+        if is_new || reply.is_complete {
+            self.parts = ReplyText::default();
+        }
+        let mut text = match chunk.is_in_callers_language && chunk.is_last && reply.planned.is_empty() {
+            true => model_reply(&chunk.text, spoken_language).unwrap_or_default(),
+            false => self.parts.add(&chunk.text, spoken_language),
+        };
         // Two replies to one turn are two sentences.
         if reply.is_complete && !text.is_empty() && !text.starts_with(char::is_whitespace) {
             text.insert(0, ' ');
@@ -178,7 +284,7 @@ impl Turns {
         };
         reply.is_complete = true;
         effects.push(Effect::CancelRequest);
-        effects.push(self.output.reply(String::new(), true));
+        effects.extend(self.output.reply("", true, None));
         effects.push(Effect::Save);
         self.timers.filler.clear();
         self.finish_if_played(at)

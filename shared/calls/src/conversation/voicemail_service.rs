@@ -34,7 +34,8 @@ impl VoicemailService {
         turns.state.voicemail.since = Some(now.wall);
         resume(turns, now);
         let words = format!("{words} {}", phrases.who_calls);
-        turns.speak(Speaker::Voicemail, words, now.instant, effects);
+        let language = turns.output.phrases_language();
+        turns.speak((Speaker::Voicemail, language), words, now.instant, effects);
     }
 }
 
@@ -55,7 +56,7 @@ pub(super) fn end(turns: &mut Turns, now: Moment, effects: &mut Effects) {
     }
     if is_replying {
         // Otherwise the carrier would append the agent's words to the sentence of the voicemail service.
-        effects.push(turns.output.reply(String::new(), true));
+        effects.extend(turns.output.reply("", true, None));
         // Half a reply does not count.
         turns.state.is_pending = turns.state.turn > 0;
     }

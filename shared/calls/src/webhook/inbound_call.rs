@@ -78,6 +78,12 @@ async fn is_own_number(calls: &Calls, route: &InboundRoute) -> Result<bool, Webh
 pub(super) fn new_state(calls: &Calls, webhook: &CallWebhook, route: &InboundRoute, call: &CallId) -> CallState {
     let now = calls.clock.now();
     let max_duration = TimeDelta::from_std(calls.settings.max_duration).unwrap_or(TimeDelta::hours(1));
+    let plan = Plan {
+        purpose: Purpose::Converse,
+        greeting: route.voice.greeting.clone(),
+        ..Plan::default()
+    }
+    .with_defaults(&route.voice);
     CallState::new(CallInfo {
         call: call.clone(),
         org: route.org.clone(),
@@ -89,14 +95,8 @@ pub(super) fn new_state(calls: &Calls, webhook: &CallWebhook, route: &InboundRou
         // The address of a SIP caller is any text.
         remote: clean_line(&webhook.report.from, MAX_REMOTE),
         name: route.agent_name.clone(),
-        plan: Plan {
-            purpose: Purpose::Converse,
-            greeting: None,
-            system_prompt: None,
-            voice: None,
-            language: None,
-        },
-        language: DEFAULT_LANGUAGE.to_owned(),
+        language: plan.language.clone().unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned()),
+        plan,
         started_at: now,
         limit_at: now + max_duration,
     })

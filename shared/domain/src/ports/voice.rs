@@ -8,7 +8,7 @@ use http::HeaderMap;
 use super::webhook::{UnreadableRequest, VerificationError, WebhookRequest};
 use crate::{
     Micros,
-    call::{CallReport, CallStatus},
+    call::{CallReport, CallStatus, InterruptSensitivity},
     clock::Timestamp,
 };
 
@@ -70,6 +70,8 @@ pub struct ConversationSocket {
     pub hints: Vec<String>,
     /// Whether the carrier also sends transcripts of unfinished utterances.
     pub partial_transcripts: bool,
+    /// What ends our speech.
+    pub interrupt_sensitivity: InterruptSensitivity,
 }
 
 /// Calls another number and connects it with the call.
@@ -83,6 +85,8 @@ pub struct Dial {
     pub action_url: String,
     /// Returns the script that the callee hears before both are connected.
     pub whisper_url: Option<String>,
+    /// Keys that are pressed when the callee answers: `0-9 * # w`, where `w` is a pause.
+    pub digits: Option<String>,
 }
 
 /// A script in the carrier's format.
@@ -95,13 +99,13 @@ pub struct Rendered {
 /// A frame from the carrier on the socket of a conversation.
 #[derive(Clone, PartialEq, Eq)]
 pub enum IncomingFrame {
-    /// The first frame.
+    /// The first frame. The URL of the socket identifies the call, so no member is necessary.
     Opened {
         /// The carrier's id of the session.
-        session: String,
-        carrier_id: String,
-        from: String,
-        to: String,
+        session: Option<String>,
+        carrier_id: Option<String>,
+        from: Option<String>,
+        to: Option<String>,
     },
     /// The transcript of the caller's utterance. With `is_last` false the utterance continues, and the next transcript
     /// repeats its beginning.
@@ -111,11 +115,12 @@ pub enum IncomingFrame {
         is_last: bool,
     },
     /// The caller began to speak, or pressed a key, and the carrier has discarded its speech queue. `spoken` is the spoken
-    /// part of the interrupted text only.
+    /// part of the interrupted text only. Empty: the carrier does not tell it.
     Interrupted {
         spoken: String,
     },
-    Key(char),
+    /// Pressed keys, in order. Carriers send one at a time.
+    Keys(String),
     /// A text was spoken to its end, or until its interruption.
     Played(String),
     Speaking {
@@ -153,15 +158,19 @@ pub enum OutgoingFrame {
         preemptible: bool,
     },
     Digits(String),
-    /// Switches the language of both sides, BCP 47. One of the languages of the `ConversationSocket`.
-    Language(String),
+    /// Switches the language of both sides, BCP 47, and the voice.
+    Language {
+        language: String,
+        /// The carrier's name of a voice. `None`: its default for the language.
+        voice: Option<String>,
+    },
     /// Ends the session. The call continues with the script of `action_url`, which receives `handoff`.
     End {
         handoff: Option<String>,
     },
 }
 
-/// An invalid frame. The socket has to be closed.
+/// An invalid frame. It is ignored and counted: a person is on the phone, and the next frame may be valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the frame can't be parsed: {0}")]
 pub struct MalformedFrame(pub &'static str);

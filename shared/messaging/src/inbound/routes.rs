@@ -239,7 +239,7 @@ fn variations(channel: Channel, address: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use butt_dial_domain::{AgentId, ChannelId, OrgId};
+    use butt_dial_domain::{AgentId, ChannelId, OrgId, call::VoiceSettings};
 
     use super::*;
 
@@ -252,6 +252,7 @@ mod tests {
             org: OrgId::from("org_1"),
             agent_name: "Ann".into(),
             blocked,
+            voice: VoiceSettings::default(),
         })
     }
 

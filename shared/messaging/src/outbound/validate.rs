@@ -203,6 +203,7 @@ fn call_options(options: &CallOptions) -> Result<CallOptions, Failure> {
             system_prompt: checked("systemPrompt", &plan.system_prompt, MAX_PROMPT)?,
             voice: name("voice", &plan.voice)?,
             language: name("language", &plan.language)?,
+            ..plan.clone()
         },
         ..options.clone()
     })

@@ -135,10 +135,7 @@ fn options() -> CallOptions {
         digits: None,
         plan: Plan {
             purpose: Purpose::Converse,
-            greeting: None,
-            system_prompt: None,
-            voice: None,
-            language: None,
+            ..Plan::default()
         },
     }
 }

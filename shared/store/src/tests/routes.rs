@@ -1,6 +1,8 @@
 //! Inbound routes.
 
 use super::*;
+use butt_dial_domain::call::VoiceSettings;
+
 use crate::InboundRoute;
 
 async fn assign(db: &Database, agent: &Agent, channel: Channel, address: &str) {
@@ -23,6 +25,7 @@ both_engines! {
             org: ada.org_id.clone(),
             agent_name: ada.display_name.clone(),
             blocked: false,
+            voice: VoiceSettings::default(),
         };
         assert_eq!(route, expected);
         assert_eq!(db.find_route(Channel::Whatsapp, "+14155550100").await.unwrap().unwrap().agent, bob.id);
@@ -34,6 +37,23 @@ both_engines! {
         db.set_channel_block(&ada.id, Channel::Sms, Some(true), None).await.unwrap();
         assert!(db.find_route(Channel::Sms, "+14155550100").await.unwrap().unwrap().blocked);
         assert!(db.list_routes(None, 9).await.unwrap().iter().any(|route| route.blocked));
+    }
+
+    async fn route_has_voice_settings_of_agent(db: &Database) {
+        let ada = new_agent(db).await;
+        assign(db, &ada, Channel::Voice, "+14155550100").await;
+        let settings = VoiceSettings {
+            language: Some("de-DE".into()),
+            greeting: Some("Guten Tag!".into()),
+            ..VoiceSettings::default()
+        };
+        assert_eq!(db.find_voice_settings(&ada.id).await.unwrap(), VoiceSettings::default());
+        db.set_voice_settings(&ada.id, &settings).await.unwrap();
+        assert_eq!(db.find_voice_settings(&ada.id).await.unwrap(), settings);
+        assert_eq!(db.find_route(Channel::Voice, "+14155550100").await.unwrap().unwrap().voice, settings);
+        assert_eq!(db.list_routes(None, 9).await.unwrap()[0].voice, settings);
+        db.set_voice_settings(&ada.id, &VoiceSettings::default()).await.unwrap();
+        assert_eq!(db.find_route(Channel::Voice, "+14155550100").await.unwrap().unwrap().voice, VoiceSettings::default());
     }
 
     async fn lists_routes_in_pages(db: &Database) {

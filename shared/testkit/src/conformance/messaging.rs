@@ -133,10 +133,7 @@ fn call() -> CallOptions {
                 text: BODY.to_owned(),
                 sound_url: None,
             },
-            greeting: None,
-            system_prompt: None,
-            voice: None,
-            language: None,
+            ..Plan::default()
         },
     }
 }

@@ -7,11 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use butt_dial_domain::ports::{
-    voice::{
-        ControlError, ConversationSocket, Dial, IncomingFrame, OutgoingFrame, Rendered, Script, Speech, Step, Voice,
+use butt_dial_domain::{
+    call::InterruptSensitivity,
+    ports::{
+        voice::{
+            ControlError, ConversationSocket, Dial, IncomingFrame, OutgoingFrame, Rendered, Script, Speech, Step, Voice,
+        },
+        webhook::{VerificationError, WebhookRequest, Webhooks},
     },
-    webhook::{VerificationError, WebhookRequest, Webhooks},
 };
 use http::HeaderMap;
 
@@ -99,6 +102,7 @@ fn conversation(greeting: &str) -> Step {
         languages: vec!["de-DE".to_owned()],
         hints: vec!["Butt-Dial".to_owned()],
         partial_transcripts: true,
+        interrupt_sensitivity: InterruptSensitivity::Low,
     }))
 }
 
@@ -151,6 +155,7 @@ pub async fn renders_every_step(exchange: &impl Exchange) {
             limit_seconds: Some(60),
             action_url: url(),
             whisper_url: Some(url()),
+            digits: Some("ww12#".to_owned()),
         }),
         Step::Reject,
         Step::Hangup,
@@ -243,7 +248,10 @@ pub async fn encodes_frames_that_carrier_accepts(exchange: &impl Exchange) {
         OutgoingFrame::Digits("12w*#".to_owned()),
         OutgoingFrame::Digits("call 1-2".to_owned()),
         OutgoingFrame::Digits("none".to_owned()),
-        OutgoingFrame::Language("de-DE".to_owned()),
+        OutgoingFrame::Language {
+            language: "de-DE".to_owned(),
+            voice: Some("Google.de-DE-Neural2-A".to_owned()),
+        },
         OutgoingFrame::End { handoff: None },
     ];
     for text in HOSTILE {

@@ -28,6 +28,12 @@ pub struct Args {
     /// true: the call ends after the reply is spoken.
     #[serde(default)]
     end: bool,
+    /// The spoken language from here on, such as es-ES. The caller is understood in it as well.
+    #[serde(default)]
+    language: Option<String>,
+    /// The carrier's name for a voice, from here on.
+    #[serde(default)]
+    voice: Option<String>,
     /// How long to wait for the next turn, in milliseconds: at most 50000; the default is 25000. 0 does not wait.
     #[serde(default)]
     wait_ms: Option<u64>,
@@ -83,6 +89,8 @@ impl Operation for CallReply {
             is_last: true,
             ends: args.end,
             key: args.idempotency_key,
+            language: args.language,
+            voice: args.voice,
         };
         let completed = send_answer(calls, agent, &call, command).await?;
         let event = match completed.pending {

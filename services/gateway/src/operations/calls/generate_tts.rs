@@ -1,5 +1,6 @@
 //! `comms_generate_tts`: synthesizes a text to an audio file.
 
+use butt_dial_calls::speech;
 use butt_dial_domain::{
     Code, Failure, Scope,
     ports::speech::{AudioFormat, Utterance},
@@ -60,9 +61,14 @@ impl Operation for GenerateTts {
             Some("mp3") => AudioFormat::Mp3,
             Some(_) => return Err(Failure::new(Code::InvalidArgument, "format must be one of ogg, mp3")),
         };
+        let text = match args.text.trim().is_empty() {
+            // The synthesis reports it.
+            true => args.text,
+            false => speech::require_speakable("text", &args.text, args.language.as_deref())?,
+        };
         let profile = context.caller.agent()?;
         let utterance = Utterance {
-            text: args.text,
+            text,
             voice: args.voice,
             language: args.language,
             format,

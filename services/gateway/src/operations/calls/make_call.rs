@@ -1,7 +1,10 @@
 //! `comms_make_call`: places a call in which the agent talks with the person.
 
 use butt_dial_calls::originate::{self, OriginateRequest};
-use butt_dial_domain::{Code, Failure, Scope, call::Purpose};
+use butt_dial_domain::{
+    Code, Failure, Scope,
+    call::{InterruptSensitivity, Purpose},
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -37,6 +40,15 @@ pub struct Args {
     /// true: the carrier detects answering machines, which receive your greeting as a message.
     #[serde(default)]
     machine_detection: bool,
+    /// Likely words, such as names and products, for speech recognition.
+    #[serde(default)]
+    hints: Option<Vec<String>>,
+    /// What ends your speech: high is any word, medium (the default) and low ignore acknowledgements such as uh-huh.
+    #[serde(default, alias = "interrupt_sensitivity")]
+    interrupt_sensitivity: Option<InterruptSensitivity>,
+    /// The key that ends the input of digits; the default is #. none: no key does.
+    #[serde(default, alias = "finish_on_key")]
+    finish_on_key: Option<String>,
     /// A repeated request with the same key places no second call and returns the first one. Use a new key for every call.
     #[serde(default)]
     idempotency_key: Option<String>,
@@ -88,6 +100,9 @@ impl Operation for MakeCall {
             limit_seconds: args.time_limit_seconds,
             ring_seconds: args.ring_seconds,
             detects_machine: args.machine_detection,
+            hints: args.hints.unwrap_or_default(),
+            interrupt_sensitivity: args.interrupt_sensitivity,
+            finish_on_key: args.finish_on_key,
             idempotency_key: args.idempotency_key,
             ..OriginateRequest::new(context.caller, args.to, Purpose::Converse)
         };

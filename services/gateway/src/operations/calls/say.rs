@@ -27,6 +27,12 @@ pub struct Args {
     /// The turn that you answer. A part for an older turn is not spoken.
     #[serde(default)]
     turn_id: Option<TurnId>,
+    /// The spoken language from here on, such as es-ES. The caller is understood in it as well.
+    #[serde(default)]
+    language: Option<String>,
+    /// The carrier's name for a voice, from here on.
+    #[serde(default)]
+    voice: Option<String>,
     /// A repeated request with the same key is spoken once.
     #[serde(default)]
     idempotency_key: Option<String>,
@@ -72,6 +78,8 @@ impl Operation for Say {
             is_last: args.last,
             ends: false,
             key: args.idempotency_key,
+            language: args.language,
+            voice: args.voice,
         };
         let completed = send_answer(calls, agent, &call, command).await?;
         Ok(Output {

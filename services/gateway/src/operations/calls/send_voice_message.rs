@@ -1,6 +1,9 @@
 //! `comms_send_voice_message`: calls a person or their answering machine and speaks a text.
 
-use butt_dial_calls::originate::{self, OriginateRequest};
+use butt_dial_calls::{
+    originate::{self, OriginateRequest},
+    speech,
+};
 use butt_dial_domain::{
     Code, Failure, Scope,
     call::Purpose,
@@ -70,7 +73,7 @@ impl Operation for SendVoiceMessage {
             None
         } else {
             let utterance = Utterance {
-                text: args.text.clone(),
+                text: speech::require_speakable("text", &args.text, args.language.as_deref())?,
                 voice: args.voice.clone(),
                 language: args.language.clone(),
                 format: AudioFormat::Mp3,

@@ -25,6 +25,9 @@ pub struct Args {
     /// A text that the transfer target hears before both are connected.
     #[serde(default)]
     summary: Option<String>,
+    /// Keys that are pressed when the target answers, such as an extension: 0-9, * and #; w is a pause of half a second.
+    #[serde(default)]
+    digits: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -69,6 +72,7 @@ impl Operation for TransferCall {
             to: args.to,
             announcement: args.announcement_text,
             whisper,
+            digits: args.digits.filter(|digits| !digits.trim().is_empty()),
         };
         let to = transfer(calls, &context.caller, &call, request).await?;
         Ok(Output {

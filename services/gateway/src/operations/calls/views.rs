@@ -52,11 +52,14 @@ pub struct TurnView {
     /// The caller's latest words.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
+    /// The keys that the caller pressed in this turn, in order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digits: Option<String>,
     /// inbound or outbound.
     direction: Direction,
     from: String,
     to: String,
-    /// The spoken language, such as en-US.
+    /// The language that the caller speaks, such as en-US.
     language: String,
     /// The current responder: agent (you) or machine (the voicemail).
     handled_by: &'static str,
@@ -89,6 +92,7 @@ impl From<CallNotification> for TurnView {
             call_id: notification.call_id.into_string(),
             turn_id: notification.turn_id,
             text: notification.text,
+            digits: notification.digits,
             direction: notification.direction,
             from: notification.from,
             to: notification.to,

@@ -1,23 +1,33 @@
 //! The frames of a conversation socket (Twilio, ConversationRelay WebSocket messages). Unknown types and fields are
-//! ignored, because Twilio adds some; known ones must be valid.
+//! ignored, because Twilio adds some. Known ones are read leniently: a person is on the phone.
 
-use butt_dial_domain::ports::voice::{IncomingFrame, MalformedFrame, OutgoingFrame, Speaker};
+use butt_dial_domain::{
+    call::is_language_tag,
+    ports::voice::{IncomingFrame, MalformedFrame, OutgoingFrame, Speaker},
+};
 use serde_json::{Map, Value, json};
 
+use super::twiml;
 use crate::twilio::wire;
+
+/// Keys of one frame. Twilio sends one.
+const MAX_KEYS: usize = 64;
 
 pub fn parse_frame(text: &str) -> Result<IncomingFrame, MalformedFrame> {
     let Ok(Value::Object(frame)) = serde_json::from_str(text) else {
         return Err(MalformedFrame("the frame is not a JSON object"));
     };
     let frame = Frame(frame);
-    match frame.text("type", "the frame has no type")? {
+    let Some(Value::String(kind)) = frame.0.get("type") else {
+        return Err(MalformedFrame("the frame has no type"));
+    };
+    match kind.as_str() {
         "setup" => frame.read_setup(),
         "prompt" => frame.read_prompt(),
-        "interrupt" => frame.read_interrupt(),
-        "dtmf" => frame.read_key(),
+        "interrupt" => Ok(frame.read_interrupt()),
+        "dtmf" => frame.read_keys(),
         "info" => frame.read_info(),
-        "error" => frame.read_error(),
+        "error" => Ok(frame.read_error()),
         _ => Ok(IncomingFrame::Other),
     }
 }
@@ -26,96 +36,94 @@ struct Frame(Map<String, Value>);
 
 impl Frame {
     /// Parses `Invalid message received, code: 64107, <the frame>`.
-    fn read_error(&self) -> Result<IncomingFrame, MalformedFrame> {
-        let description = self.text("description", "an error without a description")?;
+    fn read_error(&self) -> IncomingFrame {
+        let description = self.0.get("description").and_then(Value::as_str).unwrap_or_default();
         let after = description
             .split_once("code:")
             .map_or("", |(_, after)| after.trim_start());
         let digits = after.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-        Ok(IncomingFrame::Fault(digits.parse().ok()))
+        IncomingFrame::Fault(digits.parse().ok())
     }
 
-    fn text(&self, name: &str, fault: &'static str) -> Result<&str, MalformedFrame> {
-        self.0.get(name).and_then(Value::as_str).ok_or(MalformedFrame(fault))
+    /// Returns a text. Numbers and booleans are accepted in its place; `None`: absent or `null`.
+    fn text(&self, name: &str, fault: &'static str) -> Result<Option<String>, MalformedFrame> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(value @ (Value::Number(_) | Value::Bool(_))) => Ok(Some(value.to_string())),
+            Some(Value::Array(_) | Value::Object(_)) => Err(MalformedFrame(fault)),
+        }
+    }
+
+    /// Returns a text, or `None` for anything that is not one.
+    fn optional_text(&self, name: &str) -> Option<String> {
+        self.text(name, "").ok().flatten()
     }
 
     fn read_setup(&self) -> Result<IncomingFrame, MalformedFrame> {
-        let sid = |name, kind, fault| {
-            let sid = self.text(name, fault)?;
-            wire::is_sid(sid, kind)
-                .then(|| sid.to_owned())
-                .ok_or(MalformedFrame(fault))
-        };
+        let sid = |name, kind| self.optional_text(name).filter(|sid| wire::is_sid(sid, kind));
+        let carrier_id = sid("callSid", "CA");
+        if carrier_id.is_none() && !matches!(self.0.get("callSid"), None | Some(Value::Null)) {
+            return Err(MalformedFrame("a setup with an invalid call"));
+        }
         Ok(IncomingFrame::Opened {
-            session: sid("sessionId", "VX", "a setup without a session")?,
-            carrier_id: sid("callSid", "CA", "a setup without a call")?,
-            from: self.text("from", "a setup without a caller")?.to_owned(),
-            to: self.text("to", "a setup without a callee")?.to_owned(),
+            session: sid("sessionId", "VX"),
+            carrier_id,
+            from: self.optional_text("from"),
+            to: self.optional_text("to"),
         })
     }
 
     fn read_prompt(&self) -> Result<IncomingFrame, MalformedFrame> {
-        let text = self.text("voicePrompt", "a prompt without a text")?.to_owned();
-        let language = match self.0.get("lang") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(language)) => Some(language.clone()),
-            Some(_) => return Err(MalformedFrame("the language of a prompt is not a string")),
-        };
-        let is_last = match self.0.get("last") {
-            // Without partial prompts each prompt is the last.
-            None | Some(Value::Null) => true,
-            Some(Value::Bool(is_last)) => *is_last,
-            Some(_) => return Err(MalformedFrame("the field last of a prompt is not a boolean")),
-        };
+        let text = self.text("voicePrompt", "the text of a prompt is not a string")?;
         Ok(IncomingFrame::Transcript {
-            text,
-            language,
-            is_last,
+            text: text.unwrap_or_default(),
+            language: self.optional_text("lang").filter(|tag| is_language_tag(tag)),
+            // Without partial prompts each prompt is the last. An unreadable value must not cost the caller's words.
+            is_last: self.optional_text("last").is_none_or(|last| !is_false(&last)),
         })
     }
 
-    fn read_interrupt(&self) -> Result<IncomingFrame, MalformedFrame> {
-        let heard = self.text("utteranceUntilInterrupt", "an interruption without the heard text")?;
-        // A number; a string in older versions. Only checked, because the value is not used.
-        let is_duration = match self.0.get("durationUntilInterruptMs") {
-            None | Some(Value::Null | Value::Number(_)) => true,
-            Some(Value::String(text)) => text.trim().parse::<f64>().is_ok_and(f64::is_finite),
-            Some(_) => false,
-        };
-        if !is_duration {
-            return Err(MalformedFrame("the duration of an interruption is not a number"));
+    /// The duration until the interruption is not used: it says less than the played text.
+    fn read_interrupt(&self) -> IncomingFrame {
+        IncomingFrame::Interrupted {
+            spoken: self.optional_text("utteranceUntilInterrupt").unwrap_or_default(),
         }
-        Ok(IncomingFrame::Interrupted {
-            spoken: heard.to_owned(),
-        })
     }
 
-    fn read_key(&self) -> Result<IncomingFrame, MalformedFrame> {
+    fn read_keys(&self) -> Result<IncomingFrame, MalformedFrame> {
         let fault = "a key that does not exist on a phone";
-        let mut keys = self.text("digit", fault)?.chars();
-        match (keys.next(), keys.next()) {
-            (Some(key @ ('0'..='9' | '*' | '#' | 'A'..='D')), None) => Ok(IncomingFrame::Key(key)),
-            _ => Err(MalformedFrame(fault)),
+        let keys = self.text("digit", fault)?.unwrap_or_default();
+        let keys = keys.trim();
+        let is_valid = |c: char| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D');
+        match !keys.is_empty() && keys.len() <= MAX_KEYS && keys.chars().all(is_valid) {
+            true => Ok(IncomingFrame::Keys(keys.to_owned())),
+            false => Err(MalformedFrame(fault)),
         }
     }
 
     fn read_info(&self) -> Result<IncomingFrame, MalformedFrame> {
-        let who = match self.text("name", "an info frame without a name")? {
-            "tokensPlayed" => {
-                let played = self.text("value", "the played text is not a string")?;
-                return Ok(IncomingFrame::Played(played.to_owned()));
+        let value = self.text("value", "the value of an info frame is not a string");
+        let who = match self.optional_text("name").as_deref() {
+            Some("tokensPlayed") => {
+                let played = value?.ok_or(MalformedFrame("played text is missing"))?;
+                return Ok(IncomingFrame::Played(played));
             }
-            "agentSpeaking" => Speaker::Us,
-            "clientSpeaking" => Speaker::Caller,
+            Some("agentSpeaking") => Speaker::Us,
+            Some("clientSpeaking") => Speaker::Caller,
             _ => return Ok(IncomingFrame::Other),
         };
-        let is_speaking = match self.0.get("value").and_then(Value::as_str) {
-            Some("on") => true,
-            Some("off") => false,
+        let is_speaking = match value?.as_deref() {
+            Some("on" | "true") => true,
+            Some("off" | "false") => false,
             _ => return Err(MalformedFrame("a speaking state is neither on nor off")),
         };
         Ok(IncomingFrame::Speaking { who, is_speaking })
     }
+}
+
+fn is_false(value: &str) -> bool {
+    matches!(value.trim().to_ascii_lowercase().as_str(), "false" | "0" | "off" | "no")
 }
 
 pub fn encode_frame(frame: &OutgoingFrame) -> String {
@@ -155,10 +163,17 @@ pub fn encode_frame(frame: &OutgoingFrame) -> String {
             add("type", json!("sendDigits"));
             add("digits", json!(valid_digits(digits)));
         }
-        OutgoingFrame::Language(language) => {
+        // Declares a language that the script did not (Twilio, ConversationRelay: dynamic configuration).
+        OutgoingFrame::Language { language, voice } => {
             add("type", json!("language"));
             add("ttsLanguage", json!(language));
             add("transcriptionLanguage", json!(language));
+            if let Some((provider, voice)) = voice.as_deref().map(twiml::relay_voice) {
+                if let Some(provider) = provider {
+                    add("ttsProvider", json!(provider));
+                }
+                add("voice", json!(voice));
+            }
         }
         OutgoingFrame::End { handoff } => {
             add("type", json!("end"));
@@ -172,7 +187,7 @@ pub fn encode_frame(frame: &OutgoingFrame) -> String {
 
 /// Removes invalid keys, because Twilio discards all digits for one invalid key. Returns half a second of silence if
 /// none is left, because a frame without digits is an error.
-fn valid_digits(digits: &str) -> String {
+pub(super) fn valid_digits(digits: &str) -> String {
     let valid_digits: String = digits
         .chars()
         .filter(|c| matches!(c, '0'..='9' | 'w' | '#' | '*'))
@@ -208,10 +223,10 @@ mod tests {
     #[test]
     fn reads_known_frames() {
         let opened = IncomingFrame::Opened {
-            session: "VX1".into(),
-            carrier_id: "CA1".into(),
-            from: "+14155550123".into(),
-            to: "+14155550100".into(),
+            session: Some("VX1".into()),
+            carrier_id: Some("CA1".into()),
+            from: Some("+14155550123".into()),
+            to: Some("+14155550100".into()),
         };
         let setup = json!({
             "type": "setup", "sessionId": "VX1", "accountSid": "AC1", "callSid": "CA1", "parentCallSid": "",
@@ -235,7 +250,10 @@ mod tests {
                 },
             );
         }
-        reads(json!({ "type": "dtmf", "digit": "#" }), &IncomingFrame::Key('#'));
+        reads(
+            json!({ "type": "dtmf", "digit": "#" }),
+            &IncomingFrame::Keys("#".into()),
+        );
         reads(
             json!({ "type": "info", "name": "tokensPlayed", "value": "Hello." }),
             &IncomingFrame::Played("Hello.".into()),
@@ -271,6 +289,95 @@ mod tests {
     }
 
     #[test]
+    fn reads_unusual_values_leniently() {
+        for (frame, expected) in [
+            (
+                json!({ "type": "setup", "sessionId": null, "callSid": null, "from": null, "to": 7, "customParameters": null }),
+                IncomingFrame::Opened {
+                    session: None,
+                    carrier_id: None,
+                    from: None,
+                    to: Some("7".into()),
+                },
+            ),
+            (
+                json!({ "type": "setup", "sessionId": [1], "callSid": "CA1" }),
+                IncomingFrame::Opened {
+                    session: None,
+                    carrier_id: Some("CA1".into()),
+                    from: None,
+                    to: None,
+                },
+            ),
+            (json!({ "type": "prompt" }), transcript("", None, true)),
+            (
+                json!({ "type": "prompt", "voicePrompt": null, "last": true }),
+                transcript("", None, true),
+            ),
+            (
+                json!({ "type": "prompt", "voicePrompt": 42, "lang": 1 }),
+                transcript("42", Some("1"), true),
+            ),
+            (
+                json!({ "type": "prompt", "voicePrompt": "a", "last": "true" }),
+                transcript("a", None, true),
+            ),
+            (
+                json!({ "type": "prompt", "voicePrompt": "a", "last": "False" }),
+                transcript("a", None, false),
+            ),
+            (
+                json!({ "type": "prompt", "voicePrompt": "a", "last": 0 }),
+                transcript("a", None, false),
+            ),
+            (
+                json!({ "type": "prompt", "voicePrompt": "a", "last": [] }),
+                transcript("a", None, true),
+            ),
+            (
+                json!({ "type": "prompt", "voicePrompt": "a", "lang": {} }),
+                transcript("a", None, true),
+            ),
+            (
+                json!({ "type": "prompt", "voicePrompt": "a", "lang": "\" x" }),
+                transcript("a", None, true),
+            ),
+            (
+                json!({ "type": "interrupt" }),
+                IncomingFrame::Interrupted { spoken: String::new() },
+            ),
+            (
+                json!({ "type": "interrupt", "utteranceUntilInterrupt": null, "durationUntilInterruptMs": "soon" }),
+                IncomingFrame::Interrupted { spoken: String::new() },
+            ),
+            (
+                json!({ "type": "interrupt", "utteranceUntilInterrupt": "a", "durationUntilInterruptMs": [] }),
+                IncomingFrame::Interrupted { spoken: "a".into() },
+            ),
+            (json!({ "type": "dtmf", "digit": 5 }), IncomingFrame::Keys("5".into())),
+            (
+                json!({ "type": "dtmf", "digit": "12" }),
+                IncomingFrame::Keys("12".into()),
+            ),
+            (json!({ "type": "error" }), IncomingFrame::Fault(None)),
+            (json!({ "type": "info" }), IncomingFrame::Other),
+            (
+                json!({ "type": "info", "name": "tokensPlayed", "value": 12 }),
+                IncomingFrame::Played("12".into()),
+            ),
+            (
+                json!({ "type": "info", "name": "clientSpeaking", "value": true }),
+                IncomingFrame::Speaking {
+                    who: Speaker::Caller,
+                    is_speaking: true,
+                },
+            ),
+        ] {
+            reads(frame, &expected);
+        }
+    }
+
+    #[test]
     fn rejects_malformed_frames() {
         for frame in [
             json!(null),
@@ -279,26 +386,21 @@ mod tests {
             json!("setup"),
             json!(1),
             json!({}),
+            json!({ "foo": 1 }),
             json!({ "type": null }),
             json!({ "type": 1 }),
-            json!({ "type": "setup" }),
             json!({ "type": "setup", "sessionId": "VX1", "callSid": "../x", "from": "a", "to": "b" }),
-            json!({ "type": "setup", "sessionId": 1, "callSid": "CA1", "from": "a", "to": "b" }),
-            json!({ "type": "prompt" }),
-            json!({ "type": "prompt", "voicePrompt": 1 }),
-            json!({ "type": "prompt", "voicePrompt": "a", "last": "true" }),
-            json!({ "type": "prompt", "voicePrompt": "a", "lang": 1 }),
-            json!({ "type": "interrupt" }),
-            json!({ "type": "interrupt", "utteranceUntilInterrupt": "a", "durationUntilInterruptMs": "soon" }),
-            json!({ "type": "interrupt", "utteranceUntilInterrupt": "a", "durationUntilInterruptMs": [] }),
-            json!({ "type": "dtmf", "digit": 5 }),
+            json!({ "type": "setup", "sessionId": "VX1", "callSid": 1 }),
+            json!({ "type": "prompt", "voicePrompt": ["a"] }),
+            json!({ "type": "dtmf" }),
+            json!({ "type": "dtmf", "digit": null }),
             json!({ "type": "dtmf", "digit": "" }),
-            json!({ "type": "dtmf", "digit": "12" }),
             json!({ "type": "dtmf", "digit": "x" }),
-            json!({ "type": "error" }),
-            json!({ "type": "info" }),
+            json!({ "type": "dtmf", "digit": -5 }),
+            json!({ "type": "dtmf", "digit": "1".repeat(MAX_KEYS + 1) }),
             json!({ "type": "info", "name": "tokensPlayed" }),
-            json!({ "type": "info", "name": "agentSpeaking", "value": true }),
+            json!({ "type": "info", "name": "tokensPlayed", "value": {} }),
+            json!({ "type": "info", "name": "agentSpeaking", "value": "maybe" }),
         ] {
             let shown = frame.to_string();
             assert!(read(frame).is_err(), "{shown}");
@@ -348,8 +450,19 @@ mod tests {
                 json!({ "type": "sendDigits", "digits": "w" }),
             ),
             (
-                OutgoingFrame::Language("de-DE".into()),
+                OutgoingFrame::Language {
+                    language: "de-DE".into(),
+                    voice: None,
+                },
                 json!({ "type": "language", "ttsLanguage": "de-DE", "transcriptionLanguage": "de-DE" }),
+            ),
+            (
+                OutgoingFrame::Language {
+                    language: "de-DE".into(),
+                    voice: Some("Google.de-DE-Neural2-A".into()),
+                },
+                json!({ "type": "language", "ttsLanguage": "de-DE", "transcriptionLanguage": "de-DE",
+                        "ttsProvider": "Google", "voice": "de-DE-Neural2-A" }),
             ),
             (OutgoingFrame::End { handoff: None }, json!({ "type": "end" })),
             (

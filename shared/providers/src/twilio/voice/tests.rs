@@ -18,10 +18,7 @@ fn options(purpose: Purpose) -> CallOptions {
         digits: None,
         plan: Plan {
             purpose,
-            greeting: None,
-            system_prompt: None,
-            voice: None,
-            language: None,
+            ..Plan::default()
         },
     }
 }

@@ -3,19 +3,25 @@
 
 use std::io;
 
-use butt_dial_domain::ports::voice::{ConversationSocket, Dial, Rendered, Script, Speech, Step};
+use butt_dial_domain::{
+    call::InterruptSensitivity,
+    ports::voice::{ConversationSocket, Dial, Rendered, Script, Speech, Step},
+};
 use quick_xml::{
     escape::escape,
     events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event},
     writer::{ElementWriter, Writer},
 };
 
-use super::callback;
+use super::{callback, relay};
 
 pub const CONTENT_TYPE: &str = "text/xml";
 
 /// The limit of one `<Say>`, in characters (Twilio, TwiML Say).
 const MAX_SAY_CHARS: usize = 4_096;
+
+/// ConversationRelay's name for a conversation in several languages. `<Say>` does not know it.
+const ANY_LANGUAGE: &str = "multi";
 
 type Xml = Writer<Vec<u8>>;
 
@@ -73,7 +79,8 @@ fn write_step(xml: &mut Xml, step: &Step) -> io::Result<()> {
 
 fn write_say(xml: &mut Xml, speech: &Speech) -> io::Result<()> {
     let voice = speech.voice.as_deref().filter(|voice| is_say_voice(voice));
-    let attributes: Vec<_> = [("voice", voice), ("language", speech.language.as_deref())]
+    let language = speech.language.as_deref().filter(|language| *language != ANY_LANGUAGE);
+    let attributes: Vec<_> = [("voice", voice), ("language", language)]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
         .collect();
@@ -97,6 +104,8 @@ fn write_conversation(xml: &mut Xml, conversation: &ConversationSocket) -> io::R
         .as_deref()
         .map(relay_voice)
         .map_or((None, None), |(provider, voice)| (provider, Some(voice)));
+    let sensitivity = conversation.interrupt_sensitivity;
+    let is_patient = sensitivity != InterruptSensitivity::High;
     let attributes: Vec<_> = [
         ("url", Some(conversation.socket_url.as_str())),
         ("welcomeGreeting", conversation.greeting.as_deref()),
@@ -104,6 +113,9 @@ fn write_conversation(xml: &mut Xml, conversation: &ConversationSocket) -> io::R
         ("ttsProvider", provider),
         ("voice", voice),
         ("interruptible", Some("any")),
+        ("interruptSensitivity", Some(sensitivity.into())),
+        // Short acknowledgements do not interrupt.
+        ("ignoreBackchannel", is_patient.then_some("true")),
         ("dtmfDetection", Some("true")),
         ("partialPrompts", conversation.partial_transcripts.then_some("true")),
         ("hints", (!hints.is_empty()).then_some(&hints)),
@@ -132,7 +144,7 @@ fn write_conversation(xml: &mut Xml, conversation: &ConversationSocket) -> io::R
 
 /// Splits a voice into provider and name: ConversationRelay takes them separately, `<Say>` as one. A name without prefix
 /// belongs to Twilio's default provider.
-fn relay_voice(voice: &str) -> (Option<&'static str>, &str) {
+pub(super) fn relay_voice(voice: &str) -> (Option<&'static str>, &str) {
     let known = [
         ("Polly.", "Amazon"),
         ("Google.", "Google"),
@@ -155,7 +167,11 @@ fn write_dial(xml: &mut Xml, dial: &Dial) -> io::Result<()> {
     attributes.extend(limit.as_deref().map(|limit| ("timeLimit", limit)));
     // The caller hears the ringing, and the call counts as answered only when both are connected.
     attributes.push(("answerOnBridge", "true"));
-    let whisper: Vec<_> = whisper_url.iter().map(|url| ("url", url.as_str())).collect();
+    let digits = dial.digits.as_deref().map(relay::valid_digits);
+    let whisper: Vec<_> = [("url", whisper_url.as_deref()), ("sendDigits", digits.as_deref())]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect();
     let dialed = element(xml, "Dial", &attributes).write_inner_content(|xml| {
         let number = element(xml, "Number", &whisper).write_text_content(text(&dial.to));
         number.map(drop)

@@ -261,7 +261,10 @@ impl<'a> Conversation<'a> {
                 self.speech.keys(now, &digits, options);
                 Vec::new()
             }
-            Frame::Language => Vec::new(),
+            Frame::Language(languages) => {
+                self.languages.extend(languages);
+                Vec::new()
+            }
             Frame::End(handoff) => return Some(End::Ended(handoff)),
         };
         for (at, event) in events {

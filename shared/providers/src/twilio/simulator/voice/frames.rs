@@ -20,7 +20,8 @@ pub enum Frame {
         options: SpeechOptions,
     },
     Digits(String),
-    Language,
+    /// The languages that the session knows from here on.
+    Language(Vec<String>),
     End(Option<String>),
 }
 
@@ -96,9 +97,9 @@ pub fn read(text: &str, options: SpeechOptions, languages: &[String]) -> Result<
                 if spoken.is_none() && heard.is_none() {
                     return Err(FrameError::Invalid);
                 }
-                known(&spoken)?;
-                known(&heard)?;
-                Frame::Language
+                optional("voice")?;
+                optional("ttsProvider")?;
+                Frame::Language([spoken, heard].into_iter().flatten().collect())
             }
             "end" => Frame::End(optional("handoffData")?),
             _ => return Err(FrameError::Unrecognized),

@@ -112,6 +112,7 @@ impl CallServer {
             languages: vec!["de-DE".to_owned()],
             hints: Vec::new(),
             partial_transcripts: true,
+            interrupt_sensitivity: Default::default(),
         }
     }
 

@@ -374,6 +374,7 @@ async fn call_is_dialed_onward_and_joins_conference() {
             limit_seconds: None,
             action_url: format!("{base}/dialled"),
             whisper_url: Some(format!("{base}/whisper")),
+            digits: None,
         })
     };
     let base = context.server.base_url.clone();

@@ -32,6 +32,7 @@ fn conversation() -> ConversationSocket {
         languages: Vec::new(),
         hints: Vec::new(),
         partial_transcripts: false,
+        interrupt_sensitivity: InterruptSensitivity::High,
     }
 }
 
@@ -46,6 +47,7 @@ fn renders_conversation_attributes() {
         languages: vec!["en-GB".to_owned(), "fr-FR".to_owned()],
         hints: vec!["Butt-Dial".to_owned(), "Ulm, Donau".to_owned()],
         partial_transcripts: true,
+        interrupt_sensitivity: InterruptSensitivity::Medium,
         ..conversation()
     };
     insta::assert_snapshot!("resumed_conversation", converse(resumed));
@@ -123,11 +125,13 @@ fn renders_dial() {
         limit_seconds: None,
         action_url: "https://x.test/d".into(),
         whisper_url: None,
+        digits: None,
     };
     let whole = Dial {
         caller_id: Some("+14155550100".into()),
         limit_seconds: Some(600),
         whisper_url: Some("https://x.test/w".into()),
+        digits: Some("ww12#".into()),
         ..plain.clone()
     };
     let rendered = [plain, whole].map(|dial| xml(vec![Step::Dial(dial)]));
