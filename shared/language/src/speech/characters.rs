@@ -127,11 +127,12 @@ pub(crate) fn is_invisible(c: char) -> bool {
         )
 }
 
-/// Whether the character is a letter or digit in another design: mathematical bold, a circle, full width.
+/// Whether the character is a letter or digit in another design: mathematical bold, a circle, full width,
+/// several in one square.
 fn is_styled(c: char) -> bool {
     matches!(
         c,
-        '\u{1d400}'..='\u{1d7ff}' | '\u{2460}'..='\u{2473}' | '\u{24b6}'..='\u{24e9}' | '\u{ff10}'..='\u{ff19}'
+        '\u{1d400}'..='\u{1d7ff}' | '\u{3200}'..='\u{3296}' | '\u{3300}'..='\u{33ff}' | '\u{2460}'..='\u{2473}' | '\u{24b6}'..='\u{24e9}' | '\u{ff10}'..='\u{ff19}'
             | '\u{ff21}'..='\u{ff3a}' | '\u{ff41}'..='\u{ff5a}'
     )
 }

@@ -112,6 +112,7 @@ const MARKUP: &[(&str, &str)] = &[
     ),
     ("<img src=\"x.png\" alt=\"A cat\"> <![CDATA[text]]>", "A cat text"),
     ("🅰️ 🆗 fine", "fine"),
+    ("5㎏ ㈱", "5kg (株)"),
     ("Hi 👨‍👩‍👧‍👦 there 👍🏽, ok 🇩🇪!", "Hi there, ok!"),
     ("Press 1️⃣ for sales", "Press 1 for sales"),
     ("Hi😀there", "Hi there"),
