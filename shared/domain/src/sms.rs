@@ -13,27 +13,36 @@ pub enum Encoding {
 
 /// Returns the encoding and the number of segments. An empty text takes one segment.
 pub fn segments(text: &str) -> (Encoding, u32) {
-    match septets(text) {
-        Some(units) => (Encoding::Gsm7, split(units, 160, 153)),
-        None => (Encoding::Ucs2, split(text.encode_utf16().count(), 70, 67)),
+    // An escape and its character, and the two halves of a surrogate pair, stay in one segment.
+    match text.chars().map(septets).collect::<Option<Vec<_>>>() {
+        Some(sizes) => (Encoding::Gsm7, split(sizes, 160, 153)),
+        None => (Encoding::Ucs2, split(text.chars().map(char::len_utf16), 70, 67)),
     }
 }
 
-fn septets(text: &str) -> Option<usize> {
-    text.chars().try_fold(0, |sum, c| {
-        if c.is_ascii_alphanumeric() || c == ' ' || BASIC.contains(c) {
-            Some(sum + 1)
-        } else if EXTENDED.contains(c) {
-            Some(sum + 2)
-        } else {
-            None
-        }
-    })
+/// Returns the septets of a character. `None`: GSM 03.38 does not have it.
+fn septets(c: char) -> Option<usize> {
+    if c.is_ascii_alphanumeric() || c == ' ' || BASIC.contains(c) {
+        Some(1)
+    } else if EXTENDED.contains(c) {
+        Some(2)
+    } else {
+        None
+    }
 }
 
-fn split(units: usize, single: usize, part: usize) -> u32 {
-    let count = if units <= single { 1 } else { units.div_ceil(part) };
-    u32::try_from(count).unwrap_or(u32::MAX)
+/// Fills the segments with characters of these sizes, none of which is divided.
+fn split(sizes: impl IntoIterator<Item = usize>, single: usize, part: usize) -> u32 {
+    let (mut total, mut count, mut used) = (0, 1, 0);
+    for size in sizes {
+        total += size;
+        if used + size > part {
+            count += 1;
+            used = 0;
+        }
+        used += size;
+    }
+    if total <= single { 1 } else { count }
 }
 
 #[cfg(test)]
@@ -50,5 +59,19 @@ mod tests {
         assert_eq!(segments(&"ж".repeat(70)), (Encoding::Ucs2, 1));
         assert_eq!(segments(&"ж".repeat(71)), (Encoding::Ucs2, 2));
         assert_eq!(segments("👍"), (Encoding::Ucs2, 1));
+        assert_eq!(segments(&"a".repeat(306)), (Encoding::Gsm7, 2));
+        assert_eq!(segments(&"a".repeat(307)), (Encoding::Gsm7, 3));
+    }
+
+    #[test]
+    fn divides_no_character_between_segments() {
+        let text = |before: &str, middle: &str, count| format!("{0}{middle}{0}", before.repeat(count));
+        assert_eq!(segments(&text("a", "€", 152)), (Encoding::Gsm7, 3));
+        assert_eq!(segments(&text("a", "€", 151)), (Encoding::Gsm7, 2));
+        assert_eq!(segments(&text("ж", "👍", 66)), (Encoding::Ucs2, 3));
+        assert_eq!(segments(&text("ж", "👍", 65)), (Encoding::Ucs2, 2));
+        assert_eq!(segments(&"👍".repeat(35)), (Encoding::Ucs2, 1));
+        assert_eq!(segments(&"👍".repeat(66)), (Encoding::Ucs2, 2));
+        assert_eq!(segments(&"👍".repeat(67)), (Encoding::Ucs2, 3));
     }
 }
