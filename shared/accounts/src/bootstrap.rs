@@ -138,7 +138,13 @@ impl Bootstrap {
             let simulated = SIMULATED.iter().find(|(other, _)| *other == channel);
             let simulated = simulated.filter(|_| self.simulated_world).map(|(_, address)| *address);
             if let Some(text) = text.as_deref().or(simulated) {
-                let address = Address::parse(channel, text)
+                // A short code and a name take texts only.
+                if channel == Channel::Voice
+                    && Address::parse_sender(Channel::Sms, text).is_ok_and(|from| from.is_opaque())
+                {
+                    continue;
+                }
+                let address = Address::parse_sender(channel, text)
                     .map_err(|error| Failure::new(Code::InvalidArgument, format!("the {channel} address: {error}")))?;
                 addresses.push((channel, address));
             }

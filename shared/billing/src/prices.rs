@@ -51,6 +51,13 @@ pub fn estimate(channel: Channel, to: &Address, content: &Content) -> Micros {
     })
 }
 
+/// Returns the price of a text that the carrier has divided into this many segments. `None`: the message is not charged by
+/// segments.
+pub fn text_of_segments(channel: Channel, to: &Address, content: &Content, segments: u32) -> Option<Micros> {
+    let is_text = channel == Channel::Sms && content.media.is_empty();
+    is_text.then(|| Micros(per_segment(to.as_str()).saturating_mul(i64::from(segments))))
+}
+
 /// Price of one minute of a conversation with this number.
 pub fn minute(to: &Address) -> Micros {
     Micros(leg_minute(to).0 + CONVERSATION_MINUTE)
@@ -141,6 +148,19 @@ mod tests {
             (speech(1), speech(1_000), speech(1_001)),
             (Micros(SPEECH), Micros(SPEECH), Micros(2 * SPEECH))
         );
+    }
+
+    #[test]
+    fn charges_as_many_segments_as_the_carrier_counts() {
+        let us = Address::Phone("+14155550123".into());
+        let price = |channel, content| text_of_segments(channel, &us, &content, 3);
+        assert_eq!(price(Channel::Sms, text("hi")), Some(Micros(24_900)));
+        assert_eq!(price(Channel::Whatsapp, text("hi")), None);
+        let picture = Content {
+            media: vec!["https://example.com/a.png".into()],
+            ..text("hi")
+        };
+        assert_eq!(price(Channel::Sms, picture), None);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Channels and the addresses on them. An address is validated and normalized once, when it is parsed.
 
+mod opaque;
+
 use std::fmt;
 
 use schemars::JsonSchema;
@@ -68,7 +70,17 @@ pub enum Address {
     Email(String),
     /// A user, group or room of LINE: `U`, `C` or `R` and 32 hexadecimal digits.
     Line(String),
+    /// A person on WhatsApp who hides the number: the id that this business knows, as WhatsApp spells it.
+    WhatsappUser(String),
+    /// A group on WhatsApp, by its id.
+    WhatsappGroup(String),
+    /// A sender that is no address of its channel, as its carrier names it: a short code, a name, an invalid number,
+    /// `anonymous`. Some can be answered, see [`Address::parse_reply`].
+    Opaque(String),
 }
+
+/// The name of a sender that its carrier does not name.
+pub const ANONYMOUS: &str = "anonymous";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
@@ -89,16 +101,42 @@ impl Address {
     pub fn parse(channel: Channel, text: &str) -> Result<Self, AddressError> {
         match channel {
             Channel::Sms | Channel::Voice => parse_phone(text, false),
-            Channel::Whatsapp => parse_phone(text.strip_prefix("whatsapp:").unwrap_or(text), true),
+            Channel::Whatsapp => parse_whatsapp(text),
             Channel::Email => parse_email(text),
             Channel::Line => parse_line(text),
         }
     }
 
+    /// Parses a recipient that may be none of the channel's addresses but has written first: a short code, or a number that
+    /// is in no numbering plan.
+    pub fn parse_reply(channel: Channel, text: &str) -> Result<Self, AddressError> {
+        Self::parse(channel, text).or_else(|error| opaque::reply(channel, text).ok_or(error))
+    }
+
+    /// Parses an own sender. On SMS it may be a short code or a name of at most eleven characters, too.
+    pub fn parse_sender(channel: Channel, text: &str) -> Result<Self, AddressError> {
+        Self::parse(channel, text).or_else(|error| opaque::sender(channel, text).ok_or(error))
+    }
+
+    /// Returns the address of a party that a carrier names, or that is stored. It is never refused for its form.
+    pub fn known(channel: Channel, text: &str) -> Self {
+        Self::parse(channel, text).unwrap_or_else(|_| opaque::any(text))
+    }
+
     pub fn as_str(&self) -> &str {
         match self {
-            Self::Phone(text) | Self::Email(text) | Self::Line(text) => text,
+            Self::Phone(text)
+            | Self::Email(text)
+            | Self::Line(text)
+            | Self::WhatsappUser(text)
+            | Self::WhatsappGroup(text)
+            | Self::Opaque(text) => text,
         }
+    }
+
+    /// Returns whether the address is in no numbering plan: it can be answered, but not written to first.
+    pub fn is_opaque(&self) -> bool {
+        matches!(self, Self::Opaque(_))
     }
 
     /// Returns a masked form for logs, enough to recognize the address: `+14*******23`, `a***@example.com`.
@@ -114,7 +152,8 @@ impl Address {
                 let first: String = local.chars().take(1).collect();
                 format!("{first}***@{domain}")
             }
-            Self::Line(id) => format!("{}***", &id[..4.min(id.len())]),
+            Self::Line(id) | Self::WhatsappUser(id) | Self::WhatsappGroup(id) => masked_start(id, 4),
+            Self::Opaque(text) => masked_start(text, 2),
         }
     }
 
@@ -128,6 +167,18 @@ impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.masked())
     }
+}
+
+fn masked_start(text: &str, shown: usize) -> String {
+    let start: String = text.chars().take(shown).collect();
+    format!("{start}***")
+}
+
+/// Parses a number, a user id or a group id of WhatsApp.
+fn parse_whatsapp(text: &str) -> Result<Address, AddressError> {
+    let text = text.trim();
+    let text = text.strip_prefix("whatsapp:").unwrap_or(text);
+    opaque::whatsapp_id(text).map_or_else(|| parse_phone(text, true), Ok)
 }
 
 /// `keeps_account_spelling`: WhatsApp names some accounts by an older form of their number.

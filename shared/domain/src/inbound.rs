@@ -2,14 +2,33 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, CallId, Channel, MessageId, Micros, clock::Timestamp, ports::carrier::RefusalClass, text};
+use crate::{
+    Address, CallId, Channel, MessageId, Micros, clock::Timestamp, parts::Part, ports::carrier::RefusalClass, text,
+};
 
-/// One event of a webhook request. Serialized into the durable stream, with message bodies: must not be logged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+/// One event of a webhook request. Contains message bodies: must not be logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebhookEvent {
     Message(Box<InboundMessage>),
     Receipt(Receipt),
+    /// An entry that becomes no event. It is counted.
+    Skipped(SkippedEntry),
+}
+
+/// Why an entry of a webhook becomes no event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum SkippedEntry {
+    /// It has not the form that the carrier documents.
+    Malformed,
+    /// It concerns no conversation of an agent, such as the state of an account.
+    Irrelevant,
+}
+
+impl SkippedEntry {
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// A person's message to one of our addresses.
@@ -30,8 +49,23 @@ pub struct InboundMessage {
     /// E-mail only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub html: Option<String>,
+    /// The content besides the text and the attachments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+    /// The body is no text that the person typed: it names a choice, or describes a part.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_untyped: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attachments: Vec<Attachment>,
+    /// Other addresses of the same person, such as the user id besides the number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// Addresses that the person had before. They may belong to another person later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_addresses: Vec<String>,
+    /// The person has allowed (true) or stopped (false) marketing messages at the carrier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marketing: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sender_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,6 +209,9 @@ pub struct Receipt {
     /// The price, if the carrier reports it in receipts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Micros>,
+    /// With `OptedOut`: only of marketing messages.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_marketing_only: bool,
 }
 
 /// The delivery status of a message. Receipts arrive in any order; a lower `rank` never replaces a higher one.
@@ -228,18 +265,28 @@ impl std::fmt::Debug for InboundMessage {
     }
 }
 
+/// Bytes of a text that is a part, too. Longer than any text of a messenger.
+const MAX_TEXT_PART: usize = 8 * 1024;
 /// Characters of a name or a subject that a person or a carrier supplies.
 const MAX_LINE: usize = 1_000;
 const MAX_NAME: usize = 128;
 
 impl InboundMessage {
-    /// Removes what a reader can't see: control and direction characters, and line breaks from names. Names are cut to 128
-    /// characters, the subject to 1,000.
+    /// Removes what a reader can't see: control and direction characters, and line breaks from names and ids. Names are cut to
+    /// 128 characters, the subject and ids to 1,000.
     #[must_use]
     pub fn cleaned(mut self) -> Self {
+        let id = |id: String| text::clean_line(&id, MAX_LINE);
+        self.from = id(self.from);
+        self.carrier_id = id(self.carrier_id);
+        self.in_reply_to = self.in_reply_to.map(id).filter(|id| !id.is_empty());
+        self.aliases = self.aliases.into_iter().map(id).collect();
+        self.former_addresses = self.former_addresses.into_iter().map(id).collect();
+        self.parts = self.parts.into_iter().map(Part::cleaned).collect();
         let name = |name: String| Some(text::clean_line(&name, MAX_NAME)).filter(|name| !name.is_empty());
         self.sender_name = self.sender_name.and_then(name);
         if let Some(group) = &mut self.group {
+            group.id = text::clean_line(&group.id, MAX_LINE);
             group.name = group.name.take().and_then(name);
         }
         self.subject = self.subject.map(|subject| text::clean_line(&subject, MAX_LINE));
@@ -268,7 +315,12 @@ impl InboundMessage {
             body: None,
             subject: None,
             html: None,
+            parts: Vec::new(),
+            is_untyped: false,
             attachments: Vec::new(),
+            aliases: Vec::new(),
+            former_addresses: Vec::new(),
+            marketing: None,
             sender_name: None,
             group: None,
             in_reply_to: None,
@@ -278,6 +330,73 @@ impl InboundMessage {
             call: None,
             account: None,
             incomplete: false,
+        }
+    }
+
+    /// Adds parts. A message without a body gets the parts in words, unless it has attachments, which speak for themselves.
+    #[must_use]
+    pub fn with_parts(mut self, parts: Vec<Part>) -> Self {
+        let has_body = self.body.as_ref().is_some_and(|body| !body.is_empty());
+        if !has_body && self.attachments.is_empty() && !parts.is_empty() {
+            let words: Vec<String> = parts.iter().map(Part::to_string).collect();
+            self.body = Some(words.join("\n"));
+            self.is_untyped = true;
+        }
+        self.parts.extend(parts);
+        self
+    }
+
+    /// Adds a part like [`Self::with_parts`].
+    #[must_use]
+    pub fn with_part(self, part: Part) -> Self {
+        self.with_parts(vec![part])
+    }
+
+    /// Returns the text of the message; for one that consists of files, their kinds in words.
+    pub fn readable_body(&self) -> Option<String> {
+        let body = self.body.clone().filter(|body| !body.is_empty());
+        body.or_else(|| {
+            let words: Vec<String> = self.all_parts().iter().map(Part::to_string).collect();
+            (!words.is_empty()).then(|| words.join("\n"))
+        })
+    }
+
+    /// Returns the text that the person typed freely. A choice, a caption of WhatsApp and the description of a part are none:
+    /// keywords have their meaning in typed text only.
+    pub fn typed_text(&self) -> Option<&str> {
+        let is_caption = self.channel == Channel::Whatsapp && !self.attachments.is_empty();
+        self.body.as_deref().filter(|_| !self.is_untyped && !is_caption)
+    }
+
+    /// Returns all parts in their order: the attachments, the text, and those of the carrier. A long text is left out, because it
+    /// is the body already.
+    pub fn all_parts(&self) -> Vec<Part> {
+        let attachments = self.attachments.iter().enumerate();
+        let mut parts: Vec<Part> = attachments
+            .map(|(attachment, file)| Part::Media {
+                attachment,
+                kind: file.kind().to_owned(),
+            })
+            .collect();
+        let is_short = |text: &&String| (1..=MAX_TEXT_PART).contains(&text.len());
+        if let Some(text) = self.body.as_ref().filter(|text| !self.is_untyped && is_short(text)) {
+            parts.push(Part::Text { text: text.clone() });
+        }
+        parts.extend(self.parts.iter().cloned());
+        parts
+    }
+}
+
+impl Attachment {
+    /// Returns the kind of the file in one word.
+    pub fn kind(&self) -> &'static str {
+        let content_type = self.content_type.as_deref().unwrap_or_default();
+        match content_type.split('/').next() {
+            _ if self.is_voice => "voice",
+            Some("image") => "image",
+            Some("audio") => "audio",
+            Some("video") => "video",
+            _ => "document",
         }
     }
 }
@@ -315,6 +434,43 @@ mod tests {
             assert_eq!(keyword.as_str(), text);
             assert_eq!(serde_json::to_value(keyword).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn typed_text_excludes_choices_captions_and_descriptions() {
+        let from = Address::parse(Channel::Whatsapp, "+14155550123").unwrap();
+        let message = InboundMessage::new("w.1", Channel::Whatsapp, &from, &from);
+        let described = message.clone().with_part(Part::unsupported("poll"));
+        assert_eq!(described.typed_text(), None);
+        assert!(described.body.is_some_and(|body| body.contains("poll")));
+
+        let typed = InboundMessage {
+            body: Some("STOP".into()),
+            ..message
+        };
+        assert_eq!(typed.typed_text(), Some("STOP"));
+        let about = typed.clone().with_part(Part::unsupported("poll"));
+        assert_eq!(about.typed_text(), Some("STOP"));
+        let kinds: Vec<_> = about.all_parts().iter().map(ToString::to_string).collect();
+        assert_eq!(kinds[0], "STOP");
+        let file = Attachment {
+            source: "1".into(),
+            content_type: Some("image/png".into()),
+            filename: None,
+            size: None,
+            is_voice: false,
+        };
+        let caption = InboundMessage {
+            attachments: vec![file],
+            ..typed
+        };
+        assert_eq!(caption.typed_text(), None);
+        assert_eq!(caption.all_parts()[0].to_string(), "[image]");
+        let mms = InboundMessage {
+            channel: Channel::Sms,
+            ..caption
+        };
+        assert_eq!(mms.typed_text(), Some("STOP"));
     }
 
     #[test]

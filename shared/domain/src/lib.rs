@@ -14,6 +14,7 @@ pub mod limits;
 pub mod message;
 pub mod money;
 mod numbers;
+pub mod parts;
 pub mod ports;
 pub mod scope;
 pub mod sms;

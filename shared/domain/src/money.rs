@@ -1,6 +1,7 @@
-//! Money in micro-units of the organization's currency. Integers, so that sums are exact.
+//! Money in micro-units of the organization's currency. Integers, so that sums are exact. Prices in other currencies are
+//! converted by a table of rates.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -34,9 +35,116 @@ impl fmt::Display for Micros {
     }
 }
 
+/// The currency of all amounts.
+const CURRENCY: &str = "USD";
+/// US dollars for one unit (autumn 2026, rounded up). They keep budgets, and are no invoice.
+const RATES: &[(&str, f64)] = &[
+    ("AED", 0.2723),
+    ("AUD", 0.68),
+    ("BRL", 0.2),
+    ("CAD", 0.75),
+    ("CHF", 1.27),
+    ("CLP", 0.0011),
+    ("CNY", 0.145),
+    ("COP", 0.00027),
+    ("CZK", 0.049),
+    ("DKK", 0.16),
+    ("EUR", 1.2),
+    ("GBP", 1.38),
+    ("HKD", 0.1291),
+    ("HUF", 0.0031),
+    ("IDR", 0.000065),
+    ("ILS", 0.31),
+    ("INR", 0.012),
+    ("JPY", 0.0072),
+    ("KRW", 0.00076),
+    ("MXN", 0.057),
+    ("MYR", 0.25),
+    ("NOK", 0.104),
+    ("NZD", 0.62),
+    ("PHP", 0.0182),
+    ("PLN", 0.282),
+    ("RON", 0.238),
+    ("SAR", 0.2668),
+    ("SEK", 0.112),
+    ("SGD", 0.79),
+    ("THB", 0.032),
+    ("TRY", 0.026),
+    ("TWD", 0.035),
+    ("VND", 0.00004),
+    ("ZAR", 0.06),
+];
+
+/// The value of other currencies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rates(BTreeMap<String, f64>);
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self(RATES.iter().map(|(code, rate)| ((*code).to_owned(), *rate)).collect())
+    }
+}
+
+impl Rates {
+    /// Parses pairs such as `EUR=1.16,JPY=0.0067`: US dollars for one unit. They replace the defaults.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut rates = Self::default();
+        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let parsed = pair.split_once('=').and_then(|(code, rate)| {
+                let (code, rate) = (code.trim().to_ascii_uppercase(), rate.trim().parse::<f64>().ok()?);
+                let is_code = code.len() == 3 && code.bytes().all(|b| b.is_ascii_uppercase());
+                (is_code && rate.is_finite() && rate > 0.0).then_some((code, rate))
+            });
+            let Some((code, rate)) = parsed else {
+                return Err(format!(
+                    "`{pair}` is not a currency and its value in US dollars, such as EUR=1.16"
+                ));
+            };
+            rates.0.insert(code, rate);
+        }
+        Ok(rates)
+    }
+
+    /// Converts an amount; without a currency, it is in US dollars. `None`: the currency has no rate, or the amount is no
+    /// number.
+    pub fn convert(&self, amount: f64, currency: Option<&str>) -> Option<Micros> {
+        let code = currency
+            .map(|code| code.trim().to_ascii_uppercase())
+            .unwrap_or_default();
+        let rate = match code.as_str() {
+            "" | CURRENCY => 1.0,
+            code => *self.0.get(code)?,
+        };
+        Micros::from_units(amount * rate)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn converts_currencies_by_rates() {
+        let rates = Rates::parse(" EUR=1.1, jpy = 0.01,").unwrap();
+        for (amount, currency, micros) in [
+            (0.0079, None, Some(7_900)),
+            (0.0079, Some("usd"), Some(7_900)),
+            (14.5, Some("JPY"), Some(145_000)),
+            (14.5, Some("jpy"), Some(145_000)),
+            (0.07, Some("EUR"), Some(77_000)),
+            (1.0, Some("GBP"), Some(1_380_000)),
+            (1.0, Some("XTS"), None),
+        ] {
+            assert_eq!(
+                rates.convert(amount, currency),
+                micros.map(Micros),
+                "{amount} {currency:?}"
+            );
+        }
+        for wrong in ["EUR", "EUR=", "EUR=0", "EUR=-1", "EURO=1", "EUR=inf", "€=1"] {
+            assert!(Rates::parse(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn converts_units_and_micros() {

@@ -7,6 +7,7 @@ mod audio;
 mod completion_stream;
 pub mod elevenlabs;
 pub mod http;
+pub mod json;
 pub mod line;
 pub mod meta;
 pub mod openai;

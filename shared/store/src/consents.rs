@@ -7,13 +7,11 @@ use serde::Serialize;
 
 use crate::{
     StoreError,
-    contact_state::ConsentStatus,
+    contact_state::{ConsentStatus, UNREACHABLE},
     engine::{Sql, Tx, in_tx},
+    identities::Identities,
     inbound::json,
 };
-
-/// The reason of a suppression after a carrier reported that the address cannot be reached.
-pub const UNREACHABLE: &str = "unreachable";
 
 const SET_CONSENTS: Sql = Sql {
     postgres: "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
@@ -70,6 +68,29 @@ pub(crate) struct Consent<'a> {
     pub address: &'a str,
     pub channel: Channel,
     pub granted: bool,
+    pub scope: Scope,
+}
+
+/// The subject of a consent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Scope {
+    /// Everything, on every channel that shares the address.
+    All,
+    /// Marketing messages on WhatsApp: templates.
+    Marketing,
+}
+
+/// In the column of the channel: a consent to marketing messages only.
+pub(crate) const MARKETING: &str = "marketing";
+
+impl Scope {
+    /// Returns the values of the column `channel`.
+    fn channels(self, channel: Channel) -> Vec<&'static str> {
+        match self {
+            Self::All => channel.consent_group().iter().map(|channel| channel.as_str()).collect(),
+            Self::Marketing => vec![MARKETING],
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -81,18 +102,20 @@ struct ConsentRow<'a> {
 }
 
 impl<'a> ConsentRow<'a> {
-    /// Returns the rows of the last consent of each person: one for each channel that shares the address, by the person's key
+    /// Returns the rows of the last consent of each person: one for each channel that shares the address, by the person's keys
     /// and by the address as it was spelled.
-    fn last_of(consents: &[Consent<'a>]) -> Vec<Self> {
-        let mut people: BTreeMap<_, (bool, &[Channel], BTreeSet<String>)> = BTreeMap::new();
+    fn last_of(consents: &[Consent<'a>], identities: &Identities) -> Vec<Self> {
+        let mut people: BTreeMap<_, (bool, Vec<&'static str>, BTreeSet<String>)> = BTreeMap::new();
         for consent in consents {
-            let channels = consent.channel.consent_group();
-            let person = (consent.org, contact_key(consent.address), channels.first());
+            let (org, key) = (consent.org, contact_key(consent.address));
+            let channels = consent.scope.channels(consent.channel);
+            let person = (org, identities.contact(org, &key), channels.first().copied());
             let (granted, _, addresses) = people
                 .entry(person)
                 .or_insert_with(|| (consent.granted, channels, BTreeSet::new()));
             *granted = consent.granted;
             addresses.extend(spellings(consent.address));
+            addresses.extend(identities.addresses(org, &key));
         }
         let mut rows = Vec::new();
         for ((org_id, ..), (granted, channels, addresses)) in people {
@@ -100,7 +123,7 @@ impl<'a> ConsentRow<'a> {
                 rows.extend(channels.iter().map(|channel| Self {
                     org_id,
                     address: address.clone(),
-                    channel: channel.as_str(),
+                    channel,
                     status: ConsentStatus::from_granted(granted).into(),
                 }));
             }
@@ -117,10 +140,14 @@ pub(crate) async fn set_consents(
     source: &str,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let rows = ConsentRow::last_of(consents);
-    if rows.is_empty() {
+    if consents.is_empty() {
         return Ok(());
     }
+    let contacts = consents
+        .iter()
+        .map(|consent| (consent.org, contact_key(consent.address)));
+    let identities = Identities::find(tx, &contacts.collect()).await?;
+    let rows = ConsentRow::last_of(consents, &identities);
     let text = json::text(&rows)?;
     let sql = tx.sql(SET_CONSENTS);
     in_tx!(tx, |db| sqlx::query(sql)

@@ -25,6 +25,9 @@ impl ConsentStatus {
 
 text_column!(ConsentStatus, "consents", "status");
 
+/// The reason of a suppression after a carrier reported that the address cannot be reached.
+pub const UNREACHABLE: &str = "unreachable";
+
 /// The state of a contact before a send.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContactState {
@@ -32,6 +35,8 @@ pub struct ContactState {
     pub suppression: Option<String>,
     /// `None`: never recorded.
     pub consent: Option<ConsentStatus>,
+    /// The consent to marketing messages on WhatsApp. `None`: never recorded.
+    pub marketing: Option<ConsentStatus>,
     pub last_inbound_at: Option<Timestamp>,
     /// The agent of the same organization that owns the address. It may be the sender itself.
     pub recipient_agent: Option<AgentId>,
@@ -43,6 +48,7 @@ pub struct ContactState {
 struct ContactRow {
     suppression: Option<String>,
     consent: Option<ConsentStatus>,
+    marketing: Option<ConsentStatus>,
     last_inbound_at: Option<Timestamp>,
     recipient_agent: Option<String>,
     prior_request: Option<String>,
@@ -53,6 +59,7 @@ impl From<ContactRow> for ContactState {
         Self {
             suppression: row.suppression,
             consent: row.consent,
+            marketing: row.marketing,
             last_inbound_at: row.last_inbound_at,
             recipient_agent: row.recipient_agent.map(AgentId::from),
             prior_request: row.prior_request.map(MessageId::from),
@@ -82,6 +89,9 @@ const FIND: Sql = Sql {
                 AND (c.channel = i.channel OR (i.channel IN ('sms', 'whatsapp', 'voice')
                     AND c.channel IN ('sms', 'whatsapp', 'voice')))
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS consent,
+            (SELECT status FROM consents c WHERE i.channel = 'whatsapp' AND c.org_id = i.org_id
+                AND c.address IN (i.address, i.contact) AND c.channel = 'marketing'
+                ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS marketing,
             (SELECT MAX(last_inbound_at) FROM inbound_windows w WHERE w.channel_id = i.channel_id
                 AND w.address IN (i.address, i.contact)) AS last_inbound_at,
             (SELECT k.agent_id FROM channels k WHERE k.channel = i.channel AND k.address = i.address
@@ -100,6 +110,9 @@ const FIND: Sql = Sql {
                 AND (c.channel = i.value ->> 'channel' OR (i.value ->> 'channel' IN ('sms', 'whatsapp', 'voice')
                     AND c.channel IN ('sms', 'whatsapp', 'voice')))
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS consent,
+            (SELECT status FROM consents c WHERE i.value ->> 'channel' = 'whatsapp' AND c.org_id = i.value ->> 'org_id'
+                AND c.address IN (i.value ->> 'address', i.value ->> 'contact') AND c.channel = 'marketing'
+                ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS marketing,
             (SELECT MAX(last_inbound_at) FROM inbound_windows w WHERE w.channel_id = i.value ->> 'channel_id'
                 AND w.address IN (i.value ->> 'address', i.value ->> 'contact')) AS last_inbound_at,
             (SELECT k.agent_id FROM channels k WHERE k.channel = i.value ->> 'channel'

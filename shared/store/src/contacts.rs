@@ -4,7 +4,7 @@ use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId, address::contact_key,
 
 use crate::{
     Store, StoreError,
-    consents::{self, Consent},
+    consents::{self, Consent, Scope},
     contact_state::{ContactQuery, ContactState},
     engine::{on_writer, with_timeout},
 };
@@ -75,6 +75,32 @@ impl Store {
             address,
             channel,
             granted,
+            scope: Scope::All,
+        };
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            consents::set_consents(&mut tx, &[consent], source, now).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Records the consent of a person to marketing messages on WhatsApp.
+    pub async fn record_marketing_consent(
+        &self,
+        org: &OrgId,
+        address: &str,
+        granted: bool,
+        source: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let consent = Consent {
+            org: org.as_str(),
+            address,
+            channel: Channel::Whatsapp,
+            granted,
+            scope: Scope::Marketing,
         };
         with_timeout(async {
             let mut tx = self.begin().await?;

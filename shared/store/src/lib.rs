@@ -23,6 +23,7 @@ mod error;
 mod event_leases;
 mod events;
 mod group_commit;
+mod identities;
 mod inbound;
 mod incomplete_events;
 mod limits;
@@ -53,8 +54,8 @@ pub use call_row::Call;
 pub use calls::{CallCursor, CallEntry};
 pub use channels::OwnedChannel;
 pub use column::UnknownValue;
-pub use consents::UNREACHABLE;
-pub use contact_state::{ConsentStatus, ContactState};
+
+pub use contact_state::{ConsentStatus, ContactState, UNREACHABLE};
 pub use contacts::Suppression;
 pub use dead_letters::{DeadLetter, DeadLetterReason, NewDeadLetter};
 pub use deferred_bodies::EventAwaitingBody;
@@ -64,7 +65,8 @@ pub use error::StoreError;
 pub use event_leases::EventLease;
 pub use events::{AgentEvent, EventPositions, EventReason, EventState, NewEvent};
 pub use inbound::{
-    Applied, AppliedEntry, CallChange, Conclusion, FollowUp, InboundBatch, InboundRow, ReceiptEntry, StatusTransition,
+    Applied, AppliedEntry, CallChange, Conclusion, ContactEffects, FollowUp, InboundBatch, InboundRow, ReceiptEntry,
+    StatusTransition,
 };
 pub use incomplete_events::IncompleteEvent;
 pub use messages::{Attempt, Message, Unsettled};

@@ -63,6 +63,7 @@ pub(crate) const STEPS: &[Step] = &[
     per_engine!(22, "0022_scheduled_sends_of_org"),
     per_engine!(23, "0023_mailbox_keys"),
     portable!(24, "0024_voice_settings"),
+    portable!(25, "0025_contact_identities"),
 ];
 
 impl Step {

@@ -113,6 +113,43 @@ impl Cluster {
         }
     }
 
+    /// Starts one process with everything embedded, and with these vendors as its only carriers.
+    pub async fn embedded_with(vendors: &[&str], settings: &[(&str, &str)]) -> Self {
+        let simulator = start_simulator().await;
+        let directory = tempfile::tempdir().expect("a directory");
+        let load_balancer = LoadBalancer::start().await;
+        let mut env = [
+            common_settings(&directory),
+            to_settings(&[("WEBHOOK_BASE_URL", &load_balancer.base_url)]),
+            to_settings(settings),
+        ]
+        .concat();
+        let others = VENDORS.iter().filter(|vendor| !vendors.contains(&vendor.manifest.id));
+        let others: Vec<&str> = others
+            .flat_map(|vendor| vendor.simulated_settings.iter().map(|(name, _)| *name))
+            .collect();
+        let carriers = carrier_settings(&simulator.base_url());
+        env.extend(
+            carriers
+                .into_iter()
+                .filter(|(name, _)| !others.contains(&name.as_str())),
+        );
+        let running = start_program(&env, Deployment::SingleProcess, &ALL_ROLES).await;
+        load_balancer.set_programs(vec![running.address]);
+        let carriers = simulator.state().clone();
+        carriers.set_webhook_base_url(&load_balancer.base_url);
+        let account = first_account(&running, &addresses()).await;
+        let socket = format!("http://{}", running.address);
+        Self {
+            context: context(&running, vec![socket], account, carriers),
+            running: vec![running],
+            ingest: 0,
+            backends: None,
+            simulator: Some(simulator),
+            _directory: directory,
+        }
+    }
+
     pub async fn servers(settings: &[(&str, &str)]) -> Self {
         Self::on(Backends::start().await, settings).await
     }

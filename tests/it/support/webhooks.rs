@@ -3,6 +3,7 @@
 use butt_dial_domain::{Clock, ids};
 use butt_dial_providers::{
     Secret,
+    meta::webhook as meta,
     resend::webhook as svix,
     twilio::webhook::{self, Payload},
 };
@@ -92,6 +93,46 @@ impl Webhook {
             fields.push(("ErrorCode", code));
         }
         Self::twilio(context, &format!("/webhooks/twilio/status?mid={message}"), &fields)
+    }
+
+    /// Builds a webhook of Meta with this value of a field, such as `messages`. The value gets our number.
+    pub fn meta(context: &TestContext, field: &str, mut value: Value) -> Self {
+        value["metadata"] = json!({ "display_phone_number": context.account.phone.trim_start_matches('+') });
+        let change = json!({ "field": field, "value": value });
+        Self::meta_body(context, json!({ "entry": [{ "changes": [change] }] }).to_string())
+    }
+
+    /// Builds a webhook of Meta with this body.
+    pub fn meta_body(context: &TestContext, body: String) -> Self {
+        let body = body.into_bytes();
+        let signature = meta::sign(&shared_secret(context, "META_APP_SECRET"), &body);
+        Self {
+            path: "/webhooks/meta/whatsapp".to_owned(),
+            headers: vec![
+                (meta::HEADER, signature),
+                ("content-type", "application/json".to_owned()),
+            ],
+            body,
+        }
+    }
+
+    /// Builds the webhook of a message to the account's agent with these fields of Twilio, on SMS or on WhatsApp.
+    pub fn message(context: &TestContext, channel: &str, fields: &[(&str, &str)]) -> Self {
+        let prefix = if channel == "whatsapp" { "whatsapp:" } else { "" };
+        let (sid, account) = (message_sid(), shared_secret(context, "TWILIO_ACCOUNT_SID"));
+        let to = format!("{prefix}{}", context.account.phone);
+        let always = [
+            ("MessageSid", sid.as_str()),
+            ("AccountSid", account.expose()),
+            ("To", to.as_str()),
+            ("NumMedia", "0"),
+            ("SmsStatus", "received"),
+        ];
+        Self::twilio(
+            context,
+            &format!("/webhooks/twilio/{channel}"),
+            &[&always, fields].concat(),
+        )
     }
 
     /// Builds an event of Resend, signed this many seconds ago.

@@ -61,6 +61,9 @@ pub enum RefusalClass {
     Recipient,
     /// The recipient has opted out at the carrier. Recorded as revoked consent.
     OptedOut,
+    /// The recipient takes no marketing messages. Recorded as revoked consent to those. Receipts report `OptedOut` instead
+    /// (`Receipt::is_marketing_only`).
+    OptedOutOfMarketing,
     /// The sender, the credentials or the account is not valid. The operator has to fix it.
     Configuration,
     Content,
@@ -121,6 +124,9 @@ pub struct ListedMessage {
     pub carrier_status: String,
     pub body: String,
     pub created_at: Timestamp,
+    pub segments: Option<u32>,
+    /// The number of its files.
+    pub media: u32,
     pub price: Option<Micros>,
 }
 
@@ -168,6 +174,7 @@ mod tests {
         for (class, text) in [
             (RefusalClass::Recipient, "recipient"),
             (RefusalClass::OptedOut, "opted_out"),
+            (RefusalClass::OptedOutOfMarketing, "opted_out_of_marketing"),
             (RefusalClass::Configuration, "configuration"),
             (RefusalClass::Content, "content"),
             (RefusalClass::WindowClosed, "window_closed"),

@@ -44,7 +44,7 @@ fn whatsapp_messages(event: &AgentEvent, view: &Map<String, Value>) -> Vec<Value
         (Some(kind), Some(url)) => {
             let mime_type = view.get("mimeType").unwrap_or(&Value::Null);
             put_media(&mut first, kind, url, mime_type);
-            if let Some(caption) = view.get("body") {
+            if let Some(caption) = view.get("body").filter(|_| has_text(view)) {
                 first[kind]["caption"] = caption.clone();
             }
         }
@@ -69,6 +69,14 @@ fn whatsapp_messages(event: &AgentEvent, view: &Map<String, Value>) -> Vec<Value
         messages.push(message);
     }
     messages
+}
+
+/// Returns whether the body is a text of the person, and not a description of the files.
+fn has_text(view: &Map<String, Value>) -> bool {
+    let parts = view.get("parts").and_then(Value::as_array);
+    let body = view.get("body").and_then(Value::as_str).unwrap_or_default();
+    // A description begins with a bracket; a long text is no part.
+    !body.starts_with('[') || parts.is_none_or(|parts| parts.iter().any(|part| part["type"] == "text"))
 }
 
 fn whatsapp_base(event: &AgentEvent, view: &Map<String, Value>) -> Value {

@@ -1,6 +1,6 @@
 //! The JSON form of an event: the same for push, polling, pending events and callbacks.
 
-use butt_dial_domain::OrgId;
+use butt_dial_domain::{Channel, OrgId};
 use butt_dial_store::AgentEvent;
 use butt_dial_vault::Vault;
 use chrono::SecondsFormat;
@@ -56,14 +56,19 @@ fn add_content(view: &mut Map<String, Value>, content: &EventContent) {
     let mut put = |key: &str, value: Value| {
         view.insert(key.to_owned(), value);
     };
-    for (key, text) in [
-        ("body", &message.body),
-        ("subject", &message.subject),
-        ("html", &message.html),
-    ] {
+    // A mail without a text has none: its subject and its files say what it is.
+    let body = match message.channel {
+        Channel::Email => message.body.clone(),
+        _ => message.readable_body(),
+    };
+    for (key, text) in [("body", &body), ("subject", &message.subject), ("html", &message.html)] {
         if let Some(text) = text {
             put(key, json!(text));
         }
+    }
+    let parts = message.all_parts();
+    if !parts.is_empty() {
+        put("parts", json!(parts));
     }
     mail::add_content(view, message);
     let mut put = |key: &str, value: Value| {

@@ -8,22 +8,22 @@ use std::{
 };
 
 use butt_dial_domain::{
-    AgentId, Channel, ChannelId, OrgId,
+    Address, AgentId, ChannelId, OrgId,
     inbound::{InboundMessage, Keyword, Receipt},
     ports::{bus::LogEntry, carrier::RefusalClass},
 };
 use butt_dial_store::{
     Applied, DeadLetterReason, InboundBatch, InboundRow, InboundRules, NewDeadLetter, ReceiptEntry, StoreError,
 };
-use chrono::SecondsFormat;
 use moka::sync::Cache;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     Inbound, STREAM, calls,
     dead_letter::dead_letter,
     envelope::{Envelope, SealedEvent},
     keyword,
+    message_data::{contact_effects, permanent_data},
     receipts::{opt_out_event, status_event},
 };
 use crate::{
@@ -32,7 +32,6 @@ use crate::{
         DELIVERY_LEASE, MESSAGE_RECEIVED,
         filters::{FilterDecision, FilterRules},
     },
-    mail,
     outbound::{INTERNAL_CARRIER, build_help_reply},
 };
 
@@ -284,9 +283,10 @@ fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules
         }
     }
     let (channel, contact) = (message.channel, message.from.clone());
-    // A contact that blocked or followed the sender has written nothing.
-    is_quiet |= keyword.is_some() && message.body.is_none() && !message.incomplete;
-    let needs_help_reply = keyword == Some(Keyword::Help) && message.answered_keyword.is_none();
+    // A contact that blocked or followed the sender, or chose about marketing, has written nothing.
+    is_quiet |= (keyword.is_some() && message.body.is_none() && !message.incomplete) || message.marketing.is_some();
+    let needs_help_reply = needs_help_reply(keyword, &message);
+    let effects = contact_effects(&message);
     let is_incomplete = message.incomplete || !message.attachments.is_empty();
     let content = EventContent {
         message,
@@ -301,6 +301,7 @@ fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules
         .data(Value::Object(data))
         .is_incomplete(is_incomplete)
         .is_quiet(is_quiet)
+        .effects(effects)
         .maybe_channel_id(owner.channel_id)
         .maybe_consent(keyword.and_then(consent))
         .agent(owner.agent)
@@ -318,11 +319,17 @@ fn keyword_row(inbound: &Inbound, received: ReceivedMessage) -> Option<MessageRo
         carrier,
         mut message,
     } = received;
-    let keyword = detect_keyword(&carrier, &message)?;
+    let keyword = detect_keyword(&carrier, &message);
+    if keyword.is_none() && message.marketing.is_none() {
+        return None;
+    }
+    let (needs_help_reply, effects) = (needs_help_reply(keyword, &message), contact_effects(&message));
     // A name is content too.
     (message.sender_name, message.group, message.in_reply_to) = (None, None, None);
     let mut data = permanent_data(inbound, &event_id, &carrier, &message);
-    data.insert("keyword".into(), json!(keyword.as_str()));
+    if let Some(keyword) = keyword {
+        data.insert("keyword".into(), json!(keyword.as_str()));
+    }
     let row = InboundRow::builder()
         .id(event_id)
         .kind(MESSAGE_RECEIVED)
@@ -330,15 +337,20 @@ fn keyword_row(inbound: &Inbound, received: ReceivedMessage) -> Option<MessageRo
         .contact(message.from)
         .data(Value::Object(data))
         .is_quiet(true)
+        .effects(effects)
         .maybe_channel_id(owner.channel_id)
-        .maybe_consent(consent(keyword))
+        .maybe_consent(keyword.and_then(consent))
         .agent(owner.agent)
         .org(owner.org)
         .build();
-    Some(MessageRow {
-        row,
-        needs_help_reply: keyword == Keyword::Help && message.answered_keyword.is_none(),
-    })
+    Some(MessageRow { row, needs_help_reply })
+}
+
+/// Returns whether HELP is to be answered. Machines, which write from short codes and names, could answer in turn.
+fn needs_help_reply(keyword: Option<Keyword>, message: &InboundMessage) -> bool {
+    keyword == Some(Keyword::Help)
+        && message.answered_keyword.is_none()
+        && !Address::known(message.channel, &message.from).is_opaque()
 }
 
 /// Detects a keyword of a person. Between agents of one organization, the words have no such meaning.
@@ -355,46 +367,4 @@ fn consent(keyword: Keyword) -> Option<bool> {
         Keyword::Start => Some(true),
         Keyword::Help => None,
     }
-}
-
-/// The data of a message that is stored permanently: sender, recipient and time, without content.
-fn permanent_data(inbound: &Inbound, id: &str, carrier: &str, message: &InboundMessage) -> Map<String, Value> {
-    let mut data = Map::new();
-    let mut put = |key: &str, value: Value| {
-        data.insert(key.to_owned(), value);
-    };
-    put("type", json!("message"));
-    put("messageId", json!(id));
-    put("channel", json!(message.channel));
-    put("from", json!(message.from));
-    put("to", json!(message.to));
-    put("providerMessageId", json!(message.carrier_id));
-    if let Some(name) = &message.sender_name {
-        put("senderName", json!(name));
-    }
-    if let Some(account) = &message.account {
-        put("account", json!(account));
-    }
-    if let Some(group) = &message.group {
-        put("isGroup", json!(true));
-        put("groupId", json!(group.id));
-        if let Some(name) = &group.name {
-            put("groupName", json!(name));
-        }
-    }
-    let reply_to = message.group.as_ref().map_or(&message.from, |group| &group.id);
-    put("replyTo", json!(reply_to));
-    if message.channel != Channel::Email
-        && let Some(replied) = &message.in_reply_to
-    {
-        put("inReplyTo", json!(replied));
-    }
-    mail::add_facts(&mut data, message);
-    let mut put = |key: &str, value: Value| {
-        data.insert(key.to_owned(), value);
-    };
-    let at = message.sent_at.unwrap_or_else(|| inbound.clock.now());
-    put("timestamp", json!(at.to_rfc3339_opts(SecondsFormat::Millis, true)));
-    put("provider", json!(carrier));
-    data
 }

@@ -39,12 +39,18 @@ pub(super) async fn authorize(
                 authorized.push(AuthorizedEvent::Receipt(receipt, key));
                 continue;
             }
+            WebhookEvent::Skipped(entry) => {
+                inbound.metrics.record_webhook_event(carrier, entry.as_str());
+                continue;
+            }
             WebhookEvent::Message(message) => message,
         };
+        // Not every carrier says when the person wrote.
+        message.sent_at.get_or_insert_with(|| inbound.clock.now());
         let route = routes.find(message.channel, &message.to).await;
         match route.map_err(|_| WebhookRefusal::Unavailable)? {
             Some(route) if only.as_deref().is_some_and(|agent| agent != route.agent.host_id()) => has_unknown = true,
-            Some(route) if route.blocked && keyword::detect(&message).is_none() => {
+            Some(route) if route.blocked && !is_about_consent(&message) => {
                 has_blocked = true;
                 inbound.metrics.record_webhook_event(carrier, "blocked");
             }
@@ -81,6 +87,11 @@ fn name_recipient(message: &mut InboundMessage, route: &InboundRoute) {
         message.mail.get_or_insert_default().tag = tag;
     }
     message.to.clone_from(&route.address);
+}
+
+/// Returns whether the message gives or revokes consent, or asks for help.
+fn is_about_consent(message: &InboundMessage) -> bool {
+    keyword::detect(message).is_some() || message.marketing.is_some()
 }
 
 /// Returns the key of a receipt's partition: the agent that sent the message, as far as it is cached.

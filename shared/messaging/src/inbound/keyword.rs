@@ -13,7 +13,7 @@ pub(super) fn detect(message: &InboundMessage) -> Option<Keyword> {
         return message.answered_keyword;
     }
     if message.channel != Channel::Email {
-        return message.body.as_deref().and_then(keyword);
+        return message.typed_text().and_then(keyword);
     }
     if message.mail.as_ref().is_some_and(|mail| mail.automated.is_some()) {
         return None;

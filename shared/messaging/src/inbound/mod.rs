@@ -18,6 +18,7 @@ mod dead_letter;
 pub mod envelope;
 mod handle;
 mod keyword;
+mod message_data;
 mod parse;
 pub(crate) mod partitions;
 mod publish;

@@ -4,7 +4,7 @@ use butt_dial_domain::{
     inbound::{DeliveryStatus, Receipt},
     ports::carrier::RefusalClass,
 };
-use butt_dial_store::{InboundRow, Message, StatusTransition};
+use butt_dial_store::{ContactEffects, InboundRow, Message, StatusTransition};
 use chrono::SecondsFormat;
 use serde_json::json;
 
@@ -28,16 +28,22 @@ pub fn status_label(stage: DeliveryStatus) -> Option<&'static str> {
 /// Builds the event of an opt-out that a carrier reports.
 pub(super) fn opt_out_event(inbound: &Inbound, message: Message, receipt: &Receipt) -> InboundRow {
     let now = inbound.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let is_marketing_only = receipt.is_marketing_only;
+    let purpose = if is_marketing_only { "marketing" } else { "all" };
     InboundRow::builder()
         .id(format!("evt_{}_opted_out", message.id))
         .kind(CONTACT_OPTED_OUT)
         .channel(message.channel)
         .data(json!({
             "type": "opted_out", "messageId": message.id, "channel": message.channel, "to": message.recipient,
-            "providerCode": receipt.error_code, "timestamp": now,
+            "providerCode": receipt.error_code, "purpose": purpose, "timestamp": now,
         }))
         .contact(message.recipient)
-        .consent(false)
+        .maybe_consent((!is_marketing_only).then_some(false))
+        .effects(ContactEffects {
+            marketing: is_marketing_only.then_some(false),
+            ..ContactEffects::default()
+        })
         .agent(message.agent)
         .org(message.org)
         .build()

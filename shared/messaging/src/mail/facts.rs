@@ -32,7 +32,11 @@ pub(crate) fn add_facts(data: &mut Map<String, Value>, message: &InboundMessage)
     }
     if let Some(reply_to) = &mail.reply_to {
         put("replyTo", json!(reply_to));
+        data.remove("canReply");
     }
+    let mut put = |key: &str, value: Value| {
+        data.insert(key.to_owned(), value);
+    };
     if let Some(tag) = &mail.tag {
         put("tag", json!(tag));
     }

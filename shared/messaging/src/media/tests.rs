@@ -111,6 +111,7 @@ async fn mail(bench: &Bench, id: &str, age: TimeDelta, attachments: usize) {
         channel_id: None,
         consent: None,
         follow_up: None,
+        effects: Default::default(),
     };
     let batch = InboundBatch {
         stream: "INBOUND".into(),

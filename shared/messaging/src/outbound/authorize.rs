@@ -71,7 +71,10 @@ async fn find_agent_address(
     sender: &Profile,
     request: &SendRequest,
 ) -> Result<Option<String>, Failure> {
-    if !ids::is_valid_host_id(&request.to) || Address::parse(request.channel, &request.to).is_ok() {
+    // Ids of groups and of agents can look alike.
+    let is_address =
+        Address::parse(request.channel, &request.to).is_ok_and(|address| !matches!(address, Address::WhatsappGroup(_)));
+    if !ids::is_valid_host_id(&request.to) || is_address {
         return Ok(None);
     }
     let Some(named) = outbound.store.find_agent_id(&sender.agent.org_id, &request.to).await? else {

@@ -44,7 +44,7 @@ impl StoredRequest {
 impl DeferredSend {
     /// Returns `None` if the request has no content for its channel, an invalid recipient, or no idempotency key.
     pub fn from_request(request: &SendRequest) -> Option<Self> {
-        let recipient = Address::parse(request.channel, &request.to).ok()?;
+        let recipient = Address::parse_reply(request.channel, &request.to).ok()?;
         let has_text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
         let is_email = request.channel == Channel::Email;
         if !has_text(&request.body) && request.media.is_empty() && !(is_email && has_text(&request.html)) {

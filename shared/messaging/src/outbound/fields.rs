@@ -6,8 +6,13 @@ use butt_dial_domain::{Address, Channel, Code, Failure, text::clean};
 
 /// Parses a recipient's address on the channel. Fails with `InvalidRecipient`.
 pub fn parse_recipient(channel: Channel, to: &str) -> Result<Address, Failure> {
-    Address::parse(channel, to).map_err(|error| {
-        Failure::new(Code::InvalidRecipient, format!("invalid recipient: {error}"))
+    Address::parse_reply(channel, to).map_err(|error| {
+        let is_name = channel == Channel::Sms && Address::parse_sender(channel, to).is_ok();
+        let failure = match is_name {
+            true => "invalid recipient: a sender with a name instead of a number can't be answered".to_owned(),
+            false => format!("invalid recipient: {error}"),
+        };
+        Failure::new(Code::InvalidRecipient, failure)
             .on(channel)
             .hint(match channel {
                 Channel::Email => "give one e-mail address, such as ann@example.com",

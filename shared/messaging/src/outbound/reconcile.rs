@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
+use butt_dial_billing::prices;
 use butt_dial_domain::{
-    Address, ChannelId, Failure, keys,
+    Address, ChannelId, Failure, Micros, keys,
+    message::Content,
     ports::carrier::{CarrierAcceptance, Dispatch, ListedMessage, Outcome, Reconciliation, RefusalClass},
 };
 use butt_dial_store::{AttemptOutcome, ConsentStatus, Message, SendResult, SettledSend, StoreError, Unsettled};
@@ -112,12 +114,8 @@ fn proven(message: &Message) -> Finding {
 }
 
 async fn search_list(outbound: &Outbound, carrier: &Carrier, message: &Message) -> Result<Finding, StoreError> {
-    let (Ok(from), Ok(to)) = (
-        Address::parse(message.channel, &message.sender),
-        Address::parse(message.channel, &message.recipient),
-    ) else {
-        return Ok(Finding::NotFound);
-    };
+    let from = Address::known(message.channel, &message.sender);
+    let to = Address::known(message.channel, &message.recipient);
     // Another send of the same text to the same recipient is in progress: the listed message may be that one.
     if outbound.store.has_duplicate_in_flight(message).await? {
         return Ok(Finding::NoAnswer);
@@ -159,10 +157,11 @@ async fn search_list(outbound: &Outbound, carrier: &Carrier, message: &Message) 
                 let receipt = CarrierAcceptance {
                     carrier_id: listed.carrier_id.clone(),
                     carrier_status: listed.carrier_status.clone(),
-                    segments: None,
+                    segments: listed.segments,
                     price: listed.price,
                 };
-                return Ok(Finding::Settled(accepted_result(&receipt, estimate(message))));
+                let cost = cost(message, &to, listed, message.body_hash == hash(""));
+                return Ok(Finding::Settled(accepted_result(&receipt, cost)));
             }
             Ok(None) => {}
             Err(error) => {
@@ -197,12 +196,14 @@ async fn repeat_with_key(
         Outcome::Accepted(receipt) => Finding::Settled(accepted_result(&receipt, estimate(message))),
         Outcome::Refused(refusal) => match refusal.class {
             // These depend on the message itself, so the first request was refused as well.
-            RefusalClass::Recipient | RefusalClass::Content | RefusalClass::OptedOut | RefusalClass::WindowClosed => {
-                Finding::Settled(SendResult::Failed {
-                    failure: error_code(refusal.class).as_str(),
-                    frees_key: false,
-                })
-            }
+            RefusalClass::Recipient
+            | RefusalClass::Content
+            | RefusalClass::OptedOut
+            | RefusalClass::OptedOutOfMarketing
+            | RefusalClass::WindowClosed => Finding::Settled(SendResult::Failed {
+                failure: error_code(refusal.class).as_str(),
+                frees_key: false,
+            }),
             RefusalClass::Configuration | RefusalClass::Throttled | RefusalClass::Unreachable => Finding::NoAnswer,
         },
         Outcome::Unknown(_) => Finding::NoAnswer,
@@ -230,8 +231,8 @@ fn restore(outbound: &Outbound, unsettled: &Unsettled) -> Option<Dispatch> {
     Some(Dispatch {
         message: message.id.clone(),
         channel: message.channel,
-        from: Address::parse(message.channel, &message.sender).ok()?,
-        to: Address::parse(message.channel, &message.recipient).ok()?,
+        from: Address::known(message.channel, &message.sender),
+        to: Address::known(message.channel, &message.recipient),
         content: stored.content,
         sender_name: stored.sender_name,
         callback: outbound.public_urls.receipts(&message.carrier, &message.id),
@@ -239,8 +240,17 @@ fn restore(outbound: &Outbound, unsettled: &Unsettled) -> Option<Dispatch> {
     })
 }
 
-fn estimate(message: &Message) -> butt_dial_domain::Micros {
-    butt_dial_domain::Micros(message.estimate)
+/// Returns the cost of a listed message without a price: a text costs as many segments as the carrier counts.
+fn cost(message: &Message, to: &Address, listed: &ListedMessage, is_without_text: bool) -> Micros {
+    let estimate = estimate(message);
+    let counted = listed.segments.filter(|_| !is_without_text && estimate != Micros::ZERO);
+    let counted = counted.and_then(|count| prices::text_of_segments(message.channel, to, &Content::default(), count));
+    // A picture with a text has one price.
+    counted.filter(|_| listed.media == 0).unwrap_or(estimate)
+}
+
+fn estimate(message: &Message) -> Micros {
+    Micros(message.estimate)
 }
 
 async fn handle_not_found(outbound: &Outbound, message: &Message) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use butt_dial_billing::prices;
 use butt_dial_domain::{
     AgentId, Channel, Failure, Micros,
     message::Status,
@@ -32,11 +33,11 @@ pub(super) async fn record(outbound: &Arc<Outbound>, dispatched: Dispatched) -> 
     let settled = settled_send(outbound, &message, &outcome);
     outbound.metrics.record_settled(&settled.result, message.estimate);
     if let Outcome::Refused(Refusal {
-        class: RefusalClass::OptedOut,
+        class: class @ (RefusalClass::OptedOut | RefusalClass::OptedOutOfMarketing),
         ..
     }) = &outcome
     {
-        revoke_consent(outbound, &message).await;
+        revoke_consent(outbound, &message, *class).await;
     }
     let writing = write(outbound.clone(), settled.clone());
     let is_written = match tokio::time::timeout(RECORD_TIMEOUT, writing).await {
@@ -69,7 +70,7 @@ pub(super) async fn record(outbound: &Arc<Outbound>, dispatched: Dispatched) -> 
 fn settled_send(outbound: &Outbound, message: &ReservedMessage, outcome: &Outcome) -> SettledSend {
     let now = outbound.clock.now();
     let (result, detail) = match outcome {
-        Outcome::Accepted(acceptance) => (accepted_result(acceptance, message.estimate), None),
+        Outcome::Accepted(acceptance) => (accepted_result(acceptance, cost(message, acceptance)), None),
         Outcome::Refused(refusal) => {
             let code = error_code(refusal.class);
             let frees_key = FREED_BY.contains(&code) && !message.keeps_key;
@@ -94,6 +95,15 @@ fn settled_send(outbound: &Outbound, message: &ReservedMessage, outcome: &Outcom
         detail,
         at: now,
     }
+}
+
+/// Returns the cost of an accepted message without a price: by the carrier's own count of segments, which it charges.
+fn cost(message: &ReservedMessage, acceptance: &CarrierAcceptance) -> Micros {
+    let dispatch = &message.dispatch;
+    let counted = acceptance.segments.filter(|_| message.estimate != Micros::ZERO);
+    let counted =
+        counted.and_then(|count| prices::text_of_segments(dispatch.channel, &dispatch.to, &dispatch.content, count));
+    counted.unwrap_or(message.estimate)
 }
 
 /// The stored result of an accepted send. Most carriers report the price later; until then the estimate is the cost.
@@ -160,27 +170,25 @@ fn drop_used_id(settled: &mut SettledSend, error: &StoreError) -> bool {
 }
 
 /// Records an opt-out that the carrier reports and that is not known here yet.
-async fn revoke_consent(outbound: &Outbound, message: &ReservedMessage) {
+async fn revoke_consent(outbound: &Outbound, message: &ReservedMessage, class: RefusalClass) {
     let dispatch = &message.dispatch;
     let now = outbound.clock.now();
-    let recorded = outbound
-        .store
-        .record_consent(
-            &message.org,
-            dispatch.channel,
-            dispatch.to.as_str(),
-            false,
-            "carrier",
-            now,
-        )
-        .await;
+    let (store, org, to) = (&outbound.store, &message.org, dispatch.to.as_str());
+    let recorded = match class {
+        RefusalClass::OptedOutOfMarketing => store.record_marketing_consent(org, to, false, "carrier", now).await,
+        _ => {
+            store
+                .record_consent(org, dispatch.channel, to, false, "carrier", now)
+                .await
+        }
+    };
     if let Err(error) = recorded {
         tracing::error!(%error, message_id = %dispatch.message, "opt-out reported by the carrier not recorded");
     }
 }
 
 fn accepted_receipt(message: ReservedMessage, acceptance: CarrierAcceptance) -> SendReceipt {
-    let cost = acceptance.price.unwrap_or(message.estimate);
+    let cost = acceptance.price.unwrap_or_else(|| cost(&message, &acceptance));
     SendReceipt {
         status: Status::Accepted,
         carrier_id: Some(acceptance.carrier_id),

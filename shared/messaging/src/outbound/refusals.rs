@@ -8,7 +8,7 @@ use butt_dial_domain::{Code, Failure, ports::carrier::RefusalClass};
 pub fn error_code(class: RefusalClass) -> Code {
     match class {
         RefusalClass::Recipient => Code::InvalidRecipient,
-        RefusalClass::OptedOut => Code::ContactOptedOut,
+        RefusalClass::OptedOut | RefusalClass::OptedOutOfMarketing => Code::ContactOptedOut,
         RefusalClass::Configuration => Code::ProviderMisconfigured,
         RefusalClass::Content => Code::ProviderRefused,
         RefusalClass::WindowClosed => Code::WhatsappWindowClosed,

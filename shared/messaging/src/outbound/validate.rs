@@ -73,10 +73,8 @@ pub(super) fn validate(vault: &Vault, now: Timestamp, authorized: Authorized) ->
     } = authorized;
     let channel = request.channel;
     let to = parse_recipient(channel, &request.to)?;
-    let from = Address::parse(channel, &sender.address).map_err(|_| {
-        tracing::error!(channel_id = %sender.id, "sender address invalid");
-        Failure::internal()
-    })?;
+    // A short code or a name, too.
+    let from = Address::known(channel, &sender.address);
     let content = content(&request).map_err(|failure| failure.on(channel))?;
     let idempotency_key = match &request.idempotency_key {
         Some(key) => token("idempotencyKey", key, MAX_KEY)?,
@@ -252,8 +250,10 @@ fn is_public(ip: IpAddr) -> bool {
 }
 
 fn template(id: &str, request: &SendRequest) -> Result<Template, Failure> {
-    if id.is_empty() || id.len() > 64 || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
-        return Err(invalid("templateId is 1 to 64 letters, digits, - or _"));
+    if !is_template_id(id) {
+        return Err(invalid(
+            "templateId is 1 to 512 letters, digits, - or _, for Meta with the language after a colon: booking:pt_BR",
+        ));
     }
     let mut variables = std::collections::BTreeMap::new();
     for (key, value) in &request.template_variables {
@@ -266,6 +266,19 @@ fn template(id: &str, request: &SendRequest) -> Result<Template, Failure> {
         id: id.to_owned(),
         variables,
     })
+}
+
+/// Checks the id or the name of a template. Meta's have a language after a colon: `booking:pt_BR`.
+fn is_template_id(id: &str) -> bool {
+    let (name, language) = id.split_once(':').map_or((id, None), |(name, code)| (name, Some(code)));
+    let is_word = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    };
+    // Meta, Message templates: a name has at most 512 characters.
+    id.len() <= 512 && is_word(name) && language.is_none_or(|code| code.len() <= 15 && is_word(code))
 }
 
 /// Hashes what makes two requests with one key the same request.

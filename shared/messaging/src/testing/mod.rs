@@ -191,6 +191,7 @@ impl Bench {
                 channel_id: None,
                 consent: None,
                 follow_up: None,
+                effects: Default::default(),
                 id,
             }
         };

@@ -66,6 +66,14 @@ fn class_of_code(code: u32) -> Meaning {
         133_000..=133_016 => RefusalClass::Configuration,
         // A template paused or disabled for its quality: the operator has to fix it.
         132_015 | 132_016 => RefusalClass::Configuration,
+        // The person has stopped marketing messages of this business.
+        131_050 => RefusalClass::OptedOutOfMarketing,
+        // No number is known, and the template needs one.
+        131_062 => RefusalClass::Content,
+        // A group that does not exist, or without this sender, or without other members.
+        131_020 | 131_041 | 131_212 => RefusalClass::Recipient,
+        131_207 | 131_214 | 131_063 | 131_215 => RefusalClass::Configuration,
+        131_208 | 131_064 => RefusalClass::Throttled,
         // Marketing limit of this recipient, or a Meta experiment: another text can pass, this one can't today.
         130_472 | 131_049 => RefusalClass::Content,
         100 | 131_008 | 131_009 | 131_052 | 131_053 => RefusalClass::Content,

@@ -1,193 +1,351 @@
-//! The JSON of Meta's webhooks (WhatsApp Cloud API, Webhooks components). Entries come in batches. All fields that
-//! Meta may omit are optional.
+//! The JSON of one message, one status and one preference in Meta's webhooks (WhatsApp Cloud API, Webhooks components). All
+//! fields are optional, and null or a value of another type counts as absent.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
-#[derive(Deserialize)]
-pub struct Batch {
-    #[serde(default)]
-    pub entry: Vec<Entry>,
-}
+use crate::json::{lenient, lenient_list, lenient_number, lenient_text};
 
-#[derive(Deserialize)]
-pub struct Entry {
-    #[serde(default)]
-    pub changes: Vec<Change>,
-}
-
-#[derive(Deserialize)]
-pub struct Change {
-    #[serde(default)]
-    pub field: String,
-    #[serde(default)]
-    pub value: Value,
-}
-
-/// A change of the field `messages`. Messages and statuses stay raw values, so that one unreadable item does not spoil
-/// the others.
-#[derive(Deserialize)]
-pub struct Messages {
-    pub metadata: Metadata,
-    #[serde(default)]
-    pub contacts: Vec<Contact>,
-    #[serde(default)]
-    pub messages: Vec<Value>,
-    #[serde(default)]
-    pub statuses: Vec<Value>,
-}
-
-#[derive(Deserialize)]
-pub struct Metadata {
-    pub display_phone_number: String,
-}
-
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub struct Contact {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub wa_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub user_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub parent_user_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub profile: Profile,
 }
 
 #[derive(Default, Deserialize)]
 pub struct Profile {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub name: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub username: Option<String>,
 }
 
 #[derive(Deserialize)]
 pub struct Message {
-    /// Digits. Missing when the sender hides the number.
-    #[serde(default)]
+    /// Digits, or the user id. Missing when the sender hides the number.
+    #[serde(default, deserialize_with = "lenient_text")]
     pub from: Option<String>,
-    pub id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub from_user_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub from_parent_user_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub group_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
     pub timestamp: Option<String>,
-    #[serde(rename = "type")]
-    pub kind: String,
-    #[serde(default)]
-    pub text: Option<Text>,
-    #[serde(default, alias = "audio", alias = "video", alias = "document", alias = "sticker")]
-    pub image: Option<File>,
-    #[serde(default)]
-    pub button: Option<Button>,
-    #[serde(default)]
-    pub interactive: Option<Interactive>,
-    #[serde(default)]
+    #[serde(rename = "type", default, deserialize_with = "lenient_text")]
+    pub kind: Option<String>,
+    #[serde(flatten)]
+    pub content: Content,
+    #[serde(default, deserialize_with = "lenient")]
+    pub edit: Option<Edit>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub revoke: Option<Revoke>,
+    #[serde(default, deserialize_with = "lenient")]
     pub reaction: Option<Reaction>,
-    #[serde(default)]
-    pub location: Option<Location>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
+    pub system: Option<System>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub unsupported: Option<Unsupported>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub errors: Vec<Fault>,
+    #[serde(default, deserialize_with = "lenient")]
     pub context: Option<Context>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub referral: Option<Referral>,
+}
+
+/// The content that a person sends, also within an edit.
+#[derive(Default, Deserialize)]
+pub struct Content {
+    #[serde(default, deserialize_with = "lenient")]
+    pub text: Option<Text>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub image: Option<File>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub audio: Option<File>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub video: Option<File>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub document: Option<File>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub sticker: Option<File>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub button: Option<Button>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub interactive: Option<Interactive>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub location: Option<Location>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub contacts: Vec<CardData>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub order: Option<Order>,
 }
 
 #[derive(Deserialize)]
 pub struct Text {
-    pub body: String,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub body: Option<String>,
 }
 
 #[derive(Deserialize)]
 pub struct File {
+    #[serde(deserialize_with = "lenient")]
     pub id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub mime_type: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub caption: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub filename: Option<String>,
-    /// Audio only: recorded in WhatsApp (not verified; nothing depends on it).
-    #[serde(default)]
+    /// Audio only: recorded in WhatsApp.
+    #[serde(default, deserialize_with = "lenient")]
     pub voice: bool,
 }
 
 #[derive(Deserialize)]
 pub struct Button {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub text: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub payload: Option<String>,
 }
 
 #[derive(Deserialize)]
 pub struct Interactive {
-    #[serde(default, alias = "list_reply")]
+    #[serde(rename = "type", default, deserialize_with = "lenient_text")]
+    pub kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     pub button_reply: Option<Choice>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub list_reply: Option<Choice>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub nfm_reply: Option<FlowReply>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub call_permission_reply: Option<CallPermission>,
 }
 
 #[derive(Deserialize)]
 pub struct Choice {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
     pub title: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub description: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct FlowReply {
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub name: Option<String>,
+    /// JSON in a string.
+    #[serde(default)]
+    pub response_json: Value,
+}
+
+#[derive(Deserialize)]
+pub struct CallPermission {
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub response: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub expiration_timestamp: Option<String>,
 }
 
 #[derive(Deserialize)]
 pub struct Reaction {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub message_id: Option<String>,
     /// Missing when a reaction is removed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub emoji: Option<String>,
 }
 
 #[derive(Deserialize)]
 pub struct Location {
-    pub latitude: f64,
-    pub longitude: f64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_number")]
+    pub latitude: Option<Number>,
+    #[serde(default, deserialize_with = "lenient_number")]
+    pub longitude: Option<Number>,
+    #[serde(default, deserialize_with = "lenient_text")]
     pub name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub address: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub url: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct CardData {
+    #[serde(default, deserialize_with = "lenient")]
+    pub name: Option<CardName>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub org: Option<CardOrganization>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub phones: Vec<CardPhone>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub emails: Vec<CardEmail>,
+}
+
+#[derive(Deserialize)]
+pub struct CardName {
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub formatted_name: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub first_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct CardOrganization {
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub company: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct CardPhone {
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub phone: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub wa_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct CardEmail {
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub email: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Order {
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub catalog_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub text: Option<String>,
+    #[serde(default, deserialize_with = "lenient_list")]
+    pub product_items: Vec<ProductItem>,
+}
+
+#[derive(Deserialize)]
+pub struct ProductItem {
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub product_retailer_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_number")]
+    pub quantity: Option<Number>,
+    #[serde(default, deserialize_with = "lenient_number")]
+    pub item_price: Option<Number>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub currency: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Edit {
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub original_message_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub message: Content,
+}
+
+#[derive(Deserialize)]
+pub struct Revoke {
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub original_message_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct System {
+    #[serde(rename = "type", default, deserialize_with = "lenient_text")]
+    pub kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub body: Option<String>,
+    /// The new number; `new_wa_id` in older versions.
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub wa_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub new_wa_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub user_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub parent_user_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub previous_user_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub previous_parent_user_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Unsupported {
+    #[serde(rename = "type", default, deserialize_with = "lenient_text")]
+    pub kind: Option<String>,
 }
 
 #[derive(Deserialize)]
 pub struct Context {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
     pub id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub referred_product: Option<ReferredProduct>,
+}
+
+#[derive(Deserialize)]
+pub struct ReferredProduct {
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub catalog_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub product_retailer_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Referral {
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub source_type: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub source_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub source_url: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub headline: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub body: Option<String>,
 }
 
 #[derive(Deserialize)]
 pub struct Status {
     pub id: String,
-    pub status: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub status: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
     pub biz_opaque_callback_data: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient_list")]
     pub errors: Vec<Fault>,
 }
 
 #[derive(Deserialize)]
 pub struct Fault {
-    pub code: u32,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub code: Option<String>,
 }
 
-impl Message {
-    /// Returns the text of the message, whatever its type.
-    pub fn content(&self) -> Option<String> {
-        let text = self.text.as_ref().map(|text| text.body.as_str());
-        let caption = || self.image.as_ref()?.caption.as_deref();
-        let button = || self.button.as_ref()?.text.as_deref();
-        let choice = || self.interactive.as_ref()?.button_reply.as_ref()?.title.as_deref();
-        let emoji = || self.reaction.as_ref()?.emoji.as_deref();
-        let content = text.or_else(caption).or_else(button).or_else(choice).or_else(emoji);
-        let content = content
-            .map(str::to_owned)
-            .or_else(|| self.location.as_ref().map(Location::to_text));
-        content.filter(|content| !content.is_empty())
-    }
-
-    /// Returns the id of the message that this one replies or reacts to.
-    pub fn replied_to(&self) -> Option<&str> {
-        let reaction_to = self
-            .reaction
-            .as_ref()
-            .and_then(|reaction| reaction.message_id.as_deref());
-        reaction_to.or_else(|| self.context.as_ref()?.id.as_deref())
-    }
-}
-
-impl Location {
-    fn to_text(&self) -> String {
-        let place = format!("{}, {}", self.latitude, self.longitude);
-        let named = [&self.name, &self.address].into_iter().flatten().map(String::as_str);
-        named.chain([place.as_str()]).collect::<Vec<_>>().join("\n")
-    }
+/// A person's choice about marketing messages.
+#[derive(Deserialize)]
+pub struct Preference {
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub wa_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub user_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub category: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub value: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub detail: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub timestamp: Option<String>,
 }

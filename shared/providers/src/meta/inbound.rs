@@ -8,22 +8,23 @@ use butt_dial_domain::{
     Address, Channel, MessageId,
     clock::Timestamp,
     ids::is_valid_host_id,
-    inbound::{Attachment, DeliveryStatus, InboundMessage, Receipt, WebhookEvent},
+    inbound::{Attachment, DeliveryStatus, InboundMessage, Receipt, SkippedEntry, WebhookEvent},
+    parts::Part,
     ports::{
-        carrier::LookupError,
+        carrier::{LookupError, RefusalClass},
         webhook::{MediaRequest, UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
     },
 };
-use chrono::DateTime;
+use serde_json::Value;
 use url::{Origin, Url, form_urlencoded};
 
 use super::{
     ACCESS_TOKEN, APP_SECRET, ENDPOINT, VERIFY_TOKEN, errors,
-    event::{Batch, Contact, File, Message, Messages, Status},
-    webhook,
+    event::{Contact, Message, Preference, Status},
+    message, webhook,
     wire::{self, Media},
 };
-use crate::{Secret, http, vendor::Credentials};
+use crate::{Secret, http, json, vendor::Credentials};
 
 /// Meta's challenge has ten digits.
 const MAX_CHALLENGE_LENGTH: usize = 128;
@@ -85,17 +86,19 @@ impl Webhooks for Inbound {
     }
 
     fn parse(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
-        let batch: Batch =
-            serde_json::from_slice(&request.body).map_err(|_| UnreadableRequest("the body is not a batch in JSON"))?;
-        let changes = batch.entry.into_iter().flat_map(|entry| entry.changes);
-        let mut notices = Vec::new();
-        for change in changes.filter(|change| change.field == "messages") {
-            match serde_json::from_value::<Messages>(change.value) {
-                Ok(messages) => read_change(messages, &mut notices),
-                Err(_) => skip("change"),
+        let unreadable = UnreadableRequest("the body is not a batch in JSON");
+        let mut batch = json::parse(&request.body).filter(Value::is_object).ok_or(unreadable)?;
+        let entries = json::take_list(&mut batch, "entry").ok_or(unreadable)?;
+        let mut events = Vec::new();
+        for mut entry in entries {
+            match json::take_list(&mut entry, "changes") {
+                Some(changes) => changes
+                    .into_iter()
+                    .for_each(|change| read_change(change, request.received_at, &mut events)),
+                None => events.push(MALFORMED),
             }
         }
-        Ok(notices)
+        Ok(events)
     }
 
     fn handshake(&self, request: &WebhookRequest) -> Option<String> {
@@ -147,68 +150,106 @@ fn is_challenge(text: &str) -> bool {
     plain && (1..=MAX_CHALLENGE_LENGTH).contains(&text.len())
 }
 
-/// Parses one change. Skips unreadable items, because Meta does not repeat the rest of the batch.
-fn read_change(messages: Messages, notices: &mut Vec<WebhookEvent>) {
-    let Some(our_number) = number(&messages.metadata.display_phone_number) else {
-        skip("number");
-        return;
+const MALFORMED: WebhookEvent = WebhookEvent::Skipped(SkippedEntry::Malformed);
+const IRRELEVANT: WebhookEvent = WebhookEvent::Skipped(SkippedEntry::Irrelevant);
+
+/// Reads one change. An entry that can't be read costs no other: Meta repeats the whole batch or nothing.
+fn read_change(mut change: Value, received_at: Timestamp, events: &mut Vec<WebhookEvent>) {
+    let field = change["field"].as_str().unwrap_or_default().to_owned();
+    if !matches!(field.as_str(), "messages" | "user_preferences") {
+        return events.push(if field.is_empty() { MALFORMED } else { IRRELEVANT });
+    }
+    let mut value = change.get_mut("value").map(Value::take).unwrap_or_default();
+    let our_number = json::text(&value["metadata"]["display_phone_number"]).and_then(|text| number(&text));
+    let Some(our_number) = our_number else {
+        return events.push(MALFORMED);
     };
-    for value in messages.messages {
-        match serde_json::from_value::<Message>(value) {
-            Ok(message) => notices.extend(
-                read_message(&message, &our_number, &messages.contacts)
-                    .map(Box::new)
-                    .map(WebhookEvent::Message),
-            ),
-            Err(_) => skip("a person's message"),
-        }
-    }
-    for value in messages.statuses {
-        match serde_json::from_value::<Status>(value) {
-            Ok(status) => notices.extend(receipt(&status, &our_number).map(WebhookEvent::Receipt)),
-            Err(_) => skip("status"),
-        }
-    }
-}
-
-/// Logs a skipped item without the parser error, which quotes the input.
-fn skip(what: &str) {
-    tracing::debug!(what, "webhook item skipped: unreadable");
-}
-
-fn read_message(message: &Message, our_number: &Address, contacts: &[Contact]) -> Option<InboundMessage> {
-    if matches!(message.kind.as_str(), "system" | "unsupported") {
-        return None;
-    }
-    let Some(from) = message.from.as_deref().and_then(number) else {
-        // The sender has only a business-scoped id, which can't be answered yet.
-        tracing::debug!("inbound message skipped: sender has no phone number");
-        return None;
+    let mut take = |list| {
+        json::take_list(&mut value, list).unwrap_or_else(|| {
+            events.push(MALFORMED);
+            Vec::new()
+        })
     };
-    let is_sender = |contact: &&Contact| contact.wa_id.is_some() && contact.wa_id == message.from;
-    let contact = contacts.iter().find(is_sender);
-    Some(InboundMessage {
-        body: message.content(),
-        attachments: message.image.iter().map(attachment).collect(),
-        sender_name: contact.and_then(|contact| contact.profile.name.clone()),
-        in_reply_to: message.replied_to().map(str::to_owned),
-        sent_at: message.timestamp.as_deref().and_then(seconds),
-        ..InboundMessage::new(&message.id, Channel::Whatsapp, &from, our_number)
-    })
+    let (messages, statuses) = (take("messages"), take("statuses"));
+    let (contacts, preferences) = (take("contacts"), take("user_preferences"));
+    let contacts: Vec<Contact> = contacts
+        .into_iter()
+        .filter_map(|contact| serde_json::from_value(contact).ok())
+        .collect();
+    events.extend(
+        messages
+            .into_iter()
+            .map(|value| read_message(value, &our_number, &contacts)),
+    );
+    events.extend(statuses.into_iter().map(|value| read_status(value, &our_number)));
+    let preferences = preferences.into_iter();
+    events.extend(preferences.map(|value| read_preference(value, &our_number, received_at)));
+    // Errors of the account, without a message.
+    events.extend(take_list_of(&mut value, "errors").into_iter().map(|_| IRRELEVANT));
 }
 
-fn attachment(file: &File) -> Attachment {
-    Attachment {
-        source: file.id.clone(),
-        content_type: file.mime_type.clone(),
-        filename: file.filename.clone(),
-        size: None,
-        is_voice: file.voice,
+fn take_list_of(value: &mut Value, field: &str) -> Vec<Value> {
+    json::take_list(value, field).unwrap_or_default()
+}
+
+/// Reads a message. Without an id and a sender, it is none.
+fn read_message(value: Value, our_number: &Address, contacts: &[Contact]) -> WebhookEvent {
+    let id = match value["id"].is_string() {
+        true => String::new(),
+        false => json::derived_id(&value),
+    };
+    match serde_json::from_value::<Message>(value) {
+        Ok(message) if message.id.is_some() || message.from.is_some() || message.from_user_id.is_some() => {
+            WebhookEvent::Message(Box::new(message::read(&message, &id, our_number, contacts)))
+        }
+        _ => MALFORMED,
     }
+}
+
+fn read_status(value: Value, our_number: &Address) -> WebhookEvent {
+    match serde_json::from_value::<Status>(value) {
+        Ok(status) => receipt(&status, our_number).map_or(IRRELEVANT, WebhookEvent::Receipt),
+        Err(_) => MALFORMED,
+    }
+}
+
+/// Reads a person's choice about marketing messages (WhatsApp Cloud API, user preferences).
+fn read_preference(value: Value, our_number: &Address, received_at: Timestamp) -> WebhookEvent {
+    let derived = json::derived_id(&value);
+    let Ok(preference) = serde_json::from_value::<Preference>(value) else {
+        return MALFORMED;
+    };
+    let mut names = [&preference.wa_id, &preference.user_id].into_iter().flatten();
+    let Some(from) = names.next().map(|name| message::person(name)) else {
+        return MALFORMED;
+    };
+    let choice = preference.value.unwrap_or_default();
+    let allowed = match choice.as_str() {
+        "stop" => false,
+        "resume" | "signup" => true,
+        _ => return IRRELEVANT,
+    };
+    let said_at = preference.timestamp.as_deref().and_then(message::seconds);
+    // Without a time, the same choice can come twice on its own.
+    let id = match said_at {
+        Some(_) => derived,
+        None => format!("{derived}-{}", received_at.timestamp_millis()),
+    };
+    let mut read = InboundMessage::new(id, Channel::Whatsapp, &from, our_number);
+    read.aliases = names.map(|name| message::person(name).as_str().to_owned()).collect();
+    read.marketing = Some(allowed);
+    read.sent_at = said_at;
+    let category = preference.category.unwrap_or_else(|| "marketing_messages".to_owned());
+    let read = read.with_part(Part::System {
+        notice: format!("{category} {choice}"),
+        text: preference.detail,
+        details: Default::default(),
+    });
+    WebhookEvent::Message(Box::new(read))
 }
 
 fn receipt(status: &Status, our_number: &Address) -> Option<Receipt> {
-    let stage = match status.status.as_str() {
+    let stage = match status.status.as_deref()? {
         "sent" => DeliveryStatus::Sent,
         "delivered" => DeliveryStatus::Delivered,
         "read" | "played" => DeliveryStatus::Read,
@@ -216,16 +257,22 @@ fn receipt(status: &Status, our_number: &Address) -> Option<Receipt> {
         _ => return None,
     };
     let our_id = status.biz_opaque_callback_data.as_deref();
-    let code = status.errors.first().map(|fault| fault.code);
+    let code = status.errors.iter().find_map(|fault| fault.code.as_deref());
+    let class = code.and_then(|code| errors::class_of(code.parse().ok()?));
     Some(Receipt {
         carrier_id: status.id.clone(),
         message: our_id.filter(|id| is_valid_host_id(id)).map(MessageId::from),
         channel: Channel::Whatsapp,
         sender: Some(our_number.as_str().to_owned()),
         stage,
-        error_code: code.map(|code| code.to_string()),
-        failure: code.and_then(errors::class_of),
+        error_code: code.map(http::label),
+        // Earlier releases know the general class only.
+        failure: match class {
+            Some(RefusalClass::OptedOutOfMarketing) => Some(RefusalClass::OptedOut),
+            class => class,
+        },
         price: None,
+        is_marketing_only: class == Some(RefusalClass::OptedOutOfMarketing),
     })
 }
 
@@ -233,8 +280,4 @@ fn receipt(status: &Status, our_number: &Address) -> Option<Receipt> {
 fn number(text: &str) -> Option<Address> {
     let number = format!("+{}", text.trim_start_matches('+'));
     Address::parse(Channel::Whatsapp, &number).ok()
-}
-
-fn seconds(text: &str) -> Option<Timestamp> {
-    DateTime::from_timestamp(text.parse().ok()?, 0)
 }

@@ -5,6 +5,7 @@ mod client;
 pub mod errors;
 mod event;
 mod inbound;
+mod message;
 mod simulator;
 #[cfg(test)]
 mod tests;

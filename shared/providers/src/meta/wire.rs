@@ -13,8 +13,15 @@ const LANGUAGE: &str = "en_US";
 
 /// Builds the request body. Fails with a refusal class for content that Meta can't carry.
 pub fn message(dispatch: &Dispatch) -> Result<Value, RefusalClass> {
-    let (Channel::Whatsapp, Address::Phone(to)) = (dispatch.channel, &dispatch.to) else {
+    if dispatch.channel != Channel::Whatsapp {
         return Err(RefusalClass::Configuration);
+    }
+    // An id in `to` is accepted, and the message vanishes.
+    let (recipient_type, recipient, to) = match &dispatch.to {
+        Address::Phone(number) | Address::Opaque(number) => ("individual", "to", number.trim_start_matches('+')),
+        Address::WhatsappUser(id) => ("individual", "recipient", id.as_str()),
+        Address::WhatsappGroup(id) => ("group", "to", id.strip_prefix("group:").unwrap_or(id)),
+        Address::Email(_) | Address::Line(_) => return Err(RefusalClass::Configuration),
     };
     let content = &dispatch.content;
     let body = content.body.as_deref().filter(|body| !body.is_empty());
@@ -26,12 +33,12 @@ pub fn message(dispatch: &Dispatch) -> Result<Value, RefusalClass> {
     };
     let mut message = json!({
         "messaging_product": "whatsapp",
-        "recipient_type": "individual",
-        "to": to.trim_start_matches('+'),
+        "recipient_type": recipient_type,
         "type": kind,
         // Returned in each receipt.
         "biz_opaque_callback_data": dispatch.message.as_str(),
     });
+    message[recipient] = json!(to);
     message[kind] = part;
     Ok(message)
 }
@@ -45,7 +52,8 @@ fn template(template: &Template) -> Value {
         .iter()
         .map(|(_, value)| json!({ "type": "text", "text": value }))
         .collect();
-    let mut written = json!({ "name": name, "language": { "code": language } });
+    // Meta writes `pt_BR` where others write `pt-BR`.
+    let mut written = json!({ "name": name, "language": { "code": language.replace('-', "_") } });
     if !parameters.is_empty() {
         written["components"] = json!([{ "type": "body", "parameters": parameters }]);
     }
@@ -156,5 +164,20 @@ mod tests {
             (&written["name"], &written["language"]["code"]),
             (&json!("booking"), &json!("de"))
         );
+        for (id, code) in [
+            ("booking:pt_BR", "pt_BR"),
+            ("booking:pt-BR", "pt_BR"),
+            ("booking", LANGUAGE),
+        ] {
+            let written = template(&Template {
+                id: id.to_owned(),
+                variables: Default::default(),
+            });
+            assert_eq!(
+                written,
+                json!({ "name": "booking", "language": { "code": code } }),
+                "{id}"
+            );
+        }
     }
 }

@@ -236,5 +236,6 @@ fn receipt(kind: &str, stage: DeliveryStatus, mail: &Outgoing) -> Result<Receipt
         error_code: code.map(http::label).filter(|code| !code.is_empty()),
         failure,
         price: None,
+        is_marketing_only: false,
     })
 }

@@ -41,7 +41,7 @@ pub use faults::ErrorFormat;
 pub use injected_fault::InjectedFault;
 pub use message::{SimulatedMail, SimulatedMessage};
 pub use model_request::{ModelRequest, RequestEnd};
-pub use person_message::{PersonMessage, VendorWebhook, WebhookBehavior};
+pub use person_message::{PersonMessage, VendorWebhook, WebhookBehavior, merge};
 pub use person_messages::PersonMessageResult;
 pub use state::SimulatorState;
 pub use webhook::{FORM, Headers, JSON, OutgoingWebhook, RetryPolicy, WebhookOutcome, WebhookResponse};

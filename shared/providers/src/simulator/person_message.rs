@@ -7,6 +7,7 @@ use std::{
 
 use butt_dial_domain::Channel;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use super::{message::SimulatedMessage, webhook::OutgoingWebhook};
@@ -54,6 +55,10 @@ pub struct PersonMessage {
     /// A reply button that the person pressed instead of writing.
     #[serde(default)]
     pub button: Option<String>,
+    /// Fields of the vendor's own message, added to it or replacing them: of the form of Twilio, of the message of Meta, of the
+    /// event of LINE. A null removes the field.
+    #[serde(default)]
+    pub fields: Map<String, Value>,
     /// Selects the vendor where several serve the channel. Default: the first one.
     #[serde(default)]
     pub vendor: Option<String>,
@@ -76,7 +81,19 @@ impl PersonMessage {
             reply_to: None,
             headers: BTreeMap::new(),
             button: None,
+            fields: Map::new(),
             vendor: None,
+        }
+    }
+}
+
+/// Adds these fields to an object, or replaces or removes them.
+pub fn merge(object: &mut Value, fields: &Map<String, Value>) {
+    let Value::Object(object) = object else { return };
+    for (name, value) in fields {
+        match value {
+            Value::Null => drop(object.remove(name)),
+            value => drop(object.insert(name.clone(), value.clone())),
         }
     }
 }

@@ -131,11 +131,13 @@ impl SimulatorState {
     }
 }
 
-/// Normalizes the addresses.
+/// Normalizes the addresses. Any sender is possible, as in reality.
 fn normalized(mut text: PersonMessage) -> Result<PersonMessage, String> {
-    for (name, address) in [("from", &mut text.from), ("to", &mut text.to)] {
-        let parsed = Address::parse(text.channel, address).map_err(|error| format!("`{name}`: {error}"))?;
-        *address = parsed.as_str().to_owned();
+    if text.from.trim().is_empty() {
+        return Err("`from`: a sender is required".to_owned());
     }
+    text.from = Address::known(text.channel, &text.from).as_str().to_owned();
+    let to = Address::parse_sender(text.channel, &text.to).map_err(|error| format!("`to`: {error}"))?;
+    text.to = to.as_str().to_owned();
     Ok(text)
 }

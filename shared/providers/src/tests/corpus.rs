@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use axum::http::{HeaderMap, Method};
 use butt_dial_domain::{
     Clock,
+    inbound::WebhookEvent,
     ports::{voice::IncomingFrame, webhook::WebhookRequest},
 };
 
@@ -104,7 +105,11 @@ fn corpus_bodies_match_their_names() {
                 received_at: Clock::System.now(),
             };
             assert!(webhooks.verify(&request).is_err(), "{id}/{name} is not signed");
-            let notices = webhooks.parse(&request);
+            let mut notices = webhooks.parse(&request);
+            // A skipped entry is counted only.
+            if let Ok(events) = &mut notices {
+                events.retain(|event| !matches!(event, WebhookEvent::Skipped(_)));
+            }
             let (kind, _) = name.split_once('-').unwrap();
             *seen.get_mut(kind).unwrap() += 1;
             match kind {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use butt_dial_domain::{
     Address, Channel,
     clock::Timestamp,
+    money::Rates,
     ports::carrier::{
         AmbiguityReason, CarrierAcceptance, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
         RefusalClass,
@@ -16,7 +17,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::{
-    ACCOUNT_SID, AUTH_TOKEN, ENDPOINT, MESSAGING_SERVICE_SID, errors,
+    ACCOUNT_SID, AUTH_TOKEN, ENDPOINT, EXCHANGE_RATES, MESSAGING_SERVICE_SID, errors,
     voice::create_call,
     wire::{self, Account, Created, Page},
 };
@@ -43,6 +44,8 @@ pub struct Client {
     calls: Url,
     token: Secret,
     messaging_service: Option<String>,
+    /// The value of the account's currency.
+    rates: Rates,
     deadline: Duration,
 }
 
@@ -62,6 +65,9 @@ impl Client {
                 "{MESSAGING_SERVICE_SID} must be MG followed by letters or digits"
             ));
         }
+        let rates = credentials.find(EXCHANGE_RATES);
+        let rates = rates.map_or_else(|| Ok(Rates::default()), |rates| Rates::parse(rates.expose()));
+        let rates = rates.map_err(|error| format!("{EXCHANGE_RATES}: {error}"))?;
         let resource = |name| {
             let url = format!("{endpoint}/{}/Accounts/{account}/{name}.json", wire::VERSION);
             Url::parse(&url).map_err(|_| format!("{ENDPOINT} is not a URL"))
@@ -74,6 +80,7 @@ impl Client {
             account,
             token: credentials.get(AUTH_TOKEN)?.clone(),
             messaging_service,
+            rates,
             deadline: DEADLINE,
         })
     }
@@ -83,6 +90,10 @@ impl Client {
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
+    }
+
+    pub(super) fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     pub(super) fn account(&self) -> &str {
@@ -131,7 +142,7 @@ impl Messaging for Client {
             .timeout(self.deadline)
             .form(&form);
         match http::exchange(request).await {
-            Ok(response) if response.status.is_success() => accepted(&response),
+            Ok(response) if response.status.is_success() => accepted(&response, &self.rates),
             Ok(response) => errors::outcome(&response),
             Err(outcome) => outcome,
         }
@@ -165,7 +176,7 @@ impl Messaging for Client {
             found.extend(
                 page.messages
                     .into_iter()
-                    .filter_map(wire::Message::listed)
+                    .filter_map(|message| message.listed(&self.rates))
                     .filter(|m| m.created_at >= since),
             );
             match page.next_page_uri {
@@ -211,7 +222,8 @@ impl Client {
         let mut found = Vec::new();
         for _ in 0..MAX_PAGES {
             let page: create_call::Page = self.page(&url).await?;
-            let calls: Vec<ListedMessage> = page.calls.into_iter().filter_map(create_call::Call::listed).collect();
+            let listed = page.calls.into_iter().filter_map(|call| call.listed(&self.rates));
+            let calls: Vec<ListedMessage> = listed.collect();
             // The list is newest first, by times that can differ from the creation by minutes.
             let is_past = !calls.is_empty() && calls.iter().all(|call| call.created_at < since - DAY);
             found.extend(calls.into_iter().filter(|call| call.created_at >= since));
@@ -235,15 +247,14 @@ impl Client {
     }
 }
 
-fn accepted(response: &Response) -> Outcome {
+fn accepted(response: &Response, rates: &Rates) -> Outcome {
     match serde_json::from_slice::<Created>(&response.body) {
         Ok(created) if wire::is_message_sid(&created.sid) || create_call::is_call_sid(&created.sid) => {
             Outcome::Accepted(CarrierAcceptance {
                 carrier_id: created.sid,
                 carrier_status: created.status,
-                // "0" until the messaging service has selected a sender (Twilio, Messages resource).
-                segments: created.num_segments.and_then(|n| n.parse().ok()).filter(|n| *n > 0),
-                price: created.price.as_deref().and_then(wire::price),
+                segments: wire::segments(created.num_segments.as_deref()),
+                price: wire::price(rates, created.price.as_deref(), created.price_unit.as_deref()),
             })
         }
         // A 2xx of a proxy or a captive portal: the fate of the request is unknown.

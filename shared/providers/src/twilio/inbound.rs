@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use butt_dial_domain::{
     Address, Channel, MessageId,
     ids::is_valid_host_id,
-    inbound::{Attachment, DeliveryStatus, InboundMessage, Keyword, Receipt, WebhookEvent},
+    inbound::{Attachment, DeliveryStatus, InboundMessage, Receipt, SkippedEntry, WebhookEvent},
     ports::{
         carrier::LookupError,
         webhook::{Acknowledgement, MediaRequest, UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
@@ -18,13 +18,11 @@ use url::{Origin, Url, form_urlencoded};
 use super::{
     ACCOUNT_SID, AUTH_TOKEN, AUTH_TOKEN_SECONDARY, ENDPOINT, SUBACCOUNT_TOKENS, errors,
     form::Form,
+    message,
     webhook::{self, Payload},
     wire::{self, WHATSAPP},
 };
 use crate::{Secret, vendor::Credentials};
-
-/// MMS and WhatsApp carry at most ten (Twilio, Messaging webhooks).
-const MAX_MEDIA: usize = 10;
 
 pub struct Inbound {
     account: String,
@@ -148,21 +146,21 @@ impl Webhooks for Inbound {
         }
         let status = form.find("MessageStatus").or_else(|| form.find("SmsStatus"));
         let Some(channel) = channel(&form) else {
-            return Ok(Vec::new());
+            return Ok(vec![IRRELEVANT]);
         };
         let subaccount = form.find("AccountSid").filter(|account| *account != self.account);
-        let notice = match status {
-            Some("received" | "receiving") | None => Some(WebhookEvent::Message(Box::new(InboundMessage {
+        let event = match status {
+            Some("received" | "receiving") | None => WebhookEvent::Message(Box::new(InboundMessage {
                 account: subaccount.map(str::to_owned),
-                ..message(&form, sid, channel)?
-            }))),
+                ..message::read(&form, sid, channel)?
+            })),
             // All messages of this installation are sent by the account itself.
-            Some(_) if subaccount.is_some() => None,
-            Some(status) => {
-                stage(status).map(|stage| WebhookEvent::Receipt(receipt(&form, sid, channel, stage, request)))
-            }
+            Some(_) if subaccount.is_some() => IRRELEVANT,
+            Some(status) => stage(status).map_or(IRRELEVANT, |stage| {
+                WebhookEvent::Receipt(receipt(&form, sid, channel, stage, request))
+            }),
         };
-        Ok(notice.into_iter().collect())
+        Ok(vec![event])
     }
 
     /// Returns an empty response: replies go through the API, where they are counted and checked.
@@ -215,57 +213,19 @@ fn query(url: &str) -> &str {
     url.split_once('?').map_or("", |(_, query)| query)
 }
 
+const IRRELEVANT: WebhookEvent = WebhookEvent::Skipped(SkippedEntry::Irrelevant);
+
 /// Returns the channel of the address prefix; `None` for channels without support (`rcs:`, `messenger:`).
 fn channel(form: &Form) -> Option<Channel> {
-    match form.find("From").or_else(|| form.find("To")).unwrap_or_default() {
-        from if from.starts_with(WHATSAPP) => Some(Channel::Whatsapp),
-        from if from.contains(':') => None,
-        _ => Some(Channel::Sms),
-    }
-}
-
-fn message(form: &Form, sid: &str, channel: Channel) -> Result<InboundMessage, UnreadableRequest> {
-    let address = |name, fault| {
-        let text = form.find(name).ok_or(UnreadableRequest(fault))?;
-        Address::parse(channel, text).map_err(|_| UnreadableRequest(fault))
+    let parties = ["From", "To"].map(|name| form.find(name).unwrap_or_default());
+    let has_prefix = |party: &&&str| {
+        let prefix = party.split_once(':').map(|(prefix, _)| prefix);
+        prefix.is_some_and(|prefix| !prefix.is_empty() && prefix.bytes().all(|b| b.is_ascii_lowercase()))
     };
-    let from = address("From", "the sender has no telephone number")?;
-    let to = address("To", "the recipient has no telephone number")?;
-    // A pressed reply button has no separate text, so its label is the body.
-    let body = ["Body", "ButtonText", "ListTitle"]
-        .into_iter()
-        .find_map(|name| form.find(name));
-    Ok(InboundMessage {
-        body: body.map(str::to_owned),
-        attachments: attachments(form),
-        sender_name: form.find("ProfileName").map(str::to_owned),
-        in_reply_to: form.find("OriginalRepliedMessageSid").map(str::to_owned),
-        answered_keyword: form.find("OptOutType").and_then(keyword),
-        ..InboundMessage::new(sid, channel, &from, &to)
-    })
-}
-
-fn attachments(form: &Form) -> Vec<Attachment> {
-    let listed = (0..MAX_MEDIA).filter_map(|place| {
-        let source = form.find(&format!("MediaUrl{place}"))?.to_owned();
-        let content_type = form.find(&format!("MediaContentType{place}")).map(str::to_owned);
-        Some(Attachment {
-            source,
-            content_type,
-            filename: None,
-            size: None,
-            is_voice: false,
-        })
-    });
-    listed.collect()
-}
-
-fn keyword(text: &str) -> Option<Keyword> {
-    match text {
-        "STOP" => Some(Keyword::Stop),
-        "START" => Some(Keyword::Start),
-        "HELP" => Some(Keyword::Help),
-        _ => None,
+    match parties.iter().find(has_prefix) {
+        Some(party) if party.starts_with(WHATSAPP) => Some(Channel::Whatsapp),
+        Some(_) => None,
+        None => Some(Channel::Sms),
     }
 }
 
@@ -278,12 +238,12 @@ fn receipt(form: &Form, sid: &str, channel: Channel, stage: DeliveryStatus, requ
         channel,
         sender: form
             .find("From")
-            .and_then(|from| Address::parse(channel, from).ok())
-            .map(|address| address.as_str().to_owned()),
+            .map(|from| Address::known(channel, from).as_str().to_owned()),
         stage,
         error_code: code.map(crate::http::label),
         failure: class,
         price: None,
+        is_marketing_only: false,
     }
 }
 

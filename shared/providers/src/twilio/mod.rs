@@ -5,6 +5,7 @@ mod client;
 pub mod errors;
 pub(crate) mod form;
 mod inbound;
+mod message;
 mod simulator;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ const AUTH_TOKEN: &str = "TWILIO_AUTH_TOKEN";
 const AUTH_TOKEN_SECONDARY: &str = "TWILIO_AUTH_TOKEN_SECONDARY";
 const SUBACCOUNT_TOKENS: &str = "TWILIO_SUBACCOUNT_TOKENS";
 const MESSAGING_SERVICE_SID: &str = "TWILIO_MESSAGING_SERVICE_SID";
+const EXCHANGE_RATES: &str = "TWILIO_EXCHANGE_RATES";
 const ENDPOINT: &str = "TWILIO_API_URL";
 
 pub static VENDOR: Vendor = Vendor {
@@ -50,6 +52,12 @@ pub static VENDOR: Vendor = Vendor {
                 required: false,
                 secret: false,
                 help: "the messaging service of the SMS senders, MG and 32 hex digits",
+            },
+            CredentialField {
+                env: EXCHANGE_RATES,
+                required: false,
+                secret: false,
+                help: "US dollars for one unit of other currencies in which Twilio reports prices, such as EUR=1.16,JPY=0.0067",
             },
             CredentialField {
                 env: AUTH_TOKEN_SECONDARY,

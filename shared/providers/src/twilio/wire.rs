@@ -3,11 +3,14 @@
 use butt_dial_domain::{
     Address, Channel, Micros,
     clock::Timestamp,
+    money::Rates,
     ports::carrier::{Dispatch, ListedMessage},
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded::Serializer;
+
+use crate::json::lenient_text;
 
 pub const VERSION: &str = "2010-04-01";
 
@@ -43,6 +46,8 @@ pub fn form(dispatch: &Dispatch, messaging_service: Option<&str>) -> Option<Vec<
 fn address(channel: Channel, address: &Address) -> Option<String> {
     match channel {
         Channel::Sms => Some(address.as_str().to_owned()),
+        // Twilio has no groups.
+        Channel::Whatsapp if matches!(address, Address::WhatsappGroup(_)) => None,
         Channel::Whatsapp => Some(format!("{WHATSAPP}{}", address.as_str())),
         Channel::Email | Channel::Line | Channel::Voice => None,
     }
@@ -66,8 +71,12 @@ pub fn list_query(channel: Channel, from: &Address, to: &Address, since: Timesta
 pub struct Created {
     pub sid: String,
     pub status: String,
+    #[serde(default, deserialize_with = "lenient_text")]
     pub num_segments: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
     pub price: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub price_unit: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -82,17 +91,26 @@ pub struct Message {
     status: String,
     body: Option<String>,
     date_created: String,
+    #[serde(default, deserialize_with = "lenient_text")]
+    num_media: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    num_segments: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
     price: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    price_unit: Option<String>,
 }
 
 impl Message {
-    pub fn listed(self) -> Option<ListedMessage> {
+    pub fn listed(self, rates: &Rates) -> Option<ListedMessage> {
         Some(ListedMessage {
             created_at: date(&self.date_created)?,
             carrier_id: self.sid,
             carrier_status: self.status,
             body: self.body.unwrap_or_default(),
-            price: self.price.as_deref().and_then(price),
+            segments: segments(self.num_segments.as_deref()),
+            media: self.num_media.and_then(|count| count.parse().ok()).unwrap_or(0),
+            price: price(rates, self.price.as_deref(), self.price_unit.as_deref()),
         })
     }
 }
@@ -117,9 +135,20 @@ pub fn date(text: &str) -> Option<Timestamp> {
     Some(DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc))
 }
 
-/// Parses a price, which Twilio writes as a negative amount: `-0.00790`.
-pub fn price(text: &str) -> Option<Micros> {
-    Micros::from_units(text.parse::<f64>().ok()?.abs())
+/// Parses a price, which Twilio writes as a negative amount of the account's currency: `-0.00790`. `None`: there is none yet,
+/// or its currency has no rate.
+pub fn price(rates: &Rates, amount: Option<&str>, currency: Option<&str>) -> Option<Micros> {
+    let amount = amount?.trim().parse::<f64>().ok()?.abs();
+    let price = rates.convert(amount, currency);
+    if price.is_none() {
+        tracing::warn!(currency, "price of the carrier ignored: its currency has no rate");
+    }
+    price
+}
+
+/// Parses the number of segments, which is "0" until the messaging service has selected a sender (Twilio, Messages resource).
+pub fn segments(text: Option<&str>) -> Option<u32> {
+    text?.parse().ok().filter(|count| *count > 0)
 }
 
 /// Returns whether the text is a SID of this kind: two letters and an identifier. Twilio's have 32 hex digits, which

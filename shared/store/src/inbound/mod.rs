@@ -51,6 +51,25 @@ pub struct InboundRow {
     pub consent: Option<bool>,
     /// A message to send if the event is new.
     pub follow_up: Option<FollowUp>,
+    #[builder(default)]
+    pub effects: ContactEffects,
+}
+
+/// The effects of an event on its contact, besides consent.
+#[derive(Clone, Default)]
+pub struct ContactEffects {
+    /// When the contact wrote. `None`: when the batch is applied.
+    pub wrote_at: Option<Timestamp>,
+    /// The contact has written nothing: no window opens.
+    pub opens_no_window: bool,
+    /// The group that the contact wrote to. Its window opens, too.
+    pub group: Option<String>,
+    /// Other addresses of the same person.
+    pub aliases: Vec<String>,
+    /// Addresses that the person had before.
+    pub former_addresses: Vec<String>,
+    /// The contact allows (true) or stops (false) marketing messages.
+    pub marketing: Option<bool>,
 }
 
 /// A message of the same agent that is sent once the event is stored, as a scheduled send.

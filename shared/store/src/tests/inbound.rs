@@ -5,7 +5,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    AgentEvent, Applied, EventLease, EventPositions, InboundBatch, InboundRow, NewScheduledSend, ReceiptEntry,
+    AgentEvent, Applied, ContactEffects, EventLease, EventPositions, InboundBatch, InboundRow, NewScheduledSend,
+    ReceiptEntry,
 };
 
 pub const PERSON: &str = "+14155550199";
@@ -28,6 +29,7 @@ pub fn inbound_event(agent: &Agent, id: &str, contact: &str) -> InboundRow {
         channel_id: None,
         consent: None,
         follow_up: None,
+        effects: ContactEffects::default(),
     }
 }
 
@@ -339,6 +341,122 @@ both_engines! {
         assert_eq!(at(1, "e3", morning() + seconds(60)).await, Some(morning() + seconds(60)));
         assert_eq!(at(2, "e4", morning() + seconds(30)).await, Some(morning() + seconds(60)));
         assert_eq!(at(3, "e3", morning() + seconds(90)).await, Some(morning() + seconds(60)), "a repetition");
+    }
+
+    async fn window_begins_when_the_contact_wrote(db: &Database) {
+        let agent = new_agent(db).await;
+        let channel = sender(db, &agent, Channel::Whatsapp, "+14155550100").await;
+        let writes = |id: &str, contact: &str, effects| InboundRow {
+            channel: Channel::Whatsapp,
+            channel_id: Some(channel.clone()),
+            effects,
+            ..inbound_event(&agent, id, contact)
+        };
+        let early = morning() - seconds(3_600);
+        let wrote = |at| ContactEffects { wrote_at: Some(at), ..ContactEffects::default() };
+        let notice = ContactEffects { opens_no_window: true, ..ContactEffects::default() };
+        let group = ContactEffects { group: Some("120363025555550000".into()), ..wrote(early) };
+        read(db, vec![
+            writes("e1", PERSON, wrote(early)),
+            writes("e2", PERSON, wrote(early - seconds(60))),
+            writes("e3", STRANGER, notice),
+            writes("e4", "US.1", wrote(morning() + seconds(60))),
+            writes("e5", "US.2", group),
+        ])
+        .await;
+        let expected = [(PERSON, Some(early)), (STRANGER, None), ("US.1", Some(morning())), ("120363025555550000", Some(early))];
+        for (address, at) in expected {
+            assert_eq!(last_inbound(db, &agent, &channel, address).await, at, "{address}");
+        }
+    }
+
+    async fn addresses_of_one_person_share_consent_and_window(db: &Database) {
+        let agent = new_agent(db).await;
+        let channel = sender(db, &agent, Channel::Whatsapp, "+14155550100").await;
+        let writes = |id: &str, contact: &str, consent, aliases: &[&str]| InboundRow {
+            channel: Channel::Whatsapp,
+            channel_id: Some(channel.clone()),
+            consent,
+            effects: ContactEffects {
+                aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+                ..ContactEffects::default()
+            },
+            ..inbound_event(&agent, id, contact)
+        };
+        let state = async |address: &str| {
+            let channel = (&channel, Channel::Whatsapp);
+            db.find_contact_state(&agent.org_id, &agent.id, channel, address, "").await.unwrap()
+        };
+        let consent_of = async |address: &str| state(address).await.consent;
+        let (granted, revoked) = (Some(crate::ConsentStatus::Granted), Some(crate::ConsentStatus::Revoked));
+        read(db, vec![writes("e1", PERSON, Some(false), &[])]).await;
+        assert_eq!(consent_of("US.1").await, None);
+        // Named together: the earlier word of one holds for all.
+        read(db, vec![writes("e2", PERSON, None, &["US.1", "US.ENT.1"])]).await;
+        for address in [PERSON, "US.1", "US.ENT.1"] {
+            assert_eq!(consent_of(address).await, revoked, "{address}");
+            assert_eq!(state(address).await.last_inbound_at, Some(morning()), "{address}");
+        }
+        // Both words in one batch: the later one counts for the person.
+        read(db, vec![writes("e3", "US.1", Some(true), &[]), writes("e4", PERSON, Some(false), &[])]).await;
+        assert_eq!(consent_of("US.1").await, revoked);
+        read(db, vec![writes("e5", "US.1", Some(true), &[])]).await;
+        for address in [PERSON, "US.1", "US.ENT.1"] {
+            assert_eq!(consent_of(address).await, granted, "{address}");
+        }
+        assert_eq!(consent_of(STRANGER).await, None);
+    }
+
+    async fn new_number_keeps_consent_and_old_one_is_free(db: &Database) {
+        let agent = new_agent(db).await;
+        let consent_of = async |address: &str| {
+            let channel = (&ChannelId::from("none"), Channel::Sms);
+            let state = db.find_contact_state(&agent.org_id, &agent.id, channel, address, "").await;
+            state.unwrap().consent
+        };
+        let says = |id: &str, contact: &str, granted| InboundRow { consent: Some(granted), ..inbound_event(&agent, id, contact) };
+        let moved = |id: &str, from: &str, to: &str| InboundRow {
+            effects: ContactEffects {
+                aliases: vec![to.into(), "US.1".into()],
+                former_addresses: vec![from.into()],
+                ..ContactEffects::default()
+            },
+            ..inbound_event(&agent, id, from)
+        };
+        let (granted, revoked) = (Some(crate::ConsentStatus::Granted), Some(crate::ConsentStatus::Revoked));
+        read(db, vec![says("e1", PERSON, false)]).await;
+        read(db, vec![moved("e2", PERSON, STRANGER)]).await;
+        for address in [PERSON, STRANGER, "US.1"] {
+            assert_eq!(consent_of(address).await, revoked, "{address}");
+        }
+        // Another person has the old number now.
+        read(db, vec![says("e3", PERSON, true)]).await;
+        assert_eq!((consent_of(PERSON).await, consent_of(STRANGER).await), (granted, revoked));
+        read(db, vec![says("e4", "US.1", true), says("e5", PERSON, false)]).await;
+        assert_eq!((consent_of(PERSON).await, consent_of(STRANGER).await), (revoked, granted));
+    }
+
+    async fn consent_to_marketing_is_apart(db: &Database) {
+        let agent = new_agent(db).await;
+        let channel = sender(db, &agent, Channel::Whatsapp, "+14155550100").await;
+        let state = async |on| {
+            let found = db.find_contact_state(&agent.org_id, &agent.id, (&channel, on), PERSON, "").await;
+            let found = found.unwrap();
+            (found.consent, found.marketing)
+        };
+        let chooses = |id: &str, allowed| InboundRow {
+            channel: Channel::Whatsapp,
+            effects: ContactEffects { marketing: Some(allowed), ..ContactEffects::default() },
+            ..inbound_event(&agent, id, PERSON)
+        };
+        let (granted, revoked) = (Some(crate::ConsentStatus::Granted), Some(crate::ConsentStatus::Revoked));
+        read(db, vec![chooses("e1", false)]).await;
+        assert_eq!(state(Channel::Whatsapp).await, (None, revoked));
+        assert_eq!(state(Channel::Sms).await, (None, None));
+        read(db, vec![chooses("e2", true)]).await;
+        assert_eq!(state(Channel::Whatsapp).await, (None, granted));
+        db.record_marketing_consent(&agent.org_id, PERSON, false, "carrier", morning()).await.unwrap();
+        assert_eq!(state(Channel::Whatsapp).await, (None, revoked));
     }
 
     async fn only_whatsapp_has_windows(db: &Database) {

@@ -16,7 +16,7 @@ use super::{
 use crate::{Acceptance, CallChange, EventLease, ReceiptEntry};
 
 /// Statements that fill the tables with rows of these numbers, as after some time of use.
-const FILL: [&str; 11] = [
+const FILL: [&str; 12] = [
     "INSERT INTO agents (id, org_id, display_name, status, event_seq, created_at)
         SELECT 'a' || n, (SELECT MIN(id) FROM organizations), 'Bot', 'active', 0, now() FROM generate_series({rows}) n",
     "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at)
@@ -36,6 +36,8 @@ const FILL: [&str; 11] = [
         FROM generate_series({rows}) n",
     "INSERT INTO inbound_windows (channel_id, address, last_inbound_at)
         SELECT 'c' || n, '+1', now() FROM generate_series({rows}) n",
+    "INSERT INTO contact_identities (org_id, kind, value, contact, updated_at)
+        SELECT (SELECT MIN(id) FROM organizations), 'phone', '+9' || n, '+9' || n, now() FROM generate_series({rows}) n",
     "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
         SELECT (SELECT MIN(id) FROM organizations), 'sms', '+9' || n, 'granted', 'api', now()
         FROM generate_series({rows}) n",
@@ -67,6 +69,7 @@ fn receipt(n: u64, by_id: bool) -> ReceiptEntry {
             error_code: None,
             failure: None,
             price: Some(Micros(1)),
+            is_marketing_only: false,
         },
     }
 }
@@ -92,6 +95,9 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
             event.channel = Channel::Whatsapp;
         }
         event.consent = (n % 16 == 0).then_some(false);
+        if n % 64 == 3 {
+            event.effects.aliases = vec![format!("US.{round}"), format!("+9{round}")];
+        }
         event.is_incomplete = n == 5;
         event.follow_up = (n % 32 == 0).then(|| follow_up(&event.id));
         events.push(event);

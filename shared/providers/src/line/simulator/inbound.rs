@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::numeric_id;
 use crate::{
     line::{self, webhook},
-    simulator::{Headers, JSON, OutgoingWebhook, PersonMessage, RetryPolicy, SimulatorState, VendorWebhook},
+    simulator::{Headers, JSON, OutgoingWebhook, PersonMessage, RetryPolicy, SimulatorState, VendorWebhook, merge},
 };
 
 /// Builds one event: an image, a text, a follow or an unfollow.
@@ -38,6 +38,7 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
             format!("{event_id}-{id}")
         }
     };
+    merge(&mut event, &text.fields);
     let body = json!({ "destination": text.to, "events": [event] }).to_string();
     let webhook = OutgoingWebhook {
         url: url.to_owned(),

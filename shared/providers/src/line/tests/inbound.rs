@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, Method};
 use butt_dial_domain::{
     Channel,
     clock::Timestamp,
-    inbound::{Attachment, InboundMessage, Keyword, WebhookEvent},
+    inbound::{Attachment, InboundMessage, Keyword, SkippedEntry, WebhookEvent},
     ports::webhook::{UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
 };
 use butt_dial_testkit::webhook_conformance;
@@ -47,8 +47,9 @@ fn signed(body: &str) -> WebhookRequest {
 fn read(events: &Value) -> Vec<InboundMessage> {
     let request = signed(&json!({ "destination": BOT, "events": events }).to_string());
     let notices = inbound().parse(&request).unwrap();
-    let messages = notices.into_iter().map(|notice| match notice {
-        WebhookEvent::Message(message) => *message,
+    let messages = notices.into_iter().filter_map(|notice| match notice {
+        WebhookEvent::Message(message) => Some(*message),
+        WebhookEvent::Skipped(_) => None,
         WebhookEvent::Receipt(_) => panic!("a receipt"),
     });
     messages.collect()
@@ -167,21 +168,116 @@ fn reads_user_group_and_room_senders() {
 }
 
 #[test]
-fn ignores_standby_and_unknown_events() {
+fn one_bad_event_does_not_spoil_batch() {
     let ann = json!({ "type": "user", "userId": ANN });
     let mut standby = text(&ann);
     standby["mode"] = json!("standby");
+    let mut null_fields = text(&ann);
+    null_fields["deliveryContext"] = json!(null);
+    null_fields["message"]["mention"] = json!(null);
+    null_fields["message"]["fileSize"] = json!("x");
     let events = json!([
         standby,
         "nonsense",
-        { "type": "join", "source": { "groupId": GROUP } },
-        { "type": "postback", "source": ann, "postback": { "data": "x" } },
-        { "type": "unfollow", "source": ann },
+        { "type": "videoPlayComplete", "source": ann },
         text(&json!({ "type": "user" })),
-        text(&ann),
+        null_fields,
     ]);
-    assert_eq!(read(&events).len(), 1);
-    assert!(read(&json!([])).is_empty());
+    let body = json!({ "destination": BOT, "events": events });
+    let skipped = |entry| WebhookEvent::Skipped(entry);
+    let parsed = inbound().parse(&signed(&body.to_string())).unwrap();
+    assert_eq!(parsed[0], skipped(SkippedEntry::Irrelevant));
+    assert_eq!(parsed[1], skipped(SkippedEntry::Malformed));
+    assert_eq!(parsed[2], skipped(SkippedEntry::Irrelevant));
+    let messages = read(&events);
+    assert_eq!(
+        (messages[0].from.as_str(), messages[1].from.as_str()),
+        ("anonymous", ANN)
+    );
+    assert_eq!(messages[1].body.as_deref(), Some("hello"));
+    assert!(read(&json!([])).is_empty() && read(&json!(null)).is_empty());
+
+    let half = body.to_string().replace("hello", r"hello \ud83d");
+    assert_eq!(inbound().parse(&signed(&half)).unwrap().len(), 5);
+}
+
+#[test]
+fn describes_every_event_in_words() {
+    let ann = json!({ "type": "user", "userId": ANN });
+    let event = |kind: &str, field: &str, value: Value| {
+        let mut event = json!({ "type": kind, "source": ann, "webhookEventId": "01H", "timestamp": 1 });
+        event[field] = value;
+        event
+    };
+    let message = |value: Value| event("message", "message", value);
+    for (event, body, part) in [
+        (
+            message(
+                json!({ "id": "1", "type": "location", "title": "my place", "address": "Tokyo 1-1",
+                "latitude": 35.68, "longitude": 139.76 }),
+            ),
+            "[location 35.68, 139.76: my place, Tokyo 1-1]",
+            "location",
+        ),
+        (
+            message(
+                json!({ "id": "1", "type": "sticker", "packageId": "1", "stickerId": "2", "keywords": ["thanks", "bow"] }),
+            ),
+            "[sticker: thanks, bow]",
+            "sticker",
+        ),
+        (
+            message(json!({ "id": "1", "type": "hologram" })),
+            "[a message that can't be shown here: hologram]",
+            "unsupported",
+        ),
+        (
+            event(
+                "postback",
+                "postback",
+                json!({ "data": "cancel", "displayText": "Cancel" }),
+            ),
+            "Cancel",
+            "choice",
+        ),
+        (
+            event(
+                "postback",
+                "postback",
+                json!({ "data": "slot", "params": { "datetime": "2026-12-01T10:00" } }),
+            ),
+            "[choice: slot, 2026-12-01T10:00]",
+            "choice",
+        ),
+        (
+            event("unsend", "unsend", json!({ "messageId": "325708001" })),
+            "[message 325708001 was deleted]",
+            "deletion",
+        ),
+        (
+            event("accountLink", "link", json!({})),
+            "[a message that can't be shown here: accountLink]",
+            "unsupported",
+        ),
+        (
+            event(
+                "memberJoined",
+                "joined",
+                json!({ "members": [{ "type": "user", "userId": "U1" }] }),
+            ),
+            "[notice memberJoined: member1 U1]",
+            "system",
+        ),
+    ] {
+        let read = read(&json!([event])).remove(0);
+        assert_eq!((read.body.as_deref(), read.typed_text()), (Some(body), None), "{event}");
+        assert_eq!(serde_json::to_value(&read.parts).unwrap()[0]["type"], part);
+    }
+    let voice = read(&json!([message(
+        json!({ "id": "1", "type": "audio", "duration": 6000 })
+    )]))
+    .remove(0);
+    assert!(voice.attachments[0].is_voice);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
     meta::{self, webhook},
     simulator::{
         Headers, JSON, OutgoingWebhook, PersonMessage, RetryPolicy, SimulatedMessage, SimulatorState, StatusWebhook,
-        VendorWebhook, picture,
+        VendorWebhook, merge, picture,
     },
 };
 
@@ -25,9 +25,13 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
         return Err(format!("Meta does not carry {}", text.channel));
     }
     let now = simulator.now();
-    let messages = messages(text, now);
-    let from = text.from.trim_start_matches('+');
-    let contact = json!({ "profile": { "name": text.sender_name.as_deref().unwrap_or("Ann") }, "wa_id": from });
+    let mut messages = messages(text, now);
+    for message in &mut messages {
+        merge(message, &text.fields);
+    }
+    let (_, id, value) = sender(&text.from);
+    let mut contact = json!({ "profile": { "name": text.sender_name.as_deref().unwrap_or("Ann") } });
+    contact[id] = json!(value);
     let carrier_id = messages[0]["id"].as_str().unwrap_or_default().to_owned();
     let value = json!({ "contacts": [contact], "messages": messages });
     Ok(VendorWebhook {
@@ -36,14 +40,23 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
     })
 }
 
+/// Returns the fields of a sender in messages and contacts, and the value of both: the number in digits, or the user id.
+fn sender(from: &str) -> (&'static str, &'static str, &str) {
+    match from.strip_prefix('+') {
+        Some(digits) => ("from", "wa_id", digits),
+        None => ("from_user_id", "user_id", from),
+    }
+}
+
 /// Builds one message per file, the first with the caption, or one text message.
 fn messages(text: &PersonMessage, now: Timestamp) -> Vec<Value> {
     let base = || {
         let mut message = json!({
-            "from": text.from.trim_start_matches('+'),
             "id": super::wamid(),
             "timestamp": now.timestamp().to_string(),
         });
+        let (from, _, value) = sender(&text.from);
+        message[from] = json!(value);
         if let Some(answered) = &text.in_reply_to {
             message["context"] = json!({ "from": text.to.trim_start_matches('+'), "id": answered });
         }
@@ -86,8 +99,12 @@ pub fn status_webhook(simulator: &SimulatorState, data: Option<String>) -> Optio
             "id": message.carrier_id,
             "status": message.status,
             "timestamp": message.updated_at.timestamp().to_string(),
-            "recipient_id": message.to.trim_start_matches('+'),
         });
+        let recipient = match message.to.starts_with('+') {
+            true => "recipient_id",
+            false => "recipient_user_id",
+        };
+        status[recipient] = json!(message.to.trim_start_matches('+'));
         if let Some(data) = &data {
             status["biz_opaque_callback_data"] = json!(data);
         }

@@ -122,7 +122,11 @@ async fn create(State(simulator): State<SimulatorState>, Path(id): Path<String>,
     let digits = message.to.trim_start_matches('+');
     Json(json!({
         "messaging_product": "whatsapp",
-        "contacts": [{ "input": digits, "wa_id": digits }],
+        "contacts": [if message.to.starts_with('+') {
+            json!({ "input": digits, "wa_id": digits })
+        } else {
+            json!({ "input": digits, "user_id": digits })
+        }],
         "messages": [{ "id": message.carrier_id, "message_status": "accepted" }],
     }))
     .into_response()

@@ -23,7 +23,13 @@ pub struct ValidMessage {
 #[derive(Deserialize)]
 struct Fields {
     messaging_product: String,
-    to: String,
+    #[serde(default)]
+    recipient_type: Option<String>,
+    #[serde(default)]
+    to: Option<String>,
+    /// A user id, instead of `to`.
+    #[serde(default)]
+    recipient: Option<String>,
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
@@ -35,12 +41,19 @@ struct Fields {
 impl ValidMessage {
     #[expect(clippy::result_large_err, reason = "created once per request, as its response")]
     pub fn parse(body: &[u8]) -> Result<Self, Response> {
-        let fields: Fields = serde_json::from_slice(body).map_err(|_| missing("messaging_product, to and type"))?;
+        let fields: Fields = serde_json::from_slice(body).map_err(|_| missing("messaging_product and type"))?;
         if fields.messaging_product != "whatsapp" {
             return Err(wrong("messaging_product must be whatsapp"));
         }
-        let number = format!("+{}", fields.to.trim_start_matches('+'));
-        let Ok(to) = Address::parse(Channel::Whatsapp, &number) else {
+        let is_group = fields.recipient_type.as_deref() == Some("group");
+        let to = match (&fields.to, &fields.recipient) {
+            (Some(group), None) if is_group => Address::parse(Channel::Whatsapp, group)
+                .or_else(|_| Address::parse(Channel::Whatsapp, &format!("group:{group}"))),
+            (Some(number), None) => Address::parse(Channel::Whatsapp, &format!("+{}", number.trim_start_matches('+'))),
+            (None, Some(id)) => Address::parse(Channel::Whatsapp, id),
+            _ => return Err(missing("either to or recipient")),
+        };
+        let Ok(to) = to else {
             return Err(error_response(
                 StatusCode::BAD_REQUEST,
                 131_026,

@@ -288,7 +288,7 @@ fn returns_one_event_per_recipient_address() {
     let notices = inbound().parse(&event("email.received", &data)).unwrap();
     let received = notices.iter().map(|notice| match notice {
         WebhookEvent::Message(message) => message.to.as_str(),
-        WebhookEvent::Receipt(_) => panic!("a receipt"),
+        other => panic!("{other:?}"),
     });
     let received: Vec<_> = received.collect();
     assert_eq!(

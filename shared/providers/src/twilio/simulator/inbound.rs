@@ -22,7 +22,15 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
     heed_keywords(simulator, text);
     let kind = if text.media.is_empty() { "SM" } else { "MM" };
     let sid = format!("{kind}{}", uuid::Uuid::new_v4().simple());
-    let webhook = signed(simulator, &format!("{url}{OVERRIDES}"), &fields(simulator, text, &sid));
+    let mut fields = fields(simulator, text, &sid);
+    for (name, value) in &text.fields {
+        fields.retain(|(known, _)| known != name);
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        if !value.is_null() {
+            fields.push((name.clone(), text));
+        }
+    }
+    let webhook = signed(simulator, &format!("{url}{OVERRIDES}"), &fields);
     Ok(VendorWebhook {
         carrier_id: sid,
         webhook,
@@ -51,7 +59,10 @@ fn fields(simulator: &SimulatorState, text: &PersonMessage, sid: &str) -> Vec<(S
         add(&format!("MediaContentType{place}"), picture::TYPE);
     }
     if is_whatsapp {
-        add("WaId", text.from.trim_start_matches('+'));
+        match text.from.strip_prefix('+') {
+            Some(digits) => add("WaId", digits),
+            None => add("ExternalUserId", &wire_address(text.channel, &text.from)),
+        }
         add("ProfileName", text.sender_name.as_deref().unwrap_or("Ann"));
         let kind = match (&text.button, text.media.is_empty()) {
             (Some(_), _) => "button",

@@ -96,7 +96,7 @@ fn recipient(to: &str) -> Result<(Channel, String), ApiError> {
     } else {
         Channel::Sms
     };
-    match Address::parse(channel, to) {
+    match Address::parse_reply(channel, to) {
         Ok(address) => Ok((channel, address.as_str().to_owned())),
         Err(_) => Err(ApiError::bad(
             21211,

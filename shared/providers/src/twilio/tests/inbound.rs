@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use butt_dial_domain::{
     Channel, MessageId,
     clock::Timestamp,
-    inbound::{Attachment, DeliveryStatus, Keyword, Receipt, WebhookEvent},
+    inbound::{Attachment, DeliveryStatus, Keyword, Receipt, SkippedEntry, WebhookEvent},
     ports::{
         carrier::{Outcome, RefusalClass},
         webhook::{UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
@@ -290,7 +290,7 @@ async fn rejects_invalid_inbound_messages() {
     assert!(invalid_recipient.contains("call-back-to"), "{invalid_recipient}");
     let _ears = harness.listen().await;
     let mut wrong = harness.draft("hello");
-    wrong.from = "Ann".to_owned();
+    wrong.from = " ".to_owned();
     assert!(harness.state().send_as_person(wrong).await.is_err());
     let mut wrong = harness.draft("hello");
     wrong.vendor = Some("resend".to_owned());
@@ -388,7 +388,8 @@ fn subaccount_reports_no_status_of_our_messages() {
     };
     let receipt = form(&format!("{URL}?mid=msg_1"), &fields("undelivered"), "theirs");
     assert_eq!(inbound.verify(&receipt), Ok(()));
-    assert_eq!(inbound.parse(&receipt), Ok(Vec::new()));
+    let skipped = vec![WebhookEvent::Skipped(SkippedEntry::Irrelevant)];
+    assert_eq!(inbound.parse(&receipt), Ok(skipped));
     let message = the_message(&inbound, &form(URL, &fields("received"), "theirs"));
     assert_eq!(message.account.as_deref(), Some(OTHER_ACCOUNT));
 }
@@ -418,9 +419,11 @@ fn maps_status_labels_to_delivery_statuses() {
     ] {
         let notices = inbound().parse(&callback(URL, word, &[])).unwrap();
         let received = notices.first().map(|notice| match notice {
-            WebhookEvent::Receipt(receipt) => receipt.stage,
+            WebhookEvent::Receipt(receipt) => Some(receipt.stage),
+            WebhookEvent::Skipped(_) => None,
             WebhookEvent::Message(_) => panic!("a message"),
         });
+        let received = received.flatten();
         assert_eq!(received, stage, "{word}");
     }
 }
@@ -457,11 +460,7 @@ fn reads_valid_message_id_from_callback_url() {
 
 #[test]
 fn rejects_unreadable_webhooks_and_ignores_others() {
-    let from_us = ("To", "+14155550100");
     for unreadable in [
-        text(&[("From", "whatsapp:"), from_us]),
-        text(&[from_us]),
-        text(&[("From", "12345"), from_us]),
         text(&[("From", "+14155550123")]),
         form(URL, &[("MessageSid", "SM1/../2"), ("SmsStatus", "received")], ""),
         request(Method::POST, URL, b"MessageSid=%FF", None),
@@ -471,9 +470,156 @@ fn rejects_unreadable_webhooks_and_ignores_others() {
     }
     for other in [
         form(URL, &[("CallSid", "CA1")], ""),
-        text(&[("From", "rcs:+14155550123"), from_us]),
         request(Method::POST, URL, b"", None),
     ] {
         assert_eq!(inbound().parse(&other), Ok(Vec::new()));
+    }
+    let skipped = vec![WebhookEvent::Skipped(SkippedEntry::Irrelevant)];
+    let other = text(&[("From", "rcs:+14155550123"), ("To", "rcs:acme")]);
+    assert_eq!(inbound().parse(&other), Ok(skipped));
+}
+
+#[test]
+fn reads_every_sender() {
+    const ID: &str = "US.13491208655302741918";
+    let (user, whatsapp) = (format!("whatsapp:{ID}"), "whatsapp:+14155550100");
+    for (fields, from, alias) in [
+        (vec![("From", "68849"), ("To", "+14155550100")], "68849", None),
+        (vec![("From", "222"), ("To", "68849")], "222", None),
+        (vec![("From", "ACMEBANK"), ("To", "+14155550100")], "ACMEBANK", None),
+        (vec![("From", "Acme Rest"), ("To", "+14155550100")], "Acme Rest", None),
+        (
+            vec![("From", "+999123456789"), ("To", "+14155550100")],
+            "+999123456789",
+            None,
+        ),
+        (vec![("From", ""), ("To", "+14155550100")], "anonymous", None),
+        (vec![("To", "+14155550100")], "anonymous", None),
+        (
+            vec![
+                ("From", user.as_str()),
+                ("ExternalUserId", user.as_str()),
+                ("To", whatsapp),
+            ],
+            ID,
+            None,
+        ),
+        (
+            vec![
+                ("From", "whatsapp:"),
+                ("ExternalUserId", user.as_str()),
+                ("To", whatsapp),
+            ],
+            ID,
+            None,
+        ),
+        (vec![("ExternalUserIdentifier", ID), ("To", whatsapp)], ID, None),
+        (vec![("From", "whatsapp:"), ("To", whatsapp)], "anonymous", None),
+        (
+            vec![
+                ("From", "whatsapp:+14155550123"),
+                ("ExternalUserId", user.as_str()),
+                ("To", whatsapp),
+            ],
+            "+14155550123",
+            Some(ID),
+        ),
+    ] {
+        let mut fields = fields;
+        fields.push(("Body", "hello"));
+        let message = the_message(&inbound(), &text(&fields));
+        assert_eq!(
+            (message.from.as_str(), message.body.as_deref()),
+            (from, Some("hello")),
+            "{fields:?}"
+        );
+        assert_eq!(message.aliases.first().map(String::as_str), alias, "{fields:?}");
+        let is_sms = !fields.iter().any(|(_, value)| value.starts_with("whatsapp:"));
+        assert_eq!(message.channel, if is_sms { Channel::Sms } else { Channel::Whatsapp });
+    }
+}
+
+#[test]
+fn describes_every_form_in_words() {
+    let flow = r#"{"nfm_reply":{"response_json":"{\"seats\":\"4\"}"}}"#;
+    for (fields, body, part, is_typed) in [
+        (
+            vec![("ButtonText", "Yes please"), ("ButtonPayload", "CONFIRM_42")],
+            "Yes please",
+            "choice",
+            false,
+        ),
+        (
+            vec![
+                ("Body", "Cancel"),
+                ("MessageType", "button"),
+                ("ButtonText", "Cancel"),
+                ("ButtonPayload", "c_7"),
+            ],
+            "Cancel",
+            "choice",
+            false,
+        ),
+        (
+            vec![
+                ("MessageType", "interactive"),
+                ("ListId", "prio-low"),
+                ("ListTitle", "Baja"),
+            ],
+            "Baja",
+            "choice",
+            false,
+        ),
+        (
+            vec![
+                ("MessageType", "location"),
+                ("Latitude", "52.520008"),
+                ("Longitude", "13.404954"),
+                ("Address", "Alexanderplatz, Berlin"),
+                ("Label", "TV Tower"),
+            ],
+            "[location 52.520008, 13.404954: TV Tower, Alexanderplatz, Berlin]",
+            "location",
+            false,
+        ),
+        (vec![("InteractiveData", flow)], "[form: seats = 4]", "flowReply", false),
+        (
+            vec![
+                ("MessageType", "reaction"),
+                ("Body", "👍"),
+                ("OriginalRepliedMessageSid", "SM888"),
+            ],
+            "[reaction 👍 to message SM888]",
+            "reaction",
+            false,
+        ),
+        (
+            vec![
+                ("Body", "Is it free?"),
+                ("ReferralSourceId", "ad-991"),
+                ("ReferralHeadline", "Sofa 50% off"),
+            ],
+            "Is it free?",
+            "referral",
+            true,
+        ),
+        (
+            vec![("MessageType", "unsupported")],
+            "[a message that can't be shown here: unsupported]",
+            "unsupported",
+            false,
+        ),
+        (
+            vec![("MessageType", "hologram")],
+            "[a message that can't be shown here: hologram]",
+            "unsupported",
+            false,
+        ),
+    ] {
+        let parties = [("From", "whatsapp:+14155550123"), ("To", "whatsapp:+14155550100")];
+        let message = the_message(&inbound(), &text(&[&parties, fields.as_slice()].concat()));
+        assert_eq!(message.body.as_deref(), Some(body), "{fields:?}");
+        assert_eq!(message.typed_text().is_some(), is_typed, "{fields:?}");
+        assert_eq!(serde_json::to_value(&message.parts).unwrap()[0]["type"], part);
     }
 }

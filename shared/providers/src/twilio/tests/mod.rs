@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use butt_dial_domain::{
     Channel, Clock, Micros,
     message::{Content, Template},
+    money::Rates,
     ports::carrier::{AmbiguityReason, Messaging, Outcome, RefusalClass},
 };
 use butt_dial_testkit::conformance::messaging::TestVendor;
@@ -384,6 +385,14 @@ fn parses_twilio_dates_and_prices() {
     let date = wire::date("Thu, 24 Aug 2023 05:01:45 +0000").unwrap();
     assert_eq!(date.to_rfc3339(), "2023-08-24T05:01:45+00:00");
     assert_eq!(wire::date("2023-08-24T05:01:45Z"), None);
-    assert_eq!(wire::price("-0.00790"), Some(Micros(7_900)));
-    assert_eq!(wire::price("free"), None);
+    let price = |amount, currency| wire::price(&Rates::default(), amount, currency);
+    assert_eq!(price(Some("-0.00790"), None), Some(Micros(7_900)));
+    assert_eq!(price(Some("-0.00790"), Some("USD")), Some(Micros(7_900)));
+    assert_eq!(price(Some("free"), None), None);
+    for currency in ["JPY", "jpy"] {
+        let yen = price(Some("-14.5"), Some(currency));
+        assert!(yen.is_some_and(|price| price < Micros(200_000)), "{currency}: {yen:?}");
+    }
+    assert_eq!(price(Some("-14.5"), Some("XTS")), None);
+    assert_eq!([Some("3"), Some("0"), None].map(wire::segments), [Some(3), None, None]);
 }

@@ -37,7 +37,8 @@ pub async fn fetch_call(client: &Client, carrier_id: &str) -> Result<CarrierCall
     let response = done(client.get(&client.account_url(&path)).await)?;
     let call: Option<Call> = serde_json::from_slice(&response.body).ok();
     // A 2xx of a proxy or a captive portal says nothing about the call.
-    call.and_then(Call::state).ok_or(ControlError::Unreachable)
+    call.and_then(|call| call.state(client.rates()))
+        .ok_or(ControlError::Unreachable)
 }
 
 async fn change(client: &Client, carrier_id: &str, below: &str, form: &[(&str, &str)]) -> Result<(), ControlError> {

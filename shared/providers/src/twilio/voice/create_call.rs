@@ -3,6 +3,7 @@
 use butt_dial_domain::{
     Address,
     call::{CallOptions, CallStatus, Purpose},
+    money::Rates,
     ports::{
         carrier::{Dispatch, ListedMessage},
         voice::CarrierCall,
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 
 use super::callback;
-use crate::twilio::wire;
+use crate::{json::lenient_text, twilio::wire};
 
 /// Builds the fields of a new call; lists repeat the key. Returns `None` without call options or URLs.
 pub fn form(dispatch: &Dispatch) -> Option<Vec<(&'static str, String)>> {
@@ -67,7 +68,10 @@ pub struct Call {
     sid: String,
     status: String,
     date_created: String,
+    #[serde(default, deserialize_with = "lenient_text")]
     price: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    price_unit: Option<String>,
     /// Strings; missing while the call lasts.
     end_time: Option<String>,
     duration: Option<String>,
@@ -75,23 +79,25 @@ pub struct Call {
 
 impl Call {
     /// Returns the call for reconciliation. A call has no body.
-    pub fn listed(self) -> Option<ListedMessage> {
+    pub fn listed(self, rates: &Rates) -> Option<ListedMessage> {
         Some(ListedMessage {
             created_at: wire::date(&self.date_created)?,
             carrier_id: self.sid,
             carrier_status: self.status,
             body: String::new(),
-            price: self.price.as_deref().and_then(wire::price),
+            segments: None,
+            media: 0,
+            price: wire::price(rates, self.price.as_deref(), self.price_unit.as_deref()),
         })
     }
 
-    pub fn state(self) -> Option<CarrierCall> {
+    pub fn state(self, rates: &Rates) -> Option<CarrierCall> {
         Some(CarrierCall {
             created_at: wire::date(&self.date_created)?,
             status: CallStatus::parse(&self.status)?,
             ended_at: self.end_time.as_deref().and_then(wire::date),
             duration_seconds: self.duration.and_then(|seconds| seconds.parse().ok()),
-            price: self.price.as_deref().and_then(wire::price),
+            price: wire::price(rates, self.price.as_deref(), self.price_unit.as_deref()),
             carrier_id: self.sid,
         })
     }

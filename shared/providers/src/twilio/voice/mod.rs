@@ -51,7 +51,7 @@ impl Voice for Calls {
     }
 
     fn parse_report(&self, request: &WebhookRequest) -> Result<CallReport, UnreadableRequest> {
-        report::read(request)
+        report::read(request, self.client.rates())
     }
 
     fn other_account(&self, request: &WebhookRequest) -> Option<String> {

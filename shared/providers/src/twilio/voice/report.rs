@@ -7,6 +7,7 @@ use std::str::FromStr;
 use butt_dial_domain::{
     Address, Channel,
     call::{AnsweredBy, CallReport, CallStatus, Direction, Recording, SessionEnd, SessionOutcome},
+    money::Rates,
     ports::webhook::{UnreadableRequest, WebhookRequest},
 };
 use url::Url;
@@ -24,7 +25,7 @@ use crate::{
 /// Longer than any caller name.
 const MAX_NAME_CHARS: usize = 256;
 
-pub fn read(request: &WebhookRequest) -> Result<CallReport, UnreadableRequest> {
+pub fn read(request: &WebhookRequest, rates: &Rates) -> Result<CallReport, UnreadableRequest> {
     let Kind::Form(body) = kind(request) else {
         return Err(UnreadableRequest("the body is not a form"));
     };
@@ -52,7 +53,7 @@ pub fn read(request: &WebhookRequest) -> Result<CallReport, UnreadableRequest> {
         duration_seconds: number(&form, "CallDuration"),
         at: form.find("Timestamp").and_then(wire::date),
         answered_by: form.find("AnsweredBy").map(answered_by),
-        price: form.find("Price").and_then(wire::price),
+        price: wire::price(rates, form.find("Price"), form.find("PriceUnit")),
         recording: recording(&form),
         dialled: form.find("DialCallStatus").and_then(dialled),
         digits: form.find("Digits").filter(|digits| are_keys(digits)).map(str::to_owned),

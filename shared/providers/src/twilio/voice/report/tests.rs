@@ -1,7 +1,7 @@
 //! Callbacks with the fields that Twilio sends.
 
 use axum::http::{HeaderMap, Method};
-use butt_dial_domain::{Clock, clock::Timestamp};
+use butt_dial_domain::{Clock, clock::Timestamp, money::Rates};
 use url::form_urlencoded::Serializer;
 
 use super::*;
@@ -22,13 +22,14 @@ fn parse_form(fields: &[(&str, &str)]) -> Result<CallReport, UnreadableRequest> 
         "content-type".parse().unwrap(),
         "application/x-www-form-urlencoded; charset=utf-8".parse().unwrap(),
     )]);
-    read(&WebhookRequest {
+    let request = WebhookRequest {
         method: Method::POST,
         url: "https://bd.example.com/webhooks/twilio/voice".to_owned(),
         headers,
         body: body.into(),
         received_at: Clock::System.now(),
-    })
+    };
+    read(&request, &Rates::default())
 }
 
 fn report(fields: &[(&str, &str)]) -> CallReport {
