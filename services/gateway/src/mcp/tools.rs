@@ -39,13 +39,20 @@ fn tool(definition: &Definition) -> Option<Tool> {
         Arc::new(definition.tool_schema.clone()),
     );
     tool.title = Some(definition.title.to_owned());
-    tool.annotations = Some(
-        ToolAnnotations::new()
-            .read_only(hints.read_only)
-            .idempotent(hints.idempotent)
-            .open_world(hints.open_world)
-            .destructive(false),
-    );
+    // Every value that is the default costs the client's model tokens.
+    let annotations = ToolAnnotations::new().read_only(hints.read_only);
+    let annotations = match hints.read_only {
+        true => annotations,
+        false => annotations.destructive(false),
+    };
+    let annotations = match hints.idempotent && !hints.read_only {
+        true => annotations.idempotent(true),
+        false => annotations,
+    };
+    tool.annotations = Some(match hints.open_world {
+        true => annotations,
+        false => annotations.open_world(false),
+    });
     // No outputSchema: with one, clients throw unless every result carries structuredContent.
     Some(tool)
 }

@@ -35,6 +35,9 @@ fn simplify(schema: &mut Map<String, Value>) {
             }
         }
     }
+    if let Some(Value::Array(values)) = schema.get_mut("enum") {
+        values.retain(|value| !value.is_null());
+    }
     constants_to_enum(schema);
     let is_known = |format: &Value| KNOWN_FORMATS.iter().any(|known| format == known);
     if schema.get("format").is_some_and(|format| !is_known(format)) {
@@ -93,6 +96,7 @@ mod tests {
                 "kind": { "oneOf": [{ "type": "string", "const": "a" }, { "type": "string", "const": "b" }] },
                 "cursor": { "anyOf": [{ "type": "string" }, { "type": "integer", "format": "int64" }, { "type": "null" }] },
                 "retry": { "type": "boolean", "default": false },
+                "level": { "type": ["string", "null"], "enum": ["low", "high", null] },
             },
         });
         let expected = json!({
@@ -104,6 +108,7 @@ mod tests {
                 "kind": { "type": "string", "enum": ["a", "b"] },
                 "cursor": { "anyOf": [{ "type": "string" }, { "type": "integer" }] },
                 "retry": { "type": "boolean" },
+                "level": { "type": "string", "enum": ["low", "high"] },
             },
         });
         assert_eq!(Value::Object(portable(schema.as_object().unwrap())), expected);

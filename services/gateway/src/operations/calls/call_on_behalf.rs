@@ -40,14 +40,6 @@ pub struct Args {
     /// A repeated request with the same key places no second call and returns the first one.
     #[serde(default)]
     idempotency_key: Option<String>,
-    /// Accepted and ignored.
-    #[serde(default)]
-    #[expect(dead_code, reason = "clients send it")]
-    recipient_timezone: Option<String>,
-    /// Accepted and ignored. Use voice instead.
-    #[serde(default)]
-    #[expect(dead_code, reason = "clients send it")]
-    target_gender: Option<String>,
 }
 
 impl Operation for CallOnBehalf {
@@ -67,6 +59,8 @@ impl Operation for CallOnBehalf {
         status: 200,
     });
     const ERRORS: &'static [&'static [Code]] = &[errors::SEND];
+    // The Python client sends a time zone and a gender, among others.
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = PlacedView;

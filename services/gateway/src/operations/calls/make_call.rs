@@ -7,7 +7,6 @@ use butt_dial_domain::{
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::views::PlacedView;
 use crate::operations::{Context, Hints, Operation, Route, errors};
@@ -55,17 +54,6 @@ pub struct Args {
     /// For administrators: the agent to call as.
     #[serde(default)]
     agent_id: Option<String>,
-    /// Accepted and ignored.
-    #[serde(default)]
-    #[expect(dead_code, reason = "clients send it")]
-    recipient_timezone: Option<String>,
-    /// Accepted and ignored. Use voice instead.
-    #[serde(default)]
-    #[expect(dead_code, reason = "clients send it")]
-    target_gender: Option<String>,
-    /// Accepted and ignored: you talk with the person yourself.
-    #[serde(default)]
-    orchestrator: Option<Value>,
 }
 
 impl Operation for MakeCall {
@@ -86,6 +74,8 @@ impl Operation for MakeCall {
         status: 200,
     });
     const ERRORS: &'static [&'static [Code]] = &[errors::SEND];
+    // The Python client sends a time zone and a gender, among others.
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = PlacedView;
@@ -106,12 +96,6 @@ impl Operation for MakeCall {
             idempotency_key: args.idempotency_key,
             ..OriginateRequest::new(context.caller, args.to, Purpose::Converse)
         };
-        let mut placed = PlacedView::from(originate::originate(&context.product.calls, request).await?);
-        if args.orchestrator.is_some_and(|orchestrator| !orchestrator.is_null()) {
-            placed
-                .advisories
-                .push("orchestrator is ignored: you receive the turns of the call");
-        }
-        Ok(placed)
+        Ok(originate::originate(&context.product.calls, request).await?.into())
     }
 }
