@@ -58,6 +58,7 @@ mod sends;
 mod slow_agents;
 mod tenancy;
 mod traces;
+mod transcription;
 mod transfers;
 mod twin_sends;
 mod voicemail;

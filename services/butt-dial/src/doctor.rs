@@ -60,6 +60,10 @@ pub async fn run(config: Config) -> Result<bool, StartError> {
         Some(speech) => report("speech", speech.check().await, &mut all_ok),
         None => println!("speech      none: texts are not synthesized to audio files"),
     }
+    match &platform.product.transcription {
+        Some(transcription) => report("transcript", transcription.check().await, &mut all_ok),
+        None => println!("transcript  none: voice notes and recordings are not transcribed"),
+    }
     print_vendors(&carriers, &ai_vendors);
     platform.backends().store.close().await;
     println!(

@@ -29,6 +29,23 @@ impl Billing {
     pub async fn charge_service(&self, profile: &Profile, channel: Channel, price: Micros) -> Result<(), Failure> {
         let limits = self.limits_of(profile);
         self.take_actions(profile, &limits).await?;
+        self.charge(profile, &limits, channel, price).await
+    }
+
+    /// Takes one transcription and charges its price. Fails with `RateLimited` or `SpendLimit`, and charges nothing then.
+    pub async fn charge_transcription(&self, profile: &Profile, price: Micros) -> Result<(), Failure> {
+        let limits = self.limits_of(profile);
+        self.take_transcription(profile).await?;
+        self.charge(profile, &limits, Channel::Voice, price).await
+    }
+
+    async fn charge(
+        &self,
+        profile: &Profile,
+        limits: &EffectiveLimits,
+        channel: Channel,
+        price: Micros,
+    ) -> Result<(), Failure> {
         let agent = &profile.agent;
         let charged = self
             .store
@@ -44,7 +61,7 @@ impl Billing {
         match charged {
             Ok(()) => Ok(()),
             // The taken action is not given back: requests without money must not be unlimited.
-            Err(StoreError::OverBudget) => Err(self.explain_over_budget(agent, &limits, price).await),
+            Err(StoreError::OverBudget) => Err(self.explain_over_budget(agent, limits, price).await),
             Err(error) => Err(error.into()),
         }
     }

@@ -32,6 +32,8 @@ const SATELLITE_MINUTE: i64 = 12_000_000;
 const PREMIUM_MINUTE: i64 = 5_000_000;
 /// Per 1,000 started characters of synthesized speech.
 const SPEECH: i64 = 300_000;
+/// Per started minute of a transcribed recording.
+const TRANSCRIPTION_MINUTE: i64 = 7_000;
 /// Per minute, for speech recognition and synthesis by the carrier.
 const CONVERSATION_MINUTE: i64 = 70_000;
 
@@ -80,6 +82,12 @@ pub fn leg_minute(to: &Address) -> Micros {
 pub fn speech(characters: usize) -> Micros {
     let thousands = i64::try_from(characters.div_ceil(1_000)).unwrap_or(i64::MAX);
     Micros(SPEECH.saturating_mul(thousands))
+}
+
+/// Price of transcribing a recording of this many bytes. Speech has at least two kilobytes per second.
+pub fn transcription(bytes: usize) -> Micros {
+    let minutes = i64::try_from(bytes.div_ceil(120_000)).unwrap_or(i64::MAX);
+    Micros(TRANSCRIPTION_MINUTE.saturating_mul(minutes.max(1)))
 }
 
 /// A call that connects the callee to a third party has a second leg.
@@ -144,6 +152,10 @@ mod tests {
         for dearer in ["+18765551234", "+18095551234", "+881612345678", "+19005550123"] {
             assert!(minute(dearer) > domestic, "{dearer}");
         }
+        assert_eq!(
+            [1, 120_000, 120_001].map(transcription),
+            [TRANSCRIPTION_MINUTE, TRANSCRIPTION_MINUTE, 2 * TRANSCRIPTION_MINUTE].map(Micros)
+        );
         assert_eq!(
             (speech(1), speech(1_000), speech(1_001)),
             (Micros(SPEECH), Micros(SPEECH), Micros(2 * SPEECH))

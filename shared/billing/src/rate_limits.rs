@@ -15,6 +15,9 @@ use crate::{Billing, EffectiveLimits};
 /// Automatic replies (to HELP) of one agent per day. They cost the operator, whatever the agent's own limits are.
 const AUTOMATIC_REPLIES: u32 = 100;
 
+/// Transcriptions for one agent per day. People cause them, so they take nothing from the agent's own limits.
+const TRANSCRIPTIONS: u32 = 1_000;
+
 /// A quota with the names that its refusal uses.
 struct NamedQuota {
     /// `agent` or `organization`.
@@ -70,6 +73,21 @@ impl Billing {
             quota: Quota {
                 key: keys::automatic_replies(&agent.org_id, &agent.id),
                 limit: AUTOMATIC_REPLIES,
+                period: Duration::from_secs(Window::Day.seconds()),
+            },
+        }])
+        .await
+    }
+
+    /// Takes one of the transcriptions that people may cause per agent and day. Fails with `RateLimited`.
+    pub(crate) async fn take_transcription(&self, profile: &Profile) -> Result<TakenQuotas, Failure> {
+        let agent = &profile.agent;
+        self.take(vec![NamedQuota {
+            scope: "agent",
+            window: Window::Day,
+            quota: Quota {
+                key: keys::transcriptions(&agent.org_id, &agent.id),
+                limit: TRANSCRIPTIONS,
                 period: Duration::from_secs(Window::Day.seconds()),
             },
         }])

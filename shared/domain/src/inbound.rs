@@ -82,7 +82,7 @@ pub struct InboundMessage {
     /// The keyword that the carrier has recognized and replied to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_keyword: Option<Keyword>,
-    /// Voicemail only: the transcript, one line per utterance.
+    /// The words of a recording; of a voicemail one line per utterance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcript: Option<String>,
     /// Voicemail only: the call.
@@ -352,10 +352,11 @@ impl InboundMessage {
         self.with_parts(vec![part])
     }
 
-    /// Returns the text of the message; for one that consists of files, their kinds in words.
+    /// Returns the text of the message: what the person wrote or spoke. A message that consists of files has their kinds in words.
     pub fn readable_body(&self) -> Option<String> {
-        let body = self.body.clone().filter(|body| !body.is_empty());
-        body.or_else(|| {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let text = given(&self.body).or_else(|| given(&self.transcript));
+        text.or_else(|| {
             let words: Vec<String> = self.all_parts().iter().map(Part::to_string).collect();
             (!words.is_empty()).then(|| words.join("\n"))
         })

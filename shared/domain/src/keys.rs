@@ -52,6 +52,11 @@ pub fn automatic_replies(org: &OrgId, agent: &AgentId) -> String {
     format!("limit:{{{org}}}:{agent}:automatic")
 }
 
+/// The limit of transcriptions for an agent.
+pub fn transcriptions(org: &OrgId, agent: &AgentId) -> String {
+    format!("limit:{{{org}}}:{agent}:transcriptions")
+}
+
 /// A rate limit of an organization.
 pub fn org_limit(org: &OrgId, window: &str) -> String {
     format!("limit:{{{org}}}:{window}")

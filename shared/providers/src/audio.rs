@@ -74,6 +74,16 @@ fn is_sound(response: &http::Response) -> bool {
     sound && !response.body.is_empty()
 }
 
+/// Rejects empty recordings and recordings that are too large.
+pub fn check_recording(bytes: &[u8], max_bytes: usize) -> Result<(), SpeechError> {
+    let refused = |why: &str| Err(SpeechError::Refused(why.to_owned()));
+    match bytes.len() {
+        0 => refused("the recording is empty"),
+        length if length > max_bytes => refused("the recording is too large"),
+        _ => Ok(()),
+    }
+}
+
 /// Rejects empty texts and texts that are too long.
 pub fn check(text: &str, max_characters: usize) -> Result<(), SpeechError> {
     let refused = |why: &str| Err(SpeechError::Refused(why.to_owned()));

@@ -1,10 +1,11 @@
-//! The vendors: carriers, language models and speech synthesis. One folder per vendor with the same file names, and
+//! The vendors: carriers, language models, speech synthesis and transcription. One folder per vendor with the same file names, and
 //! one line in `VENDORS`. An adapter sends once and classifies the response; it never retries. The simulators speak
 //! the vendors' HTTP, so tests and the demo run the production adapters.
 
 pub mod anthropic;
 mod audio;
 mod completion_stream;
+pub mod deepgram;
 pub mod elevenlabs;
 pub mod http;
 pub mod json;
@@ -31,6 +32,7 @@ pub static VENDORS: &[&Vendor] = &[
     &line::VENDOR,
     &anthropic::VENDOR,
     &elevenlabs::VENDOR,
+    &deepgram::VENDOR,
     &openai::VENDOR,
 ];
 

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use butt_dial_domain::{
     Channel,
     clock::Timestamp,
-    ports::{carrier::Messaging, model::LanguageModel, speech::SpeechSynthesis, voice::Voice, webhook::Webhooks},
+    ports::{
+        carrier::Messaging, model::LanguageModel, speech::SpeechSynthesis, transcription::Transcription, voice::Voice,
+        webhook::Webhooks,
+    },
 };
 
 use crate::{
@@ -46,6 +49,7 @@ pub struct Connected {
     pub voice: Option<Arc<dyn Voice>>,
     pub model: Option<Arc<dyn LanguageModel>>,
     pub speech: Option<Arc<dyn SpeechSynthesis>>,
+    pub transcription: Option<Arc<dyn Transcription>>,
 }
 
 /// A service of a vendor that is not a carrier.
@@ -53,6 +57,7 @@ pub struct Connected {
 pub enum AiService {
     LanguageModel,
     Speech,
+    Transcription,
 }
 
 pub struct Manifest {
@@ -61,7 +66,7 @@ pub struct Manifest {
     pub title: &'static str,
     /// The channels; empty for vendors without recipients.
     pub channels: &'static [Channel],
-    /// The services for calls that `connect` can return; empty for carriers.
+    /// The services that `connect` can return; empty for carriers.
     pub ai_services: &'static [AiService],
     pub credentials: &'static [CredentialField],
     /// The setting that overrides `default_endpoint`.

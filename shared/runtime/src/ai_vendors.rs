@@ -1,9 +1,9 @@
-//! Connects the language model and the speech synthesizer of calls. A vendor with credentials is used with real and with
+//! Connects the language model and the speech synthesizer of calls, and the transcriber of recordings. A vendor with credentials is used with real and with
 //! simulated carriers. A vendor without credentials is simulated only when the carriers are.
 
 use std::{sync::Arc, time::Duration};
 
-use butt_dial_domain::ports::{model::LanguageModel, speech::SpeechSynthesis};
+use butt_dial_domain::ports::{model::LanguageModel, speech::SpeechSynthesis, transcription::Transcription};
 use butt_dial_providers::{Connected, Credentials, Simulator, VENDORS, Vendor, http};
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
 pub struct AiClients {
     pub model: Option<Arc<dyn LanguageModel>>,
     pub speech: Option<Arc<dyn SpeechSynthesis>>,
+    pub transcription: Option<Arc<dyn Transcription>>,
 }
 
 type Candidate = (&'static Vendor, Credentials, reqwest::Client);
@@ -61,6 +62,13 @@ pub fn connect(
             ai_vendors.speech_timeout,
             [&real, &simulated],
             |connected| connected.speech,
+        )?,
+        transcription: choose(
+            "TRANSCRIPTION_VENDOR",
+            ai_vendors.transcription_vendor.as_deref(),
+            ai_vendors.speech_timeout,
+            [&real, &simulated],
+            |connected| connected.transcription,
         )?,
     })
 }
@@ -210,7 +218,7 @@ mod tests {
 
     #[test]
     fn manifests_declare_the_services_that_connect_returns() {
-        use butt_dial_providers::AiService::{LanguageModel, Speech};
+        use butt_dial_providers::AiService::{LanguageModel, Speech, Transcription};
         install_tls();
         let http = http::loopback_client().unwrap();
         for vendor in VENDORS {
@@ -219,6 +227,11 @@ mod tests {
             let (id, declared) = (vendor.manifest.id, vendor.manifest.ai_services);
             assert_eq!(connected.model.is_some(), declared.contains(&LanguageModel), "{id}");
             assert_eq!(connected.speech.is_some(), declared.contains(&Speech), "{id}");
+            assert_eq!(
+                connected.transcription.is_some(),
+                declared.contains(&Transcription),
+                "{id}"
+            );
         }
     }
 }

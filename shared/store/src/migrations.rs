@@ -64,6 +64,7 @@ pub(crate) const STEPS: &[Step] = &[
     per_engine!(23, "0023_mailbox_keys"),
     portable!(24, "0024_voice_settings"),
     portable!(25, "0025_contact_identities"),
+    portable!(26, "0026_transcription"),
 ];
 
 impl Step {

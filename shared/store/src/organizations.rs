@@ -41,6 +41,28 @@ impl Store {
         self.find_organization_by_slug(slug).await?.ok_or(StoreError::Conflict)
     }
 
+    /// Returns whether recordings for the organization are transcribed.
+    pub async fn find_transcription(&self, id: &OrgId) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT transcribes FROM organizations WHERE id = $1";
+        let found: Option<bool> = on_reader!(self, |db| sqlx::query_scalar(SQL)
+            .bind(id.as_str())
+            .fetch_optional(db)
+            .await)?;
+        Ok(found.unwrap_or(false))
+    }
+
+    /// Sets whether recordings for the organization are transcribed.
+    pub async fn set_transcription(&self, id: &OrgId, enabled: bool) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE organizations SET transcribes = $2 WHERE id = $1";
+        on_writer!(self, |db| sqlx::query(SQL)
+            .bind(id.as_str())
+            .bind(enabled)
+            .execute(db)
+            .await
+            .map(drop))?;
+        Ok(())
+    }
+
     pub async fn find_organization(&self, id: &OrgId) -> Result<Option<Organization>, StoreError> {
         const SQL: &str = "SELECT id, name, slug, created_at FROM organizations WHERE id = $1";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)

@@ -7,7 +7,8 @@ use super::{
     get_channel_status, get_me, get_message_status, get_usage_dashboard, get_waiting_messages, list_agent_tokens,
     list_agents, list_events, list_scheduled, list_team_tokens, manage_inbound_filter, ping, regenerate_agent_token,
     register_agent, replay_callback, revoke_team_token, rotate_callback_secret, rotate_team_token, send_message,
-    set_agent_limits, set_agent_status, set_callback_url, set_channel_block, subscribe_inbound, wait_events,
+    set_agent_limits, set_agent_status, set_callback_url, set_channel_block, set_transcription, subscribe_inbound,
+    wait_events,
 };
 
 /// Tools in the order in which an agent needs them, then operations that only REST offers.
@@ -43,6 +44,7 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<get_usage_dashboard::GetUsageDashboard>(),
         Definition::of::<set_agent_limits::SetAgentLimits>(),
         Definition::of::<set_agent_status::SetAgentStatus>(),
+        Definition::of::<set_transcription::SetTranscription>(),
         Definition::of::<set_callback_url::SetCallbackUrl>(),
         Definition::of::<rotate_callback_secret::RotateCallbackSecret>(),
         Definition::of::<calls::set_voice_callback::SetVoiceCallback>(),

@@ -36,6 +36,7 @@ mod set_agent_limits;
 mod set_agent_status;
 mod set_callback_url;
 mod set_channel_block;
+mod set_transcription;
 mod subscribe_inbound;
 mod views;
 mod wait_events;

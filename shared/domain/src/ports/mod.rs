@@ -5,5 +5,6 @@ pub mod carrier;
 pub mod kv;
 pub mod model;
 pub mod speech;
+pub mod transcription;
 pub mod voice;
 pub mod webhook;

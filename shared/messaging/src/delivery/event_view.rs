@@ -89,7 +89,7 @@ fn add_content(view: &mut Map<String, Value>, content: &EventContent) {
         put("attachments", Value::Array(attachments));
     }
     let is_spoken = message.attachments.iter().any(|attachment| attachment.is_voice);
-    if is_spoken || message.call.is_some() {
+    if is_spoken || message.call.is_some() || message.transcript.is_some() {
         put("isVoiceMessage", json!(true));
     }
     if let Some(transcript) = &message.transcript {

@@ -1,5 +1,6 @@
-//! Deferred bodies: a message was released without its body and marked with `bodyPending`. When the body has been fetched, a
-//! second event of the same message follows, and names the event that it `completes`.
+//! Deferred bodies: a message was released without its body and marked with `bodyPending`, or without the transcript of its
+//! recording and marked with `transcriptPending`. When the body or the transcript has been fetched, a second event of the same
+//! message follows, and names the event that it `completes`.
 
 use std::sync::Arc;
 
@@ -10,7 +11,11 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{Media, download::FETCH_TIMEOUT};
+use super::{
+    Media,
+    download::FETCH_TIMEOUT,
+    transcription::{self, Attempt, PENDING, StoredRecording},
+};
 use crate::{EventContent, delivery::MESSAGE_RECEIVED, mail};
 
 /// Events of one sweep, all of them concurrent.
@@ -51,6 +56,9 @@ pub(super) async fn fetch_as_of(media: &Arc<Media>, now: Timestamp) -> Result<us
 }
 
 async fn fetch_body(media: &Arc<Media>, event: &EventAwaitingBody) -> Result<(), Failure> {
+    if let Some(number) = event.data[PENDING].as_u64() {
+        return fetch_transcript(media, event, usize::try_from(number).unwrap_or(usize::MAX)).await;
+    }
     let carrier = event.data["provider"].as_str();
     let webhooks = carrier.and_then(|id| media.carriers.find_webhooks(id));
     let (Some((_, webhooks)), Some(message)) = (webhooks, rebuild_message(&event.data)) else {
@@ -60,15 +68,41 @@ async fn fetch_body(media: &Arc<Media>, event: &EventAwaitingBody) -> Result<(),
     match timeout(FETCH_TIMEOUT, webhooks.fetch_content(message)).await {
         Ok(Ok(message)) => append(media, event, Some(message)).await,
         Ok(Err(LookupError::NotFound)) => append(media, event, None).await,
-        Ok(Err(LookupError::NoResponse)) | Err(_) => {
-            let now = media.clock.now();
-            let age = now - event.created_at;
-            if age > BODY_TIMEOUT {
-                return append(media, event, None).await;
-            }
-            let again = now + (age / 2).clamp(FIRST_RETRY, MAX_RETRY_DELAY);
-            Ok(media.store.reschedule_body_fetch(event, again).await?)
+        Ok(Err(LookupError::NoResponse)) | Err(_) => retry(media, event).await,
+    }
+}
+
+/// Schedules the next attempt, or ends the wait.
+async fn retry(media: &Arc<Media>, event: &EventAwaitingBody) -> Result<(), Failure> {
+    let now = media.clock.now();
+    let age = now - event.created_at;
+    if age > BODY_TIMEOUT {
+        return append(media, event, None).await;
+    }
+    let again = now + (age / 2).clamp(FIRST_RETRY, MAX_RETRY_DELAY);
+    Ok(media.store.reschedule_body_fetch(event, again).await?)
+}
+
+/// Requests the transcript of the event's recording again.
+async fn fetch_transcript(media: &Arc<Media>, event: &EventAwaitingBody, number: usize) -> Result<(), Failure> {
+    let (org, agent) = (event.org(), event.agent());
+    let recording = StoredRecording {
+        org: &org,
+        agent: &agent,
+        event: &event.id,
+        created_at: event.created_at,
+        number,
+    };
+    let message = rebuild_message(&event.data);
+    match (media.transcribe_again(&recording).await, message) {
+        (Attempt::Done(transcript), Some(mut message)) => {
+            let mut event = event.clone();
+            transcription::note_language(&mut event.data, &transcript);
+            message.transcript = Some(transcript.text);
+            append(media, &event, Some(message)).await
         }
+        (Attempt::Later, Some(_)) => retry(media, event).await,
+        (Attempt::Never, _) | (_, None) => append(media, event, None).await,
     }
 }
 
@@ -87,9 +121,10 @@ async fn append(media: &Arc<Media>, event: &EventAwaitingBody, message: Option<I
     let mut data = event.data.clone();
     if let Some(data) = data.as_object_mut() {
         data.remove("bodyPending");
+        data.remove(PENDING);
         data.insert("completes".into(), json!(event.id));
         if message.is_none() {
-            tracing::error!(event = event.id, "message body will not arrive");
+            tracing::error!(event = event.id, "body or transcript of a message will not arrive");
             data.insert("incomplete".into(), json!(true));
         }
     }

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use bon::bon;
 use butt_dial_billing::Billing;
-use butt_dial_domain::{Clock, ports::speech::SpeechSynthesis};
+use butt_dial_domain::{
+    Clock,
+    ports::{speech::SpeechSynthesis, transcription::Transcription},
+};
 use butt_dial_store::Store;
 use butt_dial_vault::Vault;
 use tokio::sync::Semaphore;
@@ -18,7 +21,7 @@ const MAX_EVENTS: usize = 64;
 /// Attachments in memory, of all events in progress.
 const MAX_ATTACHMENTS_IN_MEMORY: usize = 8;
 
-/// Fetches and serves attachments, and synthesizes speech files. One per process, shared.
+/// Fetches and serves attachments, transcribes recordings, and synthesizes speech files. One per process, shared.
 pub struct Media {
     pub(super) store: Store,
     pub(super) billing: Billing,
@@ -30,6 +33,7 @@ pub struct Media {
     /// `None`: attachments are not stored.
     pub(super) blobs: Option<Blobs>,
     pub(super) speech: Option<Arc<dyn SpeechSynthesis>>,
+    pub(super) transcriber: Option<Arc<dyn Transcription>>,
     pub(super) vault: Vault,
     pub(super) clock: Clock,
     pub(super) public_urls: PublicUrls,
@@ -53,6 +57,7 @@ impl Media {
         egress: Egress,
         blobs: Option<Blobs>,
         speech: Option<Arc<dyn SpeechSynthesis>>,
+        transcriber: Option<Arc<dyn Transcription>>,
         vault: Vault,
         clock: Clock,
         public_urls: PublicUrls,
@@ -68,6 +73,7 @@ impl Media {
             egress,
             blobs,
             speech,
+            transcriber,
             vault,
             clock,
             public_urls,

@@ -18,6 +18,7 @@ use super::{
     attachments::{fetch_attachments, is_pending},
     deferred_body::FIRST_RETRY,
     download::FETCH_TIMEOUT,
+    transcription::{self, Attempt, StoredRecording},
 };
 use crate::{EventContent, mail};
 
@@ -165,7 +166,46 @@ async fn complete(media: &Media, mut event: IncompleteEvent, deadline: Instant) 
         // The attachments that were fetched are stored, and not fetched again.
         return reschedule(media, &event, Some(&sealed)).await;
     }
-    finish(media, &event, Some(&sealed)).await
+    let Some(number) = transcription::find_recording(&content).filter(|_| media.has_transcriber()) else {
+        return finish(media, &event, Some(&sealed)).await;
+    };
+    let (org, agent) = (event.org(), event.agent());
+    let recording = StoredRecording {
+        org: &org,
+        agent: &agent,
+        event: &event.id,
+        created_at: event.created_at,
+        number,
+    };
+    match media.transcribe(&recording).await {
+        Attempt::Done(transcript) => {
+            transcription::note_language(&mut event.data, &transcript);
+            content.message.transcript = Some(transcript.text);
+            let sealed = content.seal(&media.vault, &org, &event.id);
+            media
+                .store
+                .update_incomplete_event(&agent, event.seq, &event.data)
+                .await?;
+            finish(media, &event, Some(&sealed)).await
+        }
+        Attempt::Later => release_without_transcript(media, &event, &sealed, number).await,
+        Attempt::Never => finish(media, &event, Some(&sealed)).await,
+    }
+}
+
+/// Releases the event without its transcript, which follows.
+async fn release_without_transcript(
+    media: &Media,
+    event: &IncompleteEvent,
+    sealed: &[u8],
+    number: usize,
+) -> Result<(), Failure> {
+    let (agent, now) = (event.agent(), media.clock.now());
+    let stored = media
+        .store
+        .reschedule_incomplete_event(&agent, event.seq, Some(sealed), now);
+    stored.await?;
+    release(media, event, transcription::PENDING, json!(number)).await
 }
 
 /// Replaces the data of the event, with or without the mark that its body is missing.
@@ -215,9 +255,14 @@ async fn finish(media: &Media, event: &IncompleteEvent, sealed: Option<&[u8]>) -
 
 /// Releases the event without its body, marked with `bodyPending`.
 async fn release_without_body(media: &Media, event: &IncompleteEvent) -> Result<(), Failure> {
+    release(media, event, "bodyPending", json!(true)).await
+}
+
+/// Releases the event with a mark of what follows.
+async fn release(media: &Media, event: &IncompleteEvent, mark: &str, value: Value) -> Result<(), Failure> {
     let mut data = event.data.clone();
     if let Some(data) = data.as_object_mut() {
-        data.insert("bodyPending".into(), json!(true));
+        data.insert(mark.to_owned(), value);
     }
     let now = media.clock.now();
     let agent = event.agent();

@@ -14,6 +14,7 @@ mod links;
 mod single_flight;
 #[cfg(test)]
 mod tests;
+mod transcription;
 mod tts;
 
 pub use blobs::{Blob, BlobMeta, Blobs, BlobsConfig, OpenBlob, Resealed};

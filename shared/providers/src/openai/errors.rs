@@ -3,7 +3,7 @@
 use butt_dial_domain::ports::{model::ModelError, speech::SpeechError};
 
 use super::{
-    API_KEY, MODEL, SPEECH_MODEL, SPEECH_VOICE,
+    API_KEY, MODEL, SPEECH_MODEL, SPEECH_VOICE, TRANSCRIPTION_MODEL,
     wire::{Detail, ErrorBody},
 };
 use crate::http::{self, Response};
@@ -44,6 +44,16 @@ pub fn speech(response: &Response) -> SpeechError {
         )),
         Meaning::Request(why) => SpeechError::Refused(why),
         Meaning::TimedOut | Meaning::Fault => SpeechError::Unreachable,
+    }
+}
+
+/// Maps an error response to a transcription request.
+pub fn transcription(response: &Response) -> SpeechError {
+    match speech(response) {
+        SpeechError::Configuration(text) if text.contains(SPEECH_MODEL) => {
+            SpeechError::Configuration(format!("set {TRANSCRIPTION_MODEL} to a model of transcription"))
+        }
+        error => error,
     }
 }
 

@@ -1,4 +1,4 @@
-//! OpenAI and compatible services: streamed chat completions and speech synthesis.
+//! OpenAI and compatible services: streamed chat completions, speech synthesis and transcription.
 
 mod chunks;
 mod client;
@@ -7,25 +7,28 @@ mod simulator;
 mod speech;
 #[cfg(test)]
 mod tests;
+mod transcriber;
 mod wire;
 
 use std::{sync::Arc, time::Duration};
 
-use butt_dial_domain::ports::{model::LanguageModel, speech::SpeechSynthesis};
+use butt_dial_domain::ports::{model::LanguageModel, speech::SpeechSynthesis, transcription::Transcription};
 
-pub use self::{client::Client, speech::Speaker};
+pub use self::{client::Client, speech::Speaker, transcriber::Transcriber};
 use crate::vendor::{AiService, Connected, CredentialField, Credentials, Manifest, Vendor};
 
 const API_KEY: &str = "OPENAI_API_KEY";
 const MODEL: &str = "OPENAI_MODEL";
 const SPEECH_MODEL: &str = "OPENAI_SPEECH_MODEL";
 const SPEECH_VOICE: &str = "OPENAI_SPEECH_VOICE";
+const TRANSCRIPTION_MODEL: &str = "OPENAI_TRANSCRIPTION_MODEL";
 const ENDPOINT: &str = "OPENAI_API_URL";
 
 const DEFAULT_ENDPOINT: &str = "https://api.openai.com/v1";
 const DEFAULT_SPEECH_MODEL: &str = "gpt-4o-mini-tts";
 const DEFAULT_SPEECH_VOICE: &str = "alloy";
-/// The value of the speech model that disables speech synthesis.
+const DEFAULT_TRANSCRIPTION_MODEL: &str = "gpt-4o-mini-transcribe";
+/// The value of a model that disables its service.
 const NONE: &str = "none";
 
 pub static VENDOR: Vendor = Vendor {
@@ -33,7 +36,7 @@ pub static VENDOR: Vendor = Vendor {
         id: "openai",
         title: "OpenAI",
         channels: &[],
-        ai_services: &[AiService::LanguageModel, AiService::Speech],
+        ai_services: &[AiService::LanguageModel, AiService::Speech, AiService::Transcription],
         credentials: &[
             CredentialField {
                 env: API_KEY,
@@ -59,6 +62,12 @@ pub static VENDOR: Vendor = Vendor {
                 secret: false,
                 help: "the voice of requests without one; default alloy",
             },
+            CredentialField {
+                env: TRANSCRIPTION_MODEL,
+                required: false,
+                secret: false,
+                help: "the id of the model of transcription; default gpt-4o-mini-transcribe; none disables it",
+            },
         ],
         endpoint_env: ENDPOINT,
         default_endpoint: DEFAULT_ENDPOINT,
@@ -75,10 +84,14 @@ fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration
     let setting = |env| credentials.find(env).map(|value| value.expose().to_owned());
     let speaks = setting(SPEECH_MODEL).is_none_or(|model| model != NONE);
     let model = setting(MODEL).map(|_| Arc::new(client.clone()) as Arc<dyn LanguageModel>);
+    let listens = setting(TRANSCRIPTION_MODEL).is_none_or(|model| model != NONE);
+    let transcriber = || Arc::new(Transcriber::new(credentials, client.clone())) as Arc<dyn Transcription>;
+    let transcription = listens.then(transcriber);
     let speech = speaks.then(|| Arc::new(Speaker::new(credentials, client)) as Arc<dyn SpeechSynthesis>);
     Ok(Connected {
         model,
         speech,
+        transcription,
         ..Connected::default()
     })
 }

@@ -6,7 +6,7 @@ use butt_dial_domain::ports::{
 };
 use butt_dial_testkit::{
     conformance::{model::TestVendor as _, speech::TestVendor as _},
-    model_conformance, speech_conformance,
+    model_conformance, speech_conformance, transcription_conformance,
 };
 use serde_json::{Value, json};
 use sse_stream::Sse;
@@ -26,14 +26,20 @@ use crate::{
         install_tls,
         model_harness::ModelHarness,
         speech_harness::{SpeechHarness, utterance},
+        transcription_harness::TranscriptionHarness,
     },
 };
 
 model_conformance!(super::open_model);
 speech_conformance!(super::open_speech);
+transcription_conformance!(super::open_transcription);
 
 async fn open_model() -> ModelHarness {
     ModelHarness::start(&VENDOR, (503, "overloaded")).await
+}
+
+async fn open_transcription() -> TranscriptionHarness {
+    TranscriptionHarness::start(&VENDOR).await
 }
 
 async fn open_speech() -> SpeechHarness {

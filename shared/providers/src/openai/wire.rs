@@ -102,3 +102,11 @@ pub struct Detail {
     #[serde(default)]
     pub code: Value,
 }
+/// The answer to a transcription request.
+#[derive(Deserialize)]
+pub struct Transcribed {
+    pub text: String,
+    /// Some models name it.
+    #[serde(default)]
+    pub language: Option<String>,
+}

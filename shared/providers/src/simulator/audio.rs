@@ -26,6 +26,25 @@ pub fn file(format: AudioFormat, duration: Duration) -> Vec<u8> {
     }
 }
 
+/// Marks the words in a simulated recording.
+const WORDS: &[u8] = b"SIMULATED-WORDS:";
+
+/// Returns a recording in which this is said: silence in Ogg, with the words after it.
+pub fn recording(said: &str) -> Vec<u8> {
+    [&ogg(duration(said))[..], WORDS, said.as_bytes()].concat()
+}
+
+/// Returns the words of a recording. `None`: it is no sound. A real recording has words that the simulator can't know.
+pub fn said(file: &[u8]) -> Option<String> {
+    let formats = [AudioFormat::Mp3, AudioFormat::Ogg, AudioFormat::Wav];
+    formats.into_iter().find(|format| crate::audio::is(*format, file))?;
+    let words = file.windows(WORDS.len()).rposition(|window| window == WORDS);
+    Some(words.map_or_else(
+        || "Simulated words of a recording.".to_owned(),
+        |at| String::from_utf8_lossy(&file[at + WORDS.len()..]).into_owned(),
+    ))
+}
+
 /// Returns a tone: signed, 16 bits, little-endian, mono.
 pub fn pcm(duration: Duration, rate: u32) -> Vec<u8> {
     let samples = (duration.as_secs_f64() * f64::from(rate)) as u32;

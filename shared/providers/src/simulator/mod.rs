@@ -18,12 +18,14 @@ mod page;
 mod person_message;
 mod person_messages;
 pub mod picture;
+mod recordings;
 pub mod scripted_model;
 mod secrets;
 mod socket;
 mod state;
 #[cfg(test)]
 mod tests;
+pub mod voice_note;
 mod webhook;
 mod webhook_client;
 

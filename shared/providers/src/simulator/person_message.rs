@@ -26,7 +26,8 @@ pub struct PersonMessage {
     pub to: String,
     #[serde(default)]
     pub body: String,
-    /// URLs. Any other text, such as `picture`, stands for a small image that the vendor's simulator serves.
+    /// URLs. `voice:Hello` stands for a voice note with these words, any other text, such as `picture`, for a small image: the
+    /// vendor's simulator serves both.
     #[serde(default)]
     pub media: Vec<String>,
     #[serde(default)]

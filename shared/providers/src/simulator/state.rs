@@ -22,6 +22,7 @@ use super::{
     message::SimulatedMessage,
     model_request::ModelRequests,
     person_message::PersonMessages,
+    recordings::Recordings,
     secrets::Secrets,
 };
 use crate::Secret;
@@ -48,6 +49,7 @@ struct Inner {
     changes: broadcast::Sender<Arc<SimulatedMessage>>,
     deliveries: DeliveryQueue,
     person_messages: PersonMessages,
+    recordings: Recordings,
     model_requests: ModelRequests,
     switchboard: Switchboard,
     /// The simulator's base URL.
@@ -99,6 +101,7 @@ impl SimulatorState {
             changes: broadcast::Sender::new(CHANNEL_CAPACITY),
             deliveries: DeliveryQueue::default(),
             person_messages: PersonMessages::default(),
+            recordings: Recordings::default(),
             model_requests: ModelRequests::default(),
             switchboard: Switchboard::default(),
             base_url: OnceLock::new(),
@@ -257,6 +260,10 @@ impl SimulatorState {
 
     pub(crate) fn deliveries(&self) -> &DeliveryQueue {
         &self.inner.deliveries
+    }
+
+    pub(crate) fn recordings(&self) -> &Recordings {
+        &self.inner.recordings
     }
 
     pub(crate) fn person_message_log(&self) -> &PersonMessages {

@@ -5,6 +5,7 @@ pub mod harness;
 pub mod model_harness;
 mod mutations;
 pub mod speech_harness;
+pub mod transcription_harness;
 pub mod webhook_receiver;
 
 use crate::{Credentials, VENDORS, http};

@@ -14,7 +14,7 @@ pub enum CarrierSetup {
     Real(Vec<(&'static Vendor, Credentials)>),
 }
 
-/// Language models and speech synthesizers. Without credentials they are simulated when the carriers are.
+/// Language models, speech synthesizers and transcribers. Without credentials they are simulated when the carriers are.
 #[derive(Clone)]
 pub struct AiVendors {
     pub configured: Vec<(&'static Vendor, Credentials)>,
@@ -22,6 +22,7 @@ pub struct AiVendors {
     pub answering_model: Option<String>,
     /// The vendor's id; `None`: the first that is configured.
     pub speech_vendor: Option<String>,
+    pub transcription_vendor: Option<String>,
     /// Longest silence of a model, before and within its reply.
     pub model_timeout: Duration,
     /// Longest duration of a speech synthesis.
@@ -81,6 +82,7 @@ pub fn ai_vendors(source: &Source) -> Result<AiVendors, ConfigError> {
         configured,
         answering_model: vendor_choice(source, "answering_model", AiService::LanguageModel)?,
         speech_vendor: vendor_choice(source, "speech_vendor", AiService::Speech)?,
+        transcription_vendor: vendor_choice(source, "transcription_vendor", AiService::Transcription)?,
         model_timeout: Duration::from_secs(source.number("model_timeout_seconds", 1, 60)?),
         speech_timeout: Duration::from_secs(source.number("speech_timeout_seconds", 1, 300)?),
     })

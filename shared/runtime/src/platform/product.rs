@@ -8,7 +8,7 @@ use butt_dial_calls::{CallRecords, Calls};
 use butt_dial_compliance::Compliance;
 use butt_dial_domain::{
     Clock, ReplicaId,
-    ports::{model::LanguageModel, speech::SpeechSynthesis},
+    ports::{model::LanguageModel, speech::SpeechSynthesis, transcription::Transcription},
 };
 use butt_dial_identity::{Guard, token};
 use butt_dial_messaging::{
@@ -44,6 +44,7 @@ pub struct Product {
     pub blobs: Option<Blobs>,
     pub model: Option<Arc<dyn LanguageModel>>,
     pub speech: Option<Arc<dyn SpeechSynthesis>>,
+    pub transcription: Option<Arc<dyn Transcription>>,
 }
 
 /// Everything that the product is assembled from.
@@ -127,6 +128,7 @@ impl Parts<'_> {
             blobs,
             model: self.ai.model,
             speech: self.ai.speech,
+            transcription: self.ai.transcription,
         })
     }
 
@@ -219,6 +221,7 @@ impl Parts<'_> {
             .egress(egress.clone())
             .maybe_blobs(blobs.clone())
             .maybe_speech(self.ai.speech.clone())
+            .maybe_transcriber(self.ai.transcription.clone())
             .vault(self.backends.vault.clone())
             .clock(self.clock.clone())
             .public_urls(self.public_urls.clone())

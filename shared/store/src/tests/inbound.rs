@@ -459,6 +459,17 @@ both_engines! {
         assert_eq!(state(Channel::Whatsapp).await, (None, revoked));
     }
 
+    async fn organization_chooses_transcription(db: &Database) {
+        let agent = new_agent(db).await;
+        let (org, other) = (&agent.org_id, OrgId::from("org_0"));
+        assert!(db.find_transcription(org).await.unwrap());
+        assert!(!db.find_transcription(&other).await.unwrap(), "an unknown organization");
+        for enabled in [false, true] {
+            db.set_transcription(org, enabled).await.unwrap();
+            assert_eq!(db.find_transcription(org).await.unwrap(), enabled);
+        }
+    }
+
     async fn only_whatsapp_has_windows(db: &Database) {
         let agent = new_agent(db).await;
         let channel = sender(db, &agent, Channel::Sms, "+14155550100").await;

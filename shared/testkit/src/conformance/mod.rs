@@ -10,6 +10,7 @@ pub mod kv;
 pub mod messaging;
 pub mod model;
 pub mod speech;
+pub mod transcription;
 pub mod voice;
 pub mod webhooks;
 

@@ -15,7 +15,11 @@ const CHANNEL: &str = "Channel::";
 const CONNECTED: &str = "Connected";
 const WEBHOOKS: &str = "webhooks";
 /// Fields of `Connected` without a channel, and their conformance suites.
-const SUITES: [(&str, &str); 2] = [("model", "model_conformance!"), ("speech", "speech_conformance!")];
+const SUITES: [(&str, &str); 3] = [
+    ("model", "model_conformance!"),
+    ("speech", "speech_conformance!"),
+    ("transcription", "transcription_conformance!"),
+];
 const VOICE: &str = "voice";
 /// Has no messages: the suite for calls covers its webhooks.
 const CALLS: &str = "Voice";

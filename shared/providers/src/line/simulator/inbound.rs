@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::numeric_id;
 use crate::{
     line::{self, webhook},
-    simulator::{Headers, JSON, OutgoingWebhook, PersonMessage, RetryPolicy, SimulatorState, VendorWebhook, merge},
+    simulator::{
+        Headers, JSON, OutgoingWebhook, PersonMessage, RetryPolicy, SimulatorState, VendorWebhook, merge, voice_note,
+    },
 };
 
 /// Builds one event: an image, a text, a follow or an unfollow.
@@ -35,6 +37,9 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
             let id = numeric_id();
             event["type"] = json!("message");
             event["message"] = message(text, &id);
+            for media in &text.media {
+                simulator.recordings().keep(&id, media);
+            }
             format!("{event_id}-{id}")
         }
     };
@@ -64,6 +69,8 @@ pub fn sign(simulator: &SimulatorState, _url: &str, body: &[u8], _at: Timestamp)
 fn message(text: &PersonMessage, id: &str) -> Value {
     let mut message = if text.media.is_empty() {
         json!({ "id": id, "type": "text", "text": text.button.as_ref().unwrap_or(&text.body), "quoteToken": "q" })
+    } else if text.media.iter().any(|media| voice_note::said(media).is_some()) {
+        json!({ "id": id, "type": "audio", "duration": 2_500, "contentProvider": { "type": "line" } })
     } else {
         json!({ "id": id, "type": "image", "contentProvider": { "type": "line" } })
     };

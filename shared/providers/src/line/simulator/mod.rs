@@ -28,7 +28,7 @@ use crate::{
     simulator::{
         DeliveryPlan, DeliveryStep, ErrorFormat, SimulatedMessage, SimulatorState, faults,
         idempotency::{IdempotencyKeys, PriorRequest},
-        picture,
+        voice_note,
     },
 };
 
@@ -63,7 +63,7 @@ pub fn router(simulator: SimulatorState) -> Router {
     Router::new()
         .route("/v2/bot/info", get(info))
         .route("/v2/bot/message/push", post(push).layer(send))
-        .route("/v2/bot/message/{id}/content", get(picture::serve))
+        .route("/v2/bot/message/{id}/content", get(content))
         .fallback(|| async { error_response(StatusCode::NOT_FOUND, "Not found") })
         .layer(middleware::from_fn_with_state(simulator.clone(), authenticate))
         .with_state(AppState {
@@ -131,6 +131,10 @@ async fn push(State(app): State<AppState>, headers: HeaderMap, body: Bytes) -> R
         // Refused requests are not remembered.
         Err(error) => error,
     }
+}
+
+async fn content(State(app): State<AppState>, request: Request) -> Response {
+    voice_note::file(&app.simulator, request.uri().path()).await
 }
 
 impl AppState {

@@ -10,7 +10,7 @@ use crate::{
     meta::{self, webhook},
     simulator::{
         Headers, JSON, OutgoingWebhook, PersonMessage, RetryPolicy, SimulatedMessage, SimulatorState, StatusWebhook,
-        VendorWebhook, merge, picture,
+        VendorWebhook, merge, picture, voice_note,
     },
 };
 
@@ -25,7 +25,7 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
         return Err(format!("Meta does not carry {}", text.channel));
     }
     let now = simulator.now();
-    let mut messages = messages(text, now);
+    let mut messages = messages(simulator, text, now);
     for message in &mut messages {
         merge(message, &text.fields);
     }
@@ -49,7 +49,7 @@ fn sender(from: &str) -> (&'static str, &'static str, &str) {
 }
 
 /// Builds one message per file, the first with the caption, or one text message.
-fn messages(text: &PersonMessage, now: Timestamp) -> Vec<Value> {
+fn messages(simulator: &SimulatorState, text: &PersonMessage, now: Timestamp) -> Vec<Value> {
     let base = || {
         let mut message = json!({
             "id": super::wamid(),
@@ -72,10 +72,16 @@ fn messages(text: &PersonMessage, now: Timestamp) -> Vec<Value> {
         message[kind] = part;
         return vec![message];
     }
-    let files = text.media.iter().enumerate().map(|(place, _)| {
-        let mut message = base();
+    let files = text.media.iter().enumerate().map(|(place, media)| {
+        let (mut message, id) = (base(), media_id());
+        simulator.recordings().keep(&id, media);
+        if voice_note::said(media).is_some() {
+            message["type"] = json!("audio");
+            message["audio"] = json!({ "id": id, "mime_type": "audio/ogg; codecs=opus", "sha256": "", "voice": true });
+            return message;
+        }
         message["type"] = json!("image");
-        message["image"] = json!({ "id": media_id(), "mime_type": picture::TYPE, "sha256": "" });
+        message["image"] = json!({ "id": id, "mime_type": picture::TYPE, "sha256": "" });
         if place == 0 && !text.body.is_empty() {
             message["image"]["caption"] = json!(text.body);
         }

@@ -21,7 +21,9 @@ pub use self::inbound::{inbound_webhook, sign};
 use self::validation::ValidMessage;
 use crate::{
     meta::wire,
-    simulator::{DeliveryPlan, DeliveryStep, ErrorFormat, SimulatedMessage, SimulatorState, faults, picture},
+    simulator::{
+        DeliveryPlan, DeliveryStep, ErrorFormat, SimulatedMessage, SimulatorState, faults, picture, voice_note,
+    },
 };
 
 pub const ACCESS_TOKEN: &str = "EAAsimulated";
@@ -52,7 +54,7 @@ pub fn router(simulator: SimulatorState) -> Router {
     Router::new()
         .route("/{id}", get(object))
         .route("/{id}/messages", post(create).layer(send))
-        .route("/{id}/content", get(picture::serve))
+        .route("/{id}/content", get(voice_note::serve))
         .fallback(|| async { error::not_found() })
         .layer(middleware::from_fn_with_state(simulator.clone(), authenticate))
         .with_state(simulator)

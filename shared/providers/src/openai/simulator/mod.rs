@@ -7,7 +7,7 @@ mod validation;
 use axum::{
     Extension, Json, Router,
     body::Bytes,
-    extract::{Request, State},
+    extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response, sse::Event},
@@ -28,7 +28,15 @@ pub const MODEL: &str = "gpt-4o-mini";
 
 const ID: &str = "openai";
 /// The last one refuses `max_tokens`.
-const MODELS: [&str; 4] = [MODEL, "gpt-4o-mini-tts", "tts-1", "gpt-5-mini"];
+const MODELS: [&str; 5] = [
+    MODEL,
+    "gpt-4o-mini-tts",
+    "tts-1",
+    "gpt-4o-mini-transcribe",
+    "gpt-5-mini",
+];
+/// Bytes: more than the largest recording.
+const MAX_BODY: usize = 32 * 1024 * 1024;
 
 const ERROR_FORMAT: ErrorFormat = ErrorFormat {
     vendor: ID,
@@ -39,10 +47,13 @@ const ERROR_FORMAT: ErrorFormat = ErrorFormat {
 pub fn router(simulator: SimulatorState) -> Router {
     let authenticated = middleware::from_fn_with_state(simulator.clone(), authenticate);
     let send = middleware::from_fn_with_state((simulator.clone(), ERROR_FORMAT), faults::inject_faults);
+    let send_recording = send.clone();
     let record = middleware::from_fn_with_state((simulator, ID), models::record_requests);
     Router::new()
         .route("/chat/completions", post(complete).layer(send.clone()).layer(record))
         .route("/audio/speech", post(speak).layer(send))
+        .route("/audio/transcriptions", post(transcribe).layer(send_recording))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .route("/models", get(list))
         .fallback(|| async { error::error_response(StatusCode::NOT_FOUND, None, Value::Null, "Invalid URL") })
         .layer(authenticated)
@@ -118,6 +129,22 @@ fn script(request: &ValidRequest, id: &str, text: &str, reason: &str) -> Streame
                 &error::body(Some(code), Value::Null, "Simulated error"),
             )
         },
+    }
+}
+
+/// Reads the form with the recording, and returns the words in it (`simulator::audio`).
+async fn transcribe(headers: HeaderMap, body: Bytes) -> Response {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let boundary = kind.and_then(|kind| kind.strip_prefix("multipart/form-data; boundary="));
+    let Some(form) = boundary.and_then(|boundary| validation::recording(boundary, &body)) else {
+        return error::invalid("file", None, "Could not parse multipart form");
+    };
+    if !MODELS.contains(&form.model.as_str()) {
+        return error::no_such_model(&form.model);
+    }
+    match audio::said(&form.file) {
+        Some(said) => Json(json!({ "text": said, "usage": { "type": "duration", "seconds": 3 } })).into_response(),
+        None => error::invalid("file", None, "Audio file might be corrupted or unsupported"),
     }
 }
 

@@ -147,3 +147,36 @@ pub fn speech(headers: &HeaderMap, body: &[u8]) -> Result<(String, Option<AudioF
     };
     Ok((input.to_owned(), format))
 }
+
+/// A form with a recording.
+pub struct RecordingForm {
+    pub model: String,
+    pub file: Vec<u8>,
+}
+
+/// Splits a form with a file (RFC 7578).
+pub fn recording(boundary: &str, body: &[u8]) -> Option<RecordingForm> {
+    let (mut model, mut file) = (None, None);
+    let marker = format!("--{boundary}");
+    let mut rest = body.strip_prefix(marker.as_bytes())?;
+    let delimiter = format!("\r\n--{boundary}");
+    while let Some(part) = rest.strip_prefix(b"\r\n") {
+        let end = find(part, delimiter.as_bytes())?;
+        let head = find(part, b"\r\n\r\n")?;
+        let (head, content) = (std::str::from_utf8(&part[..head]).ok()?, part.get(head + 4..end)?);
+        if head.contains("name=\"file\"") && head.contains("filename=\"voice.") {
+            file = Some(content.to_vec());
+        } else if head.contains("name=\"model\"") {
+            model = Some(String::from_utf8(content.to_vec()).ok()?);
+        }
+        rest = &part[end + delimiter.len()..];
+    }
+    Some(RecordingForm {
+        model: model?,
+        file: file?,
+    })
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|window| window == wanted)
+}

@@ -5,7 +5,7 @@ use butt_dial_domain::{Channel, sms};
 
 use super::{ACCOUNT_SID, ID, signed, wire_address};
 use crate::{
-    simulator::{PersonMessage, SimulatorState, VendorWebhook, picture},
+    simulator::{PersonMessage, SimulatorState, VendorWebhook, voice_note},
     twilio::wire::VERSION,
 };
 
@@ -56,7 +56,7 @@ fn fields(simulator: &SimulatorState, text: &PersonMessage, sid: &str) -> Vec<(S
     add("SmsStatus", "received");
     for (place, media) in text.media.iter().enumerate() {
         add(&format!("MediaUrl{place}"), &media_url(simulator, sid, media));
-        add(&format!("MediaContentType{place}"), picture::TYPE);
+        add(&format!("MediaContentType{place}"), voice_note::content_type(media));
     }
     if is_whatsapp {
         match text.from.strip_prefix('+') {
@@ -67,6 +67,7 @@ fn fields(simulator: &SimulatorState, text: &PersonMessage, sid: &str) -> Vec<(S
         let kind = match (&text.button, text.media.is_empty()) {
             (Some(_), _) => "button",
             (None, true) => "text",
+            (None, false) if text.media.iter().any(|media| voice_note::said(media).is_some()) => "audio",
             (None, false) => "image",
         };
         add("MessageType", kind);
@@ -102,9 +103,10 @@ fn media_url(simulator: &SimulatorState, sid: &str, media: &str) -> String {
     if media.starts_with("http://") || media.starts_with("https://") {
         return media.to_owned();
     }
-    let id = uuid::Uuid::new_v4().simple();
+    let id = format!("ME{}", uuid::Uuid::new_v4().simple());
+    simulator.recordings().keep(&id, media);
     format!(
-        "{}/{ID}/{VERSION}/Accounts/{ACCOUNT_SID}/Messages/{sid}/Media/ME{id}",
+        "{}/{ID}/{VERSION}/Accounts/{ACCOUNT_SID}/Messages/{sid}/Media/{id}",
         simulator.base_url()
     )
 }

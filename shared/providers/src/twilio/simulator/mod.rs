@@ -30,7 +30,7 @@ use super::{
 };
 use crate::simulator::{
     DeliveryPlan, DeliveryStep, ErrorFormat, FORM, Headers, OutgoingWebhook, RetryPolicy, SimulatedMessage,
-    SimulatorState, faults, picture,
+    SimulatorState, faults, voice_note,
 };
 
 pub const ACCOUNT_SID: &str = "AC00000000000000000000000000000000";
@@ -71,7 +71,7 @@ pub fn router(simulator: SimulatorState) -> Router {
         )
         .route(
             &format!("/{VERSION}/Accounts/{{account}}/Messages/{{message}}/Media/{{media}}"),
-            get(picture::serve),
+            get(voice_note::serve),
         )
         .merge(voice::router(&simulator))
         .fallback(|| async { ApiError::not_found() })
