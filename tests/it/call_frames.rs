@@ -1,4 +1,4 @@
-//! Conversations frame by frame: what the carrier tells of the caller, and what it is sent.
+//! Conversations frame by frame, in both directions.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::support::{
     ring_by_hand, send_frame,
 };
 
-/// A conversation of an agent with a caller whose frames the test sends.
+/// A conversation of an agent with a caller. The test sends the frames of the caller.
 struct Conversation {
     agent: Agent,
     rung: RungCall,

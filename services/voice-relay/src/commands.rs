@@ -71,7 +71,7 @@ pub fn apply(conversation: &mut Conversation, command: CallCommand, now: Moment)
     (effects, outcome)
 }
 
-/// What the agent says.
+/// The words of the agent.
 struct Speech {
     turn: Option<u64>,
     text: String,

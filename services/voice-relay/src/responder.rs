@@ -130,7 +130,9 @@ async fn request_from_clients(
             }
         };
         match reply {
-            Ok(text) if speech::speakable(&text, state.caller_language()).is_empty() => {
+            Ok(text)
+                if speech::speakable(&text, &speech::options(&state.info.plan, state.caller_language())).is_empty() =>
+            {
                 tracing::info!(call = %state.info.call, "sampling failed: nothing of the reply can be spoken");
             }
             Ok(text) => {
@@ -226,7 +228,12 @@ async fn stream_reply(mut completion: CompletionStream, events: &ReplyEvents, la
     loop {
         match completion.next().await {
             Some(Ok(CompletionChunk::Text(text))) => {
-                let text = speech.push(&parser.push(&text));
+                let sentences = speech.push(&parser.push(&text));
+                // The blank after a sentence makes the carrier speak it at once.
+                let text = match sentences.trim() {
+                    "" => String::new(),
+                    sentences => format!("{sentences} "),
+                };
                 if !text.is_empty() {
                     has_spoken = true;
                     events.send_text(text, false).await;

@@ -273,7 +273,7 @@ impl CallSession {
                     turn: Some(turn),
                     text,
                     is_last,
-                    // The models are told to answer in it.
+                    // The prompts of the models require it.
                     is_in_callers_language: true,
                 };
                 // A rejected piece needs no effect.

@@ -53,6 +53,8 @@ pub struct OriginateRequest {
     pub interrupt_sensitivity: Option<InterruptSensitivity>,
     /// The key that ends the input of digits.
     pub finish_on_key: Option<String>,
+    /// Numbers, prices, dates and addresses are written the way people say them.
+    pub spoken_forms: Option<bool>,
     pub idempotency_key: Option<String>,
 }
 
@@ -74,6 +76,7 @@ impl OriginateRequest {
             hints: Vec::new(),
             interrupt_sensitivity: None,
             finish_on_key: None,
+            spoken_forms: None,
             idempotency_key: None,
         }
     }
@@ -188,6 +191,7 @@ fn build_send_request(calls: &Calls, request: OriginateRequest) -> SendRequest {
                 hints: request.hints,
                 interrupt_sensitivity: request.interrupt_sensitivity,
                 finish_on_key: request.finish_on_key,
+                spoken_forms: request.spoken_forms,
             },
         }),
         ..SendRequest::new(request.caller, Channel::Voice, &request.to)

@@ -39,7 +39,7 @@ pub(crate) struct PlaybackQueue {
     reported: Vec<char>,
 }
 
-/// Letters of played pieces that are remembered, to recognize an interruption that tells the same piece again.
+/// Letters of played pieces that are remembered, to recognize an interruption that reports the same piece again.
 const MAX_REPORTED: usize = 4_000;
 /// A heard text that begins in an earlier utterance is recognized by at least so many letters.
 const MIN_COMMON: usize = 6;

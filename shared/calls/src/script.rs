@@ -8,12 +8,13 @@ use butt_dial_domain::{
         voice::{ConversationSocket, Dial, Script, Speech, Step},
     },
 };
+use butt_dial_language::SpeechOptions;
 
 use super::{
     handle::Calls,
     legs, phrases,
     socket_ticket::{self, socket_url},
-    speech::speakable,
+    speech::{self, speakable},
     state::{AfterSession, CallState},
 };
 
@@ -149,7 +150,7 @@ pub(crate) async fn on_answer(calls: &Calls, state: &CallState, by: Option<Answe
         Purpose::Message { text, sound_url } => {
             let message = match sound_url {
                 Some(url) => Step::Play(url.clone()),
-                None => speech(state, text),
+                None => spoken(state, text),
             };
             Script(vec![disclosure(calls, state), message, Step::Hangup])
         }
@@ -162,7 +163,7 @@ pub(crate) fn whisper(state: &CallState) -> Script {
     match &state.after_session {
         AfterSession::Transfer {
             whisper: Some(words), ..
-        } => Script(vec![speech(state, words)]),
+        } => Script(vec![spoken(state, words)]),
         _ => Script::default(),
     }
 }
@@ -171,7 +172,7 @@ pub(crate) fn whisper(state: &CallState) -> Script {
 pub(crate) fn leave_voicemail(calls: &Calls, state: &CallState) -> Script {
     let mut steps = vec![disclosure(calls, state)];
     let greeting = state.info.plan.greeting.as_deref();
-    steps.extend(greeting.map(|greeting| speech(state, greeting)));
+    steps.extend(greeting.map(|greeting| spoken(state, greeting)));
     steps.push(Step::Hangup);
     Script(steps)
 }
@@ -180,12 +181,12 @@ pub(crate) fn leave_voicemail(calls: &Calls, state: &CallState) -> Script {
 fn disclosure(calls: &Calls, state: &CallState) -> Step {
     let info = &state.info;
     let phrases = calls.settings.phrases.get(&info.language);
-    speech(state, &phrases::with_name(&phrases.calling, &info.name))
+    spoken(state, &phrases::with_name(&phrases.calling, &info.name))
 }
 
-pub(crate) fn speech(state: &CallState, text: &str) -> Step {
+pub(crate) fn spoken(state: &CallState, text: &str) -> Step {
     Step::Say(Speech {
-        text: speakable(text, &state.info.language),
+        text: speakable(text, &speech::options(&state.info.plan, &state.info.language)),
         language: Some(state.info.language.clone()),
         voice: state.info.plan.voice.clone(),
     })
@@ -193,7 +194,7 @@ pub(crate) fn speech(state: &CallState, text: &str) -> Step {
 
 fn say(language: &str, text: &str) -> Step {
     Step::Say(Speech {
-        text: speakable(text, language),
+        text: speakable(text, &SpeechOptions::new(language)),
         language: Some(language.to_owned()),
         voice: None,
     })

@@ -1,8 +1,8 @@
 //! Text for ears: what an agent or a model writes, without markup, links, emoji and reasoning, in pieces that a carrier
 //! accepts.
 
-use butt_dial_domain::{Channel, Code, Failure};
-use butt_dial_language::{SpeechOptions, split_for_speech};
+use butt_dial_domain::{Channel, Code, Failure, call::Plan};
+use butt_dial_language::{SpeechOptions, SpeechStream, SpokenForms, split_for_speech};
 
 use super::playback::after_prefix;
 
@@ -14,19 +14,30 @@ const MAX_MODEL_REPLY: usize = 4_000;
 /// Characters of a reply in parts that are kept, to recognize markup across its parts.
 const MAX_RAW: usize = 20_000;
 
-/// Returns the words that are meant to be heard. Empty if there are none.
-pub fn speakable(text: &str, language: &str) -> String {
-    butt_dial_language::speakable(text, &SpeechOptions::new(language))
+/// How the texts of a call are spoken in a language (BCP 47).
+pub fn options(plan: &Plan, language: &str) -> SpeechOptions {
+    SpeechOptions {
+        spoken_forms: match plan.spoken_forms {
+            Some(true) => SpokenForms::On,
+            Some(false) | None => SpokenForms::Off,
+        },
+        ..SpeechOptions::new(language)
+    }
 }
 
-/// Makes a streamed text speakable, sentence by sentence.
-pub fn stream(language: &str) -> butt_dial_language::SpeechStream {
-    butt_dial_language::SpeechStream::new(&SpeechOptions::new(language))
+/// Returns the words that are meant to be heard. Empty if there are none.
+pub fn speakable(text: &str, options: &SpeechOptions) -> String {
+    butt_dial_language::speakable(text, options)
+}
+
+/// Makes a streamed text speakable, sentence by sentence. The forms of numbers are left to the conversation.
+pub fn stream(language: &str) -> SpeechStream {
+    SpeechStream::new(&SpeechOptions::new(language))
 }
 
 /// Returns the words that are meant to be heard, or the refusal of a text without any. `field` is its name in the request.
 pub fn require_speakable(field: &str, text: &str, language: Option<&str>) -> Result<String, Failure> {
-    let spoken = speakable(text, language.unwrap_or_default());
+    let spoken = speakable(text, &SpeechOptions::new(language.unwrap_or_default()));
     match spoken.is_empty() {
         true => Err(nothing_to_say(field)),
         false => Ok(spoken),
@@ -41,8 +52,8 @@ pub fn nothing_to_say(field: &str) -> Failure {
 }
 
 /// Returns what is spoken of a model's reply: it ends with a sentence, at the latest at a bound. `None`: nothing.
-pub fn model_reply(text: &str, language: &str) -> Option<String> {
-    let spoken = speakable(text, language);
+pub fn model_reply(text: &str, options: &SpeechOptions) -> Option<String> {
+    let spoken = speakable(text, options);
     split_for_speech(&spoken, MAX_MODEL_REPLY).into_iter().next()
 }
 
@@ -75,16 +86,28 @@ pub(crate) struct ReplyText {
 impl ReplyText {
     /// Appends a part. Returns the text that is spoken now. Markup can cross parts, so the reply is read as a whole, and
     /// what is new in it is spoken.
-    pub fn add(&mut self, part: &str, language: &str) -> String {
+    pub fn add(&mut self, part: &str, is_last: bool, options: &SpeechOptions) -> String {
         if self.raw.len() + part.len() > MAX_RAW {
             *self = Self::default();
         }
         self.raw.push_str(part);
-        let whole = speakable(&self.raw, language);
+        let mut whole = speakable(&self.raw, options);
+        // The blank ends the sentence: the carrier speaks it at once.
+        if !is_last && !whole.is_empty() && part.ends_with(char::is_whitespace) {
+            whole.push(' ');
+        }
         let new = match whole.strip_prefix(&self.spoken) {
             Some(new) => new.to_owned(),
-            // A marker that was spoken turned out to be markup.
-            None => after_prefix(&whole, &self.spoken).unwrap_or_default().to_owned(),
+            None => match after_prefix(&whole, &self.spoken) {
+                // A marker that was spoken turned out to be markup.
+                Some(new) => new.to_owned(),
+                // The words before were none of the answer, or a number has become another one.
+                None => {
+                    part.clone_into(&mut self.raw);
+                    whole = speakable(part, options);
+                    format!(" {whole}")
+                }
+            },
         };
         if !new.is_empty() {
             self.spoken = whole;
@@ -110,12 +133,18 @@ mod tests {
             ),
         ] {
             let mut reply = ReplyText::default();
-            let spoken: String = parts.iter().map(|part| reply.add(part, "en")).collect();
+            let spoken: String = parts
+                .iter()
+                .map(|part| reply.add(part, false, &SpeechOptions::new("en")))
+                .collect();
             let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
             assert_eq!(letters(&spoken), letters(expected), "{parts:?}: {spoken}");
         }
         let mut reply = ReplyText::default();
-        assert_eq!(["Once", " upon"].map(|part| reply.add(part, "en")), ["Once", " upon"]);
+        let spoken = ["Once ", "upon", " a", " time. ", "", "The end."]
+            .map(|part| reply.add(part, false, &SpeechOptions::new("en")));
+        assert_eq!(spoken, ["Once ", "upon", " a", " time. ", "", "The end."]);
+        assert_eq!(reply.add(" ", true, &SpeechOptions::new("en")), "");
     }
 
     #[test]
@@ -140,9 +169,12 @@ mod tests {
 
     #[test]
     fn model_reply_ends_with_a_sentence_at_its_bound() {
-        let reply = model_reply(&"This is a sentence. ".repeat(900), "en").unwrap();
+        let reply = model_reply(&"This is a sentence. ".repeat(900), &SpeechOptions::new("en")).unwrap();
         assert!(reply.len() <= MAX_MODEL_REPLY && reply.ends_with("sentence."));
-        assert_eq!(model_reply("<think>Hm.</think> 😀", "en"), None);
-        assert_eq!(model_reply("**Yes.**", "en").as_deref(), Some("Yes."));
+        assert_eq!(model_reply("<think>Hm.</think> 😀", &SpeechOptions::new("en")), None);
+        assert_eq!(
+            model_reply("**Yes.**", &SpeechOptions::new("en")).as_deref(),
+            Some("Yes.")
+        );
     }
 }

@@ -50,13 +50,13 @@ pub struct CallState {
     /// The words of that utterance so far.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub partial: String,
-    /// The caller's words and keys since the last reply, as they are told to the responder.
+    /// The caller's words and keys since the last reply, as the responder receives them.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unanswered: String,
     /// The keys among them.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unanswered_keys: String,
-    /// The language of the caller's last words, if the carrier tells it (BCP 47).
+    /// The language of the caller's last words, if the carrier reports it (BCP 47).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard_language: Option<String>,
     /// The reply that is being spoken.

@@ -28,6 +28,7 @@ pub struct VoiceSettingsChange {
     pub hints: Option<Vec<String>>,
     pub interrupt_sensitivity: Option<InterruptSensitivity>,
     pub finish_on_key: Option<String>,
+    pub spoken_forms: Option<bool>,
 }
 
 /// Changes the caller's settings. Returns all of them. They hold for the next calls.
@@ -79,6 +80,7 @@ fn apply(before: VoiceSettings, change: VoiceSettingsChange) -> Result<VoiceSett
             Some(key) => parse_finish_key(&key)?,
             None => before.finish_on_key,
         },
+        spoken_forms: change.spoken_forms.or(before.spoken_forms),
     };
     check_language(settings.language.as_deref())?;
     check_voice(settings.voice.as_deref())?;

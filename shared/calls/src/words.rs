@@ -1,4 +1,4 @@
-//! What a caller's utterance is: words, or sounds without words.
+//! Separates words from sounds without words.
 
 pub(crate) use butt_dial_language::is_acknowledgement;
 

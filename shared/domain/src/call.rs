@@ -171,6 +171,9 @@ pub struct Plan {
     /// Keys of which each ends the input of digits; empty: none does. `None`: `#`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_on_key: Option<String>,
+    /// Numbers, prices, dates and addresses are written the way people say them. `None`: no.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spoken_forms: Option<bool>,
 }
 
 impl Plan {
@@ -187,11 +190,12 @@ impl Plan {
         }
         self.interrupt_sensitivity = self.interrupt_sensitivity.or(settings.interrupt_sensitivity);
         self.finish_on_key = self.finish_on_key.or_else(|| settings.finish_on_key.clone());
+        self.spoken_forms = self.spoken_forms.or(settings.spoken_forms);
         self
     }
 }
 
-/// How an agent speaks and listens on the phone, unless a call has settings of its own. Stored with the agent.
+/// How an agent speaks and listens on the phone, unless a call has separate settings. Stored with the agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VoiceSettings {
@@ -212,6 +216,9 @@ pub struct VoiceSettings {
     /// Keys of which each ends the input of digits; empty: none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finish_on_key: Option<String>,
+    /// Numbers, prices, dates and addresses are written the way people say them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spoken_forms: Option<bool>,
 }
 
 /// Returns whether the text has the form of a BCP 47 tag. `multi` is one: carriers detect the language then.
@@ -226,7 +233,7 @@ pub fn primary_language(tag: &str) -> String {
     primary.to_ascii_lowercase()
 }
 
-/// What ends the agent's speech. `High`: any word. The others: words, but no acknowledgement such as "uh-huh"; `Low` needs
+/// The speech that ends the agent's. `High`: any word. The others: words, but no acknowledgement such as "uh-huh"; `Low` needs
 /// clear speech.
 #[derive(
     Clone,

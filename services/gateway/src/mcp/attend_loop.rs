@@ -154,7 +154,7 @@ impl Attending<'_> {
     ) -> Result<SpeakOutcome, Failure> {
         let name = input_name(continuation.turn);
         let text = responses.and_then(|mut responses| sampling::text_of(&responses.remove(&name)?));
-        let Some(text) = text.and_then(|text| speech::model_reply(&text, "")) else {
+        let Some(text) = text.and_then(|text| speech::model_reply(&text, &Default::default())) else {
             return Ok(SpeakOutcome::NoText);
         };
         let answer = CallCommand::Answer {

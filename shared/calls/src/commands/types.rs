@@ -90,7 +90,7 @@ pub enum CommandOutcome {
         turn: u64,
     },
     Answered,
-    /// Nothing of the text can be spoken.
+    /// The text has no words to speak.
     Silent,
     NotYours,
 }

@@ -45,7 +45,7 @@ pub struct ReplyChunk {
 pub enum ReplyRejected {
     /// The caller has spoken again since.
     Superseded,
-    /// Nothing of it can be spoken, and there is no reply that it ends.
+    /// It has no words to speak, and there is no reply that it ends.
     Silent,
     /// The turn already has its reply, another responder has taken over, or the call is ending.
     Answered,

@@ -1,4 +1,4 @@
-//! What the caller says, presses and interrupts.
+//! The words, keys and interruptions of the caller.
 
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ impl Conversation {
         self.turns.begin(now.instant, effects);
     }
 
-    /// The caller asks for nothing. What was interrupted continues.
+    /// The caller requires no reply. The interrupted speech continues.
     fn on_acknowledgement(&mut self, now: Moment, effects: &mut Effects) {
         self.turns.on_speech(false, now.instant, effects);
         self.continue_after_barge_in(now, effects);

@@ -22,7 +22,9 @@ const FINAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pressed keys wait this long for the end of an utterance that has begun.
 const KEYS_TIMEOUT: Duration = Duration::from_secs(8);
 /// The same words again within this time are a repeated frame. Two utterances are further apart.
-const REPETITION: Duration = Duration::from_millis(300);
+const REPETITION: Duration = Duration::from_millis(100);
+/// The same, if the caller has heard no speech in between.
+const SILENT_REPETITION: Duration = Duration::from_millis(300);
 /// Time in which the end of an utterance can follow that was answered without it.
 const LATE_FINAL: Duration = Duration::from_secs(15);
 
@@ -47,10 +49,12 @@ pub(super) struct Input {
     uncounted: u64,
     /// No words have followed the barge-in until then.
     barge_in_over: Deadline,
-    /// The end of an utterance whose words are known is overdue by then.
+    /// The end of an utterance with known words is overdue by then.
     utterance_over: Deadline,
     /// The last complete utterance.
     last_words: Option<(String, Instant)>,
+    /// The caller has heard speech since.
+    has_heard: bool,
     /// The last utterance that was answered without its end.
     answered_partial: Option<(String, Instant)>,
 }
@@ -97,7 +101,9 @@ impl Input {
     pub fn complete_utterance<'a>(&mut self, text: &'a str, now: Instant) -> Option<&'a str> {
         self.utterance_over.clear();
         let last = self.last_words.replace((text.to_owned(), now));
-        if last.is_some_and(|(last, at)| last == text && now - at <= REPETITION) {
+        let window = if self.has_heard { REPETITION } else { SILENT_REPETITION };
+        self.has_heard = false;
+        if last.is_some_and(|(last, at)| last == text && now - at <= window) {
             return None;
         }
         let answered = self.answered_partial.take();
@@ -107,6 +113,11 @@ impl Input {
             Some(rest) => Some(rest),
             None => Some(text),
         }
+    }
+
+    /// The caller hears speech.
+    pub fn note_heard(&mut self) {
+        self.has_heard = true;
     }
 
     /// The words so far are the utterance: its end was not reported.

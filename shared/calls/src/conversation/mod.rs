@@ -19,6 +19,7 @@ use butt_dial_domain::{
     call::Purpose,
     ports::voice::{self, IncomingFrame, OutgoingFrame},
 };
+use butt_dial_language::SpeechOptions;
 use tokio::time::Instant;
 
 use super::{
@@ -141,7 +142,7 @@ impl Conversation {
 
     /// Returns whether nothing of the text can be spoken.
     pub fn is_silent(&self, text: &str) -> bool {
-        speakable(text, &self.turns.state.info.language).is_empty()
+        speakable(text, &SpeechOptions::new(&self.turns.state.info.language)).is_empty()
     }
 
     pub fn send_digits(&mut self, digits: &str) -> Effects {
@@ -194,6 +195,7 @@ impl Conversation {
         if !self.turns.ending.is_closed() {
             // This counts as the reply: a resumed call does not wait for another one.
             self.turns.state.is_pending = false;
+            self.turns.state.clear_unanswered();
             self.turns.end(after_session, now.instant, &mut effects);
         }
         effects
@@ -317,6 +319,7 @@ impl Conversation {
     }
 
     fn on_playback(&mut self, text: &str, now: Moment, effects: &mut Effects) {
+        self.turns.input.note_heard();
         let played = self.turns.output.played(text);
         if played.reply_bytes > 0 {
             self.advance_reply(played.reply_bytes, now, effects);

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{call::primary_language, ports::voice::OutgoingFrame};
+use butt_dial_language::SpeechOptions;
 use rand::RngExt;
 use tokio::time::Instant;
 
@@ -93,7 +94,10 @@ impl Output {
     /// Speaks a prompt about the call. It is not part of the transcript.
     pub fn announce(&mut self, text: &str) -> Effect {
         // A phrase can contain the name of an agent.
-        let text = speakable(text, self.phrases_language.as_deref().unwrap_or_default());
+        let text = speakable(
+            text,
+            &SpeechOptions::new(self.phrases_language.as_deref().unwrap_or_default()),
+        );
         self.queue.push(UtteranceKind::Announcement, &text);
         speak(text, true, false, self.phrases_language())
     }

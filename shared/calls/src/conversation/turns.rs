@@ -8,7 +8,7 @@ use super::{
     super::{
         playback::start_of_word,
         settings::Timeouts,
-        speech::{ReplyText, model_reply, speakable},
+        speech::{self, ReplyText, model_reply, speakable},
         state::{AfterSession, CallState, Reply, Speaker},
         words,
     },
@@ -136,7 +136,7 @@ impl Turns {
         letters >= MIN_LEFT && !is_end_of_question
     }
 
-    /// Notes the language of the caller's words, as the carrier tells it.
+    /// Notes the language of the caller's words, as the carrier reports it.
     pub fn set_caller_language(&mut self, language: Option<String>) {
         if language.is_some() && language != self.state.heard_language {
             self.state.heard_language = language;
@@ -146,13 +146,13 @@ impl Turns {
     }
 
     /// The caller has interrupted the reply or the wait for it. Without words that follow, it may have been noise.
-    /// `is_told`: the carrier has told the heard text.
+    /// `is_told`: the carrier has reported the heard text.
     pub fn interrupt(&mut self, is_told: bool, now: Moment, effects: &mut Effects) {
         let was_pending = self.state.is_pending;
         let has_reports = self.output.has_reports();
         let unplayed = self.state.reply.as_ref().map(|reply| {
             let rest = match reply.played {
-                // The carrier tells nothing about playback: the caller may have heard all of it.
+                // The carrier reports no playback: the caller may have heard all of it.
                 0 if !is_told && !has_reports => String::new(),
                 played => {
                     let start = start_of_word(&reply.planned, played.min(reply.planned.len()));
@@ -188,7 +188,12 @@ impl Turns {
         now: Instant,
         effects: &mut Effects,
     ) {
-        let words = speakable(&words, language.as_deref().unwrap_or(&self.state.info.language));
+        let info = &self.state.info;
+        let options = speech::options(&info.plan, language.as_deref().unwrap_or(&info.language));
+        let words = speakable(&words, &options);
+        if words.is_empty() {
+            return;
+        }
         self.state.reply = Some(Reply {
             turn: self.state.turn,
             by,
@@ -244,13 +249,14 @@ impl Turns {
             is_complete: false,
             language,
         });
-        let spoken_language = reply.language.as_deref().unwrap_or(&self.state.info.language);
+        let info = &self.state.info;
+        let options = speech::options(&info.plan, reply.language.as_deref().unwrap_or(&info.language));
         if is_new || reply.is_complete {
             self.parts = ReplyText::default();
         }
         let mut text = match chunk.is_in_callers_language && chunk.is_last && reply.planned.is_empty() {
-            true => model_reply(&chunk.text, spoken_language).unwrap_or_default(),
-            false => self.parts.add(&chunk.text, spoken_language),
+            true => model_reply(&chunk.text, &options).unwrap_or_default(),
+            false => self.parts.add(&chunk.text, chunk.is_last, &options),
         };
         // Two replies to one turn are two sentences.
         if reply.is_complete && !text.is_empty() && !text.starts_with(char::is_whitespace) {

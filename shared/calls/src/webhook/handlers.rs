@@ -17,7 +17,7 @@ use super::{
         conclude::{conclude, publish_words},
         handle::Calls,
         legs, ownership, script,
-        state::{AfterSession, CallState, Speaker, TranscriptEntry},
+        state::{AfterSession, CallState},
     },
     callback::{CallWebhook, CallbackKind},
     durable_publish::{conclude_call, publish_report},
@@ -159,20 +159,15 @@ async fn after_transfer(calls: &Calls, webhook: &CallWebhook, state: &CallState)
     let at = calls.clock.now();
     // A separate turn: the agent is asked for a reply, and the caller need not speak first.
     let speaker = state.responder.speaker();
-    for (by, text) in [(speaker, words.clone()), (Speaker::Caller, TRANSFER_FAILED.to_owned())] {
-        state.history.push(TranscriptEntry {
-            by,
-            text,
-            is_cut: false,
-            at,
-        });
-    }
+    state.record(speaker, &words, false, at);
+    state.clear_unanswered();
+    state.hear(TRANSFER_FAILED, at);
     state.reply = None;
     state.turn += 1;
     state.is_pending = true;
     ownership::overwrite(calls, &state, "dialled").await?;
     let mut script = script::connect_relay(calls, &state).await?;
     // Spoken before the socket opens, so that the request to the agent does not wait for its playback.
-    script.0.insert(0, script::speech(&state, &words));
+    script.0.insert(0, script::spoken(&state, &words));
     Ok(script)
 }

@@ -70,7 +70,7 @@ pub struct ConversationSocket {
     pub hints: Vec<String>,
     /// Whether the carrier also sends transcripts of unfinished utterances.
     pub partial_transcripts: bool,
-    /// What ends our speech.
+    /// The speech that ends ours.
     pub interrupt_sensitivity: InterruptSensitivity,
 }
 

@@ -42,12 +42,15 @@ pub struct Args {
     /// Likely words, such as names and products, for speech recognition.
     #[serde(default)]
     hints: Option<Vec<String>>,
-    /// What ends your speech: high is any word, medium (the default) and low ignore acknowledgements such as uh-huh.
+    /// Speech that ends yours. high: any word. medium (the default), low: not acknowledgements such as uh-huh.
     #[serde(default, alias = "interrupt_sensitivity")]
     interrupt_sensitivity: Option<InterruptSensitivity>,
     /// The key that ends the input of digits; the default is #. none: no key does.
     #[serde(default, alias = "finish_on_key")]
     finish_on_key: Option<String>,
+    /// true: numbers, prices, dates and addresses are read the way people say them.
+    #[serde(default, alias = "spoken_forms")]
+    spoken_forms: Option<bool>,
     /// A repeated request with the same key places no second call and returns the first one. Use a new key for every call.
     #[serde(default)]
     idempotency_key: Option<String>,
@@ -93,6 +96,7 @@ impl Operation for MakeCall {
             hints: args.hints.unwrap_or_default(),
             interrupt_sensitivity: args.interrupt_sensitivity,
             finish_on_key: args.finish_on_key,
+            spoken_forms: args.spoken_forms,
             idempotency_key: args.idempotency_key,
             ..OriginateRequest::new(context.caller, args.to, Purpose::Converse)
         };

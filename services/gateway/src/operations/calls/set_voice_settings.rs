@@ -21,18 +21,21 @@ pub struct Args {
     /// The carrier's name for a voice.
     #[serde(default)]
     voice: Option<String>,
-    /// What callers hear first, after the disclosure that an AI speaks.
+    /// The first words to callers, after the disclosure that an AI speaks.
     #[serde(default)]
     greeting: Option<String>,
     /// Likely words, such as names and products, for speech recognition.
     #[serde(default)]
     hints: Option<Vec<String>>,
-    /// What ends your speech: high is any word, medium (the default) and low ignore acknowledgements such as uh-huh.
+    /// Speech that ends yours. high: any word. medium (the default), low: not acknowledgements such as uh-huh.
     #[serde(default, alias = "interrupt_sensitivity")]
     interrupt_sensitivity: Option<InterruptSensitivity>,
     /// The key that ends the input of digits; the default is #. none: no key does.
     #[serde(default, alias = "finish_on_key")]
     finish_on_key: Option<String>,
+    /// true: numbers, prices, dates and addresses are read the way people say them; the default is the voice's way.
+    #[serde(default, alias = "spoken_forms")]
+    spoken_forms: Option<bool>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -48,6 +51,7 @@ pub struct Output {
     interrupt_sensitivity: InterruptSensitivity,
     /// none: no key ends the input.
     finish_on_key: String,
+    spoken_forms: bool,
 }
 
 impl From<VoiceSettings> for Output {
@@ -59,6 +63,7 @@ impl From<VoiceSettings> for Output {
             greeting: settings.greeting,
             hints: settings.hints,
             interrupt_sensitivity: settings.interrupt_sensitivity.unwrap_or_default(),
+            spoken_forms: settings.spoken_forms.unwrap_or_default(),
             finish_on_key: match finish_on_key.is_empty() {
                 true => "none".to_owned(),
                 false => finish_on_key,
@@ -96,6 +101,7 @@ impl Operation for SetVoiceSettings {
             hints: args.hints,
             interrupt_sensitivity: args.interrupt_sensitivity,
             finish_on_key: args.finish_on_key,
+            spoken_forms: args.spoken_forms,
         };
         let settings = change_voice_settings(&context.product.calls, &context.caller, change).await?;
         Ok(settings.into())

@@ -1,4 +1,4 @@
-//! What the caller says, presses and interrupts, as carriers report it.
+//! The words, keys and interruptions of a caller, as carriers report them.
 
 use butt_dial_domain::call::InterruptSensitivity;
 

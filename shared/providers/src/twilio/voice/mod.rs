@@ -6,6 +6,7 @@ pub mod create_call;
 pub mod relay;
 mod report;
 pub mod twiml;
+mod values;
 
 use async_trait::async_trait;
 use axum::http::HeaderMap;

@@ -7,7 +7,7 @@ use butt_dial_domain::{
 };
 use serde_json::{Map, Value, json};
 
-use super::twiml;
+use super::values::{relay_voice, valid_digits};
 use crate::twilio::wire;
 
 /// Keys of one frame. Twilio sends one.
@@ -168,7 +168,7 @@ pub fn encode_frame(frame: &OutgoingFrame) -> String {
             add("type", json!("language"));
             add("ttsLanguage", json!(language));
             add("transcriptionLanguage", json!(language));
-            if let Some((provider, voice)) = voice.as_deref().map(twiml::relay_voice) {
+            if let Some((provider, voice)) = voice.as_deref().map(relay_voice) {
                 if let Some(provider) = provider {
                     add("ttsProvider", json!(provider));
                 }
@@ -183,20 +183,6 @@ pub fn encode_frame(frame: &OutgoingFrame) -> String {
         }
     }
     Value::Object(fields).to_string()
-}
-
-/// Removes invalid keys, because Twilio discards all digits for one invalid key. Returns half a second of silence if
-/// none is left, because a frame without digits is an error.
-pub(super) fn valid_digits(digits: &str) -> String {
-    let valid_digits: String = digits
-        .chars()
-        .filter(|c| matches!(c, '0'..='9' | 'w' | '#' | '*'))
-        .collect();
-    if valid_digits.is_empty() {
-        "w".to_owned()
-    } else {
-        valid_digits
-    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,10 @@ use quick_xml::{
     writer::{ElementWriter, Writer},
 };
 
-use super::{callback, relay};
+use super::{
+    callback,
+    values::{relay_voice, valid_digits},
+};
 
 pub const CONTENT_TYPE: &str = "text/xml";
 
@@ -142,20 +145,6 @@ fn write_conversation(xml: &mut Xml, conversation: &ConversationSocket) -> io::R
     connect.map(drop)
 }
 
-/// Splits a voice into provider and name: ConversationRelay takes them separately, `<Say>` as one. A name without prefix
-/// belongs to Twilio's default provider.
-pub(super) fn relay_voice(voice: &str) -> (Option<&'static str>, &str) {
-    let known = [
-        ("Polly.", "Amazon"),
-        ("Google.", "Google"),
-        ("ElevenLabs.", "ElevenLabs"),
-    ];
-    known
-        .into_iter()
-        .find_map(|(prefix, provider)| Some((Some(provider), voice.strip_prefix(prefix)?)))
-        .unwrap_or((None, voice))
-}
-
 fn write_dial(xml: &mut Xml, dial: &Dial) -> io::Result<()> {
     let (action_url, whisper_url) = (callback(&dial.action_url), dial.whisper_url.as_deref().map(callback));
     let (ring, limit) = (
@@ -167,7 +156,7 @@ fn write_dial(xml: &mut Xml, dial: &Dial) -> io::Result<()> {
     attributes.extend(limit.as_deref().map(|limit| ("timeLimit", limit)));
     // The caller hears the ringing, and the call counts as answered only when both are connected.
     attributes.push(("answerOnBridge", "true"));
-    let digits = dial.digits.as_deref().map(relay::valid_digits);
+    let digits = dial.digits.as_deref().map(valid_digits);
     let whisper: Vec<_> = [("url", whisper_url.as_deref()), ("sendDigits", digits.as_deref())]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
