@@ -13,6 +13,7 @@
 pub mod answered;
 pub mod billing;
 mod call_records;
+pub mod callee;
 pub mod commands;
 pub mod conclude;
 pub mod continuation;

@@ -15,7 +15,10 @@ use futures::{StreamExt, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::state::{CallState, Responder, Speaker, TranscriptEntry};
+use super::{
+    callee::Automaton,
+    state::{CallState, Responder, Speaker, TranscriptEntry},
+};
 use crate::{Calls, waiters::NewerWaiters};
 
 /// Time for a waiting tool call to claim a notification.
@@ -40,6 +43,9 @@ pub struct CallNotification {
     /// The keys that the caller has pressed in this turn, without the one that ends the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digits: Option<String>,
+    /// The automaton that has answered an outbound call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callee: Option<Automaton>,
     pub direction: Direction,
     pub from: String,
     pub to: String,
@@ -92,6 +98,7 @@ impl CallNotification {
                 false => state.unanswered.clone(),
             }),
             digits: Some(state.unanswered_keys.clone()).filter(|keys| is_turn && !keys.is_empty()),
+            callee: state.callee.filter(|_| is_turn),
             direction: info.direction,
             from: from.clone(),
             to: to.clone(),

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 pub use butt_dial_domain::call::CallInfo;
 
+use super::callee::Automaton;
+
 /// Limits the size of the state of a long call.
 const MAX_ENTRIES: usize = 400;
 /// The first entries are kept: callers state who they are and why they call at the beginning.
@@ -59,6 +61,12 @@ pub struct CallState {
     /// The language of the caller's last words, if the carrier reports it (BCP 47).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard_language: Option<String>,
+    /// The automaton that has answered an outbound call, as far as its last words show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callee: Option<Automaton>,
+    /// A screening service has heard who calls, and why.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_introduced: bool,
     /// The reply that is being spoken.
     #[serde(default)]
     pub reply: Option<Reply>,
@@ -215,6 +223,8 @@ impl CallState {
             unanswered: String::new(),
             unanswered_keys: String::new(),
             heard_language: None,
+            callee: None,
+            is_introduced: false,
             reply: None,
             responder: Responder::Agent,
             is_greeted: false,

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use butt_dial_domain::call::InterruptSensitivity;
+use butt_dial_domain::call::{Direction, InterruptSensitivity};
 
 use super::{
-    super::{state::Speaker, words::is_acknowledgement},
+    super::{
+        callee::{self, Automaton},
+        state::{Responder, Speaker},
+        words::is_acknowledgement,
+    },
     Conversation, Effects,
     effect::{Effect, Moment},
     input::{BargeIn, join_partial},
@@ -102,12 +106,46 @@ impl Conversation {
             return self.on_acknowledgement(now, effects);
         }
         self.turns.state.is_caller_speaking = false;
+        if self.is_handled_as_automaton(text, now, effects) {
+            return;
+        }
         self.turns.drop(now.wall, effects);
         self.turns.output.mark_stale();
         let keys = self.turns.input.take_keys_before_words();
         self.turns.hear_keys(&keys, now.wall);
         self.turns.state.hear(text, now.wall);
         self.turns.begin(now.instant, effects);
+    }
+
+    /// Recognizes what has answered an outbound call. Returns true if its words need no turn of the agent: a queue needs no
+    /// reply, and a screening service has asked for the introduction.
+    fn is_handled_as_automaton(&mut self, text: &str, now: Moment, effects: &mut Effects) -> bool {
+        let state = &mut self.turns.state;
+        if state.info.direction == Direction::Inbound || state.responder != Responder::Agent {
+            return false;
+        }
+        state.callee = callee::recognize(text);
+        match state.callee {
+            Some(Automaton::Hold) => {
+                tracing::info!(call = %state.info.call, "callee waits in a queue");
+            }
+            Some(Automaton::Screening) if !state.is_introduced => {
+                tracing::info!(call = %state.info.call, "call introduced to a screening service");
+                state.is_introduced = true;
+            }
+            _ => return false,
+        }
+        let is_screening = state.callee == Some(Automaton::Screening);
+        state.record(Speaker::Caller, text, false, now.wall);
+        if is_screening {
+            self.turns.drop(now.wall, effects);
+            self.turns.output.mark_stale();
+            let words = self.turns.output.phrases().greet(&self.turns.state.info);
+            self.turns.speak((Speaker::Agent, None), words, now.instant, effects);
+        }
+        self.turns.restart_silence(now.instant);
+        effects.push(Effect::Save);
+        true
     }
 
     /// The caller requires no reply. The interrupted speech continues.

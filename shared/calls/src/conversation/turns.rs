@@ -1,11 +1,14 @@
 //! The current turn: the request for its reply, the reply, its playback, and the end of the session. These are the
 //! transitions that `Conversation` composes; it decides which of them an event causes.
 
+use std::time::Duration;
+
 use butt_dial_domain::clock::Timestamp;
 use tokio::time::Instant;
 
 use super::{
     super::{
+        callee::Automaton,
         playback::start_of_word,
         settings::Timeouts,
         speech::{self, ReplyText, model_reply, speakable},
@@ -22,6 +25,9 @@ use super::{
 
 /// An acknowledgement over fewer letters is an answer: the speech was over for the caller.
 const MIN_LEFT: usize = 12;
+
+/// Longest wait in a queue.
+const HOLD_TIMEOUT: Duration = Duration::from_secs(600);
 
 pub(super) struct Turns {
     pub state: CallState,
@@ -320,7 +326,12 @@ impl Turns {
     pub fn restart_silence(&mut self, now: Instant) {
         self.output.await_playback(now);
         let is_awaited = !self.state.is_pending && !self.ending.has_begun();
-        let deadline = now + self.timeouts.silence_timeout + self.output.time_to_speak();
+        let silence = match self.state.callee {
+            // Music is no silence.
+            Some(Automaton::Hold) => HOLD_TIMEOUT.max(self.timeouts.silence_timeout),
+            _ => self.timeouts.silence_timeout,
+        };
+        let deadline = now + silence + self.output.time_to_speak();
         self.timers.silence.set_if(is_awaited, deadline);
     }
 

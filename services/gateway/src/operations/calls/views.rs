@@ -55,6 +55,9 @@ pub struct TurnView {
     /// The keys that the caller pressed in this turn, in order.
     #[serde(skip_serializing_if = "Option::is_none")]
     digits: Option<String>,
+    /// On a call of yours: screening (say who calls, and why), menu (press keys with comms_send_digits), or voicemail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callee: Option<&'static str>,
     /// inbound or outbound.
     direction: Direction,
     from: String,
@@ -93,6 +96,7 @@ impl From<CallNotification> for TurnView {
             turn_id: notification.turn_id,
             text: notification.text,
             digits: notification.digits,
+            callee: notification.callee.map(Into::into),
             direction: notification.direction,
             from: notification.from,
             to: notification.to,

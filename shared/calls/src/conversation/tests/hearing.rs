@@ -318,6 +318,49 @@ fn turn_and_prompts_have_the_callers_language() {
 }
 
 #[test]
+fn outbound_call_recognizes_each_automaton() {
+    let outbound = || {
+        let mut state = CallState::new(info());
+        state.info.direction = Direction::Outbound;
+        state.info.plan.greeting = Some("It is about the flowers.".into());
+        let mut scenario = Scenario::of(state, true, true);
+        scenario.play_all();
+        scenario.spoken.clear();
+        scenario
+    };
+    let mut screened = outbound();
+    screened.caller_says("Please record your name and reason for calling.");
+    assert!(screened.requested.is_empty());
+    assert!(
+        screened.spoken[0].ends_with("It is about the flowers."),
+        "{:?}",
+        screened.spoken
+    );
+    screened.play_all();
+    screened.caller_says("Please stay on the line.");
+    screened.wait(300 * SECOND);
+    assert_eq!(
+        (screened.requested.len(), screened.spoken.len()),
+        (0, 1),
+        "no prompt over music"
+    );
+    screened.caller_says("Hello, this is Bob.");
+    assert_eq!(
+        (screened.words().as_str(), screened.turn().callee),
+        ("Hello, this is Bob.", None)
+    );
+    let mut menu = outbound();
+    menu.caller_says("For sales, press 1.");
+    assert_eq!(
+        (menu.requested.len(), menu.turn().callee),
+        (1, Some(crate::callee::Automaton::Menu))
+    );
+    let mut inbound = Scenario::greeted();
+    inbound.caller_says("Please hold.");
+    assert_eq!((inbound.requested.len(), inbound.turn().callee), (1, None));
+}
+
+#[test]
 fn very_long_prompt_is_one_bounded_turn() {
     let mut scenario = Scenario::greeted();
     scenario.caller_says(&"a".repeat(70_000));
