@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_calls::{
     Calls,
     notifications::{self, CallNotification, NotificationKind},
-    sampling, speech,
+    sampling,
+    speech::{self, SpeechStream},
     state::{CallState, LeftMessage, Responder},
     voicemail::{self, EndMarkerParser},
 };
@@ -242,9 +243,9 @@ async fn stream_reply(mut completion: CompletionStream, events: &ReplyEvents, la
             Some(Ok(CompletionChunk::End(_))) => break,
             Some(Err(error)) => {
                 tracing::warn!(%error, has_spoken, "voicemail completion interrupted");
-                return interrupted(has_spoken);
+                return interrupted(events, speech, has_spoken).await;
             }
-            None => return interrupted(has_spoken),
+            None => return interrupted(events, speech, has_spoken).await,
         }
     }
     let (rest, message) = parser.finish();
@@ -259,8 +260,14 @@ async fn stream_reply(mut completion: CompletionStream, events: &ReplyEvents, la
     Streamed::Complete
 }
 
-fn interrupted(has_spoken: bool) -> Streamed {
-    match has_spoken {
+/// Speaks the beginning of the sentence that broke off.
+async fn interrupted(events: &ReplyEvents, speech: SpeechStream, has_spoken: bool) -> Streamed {
+    let rest = speech.finish();
+    let has_rest = !rest.trim().is_empty();
+    if has_rest {
+        events.send_text(rest, false).await;
+    }
+    match has_spoken || has_rest {
         true => Streamed::Interrupted,
         false => Streamed::Nothing,
     }

@@ -199,3 +199,45 @@ fn say(language: &str, text: &str) -> Step {
         voice: None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use butt_dial_domain::call::Plan;
+
+    use super::*;
+    use crate::tests::{Bench, inbound_state};
+
+    fn said(script: &Script) -> String {
+        let texts = script.0.iter().filter_map(|step| match step {
+            Step::Say(speech) => Some(speech.text.as_str()),
+            _ => None,
+        });
+        texts.collect::<Vec<_>>().join(" ")
+    }
+
+    #[tokio::test]
+    async fn spoken_steps_have_no_markup() {
+        let bench = Bench::new().await;
+        let mut state = inbound_state();
+        state.info.plan = Plan {
+            purpose: Purpose::Message {
+                text: "See [our page](https://example.com/a) 😀".into(),
+                sound_url: None,
+            },
+            greeting: Some("Hi, about **your** order 😀".into()),
+            ..Plan::default()
+        };
+        assert!(said(&leave_voicemail(&bench.calls, &state)).ends_with("Hi, about your order"));
+        let answered = on_answer(&bench.calls, &state, None).await.unwrap();
+        assert!(said(&answered).ends_with("See our page"));
+        state.after_session = AfterSession::Transfer {
+            to: "+14155550123".into(),
+            whisper: Some("*Ann* calls.".into()),
+            digits: None,
+        };
+        assert_eq!(said(&whisper(&state)), "Ann calls.");
+        state.info.plan.spoken_forms = Some(true);
+        let read = said(&Script(vec![spoken(&state, "It costs $5.")]));
+        assert!(read.contains("five dollars"), "{read}");
+    }
+}

@@ -2,7 +2,8 @@
 //! accepts.
 
 use butt_dial_domain::{Channel, Code, Failure, call::Plan};
-use butt_dial_language::{SpeechOptions, SpeechStream, SpokenForms, split_for_speech};
+pub use butt_dial_language::SpeechStream;
+use butt_dial_language::{SpeechOptions, SpokenForms, split_for_speech};
 
 use super::playback::after_prefix;
 

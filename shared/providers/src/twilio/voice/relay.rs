@@ -14,7 +14,8 @@ use crate::twilio::wire;
 const MAX_KEYS: usize = 64;
 
 pub fn parse_frame(text: &str) -> Result<IncomingFrame, MalformedFrame> {
-    let Ok(Value::Object(frame)) = serde_json::from_str(text) else {
+    let parsed = serde_json::from_str(text).or_else(|_| serde_json::from_str(&without_lone_surrogates(text)));
+    let Ok(Value::Object(frame)) = parsed else {
         return Err(MalformedFrame("the frame is not a JSON object"));
     };
     let frame = Frame(frame);
@@ -30,6 +31,39 @@ pub fn parse_frame(text: &str) -> Result<IncomingFrame, MalformedFrame> {
         "error" => Ok(frame.read_error()),
         _ => Ok(IncomingFrame::Other),
     }
+}
+
+/// Replaces escaped halves of a surrogate pair without the other half. JSON allows them; strings can't hold them.
+fn without_lone_surrogates(text: &str) -> String {
+    let unit = |at: usize| {
+        let escape = text.get(at..at + 6)?;
+        let digits = escape.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut repaired = String::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
+        let Some(next) = rest.find('\\') else {
+            repaired.push_str(rest);
+            break;
+        };
+        repaired.push_str(&rest[..next]);
+        at += next;
+        let length = match (unit(at), unit(at + 6)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => {
+                repaired.push_str("\\ufffd");
+                at += 6;
+                continue;
+            }
+            (Some(_), _) => 6,
+            // An escaped character; the backslash may be the last one.
+            (None, _) => 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        };
+        repaired.push_str(&text[at..at + length]);
+        at += length;
+    }
+    repaired
 }
 
 struct Frame(Map<String, Value>);
@@ -271,6 +305,21 @@ mod tests {
             json!({ "type": "info", "name": "mood" }),
         ] {
             reads(frame, &IncomingFrame::Other);
+        }
+    }
+
+    #[test]
+    fn reads_text_with_half_a_surrogate_pair() {
+        for (escaped, expected) in [
+            ("Hi \\ud83d there", "Hi \u{fffd} there"),
+            ("\\udc00\\ud83d\\ude00 \\\\ud83d \\\"", "\u{fffd}😀 \\ud83d \""),
+            ("\\ud83d", "\u{fffd}"),
+        ] {
+            let frame = format!("{{\"type\":\"prompt\",\"voicePrompt\":\"{escaped}\"}}");
+            assert!(
+                parse_frame(&frame).is_ok_and(|read| read == transcript(expected, None, true)),
+                "{frame}"
+            );
         }
     }
 
