@@ -72,7 +72,6 @@ profiles! {
         let headers = &arrived.mail.headers;
         assert_eq!(headers["In-Reply-To"], id);
         assert_eq!(headers["References"], format!("<zero@mail.example> <first@butt-dial.example> {id}"));
-        assert_eq!(arrived.subject.as_deref(), Some("Re: Offer"));
     }
 }
 
@@ -154,17 +153,17 @@ profiles! {
         let link = targets.trim_start_matches('<').split('>').next().unwrap();
         let path = &link[link.find("/webhooks/").unwrap()..];
         assert!(!path.contains(ANN) && !path.contains("example.com"), "the link names no address: {path}");
-        let shown = cluster.gateways.get(path).reply().await;
+        let shown = cluster.ingest().get(path).reply().await;
         assert!(shown.status == 200 && shown.text.contains("<form method=\"post\">"), "{}", shown.text);
         assert_eq!(agent.send(email(ANN, "Hi again")).await.unwrap()["status"], "accepted", "a scanner opens links");
-        let confirmed = cluster.gateways.request(reqwest::Method::POST, path).body("List-Unsubscribe=One-Click").reply().await;
+        let confirmed = cluster.ingest().request(reqwest::Method::POST, path).body("List-Unsubscribe=One-Click").reply().await;
         assert_eq!(confirmed.status, 200, "{}", confirmed.text);
         eventually("the address is unsubscribed", async || {
             let refused = agent.send(email(ANN, "Hi")).await.err()?;
             (refused["code"] == "CONTACT_OPTED_OUT").then_some(())
         })
         .await;
-        let wrong = cluster.gateways.get(&format!("{path}x")).reply().await;
+        let wrong = cluster.ingest().get(&format!("{path}x")).reply().await;
         assert_eq!(wrong.status, 404);
     }
 }

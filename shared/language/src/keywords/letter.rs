@@ -1,6 +1,8 @@
 //! The text that a person wrote in a message or mail: without quoted mail, the lines that a program added, greeting and
 //! signature.
 
+use std::sync::LazyLock;
+
 use super::{
     find_alone,
     normalize::{fold, words},
@@ -135,6 +137,22 @@ const GREETINGS: &[&str] = &[
     "नमस्ते",
 ];
 
+/// Verbs in the line above a quoted mail, and closing phrases, in normalized words.
+static VERBS: LazyLock<Vec<String>> = LazyLock::new(|| normalized(|language| language.wrote));
+static CLOSINGS: LazyLock<Vec<String>> = LazyLock::new(|| normalized(|language| language.closings));
+
+fn normalized(phrases: impl Fn(&languages::Language) -> &'static [&'static str]) -> Vec<String> {
+    let phrases = languages::ALL.iter().flat_map(|language| phrases(language));
+    phrases.map(|phrase| folded(phrase).join(" ")).collect()
+}
+
+fn folded(text: &str) -> Vec<String> {
+    words(text).iter().map(|word| fold(word)).collect()
+}
+
+/// Bytes of the own text, beyond which it is no keyword, whatever follows.
+const MAX_OWN: usize = 2_000;
+
 pub(super) struct OwnText {
     pub text: String,
     /// A name was removed, or words that look like one.
@@ -147,6 +165,13 @@ pub(super) fn own_text(text: &str) -> OwnText {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let mut own: Vec<&str> = Vec::new();
     for (at, line) in lines.iter().enumerate() {
+        if line.is_empty() {
+            own.push(line);
+            continue;
+        }
+        if own.iter().map(|line| line.len()).sum::<usize>() > MAX_OWN {
+            break;
+        }
         let next = lines.get(at + 1).copied().unwrap_or_default();
         if line.starts_with(['>', '＞']) {
             continue;
@@ -202,15 +227,13 @@ fn is_head_of_quote(line: &str, next: &str) -> bool {
 }
 
 fn has_verb(line: &str) -> bool {
-    let words: Vec<String> = words(line).iter().map(|word| fold(word)).collect();
+    let words = folded(line);
     let line = format!(" {} ", words.join(" "));
     words.len() > 1
-        && languages::ALL.iter().flat_map(|language| language.wrote).any(|verb| {
-            let verb: Vec<String> = self::words(verb).iter().map(|word| fold(word)).collect();
-            let verb = verb.join(" ");
+        && VERBS.iter().any(|verb| {
             let is_joined = verb.chars().any(|c| c > '\u{2e80}');
             if is_joined {
-                line.contains(&verb)
+                line.contains(verb)
             } else {
                 line.contains(&format!(" {verb} "))
             }
@@ -243,17 +266,13 @@ fn is_signature(line: &str) -> bool {
 
 /// Whether the line is a closing phrase, alone or with a name: "Thanks, Ann".
 pub(super) fn is_closing(line: &str) -> bool {
-    let words: Vec<String> = words(line).iter().map(|word| fold(word)).collect();
+    let words = folded(line);
     let text = words.join(" ");
     words.len() <= 7
-        && languages::ALL
-            .iter()
-            .flat_map(|language| language.closings)
-            .any(|closing| {
-                let closing: Vec<String> = self::words(closing).iter().map(|word| fold(word)).collect();
-                let rest = text.strip_prefix(&closing.join(" "));
-                rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with(' ') && rest.split(' ').count() <= 4))
-            })
+        && CLOSINGS.iter().any(|closing| {
+            let rest = text.strip_prefix(closing.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with(' ') && rest.split(' ').count() <= 4))
+        })
 }
 
 /// Whether the line is a name after an empty line, or after a dash: "- Ann", "~ Ann Lee".

@@ -208,3 +208,16 @@ fn any_text_is_read() {
         mail_keyword(&text, &text);
     }
 }
+
+#[test]
+fn long_mail_takes_little_time() {
+    let started = std::time::Instant::now();
+    for piece in ["x\n\n", "> quoted\n", "Thanks, Ann\n", "on 1 wrote\n", "- \n"] {
+        assert_eq!(mail_keyword("Hi", &piece.repeat(100_000)), None, "{piece:?}");
+    }
+    assert!(
+        started.elapsed() < std::time::Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+}

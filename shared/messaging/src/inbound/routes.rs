@@ -144,7 +144,10 @@ impl Routes {
 
     async fn lookup(&self, key: &Key, address: &str) -> Result<Option<Arc<InboundRoute>>, StoreError> {
         let changes = self.state.read().unwrap_or_else(PoisonError::into_inner).changes;
-        let found = self.store.find_route(key.0, address).await?;
+        let mut found = self.store.find_route(key.0, address).await?;
+        if found.is_none() && key.1 != address {
+            found = self.store.find_route(key.0, &key.1).await?;
+        }
         let found = found.map(|route| entry(route).1);
         self.write().learn(changes, key, found.clone());
         Ok(found)
@@ -222,17 +225,14 @@ fn key(channel: Channel, address: &str) -> Key {
     }
 }
 
-/// Returns the addresses that a route may have: as written, in lower case, and without the subaddress.
+/// Returns the addresses that a route may have: as written, and without the subaddress.
 fn variations(channel: Channel, address: &str) -> Vec<String> {
     let mut variations = vec![address.to_owned()];
-    if channel == Channel::Email {
-        let lower = address.to_lowercase();
-        let base = lower.rsplit_once('@').and_then(|(local, domain)| {
-            let (base, _) = local.split_once('+').filter(|(base, _)| !base.is_empty())?;
-            Some(format!("{base}@{domain}"))
-        });
-        variations.extend([Some(lower), base].into_iter().flatten());
-        variations.dedup();
+    if channel == Channel::Email
+        && let Some((local, domain)) = address.rsplit_once('@')
+        && let Some((base, _)) = local.split_once('+').filter(|(base, _)| !base.is_empty())
+    {
+        variations.push(format!("{base}@{domain}"));
     }
     variations
 }
