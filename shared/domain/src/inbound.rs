@@ -6,6 +6,8 @@ use crate::{
     Address, CallId, Channel, MessageId, Micros, clock::Timestamp, parts::Part, ports::carrier::RefusalClass, text,
 };
 
+pub use crate::delivery_status::DeliveryStatus;
+
 /// One event of a webhook request. Contains message bodies: must not be logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebhookEvent {
@@ -214,46 +216,6 @@ pub struct Receipt {
     pub is_marketing_only: bool,
 }
 
-/// The delivery status of a message. Receipts arrive in any order; a lower `rank` never replaces a higher one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::EnumString, strum::IntoStaticStr)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum DeliveryStatus {
-    Accepted,
-    Queued,
-    Sending,
-    Sent,
-    Delivered,
-    /// Rejected by the network or the recipient. Charged.
-    Undelivered,
-    /// Not sent to the network.
-    Failed,
-    Read,
-}
-
-impl DeliveryStatus {
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-
-    /// Returns the rank. A receipt is applied only when its rank is higher than that of every earlier receipt: a delivered
-    /// message can become read, but not queued or undelivered.
-    pub fn rank(self) -> i64 {
-        match self {
-            Self::Accepted => 0,
-            Self::Queued => 1,
-            Self::Sending => 2,
-            Self::Sent => 3,
-            Self::Delivered | Self::Undelivered | Self::Failed => 4,
-            Self::Read => 5,
-        }
-    }
-}
-
 /// Hides bodies and full addresses, which must not be logged.
 impl std::fmt::Debug for InboundMessage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -405,25 +367,6 @@ impl Attachment {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keeps_wire_strings_and_ranks_of_statuses() {
-        for (status, text, rank) in [
-            (DeliveryStatus::Accepted, "accepted", 0),
-            (DeliveryStatus::Queued, "queued", 1),
-            (DeliveryStatus::Sending, "sending", 2),
-            (DeliveryStatus::Sent, "sent", 3),
-            (DeliveryStatus::Delivered, "delivered", 4),
-            (DeliveryStatus::Undelivered, "undelivered", 4),
-            (DeliveryStatus::Failed, "failed", 4),
-            (DeliveryStatus::Read, "read", 5),
-        ] {
-            assert_eq!((status.as_str(), status.rank()), (text, rank));
-            assert_eq!(DeliveryStatus::parse(text), Some(status));
-            assert_eq!(serde_json::to_value(status).unwrap(), text);
-        }
-        assert_eq!(DeliveryStatus::parse("lost"), None);
-    }
 
     #[test]
     fn keeps_wire_strings_of_keywords() {

@@ -5,6 +5,7 @@ pub mod address;
 pub mod call;
 pub mod client_stream;
 pub mod clock;
+pub mod delivery_status;
 pub mod destination;
 pub mod failure;
 pub mod ids;
