@@ -26,9 +26,11 @@ const FIND_LINKED: Sql = Sql {
         JOIN contact_identities linked ON linked.org_id = found.org_id AND linked.contact = found.contact",
 };
 
+// `OFFSET 0`: each address is looked up alone. Otherwise Postgres may read all rows of the organization.
 const FIND_CONSENTS: Sql = Sql {
-    postgres: "SELECT channel, status, source, updated_at FROM consents
-        WHERE org_id = $1 AND address = ANY (ARRAY(SELECT jsonb_array_elements_text($2::JSONB)))
+    postgres: "SELECT channel, status, source, updated_at FROM jsonb_array_elements_text($2::JSONB) AS item (value)
+        CROSS JOIN LATERAL (SELECT channel, status, source, updated_at FROM consents
+            WHERE org_id = $1 AND address = item.value OFFSET 0) AS found
         ORDER BY updated_at, status",
     sqlite: "SELECT channel, status, source, updated_at FROM consents
         WHERE org_id = $1 AND address IN (SELECT value FROM json_each($2)) ORDER BY updated_at, status",
@@ -48,8 +50,11 @@ const COPY_CONSENT: Sql = Sql {
 const COPY_SUPPRESSIONS: Sql = Sql {
     postgres: "INSERT INTO suppressions (org_id, channel, address, reason, created_at)
         SELECT $1, s.channel, item.value, MIN(s.reason), MIN(s.created_at)
-        FROM suppressions s, jsonb_array_elements_text($2::JSONB) AS item (value)
-        WHERE s.org_id = $1 AND s.address = ANY (ARRAY(SELECT jsonb_array_elements_text($2::JSONB))) AND s.reason <> $3
+        FROM jsonb_array_elements_text($2::JSONB) AS known (value)
+        CROSS JOIN LATERAL (SELECT channel, reason, created_at FROM suppressions
+            WHERE org_id = $1 AND address = known.value OFFSET 0) AS s
+        CROSS JOIN jsonb_array_elements_text($2::JSONB) AS item (value)
+        WHERE s.reason <> $3
         GROUP BY s.channel, item.value ORDER BY item.value, s.channel ON CONFLICT DO NOTHING",
     sqlite: "INSERT INTO suppressions (org_id, channel, address, reason, created_at)
         SELECT $1, s.channel, item.value, MIN(s.reason), MIN(s.created_at)
@@ -61,8 +66,9 @@ const COPY_SUPPRESSIONS: Sql = Sql {
 const COPY_WINDOW: Sql = Sql {
     postgres: "INSERT INTO inbound_windows (channel_id, address, last_inbound_at)
         SELECT $1, item.value, w.at FROM jsonb_array_elements_text($2::JSONB) AS item (value),
-            (SELECT MAX(last_inbound_at) AS at FROM inbound_windows WHERE channel_id = $1
-                AND address = ANY (ARRAY(SELECT jsonb_array_elements_text($2::JSONB)))) AS w
+            (SELECT MAX(last_inbound_at) AS at FROM jsonb_array_elements_text($2::JSONB) AS known (value)
+                CROSS JOIN LATERAL (SELECT last_inbound_at FROM inbound_windows
+                    WHERE channel_id = $1 AND address = known.value OFFSET 0) AS opened) AS w
         WHERE w.at IS NOT NULL ORDER BY item.value
         ON CONFLICT (channel_id, address) DO UPDATE SET last_inbound_at = excluded.last_inbound_at
         WHERE excluded.last_inbound_at > inbound_windows.last_inbound_at",
@@ -88,11 +94,7 @@ const LINK: Sql = Sql {
         ON CONFLICT (org_id, value) DO UPDATE SET contact = excluded.contact, updated_at = excluded.updated_at",
 };
 
-const UNLINK: Sql = Sql {
-    postgres: "DELETE FROM contact_identities WHERE org_id = $1
-        AND value = ANY (ARRAY(SELECT jsonb_array_elements_text($2::JSONB)))",
-    sqlite: "DELETE FROM contact_identities WHERE org_id = $1 AND value IN (SELECT value FROM json_each($2))",
-};
+const UNLINK: &str = "DELETE FROM contact_identities WHERE org_id = $1 AND value = $2";
 
 /// An address of an organization's contact, as its key.
 pub(crate) type ContactOf<'a> = (&'a str, String);
@@ -170,22 +172,16 @@ impl Identities {
     }
 }
 
-/// Links addresses that were named together, and copies consent, suppressions and windows between them.
-pub(crate) async fn link(tx: &mut Tx, links: &[Link<'_>], at: Timestamp) -> Result<(), StoreError> {
+/// Returns the links that are not stored yet, in their order.
+pub(crate) async fn find_new<'a>(tx: &mut Tx, links: Vec<Link<'a>>) -> Result<Vec<Link<'a>>, StoreError> {
     let mut contacts = BTreeSet::new();
-    for link in links {
+    for link in &links {
         contacts.extend(link.keys().into_iter().map(|key| (link.org, key)));
         contacts.extend(keys(&link.former).into_iter().map(|key| (link.org, key)));
     }
     let identities = Identities::find(tx, &contacts).await?;
-    for link in links {
-        let former = keys(&link.former);
-        if former.is_empty() && identities.is_linked(link.org, &link.keys()) {
-            continue;
-        }
-        link.write(tx, at).await?;
-    }
-    Ok(())
+    let is_new = |link: &Link<'_>| !link.former.is_empty() || !identities.is_linked(link.org, &link.keys());
+    Ok(links.into_iter().filter(is_new).collect())
 }
 
 fn keys(addresses: &[&str]) -> BTreeSet<String> {
@@ -197,7 +193,8 @@ impl Link<'_> {
         keys(&self.addresses)
     }
 
-    async fn write(&self, tx: &mut Tx, at: Timestamp) -> Result<(), StoreError> {
+    /// Links the addresses, and copies consent, suppressions and windows between them.
+    pub(crate) async fn write(&self, tx: &mut Tx, at: Timestamp) -> Result<(), StoreError> {
         let former = keys(&self.former);
         let mut all: BTreeSet<String> = self.keys();
         all.extend(former.iter().cloned());
@@ -248,11 +245,10 @@ impl Link<'_> {
                 .await?
                 .rows_affected());
         }
-        if !former.is_empty() {
-            let (sql, former) = (tx.sql(UNLINK), json::text(&former.iter().collect::<Vec<_>>())?);
-            in_tx!(tx, |db| sqlx::query(sql)
+        for key in &former {
+            in_tx!(tx, |db| sqlx::query(UNLINK)
                 .bind(self.org)
-                .bind(former)
+                .bind(key)
                 .execute(db)
                 .await?
                 .rows_affected());

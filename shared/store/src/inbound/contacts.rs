@@ -43,10 +43,6 @@ const SUPPRESS: Sql = Sql {
 
 /// Applies new inbound events to their contacts: links their addresses, opens windows and records consent.
 pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) -> Result<(), StoreError> {
-    let links: Vec<_> = events.iter().filter_map(|event| link_of(event)).collect();
-    if !links.is_empty() {
-        identities::link(tx, &links, at).await?;
-    }
     open_windows(tx, events, at).await?;
     let consents = events.iter().flat_map(|event| {
         let consent = |granted, scope| Consent {
@@ -63,7 +59,16 @@ pub(crate) async fn write(tx: &mut Tx, events: &[&InboundRow], at: Timestamp) ->
             .map(|granted| consent(granted, Scope::Marketing));
         all.into_iter().chain(marketing)
     });
-    set_consents(tx, &consents.collect::<Vec<_>>(), "keyword", at).await
+    set_consents(tx, &consents.collect::<Vec<_>>(), "keyword", at).await?;
+    // After the words of the same batch, so that they hold for all addresses.
+    let links: Vec<_> = events.iter().filter_map(|event| link_of(event)).collect();
+    if links.is_empty() {
+        return Ok(());
+    }
+    for link in identities::find_new(tx, links).await? {
+        link.write(tx, at).await?;
+    }
+    Ok(())
 }
 
 /// Returns the addresses of the contact that the event names together.
