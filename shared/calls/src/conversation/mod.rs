@@ -123,8 +123,13 @@ impl Conversation {
         if self.turns.ending.has_begun() || (chunk.turn.is_some() && chunk.turn == self.turns.state.answered) {
             return Err(ReplyRejected::Answered);
         }
-        if chunk.is_last && !self.turns.is_replying_to_current_turn() && self.is_silent(&chunk.text) {
-            return Err(ReplyRejected::Silent);
+        if !self.turns.is_replying_to_current_turn() {
+            match chunk.is_last {
+                true if self.is_silent(&chunk.text) => return Err(ReplyRejected::Silent),
+                // A blank begins no reply.
+                false if chunk.text.trim().is_empty() => return Ok(Effects::new()),
+                _ => {}
+            }
         }
         let mut effects = Effects::new();
         match (self.turns.state.responder, chunk.by) {

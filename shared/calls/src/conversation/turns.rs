@@ -296,7 +296,9 @@ impl Turns {
         };
         reply.is_complete = true;
         effects.push(Effect::CancelRequest);
-        effects.extend(self.output.reply("", true, None));
+        if !reply.planned.is_empty() {
+            effects.extend(self.output.reply("", true, None));
+        }
         effects.push(Effect::Save);
         self.timers.filler.clear();
         self.finish_if_played(at)

@@ -56,7 +56,9 @@ pub(super) fn end(turns: &mut Turns, now: Moment, effects: &mut Effects) {
     }
     if is_replying {
         // Otherwise the carrier would append the agent's words to the sentence of the voicemail service.
-        effects.extend(turns.output.reply("", true, None));
+        if turns.state.reply.as_ref().is_some_and(|reply| !reply.planned.is_empty()) {
+            effects.extend(turns.output.reply("", true, None));
+        }
         // Half a reply does not count.
         turns.state.is_pending = turns.state.turn > 0;
     }

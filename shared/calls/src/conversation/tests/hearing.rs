@@ -361,6 +361,27 @@ fn outbound_call_recognizes_each_automaton() {
 }
 
 #[test]
+fn blank_text_is_never_sent() {
+    for parts in [&["", " "][..], &["\n", "<think>Hm."], &[" ", "😀"]] {
+        let mut scenario = Scenario::greeted();
+        scenario.caller_says("Are you open?");
+        for part in parts {
+            scenario.reply(Speaker::Agent, Some(1), part, false).unwrap();
+        }
+        assert_eq!(
+            scenario.reply(Speaker::Agent, Some(1), "", true),
+            Err(ReplyRejected::Silent)
+        );
+        scenario.wait(60 * SECOND);
+        assert!(
+            scenario.spoken.iter().all(|text| !text.trim().is_empty()),
+            "{parts:?}: {:?}",
+            scenario.spoken
+        );
+    }
+}
+
+#[test]
 fn very_long_prompt_is_one_bounded_turn() {
     let mut scenario = Scenario::greeted();
     scenario.caller_says(&"a".repeat(70_000));
