@@ -19,7 +19,7 @@ async fn received(cluster: &Cluster, agent: &Agent, mail: PersonMessage) -> Valu
 }
 
 profiles! {
-    async fn mail_is_told_whatever_its_sender(cluster: &Cluster) {
+    async fn receives_mail_of_any_sender(cluster: &Cluster) {
         let agent = cluster.rest().await;
         for (from, told) in [
             (r#""ann lee"@example.com"#, r#""ann lee"@example.com"#),

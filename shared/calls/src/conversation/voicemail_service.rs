@@ -56,7 +56,12 @@ pub(super) fn end(turns: &mut Turns, now: Moment, effects: &mut Effects) {
     }
     if is_replying {
         // Otherwise the carrier would append the agent's words to the sentence of the voicemail service.
-        if turns.state.reply.as_ref().is_some_and(|reply| !reply.planned.is_empty()) {
+        if turns
+            .state
+            .reply
+            .as_ref()
+            .is_some_and(|reply| !reply.planned.is_empty())
+        {
             effects.extend(turns.output.reply("", true, None));
         }
         // Half a reply does not count.

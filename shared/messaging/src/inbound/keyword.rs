@@ -6,8 +6,8 @@ use butt_dial_domain::{
 };
 use butt_dial_language::{keyword, mail_keyword};
 
-/// Detects the keyword of a message. A mail has STOP and START, in its subject or, once it is fetched, in its text; nobody
-/// writes HELP to a mailbox to learn about the sender.
+/// Detects the keyword of a message. A mail has STOP and START, in its subject or, once it is fetched, in its text. HELP
+/// in a mail is a request to the agent.
 pub(super) fn detect(message: &InboundMessage) -> Option<Keyword> {
     if message.answered_keyword.is_some() {
         return message.answered_keyword;

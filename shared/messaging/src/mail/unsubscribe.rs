@@ -23,7 +23,7 @@ impl UnsubscribeToken {
         }
     }
 
-    /// Encrypts the token. Its beginning is the organization, because each has a key of its own.
+    /// Encrypts the token. Its beginning is the organization, because each has a separate key.
     pub fn seal(&self, vault: &Vault, org: &OrgId) -> String {
         // The type has only text.
         let plain = serde_json::to_vec(self).unwrap_or_default();

@@ -166,6 +166,9 @@ fn read_mail(mail: &Mail) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
             recipients.push(recipient.address);
         }
     }
+    if recipients.is_empty() {
+        return Err(UnreadableRequest("the mail has no recipient"));
+    }
     let notices = recipients.iter().map(|to| {
         WebhookEvent::Message(Box::new(InboundMessage {
             subject: mail.subject.clone(),
