@@ -142,7 +142,7 @@ static VERBS: LazyLock<Vec<String>> = LazyLock::new(|| normalized(|language| lan
 static CLOSINGS: LazyLock<Vec<String>> = LazyLock::new(|| normalized(|language| language.closings));
 
 fn normalized(phrases: impl Fn(&languages::Language) -> &'static [&'static str]) -> Vec<String> {
-    let phrases = languages::ALL.iter().flat_map(|language| phrases(language));
+    let phrases = languages::ALL.iter().flat_map(&phrases);
     phrases.map(|phrase| folded(phrase).join(" ")).collect()
 }
 
