@@ -242,6 +242,8 @@ CALLS = [
     series("Barge-ins", "The caller spoke while speech was played, per minute.", ("60 * sum(rate(bd_call_barge_ins_total{$F}[$R]))", "barge-ins"), "cpm"),
     series("Takeovers", "Calls of vanished relays that another relay took over, per minute.",
            ("60 * sum(rate(bd_call_takeovers_total{$F}[$R]))", "takeovers"), "cpm"),
+    series("Ignored frames", "Malformed frames of carriers per minute. The calls go on without them.",
+           ("60 * sum(rate(bd_call_frames_ignored_total{$F}[$R]))", "frames"), "cpm"),
     series("Call webhooks by status", "Requests of carriers about calls and messages per second. A server error ends a call.",
            ('sum by (status) (rate(bd_http_request_seconds_count{$F, route=~"/webhooks/.*"}[$R]))', "{{status}}"), "reqps", stack=True),
 ]

@@ -95,6 +95,7 @@ SECRETS_OF_FULL = {
     "ANTHROPIC_API_KEY": ("models", "ANTHROPIC_API_KEY"),
     "OPENAI_API_KEY": ("models", "OPENAI_API_KEY"),
     "ELEVENLABS_API_KEY": ("models", "ELEVENLABS_API_KEY"),
+    "DEEPGRAM_API_KEY": ("models", "DEEPGRAM_API_KEY"),
 }
 
 

@@ -242,7 +242,7 @@ profiles! {
 profiles! {
     async fn rejects_invalid_template_ids(cluster: &Cluster) {
         let agent = cluster.rest().await;
-        for id in ["../HX1", "HX 1", "HX1\n", "", &"H".repeat(65)] {
+        for id in ["../HX1", "HX 1", "HX1\n", "", "booking:", "booking:de:x", &"H".repeat(513)] {
             let message = with(sms(ANN, ""), json!({ "channel": "whatsapp", "templateId": id }));
             expect_refused(cluster, &agent, message, "INVALID_CONTENT").await;
         }

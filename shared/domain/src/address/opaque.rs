@@ -74,7 +74,9 @@ pub(super) fn sender(channel: Channel, text: &str) -> Option<Address> {
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b" +-_&.".contains(&b));
-    (channel == Channel::Sms && (is_name || is_short_code(text))).then(|| Address::Opaque(text.to_owned()))
+    // A zero begins a national number, whose country is missing.
+    let is_code = is_short_code(text) && !text.starts_with('0');
+    (channel == Channel::Sms && (is_name || is_code)).then(|| Address::Opaque(text.to_owned()))
 }
 
 fn is_short_code(text: &str) -> bool {
@@ -180,6 +182,7 @@ mod tests {
             (Channel::Sms, "A name that is long"),
             (Channel::Sms, "12"),
             (Channel::Sms, "123456789"),
+            (Channel::Sms, "0177"),
             (Channel::Sms, "a\nb"),
             (Channel::Voice, "68849"),
             (Channel::Whatsapp, "ACMEBANK"),

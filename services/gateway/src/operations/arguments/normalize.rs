@@ -68,6 +68,7 @@ fn normalize_object(
     };
     let required = schema.get("required").and_then(Value::as_array);
     let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|required| required == name));
+    let is_argument = path.is_empty();
     let mut values = Map::new();
     for (given, value) in args {
         let Some(name) = declared_name(&given, properties) else {
@@ -75,7 +76,8 @@ fn normalize_object(
             continue;
         };
         let path = joined(path, name);
-        if value.is_null() && !is_required(name) {
+        // Within an object, `null` can be a value: it removes a limit.
+        if value.is_null() && is_argument && !is_required(name) {
             continue;
         }
         let value = normalize_value(value, &properties[name], &path)?;
@@ -288,6 +290,8 @@ mod tests {
         let args =
             json!({ "to": "a", "callbackUrl": null, "callId": null, "limit": null, "variables": null, "places": null });
         assert_eq!(values(args), json!({ "to": "a", "callbackUrl": null }));
+        let within = json!({ "place": { "zipCode": null } });
+        assert_eq!(values(within.clone()), within);
     }
 
     #[test]

@@ -13,12 +13,11 @@ pub struct SendDigits;
 #[serde(rename_all = "camelCase")]
 pub struct Args {
     /// The callId, or the carrier's id of the call.
-    #[serde(alias = "call_id", alias = "callSid", alias = "call_sid")]
     call_id: String,
     /// The keys: 0-9, * and #; w is a pause of half a second. At most 64.
     digits: String,
     /// A repeated request with the same key presses nothing.
-    #[serde(default, alias = "idempotency_key")]
+    #[serde(default)]
     idempotency_key: Option<String>,
 }
 

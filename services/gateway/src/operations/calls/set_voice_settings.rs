@@ -28,13 +28,13 @@ pub struct Args {
     #[serde(default)]
     hints: Option<Vec<String>>,
     /// Speech that ends yours. high: any word. medium (the default), low: not acknowledgements such as uh-huh.
-    #[serde(default, alias = "interrupt_sensitivity")]
+    #[serde(default)]
     interrupt_sensitivity: Option<InterruptSensitivity>,
     /// The key that ends the input of digits; the default is #. none: no key does.
-    #[serde(default, alias = "finish_on_key")]
+    #[serde(default)]
     finish_on_key: Option<String>,
     /// true: numbers, prices, dates and addresses are read the way people say them; the default is the voice's way.
-    #[serde(default, alias = "spoken_forms")]
+    #[serde(default)]
     spoken_forms: Option<bool>,
 }
 
