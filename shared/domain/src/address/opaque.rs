@@ -74,7 +74,7 @@ pub(super) fn sender(channel: Channel, text: &str) -> Option<Address> {
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b" +-_&.".contains(&b));
-    // A zero begins a national number, whose country is missing.
+    // A zero begins a national number without its country.
     let is_code = is_short_code(text) && !text.starts_with('0');
     (channel == Channel::Sms && (is_name || is_code)).then(|| Address::Opaque(text.to_owned()))
 }
