@@ -62,7 +62,8 @@ def vendor_settings():
 
 def secret_settings():
     """Returns the settings with values that must be in Secrets."""
-    own = {name for name in program_settings() if SECRET.search(name)}
+    # A switch that allows a kind of secret is none.
+    own = {name for name in program_settings() if SECRET.search(name) and not name.startswith("allow_")}
     return own | {name for name, secret in vendor_settings().items() if secret}
 
 

@@ -98,6 +98,14 @@ profiles! {
     }
 }
 
+profiles! {
+    async fn unknown_voice_is_an_invalid_argument(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let refused = agent.call("comms_generate_tts", json!({ "text": "Hello", "voice": "no such voice" })).await.unwrap_err();
+        assert_eq!(error_code(&refused), "INVALID_ARGUMENT", "{refused}");
+    }
+}
+
 #[test]
 fn tool_schemas_are_portable() {
     for definition in operations::all().iter().filter(|definition| definition.hints.is_some()) {

@@ -74,7 +74,10 @@ fn operation(definition: &Definition, route: Route) -> Value {
         names.retain(|name| !name.as_str().is_some_and(in_path));
     }
     if has_body && body["properties"].as_object().is_some_and(|fields| !fields.is_empty()) {
-        operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body } } });
+        let required = body.get("required").and_then(Value::as_array);
+        let is_required = required.is_some_and(|names| !names.is_empty());
+        operation["requestBody"] =
+            json!({ "required": is_required, "content": { "application/json": { "schema": body } } });
     }
     operation
 }

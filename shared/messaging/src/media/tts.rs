@@ -28,7 +28,10 @@ impl Media {
         self.billing
             .charge_service(profile, Channel::Voice, prices::speech(length))
             .await?;
-        let bytes = speech.synthesize(utterance).await.map_err(synthesis_error)?;
+        let bytes = speech
+            .synthesize(utterance)
+            .await
+            .map_err(|error| synthesis_error(error, utterance.voice.is_some()))?;
         let key = blobs::key(self.clock.now(), org, &format!("tts_{}", ids::unique()), 0);
         let blob = Blob {
             meta: BlobMeta {
@@ -72,7 +75,8 @@ fn not_supported(message: &'static str) -> Failure {
     Failure::new(Code::NotSupported, message)
 }
 
-fn synthesis_error(error: SpeechError) -> Failure {
+/// `has_voice`: the caller has chosen the voice, which is then the likely reason of a refusal.
+fn synthesis_error(error: SpeechError, has_voice: bool) -> Failure {
     tracing::warn!(%error, "speech synthesis failed");
     match error {
         SpeechError::Overloaded { retry_after_seconds } => Failure::new(
@@ -80,11 +84,15 @@ fn synthesis_error(error: SpeechError) -> Failure {
             "the speech synthesizer is overloaded right now",
         )
         .retry_after(retry_after_seconds.unwrap_or(2)),
+        SpeechError::Configuration(_) if has_voice => {
+            Failure::new(Code::InvalidArgument, "the speech synthesizer refused the voice")
+                .hint("omit voice, or name one that the synthesizer has")
+        }
         SpeechError::Configuration(_) => Failure::new(
             Code::ProviderMisconfigured,
-            "the speech synthesizer refused our account, or the voice",
+            "the speech synthesizer refused our account",
         )
-        .hint("omit voice, or have an operator check the synthesizer's settings"),
+        .hint("an operator has to check the synthesizer's settings"),
         SpeechError::Refused(_) => {
             Failure::new(Code::ProviderRefused, "the speech synthesizer refused the text").hint("change the text")
         }
