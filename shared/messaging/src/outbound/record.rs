@@ -8,6 +8,7 @@ use butt_dial_domain::{
     AgentId, Channel, Failure, Micros,
     message::Status,
     ports::carrier::{CarrierAcceptance, Outcome, Refusal, RefusalClass},
+    sms,
 };
 use butt_dial_store::{SendResult, SettledSend, StoreError};
 use chrono::TimeDelta;
@@ -30,6 +31,7 @@ const MAX_ATTEMPTS: u32 = 60;
 /// Persists the outcome and builds the receipt, or the error of a refusal.
 pub(super) async fn record(outbound: &Arc<Outbound>, dispatched: Dispatched) -> Result<SendReceipt, Failure> {
     let Dispatched { message, outcome } = dispatched;
+    let outcome = with_segments(&message, outcome);
     let settled = settled_send(outbound, &message, &outcome);
     outbound.metrics.record_settled(&settled.result, message.estimate);
     if let Outcome::Refused(Refusal {
@@ -64,6 +66,24 @@ pub(super) async fn record(outbound: &Arc<Outbound>, dispatched: Dispatched) -> 
         }
         Outcome::Refused(refusal) if is_written => Err(refusal_error(&refusal, &message)),
         _ => Ok(pending_receipt(message)),
+    }
+}
+
+/// Adds the number of segments of a text that the carrier has accepted and not counted.
+fn with_segments(message: &ReservedMessage, outcome: Outcome) -> Outcome {
+    let (channel, content) = (message.dispatch.channel, &message.dispatch.content);
+    let is_text = channel == Channel::Sms && content.media.is_empty() && content.template.is_none();
+    match outcome {
+        Outcome::Accepted(acceptance)
+            if is_text && acceptance.segments.is_none() && message.estimate != Micros::ZERO =>
+        {
+            let (_, segments) = sms::segments(content.body.as_deref().unwrap_or_default());
+            Outcome::Accepted(CarrierAcceptance {
+                segments: Some(segments),
+                ..acceptance
+            })
+        }
+        outcome => outcome,
     }
 }
 
