@@ -104,10 +104,15 @@ impl LocalStreams {
             return true;
         };
         let _guard = lock.lock().await;
-        match self.open.find(id) {
-            Some(connection) => self.registry.write(&connection).await.is_ok(),
-            None => true,
+        let Some(connection) = self.open.find(id) else {
+            return true;
+        };
+        let is_written = self.registry.write(&connection).await.is_ok();
+        // A stream that was closed meanwhile may have lost its entry before the write, which then restored it.
+        if self.open.find(id).is_none() {
+            self.registry.remove(&connection.agent, id).await;
         }
+        is_written
     }
 
     /// Delivers the agent's waiting events once the client counts as a listener.
