@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::product::Product;
 
 use super::{
-    arguments::{Normalized, normalize, portable, read_args},
+    arguments::{Normalized, accept_null, normalize, portable, read_args},
     errors,
     request_context::RequestContext,
 };
@@ -90,6 +90,7 @@ impl Definition {
     pub fn of<O: Operation>() -> Self {
         let mut input_schema = schema::<O::Args>(SchemaSettings::draft2020_12().for_deserialize());
         let tool_schema = portable(&input_schema);
+        accept_null(&mut input_schema);
         input_schema.insert("additionalProperties".into(), json!(O::ACCEPTS_EXTRA_ARGUMENTS));
         Self {
             name: O::NAME,

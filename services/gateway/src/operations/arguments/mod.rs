@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 pub use normalize::{Normalized, is_same_name, normalize};
-pub use schema::portable;
+pub use schema::{accept_null, portable};
 
 /// Parses normalized arguments. `schema` is the schema of `T`, which errors are explained with.
 pub fn read_args<T: DeserializeOwned>(args: Map<String, Value>, schema: &Map<String, Value>) -> Result<T, Failure> {

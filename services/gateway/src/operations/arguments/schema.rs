@@ -5,6 +5,31 @@ use serde_json::{Map, Value, json};
 /// Formats that every consumer of JSON Schema knows. Others, such as `uint32`, are of Rust.
 const KNOWN_FORMATS: [&str; 3] = ["date-time", "uri", "email"];
 
+/// Declares that `null` is accepted for every argument that is not required: it means that the argument is absent.
+pub fn accept_null(schema: &mut Map<String, Value>) {
+    let required = schema.get("required").cloned().unwrap_or_default();
+    let is_required = |name: &str| {
+        required
+            .as_array()
+            .is_some_and(|names| names.iter().any(|other| other == name))
+    };
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (name, property) in properties {
+        let Some(property) = property.as_object_mut().filter(|_| !is_required(name)) else {
+            continue;
+        };
+        if let Some(Value::String(only)) = property.get("type") {
+            let types = json!([only, "null"]);
+            property.insert("type".into(), types);
+            if let Some(Value::Array(values)) = property.get_mut("enum") {
+                values.push(Value::Null);
+            }
+        }
+    }
+}
+
 /// Returns the schema for MCP clients, which pass it to a language model: no `null` as a type, because some model APIs
 /// refuse lists of types, and nothing that says only what is the default anyway. `null` is accepted nevertheless.
 pub fn portable(schema: &Map<String, Value>) -> Map<String, Value> {
@@ -84,6 +109,27 @@ fn is_empty(value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn optional_arguments_accept_null() {
+        let mut schema = json!({
+            "required": ["to"],
+            "properties": {
+                "to": { "type": "string" },
+                "limit": { "type": "integer" },
+                "kind": { "type": "string", "enum": ["a"] },
+                "at": { "type": ["string", "null"] },
+            },
+        });
+        accept_null(schema.as_object_mut().unwrap());
+        let expected = json!({
+            "to": { "type": "string" },
+            "limit": { "type": ["integer", "null"] },
+            "kind": { "type": ["string", "null"], "enum": ["a", null] },
+            "at": { "type": ["string", "null"] },
+        });
+        assert_eq!(schema["properties"], expected);
+    }
 
     #[test]
     fn portable_schema_has_single_types_and_known_formats() {
