@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::wire;
+use crate::json;
 
 #[derive(Deserialize)]
 pub struct Event {
@@ -23,7 +24,7 @@ pub struct Mail {
     email_id: Option<String>,
     #[serde(default)]
     created_at: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, deserialize_with = "json::lenient")]
     pub from: String,
     #[serde(default, deserialize_with = "listed")]
     pub to: Vec<String>,
@@ -45,13 +46,8 @@ pub struct Mail {
     pub html: Option<String>,
     #[serde(default)]
     headers: Value,
-    #[serde(default, deserialize_with = "readable")]
+    #[serde(default, deserialize_with = "json::lenient_list")]
     attachments: Vec<Attached>,
-}
-
-/// `null` is the same as an absent field.
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(value: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(value)?.unwrap_or_default())
 }
 
 /// Reads a list of texts, one text, or nothing.
@@ -61,17 +57,6 @@ fn listed<'de, D: Deserializer<'de>>(value: D) -> Result<Vec<String>, D::Error> 
         Value::Array(items) => items
             .into_iter()
             .filter_map(|item| item.as_str().map(str::to_owned))
-            .collect(),
-        _ => Vec::new(),
-    })
-}
-
-/// Reads the entries of a list that have the expected form.
-fn readable<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(value: D) -> Result<Vec<T>, D::Error> {
-    Ok(match Value::deserialize(value)? {
-        Value::Array(items) => items
-            .into_iter()
-            .filter_map(|item| serde_json::from_value(item).ok())
             .collect(),
         _ => Vec::new(),
     })

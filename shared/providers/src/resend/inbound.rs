@@ -22,7 +22,7 @@ use super::{
     mailbox,
     webhook::{self, Headers},
 };
-use crate::{Secret, http, vendor::Credentials};
+use crate::{Secret, http, json, vendor::Credentials};
 
 /// The largest number of recipients that are read per mail.
 const MAX_RECIPIENTS: usize = 200;
@@ -74,7 +74,9 @@ impl Inbound {
             status if !status.is_success() => return Err(LookupError::NoResponse),
             _ => {}
         }
-        serde_json::from_slice(&response.body).map_err(|_| LookupError::NoResponse)
+        json::parse(&response.body)
+            .and_then(|body| serde_json::from_value(body).ok())
+            .ok_or(LookupError::NoResponse)
     }
 }
 
@@ -98,8 +100,9 @@ impl Webhooks for Inbound {
     }
 
     fn parse(&self, request: &WebhookRequest) -> Result<Vec<WebhookEvent>, UnreadableRequest> {
-        let event: Event =
-            serde_json::from_slice(&request.body).map_err(|_| UnreadableRequest("the body is not an event in JSON"))?;
+        let event: Event = json::parse(&request.body)
+            .and_then(|body| serde_json::from_value(body).ok())
+            .ok_or(UnreadableRequest("the body is not an event in JSON"))?;
         if event.kind == "email.received" {
             let mail = serde_json::from_value(event.data)
                 .map_err(|_| UnreadableRequest("a required field of the mail is missing"))?;

@@ -333,6 +333,13 @@ fn rejects_missing_wrong_and_stale_signatures() {
 }
 
 #[test]
+fn half_a_character_does_not_cost_the_mail() {
+    let body = r#"{"type":"email.received","data":{"email_id":"e-1","from":"Ann \ud83d <a@b.de>","to":["c@d.de"]}}"#;
+    let request = signed(body, SVIX, now());
+    assert_eq!(inbound().parse(&request).ok().map(|events| events.len()), Some(1));
+}
+
+#[test]
 fn rejects_unreadable_webhooks() {
     for body in [
         "",
