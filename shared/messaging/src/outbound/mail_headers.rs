@@ -2,7 +2,8 @@
 //! automatic mail.
 
 use butt_dial_domain::{Channel, Code, Failure, message::MailOptions};
-use butt_dial_store::ConsentStatus;
+use butt_dial_store::{ConsentStatus, ContactState};
+use futures::future::try_join_all;
 use serde_json::Value;
 
 use super::{Allowance, Outbound, comply::CompliantMessage};
@@ -51,25 +52,23 @@ async fn check_recipients(
 ) -> Result<(), Failure> {
     let message = &compliant.message;
     let agent = &message.profile.agent;
-    for (field, address) in mail
-        .cc
-        .iter()
-        .map(|address| ("cc", address))
-        .chain(mail.bcc.iter().map(|address| ("bcc", address)))
-    {
-        let channel = (&message.sender.id, message.channel);
-        let key = &message.idempotency_key;
-        let contact = outbound
+    let (channel, key) = ((&message.sender.id, message.channel), &message.idempotency_key);
+    let find = |address| {
+        outbound
             .store
             .find_contact_state(&agent.org_id, &agent.id, channel, address, key)
-            .await?;
-        if contact.suppression.is_some() || contact.consent == Some(ConsentStatus::Revoked) {
-            let refusal = Failure::new(
-                Code::ContactOptedOut,
-                format!("a recipient in {field} does not want messages"),
-            );
-            return Err(refusal.on(message.channel).hint("remove the recipient"));
-        }
+    };
+    // Concurrent queries share a round trip.
+    let contacts = try_join_all(mail.cc.iter().chain(&mail.bcc).map(|address| find(address))).await?;
+    let refuses =
+        |contact: &ContactState| contact.suppression.is_some() || contact.consent == Some(ConsentStatus::Revoked);
+    if let Some(place) = contacts.iter().position(refuses) {
+        let field = if place < mail.cc.len() { "cc" } else { "bcc" };
+        let refusal = Failure::new(
+            Code::ContactOptedOut,
+            format!("a recipient in {field} does not want messages"),
+        );
+        return Err(refusal.on(message.channel).hint("remove the recipient"));
     }
     Ok(())
 }
