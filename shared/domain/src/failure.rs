@@ -46,6 +46,31 @@ pub enum Code {
     UnsupportedMediaType,
     NotAcceptable,
     LinkExpired,
+    VerificationTokenInvalid,
+    VerificationTokenExpired,
+    AlreadyVerified,
+    OrgAlreadyVerified,
+    TemplateMissingVerifyUrl,
+    TemplateTooLarge,
+    RegistrationClosed,
+    AuthRequired,
+    AuthTimestampExpired,
+    AuthNonceReplay,
+    WebhookSecretUnregistered,
+    OnboardingSessionInvalid,
+    OnboardingSessionExpired,
+    TosVersionMismatch,
+    PhoneInvalid,
+    PhoneNotConfigured,
+    ChallengeNotFound,
+    OtpInvalid,
+    OtpExpired,
+    OtpMaxAttempts,
+    ProviderUnsupported,
+    ProviderWebhookWireFailed,
+    PoolExhaustedForContact,
+    NumberUnavailable,
+    Conflict,
     ServiceUnavailable,
     #[strum(serialize = "INTERNAL_ERROR")]
     Internal,
@@ -60,15 +85,45 @@ impl Code {
     /// expects them.
     pub fn http_status(self) -> u16 {
         match self {
-            Self::MissingFields | Self::InvalidArgument | Self::InvalidRecipient | Self::InvalidContent => 400,
-            Self::AuthMissingHeader | Self::AuthInvalidToken | Self::AuthTokenRevoked | Self::AuthWrongScope => 401,
+            Self::MissingFields
+            | Self::InvalidArgument
+            | Self::InvalidRecipient
+            | Self::InvalidContent
+            | Self::VerificationTokenInvalid
+            | Self::VerificationTokenExpired
+            | Self::TemplateMissingVerifyUrl
+            | Self::TemplateTooLarge
+            | Self::OnboardingSessionInvalid
+            | Self::OnboardingSessionExpired
+            | Self::PhoneInvalid
+            | Self::OtpInvalid => 400,
+            Self::AuthMissingHeader
+            | Self::AuthInvalidToken
+            | Self::AuthTokenRevoked
+            | Self::AuthWrongScope
+            | Self::AuthRequired => 401,
             Self::SpendLimit => 402,
-            Self::AuthForbidden => 403,
-            Self::AgentNotFound | Self::MessageNotFound | Self::CallNotFound | Self::NotFound => 404,
+            Self::AuthForbidden
+            | Self::AuthTimestampExpired
+            | Self::WebhookSecretUnregistered
+            | Self::RegistrationClosed => 403,
+            Self::AgentNotFound
+            | Self::MessageNotFound
+            | Self::CallNotFound
+            | Self::ChallengeNotFound
+            | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::AlreadyExists | Self::TurnSuperseded | Self::NotCancellable => 409,
+            Self::AlreadyExists
+            | Self::TurnSuperseded
+            | Self::NotCancellable
+            | Self::AlreadyVerified
+            | Self::OrgAlreadyVerified
+            | Self::AuthNonceReplay
+            | Self::TosVersionMismatch
+            | Self::NumberUnavailable
+            | Self::Conflict => 409,
             Self::NotAcceptable => 406,
-            Self::CallOver | Self::LinkExpired => 410,
+            Self::CallOver | Self::LinkExpired | Self::OtpExpired => 410,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::NoChannelAssigned
@@ -78,10 +133,13 @@ impl Code {
             | Self::DoNotContact
             | Self::ContentBlocked
             | Self::IdempotencyConflict
-            | Self::NotSupported => 422,
-            Self::RateLimited | Self::AuthLockedOut | Self::ProviderRateLimited => 429,
+            | Self::NotSupported
+            | Self::PhoneNotConfigured
+            | Self::ProviderUnsupported
+            | Self::PoolExhaustedForContact => 422,
+            Self::RateLimited | Self::AuthLockedOut | Self::ProviderRateLimited | Self::OtpMaxAttempts => 429,
             Self::Internal => 500,
-            Self::ProviderRefused | Self::ProviderMisconfigured => 502,
+            Self::ProviderRefused | Self::ProviderMisconfigured | Self::ProviderWebhookWireFailed => 502,
             Self::ServiceUnavailable => 503,
         }
     }
@@ -94,6 +152,8 @@ impl Code {
                 | Self::RateLimited
                 | Self::SpendLimit
                 | Self::ProviderRateLimited
+                | Self::ProviderWebhookWireFailed
+                | Self::AuthTimestampExpired
                 | Self::ServiceUnavailable
                 | Self::Internal
         )

@@ -40,7 +40,13 @@ const ROWS: &[Row] = &[
         ],
         BACKENDS,
     ),
-    row(ACCOUNTS, &[DOMAIN, STORE, KV, VAULT, IDENTITY], BACKENDS),
+    row(
+        ACCOUNTS,
+        &[
+            DOMAIN, LANGUAGE, STORE, KV, PROVIDERS, VAULT, IDENTITY, COMPLIANCE, BILLING, MESSAGING,
+        ],
+        BACKENDS,
+    ),
     row(
         RUNTIME,
         &[
