@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use butt_dial_accounts::{Agents, TeamTokens};
+use butt_dial_accounts::{Agents, Challenges, TeamTokens};
 use butt_dial_billing::Billing;
 use butt_dial_calls::Calls;
 use butt_dial_domain::Clock;
@@ -15,6 +15,7 @@ use crate::{metrics::Metrics, operations::WaitSlots};
 pub struct Product {
     pub agents: Agents,
     pub team_tokens: TeamTokens,
+    pub challenges: Challenges,
     pub billing: Billing,
     pub calls: Arc<Calls>,
     pub delivery: Arc<Delivery>,
@@ -34,6 +35,7 @@ impl Product {
         Ok(Self {
             agents: platform.product.agents.clone(),
             team_tokens: platform.product.team_tokens.clone(),
+            challenges: platform.product.challenges.clone(),
             billing: platform.product.billing.clone(),
             calls: platform.product.calls.clone(),
             delivery: platform.product.delivery.clone(),

@@ -6,9 +6,11 @@
 mod agents;
 mod audit;
 mod bootstrap;
+mod challenges;
 mod team_tokens;
 
 pub use agents::{Agents, NewAgent, StatusChange};
 pub use bootstrap::{Addresses, Bootstrap, Bootstrapped};
-pub use butt_dial_store::AgentStatus;
+pub use butt_dial_store::{AgentStatus, Challenge, ChallengeOwner};
+pub use challenges::{Challenges, CodeRequest, SentCode};
 pub use team_tokens::TeamTokens;

@@ -76,6 +76,11 @@ id!(
     ChannelId, "chn_"
 );
 
+id!(
+    /// A one-time code that was sent to a person, and waits for its confirmation.
+    ChallengeId, "chal_"
+);
+
 /// Separates the host's id from the organization in the id of an agent. No id of a host contains it.
 const ORG_SEPARATOR: char = '~';
 

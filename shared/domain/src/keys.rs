@@ -62,6 +62,16 @@ pub fn org_limit(org: &OrgId, window: &str) -> String {
     format!("limit:{{{org}}}:{window}")
 }
 
+/// A limit of one-time codes to one contact of an organization. `contact` is a keyed hash.
+pub fn codes_to_contact(org: &OrgId, contact: &str, window: &str) -> String {
+    format!("limit:{{{org}}}:codes:{contact}:{window}")
+}
+
+/// The limit of one-time codes of an organization.
+pub fn codes_of_org(org: &OrgId) -> String {
+    format!("limit:{{{org}}}:codes")
+}
+
 /// Marks a message of a carrier's list as matched, so that the reconciler does not match it twice.
 pub fn reconciled(carrier: &str, carrier_id: &str) -> String {
     format!("comms:reconciled:{carrier}:{carrier_id}")

@@ -26,6 +26,6 @@ pub use address::{Address, Channel};
 pub use clock::Clock;
 pub use destination::Destination;
 pub use failure::{Code, Failure};
-pub use ids::{AgentId, CallId, ChannelId, MessageId, OrgId, ReplicaId, TokenId};
+pub use ids::{AgentId, CallId, ChallengeId, ChannelId, MessageId, OrgId, ReplicaId, TokenId};
 pub use money::Micros;
 pub use scope::{Principal, Scope};

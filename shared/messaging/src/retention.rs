@@ -12,6 +12,9 @@ use crate::media::Blobs;
 /// A delivered event keeps its content this long, so that another waiting reader of the same agent can still read it.
 const DELIVERED_GRACE: TimeDelta = TimeDelta::seconds(10);
 
+/// One-time codes expire within minutes; a day later nothing asks for them.
+const CHALLENGES: Duration = Duration::from_secs(24 * 3_600);
+
 /// How long rows are kept. `None`: for ever.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeepTimes {
@@ -86,6 +89,7 @@ impl Retention {
             ("messages", TimedRows::Messages, keep.messages),
             ("scheduled sends", TimedRows::ScheduledSends, keep.messages),
             ("audit entries", TimedRows::AuditEntries, keep.audit),
+            ("challenges", TimedRows::Challenges, Some(CHALLENGES)),
         ] {
             note(kind, self.delete_timed(rows, time).await);
         }

@@ -7,6 +7,7 @@ mod backlogs;
 mod call_legs;
 mod call_row;
 mod calls;
+mod challenges;
 mod channels;
 mod charges;
 mod column;
@@ -52,6 +53,7 @@ pub use backlogs::{Backlog, BacklogKind};
 pub use call_legs::CallLeg;
 pub use call_row::Call;
 pub use calls::{CallCursor, CallEntry};
+pub use challenges::{Challenge, ChallengeOwner, ChallengeState, NewChallenge};
 pub use channels::OwnedChannel;
 pub use column::UnknownValue;
 

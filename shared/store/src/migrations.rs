@@ -65,6 +65,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(24, "0024_voice_settings"),
     portable!(25, "0025_contact_identities"),
     portable!(26, "0026_transcription"),
+    portable!(35, "0035_challenges"),
 ];
 
 impl Step {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use butt_dial_domain::{AgentId, CallId, MessageId, clock::Timestamp, ids};
+use butt_dial_domain::{AgentId, CallId, ChallengeId, MessageId, clock::Timestamp, ids};
 
 use crate::{
     Store, StoreError,
@@ -26,6 +26,8 @@ pub enum TimedRows {
     ScheduledSends,
     Attempts,
     AuditEntries,
+    /// One-time codes, in whatever state.
+    Challenges,
 }
 
 impl TimedRows {
@@ -34,6 +36,7 @@ impl TimedRows {
             // The message of a call has the id of the call.
             Self::Messages | Self::ScheduledSends | Self::Attempts => &[MessageId::PREFIX, CallId::PREFIX],
             Self::AuditEntries => &[AUDIT_PREFIX],
+            Self::Challenges => &[ChallengeId::PREFIX],
         }
     }
 
@@ -53,6 +56,9 @@ impl TimedRows {
             Self::AuditEntries => {
                 "SELECT MAX(id) FROM (SELECT id FROM audit WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
             }
+            Self::Challenges => {
+                "SELECT MAX(id) FROM (SELECT id FROM challenges WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
+            }
         }
     }
 
@@ -68,6 +74,7 @@ impl TimedRows {
             }
             Self::Attempts => "DELETE FROM attempts WHERE message_id > $1 AND message_id <= $2 AND started_at < $3",
             Self::AuditEntries => "DELETE FROM audit WHERE id > $1 AND id <= $2 AND at < $3",
+            Self::Challenges => "DELETE FROM challenges WHERE id > $1 AND id <= $2 AND created_at < $3",
         }
     }
 }

@@ -37,6 +37,7 @@ mod validate;
 pub use authorize::find_sender;
 pub use butt_dial_store::{Message, ScheduledSend};
 pub(crate) use deferred::DeferredSend;
+pub use fall_back::may_help as may_fall_back;
 pub use fields::parse_recipient;
 pub use handle::{Outbound, OutboundSettings};
 pub(crate) use help_reply::build_help_reply;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use butt_dial_accounts::{Agents, Bootstrap, TeamTokens};
+use butt_dial_accounts::{Agents, Bootstrap, Challenges, TeamTokens};
 use butt_dial_billing::Billing;
 use butt_dial_calls::{CallRecords, Calls};
 use butt_dial_compliance::Compliance;
@@ -27,6 +27,7 @@ pub struct Product {
     pub guard: Arc<Guard>,
     pub agents: Agents,
     pub team_tokens: TeamTokens,
+    pub challenges: Challenges,
     pub bootstrap: Bootstrap,
     pub billing: Billing,
     pub outbound: Arc<Outbound>,
@@ -102,6 +103,14 @@ impl Parts<'_> {
             guard: Arc::new(self.guard(metrics.identity)),
             agents: Agents::new(store.clone(), self.backends.bus.clone(), clock.clone()),
             team_tokens: TeamTokens::new(store.clone(), clock.clone()),
+            challenges: Challenges::new(
+                store.clone(),
+                self.backends.kv.clone(),
+                self.backends.vault.clone(),
+                outbound.clone(),
+                clock.clone(),
+                simulated_world,
+            ),
             bootstrap: Bootstrap::new(
                 store.clone(),
                 self.backends.vault.clone(),

@@ -4,6 +4,7 @@
 mod audit;
 mod backlogs;
 mod calls;
+mod challenges;
 mod channels;
 mod connect;
 mod contacts;
