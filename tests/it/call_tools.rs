@@ -37,6 +37,7 @@ impl TestRelay {
             org: cluster.account.org.clone(),
             agent: cluster.account.agent.clone(),
             carrier: "twilio".into(),
+            account: None,
             carrier_id: Some("CA1".into()),
             direction: Direction::Inbound,
             local: cluster.account.phone.clone(),

@@ -42,6 +42,18 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("call legs", FIVE_SECONDS, |product| async move {
         legs::charge_due(&product.calls).await
     });
+    sweeps.spawn("sender orders", FIVE_SECONDS, |product| async move {
+        product.senders.resume_orders().await
+    });
+    sweeps.spawn("sender registrations", FIFTEEN_SECONDS, |product| async move {
+        product.senders.check_registrations().await
+    });
+    sweeps.spawn("released senders", MINUTE, |product| async move {
+        product.senders.return_released().await
+    });
+    sweeps.spawn("failing provider accounts", MINUTE, |product| async move {
+        product.provider_accounts.recheck_failing().await
+    });
     sweeps.spawn("stale calls", MINUTE, |product| async move {
         reconcile::sweep(&product.calls).await
     });

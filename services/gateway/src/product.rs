@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use butt_dial_accounts::{Agents, Challenges, TeamTokens};
+use butt_dial_accounts::{Agents, Challenges, ProviderAccounts, Senders, TeamTokens};
 use butt_dial_billing::Billing;
 use butt_dial_calls::Calls;
 use butt_dial_domain::Clock;
@@ -15,6 +15,8 @@ use crate::{metrics::Metrics, operations::WaitSlots};
 pub struct Product {
     pub agents: Agents,
     pub team_tokens: TeamTokens,
+    pub provider_accounts: ProviderAccounts,
+    pub senders: Senders,
     pub challenges: Challenges,
     pub billing: Billing,
     pub calls: Arc<Calls>,
@@ -35,6 +37,8 @@ impl Product {
         Ok(Self {
             agents: platform.product.agents.clone(),
             team_tokens: platform.product.team_tokens.clone(),
+            provider_accounts: platform.product.provider_accounts.clone(),
+            senders: platform.product.senders.clone(),
             challenges: platform.product.challenges.clone(),
             billing: platform.product.billing.clone(),
             calls: platform.product.calls.clone(),

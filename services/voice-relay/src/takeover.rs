@@ -47,7 +47,13 @@ async fn take_over(calls: &Calls, relay: &ReplicaId, call: &CallId) -> Result<()
     // The carrier may have connected the call to another relay. A call that was transferred or is being recorded must not
     // be interrupted.
     let is_orphaned = state.is_live() && !state.is_session_closed_by_us && state.owner.as_ref() == Some(relay);
-    let voice = calls.find_voice(&state.info.carrier);
+    let voice = match calls.find_voice(&state.info).await {
+        Ok(voice) => voice,
+        Err(error) => {
+            tracing::warn!(%error, %call, "carrier of an orphaned call not found: it is repeated");
+            return Ok(());
+        }
+    };
     if let Some(((_, voice), carrier_id)) = voice.zip(state.info.carrier_id.as_ref()).filter(|_| is_orphaned) {
         let script = script::connect_relay(calls, &state).await?;
         let redirected = timeout(REDIRECT_TIMEOUT, voice.redirect(carrier_id, &script)).await;

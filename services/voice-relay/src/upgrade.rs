@@ -64,7 +64,13 @@ async fn verify(
     let Some(state) = state.filter(|state| state.is_live()) else {
         return refused("unknown", "unknown_call", StatusCode::NOT_FOUND);
     };
-    let found = calls.find_voice(&state.info.carrier);
+    let found = match calls.find_voice(&state.info).await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::warn!(%error, %call, "carrier of a call not found");
+            return refused("unknown", "unavailable", StatusCode::SERVICE_UNAVAILABLE);
+        }
+    };
     let Some(((carrier, voice), base)) = found.zip(calls.public_urls().base()) else {
         return refused("unknown", "unknown_carrier", StatusCode::NOT_FOUND);
     };
@@ -75,6 +81,5 @@ async fn verify(
     if !socket_ticket::redeem(calls, token).await? {
         return refused(carrier, "repeated", StatusCode::CONFLICT);
     }
-    let voice = voice.clone();
     Ok(Ok(VerifiedSocket { voice, state }))
 }

@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 use butt_dial_calls::webhook::CallbackKind;
-use butt_dial_domain::{Channel, ids, ports::webhook::WebhookRequest};
+use butt_dial_domain::{Channel, ProviderAccountId, ids, ports::webhook::WebhookRequest};
 use butt_dial_messaging::inbound::{RawWebhook, Via};
 use butt_dial_runtime::{http::FullBody, telemetry::trace};
 
@@ -39,8 +39,16 @@ pub async fn receive(
         Ok(body) => body,
         Err(rejection) => return responses::unread(rejection),
     };
-    let mut parts = path.into_iter().map(|(_, part)| part);
-    let (Some(first), Some(second)) = (parts.next(), parts.next()) else {
+    let mut parts = path.into_iter().map(|(_, part)| part).peekable();
+    let Some(first) = parts.next() else {
+        return responses::not_found();
+    };
+    // `/webhooks/{carrier}/accounts/{account}/...`, for the accounts of organizations.
+    let account = match parts.next_if(|part| part == "accounts") {
+        Some(_) => parts.next().map(ProviderAccountId::from),
+        None => None,
+    };
+    let Some(second) = parts.next() else {
         return responses::not_found();
     };
     // Carriers sign the public address. The host headers of the request are not trustworthy.
@@ -57,8 +65,11 @@ pub async fn receive(
         body,
         received_at: ingest.clock.now(),
     };
-    let is_carrier = product.carriers.find_webhooks(&first).is_some();
-    if is_carrier && let Some(challenge) = product.inbound.handshake(&first, &request) {
+    let is_carrier = account.is_some() || product.carriers.is_carrier(&first);
+    if is_carrier
+        && account.is_none()
+        && let Some(challenge) = product.inbound.handshake(&first, &request)
+    {
         return responses::challenge(challenge);
     }
     let via = if is_carrier {
@@ -70,6 +81,7 @@ pub async fn receive(
     };
     let raw = RawWebhook {
         via,
+        account,
         request,
         trace: trace::headers(),
     };

@@ -8,7 +8,7 @@ use butt_dial_domain::{
     subjects,
 };
 use butt_dial_identity::{
-    Caller, find_visible_agent,
+    Caller, find_visible_agent, on_behalf_of,
     token::{self, Minted, TokenRequest},
 };
 use butt_dial_store::{Agent, AgentStatus, Profile, ScheduledSend, Store, StoreError, Token};
@@ -19,6 +19,8 @@ use crate::audit::AuditLog;
 /// Characters of a display name.
 const MAX_NAME_LENGTH: usize = 128;
 const MAX_PAGE: u32 = 200;
+/// Agents of an organization.
+const MAX_QUOTA: u32 = 10_000;
 /// Scheduled sends that the answer to a token rotation lists.
 const MAX_LISTED_SENDS: u32 = 100;
 
@@ -62,6 +64,14 @@ impl Agents {
         caller.require(Scope::OrgAdmin)?;
         caller.require(new.scope)?;
         let org = caller.org()?;
+        let (count, max) = self.store.find_agent_quota(org).await?;
+        if max.is_some_and(|max| count >= max) {
+            return Err(Failure::new(
+                Code::AuthForbidden,
+                format!("your organization has {count} agents, as many as it may have"),
+            )
+            .hint("raise the number with comms_expand_client_pool"));
+        }
         if new.id.is_some_and(|id| !ids::is_valid_host_id(id)) {
             return Err(Failure::new(
                 Code::InvalidArgument,
@@ -105,6 +115,42 @@ impl Agents {
             )
             .await?;
         Ok((agent, minted))
+    }
+
+    /// Returns the caller for what an administrator does for an agent of its organization.
+    pub async fn on_behalf_of(&self, caller: &Caller, host_id: &str) -> Result<Arc<Caller>, Failure> {
+        caller.require(Scope::OrgAdmin)?;
+        let agent = self.get(caller, host_id).await?.agent;
+        on_behalf_of(&self.store, &agent.id).await?.ok_or_else(no_such_agent)
+    }
+
+    /// Returns how many agents the organization has, and how many it may have. `None`: no limit.
+    pub async fn quota(&self, caller: &Caller) -> Result<(u32, Option<u32>), Failure> {
+        caller.require(Scope::OrgAdmin)?;
+        Ok(self.store.find_agent_quota(caller.org()?).await?)
+    }
+
+    /// Checks a number of agents. Fails with `InvalidArgument` outside of 1 to 10,000.
+    pub fn check_quota(&self, max: u32) -> Result<(), Failure> {
+        if (1..=MAX_QUOTA).contains(&max) {
+            return Ok(());
+        }
+        Err(
+            Failure::new(Code::InvalidArgument, format!("maxAgents is 1 to {MAX_QUOTA}"))
+                .detail("fields", json!(["maxAgents"])),
+        )
+    }
+
+    /// Sets how many agents the organization may have. It keeps those that it has.
+    pub async fn set_quota(&self, caller: &Caller, max: u32) -> Result<(), Failure> {
+        caller.require(Scope::OrgAdmin)?;
+        self.check_quota(max)?;
+        let org = caller.org()?;
+        self.store.set_agent_quota(org, max).await?;
+        let actor = caller.principal.token.as_str();
+        self.audit
+            .append(org, actor, "org.max_agents", org.as_str(), json!({ "maxAgents": max }))
+            .await
     }
 
     /// Sets the status of an agent of the caller's organization. An agent that is not active can't send, call or schedule; its

@@ -8,6 +8,7 @@ mod budget;
 mod limits;
 pub mod prices;
 mod rate_limits;
+mod rent;
 mod usage;
 
 use std::sync::Arc;

@@ -54,6 +54,7 @@ impl CallHook for CallRecords {
             org: call.org.clone(),
             agent: call.agent.clone(),
             carrier: call.carrier.to_owned(),
+            account: call.account.cloned(),
             carrier_id: None,
             direction: Direction::Outbound,
             local: dispatch.from.as_str().to_owned(),

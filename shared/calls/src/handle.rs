@@ -6,7 +6,8 @@ use bon::bon;
 use butt_dial_billing::Billing;
 use butt_dial_compliance::Compliance;
 use butt_dial_domain::{
-    CallId, Clock, ReplicaId,
+    CallId, Channel, Clock, ReplicaId,
+    call::CallInfo,
     ports::{
         bus::Bus,
         kv::{Kv, KvError},
@@ -15,7 +16,7 @@ use butt_dial_domain::{
     },
 };
 use butt_dial_messaging::{Carriers, Delivery, Inbound, Metrics as MessagingMetrics, Outbound, PublicUrls};
-use butt_dial_store::Store;
+use butt_dial_store::{Store, StoreError};
 use butt_dial_vault::Vault;
 use tokio_util::task::TaskTracker;
 
@@ -140,8 +141,18 @@ impl Calls {
         &self.public_urls
     }
 
-    pub fn find_voice(&self, carrier: &str) -> Option<(&'static str, &Arc<dyn Voice>)> {
-        self.carriers.find_voice(carrier)
+    pub async fn find_voice(&self, info: &CallInfo) -> Result<Option<(&'static str, Arc<dyn Voice>)>, StoreError> {
+        self.carriers.find_voice_in(&info.carrier, info.account.as_ref()).await
+    }
+
+    /// Finds the carrier of a call that has no state, by the agent's number.
+    pub(crate) async fn find_voice_of_number(
+        &self,
+        carrier: &str,
+        number: &str,
+    ) -> Result<Option<(&'static str, Arc<dyn Voice>)>, StoreError> {
+        let account = self.store.find_sender_account(Channel::Voice, number).await?;
+        self.carriers.find_voice_in(carrier, account.as_ref()).await
     }
 
     /// Counts a webhook or socket of a carrier.

@@ -1,12 +1,14 @@
 //! Dialled legs: the second person of a bridge, and the callee of a transfer. No relay serves them, so the dispatcher charges
 //! them minute by minute and ends the call when the budget is used up.
 
+use std::sync::Arc;
+
 use butt_dial_billing::{EffectiveLimits, prices};
 use butt_dial_domain::{
     Address, CallId, Channel, Failure, MessageId, Micros,
     call::{CallInfo, Direction, Purpose},
     message::ThreadRef,
-    ports::voice::ControlError,
+    ports::voice::{ControlError, Voice},
 };
 use butt_dial_store::{AcceptedSend, AttemptOutcome, CallLeg, SendResult, SettledSend, StoreError};
 use chrono::TimeDelta;
@@ -69,9 +71,8 @@ pub(crate) async fn charge_inbound(
             .extend_cost(&message, price, price, limits.agent, limits.org, now)
             .await;
     }
-    let carrier = calls
-        .find_voice(&info.carrier)
-        .map_or("unknown", |(carrier, _)| carrier);
+    let carrier = calls.find_voice(info).await?;
+    let carrier = carrier.map_or("unknown", |(carrier, _)| carrier);
     let accepted = AcceptedSend::builder()
         .id(message.clone())
         .org(info.org.clone())
@@ -147,10 +148,24 @@ async fn extend_cost(calls: &Calls, leg: &CallLeg) -> Result<(), StoreError> {
         .await
 }
 
+async fn find_leg_voice(calls: &Calls, leg: &CallLeg) -> Option<Arc<dyn Voice>> {
+    let found = async {
+        let Some(call) = calls.store.find_call(&leg.agent, leg.call.as_str()).await? else {
+            return Ok(None);
+        };
+        calls.find_voice_of_number(&leg.carrier, &call.local_number).await
+    };
+    let found: Result<_, StoreError> = found.await;
+    let (_, voice) = found
+        .inspect_err(|error| tracing::warn!(%error, call = %leg.call, "carrier of a dialled leg not found"))
+        .ok()??;
+    Some(voice)
+}
+
 async fn end_call(calls: &Calls, leg: &CallLeg) {
     let call = &leg.call;
     tracing::info!(%call, "call ended: the budget does not cover another minute of the dialled leg");
-    let Some((_, voice)) = calls.carriers.find_voice(&leg.carrier) else {
+    let Some(voice) = find_leg_voice(calls, leg).await else {
         return;
     };
     match voice.hang_up(&leg.carrier_id).await {

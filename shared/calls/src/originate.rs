@@ -13,7 +13,7 @@ use butt_dial_domain::{
 use butt_dial_identity::Caller;
 use butt_dial_messaging::{
     SendReceipt, SendRequest,
-    outbound::{find_sender, parse_recipient},
+    outbound::{find_own_sender, parse_recipient},
 };
 
 use super::{
@@ -202,7 +202,7 @@ fn build_send_request(calls: &Calls, request: OriginateRequest) -> SendRequest {
 pub async fn check_callee(calls: &Calls, caller: &Caller, to: &str) -> Result<Address, Failure> {
     let profile = caller.agent()?;
     let address = parse_recipient(Channel::Voice, to)?;
-    let sender = find_sender(profile, Channel::Voice, None)?;
+    let sender = find_own_sender(profile, Channel::Voice)?;
     let agent = &profile.agent;
     // No message has this key.
     let key = ids::random();

@@ -94,7 +94,10 @@ async fn reconcile(calls: &Calls, call: &Call) -> bool {
 /// not know the call any more.
 async fn fetch_ended<'a>(calls: &Calls, call: &'a Call) -> Option<(&'a str, Option<CarrierCall>)> {
     let carrier_id = call.carrier_id.as_deref()?;
-    let (_, voice) = calls.carriers.find_voice(&call.carrier)?;
+    let voice = calls.find_voice_of_number(&call.carrier, &call.local_number).await;
+    let (_, voice) = voice
+        .inspect_err(|error| tracing::warn!(%error, call = %call.id, "account of a stale call not read"))
+        .ok()??;
     match voice.fetch_call(carrier_id).await {
         Ok(found) => found.status.is_over().then_some((carrier_id, Some(found))),
         Err(ControlError::CallEnded) => Some((carrier_id, None)),
@@ -156,6 +159,7 @@ fn rebuild_state(call: &Call) -> CallState {
         org: call.org.clone(),
         agent: call.agent.clone(),
         carrier: call.carrier.clone(),
+        account: None,
         carrier_id: call.carrier_id.clone(),
         direction: call.direction,
         local: call.local_number.clone(),

@@ -59,6 +59,7 @@ pub fn inbound_state() -> CallState {
         org: "org_1".into(),
         agent: "agt_1".into(),
         carrier: "simulator".into(),
+        account: None,
         carrier_id: Some("CA1".into()),
         direction: Direction::Inbound,
         local: "+14155550100".into(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, CallId, Micros, OrgId, clock::Timestamp};
+use crate::{AgentId, CallId, Micros, OrgId, ProviderAccountId, clock::Timestamp};
 
 #[derive(
     Clone,
@@ -281,6 +281,9 @@ pub struct CallInfo {
     pub org: OrgId,
     pub agent: AgentId,
     pub carrier: String,
+    /// The account of the organization at the carrier. `None`: the installation's account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<ProviderAccountId>,
     /// The carrier's id. An outbound call has none until the carrier has accepted it.
     pub carrier_id: Option<String>,
     pub direction: Direction,

@@ -80,6 +80,14 @@ id!(
     /// A one-time code that was sent to a person, and waits for its confirmation.
     ChallengeId, "chal_"
 );
+id!(
+    /// The credentials of an organization at a vendor. The installation's own have no id.
+    ProviderAccountId, "pva_"
+);
+id!(
+    /// The order of a sender: a number to buy or an address to adopt.
+    SenderOrderId, "ord_"
+);
 
 /// Separates the host's id from the organization in the id of an agent. No id of a host contains it.
 const ORG_SEPARATOR: char = '~';

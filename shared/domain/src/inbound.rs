@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Address, CallId, Channel, MessageId, Micros, clock::Timestamp, parts::Part, ports::carrier::RefusalClass, text,
+    Address, CallId, Channel, MessageId, Micros, OrgId, clock::Timestamp, parts::Part, ports::carrier::RefusalClass,
+    text,
 };
 
 pub use crate::delivery_status::DeliveryStatus;
@@ -211,6 +212,10 @@ pub struct Receipt {
     /// The price, if the carrier reports it in receipts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Micros>,
+    /// The organization of the account that reported it: it speaks for its own messages only. `None`: the installation's
+    /// account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org: Option<OrgId>,
     /// With `OptedOut`: only of marketing messages.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_marketing_only: bool,

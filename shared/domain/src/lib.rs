@@ -18,6 +18,7 @@ mod numbers;
 pub mod parts;
 pub mod ports;
 pub mod scope;
+pub mod senders;
 pub mod sms;
 pub mod subjects;
 pub mod text;
@@ -26,6 +27,8 @@ pub use address::{Address, Channel};
 pub use clock::Clock;
 pub use destination::Destination;
 pub use failure::{Code, Failure};
-pub use ids::{AgentId, CallId, ChallengeId, ChannelId, MessageId, OrgId, ReplicaId, TokenId};
+pub use ids::{
+    AgentId, CallId, ChallengeId, ChannelId, MessageId, OrgId, ProviderAccountId, ReplicaId, SenderOrderId, TokenId,
+};
 pub use money::Micros;
 pub use scope::{Principal, Scope};

@@ -45,6 +45,8 @@ pub fn agent_events(agent: &AgentId) -> String {
 pub const AGENT_RETURNED: &str = "comms.agent_returned";
 /// One of our addresses, or its blocks, was changed. Payload: the channel, a space, the address.
 pub const ROUTE_CHANGED: &str = "comms.route_changed";
+/// The credentials of an organization at a vendor were changed. Payload: the id of the account.
+pub const PROVIDER_ACCOUNT_CHANGED: &str = "comms.provider_account_changed";
 /// The durable stream of webhook events without partitions: of an embedded bus, and of releases that had none.
 pub const INBOUND: &str = "comms.inbound";
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use butt_dial_domain::{
-    AgentId, MessageId, OrgId,
+    AgentId, MessageId, OrgId, ProviderAccountId,
     call::CallOptions,
     ports::{carrier::Dispatch, kv::KvError},
 };
@@ -16,6 +16,8 @@ pub struct PendingCall<'a> {
     pub org: &'a OrgId,
     /// The carrier's id, such as `twilio`.
     pub carrier: &'static str,
+    /// `None`: the installation's account.
+    pub account: Option<&'a ProviderAccountId>,
     pub dispatch: &'a Dispatch,
     pub options: &'a CallOptions,
 }

@@ -6,9 +6,12 @@ use std::{
 };
 
 use butt_dial_domain::{
-    Channel,
+    Channel, ProviderAccountId,
     ports::{carrier::Messaging, voice::Voice, webhook::Webhooks},
 };
+use butt_dial_store::StoreError;
+
+use crate::{AccountCarrier, AccountCarriers};
 
 /// A connected carrier. Only `outbound/dispatch.rs` calls its `Messaging::send`.
 #[derive(Clone)]
@@ -16,6 +19,8 @@ pub struct Carrier {
     /// The vendor's id, such as `twilio`; a metric label and a column.
     pub id: &'static str,
     pub messaging: Arc<dyn Messaging>,
+    /// `None`: the installation's account.
+    pub account: Option<ProviderAccountId>,
 }
 
 #[derive(Clone, Default)]
@@ -23,6 +28,8 @@ pub struct Carriers {
     senders: HashMap<Channel, Carrier>,
     webhooks: BTreeMap<&'static str, Arc<dyn Webhooks>>,
     voices: BTreeMap<&'static str, Arc<dyn Voice>>,
+    /// The accounts of organizations. `None`: only the installation's own.
+    accounts: Option<Arc<dyn AccountCarriers>>,
 }
 
 impl Carriers {
@@ -44,6 +51,12 @@ impl Carriers {
             .map(|(id, webhooks)| (*id, webhooks))
     }
 
+    /// Returns whether requests below this id are webhooks of a carrier: of the installation's account, or of organizations.
+    pub fn is_carrier(&self, id: &str) -> bool {
+        let is_vendor = |accounts: &Arc<dyn AccountCarriers>| accounts.is_vendor(id);
+        self.webhooks.contains_key(id) || self.accounts.as_ref().is_some_and(is_vendor)
+    }
+
     pub fn add_voice(&mut self, carrier: &'static str, voice: Arc<dyn Voice>) {
         self.voices.insert(carrier, voice);
     }
@@ -51,6 +64,76 @@ impl Carriers {
     /// Finds the calls of a connected carrier by its id.
     pub fn find_voice(&self, carrier: &str) -> Option<(&'static str, &Arc<dyn Voice>)> {
         self.voices.get_key_value(carrier).map(|(id, voice)| (*id, voice))
+    }
+
+    /// Sets where the accounts of organizations are found.
+    pub fn set_accounts(&mut self, accounts: Arc<dyn AccountCarriers>) {
+        self.accounts = Some(accounts);
+    }
+
+    pub fn accounts(&self) -> Option<&Arc<dyn AccountCarriers>> {
+        self.accounts.as_ref()
+    }
+
+    /// Finds the carrier of a channel in an account; `None` stands for the installation's own account. With the version of the
+    /// account, a cached adapter needs no query.
+    pub async fn find_in(
+        &self,
+        channel: Channel,
+        account: Option<(&ProviderAccountId, Option<i64>)>,
+    ) -> Result<Option<Carrier>, StoreError> {
+        let Some((account, version)) = account else {
+            return Ok(self.find(channel).cloned());
+        };
+        let found = self.find_account(account, version).await?;
+        Ok(found.and_then(|found| {
+            Some(Carrier {
+                id: found.vendor,
+                messaging: found.messaging.clone()?,
+                account: Some(found.account.clone()),
+            })
+        }))
+    }
+
+    /// Finds the webhooks of a carrier in an account.
+    pub async fn find_webhooks_in(
+        &self,
+        carrier: &str,
+        account: Option<&ProviderAccountId>,
+    ) -> Result<Option<Arc<dyn Webhooks>>, StoreError> {
+        let Some(account) = account else {
+            return Ok(self.find_webhooks(carrier).map(|(_, webhooks)| webhooks.clone()));
+        };
+        let found = self.find_account(account, None).await?;
+        Ok(found
+            .filter(|found| found.vendor == carrier)
+            .and_then(|found| found.webhooks.clone()))
+    }
+
+    /// Finds the calls of a carrier in an account.
+    pub async fn find_voice_in(
+        &self,
+        carrier: &str,
+        account: Option<&ProviderAccountId>,
+    ) -> Result<Option<(&'static str, Arc<dyn Voice>)>, StoreError> {
+        let Some(account) = account else {
+            return Ok(self.find_voice(carrier).map(|(id, voice)| (id, voice.clone())));
+        };
+        let found = self.find_account(account, None).await?;
+        Ok(found
+            .filter(|found| found.vendor == carrier)
+            .and_then(|found| Some((found.vendor, found.voice.clone()?))))
+    }
+
+    async fn find_account(
+        &self,
+        account: &ProviderAccountId,
+        version: Option<i64>,
+    ) -> Result<Option<Arc<AccountCarrier>>, StoreError> {
+        match &self.accounts {
+            Some(accounts) => accounts.find(account, version).await,
+            None => Ok(None),
+        }
     }
 
     /// The webhooks of every carrier.

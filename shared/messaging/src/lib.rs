@@ -8,6 +8,7 @@
 //! Each has one handle ([`Outbound`], [`Inbound`], [`Delivery`], [`Media`]) that holds the backends it needs. Calls are built
 //! on top of this crate; the pipeline reaches them through [`CallHook`] only.
 
+mod account_carriers;
 mod backlogs;
 mod call_hook;
 mod carriers;
@@ -26,6 +27,7 @@ mod rewrap;
 #[expect(clippy::unwrap_used, reason = "for tests only")]
 pub mod testing;
 
+pub use account_carriers::{AccountCarrier, AccountCarriers};
 pub use backlogs::Backlogs;
 pub use call_hook::{AcceptedCall, CallHook, PendingCall};
 pub use carriers::{Carrier, Carriers};

@@ -134,9 +134,11 @@ impl Rewrap<'_> {
 
 fn reseal(vault: &Vault, column: SealedColumn, content: &SealedContent) -> Result<Option<Vec<u8>>, Undecryptable> {
     let context = match column {
-        SealedColumn::Events | SealedColumn::Calls | SealedColumn::Messages | SealedColumn::ScheduledSends => {
-            content.id.clone()
-        }
+        SealedColumn::Events
+        | SealedColumn::Calls
+        | SealedColumn::Messages
+        | SealedColumn::ScheduledSends
+        | SealedColumn::ProviderAccounts => content.id.clone(),
         SealedColumn::Fallbacks => deferred::context(&MessageId::from(content.id.as_str())),
         SealedColumn::DeadLetters => return Envelope::reseal(vault, &content.sealed),
     };
@@ -229,7 +231,7 @@ mod tests {
             .unwrap()
             .unwrap();
         let message = InboundMessage::new("SM1", Channel::Sms, &phone, &phone);
-        let payload = Envelope::message(&bench.vault, "twilio", &route, message).payload();
+        let payload = Envelope::message(&bench.vault, "twilio", route.agent().unwrap(), message).payload();
         let vault = rotating(&bench.vault);
         let resealed = Envelope::reseal(&vault, &payload).unwrap().unwrap();
         assert!(Envelope::reseal(&vault, &resealed).unwrap().is_none());

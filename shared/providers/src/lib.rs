@@ -22,7 +22,10 @@ pub mod vendor;
 
 pub use secret::Secret;
 pub use simulator::{PersonMessage, PersonMessageResult, Simulator, SimulatorState, WebhookBehavior};
-pub use vendor::{AiService, Connected, CredentialField, Credentials, InboundSimulation, Manifest, Vendor};
+pub use vendor::{
+    AccountNaming, AiService, Connected, CredentialField, Credentials, InboundSimulation, Manifest, UnreadableAccount,
+    Vendor,
+};
 
 /// All vendors. If two serve one channel, the first configured one sends.
 pub static VENDORS: &[&Vendor] = &[

@@ -6,8 +6,13 @@ use butt_dial_domain::{
     Channel,
     clock::Timestamp,
     ports::{
-        carrier::Messaging, model::LanguageModel, speech::SpeechSynthesis, transcription::Transcription, voice::Voice,
-        webhook::Webhooks,
+        carrier::Messaging,
+        model::LanguageModel,
+        numbers::{Numbers, Subaccounts, WhatsappSenders},
+        speech::SpeechSynthesis,
+        transcription::Transcription,
+        voice::Voice,
+        webhook::{WebhookRequest, Webhooks},
     },
 };
 
@@ -24,11 +29,21 @@ pub struct Vendor {
     pub connect: Connect,
     /// The vendor's simulated API, mounted under `/<id>`.
     pub simulator: fn(SimulatorState) -> axum::Router,
+    /// How requests and credentials identify an account; `None` for vendors whose accounts are told apart by the webhook's URL.
+    pub accounts: Option<AccountNaming>,
     /// How the simulator sends inbound messages; `None` for vendors without recipients.
     pub inbound: Option<InboundSimulation>,
     /// The credentials that the simulator accepts, as pairs of setting and value. A simulator may have other secrets
     /// (`SimulatorState::setting`).
     pub simulated_settings: &'static [(&'static str, &'static str)],
+}
+
+/// How an account is identified.
+pub struct AccountNaming {
+    /// The setting that is the vendor's id of the account.
+    pub setting: &'static str,
+    /// Returns the id that a webhook names, before its signature is verified.
+    pub of_request: fn(&WebhookRequest) -> Option<String>,
 }
 
 /// Inbound messages through the vendor.
@@ -50,6 +65,9 @@ pub struct Connected {
     pub model: Option<Arc<dyn LanguageModel>>,
     pub speech: Option<Arc<dyn SpeechSynthesis>>,
     pub transcription: Option<Arc<dyn Transcription>>,
+    pub numbers: Option<Arc<dyn Numbers>>,
+    pub subaccounts: Option<Arc<dyn Subaccounts>>,
+    pub whatsapp_senders: Option<Arc<dyn WhatsappSenders>>,
 }
 
 /// A service of a vendor that is not a carrier.
@@ -85,6 +103,15 @@ pub struct CredentialField {
     pub help: &'static str,
 }
 
+/// Why the credentials of an account can't be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnreadableAccount {
+    /// The vendor has no such field.
+    Unknown(String),
+    /// Required fields that are not given.
+    Missing(Vec<&'static str>),
+}
+
 /// A vendor's endpoint and credential values.
 #[derive(Clone, Debug)]
 pub struct Credentials {
@@ -116,6 +143,42 @@ impl Vendor {
         settings.fold(Credentials::new(endpoint), |all, (env, _)| {
             all.with(env, simulator.state().setting(env))
         })
+    }
+
+    /// Reads the credentials of an account: names of settings with or without the vendor's prefix, in any casing, such as
+    /// `TWILIO_AUTH_TOKEN`, `auth_token` or `authToken`. The endpoint is the installation's: an account must not choose where
+    /// requests go.
+    pub fn read_account(
+        &self,
+        endpoint: &str,
+        given: &BTreeMap<String, String>,
+    ) -> Result<Credentials, UnreadableAccount> {
+        let plain = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
+        let prefix = plain(self.manifest.id);
+        let mut credentials = Credentials::new(endpoint);
+        for (name, value) in given {
+            let wanted = plain(name);
+            let field = self.manifest.credentials.iter().find(|field| {
+                let known = plain(field.env);
+                known == wanted || known.strip_prefix(&prefix).is_some_and(|rest| rest == wanted)
+            });
+            let Some(field) = field else {
+                return Err(UnreadableAccount::Unknown(name.clone()));
+            };
+            if !value.trim().is_empty() {
+                credentials = credentials.with(field.env, value.trim());
+            }
+        }
+        let missing = self.manifest.credentials.iter().filter(|field| field.required);
+        let missing: Vec<&'static str> = missing
+            .map(|field| field.env)
+            .filter(|env| credentials.find(env).is_none())
+            .collect();
+        if missing.is_empty() {
+            Ok(credentials)
+        } else {
+            Err(UnreadableAccount::Missing(missing))
+        }
     }
 
     /// Reads the settings. Returns `None` without any of them; fails when a required one is missing.
@@ -157,6 +220,11 @@ impl Credentials {
     pub fn with(mut self, env: &'static str, value: impl Into<String>) -> Self {
         self.values.insert(env, Secret::new(value));
         self
+    }
+
+    /// Returns the names of the values that are set.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.values.keys().copied()
     }
 
     pub fn find(&self, env: &str) -> Option<&Secret> {

@@ -1,10 +1,10 @@
 //! Agents, and the profile of an agent: everything that a send needs to know about its sender, read in one round trip.
 
-use butt_dial_domain::{AgentId, Channel, OrgId, clock::Timestamp, limits::Limits};
+use butt_dial_domain::{AgentId, Channel, OrgId, clock::Timestamp, limits::Limits, senders::IdentityMode};
 use serde::Deserialize;
 
 use crate::{
-    OwnedChannel, Store, StoreError,
+    AccountRef, OwnedChannel, Store, StoreError,
     engine::{Sql, in_tx, on_reader, on_writer, with_timeout},
     limits::LimitsRow,
 };
@@ -70,12 +70,21 @@ pub struct Profile {
     pub channels: Vec<OwnedChannel>,
     pub agent_limits: Option<Limits>,
     pub org_limits: Option<Limits>,
+    /// Who it sends as. `None`: as the installation's mode says.
+    pub identity: Option<IdentityMode>,
 }
 
 impl Profile {
-    /// Returns the agent's address on a channel.
+    /// Returns the agent's primary sender on a channel, or its first one.
     pub fn channel(&self, channel: Channel) -> Option<&OwnedChannel> {
-        self.channels.iter().find(|owned| owned.channel == channel)
+        self.senders(channel)
+            .find(|owned| owned.is_primary)
+            .or_else(|| self.senders(channel).next())
+    }
+
+    /// Returns the agent's senders on a channel.
+    pub fn senders(&self, channel: Channel) -> impl Iterator<Item = &OwnedChannel> {
+        self.channels.iter().filter(move |owned| owned.channel == channel)
     }
 }
 
@@ -86,6 +95,7 @@ struct ProfileRow {
     channels: String,
     agent_limits: Option<String>,
     org_limits: Option<String>,
+    identity: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -93,6 +103,10 @@ struct ChannelJson {
     id: String,
     channel: String,
     address: String,
+    account: Option<String>,
+    account_version: Option<i64>,
+    is_primary: bool,
+    country: Option<String>,
     paused: bool,
     blocks_inbound: bool,
     blocks_outbound: bool,
@@ -250,18 +264,25 @@ impl Store {
         const SQL: Sql = Sql {
             postgres: "SELECT id, org_id, display_name, status, created_at,
             (SELECT coalesce(json_agg(json_build_object('id', c.id, 'channel', c.channel, 'address', c.address,
+                'account', c.account_id,
+                'account_version', (SELECT p.version FROM provider_accounts p WHERE p.id = c.account_id),
+                'is_primary', c.is_primary, 'country', c.country,
                 'paused', c.status = 'paused' OR c.blocks_outbound,
                 'blocks_inbound', c.blocks_inbound, 'blocks_outbound', c.blocks_outbound)), '[]')::text
-                FROM channels c WHERE c.agent_id = agents.id) AS channels,
+                FROM channels c WHERE c.agent_id = agents.id AND c.released_at IS NULL) AS channels,
             (SELECT row_to_json(l)::text FROM limits l WHERE l.scope = 'agt:' || agents.id) AS agent_limits,
-            (SELECT row_to_json(l)::text FROM limits l WHERE l.scope = 'org:' || agents.org_id) AS org_limits
+            (SELECT row_to_json(l)::text FROM limits l WHERE l.scope = 'org:' || agents.org_id) AS org_limits,
+            coalesce(identity_mode, (SELECT o.identity_mode FROM organizations o WHERE o.id = agents.org_id)) AS identity
             FROM agents WHERE id = $1",
             sqlite: "SELECT id, org_id, display_name, status, created_at,
             (SELECT json_group_array(json_object('id', c.id, 'channel', c.channel, 'address', c.address,
+                'account', c.account_id,
+                'account_version', (SELECT p.version FROM provider_accounts p WHERE p.id = c.account_id),
+                'is_primary', json(iif(c.is_primary, 'true', 'false')), 'country', c.country,
                 'paused', json(iif(c.status = 'paused' OR c.blocks_outbound, 'true', 'false')),
                 'blocks_inbound', json(iif(c.blocks_inbound, 'true', 'false')),
                 'blocks_outbound', json(iif(c.blocks_outbound, 'true', 'false')))) FROM channels c
-                WHERE c.agent_id = agents.id) AS channels,
+                WHERE c.agent_id = agents.id AND c.released_at IS NULL) AS channels,
             (SELECT json_object('max_actions_per_minute', max_actions_per_minute,
                 'max_actions_per_hour', max_actions_per_hour, 'max_actions_per_day', max_actions_per_day,
                 'max_spend_per_day', max_spend_per_day, 'max_spend_per_month', max_spend_per_month)
@@ -269,7 +290,8 @@ impl Store {
             (SELECT json_object('max_actions_per_minute', max_actions_per_minute,
                 'max_actions_per_hour', max_actions_per_hour, 'max_actions_per_day', max_actions_per_day,
                 'max_spend_per_day', max_spend_per_day, 'max_spend_per_month', max_spend_per_month)
-                FROM limits l WHERE l.scope = 'org:' || agents.org_id) AS org_limits
+                FROM limits l WHERE l.scope = 'org:' || agents.org_id) AS org_limits,
+            coalesce(identity_mode, (SELECT o.identity_mode FROM organizations o WHERE o.id = agents.org_id)) AS identity
             FROM agents WHERE id = $1",
         };
         let sql = self.sql(SQL);
@@ -302,6 +324,12 @@ impl TryFrom<ProfileRow> for Profile {
                 id: json.id.into(),
                 channel,
                 address: json.address,
+                account: json.account.map(|id| AccountRef {
+                    id: id.into(),
+                    version: json.account_version.unwrap_or_default(),
+                }),
+                is_primary: json.is_primary,
+                country: json.country,
                 paused: json.paused,
                 blocks_inbound: json.blocks_inbound,
                 blocks_outbound: json.blocks_outbound,
@@ -316,6 +344,7 @@ impl TryFrom<ProfileRow> for Profile {
             channels: channels.into_iter().map(channel).collect::<Result<_, StoreError>>()?,
             agent_limits: limits(row.agent_limits, format!("agt:{}", agent.id))?,
             org_limits: limits(row.org_limits, format!("org:{}", agent.org_id))?,
+            identity: row.identity.and_then(|mode| mode.parse().ok()),
             agent,
         })
     }

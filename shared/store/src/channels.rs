@@ -1,6 +1,6 @@
 //! Channels: the addresses that agents send from. An address belongs to one agent on one channel.
 
-use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId, clock::Timestamp};
+use butt_dial_domain::{AgentId, Channel, ChannelId, OrgId, ProviderAccountId, clock::Timestamp};
 
 use crate::{
     Store, StoreError,
@@ -13,10 +13,23 @@ pub struct OwnedChannel {
     pub id: ChannelId,
     pub channel: Channel,
     pub address: String,
+    /// `None`: the installation's account.
+    pub account: Option<AccountRef>,
+    /// The one of several senders on the channel that is used first.
+    pub is_primary: bool,
+    /// Two letters; `None` for addresses without a country.
+    pub country: Option<String>,
     /// No sends: paused by an administrator, or outbound is blocked.
     pub paused: bool,
     pub blocks_inbound: bool,
     pub blocks_outbound: bool,
+}
+
+/// The account of a sender, as it was when the sender was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountRef {
+    pub id: ProviderAccountId,
+    pub version: i64,
 }
 
 /// The column `channels.status`.
@@ -41,7 +54,7 @@ impl Store {
             .await)?)
     }
 
-    /// Assigns an address to the agent; replaces its former address on the channel. Fails with `Conflict` when another agent
+    /// Assigns an address to the agent as its primary sender; replaces its former primary address on the channel. Fails with `Conflict` when another agent
     /// has the address.
     pub async fn assign_channel(
         &self,
@@ -53,7 +66,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at)
             VALUES ($1, $2, $3, $4, $5, 'active', $6)
-            ON CONFLICT (agent_id, channel) DO UPDATE SET address = excluded.address";
+            ON CONFLICT (agent_id, channel) WHERE is_primary DO UPDATE SET address = excluded.address";
         on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(ChannelId::generate().as_str())

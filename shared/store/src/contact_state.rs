@@ -95,7 +95,7 @@ const FIND: Sql = Sql {
             (SELECT MAX(last_inbound_at) FROM inbound_windows w WHERE w.channel_id = i.channel_id
                 AND w.address IN (i.address, i.contact)) AS last_inbound_at,
             (SELECT k.agent_id FROM channels k WHERE k.channel = i.channel AND k.address = i.address
-                AND k.org_id = i.org_id) AS recipient_agent,
+                AND k.org_id = i.org_id AND k.released_at IS NULL) AS recipient_agent,
             (SELECT id FROM messages m WHERE m.agent_id = i.agent_id AND m.idempotency_key = i.key) AS prior_request
         FROM ROWS FROM (jsonb_to_recordset($1) AS (org_id TEXT, address TEXT, channel TEXT, channel_id TEXT, agent_id TEXT,
             contact TEXT, idempotency_key TEXT)) WITH ORDINALITY
@@ -116,7 +116,8 @@ const FIND: Sql = Sql {
             (SELECT MAX(last_inbound_at) FROM inbound_windows w WHERE w.channel_id = i.value ->> 'channel_id'
                 AND w.address IN (i.value ->> 'address', i.value ->> 'contact')) AS last_inbound_at,
             (SELECT k.agent_id FROM channels k WHERE k.channel = i.value ->> 'channel'
-                AND k.address = i.value ->> 'address' AND k.org_id = i.value ->> 'org_id') AS recipient_agent,
+                AND k.address = i.value ->> 'address' AND k.org_id = i.value ->> 'org_id'
+                AND k.released_at IS NULL) AS recipient_agent,
             (SELECT id FROM messages m WHERE m.agent_id = i.value ->> 'agent_id'
                 AND m.idempotency_key = i.value ->> 'idempotency_key') AS prior_request
         FROM jsonb_each($1) AS i ORDER BY i.key",

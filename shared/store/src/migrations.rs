@@ -66,6 +66,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(25, "0025_contact_identities"),
     portable!(26, "0026_transcription"),
     portable!(35, "0035_challenges"),
+    per_engine!(27, "0027_senders"),
 ];
 
 impl Step {

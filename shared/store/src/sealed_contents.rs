@@ -18,6 +18,8 @@ pub enum SealedColumn {
     /// The sends that follow failed messages.
     Fallbacks,
     ScheduledSends,
+    /// Credentials of organizations at vendors.
+    ProviderAccounts,
     /// Envelopes with encrypted parts, of any organization.
     DeadLetters,
 }
@@ -52,12 +54,13 @@ impl SealedContent {
 }
 
 impl SealedColumn {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Events,
         Self::Calls,
         Self::Messages,
         Self::Fallbacks,
         Self::ScheduledSends,
+        Self::ProviderAccounts,
         Self::DeadLetters,
     ];
 
@@ -92,6 +95,10 @@ impl SealedColumn {
                     AND due_at >= $1 AND (due_at > $1 OR id > $2)
                 ORDER BY due_at, id LIMIT $3"
             }
+            Self::ProviderAccounts => {
+                "SELECT id, org_id, credentials AS sealed, created_at AS ordered_at FROM provider_accounts
+                WHERE created_at >= $1 AND (created_at > $1 OR id > $2) ORDER BY created_at, id LIMIT $3"
+            }
             Self::DeadLetters => {
                 "SELECT id, '' AS org_id, payload AS sealed, created_at AS ordered_at FROM dead_letters
                 WHERE created_at >= $1 AND (created_at > $1 OR id > $2) ORDER BY created_at, id LIMIT $3"
@@ -106,6 +113,9 @@ impl SealedColumn {
             Self::Messages => "UPDATE messages SET content = $3 WHERE id = $1 AND content = $2",
             Self::Fallbacks => "UPDATE messages SET fallback = $3 WHERE id = $1 AND fallback = $2",
             Self::ScheduledSends => "UPDATE scheduled_sends SET request = $3 WHERE id = $1 AND request = $2",
+            Self::ProviderAccounts => {
+                "UPDATE provider_accounts SET credentials = $3 WHERE id = $1 AND credentials = $2"
+            }
             Self::DeadLetters => "UPDATE dead_letters SET payload = $3 WHERE id = $1 AND payload = $2",
         }
     }

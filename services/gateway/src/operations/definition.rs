@@ -44,6 +44,14 @@ pub struct Route {
     pub status: u16,
 }
 
+/// A route that is going to be removed. Its responses name the route to use instead.
+#[derive(Clone, Copy, Debug)]
+pub struct Deprecation {
+    /// When it is removed, as an HTTP date.
+    pub sunset: &'static str,
+    pub successor: &'static str,
+}
+
 pub trait Operation: 'static {
     /// The tool's name and OpenAPI's operation id.
     const NAME: &'static str;
@@ -59,6 +67,7 @@ pub trait Operation: 'static {
     /// Arguments that the operation does not know are ignored and named in the result instead of refused. For operations to
     /// which the Python client passes whatever its caller adds.
     const ACCEPTS_EXTRA_ARGUMENTS: bool = false;
+    const DEPRECATED: Option<Deprecation> = None;
 
     type Args: DeserializeOwned + JsonSchema + Send + 'static;
     type Output: Serialize + JsonSchema;
@@ -76,6 +85,7 @@ pub struct Definition {
     pub scope: Scope,
     pub hints: Option<Hints>,
     pub route: Option<Route>,
+    pub deprecated: Option<Deprecation>,
     /// All arguments that the operation accepts. For OpenAPI and for errors.
     pub input_schema: Map<String, Value>,
     /// The same for MCP tools, in the subset that all model APIs take.
@@ -99,6 +109,7 @@ impl Definition {
             scope: O::SCOPE,
             hints: O::HINTS,
             route: O::ROUTE,
+            deprecated: O::DEPRECATED,
             input_schema,
             tool_schema,
             // Fields that are omitted when empty are not required.

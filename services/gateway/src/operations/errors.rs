@@ -24,6 +24,7 @@ pub const SEND: &[Code] = &[
     Code::InvalidContent,
     Code::NoChannelAssigned,
     Code::ChannelUnavailable,
+    Code::PoolExhaustedForContact,
     Code::WhatsappWindowClosed,
     Code::ContactOptedOut,
     Code::DoNotContact,
@@ -33,6 +34,21 @@ pub const SEND: &[Code] = &[
     Code::IdempotencyConflict,
     Code::ProviderRefused,
     Code::ProviderRateLimited,
+    Code::ProviderMisconfigured,
+    Code::NotSupported,
+];
+
+/// Buying, adopting and registering senders.
+pub const PROVISIONING: &[Code] = &[
+    Code::AlreadyExists,
+    Code::NotFound,
+    Code::NumberUnavailable,
+    Code::NoChannelAssigned,
+    Code::ChannelUnavailable,
+    Code::SpendLimit,
+    Code::ProviderUnsupported,
+    Code::ProviderWebhookWireFailed,
+    Code::ProviderRefused,
     Code::ProviderMisconfigured,
     Code::NotSupported,
 ];

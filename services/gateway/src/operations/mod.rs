@@ -32,6 +32,7 @@ mod revoke_team_token;
 mod rotate_callback_secret;
 mod rotate_team_token;
 mod send_message;
+mod senders;
 mod set_agent_limits;
 mod set_agent_status;
 mod set_callback_url;
@@ -44,7 +45,7 @@ mod wait_slots;
 
 pub use arguments::is_same_name;
 pub use catalog::{all, find_tool};
-pub use definition::{Context, Definition, Hints, Operation, Route};
+pub use definition::{Context, Definition, Deprecation, Hints, Operation, Route};
 pub use pages::PageView;
 pub use request_context::{OnResponseSent, Progress, RequestContext, WaitOutcome};
 pub use views::time;

@@ -32,7 +32,7 @@ use crate::{
     auth::{AuthLayer, any_caller},
     http_errors::{method_not_allowed, route_not_found},
     metrics::Interface,
-    operations::{self, Context, Definition, RequestContext, Route, is_same_name},
+    operations::{self, Context, Definition, Deprecation, RequestContext, Route, is_same_name},
     product::Product,
     response_sent,
 };
@@ -102,13 +102,29 @@ async fn run(definition: &'static Definition, route: Route, context: Context, ar
         Ok(text) => {
             let status = StatusCode::from_u16(route.status).unwrap_or(StatusCode::OK);
             let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-            let response = (status, json, text).into_response();
+            let mut response = (status, json, text).into_response();
+            if let Some(deprecated) = definition.deprecated {
+                add_deprecation(response.headers_mut(), deprecated);
+            }
             if on_sent.is_empty() {
                 return response;
             }
             response_sent::watch(response, on_sent, tasks)
         }
         Err(reason) => failure(&reason),
+    }
+}
+
+/// Adds the headers of a route that is going to be removed (RFC 8594, RFC 9745).
+fn add_deprecation(headers: &mut HeaderMap, deprecated: Deprecation) {
+    let link = format!(
+        "<{}>; rel=\"successor-version\", </docs/api-reference>; rel=\"deprecation\"",
+        deprecated.successor
+    );
+    headers.insert("deprecation", HeaderValue::from_static("true"));
+    headers.insert("sunset", HeaderValue::from_static(deprecated.sunset));
+    if let Ok(link) = HeaderValue::from_str(&link) {
+        headers.insert(header::LINK, link);
     }
 }
 

@@ -160,7 +160,7 @@ async fn hang_up_at_carrier(calls: &Calls, agent: &AgentId, state: &CallState) -
             found?.and_then(|call| call.carrier_id)
         }
     };
-    let voice = calls.carriers.find_voice(&info.carrier);
+    let voice = calls.find_voice(info).await?;
     let Some(((_, voice), carrier_id)) = voice.zip(carrier_id) else {
         return Err(Failure::unavailable("the carrier has not accepted the call yet"));
     };

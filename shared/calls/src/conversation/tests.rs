@@ -40,6 +40,7 @@ fn info() -> CallInfo {
         org: "org_1".into(),
         agent: "agt_1".into(),
         carrier: "twilio".into(),
+        account: None,
         carrier_id: Some("CA1".into()),
         direction: Direction::Inbound,
         local: "+14155550100".into(),

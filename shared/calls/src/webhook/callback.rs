@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use butt_dial_domain::{
-    CallId,
+    CallId, ProviderAccountId,
     call::CallReport,
     ports::{bus::Headers, voice::Voice},
 };
@@ -66,6 +66,8 @@ pub(super) struct CallWebhook {
     pub report: CallReport,
     /// The account at the carrier that reports, if it is not the installation's own. It speaks for its own calls only.
     pub account: Option<String>,
+    /// The account of an organization that signed it. `None`: the installation's own.
+    pub owner: Option<ProviderAccountId>,
     /// The host's id of the agent in the path.
     pub only: Option<String>,
     /// `None`: the call is new, or its state is lost.
@@ -74,9 +76,15 @@ pub(super) struct CallWebhook {
 }
 
 impl CallWebhook {
+    /// Returns the account that reports, if it is not the installation's own.
+    fn reporter(&self) -> Option<&str> {
+        let owner = self.owner.as_ref().map(ProviderAccountId::as_str);
+        owner.or(self.account.as_deref())
+    }
+
     /// Returns the id of the call, if it is an inbound one.
     pub fn inbound_call_id(&self) -> CallId {
-        inbound_call_id(self.carrier, self.account.as_deref(), &self.report.carrier_id)
+        inbound_call_id(self.carrier, self.reporter(), &self.report.carrier_id)
     }
 
     /// Refuses the report of an account about what belongs to another one.

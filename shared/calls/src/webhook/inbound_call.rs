@@ -31,7 +31,7 @@ pub(super) async fn accept(
     webhook: &CallWebhook,
 ) -> Result<Script, WebhookRefusal> {
     let report = &webhook.report;
-    let route = find_route(routes, &report.to).await?;
+    let route = find_route(routes, &report.to, &report.from).await?;
     let Some(route) = route.filter(|route| {
         webhook
             .only
@@ -41,6 +41,9 @@ pub(super) async fn accept(
         calls.record_webhook(webhook.carrier, "unknown_number");
         return Err(WebhookRefusal::Unknown);
     };
+    if route.account != webhook.owner {
+        return Err(webhook.refuse_account(calls));
+    }
     if webhook.account.is_some() && is_own_number(calls, &route).await? {
         return Err(webhook.refuse_account(calls));
     }
@@ -89,6 +92,7 @@ pub(super) fn new_state(calls: &Calls, webhook: &CallWebhook, route: &InboundRou
         org: route.org.clone(),
         agent: route.agent.clone(),
         carrier: webhook.carrier.to_owned(),
+        account: webhook.owner.clone(),
         carrier_id: Some(webhook.report.carrier_id.clone()),
         direction: Direction::Inbound,
         local: route.address.clone(),
@@ -114,9 +118,13 @@ async fn connect(calls: &Calls, state: &CallState) -> Result<Script, KvError> {
 }
 
 /// Finds the agent that has the number.
-pub(super) async fn find_route(routes: &Routes, number: &str) -> Result<Option<Arc<InboundRoute>>, WebhookRefusal> {
+pub(super) async fn find_route(
+    routes: &Routes,
+    number: &str,
+    remote: &str,
+) -> Result<Option<Arc<InboundRoute>>, WebhookRefusal> {
     routes
-        .find(Channel::Voice, number)
+        .resolve(Channel::Voice, number, remote)
         .await
         .map_err(|_| WebhookRefusal::Unavailable)
 }

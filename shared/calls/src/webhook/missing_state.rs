@@ -38,20 +38,24 @@ pub(super) async fn respond(
         (None, Direction::Inbound) => &report.to,
         (None, Direction::Outbound) => &report.from,
     };
-    let Some(route) = find_route(routes, local).await? else {
+    let remote = match (&row, report.direction) {
+        (Some(row), _) => &row.remote_number,
+        (None, Direction::Inbound) => &report.from,
+        (None, Direction::Outbound) => &report.to,
+    };
+    let Some(route) = find_route(routes, local, remote).await? else {
         calls.record_webhook(webhook.carrier, "unknown_number");
         return Err(WebhookRefusal::Unknown);
     };
+    if route.account != webhook.owner {
+        return Err(webhook.refuse_account(calls));
+    }
     let call = row
         .as_ref()
         .map_or_else(|| webhook.inbound_call_id(), |row| row.id.clone());
     let mut state = new_state(calls, webhook, &route, &call);
     state.info.direction = row.as_ref().map_or(report.direction, |row| row.direction);
-    state.info.remote = match (row, report.direction) {
-        (Some(row), _) => row.remote_number,
-        (None, Direction::Inbound) => report.from.clone(),
-        (None, Direction::Outbound) => report.to.clone(),
-    };
+    state.info.remote = remote.clone();
     publish_report(calls, webhook, kind, &state).await?;
     if report
         .recording

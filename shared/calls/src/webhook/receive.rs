@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use butt_dial_domain::{
-    CallId,
+    CallId, ProviderAccountId,
     call::CallReport,
     ids,
     ports::{voice::Rendered, webhook::WebhookRequest},
@@ -27,8 +27,16 @@ impl Calls {
         kind: CallbackKind,
     ) -> Result<Rendered, WebhookRefusal> {
         let trace = raw.trace.clone();
-        let verified = self.inbound.verify(raw)?;
-        let Some((carrier, voice)) = self.carriers.find_voice(verified.carrier) else {
+        let verified = self.inbound.verify(raw).await?;
+        let owner = verified.account.as_ref().map(|account| account.account.clone());
+        let voice = match &verified.account {
+            Some(account) => account.voice.clone().map(|voice| (account.vendor, voice)),
+            None => self
+                .carriers
+                .find_voice(verified.carrier)
+                .map(|(id, voice)| (id, voice.clone())),
+        };
+        let Some((carrier, voice)) = voice else {
             return Err(WebhookRefusal::Unknown);
         };
         let report = voice.parse_report(&verified.request).map_err(|unreadable| {
@@ -38,7 +46,8 @@ impl Calls {
         })?;
         // The status callback of a number names no call.
         let account = voice.other_account(&verified.request);
-        let inbound_call = inbound_call_id(carrier, account.as_deref(), &report.carrier_id);
+        let reporter = owner.as_ref().map(ProviderAccountId::as_str).or(account.as_deref());
+        let inbound_call = inbound_call_id(carrier, reporter, &report.carrier_id);
         let call = named_call(&verified.request).unwrap_or_else(|| inbound_call.clone());
         // The installation places its calls with its own account: another one has inbound calls only.
         if account.is_some() && call != inbound_call {
@@ -51,10 +60,10 @@ impl Calls {
         });
         let webhook = CallWebhook {
             carrier,
-            voice: voice.clone(),
+            voice,
             // The signature proves the carrier. The carrier's id proves that the request is about this call.
             state: state
-                .filter(|state| is_about(state, carrier, &report))
+                .filter(|state| is_about(state, carrier, owner.as_ref(), &report))
                 .map(|mut state| {
                     // An outbound call is answered before its own id is stored.
                     state.info.carrier_id.get_or_insert_with(|| report.carrier_id.clone());
@@ -62,6 +71,7 @@ impl Calls {
                 }),
             report,
             account,
+            owner,
             only: verified.only,
             trace,
         };
@@ -80,7 +90,9 @@ fn named_call(request: &WebhookRequest) -> Option<CallId> {
     ids::is_valid_host_id(&id).then(|| CallId::from(id.as_ref()))
 }
 
-fn is_about(state: &CallState, carrier: &str, report: &CallReport) -> bool {
+fn is_about(state: &CallState, carrier: &str, owner: Option<&ProviderAccountId>, report: &CallReport) -> bool {
     let info = &state.info;
-    info.carrier == carrier && info.carrier_id.as_ref().is_none_or(|id| id == &report.carrier_id)
+    info.carrier == carrier
+        && info.account.as_ref() == owner
+        && info.carrier_id.as_ref().is_none_or(|id| id == &report.carrier_id)
 }

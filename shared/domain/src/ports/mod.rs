@@ -4,6 +4,7 @@ pub mod bus;
 pub mod carrier;
 pub mod kv;
 pub mod model;
+pub mod numbers;
 pub mod speech;
 pub mod transcription;
 pub mod voice;

@@ -7,7 +7,7 @@ use butt_dial_domain::{
     Channel,
     inbound::{InboundMessage, Receipt, WebhookEvent},
 };
-use butt_dial_store::InboundRoute;
+use butt_dial_store::{InboundRoute, SenderRoute};
 
 use super::{Inbound, Routes, WebhookRefusal, keyword, parse::ParsedWebhook};
 
@@ -28,13 +28,20 @@ pub(super) async fn authorize(
     routes: &Routes,
     parsed: ParsedWebhook,
 ) -> Result<AuthorizedWebhook, WebhookRefusal> {
-    let ParsedWebhook { carrier, only, events } = parsed;
+    let ParsedWebhook {
+        carrier,
+        account,
+        only,
+        events,
+    } = parsed;
+    let signer = account.as_ref().map(|account| &account.account);
     let mut authorized = Vec::with_capacity(events.len());
     let mut has_unknown = false;
     let mut has_blocked = false;
     for event in events {
         let mut message = match event {
-            WebhookEvent::Receipt(receipt) => {
+            WebhookEvent::Receipt(mut receipt) => {
+                receipt.org = account.as_ref().map(|account| account.org.clone());
                 let key = receipt_key(routes, &receipt);
                 authorized.push(AuthorizedEvent::Receipt(receipt, key));
                 continue;
@@ -47,8 +54,14 @@ pub(super) async fn authorize(
         };
         // Not every carrier says when the person wrote.
         message.sent_at.get_or_insert_with(|| inbound.clock.now());
-        let route = routes.find(message.channel, &message.to).await;
+        let route = routes.resolve(message.channel, &message.to, &message.from).await;
         match route.map_err(|_| WebhookRefusal::Unavailable)? {
+            // A secret speaks for the senders of its own account only.
+            Some(route) if signer != route.account.as_ref() => {
+                has_unknown = true;
+                tracing::warn!(carrier, agent = %route.agent, "message of another account for this sender refused");
+                inbound.metrics.record_webhook_event(carrier, "wrong_account");
+            }
             Some(route) if only.as_deref().is_some_and(|agent| agent != route.agent.host_id()) => has_unknown = true,
             Some(route) if route.blocked && !is_about_consent(&message) => {
                 has_blocked = true;
@@ -100,5 +113,6 @@ fn receipt_key(routes: &Routes, receipt: &Receipt) -> String {
         return receipt.carrier_id.clone();
     };
     let owner = routes.find_cached(receipt.channel, sender);
+    let owner = owner.as_ref().and_then(SenderRoute::agent);
     owner.map_or_else(|| sender.clone(), |route| route.agent.as_str().to_owned())
 }

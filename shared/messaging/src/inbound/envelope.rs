@@ -96,10 +96,14 @@ impl Envelope {
     pub fn receipt(carrier: &str, receipt: &Receipt) -> Self {
         let error = receipt.error_code.as_deref().unwrap_or_default();
         let message = receipt.message.as_ref().map_or("", |message| message.as_str());
+        // The report of another organization must not count as a repetition of this one.
+        let org = receipt.org.as_ref().map_or("", |org| org.as_str());
+        let mut parts = vec![carrier, message, &receipt.carrier_id, receipt.stage.as_str(), error];
+        parts.extend((!org.is_empty()).then_some(org));
         Self {
             // A later status of the same message is not a repetition. Neither is a receipt that names the message after one
             // that did not.
-            id: digest(&[carrier, message, &receipt.carrier_id, receipt.stage.as_str(), error]),
+            id: digest(&parts),
             carrier: carrier.to_owned(),
             event: SealedEvent::Receipt {
                 receipt: receipt.clone(),

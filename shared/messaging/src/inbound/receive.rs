@@ -14,7 +14,7 @@ impl Inbound {
     /// Receives a webhook. When this returns the acknowledgement, the webhook's events are durable.
     pub async fn receive(&self, routes: &Routes, raw: RawWebhook) -> Result<Acknowledgement, WebhookRefusal> {
         let trace = raw.trace.clone();
-        let verified = self.verify(raw)?;
+        let verified = self.verify(raw).await?;
         let (carrier, acknowledgement) = (verified.carrier, verified.webhooks.acknowledgement());
         let parsed =
             parse::parse(verified).inspect_err(|_| self.metrics.record_webhook_event(carrier, "unreadable"))?;
@@ -24,8 +24,8 @@ impl Inbound {
     }
 
     /// Verifies that the carrier sent the webhook.
-    pub fn verify(&self, raw: RawWebhook) -> Result<VerifiedWebhook, WebhookRefusal> {
-        super::verify::verify(self, raw)
+    pub async fn verify(&self, raw: RawWebhook) -> Result<VerifiedWebhook, WebhookRefusal> {
+        super::verify::verify(self, raw).await
     }
 
     /// Appends an event to the durable stream. Returns false if it has been appended before.
@@ -40,6 +40,6 @@ impl Inbound {
 
     /// Loads the routes. `Routes::follow` keeps them up to date.
     pub async fn load_routes(&self) -> Result<Routes, StoreError> {
-        Routes::load(self.store.clone(), self.bus.clone()).await
+        Routes::load(self.store.clone(), self.bus.clone(), self.clock.clone()).await
     }
 }

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use butt_dial_domain::{Channel, ports::bus::Bus, subjects};
-use butt_dial_store::{InboundRoute, Store, StoreError};
+use butt_dial_domain::{Address, Channel, Clock, ports::bus::Bus, senders::binding_expiry, subjects};
+use butt_dial_store::{InboundRoute, SenderRoute, Store, StoreError};
 use futures::StreamExt;
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
@@ -30,11 +30,12 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Routes {
     store: Store,
     bus: Arc<dyn Bus>,
+    clock: Clock,
     state: Arc<RwLock<State>>,
 }
 
 struct State {
-    known: HashMap<Key, Arc<InboundRoute>>,
+    known: HashMap<Key, SenderRoute>,
     unknown: Cache<Key, ()>,
     /// Counts the published changes. A value that was read before a change may be outdated.
     changes: u64,
@@ -44,10 +45,11 @@ struct State {
 
 impl Routes {
     /// Reads all routes. `follow` keeps them up to date.
-    pub async fn load(store: Store, bus: Arc<dyn Bus>) -> Result<Self, StoreError> {
+    pub async fn load(store: Store, bus: Arc<dyn Bus>, clock: Clock) -> Result<Self, StoreError> {
         let routes = Self {
             store,
             bus,
+            clock,
             state: Arc::new(RwLock::new(State::default())),
         };
         routes.refresh().await?;
@@ -64,13 +66,13 @@ impl Routes {
         Ok(())
     }
 
-    async fn read_all(&self) -> Result<HashMap<Key, Arc<InboundRoute>>, StoreError> {
+    async fn read_all(&self) -> Result<HashMap<Key, SenderRoute>, StoreError> {
         let mut all = HashMap::new();
         let mut after = None;
         loop {
             let page = self.store.list_routes(after.as_ref(), PAGE_SIZE).await?;
             let is_last = page.len() < PAGE_SIZE as usize;
-            after = page.last().map(|route| route.channel_id.clone());
+            after = page.last().map(|route| route.channel_id().clone());
             all.extend(page.into_iter().map(entry));
             if is_last {
                 return Ok(all);
@@ -108,9 +110,37 @@ impl Routes {
         }
     }
 
+    /// Finds the agent that receives what `contact` sends to an address. `None`: the address has no owner, or it belongs to the pool
+    /// of an organization without agents.
+    pub async fn resolve(
+        &self,
+        channel: Channel,
+        address: &str,
+        contact: &str,
+    ) -> Result<Option<Arc<InboundRoute>>, StoreError> {
+        let pool = match self.find(channel, address).await? {
+            None => return Ok(None),
+            Some(SenderRoute::Agent(route)) => return Ok(Some(route)),
+            Some(SenderRoute::Pool(pool)) => pool,
+        };
+        let contact = Address::known(channel, contact).contact_key();
+        let now = self.clock.now();
+        let expired = binding_expiry(now);
+        let Some(route) = self.store.find_pool_owner(&pool, &contact, expired).await? else {
+            return Ok(None);
+        };
+        let owner = (&route.org, &route.agent);
+        // Traffic renews the binding. It only decides about later messages.
+        let bound = self.store.bind_sender(&route.channel_id, &contact, owner, now, expired);
+        if let Err(error) = bound.await {
+            tracing::warn!(%error, agent = %route.agent, "binding of a pooled sender not renewed");
+        }
+        Ok(Some(Arc::new(route)))
+    }
+
     /// Finds the route of an address, or of the address that it is a variation of: a mailbox has one owner, whatever the case
     /// of its name, and with any subaddress (RFC 5233).
-    pub async fn find(&self, channel: Channel, address: &str) -> Result<Option<Arc<InboundRoute>>, StoreError> {
+    pub async fn find(&self, channel: Channel, address: &str) -> Result<Option<SenderRoute>, StoreError> {
         for address in variations(channel, address) {
             if let Some(route) = self.find_exact(channel, &address).await? {
                 return Ok(Some(route));
@@ -120,7 +150,7 @@ impl Routes {
     }
 
     /// Finds the route of exactly this address. One that is not cached is read from the database, because it may be new.
-    async fn find_exact(&self, channel: Channel, address: &str) -> Result<Option<Arc<InboundRoute>>, StoreError> {
+    async fn find_exact(&self, channel: Channel, address: &str) -> Result<Option<SenderRoute>, StoreError> {
         let key = key(channel, address);
         {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -135,20 +165,19 @@ impl Routes {
     }
 
     /// Finds a cached route.
-    pub fn find_cached(&self, channel: Channel, address: &str) -> Option<Arc<InboundRoute>> {
+    pub fn find_cached(&self, channel: Channel, address: &str) -> Option<SenderRoute> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         variations(channel, address)
             .into_iter()
             .find_map(|address| state.known.get(&key(channel, &address)).cloned())
     }
 
-    async fn lookup(&self, key: &Key, address: &str) -> Result<Option<Arc<InboundRoute>>, StoreError> {
+    async fn lookup(&self, key: &Key, address: &str) -> Result<Option<SenderRoute>, StoreError> {
         let changes = self.state.read().unwrap_or_else(PoisonError::into_inner).changes;
         let mut found = self.store.find_route(key.0, address).await?;
         if found.is_none() && key.1 != address {
             found = self.store.find_route(key.0, &key.1).await?;
         }
-        let found = found.map(|route| entry(route).1);
         self.write().learn(changes, key, found.clone());
         Ok(found)
     }
@@ -184,7 +213,7 @@ impl State {
 
     /// Caches a value that was read when `changes` had been counted. After another change it may be outdated and is not
     /// cached; the handler of changes reads one after the other, so its values are always current.
-    fn learn(&mut self, changes: u64, key: &Key, found: Option<Arc<InboundRoute>>) {
+    fn learn(&mut self, changes: u64, key: &Key, found: Option<SenderRoute>) {
         if self.changes != changes {
             return;
         }
@@ -202,7 +231,7 @@ impl State {
 
     /// Replaces the cache by what a refresh read, except for the keys that changed meanwhile: each has been read again, or is
     /// about to be.
-    fn replace(&mut self, mut all: HashMap<Key, Arc<InboundRoute>>, changed: HashSet<Key>) {
+    fn replace(&mut self, mut all: HashMap<Key, SenderRoute>, changed: HashSet<Key>) {
         for key in changed {
             match self.known.remove(&key) {
                 Some(route) => all.insert(key, route),
@@ -213,8 +242,8 @@ impl State {
     }
 }
 
-fn entry(route: InboundRoute) -> (Key, Arc<InboundRoute>) {
-    (key(route.channel, &route.address), Arc::new(route))
+fn entry(route: SenderRoute) -> (Key, SenderRoute) {
+    (key(route.channel(), route.address()), route)
 }
 
 /// Returns the key of an address in the cache: mailboxes without the case of their names.
@@ -243,17 +272,22 @@ mod tests {
 
     use super::*;
 
-    fn route(address: &str, blocked: bool) -> Arc<InboundRoute> {
-        Arc::new(InboundRoute {
+    fn route(address: &str, blocked: bool) -> SenderRoute {
+        SenderRoute::Agent(Arc::new(InboundRoute {
             channel: Channel::Sms,
             address: address.into(),
             channel_id: ChannelId::from(address),
             agent: AgentId::from("agt_1"),
             org: OrgId::from("org_1"),
+            account: None,
             agent_name: "Ann".into(),
             blocked,
             voice: VoiceSettings::default(),
-        })
+        }))
+    }
+
+    fn is_blocked(state: &State, address: &str) -> bool {
+        state.known[&key(address)].agent().unwrap().blocked
     }
 
     fn key(address: &str) -> Key {
@@ -261,7 +295,7 @@ mod tests {
     }
 
     /// The state after a refresh that read `read` while these changes, and the lookups they cause, happened.
-    fn refreshed(read: &[Arc<InboundRoute>], changes: &[(&str, Option<Arc<InboundRoute>>)]) -> State {
+    fn refreshed(read: &[SenderRoute], changes: &[(&str, Option<SenderRoute>)]) -> State {
         let mut state = State::default();
         for address in ["a", "b"] {
             state.learn(0, &key(address), Some(route(address, false)));
@@ -272,7 +306,7 @@ mod tests {
             state.learn(state.changes, &key(address), now.clone());
         }
         let changed = state.changed.take().unwrap();
-        let all = read.iter().map(|route| (key(&route.address), route.clone())).collect();
+        let all = read.iter().map(|route| (key(route.address()), route.clone())).collect();
         state.replace(all, changed);
         state
     }
@@ -288,7 +322,7 @@ mod tests {
                 ("c", Some(route("c", false))),
             ],
         );
-        assert!(state.known[&key("a")].blocked, "the block stays");
+        assert!(is_blocked(&state, "a"), "the block stays");
         assert!(!state.known.contains_key(&key("b")), "the removed route stays removed");
         assert!(state.known.contains_key(&key("c")), "a new number stays");
     }
@@ -297,7 +331,7 @@ mod tests {
     fn finds_unpublished_changes_by_refresh() {
         let state = refreshed(&[route("b", true), route("c", false)], &[]);
         assert!(!state.known.contains_key(&key("a")));
-        assert!(state.known[&key("b")].blocked);
+        assert!(is_blocked(&state, "b"));
         assert!(state.known.contains_key(&key("c")));
     }
 
@@ -309,7 +343,7 @@ mod tests {
         state.learn(state.changes, &key("a"), Some(route("a", true)));
         // Read before the change, returned after it.
         state.learn(before, &key("a"), Some(route("a", false)));
-        assert!(state.known[&key("a")].blocked);
+        assert!(is_blocked(&state, "a"));
         state.learn(before, &key("a"), None);
         assert!(state.known.contains_key(&key("a")) && !state.unknown.contains_key(&key("a")));
 

@@ -27,7 +27,7 @@ impl Inbound {
     pub async fn unsubscribe(&self, routes: &Routes, token: &str, now: Timestamp) -> Result<(), WebhookRefusal> {
         let UnsubscribeToken { recipient, sender } =
             UnsubscribeToken::open(&self.vault, token).ok_or(WebhookRefusal::Unknown)?;
-        let route = routes.find(Channel::Email, &sender).await;
+        let route = routes.resolve(Channel::Email, &sender, &recipient).await;
         let route = route
             .map_err(|_| WebhookRefusal::Unavailable)?
             .ok_or(WebhookRefusal::Unknown)?;

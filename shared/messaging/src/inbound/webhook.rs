@@ -1,13 +1,18 @@
 //! A webhook request before verification, and why a webhook is refused.
 
-use butt_dial_domain::ports::{
-    bus::Headers,
-    webhook::{VerificationError, WebhookRequest},
+use butt_dial_domain::{
+    ProviderAccountId,
+    ports::{
+        bus::Headers,
+        webhook::{VerificationError, WebhookRequest},
+    },
 };
 
 /// A webhook request as received, with the information of its path.
 pub struct RawWebhook {
     pub via: Via,
+    /// The account in the path, if it names one.
+    pub account: Option<ProviderAccountId>,
     pub request: WebhookRequest,
     /// The trace context.
     pub trace: Headers,

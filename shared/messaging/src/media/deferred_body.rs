@@ -59,9 +59,8 @@ async fn fetch_body(media: &Arc<Media>, event: &EventAwaitingBody) -> Result<(),
     if let Some(number) = event.data[PENDING].as_u64() {
         return fetch_transcript(media, event, usize::try_from(number).unwrap_or(usize::MAX)).await;
     }
-    let carrier = event.data["provider"].as_str();
-    let webhooks = carrier.and_then(|id| media.carriers.find_webhooks(id));
-    let (Some((_, webhooks)), Some(message)) = (webhooks, rebuild_message(&event.data)) else {
+    let webhooks = media.find_webhooks(&event.data).await?;
+    let (Some(webhooks), Some(message)) = (webhooks, rebuild_message(&event.data)) else {
         // The carrier is no longer configured.
         return append(media, event, None).await;
     };

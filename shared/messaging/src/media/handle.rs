@@ -5,13 +5,15 @@ use std::{sync::Arc, time::Duration};
 use bon::bon;
 use butt_dial_billing::Billing;
 use butt_dial_domain::{
-    Clock,
-    ports::{speech::SpeechSynthesis, transcription::Transcription},
+    Channel, Clock,
+    ports::{speech::SpeechSynthesis, transcription::Transcription, webhook::Webhooks},
 };
-use butt_dial_store::Store;
+use butt_dial_store::{Store, StoreError};
 use butt_dial_vault::Vault;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
+
+use serde_json::Value;
 
 use super::{Blobs, single_flight::SingleFlight};
 use crate::{Carriers, Delivery, Egress, PublicUrls};
@@ -44,6 +46,25 @@ pub struct Media {
     pub(super) event_permits: Arc<Semaphore>,
     pub(super) memory_permits: Semaphore,
     pub(super) fetching: SingleFlight,
+}
+
+impl Media {
+    /// Finds the carrier that an event came from, in the account of the address that it was sent to. `None`: the carrier is no
+    /// longer configured.
+    pub(super) async fn find_webhooks(&self, data: &Value) -> Result<Option<Arc<dyn Webhooks>>, StoreError> {
+        let Some(carrier) = data["provider"].as_str() else {
+            return Ok(None);
+        };
+        let address = data["channel"]
+            .as_str()
+            .and_then(Channel::parse)
+            .zip(data["to"].as_str());
+        let account = match address {
+            Some((channel, to)) => self.store.find_sender_account(channel, to).await?,
+            None => None,
+        };
+        self.carriers.find_webhooks_in(carrier, account.as_ref()).await
+    }
 }
 
 #[bon]

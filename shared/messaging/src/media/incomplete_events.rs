@@ -127,10 +127,7 @@ async fn complete(media: &Media, mut event: IncompleteEvent, deadline: Instant) 
     let Some(mut content) = content else {
         return finish(media, &event, None).await;
     };
-    let carrier = event.data["provider"]
-        .as_str()
-        .and_then(|id| media.carriers.find_webhooks(id));
-    let Some((_, webhooks)) = carrier else {
+    let Some(webhooks) = media.find_webhooks(&event.data).await? else {
         // The carrier is no longer configured, so nothing can be fetched from it.
         return finish(media, &event, None).await;
     };

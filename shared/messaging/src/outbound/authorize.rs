@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use butt_dial_domain::{Address, AgentId, Channel, Code, Failure, ids};
+use butt_dial_domain::{Address, AgentId, Code, Failure, ids};
 use butt_dial_identity::{Caller, find_visible_agent, find_visible_id, wrong_scope};
 use butt_dial_store::{AgentStatus, OwnedChannel, Profile};
 
-use super::{Outbound, SendRequest};
+use super::{Outbound, SendRequest, choose_sender};
 
 /// A request with its sending agent and sender address.
 pub(super) struct Authorized {
@@ -26,7 +26,7 @@ pub(super) async fn authorize(outbound: &Outbound, request: SendRequest) -> Resu
         )
         .hint("an administrator has to set it active"));
     }
-    let sender = find_sender(&profile, request.channel, request.sender.as_deref())?;
+    let sender = choose_sender::choose(outbound, &profile, &request).await?;
     let mut request = request;
     if let Some(address) = find_agent_address(outbound, &profile, &request).await? {
         request.to = address;
@@ -91,40 +91,5 @@ async fn find_agent_address(
         )
         .on(request.channel)
         .hint("choose a channel that both of you have")),
-    }
-}
-
-/// Returns the agent's sender on the channel. `named` must be its address, if given. Fails with `NoChannelAssigned` or
-/// `ChannelUnavailable`, and lists the channels that can be used.
-pub fn find_sender(profile: &Profile, channel: Channel, named: Option<&str>) -> Result<OwnedChannel, Failure> {
-    let available: Vec<&str> = profile
-        .channels
-        .iter()
-        // A phone line is no alternative for a message.
-        .filter(|owned| !owned.paused && (channel == Channel::Voice || owned.channel != Channel::Voice))
-        .map(|owned| owned.channel.as_str())
-        .collect();
-    match profile.channel(channel) {
-        Some(owned) if named.is_some_and(|named| named != owned.address) => Err(Failure::new(
-            Code::ChannelUnavailable,
-            "senderSid is not one of your addresses on this channel",
-        )
-        .on(channel)
-        .hint(format!("leave senderSid out: messages go out from {}", owned.address))),
-        Some(owned) if !owned.paused => Ok(owned.clone()),
-        Some(_) => Err(Failure::new(
-            Code::ChannelUnavailable,
-            format!("{channel} is paused or blocked for this agent"),
-        )
-        .on(channel)
-        .hint("use another channel, or have an administrator resume this one")
-        .detail("availableChannels", available)),
-        None => Err(Failure::new(
-            Code::NoChannelAssigned,
-            format!("not provisioned: this agent has no {channel} sender"),
-        )
-        .on(channel)
-        .hint("use one of availableChannels, or have an administrator assign a sender")
-        .detail("availableChannels", available)),
     }
 }

@@ -37,6 +37,7 @@ async fn create_pending_call(outbound: &Outbound, message: &ReservedMessage) -> 
         agent: &message.agent,
         org: &message.org,
         carrier: message.carrier.id,
+        account: message.carrier.account.as_ref(),
         dispatch: &message.dispatch,
         options,
     };
@@ -74,10 +75,23 @@ pub(super) async fn send_once(outbound: &Outbound, carrier: &Carrier, dispatch: 
     if let Outcome::Refused(refusal) = &outcome {
         let code = refusal.carrier_code.as_deref();
         outbound.metrics.record_carrier_error(carrier.id, code);
+        if refusal.class == RefusalClass::Configuration {
+            check_account(outbound, carrier);
+        }
     }
     tracing::info!(message_id = %dispatch.message, carrier = carrier.id, channel = %dispatch.channel, outcome = label,
         millis = started.elapsed().as_millis() as u64, "carrier request finished");
     outcome
+}
+
+/// Finds out in the background whether the vendor refuses the account's credentials, or only this message.
+fn check_account(outbound: &Outbound, carrier: &Carrier) {
+    let (Some(account), Some(accounts)) = (carrier.account.clone(), outbound.carriers.accounts().cloned()) else {
+        return;
+    };
+    outbound
+        .tasks
+        .spawn(async move { accounts.check_credentials(&account).await });
 }
 
 /// The outcome as it is stored and counted.

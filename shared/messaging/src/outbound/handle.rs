@@ -8,6 +8,7 @@ use butt_dial_compliance::Compliance;
 use butt_dial_domain::{
     Clock, ReplicaId,
     ports::{bus::Bus, kv::Kv},
+    senders::IdentityMode,
 };
 use butt_dial_store::Store;
 use butt_dial_vault::Vault;
@@ -21,6 +22,8 @@ use crate::{CallHook, Carrier, Carriers, Metrics, PublicUrls, inbound::Partition
 pub struct OutboundSettings {
     /// The carriers are simulators: numbers reserved for fiction count as contacts that have written first.
     pub simulated_world: bool,
+    /// Who agents send as, where neither they nor their organizations say so.
+    pub identity: IdentityMode,
     /// Delays between a send with an unknown outcome and each check by the reconciler.
     pub reconcile_after: Vec<Duration>,
     /// How many messages an agent may have scheduled.

@@ -16,7 +16,7 @@ use butt_dial_domain::{
         },
     },
 };
-use butt_dial_store::Store;
+use butt_dial_store::{SenderRoute, Store};
 
 use butt_dial_vault::Vault;
 
@@ -35,6 +35,7 @@ const MAX_ENVELOPE: usize = 1_000_000;
 
 pub(super) fn build(store: &Store, bus: &Arc<dyn Bus>, partitions: Partitions, vault: &Vault) -> Carrier {
     Carrier {
+        account: None,
         id: ID,
         messaging: Arc::new(InternalCarrier {
             store: store.clone(),
@@ -57,8 +58,8 @@ impl Messaging for InternalCarrier {
     async fn send(&self, dispatch: &Dispatch) -> Outcome {
         // The recipient was resolved earlier; the address may belong to another agent by now.
         let route = match self.store.find_route(dispatch.channel, dispatch.to.as_str()).await {
-            Ok(Some(route)) => route,
-            Ok(None) => return refused(RefusalClass::Recipient),
+            Ok(Some(SenderRoute::Agent(route))) => route,
+            Ok(Some(SenderRoute::Pool(_)) | None) => return refused(RefusalClass::Recipient),
             Err(_) => return refused(RefusalClass::Unreachable),
         };
         if route.blocked {

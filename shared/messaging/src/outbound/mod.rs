@@ -8,6 +8,7 @@
 //! what is due, `reconcile.rs` settles sends with an unknown outcome.
 
 mod authorize;
+mod choose_sender;
 mod comply;
 pub(crate) mod deferred;
 mod dispatch;
@@ -34,8 +35,8 @@ mod send_time;
 mod status_event;
 mod validate;
 
-pub use authorize::find_sender;
 pub use butt_dial_store::{Message, ScheduledSend};
+pub use choose_sender::find_own_sender;
 pub(crate) use deferred::DeferredSend;
 pub use fall_back::may_help as may_fall_back;
 pub use fields::parse_recipient;

@@ -76,11 +76,16 @@ impl Outbound {
 #[tracing::instrument(level = "debug", name = "reconcile", skip_all, fields(message_id = %unsettled.message.id))]
 async fn check(outbound: &Outbound, unsettled: Unsettled) -> Result<(), StoreError> {
     let message = &unsettled.message;
+    // A sender keeps its account.
+    let account = outbound
+        .store
+        .find_sender_account(message.channel, &message.sender)
+        .await?;
     let carrier = outbound
         .carriers
-        .find(message.channel)
+        .find_in(message.channel, account.as_ref().map(|account| (account, None)))
+        .await?
         .filter(|carrier| carrier.id == message.carrier)
-        .cloned()
         .or_else(|| (message.carrier == internal_carrier::ID).then(|| outbound.internal_carrier.clone()));
     let finding = match carrier {
         // A receipt brought the carrier's id, which proves acceptance.

@@ -10,11 +10,13 @@ use std::{
 use butt_dial_billing::{EffectiveLimits, TakenQuotas, prices};
 use butt_dial_compliance::Verdict;
 use butt_dial_domain::{
-    AgentId, Channel, Code, Failure, MessageId, Micros, OrgId,
+    AgentId, Code, Failure, MessageId, Micros, OrgId,
     message::{Content, ThreadRef},
     ports::carrier::Dispatch,
 };
-use butt_dial_store::{Acceptance, AcceptedSend, AttemptOutcome, ConsentStatus, SendResult, SettledSend, StoreError};
+use butt_dial_store::{
+    Acceptance, AcceptedSend, AttemptOutcome, ConsentStatus, OwnedChannel, SendResult, SettledSend, StoreError,
+};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +69,7 @@ pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessag
     let message = &compliant.message;
     let carrier = match compliant.is_internal {
         true => outbound.internal_carrier.clone(),
-        false => find_carrier(outbound, message.channel)?,
+        false => find_carrier(outbound, &message.sender).await?,
     };
     let limits = match message.allowance {
         Allowance::Automatic => EffectiveLimits::unlimited(),
@@ -163,11 +165,23 @@ fn sender_name(message: &ValidMessage) -> Option<String> {
     own.or_else(|| Some(message.profile.agent.display_name.clone()))
 }
 
-fn find_carrier(outbound: &Outbound, channel: Channel) -> Result<Carrier, Failure> {
-    outbound.carriers.find(channel).cloned().ok_or_else(|| {
-        Failure::new(Code::NotSupported, format!("no carrier is configured for {channel}"))
+async fn find_carrier(outbound: &Outbound, sender: &OwnedChannel) -> Result<Carrier, Failure> {
+    let channel = sender.channel;
+    let account = sender
+        .account
+        .as_ref()
+        .map(|account| (&account.id, Some(account.version)));
+    let found = outbound.carriers.find_in(channel, account).await?;
+    found.ok_or_else(|| match sender.account {
+        None => Failure::new(Code::NotSupported, format!("no carrier is configured for {channel}"))
             .on(channel)
-            .hint("an operator has to set the carrier's credentials; `butt-dial doctor` shows which")
+            .hint("an operator has to set the carrier's credentials; `butt-dial doctor` shows which"),
+        Some(_) => Failure::new(
+            Code::ProviderMisconfigured,
+            "the provider account of this sender is suspended or closed",
+        )
+        .on(channel)
+        .hint("an administrator has to register the account again, or choose another sender"),
     })
 }
 

@@ -14,6 +14,7 @@ use butt_dial_domain::{
     inbound::InboundMessage,
     limits::Limits,
     ports::{bus::Bus, kv::Kv},
+    senders::IdentityMode,
 };
 use butt_dial_store::{Agent, AgentStatus, InboundBatch, InboundRow, Store};
 use butt_dial_vault::Vault;
@@ -94,6 +95,7 @@ impl Bench {
             .replica(replica.clone())
             .settings(OutboundSettings {
                 simulated_world: false,
+                identity: IdentityMode::Dedicated,
                 reconcile_after: Vec::new(),
                 scheduled_per_agent: 100,
                 scheduled_per_organization: 1_000,

@@ -44,6 +44,7 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
+    accounts: None,
     inbound: None,
     simulated_settings: &[(API_KEY, simulator::API_KEY)],
 };

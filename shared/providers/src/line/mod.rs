@@ -59,6 +59,7 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
+    accounts: None,
     inbound: Some(InboundSimulation {
         webhook: simulator::inbound_webhook,
         sign: simulator::sign,

@@ -272,6 +272,7 @@ fn receipt(status: &Status, our_number: &Address) -> Option<Receipt> {
             class => class,
         },
         price: None,
+        org: None,
         is_marketing_only: class == Some(RefusalClass::OptedOutOfMarketing),
     })
 }

@@ -1,6 +1,7 @@
 //! One server, usually on a loopback address, with each vendor's simulator under `/<vendor>`, a page for people to read and write messages,
 //! and routes for fault injection. Real HTTP over real sockets, so that adapters run unchanged.
 
+mod account_book;
 pub mod audio;
 pub mod calls;
 mod control;
@@ -38,6 +39,7 @@ use std::{
 use axum::serve::Listener;
 use butt_dial_domain::Clock;
 
+pub use account_book::{SimulatedAccount, SimulatedNumber};
 pub use delivery_queue::{DeliveryPlan, DeliveryStep, StatusWebhook};
 pub use faults::ErrorFormat;
 pub use injected_fault::InjectedFault;

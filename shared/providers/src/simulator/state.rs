@@ -15,6 +15,7 @@ use tokio::sync::broadcast;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    account_book::AccountBook,
     calls::{NewCall, Switchboard},
     delivery_queue::DeliveryQueue,
     injected_fault::InjectedFault,
@@ -52,6 +53,7 @@ struct Inner {
     recordings: Recordings,
     model_requests: ModelRequests,
     switchboard: Switchboard,
+    account_book: AccountBook,
     /// The simulator's base URL.
     base_url: OnceLock<String>,
     secrets: Secrets,
@@ -104,6 +106,7 @@ impl SimulatorState {
             recordings: Recordings::default(),
             model_requests: ModelRequests::default(),
             switchboard: Switchboard::default(),
+            account_book: AccountBook::default(),
             base_url: OnceLock::new(),
             secrets,
             http: OnceLock::new(),
@@ -286,6 +289,11 @@ impl SimulatorState {
         handlers
             .find(|(id, _)| vendor.is_none_or(|expected| expected == *id))
             .copied()
+    }
+
+    /// The subaccounts and the bought numbers.
+    pub fn account_book(&self) -> &AccountBook {
+        &self.inner.account_book
     }
 
     pub(crate) fn switchboard(&self) -> &Switchboard {

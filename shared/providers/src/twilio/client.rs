@@ -116,6 +116,45 @@ impl Client {
         http::exchange(request.timeout(self.deadline).form(form)).await
     }
 
+    /// Deletes a resource below the account's path.
+    pub(super) async fn delete(&self, path: &str) -> Result<Response, Outcome> {
+        self.delete_url(&self.account_url(path)).await
+    }
+
+    pub(super) async fn delete_url(&self, url: &str) -> Result<Response, Outcome> {
+        let request = self
+            .http
+            .delete(url)
+            .basic_auth(&self.account, Some(self.token.expose()));
+        http::exchange(request.timeout(self.deadline)).await
+    }
+
+    pub(super) async fn post_json(&self, url: &str, body: &serde_json::Value) -> Result<Response, Outcome> {
+        let request = self.http.post(url).basic_auth(&self.account, Some(self.token.expose()));
+        http::exchange(request.timeout(self.deadline).json(body)).await
+    }
+
+    /// The host of the messaging API; another endpoint than Twilio's own serves all APIs.
+    pub(super) fn messaging_endpoint(&self) -> String {
+        self.endpoint
+            .replacen("://api.twilio.com", "://messaging.twilio.com", 1)
+    }
+
+    /// Posts a form to a URL of the API outside of the account's path.
+    pub(super) async fn post_to(&self, url: &str, form: &[(&str, &str)]) -> Result<Response, Outcome> {
+        let request = self.http.post(url).basic_auth(&self.account, Some(self.token.expose()));
+        http::exchange(request.timeout(self.deadline).form(form)).await
+    }
+
+    /// The URL of the list of accounts.
+    pub(super) fn accounts_url(&self, query: &str) -> String {
+        format!("{}/{}/Accounts.json{query}", self.endpoint, wire::VERSION)
+    }
+
+    pub(super) fn subaccount_url(&self, id: &str) -> String {
+        format!("{}/{}/Accounts/{id}.json", self.endpoint, wire::VERSION)
+    }
+
     async fn page<P: DeserializeOwned>(&self, url: &str) -> Result<P, LookupError> {
         let response = self.get(url).await.map_err(|_| LookupError::NoResponse)?;
         if !response.status.is_success() {

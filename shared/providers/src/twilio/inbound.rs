@@ -78,6 +78,17 @@ impl Inbound {
     }
 }
 
+/// Returns the account that a request names. Its own token must have signed the request.
+pub fn named_account(request: &WebhookRequest) -> Option<String> {
+    let Kind::Form(body) = kind(request) else {
+        return None;
+    };
+    let form = Form::decode(body).ok()?;
+    form.find("AccountSid")
+        .filter(|sid| wire::is_sid(sid, "AC"))
+        .map(str::to_owned)
+}
+
 /// Parses `AC..:token,AC..:token`.
 fn subaccounts(list: &Secret) -> Result<Vec<(String, Secret)>, String> {
     let entries = list
@@ -243,6 +254,7 @@ fn receipt(form: &Form, sid: &str, channel: Channel, stage: DeliveryStatus, requ
         error_code: code.map(crate::http::label),
         failure: class,
         price: None,
+        org: None,
         is_marketing_only: false,
     }
 }

@@ -6,11 +6,13 @@ pub mod errors;
 pub(crate) mod form;
 mod inbound;
 mod message;
+mod numbers;
 mod simulator;
 #[cfg(test)]
 mod tests;
 pub mod voice;
 pub mod webhook;
+mod whatsapp_senders;
 mod wire;
 
 use std::{sync::Arc, time::Duration};
@@ -18,7 +20,7 @@ use std::{sync::Arc, time::Duration};
 use butt_dial_domain::Channel;
 
 pub use self::{client::Client, inbound::Inbound, voice::Calls};
-use crate::vendor::{Connected, CredentialField, Credentials, InboundSimulation, Manifest, Vendor};
+use crate::vendor::{AccountNaming, Connected, CredentialField, Credentials, InboundSimulation, Manifest, Vendor};
 
 const ACCOUNT_SID: &str = "TWILIO_ACCOUNT_SID";
 const AUTH_TOKEN: &str = "TWILIO_AUTH_TOKEN";
@@ -78,6 +80,10 @@ pub static VENDOR: Vendor = Vendor {
     },
     connect,
     simulator: simulator::router,
+    accounts: Some(AccountNaming {
+        setting: ACCOUNT_SID,
+        of_request: inbound::named_account,
+    }),
     inbound: Some(InboundSimulation {
         webhook: simulator::inbound_webhook,
         sign: simulator::sign,
@@ -93,6 +99,9 @@ fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration
     let inbound = Inbound::new(credentials)?;
     Ok(Connected {
         voice: Some(Arc::new(Calls::new(client.clone(), inbound.all_tokens()))),
+        numbers: Some(Arc::new(client.clone())),
+        whatsapp_senders: Some(Arc::new(client.clone())),
+        subaccounts: Some(Arc::new(client.clone())),
         messaging: Some(Arc::new(client)),
         webhooks: Some(Arc::new(inbound)),
         ..Connected::default()

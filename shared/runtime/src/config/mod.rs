@@ -5,6 +5,7 @@ mod calls;
 mod http;
 mod log;
 mod nats;
+mod senders;
 mod source;
 mod storage;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use butt_dial_accounts::SenderSettings;
 use butt_dial_bus::{NatsAccess, StreamSettings};
 use butt_dial_calls::CallSettings;
 use butt_dial_domain::{Micros, limits::Limits};
@@ -81,6 +83,7 @@ pub struct Config {
     pub default_limits: Limits,
     /// Beginnings of satellite and premium numbers that may be called, such as `+8816`.
     pub allowed_destinations: Vec<String>,
+    pub senders: SenderSettings,
     pub carriers: CarrierSetup,
     pub ai_vendors: AiVendors,
     pub simulator_port: u16,
@@ -156,6 +159,7 @@ impl Config {
         let database_url = source.optional("database_url")?.unwrap_or_else(embedded);
         let webhook_base_url = source.url("webhook_base_url")?;
         let host: IpAddr = source.parse("host", "an IP address such as 127.0.0.1 or 0.0.0.0")?;
+        let carriers = vendors::carriers(&source, deployment, host)?;
         let config = Self {
             port: source.number("port", 0, 65_535)?,
             host,
@@ -191,7 +195,8 @@ impl Config {
             encryption_keys: storage::encryption_keys(&source)?,
             default_limits: default_limits(&source)?,
             allowed_destinations: calls::allowed_destinations(&source)?,
-            carriers: vendors::carriers(&source, deployment, host)?,
+            senders: senders::settings(&source, &carriers)?,
+            carriers,
             ai_vendors: vendors::ai_vendors(&source)?,
             simulator_port: source.number("simulator_port", 0, 65_535)?,
             carrier_timeout: Duration::from_secs(source.number("carrier_timeout_seconds", 1, 60)?),

@@ -1,7 +1,8 @@
 //! Connects the carriers, or starts their simulator.
 
-use std::{io, net::SocketAddr};
+use std::{collections::BTreeMap, io, net::SocketAddr};
 
+use butt_dial_accounts::OwnVendor;
 use butt_dial_domain::Clock;
 use butt_dial_messaging::{Carrier, Carriers};
 use butt_dial_providers::{Simulator, SimulatorState, VENDORS, http};
@@ -16,6 +17,8 @@ use crate::{
 pub(super) struct ConnectedCarriers {
     pub simulator: Option<Simulator>,
     pub carriers: Carriers,
+    /// What organizations' accounts and numbers need of the installation's own connections.
+    pub own: BTreeMap<&'static str, OwnVendor>,
     /// A client to the carriers' own addresses.
     pub http: reqwest::Client,
 }
@@ -41,12 +44,29 @@ pub(super) async fn connect(config: &Config) -> Result<ConnectedCarriers, StartE
     };
     let http = http.map_err(StartError::Other)?;
     let mut carriers = Carriers::default();
+    let mut own = BTreeMap::new();
     for (vendor, credentials) in connected {
         let connected = (vendor.connect)(&credentials, &http, config.carrier_timeout)
             .map_err(|text| ConfigError(format!("{}: {text}", vendor.manifest.title)))?;
+        own.insert(
+            vendor.manifest.id,
+            OwnVendor {
+                endpoint: credentials.endpoint.clone(),
+                numbers: connected.numbers,
+                subaccounts: connected.subaccounts,
+                whatsapp_senders: connected.whatsapp_senders,
+            },
+        );
         if let Some(messaging) = connected.messaging {
             let id = vendor.manifest.id;
-            carriers.add(vendor.manifest.channels, &Carrier { id, messaging });
+            carriers.add(
+                vendor.manifest.channels,
+                &Carrier {
+                    id,
+                    messaging,
+                    account: None,
+                },
+            );
         }
         if let Some(voice) = connected.voice {
             carriers.add_voice(vendor.manifest.id, voice);
@@ -58,6 +78,7 @@ pub(super) async fn connect(config: &Config) -> Result<ConnectedCarriers, StartE
     Ok(ConnectedCarriers {
         simulator,
         carriers,
+        own,
         http,
     })
 }

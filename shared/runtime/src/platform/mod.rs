@@ -74,6 +74,7 @@ impl Platform {
             registry: &telemetry.registry,
             backends: &backends,
             carriers: connected.carriers,
+            own_vendors: connected.own,
             carrier_http: connected.http,
             public_urls,
             ai,

@@ -1,8 +1,8 @@
 //! Assembles the product: the handles of its crates, from the bottom up.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use butt_dial_accounts::{Agents, Bootstrap, Challenges, TeamTokens};
+use butt_dial_accounts::{Agents, Bootstrap, Challenges, OwnVendor, ProviderAccounts, Senders, TeamTokens};
 use butt_dial_billing::Billing;
 use butt_dial_calls::{CallRecords, Calls};
 use butt_dial_compliance::Compliance;
@@ -27,6 +27,8 @@ pub struct Product {
     pub guard: Arc<Guard>,
     pub agents: Agents,
     pub team_tokens: TeamTokens,
+    pub provider_accounts: ProviderAccounts,
+    pub senders: Senders,
     pub challenges: Challenges,
     pub bootstrap: Bootstrap,
     pub billing: Billing,
@@ -54,6 +56,7 @@ pub(super) struct Parts<'a> {
     pub registry: &'a Registry,
     pub backends: &'a Backends,
     pub carriers: Carriers,
+    pub own_vendors: BTreeMap<&'static str, OwnVendor>,
     pub carrier_http: reqwest::Client,
     pub public_urls: PublicUrls,
     pub ai: AiClients,
@@ -84,11 +87,13 @@ impl ProductMetrics {
 }
 
 impl Parts<'_> {
-    pub fn assemble(self) -> Result<Product, StartError> {
+    pub fn assemble(mut self) -> Result<Product, StartError> {
         let metrics = ProductMetrics::register(self.registry, self.config)
             .map_err(|error| StartError::Other(error.to_string()))?;
         let blobs = self.config.blobs.as_ref().map(Blobs::open).transpose();
         let blobs = blobs.map_err(StartError::Other)?;
+        let provider_accounts = self.provider_accounts();
+        self.carriers.set_accounts(Arc::new(provider_accounts.clone()));
         let billing = self.billing(metrics.billing.clone());
         let egress = Egress::new(self.config.allow_private_callbacks);
         let call_records = self.call_records();
@@ -117,6 +122,16 @@ impl Parts<'_> {
                 clock.clone(),
                 simulated_world,
             ),
+            senders: Senders::new(
+                store.clone(),
+                provider_accounts.clone(),
+                billing.clone(),
+                self.backends.bus.clone(),
+                clock.clone(),
+                self.public_urls.clone(),
+                self.config.senders.clone(),
+            ),
+            provider_accounts,
             backlogs: Backlogs::new(store.clone(), clock.clone(), metrics.messaging.clone()),
             retention: Retention::new(
                 store.clone(),
@@ -169,6 +184,18 @@ impl Parts<'_> {
         )
     }
 
+    fn provider_accounts(&self) -> ProviderAccounts {
+        let backends = self.backends;
+        ProviderAccounts::new(
+            backends.store.clone(),
+            backends.vault.clone(),
+            self.clock.clone(),
+            self.carrier_http.clone(),
+            self.config.carrier_timeout,
+            self.own_vendors.clone(),
+        )
+    }
+
     fn call_records(&self) -> Arc<dyn CallHook> {
         let backends = self.backends;
         Arc::new(CallRecords::new(
@@ -195,6 +222,7 @@ impl Parts<'_> {
             .replica(self.replica.clone())
             .settings(OutboundSettings {
                 simulated_world: self.simulated_world(),
+                identity: self.config.senders.identity,
                 reconcile_after: self.config.reconcile_after.clone(),
                 scheduled_per_agent: self.config.scheduled_per_agent,
                 scheduled_bytes_per_agent: self.config.scheduled_bytes_per_agent,

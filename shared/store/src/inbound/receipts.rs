@@ -147,7 +147,10 @@ fn advance(messages: &mut [SentRow], receipts: &[ReceiptEntry]) -> Vec<StatusTra
 impl SentRow {
     /// Applies a receipt. Returns `None` when it does not belong to this message or does not advance it.
     fn apply(&mut self, carrier: &str, receipt: &Receipt) -> Option<StatusTransition> {
-        let matches = self.carrier == carrier && self.carrier_id.as_ref().is_none_or(|id| *id == receipt.carrier_id);
+        let is_of_reporter = receipt.org.as_ref().is_none_or(|org| org.as_str() == self.org_id);
+        let matches = is_of_reporter
+            && self.carrier == carrier
+            && self.carrier_id.as_ref().is_none_or(|id| *id == receipt.carrier_id);
         if !matches || receipt.stage.rank() <= self.stage_rank {
             return None;
         }

@@ -102,7 +102,12 @@ async fn sender(db: &Database, agent: &Agent, channel: Channel, address: &str) -
     db.assign_channel(&agent.org_id, &agent.id, channel, address, morning())
         .await
         .unwrap();
-    db.find_route(channel, address).await.unwrap().unwrap().channel_id
+    db.find_route(channel, address)
+        .await
+        .unwrap()
+        .unwrap()
+        .channel_id()
+        .clone()
 }
 
 async fn last_inbound(db: &Database, agent: &Agent, channel: &ChannelId, address: &str) -> Option<Timestamp> {

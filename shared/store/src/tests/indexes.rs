@@ -69,6 +69,7 @@ fn receipt(n: u64, by_id: bool) -> ReceiptEntry {
             error_code: None,
             failure: None,
             price: Some(Micros(1)),
+            org: None,
             is_marketing_only: false,
         },
     }
@@ -89,7 +90,7 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
         let contact = if n % 16 == 0 { STRANGER } else { PERSON };
         let mut event = inbound_event(&of_busy, &format!("r{round}-{n}"), contact);
         event.agent = AgentId::from(format!("a{}", 1 + n % 50));
-        event.channel_id = Some(route.channel_id.clone());
+        event.channel_id = Some(route.channel_id().clone());
         // Only WhatsApp has windows.
         if n % 3 == 0 {
             event.channel = Channel::Whatsapp;
@@ -157,8 +158,8 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
     store.list_filters(&busy).await.unwrap();
     let many: Vec<AgentId> = (1..50).map(|n| AgentId::from(format!("a{n}"))).collect();
     assert_eq!(store.list_inbound_rules(&many).await.unwrap().len(), many.len());
-    store.list_routes(Some(&route.channel_id), 50).await.unwrap();
-    send(store, &of_busy, &route.channel_id, round).await;
+    store.list_routes(Some(route.channel_id()), 50).await.unwrap();
+    send(store, &of_busy, route.channel_id(), round).await;
     store.claim_scheduled(5, now, until).await.unwrap();
     store.list_scheduled(&busy, None, 5).await.unwrap();
     store

@@ -130,7 +130,7 @@ both_engines! {
         assert_eq!(set(Some(true), Some(false)).await, 1);
         assert!(!db.set_channel_block(&agent.id, Channel::Line, Some(true), None).await.unwrap());
         let route = db.find_route(Channel::Email, "ada@acme.example").await.unwrap().unwrap();
-        assert!(!route.blocked, "only the channel that was named");
+        assert!(!route.agent().unwrap().blocked, "only the channel that was named");
     }
 
     async fn callback_key_gets_next_generation(db: &Database) {

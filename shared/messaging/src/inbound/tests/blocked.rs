@@ -15,6 +15,7 @@ async fn receive(bench: &Bench, messages: Vec<InboundMessage>) -> AppliedBatch {
     let routes = bench.inbound.load_routes().await.unwrap();
     let parsed = ParsedWebhook {
         carrier: "twilio",
+        account: None,
         only: None,
         events: messages
             .into_iter()
@@ -41,7 +42,8 @@ async fn log(bench: &Bench) -> Vec<AgentEvent> {
 /// The recorded consent of the contact.
 async fn consent(bench: &Bench) -> Option<ConsentStatus> {
     let (store, agent) = (&bench.store, &bench.agent);
-    let channel = store.find_route(Channel::Sms, PHONE).await.unwrap().unwrap().channel_id;
+    let route = store.find_route(Channel::Sms, PHONE).await.unwrap().unwrap();
+    let channel = route.channel_id().clone();
     let state = store
         .find_contact_state(&agent.org_id, &agent.id, (&channel, Channel::Sms), CONTACT, "")
         .await;

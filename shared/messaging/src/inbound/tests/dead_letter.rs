@@ -9,7 +9,8 @@ use crate::inbound::{STREAM, envelope::Envelope};
 
 async fn envelope(bench: &Bench, vault: &Vault, id: &str) -> Vec<u8> {
     let route = bench.store.find_route(Channel::Sms, PHONE).await.unwrap().unwrap();
-    Envelope::message(vault, "twilio", &route, text_message(bench, id, "Hello")).payload()
+    let route = route.agent().unwrap();
+    Envelope::message(vault, "twilio", route, text_message(bench, id, "Hello")).payload()
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ use crate::{
 };
 
 async fn receive(bench: &Bench, message: InboundMessage) -> u64 {
-    let route = bench.store.find_route(Channel::Sms, PHONE).await.unwrap();
-    let envelope = Envelope::message(&bench.vault, "twilio", &route.unwrap(), message);
+    let route = bench.store.find_route(Channel::Sms, PHONE).await.unwrap().unwrap();
+    let envelope = Envelope::message(&bench.vault, "twilio", route.agent().unwrap(), message);
     let after = bench.store.find_log_position(STREAM.name).await.unwrap();
     let batch = [log_entry(after + 1, envelope.payload())];
     applier(bench)
@@ -78,6 +78,7 @@ fn failed(bench: &Bench, fallback: &DeferredSend, failure: Option<RefusalClass>)
             error_code: Some("30003".into()),
             failure,
             price: None,
+            org: None,
             is_marketing_only: false,
         },
         message,

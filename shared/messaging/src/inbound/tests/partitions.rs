@@ -21,6 +21,7 @@ fn receipt(sender: Option<&str>) -> WebhookEvent {
         error_code: None,
         failure: None,
         price: None,
+        org: None,
         is_marketing_only: false,
     })
 }
@@ -34,6 +35,7 @@ async fn receipts_are_in_partition_of_their_agent() {
     for (sender, key) in [(Some(PHONE), agent), (Some(stranger), stranger), (None, "SM1")] {
         let parsed = ParsedWebhook {
             carrier: "twilio",
+            account: None,
             only: None,
             events: vec![receipt(sender)],
         };

@@ -28,7 +28,8 @@ async fn publish_change(bench: &Bench, address: &str) {
 }
 
 async fn is_blocked(routes: &Routes) -> bool {
-    routes.find(Channel::Sms, PHONE).await.unwrap().unwrap().blocked
+    let route = routes.find(Channel::Sms, PHONE).await.unwrap().unwrap();
+    route.agent().unwrap().blocked
 }
 
 #[tokio::test]

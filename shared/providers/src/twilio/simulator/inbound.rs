@@ -3,7 +3,7 @@
 
 use butt_dial_domain::{Channel, sms};
 
-use super::{ACCOUNT_SID, ID, signed, wire_address};
+use super::{ACCOUNT_SID, ID, accounts::owner_of, signed, wire_address};
 use crate::{
     simulator::{PersonMessage, SimulatorState, VendorWebhook, voice_note},
     twilio::wire::VERSION,
@@ -30,7 +30,20 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
             fields.push((name.clone(), text));
         }
     }
-    let webhook = signed(simulator, &format!("{url}{OVERRIDES}"), &fields);
+    // A number that was bought has a URL of its own.
+    let number = simulator.account_book().find_number(&text.to);
+    let url_field = match text.channel {
+        Channel::Whatsapp => "WhatsappUrl",
+        _ => "SmsUrl",
+    };
+    let own_url = number
+        .map(|number| number.field(url_field).to_owned())
+        .unwrap_or_default();
+    let url = match own_url.is_empty() {
+        true => format!("{url}{OVERRIDES}"),
+        false => own_url,
+    };
+    let webhook = signed(simulator, &url, &fields);
     Ok(VendorWebhook {
         carrier_id: sid,
         webhook,
@@ -46,7 +59,7 @@ fn fields(simulator: &SimulatorState, text: &PersonMessage, sid: &str) -> Vec<(S
     for name in ["MessageSid", "SmsSid", "SmsMessageSid"] {
         add(name, sid);
     }
-    add("AccountSid", ACCOUNT_SID);
+    add("AccountSid", &owner_of(simulator, &text.to));
     add("ApiVersion", VERSION);
     add("From", &wire_address(text.channel, &text.from));
     add("To", &wire_address(text.channel, &text.to));

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{RawQuery, State},
+    extract::{Path, RawQuery, State},
     response::{IntoResponse, Response},
 };
 use butt_dial_domain::Channel;
@@ -10,7 +10,7 @@ use chrono::NaiveDate;
 use serde_json::json;
 use url::form_urlencoded::{self, Serializer};
 
-use super::{ACCOUNT_SID, ID, error::ApiError, rendered};
+use super::{ID, accounts::owner_of, error::ApiError, rendered};
 use crate::{
     simulator::{SimulatedMessage, SimulatorState},
     twilio::wire::{VERSION, WHATSAPP},
@@ -19,7 +19,11 @@ use crate::{
 const PAGE_SIZE: usize = 50;
 const MAX_PAGE_SIZE: usize = 1_000;
 
-pub async fn list(State(simulator): State<SimulatorState>, RawQuery(query): RawQuery) -> Response {
+pub async fn list(
+    State(simulator): State<SimulatorState>,
+    Path(account): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
     let fields: Vec<(String, String)> = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
         .into_owned()
         .collect();
@@ -28,14 +32,16 @@ pub async fn list(State(simulator): State<SimulatorState>, RawQuery(query): RawQ
     };
     let to = filter.to.as_ref().map(|(_, number)| number.as_str());
     // One more message than the page holds shows whether there is a next page.
-    let mut messages = simulator.select(ID, to, filter.size + 1, |message| filter.fits(message));
+    let mut messages = simulator.select(ID, to, filter.size + 1, |message| {
+        filter.fits(message) && owner_of(&simulator, &message.from) == account
+    });
     let has_more = messages.len() > filter.size;
     messages.truncate(filter.size);
     let next = messages
         .last()
         .filter(|_| has_more)
-        .map(|last| filter.uri(&fields, filter.page + 1, last.sequence));
-    let path = path();
+        .map(|last| filter.uri(&account, &fields, filter.page + 1, last.sequence));
+    let path = path(&account);
     Json(json!({
         "page": filter.page,
         "page_size": filter.size,
@@ -45,13 +51,13 @@ pub async fn list(State(simulator): State<SimulatorState>, RawQuery(query): RawQ
         "first_page_uri": format!("{path}?PageSize={}&Page=0", filter.size),
         "previous_page_uri": null,
         "next_page_uri": next,
-        "messages": messages.iter().map(|message| rendered(message)).collect::<Vec<_>>(),
+        "messages": messages.iter().map(|message| rendered(&simulator, message)).collect::<Vec<_>>(),
     }))
     .into_response()
 }
 
-fn path() -> String {
-    format!("/{VERSION}/Accounts/{ACCOUNT_SID}/Messages.json")
+fn path(account: &str) -> String {
+    format!("/{VERSION}/Accounts/{account}/Messages.json")
 }
 
 /// An address and the channel of its prefix.
@@ -111,7 +117,7 @@ impl Filter {
     }
 
     /// Returns the same query for the next page.
-    fn uri(&self, fields: &[(String, String)], page: usize, last: u64) -> String {
+    fn uri(&self, account: &str, fields: &[(String, String)], page: usize, last: u64) -> String {
         let same = fields
             .iter()
             .filter(|(name, _)| !["Page", "PageToken"].contains(&name.as_str()));
@@ -120,7 +126,7 @@ impl Filter {
             .append_pair("Page", &page.to_string())
             .append_pair("PageToken", &format!("{TOKEN}{last}"))
             .finish();
-        format!("{}?{query}", path())
+        format!("{}?{query}", path(account))
     }
 }
 

@@ -1,22 +1,24 @@
 //! Twilio's API: accounts, the Messages resource, and signed webhooks (Twilio, API reference: Messages resource; error
 //! dictionary). It behaves like Twilio in all that an adapter or an operator can observe.
 
+mod accounts;
 mod error;
 mod inbound;
 mod listing;
+mod numbers;
 mod validation;
 pub mod voice;
+mod whatsapp_senders;
 
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, Request, State},
-    http::{HeaderMap, StatusCode, header},
-    middleware::{self, Next},
+    extract::{Path, State},
+    http::StatusCode,
+    middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use butt_dial_domain::{Channel, clock::Timestamp, sms};
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -61,9 +63,33 @@ const ERROR_FORMAT: ErrorFormat = ErrorFormat {
 
 pub fn router(simulator: SimulatorState) -> Router {
     let send = middleware::from_fn_with_state((simulator.clone(), ERROR_FORMAT), faults::inject_faults);
-    let messages = post(create).layer(send).get(listing::list);
+    let messages = post(create).layer(send.clone()).get(listing::list);
+    let owned = post(numbers::buy).layer(send.clone()).get(numbers::list);
+    let number = post(numbers::update)
+        .delete(numbers::release)
+        .layer(send)
+        .get(numbers::fetch);
     Router::new()
-        .route(&format!("/{VERSION}/Accounts/{{account}}"), get(account))
+        .route(
+            &format!("/{VERSION}/Accounts.json"),
+            get(accounts::list).post(accounts::create),
+        )
+        .route(
+            &format!("/{VERSION}/Accounts/{{account}}"),
+            get(accounts::fetch).post(accounts::update),
+        )
+        .route(
+            &format!("/{VERSION}/Accounts/{{account}}/AvailablePhoneNumbers/{{country}}/{{kind}}"),
+            get(numbers::search),
+        )
+        .route(
+            &format!("/{VERSION}/Accounts/{{account}}/IncomingPhoneNumbers.json"),
+            owned,
+        )
+        .route(
+            &format!("/{VERSION}/Accounts/{{account}}/IncomingPhoneNumbers/{{number}}"),
+            number,
+        )
         .route(&format!("/{VERSION}/Accounts/{{account}}/Messages.json"), messages)
         .route(
             &format!("/{VERSION}/Accounts/{{account}}/Messages/{{message}}"),
@@ -73,59 +99,34 @@ pub fn router(simulator: SimulatorState) -> Router {
             &format!("/{VERSION}/Accounts/{{account}}/Messages/{{message}}/Media/{{media}}"),
             get(voice_note::serve),
         )
+        .route(
+            "/v2/Channels/Senders",
+            get(whatsapp_senders::list).post(whatsapp_senders::create),
+        )
+        .route(
+            "/v2/Channels/Senders/{id}",
+            get(whatsapp_senders::fetch).delete(whatsapp_senders::remove),
+        )
         .merge(voice::router(&simulator))
         .fallback(|| async { ApiError::not_found() })
-        .layer(middleware::from_fn_with_state(simulator.clone(), authenticate))
+        .layer(middleware::from_fn_with_state(
+            simulator.clone(),
+            accounts::authenticate,
+        ))
         .with_state(simulator)
-}
-
-/// Checks basic auth with the account SID and token; the path must name the same account.
-async fn authenticate(State(simulator): State<SimulatorState>, request: Request, next: Next) -> Response {
-    if !is_authentic(&simulator, request.headers()) {
-        let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"Twilio API\"")];
-        return (
-            challenge,
-            ApiError::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate"),
-        )
-            .into_response();
-    }
-    let account = request.uri().path().split('/').nth(3).unwrap_or_default();
-    if account.trim_end_matches(".json") != ACCOUNT_SID {
-        return ApiError::not_found().into_response();
-    }
-    next.run(request).await
-}
-
-fn is_authentic(simulator: &SimulatorState, headers: &HeaderMap) -> bool {
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let given = given.and_then(|value| STANDARD.decode(value.strip_prefix("Basic ")?).ok());
-    let token = simulator.setting(super::AUTH_TOKEN);
-    given.is_some_and(|pair| pair == format!("{ACCOUNT_SID}:{token}").into_bytes())
-}
-
-async fn account() -> Response {
-    Json(json!({
-        "sid": ACCOUNT_SID,
-        "friendly_name": "Simulated account",
-        "status": "active",
-        "type": "Full",
-        "owner_account_sid": ACCOUNT_SID,
-        "uri": format!("/{VERSION}/Accounts/{ACCOUNT_SID}.json"),
-    }))
-    .into_response()
 }
 
 async fn fetch(State(simulator): State<SimulatorState>, Path((_, file)): Path<(String, String)>) -> Response {
     let sid = file.strip_suffix(".json");
     match sid.and_then(|sid| simulator.find(ID, sid)) {
-        Some(message) => Json(rendered(&message)).into_response(),
+        Some(message) => Json(rendered(&simulator, &message)).into_response(),
         None => ApiError::not_found().into_response(),
     }
 }
 
-async fn create(State(simulator): State<SimulatorState>, body: Bytes) -> Response {
+async fn create(State(simulator): State<SimulatorState>, Path(account): Path<String>, body: Bytes) -> Response {
     let fields: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
-    let draft = match ValidMessage::parse(&simulator, &fields) {
+    let draft = match ValidMessage::parse(&simulator, &account, &fields) {
         Ok(draft) => draft,
         Err(error) => return error.into_response(),
     };
@@ -148,16 +149,17 @@ async fn create(State(simulator): State<SimulatorState>, body: Bytes) -> Respons
         status_webhook,
     };
     simulator.deliveries().schedule(plan, simulator.delivery_delay());
-    (StatusCode::CREATED, Json(rendered(&message))).into_response()
+    (StatusCode::CREATED, Json(rendered(&simulator, &message))).into_response()
 }
 
 /// Renders the Messages resource. Counts are strings.
-fn rendered(message: &SimulatedMessage) -> Value {
+fn rendered(simulator: &SimulatorState, message: &SimulatedMessage) -> Value {
     let sid = &message.carrier_id;
-    let uri = format!("/{VERSION}/Accounts/{ACCOUNT_SID}/Messages/{sid}");
+    let account = accounts::owner_of(simulator, &message.from);
+    let uri = format!("/{VERSION}/Accounts/{account}/Messages/{sid}");
     let has_left = matches!(message.status, "sent" | "delivered" | "undelivered");
     json!({
-        "account_sid": ACCOUNT_SID,
+        "account_sid": account,
         "api_version": VERSION,
         "body": message.body,
         "date_created": message.at.to_rfc2822(),
@@ -199,7 +201,7 @@ fn wire_address(channel: Channel, address: &str) -> String {
 fn status_callback(simulator: &SimulatorState, url: &str, message: &SimulatedMessage) -> OutgoingWebhook {
     let own = |text: &str| text.to_owned();
     let mut fields = vec![
-        (own("AccountSid"), own(ACCOUNT_SID)),
+        (own("AccountSid"), accounts::owner_of(simulator, &message.from)),
         (own("ApiVersion"), own(VERSION)),
         (own("From"), wire_address(message.channel, &message.from)),
         (own("MessageSid"), message.carrier_id.clone()),
@@ -245,7 +247,10 @@ pub fn sign(simulator: &SimulatorState, url: &str, body: &[u8], _at: Timestamp) 
 }
 
 fn headers(simulator: &SimulatorState, url: &str, fields: &[(String, String)]) -> Headers {
-    let signature = webhook::sign(&simulator.secret(super::AUTH_TOKEN), url, Payload::Form(fields));
+    // The account that the request names signs it.
+    let account = fields.iter().find(|(name, _)| name == "AccountSid");
+    let account = account.map_or(ACCOUNT_SID, |(_, account)| account.as_str());
+    let signature = webhook::sign(&accounts::token_of(simulator, account), url, Payload::Form(fields));
     let token = uuid::Uuid::new_v4().to_string();
     vec![
         (webhook::HEADER, signature),

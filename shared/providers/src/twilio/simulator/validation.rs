@@ -3,7 +3,7 @@
 use butt_dial_domain::{Address, Channel};
 use serde_json::Value;
 
-use super::{ID, error::ApiError};
+use super::{ID, accounts::may_send_from, error::ApiError};
 use crate::{
     simulator::{SimulatedMessage, SimulatorState},
     twilio::wire::{self, WHATSAPP},
@@ -36,7 +36,7 @@ pub struct ValidMessage {
 
 impl ValidMessage {
     /// Checks in Twilio's order: sender, recipient, content, consent.
-    pub fn parse(simulator: &SimulatorState, fields: &[(String, String)]) -> Result<Self, ApiError> {
+    pub fn parse(simulator: &SimulatorState, account: &str, fields: &[(String, String)]) -> Result<Self, ApiError> {
         let fields = Fields(fields);
         let service = fields.find("MessagingServiceSid");
         let to = fields
@@ -47,7 +47,7 @@ impl ValidMessage {
             return Err(ApiError::bad(21603, "A 'From' phone number is required."));
         }
         let (channel, to) = recipient(to)?;
-        let from = sender(simulator, channel, from, service)?;
+        let from = sender(simulator, account, channel, from, service)?;
 
         let template = fields.find("ContentSid");
         let body = fields.find("Body").unwrap_or_default();
@@ -108,6 +108,7 @@ fn recipient(to: &str) -> Result<(Channel, String), ApiError> {
 /// Returns the sender without prefix; empty when the messaging service selects it.
 fn sender(
     simulator: &SimulatorState,
+    account: &str,
     channel: Channel,
     from: Option<&str>,
     service: Option<&str>,
@@ -123,7 +124,7 @@ fn sender(
         return Err(ApiError::bad(21910, text));
     }
     let bare = from.strip_prefix(WHATSAPP).unwrap_or(from);
-    match (simulator.owns_sender(bare), channel) {
+    match (may_send_from(simulator, account, bare), channel) {
         (true, _) => Ok(bare.to_owned()),
         (false, Channel::Whatsapp) => {
             let text = "Twilio could not find a Channel with the specified From address";

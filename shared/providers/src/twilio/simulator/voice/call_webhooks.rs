@@ -8,7 +8,7 @@ use crate::{
 
 /// Builds a request about the call.
 pub fn form(simulator: &SimulatorState, call: &Call, url: &str, more: &[(&str, String)]) -> OutgoingWebhook {
-    let mut fields = parameters(call);
+    let mut fields = parameters(simulator, call);
     // Specific fields replace the common ones.
     fields.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
     fields.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));

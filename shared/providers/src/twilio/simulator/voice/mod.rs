@@ -39,7 +39,7 @@ use self::{
     live_call::{Flow, LiveCall},
     validation::{Fields, ValidCall},
 };
-use super::{ACCOUNT_SID, ERROR_FORMAT, ID, error::ApiError};
+use super::{ACCOUNT_SID, ERROR_FORMAT, ID, accounts, error::ApiError};
 use crate::{
     simulator::{
         SimulatorState,
@@ -70,7 +70,14 @@ pub fn router(simulator: &SimulatorState) -> Router<SimulatorState> {
 /// Handles a call to one of our numbers: requests TwiML from the webhook.
 fn handle_inbound_call(simulator: &SimulatorState, new_call: NewCall, url: String) {
     let mut live = LiveCall::new(simulator, new_call);
-    live.status_url = simulator.number_status_url();
+    // A number that was bought has URLs of its own.
+    let number = simulator.account_book().find_number(live.call.to());
+    let own_url = |name: &str| {
+        let url = number.as_ref().map(|number| number.field(name).to_owned());
+        url.filter(|url| !url.is_empty())
+    };
+    live.status_url = own_url("StatusCallback").or_else(|| simulator.number_status_url());
+    let url = own_url("VoiceUrl").unwrap_or(url);
     live.events = vec!["completed".to_owned()];
     simulator.spawn(async move {
         live.call.change(|state| state.status = CallStatus::Ringing);
@@ -87,21 +94,26 @@ fn handle_inbound_call(simulator: &SimulatorState, new_call: NewCall, url: Strin
     });
 }
 
-async fn create(State(simulator): State<SimulatorState>, body: Bytes) -> Response {
-    place(&simulator, &body, None).unwrap_or_else(ApiError::into_response)
+async fn create(State(simulator): State<SimulatorState>, Path(account): Path<String>, body: Bytes) -> Response {
+    place(&simulator, &account, &body, None).unwrap_or_else(ApiError::into_response)
 }
 
 async fn invite(
     State(simulator): State<SimulatorState>,
-    Path((_, name)): Path<(String, String)>,
+    Path((account, name)): Path<(String, String)>,
     body: Bytes,
 ) -> Response {
-    place(&simulator, &body, Some(name)).unwrap_or_else(ApiError::into_response)
+    place(&simulator, &account, &body, Some(name)).unwrap_or_else(ApiError::into_response)
 }
 
-fn place(simulator: &SimulatorState, body: &[u8], conference: Option<String>) -> Result<Response, ApiError> {
+fn place(
+    simulator: &SimulatorState,
+    account: &str,
+    body: &[u8],
+    conference: Option<String>,
+) -> Result<Response, ApiError> {
     let fields = decoded(body);
-    let draft = ValidCall::parse(simulator, &Fields(&fields), conference.clone())?;
+    let draft = ValidCall::parse(simulator, account, &Fields(&fields), conference.clone())?;
     let id = format!("CA{}", uuid::Uuid::new_v4().simple());
     let new_call = simulator.open_call(ID, id, &draft.from, &draft.to, Direction::Outbound);
     let call = new_call.call.clone();
@@ -252,10 +264,22 @@ fn answered_by_label(answered_by: AnsweredBy) -> &'static str {
     }
 }
 
+/// Returns the account that has our number of the call.
+fn account_of(simulator: &SimulatorState, call: &Call) -> String {
+    accounts::owner_of(
+        simulator,
+        match call.direction() {
+            Direction::Inbound => call.to(),
+            Direction::Outbound => call.from(),
+        },
+    )
+}
+
 /// Returns the parameters of each request about a call (Twilio, TwiML for Programmable Voice: request parameters).
-fn parameters(call: &Call) -> Vec<(String, String)> {
+fn parameters(simulator: &SimulatorState, call: &Call) -> Vec<(String, String)> {
+    let account = account_of(simulator, call);
     [
-        ("AccountSid", ACCOUNT_SID),
+        ("AccountSid", account.as_str()),
         ("ApiVersion", VERSION),
         ("CallSid", call.id()),
         ("CallStatus", call.status().as_str()),

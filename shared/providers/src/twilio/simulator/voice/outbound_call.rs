@@ -4,7 +4,8 @@
 use butt_dial_domain::call::{AnsweredBy, CallStatus};
 
 use super::{
-    super::{ACCOUNT_SID, signed},
+    super::signed,
+    account_of,
     live_call::{Flow, LiveCall},
     script,
     twiml::Verb,
@@ -162,7 +163,7 @@ fn report_detection(live: &LiveCall, callee: Answerer, url: String) {
         }
         call.change(|state| state.answered_by = Some(callee.answered_by));
         let fields = [
-            ("AccountSid", ACCOUNT_SID.to_owned()),
+            ("AccountSid", account_of(&simulator, &call)),
             ("CallSid", call.id().to_owned()),
             ("AnsweredBy", callee.label.to_owned()),
             ("MachineDetectionDuration", callee.detected_ms.to_string()),

@@ -2,6 +2,7 @@
 //! timing is the one observed at Twilio. Unlike its documentation, the call does not end with the socket.
 
 use super::{
+    account_of,
     conversation::{Conversation, ENDED, End},
     live_call::{Flow, LiveCall},
     socket::Socket,
@@ -20,7 +21,7 @@ pub async fn run_session(live: &mut LiveCall, action: Option<String>, relay: Rel
     live.sleep(HANDSHAKE_MS).await;
     let id = format!("VX{}", uuid::Uuid::new_v4().simple());
     let opened_ms = live.call.now_ms();
-    let Some(socket) = Socket::open(&live.simulator, &relay.url).await else {
+    let Some(socket) = Socket::open(&live.simulator, &account_of(&live.simulator, &live.call), &relay.url).await else {
         live.alert(CANNOT_CONNECT);
         live.answer();
         return finish_session(live, action, &id, opened_ms, End::Failed(CANNOT_CONNECT)).await;

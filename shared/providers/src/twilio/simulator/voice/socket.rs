@@ -18,7 +18,7 @@ use tokio_tungstenite::{
 use crate::{
     simulator::SimulatorState,
     twilio::{
-        AUTH_TOKEN,
+        simulator::accounts::token_of,
         webhook::{self, Payload},
     },
 };
@@ -41,17 +41,17 @@ pub enum SocketEvent {
 
 impl Socket {
     /// Opens and signs the socket. Returns `None` on any failure.
-    pub async fn open(simulator: &SimulatorState, url: &str) -> Option<Self> {
+    pub async fn open(simulator: &SimulatorState, account: &str, url: &str) -> Option<Self> {
         if !simulator.may_open_socket() || !url.starts_with("wss://") {
             return None;
         }
-        timeout(CONNECT_TIMEOUT, Self::connect(simulator, url))
+        timeout(CONNECT_TIMEOUT, Self::connect(simulator, account, url))
             .await
             .ok()
             .flatten()
     }
 
-    async fn connect(simulator: &SimulatorState, url: &str) -> Option<Self> {
+    async fn connect(simulator: &SimulatorState, account: &str, url: &str) -> Option<Self> {
         let routed = url::Url::parse(&simulator.routed(url)).ok()?;
         let (host, port) = (routed.host_str()?, routed.port_or_known_default()?);
         let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.ok()?;
@@ -63,7 +63,7 @@ impl Socket {
         let _ = stream.set_nodelay(true);
         // Path and host are those of the TwiML; the route is the load balancer's.
         let mut request = url.replacen("wss://", "ws://", 1).into_client_request().ok()?;
-        let signature = webhook::sign(&simulator.secret(AUTH_TOKEN), url, Payload::Form(&[]));
+        let signature = webhook::sign(&token_of(simulator, account), url, Payload::Form(&[]));
         for (name, value) in [
             ("x-twilio-signature", signature.as_str()),
             ("x-amzn-bedrock-agentcore-runtime-custom-twilio-signature", &signature),

@@ -6,7 +6,10 @@ use super::{
     outbound_call::{OnAnswer, OutboundCall},
     twiml,
 };
-use crate::{simulator::SimulatorState, twilio::simulator::error::ApiError};
+use crate::{
+    simulator::SimulatorState,
+    twilio::simulator::{accounts::may_send_from, error::ApiError},
+};
 
 const MAX_TWIML_CHARS: usize = 4_000;
 const MAX_DIGITS: usize = 32;
@@ -70,7 +73,12 @@ pub struct ValidCall {
 }
 
 impl ValidCall {
-    pub fn parse(simulator: &SimulatorState, fields: &Fields, conference: Option<String>) -> Result<Self, ApiError> {
+    pub fn parse(
+        simulator: &SimulatorState,
+        account: &str,
+        fields: &Fields,
+        conference: Option<String>,
+    ) -> Result<Self, ApiError> {
         let to = fields
             .find("To")
             .ok_or_else(|| ApiError::bad(21201, "No 'To' number is specified"))?;
@@ -82,7 +90,7 @@ impl ValidCall {
             _ => Err(ApiError::bad(code, format!("The {what} phone number is not valid."))),
         };
         let (to, from) = (number(to, 21211, "'To'")?, number(from, 21212, "'From'")?);
-        if !simulator.owns_sender(&from) {
+        if !may_send_from(simulator, account, &from) {
             let text = "The source phone number provided is not yet verified for your account.";
             return Err(ApiError::bad(21210, text));
         }

@@ -1,0 +1,140 @@
+//! Release: a sender goes out of use at once. Its address stays reserved for the organization during the hold, in which it can be
+//! taken back. Then a bought number is returned to its vendor.
+
+use butt_dial_domain::{AgentId, Channel, Failure, OrgId, Scope, ports::numbers::NumberError};
+use butt_dial_identity::Caller;
+use butt_dial_store::Sender;
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{NUMBER_VENDOR, Senders, failure_of, no_number_vendor, no_such_sender};
+
+const BATCH: u32 = 50;
+
+impl Senders {
+    /// Releases a sender by its id; texts and calls of one number together. Returns what was released.
+    pub async fn release(&self, caller: &Caller, id: &str) -> Result<Vec<Sender>, Failure> {
+        let sender = self.get(caller, id).await?;
+        let same = self.store.list_senders_by_address(&sender.org, &sender.address).await?;
+        let group: Vec<Sender> = same
+            .into_iter()
+            .filter(|other| other.released_at.is_none() && is_same_line(&sender, other))
+            .collect();
+        self.release_all(caller, group).await
+    }
+
+    /// Releases the senders with an address, on one channel or on all.
+    pub async fn release_address(
+        &self,
+        caller: &Caller,
+        address: &str,
+        only: Option<Channel>,
+    ) -> Result<Vec<Sender>, Failure> {
+        caller.require(Scope::OrgAdmin)?;
+        let found = self
+            .store
+            .list_senders_by_address(caller.org()?, address.trim())
+            .await?;
+        let is_meant =
+            |sender: &Sender| sender.released_at.is_none() && only.is_none_or(|channel| channel == sender.channel);
+        let in_use: Vec<Sender> = found.into_iter().filter(is_meant).collect();
+        if in_use.is_empty() {
+            return Err(no_such_sender());
+        }
+        self.release_all(caller, in_use).await
+    }
+
+    /// Releases all senders of an agent, or gives them to the pool.
+    pub async fn release_agent(
+        &self,
+        caller: &Caller,
+        agent: &AgentId,
+        keeps_in_pool: bool,
+    ) -> Result<Vec<Sender>, Failure> {
+        caller.require(Scope::OrgAdmin)?;
+        let org = caller.org()?;
+        let senders = self.store.list_senders(org, Some(agent)).await?;
+        let released = self.release_all(caller, senders).await?;
+        if keeps_in_pool {
+            for sender in &released {
+                self.store.take_back_sender(org, &sender.id, None).await?;
+                self.announce(&sender.address, [sender.channel]).await;
+            }
+        }
+        Ok(released)
+    }
+
+    async fn release_all(&self, caller: &Caller, senders: Vec<Sender>) -> Result<Vec<Sender>, Failure> {
+        let org = caller.org()?;
+        let ids: Vec<_> = senders.iter().map(|sender| sender.id.clone()).collect();
+        self.store.release_senders(org, &ids, self.clock.now()).await?;
+        for sender in &senders {
+            self.announce(&sender.address, [sender.channel]).await;
+            let detail = json!({ "channel": sender.channel, "agent": sender.agent });
+            self.record(caller, "sender.release", sender.id.as_str(), detail)
+                .await?;
+        }
+        Ok(senders)
+    }
+
+    /// Finds released senders of the organization with this address that can still be taken back, and gives them to an agent.
+    pub async fn take_back(&self, org: &OrgId, agent: Option<&AgentId>, address: &str) -> Result<Vec<Sender>, Failure> {
+        let found = self.store.list_senders_by_address(org, address).await?;
+        let mut taken = Vec::new();
+        for sender in found.into_iter().filter(|sender| sender.released_at.is_some()) {
+            if self.store.take_back_sender(org, &sender.id, agent).await? {
+                self.announce(&sender.address, [sender.channel]).await;
+                taken.push(sender);
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Returns bought numbers to their vendors after the hold, and deletes their senders. Returns how many were due.
+    pub async fn return_released(&self) -> Result<usize, Failure> {
+        let hold = TimeDelta::from_std(self.settings.hold).unwrap_or(TimeDelta::days(1));
+        let due = self.store.list_released_senders(self.clock.now() - hold, BATCH).await?;
+        let count = due.len();
+        for sender in due {
+            if let Err(failure) = self.return_sender(&sender).await {
+                tracing::warn!(%failure, sender = %sender.id, "released sender not returned yet; it stays due");
+            }
+        }
+        Ok(count)
+    }
+
+    async fn return_sender(&self, sender: &Sender) -> Result<(), Failure> {
+        if let Some(id) = &sender.registration_id {
+            let senders = self
+                .accounts
+                .whatsapp_senders(NUMBER_VENDOR, sender.account.as_ref())
+                .await?
+                .ok_or_else(no_number_vendor)?;
+            match senders.remove(id).await {
+                Ok(()) | Err(NumberError::NotFound) => {}
+                Err(error) => return Err(failure_of(&error, "remove the WhatsApp sender")),
+            }
+        }
+        if let Some(id) = &sender.number_id {
+            let numbers = self
+                .accounts
+                .numbers(NUMBER_VENDOR, sender.account.as_ref())
+                .await?
+                .ok_or_else(no_number_vendor)?;
+            match numbers.release(id).await {
+                Ok(()) | Err(NumberError::NotFound) => {}
+                Err(error) => return Err(failure_of(&error, "release the number")),
+            }
+        }
+        if self.store.delete_released_sender(&sender.id).await? {
+            tracing::info!(sender = %sender.id, org = %sender.org, "released sender deleted after its hold");
+        }
+        Ok(())
+    }
+}
+
+/// Texts and calls of a number are one line. WhatsApp and mail are others.
+fn is_same_line(sender: &Sender, other: &Sender) -> bool {
+    let is_phone = |sender: &Sender| matches!(sender.channel, Channel::Sms | Channel::Voice);
+    sender.channel == other.channel || (is_phone(sender) && is_phone(other))
+}

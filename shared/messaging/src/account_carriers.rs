@@ -1,0 +1,51 @@
+//! The port to the accounts that organizations have at vendors: the adapters of an account, and the accounts that a webhook names.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use butt_dial_domain::{
+    OrgId, ProviderAccountId,
+    ports::{
+        carrier::Messaging,
+        numbers::{Numbers, WhatsappSenders},
+        voice::Voice,
+        webhook::{WebhookRequest, Webhooks},
+    },
+};
+use butt_dial_store::StoreError;
+
+/// The adapters of an organization's account at a vendor; `None` for what the vendor lacks.
+#[derive(Clone)]
+pub struct AccountCarrier {
+    pub account: ProviderAccountId,
+    pub org: OrgId,
+    pub vendor: &'static str,
+    /// The vendor's own id of the account.
+    pub external_id: String,
+    pub messaging: Option<Arc<dyn Messaging>>,
+    pub webhooks: Option<Arc<dyn Webhooks>>,
+    pub voice: Option<Arc<dyn Voice>>,
+    pub numbers: Option<Arc<dyn Numbers>>,
+    pub whatsapp_senders: Option<Arc<dyn WhatsappSenders>>,
+}
+
+/// Finds the adapters of accounts. Fails only if the database is unavailable.
+#[async_trait]
+pub trait AccountCarriers: Send + Sync {
+    /// Returns whether a vendor with this id can have accounts of organizations.
+    fn is_vendor(&self, id: &str) -> bool;
+
+    /// Returns the adapters of an account. `None`: it does not exist, or it is closed or suspended. With the version of the
+    /// account, a cached adapter of that version needs no query.
+    async fn find(
+        &self,
+        account: &ProviderAccountId,
+        version: Option<i64>,
+    ) -> Result<Option<Arc<AccountCarrier>>, StoreError>;
+
+    /// Returns the accounts that a request to a vendor's webhook names, before its signature is verified.
+    async fn named_by(&self, vendor: &str, request: &WebhookRequest) -> Result<Vec<Arc<AccountCarrier>>, StoreError>;
+
+    /// Checks the credentials of the account with its vendor, and notes whether it refuses them.
+    async fn check_credentials(&self, account: &ProviderAccountId);
+}
