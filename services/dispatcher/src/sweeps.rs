@@ -39,6 +39,15 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("delivered events", FIVE_SECONDS, |product| async move {
         product.retention.purge_delivered().await
     });
+    sweeps.spawn("account notices", SECOND, |product| async move {
+        product.accounts.deliver_notices().await
+    });
+    sweeps.spawn("erased organizations", MINUTE, |product| async move {
+        product.accounts.purge_erased().await
+    });
+    sweeps.spawn("expired registrations", TEN_MINUTES, |product| async move {
+        product.accounts.delete_expired().await
+    });
     sweeps.spawn("call legs", FIVE_SECONDS, |product| async move {
         legs::charge_due(&product.calls).await
     });

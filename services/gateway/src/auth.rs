@@ -1,6 +1,9 @@
 //! Authentication as a layer: every request behind it has a verified caller. It must never let a request pass without one.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -71,6 +74,27 @@ impl AuthLayer {
         }
     }
 
+    /// Recognizes the caller of an open route. A bearer that is no token is no failure: the route may read another secret.
+    fn recognize(
+        &self,
+        request: &Request,
+    ) -> impl Future<Output = Result<(Arc<Caller>, IpAddr), Failure>> + Send + use<> {
+        let peer = request
+            .extensions()
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|connected| connected.0.ip());
+        let peer = peer.map(|peer| self.proxies.client_address(peer, request.headers()));
+        let (token, guard) = (bearer(request.headers()), self.guard.clone());
+        async move {
+            let peer = peer.ok_or_else(Failure::internal)??;
+            let caller = guard.recognize(token.as_deref(), peer).await?;
+            if let Some(caller) = &caller {
+                name_caller(caller);
+            }
+            Ok((caller.unwrap_or_else(|| Arc::new(Caller::anonymous())), peer))
+        }
+    }
+
     /// Authenticates an agent. Refuses any other caller: the MCP transports serve only agents.
     pub fn agent(&self, request: &Request) -> impl Future<Output = Result<Arc<Caller>, Failure>> + Send + use<> {
         let authenticating = self.authenticate(request);
@@ -94,6 +118,22 @@ fn name_caller(caller: &Caller) {
     }
     if let Some(org) = &caller.principal.org {
         span.record("org", tracing::field::display(org));
+    }
+}
+
+/// The address of a client, for the limits of open routes.
+#[derive(Clone, Copy)]
+pub struct ClientAddress(pub IpAddr);
+
+/// Admits every caller, without a token as well.
+pub async fn anyone(State(auth): State<AuthLayer>, mut request: Request, next: Next) -> Response {
+    match auth.recognize(&request).await {
+        Ok((caller, client)) => {
+            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(ClientAddress(client));
+            next.run(request).await
+        }
+        Err(reason) => failure(&reason),
     }
 }
 

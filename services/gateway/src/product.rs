@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use butt_dial_accounts::{Agents, Challenges, ProviderAccounts, Senders, TeamTokens};
+use butt_dial_accounts::{Accounts, Agents, Challenges, ProviderAccounts, Senders, TeamTokens};
 use butt_dial_billing::Billing;
 use butt_dial_calls::Calls;
 use butt_dial_domain::Clock;
@@ -18,6 +18,7 @@ pub struct Product {
     pub provider_accounts: ProviderAccounts,
     pub senders: Senders,
     pub challenges: Challenges,
+    pub accounts: Arc<Accounts>,
     pub billing: Billing,
     pub calls: Arc<Calls>,
     pub delivery: Arc<Delivery>,
@@ -40,6 +41,7 @@ impl Product {
             provider_accounts: platform.product.provider_accounts.clone(),
             senders: platform.product.senders.clone(),
             challenges: platform.product.challenges.clone(),
+            accounts: platform.product.accounts.clone(),
             billing: platform.product.billing.clone(),
             calls: platform.product.calls.clone(),
             delivery: platform.product.delivery.clone(),

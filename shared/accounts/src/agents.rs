@@ -11,7 +11,7 @@ use butt_dial_identity::{
     Caller, find_visible_agent, on_behalf_of,
     token::{self, Minted, TokenRequest},
 };
-use butt_dial_store::{Agent, AgentStatus, Profile, ScheduledSend, Store, StoreError, Token};
+use butt_dial_store::{Agent, AgentStatus, Profile, ScheduledSend, StatusSetBy, Store, StoreError, Token};
 use serde_json::json;
 
 use crate::audit::AuditLog;
@@ -196,7 +196,10 @@ impl Agents {
         agent: &AgentId,
         status: AgentStatus,
     ) -> Result<StatusChange, Failure> {
-        let cancelled = self.store.set_agent_status(org, agent, status).await?;
+        let cancelled = self
+            .store
+            .set_agent_status(org, agent, status, StatusSetBy::Admin, None)
+            .await?;
         let cancelled_sends = cancelled.ok_or_else(no_such_agent)?;
         let detail = json!({ "status": status.as_str(), "cancelledSends": cancelled_sends });
         self.audit

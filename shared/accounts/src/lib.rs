@@ -1,20 +1,58 @@
-//! Organizations and their agents: bootstrap, registration, status, tokens, accounts at vendors, and senders.
+//! Organizations, their members and their agents: registration, verification, tokens, accounts at vendors, senders, erasure.
 //!
-//! [`Agents`] and [`TeamTokens`] serve an organization's administrators. [`Bootstrap`] creates the first organization and
-//! agent of an installation. Every change is written to the audit log.
+//! [`Accounts`] registers organizations and serves their owners; each flow is one file. [`Agents`] and [`TeamTokens`] serve an
+//! organization's administrators. [`Bootstrap`] creates the first organization and agent of an installation. Every change is
+//! written to the audit log.
 
+mod agent_rotation;
+mod agent_status;
 mod agents;
 mod audit;
 mod bootstrap;
 mod challenges;
+mod erasure;
+mod handle;
+mod installation;
+mod invites;
+mod limits;
+mod mails;
+mod members;
+mod notices;
+mod onboarding;
+mod phone;
+mod profile;
 mod provider_accounts;
+mod registration;
+mod resend;
+mod rotation;
+mod secrets;
 mod senders;
+mod status;
+mod team_access;
 mod team_tokens;
+mod teams;
+mod verification;
 
+pub use agent_rotation::{GRACE_SECONDS, RotatedToken};
 pub use agents::{Agents, NewAgent, StatusChange};
 pub use bootstrap::{Addresses, Bootstrap, Bootstrapped};
-pub use butt_dial_store::{AccountStatus, AgentStatus, Challenge, ChallengeOwner, Sender, SenderChange};
+pub use butt_dial_store::{
+    AccountStatus, AgentStatus, Challenge, ChallengeOwner, NoticeState, OrgMode, OrgStatus, Role, Sender, SenderChange,
+};
 pub use challenges::{Challenges, CodeRequest, SentCode};
+pub use erasure::{ErasureOutcome, ErasureStarted};
+pub use handle::{AccountSettings, Accounts, Registration, Terms};
+pub use installation::Installation;
+pub use mails::MailTemplate;
+pub use members::{parse_role, role_name};
+pub use phone::AdminCode;
+pub use profile::{Branding, Profile, phone_hint};
 pub use provider_accounts::{AccountView, NewAccount, OwnVendor, ProviderAccounts};
+pub use registration::{NewRegistration, Registered};
+pub use resend::Resent;
 pub use senders::{AddChannel, ChannelKind, NumberOrder, OrderedSender, SenderSettings, Senders};
+pub use status::VerificationStatus;
+pub use team_access::{ReplayGuard, RevealedToken};
 pub use team_tokens::TeamTokens;
+pub use teams::{CreatedTeam, NewTeamRequest};
+pub use verification::{Verified, VerifiedOutcome};

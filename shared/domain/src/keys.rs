@@ -42,6 +42,41 @@ pub fn auth_lock(peer: impl Display) -> String {
     format!("auth:locked:{peer}")
 }
 
+/// A limit of registrations: of an address, a domain or a mailbox.
+pub fn registration_limit(kind: &str, id: &str) -> String {
+    format!("limit:{{registrations}}:{kind}:{id}")
+}
+
+/// The sealed response to a registration with an idempotency key.
+pub fn registration_reply(key_hash: &str) -> String {
+    format!("accounts:registered:{key_hash}")
+}
+
+/// The lease of a registration with an idempotency key, while it runs.
+pub fn registration_lease(key_hash: &str) -> String {
+    format!("accounts:registering:{key_hash}")
+}
+
+/// The organization id that a registration with the address of an existing owner is answered with.
+pub fn decoy_organization(owner_hash: &str) -> String {
+    format!("accounts:decoy:{owner_hash}")
+}
+
+/// A limit of an open route: of the client address, or of an organization.
+pub fn open_route_limit(route: &str, id: impl Display) -> String {
+    format!("limit:{{open}}:{route}:{id}")
+}
+
+/// A nonce that was used to request a team token.
+pub fn reveal_nonce(org: &OrgId, nonce: &str) -> String {
+    format!("accounts:nonce:{org}:{nonce}")
+}
+
+/// The start of an erasure within the last hour.
+pub fn erasure_started(org: &OrgId) -> String {
+    format!("accounts:erasure:{org}")
+}
+
 /// A rate limit of an agent. The organization in braces keeps all keys of one take on one node of a Redis cluster.
 pub fn agent_limit(org: &OrgId, agent: &AgentId, window: &str) -> String {
     format!("limit:{{{org}}}:{agent}:{window}")

@@ -23,6 +23,8 @@ use crate::{AgentId, OrgId, TokenId};
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Scope {
+    /// A caller without a token. No token has this scope.
+    Anyone,
     /// Acts as one agent.
     Agent,
     /// Acts for every agent of one organization.
@@ -62,6 +64,7 @@ mod tests {
 
     #[test]
     fn scopes_are_strictly_ordered() {
+        assert!(Scope::Agent.allows(Scope::Anyone) && !Scope::Anyone.allows(Scope::Agent));
         assert!(Scope::SuperAdmin.allows(Scope::OrgAdmin));
         assert!(Scope::OrgAdmin.allows(Scope::Agent));
         assert!(!Scope::Agent.allows(Scope::OrgAdmin));

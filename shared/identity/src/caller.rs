@@ -34,11 +34,24 @@ impl Caller {
             return Ok(());
         }
         let message = match scope {
-            Scope::Agent => "Agent access required.",
+            Scope::Anyone | Scope::Agent => "Agent access required.",
             Scope::OrgAdmin => "Admin access required. This needs a token with the scope org-admin.",
             Scope::SuperAdmin => "Orchestrator access required. This needs the orchestrator's token.",
         };
         Err(Failure::new(Code::AuthForbidden, message))
+    }
+
+    /// Builds the caller of an open route without a token.
+    pub fn anonymous() -> Self {
+        Self {
+            principal: Principal {
+                token: TokenId::from("anonymous"),
+                scope: Scope::Anyone,
+                org: None,
+                agent: None,
+            },
+            profile: None,
+        }
     }
 
     pub(crate) fn orchestrator() -> Self {

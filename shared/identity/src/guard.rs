@@ -3,7 +3,8 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use butt_dial_domain::{AgentId, Clock, Code, Failure, clock::Timestamp, ports::kv::Kv};
-use butt_dial_store::{Profile, Store, Token};
+use butt_dial_store::{OrgStatus, Profile, Store, Token};
+use butt_dial_vault::Vault;
 use moka::sync::Cache;
 use subtle::ConstantTimeEq;
 
@@ -35,6 +36,7 @@ impl Guard {
         store: Store,
         kv: Arc<dyn Kv>,
         clock: Clock,
+        vault: Vault,
         orchestrator_token_hash: Option<String>,
         metrics: Metrics,
     ) -> Self {
@@ -44,7 +46,7 @@ impl Guard {
                 .time_to_live(CACHE_TTL)
                 .build(),
             lockout: Lockout::new(kv, clock.clone()),
-            last_used: LastUsed::default(),
+            last_used: LastUsed::new(vault),
             store,
             clock,
             orchestrator_token_hash,
@@ -72,13 +74,13 @@ impl Guard {
         };
         let hash = token::hash(secret);
         if let Some(caller) = self.callers.get(&hash) {
-            self.last_used.note(&caller.principal.token, self.clock.now());
+            self.last_used.note(&caller.principal.token, self.clock.now(), peer);
             return Ok(caller);
         }
         match self.find_caller(&hash).await? {
             Ok(caller) => {
                 self.callers.insert(hash, caller.clone());
-                self.last_used.note(&caller.principal.token, self.clock.now());
+                self.last_used.note(&caller.principal.token, self.clock.now(), peer);
                 Ok(caller)
             }
             Err(failure) if failure.code == Code::AuthInvalidToken => {
@@ -92,6 +94,17 @@ impl Guard {
                 Err(failure.detail("remainingAttempts", MAX_FAILURES))
             }
         }
+    }
+
+    /// Verifies the bearer of a request to an open route, if it has one. `None`: it is no valid token. It may be another secret that
+    /// the route reads, so it counts as no failure.
+    pub async fn recognize(&self, bearer: Option<&str>, peer: IpAddr) -> Result<Option<Arc<Caller>>, Failure> {
+        let Some(secret) = bearer else { return Ok(None) };
+        let found = self.find_caller(&token::hash(secret)).await?.ok();
+        if let Some(caller) = &found {
+            self.last_used.note(&caller.principal.token, self.clock.now(), peer);
+        }
+        Ok(found)
     }
 
     /// Lists the agents with tokens that were revoked or that expired since `since`, each with the time from which on no
@@ -132,7 +145,18 @@ impl Guard {
         if token.expires_at.is_some_and(|at| at <= now) {
             return Err(Failure::new(Code::AuthTokenRevoked, "this token has expired"));
         }
-        Ok(())
+        match token.org_status {
+            None | Some(OrgStatus::Active) => Ok(()),
+            Some(OrgStatus::Suspended) => Err(Failure::new(
+                Code::AuthForbidden,
+                "the organization of this token is suspended",
+            )
+            .hint("ask the operator of this installation")),
+            Some(OrgStatus::Pending | OrgStatus::Erasing | OrgStatus::Erased) => Err(Failure::new(
+                Code::AuthTokenRevoked,
+                "the organization of this token does not exist any more",
+            )),
+        }
     }
 
     async fn get_profile(&self, agent: &AgentId) -> Result<Profile, Failure> {

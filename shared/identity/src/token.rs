@@ -44,6 +44,43 @@ impl<'a> TokenRequest<'a> {
     }
 }
 
+/// A token with a random secret that is not stored yet: a transaction stores it with other rows.
+pub struct Unstored {
+    pub id: TokenId,
+    pub secret: String,
+    hash: String,
+}
+
+impl Unstored {
+    /// Generates the secret of an agent's token, or of a team token.
+    pub fn generate(is_agent: bool) -> Self {
+        Self::with_secret(generate(if is_agent { AGENT_PREFIX } else { TEAM_PREFIX }))
+    }
+
+    fn with_secret(secret: String) -> Self {
+        Self {
+            id: TokenId::generate(),
+            hash: hex::encode(hash(&secret)),
+            secret,
+        }
+    }
+
+    /// Returns the row to store.
+    pub fn row<'a>(&'a self, request: &TokenRequest<'a>) -> NewToken<'a> {
+        NewToken {
+            id: &self.id,
+            hash: &self.hash,
+            last_four: &self.secret[self.secret.len() - 4..],
+            scope: request.scope,
+            org: Some(request.org),
+            agent: request.agent,
+            expires_at: request.expires_at,
+            label: request.label,
+            created_by: request.created_by,
+        }
+    }
+}
+
 /// Creates a token with a random secret.
 pub async fn mint(store: &Store, request: &TokenRequest<'_>, now: Timestamp) -> Result<Minted, Failure> {
     insert(store, request, now, generate(prefix(request.agent))).await
@@ -82,24 +119,17 @@ pub async fn derive(
     Err(Failure::internal())
 }
 
+const AGENT_PREFIX: &str = "bda_";
+const TEAM_PREFIX: &str = "bdt_";
+
 fn prefix(agent: Option<&AgentId>) -> &'static str {
-    if agent.is_some() { "bda_" } else { "bdt_" }
+    if agent.is_some() { AGENT_PREFIX } else { TEAM_PREFIX }
 }
 
 async fn insert(store: &Store, request: &TokenRequest<'_>, now: Timestamp, secret: String) -> Result<Minted, Failure> {
-    let id = TokenId::generate();
-    let token = NewToken {
-        id: &id,
-        hash: &hex::encode(hash(&secret)),
-        last_four: &secret[secret.len() - 4..],
-        scope: request.scope,
-        org: Some(request.org),
-        agent: request.agent,
-        expires_at: request.expires_at,
-        label: request.label,
-        created_by: request.created_by,
-    };
-    store.create_token(&token, now).await?;
+    let token = Unstored::with_secret(secret);
+    store.create_token(&token.row(request), now).await?;
+    let Unstored { id, secret, .. } = token;
     Ok(Minted { id, secret })
 }
 

@@ -4,7 +4,7 @@ use butt_dial_domain::{AgentId, Channel, OrgId, clock::Timestamp, limits::Limits
 use serde::Deserialize;
 
 use crate::{
-    AccountRef, OwnedChannel, Store, StoreError,
+    AccountRef, OrgMode, OrgStatus, OwnedChannel, Store, StoreError,
     engine::{Sql, in_tx, on_reader, on_writer, with_timeout},
     limits::LimitsRow,
 };
@@ -22,6 +22,15 @@ impl AgentStatus {
     pub fn as_str(self) -> &'static str {
         self.into()
     }
+}
+
+/// Who sets the status of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum StatusSetBy {
+    /// The agent. It can't undo the decision of an administrator.
+    Agent,
+    Admin,
 }
 
 /// A stored agent.
@@ -72,6 +81,8 @@ pub struct Profile {
     pub org_limits: Option<Limits>,
     /// Who it sends as. `None`: as the installation's mode says.
     pub identity: Option<IdentityMode>,
+    pub org_status: OrgStatus,
+    pub org_mode: OrgMode,
 }
 
 impl Profile {
@@ -96,6 +107,8 @@ struct ProfileRow {
     agent_limits: Option<String>,
     org_limits: Option<String>,
     identity: Option<String>,
+    org_status: OrgStatus,
+    org_mode: OrgMode,
 }
 
 #[derive(Deserialize)]
@@ -222,14 +235,19 @@ impl Store {
     }
 
     /// Sets the status of an agent. An agent that is no longer active loses what it has scheduled: these sends are cancelled in
-    /// the same transaction, and the next sweep notifies the agent. Returns how many, or `None` when there is no such agent.
+    /// the same transaction, and the next sweep notifies the agent. Returns how many, or `None` when there is no such agent, or when
+    /// it tries to undo the decision of an administrator.
     pub async fn set_agent_status(
         &self,
         org: &OrgId,
         id: &AgentId,
         status: AgentStatus,
+        set_by: StatusSetBy,
+        reason: Option<&str>,
     ) -> Result<Option<u64>, StoreError> {
-        const SET: &str = "UPDATE agents SET status = $3 WHERE org_id = $1 AND id = $2";
+        const SET: &str = "UPDATE agents SET status = $3, status_by = $4, status_reason = $5
+            WHERE org_id = $1 AND id = $2
+                AND ($4 = 'admin' OR status = 'active' OR status_by = 'agent')";
         const CANCEL: &str = "UPDATE scheduled_sends
             SET state = 'cancelled', failure = 'AUTH_FORBIDDEN', request = NULL, due_at = created_at
             WHERE agent_id = $1 AND state = 'scheduled'";
@@ -239,6 +257,8 @@ impl Store {
                 .bind(org.as_str())
                 .bind(id.as_str())
                 .bind(status.as_str())
+                .bind(<&str>::from(set_by))
+                .bind(reason)
                 .execute(db)
                 .await?
                 .rows_affected());
@@ -272,7 +292,9 @@ impl Store {
                 FROM channels c WHERE c.agent_id = agents.id AND c.released_at IS NULL) AS channels,
             (SELECT row_to_json(l)::text FROM limits l WHERE l.scope = 'agt:' || agents.id) AS agent_limits,
             (SELECT row_to_json(l)::text FROM limits l WHERE l.scope = 'org:' || agents.org_id) AS org_limits,
-            coalesce(identity_mode, (SELECT o.identity_mode FROM organizations o WHERE o.id = agents.org_id)) AS identity
+            coalesce(identity_mode, (SELECT o.identity_mode FROM organizations o WHERE o.id = agents.org_id)) AS identity,
+            (SELECT o.status FROM organizations o WHERE o.id = agents.org_id) AS org_status,
+            (SELECT o.mode FROM organizations o WHERE o.id = agents.org_id) AS org_mode
             FROM agents WHERE id = $1",
             sqlite: "SELECT id, org_id, display_name, status, created_at,
             (SELECT json_group_array(json_object('id', c.id, 'channel', c.channel, 'address', c.address,
@@ -291,7 +313,9 @@ impl Store {
                 'max_actions_per_hour', max_actions_per_hour, 'max_actions_per_day', max_actions_per_day,
                 'max_spend_per_day', max_spend_per_day, 'max_spend_per_month', max_spend_per_month)
                 FROM limits l WHERE l.scope = 'org:' || agents.org_id) AS org_limits,
-            coalesce(identity_mode, (SELECT o.identity_mode FROM organizations o WHERE o.id = agents.org_id)) AS identity
+            coalesce(identity_mode, (SELECT o.identity_mode FROM organizations o WHERE o.id = agents.org_id)) AS identity,
+            (SELECT o.status FROM organizations o WHERE o.id = agents.org_id) AS org_status,
+            (SELECT o.mode FROM organizations o WHERE o.id = agents.org_id) AS org_mode
             FROM agents WHERE id = $1",
         };
         let sql = self.sql(SQL);
@@ -345,6 +369,8 @@ impl TryFrom<ProfileRow> for Profile {
             agent_limits: limits(row.agent_limits, format!("agt:{}", agent.id))?,
             org_limits: limits(row.org_limits, format!("org:{}", agent.org_id))?,
             identity: row.identity.and_then(|mode| mode.parse().ok()),
+            org_status: row.org_status,
+            org_mode: row.org_mode,
             agent,
         })
     }

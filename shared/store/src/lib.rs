@@ -1,6 +1,7 @@
 //! The database. `Store` serves Postgres and SQLite with one SQL text where the engines agree, and with two whole statements
 //! (`engine::Sql`) where they differ. One file per table or topic. Callers never see SQL, rows or connections.
 
+mod account_notices;
 mod agents;
 mod audit;
 mod backlogs;
@@ -20,6 +21,7 @@ mod deferred_bodies;
 mod deliveries;
 mod encryption;
 mod engine;
+mod erasure;
 mod error;
 mod event_leases;
 mod events;
@@ -28,13 +30,16 @@ mod identities;
 mod inbound;
 mod incomplete_events;
 mod limits;
+mod memberships;
 mod messages;
 mod migrations;
+mod one_time_tokens;
 mod organizations;
 mod partitions;
 mod postgres_migrations;
 mod provider_accounts;
 mod recipients;
+mod registrations;
 mod retention;
 mod routes;
 mod scheduled;
@@ -50,7 +55,8 @@ mod tokens;
 mod usage;
 mod voice_settings;
 
-pub use agents::{Agent, AgentStatus, Profile};
+pub use account_notices::{NewNotice, Notice, NoticeState};
+pub use agents::{Agent, AgentStatus, Profile, StatusSetBy};
 pub use audit::AuditEntry;
 pub use backlogs::{Backlog, BacklogKind};
 pub use call_legs::CallLeg;
@@ -74,10 +80,13 @@ pub use inbound::{
     StatusTransition,
 };
 pub use incomplete_events::IncompleteEvent;
+pub use memberships::{Member, MemberChange, Membership, Role};
 pub use messages::{Attempt, Message, Unsettled};
-pub use organizations::Organization;
+pub use one_time_tokens::{NewOneTimeToken, OneTimeKind, OneTimeToken};
+pub use organizations::{NewTeam, OrgMode, OrgStatus, Organization, TeamEntry};
 pub use provider_accounts::{AccountStatus, NewProviderAccount, ProviderAccount};
 pub use recipients::{InboundFilter, InboundRules, Recipient, Subscription};
+pub use registrations::{Activation, NewRegistration, NextStep, RegistrationDetails, RegistrationStep};
 pub use retention::{AgentRows, TimedRows};
 pub use routes::{InboundRoute, PoolRoute, SenderRoute};
 pub use scheduled::{Cancellation, NewScheduledSend, ScheduledCap, ScheduledCaps, ScheduledSend, ScheduledState};
@@ -86,5 +95,5 @@ pub use sender_orders::{OrderState, OrderStep, SenderOrder};
 pub use senders::{NewSender, Registration, Sender, SenderChange, SenderModes};
 pub use sends::{Acceptance, AcceptedSend, AttemptOutcome, SendResult, SettledSend};
 pub use store::Store;
-pub use tokens::{NewToken, Token};
+pub use tokens::{NewToken, ReplacedTokens, Token};
 pub use usage::{Spend, UsageRow};

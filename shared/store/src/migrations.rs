@@ -65,6 +65,11 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(24, "0024_voice_settings"),
     portable!(25, "0025_contact_identities"),
     portable!(26, "0026_transcription"),
+    portable!(30, "0030_accounts"),
+    portable!(31, "0031_members"),
+    portable!(32, "0032_one_time_tokens"),
+    portable!(33, "0033_account_notices"),
+    portable!(34, "0034_token_addresses"),
     portable!(35, "0035_challenges"),
     per_engine!(27, "0027_senders"),
 ];

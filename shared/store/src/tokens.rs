@@ -4,8 +4,8 @@ use butt_dial_domain::{AgentId, OrgId, Principal, Scope, TokenId, clock::Timesta
 use serde_json::json;
 
 use crate::{
-    Store, StoreError,
-    engine::{Sql, on_reader, on_writer},
+    OrgStatus, Store, StoreError,
+    engine::{Sql, Tx, in_tx, on_reader, on_writer, with_timeout},
 };
 
 /// A token to store.
@@ -38,6 +38,9 @@ struct TokenRow {
     expires_at: Option<Timestamp>,
     revoked_at: Option<Timestamp>,
     last_used_at: Option<Timestamp>,
+    last_used_from: Option<String>,
+    #[sqlx(default)]
+    org_status: Option<OrgStatus>,
 }
 
 /// A stored token.
@@ -51,6 +54,10 @@ pub struct Token {
     pub expires_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
     pub last_used_at: Option<Timestamp>,
+    /// A keyed hash of the network that used it last.
+    pub last_used_from: Option<String>,
+    /// The status of its organization. Only `find_token` reads it.
+    pub org_status: Option<OrgStatus>,
 }
 
 impl TryFrom<TokenRow> for Token {
@@ -77,40 +84,108 @@ impl TryFrom<TokenRow> for Token {
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
             last_used_at: row.last_used_at,
+            last_used_from: row.last_used_from,
+            org_status: row.org_status,
         })
     }
+}
+
+const INSERT: &str = "INSERT INTO tokens (id, hash, last_four, scope, org_id, agent_id, created_at, expires_at, label,
+        created_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+
+/// Stores a token as part of a transaction.
+pub(crate) async fn insert_in(tx: &mut Tx, token: &NewToken<'_>, now: Timestamp) -> Result<(), StoreError> {
+    in_tx!(tx, |db| sqlx::query(INSERT)
+        .bind(token.id.as_str())
+        .bind(token.hash)
+        .bind(token.last_four)
+        .bind(token.scope.as_str())
+        .bind(token.org.map(OrgId::as_str))
+        .bind(token.agent.map(AgentId::as_str))
+        .bind(now)
+        .bind(token.expires_at)
+        .bind(token.label)
+        .bind(token.created_by.map(TokenId::as_str))
+        .execute(db)
+        .await
+        .map(drop)?);
+    Ok(())
+}
+
+/// The tokens that a new one replaces.
+#[derive(Clone, Copy, Debug)]
+pub enum ReplacedTokens<'a> {
+    /// This one.
+    One(&'a TokenId),
+    /// The organization's team tokens without a label.
+    UnlabelledTeam,
 }
 
 impl Store {
     /// Stores a token.
     pub async fn create_token(&self, token: &NewToken<'_>, now: Timestamp) -> Result<(), StoreError> {
-        const SQL: &str =
-            "INSERT INTO tokens (id, hash, last_four, scope, org_id, agent_id, created_at, expires_at, label,
-                created_by)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-        on_writer!(self, |db| {
-            sqlx::query(SQL)
-                .bind(token.id.as_str())
-                .bind(token.hash)
-                .bind(token.last_four)
-                .bind(token.scope.as_str())
-                .bind(token.org.map(OrgId::as_str))
-                .bind(token.agent.map(AgentId::as_str))
-                .bind(now)
-                .bind(token.expires_at)
-                .bind(token.label)
-                .bind(token.created_by.map(TokenId::as_str))
-                .execute(db)
-                .await
-                .map(drop)
-        })?;
-        Ok(())
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            insert_in(&mut tx, token, now).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Stores a token, and ends the ones that it replaces at `ends_at`, both or neither. Returns how many it has replaced. A
+    /// single token must be valid until `ends_at`: otherwise another caller has replaced it, and nothing is stored.
+    pub async fn replace_tokens(
+        &self,
+        new: &NewToken<'_>,
+        replaced: ReplacedTokens<'_>,
+        ends_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        const REVOKE_ONE: &str =
+            "UPDATE tokens SET revoked_at = $3 WHERE id = $2 AND org_id = $1 AND revoked_at IS NULL
+            AND (expires_at IS NULL OR expires_at > $3)";
+        const EXPIRE_ONE: &str =
+            "UPDATE tokens SET expires_at = $3 WHERE id = $2 AND org_id = $1 AND revoked_at IS NULL
+            AND (expires_at IS NULL OR expires_at > $3)";
+        const REVOKE_TEAM: &str = "UPDATE tokens SET revoked_at = $2
+            WHERE org_id = $1 AND agent_id IS NULL AND label IS NULL AND revoked_at IS NULL";
+        let org = new.org.map(OrgId::as_str);
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            let count = match replaced {
+                ReplacedTokens::One(id) => {
+                    let sql = if ends_at <= now { REVOKE_ONE } else { EXPIRE_ONE };
+                    in_tx!(&mut tx, |db| sqlx::query(sql)
+                        .bind(org)
+                        .bind(id.as_str())
+                        .bind(ends_at)
+                        .execute(db)
+                        .await?
+                        .rows_affected())
+                }
+                ReplacedTokens::UnlabelledTeam => in_tx!(&mut tx, |db| sqlx::query(REVOKE_TEAM)
+                    .bind(org)
+                    .bind(ends_at)
+                    .execute(db)
+                    .await?
+                    .rows_affected()),
+            };
+            if count > 0 || matches!(replaced, ReplacedTokens::UnlabelledTeam) {
+                insert_in(&mut tx, new, now).await?;
+                tx.commit().await?;
+            }
+            Ok(count)
+        })
+        .await
     }
 
     /// Finds the token with this hash, also a revoked or expired one: the guard distinguishes them.
     pub async fn find_token(&self, hash: &str) -> Result<Option<Token>, StoreError> {
         const SQL: &str =
-            "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at
+            "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at,
+                last_used_from, (SELECT o.status FROM organizations o WHERE o.id = tokens.org_id) AS org_status
             FROM tokens WHERE hash = $1";
         let row: Option<TokenRow> = on_reader!(self, |db| sqlx::query_as(SQL).bind(hash).fetch_optional(db).await)?;
         row.map(Token::try_from).transpose()
@@ -119,7 +194,8 @@ impl Store {
     /// Lists the agent's tokens that are not revoked, newest first.
     pub async fn list_agent_tokens(&self, org: &OrgId, agent: &AgentId) -> Result<Vec<Token>, StoreError> {
         const SQL: &str =
-            "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at
+            "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at,
+                last_used_from
             FROM tokens WHERE org_id = $1 AND agent_id = $2 AND revoked_at IS NULL ORDER BY id DESC LIMIT 100";
         let rows: Vec<TokenRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
@@ -134,7 +210,8 @@ impl Store {
     /// Lists the organization's team tokens that are not revoked, newest first. At most 100.
     pub async fn list_team_tokens(&self, org: &OrgId) -> Result<Vec<Token>, StoreError> {
         const SQL: &str =
-            "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at
+            "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at,
+                last_used_from
             FROM tokens WHERE org_id = $1 AND agent_id IS NULL AND revoked_at IS NULL ORDER BY id DESC LIMIT 100";
         let rows: Vec<TokenRow> = on_reader!(self, |db| sqlx::query_as(SQL).bind(org.as_str()).fetch_all(db).await)?;
         rows.into_iter().map(Token::try_from).collect()
@@ -143,7 +220,8 @@ impl Store {
     /// Finds a team token of the organization by its id, also a revoked or expired one.
     pub async fn find_team_token(&self, org: &OrgId, id: &TokenId) -> Result<Option<Token>, StoreError> {
         const SQL: &str =
-            "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at
+            "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at,
+                last_used_from
             FROM tokens WHERE id = $2 AND org_id = $1 AND agent_id IS NULL";
         let row: Option<TokenRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
@@ -228,17 +306,18 @@ impl Store {
         })?)
     }
 
-    /// Records when tokens were last used, in one statement.
-    pub async fn touch_tokens(&self, used: &[(TokenId, Timestamp)]) -> Result<(), StoreError> {
+    /// Records when tokens were last used, and a hash of the address that used them, in one statement.
+    pub async fn touch_tokens(&self, used: &[(TokenId, Timestamp, Option<String>)]) -> Result<(), StoreError> {
         const SQL: Sql = Sql {
-            postgres: "UPDATE tokens SET last_used_at = u.at
-                FROM jsonb_to_recordset($1) AS u (id TEXT, at TIMESTAMPTZ) WHERE tokens.id = u.id",
-            sqlite: "UPDATE tokens SET last_used_at = u.value ->> 'at'
+            postgres: "UPDATE tokens SET last_used_at = u.at, last_used_from = coalesce(u.origin, last_used_from)
+                FROM jsonb_to_recordset($1) AS u (id TEXT, at TIMESTAMPTZ, origin TEXT) WHERE tokens.id = u.id",
+            sqlite: "UPDATE tokens SET last_used_at = u.value ->> 'at',
+                    last_used_from = coalesce(u.value ->> 'origin', last_used_from)
                 FROM json_each($1) AS u WHERE tokens.id = u.value ->> 'id'",
         };
         let rows: Vec<_> = used
             .iter()
-            .map(|(id, at)| json!({ "id": id, "at": crate::sends::time_text(*at) }))
+            .map(|(id, at, origin)| json!({ "id": id, "at": crate::sends::time_text(*at), "origin": origin }))
             .collect();
         let sql = self.sql(SQL);
         on_writer!(self, |db| sqlx::query(sql)

@@ -52,6 +52,13 @@ pub struct Deprecation {
     pub successor: &'static str,
 }
 
+/// A header that an operation reads besides the token, for the API description.
+#[derive(Clone, Copy, Debug)]
+pub struct Header {
+    pub name: &'static str,
+    pub description: &'static str,
+}
+
 pub trait Operation: 'static {
     /// The tool's name and OpenAPI's operation id.
     const NAME: &'static str;
@@ -68,6 +75,8 @@ pub trait Operation: 'static {
     /// which the Python client passes whatever its caller adds.
     const ACCEPTS_EXTRA_ARGUMENTS: bool = false;
     const DEPRECATED: Option<Deprecation> = None;
+    /// Headers that the operation reads from `RequestContext::headers`.
+    const HEADERS: &'static [Header] = &[];
 
     type Args: DeserializeOwned + JsonSchema + Send + 'static;
     type Output: Serialize + JsonSchema;
@@ -91,6 +100,7 @@ pub struct Definition {
     /// The same for MCP tools, in the subset that all model APIs take.
     pub tool_schema: Map<String, Value>,
     pub output_schema: Map<String, Value>,
+    pub headers: &'static [Header],
     accepts_extra_arguments: bool,
     errors: &'static [&'static [Code]],
     run: Run,
@@ -114,6 +124,7 @@ impl Definition {
             tool_schema,
             // Fields that are omitted when empty are not required.
             output_schema: schema::<O::Output>(SchemaSettings::draft2020_12().for_serialize()),
+            headers: O::HEADERS,
             accepts_extra_arguments: O::ACCEPTS_EXTRA_ARGUMENTS,
             errors: O::ERRORS,
             run: |context, args, definition| run::<O>(context, args, definition).boxed(),
@@ -122,10 +133,11 @@ impl Definition {
 
     /// Returns every code that the operation may return.
     pub fn errors(&self) -> impl Iterator<Item = Code> + '_ {
-        errors::COMMON
-            .iter()
-            .chain(self.errors.iter().copied().flatten())
-            .copied()
+        let common = match self.scope {
+            Scope::Anyone => errors::OPEN,
+            _ => errors::COMMON,
+        };
+        common.iter().chain(self.errors.iter().copied().flatten()).copied()
     }
 
     /// Parses arguments. Returns also the names that have no effect.

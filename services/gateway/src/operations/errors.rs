@@ -17,6 +17,16 @@ pub const COMMON: &[Code] = &[
     Code::Internal,
 ];
 
+/// The same of operations that need no token.
+pub const OPEN: &[Code] = &[
+    Code::MissingFields,
+    Code::InvalidArgument,
+    Code::RateLimited,
+    Code::PayloadTooLarge,
+    Code::ServiceUnavailable,
+    Code::Internal,
+];
+
 /// Sending a message or placing a call.
 pub const SEND: &[Code] = &[
     Code::AgentNotFound,
@@ -80,6 +90,7 @@ pub fn example(code: Code) -> Failure {
         Code::AuthLockedOut => failure.hint("wait, then use a valid token").retry_after(900),
         Code::ServiceUnavailable => failure.hint("retry with the same idempotencyKey").retry_after(1),
         Code::ProviderRateLimited => failure.on(Channel::Sms).retry_after(5),
+        Code::TosVersionMismatch => failure.detail("currentVersion", "2026-11"),
         Code::SpendLimit => failure.hint("raise the limit with comms_set_agent_limits, or wait for the next period"),
         Code::NoChannelAssigned => failure.on(Channel::Whatsapp).hint("assign a sender to the agent"),
         Code::WhatsappWindowClosed => failure.on(Channel::Whatsapp).hint("use another channel"),

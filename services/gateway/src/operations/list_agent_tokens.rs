@@ -26,6 +26,8 @@ pub struct Item {
     scope: &'static str,
     created_at: String,
     last_used_at: Option<String>,
+    /// A hash of the network that used the token last. Equal hashes of one token are the same network.
+    ip_hint: Option<String>,
     expires_at: Option<String>,
 }
 
@@ -60,6 +62,7 @@ impl Operation for ListAgentTokens {
                 scope: token.principal.scope.as_str(),
                 created_at: time(token.created_at),
                 last_used_at: token.last_used_at.map(time),
+                ip_hint: token.last_used_from,
                 expires_at: token.expires_at.map(time),
             })
             .collect();

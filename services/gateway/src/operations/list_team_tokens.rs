@@ -27,6 +27,8 @@ pub struct Item {
     created_by: Option<String>,
     created_at: String,
     last_used_at: Option<String>,
+    /// A hash of the network that used the token last. Equal hashes of one token are the same network.
+    ip_hint: Option<String>,
     expires_at: Option<String>,
     /// This is the token of the request.
     is_own: bool,
@@ -63,6 +65,7 @@ impl Operation for ListTeamTokens {
                 created_by: token.created_by.map(|id| id.into_string()),
                 created_at: time(token.created_at),
                 last_used_at: token.last_used_at.map(time),
+                ip_hint: token.last_used_from,
                 expires_at: token.expires_at.map(time),
             })
             .collect();

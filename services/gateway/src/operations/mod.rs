@@ -1,6 +1,7 @@
 //! The operations of agents and administrators. An operation is one file with its arguments, result, scope, errors and
 //! pipeline call. `catalog.rs` lists them; MCP tools, REST routes and the OpenAPI document are made from that list.
 
+mod accounts;
 mod ack_events;
 mod arguments;
 pub mod calls;
@@ -45,8 +46,8 @@ mod wait_slots;
 
 pub use arguments::is_same_name;
 pub use catalog::{all, find_tool};
-pub use definition::{Context, Definition, Deprecation, Hints, Operation, Route};
+pub use definition::{Context, Definition, Deprecation, Header, Hints, Operation, Route};
 pub use pages::PageView;
-pub use request_context::{OnResponseSent, Progress, RequestContext, WaitOutcome};
+pub use request_context::{OnResponseSent, Progress, RequestContext, RequestHeaders, WaitOutcome};
 pub use views::time;
 pub use wait_slots::{WaitSlot, WaitSlots};

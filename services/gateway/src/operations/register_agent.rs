@@ -60,7 +60,7 @@ impl Operation for RegisterAgent {
         let scope = match args.scope.as_deref() {
             None => Scope::Agent,
             Some(text) => Scope::parse(text)
-                .filter(|scope| *scope <= Scope::OrgAdmin)
+                .filter(|scope| matches!(scope, Scope::Agent | Scope::OrgAdmin))
                 .ok_or_else(|| Failure::new(Code::InvalidArgument, "scope must be one of agent, org-admin"))?,
         };
         let new = NewAgent {

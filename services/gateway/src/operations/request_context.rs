@@ -2,6 +2,7 @@
 //! run once the response is sent.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -38,6 +39,20 @@ pub struct RequestContext {
     /// Present when the client requested progress.
     pub progress: Option<Progress>,
     pub on_sent: OnResponseSent,
+    pub headers: Arc<RequestHeaders>,
+}
+
+/// What operations read of a REST request besides its arguments. Empty for tools.
+#[derive(Clone, Debug, Default)]
+pub struct RequestHeaders {
+    /// The secret of `Authorization: Bearer`. It may be no token.
+    pub bearer: Option<String>,
+    /// `X-Request-Timestamp`.
+    pub timestamp: Option<String>,
+    /// `X-Request-Nonce`.
+    pub nonce: Option<String>,
+    /// The address of the client.
+    pub client: Option<IpAddr>,
 }
 
 /// How waiting ended.
@@ -71,6 +86,15 @@ impl RequestContext {
             draining,
             progress: None,
             on_sent: OnResponseSent::default(),
+            headers: Arc::default(),
+        }
+    }
+
+    #[must_use]
+    pub fn with_headers(self, headers: RequestHeaders) -> Self {
+        Self {
+            headers: Arc::new(headers),
+            ..self
         }
     }
 

@@ -5,7 +5,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 use butt_dial_billing::Dashboard;
 use butt_dial_domain::{Channel, clock::Timestamp, limits::Limits};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
 /// Formats a time as RFC 3339 in UTC with milliseconds.
 pub fn time(at: Timestamp) -> String {
@@ -40,6 +41,58 @@ impl From<Limits> for LimitsView {
             max_spend_per_month: limits.max_spend_per_month.map(|m| m.as_units()),
         }
     }
+}
+
+/// An object with each field in camel case and in snake case: the Python client documents either one, route by route. `T` has
+/// fields in camel case.
+pub struct BothCasings<T>(pub T);
+
+impl<T: Serialize> Serialize for BothCasings<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut value = serde_json::to_value(&self.0).map_err(serde::ser::Error::custom)?;
+        if let Some(fields) = value.as_object_mut() {
+            add_snake_case(fields);
+        }
+        value.serialize(serializer)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for BothCasings<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = T::json_schema(generator);
+        if let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+            add_snake_case(fields);
+        }
+        schema
+    }
+}
+
+fn add_snake_case(fields: &mut Map<String, Value>) {
+    let renamed: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| (snake_case(name), value.clone()))
+        .filter(|(name, _)| !fields.contains_key(name))
+        .collect();
+    fields.extend(renamed);
+}
+
+fn snake_case(name: &str) -> String {
+    let mut renamed = String::with_capacity(name.len() + 4);
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            renamed.push('_');
+        }
+        renamed.push(letter.to_ascii_lowercase());
+    }
+    renamed
 }
 
 /// Costs by channel, in US dollars.
@@ -77,5 +130,24 @@ impl JsonSchema for CostsByChannel {
             "properties": properties,
             "required": Self::keys().collect::<Vec<_>>(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn both_casings_are_present_once() {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct View {
+            org_id: u8,
+            token: u8,
+        }
+        let value = serde_json::to_value(BothCasings(View { org_id: 1, token: 2 })).unwrap();
+        assert_eq!(value, json!({ "orgId": 1, "org_id": 1, "token": 2 }));
     }
 }

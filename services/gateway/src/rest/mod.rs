@@ -16,11 +16,11 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{MethodFilter, get, on},
 };
-use butt_dial_domain::{Code, Failure};
+use butt_dial_domain::{Code, Failure, Scope};
 use butt_dial_identity::Caller;
 use butt_dial_runtime::{
     Platform,
-    http::{BodyRejection, FullBody, failure},
+    http::{BodyRejection, FullBody, bearer, failure},
 };
 use butt_dial_sessions::RevocationFeed;
 use bytes::Bytes;
@@ -29,10 +29,10 @@ use tracing::Instrument;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    auth::{AuthLayer, any_caller},
+    auth::{AuthLayer, ClientAddress, any_caller, anyone},
     http_errors::{method_not_allowed, route_not_found},
     metrics::Interface,
-    operations::{self, Context, Definition, Deprecation, RequestContext, Route, is_same_name},
+    operations::{self, Context, Definition, Deprecation, RequestContext, RequestHeaders, Route, is_same_name},
     product::Product,
     response_sent,
 };
@@ -45,14 +45,42 @@ const KEY_ARGUMENT: &str = "idempotencyKey";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 pub fn router(platform: &Platform, product: &Arc<Product>, revocations: &RevocationFeed) -> Router {
-    let api = operations::all()
+    let auth = AuthLayer::new(platform);
+    let for_callers = routes(platform, product, revocations, |scope| scope != Scope::Anyone);
+    let for_callers = for_callers.layer(from_fn_with_state(auth.clone(), any_caller));
+    let open = routes(platform, product, revocations, |scope| scope == Scope::Anyone);
+    let open = open.layer(from_fn_with_state(auth, anyone));
+    let description = document();
+    let raw = description.clone();
+    // The description holds no data, so it needs no token.
+    let docs = Router::from(SwaggerUi::new("/docs").external_url_unchecked("/api-docs/openapi.json", description))
+        .route("/openapi.json", get(move || async move { Json(raw) }));
+    for_callers
+        .merge(open)
+        .merge(docs)
+        .merge(documentation::router())
+        .route("/", get(async || Redirect::temporary("docs")))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(route_not_found)
+}
+
+/// Builds the routes of the operations with these scopes.
+fn routes(
+    platform: &Platform,
+    product: &Arc<Product>,
+    revocations: &RevocationFeed,
+    has_scope: fn(Scope) -> bool,
+) -> Router {
+    operations::all()
         .iter()
+        .filter(|definition| has_scope(definition.scope))
         .filter_map(|definition| Some((definition, definition.route?)))
         .fold(Router::new(), |router, (definition, route)| {
             let (product, draining) = (product.clone(), platform.lifecycle.draining().clone());
             let revocations = revocations.clone();
             let handler = move |method: Method,
                                 Extension(caller): Extension<Arc<Caller>>,
+                                client: Option<Extension<ClientAddress>>,
                                 path: Result<Path<Fields>, PathRejection>,
                                 query: Result<Query<Fields>, QueryRejection>,
                                 headers: HeaderMap,
@@ -61,8 +89,10 @@ pub fn router(platform: &Platform, product: &Arc<Product>, revocations: &Revocat
                 if method == Method::HEAD {
                     return method_not_allowed().await;
                 }
+                let request =
+                    RequestContext::new(Interface::Rest, &caller, &revocations, &product.wait_slots, draining);
                 let context = Context {
-                    request: RequestContext::new(Interface::Rest, &caller, &revocations, &product.wait_slots, draining),
+                    request: request.with_headers(read_headers(&headers, client)),
                     product,
                     caller,
                 };
@@ -75,18 +105,17 @@ pub fn router(platform: &Platform, product: &Arc<Product>, revocations: &Revocat
             router
                 .route(&format!("{}/", route.path), handler.clone())
                 .route(route.path, handler)
-        });
-    let api = api.layer(from_fn_with_state(AuthLayer::new(platform), any_caller));
-    let description = document();
-    let raw = description.clone();
-    // The description holds no data, so it needs no token.
-    let docs = Router::from(SwaggerUi::new("/docs").external_url_unchecked("/api-docs/openapi.json", description))
-        .route("/openapi.json", get(move || async move { Json(raw) }));
-    api.merge(docs)
-        .merge(documentation::router())
-        .route("/", get(async || Redirect::temporary("docs")))
-        .method_not_allowed_fallback(method_not_allowed)
-        .fallback(route_not_found)
+        })
+}
+
+fn read_headers(headers: &HeaderMap, client: Option<Extension<ClientAddress>>) -> RequestHeaders {
+    let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
+    RequestHeaders {
+        bearer: bearer(headers),
+        timestamp: text("x-request-timestamp"),
+        nonce: text("x-request-nonce"),
+        client: client.map(|Extension(ClientAddress(address))| address),
+    }
 }
 
 /// Runs the operation as a task: it completes when the client disconnects. Only waiting is cancelled then.

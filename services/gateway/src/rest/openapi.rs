@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use butt_dial_domain::Code;
+use butt_dial_domain::{Code, Scope};
 use serde_json::{Map, Value, json};
 
 use butt_dial_runtime::http::error_body;
@@ -50,7 +50,7 @@ fn operation(definition: &Definition, route: Route) -> Value {
         .cloned()
         .unwrap_or_default();
     let has_body = route.method != "GET";
-    let parameters: Vec<Value> = properties
+    let mut parameters: Vec<Value> = properties
         .iter()
         .filter(|(name, _)| in_path(name) || !has_body)
         .map(|(name, schema)| {
@@ -59,6 +59,9 @@ fn operation(definition: &Definition, route: Route) -> Value {
             json!({ "name": name, "in": location, "required": is_required, "schema": schema })
         })
         .collect();
+    parameters.extend(definition.headers.iter().map(|header| {
+        json!({ "name": header.name, "in": "header", "description": header.description, "schema": { "type": "string" } })
+    }));
     let mut operation = json!({
         "operationId": definition.name,
         "summary": definition.title,
@@ -66,6 +69,9 @@ fn operation(definition: &Definition, route: Route) -> Value {
         "parameters": parameters,
         "responses": responses(definition, route),
     });
+    if definition.scope == Scope::Anyone {
+        operation["security"] = json!([]);
+    }
     let mut body = definition.input_schema.clone();
     if let Some(fields) = body.get_mut("properties").and_then(Value::as_object_mut) {
         fields.retain(|name, _| !in_path(name));

@@ -15,8 +15,10 @@ pub const MESSAGE_STATUS: &str = "message.status";
 pub const CONTACT_OPTED_OUT: &str = "contact.opted_out";
 /// A call has ended.
 pub const CALL_ENDED: &str = "call.ended";
+/// The agent was suspended.
+pub const AGENT_SUSPENDED: &str = "agent.suspended";
 /// Every kind of event, with its description for clients.
-pub const EVENT_KINDS: [(&str, &str); 4] = [
+pub const EVENT_KINDS: [(&str, &str); 5] = [
     (
         MESSAGE_RECEIVED,
         "A contact or another agent sent you a message. With bodyPending, its text follows in an event that completes it.",
@@ -27,6 +29,7 @@ pub const EVENT_KINDS: [(&str, &str); 4] = [
         "The carrier reports that a contact opted out of your messages.",
     ),
     (CALL_ENDED, "One of your calls has ended."),
+    (AGENT_SUSPENDED, "You have been suspended: you can't send or call."),
 ];
 
 /// Builds the JSON form of an event. It holds the content as long as it is stored, and must not be logged.

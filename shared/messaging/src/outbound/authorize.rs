@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use butt_dial_domain::{Address, AgentId, Code, Failure, ids};
 use butt_dial_identity::{Caller, find_visible_agent, find_visible_id, wrong_scope};
-use butt_dial_store::{AgentStatus, OwnedChannel, Profile};
+use butt_dial_store::{AgentStatus, OrgMode, OrgStatus, OwnedChannel, Profile};
 
 use super::{Outbound, SendRequest, choose_sender};
 
@@ -26,6 +26,7 @@ pub(super) async fn authorize(outbound: &Outbound, request: SendRequest) -> Resu
         )
         .hint("an administrator has to set it active"));
     }
+    check_organization(outbound, &profile)?;
     let sender = choose_sender::choose(outbound, &profile, &request).await?;
     let mut request = request;
     if let Some(address) = find_agent_address(outbound, &profile, &request).await? {
@@ -36,6 +37,26 @@ pub(super) async fn authorize(outbound: &Outbound, request: SendRequest) -> Resu
         profile,
         request,
     })
+}
+
+/// Fails if the agent's organization may not send, or not through the carriers that this installation has.
+fn check_organization(outbound: &Outbound, profile: &Profile) -> Result<(), Failure> {
+    if profile.org_status != OrgStatus::Active {
+        let status = profile.org_status.as_str();
+        return Err(Failure::new(
+            Code::AuthForbidden,
+            format!("the organization of this agent is {status}"),
+        )
+        .hint("ask the operator of this installation"));
+    }
+    if profile.org_mode == OrgMode::Sandbox && !outbound.settings.simulated_world {
+        return Err(Failure::new(
+            Code::NotSupported,
+            "this organization is in the sandbox, and this installation has no simulated carriers",
+        )
+        .hint("ask the operator of this installation to set the organization live"));
+    }
+    Ok(())
 }
 
 async fn find_sending_agent(

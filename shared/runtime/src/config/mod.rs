@@ -1,6 +1,7 @@
 //! The settings: typed, and validated before a socket opens. Defaults and documentation are in `deploy/butt-dial.toml`.
 //! A misspelt or contradictory setting is an error with a remedy.
 
+mod accounts;
 mod calls;
 mod http;
 mod log;
@@ -18,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use butt_dial_accounts::SenderSettings;
+use butt_dial_accounts::{AccountSettings, SenderSettings};
 use butt_dial_bus::{NatsAccess, StreamSettings};
 use butt_dial_calls::CallSettings;
 use butt_dial_domain::{Micros, limits::Limits};
@@ -98,6 +99,7 @@ pub struct Config {
     pub event_retention: Duration,
     pub keep_times: KeepTimes,
     pub calls: CallSettings,
+    pub accounts: AccountSettings,
     /// `None`: attachments are not stored.
     pub blobs: Option<BlobsConfig>,
     pub log_level: String,
@@ -160,13 +162,15 @@ impl Config {
         let webhook_base_url = source.url("webhook_base_url")?;
         let host: IpAddr = source.parse("host", "an IP address such as 127.0.0.1 or 0.0.0.0")?;
         let carriers = vendors::carriers(&source, deployment, host)?;
+        let base_path = http::base_path(&source)?;
+        let accounts = accounts::settings(&source, matches!(carriers, CarrierSetup::Simulated), &base_path)?;
         let config = Self {
             port: source.number("port", 0, 65_535)?,
             host,
             allowed_hosts: http::allowed_hosts(&source, webhook_base_url.as_ref())?,
             webhook_base_url,
             cors_allowed_origins: http::cors_allowed_origins(&source)?,
-            base_path: http::base_path(&source)?,
+            base_path,
             allow_query_token: source.flag("allow_query_token")?,
             trusted_proxies: http::trusted_proxies(&source)?,
             connections_per_address: source.number("connections_per_address", 1, 1_000_000)?,
@@ -210,6 +214,7 @@ impl Config {
             event_retention: Duration::from_secs(3_600 * source.number::<u64>("event_retention_hours", 1, 8_760)?),
             keep_times: storage::keep_times(&source)?,
             calls: calls::settings(&source)?,
+            accounts,
             log_level: log::level(&source)?,
             log_json: log::is_json(&source)?,
             otlp_endpoint: source.url("otel_exporter_otlp_endpoint")?,

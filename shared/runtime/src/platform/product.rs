@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use butt_dial_accounts::{Agents, Bootstrap, Challenges, OwnVendor, ProviderAccounts, Senders, TeamTokens};
+use butt_dial_accounts::{
+    Accounts, Agents, Bootstrap, Challenges, OwnVendor, ProviderAccounts, Senders, TeamTokens,
+};
 use butt_dial_billing::Billing;
 use butt_dial_calls::{CallRecords, Calls};
 use butt_dial_compliance::Compliance;
@@ -30,6 +32,7 @@ pub struct Product {
     pub provider_accounts: ProviderAccounts,
     pub senders: Senders,
     pub challenges: Challenges,
+    pub accounts: Arc<Accounts>,
     pub bootstrap: Bootstrap,
     pub billing: Billing,
     pub outbound: Arc<Outbound>,
@@ -102,20 +105,16 @@ impl Parts<'_> {
         let media = self.media(&billing, &egress, &blobs, &delivery);
         let inbound = self.inbound(&metrics, &outbound, &delivery, &media, call_records);
         let calls = self.calls(&metrics, &billing, &outbound, &inbound, &delivery);
+        let challenges = self.challenges(&outbound);
+        let accounts = self.accounts(&egress, &blobs, &outbound, &challenges);
         let (store, clock) = (&self.backends.store, &self.clock);
         let simulated_world = self.simulated_world();
         Ok(Product {
             guard: Arc::new(self.guard(metrics.identity)),
             agents: Agents::new(store.clone(), self.backends.bus.clone(), clock.clone()),
             team_tokens: TeamTokens::new(store.clone(), clock.clone()),
-            challenges: Challenges::new(
-                store.clone(),
-                self.backends.kv.clone(),
-                self.backends.vault.clone(),
-                outbound.clone(),
-                clock.clone(),
-                simulated_world,
-            ),
+            challenges,
+            accounts,
             bootstrap: Bootstrap::new(
                 store.clone(),
                 self.backends.vault.clone(),
@@ -168,6 +167,7 @@ impl Parts<'_> {
             backends.store.clone(),
             backends.kv.clone(),
             self.clock.clone(),
+            backends.vault.clone(),
             hash,
             metrics,
         )
@@ -230,6 +230,40 @@ impl Parts<'_> {
                 scheduled_bytes_per_organization: self.config.scheduled_bytes_per_organization,
             })
             .metrics(metrics.messaging.clone())
+            .tasks(self.tasks.clone())
+            .build()
+    }
+
+    fn challenges(&self, outbound: &Arc<Outbound>) -> Challenges {
+        Challenges::new(
+            self.backends.store.clone(),
+            self.backends.kv.clone(),
+            self.backends.vault.clone(),
+            outbound.clone(),
+            self.clock.clone(),
+            self.simulated_world(),
+        )
+    }
+
+    fn accounts(
+        &self,
+        egress: &Egress,
+        blobs: &Option<Blobs>,
+        outbound: &Arc<Outbound>,
+        challenges: &Challenges,
+    ) -> Arc<Accounts> {
+        Accounts::builder()
+            .store(self.backends.store.clone())
+            .kv(self.backends.kv.clone())
+            .bus(self.backends.bus.clone())
+            .vault(self.backends.vault.clone())
+            .clock(self.clock.clone())
+            .egress(egress.clone())
+            .maybe_blobs(blobs.clone())
+            .outbound(outbound.clone())
+            .challenges(challenges.clone())
+            .public_urls(&self.public_urls)
+            .settings(self.config.accounts.clone())
             .tasks(self.tasks.clone())
             .build()
     }

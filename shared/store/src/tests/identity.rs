@@ -4,7 +4,7 @@ use butt_dial_domain::{OrgId, limits::Limits};
 use futures::future::join_all;
 
 use super::*;
-use crate::OwnedChannel;
+use crate::{OwnedChannel, StatusSetBy};
 
 both_engines! {
     async fn finds_organization_by_id_and_slug(db: &Database) {
@@ -166,7 +166,7 @@ both_engines! {
         }
         let listed = db.list_scheduled(&agent.id, None, 10).await.unwrap();
         assert_eq!(listed.iter().map(|send| send.idempotency_key.as_str()).collect::<Vec<_>>(), ["k1", "k2"]);
-        let set = async |org: &butt_dial_domain::OrgId, status| db.set_agent_status(org, &agent.id, status).await.unwrap();
+        let set = async |org: &butt_dial_domain::OrgId, status| db.set_agent_status(org, &agent.id, status, StatusSetBy::Admin, None).await.unwrap();
         assert_eq!(set(&other.org_id, AgentStatus::Suspended).await, None, "another organization's agent");
         assert_eq!(set(&agent.org_id, AgentStatus::Suspended).await, Some(2));
         assert_eq!(set(&agent.org_id, AgentStatus::Suspended).await, Some(0));

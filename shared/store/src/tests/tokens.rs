@@ -3,7 +3,7 @@
 use butt_dial_domain::{OrgId, Principal, Scope, TokenId};
 
 use super::*;
-use crate::{NewToken, Token};
+use crate::{NewToken, OrgStatus, Token};
 
 async fn create(store: &Store, hash: &str, scope: Scope, org: Option<&OrgId>, agent: Option<&AgentId>) -> TokenId {
     let id = TokenId::generate();
@@ -66,6 +66,8 @@ both_engines! {
             expires_at: Some(expires),
             revoked_at: None,
             last_used_at: None,
+            last_used_from: None,
+            org_status: Some(OrgStatus::Active),
         };
         assert_eq!(db.find_token("h1").await.unwrap(), Some(expected));
         assert_eq!(db.find_token("H1").await.unwrap(), None);
@@ -161,7 +163,10 @@ both_engines! {
         of_agent(db, &agent, "h3").await;
         let (early, late) = (morning() + TimeDelta::microseconds(123_456), morning() + seconds(2));
         db.touch_tokens(&[]).await.unwrap();
-        db.touch_tokens(&[(first, early), (second, late), (TokenId::generate(), late)]).await.unwrap();
+        let from = |text: &str| Some(text.to_owned());
+        db.touch_tokens(&[(first, early, from("a1")), (second, late, None), (TokenId::generate(), late, from("b2"))])
+            .await
+            .unwrap();
         for (hash, used) in [("h1", Some(early)), ("h2", Some(late)), ("h3", None)] {
             assert_eq!(db.find_token(hash).await.unwrap().unwrap().last_used_at, used, "{hash}");
         }

@@ -192,6 +192,28 @@ impl Blobs {
         Ok(count)
     }
 
+    /// Purges all blobs of an organization. Returns how many.
+    pub async fn purge_of(&self, org: &OrgId) -> Result<usize, String> {
+        let root = (!self.prefix.is_empty()).then(|| Key::from(self.prefix.as_str()));
+        let days = self.store.list_with_delimiter(root.as_ref()).await;
+        let mut count = 0;
+        for day in days.map_err(|error| error.to_string())?.common_prefixes {
+            let prefix = day.clone().join(org.as_str());
+            let objects: Vec<_> = self
+                .store
+                .list(Some(&prefix))
+                .try_collect()
+                .await
+                .map_err(|error| error.to_string())?;
+            let locations = futures::stream::iter(objects).map(|object| Ok(object.location));
+            let mut deleted = self.store.delete_stream(locations.boxed());
+            while deleted.try_next().await.map_err(|error| error.to_string())?.is_some() {
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
     /// Checks that the storage answers and accepts the credentials. It lists objects, because a request for a missing object
     /// does not distinguish a missing bucket.
     pub async fn check(&self) -> Result<(), String> {

@@ -1,0 +1,30 @@
+//! Operations of organizations: registration, verification, access of their hosts, members, erasure, and the operator's view.
+
+pub mod abandon;
+pub mod accept_onboarding;
+pub mod add_member;
+pub mod branding_by_token;
+pub mod confirm_erasure;
+pub mod confirm_phone;
+pub mod confirm_rotation;
+pub mod create_invite;
+pub mod create_team;
+pub mod get_account;
+pub mod list_account_notices;
+pub mod list_members;
+pub mod list_memberships;
+pub mod list_teams;
+pub mod register;
+pub mod remove_member;
+pub mod request_rotation;
+pub mod resend_verification;
+pub mod reveal_team_token;
+pub mod revoke_tokens;
+pub mod rotate_token;
+pub mod set_client_status;
+pub mod set_phone;
+pub mod set_team_status;
+pub mod start_erasure;
+pub mod verification_status;
+pub mod verify;
+mod views;

@@ -1,0 +1,64 @@
+//! The rotation of an agent's own token: the old one works for half a minute more, so that a host can replace it.
+
+use butt_dial_domain::{Code, Failure, clock::Timestamp};
+use butt_dial_identity::{
+    Caller,
+    token::{TokenRequest, Unstored},
+};
+use butt_dial_store::ReplacedTokens;
+use chrono::TimeDelta;
+use serde_json::json;
+
+use crate::Accounts;
+
+/// How long the old token still works.
+pub const GRACE_SECONDS: i64 = 30;
+
+/// An agent's new token.
+pub struct RotatedToken {
+    pub token: String,
+    pub old_token_ends_at: Timestamp,
+    pub grace_seconds: i64,
+}
+
+impl Accounts {
+    /// Replaces the caller's token. Fails with `Conflict` when another call has replaced it already.
+    pub async fn rotate_agent_token(&self, caller: &Caller) -> Result<RotatedToken, Failure> {
+        let agent = &caller.agent()?.agent;
+        let principal = &caller.principal;
+        let (token, now) = (Unstored::generate(true), self.clock.now());
+        let request = TokenRequest {
+            created_by: Some(&principal.token),
+            ..TokenRequest::new(&agent.org_id, Some(&agent.id), principal.scope)
+        };
+        let ends_at = now + TimeDelta::seconds(GRACE_SECONDS);
+        let replaced = self
+            .store
+            .replace_tokens(
+                &token.row(&request),
+                ReplacedTokens::One(&principal.token),
+                ends_at,
+                now,
+            )
+            .await?;
+        if replaced == 0 {
+            return Err(Failure::new(Code::Conflict, "this token has been replaced already")
+                .hint("use the new token of that rotation"));
+        }
+        let detail = json!({ "replacedBy": token.id, "graceSeconds": GRACE_SECONDS });
+        self.audit
+            .append(
+                &agent.org_id,
+                principal.token.as_str(),
+                "token.rotate",
+                principal.token.as_str(),
+                detail,
+            )
+            .await?;
+        Ok(RotatedToken {
+            token: token.secret,
+            old_token_ends_at: ends_at,
+            grace_seconds: GRACE_SECONDS,
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! The status that an agent gives itself. It can't undo the decision of an administrator.
+
+use std::sync::Arc;
+
+use butt_dial_domain::{Code, Failure};
+use butt_dial_identity::Caller;
+use butt_dial_messaging::delivery::AGENT_SUSPENDED as EVENT;
+use butt_dial_store::{AgentStatus, EventReason, NewEvent, StatusSetBy};
+use serde_json::json;
+
+use crate::{
+    Accounts, StatusChange,
+    notices::{AGENT_SUSPENDED, event_id, time},
+};
+
+const MAX_REASON_LENGTH: usize = 500;
+
+impl Accounts {
+    /// Sets the status of the calling agent. A suspension is reported to the agent's log and to the organization's webhook.
+    pub async fn set_own_status(
+        self: &Arc<Self>,
+        caller: &Caller,
+        status: AgentStatus,
+        reason: Option<&str>,
+    ) -> Result<StatusChange, Failure> {
+        let agent = &caller.agent()?.agent;
+        if reason.is_some_and(|reason| reason.chars().count() > MAX_REASON_LENGTH) {
+            let message = format!("reason has at most {MAX_REASON_LENGTH} characters");
+            return Err(Failure::new(Code::InvalidArgument, message));
+        }
+        let cancelled = self
+            .store
+            .set_agent_status(&agent.org_id, &agent.id, status, StatusSetBy::Agent, reason)
+            .await?;
+        let cancelled_sends = cancelled.ok_or_else(|| {
+            Failure::new(Code::AuthForbidden, "an administrator has set the status of this agent")
+                .hint("ask an administrator to change it")
+        })?;
+        let actor = caller.principal.token.as_str();
+        let detail = json!({ "status": status.as_str(), "cancelledSends": cancelled_sends, "reason": reason });
+        self.audit
+            .append(&agent.org_id, actor, "agent.status", agent.id.as_str(), detail)
+            .await?;
+        if status == AgentStatus::Suspended {
+            let now = self.clock.now();
+            let data = json!({
+                "type": EVENT, "event": EVENT, "agentId": agent.id.host_id(), "reason": reason, "timestamp": time(now),
+            });
+            let event = NewEvent {
+                agent: &agent.id,
+                id: &event_id(),
+                kind: EVENT,
+                channel: None,
+                reason: EventReason::AgentOffline,
+                data: &data,
+            };
+            self.store.append_event(&event, now).await?;
+            let body = json!({
+                "event": AGENT_SUSPENDED, "orgId": agent.org_id, "agentId": agent.id.host_id(), "reason": reason,
+                "suspendedAt": time(now),
+            });
+            self.notify(&agent.org_id, AGENT_SUSPENDED, body).await?;
+        }
+        Ok(StatusChange {
+            status,
+            cancelled_sends,
+        })
+    }
+}

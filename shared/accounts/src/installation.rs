@@ -1,0 +1,133 @@
+//! The installation as a sender: an internal organization with an agent that owns the installation's addresses. Its mails and
+//! texts, such as verifications and codes, pass the same pipeline as those of all agents.
+
+use std::sync::Arc;
+
+use butt_dial_domain::{Address, AgentId, Channel, Clock, Code, Failure, limits::Limits};
+use butt_dial_identity::{Caller, on_behalf_of};
+use butt_dial_messaging::{Allowance, MailRequest, Outbound, SendRequest};
+use butt_dial_store::{Agent, AgentStatus, Store, StoreError};
+use tokio::sync::OnceCell;
+
+use crate::AccountSettings;
+
+/// The slug of the internal organization.
+pub(crate) const SLUG: &str = "installation";
+const AGENT: &str = "agt_installation";
+/// A number reserved for fiction, and a domain reserved for examples (RFC 2606).
+const SIMULATED: [(Channel, &str); 2] = [
+    (Channel::Sms, "+14155550199"),
+    (Channel::Email, "installation@butt-dial.example"),
+];
+
+/// A mail of the installation.
+pub(crate) struct Mail<'a> {
+    pub to: &'a str,
+    pub subject: String,
+    pub text: String,
+    pub html: Option<String>,
+    /// The same key sends once.
+    pub key: String,
+}
+
+/// Sends the installation's own messages.
+pub struct Installation {
+    store: Store,
+    outbound: Arc<Outbound>,
+    clock: Clock,
+    addresses: Vec<(Channel, String)>,
+    /// The organization, the agent and its addresses exist.
+    is_created: OnceCell<()>,
+}
+
+impl Installation {
+    pub(crate) fn new(store: Store, outbound: Arc<Outbound>, clock: Clock, settings: &AccountSettings) -> Self {
+        let given = [(Channel::Email, &settings.email), (Channel::Sms, &settings.phone)];
+        let simulated = |channel| {
+            let mut all = SIMULATED.into_iter().filter(|_| settings.simulated_world);
+            all.find(|(other, _)| *other == channel).map(|(_, address)| address)
+        };
+        let addresses = given.into_iter().filter_map(|(channel, given)| {
+            let address = given.as_deref().or_else(|| simulated(channel))?;
+            Some((channel, address.to_owned()))
+        });
+        Self {
+            store,
+            outbound,
+            clock,
+            addresses: addresses.collect(),
+            is_created: OnceCell::new(),
+        }
+    }
+
+    /// Returns the caller that sends as the installation on a channel. Fails with `ChannelUnavailable` if the operator has set no
+    /// sender.
+    pub async fn sender(&self, channel: Channel) -> Result<Arc<Caller>, Failure> {
+        if !self.addresses.iter().any(|(other, _)| *other == channel) {
+            let setting = match channel {
+                Channel::Email => "INSTALLATION_EMAIL",
+                _ => "INSTALLATION_PHONE",
+            };
+            let missing = format!("this installation has no {channel} sender: {setting} is not set");
+            return Err(Failure::new(Code::ChannelUnavailable, missing).on(channel));
+        }
+        self.is_created.get_or_try_init(|| self.create()).await?;
+        let caller = on_behalf_of(&self.store, &AgentId::from(AGENT)).await?;
+        caller.ok_or_else(Failure::internal)
+    }
+
+    /// Sends a mail. A temporary failure of the carrier schedules it; any other one is returned.
+    pub(crate) async fn send_mail(&self, mail: Mail<'_>) -> Result<(), Failure> {
+        let request = SendRequest {
+            subject: Some(mail.subject),
+            body: Some(mail.text),
+            html: mail.html,
+            mail: MailRequest {
+                headers: [("Auto-Submitted".to_owned(), "auto-generated".to_owned())].into(),
+                ..MailRequest::default()
+            },
+            idempotency_key: Some(mail.key),
+            retry_later: true,
+            allowance: Allowance::Taken,
+            ..SendRequest::new(self.sender(Channel::Email).await?, Channel::Email, mail.to)
+        };
+        self.outbound.send(request).await.map(drop)
+    }
+
+    /// Creates what is missing. Safe to run in many processes at once.
+    async fn create(&self) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let org = self.store.create_organization("Installation", SLUG, now).await?;
+        let agent = Agent {
+            id: AgentId::from(AGENT),
+            org_id: org.id,
+            display_name: "Installation".into(),
+            status: AgentStatus::Active,
+            created_at: now,
+        };
+        match self.store.create_agent(&agent).await {
+            Ok(()) | Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // The limits of registrations and codes bound what it sends.
+        let scope = format!("agt:{AGENT}");
+        self.store.set_limits(&scope, &Limits::default(), now).await?;
+        for (channel, address) in &self.addresses {
+            let parsed = Address::parse_sender(*channel, address).map_err(|error| {
+                let message = format!("the installation's {channel} sender is not valid: {error}");
+                Failure::new(Code::ChannelUnavailable, message).on(*channel)
+            })?;
+            let assigned = self
+                .store
+                .assign_channel(&agent.org_id, &agent.id, *channel, parsed.as_str(), now);
+            assigned.await.map_err(|error| match error {
+                StoreError::Conflict => {
+                    let message = format!("the installation's {channel} sender belongs to another agent");
+                    Failure::new(Code::ChannelUnavailable, message).on(*channel)
+                }
+                other => other.into(),
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! The texts of the installation's mails. An organization may write the mail that verifies its owner.
+
+use butt_dial_domain::{Code, Failure};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{handle::invalid, profile::Profile};
+
+const VERIFY_URL: &str = "{{verify_url}}";
+const MAX_TEMPLATE_BYTES: usize = 200 * 1024;
+const MAX_SUBJECT_LENGTH: usize = 200;
+
+/// The mail that verifies an owner, in the words of the organization. `{{verify_url}}` is replaced by the link; `{{org_name}}` and
+/// `{{product_name}}` by the names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MailTemplate {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub html: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// A text to send.
+pub(crate) struct MailText {
+    pub subject: String,
+    pub text: String,
+    pub html: Option<String>,
+}
+
+impl MailTemplate {
+    /// Checks the size, and that a reader gets the link.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let parts = [&self.html, &self.text];
+        let bytes: usize = parts.into_iter().flatten().map(String::len).sum();
+        if bytes > MAX_TEMPLATE_BYTES {
+            return Err(Failure::new(
+                Code::TemplateTooLarge,
+                "verificationEmail is larger than 200 KB",
+            ));
+        }
+        let mut written = parts.into_iter().flatten().peekable();
+        if written.peek().is_some() && !written.any(|part| part.contains(VERIFY_URL)) {
+            return Err(Failure::new(
+                Code::TemplateMissingVerifyUrl,
+                "verificationEmail does not contain {{verify_url}}",
+            )
+            .hint("put {{verify_url}} where the link belongs"));
+        }
+        let subject = self.subject.as_deref().unwrap_or("x");
+        if subject.chars().any(char::is_control) || subject.chars().count() > MAX_SUBJECT_LENGTH {
+            return Err(invalid(
+                "verificationEmail.subject",
+                "verificationEmail.subject is one line of at most 200 characters",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Writes the mail with the link of a verification.
+pub(crate) fn verification(profile: &Profile, url: &str) -> MailText {
+    let product = profile
+        .branding
+        .as_ref()
+        .and_then(|branding| branding.product_name.as_deref());
+    let product = product.unwrap_or("Butt-Dial");
+    let fill = |text: &str, escape: fn(&str) -> String| {
+        text.replace(VERIFY_URL, url)
+            .replace("{{org_name}}", &escape(&profile.name))
+            .replace("{{product_name}}", &escape(product))
+    };
+    let template = profile.template.clone().unwrap_or_default();
+    let plain: fn(&str) -> String = str::to_owned;
+    let default_text = format!(
+        "Please confirm this e-mail address for {}: {url}\n\nThe link is valid for 15 minutes. If you have not registered, \
+         ignore this mail.",
+        profile.name
+    );
+    let text = match (template.text, &template.html) {
+        (Some(text), _) if text.contains(VERIFY_URL) => fill(&text, plain),
+        // A reader without HTML needs the link too.
+        (Some(text), _) => format!("{}\n\n{url}", fill(&text, plain)),
+        (None, _) => default_text,
+    };
+    MailText {
+        subject: template
+            .subject
+            .filter(|subject| !subject.trim().is_empty())
+            .map_or_else(
+                || format!("Confirm your e-mail address for {product}"),
+                |subject| fill(&subject, plain),
+            ),
+        html: template.html.map(|html| fill(&html, escape)),
+        text,
+    }
+}
+
+/// Writes the mail to an owner who has an organization already.
+pub(crate) fn already_registered(profile: &Profile) -> MailText {
+    MailText {
+        subject: "You have an organization already".into(),
+        text: format!(
+            "A registration of {} was requested with this e-mail address, which belongs to an organization already. Nothing has \
+             changed. If it was not you, ignore this mail.",
+            profile.name
+        ),
+        html: None,
+    }
+}
+
+/// Writes the mail with the token that confirms an erasure.
+pub(crate) fn erasure(name: &str, token: &str) -> MailText {
+    MailText {
+        subject: format!("Confirm the erasure of {name}"),
+        text: format!(
+            "The erasure of {name} was requested. To erase all of its data, confirm with this token within one hour:\n\n{token}\n\n\
+             If you have not requested it, revoke the tokens of your organization."
+        ),
+        html: None,
+    }
+}
+
+/// Escapes text for HTML.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(html: Option<&str>, text: Option<&str>) -> MailTemplate {
+        MailTemplate {
+            subject: None,
+            html: html.map(str::to_owned),
+            text: text.map(str::to_owned),
+        }
+    }
+
+    fn profile(template: Option<MailTemplate>) -> Profile {
+        Profile {
+            name: "A & B <b>".into(),
+            return_url: None,
+            webhook_url: None,
+            webhook_salt: String::new(),
+            branding: None,
+            template,
+        }
+    }
+
+    #[test]
+    fn template_needs_link_and_size() {
+        assert!(template(None, None).check().is_ok());
+        assert!(template(Some("<a href='{{verify_url}}'>"), None).check().is_ok());
+        let missing = template(Some("<a>"), Some("x")).check().unwrap_err();
+        assert_eq!(missing.code, Code::TemplateMissingVerifyUrl);
+        let large = template(None, Some(&"x".repeat(MAX_TEMPLATE_BYTES + 1)))
+            .check()
+            .unwrap_err();
+        assert_eq!(large.code, Code::TemplateTooLarge);
+        let split = MailTemplate {
+            subject: Some("a\nb".into()),
+            ..MailTemplate::default()
+        };
+        assert_eq!(split.check().unwrap_err().code, Code::InvalidArgument);
+    }
+
+    #[test]
+    fn mail_contains_link_in_every_part() {
+        let url = "https://a.example/verify#token=1";
+        let own = template(Some("<p>{{org_name}}</p><a href=\"{{verify_url}}\">"), Some("Hello"));
+        let mail = verification(&profile(Some(own)), url);
+        assert!(mail.text.contains(url));
+        let html = mail.html.unwrap();
+        assert!(html.contains(url) && html.contains("A &amp; B &lt;b&gt;") && !html.contains("{{"));
+        let default = verification(&profile(None), url);
+        assert!(default.text.contains(url) && default.html.is_none() && default.subject.contains("Butt-Dial"));
+    }
+}
