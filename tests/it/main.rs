@@ -10,6 +10,8 @@
 #[macro_use]
 mod support;
 
+mod accounts;
+mod accounts_access;
 mod administration;
 mod agent_takeover;
 mod api_snapshots;

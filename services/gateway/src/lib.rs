@@ -1,6 +1,7 @@
 //! The gateway: MCP (three transports), REST, and links to attachments. Any replica serves any request.
 //! One definition of each operation (`operations/`) serves MCP, REST and OpenAPI.
 
+mod account_pages;
 mod auth;
 mod base_path;
 mod cors;
@@ -35,7 +36,8 @@ async fn build(platform: Platform) -> Result<Router, StartError> {
     let mcp = mcp::router(&platform, &product, &sessions);
     let rest = rest::router(&platform, &product, &sessions.revocations);
     let media = media::router(product.media.clone());
-    let routes = mcp.merge(rest).merge(media);
+    let pages = account_pages::router(product.accounts.clone());
+    let routes = mcp.merge(rest).merge(media).merge(pages);
     let routes = routes.layer(CorsOrigins::new(&platform.config.cors_allowed_origins).layer());
     // Some proxies remove the path, others forward it.
     Ok(match platform.config.base_path.as_str() {

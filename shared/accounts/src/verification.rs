@@ -33,6 +33,8 @@ pub enum VerifiedOutcome {
         team_token: String,
         /// Where the owner's browser continues.
         redirect: Option<String>,
+        /// The token is sent to the organization's webhook.
+        webhook_notified: bool,
     },
     /// The terms have to be accepted.
     NeedsTerms {
@@ -192,6 +194,7 @@ impl Accounts {
             outcome: VerifiedOutcome::Active {
                 redirect: redirect(&access, &org.id, &token.secret),
                 team_token: token.secret,
+                webhook_notified: access.webhook_url.is_some(),
             },
             org: org.id.clone(),
             verified_at: access.verified_at,

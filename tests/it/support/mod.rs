@@ -51,7 +51,7 @@ pub use message_builders::{email, sms, whatsapp, with};
 pub use process_cluster::{ProcessCluster, Service};
 pub use program::{Program, run_program};
 pub use seeded_rng::SeededRng;
-pub use signatures::{expect_not_signed, expect_signed, expect_standard_signature};
+pub use signatures::{expect_butt_dial_signature, expect_not_signed, expect_signed, expect_standard_signature};
 pub use trace_collector::TraceCollector;
 pub use webhooks::{Webhook, mail_event, message_sid, twilio_signature};
 pub use write_barrier::WriteBarrier;

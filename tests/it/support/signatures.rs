@@ -31,6 +31,11 @@ pub fn expect_standard_signature(callback: &Callback, secrets: &CallbackSecrets)
     assert!(is_standard(callback, &secrets.signing_secret), "{callback:?}");
 }
 
+/// Fails unless `X-BD-Signature` verifies with this secret.
+pub fn expect_butt_dial_signature(callback: &Callback, secret: &str) {
+    assert!(is_butt_dial(callback, secret), "{callback:?}");
+}
+
 /// Fails when a signature verifies with these secrets.
 pub fn expect_not_signed(callback: &Callback, secrets: &CallbackSecrets) {
     assert!(!is_standard(callback, &secrets.signing_secret), "{callback:?}");

@@ -85,8 +85,11 @@ impl Database {
     }
 
     /// Reads a number directly.
-    pub async fn count(&self, sql: &'static str) -> i64 {
-        on_reader!(self.store, |db| sqlx::query_scalar(sql).fetch_one(db).await).unwrap()
+    pub async fn count(&self, sql: &str) -> i64 {
+        on_reader!(self.store, |db| sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .fetch_one(db)
+            .await)
+        .unwrap()
     }
 
     /// Reads one text per row directly.

@@ -44,9 +44,9 @@ impl Operation for CreateTeam {
         "Creates an organization with a token of its administrators, which is returned only once. [scope: super-admin]";
     const SCOPE: Scope = Scope::SuperAdmin;
     const HINTS: Option<Hints> = Some(Hints {
-        read_only: False,
-        idempotent: False,
-        open_world: False,
+        read_only: false,
+        idempotent: false,
+        open_world: false,
     });
     const ROUTE: Option<Route> = Some(Route {
         method: "POST",

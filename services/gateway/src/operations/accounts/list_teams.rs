@@ -49,9 +49,9 @@ impl Operation for ListTeams {
     const DESCRIPTION: &'static str = "Lists the organizations of this installation with the number of their agents. Pass nextCursor as after for more. [scope: super-admin]";
     const SCOPE: Scope = Scope::SuperAdmin;
     const HINTS: Option<Hints> = Some(Hints {
-        read_only: True,
-        idempotent: True,
-        open_world: False,
+        read_only: true,
+        idempotent: true,
+        open_world: false,
     });
     const ROUTE: Option<Route> = Some(Route {
         method: "GET",

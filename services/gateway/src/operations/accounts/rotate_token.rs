@@ -46,9 +46,9 @@ impl Operation for RotateToken {
     const DESCRIPTION: &'static str = "Replaces your token by a new one, which is returned only once; the old one works for 30 seconds more. Without confirm it only says what would happen. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
-        read_only: False,
-        idempotent: False,
-        open_world: False,
+        read_only: false,
+        idempotent: false,
+        open_world: false,
     });
     const ROUTE: Option<Route> = Some(Route {
         method: "POST",

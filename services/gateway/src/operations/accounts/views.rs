@@ -17,6 +17,8 @@ pub struct VerifiedView {
     scopes: &'static str,
     verified_at: String,
     requires_onboarding: bool,
+    /// The token is sent to the webhook of the registration.
+    webhook_notified: bool,
     /// Pass it to POST /api/orgs/onboarding/accept.
     #[serde(skip_serializing_if = "Option::is_none")]
     onboarding_session_id: Option<String>,
@@ -41,6 +43,7 @@ impl VerifiedView {
             scopes: "org-admin",
             verified_at: time(verified.verified_at),
             requires_onboarding: false,
+            webhook_notified: false,
             onboarding_session_id: None,
             onboarding_expires_at: None,
             onboarding_url: None,
@@ -48,7 +51,12 @@ impl VerifiedView {
             fragment_redirect_url: None,
         };
         match verified.outcome {
-            VerifiedOutcome::Active { team_token, redirect } => {
+            VerifiedOutcome::Active {
+                team_token,
+                redirect,
+                webhook_notified,
+            } => {
+                view.webhook_notified = webhook_notified;
                 view.owner_token = Some(team_token.clone());
                 view.team_token = Some(team_token);
                 view.fragment_redirect_url = redirect;

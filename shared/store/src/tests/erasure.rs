@@ -1,0 +1,153 @@
+//! Erasure: no table keeps a row of an erased organization or of its agents. The tables are read from the schema, so that a new
+//! one can't be forgotten.
+
+use butt_dial_domain::{OrgId, Scope, TokenId};
+
+use super::*;
+use crate::{NewOneTimeToken, NewToken, OneTimeKind, OrgStatus, Role};
+
+const TABLES_SQLITE: &str = "SELECT m.name || ' ' || p.name FROM sqlite_master m JOIN pragma_table_info(m.name) p
+    WHERE m.type = 'table' AND p.name IN ('org_id', 'agent_id') ORDER BY 1";
+const TABLES_POSTGRES: &str = "SELECT table_name || ' ' || column_name FROM information_schema.columns
+    WHERE table_schema = current_schema() AND column_name IN ('org_id', 'agent_id') ORDER BY 1";
+/// Rows of `$1`, the organization, and `$2`, its agent, in the tables that no function of this test fills.
+const ROWS: &[&str] = &[
+    "INSERT INTO suppressions (org_id, channel, address, reason, created_at) VALUES ($1, 'sms', '+1', 'x', CURRENT_TIMESTAMP)",
+    "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
+        VALUES ($1, 'sms', '+1', 'granted', 'x', CURRENT_TIMESTAMP)",
+    "INSERT INTO contact_identities (org_id, kind, value, contact, updated_at) VALUES ($1, 'x', 'x', 'x', CURRENT_TIMESTAMP)",
+    "INSERT INTO usage (agent_id, day, channel, org_id, messages, cost) VALUES ($2, 'd', 'sms', $1, 1, 1)",
+    "INSERT INTO audit (id, org_id, actor, action, target, detail, at) VALUES ('aud_1', $1, 'x', 'x', 'x', '{}', CURRENT_TIMESTAMP)",
+    "INSERT INTO inbound_subscriptions (agent_id, channels, contacts, created_at) VALUES ($2, '[]', '[]', CURRENT_TIMESTAMP)",
+    "INSERT INTO inbound_filters (id, agent_id, kind, pattern, action, created_at)
+        VALUES ('f', $2, 'x', 'x', 'x', CURRENT_TIMESTAMP)",
+    "INSERT INTO scheduled_sends (id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, state, due_at, created_at)
+        VALUES ('s', $1, $2, 'sms', '+1', 'k', 'h', 'scheduled', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+    "INSERT INTO calls (id, org_id, agent_id, direction, carrier, local_number, remote_number, status, rank, created_at, updated_at)
+        VALUES ('c', $1, $2, 'inbound', 'x', '+1', '+2', 'x', 1, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+    "INSERT INTO call_legs (call_id, agent_id, carrier, carrier_id, leg_price, call_price, paid_until)
+        VALUES ('c', $2, 'x', 'x', 1, 1, CURRENT_TIMESTAMP)",
+    "INSERT INTO account_notices (id, org_id, kind, url, body, state, created_at)
+        VALUES ('n', $1, 'x', 'x', '{}', 'dead', CURRENT_TIMESTAMP)",
+    "INSERT INTO challenges (id, org_id, agent_id, purpose, channel, address, contact, code_hash, state, created_at, expires_at)
+        VALUES ('o', $1, $2, 'x', 'sms', '+1', '+1', 'h', 'pending', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+];
+
+/// Fills every table of an organization. Returns its agent.
+async fn fill(db: &Database) -> Agent {
+    let agent = new_agent(db).await;
+    let (org, id) = (&agent.org_id, &agent.id);
+    db.assign_channel(org, id, Channel::Sms, "+14155550100", morning())
+        .await
+        .unwrap();
+    db.accept_send(text(&agent, "k1")).await.unwrap();
+    let data = serde_json::json!({});
+    let event = crate::NewEvent {
+        agent: id,
+        id: "evt_1",
+        kind: "message.received",
+        channel: None,
+        reason: EventReason::AgentOffline,
+        data: &data,
+    };
+    db.append_event(&event, morning()).await.unwrap();
+    let token = TokenId::generate();
+    let new = NewToken {
+        id: &token,
+        hash: "agent",
+        last_four: "wxyz",
+        scope: Scope::Agent,
+        org: Some(org),
+        agent: Some(id),
+        expires_at: None,
+        label: None,
+        created_by: None,
+    };
+    db.create_token(&new, morning()).await.unwrap();
+    let member = ("Ann@example.com", "ann@example.com");
+    db.add_member(org, member, Role::Owner, "system", None, morning())
+        .await
+        .unwrap();
+    db.create_one_time_token(&confirmation(org), morning()).await.unwrap();
+    for sql in ROWS {
+        let sql = sql.replace("$1", &format!("'{org}'")).replace("$2", &format!("'{id}'"));
+        db.execute(&sql).await;
+    }
+    agent
+}
+
+fn confirmation(org: &OrgId) -> NewOneTimeToken<'_> {
+    NewOneTimeToken {
+        hash: "confirmation",
+        kind: OneTimeKind::Erasure,
+        org: Some(org),
+        detail: None,
+        expires_at: morning() + seconds(3_600),
+    }
+}
+
+/// Lists the tables of organizations and agents, each with its column.
+async fn tables(db: &Database) -> Vec<String> {
+    db.texts(if db.is_postgres() {
+        TABLES_POSTGRES
+    } else {
+        TABLES_SQLITE
+    })
+    .await
+}
+
+/// Lists the tables with rows of the organization or agent.
+async fn tables_with_rows(db: &Database, agent: &Agent) -> Vec<String> {
+    let mut found = Vec::new();
+    let tables = tables(db).await;
+    assert!(tables.len() > 20, "{tables:?}");
+    for table in tables {
+        let (name, column) = table.split_once(' ').unwrap();
+        let id = if column == "org_id" {
+            agent.org_id.as_str()
+        } else {
+            agent.id.as_str()
+        };
+        if db
+            .count(&format!("SELECT COUNT(*) FROM {name} WHERE {column} = '{id}'"))
+            .await
+            > 0
+        {
+            found.push(table);
+        }
+    }
+    found
+}
+
+both_engines! {
+    async fn erasure_leaves_no_row_of_any_table(db: &Database) {
+        let (agent, other) = (fill(db).await, new_agent(db).await);
+        let (org, at) = (&agent.org_id, morning());
+        let all = tables(db).await;
+        assert_eq!(tables_with_rows(db, &agent).await, all, "fill() makes a row in every table");
+        assert!(db.begin_erasure("confirmation", org, at + seconds(60), at).await.unwrap());
+        assert!(!db.begin_erasure("confirmation", org, at, at).await.unwrap(), "used");
+        let erasing = db.find_organization(org).await.unwrap().unwrap();
+        assert_eq!((erasing.status, erasing.name.as_str()), (OrgStatus::Erasing, "Erased organization"));
+        assert_eq!(erasing.owner_email, None);
+        assert!(db.find_token("agent").await.unwrap().unwrap().revoked_at.is_some());
+        assert_eq!(db.count("SELECT COUNT(*) FROM users").await, 0);
+
+        let claim = async |at| db.claim_erasure(at, at + seconds(300)).await.unwrap();
+        assert_eq!(claim(at).await, None);
+        assert_eq!(claim(at + seconds(60)).await.as_ref(), Some(org));
+        assert_eq!(claim(at + seconds(61)).await, None, "another process purges it");
+        let addresses = db.list_agent_addresses(&agent.id).await.unwrap();
+        assert_eq!(addresses, [("sms".to_owned(), "+14155550100".to_owned())]);
+        db.purge_agent(&agent.id).await.unwrap();
+        db.purge_organization(org).await.unwrap();
+        assert_eq!(tables_with_rows(db, &agent).await, Vec::<String>::new());
+        assert_eq!(db.find_organization(org).await.unwrap().unwrap().status, OrgStatus::Erased);
+        assert_eq!(db.count("SELECT COUNT(*) FROM attempts").await, 0);
+        assert!(db.find_agent(&other.org_id, &other.id).await.unwrap().is_some(), "others stay");
+        let spend = db.count("SELECT COUNT(*) FROM spend").await;
+        assert_eq!(spend, 2, "the organization's day and month stay, as numbers");
+        // What every test checks at its end needs the messages.
+        db.execute("DELETE FROM spend").await;
+    }
+}
