@@ -81,12 +81,13 @@ static VERIFY_SCRIPT: LazyLock<String> = LazyLock::new(|| format!("{SHARED}{VERI
 static ACCEPT_SCRIPT: LazyLock<String> = LazyLock::new(|| format!("{SHARED}{ACCEPT}"));
 
 pub fn router(accounts: Arc<Accounts>) -> Router {
-    Router::new()
+    let pages = Router::new()
         .route("/verify", get(verify))
         .route("/onboarding", get(onboarding))
-        .route("/api/orgs/verify", get(old_link))
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(accounts)
+        .with_state(accounts);
+    // The operation with this path has the fallback for other methods.
+    pages.merge(Router::new().route("/api/orgs/verify", get(old_link)))
 }
 
 async fn verify() -> Response {

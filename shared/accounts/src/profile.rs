@@ -66,9 +66,11 @@ pub(crate) fn clean_name(field: &'static str, name: &str) -> Result<String, Fail
 
 /// Masks a telephone number, as in `+1********23`.
 pub fn phone_hint(phone: &str) -> String {
-    let (start, end) = (phone.get(..2).unwrap_or_default(), phone.len().saturating_sub(2));
-    let stars = "*".repeat(end.saturating_sub(start.len()));
-    format!("{start}{stars}{}", phone.get(end..).unwrap_or_default())
+    let shown = |index: usize| index < 2 || index + 2 >= phone.len();
+    let masked = phone.chars().enumerate();
+    masked
+        .map(|(index, digit)| if shown(index) { digit } else { '*' })
+        .collect()
 }
 
 /// An e-mail address, and its normalized form, by which it is found.
