@@ -12,6 +12,7 @@
 
 pub mod answered;
 pub mod billing;
+pub mod bridges;
 mod call_records;
 pub mod callee;
 pub mod commands;

@@ -53,7 +53,7 @@ pub async fn transfer(
 
 /// Takes the rate limits and charges the first minute. Both remain if the transfer fails afterwards: the next attempt takes
 /// its own, and the end of the call settles its cost.
-async fn charge(calls: &Calls, caller: &Caller, info: &CallInfo, to: &Address) -> Result<(), Failure> {
+pub(crate) async fn charge(calls: &Calls, caller: &Caller, info: &CallInfo, to: &Address) -> Result<(), Failure> {
     let profile = caller.agent()?;
     let limits = calls.billing.limits_of(profile);
     calls.billing.take_actions(profile, &limits).await?;

@@ -1,6 +1,10 @@
 //! The auth guard: from a bearer token and a peer address to a verified caller. It fails closed.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use butt_dial_domain::{AgentId, Clock, Code, Failure, clock::Timestamp, ports::kv::Kv};
 use butt_dial_store::{OrgStatus, Profile, Store, Token};
@@ -19,6 +23,9 @@ use crate::{
 const CACHE_TTL: Duration = Duration::from_millis(800);
 const CACHE_SIZE: u64 = 100_000;
 
+/// A caller, and when its reading began.
+type CachedCaller = (Instant, Arc<Caller>);
+
 /// Verifies tokens. One per process, shared by every transport.
 pub struct Guard {
     store: Store,
@@ -26,7 +33,7 @@ pub struct Guard {
     /// SHA-256 of the orchestrator's token, in hex.
     orchestrator_token_hash: Option<String>,
     metrics: Metrics,
-    callers: Cache<[u8; 32], Arc<Caller>>,
+    callers: Cache<[u8; 32], CachedCaller>,
     lockout: Lockout,
     last_used: LastUsed,
 }
@@ -73,13 +80,14 @@ impl Guard {
             ));
         };
         let hash = token::hash(secret);
-        if let Some(caller) = self.callers.get(&hash) {
+        if let Some(caller) = self.find_cached(&hash) {
             self.last_used.note(&caller.principal.token, self.clock.now(), peer);
             return Ok(caller);
         }
+        let read_at = Instant::now();
         match self.find_caller(&hash).await? {
             Ok(caller) => {
-                self.callers.insert(hash, caller.clone());
+                self.callers.insert(hash, (read_at, caller.clone()));
                 self.last_used.note(&caller.principal.token, self.clock.now(), peer);
                 Ok(caller)
             }
@@ -94,6 +102,14 @@ impl Guard {
                 Err(failure.detail("remainingAttempts", MAX_FAILURES))
             }
         }
+    }
+
+    /// Returns a cached caller, unless this process has changed its organization since.
+    fn find_cached(&self, hash: &[u8; 32]) -> Option<Arc<Caller>> {
+        let (read_at, caller) = self.callers.get(hash)?;
+        let org = caller.principal.org.as_ref();
+        let is_outdated = org.is_some_and(|org| self.store.has_changed_since(org, read_at));
+        (!is_outdated).then_some(caller)
     }
 
     /// Verifies the bearer of a request to an open route, if it has one. `None`: it is no valid token. It may be another secret that

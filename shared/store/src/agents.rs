@@ -79,6 +79,8 @@ pub struct Profile {
     pub channels: Vec<OwnedChannel>,
     pub agent_limits: Option<Limits>,
     pub org_limits: Option<Limits>,
+    /// When it got the first of its senders.
+    pub provisioned_at: Option<Timestamp>,
     /// Who it sends as. `None`: as the installation's mode says.
     pub identity: Option<IdentityMode>,
     pub org_status: OrgStatus,
@@ -107,6 +109,7 @@ struct ProfileRow {
     agent_limits: Option<String>,
     org_limits: Option<String>,
     identity: Option<String>,
+    provisioned_at: Option<Timestamp>,
     org_status: OrgStatus,
     org_mode: OrgMode,
 }
@@ -293,6 +296,8 @@ impl Store {
             (SELECT row_to_json(l)::text FROM limits l WHERE l.scope = 'agt:' || agents.id) AS agent_limits,
             (SELECT row_to_json(l)::text FROM limits l WHERE l.scope = 'org:' || agents.org_id) AS org_limits,
             coalesce(identity_mode, (SELECT o.identity_mode FROM organizations o WHERE o.id = agents.org_id)) AS identity,
+            (SELECT MIN(c.created_at) FROM channels c WHERE c.agent_id = agents.id AND c.released_at IS NULL)
+                AS provisioned_at,
             (SELECT o.status FROM organizations o WHERE o.id = agents.org_id) AS org_status,
             (SELECT o.mode FROM organizations o WHERE o.id = agents.org_id) AS org_mode
             FROM agents WHERE id = $1",
@@ -314,6 +319,8 @@ impl Store {
                 'max_spend_per_day', max_spend_per_day, 'max_spend_per_month', max_spend_per_month)
                 FROM limits l WHERE l.scope = 'org:' || agents.org_id) AS org_limits,
             coalesce(identity_mode, (SELECT o.identity_mode FROM organizations o WHERE o.id = agents.org_id)) AS identity,
+            (SELECT MIN(c.created_at) FROM channels c WHERE c.agent_id = agents.id AND c.released_at IS NULL)
+                AS provisioned_at,
             (SELECT o.status FROM organizations o WHERE o.id = agents.org_id) AS org_status,
             (SELECT o.mode FROM organizations o WHERE o.id = agents.org_id) AS org_mode
             FROM agents WHERE id = $1",
@@ -368,6 +375,7 @@ impl TryFrom<ProfileRow> for Profile {
             channels: channels.into_iter().map(channel).collect::<Result<_, StoreError>>()?,
             agent_limits: limits(row.agent_limits, format!("agt:{}", agent.id))?,
             org_limits: limits(row.org_limits, format!("org:{}", agent.org_id))?,
+            provisioned_at: row.provisioned_at,
             identity: row.identity.and_then(|mode| mode.parse().ok()),
             org_status: row.org_status,
             org_mode: row.org_mode,

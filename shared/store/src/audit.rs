@@ -1,5 +1,7 @@
 //! The audit log: administrative changes with their actor. Append-only.
 
+use std::time::Instant;
+
 use butt_dial_domain::{OrgId, clock::Timestamp};
 use serde_json::Value;
 use sqlx::types::Json;
@@ -42,7 +44,16 @@ impl Store {
                 .await
                 .map(drop)
         })?;
+        // The change itself was written before.
+        if let Some(org) = &entry.org_id {
+            self.changes.note(org);
+        }
         Ok(())
+    }
+
+    /// Returns whether this process has changed the organization since `read_at`: what was cached then may be outdated.
+    pub fn has_changed_since(&self, org: &OrgId, read_at: Instant) -> bool {
+        self.changes.has_changed_since(org, read_at)
     }
 
     /// Lists the organization's newest entries, newest first.

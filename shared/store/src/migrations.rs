@@ -72,6 +72,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(34, "0034_token_addresses"),
     portable!(35, "0035_challenges"),
     per_engine!(27, "0027_senders"),
+    portable!(28, "0028_call_bridges"),
 ];
 
 impl Step {

@@ -20,6 +20,8 @@ pub struct InboundRoute {
     pub agent_name: String,
     /// Inbound messages are acknowledged and dropped.
     pub blocked: bool,
+    /// Calls to it may be connected with another number.
+    pub has_bridges: bool,
     /// How the agent speaks on the phone.
     pub voice: VoiceSettings,
 }
@@ -83,6 +85,7 @@ struct RouteRow {
     account_id: Option<String>,
     display_name: Option<String>,
     blocks_inbound: bool,
+    has_bridges: bool,
     voice_settings: Option<String>,
 }
 
@@ -114,6 +117,7 @@ impl TryFrom<RouteRow> for SenderRoute {
                 account,
                 agent_name: row.display_name.unwrap_or_default(),
                 blocked: row.blocks_inbound,
+                has_bridges: row.has_bridges,
                 voice: voice_settings::parse(row.voice_settings.as_deref()),
             })),
             None => Self::Pool(Arc::new(PoolRoute {
@@ -132,7 +136,8 @@ impl Store {
     /// Lists the routes after the id `after`, in the order of their ids.
     pub async fn list_routes(&self, after: Option<&ChannelId>, limit: u32) -> Result<Vec<SenderRoute>, StoreError> {
         const SQL: &str = "SELECT c.id, channel, address, agent_id, c.org_id, account_id, display_name, blocks_inbound,
-                voice_settings
+                voice_settings, EXISTS (SELECT 1 FROM call_bridges b WHERE c.channel = 'voice' AND b.org_id = c.org_id
+                    AND b.local_number = c.address) AS has_bridges
             FROM channels c LEFT JOIN agents a ON a.id = c.agent_id WHERE c.id > $1 AND c.released_at IS NULL
             ORDER BY c.id LIMIT $2";
         let rows: Vec<RouteRow> = on_reader!(self, |db| {
@@ -148,7 +153,8 @@ impl Store {
     /// Finds the route of an address.
     pub async fn find_route(&self, channel: Channel, address: &str) -> Result<Option<SenderRoute>, StoreError> {
         const SQL: &str = "SELECT c.id, channel, address, agent_id, c.org_id, account_id, display_name, blocks_inbound,
-                voice_settings
+                voice_settings, EXISTS (SELECT 1 FROM call_bridges b WHERE c.channel = 'voice' AND b.org_id = c.org_id
+                    AND b.local_number = c.address) AS has_bridges
             FROM channels c LEFT JOIN agents a ON a.id = c.agent_id
             WHERE channel = $1 AND address = $2 AND c.released_at IS NULL";
         let row: Option<RouteRow> = on_reader!(self, |db| {
@@ -189,6 +195,7 @@ impl Store {
             account: pool.account.clone(),
             agent_name: agent.display_name,
             blocked: pool.blocked,
+            has_bridges: false,
             voice: voice_settings::parse(agent.voice_settings.as_deref()),
         }))
     }

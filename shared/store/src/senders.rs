@@ -325,6 +325,35 @@ impl Store {
         Ok(done == 1)
     }
 
+    /// Gives a sender of the pool to an agent, with the bindings that it has. Returns false if it is not in the pool.
+    pub async fn assign_pooled_sender(&self, org: &OrgId, id: &ChannelId, agent: &AgentId) -> Result<bool, StoreError> {
+        const ASSIGN: &str = "UPDATE channels SET agent_id = $3,
+                is_primary = NOT EXISTS (SELECT 1 FROM channels c WHERE c.agent_id = $3 AND c.channel = channels.channel
+                    AND c.is_primary)
+            WHERE org_id = $1 AND id = $2 AND agent_id IS NULL AND released_at IS NULL";
+        const UNBIND: &str = "DELETE FROM sender_bindings WHERE channel_id = $1";
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            let assigned = in_tx!(&mut tx, |db| sqlx::query(ASSIGN)
+                .bind(org.as_str())
+                .bind(id.as_str())
+                .bind(agent.as_str())
+                .execute(db)
+                .await?
+                .rows_affected());
+            in_tx!(&mut tx, |db| sqlx::query(UNBIND)
+                .bind(id.as_str())
+                .execute(db)
+                .await
+                .map(drop))?;
+            if assigned == 1 {
+                tx.commit().await?;
+            }
+            Ok(assigned == 1)
+        })
+        .await
+    }
+
     /// Ends the hold of released senders: it counts from `since`. Returns whether one was released.
     pub async fn end_hold(&self, org: &OrgId, ids: &[ChannelId], since: Timestamp) -> Result<bool, StoreError> {
         const SQL: &str =

@@ -13,6 +13,7 @@ use crate::{
     StoreError,
     engine::{Engine, Sql, Tx, on_reader, with_timeout},
     migrations, postgres_migrations,
+    recent_changes::RecentChanges,
     sends::{batchers::Batchers, sqlite::TEMP_TABLES},
 };
 
@@ -34,6 +35,7 @@ const SQLITE_CHECKPOINT: &str = "4000";
 pub struct Store {
     pub(crate) engine: Engine,
     pub(crate) batchers: Batchers,
+    pub(crate) changes: RecentChanges,
 }
 
 impl Store {
@@ -50,7 +52,11 @@ impl Store {
             ));
         };
         let batchers = Batchers::start(&engine, tasks);
-        Ok(Self { engine, batchers })
+        Ok(Self {
+            engine,
+            batchers,
+            changes: RecentChanges::default(),
+        })
     }
 
     /// Applies the missing migrations. Safe to run from many processes at once.

@@ -71,8 +71,7 @@ pub trait Operation: 'static {
     const ROUTE: Option<Route>;
     /// Groups of codes that the operation may return besides `errors::COMMON`.
     const ERRORS: &'static [&'static [Code]];
-    /// Arguments that the operation does not know are ignored and named in the result instead of refused. For operations to
-    /// which the Python client passes whatever its caller adds.
+    /// Arguments that the operation does not know are ignored and named in the result instead of refused. Tools always do so.
     const ACCEPTS_EXTRA_ARGUMENTS: bool = false;
     const DEPRECATED: Option<Deprecation> = None;
     /// Headers that the operation reads from `RequestContext::headers`.
@@ -108,10 +107,12 @@ pub struct Definition {
 
 impl Definition {
     pub fn of<O: Operation>() -> Self {
+        // Clients pass what their callers add; the result names what had no effect.
+        let accepts_extra_arguments = O::ACCEPTS_EXTRA_ARGUMENTS || O::HINTS.is_some();
         let mut input_schema = schema::<O::Args>(SchemaSettings::draft2020_12().for_deserialize());
         let tool_schema = portable(&input_schema);
         accept_null(&mut input_schema);
-        input_schema.insert("additionalProperties".into(), json!(O::ACCEPTS_EXTRA_ARGUMENTS));
+        input_schema.insert("additionalProperties".into(), json!(accepts_extra_arguments));
         Self {
             name: O::NAME,
             title: O::TITLE,
@@ -125,7 +126,7 @@ impl Definition {
             // Fields that are omitted when empty are not required.
             output_schema: schema::<O::Output>(SchemaSettings::draft2020_12().for_serialize()),
             headers: O::HEADERS,
-            accepts_extra_arguments: O::ACCEPTS_EXTRA_ARGUMENTS,
+            accepts_extra_arguments,
             errors: O::ERRORS,
             run: |context, args, definition| run::<O>(context, args, definition).boxed(),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Channel, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,13 @@ pub struct Output {
     status: &'static str,
     /// Addresses by channel.
     channels: BTreeMap<&'static str, String>,
+    callback_url: Option<String>,
+    #[serde(rename = "callbackUrl")]
+    callback_url_camel: Option<String>,
+    /// When it got its first sender; null before.
+    provisioned_at: Option<String>,
+    #[serde(rename = "provisionedAt")]
+    provisioned_at_camel: Option<String>,
     created_at: String,
     #[serde(rename = "createdAt")]
     created_at_camel: String,
@@ -54,6 +61,8 @@ impl Operation for GetAgent {
         let profile = context.product.agents.get(&context.caller, &args.agent_id).await?;
         let id = profile.agent.id.host_id().to_owned();
         let created = time(profile.agent.created_at);
+        let provisioned = profile.provisioned_at.map(time);
+        let callback = context.product.delivery.find_callback_url(&profile.agent.id).await?;
         Ok(Output {
             agent_id: id.clone(),
             agent_id_camel: id,
@@ -63,10 +72,22 @@ impl Operation for GetAgent {
             channels: profile
                 .channels
                 .into_iter()
-                .map(|c| (c.channel.as_str(), c.address))
+                .map(|c| (channel_name(c.channel), c.address))
                 .collect(),
+            callback_url: callback.clone(),
+            callback_url_camel: callback,
+            provisioned_at: provisioned.clone(),
+            provisioned_at_camel: provisioned,
             created_at: created.clone(),
             created_at_camel: created,
         })
+    }
+}
+
+/// The name of a channel as in `comms_get_me`.
+fn channel_name(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Sms => "phone",
+        other => other.as_str(),
     }
 }

@@ -27,6 +27,8 @@ pub struct Output {
     #[serde(skip_serializing_if = "Option::is_none")]
     callback_url: Option<String>,
     created_at: String,
+    /// When you got your first sender; null before.
+    provisioned_at: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -92,5 +94,6 @@ fn view(caller: &Caller, callback_url: Option<String>) -> Result<Output, Failure
         },
         callback_url,
         created_at: time(profile.agent.created_at),
+        provisioned_at: profile.provisioned_at.map(time),
     })
 }

@@ -1,6 +1,6 @@
 //! Channels as administrators name them: a phone number carries texts and calls, WhatsApp uses the phone number.
 
-use butt_dial_domain::{Channel, Code, Failure, ports::numbers::NumberKind, senders::IdentityMode};
+use butt_dial_domain::{AgentId, Channel, Code, Failure, ports::numbers::NumberKind, senders::IdentityMode};
 use butt_dial_identity::Caller;
 use butt_dial_store::{Profile, Sender};
 use chrono::TimeDelta;
@@ -133,6 +133,9 @@ impl Senders {
         let agent = &profile.agent;
         if let Some(number) = add.identifier {
             let number = super::order::parse_number(number)?;
+            if let Some(sender) = self.move_from_pool(caller, &agent.id, &number).await? {
+                return Ok(sender);
+            }
             let taken = self.take_back(&agent.org_id, Some(&agent.id), &number).await?;
             if let Some(sender) = taken.into_iter().find(|sender| sender.channel == Channel::Sms) {
                 return self.get(caller, sender.id.as_str()).await;
@@ -145,6 +148,27 @@ impl Senders {
         let ordered = self.order_number(caller, order).await?;
         let sender = ordered.senders.first().ok_or_else(Failure::internal)?;
         self.get(caller, sender.as_str()).await
+    }
+
+    /// Gives an agent a number of the organization's pool. The conversations that the number serves for other agents end there.
+    async fn move_from_pool(&self, caller: &Caller, agent: &AgentId, number: &str) -> Result<Option<Sender>, Failure> {
+        let org = caller.org()?;
+        let found = self.store.list_senders_by_address(org, number).await?;
+        let pooled = found
+            .into_iter()
+            .filter(|sender| sender.agent.is_none() && sender.released_at.is_none());
+        let mut moved = None;
+        for sender in pooled {
+            if self.store.assign_pooled_sender(org, &sender.id, agent).await? {
+                self.announce(number, [sender.channel]).await;
+                let detail = json!({ "channel": sender.channel, "agent": agent });
+                self.record(caller, "sender.move", sender.id.as_str(), detail).await?;
+                if moved.is_none() || sender.channel == Channel::Sms {
+                    moved = Some(self.get(caller, sender.id.as_str()).await?);
+                }
+            }
+        }
+        Ok(moved)
     }
 
     /// Buys a number for the organization's pool.

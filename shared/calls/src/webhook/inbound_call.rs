@@ -16,7 +16,7 @@ use butt_dial_store::{InboundRoute, StoreError};
 use chrono::TimeDelta;
 
 use super::{
-    super::{handle::Calls, phrases::DEFAULT_LANGUAGE, script, state::CallState},
+    super::{bridges, handle::Calls, phrases::DEFAULT_LANGUAGE, script, state::CallState},
     callback::{CallWebhook, CallbackKind},
     durable_publish::publish_report,
 };
@@ -52,8 +52,18 @@ pub(super) async fn accept(
         return Ok(Script(vec![Step::Reject]));
     }
     let call = webhook.inbound_call_id();
-    let state = new_state(calls, webhook, &route, &call);
+    let mut state = new_state(calls, webhook, &route, &call);
     publish_report(calls, webhook, CallbackKind::Incoming, &state).await?;
+    if route.has_bridges {
+        match bridges::connect(calls, &mut state).await {
+            Ok(true) => return Ok(connect_bridge(calls, &state).await),
+            Ok(false) => {}
+            Err(failure) => {
+                tracing::warn!(%failure, %call, "bridge refused: the caller can leave a recording");
+                return Ok(script::offer_recording(calls, &state));
+            }
+        }
+    }
     Ok(connect(calls, &state).await.unwrap_or_else(|error| {
         tracing::warn!(%error, %call, "call not connected: the caller can leave a recording");
         script::offer_recording(calls, &state)
@@ -103,6 +113,21 @@ pub(super) fn new_state(calls: &Calls, webhook: &CallWebhook, route: &InboundRou
         plan,
         started_at: now,
         limit_at: now + max_duration,
+    })
+}
+
+/// Connects the call with the other number. A repeated callback finds the state of the first one.
+async fn connect_bridge(calls: &Calls, state: &CallState) -> Script {
+    let connected = async {
+        if calls.find_state(&state.info.call).await?.is_none() {
+            calls.create_state(state).await?;
+        }
+        script::after_session(calls, state).await
+    };
+    let connected: Result<Script, KvError> = connected.await;
+    connected.unwrap_or_else(|error| {
+        tracing::warn!(%error, call = %state.info.call, "bridged call not connected: the caller can leave a recording");
+        script::offer_recording(calls, state)
     })
 }
 

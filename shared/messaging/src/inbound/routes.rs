@@ -282,6 +282,7 @@ mod tests {
             account: None,
             agent_name: "Ann".into(),
             blocked,
+            has_bridges: false,
             voice: VoiceSettings::default(),
         }))
     }

@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use butt_dial_accounts::{
-    Accounts, Agents, Bootstrap, Challenges, OwnVendor, ProviderAccounts, Senders, TeamTokens,
-};
+use butt_dial_accounts::{Accounts, Agents, Bootstrap, Challenges, OwnVendor, ProviderAccounts, Senders, TeamTokens};
 use butt_dial_billing::Billing;
 use butt_dial_calls::{CallRecords, Calls};
 use butt_dial_compliance::Compliance;

@@ -31,6 +31,7 @@ both_engines! {
             account: None,
             agent_name: ada.display_name.clone(),
             blocked: false,
+            has_bridges: false,
             voice: VoiceSettings::default(),
         };
         assert_eq!(*route, expected);

@@ -38,6 +38,9 @@ pub struct Args {
 
 #[derive(Serialize, JsonSchema)]
 pub struct Output {
+    #[serde(flatten)]
+    fields: RecordView,
+    /// The same fields, for clients that read them here.
     record: RecordView,
 }
 
@@ -71,6 +74,9 @@ impl Operation for AddCommChannel {
         };
         let senders = &context.product.senders;
         let sender = senders.add_channel(&context.caller, &profile, kind, &add).await?;
-        Ok(Output { record: sender.into() })
+        Ok(Output {
+            fields: sender.clone().into(),
+            record: sender.into(),
+        })
     }
 }

@@ -26,8 +26,11 @@ pub struct Output {
     agent_id: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     preview: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    would_release: bool,
+    /// What would be released.
     #[serde(skip_serializing_if = "Option::is_none")]
-    would_release: Option<Vec<RecordView>>,
+    senders: Option<Vec<RecordView>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     released: Option<Vec<RecordView>>,
     message: &'static str,
@@ -62,7 +65,8 @@ impl Operation for DeprovisionChannels {
             return Ok(Output {
                 agent_id: agent.id.host_id().to_owned(),
                 preview: true,
-                would_release: Some(records(owned)),
+                would_release: true,
+                senders: Some(records(owned)),
                 released: None,
                 message: "Nothing was released. Repeat with confirm: true to release these senders.",
             });
@@ -71,7 +75,8 @@ impl Operation for DeprovisionChannels {
         Ok(Output {
             agent_id: agent.id.host_id().to_owned(),
             preview: false,
-            would_release: None,
+            would_release: false,
+            senders: None,
             released: Some(records(released)),
             message: "The senders are out of use. Bought numbers return to their provider after the hold.",
         })

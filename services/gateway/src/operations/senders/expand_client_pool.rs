@@ -23,8 +23,11 @@ pub struct Args {
 pub struct Output {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     preview: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    would_set_max_agents: bool,
+    /// The number that would be set.
     #[serde(skip_serializing_if = "Option::is_none")]
-    would_set_max_agents: Option<u32>,
+    new_max_agents: Option<u32>,
     /// How many agents the organization may have. Absent: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_agents: Option<u32>,
@@ -60,7 +63,8 @@ impl Operation for ExpandClientPool {
         }
         Ok(Output {
             preview: !confirmed,
-            would_set_max_agents: (!confirmed).then_some(args.max_agents),
+            would_set_max_agents: !confirmed,
+            new_max_agents: (!confirmed).then_some(args.max_agents),
             max_agents: if confirmed { Some(args.max_agents) } else { max },
             agents: count,
             message: match confirmed {

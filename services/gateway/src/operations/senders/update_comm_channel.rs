@@ -26,6 +26,9 @@ pub struct Args {
 
 #[derive(Serialize, JsonSchema)]
 pub struct Output {
+    #[serde(flatten)]
+    fields: RecordView,
+    /// The same fields, for clients that read them here.
     record: RecordView,
 }
 
@@ -54,6 +57,9 @@ impl Operation for UpdateCommChannel {
         };
         let senders = &context.product.senders;
         let sender = senders.change(&context.caller, &args.record_id, change).await?;
-        Ok(Output { record: sender.into() })
+        Ok(Output {
+            fields: sender.clone().into(),
+            record: sender.into(),
+        })
     }
 }
