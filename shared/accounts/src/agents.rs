@@ -78,17 +78,11 @@ impl Agents {
                 "agent_id is 1 to 64 letters, digits, - or _",
             ));
         }
-        let name = new.display_name.trim();
-        if name.is_empty() || name.chars().count() > MAX_NAME_LENGTH || name.chars().any(char::is_control) {
-            return Err(
-                Failure::new(Code::InvalidArgument, "display_name is one line of 1 to 128 characters")
-                    .detail("fields", json!(["display_name"])),
-            );
-        }
+        let name = check_name("display_name", new.display_name)?;
         let agent = Agent {
             id: new.id.map_or_else(AgentId::generate, AgentId::from),
             org_id: org.clone(),
-            display_name: name.to_owned(),
+            display_name: name,
             status: AgentStatus::Active,
             created_at: self.clock.now(),
         };
@@ -163,6 +157,19 @@ impl Agents {
     ) -> Result<StatusChange, Failure> {
         caller.require(Scope::OrgAdmin)?;
         let agent = self.get(caller, host_id).await?.agent;
+        self.change_status(&agent.org_id, caller.principal.token.as_str(), &agent.id, status)
+            .await
+    }
+
+    /// Sets the caller's own status. Refuses a suspended agent: only an administrator ends a suspension.
+    pub(crate) async fn set_own_status(&self, caller: &Caller, status: AgentStatus) -> Result<StatusChange, Failure> {
+        let agent = &caller.agent()?.agent;
+        // Not the cached profile: the suspension may be younger.
+        let current = self.store.find_agent(&agent.org_id, &agent.id).await?;
+        if current.is_none_or(|current| current.status == AgentStatus::Suspended) {
+            return Err(Failure::new(Code::AuthForbidden, "this agent is suspended")
+                .hint("an administrator has to set it active"));
+        }
         self.change_status(&agent.org_id, caller.principal.token.as_str(), &agent.id, status)
             .await
     }
@@ -285,4 +292,17 @@ impl Agents {
 
 fn no_such_agent() -> Failure {
     Failure::new(Code::AgentNotFound, "there is no such agent")
+}
+
+/// Checks the name of an agent. Returns it without white space around it.
+pub(crate) fn check_name(field: &'static str, name: &str) -> Result<String, Failure> {
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > MAX_NAME_LENGTH || name.chars().any(char::is_control) {
+        return Err(Failure::new(
+            Code::InvalidArgument,
+            format!("{field} is one line of 1 to {MAX_NAME_LENGTH} characters"),
+        )
+        .detail("fields", json!([field])));
+    }
+    Ok(name.to_owned())
 }

@@ -19,6 +19,7 @@ mod mails;
 mod members;
 mod notices;
 mod onboarding;
+mod people;
 mod phone;
 mod profile;
 mod provider_accounts;
@@ -31,13 +32,14 @@ mod status;
 mod team_access;
 mod team_tokens;
 mod teams;
+mod trust;
 mod verification;
 
 pub use agent_rotation::{GRACE_SECONDS, RotatedToken};
 pub use agents::{Agents, NewAgent, StatusChange};
 pub use bootstrap::{Addresses, Bootstrap, Bootstrapped};
 pub use butt_dial_store::{
-    AccountStatus, AgentStatus, Challenge, ChallengeOwner, NoticeState, OrgMode, OrgStatus, Role, Sender, SenderChange,
+    AccountStatus, AgentStatus, Challenge, ChallengeOwner, ConsentStatus, NoticeState, OrgMode, OrgStatus, Role, Sender, SenderChange, TrustSession,
 };
 pub use challenges::{Challenges, CodeRequest, SentCode};
 pub use erasure::{ErasureOutcome, ErasureStarted};
@@ -45,6 +47,7 @@ pub use handle::{AccountSettings, Accounts, Registration, Terms};
 pub use installation::Installation;
 pub use mails::MailTemplate;
 pub use members::{parse_role, role_name};
+pub use people::{ContactProfile, People};
 pub use phone::AdminCode;
 pub use profile::{Branding, Profile, phone_hint};
 pub use provider_accounts::{AccountView, NewAccount, OwnVendor, ProviderAccounts};
@@ -55,4 +58,5 @@ pub use status::VerificationStatus;
 pub use team_access::{ReplayGuard, RevealedToken};
 pub use team_tokens::TeamTokens;
 pub use teams::{CreatedTeam, NewTeamRequest};
+pub use trust::{Trust, TrustState, parse_contact};
 pub use verification::{Verified, VerifiedOutcome};

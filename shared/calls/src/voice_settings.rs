@@ -14,6 +14,9 @@ const MAX_GREETING: usize = 1_600;
 const MAX_VOICE: usize = 128;
 const MAX_HINTS: usize = 100;
 const MAX_HINT: usize = 100;
+/// As long as the instructions of a call.
+const MAX_PROMPT: usize = 20_000;
+const GENDERS: [&str; 3] = ["male", "female", "neutral"];
 /// The value of `finishOnKey` with which no key ends the input.
 const NO_KEY: &str = "none";
 /// All keys of a phone.
@@ -29,6 +32,10 @@ pub struct VoiceSettingsChange {
     pub interrupt_sensitivity: Option<InterruptSensitivity>,
     pub finish_on_key: Option<String>,
     pub spoken_forms: Option<bool>,
+    pub system_prompt: Option<String>,
+    /// `male`, `female` or `neutral`.
+    pub gender: Option<String>,
+    pub voice_gender: Option<String>,
 }
 
 /// Changes the caller's settings. Returns all of them. They hold for the next calls.
@@ -81,7 +88,22 @@ fn apply(before: VoiceSettings, change: VoiceSettingsChange) -> Result<VoiceSett
             None => before.finish_on_key,
         },
         spoken_forms: change.spoken_forms.or(before.spoken_forms),
+        system_prompt: text(change.system_prompt, before.system_prompt),
+        gender: text(change.gender, before.gender),
+        voice_gender: text(change.voice_gender, before.voice_gender),
     };
+    for (field, gender) in [("gender", &settings.gender), ("voiceGender", &settings.voice_gender)] {
+        if gender.as_deref().is_some_and(|gender| !GENDERS.contains(&gender)) {
+            return Err(invalid(format!("{field} is one of {}", GENDERS.join(", "))));
+        }
+    }
+    if settings
+        .system_prompt
+        .as_deref()
+        .is_some_and(|prompt| prompt.chars().count() > MAX_PROMPT)
+    {
+        return Err(invalid(format!("systemPrompt has at most {MAX_PROMPT} characters")));
+    }
     check_language(settings.language.as_deref())?;
     check_voice(settings.voice.as_deref())?;
     check_hints(&settings.hints)?;

@@ -4,6 +4,7 @@
 //! `rules/` and one line in `CONTACT_RULES`; the content is checked apart, because only its cost grows with the text. [`Compliance::check`] applies the decision for an agent: it counts the verdict and turns
 //! a block into the refusal that the agent receives.
 
+mod consents;
 mod rules;
 
 use std::sync::Arc;
@@ -11,6 +12,9 @@ use std::sync::Arc;
 use butt_dial_domain::{Address, AgentId, Channel, Code, Failure, clock::Timestamp, message::Content};
 use butt_dial_store::ContactState;
 use prometheus::{IntCounterVec, Opts, Registry};
+
+pub use butt_dial_store::ConsentStatus;
+pub use consents::{CONSENT_KINDS, ConsentState, Consents, NewConsent};
 
 /// The facts that rules decide on. They hold a body and must not be logged.
 pub struct Facts<'a> {

@@ -1,8 +1,12 @@
 //! Telephone calls: the options of an outbound call and the reports of the carrier.
 
+mod voice_settings;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, CallId, Micros, OrgId, ProviderAccountId, clock::Timestamp};
+
+pub use voice_settings::VoiceSettings;
 
 #[derive(
     Clone,
@@ -191,34 +195,9 @@ impl Plan {
         self.interrupt_sensitivity = self.interrupt_sensitivity.or(settings.interrupt_sensitivity);
         self.finish_on_key = self.finish_on_key.or_else(|| settings.finish_on_key.clone());
         self.spoken_forms = self.spoken_forms.or(settings.spoken_forms);
+        self.system_prompt = self.system_prompt.or_else(|| settings.system_prompt.clone());
         self
     }
-}
-
-/// How an agent speaks and listens on the phone, unless a call has separate settings. Stored with the agent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct VoiceSettings {
-    /// BCP 47.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub language: Option<String>,
-    /// The carrier's name of a voice.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub voice: Option<String>,
-    /// The first words to a caller, after the disclosure.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub greeting: Option<String>,
-    /// Likely words, for speech recognition.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub hints: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub interrupt_sensitivity: Option<InterruptSensitivity>,
-    /// Keys of which each ends the input of digits; empty: none does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub finish_on_key: Option<String>,
-    /// Numbers, prices, dates and addresses are written the way people say them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub spoken_forms: Option<bool>,
 }
 
 /// Returns whether the text has the form of a BCP 47 tag. `multi` is one: carriers detect the language then.

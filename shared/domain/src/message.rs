@@ -21,6 +21,9 @@ pub struct Content {
     /// E-mail only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail: Option<Box<MailOptions>>,
+    /// WhatsApp only: buttons, a place or a contact card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rich: Option<Box<crate::rich::Rich>>,
     /// Calls only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<crate::call::CallOptions>,

@@ -54,6 +54,87 @@ pub(crate) fn read(text: &str) -> Option<Number> {
     ((7..=15).contains(&given.len()) && is_dialable(dialled)).then_some(Number { given, current })
 }
 
+/// The kind of a number in its numbering plan. Ported numbers keep it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum LineType {
+    Mobile,
+    Landline,
+    /// The plan does not tell these apart, as in North America.
+    MobileOrLandline,
+    TollFree,
+    Premium,
+    SharedCost,
+    Voip,
+    Personal,
+}
+
+impl LineType {
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// The facts about a number in the numbering plans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberFacts {
+    /// In E.164 form.
+    pub number: String,
+    /// ISO 3166-1. `None`: several countries share the number's range, or it is of no country.
+    pub country: Option<&'static str>,
+    /// The country's calling code, without `+`.
+    pub calling_code: String,
+    /// `None`: the number is in no range that is in use.
+    pub line_type: Option<LineType>,
+}
+
+/// Describes a number as people write it. `None`: it is no international number.
+pub fn describe(text: &str) -> Option<NumberFacts> {
+    let number = read(text)?;
+    let digits = number.current.unwrap_or(number.given);
+    let (code, national, regions) = split(&digits)?;
+    let kinds = |region: &&'static Metadata| Some((region.id(), line_type(region, national)?));
+    let found = regions.iter().find_map(kinds);
+    let country = match (found, regions.as_slice()) {
+        (Some((id, _)), _) => Some(id),
+        (None, [only]) => Some(only.id()),
+        (None, _) => None,
+    };
+    Some(NumberFacts {
+        number: format!("+{digits}"),
+        // Ranges of no country have 001.
+        country: country.filter(|id| id.bytes().all(|b| b.is_ascii_uppercase())),
+        calling_code: code.to_owned(),
+        line_type: found.map(|(_, kind)| kind),
+    })
+}
+
+/// Returns the kind of the number in this region. `None`: it is not one of the region's.
+fn line_type(region: &Metadata, national: &str) -> Option<LineType> {
+    let descriptors = region.descriptors();
+    let is_in = |kind: Option<&Descriptor>| kind.is_some_and(|kind| kind.is_match(national));
+    if !descriptors.general().is_match(national) {
+        return None;
+    }
+    for (descriptor, kind) in [
+        (descriptors.premium_rate(), LineType::Premium),
+        (descriptors.toll_free(), LineType::TollFree),
+        (descriptors.shared_cost(), LineType::SharedCost),
+        (descriptors.voip(), LineType::Voip),
+        (descriptors.personal_number(), LineType::Personal),
+    ] {
+        if is_in(descriptor) {
+            return Some(kind);
+        }
+    }
+    match (is_in(descriptors.mobile()), is_in(descriptors.fixed_line())) {
+        (true, true) => Some(LineType::MobileOrLandline),
+        (true, false) => Some(LineType::Mobile),
+        (false, true) => Some(LineType::Landline),
+        (false, false) => None,
+    }
+}
+
 /// Returns the key of the person behind a number in E.164 form, without its `+`.
 pub(crate) fn key(digits: &str) -> String {
     let current = current_number(digits).unwrap_or_else(|| digits.to_owned());
@@ -291,6 +372,27 @@ fn is_dialable(digits: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn describes_country_and_kind_of_numbers() {
+        for (text, country, code, kind) in [
+            ("+1 415 555 2671", Some("US"), "1", Some(LineType::MobileOrLandline)),
+            ("+1 604 555 2671", Some("CA"), "1", Some(LineType::MobileOrLandline)),
+            ("+1 800 555 2671", Some("US"), "1", Some(LineType::TollFree)),
+            ("+49 (0)176 04069012", Some("DE"), "49", Some(LineType::Mobile)),
+            ("+49 30 12345678", Some("DE"), "49", Some(LineType::Landline)),
+            ("+44 7400 123456", Some("GB"), "44", Some(LineType::Mobile)),
+            ("+7 701 123 4567", Some("KZ"), "7", Some(LineType::Mobile)),
+        ] {
+            let facts = describe(text).unwrap();
+            let described = (facts.country, facts.calling_code.as_str(), facts.line_type);
+            assert_eq!(described, (country, code, kind), "{text}");
+        }
+        assert_eq!(describe("+49 176 04069012").unwrap().number, "+4917604069012");
+        for text in ["415 555 2671", "+999 1234567", "ann@example.com", ""] {
+            assert_eq!(describe(text), None, "{text}");
+        }
+    }
 
     fn given(text: &str) -> Option<String> {
         read(text).map(|number| number.given)

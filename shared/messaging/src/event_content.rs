@@ -11,6 +11,9 @@ pub struct EventContent {
     /// Links to the stored attachments, in their order. Empty until they have been fetched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<StoredAttachment>,
+    /// The conversation that the message belongs to: participants, last messages, summary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<serde_json::Value>,
 }
 
 /// A stored attachment, or the reason why it could not be stored.

@@ -12,6 +12,7 @@ mod account_carriers;
 mod backlogs;
 mod call_hook;
 mod carriers;
+mod conversations;
 pub mod delivery;
 mod egress;
 mod event_content;
@@ -29,8 +30,12 @@ pub mod testing;
 
 pub use account_carriers::{AccountCarrier, AccountCarriers};
 pub use backlogs::Backlogs;
+pub use butt_dial_store::ConversationStatus;
 pub use call_hook::{AcceptedCall, CallHook, PendingCall};
 pub use carriers::{Carrier, Carriers};
+pub use conversations::{
+    ConversationDetails, Conversations, HistoryEntry, OpenedConversation, Participant, ParticipantKind, is_conversation,
+};
 pub use delivery::Delivery;
 pub use egress::{Egress, Forbidden};
 pub use event_content::{EventContent, StoredAttachment};

@@ -138,7 +138,8 @@ fn reseal(vault: &Vault, column: SealedColumn, content: &SealedContent) -> Resul
         | SealedColumn::Calls
         | SealedColumn::Messages
         | SealedColumn::ScheduledSends
-        | SealedColumn::ProviderAccounts => content.id.clone(),
+        | SealedColumn::ProviderAccounts
+        | SealedColumn::Conversations => content.id.clone(),
         SealedColumn::Fallbacks => deferred::context(&MessageId::from(content.id.as_str())),
         SealedColumn::DeadLetters => return Envelope::reseal(vault, &content.sealed),
     };

@@ -44,7 +44,7 @@ pub struct Agent {
 }
 
 #[derive(sqlx::FromRow)]
-struct AgentRow {
+pub(crate) struct AgentRow {
     id: String,
     org_id: String,
     display_name: String,

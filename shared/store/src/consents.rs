@@ -169,6 +169,28 @@ pub(crate) async fn set_consents(
     Ok(())
 }
 
+/// Cancels what is scheduled to these addresses, on these channels.
+pub(crate) async fn cancel_sends(
+    tx: &mut Tx,
+    org: &str,
+    addresses: &BTreeSet<String>,
+    channels: &[&'static str],
+) -> Result<(), StoreError> {
+    let row = |address: &String, channel: &'static str| ConsentRow {
+        org_id: org,
+        address: address.clone(),
+        channel,
+        status: ConsentStatus::Revoked.into(),
+    };
+    let rows = addresses
+        .iter()
+        .flat_map(|address| channels.iter().map(move |channel| row(address, channel)));
+    let text = json::text(&rows.collect::<Vec<_>>())?;
+    let sql = tx.sql(CANCEL_SENDS);
+    in_tx!(tx, |db| sqlx::query(sql).bind(&text).execute(db).await?.rows_affected());
+    Ok(())
+}
+
 /// Returns the addresses that rows about a person are written for: the person's key, and the address as it was spelled, by
 /// which processes of the former release find the row.
 pub(crate) fn spellings(address: &str) -> BTreeSet<String> {

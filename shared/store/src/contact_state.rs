@@ -42,6 +42,8 @@ pub struct ContactState {
     pub recipient_agent: Option<AgentId>,
     /// The message of the prior request with the same idempotency key.
     pub prior_request: Option<MessageId>,
+    /// The agent's newest open conversation with the contact.
+    pub conversation: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -52,6 +54,7 @@ struct ContactRow {
     last_inbound_at: Option<Timestamp>,
     recipient_agent: Option<String>,
     prior_request: Option<String>,
+    conversation: Option<String>,
 }
 
 impl From<ContactRow> for ContactState {
@@ -63,6 +66,7 @@ impl From<ContactRow> for ContactState {
             last_inbound_at: row.last_inbound_at,
             recipient_agent: row.recipient_agent.map(AgentId::from),
             prior_request: row.prior_request.map(MessageId::from),
+            conversation: row.conversation,
         }
     }
 }
@@ -96,7 +100,9 @@ const FIND: Sql = Sql {
                 AND w.address IN (i.address, i.contact)) AS last_inbound_at,
             (SELECT k.agent_id FROM channels k WHERE k.channel = i.channel AND k.address = i.address
                 AND k.org_id = i.org_id AND k.released_at IS NULL) AS recipient_agent,
-            (SELECT id FROM messages m WHERE m.agent_id = i.agent_id AND m.idempotency_key = i.key) AS prior_request
+            (SELECT id FROM messages m WHERE m.agent_id = i.agent_id AND m.idempotency_key = i.key) AS prior_request,
+            (SELECT MAX(conversation_id) FROM conversation_contacts o WHERE o.agent_id = i.agent_id
+                AND o.contact = i.contact) AS conversation
         FROM ROWS FROM (jsonb_to_recordset($1) AS (org_id TEXT, address TEXT, channel TEXT, channel_id TEXT, agent_id TEXT,
             contact TEXT, idempotency_key TEXT)) WITH ORDINALITY
             AS i (org_id, address, channel, channel_id, agent_id, contact, key, n)
@@ -119,7 +125,9 @@ const FIND: Sql = Sql {
                 AND k.address = i.value ->> 'address' AND k.org_id = i.value ->> 'org_id'
                 AND k.released_at IS NULL) AS recipient_agent,
             (SELECT id FROM messages m WHERE m.agent_id = i.value ->> 'agent_id'
-                AND m.idempotency_key = i.value ->> 'idempotency_key') AS prior_request
+                AND m.idempotency_key = i.value ->> 'idempotency_key') AS prior_request,
+            (SELECT MAX(conversation_id) FROM conversation_contacts o WHERE o.agent_id = i.value ->> 'agent_id'
+                AND o.contact = i.value ->> 'contact') AS conversation
         FROM jsonb_each($1) AS i ORDER BY i.key",
 };
 

@@ -1,7 +1,7 @@
 //! The durable event log of each agent, numbered per agent without gaps. Every delivery path reads from it.
 //! Message text is in `content`, encrypted, and only until the agent has received the event. Leases are in `event_leases.rs`.
 
-use butt_dial_domain::{AgentId, Channel, clock::Timestamp};
+use butt_dial_domain::{AgentId, Channel, address::contact_key, clock::Timestamp};
 use serde_json::Value;
 use sqlx::types::Json;
 
@@ -182,6 +182,29 @@ impl Store {
             sqlx::query_as(SQL)
                 .bind(agent.as_str())
                 .bind(id)
+                .fetch_optional(db)
+                .await
+        })?)
+    }
+
+    /// Finds the last message that the contact sent to the agent on this channel, among the agent's last 500 events.
+    pub async fn find_last_message_event(
+        &self,
+        agent: &AgentId,
+        channel: Channel,
+        contact: &str,
+    ) -> Result<Option<AgentEvent>, StoreError> {
+        // The limit within bounds the rows that are read.
+        const SQL: &str = "SELECT seq, id, type, channel, state, reason, data, content, tries, created_at FROM (
+                SELECT seq, id, type, channel, state, reason, data, content, tries, created_at, contact FROM events
+                WHERE agent_id = $1 ORDER BY seq DESC LIMIT 500) AS recent
+            WHERE type = 'message.received' AND channel = $2 AND contact IN ($3, $4) ORDER BY seq DESC LIMIT 1";
+        Ok(on_reader!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(agent.as_str())
+                .bind(channel.as_str())
+                .bind(contact)
+                .bind(contact_key(contact))
                 .fetch_optional(db)
                 .await
         })?)

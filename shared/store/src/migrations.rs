@@ -73,6 +73,9 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(35, "0035_challenges"),
     per_engine!(27, "0027_senders"),
     portable!(28, "0028_call_bridges"),
+    portable!(36, "0036_trust_and_consent"),
+    portable!(37, "0037_conversations"),
+    per_engine!(38, "0038_messages_of_thread"),
 ];
 
 impl Step {

@@ -22,6 +22,7 @@ pub enum SealedColumn {
     ProviderAccounts,
     /// Envelopes with encrypted parts, of any organization.
     DeadLetters,
+    Conversations,
 }
 
 /// An encrypted content.
@@ -62,6 +63,7 @@ impl SealedColumn {
         Self::ScheduledSends,
         Self::ProviderAccounts,
         Self::DeadLetters,
+        Self::Conversations,
     ];
 
     fn list(self) -> &'static str {
@@ -103,6 +105,10 @@ impl SealedColumn {
                 "SELECT id, '' AS org_id, payload AS sealed, created_at AS ordered_at FROM dead_letters
                 WHERE created_at >= $1 AND (created_at > $1 OR id > $2) ORDER BY created_at, id LIMIT $3"
             }
+            Self::Conversations => {
+                "SELECT id, org_id, details AS sealed, created_at AS ordered_at FROM conversations
+                WHERE created_at >= $1 AND (created_at > $1 OR id > $2) ORDER BY created_at, id LIMIT $3"
+            }
         }
     }
 
@@ -117,6 +123,7 @@ impl SealedColumn {
                 "UPDATE provider_accounts SET credentials = $3 WHERE id = $1 AND credentials = $2"
             }
             Self::DeadLetters => "UPDATE dead_letters SET payload = $3 WHERE id = $1 AND payload = $2",
+            Self::Conversations => "UPDATE conversations SET details = $3 WHERE id = $1 AND details = $2",
         }
     }
 }

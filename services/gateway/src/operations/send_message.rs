@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use butt_dial_domain::{Channel, Code, Failure, Scope, message::ThreadRef};
-use butt_dial_messaging::{Allowance, MailRequest, SendReceipt, SendRequest};
+use butt_dial_messaging::{Allowance, MailRequest, SendReceipt, SendRequest, is_conversation};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -118,6 +118,9 @@ pub struct Output {
     cost: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thread_id: Option<String>,
+    /// The open session with this contact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     entity_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -200,6 +203,7 @@ impl Operation for SendMessage {
             fallbacks,
             keeps_key: false,
             allowance: Allowance::Agent,
+            rich: None,
             call: None,
         };
         let mut output = Output::from(context.product.outbound.send(request).await?);
@@ -252,6 +256,11 @@ impl From<SendReceipt> for Output {
             provider_status: receipt.carrier_status,
             segments: receipt.segments,
             cost: receipt.cost.map(|cost| cost.as_units()),
+            session_id: receipt
+                .thread
+                .thread_id
+                .clone()
+                .filter(|thread| is_conversation(thread)),
             thread_id: receipt.thread.thread_id,
             entity_id: receipt.thread.entity_id,
             reply_msg_id: receipt.thread.reply_msg_id,

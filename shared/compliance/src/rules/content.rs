@@ -19,8 +19,10 @@ pub fn decide(content: &Content) -> Verdict {
     texts
         .into_iter()
         .flatten()
-        .chain(variables)
-        .find_map(|text| find(text))
+        .map(String::as_str)
+        .chain(variables.map(String::as_str))
+        .chain(content.rich.iter().flat_map(|rich| rich.texts()))
+        .find_map(find)
         .map_or(Verdict::Allow, block)
 }
 

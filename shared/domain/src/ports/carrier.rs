@@ -3,7 +3,12 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Channel, MessageId, Micros, clock::Timestamp, message::Content};
+use crate::{
+    Address, Channel, MessageId, Micros,
+    clock::Timestamp,
+    message::Content,
+    rich::{ChatRequest, GroupMember},
+};
 
 /// A message for one carrier. Contains a body: must not be logged.
 #[derive(Clone)]
@@ -159,6 +164,26 @@ pub trait Messaging: Send + Sync {
         to: &Address,
         since: Timestamp,
     ) -> Result<Vec<ListedMessage>, LookupError>;
+
+    /// Returns whether the carrier can do this on WhatsApp: an action of `comms_whatsapp_action`, or `group_members`.
+    fn supports(&self, _action: &str) -> bool {
+        false
+    }
+
+    /// Performs an action in a chat, once. Called only for actions that `supports` names. `Accepted` has the id of the reaction,
+    /// or an empty one.
+    async fn act(&self, _request: &ChatRequest) -> Outcome {
+        Outcome::Refused(Refusal {
+            class: RefusalClass::Configuration,
+            carrier_code: None,
+            retry_after_seconds: None,
+        })
+    }
+
+    /// Lists the members of a group. Called only if `supports("group_members")`.
+    async fn group_members(&self, _group: &Address) -> Result<Vec<GroupMember>, LookupError> {
+        Err(LookupError::NotFound)
+    }
 
     /// Verifies the credentials with a cheap authenticated read. The error text says how to fix the settings.
     async fn check(&self) -> Result<(), String>;

@@ -91,6 +91,9 @@ fn add_content(view: &mut Map<String, Value>, content: &EventContent) {
     if !attachments.is_empty() {
         put("attachments", Value::Array(attachments));
     }
+    if let Some(session) = &content.session {
+        put("session", session.clone());
+    }
     let is_spoken = message.attachments.iter().any(|attachment| attachment.is_voice);
     if is_spoken || message.call.is_some() || message.transcript.is_some() {
         put("isVoiceMessage", json!(true));

@@ -25,6 +25,7 @@ use super::{
     keyword,
     message_data::{contact_effects, permanent_data},
     receipts::{opt_out_event, status_event},
+    sessions::add_sessions,
 };
 use crate::{
     EventContent,
@@ -137,6 +138,7 @@ impl Applier {
                 }
             }
         }
+        add_sessions(inbound, &mut events).await?;
         let has_incomplete = events.iter().any(|event| event.is_incomplete);
         let batch = InboundBatch {
             stream: partition.to_owned(),
@@ -291,6 +293,7 @@ fn message_row(inbound: &Inbound, received: ReceivedMessage, rules: &FilterRules
     let content = EventContent {
         message,
         links: Vec::new(),
+        session: None,
     };
     let row = InboundRow::builder()
         .content(content.seal(&inbound.vault, &owner.org, &event_id))

@@ -25,6 +25,7 @@ mod publish;
 mod receipts;
 mod receive;
 mod routes;
+mod sessions;
 mod streams;
 #[cfg(test)]
 mod tests;

@@ -141,6 +141,7 @@ async fn append(media: &Arc<Media>, event: &EventAwaitingBody, message: Option<I
         let content = EventContent {
             message,
             links: Vec::new(),
+            session: None,
         };
         content.seal(&media.vault, &org, &id)
     });

@@ -90,6 +90,7 @@ async fn mail(bench: &Bench, id: &str, age: TimeDelta, attachments: usize) {
     let content = EventContent {
         message,
         links: Vec::new(),
+        session: None,
     };
     let (agent, store) = (&bench.agent, &bench.store);
     let after = store.find_log_position("INBOUND").await.unwrap();

@@ -54,7 +54,14 @@ pub(super) async fn deduplicate(outbound: &Outbound, message: ValidMessage) -> R
         .await?;
     Ok(match contact.prior_request {
         Some(id) => Deduplicated::Prior(PriorRequest::new(id, &message)),
-        None => Deduplicated::New(Box::new(NewMessage { message, contact })),
+        None => {
+            let mut message = message;
+            // A message to a contact of an open conversation belongs to it, unless the agent names another thread.
+            if message.thread.thread_id.is_none() {
+                message.thread.thread_id.clone_from(&contact.conversation);
+            }
+            Deduplicated::New(Box::new(NewMessage { message, contact }))
+        }
     })
 }
 

@@ -8,6 +8,7 @@
 //! what is due, `reconcile.rs` settles sends with an unknown outcome.
 
 mod authorize;
+mod chat_actions;
 mod choose_sender;
 mod comply;
 pub(crate) mod deferred;
@@ -36,6 +37,7 @@ mod status_event;
 mod validate;
 
 pub use butt_dial_store::{Message, ScheduledSend};
+pub use chat_actions::{ChatCommand, ChatTarget, PerformedAction};
 pub use choose_sender::find_own_sender;
 pub(crate) use deferred::DeferredSend;
 pub use fall_back::may_help as may_fall_back;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use butt_dial_domain::{Channel, MessageId, call::CallOptions, clock::Timestamp, message::ThreadRef};
+use butt_dial_domain::{Channel, MessageId, call::CallOptions, clock::Timestamp, message::ThreadRef, rich::Rich};
 use butt_dial_identity::Caller;
 
 use super::mail_options::MailRequest;
@@ -48,6 +48,8 @@ pub struct SendRequest {
     pub keeps_key: bool,
     /// Which limits the send takes from.
     pub allowance: Allowance,
+    /// WhatsApp only, and only what its carrier supports: buttons, a place or a contact card.
+    pub rich: Option<Rich>,
     /// Calls only.
     pub call: Option<CallOptions>,
 }
@@ -89,6 +91,7 @@ impl SendRequest {
             fallbacks: Vec::new(),
             keeps_key: false,
             allowance: Allowance::Agent,
+            rich: None,
             call: None,
         }
     }

@@ -6,6 +6,7 @@ use butt_dial_domain::{
     call::{CallOptions, Plan, Purpose},
     clock::Timestamp,
     message::{Content, Template, ThreadRef},
+    rich::{Button, Rich, parse_vcard},
 };
 use butt_dial_store::{OwnedChannel, Profile};
 use butt_dial_vault::Vault;
@@ -34,6 +35,10 @@ const MAX_SUBJECT: usize = 900;
 const MAX_MEDIA: usize = 10;
 const MAX_URL: usize = 2_000;
 const MAX_NAME: usize = 128;
+/// WhatsApp Cloud API, reply buttons.
+const MAX_BUTTONS: usize = 3;
+const MAX_LABEL: usize = 20;
+const MAX_CARD: usize = 4_000;
 /// The prompt is sent with every turn of a call.
 const MAX_PROMPT: usize = 20_000;
 
@@ -164,8 +169,54 @@ fn content(request: &SendRequest) -> Result<Content, Failure> {
             true => mail_options::validate(&request.mail)?,
             false => None,
         },
+        rich: request.rich.as_ref().map(rich).transpose()?.map(Box::new),
         call: request.call.as_ref().map(call_options).transpose()?,
     })
+}
+
+fn rich(given: &Rich) -> Result<Rich, Failure> {
+    Ok(match given {
+        Rich::Buttons { buttons } => {
+            if !(1..=MAX_BUTTONS).contains(&buttons.len()) {
+                return Err(invalid(format!("buttons: 1 to {MAX_BUTTONS}")));
+            }
+            let button = |button: &Button| {
+                let id = token("buttons.id", &button.id, MAX_KEY)?;
+                let label = header("buttons.label", &button.label, MAX_LABEL)?;
+                match label.is_empty() {
+                    true => Err(invalid("buttons: each has a label")),
+                    false => Ok(Button { id, label }),
+                }
+            };
+            Rich::Buttons {
+                buttons: buttons.iter().map(button).collect::<Result<_, _>>()?,
+            }
+        }
+        Rich::Location {
+            latitude,
+            longitude,
+            name,
+        } => Rich::Location {
+            latitude: coordinate("lat", latitude, 90.0)?,
+            longitude: coordinate("lng", longitude, 180.0)?,
+            name: name.as_deref().map(|name| header("name", name, MAX_NAME)).transpose()?,
+        },
+        Rich::Contact { vcard } => {
+            let vcard = text("vcard", vcard, MAX_CARD)?;
+            if parse_vcard(&vcard).is_none() {
+                return Err(invalid("vcard is no contact card with a name or a number"));
+            }
+            Rich::Contact { vcard }
+        }
+    })
+}
+
+fn coordinate(field: &'static str, value: &str, max: f64) -> Result<String, Failure> {
+    let number: Option<f64> = value.trim().parse().ok();
+    match number.is_some_and(|number| number.is_finite() && number.abs() <= max) {
+        true => Ok(value.trim().to_owned()),
+        false => Err(invalid(format!("{field} is a number of -{max} to {max}"))),
+    }
 }
 
 fn call_options(options: &CallOptions) -> Result<CallOptions, Failure> {

@@ -179,6 +179,7 @@ impl Bench {
             let content = EventContent {
                 message,
                 links: Vec::new(),
+                session: None,
             };
             InboundRow {
                 agent: self.agent.id.clone(),

@@ -10,10 +10,14 @@ use butt_dial_domain::{
         AmbiguityReason, CarrierAcceptance, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
         RefusalClass,
     },
+    rich::{ChatAction, ChatRequest, GroupMember},
 };
+use url::Url;
 
 use super::{
-    ACCESS_TOKEN, ENDPOINT, PHONE_NUMBER_ID, errors,
+    ACCESS_TOKEN, ENDPOINT, PHONE_NUMBER_ID,
+    addressed::group_id,
+    errors, rich,
     wire::{self, Created, Number},
 };
 use crate::{
@@ -26,6 +30,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 pub struct Client {
     http: reqwest::Client,
+    /// Without a trailing slash.
+    endpoint: String,
     /// The URL of the sender's phone number resource.
     number: String,
     token: Secret,
@@ -49,6 +55,7 @@ impl Client {
         Ok(Self {
             http,
             number: format!("{endpoint}/{number}"),
+            endpoint: endpoint.to_owned(),
             token,
             deadline: DEADLINE,
         })
@@ -98,6 +105,47 @@ impl Messaging for Client {
         _: Timestamp,
     ) -> Result<Vec<ListedMessage>, LookupError> {
         Err(LookupError::NoResponse)
+    }
+
+    fn supports(&self, action: &str) -> bool {
+        rich::SUPPORTED.contains(&action)
+    }
+
+    async fn act(&self, request: &ChatRequest) -> Outcome {
+        let body = match rich::action(request) {
+            Ok(body) => body,
+            Err(class) => return http::refused(class),
+        };
+        let sent = self
+            .http
+            .post(format!("{}/messages", self.number))
+            .bearer_auth(self.token.expose())
+            .timeout(self.deadline)
+            .json(&body);
+        match http::exchange(sent).await {
+            Ok(response) if response.status.is_success() => match request.action {
+                ChatAction::React { .. } => accepted(&response),
+                ChatAction::Typing | ChatAction::MarkRead => rich::done(&response),
+            },
+            Ok(response) => errors::outcome(&response),
+            Err(outcome) => outcome,
+        }
+    }
+
+    async fn group_members(&self, group: &Address) -> Result<Vec<GroupMember>, LookupError> {
+        let id = group_id(group.as_str());
+        let mut url = Url::parse(&self.endpoint).map_err(|_| LookupError::NoResponse)?;
+        url.path_segments_mut().map_err(|()| LookupError::NoResponse)?.push(id);
+        let request = self.http.get(url).bearer_auth(self.token.expose());
+        let response = http::lookup(request, self.deadline).await;
+        let response = response.map_err(|_| LookupError::NoResponse)?;
+        if response.status.is_success() {
+            return rich::members(&response).ok_or(LookupError::NoResponse);
+        }
+        Err(match response.status.is_client_error() {
+            true => LookupError::NotFound,
+            false => LookupError::NoResponse,
+        })
     }
 
     async fn check(&self) -> Result<(), String> {

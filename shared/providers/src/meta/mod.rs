@@ -1,11 +1,13 @@
 //! Meta's WhatsApp Cloud API. It has neither idempotency keys nor a listing, so an ambiguous send stays unknown until
 //! a receipt returns our id. It is never repeated.
 
+mod addressed;
 mod client;
 pub mod errors;
 mod event;
 mod inbound;
 mod message;
+mod rich;
 mod simulator;
 #[cfg(test)]
 mod tests;

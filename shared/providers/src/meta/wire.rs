@@ -1,12 +1,14 @@
 //! Meta's JSON for messages (WhatsApp Cloud API, Messages). A message holds a template, a text or one file.
 
 use butt_dial_domain::{
-    Address, Channel,
+    Channel,
     message::Template,
     ports::carrier::{Dispatch, RefusalClass},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use super::{addressed::addressed, rich};
 
 /// The template language when the template id names none.
 const LANGUAGE: &str = "en_US";
@@ -16,30 +18,19 @@ pub fn message(dispatch: &Dispatch) -> Result<Value, RefusalClass> {
     if dispatch.channel != Channel::Whatsapp {
         return Err(RefusalClass::Configuration);
     }
-    // An id in `to` is accepted, and the message vanishes.
-    let (recipient_type, recipient, to) = match &dispatch.to {
-        Address::Phone(number) | Address::Opaque(number) => ("individual", "to", number.trim_start_matches('+')),
-        Address::WhatsappUser(id) => ("individual", "recipient", id.as_str()),
-        Address::WhatsappGroup(id) => ("group", "to", id.strip_prefix("group:").unwrap_or(id)),
-        Address::Email(_) | Address::Line(_) => return Err(RefusalClass::Configuration),
-    };
     let content = &dispatch.content;
     let body = content.body.as_deref().filter(|body| !body.is_empty());
+    let rich = content.rich.as_deref().map(|rich| rich::part(rich, body)).transpose()?;
     let (kind, part) = match (&content.template, content.media.as_slice()) {
+        _ if rich.is_some() => rich.unwrap_or_default(),
         (Some(approved), _) => ("template", template(approved)),
         (None, []) => ("text", json!({ "body": body.ok_or(RefusalClass::Content)? })),
         (None, [url]) => file(url, body)?,
         (None, _) => return Err(RefusalClass::Content),
     };
-    let mut message = json!({
-        "messaging_product": "whatsapp",
-        "recipient_type": recipient_type,
-        "type": kind,
-        // Returned in each receipt.
-        "biz_opaque_callback_data": dispatch.message.as_str(),
-    });
-    message[recipient] = json!(to);
-    message[kind] = part;
+    let mut message = addressed(&dispatch.to, kind, part)?;
+    // Returned in each receipt.
+    message["biz_opaque_callback_data"] = json!(dispatch.message.as_str());
     Ok(message)
 }
 

@@ -4,6 +4,8 @@
 mod account_book;
 pub mod audio;
 pub mod calls;
+mod chat;
+mod chats;
 mod control;
 mod delivery;
 mod delivery_queue;
@@ -40,6 +42,7 @@ use axum::serve::Listener;
 use butt_dial_domain::Clock;
 
 pub use account_book::{SimulatedAccount, SimulatedNumber};
+pub use chat::SimulatedChatAction;
 pub use delivery_queue::{DeliveryPlan, DeliveryStep, StatusWebhook};
 pub use faults::ErrorFormat;
 pub use injected_fault::InjectedFault;

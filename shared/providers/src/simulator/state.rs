@@ -17,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     account_book::AccountBook,
     calls::{NewCall, Switchboard},
+    chat::Chats,
     delivery_queue::DeliveryQueue,
     injected_fault::InjectedFault,
     mailbox::Mailbox,
@@ -52,6 +53,7 @@ struct Inner {
     person_messages: PersonMessages,
     recordings: Recordings,
     model_requests: ModelRequests,
+    chats: Chats,
     switchboard: Switchboard,
     account_book: AccountBook,
     /// The simulator's base URL.
@@ -105,6 +107,7 @@ impl SimulatorState {
             person_messages: PersonMessages::default(),
             recordings: Recordings::default(),
             model_requests: ModelRequests::default(),
+            chats: Chats::default(),
             switchboard: Switchboard::default(),
             account_book: AccountBook::default(),
             base_url: OnceLock::new(),
@@ -271,6 +274,10 @@ impl SimulatorState {
 
     pub(crate) fn person_message_log(&self) -> &PersonMessages {
         &self.inner.person_messages
+    }
+
+    pub(super) fn chats(&self) -> &Chats {
+        &self.inner.chats
     }
 
     pub(crate) fn model_request_log(&self) -> &ModelRequests {

@@ -11,13 +11,14 @@ use butt_dial_domain::{
         AmbiguityReason, CarrierAcceptance, Dispatch, ListedMessage, LookupError, Messaging, Outcome, Reconciliation,
         RefusalClass,
     },
+    rich::{Button, ChatRequest, Rich},
 };
 use chrono::SubsecRound;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::{
-    ACCOUNT_SID, AUTH_TOKEN, ENDPOINT, EXCHANGE_RATES, MESSAGING_SERVICE_SID, errors,
+    ACCOUNT_SID, AUTH_TOKEN, DEFAULT_ENDPOINT, ENDPOINT, EXCHANGE_RATES, MESSAGING_SERVICE_SID, errors, rich,
     voice::create_call,
     wire::{self, Account, Created, Page},
 };
@@ -109,6 +110,37 @@ impl Client {
         http::lookup(request, self.deadline).await
     }
 
+    /// Returns the URL of an API with a separate host, such as `content`. A simulator has one host.
+    fn service_url(&self, service: &str, path: &str) -> String {
+        match self.endpoint.as_str() {
+            DEFAULT_ENDPOINT => format!("https://{service}.twilio.com{path}"),
+            endpoint => format!("{endpoint}{path}"),
+        }
+    }
+
+    /// Adds the credentials and the deadline.
+    fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        request
+            .basic_auth(&self.account, Some(self.token.expose()))
+            .timeout(self.deadline)
+    }
+
+    /// Creates the content of a message with buttons, and returns the message that refers to it. Creating it sends nothing, so a
+    /// failure is a refusal.
+    async fn create_content(&self, dispatch: &Dispatch, buttons: &[Button]) -> Result<Dispatch, Outcome> {
+        let request = self.http.post(self.service_url("content", "/v1/Content"));
+        let request = self.authorized(request).json(&rich::content(dispatch, buttons));
+        let response = http::exchange(request).await;
+        let response = response.map_err(|_| http::refused(RefusalClass::Unreachable))?;
+        if !response.status.is_success() {
+            return Err(match errors::outcome(&response) {
+                Outcome::Unknown(_) | Outcome::Accepted(_) => http::refused(RefusalClass::Unreachable),
+                refused @ Outcome::Refused(_) => refused,
+            });
+        }
+        rich::with_content(dispatch, &response).ok_or_else(|| http::refused(RefusalClass::Unreachable))
+    }
+
     /// Posts a form below the account's path.
     pub(super) async fn post(&self, path: &str, form: &[(&str, &str)]) -> Result<Response, Outcome> {
         let request = self.http.post(self.account_url(path));
@@ -167,6 +199,17 @@ impl Client {
 #[async_trait]
 impl Messaging for Client {
     async fn send(&self, dispatch: &Dispatch) -> Outcome {
+        let with_content;
+        let dispatch = match dispatch.content.rich.as_deref() {
+            Some(Rich::Buttons { buttons }) => match self.create_content(dispatch, buttons).await {
+                Ok(created) => {
+                    with_content = created;
+                    &with_content
+                }
+                Err(outcome) => return outcome,
+            },
+            _ => dispatch,
+        };
         let (resource, form) = match dispatch.channel {
             Channel::Voice => (&self.calls, create_call::form(dispatch)),
             _ => (&self.messages, wire::form(dispatch, self.messaging_service.as_deref())),
@@ -225,6 +268,23 @@ impl Messaging for Client {
         }
         // The list was not read to its end, so "not in the list" would be a guess.
         Err(LookupError::NoResponse)
+    }
+
+    fn supports(&self, action: &str) -> bool {
+        rich::SUPPORTED.contains(&action)
+    }
+
+    async fn act(&self, request: &ChatRequest) -> Outcome {
+        let Some(form) = rich::typing(request) else {
+            return http::refused(RefusalClass::Content);
+        };
+        let url = self.service_url("messaging", "/v2/Indicators/Typing.json");
+        let sent = self.authorized(self.http.post(url)).form(&form);
+        match http::exchange(sent).await {
+            Ok(response) if response.status.is_success() => rich::done(&response),
+            Ok(response) => errors::outcome(&response),
+            Err(outcome) => outcome,
+        }
     }
 
     async fn check(&self) -> Result<(), String> {

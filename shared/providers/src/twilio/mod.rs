@@ -7,6 +7,7 @@ pub(crate) mod form;
 mod inbound;
 mod message;
 mod numbers;
+mod rich;
 mod simulator;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ const SUBACCOUNT_TOKENS: &str = "TWILIO_SUBACCOUNT_TOKENS";
 const MESSAGING_SERVICE_SID: &str = "TWILIO_MESSAGING_SERVICE_SID";
 const EXCHANGE_RATES: &str = "TWILIO_EXCHANGE_RATES";
 const ENDPOINT: &str = "TWILIO_API_URL";
+const DEFAULT_ENDPOINT: &str = "https://api.twilio.com";
 
 pub static VENDOR: Vendor = Vendor {
     manifest: Manifest {
@@ -75,7 +77,7 @@ pub static VENDOR: Vendor = Vendor {
             },
         ],
         endpoint_env: ENDPOINT,
-        default_endpoint: "https://api.twilio.com",
+        default_endpoint: DEFAULT_ENDPOINT,
         docs: "https://www.twilio.com/docs/messaging/api/message-resource",
     },
     connect,

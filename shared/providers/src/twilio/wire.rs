@@ -5,6 +5,7 @@ use butt_dial_domain::{
     clock::Timestamp,
     money::Rates,
     ports::carrier::{Dispatch, ListedMessage},
+    rich::Rich,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,20 @@ pub fn form(dispatch: &Dispatch, messaging_service: Option<&str>) -> Option<Vec<
     }
     if let Some(body) = &content.body {
         form.push(("Body", body.clone()));
+    }
+    match content.rich.as_deref() {
+        Some(Rich::Location {
+            latitude,
+            longitude,
+            name,
+        }) => {
+            let name = name.as_deref().unwrap_or_default();
+            let place = format!("geo:{latitude},{longitude}|{name}");
+            form.push(("PersistentAction", place.trim_end_matches('|').to_owned()));
+        }
+        // Sent by the id of their content.
+        Some(Rich::Buttons { .. } | Rich::Contact { .. }) => return None,
+        None => {}
     }
     form.extend(content.media.iter().map(|url| ("MediaUrl", url.clone())));
     Some(form)

@@ -64,6 +64,8 @@ pub struct Config {
     /// Per replica.
     pub streams_per_agent: usize,
     pub streams_per_organization: usize,
+    /// MCP clients see all tools, also those that their token may not use.
+    pub lists_all_tools: bool,
     /// Per replica.
     pub waits_per_agent: usize,
     pub waits_per_organization: usize,
@@ -182,6 +184,7 @@ impl Config {
             sessions_per_agent: source.number("sessions_per_agent", 1, 1_000_000)?,
             streams_per_agent: source.number("streams_per_agent", 1, 1_000_000)?,
             streams_per_organization: source.number("streams_per_organization", 1, 1_000_000)?,
+            lists_all_tools: source.one_of("tool_listing", &["granted", "all"])? == "all",
             waits_per_organization: source.number("waits_per_organization", 1, 1_000_000)?,
             waits_per_agent: source.number("waits_per_agent", 1, 1_000_000)?,
             blobs: blobs(&source, deployment, &database_url, &data_dir)?,

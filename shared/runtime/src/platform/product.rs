@@ -2,18 +2,20 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use butt_dial_accounts::{Accounts, Agents, Bootstrap, Challenges, OwnVendor, ProviderAccounts, Senders, TeamTokens};
+use butt_dial_accounts::{
+    Accounts, Agents, Bootstrap, Challenges, OwnVendor, People, ProviderAccounts, Senders, TeamTokens, Trust,
+};
 use butt_dial_billing::Billing;
 use butt_dial_calls::{CallRecords, Calls};
-use butt_dial_compliance::Compliance;
+use butt_dial_compliance::{Compliance, Consents};
 use butt_dial_domain::{
     Clock, ReplicaId,
     ports::{model::LanguageModel, speech::SpeechSynthesis, transcription::Transcription},
 };
 use butt_dial_identity::{Guard, token};
 use butt_dial_messaging::{
-    Backlogs, CallHook, Carriers, Delivery, Egress, Inbound, Media, Metrics, Outbound, PublicUrls, Retention,
-    media::Blobs, outbound::OutboundSettings,
+    Backlogs, CallHook, Carriers, Conversations, Delivery, Egress, Inbound, Media, Metrics, Outbound, PublicUrls,
+    Retention, media::Blobs, outbound::OutboundSettings,
 };
 use prometheus::Registry;
 use tokio_util::task::TaskTracker;
@@ -31,6 +33,10 @@ pub struct Product {
     pub senders: Senders,
     pub challenges: Challenges,
     pub accounts: Arc<Accounts>,
+    pub trust: Trust,
+    pub conversations: Conversations,
+    pub people: People,
+    pub consents: Consents,
     pub bootstrap: Bootstrap,
     pub billing: Billing,
     pub outbound: Arc<Outbound>,
@@ -107,9 +113,14 @@ impl Parts<'_> {
         let accounts = self.accounts(&egress, &blobs, &outbound, &challenges);
         let (store, clock) = (&self.backends.store, &self.clock);
         let simulated_world = self.simulated_world();
+        let agents = Agents::new(store.clone(), self.backends.bus.clone(), clock.clone());
         Ok(Product {
             guard: Arc::new(self.guard(metrics.identity)),
-            agents: Agents::new(store.clone(), self.backends.bus.clone(), clock.clone()),
+            people: People::new(store.clone(), agents.clone()),
+            agents,
+            trust: Trust::new(store.clone(), clock.clone()),
+            conversations: Conversations::new(store.clone(), self.backends.vault.clone(), clock.clone()),
+            consents: Consents::new(store.clone(), clock.clone()),
             team_tokens: TeamTokens::new(store.clone(), clock.clone()),
             challenges,
             accounts,

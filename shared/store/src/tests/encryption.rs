@@ -55,7 +55,7 @@ both_engines! {
             let sealed = |id: &str| changed.iter().find(|content| content.id == id).unwrap().sealed.clone();
             assert_eq!((sealed(&first.id), sealed(&second.id)), (vec![7], second.sealed.clone()));
         }
-        for column in [SealedColumn::Events, SealedColumn::Calls, SealedColumn::DeadLetters] {
+        for column in [SealedColumn::Events, SealedColumn::Calls, SealedColumn::DeadLetters, SealedColumn::Conversations] {
             assert!(of(column).is_empty(), "{column}");
             let missing = of(SealedColumn::Messages)[0].clone();
             assert!(!db.replace_sealed(column, &missing, &[7]).await.unwrap(), "{column}");

@@ -102,6 +102,7 @@ impl Operation for SetVoiceSettings {
             interrupt_sensitivity: args.interrupt_sensitivity,
             finish_on_key: args.finish_on_key,
             spoken_forms: args.spoken_forms,
+            ..VoiceSettingsChange::default()
         };
         let settings = change_voice_settings(&context.product.calls, &context.caller, change).await?;
         Ok(settings.into())

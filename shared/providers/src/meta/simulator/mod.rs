@@ -1,6 +1,7 @@
 //! Meta's API: one business number that sends, receives and serves media (WhatsApp Cloud API, reference). It behaves
 //! like Meta in all that an adapter or an operator can observe. The number id stands for each of our numbers.
 
+mod actions;
 mod error;
 mod inbound;
 mod validation;
@@ -33,6 +34,9 @@ pub const VERIFY_TOKEN: &str = "simulated-meta-verify-token";
 
 const ID: &str = "meta";
 const WABA: &str = "102290129340398";
+/// The ids of groups begin with it. Every group has the same members.
+const GROUP_IDS: &str = "Y2FwaV9ncm91cDo";
+const MEMBERS: [&str; 2] = ["14155550123", "14155550124"];
 /// The number of the id, which Meta adds to each message.
 const NUMBER: &str = "+14155550100";
 
@@ -80,6 +84,10 @@ async fn object(State(simulator): State<SimulatorState>, Path(id): Path<String>)
     if id == PHONE_NUMBER_ID {
         return Json(json!({ "id": id, "display_phone_number": NUMBER, "verified_name": "Simulated" })).into_response();
     }
+    if id.starts_with(GROUP_IDS) {
+        return Json(json!({ "id": id, "participants": MEMBERS.map(|wa_id| json!({ "wa_id": wa_id })) }))
+            .into_response();
+    }
     if !wire::is_id(&id) {
         return error::not_found();
     }
@@ -96,6 +104,9 @@ async fn object(State(simulator): State<SimulatorState>, Path(id): Path<String>)
 async fn create(State(simulator): State<SimulatorState>, Path(id): Path<String>, body: Bytes) -> Response {
     if id != PHONE_NUMBER_ID {
         return error::not_found();
+    }
+    if let Some(response) = actions::answer(&simulator, &body) {
+        return response;
     }
     let draft = match ValidMessage::parse(&body) {
         Ok(draft) => draft,

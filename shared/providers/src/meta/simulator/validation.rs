@@ -73,6 +73,10 @@ impl ValidMessage {
             "text" => (text(&part["body"]), Vec::new()),
             "image" | "video" | "audio" | "document" => (text(&part["caption"]), vec![text(&part["link"])]),
             "template" => (shown_template(part)?, Vec::new()),
+            "interactive" => (shown_buttons(part)?, Vec::new()),
+            "location" => (shown_location(part)?, Vec::new()),
+            "contacts" => (shown_contact(part)?, Vec::new()),
+            "reaction" => (shown_reaction(part)?, Vec::new()),
             _ => return Err(wrong("this type is not simulated")),
         };
         if fields.kind == "text" && !(1..=MAX_TEXT_CHARS).contains(&body.chars().count()) {
@@ -109,6 +113,52 @@ fn shown_template(part: &Value) -> Result<String, Response> {
     Ok(format!("[{name}:{language}] {}", values.join(", "))
         .trim_end()
         .to_owned())
+}
+
+#[expect(clippy::result_large_err, reason = "created once per request, as its response")]
+fn shown_buttons(part: &Value) -> Result<String, Response> {
+    let buttons = part["action"]["buttons"].as_array();
+    let titles: Vec<&str> = buttons
+        .into_iter()
+        .flatten()
+        .filter_map(|button| button["reply"]["title"].as_str())
+        .collect();
+    let is_valid = part["type"] == "button"
+        && (1..=3).contains(&titles.len())
+        && titles.iter().all(|title| (1..=20).contains(&title.chars().count()));
+    match part["body"]["text"].as_str().filter(|_| is_valid) {
+        Some(text) => Ok(format!("{text} [{}]", titles.join("] ["))),
+        None => Err(wrong("interactive must have a text and one to three buttons")),
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "created once per request, as its response")]
+fn shown_location(part: &Value) -> Result<String, Response> {
+    match (part["latitude"].as_str(), part["longitude"].as_str()) {
+        (Some(latitude), Some(longitude)) => {
+            let name = part["name"].as_str().unwrap_or_default();
+            Ok(format!("[{latitude},{longitude}] {name}").trim_end().to_owned())
+        }
+        _ => Err(missing("location.latitude and location.longitude")),
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "created once per request, as its response")]
+fn shown_contact(part: &Value) -> Result<String, Response> {
+    let name = part[0]["name"]["formatted_name"].as_str();
+    let phone = part[0]["phones"][0]["phone"].as_str().unwrap_or_default();
+    match name {
+        Some(name) => Ok(format!("[{name}] {phone}").trim_end().to_owned()),
+        None => Err(missing("contacts.name.formatted_name")),
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "created once per request, as its response")]
+fn shown_reaction(part: &Value) -> Result<String, Response> {
+    match (part["message_id"].as_str(), part["emoji"].as_str()) {
+        (Some(id), Some(emoji)) if id.starts_with("wamid.") => Ok(format!("[{id}] {emoji}").trim_end().to_owned()),
+        _ => Err(missing("reaction.message_id and reaction.emoji")),
+    }
 }
 
 fn missing(what: &str) -> Response {

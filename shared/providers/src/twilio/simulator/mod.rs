@@ -6,6 +6,7 @@ mod error;
 mod inbound;
 mod listing;
 mod numbers;
+mod rich;
 mod validation;
 pub mod voice;
 mod whatsapp_senders;
@@ -113,7 +114,8 @@ pub fn router(simulator: SimulatorState) -> Router {
             simulator.clone(),
             accounts::authenticate,
         ))
-        .with_state(simulator)
+        .with_state(simulator.clone())
+        .merge(rich::router(simulator))
 }
 
 async fn fetch(State(simulator): State<SimulatorState>, Path((_, file)): Path<(String, String)>) -> Response {

@@ -50,6 +50,8 @@ impl ValidMessage {
         let from = sender(simulator, account, channel, from, service)?;
 
         let template = fields.find("ContentSid");
+        // Contents with buttons need no approval, and no template.
+        let content = template.and_then(|sid| simulator.find_content(sid));
         let body = fields.find("Body").unwrap_or_default();
         let media: Vec<String> = fields.all("MediaUrl").map(str::to_owned).collect();
         match template {
@@ -71,14 +73,19 @@ impl ValidMessage {
         message.from = from;
         message.to = to;
         message.body = match template {
-            Some(sid) => shown_template(sid, fields.find("ContentVariables")),
-            None => body.to_owned(),
+            Some(sid) => content
+                .clone()
+                .unwrap_or_else(|| shown_template(sid, fields.find("ContentVariables"))),
+            None => match fields.find("PersistentAction") {
+                Some(action) => format!("[{action}] {body}"),
+                None => body.to_owned(),
+            },
         };
         message.media = media;
         message.sender_pool = service.map(str::to_owned);
         Ok(Self {
             message,
-            is_template: template.is_some(),
+            is_template: template.is_some() && content.is_none(),
             status_callback,
         })
     }

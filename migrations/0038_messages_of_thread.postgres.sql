@@ -1,0 +1,2 @@
+-- no-transaction
+CREATE INDEX CONCURRENTLY messages_of_thread ON messages (thread_id, id) WHERE thread_id IS NOT NULL;
