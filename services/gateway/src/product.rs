@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use butt_dial_accounts::{Accounts, Agents, Challenges, ProviderAccounts, Senders, TeamTokens};
+use butt_dial_accounts::{Accounts, Agents, Challenges, People, ProviderAccounts, Senders, TeamTokens, Trust};
 use butt_dial_billing::Billing;
 use butt_dial_calls::Calls;
+use butt_dial_compliance::Consents;
 use butt_dial_domain::Clock;
-use butt_dial_messaging::{Delivery, Inbound, Media, Outbound};
+use butt_dial_messaging::{Conversations, Delivery, Inbound, Media, Outbound};
 use butt_dial_runtime::Platform;
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +20,10 @@ pub struct Product {
     pub senders: Senders,
     pub challenges: Challenges,
     pub accounts: Arc<Accounts>,
+    pub trust: Trust,
+    pub conversations: Conversations,
+    pub people: People,
+    pub consents: Consents,
     pub billing: Billing,
     pub calls: Arc<Calls>,
     pub delivery: Arc<Delivery>,
@@ -42,6 +47,10 @@ impl Product {
             senders: platform.product.senders.clone(),
             challenges: platform.product.challenges.clone(),
             accounts: platform.product.accounts.clone(),
+            trust: platform.product.trust.clone(),
+            conversations: platform.product.conversations.clone(),
+            people: platform.product.people.clone(),
+            consents: platform.product.consents.clone(),
             billing: platform.product.billing.clone(),
             calls: platform.product.calls.clone(),
             delivery: platform.product.delivery.clone(),

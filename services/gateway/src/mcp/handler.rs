@@ -50,6 +50,7 @@ pub struct Handler {
     clients: ClientStates,
     versions: &'static [ProtocolVersion],
     tools: Arc<Vec<(Scope, Tool)>>,
+    lists_all_tools: bool,
 }
 
 impl Handler {
@@ -58,6 +59,7 @@ impl Handler {
         sessions: Sessions,
         clients: ClientStates,
         versions: &'static [ProtocolVersion],
+        lists_all_tools: bool,
     ) -> Self {
         Self {
             product,
@@ -65,6 +67,7 @@ impl Handler {
             clients,
             versions,
             tools: Arc::new(tools::all()),
+            lists_all_tools,
         }
     }
 
@@ -194,7 +197,7 @@ impl ServerHandler for Handler {
         let tools = self
             .tools
             .iter()
-            .filter(|(required, _)| scope.allows(*required))
+            .filter(|(required, _)| self.lists_all_tools || scope.allows(*required))
             .map(|(_, tool)| tool.clone());
         Ok(ListToolsResult::with_all_items(tools.collect()))
     }

@@ -49,9 +49,16 @@ use state::{KEEP_ALIVE, MAX_BODY, McpState};
 
 pub fn router(platform: &Platform, product: &Arc<Product>, sessions: &Sessions) -> Router {
     let clients = ClientStates::new(sessions.clone());
+    let lists_all_tools = platform.config.lists_all_tools;
     let handler_up_to = |version| {
         let versions = ProtocolVersion::known_up_to(version);
-        Handler::new(product.clone(), sessions.clone(), clients.clone(), versions)
+        Handler::new(
+            product.clone(),
+            sessions.clone(),
+            clients.clone(),
+            versions,
+            lists_all_tools,
+        )
     };
     let state = McpState {
         // The stateless revision has no SSE transport.

@@ -3,12 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    accounts, ack_events, calls, cancel_scheduled, create_team_token, dead_letters, definition::Definition, get_agent,
-    get_channel_status, get_me, get_message_status, get_usage_dashboard, get_waiting_messages, list_agent_tokens,
-    list_agents, list_events, list_scheduled, list_team_tokens, manage_inbound_filter, ping, regenerate_agent_token,
-    register_agent, replay_callback, revoke_team_token, rotate_callback_secret, rotate_team_token, send_message,
-    senders, set_agent_limits, set_agent_status, set_callback_url, set_channel_block, set_transcription,
-    subscribe_inbound, wait_events,
+    accounts, ack_events, agent, an, calls, cancel_scheduled, consent, conversations, create_team_token, dead_letters, definition::Definition, get_agent, get_channel_status, get_me, get_message_status, get_usage_dashboard, get_waiting_messages, in, list_agent_tokens, list_agents, list_events, list_scheduled, list_team_tokens, manage_inbound_filter, people, ping, regenerate_agent_token, register_agent, replay_callback, revoke_team_token, rotate_callback_secret, rotate_team_token, send_message, senders, set_agent_limits, set_agent_status, set_callback_url, set_channel_block, set_transcription, subscribe_inbound, trust, wait_events, whatsapp,
 };
 
 /// Tools in the order in which an agent needs them, then operations that only REST offers.
@@ -17,6 +12,8 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<ping::Ping>(),
         Definition::of::<get_me::GetMe>(),
         Definition::of::<send_message::SendMessage>(),
+        Definition::of::<whatsapp::whatsapp_action::WhatsappAction>(),
+        Definition::of::<whatsapp::get_group_members::GetGroupMembers>(),
         Definition::of::<get_message_status::GetMessageStatus>(),
         Definition::of::<list_scheduled::ListScheduled>(),
         Definition::of::<cancel_scheduled::CancelScheduled>(),
@@ -41,6 +38,23 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<subscribe_inbound::SubscribeInbound>(),
         Definition::of::<manage_inbound_filter::ManageInboundFilter>(),
         Definition::of::<set_channel_block::SetChannelBlock>(),
+        Definition::of::<people::find_agent::FindAgent>(),
+        Definition::of::<people::message_agent::MessageAgent>(),
+        Definition::of::<people::update_profile::UpdateProfile>(),
+        Definition::of::<people::get_contact_profile::GetContactProfile>(),
+        Definition::of::<conversations::create_session::CreateSession>(),
+        Definition::of::<conversations::get_session::GetSession>(),
+        Definition::of::<conversations::list_sessions::ListSessions>(),
+        Definition::of::<conversations::close_session::CloseSession>(),
+        Definition::of::<consent::check_consent::CheckConsent>(),
+        Definition::of::<consent::record_consent::RecordConsent>(),
+        Definition::of::<consent::revoke_consent::RevokeConsent>(),
+        Definition::of::<trust::send_otp::SendOtp>(),
+        Definition::of::<trust::verify_otp::VerifyOtp>(),
+        Definition::of::<trust::check_trust::CheckTrust>(),
+        Definition::of::<trust::grant_trust::GrantTrust>(),
+        Definition::of::<trust::revoke_trust::RevokeTrust>(),
+        Definition::of::<trust::validate_number::ValidateNumber>(),
         Definition::of::<get_usage_dashboard::GetUsageDashboard>(),
         Definition::of::<set_agent_limits::SetAgentLimits>(),
         Definition::of::<set_agent_status::SetAgentStatus>(),

@@ -76,6 +76,8 @@ pub trait Operation: 'static {
     const DEPRECATED: Option<Deprecation> = None;
     /// Headers that the operation reads from `RequestContext::headers`.
     const HEADERS: &'static [Header] = &[];
+    /// Other names of arguments, with the declared one.
+    const ALIASES: &'static [(&'static str, &'static str)] = &[];
 
     type Args: DeserializeOwned + JsonSchema + Send + 'static;
     type Output: Serialize + JsonSchema;
@@ -101,6 +103,7 @@ pub struct Definition {
     pub output_schema: Map<String, Value>,
     pub headers: &'static [Header],
     accepts_extra_arguments: bool,
+    aliases: &'static [(&'static str, &'static str)],
     errors: &'static [&'static [Code]],
     run: Run,
 }
@@ -127,6 +130,7 @@ impl Definition {
             output_schema: schema::<O::Output>(SchemaSettings::draft2020_12().for_serialize()),
             headers: O::HEADERS,
             accepts_extra_arguments,
+            aliases: O::ALIASES,
             errors: O::ERRORS,
             run: |context, args, definition| run::<O>(context, args, definition).boxed(),
         }
@@ -143,7 +147,8 @@ impl Definition {
 
     /// Parses arguments. Returns also the names that have no effect.
     pub fn read_args<T: DeserializeOwned>(&self, args: Map<String, Value>) -> Result<(T, Vec<String>), Failure> {
-        let Normalized { values, ignored } = normalize(args, &self.input_schema, self.accepts_extra_arguments)?;
+        let Normalized { values, ignored } =
+            normalize(args, &self.input_schema, self.aliases, self.accepts_extra_arguments)?;
         Ok((read_args(values, &self.input_schema)?, ignored))
     }
 

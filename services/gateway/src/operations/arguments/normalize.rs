@@ -24,15 +24,16 @@ pub struct Normalized {
     pub ignored: Vec<String>,
 }
 
-/// Normalizes the arguments of an operation. With `accepts_extra`, unknown names are returned instead of refused, except
+/// Normalizes the arguments of an operation. `aliases` are its own further names. With `accepts_extra`, unknown names are returned instead of refused, except
 /// for those that are probably a typing error.
 pub fn normalize(
     args: Map<String, Value>,
     schema: &Map<String, Value>,
+    aliases: &[(&str, &str)],
     accepts_extra: bool,
 ) -> Result<Normalized, Failure> {
     let mut ignored = Vec::new();
-    let values = normalize_object(args, schema, "", |name, nearest| {
+    let values = normalize_object(args, schema, aliases, "", |name, nearest| {
         let is_typing_error = nearest.is_some_and(|(_, similarity)| similarity >= TYPING_ERROR);
         if !accepts_extra || is_typing_error {
             return Err(unknown_argument(name, nearest));
@@ -60,6 +61,7 @@ type Nearest<'a> = Option<(&'a str, f64)>;
 fn normalize_object(
     args: Map<String, Value>,
     schema: &Map<String, Value>,
+    aliases: &[(&str, &str)],
     path: &str,
     mut on_unknown: impl FnMut(&str, Nearest<'_>) -> Result<(), Failure>,
 ) -> Result<Map<String, Value>, Failure> {
@@ -71,7 +73,7 @@ fn normalize_object(
     let is_argument = path.is_empty();
     let mut values = Map::new();
     for (given, value) in args {
-        let Some(name) = declared_name(&given, properties) else {
+        let Some(name) = declared_name(&given, properties, aliases) else {
             on_unknown(&given, nearest(&given, properties))?;
             continue;
         };
@@ -95,14 +97,14 @@ fn normalize_object(
 }
 
 /// Finds the declared name of which `given` is a spelling or an older name.
-fn declared_name<'a>(given: &str, properties: &'a Map<String, Value>) -> Option<&'a str> {
+fn declared_name<'a>(given: &str, properties: &'a Map<String, Value>, aliases: &[(&str, &str)]) -> Option<&'a str> {
     let find = |wanted: &str| properties.keys().find(|name| is_same_name(name, wanted));
-    let older = |name: &str| ALIASES.iter().find(|(alias, _)| is_same_name(alias, name));
+    let mut known = aliases.iter().chain(ALIASES);
     properties
         .get_key_value(given)
         .map(|(name, _)| name)
         .or_else(|| find(given))
-        .or_else(|| older(given).and_then(|(_, name)| find(name)))
+        .or_else(|| known.find_map(|(alias, name)| find(name).filter(|_| is_same_name(alias, given))))
         .map(String::as_str)
 }
 
@@ -110,7 +112,7 @@ fn normalize_value(value: Value, schema: &Value, path: &str) -> Result<Value, Fa
     let allows = |kind: &str| alternatives(schema).any(|schema| has_type(schema, kind));
     Ok(match value {
         Value::Object(fields) => match alternatives(schema).find_map(object_schema) {
-            Some(schema) => Value::Object(normalize_object(fields, schema, path, |name, nearest| {
+            Some(schema) => Value::Object(normalize_object(fields, schema, &[], path, |name, nearest| {
                 Err(unknown_argument(&joined(path, name), nearest))
             })?),
             None => Value::Object(fields),
@@ -234,7 +236,7 @@ mod tests {
 
     fn values(args: Value) -> Value {
         Value::Object(
-            normalize(object(args), &schema(), false)
+            normalize(object(args), &schema(), &[], false)
                 .map_err(|f| f.message)
                 .unwrap()
                 .values,
@@ -242,7 +244,7 @@ mod tests {
     }
 
     fn refusal(args: Value, accepts_extra: bool) -> (String, String) {
-        let failure = normalize(object(args), &schema(), accepts_extra).err().unwrap();
+        let failure = normalize(object(args), &schema(), &[], accepts_extra).err().unwrap();
         assert_eq!(failure.code, Code::InvalidArgument);
         let remediation = failure.envelope()["remediation"]
             .as_str()
@@ -336,7 +338,7 @@ mod tests {
 
     #[test]
     fn returns_extra_names_but_refuses_typing_errors() {
-        let normalized = normalize(object(json!({ "to": "a", "colour": "red" })), &schema(), true);
+        let normalized = normalize(object(json!({ "to": "a", "colour": "red" })), &schema(), &[], true);
         assert_eq!(normalized.ok().unwrap().ignored, ["colour"]);
         assert_eq!(
             refusal(json!({ "idempotencykye": "a" }), true).1,

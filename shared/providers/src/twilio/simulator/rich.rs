@@ -11,7 +11,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ACCOUNT_SID, ID, error::ApiError, is_authentic};
+use super::{ACCOUNT_SID, ID, accounts::authentic_user, error::ApiError};
 use crate::{simulator::SimulatorState, twilio::wire};
 
 pub fn router(simulator: SimulatorState) -> Router {
@@ -23,9 +23,9 @@ pub fn router(simulator: SimulatorState) -> Router {
 }
 
 async fn authenticate(State(simulator): State<SimulatorState>, request: Request, next: Next) -> Response {
-    match is_authentic(&simulator, request.headers()) {
-        true => next.run(request).await,
-        false => {
+    match authentic_user(&simulator, request.headers()) {
+        Some(_) => next.run(request).await,
+        None => {
             let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"Twilio API\"")];
             let error = ApiError::new(StatusCode::UNAUTHORIZED, 20003, "Authenticate");
             (challenge, error).into_response()
