@@ -1,0 +1,87 @@
+//! Agents of one organization find each other, write to each other, and change their own profile.
+
+use serde_json::json;
+
+use crate::support::{Account, Cluster, Transport, bodies, eventually, sms};
+
+profiles! {
+    async fn colleague_gets_message_by_id_or_name(cluster: &Cluster) {
+        let colleague = cluster.account.add_named(&cluster.store, &cluster.gateways, "helper-1", "+14155550191").await;
+        let foreign = Account::create(&cluster.store, &cluster.gateways, "Other", "+14155550190").await;
+        let agent = cluster.agent(Transport::StreamableHttp).await;
+        let other = cluster.agent_of(&colleague, Transport::StreamableHttp).await;
+        let renamed = other.call("comms_update_profile", json!({ "agentName": "Night Desk" })).await.unwrap();
+        assert_eq!(renamed["agentName"], "Night Desk");
+
+        let found = agent.call("comms_find_agent", json!({ "query": "night" })).await.unwrap();
+        assert_eq!((&found["count"], &found["agents"][0]["agentId"]), (&json!(1), &json!("helper-1")));
+        let all = agent.call("comms_find_agent", json!({ "includeSelf": true, "includeDraft": true })).await.unwrap();
+        let others = agent.call("comms_find_agent", json!({ "includeSelf": false })).await.unwrap();
+        assert_eq!((&all["count"], &others["count"]), (&json!(2), &json!(1)));
+
+        for (to, body) in [("helper-1", "By id"), ("night desk", "By name")] {
+            let sent = agent.call("comms_message_agent", json!({ "toAgent": to, "body": body })).await.unwrap();
+            assert_eq!(sent["toAgent"], "helper-1");
+            assert!(sent["messageId"].is_string());
+        }
+        assert_eq!(bodies(&other.expect_events(2).await), ["By id", "By name"]);
+        // Unknown and foreign agents look the same.
+        for to in ["agt-unknown", foreign.agent.as_str()] {
+            let refused = agent.call("comms_message_agent", json!({ "toAgent": to, "body": "Hi" })).await.unwrap_err();
+            assert_eq!(refused["code"], "AGENT_NOT_FOUND", "{to}");
+        }
+    }
+}
+
+profiles! {
+    async fn profile_keeps_what_is_not_given(cluster: &Cluster) {
+        let agent = cluster.agent(Transport::StreamableHttp).await;
+        let update = async |fields| agent.call("comms_update_profile", fields).await;
+        let first = update(json!({ "greeting": "Hello", "systemPrompt": "Be brief.", "language": "en-GB", "gender": "female" }));
+        first.await.unwrap();
+        let second = update(json!({ "voiceId": "Amy", "language": "" })).await.unwrap();
+        assert_eq!((&second["greeting"], &second["systemPrompt"]), (&json!("Hello"), &json!("Be brief.")));
+        assert_eq!((&second["voiceId"], &second["gender"]), (&json!("Amy"), &json!("female")));
+        assert!(second.get("language").is_none());
+        for invalid in [json!({ "gender": "robot" }), json!({ "status": "suspended" }), json!({ "agentName": " " })] {
+            assert_eq!(update(invalid).await.unwrap_err()["code"], "INVALID_ARGUMENT");
+        }
+    }
+}
+
+profiles! {
+    async fn agent_pauses_itself_but_does_not_end_suspension(cluster: &Cluster) {
+        let agent = cluster.agent(Transport::StreamableHttp).await;
+        let set = async |status: &str| agent.call("comms_update_profile", json!({ "status": status })).await;
+        assert_eq!(set("inactive").await.unwrap()["status"], "inactive");
+        let sees = async |status: &str| {
+            eventually("the status is known", async || {
+                let me = agent.call("comms_get_me", json!({})).await.ok()?;
+                (me["status"] == status).then_some(())
+            })
+            .await;
+        };
+        sees("inactive").await;
+        let refused = agent.send(sms("+14155550123", "Hi")).await.unwrap_err();
+        assert_eq!(refused["code"], "AUTH_FORBIDDEN");
+        set("active").await.unwrap();
+        sees("active").await;
+        agent.send(sms("+14155550123", "Hi")).await.unwrap();
+        let id = &cluster.account.agent;
+        let status = butt_dial_accounts::AgentStatus::Suspended;
+        cluster.store.set_agent_status(&cluster.account.org, id, status).await.unwrap();
+        assert_eq!(set("active").await.unwrap_err()["code"], "AUTH_FORBIDDEN");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tool_listing_all_shows_every_name() {
+    let cluster = Cluster::embedded(&[("TOOL_LISTING", "all")]).await;
+    let agent = cluster.agent(Transport::Sse).await;
+    let tools = agent.tools().await;
+    let all = butt_dial_gateway::operations::all();
+    assert_eq!(tools.len(), all.iter().filter(|tool| tool.hints.is_some()).count());
+    let refused = agent.call("comms_set_agent_limits", json!({})).await.unwrap_err();
+    assert_eq!(refused["code"], "AUTH_FORBIDDEN");
+    cluster.shut_down().await;
+}
