@@ -127,6 +127,8 @@ profiles! {
         post(cluster, &format!("/api/orgs/{decoy}/resend-verification"), json!({})).await.expect(200);
         let abandon = json!({ "orgId": decoy });
         post_as(cluster, text(&again["pollToken"]), "/api/orgs/abandon", abandon).await.expect(200);
+        assert_eq!(cluster.gateways.get(&status).reply().await.status, 401, "as after any abandoned one");
+        assert_ne!(register(cluster, "ann@example.com", json!({})).await["orgId"], json!(decoy));
         get_as(cluster, &team, "/api/orgs/me").await.expect(200);
     }
 }

@@ -17,6 +17,7 @@ mod agent_takeover;
 mod api_snapshots;
 mod argument_names;
 mod auth;
+mod bills;
 mod call_flows;
 mod call_frames;
 mod call_reports;

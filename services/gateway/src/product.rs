@@ -7,6 +7,7 @@ use butt_dial_billing::Billing;
 use butt_dial_calls::Calls;
 use butt_dial_compliance::Consents;
 use butt_dial_domain::Clock;
+use butt_dial_identity::Guard;
 use butt_dial_messaging::{Conversations, Delivery, Inbound, Media, Outbound};
 use butt_dial_runtime::Platform;
 use tokio_util::task::TaskTracker;
@@ -14,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::{metrics::Metrics, operations::WaitSlots};
 
 pub struct Product {
+    pub guard: Arc<Guard>,
     pub agents: Agents,
     pub team_tokens: TeamTokens,
     pub provider_accounts: ProviderAccounts,
@@ -30,6 +32,8 @@ pub struct Product {
     pub inbound: Arc<Inbound>,
     pub media: Arc<Media>,
     pub outbound: Arc<Outbound>,
+    /// Of the speech synthesizer.
+    pub voices: Vec<String>,
     pub clock: Clock,
     pub metrics: Metrics,
     pub wait_slots: WaitSlots,
@@ -41,6 +45,7 @@ impl Product {
     /// Fails when the metrics are registered already.
     pub fn new(platform: &Platform) -> Result<Self, prometheus::Error> {
         Ok(Self {
+            guard: platform.product.guard.clone(),
             agents: platform.product.agents.clone(),
             team_tokens: platform.product.team_tokens.clone(),
             provider_accounts: platform.product.provider_accounts.clone(),
@@ -57,6 +62,12 @@ impl Product {
             inbound: platform.product.inbound.clone(),
             media: platform.product.media.clone(),
             outbound: platform.product.outbound.clone(),
+            voices: platform
+                .product
+                .speech
+                .as_ref()
+                .map(|speech| speech.voices())
+                .unwrap_or_default(),
             clock: platform.clock.clone(),
             metrics: Metrics::register(&platform.telemetry.registry)?,
             wait_slots: WaitSlots::new(platform.config.waits_per_agent, platform.config.waits_per_organization),

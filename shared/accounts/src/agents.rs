@@ -61,9 +61,18 @@ impl Agents {
 
     /// Registers an agent and creates its token. A scope beyond `agent` needs an administrator with at least that scope.
     pub async fn register(&self, caller: &Caller, new: NewAgent<'_>) -> Result<(Agent, Minted), Failure> {
+        self.register_in(caller, caller.org()?, new).await
+    }
+
+    /// Registers an agent of this organization, for a caller that may.
+    pub async fn register_in(
+        &self,
+        caller: &Caller,
+        org: &OrgId,
+        new: NewAgent<'_>,
+    ) -> Result<(Agent, Minted), Failure> {
         caller.require(Scope::OrgAdmin)?;
         caller.require(new.scope)?;
-        let org = caller.org()?;
         let (count, max) = self.store.find_agent_quota(org).await?;
         if max.is_some_and(|max| count >= max) {
             return Err(Failure::new(

@@ -4,14 +4,15 @@ use butt_dial_domain::{Code, Failure};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{handle::invalid, profile::Profile};
+use crate::{handle::invalid, profile::Profile, registration::LINK_LIFETIME, scripts::without_scripts};
 
-const VERIFY_URL: &str = "{{verify_url}}";
+/// The Python client documents camel case.
+const VERIFY_URL: [&str; 2] = ["{{verify_url}}", "{{verifyUrl}}"];
 const MAX_TEMPLATE_BYTES: usize = 200 * 1024;
 const MAX_SUBJECT_LENGTH: usize = 200;
 
-/// The mail that verifies an owner, in the words of the organization. `{{verify_url}}` is replaced by the link; `{{org_name}}` and
-/// `{{product_name}}` by the names.
+/// The mail that verifies an owner, in the words of the organization. `{{verify_url}}` is replaced by the link; `{{org_name}}`,
+/// `{{product_name}}`, `{{owner_email}}` and `{{expires_in_minutes}}` by their values. Camel case works, too. Scripts are removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MailTemplate {
@@ -42,7 +43,7 @@ impl MailTemplate {
             ));
         }
         let mut written = parts.into_iter().flatten().peekable();
-        if written.peek().is_some() && !written.any(|part| part.contains(VERIFY_URL)) {
+        if written.peek().is_some() && !written.any(|part| has_link(part)) {
             return Err(Failure::new(
                 Code::TemplateMissingVerifyUrl,
                 "verificationEmail does not contain {{verify_url}}",
@@ -60,17 +61,32 @@ impl MailTemplate {
     }
 }
 
+fn has_link(part: &str) -> bool {
+    VERIFY_URL.iter().any(|variable| part.contains(variable))
+}
+
 /// Writes the mail with the link of a verification.
-pub(crate) fn verification(profile: &Profile, url: &str) -> MailText {
+pub(crate) fn verification(profile: &Profile, owner: &str, url: &str) -> MailText {
     let product = profile
         .branding
         .as_ref()
         .and_then(|branding| branding.product_name.as_deref());
     let product = product.unwrap_or("Butt-Dial");
+    let minutes = LINK_LIFETIME.num_minutes().to_string();
     let fill = |text: &str, escape: fn(&str) -> String| {
-        text.replace(VERIFY_URL, url)
-            .replace("{{org_name}}", &escape(&profile.name))
-            .replace("{{product_name}}", &escape(product))
+        let values = [
+            (VERIFY_URL, url),
+            (["{{org_name}}", "{{orgName}}"], &profile.name),
+            (["{{product_name}}", "{{productName}}"], product),
+            (["{{owner_email}}", "{{ownerEmail}}"], owner),
+            (["{{expires_in_minutes}}", "{{expiresInMinutes}}"], &minutes),
+        ];
+        let names = values
+            .iter()
+            .flat_map(|(names, value)| names.map(|name| (name, *value)));
+        names.fold(text.to_owned(), |text, (name, value)| {
+            text.replace(name, &escape(value))
+        })
     };
     let template = profile.template.clone().unwrap_or_default();
     let plain: fn(&str) -> String = str::to_owned;
@@ -80,7 +96,7 @@ pub(crate) fn verification(profile: &Profile, url: &str) -> MailText {
         profile.name
     );
     let text = match (template.text, &template.html) {
-        (Some(text), _) if text.contains(VERIFY_URL) => fill(&text, plain),
+        (Some(text), _) if has_link(&text) => fill(&text, plain),
         // A reader without HTML needs the link too.
         (Some(text), _) => format!("{}\n\n{url}", fill(&text, plain)),
         (None, _) => default_text,
@@ -93,7 +109,7 @@ pub(crate) fn verification(profile: &Profile, url: &str) -> MailText {
                 || format!("Confirm your e-mail address for {product}"),
                 |subject| fill(&subject, plain),
             ),
-        html: template.html.map(|html| fill(&html, escape)),
+        html: template.html.map(|html| fill(&without_scripts(&html), escape)),
         text,
     }
 }
@@ -175,12 +191,20 @@ mod tests {
     #[test]
     fn mail_contains_link_in_every_part() {
         let url = "https://a.example/verify#token=1";
-        let own = template(Some("<p>{{org_name}}</p><a href=\"{{verify_url}}\">"), Some("Hello"));
-        let mail = verification(&profile(Some(own)), url);
+        let own = template(
+            Some("<p onclick=x>{{org_name}} {{ownerEmail}}</p><a href=\"{{verifyUrl}}\">"),
+            Some("Hello"),
+        );
+        let mail = verification(&profile(Some(own)), "ann@example.com", url);
         assert!(mail.text.contains(url));
         let html = mail.html.unwrap();
-        assert!(html.contains(url) && html.contains("A &amp; B &lt;b&gt;") && !html.contains("{{"));
-        let default = verification(&profile(None), url);
+        assert!(
+            html.contains(url)
+                && html.contains("A &amp; B &lt;b&gt; ann@example.com")
+                && !html.contains("onclick")
+                && !html.contains("{{")
+        );
+        let default = verification(&profile(None), "ann@example.com", url);
         assert!(default.text.contains(url) && default.html.is_none() && default.subject.contains("Butt-Dial"));
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{Failure, OrgId, Scope, clock::Timestamp, ids};
 use butt_dial_identity::Caller;
-use butt_dial_store::{NewNotice, Notice, NoticeState, Organization};
+use butt_dial_store::{NewNotice, Notice, NoticeState, Organization, StoreError};
 use chrono::{SecondsFormat, TimeDelta};
 use futures::future::join_all;
 use hmac::{Hmac, KeyInit, Mac};
@@ -37,13 +37,24 @@ pub(crate) fn time(at: Timestamp) -> String {
 impl Accounts {
     /// Stores a notice for the organization's webhook, if it has one.
     pub(crate) async fn notify(self: &Arc<Self>, org: &OrgId, kind: &str, body: Value) -> Result<(), Failure> {
+        Ok(self.store_notice(org, kind, &body, &new_id()).await?)
+    }
+
+    /// The same with an id. Fails with `Conflict` if there is a notice with it.
+    pub(crate) async fn store_notice(
+        self: &Arc<Self>,
+        org: &OrgId,
+        kind: &str,
+        body: &Value,
+        id: &str,
+    ) -> Result<(), StoreError> {
         let found = self.store.find_organization(org).await?;
         let Some(url) = found.and_then(|org| org.webhook_url) else {
             return Ok(());
         };
         let body = body.to_string();
         let notice = NewNotice {
-            id: &new_id(),
+            id,
             org,
             kind,
             url: &url,

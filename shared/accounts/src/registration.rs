@@ -244,7 +244,8 @@ impl Accounts {
                 expires_at: now + lifetime,
             };
             let tokens = [
-                token(poll_hash, OneTimeKind::Poll, None, PENDING_LIFETIME),
+                // A registration that changed nothing is abandoned like any other.
+                token(poll_hash, OneTimeKind::Poll, Some(owner_hash), PENDING_LIFETIME),
                 token(
                     link_hash,
                     OneTimeKind::Verification,
@@ -276,13 +277,12 @@ impl Accounts {
         ))
     }
 
-    /// Returns the id of an organization that does not exist. It is the same for a day, like that of a pending organization.
+    /// Returns the id of an organization that does not exist. It is the same until a day after the last registration, like that of
+    /// a pending organization.
     async fn find_decoy(&self, owner_hash: &str) -> Result<OrgId, Failure> {
         let key = keys::decoy_organization(owner_hash);
-        if let Some(known) = self.kv.get(&key).await.map_err(unavailable)? {
-            return Ok(OrgId::from(known));
-        }
-        let org = OrgId::generate();
+        let known = self.kv.get(&key).await.map_err(unavailable)?;
+        let org = known.map_or_else(OrgId::generate, OrgId::from);
         let stored = self.kv.set(&key, org.as_str(), REPLY_LIFETIME).await;
         stored.map_err(unavailable)?;
         Ok(org)
@@ -304,7 +304,7 @@ impl Accounts {
         })?;
         let mail = match is_decoy {
             true => mails::already_registered(profile),
-            false => mails::verification(profile, &url),
+            false => mails::verification(profile, owner, &url),
         };
         let sent = self.installation.send_mail(Mail {
             to: owner,

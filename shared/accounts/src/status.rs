@@ -1,11 +1,11 @@
 //! The status of a registration, for the host that waits for it, and the end of a registration that is not wanted any more.
 
-use butt_dial_domain::{Code, Failure, OrgId, Scope, clock::Timestamp};
+use butt_dial_domain::{Code, Failure, OrgId, Scope, clock::Timestamp, keys};
 use butt_dial_identity::Caller;
 use butt_dial_store::{OneTimeKind, OneTimeToken, OrgStatus};
 use serde_json::json;
 
-use crate::{Accounts, secrets};
+use crate::{Accounts, limits::unavailable, secrets};
 
 /// The status of a registration.
 pub struct VerificationStatus {
@@ -54,9 +54,10 @@ impl Accounts {
     /// Deletes a pending organization, for the holder of its poll token or the orchestrator.
     pub async fn abandon(&self, caller: &Caller, org: &OrgId, poll_token: Option<&str>) -> Result<(), Failure> {
         let is_operator = caller.require(Scope::SuperAdmin).is_ok();
-        if !is_operator {
-            self.find_poll_token(org, poll_token).await?;
-        }
+        let poll = match is_operator {
+            true => None,
+            false => Some(self.find_poll_token(org, poll_token).await?),
+        };
         if self.store.delete_pending_organization(org).await? {
             let actor = if is_operator {
                 caller.principal.token.as_str()
@@ -74,8 +75,12 @@ impl Accounts {
                     .hint("erase it with POST /api/orgs/me/erasure/start"),
             ),
             None if is_operator => Err(Failure::new(Code::NotFound, "there is no such organization")),
-            // The answer to a registration that has changed nothing.
-            None => Ok(()),
+            // The answer to a registration that has changed nothing. The next one gets another id, as after any abandoned one.
+            None => {
+                let owner = poll.and_then(|poll| poll.detail).unwrap_or_default();
+                let forgotten = self.kv.delete(&keys::decoy_organization(&owner)).await;
+                forgotten.map_err(unavailable)
+            }
         }
     }
 

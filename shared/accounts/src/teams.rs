@@ -91,6 +91,16 @@ impl Accounts {
         Ok(teams)
     }
 
+    /// Returns the internal organization of the installation, for its operator.
+    pub async fn installation_org(&self, caller: &Caller) -> Result<OrgId, Failure> {
+        caller.require(Scope::SuperAdmin)?;
+        let org = self
+            .store
+            .create_organization("Installation", SLUG, self.clock.now())
+            .await?;
+        Ok(org.id)
+    }
+
     /// Suspends an organization, or activates it again. Takes effect on every replica within a second.
     pub async fn set_team_status(&self, caller: &Caller, org: &OrgId, is_active: bool) -> Result<(), Failure> {
         caller.require(Scope::SuperAdmin)?;

@@ -4,6 +4,7 @@
 //! budgets, and this crate explains its refusals. Estimates of [`prices`] are reserved before a send and corrected by the
 //! carrier's price. It fails closed: a limit that cannot be checked refuses.
 
+mod bill;
 mod budget;
 mod limits;
 pub mod prices;
@@ -17,6 +18,7 @@ use butt_dial_domain::{Clock, limits::Limits, ports::kv::Kv};
 use butt_dial_store::{Profile, Store};
 use prometheus::{IntCounterVec, Opts, Registry};
 
+pub use bill::{Bill, BillingChange, BillingTerms, Charge, Tier};
 pub use limits::LimitsChange;
 pub use rate_limits::TakenQuotas;
 pub use usage::{Dashboard, Span};

@@ -81,12 +81,7 @@ impl Billing {
         agent: Option<&str>,
         change: &LimitsChange,
     ) -> Result<Limits, Failure> {
-        let (scope, default) = match agent {
-            Some(host_id) => (agent_scope(&self.find_agent(org, host_id).await?), self.default_limits),
-            None => (org_scope(org), Limits::default()),
-        };
-        let mut limits = self.store.find_limits(&scope).await?.unwrap_or(default);
-        change.apply(&mut limits)?;
+        let (scope, limits) = self.changed_limits(org, agent, change).await?;
         let now = self.clock.now();
         self.store.set_limits(&scope, &limits, now).await?;
         let entry = AuditEntry {
@@ -101,7 +96,32 @@ impl Billing {
         Ok(limits)
     }
 
-    async fn find_agent(&self, org: &OrgId, host_id: &str) -> Result<AgentId, Failure> {
+    /// Returns the limits that a change would put in force.
+    pub async fn preview_limits(
+        &self,
+        org: &OrgId,
+        agent: Option<&str>,
+        change: &LimitsChange,
+    ) -> Result<Limits, Failure> {
+        Ok(self.changed_limits(org, agent, change).await?.1)
+    }
+
+    async fn changed_limits(
+        &self,
+        org: &OrgId,
+        agent: Option<&str>,
+        change: &LimitsChange,
+    ) -> Result<(String, Limits), Failure> {
+        let (scope, default) = match agent {
+            Some(host_id) => (agent_scope(&self.find_agent(org, host_id).await?), self.default_limits),
+            None => (org_scope(org), Limits::default()),
+        };
+        let mut limits = self.store.find_limits(&scope).await?.unwrap_or(default);
+        change.apply(&mut limits)?;
+        Ok((scope, limits))
+    }
+
+    pub(crate) async fn find_agent(&self, org: &OrgId, host_id: &str) -> Result<AgentId, Failure> {
         let unknown = || Failure::new(Code::AgentNotFound, "there is no such agent");
         if !ids::is_valid_host_id(host_id) {
             return Err(unknown());

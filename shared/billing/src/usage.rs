@@ -42,6 +42,11 @@ impl Span {
         }
     }
 
+    /// Returns the first and the last day of the span.
+    pub fn days(self, now: Timestamp) -> (String, String) {
+        (Period::Day.key(self.start(now)), Period::Day.key(now))
+    }
+
     /// The first day of the span. A week is the last seven days, a month the calendar month.
     fn start(self, now: Timestamp) -> Timestamp {
         match self {

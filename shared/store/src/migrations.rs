@@ -76,6 +76,9 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(36, "0036_trust_and_consent"),
     portable!(37, "0037_conversations"),
     per_engine!(38, "0038_messages_of_thread"),
+    portable!(40, "0040_billing_configs"),
+    portable!(41, "0041_budget_alerts"),
+    per_engine!(42, "0042_spend_capped"),
 ];
 
 impl Step {

@@ -184,10 +184,12 @@ impl Store {
         .await
     }
 
-    /// Deletes a pending organization with its one-time tokens. Returns false when it is not pending.
+    /// Deletes a pending organization with its one-time tokens. Returns false when it is not pending. An organization that does not
+    /// exist may have tokens as well.
     pub async fn delete_pending_organization(&self, id: &OrgId) -> Result<bool, StoreError> {
         const ORGANIZATION: &str = "DELETE FROM organizations WHERE id = $1 AND status = 'pending'";
-        const TOKENS: &str = "DELETE FROM one_time_tokens WHERE org_id = $1";
+        const TOKENS: &str = "DELETE FROM one_time_tokens WHERE org_id = $1
+            AND NOT EXISTS (SELECT 1 FROM organizations o WHERE o.id = $1)";
         with_timeout(async {
             let mut tx = self.begin().await?;
             let done = in_tx!(&mut tx, |db| sqlx::query(ORGANIZATION)
@@ -195,13 +197,11 @@ impl Store {
                 .execute(db)
                 .await?
                 .rows_affected());
-            if done > 0 {
-                in_tx!(&mut tx, |db| sqlx::query(TOKENS)
-                    .bind(id.as_str())
-                    .execute(db)
-                    .await
-                    .map(drop)?);
-            }
+            in_tx!(&mut tx, |db| sqlx::query(TOKENS)
+                .bind(id.as_str())
+                .execute(db)
+                .await
+                .map(drop)?);
             tx.commit().await?;
             Ok(done > 0)
         })

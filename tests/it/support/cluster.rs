@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, ops::Deref, sync::Arc, time::Duration};
 
 use butt_dial::serve::ALL_ROLES;
-use butt_dial_accounts::Addresses;
+use butt_dial_accounts::{Accounts, Addresses};
 use butt_dial_calls::Calls;
 use butt_dial_dispatcher::ROLE as DISPATCHER;
 use butt_dial_domain::ports::bus::Bus;
@@ -232,6 +232,10 @@ impl Cluster {
 
     pub fn delivery(&self) -> &Arc<Delivery> {
         &self.running[0].platform.product.delivery
+    }
+
+    pub fn accounts(&self) -> &Arc<Accounts> {
+        &self.running[0].platform.product.accounts
     }
 
     pub fn media(&self) -> &Arc<Media> {

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    accounts, ack_events, calls, cancel_scheduled, consent, conversations, create_team_token, dead_letters,
+    accounts, ack_events, billing, calls, cancel_scheduled, consent, conversations, create_team_token, dead_letters,
     definition::Definition, get_agent, get_channel_status, get_me, get_message_status, get_usage_dashboard,
     get_waiting_messages, list_agent_tokens, list_agents, list_events, list_scheduled, list_team_tokens,
     manage_inbound_filter, people, ping, regenerate_agent_token, register_agent, replay_callback, revoke_team_token,
@@ -61,6 +61,9 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<trust::revoke_trust::RevokeTrust>(),
         Definition::of::<trust::validate_number::ValidateNumber>(),
         Definition::of::<get_usage_dashboard::GetUsageDashboard>(),
+        Definition::of::<billing::get_billing_summary::GetBillingSummary>(),
+        Definition::of::<billing::get_income::GetIncome>(),
+        Definition::of::<billing::set_client_limits::SetClientLimits>(),
         Definition::of::<set_agent_limits::SetAgentLimits>(),
         Definition::of::<set_agent_status::SetAgentStatus>(),
         Definition::of::<set_transcription::SetTranscription>(),
@@ -79,6 +82,8 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<accounts::create_team::CreateTeam>(),
         Definition::of::<accounts::list_teams::ListTeams>(),
         Definition::of::<accounts::set_client_status::SetClientStatus>(),
+        Definition::of::<billing::set_billing_config::SetBillingConfig>(),
+        Definition::of::<billing::list_voices::ListVoices>(),
         Definition::of::<register_agent::RegisterAgent>(),
         Definition::of::<list_agents::ListAgents>(),
         Definition::of::<get_agent::GetAgent>(),

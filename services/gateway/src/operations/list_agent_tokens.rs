@@ -49,6 +49,8 @@ impl Operation for ListAgentTokens {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        // Uses of tokens are written periodically; the caller expects its own to be there.
+        context.product.guard.flush_last_used().await;
         let tokens = context
             .product
             .agents

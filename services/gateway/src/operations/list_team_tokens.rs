@@ -53,6 +53,8 @@ impl Operation for ListTeamTokens {
 
     async fn run(context: Context, _: Args) -> Result<Output, Failure> {
         let own = &context.caller.principal.token;
+        // Uses of tokens are written periodically; the caller expects its own to be there.
+        context.product.guard.flush_last_used().await;
         let tokens = context.product.team_tokens.list(&context.caller).await?;
         let tokens = tokens
             .into_iter()

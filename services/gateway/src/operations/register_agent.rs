@@ -15,7 +15,8 @@ pub struct Args {
     #[serde(default)]
     agent_id: Option<String>,
     display_name: String,
-    /// agent (the default) or org-admin: an agent with the tools of an administrator.
+    /// agent (the default), org-admin: an agent with the tools of an administrator, or super-admin: with the tools of the
+    /// installation's operator, for the orchestrator's token.
     #[serde(default)]
     scope: Option<String>,
 }
@@ -60,15 +61,27 @@ impl Operation for RegisterAgent {
         let scope = match args.scope.as_deref() {
             None => Scope::Agent,
             Some(text) => Scope::parse(text)
-                .filter(|scope| matches!(scope, Scope::Agent | Scope::OrgAdmin))
-                .ok_or_else(|| Failure::new(Code::InvalidArgument, "scope must be one of agent, org-admin"))?,
+                .filter(|scope| *scope != Scope::Anyone)
+                .ok_or_else(|| {
+                    Failure::new(
+                        Code::InvalidArgument,
+                        "scope must be one of agent, org-admin, super-admin",
+                    )
+                })?,
         };
         let new = NewAgent {
             id: args.agent_id.as_deref(),
             display_name: &args.display_name,
             scope,
         };
-        let (agent, token) = context.product.agents.register(&context.caller, new).await?;
+        let (agent, token) = match scope {
+            Scope::SuperAdmin => {
+                // The orchestrator has no organization: its agents belong to the installation.
+                let org = context.product.accounts.installation_org(&context.caller).await?;
+                context.product.agents.register_in(&context.caller, &org, new).await?
+            }
+            _ => context.product.agents.register(&context.caller, new).await?,
+        };
         let id = agent.id.host_id().to_owned();
         Ok(Output {
             agent_id: id.clone(),

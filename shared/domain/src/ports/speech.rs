@@ -64,4 +64,9 @@ pub trait SpeechSynthesis: Send + Sync {
 
     /// Verifies the key with a cheap authenticated request. The error text says how to fix the settings.
     async fn check(&self) -> Result<(), String>;
+
+    /// Lists voices that an utterance may name. Others may exist.
+    fn voices(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -17,8 +17,10 @@ pub const CONTACT_OPTED_OUT: &str = "contact.opted_out";
 pub const CALL_ENDED: &str = "call.ended";
 /// The agent was suspended.
 pub const AGENT_SUSPENDED: &str = "agent.suspended";
+/// A budget has reached a percentage of its limit.
+pub const BUDGET_ALERT: &str = "budget.alert";
 /// Every kind of event, with its description for clients.
-pub const EVENT_KINDS: [(&str, &str); 5] = [
+pub const EVENT_KINDS: [(&str, &str); 6] = [
     (
         MESSAGE_RECEIVED,
         "A contact or another agent sent you a message. With bodyPending, its text follows in an event that completes it.",
@@ -30,6 +32,7 @@ pub const EVENT_KINDS: [(&str, &str); 5] = [
     ),
     (CALL_ENDED, "One of your calls has ended."),
     (AGENT_SUSPENDED, "You have been suspended: you can't send or call."),
+    (BUDGET_ALERT, "You have spent 50, 80 or 100 percent of a budget."),
 ];
 
 /// Builds the JSON form of an event. It holds the content as long as it is stored, and must not be logged.

@@ -97,6 +97,11 @@ impl SpeechSynthesis for Client {
         }
     }
 
+    /// Other voices depend on the account.
+    fn voices(&self) -> Vec<String> {
+        vec![self.voice.clone()]
+    }
+
     async fn check(&self) -> Result<(), String> {
         let request = self.sign(self.http.get(format!("{}/v1/voices/{}", self.endpoint, self.voice)));
         let response = http::lookup(request, self.deadline).await;

@@ -30,6 +30,11 @@ impl Speaker {
     }
 }
 
+/// The voices of the speech models (API reference, autumn 2026).
+const VOICES: [&str; 13] = [
+    "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage", "shimmer", "verse",
+];
+
 #[async_trait]
 impl SpeechSynthesis for Speaker {
     async fn synthesize(&self, utterance: &Utterance) -> Result<Bytes, SpeechError> {
@@ -55,5 +60,9 @@ impl SpeechSynthesis for Speaker {
 
     async fn check(&self) -> Result<(), String> {
         self.client.check_model(&self.model, SPEECH_MODEL).await
+    }
+
+    fn voices(&self) -> Vec<String> {
+        VOICES.map(str::to_owned).into()
     }
 }

@@ -29,6 +29,8 @@ const ROWS: &[&str] = &[
         VALUES ('c', $2, 'x', 'x', 1, 1, CURRENT_TIMESTAMP)",
     "INSERT INTO account_notices (id, org_id, kind, url, body, state, created_at)
         VALUES ('n', $1, 'x', 'x', '{}', 'dead', CURRENT_TIMESTAMP)",
+    "INSERT INTO billing_configs (org_id, agent_id, updated_at) VALUES ($1, $2, CURRENT_TIMESTAMP)",
+    "INSERT INTO budget_alerts (scope, period, threshold, org_id, created_at) VALUES ('x', 'd', 50, $1, CURRENT_TIMESTAMP)",
     "INSERT INTO challenges (id, org_id, agent_id, purpose, channel, address, contact, code_hash, state, created_at, expires_at)
         VALUES ('o', $1, $2, 'x', 'sms', '+1', '+1', 'h', 'pending', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
 ];

@@ -3,6 +3,8 @@
 
 mod audit;
 mod backlogs;
+mod billing_configs;
+mod budget_alerts;
 mod calls;
 mod challenges;
 mod channels;

@@ -59,6 +59,7 @@ impl Operation for ListTeams {
         status: 200,
     });
     const ERRORS: &'static [&'static [Code]] = &[];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;

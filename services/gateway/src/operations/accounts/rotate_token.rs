@@ -56,6 +56,7 @@ impl Operation for RotateToken {
         status: 200,
     });
     const ERRORS: &'static [&'static [Code]] = &[&[Code::Conflict]];
+    const ACCEPTS_EXTRA_ARGUMENTS: bool = true;
 
     type Args = Args;
     type Output = Output;

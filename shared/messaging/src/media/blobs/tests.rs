@@ -93,6 +93,7 @@ on_both! {
     stores_nothing_readable
     reports_damaged_blob
     purges_whole_days_only
+    purges_one_organization_only
 }
 
 fn vault() -> Vault {
@@ -311,6 +312,20 @@ async fn purges_whole_days_only(place: &Place) {
     for path in &foreign {
         assert!(blobs.store.head(path).await.is_ok(), "{path}");
     }
+}
+
+async fn purges_one_organization_only(place: &Place) {
+    let (blobs, vault, blob) = (&place.blobs, vault(), blob("x", None));
+    let theirs = OrgId::from("org_theirs");
+    let key_of_theirs = key_of(1, "b").replace(ours().as_str(), theirs.as_str());
+    for day in 0..3 {
+        blobs.put(&vault, &ours(), &key_of(day, "a"), &blob).await.unwrap();
+    }
+    blobs.put(&vault, &theirs, &key_of_theirs, &blob).await.unwrap();
+    assert_eq!(blobs.purge_of(&ours()).await, Ok(3));
+    assert_eq!(blobs.purge_of(&ours()).await, Ok(0), "again");
+    assert!(blobs.find(&vault, &ours(), &key_of(0, "a")).await.unwrap().is_none());
+    assert!(blobs.find(&vault, &theirs, &key_of_theirs).await.unwrap().is_some());
 }
 
 /// Everything is an error, and soon.

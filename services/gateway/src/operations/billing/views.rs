@@ -1,0 +1,57 @@
+//! Wire formats of bills. Amounts are US dollars.
+
+use std::collections::BTreeMap;
+
+use butt_dial_billing::{Bill, Charge};
+use butt_dial_domain::{Channel, Failure};
+use butt_dial_identity::Caller;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{operations::Context, product::Product};
+
+/// An amount of usage.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChargeView {
+    actions: i64,
+    provider_cost: f64,
+    billed_cost: f64,
+    income: f64,
+}
+
+impl From<&Charge> for ChargeView {
+    fn from(charge: &Charge) -> Self {
+        Self {
+            actions: charge.actions,
+            provider_cost: charge.cost.as_units(),
+            billed_cost: charge.billed.as_units(),
+            income: charge.income().as_units(),
+        }
+    }
+}
+
+/// Lists usage by channel, with every channel.
+pub fn by_channel(bill: &Bill) -> BTreeMap<String, ChargeView> {
+    let of = |channel: &str| bill.by_channel.get(channel).copied().unwrap_or_default();
+    let known = Channel::ALL.into_iter().map(|channel| channel.as_str().to_owned());
+    known
+        .chain(bill.by_channel.keys().cloned())
+        .map(|channel| {
+            let view = ChargeView::from(&of(&channel));
+            (channel, view)
+        })
+        .collect()
+}
+
+/// Bills the agent that is named, or the calling agent, or the organization of an administrator.
+pub async fn bill(context: &Context, named: Option<&str>, period: Option<&str>) -> Result<Bill, Failure> {
+    let (product, caller): (&Product, &Caller) = (&context.product, &context.caller);
+    let span = butt_dial_billing::Span::parse(period.unwrap_or("month"))?;
+    let agent = match (named, &caller.profile) {
+        (Some(named), _) => Some(product.agents.get(caller, named).await?.agent.id),
+        (None, Some(own)) => Some(own.agent.id.clone()),
+        (None, None) => None,
+    };
+    product.billing.bill(caller.org()?, agent.as_ref(), span).await
+}
