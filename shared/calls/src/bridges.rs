@@ -47,7 +47,7 @@ pub async fn set_up(calls: &Calls, caller: &Caller, new: NewBridge<'_>) -> Resul
             }
             number
         }
-        None => find_own_sender(profile, Channel::Voice)?.address,
+        None => find_own_sender(profile, Channel::Voice, None)?.address,
     };
     let from = new.from.map(|number| parse("fromNumber", number)).transpose()?;
     if destination.as_str() == local {

@@ -202,7 +202,7 @@ fn build_send_request(calls: &Calls, request: OriginateRequest) -> SendRequest {
 pub async fn check_callee(calls: &Calls, caller: &Caller, to: &str) -> Result<Address, Failure> {
     let profile = caller.agent()?;
     let address = parse_recipient(Channel::Voice, to)?;
-    let sender = find_own_sender(profile, Channel::Voice)?;
+    let sender = find_own_sender(profile, Channel::Voice, None)?;
     let agent = &profile.agent;
     // No message has this key.
     let key = ids::random();

@@ -55,7 +55,7 @@ impl SealedContent {
 }
 
 impl SealedColumn {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Events,
         Self::Calls,
         Self::Messages,

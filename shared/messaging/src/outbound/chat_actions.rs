@@ -10,14 +10,15 @@ use butt_dial_domain::{
     rich::{ChatAction, ChatRequest, GroupMember},
 };
 use butt_dial_identity::Caller;
-use butt_dial_store::AgentStatus;
+use butt_dial_store::{AgentStatus, Profile};
 use serde_json::Value;
 
 use super::{
     Outbound,
-    authorize::find_sender,
+    choose_sender::find_own_sender,
     fields::parse_recipient,
     refusals::{error_code, explain},
+    reserve::find_carrier,
 };
 use crate::Carrier;
 
@@ -58,13 +59,16 @@ struct FoundMessage {
 }
 
 impl Outbound {
-    /// Returns the carrier of WhatsApp if it has the action. Fails with `ProviderUnsupported`, which names both.
-    pub fn require_action(&self, action: &str) -> Result<&Carrier, Failure> {
-        let carrier = self.carriers.find(CHANNEL).ok_or_else(|| {
-            Failure::new(Code::NotSupported, format!("no carrier is configured for {CHANNEL}"))
-                .on(CHANNEL)
-                .hint("an operator has to set the carrier's credentials; `butt-dial doctor` shows which")
-        })?;
+    /// Returns the carrier of the agent's WhatsApp sender if it has the action. Fails with `ProviderUnsupported`, which names
+    /// both. An agent without a sender of its own uses the installation's carrier.
+    pub async fn require_action(
+        &self,
+        profile: &Profile,
+        sender: Option<&str>,
+        action: &str,
+    ) -> Result<Carrier, Failure> {
+        let own = find_own_sender(profile, CHANNEL, sender).ok();
+        let carrier = find_carrier(self, CHANNEL, own.and_then(|own| own.account).as_ref()).await?;
         if carrier.messaging.supports(action) {
             return Ok(carrier);
         }
@@ -80,8 +84,10 @@ impl Outbound {
 
     /// Performs an action in a chat, once.
     pub async fn act(self: &Arc<Self>, caller: &Caller, command: ChatCommand) -> Result<PerformedAction, Failure> {
-        let carrier = self.require_action(command.name)?;
         let profile = caller.agent()?;
+        let carrier = self
+            .require_action(profile, command.sender.as_deref(), command.name)
+            .await?;
         let agent = &profile.agent;
         if agent.status != AgentStatus::Active {
             return Err(
@@ -89,7 +95,7 @@ impl Outbound {
                     .hint("an administrator has to set it active"),
             );
         }
-        let sender = find_sender(profile, CHANNEL, command.sender.as_deref())?;
+        let sender = find_own_sender(profile, CHANNEL, command.sender.as_deref())?;
         let found = self.find_chat_message(&agent.id, &command.target).await?;
         if !found.is_received && !matches!(command.action, ChatAction::React { .. }) {
             return Err(Failure::new(
@@ -147,7 +153,7 @@ impl Outbound {
     ) -> Result<(&'static str, Vec<GroupMember>), Failure> {
         let unknown = || Failure::new(Code::NotFound, "there is no such group").on(CHANNEL);
         let profile = caller.agent()?;
-        let carrier = self.require_action("group_members")?;
+        let carrier = self.require_action(profile, None, "group_members").await?;
         let address = Address::parse(CHANNEL, group).map_err(|_| unknown())?;
         if !matches!(address, Address::WhatsappGroup(_)) {
             return Err(unknown());

@@ -64,10 +64,11 @@ pub(super) async fn choose(
     }
 }
 
-/// Returns the agent's own sender on a channel. Fails with `NoChannelAssigned` or `ChannelUnavailable`.
-pub fn find_own_sender(profile: &Profile, channel: Channel) -> Result<OwnedChannel, Failure> {
+/// Returns the agent's own sender on a channel, the one with the address `named` if given. Fails with `NoChannelAssigned` or
+/// `ChannelUnavailable`.
+pub fn find_own_sender(profile: &Profile, channel: Channel, named: Option<&str>) -> Result<OwnedChannel, Failure> {
     let own: Vec<Candidate> = profile.senders(channel).map(candidate).collect();
-    let chosen = select_sender(&profile.agent.id, IdentityMode::Dedicated, &own, None, None);
+    let chosen = select_sender(&profile.agent.id, IdentityMode::Dedicated, &own, None, named);
     let (chosen, _) = chosen.map_err(|reason| refuse(profile, channel, reason))?;
     find_own(profile, channel, chosen)
 }

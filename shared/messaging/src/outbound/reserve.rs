@@ -10,12 +10,12 @@ use std::{
 use butt_dial_billing::{EffectiveLimits, TakenQuotas, prices};
 use butt_dial_compliance::Verdict;
 use butt_dial_domain::{
-    AgentId, Code, Failure, MessageId, Micros, OrgId,
+    AgentId, Channel, Code, Failure, MessageId, Micros, OrgId,
     message::{Content, ThreadRef},
     ports::carrier::Dispatch,
 };
 use butt_dial_store::{
-    Acceptance, AcceptedSend, AttemptOutcome, ConsentStatus, OwnedChannel, SendResult, SettledSend, StoreError,
+    Acceptance, AcceptedSend, AccountRef, AttemptOutcome, ConsentStatus, SendResult, SettledSend, StoreError,
 };
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -69,7 +69,7 @@ pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessag
     let message = &compliant.message;
     let carrier = match compliant.is_internal {
         true => outbound.internal_carrier.clone(),
-        false => find_carrier(outbound, &message.sender).await?,
+        false => find_carrier(outbound, message.channel, message.sender.account.as_ref()).await?,
     };
     let limits = match message.allowance {
         Allowance::Automatic => EffectiveLimits::unlimited(),
@@ -165,14 +165,15 @@ fn sender_name(message: &ValidMessage) -> Option<String> {
     own.or_else(|| Some(message.profile.agent.display_name.clone()))
 }
 
-async fn find_carrier(outbound: &Outbound, sender: &OwnedChannel) -> Result<Carrier, Failure> {
-    let channel = sender.channel;
-    let account = sender
-        .account
-        .as_ref()
-        .map(|account| (&account.id, Some(account.version)));
-    let found = outbound.carriers.find_in(channel, account).await?;
-    found.ok_or_else(|| match sender.account {
+/// Returns the carrier of a channel in the account of a sender; `None` stands for the installation's own account.
+pub(super) async fn find_carrier(
+    outbound: &Outbound,
+    channel: Channel,
+    account: Option<&AccountRef>,
+) -> Result<Carrier, Failure> {
+    let known = account.map(|account| (&account.id, Some(account.version)));
+    let found = outbound.carriers.find_in(channel, known).await?;
+    found.ok_or_else(|| match account {
         None => Failure::new(Code::NotSupported, format!("no carrier is configured for {channel}"))
             .on(channel)
             .hint("an operator has to set the carrier's credentials; `butt-dial doctor` shows which"),

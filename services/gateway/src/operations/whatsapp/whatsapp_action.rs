@@ -130,8 +130,9 @@ impl Operation for WhatsappAction {
             }
             Parsed::Message(message) => send(context, message).await,
             Parsed::Other(action) => {
-                context.caller.agent()?;
-                let carrier = context.product.outbound.require_action(action)?;
+                let profile = context.caller.agent()?;
+                let outbound = &context.product.outbound;
+                let carrier = outbound.require_action(profile, None, action).await?;
                 // A carrier that has the action needs its implementation here.
                 tracing::error!(carrier = carrier.id, action, "action of the carrier not implemented");
                 Err(Failure::internal())
@@ -277,7 +278,10 @@ const ACTIONS: &str = "typing, mark_read, react, edit, delete, forward, send_pol
 /// Sends through the pipeline of all messages: rules, limits, price, idempotency.
 async fn send(context: Context, message: RichMessage) -> Result<Output, Failure> {
     let outbound = &context.product.outbound;
-    outbound.require_action(message.action)?;
+    let profile = context.caller.agent()?;
+    outbound
+        .require_action(profile, message.sender.as_deref(), message.action)
+        .await?;
     let request = SendRequest {
         body: Some(message.body),
         rich: Some(message.rich),
