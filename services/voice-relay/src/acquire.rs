@@ -77,8 +77,9 @@ pub(crate) async fn acquire(
         .spawn(async move { answered::report_answered(&reporting, &info, answered_at).await });
     state.paid_until = credit_timer::initially_paid_until(&state, now);
     ownership::notify_previous_owner(calls, &agent, &call, &lease).await;
+    let has_model = calls.model_of(&state.info.org).await.is_some();
     Ok(Some(OwnedCall {
-        conversation: Conversation::new(state, calls.settings(), calls.model().is_some()),
+        conversation: Conversation::new(state, calls.settings(), has_model),
         lease,
         commands: commands?,
         presence: presence?,

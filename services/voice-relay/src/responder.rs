@@ -183,7 +183,9 @@ async fn wait_for_better_client(
 
 /// Returns false if there is no model, or it does not reply.
 async fn request_from_model(calls: &Calls, state: &CallState, events: &ReplyEvents) -> bool {
-    let Some(model) = calls.model() else { return false };
+    let Some(model) = calls.model_of(&state.info.org).await else {
+        return false;
+    };
     let max_turns = calls.settings().timeouts.voicemail_turns;
     let prompt = voicemail::prompt(state, max_turns.saturating_sub(state.voicemail.turns));
     for attempt in 1..=MODEL_ATTEMPTS {

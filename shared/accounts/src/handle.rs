@@ -12,7 +12,7 @@ use butt_dial_store::{OrgMode, Store};
 use butt_dial_vault::Vault;
 use tokio_util::task::TaskTracker;
 
-use crate::{Challenges, audit::AuditLog, installation::Installation};
+use crate::{Challenges, Senders, audit::AuditLog, installation::Installation};
 
 /// Who may register an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
@@ -62,6 +62,7 @@ pub struct Accounts {
     pub(crate) blobs: Option<Blobs>,
     pub(crate) installation: Installation,
     pub(crate) challenges: Challenges,
+    pub(crate) senders: Senders,
     pub(crate) settings: AccountSettings,
     pub(crate) audit: AuditLog,
     pub(crate) tasks: TaskTracker,
@@ -82,6 +83,7 @@ impl Accounts {
         blobs: Option<Blobs>,
         outbound: Arc<Outbound>,
         challenges: Challenges,
+        senders: Senders,
         public_urls: &PublicUrls,
         settings: AccountSettings,
         tasks: TaskTracker,
@@ -98,6 +100,7 @@ impl Accounts {
             egress,
             blobs,
             challenges,
+            senders,
             settings,
             tasks,
         })

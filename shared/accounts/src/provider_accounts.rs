@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use butt_dial_domain::{
     AgentId, Clock, Code, Failure, OrgId, ProviderAccountId, Scope,
     ports::{
-        numbers::{Numbers, Subaccount, Subaccounts, WhatsappSenders},
+        carrier::Messaging,
+        numbers::{NumberError, Numbers, Subaccount, SubaccountStatus, Subaccounts, WhatsappSenders},
         webhook::WebhookRequest,
     },
 };
 use butt_dial_identity::Caller;
-use butt_dial_messaging::{AccountCarrier, AccountCarriers};
+use butt_dial_messaging::{AccountCarrier, AccountCarriers, AccountServices};
 use butt_dial_providers::{Connected, Credentials, UnreadableAccount, VENDORS, Vendor};
 use butt_dial_store::{AccountStatus, NewProviderAccount, ProviderAccount, Store, StoreError};
 use butt_dial_vault::Vault;
@@ -342,6 +343,35 @@ impl ProviderAccounts {
         .await
     }
 
+    /// Closes the subaccounts of an organization at their vendors. A closed subaccount can't be opened again.
+    pub(crate) async fn close_subaccounts(&self, org: &OrgId) -> Result<(), Failure> {
+        let accounts = self.inner.store.list_provider_accounts(org).await?;
+        let open = accounts
+            .into_iter()
+            .filter(|account| account.is_subaccount && account.status != AccountStatus::Closed);
+        for account in open {
+            let Some(subaccounts) = self.subaccounts(&account.vendor) else {
+                continue;
+            };
+            match subaccounts
+                .set_status(&account.external_id, SubaccountStatus::Closed)
+                .await
+            {
+                Ok(()) | Err(NumberError::NotFound) => {}
+                Err(error) => {
+                    tracing::warn!(%error, account = %account.id, "subaccount not closed");
+                    return Err(Failure::unavailable("the provider did not close a subaccount"));
+                }
+            }
+            let now = self.inner.clock.now();
+            self.inner
+                .store
+                .set_account_status(&account.id, AccountStatus::Closed, None, now)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Checks the accounts that are failing, so that they are used normally again once their vendor accepts them.
     pub async fn recheck_failing(&self) -> Result<usize, Failure> {
         let failing = self.inner.store.list_failing_accounts(CHECK_BATCH).await?;
@@ -376,6 +406,11 @@ impl ProviderAccounts {
             voice: connected.voice,
             numbers: connected.numbers,
             whatsapp_senders: connected.whatsapp_senders,
+            services: AccountServices {
+                model: connected.model,
+                speech: connected.speech,
+                transcription: connected.transcription,
+            },
         });
         self.inner.adapters.insert(key, adapter.clone());
         Some(adapter)
@@ -494,16 +529,25 @@ impl AccountCarriers for ProviderAccounts {
         Ok(found.iter().filter_map(|account| self.adapter(account)).collect())
     }
 
+    async fn services_of(&self, org: &OrgId) -> Result<AccountServices, StoreError> {
+        let accounts = self.inner.store.list_provider_accounts(org).await?;
+        let mut services = AccountServices::default();
+        for adapter in accounts.iter().filter_map(|account| self.adapter(account)) {
+            let of_account = &adapter.services;
+            services.model = services.model.or_else(|| of_account.model.clone());
+            services.speech = services.speech.or_else(|| of_account.speech.clone());
+            services.transcription = services.transcription.or_else(|| of_account.transcription.clone());
+        }
+        Ok(services)
+    }
+
     async fn check_credentials(&self, account: &ProviderAccountId) {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
         let checked = async {
             let Some(found) = AccountCarriers::find(self, account, None).await? else {
                 return Ok(());
             };
-            let Some(messaging) = &found.messaging else {
-                return Ok(());
-            };
-            match messaging.check().await {
+            match check(found.messaging.as_ref(), &found.services).await {
                 Ok(()) => store.note_working_account(account, now).await.map(drop),
                 Err(reason) => {
                     let failing = store.set_account_status(account, AccountStatus::Failing, Some(&reason), now);
@@ -521,14 +565,13 @@ impl AccountCarriers for ProviderAccounts {
     }
 }
 
-/// Returns a vendor with accounts of organizations. AI services are the installation's.
+/// Returns a vendor with accounts of organizations.
 fn find_vendor(id: &str) -> Result<&'static Vendor, Failure> {
     let wanted = id.trim().to_ascii_lowercase();
-    let supported = VENDORS.iter().filter(|vendor| vendor.manifest.is_carrier());
     match butt_dial_providers::find(&wanted) {
-        Some(vendor) if vendor.manifest.is_carrier() => Ok(vendor),
-        _ => {
-            let names: Vec<&str> = supported.map(|vendor| vendor.manifest.id).collect();
+        Some(vendor) => Ok(vendor),
+        None => {
+            let names: Vec<&str> = VENDORS.iter().map(|vendor| vendor.manifest.id).collect();
             let shown: String = wanted.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
             Err(Failure::new(
                 Code::ProviderUnsupported,
@@ -541,12 +584,31 @@ fn find_vendor(id: &str) -> Result<&'static Vendor, Failure> {
     }
 }
 
+/// Makes a cheap authenticated request with one of the adapters of an account.
+async fn check(messaging: Option<&Arc<dyn Messaging>>, services: &AccountServices) -> Result<(), String> {
+    if let Some(messaging) = messaging {
+        return messaging.check().await;
+    }
+    if let Some(model) = &services.model {
+        return model.check().await;
+    }
+    if let Some(speech) = &services.speech {
+        return speech.check().await;
+    }
+    match &services.transcription {
+        Some(transcription) => transcription.check().await,
+        None => Ok(()),
+    }
+}
+
 /// Asks the vendor whether it accepts the credentials.
 async fn verify(vendor: &Vendor, connected: &Connected) -> Result<(), Failure> {
-    let Some(messaging) = &connected.messaging else {
-        return Ok(());
+    let services = AccountServices {
+        model: connected.model.clone(),
+        speech: connected.speech.clone(),
+        transcription: connected.transcription.clone(),
     };
-    messaging.check().await.map_err(|reason| {
+    check(connected.messaging.as_ref(), &services).await.map_err(|reason| {
         Failure::new(Code::ProviderMisconfigured, reason)
             .hint("nothing was stored; correct the credentials and register the provider again")
             .detail("provider", vendor.manifest.id)

@@ -42,7 +42,7 @@ pub fn hash(secret: &str) -> String {
 
 /// Derives the secret of an organization's webhook: 64 hexadecimal digits. It is not stored.
 pub fn webhook_secret(vault: &Vault, org: &OrgId, salt: &str) -> String {
-    hex::encode(vault.key(&format!("account webhook {org} {salt}")))
+    vault.webhook_secret(org, salt)
 }
 
 #[cfg(test)]

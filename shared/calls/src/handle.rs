@@ -6,7 +6,7 @@ use bon::bon;
 use butt_dial_billing::Billing;
 use butt_dial_compliance::Compliance;
 use butt_dial_domain::{
-    CallId, Channel, Clock, ReplicaId,
+    CallId, Channel, Clock, OrgId, ReplicaId,
     call::CallInfo,
     ports::{
         bus::Bus,
@@ -133,8 +133,10 @@ impl Calls {
         &self.tasks
     }
 
-    pub fn model(&self) -> Option<&Arc<dyn LanguageModel>> {
-        self.model.as_ref()
+    /// Returns the language model of the organization, or the installation's.
+    pub async fn model_of(&self, org: &OrgId) -> Option<Arc<dyn LanguageModel>> {
+        let own = self.carriers.services_of(org).await.model;
+        own.or_else(|| self.model.clone())
     }
 
     pub fn public_urls(&self) -> &PublicUrls {

@@ -36,7 +36,7 @@ impl Caller {
         let message = match scope {
             Scope::Anyone | Scope::Agent => "Agent access required.",
             Scope::OrgAdmin => "Admin access required. This needs a token with the scope org-admin.",
-            Scope::SuperAdmin => "Orchestrator access required. This needs the orchestrator's token.",
+            Scope::SuperAdmin => "Admin access required. This needs the orchestrator's token.",
         };
         Err(Failure::new(Code::AuthForbidden, message))
     }

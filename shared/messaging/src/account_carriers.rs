@@ -7,7 +7,10 @@ use butt_dial_domain::{
     OrgId, ProviderAccountId,
     ports::{
         carrier::Messaging,
+        model::LanguageModel,
         numbers::{Numbers, WhatsappSenders},
+        speech::SpeechSynthesis,
+        transcription::Transcription,
         voice::Voice,
         webhook::{WebhookRequest, Webhooks},
     },
@@ -27,6 +30,15 @@ pub struct AccountCarrier {
     pub voice: Option<Arc<dyn Voice>>,
     pub numbers: Option<Arc<dyn Numbers>>,
     pub whatsapp_senders: Option<Arc<dyn WhatsappSenders>>,
+    pub services: AccountServices,
+}
+
+/// The AI services of an organization's accounts; `None`: the installation's own is used.
+#[derive(Clone, Default)]
+pub struct AccountServices {
+    pub model: Option<Arc<dyn LanguageModel>>,
+    pub speech: Option<Arc<dyn SpeechSynthesis>>,
+    pub transcription: Option<Arc<dyn Transcription>>,
 }
 
 /// Finds the adapters of accounts. Fails only if the database is unavailable.
@@ -45,6 +57,9 @@ pub trait AccountCarriers: Send + Sync {
 
     /// Returns the accounts that a request to a vendor's webhook names, before its signature is verified.
     async fn named_by(&self, vendor: &str, request: &WebhookRequest) -> Result<Vec<Arc<AccountCarrier>>, StoreError>;
+
+    /// Returns the AI services of the organization's accounts, of each the one that was registered first.
+    async fn services_of(&self, org: &OrgId) -> Result<AccountServices, StoreError>;
 
     /// Checks the credentials of the account with its vendor, and notes whether it refuses them.
     async fn check_credentials(&self, account: &ProviderAccountId);

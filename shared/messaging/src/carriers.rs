@@ -6,12 +6,12 @@ use std::{
 };
 
 use butt_dial_domain::{
-    Channel, ProviderAccountId,
+    Channel, OrgId, ProviderAccountId,
     ports::{carrier::Messaging, voice::Voice, webhook::Webhooks},
 };
 use butt_dial_store::StoreError;
 
-use crate::{AccountCarrier, AccountCarriers};
+use crate::{AccountCarrier, AccountCarriers, AccountServices};
 
 /// A connected carrier. Only `outbound/dispatch.rs` calls its `Messaging::send`.
 #[derive(Clone)]
@@ -134,6 +134,17 @@ impl Carriers {
             Some(accounts) => accounts.find(account, version).await,
             None => Ok(None),
         }
+    }
+
+    /// Returns the AI services of the organization's accounts. Without the database, the installation's own are used.
+    pub async fn services_of(&self, org: &OrgId) -> AccountServices {
+        let Some(accounts) = &self.accounts else {
+            return AccountServices::default();
+        };
+        accounts.services_of(org).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, %org, "accounts of an organization not read; the installation's services are used");
+            AccountServices::default()
+        })
     }
 
     /// The webhooks of every carrier.

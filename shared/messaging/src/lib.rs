@@ -28,7 +28,7 @@ mod rewrap;
 #[expect(clippy::unwrap_used, reason = "for tests only")]
 pub mod testing;
 
-pub use account_carriers::{AccountCarrier, AccountCarriers};
+pub use account_carriers::{AccountCarrier, AccountCarriers, AccountServices};
 pub use backlogs::Backlogs;
 pub use butt_dial_store::ConversationStatus;
 pub use call_hook::{AcceptedCall, CallHook, PendingCall};

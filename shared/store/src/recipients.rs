@@ -23,6 +23,8 @@ pub struct Recipient {
     pub callback_key_generation: i64,
     /// Until then, the former generation signs as well.
     pub callback_key_overlap_until: Option<Timestamp>,
+    /// Of the secret of the organization's webhook. `None`: it has none.
+    pub webhook_salt: Option<String>,
     channels: Option<Json<Vec<String>>>,
     contacts: Option<Json<Vec<String>>>,
 }
@@ -149,7 +151,8 @@ impl Store {
     pub async fn find_recipient(&self, agent: &AgentId) -> Result<Option<Recipient>, StoreError> {
         const SQL: &str =
             "SELECT agents.id, org_id, display_name, callback_url, voice_callback_url, callback_key_generation,
-                callback_key_overlap_until, s.channels, s.contacts FROM agents
+                callback_key_overlap_until, (SELECT o.webhook_salt FROM organizations o WHERE o.id = agents.org_id) AS webhook_salt,
+                s.channels, s.contacts FROM agents
             LEFT JOIN inbound_subscriptions s ON s.agent_id = agents.id WHERE agents.id = $1";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(agent.as_str())

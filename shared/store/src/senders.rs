@@ -354,6 +354,30 @@ impl Store {
         .await
     }
 
+    /// Takes all senders of an organization out of use since `since`, and lists them, in pages.
+    pub async fn release_organization(
+        &self,
+        org: &OrgId,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Sender>, StoreError> {
+        const RELEASE: &str = "UPDATE channels SET released_at = $2, is_primary = FALSE
+            WHERE org_id = $1 AND (released_at IS NULL OR released_at > $2)";
+        const LIST: &str = select!("WHERE org_id = $1 ORDER BY id LIMIT $2");
+        on_writer!(self, |db| sqlx::query(RELEASE)
+            .bind(org.as_str())
+            .bind(since)
+            .execute(db)
+            .await
+            .map(drop))?;
+        let rows: Vec<SenderRow> = on_reader!(self, |db| sqlx::query_as(LIST)
+            .bind(org.as_str())
+            .bind(i64::from(limit))
+            .fetch_all(db)
+            .await)?;
+        rows.into_iter().map(Sender::try_from).collect()
+    }
+
     /// Ends the hold of released senders: it counts from `since`. Returns whether one was released.
     pub async fn end_hold(&self, org: &OrgId, ids: &[ChannelId], since: Timestamp) -> Result<bool, StoreError> {
         const SQL: &str =

@@ -130,6 +130,11 @@ impl Vault {
         derive(&self.root(), purpose.as_bytes())
     }
 
+    /// Derives the secret of an organization's webhook: 64 hexadecimal digits. It is not stored.
+    pub fn webhook_secret(&self, org: &OrgId, salt: &str) -> String {
+        hex::encode(self.key(&format!("account webhook {org} {salt}")))
+    }
+
     /// Encrypts `plain`. `context` is authenticated: the content of one row cannot be moved to another.
     pub fn encrypt(&self, org: &OrgId, context: &str, plain: &[u8]) -> Vec<u8> {
         let keys = self.org_keys(org);

@@ -103,6 +103,23 @@ impl Senders {
         Ok(count)
     }
 
+    /// Returns all numbers of an organization to their vendors at once, deletes its senders, and closes its subaccounts.
+    pub(crate) async fn close_organization(&self, org: &OrgId) -> Result<(), Failure> {
+        let hold = TimeDelta::from_std(self.settings.hold).unwrap_or(TimeDelta::days(1));
+        loop {
+            let since = self.clock.now() - hold;
+            let senders = self.store.release_organization(org, since, BATCH).await?;
+            if senders.is_empty() {
+                break;
+            }
+            for sender in senders {
+                self.announce(&sender.address, [sender.channel]).await;
+                self.return_sender(&sender).await?;
+            }
+        }
+        self.accounts.close_subaccounts(org).await
+    }
+
     async fn return_sender(&self, sender: &Sender) -> Result<(), Failure> {
         if let Some(id) = &sender.registration_id {
             let senders = self

@@ -21,6 +21,8 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 const MAX_URL_LENGTH: usize = 2_048;
 /// The generation of the key that all agents of an organization shared. Only agents with a callback from that time have it.
 const ORGANIZATION_KEY: i64 = -1;
+/// The generation of the key of an agent that has never been rotated.
+const FIRST_KEY: i64 = 0;
 
 /// The result of one callback.
 pub(super) enum CallbackResult {
@@ -71,9 +73,11 @@ impl Delivery {
     pub async fn callback_secrets(&self, agent: &AgentId) -> Result<CallbackSecrets, Failure> {
         let recipient = self.store.find_recipient(agent).await?;
         let recipient = recipient.ok_or_else(|| Failure::new(Code::AgentNotFound, "there is no such agent"))?;
-        Ok(CallbackSecrets::of(
-            self.callback_key(&recipient, recipient.callback_key_generation),
-        ))
+        let key = self.callback_key(&recipient, recipient.callback_key_generation);
+        Ok(CallbackSecrets {
+            webhook_secret: self.webhook_secret(&recipient, key),
+            ..CallbackSecrets::of(key)
+        })
     }
 
     /// Replaces the agent's key. Until the overlap ends, both keys sign: `webhook-signature` holds two signatures, and the
@@ -94,6 +98,17 @@ impl Delivery {
             return self.vault.key(&format!("callbacks {org}"));
         }
         self.vault.key(&format!("callbacks {org} {agent} {generation}"))
+    }
+
+    /// Returns the secret of the headers with one signature. The hosts of an organization with a webhook know its secret only,
+    /// until the agent gets a key of its own.
+    fn webhook_secret(&self, recipient: &Recipient, key: [u8; 32]) -> String {
+        match &recipient.webhook_salt {
+            Some(salt) if recipient.callback_key_generation == FIRST_KEY => {
+                self.vault.webhook_secret(&recipient.org(), salt)
+            }
+            _ => hex::encode(key),
+        }
     }
 
     fn callback_keys(&self, recipient: &Recipient) -> CallbackKeys {
@@ -213,7 +228,7 @@ impl Delivery {
             .map(standard)
             .collect();
         // A header with one signature: a host that has not stored the new secret yet must be able to verify it.
-        let text = hex::encode(keys.former.unwrap_or(keys.current));
+        let text = self.webhook_secret(recipient, keys.former.unwrap_or(keys.current));
         let own = mac(text.as_bytes(), &[time, b".", body]);
         let hub = mac(text.as_bytes(), &[body]);
         vec![

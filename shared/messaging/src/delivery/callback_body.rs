@@ -43,7 +43,7 @@ fn whatsapp_messages(event: &AgentEvent, view: &Map<String, Value>) -> Vec<Value
     match (kind, view.get("mediaUrl")) {
         (Some(kind), Some(url)) => {
             let mime_type = view.get("mimeType").unwrap_or(&Value::Null);
-            put_media(&mut first, kind, url, mime_type);
+            put_media(&mut first, kind, url, mime_type, view);
             if let Some(caption) = view.get("body").filter(|_| has_text(view)) {
                 first[kind]["caption"] = caption.clone();
             }
@@ -65,6 +65,7 @@ fn whatsapp_messages(event: &AgentEvent, view: &Map<String, Value>) -> Vec<Value
             coarse_media_type(mime_type.as_str().unwrap_or_default()),
             url,
             mime_type,
+            view,
         );
         messages.push(message);
     }
@@ -93,9 +94,15 @@ fn whatsapp_base(event: &AgentEvent, view: &Map<String, Value>) -> Value {
     message
 }
 
-fn put_media(message: &mut Value, kind: &str, url: &Value, mime_type: &Value) {
+fn put_media(message: &mut Value, kind: &str, url: &Value, mime_type: &Value, view: &Map<String, Value>) {
     message["type"] = json!(kind);
     message[kind] = json!({ "link": url, "mime_type": mime_type });
+    if kind == "audio" && view.get("isVoiceMessage") == Some(&Value::Bool(true)) {
+        message[kind]["voice"] = json!(true);
+        if let Some(words) = view.get("voiceTranscription") {
+            message[kind]["voiceTranscription"] = words.clone();
+        }
+    }
 }
 
 fn whatsapp_status(event: &AgentEvent, view: &Map<String, Value>) -> Value {

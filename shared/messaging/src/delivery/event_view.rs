@@ -80,7 +80,7 @@ fn add_content(view: &mut Map<String, Value>, content: &EventContent) {
     let mut put = |key: &str, value: Value| {
         view.insert(key.to_owned(), value);
     };
-    let attachments: Vec<Value> = content.links.iter().map(attachment).collect();
+    let attachments: Vec<Value> = content.links.iter().enumerate().map(attachment).collect();
     if let Some(first) = content.links.first() {
         if let Some(url) = &first.url {
             put("mediaUrl", json!(url));
@@ -109,15 +109,17 @@ fn add_content(view: &mut Map<String, Value>, content: &EventContent) {
     }
 }
 
-fn attachment(stored: &StoredAttachment) -> Value {
+fn attachment((number, stored): (usize, &StoredAttachment)) -> Value {
+    let filename = Some(
+        stored
+            .filename
+            .clone()
+            .unwrap_or_else(|| file_name(number + 1, &stored.content_type)),
+    );
     let mut fields = Map::new();
     // The names that the Python client reads.
     fields.insert("contentType".into(), json!(stored.content_type));
-    for (key, value) in [
-        ("filename", &stored.filename),
-        ("url", &stored.url),
-        ("error", &stored.error),
-    ] {
+    for (key, value) in [("filename", &filename), ("url", &stored.url), ("error", &stored.error)] {
         if let Some(text) = value {
             fields.insert(key.into(), json!(text));
         }
@@ -126,6 +128,22 @@ fn attachment(stored: &StoredAttachment) -> Value {
         fields.insert("size".into(), json!(size));
     }
     Value::Object(fields)
+}
+
+/// Names a file that its sender has not named.
+fn file_name(number: usize, content_type: &str) -> String {
+    let (kind, subtype) = content_type.split_once('/').unwrap_or(("file", "bin"));
+    let subtype = subtype.split(';').next().unwrap_or_default().trim();
+    let is_plain =
+        !subtype.is_empty() && subtype.len() <= 8 && subtype.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let extension = match subtype {
+        "jpeg" => "jpg",
+        "mpeg" if kind == "audio" => "mp3",
+        "plain" => "txt",
+        subtype if is_plain => subtype,
+        _ => "bin",
+    };
+    format!("{}-{number}.{extension}", coarse_media_type(content_type))
 }
 
 /// WhatsApp's media type of a content type.

@@ -11,6 +11,7 @@ use std::{
 use butt_dial_domain::{AgentId, Channel, Failure, OrgId, clock::Timestamp};
 use butt_dial_store::{AgentEvent, DeliveryClaim, EventReason, StoreError};
 use chrono::TimeDelta;
+use serde_json::json;
 use tracing::Instrument;
 
 use super::{
@@ -156,7 +157,7 @@ async fn deliver_pending(delivery: &Delivery, claim: &mut DeliveryClaim) -> Resu
         Vec::new()
     });
     for listener in &listeners {
-        if let Some(end) = push_pending(delivery, claim, &recipient.org(), listener).await? {
+        if let Some(end) = push_pending(delivery, claim, (&recipient.org(), &recipient.display_name), listener).await? {
             return Ok(end);
         }
     }
@@ -173,7 +174,7 @@ struct PushBatch {
 
 impl PushBatch {
     /// Encodes as many events, in order, as fit into one push. The first event always fits.
-    fn encode(delivery: &Delivery, org: &OrgId, events: &[AgentEvent]) -> Self {
+    fn encode(delivery: &Delivery, (org, name): (&OrgId, &str), events: &[AgentEvent]) -> Self {
         let mut batch = Self {
             texts: Vec::new(),
             whole: Vec::new(),
@@ -181,7 +182,9 @@ impl PushBatch {
         };
         let mut size = 0;
         for event in events {
-            let message = PushMessage::new(&view(&delivery.vault, org, event));
+            let mut view = view(&delivery.vault, org, event);
+            view.insert("agentName".into(), json!(name));
+            let message = PushMessage::new(&view);
             size += message.size;
             if !batch.texts.is_empty() && size > MAX_PUSH_BYTES {
                 break;
@@ -202,7 +205,7 @@ impl PushBatch {
 async fn push_pending(
     delivery: &Delivery,
     claim: &mut DeliveryClaim,
-    org: &OrgId,
+    recipient: (&OrgId, &str),
     listener: &Listener,
 ) -> Result<Option<RunEnd>, StoreError> {
     let (store, agent) = (&delivery.store, claim.agent());
@@ -219,7 +222,7 @@ async fn push_pending(
         if events.is_empty() {
             return Ok(Some(RunEnd::Done { checked_at: Some(now) }));
         }
-        let batch = PushBatch::encode(delivery, org, &events);
+        let batch = PushBatch::encode(delivery, recipient, &events);
         let (pushed, left) = events.split_at(batch.texts.len());
         if !left.is_empty() {
             store

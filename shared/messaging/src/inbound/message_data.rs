@@ -24,6 +24,7 @@ pub(super) fn permanent_data(
     put("channel", json!(message.channel));
     put("from", json!(message.from));
     put("to", json!(message.to));
+    put("senderSid", json!(format!("{}:{}", message.channel, message.from)));
     put("providerMessageId", json!(message.carrier_id));
     if let Some(name) = &message.sender_name {
         put("senderName", json!(name));
@@ -31,8 +32,8 @@ pub(super) fn permanent_data(
     if let Some(account) = &message.account {
         put("account", json!(account));
     }
+    put("isGroup", json!(message.group.is_some()));
     if let Some(group) = &message.group {
-        put("isGroup", json!(true));
         put("groupId", json!(group.id));
         if let Some(name) = &group.name {
             put("groupName", json!(name));

@@ -70,7 +70,8 @@ impl Media {
 
     /// Makes the first attempt for a stored recording: checks the organization's choice and charges the price.
     pub(super) async fn transcribe(&self, recording: &StoredRecording<'_>) -> Attempt {
-        let (Some(transcriber), Some(blobs)) = (&self.transcriber, &self.blobs) else {
+        let own = self.carriers.services_of(recording.org).await.transcription;
+        let (Some(transcriber), Some(blobs)) = (own.or_else(|| self.transcriber.clone()), &self.blobs) else {
             return Attempt::Never;
         };
         match self.store.find_transcription(recording.org).await {
@@ -102,7 +103,8 @@ impl Media {
 
     /// Makes a further attempt, which was charged with the first one.
     pub(super) async fn transcribe_again(&self, recording: &StoredRecording<'_>) -> Attempt {
-        let (Some(transcriber), Some(blobs)) = (&self.transcriber, &self.blobs) else {
+        let own = self.carriers.services_of(recording.org).await.transcription;
+        let (Some(transcriber), Some(blobs)) = (own.or_else(|| self.transcriber.clone()), &self.blobs) else {
             return Attempt::Never;
         };
         match self.read_recording(blobs, recording).await {

@@ -15,7 +15,9 @@ impl Media {
     /// configured.
     pub async fn synthesize(&self, profile: &Profile, utterance: &Utterance) -> Result<String, Failure> {
         let org = &profile.agent.org_id;
-        let (speech, blobs) = self.speech_backends()?;
+        let own = self.carriers.services_of(org).await.speech;
+        let speech = own.or_else(|| self.speech.clone());
+        let (speech, blobs) = self.speech_backends(speech.as_deref())?;
         let length = utterance.text.chars().count();
         let max = speech.max_characters();
         if utterance.text.trim().is_empty() {
@@ -57,11 +59,14 @@ impl Media {
 
     /// Returns whether `synthesize` is configured.
     pub fn can_synthesize(&self) -> bool {
-        self.speech_backends().is_ok() && self.public_urls.base().is_some()
+        self.speech_backends(self.speech.as_deref()).is_ok() && self.public_urls.base().is_some()
     }
 
-    fn speech_backends(&self) -> Result<(&dyn SpeechSynthesis, &Blobs), Failure> {
-        let speech = self.speech.as_deref().ok_or_else(|| {
+    fn speech_backends<'a>(
+        &'a self,
+        speech: Option<&'a dyn SpeechSynthesis>,
+    ) -> Result<(&'a dyn SpeechSynthesis, &'a Blobs), Failure> {
+        let speech = speech.ok_or_else(|| {
             not_supported("no speech synthesizer is set up").hint("an operator has to set the key of one")
         })?;
         let blobs = self.blobs.as_ref().ok_or_else(|| {

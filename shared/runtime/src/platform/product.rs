@@ -110,7 +110,16 @@ impl Parts<'_> {
         let inbound = self.inbound(&metrics, &outbound, &delivery, &media, call_records);
         let calls = self.calls(&metrics, &billing, &outbound, &inbound, &delivery);
         let challenges = self.challenges(&outbound);
-        let accounts = self.accounts(&egress, &blobs, &outbound, &challenges);
+        let senders = Senders::new(
+            self.backends.store.clone(),
+            provider_accounts.clone(),
+            billing.clone(),
+            self.backends.bus.clone(),
+            self.clock.clone(),
+            self.public_urls.clone(),
+            self.config.senders.clone(),
+        );
+        let accounts = self.accounts(&egress, &blobs, &outbound, &challenges, &senders);
         let (store, clock) = (&self.backends.store, &self.clock);
         let simulated_world = self.simulated_world();
         let agents = Agents::new(store.clone(), self.backends.bus.clone(), clock.clone());
@@ -130,15 +139,7 @@ impl Parts<'_> {
                 clock.clone(),
                 simulated_world,
             ),
-            senders: Senders::new(
-                store.clone(),
-                provider_accounts.clone(),
-                billing.clone(),
-                self.backends.bus.clone(),
-                clock.clone(),
-                self.public_urls.clone(),
-                self.config.senders.clone(),
-            ),
+            senders,
             provider_accounts,
             backlogs: Backlogs::new(store.clone(), clock.clone(), metrics.messaging.clone()),
             retention: Retention::new(
@@ -260,6 +261,7 @@ impl Parts<'_> {
         blobs: &Option<Blobs>,
         outbound: &Arc<Outbound>,
         challenges: &Challenges,
+        senders: &Senders,
     ) -> Arc<Accounts> {
         Accounts::builder()
             .store(self.backends.store.clone())
@@ -271,6 +273,7 @@ impl Parts<'_> {
             .maybe_blobs(blobs.clone())
             .outbound(outbound.clone())
             .challenges(challenges.clone())
+            .senders(senders.clone())
             .public_urls(&self.public_urls)
             .settings(self.config.accounts.clone())
             .tasks(self.tasks.clone())

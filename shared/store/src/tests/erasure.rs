@@ -33,6 +33,23 @@ const ROWS: &[&str] = &[
     "INSERT INTO budget_alerts (scope, period, threshold, org_id, created_at) VALUES ('x', 'd', 50, $1, CURRENT_TIMESTAMP)",
     "INSERT INTO challenges (id, org_id, agent_id, purpose, channel, address, contact, code_hash, state, created_at, expires_at)
         VALUES ('o', $1, $2, 'x', 'sms', '+1', '+1', 'h', 'pending', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+    "INSERT INTO provider_accounts (id, org_id, agent_id, vendor, external_id, label, credentials, version, status, is_subaccount,
+            created_at, updated_at)
+        SELECT 'pva_' || o.id, o.id, $2, 'x', 'x', 'x', k.content, 1, 'active', FALSE, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP
+        FROM organizations o, (SELECT content FROM messages LIMIT 1) k WHERE o.id = $1",
+    "INSERT INTO sender_bindings (channel_id, contact, org_id, agent_id, used_at)
+        SELECT id, '+1', $1, $2, CURRENT_TIMESTAMP FROM channels WHERE agent_id = $2",
+    "INSERT INTO sender_orders (id, org_id, agent_id, request, step, state, lease_until, attempts, created_at, updated_at)
+        VALUES ('ord', $1, $2, '{}', 'buy', 'done', CURRENT_TIMESTAMP, 0, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+    "INSERT INTO call_bridges (id, org_id, agent_id, local_number, destination, created_at)
+        VALUES ('brg', $1, $2, '+1', '+2', CURRENT_TIMESTAMP)",
+    "INSERT INTO trust_sessions (agent_id, contact, org_id, method, granted_by, granted_at, expires_at)
+        VALUES ($2, '+1', $1, 'manual', 'x', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+    "INSERT INTO consent_records (id, org_id, agent_id, actor, channel, contact, action, at)
+        VALUES ('con', $1, $2, 'x', 'sms', '+1', 'granted', CURRENT_TIMESTAMP)",
+    "INSERT INTO conversations (id, org_id, agent_id, status, details, created_at, updated_at)
+        SELECT 'ses', $1, $2, 'active', content, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP FROM messages LIMIT 1",
+    "INSERT INTO conversation_contacts (agent_id, contact, conversation_id) VALUES ($2, '+1', 'ses')",
 ];
 
 /// Fills every table of an organization. Returns its agent.

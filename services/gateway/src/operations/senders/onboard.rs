@@ -29,6 +29,9 @@ pub struct Args {
     email_domain: Option<String>,
     #[serde(default)]
     greeting: Option<String>,
+    /// Instructions for calls that no agent attends.
+    #[serde(default)]
+    system_prompt: Option<String>,
 }
 
 impl Operation for Onboard {
@@ -62,6 +65,7 @@ impl Operation for Onboard {
             capabilities: args.capabilities.unwrap_or(everything),
             country: args.country,
             greeting: args.greeting,
+            system_prompt: args.system_prompt,
             mail_domain: args.email_domain,
             ..ProvisionRequest::default()
         };

@@ -34,10 +34,16 @@ pub struct Args {
     preferred_whatsapp_number: Option<String>,
     #[serde(default)]
     language: Option<String>,
+    /// male, female or neutral.
+    #[serde(default)]
+    gender: Option<String>,
     #[serde(default)]
     voice_id: Option<String>,
     #[serde(default)]
     greeting: Option<String>,
+    /// Instructions for calls that no agent attends.
+    #[serde(default)]
+    system_prompt: Option<String>,
     #[serde(default)]
     email_domain: Option<String>,
 }
@@ -72,7 +78,9 @@ impl Operation for Provision {
             preferred_phone_number: args.preferred_phone_number.or(args.preferred_whatsapp_number),
             language: args.language,
             voice: args.voice_id,
+            gender: args.gender,
             greeting: args.greeting,
+            system_prompt: args.system_prompt,
             mail_domain: args.email_domain,
         };
         provision(&context, request).await

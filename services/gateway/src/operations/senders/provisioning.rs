@@ -35,6 +35,8 @@ pub struct ProvisionRequest {
     pub language: Option<String>,
     pub voice: Option<String>,
     pub greeting: Option<String>,
+    pub system_prompt: Option<String>,
+    pub gender: Option<String>,
     pub mail_domain: Option<String>,
 }
 
@@ -174,13 +176,22 @@ async fn provide_channels(
 }
 
 async fn set_voice(context: &Context, agent: &str, request: &ProvisionRequest) -> Result<(), Failure> {
-    if request.language.is_none() && request.voice.is_none() && request.greeting.is_none() {
+    let given = [
+        &request.language,
+        &request.voice,
+        &request.greeting,
+        &request.system_prompt,
+        &request.gender,
+    ];
+    if given.iter().all(|value| value.is_none()) {
         return Ok(());
     }
     let change = VoiceSettingsChange {
         language: request.language.clone(),
         voice: request.voice.clone(),
         greeting: request.greeting.clone(),
+        system_prompt: request.system_prompt.clone(),
+        gender: request.gender.clone(),
         ..VoiceSettingsChange::default()
     };
     let agent = context.product.agents.on_behalf_of(&context.caller, agent).await?;

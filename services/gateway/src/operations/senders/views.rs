@@ -16,7 +16,6 @@ pub struct RecordView {
     channel_type: &'static str,
     /// The number or address.
     identifier: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<String>,
     capabilities: Vec<&'static str>,
     paused: bool,
