@@ -41,8 +41,8 @@ pub use agent_rotation::{GRACE_SECONDS, RotatedToken};
 pub use agents::{Agents, NewAgent, StatusChange};
 pub use bootstrap::{Addresses, Bootstrap, Bootstrapped};
 pub use butt_dial_store::{
-    AccountStatus, AgentStatus, Challenge, ChallengeOwner, ConsentStatus, NoticeState, OrgMode, OrgStatus, Role,
-    Sender, SenderChange, TrustSession,
+    AccountStatus, AgentStatus, Challenge, ChallengeOwner, ConsentStatus, FoundAgent, NoticeState, OrgMode, OrgStatus,
+    Profile as AgentProfile, Role, Sender, SenderChange, TrustSession,
 };
 pub use challenges::{Challenges, CodeRequest, SentCode};
 pub use erasure::{ErasureOutcome, ErasureStarted};

@@ -2,7 +2,7 @@
 
 use butt_dial_domain::{Address, AgentId, Channel, Code, Failure};
 use butt_dial_identity::Caller;
-use butt_dial_store::{Agent, AgentStatus, ConsentInForce, ContactFacts, Profile, Store};
+use butt_dial_store::{Agent, AgentStatus, ConsentInForce, ContactFacts, FoundAgent, Profile, Store};
 use serde_json::json;
 
 use crate::{Agents, agents::check_name};
@@ -49,7 +49,7 @@ impl People {
         caller: &Caller,
         query: Option<&str>,
         include_self: bool,
-    ) -> Result<Vec<Agent>, Failure> {
+    ) -> Result<Vec<FoundAgent>, Failure> {
         let query = query.unwrap_or_default().trim().to_lowercase();
         if query.chars().count() > MAX_QUERY {
             return Err(Failure::new(
@@ -65,7 +65,7 @@ impl People {
                 || agent.display_name.to_lowercase().contains(&query)
                 || agent.id.host_id().to_lowercase().contains(&query)
         };
-        found.retain(|agent| matches(agent) && (include_self || Some(&agent.id) != own));
+        found.retain(|found| matches(&found.agent) && (include_self || Some(&found.agent.id) != own));
         Ok(found)
     }
 
@@ -105,19 +105,12 @@ impl People {
         self.store.find_profile(&id).await?.ok_or_else(unknown)
     }
 
-    /// Returns a channel of messages on which both agents have an address, and the sender can send. `NoChannelAssigned`: there is
-    /// none.
-    pub fn shared_channel(own: &Profile, other: &Profile) -> Result<Channel, Failure> {
+    /// Returns a channel of messages on which both agents have an address, and the sender can send.
+    pub fn shared_channel(own: &Profile, other: &Profile) -> Option<Channel> {
         let is_shared = |channel: &Channel| {
             own.channel(*channel).is_some_and(|owned| !owned.paused) && other.channel(*channel).is_some()
         };
-        Channel::MESSAGES.into_iter().find(is_shared).ok_or_else(|| {
-            Failure::new(
-                Code::NoChannelAssigned,
-                "not provisioned: you and this agent share no channel",
-            )
-            .hint("an administrator has to assign both of you an address on one channel")
-        })
+        Channel::MESSAGES.into_iter().find(is_shared)
     }
 
     /// Sets the caller's own name. Returns it as it is stored.

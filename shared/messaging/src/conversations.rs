@@ -44,8 +44,9 @@ pub struct Participant {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ConversationDetails {
     pub participants: Vec<Participant>,
+    /// A text or an object, as the agent has given it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub context: Option<String>,
+    pub context: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
 }
@@ -99,13 +100,15 @@ impl Conversations {
         caller: &Caller,
         participants: Vec<Participant>,
         channel: Option<Channel>,
-        context: Option<String>,
+        context: Option<Value>,
     ) -> Result<OpenedConversation, Failure> {
         let agent = &caller.agent()?.agent;
         if !(1..=MAX_PARTICIPANTS).contains(&participants.len()) {
             return Err(invalid(format!("participants: 1 to {MAX_PARTICIPANTS}")));
         }
-        check_length("context", context.as_deref(), MAX_CONTEXT)?;
+        let context = context.filter(|context| !context.is_null());
+        let text = context.as_ref().map(Value::to_string);
+        check_length("context", text.as_deref(), MAX_CONTEXT)?;
         let (mut checked, mut contacts) = (Vec::new(), Vec::new());
         for participant in participants {
             check_length("participants.name", participant.name.as_deref(), MAX_NAME)?;
@@ -115,7 +118,7 @@ impl Conversations {
         }
         let details = ConversationDetails {
             participants: checked,
-            context: context.filter(|context| !context.is_empty()),
+            context,
             summary: None,
         };
         let (id, now) = (format!("{PREFIX}{}", ids::unique()), self.clock.now());

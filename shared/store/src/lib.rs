@@ -97,7 +97,7 @@ pub use memberships::{Member, MemberChange, Membership, Role};
 pub use messages::{Attempt, Message, Unsettled};
 pub use one_time_tokens::{NewOneTimeToken, OneTimeKind, OneTimeToken};
 pub use organizations::{NewTeam, OrgMode, OrgStatus, Organization, TeamEntry};
-pub use people::ContactFacts;
+pub use people::{ContactFacts, FoundAgent};
 pub use provider_accounts::{AccountStatus, NewProviderAccount, ProviderAccount};
 pub use recipients::{InboundFilter, InboundRules, Recipient, Subscription};
 pub use registrations::{Activation, NewRegistration, NextStep, RegistrationDetails, RegistrationStep};

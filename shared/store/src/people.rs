@@ -10,11 +10,28 @@ use crate::{
     engine::{Sql, on_reader, on_writer},
 };
 
+/// An agent of a search.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundAgent {
+    pub agent: Agent,
+    /// Without an address, the agent is a draft.
+    pub has_channels: bool,
+}
+
+#[derive(sqlx::FromRow)]
+struct FoundRow {
+    #[sqlx(flatten)]
+    agent: AgentRow,
+    has_channels: bool,
+}
+
 /// The facts about a contact besides consent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContactFacts {
     /// The keys of all addresses of the person that carriers have named together, with the given one.
     pub addresses: Vec<String>,
+    /// The name that the person last wrote with.
+    pub name: Option<String>,
     /// When the person last wrote to the agent, by channel.
     pub last_inbound: Vec<(Channel, Timestamp)>,
     /// The channels that are suppressed, and why. `*` stands for all.
@@ -34,10 +51,12 @@ fn latest(times: Vec<(Option<String>, Timestamp)>) -> Vec<(Channel, Timestamp)> 
 }
 
 const SEARCH: Sql = Sql {
-    postgres: "SELECT id, org_id, display_name, status, created_at FROM agents
+    postgres: "SELECT id, org_id, display_name, status, created_at,
+            EXISTS (SELECT 1 FROM channels c WHERE c.agent_id = agents.id) AS has_channels FROM agents
         WHERE org_id = $1 AND ($2 = '' OR strpos(lower(display_name), $2) > 0 OR strpos(lower(id), $2) > 0)
         ORDER BY id LIMIT $3",
-    sqlite: "SELECT id, org_id, display_name, status, created_at FROM agents
+    sqlite: "SELECT id, org_id, display_name, status, created_at,
+            EXISTS (SELECT 1 FROM channels c WHERE c.agent_id = agents.id) AS has_channels FROM agents
         WHERE org_id = $1 AND ($2 = '' OR instr(lower(display_name), $2) > 0 OR instr(lower(id), $2) > 0)
         ORDER BY id LIMIT $3",
 };
@@ -54,14 +73,19 @@ const LAST_INBOUND: &str = "SELECT c.channel, w.last_inbound_at FROM channels c
         SELECT channel, created_at, contact, type FROM events WHERE agent_id = $1 ORDER BY seq DESC LIMIT 500) AS recent
     WHERE type = 'message.received' AND contact IN ($2, $3)";
 
+const NAME: &str = "SELECT data ->> 'senderName' FROM (
+        SELECT seq, data, contact, type FROM events WHERE agent_id = $1 ORDER BY seq DESC LIMIT 500) AS recent
+    WHERE type = 'message.received' AND contact IN ($2, $3) AND data ->> 'senderName' IS NOT NULL
+    ORDER BY seq DESC LIMIT 1";
+
 const SUPPRESSIONS: &str = "SELECT channel, reason FROM suppressions
     WHERE org_id = $1 AND address = $2 ORDER BY channel";
 
 impl Store {
     /// Lists agents of the organization with a name or id that contains `query`, in lower case.
-    pub async fn search_agents(&self, org: &OrgId, query: &str, limit: u32) -> Result<Vec<Agent>, StoreError> {
+    pub async fn search_agents(&self, org: &OrgId, query: &str, limit: u32) -> Result<Vec<FoundAgent>, StoreError> {
         let sql = self.sql(SEARCH);
-        let rows: Vec<AgentRow> = on_reader!(self, |db| {
+        let rows: Vec<FoundRow> = on_reader!(self, |db| {
             sqlx::query_as(sql)
                 .bind(org.as_str())
                 .bind(query)
@@ -69,7 +93,13 @@ impl Store {
                 .fetch_all(db)
                 .await
         })?;
-        rows.into_iter().map(Agent::try_from).collect()
+        let found = |row: FoundRow| {
+            Ok(FoundAgent {
+                agent: row.agent.try_into()?,
+                has_channels: row.has_channels,
+            })
+        };
+        rows.into_iter().map(found).collect()
     }
 
     /// Lists agents of the organization with exactly this name, in any case. At most two: more than one is ambiguous.
@@ -128,6 +158,14 @@ impl Store {
                 .fetch_all(db)
                 .await
         })?;
+        let name: Option<String> = on_reader!(self, |db| {
+            sqlx::query_scalar(NAME)
+                .bind(agent.as_str())
+                .bind(&key)
+                .bind(address)
+                .fetch_optional(db)
+                .await
+        })?;
         let suppressions = on_reader!(self, |db| {
             sqlx::query_as(SUPPRESSIONS)
                 .bind(org.as_str())
@@ -136,6 +174,7 @@ impl Store {
                 .await
         })?;
         Ok(ContactFacts {
+            name,
             addresses,
             last_inbound: latest(inbound),
             suppressions,

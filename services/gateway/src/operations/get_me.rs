@@ -1,5 +1,6 @@
 //! `comms_get_me`: the agent's identity and addresses.
 
+use butt_dial_accounts::AgentProfile;
 use butt_dial_domain::{Channel, Code, Failure, Scope};
 use butt_dial_identity::Caller;
 use schemars::JsonSchema;
@@ -60,22 +61,23 @@ impl Operation for GetMe {
         path: "/api/v1/agents/me",
         status: 200,
     });
-    const ERRORS: &'static [&'static [Code]] = &[];
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::AgentNotFound]];
 
     type Args = Args;
     type Output = Output;
 
     async fn run(context: Context, _: Args) -> Result<Output, Failure> {
         let agent = &context.caller.agent()?.agent.id;
+        // Not the cached profile: the agent may just have changed it.
+        let profile = context.product.agents.get(&context.caller, agent.host_id()).await?;
         let callback_url = context.product.delivery.find_callback_url(agent).await?;
-        view(&context.caller, callback_url)
+        Ok(view(&context.caller, &profile, callback_url))
     }
 }
 
-fn view(caller: &Caller, callback_url: Option<String>) -> Result<Output, Failure> {
-    let profile = caller.agent()?;
+fn view(caller: &Caller, profile: &AgentProfile, callback_url: Option<String>) -> Output {
     let address = |channel| profile.channel(channel).map(|owned| owned.address.clone());
-    Ok(Output {
+    Output {
         agent_id: profile.agent.id.host_id().to_owned(),
         display_name: profile.agent.display_name.clone(),
         org_id: profile.agent.org_id.to_string(),
@@ -95,5 +97,5 @@ fn view(caller: &Caller, callback_url: Option<String>) -> Result<Output, Failure
         callback_url,
         created_at: time(profile.agent.created_at),
         provisioned_at: profile.provisioned_at.map(time),
-    })
+    }
 }

@@ -85,9 +85,6 @@ impl Outbound {
     /// Performs an action in a chat, once.
     pub async fn act(self: &Arc<Self>, caller: &Caller, command: ChatCommand) -> Result<PerformedAction, Failure> {
         let profile = caller.agent()?;
-        let carrier = self
-            .require_action(profile, command.sender.as_deref(), command.name)
-            .await?;
         let agent = &profile.agent;
         if agent.status != AgentStatus::Active {
             return Err(
@@ -97,6 +94,9 @@ impl Outbound {
         }
         let sender = find_own_sender(profile, CHANNEL, command.sender.as_deref())?;
         let found = self.find_chat_message(&agent.id, &command.target).await?;
+        let carrier = self
+            .require_action(profile, command.sender.as_deref(), command.name)
+            .await?;
         if !found.is_received && !matches!(command.action, ChatAction::React { .. }) {
             return Err(Failure::new(
                 Code::InvalidArgument,

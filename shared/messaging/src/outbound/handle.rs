@@ -39,6 +39,8 @@ pub struct OutboundSettings {
 pub struct Outbound {
     pub(super) store: Store,
     pub(super) kv: Arc<dyn Kv>,
+    pub(super) bus: Arc<dyn Bus>,
+    pub(super) partitions: Partitions,
     pub(super) billing: Billing,
     pub(super) compliance: Compliance,
     pub(super) carriers: Carriers,
@@ -77,6 +79,8 @@ impl Outbound {
     ) -> Arc<Self> {
         Arc::new(Self {
             internal_carrier: internal_carrier::build(&store, bus, partitions, &vault),
+            bus: bus.clone(),
+            partitions,
             store,
             kv,
             billing,

@@ -10,6 +10,7 @@
 mod authorize;
 mod chat_actions;
 mod choose_sender;
+mod colleagues;
 mod comply;
 pub(crate) mod deferred;
 mod dispatch;

@@ -13,7 +13,7 @@ use super::wire;
 use crate::http::Response;
 
 /// The actions that Twilio has.
-pub const SUPPORTED: &[&str] = &["typing", "send_buttons", "send_location"];
+pub const SUPPORTED: &[&str] = &["typing", "mark_read", "send_buttons", "send_location"];
 
 #[derive(Deserialize)]
 struct CreatedContent {
@@ -55,10 +55,11 @@ pub fn with_content(dispatch: &Dispatch, response: &Response) -> Option<Dispatch
     })
 }
 
-/// Builds the form that shows that an answer is being written. It also marks the message as read. `None`: Twilio has no such
-/// action, or no such message.
+/// Builds the form that shows that an answer is being written. It also marks the message as read, for which Twilio has no other
+/// way. `None`: Twilio has no such action, or no such message.
 pub fn typing(request: &ChatRequest) -> Option<[(&'static str, String); 2]> {
-    let is_typing = request.action == ChatAction::Typing && wire::is_message_sid(&request.message);
+    let is_shown = matches!(request.action, ChatAction::Typing | ChatAction::MarkRead);
+    let is_typing = is_shown && wire::is_message_sid(&request.message);
     is_typing.then(|| {
         [
             ("messageId", request.message.clone()),

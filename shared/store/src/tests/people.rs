@@ -14,7 +14,7 @@ both_engines! {
         db.rename_agent(&agent.org_id, &foreign.id, "Bob").await.unwrap();
         let ids = async |query: &str| {
             let found = db.search_agents(&agent.org_id, query, 10).await.unwrap();
-            found.into_iter().map(|agent| agent.id).collect::<Vec<_>>()
+            found.into_iter().map(|found| found.agent.id).collect::<Vec<_>>()
         };
         assert_eq!(ids("").await.len(), 2);
         assert_eq!(ids("bob").await, std::slice::from_ref(&other.id));

@@ -4,6 +4,7 @@ use butt_dial_domain::{Code, Failure, Scope};
 use butt_dial_messaging::{Participant, ParticipantKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::views::SessionView;
 use crate::operations::{Context, Hints, Operation, Route, contacts::parse_channel};
@@ -16,9 +17,9 @@ pub struct Args {
     participants: Vec<ParticipantArgs>,
     #[serde(default)]
     channel: Option<String>,
-    /// The subject of the conversation, for you to read later.
+    /// The subject of the conversation, for you to read later: a text or an object.
     #[serde(default)]
-    context: Option<String>,
+    context: Option<Value>,
 }
 
 #[derive(Deserialize, JsonSchema)]

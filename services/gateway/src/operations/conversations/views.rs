@@ -3,6 +3,7 @@
 use butt_dial_messaging::{HistoryEntry, OpenedConversation, Participant, ParticipantKind};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::operations::views::time;
 
@@ -45,7 +46,7 @@ pub struct SessionView {
     channel: Option<String>,
     participants: Vec<ParticipantView>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    context: Option<String>,
+    context: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<String>,
     created_at: String,

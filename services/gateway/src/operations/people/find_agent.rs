@@ -1,6 +1,6 @@
 //! `comms_find_agent`: lists the agents of the organization.
 
-use butt_dial_accounts::AgentStatus;
+use butt_dial_accounts::{AgentStatus, FoundAgent};
 use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ pub struct Args {
     /// The default is true.
     #[serde(default)]
     include_self: Option<bool>,
-    /// Agents that are not active, too. The default is true.
+    /// Agents without an address, and those that are not active, too. The default is true.
     #[serde(default)]
     include_draft: Option<bool>,
 }
@@ -32,6 +32,8 @@ pub struct Found {
     display_name: String,
     status: &'static str,
     is_self: bool,
+    /// The agent has no address yet.
+    is_draft: bool,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -69,8 +71,9 @@ impl Operation for FindAgent {
         let include_draft = args.include_draft.unwrap_or(true);
         let agents: Vec<Found> = found
             .into_iter()
-            .filter(|agent| include_draft || agent.status == AgentStatus::Active)
-            .map(|agent| Found {
+            .filter(|found| include_draft || (found.has_channels && found.agent.status == AgentStatus::Active))
+            .map(|FoundAgent { agent, has_channels }| Found {
+                is_draft: !has_channels,
                 agent_id: agent.id.host_id().to_owned(),
                 is_self: Some(&agent.id) == own,
                 agent_name: agent.display_name.clone(),

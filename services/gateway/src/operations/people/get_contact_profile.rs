@@ -27,6 +27,9 @@ pub struct Output {
     channel: Channel,
     /// Anything is known of this contact.
     known: bool,
+    /// The name that the contact last wrote with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     /// All addresses of the person that carriers have named together.
     addresses: Vec<String>,
     /// granted, revoked or none.
@@ -74,6 +77,7 @@ impl Operation for GetContactProfile {
             },
             trusted: trust.is_trusted,
             trust_status: trust.status(),
+            name: profile.facts.name,
             suppressed: profile.facts.suppressions.into_iter().collect(),
             last_inbound_at: profile
                 .facts

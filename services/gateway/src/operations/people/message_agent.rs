@@ -28,7 +28,9 @@ pub struct Output {
     status: &'static str,
     to_agent: String,
     agent_name: String,
-    channel: Channel,
+    /// Absent: you share none, and the message came without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<Channel>,
 }
 
 impl Operation for MessageAgent {
@@ -57,20 +59,37 @@ impl Operation for MessageAgent {
             .people
             .find_colleague(&context.caller, &args.to_agent)
             .await?;
-        let channel = People::shared_channel(&own, &colleague)?;
+        let (to_agent, agent_name) = (
+            colleague.agent.id.host_id().to_owned(),
+            colleague.agent.display_name.clone(),
+        );
+        let outbound = &context.product.outbound;
+        let Some(channel) = People::shared_channel(&own, &colleague) else {
+            let key = args.idempotency_key.as_deref();
+            let message = outbound
+                .write_to_colleague(&context.caller, &colleague, &args.body, key)
+                .await?;
+            return Ok(Output {
+                message_id: message.into_string(),
+                status: "accepted",
+                to_agent,
+                agent_name,
+                channel: None,
+            });
+        };
         let address = colleague.channel(channel).map(|owned| owned.address.clone());
         let request = SendRequest {
             body: Some(args.body),
             idempotency_key: args.idempotency_key,
             ..SendRequest::new(context.caller.clone(), channel, &address.unwrap_or_default())
         };
-        let receipt = context.product.outbound.send(request).await?;
+        let receipt = outbound.send(request).await?;
         Ok(Output {
             message_id: receipt.message.into_string(),
             status: receipt.status.for_agent(),
-            to_agent: colleague.agent.id.host_id().to_owned(),
-            agent_name: colleague.agent.display_name.clone(),
-            channel,
+            to_agent,
+            agent_name,
+            channel: Some(channel),
         })
     }
 }

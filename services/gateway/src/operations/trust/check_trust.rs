@@ -29,7 +29,7 @@ pub struct Output {
     channel: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     granted_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// null: the contact has never been trusted.
     expires_at: Option<String>,
     message: &'static str,
 }
