@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Account, Cluster, Transport, bodies, eventually, sms};
+use crate::support::{Account, Agent, Cluster, RequestExt as _, Transport, bodies, eventually, sms, with};
 
 profiles! {
     async fn colleague_gets_message_by_id_or_name(cluster: &Cluster) {
@@ -25,6 +25,18 @@ profiles! {
             assert!(sent["messageId"].is_string());
         }
         assert_eq!(bodies(&other.expect_events(2).await), ["By id", "By name"]);
+        // An agent without an address gets it, too; once for each key.
+        let new = json!({ "agent_id": "newcomer", "display_name": "Newcomer" });
+        let registered = cluster.gateways.post("/api/v1/agents", &new).bearer_auth(&cluster.account.team_token);
+        let token = registered.reply().await.body["token"].as_str().unwrap().to_owned();
+        let found = agent.call("comms_find_agent", json!({ "includeDraft": false })).await.unwrap();
+        assert!(!found.to_string().contains("newcomer"));
+        for _ in 0..2 {
+            let message = json!({ "toAgent": "newcomer", "body": "Welcome", "idempotencyKey": "w-1" });
+            agent.call("comms_message_agent", message).await.unwrap();
+        }
+        let newcomer = Agent::connect(&cluster.gateways, &token, Transport::Rest).await;
+        assert_eq!(bodies(&newcomer.expect_events(1).await), ["Welcome"]);
         // Unknown and foreign agents look the same.
         for to in ["agt-unknown", foreign.agent.as_str()] {
             let refused = agent.call("comms_message_agent", json!({ "toAgent": to, "body": "Hi" })).await.unwrap_err();
@@ -54,19 +66,12 @@ profiles! {
         let agent = cluster.agent(Transport::StreamableHttp).await;
         let set = async |status: &str| agent.call("comms_update_profile", json!({ "status": status })).await;
         assert_eq!(set("inactive").await.unwrap()["status"], "inactive");
-        let sees = async |status: &str| {
-            eventually("the status is known", async || {
-                let me = agent.call("comms_get_me", json!({})).await.ok()?;
-                (me["status"] == status).then_some(())
-            })
-            .await;
-        };
-        sees("inactive").await;
-        let refused = agent.send(sms("+14155550123", "Hi")).await.unwrap_err();
+        // One message, repeated: it takes from the limits once.
+        let message = with(sms("+14155550123", "Hi"), json!({ "idempotencyKey": "k-1" }));
+        let refused = eventually("the agent can't send", async || agent.send(message.clone()).await.err()).await;
         assert_eq!(refused["code"], "AUTH_FORBIDDEN");
         set("active").await.unwrap();
-        sees("active").await;
-        agent.send(sms("+14155550123", "Hi")).await.unwrap();
+        eventually("the agent can send", async || agent.send(message.clone()).await.ok()).await;
         let id = &cluster.account.agent;
         let status = butt_dial_accounts::AgentStatus::Suspended;
         cluster.store.set_agent_status(&cluster.account.org, id, status).await.unwrap();
