@@ -49,7 +49,7 @@ const VERIFY: &str = r#"
   history.replaceState(null, '', location.pathname);
   if (!token) { say('This link is not complete. Open the link of the mail again.'); return; }
   try {
-    const [, brand] = await call('api/orgs/branding-by-token?token=' + encodeURIComponent(token));
+    const [, brand] = await call('./api/orgs/branding-by-token?token=' + encodeURIComponent(token));
     const name = brand.productName || brand.orgName;
     if (name) at('name').textContent = name;
     if (brand.logoUrl) { at('logo').src = brand.logoUrl; at('logo').hidden = false; }
@@ -57,7 +57,7 @@ const VERIFY: &str = r#"
     if (brand.supportEmail) at('support').textContent = 'Questions? ' + brand.supportEmail;
   } catch { /* The page works without it. */ }
   try {
-    const [ok, result] = await call('api/orgs/verify', { token });
+    const [ok, result] = await call('./api/orgs/verify', { token });
     if (!ok) { say('Not confirmed: ' + result.error + '. ' + (result.remediation || '')); return; }
     if (result.requiresOnboarding) { location.replace('onboarding?s=' + encodeURIComponent(result.onboardingSessionId)); return; }
     finish(result);
@@ -69,7 +69,7 @@ at('accept').addEventListener('click', async () => {
   const { session, version } = at('accept').dataset;
   at('accept').disabled = true;
   try {
-    const [ok, result] = await call('api/orgs/onboarding/accept', { sessionId: session, version });
+    const [ok, result] = await call('./api/orgs/onboarding/accept', { sessionId: session, version });
     if (ok) { at('terms').hidden = true; finish(result); return; }
     say('Not accepted: ' + result.error + '. ' + (result.remediation || ''));
   } catch { say('The server does not answer. Try again.'); }

@@ -229,5 +229,9 @@ impl Accounts {
 }
 
 fn refused() -> Failure {
-    Failure::new(Code::NotFound, "the confirmation token is not valid or has expired").hint("request the erasure again")
+    Failure::new(
+        Code::VerificationTokenInvalid,
+        "the confirmation token is not valid or has expired",
+    )
+    .hint("request the erasure again")
 }

@@ -47,7 +47,11 @@ impl Accounts {
 
     /// Takes one repeated mail from the limit of its registration.
     pub(crate) async fn take_resend(&self, org: &str) -> Result<(), Failure> {
-        let quota = self.quota(keys::open_route_limit("resend", org), RESENDS, HOUR);
+        let quota = Quota {
+            key: keys::open_route_limit("resend", org),
+            limit: RESENDS,
+            period: HOUR,
+        };
         self.take(&[quota], |_| "organization").await
     }
 

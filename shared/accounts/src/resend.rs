@@ -47,7 +47,7 @@ impl Accounts {
             detail: newest.detail.as_deref(),
             expires_at: now + LINK_LIFETIME,
         };
-        self.store.create_one_time_token(&token, now).await?;
+        self.store.register_organization(org, None, &[token], now).await?;
         let profile = Profile::parse(newest.detail.as_deref())?;
         let owner = found.owner_email.ok_or_else(Failure::internal)?;
         let sent = self.mail_registration(&owner, &profile, &link, false).await;

@@ -67,22 +67,24 @@ fn without_handlers(tag: &str) -> String {
     let mut kept = String::with_capacity(tag.len());
     let (mut index, mut quote) = (0, None);
     while let Some(letter) = tag[index..].chars().next() {
-        let begins_attribute = quote.is_none() && (letter.is_whitespace() || letter == '/' || letter == '"');
-        if begins_attribute && lower[index + letter.len_utf8()..].starts_with("on") {
-            let rest = &tag[index + letter.len_utf8()..];
-            if letter == '"' {
+        let next = index + letter.len_utf8();
+        let closes_value = quote == Some(letter);
+        let ends_attribute = closes_value || quote.is_none() && (letter.is_whitespace() || letter == '/');
+        if ends_attribute && lower[next..].starts_with("on") {
+            if closes_value {
                 kept.push(letter);
+                quote = None;
             }
-            index += letter.len_utf8() + attribute_end(rest);
+            index = next + attribute_end(&tag[next..]);
             continue;
         }
         match (quote, letter) {
             (None, '"' | '\'') => quote = Some(letter),
-            (Some(open), letter) if letter == open => quote = None,
+            (Some(_), _) if closes_value => quote = None,
             _ => {}
         }
         kept.push(letter);
-        index += letter.len_utf8();
+        index = next;
     }
     let position = kept.to_ascii_lowercase().find("javascript:");
     match position {

@@ -123,6 +123,12 @@ impl Guard {
         Ok(found)
     }
 
+    /// Forgets all callers, so that a change of tokens, limits or a status is in effect at once on this replica, and not only when
+    /// the cached callers expire, as on the others.
+    pub fn forget_callers(&self) {
+        self.callers.invalidate_all();
+    }
+
     /// Lists the agents with tokens that were revoked or that expired since `since`, each with the time from which on no
     /// request passes with such a token.
     pub async fn list_ended_tokens(&self, since: Timestamp) -> Result<Vec<(AgentId, Timestamp)>, Failure> {

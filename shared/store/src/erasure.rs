@@ -86,7 +86,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const ANONYMIZE: &str = "UPDATE organizations SET status = 'erasing', erase_at = $2, name = 'Erased organization',
-                slug = id, owner_email = NULL, owner_key = NULL, admin_phone = NULL, return_url = NULL, webhook_url = NULL,
+                slug = replace(id, '_', '-'), owner_email = NULL, owner_key = NULL, admin_phone = NULL, return_url = NULL, webhook_url = NULL,
                 webhook_salt = NULL, branding = NULL, settings = NULL, expires_at = NULL
             WHERE id = $1 AND status IN ('active', 'suspended')";
         const TOKENS: &str = "UPDATE tokens SET revoked_at = $2 WHERE org_id = $1 AND revoked_at IS NULL";

@@ -54,7 +54,7 @@ pub struct Activation<'a> {
 }
 
 impl Store {
-    /// Stores a registration with its one-time tokens; earlier poll tokens of the organization end. Stores only the tokens for an
+    /// Stores a registration with its one-time tokens, which replace the former ones of the organization. Stores only the tokens for an
     /// organization that exists, or when `new` is `None`. Fails with `Conflict` when another registration has the owner's
     /// address.
     pub async fn register_organization(
@@ -66,7 +66,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         const INSERT: &str =
             "INSERT INTO organizations (id, name, slug, status, mode, owner_email, owner_key, expires_at, created_at)
-            VALUES ($1, $2, $1, 'pending', $3, $4, $5, $6, $7)";
+            VALUES ($1, $2, replace($1, '_', '-'), 'pending', $3, $4, $5, $6, $7)";
         // An organization that awaits its owner's acceptance of the terms keeps its time.
         const EXTEND: &str = "UPDATE organizations SET expires_at = $2 WHERE id = $1 AND status = 'pending'";
         with_timeout(async {
@@ -84,8 +84,8 @@ impl Store {
                     .await
                     .map(drop)?);
             }
-            one_time_tokens::delete_in(&mut tx, org, OneTimeKind::Poll).await?;
             for token in tokens {
+                one_time_tokens::delete_in(&mut tx, org, token.kind).await?;
                 one_time_tokens::insert_in(&mut tx, token, now).await?;
                 if token.kind == OneTimeKind::Poll {
                     in_tx!(&mut tx, |db| sqlx::query(EXTEND)

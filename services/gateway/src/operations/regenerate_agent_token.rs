@@ -57,6 +57,7 @@ impl Operation for RegenerateAgentToken {
             .agents
             .regenerate_token(&context.caller, &args.agent_id)
             .await?;
+        context.product.guard.forget_callers();
         Ok(Output {
             token: minted.secret.clone(),
             agent_token: minted.secret.clone(),

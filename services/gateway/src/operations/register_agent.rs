@@ -58,16 +58,12 @@ impl Operation for RegisterAgent {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
+        let caller = &context.caller;
         let scope = match args.scope.as_deref() {
             None => Scope::Agent,
             Some(text) => Scope::parse(text)
-                .filter(|scope| *scope != Scope::Anyone)
-                .ok_or_else(|| {
-                    Failure::new(
-                        Code::InvalidArgument,
-                        "scope must be one of agent, org-admin, super-admin",
-                    )
-                })?,
+                .filter(|scope| *scope != Scope::Anyone && caller.principal.scope.allows(*scope))
+                .ok_or_else(|| Failure::new(Code::InvalidArgument, "scope must be one of agent, org-admin"))?,
         };
         let new = NewAgent {
             id: args.agent_id.as_deref(),

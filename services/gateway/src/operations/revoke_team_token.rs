@@ -39,6 +39,7 @@ impl Operation for RevokeTeamToken {
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let id = TokenId::from(args.token_id);
         context.product.team_tokens.revoke(&context.caller, &id).await?;
+        context.product.guard.forget_callers();
         Ok(Output { success: true })
     }
 }

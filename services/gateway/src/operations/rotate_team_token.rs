@@ -47,6 +47,7 @@ impl Operation for RotateTeamToken {
         let tokens = &context.product.team_tokens;
         let id = TokenId::from(args.token_id);
         let (minted, ends_at) = tokens.rotate(&context.caller, &id, args.overlap_seconds).await?;
+        context.product.guard.forget_callers();
         Ok(Output {
             id: minted.id.into_string(),
             token: minted.secret,

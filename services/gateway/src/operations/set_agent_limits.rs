@@ -64,6 +64,7 @@ impl Operation for SetAgentLimits {
             .hint("use a team token"));
         }
         let limits = billing.set_limits(org, actor, agent, &args.limits).await?;
+        context.product.guard.forget_callers();
         Ok(Output {
             success: true,
             agent_id: args.agent_id,

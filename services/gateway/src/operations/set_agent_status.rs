@@ -59,6 +59,7 @@ impl Operation for SetAgentStatus {
             .agents
             .set_status(&context.caller, &args.agent_id, status)
             .await?;
+        context.product.guard.forget_callers();
         Ok(Output {
             success: true,
             agent_id: args.agent_id,

@@ -39,7 +39,7 @@ impl Operation for ConfirmErasure {
         path: "/api/orgs/me/erasure/confirm",
         status: 200,
     });
-    const ERRORS: &'static [&'static [Code]] = &[&[Code::NotFound]];
+    const ERRORS: &'static [&'static [Code]] = &[&[Code::VerificationTokenInvalid]];
 
     type Args = Args;
     type Output = BothCasings<Output>;
@@ -52,6 +52,7 @@ impl Operation for ConfirmErasure {
         let outcome = accounts
             .confirm_erasure(args.confirmation_token.trim(), args.force)
             .await?;
+        context.product.guard.forget_callers();
         Ok(BothCasings(Output {
             success: true,
             org_id: outcome.org.into_string(),

@@ -51,6 +51,7 @@ impl Operation for ConfirmRotation {
         let token = accounts
             .confirm_rotation(&context.caller, &args.challenge_id, &args.otp)
             .await?;
+        context.product.guard.forget_callers();
         Ok(BothCasings(Output {
             team_token: token.clone(),
             token,

@@ -71,6 +71,7 @@ impl Operation for RevealTeamToken {
         let revealed = accounts
             .reveal_team_token(&OrgId::from(args.org_id), headers.bearer.as_deref(), guard)
             .await?;
+        context.product.guard.forget_callers();
         Ok(BothCasings(Output {
             token: revealed.token.clone(),
             team_token: revealed.token,

@@ -45,6 +45,7 @@ impl Operation for RevokeTokens {
             .accounts
             .revoke_own_tokens(&context.caller, args.all)
             .await?;
+        context.product.guard.forget_callers();
         Ok(Output { success: true, revoked })
     }
 }

@@ -54,6 +54,7 @@ impl Operation for SetClientStatus {
             .accounts
             .set_own_status(&context.caller, status, args.reason.as_deref())
             .await?;
+        context.product.guard.forget_callers();
         Ok(Output {
             success: true,
             agent_id: context.caller.agent()?.agent.id.host_id().to_owned(),

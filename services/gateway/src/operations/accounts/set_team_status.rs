@@ -58,6 +58,7 @@ impl Operation for SetTeamStatus {
             .accounts
             .set_team_status(&context.caller, &org, is_active)
             .await?;
+        context.product.guard.forget_callers();
         Ok(BothCasings(Output {
             success: true,
             org_id: org.into_string(),

@@ -78,6 +78,7 @@ impl Operation for SetBillingConfig {
         let terms = billing
             .set_billing(caller.org()?, &caller.principal.token, change)
             .await?;
+        context.product.guard.forget_callers();
         Ok(Output {
             success: true,
             agent_id: args.agent_id,

@@ -83,6 +83,7 @@ impl Operation for SetClientLimits {
         let limits = billing
             .set_limits(org, &caller.principal.token, agent, &args.limits)
             .await?;
+        context.product.guard.forget_callers();
         Ok(Output {
             preview: None,
             would_set_limits: None,
