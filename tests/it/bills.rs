@@ -76,13 +76,17 @@ profiles! {
 profiles! {
     async fn agent_is_alerted_once_about_its_budget(cluster: &Cluster) {
         let agent = cluster.agent(Transport::StreamableHttp).await;
-        set_limits(cluster, &cluster.account, false, json!({ "maxSpendPerDay": 0.01 })).await;
+        set_limits(cluster, &cluster.account, false, json!({ "maxSpendPerDay": 0.009 })).await;
         agent.send(sms(ANN, "Hi")).await.unwrap();
         let alerts = async || {
             let events = agent.call("comms_list_events", json!({ "types": ["budget.alert"] })).await.unwrap();
             events["events"].as_array().unwrap().clone()
         };
-        let alert = eventually("the alert arrives", async || alerts().await.into_iter().next()).await;
+        let alert = eventually("the alert arrives", async || {
+            cluster.accounts().send_budget_alerts().await.unwrap();
+            alerts().await.into_iter().next()
+        })
+        .await;
         assert_eq!((&alert["percent"], &alert["period"]), (&json!(80), &json!("day")));
         assert_eq!(text(&alert["event"]), "budget.alert");
         cluster.accounts().send_budget_alerts().await.unwrap();

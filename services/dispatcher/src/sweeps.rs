@@ -42,8 +42,8 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("account notices", SECOND, |product| async move {
         product.accounts.deliver_notices().await
     });
-    sweeps.spawn("budget alerts", FIVE_SECONDS, |product| async move {
-        product.accounts.send_budget_alerts().await
+    sweeps.spawn("budget alerts", MINUTE, |product| async move {
+        product.accounts.sweep_budget_alerts().await
     });
     sweeps.spawn("erased organizations", MINUTE, |product| async move {
         product.accounts.purge_erased().await

@@ -1,23 +1,38 @@
 //! Alerts about budgets, at 50, 80 and 100 percent: an event in the log of the agent, and a notice to the organization's webhook.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use butt_dial_domain::{AgentId, Failure, Micros, limits::Period};
+use butt_dial_domain::{AgentId, Failure, Micros, keys, limits::Period};
 use butt_dial_messaging::delivery::BUDGET_ALERT;
 use butt_dial_store::{BudgetAlert, EventReason, NewEvent, StoreError};
 use serde_json::json;
 
-use crate::{Accounts, notices::time, secrets};
+use crate::{Accounts, limits::unavailable, notices::time, secrets};
 
 const AGENT: &str = "agt:";
+const INTERVAL: Duration = Duration::from_secs(55);
 
 impl Accounts {
+    /// Sends the alerts that are due, on one process per minute: the query reads all budgets of the day.
+    pub async fn sweep_budget_alerts(self: &Arc<Self>) -> Result<usize, Failure> {
+        let is_first = self.kv.once(keys::BUDGET_ALERTS, INTERVAL).await.map_err(unavailable)?;
+        if is_first {
+            self.send_budget_alerts().await
+        } else {
+            Ok(0)
+        }
+    }
+
     /// Sends the alerts that are due. Returns how many. A repeated alert has the same ids, so that each is sent once.
     pub async fn send_budget_alerts(self: &Arc<Self>) -> Result<usize, Failure> {
         let now = self.clock.now();
         let due = self
             .store
-            .list_budget_alerts(&Period::Day.key(now), &Period::Month.key(now))
+            .list_budget_alerts(
+                &Period::Day.key(now),
+                &Period::Month.key(now),
+                &self.settings.default_limits,
+            )
             .await?;
         let mut last: Option<&BudgetAlert> = None;
         for alert in &due {

@@ -1,6 +1,6 @@
-//! The handle of accounts, and its settings.
+//! The handle of accounts.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 use bon::bon;
 use butt_dial_domain::{
@@ -8,46 +8,11 @@ use butt_dial_domain::{
     ports::{bus::Bus, kv::Kv},
 };
 use butt_dial_messaging::{Egress, Outbound, PublicUrls, media::Blobs};
-use butt_dial_store::{OrgMode, Store};
+use butt_dial_store::Store;
 use butt_dial_vault::Vault;
 use tokio_util::task::TaskTracker;
 
-use crate::{Challenges, Senders, audit::AuditLog, installation::Installation};
-
-/// Who may register an organization.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::VariantNames)]
-#[strum(serialize_all = "lowercase")]
-pub enum Registration {
-    Open,
-    /// Callers with an invite code.
-    Invite,
-    Closed,
-}
-
-/// The terms that an owner accepts before an organization becomes active.
-#[derive(Clone, Debug)]
-pub struct Terms {
-    pub version: String,
-    pub url: Option<String>,
-}
-
-#[derive(Clone, Debug)]
-pub struct AccountSettings {
-    pub registration: Registration,
-    /// The mode of new organizations.
-    pub mode: OrgMode,
-    /// `None`: no terms.
-    pub terms: Option<Terms>,
-    /// The addresses that the installation's own mails and texts are sent from.
-    pub email: Option<String>,
-    pub phone: Option<String>,
-    /// The delay after each failed attempt to deliver a notice. One that failed more often is dead.
-    pub notice_retry_after: Vec<Duration>,
-    /// The carriers are simulators: responses contain the secrets of mails and texts, and limits are wide.
-    pub simulated_world: bool,
-    /// The path that a proxy puts before all paths, or an empty text.
-    pub base_path: String,
-}
+use crate::{AccountSettings, Challenges, Senders, audit::AuditLog, installation::Installation};
 
 /// Registers organizations and serves their owners. One per process, shared.
 pub struct Accounts {

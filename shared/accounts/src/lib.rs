@@ -30,10 +30,12 @@ mod rotation;
 mod scripts;
 mod secrets;
 mod senders;
+mod settings;
 mod status;
 mod team_access;
 mod team_tokens;
 mod teams;
+mod template;
 mod trust;
 mod verification;
 
@@ -46,9 +48,8 @@ pub use butt_dial_store::{
 };
 pub use challenges::{Challenges, CodeRequest, SentCode};
 pub use erasure::{ErasureOutcome, ErasureStarted};
-pub use handle::{AccountSettings, Accounts, Registration, Terms};
+pub use handle::Accounts;
 pub use installation::Installation;
-pub use mails::MailTemplate;
 pub use members::{parse_role, role_name};
 pub use people::{ContactProfile, People};
 pub use phone::AdminCode;
@@ -57,9 +58,11 @@ pub use provider_accounts::{AccountView, NewAccount, OwnVendor, ProviderAccounts
 pub use registration::{NewRegistration, Registered};
 pub use resend::Resent;
 pub use senders::{AddChannel, ChannelKind, NumberOrder, OrderedSender, SenderSettings, Senders};
+pub use settings::{AccountSettings, Registration, Terms};
 pub use status::VerificationStatus;
 pub use team_access::{ReplayGuard, RevealedToken};
 pub use team_tokens::TeamTokens;
 pub use teams::{CreatedTeam, NewTeamRequest};
+pub use template::MailTemplate;
 pub use trust::{Trust, TrustState, parse_contact};
 pub use verification::{Verified, VerifiedOutcome};

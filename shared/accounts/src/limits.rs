@@ -19,7 +19,7 @@ const PER_OWNER: u32 = 5;
 const RESENDS: u32 = 5;
 /// Requests per minute and client address to the other open routes.
 const OPEN_REQUESTS: u32 = 60;
-/// Where carriers are simulated no mail is sent, and tests register many organizations.
+/// With simulated carriers no mail is sent, and tests register many organizations.
 const SIMULATED_FACTOR: u32 = 1_000;
 
 impl Accounts {

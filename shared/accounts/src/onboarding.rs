@@ -7,7 +7,7 @@ use butt_dial_store::{OneTimeKind, OneTimeToken, OrgStatus, Organization};
 
 use crate::{
     Accounts, Terms, secrets,
-    verification::{Access, Verified},
+    verification::{Access, Verified, invalid_session},
 };
 
 impl Accounts {
@@ -62,8 +62,4 @@ impl Accounts {
             .ok_or_else(invalid_session)?;
         Ok((found, org))
     }
-}
-
-pub(crate) fn invalid_session() -> Failure {
-    Failure::new(Code::OnboardingSessionInvalid, "the onboarding session is not valid").hint("register again")
 }

@@ -1,4 +1,4 @@
-//! What an organization shows of itself on pages and in mails. Every value is checked before it is stored, and escaped where it
+//! The name and look of an organization on pages and in mails. Every value is checked before it is stored, and escaped where it
 //! is written.
 
 use butt_dial_domain::{Address, Channel, Code, Failure};
@@ -9,7 +9,7 @@ use url::Url;
 use crate::{
     Accounts,
     handle::{MAX_URL_LENGTH, invalid},
-    mails::MailTemplate,
+    template::MailTemplate,
 };
 
 const MAX_NAME_LENGTH: usize = 128;
@@ -30,7 +30,7 @@ pub struct Branding {
     pub support_email: Option<String>,
 }
 
-/// What a registration says about its organization. It is stored with the token of its mail: the owner confirms what was sent
+/// The content of a registration. It is stored with the token of its mail: the owner confirms what was sent
 /// with the mail that was opened, not what another request for the same address said.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Profile {

@@ -15,13 +15,11 @@ use crate::{
     handle::client_id,
     installation::Mail,
     limits::unavailable,
-    mails,
+    mails::{self, LINK_LIFETIME},
     profile::{Mailbox, clean_name},
     secrets::{self, Secret},
 };
 
-/// How long the link in a mail is valid.
-pub(crate) const LINK_LIFETIME: TimeDelta = TimeDelta::minutes(15);
 /// How long an organization waits for its owner, and how long a repeated request gets the same response.
 const PENDING_LIFETIME: TimeDelta = TimeDelta::hours(24);
 const REPLY_LIFETIME: Duration = Duration::from_secs(24 * 3_600);

@@ -3,7 +3,7 @@
 use butt_dial_domain::{Code, Failure, OrgId};
 use butt_dial_store::{NewOneTimeToken, OneTimeKind, OrgStatus};
 
-use crate::{Accounts, Profile, registration::LINK_LIFETIME, secrets::Secret};
+use crate::{Accounts, Profile, mails::LINK_LIFETIME, secrets::Secret};
 
 /// The result of a repeated mail.
 pub struct Resent {

@@ -31,7 +31,7 @@ pub struct Verified {
 pub enum VerifiedOutcome {
     Active {
         team_token: String,
-        /// Where the owner's browser continues.
+        /// The URL at which the owner's browser continues.
         redirect: Option<String>,
         /// The token is sent to the organization's webhook.
         webhook_notified: bool,
@@ -179,7 +179,7 @@ impl Accounts {
         };
         if !self.store.take_registration_step(&step, now).await? {
             return Err(match kind {
-                OneTimeKind::Onboarding => crate::onboarding::invalid_session(),
+                OneTimeKind::Onboarding => invalid_session(),
                 _ => invalid_link(),
             });
         }
@@ -223,6 +223,10 @@ fn redirect(access: &Access<'_>, org: &OrgId, token: &str) -> Option<String> {
 pub(crate) fn invalid_link() -> Failure {
     Failure::new(Code::VerificationTokenInvalid, "the verification link is not valid")
         .hint("register again, or request the mail again")
+}
+
+pub(crate) fn invalid_session() -> Failure {
+    Failure::new(Code::OnboardingSessionInvalid, "the onboarding session is not valid").hint("register again")
 }
 
 #[cfg(test)]

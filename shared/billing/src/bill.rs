@@ -60,7 +60,7 @@ pub struct BillingTerms {
     pub billing_email: Option<String>,
 }
 
-/// What was used, what it costs, and what it is billed at.
+/// An amount of usage, its cost, and the amount that it is billed at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Charge {
     pub actions: i64,

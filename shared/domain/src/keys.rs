@@ -72,6 +72,9 @@ pub fn reveal_nonce(org: &OrgId, nonce: &str) -> String {
     format!("accounts:nonce:{org}:{nonce}")
 }
 
+/// Claimed by the process that looks for budgets to report.
+pub const BUDGET_ALERTS: &str = "accounts:budget-alerts";
+
 /// The start of an erasure within the last hour.
 pub fn erasure_started(org: &OrgId) -> String {
     format!("accounts:erasure:{org}")

@@ -24,7 +24,7 @@ impl AgentStatus {
     }
 }
 
-/// Who sets the status of an agent.
+/// The party that sets the status of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum StatusSetBy {

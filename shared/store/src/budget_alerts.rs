@@ -1,6 +1,6 @@
 //! Alerts about budgets: which budgets have reached a percentage that was not reported yet.
 
-use butt_dial_domain::{OrgId, clock::Timestamp};
+use butt_dial_domain::{OrgId, clock::Timestamp, limits::Limits};
 
 use crate::{
     Store, StoreError,
@@ -23,22 +23,32 @@ pub struct BudgetAlert {
 }
 
 impl Store {
-    /// Lists budgets of these periods that have reached 50, 80 or 100 percent, each percentage that was not recorded yet. The highest
-    /// percentage of a budget is first. At most 300.
-    pub async fn list_budget_alerts(&self, day: &str, month: &str) -> Result<Vec<BudgetAlert>, StoreError> {
-        const SQL: &str = "SELECT s.scope, s.period, t.threshold, s.held + s.settled AS used, s.cap,
-                CASE WHEN s.scope LIKE 'org:%' THEN substr(s.scope, 5)
-                    ELSE (SELECT a.org_id FROM agents a WHERE a.id = substr(s.scope, 5)) END AS org_id
-            FROM spend s JOIN (SELECT CAST(50 AS BIGINT) AS threshold UNION ALL SELECT 80 UNION ALL SELECT 100) t
-                ON (s.held + s.settled) * 100 >= t.threshold * s.cap
-            WHERE s.period IN ($1, $2) AND s.cap IS NOT NULL AND s.cap > 0
-                AND NOT EXISTS (SELECT 1 FROM budget_alerts b
-                    WHERE b.scope = s.scope AND b.period = s.period AND b.threshold = t.threshold)
-                AND (s.scope LIKE 'org:%' OR EXISTS (SELECT 1 FROM agents a WHERE a.id = substr(s.scope, 5)))
-            ORDER BY s.scope, s.period, t.threshold DESC LIMIT 300";
+    /// Lists budgets of a day and a month that have reached 50, 80 or 100 percent, each percentage that was not recorded yet. The
+    /// highest percentage of a budget is first. At most 300. `default` are the limits of agents without their own.
+    pub async fn list_budget_alerts(
+        &self,
+        day: &str,
+        month: &str,
+        default: &Limits,
+    ) -> Result<Vec<BudgetAlert>, StoreError> {
+        const SQL: &str = "SELECT b.scope, b.period, t.threshold, b.used, b.cap, b.org_id
+            FROM (SELECT s.scope, s.period, s.held + s.settled AS used,
+                    CASE WHEN l.scope IS NULL AND s.scope LIKE 'agt:%'
+                        THEN CASE WHEN s.period = $1 THEN CAST($3 AS BIGINT) ELSE CAST($4 AS BIGINT) END
+                        WHEN s.period = $1 THEN l.max_spend_per_day ELSE l.max_spend_per_month END AS cap,
+                    CASE WHEN s.scope LIKE 'org:%' THEN substr(s.scope, 5)
+                        ELSE (SELECT a.org_id FROM agents a WHERE a.id = substr(s.scope, 5)) END AS org_id
+                FROM spend s LEFT JOIN limits l ON l.scope = s.scope WHERE s.period IN ($1, $2)) AS b
+            JOIN (SELECT CAST(50 AS BIGINT) AS threshold UNION ALL SELECT 80 UNION ALL SELECT 100) AS t
+                ON b.used * 100 >= t.threshold * b.cap
+            WHERE b.cap > 0 AND b.org_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM budget_alerts d
+                WHERE d.scope = b.scope AND d.period = b.period AND d.threshold = t.threshold)
+            ORDER BY b.scope, b.period, t.threshold DESC LIMIT 300";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(day)
             .bind(month)
+            .bind(default.max_spend_per_day.map(|limit| limit.0))
+            .bind(default.max_spend_per_month.map(|limit| limit.0))
             .fetch_all(db)
             .await)?)
     }

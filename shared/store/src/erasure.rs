@@ -1,5 +1,5 @@
 //! The end of an organization: it is anonymized at once, and its rows are purged later, in small batches that a process that dies
-//! leaves to the next one. What was spent stays, as numbers of an organization without a name.
+//! leaves to the next one. The spend stays, as numbers of an organization without a name.
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use crate::{
     engine::{Tx, in_tx, on_reader, with_timeout},
 };
 
-/// What a person may do in an organization.
+/// The permissions of a person in an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Role {

@@ -79,6 +79,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(40, "0040_billing_configs"),
     portable!(41, "0041_budget_alerts"),
     per_engine!(42, "0042_spend_capped"),
+    per_engine!(43, "0043_spend_by_period"),
 ];
 
 impl Step {

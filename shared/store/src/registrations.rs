@@ -30,7 +30,7 @@ pub struct RegistrationStep<'a> {
     pub then: NextStep<'a>,
 }
 
-/// What the owner has confirmed.
+/// The parts of a registration that the owner has confirmed.
 pub struct RegistrationDetails<'a> {
     pub name: &'a str,
     pub return_url: Option<&'a str>,

@@ -42,7 +42,7 @@ pub struct RequestContext {
     pub headers: Arc<RequestHeaders>,
 }
 
-/// What operations read of a REST request besides its arguments. Empty for tools.
+/// The parts of a REST request that operations read besides its arguments. Empty for tools.
 #[derive(Clone, Debug, Default)]
 pub struct RequestHeaders {
     /// The secret of `Authorization: Bearer`. It may be no token.

@@ -9,12 +9,16 @@ both_engines! {
         let spend = async |settled: i64| {
             db.execute("DELETE FROM spend").await;
             db.execute(&format!(
-                "INSERT INTO spend (scope, period, held, settled, cap) VALUES ('{scope}', '{DAY}', 10, {settled}, 100),
-                    ('{scope}', '{MONTH}', 10, {settled}, NULL), ('org:x', '2026-11-21', 0, 100, 100)"
+                "INSERT INTO spend (scope, period, held, settled) VALUES ('{scope}', '{DAY}', 10, {settled}),
+                    ('{scope}', '{MONTH}', 10, {settled}), ('org:x', '2026-11-21', 0, 100)"
             ))
             .await;
         };
-        let due = async || db.list_budget_alerts(DAY, MONTH).await.unwrap();
+        let limits = Limits {
+            max_spend_per_day: Some(Micros(100)),
+            ..Limits::default()
+        };
+        let due = async || db.list_budget_alerts(DAY, MONTH, &limits).await.unwrap();
         spend(39).await;
         assert_eq!(due().await, []);
         spend(75).await;
@@ -28,6 +32,8 @@ both_engines! {
         assert_eq!(due().await, []);
         spend(90).await;
         assert_eq!(due().await.len(), 1);
+        db.set_limits(&scope, &Limits::default(), morning()).await.unwrap();
+        assert_eq!(due().await, [], "no limit any more");
         db.execute("DELETE FROM spend").await;
     }
 }

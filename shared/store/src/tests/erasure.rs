@@ -166,7 +166,7 @@ both_engines! {
         assert!(db.find_agent(&other.org_id, &other.id).await.unwrap().is_some(), "others stay");
         let spend = db.count("SELECT COUNT(*) FROM spend").await;
         assert_eq!(spend, 2, "the organization's day and month stay, as numbers");
-        // What every test checks at its end needs the messages.
+        // The check at the end of every test needs the messages.
         db.execute("DELETE FROM spend").await;
     }
 }

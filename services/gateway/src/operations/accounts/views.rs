@@ -29,7 +29,7 @@ pub struct VerifiedView {
     /// The version of the terms to accept.
     #[serde(skip_serializing_if = "Option::is_none")]
     terms_version: Option<String>,
-    /// Where the owner's browser continues. Without a webhook, its fragment contains the token.
+    /// The URL at which the owner's browser continues. Without a webhook, its fragment contains the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     fragment_redirect_url: Option<String>,
 }

@@ -1,0 +1,2 @@
+-- no-transaction
+CREATE INDEX CONCURRENTLY spend_by_period ON spend (period);
