@@ -28,25 +28,25 @@ const OF_AGENT: &[&str] = &[
     "DELETE FROM deliveries WHERE agent_id = $1",
     "DELETE FROM inbound_subscriptions WHERE agent_id = $1",
     "DELETE FROM inbound_filters WHERE agent_id = $1",
+    "DELETE FROM conversation_contacts WHERE agent_id = $1",
+    "DELETE FROM conversations WHERE id IN
+        (SELECT id FROM conversations WHERE agent_id = $1 ORDER BY status, id LIMIT 500)",
+    "DELETE FROM trust_sessions WHERE agent_id = $1",
+    "DELETE FROM call_bridges WHERE agent_id = $1",
+    "DELETE FROM sender_bindings WHERE agent_id = $1 OR channel_id IN (SELECT id FROM channels WHERE agent_id = $1)",
+    "DELETE FROM sender_orders WHERE agent_id = $1",
     "DELETE FROM inbound_windows WHERE channel_id IN (SELECT id FROM channels WHERE agent_id = $1)
         AND address IN (SELECT w.address FROM inbound_windows w JOIN channels c ON c.id = w.channel_id
             WHERE c.agent_id = $1 ORDER BY w.address LIMIT 500)",
-    "DELETE FROM trust_sessions WHERE agent_id = $1",
-    "DELETE FROM consent_records WHERE agent_id = $1",
-    "DELETE FROM conversation_contacts WHERE agent_id = $1",
-    "DELETE FROM conversations WHERE agent_id = $1",
-    "DELETE FROM sender_bindings WHERE agent_id = $1 OR channel_id IN (SELECT id FROM channels WHERE agent_id = $1)",
-    "DELETE FROM sender_orders WHERE agent_id = $1",
-    "DELETE FROM call_bridges WHERE agent_id = $1",
     "DELETE FROM channels WHERE agent_id = $1",
-    "DELETE FROM provider_accounts WHERE agent_id = $1",
+    "UPDATE provider_accounts SET agent_id = NULL WHERE agent_id = $1",
     "DELETE FROM challenges WHERE agent_id = $1",
     "DELETE FROM limits WHERE scope = 'agt:' || $1",
     "DELETE FROM spend WHERE scope = 'agt:' || $1",
     "DELETE FROM tokens WHERE agent_id = $1",
     "DELETE FROM agents WHERE id = $1",
 ];
-/// The other rows of an organization.
+/// The other rows of an organization, with those of its pool.
 const OF_ORG: &[&str] = &[
     "DELETE FROM consents WHERE org_id = $1
         AND address IN (SELECT address FROM consents WHERE org_id = $1 ORDER BY address LIMIT 500)",
@@ -54,17 +54,16 @@ const OF_ORG: &[&str] = &[
         AND address IN (SELECT address FROM suppressions WHERE org_id = $1 ORDER BY address LIMIT 500)",
     "DELETE FROM contact_identities WHERE org_id = $1
         AND value IN (SELECT value FROM contact_identities WHERE org_id = $1 ORDER BY value LIMIT 500)",
-    "DELETE FROM challenges WHERE org_id = $1",
-    "DELETE FROM billing_configs WHERE org_id = $1",
-    "DELETE FROM budget_alerts WHERE org_id = $1",
-    "DELETE FROM trust_sessions WHERE org_id = $1",
-    "DELETE FROM consent_records WHERE org_id = $1",
+    "DELETE FROM consent_records WHERE id IN
+        (SELECT id FROM consent_records WHERE org_id = $1 ORDER BY contact, id LIMIT 500)",
     "DELETE FROM sender_bindings WHERE org_id = $1",
     "DELETE FROM sender_orders WHERE org_id = $1",
-    "DELETE FROM call_bridges WHERE org_id = $1",
     "DELETE FROM inbound_windows WHERE channel_id IN (SELECT id FROM channels WHERE org_id = $1)",
     "DELETE FROM channels WHERE org_id = $1",
     "DELETE FROM provider_accounts WHERE org_id = $1",
+    "DELETE FROM challenges WHERE org_id = $1",
+    "DELETE FROM billing_configs WHERE org_id = $1",
+    "DELETE FROM budget_alerts WHERE org_id = $1",
     "DELETE FROM memberships WHERE org_id = $1",
     "DELETE FROM one_time_tokens WHERE org_id = $1",
     "DELETE FROM account_notices WHERE org_id = $1",

@@ -10,7 +10,7 @@ const TABLES_SQLITE: &str = "SELECT m.name || ' ' || p.name FROM sqlite_master m
     WHERE m.type = 'table' AND p.name IN ('org_id', 'agent_id') ORDER BY 1";
 const TABLES_POSTGRES: &str = "SELECT table_name || ' ' || column_name FROM information_schema.columns
     WHERE table_schema = current_schema() AND column_name IN ('org_id', 'agent_id') ORDER BY 1";
-/// Rows of `$1`, the organization, and `$2`, its agent, in the tables that no function of this test fills.
+/// Rows of `$1`, the organization, and `$2`, its agent, with `$3` for bytes, in the tables that no function of this test fills.
 const ROWS: &[&str] = &[
     "INSERT INTO suppressions (org_id, channel, address, reason, created_at) VALUES ($1, 'sms', '+1', 'x', CURRENT_TIMESTAMP)",
     "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
@@ -30,26 +30,27 @@ const ROWS: &[&str] = &[
     "INSERT INTO account_notices (id, org_id, kind, url, body, state, created_at)
         VALUES ('n', $1, 'x', 'x', '{}', 'dead', CURRENT_TIMESTAMP)",
     "INSERT INTO billing_configs (org_id, agent_id, updated_at) VALUES ($1, $2, CURRENT_TIMESTAMP)",
-    "INSERT INTO budget_alerts (scope, period, threshold, org_id, created_at) VALUES ('x', 'd', 50, $1, CURRENT_TIMESTAMP)",
-    "INSERT INTO challenges (id, org_id, agent_id, purpose, channel, address, contact, code_hash, state, created_at, expires_at)
-        VALUES ('o', $1, $2, 'x', 'sms', '+1', '+1', 'h', 'pending', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
     "INSERT INTO provider_accounts (id, org_id, agent_id, vendor, external_id, label, credentials, version, status, is_subaccount,
             created_at, updated_at)
-        SELECT 'pva_' || o.id, o.id, $2, 'x', 'x', 'x', k.content, 1, 'active', FALSE, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP
-        FROM organizations o, (SELECT content FROM messages LIMIT 1) k WHERE o.id = $1",
+        VALUES ('p', $1, $2, 'x', 'x', 'x', $3, 1, 'active', FALSE, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+    "INSERT INTO channels (id, org_id, agent_id, channel, address, status, account_id, created_at)
+        VALUES ('pooled', $1, NULL, 'sms', '+14155550101', 'active', 'p', CURRENT_TIMESTAMP)",
     "INSERT INTO sender_bindings (channel_id, contact, org_id, agent_id, used_at)
-        SELECT id, '+1', $1, $2, CURRENT_TIMESTAMP FROM channels WHERE agent_id = $2",
-    "INSERT INTO sender_orders (id, org_id, agent_id, request, step, state, lease_until, attempts, created_at, updated_at)
-        VALUES ('ord', $1, $2, '{}', 'buy', 'done', CURRENT_TIMESTAMP, 0, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+        VALUES ('pooled', '+1', $1, $2, CURRENT_TIMESTAMP)",
+    "INSERT INTO sender_orders (id, org_id, agent_id, account_id, request, step, state, lease_until, attempts, created_at, updated_at)
+        VALUES ('so', $1, $2, 'p', '{}', 'x', 'done', CURRENT_TIMESTAMP, 1, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
     "INSERT INTO call_bridges (id, org_id, agent_id, local_number, destination, created_at)
-        VALUES ('brg', $1, $2, '+1', '+2', CURRENT_TIMESTAMP)",
+        VALUES ('cb', $1, $2, '+1', '+2', CURRENT_TIMESTAMP)",
     "INSERT INTO trust_sessions (agent_id, contact, org_id, method, granted_by, granted_at, expires_at)
         VALUES ($2, '+1', $1, 'manual', 'x', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
     "INSERT INTO consent_records (id, org_id, agent_id, actor, channel, contact, action, at)
-        VALUES ('con', $1, $2, 'x', 'sms', '+1', 'granted', CURRENT_TIMESTAMP)",
+        VALUES ('cr', $1, $2, 'x', 'sms', '+1', 'granted', CURRENT_TIMESTAMP)",
     "INSERT INTO conversations (id, org_id, agent_id, status, details, created_at, updated_at)
-        SELECT 'ses', $1, $2, 'active', content, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP FROM messages LIMIT 1",
-    "INSERT INTO conversation_contacts (agent_id, contact, conversation_id) VALUES ($2, '+1', 'ses')",
+        VALUES ('cv', $1, $2, 'active', $3, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+    "INSERT INTO conversation_contacts (agent_id, contact, conversation_id) VALUES ($2, '+1', 'cv')",
+    "INSERT INTO budget_alerts (scope, period, threshold, org_id, created_at) VALUES ('x', 'd', 50, $1, CURRENT_TIMESTAMP)",
+    "INSERT INTO challenges (id, org_id, agent_id, purpose, channel, address, contact, code_hash, state, created_at, expires_at)
+        VALUES ('o', $1, $2, 'x', 'sms', '+1', '+1', 'h', 'pending', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
 ];
 
 /// Fills every table of an organization. Returns its agent.
@@ -90,6 +91,8 @@ async fn fill(db: &Database) -> Agent {
     db.create_one_time_token(&confirmation(org), morning()).await.unwrap();
     for sql in ROWS {
         let sql = sql.replace("$1", &format!("'{org}'")).replace("$2", &format!("'{id}'"));
+        // An empty content of bytes.
+        let sql = sql.replace("$3", if db.is_postgres() { "'\\x'::bytea" } else { "x''" });
         db.execute(&sql).await;
     }
     agent
