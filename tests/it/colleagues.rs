@@ -74,7 +74,12 @@ profiles! {
         eventually("the agent can send", async || agent.send(message.clone()).await.ok()).await;
         let id = &cluster.account.agent;
         let status = butt_dial_accounts::AgentStatus::Suspended;
-        cluster.store.set_agent_status(&cluster.account.org, id, status).await.unwrap();
+        let by = butt_dial_store::StatusSetBy::Admin;
+        cluster
+            .store
+            .set_agent_status(&cluster.account.org, id, status, by, None)
+            .await
+            .unwrap();
         assert_eq!(set("active").await.unwrap_err()["code"], "AUTH_FORBIDDEN");
     }
 }
