@@ -38,7 +38,7 @@ ALTER TABLE channels ADD COLUMN is_primary BOOLEAN NOT NULL DEFAULT TRUE;
 -- The vendor's id of a bought number. NULL: the address was given, not bought.
 ALTER TABLE channels ADD COLUMN number_id TEXT;
 ALTER TABLE channels ADD COLUMN country TEXT;
--- What a bought number costs each month, in micro-units.
+-- The monthly price of a bought number, in micro-units.
 ALTER TABLE channels ADD COLUMN monthly_price BIGINT;
 -- The registration of a WhatsApp sender at the vendor: its id there, and how far it is.
 ALTER TABLE channels ADD COLUMN registration_id TEXT;
@@ -78,7 +78,7 @@ CREATE TABLE sender_orders (
     address TEXT,
     number_id TEXT,
     failure TEXT,
-    -- Whoever works on it, until then.
+    -- Until then, one process works on it.
     lease_until TIMESTAMPTZ NOT NULL,
     attempts BIGINT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,

@@ -48,7 +48,7 @@ CREATE TABLE new_channels (
     -- The vendor's id of a bought number. NULL: the address was given, not bought.
     number_id TEXT,
     country TEXT,
-    -- What a bought number costs each month, in micro-units.
+    -- The monthly price of a bought number, in micro-units.
     monthly_price BIGINT,
     -- The registration of a WhatsApp sender at the vendor: its id there, and how far it is.
     registration_id TEXT,
@@ -111,7 +111,7 @@ CREATE TABLE sender_orders (
     address TEXT,
     number_id TEXT,
     failure TEXT,
-    -- Whoever works on it, until then.
+    -- Until then, one process works on it.
     lease_until TIMESTAMPTZ NOT NULL,
     attempts BIGINT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,

@@ -1,4 +1,4 @@
-//! What bought numbers cost each month. The first month is charged before the purchase, and refunded if there is none.
+//! The monthly price of bought numbers. The first month is charged before the purchase, and refunded if there is none.
 
 use butt_dial_domain::{AgentId, Channel, Code, Failure, Micros, OrgId, limits::Limits};
 use butt_dial_store::{Profile, StoreError};

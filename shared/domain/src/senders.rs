@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, ChannelId, ProviderAccountId, clock::Timestamp};
 
-/// Who an agent sends as.
+/// The identity of an agent: the senders that it uses.
 #[derive(
     Clone,
     Copy,
@@ -32,7 +32,7 @@ pub enum IdentityMode {
     Hybrid,
 }
 
-/// Whose account at the vendor a sender belongs to.
+/// The account at the vendor that a sender belongs to.
 #[derive(
     Clone,
     Copy,
@@ -211,7 +211,7 @@ mod tests {
     }
 
     type Expected = Result<(&'static str, SenderReason), NoSender>;
-    /// What it is about, the mode, the senders, the contact's country, the named sender, and the choice.
+    /// The name of the case, the mode, the senders, the contact's country, the named sender, and the choice.
     type Case = (
         &'static str,
         IdentityMode,

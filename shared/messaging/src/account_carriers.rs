@@ -7,6 +7,7 @@ use butt_dial_domain::{
     OrgId, ProviderAccountId,
     ports::{
         carrier::Messaging,
+        mail_domains::MailDomains,
         model::LanguageModel,
         numbers::{Numbers, WhatsappSenders},
         speech::SpeechSynthesis,
@@ -30,6 +31,7 @@ pub struct AccountCarrier {
     pub voice: Option<Arc<dyn Voice>>,
     pub numbers: Option<Arc<dyn Numbers>>,
     pub whatsapp_senders: Option<Arc<dyn WhatsappSenders>>,
+    pub mail_domains: Option<Arc<dyn MailDomains>>,
     pub services: AccountServices,
 }
 

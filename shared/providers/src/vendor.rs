@@ -7,6 +7,7 @@ use butt_dial_domain::{
     clock::Timestamp,
     ports::{
         carrier::Messaging,
+        mail_domains::MailDomains,
         model::LanguageModel,
         numbers::{Numbers, Subaccounts, WhatsappSenders},
         speech::SpeechSynthesis,
@@ -29,7 +30,7 @@ pub struct Vendor {
     pub connect: Connect,
     /// The vendor's simulated API, mounted under `/<id>`.
     pub simulator: fn(SimulatorState) -> axum::Router,
-    /// How requests and credentials identify an account; `None` for vendors whose accounts are told apart by the webhook's URL.
+    /// The names of accounts in requests and credentials; `None` for vendors with the account in the webhook's URL only.
     pub accounts: Option<AccountNaming>,
     /// How the simulator sends inbound messages; `None` for vendors without recipients.
     pub inbound: Option<InboundSimulation>,
@@ -68,6 +69,7 @@ pub struct Connected {
     pub numbers: Option<Arc<dyn Numbers>>,
     pub subaccounts: Option<Arc<dyn Subaccounts>>,
     pub whatsapp_senders: Option<Arc<dyn WhatsappSenders>>,
+    pub mail_domains: Option<Arc<dyn MailDomains>>,
 }
 
 /// A service of a vendor that is not a carrier.

@@ -81,7 +81,7 @@ pub struct Profile {
     pub org_limits: Option<Limits>,
     /// When it got the first of its senders.
     pub provisioned_at: Option<Timestamp>,
-    /// Who it sends as. `None`: as the installation's mode says.
+    /// The senders that it uses. `None`: as the installation's mode says.
     pub identity: Option<IdentityMode>,
     pub org_status: OrgStatus,
     pub org_mode: OrgMode,

@@ -15,7 +15,7 @@ pub enum AccountStatus {
     /// Stored without a check; not used.
     Unverified,
     Active,
-    /// The vendor refuses the credentials. Sends are tried, so that the account recovers by itself.
+    /// The vendor refuses the credentials. Sends are tried, so that the account recovers.
     Failing,
     Suspended,
     Closed,

@@ -1,4 +1,4 @@
-//! Organizations that this process has changed recently. What is cached about them is read again at once. Other processes notice a
+//! Organizations that this process has changed recently. Cached values about them are read again at once. Other processes notice a
 //! change when their cached value expires.
 
 use std::{

@@ -37,7 +37,7 @@ pub struct PoolRoute {
     pub blocked: bool,
 }
 
-/// Who an address belongs to. Cheap to clone.
+/// The owner of an address. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SenderRoute {
     Agent(Arc<InboundRoute>),
@@ -132,13 +132,16 @@ impl TryFrom<RouteRow> for SenderRoute {
     }
 }
 
+// Subqueries, not joins: with outdated statistics Postgres reads all agents for a join.
 impl Store {
     /// Lists the routes after the id `after`, in the order of their ids.
     pub async fn list_routes(&self, after: Option<&ChannelId>, limit: u32) -> Result<Vec<SenderRoute>, StoreError> {
-        const SQL: &str = "SELECT c.id, channel, address, agent_id, c.org_id, account_id, display_name, blocks_inbound,
-                voice_settings, EXISTS (SELECT 1 FROM call_bridges b WHERE c.channel = 'voice' AND b.org_id = c.org_id
+        const SQL: &str = "SELECT c.id, channel, address, agent_id, c.org_id, account_id, blocks_inbound,
+                (SELECT a.display_name FROM agents a WHERE a.id = c.agent_id) AS display_name,
+                (SELECT a.voice_settings FROM agents a WHERE a.id = c.agent_id) AS voice_settings,
+                EXISTS (SELECT 1 FROM call_bridges b WHERE c.channel = 'voice' AND b.org_id = c.org_id
                     AND b.local_number = c.address) AS has_bridges
-            FROM channels c LEFT JOIN agents a ON a.id = c.agent_id WHERE c.id > $1 AND c.released_at IS NULL
+            FROM channels c WHERE c.id > $1 AND c.released_at IS NULL
             ORDER BY c.id LIMIT $2";
         let rows: Vec<RouteRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
@@ -152,11 +155,12 @@ impl Store {
 
     /// Finds the route of an address.
     pub async fn find_route(&self, channel: Channel, address: &str) -> Result<Option<SenderRoute>, StoreError> {
-        const SQL: &str = "SELECT c.id, channel, address, agent_id, c.org_id, account_id, display_name, blocks_inbound,
-                voice_settings, EXISTS (SELECT 1 FROM call_bridges b WHERE c.channel = 'voice' AND b.org_id = c.org_id
+        const SQL: &str = "SELECT c.id, channel, address, agent_id, c.org_id, account_id, blocks_inbound,
+                (SELECT a.display_name FROM agents a WHERE a.id = c.agent_id) AS display_name,
+                (SELECT a.voice_settings FROM agents a WHERE a.id = c.agent_id) AS voice_settings,
+                EXISTS (SELECT 1 FROM call_bridges b WHERE c.channel = 'voice' AND b.org_id = c.org_id
                     AND b.local_number = c.address) AS has_bridges
-            FROM channels c LEFT JOIN agents a ON a.id = c.agent_id
-            WHERE channel = $1 AND address = $2 AND c.released_at IS NULL";
+            FROM channels c WHERE channel = $1 AND address = $2 AND c.released_at IS NULL";
         let row: Option<RouteRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
                 .bind(channel.as_str())

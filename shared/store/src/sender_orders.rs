@@ -1,4 +1,4 @@
-//! Orders of senders. Each step is stored before it is taken, so that another process can finish or undo an order whose process
+//! Orders of senders. Each step is stored before it is taken, so that another process can finish or undo it after the first one
 //! died.
 
 use butt_dial_domain::{AgentId, OrgId, ProviderAccountId, SenderOrderId, clock::Timestamp};
@@ -15,7 +15,7 @@ use crate::{
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum OrderStep {
-    /// Nothing has been asked of the vendor.
+    /// No request has been made to the vendor.
     Search,
     /// The purchase may have been made.
     Buy,

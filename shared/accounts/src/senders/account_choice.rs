@@ -1,4 +1,4 @@
-//! Whose account at the vendor a number is bought in: the organization's own account before the installation's; a subaccount
+//! The account at the vendor in which a number is bought: the organization's own account before the installation's; a subaccount
 //! where the organization is isolated by one.
 
 use butt_dial_domain::{AgentId, Code, Failure, OrgId, ProviderAccountId, senders::IsolationMode};

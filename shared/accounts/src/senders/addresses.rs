@@ -39,37 +39,39 @@ impl Senders {
         })
     }
 
-    /// Returns the mail address of an agent in the domain of the installation.
-    pub(super) fn mail_address(&self, local: &str, domain: Option<&str>) -> Result<String, Failure> {
+    /// Returns the domain for a mail address: the installation's, or another one in lower case.
+    pub(super) fn mail_domain(&self, wanted: Option<&str>) -> Result<(String, bool), Failure> {
         let own = self.settings.mail_domain.as_deref();
-        let domain = match (domain.map(str::trim).filter(|domain| !domain.is_empty()), own) {
-            (Some(wanted), Some(own)) if wanted.eq_ignore_ascii_case(own) => own,
-            (None, Some(own)) => own,
-            (Some(_), _) => {
-                return Err(Failure::new(
-                    Code::NotSupported,
-                    "mail addresses of this domain can't be provisioned here",
-                )
-                .hint(match own {
-                    Some(own) => format!("leave emailDomain out: addresses are in {own}"),
-                    None => "an operator has to set MAIL_DOMAIN".to_owned(),
-                })
-                .detail("fields", json!(["emailDomain"])));
+        let wanted = wanted
+            .map(|domain| domain.trim().to_lowercase())
+            .filter(|domain| !domain.is_empty());
+        match (wanted, own) {
+            (Some(wanted), own) if own != Some(wanted.as_str()) => {
+                let is_label = |label: &str| {
+                    !label.is_empty()
+                        && label.len() <= 63
+                        && !label.starts_with('-')
+                        && !label.ends_with('-')
+                        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                };
+                if wanted.len() > 253 || !wanted.contains('.') || !wanted.split('.').all(is_label) {
+                    return Err(Failure::new(Code::InvalidArgument, "emailDomain is not a domain")
+                        .hint("use the form mail.example.com")
+                        .detail("fields", json!(["emailDomain"])));
+                }
+                Ok((wanted, false))
             }
-            (None, None) => {
-                return Err(
-                    Failure::new(Code::NotSupported, "this installation gives no mail addresses")
-                        .hint("an operator has to set MAIL_DOMAIN"),
-                );
-            }
-        };
-        let local = local_part(local)?;
-        Ok(format!("{local}@{domain}"))
+            (_, Some(own)) => Ok((own.to_owned(), true)),
+            (_, None) => Err(
+                Failure::new(Code::NotSupported, "this installation gives no mail addresses")
+                    .hint("pass emailDomain with a domain of yours, or have an operator set MAIL_DOMAIN"),
+            ),
+        }
     }
 }
 
 /// Returns a name as the local part of a mail address: lower case, with `-` in place of other characters.
-fn local_part(name: &str) -> Result<String, Failure> {
+pub(super) fn local_part(name: &str) -> Result<String, Failure> {
     let mut local = String::new();
     for c in name.trim().to_lowercase().chars() {
         match c {

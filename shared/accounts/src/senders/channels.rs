@@ -55,7 +55,7 @@ impl ChannelKind {
         self.into()
     }
 
-    /// What a sender of this kind can do.
+    /// The capabilities of a sender of this kind.
     pub fn capabilities(self) -> &'static [&'static str] {
         match self {
             Self::Phone => &["sms", "voice"],
@@ -80,7 +80,7 @@ pub struct AddChannel<'a> {
 }
 
 impl Senders {
-    /// Adds a channel to an agent. Returns the sender that represents it. What a failed request has bought is given back.
+    /// Adds a channel to an agent. Returns the sender that represents it. A failed request gives back its purchases.
     pub async fn add_channel(
         &self,
         caller: &Caller,
@@ -217,7 +217,7 @@ impl Senders {
         let same = self.release(caller, sender.id.as_str()).await?;
         let hold = TimeDelta::from_std(self.settings.hold).unwrap_or(TimeDelta::days(1));
         let ids: Vec<_> = same.iter().map(|sender| sender.id.clone()).collect();
-        // The sweep returns senders whose hold has ended.
+        // The sweep returns senders after the end of their hold.
         let ended = self.clock.now() - hold;
         if !self.store.end_hold(&sender.org, &ids, ended).await? {
             return Err(no_such_sender());

@@ -1,16 +1,19 @@
 //! Senders of organizations: bought, adopted, pooled, moved and released.
 //!
-//! - `account_choice`: whose account at the vendor a number is bought in;
+//! - `account_choice`: the account at the vendor in which a number is bought;
 //! - `channels`: what administrators add: a phone number, WhatsApp, a mail address;
-//! - `order`: the steps of an order, and how they are undone;
+//! - `order`: orders of numbers; `order_steps`: their steps, and how they are undone;
 //! - `addresses`: the addresses of mail senders, and the URLs that a vendor gets;
-//! - `whatsapp`: registrations of WhatsApp senders, and senders that are not bought;
+//! - `mail`: mail addresses and mail domains;
+//! - `whatsapp`: registrations of WhatsApp senders, and addresses of registered accounts;
 //! - `release`: release with a hold, and the return of bought numbers to their vendor.
 
 mod account_choice;
 mod addresses;
 mod channels;
+mod mail;
 mod order;
+mod order_steps;
 mod release;
 #[cfg(test)]
 mod tests;
@@ -36,14 +39,15 @@ use serde_json::json;
 use crate::{ProviderAccounts, audit::AuditLog};
 
 pub use channels::{AddChannel, ChannelKind};
-pub use order::{NumberOrder, OrderedSender};
+pub use order::NumberOrder;
+pub use order_steps::OrderedSender;
 
 /// The vendor that sells numbers.
 const NUMBER_VENDOR: &str = "twilio";
 const MAX_LABEL: usize = 100;
 const MAX_SEARCH: u32 = 50;
 
-/// What the operator has set about senders.
+/// The settings of the operator about senders.
 #[derive(Clone, Debug)]
 pub struct SenderSettings {
     pub identity: IdentityMode,
@@ -160,7 +164,7 @@ impl Senders {
         self.get(caller, id).await
     }
 
-    /// Sets who the organization's agents send as, and whose accounts it uses.
+    /// Sets the identity of the organization's agents, and the accounts that it uses.
     pub async fn set_modes(
         &self,
         caller: &Caller,

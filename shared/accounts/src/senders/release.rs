@@ -121,7 +121,12 @@ impl Senders {
     }
 
     async fn return_sender(&self, sender: &Sender) -> Result<(), Failure> {
-        if let Some(id) = &sender.registration_id {
+        // A mail domain stays: other senders may use it.
+        if let Some(id) = sender
+            .registration_id
+            .as_ref()
+            .filter(|_| sender.channel == Channel::Whatsapp)
+        {
             let senders = self
                 .accounts
                 .whatsapp_senders(NUMBER_VENDOR, sender.account.as_ref())

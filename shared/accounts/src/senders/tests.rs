@@ -10,9 +10,10 @@ use butt_dial_domain::{
 use butt_dial_identity::on_behalf_of;
 use butt_dial_messaging::{PublicUrls, testing::Bench};
 use butt_dial_providers::{
-    Simulator,
-    simulator::{InjectedFault, SimulatedAccount},
+    Simulator, resend,
+    simulator::{InjectedFault, SimulatedAccount, SimulatedDomain},
     twilio,
+    vendor::Vendor,
 };
 use butt_dial_store::{OrderState, OrderStep, SenderOrder};
 use chrono::TimeDelta;
@@ -41,22 +42,27 @@ impl World {
         let bench = Bench::new().await;
         let simulator = Simulator::start(([127, 0, 0, 1], 0).into()).await.unwrap();
         let clock = Clock::manual(bench.clock.now());
-        let credentials = twilio::VENDOR.credentials_for(&simulator);
         let http = butt_dial_providers::http::loopback_client().unwrap();
-        let connected = (twilio::VENDOR.connect)(&credentials, &http, DEADLINE).unwrap();
-        let own = OwnVendor {
-            endpoint: credentials.endpoint.clone(),
-            numbers: connected.numbers,
-            subaccounts: connected.subaccounts,
-            whatsapp_senders: connected.whatsapp_senders,
+        let own = |vendor: &Vendor| {
+            let credentials = vendor.credentials_for(&simulator);
+            let connected = (vendor.connect)(&credentials, &http, DEADLINE).unwrap();
+            let own = OwnVendor {
+                endpoint: credentials.endpoint,
+                numbers: connected.numbers,
+                subaccounts: connected.subaccounts,
+                whatsapp_senders: connected.whatsapp_senders,
+                mail_domains: connected.mail_domains,
+            };
+            (vendor.manifest.id, own)
         };
+        let own = BTreeMap::from([own(&twilio::VENDOR), own(&resend::VENDOR)]);
         let accounts = ProviderAccounts::new(
             bench.store.clone(),
             bench.vault.clone(),
             clock.clone(),
             http,
             DEADLINE,
-            BTreeMap::from([("twilio", own)]),
+            own,
         );
         let settings = SenderSettings {
             identity: IdentityMode::Dedicated,
@@ -311,7 +317,7 @@ async fn number_sold_meanwhile_is_refused() {
 }
 
 #[tokio::test]
-async fn country_requirements_are_told_before_a_purchase() {
+async fn country_requirements_are_reported_before_a_purchase() {
     let world = World::new().await;
     let order = |country: &str| NumberOrder {
         country: country.to_owned(),
@@ -480,12 +486,67 @@ async fn mail_addresses_are_unique_and_in_the_domain() {
         .add_mail(&world.caller, &agent.id, (Some("ada-lee"), None), "x", None)
         .await;
     assert_eq!(taken.unwrap_err().code, Code::AlreadyExists);
-    let foreign = (None, Some("bank.example"));
-    let refused = world
-        .senders
-        .add_mail(&world.caller, &agent.id, foreign, "x", None)
-        .await;
-    assert_eq!(refused.unwrap_err().code, Code::NotSupported);
+}
+
+#[tokio::test]
+async fn mail_domain_of_organization_is_verified_first() {
+    let world = World::new().await;
+    let agent = &world.bench.agent;
+    let add = async |caller: &Arc<Caller>, agent: &AgentId, local: &'static str| {
+        let at = (Some(local), Some("Mail.Shop.example"));
+        world.senders.add_mail(caller, agent, at, "x", None).await
+    };
+    let first = add(&world.caller, &agent.id, "ada").await.unwrap();
+    assert_eq!(first.address, "ada@mail.shop.example");
+    assert_eq!(first.registration, Some(Registration::Pending));
+    let records = world.senders.dns_records(&first).await.unwrap();
+    assert!(records.iter().any(|record| record.name == "resend._domainkey"));
+
+    // The first check asks the vendor to verify the domain.
+    world.senders.check_registrations().await.unwrap();
+    world.senders.check_registrations().await.unwrap();
+    let second = add(&world.caller, &agent.id, "bob").await.unwrap();
+    assert_eq!(
+        second.registration,
+        Some(Registration::Done),
+        "the domain is verified already"
+    );
+    let listed = world.senders.list(&agent.org_id, &agent.id).await.unwrap();
+    let first = listed.iter().find(|sender| sender.id == first.id).unwrap();
+    assert_eq!(first.registration, Some(Registration::Done));
+    assert_eq!(world.simulator.state().account_book().domains().len(), 1);
+
+    let mut stranger = Caller::clone(&world.caller);
+    stranger.principal.org = Some(OrgId::generate());
+    let refused = add(&Arc::new(stranger), &agent.id, "eve").await;
+    assert_eq!(
+        refused.unwrap_err().code,
+        Code::AlreadyExists,
+        "another organization's domain"
+    );
+}
+
+#[tokio::test]
+async fn adopts_unverified_mail_domain_of_the_vendor() {
+    let world = World::new().await;
+    let agent = &world.bench.agent;
+    for (name, is_verified) in [("lost.example", false), ("operator.example", true)] {
+        let name = name.to_owned();
+        let domain = SimulatedDomain {
+            id: name.replace('.', "-"),
+            name,
+            is_verified,
+        };
+        assert!(world.simulator.state().account_book().add_domain(domain));
+    }
+    let add = async |domain| {
+        let at = (Some("ada"), Some(domain));
+        world.senders.add_mail(&world.caller, &agent.id, at, "x", None).await
+    };
+    let adopted = add("lost.example").await.unwrap();
+    assert_eq!(adopted.registration_id.as_deref(), Some("lost-example"));
+    let refused = add("operator.example").await;
+    assert_eq!(refused.unwrap_err().code, Code::AlreadyExists);
 }
 
 #[test]

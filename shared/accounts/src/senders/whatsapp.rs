@@ -1,4 +1,4 @@
-//! WhatsApp senders of bought numbers, and mail senders.
+//! WhatsApp senders of bought numbers, and addresses of registered accounts.
 
 use butt_dial_domain::{
     AgentId, Channel, Code, Failure, OrgId, Scope,
@@ -7,7 +7,6 @@ use butt_dial_domain::{
 use butt_dial_identity::Caller;
 use butt_dial_store::{NewSender, Registration, Sender, StoreError};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::{NUMBER_VENDOR, Senders, failure_of, no_number_vendor, no_such_sender};
 
@@ -76,42 +75,6 @@ impl Senders {
         self.store_one(caller, &sender).await
     }
 
-    /// Gives an agent a mail address in the domain of the installation. `local` is the wanted local part; without one, the name
-    /// of the agent is used, with its id if the address has an owner.
-    pub async fn add_mail(
-        &self,
-        caller: &Caller,
-        agent: &AgentId,
-        (local, domain): (Option<&str>, Option<&str>),
-        name: &str,
-        label: Option<&str>,
-    ) -> Result<Sender, Failure> {
-        caller.require(Scope::OrgAdmin)?;
-        let org = caller.org()?;
-        let wanted = self
-            .mail_address(local.unwrap_or(name), domain)
-            .or_else(|failure| match local {
-                Some(_) => Err(failure),
-                None => self.mail_address(agent.host_id(), domain),
-            })?;
-        let sender = NewSender {
-            label,
-            ..new_sender(org, Some(agent), Channel::Email, &wanted)
-        };
-        match self.store_one(caller, &sender).await {
-            Err(failure) if failure.code == Code::AlreadyExists && local.is_none() => {
-                let unique = format!("{name}-{}", short_id(org, agent));
-                let wanted = self.mail_address(&unique, domain)?;
-                let sender = NewSender {
-                    address: &wanted,
-                    ..sender
-                };
-                self.store_one(caller, &sender).await
-            }
-            stored => stored,
-        }
-    }
-
     /// Stores an address that a registered account of the organization serves, such as a LINE channel.
     pub async fn add_address(
         &self,
@@ -139,7 +102,7 @@ impl Senders {
         self.store_one(caller, &sender).await
     }
 
-    async fn store_one(&self, caller: &Caller, sender: &NewSender<'_>) -> Result<Sender, Failure> {
+    pub(super) async fn store_one(&self, caller: &Caller, sender: &NewSender<'_>) -> Result<Sender, Failure> {
         let stored = self
             .store
             .create_senders(std::slice::from_ref(sender), self.clock.now())
@@ -176,6 +139,9 @@ impl Senders {
         let Some(id) = &sender.registration_id else {
             return Ok(());
         };
+        if sender.channel == Channel::Email {
+            return self.check_mail_domain(sender, id).await;
+        }
         let senders = self
             .accounts
             .whatsapp_senders(NUMBER_VENDOR, sender.account.as_ref())
@@ -187,6 +153,10 @@ impl Senders {
             Err(NumberError::NotFound) => false,
             Err(error) => return Err(failure_of(&error, "show the WhatsApp sender")),
         };
+        self.conclude(sender, is_done).await
+    }
+
+    pub(super) async fn conclude(&self, sender: &Sender, is_done: bool) -> Result<(), Failure> {
         if self.store.conclude_registration(&sender.id, is_done).await? {
             self.announce(&sender.address, [sender.channel]).await;
             tracing::info!(sender = %sender.id, is_done, "registration of a sender concluded");
@@ -195,7 +165,12 @@ impl Senders {
     }
 }
 
-fn new_sender<'a>(org: &'a OrgId, agent: Option<&'a AgentId>, channel: Channel, address: &'a str) -> NewSender<'a> {
+pub(super) fn new_sender<'a>(
+    org: &'a OrgId,
+    agent: Option<&'a AgentId>,
+    channel: Channel,
+    address: &'a str,
+) -> NewSender<'a> {
     NewSender {
         org,
         agent,
@@ -208,10 +183,4 @@ fn new_sender<'a>(org: &'a OrgId, agent: Option<&'a AgentId>, channel: Channel, 
         monthly_price: None,
         registration: None,
     }
-}
-
-/// Returns eight characters that tell agents with the same name apart.
-fn short_id(org: &OrgId, agent: &AgentId) -> String {
-    let hash = Sha256::digest(format!("{org} {agent}").as_bytes());
-    hex::encode(&hash[..4])
 }

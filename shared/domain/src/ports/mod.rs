@@ -3,6 +3,7 @@
 pub mod bus;
 pub mod carrier;
 pub mod kv;
+pub mod mail_domains;
 pub mod model;
 pub mod numbers;
 pub mod speech;

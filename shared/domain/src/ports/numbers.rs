@@ -47,7 +47,7 @@ pub struct AvailableNumber {
     pub address_requirement: Option<String>,
 }
 
-/// Where the vendor reports what happens at a number.
+/// The URLs for messages and calls to a number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NumberUrls {
     pub sms: Option<String>,
@@ -96,7 +96,7 @@ pub enum NumberError {
 pub trait Numbers: Send + Sync {
     async fn search(&self, query: &NumberQuery) -> Result<Vec<AvailableNumber>, NumberError>;
 
-    /// Buys a number. `label` identifies the purchase: after `Unknown`, `find` with it tells whether it was made.
+    /// Buys a number. `label` identifies the purchase: after `Unknown`, `find` with it shows whether it was made.
     async fn buy(&self, number: &str, label: &str, urls: &NumberUrls) -> Result<OwnedNumber, NumberError>;
 
     /// Finds a number of the account by its label or by its digits.
@@ -109,7 +109,7 @@ pub trait Numbers: Send + Sync {
     async fn release(&self, id: &str) -> Result<(), NumberError>;
 }
 
-/// What identifies a number of an account.
+/// The property that identifies a number of an account.
 #[derive(Clone, Copy, Debug)]
 pub enum NumberKey<'a> {
     Number(&'a str),

@@ -101,7 +101,7 @@ impl Delivery {
     }
 
     /// Returns the secret of the headers with one signature. The hosts of an organization with a webhook know its secret only,
-    /// until the agent gets a key of its own.
+    /// until the agent gets its own key.
     fn webhook_secret(&self, recipient: &Recipient, key: [u8; 32]) -> String {
         match &recipient.webhook_salt {
             Some(salt) if recipient.callback_key_generation == FIRST_KEY => {

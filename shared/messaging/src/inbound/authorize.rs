@@ -56,7 +56,7 @@ pub(super) async fn authorize(
         message.sent_at.get_or_insert_with(|| inbound.clock.now());
         let route = routes.resolve(message.channel, &message.to, &message.from).await;
         match route.map_err(|_| WebhookRefusal::Unavailable)? {
-            // A secret speaks for the senders of its own account only.
+            // A secret speaks for the senders of its account only.
             Some(route) if signer != route.account.as_ref() => {
                 has_unknown = true;
                 tracing::warn!(carrier, agent = %route.agent, "message of another account for this sender refused");

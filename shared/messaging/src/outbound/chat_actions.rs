@@ -60,7 +60,7 @@ struct FoundMessage {
 
 impl Outbound {
     /// Returns the carrier of the agent's WhatsApp sender if it has the action. Fails with `ProviderUnsupported`, which names
-    /// both. An agent without a sender of its own uses the installation's carrier.
+    /// both. An agent without its own sender uses the installation's carrier.
     pub async fn require_action(
         &self,
         profile: &Profile,

@@ -22,7 +22,7 @@ use crate::{CallHook, Carrier, Carriers, Metrics, PublicUrls, inbound::Partition
 pub struct OutboundSettings {
     /// The carriers are simulators: numbers reserved for fiction count as contacts that have written first.
     pub simulated_world: bool,
-    /// Who agents send as, where neither they nor their organizations say so.
+    /// The identity of agents, where neither they nor their organizations set it.
     pub identity: IdentityMode,
     /// Delays between a send with an unknown outcome and each check by the reconciler.
     pub reconcile_after: Vec<Duration>,

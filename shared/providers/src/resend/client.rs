@@ -27,6 +27,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Resend's retention of idempotency keys (Resend, Idempotency keys).
 const KEY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
 
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     /// Without a trailing slash.
@@ -49,6 +50,12 @@ impl Client {
             key,
             deadline: DEADLINE,
         })
+    }
+
+    /// Builds a request with the key and the deadline.
+    pub(super) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.endpoint));
+        request.bearer_auth(self.key.expose()).timeout(self.deadline)
     }
 
     /// Limits each request, from DNS resolution to the last byte of the response.

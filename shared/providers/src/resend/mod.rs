@@ -3,6 +3,7 @@
 
 mod client;
 mod details;
+mod domains;
 pub mod errors;
 mod event;
 mod inbound;
@@ -62,10 +63,10 @@ pub static VENDOR: Vendor = Vendor {
 };
 
 fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration) -> Result<Connected, String> {
+    let client = Client::new(credentials, http.clone())?.with_deadline(deadline);
     Ok(Connected {
-        messaging: Some(Arc::new(
-            Client::new(credentials, http.clone())?.with_deadline(deadline),
-        )),
+        mail_domains: Some(Arc::new(client.clone())),
+        messaging: Some(Arc::new(client)),
         webhooks: Some(Arc::new(Inbound::new(credentials, http.clone(), deadline)?)),
         ..Connected::default()
     })

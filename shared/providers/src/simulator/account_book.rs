@@ -1,4 +1,4 @@
-//! The subaccounts and the phone numbers of a simulated vendor.
+//! The subaccounts, the phone numbers and the mail domains of a simulated vendor.
 
 use std::{
     collections::BTreeMap,
@@ -35,6 +35,14 @@ impl SimulatedNumber {
     }
 }
 
+/// A mail domain that an account has added.
+#[derive(Clone, Debug)]
+pub struct SimulatedDomain {
+    pub id: String,
+    pub name: String,
+    pub is_verified: bool,
+}
+
 #[derive(Default)]
 pub struct AccountBook {
     state: Mutex<State>,
@@ -45,6 +53,8 @@ struct State {
     accounts: BTreeMap<String, SimulatedAccount>,
     /// By number.
     numbers: BTreeMap<String, SimulatedNumber>,
+    /// By name.
+    domains: BTreeMap<String, SimulatedDomain>,
 }
 
 impl AccountBook {
@@ -125,6 +135,27 @@ impl AccountBook {
             .numbers
             .retain(|_, number| number.id != id || number.account != account);
         state.numbers.len() < count
+    }
+
+    pub fn domains(&self) -> Vec<SimulatedDomain> {
+        self.state().domains.values().cloned().collect()
+    }
+
+    /// Adds a domain, unless an account has it.
+    pub fn add_domain(&self, domain: SimulatedDomain) -> bool {
+        let mut state = self.state();
+        let is_free = !state.domains.contains_key(&domain.name);
+        if is_free {
+            state.domains.insert(domain.name.clone(), domain);
+        }
+        is_free
+    }
+
+    /// Marks a domain as verified. Returns whether it exists.
+    pub fn verify_domain(&self, id: &str) -> bool {
+        let mut state = self.state();
+        let domain = state.domains.values_mut().find(|domain| domain.id == id);
+        domain.map(|domain| domain.is_verified = true).is_some()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

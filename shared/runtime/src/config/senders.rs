@@ -1,4 +1,4 @@
-//! The settings of senders: who agents send as, whose accounts they use, and which numbers may be bought.
+//! The settings of senders: the identity of agents, the accounts that they use, and the numbers that may be bought.
 
 use std::time::Duration;
 

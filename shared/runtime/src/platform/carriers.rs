@@ -17,7 +17,7 @@ use crate::{
 pub(super) struct ConnectedCarriers {
     pub simulator: Option<Simulator>,
     pub carriers: Carriers,
-    /// What organizations' accounts and numbers need of the installation's own connections.
+    /// The installation's own connections, for the accounts and numbers of organizations.
     pub own: BTreeMap<&'static str, OwnVendor>,
     /// A client to the carriers' own addresses.
     pub http: reqwest::Client,
@@ -55,6 +55,7 @@ pub(super) async fn connect(config: &Config) -> Result<ConnectedCarriers, StartE
                 numbers: connected.numbers,
                 subaccounts: connected.subaccounts,
                 whatsapp_senders: connected.whatsapp_senders,
+                mail_domains: connected.mail_domains,
             },
         );
         if let Some(messaging) = connected.messaging {

@@ -5,6 +5,7 @@ mod audit;
 mod backlogs;
 mod billing_configs;
 mod budget_alerts;
+mod call_bridges;
 mod calls;
 mod challenges;
 mod channels;
@@ -31,6 +32,7 @@ mod messages;
 mod migrations;
 mod partitions;
 mod people;
+mod provider_accounts;
 mod receipts;
 mod recipients;
 mod reconciler;
@@ -38,17 +40,21 @@ mod registrations;
 mod retention;
 mod routes;
 mod scheduled;
+mod sender_orders;
+mod senders;
 mod sends;
 mod tokens;
 mod trust_sessions;
 mod unavailable;
 
-use butt_dial_domain::{AgentId, Channel, MessageId, Micros, clock::Timestamp, limits::Limits, message::ThreadRef};
+use butt_dial_domain::{
+    AgentId, Channel, ChannelId, MessageId, Micros, clock::Timestamp, limits::Limits, message::ThreadRef,
+};
 use chrono::{TimeDelta, TimeZone as _, Utc};
 
 use crate::{
-    AcceptedSend, Agent, AgentStatus, AttemptOutcome, EventReason, EventState, ScheduledState, SendResult, SettledSend,
-    Store, StoreError,
+    AcceptedSend, Agent, AgentStatus, AttemptOutcome, EventReason, EventState, ScheduledState, SendResult, SenderRoute,
+    SettledSend, Store, StoreError,
 };
 use database::Database;
 

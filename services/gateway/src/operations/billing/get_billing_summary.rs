@@ -65,8 +65,9 @@ impl Operation for GetBillingSummary {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let bill = bill(&context, args.agent_id.as_deref(), args.period.as_deref()).await?;
+        let bill = bill(&context, args.agent_id.as_deref(), args.period.as_deref(), true).await?;
         let own = context.caller.profile.as_ref();
+        let own = own.filter(|_| !context.caller.principal.scope.allows(Scope::OrgAdmin));
         let own = own.map(|profile| profile.agent.id.host_id().to_owned());
         Ok(Output {
             agent_id: args.agent_id.or(own),

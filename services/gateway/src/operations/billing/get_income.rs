@@ -47,7 +47,7 @@ impl Operation for GetIncome {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let bill = bill(&context, None, args.period.as_deref()).await?;
+        let bill = bill(&context, None, args.period.as_deref(), false).await?;
         Ok(Output {
             period: bill.span.as_str(),
             currency: "USD",

@@ -1,7 +1,7 @@
 //! `comms_set_client_limits`: the limits of an agent or of the organization, with a preview.
 
 use butt_dial_billing::LimitsChange;
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{AgentId, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -71,14 +71,11 @@ impl Operation for SetClientLimits {
                 limits: limits.into(),
             });
         }
-        if let Some(own) = &caller.principal.agent
-            && agent.is_none_or(|agent| agent == own.host_id())
-        {
-            return Err(Failure::new(
-                Code::AuthForbidden,
-                "an agent can't change its own limits or those of its organization",
-            )
-            .hint("pass agentId of another agent, or use a team token with POST /api/v1/client-limits"));
+        if caller.principal.agent.is_some() && agent == caller.principal.agent.as_ref().map(AgentId::host_id) {
+            return Err(
+                Failure::new(Code::AuthForbidden, "an agent can't change its own limits")
+                    .hint("leave agentId out for the limits of the organization, or use a team token"),
+            );
         }
         let limits = billing
             .set_limits(org, &caller.principal.token, agent, &args.limits)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use butt_dial_billing::{Bill, Charge};
-use butt_dial_domain::{Channel, Failure};
+use butt_dial_domain::{Channel, Failure, Scope};
 use butt_dial_identity::Caller;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -45,13 +45,21 @@ pub fn by_channel(bill: &Bill) -> BTreeMap<String, ChargeView> {
 }
 
 /// Bills the agent that is named, or the calling agent, or the organization of an administrator.
-pub async fn bill(context: &Context, named: Option<&str>, period: Option<&str>) -> Result<Bill, Failure> {
+/// With `for_administrators`, an administrator that names no agent gets the bill of the organization.
+pub async fn bill(
+    context: &Context,
+    named: Option<&str>,
+    period: Option<&str>,
+    for_administrators: bool,
+) -> Result<Bill, Failure> {
     let (product, caller): (&Product, &Caller) = (&context.product, &context.caller);
     let span = butt_dial_billing::Span::parse(period.unwrap_or("month"))?;
     let agent = match (named, &caller.profile) {
         (Some(named), _) => Some(product.agents.get(caller, named).await?.agent.id),
-        (None, Some(own)) => Some(own.agent.id.clone()),
-        (None, None) => None,
+        (None, Some(own)) if !(for_administrators && caller.principal.scope.allows(Scope::OrgAdmin)) => {
+            Some(own.agent.id.clone())
+        }
+        (None, _) => None,
     };
     product.billing.bill(caller.org()?, agent.as_ref(), span).await
 }

@@ -28,7 +28,7 @@ pub struct Output {
     preview: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     would_release: bool,
-    /// What would be released.
+    /// The senders that would be released.
     #[serde(skip_serializing_if = "Option::is_none")]
     senders: Option<Vec<RecordView>>,
     #[serde(skip_serializing_if = "Option::is_none")]

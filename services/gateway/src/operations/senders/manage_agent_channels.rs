@@ -22,7 +22,7 @@ pub struct Args {
     options: Option<Options>,
 }
 
-/// What is to be added.
+/// The channel that is to be added.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Options {

@@ -1,6 +1,6 @@
 //! `comms_onboard_customer`: registers and provisions an agent, with what its host needs to connect it.
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Channel, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,17 @@ pub struct Args {
     email_domain: Option<String>,
 }
 
+/// A record that the owner of the mail domain publishes.
+#[derive(Serialize, JsonSchema)]
+pub struct DnsRecordView {
+    r#type: String,
+    /// Relative to the domain.
+    name: String,
+    value: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<u16>,
+}
+
 /// How the agent connects.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -42,7 +53,7 @@ pub struct Output {
     provisioned: Provisioned,
     connection: ConnectionView,
     /// Records that the mail domain needs. Empty: its domain is set up already.
-    dns_records: Vec<String>,
+    dns_records: Vec<DnsRecordView>,
     /// Webhooks that have to be set by hand. Empty: they are set at the provider.
     webhook_urls: Vec<String>,
 }
@@ -73,6 +84,17 @@ impl Operation for OnboardCustomer {
             ..ProvisionRequest::default()
         };
         let provisioned = provision(&context, request).await?;
+        let profile = context
+            .product
+            .agents
+            .get(&context.caller, &provisioned.agent_id)
+            .await?;
+        let senders = &context.product.senders;
+        let owned = senders.list(&profile.agent.org_id, &profile.agent.id).await?;
+        let mut dns_records = Vec::new();
+        if let Some(mail) = owned.iter().find(|sender| sender.channel == Channel::Email) {
+            dns_records = senders.dns_records(mail).await?;
+        }
         let base = context.product.senders.public_base().map(str::to_owned);
         let url = |path: &str| base.as_ref().map(|base| format!("{base}{path}"));
         Ok(Output {
@@ -83,7 +105,15 @@ impl Operation for OnboardCustomer {
                 instructions: "Connect an MCP client to sseUrl or mcpUrl with the header Authorization: Bearer <token>. \
                     Call comms_get_me first.",
             },
-            dns_records: Vec::new(),
+            dns_records: dns_records
+                .into_iter()
+                .map(|record| DnsRecordView {
+                    r#type: record.kind,
+                    name: record.name,
+                    value: record.value,
+                    priority: record.priority,
+                })
+                .collect(),
             webhook_urls: Vec::new(),
         })
     }

@@ -1,5 +1,5 @@
-//! Registers and provisions an agent in one request, for the routes and the tool that do so. What a failed request has obtained is
-//! given back.
+//! Registers and provisions an agent in one request, for the routes and the tool that do so. A failed request gives back its
+//! senders.
 
 use butt_dial_accounts::{AddChannel, ChannelKind, NewAgent, Sender};
 use butt_dial_calls::voice_settings::{VoiceSettingsChange, change_voice_settings};
@@ -102,7 +102,7 @@ pub async fn provision(context: &Context, request: ProvisionRequest) -> Result<P
         product.senders.set_agent_identity(org, agent, mode).await?;
     }
     let mode = product.senders.identity_of(org, Some(agent)).await?;
-    // What can be refused without a vendor comes before a purchase.
+    // Refusals that need no vendor come before a purchase.
     if let Some(url) = &request.callback_url {
         product.delivery.set_callback_url(agent, Some(url.trim())).await?;
     }

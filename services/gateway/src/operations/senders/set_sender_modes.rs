@@ -1,4 +1,4 @@
-//! `PUT /api/v1/sender-modes`: who the organization's agents send as, and whose accounts at the vendor it uses.
+//! `PUT /api/v1/sender-modes`: the identity of the organization's agents, and the accounts at the vendor that it uses.
 
 use butt_dial_domain::{
     Code, Failure, Scope,

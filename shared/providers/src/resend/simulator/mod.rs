@@ -1,6 +1,7 @@
 //! Resend's API: sending with idempotency keys, reading and receiving mails, signed events (Resend, API reference;
 //! Idempotency keys). It behaves like Resend in all that an adapter or an operator can observe.
 
+mod domains;
 mod error;
 mod inbound;
 mod validation;
@@ -75,7 +76,9 @@ pub fn router(simulator: SimulatorState) -> Router {
             "/emails/receiving/{id}/attachments/{attachment}",
             get(inbound::attachment),
         )
-        .route("/domains", get(domains))
+        .route("/domains", get(domains::list).post(domains::create))
+        .route("/domains/{id}", get(domains::fetch))
+        .route("/domains/{id}/verify", post(domains::verify))
         .fallback(|| async { ApiError::not_found() })
         .layer(middleware::from_fn_with_state(simulator.clone(), authenticate))
         // Without authentication: Resend's download URLs are signed.
@@ -106,10 +109,6 @@ async fn authenticate(State(simulator): State<SimulatorState>, request: Request,
             "Missing API key in the authorization header",
         ),
     }
-}
-
-async fn domains() -> Response {
-    Json(json!({ "object": "list", "has_more": false, "data": [] })).into_response()
 }
 
 async fn fetch(State(app): State<AppState>, Path(id): Path<String>) -> Response {

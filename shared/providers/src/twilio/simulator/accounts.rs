@@ -50,7 +50,7 @@ pub async fn authenticate(State(simulator): State<SimulatorState>, request: Requ
     next.run(request).await
 }
 
-/// Returns the account whose token the request has.
+/// Returns the account of the token in the request.
 pub fn authentic_user(simulator: &SimulatorState, headers: &HeaderMap) -> Option<String> {
     let given = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let given = String::from_utf8(STANDARD.decode(given.strip_prefix("Basic ")?).ok()?).ok()?;
@@ -67,7 +67,7 @@ pub fn token_of(simulator: &SimulatorState, account: &str) -> Secret {
     Secret::new(found.map(|account| account.token).unwrap_or_default())
 }
 
-/// Returns the account that has a number. Numbers that nobody bought belong to the main account.
+/// Returns the account that has a number. Other numbers belong to the main account.
 pub fn owner_of(simulator: &SimulatorState, number: &str) -> String {
     let found = simulator.account_book().find_number(number);
     found.map_or_else(|| ACCOUNT_SID.to_owned(), |number| number.account)

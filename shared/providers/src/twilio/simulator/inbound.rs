@@ -30,7 +30,7 @@ pub fn inbound_webhook(simulator: &SimulatorState, text: &PersonMessage, url: &s
             fields.push((name.clone(), text));
         }
     }
-    // A number that was bought has a URL of its own.
+    // A bought number has its own URL.
     let number = simulator.account_book().find_number(&text.to);
     let url_field = match text.channel {
         Channel::Whatsapp => "WhatsappUrl",

@@ -70,7 +70,7 @@ pub fn router(simulator: &SimulatorState) -> Router<SimulatorState> {
 /// Handles a call to one of our numbers: requests TwiML from the webhook.
 fn handle_inbound_call(simulator: &SimulatorState, new_call: NewCall, url: String) {
     let mut live = LiveCall::new(simulator, new_call);
-    // A number that was bought has URLs of its own.
+    // A bought number has its own URLs.
     let number = simulator.account_book().find_number(live.call.to());
     let own_url = |name: &str| {
         let url = number.as_ref().map(|number| number.field(name).to_owned());

@@ -1,1 +1,0 @@
-CREATE INDEX spend_capped ON spend (period) WHERE cap IS NOT NULL;

@@ -1,0 +1,80 @@
+//! Subaccounts of the installation's own account at a vendor.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use butt_dial_domain::{
+    AgentId, Failure, OrgId, ProviderAccountId,
+    ports::numbers::{NumberError, Subaccount, SubaccountStatus, Subaccounts},
+};
+use butt_dial_providers::Vendor;
+use butt_dial_store::AccountStatus;
+
+use super::ProviderAccounts;
+
+impl ProviderAccounts {
+    pub(crate) fn subaccounts(&self, vendor: &str) -> Option<Arc<dyn Subaccounts>> {
+        self.inner.own.get(vendor)?.subaccounts.clone()
+    }
+
+    /// Stores a subaccount that the installation's account has created. Returns the stored one if it is known.
+    pub(crate) async fn adopt_subaccount(
+        &self,
+        org: &OrgId,
+        agent: Option<&AgentId>,
+        vendor: &'static Vendor,
+        subaccount: &Subaccount,
+    ) -> Result<ProviderAccountId, Failure> {
+        let known = self.inner.store.list_provider_accounts(org).await?;
+        let known = known
+            .into_iter()
+            .find(|account| account.vendor == vendor.manifest.id && account.external_id == subaccount.id);
+        if let Some(known) = known {
+            return Ok(known.id);
+        }
+        let given = BTreeMap::from([
+            ("account_sid".to_owned(), subaccount.id.clone()),
+            ("auth_token".to_owned(), subaccount.token.clone()),
+        ]);
+        let credentials = self.read(vendor, &given)?;
+        self.store_new(
+            org,
+            agent,
+            vendor,
+            &subaccount.id,
+            "Subaccount",
+            &credentials,
+            true,
+            true,
+        )
+        .await
+    }
+
+    /// Closes the subaccounts of an organization at their vendors. A closed subaccount can't be opened again.
+    pub(crate) async fn close_subaccounts(&self, org: &OrgId) -> Result<(), Failure> {
+        let accounts = self.inner.store.list_provider_accounts(org).await?;
+        let open = accounts
+            .into_iter()
+            .filter(|account| account.is_subaccount && account.status != AccountStatus::Closed);
+        for account in open {
+            let Some(subaccounts) = self.subaccounts(&account.vendor) else {
+                continue;
+            };
+            match subaccounts
+                .set_status(&account.external_id, SubaccountStatus::Closed)
+                .await
+            {
+                Ok(()) | Err(NumberError::NotFound) => {}
+                Err(error) => {
+                    tracing::warn!(%error, account = %account.id, "subaccount not closed");
+                    return Err(Failure::unavailable("the provider did not close a subaccount"));
+                }
+            }
+            let now = self.inner.clock.now();
+            self.inner
+                .store
+                .set_account_status(&account.id, AccountStatus::Closed, None, now)
+                .await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! Accounts of organizations at vendors.
+
+use butt_dial_domain::ProviderAccountId;
+
+use super::*;
+use crate::{AccountStatus, NewProviderAccount, NewSender};
+
+async fn create(db: &Database, agent: &Agent, external_id: &str) -> Result<ProviderAccountId, StoreError> {
+    let id = ProviderAccountId::generate();
+    let account = NewProviderAccount {
+        id: &id,
+        org: &agent.org_id,
+        agent: None,
+        vendor: "twilio",
+        external_id,
+        label: "Twilio",
+        credentials: b"sealed",
+        status: AccountStatus::Active,
+        is_subaccount: false,
+    };
+    db.create_provider_account(&account, morning()).await.map(|()| id)
+}
+
+both_engines! {
+    async fn account_is_registered_once_per_organization(db: &Database) {
+        let (ada, bob) = (new_agent(db).await, new_agent(db).await);
+        let id = create(db, &ada, "AC1").await.unwrap();
+        assert!(matches!(create(db, &ada, "AC1").await, Err(StoreError::Conflict)));
+        create(db, &bob, "AC1").await.unwrap();
+        assert_eq!(db.list_accounts_by_external_id("twilio", "AC1").await.unwrap().len(), 2);
+        assert_eq!(db.list_provider_accounts(&ada.org_id).await.unwrap().len(), 1);
+
+        let account = db.find_provider_account(&id).await.unwrap().unwrap();
+        assert!(db.replace_credentials(&id, account.version, b"new", morning()).await.unwrap());
+        assert!(!db.replace_credentials(&id, account.version, b"late", morning()).await.unwrap(), "the first one wins");
+        let account = db.find_provider_account(&id).await.unwrap().unwrap();
+        assert_eq!((account.version, account.credentials.as_slice()), (2, b"new".as_slice()));
+    }
+
+    async fn failing_account_recovers_and_closed_one_stays_closed(db: &Database) {
+        let agent = new_agent(db).await;
+        let id = create(db, &agent, "AC1").await.unwrap();
+        assert!(!db.note_working_account(&id, morning()).await.unwrap());
+        assert!(db.set_account_status(&id, AccountStatus::Failing, Some("401"), morning()).await.unwrap());
+        let failing = db.list_failing_accounts(9).await.unwrap();
+        assert_eq!((failing.len(), failing[0].failure.as_deref()), (1, Some("401")));
+        assert!(db.note_working_account(&id, morning()).await.unwrap());
+        assert!(db.list_failing_accounts(9).await.unwrap().is_empty());
+        assert!(db.set_account_status(&id, AccountStatus::Closed, None, morning()).await.unwrap());
+        assert!(!db.set_account_status(&id, AccountStatus::Active, None, morning()).await.unwrap());
+        assert!(db.list_accounts_by_external_id("twilio", "AC1").await.unwrap().is_empty());
+    }
+
+    async fn account_with_senders_is_not_deleted(db: &Database) {
+        let (agent, other) = (new_agent(db).await, new_agent(db).await);
+        let id = create(db, &agent, "AC1").await.unwrap();
+        let sender = NewSender {
+            org: &agent.org_id,
+            agent: Some(&agent.id),
+            channel: Channel::Line,
+            address: "U1",
+            label: None,
+            account: Some(&id),
+            number_id: None,
+            country: None,
+            monthly_price: None,
+            registration: None,
+        };
+        let sender = db.create_senders(&[sender], morning()).await.unwrap().remove(0);
+        assert_eq!(db.find_sender_account(Channel::Line, "U1").await.unwrap().as_ref(), Some(&id));
+        assert!(!db.delete_provider_account(&agent.org_id, &id).await.unwrap());
+        db.release_senders(&agent.org_id, std::slice::from_ref(&sender), morning()).await.unwrap();
+        db.delete_released_sender(&sender).await.unwrap();
+        assert!(!db.delete_provider_account(&other.org_id, &id).await.unwrap());
+        assert!(db.delete_provider_account(&agent.org_id, &id).await.unwrap());
+    }
+}
