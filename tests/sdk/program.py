@@ -1,0 +1,161 @@
+"""Starts the program, and reaches its simulated carriers."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import httpx
+
+ORCHESTRATOR = "sdk-acceptance-orchestrator-token-of-this-run"
+START_SECONDS = 60
+NO_LIMITS = {
+    f"DEFAULT_MAX_{limit}": "none"
+    for limit in ("ACTIONS_PER_MINUTE", "ACTIONS_PER_HOUR", "ACTIONS_PER_DAY", "SPEND_PER_DAY", "SPEND_PER_MONTH")
+}
+
+
+def free_port():
+    with contextlib.closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Simulator:
+    """The carriers, and the people behind them."""
+
+    def __init__(self, url):
+        self.url = url
+
+    async def post(self, path, body):
+        async with httpx.AsyncClient(timeout=20) as client:
+            response = await client.post(self.url + path, json=body)
+            assert response.is_success, f"{path}: {response.status_code} {response.text}"
+            return response.json() if response.content else None
+
+    async def get(self, path, **parameters):
+        async with httpx.AsyncClient(timeout=20) as client:
+            return (await client.get(self.url + path, params=parameters)).json()
+
+    async def person_writes(self, channel, sender, to, body="", **fields):
+        await self.post("/person-writes", {"channel": channel, "from": sender, "to": to, "body": body, **fields})
+
+    async def messages(self, to):
+        """What this person received, the newest last."""
+        found = await self.get("/messages", to=to)
+        return sorted(found["messages"], key=lambda message: message["sequence"])
+
+    async def newest(self, to, seconds=5.0, more_than=0):
+        """Waits for a message to this person."""
+        found = []
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            found = await self.messages(to)
+            if len(found) > more_than:
+                return found[-1]
+            await asyncio.sleep(0.05)
+        return None
+
+
+class Program:
+    """One process on SQLite. `account` has the first organization and its agent."""
+
+    def __init__(self, **settings):
+        self.binary = os.environ["BUTT_DIAL_BINARY"]
+        self.folder = tempfile.TemporaryDirectory(prefix="butt-dial-sdk-")
+        self.port, simulator_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.simulator = Simulator(f"http://127.0.0.1:{simulator_port}")
+        self.env = {
+            "DATA_DIR": self.folder.name,
+            "PORT": str(self.port),
+            "SIMULATOR_PORT": str(simulator_port),
+            "ORCHESTRATOR_SECURITY_TOKEN": ORCHESTRATOR,
+            "ALLOW_PRIVATE_CALLBACKS": "true",
+            **NO_LIMITS,
+            **settings,
+        }
+        # An empty value removes the setting.
+        self.env = {name: value for name, value in self.env.items() if value}
+        self.log_path = os.path.join(self.folder.name, "program.log")
+        self.log = open(self.log_path, "wb")
+        self.process = subprocess.Popen(
+            [self.binary, "serve"], env=self.environment(), cwd=self.folder.name, stdout=self.log, stderr=self.log
+        )
+        self.account = None
+
+    def environment(self):
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
+        return {**kept, **self.env}
+
+    def wait_until_ready(self):
+        deadline = time.monotonic() + START_SECONDS
+        while not self.is_ready():
+            assert self.process.poll() is None and time.monotonic() < deadline, self.tail()
+            time.sleep(0.05)
+        done = subprocess.run(
+            [self.binary, "bootstrap", "--json"],
+            env={**self.environment(), "LOG_LEVEL": "error"},
+            cwd=self.folder.name,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        self.account = json.loads(done.stdout)
+        return self
+
+    def is_ready(self):
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/health/ready").status_code == 200
+        return False
+
+    def tail(self):
+        with open(self.log_path, errors="replace") as file:
+            return "".join(file.readlines()[-20:])
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+        self.folder.cleanup()
+
+
+class Replicas:
+    """Several processes on Postgres, NATS and Redis, behind one address."""
+
+    def __init__(self, **settings):
+        sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "observability"))
+        import system
+
+        self.system = system.System(
+            os.environ["BUTT_DIAL_BINARY"],
+            roles={"gateway": 2, "webhook-ingest": 1, "voice-relay": 1, "dispatcher": 2},
+            settings={"ORCHESTRATOR_SECURITY_TOKEN": ORCHESTRATOR, **settings},
+        )
+
+    def wait_until_ready(self):
+        self.system.__enter__()
+        self.account = self.system.account
+        self.url = f"http://127.0.0.1:{self.system.proxy.port}"
+        self.simulator = Simulator(self.system.simulator)
+        return self
+
+    def stop(self):
+        self.system.stop()
+
+
+def kind_of_program():
+    return Replicas if os.environ.get("TEST_DISTRIBUTED") == "1" else Program
+
+
+def verification_token(mail):
+    """Returns the token of the link in a verification mail."""
+    texts = [mail[part] for part in ("html", "body") if mail.get(part)]
+    found = re.search(r"/verify#token=([A-Za-z0-9._~%-]+)", "\n".join(texts))
+    return found[1] if found else None
