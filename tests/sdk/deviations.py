@@ -19,7 +19,7 @@ def describe(wanted):
         return wanted.__name__
     if isinstance(wanted, tuple):
         return " or ".join(describe(one) for one in wanted)
-    return getattr(wanted, "__doc__", None) if callable(wanted) else repr(wanted)
+    return wanted.__doc__ or "what the check names" if callable(wanted) else repr(wanted)
 
 
 def fits(value, wanted):

@@ -118,7 +118,7 @@ async def test_receipts_are_parsed_by_the_client(program, simulator, agent, host
         "from": new_person(), "to": to["phoneNumber"],
         "steps": [{"do": "wait_for_speech"}, {"do": "say", "text": "Please call me back."}, {"do": "stay_silent", "for_ms": 200}, {"do": "hang_up"}],
     })
-    await host.wait(lambda: [one for one in host.requests if b"call" in one.body], seconds=4)
+    await host.wait(lambda: [one for one in host.requests if b"call" in one.body], seconds=2)
     broken = [(one.path, one.status, one.body[:300]) for one in host.requests if one.status != 200]
     want.that("the host after a call", not broken, broken, "200 only")
     await agent.set_callback_url("")

@@ -5,8 +5,6 @@ import uuid
 from buttdial import (
     AccountsClient,
     AccountsError,
-    AuthError,
-    AuthInvalidTokenError,
     NotProvisioned,
     PhoneNotConfigured,
     RateLimitError,
@@ -14,7 +12,7 @@ from buttdial import (
 )
 from buttdial.errors import parse_error_response
 from conftest import new_organization, request
-from deviations import like, one_of, text
+from deviations import like, text
 from program import free_port
 
 

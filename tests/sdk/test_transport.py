@@ -12,7 +12,7 @@ from mcp import ClientSession
 from mcp.client.sse import sse_client
 
 from buttdial import Agent, AuthInvalidTokenError, AuthLockedOutError, RevokedToken
-from conftest import client_of, new_agent, new_contact, new_person, request
+from conftest import client_of, new_agent, new_person, request
 from deviations import iso, like, one_of, text
 
 # Section 2, with the scope of each tool.
