@@ -87,14 +87,11 @@ def programs():
     """All start at the same time. Each is one process, except the first one in a distributed run."""
     started = {
         "program": kind_of_program()(),
-        # A prefix of a reverse proxy, terms to accept, all tools listed, and the guard of callbacks.
+        # The prefix of a reverse proxy, terms to accept, and all tools listed.
         "gated": Program(
-            BASE_PATH="/bd",
-            TERMS_VERSION="2026-11",
-            TERMS_URL="https://acme.example/terms",
-            TOOL_LISTING="all",
-            ALLOW_PRIVATE_CALLBACKS="",
+            BASE_PATH="/bd", TERMS_VERSION="2026-11", TERMS_URL="https://acme.example/terms", TOOL_LISTING="all"
         ),
+        "guarded": Program(ALLOW_PRIVATE_CALLBACKS=""),
     }
     try:
         yield {name: one.wait_until_ready() for name, one in started.items()}
@@ -111,6 +108,11 @@ def program(programs):
 @pytest.fixture
 def gated(programs):
     return programs["gated"]
+
+
+@pytest.fixture
+def guarded(programs):
+    return programs["guarded"]
 
 
 @pytest.fixture

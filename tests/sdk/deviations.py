@@ -130,7 +130,7 @@ class Deviations:
         return answer if isinstance(answer, dict) else {}
 
     async def quiet(self, call):
-        """Awaits a call whose answer another line compares; returns {} if it failed."""
+        """Awaits a call for an answer that another line compares; returns {} if it failed."""
         try:
             answer = await call
         except Exception:
@@ -152,7 +152,7 @@ class Deviations:
         return None
 
     async def envelope(self, what, call, /, **fields):
-        """Awaits a tool or a route of an agent whose failure the client returns as an object."""
+        """Awaits a tool or a route of an agent that must fail; the client returns the failure as an object."""
         try:
             answer = await call
         except Exception as error:

@@ -13,6 +13,8 @@ import time
 
 import httpx
 
+# The program refuses settings that it does not know.
+BINARY = os.environ.pop("BUTT_DIAL_BINARY")
 ORCHESTRATOR = "sdk-acceptance-orchestrator-token-of-this-run"
 START_SECONDS = 60
 NO_LIMITS = {
@@ -67,7 +69,6 @@ class Program:
     """One process on SQLite. `account` has the first organization and its agent."""
 
     def __init__(self, **settings):
-        self.binary = os.environ["BUTT_DIAL_BINARY"]
         self.folder = tempfile.TemporaryDirectory(prefix="butt-dial-sdk-")
         self.port, simulator_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -86,7 +87,7 @@ class Program:
         self.log_path = os.path.join(self.folder.name, "program.log")
         self.log = open(self.log_path, "wb")
         self.process = subprocess.Popen(
-            [self.binary, "serve"], env=self.environment(), cwd=self.folder.name, stdout=self.log, stderr=self.log
+            [BINARY, "serve"], env=self.environment(), cwd=self.folder.name, stdout=self.log, stderr=self.log
         )
         self.account = None
 
@@ -100,7 +101,7 @@ class Program:
             assert self.process.poll() is None and time.monotonic() < deadline, self.tail()
             time.sleep(0.05)
         done = subprocess.run(
-            [self.binary, "bootstrap", "--json"],
+            [BINARY, "bootstrap", "--json"],
             env={**self.environment(), "LOG_LEVEL": "error"},
             cwd=self.folder.name,
             capture_output=True,
@@ -134,13 +135,16 @@ class Replicas:
         import system
 
         self.system = system.System(
-            os.environ["BUTT_DIAL_BINARY"],
+            BINARY,
             roles={"gateway": 2, "webhook-ingest": 1, "voice-relay": 1, "dispatcher": 2},
             settings={"ORCHESTRATOR_SECURITY_TOKEN": ORCHESTRATOR, **settings},
         )
 
     def wait_until_ready(self):
-        self.system.__enter__()
+        try:
+            self.system.__enter__()
+        except SystemExit as error:
+            raise AssertionError(str(error)) from error
         self.account = self.system.account
         self.url = f"http://127.0.0.1:{self.system.proxy.port}"
         self.simulator = Simulator(self.system.simulator)

@@ -1,4 +1,4 @@
-"""Sections 3.1 and 3.2: agents, their tokens, channels, money, and the routes of an agent itself."""
+"""Sections 3.1 and 3.2: agents, their tokens, channels, money, and the routes with the token of an agent."""
 
 import asyncio
 import contextlib
@@ -55,7 +55,7 @@ async def test_agents_are_registered_in_both_casings(program, team, want):
 
 
 async def other_team(program, want):
-    """The client of another organization; without one the check goes on."""
+    """The client of another organization; or one without a valid token."""
     try:
         return (await new_organization(program)).client
     except ButtDialError as error:
@@ -223,7 +223,7 @@ async def test_deprovision_and_release_return_numbers(program, team, want):
     await want.answer("release_number of a WhatsApp sender", team.release_number(channels.get("whatsapp", "none"), source="whatsapp"))
     me = await want.answer("get_self", other.get_self())
     want.that("the channels", not me.get("channels"), me.get("channels"), "none")
-    await want.refusal("a number of nobody", team.release_number("+14155550199"), ButtDialError, status_code=404)
+    await want.refusal("a number without an owner", team.release_number("+14155550199"), ButtDialError, status_code=404)
 
 
 async def test_billing_and_limits_are_configured(program, team, want):
@@ -300,8 +300,8 @@ async def test_agent_reads_its_own_state(program, simulator, agent, want):
     waiting = await want.answer("get_waiting_messages again", agent.get_waiting_messages(), messages=list, count=0)
 
 
-async def test_agent_sets_its_callback_and_status(program, gated, host, want):
-    agent = Agent(gated.url, agent_token=gated.account["agentToken"])
+async def test_agent_sets_its_callback_and_status(program, guarded, host, want):
+    agent = Agent(guarded.url, agent_token=guarded.account["agentToken"])
     for url in ("http://acme.example/hook", "https://127.0.0.1/hook", "https://169.254.169.254/", "not a URL"):
         want.shape(f"callback {url}", await agent.set_callback_url(url), status=400, code=text, error=text)
     await want.answer("set_callback_url", agent.set_callback_url("https://acme.example/hook"))

@@ -112,7 +112,7 @@ async def test_receipts_are_parsed_by_the_client(program, simulator, agent, host
     await host.wait(lambda: host.requests)
     answers = [json.loads(one.answer) for one in host.requests]
     want.that("receipts at the generic route", answers and all(one.get("status") == "ignored" for one in answers), answers, "ignored")
-    # A call, whose channel the client does not know: its events may come, but must not break the host.
+    # The client does not know the channel of calls: their events may come, but must not break the host.
     host.requests.clear()
     await simulator.post("/phone-calls", {
         "from": new_person(), "to": to["phoneNumber"],

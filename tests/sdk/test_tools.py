@@ -26,7 +26,7 @@ def answer_of(sent):
 
 
 def preview(want, what, answer):
-    """A destructive tool without `confirm` only tells what it would do."""
+    """A destructive tool without `confirm` only describes what it would do."""
     want.shape(f"{what}: the preview", answer, preview=True, message=text)
     would = [name for name, value in answer.items() if re.match("would[A-Z]", name) and value is True]
     want.that(f"{what}: the preview", would, sorted(answer), "wouldX: true")
@@ -282,7 +282,7 @@ async def test_agents_find_and_message_each_other(program, simulator, team, agen
     name = (await nova.get_self())["displayName"]
     found = await want.answer("find_agent", yuna.find_agent(), agents=list, count=int)
     ids = [one.get("agentId") for one in found.get("agents") or []]
-    want.that("the agents", {yuna.agent_id, nova.agent_id, agent.agent_id} <= set(ids), ids, "itself, the other, and the first")
+    want.that("the agents", {yuna.agent_id, nova.agent_id, agent.agent_id} <= set(ids), ids, "the agent, the other one, and the first one")
     found = await want.answer("find_agent by name", yuna.find_agent(query=name), count=1)
     want.same("the found agent", [one.get("agentId") for one in found.get("agents") or []], [nova.agent_id])
     for options, absent in (({"include_self": False}, yuna), ({"include_draft": False}, nova)):
