@@ -19,7 +19,7 @@ import pytest
 from buttdial import AccountsClient, Agent
 from deviations import Deviations
 from host import Host
-from program import ORCHESTRATOR, Program, kind_of_program
+from program import LINK, ORCHESTRATOR, Program, kind_of_program
 
 PRODUCT = {
     "logoUrl": "https://acme.example/logo.svg",
@@ -87,9 +87,13 @@ def programs():
     """All start at the same time. Each is one process, except the first one in a distributed run."""
     started = {
         "program": kind_of_program()(),
-        # The prefix of a reverse proxy, terms to accept, and all tools listed.
+        # The prefix of a reverse proxy, terms to accept, all tools listed, and fast repetitions of webhooks.
         "gated": Program(
-            BASE_PATH="/bd", TERMS_VERSION="2026-11", TERMS_URL="https://acme.example/terms", TOOL_LISTING="all"
+            BASE_PATH="/bd",
+            TERMS_VERSION="2026-11",
+            TERMS_URL="https://acme.example/terms",
+            TOOL_LISTING="all",
+            ACCOUNT_WEBHOOK_RETRY_AFTER_SECONDS="1,1,1,1,1",
         ),
         "guarded": Program(ALLOW_PRIVATE_CALLBACKS=""),
     }
@@ -247,18 +251,24 @@ def new_mail(name="alice"):
 
 
 async def register(program, name="Acme Inc", mail=None, client=None, **options):
-    """Registers an organization; returns the mail address of its owner and the answer."""
+    """Registers an organization; returns the mail address of its owner, the answer, and the token of the link."""
     mail = mail or new_mail()
     options = {"branding": PRODUCT, "return_url": "https://acme.example/welcome", **options}
-    return mail, await (client or client_of(program)).register(name, mail, **options)
+    answer = await (client or client_of(program)).register(name, mail, **options)
+    return mail, answer, await secret_of(program, answer, "devVerificationToken", mail, LINK)
+
+
+async def secret_of(program, answer, name, to, pattern):
+    """Returns the secret that a person gets: from the answer where the program shows it, else from the person's messages."""
+    return answer.get(name) or "none" if program.shows_secrets else await program.simulator.new_secret(to, pattern)
 
 
 async def new_organization(program, **options):
     """Registers an organization and verifies its mail address."""
     client = client_of(program)
     options.setdefault("webhook_url", "https://acme.example/butt-dial")
-    mail, registered = await register(program, client=client, **options)
-    verified = await client.verify(registered["devVerificationToken"])
+    mail, registered, token = await register(program, client=client, **options)
+    verified = await client.verify(token)
     return Organization(registered["orgId"], client.with_token(verified["team_token"]), mail, registered, verified)
 
 

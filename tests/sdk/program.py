@@ -33,7 +33,7 @@ class Simulator:
     """The carriers, and the people behind them."""
 
     def __init__(self, url):
-        self.url = url
+        self.url, self.seen = url, set()
 
     async def post(self, path, body):
         async with httpx.AsyncClient(timeout=20) as client:
@@ -64,9 +64,24 @@ class Simulator:
             await asyncio.sleep(0.05)
         return None
 
+    async def new_secret(self, to, pattern, seconds=5.0):
+        """Waits for a secret in a message to this person, and returns each one once."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for message in reversed(await self.messages(to)):
+                found = secret_in(message, pattern)
+                if found and (to, found) not in self.seen:
+                    self.seen.add((to, found))
+                    return found
+            await asyncio.sleep(0.05)
+        return "none"
+
 
 class Program:
     """One process on SQLite. `account` has the first organization and its agent."""
+
+    # With carriers that are simulated in the process, answers contain the secrets that a person gets.
+    shows_secrets = True
 
     def __init__(self, **settings):
         self.folder = tempfile.TemporaryDirectory(prefix="butt-dial-sdk-")
@@ -128,7 +143,9 @@ class Program:
 
 
 class Replicas:
-    """Several processes on Postgres, NATS and Redis, behind one address."""
+    """Several processes on Postgres, NATS and Redis, behind one address. For them the carriers are real ones elsewhere."""
+
+    shows_secrets = False
 
     def __init__(self, **settings):
         sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "observability"))
@@ -137,7 +154,13 @@ class Replicas:
         self.system = system.System(
             BINARY,
             roles={"gateway": 2, "webhook-ingest": 1, "voice-relay": 1, "dispatcher": 2},
-            settings={"ORCHESTRATOR_SECURITY_TOKEN": ORCHESTRATOR, **settings},
+            settings={
+                "ORCHESTRATOR_SECURITY_TOKEN": ORCHESTRATOR,
+                "REGISTRATION": "open",
+                "INSTALLATION_EMAIL": "installation@example.com",
+                "INSTALLATION_PHONE": "+14155550190",
+                **settings,
+            },
         )
 
     def wait_until_ready(self):
@@ -158,8 +181,12 @@ def kind_of_program():
     return Replicas if os.environ.get("TEST_DISTRIBUTED") == "1" else Program
 
 
-def verification_token(mail):
-    """Returns the token of the link in a verification mail."""
-    texts = [mail[part] for part in ("html", "body") if mail.get(part)]
-    found = re.search(r"/verify#token=([A-Za-z0-9._~%-]+)", "\n".join(texts))
+LINK = re.compile(r"/verify#token=([A-Za-z0-9._~%-]+)")
+CODE = re.compile(r"(?<!\d)(\d{6})(?!\d)")
+
+
+def secret_in(message, pattern):
+    """Returns the secret in a message, such as the token of its link."""
+    texts = [message[part] for part in ("body", "html") if message.get(part)]
+    found = pattern.search("\n".join(texts))
     return found[1] if found else None
