@@ -82,6 +82,8 @@ class Program:
 
     # With carriers that are simulated in the process, answers contain the secrets that a person gets.
     shows_secrets = True
+    # The simulated vendors have random credentials.
+    credentials = None
 
     def __init__(self, **settings):
         self.folder = tempfile.TemporaryDirectory(prefix="butt-dial-sdk-")
@@ -171,6 +173,11 @@ class Replicas:
         self.account = self.system.account
         self.url = f"http://127.0.0.1:{self.system.proxy.port}"
         self.simulator = Simulator(self.system.simulator)
+        env = self.system.env
+        self.credentials = {
+            "twilio": {"accountSid": env["TWILIO_ACCOUNT_SID"], "authToken": env["TWILIO_AUTH_TOKEN"]},
+            "resend": {"apiKey": env["RESEND_API_KEY"]},
+        }
         return self
 
     def stop(self):
