@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import secrets
+import tempfile
 import threading
 import time
 import uuid
@@ -32,13 +33,14 @@ PRODUCT = {
 # --- How a check ends
 
 @pytest.fixture(scope="session", autouse=True)
-def one_authority(tmp_path_factory):
+def one_authority():
     """Each client reads all authorities of the world, which takes longer than its request; no check uses TLS."""
-    path = tmp_path_factory.mktemp("tls") / "authority.pem"
-    with open(certifi.where()) as file:
-        lines = file.read().partition("-----END CERTIFICATE-----")
-    path.write_text(lines[0] + lines[1] + "\n")
-    os.environ["SSL_CERT_FILE"] = str(path)
+    with open(certifi.where()) as all_authorities, tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
+        text, end, _ = all_authorities.read().partition("-----END CERTIFICATE-----")
+        file.write(f"{text}{end}\n")
+        file.flush()
+        os.environ["SSL_CERT_FILE"] = file.name
+        yield
 
 
 @pytest.hookimpl(wrapper=True)
