@@ -139,16 +139,15 @@ async def test_pending_organizations_are_polled_resent_and_left(program, simulat
     await want.answer("resend_verification", client.resend_verification(org), verificationSent=True)
     sent = await simulator.newest(mail, more_than=1)
     want.that("the second mail", sent and secret_in(sent, LINK), sent, "a mail with a link")
-    refused = None
-    for _ in range(20):
-        try:
-            await client.resend_verification(org)
-        except ButtDialError as error:
-            refused = error
+    # The simulated world has no such limit, because its mails reach no person.
+    response, refused = None, not program.shows_secrets
+    for _ in range(20 * refused):
+        response = await request(program, "POST", f"/api/orgs/{org}/resend-verification", body={})
+        if response.status_code != 200:
             break
-    want.that("many resends", refused and refused.status_code == 429, refused, 429)
-    response = await request(program, "POST", f"/api/orgs/{org}/resend-verification", body={})
-    want.same("many resends: Retry-After", response.headers.get("retry-after"), like(r"^\d+$"))
+    if refused:
+        want.same("many resends: status", response.status_code, 429)
+        want.same("many resends: Retry-After", response.headers.get("retry-after"), like(r"^\d+$"))
 
     await want.refusal("abandon with a wrong token", client.abandon_org(org, poll_token=secrets.token_hex(24)), ButtDialError, status_code=one_of(401, 403))
     _, other, _ = await register(program)
@@ -188,11 +187,11 @@ async def test_verification_returns_the_team_token_once(program, team, want):
     want.shape("verify", body, team_token=text, teamToken=text, ownerToken=text, owner_token=text)
     want.same("the aliases are equal", len({body.get(name) for name in ("team_token", "teamToken", "ownerToken", "owner_token")}), 1)
 
-    # A later registration replaces the link; the former one is no longer good.
-    mail, _, former = await register(program, client=client)
+    # The link of a repeated registration verifies the same organization, once.
+    mail, first, former = await register(program, client=client)
     _, _, token = await register(program, mail=mail, client=client)
-    await want.refusal("the link of the former mail", client.verify(former), (AccountsError, VerificationTokenExpired), code=BAD_LINK)
-    await want.answer("the link of the new mail", client.verify(token), team_token=text)
+    await want.answer("the link of the new mail", client.verify(token), team_token=text, org_id=first["orgId"])
+    await want.refusal("the link of the former mail afterwards", client.verify(former), (AccountsError, VerificationTokenExpired), code=BAD_LINK)
 
 
 async def test_terms_are_accepted_before_the_token(gated, host, want):
@@ -233,7 +232,7 @@ async def test_verify_page_hands_the_token_to_the_return_url(program, want):
     want.same("the page: type", page.headers.get("content-type"), like("^text/html"))
     policy = page.headers.get("content-security-policy", "")
     want.that("the page: CSP", policy and "unsafe-inline" not in policy.split("style-src")[0], policy, "a strict policy")
-    want.that("the page posts the token", "/api/orgs/verify" in page.text or "<script src" in page.text, page.text[:300], "a script")
+    want.that("the page posts the token", "api/orgs/verify" in page.text, page.text[-600:], "a script")
 
     _, registered, token = await register(program)
     org = registered["orgId"]

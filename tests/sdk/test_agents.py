@@ -89,7 +89,7 @@ async def test_agent_sends_after_it_has_channels(program, team, want):
 
     tokens = await want.answer("list_agent_tokens", team.list_agent_tokens(agent.agent_id), tokens=list)
     last_four = agent.agent_token[-4:]
-    want.shape("a token", (tokens.get("tokens") or [{}])[0], id=text, last_four=last_four, created_at=iso, last_used_at=iso, ip_hint=text)
+    want.shape("a token", (tokens.get("tokens") or [{}])[0], id=text, last_four=last_four, created_at=iso, last_used_at=(None, iso), ip_hint=(None, text))
     former = agent.agent_token
     regenerated = await want.answer("regenerate_agent_token", team.regenerate_agent_token(agent.agent_id), token=text)
     want.shape("the former token", await Agent(program.url, agent_token=former).get_self(), code="AUTH_TOKEN_REVOKED", status=401)
@@ -198,14 +198,14 @@ async def test_provision_and_onboard_are_deprecated(program, team, host, caplog,
         want.same(f"{path}: Deprecation", response.headers.get("deprecation"), text)
         want.same(f"{path}: Link", response.headers.get("link"), like(r'</api/v1/agents>; *rel="successor-version"'))
 
-    # A host that was provisioned has no other secret than that of the registration.
+    # A host of an agent that was provisioned has no other secret than that of the registration, unless the answer has one.
     organization = await new_organization(program)
     hosted = await new_agent(program, organization.client)
     provisioned = await want.answer("provision", organization.client.provision_channels(hosted.agent_id, display_name="Yuna", callback_url=host.callback, capabilities={"phone": True, "whatsapp": True}))
     number = ((provisioned.get("channels") or {}).get("whatsapp") or {})
     number = number.get("phoneNumber") or number.get("number") if isinstance(number, dict) else number
     if want.that("the WhatsApp number", number, provisioned, "a number"):
-        host.handler.whatsapp_webhook_secret = organization.secret
+        host.handler.whatsapp_webhook_secret = provisioned.get("webhookSecret") or organization.secret
         await program.simulator.person_writes("whatsapp", new_person(), number, "Hello!")
         callbacks = await host.wait(lambda: host.requests_to("/hook/whatsapp"))
         want.that("a callback signed with the webhookSecret", callbacks and callbacks[0].status == 200, callbacks, "200")
