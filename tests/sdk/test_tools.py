@@ -274,10 +274,11 @@ async def test_whatsapp_actions_answer_or_are_unsupported(program, simulator, ag
         else:
             want.that(action, answer.get("ok") is True or answer.get("messageId"), answer, "ok or messageId")
     # Twilio's documentation has these.
-    for action in ("typing", "mark_read", "send_buttons", "send_location"):
+    for action in ("typing", "send_buttons", "send_location"):
         want.that(f"{action} on Twilio", action in works, "PROVIDER_UNSUPPORTED", "supported")
     await want.answer("an action with a sender", agent.typing(to=person, sender_sid=own))
-    await want.envelope("a message of another agent", agent.react(messageId="msg_unknown", emoji="👍"))
+    unknown = {"action": "mark_read", "messageId": "msg_unknown"}
+    await want.envelope("an unknown message", agent.call_tool("comms_whatsapp_action", unknown))
     await want.envelope("an action without its arguments", agent.call_tool("comms_whatsapp_action", {"action": "react"}))
 
 
