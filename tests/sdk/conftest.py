@@ -171,8 +171,13 @@ def token_in_grace():
 
 
 def pytest_collection_modifyitems(items):
-    """The check of the quiet stream comes last, when the stream is old."""
-    items.sort(key=lambda item: "quiet_stream" in inspect.signature(item.function).parameters)
+    """The check of the quiet stream and of rotated tokens comes last, and the one that rotates a token first."""
+
+    def order(item):
+        fixtures = inspect.signature(item.function).parameters
+        return ("quiet_stream" in fixtures) - ("token_in_grace" in fixtures and "quiet_stream" not in fixtures)
+
+    items.sort(key=order)
 
 
 # --- Clients
