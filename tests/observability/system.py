@@ -98,8 +98,8 @@ class Process:
 
 
 class FrontProxy:
-    """Sends the first request of each connection to the role of its path, and then copies bytes: the public address of the
-    installation, for webhooks and for the sockets of calls."""
+    """Sends the first request of each connection to the role of its path, with the address of the client, and then copies
+    bytes: the public address of the installation, for webhooks and for the sockets of calls."""
 
     def __init__(self, upstreams):
         self.upstreams, self.next = upstreams, 0
@@ -123,6 +123,8 @@ class FrontProxy:
         upstream = None
         try:
             head = await reader.readuntil(b"\r\n\r\n")
+            client = writer.get_extra_info("peername")[0]
+            head = head.replace(b"\r\n", f"\r\nX-Forwarded-For: {client}\r\n".encode(), 1)
             path = head.split(b" ", 2)[1].decode(errors="replace")
             prefix = next((p for p in self.upstreams if path.startswith(p)), None)
             if prefix is None:

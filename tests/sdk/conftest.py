@@ -293,6 +293,7 @@ async def new_contact(program, to=None):
     """A person who has just written to this WhatsApp number, so that any message may be sent to them."""
     person = new_person()
     await program.simulator.person_writes("whatsapp", person, to or program.account["whatsappNumber"], "Hello!")
+    await program.settle()
     return person
 
 

@@ -85,6 +85,9 @@ class Program:
     # The simulated vendors have random credentials.
     credentials = None
 
+    async def settle(self):
+        """Waits until every replica has noticed a change."""
+
     def __init__(self, **settings):
         self.folder = tempfile.TemporaryDirectory(prefix="butt-dial-sdk-")
         self.port, simulator_port = free_port(), free_port()
@@ -149,6 +152,9 @@ class Replicas:
 
     shows_secrets = False
 
+    async def settle(self):
+        await asyncio.sleep(1)
+
     def __init__(self, **settings):
         sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "observability"))
         import system
@@ -159,6 +165,7 @@ class Replicas:
             settings={
                 "ORCHESTRATOR_SECURITY_TOKEN": ORCHESTRATOR,
                 "REGISTRATION": "open",
+                "MAIL_DOMAIN": "example.com",
                 "INSTALLATION_EMAIL": "installation@example.com",
                 "INSTALLATION_PHONE": "+14155550190",
                 **settings,

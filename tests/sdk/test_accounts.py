@@ -320,6 +320,7 @@ async def test_webhook_secret_reveals_a_new_team_token(program, want):
     await want.answer("get_account", client.get_account(), org_id=org)
     revealed = await want.answer("reveal_team_token", client_of(program).reveal_team_token(org, secret), token=text, rotated=True, orgId=org, orgName="Acme Inc")
     await want.answer("the new token", client.with_token(revealed.get("token", "none")).get_account(), org_id=org)
+    await program.settle()
     await want.refusal("the former token", client.get_account(), REVOKED)
 
     wrong = [(org, secrets.token_hex(32)), ("org_unknown", secret), ((await new_organization(program)).id, secret)]
@@ -399,10 +400,12 @@ async def test_team_token_is_rotated_and_revoked(program, simulator, want):
 
     rotated = await want.answer("rotate_token", client.rotate_token(read_phone), token=text)
     want.same("the hint", hints, [f"+1{'*' * 8}{phone[-2:]}"])
+    await program.settle()
     await want.refusal("the former token", client.get_account(), REVOKED)
     client = client.with_token(rotated.get("token", "none"))
     await want.answer("the new token", client.get_account(), org_id=text)
     await want.answer("revoke_token", client.revoke_token())
+    await program.settle()
     await want.refusal("the revoked token", client.get_account(), REVOKED)
 
 
@@ -419,6 +422,7 @@ async def test_erasure_takes_two_steps(program, simulator, want):
     await want.answer("the account before the confirmation", client.get_account(), org_id=organization.id)
     await want.refusal("a wrong confirmation", client_of(program).confirm_erasure("unknown"), AccountsError)
     await want.answer("confirm_erasure", client_of(program).confirm_erasure(token))
+    await program.settle()
     await want.refusal("a used confirmation", client_of(program).confirm_erasure(token), AccountsError)
     error = await want.refusal("the team token", client.get_account(), AuthError)
     want.that("the team token", getattr(error, "status_code", None) == 401, error, 401)
@@ -430,6 +434,7 @@ async def test_erasure_takes_two_steps(program, simulator, want):
     started = await want.answer("start_erasure", organization.client.start_erasure())
     token = await secret_of(program, started, "devConfirmationToken", organization.mail, CONFIRMATION)
     await want.answer("confirm_erasure with force", client_of(program).confirm_erasure(token, force=True))
+    await program.settle()
     await want.refusal("the team token", organization.client.get_account(), AuthError)
 
 

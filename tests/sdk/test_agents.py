@@ -24,6 +24,7 @@ async def with_channels(program, team, want, *channels):
     agent = await new_agent(program, team)
     for channel in channels:
         await want.answer(f"manage_agent_channel add {channel}", team.manage_agent_channel(agent.agent_id, "add", channel))
+    await program.settle()
     return agent
 
 
@@ -78,6 +79,7 @@ async def test_agent_sends_after_it_has_channels(program, team, want):
     want.that("the channels", not me.get("channels"), me.get("channels"), "none")
     for channel in ("phone", "whatsapp", "email"):
         await want.answer(f"manage_agent_channel add {channel}", team.manage_agent_channel(agent.agent_id, "add", channel, options={"country": "US"}))
+    await program.settle()
     me = await want.answer("get_self", agent.get_self(), lifecycleState="provisioned", provisionedAt=iso)
     want.shape("its channels", me.get("channels"), phone=E164, whatsapp=E164, email=like("@"))
     found = await want.answer("get_agent", team.get_agent(agent.agent_id))
@@ -92,6 +94,7 @@ async def test_agent_sends_after_it_has_channels(program, team, want):
     want.shape("a token", (tokens.get("tokens") or [{}])[0], id=text, last_four=last_four, created_at=iso, last_used_at=(None, iso), ip_hint=(None, text))
     former = agent.agent_token
     regenerated = await want.answer("regenerate_agent_token", team.regenerate_agent_token(agent.agent_id), token=text)
+    await program.settle()
     want.shape("the former token", await Agent(program.url, agent_token=former).get_self(), code="AUTH_TOKEN_REVOKED", status=401)
     agent.agent_token = regenerated.get("token", "none")
     await text_of(program, want, agent, "with the new token")
@@ -100,6 +103,7 @@ async def test_agent_sends_after_it_has_channels(program, team, want):
     await want.refusal("tokens of an unknown agent", team.list_agent_tokens(str(uuid.uuid4())), NotProvisioned)
     for channel in ("email", "whatsapp"):
         await want.answer(f"manage_agent_channel remove {channel}", team.manage_agent_channel(agent.agent_id, "remove", channel))
+    await program.settle()
     me = await want.answer("get_self", agent.get_self())
     want.same("the channels left", sorted(set(me.get("channels") or {}) - {"voice", "voiceAi"}), ["phone"])
     for what, action, channel in (("action", "paint", "phone"), ("channel", "add", "pigeon")):
@@ -124,12 +128,14 @@ async def test_comm_channels_are_records(program, team, simulator, want):
         want.shape("a record", record, **RECORD)
 
     await want.answer("update_comm_channel", team.update_comm_channel(phone, label="Night desk", paused=True))
+    await program.settle()
     listed = (await want.answer("list", team.list_agent_comm_channels(agent.agent_id))).get("records") or []
     changed = next((one for one in listed if one.get("id") == phone), {})
     want.shape("the updated record", changed, label="Night desk", paused=True)
     sent = await agent.send_message(new_person(), "Hello", "sms")
     want.that("a send from a paused channel", sent.failed and sent.stage_failed == "server", sent, "a refusal")
     await want.answer("update_comm_channel back", team.update_comm_channel(phone, paused=False, primary=True))
+    await program.settle()
     await text_of(program, want, agent, "from a resumed channel")
     await want.answer("delete_comm_channel", team.delete_comm_channel(mail))
     listed = (await want.answer("list", team.list_agent_comm_channels(agent.agent_id))).get("records") or []
@@ -166,6 +172,7 @@ async def test_provision_and_onboard_are_deprecated(program, team, host, caplog,
         success=True, agentId=agent.agent_id, agentName="Yuna", token=text, channels=dict,
     )
     want.shape("its channels", provisioned.get("channels"), phone=object, whatsapp=object, email=object, voice=object)
+    await program.settle()
     want.shape("the superseded token", await agent.get_self(), code="AUTH_TOKEN_REVOKED", status=401)
     agent.agent_token = provisioned.get("token", "none")
     await text_of(program, want, agent, "after provision")
@@ -215,6 +222,7 @@ async def test_deprovision_and_release_return_numbers(program, team, want):
     agent = await with_channels(program, team, want, "phone", "whatsapp")
     number = ((await agent.get_self()).get("channels") or {}).get("phone", "none")
     await want.answer("deprovision", team.deprovision(agent.agent_id))
+    await program.settle()
     me = await want.answer("get_self", agent.get_self())
     want.that("the channels", not me.get("channels"), me.get("channels"), "none")
     sent = await agent.send_message(new_person(), "Hello", "sms")
@@ -224,15 +232,18 @@ async def test_deprovision_and_release_return_numbers(program, team, want):
     number = ((await kept.get_self()).get("channels") or {}).get("phone", "none")
     await want.answer("deprovision that keeps the number", team.deprovision(kept.agent_id, release_number=False))
     await want.answer("the kept number", team.add_agent_comm_channel(kept.agent_id, "phone", identifier=number))
+    await program.settle()
     me = await want.answer("get_self", kept.get_self())
     want.same("its number", (me.get("channels") or {}).get("phone"), number)
 
     other = await with_channels(program, team, want, "phone", "whatsapp")
     channels = (await other.get_self()).get("channels") or {}
     await want.answer("release_number of a WhatsApp sender", team.release_number(channels.get("whatsapp", "none"), source="whatsapp"))
+    await program.settle()
     me = await want.answer("get_self", other.get_self())
     want.that("the channels without the sender", not (me.get("channels") or {}).get("whatsapp") and (me.get("channels") or {}).get("phone"), me.get("channels"), "phone")
     await want.answer("release_number", team.release_number(channels.get("phone", "none")))
+    await program.settle()
     me = await want.answer("get_self", other.get_self())
     want.that("the channels", not me.get("channels"), me.get("channels"), "none")
     await want.refusal("a number without an owner", team.release_number("+14155550199"), ButtDialError, status_code=404)
@@ -241,6 +252,7 @@ async def test_deprovision_and_release_return_numbers(program, team, want):
 async def test_billing_and_limits_are_configured(program, team, want):
     agent = await with_channels(program, team, want, "phone")
     await want.answer("set_billing_config", team.set_billing_config(agent_id=agent.agent_id, tier="starter", markup_percent=25, billing_email="bills@acme.example"))
+    await program.settle()
     usage = await agent.fetch_usage_summary() or {}
     want.shape("the limits of the tier", usage.get("limits"), maxActionsPerMinute=10, maxActionsPerHour=100, maxActionsPerDay=500, maxSpendPerDay=10, maxSpendPerMonth=100)
     await text_of(program, want, agent, "with a markup")
@@ -255,12 +267,14 @@ async def test_billing_and_limits_are_configured(program, team, want):
     await want.answer("set_billing_config of the organization", team.set_billing_config(billing_email="bills@acme.example"))
 
     await want.answer("set_client_limits", team.set_client_limits({"maxActionsPerMinute": 1, "maxSpendPerDay": 5.5}, agent_id=agent.agent_id))
+    await program.settle()
     usage = await agent.fetch_usage_summary() or {}
     want.shape("the limits", usage.get("limits"), maxActionsPerMinute=1, maxSpendPerDay=5.5, maxActionsPerHour=100)
     sends = [await agent.send_message(new_person(), "Hello", "sms") for _ in range(3)]
     want.same("sends beyond the limit", sends[-1].error_code, "RATE_LIMITED")
     want.same("their remediation", sends[-1].remediation, text)
     await want.answer("null removes a limit", team.set_client_limits({"maxActionsPerMinute": None}, agent_id=agent.agent_id))
+    await program.settle()
     usage = await agent.fetch_usage_summary() or {}
     want.that("the removed limit", (usage.get("limits") or {}).get("maxActionsPerMinute") is None, usage.get("limits"), "none")
     await text_of(program, want, agent, "without a limit")
@@ -329,6 +343,7 @@ async def test_agent_sets_its_callback_and_status(program, guarded, host, want):
         want.shape(f"the agent with {status}", found, status=status)
     want.shape("an unknown status", await agent.set_client_status("asleep"), status=400, code=text, error=text)
     await want.answer("set_client_status suspended", agent.set_client_status("suspended", reason="fraud"))
+    await program.settle()
     found = await want.answer("get_agent", organization.client.get_agent(agent.agent_id))
     want.shape("the suspended agent", found, status="suspended")
 

@@ -239,6 +239,7 @@ async def test_auth_failures_have_the_documented_bodies(program, team, agent, wa
     paths = [("GET", "/sse"), ("POST", "/messages?sessionId=1"), ("GET", "/api/v1/agents/me"), ("GET", "/api/orgs/me")]
     revoked = await new_agent(program, team)
     await want.answer("regenerate_agent_token", team.regenerate_agent_token(revoked.agent_id), token=text)
+    await program.settle()
     for method, path in paths:
         for what, token, code in [
             ("no header", None, "AUTH_MISSING_HEADER"),
@@ -276,6 +277,7 @@ async def test_ten_failures_lock_the_address_out(program, want):
     client = client_of(program, "bdt_unknown")
     for _ in range(10):
         await want.refusal("a failure", client.get_account(), AuthInvalidTokenError)
+    await program.settle()
     before = datetime.datetime.now(datetime.UTC)
     error = await want.refusal("the eleventh failure", client.get_account(), AuthLockedOutError, status_code=429, retryable=True, code="AUTH_LOCKED_OUT")
     seconds, until = getattr(error, "retry_after_seconds", None), getattr(error, "locked_until", None)
