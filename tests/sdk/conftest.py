@@ -289,12 +289,16 @@ def new_person():
     return f"+1415{next(numbers) % 7_000_000 + 2_000_000:07d}"
 
 
-async def new_contact(program, to=None):
-    """A person who has just written to this WhatsApp number, so that any message may be sent to them."""
-    person = new_person()
-    await program.simulator.person_writes("whatsapp", person, to or program.account["whatsappNumber"], "Hello!")
-    await program.settle()
-    return person
+async def new_contact(program):
+    """A person who has just written to the first agent by WhatsApp, so that any message may be sent to them."""
+    person, account = new_person(), program.account
+    await program.simulator.person_writes("whatsapp", person, account["whatsappNumber"], "Hello!")
+    agent = Agent(program.url, agent_token=account["agentToken"])
+    for _ in range(50):
+        if (await agent.get_contact_profile(person)).get("lastInboundAt"):
+            return person
+        await asyncio.sleep(0.1)
+    raise AssertionError("the message of the person did not arrive")
 
 
 async def request(program, method, path, token=None, body=None, headers=None, prefix="", **options):

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import datetime
 import json
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -88,6 +90,12 @@ class Program:
     async def settle(self):
         """Waits until every replica has noticed a change."""
 
+    def expire(self, table, condition):
+        """Lets secrets expire, which takes at least ten minutes otherwise."""
+        with contextlib.closing(sqlite3.connect(os.path.join(self.folder.name, "butt-dial.db"), timeout=10)) as database:
+            with database:
+                return database.execute(expiry(table, condition)).rowcount
+
     def __init__(self, **settings):
         self.folder = tempfile.TemporaryDirectory(prefix="butt-dial-sdk-")
         self.port, simulator_port = free_port(), free_port()
@@ -155,6 +163,9 @@ class Replicas:
     async def settle(self):
         await asyncio.sleep(1)
 
+    def expire(self, table, condition):
+        return len(self.system.psql(f"{expiry(table, condition)} RETURNING 1").splitlines())
+
     def __init__(self, **settings):
         sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "observability"))
         import system
@@ -189,6 +200,11 @@ class Replicas:
 
     def stop(self):
         self.system.stop()
+
+
+def expiry(table, condition):
+    past = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=1)).isoformat(timespec="microseconds")
+    return f"UPDATE {table} SET expires_at = '{past}' WHERE {condition}"
 
 
 def kind_of_program():

@@ -13,6 +13,7 @@ from buttdial import (
     ButtDialError,
     ChallengeNotFound,
     OnboardingRequired,
+    OTPExpired,
     OTPInvalid,
     OTPMaxAttempts,
     PhoneNotConfigured,
@@ -191,6 +192,13 @@ async def test_verification_returns_the_team_token_once(program, team, want):
     mail, first, former = await register(program, client=client)
     _, _, token = await register(program, mail=mail, client=client)
     await want.answer("the link of the new mail", client.verify(token), team_token=text, org_id=first["orgId"])
+    # An expired link ends with another registration.
+    lost, pending, expired = await register(program, client=client)
+    want.same("expired links", program.expire("one_time_tokens", f"kind = 'verification' AND org_id = '{pending['orgId']}'"), 1)
+    await want.refusal("an expired link", client.verify(expired), VerificationTokenExpired, code="VERIFICATION_TOKEN_EXPIRED")
+    _, again, fresh = await register(program, mail=lost, client=client)
+    await want.answer("the link of another registration", client.verify(fresh), team_token=text, org_id=pending["orgId"])
+    want.same("its organization", again["orgId"], pending["orgId"])
     await want.refusal("the link of the former mail afterwards", client.verify(former), (AccountsError, VerificationTokenExpired), code=BAD_LINK)
 
 
@@ -223,6 +231,11 @@ async def test_terms_are_accepted_before_the_token(gated, host, want):
     want.same("its organization", account.get("org_id"), org)
     events = await host.wait(lambda: host.requests_to("/account/gated"))
     want.that("the webhook after the acceptance", events and events[0].is_signed_with(registered["webhookSecret"]), events, "account.verified")
+    _, other, token = await register(gated, client=client)
+    required = await want.refusal("another verify", client.verify(token), OnboardingRequired)
+    want.same("expired sessions", gated.expire("one_time_tokens", f"kind = 'onboarding' AND org_id = '{other['orgId']}'"), 1)
+    expired = getattr(required, "onboarding_session_id", None) or "none"
+    await want.refusal("an expired session", client.accept_onboarding(expired, "2026-11"), AccountsError, code=like("^ONBOARDING_SESSION_"))
     await want.refusal("the used session", client.accept_onboarding(session, "2026-11"), AccountsError, code=like("^ONBOARDING_SESSION_"))
 
 
@@ -378,6 +391,12 @@ async def test_phone_is_confirmed_by_a_code(program, simulator, want):
     for number in range(5):
         await want.refusal(f"wrong code {number + 1}", client.confirm_phone(id, wrong), (OTPInvalid, OTPMaxAttempts) if number == 4 else OTPInvalid)
     await want.refusal("the right code after five wrong ones", client.confirm_phone(id, otp), OTPMaxAttempts)
+
+    phone = new_person()
+    challenge = await want.answer("a third set_phone", client.set_phone(phone))
+    otp, id = await secret_of(program, challenge, "devOtp", phone, CODE), challenge.get("challenge_id", "none")
+    want.same("expired challenges", program.expire("challenges", f"id = '{id}'"), 1)
+    await want.refusal("an expired code", client.confirm_phone(id, otp), OTPExpired)
 
 
 async def test_team_token_is_rotated_and_revoked(program, simulator, want):

@@ -219,6 +219,11 @@ async def test_consent_trust_and_codes(program, simulator, agent, want):
         await want.envelope(f"wrong code {number + 1}", agent.verify_otp(wrong, to=another), code=one_of("OTP_INVALID", *["OTP_MAX_ATTEMPTS"] * (number == 4)))
     await want.envelope("the right code after five wrong ones", agent.verify_otp(code, to=another), code="OTP_MAX_ATTEMPTS")
 
+    await want.answer("a third send_otp", agent.send_otp(third := new_person(), "sms"))
+    code = await simulator.new_secret(third, CODE)
+    want.same("expired codes", program.expire("challenges", f"address = '{third}'"), 1)
+    await want.envelope("an expired code", agent.verify_otp(code, to=third), code="OTP_EXPIRED")
+
     valid = await want.answer("validate_number", agent.validate_number("+14155552671"), valid=True, countryCode="US", phoneNumber="+14155552671")
     want.that("its other facts", {"lineType", "carrier", "canReceiveSms", "canReceiveCall"} <= set(valid), sorted(valid), "lineType, carrier, canReceiveSms, canReceiveCall")
     await want.answer("validate_number with number", agent.call_tool("comms_validate_number", {"number": "+442079460958"}), valid=True, countryCode="GB")
