@@ -32,6 +32,7 @@ PRODUCT = {
 
 # --- How a check ends
 
+
 @pytest.fixture(scope="session", autouse=True)
 def one_authority():
     """Each client reads all authorities of the world, which takes longer than its request; no check uses TLS."""
@@ -83,6 +84,7 @@ def want():
 
 
 # --- Programs
+
 
 @pytest.fixture(scope="session")
 def programs():
@@ -239,6 +241,7 @@ async def admin(program, team):
 
 
 # --- Organizations
+
 
 @dataclasses.dataclass
 class Organization:

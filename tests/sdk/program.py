@@ -92,7 +92,9 @@ class Program:
 
     def expire(self, table, condition):
         """Lets secrets expire, which takes at least ten minutes otherwise."""
-        with contextlib.closing(sqlite3.connect(os.path.join(self.folder.name, "butt-dial.db"), timeout=10)) as database:
+        with contextlib.closing(
+            sqlite3.connect(os.path.join(self.folder.name, "butt-dial.db"), timeout=10)
+        ) as database:
             with database:
                 return database.execute(expiry(table, condition)).rowcount
 

@@ -43,7 +43,12 @@ async def test_doctor_passes_all_seven_stages(program, simulator, agent, host, w
     want.same("the stages", [stage.name for stage in report.stages], STAGES)
     for number, stage in enumerate(report.stages, start=1):
         want.that(f"stage {number}: {stage.name}", stage.ok, stage.detail, "ok")
-    want.that("stage 7 reads the reply", "I am here" in (report.stages[-1].detail or ""), report.stages[-1].detail, "the reply")
+    want.that(
+        "stage 7 reads the reply",
+        "I am here" in (report.stages[-1].detail or ""),
+        report.stages[-1].detail,
+        "the reply",
+    )
     want.same("the report is ok", report.ok, True)
 
 

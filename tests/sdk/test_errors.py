@@ -55,27 +55,51 @@ async def test_refusals_become_the_documented_exceptions(program, team, agent, w
         want.shape(what, envelope, error=text, code=like("^[A-Z][A-Z_]+$"), retryable=bool)
         # A number in `status` of the body would replace the HTTP status that the client adds.
         if isinstance(envelope, dict):
-            want.that(f"{what}: status in the body", envelope.get("status") in (None, response.status_code), envelope, "none")
+            want.that(
+                f"{what}: status in the body", envelope.get("status") in (None, response.status_code), envelope, "none"
+            )
             if "no-such-route" not in path:
-                want.that(f"{what}: the route", "no such route" not in str(envelope.get("error")), envelope, "it exists")
+                want.that(
+                    f"{what}: the route", "no such route" not in str(envelope.get("error")), envelope, "it exists"
+                )
     # The client takes the code of every refusal that is not 401 or 429 as its own.
     for code in ("AUTH_FORBIDDEN", "AUTH_TIMESTAMP_EXPIRED", "AUTH_NONCE_REPLAY"):
         listed = (await request(program, "GET", "/openapi.json")).json()
         statuses = {
-            status for operations in listed["paths"].values() for operation in operations.values() if isinstance(operation, dict)
-            for status, answer in operation.get("responses", {}).items() if code in str(answer)
+            status
+            for operations in listed["paths"].values()
+            for operation in operations.values()
+            if isinstance(operation, dict)
+            for status, answer in operation.get("responses", {}).items()
+            if code in str(answer)
         }
         want.that(f"{code} is described", not statuses & {"401", "429"}, statuses, "neither 401 nor 429")
 
     await want.refusal("an unknown agent", team.get_agent(id), NotProvisioned, code="AGENT_NOT_FOUND", status_code=404)
-    await want.refusal("an unknown agent's channels", team.list_agent_comm_channels(id), NotProvisioned, code="AGENT_NOT_FOUND", status_code=404)
-    await want.refusal("an unknown agent's new token", team.regenerate_agent_token(id), NotProvisioned, code="AGENT_NOT_FOUND", status_code=404)
+    await want.refusal(
+        "an unknown agent's channels",
+        team.list_agent_comm_channels(id),
+        NotProvisioned,
+        code="AGENT_NOT_FOUND",
+        status_code=404,
+    )
+    await want.refusal(
+        "an unknown agent's new token",
+        team.regenerate_agent_token(id),
+        NotProvisioned,
+        code="AGENT_NOT_FOUND",
+        status_code=404,
+    )
     await want.refusal("no server", AccountsClient(f"http://127.0.0.1:{free_port()}").verify("x"), TransportError)
     organization = await new_organization(program)
-    await want.refusal("no phone", organization.client.rotate_token_request(), PhoneNotConfigured, code="PHONE_NOT_CONFIGURED")
+    await want.refusal(
+        "no phone", organization.client.rotate_token_request(), PhoneNotConfigured, code="PHONE_NOT_CONFIGURED"
+    )
     # A 429 without a code is RateLimitError with the wait; with one it is AccountsError, and only the header has the wait.
     await organization.client.start_erasure()
-    refused = await want.refusal("a second start_erasure", organization.client.start_erasure(), (RateLimitError, AccountsError), status_code=429)
+    refused = await want.refusal(
+        "a second start_erasure", organization.client.start_erasure(), (RateLimitError, AccountsError), status_code=429
+    )
     if isinstance(refused, RateLimitError):
         want.same("its wait", refused.retry_after_seconds, int)
     else:
@@ -83,5 +107,12 @@ async def test_refusals_become_the_documented_exceptions(program, team, agent, w
     response = await request(program, "POST", "/api/orgs/me/erasure/start", organization.client.team_token, {})
     want.same("Retry-After", response.headers.get("retry-after"), like(r"^\d+$"))
     want.shape("429", response.json(), error=text, retryable=True, retryAfterSeconds=int)
-    parsed = parse_error_response(status_code=response.status_code, body=response.json(), headers=dict(response.headers))
-    want.that("parse_error_response", isinstance(parsed, RateLimitError) and parsed.retry_after_seconds, parsed, "RateLimitError with a wait")
+    parsed = parse_error_response(
+        status_code=response.status_code, body=response.json(), headers=dict(response.headers)
+    )
+    want.that(
+        "parse_error_response",
+        isinstance(parsed, RateLimitError) and parsed.retry_after_seconds,
+        parsed,
+        "RateLimitError with a wait",
+    )

@@ -114,7 +114,9 @@ async def test_sse_handshake_follows_the_contract(program, gated, agent, want):
         want.shape("initialize", answer, protocolVersion=one_of("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"))
         want.shape("serverInfo", answer["serverInfo"], name="butt-dial-mcp", version=like(r"^1\."))
         want.same("the instructions recommend comms_get_me", answer.get("instructions"), like("comms_get_me"))
-    want.same("ping with /sse in the base URL", await Agent(f"{program.url}/sse", agent_token=agent.agent_token).ping(), True)
+    want.same(
+        "ping with /sse in the base URL", await Agent(f"{program.url}/sse", agent_token=agent.agent_token).ping(), True
+    )
     async with raw_stream(gated, gated.account["agentToken"], prefix="/bd") as (_, (_, endpoint), _, post):
         want.same("the endpoint behind a prefix", httpx.URL(gated.url).join(endpoint).path, like("^/bd/"))
     behind_prefix = Agent(f"{gated.url}/bd", agent_token=gated.account["agentToken"])
@@ -190,28 +192,64 @@ async def test_posts_are_accepted_and_fail_on_the_stream(program, agent, want):
     async with raw_stream(program, agent.agent_token) as (_, _, stream, post):
         await post(initialize())
         await stream.answer_to(0)
-        want.same("a notification", (await post({"jsonrpc": "2.0", "method": "notifications/initialized"})).status_code, one_of(200, 202))
-        for number, (what, message) in enumerate([
-            ("an unknown method", {"jsonrpc": "2.0", "id": 1, "method": "no/such/method"}),
-            ("an unknown tool", {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "no_such_tool"}}),
-            ("arguments that are a list", {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "comms_ping", "arguments": [1]}}),
-            ("parameters with _meta", {"jsonrpc": "2.0", "id": 4, "method": "tools/call", "params": {"_meta": {}, "name": "comms_ping", "arguments": {}}}),
-            ("a list of tools after a call", {"jsonrpc": "2.0", "id": 5, "method": "tools/list"}),
-        ], start=1):
+        want.same(
+            "a notification",
+            (await post({"jsonrpc": "2.0", "method": "notifications/initialized"})).status_code,
+            one_of(200, 202),
+        )
+        for number, (what, message) in enumerate(
+            [
+                ("an unknown method", {"jsonrpc": "2.0", "id": 1, "method": "no/such/method"}),
+                (
+                    "an unknown tool",
+                    {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "no_such_tool"}},
+                ),
+                (
+                    "arguments that are a list",
+                    {
+                        "jsonrpc": "2.0",
+                        "id": 3,
+                        "method": "tools/call",
+                        "params": {"name": "comms_ping", "arguments": [1]},
+                    },
+                ),
+                (
+                    "parameters with _meta",
+                    {
+                        "jsonrpc": "2.0",
+                        "id": 4,
+                        "method": "tools/call",
+                        "params": {"_meta": {}, "name": "comms_ping", "arguments": {}},
+                    },
+                ),
+                ("a list of tools after a call", {"jsonrpc": "2.0", "id": 5, "method": "tools/list"}),
+            ],
+            start=1,
+        ):
             want.same(f"POST of {what}", (await post(message)).status_code, one_of(200, 202))
             try:
                 answer = await stream.answer_to(number)
                 want.that(what, answer and ("error" in answer or "result" in answer), answer, "an answer on the stream")
             except TimeoutError:
                 want.deviates(what, "nothing within 5 s", "an answer on the stream")
-    for what, content in [("no JSON", "{"), ("an empty body", ""), ("no request", "[]"), ("a large body", '{"x":"' + "x" * 5_000_000 + '"}')]:
+    for what, content in [
+        ("no JSON", "{"),
+        ("an empty body", ""),
+        ("no request", "[]"),
+        ("a large body", '{"x":"' + "x" * 5_000_000 + '"}'),
+    ]:
         async with raw_stream(program, agent.agent_token) as (_, _, stream, post):
             await post(initialize())
             await stream.answer_to(0)
             want.same(f"POST of {what}", (await post(content)).status_code, one_of(200, 202))
             try:
                 name, data = await stream.event()
-                want.that(what, name == "end" or "error" in json.loads(data), (name, data), "an error, or the end of the stream")
+                want.that(
+                    what,
+                    name == "end" or "error" in json.loads(data),
+                    (name, data),
+                    "an error, or the end of the stream",
+                )
             except TimeoutError:
                 want.deviates(what, "nothing within 5 s", "an error, or the end of the stream")
 
@@ -229,7 +267,9 @@ async def test_repeated_sends_return_the_first_result(program, simulator, agent,
     other = await agent.send_message(person, "Another text", "sms", idempotency_key=key)
     want.that("another text with the same key", other.failed and other.error_code, other, "a refusal")
     fresh = await agent.send_message(person, "Once", "sms")
-    want.that("the same text with a new key", fresh.ok and fresh.message_sid != first.message_sid, fresh, "a second message")
+    want.that(
+        "the same text with a new key", fresh.ok and fresh.message_sid != first.message_sid, fresh, "a second message"
+    )
     # An id that is no string fails in the client, and an image before the text is no result.
     content = fresh.raw.content[0] if fresh.raw else None
     want.that("the first content", getattr(content, "type", None) == "text", content, "text")
@@ -279,7 +319,14 @@ async def test_ten_failures_lock_the_address_out(program, want):
         await want.refusal("a failure", client.get_account(), AuthInvalidTokenError)
     await program.settle()
     before = datetime.datetime.now(datetime.UTC)
-    error = await want.refusal("the eleventh failure", client.get_account(), AuthLockedOutError, status_code=429, retryable=True, code="AUTH_LOCKED_OUT")
+    error = await want.refusal(
+        "the eleventh failure",
+        client.get_account(),
+        AuthLockedOutError,
+        status_code=429,
+        retryable=True,
+        code="AUTH_LOCKED_OUT",
+    )
     seconds, until = getattr(error, "retry_after_seconds", None), getattr(error, "locked_until", None)
     want.that("retry_after_seconds", isinstance(seconds, int) and 0 < seconds <= 900, seconds, "up to 900 s")
     left = (until - before).total_seconds() if until else None
@@ -295,7 +342,9 @@ async def test_ten_failures_lock_the_address_out(program, want):
             want.shape(path, response.json(), code="AUTH_LOCKED_OUT", retryAfterSeconds=int)
 
 
-async def test_listeners_get_messages_that_calls_do_not(program, simulator, team, agent, quiet_stream, token_in_grace, want):
+async def test_listeners_get_messages_that_calls_do_not(
+    program, simulator, team, agent, quiet_stream, token_in_grace, want
+):
     received = asyncio.Queue()
     await agent.get_waiting_messages()
     listening = asyncio.create_task(agent.listen(received.put, reconnect=False))
@@ -315,8 +364,20 @@ async def test_listeners_get_messages_that_calls_do_not(program, simulator, team
                     while data.get("from") != person:
                         data = await received.get()
         want.shape(
-            "the pushed message", data, type="message", messageId=text, id=text, channel="whatsapp", to=to, body="Listen!",
-            senderName="Ann", replyTo=person, timestamp=iso, agentName=text, isGroup=False, senderSid=text,
+            "the pushed message",
+            data,
+            type="message",
+            messageId=text,
+            id=text,
+            channel="whatsapp",
+            to=to,
+            body="Listen!",
+            senderName="Ann",
+            replyTo=person,
+            timestamp=iso,
+            agentName=text,
+            isGroup=False,
+            senderSid=text,
         )
         waiting = await agent.get_waiting_messages()
         found = [one for one in waiting.get("messages", []) if one.get("from") == person]
@@ -352,8 +413,20 @@ async def test_listeners_get_messages_that_calls_do_not(program, simulator, team
     want.that("the quiet stream", not quiet_stream.is_closed, quiet_stream.state(), "open")
     for token, rotated_at in token_in_grace:
         await asyncio.sleep(max(0.0, rotated_at + 31 - time.monotonic()))
-        want.shape("a rotated token after 30 s", await Agent(program.url, agent_token=token).get_self(), status=401, code="AUTH_TOKEN_REVOKED")
+        want.shape(
+            "a rotated token after 30 s",
+            await Agent(program.url, agent_token=token).get_self(),
+            status=401,
+            code="AUTH_TOKEN_REVOKED",
+        )
     # The last use of a token is recorded within a minute.
     if time.monotonic() - quiet_stream.started_at > 65:
-        tokens = (await want.answer("list_agent_tokens", team.list_agent_tokens(agent.agent_id), tokens=list)).get("tokens") or [{}]
-        want.shape("a used token", next((one for one in tokens if one.get("last_four") == agent.agent_token[-4:]), tokens[0]), last_used_at=iso, ip_hint=text)
+        tokens = (await want.answer("list_agent_tokens", team.list_agent_tokens(agent.agent_id), tokens=list)).get(
+            "tokens"
+        ) or [{}]
+        want.shape(
+            "a used token",
+            next((one for one in tokens if one.get("last_four") == agent.agent_token[-4:]), tokens[0]),
+            last_used_at=iso,
+            ip_hint=text,
+        )
