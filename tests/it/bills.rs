@@ -66,8 +66,11 @@ profiles! {
         assert_eq!(preview["error"], Value::Null);
         let usage = cluster.rest().await.call("comms_get_usage_dashboard", json!({})).await.unwrap();
         assert_ne!(usage["limits"]["maxActionsPerMinute"], 7);
-        let own = tools.call("comms_set_client_limits", json!({ "limits": limits, "confirm": true })).await.unwrap_err();
-        assert_eq!(error_code(&own), "AUTH_FORBIDDEN");
+        let own = json!({ "limits": limits, "agentId": admin.agent.host_id(), "confirm": true });
+        let refusal = tools.call("comms_set_client_limits", own).await.unwrap_err();
+        assert_eq!(error_code(&refusal), "AUTH_FORBIDDEN");
+        let of_organization = json!({ "limits": { "maxActionsPerMinute": 9 }, "confirm": true });
+        assert_eq!(tools.call("comms_set_client_limits", of_organization).await.unwrap()["success"], true);
         let set = json!({ "limits": limits, "agentId": agent, "confirm": true });
         assert_eq!(tools.call("comms_set_client_limits", set).await.unwrap()["success"], true);
     }

@@ -32,22 +32,24 @@ impl Store {
         .await
     }
 
-    /// Gives a released sender of the organization to an agent, or to the pool, before its hold has ended. Returns false if
-    /// it is in use, or gone.
+    /// Gives a sender that was released after `held_since` to an agent of the organization, or to the pool. Returns false if it
+    /// is in use, its hold has ended, or it is gone.
     pub async fn take_back_sender(
         &self,
         org: &OrgId,
         id: &ChannelId,
         agent: Option<&AgentId>,
+        held_since: Timestamp,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE channels SET released_at = NULL, status = 'active', agent_id = $3,
                 is_primary = NOT EXISTS (SELECT 1 FROM channels c WHERE c.agent_id = $3 AND c.channel = channels.channel
                     AND c.is_primary)
-            WHERE org_id = $1 AND id = $2 AND released_at IS NOT NULL";
+            WHERE org_id = $1 AND id = $2 AND released_at > $4";
         let done = on_writer!(self, |db| sqlx::query(SQL)
             .bind(org.as_str())
             .bind(id.as_str())
             .bind(agent.map(AgentId::as_str))
+            .bind(held_since)
             .execute(db)
             .await
             .map(|done| done.rows_affected()))?;

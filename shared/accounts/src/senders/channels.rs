@@ -3,7 +3,6 @@
 use butt_dial_domain::{AgentId, Channel, Code, Failure, ports::numbers::NumberKind, senders::IdentityMode};
 use butt_dial_identity::Caller;
 use butt_dial_store::{Profile, Sender};
-use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{NumberOrder, Senders, no_such_sender};
@@ -69,7 +68,7 @@ impl ChannelKind {
 /// A channel to add to an agent.
 #[derive(Clone, Debug, Default)]
 pub struct AddChannel<'a> {
-    /// A number to buy or adopt, or the id of a LINE channel. `None`: any.
+    /// A number to buy or adopt, a mail address, or the id of a LINE channel. `None`: any.
     pub identifier: Option<&'a str>,
     pub mail_local_part: Option<&'a str>,
     pub mail_domain: Option<&'a str>,
@@ -92,8 +91,11 @@ impl Senders {
         match kind {
             ChannelKind::Phone => self.add_phone(caller, profile, add).await,
             ChannelKind::Email => {
-                let local = (add.mail_local_part.or(add.identifier), add.mail_domain);
-                self.add_mail(caller, &agent.id, local, &agent.display_name, add.label)
+                let (local, domain) = match add.identifier.and_then(|address| address.rsplit_once('@')) {
+                    Some((local, domain)) => (Some(local), Some(domain)),
+                    None => (add.mail_local_part.or(add.identifier), add.mail_domain),
+                };
+                self.add_mail(caller, &agent.id, (local, domain), &agent.display_name, add.label)
                     .await
             }
             ChannelKind::Line => {
@@ -215,11 +217,9 @@ impl Senders {
 
     async fn try_discard(&self, caller: &Caller, sender: &Sender) -> Result<(), Failure> {
         let same = self.release(caller, sender.id.as_str()).await?;
-        let hold = TimeDelta::from_std(self.settings.hold).unwrap_or(TimeDelta::days(1));
         let ids: Vec<_> = same.iter().map(|sender| sender.id.clone()).collect();
         // The sweep returns senders after the end of their hold.
-        let ended = self.clock.now() - hold;
-        if !self.store.end_hold(&sender.org, &ids, ended).await? {
+        if !self.store.end_hold(&sender.org, &ids, self.due_before()).await? {
             return Err(no_such_sender());
         }
         for sender in &same {

@@ -66,10 +66,10 @@ impl Senders {
         }
     }
 
-    /// Returns the records that the domain of a mail sender needs; empty for the domain of the installation.
+    /// Returns the records that the domain of a mail sender needs; empty once it is verified, and for other senders.
     pub async fn dns_records(&self, sender: &Sender) -> Result<Vec<DnsRecord>, Failure> {
-        match &sender.registration_id {
-            Some(id) if sender.channel == Channel::Email => {
+        match (&sender.registration_id, sender.registration) {
+            (Some(id), Some(Registration::Pending)) if sender.channel == Channel::Email => {
                 Ok(self.fetch_domain(sender.account.as_ref(), id).await?.records)
             }
             _ => Ok(Vec::new()),

@@ -1,7 +1,7 @@
 //! Release: a sender goes out of use at once. Its address stays reserved for the organization during the hold, in which it can be
 //! taken back. Then a bought number is returned to its vendor.
 
-use butt_dial_domain::{AgentId, Channel, Failure, OrgId, Scope, ports::numbers::NumberError};
+use butt_dial_domain::{AgentId, Channel, Failure, OrgId, Scope, clock::Timestamp, ports::numbers::NumberError};
 use butt_dial_identity::Caller;
 use butt_dial_store::Sender;
 use chrono::TimeDelta;
@@ -10,6 +10,9 @@ use serde_json::json;
 use super::{NUMBER_VENDOR, Senders, failure_of, no_number_vendor, no_such_sender};
 
 const BATCH: u32 = 50;
+/// Between the end of a hold and the return to the vendor. Longer than clocks of replicas differ, so a sender that is taken back at
+/// the last moment is not returned.
+const MARGIN: TimeDelta = TimeDelta::minutes(1);
 
 impl Senders {
     /// Releases a sender by its id; texts and calls of one number together. Returns what was released.
@@ -57,7 +60,9 @@ impl Senders {
         let released = self.release_all(caller, senders).await?;
         if keeps_in_pool {
             for sender in &released {
-                self.store.take_back_sender(org, &sender.id, None).await?;
+                self.store
+                    .take_back_sender(org, &sender.id, None, self.held_since())
+                    .await?;
                 self.announce(&sender.address, [sender.channel]).await;
             }
         }
@@ -82,7 +87,11 @@ impl Senders {
         let found = self.store.list_senders_by_address(org, address).await?;
         let mut taken = Vec::new();
         for sender in found.into_iter().filter(|sender| sender.released_at.is_some()) {
-            if self.store.take_back_sender(org, &sender.id, agent).await? {
+            if self
+                .store
+                .take_back_sender(org, &sender.id, agent, self.held_since())
+                .await?
+            {
                 self.announce(&sender.address, [sender.channel]).await;
                 taken.push(sender);
             }
@@ -92,8 +101,7 @@ impl Senders {
 
     /// Returns bought numbers to their vendors after the hold, and deletes their senders. Returns how many were due.
     pub async fn return_released(&self) -> Result<usize, Failure> {
-        let hold = TimeDelta::from_std(self.settings.hold).unwrap_or(TimeDelta::days(1));
-        let due = self.store.list_released_senders(self.clock.now() - hold, BATCH).await?;
+        let due = self.store.list_released_senders(self.due_before(), BATCH).await?;
         let count = due.len();
         for sender in due {
             if let Err(failure) = self.return_sender(&sender).await {
@@ -105,10 +113,8 @@ impl Senders {
 
     /// Returns all numbers of an organization to their vendors at once, deletes its senders, and closes its subaccounts.
     pub(crate) async fn close_organization(&self, org: &OrgId) -> Result<(), Failure> {
-        let hold = TimeDelta::from_std(self.settings.hold).unwrap_or(TimeDelta::days(1));
         loop {
-            let since = self.clock.now() - hold;
-            let senders = self.store.release_organization(org, since, BATCH).await?;
+            let senders = self.store.release_organization(org, self.due_before(), BATCH).await?;
             if senders.is_empty() {
                 break;
             }
@@ -118,6 +124,17 @@ impl Senders {
             }
         }
         self.accounts.close_subaccounts(org).await
+    }
+
+    /// Senders that were released after this time can be taken back.
+    fn held_since(&self) -> Timestamp {
+        let hold = TimeDelta::from_std(self.settings.hold).unwrap_or(TimeDelta::days(1));
+        self.clock.now() - hold - MARGIN
+    }
+
+    /// Senders that were released before this time are returned to their vendors.
+    pub(super) fn due_before(&self) -> Timestamp {
+        self.held_since() - MARGIN
     }
 
     async fn return_sender(&self, sender: &Sender) -> Result<(), Failure> {

@@ -359,6 +359,8 @@ async fn released_number_is_held_and_then_returned() {
 
     world.senders.release(&world.caller, id).await.unwrap();
     world.clock.advance(TimeDelta::hours(2));
+    let late = world.senders.take_back(&agent.org_id, Some(&agent.id), &ordered.number);
+    assert!(late.await.unwrap().is_empty(), "it may be returned at any moment");
     world.senders.return_released().await.unwrap();
     assert!(world.bought(MAIN).is_empty(), "the hold has ended");
     let gone = world

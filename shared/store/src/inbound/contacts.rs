@@ -16,11 +16,11 @@ use crate::{
     sends::time_text,
 };
 
-// `EXISTS`: the sender may have been deleted meanwhile.
+// The sender may have been deleted meanwhile. A scalar subquery, because Postgres may read all rows for `EXISTS`.
 const OPEN_WINDOWS: Sql = Sql {
     postgres: "INSERT INTO inbound_windows (channel_id, address, last_inbound_at)
         SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS TIMESTAMPTZ) FROM jsonb_array_elements($1::JSONB) AS item (value)
-        WHERE EXISTS (SELECT 1 FROM channels WHERE channels.id = value ->> 0) ORDER BY 1, 2
+        WHERE (SELECT c.id FROM channels c WHERE c.id = value ->> 0) IS NOT NULL ORDER BY 1, 2
         ON CONFLICT (channel_id, address) DO UPDATE SET last_inbound_at = excluded.last_inbound_at
         WHERE excluded.last_inbound_at > inbound_windows.last_inbound_at",
     sqlite: "INSERT INTO inbound_windows (channel_id, address, last_inbound_at)
@@ -33,7 +33,7 @@ const OPEN_WINDOWS: Sql = Sql {
 const SUPPRESS: Sql = Sql {
     postgres: "INSERT INTO suppressions (org_id, channel, address, reason, created_at)
         SELECT value ->> 0, value ->> 1, value ->> 2, $2, $3 FROM jsonb_array_elements($1::JSONB) AS item (value)
-        WHERE EXISTS (SELECT 1 FROM organizations WHERE organizations.id = value ->> 0) ORDER BY 1, 3, 2
+        WHERE (SELECT o.id FROM organizations o WHERE o.id = value ->> 0) IS NOT NULL ORDER BY 1, 3, 2
         ON CONFLICT DO NOTHING",
     sqlite: "INSERT INTO suppressions (org_id, channel, address, reason, created_at)
         SELECT value ->> 0, value ->> 1, value ->> 2, $2, $3 FROM jsonb_each($1) AS item

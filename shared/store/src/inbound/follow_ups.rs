@@ -17,7 +17,7 @@ const INSERT: Sql = Sql {
             value ->> 'idempotency_key', value ->> 'request_hash', decode(value ->> 'request', 'hex'), 'scheduled', $2, 0,
             $2, value ->> 'is_quiet' = '1', value ->> 'contact', CAST(value ->> 'bytes' AS BIGINT)
         FROM jsonb_array_elements($1::JSONB) AS item (value)
-        WHERE EXISTS (SELECT 1 FROM agents WHERE agents.id = value ->> 'agent') ON CONFLICT DO NOTHING",
+        WHERE (SELECT a.id FROM agents a WHERE a.id = value ->> 'agent') IS NOT NULL ON CONFLICT DO NOTHING",
     sqlite: "INSERT INTO scheduled_sends (id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, request,
             state, due_at, tries, created_at, is_quiet, contact, bytes)
         SELECT value ->> 'id', value ->> 'org', value ->> 'agent', value ->> 'channel', value ->> 'recipient',

@@ -84,8 +84,10 @@ both_engines! {
         assert_eq!(db.find_route(Channel::Sms, NUMBER).await.unwrap(), None);
         assert_eq!(db.list_senders(org, Some(&agent.id)).await.unwrap(), []);
         assert_eq!(db.list_senders_by_address(org, NUMBER).await.unwrap().len(), 2, "it is held");
-        assert!(db.take_back_sender(org, &ids[0], Some(&agent.id)).await.unwrap());
-        assert!(!db.take_back_sender(org, &ids[0], Some(&agent.id)).await.unwrap());
+        let take_back = async |held_since| db.take_back_sender(org, &ids[0], Some(&agent.id), held_since).await.unwrap();
+        assert!(!take_back(morning()).await, "the hold has ended");
+        assert!(take_back(morning() - seconds(1)).await);
+        assert!(!take_back(morning() - seconds(1)).await, "it is in use");
         assert!(db.find_route(Channel::Sms, NUMBER).await.unwrap().is_some());
 
         assert!(db.list_released_senders(morning() - seconds(1), 9).await.unwrap().is_empty());

@@ -5,7 +5,7 @@ use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::views::RecordView;
+use super::views::{RecordView, record_with_dns};
 use crate::operations::{Context, Hints, Operation, Route, errors};
 
 pub struct AddCommChannel;
@@ -17,7 +17,8 @@ pub struct Args {
     agent_id: String,
     /// phone (texts and calls), whatsapp, email or line.
     channel_type: String,
-    /// phone: a number to buy, or one that your own provider account has. line: the id of the channel. The default is any number.
+    /// phone: a number to buy, or one that your own provider account has. email: the address. line: the id of the channel. The
+    /// default is any.
     #[serde(default)]
     identifier: Option<String>,
     /// The part of the mail address before the @; the default is the agent's name.
@@ -74,9 +75,10 @@ impl Operation for AddCommChannel {
         };
         let senders = &context.product.senders;
         let sender = senders.add_channel(&context.caller, &profile, kind, &add).await?;
+        let record = record_with_dns(senders, sender).await;
         Ok(Output {
-            fields: sender.clone().into(),
-            record: sender.into(),
+            fields: record.clone(),
+            record,
         })
     }
 }

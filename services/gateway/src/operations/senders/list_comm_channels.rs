@@ -4,7 +4,7 @@ use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::views::{RecordView, records};
+use super::views::{RecordView, one_per_number, record_with_dns};
 use crate::operations::{Context, Hints, Operation, Route};
 
 pub struct ListCommChannels;
@@ -39,8 +39,10 @@ impl Operation for ListCommChannels {
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let agent = context.product.agents.get(&context.caller, &args.agent_id).await?.agent;
         let senders = context.product.senders.list(&agent.org_id, &agent.id).await?;
-        Ok(Output {
-            records: records(senders),
-        })
+        let mut records = Vec::new();
+        for sender in one_per_number(senders) {
+            records.push(record_with_dns(&context.product.senders, sender).await);
+        }
+        Ok(Output { records })
     }
 }

@@ -4,7 +4,10 @@ use butt_dial_domain::{Channel, Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::provisioning::{Capabilities, ProvisionRequest, Provisioned, provision};
+use super::{
+    provisioning::{Capabilities, ProvisionRequest, Provisioned, provision},
+    views::DnsRecordView,
+};
 use crate::operations::{Context, Hints, Operation, Route, errors};
 
 pub struct OnboardCustomer;
@@ -21,17 +24,6 @@ pub struct Args {
     callback_url: Option<String>,
     #[serde(default)]
     email_domain: Option<String>,
-}
-
-/// A record that the owner of the mail domain publishes.
-#[derive(Serialize, JsonSchema)]
-pub struct DnsRecordView {
-    r#type: String,
-    /// Relative to the domain.
-    name: String,
-    value: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    priority: Option<u16>,
 }
 
 /// How the agent connects.
@@ -105,15 +97,7 @@ impl Operation for OnboardCustomer {
                 instructions: "Connect an MCP client to sseUrl or mcpUrl with the header Authorization: Bearer <token>. \
                     Call comms_get_me first.",
             },
-            dns_records: dns_records
-                .into_iter()
-                .map(|record| DnsRecordView {
-                    r#type: record.kind,
-                    name: record.name,
-                    value: record.value,
-                    priority: record.priority,
-                })
-                .collect(),
+            dns_records: dns_records.into_iter().map(DnsRecordView::from).collect(),
             webhook_urls: Vec::new(),
         })
     }

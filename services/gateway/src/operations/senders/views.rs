@@ -1,14 +1,14 @@
 //! Wire formats of senders.
 
-use butt_dial_accounts::{ChannelKind, Sender};
-use butt_dial_domain::Channel;
+use butt_dial_accounts::{ChannelKind, Sender, Senders};
+use butt_dial_domain::{Channel, ports::mail_domains::DnsRecord};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::operations::views::time;
 
 /// A sender of an agent or of the pool.
-#[derive(Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RecordView {
     id: String,
@@ -26,9 +26,12 @@ pub struct RecordView {
     /// The account of the organization at the provider. Absent: the installation's account.
     #[serde(skip_serializing_if = "Option::is_none")]
     account_id: Option<String>,
-    /// pending, done or failed: the registration of a WhatsApp sender at the provider.
+    /// pending, done or failed: the registration of a WhatsApp sender or of a mail domain at the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     registration: Option<&'static str>,
+    /// Records that the domain of a mail address needs before it sends. Absent: none, or the provider did not respond.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dns_records: Vec<DnsRecordView>,
     created_at: String,
 }
 
@@ -46,6 +49,7 @@ impl From<Sender> for RecordView {
             country: sender.country,
             account_id: sender.account.map(|account| account.into_string()),
             registration: sender.registration.map(Into::into),
+            dns_records: Vec::new(),
             created_at: time(sender.created_at),
         }
     }
@@ -53,6 +57,11 @@ impl From<Sender> for RecordView {
 
 /// Lists senders, with texts and calls of one number as one record.
 pub fn records(senders: Vec<Sender>) -> Vec<RecordView> {
+    one_per_number(senders).map(RecordView::from).collect()
+}
+
+/// Leaves out a sender of calls if the same number sends texts.
+pub fn one_per_number(senders: Vec<Sender>) -> impl Iterator<Item = Sender> {
     let numbers: Vec<String> = senders
         .iter()
         .filter(|sender| sender.channel == Channel::Sms)
@@ -60,7 +69,40 @@ pub fn records(senders: Vec<Sender>) -> Vec<RecordView> {
         .collect();
     senders
         .into_iter()
-        .filter(|sender| sender.channel != Channel::Voice || !numbers.contains(&sender.address))
-        .map(RecordView::from)
-        .collect()
+        .filter(move |sender| sender.channel != Channel::Voice || !numbers.contains(&sender.address))
+}
+
+/// Shows a sender with the records of its mail domain while the domain is not verified.
+pub async fn record_with_dns(senders: &Senders, sender: Sender) -> RecordView {
+    let records = senders.dns_records(&sender).await.unwrap_or_else(|failure| {
+        // The sender exists; the list of senders has the records later.
+        tracing::warn!(%failure, sender = %sender.id, "records of a mail domain not fetched");
+        Vec::new()
+    });
+    RecordView {
+        dns_records: records.into_iter().map(DnsRecordView::from).collect(),
+        ..sender.into()
+    }
+}
+
+/// A record that the owner of the mail domain publishes.
+#[derive(Clone, Serialize, JsonSchema)]
+pub struct DnsRecordView {
+    r#type: String,
+    /// Relative to the domain.
+    name: String,
+    value: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<u16>,
+}
+
+impl From<DnsRecord> for DnsRecordView {
+    fn from(record: DnsRecord) -> Self {
+        Self {
+            r#type: record.kind,
+            name: record.name,
+            value: record.value,
+            priority: record.priority,
+        }
+    }
 }
