@@ -66,6 +66,9 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("failing provider accounts", MINUTE, |product| async move {
         product.provider_accounts.recheck_failing().await
     });
+    sweeps.spawn("suspended subaccounts", FIFTEEN_SECONDS, |product| async move {
+        product.provider_accounts.align_subaccounts().await
+    });
     sweeps.spawn("stale calls", MINUTE, |product| async move {
         reconcile::sweep(&product.calls).await
     });

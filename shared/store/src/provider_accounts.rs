@@ -204,6 +204,26 @@ impl Store {
             .await)?)
     }
 
+    /// Lists subaccounts that are in use although their organization is suspended, and suspended ones of active organizations.
+    pub async fn list_unaligned_subaccounts(&self, limit: u32) -> Result<Vec<ProviderAccount>, StoreError> {
+        const SQL: &str =
+            "SELECT a.id, a.org_id, a.agent_id, a.vendor, a.external_id, a.label, a.credentials, a.version,
+                a.status, a.failure, a.is_subaccount, a.checked_at, a.created_at, a.updated_at
+            FROM organizations o JOIN provider_accounts a ON a.org_id = o.id
+            WHERE o.status = 'suspended' AND a.is_subaccount AND a.status IN ('active', 'failing')
+            UNION ALL
+            SELECT a.id, a.org_id, a.agent_id, a.vendor, a.external_id, a.label, a.credentials, a.version,
+                a.status, a.failure, a.is_subaccount, a.checked_at, a.created_at, a.updated_at
+            FROM provider_accounts a
+            WHERE a.status = 'suspended' AND a.is_subaccount
+                AND (SELECT o.status FROM organizations o WHERE o.id = a.org_id) = 'active'
+            LIMIT $1";
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(i64::from(limit))
+            .fetch_all(db)
+            .await)?)
+    }
+
     /// Lists the accounts of all organizations with this id of the vendor, except closed ones: several organizations can have
     /// registered one account of a vendor.
     pub async fn list_accounts_by_external_id(

@@ -8,8 +8,14 @@ use butt_dial_domain::{
 };
 use butt_dial_providers::Vendor;
 use butt_dial_store::AccountStatus;
+use serde_json::json;
 
 use super::ProviderAccounts;
+
+/// Subaccounts of one sweep.
+const BATCH: u32 = 50;
+/// The actor of changes that follow from others.
+const SYSTEM: &str = "system";
 
 impl ProviderAccounts {
     pub(crate) fn subaccounts(&self, vendor: &str) -> Option<Arc<dyn Subaccounts>> {
@@ -47,6 +53,44 @@ impl ProviderAccounts {
             true,
         )
         .await
+    }
+
+    /// Suspends the subaccounts of suspended organizations at their vendors, and activates those of organizations that are active
+    /// again. Returns how many were changed.
+    pub async fn align_subaccounts(&self) -> Result<usize, Failure> {
+        let mut changed = 0;
+        for account in self.inner.store.list_unaligned_subaccounts(BATCH).await? {
+            let Some(subaccounts) = self.subaccounts(&account.vendor) else {
+                continue;
+            };
+            let (status, stored) = match account.status {
+                AccountStatus::Suspended => (SubaccountStatus::Active, AccountStatus::Active),
+                _ => (SubaccountStatus::Suspended, AccountStatus::Suspended),
+            };
+            // Others may follow: a vendor that does not answer for one account is asked again by the next sweep.
+            if let Err(error) = subaccounts.set_status(&account.external_id, status).await {
+                tracing::warn!(%error, account = %account.id, "status of a subaccount not changed");
+                continue;
+            }
+            let now = self.inner.clock.now();
+            self.inner
+                .store
+                .set_account_status(&account.id, stored, None, now)
+                .await?;
+            let detail = json!({ "status": <&str>::from(stored) });
+            self.inner
+                .audit
+                .append(
+                    &account.org_id,
+                    SYSTEM,
+                    "provider.subaccount",
+                    account.id.as_str(),
+                    detail,
+                )
+                .await?;
+            changed += 1;
+        }
+        Ok(changed)
     }
 
     /// Closes the subaccounts of an organization at their vendors. A closed subaccount can't be opened again.

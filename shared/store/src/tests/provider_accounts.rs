@@ -6,6 +6,15 @@ use super::*;
 use crate::{AccountStatus, NewProviderAccount, NewSender};
 
 async fn create(db: &Database, agent: &Agent, external_id: &str) -> Result<ProviderAccountId, StoreError> {
+    create_account(db, agent, external_id, false).await
+}
+
+async fn create_account(
+    db: &Database,
+    agent: &Agent,
+    external_id: &str,
+    is_subaccount: bool,
+) -> Result<ProviderAccountId, StoreError> {
     let id = ProviderAccountId::generate();
     let account = NewProviderAccount {
         id: &id,
@@ -16,7 +25,7 @@ async fn create(db: &Database, agent: &Agent, external_id: &str) -> Result<Provi
         label: "Twilio",
         credentials: b"sealed",
         status: AccountStatus::Active,
-        is_subaccount: false,
+        is_subaccount,
     };
     db.create_provider_account(&account, morning()).await.map(|()| id)
 }
@@ -73,5 +82,25 @@ both_engines! {
         db.delete_released_sender(&sender).await.unwrap();
         assert!(!db.delete_provider_account(&other.org_id, &id).await.unwrap());
         assert!(db.delete_provider_account(&agent.org_id, &id).await.unwrap());
+    }
+
+    async fn subaccounts_follow_status_of_their_organization(db: &Database) {
+        let (ada, bob) = (new_agent(db).await, new_agent(db).await);
+        create(db, &ada, "AC1").await.unwrap();
+        let sub = create_account(db, &ada, "AC2", true).await.unwrap();
+        create_account(db, &bob, "AC3", true).await.unwrap();
+        let unaligned = async || {
+            let accounts = db.list_unaligned_subaccounts(9).await.unwrap();
+            accounts.into_iter().map(|account| (account.id, account.status)).collect::<Vec<_>>()
+        };
+        assert_eq!(unaligned().await, []);
+        db.set_organization_status(&ada.org_id, false).await.unwrap();
+        assert_eq!(unaligned().await, [(sub.clone(), AccountStatus::Active)]);
+        db.set_account_status(&sub, AccountStatus::Suspended, None, morning()).await.unwrap();
+        assert_eq!(unaligned().await, []);
+        db.set_organization_status(&ada.org_id, true).await.unwrap();
+        assert_eq!(unaligned().await, [(sub.clone(), AccountStatus::Suspended)]);
+        db.set_account_status(&sub, AccountStatus::Active, None, morning()).await.unwrap();
+        assert_eq!(unaligned().await, []);
     }
 }
