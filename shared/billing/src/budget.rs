@@ -1,7 +1,7 @@
 //! Budgets: which one refuses, and how much of it is left. The database itself refuses a reservation beyond a budget.
 
 use butt_dial_domain::{Channel, Code, Failure, Micros, limits::Period};
-use butt_dial_store::{Agent, Profile, StoreError};
+use butt_dial_store::{Agent, Profile, ServiceCharge, StoreError};
 use serde_json::json;
 
 use crate::{Billing, EffectiveLimits, agent_scope, org_scope};
@@ -47,18 +47,15 @@ impl Billing {
         price: Micros,
     ) -> Result<(), Failure> {
         let agent = &profile.agent;
-        let charged = self
-            .store
-            .charge_service(
-                &agent.org_id,
-                &agent.id,
-                channel,
-                price,
-                (limits.agent, limits.org),
-                self.clock.now(),
-            )
-            .await;
-        match charged {
+        let charge = ServiceCharge {
+            org: &agent.org_id,
+            agent: &agent.id,
+            channel,
+            price,
+            limits: (limits.agent, limits.org),
+            at: self.clock.now(),
+        };
+        match self.store.charge_service(&charge).await {
             Ok(()) => Ok(()),
             // The taken action is not given back: requests without money must not be unlimited.
             Err(StoreError::OverBudget) => Err(self.explain_over_budget(agent, limits, price).await),

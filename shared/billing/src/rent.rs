@@ -1,52 +1,94 @@
-//! The monthly price of bought numbers. The first month is charged before the purchase, and refunded if there is none.
+//! The monthly price of bought numbers. The first month is charged with the order of the number, and refunded with its failure.
 
-use butt_dial_domain::{AgentId, Channel, Code, Failure, Micros, OrgId, limits::Limits};
-use butt_dial_store::{Profile, StoreError};
+use butt_dial_domain::{AgentId, Channel, Code, Failure, Micros, OrgId, clock::Timestamp, limits::Limits};
+use butt_dial_store::{Profile, ServiceCharge};
 
-use crate::{Billing, org_scope};
+use crate::{Billing, EffectiveLimits, org_scope};
 
 /// The host's id of the account that numbers of a pool are charged to. No agent has it.
 const POOL: &str = "pool";
 
-impl Billing {
-    /// Charges the rent of a number to its agent, or to the pool of the organization. Fails with `SpendLimit` when the budget of
-    /// the agent or of the organization is too small.
-    pub async fn charge_rent(&self, org: &OrgId, agent: Option<&Profile>, price: Micros) -> Result<(), Failure> {
-        if let Some(profile) = agent {
-            return self.charge_service(profile, Channel::Sms, price).await;
+/// A rent to charge or to refund, with the account and its limits.
+pub struct Rent {
+    org: OrgId,
+    agent: AgentId,
+    profile: Option<Profile>,
+    limits: EffectiveLimits,
+    price: Micros,
+    at: Timestamp,
+}
+
+impl Rent {
+    /// Returns the charge, for the transaction that makes or ends the order.
+    pub fn charge(&self) -> ServiceCharge<'_> {
+        ServiceCharge {
+            org: &self.org,
+            agent: &self.agent,
+            channel: Channel::Sms,
+            price: self.price,
+            limits: (self.limits.agent, self.limits.org),
+            at: self.at,
         }
-        let org_limits = self.store.find_limits(&org_scope(org)).await?.unwrap_or_default();
-        let limits = (Limits::default(), org_limits);
-        let pool = pool_of(org);
-        let charged = self
-            .store
-            .charge_service(org, &pool, Channel::Sms, price, limits, self.clock.now());
-        charged.await.map_err(|error| match error {
-            StoreError::OverBudget => Failure::new(
+    }
+}
+
+impl Billing {
+    /// Prepares the rent of a number for its agent, or for the pool of the organization. Takes one action from the rate limits of the
+    /// agent; fails with `RateLimited` without one.
+    pub async fn prepare_rent(&self, org: &OrgId, agent: Option<Profile>, price: Micros) -> Result<Rent, Failure> {
+        let limits = match &agent {
+            Some(profile) => {
+                let limits = self.limits_of(profile);
+                self.take_actions(profile, &limits).await?;
+                limits
+            }
+            None => EffectiveLimits {
+                agent: Limits::default(),
+                org: self.store.find_limits(&org_scope(org)).await?.unwrap_or_default(),
+            },
+        };
+        Ok(Rent {
+            agent: agent
+                .as_ref()
+                .map_or_else(|| pool_of(org), |profile| profile.agent.id.clone()),
+            org: org.clone(),
+            profile: agent,
+            limits,
+            price,
+            at: self.clock.now(),
+        })
+    }
+
+    /// Builds the refusal for a rent that exceeds a budget.
+    pub async fn explain_unaffordable_rent(&self, rent: &Rent) -> Failure {
+        match &rent.profile {
+            Some(profile) => self.explain_over_budget(&profile.agent, &rent.limits, rent.price).await,
+            None => Failure::new(
                 Code::SpendLimit,
                 "the spend limit of the organization does not cover this number",
             )
             .hint("raise the limit with comms_set_client_limits, or wait for the next period"),
-            other => other.into(),
+        }
+    }
+
+    /// Returns the refund of a rent. `None`: it cost nothing.
+    pub fn refund_of_rent(&self, org: &OrgId, agent: Option<&AgentId>, price: Micros) -> Option<Rent> {
+        (price != Micros::ZERO).then(|| Rent {
+            org: org.clone(),
+            agent: agent.cloned().unwrap_or_else(|| pool_of(org)),
+            profile: None,
+            limits: EffectiveLimits::unlimited(),
+            price: Micros(-price.0),
+            at: self.clock.now(),
         })
     }
 
-    /// Refunds a rent that was charged.
+    /// Refunds a rent.
     pub async fn refund_rent(&self, org: &OrgId, agent: Option<&AgentId>, price: Micros) -> Result<(), Failure> {
-        let limits = (Limits::default(), Limits::default());
-        let pool = pool_of(org);
-        let refund = Micros(-price.0);
-        Ok(self
-            .store
-            .charge_service(
-                org,
-                agent.unwrap_or(&pool),
-                Channel::Sms,
-                refund,
-                limits,
-                self.clock.now(),
-            )
-            .await?)
+        if let Some(rent) = self.refund_of_rent(org, agent, price) {
+            self.store.charge_service(&rent.charge()).await?;
+        }
+        Ok(())
     }
 }
 

@@ -112,6 +112,7 @@ pub use sender_modes::SenderModes;
 pub use sender_orders::{OrderState, OrderStep, SenderOrder};
 pub use senders::{NewSender, Registration, Sender, SenderChange};
 pub use sends::{Acceptance, AcceptedSend, AttemptOutcome, SendResult, SettledSend};
+pub use service_charges::ServiceCharge;
 pub use store::Store;
 pub use tokens::{NewToken, ReplacedTokens, Token};
 pub use trust_sessions::{NewTrust, TrustSession};

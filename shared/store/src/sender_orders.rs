@@ -4,9 +4,9 @@
 use butt_dial_domain::{AgentId, OrgId, ProviderAccountId, SenderOrderId, clock::Timestamp};
 
 use crate::{
-    Store, StoreError,
+    ServiceCharge, Store, StoreError,
     column::text_column,
-    engine::{Sql, on_reader, on_writer},
+    engine::{Sql, in_tx, on_reader, on_writer, with_timeout},
 };
 
 /// The next step of an order.
@@ -72,53 +72,75 @@ impl SenderOrder {
 }
 
 impl Store {
-    /// Stores an order that its creator works on until `lease_until`.
-    pub async fn create_sender_order(&self, order: &SenderOrder, lease_until: Timestamp) -> Result<(), StoreError> {
+    /// Stores an order that its creator works on until `lease_until`, and its price. Fails with `OverBudget`, and stores nothing,
+    /// when a budget is exceeded.
+    pub async fn create_sender_order(
+        &self,
+        order: &SenderOrder,
+        lease_until: Timestamp,
+        price: Option<ServiceCharge<'_>>,
+    ) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO sender_orders (id, org_id, agent_id, account_id, request, step, state, address,
                 lease_until, attempts, created_at, updated_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, $10, $10)";
-        on_writer!(self, |db| sqlx::query(SQL)
-            .bind(order.id.as_str())
-            .bind(order.org_id.as_str())
-            .bind(order.agent_id.as_deref())
-            .bind(order.account_id.as_deref())
-            .bind(&order.request)
-            .bind(<&str>::from(order.step))
-            .bind(<&str>::from(order.state))
-            .bind(order.address.as_deref())
-            .bind(lease_until)
-            .bind(order.created_at)
-            .execute(db)
-            .await
-            .map(drop))?;
-        Ok(())
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            in_tx!(&mut tx, |db| sqlx::query(SQL)
+                .bind(order.id.as_str())
+                .bind(order.org_id.as_str())
+                .bind(order.agent_id.as_deref())
+                .bind(order.account_id.as_deref())
+                .bind(&order.request)
+                .bind(<&str>::from(order.step))
+                .bind(<&str>::from(order.state))
+                .bind(order.address.as_deref())
+                .bind(lease_until)
+                .bind(order.created_at)
+                .execute(db)
+                .await
+                .map(drop))?;
+            if let Some(price) = price {
+                price.write(&mut tx).await?;
+            }
+            Ok(tx.commit().await?)
+        })
+        .await
     }
 
     /// Stores the progress of an order, and that its holder works on it until `lease_until`. Returns false if it has ended, or
-    /// if another process has taken it over: `attempts` is then another one.
+    /// if another process has taken it over: `attempts` is then another one. A refund is written with the progress, or not at all.
     pub async fn update_sender_order(
         &self,
         order: &SenderOrder,
         lease_until: Timestamp,
         now: Timestamp,
+        refund: Option<ServiceCharge<'_>>,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE sender_orders SET step = $2, state = $3, address = $4, number_id = $5, failure = $6,
                 lease_until = $7, updated_at = $8
             WHERE id = $1 AND attempts = $9 AND state IN ('running', 'undoing')";
-        let done = on_writer!(self, |db| sqlx::query(SQL)
-            .bind(order.id.as_str())
-            .bind(<&str>::from(order.step))
-            .bind(<&str>::from(order.state))
-            .bind(order.address.as_deref())
-            .bind(order.number_id.as_deref())
-            .bind(order.failure.as_deref())
-            .bind(lease_until)
-            .bind(now)
-            .bind(order.attempts)
-            .execute(db)
-            .await
-            .map(|done| done.rows_affected()))?;
-        Ok(done == 1)
+        with_timeout(async {
+            let mut tx = self.begin().await?;
+            let done = in_tx!(&mut tx, |db| sqlx::query(SQL)
+                .bind(order.id.as_str())
+                .bind(<&str>::from(order.step))
+                .bind(<&str>::from(order.state))
+                .bind(order.address.as_deref())
+                .bind(order.number_id.as_deref())
+                .bind(order.failure.as_deref())
+                .bind(lease_until)
+                .bind(now)
+                .bind(order.attempts)
+                .execute(db)
+                .await?
+                .rows_affected());
+            if let (1, Some(refund)) = (done, refund) {
+                refund.write(&mut tx).await?;
+            }
+            tx.commit().await?;
+            Ok(done == 1)
+        })
+        .await
     }
 
     /// Claims orders that their holders have left.

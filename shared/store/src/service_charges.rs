@@ -9,34 +9,46 @@ use butt_dial_domain::{
 use crate::{
     Store, StoreError,
     charges::{Account, Charges},
-    engine::with_timeout,
+    engine::{Tx, with_timeout},
 };
+
+/// A charge for a service without a message, as usage of a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceCharge<'a> {
+    pub org: &'a OrgId,
+    pub agent: &'a AgentId,
+    pub channel: Channel,
+    /// Negative: a refund.
+    pub price: Micros,
+    /// Of the agent and of its organization.
+    pub limits: (Limits, Limits),
+    pub at: Timestamp,
+}
+
+impl ServiceCharge<'_> {
+    /// Writes the charge. Fails with `OverBudget` when a budget is exceeded.
+    pub(crate) async fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
+        let day = Period::Day.key(self.at);
+        let account = Account {
+            agent: self.agent.as_str(),
+            org: self.org.as_str(),
+            channel: self.channel.as_str(),
+            day: &day,
+        };
+        let mut charges = Charges::default();
+        charges.settle(account, self.price.0);
+        charges.limit(account, &self.limits.0, &self.limits.1);
+        charges.write(tx).await
+    }
+}
 
 impl Store {
     /// Charges a service to the agent and its organization, as usage of `channel`. Fails with `OverBudget`, and charges
     /// nothing, when a budget is exceeded.
-    pub async fn charge_service(
-        &self,
-        org: &OrgId,
-        agent: &AgentId,
-        channel: Channel,
-        price: Micros,
-        (agent_limits, org_limits): (Limits, Limits),
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let day = Period::Day.key(at);
-        let account = Account {
-            agent: agent.as_str(),
-            org: org.as_str(),
-            channel: channel.as_str(),
-            day: &day,
-        };
+    pub async fn charge_service(&self, charge: &ServiceCharge<'_>) -> Result<(), StoreError> {
         with_timeout(async {
             let mut tx = self.begin().await?;
-            let mut charges = Charges::default();
-            charges.settle(account, price.0);
-            charges.limit(account, &agent_limits, &org_limits);
-            charges.write(&mut tx).await?;
+            charge.write(&mut tx).await?;
             Ok(tx.commit().await?)
         })
         .await

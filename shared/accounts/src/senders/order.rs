@@ -2,11 +2,11 @@
 
 use butt_dial_domain::{
     Address, AgentId, Channel, Code, Failure, Micros, ProviderAccountId, Scope, SenderOrderId,
-    ports::numbers::{NumberError, NumberKey, NumberKind, NumberQuery, Numbers, OwnedNumber, monthly_price},
+    ports::numbers::{NumberError, NumberKey, NumberKind, NumberQuery, Numbers, OwnedNumber},
     senders::country_of,
 };
 use butt_dial_identity::Caller;
-use butt_dial_store::{OrderState, OrderStep, SenderOrder};
+use butt_dial_store::{OrderState, OrderStep, SenderOrder, StoreError};
 use serde_json::json;
 
 use super::{
@@ -149,7 +149,7 @@ impl Senders {
         let price = match account {
             // The organization pays its own vendor itself.
             Some(account) if !self.is_subaccount(account).await? => Micros::ZERO,
-            _ => monthly_price(&country, wanted.kind),
+            _ => self.billing.prices().number_month(&country, wanted.kind),
         };
         let profile = match &wanted.agent {
             Some(agent) => self.store.find_profile(agent).await?,
@@ -166,14 +166,18 @@ impl Senders {
         };
         let mut order = self.new_order(caller, wanted, account, &request)?;
         order.address = Some(address);
-        if price != Micros::ZERO {
-            self.billing.charge_rent(org, profile.as_ref(), price).await?;
+        if price == Micros::ZERO {
+            self.store_order(&order).await?;
+            return Ok(order);
         }
-        if let Err(failure) = self.store_order(&order).await {
-            self.refund(&order, &request).await;
-            return Err(failure);
+        let rent = self.billing.prepare_rent(org, profile, price).await?;
+        let lease_until = self.clock.now() + LEASE;
+        let stored = self.store.create_sender_order(&order, lease_until, Some(rent.charge()));
+        match stored.await {
+            Ok(()) => Ok(order),
+            Err(StoreError::OverBudget) => Err(self.billing.explain_unaffordable_rent(&rent).await),
+            Err(error) => Err(error.into()),
         }
-        Ok(order)
     }
 
     fn new_order(
@@ -200,7 +204,10 @@ impl Senders {
     }
 
     async fn store_order(&self, order: &SenderOrder) -> Result<(), Failure> {
-        Ok(self.store.create_sender_order(order, self.clock.now() + LEASE).await?)
+        Ok(self
+            .store
+            .create_sender_order(order, self.clock.now() + LEASE, None)
+            .await?)
     }
 }
 

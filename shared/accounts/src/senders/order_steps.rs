@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use butt_dial_billing::Rent;
 use butt_dial_domain::{
     Channel, ChannelId, Code, Failure, Micros, ProviderAccountId, SenderOrderId,
     ports::numbers::{NumberError, NumberKey, NumberUrls, Numbers, OwnedNumber},
@@ -233,9 +234,11 @@ impl Senders {
             }
         }
         order.state = OrderState::Failed;
-        self.keep(order).await?;
-        self.refund(order, &request).await;
-        Ok(())
+        let agent = order.agent();
+        let refund = self
+            .billing
+            .refund_of_rent(&order.org_id, agent.as_ref(), Micros(request.price));
+        self.keep_and_refund(order, refund.as_ref()).await
     }
 
     /// Leaves an order to the sweep, or to an operator if the vendor refuses for good.
@@ -247,17 +250,6 @@ impl Senders {
             return Ok(());
         }
         Err(Stop::Later(failure_of(error, "release the number")))
-    }
-
-    pub(super) async fn refund(&self, order: &SenderOrder, request: &Request) {
-        if request.price == 0 {
-            return;
-        }
-        let (org, agent) = (&order.org_id, order.agent());
-        let refunded = self.billing.refund_rent(org, agent.as_ref(), Micros(request.price));
-        if let Err(failure) = refunded.await {
-            tracing::error!(%failure, order = %order.id, "rent of an order not refunded");
-        }
     }
 
     /// Finishes or undoes the orders that their processes have left. Returns how many were claimed.
@@ -290,8 +282,13 @@ impl Senders {
 
     /// Stores the progress. Fails if another process has taken the order over.
     async fn keep(&self, order: &SenderOrder) -> Result<(), Stop> {
+        self.keep_and_refund(order, None).await
+    }
+
+    async fn keep_and_refund(&self, order: &SenderOrder, refund: Option<&Rent>) -> Result<(), Stop> {
         let now = self.clock.now();
-        match self.store.update_sender_order(order, now + LEASE, now).await? {
+        let refund = refund.map(Rent::charge);
+        match self.store.update_sender_order(order, now + LEASE, now, refund).await? {
             true => Ok(()),
             false => Err(Stop::Later(Failure::unavailable(
                 "another process continues this order",

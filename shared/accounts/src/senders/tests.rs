@@ -140,9 +140,9 @@ impl World {
         };
         let store = &self.bench.store;
         let ended = self.clock.now() - TimeDelta::minutes(4);
-        store.create_sender_order(&order, ended).await.unwrap();
+        store.create_sender_order(&order, ended, None).await.unwrap();
         let kept = SenderOrder { number_id, ..order };
-        assert!(store.update_sender_order(&kept, ended, ended).await.unwrap());
+        assert!(store.update_sender_order(&kept, ended, ended, None).await.unwrap());
         kept
     }
 
@@ -247,7 +247,7 @@ async fn order_left_at_any_step_is_finished_once() {
                         world
                             .bench
                             .store
-                            .update_sender_order(&kept, ended, ended)
+                            .update_sender_order(&kept, ended, ended, None)
                             .await
                             .unwrap()
                     );
@@ -382,6 +382,21 @@ async fn customer_gets_one_subaccount_for_all_numbers() {
     assert_eq!(accounts.len(), 1);
     assert_eq!(world.bought(&accounts[0].id).len(), 2);
     assert!(world.bought(MAIN).is_empty());
+}
+
+#[tokio::test]
+async fn subaccount_is_suspended_with_its_organization() {
+    let world = World::isolated(IsolationMode::SubaccountPerCustomer).await;
+    world.senders.order_number(&world.caller, world.order()).await.unwrap();
+    let status = || world.simulator.state().account_book().accounts()[0].status.clone();
+    let org = &world.bench.agent.org_id;
+    world.bench.store.set_organization_status(org, false).await.unwrap();
+    assert_eq!(world.accounts.align_subaccounts().await.unwrap(), 1);
+    assert_eq!(status(), "suspended");
+    assert_eq!(world.accounts.align_subaccounts().await.unwrap(), 0);
+    world.bench.store.set_organization_status(org, true).await.unwrap();
+    assert_eq!(world.accounts.align_subaccounts().await.unwrap(), 1);
+    assert_eq!(status(), "active");
 }
 
 #[tokio::test]

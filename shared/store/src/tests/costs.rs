@@ -270,7 +270,9 @@ both_engines! {
     async fn services_are_charged_within_budget(db: &Database) {
         let agent = new_agent(db).await;
         let charge = async |price: i64, limits: (Limits, Limits)| {
-            db.charge_service(&agent.org_id, &agent.id, Channel::Voice, Micros(price), limits, morning()).await
+            let (org, agent, price) = (&agent.org_id, &agent.id, Micros(price));
+            let charge = crate::ServiceCharge { org, agent, channel: Channel::Voice, price, limits, at: morning() };
+            db.charge_service(&charge).await
         };
         let free = Limits::default();
         charge(60, (per_day(100), free)).await.unwrap();
