@@ -1,6 +1,7 @@
 //! The choice of a sender: which of an agent's own senders, or of the pool of its organization, a message leaves from.
 
 use chrono::TimeDelta;
+use phonenumber::metadata::DATABASE;
 use serde::{Deserialize, Serialize};
 
 use crate::{AgentId, ChannelId, ProviderAccountId, clock::Timestamp};
@@ -65,10 +66,16 @@ pub fn binding_expiry(now: Timestamp) -> Timestamp {
     now - TimeDelta::days(BINDING_DAYS)
 }
 
-/// Returns the country of a phone number in E.164 form, as two letters.
+/// Returns the country of a phone number in E.164 form, as two letters. Several countries share some calling codes; a number that
+/// fits none of their plans belongs to the main one.
 pub fn country_of(number: &str) -> Option<String> {
     let parsed = phonenumber::parse(None, number).ok()?;
-    parsed.country().id().map(|id| id.as_ref().to_owned())
+    let known = parsed.country().id().map(|id| id.as_ref().to_owned());
+    known.or_else(|| {
+        let sharing = DATABASE.by_code(&parsed.country().code())?;
+        let main = sharing.iter().find(|country| country.is_main_country_for_code());
+        main.or(sharing.first()).map(|country| country.id().to_owned())
+    })
 }
 
 /// A sender that a message could leave from.
@@ -196,6 +203,23 @@ pub fn select_sender<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finds_country_of_shared_calling_codes() {
+        for (number, country) in [
+            ("+14155550123", Some("US")),
+            ("+14165550123", Some("CA")),
+            ("+442079460000", Some("GB")),
+            // Reserved for fiction, so no plan has it.
+            ("+447700900555", Some("GB")),
+            ("+4917612345678", Some("DE")),
+            ("+881612345678", Some("001")),
+            ("+999123456789", None),
+            ("ann", None),
+        ] {
+            assert_eq!(country_of(number).as_deref(), country, "{number}");
+        }
+    }
 
     fn candidate(id: &str, country: &str, pooled: bool, bound: Option<&str>) -> Candidate {
         Candidate {
