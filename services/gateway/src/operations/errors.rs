@@ -55,6 +55,7 @@ pub const PROVISIONING: &[Code] = &[
     Code::NumberUnavailable,
     Code::NoChannelAssigned,
     Code::ChannelUnavailable,
+    Code::RateLimited,
     Code::SpendLimit,
     Code::ProviderUnsupported,
     Code::ProviderWebhookWireFailed,

@@ -143,6 +143,7 @@ impl Operation for SendMessage {
     const DESCRIPTION: &'static str = "Sends an SMS, a WhatsApp message, an e-mail or a LINE message from your own address to a person or to another agent. \
         Give an idempotencyKey, and repeat the call with the same key when you don't know its outcome: the message is sent \
         once. Returns messageId and status. [scope: agent]";
+    const ALIASES: &'static [(&'static str, &'static str)] = &[("from", "senderSid")];
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
         read_only: false,
