@@ -194,3 +194,25 @@ async fn one_bad_entry_costs_no_other() {
     assert_eq!(cluster.metric_total(malformed).await, 1.0);
     cluster.shut_down().await;
 }
+
+/// A template is reserved as marketing. Meta reports its category, and not its price.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn template_costs_what_its_reported_category_costs() {
+    let cluster = cluster().await;
+    let agent = cluster.rest().await;
+    let reserved = agent.send(template(ANN)).await.unwrap();
+    assert_eq!(reserved["cost"], 0.025, "{reserved}");
+    let costs = async |pricing: Value, cost: f64| {
+        let status = json!({ "id": reserved["providerMessageId"], "status": "delivered", "pricing": pricing,
+            "recipient_id": ANN.trim_start_matches('+') });
+        deliver(&cluster, "messages", json!({ "statuses": [status] })).await;
+        eventually("the cost is settled", async || {
+            let status = agent.status_of(reserved["messageId"].as_str()?).await.ok()?;
+            (status["cost"] == cost).then_some(())
+        })
+        .await;
+    };
+    let utility = json!({ "billable": true, "pricing_model": "PMP", "type": "regular", "category": "utility" });
+    costs(utility, 0.0046).await;
+    cluster.shut_down().await;
+}

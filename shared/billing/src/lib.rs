@@ -1,13 +1,13 @@
 //! Billing: rate limits, budgets, prices and usage.
 //!
 //! [`Billing`] is the one handle. Before a send it takes from every rate limit in one atomic step; the database enforces
-//! budgets, and this crate explains its refusals. Estimates of [`prices`] are reserved before a send and corrected by the
+//! budgets, and this crate explains its refusals. Estimates from [`Prices`] are reserved before a send and corrected by the
 //! carrier's price. It fails closed: a limit that cannot be checked refuses.
 
 mod bill;
 mod budget;
 mod limits;
-pub mod prices;
+mod prices;
 mod rate_limits;
 mod rent;
 mod usage;
@@ -20,7 +20,9 @@ use prometheus::{IntCounterVec, Opts, Registry};
 
 pub use bill::{Bill, BillingChange, BillingTerms, Charge, Tier};
 pub use limits::LimitsChange;
+pub use prices::{PriceList, Prices};
 pub use rate_limits::TakenQuotas;
+pub use rent::Rent;
 pub use usage::{Dashboard, Span};
 
 /// The limits in force for one agent: its own and its organization's.
@@ -48,18 +50,32 @@ pub struct Billing {
     clock: Clock,
     /// For agents without limits of their own.
     default_limits: Limits,
+    prices: Arc<Prices>,
     metrics: Metrics,
 }
 
 impl Billing {
-    pub fn new(store: Store, kv: Arc<dyn Kv>, clock: Clock, default_limits: Limits, metrics: Metrics) -> Self {
+    pub fn new(
+        store: Store,
+        kv: Arc<dyn Kv>,
+        clock: Clock,
+        default_limits: Limits,
+        prices: Arc<Prices>,
+        metrics: Metrics,
+    ) -> Self {
         Self {
             store,
             kv,
             clock,
             default_limits,
+            prices,
             metrics,
         }
+    }
+
+    /// Returns the prices that are valid today.
+    pub fn prices(&self) -> PriceList<'_> {
+        self.prices.on(self.clock.now().date_naive())
     }
 
     pub fn limits_of(&self, profile: &Profile) -> EffectiveLimits {

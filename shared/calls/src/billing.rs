@@ -1,6 +1,6 @@
 //! Cost of outbound calls: charged minute by minute during the call, settled at its end.
 
-use butt_dial_billing::prices;
+use butt_dial_billing::{Billing, PriceList};
 use butt_dial_domain::{
     Address, Channel, MessageId, Micros,
     call::{CallInfo, CallStatus, Direction},
@@ -36,7 +36,10 @@ async fn extend_cost(calls: &Calls, info: &CallInfo) -> Result<MinuteCharge, Sto
         return Ok(MinuteCharge::OverBudget);
     };
     let limits = calls.billing.limits_of(&profile);
-    let (message, price) = (MessageId::from(info.call.as_str()), minute_price(&info.remote));
+    let (message, price) = (
+        MessageId::from(info.call.as_str()),
+        minute_price(calls.billing.prices(), &info.remote),
+    );
     let now = calls.clock.now();
     match calls
         .store
@@ -50,29 +53,31 @@ async fn extend_cost(calls: &Calls, info: &CallInfo) -> Result<MinuteCharge, Sto
 }
 
 /// Estimates the price of a minute. A number that cannot be parsed costs nothing until the carrier reports a price.
-fn minute_price(number: &str) -> Micros {
-    Address::parse(Channel::Voice, number).map_or(Micros::ZERO, |to| prices::minute(&to))
+fn minute_price(prices: PriceList<'_>, number: &str) -> Micros {
+    Address::parse(Channel::Voice, number).map_or(Micros::ZERO, |to| prices.minute(&to))
 }
 
 /// Settles the cost of a finished call. Later reports settle it again.
-pub(crate) async fn settle(store: &Store, call: &Call, now: Timestamp) {
+pub(crate) async fn settle(store: &Store, billing: &Billing, call: &Call, now: Timestamp) {
     if call.direction != Direction::Outbound {
         return;
     }
-    if let Err(error) = store.settle_call(&call.id, &cost_of, now).await {
+    let cost = |call: &Call| cost_of(billing.prices(), call);
+    if let Err(error) = store.settle_call(&call.id, &cost, now).await {
         tracing::warn!(%error, call = %call.id, "call cost not settled: it remains an estimate");
     }
 }
 
 /// Returns the carrier's price, else the price of the started minutes. `None`: the call was answered and its length is not
 /// reported yet, so the charges so far remain.
-fn cost_of(call: &Call) -> Option<Micros> {
+fn cost_of(prices: PriceList<'_>, call: &Call) -> Option<Micros> {
     let was_answered = call.answered_at.is_some() || call.status == CallStatus::Completed;
     match (call.cost, call.duration_seconds) {
         (Some(price), _) => Some(Micros(price)),
         (None, Some(seconds)) => {
             let minutes = seconds.saturating_add(59) / 60;
-            Some(Micros(minute_price(&call.remote_number).0.saturating_mul(minutes)))
+            let minute = minute_price(prices, &call.remote_number);
+            Some(Micros(minute.0.saturating_mul(minutes)))
         }
         (None, None) => (!was_answered).then_some(Micros::ZERO),
     }
@@ -80,6 +85,8 @@ fn cost_of(call: &Call) -> Option<Micros> {
 
 #[cfg(test)]
 mod tests {
+    use butt_dial_billing::Prices;
+
     use super::*;
 
     fn call(status: CallStatus, duration_seconds: Option<i64>, cost: Option<i64>) -> Call {
@@ -115,7 +122,9 @@ mod tests {
 
     #[test]
     fn settles_by_price_else_by_started_minutes() {
-        let minute = minute_price("+14155550123").0;
+        let prices = Prices::read(None).unwrap();
+        let prices = prices.on(Timestamp::UNIX_EPOCH.date_naive());
+        let minute = minute_price(prices, "+14155550123").0;
         for (status, seconds, price, cost) in [
             // The end of the socket is reported before the length of the call.
             (CallStatus::Completed, None, None, None),
@@ -127,12 +136,16 @@ mod tests {
             (CallStatus::Busy, Some(0), None, Some(0)),
         ] {
             let cost = cost.map(Micros);
-            assert_eq!(cost_of(&call(status, seconds, price)), cost, "{status:?} {seconds:?}");
+            assert_eq!(
+                cost_of(prices, &call(status, seconds, price)),
+                cost,
+                "{status:?} {seconds:?}"
+            );
         }
         let answered = Call {
             answered_at: Some(Timestamp::UNIX_EPOCH),
             ..call(CallStatus::Failed, None, None)
         };
-        assert_eq!(cost_of(&answered), None);
+        assert_eq!(cost_of(prices, &answered), None);
     }
 }

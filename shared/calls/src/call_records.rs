@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use butt_dial_billing::Billing;
 use butt_dial_domain::{
     CallId, Clock, MessageId,
     call::{CallInfo, Direction, VoiceSettings},
@@ -22,14 +23,16 @@ use super::{
 pub struct CallRecords {
     store: Store,
     states: StateStore,
+    billing: Billing,
     clock: Clock,
 }
 
 impl CallRecords {
-    pub fn new(store: Store, kv: Arc<dyn Kv>, vault: Vault, clock: Clock) -> Self {
+    pub fn new(store: Store, kv: Arc<dyn Kv>, vault: Vault, billing: Billing, clock: Clock) -> Self {
         Self {
             store,
             states: StateStore::new(kv, vault),
+            billing,
             clock,
         }
     }
@@ -97,6 +100,6 @@ impl CallHook for CallRecords {
     }
 
     async fn settle(&self, call: &Call) {
-        billing::settle(&self.store, call, self.clock.now()).await;
+        billing::settle(&self.store, &self.billing, call, self.clock.now()).await;
     }
 }

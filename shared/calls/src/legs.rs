@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use butt_dial_billing::{EffectiveLimits, prices};
+use butt_dial_billing::EffectiveLimits;
 use butt_dial_domain::{
     Address, CallId, Channel, Failure, MessageId, Micros,
     call::{CallInfo, Direction, Purpose},
@@ -25,8 +25,8 @@ pub(crate) async fn open(calls: &Calls, info: &CallInfo, to: &str) -> bool {
     let Some(carrier_id) = info.carrier_id.clone() else {
         return false;
     };
-    let price =
-        |number: &str| Address::parse(Channel::Voice, number).map_or(Micros::ZERO, |to| prices::leg_minute(&to));
+    let prices = calls.billing.prices();
+    let price = |number: &str| Address::parse(Channel::Voice, number).map_or(Micros::ZERO, |to| prices.leg_minute(&to));
     let leg = CallLeg {
         call: info.call.clone(),
         agent: info.agent.clone(),

@@ -1,7 +1,6 @@
 //! Transfers a live call to another number. The callee is called as well, so the transfer passes the same checks as an
 //! outbound call: the compliance rules, the rate limits, and the budget for its first minute.
 
-use butt_dial_billing::prices;
 use butt_dial_domain::{
     Address, CallId, Channel, Failure, MessageId,
     call::{CallInfo, Direction},
@@ -57,7 +56,7 @@ pub(crate) async fn charge(calls: &Calls, caller: &Caller, info: &CallInfo, to: 
     let profile = caller.agent()?;
     let limits = calls.billing.limits_of(profile);
     calls.billing.take_actions(profile, &limits).await?;
-    let price = prices::leg_minute(to);
+    let price = calls.billing.prices().leg_minute(to);
     let charged = match info.direction {
         Direction::Inbound => legs::charge_inbound(calls, info, &limits, to, price).await,
         Direction::Outbound => {

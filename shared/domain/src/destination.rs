@@ -11,12 +11,6 @@ const SATELLITE: &[&str] = &["870", "881", "882", "883", "8816", "8817", "888"];
 /// International premium rate (979), and premium codes of countries that the metadata does not classify: +1 900 and
 /// +1 976, and 09 and 087 in the United Kingdom.
 const PREMIUM: &[&str] = &["979", "1900", "1976", "4487", "4490", "4491", "4498"];
-/// Area codes of +1 outside of the United States and Canada (North American Numbering Plan): a call there is international.
-const CARIBBEAN: &[&str] = &[
-    "242", "246", "264", "268", "284", "345", "441", "473", "649", "658", "664", "721", "758", "767", "784", "809",
-    "829", "849", "868", "869", "876",
-];
-
 /// The class of a telephone number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -41,13 +35,6 @@ impl Destination {
         }
         Self::Ordinary
     }
-}
-
-/// Returns whether a number begins with +1 but is neither in the United States nor in Canada.
-pub fn is_caribbean(number: &str) -> bool {
-    number
-        .strip_prefix("+1")
-        .is_some_and(|national| CARIBBEAN.iter().any(|area| national.starts_with(area)))
 }
 
 fn is_premium_by_metadata(number: &str) -> bool {
@@ -92,15 +79,5 @@ mod tests {
             Destination::of(&Address::Email("a@b.example".into())),
             Destination::Ordinary
         );
-    }
-
-    #[test]
-    fn distinguishes_caribbean_numbers_from_domestic_ones() {
-        for number in ["+18765551234", "+18095551234", "+16495551234", "+12845551234"] {
-            assert!(is_caribbean(number), "{number}");
-        }
-        for number in ["+14155550123", "+16045550123", "+17875550123", "+448765551234"] {
-            assert!(!is_caribbean(number), "{number}");
-        }
     }
 }

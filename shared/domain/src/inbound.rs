@@ -212,6 +212,9 @@ pub struct Receipt {
     /// The price, if the carrier reports it in receipts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Micros>,
+    /// The facts that the price follows from, if the carrier reports only these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tariff: Option<Tariff>,
     /// The organization of the account that reported it: it speaks for its own messages only. `None`: the installation's
     /// account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -219,6 +222,25 @@ pub struct Receipt {
     /// With `OptedOut`: only of marketing messages.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_marketing_only: bool,
+}
+
+/// The facts that the price of a WhatsApp message follows from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tariff {
+    pub category: WhatsappCategory,
+    /// The beginning of the recipient's number, with a plus: enough to find the price, and not the address of a person.
+    pub prefix: String,
+}
+
+/// The category that a WhatsApp message is charged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhatsappCategory {
+    /// Within the customer service window.
+    Service,
+    Utility,
+    Marketing,
+    Authentication,
 }
 
 /// Hides bodies and full addresses, which must not be logged.

@@ -3,8 +3,6 @@
 
 use async_trait::async_trait;
 
-use crate::Micros;
-
 /// The kind of a phone number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -171,17 +169,4 @@ pub trait WhatsappSenders: Send + Sync {
 
     /// Removes a registration. `NotFound`: there is none.
     async fn remove(&self, id: &str) -> Result<(), NumberError>;
-}
-
-/// The price of a number each month, as far as the vendor's public list has it.
-pub fn monthly_price(country: &str, kind: NumberKind) -> Micros {
-    let cents = match (country, kind) {
-        ("US" | "CA", NumberKind::Local | NumberKind::Mobile) => 115,
-        ("US" | "CA", NumberKind::TollFree) => 215,
-        ("GB", _) => 115,
-        ("AU", _) => 300,
-        ("DE" | "FR" | "IL" | "ES", _) => 350,
-        _ => 600,
-    };
-    Micros(cents * 10_000)
 }

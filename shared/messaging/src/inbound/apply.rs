@@ -109,7 +109,8 @@ impl Applier {
                 continue;
             };
             match event {
-                SealedEvent::Receipt { receipt } => {
+                SealedEvent::Receipt { mut receipt } => {
+                    self.set_price(&carrier, &mut receipt);
                     events.extend(self.find_opt_out(&carrier, &receipt).await?);
                     receipts.push(ReceiptEntry { carrier, receipt });
                 }
@@ -196,6 +197,14 @@ impl Applier {
             row.follow_up = build_help_reply(&inbound.store, &inbound.vault, &row, inbound.clock.now()).await?;
         }
         Ok(Some(row))
+    }
+
+    /// Sets the price of a message if the carrier reports only the facts that it follows from.
+    fn set_price(&self, carrier: &str, receipt: &mut Receipt) {
+        if let (None, Some(tariff)) = (receipt.price, &receipt.tariff) {
+            let prices = self.inbound.billing.prices();
+            receipt.price = Some(prices.whatsapp(tariff.category, Some(carrier), &tariff.prefix));
+        }
     }
 
     /// Builds the event of an opt-out that a receipt reports, whatever the message's own status is by now.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bon::bon;
+use butt_dial_billing::Billing;
 use butt_dial_domain::{
     Clock, ReplicaId,
     ports::{bus::Bus, kv::Kv},
@@ -20,6 +21,7 @@ pub struct Inbound {
     pub(super) kv: Arc<dyn Kv>,
     pub(super) bus: Arc<dyn Bus>,
     pub(super) partitions: Partitions,
+    pub(super) billing: Billing,
     pub(super) carriers: Carriers,
     pub(super) vault: Vault,
     pub(super) clock: Clock,
@@ -40,6 +42,7 @@ impl Inbound {
         kv: Arc<dyn Kv>,
         bus: Arc<dyn Bus>,
         #[builder(default = Partitions::ONE)] partitions: Partitions,
+        billing: Billing,
         carriers: Carriers,
         vault: Vault,
         clock: Clock,
@@ -56,6 +59,7 @@ impl Inbound {
             kv,
             bus,
             partitions,
+            billing,
             carriers,
             vault,
             clock,

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use butt_dial_billing::prices;
 use butt_dial_domain::{
     AgentId, Code, Failure, OrgId,
     clock::Timestamp,
@@ -131,7 +130,7 @@ impl Media {
     async fn charge(&self, agent: &AgentId, bytes: usize) -> Result<(), Failure> {
         let profile = self.store.find_profile(agent).await?.ok_or_else(Failure::internal)?;
         self.billing
-            .charge_transcription(&profile, prices::transcription(bytes))
+            .charge_transcription(&profile, self.billing.prices().transcription(bytes))
             .await
     }
 

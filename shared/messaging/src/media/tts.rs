@@ -1,6 +1,5 @@
 //! Text to speech: synthesizes texts into sound files, which are stored like attachments.
 
-use butt_dial_billing::prices;
 use butt_dial_domain::{
     Channel, Code, Failure, ids,
     ports::speech::{SpeechError, SpeechSynthesis, Utterance},
@@ -28,7 +27,7 @@ impl Media {
             return Err(Failure::new(Code::InvalidContent, message).detail("maxLength", max));
         }
         self.billing
-            .charge_service(profile, Channel::Voice, prices::speech(length))
+            .charge_service(profile, Channel::Voice, self.billing.prices().speech(length))
             .await?;
         let bytes = speech
             .synthesize(utterance)

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use butt_dial_billing::prices;
 use butt_dial_domain::{
     Address, ChannelId, Failure, Micros, keys,
     message::Content,
@@ -165,7 +164,7 @@ async fn search_list(outbound: &Outbound, carrier: &Carrier, message: &Message) 
                     segments: listed.segments,
                     price: listed.price,
                 };
-                let cost = cost(message, &to, listed, message.body_hash == hash(""));
+                let cost = cost(outbound, message, &to, listed, message.body_hash == hash(""));
                 return Ok(Finding::Settled(accepted_result(&receipt, cost)));
             }
             Ok(None) => {}
@@ -246,10 +245,12 @@ fn restore(outbound: &Outbound, unsettled: &Unsettled) -> Option<Dispatch> {
 }
 
 /// Returns the cost of a listed message without a price: a text costs as many segments as the carrier counts.
-fn cost(message: &Message, to: &Address, listed: &ListedMessage, is_without_text: bool) -> Micros {
+fn cost(outbound: &Outbound, message: &Message, to: &Address, listed: &ListedMessage, is_without_text: bool) -> Micros {
     let estimate = estimate(message);
     let counted = listed.segments.filter(|_| !is_without_text && estimate != Micros::ZERO);
-    let counted = counted.and_then(|count| prices::text_of_segments(message.channel, to, &Content::default(), count));
+    let (prices, carrier) = (outbound.billing.prices(), Some(message.carrier.as_str()));
+    let counted =
+        counted.and_then(|count| prices.text_of_segments(message.channel, carrier, to, &Content::default(), count));
     // A picture with a text has one price.
     counted.filter(|_| listed.media == 0).unwrap_or(estimate)
 }

@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use butt_dial_billing::prices;
 use butt_dial_domain::{
     AgentId, Channel, Failure, Micros,
     message::Status,
@@ -57,7 +56,7 @@ pub(super) async fn record(outbound: &Arc<Outbound>, dispatched: Dispatched) -> 
         Outcome::Accepted(acceptance) if is_written => {
             let call = message.dispatch.content.call.is_some();
             let call = call.then(|| (message.agent.clone(), message.org.clone()));
-            let receipt = accepted_receipt(message, acceptance);
+            let receipt = accepted_receipt(outbound, message, acceptance);
             if let Some((agent, org)) = &call {
                 let receipt = &receipt;
                 outbound.calls.record_call(AcceptedCall { agent, org, receipt }).await;
@@ -90,7 +89,7 @@ fn with_segments(message: &ReservedMessage, outcome: Outcome) -> Outcome {
 fn settled_send(outbound: &Outbound, message: &ReservedMessage, outcome: &Outcome) -> SettledSend {
     let now = outbound.clock.now();
     let (result, detail) = match outcome {
-        Outcome::Accepted(acceptance) => (accepted_result(acceptance, cost(message, acceptance)), None),
+        Outcome::Accepted(acceptance) => (accepted_result(acceptance, cost(outbound, message, acceptance)), None),
         Outcome::Refused(refusal) => {
             let code = error_code(refusal.class);
             let frees_key = FREED_BY.contains(&code) && !message.keeps_key;
@@ -118,11 +117,12 @@ fn settled_send(outbound: &Outbound, message: &ReservedMessage, outcome: &Outcom
 }
 
 /// Returns the cost of an accepted message without a price: by the carrier's own count of segments, which it charges.
-fn cost(message: &ReservedMessage, acceptance: &CarrierAcceptance) -> Micros {
+fn cost(outbound: &Outbound, message: &ReservedMessage, acceptance: &CarrierAcceptance) -> Micros {
     let dispatch = &message.dispatch;
     let counted = acceptance.segments.filter(|_| message.estimate != Micros::ZERO);
-    let counted =
-        counted.and_then(|count| prices::text_of_segments(dispatch.channel, &dispatch.to, &dispatch.content, count));
+    let (prices, carrier) = (outbound.billing.prices(), Some(message.carrier.id));
+    let counted = counted
+        .and_then(|count| prices.text_of_segments(dispatch.channel, carrier, &dispatch.to, &dispatch.content, count));
     counted.unwrap_or(message.estimate)
 }
 
@@ -207,8 +207,10 @@ async fn revoke_consent(outbound: &Outbound, message: &ReservedMessage, class: R
     }
 }
 
-fn accepted_receipt(message: ReservedMessage, acceptance: CarrierAcceptance) -> SendReceipt {
-    let cost = acceptance.price.unwrap_or_else(|| cost(&message, &acceptance));
+fn accepted_receipt(outbound: &Outbound, message: ReservedMessage, acceptance: CarrierAcceptance) -> SendReceipt {
+    let cost = acceptance
+        .price
+        .unwrap_or_else(|| cost(outbound, &message, &acceptance));
     SendReceipt {
         status: Status::Accepted,
         carrier_id: Some(acceptance.carrier_id),

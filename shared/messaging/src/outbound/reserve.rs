@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use butt_dial_billing::{EffectiveLimits, TakenQuotas, prices};
+use butt_dial_billing::{EffectiveLimits, TakenQuotas};
 use butt_dial_compliance::Verdict;
 use butt_dial_domain::{
     AgentId, Channel, Code, Failure, MessageId, Micros, OrgId,
@@ -80,7 +80,7 @@ pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessag
         outbound.billing.give_back(&taken).await;
         return Err(refusal);
     }
-    let estimate = estimate(&compliant);
+    let estimate = estimate(outbound, &compliant, Some(carrier.id));
     let send = accepted_send(outbound, &compliant, &carrier, estimate, &limits);
     let (id, started) = (send.id.clone(), Instant::now());
     match accept(outbound, send.into()).await {
@@ -152,12 +152,13 @@ async fn take(outbound: &Outbound, message: &ValidMessage, limits: &EffectiveLim
 
 /// Returns what is reserved for the message. Strangers cause automatic replies, so these use up no budget; their own limit
 /// bounds their cost.
-pub(super) fn estimate(compliant: &CompliantMessage) -> Micros {
+pub(super) fn estimate(outbound: &Outbound, compliant: &CompliantMessage, carrier: Option<&str>) -> Micros {
     let message = &compliant.message;
     if compliant.is_internal || message.allowance == Allowance::Automatic {
         return Micros::ZERO;
     }
-    prices::estimate(message.channel, &message.to, &message.content)
+    let prices = outbound.billing.prices();
+    prices.estimate(message.channel, carrier, &message.to, &message.content)
 }
 
 fn sender_name(message: &ValidMessage) -> Option<String> {

@@ -94,8 +94,9 @@ async fn admit(outbound: &Outbound, compliant: &CompliantMessage) -> Result<Take
         return Err(refusal);
     }
     // The money itself is reserved when the message is sent.
+    let estimate = reserve::estimate(outbound, compliant, None);
     billing
-        .check_budget(&message.profile.agent, &limits, reserve::estimate(compliant))
+        .check_budget(&message.profile.agent, &limits, estimate)
         .await
         .map_err(|refusal| refusal.on(message.channel))?;
     Ok(taken)

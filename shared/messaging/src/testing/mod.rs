@@ -7,7 +7,7 @@ mod scripted_bus;
 
 use std::{sync::Arc, time::Duration};
 
-use butt_dial_billing::Billing;
+use butt_dial_billing::{Billing, Prices};
 use butt_dial_compliance::Compliance;
 use butt_dial_domain::{
     Address, AgentId, Channel, Clock, ReplicaId,
@@ -78,7 +78,15 @@ impl Bench {
         let compliance = Compliance::register(&registry, &[]).unwrap();
         let billing_metrics = butt_dial_billing::Metrics::register(&registry).unwrap();
         let limits = Limits::default();
-        let billing = Billing::new(store.clone(), kv.clone(), clock.clone(), limits, billing_metrics);
+        let prices = Arc::new(Prices::read(None).unwrap());
+        let billing = Billing::new(
+            store.clone(),
+            kv.clone(),
+            clock.clone(),
+            limits,
+            prices,
+            billing_metrics,
+        );
         let public_urls = PublicUrls::default();
         let egress = Egress::new(false);
         let outbound = Outbound::builder()
@@ -134,6 +142,7 @@ impl Bench {
             .store(store.clone())
             .kv(kv.clone())
             .bus(bus)
+            .billing(billing.clone())
             .carriers(carriers)
             .vault(vault.clone())
             .clock(clock.clone())

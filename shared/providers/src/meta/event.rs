@@ -323,8 +323,22 @@ pub struct Status {
     pub status: Option<String>,
     #[serde(default, deserialize_with = "lenient_text")]
     pub biz_opaque_callback_data: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub recipient_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub pricing: Option<Pricing>,
     #[serde(default, deserialize_with = "lenient_list")]
     pub errors: Vec<Fault>,
+}
+
+/// How Meta charges a message. Webhooks have no amount.
+#[derive(Deserialize)]
+pub struct Pricing {
+    pub billable: Option<bool>,
+    #[serde(rename = "type", default, deserialize_with = "lenient_text")]
+    pub kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub category: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -5,10 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use butt_dial_domain::{
-    Address, Channel, MessageId,
+    Address, Channel, MessageId, Micros,
     clock::Timestamp,
     ids::is_valid_host_id,
-    inbound::{Attachment, DeliveryStatus, InboundMessage, Receipt, SkippedEntry, WebhookEvent},
+    inbound::{
+        Attachment, DeliveryStatus, InboundMessage, Receipt, SkippedEntry, Tariff, WebhookEvent, WhatsappCategory,
+    },
     parts::Part,
     ports::{
         carrier::{LookupError, RefusalClass},
@@ -20,7 +22,7 @@ use url::{Origin, Url, form_urlencoded};
 
 use super::{
     ACCESS_TOKEN, APP_SECRET, ENDPOINT, VERIFY_TOKEN, errors,
-    event::{Contact, Message, Preference, Status},
+    event::{Contact, Message, Preference, Pricing, Status},
     message, webhook,
     wire::{self, Media},
 };
@@ -28,6 +30,8 @@ use crate::{Secret, http, json, vendor::Credentials};
 
 /// Meta's challenge has ten digits.
 const MAX_CHALLENGE_LENGTH: usize = 128;
+/// Digits of a recipient that the price depends on.
+const TARIFF_DIGITS: usize = 7;
 
 pub struct Inbound {
     http: reqwest::Client,
@@ -271,9 +275,39 @@ fn receipt(status: &Status, our_number: &Address) -> Option<Receipt> {
             Some(RefusalClass::OptedOutOfMarketing) => Some(RefusalClass::OptedOut),
             class => class,
         },
-        price: None,
+        price: status
+            .pricing
+            .as_ref()
+            .filter(|pricing| is_free(pricing))
+            .map(|_| Micros::ZERO),
+        tariff: tariff(status),
         org: None,
         is_marketing_only: class == Some(RefusalClass::OptedOutOfMarketing),
+    })
+}
+
+/// Returns whether a message costs nothing: one of the free ones of a number each month, or one within 72 hours after a click on an
+/// advertisement (WhatsApp Cloud API, status webhooks: `pricing`).
+fn is_free(pricing: &Pricing) -> bool {
+    let is_free_kind = pricing.kind.as_deref().is_some_and(|kind| kind.starts_with("free_"));
+    pricing.billable == Some(false) || is_free_kind
+}
+
+fn tariff(status: &Status) -> Option<Tariff> {
+    let pricing = status.pricing.as_ref().filter(|pricing| !is_free(pricing))?;
+    let category = match pricing.category.as_deref()? {
+        "service" | "group_service" => WhatsappCategory::Service,
+        "utility" | "group_utility" => WhatsappCategory::Utility,
+        "marketing" | "marketing_lite" | "group_marketing" => WhatsappCategory::Marketing,
+        "authentication" | "authentication_international" => WhatsappCategory::Authentication,
+        _ => return None,
+    };
+    let digits = status.recipient_id.as_deref()?.trim_start_matches('+');
+    let prefix: String = digits.chars().take(TARIFF_DIGITS).collect();
+    let is_number = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| Tariff {
+        category,
+        prefix: format!("+{prefix}"),
     })
 }
 

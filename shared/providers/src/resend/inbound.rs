@@ -242,6 +242,7 @@ fn receipt(kind: &str, stage: DeliveryStatus, mail: &Outgoing) -> Result<Receipt
         error_code: code.map(http::label).filter(|code| !code.is_empty()),
         failure,
         price: None,
+        tariff: None,
         org: None,
         is_marketing_only: false,
     })

@@ -254,6 +254,7 @@ fn receipt(form: &Form, sid: &str, channel: Channel, stage: DeliveryStatus, requ
         error_code: code.map(crate::http::label),
         failure: class,
         price: None,
+        tariff: None,
         org: None,
         is_marketing_only: false,
     }

@@ -16,10 +16,12 @@ mod vendors;
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use butt_dial_accounts::{AccountSettings, SenderSettings};
+use butt_dial_billing::Prices;
 use butt_dial_bus::{NatsAccess, StreamSettings};
 use butt_dial_calls::CallSettings;
 use butt_dial_domain::{Micros, limits::Limits};
@@ -84,6 +86,7 @@ pub struct Config {
     /// The newest first. None: one is generated into `data_dir`.
     pub encryption_keys: Vec<String>,
     pub default_limits: Limits,
+    pub prices: Arc<Prices>,
     /// Beginnings of satellite and premium numbers that may be called, such as `+8816`.
     pub allowed_destinations: Vec<String>,
     pub senders: SenderSettings,
@@ -201,6 +204,7 @@ impl Config {
             orchestrator_token: source.secret("orchestrator_security_token", MIN_SECRET_LENGTH)?,
             encryption_keys: storage::encryption_keys(&source)?,
             default_limits: default_limits(&source)?,
+            prices: Arc::new(prices(&source)?),
             allowed_destinations: calls::allowed_destinations(&source)?,
             senders: senders::settings(&source, &carriers)?,
             carriers,
@@ -297,6 +301,11 @@ impl Config {
         }
         Ok(())
     }
+}
+
+fn prices(source: &Source) -> Result<Prices, ConfigError> {
+    let own = source.optional("prices")?;
+    Prices::read(own.as_deref()).map_err(|reason| ConfigError(format!("PRICES: {reason}")))
 }
 
 fn default_limits(source: &Source) -> Result<Limits, ConfigError> {

@@ -103,11 +103,11 @@ impl Parts<'_> {
         self.carriers.set_accounts(Arc::new(provider_accounts.clone()));
         let billing = self.billing(metrics.billing.clone());
         let egress = Egress::new(self.config.allow_private_callbacks);
-        let call_records = self.call_records();
+        let call_records = self.call_records(&billing);
         let outbound = self.outbound(&metrics, &billing, call_records.clone());
         let delivery = self.delivery(&metrics, &egress);
         let media = self.media(&billing, &egress, &blobs, &delivery);
-        let inbound = self.inbound(&metrics, &outbound, &delivery, &media, call_records);
+        let inbound = self.inbound(&metrics, &billing, &outbound, &delivery, &media, call_records);
         let calls = self.calls(&metrics, &billing, &outbound, &inbound, &delivery);
         let challenges = self.challenges(&outbound);
         let senders = Senders::new(
@@ -190,6 +190,7 @@ impl Parts<'_> {
             backends.kv.clone(),
             self.clock.clone(),
             self.config.default_limits,
+            self.config.prices.clone(),
             metrics,
         )
     }
@@ -206,12 +207,13 @@ impl Parts<'_> {
         )
     }
 
-    fn call_records(&self) -> Arc<dyn CallHook> {
+    fn call_records(&self, billing: &Billing) -> Arc<dyn CallHook> {
         let backends = self.backends;
         Arc::new(CallRecords::new(
             backends.store.clone(),
             backends.kv.clone(),
             backends.vault.clone(),
+            billing.clone(),
             self.clock.clone(),
         ))
     }
@@ -317,6 +319,7 @@ impl Parts<'_> {
     fn inbound(
         &self,
         metrics: &ProductMetrics,
+        billing: &Billing,
         outbound: &Arc<Outbound>,
         delivery: &Arc<Delivery>,
         media: &Arc<Media>,
@@ -327,6 +330,7 @@ impl Parts<'_> {
             .kv(self.backends.kv.clone())
             .bus(self.backends.bus.clone())
             .partitions(self.backends.partitions)
+            .billing(billing.clone())
             .carriers(self.carriers.clone())
             .vault(self.backends.vault.clone())
             .clock(self.clock.clone())

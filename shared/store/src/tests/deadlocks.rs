@@ -22,6 +22,7 @@ fn receipt(message: &MessageId, n: usize, stage: DeliveryStatus, by_id: bool) ->
             error_code: None,
             failure: None,
             price: Some(Micros(n as i64 + stage.rank())),
+            tariff: None,
             org: None,
             is_marketing_only: false,
         },

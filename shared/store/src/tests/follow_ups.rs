@@ -62,6 +62,7 @@ async fn receive_receipt(db: &Database, key: &str, stage: DeliveryStatus, failur
             error_code: None,
             failure,
             price: None,
+            tariff: None,
             org: None,
             is_marketing_only: false,
         },

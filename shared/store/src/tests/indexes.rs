@@ -69,6 +69,7 @@ fn receipt(n: u64, by_id: bool) -> ReceiptEntry {
             error_code: None,
             failure: None,
             price: Some(Micros(1)),
+            tariff: None,
             org: None,
             is_marketing_only: false,
         },

@@ -20,6 +20,7 @@ fn receipt(carrier_id: &str, stage: DeliveryStatus) -> ReceiptEntry {
             error_code: None,
             failure: None,
             price: None,
+            tariff: None,
             org: None,
             is_marketing_only: false,
         },

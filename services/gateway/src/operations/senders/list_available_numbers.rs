@@ -1,8 +1,9 @@
 //! `comms_list_available_numbers`: numbers that the organization can buy.
 
+use butt_dial_billing::PriceList;
 use butt_dial_domain::{
     Code, Failure, Scope,
-    ports::numbers::{AvailableNumber, NumberKind, NumberQuery, monthly_price},
+    ports::numbers::{AvailableNumber, NumberKind, NumberQuery},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -93,7 +94,8 @@ impl Operation for ListAvailableNumbers {
             limit: args.limit.unwrap_or(DEFAULT_LIMIT),
         };
         let found = context.product.senders.search(&context.caller, query).await?;
-        let numbers: Vec<NumberView> = found.into_iter().map(|number| view(number, kind)).collect();
+        let prices = context.product.billing.prices();
+        let numbers: Vec<NumberView> = found.into_iter().map(|number| view(prices, number, kind)).collect();
         Ok(Output {
             count: numbers.len(),
             numbers,
@@ -115,11 +117,11 @@ fn digits(text: Option<String>, field: &'static str, more: &str) -> Result<Optio
     Ok(Some(text))
 }
 
-fn view(number: AvailableNumber, kind: NumberKind) -> NumberView {
+fn view(prices: PriceList<'_>, number: AvailableNumber, kind: NumberKind) -> NumberView {
     let has = number.capabilities;
     let capabilities = [(has.sms, "sms"), (has.mms, "mms"), (has.voice, "voice")];
     NumberView {
-        monthly_price: monthly_price(&number.country, kind).as_units(),
+        monthly_price: prices.number_month(&number.country, kind).as_units(),
         phone_number: number.number,
         locality: number.locality,
         region: number.region,

@@ -78,6 +78,7 @@ fn failed(bench: &Bench, fallback: &DeferredSend, failure: Option<RefusalClass>)
             error_code: Some("30003".into()),
             failure,
             price: None,
+            tariff: None,
             org: None,
             is_marketing_only: false,
         },

@@ -21,6 +21,7 @@ fn receipt(sender: Option<&str>) -> WebhookEvent {
         error_code: None,
         failure: None,
         price: None,
+        tariff: None,
         org: None,
         is_marketing_only: false,
     })

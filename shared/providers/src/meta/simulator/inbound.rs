@@ -96,8 +96,8 @@ fn media_id() -> String {
     format!("{digits:015}")
 }
 
-/// Returns the builder of receipts, if a webhook URL is set.
-pub fn status_webhook(simulator: &SimulatorState, data: Option<String>) -> Option<StatusWebhook> {
+/// Returns the builder of receipts, if a webhook URL is set. Templates count as utility messages.
+pub fn status_webhook(simulator: &SimulatorState, data: Option<String>, is_template: bool) -> Option<StatusWebhook> {
     let url = simulator.webhook_url(ID, Channel::Whatsapp)?;
     let simulator = simulator.clone();
     Some(Box::new(move |message: &SimulatedMessage| {
@@ -113,6 +113,12 @@ pub fn status_webhook(simulator: &SimulatorState, data: Option<String>) -> Optio
         status[recipient] = json!(message.to.trim_start_matches('+'));
         if let Some(data) = &data {
             status["biz_opaque_callback_data"] = json!(data);
+        }
+        if matches!(message.status, "sent" | "delivered") {
+            let category = if is_template { "utility" } else { "service" };
+            status["pricing"] = json!({
+                "billable": true, "pricing_model": "PMP", "type": "regular", "category": category,
+            });
         }
         if let Some(code) = message.error_code {
             status["errors"] = json!([{ "code": code, "title": "Message failed", "message": "Message failed" }]);

@@ -129,7 +129,7 @@ async fn create(State(simulator): State<SimulatorState>, Path(id): Path<String>,
         vendor: ID,
         carrier_id: message.carrier_id.clone(),
         steps,
-        status_webhook: inbound::status_webhook(&simulator, draft.data),
+        status_webhook: inbound::status_webhook(&simulator, draft.data, draft.is_template),
     };
     simulator.deliveries().schedule(plan, simulator.delivery_delay());
     let digits = message.to.trim_start_matches('+');

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, StatusCode};
 use butt_dial_domain::{
-    Channel, MessageId,
+    Channel, MessageId, Micros,
     clock::Timestamp,
-    inbound::{Attachment, DeliveryStatus, SkippedEntry, WebhookEvent},
+    inbound::{Attachment, DeliveryStatus, SkippedEntry, WebhookEvent, WhatsappCategory},
     ports::{
         carrier::{Outcome, RefusalClass},
         webhook::{UnreadableRequest, VerificationError, WebhookRequest, Webhooks},
@@ -416,6 +416,54 @@ fn reads_preferences_about_marketing() {
         (receipt.failure, receipt.is_marketing_only),
         (Some(RefusalClass::OptedOut), true)
     );
+}
+
+#[test]
+fn receipts_carry_the_facts_of_the_price() {
+    let receipt = |pricing: Value, recipient: &str| {
+        let status = json!({ "id": "w", "status": "delivered", "recipient_id": recipient, "pricing": pricing });
+        let value = json!({ "metadata": { "display_phone_number": "14155550100" }, "statuses": [status] });
+        let receipt = the_receipt(&inbound(), &batch(&[json!({ "field": "messages", "value": value })]));
+        (
+            receipt.price,
+            receipt.tariff.map(|tariff| (tariff.category, tariff.prefix)),
+        )
+    };
+    let regular = |category: &str| json!({ "billable": true, "type": "regular", "category": category });
+    let number = "4917612345678";
+    let prefix = "+4917612".to_owned();
+    for (pricing, expected) in [
+        (
+            regular("service"),
+            (None, Some((WhatsappCategory::Service, prefix.clone()))),
+        ),
+        (
+            regular("group_utility"),
+            (None, Some((WhatsappCategory::Utility, prefix.clone()))),
+        ),
+        (
+            regular("marketing_lite"),
+            (None, Some((WhatsappCategory::Marketing, prefix.clone()))),
+        ),
+        (
+            regular("authentication_international"),
+            (None, Some((WhatsappCategory::Authentication, prefix.clone()))),
+        ),
+        (regular("general_purpose_ai"), (None, None)),
+        (
+            json!({ "billable": false, "category": "service" }),
+            (Some(Micros::ZERO), None),
+        ),
+        (
+            json!({ "billable": true, "type": "free_entry_point", "category": "marketing" }),
+            (Some(Micros::ZERO), None),
+        ),
+        (json!("unknown"), (None, None)),
+    ] {
+        assert_eq!(receipt(pricing.clone(), number), expected, "{pricing}");
+    }
+    // Recipients without a number have no known market.
+    assert_eq!(receipt(regular("service"), "US.1349"), (None, None));
 }
 
 #[test]
