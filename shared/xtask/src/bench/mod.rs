@@ -13,6 +13,7 @@ mod process;
 mod rmcp_client;
 mod servers;
 mod table;
+mod tenants;
 mod webhooks;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -40,8 +41,8 @@ pub struct Options {
     /// Number of earlier sends of the agent before the cost of a call is measured again.
     #[arg(long, default_value_t = 200_000)]
     history: u64,
-    /// Run only these parts: ping, embedded, servers, sessions, connect, start, webhooks, delivery, partitions, calls, relays,
-    /// soak. Default: all except relays and soak.
+    /// Run only these parts: ping, embedded, servers, sessions, connect, start, tenants, webhooks, delivery, partitions, calls,
+    /// relays, soak. Default: all except relays and soak.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Duration of the soak, in seconds.
@@ -121,6 +122,9 @@ async fn measure(options: Options) -> anyhow::Result<()> {
     }
     if bench.runs("start") {
         cold_start(&mut bench).await?;
+    }
+    if bench.runs("tenants") {
+        tenants::compare(&mut bench).await?;
     }
     if bench.runs("webhooks") {
         inbound::rates(&mut bench).await?;

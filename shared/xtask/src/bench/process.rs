@@ -17,6 +17,15 @@ use tokio::{
 
 use super::{http_client::Connection, webhooks::PUBLIC_URL};
 
+/// Settings of agents without limits.
+const NO_LIMITS: &[(&str, &str)] = &[
+    ("DEFAULT_MAX_ACTIONS_PER_MINUTE", "none"),
+    ("DEFAULT_MAX_ACTIONS_PER_HOUR", "none"),
+    ("DEFAULT_MAX_ACTIONS_PER_DAY", "none"),
+    ("DEFAULT_MAX_SPEND_PER_DAY", "none"),
+    ("DEFAULT_MAX_SPEND_PER_MONTH", "none"),
+];
+
 /// Returns the path of a program in cargo's release folder.
 pub fn release(name: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
@@ -27,6 +36,8 @@ pub fn release(name: &str) -> anyhow::Result<PathBuf> {
 pub struct Process {
     child: Child,
     pub address: SocketAddr,
+    /// From the start of the process until it served.
+    pub started_in: Duration,
     _directory: Option<TempDir>,
 }
 
@@ -59,11 +70,13 @@ impl Process {
     async fn baseline(task: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(release("xtask")?);
         command.arg(task).stdout(Stdio::piped());
+        let started = Instant::now();
         let mut child = command.kill_on_drop(true).spawn()?;
         let line = first_line(child.stdout.take().context("no stdout")?, |line| Some(line.to_owned())).await?;
         Ok(Self {
             child,
             address: line.parse()?,
+            started_in: started.elapsed(),
             _directory: None,
         })
     }
@@ -77,6 +90,7 @@ impl Process {
                 .iter()
                 .flat_map(|vendor| vendor.simulated_settings.iter().copied()),
         );
+        let started = Instant::now();
         let mut child = command.kill_on_drop(true).spawn()?;
         let stdout = child.stdout.take().context("no stdout")?;
         let url = first_line(stdout, |line| line.split("http://").nth(1).map(str::to_owned)).await?;
@@ -84,6 +98,7 @@ impl Process {
         Ok(Self {
             child,
             address,
+            started_in: started.elapsed(),
             _directory: None,
         })
     }
@@ -103,6 +118,7 @@ impl Process {
             .envs(env.iter().cloned())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
+        let started = Instant::now();
         let mut child = command.kill_on_drop(true).spawn()?;
         let stderr = child.stderr.take().context("no stderr")?;
         let address = first_line(stderr, |line| {
@@ -113,6 +129,7 @@ impl Process {
         Ok(Self {
             child,
             address: address.parse()?,
+            started_in: started.elapsed(),
             _directory: directory,
         })
     }
@@ -200,6 +217,50 @@ pub async fn embedded(program: &Path) -> anyhow::Result<Server> {
     Ok(server)
 }
 
+/// Starts all roles in one process, on a database that `fill` extends before the start. Agents have no limits by default.
+pub async fn embedded_with(
+    program: &Path,
+    fill: impl AsyncFnOnce(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<Server> {
+    let directory = tempfile::tempdir()?;
+    let simulator = Process::simulator(program).await?;
+    let mut env = pairs(&[
+        ("DATA_DIR", &directory.path().display().to_string()),
+        ("PORT", "0"),
+        ("WEBHOOK_BASE_URL", PUBLIC_URL),
+        ("ALLOWED_HOSTS", "*"),
+        ("LOG_LEVEL", "warn,butt_dial_runtime=info"),
+    ]);
+    env.extend(simulated_carriers(&format!("http://{}", simulator.address)));
+    env.extend(pairs(NO_LIMITS));
+    let created = bootstrap(program, &env).await?;
+    fill(&format!("sqlite:{}", directory.path().join("butt-dial.db").display())).await?;
+    let process = Process::serve(program, "serve", &env, Some(directory)).await?;
+    Ok(Server {
+        process,
+        simulator: Some(simulator),
+        agent_token: text(&created, "agentToken")?,
+    })
+}
+
+/// Starts a gateway on a database that `fill` extends before the start. Agents have no limits by default.
+pub async fn gateway_with(
+    program: &Path,
+    backends: &Backends,
+    fill: impl AsyncFnOnce(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<Server> {
+    let mut env = shared(backends);
+    env.extend(pairs(NO_LIMITS));
+    let created = bootstrap(program, &env).await?;
+    fill(&backends.database).await?;
+    let process = Process::serve(program, "gateway", &env, None).await?;
+    Ok(Server {
+        process,
+        simulator: None,
+        agent_token: text(&created, "agentToken")?,
+    })
+}
+
 /// Starts a gateway, and creates its agent.
 pub async fn gateway(program: &Path, backends: &Backends) -> anyhow::Result<Server> {
     server(program, "gateway", shared(backends), None).await
@@ -245,6 +306,23 @@ async fn server(
     env: Vec<(String, String)>,
     directory: Option<TempDir>,
 ) -> anyhow::Result<Server> {
+    let created = bootstrap(program, &env).await?;
+    let process = Process::serve(program, role, &env, directory).await?;
+    raise_limits(
+        process.address,
+        &text(&created, "teamToken")?,
+        &text(&created, "agentId")?,
+    )
+    .await?;
+    Ok(Server {
+        process,
+        simulator: None,
+        agent_token: text(&created, "agentToken")?,
+    })
+}
+
+/// Creates the schema, an organization and its agent.
+async fn bootstrap(program: &Path, env: &[(String, String)]) -> anyhow::Result<Value> {
     let addresses = ["--phone-number", "+14155550100", "--email-address", "agent@example.com"];
     let output = Command::new(program)
         .args(["bootstrap", "--json"])
@@ -252,15 +330,11 @@ async fn server(
         .envs(env.iter().cloned())
         .output()
         .await?;
-    let created: Value = serde_json::from_slice(&output.stdout).context("bootstrap")?;
-    let text = |key: &str| created[key].as_str().map(str::to_owned).context("bootstrap");
-    let process = Process::serve(program, role, &env, directory).await?;
-    raise_limits(process.address, &text("teamToken")?, &text("agentId")?).await?;
-    Ok(Server {
-        process,
-        simulator: None,
-        agent_token: text("agentToken")?,
-    })
+    serde_json::from_slice(&output.stdout).context("bootstrap")
+}
+
+fn text(created: &Value, key: &str) -> anyhow::Result<String> {
+    created[key].as_str().map(str::to_owned).context("bootstrap")
 }
 
 async fn raise_limits(address: SocketAddr, token: &str, agent: &str) -> anyhow::Result<()> {
