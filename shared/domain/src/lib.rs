@@ -8,6 +8,7 @@ pub mod clock;
 pub mod delivery_status;
 pub mod destination;
 pub mod failure;
+pub mod grants;
 pub mod ids;
 pub mod inbound;
 pub mod keys;
@@ -28,6 +29,7 @@ pub use address::{Address, Channel};
 pub use clock::Clock;
 pub use destination::Destination;
 pub use failure::{Code, Failure};
+pub use grants::{Grants, Restriction, TokenBudget};
 pub use ids::{
     AgentId, CallId, ChallengeId, ChannelId, MessageId, OrgId, ProviderAccountId, ReplicaId, SenderOrderId, TokenId,
 };
