@@ -5,6 +5,7 @@ mod account_pages;
 mod auth;
 mod base_path;
 mod cors;
+mod granted;
 mod http_errors;
 pub mod mcp;
 mod media;
@@ -17,6 +18,7 @@ pub mod rest;
 use std::sync::Arc;
 
 use axum::Router;
+use butt_dial_domain::Scope;
 use butt_dial_runtime::{Backend, Platform, Role, platform::StartError};
 use futures::FutureExt;
 
@@ -30,7 +32,11 @@ pub const ROLE: Role = Role {
 };
 
 async fn build(platform: Platform) -> Result<Router, StartError> {
-    let product = Product::new(&platform).map_err(|error| StartError::Other(error.to_string()))?;
+    let for_agents = operations::all()
+        .iter()
+        .filter(|definition| definition.scope == Scope::Agent);
+    let names = for_agents.map(|definition| definition.name).collect();
+    let product = Product::new(&platform, names).map_err(|error| StartError::Other(error.to_string()))?;
     let product = Arc::new(product);
     let sessions = mcp::start_sessions(&platform, &product).await?;
     let mcp = mcp::router(&platform, &product, &sessions);

@@ -34,6 +34,8 @@ pub struct Product {
     pub outbound: Arc<Outbound>,
     /// Of the speech synthesizer.
     pub voices: Vec<String>,
+    /// Names of the operations that an agent may use.
+    pub agent_operations: Vec<&'static str>,
     pub clock: Clock,
     pub metrics: Metrics,
     pub wait_slots: WaitSlots,
@@ -43,7 +45,7 @@ pub struct Product {
 
 impl Product {
     /// Fails when the metrics are registered already.
-    pub fn new(platform: &Platform) -> Result<Self, prometheus::Error> {
+    pub fn new(platform: &Platform, agent_operations: Vec<&'static str>) -> Result<Self, prometheus::Error> {
         Ok(Self {
             guard: platform.product.guard.clone(),
             agents: platform.product.agents.clone(),
@@ -68,6 +70,7 @@ impl Product {
                 .as_ref()
                 .map(|speech| speech.voices())
                 .unwrap_or_default(),
+            agent_operations,
             clock: platform.clock.clone(),
             metrics: Metrics::register(&platform.telemetry.registry)?,
             wait_slots: WaitSlots::new(platform.config.waits_per_agent, platform.config.waits_per_organization),

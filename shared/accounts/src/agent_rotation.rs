@@ -22,13 +22,14 @@ pub struct RotatedToken {
 }
 
 impl Accounts {
-    /// Replaces the caller's token. Fails with `Conflict` when another call has replaced it already.
+    /// Replaces the caller's token. The new one has the same grants and the same budget. Fails with `Conflict` when another call has replaced it already.
     pub async fn rotate_agent_token(&self, caller: &Caller) -> Result<RotatedToken, Failure> {
         let agent = &caller.agent()?.agent;
         let principal = &caller.principal;
         let (token, now) = (Unstored::generate(true), self.clock.now());
         let request = TokenRequest {
             created_by: Some(&principal.token),
+            restriction: principal.restriction.as_deref(),
             ..TokenRequest::new(&agent.org_id, Some(&agent.id), principal.scope)
         };
         let ends_at = now + TimeDelta::seconds(GRACE_SECONDS);

@@ -43,10 +43,10 @@ pub struct StatusChange {
 /// Manages the agents of organizations. Cheap to clone.
 #[derive(Clone)]
 pub struct Agents {
-    store: Store,
+    pub(crate) store: Store,
     bus: Arc<dyn Bus>,
-    audit: AuditLog,
-    clock: Clock,
+    pub(crate) audit: AuditLog,
+    pub(crate) clock: Clock,
 }
 
 impl Agents {
@@ -267,7 +267,7 @@ impl Agents {
 
     /// Closes the agent's open streams on every replica. Cached tokens expire without this; requests over an open stream are
     /// refused in any case.
-    async fn close_streams(&self, agent: &AgentId) {
+    pub(crate) async fn close_streams(&self, agent: &AgentId) {
         let payload = agent.to_string().into();
         let published = self.bus.publish(subjects::TOKENS_REVOKED, Headers::new(), payload);
         if let Err(error) = published.await {

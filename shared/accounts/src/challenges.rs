@@ -108,6 +108,9 @@ impl Challenges {
             ));
         }
         let (to, channels) = usable_channels(&request)?;
+        for channel in &channels {
+            request.sender.require_recipient(*channel, &to, None)?;
+        }
         let contact = to.contact_key();
         self.take_limits(&request.owner, &contact).await?;
         let now = self.clock.now();

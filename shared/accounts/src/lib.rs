@@ -6,6 +6,7 @@
 
 mod agent_rotation;
 mod agent_status;
+mod agent_tokens;
 mod agents;
 mod audit;
 mod bootstrap;
@@ -40,6 +41,7 @@ mod trust;
 mod verification;
 
 pub use agent_rotation::{GRACE_SECONDS, RotatedToken};
+pub use agent_tokens::{CreatedAgentToken, NewAgentToken};
 pub use agents::{Agents, NewAgent, StatusChange};
 pub use bootstrap::{Addresses, Bootstrap, Bootstrapped};
 pub use butt_dial_store::{

@@ -155,7 +155,7 @@ impl TeamTokens {
     }
 }
 
-fn clean_label(label: &str) -> Result<String, Failure> {
+pub(crate) fn clean_label(label: &str) -> Result<String, Failure> {
     let label = label.trim();
     if label.is_empty() || label.chars().count() > MAX_LABEL_LENGTH || label.chars().any(char::is_control) {
         return Err(invalid(format!(
@@ -165,7 +165,7 @@ fn clean_label(label: &str) -> Result<String, Failure> {
     Ok(label.to_owned())
 }
 
-fn expiry(now: Timestamp, days: u32) -> Result<Timestamp, Failure> {
+pub(crate) fn expiry(now: Timestamp, days: u32) -> Result<Timestamp, Failure> {
     if !(1..=MAX_LIFETIME_DAYS).contains(&days) {
         return Err(invalid(format!("expiresInDays is 1 to {MAX_LIFETIME_DAYS}")));
     }

@@ -1,16 +1,21 @@
 //! Budgets: which one refuses, and how much of it is left. The database itself refuses a reservation beyond a budget.
 
-use butt_dial_domain::{Channel, Code, Failure, Micros, limits::Period};
-use butt_dial_store::{Agent, Profile, ServiceCharge, StoreError};
+use butt_dial_domain::{Channel, Code, Failure, Micros, TokenBudget, limits::Period};
+use butt_dial_store::{Agent, Profile, ServiceCharge, Spend, StoreError};
 use serde_json::json;
 
-use crate::{Billing, EffectiveLimits, agent_scope, org_scope};
+use crate::{Billing, EffectiveLimits, agent_scope, org_scope, token_scope};
+
+/// The period of a token's whole life.
+const TOTAL: &str = "total";
+const TOKEN: &str = "token";
 
 struct Budget {
     left: i64,
-    /// `agent` or `organization`.
+    /// `agent`, `organization` or `token`.
     scope: &'static str,
-    period: Period,
+    /// `None`: the whole life of a token.
+    period: Option<Period>,
     limit: Micros,
     used: Micros,
 }
@@ -26,8 +31,14 @@ impl Billing {
 
     /// Takes one action from the rate limits and charges a service without a message, such as synthesized speech. Fails with
     /// `RateLimited` or `SpendLimit`, and charges nothing then.
-    pub async fn charge_service(&self, profile: &Profile, channel: Channel, price: Micros) -> Result<(), Failure> {
-        let limits = self.limits_of(profile);
+    pub async fn charge_service(
+        &self,
+        profile: &Profile,
+        token: Option<TokenBudget>,
+        channel: Channel,
+        price: Micros,
+    ) -> Result<(), Failure> {
+        let limits = self.limits_of(profile).with_token(token);
         self.take_actions(profile, &limits).await?;
         self.charge(profile, &limits, channel, price).await
     }
@@ -53,6 +64,7 @@ impl Billing {
             channel,
             price,
             limits: (limits.agent, limits.org),
+            budget: limits.token.as_ref(),
             at: self.clock.now(),
         };
         match self.store.charge_service(&charge).await {
@@ -74,10 +86,11 @@ impl Billing {
 
     fn refuse(&self, budget: &Budget) -> Failure {
         let now = self.clock.now();
-        let limit = format!("spend_{}", budget.period.as_str());
+        let limit = format!("spend_{}", budget.period.map_or(TOTAL, Period::as_str));
         self.metrics.record_refusal(budget.scope, &limit);
-        let seconds = u64::try_from((budget.period.end(now) - now).num_seconds()).unwrap_or(0);
-        over_budget(budget.scope, budget.period, budget.limit, budget.used, seconds.max(1))
+        let seconds = budget.period.map(|period| (period.end(now) - now).num_seconds());
+        let seconds = seconds.map(|seconds| u64::try_from(seconds).unwrap_or(0).max(1));
+        over_budget(budget, seconds)
     }
 
     /// Returns the budget with the least left; one that is below `need` wins over others.
@@ -93,48 +106,73 @@ impl Billing {
             ("agent", agent_scope(&agent.id), limits.agent),
             ("organization", org_scope(&agent.org_id), limits.org),
         ];
-        let mut tightest: Option<Budget> = None;
+        let mut found = Vec::new();
         for (name, scope, limits) in scopes {
             let spend = self.store.list_spend(&scope, &day, &month).await?;
             for period in Period::ALL {
-                let Some(limit) = period.limit(&limits) else { continue };
-                let key = period.key(now);
-                let row = spend.iter().find(|row| row.period == key);
-                let used = row.map_or(0, |row| row.held + row.settled);
-                let left = limit.0 - used;
-                if left < need.0 || tightest.as_ref().is_none_or(|budget| left < budget.left) {
-                    tightest = Some(Budget {
-                        left,
-                        scope: name,
-                        period,
-                        limit,
-                        used: Micros(used),
-                    });
-                }
+                let limit = period.limit(&limits);
+                found.extend(limit.map(|limit| Budget::of(name, Some(period), limit, &spend, &period.key(now))));
             }
         }
-        Ok(tightest)
+        if let Some(token) = &limits.token {
+            let spend = self.store.list_spend(&token_scope(&token.id), &day, TOTAL).await?;
+            let (daily, total) = (token.max_spend_per_day, token.max_spend);
+            found.extend(daily.map(|limit| Budget::of(TOKEN, Some(Period::Day), limit, &spend, &day)));
+            found.extend(total.map(|limit| Budget::of(TOKEN, None, limit, &spend, TOTAL)));
+        }
+        let last_short = found.iter().rposition(|budget| budget.left < need.0);
+        let tightest = last_short.or_else(|| {
+            let places = found.iter().enumerate();
+            places.min_by_key(|(_, budget)| budget.left).map(|(place, _)| place)
+        });
+        Ok(tightest.map(|place| found.swap_remove(place)))
     }
 }
 
-/// Builds the refusal of a budget.
-fn over_budget(scope: &'static str, period: Period, limit: Micros, used: Micros, seconds_left: u64) -> Failure {
-    let name = period.as_str();
-    Failure::new(
-        Code::SpendLimit,
-        format!("Spend limit: this {scope} may spend {limit} per {name}"),
-    )
-    .hint("wait for the next period, or have an administrator raise the limit")
-    .retry_after(seconds_left)
-    .detail("scope", scope)
-    .detail(
-        "limit",
-        json!({
-            "period": name,
-            "limit": limit.as_units(),
-            "used": used.as_units(),
-            "remaining": (limit.0 - used.0).max(0) as f64 / 1e6,
-            "currency": "USD",
-        }),
-    )
+impl Budget {
+    fn of(scope: &'static str, period: Option<Period>, limit: Micros, spend: &[Spend], key: &str) -> Self {
+        let row = spend.iter().find(|row| row.period == key);
+        let used = row.map_or(0, |row| row.held + row.settled);
+        Self {
+            left: limit.0 - used,
+            scope,
+            period,
+            limit,
+            used: Micros(used),
+        }
+    }
+}
+
+/// Builds the refusal of a budget. `seconds_left`: until the next period.
+fn over_budget(budget: &Budget, seconds_left: Option<u64>) -> Failure {
+    let Budget { scope, limit, used, .. } = budget;
+    let (name, text, hint) = match budget.period.map(Period::as_str) {
+        Some(name) => (
+            name,
+            format!("Spend limit: this {scope} may spend {limit} per {name}"),
+            "wait for the next period, or have an administrator raise the limit",
+        ),
+        None => (
+            TOTAL,
+            format!("Spend limit: this {scope} may spend {limit} in all"),
+            "an administrator can create a token that may spend more",
+        ),
+    };
+    let failure = Failure::new(Code::SpendLimit, text)
+        .hint(hint)
+        .detail("scope", *scope)
+        .detail(
+            "limit",
+            json!({
+                "period": name,
+                "limit": limit.as_units(),
+                "used": used.as_units(),
+                "remaining": (limit.0 - used.0).max(0) as f64 / 1e6,
+                "currency": "USD",
+            }),
+        );
+    match seconds_left {
+        Some(seconds) => failure.retry_after(seconds),
+        None => failure,
+    }
 }

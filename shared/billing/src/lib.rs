@@ -14,7 +14,7 @@ mod usage;
 
 use std::sync::Arc;
 
-use butt_dial_domain::{Clock, limits::Limits, ports::kv::Kv};
+use butt_dial_domain::{Clock, TokenBudget, limits::Limits, ports::kv::Kv};
 use butt_dial_store::{Profile, Store};
 use prometheus::{IntCounterVec, Opts, Registry};
 
@@ -25,11 +25,13 @@ pub use rate_limits::TakenQuotas;
 pub use rent::Rent;
 pub use usage::{Dashboard, Span};
 
-/// The limits in force for one agent: its own and its organization's.
-#[derive(Clone, Copy, Debug)]
+/// The limits in force for one agent: its own, its organization's, and those of its token.
+#[derive(Clone, Debug)]
 pub struct EffectiveLimits {
     pub agent: Limits,
     pub org: Limits,
+    /// The budget of the restricted token that acts.
+    pub token: Option<TokenBudget>,
 }
 
 impl EffectiveLimits {
@@ -38,7 +40,14 @@ impl EffectiveLimits {
         Self {
             agent: Limits::default(),
             org: Limits::default(),
+            token: None,
         }
+    }
+
+    /// Adds the budget of a restricted token.
+    #[must_use]
+    pub fn with_token(self, token: Option<TokenBudget>) -> Self {
+        Self { token, ..self }
     }
 }
 
@@ -82,6 +91,7 @@ impl Billing {
         EffectiveLimits {
             agent: profile.agent_limits.unwrap_or(self.default_limits),
             org: profile.org_limits.unwrap_or_default(),
+            token: None,
         }
     }
 }
@@ -108,6 +118,11 @@ impl Metrics {
 /// The key of an agent's limits and spend in the database.
 fn agent_scope(agent: &butt_dial_domain::AgentId) -> String {
     format!("agt:{agent}")
+}
+
+/// The key of the spend of a restricted token in the database.
+fn token_scope(budget: &str) -> String {
+    format!("tok:{budget}")
 }
 
 /// The key of an organization's limits and spend in the database.

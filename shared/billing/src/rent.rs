@@ -27,6 +27,7 @@ impl Rent {
             channel: Channel::Sms,
             price: self.price,
             limits: (self.limits.agent, self.limits.org),
+            budget: self.limits.token.as_ref(),
             at: self.at,
         }
     }
@@ -45,6 +46,7 @@ impl Billing {
             None => EffectiveLimits {
                 agent: Limits::default(),
                 org: self.store.find_limits(&org_scope(org)).await?.unwrap_or_default(),
+                token: None,
             },
         };
         Ok(Rent {

@@ -89,6 +89,7 @@ pub(crate) async fn charge_inbound(
         .estimate(price.0)
         .agent_limits(limits.agent)
         .org_limits(limits.org)
+        .maybe_budget(limits.token.clone())
         .thread(ThreadRef::default())
         .replica(calls.replica.to_string())
         .at(now)

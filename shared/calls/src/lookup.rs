@@ -1,13 +1,14 @@
 //! The read model of calls: the stored row, merged with the state of a live call.
 
 use butt_dial_domain::{
-    AgentId, CallId, Code, Failure, MessageId, OrgId,
+    Address, AgentId, CallId, Channel, Code, Failure, MessageId, OrgId,
     call::{CallStatus, Direction},
     ids,
 };
+use butt_dial_identity::Caller;
 pub use butt_dial_store::Call;
 
-use super::{handle::Calls, state::CallState, transcript};
+use super::{commands, handle::Calls, state::CallState, transcript};
 
 /// Maximum length of a list.
 pub const MAX_LIST: u32 = 200;
@@ -37,6 +38,19 @@ pub async fn resolve(calls: &Calls, agent: &AgentId, id: &str) -> Result<CallId,
     }
     let found = calls.store.find_call(agent, id).await?;
     found.map(|call| call.id).ok_or_else(call_not_found)
+}
+
+/// Like `resolve`, for commands to a live call. Fails with `AuthForbidden` if the caller's token is not granted the
+/// person on the line.
+pub async fn resolve_granted(calls: &Calls, caller: &Caller, id: &str) -> Result<CallId, Failure> {
+    let agent = &caller.agent()?.agent.id;
+    let call = resolve(calls, agent, id).await?;
+    if caller.grants().is_some() {
+        let state = commands::find_owned_call(calls, agent, &call).await?;
+        let person = Address::known(Channel::Voice, &state.info.remote);
+        caller.require_recipient(Channel::Voice, &person, None)?;
+    }
+    Ok(call)
 }
 
 /// Gets one of the agent's calls by its id or the carrier's id.

@@ -173,7 +173,7 @@ pub async fn find_listeners(calls: &Calls, agent: &AgentId) -> Vec<Listener> {
 pub async fn push(calls: &Calls, listeners: &[Listener], notification: &CallNotification) -> bool {
     let message = PushMessage::new(&notification.to_event());
     let now = calls.clock.now();
-    for listener in listeners.iter().filter(|listener| listener.is_live(now)) {
+    for listener in listeners.iter().filter(|listener| listener.hears_calls(now)) {
         if calls.delivery.push(listener, vec![message.text.clone()]).await {
             return true;
         }
@@ -189,7 +189,7 @@ pub async fn is_reachable(calls: &Calls, agent: &AgentId, notification: &CallNot
     let (listeners, now) = (find_listeners(calls, agent).await, calls.clock.now());
     listeners
         .iter()
-        .any(|listener| listener.samples() || listener.is_live(now))
+        .any(|listener| listener.samples() || listener.hears_calls(now))
 }
 
 /// Publishes that the agent has connected. Relays then repeat requests for pending replies.

@@ -198,10 +198,20 @@ fn build_send_request(calls: &Calls, request: OriginateRequest) -> SendRequest {
     }
 }
 
+/// Fails if the caller's token is not granted a call to a person, before anything is paid for it. An invalid number is refused
+/// later.
+pub fn require_granted(caller: &Caller, to: &str) -> Result<(), Failure> {
+    match Address::parse(Channel::Voice, to) {
+        Ok(to) => caller.require_recipient(Channel::Voice, &to, None),
+        Err(_) => caller.require_channel(Channel::Voice),
+    }
+}
+
 /// Checks the compliance rules for a number that an existing call is connected with. Returns the normalized number.
 pub async fn check_callee(calls: &Calls, caller: &Caller, to: &str) -> Result<Address, Failure> {
     let profile = caller.agent()?;
     let address = parse_recipient(Channel::Voice, to)?;
+    caller.require_recipient(Channel::Voice, &address, None)?;
     let sender = find_own_sender(profile, Channel::Voice, None)?;
     let agent = &profile.agent;
     // No message has this key.

@@ -1,8 +1,9 @@
 //! Transfers a live call to another number. The callee is called as well, so the transfer passes the same checks as an
 //! outbound call: the compliance rules, the rate limits, and the budget for its first minute.
 
+use butt_dial_billing::EffectiveLimits;
 use butt_dial_domain::{
-    Address, CallId, Channel, Failure, MessageId,
+    Address, CallId, Channel, Code, Failure, MessageId,
     call::{CallInfo, Direction},
 };
 use butt_dial_identity::Caller;
@@ -54,7 +55,8 @@ pub async fn transfer(
 /// its own, and the end of the call settles its cost.
 pub(crate) async fn charge(calls: &Calls, caller: &Caller, info: &CallInfo, to: &Address) -> Result<(), Failure> {
     let profile = caller.agent()?;
-    let limits = calls.billing.limits_of(profile);
+    let limits = calls.billing.limits_of(profile).with_token(caller.token_budget());
+    check_budget(calls, &limits, info).await?;
     calls.billing.take_actions(profile, &limits).await?;
     let price = calls.billing.prices().leg_minute(to);
     let charged = match info.direction {
@@ -76,5 +78,22 @@ pub(crate) async fn charge(calls: &Calls, caller: &Caller, info: &CallInfo, to: 
             .await
             .on(Channel::Voice)),
         Err(error) => Err(Failure::from(error).on(Channel::Voice)),
+    }
+}
+
+/// Fails if another token pays for the call: its later minutes would not be charged to the budget of this one.
+async fn check_budget(calls: &Calls, limits: &EffectiveLimits, info: &CallInfo) -> Result<(), Failure> {
+    let Some(budget) = &limits.token else {
+        return Ok(());
+    };
+    let message = MessageId::from(info.call.as_str());
+    match calls.store.find_budget_of(&message).await? {
+        Some(paying) if paying.as_ref() != Some(&budget.id) => Err(Failure::new(
+            Code::AuthForbidden,
+            "the budget of this token does not pay for this call",
+        )
+        .on(Channel::Voice)
+        .hint("transfer calls that you have placed with this token, or use a token without a budget")),
+        _ => Ok(()),
     }
 }

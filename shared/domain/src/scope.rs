@@ -1,8 +1,10 @@
 //! The verified caller and its permissions.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, OrgId, TokenId};
+use crate::{AgentId, OrgId, Restriction, TokenId};
 
 /// A permission level. Each scope includes all scopes before it.
 #[derive(
@@ -56,6 +58,8 @@ pub struct Principal {
     pub org: Option<OrgId>,
     /// The agent of the token. `None` for tokens of organizations and of the orchestrator.
     pub agent: Option<AgentId>,
+    /// `None`: the token may do all that its scope allows.
+    pub restriction: Option<Arc<Restriction>>,
 }
 
 #[cfg(test)]

@@ -28,9 +28,10 @@ impl Caller {
             .ok_or_else(|| wrong_scope("this needs a token of an organization"))
     }
 
-    /// Fails with `AuthForbidden` unless the caller's scope includes `scope`.
+    /// Fails with `AuthForbidden` unless the caller's scope includes `scope`. A restricted token is never more than an agent.
     pub fn require(&self, scope: Scope) -> Result<(), Failure> {
-        if self.principal.scope.allows(scope) {
+        let is_restricted = self.principal.restriction.is_some();
+        if self.principal.scope.allows(scope) && (!is_restricted || Scope::Agent.allows(scope)) {
             return Ok(());
         }
         let message = match scope {
@@ -49,6 +50,7 @@ impl Caller {
                 scope: Scope::Anyone,
                 org: None,
                 agent: None,
+                restriction: None,
             },
             profile: None,
         }
@@ -61,6 +63,7 @@ impl Caller {
                 scope: Scope::SuperAdmin,
                 org: None,
                 agent: None,
+                restriction: None,
             },
             profile: None,
         }
@@ -82,6 +85,7 @@ pub async fn on_behalf_of(store: &Store, agent: &AgentId) -> Result<Option<Arc<C
                 scope: Scope::Agent,
                 org: Some(profile.agent.org_id.clone()),
                 agent: Some(agent.clone()),
+                restriction: None,
             },
             profile: Some(Arc::new(profile)),
         })

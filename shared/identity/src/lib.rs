@@ -5,6 +5,7 @@
 //! never trusted. Tokens are made in [`token`] and stored as hashes only.
 
 mod caller;
+mod grants;
 mod guard;
 mod last_used;
 mod lockout;

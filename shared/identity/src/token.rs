@@ -2,7 +2,7 @@
 //! stored.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use butt_dial_domain::{AgentId, Failure, OrgId, Scope, TokenId, clock::Timestamp};
+use butt_dial_domain::{AgentId, Failure, OrgId, Restriction, Scope, TokenId, clock::Timestamp};
 use butt_dial_store::{NewToken, Store};
 use butt_dial_vault::{Vault, mac};
 use sha2::{Digest, Sha256};
@@ -28,6 +28,8 @@ pub struct TokenRequest<'a> {
     pub label: Option<&'a str>,
     /// The token of the administrator that requests it.
     pub created_by: Option<&'a TokenId>,
+    /// `None`: it may do all that its scope allows.
+    pub restriction: Option<&'a Restriction>,
 }
 
 impl<'a> TokenRequest<'a> {
@@ -40,6 +42,7 @@ impl<'a> TokenRequest<'a> {
             expires_at: None,
             label: None,
             created_by: None,
+            restriction: None,
         }
     }
 }
@@ -77,6 +80,7 @@ impl Unstored {
             expires_at: request.expires_at,
             label: request.label,
             created_by: request.created_by,
+            restriction: request.restriction,
         }
     }
 }

@@ -11,6 +11,7 @@ use rmcp::model::{ClientJsonRpcMessage, JsonRpcMessage, RequestId};
 use serde_json::Value;
 
 use crate::{
+    connection::Reach,
     local_streams::LocalStreams,
     pending_requests::{ResponseEnvelope, parse_id},
 };
@@ -34,7 +35,7 @@ pub(crate) async fn listen(streams: LocalStreams) -> Result<BoxFuture<'static, (
 }
 
 /// Forwards the message to the replica that waits for it. Ignores a message that is no response.
-pub(crate) async fn forward(streams: &LocalStreams, agent: &AgentId, message: ClientJsonRpcMessage) {
+pub(crate) async fn forward(streams: &LocalStreams, agent: &AgentId, reach: Reach, message: ClientJsonRpcMessage) {
     let ports = &streams.ports;
     let Some((id, result)) = parse_response(message) else {
         return;
@@ -47,6 +48,7 @@ pub(crate) async fn forward(streams: &LocalStreams, agent: &AgentId, message: Cl
         agent: agent.clone(),
         number,
         response: bounded(result),
+        reach,
     };
     if replica == ports.replica {
         return streams.requests.complete(envelope);

@@ -36,6 +36,18 @@ pub struct ClientFlags {
     /// The client has subscribed to changes of its inbox resource.
     #[serde(default)]
     pub watches_inbox: bool,
+    #[serde(flatten)]
+    pub reach: Reach,
+}
+
+/// The kinds of messages that are never pushed to a client, because its token is not granted them. Delivery and the voice relay read it in the registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    #[serde(default)]
+    pub no_events: bool,
+    /// No turn of a call, and no sampling request.
+    #[serde(default)]
+    pub no_calls: bool,
 }
 
 /// A change that a client's message makes to its stream or session. Travels between replicas: variant names are wire.
@@ -61,7 +73,9 @@ impl Connection {
     /// Returns whether the client accepts sampling requests.
     pub fn can_sample(&self) -> bool {
         let peer = self.peer.as_ref();
-        self.flags.initialized_at.is_some() && peer.is_some_and(|peer| peer.capabilities.sampling.is_some())
+        !self.flags.reach.no_calls
+            && self.flags.initialized_at.is_some()
+            && peer.is_some_and(|peer| peer.capabilities.sampling.is_some())
     }
 }
 
@@ -82,7 +96,7 @@ impl ClientFlags {
     /// Returns the time until the client counts as a listener, or `None` when it is none. Delivery applies the same rule.
     pub fn ready_in(&self, now: Timestamp) -> Option<TimeDelta> {
         let initialized = self.initialized_at?;
-        let listens = !self.uses_tools || self.is_subscribed;
+        let listens = !self.reach.no_events && (!self.uses_tools || self.is_subscribed);
         listens.then(|| (initialized + CONNECT_GRACE - now).max(TimeDelta::zero()))
     }
 

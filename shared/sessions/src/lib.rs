@@ -25,7 +25,7 @@ use butt_dial_domain::ports::bus::BusError;
 use futures::future::BoxFuture;
 
 pub use cancellations::{Cancellations, RunningRequest};
-pub use connection::{ClientChange, ClientFlags, Connection};
+pub use connection::{ClientChange, ClientFlags, Connection, Reach};
 pub use inbox_watch::INBOX_URI;
 pub use ports::{Ports, ReadyHook, TraceContext};
 pub use push_stream::PushStream;

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use crate::connection::Reach;
+
 /// Replica ids are shorter; a longer one comes from a foreign request.
 const MAX_REPLICA_LEN: usize = 32;
 
@@ -23,6 +25,9 @@ pub(crate) struct ResponseEnvelope {
     pub number: u64,
     #[serde(rename = "answer")]
     pub response: ClientResponse,
+    /// Of the client that responds.
+    #[serde(default)]
+    pub reach: Reach,
 }
 
 /// Returns the replica that sent the request and its number there. `None`: the id is not one that replicas assign.
@@ -141,10 +146,18 @@ impl PendingRequests {
         (message.to_string(), pending)
     }
 
-    /// Completes a request. Ignores a response from another agent than the one that the request went to.
+    /// Completes a request. Ignores a response from another agent than the one that the request went to, and one of a client that
+    /// such a request is never pushed to: ids can be guessed.
     pub fn complete(&self, envelope: ResponseEnvelope) {
         let mut state = self.locked();
-        let is_addressee = |waiting: &Waiting| waiting.agent == envelope.agent;
+        let is_addressee = |waiting: &Waiting| {
+            // Pings have no name; they confirm events.
+            let is_kept_from = match waiting.name {
+                Some(_) => envelope.reach.no_calls,
+                None => envelope.reach.no_events,
+            };
+            waiting.agent == envelope.agent && !is_kept_from
+        };
         if state.waiting.get(&envelope.number).is_some_and(is_addressee)
             && let Some(waiting) = state.remove(envelope.number)
         {
@@ -271,12 +284,40 @@ mod tests {
             agent: agent.into(),
             number: 1,
             response: ClientResponse::Result(json!({ "by": agent })),
+            reach: Reach::default(),
         };
         requests.complete(envelope("agt_2"));
         requests.complete(envelope("agt_1"));
         let response = pending.within(LONG).await;
         assert!(matches!(response, Ok(ClientResponse::Result(value)) if value["by"] == "agt_1"));
         assert!(is_empty(&requests));
+    }
+
+    #[tokio::test]
+    async fn ignores_response_of_client_that_is_pushed_nothing() {
+        let requests = requests();
+        let sampling = OutgoingRequest {
+            name: Some("a"),
+            ..OutgoingRequest::PING
+        };
+        for (request, no_events, no_calls) in [(sampling, false, true), (OutgoingRequest::PING, true, false)] {
+            let (_, pending) = requests.register(&"agt_1".into(), "r.c", &request);
+            let number = pending.number;
+            let envelope = |by: &str, reach: Reach| ResponseEnvelope {
+                agent: "agt_1".into(),
+                number,
+                response: ClientResponse::Result(json!({ "by": by })),
+                reach,
+            };
+            requests.complete(envelope("forger", Reach { no_events, no_calls }));
+            let other = Reach {
+                no_events: no_calls,
+                no_calls: no_events,
+            };
+            requests.complete(envelope("client", other));
+            let response = pending.within(LONG).await;
+            assert!(matches!(response, Ok(ClientResponse::Result(value)) if value["by"] == "client"));
+        }
     }
 
     #[tokio::test]

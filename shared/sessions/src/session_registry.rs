@@ -18,7 +18,7 @@ use rmcp::model::InitializeRequestParams;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    connection::{ClientChange, ClientFlags},
+    connection::{ClientChange, ClientFlags, Reach},
     ports::Ports,
 };
 
@@ -83,6 +83,7 @@ impl SessionRegistry {
         &self,
         id: &str,
         (agent, org): (AgentId, Option<OrgId>),
+        reach: Reach,
         peer: InitializeRequestParams,
     ) -> Result<(), Failure> {
         let size = serde_json::to_vec(&peer).map_or(usize::MAX, |text| text.len());
@@ -95,7 +96,10 @@ impl SessionRegistry {
             org,
             peer,
             touched_at: self.ports.clock.now(),
-            flags: ClientFlags::default(),
+            flags: ClientFlags {
+                reach,
+                ..ClientFlags::default()
+            },
         };
         self.write(id, session).await.map(drop)
     }

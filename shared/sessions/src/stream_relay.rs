@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     client_responses,
-    connection::{ClientChange, ClientFlags, Connection},
+    connection::{ClientChange, ClientFlags, Connection, Reach},
     local_streams::LocalStreams,
     open_streams::SSE,
     push_stream::PushStream,
@@ -54,7 +54,7 @@ impl StreamRelay {
     }
 
     /// Opens a stream of the legacy transport. Its id is the session's: `<replica>.<random>`.
-    pub async fn open_sse(&self, agent: AgentId, org: OrgId) -> Result<PushStream, Failure> {
+    pub async fn open_sse(&self, agent: AgentId, org: OrgId, reach: Reach) -> Result<PushStream, Failure> {
         let connection = Connection {
             id: self.new_id(),
             agent,
@@ -62,7 +62,10 @@ impl StreamRelay {
             transport: SSE.into(),
             session: None,
             peer: None,
-            flags: ClientFlags::default(),
+            flags: ClientFlags {
+                reach,
+                ..ClientFlags::default()
+            },
         };
         self.local.register(connection, Some(org)).await
     }
@@ -137,8 +140,8 @@ impl StreamRelay {
     }
 
     /// Forwards a client's response to the replica that waits for it. Ignores a message that is no response.
-    pub async fn forward_response(&self, agent: &AgentId, message: ClientJsonRpcMessage) {
-        client_responses::forward(&self.local, agent, message).await;
+    pub async fn forward_response(&self, agent: &AgentId, reach: Reach, message: ClientJsonRpcMessage) {
+        client_responses::forward(&self.local, agent, reach, message).await;
     }
 
     /// Runs the work that sends a response to a stream.

@@ -37,6 +37,9 @@ const USAGE: Sql = Sql {
         ON CONFLICT (agent_id, day, channel) DO UPDATE SET cost = usage.cost + excluded.cost",
 };
 
+/// The period of a token's whole life.
+pub(crate) const TOTAL: &str = "total";
+
 /// The accounts that a message is charged to.
 #[derive(Clone, Copy)]
 pub(crate) struct Account<'a> {
@@ -44,6 +47,25 @@ pub(crate) struct Account<'a> {
     pub org: &'a str,
     pub channel: &'a str,
     pub day: &'a str,
+    /// The budget of the restricted token that pays.
+    pub budget: Option<&'a str>,
+}
+
+/// The caps of a charge.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Caps {
+    pub agent: Limits,
+    pub org: Limits,
+    /// Of the token: for its whole life, and for a day.
+    pub token: (Option<Micros>, Option<Micros>),
+}
+
+/// The owner of a budget.
+#[derive(Clone, Copy)]
+enum Owner {
+    Agent,
+    Org,
+    Token,
 }
 
 impl<'a> Account<'a> {
@@ -80,23 +102,30 @@ impl<'a> Charges<'a> {
     }
 
     /// Sets the caps. `write` fails with `OverBudget` when one is exceeded.
-    pub(crate) fn limit(&mut self, account: Account<'a>, agent: &Limits, org: &Limits) {
-        self.each(account, |sums, is_org, is_month| {
-            let limits = if is_org { org } else { agent };
-            let cap = if is_month {
-                limits.max_spend_per_month
-            } else {
-                limits.max_spend_per_day
+    pub(crate) fn limit(&mut self, account: Account<'a>, caps: &Caps) {
+        self.each(account, |sums, owner, is_day| {
+            let cap = match (owner, is_day) {
+                (Owner::Agent, true) => caps.agent.max_spend_per_day,
+                (Owner::Agent, false) => caps.agent.max_spend_per_month,
+                (Owner::Org, true) => caps.org.max_spend_per_day,
+                (Owner::Org, false) => caps.org.max_spend_per_month,
+                (Owner::Token, true) => caps.token.1,
+                (Owner::Token, false) => caps.token.0,
             };
             sums.cap = cap.map(|Micros(cap)| cap);
         });
     }
 
-    fn each(&mut self, account: Account<'a>, change: impl Fn(&mut Sums, bool, bool)) {
-        let scopes = [format!("agt:{}", account.agent), format!("org:{}", account.org)];
-        for (scope, is_org) in scopes.into_iter().zip([false, true]) {
-            for (period, is_month) in [(account.day, false), (account.month(), true)] {
-                change(self.spend.entry((scope.clone(), period)).or_default(), is_org, is_month);
+    fn each(&mut self, account: Account<'a>, change: impl Fn(&mut Sums, Owner, bool)) {
+        let month = account.month();
+        let scopes = [
+            Some((Owner::Agent, format!("agt:{}", account.agent), month)),
+            Some((Owner::Org, format!("org:{}", account.org), month)),
+            account.budget.map(|id| (Owner::Token, format!("tok:{id}"), TOTAL)),
+        ];
+        for (owner, scope, longer) in scopes.into_iter().flatten() {
+            for (period, is_day) in [(account.day, true), (longer, false)] {
+                change(self.spend.entry((scope.clone(), period)).or_default(), owner, is_day);
             }
         }
     }

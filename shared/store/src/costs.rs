@@ -5,14 +5,16 @@ use butt_dial_domain::{CallId, MessageId, Micros, clock::Timestamp, limits::Limi
 use crate::{
     Store, StoreError,
     call_row::{Call, CallRow},
-    charges::{Account, Charges},
-    engine::{Sql, Tx, in_tx, with_timeout},
+    charges::{Account, Caps, Charges},
+    engine::{Sql, Tx, in_tx, on_reader, with_timeout},
 };
 
 // The message is locked before the accounts, in the lock order of all writers.
 const FIND: Sql = Sql {
-    postgres: "SELECT org_id, agent_id, channel, day, cost, price, legs FROM messages WHERE id = $1 FOR NO KEY UPDATE",
-    sqlite: "SELECT org_id, agent_id, channel, day, cost, price, legs FROM messages WHERE id = $1",
+    postgres: "SELECT org_id, agent_id, channel, day, cost, price, legs, budget_id, budget_cap,
+            budget_day_cap FROM messages WHERE id = $1 FOR NO KEY UPDATE",
+    sqlite: "SELECT org_id, agent_id, channel, day, cost, price, legs, budget_id, budget_cap,
+            budget_day_cap FROM messages WHERE id = $1",
 };
 
 #[derive(sqlx::FromRow)]
@@ -27,6 +29,9 @@ struct CostRow {
     price: Option<i64>,
     /// The part of the cost that dialled legs took.
     legs: i64,
+    budget_id: Option<String>,
+    budget_cap: Option<i64>,
+    budget_day_cap: Option<i64>,
 }
 
 impl CostRow {
@@ -45,6 +50,7 @@ impl CostRow {
             org: &self.org_id,
             channel: &self.channel,
             day: &self.day,
+            budget: self.budget_id.as_deref(),
         }
     }
 }
@@ -86,11 +92,25 @@ impl Store {
                 Some(_) => charges.settle(row.account(), by.0),
                 None => charges.hold(row.account(), by.0),
             }
-            charges.limit(row.account(), &agent_limits, &org_limits);
+            let caps = Caps {
+                agent: agent_limits,
+                org: org_limits,
+                token: (row.budget_cap.map(Micros), row.budget_day_cap.map(Micros)),
+            };
+            charges.limit(row.account(), &caps);
             charges.write(&mut tx).await?;
             Ok(tx.commit().await?)
         })
         .await
+    }
+
+    /// Returns the budget of the restricted token that pays for a message. The outer `None`: there is no such message.
+    pub async fn find_budget_of(&self, message: &MessageId) -> Result<Option<Option<String>>, StoreError> {
+        const SQL: &str = "SELECT budget_id FROM messages WHERE id = $1";
+        Ok(on_reader!(self, |db| sqlx::query_scalar(SQL)
+            .bind(message.as_str())
+            .fetch_optional(db)
+            .await)?)
     }
 
     /// Replaces the cost of a call by its final cost and the cost of its dialled legs; changes nothing when `cost_of` returns `None`. Charges beyond a budget

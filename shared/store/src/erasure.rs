@@ -43,6 +43,7 @@ const OF_AGENT: &[&str] = &[
     "DELETE FROM challenges WHERE agent_id = $1",
     "DELETE FROM limits WHERE scope = 'agt:' || $1",
     "DELETE FROM spend WHERE scope = 'agt:' || $1",
+    "DELETE FROM spend WHERE scope IN (SELECT 'tok:' || coalesce(t.budget_id, t.id) FROM tokens t WHERE t.agent_id = $1)",
     "DELETE FROM tokens WHERE agent_id = $1",
     "DELETE FROM agents WHERE id = $1",
 ];

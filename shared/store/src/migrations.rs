@@ -79,6 +79,7 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(38, "0038_billing_configs"),
     portable!(39, "0039_budget_alerts"),
     per_engine!(40, "0040_spend_by_period"),
+    portable!(41, "0041_token_grants"),
 ];
 
 impl Step {

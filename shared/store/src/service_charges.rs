@@ -1,14 +1,14 @@
 //! Charges for services without a message, such as synthesized speech.
 
 use butt_dial_domain::{
-    AgentId, Channel, Micros, OrgId,
+    AgentId, Channel, Micros, OrgId, TokenBudget,
     clock::Timestamp,
     limits::{Limits, Period},
 };
 
 use crate::{
     Store, StoreError,
-    charges::{Account, Charges},
+    charges::{Account, Caps, Charges},
     engine::{Tx, with_timeout},
 };
 
@@ -22,6 +22,8 @@ pub struct ServiceCharge<'a> {
     pub price: Micros,
     /// Of the agent and of its organization.
     pub limits: (Limits, Limits),
+    /// Of a restricted token.
+    pub budget: Option<&'a TokenBudget>,
     pub at: Timestamp,
 }
 
@@ -34,16 +36,22 @@ impl ServiceCharge<'_> {
             org: self.org.as_str(),
             channel: self.channel.as_str(),
             day: &day,
+            budget: self.budget.map(|budget| budget.id.as_str()),
+        };
+        let caps = Caps {
+            agent: self.limits.0,
+            org: self.limits.1,
+            token: self.budget.map_or((None, None), |budget| (budget.max_spend, budget.max_spend_per_day)),
         };
         let mut charges = Charges::default();
         charges.settle(account, self.price.0);
-        charges.limit(account, &self.limits.0, &self.limits.1);
+        charges.limit(account, &caps);
         charges.write(tx).await
     }
 }
 
 impl Store {
-    /// Charges a service to the agent and its organization, as usage of `channel`. Fails with `OverBudget`, and charges
+    /// Charges a service to the agent, its organization and the budget of a restricted token. Fails with `OverBudget`, and charges
     /// nothing, when a budget is exceeded.
     pub async fn charge_service(&self, charge: &ServiceCharge<'_>) -> Result<(), StoreError> {
         with_timeout(async {

@@ -1,6 +1,8 @@
 //! API tokens, stored by the hash of their secret. The secret itself must never reach this module.
 
-use butt_dial_domain::{AgentId, OrgId, Principal, Scope, TokenId, clock::Timestamp};
+use std::sync::Arc;
+
+use butt_dial_domain::{AgentId, Grants, OrgId, Principal, Restriction, Scope, TokenId, clock::Timestamp};
 use serde_json::json;
 
 use crate::{
@@ -23,6 +25,8 @@ pub struct NewToken<'a> {
     pub label: Option<&'a str>,
     /// The token of the administrator that created it.
     pub created_by: Option<&'a TokenId>,
+    /// `None`: it may do all that its scope allows.
+    pub restriction: Option<&'a Restriction>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -39,6 +43,8 @@ struct TokenRow {
     revoked_at: Option<Timestamp>,
     last_used_at: Option<Timestamp>,
     last_used_from: Option<String>,
+    grants: Option<String>,
+    budget_id: Option<String>,
     #[sqlx(default)]
     org_status: Option<OrgStatus>,
 }
@@ -70,8 +76,10 @@ impl TryFrom<TokenRow> for Token {
             row: row.id.clone(),
             value: row.scope.clone(),
         })?;
+        let restriction = restriction(&row).map(Arc::new);
         Ok(Self {
             principal: Principal {
+                restriction,
                 token: row.id.into(),
                 scope,
                 org: row.org_id.map(OrgId::from),
@@ -90,12 +98,32 @@ impl TryFrom<TokenRow> for Token {
     }
 }
 
+/// Returns the restriction of a token. Grants that can't be read, for example because a later release has written them, grant
+/// nothing.
+fn restriction(row: &TokenRow) -> Option<Restriction> {
+    let text = row.grants.as_ref()?;
+    let grants = serde_json::from_str(text).unwrap_or_else(|_| {
+        tracing::error!(token = row.id, "grants of a token not readable: it may do nothing");
+        Grants::nothing()
+    });
+    Some(Restriction {
+        budget: row.budget_id.clone().unwrap_or_else(|| row.id.clone()),
+        grants,
+    })
+}
+
 const INSERT: &str = "INSERT INTO tokens (id, hash, last_four, scope, org_id, agent_id, created_at, expires_at, label,
-        created_by)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        created_by, grants, budget_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 
 /// Stores a token as part of a transaction.
 pub(crate) async fn insert_in(tx: &mut Tx, token: &NewToken<'_>, now: Timestamp) -> Result<(), StoreError> {
+    let grants = token
+        .restriction
+        .map(|restriction| serde_json::to_string(&restriction.grants));
+    let grants = grants
+        .transpose()
+        .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
     in_tx!(tx, |db| sqlx::query(INSERT)
         .bind(token.id.as_str())
         .bind(token.hash)
@@ -107,6 +135,8 @@ pub(crate) async fn insert_in(tx: &mut Tx, token: &NewToken<'_>, now: Timestamp)
         .bind(token.expires_at)
         .bind(token.label)
         .bind(token.created_by.map(TokenId::as_str))
+        .bind(grants)
+        .bind(token.restriction.map(|restriction| restriction.budget.as_str()))
         .execute(db)
         .await
         .map(drop)?);
@@ -185,7 +215,7 @@ impl Store {
     pub async fn find_token(&self, hash: &str) -> Result<Option<Token>, StoreError> {
         const SQL: &str =
             "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at,
-                last_used_from, (SELECT o.status FROM organizations o WHERE o.id = tokens.org_id) AS org_status
+                last_used_from, grants, budget_id, (SELECT o.status FROM organizations o WHERE o.id = tokens.org_id) AS org_status
             FROM tokens WHERE hash = $1";
         let row: Option<TokenRow> = on_reader!(self, |db| sqlx::query_as(SQL).bind(hash).fetch_optional(db).await)?;
         row.map(Token::try_from).transpose()
@@ -195,7 +225,7 @@ impl Store {
     pub async fn list_agent_tokens(&self, org: &OrgId, agent: &AgentId) -> Result<Vec<Token>, StoreError> {
         const SQL: &str =
             "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at,
-                last_used_from
+                last_used_from, grants, budget_id
             FROM tokens WHERE org_id = $1 AND agent_id = $2 AND revoked_at IS NULL ORDER BY id DESC LIMIT 100";
         let rows: Vec<TokenRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
@@ -207,11 +237,36 @@ impl Store {
         rows.into_iter().map(Token::try_from).collect()
     }
 
+    /// Counts the tokens of an agent that are neither revoked nor expired.
+    pub async fn count_agent_tokens(&self, agent: &AgentId, now: Timestamp) -> Result<i64, StoreError> {
+        const SQL: &str = "SELECT COUNT(*) FROM tokens
+            WHERE agent_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
+        Ok(on_reader!(self, |db| sqlx::query_scalar(SQL)
+            .bind(agent.as_str())
+            .bind(now)
+            .fetch_one(db)
+            .await)?)
+    }
+
+    /// Revokes one token of an agent. Returns false when the agent has no such token or it is revoked already.
+    pub async fn revoke_agent_token(&self, agent: &AgentId, id: &TokenId, now: Timestamp) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE tokens SET revoked_at = $3 WHERE id = $2 AND agent_id = $1 AND revoked_at IS NULL";
+        Ok(on_writer!(self, |db| {
+            let result = sqlx::query(SQL)
+                .bind(agent.as_str())
+                .bind(id.as_str())
+                .bind(now)
+                .execute(db)
+                .await;
+            result.map(|done| done.rows_affected())
+        })? > 0)
+    }
+
     /// Lists the organization's team tokens that are not revoked, newest first. At most 100.
     pub async fn list_team_tokens(&self, org: &OrgId) -> Result<Vec<Token>, StoreError> {
         const SQL: &str =
             "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at,
-                last_used_from
+                last_used_from, grants, budget_id
             FROM tokens WHERE org_id = $1 AND agent_id IS NULL AND revoked_at IS NULL ORDER BY id DESC LIMIT 100";
         let rows: Vec<TokenRow> = on_reader!(self, |db| sqlx::query_as(SQL).bind(org.as_str()).fetch_all(db).await)?;
         rows.into_iter().map(Token::try_from).collect()
@@ -221,7 +276,7 @@ impl Store {
     pub async fn find_team_token(&self, org: &OrgId, id: &TokenId) -> Result<Option<Token>, StoreError> {
         const SQL: &str =
             "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at,
-                last_used_from
+                last_used_from, grants, budget_id
             FROM tokens WHERE id = $2 AND org_id = $1 AND agent_id IS NULL";
         let row: Option<TokenRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)

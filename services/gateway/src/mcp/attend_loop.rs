@@ -9,7 +9,7 @@ use butt_dial_calls::{
     notifications::{CallNotification, CallSubscription},
     sampling, speech,
 };
-use butt_dial_domain::{AgentId, CallId, Code, Failure, Scope};
+use butt_dial_domain::{AgentId, CallId, Code, Failure};
 use rmcp::{
     RoleServer,
     model::{
@@ -21,12 +21,15 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{protocol::is_stateless, tools::tool_result};
-use crate::operations::{
-    Context, Definition, Operation,
-    calls::{
-        NextEvent,
-        attend_call::{Args, AttendCall, Output, start_attending},
-        subscribe_to_calls, wait_timeout, wait_turn,
+use crate::{
+    granted,
+    operations::{
+        Context, Definition, Operation,
+        calls::{
+            NextEvent,
+            attend_call::{Args, AttendCall, Output, start_attending},
+            subscribe_to_calls, wait_timeout, wait_turn,
+        },
     },
 };
 
@@ -82,7 +85,7 @@ async fn run_round(
     definition: &Definition,
     request: CallToolRequestParams,
 ) -> Result<Round, Failure> {
-    context.caller.require(Scope::Agent)?;
+    definition.authorize(&context.caller)?;
     let (calls, profile) = (&context.product.calls, context.caller.agent()?);
     let (agent, org) = (&profile.agent.id, &profile.agent.org_id);
     let (args, _): (Args, _) = definition.read_args(request.arguments.unwrap_or_default())?;
@@ -97,9 +100,14 @@ async fn run_round(
         None => None,
     };
     let call = match (&continuation, &args.call_id) {
-        (Some(continuation), _) => Some(continuation.call.clone()),
-        (None, Some(id)) => Some(lookup::resolve(calls, agent, id).await?),
-        (None, None) => None,
+        (Some(continuation), _) => {
+            Some(lookup::resolve_granted(calls, &context.caller, continuation.call.as_str()).await?)
+        }
+        (None, Some(id)) => Some(lookup::resolve_granted(calls, &context.caller, id).await?),
+        (None, None) => {
+            granted::require_any_call(&context.caller)?;
+            None
+        }
     };
     // Subscribes before the reply is spoken, so that the caller's answer is not missed.
     let mut subscription = subscribe_to_calls(calls, agent, call.as_ref()).await?;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event_stream::{EventStream, HEARTBEAT, PREFIX, complete, error_of, forbidden};
 use crate::{
+    granted,
     operations::{
         calls::{TurnView, subscribe_to_calls},
         time,
@@ -74,6 +75,7 @@ pub async fn stream(
 ) -> Result<CustomResult, ErrorData> {
     let agent = caller.agent().map(|profile| &profile.agent.id);
     let agent = agent.map_err(forbidden)?;
+    granted::require_calls(caller).map_err(forbidden)?;
     let subscribed = subscribe_to_calls(&product.calls, agent, None).await;
     let mut calls = subscribed.map_err(|failure| error_of(&failure))?;
     stream

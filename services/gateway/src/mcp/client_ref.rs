@@ -92,7 +92,7 @@ fn json_id(id: &RequestId) -> String {
 mod tests {
     use butt_dial_domain::{ReplicaId, clock::Timestamp};
     use butt_dial_messaging::delivery::Listener;
-    use butt_dial_sessions::ClientFlags;
+    use butt_dial_sessions::{ClientFlags, Reach};
     use chrono::{TimeZone as _, Utc};
     use rmcp::model::InitializeRequestParams;
 
@@ -118,6 +118,7 @@ mod tests {
                 uses_tools: true,
                 is_subscribed: true,
                 watches_inbox: false,
+                reach: Reach::default(),
             },
         };
         let text = serde_json::to_string(&connection).unwrap();
@@ -125,5 +126,14 @@ mod tests {
         assert!(listener.is_live(at(2)) && listener.uses_tools && listener.samples());
         let parsed: Connection = serde_json::from_str(&text).unwrap();
         assert_eq!(parsed.flags, connection.flags);
+        let reach = Reach {
+            no_events: true,
+            no_calls: true,
+        };
+        let mut restricted = connection;
+        restricted.flags.reach = reach;
+        let text = serde_json::to_string(&restricted).unwrap();
+        let listener: Listener = serde_json::from_str(&text).unwrap();
+        assert!(!listener.is_live(at(2)) && !listener.samples());
     }
 }

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::product::Product;
+use crate::{granted, product::Product};
 
 use super::{
     call_events,
@@ -138,6 +138,7 @@ fn invalid_params(message: impl Into<std::borrow::Cow<'static, str>>) -> ErrorDa
 impl<'a> Subscription<'a> {
     /// Returns the subscription and the position at which it starts.
     async fn open(product: &'a Product, caller: &'a Caller, params: Value) -> Result<(Self, i64), ErrorData> {
+        granted::require_events(caller).map_err(forbidden)?;
         let params: Params =
             // serde's text quotes the parameters, and errors are logged.
             serde_json::from_value(params).map_err(|_| invalid_params(INVALID_PARAMS))?;

@@ -1,8 +1,8 @@
-//! The handler of MCP requests. Tools are the operations that the caller's scope allows.
+//! The handler of MCP requests. Tools are the operations that the caller's scope and grants allow.
 
 use std::{borrow::Cow, sync::Arc};
 
-use butt_dial_domain::{AgentId, Code, Failure, Scope};
+use butt_dial_domain::{AgentId, Code, Failure};
 use butt_dial_identity::Caller;
 use butt_dial_sessions::{ClientChange, INBOX_URI, Sessions};
 use futures::StreamExt;
@@ -23,13 +23,17 @@ use tracing::Instrument;
 use super::{
     attend_loop,
     client_ref::{ClientRef, ClientStates},
-    event_stream::{EXTENSION, error_of},
+    event_stream::{self, EXTENSION, error_of},
     events,
     protocol::is_stateless,
     resources,
     tools::{self, ToolCall, caller, client, shortened, span},
 };
-use crate::{operations::Progress, product::Product};
+use crate::{
+    granted,
+    operations::{Definition, Progress},
+    product::Product,
+};
 
 /// The version of the contract that clients check. The Python client's probe requires 1.x.
 const CONTRACT_VERSION: &str = "1.0.0";
@@ -49,7 +53,7 @@ pub struct Handler {
     sessions: Sessions,
     clients: ClientStates,
     versions: &'static [ProtocolVersion],
-    tools: Arc<Vec<(Scope, Tool)>>,
+    tools: Arc<Vec<(&'static Definition, Tool)>>,
     lists_all_tools: bool,
 }
 
@@ -114,6 +118,7 @@ impl Handler {
         if uri != INBOX_URI {
             return Err(resources::not_found(uri));
         }
+        granted::require_events(&*caller(&context.extensions)?).map_err(event_stream::forbidden)?;
         let client = client(&context.extensions);
         self.clients.update(&client, ClientChange::WatchesInbox(yes)).await;
         Ok(())
@@ -191,13 +196,13 @@ impl ServerHandler for Handler {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let scope = caller(&context.extensions)?.principal.scope;
+        let caller = caller(&context.extensions)?;
         let client = client(&context.extensions);
         self.clients.update(&client, ClientChange::UsesTools).await;
         let tools = self
             .tools
             .iter()
-            .filter(|(required, _)| self.lists_all_tools || scope.allows(*required))
+            .filter(|(definition, _)| self.lists_all_tools || definition.is_granted(&caller))
             .map(|(_, tool)| tool.clone());
         Ok(ListToolsResult::with_all_items(tools.collect()))
     }
@@ -205,17 +210,17 @@ impl ServerHandler for Handler {
     async fn list_resources(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        Ok(resources::list())
+        Ok(resources::list(&*caller(&context.extensions)?))
     }
 
     async fn list_resource_templates(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Ok(resources::list_templates())
+        Ok(resources::list_templates(&*caller(&context.extensions)?))
     }
 
     async fn read_resource(
@@ -254,6 +259,7 @@ impl ServerHandler for Handler {
         let context = subscription.request_context();
         let caller = caller(&context.extensions)?;
         let agent = agent(&caller)?;
+        granted::require_events(&caller).map_err(event_stream::forbidden)?;
         let changes = self.product.delivery.subscribe_events(&agent).await;
         let mut changes = changes.map_err(|failure| error_of(&failure))?;
         let watches = subscription.accepted().resource_subscriptions.is_some();

@@ -29,7 +29,7 @@ use super::{
     message,
     state::MAX_BODY,
 };
-use crate::{auth::AuthLayer, cors::CorsOrigins, operations::OnResponseSent, response_sent};
+use crate::{auth::AuthLayer, cors::CorsOrigins, granted, operations::OnResponseSent, response_sent};
 
 /// SEP-2243: the method of a request, for intermediaries that do not read its body.
 const METHOD_HEADER: HeaderName = HeaderName::from_static("mcp-method");
@@ -204,7 +204,8 @@ fn requested_host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
         .or_else(|| uri.authority().map(|a| a.as_str()))
 }
 
-/// Refuses a session that the caller's agent did not open, as if it did not exist.
+/// Refuses a session that the caller's agent did not open, as if it did not exist. The same for a session of a token that is
+/// granted more or less: what is pushed to it is for that token.
 async fn check_session(
     sessions: &SessionRegistry,
     id: &HeaderValue,
@@ -212,7 +213,12 @@ async fn check_session(
 ) -> Result<(), Failure> {
     let agent = caller.and_then(|caller| caller.principal.agent.as_ref());
     match sessions.find(id.to_str().unwrap_or_default()).await? {
-        Some(session) if Some(&session.agent) == agent => Ok(()),
+        Some(session)
+            if Some(&session.agent) == agent
+                && caller.is_some_and(|caller| session.flags.reach == granted::reach(caller)) =>
+        {
+            Ok(())
+        }
         _ => Err(session_not_found()),
     }
 }

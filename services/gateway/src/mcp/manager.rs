@@ -11,7 +11,7 @@ use std::{
 
 use butt_dial_domain::{AgentId, Code, Failure, OrgId, ids};
 use butt_dial_identity::Caller;
-use butt_dial_sessions::{ClientChange, PushStream, Session, SessionRegistry};
+use butt_dial_sessions::{ClientChange, PushStream, Reach, Session, SessionRegistry};
 use futures::{Stream, StreamExt};
 use http::request::Parts;
 use rmcp::{
@@ -33,6 +33,7 @@ use super::{
     client_ref::ClientRef, event_stream::error_of, exchange, handler::Handler, protocol::is_initialized,
     state::McpState,
 };
+use crate::granted;
 
 /// Pause before a client resumes a broken response stream.
 const RETRY: Duration = Duration::from_millis(500);
@@ -144,14 +145,14 @@ impl SessionManager for Manager {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(id);
         let (to_server, mut from_server) = ends.ok_or(SessionError::Handshake)?;
-        let (agent, mut peer) = introduction(&message).ok_or(SessionError::Handshake)?;
+        let (agent, reach, mut peer) = introduction(&message).ok_or(SessionError::Handshake)?;
         to_server.send(message).await.map_err(|_| SessionError::Handshake)?;
         let reply = from_server.recv().await.ok_or(SessionError::Handshake)?;
         if let JsonRpcMessage::Response(response) = &reply
             && let ServerResult::InitializeResult(result) = &response.result
         {
             peer.protocol_version = result.protocol_version.clone();
-            self.state.sessions.registry.create(id, agent, peer).await?;
+            self.state.sessions.registry.create(id, agent, reach, peer).await?;
         }
         Ok(reply)
     }
@@ -204,7 +205,9 @@ impl SessionManager for Manager {
             response @ (JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_)) => {
                 let session = self.session(id).await?;
                 let streams = &self.state.sessions.streams;
-                streams.forward_response(&session.agent, response).await;
+                streams
+                    .forward_response(&session.agent, session.flags.reach, response)
+                    .await;
             }
             JsonRpcMessage::Request(_) => {}
         }
@@ -249,8 +252,8 @@ impl SessionManager for Manager {
     }
 }
 
-/// Returns the agent and the client's introduction of an `initialize` request, and the agent's organization.
-fn introduction(message: &ClientJsonRpcMessage) -> Option<((AgentId, Option<OrgId>), InitializeRequestParams)> {
+/// Returns the agent of an `initialize` request with its organization, what may be pushed to it, and the client's introduction.
+fn introduction(message: &ClientJsonRpcMessage) -> Option<((AgentId, Option<OrgId>), Reach, InitializeRequestParams)> {
     let JsonRpcMessage::Request(request) = message else {
         return None;
     };
@@ -258,9 +261,11 @@ fn introduction(message: &ClientJsonRpcMessage) -> Option<((AgentId, Option<OrgI
         return None;
     };
     let parts = initialize.extensions().get::<Parts>()?;
-    let principal = &parts.extensions.get::<Arc<Caller>>()?.principal;
+    let caller = parts.extensions.get::<Arc<Caller>>()?;
+    let principal = &caller.principal;
     let agent = principal.agent.clone()?;
-    Some(((agent, principal.org.clone()), initialize.params.clone()))
+    let reach = granted::reach(caller);
+    Some(((agent, principal.org.clone()), reach, initialize.params.clone()))
 }
 
 /// Priming events came with the revision of 2025-11-25. Older clients fail on an event without data.

@@ -1,4 +1,5 @@
-//! The resources of an agent: its inbox, its events and messages, and its calls. An agent reads only its own.
+//! The resources of an agent: its inbox, its events and messages, and its calls. An agent reads only its own, and a restricted
+//! token only what a tool that it is granted returns as well.
 
 use butt_dial_calls::lookup;
 use butt_dial_domain::{Code, Failure};
@@ -13,8 +14,9 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 
-use super::event_stream::error_of;
+use super::event_stream::{error_of, forbidden};
 use crate::{
+    granted,
     operations::{
         PageView,
         calls::{CallView, FullCall},
@@ -29,8 +31,12 @@ const TRANSCRIPT: &str = "/transcript";
 /// Events of the inbox, and calls of the list of active calls.
 const RECENT: u32 = 50;
 const JSON: &str = "application/json";
+/// The tools that return the same.
+const GET_STATUS: &str = "comms_get_message_status";
+const LIST_CALLS: &str = "comms_list_calls";
+const GET_CALL: &str = "comms_get_call";
 
-pub fn list() -> ListResourcesResult {
+pub fn list(caller: &Caller) -> ListResourcesResult {
     let inbox = Resource::new(INBOX_URI, "inbox")
         .with_title("Inbox")
         .with_description(
@@ -41,10 +47,12 @@ pub fn list() -> ListResourcesResult {
         .with_title("Active calls")
         .with_description("Your telephone calls that have not ended, newest first.")
         .with_mime_type(JSON);
-    ListResourcesResult::with_all_items(vec![inbox, calls])
+    let inbox = granted::may_read_events(caller).then_some(inbox);
+    let calls = caller.may_use(LIST_CALLS, true).then_some(calls);
+    ListResourcesResult::with_all_items(inbox.into_iter().chain(calls).collect())
 }
 
-pub fn list_templates() -> ListResourceTemplatesResult {
+pub fn list_templates(caller: &Caller) -> ListResourceTemplatesResult {
     let message = ResourceTemplate::new(format!("{MESSAGE}{{id}}"), "message")
         .with_title("An event or a message")
         .with_description("One of your events by its id, or one of your sent messages by its messageId.")
@@ -53,7 +61,10 @@ pub fn list_templates() -> ListResourceTemplatesResult {
         .with_title("Transcript of a call")
         .with_description("One of your calls by its callId, with its transcript while it is retained.")
         .with_mime_type(JSON);
-    ListResourceTemplatesResult::with_all_items(vec![message, transcript])
+    let may_read = granted::may_read_events(caller) || caller.may_use(GET_STATUS, true);
+    let message = may_read.then_some(message);
+    let transcript = caller.may_use(GET_CALL, true).then_some(transcript);
+    ListResourceTemplatesResult::with_all_items(message.into_iter().chain(transcript).collect())
 }
 
 pub async fn read(product: &Product, caller: &Caller, uri: &str) -> Result<ReadResourceResult, ErrorData> {
@@ -71,6 +82,7 @@ pub async fn read(product: &Product, caller: &Caller, uri: &str) -> Result<ReadR
             Ok(ReadResourceResult::new(vec![contents]))
         }
         Ok(None) => Err(not_found(uri)),
+        Err(failure) if failure.code == Code::AuthForbidden => Err(forbidden(failure)),
         Err(failure) => Err(error_of(&failure)),
     }
 }
@@ -81,12 +93,14 @@ pub fn not_found(uri: &str) -> ErrorData {
 }
 
 async fn read_inbox(product: &Product, caller: &Caller) -> Result<String, Failure> {
+    granted::require_events(caller)?;
     let agent = &caller.agent()?.agent;
     let page = product.delivery.recent_events(&agent.org_id, &agent.id, RECENT).await?;
     to_json(&PageView::from(page))
 }
 
 async fn read_active_calls(product: &Product, caller: &Caller) -> Result<String, Failure> {
+    caller.require_tool(LIST_CALLS, true)?;
     let agent = &caller.agent()?.agent.id;
     let calls = lookup::list(&product.calls, agent, true, RECENT, None).await?;
     let calls: Vec<CallView> = calls.into_iter().map(CallView::from).collect();
@@ -94,6 +108,7 @@ async fn read_active_calls(product: &Product, caller: &Caller) -> Result<String,
 }
 
 async fn read_call(product: &Product, caller: &Caller, id: &str) -> Result<Option<String>, Failure> {
+    caller.require_tool(GET_CALL, true)?;
     let agent = &caller.agent()?.agent;
     match lookup::get(&product.calls, &agent.org_id, &agent.id, id).await {
         Ok(call) => to_json(&FullCall::from(call)).map(Some),
@@ -104,10 +119,18 @@ async fn read_call(product: &Product, caller: &Caller, id: &str) -> Result<Optio
 
 async fn read_message(product: &Product, caller: &Caller, id: &str) -> Result<Option<String>, Failure> {
     let agent = &caller.agent()?.agent;
-    if let Some(event) = product.delivery.find_event(&agent.org_id, &agent.id, id).await? {
+    let may_read_status = caller.may_use(GET_STATUS, true);
+    let may_read_events = granted::may_read_events(caller);
+    if !may_read_events && !may_read_status {
+        granted::require_events(caller)?;
+    }
+    if may_read_events && let Some(event) = product.delivery.find_event(&agent.org_id, &agent.id, id).await? {
         return to_json(&event).map(Some);
     }
-    let message = product.outbound.find_message(&agent.id, id).await?;
+    let message = match may_read_status {
+        true => product.outbound.find_message(&agent.id, id).await?,
+        false => None,
+    };
     message
         .map(|message| {
             let view: Value = json!({

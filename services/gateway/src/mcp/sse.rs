@@ -33,7 +33,7 @@ use super::{
     protocol::is_initialized,
     state::{KEEP_ALIVE, MAX_BODY, McpState},
 };
-use crate::{auth::QueryToken, operations::OnResponseSent};
+use crate::{auth::QueryToken, granted, operations::OnResponseSent};
 
 /// Opens the stream. Its first event names the path for messages; it is relative, because clients accept only one origin.
 pub async fn open(
@@ -49,7 +49,7 @@ pub async fn open(
     match state
         .sessions
         .streams
-        .open_sse(agent.id.clone(), agent.org_id.clone())
+        .open_sse(agent.id.clone(), agent.org_id.clone(), granted::reach(&caller))
         .await
     {
         Ok(stream) => {
@@ -98,7 +98,12 @@ pub async fn receive(
         return failure(&missing.hint("post to the path that the endpoint event of /sse names"));
     };
     let connection = match state.sessions.streams.find(&target.session_id).await {
-        Ok(Some(connection)) if Some(&connection.agent) == caller.principal.agent.as_ref() => connection,
+        Ok(Some(connection))
+            if Some(&connection.agent) == caller.principal.agent.as_ref()
+                && connection.flags.reach == granted::reach(&caller) =>
+        {
+            connection
+        }
         Ok(_) => return failure(&session_not_found()),
         Err(refusal) => return failure(&refusal),
     };
@@ -170,7 +175,10 @@ async fn accept(state: &McpState, connection: &Connection, message: ClientJsonRp
                 .cancel_request(&connection.id, &notification.notification)
                 .await;
         }
-        response => streams.forward_response(&connection.agent, response).await,
+        response => {
+            let reach = connection.flags.reach;
+            streams.forward_response(&connection.agent, reach, response).await;
+        }
     }
 }
 

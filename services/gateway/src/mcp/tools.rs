@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use butt_dial_domain::{Code, Failure, Scope};
+use butt_dial_domain::{Code, Failure};
 use butt_dial_identity::Caller;
 use butt_dial_sessions::{ClientChange, Sessions};
 use http::request::Parts;
@@ -23,11 +23,11 @@ use crate::{
     product::Product,
 };
 
-/// Returns every operation that is a tool, with the scope that it requires.
-pub fn all() -> Vec<(Scope, Tool)> {
+/// Returns every operation that is a tool, with its definition.
+pub fn all() -> Vec<(&'static Definition, Tool)> {
     let tools = operations::all().iter();
     tools
-        .filter_map(|definition| Some((definition.scope, tool(definition)?)))
+        .filter_map(|definition| Some((definition, tool(definition)?)))
         .collect()
 }
 

@@ -3,12 +3,13 @@
 use std::sync::LazyLock;
 
 use super::{
-    accounts, ack_events, billing, calls, cancel_scheduled, consent, conversations, create_team_token, dead_letters,
-    definition::Definition, get_agent, get_channel_status, get_me, get_message_status, get_usage_dashboard,
-    get_waiting_messages, list_agent_tokens, list_agents, list_events, list_scheduled, list_team_tokens,
-    manage_inbound_filter, people, ping, regenerate_agent_token, register_agent, replay_callback, revoke_team_token,
-    rotate_callback_secret, rotate_team_token, send_message, senders, set_agent_limits, set_agent_status,
-    set_callback_url, set_channel_block, set_transcription, subscribe_inbound, trust, wait_events, whatsapp,
+    accounts, ack_events, billing, calls, cancel_scheduled, consent, conversations, create_agent_token,
+    create_team_token, dead_letters, definition::Definition, get_agent, get_channel_status, get_me, get_message_status,
+    get_usage_dashboard, get_waiting_messages, list_agent_tokens, list_agents, list_events, list_scheduled,
+    list_team_tokens, manage_inbound_filter, people, ping, regenerate_agent_token, register_agent, replay_callback,
+    revoke_agent_token, revoke_team_token, rotate_callback_secret, rotate_team_token, send_message, senders,
+    set_agent_limits, set_agent_status, set_callback_url, set_channel_block, set_transcription, subscribe_inbound,
+    trust, wait_events, whatsapp,
 };
 
 /// Tools in the order in which an agent needs them, then operations that only REST offers.
@@ -89,6 +90,8 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<get_agent::GetAgent>(),
         Definition::of::<list_agent_tokens::ListAgentTokens>(),
         Definition::of::<regenerate_agent_token::RegenerateAgentToken>(),
+        Definition::of::<create_agent_token::CreateAgentToken>(),
+        Definition::of::<revoke_agent_token::RevokeAgentToken>(),
         Definition::of::<senders::list_comm_channels::ListCommChannels>(),
         Definition::of::<senders::add_comm_channel::AddCommChannel>(),
         Definition::of::<senders::update_comm_channel::UpdateCommChannel>(),

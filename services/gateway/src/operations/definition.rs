@@ -152,11 +152,36 @@ impl Definition {
         Ok((read_args(values, &self.input_schema)?, ignored))
     }
 
-    /// Runs the operation. Returns the result as JSON text. The scope is checked here, for every transport.
+    /// Returns whether the operation changes nothing.
+    pub fn is_read_only(&self) -> bool {
+        match (self.hints, self.route) {
+            (Some(hints), _) => hints.read_only,
+            (None, Some(route)) => route.method == "GET",
+            (None, None) => false,
+        }
+    }
+
+    /// Returns whether the caller's scope and the grants of its token include the operation. An operation that needs no token is
+    /// open to restricted ones as well.
+    pub fn is_granted(&self, caller: &Caller) -> bool {
+        let is_open = self.scope == Scope::Anyone;
+        caller.require(self.scope).is_ok() && (is_open || caller.may_use(self.name, self.is_read_only()))
+    }
+
+    /// Fails unless the caller's scope and the grants of its token include the operation.
+    pub fn authorize(&self, caller: &Caller) -> Result<(), Failure> {
+        if self.is_granted(caller) {
+            return Ok(());
+        }
+        caller.require(self.scope)?;
+        caller.require_tool(self.name, self.is_read_only())
+    }
+
+    /// Runs the operation. Returns the result as JSON text. Scope and grants are checked here, for every transport.
     pub async fn run(&'static self, context: Context, args: Map<String, Value>) -> Result<String, Failure> {
         let (product, interface) = (context.product.clone(), context.request.interface);
         let started = Instant::now();
-        let result = match context.caller.require(self.scope) {
+        let result = match self.authorize(&context.caller) {
             Ok(()) => (self.run)(context, args, self).await,
             Err(failure) => Err(failure),
         };

@@ -4,7 +4,7 @@ use butt_dial_domain::{Code, Failure, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Hints, Operation, Route, views::time};
+use super::{Context, Hints, Operation, Route, grants::GrantsView, views::time};
 
 pub struct ListAgentTokens;
 
@@ -23,19 +23,23 @@ pub struct Output {
 pub struct Item {
     id: String,
     last_four: String,
+    label: Option<String>,
     scope: &'static str,
     created_at: String,
     last_used_at: Option<String>,
     /// A hash of the network that used the token last. Equal hashes of one token are the same network.
     ip_hint: Option<String>,
     expires_at: Option<String>,
+    /// Absent: the token is not restricted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grants: Option<GrantsView>,
 }
 
 impl Operation for ListAgentTokens {
     const NAME: &'static str = "list_agent_tokens";
     const TITLE: &'static str = "Tokens of an agent";
     const DESCRIPTION: &'static str =
-        "Lists the valid tokens of an agent, without their secrets. Requires a team token.";
+        "Lists the valid tokens of an agent with their grants, without their secrets. Requires a team token.";
     const SCOPE: Scope = Scope::OrgAdmin;
     const HINTS: Option<Hints> = None;
     const ROUTE: Option<Route> = Some(Route {
@@ -59,7 +63,13 @@ impl Operation for ListAgentTokens {
         let tokens = tokens
             .into_iter()
             .map(|token| Item {
+                grants: token
+                    .principal
+                    .restriction
+                    .as_deref()
+                    .map(|restriction| GrantsView::from(&restriction.grants)),
                 id: token.principal.token.into_string(),
+                label: token.label,
                 last_four: token.last_four,
                 scope: token.principal.scope.as_str(),
                 created_at: time(token.created_at),

@@ -183,6 +183,7 @@ impl Operation for SendMessage {
             agent: args.agent_id,
             channel,
             to: args.to,
+            colleague: None,
             body: args.body,
             subject: args.subject,
             html: args.html,

@@ -7,6 +7,7 @@ use butt_dial_calls::{
     notifications::{CallSubscription, NotificationKind},
 };
 use butt_dial_domain::{AgentId, Code, Failure, Scope};
+use butt_dial_identity::Caller;
 use butt_dial_messaging::delivery::PageQuery;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -85,7 +86,7 @@ impl Operation for WaitEvents {
             limit: LIMIT,
         };
         let timeout = Duration::from_millis(args.timeout_ms.unwrap_or(DEFAULT_MS).min(MAX_MS));
-        let mut call_events = CallEvents::subscribe(calls, agent, &query.kinds).await;
+        let mut call_events = CallEvents::subscribe(calls, &context.caller, agent, &query.kinds).await;
         let waited = context.request.wait(async {
             tokio::select! {
                 biased;
@@ -110,8 +111,10 @@ struct CallEvents {
 }
 
 impl CallEvents {
-    async fn subscribe(calls: &Arc<Calls>, agent: &AgentId, kinds: &[String]) -> Self {
-        let is_wanted = kinds.is_empty() || kinds.iter().any(|kind| CALL_KINDS.contains(&kind.as_str()));
+    async fn subscribe(calls: &Arc<Calls>, caller: &Caller, agent: &AgentId, kinds: &[String]) -> Self {
+        // A turn that this caller may not answer is left to others.
+        let is_wanted = caller.may_take_any_call()
+            && (kinds.is_empty() || kinds.iter().any(|kind| CALL_KINDS.contains(&kind.as_str())));
         if !is_wanted {
             return Self {
                 subscription: None,

@@ -23,6 +23,12 @@ pub struct Listener {
     /// The client asked for events, by the logging level or a subscription.
     #[serde(default)]
     pub is_subscribed: bool,
+    /// Its token is not granted events.
+    #[serde(default)]
+    pub no_events: bool,
+    /// Its token is not granted calls.
+    #[serde(default)]
+    pub no_calls: bool,
     /// The client's description of itself, once it has sent it.
     #[serde(default)]
     pub peer: Option<Peer>,
@@ -43,13 +49,18 @@ impl Listener {
     /// Returns whether the client supports sampling.
     pub fn samples(&self) -> bool {
         let peer = self.peer.as_ref();
-        peer.is_some_and(|peer| peer.capabilities.sampling.is_some())
+        !self.no_calls && peer.is_some_and(|peer| peer.capabilities.sampling.is_some())
+    }
+
+    /// Returns whether turns of calls are pushed to the client.
+    pub fn hears_calls(&self, now: Timestamp) -> bool {
+        !self.no_calls && self.is_live(now)
     }
 
     /// Returns whether a push that the client confirms counts as delivered.
     pub fn is_live(&self, now: Timestamp) -> bool {
         let is_past_grace = self.initialized_at.is_some_and(|at| now - at >= CONNECT_GRACE);
-        is_past_grace && (!self.uses_tools || self.is_subscribed)
+        is_past_grace && !self.no_events && (!self.uses_tools || self.is_subscribed)
     }
 }
 
@@ -98,6 +109,8 @@ mod tests {
             initialized_at: Some(now - CONNECT_GRACE),
             uses_tools: false,
             is_subscribed: false,
+            no_events: false,
+            no_calls: false,
             peer: None,
         };
         assert!(listener.is_live(now));
@@ -111,6 +124,17 @@ mod tests {
             ..listener.clone()
         };
         assert!(!silent.is_live(now));
+        let unheard = Listener {
+            no_calls: true,
+            ..listener.clone()
+        };
+        assert!(unheard.is_live(now) && !unheard.hears_calls(now));
+        let restricted = Listener {
+            no_events: true,
+            is_subscribed: true,
+            ..listener.clone()
+        };
+        assert!(!restricted.is_live(now));
         let caller = Listener {
             uses_tools: true,
             ..listener

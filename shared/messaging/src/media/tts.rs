@@ -4,7 +4,7 @@ use butt_dial_domain::{
     Channel, Code, Failure, ids,
     ports::speech::{SpeechError, SpeechSynthesis, Utterance},
 };
-use butt_dial_store::Profile;
+use butt_dial_identity::Caller;
 
 use super::{Blob, BlobMeta, Blobs, Media, blobs};
 
@@ -12,7 +12,8 @@ impl Media {
     /// Synthesizes a text into a sound file, and returns a link to it. Takes an action of the agent and charges the price of
     /// the text before the synthesizer is asked. Fails with `NotSupported` if no synthesizer, storage or public address is
     /// configured.
-    pub async fn synthesize(&self, profile: &Profile, utterance: &Utterance) -> Result<String, Failure> {
+    pub async fn synthesize(&self, caller: &Caller, utterance: &Utterance) -> Result<String, Failure> {
+        let profile = caller.agent()?;
         let org = &profile.agent.org_id;
         let own = self.carriers.services_of(org).await.speech;
         let speech = own.or_else(|| self.speech.clone());
@@ -27,7 +28,12 @@ impl Media {
             return Err(Failure::new(Code::InvalidContent, message).detail("maxLength", max));
         }
         self.billing
-            .charge_service(profile, Channel::Voice, self.billing.prices().speech(length))
+            .charge_service(
+                profile,
+                caller.token_budget(),
+                Channel::Voice,
+                self.billing.prices().speech(length),
+            )
             .await?;
         let bytes = speech
             .synthesize(utterance)

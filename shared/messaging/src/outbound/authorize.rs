@@ -30,7 +30,7 @@ pub(super) async fn authorize(outbound: &Outbound, request: SendRequest) -> Resu
     let sender = choose_sender::choose(outbound, &profile, &request).await?;
     let mut request = request;
     if let Some(address) = find_agent_address(outbound, &profile, &request).await? {
-        request.to = address;
+        request.colleague = Some(std::mem::replace(&mut request.to, address));
     }
     Ok(Authorized {
         sender,

@@ -94,6 +94,7 @@ impl Outbound {
         }
         let sender = find_own_sender(profile, CHANNEL, command.sender.as_deref())?;
         let found = self.find_chat_message(&agent.id, &command.target).await?;
+        caller.require_recipient(CHANNEL, &found.to, None)?;
         let carrier = self
             .require_action(profile, command.sender.as_deref(), command.name)
             .await?;

@@ -38,6 +38,8 @@ impl Outbound {
                     .hint("an administrator has to set it active"),
             );
         }
+        caller.require_channel(CHANNEL)?;
+        caller.require_colleague(colleague.agent.id.host_id())?;
         let body = text("body", body, MAX_TEXT)?;
         if body.trim().is_empty() {
             return Err(Failure::new(Code::MissingFields, "body is required"));

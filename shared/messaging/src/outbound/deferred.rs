@@ -2,7 +2,7 @@
 //! is written in the transaction of its cause and sent like a scheduled send, so that each is sent once even after a crash.
 
 use butt_dial_domain::{
-    Address, Channel, MessageId, OrgId,
+    Address, Channel, MessageId, OrgId, Restriction,
     message::{Content, ThreadRef},
 };
 use butt_dial_store::FollowUp;
@@ -32,6 +32,11 @@ pub(super) struct StoredRequest {
     pub thread: ThreadRef,
     #[serde(default)]
     pub fallbacks: Vec<Channel>,
+    /// The restriction of the token that the request came with. It binds the send at its time as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restriction: Option<Restriction>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub colleague: Option<String>,
 }
 
 impl StoredRequest {
@@ -69,6 +74,8 @@ impl DeferredSend {
                 sender_name: request.sender_name.clone(),
                 thread: request.thread.clone(),
                 fallbacks: request.fallbacks.clone(),
+                restriction: request.caller.principal.restriction.as_deref().cloned(),
+                colleague: request.colleague.clone(),
             },
         })
     }
@@ -88,6 +95,8 @@ impl DeferredSend {
                 sender_name: None,
                 thread: ThreadRef::default(),
                 fallbacks: Vec::new(),
+                restriction: None,
+                colleague: None,
             },
         })
     }

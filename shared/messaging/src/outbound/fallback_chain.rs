@@ -9,7 +9,7 @@ use butt_dial_domain::{AgentId, Code, Failure, ids, keys, ports::kv::Lease};
 use super::{
     Outbound, SendReceipt, SendRequest,
     authorize::find_sending_id,
-    fall_back,
+    fall_back, granted,
     idempotency::{POLL_INTERVAL, REPLAY_TIMEOUT},
     receipt::describe,
     refusals::FREED_BY,
@@ -27,6 +27,7 @@ struct Chain {
 
 /// Sends on the requested channel and on its fallbacks.
 pub(super) async fn send(outbound: &Arc<Outbound>, request: SendRequest) -> Result<SendReceipt, Failure> {
+    granted::check_early(&request)?;
     let Some(key) = request.idempotency_key.clone() else {
         return try_channels(outbound, request, &mut Vec::new()).await;
     };

@@ -17,6 +17,7 @@ mod dispatch;
 mod fall_back;
 mod fallback_chain;
 mod fields;
+mod granted;
 mod handle;
 mod help_reply;
 mod idempotency;

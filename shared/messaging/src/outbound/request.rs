@@ -19,6 +19,8 @@ pub struct SendRequest {
     pub channel: Channel,
     /// An address on the channel, or the id of an agent of the same organization.
     pub to: String,
+    /// The id of the agent behind the address, if the caller has named the agent.
+    pub colleague: Option<String>,
     pub body: Option<String>,
     /// E-mail only.
     pub subject: Option<String>,
@@ -74,6 +76,7 @@ impl SendRequest {
             agent: None,
             channel,
             to: to.to_owned(),
+            colleague: None,
             body: None,
             subject: None,
             html: None,

@@ -73,7 +73,7 @@ pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessag
     };
     let limits = match message.allowance {
         Allowance::Automatic => EffectiveLimits::unlimited(),
-        Allowance::Agent | Allowance::Taken => outbound.billing.limits_of(&message.profile),
+        Allowance::Agent | Allowance::Taken => limits_of(outbound, message),
     };
     let taken = take(outbound, message, &limits).await?;
     if let Err(refusal) = comply::check_content(outbound, &compliant).await {
@@ -124,6 +124,13 @@ pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessag
             Err(error.into())
         }
     }
+}
+
+/// Returns the limits in force for the agent, its organization and the token that sends.
+pub(super) fn limits_of(outbound: &Outbound, message: &ValidMessage) -> EffectiveLimits {
+    let token = message.restriction.as_ref();
+    let token = token.and_then(|restriction| restriction.token_budget());
+    outbound.billing.limits_of(&message.profile).with_token(token)
 }
 
 /// Reads the consent again, after an acceptance that waited for a lock: the contact may have opted out meanwhile. A contact that
@@ -225,6 +232,7 @@ fn accepted_send(
         .estimate(estimate.0)
         .agent_limits(limits.agent)
         .org_limits(limits.org)
+        .maybe_budget(limits.token.clone())
         .thread(message.thread.clone())
         .replica(outbound.replica.to_string())
         .at(now)

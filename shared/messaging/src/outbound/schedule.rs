@@ -35,6 +35,8 @@ pub(super) async fn schedule(
         sender_name: message.sender_name.clone(),
         thread: message.thread.clone(),
         fallbacks: message.fallbacks.clone(),
+        restriction: message.restriction.as_deref().cloned(),
+        colleague: message.colleague.clone(),
     };
     let key = &message.idempotency_key;
     let prior = outbound.store.find_scheduled(&agent.id, key).await?;
@@ -87,7 +89,7 @@ async fn admit(outbound: &Outbound, compliant: &CompliantMessage) -> Result<Take
         return Ok(TakenQuotas::default());
     }
     let billing = &outbound.billing;
-    let limits = billing.limits_of(&message.profile);
+    let limits = reserve::limits_of(outbound, message);
     let taken = billing.take_actions(&message.profile, &limits).await?;
     if let Err(refusal) = comply::check_content(outbound, compliant).await {
         billing.give_back(&taken).await;

@@ -145,6 +145,10 @@ async fn restore(outbound: &Outbound, scheduled: &ScheduledSend) -> Result<Optio
     let (Some(stored), Some(channel)) = (stored, Channel::parse(&scheduled.channel)) else {
         return Ok(None);
     };
+    let caller = match stored.restriction {
+        Some(restriction) => Arc::new(caller.restricted(Arc::new(restriction))),
+        None => caller,
+    };
     let (template_id, template_variables) = match stored.content.template {
         Some(Template { id, variables }) => (Some(id), variables),
         None => (None, BTreeMap::new()),
@@ -162,6 +166,7 @@ async fn restore(outbound: &Outbound, scheduled: &ScheduledSend) -> Result<Optio
         sender_name: stored.sender_name,
         thread: stored.thread,
         fallbacks: stored.fallbacks,
+        colleague: stored.colleague,
         idempotency_key: Some(scheduled.idempotency_key.clone()),
         allowance: match (scheduled.is_quiet, scheduled.is_counted) {
             (true, _) => Allowance::Automatic,

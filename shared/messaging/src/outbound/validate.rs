@@ -2,7 +2,7 @@
 //! carriers' limits). It must not refuse normal text. SQL needs no check here: all parameters are bound.
 
 use butt_dial_domain::{
-    Address, Channel, Code, Failure, MessageId, OrgId,
+    Address, Channel, Code, Failure, MessageId, OrgId, Restriction,
     call::{CallOptions, Plan, Purpose},
     clock::Timestamp,
     message::{Content, Template, ThreadRef},
@@ -20,7 +20,7 @@ use super::{
     deferred::DeferredSend,
     fall_back,
     fields::{header, invalid, parse_recipient, text, token},
-    mail_options,
+    granted, mail_options,
     request::MAX_KEY,
     send_time,
 };
@@ -52,6 +52,10 @@ pub(super) struct ValidMessage {
     /// A failure keeps the idempotency key.
     pub keeps_key: bool,
     pub allowance: Allowance,
+    /// The restriction of the token that sends.
+    pub restriction: Option<Arc<Restriction>>,
+    /// The id of the agent behind `to`, if the caller has named the agent.
+    pub colleague: Option<String>,
     /// Stored with a scheduled message. For an immediate send, the caller of the pipeline tries them.
     pub fallbacks: Vec<Channel>,
     /// Sent if the carrier accepts this message and fails it later.
@@ -81,6 +85,7 @@ pub(super) fn validate(vault: &Vault, now: Timestamp, authorized: Authorized) ->
     // A short code or a name, too.
     let from = Address::known(channel, &sender.address);
     let content = content(&request).map_err(|failure| failure.on(channel))?;
+    granted::check(&request, &to, &content)?;
     let idempotency_key = match &request.idempotency_key {
         Some(key) => token("idempotencyKey", key, MAX_KEY)?,
         None => format!("auto-{}", butt_dial_domain::ids::unique()),
@@ -95,6 +100,8 @@ pub(super) fn validate(vault: &Vault, now: Timestamp, authorized: Authorized) ->
         retry_later: request.retry_later,
         keeps_key: request.keeps_key,
         allowance: request.allowance,
+        restriction: request.caller.principal.restriction.clone(),
+        colleague: request.colleague.clone(),
         fallbacks: request.fallbacks.clone(),
         fallback: fall_back::deferred_fallback(&request, &idempotency_key),
         id: request.id.clone().unwrap_or_else(MessageId::generate),

@@ -14,7 +14,7 @@ use std::{
 
 use crate::{Store, StoreError};
 use butt_dial_domain::{
-    AgentId, Channel, MessageId, OrgId,
+    AgentId, Channel, MessageId, OrgId, TokenBudget,
     clock::Timestamp,
     limits::Limits,
     message::{Status, ThreadRef},
@@ -49,6 +49,8 @@ pub struct AcceptedSend {
     pub estimate: i64,
     pub agent_limits: Limits,
     pub org_limits: Limits,
+    /// The budget of the restricted token that sends.
+    pub budget: Option<TokenBudget>,
     pub thread: ThreadRef,
     pub replica: String,
     pub at: Timestamp,

@@ -16,18 +16,19 @@ use crate::StoreError;
 // spent, `running` adds those before it. Another batch may spend at the same time; then the CHECK refuses the whole batch.
 const ACCEPT: &str = "WITH item AS MATERIALIZED (
     SELECT id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content, fallback,
-        verdict, rule, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, thread_id, entity_id,
-        reply_msg_id, replica, at, check_at
+        verdict, rule, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, budget_id,
+        budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, replica, at, check_at
     FROM jsonb_to_recordset($1) AS i (id TEXT, org_id TEXT, agent_id TEXT, channel TEXT, sender TEXT,
         recipient TEXT, contact TEXT, idempotency_key TEXT, request_hash TEXT, body_hash TEXT, content TEXT, fallback TEXT, verdict TEXT, rule TEXT,
         carrier TEXT, estimate BIGINT, day TEXT, agent_day_cap BIGINT, agent_month_cap BIGINT, org_day_cap BIGINT,
-        org_month_cap BIGINT, thread_id TEXT, entity_id TEXT, reply_msg_id TEXT, replica TEXT, at TIMESTAMPTZ,
+        org_month_cap BIGINT, budget_id TEXT, budget_cap BIGINT, budget_day_cap BIGINT, thread_id TEXT, entity_id TEXT, reply_msg_id TEXT, replica TEXT, at TIMESTAMPTZ,
         check_at TIMESTAMPTZ)
 ), need AS MATERIALIZED (
     SELECT id, estimate, scope, period, cap FROM item CROSS JOIN LATERAL (VALUES
         ('agt:' || agent_id, day, agent_day_cap), ('agt:' || agent_id, substr(day, 1, 7), agent_month_cap),
-        ('org:' || org_id, day, org_day_cap), ('org:' || org_id, substr(day, 1, 7), org_month_cap)
-    ) AS need (scope, period, cap)
+        ('org:' || org_id, day, org_day_cap), ('org:' || org_id, substr(day, 1, 7), org_month_cap),
+        ('tok:' || budget_id, day, budget_day_cap), ('tok:' || budget_id, 'total', budget_cap)
+    ) AS need (scope, period, cap) WHERE scope IS NOT NULL
 ), spent AS MATERIALIZED (
     SELECT scope, period, coalesce((SELECT held + settled FROM spend WHERE spend.scope = capped.scope
         AND spend.period = capped.period), 0) AS amount
@@ -50,11 +51,11 @@ const ACCEPT: &str = "WITH item AS MATERIALIZED (
     ) AS reasons GROUP BY id
 ), accepted AS (
     INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
-        content, fallback, status, verdict, rule, carrier, estimate, day, thread_id, entity_id, reply_msg_id, attempts,
-        check_at, created_at, updated_at)
+        content, fallback, status, verdict, rule, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
+        reply_msg_id, attempts, check_at, created_at, updated_at)
     SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
-        decode(content, 'hex'), decode(fallback, 'hex'), 'sending', verdict, rule, carrier, estimate, day, thread_id, entity_id,
-        reply_msg_id, 1, check_at, at, at
+        decode(content, 'hex'), decode(fallback, 'hex'), 'sending', verdict, rule, carrier, estimate, day, budget_id,
+        budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, 1, check_at, at, at
     FROM item WHERE id NOT IN (SELECT id FROM omitted) ORDER BY agent_id, idempotency_key
     ON CONFLICT DO NOTHING RETURNING id
 ), attempted AS (
@@ -107,7 +108,7 @@ const SETTLE: &str = "WITH item AS (
         fallback = CASE WHEN excluded.status IN ('accepted', 'unknown') THEN messages.fallback END,
         idempotency_key = excluded.idempotency_key
     WHERE messages.status IN ('sending', 'unknown')
-    RETURNING id, org_id, agent_id, channel, day, estimate, cost, attempts, status
+    RETURNING id, org_id, agent_id, channel, day, estimate, cost, attempts, status, budget_id
 ), attempted AS (
     INSERT INTO attempts (message_id, number, replica, started_at, finished_at, outcome, detail)
     SELECT a.message_id, a.number, a.replica, a.started_at, i.at, i.outcome, i.detail
@@ -119,8 +120,9 @@ const SETTLE: &str = "WITH item AS (
     INSERT INTO spend (scope, period, held, settled, cap)
     SELECT scope, period, -SUM(estimate)::BIGINT, SUM(cost)::BIGINT, NULL FROM settled
     CROSS JOIN LATERAL (VALUES ('agt:' || agent_id, day), ('agt:' || agent_id, substr(day, 1, 7)),
-        ('org:' || org_id, day), ('org:' || org_id, substr(day, 1, 7))) AS need (scope, period)
-    WHERE status <> 'unknown' GROUP BY scope, period ORDER BY scope, period
+        ('org:' || org_id, day), ('org:' || org_id, substr(day, 1, 7)),
+        ('tok:' || budget_id, day), ('tok:' || budget_id, 'total')) AS need (scope, period)
+    WHERE status <> 'unknown' AND scope IS NOT NULL GROUP BY scope, period ORDER BY scope, period
     ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held,
         settled = spend.settled + excluded.settled, cap = NULL
 ), counted AS (

@@ -43,6 +43,9 @@ pub struct AcceptRow<'a> {
     agent_month_cap: Option<Micros>,
     org_day_cap: Option<Micros>,
     org_month_cap: Option<Micros>,
+    budget_id: Option<&'a str>,
+    budget_cap: Option<Micros>,
+    budget_day_cap: Option<Micros>,
     #[serde(flatten)]
     thread: &'a ThreadRef,
     replica: &'a str,
@@ -54,6 +57,7 @@ pub struct AcceptRow<'a> {
 
 impl<'a> From<&'a AcceptedSend> for AcceptRow<'a> {
     fn from(send: &'a AcceptedSend) -> Self {
+        let budget = send.budget.as_ref();
         Self {
             id: &send.id,
             org_id: &send.org,
@@ -76,6 +80,9 @@ impl<'a> From<&'a AcceptedSend> for AcceptRow<'a> {
             agent_month_cap: send.agent_limits.max_spend_per_month,
             org_day_cap: send.org_limits.max_spend_per_day,
             org_month_cap: send.org_limits.max_spend_per_month,
+            budget_id: budget.map(|budget| budget.id.as_str()),
+            budget_cap: budget.and_then(|budget| budget.max_spend),
+            budget_day_cap: budget.and_then(|budget| budget.max_spend_per_day),
             thread: &send.thread,
             replica: &send.replica,
             at: send.at,

@@ -158,16 +158,19 @@ impl Database {
 
     /// Asserts per scope and period: held is the sum of the estimates of unsettled messages, settled the sum of all other costs.
     async fn assert_spend_matches_messages(&self) {
-        const MESSAGES: &str = "SELECT agent_id, org_id, day, status, estimate, cost FROM messages";
+        const MESSAGES: &str = "SELECT agent_id, org_id, day, status, estimate, cost, budget_id FROM messages";
         const SPEND: &str = "SELECT scope, period, held, settled FROM spend WHERE held <> 0 OR settled <> 0";
         let mut due: BTreeMap<(String, String), (i64, i64)> = BTreeMap::new();
-        let messages: Vec<(String, String, String, String, i64, Option<i64>)> =
+        let messages: Vec<PaidMessage> =
             on_reader!(self.store, |db| sqlx::query_as(MESSAGES).fetch_all(db).await).unwrap();
-        for (agent, org, day, status, estimate, cost) in messages {
+        for (agent, org, day, status, estimate, cost, budget) in messages {
             let held = matches!(status.as_str(), "sending" | "unknown");
             let (held, settled) = if held { (estimate, 0) } else { (0, cost.unwrap()) };
-            for scope in [format!("agt:{agent}"), format!("org:{org}")] {
-                for period in [day.clone(), day[..7].to_owned()] {
+            let month = day[..7].to_owned();
+            let mut scopes = vec![(format!("agt:{agent}"), month.clone()), (format!("org:{org}"), month)];
+            scopes.extend(budget.map(|budget| (format!("tok:{budget}"), "total".to_owned())));
+            for (scope, longer) in scopes {
+                for period in [day.clone(), longer] {
                     let sum = due.entry((scope.clone(), period)).or_default();
                     *sum = (sum.0 + held, sum.1 + settled);
                 }
@@ -183,6 +186,9 @@ impl Database {
         assert_eq!(kept, due, "spend does not match the messages");
     }
 }
+
+/// Agent, organization, day, status, estimate, cost and the budget of the token.
+type PaidMessage = (String, String, String, String, i64, Option<i64>, Option<String>);
 
 /// A directory that is deleted at the end of the test.
 struct Directory(PathBuf);

@@ -82,6 +82,7 @@ async fn fill(db: &Database) -> Agent {
         expires_at: None,
         label: None,
         created_by: None,
+        restriction: None,
     };
     db.create_token(&new, morning()).await.unwrap();
     let member = ("Ann@example.com", "ann@example.com");

@@ -142,6 +142,7 @@ fn text(agent: &Agent, key: &str) -> AcceptedSend {
         estimate: ESTIMATE,
         agent_limits: Limits::default(),
         org_limits: Limits::default(),
+        budget: None,
         thread: ThreadRef::default(),
         replica: "replica1".into(),
         at: morning(),

@@ -55,6 +55,7 @@ fn team_token<'a>(id: &'a TokenId, hash: &'a str, org: &'a OrgId) -> NewToken<'a
         expires_at: None,
         label: None,
         created_by: None,
+        restriction: None,
     }
 }
 

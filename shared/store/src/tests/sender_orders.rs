@@ -53,6 +53,7 @@ both_engines! {
             channel: Channel::Sms,
             price: Micros(price),
             limits,
+            budget: None,
             at: morning(),
         };
         let scope = format!("agt:{}", agent.id);

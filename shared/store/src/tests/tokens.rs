@@ -1,6 +1,6 @@
 //! Tokens: found by their hash, listed and revoked within their organization only.
 
-use butt_dial_domain::{OrgId, Principal, Scope, TokenId};
+use butt_dial_domain::{Grants, OrgId, Principal, Restriction, Scope, TokenId, grants::Recipients};
 
 use super::*;
 use crate::{NewToken, OrgStatus, Token};
@@ -17,6 +17,7 @@ async fn create(store: &Store, hash: &str, scope: Scope, org: Option<&OrgId>, ag
         expires_at: None,
         label: None,
         created_by: None,
+        restriction: None,
     };
     store.create_token(&token, morning()).await.unwrap();
     id
@@ -49,6 +50,7 @@ both_engines! {
             expires_at: Some(expires),
             label: Some("deploy"),
             created_by: None,
+            restriction: None,
         };
         db.create_token(&token, morning()).await.unwrap();
         let principal = Principal {
@@ -56,6 +58,7 @@ both_engines! {
             scope: Scope::Agent,
             org: Some(agent.org_id.clone()),
             agent: Some(agent.id.clone()),
+            restriction: None,
         };
         let expected = Token {
             principal,
@@ -74,6 +77,52 @@ both_engines! {
         assert_eq!(db.find_token(id.as_str()).await.unwrap(), None);
     }
 
+    async fn token_keeps_its_grants_and_unreadable_ones_grant_nothing(db: &Database) {
+        let agent = new_agent(db).await;
+        let grants = Grants {
+            channels: Some([Channel::Sms].into()),
+            recipients: Some(Recipients::parse(&["+14155550123".to_owned()]).unwrap()),
+            max_spend: Some(Micros(7)),
+            ..Grants::default()
+        };
+        let restriction = Restriction { budget: "tok_first".into(), grants };
+        let id = TokenId::generate();
+        let token = NewToken {
+            id: &id,
+            hash: "h1",
+            last_four: "wxyz",
+            scope: Scope::Agent,
+            org: Some(&agent.org_id),
+            agent: Some(&agent.id),
+            expires_at: None,
+            label: None,
+            created_by: None,
+            restriction: Some(&restriction),
+        };
+        db.create_token(&token, morning()).await.unwrap();
+        let found = async || db.find_token("h1").await.unwrap().unwrap().principal.restriction.unwrap();
+        assert_eq!(*found().await, restriction);
+        let listed = db.list_agent_tokens(&agent.org_id, &agent.id).await.unwrap();
+        assert_eq!(listed[0].principal.restriction.as_deref(), Some(&restriction));
+        for unreadable in ["{", "[]", "", r#"{"hours":[9]}"#, r#"{"recipients":["x"]}"#] {
+            db.execute(&format!("UPDATE tokens SET grants = '{unreadable}'")).await;
+            assert_eq!(found().await.grants, Grants::nothing(), "{unreadable}");
+        }
+        db.execute("UPDATE tokens SET grants = '{}', budget_id = NULL").await;
+        assert_eq!(found().await.budget, id.as_str());
+    }
+
+    async fn revokes_one_token_of_its_agent_only(db: &Database) {
+        let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
+        let (first, second) = (of_agent(db, &ours, "h1").await, of_agent(db, &ours, "h2").await);
+        assert_eq!(db.count_agent_tokens(&ours.id, morning()).await.unwrap(), 2);
+        assert!(!db.revoke_agent_token(&theirs.id, &first, morning()).await.unwrap());
+        assert!(db.revoke_agent_token(&ours.id, &first, morning()).await.unwrap());
+        assert!(!db.revoke_agent_token(&ours.id, &first, morning()).await.unwrap(), "revoked already");
+        assert_eq!(listed(db, &ours).await, [second]);
+        assert_eq!(db.count_agent_tokens(&ours.id, morning()).await.unwrap(), 1);
+    }
+
     async fn rejects_duplicate_token_hash(db: &Database) {
         let agent = new_agent(db).await;
         of_agent(db, &agent, "h1").await;
@@ -87,6 +136,7 @@ both_engines! {
             expires_at: None,
             label: None,
             created_by: None,
+            restriction: None,
         };
         assert!(matches!(db.create_token(&again, morning()).await, Err(StoreError::Conflict)));
         assert_eq!(db.find_token("h1").await.unwrap().unwrap().principal.scope, Scope::Agent);
@@ -236,6 +286,7 @@ both_engines! {
             expires_at: Some(until + seconds(1)),
             label: None,
             created_by: None,
+            restriction: None,
         };
         db.create_token(&token, morning()).await.unwrap();
         let ended = db.list_ended_tokens(until, until + seconds(5)).await.unwrap();

@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::{NextEvent, TurnView, subscribe_to_calls, wait_timeout, wait_turn};
-use crate::operations::{Context, Hints, Operation, Route, errors};
+use crate::{
+    granted,
+    operations::{Context, Hints, Operation, Route, errors},
+};
 
 pub struct AttendCall;
 
@@ -64,8 +67,11 @@ impl Operation for AttendCall {
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let (calls, agent) = (&context.product.calls, &context.caller.agent()?.agent.id);
         let mut call = match &args.call_id {
-            Some(id) => Some(lookup::resolve(calls, agent, id).await?),
-            None => None,
+            Some(id) => Some(lookup::resolve_granted(calls, &context.caller, id).await?),
+            None => {
+                granted::require_any_call(&context.caller)?;
+                None
+            }
         };
         let mut subscription = subscribe_to_calls(calls, agent, call.as_ref()).await?;
         let deadline = Instant::now() + wait_timeout(args.wait_ms);

@@ -79,7 +79,7 @@ impl Operation for CallReply {
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let (calls, agent) = (&context.product.calls, &context.caller.agent()?.agent.id);
-        let call = lookup::resolve(calls, agent, &args.call_id).await?;
+        let call = lookup::resolve_granted(calls, &context.caller, &args.call_id).await?;
         let turn = args.turn_id.map(|turn| turn.number()).transpose()?;
         // Subscribes before the reply is spoken, so that the caller's answer is not missed.
         let mut subscription = subscribe_to_calls(calls, agent, Some(&call)).await?;

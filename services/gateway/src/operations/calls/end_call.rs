@@ -56,7 +56,7 @@ impl Operation for EndCall {
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let (calls, agent) = (&context.product.calls, &context.caller.agent()?.agent.id);
-        let call = lookup::resolve(calls, agent, &args.call_id).await?;
+        let call = lookup::resolve_granted(calls, &context.caller, &args.call_id).await?;
         commands::hang_up(calls, agent, &call, args.text).await?;
         Ok(Output {
             call_id: call.into_string(),

@@ -66,7 +66,6 @@ impl Operation for GenerateTts {
             true => args.text,
             false => speech::require_speakable("text", &args.text, args.language.as_deref())?,
         };
-        let profile = context.caller.agent()?;
         let utterance = Utterance {
             text,
             voice: args.voice,
@@ -74,7 +73,7 @@ impl Operation for GenerateTts {
             format,
         };
         Ok(Output {
-            url: context.product.media.synthesize(profile, &utterance).await?,
+            url: context.product.media.synthesize(&context.caller, &utterance).await?,
             format: format.as_str(),
         })
     }

@@ -71,7 +71,7 @@ impl Operation for Say {
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let (calls, agent) = (&context.product.calls, &context.caller.agent()?.agent.id);
-        let call = lookup::resolve(calls, agent, &args.call_id).await?;
+        let call = lookup::resolve_granted(calls, &context.caller, &args.call_id).await?;
         let command = CallCommand::Answer {
             turn: args.turn_id.map(|turn| turn.number()).transpose()?,
             text: args.text,

@@ -54,7 +54,7 @@ impl Operation for SendDigits {
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
         let (calls, agent) = (&context.product.calls, &context.caller.agent()?.agent.id);
-        let call = lookup::resolve(calls, agent, &args.call_id).await?;
+        let call = lookup::resolve_granted(calls, &context.caller, &args.call_id).await?;
         let completed = digits::send_digits(calls, agent, &call, &args.digits, args.idempotency_key).await?;
         Ok(Output {
             call_id: call.into_string(),

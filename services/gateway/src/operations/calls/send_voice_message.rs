@@ -62,6 +62,7 @@ impl Operation for SendVoiceMessage {
     async fn run(context: Context, args: Args) -> Result<PlacedView, Failure> {
         let (calls, media) = (&context.product.calls, &context.product.media);
         let profile = context.caller.agent()?;
+        originate::require_granted(&context.caller, &args.to)?;
         let is_replay = match &args.idempotency_key {
             Some(key) => originate::is_key_used(calls, &profile.agent.id, key).await?,
             None => false,
@@ -76,7 +77,7 @@ impl Operation for SendVoiceMessage {
                 language: args.language.clone(),
                 format: AudioFormat::Mp3,
             };
-            match media.synthesize(profile, &utterance).await {
+            match media.synthesize(&context.caller, &utterance).await {
                 Ok(url) => Some(url),
                 Err(refusal) if matches!(refusal.code, Code::RateLimited | Code::SpendLimit) => return Err(refusal),
                 // When the synthesizer fails, the carrier's voice is used.

@@ -64,8 +64,8 @@ impl Operation for TransferCall {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let (calls, agent) = (&context.product.calls, &context.caller.agent()?.agent.id);
-        let call = lookup::resolve(calls, agent, &args.call_id).await?;
+        let calls = &context.product.calls;
+        let call = lookup::resolve_granted(calls, &context.caller, &args.call_id).await?;
         let whisper = args.summary.filter(|summary| !summary.trim().is_empty());
         let warm = whisper.is_some();
         let request = TransferRequest {

@@ -80,6 +80,7 @@ impl Operation for MessageAgent {
         let address = colleague.channel(channel).map(|owned| owned.address.clone());
         let request = SendRequest {
             body: Some(args.body),
+            colleague: Some(to_agent.clone()),
             idempotency_key: args.idempotency_key,
             ..SendRequest::new(context.caller.clone(), channel, &address.unwrap_or_default())
         };

@@ -4,6 +4,7 @@ mod accept;
 mod budget;
 mod groups;
 mod settle;
+mod token_budget;
 
 use super::*;
 use crate::Acceptance;
