@@ -119,8 +119,16 @@ both_engines! {
         let budget = budget("tok_1", Some(100), None);
         let free = Limits::default();
         let charge = async |price: i64| {
-            let limits = (free, free, budget.as_ref());
-            db.charge_service(&agent.org_id, &agent.id, Channel::Voice, Micros(price), limits, morning()).await
+            let charge = crate::ServiceCharge {
+                org: &agent.org_id,
+                agent: &agent.id,
+                channel: Channel::Voice,
+                price: Micros(price),
+                limits: (free, free),
+                budget: budget.as_ref(),
+                at: morning(),
+            };
+            db.charge_service(&charge).await
         };
         charge(60).await.unwrap();
         assert!(matches!(charge(60).await, Err(StoreError::OverBudget)));
