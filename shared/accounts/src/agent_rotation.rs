@@ -22,12 +22,20 @@ pub struct RotatedToken {
 }
 
 impl Accounts {
-    /// Replaces the caller's token. The new one has the same grants and the same budget. Fails with `Conflict` when another call has replaced it already.
+    /// Replaces the caller's token. The new one has the same label, expiry, grants and budget. Fails with `Conflict` when another call has replaced it already.
     pub async fn rotate_agent_token(&self, caller: &Caller) -> Result<RotatedToken, Failure> {
         let agent = &caller.agent()?.agent;
         let principal = &caller.principal;
+        let replaced_already = || {
+            Failure::new(Code::Conflict, "this token has been replaced already")
+                .hint("use the new token of that rotation")
+        };
+        let old = self.store.find_agent_token(&agent.id, &principal.token).await?;
+        let old = old.ok_or_else(replaced_already)?;
         let (token, now) = (Unstored::generate(true), self.clock.now());
         let request = TokenRequest {
+            label: old.label.as_deref(),
+            expires_at: old.expires_at,
             created_by: Some(&principal.token),
             restriction: principal.restriction.as_deref(),
             ..TokenRequest::new(&agent.org_id, Some(&agent.id), principal.scope)
@@ -43,8 +51,7 @@ impl Accounts {
             )
             .await?;
         if replaced == 0 {
-            return Err(Failure::new(Code::Conflict, "this token has been replaced already")
-                .hint("use the new token of that rotation"));
+            return Err(replaced_already());
         }
         let detail = json!({ "replacedBy": token.id, "graceSeconds": GRACE_SECONDS });
         self.audit

@@ -110,7 +110,7 @@ pub async fn find_visible_id(store: &Store, caller: &Caller, host_id: &str) -> R
         return Ok(own.clone());
     }
     let org = caller.principal.org.as_ref();
-    let Some(org) = org.filter(|_| caller.principal.scope.allows(Scope::OrgAdmin)) else {
+    let Some(org) = org.filter(|_| caller.require(Scope::OrgAdmin).is_ok()) else {
         return Err(unknown());
     };
     store.find_agent_id(org, host_id).await?.ok_or_else(unknown)

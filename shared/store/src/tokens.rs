@@ -77,6 +77,11 @@ impl TryFrom<TokenRow> for Token {
             value: row.scope.clone(),
         })?;
         let restriction = restriction(&row).map(Arc::new);
+        // A restricted token is never more than an agent, whatever its row says.
+        let scope = match restriction {
+            Some(_) => scope.min(Scope::Agent),
+            None => scope,
+        };
         Ok(Self {
             principal: Principal {
                 restriction,
@@ -246,6 +251,22 @@ impl Store {
             .bind(now)
             .fetch_one(db)
             .await)?)
+    }
+
+    /// Finds a token of an agent by its id, also a revoked or expired one.
+    pub async fn find_agent_token(&self, agent: &AgentId, id: &TokenId) -> Result<Option<Token>, StoreError> {
+        const SQL: &str =
+            "SELECT id, last_four, scope, org_id, agent_id, label, created_by, created_at, expires_at, revoked_at, last_used_at,
+                last_used_from, grants, budget_id
+            FROM tokens WHERE id = $2 AND agent_id = $1";
+        let row: Option<TokenRow> = on_reader!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(agent.as_str())
+                .bind(id.as_str())
+                .fetch_optional(db)
+                .await
+        })?;
+        row.map(Token::try_from).transpose()
     }
 
     /// Revokes one token of an agent. Returns false when the agent has no such token or it is revoked already.

@@ -7,7 +7,7 @@ use butt_dial_domain::{Address, AgentId, Code, Failure, ids};
 use butt_dial_identity::{Caller, find_visible_agent, find_visible_id, wrong_scope};
 use butt_dial_store::{AgentStatus, OrgMode, OrgStatus, OwnedChannel, Profile};
 
-use super::{Outbound, SendRequest, choose_sender};
+use super::{Outbound, SendRequest, choose_sender, granted};
 
 /// A request with its sending agent and sender address.
 pub(super) struct Authorized {
@@ -27,6 +27,8 @@ pub(super) async fn authorize(outbound: &Outbound, request: SendRequest) -> Resu
         .hint("an administrator has to set it active"));
     }
     check_organization(outbound, &profile)?;
+    // The choice binds a sender of the pool to the recipient.
+    granted::check_early(&request)?;
     let sender = choose_sender::choose(outbound, &profile, &request).await?;
     let mut request = request;
     if let Some(address) = find_agent_address(outbound, &profile, &request).await? {

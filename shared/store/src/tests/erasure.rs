@@ -85,6 +85,11 @@ async fn fill(db: &Database) -> Agent {
         restriction: None,
     };
     db.create_token(&new, morning()).await.unwrap();
+    // The budget of a restricted token goes with it.
+    db.execute(&format!(
+        "INSERT INTO spend (scope, period, held, settled) VALUES ('tok:{token}', 'total', 0, 1)"
+    ))
+    .await;
     let member = ("Ann@example.com", "ann@example.com");
     db.add_member(org, member, Role::Owner, "system", None, morning())
         .await

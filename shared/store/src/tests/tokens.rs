@@ -108,6 +108,8 @@ both_engines! {
             db.execute(&format!("UPDATE tokens SET grants = '{unreadable}'")).await;
             assert_eq!(found().await.grants, Grants::nothing(), "{unreadable}");
         }
+        db.execute("UPDATE tokens SET scope = 'super-admin'").await;
+        assert_eq!(db.find_token("h1").await.unwrap().unwrap().principal.scope, Scope::Agent);
         db.execute("UPDATE tokens SET grants = '{}', budget_id = NULL").await;
         assert_eq!(found().await.budget, id.as_str());
     }
@@ -116,6 +118,9 @@ both_engines! {
         let (ours, theirs) = (new_agent(db).await, new_agent(db).await);
         let (first, second) = (of_agent(db, &ours, "h1").await, of_agent(db, &ours, "h2").await);
         assert_eq!(db.count_agent_tokens(&ours.id, morning()).await.unwrap(), 2);
+        assert_eq!(db.find_agent_token(&theirs.id, &first).await.unwrap(), None);
+        let found = db.find_agent_token(&ours.id, &first).await.unwrap().unwrap();
+        assert_eq!((found.principal.token, found.revoked_at), (first.clone(), None));
         assert!(!db.revoke_agent_token(&theirs.id, &first, morning()).await.unwrap());
         assert!(db.revoke_agent_token(&ours.id, &first, morning()).await.unwrap());
         assert!(!db.revoke_agent_token(&ours.id, &first, morning()).await.unwrap(), "revoked already");
