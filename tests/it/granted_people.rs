@@ -6,9 +6,12 @@ use butt_dial_providers::PersonMessage;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::support::{Agent, Cluster, Transport, email, eventually, expect_not_granted, says, sms, whatsapp, with};
+use crate::support::{
+    Agent, Cluster, Transport, WAIT_TIMEOUT, Webhook, email, eventually, expect_not_granted, says, sms, whatsapp, with,
+};
 
 const ANN: &str = "+14155550123";
+const BOB: &str = "+14155550124";
 const EVE: &str = "+14155550199";
 
 /// Operations of agents that reach a person, with arguments for EVE. `{call}` is a call with her, `{message}` a message of hers.
@@ -221,5 +224,55 @@ profiles! {
         let daily = cluster.restricted_token(json!({ "maxSpendPerDay": 0 })).await;
         let refused = Agent::connect_rest(&cluster.gateways, &daily).send(sms(ANN, "Hello")).await.unwrap_err();
         assert_eq!((&refused["scope"], &refused["limit"]["period"]), (&json!("token"), &json!("day")), "{refused}");
+    }
+}
+
+/// Returns the micro-units that the budget of the only restricted token has spent and holds.
+async fn spent_by_token(cluster: &Cluster) -> i64 {
+    let scope = budget_of(cluster).await;
+    let rows = cluster.store.list_spend(&scope, "total", "total").await.unwrap();
+    rows.first().map_or(0, |row| row.held + row.settled)
+}
+
+profiles! {
+    async fn token_pays_its_calls_and_transfers_no_others(cluster: &Cluster) {
+        cluster.carriers.set_pace(0.1);
+        let own = cluster.agent(Transport::StreamableHttp).await;
+        let token = cluster.restricted_token(json!({ "maxSpend": 1 })).await;
+        let restricted = Agent::connect_rest(&cluster.gateways, &token);
+        let foreign = own.make_call(ANN, json!({ "greeting": "Good morning." })).await;
+        let call = cluster.expect_greeted_call(ANN, "Good morning.").await;
+        let transfer = async |id: &str| restricted.call("comms_transfer_call", json!({ "callId": id, "to": EVE })).await;
+        assert_eq!(transfer(&foreign).await.unwrap_err()["code"], "AUTH_FORBIDDEN");
+        assert_eq!(spent_by_token(cluster).await, 0, "another token pays for the call");
+        call.hang_up().await;
+        own.wait_for_call_end(&foreign).await;
+
+        let id = restricted.make_call(BOB, json!({ "greeting": "Good day." })).await;
+        let call = cluster.expect_greeted_call(BOB, "Good day.").await;
+        let before = spent_by_token(cluster).await;
+        assert!(before > 0, "the first minute");
+        transfer(&id).await.unwrap();
+        assert!(spent_by_token(cluster).await > before, "the first minute of the leg");
+        call.hang_up().await;
+        own.wait_for_call_end(&id).await;
+    }
+}
+
+profiles! {
+    async fn fallback_after_receipt_keeps_grants_and_budget(cluster: &Cluster) {
+        let grants = json!({ "channels": ["whatsapp", "sms"], "recipients": [ANN], "maxSpend": 1 });
+        let token = cluster.restricted_token(grants).await;
+        let agent = Agent::connect_rest(&cluster.gateways, &token);
+        cluster.open_whatsapp_window(ANN).await;
+        let message = with(whatsapp(ANN, "Are you there?"), json!({ "fallbackChannels": ["sms"] }));
+        let first = agent.send(message).await.unwrap();
+        let before = spent_by_token(cluster).await;
+        let (id, carrier_id) = (&first["messageId"], &first["providerMessageId"]);
+        let webhook = Webhook::status_with_code(cluster, id, carrier_id, ("undelivered", "63016"));
+        assert_eq!(webhook.post(cluster).await.status, 200);
+        let second = cluster.carriers.wait_for(|message| message.to == ANN && message.channel == Channel::Sms, WAIT_TIMEOUT);
+        second.await.expect("the next channel is tried");
+        eventually("the budget of the token pays", async || (spent_by_token(cluster).await > before).then_some(())).await;
     }
 }

@@ -152,11 +152,13 @@ profiles! {
         assert!(created["expiresAt"].is_string());
         let token = created["token"].as_str().unwrap();
         let path = path_of_tokens(&cluster.account);
+        // The uses of a token are written by the gateway that it was used at.
+        let gateway = cluster.gateways.only(0);
         let list = async || {
-            let listed = cluster.gateways.get(&path).bearer_auth(&cluster.account.team_token).reply().await;
+            let listed = gateway.get(&path).bearer_auth(&cluster.account.team_token).reply().await;
             listed.expect(200)["tokens"].as_array().unwrap().clone()
         };
-        let agent = Agent::connect_rest(&cluster.gateways, token);
+        let agent = Agent::connect_rest(&gateway, token);
         agent.send(sms("+14155550123", "Hello")).await.unwrap();
         let listed = list().await;
         let own = listed.iter().find(|listed| listed["id"] == created["id"]).expect("the new token");
@@ -184,7 +186,7 @@ profiles! {
 profiles! {
     async fn restricted_token_creates_and_widens_no_token(cluster: &Cluster) {
         let admin = cluster.account.add_colleague(&cluster.store, &cluster.gateways, "org-admin", "+14155550101").await;
-        let of_admin = cluster.gateways.post(&path_of_tokens(&admin), &json!({ "grants": { "recipients": [EVE] } }));
+        let of_admin = cluster.gateways.post(&path_of_tokens(&admin), &json!({ "label": "shop", "expiresInDays": 9, "grants": { "recipients": [EVE] } }));
         let created = of_admin.bearer_auth(&cluster.account.team_token).reply().await.expect(201);
         let token = created["token"].as_str().unwrap();
         for (method, path) in [
@@ -203,6 +205,13 @@ profiles! {
         let rotated = Agent::connect_rest(&cluster.gateways, rotated["newToken"].as_str().unwrap());
         rotated.send(sms(EVE, "Hello")).await.expect("the granted recipient");
         expect_not_granted(rotated.send(sms("+14155550123", "Hello")).await, "recipients", "the new token");
+        let listed = cluster.gateways.get(&path_of_tokens(&admin)).bearer_auth(&cluster.account.team_token);
+        let listed = listed.reply().await.expect(200);
+        let newest = &listed["tokens"][0];
+        assert_ne!(newest["id"], created["id"]);
+        for (part, expected) in [("label", "label"), ("expires_at", "expiresAt"), ("grants", "grants")] {
+            assert_eq!(newest[part], created[expected], "{newest}");
+        }
     }
 }
 
