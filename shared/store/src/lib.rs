@@ -2,6 +2,7 @@
 //! (`engine::Sql`) where they differ. One file per table or topic. Callers never see SQL, rows or connections.
 
 mod account_notices;
+mod agent_tokens;
 mod agents;
 mod audit;
 mod backlogs;
