@@ -41,7 +41,9 @@ impl ServiceCharge<'_> {
         let caps = Caps {
             agent: self.limits.0,
             org: self.limits.1,
-            token: self.budget.map_or((None, None), |budget| (budget.max_spend, budget.max_spend_per_day)),
+            token: self
+                .budget
+                .map_or((None, None), |budget| (budget.max_spend, budget.max_spend_per_day)),
         };
         let mut charges = Charges::default();
         charges.settle(account, self.price.0);
