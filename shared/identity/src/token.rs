@@ -3,7 +3,7 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use butt_dial_domain::{AgentId, Failure, OrgId, Restriction, Scope, TokenId, clock::Timestamp};
-use butt_dial_store::{NewToken, Store};
+use butt_dial_store::{NewToken, Store, StoreError};
 use butt_dial_vault::{Vault, mac};
 use sha2::{Digest, Sha256};
 
@@ -87,7 +87,7 @@ impl Unstored {
 
 /// Creates a token with a random secret.
 pub async fn mint(store: &Store, request: &TokenRequest<'_>, now: Timestamp) -> Result<Minted, Failure> {
-    insert(store, request, now, generate(prefix(request.agent))).await
+    Ok(insert(store, request, now, generate(prefix(request.agent))).await?)
 }
 
 /// Creates or returns the token that is derived from the master key, so that a repeated bootstrap prints the same one. A
@@ -109,15 +109,21 @@ pub async fn derive(
             &generation.to_be_bytes(),
         ];
         let secret = format!("{}{}", prefix(agent), BASE64_URL_SAFE_NO_PAD.encode(mac(&key, &parts)));
-        match store.find_token(&hex::encode(hash(&secret))).await? {
-            None => return insert(store, &TokenRequest::new(org, agent, scope), now, secret).await,
-            Some(token) if token.revoked_at.is_none() => {
-                return Ok(Minted {
-                    id: token.principal.token,
-                    secret,
-                });
+        let hashed = hex::encode(hash(&secret));
+        let mut found = store.find_token(&hashed).await?;
+        if found.is_none() {
+            match insert(store, &TokenRequest::new(org, agent, scope), now, secret.clone()).await {
+                Ok(minted) => return Ok(minted),
+                // Another process derives the same token at this moment.
+                Err(StoreError::Conflict) => found = store.find_token(&hashed).await?,
+                Err(error) => return Err(error.into()),
             }
-            Some(_) => {}
+        }
+        if let Some(token) = found.filter(|token| token.revoked_at.is_none()) {
+            return Ok(Minted {
+                id: token.principal.token,
+                secret,
+            });
         }
     }
     Err(Failure::internal())
@@ -130,7 +136,12 @@ fn prefix(agent: Option<&AgentId>) -> &'static str {
     if agent.is_some() { AGENT_PREFIX } else { TEAM_PREFIX }
 }
 
-async fn insert(store: &Store, request: &TokenRequest<'_>, now: Timestamp, secret: String) -> Result<Minted, Failure> {
+async fn insert(
+    store: &Store,
+    request: &TokenRequest<'_>,
+    now: Timestamp,
+    secret: String,
+) -> Result<Minted, StoreError> {
     let token = Unstored::with_secret(secret);
     store.create_token(&token.row(request), now).await?;
     let Unstored { id, secret, .. } = token;
