@@ -63,6 +63,9 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("released senders", MINUTE, |product| async move {
         product.senders.return_released().await
     });
+    sweeps.spawn("rents of numbers", MINUTE, |product| async move {
+        product.senders.charge_rents().await
+    });
     sweeps.spawn("failing provider accounts", MINUTE, |product| async move {
         product.provider_accounts.recheck_failing().await
     });

@@ -7,7 +7,12 @@ use butt_dial_messaging::delivery::BUDGET_ALERT;
 use butt_dial_store::{BudgetAlert, EventReason, NewEvent, StoreError};
 use serde_json::json;
 
-use crate::{Accounts, limits::unavailable, notices::time, secrets};
+use crate::{
+    Accounts,
+    limits::unavailable,
+    notices::{id_of_hash, time},
+    secrets,
+};
 
 const AGENT: &str = "agt:";
 const INTERVAL: Duration = Duration::from_secs(55);
@@ -73,34 +78,11 @@ impl Accounts {
             };
             self.store.append_event(&event, now).await?;
         }
-        let id = notice_id(&hash);
+        let id = id_of_hash(&hash);
         match self.store_notice(&alert.org_id, BUDGET_ALERT, &data, &id).await {
             // Another dispatcher has stored it.
             Err(StoreError::Conflict) | Ok(()) => Ok(()),
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-/// Formats the beginning of a hash as a UUID.
-fn notice_id(hash: &str) -> String {
-    let mut bytes = [0; 16];
-    let decoded = hex::decode(&hash[..32]).unwrap_or_default();
-    for (byte, decoded) in bytes.iter_mut().zip(decoded) {
-        *byte = decoded;
-    }
-    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn same_alert_has_same_notice_id() {
-        let id = notice_id(&secrets::hash("a"));
-        assert_eq!(id, notice_id(&secrets::hash("a")));
-        assert_ne!(id, notice_id(&secrets::hash("b")));
-        assert!(uuid::Uuid::parse_str(&id).is_ok());
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{Failure, OrgId, Scope, clock::Timestamp, ids};
 use butt_dial_identity::Caller;
-use butt_dial_store::{NewNotice, Notice, NoticeState, Organization, StoreError};
+use butt_dial_store::{NewNotice, Notice, NoticeState, Organization, Store, StoreError};
 use chrono::{SecondsFormat, TimeDelta};
 use futures::future::join_all;
 use hmac::{Hmac, KeyInit, Mac};
@@ -25,9 +25,46 @@ const BATCH: u32 = 32;
 /// How long delivered notices and expired one-time tokens are kept.
 const KEPT: TimeDelta = TimeDelta::days(2);
 
+/// Stores a notice for the organization's webhook; the next sweep delivers it. Returns false if it has no webhook. Fails with
+/// `Conflict` if there is a notice with this id.
+pub(crate) async fn store_notice(
+    store: &Store,
+    org: &OrgId,
+    kind: &str,
+    body: &Value,
+    id: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let found = store.find_organization(org).await?;
+    let Some(url) = found.and_then(|org| org.webhook_url) else {
+        return Ok(false);
+    };
+    let body = body.to_string();
+    let notice = NewNotice {
+        id,
+        org,
+        kind,
+        url: &url,
+        body: &body,
+        token: None,
+    };
+    store.create_notice(&notice, now).await?;
+    Ok(true)
+}
+
 /// Generates the delivery id of a notice: a UUID.
 pub(crate) fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
+}
+
+/// Formats the beginning of a hash as a delivery id, for a notice that is stored once.
+pub(crate) fn id_of_hash(hash: &str) -> String {
+    let mut bytes = [0; 16];
+    let decoded = hex::decode(&hash[..32]).unwrap_or_default();
+    for (byte, decoded) in bytes.iter_mut().zip(decoded) {
+        *byte = decoded;
+    }
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
 }
 
 pub(crate) fn time(at: Timestamp) -> String {
@@ -48,21 +85,9 @@ impl Accounts {
         body: &Value,
         id: &str,
     ) -> Result<(), StoreError> {
-        let found = self.store.find_organization(org).await?;
-        let Some(url) = found.and_then(|org| org.webhook_url) else {
-            return Ok(());
-        };
-        let body = body.to_string();
-        let notice = NewNotice {
-            id,
-            org,
-            kind,
-            url: &url,
-            body: &body,
-            token: None,
-        };
-        self.store.create_notice(&notice, self.clock.now()).await?;
-        self.spawn_notices();
+        if store_notice(&self.store, org, kind, body, id, self.clock.now()).await? {
+            self.spawn_notices();
+        }
         Ok(())
     }
 
@@ -191,6 +216,14 @@ mod tests {
         let signature = sign("secret", "1700000000", "{}");
         assert_eq!(signature, KNOWN);
         assert_ne!(signature, sign("secret", "1700000001", "{}"));
+    }
+
+    #[test]
+    fn same_hash_has_same_notice_id() {
+        let id = id_of_hash(&secrets::hash("a"));
+        assert_eq!(id, id_of_hash(&secrets::hash("a")));
+        assert_ne!(id, id_of_hash(&secrets::hash("b")));
+        assert!(uuid::Uuid::parse_str(&id).is_ok());
     }
 
     const KNOWN: &str = "hmac-sha256=b8569b78799ff9e3cbff0fc2d63a33a2b57f3282abd07c37ae5e8e7d79a5f163";

@@ -40,28 +40,28 @@ impl Billing {
     ) -> Result<(), Failure> {
         let limits = self.limits_of(profile).with_token(token);
         self.take_actions(profile, &limits).await?;
-        self.charge(profile, &limits, channel, price).await
+        self.charge(profile, &limits, channel.as_str(), price).await
     }
 
     /// Takes one transcription and charges its price. Fails with `RateLimited` or `SpendLimit`, and charges nothing then.
     pub async fn charge_transcription(&self, profile: &Profile, price: Micros) -> Result<(), Failure> {
         let limits = self.limits_of(profile);
         self.take_transcription(profile).await?;
-        self.charge(profile, &limits, Channel::Voice, price).await
+        self.charge(profile, &limits, Channel::Voice.as_str(), price).await
     }
 
     async fn charge(
         &self,
         profile: &Profile,
         limits: &EffectiveLimits,
-        channel: Channel,
+        service: &str,
         price: Micros,
     ) -> Result<(), Failure> {
         let agent = &profile.agent;
         let charge = ServiceCharge {
             org: &agent.org_id,
             agent: &agent.id,
-            channel,
+            service,
             price,
             limits: (limits.agent, limits.org),
             budget: limits.token.as_ref(),

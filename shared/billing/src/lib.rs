@@ -19,6 +19,7 @@ use butt_dial_store::{Profile, Store};
 use prometheus::{IntCounterVec, Opts, Registry};
 
 pub use bill::{Bill, BillingChange, BillingTerms, Charge, Tier};
+pub use butt_dial_store::NUMBERS;
 pub use limits::LimitsChange;
 pub use prices::{PriceList, Prices};
 pub use rate_limits::TakenQuotas;

@@ -1,9 +1,15 @@
 //! The monthly price of bought numbers. The first month is charged with the order of the number, and refunded with its failure.
+//! Further months are charged when they begin, also beyond a budget: the vendor bills them in any case.
 
-use butt_dial_domain::{AgentId, Channel, Code, Failure, Micros, OrgId, clock::Timestamp, limits::Limits};
-use butt_dial_store::{Profile, ServiceCharge};
+use butt_dial_domain::{
+    AgentId, Code, Failure, Micros, OrgId,
+    clock::Timestamp,
+    limits::{Limits, Period},
+};
+use butt_dial_store::{DueRent, NUMBERS, Profile, ServiceCharge};
+use chrono::Months;
 
-use crate::{Billing, EffectiveLimits, org_scope};
+use crate::{Billing, EffectiveLimits, agent_scope, org_scope};
 
 /// The host's id of the account that numbers of a pool are charged to. No agent has it.
 const POOL: &str = "pool";
@@ -24,7 +30,7 @@ impl Rent {
         ServiceCharge {
             org: &self.org,
             agent: &self.agent,
-            channel: Channel::Sms,
+            service: NUMBERS,
             price: self.price,
             limits: (self.limits.agent, self.limits.org),
             budget: self.limits.token.as_ref(),
@@ -92,8 +98,72 @@ impl Billing {
         }
         Ok(())
     }
+
+    /// Charges a number for the month that has begun, once. A number without a date is paid until its next month begins, without a
+    /// charge. Returns false if another process has charged it, or if it is not due any more.
+    pub async fn charge_month(&self, due: &DueRent, at: Timestamp) -> Result<bool, Failure> {
+        let (price, until) = match due.rent_paid_until {
+            Some(paid) => (Micros(due.monthly_price), paid_until(due.created_at, paid)),
+            None => (Micros::ZERO, paid_until(due.created_at, at)),
+        };
+        let account = due.agent().unwrap_or_else(|| pool_of(&due.org_id));
+        Ok(self.store.charge_rent(due, &account, price, until, at).await?)
+    }
+
+    /// Returns whether the next month of a number goes beyond a budget of its agent or of the organization.
+    pub async fn exceeds_budget(&self, due: &DueRent, at: Timestamp) -> Result<bool, Failure> {
+        let (day, month) = (Period::Day.key(at), Period::Month.key(at));
+        let org = org_scope(&due.org_id);
+        let mut scopes = vec![(self.store.find_limits(&org).await?.unwrap_or_default(), org)];
+        if let Some(agent) = due.agent()
+            && let Some(profile) = self.store.find_profile(&agent).await?
+        {
+            scopes.push((self.limits_of(&profile).agent, agent_scope(&agent)));
+        }
+        for (limits, scope) in scopes {
+            let spend = self.store.list_spend(&scope, &day, &month).await?;
+            let is_over = Period::ALL.into_iter().any(|period| {
+                let key = period.key(at);
+                let used = spend.iter().find(|row| row.period == key);
+                let used = used.map_or(0, |row| row.held + row.settled);
+                period
+                    .limit(&limits)
+                    .is_some_and(|limit| used + due.monthly_price > limit.0)
+            });
+            if is_over {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Returns when the first month after `paid` ends. Months count from `since`, so a number of the 31st is due on the last day of
+/// shorter months.
+fn paid_until(since: Timestamp, paid: Timestamp) -> Timestamp {
+    let end = |months| since.checked_add_months(Months::new(months));
+    (1..).map_while(end).find(|end| *end > paid).unwrap_or(paid)
 }
 
 fn pool_of(org: &OrgId) -> AgentId {
     AgentId::in_org(POOL, org)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn months_count_from_the_purchase() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let bought = at("2026-01-31T10:00:00Z");
+        for (paid, until) in [
+            ("2026-01-31T10:00:00Z", "2026-02-28T10:00:00Z"),
+            ("2026-02-28T10:00:00Z", "2026-03-31T10:00:00Z"),
+            ("2026-03-31T10:00:00Z", "2026-04-30T10:00:00Z"),
+            ("2027-06-15T00:00:00Z", "2027-06-30T10:00:00Z"),
+        ] {
+            assert_eq!(paid_until(bought, at(paid)), at(until), "{paid}");
+        }
+    }
 }

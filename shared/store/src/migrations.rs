@@ -80,6 +80,8 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(39, "0039_budget_alerts"),
     per_engine!(40, "0040_spend_by_period"),
     portable!(41, "0041_token_grants"),
+    portable!(42, "0042_rent"),
+    per_engine!(43, "0043_channels_rent"),
 ];
 
 impl Step {

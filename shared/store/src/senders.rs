@@ -1,6 +1,7 @@
 //! Senders: the rows of `channels` as an administrator sees them.
 
 use butt_dial_domain::{AgentId, Channel, ChannelId, Micros, OrgId, ProviderAccountId, clock::Timestamp};
+use chrono::Months;
 
 use crate::{
     Store, StoreError,
@@ -137,10 +138,12 @@ impl Store {
         senders: &[NewSender<'_>],
         now: Timestamp,
     ) -> Result<Vec<ChannelId>, StoreError> {
+        // The first month is charged with the purchase.
+        let first_month_end = now.checked_add_months(Months::new(1));
         const SQL: &str =
             "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at, label, account_id,
-                number_id, country, monthly_price, registration_id, registration, is_primary)
-            VALUES ($1, $2, $3, $4, $5, $12, $6, $7, $8, $9, $10, $11, $13, $14,
+                number_id, country, monthly_price, registration_id, registration, rent_paid_until, is_primary)
+            VALUES ($1, $2, $3, $4, $5, $12, $6, $7, $8, $9, $10, $11, $13, $14, $15,
                 NOT EXISTS (SELECT 1 FROM channels c WHERE c.agent_id = $3 AND c.channel = $4 AND c.is_primary))";
         with_timeout(async {
             let mut tx = self.begin().await?;
@@ -165,6 +168,7 @@ impl Store {
                     })
                     .bind(sender.registration.map(|(id, _)| id))
                     .bind(sender.registration.map(|(_, registration)| <&str>::from(registration)))
+                    .bind(sender.monthly_price.and(first_month_end))
                     .execute(db)
                     .await
                     .map(drop))?;

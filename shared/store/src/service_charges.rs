@@ -1,7 +1,7 @@
-//! Charges for services without a message, such as synthesized speech.
+//! Charges for services without a message, such as synthesized speech and numbers.
 
 use butt_dial_domain::{
-    AgentId, Channel, Micros, OrgId, TokenBudget,
+    AgentId, Micros, OrgId, TokenBudget,
     clock::Timestamp,
     limits::{Limits, Period},
 };
@@ -12,12 +12,13 @@ use crate::{
     engine::{Tx, with_timeout},
 };
 
-/// A charge for a service without a message, as usage of a channel.
+/// A charge for a service without a message.
 #[derive(Clone, Copy, Debug)]
 pub struct ServiceCharge<'a> {
     pub org: &'a OrgId,
     pub agent: &'a AgentId,
-    pub channel: Channel,
+    /// A channel, or [`crate::NUMBERS`].
+    pub service: &'a str,
     /// Negative: a refund.
     pub price: Micros,
     /// Of the agent and of its organization.
@@ -34,7 +35,7 @@ impl ServiceCharge<'_> {
         let account = Account {
             agent: self.agent.as_str(),
             org: self.org.as_str(),
-            channel: self.channel.as_str(),
+            channel: self.service,
             day: &day,
             budget: self.budget.map(|budget| budget.id.as_str()),
         };

@@ -91,6 +91,8 @@ fn view(agent_id: String, dashboard: Dashboard) -> Output {
         actions: dashboard
             .by_channel
             .iter()
+            // The rent of numbers is no action.
+            .filter(|row| row.channel != butt_dial_billing::NUMBERS)
             .map(|row| (row.channel.clone(), row.messages))
             .collect(),
         costs_by_channel: CostsByChannel::new(&dashboard),

@@ -6,7 +6,8 @@
 //! - `addresses`: the addresses of mail senders, and the URLs that a vendor gets;
 //! - `mail`: mail addresses and mail domains;
 //! - `whatsapp`: registrations of WhatsApp senders, and addresses of registered accounts;
-//! - `release`: release with a hold, and the return of bought numbers to their vendor.
+//! - `release`: release with a hold, and the return of bought numbers to their vendor;
+//! - `rents`: the rent of bought numbers after their first month.
 
 mod account_choice;
 mod addresses;
@@ -15,6 +16,7 @@ mod mail;
 mod order;
 mod order_steps;
 mod release;
+mod rents;
 #[cfg(test)]
 mod tests;
 mod whatsapp;

@@ -19,8 +19,10 @@ pub const CALL_ENDED: &str = "call.ended";
 pub const AGENT_SUSPENDED: &str = "agent.suspended";
 /// A budget has reached a percentage of its limit.
 pub const BUDGET_ALERT: &str = "budget.alert";
+/// The rent of a number was charged beyond a budget.
+pub const RENT_OVER_BUDGET: &str = "number.rent_over_budget";
 /// Every kind of event, with its description for clients.
-pub const EVENT_KINDS: [(&str, &str); 6] = [
+pub const EVENT_KINDS: [(&str, &str); 7] = [
     (
         MESSAGE_RECEIVED,
         "A contact or another agent sent you a message. With bodyPending, its text follows in an event that completes it.",
@@ -33,6 +35,10 @@ pub const EVENT_KINDS: [(&str, &str); 6] = [
     (CALL_ENDED, "One of your calls has ended."),
     (AGENT_SUSPENDED, "You have been suspended: you can't send or call."),
     (BUDGET_ALERT, "You have spent 50, 80 or 100 percent of a budget."),
+    (
+        RENT_OVER_BUDGET,
+        "The monthly rent of your number was charged although it exceeds a budget.",
+    ),
 ];
 
 /// Builds the JSON form of an event. It holds the content as long as it is stored, and must not be logged.

@@ -271,7 +271,7 @@ both_engines! {
         let agent = new_agent(db).await;
         let charge = async |price: i64, limits: (Limits, Limits)| {
             let (org, agent, price) = (&agent.org_id, &agent.id, Micros(price));
-            let charge = crate::ServiceCharge { org, agent, channel: Channel::Voice, price, limits, budget: None, at: morning() };
+            let charge = crate::ServiceCharge { org, agent, service: "voice", price, limits, budget: None, at: morning() };
             db.charge_service(&charge).await
         };
         let free = Limits::default();

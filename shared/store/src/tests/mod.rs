@@ -37,6 +37,7 @@ mod receipts;
 mod recipients;
 mod reconciler;
 mod registrations;
+mod rents;
 mod retention;
 mod routes;
 mod scheduled;

@@ -3,7 +3,7 @@
 use butt_dial_domain::SenderOrderId;
 
 use super::*;
-use crate::{OrderState, OrderStep, SenderOrder, ServiceCharge};
+use crate::{OrderState, OrderStep, SenderOrder, ServiceCharge, NUMBERS};
 
 fn new_order(agent: &Agent) -> SenderOrder {
     SenderOrder {
@@ -50,7 +50,7 @@ both_engines! {
         let charge = |price| ServiceCharge {
             org: &agent.org_id,
             agent: &agent.id,
-            channel: Channel::Sms,
+            service: NUMBERS,
             price: Micros(price),
             limits,
             budget: None,

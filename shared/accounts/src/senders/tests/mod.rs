@@ -1,5 +1,7 @@
 //! Orders on the simulator of the vendor, over real HTTP.
 
+mod rents;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use butt_dial_domain::{
