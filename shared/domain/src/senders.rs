@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use phonenumber::metadata::DATABASE;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, ChannelId, ProviderAccountId, clock::Timestamp};
+use crate::{AgentId, ChannelId, ProviderAccountId};
 
 /// The identity of an agent: the senders that it uses.
 #[derive(
@@ -58,13 +58,8 @@ pub enum IsolationMode {
     SubaccountPerAgent,
 }
 
-/// Days after its last message until a sender of the pool is free for other agents again.
-pub const BINDING_DAYS: i64 = 30;
-
-/// Returns the time before which bindings no longer count.
-pub fn binding_expiry(now: Timestamp) -> Timestamp {
-    now - TimeDelta::days(BINDING_DAYS)
-}
+/// How long after its last message a sender of the pool serves an agent for a contact, unless an operator sets it.
+pub const BINDING: TimeDelta = TimeDelta::days(30);
 
 /// Returns the country of a phone number in E.164 form, as two letters. Several countries share some calling codes; a number that
 /// fits none of their plans belongs to the main one.

@@ -36,6 +36,7 @@ use butt_dial_domain::{
 use butt_dial_identity::Caller;
 use butt_dial_messaging::PublicUrls;
 use butt_dial_store::{Registration, Sender, SenderChange, SenderModes, Store};
+use chrono::TimeDelta;
 use serde_json::json;
 
 use crate::{ProviderAccounts, audit::AuditLog};
@@ -54,6 +55,8 @@ const MAX_SEARCH: u32 = 50;
 pub struct SenderSettings {
     pub identity: IdentityMode,
     pub isolation: IsolationMode,
+    /// How long after its last message a sender of the pool serves an agent for a contact.
+    pub pool_binding: TimeDelta,
     /// How long a released sender can be taken back.
     pub hold: Duration,
     /// Countries in which numbers may be bought, as two letters; empty: all.

@@ -40,6 +40,12 @@ impl Inbound {
 
     /// Loads the routes. `Routes::follow` keeps them up to date.
     pub async fn load_routes(&self) -> Result<Routes, StoreError> {
-        Routes::load(self.store.clone(), self.bus.clone(), self.clock.clone()).await
+        Routes::load(
+            self.store.clone(),
+            self.bus.clone(),
+            self.clock.clone(),
+            self.outbound.pool_binding(),
+        )
+        .await
     }
 }

@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
-use butt_dial_domain::{Address, Channel, Clock, ports::bus::Bus, senders::binding_expiry, subjects};
+use butt_dial_domain::{Address, Channel, Clock, ports::bus::Bus, subjects};
 use butt_dial_store::{InboundRoute, SenderRoute, Store, StoreError};
+use chrono::TimeDelta;
 use futures::StreamExt;
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,8 @@ pub struct Routes {
     store: Store,
     bus: Arc<dyn Bus>,
     clock: Clock,
+    /// How long after its last message a sender of the pool serves an agent for a contact.
+    binding: TimeDelta,
     state: Arc<RwLock<State>>,
 }
 
@@ -45,11 +48,12 @@ struct State {
 
 impl Routes {
     /// Reads all routes. `follow` keeps them up to date.
-    pub async fn load(store: Store, bus: Arc<dyn Bus>, clock: Clock) -> Result<Self, StoreError> {
+    pub async fn load(store: Store, bus: Arc<dyn Bus>, clock: Clock, binding: TimeDelta) -> Result<Self, StoreError> {
         let routes = Self {
             store,
             bus,
             clock,
+            binding,
             state: Arc::new(RwLock::new(State::default())),
         };
         routes.refresh().await?;
@@ -125,7 +129,7 @@ impl Routes {
         };
         let contact = Address::known(channel, contact).contact_key();
         let now = self.clock.now();
-        let expired = binding_expiry(now);
+        let expired = now - self.binding;
         let Some(route) = self.store.find_pool_owner(&pool, &contact, expired).await? else {
             return Ok(None);
         };

@@ -3,7 +3,7 @@
 
 use butt_dial_domain::{
     Address, Channel, Code, Failure,
-    senders::{Candidate, IdentityMode, NoSender, binding_expiry, country_of, select_sender},
+    senders::{Candidate, IdentityMode, NoSender, country_of, select_sender},
 };
 use butt_dial_store::{AccountRef, OwnedChannel, Profile};
 
@@ -35,7 +35,7 @@ pub(super) async fn choose(
         return find_own(profile, channel, chosen);
     };
     let now = outbound.clock.now();
-    let expired = binding_expiry(now);
+    let expired = now - outbound.settings.pool_binding;
     let agent = &profile.agent;
     let pool = outbound
         .store

@@ -12,6 +12,7 @@ use butt_dial_domain::{
 };
 use butt_dial_store::Store;
 use butt_dial_vault::Vault;
+use chrono::TimeDelta;
 use tokio_util::task::TaskTracker;
 
 use super::internal_carrier;
@@ -24,6 +25,8 @@ pub struct OutboundSettings {
     pub simulated_world: bool,
     /// The identity of agents, where neither they nor their organizations set it.
     pub identity: IdentityMode,
+    /// How long after its last message a sender of the pool serves an agent for a contact.
+    pub pool_binding: TimeDelta,
     /// Delays between a send with an unknown outcome and each check by the reconciler.
     pub reconcile_after: Vec<Duration>,
     /// How many messages an agent may have scheduled.
@@ -95,6 +98,11 @@ impl Outbound {
             metrics,
             tasks,
         })
+    }
+
+    /// How long after its last message a sender of the pool serves an agent for a contact.
+    pub(crate) fn pool_binding(&self) -> TimeDelta {
+        self.settings.pool_binding
     }
 
     /// The carriers that messages are sent through.

@@ -14,7 +14,7 @@ use butt_dial_domain::{
     inbound::InboundMessage,
     limits::Limits,
     ports::{bus::Bus, kv::Kv},
-    senders::IdentityMode,
+    senders::{BINDING, IdentityMode},
 };
 use butt_dial_store::{Agent, AgentStatus, InboundBatch, InboundRow, Store};
 use butt_dial_vault::Vault;
@@ -104,6 +104,7 @@ impl Bench {
             .settings(OutboundSettings {
                 simulated_world: false,
                 identity: IdentityMode::Dedicated,
+                pool_binding: BINDING,
                 reconcile_after: Vec::new(),
                 scheduled_per_agent: 100,
                 scheduled_per_organization: 1_000,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use butt_dial_accounts::SenderSettings;
+use chrono::TimeDelta;
 
 use super::{CarrierSetup, ConfigError, source::Source};
 
@@ -30,6 +31,7 @@ pub(super) fn settings(source: &Source, carriers: &CarrierSetup) -> Result<Sende
     Ok(SenderSettings {
         identity: source.choice("identity_mode")?,
         isolation: source.choice("isolation_mode")?,
+        pool_binding: TimeDelta::days(source.number("pool_binding_days", 1, 3_650)?),
         hold: Duration::from_secs(3_600 * source.number::<u64>("number_hold_hours", 0, 720)?),
         countries,
         mail_domain: mail_domain.or(simulated),

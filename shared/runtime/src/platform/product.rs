@@ -235,6 +235,7 @@ impl Parts<'_> {
             .settings(OutboundSettings {
                 simulated_world: self.simulated_world(),
                 identity: self.config.senders.identity,
+                pool_binding: self.config.senders.pool_binding,
                 reconcile_after: self.config.reconcile_after.clone(),
                 scheduled_per_agent: self.config.scheduled_per_agent,
                 scheduled_bytes_per_agent: self.config.scheduled_bytes_per_agent,

@@ -18,7 +18,6 @@ use butt_dial_providers::{
     vendor::Vendor,
 };
 use butt_dial_store::{OrderState, OrderStep, SenderOrder};
-use chrono::TimeDelta;
 
 use super::*;
 use crate::{NewAccount, OwnVendor};
@@ -69,6 +68,7 @@ impl World {
         let settings = SenderSettings {
             identity: IdentityMode::Dedicated,
             isolation,
+            pool_binding: TimeDelta::days(30),
             hold: Duration::from_secs(3_600),
             countries: Vec::new(),
             mail_domain: Some("agents.example".to_owned()),
