@@ -60,6 +60,12 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("sender registrations", FIFTEEN_SECONDS, |product| async move {
         product.senders.check_registrations().await
     });
+    sweeps.spawn("number registrations", FIVE_SECONDS, |product| async move {
+        product.registrations.continue_due().await
+    });
+    sweeps.spawn("webhooks of numbers", MINUTE, |product| async move {
+        product.senders.check_numbers().await
+    });
     sweeps.spawn("released senders", MINUTE, |product| async move {
         product.senders.return_released().await
     });

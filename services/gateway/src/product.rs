@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use butt_dial_accounts::{Accounts, Agents, Challenges, People, ProviderAccounts, Senders, TeamTokens, Trust};
+use butt_dial_accounts::{
+    Accounts, Agents, Challenges, People, ProviderAccounts, Registrations, Senders, TeamTokens, Trust,
+};
 use butt_dial_billing::Billing;
 use butt_dial_calls::Calls;
 use butt_dial_compliance::Consents;
@@ -20,6 +22,7 @@ pub struct Product {
     pub team_tokens: TeamTokens,
     pub provider_accounts: ProviderAccounts,
     pub senders: Senders,
+    pub registrations: Registrations,
     pub challenges: Challenges,
     pub accounts: Arc<Accounts>,
     pub trust: Trust,
@@ -52,6 +55,7 @@ impl Product {
             team_tokens: platform.product.team_tokens.clone(),
             provider_accounts: platform.product.provider_accounts.clone(),
             senders: platform.product.senders.clone(),
+            registrations: platform.product.registrations.clone(),
             challenges: platform.product.challenges.clone(),
             accounts: platform.product.accounts.clone(),
             trust: platform.product.trust.clone(),

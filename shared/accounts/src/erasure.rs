@@ -179,6 +179,7 @@ impl Accounts {
 
     async fn purge(&self, org: &OrgId) -> Result<(), Failure> {
         // First, while it is known what the organization has at its vendors.
+        self.registrations.close_organization(org).await?;
         self.senders.close_organization(org).await?;
         loop {
             let agents = self.store.list_agents(org, None, AGENTS).await?;

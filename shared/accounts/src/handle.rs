@@ -12,7 +12,7 @@ use butt_dial_store::Store;
 use butt_dial_vault::Vault;
 use tokio_util::task::TaskTracker;
 
-use crate::{AccountSettings, Challenges, Senders, audit::AuditLog, installation::Installation};
+use crate::{AccountSettings, Challenges, Registrations, Senders, audit::AuditLog, installation::Installation};
 
 /// Registers organizations and serves their owners. One per process, shared.
 pub struct Accounts {
@@ -28,6 +28,7 @@ pub struct Accounts {
     pub(crate) installation: Installation,
     pub(crate) challenges: Challenges,
     pub(crate) senders: Senders,
+    pub(crate) registrations: Registrations,
     pub(crate) settings: AccountSettings,
     pub(crate) audit: AuditLog,
     pub(crate) tasks: TaskTracker,
@@ -57,6 +58,7 @@ impl Accounts {
             installation: Installation::new(store.clone(), outbound, clock.clone(), &settings),
             audit: AuditLog::new(store.clone(), clock.clone()),
             links: links(public_urls.base(), &settings.base_path),
+            registrations: Registrations::new(vault.clone(), senders.clone()),
             store,
             kv,
             bus,

@@ -88,6 +88,10 @@ id!(
     /// The order of a sender: a number to buy or an address to adopt.
     SenderOrderId, "ord_"
 );
+id!(
+    /// The registration of US numbers at a vendor: a brand, a campaign or a toll-free verification.
+    NumberRegistrationId, "reg_"
+);
 
 /// Separates the host's id from the organization in the id of an agent. No id of a host contains it.
 const ORG_SEPARATOR: char = '~';

@@ -31,7 +31,8 @@ pub use destination::Destination;
 pub use failure::{Code, Failure};
 pub use grants::{Grants, Restriction, TokenBudget};
 pub use ids::{
-    AgentId, CallId, ChallengeId, ChannelId, MessageId, OrgId, ProviderAccountId, ReplicaId, SenderOrderId, TokenId,
+    AgentId, CallId, ChallengeId, ChannelId, MessageId, NumberRegistrationId, OrgId, ProviderAccountId, ReplicaId,
+    SenderOrderId, TokenId,
 };
 pub use money::Micros;
 pub use scope::{Principal, Scope};

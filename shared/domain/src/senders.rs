@@ -61,6 +61,19 @@ pub enum IsolationMode {
 /// How long after its last message a sender of the pool serves an agent for a contact, unless an operator sets it.
 pub const BINDING: TimeDelta = TimeDelta::days(30);
 
+/// The country in which numbers send texts only after a registration.
+pub const US: &str = "US";
+/// The digits after +1 of toll-free numbers.
+const TOLLFREE_CODES: [&str; 7] = ["800", "833", "844", "855", "866", "877", "888"];
+
+/// Returns whether a number in E.164 form is a toll-free number of North America.
+pub fn is_tollfree(number: &str) -> bool {
+    number
+        .strip_prefix("+1")
+        .and_then(|rest| rest.get(..3))
+        .is_some_and(|code| TOLLFREE_CODES.contains(&code))
+}
+
 /// Returns the country of a phone number in E.164 form, as two letters. Several countries share some calling codes; a number that
 /// fits none of their plans belongs to the main one.
 pub fn country_of(number: &str) -> Option<String> {
@@ -85,8 +98,17 @@ pub struct Candidate {
     pub is_pooled: bool,
     pub is_primary: bool,
     pub is_paused: bool,
+    /// False: a US number that is not registered yet; carriers in the US block its texts.
+    pub is_registered: bool,
     /// The agent that the sender serves for this contact, if it is pooled.
     pub bound_to: Option<AgentId>,
+}
+
+impl Candidate {
+    /// Returns whether carriers in this country carry the sender's texts.
+    pub fn may_send_to(&self, country: Option<&str>) -> bool {
+        self.is_registered || country != Some(US)
+    }
 }
 
 /// Why a sender was chosen.
@@ -122,7 +144,8 @@ type Choice<'a> = (SenderReason, &'a dyn Fn(&Candidate) -> bool);
 
 /// Chooses the sender of a message. Order: the one that the request names; the one that the contact knows the agent by; an own
 /// one in the contact's country; an own one; one of the pool in the contact's country; one of the pool. Among equals the primary
-/// one is used, then the one with the lowest id.
+/// one is used, then the one with the lowest id. A number that carriers in the contact's country block, because it is not registered,
+/// is used only if there is no other.
 pub fn select_sender<'a>(
     agent: &AgentId,
     mode: IdentityMode,
@@ -165,6 +188,8 @@ pub fn select_sender<'a>(
     if usable.is_empty() {
         return Err(NoSender::Paused);
     }
+    let (legal, blocked): (Vec<&Candidate>, Vec<&Candidate>) =
+        usable.into_iter().partition(|candidate| candidate.may_send_to(country));
     let in_country = |candidate: &Candidate| country.is_some() && candidate.country.as_deref() == country;
     let choices: [Choice<'_>; 5] = [
         (SenderReason::BoundToContact, &|c| {
@@ -187,9 +212,12 @@ pub fn select_sender<'a>(
                 .iter()
                 .filter(|(reason, _)| mode == IdentityMode::Shared && is_own(*reason)),
         );
-    for (reason, fits) in ordered {
-        if let Some(found) = usable.iter().find(|candidate| fits(candidate)) {
-            return Ok((found, *reason));
+    let ordered: Vec<&Choice<'_>> = ordered.collect();
+    for usable in [legal, blocked] {
+        for (reason, fits) in &ordered {
+            if let Some(found) = usable.iter().find(|candidate| fits(candidate)) {
+                return Ok((found, *reason));
+            }
         }
     }
     Err(NoSender::PoolExhausted)
@@ -225,6 +253,7 @@ mod tests {
             is_pooled: pooled,
             is_primary: false,
             is_paused: false,
+            is_registered: true,
             bound_to: bound.map(AgentId::from),
         }
     }
@@ -252,6 +281,10 @@ mod tests {
         let paused = || Candidate {
             is_paused: true,
             ..own_us()
+        };
+        let unregistered = |candidate: Candidate| Candidate {
+            is_registered: false,
+            ..candidate
         };
         let primary = || Candidate {
             is_primary: true,
@@ -353,6 +386,46 @@ mod tests {
                 Some("US"),
                 None,
                 Err(NoSender::Paused),
+            ),
+            (
+                "a registered one first",
+                Dedicated,
+                vec![unregistered(own_us()), own_gb()],
+                Some("US"),
+                None,
+                Ok(("2", SenderReason::Own)),
+            ),
+            (
+                "a registered one of the pool before an own one",
+                Hybrid,
+                vec![unregistered(own_us()), pool_gb()],
+                Some("US"),
+                None,
+                Ok(("4", SenderReason::Pool)),
+            ),
+            (
+                "an unregistered one if there is no other",
+                Hybrid,
+                vec![unregistered(own_us()), unregistered(pool_us()), taken()],
+                Some("US"),
+                None,
+                Ok(("1", SenderReason::OwnInCountry)),
+            ),
+            (
+                "unregistered, but for another country",
+                Dedicated,
+                vec![unregistered(own_us()), own_gb()],
+                Some("DE"),
+                None,
+                Ok(("1", SenderReason::Own)),
+            ),
+            (
+                "unregistered and named",
+                Dedicated,
+                vec![unregistered(own_us()), own_gb()],
+                Some("US"),
+                Some("+11"),
+                Ok(("1", SenderReason::Explicit)),
             ),
             ("nothing", Hybrid, vec![], Some("US"), None, Err(NoSender::Missing)),
             (

@@ -10,6 +10,7 @@ use butt_dial_domain::{
         mail_domains::MailDomains,
         model::LanguageModel,
         numbers::{Numbers, WhatsappSenders},
+        registrations::NumberRegistrations,
         speech::SpeechSynthesis,
         transcription::Transcription,
         voice::Voice,
@@ -31,6 +32,7 @@ pub struct AccountCarrier {
     pub voice: Option<Arc<dyn Voice>>,
     pub numbers: Option<Arc<dyn Numbers>>,
     pub whatsapp_senders: Option<Arc<dyn WhatsappSenders>>,
+    pub registrations: Option<Arc<dyn NumberRegistrations>>,
     pub mail_domains: Option<Arc<dyn MailDomains>>,
     pub services: AccountServices,
 }

@@ -139,7 +139,8 @@ fn reseal(vault: &Vault, column: SealedColumn, content: &SealedContent) -> Resul
         | SealedColumn::Messages
         | SealedColumn::ScheduledSends
         | SealedColumn::ProviderAccounts
-        | SealedColumn::Conversations => content.id.clone(),
+        | SealedColumn::Conversations
+        | SealedColumn::NumberRegistrations => content.id.clone(),
         SealedColumn::Fallbacks => deferred::context(&MessageId::from(content.id.as_str())),
         SealedColumn::DeadLetters => return Envelope::reseal(vault, &content.sealed),
     };

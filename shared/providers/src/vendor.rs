@@ -10,6 +10,7 @@ use butt_dial_domain::{
         mail_domains::MailDomains,
         model::LanguageModel,
         numbers::{Numbers, Subaccounts, WhatsappSenders},
+        registrations::NumberRegistrations,
         speech::SpeechSynthesis,
         transcription::Transcription,
         voice::Voice,
@@ -69,6 +70,7 @@ pub struct Connected {
     pub numbers: Option<Arc<dyn Numbers>>,
     pub subaccounts: Option<Arc<dyn Subaccounts>>,
     pub whatsapp_senders: Option<Arc<dyn WhatsappSenders>>,
+    pub registrations: Option<Arc<dyn NumberRegistrations>>,
     pub mail_domains: Option<Arc<dyn MailDomains>>,
 }
 

@@ -123,6 +123,7 @@ struct ChannelJson {
     account_version: Option<i64>,
     is_primary: bool,
     country: Option<String>,
+    is_registered: bool,
     paused: bool,
     blocks_inbound: bool,
     blocks_outbound: bool,
@@ -290,6 +291,7 @@ impl Store {
                 'account', c.account_id,
                 'account_version', (SELECT p.version FROM provider_accounts p WHERE p.id = c.account_id),
                 'is_primary', c.is_primary, 'country', c.country,
+                'is_registered', coalesce(c.us_registration, 'done') = 'done',
                 'paused', c.status = 'paused' OR c.blocks_outbound,
                 'blocks_inbound', c.blocks_inbound, 'blocks_outbound', c.blocks_outbound)), '[]')::text
                 FROM channels c WHERE c.agent_id = agents.id AND c.released_at IS NULL) AS channels,
@@ -306,6 +308,7 @@ impl Store {
                 'account', c.account_id,
                 'account_version', (SELECT p.version FROM provider_accounts p WHERE p.id = c.account_id),
                 'is_primary', json(iif(c.is_primary, 'true', 'false')), 'country', c.country,
+                'is_registered', json(iif(coalesce(c.us_registration, 'done') = 'done', 'true', 'false')),
                 'paused', json(iif(c.status = 'paused' OR c.blocks_outbound, 'true', 'false')),
                 'blocks_inbound', json(iif(c.blocks_inbound, 'true', 'false')),
                 'blocks_outbound', json(iif(c.blocks_outbound, 'true', 'false')))) FROM channels c
@@ -361,6 +364,7 @@ impl TryFrom<ProfileRow> for Profile {
                 }),
                 is_primary: json.is_primary,
                 country: json.country,
+                is_registered: json.is_registered,
                 paused: json.paused,
                 blocks_inbound: json.blocks_inbound,
                 blocks_outbound: json.blocks_outbound,

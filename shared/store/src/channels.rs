@@ -19,6 +19,8 @@ pub struct OwnedChannel {
     pub is_primary: bool,
     /// Two letters; `None` for addresses without a country.
     pub country: Option<String>,
+    /// False: a US number that its vendor has not registered yet. Carriers in the US block its texts.
+    pub is_registered: bool,
     /// No sends: paused by an administrator, or outbound is blocked.
     pub paused: bool,
     pub blocks_inbound: bool,

@@ -61,6 +61,7 @@ const OF_ORG: &[&str] = &[
     "DELETE FROM sender_orders WHERE org_id = $1",
     "DELETE FROM inbound_windows WHERE channel_id IN (SELECT id FROM channels WHERE org_id = $1)",
     "DELETE FROM channels WHERE org_id = $1",
+    "DELETE FROM number_registrations WHERE org_id = $1",
     "DELETE FROM provider_accounts WHERE org_id = $1",
     "DELETE FROM challenges WHERE org_id = $1",
     "DELETE FROM billing_configs WHERE org_id = $1",

@@ -39,6 +39,8 @@ mod limits;
 mod memberships;
 mod messages;
 mod migrations;
+mod number_checks;
+mod number_registrations;
 mod one_time_tokens;
 mod organizations;
 mod partitions;
@@ -100,6 +102,7 @@ pub use inbound::{
 pub use incomplete_events::IncompleteEvent;
 pub use memberships::{Member, MemberChange, Membership, Role};
 pub use messages::{Attempt, Message, Unsettled};
+pub use number_registrations::{NumberRegistration, ReviewStatus};
 pub use one_time_tokens::{NewOneTimeToken, OneTimeKind, OneTimeToken};
 pub use organizations::{NewTeam, OrgMode, OrgStatus, Organization, TeamEntry};
 pub use people::{ContactFacts, FoundAgent};

@@ -82,6 +82,8 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(41, "0041_token_grants"),
     portable!(42, "0042_rent"),
     per_engine!(43, "0043_channels_rent"),
+    portable!(44, "0044_number_registrations"),
+    per_engine!(45, "0045_channels_webhooks"),
 ];
 
 impl Step {

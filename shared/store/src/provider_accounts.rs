@@ -162,11 +162,12 @@ impl Store {
         Ok(done == 1)
     }
 
-    /// Deletes an account without senders. Returns whether it did.
+    /// Deletes an account without senders, orders and registrations. Returns whether it did.
     pub async fn delete_provider_account(&self, org: &OrgId, id: &ProviderAccountId) -> Result<bool, StoreError> {
         const SQL: &str = "DELETE FROM provider_accounts WHERE org_id = $1 AND id = $2
             AND NOT EXISTS (SELECT 1 FROM channels WHERE account_id = $2)
-            AND NOT EXISTS (SELECT 1 FROM sender_orders WHERE account_id = $2)";
+            AND NOT EXISTS (SELECT 1 FROM sender_orders WHERE account_id = $2)
+            AND NOT EXISTS (SELECT 1 FROM number_registrations WHERE account_id = $2)";
         let done = on_writer!(self, |db| {
             sqlx::query(SQL)
                 .bind(org.as_str())

@@ -23,6 +23,8 @@ pub enum SealedColumn {
     /// Envelopes with encrypted parts, of any organization.
     DeadLetters,
     Conversations,
+    /// Data of registrations of numbers.
+    NumberRegistrations,
 }
 
 /// An encrypted content.
@@ -55,7 +57,7 @@ impl SealedContent {
 }
 
 impl SealedColumn {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Events,
         Self::Calls,
         Self::Messages,
@@ -64,6 +66,7 @@ impl SealedColumn {
         Self::ProviderAccounts,
         Self::DeadLetters,
         Self::Conversations,
+        Self::NumberRegistrations,
     ];
 
     fn list(self) -> &'static str {
@@ -109,6 +112,10 @@ impl SealedColumn {
                 "SELECT id, org_id, details AS sealed, created_at AS ordered_at FROM conversations
                 WHERE created_at >= $1 AND (created_at > $1 OR id > $2) ORDER BY created_at, id LIMIT $3"
             }
+            Self::NumberRegistrations => {
+                "SELECT id, org_id, data AS sealed, created_at AS ordered_at FROM number_registrations
+                WHERE created_at >= $1 AND (created_at > $1 OR id > $2) ORDER BY created_at, id LIMIT $3"
+            }
         }
     }
 
@@ -124,6 +131,7 @@ impl SealedColumn {
             }
             Self::DeadLetters => "UPDATE dead_letters SET payload = $3 WHERE id = $1 AND payload = $2",
             Self::Conversations => "UPDATE conversations SET details = $3 WHERE id = $1 AND details = $2",
+            Self::NumberRegistrations => "UPDATE number_registrations SET data = $3 WHERE id = $1 AND data = $2",
         }
     }
 }

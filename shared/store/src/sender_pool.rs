@@ -14,6 +14,7 @@ struct CandidateRow {
     country: Option<String>,
     account_id: Option<String>,
     account_version: Option<i64>,
+    us_registration: Option<String>,
     status: String,
     blocks_outbound: bool,
     bound_to: Option<String>,
@@ -58,7 +59,7 @@ impl Store {
         contact: &str,
         expired: Timestamp,
     ) -> Result<Vec<Candidate>, StoreError> {
-        const SQL: &str = "SELECT c.id, c.address, c.country, c.account_id, c.status, c.blocks_outbound,
+        const SQL: &str = "SELECT c.id, c.address, c.country, c.account_id, c.us_registration, c.status, c.blocks_outbound,
                 (SELECT p.version FROM provider_accounts p WHERE p.id = c.account_id) AS account_version,
                 (SELECT b.agent_id FROM sender_bindings b WHERE b.channel_id = c.id AND b.contact = $3 AND b.used_at > $4)
                     AS bound_to
@@ -78,6 +79,7 @@ impl Store {
             account: row.account_id.map(ProviderAccountId::from).zip(row.account_version),
             is_pooled: true,
             is_primary: false,
+            is_registered: row.us_registration.is_none_or(|state| state == "done"),
             is_paused: row.status == "paused" || row.blocks_outbound,
             bound_to: row.bound_to.map(AgentId::from),
         };

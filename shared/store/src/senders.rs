@@ -29,6 +29,8 @@ pub struct Sender {
     /// The vendor's id of the registration of a WhatsApp sender.
     pub registration_id: Option<String>,
     pub registration: Option<Registration>,
+    /// Whether a bought US number is registered for texts in the US. `None`: it needs no registration, or its owner did it.
+    pub is_us_registered: Option<bool>,
     pub created_at: Timestamp,
     pub released_at: Option<Timestamp>,
 }
@@ -59,6 +61,7 @@ pub(crate) struct SenderRow {
     country: Option<String>,
     registration_id: Option<String>,
     registration: Option<Registration>,
+    us_registration: Option<String>,
     created_at: Timestamp,
     released_at: Option<Timestamp>,
 }
@@ -86,6 +89,7 @@ impl TryFrom<SenderRow> for Sender {
             country: row.country,
             registration_id: row.registration_id,
             registration: row.registration,
+            is_us_registered: row.us_registration.map(|state| state == "done"),
             created_at: row.created_at,
             released_at: row.released_at,
         })
@@ -109,6 +113,13 @@ pub struct NewSender<'a> {
     pub registration: Option<(&'a str, Registration)>,
 }
 
+impl NewSender<'_> {
+    /// Numbers that were bought here and send texts in the US are registered by this program.
+    fn needs_us_registration(&self) -> bool {
+        self.channel == Channel::Sms && self.number_id.is_some() && self.country == Some("US")
+    }
+}
+
 /// A change of a sender. `None` leaves a value as it is.
 #[derive(Clone, Copy, Default)]
 pub struct SenderChange<'a> {
@@ -122,7 +133,7 @@ macro_rules! select_senders {
     ($rest:literal) => {
         concat!(
             "SELECT id, org_id, agent_id, channel, address, status, label, is_primary, account_id, number_id, country,
-                registration_id, registration, created_at, released_at FROM channels ",
+                registration_id, registration, us_registration, created_at, released_at FROM channels ",
             $rest
         )
     };
@@ -142,8 +153,9 @@ impl Store {
         let first_month_end = now.checked_add_months(Months::new(1));
         const SQL: &str =
             "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at, label, account_id,
-                number_id, country, monthly_price, registration_id, registration, rent_paid_until, is_primary)
-            VALUES ($1, $2, $3, $4, $5, $12, $6, $7, $8, $9, $10, $11, $13, $14, $15,
+                number_id, country, monthly_price, registration_id, registration, rent_paid_until,
+                us_registration, is_primary)
+            VALUES ($1, $2, $3, $4, $5, $12, $6, $7, $8, $9, $10, $11, $13, $14, $15, $16,
                 NOT EXISTS (SELECT 1 FROM channels c WHERE c.agent_id = $3 AND c.channel = $4 AND c.is_primary))";
         with_timeout(async {
             let mut tx = self.begin().await?;
@@ -169,6 +181,7 @@ impl Store {
                     .bind(sender.registration.map(|(id, _)| id))
                     .bind(sender.registration.map(|(_, registration)| <&str>::from(registration)))
                     .bind(sender.monthly_price.and(first_month_end))
+                    .bind(sender.needs_us_registration().then_some("needed"))
                     .execute(db)
                     .await
                     .map(drop))?;

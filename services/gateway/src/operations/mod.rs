@@ -29,6 +29,7 @@ mod list_events;
 mod list_scheduled;
 mod list_team_tokens;
 mod manage_inbound_filter;
+mod number_registrations;
 mod pages;
 mod people;
 mod ping;

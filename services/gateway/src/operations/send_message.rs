@@ -269,7 +269,7 @@ impl From<SendReceipt> for Output {
             replayed: receipt.replayed,
             scheduled_at: receipt.scheduled_at.map(time),
             instead_of: receipt.instead_of,
-            advisories: receipt.advice.into_iter().collect(),
+            advisories: receipt.advice.into_iter().chain(receipt.sender_advice).collect(),
         }
     }
 }

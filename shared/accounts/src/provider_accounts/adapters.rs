@@ -9,6 +9,7 @@ use butt_dial_domain::{
     ports::{
         mail_domains::MailDomains,
         numbers::{Numbers, WhatsappSenders},
+        registrations::NumberRegistrations,
         webhook::WebhookRequest,
     },
 };
@@ -69,6 +70,21 @@ impl ProviderAccounts {
         }
     }
 
+    /// Returns the registrations of an account; `None` stands for the installation's own account.
+    pub(crate) async fn registrations(
+        &self,
+        vendor: &str,
+        account: Option<&ProviderAccountId>,
+    ) -> Result<Option<Arc<dyn NumberRegistrations>>, Failure> {
+        match account {
+            None => Ok(self.inner.own.get(vendor).and_then(|own| own.registrations.clone())),
+            Some(account) => {
+                let found = AccountCarriers::find(self, account, None).await?;
+                Ok(found.and_then(|found| found.registrations.clone()))
+            }
+        }
+    }
+
     /// Returns the mail domains of an account; `None` stands for the installation's own account.
     pub(crate) async fn mail_domains(
         &self,
@@ -118,6 +134,7 @@ impl ProviderAccounts {
             voice: connected.voice,
             numbers: connected.numbers,
             whatsapp_senders: connected.whatsapp_senders,
+            registrations: connected.registrations,
             mail_domains: connected.mail_domains,
             services: AccountServices {
                 model: connected.model,

@@ -13,6 +13,7 @@ use butt_dial_domain::{
     ports::{
         mail_domains::MailDomains,
         numbers::{Numbers, Subaccounts, WhatsappSenders},
+        registrations::NumberRegistrations,
     },
 };
 use butt_dial_identity::Caller;
@@ -37,6 +38,7 @@ pub struct OwnVendor {
     pub numbers: Option<Arc<dyn Numbers>>,
     pub subaccounts: Option<Arc<dyn Subaccounts>>,
     pub whatsapp_senders: Option<Arc<dyn WhatsappSenders>>,
+    pub registrations: Option<Arc<dyn NumberRegistrations>>,
     pub mail_domains: Option<Arc<dyn MailDomains>>,
 }
 

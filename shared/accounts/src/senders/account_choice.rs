@@ -8,7 +8,7 @@ use super::{NUMBER_VENDOR, Senders, failure_of};
 impl Senders {
     /// Returns the account for a new number; `None` stands for the installation's own. Creates a subaccount where the isolation
     /// mode needs one that does not exist yet.
-    pub(super) async fn choose_account(
+    pub(crate) async fn choose_account(
         &self,
         org: &OrgId,
         agent: Option<&AgentId>,

@@ -7,7 +7,8 @@
 //! - `mail`: mail addresses and mail domains;
 //! - `whatsapp`: registrations of WhatsApp senders, and addresses of registered accounts;
 //! - `release`: release with a hold, and the return of bought numbers to their vendor;
-//! - `rents`: the rent of bought numbers after their first month.
+//! - `rents`: the rent of bought numbers after their first month;
+//! - `webhook_checks`: numbers whose webhooks were changed at the vendor are noticed and repaired.
 
 mod account_choice;
 mod addresses;
@@ -19,6 +20,7 @@ mod release;
 mod rents;
 #[cfg(test)]
 mod tests;
+mod webhook_checks;
 mod whatsapp;
 
 use std::{sync::Arc, time::Duration};
@@ -43,10 +45,12 @@ use crate::{ProviderAccounts, audit::AuditLog};
 
 pub use channels::{AddChannel, ChannelKind};
 pub use order::NumberOrder;
+pub(crate) use order::parse_number;
 pub use order_steps::OrderedSender;
+pub use webhook_checks::NumberCheck;
 
 /// The vendor that sells numbers.
-const NUMBER_VENDOR: &str = "twilio";
+pub(crate) const NUMBER_VENDOR: &str = "twilio";
 const MAX_LABEL: usize = 100;
 const MAX_SEARCH: u32 = 50;
 
@@ -117,6 +121,14 @@ impl Senders {
             NumberError::NotFound => no_such_country(&query.country),
             error => failure_of(&error, "search numbers"),
         })
+    }
+
+    pub(crate) fn store_and_clock(&self) -> (Store, Clock) {
+        (self.store.clone(), self.clock.clone())
+    }
+
+    pub(crate) fn provider_accounts(&self) -> &ProviderAccounts {
+        &self.accounts
     }
 
     /// The public address of this installation.
@@ -236,7 +248,7 @@ impl Senders {
     }
 }
 
-fn no_number_vendor() -> Failure {
+pub(crate) fn no_number_vendor() -> Failure {
     Failure::new(Code::NotSupported, "no provider that sells numbers is configured")
         .hint("register a Twilio account, or ask the operator of this installation")
 }
@@ -254,7 +266,7 @@ fn no_such_sender() -> Failure {
 }
 
 /// Explains an error of the vendor.
-fn failure_of(error: &NumberError, doing: &str) -> Failure {
+pub(crate) fn failure_of(error: &NumberError, doing: &str) -> Failure {
     match error {
         NumberError::Unavailable => {
             Failure::new(Code::NumberUnavailable, "the number is not available any more").hint("choose another number")

@@ -211,7 +211,7 @@ impl Senders {
     }
 }
 
-pub(super) fn parse_number(text: &str) -> Result<String, Failure> {
+pub(crate) fn parse_number(text: &str) -> Result<String, Failure> {
     let parsed = Address::parse(Channel::Sms, text).map_err(|error| {
         Failure::new(Code::InvalidArgument, format!("the number is not valid: {error}"))
             .hint("use E.164 form, such as +14155550100")

@@ -9,6 +9,7 @@ use butt_dial_billing::Rent;
 use butt_dial_domain::{
     Channel, ChannelId, Code, Failure, Micros, ProviderAccountId, SenderOrderId,
     ports::numbers::{NumberError, NumberKey, NumberUrls, Numbers, OwnedNumber},
+    senders::US,
 };
 use butt_dial_store::{NewSender, OrderState, OrderStep, Sender, SenderOrder, StoreError};
 use chrono::TimeDelta;
@@ -180,6 +181,10 @@ impl Senders {
             }
             Err(error) => return Err(error.into()),
         };
+        if request.country == US {
+            // A long code joins the campaign of its organization.
+            self.store.hasten_approved_registrations(&org, self.clock.now()).await?;
+        }
         order.state = OrderState::Done;
         self.keep(order).await?;
         self.announce(address, [Channel::Sms, Channel::Voice]).await;

@@ -6,6 +6,7 @@ pub mod kv;
 pub mod mail_domains;
 pub mod model;
 pub mod numbers;
+pub mod registrations;
 pub mod speech;
 pub mod transcription;
 pub mod voice;

@@ -3,7 +3,7 @@
 
 use butt_dial_domain::{
     Address, Channel, Code, Failure,
-    senders::{Candidate, IdentityMode, NoSender, country_of, select_sender},
+    senders::{Candidate, IdentityMode, NoSender, US, country_of, select_sender},
 };
 use butt_dial_store::{AccountRef, OwnedChannel, Profile};
 
@@ -21,7 +21,8 @@ pub(super) async fn choose(
     let own: Vec<Candidate> = profile.senders(channel).map(candidate).collect();
     let country = country_of_contact(channel, &request.to);
     let is_own = named.is_none_or(|named| own.iter().any(|candidate| candidate.address == named));
-    let has_usable = own.iter().any(|candidate| !candidate.is_paused);
+    let is_usable = |candidate: &Candidate| !candidate.is_paused && candidate.may_send_to(country.as_deref());
+    let has_usable = own.iter().any(is_usable);
     let needs_pool = match mode {
         IdentityMode::Dedicated => !is_own,
         IdentityMode::Hybrid => !is_own || !has_usable,
@@ -64,6 +65,19 @@ pub(super) async fn choose(
     }
 }
 
+/// Returns the advice for a text from a number that carriers in the recipient's country block.
+pub(super) fn advise(sender: &OwnedChannel, to: &Address) -> Option<&'static str> {
+    let is_blocked = sender.channel == Channel::Sms && !sender.is_registered && is_in_us(to);
+    is_blocked.then_some(
+        "the sender is not registered for texts in the US, so carriers may block this message; an administrator registers it with \
+         comms_register_number",
+    )
+}
+
+fn is_in_us(to: &Address) -> bool {
+    country_of(to.as_str()).as_deref() == Some(US)
+}
+
 /// Returns the agent's own sender on a channel, the one with the address `named` if given. Fails with `NoChannelAssigned` or
 /// `ChannelUnavailable`.
 pub fn find_own_sender(profile: &Profile, channel: Channel, named: Option<&str>) -> Result<OwnedChannel, Failure> {
@@ -88,6 +102,7 @@ fn candidate(owned: &OwnedChannel) -> Candidate {
         is_pooled: false,
         is_primary: owned.is_primary,
         is_paused: owned.paused,
+        is_registered: owned.is_registered,
         bound_to: None,
     }
 }
@@ -107,6 +122,7 @@ fn pooled(channel: Channel, chosen: &Candidate) -> OwnedChannel {
         account: chosen.account.clone().map(|(id, version)| AccountRef { id, version }),
         is_primary: false,
         country: chosen.country.clone(),
+        is_registered: chosen.is_registered,
         paused: false,
         blocks_inbound: false,
         blocks_outbound: false,

@@ -36,14 +36,14 @@ pub(super) async fn send(outbound: &Arc<Outbound>, request: SendRequest) -> Resu
     };
     match claim(outbound, agent, key).await? {
         Claimed::Chain(chain) => run(outbound, request, chain).await,
-        Claimed::Running(prior) => prior,
+        Claimed::Running(prior) => *prior,
     }
 }
 
 enum Claimed {
     Chain(Chain),
     /// Another request with the key is still running; what is known of it.
-    Running(Result<SendReceipt, Failure>),
+    Running(Box<Result<SendReceipt, Failure>>),
 }
 
 async fn claim(outbound: &Outbound, agent: AgentId, key: String) -> Result<Claimed, Failure> {
@@ -61,7 +61,7 @@ async fn claim(outbound: &Outbound, agent: AgentId, key: String) -> Result<Claim
         }
         if started.elapsed() >= REPLAY_TIMEOUT {
             let found = fall_back::find_sent(outbound, &agent, &key).await?;
-            return Ok(Claimed::Running(found.map_or_else(
+            return Ok(Claimed::Running(Box::new(found.map_or_else(
                 || Err(still_running()),
                 |message| {
                     describe(message).map(|receipt| SendReceipt {
@@ -69,7 +69,7 @@ async fn claim(outbound: &Outbound, agent: AgentId, key: String) -> Result<Claim
                         ..receipt
                     })
                 },
-            )));
+            ))));
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }

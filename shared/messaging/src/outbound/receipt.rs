@@ -25,6 +25,8 @@ pub struct SendReceipt {
     pub thread: ThreadRef,
     /// The advice of a compliance rule.
     pub advice: Option<&'static str>,
+    /// The advice about a sender that carriers may block.
+    pub sender_advice: Option<&'static str>,
     /// The requested channel, if a fallback channel was used.
     pub instead_of: Option<Channel>,
     /// The time at which a scheduled message is sent.
@@ -53,6 +55,7 @@ pub fn describe(message: Message) -> Result<SendReceipt, Failure> {
         cost: message.cost.map(Micros),
         thread: message.thread,
         advice: None,
+        sender_advice: None,
         instead_of: None,
         scheduled_at: None,
         replayed: false,

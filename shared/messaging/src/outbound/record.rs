@@ -237,6 +237,7 @@ fn pending_receipt(message: ReservedMessage) -> SendReceipt {
         cost: None,
         thread: message.thread,
         advice: message.advice,
+        sender_advice: message.sender_advice,
         instead_of: None,
         scheduled_at: None,
         replayed: false,

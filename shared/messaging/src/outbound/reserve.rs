@@ -21,7 +21,7 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Allowance, Outbound,
+    Allowance, Outbound, choose_sender,
     comply::{self, CompliantMessage},
     idempotency::PriorRequest,
     validate::ValidMessage,
@@ -46,6 +46,7 @@ pub(super) struct ReservedMessage {
     pub agent: AgentId,
     pub org: OrgId,
     pub advice: Option<&'static str>,
+    pub sender_advice: Option<&'static str>,
     pub thread: ThreadRef,
     /// A refusal keeps the idempotency key.
     pub keeps_key: bool,
@@ -289,6 +290,10 @@ fn reserved(outbound: &Outbound, compliant: CompliantMessage, carrier: Carrier, 
         true => Some(message.profile.agent.display_name.clone()),
         false => sender_name(&message),
     };
+    let sender_advice = match is_internal {
+        true => None,
+        false => choose_sender::advise(&message.sender, &message.to),
+    };
     let urls = &outbound.public_urls;
     let call_urls = message.content.call.as_ref();
     ReservedMessage {
@@ -311,6 +316,7 @@ fn reserved(outbound: &Outbound, compliant: CompliantMessage, carrier: Carrier, 
             Verdict::Advise(advice) => Some(advice),
             Verdict::Allow | Verdict::Block { .. } => None,
         },
+        sender_advice,
         thread: message.thread,
     }
 }

@@ -74,6 +74,7 @@ pub(super) async fn schedule(
         cost: None,
         thread: message.thread.clone(),
         advice: None,
+        sender_advice: None,
         instead_of: None,
         scheduled_at: Some(at),
         replayed: !is_new,

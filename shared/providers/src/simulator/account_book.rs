@@ -1,4 +1,4 @@
-//! The subaccounts, the phone numbers and the mail domains of a simulated vendor.
+//! The subaccounts, the phone numbers, the mail domains and other resources of a simulated vendor.
 
 use std::{
     collections::BTreeMap,
@@ -43,6 +43,24 @@ pub struct SimulatedDomain {
     pub is_verified: bool,
 }
 
+/// Another resource of an account, such as a messaging service.
+#[derive(Clone, Debug)]
+pub struct SimulatedResource {
+    pub id: String,
+    pub kind: &'static str,
+    /// The id of the account.
+    pub account: String,
+    /// By their names in a request; a field that repeats has its last value.
+    pub fields: BTreeMap<String, String>,
+    pub created_at: Timestamp,
+}
+
+impl SimulatedResource {
+    pub fn field(&self, name: &str) -> &str {
+        self.fields.get(name).map_or("", String::as_str)
+    }
+}
+
 #[derive(Default)]
 pub struct AccountBook {
     state: Mutex<State>,
@@ -55,6 +73,8 @@ struct State {
     numbers: BTreeMap<String, SimulatedNumber>,
     /// By name.
     domains: BTreeMap<String, SimulatedDomain>,
+    /// By id.
+    resources: BTreeMap<String, SimulatedResource>,
 }
 
 impl AccountBook {
@@ -156,6 +176,24 @@ impl AccountBook {
         let mut state = self.state();
         let domain = state.domains.values_mut().find(|domain| domain.id == id);
         domain.map(|domain| domain.is_verified = true).is_some()
+    }
+
+    /// Adds a resource, or replaces the one with its id.
+    pub fn put_resource(&self, resource: SimulatedResource) {
+        self.state().resources.insert(resource.id.clone(), resource);
+    }
+
+    /// Returns the resources of a kind, oldest first.
+    pub fn resources(&self, kind: &str) -> Vec<SimulatedResource> {
+        let state = self.state();
+        let of_kind = state.resources.values().filter(|resource| resource.kind == kind);
+        let mut found: Vec<_> = of_kind.cloned().collect();
+        found.sort_by_key(|resource| resource.created_at);
+        found
+    }
+
+    pub fn remove_resource(&self, id: &str) {
+        self.state().resources.remove(id);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -43,6 +43,7 @@ pub fn router(simulator: SimulatorState, hosts: &[String]) -> Router {
         .route("/misbehave", post(inject_fault))
         .route("/behave", post(clear_faults))
         .route("/opt-out", post(opt_out))
+        .route("/check-registrations", post(check_registrations))
         .route("/call-back-to", post(set_webhook_base_url))
         .route("/person-writes", post(send_as_person))
         .route("/manner", post(set_behavior))
@@ -211,6 +212,20 @@ struct OptOut {
 
 async fn opt_out(State(simulator): State<SimulatorState>, Json(request): Json<OptOut>) -> StatusCode {
     simulator.opt_out(request.number.trim());
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct RegistrationChecks {
+    /// true: US numbers that were bought here send nothing without their registration.
+    checked: bool,
+}
+
+async fn check_registrations(
+    State(simulator): State<SimulatorState>,
+    Json(request): Json<RegistrationChecks>,
+) -> StatusCode {
+    simulator.check_registrations(request.checked);
     StatusCode::NO_CONTENT
 }
 

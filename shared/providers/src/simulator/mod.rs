@@ -41,7 +41,7 @@ use std::{
 use axum::serve::Listener;
 use butt_dial_domain::Clock;
 
-pub use account_book::{SimulatedAccount, SimulatedDomain, SimulatedNumber};
+pub use account_book::{SimulatedAccount, SimulatedDomain, SimulatedNumber, SimulatedResource};
 pub use chat::SimulatedChatAction;
 pub use delivery_queue::{DeliveryPlan, DeliveryStep, StatusWebhook};
 pub use faults::ErrorFormat;

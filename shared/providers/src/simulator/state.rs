@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -62,6 +62,7 @@ struct Inner {
     /// The client for webhooks; `None` if it can't be built.
     http: OnceLock<Option<reqwest::Client>>,
     delivery_delay_ms: AtomicU64,
+    checks_registrations: AtomicBool,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -114,6 +115,7 @@ impl SimulatorState {
             secrets,
             http: OnceLock::new(),
             delivery_delay_ms: AtomicU64::new(DELIVERY_DELAY.as_millis() as u64),
+            checks_registrations: AtomicBool::new(false),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
@@ -228,6 +230,15 @@ impl SimulatorState {
     pub fn set_delivery_delay(&self, delay: Duration) {
         let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         self.inner.delivery_delay_ms.store(millis, Ordering::Relaxed);
+    }
+
+    /// Lets US numbers that were bought here send nothing without their registration, or anything: the default.
+    pub fn check_registrations(&self, checks: bool) {
+        self.inner.checks_registrations.store(checks, Ordering::Relaxed);
+    }
+
+    pub fn checks_registrations(&self) -> bool {
+        self.inner.checks_registrations.load(Ordering::Relaxed)
     }
 
     pub fn now(&self) -> Timestamp {

@@ -7,6 +7,8 @@ pub(crate) mod form;
 mod inbound;
 mod message;
 mod numbers;
+mod registration_forms;
+mod registrations;
 mod rich;
 mod simulator;
 #[cfg(test)]
@@ -103,6 +105,7 @@ fn connect(credentials: &Credentials, http: &reqwest::Client, deadline: Duration
         voice: Some(Arc::new(Calls::new(client.clone(), inbound.all_tokens()))),
         numbers: Some(Arc::new(client.clone())),
         whatsapp_senders: Some(Arc::new(client.clone())),
+        registrations: Some(Arc::new(client.clone())),
         subaccounts: Some(Arc::new(client.clone())),
         messaging: Some(Arc::new(client)),
         webhooks: Some(Arc::new(inbound)),

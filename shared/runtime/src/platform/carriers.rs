@@ -55,6 +55,7 @@ pub(super) async fn connect(config: &Config) -> Result<ConnectedCarriers, StartE
                 numbers: connected.numbers,
                 subaccounts: connected.subaccounts,
                 whatsapp_senders: connected.whatsapp_senders,
+                registrations: connected.registrations,
                 mail_domains: connected.mail_domains,
             },
         );

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use butt_dial_accounts::{
-    Accounts, Agents, Bootstrap, Challenges, OwnVendor, People, ProviderAccounts, Senders, TeamTokens, Trust,
+    Accounts, Agents, Bootstrap, Challenges, OwnVendor, People, ProviderAccounts, Registrations, Senders, TeamTokens,
+    Trust,
 };
 use butt_dial_billing::Billing;
 use butt_dial_calls::{CallRecords, Calls};
@@ -31,6 +32,7 @@ pub struct Product {
     pub team_tokens: TeamTokens,
     pub provider_accounts: ProviderAccounts,
     pub senders: Senders,
+    pub registrations: Registrations,
     pub challenges: Challenges,
     pub accounts: Arc<Accounts>,
     pub trust: Trust,
@@ -139,6 +141,7 @@ impl Parts<'_> {
                 clock.clone(),
                 simulated_world,
             ),
+            registrations: Registrations::new(self.backends.vault.clone(), senders.clone()),
             senders,
             provider_accounts,
             backlogs: Backlogs::new(store.clone(), clock.clone(), metrics.messaging.clone()),

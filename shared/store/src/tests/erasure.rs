@@ -48,6 +48,8 @@ const ROWS: &[&str] = &[
     "INSERT INTO conversations (id, org_id, agent_id, status, details, created_at, updated_at)
         VALUES ('cv', $1, $2, 'active', $3, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
     "INSERT INTO conversation_contacts (agent_id, contact, conversation_id) VALUES ($2, '+1', 'cv')",
+    "INSERT INTO number_registrations (id, org_id, kind, subject, state, data, attempts, created_at, updated_at)
+        VALUES ('nr', $1, 'brand', 'x', 'pending', $3, 0, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
     "INSERT INTO budget_alerts (scope, period, threshold, org_id, created_at) VALUES ('x', 'd', 50, $1, CURRENT_TIMESTAMP)",
     "INSERT INTO challenges (id, org_id, agent_id, purpose, channel, address, contact, code_hash, state, created_at, expires_at)
         VALUES ('o', $1, $2, 'x', 'sms', '+1', '+1', 'h', 'pending', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",

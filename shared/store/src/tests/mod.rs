@@ -30,6 +30,7 @@ mod indexes;
 mod limits;
 mod messages;
 mod migrations;
+mod number_registrations;
 mod partitions;
 mod people;
 mod provider_accounts;

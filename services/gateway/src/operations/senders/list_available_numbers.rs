@@ -1,5 +1,6 @@
 //! `comms_list_available_numbers`: numbers that the organization can buy.
 
+use butt_dial_accounts::requirements_of;
 use butt_dial_billing::PriceList;
 use butt_dial_domain::{
     Code, Failure, Scope,
@@ -9,7 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::operations::{Context, Hints, Operation, Route, errors};
+use crate::operations::{
+    Context, Hints, Operation, Route, errors,
+    number_registrations::views::{RequirementView, number_kind},
+};
 
 pub struct ListAvailableNumbers;
 
@@ -55,6 +59,9 @@ pub struct NumberView {
 pub struct Output {
     numbers: Vec<NumberView>,
     count: usize,
+    /// The registrations that these numbers need before they may send texts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    requirements: Vec<RequirementView>,
 }
 
 impl Operation for ListAvailableNumbers {
@@ -79,13 +86,7 @@ impl Operation for ListAvailableNumbers {
     type Output = Output;
 
     async fn run(context: Context, args: Args) -> Result<Output, Failure> {
-        let kind: NumberKind = match args.kind.as_deref() {
-            None => NumberKind::default(),
-            Some(text) => text.parse().map_err(|_| {
-                Failure::new(Code::InvalidArgument, "type is one of local, mobile, toll_free")
-                    .detail("fields", json!(["type"]))
-            })?,
-        };
+        let kind = number_kind(args.kind.as_deref())?;
         let query = NumberQuery {
             country: args.country.unwrap_or_else(|| "US".to_owned()),
             kind,
@@ -93,12 +94,15 @@ impl Operation for ListAvailableNumbers {
             contains: digits(args.contains, "contains", "*")?,
             limit: args.limit.unwrap_or(DEFAULT_LIMIT),
         };
+        let requirements = requirements_of(&query.country.trim().to_ascii_uppercase(), kind).iter();
+        let requirements = requirements.map(RequirementView::from).collect();
         let found = context.product.senders.search(&context.caller, query).await?;
         let prices = context.product.billing.prices();
         let numbers: Vec<NumberView> = found.into_iter().map(|number| view(prices, number, kind)).collect();
         Ok(Output {
             count: numbers.len(),
             numbers,
+            requirements,
         })
     }
 }

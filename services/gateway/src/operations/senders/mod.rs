@@ -1,6 +1,7 @@
 //! Operations about senders, numbers and provider accounts.
 
 pub mod add_comm_channel;
+pub mod check_comm_channel;
 pub mod delete_comm_channel;
 pub mod deprovision;
 pub mod deprovision_channels;

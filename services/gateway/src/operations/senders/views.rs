@@ -29,6 +29,9 @@ pub struct RecordView {
     /// pending, done or failed: the registration of a WhatsApp sender or of a mail domain at the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     registration: Option<&'static str>,
+    /// Whether a bought US number is registered for texts in the US. Absent: it needs no registration here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    us_registered: Option<bool>,
     /// Records that the domain of a mail address needs before it sends. Absent: none, or the provider did not respond.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     dns_records: Vec<DnsRecordView>,
@@ -49,6 +52,7 @@ impl From<Sender> for RecordView {
             country: sender.country,
             account_id: sender.account.map(|account| account.into_string()),
             registration: sender.registration.map(Into::into),
+            us_registered: sender.is_us_registered,
             dns_records: Vec::new(),
             created_at: time(sender.created_at),
         }

@@ -1,5 +1,6 @@
 //! Orders on the simulator of the vendor, over real HTTP.
 
+mod registrations;
 mod rents;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -52,6 +53,7 @@ impl World {
                 numbers: connected.numbers,
                 subaccounts: connected.subaccounts,
                 whatsapp_senders: connected.whatsapp_senders,
+                registrations: connected.registrations,
                 mail_domains: connected.mail_domains,
             };
             (vendor.manifest.id, own)

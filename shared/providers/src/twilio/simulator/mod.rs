@@ -6,7 +6,10 @@ mod error;
 mod inbound;
 mod listing;
 mod numbers;
+mod registrations;
+mod resources;
 mod rich;
+mod tollfree;
 mod validation;
 pub mod voice;
 mod whatsapp_senders;
@@ -42,6 +45,8 @@ pub const AUTH_TOKEN: &str = "simulated-twilio-auth-token";
 const ID: &str = "twilio";
 
 const DELIVERED: &[DeliveryStep] = &[step("queued"), step("sent"), step("delivered")];
+const UNREGISTERED: &[DeliveryStep] = &[step("queued"), step("sent"), undelivered(30034)];
+const UNVERIFIED: &[DeliveryStep] = &[step("queued"), step("sent"), undelivered(30032)];
 const OUTSIDE_WINDOW: &[DeliveryStep] = &[DeliveryStep {
     status: "failed",
     error_code: Some(63016),
@@ -53,6 +58,13 @@ const fn step(status: &'static str) -> DeliveryStep {
     DeliveryStep {
         status,
         error_code: None,
+    }
+}
+
+const fn undelivered(code: u32) -> DeliveryStep {
+    DeliveryStep {
+        status: "undelivered",
+        error_code: Some(code),
     }
 }
 
@@ -108,6 +120,7 @@ pub fn router(simulator: SimulatorState) -> Router {
             "/v2/Channels/Senders/{id}",
             get(whatsapp_senders::fetch).delete(whatsapp_senders::remove),
         )
+        .merge(registrations::router(&simulator))
         .merge(voice::router(&simulator))
         .fallback(|| async { ApiError::not_found() })
         .layer(middleware::from_fn_with_state(
@@ -132,10 +145,15 @@ async fn create(State(simulator): State<SimulatorState>, Path(account): Path<Str
         Ok(draft) => draft,
         Err(error) => return error.into_response(),
     };
-    let steps = if draft.stays_outside_the_window(&simulator) {
-        OUTSIDE_WINDOW
-    } else {
-        DELIVERED
+    let missing = match draft.message.channel {
+        Channel::Sms if draft.message.to.starts_with("+1") => registrations::missing(&simulator, &draft.message.from),
+        _ => None,
+    };
+    let steps = match missing {
+        _ if draft.stays_outside_the_window(&simulator) => OUTSIDE_WINDOW,
+        Some(30032) => UNVERIFIED,
+        Some(_) => UNREGISTERED,
+        None => DELIVERED,
     };
     let message = simulator.accept(draft.message);
     let status_simulator = simulator.clone();

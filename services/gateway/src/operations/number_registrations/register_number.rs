@@ -1,0 +1,51 @@
+//! `comms_register_number`: registers a brand, a campaign or a toll-free number.
+
+use butt_dial_domain::{Code, Failure, Scope, ports::registrations::RegistrationKind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::views::RegisteredView;
+use crate::operations::{Context, Hints, Operation, Route, errors};
+
+pub struct RegisterNumber;
+
+#[derive(Deserialize, JsonSchema)]
+pub struct Args {
+    kind: RegistrationKind,
+    /// What the provider wants to know. brand: customerProfileId, a2pProfileId. campaign: description, messageFlow, messageSamples,
+    /// useCase. tollfree: number, businessName, businessWebsite, notificationEmail, useCaseCategories, useCaseSummary, messageSample,
+    /// optInImageUrls, optInType, messageVolume.
+    data: Map<String, Value>,
+}
+
+impl Operation for RegisterNumber {
+    const NAME: &'static str = "comms_register_number";
+    const TITLE: &'static str = "Register US numbers";
+    const DESCRIPTION: &'static str = "Registers what your organization sends from US numbers: its brand, then a campaign for long codes, or the \
+        verification of a toll-free number. Carriers in the US block texts of numbers without it. The provider takes days; \
+        comms_list_registrations shows the state. [scope: org-admin]";
+    const SCOPE: Scope = Scope::OrgAdmin;
+    const HINTS: Option<Hints> = Some(Hints {
+        read_only: false,
+        idempotent: false,
+        open_world: true,
+    });
+    const ROUTE: Option<Route> = Some(Route {
+        method: "POST",
+        path: "/api/v1/registrations",
+        status: 201,
+    });
+    const ERRORS: &'static [&'static [Code]] = &[errors::PROVISIONING, &[Code::Conflict]];
+
+    type Args = Args;
+    type Output = RegisteredView;
+
+    async fn run(context: Context, args: Args) -> Result<RegisteredView, Failure> {
+        let registrations = &context.product.registrations;
+        let registered = registrations
+            .register(&context.caller, args.kind, Value::Object(args.data))
+            .await?;
+        Ok(registered.into())
+    }
+}
