@@ -5,7 +5,7 @@ CREATE TABLE number_registrations (
     -- NULL: the installation's account.
     account_id TEXT REFERENCES provider_accounts (id),
     kind TEXT NOT NULL CHECK (kind IN ('brand', 'campaign', 'tollfree')),
-    -- What is registered once: the account, or the number of a toll-free verification.
+    -- The account, or the number of a toll-free verification: each is registered once.
     subject TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('submitting', 'pending', 'in_review', 'approved', 'failed')),
     -- The vendor's ids of the registration and of the messaging service of a campaign.

@@ -49,6 +49,7 @@ mod limits;
 mod mail;
 mod mcp_transports;
 mod media;
+mod number_registrations;
 mod observability;
 mod operation;
 mod outages;

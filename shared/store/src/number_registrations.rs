@@ -36,7 +36,7 @@ pub struct NumberRegistration {
     pub account_id: Option<String>,
     #[sqlx(try_from = "String")]
     pub kind: RegistrationKind,
-    /// What is registered once: the account, or the number of a toll-free verification.
+    /// The account, or the number of a toll-free verification: each is registered once.
     pub subject: String,
     pub state: ReviewStatus,
     /// The vendor's id.

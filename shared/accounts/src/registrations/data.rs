@@ -1,4 +1,4 @@
-//! What administrators give for a registration, checked as the vendor checks it, so that a mistake costs no review.
+//! The data of a registration, checked as the vendor checks it, so that a mistake costs no review.
 
 use butt_dial_domain::{
     Code, Failure,

@@ -1,9 +1,9 @@
-//! Registrations of US numbers: the brand of an organization, what it sends (a campaign), and its toll-free numbers. Each is stored
-//! before its request to the vendor and continued by a sweep: what was created without an answer is found again, never created twice.
+//! Registrations of US numbers: the brand of an organization, its campaign, and its toll-free numbers. Each is stored before its
+//! request to the vendor and continued by a sweep: one that was created without an answer is found again, never created twice.
 //!
-//! - `data`: what administrators give, checked as the vendor does;
+//! - `data`: the data of a registration, checked as the vendor does;
 //! - `review`: the steps at the vendor, and the sweep;
-//! - `requirements`: what a number needs before it may send, told before it is bought.
+//! - `requirements`: the registrations that a number needs, shown before it is bought.
 
 mod data;
 mod requirements;

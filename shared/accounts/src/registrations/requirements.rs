@@ -1,11 +1,11 @@
-//! What a number needs before it may send texts, told before it is bought.
+//! The registrations that a number needs before it may send texts, shown before it is bought.
 
 use butt_dial_domain::{
     ports::{numbers::NumberKind, registrations::RegistrationKind},
     senders::US,
 };
 
-/// A registration that a number needs, and what the vendor wants to know.
+/// A registration that a number needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirement {
     pub kind: RegistrationKind,
@@ -23,7 +23,7 @@ const BRAND: Requirement = Requirement {
 
 const CAMPAIGN: Requirement = Requirement {
     kind: RegistrationKind::Campaign,
-    title: "A2P 10DLC campaign: what the brand sends, and how people consent",
+    title: "A2P 10DLC campaign: the messages of the brand, and how people consent",
     duration: "10 to 15 business days",
     notes: &[
         "after the brand is approved; all long codes of the organization join it",

@@ -8,7 +8,7 @@
 //! - `whatsapp`: registrations of WhatsApp senders, and addresses of registered accounts;
 //! - `release`: release with a hold, and the return of bought numbers to their vendor;
 //! - `rents`: the rent of bought numbers after their first month;
-//! - `webhook_checks`: numbers whose webhooks were changed at the vendor are noticed and repaired.
+//! - `webhook_checks`: webhooks that were changed at the vendor are noticed and repaired.
 
 mod account_choice;
 mod addresses;

@@ -1,5 +1,5 @@
-//! The rent of bought numbers after their first month. A number whose rent exceeds a budget stays, and the rent is charged beyond
-//! the budget, because the vendor bills it in any case; the organization and the agent are told.
+//! The rent of bought numbers after their first month. A number stays when its rent exceeds a budget, and the rent is charged beyond
+//! the budget, because the vendor bills it in any case; the organization and the agent receive a report.
 
 use butt_dial_domain::{Failure, Micros};
 use butt_dial_messaging::delivery::RENT_OVER_BUDGET;

@@ -1,5 +1,5 @@
-//! Checks of the webhooks of numbers: once a day, and on demand. What was changed at the vendor is noticed, set again and written to
-//! the audit log.
+//! Checks of the webhooks of numbers: once a day, and on demand. A webhook that was changed at the vendor is set again, and the audit
+//! log has it.
 
 use butt_dial_domain::{
     Channel, Code, Failure,

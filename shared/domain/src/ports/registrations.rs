@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::numbers::NumberError;
 
-/// What is registered.
+/// The subject of a registration.
 #[derive(
     Clone,
     Copy,
@@ -25,9 +25,9 @@ use super::numbers::NumberError;
 pub enum RegistrationKind {
     /// The business that sends.
     Brand,
-    /// What a brand sends from long codes.
+    /// The messages of a brand from long codes.
     Campaign,
-    /// What is sent from one toll-free number.
+    /// The messages from one toll-free number.
     Tollfree,
 }
 
@@ -72,11 +72,11 @@ pub struct BrandData {
     pub skip_vetting: bool,
 }
 
-/// What a brand sends from long codes.
+/// The messages of a brand from long codes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct CampaignData {
-    /// What is sent, to whom and why; 40 to 4096 characters.
+    /// The messages, their recipients and their purpose; 40 to 4096 characters.
     pub description: String,
     /// How people consent to the messages; 40 to 2048 characters.
     pub message_flow: String,
@@ -96,7 +96,7 @@ pub struct CampaignData {
     pub terms_url: Option<String>,
 }
 
-/// What is sent from a toll-free number, and who sends it.
+/// The messages from a toll-free number, and the business that sends them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct TollfreeData {

@@ -16,12 +16,19 @@ use super::{
 use crate::{Acceptance, CallChange, EventLease, ReceiptEntry};
 
 /// Statements that fill the tables with rows of these numbers, as after some time of use.
-const FILL: [&str; 12] = [
+const FILL: [&str; 13] = [
     "INSERT INTO agents (id, org_id, display_name, status, event_seq, created_at)
         SELECT 'a' || n, (SELECT MIN(id) FROM organizations), 'Bot', 'active', 0, now() FROM generate_series({rows}) n",
-    "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at)
-        SELECT 'c' || n, (SELECT MIN(id) FROM organizations), 'a' || n, 'sms', '+1' || n, 'active', now()
-        FROM generate_series({rows}) n",
+    "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at, monthly_price, number_id,
+            us_registration, rent_paid_until, webhooks_checked_at)
+        SELECT 'c' || n, (SELECT MIN(id) FROM organizations), 'a' || n, 'sms', '+1' || n, 'active', now(), 1, 'PN' || n,
+            'needed', due, due
+        FROM generate_series({rows}) n CROSS JOIN LATERAL (SELECT CASE WHEN n % 1000 = 0
+            THEN TIMESTAMPTZ '2026-11-19 08:00Z' ELSE TIMESTAMPTZ '2027-11-22 08:00Z' END AS due) d",
+    "INSERT INTO number_registrations (id, org_id, kind, subject, state, data, attempts, check_at, created_at, updated_at)
+        SELECT 'n' || n, (SELECT MIN(id) FROM organizations), 'tollfree', 'PN' || n, 'approved', decode('00', 'hex'), 0,
+            CASE WHEN n % 1000 = 0 THEN TIMESTAMPTZ '2026-11-19 08:00Z' ELSE TIMESTAMPTZ '2027-11-22 08:00Z' END,
+            now(), now() FROM generate_series({rows}) n",
     "INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
             status, verdict, carrier, carrier_id, estimate, cost, day, attempts, created_at, updated_at)
         SELECT 'm' || n, 'o', 'a' || n % 5000, 'sms', 's', 'r', 'k' || n, 'h', 'b', 'accepted', 'allow', 'simulator',
@@ -157,6 +164,22 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
         .unwrap();
     store.find_recipient(&busy).await.unwrap();
     store.list_filters(&busy).await.unwrap();
+    let due = store.list_due_rents(morning(), 9).await.unwrap();
+    for rent in due.iter().take(3) {
+        let next = morning() + TimeDelta::days(31);
+        assert!(store.charge_rent(rent, &busy, Micros::ZERO, next, now).await.unwrap());
+    }
+    let checked = store
+        .claim_number_checks(3, morning() - TimeDelta::days(1), now)
+        .await
+        .unwrap();
+    for sender in &checked {
+        store.note_number_check(&sender.id, now).await.unwrap();
+        store.set_us_registration(&sender.id, true).await.unwrap();
+    }
+    for registration in store.claim_number_registrations(3, now, until).await.unwrap() {
+        assert!(store.update_number_registration(&registration, now).await.unwrap());
+    }
     let many: Vec<AgentId> = (1..50).map(|n| AgentId::from(format!("a{n}"))).collect();
     assert_eq!(store.list_inbound_rules(&many).await.unwrap().len(), many.len());
     store.list_routes(Some(route.channel_id()), 50).await.unwrap();

@@ -1,4 +1,4 @@
-//! `GET /api/v1/registrations/requirements`: what a number needs before it may send texts, told before it is bought.
+//! `GET /api/v1/registrations/requirements`: the registrations that a number needs before it may send texts.
 
 use butt_dial_accounts::requirements_of;
 use butt_dial_domain::{Code, Failure, Scope};

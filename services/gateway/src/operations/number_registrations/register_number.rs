@@ -13,7 +13,7 @@ pub struct RegisterNumber;
 #[derive(Deserialize, JsonSchema)]
 pub struct Args {
     kind: RegistrationKind,
-    /// What the provider wants to know. brand: customerProfileId, a2pProfileId. campaign: description, messageFlow, messageSamples,
+    /// The data that the provider reviews. brand: customerProfileId, a2pProfileId. campaign: description, messageFlow, messageSamples,
     /// useCase. tollfree: number, businessName, businessWebsite, notificationEmail, useCaseCategories, useCaseSummary, messageSample,
     /// optInImageUrls, optInType, messageVolume.
     data: Map<String, Value>,

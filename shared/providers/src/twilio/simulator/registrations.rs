@@ -1,5 +1,5 @@
 //! Messaging services, and A2P brands and campaigns (Twilio, Messaging API v1; error dictionary). A registration is pending when it
-//! is created, in review at the first look, and decided at the second one. What contains `REJECT` fails.
+//! is created, in review at the first look, and decided at the second one. A registration with `REJECT` in a field fails.
 
 use axum::{
     Json, Router,

@@ -1,4 +1,4 @@
-//! The resources of registrations: read from requests, stored, advanced and shown. What contains `REJECT` fails.
+//! The resources of registrations: read from requests, stored, advanced and shown. One with `REJECT` in a field fails.
 
 use axum::{
     Json,
