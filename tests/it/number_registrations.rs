@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     accounts::{get_as, post_as, text},
-    support::{Account, RequestExt as _, Transport, error_code, eventually, sms},
+    support::{Account, RequestExt as _, Transport, error_code, eventually, sms, with},
 };
 
 const ANN: &str = "+14155550123";
@@ -27,9 +27,9 @@ profiles! {
         let bought = post_as(cluster, team, &path, json!({ "channel_type": "phone", "country": "US" })).await.expect(201);
         let record = &bought["record"];
         assert_eq!(record["usRegistered"], false, "{bought}");
-        let mut message = sms(ANN, "Hi");
-        message["senderSid"] = record["identifier"].clone();
-        let sent = agent.send(message).await.unwrap();
+        let message = with(sms(ANN, "Hi"), json!({ "senderSid": record["identifier"] }));
+        // Other gateways read the agent's new sender within a second.
+        let sent = eventually("the agent has the number", async || agent.send(message.clone()).await.ok()).await;
         assert!(sent["advisories"].to_string().contains("comms_register_number"), "{sent}");
         let other = agent.send(sms(ANN, "Hi")).await.unwrap();
         assert!(other["from"] != record["identifier"] && !other.to_string().contains("comms_register_number"), "{other}");
@@ -78,7 +78,6 @@ profiles! {
     }
 }
 
-// Checks in the carriers' world that the simulator refuses what a carrier in the US refuses.
 profiles! {
     async fn carrier_blocks_text_of_unregistered_number(cluster: &Cluster) {
         cluster.carriers.check_registrations(true);
@@ -86,14 +85,12 @@ profiles! {
         let (agent, team) = (cluster.rest().await, &cluster.account.team_token);
         let path = format!("/api/v1/agents/{}/comm-channels", cluster.account.agent.host_id());
         let bought = post_as(cluster, team, &path, json!({ "channel_type": "phone", "country": "US" })).await.expect(201);
-        let mut message = sms(ANN, "Hi");
-        message["senderSid"] = bought["record"]["identifier"].clone();
-        let sent = agent.send(message).await.unwrap();
-        let failed = eventually("the carrier blocks it", async || {
-            let status = agent.call("comms_get_message_status", json!({ "messageId": sent["messageId"] })).await.unwrap();
-            (status["status"] == "undelivered" || status["status"] == "failed").then_some(status)
-        })
-        .await;
-        assert!(failed.to_string().contains("30034"), "{failed}");
+        let message = with(sms(ANN, "Hi"), json!({ "senderSid": bought["record"]["identifier"] }));
+        // Other gateways read the agent's new sender within a second.
+        eventually("the agent has the number", async || agent.send(message.clone()).await.ok()).await;
+        let events = agent.expect_events(2).await;
+        let blocked = &events[1];
+        assert_eq!(blocked["status"], "failed", "{events:?}");
+        assert!(blocked.to_string().contains("30034"), "{blocked}");
     }
 }
