@@ -183,6 +183,18 @@ impl Store {
         Ok(done == 1)
     }
 
+    /// Deletes the verification of a toll-free number that the organization has returned to its vendor.
+    pub async fn forget_returned_number(&self, org: &OrgId, number_id: &str) -> Result<(), StoreError> {
+        const SQL: &str = "DELETE FROM number_registrations WHERE org_id = $1 AND kind = 'tollfree' AND subject = $2";
+        on_writer!(self, |db| sqlx::query(SQL)
+            .bind(org.as_str())
+            .bind(number_id)
+            .execute(db)
+            .await
+            .map(drop))?;
+        Ok(())
+    }
+
     /// Lists senders of the organization and account that wait for the registration of their number, released ones left out.
     pub async fn list_unregistered_senders(
         &self,

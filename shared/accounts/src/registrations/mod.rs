@@ -12,7 +12,7 @@ mod review;
 use std::sync::Arc;
 
 use butt_dial_domain::{
-    Clock, Code, Failure, NumberRegistrationId, OrgId, ProviderAccountId, Scope,
+    AgentId, Clock, Code, Failure, NumberRegistrationId, OrgId, ProviderAccountId, Scope,
     ports::{
         numbers::NumberError,
         registrations::{NumberRegistrations, RegistrationKey, RegistrationKind},
@@ -68,18 +68,20 @@ impl Registrations {
         }
     }
 
-    /// Registers a brand, a campaign or a toll-free number. `data` is checked first. A refusal of the vendor is the error, and
+    /// Registers a brand, a campaign or a toll-free number. With `agent`, a brand or campaign is registered where the numbers of
+    /// this agent are bought, if agents have their own accounts. `data` is checked first. A refusal of the vendor is the error, and
     /// nothing is kept then. Without an answer of the vendor, the registration is returned as submitting, and the sweep continues.
     pub async fn register(
         &self,
         caller: &Caller,
         kind: RegistrationKind,
+        agent: Option<&AgentId>,
         data: Value,
     ) -> Result<RegistrationView, Failure> {
         caller.require(Scope::OrgAdmin)?;
         let org = caller.org()?;
         let data = RegistrationData::read(kind, data)?;
-        let mut new = self.prepare(org, &data).await?;
+        let mut new = self.prepare(org, agent, &data).await?;
         new.data = self.seal(&new, &data)?;
         self.store
             .create_number_registration(&new)
@@ -173,10 +175,12 @@ impl Registrations {
         self.record(caller, "registration.remove", &stored).await
     }
 
-    /// Removes what an organization has registered at the vendor, before the organization is erased.
+    /// Removes the registrations of an organization in the installation's account, before the organization is erased. Its own
+    /// accounts are its affair, and subaccounts are closed.
     pub(crate) async fn close_organization(&self, org: &OrgId) -> Result<(), Failure> {
-        for stored in self.store.list_number_registrations(org).await? {
-            self.remove_at_vendor(&stored).await?;
+        let all = self.store.list_number_registrations(org).await?;
+        for stored in all.iter().filter(|stored| stored.account_id.is_none()) {
+            self.remove_at_vendor(stored).await?;
         }
         Ok(())
     }
@@ -198,7 +202,12 @@ impl Registrations {
     }
 
     /// Builds the row of a new registration: in the account of the number, or where the organization buys numbers.
-    async fn prepare(&self, org: &OrgId, data: &RegistrationData) -> Result<NumberRegistration, Failure> {
+    async fn prepare(
+        &self,
+        org: &OrgId,
+        agent: Option<&AgentId>,
+        data: &RegistrationData,
+    ) -> Result<NumberRegistration, Failure> {
         let (account, subject) = match data {
             RegistrationData::Tollfree { number, .. } => {
                 let found = self.store.list_senders_by_address(org, number).await?;
@@ -214,7 +223,7 @@ impl Registrations {
                 (sender.account, sender.number_id.unwrap_or_default())
             }
             RegistrationData::Brand { .. } | RegistrationData::Campaign { .. } => {
-                let account = self.senders.choose_account(org, None).await?;
+                let account = self.senders.choose_account(org, agent).await?;
                 let subject = account
                     .as_ref()
                     .map_or(OWN_ACCOUNT, ProviderAccountId::as_str)

@@ -29,7 +29,7 @@ const LAST_CHECK: TimeDelta = TimeDelta::hours(1);
 const APPROVED_CHECK: TimeDelta = TimeDelta::days(1);
 
 /// Until the next try of a sender that has not joined its messaging service.
-const JOIN_AGAIN: TimeDelta = TimeDelta::minutes(5);
+const JOIN_AGAIN: TimeDelta = TimeDelta::hours(1);
 
 /// Why a registration does not proceed.
 pub(super) enum Stop {

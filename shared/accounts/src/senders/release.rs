@@ -164,6 +164,7 @@ impl Senders {
                 Ok(()) | Err(NumberError::NotFound) => {}
                 Err(error) => return Err(failure_of(&error, "release the number")),
             }
+            self.store.forget_returned_number(&sender.org, id).await?;
         }
         if self.store.delete_released_sender(&sender.id).await? {
             tracing::info!(sender = %sender.id, org = %sender.org, "released sender deleted after its hold");

@@ -251,6 +251,14 @@ fn reads_times_of_retention_in_days() {
 }
 
 #[test]
+fn reads_binding_of_pool_senders_in_days() {
+    let binding = |pairs: &[(&str, &str)]| load_single(pairs).unwrap().senders.pool_binding;
+    assert_eq!(binding(&[]), chrono::TimeDelta::days(30));
+    assert_eq!(binding(&[("POOL_BINDING_DAYS", "7")]), chrono::TimeDelta::days(7));
+    assert!(error(&[("POOL_BINDING_DAYS", "0")]).contains("POOL_BINDING_DAYS"));
+}
+
+#[test]
 fn single_role_simulates_carriers_only_on_request() {
     let backends = [
         ("DATABASE_URL", "postgres://x/y"),

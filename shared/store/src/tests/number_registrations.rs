@@ -74,6 +74,11 @@ both_engines! {
         assert!(!due().await);
         db.hasten_approved_registrations(org, morning() + seconds(70)).await.unwrap();
         assert!(due().await, "a new number joins");
+        let tollfree = NumberRegistration { kind: RegistrationKind::Tollfree, ..brand(&agent, "PN1") };
+        db.create_number_registration(&tollfree).await.unwrap();
+        db.forget_returned_number(org, "PN2").await.unwrap();
+        assert_eq!(db.list_number_registrations(org).await.unwrap().len(), 2);
+        db.forget_returned_number(org, "PN1").await.unwrap();
         let read = db.find_number_registration(org, &new.id).await.unwrap().unwrap();
         assert!(db.delete_number_registration(&read).await.unwrap());
         assert!(db.list_number_registrations(org).await.unwrap().is_empty());

@@ -17,6 +17,9 @@ pub struct Args {
     /// useCase. tollfree: number, businessName, businessWebsite, notificationEmail, useCaseCategories, useCaseSummary, messageSample,
     /// optInImageUrls, optInType, messageVolume.
     data: Map<String, Value>,
+    /// The agent with the numbers of a brand or campaign, where each agent has an account at the provider.
+    #[serde(default, rename = "agentId")]
+    agent_id: Option<String>,
 }
 
 impl Operation for RegisterNumber {
@@ -36,15 +39,19 @@ impl Operation for RegisterNumber {
         path: "/api/v1/registrations",
         status: 201,
     });
-    const ERRORS: &'static [&'static [Code]] = &[errors::PROVISIONING, &[Code::Conflict]];
+    const ERRORS: &'static [&'static [Code]] = &[errors::PROVISIONING, &[Code::AgentNotFound, Code::Conflict]];
 
     type Args = Args;
     type Output = RegisteredView;
 
     async fn run(context: Context, args: Args) -> Result<RegisteredView, Failure> {
         let registrations = &context.product.registrations;
+        let agent = match &args.agent_id {
+            Some(named) => Some(context.product.agents.get(&context.caller, named).await?.agent.id),
+            None => None,
+        };
         let registered = registrations
-            .register(&context.caller, args.kind, Value::Object(args.data))
+            .register(&context.caller, args.kind, agent.as_ref(), Value::Object(args.data))
             .await?;
         Ok(registered.into())
     }

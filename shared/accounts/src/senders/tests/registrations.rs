@@ -38,7 +38,7 @@ impl World {
     }
 
     async fn register(&self, kind: RegistrationKind, data: serde_json::Value) -> Result<RegistrationView, Failure> {
-        self.registrations().register(&self.caller, kind, data).await
+        self.registrations().register(&self.caller, kind, None, data).await
     }
 
     /// Lets the sweep look until nothing changes any more: days pass.
@@ -262,6 +262,49 @@ async fn withdrawn_approval_is_noticed() {
     world.review().await;
     assert_eq!(world.states().await[0].1, ReviewStatus::Failed);
     assert!(!world.is_us_registered(&number).await);
+}
+
+#[tokio::test]
+async fn returned_number_loses_its_verification() {
+    let world = World::new().await;
+    let number = world.buy_in_us(NumberKind::TollFree).await;
+    world
+        .register(RegistrationKind::Tollfree, tollfree(&number))
+        .await
+        .unwrap();
+    world
+        .senders
+        .release_address(&world.caller, &number, None)
+        .await
+        .unwrap();
+    assert_eq!(world.states().await.len(), 1, "it can be taken back");
+    world.clock.advance(TimeDelta::hours(2));
+    world.senders.return_released().await.unwrap();
+    assert!(world.states().await.is_empty());
+}
+
+#[tokio::test]
+async fn each_account_has_its_own_brand() {
+    let world = World::isolated(IsolationMode::SubaccountPerAgent).await;
+    let agent = world.bench.agent.id.clone();
+    let number = world.buy_in_us(NumberKind::Local).await;
+    let registrations = world.registrations();
+    for kind in [RegistrationKind::Brand, RegistrationKind::Campaign] {
+        let data = match kind {
+            RegistrationKind::Brand => brand(),
+            _ => campaign(),
+        };
+        registrations
+            .register(&world.caller, kind, Some(&agent), data)
+            .await
+            .unwrap();
+        world.review().await;
+    }
+    assert!(world.is_us_registered(&number).await);
+    let all = registrations.list(&world.caller).await.unwrap();
+    assert!(all.iter().all(|view| view.stored.account_id.is_some()));
+    world.register(RegistrationKind::Brand, brand()).await.unwrap();
+    assert_eq!(world.states().await.len(), 3, "of the organization, in another account");
 }
 
 #[tokio::test]
