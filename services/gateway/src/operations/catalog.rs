@@ -6,10 +6,10 @@ use super::{
     accounts, ack_events, billing, calls, cancel_scheduled, consent, conversations, create_agent_token,
     create_team_token, dead_letters, definition::Definition, get_agent, get_channel_status, get_me, get_message_status,
     get_usage_dashboard, get_waiting_messages, list_agent_tokens, list_agents, list_events, list_scheduled,
-    list_team_tokens, manage_inbound_filter, number_registrations, people, ping, regenerate_agent_token, register_agent, replay_callback,
-    revoke_agent_token, revoke_team_token, rotate_callback_secret, rotate_team_token, send_message, senders,
-    set_agent_limits, set_agent_status, set_callback_url, set_channel_block, set_transcription, subscribe_inbound,
-    trust, wait_events, whatsapp,
+    list_team_tokens, manage_inbound_filter, number_registrations, people, ping, regenerate_agent_token,
+    register_agent, replay_callback, revoke_agent_token, revoke_team_token, rotate_callback_secret, rotate_team_token,
+    send_message, senders, set_agent_limits, set_agent_status, set_callback_url, set_channel_block, set_transcription,
+    subscribe_inbound, trust, wait_events, whatsapp,
 };
 
 /// Tools in the order in which an agent needs them, then operations that only REST offers.

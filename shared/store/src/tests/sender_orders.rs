@@ -3,7 +3,7 @@
 use butt_dial_domain::SenderOrderId;
 
 use super::*;
-use crate::{OrderState, OrderStep, SenderOrder, ServiceCharge, NUMBERS};
+use crate::{NUMBERS, OrderState, OrderStep, SenderOrder, ServiceCharge};
 
 fn new_order(agent: &Agent) -> SenderOrder {
     SenderOrder {
