@@ -122,7 +122,7 @@ both_engines! {
             let charge = crate::ServiceCharge {
                 org: &agent.org_id,
                 agent: &agent.id,
-                channel: Channel::Voice,
+                service: "voice",
                 price: Micros(price),
                 limits: (free, free),
                 budget: budget.as_ref(),
