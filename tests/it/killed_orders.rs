@@ -124,7 +124,7 @@ impl Database {
 
     /// Returns what all numbers have cost, in micro-units.
     async fn cost(&mut self) -> i64 {
-        let sum = "SELECT CAST(coalesce(sum(cost), 0) AS BIGINT) FROM usage WHERE channel = 'sms'";
+        let sum = "SELECT CAST(coalesce(sum(cost), 0) AS BIGINT) FROM usage";
         sqlx::query(sum).fetch_one(&mut self.0).await.unwrap().get(0)
     }
 }

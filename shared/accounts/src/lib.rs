@@ -47,7 +47,7 @@ pub use agents::{Agents, NewAgent, StatusChange};
 pub use bootstrap::{Addresses, Bootstrap, Bootstrapped};
 pub use butt_dial_store::{
     AccountStatus, AgentStatus, Challenge, ChallengeOwner, ConsentStatus, FoundAgent, NoticeState, OrgMode, OrgStatus,
-    Profile as AgentProfile, Role, Sender, SenderChange, TrustSession,
+    Profile as AgentProfile, Role, Sender, SenderChange, SenderOrder, TrustSession,
 };
 pub use challenges::{Challenges, CodeRequest, SentCode};
 pub use erasure::{ErasureOutcome, ErasureStarted};

@@ -22,6 +22,10 @@ pub enum BacklogKind {
     /// Inbound events that no agent has received.
     Waiting,
     DeadLetters,
+    /// Webhooks about accounts that no host has accepted.
+    DeadNotices,
+    /// Orders of senders that could not be undone.
+    StuckOrders,
 }
 
 /// A measured backlog.
@@ -61,7 +65,13 @@ impl Store {
                 (SELECT created_at FROM events WHERE content IS NOT NULL AND state = 'waiting' ORDER BY created_at LIMIT 1)
             UNION ALL SELECT 'dead_letters',
                 (SELECT COUNT(*) FROM (SELECT 1 FROM dead_letters LIMIT $2) AS l),
-                (SELECT MIN(created_at) FROM dead_letters)";
+                (SELECT MIN(created_at) FROM dead_letters)
+            UNION ALL SELECT 'dead_notices',
+                (SELECT COUNT(*) FROM (SELECT 1 FROM account_notices WHERE state = 'dead' LIMIT $2) AS n),
+                (SELECT MIN(created_at) FROM account_notices WHERE state = 'dead')
+            UNION ALL SELECT 'stuck_orders',
+                (SELECT COUNT(*) FROM (SELECT 1 FROM sender_orders WHERE state = 'stuck' LIMIT $2) AS o),
+                (SELECT MIN(updated_at) FROM sender_orders WHERE state = 'stuck')";
         Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(now)
             .bind(MAX_COUNT)

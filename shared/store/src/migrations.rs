@@ -84,6 +84,8 @@ pub(crate) const STEPS: &[Step] = &[
     per_engine!(43, "0043_channels_rent"),
     portable!(44, "0044_number_registrations"),
     per_engine!(45, "0045_channels_webhooks"),
+    portable!(46, "0046_subaccount_suspension"),
+    portable!(47, "0047_operator_backlogs"),
 ];
 
 impl Step {

@@ -171,6 +171,28 @@ impl Store {
             .await)?)
     }
 
+    /// Lists the orders of all organizations that could not be undone, oldest first.
+    pub async fn list_stuck_orders(&self, limit: u32) -> Result<Vec<SenderOrder>, StoreError> {
+        const SQL: &str = "SELECT id, org_id, agent_id, account_id, request, step, state, address, number_id, failure,
+                attempts, created_at FROM sender_orders WHERE state = 'stuck' ORDER BY updated_at, id LIMIT $1";
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
+            .bind(i64::from(limit))
+            .fetch_all(db)
+            .await)?)
+    }
+
+    /// Makes an order that could not be undone due again. Returns its organization, or `None` if there is no such order.
+    pub async fn retry_stuck_order(&self, id: &SenderOrderId, now: Timestamp) -> Result<Option<OrgId>, StoreError> {
+        const SQL: &str = "UPDATE sender_orders SET state = 'undoing', attempts = 0, lease_until = $2, updated_at = $2
+            WHERE id = $1 AND state = 'stuck' RETURNING org_id";
+        let org: Option<String> = on_writer!(self, |db| sqlx::query_scalar(SQL)
+            .bind(id.as_str())
+            .bind(now)
+            .fetch_optional(db)
+            .await)?;
+        Ok(org.map(OrgId::from))
+    }
+
     /// Finds an order of the organization.
     pub async fn find_sender_order(&self, org: &OrgId, id: &SenderOrderId) -> Result<Option<SenderOrder>, StoreError> {
         const SQL: &str = "SELECT id, org_id, agent_id, account_id, request, step, state, address, number_id, failure,

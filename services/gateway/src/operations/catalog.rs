@@ -140,6 +140,8 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<accounts::create_invite::CreateInvite>(),
         Definition::of::<accounts::set_team_status::SetTeamStatus>(),
         Definition::of::<accounts::list_account_notices::ListAccountNotices>(),
+        Definition::of::<senders::stuck_orders::ListStuckOrders>(),
+        Definition::of::<senders::stuck_orders::RetryStuckOrder>(),
         Definition::of::<dead_letters::list_dead_letters::ListDeadLetters>(),
         Definition::of::<dead_letters::get_dead_letter::GetDeadLetter>(),
         Definition::of::<dead_letters::replay_dead_letter::ReplayDeadLetter>(),

@@ -18,6 +18,7 @@ mod order;
 mod order_steps;
 mod release;
 mod rents;
+mod stuck_orders;
 #[cfg(test)]
 mod tests;
 mod webhook_checks;

@@ -72,4 +72,24 @@ both_engines! {
         // These charges have no message.
         db.execute("DELETE FROM spend").await;
     }
+
+    async fn stuck_order_is_listed_until_it_is_retried(db: &Database) {
+        let agent = new_agent(db).await;
+        let (order, lease) = (new_order(&agent), morning() + seconds(60));
+        db.create_sender_order(&order, lease, None).await.unwrap();
+        assert_eq!(db.retry_stuck_order(&order.id, morning()).await.unwrap(), None, "it is running");
+        let stuck = SenderOrder { state: OrderState::Stuck, ..order.clone() };
+        assert!(db.update_sender_order(&stuck, lease, morning(), None).await.unwrap());
+        let listed = db.list_stuck_orders(9).await.unwrap();
+        assert_eq!((listed.len(), listed[0].id == order.id), (1, true));
+        let measured = db.measure_backlogs(lease).await.unwrap();
+        let counted = measured.iter().find(|backlog| backlog.kind() == Some(crate::BacklogKind::StuckOrders));
+        assert_eq!(counted.map(|backlog| (backlog.count, backlog.oldest)), Some((1, Some(morning()))));
+
+        assert_eq!(db.retry_stuck_order(&order.id, morning()).await.unwrap(), Some(agent.org_id.clone()));
+        assert_eq!(db.retry_stuck_order(&order.id, morning()).await.unwrap(), None);
+        assert!(db.list_stuck_orders(9).await.unwrap().is_empty());
+        let claimed = db.claim_sender_orders(9, morning(), lease).await.unwrap();
+        assert_eq!((claimed[0].state, claimed[0].attempts), (OrderState::Undoing, 1));
+    }
 }

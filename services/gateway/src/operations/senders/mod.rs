@@ -22,6 +22,7 @@ pub mod register_provider;
 pub mod release_number;
 pub mod remove_provider;
 pub mod set_sender_modes;
+pub mod stuck_orders;
 pub mod update_comm_channel;
 mod views;
 

@@ -2,6 +2,7 @@
 
 mod registrations;
 mod rents;
+mod stuck_orders;
 
 use std::{collections::BTreeMap, time::Duration};
 
