@@ -78,6 +78,9 @@ pub fn start(product: &Product, lifecycle: &Lifecycle) {
     sweeps.spawn("suspended subaccounts", FIFTEEN_SECONDS, |product| async move {
         product.provider_accounts.align_subaccounts().await
     });
+    sweeps.spawn("expired bindings", HOUR, |product| async move {
+        product.senders.delete_expired_bindings().await
+    });
     sweeps.spawn("stale calls", MINUTE, |product| async move {
         reconcile::sweep(&product.calls).await
     });

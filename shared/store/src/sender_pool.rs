@@ -86,6 +86,18 @@ impl Store {
         Ok(rows.into_iter().map(candidate).collect())
     }
 
+    /// Deletes up to `limit` bindings that were last used before `expired`. Returns how many.
+    pub async fn delete_expired_bindings(&self, expired: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        const SQL: &str = "DELETE FROM sender_bindings WHERE (channel_id, contact) IN
+            (SELECT channel_id, contact FROM sender_bindings WHERE used_at <= $1 ORDER BY used_at LIMIT $2)";
+        Ok(on_writer!(self, |db| sqlx::query(SQL)
+            .bind(expired)
+            .bind(i64::from(limit))
+            .execute(db)
+            .await
+            .map(|done| done.rows_affected()))?)
+    }
+
     /// Binds a sender of the pool to an agent for a contact, or renews the binding. Returns false if it serves another agent;
     /// bindings that were last used before `expired` do not count.
     pub async fn bind_sender(

@@ -130,6 +130,18 @@ impl Senders {
         }
     }
 
+    /// Removes the domain of a mail address from the installation's account, if the organization brought the domain along.
+    pub(super) async fn remove_domain(&self, sender: &Sender) -> Result<(), Failure> {
+        let (Channel::Email, None, Some(id)) = (sender.channel, &sender.account, &sender.registration_id) else {
+            return Ok(());
+        };
+        let domains = self.accounts.mail_domains(MAIL_VENDOR, None).await?;
+        match domains.ok_or_else(no_mail_vendor)?.remove(id).await {
+            Ok(()) | Err(NumberError::NotFound) => Ok(()),
+            Err(error) => Err(failure_of(&error, "remove the mail domain")),
+        }
+    }
+
     async fn fetch_domain(&self, account: Option<&ProviderAccountId>, id: &str) -> Result<MailDomain, Failure> {
         let domains = self.accounts.mail_domains(MAIL_VENDOR, account).await?;
         let domains = domains.ok_or_else(no_mail_vendor)?;

@@ -10,6 +10,8 @@ use serde_json::json;
 use super::{NUMBER_VENDOR, Senders, failure_of, no_number_vendor, no_such_sender};
 
 const BATCH: u32 = 50;
+/// Bindings of one statement.
+const BINDINGS: u32 = 500;
 /// Between the end of a hold and the return to the vendor. Longer than clocks of replicas differ, so a sender that is taken back at
 /// the last moment is not returned.
 const MARGIN: TimeDelta = TimeDelta::minutes(1);
@@ -111,7 +113,21 @@ impl Senders {
         Ok(count)
     }
 
-    /// Returns all numbers of an organization to their vendors at once, deletes its senders, and closes its subaccounts.
+    /// Deletes bindings of senders of pools that no longer count. Returns how many.
+    pub async fn delete_expired_bindings(&self) -> Result<usize, Failure> {
+        let expired = self.clock.now() - self.settings.pool_binding;
+        let mut count = 0;
+        loop {
+            let deleted = self.store.delete_expired_bindings(expired, BINDINGS).await?;
+            count += usize::try_from(deleted).unwrap_or(usize::MAX);
+            if deleted < u64::from(BINDINGS) {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// Returns all numbers of an organization to their vendors at once, removes its mail domains, deletes its senders, and closes its
+    /// subaccounts. Its own accounts keep their domains.
     pub(crate) async fn close_organization(&self, org: &OrgId) -> Result<(), Failure> {
         loop {
             let senders = self.store.release_organization(org, self.due_before(), BATCH).await?;
@@ -120,6 +136,7 @@ impl Senders {
             }
             for sender in senders {
                 self.announce(&sender.address, [sender.channel]).await;
+                self.remove_domain(&sender).await?;
                 self.return_sender(&sender).await?;
             }
         }

@@ -38,4 +38,7 @@ pub trait MailDomains: Send + Sync {
 
     /// Returns a domain, and has the vendor look for its records if it is not verified.
     async fn fetch(&self, id: &str) -> Result<MailDomain, NumberError>;
+
+    /// Removes a domain. `NotFound`: there is none.
+    async fn remove(&self, id: &str) -> Result<(), NumberError>;
 }

@@ -104,6 +104,14 @@ impl MailDomains for Client {
         }
         Ok(found)
     }
+
+    async fn remove(&self, id: &str) -> Result<(), NumberError> {
+        if !is_id(id) {
+            return Err(NumberError::NotFound);
+        }
+        let request = self.request(reqwest::Method::DELETE, &format!("/domains/{id}"));
+        read::<serde_json::Value>(http::exchange(request).await).map(drop)
+    }
 }
 
 /// Returns whether an id may be a part of a URL.

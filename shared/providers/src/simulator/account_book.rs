@@ -171,6 +171,14 @@ impl AccountBook {
         is_free
     }
 
+    /// Removes a domain. Returns whether it existed.
+    pub fn remove_domain(&self, id: &str) -> bool {
+        let mut state = self.state();
+        let count = state.domains.len();
+        state.domains.retain(|_, domain| domain.id != id);
+        state.domains.len() < count
+    }
+
     /// Marks a domain as verified. Returns whether it exists.
     pub fn verify_domain(&self, id: &str) -> bool {
         let mut state = self.state();

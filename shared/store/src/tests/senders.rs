@@ -124,6 +124,10 @@ both_engines! {
         let later = morning() + seconds(3_600);
         assert!(db.bind_sender(&id, "+1", (org, &bob.id), later, morning()).await.unwrap(), "the former one has expired");
         assert_eq!(owner("+1", morning()).await, bob.id);
+        assert!(db.bind_sender(&id, "+3", (org, &bob.id), morning(), expired).await.unwrap());
+        assert_eq!(db.delete_expired_bindings(morning(), 9).await.unwrap(), 1);
+        assert_eq!(db.delete_expired_bindings(morning(), 9).await.unwrap(), 0);
+        assert_eq!(owner("+1", morning()).await, bob.id);
         let oldest = owner("+2", expired).await;
         assert!(oldest == ada.id || oldest == bob.id, "an agent of the organization");
 

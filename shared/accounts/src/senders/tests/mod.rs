@@ -549,6 +549,25 @@ async fn mail_domain_of_organization_is_verified_first() {
 }
 
 #[tokio::test]
+async fn mail_domain_is_removed_with_its_organization() {
+    let world = World::new().await;
+    let agent = &world.bench.agent;
+    for local in ["ada", "bob"] {
+        let at = (Some(local), Some("mail.shop.example"));
+        world
+            .senders
+            .add_mail(&world.caller, &agent.id, at, "x", None)
+            .await
+            .unwrap();
+    }
+    let state = world.simulator.state();
+    assert_eq!(state.account_book().domains().len(), 1);
+    world.senders.close_organization(&agent.org_id).await.unwrap();
+    assert!(state.account_book().domains().is_empty());
+    assert!(world.senders.list(&agent.org_id, &agent.id).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn adopts_unverified_mail_domain_of_the_vendor() {
     let world = World::new().await;
     let agent = &world.bench.agent;

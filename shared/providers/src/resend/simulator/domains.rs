@@ -48,6 +48,13 @@ pub async fn verify(State(app): State<AppState>, Path(id): Path<String>) -> Resp
     }
 }
 
+pub async fn remove(State(app): State<AppState>, Path(id): Path<String>) -> Response {
+    match app.simulator.account_book().remove_domain(&id) {
+        true => Json(json!({ "object": "domain", "id": id, "deleted": true })).into_response(),
+        false => ApiError::not_found().into_response(),
+    }
+}
+
 fn invalid(message: &str) -> Response {
     ApiError::new(StatusCode::FORBIDDEN, "validation_error", message).into_response()
 }

@@ -77,7 +77,7 @@ pub fn router(simulator: SimulatorState) -> Router {
             get(inbound::attachment),
         )
         .route("/domains", get(domains::list).post(domains::create))
-        .route("/domains/{id}", get(domains::fetch))
+        .route("/domains/{id}", get(domains::fetch).delete(domains::remove))
         .route("/domains/{id}/verify", post(domains::verify))
         .fallback(|| async { ApiError::not_found() })
         .layer(middleware::from_fn_with_state(simulator.clone(), authenticate))
