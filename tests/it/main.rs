@@ -67,6 +67,7 @@ mod scheduled;
 mod senders;
 mod sends;
 mod slow_agents;
+mod tasks;
 mod tenancy;
 mod traces;
 mod transcription;

@@ -6,22 +6,23 @@ use serde_json::json;
 
 use crate::{Billing, EffectiveLimits, agent_scope, org_scope, token_scope};
 
-/// The period of a token's whole life.
+/// The period of the whole life of a token or a task.
 const TOTAL: &str = "total";
 const TOKEN: &str = "token";
+const TASK: &str = "task";
 
 struct Budget {
     left: i64,
-    /// `agent`, `organization` or `token`.
+    /// `agent`, `organization`, `token` or `task`.
     scope: &'static str,
-    /// `None`: the whole life of a token.
+    /// `None`: the whole life of a token or a task.
     period: Option<Period>,
     limit: Micros,
     used: Micros,
 }
 
 impl Billing {
-    /// Fails with `SpendLimit` if the budget of the agent or its organization is below `need`. Reserves nothing.
+    /// Fails with `SpendLimit` if a budget is below `need`. Reserves nothing.
     pub async fn check_budget(&self, agent: &Agent, limits: &EffectiveLimits, need: Micros) -> Result<(), Failure> {
         match self.find_tightest_budget(agent, limits, need).await? {
             Some(budget) if budget.left < need.0 => Err(self.refuse(&budget)),
@@ -120,6 +121,12 @@ impl Billing {
             found.extend(daily.map(|limit| Budget::of(TOKEN, Some(Period::Day), limit, &spend, &day)));
             found.extend(total.map(|limit| Budget::of(TOKEN, None, limit, &spend, TOTAL)));
         }
+        if let Some(id) = &limits.task
+            && let Some(task) = self.store.find_task(&agent.org_id, id).await?
+        {
+            let used = task.held + task.settled;
+            found.extend(task.limit.map(|limit| Budget::new(TASK, None, limit, used)));
+        }
         let last_short = found.iter().rposition(|budget| budget.left < need.0);
         let tightest = last_short.or_else(|| {
             let places = found.iter().enumerate();
@@ -132,7 +139,10 @@ impl Billing {
 impl Budget {
     fn of(scope: &'static str, period: Option<Period>, limit: Micros, spend: &[Spend], key: &str) -> Self {
         let row = spend.iter().find(|row| row.period == key);
-        let used = row.map_or(0, |row| row.held + row.settled);
+        Self::new(scope, period, limit, row.map_or(0, |row| row.held + row.settled))
+    }
+
+    fn new(scope: &'static str, period: Option<Period>, limit: Micros, used: i64) -> Self {
         Self {
             left: limit.0 - used,
             scope,
@@ -155,7 +165,10 @@ fn over_budget(budget: &Budget, seconds_left: Option<u64>) -> Failure {
         None => (
             TOTAL,
             format!("Spend limit: this {scope} may spend {limit} in all"),
-            "an administrator can create a token that may spend more",
+            match *scope {
+                TASK => "an administrator can raise the limit of the task",
+                _ => "an administrator can create a token that may spend more",
+            },
         ),
     };
     let failure = Failure::new(Code::SpendLimit, text)

@@ -5,11 +5,13 @@
 //! carrier's price. It fails closed: a limit that cannot be checked refuses.
 
 mod bill;
+mod bill_export;
 mod budget;
 mod limits;
 mod prices;
 mod rate_limits;
 mod rent;
+mod tasks;
 mod usage;
 
 use std::sync::Arc;
@@ -19,20 +21,24 @@ use butt_dial_store::{Profile, Store};
 use prometheus::{IntCounterVec, Opts, Registry};
 
 pub use bill::{Bill, BillingChange, BillingTerms, Charge, Tier};
+pub use bill_export::{Export, ExportRequest};
 pub use butt_dial_store::NUMBERS;
 pub use limits::LimitsChange;
 pub use prices::{PriceList, Prices};
 pub use rate_limits::TakenQuotas;
 pub use rent::Rent;
+pub use tasks::{Task, require_task_id};
 pub use usage::{Dashboard, Span};
 
-/// The limits in force for one agent: its own, its organization's, and those of its token.
+/// The limits in force for one agent: its own, its organization's, and those of its token and of the task.
 #[derive(Clone, Debug)]
 pub struct EffectiveLimits {
     pub agent: Limits,
     pub org: Limits,
     /// The budget of the restricted token that acts.
     pub token: Option<TokenBudget>,
+    /// The task that a message or call belongs to. Its budget is in the database.
+    pub task: Option<String>,
 }
 
 impl EffectiveLimits {
@@ -42,6 +48,7 @@ impl EffectiveLimits {
             agent: Limits::default(),
             org: Limits::default(),
             token: None,
+            task: None,
         }
     }
 
@@ -49,6 +56,12 @@ impl EffectiveLimits {
     #[must_use]
     pub fn with_token(self, token: Option<TokenBudget>) -> Self {
         Self { token, ..self }
+    }
+
+    /// Adds the budget of a task.
+    #[must_use]
+    pub fn with_task(self, task: Option<String>) -> Self {
+        Self { task, ..self }
     }
 }
 
@@ -93,6 +106,7 @@ impl Billing {
             agent: profile.agent_limits.unwrap_or(self.default_limits),
             org: profile.org_limits.unwrap_or_default(),
             token: None,
+            task: None,
         }
     }
 }

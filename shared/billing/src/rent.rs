@@ -53,6 +53,7 @@ impl Billing {
                 agent: Limits::default(),
                 org: self.store.find_limits(&org_scope(org)).await?.unwrap_or_default(),
                 token: None,
+                task: None,
             },
         };
         Ok(Rent {

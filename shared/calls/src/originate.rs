@@ -8,6 +8,7 @@ use butt_dial_domain::{
     Address, AgentId, CallId, Channel, Code, Failure, MessageId,
     call::{CallOptions, InterruptSensitivity, Plan, Purpose},
     ids,
+    message::ThreadRef,
     text::clean_line,
 };
 use butt_dial_identity::Caller;
@@ -56,6 +57,8 @@ pub struct OriginateRequest {
     /// Numbers, prices, dates and addresses are written the way people say them.
     pub spoken_forms: Option<bool>,
     pub idempotency_key: Option<String>,
+    /// The task that the call belongs to.
+    pub task: Option<String>,
 }
 
 impl OriginateRequest {
@@ -78,6 +81,7 @@ impl OriginateRequest {
             finish_on_key: None,
             spoken_forms: None,
             idempotency_key: None,
+            task: None,
         }
     }
 }
@@ -175,6 +179,10 @@ fn build_send_request(calls: &Calls, request: OriginateRequest) -> SendRequest {
         agent: request.agent,
         body,
         sender_name: request.name.map(|name| name.0),
+        thread: ThreadRef {
+            task_id: request.task,
+            ..ThreadRef::default()
+        },
         idempotency_key: request.idempotency_key,
         id: Some(MessageId::from(CallId::generate().into_string())),
         call: Some(CallOptions {

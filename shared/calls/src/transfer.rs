@@ -72,11 +72,12 @@ pub(crate) async fn charge(calls: &Calls, caller: &Caller, info: &CallInfo, to: 
     };
     match charged {
         Ok(()) => Ok(()),
-        Err(StoreError::OverBudget) => Err(calls
-            .billing
-            .explain_over_budget(&profile.agent, &limits, price)
-            .await
-            .on(Channel::Voice)),
+        Err(StoreError::OverBudget) => {
+            let payer = calls.store.find_payer(&MessageId::from(info.call.as_str())).await?;
+            let limits = limits.with_task(payer.and_then(|payer| payer.task_id));
+            let refusal = calls.billing.explain_over_budget(&profile.agent, &limits, price).await;
+            Err(refusal.on(Channel::Voice))
+        }
         Err(error) => Err(Failure::from(error).on(Channel::Voice)),
     }
 }
@@ -87,8 +88,8 @@ async fn check_budget(calls: &Calls, limits: &EffectiveLimits, info: &CallInfo) 
         return Ok(());
     };
     let message = MessageId::from(info.call.as_str());
-    match calls.store.find_budget_of(&message).await? {
-        Some(paying) if paying.as_ref() != Some(&budget.id) => Err(Failure::new(
+    match calls.store.find_payer(&message).await? {
+        Some(payer) if payer.budget_id.as_ref() != Some(&budget.id) => Err(Failure::new(
             Code::AuthForbidden,
             "the budget of this token does not pay for this call",
         )

@@ -160,6 +160,15 @@ impl fmt::Display for ReplicaId {
     }
 }
 
+/// The longest id of a task, in bytes.
+const MAX_TASK_ID: usize = 64;
+
+/// Checks that a text may be the id of a task: safe in a path and in the key of a budget.
+pub fn is_valid_task_id(text: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
+    (1..=MAX_TASK_ID).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
 /// The longest id of a host, in bytes.
 const MAX_HOST_ID: usize = 64;
 
@@ -199,6 +208,14 @@ mod tests {
         assert_eq!(AgentId::from("ada").host_id(), "ada");
         assert_eq!(AgentId::from("ada").named_org(), None);
         assert!(!is_valid_host_id(AgentId::in_org("ada", &org).as_str()));
+    }
+
+    #[test]
+    fn checks_task_ids() {
+        assert!(is_valid_task_id("invoice-7:step.2_a") && is_valid_task_id(&"a".repeat(64)));
+        for text in ["", "a/b", "a b", "ä", "a\n", &"a".repeat(65)] {
+            assert!(!is_valid_task_id(text), "{text}");
+        }
     }
 
     #[test]

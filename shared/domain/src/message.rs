@@ -57,13 +57,16 @@ pub struct Template {
     pub variables: std::collections::BTreeMap<String, String>,
 }
 
-/// References that the agent attaches to a message: a conversation, a business object and the message that it replies to.
+/// References that the agent attaches to a message: a conversation, a business object, the message that it replies to, and the task
+/// that it belongs to.
 /// Stored and returned unchanged. Embedded in stored JSON with `#[serde(flatten)]`: the field names are part of that format.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadRef {
     pub thread_id: Option<String>,
     pub entity_id: Option<String>,
     pub reply_msg_id: Option<String>,
+    /// A task has a bill and may have a budget.
+    pub task_id: Option<String>,
 }
 
 /// The status of a message. `Accepted`, `Failed` and `Unconfirmed` are final.

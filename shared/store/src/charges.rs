@@ -1,5 +1,5 @@
-//! Charges after acceptance: changes to the spend of the agent and of its organization, per day and per month, and to the
-//! agent's usage. Collected during a transaction and written at its end.
+//! Charges after acceptance: changes to the spend of the agent and of its organization, per day and per month, of the
+//! token and the task that pay, and to the agent's usage. Collected during a transaction and written at its end.
 
 use std::collections::BTreeMap;
 
@@ -37,8 +37,13 @@ const USAGE: Sql = Sql {
         ON CONFLICT (agent_id, day, channel) DO UPDATE SET cost = usage.cost + excluded.cost",
 };
 
-/// The period of a token's whole life.
+/// The period of the whole life of a token or a task.
 pub(crate) const TOTAL: &str = "total";
+
+/// Returns the key of the spend and of the limit of a task. The statements of sends build the same.
+pub(crate) fn task_scope(org: &str, task: &str) -> String {
+    format!("task:{org}/{task}")
+}
 
 /// The accounts that a message is charged to.
 #[derive(Clone, Copy)]
@@ -49,6 +54,8 @@ pub(crate) struct Account<'a> {
     pub day: &'a str,
     /// The budget of the restricted token that pays.
     pub budget: Option<&'a str>,
+    /// The task of the message.
+    pub task: Option<&'a str>,
 }
 
 /// The caps of a charge.
@@ -58,6 +65,7 @@ pub(crate) struct Caps {
     pub org: Limits,
     /// Of the token: for its whole life, and for a day.
     pub token: (Option<Micros>, Option<Micros>),
+    pub task: Option<Micros>,
 }
 
 /// The owner of a budget.
@@ -66,6 +74,7 @@ enum Owner {
     Agent,
     Org,
     Token,
+    Task,
 }
 
 impl<'a> Account<'a> {
@@ -111,6 +120,7 @@ impl<'a> Charges<'a> {
                 (Owner::Org, false) => caps.org.max_spend_per_month,
                 (Owner::Token, true) => caps.token.1,
                 (Owner::Token, false) => caps.token.0,
+                (Owner::Task, _) => caps.task,
             };
             sums.cap = cap.map(|Micros(cap)| cap);
         });
@@ -127,6 +137,11 @@ impl<'a> Charges<'a> {
             for (period, is_day) in [(account.day, true), (longer, false)] {
                 change(self.spend.entry((scope.clone(), period)).or_default(), owner, is_day);
             }
+        }
+        if let Some(task) = account.task {
+            // Exists, with its organization: the task of a message is charged first when the message is accepted.
+            let scope = task_scope(account.org, task);
+            change(self.spend.entry((scope, TOTAL)).or_default(), Owner::Task, false);
         }
     }
 

@@ -12,10 +12,19 @@ use crate::{
 // The message is locked before the accounts, in the lock order of all writers.
 const FIND: Sql = Sql {
     postgres: "SELECT org_id, agent_id, channel, day, cost, price, legs, budget_id, budget_cap,
-            budget_day_cap FROM messages WHERE id = $1 FOR NO KEY UPDATE",
+            budget_day_cap, task_id, (SELECT max_spend FROM limits l
+                WHERE l.scope = 'task:' || messages.org_id || '/' || messages.task_id) AS task_cap FROM messages WHERE id = $1 FOR NO KEY UPDATE",
     sqlite: "SELECT org_id, agent_id, channel, day, cost, price, legs, budget_id, budget_cap,
-            budget_day_cap FROM messages WHERE id = $1",
+            budget_day_cap, task_id, (SELECT max_spend FROM limits l
+                WHERE l.scope = 'task:' || messages.org_id || '/' || messages.task_id) AS task_cap FROM messages WHERE id = $1",
 };
+
+/// What pays for a message besides the agent and its organization.
+#[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct Payer {
+    pub budget_id: Option<String>,
+    pub task_id: Option<String>,
+}
 
 #[derive(sqlx::FromRow)]
 struct CostRow {
@@ -32,6 +41,8 @@ struct CostRow {
     budget_id: Option<String>,
     budget_cap: Option<i64>,
     budget_day_cap: Option<i64>,
+    task_id: Option<String>,
+    task_cap: Option<i64>,
 }
 
 impl CostRow {
@@ -51,6 +62,7 @@ impl CostRow {
             channel: &self.channel,
             day: &self.day,
             budget: self.budget_id.as_deref(),
+            task: self.task_id.as_deref(),
         }
     }
 }
@@ -96,6 +108,7 @@ impl Store {
                 agent: agent_limits,
                 org: org_limits,
                 token: (row.budget_cap.map(Micros), row.budget_day_cap.map(Micros)),
+                task: row.task_cap.map(Micros),
             };
             charges.limit(row.account(), &caps);
             charges.write(&mut tx).await?;
@@ -104,10 +117,10 @@ impl Store {
         .await
     }
 
-    /// Returns the budget of the restricted token that pays for a message. The outer `None`: there is no such message.
-    pub async fn find_budget_of(&self, message: &MessageId) -> Result<Option<Option<String>>, StoreError> {
-        const SQL: &str = "SELECT budget_id FROM messages WHERE id = $1";
-        Ok(on_reader!(self, |db| sqlx::query_scalar(SQL)
+    /// Returns the budget of the restricted token and the task that pay for a message. `None`: there is no such message.
+    pub async fn find_payer(&self, message: &MessageId) -> Result<Option<Payer>, StoreError> {
+        const SQL: &str = "SELECT budget_id, task_id FROM messages WHERE id = $1";
+        Ok(on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(message.as_str())
             .fetch_optional(db)
             .await)?)

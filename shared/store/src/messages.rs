@@ -37,6 +37,7 @@ pub struct MessageRow {
     thread_id: Option<String>,
     entity_id: Option<String>,
     reply_msg_id: Option<String>,
+    task_id: Option<String>,
     attempts: i64,
     checks: i64,
     check_at: Option<Timestamp>,
@@ -137,6 +138,7 @@ impl TryFrom<MessageRow> for Message {
                 thread_id: row.thread_id,
                 entity_id: row.entity_id,
                 reply_msg_id: row.reply_msg_id,
+                task_id: row.task_id,
             },
             attempts: row.attempts,
             checks: row.checks,
@@ -161,7 +163,7 @@ impl Store {
     pub async fn find_message(&self, id: &MessageId) -> Result<Option<Message>, StoreError> {
         const SQL: &str = "SELECT id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, status, verdict, rule, carrier,
                 carrier_id, carrier_status, failure, failure_detail, segments, estimate, cost, thread_id, entity_id,
-                reply_msg_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
+                reply_msg_id, task_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
             FROM messages WHERE id = $1";
         let row: Option<MessageRow> = on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(id.as_str())
@@ -175,7 +177,7 @@ impl Store {
         // `|| ''` keeps Postgres from using the index on the agent, who may have a million messages.
         const SQL: &str = "SELECT id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, status, verdict, rule, carrier,
                 carrier_id, carrier_status, failure, failure_detail, segments, estimate, cost, thread_id, entity_id,
-                reply_msg_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
+                reply_msg_id, task_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
             FROM messages WHERE agent_id || '' = $1 AND (id = $2 OR carrier_id = $2) LIMIT 1";
         let row: Option<MessageRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
@@ -191,7 +193,7 @@ impl Store {
     pub async fn find_message_by_key(&self, agent: &AgentId, key: &str) -> Result<Option<Message>, StoreError> {
         const SQL: &str = "SELECT id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, status, verdict, rule, carrier,
                 carrier_id, carrier_status, failure, failure_detail, segments, estimate, cost, thread_id, entity_id,
-                reply_msg_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
+                reply_msg_id, task_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
             FROM messages WHERE agent_id = $1 AND idempotency_key = $2";
         let row: Option<MessageRow> = on_reader!(self, |db| {
             sqlx::query_as(SQL)
@@ -212,12 +214,12 @@ impl Store {
     ) -> Result<Option<Message>, StoreError> {
         const BY_ID: &str = "SELECT id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, status, verdict, rule, carrier,
                 carrier_id, carrier_status, failure, failure_detail, segments, estimate, cost, thread_id, entity_id,
-                reply_msg_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
+                reply_msg_id, task_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
             FROM messages WHERE id = $3 AND carrier = $1
             AND (carrier_id IS NULL OR carrier_id = $2)";
         const BY_CARRIER_ID: &str = "SELECT id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, status, verdict, rule, carrier,
                 carrier_id, carrier_status, failure, failure_detail, segments, estimate, cost, thread_id, entity_id,
-                reply_msg_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
+                reply_msg_id, task_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at
             FROM messages WHERE carrier_id = $2 AND carrier = $1 AND $3 IS NULL LIMIT 1";
         let sql = if id.is_some() { BY_ID } else { BY_CARRIER_ID };
         let row: Option<MessageRow> = on_reader!(self, |db| {
@@ -315,7 +317,7 @@ impl Store {
                 FROM due WHERE m.id = due.id
                 RETURNING m.id, m.org_id, m.agent_id, m.channel, m.sender, m.recipient, m.request_hash, m.body_hash, m.status,
                     m.verdict, m.rule, m.carrier, m.carrier_id, m.carrier_status, m.failure, m.failure_detail,
-                    m.segments, m.estimate, m.cost, m.thread_id, m.entity_id, m.reply_msg_id, m.attempts, m.checks,
+                    m.segments, m.estimate, m.cost, m.thread_id, m.entity_id, m.reply_msg_id, m.task_id, m.attempts, m.checks,
                     m.check_at, m.stage, m.stage_error, m.created_at, m.updated_at, m.content",
             sqlite: "UPDATE messages SET check_at = $3, status = 'unknown', updated_at = $1
                 WHERE id IN (
@@ -325,7 +327,7 @@ impl Store {
                     ORDER BY turn, check_at LIMIT $2)
                 RETURNING id, org_id, agent_id, channel, sender, recipient, request_hash, body_hash, status, verdict, rule,
                     carrier, carrier_id, carrier_status, failure, failure_detail, segments, estimate, cost, thread_id,
-                    entity_id, reply_msg_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at, content",
+                    entity_id, reply_msg_id, task_id, attempts, checks, check_at, stage, stage_error, created_at, updated_at, content",
         };
         let sql = self.sql(SQL);
         let rows: Vec<UnsettledRow> = on_writer!(self, |db| {

@@ -86,6 +86,9 @@ pub(crate) const STEPS: &[Step] = &[
     per_engine!(45, "0045_channels_webhooks"),
     portable!(46, "0046_subaccount_suspension"),
     portable!(47, "0047_operator_backlogs"),
+    portable!(48, "0048_tasks"),
+    per_engine!(49, "0049_spend_of_tasks"),
+    per_engine!(50, "0050_messages_of_tasks"),
 ];
 
 impl Step {

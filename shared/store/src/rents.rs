@@ -73,6 +73,7 @@ impl Store {
             channel: NUMBERS,
             day: &day,
             budget: None,
+            task: None,
         };
         with_timeout(async {
             let mut tx = self.begin().await?;

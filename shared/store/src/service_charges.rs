@@ -38,6 +38,7 @@ impl ServiceCharge<'_> {
             channel: self.service,
             day: &day,
             budget: self.budget.map(|budget| budget.id.as_str()),
+            task: None,
         };
         let caps = Caps {
             agent: self.limits.0,
@@ -45,6 +46,7 @@ impl ServiceCharge<'_> {
             token: self
                 .budget
                 .map_or((None, None), |budget| (budget.max_spend, budget.max_spend_per_day)),
+            task: None,
         };
         let mut charges = Charges::default();
         charges.settle(account, self.price.0);

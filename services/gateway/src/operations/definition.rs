@@ -52,6 +52,8 @@ pub struct Deprecation {
     pub successor: &'static str,
 }
 
+const JSON: &str = "application/json";
+
 /// A header that an operation reads besides the token, for the API description.
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
@@ -79,8 +81,16 @@ pub trait Operation: 'static {
     /// Other names of arguments, with the declared one.
     const ALIASES: &'static [(&'static str, &'static str)] = &[];
 
+    /// The type of the result over REST. Another one than JSON needs `text`, and no tool.
+    const CONTENT_TYPE: &'static str = JSON;
+
     type Args: DeserializeOwned + JsonSchema + Send + 'static;
     type Output: Serialize + JsonSchema;
+
+    /// Renders a result that is not JSON.
+    fn text(_output: &Self::Output) -> Option<String> {
+        None
+    }
 
     fn run(context: Context, args: Self::Args) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
 }
@@ -102,6 +112,7 @@ pub struct Definition {
     pub tool_schema: Map<String, Value>,
     pub output_schema: Map<String, Value>,
     pub headers: &'static [Header],
+    pub content_type: &'static str,
     accepts_extra_arguments: bool,
     aliases: &'static [(&'static str, &'static str)],
     errors: &'static [&'static [Code]],
@@ -129,6 +140,7 @@ impl Definition {
             // Fields that are omitted when empty are not required.
             output_schema: schema::<O::Output>(SchemaSettings::draft2020_12().for_serialize()),
             headers: O::HEADERS,
+            content_type: O::CONTENT_TYPE,
             accepts_extra_arguments,
             aliases: O::ALIASES,
             errors: O::ERRORS,
@@ -177,7 +189,7 @@ impl Definition {
         caller.require_tool(self.name, self.is_read_only())
     }
 
-    /// Runs the operation. Returns the result as JSON text. Scope and grants are checked here, for every transport.
+    /// Runs the operation. Returns the result as text, mostly JSON. Scope and grants are checked here, for every transport.
     pub async fn run(&'static self, context: Context, args: Map<String, Value>) -> Result<String, Failure> {
         let (product, interface) = (context.product.clone(), context.request.interface);
         let started = Instant::now();
@@ -214,6 +226,9 @@ async fn run<O: Operation>(
 ) -> Result<String, Failure> {
     let (args, ignored) = definition.read_args(args)?;
     let output = O::run(context, args).await?;
+    if let Some(text) = O::text(&output) {
+        return Ok(text);
+    }
     let text = match ignored.is_empty() {
         true => serde_json::to_string(&output),
         false => serde_json::to_value(&output).map(|output| with_ignored(output, &ignored).to_string()),
@@ -246,6 +261,8 @@ fn schema<T: JsonSchema>(mut settings: SchemaSettings) -> Map<String, Value> {
     let mut schema = schema.as_object().cloned().unwrap_or_default();
     // An operation without arguments also takes an object.
     schema.entry("type").or_insert_with(|| json!("object"));
-    schema.entry("properties").or_insert_with(|| json!({}));
+    if schema["type"] == "object" {
+        schema.entry("properties").or_insert_with(|| json!({}));
+    }
     schema
 }

@@ -52,6 +52,8 @@ pub struct Output {
     /// US dollars.
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_id: Option<String>,
     attempts: i64,
     created_at: String,
     updated_at: String,
@@ -115,6 +117,7 @@ fn view_sent(message: Message) -> Output {
         rule: message.rule,
         segments: message.segments,
         cost: message.cost.map(|micros| butt_dial_domain::Micros(micros).as_units()),
+        task_id: message.thread.task_id,
         attempts: message.attempts,
         created_at: time(message.created_at),
         updated_at: time(message.updated_at),
@@ -142,6 +145,7 @@ fn view_scheduled(scheduled: ScheduledSend) -> Result<Output, Failure> {
         rule: None,
         segments: None,
         cost: None,
+        task_id: None,
         attempts: scheduled.tries,
         created_at: time(scheduled.created_at),
         updated_at: time(scheduled.created_at),

@@ -67,6 +67,9 @@ pub struct Args {
     /// The message that this one answers: the messageId of an event, or the Message-ID of a mail.
     #[serde(default)]
     reply_msg_id: Option<String>,
+    /// The task that this belongs to, with a bill and perhaps a budget of its own: 1 to 64 letters, digits, -, _, . or :.
+    #[serde(default)]
+    task_id: Option<String>,
     /// For administrators: the agent to send as.
     #[serde(default)]
     agent_id: Option<String>,
@@ -125,6 +128,8 @@ pub struct Output {
     entity_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reply_msg_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scheduled_at: Option<String>,
     /// The requested channel, when a fallback was used.
@@ -197,6 +202,7 @@ impl Operation for SendMessage {
                 thread_id: args.thread_id,
                 entity_id: args.entity_id,
                 reply_msg_id: args.reply_msg_id,
+                task_id: args.task_id,
             },
             idempotency_key: args.idempotency_key,
             id: None,
@@ -266,6 +272,7 @@ impl From<SendReceipt> for Output {
             thread_id: receipt.thread.thread_id,
             entity_id: receipt.thread.entity_id,
             reply_msg_id: receipt.thread.reply_msg_id,
+            task_id: receipt.thread.task_id,
             replayed: receipt.replayed,
             scheduled_at: receipt.scheduled_at.map(time),
             instead_of: receipt.instead_of,

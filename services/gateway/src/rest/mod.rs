@@ -130,8 +130,8 @@ async fn run(definition: &'static Definition, route: Route, context: Context, ar
     match result {
         Ok(text) => {
             let status = StatusCode::from_u16(route.status).unwrap_or(StatusCode::OK);
-            let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-            let mut response = (status, json, text).into_response();
+            let kind = [(header::CONTENT_TYPE, HeaderValue::from_static(definition.content_type))];
+            let mut response = (status, kind, text).into_response();
             if let Some(deprecated) = definition.deprecated {
                 add_deprecation(response.headers_mut(), deprecated);
             }

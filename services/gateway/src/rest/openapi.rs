@@ -97,7 +97,7 @@ fn responses(definition: &Definition, route: Route) -> Map<String, Value> {
     let mut responses = Map::new();
     let result = json!({
         "description": "The result.",
-        "content": { "application/json": { "schema": definition.output_schema } },
+        "content": { definition.content_type: { "schema": definition.output_schema } },
     });
     responses.insert(route.status.to_string(), result);
     for (status, codes) in by_status {

@@ -127,11 +127,12 @@ pub(super) async fn reserve(outbound: &Arc<Outbound>, compliant: CompliantMessag
     }
 }
 
-/// Returns the limits in force for the agent, its organization and the token that sends.
+/// Returns the limits in force for the agent, its organization, the token that sends and the task.
 pub(super) fn limits_of(outbound: &Outbound, message: &ValidMessage) -> EffectiveLimits {
     let token = message.restriction.as_ref();
     let token = token.and_then(|restriction| restriction.token_budget());
-    outbound.billing.limits_of(&message.profile).with_token(token)
+    let limits = outbound.billing.limits_of(&message.profile).with_token(token);
+    limits.with_task(message.thread.task_id.clone())
 }
 
 /// Reads the consent again, after an acceptance that waited for a lock: the contact may have opted out meanwhile. A contact that

@@ -1,6 +1,7 @@
 //! The validation stage: normalizes and checks every field for the place where it is used (headers, markup, terminals,
 //! carriers' limits). It must not refuse normal text. SQL needs no check here: all parameters are bound.
 
+use butt_dial_billing::require_task_id;
 use butt_dial_domain::{
     Address, Channel, Code, Failure, MessageId, OrgId, Restriction,
     call::{CallOptions, Plan, Purpose},
@@ -115,6 +116,7 @@ pub(super) fn validate(vault: &Vault, now: Timestamp, authorized: Authorized) ->
             thread_id: reference("threadId", request.thread.thread_id.as_deref())?,
             entity_id: reference("entityId", request.thread.entity_id.as_deref())?,
             reply_msg_id: reference("replyMsgId", request.thread.reply_msg_id.as_deref())?,
+            task_id: task_id(request.thread.task_id.as_deref())?,
         },
         profile,
         sender,
@@ -270,6 +272,13 @@ fn reference(field: &'static str, value: Option<&str>) -> Result<Option<String>,
         .filter(|value| !value.is_empty())
         .map(|value| token(field, value, MAX_KEY))
         .transpose()
+}
+
+/// Checks the id of a task. An empty one is none.
+fn task_id(value: Option<&str>) -> Result<Option<String>, Failure> {
+    let value = value.filter(|value| !value.is_empty());
+    value.map(require_task_id).transpose()?;
+    Ok(value.map(str::to_owned))
 }
 
 /// Checks a media URL. The carrier fetches it, so it must be a public address without credentials.

@@ -19,14 +19,14 @@ use crate::{
 // Locked before anything is written, in the order of ids, as settling does.
 const FIND: Sql = Sql {
     postgres: "SELECT id, org_id, agent_id, channel, recipient, carrier, carrier_id, stage_rank, cost, day, fallback,
-            budget_id
+            budget_id, task_id
         FROM messages
         WHERE id = ANY (ARRAY(SELECT jsonb_array_elements_text($1::JSONB)
             UNION ALL SELECT m.id FROM messages m
             WHERE m.carrier_id = ANY (ARRAY(SELECT jsonb_array_elements_text($2::JSONB)))))
         ORDER BY id FOR NO KEY UPDATE",
     sqlite: "SELECT id, org_id, agent_id, channel, recipient, carrier, carrier_id, stage_rank, cost, day, fallback,
-            budget_id
+            budget_id, task_id
         FROM messages
         WHERE id IN (SELECT value FROM json_each($1)
             UNION SELECT m.id FROM messages m WHERE m.carrier_id IN (SELECT value FROM json_each($2)))
@@ -65,6 +65,7 @@ struct SentRow {
     day: String,
     fallback: Option<Vec<u8>>,
     budget_id: Option<String>,
+    task_id: Option<String>,
     /// Status and error code of the last receipt that changed it.
     #[sqlx(skip)]
     changed_to: Option<(DeliveryStatus, Option<String>)>,
@@ -231,6 +232,7 @@ async fn write(tx: &mut Tx, messages: &[SentRow], at: Timestamp) -> Result<(), S
             channel: &message.channel,
             day: &message.day,
             budget: message.budget_id.as_deref(),
+            task: message.task_id.as_deref(),
         };
         charges.settle(account, price - cost);
     }

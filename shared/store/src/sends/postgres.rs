@@ -17,18 +17,20 @@ use crate::StoreError;
 const ACCEPT: &str = "WITH item AS MATERIALIZED (
     SELECT id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content, fallback,
         verdict, rule, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, budget_id,
-        budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, replica, at, check_at
+        budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, replica, at, check_at
     FROM jsonb_to_recordset($1) AS i (id TEXT, org_id TEXT, agent_id TEXT, channel TEXT, sender TEXT,
         recipient TEXT, contact TEXT, idempotency_key TEXT, request_hash TEXT, body_hash TEXT, content TEXT, fallback TEXT, verdict TEXT, rule TEXT,
         carrier TEXT, estimate BIGINT, day TEXT, agent_day_cap BIGINT, agent_month_cap BIGINT, org_day_cap BIGINT,
-        org_month_cap BIGINT, budget_id TEXT, budget_cap BIGINT, budget_day_cap BIGINT, thread_id TEXT, entity_id TEXT, reply_msg_id TEXT, replica TEXT, at TIMESTAMPTZ,
+        org_month_cap BIGINT, budget_id TEXT, budget_cap BIGINT, budget_day_cap BIGINT, thread_id TEXT, entity_id TEXT, reply_msg_id TEXT, task_id TEXT, replica TEXT, at TIMESTAMPTZ,
         check_at TIMESTAMPTZ)
 ), need AS MATERIALIZED (
-    SELECT id, estimate, scope, period, cap FROM item CROSS JOIN LATERAL (VALUES
-        ('agt:' || agent_id, day, agent_day_cap), ('agt:' || agent_id, substr(day, 1, 7), agent_month_cap),
-        ('org:' || org_id, day, org_day_cap), ('org:' || org_id, substr(day, 1, 7), org_month_cap),
-        ('tok:' || budget_id, day, budget_day_cap), ('tok:' || budget_id, 'total', budget_cap)
-    ) AS need (scope, period, cap) WHERE scope IS NOT NULL
+    SELECT id, estimate, scope, period, cap, task_org FROM item CROSS JOIN LATERAL (VALUES
+        ('agt:' || agent_id, day, agent_day_cap, NULL), ('agt:' || agent_id, substr(day, 1, 7), agent_month_cap, NULL),
+        ('org:' || org_id, day, org_day_cap, NULL), ('org:' || org_id, substr(day, 1, 7), org_month_cap, NULL),
+        ('tok:' || budget_id, day, budget_day_cap, NULL), ('tok:' || budget_id, 'total', budget_cap, NULL),
+        ('task:' || org_id || '/' || task_id, 'total', (SELECT max_spend FROM limits l
+            WHERE l.scope = 'task:' || item.org_id || '/' || item.task_id), org_id)
+    ) AS need (scope, period, cap, task_org) WHERE scope IS NOT NULL
 ), spent AS MATERIALIZED (
     SELECT scope, period, coalesce((SELECT held + settled FROM spend WHERE spend.scope = capped.scope
         AND spend.period = capped.period), 0) AS amount
@@ -52,20 +54,20 @@ const ACCEPT: &str = "WITH item AS MATERIALIZED (
 ), accepted AS (
     INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
         content, fallback, status, verdict, rule, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
-        reply_msg_id, attempts, check_at, created_at, updated_at)
+        reply_msg_id, task_id, attempts, check_at, created_at, updated_at)
     SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash,
         decode(content, 'hex'), decode(fallback, 'hex'), 'sending', verdict, rule, carrier, estimate, day, budget_id,
-        budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, 1, check_at, at, at
+        budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, 1, check_at, at, at
     FROM item WHERE id NOT IN (SELECT id FROM omitted) ORDER BY agent_id, idempotency_key
     ON CONFLICT DO NOTHING RETURNING id
 ), attempted AS (
     INSERT INTO attempts (message_id, number, replica, started_at)
     SELECT id, 1, replica, at FROM item JOIN accepted USING (id)
 ), needed AS (
-    SELECT scope, period, SUM(estimate)::BIGINT AS held, MIN(cap) AS cap FROM need JOIN accepted USING (id)
+    SELECT scope, period, SUM(estimate)::BIGINT AS held, MIN(cap) AS cap, MIN(task_org) AS task_org FROM need JOIN accepted USING (id)
     GROUP BY scope, period ORDER BY scope, period
 ), reserved AS (
-    INSERT INTO spend (scope, period, held, settled, cap) SELECT scope, period, held, 0, cap FROM needed
+    INSERT INTO spend (scope, period, held, settled, cap, org_id) SELECT scope, period, held, 0, cap, task_org FROM needed
     ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held, cap = excluded.cap
 )
 SELECT id, NULL AS reason FROM accepted UNION ALL SELECT id, substr(reason, 3) FROM omitted";
@@ -108,7 +110,7 @@ const SETTLE: &str = "WITH item AS (
         fallback = CASE WHEN excluded.status IN ('accepted', 'unknown') THEN messages.fallback END,
         idempotency_key = excluded.idempotency_key
     WHERE messages.status IN ('sending', 'unknown')
-    RETURNING id, org_id, agent_id, channel, day, estimate, cost, attempts, status, budget_id
+    RETURNING id, org_id, agent_id, channel, day, estimate, cost, attempts, status, budget_id, task_id
 ), attempted AS (
     INSERT INTO attempts (message_id, number, replica, started_at, finished_at, outcome, detail)
     SELECT a.message_id, a.number, a.replica, a.started_at, i.at, i.outcome, i.detail
@@ -121,7 +123,8 @@ const SETTLE: &str = "WITH item AS (
     SELECT scope, period, -SUM(estimate)::BIGINT, SUM(cost)::BIGINT, NULL FROM settled
     CROSS JOIN LATERAL (VALUES ('agt:' || agent_id, day), ('agt:' || agent_id, substr(day, 1, 7)),
         ('org:' || org_id, day), ('org:' || org_id, substr(day, 1, 7)),
-        ('tok:' || budget_id, day), ('tok:' || budget_id, 'total')) AS need (scope, period)
+        ('tok:' || budget_id, day), ('tok:' || budget_id, 'total'),
+        ('task:' || org_id || '/' || task_id, 'total')) AS need (scope, period)
     WHERE status <> 'unknown' AND scope IS NOT NULL GROUP BY scope, period ORDER BY scope, period
     ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held,
         settled = spend.settled + excluded.settled, cap = NULL

@@ -19,23 +19,25 @@ use crate::StoreError;
 pub(crate) const TEMP_TABLES: &str = "
     CREATE TEMP TABLE accepting (id, org_id, agent_id, channel, sender, recipient, contact, omission, idempotency_key, request_hash, body_hash,
         content, fallback, verdict, rule, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap,
-        budget_id, budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, replica, at, check_at);
+        budget_id, budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, task_scope, task_cap, replica, at, check_at);
     CREATE TEMP TABLE settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure,
-        check_at, org_id, agent_id, channel, day, estimate, attempts, cost, budget_id)";
+        check_at, org_id, agent_id, channel, day, estimate, attempts, cost, budget_id, task_id)";
 
 /// `accepting` holds the new messages: not those with a stored id or with a used idempotency key. `omission` says why one is
 /// left out; `crowded` compares with the items before it.
 const ACCEPT: &str = "DELETE FROM accepting;
 INSERT INTO accepting (id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content,
         fallback, verdict, rule, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, budget_id,
-        budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, replica, at, check_at)
+        budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, task_scope, task_cap, replica, at, check_at)
     SELECT value ->> 'id', value ->> 'org_id', value ->> 'agent_id', value ->> 'channel', value ->> 'sender',
         value ->> 'recipient', value ->> 'contact', value ->> 'idempotency_key', value ->> 'request_hash', value ->> 'body_hash',
         unhex(value ->> 'content'), unhex(value ->> 'fallback'), value ->> 'verdict', value ->> 'rule', value ->> 'carrier',
         value ->> 'estimate', value ->> 'day', value ->> 'agent_day_cap', value ->> 'agent_month_cap',
         value ->> 'org_day_cap', value ->> 'org_month_cap', value ->> 'budget_id', value ->> 'budget_cap',
         value ->> 'budget_day_cap', value ->> 'thread_id', value ->> 'entity_id',
-        value ->> 'reply_msg_id', value ->> 'replica', value ->> 'at', value ->> 'check_at'
+        value ->> 'reply_msg_id', value ->> 'task_id', 'task:' || (value ->> 'org_id') || '/' || (value ->> 'task_id'),
+        (SELECT max_spend FROM limits l WHERE l.scope = 'task:' || (value ->> 'org_id') || '/' || (value ->> 'task_id')),
+        value ->> 'replica', value ->> 'at', value ->> 'check_at'
     FROM jsonb_each($1) WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = value ->> 'id');
 UPDATE accepting SET omission = 'opted_out' WHERE contact IS NOT NULL
     AND (SELECT status FROM consents c WHERE c.org_id = accepting.org_id
@@ -55,7 +57,8 @@ UPDATE accepting SET omission = 'over_budget' WHERE omission IS NULL AND (
     OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'tok:' || budget_id AND period = day), 0)
         > budget_day_cap
     OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'tok:' || budget_id AND period = 'total'), 0)
-        > budget_cap);
+        > budget_cap
+    OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = task_scope AND period = 'total'), 0) > task_cap);
 UPDATE accepting SET omission = 'crowded' WHERE rowid IN (
     SELECT item FROM (
         SELECT item, cap, coalesce((SELECT held + settled FROM spend WHERE spend.scope = need.scope
@@ -70,26 +73,29 @@ UPDATE accepting SET omission = 'crowded' WHERE rowid IN (
                 FROM accepting WHERE omission IS NULL
             UNION ALL SELECT rowid, 'tok:' || budget_id, day, estimate, budget_day_cap FROM accepting WHERE omission IS NULL
             UNION ALL SELECT rowid, 'tok:' || budget_id, 'total', estimate, budget_cap FROM accepting WHERE omission IS NULL
+            UNION ALL SELECT rowid, task_scope, 'total', estimate, task_cap FROM accepting WHERE omission IS NULL
         ) AS need WHERE cap IS NOT NULL
     ) WHERE total > cap);
 INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
         fallback, status, verdict, rule, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
-        reply_msg_id, attempts, check_at, created_at, updated_at)
+        reply_msg_id, task_id, attempts, check_at, created_at, updated_at)
     SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
         fallback, 'sending', verdict, rule, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
-        reply_msg_id, 1, check_at, at, at
+        reply_msg_id, task_id, 1, check_at, at, at
     FROM accepting WHERE omission IS NULL ON CONFLICT DO NOTHING;
 DELETE FROM accepting WHERE omission IS NULL AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = accepting.id);
 INSERT INTO attempts (message_id, number, replica, started_at) SELECT id, 1, replica, at FROM accepting
     WHERE omission IS NULL;
-INSERT INTO spend (scope, period, held, settled, cap)
-    SELECT scope, period, SUM(estimate), 0, MIN(cap) FROM (
-        SELECT 'agt:' || agent_id AS scope, day AS period, estimate, agent_day_cap AS cap, omission FROM accepting
-        UNION ALL SELECT 'agt:' || agent_id, substr(day, 1, 7), estimate, agent_month_cap, omission FROM accepting
-        UNION ALL SELECT 'org:' || org_id, day, estimate, org_day_cap, omission FROM accepting
-        UNION ALL SELECT 'org:' || org_id, substr(day, 1, 7), estimate, org_month_cap, omission FROM accepting
-        UNION ALL SELECT 'tok:' || budget_id, day, estimate, budget_day_cap, omission FROM accepting
-        UNION ALL SELECT 'tok:' || budget_id, 'total', estimate, budget_cap, omission FROM accepting
+INSERT INTO spend (scope, period, held, settled, cap, org_id)
+    SELECT scope, period, SUM(estimate), 0, MIN(cap), MIN(task_org) FROM (
+        SELECT 'agt:' || agent_id AS scope, day AS period, estimate, agent_day_cap AS cap, omission, NULL AS task_org
+            FROM accepting
+        UNION ALL SELECT 'agt:' || agent_id, substr(day, 1, 7), estimate, agent_month_cap, omission, NULL FROM accepting
+        UNION ALL SELECT 'org:' || org_id, day, estimate, org_day_cap, omission, NULL FROM accepting
+        UNION ALL SELECT 'org:' || org_id, substr(day, 1, 7), estimate, org_month_cap, omission, NULL FROM accepting
+        UNION ALL SELECT 'tok:' || budget_id, day, estimate, budget_day_cap, omission, NULL FROM accepting
+        UNION ALL SELECT 'tok:' || budget_id, 'total', estimate, budget_cap, omission, NULL FROM accepting
+        UNION ALL SELECT task_scope, 'total', estimate, task_cap, omission, org_id FROM accepting
     ) WHERE omission IS NULL AND scope IS NOT NULL GROUP BY scope, period
     ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held, cap = excluded.cap;
 SELECT json_group_array(json_array(id, omission)) FROM accepting";
@@ -101,13 +107,13 @@ const FIND_PRIOR: &str = "SELECT m.id, m.agent_id, m.idempotency_key, m.status F
 /// `settling` holds the messages that are not settled yet, with their cost.
 const SETTLE: &str = "DELETE FROM settling;
 INSERT INTO settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure, check_at,
-        org_id, agent_id, channel, day, estimate, attempts, cost, budget_id)
+        org_id, agent_id, channel, day, estimate, attempts, cost, budget_id, task_id)
     SELECT m.id, value ->> 'status', value ->> 'outcome', value ->> 'detail', value ->> 'at', value ->> 'frees_key',
         value ->> 'carrier_id', value ->> 'carrier_status', value ->> 'segments', value ->> 'failure',
         CASE WHEN value ->> 'final' = 0 AND m.carrier_id IS NOT NULL THEN value ->> 'at' ELSE value ->> 'check_at' END,
         m.org_id, m.agent_id, m.channel, m.day, m.estimate, m.attempts,
         CASE WHEN value ->> 'final' = 1 THEN coalesce(m.price, (value ->> 'cost') + m.extended, m.estimate) END,
-        m.budget_id
+        m.budget_id, m.task_id
     FROM jsonb_each($1) CROSS JOIN messages m ON m.id = value ->> 'id' WHERE m.status IN ('sending', 'unknown');
 UPDATE messages SET status = s.status, carrier_id = coalesce(s.carrier_id, messages.carrier_id),
         carrier_status = s.carrier_status, segments = s.segments, cost = s.cost, failure = s.failure,
@@ -126,6 +132,7 @@ INSERT INTO spend (scope, period, held, settled, cap)
         UNION ALL SELECT 'org:' || org_id, substr(day, 1, 7), estimate, cost, status FROM settling
         UNION ALL SELECT 'tok:' || budget_id, day, estimate, cost, status FROM settling
         UNION ALL SELECT 'tok:' || budget_id, 'total', estimate, cost, status FROM settling
+        UNION ALL SELECT 'task:' || org_id || '/' || task_id, 'total', estimate, cost, status FROM settling
     ) WHERE status <> 'unknown' AND scope IS NOT NULL GROUP BY scope, period
     ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held,
         settled = spend.settled + excluded.settled, cap = NULL;

@@ -158,12 +158,12 @@ impl Database {
 
     /// Asserts per scope and period: held is the sum of the estimates of unsettled messages, settled the sum of all other costs.
     async fn assert_spend_matches_messages(&self) {
-        const MESSAGES: &str = "SELECT agent_id, org_id, day, status, estimate, cost, budget_id FROM messages";
+        const MESSAGES: &str = "SELECT agent_id, org_id, day, status, estimate, cost, budget_id, task_id FROM messages";
         const SPEND: &str = "SELECT scope, period, held, settled FROM spend WHERE held <> 0 OR settled <> 0";
         let mut due: BTreeMap<(String, String), (i64, i64)> = BTreeMap::new();
         let messages: Vec<PaidMessage> =
             on_reader!(self.store, |db| sqlx::query_as(MESSAGES).fetch_all(db).await).unwrap();
-        for (agent, org, day, status, estimate, cost, budget) in messages {
+        for (agent, org, day, status, estimate, cost, budget, task) in messages {
             let held = matches!(status.as_str(), "sending" | "unknown");
             let (held, settled) = if held { (estimate, 0) } else { (0, cost.unwrap()) };
             let month = day[..7].to_owned();
@@ -174,6 +174,12 @@ impl Database {
                     let sum = due.entry((scope.clone(), period)).or_default();
                     *sum = (sum.0 + held, sum.1 + settled);
                 }
+            }
+            if let Some(task) = task {
+                let sum = due
+                    .entry((format!("task:{org}/{task}"), "total".to_owned()))
+                    .or_default();
+                *sum = (sum.0 + held, sum.1 + settled);
             }
         }
         due.retain(|_, sum| *sum != (0, 0));
@@ -187,8 +193,17 @@ impl Database {
     }
 }
 
-/// Agent, organization, day, status, estimate, cost and the budget of the token.
-type PaidMessage = (String, String, String, String, i64, Option<i64>, Option<String>);
+/// Agent, organization, day, status, estimate, cost, the budget of the token and the task.
+type PaidMessage = (
+    String,
+    String,
+    String,
+    String,
+    i64,
+    Option<i64>,
+    Option<String>,
+    Option<String>,
+);
 
 /// A directory that is deleted at the end of the test.
 struct Directory(PathBuf);

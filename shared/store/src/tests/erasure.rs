@@ -50,6 +50,8 @@ const ROWS: &[&str] = &[
     "INSERT INTO conversation_contacts (agent_id, contact, conversation_id) VALUES ($2, '+1', 'cv')",
     "INSERT INTO number_registrations (id, org_id, kind, subject, state, data, attempts, created_at, updated_at)
         VALUES ('nr', $1, 'brand', 'x', 'pending', $3, 0, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
+    "INSERT INTO spend (scope, period, held, settled, org_id) VALUES ('task:' || $1 || '/t', 'total', 0, 1, $1)",
+    "INSERT INTO limits (scope, max_spend, updated_at) VALUES ('task:' || $1 || '/t', 1, CURRENT_TIMESTAMP)",
     "INSERT INTO budget_alerts (scope, period, threshold, org_id, created_at) VALUES ('x', 'd', 50, $1, CURRENT_TIMESTAMP)",
     "INSERT INTO challenges (id, org_id, agent_id, purpose, channel, address, contact, code_hash, state, created_at, expires_at)
         VALUES ('o', $1, $2, 'x', 'sms', '+1', '+1', 'h', 'pending', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
@@ -175,6 +177,7 @@ both_engines! {
         assert_eq!(db.find_organization(org).await.unwrap().unwrap().status, OrgStatus::Erased);
         assert_eq!(db.count("SELECT COUNT(*) FROM attempts").await, 0);
         assert!(db.find_agent(&other.org_id, &other.id).await.unwrap().is_some(), "others stay");
+        assert_eq!(db.count("SELECT COUNT(*) FROM limits").await, 0);
         let spend = db.count("SELECT COUNT(*) FROM spend").await;
         assert_eq!(spend, 2, "the organization's day and month stay, as numbers");
         // The check at the end of every test needs the messages.

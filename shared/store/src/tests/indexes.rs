@@ -13,10 +13,10 @@ use super::{
     follow_ups::follow_up,
     inbound::{HOLD, PERSON, STRANGER, batch, inbound_event},
 };
-use crate::{Acceptance, CallChange, EventLease, ReceiptEntry};
+use crate::{Acceptance, BilledBy, CallChange, EventLease, ReceiptEntry};
 
 /// Statements that fill the tables with rows of these numbers, as after some time of use.
-const FILL: [&str; 13] = [
+const FILL: [&str; 15] = [
     "INSERT INTO agents (id, org_id, display_name, status, event_seq, created_at)
         SELECT 'a' || n, (SELECT MIN(id) FROM organizations), 'Bot', 'active', 0, now() FROM generate_series({rows}) n",
     "INSERT INTO channels (id, org_id, agent_id, channel, address, status, created_at, monthly_price, number_id,
@@ -54,6 +54,9 @@ const FILL: [&str; 13] = [
             created_at)
         SELECT 's' || n, 'o', 'a' || 1 + n % 500, 'sms', '+1' || n, 'k' || n, 'h',
             CASE WHEN n % 5 = 0 THEN 'scheduled' ELSE 'sent' END, now(), now() FROM generate_series({rows}) n",
+    "INSERT INTO limits (scope, max_spend, updated_at) SELECT 'task:o/t' || n, 1, now() FROM generate_series({rows}) n",
+    "INSERT INTO spend (scope, period, held, settled, org_id)
+        SELECT 'task:o/t' || n, 'total', 0, 0, 'o' FROM generate_series({rows}) n",
     "INSERT INTO inbound_filters (id, agent_id, kind, pattern, action, created_at)
         SELECT 'f' || n, 'a' || n, 'k', 'p', 'a', now() FROM generate_series({rows}) n",
     "INSERT INTO calls (id, org_id, agent_id, direction, carrier, carrier_id, local_number, remote_number, status, rank,
@@ -203,7 +206,14 @@ async fn run_round(store: &Store, agent: &Agent, round: u64) {
 async fn send(store: &Store, agent: &Agent, channel: &ChannelId, round: u64) {
     store.find_profile(&agent.id).await.unwrap().unwrap();
     store.find_token("unknown").await.unwrap();
-    let sends: Vec<AcceptedSend> = (0..32).map(|n| text(agent, &format!("new{round}-{n}"))).collect();
+    let send = |n: u64| AcceptedSend {
+        thread: ThreadRef {
+            task_id: n.is_multiple_of(2).then(|| format!("t{n}")),
+            ..ThreadRef::default()
+        },
+        ..text(agent, &format!("new{round}-{n}"))
+    };
+    let sends: Vec<AcceptedSend> = (0..32).map(send).collect();
     let channel = (channel, Channel::Sms);
     let known = sends
         .iter()
@@ -219,6 +229,13 @@ async fn send(store: &Store, agent: &Agent, channel: &ChannelId, round: u64) {
     for answer in join_all(outcomes.into_iter().map(|outcome| store.settle_send(outcome))).await {
         assert!(answer.unwrap());
     }
+    store.find_task(&agent.org_id, "t0").await.unwrap().unwrap();
+    store.list_tasks(&agent.org_id, Some("t0"), 9).await.unwrap();
+    let days = (DAY, DAY);
+    store
+        .list_billed_lines(&agent.org_id, days, BilledBy::Task, 9)
+        .await
+        .unwrap();
     let message = store.find_message(&id).await.unwrap().unwrap();
     let carrier_id = message.carrier_id.unwrap();
     store

@@ -18,6 +18,7 @@ both_engines! {
                 thread_id: Some("thread".into()),
                 entity_id: Some("entity".into()),
                 reply_msg_id: Some("reply".into()),
+                task_id: Some("task".into()),
             },
             at: morning() + TimeDelta::microseconds(1),
             check_at: morning() + TimeDelta::microseconds(123_456),

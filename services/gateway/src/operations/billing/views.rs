@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use butt_dial_billing::{Bill, Charge};
+use butt_dial_billing::{Bill, Charge, Task};
 use butt_dial_domain::{Channel, Failure, Scope};
 use butt_dial_identity::Caller;
 use schemars::JsonSchema;
@@ -27,6 +27,36 @@ impl From<&Charge> for ChargeView {
             provider_cost: charge.cost.as_units(),
             billed_cost: charge.billed.as_units(),
             income: charge.income().as_units(),
+        }
+    }
+}
+
+/// A task with its spend and its budget.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskView {
+    task_id: String,
+    /// Of messages and calls whose cost is known.
+    spent: f64,
+    /// Held for messages and calls whose cost is not known yet.
+    reserved: f64,
+    /// Absent: the task has no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_spend: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remaining: Option<f64>,
+    currency: &'static str,
+}
+
+impl From<Task> for TaskView {
+    fn from(task: Task) -> Self {
+        Self {
+            spent: task.spent.as_units(),
+            reserved: task.reserved.as_units(),
+            max_spend: task.limit.map(|limit| limit.as_units()),
+            remaining: task.remaining().map(|left| left.as_units()),
+            task_id: task.id,
+            currency: "USD",
         }
     }
 }

@@ -40,6 +40,9 @@ pub struct Args {
     /// A repeated request with the same key places no second call and returns the first one.
     #[serde(default)]
     idempotency_key: Option<String>,
+    /// The task that this belongs to, with a bill and perhaps a budget of its own: 1 to 64 letters, digits, -, _, . or :.
+    #[serde(default)]
+    task_id: Option<String>,
 }
 
 impl Operation for CallOnBehalf {
@@ -82,6 +85,7 @@ impl Operation for CallOnBehalf {
             limit_seconds: args.time_limit_seconds,
             detects_machine: true,
             idempotency_key: args.idempotency_key,
+            task: args.task_id,
             ..OriginateRequest::new(context.caller, args.target, Purpose::Converse)
         };
         Ok(originate::originate(calls, request).await?.into())

@@ -54,6 +54,9 @@ pub struct Args {
     /// A repeated request with the same key places no second call and returns the first one. Use a new key for every call.
     #[serde(default)]
     idempotency_key: Option<String>,
+    /// The task that this belongs to, with a bill and perhaps a budget of its own: 1 to 64 letters, digits, -, _, . or :.
+    #[serde(default)]
+    task_id: Option<String>,
     /// For administrators: the agent to call as.
     #[serde(default)]
     agent_id: Option<String>,
@@ -98,6 +101,7 @@ impl Operation for MakeCall {
             finish_on_key: args.finish_on_key,
             spoken_forms: args.spoken_forms,
             idempotency_key: args.idempotency_key,
+            task: args.task_id,
             ..OriginateRequest::new(context.caller, args.to, Purpose::Converse)
         };
         Ok(originate::originate(&context.product.calls, request).await?.into())

@@ -1,5 +1,6 @@
 //! `comms_send_voice_message`: calls a person or their answering machine and speaks a text.
 
+use butt_dial_billing::require_task_id;
 use butt_dial_calls::{
     originate::{self, OriginateRequest},
     speech,
@@ -33,6 +34,9 @@ pub struct Args {
     /// A repeated request with the same key places no second call and returns the first one.
     #[serde(default)]
     idempotency_key: Option<String>,
+    /// The task that this belongs to, with a bill and perhaps a budget of its own: 1 to 64 letters, digits, -, _, . or :.
+    #[serde(default)]
+    task_id: Option<String>,
 }
 
 impl Operation for SendVoiceMessage {
@@ -63,6 +67,8 @@ impl Operation for SendVoiceMessage {
         let (calls, media) = (&context.product.calls, &context.product.media);
         let profile = context.caller.agent()?;
         originate::require_granted(&context.caller, &args.to)?;
+        // Before the synthesizer is paid.
+        args.task_id.as_deref().map(require_task_id).transpose()?;
         let is_replay = match &args.idempotency_key {
             Some(key) => originate::is_key_used(calls, &profile.agent.id, key).await?,
             None => false,
@@ -98,6 +104,7 @@ impl Operation for SendVoiceMessage {
             language: args.language,
             detects_machine: true,
             idempotency_key: args.idempotency_key,
+            task: args.task_id,
             ..OriginateRequest::new(context.caller.clone(), args.to, purpose)
         };
         Ok(originate::originate(calls, request).await?.into())

@@ -2,6 +2,7 @@
 
 use butt_dial_domain::{
     Channel, Code, Failure, Scope,
+    message::ThreadRef,
     rich::{Button, ChatAction, Rich, parse_vcard},
 };
 use butt_dial_messaging::{
@@ -62,6 +63,9 @@ pub struct Args {
     /// A repeated message with the same key is sent once.
     #[serde(default)]
     idempotency_key: Option<String>,
+    /// The task that this belongs to, with a bill and perhaps a budget of its own: 1 to 64 letters, digits, -, _, . or :.
+    #[serde(default)]
+    task_id: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -149,6 +153,7 @@ struct RichMessage {
     rich: Rich,
     sender: Option<String>,
     idempotency_key: Option<String>,
+    task: Option<String>,
 }
 
 enum Parsed {
@@ -176,6 +181,7 @@ fn parse(args: Args) -> Result<Parsed, Failure> {
             rich,
             sender: args.sender_sid.clone(),
             idempotency_key: args.idempotency_key.clone(),
+            task: args.task_id.clone(),
         })
     };
     Ok(match action.as_str() {
@@ -287,6 +293,10 @@ async fn send(context: Context, message: RichMessage) -> Result<Output, Failure>
         rich: Some(message.rich),
         sender: message.sender,
         idempotency_key: message.idempotency_key,
+        thread: ThreadRef {
+            task_id: message.task,
+            ..ThreadRef::default()
+        },
         ..SendRequest::new(context.caller.clone(), Channel::Whatsapp, &message.to)
     };
     let receipt = outbound.send(request).await?;

@@ -4,6 +4,7 @@ mod accept;
 mod budget;
 mod groups;
 mod settle;
+mod tasks;
 mod token_budget;
 
 use super::*;

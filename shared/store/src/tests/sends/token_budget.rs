@@ -20,7 +20,7 @@ fn paid_by(agent: &Agent, key: &str, budget: &Option<TokenBudget>) -> AcceptedSe
     }
 }
 
-async fn fits(store: &Store, send: &AcceptedSend) -> bool {
+pub(super) async fn fits(store: &Store, send: &AcceptedSend) -> bool {
     match store.accept_send(send.clone()).await {
         Ok(Acceptance::Accepted) => true,
         Err(StoreError::OverBudget) => false,
@@ -110,8 +110,8 @@ both_engines! {
         extend().await.unwrap();
         assert!(matches!(extend().await, Err(StoreError::OverBudget)));
         assert_eq!(total(db, "tok_1").await, (0, 3 * ESTIMATE));
-        assert_eq!(db.find_budget_of(&call.id).await.unwrap(), Some(Some("tok_1".to_owned())));
-        assert_eq!(db.find_budget_of(&MessageId::from("msg_0")).await.unwrap(), None);
+        assert_eq!(db.find_payer(&call.id).await.unwrap().unwrap().budget_id.as_deref(), Some("tok_1"));
+        assert_eq!(db.find_payer(&MessageId::from("msg_0")).await.unwrap(), None);
     }
 
     async fn service_is_charged_to_token_budget(db: &Database) {
