@@ -50,9 +50,9 @@ UPDATE accepting SET omission = 'over_budget' WHERE omission IS NULL AND (
         > agent_day_cap
     OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'agt:' || agent_id
         AND period = substr(day, 1, 7)), 0) > agent_month_cap
-    OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'org:' || org_id AND period = day), 0)
+    OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'org:' || accepting.org_id AND period = day), 0)
         > org_day_cap
-    OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'org:' || org_id
+    OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'org:' || accepting.org_id
         AND period = substr(day, 1, 7)), 0) > org_month_cap
     OR estimate + coalesce((SELECT held + settled FROM spend WHERE scope = 'tok:' || budget_id AND period = day), 0)
         > budget_day_cap
