@@ -13,7 +13,7 @@ const COLUMNS: [&str; 8] = [
     "day", "agent", "channel", "task", "actions", "cost", "billed", "currency",
 ];
 
-/// What to export: the days, both included, and what a line sums up.
+/// The days of an export, both included, and the kind of its lines.
 #[derive(Clone, Copy)]
 pub struct ExportRequest<'a> {
     /// `2026-11-01`.

@@ -10,9 +10,9 @@ use crate::Billing;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     pub id: String,
-    /// Of messages and calls whose cost is known.
+    /// The known cost of messages and calls.
     pub spent: Micros,
-    /// Held for messages and calls whose cost is not known yet.
+    /// Held until the cost of further messages and calls is known.
     pub reserved: Micros,
     /// `None`: the task has no budget.
     pub limit: Option<Micros>,

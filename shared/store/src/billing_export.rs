@@ -7,7 +7,7 @@ use crate::{
     engine::{Sql, on_reader},
 };
 
-/// What a line of a bill sums up.
+/// The kind of the lines of a bill: each sums up one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "lowercase")]
 pub enum BilledBy {

@@ -19,7 +19,7 @@ const FIND: Sql = Sql {
                 WHERE l.scope = 'task:' || messages.org_id || '/' || messages.task_id) AS task_cap FROM messages WHERE id = $1",
 };
 
-/// What pays for a message besides the agent and its organization.
+/// The payers of a message besides the agent and its organization.
 #[derive(Clone, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct Payer {
     pub budget_id: Option<String>,

@@ -67,7 +67,7 @@ pub struct Args {
     /// The message that this one answers: the messageId of an event, or the Message-ID of a mail.
     #[serde(default)]
     reply_msg_id: Option<String>,
-    /// The task that this belongs to, with a bill and perhaps a budget of its own: 1 to 64 letters, digits, -, _, . or :.
+    /// The task that this is charged to, besides your account: 1 to 64 letters, digits, -, _, . or :.
     #[serde(default)]
     task_id: Option<String>,
     /// For administrators: the agent to send as.

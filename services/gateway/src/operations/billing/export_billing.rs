@@ -16,7 +16,7 @@ pub struct Args {
     from: String,
     /// The last day, included. At most 366 days.
     to: String,
-    /// What a line sums up: day (the default), agent, channel or task.
+    /// Each line sums up a day (the default), an agent, a channel or a task: day, agent, channel or task.
     #[serde(default)]
     by: Option<String>,
 }

@@ -36,9 +36,9 @@ impl From<&Charge> for ChargeView {
 #[serde(rename_all = "camelCase")]
 pub struct TaskView {
     task_id: String,
-    /// Of messages and calls whose cost is known.
+    /// The known cost of messages and calls.
     spent: f64,
-    /// Held for messages and calls whose cost is not known yet.
+    /// Held until the cost of further messages and calls is known.
     reserved: f64,
     /// Absent: the task has no limit.
     #[serde(skip_serializing_if = "Option::is_none")]

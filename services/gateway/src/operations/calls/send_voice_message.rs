@@ -34,7 +34,7 @@ pub struct Args {
     /// A repeated request with the same key places no second call and returns the first one.
     #[serde(default)]
     idempotency_key: Option<String>,
-    /// The task that this belongs to, with a bill and perhaps a budget of its own: 1 to 64 letters, digits, -, _, . or :.
+    /// The task that this is charged to, besides your account: 1 to 64 letters, digits, -, _, . or :.
     #[serde(default)]
     task_id: Option<String>,
 }

@@ -63,7 +63,7 @@ pub struct Args {
     /// A repeated message with the same key is sent once.
     #[serde(default)]
     idempotency_key: Option<String>,
-    /// The task that this belongs to, with a bill and perhaps a budget of its own: 1 to 64 letters, digits, -, _, . or :.
+    /// The task that this is charged to, besides your account: 1 to 64 letters, digits, -, _, . or :.
     #[serde(default)]
     task_id: Option<String>,
 }
