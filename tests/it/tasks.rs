@@ -167,7 +167,7 @@ profiles! {
             assert_eq!(refused.status, 400, "{query} {}", refused.text);
         }
         let by_agent = get_as(cluster, &cluster.account.token, "/api/v1/billing/export?from=2026-01-01&to=2026-01-01").await;
-        assert_eq!(by_agent.expect(403)["code"], "AUTH_WRONG_SCOPE");
+        assert_eq!(by_agent.expect(403)["code"], "AUTH_FORBIDDEN");
     }
 }
 
