@@ -1,2 +1,2 @@
 -- no-transaction
-CREATE INDEX CONCURRENTLY spend_of_tasks ON spend (org_id, scope) WHERE org_id IS NOT NULL;
+CREATE INDEX CONCURRENTLY spend_of_tasks ON spend (task_org_id, scope) WHERE task_org_id IS NOT NULL;

@@ -72,8 +72,8 @@ const OF_ORG: &[&str] = &[
     "DELETE FROM tokens WHERE org_id = $1",
     "DELETE FROM usage WHERE org_id = $1",
     "DELETE FROM limits WHERE scope = 'org:' || $1",
-    "DELETE FROM limits WHERE scope IN (SELECT scope FROM spend WHERE org_id = $1)",
-    "DELETE FROM spend WHERE org_id = $1 AND scope IN (SELECT scope FROM spend WHERE org_id = $1 ORDER BY scope LIMIT 500)",
+    "DELETE FROM limits WHERE scope IN (SELECT scope FROM spend WHERE task_org_id = $1)",
+    "DELETE FROM spend WHERE task_org_id = $1 AND scope IN (SELECT scope FROM spend WHERE task_org_id = $1 ORDER BY scope LIMIT 500)",
     "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE org_id = $1 ORDER BY at LIMIT 500)",
 ];
 

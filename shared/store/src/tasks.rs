@@ -50,7 +50,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         const LIMIT: &str = "INSERT INTO limits (scope, max_spend, updated_at) VALUES ($1, $2, $3)
             ON CONFLICT (scope) DO UPDATE SET max_spend = excluded.max_spend, updated_at = excluded.updated_at";
-        const TASK: &str = "INSERT INTO spend (scope, period, held, settled, org_id) VALUES ($1, $2, 0, 0, $3)
+        const TASK: &str = "INSERT INTO spend (scope, period, held, settled, task_org_id) VALUES ($1, $2, 0, 0, $3)
             ON CONFLICT (scope, period) DO NOTHING";
         let scope = task_scope(org.as_str(), task);
         with_timeout(async {
@@ -89,7 +89,7 @@ impl Store {
     /// Lists the tasks of an organization in the order of their ids, after the given one.
     pub async fn list_tasks(&self, org: &OrgId, after: Option<&str>, limit: u32) -> Result<Vec<TaskSpend>, StoreError> {
         const SQL: &str = "SELECT s.scope, s.held, s.settled, l.max_spend FROM spend s
-            LEFT JOIN limits l ON l.scope = s.scope WHERE s.org_id = $1 AND s.scope > $2 ORDER BY s.scope LIMIT $3";
+            LEFT JOIN limits l ON l.scope = s.scope WHERE s.task_org_id = $1 AND s.scope > $2 ORDER BY s.scope LIMIT $3";
         let after = after.map(|after| task_scope(org.as_str(), after));
         let rows: Vec<TaskRow> = on_reader!(self, |db| sqlx::query_as(SQL)
             .bind(org.as_str())

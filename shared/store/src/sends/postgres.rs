@@ -67,7 +67,7 @@ const ACCEPT: &str = "WITH item AS MATERIALIZED (
     SELECT scope, period, SUM(estimate)::BIGINT AS held, MIN(cap) AS cap, MIN(task_org) AS task_org FROM need JOIN accepted USING (id)
     GROUP BY scope, period ORDER BY scope, period
 ), reserved AS (
-    INSERT INTO spend (scope, period, held, settled, cap, org_id) SELECT scope, period, held, 0, cap, task_org FROM needed
+    INSERT INTO spend (scope, period, held, settled, cap, task_org_id) SELECT scope, period, held, 0, cap, task_org FROM needed
     ON CONFLICT (scope, period) DO UPDATE SET held = spend.held + excluded.held, cap = excluded.cap
 )
 SELECT id, NULL AS reason FROM accepted UNION ALL SELECT id, substr(reason, 3) FROM omitted";

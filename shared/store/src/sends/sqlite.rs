@@ -86,7 +86,7 @@ INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempote
 DELETE FROM accepting WHERE omission IS NULL AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = accepting.id);
 INSERT INTO attempts (message_id, number, replica, started_at) SELECT id, 1, replica, at FROM accepting
     WHERE omission IS NULL;
-INSERT INTO spend (scope, period, held, settled, cap, org_id)
+INSERT INTO spend (scope, period, held, settled, cap, task_org_id)
     SELECT scope, period, SUM(estimate), 0, MIN(cap), MIN(task_org) FROM (
         SELECT 'agt:' || agent_id AS scope, day AS period, estimate, agent_day_cap AS cap, omission, NULL AS task_org
             FROM accepting

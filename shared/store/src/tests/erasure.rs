@@ -50,7 +50,7 @@ const ROWS: &[&str] = &[
     "INSERT INTO conversation_contacts (agent_id, contact, conversation_id) VALUES ($2, '+1', 'cv')",
     "INSERT INTO number_registrations (id, org_id, kind, subject, state, data, attempts, created_at, updated_at)
         VALUES ('nr', $1, 'brand', 'x', 'pending', $3, 0, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP)",
-    "INSERT INTO spend (scope, period, held, settled, org_id) VALUES ('task:' || $1 || '/t', 'total', 0, 1, $1)",
+    "INSERT INTO spend (scope, period, held, settled, task_org_id) VALUES ('task:' || $1 || '/t', 'total', 0, 1, $1)",
     "INSERT INTO limits (scope, max_spend, updated_at) VALUES ('task:' || $1 || '/t', 1, CURRENT_TIMESTAMP)",
     "INSERT INTO budget_alerts (scope, period, threshold, org_id, created_at) VALUES ('x', 'd', 50, $1, CURRENT_TIMESTAMP)",
     "INSERT INTO challenges (id, org_id, agent_id, purpose, channel, address, contact, code_hash, state, created_at, expires_at)

@@ -55,7 +55,7 @@ const FILL: [&str; 15] = [
         SELECT 's' || n, 'o', 'a' || 1 + n % 500, 'sms', '+1' || n, 'k' || n, 'h',
             CASE WHEN n % 5 = 0 THEN 'scheduled' ELSE 'sent' END, now(), now() FROM generate_series({rows}) n",
     "INSERT INTO limits (scope, max_spend, updated_at) SELECT 'task:o/t' || n, 1, now() FROM generate_series({rows}) n",
-    "INSERT INTO spend (scope, period, held, settled, org_id)
+    "INSERT INTO spend (scope, period, held, settled, task_org_id)
         SELECT 'task:o/t' || n, 'total', 0, 0, 'o' FROM generate_series({rows}) n",
     "INSERT INTO inbound_filters (id, agent_id, kind, pattern, action, created_at)
         SELECT 'f' || n, 'a' || n, 'k', 'p', 'a', now() FROM generate_series({rows}) n",
