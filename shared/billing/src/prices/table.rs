@@ -55,7 +55,7 @@ struct Row {
 }
 
 /// The prices of one kind for one destination, by carrier and first day.
-type PricesOfDestination = BTreeMap<(String, NaiveDate), Micros>;
+type PricesOfDestination = BTreeMap<String, BTreeMap<NaiveDate, Micros>>;
 
 /// Prices of every kind. Each kind has a price for every carrier, destination and day.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,8 +71,7 @@ impl Table {
             table.add(own)?;
         }
         for kind in <Kind as strum::IntoEnumIterator>::iter() {
-            let general = table.0.get(&kind).and_then(|prices| prices.get(ANY));
-            if !general.is_some_and(|prices| prices.keys().any(|(carrier, _)| carrier == ANY)) {
+            if table.general(kind).is_none() {
                 return Err(format!("{kind} has no price for carrier * and destination *"));
             }
         }
@@ -114,10 +113,11 @@ impl Table {
                 .entry(row.destination.clone())
                 .or_default();
             // The first row of a file for a carrier and a destination replaces all that earlier files say of them.
-            if replaced.insert((row.kind, row.destination, row.carrier.clone())) {
-                prices.retain(|(carrier, _), _| *carrier != row.carrier);
+            let of_carrier = prices.entry(row.carrier.clone()).or_default();
+            if replaced.insert((row.kind, row.destination, row.carrier)) {
+                of_carrier.clear();
             }
-            prices.insert((row.carrier, valid_from), amount);
+            of_carrier.insert(valid_from, amount);
         }
         Ok(())
     }
@@ -129,13 +129,24 @@ impl Table {
         let beginnings = (1..=destination.len()).rev().filter_map(|end| destination.get(..end));
         let found = beginnings.chain([ANY]).find_map(|beginning| {
             let prices = prices?.get(beginning)?;
-            let of = |carrier: &str| latest(prices, carrier, day);
+            let of = |carrier: &str| {
+                prices
+                    .get(carrier)?
+                    .range(..=day)
+                    .next_back()
+                    .map(|(_, amount)| *amount)
+            };
             carrier.and_then(of).or_else(|| of(ANY))
         });
         // A day before all prices, such as that of a wrong clock, has the first general price.
         found
-            .or_else(|| prices?.get(ANY)?.values().next().copied())
+            .or_else(|| self.general(kind)?.values().next().copied())
             .unwrap_or_default()
+    }
+
+    /// Returns the prices for every carrier and destination, by their first day.
+    fn general(&self, kind: Kind) -> Option<&BTreeMap<NaiveDate, Micros>> {
+        self.0.get(&kind)?.get(ANY)?.get(ANY)
     }
 }
 
@@ -146,11 +157,6 @@ fn describe(error: &csv::Error, columns: &csv::StringRecord) -> String {
     };
     let column = err.field().and_then(|field| columns.get(usize::try_from(field).ok()?));
     format!("line {}: {}: {}", place.line(), column.unwrap_or("row"), err.kind())
-}
-
-fn latest(prices: &PricesOfDestination, carrier: &str, day: NaiveDate) -> Option<Micros> {
-    let until_day = prices.range((carrier.to_owned(), NaiveDate::MIN)..=(carrier.to_owned(), day));
-    until_day.last().map(|(_, amount)| *amount)
 }
 
 #[cfg(test)]
