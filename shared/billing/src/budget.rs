@@ -1,18 +1,20 @@
 //! Budgets: which one refuses, and how much of it is left. The database itself refuses a reservation beyond a budget.
 
-use butt_dial_domain::{Channel, Code, Failure, Micros, TokenBudget, limits::Period};
-use butt_dial_store::{Agent, Profile, ServiceCharge, Spend, StoreError};
+use butt_dial_domain::{
+    Channel, Code, Failure, Micros, TokenBudget,
+    clock::Timestamp,
+    limits::{Limits, Period},
+};
+use butt_dial_store::{Agent, Profile, ServiceCharge, Spend, StoreError, TOTAL};
 use serde_json::json;
 
 use crate::{Billing, EffectiveLimits, agent_scope, org_scope, token_scope};
 
-/// The period of the whole life of a token or a task.
-const TOTAL: &str = "total";
 const TOKEN: &str = "token";
 const TASK: &str = "task";
 
-struct Budget {
-    left: i64,
+pub(crate) struct Budget {
+    pub left: i64,
     /// `agent`, `organization`, `token` or `task`.
     scope: &'static str,
     /// `None`: the whole life of a token or a task.
@@ -102,19 +104,12 @@ impl Billing {
         need: Micros,
     ) -> Result<Option<Budget>, Failure> {
         let now = self.clock.now();
-        let (day, month) = (Period::Day.key(now), Period::Month.key(now));
+        let day = Period::Day.key(now);
         let scopes = [
             ("agent", agent_scope(&agent.id), limits.agent),
             ("organization", org_scope(&agent.org_id), limits.org),
         ];
-        let mut found = Vec::new();
-        for (name, scope, limits) in scopes {
-            let spend = self.store.list_spend(&scope, &day, &month).await?;
-            for period in Period::ALL {
-                let limit = period.limit(&limits);
-                found.extend(limit.map(|limit| Budget::of(name, Some(period), limit, &spend, &period.key(now))));
-            }
-        }
+        let mut found = self.list_budgets(scopes, now).await?;
         if let Some(token) = &limits.token {
             let spend = self.store.list_spend(&token_scope(&token.id), &day, TOTAL).await?;
             let (daily, total) = (token.max_spend_per_day, token.max_spend);
@@ -133,6 +128,24 @@ impl Billing {
             places.min_by_key(|(_, budget)| budget.left).map(|(place, _)| place)
         });
         Ok(tightest.map(|place| found.swap_remove(place)))
+    }
+
+    /// Lists the budgets of a day and of a month. Each scope has its name, its key in the database and its limits.
+    pub(crate) async fn list_budgets(
+        &self,
+        scopes: impl IntoIterator<Item = (&'static str, String, Limits)>,
+        at: Timestamp,
+    ) -> Result<Vec<Budget>, Failure> {
+        let (day, month) = (Period::Day.key(at), Period::Month.key(at));
+        let mut found = Vec::new();
+        for (name, scope, limits) in scopes {
+            let spend = self.store.list_spend(&scope, &day, &month).await?;
+            for period in Period::ALL {
+                let limit = period.limit(&limits);
+                found.extend(limit.map(|limit| Budget::of(name, Some(period), limit, &spend, &period.key(at))));
+            }
+        }
+        Ok(found)
     }
 }
 

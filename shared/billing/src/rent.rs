@@ -1,11 +1,7 @@
 //! The monthly price of bought numbers. The first month is charged with the order of the number, and refunded with its failure.
 //! Further months are charged when they begin, also beyond a budget: the vendor bills them in any case.
 
-use butt_dial_domain::{
-    AgentId, Code, Failure, Micros, OrgId,
-    clock::Timestamp,
-    limits::{Limits, Period},
-};
+use butt_dial_domain::{AgentId, Code, Failure, Micros, OrgId, clock::Timestamp, limits::Limits};
 use butt_dial_store::{DueRent, NUMBERS, Profile, ServiceCharge};
 use chrono::Months;
 
@@ -113,29 +109,16 @@ impl Billing {
 
     /// Returns whether the next month of a number goes beyond a budget of its agent or of the organization.
     pub async fn exceeds_budget(&self, due: &DueRent, at: Timestamp) -> Result<bool, Failure> {
-        let (day, month) = (Period::Day.key(at), Period::Month.key(at));
         let org = org_scope(&due.org_id);
-        let mut scopes = vec![(self.store.find_limits(&org).await?.unwrap_or_default(), org)];
+        let org_limits = self.store.find_limits(&org).await?.unwrap_or_default();
+        let mut scopes = vec![("organization", org, org_limits)];
         if let Some(agent) = due.agent()
             && let Some(profile) = self.store.find_profile(&agent).await?
         {
-            scopes.push((self.limits_of(&profile).agent, agent_scope(&agent)));
+            scopes.push(("agent", agent_scope(&agent), self.limits_of(&profile).agent));
         }
-        for (limits, scope) in scopes {
-            let spend = self.store.list_spend(&scope, &day, &month).await?;
-            let is_over = Period::ALL.into_iter().any(|period| {
-                let key = period.key(at);
-                let used = spend.iter().find(|row| row.period == key);
-                let used = used.map_or(0, |row| row.held + row.settled);
-                period
-                    .limit(&limits)
-                    .is_some_and(|limit| used + due.monthly_price > limit.0)
-            });
-            if is_over {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let budgets = self.list_budgets(scopes, at).await?;
+        Ok(budgets.iter().any(|budget| budget.left < due.monthly_price))
     }
 }
 

@@ -38,7 +38,7 @@ const USAGE: Sql = Sql {
 };
 
 /// The period of the whole life of a token or a task.
-pub(crate) const TOTAL: &str = "total";
+pub const TOTAL: &str = "total";
 
 /// Returns the key of the spend and of the limit of a task. The statements of sends build the same.
 pub(crate) fn task_scope(org: &str, task: &str) -> String {

@@ -85,6 +85,7 @@ pub use call_row::Call;
 pub use calls::{CallCursor, CallEntry};
 pub use challenges::{Challenge, ChallengeOwner, ChallengeState, NewChallenge};
 pub use channels::{AccountRef, OwnedChannel};
+pub use charges::TOTAL;
 pub use column::UnknownValue;
 
 pub use consent_records::{ConsentInForce, ConsentRecord, RECORDED_BY_AGENT, RecordedConsent};
