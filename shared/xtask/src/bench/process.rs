@@ -201,17 +201,7 @@ async fn first_line(
 
 /// Starts all roles in one process, on SQLite.
 pub async fn embedded(program: &Path) -> anyhow::Result<Server> {
-    let directory = tempfile::tempdir()?;
-    // In a separate process: the secrets of simulators within the program are not known.
-    let simulator = Process::simulator(program).await?;
-    let mut env = pairs(&[
-        ("DATA_DIR", &directory.path().display().to_string()),
-        ("PORT", "0"),
-        ("WEBHOOK_BASE_URL", PUBLIC_URL),
-        ("ALLOWED_HOSTS", "*"),
-        ("LOG_LEVEL", "warn,butt_dial_runtime=info"),
-    ]);
-    env.extend(simulated_carriers(&format!("http://{}", simulator.address)));
+    let (simulator, directory, env) = embedded_parts(program).await?;
     let mut server = server(program, "serve", env, Some(directory)).await?;
     server.simulator = Some(simulator);
     Ok(server)
@@ -222,6 +212,21 @@ pub async fn embedded_with(
     program: &Path,
     fill: impl AsyncFnOnce(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<Server> {
+    let (simulator, directory, mut env) = embedded_parts(program).await?;
+    env.extend(pairs(NO_LIMITS));
+    let created = bootstrap(program, &env).await?;
+    fill(&format!("sqlite:{}", directory.path().join("butt-dial.db").display())).await?;
+    let process = Process::serve(program, "serve", &env, Some(directory)).await?;
+    Ok(Server {
+        process,
+        simulator: Some(simulator),
+        agent_token: text(&created, "agentToken")?,
+    })
+}
+
+/// Starts the simulators, and returns them with a data directory and the settings of a program that uses both. The simulators are a
+/// separate process: the secrets of those within the program are not known.
+async fn embedded_parts(program: &Path) -> anyhow::Result<(Process, TempDir, Vec<(String, String)>)> {
     let directory = tempfile::tempdir()?;
     let simulator = Process::simulator(program).await?;
     let mut env = pairs(&[
@@ -232,15 +237,7 @@ pub async fn embedded_with(
         ("LOG_LEVEL", "warn,butt_dial_runtime=info"),
     ]);
     env.extend(simulated_carriers(&format!("http://{}", simulator.address)));
-    env.extend(pairs(NO_LIMITS));
-    let created = bootstrap(program, &env).await?;
-    fill(&format!("sqlite:{}", directory.path().join("butt-dial.db").display())).await?;
-    let process = Process::serve(program, "serve", &env, Some(directory)).await?;
-    Ok(Server {
-        process,
-        simulator: Some(simulator),
-        agent_token: text(&created, "agentToken")?,
-    })
+    Ok((simulator, directory, env))
 }
 
 /// Starts a gateway on a database that `fill` extends before the start. Agents have no limits by default.
