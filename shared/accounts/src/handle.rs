@@ -50,6 +50,7 @@ impl Accounts {
         outbound: Arc<Outbound>,
         challenges: Challenges,
         senders: Senders,
+        registrations: Registrations,
         public_urls: &PublicUrls,
         settings: AccountSettings,
         tasks: TaskTracker,
@@ -58,7 +59,6 @@ impl Accounts {
             installation: Installation::new(store.clone(), outbound, clock.clone(), &settings),
             audit: AuditLog::new(store.clone(), clock.clone()),
             links: links(public_urls.base(), &settings.base_path),
-            registrations: Registrations::new(vault.clone(), senders.clone()),
             store,
             kv,
             bus,
@@ -68,6 +68,7 @@ impl Accounts {
             blobs,
             challenges,
             senders,
+            registrations,
             settings,
             tasks,
         })

@@ -56,14 +56,13 @@ pub struct Registrations {
 }
 
 impl Registrations {
-    pub fn new(vault: Vault, senders: Senders) -> Self {
-        let (store, clock) = senders.store_and_clock();
+    pub fn new(store: Store, vault: Vault, clock: Clock, accounts: ProviderAccounts, senders: Senders) -> Self {
         Self {
             audit: AuditLog::new(store.clone(), clock.clone()),
-            accounts: senders.provider_accounts().clone(),
             store,
             vault,
             clock,
+            accounts,
             senders,
         }
     }

@@ -124,14 +124,6 @@ impl Senders {
         })
     }
 
-    pub(crate) fn store_and_clock(&self) -> (Store, Clock) {
-        (self.store.clone(), self.clock.clone())
-    }
-
-    pub(crate) fn provider_accounts(&self) -> &ProviderAccounts {
-        &self.accounts
-    }
-
     /// The public address of this installation.
     pub fn public_base(&self) -> Option<&str> {
         self.public_urls.base()

@@ -121,7 +121,14 @@ impl Parts<'_> {
             self.public_urls.clone(),
             self.config.senders.clone(),
         );
-        let accounts = self.accounts(&egress, &blobs, &outbound, &challenges, &senders);
+        let registrations = Registrations::new(
+            self.backends.store.clone(),
+            self.backends.vault.clone(),
+            self.clock.clone(),
+            provider_accounts.clone(),
+            senders.clone(),
+        );
+        let accounts = self.accounts(&egress, &blobs, &outbound, &challenges, &senders, &registrations);
         let (store, clock) = (&self.backends.store, &self.clock);
         let simulated_world = self.simulated_world();
         let agents = Agents::new(store.clone(), self.backends.bus.clone(), clock.clone());
@@ -141,7 +148,7 @@ impl Parts<'_> {
                 clock.clone(),
                 simulated_world,
             ),
-            registrations: Registrations::new(self.backends.vault.clone(), senders.clone()),
+            registrations,
             senders,
             provider_accounts,
             backlogs: Backlogs::new(store.clone(), clock.clone(), metrics.messaging.clone()),
@@ -268,6 +275,7 @@ impl Parts<'_> {
         outbound: &Arc<Outbound>,
         challenges: &Challenges,
         senders: &Senders,
+        registrations: &Registrations,
     ) -> Arc<Accounts> {
         Accounts::builder()
             .store(self.backends.store.clone())
@@ -280,6 +288,7 @@ impl Parts<'_> {
             .outbound(outbound.clone())
             .challenges(challenges.clone())
             .senders(senders.clone())
+            .registrations(registrations.clone())
             .public_urls(&self.public_urls)
             .settings(self.config.accounts.clone())
             .tasks(self.tasks.clone())

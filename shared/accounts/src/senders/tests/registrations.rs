@@ -34,7 +34,13 @@ fn tollfree(number: &str) -> serde_json::Value {
 
 impl World {
     fn registrations(&self) -> Registrations {
-        Registrations::new(self.bench.vault.clone(), self.senders.clone())
+        Registrations::new(
+            self.bench.store.clone(),
+            self.bench.vault.clone(),
+            self.clock.clone(),
+            self.accounts.clone(),
+            self.senders.clone(),
+        )
     }
 
     async fn register(&self, kind: RegistrationKind, data: serde_json::Value) -> Result<RegistrationView, Failure> {
