@@ -4,6 +4,9 @@ use butt_dial_domain::{Clock, Failure, OrgId};
 use butt_dial_store::{AuditEntry, Store};
 use serde_json::Value;
 
+/// The actor of changes that no person has asked for: they follow from another change, or a sweep makes them.
+pub(crate) const SYSTEM: &str = "system";
+
 /// Appends entries. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct AuditLog {
@@ -16,7 +19,7 @@ impl AuditLog {
         Self { store, clock }
     }
 
-    /// Appends an entry. `actor` is the id of a token, or `system` or `operator`.
+    /// Appends an entry. `actor` is the id of a token, `SYSTEM` or `operator`.
     pub async fn append(
         &self,
         org: &OrgId,

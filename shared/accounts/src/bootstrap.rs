@@ -8,7 +8,7 @@ use butt_dial_vault::Vault;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::audit::AuditLog;
+use crate::audit::{AuditLog, SYSTEM};
 
 const SLUG: &str = "default";
 const AGENT: &str = "agt_first";
@@ -92,7 +92,7 @@ impl Bootstrap {
         let team = token::derive(store, vault, &org.id, None, Scope::OrgAdmin, now).await?;
         let own = token::derive(store, vault, &org.id, Some(&agent.id), Scope::Agent, now).await?;
         AuditLog::new(self.store.clone(), self.clock.clone())
-            .append(&org.id, "system", "bootstrap", agent.id.as_str(), json!({}))
+            .append(&org.id, SYSTEM, "bootstrap", agent.id.as_str(), json!({}))
             .await?;
         let profile = self.store.find_profile(&agent.id).await?;
         let profile = profile.ok_or_else(Failure::internal)?;

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::{
     Accounts,
+    audit::SYSTEM,
     installation::Mail,
     limits::unavailable,
     mails,
@@ -143,7 +144,7 @@ impl Accounts {
         self.audit
             .append(
                 &org,
-                "system",
+                SYSTEM,
                 "organization.erase",
                 org.as_str(),
                 json!({ "force": force }),

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::{
     Accounts, Branding, MailTemplate, Profile, Registration,
+    audit::SYSTEM,
     handle::client_id,
     installation::Mail,
     limits::unavailable,
@@ -196,7 +197,7 @@ impl Accounts {
         let sent = self.mail_registration(&owner.address, &profile, &link, is_decoy).await;
         if !is_decoy {
             self.audit
-                .append(&org, "system", "organization.register", org.as_str(), json!({}))
+                .append(&org, SYSTEM, "organization.register", org.as_str(), json!({}))
                 .await?;
         }
         Ok(Registered {

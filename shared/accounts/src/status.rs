@@ -5,7 +5,7 @@ use butt_dial_identity::Caller;
 use butt_dial_store::{OneTimeKind, OneTimeToken, OrgStatus};
 use serde_json::json;
 
-use crate::{Accounts, limits::unavailable, secrets};
+use crate::{Accounts, audit::SYSTEM, limits::unavailable, secrets};
 
 /// The status of a registration.
 pub struct VerificationStatus {
@@ -62,7 +62,7 @@ impl Accounts {
             let actor = if is_operator {
                 caller.principal.token.as_str()
             } else {
-                "system"
+                SYSTEM
             };
             return self
                 .audit

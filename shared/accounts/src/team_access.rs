@@ -10,7 +10,7 @@ use serde_json::json;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
-use crate::{Accounts, limits::unavailable, secrets};
+use crate::{Accounts, audit::SYSTEM, limits::unavailable, secrets};
 
 /// Seconds by which the clocks of the host and of this program may differ.
 const MAX_SKEW_SECONDS: i64 = 60;
@@ -108,7 +108,7 @@ impl Accounts {
             .await?;
         let detail = json!({ "replaced": replaced });
         self.audit
-            .append(org, "system", "token.reveal", token.id.as_str(), detail)
+            .append(org, SYSTEM, "token.reveal", token.id.as_str(), detail)
             .await?;
         Ok(RevealedToken {
             token: token.secret,

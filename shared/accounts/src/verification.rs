@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::{
     Accounts, Branding, Profile,
+    audit::SYSTEM,
     notices::{self, ACCOUNT_VERIFIED},
     secrets::{self, Secret},
 };
@@ -185,7 +186,7 @@ impl Accounts {
         }
         let detail = json!({ "termsVersion": access.terms_version });
         self.audit
-            .append(&org.id, "system", "organization.verify", org.id.as_str(), detail)
+            .append(&org.id, SYSTEM, "organization.verify", org.id.as_str(), detail)
             .await?;
         if access.webhook_url.is_some() {
             self.spawn_notices();

@@ -11,11 +11,10 @@ use butt_dial_store::AccountStatus;
 use serde_json::json;
 
 use super::ProviderAccounts;
+use crate::audit::SYSTEM;
 
 /// Subaccounts of one sweep.
 const BATCH: u32 = 50;
-/// The actor of changes that follow from others.
-const SYSTEM: &str = "system";
 
 impl ProviderAccounts {
     pub(crate) fn subaccounts(&self, vendor: &str) -> Option<Arc<dyn Subaccounts>> {
@@ -73,10 +72,11 @@ impl ProviderAccounts {
                 continue;
             }
             let now = self.inner.clock.now();
-            self.inner
-                .store
-                .set_account_status(&account.id, stored, None, now)
-                .await?;
+            let set = self.inner.store.set_account_status(&account.id, stored, None, now);
+            // Another dispatcher may have changed and recorded it at the same moment.
+            if !set.await? {
+                continue;
+            }
             let detail = json!({ "status": <&str>::from(stored) });
             self.inner
                 .audit

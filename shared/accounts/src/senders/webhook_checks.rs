@@ -11,11 +11,10 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{NUMBER_VENDOR, Senders, failure_of, no_number_vendor};
+use crate::audit::SYSTEM;
 
 const BATCH: u32 = 20;
 const INTERVAL: TimeDelta = TimeDelta::days(1);
-/// The actor of changes that a sweep makes.
-const SYSTEM: &str = "system";
 
 /// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
