@@ -4,7 +4,7 @@ use butt_dial_domain::{Channel, Clock};
 use butt_dial_store::Suppression;
 use serde_json::{Value, json};
 
-use crate::support::{Agent, TestContext, Transport, email, sms, whatsapp, with};
+use crate::support::{Account, Agent, RequestExt as _, TestContext, Transport, email, sms, whatsapp, with};
 
 const ANN: &str = "+14155550123";
 /// A number outside the range reserved for fiction; this person has never written.
@@ -167,5 +167,64 @@ profiles! {
         let status = agent.status_of(sent["messageId"].as_str().unwrap()).await.unwrap();
         assert_eq!(status["verdict"], "allow");
         assert!(status.get("rule").is_none());
+    }
+}
+
+profiles! {
+    async fn preflight_explains_what_a_send_would_do(cluster: &Cluster) {
+        for transport in [Transport::Sse, Transport::Rest] {
+            let agent = cluster.agent(transport).await;
+            let requests_before = cluster.carriers.requests_total("twilio");
+            let check = async |arguments: Value| agent.call("comms_preflight", arguments).await;
+            let checked = check(json!({ "to": ANN, "channel": "sms", "body": "Your order has shipped." })).await.unwrap();
+            assert_eq!((&checked["allowed"], &checked["verdict"]), (&json!(true), &json!("allow")));
+            assert_eq!(checked["recipient"]["jurisdictions"], json!(["US", "US-CA"]));
+            assert!(checked["recipient"]["localTimes"]["America/Los_Angeles"].is_string());
+            assert!(checked["estimatedCost"].as_f64().unwrap() > 0.0);
+            let marketing = json!({ "to": ANN, "channel": "sms", "purpose": "marketing" });
+            let checked = check(marketing).await.unwrap();
+            assert_eq!((&checked["allowed"], &checked["purpose"]), (&json!(false), &json!("marketing")));
+            assert_eq!(checked["findings"][0]["rule"], "us-marketing-consent");
+            assert!(checked["findings"][0]["remedy"].as_str().unwrap().contains("comms_record_consent"));
+            let call = check(json!({ "to": "911", "channel": "sms" })).await.unwrap();
+            assert_eq!(call["findings"][0]["rule"], "emergency-number");
+            let content = check(json!({ "to": ANN, "channel": "sms", "body": "send me your password" })).await.unwrap();
+            assert_eq!(content["allowed"], false);
+            let refused = check(json!({ "to": ANN, "channel": "sms", "purpose": "fun" })).await.unwrap_err();
+            assert_eq!(refused["code"], "INVALID_ARGUMENT");
+            assert_eq!(cluster.carriers.requests_total("twilio"), requests_before);
+        }
+    }
+}
+
+profiles! {
+    async fn refusals_are_listed_and_replayed_by_other_rules(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let marketing = |key: &str| with(sms(ANN, "Twenty percent off."), json!({ "purpose": "marketing", "idempotencyKey": key }));
+        let refused = agent.send(marketing("a")).await.unwrap_err();
+        assert_eq!((&refused["code"], &refused["why"]["rule"]), (&json!("CONSENT_REQUIRED"), &json!("us-marketing-consent")));
+        let listed = agent.call("comms_list_refusals", json!({})).await.unwrap();
+        let entry = &listed["refusals"][0];
+        assert_eq!((&entry["rule"], &entry["purpose"]), (&json!("us-marketing-consent"), &json!("marketing")));
+        assert!(!listed.to_string().contains(ANN), "{listed}");
+        assert!(entry["findings"][0]["fact"].as_str().unwrap().contains("no consent"));
+
+        // The stranger of another organization sees nothing.
+        let other = Account::create(&cluster.store, &cluster.gateways, "Other", "+14155550190").await;
+        let listed = Agent::connect_rest(&cluster.gateways, &other.token).call("comms_list_refusals", json!({})).await;
+        assert_eq!(listed.unwrap()["refusals"], json!([]));
+
+        let post = async |path: &str, body: Value| {
+            let request = cluster.gateways.post(path, &body).bearer_auth(&cluster.account.team_token);
+            request.reply().await
+        };
+        let core = include_str!("../../deploy/rules/core.toml");
+        let replay = post("/api/v1/rules/replay", json!({ "rules": core })).await.expect(200);
+        assert_eq!((&replay["examined"], &replay["changed"]), (&json!(1), &json!(1)), "{replay}");
+        assert_eq!((&replay["examples"][0]["was"], &replay["examples"][0]["becomes"]), (&json!("block"), &json!("allow")));
+        let invalid = post("/api/v1/rules/replay", json!({ "rules": "[[rule]]\nid = 1" })).await.expect(400);
+        assert_eq!(invalid["code"], "INVALID_ARGUMENT");
+        let rules = cluster.gateways.get("/api/v1/rules").bearer_auth(&cluster.account.token).reply().await.expect(200);
+        assert!(rules["rules"].as_array().unwrap().iter().any(|rule| rule["id"] == "us-fl-quiet-hours"));
     }
 }

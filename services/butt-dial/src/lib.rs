@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 pub mod health;
 mod rewrap_keys;
+mod rules;
 pub mod serve;
 pub mod simulator;
 mod welcome;

@@ -7,7 +7,7 @@ use butt_dial_accounts::{
 };
 use butt_dial_billing::Billing;
 use butt_dial_calls::Calls;
-use butt_dial_compliance::Consents;
+use butt_dial_compliance::{Consents, RuleHistory};
 use butt_dial_domain::Clock;
 use butt_dial_identity::Guard;
 use butt_dial_messaging::{Conversations, Delivery, Inbound, Media, Outbound};
@@ -29,6 +29,7 @@ pub struct Product {
     pub conversations: Conversations,
     pub people: People,
     pub consents: Consents,
+    pub rule_history: RuleHistory,
     pub billing: Billing,
     pub calls: Arc<Calls>,
     pub delivery: Arc<Delivery>,
@@ -62,6 +63,7 @@ impl Product {
             conversations: platform.product.conversations.clone(),
             people: platform.product.people.clone(),
             consents: platform.product.consents.clone(),
+            rule_history: platform.product.rule_history.clone(),
             billing: platform.product.billing.clone(),
             calls: platform.product.calls.clone(),
             delivery: platform.product.delivery.clone(),

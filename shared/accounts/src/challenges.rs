@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use butt_dial_domain::{
-    Address, CallId, ChallengeId, Channel, Clock, Code, Failure, MessageId,
+    Address, CallId, ChallengeId, Channel, Clock, Code, Failure, MessageId, SendPurpose,
     call::{CallOptions, Plan, Purpose},
     clock::Timestamp,
     keys,
@@ -269,6 +269,7 @@ impl Challenges {
                 body: Some(one_time_code(request.language, code)),
                 fallbacks: fallbacks.to_vec(),
                 idempotency_key: Some(format!("code-{id}")),
+                purpose: Some(SendPurpose::Otp),
                 ..SendRequest::new(request.sender.clone(), *first, to.as_str())
             };
             match self.outbound.send(send).await {
@@ -306,6 +307,7 @@ fn call(request: &CodeRequest<'_>, to: &Address, id: &ChallengeId, code: &str) -
                 ..Plan::default()
             },
         }),
+        purpose: Some(SendPurpose::Otp),
         ..SendRequest::new(request.sender.clone(), Channel::Voice, to.as_str())
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use butt_dial_domain::{Address, AgentId, Channel, Clock, Code, Failure, limits::Limits};
+use butt_dial_domain::{Address, AgentId, Channel, Clock, Code, Failure, SendPurpose, limits::Limits};
 use butt_dial_identity::{Caller, on_behalf_of};
 use butt_dial_messaging::{Allowance, MailRequest, Outbound, SendRequest};
 use butt_dial_store::{Agent, AgentStatus, Store, StoreError};
@@ -89,6 +89,7 @@ impl Installation {
             idempotency_key: Some(mail.key),
             retry_later: true,
             allowance: Allowance::Taken,
+            purpose: Some(SendPurpose::Transactional),
             ..SendRequest::new(self.sender(Channel::Email).await?, Channel::Email, mail.to)
         };
         self.outbound.send(request).await.map(drop)

@@ -18,6 +18,9 @@ const AUTOMATIC_REPLIES: u32 = 100;
 /// Transcriptions for one agent per day. People cause them, so they take nothing from the agent's own limits.
 const TRANSCRIPTIONS: u32 = 1_000;
 
+/// Refusals of one agent per day that are stored. An agent that repeats a refused message must not fill the disk.
+const STORED_REFUSALS: u32 = 1_000;
+
 /// A quota with the names that its refusal uses.
 struct NamedQuota {
     /// `agent` or `organization`.
@@ -88,6 +91,21 @@ impl Billing {
             quota: Quota {
                 key: keys::transcriptions(&agent.org_id, &agent.id),
                 limit: TRANSCRIPTIONS,
+                period: Duration::from_secs(Window::Day.seconds()),
+            },
+        }])
+        .await
+    }
+
+    /// Takes one of the refusals that are stored per agent and day. Fails with `RateLimited`.
+    pub async fn take_stored_refusal(&self, profile: &Profile) -> Result<TakenQuotas, Failure> {
+        let agent = &profile.agent;
+        self.take(vec![NamedQuota {
+            scope: "agent",
+            window: Window::Day,
+            quota: Quota {
+                key: keys::stored_refusals(&agent.org_id, &agent.id),
+                limit: STORED_REFUSALS,
                 period: Duration::from_secs(Window::Day.seconds()),
             },
         }])

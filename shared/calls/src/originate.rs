@@ -3,9 +3,9 @@
 
 use std::{ops::RangeInclusive, sync::Arc};
 
-use butt_dial_compliance::Facts;
+use butt_dial_compliance::Subject;
 use butt_dial_domain::{
-    Address, AgentId, CallId, Channel, Code, Failure, MessageId,
+    Address, AgentId, CallId, Channel, Code, Failure, MessageId, SendPurpose,
     call::{CallOptions, InterruptSensitivity, Plan, Purpose},
     ids,
     message::ThreadRef,
@@ -14,7 +14,7 @@ use butt_dial_domain::{
 use butt_dial_identity::Caller;
 use butt_dial_messaging::{
     SendReceipt, SendRequest,
-    outbound::{find_own_sender, parse_recipient},
+    outbound::{Preflight, find_own_sender, parse_recipient},
 };
 
 use super::{
@@ -37,6 +37,8 @@ pub struct OriginateRequest {
     pub agent: Option<String>,
     pub to: String,
     pub purpose: Purpose,
+    /// Why the call is made, for the rules of compliance. `None`: it is inferred.
+    pub send_purpose: Option<SendPurpose>,
     /// The first words after the disclosure.
     pub greeting: Option<String>,
     pub system_prompt: Option<String>,
@@ -68,6 +70,7 @@ impl OriginateRequest {
             agent: None,
             to,
             purpose,
+            send_purpose: None,
             greeting: None,
             system_prompt: None,
             voice: None,
@@ -115,6 +118,12 @@ pub async fn originate(calls: &Calls, request: OriginateRequest) -> Result<Origi
     let receipt = calls.outbound.send(build_send_request(calls, request)).await?;
     let call = CallId::from(receipt.message.as_str());
     Ok(OriginatedCall { call, receipt })
+}
+
+/// Checks whether a call would be placed, without effect.
+pub async fn preflight(calls: &Calls, request: OriginateRequest) -> Result<Preflight, Failure> {
+    check_speech(&request)?;
+    calls.outbound.preflight(build_send_request(calls, request)).await
 }
 
 /// Rejects texts without anything that can be spoken. A blank greeting is none.
@@ -183,6 +192,7 @@ fn build_send_request(calls: &Calls, request: OriginateRequest) -> SendRequest {
             task_id: request.task,
             ..ThreadRef::default()
         },
+        purpose: request.send_purpose,
         idempotency_key: request.idempotency_key,
         id: Some(MessageId::from(CallId::generate().into_string())),
         call: Some(CallOptions {
@@ -234,16 +244,20 @@ pub async fn check_callee(calls: &Calls, caller: &Caller, to: &str) -> Result<Ad
             &key,
         )
         .await?;
-    let facts = Facts {
+    let ruling = calls.compliance.decide(&Subject {
         channel: Channel::Voice,
         to: &address,
         content: &Default::default(),
         contact: &contact,
-        simulated_world: calls.simulated_world,
-        now: calls.clock.now(),
-    };
-    calls.compliance.check(&agent.id, &facts)?;
-    Ok(address)
+        purpose: None,
+        at: calls.clock.now(),
+        marketing_sent: 0,
+    });
+    let refusal = calls.compliance.refusal(&agent.id, &ruling);
+    match refusal.or_else(|| calls.compliance.refuse_deferred(&agent.id, &ruling)) {
+        Some(refusal) => Err(refusal),
+        None => Ok(address),
+    }
 }
 
 #[cfg(test)]

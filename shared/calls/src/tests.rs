@@ -37,7 +37,6 @@ impl Bench {
             .vault(messaging.vault.clone())
             .clock(messaging.clock.clone())
             .replica(messaging.replica.clone())
-            .simulated_world(false)
             .settings(CallSettings::default())
             .metrics(Metrics::register(&Registry::new()).unwrap())
             .webhook_metrics(messaging.metrics.clone())

@@ -1,217 +1,217 @@
 //! Compliance: decides whether a message or call to a contact is allowed.
 //!
-//! [`decide`] is pure: it gives every rule the same [`Facts`] and returns the most severe verdict. A rule is one file in
-//! `rules/` and one line in `CONTACT_RULES`; the content is checked apart, because only its cost grows with the text. [`Compliance::check`] applies the decision for an agent: it counts the verdict and turns
-//! a block into the refusal that the agent receives.
+//! Rules are data ([`RuleSet`], `deploy/rules/`): where, when and to what they apply, and how severe they are. Their evaluators are
+//! code, one file each in `rules/`. [`decide`] is pure: the same rules and [`Facts`] give the same [`Decision`], today and when
+//! history is replayed against other rules. The content is checked apart, because only its cost grows with the text.
+//! [`Compliance`] applies decisions for agents: it counts verdicts and turns a block into the refusal that the agent receives.
 
 mod consents;
+mod decision;
+mod facts;
+mod history;
+mod holidays;
+mod hours;
+mod place;
+mod rule;
+mod rule_set;
 mod rules;
 
 use std::sync::Arc;
 
-use butt_dial_domain::{Address, AgentId, Channel, Code, Failure, clock::Timestamp, message::Content};
-use butt_dial_store::ContactState;
+use butt_dial_domain::{AgentId, Channel, Failure, SendPurpose, message::Content};
 use prometheus::{IntCounterVec, Opts, Registry};
+use serde_json::{Value, json};
 
-pub use butt_dial_store::ConsentStatus;
+pub use butt_dial_store::{ConsentStatus, Refusal};
 pub use consents::{CONSENT_KINDS, ConsentState, Consents, NewConsent};
+pub use decision::{Decision, Finding, Verdict, decide};
+pub use facts::{Facts, RecipientKind, Subject};
+pub use history::{ChangedDecision, Replay, ReplayRange, RuleHistory};
+pub use place::{Confidence, Place};
+pub use rule::{Evaluator, Rule, Severity};
+pub use rule_set::{RuleError, RuleSet};
 
-/// The facts that rules decide on. They hold a body and must not be logged.
-pub struct Facts<'a> {
-    pub channel: Channel,
-    pub to: &'a Address,
-    pub content: &'a Content,
-    pub contact: &'a ContactState,
-    /// True if the carriers are simulated: numbers reserved for fiction count as contacts that have written first.
-    pub simulated_world: bool,
-    pub now: Timestamp,
-}
+use rules::Observation;
 
-/// The result of one rule, from mild to severe.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Allow,
-    /// The message is sent and the caller gets this advice.
-    Advise(&'static str),
-    /// The message is refused. There is no override.
-    Block {
-        code: Code,
-        reason: &'static str,
-        hint: &'static str,
-    },
-}
-
-/// The verdict on a message and the id of the rule that gave it (`none` if no rule applied).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    pub rule: &'static str,
-    pub verdict: Verdict,
-}
-
-impl Decision {
-    /// The verdict as it is stored and counted.
-    pub fn label(&self) -> &'static str {
-        match self.verdict {
-            Verdict::Allow => "allow",
-            Verdict::Advise(_) => "advise",
-            Verdict::Block { .. } => "block",
-        }
-    }
-}
-
-type Rule = fn(&Facts<'_>) -> Verdict;
-
-const CONSENT_REVOKED: &str = "consent-revoked";
+/// The id of the rule about the content, which is code alone.
 const CONTENT: &str = "content";
+const CONSENT_REVOKED: &str = "consent-revoked";
 
-/// The rules about the contact. Ids are stored with messages, so an id never changes its meaning.
-const CONTACT_RULES: &[(&str, Rule)] = &[
-    ("do-not-contact", rules::do_not_contact::decide),
-    (CONSENT_REVOKED, rules::consent::decide),
-    ("whatsapp-window", rules::whatsapp_window::decide),
-];
-
-/// Applies every rule. The first block ends the evaluation; an advice stands unless a block follows.
-pub fn decide(facts: &Facts<'_>) -> Decision {
-    match decide_contact(facts) {
-        block @ Decision {
-            verdict: Verdict::Block { .. },
-            ..
-        } => block,
-        decision => decide_content(facts.content, decision),
-    }
+/// The choices of an operator about compliance.
+#[derive(Clone, Debug)]
+pub struct ComplianceSettings {
+    /// Beginnings of numbers that are allowed although they are satellite or premium numbers, such as `+8816`.
+    pub allowed_destinations: Vec<String>,
+    /// The purpose of a message that declares none, unless it is an answer.
+    pub undeclared_purpose: SendPurpose,
+    /// True if the carriers are simulated.
+    pub simulated_world: bool,
 }
 
-/// Applies the rule about the content to a message with this decision on its contact.
-fn decide_content(content: &Content, contact: Decision) -> Decision {
-    match rules::content::decide(content) {
-        Verdict::Allow => contact,
-        verdict => Decision { rule: CONTENT, verdict },
-    }
+/// A decision with the facts and the rule set that it was made from.
+#[derive(Clone, Debug)]
+pub struct Ruling {
+    pub decision: Decision,
+    pub facts: Facts,
+    pub rule_set: Arc<RuleSet>,
 }
 
-fn decide_contact(facts: &Facts<'_>) -> Decision {
-    let mut decision = Decision {
-        rule: "none",
-        verdict: Verdict::Allow,
-    };
-    for (rule, decide) in CONTACT_RULES {
-        match decide(facts) {
-            Verdict::Allow => {}
-            block @ Verdict::Block { .. } => return Decision { rule, verdict: block },
-            advice @ Verdict::Advise(_) => decision = Decision { rule, verdict: advice },
-        }
+impl Ruling {
+    /// Returns the record that is stored with a message or a refusal. Contains no address.
+    pub fn record(&self) -> Value {
+        let findings: Vec<_> = self.decision.findings.iter().map(Finding::view).collect();
+        json!({
+            "ruleSet": self.rule_set.version(),
+            "verdict": self.decision.label(),
+            "findings": findings,
+            "facts": self.facts,
+        })
     }
-    decision
 }
 
 /// Applies decisions for agents and counts verdicts. Cheap to clone.
 #[derive(Clone)]
 pub struct Compliance {
     verdicts: IntCounterVec,
-    /// Beginnings of numbers that are allowed although they are satellite or premium numbers.
-    allowed_destinations: Arc<[String]>,
+    settings: Arc<ComplianceSettings>,
+    rule_set: Arc<RuleSet>,
 }
 
 impl Compliance {
-    /// Registers the metrics of compliance. `allowed_destinations` are the beginnings of satellite and premium numbers that
-    /// the operator allows, such as `+8816`.
-    pub fn register(registry: &Registry, allowed_destinations: &[String]) -> Result<Self, prometheus::Error> {
+    /// Registers the metrics of compliance.
+    pub fn register(
+        registry: &Registry,
+        settings: ComplianceSettings,
+        rule_set: Arc<RuleSet>,
+    ) -> Result<Self, prometheus::Error> {
         let opts = Opts::new("bd_compliance_verdicts_total", "Verdicts of the compliance stage.");
         let verdicts = IntCounterVec::new(opts, &["verdict", "rule"])?;
         registry.register(Box::new(verdicts.clone()))?;
         Ok(Self {
             verdicts,
-            allowed_destinations: allowed_destinations.into(),
+            settings: settings.into(),
+            rule_set,
         })
+    }
+
+    pub fn rule_set(&self) -> &Arc<RuleSet> {
+        &self.rule_set
+    }
+
+    /// Decides on the recipient and the time of a message, without effect.
+    pub fn decide(&self, subject: &Subject<'_>) -> Ruling {
+        let settings = &self.settings;
+        let facts = Facts::collect(subject, settings);
+        Ruling {
+            decision: decide(&self.rule_set, &facts),
+            facts,
+            rule_set: self.rule_set.clone(),
+        }
+    }
+
+    /// Returns why the ruling refuses the message, and counts the refusal.
+    pub fn refusal(&self, agent: &AgentId, ruling: &Ruling) -> Option<Failure> {
+        let block = ruling.decision.block()?;
+        self.count(ruling.decision.label(), &block.rule.id);
+        tracing::info!(%agent, rule = &*block.rule.id, channel = %ruling.facts.channel, "compliance block");
+        let why = why(block.view(), self.rule_set.version());
+        Some(failure(
+            block.code,
+            ruling.facts.channel,
+            &block.rule.id,
+            &block.fact,
+            &block.remedy,
+            why,
+        ))
+    }
+
+    /// Returns why the message is refused that cannot wait for its allowed time, and counts the refusal.
+    pub fn refuse_deferred(&self, agent: &AgentId, ruling: &Ruling) -> Option<Failure> {
+        let (Verdict::Defer(at), Some(finding)) = (ruling.decision.verdict, ruling.decision.findings.first()) else {
+            return None;
+        };
+        self.count("block", &finding.rule.id);
+        tracing::info!(%agent, rule = &*finding.rule.id, channel = %ruling.facts.channel, "compliance block");
+        let mut why = why(finding.view(), self.rule_set.version());
+        why["allowedAt"] = json!(at);
+        Some(failure(
+            finding.code,
+            ruling.facts.channel,
+            &finding.rule.id,
+            &finding.fact,
+            &finding.remedy,
+            why,
+        ))
+    }
+
+    /// Checks the content of a message after its recipient is allowed, and counts the verdict of all.
+    pub fn check_content(&self, agent: &AgentId, content: &Content, ruling: &Ruling) -> Result<(), Failure> {
+        match rules::content::evaluate(content) {
+            Some(observation) => Err(self.refuse_observed(agent, ruling.facts.channel, CONTENT, observation)),
+            None => {
+                let decision = &ruling.decision;
+                self.count(decision.label(), decision.rule().unwrap_or("none"));
+                Ok(())
+            }
+        }
     }
 
     /// Checks a text that is spoken or shown besides a message, such as the name of a requester, with the content filter.
     pub fn check_text(&self, agent: &AgentId, channel: Channel, text: &str) -> Result<(), Failure> {
-        let decision = Decision {
-            rule: CONTENT,
-            verdict: rules::content::decide_text(text),
-        };
-        match refusal(agent, channel, &decision) {
-            Some(failure) => {
-                self.count(&decision);
-                Err(failure)
-            }
+        match rules::content::evaluate_text(text) {
+            Some(observation) => Err(self.refuse_observed(agent, channel, CONTENT, observation)),
             None => Ok(()),
         }
     }
 
-    /// Decides for an agent. A block is returned as the agent's refusal, with the rule in its details.
-    pub fn check(&self, agent: &AgentId, facts: &Facts<'_>) -> Result<Decision, Failure> {
-        let decision = self.decide_destination(facts).unwrap_or_else(|| decide(facts));
-        self.count(&decision);
-        match refusal(agent, facts.channel, &decision) {
-            Some(failure) => Err(failure),
-            None => Ok(decision),
-        }
-    }
-
-    /// Decides on the contact of a message, before its content is checked. Counts blocks only.
-    pub fn check_contact(&self, agent: &AgentId, facts: &Facts<'_>) -> Result<Decision, Failure> {
-        let decision = self.decide_destination(facts).unwrap_or_else(|| decide_contact(facts));
-        match refusal(agent, facts.channel, &decision) {
-            Some(failure) => {
-                self.count(&decision);
-                Err(failure)
-            }
-            None => Ok(decision),
-        }
-    }
-
-    /// Decides on the content of a message, after `check_contact` has allowed its contact.
-    pub fn check_content(
-        &self,
-        agent: &AgentId,
-        channel: Channel,
-        content: &Content,
-        contact: &Decision,
-    ) -> Result<(), Failure> {
-        let decision = decide_content(content, contact.clone());
-        self.count(&decision);
-        refusal(agent, channel, &decision).map_or(Ok(()), Err)
+    /// Returns what the content filter finds, without effect.
+    pub fn find_blocked_content(&self, content: &Content) -> Option<Value> {
+        let found = rules::content::evaluate(content)?;
+        Some(content_view(&found))
     }
 
     /// Returns the refusal of a contact that opted out after the rules were applied.
     pub fn refuse_opted_out(&self, agent: &AgentId, channel: Channel) -> Failure {
-        let decision = Decision {
-            rule: CONSENT_REVOKED,
-            verdict: rules::consent::opted_out(),
-        };
-        self.count(&decision);
-        refusal(agent, channel, &decision).unwrap_or_else(Failure::internal)
+        self.refuse_observed(agent, channel, CONSENT_REVOKED, rules::consent_revoked::opted_out())
     }
 
-    /// Returns the block of a number that the operator does not allow.
-    fn decide_destination(&self, facts: &Facts<'_>) -> Option<Decision> {
-        match rules::destination::decide(facts, &self.allowed_destinations) {
-            Verdict::Allow => None,
-            verdict => Some(Decision {
-                rule: "destination",
-                verdict,
-            }),
-        }
+    fn refuse_observed(&self, agent: &AgentId, channel: Channel, rule: &str, found: Observation) -> Failure {
+        self.count("block", rule);
+        tracing::info!(%agent, rule, %channel, "compliance block");
+        let mut view = content_view(&found);
+        view["rule"] = json!(rule);
+        let why = why(view, self.rule_set.version());
+        failure(found.code, channel, rule, &found.fact, &found.remedy, why)
     }
 
-    fn count(&self, decision: &Decision) {
-        self.verdicts
-            .with_label_values(&[decision.label(), decision.rule])
-            .inc();
+    fn count(&self, verdict: &str, rule: &str) {
+        self.verdicts.with_label_values(&[verdict, rule]).inc();
     }
 }
 
-/// Returns the refusal that the agent receives for a block.
-fn refusal(agent: &AgentId, channel: Channel, decision: &Decision) -> Option<Failure> {
-    let Verdict::Block { code, reason, hint } = decision.verdict else {
-        return None;
-    };
-    tracing::info!(%agent, rule = decision.rule, %channel, "compliance block");
-    let failure = Failure::new(code, reason).on(channel).hint(hint);
-    Some(failure.detail("rule", decision.rule))
+fn content_view(found: &Observation) -> Value {
+    json!({"rule": CONTENT, "severity": "block", "fact": found.fact, "remedy": found.remedy})
+}
+
+/// The explanation of a refusal. All refusals by rules have this shape.
+fn why(mut finding: Value, rule_set: &str) -> Value {
+    finding["ruleSet"] = json!(rule_set);
+    finding
+}
+
+fn failure(
+    code: butt_dial_domain::Code,
+    channel: Channel,
+    rule: &str,
+    fact: &str,
+    remedy: &str,
+    why: Value,
+) -> Failure {
+    Failure::new(code, fact.to_owned())
+        .on(channel)
+        .hint(remedy.to_owned())
+        .detail("rule", rule)
+        .detail("why", why)
 }
 
 #[cfg(test)]

@@ -35,6 +35,9 @@ pub enum Code {
     ContactOptedOut,
     DoNotContact,
     ContentBlocked,
+    ConsentRequired,
+    OutsideAllowedHours,
+    FrequencyCap,
     RateLimited,
     SpendLimit,
     IdempotencyConflict,
@@ -132,6 +135,9 @@ impl Code {
             | Self::ContactOptedOut
             | Self::DoNotContact
             | Self::ContentBlocked
+            | Self::ConsentRequired
+            | Self::OutsideAllowedHours
+            | Self::FrequencyCap
             | Self::IdempotencyConflict
             | Self::NotSupported
             | Self::PhoneNotConfigured

@@ -95,6 +95,11 @@ pub fn transcriptions(org: &OrgId, agent: &AgentId) -> String {
     format!("limit:{{{org}}}:{agent}:transcriptions")
 }
 
+/// The limit of refusals of an agent that are stored.
+pub fn stored_refusals(org: &OrgId, agent: &AgentId) -> String {
+    format!("limit:{{{org}}}:{agent}:refusals")
+}
+
 /// A rate limit of an organization.
 pub fn org_limit(org: &OrgId, window: &str) -> String {
     format!("limit:{{{org}}}:{window}")

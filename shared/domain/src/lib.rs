@@ -18,6 +18,7 @@ pub mod money;
 pub mod numbers;
 pub mod parts;
 pub mod ports;
+pub mod purpose;
 pub mod rich;
 pub mod scope;
 pub mod senders;
@@ -35,4 +36,5 @@ pub use ids::{
     SenderOrderId, TokenId,
 };
 pub use money::Micros;
+pub use purpose::SendPurpose;
 pub use scope::{Principal, Scope};

@@ -89,6 +89,7 @@ impl Retention {
             ("messages", TimedRows::Messages, keep.messages),
             ("scheduled sends", TimedRows::ScheduledSends, keep.messages),
             ("audit entries", TimedRows::AuditEntries, keep.audit),
+            ("refusals", TimedRows::Refusals, keep.messages),
             ("challenges", TimedRows::Challenges, Some(CHALLENGES)),
         ] {
             note(kind, self.delete_timed(rows, time).await);

@@ -61,18 +61,20 @@ pub struct RecordedConsent {
 
 // Does not touch a revocation that an agent did not write. An agent's word does not count as newer than it.
 const WRITE: Sql = Sql {
-    postgres: "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
-        SELECT $1, c.value, a.value, $4, 'agent', $5
+    postgres: "INSERT INTO consents (org_id, channel, address, status, source, updated_at, consent_kind)
+        SELECT $1, c.value, a.value, $4, 'agent', $5, $6
         FROM jsonb_array_elements_text($2::JSONB) AS c (value) CROSS JOIN jsonb_array_elements_text($3::JSONB) AS a (value)
         ORDER BY a.value, c.value
         ON CONFLICT (org_id, address, channel) DO UPDATE SET
-            status = excluded.status, source = excluded.source, updated_at = excluded.updated_at
+            status = excluded.status, source = excluded.source, updated_at = excluded.updated_at,
+            consent_kind = excluded.consent_kind
         WHERE consents.status = 'granted' OR consents.source = 'agent'",
-    sqlite: "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
-        SELECT $1, c.value, a.value, $4, 'agent', $5 FROM json_each($2) AS c CROSS JOIN json_each($3) AS a
+    sqlite: "INSERT INTO consents (org_id, channel, address, status, source, updated_at, consent_kind)
+        SELECT $1, c.value, a.value, $4, 'agent', $5, $6 FROM json_each($2) AS c CROSS JOIN json_each($3) AS a
         WHERE true ORDER BY a.value, c.value
         ON CONFLICT (org_id, address, channel) DO UPDATE SET
-            status = excluded.status, source = excluded.source, updated_at = excluded.updated_at
+            status = excluded.status, source = excluded.source, updated_at = excluded.updated_at,
+            consent_kind = excluded.consent_kind
         WHERE consents.status = 'granted' OR consents.source = 'agent'",
 };
 
@@ -116,6 +118,7 @@ impl Store {
                 .bind(&addresses_text)
                 .bind(status)
                 .bind(now)
+                .bind(record.kind)
                 .execute(db)
                 .await?
                 .rows_affected());

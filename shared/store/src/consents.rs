@@ -19,13 +19,15 @@ const SET_CONSENTS: Sql = Sql {
         FROM jsonb_array_elements($1::JSONB) AS item (value)
         WHERE (SELECT o.id FROM organizations o WHERE o.id = value ->> 'org_id') IS NOT NULL ORDER BY 1, 3, 2
         ON CONFLICT (org_id, address, channel) DO UPDATE SET
-            status = excluded.status, source = excluded.source, updated_at = excluded.updated_at",
+            status = excluded.status, source = excluded.source, updated_at = excluded.updated_at,
+            consent_kind = NULL",
     sqlite: "INSERT INTO consents (org_id, channel, address, status, source, updated_at)
         SELECT value ->> 'org_id', value ->> 'channel', value ->> 'address', value ->> 'status', $3, $2
         FROM jsonb_each($1) AS item
         WHERE EXISTS (SELECT 1 FROM organizations WHERE organizations.id = value ->> 'org_id') ORDER BY 1, 3, 2
         ON CONFLICT (org_id, address, channel) DO UPDATE SET
-            status = excluded.status, source = excluded.source, updated_at = excluded.updated_at",
+            status = excluded.status, source = excluded.source, updated_at = excluded.updated_at,
+            consent_kind = NULL",
 };
 
 // Due at once: the sweep of scheduled sends notifies the agent. Each send is found by an index: by the person, or by the

@@ -35,6 +35,8 @@ pub struct ContactState {
     pub suppression: Option<String>,
     /// `None`: never recorded.
     pub consent: Option<ConsentStatus>,
+    /// The kind of consent that an agent has recorded. `None`: the word of the person, or no consent.
+    pub consent_kind: Option<String>,
     /// The consent to marketing messages on WhatsApp. `None`: never recorded.
     pub marketing: Option<ConsentStatus>,
     pub last_inbound_at: Option<Timestamp>,
@@ -50,6 +52,7 @@ pub struct ContactState {
 struct ContactRow {
     suppression: Option<String>,
     consent: Option<ConsentStatus>,
+    consent_kind: Option<String>,
     marketing: Option<ConsentStatus>,
     last_inbound_at: Option<Timestamp>,
     recipient_agent: Option<String>,
@@ -62,6 +65,7 @@ impl From<ContactRow> for ContactState {
         Self {
             suppression: row.suppression,
             consent: row.consent,
+            consent_kind: row.consent_kind,
             marketing: row.marketing,
             last_inbound_at: row.last_inbound_at,
             recipient_agent: row.recipient_agent.map(AgentId::from),
@@ -93,6 +97,10 @@ const FIND: Sql = Sql {
                 AND (c.channel = i.channel OR (i.channel IN ('sms', 'whatsapp', 'voice')
                     AND c.channel IN ('sms', 'whatsapp', 'voice')))
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS consent,
+            (SELECT consent_kind FROM consents c WHERE c.org_id = i.org_id AND c.address IN (i.address, i.contact)
+                AND (c.channel = i.channel OR (i.channel IN ('sms', 'whatsapp', 'voice')
+                    AND c.channel IN ('sms', 'whatsapp', 'voice')))
+                ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS consent_kind,
             (SELECT status FROM consents c WHERE i.channel = 'whatsapp' AND c.org_id = i.org_id
                 AND c.address IN (i.address, i.contact) AND c.channel = 'marketing'
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS marketing,
@@ -116,6 +124,11 @@ const FIND: Sql = Sql {
                 AND (c.channel = i.value ->> 'channel' OR (i.value ->> 'channel' IN ('sms', 'whatsapp', 'voice')
                     AND c.channel IN ('sms', 'whatsapp', 'voice')))
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS consent,
+            (SELECT consent_kind FROM consents c WHERE c.org_id = i.value ->> 'org_id'
+                AND c.address IN (i.value ->> 'address', i.value ->> 'contact')
+                AND (c.channel = i.value ->> 'channel' OR (i.value ->> 'channel' IN ('sms', 'whatsapp', 'voice')
+                    AND c.channel IN ('sms', 'whatsapp', 'voice')))
+                ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS consent_kind,
             (SELECT status FROM consents c WHERE i.value ->> 'channel' = 'whatsapp' AND c.org_id = i.value ->> 'org_id'
                 AND c.address IN (i.value ->> 'address', i.value ->> 'contact') AND c.channel = 'marketing'
                 ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) AS marketing,

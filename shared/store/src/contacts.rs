@@ -6,7 +6,7 @@ use crate::{
     Store, StoreError,
     consents::{self, Consent, Scope},
     contact_state::{ContactQuery, ContactState},
-    engine::{on_writer, with_timeout},
+    engine::{on_reader, on_writer, with_timeout},
 };
 
 /// A suppression (do-not-contact entry). `channel: None` stands for all channels.
@@ -38,6 +38,21 @@ impl Store {
             idempotency_key: idempotency_key.to_owned(),
         };
         self.batchers.contact.submit(query).await
+    }
+
+    /// Counts the marketing messages of an organization to an address since a time: those that may have been sent.
+    pub async fn count_marketing(&self, org: &OrgId, address: &str, since: Timestamp) -> Result<u32, StoreError> {
+        const SQL: &str = "SELECT COUNT(*) FROM messages WHERE org_id = $1 AND recipient = $2
+            AND send_purpose = 'marketing' AND created_at > $3 AND status <> 'failed'";
+        let count: i64 = on_reader!(self, |db| {
+            sqlx::query_scalar(SQL)
+                .bind(org.as_str())
+                .bind(address)
+                .bind(since)
+                .fetch_one(db)
+                .await
+        })?;
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
     /// Stores a suppression; replaces the reason of an existing one.

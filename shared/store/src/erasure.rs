@@ -57,6 +57,7 @@ const OF_ORG: &[&str] = &[
         AND value IN (SELECT value FROM contact_identities WHERE org_id = $1 ORDER BY value LIMIT 500)",
     "DELETE FROM consent_records WHERE id IN
         (SELECT id FROM consent_records WHERE org_id = $1 ORDER BY contact, id LIMIT 500)",
+    "DELETE FROM refusals WHERE id IN (SELECT id FROM refusals WHERE org_id = $1 ORDER BY id LIMIT 500)",
     "DELETE FROM sender_bindings WHERE org_id = $1",
     "DELETE FROM sender_orders WHERE org_id = $1",
     "DELETE FROM inbound_windows WHERE channel_id IN (SELECT id FROM channels WHERE org_id = $1)",

@@ -89,6 +89,8 @@ pub(crate) const STEPS: &[Step] = &[
     portable!(48, "0048_tasks"),
     per_engine!(49, "0049_spend_of_tasks"),
     per_engine!(50, "0050_messages_of_tasks"),
+    portable!(51, "0051_compliance"),
+    per_engine!(52, "0052_messages_of_marketing"),
 ];
 
 impl Step {

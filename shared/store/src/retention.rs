@@ -28,6 +28,8 @@ pub enum TimedRows {
     AuditEntries,
     /// One-time codes, in whatever state.
     Challenges,
+    /// Messages that compliance has refused.
+    Refusals,
 }
 
 impl TimedRows {
@@ -37,6 +39,7 @@ impl TimedRows {
             Self::Messages | Self::ScheduledSends | Self::Attempts => &[MessageId::PREFIX, CallId::PREFIX],
             Self::AuditEntries => &[AUDIT_PREFIX],
             Self::Challenges => &[ChallengeId::PREFIX],
+            Self::Refusals => &[crate::refusals::REFUSAL_PREFIX],
         }
     }
 
@@ -56,6 +59,9 @@ impl TimedRows {
             Self::AuditEntries => {
                 "SELECT MAX(id) FROM (SELECT id FROM audit WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
             }
+            Self::Refusals => {
+                "SELECT MAX(id) FROM (SELECT id FROM refusals WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
+            }
             Self::Challenges => {
                 "SELECT MAX(id) FROM (SELECT id FROM challenges WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step"
             }
@@ -74,6 +80,7 @@ impl TimedRows {
             }
             Self::Attempts => "DELETE FROM attempts WHERE message_id > $1 AND message_id <= $2 AND started_at < $3",
             Self::AuditEntries => "DELETE FROM audit WHERE id > $1 AND id <= $2 AND at < $3",
+            Self::Refusals => "DELETE FROM refusals WHERE id > $1 AND id <= $2 AND created_at < $3",
             Self::Challenges => "DELETE FROM challenges WHERE id > $1 AND id <= $2 AND created_at < $3",
         }
     }

@@ -193,6 +193,11 @@ impl Vault {
         hex::encode(mac(&self.org_keys(org).body, &[b"request", request.as_bytes()]))
     }
 
+    /// Hashes the key of a person with the organization's key, as hexadecimal digits.
+    pub fn contact_hash(&self, org: &OrgId, contact: &str) -> String {
+        hex::encode(mac(&self.org_keys(org).body, &[b"contact", contact.as_bytes()]))
+    }
+
     fn root(&self) -> [u8; 32] {
         *self
             .installation

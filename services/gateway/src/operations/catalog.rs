@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    accounts, ack_events, billing, calls, cancel_scheduled, consent, conversations, create_agent_token,
+    accounts, ack_events, billing, calls, cancel_scheduled, compliance, consent, conversations, create_agent_token,
     create_team_token, dead_letters, definition::Definition, get_agent, get_channel_status, get_me, get_message_status,
     get_usage_dashboard, get_waiting_messages, list_agent_tokens, list_agents, list_events, list_scheduled,
     list_team_tokens, manage_inbound_filter, number_registrations, people, ping, regenerate_agent_token,
@@ -20,6 +20,8 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<send_message::SendMessage>(),
         Definition::of::<whatsapp::whatsapp_action::WhatsappAction>(),
         Definition::of::<whatsapp::get_group_members::GetGroupMembers>(),
+        Definition::of::<compliance::preflight::Preflight>(),
+        Definition::of::<compliance::list_refusals::ListRefusals>(),
         Definition::of::<get_message_status::GetMessageStatus>(),
         Definition::of::<list_scheduled::ListScheduled>(),
         Definition::of::<cancel_scheduled::CancelScheduled>(),
@@ -117,6 +119,8 @@ static ALL: LazyLock<Vec<Definition>> = LazyLock::new(|| {
         Definition::of::<billing::get_task::GetTask>(),
         Definition::of::<billing::list_tasks::ListTasks>(),
         Definition::of::<billing::export_billing::ExportBilling>(),
+        Definition::of::<compliance::list_rules::ListRules>(),
+        Definition::of::<compliance::replay_rules::ReplayRules>(),
         Definition::of::<list_team_tokens::ListTeamTokens>(),
         Definition::of::<create_team_token::CreateTeamToken>(),
         Definition::of::<rotate_team_token::RotateTeamToken>(),

@@ -8,6 +8,7 @@ mod billing;
 pub mod calls;
 mod cancel_scheduled;
 mod catalog;
+mod compliance;
 mod consent;
 mod contacts;
 mod conversations;

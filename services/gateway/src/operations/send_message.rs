@@ -1,14 +1,14 @@
 //! `comms_send_message`: sends a message through the outbound pipeline.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use butt_dial_domain::{Channel, Code, Failure, Scope, message::ThreadRef};
+use butt_dial_domain::{Channel, Code, Failure, Scope, SendPurpose, message::ThreadRef};
 use butt_dial_messaging::{Allowance, MailRequest, SendReceipt, SendRequest, is_conversation};
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Hints, Operation, Route, errors, views::time};
+use super::{Context, Hints, Operation, Route, compliance, errors, views::time};
 
 pub struct SendMessage;
 
@@ -70,6 +70,11 @@ pub struct Args {
     /// The task that this is charged to, besides your account: 1 to 64 letters, digits, -, _, . or :.
     #[serde(default)]
     task_id: Option<String>,
+    /// Why you send it. The laws about hours, consent and frequency depend on it: a marketing message outside the allowed hours waits
+    /// for them. The default is inferred.
+    #[serde(default)]
+    #[schemars(with = "Option<SendPurpose>")]
+    purpose: Option<String>,
     /// For administrators: the agent to send as.
     #[serde(default)]
     agent_id: Option<String>,
@@ -139,7 +144,7 @@ pub struct Output {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     replayed: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    advisories: Vec<&'static str>,
+    advisories: Vec<Cow<'static, str>>,
 }
 
 impl Operation for SendMessage {
@@ -204,6 +209,7 @@ impl Operation for SendMessage {
                 reply_msg_id: args.reply_msg_id,
                 task_id: args.task_id,
             },
+            purpose: compliance::parse_purpose(args.purpose.as_deref())?,
             idempotency_key: args.idempotency_key,
             id: None,
             scheduled_at: args.scheduled_at,
@@ -216,20 +222,24 @@ impl Operation for SendMessage {
         };
         let mut output = Output::from(context.product.outbound.send(request).await?);
         if is_default_channel {
-            output.advisories.push("channel was absent; whatsapp is the default");
+            output
+                .advisories
+                .push("channel was absent; whatsapp is the default".into());
         }
         if mail_unused {
             output
                 .advisories
-                .push("cc, bcc, replyTo and headers are for e-mail; they were ignored");
+                .push("cc, bcc, replyTo and headers are for e-mail; they were ignored".into());
         }
         if title_unused {
             output
                 .advisories
-                .push("subject and html are for e-mail; they were ignored");
+                .push("subject and html are for e-mail; they were ignored".into());
         }
         if body_unused {
-            output.advisories.push("the template was sent; the body was ignored");
+            output
+                .advisories
+                .push("the template was sent; the body was ignored".into());
         }
         Ok(output)
     }
@@ -276,7 +286,9 @@ impl From<SendReceipt> for Output {
             replayed: receipt.replayed,
             scheduled_at: receipt.scheduled_at.map(time),
             instead_of: receipt.instead_of,
-            advisories: receipt.advice.into_iter().chain(receipt.sender_advice).collect(),
+            advisories: (receipt.advice.into_iter().map(Cow::from))
+                .chain(receipt.sender_advice.map(Cow::from))
+                .collect(),
         }
     }
 }

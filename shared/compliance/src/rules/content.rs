@@ -10,10 +10,10 @@ mod patterns;
 
 use butt_dial_domain::{Code, message::Content};
 
-use crate::Verdict;
+use super::Observation;
 use matcher::find;
 
-pub fn decide(content: &Content) -> Verdict {
+pub fn evaluate(content: &Content) -> Option<Observation> {
     let texts = [&content.subject, &content.body, &content.html];
     let variables = content.template.iter().flat_map(|template| template.variables.values());
     texts
@@ -23,20 +23,20 @@ pub fn decide(content: &Content) -> Verdict {
         .chain(variables.map(String::as_str))
         .chain(content.rich.iter().flat_map(|rich| rich.texts()))
         .find_map(find)
-        .map_or(Verdict::Allow, block)
+        .map(observe)
 }
 
 /// Decides on a text outside of a message.
-pub fn decide_text(text: &str) -> Verdict {
-    find(text).map_or(Verdict::Allow, block)
+pub fn evaluate_text(text: &str) -> Option<Observation> {
+    find(text).map(observe)
 }
 
-fn block(reason: &'static str) -> Verdict {
-    Verdict::Block {
-        code: Code::ContentBlocked,
-        reason,
-        hint: "change the text; sending it again as it is will not help",
-    }
+fn observe(fact: &'static str) -> Observation {
+    Observation::new(
+        Code::ContentBlocked,
+        fact,
+        "change the text; sending it again as it is will not help",
+    )
 }
 
 #[cfg(test)]

@@ -7,7 +7,11 @@ use butt_dial_domain::{Address, AgentId, Code, Failure, ids};
 use butt_dial_identity::{Caller, find_visible_agent, find_visible_id, wrong_scope};
 use butt_dial_store::{AgentStatus, OrgMode, OrgStatus, OwnedChannel, Profile};
 
-use super::{Outbound, SendRequest, choose_sender, granted};
+use super::{
+    Outbound, SendRequest,
+    choose_sender::{self, Binding},
+    granted,
+};
 
 /// A request with its sending agent and sender address.
 pub(super) struct Authorized {
@@ -17,7 +21,11 @@ pub(super) struct Authorized {
 }
 
 /// Resolves the sending agent and its sender. Fails if the agent is not active, or has no usable sender on the channel.
-pub(super) async fn authorize(outbound: &Outbound, request: SendRequest) -> Result<Authorized, Failure> {
+pub(super) async fn authorize(
+    outbound: &Outbound,
+    request: SendRequest,
+    binding: Binding,
+) -> Result<Authorized, Failure> {
     let profile = find_sending_agent(outbound, &request.caller, request.agent.as_deref()).await?;
     if profile.agent.status != AgentStatus::Active {
         return Err(Failure::new(
@@ -27,9 +35,8 @@ pub(super) async fn authorize(outbound: &Outbound, request: SendRequest) -> Resu
         .hint("an administrator has to set it active"));
     }
     check_organization(outbound, &profile)?;
-    // The choice binds a sender of the pool to the recipient.
     granted::check_early(&request)?;
-    let sender = choose_sender::choose(outbound, &profile, &request).await?;
+    let sender = choose_sender::choose(outbound, &profile, &request, binding).await?;
     let mut request = request;
     if let Some(address) = find_agent_address(outbound, &profile, &request).await? {
         request.colleague = Some(std::mem::replace(&mut request.to, address));

@@ -9,12 +9,22 @@ use butt_dial_store::{AccountRef, OwnedChannel, Profile};
 
 use super::{Outbound, SendRequest};
 
-/// Chooses the sender. A sender of the pool is bound to the contact, so that replies reach the agent. Fails with
+/// The effect of the choice of a sender of the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Binding {
+    /// The sender is bound to the contact, so that replies reach the agent.
+    Bind,
+    /// No change.
+    Keep,
+}
+
+/// Chooses the sender. Fails with
 /// `NoChannelAssigned`, `ChannelUnavailable` or `PoolExhaustedForContact`, and lists the channels that can be used.
 pub(super) async fn choose(
     outbound: &Outbound,
     profile: &Profile,
     request: &SendRequest,
+    binding: Binding,
 ) -> Result<OwnedChannel, Failure> {
     let (channel, named) = (request.channel, request.sender.as_deref());
     let mode = profile.identity.unwrap_or(outbound.settings.identity);
@@ -51,10 +61,11 @@ pub(super) async fn choose(
             return find_own(profile, channel, chosen);
         }
         let owner = (&agent.org_id, &agent.id);
-        if outbound
-            .store
-            .bind_sender(&chosen.id, &contact, owner, now, expired)
-            .await?
+        if binding == Binding::Keep
+            || outbound
+                .store
+                .bind_sender(&chosen.id, &contact, owner, now, expired)
+                .await?
         {
             tracing::debug!(sender = %chosen.id, reason = <&str>::from(reason), "sender of the pool chosen");
             return Ok(pooled(channel, chosen));

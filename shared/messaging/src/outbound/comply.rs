@@ -1,60 +1,147 @@
-//! The compliance stage: applies the rules to the message's contact. The content is checked after the limits, because that
-//! takes the more time the longer a text is.
+//! The compliance stage: applies the rules to the message's contact and time. The content is checked after the limits, because
+//! that takes the more time the longer a text is.
 
-use butt_dial_compliance::{Decision, Facts};
-use butt_dial_domain::{Failure, message::Content};
+use butt_dial_compliance::{Ruling, Subject, Verdict};
+use butt_dial_domain::{Code, Failure, SendPurpose, message::Content};
+use butt_dial_store::{ContactState, NewRefusal};
+use chrono::TimeDelta;
 
-use super::{Outbound, idempotency::NewMessage, validate::ValidMessage};
+use super::{Allowance, Outbound, idempotency::NewMessage, validate::ValidMessage};
 
 /// Bytes. A shorter text is checked at once: the change of the thread would take longer.
 const SHORT: usize = 16 * 1024;
+/// Laws count marketing messages within this time.
+const FREQUENCY: TimeDelta = TimeDelta::hours(24);
 
 /// A message that no rule about its contact blocks.
 pub(super) struct CompliantMessage {
     pub message: ValidMessage,
-    pub decision: Decision,
+    pub ruling: Ruling,
     /// The recipient is an agent of the same organization: the message needs no carrier.
     pub is_internal: bool,
     /// The recipient is an agent of the same organization. Its consent is not needed.
     pub is_colleague: bool,
 }
 
-/// Decides on the message. A block is the error.
-pub(super) fn comply(outbound: &Outbound, new: NewMessage) -> Result<CompliantMessage, Failure> {
-    let NewMessage { message, contact } = new;
-    let facts = Facts {
-        channel: message.channel,
-        to: &message.to,
-        content: &message.content,
-        contact: &contact,
-        simulated_world: outbound.settings.simulated_world,
-        now: outbound.clock.now(),
-    };
-    let decision = outbound.compliance.check_contact(&message.profile.agent.id, &facts)?;
+impl CompliantMessage {
+    /// Returns whether rules allow the message at a later time only.
+    pub fn is_deferred(&self) -> bool {
+        matches!(self.ruling.decision.verdict, Verdict::Defer(_))
+    }
+
+    /// The advice for the caller.
+    pub fn advice(&self) -> Vec<String> {
+        let advice = self.ruling.decision.advice();
+        advice
+            .map(|finding| format!("{} ({})", finding.fact, finding.rule.id))
+            .collect()
+    }
+}
+
+/// Decides on the message. A block is the error, and is stored as a refusal. A message that rules allow later only is scheduled
+/// for that time, if it can wait.
+pub(super) async fn comply(outbound: &Outbound, new: NewMessage) -> Result<CompliantMessage, Failure> {
+    let NewMessage { mut message, contact } = new;
+    let ruling = rule_on(outbound, &message, &contact).await?;
+    let agent = &message.profile.agent.id;
+    if let Some(refusal) = outbound.compliance.refusal(agent, &ruling) {
+        store_refusal(outbound, &message, &ruling, &refusal).await;
+        return Err(refusal);
+    }
+    if let Verdict::Defer(at) = ruling.decision.verdict {
+        // Calls are not scheduled. The sweep gives another time to a message that is due.
+        let can_wait = message.content.call.is_none() && message.allowance == Allowance::Agent;
+        match outbound
+            .compliance
+            .refuse_deferred(agent, &ruling)
+            .filter(|_| !can_wait)
+        {
+            Some(refusal) => {
+                let wait = (at - outbound.clock.now()).num_seconds().max(1);
+                return Err(refusal.retry_after(wait.unsigned_abs()));
+            }
+            None => message.scheduled_at = Some(at),
+        }
+    }
     Ok(CompliantMessage {
         // A call always needs a carrier, which executes its script.
         is_colleague: contact.recipient_agent.is_some(),
         is_internal: contact.recipient_agent.is_some() && message.content.call.is_none(),
         message,
-        decision,
+        ruling,
     })
+}
+
+/// Applies the rules at the time of the message, without effect.
+pub(super) async fn rule_on(
+    outbound: &Outbound,
+    message: &ValidMessage,
+    contact: &ContactState,
+) -> Result<Ruling, Failure> {
+    let at = message.scheduled_at.unwrap_or_else(|| outbound.clock.now());
+    let marketing_sent = match message.purpose {
+        Some(SendPurpose::Marketing) => {
+            let org = &message.profile.agent.org_id;
+            outbound
+                .store
+                .count_marketing(org, message.to.as_str(), at - FREQUENCY)
+                .await?
+        }
+        _ => 0,
+    };
+    Ok(outbound.compliance.decide(&Subject {
+        channel: message.channel,
+        to: &message.to,
+        content: &message.content,
+        contact,
+        purpose: message.purpose,
+        at,
+        marketing_sent,
+    }))
+}
+
+/// Stores a refusal, so that it can be listed and explained. The refusal itself stands without it: an agent that repeats what is
+/// refused would fill the disk, so there is a limit.
+async fn store_refusal(outbound: &Outbound, message: &ValidMessage, ruling: &Ruling, refusal: &Failure) {
+    let agent = &message.profile.agent;
+    let taken = outbound.billing.take_stored_refusal(&message.profile).await;
+    if taken.is_err_and(|failure| failure.code == Code::RateLimited) {
+        tracing::debug!(agent = %agent.id, "refusal not stored: limit reached");
+        return;
+    }
+    let stored = NewRefusal {
+        org: &agent.org_id,
+        agent: &agent.id,
+        channel: message.channel,
+        recipient: &message.to.masked(),
+        contact_hash: &contact_hash(outbound, message),
+        purpose: ruling.facts.purpose,
+        rule: ruling.decision.rule().unwrap_or_default(),
+        code: refusal.code,
+        ruling: &ruling.record().to_string(),
+    };
+    if let Err(error) = outbound.store.add_refusal(&stored, outbound.clock.now()).await {
+        tracing::warn!(%error, agent = %agent.id, "refusal not stored");
+    }
+}
+
+fn contact_hash(outbound: &Outbound, message: &ValidMessage) -> String {
+    let org = &message.profile.agent.org_id;
+    outbound.vault.contact_hash(org, &message.to.contact_key())
 }
 
 /// Checks the content of the message. Long texts are checked beside the async threads, which serve others meanwhile.
 pub(super) async fn check_content(outbound: &Outbound, compliant: &CompliantMessage) -> Result<(), Failure> {
     let message = &compliant.message;
-    let (agent, channel, decision) = (
-        message.profile.agent.id.clone(),
-        message.channel,
-        compliant.decision.clone(),
-    );
+    let agent = &message.profile.agent.id;
     if text_bytes(&message.content) <= SHORT {
         return outbound
             .compliance
-            .check_content(&agent, channel, &message.content, &decision);
+            .check_content(agent, &message.content, &compliant.ruling);
     }
     let (compliance, content) = (outbound.compliance.clone(), message.content.clone());
-    let check = move || compliance.check_content(&agent, channel, &content, &decision);
+    let (agent, ruling) = (agent.clone(), compliant.ruling.clone());
+    let check = move || compliance.check_content(&agent, &content, &ruling);
     tokio::task::spawn_blocking(check).await.unwrap_or_else(|error| {
         tracing::error!(%error, "content check failed");
         Err(Failure::internal())
@@ -64,4 +151,189 @@ pub(super) async fn check_content(outbound: &Outbound, compliant: &CompliantMess
 fn text_bytes(content: &Content) -> usize {
     let texts = [&content.subject, &content.body, &content.html];
     texts.into_iter().flatten().map(String::len).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use butt_dial_domain::{Channel, Clock, call::CallOptions, clock::Timestamp, message::Status};
+    use butt_dial_identity::on_behalf_of;
+    use chrono::{DateTime, Utc};
+
+    use super::*;
+    use crate::{Carriers, outbound::SendRequest, testing::Bench};
+
+    const ANN: &str = "+12125550187";
+    /// A Monday, 22:00 in New York.
+    const NIGHT: &str = "2026-12-01T03:00:00Z";
+    const OPENING: &str = "2026-12-01T13:00:00Z";
+
+    fn utc(text: &str) -> Timestamp {
+        text.parse::<DateTime<Utc>>().unwrap()
+    }
+
+    /// A bench at night, with a person who has consented.
+    async fn bench() -> Bench {
+        let bench = Bench::at(Carriers::default(), Clock::manual(utc(NIGHT))).await;
+        let org = &bench.agent.org_id;
+        let consent = bench
+            .store
+            .record_consent(org, Channel::Sms, ANN, true, "keyword", utc(NIGHT));
+        consent.await.unwrap();
+        bench
+    }
+
+    async fn marketing(bench: &Bench, key: &str) -> SendRequest {
+        let caller = on_behalf_of(&bench.store, &bench.agent.id).await.unwrap().unwrap();
+        SendRequest {
+            body: Some("Twenty percent off today.".into()),
+            purpose: Some(SendPurpose::Marketing),
+            idempotency_key: Some(key.into()),
+            ..SendRequest::new(caller, Channel::Sms, ANN)
+        }
+    }
+
+    #[tokio::test]
+    async fn schedules_marketing_for_allowed_hours() {
+        let bench = bench().await;
+        let first = bench.outbound.send(marketing(&bench, "k").await).await.unwrap();
+        assert_eq!(
+            (first.status, first.scheduled_at),
+            (Status::Scheduled, Some(utc(OPENING)))
+        );
+        assert!(
+            first.advice.iter().any(|advice| advice.contains("America/New_York")),
+            "{:?}",
+            first.advice
+        );
+        // The same request a minute later is a repeat.
+        bench.clock.advance(TimeDelta::minutes(1));
+        let repeat = bench.outbound.send(marketing(&bench, "k").await).await.unwrap();
+        assert_eq!((repeat.message, repeat.replayed), (first.message, true));
+        let refused = bench
+            .store
+            .list_refusals(&bench.agent.org_id, &Default::default(), 10)
+            .await
+            .unwrap();
+        assert!(refused.is_empty());
+    }
+
+    #[tokio::test]
+    async fn moves_own_schedule_to_allowed_hours() {
+        let bench = bench().await;
+        let at = |text: &str| Some(utc(text));
+        for (key, requested, expected) in [
+            ("a", "2026-12-02T03:00:00Z", "2026-12-02T13:00:00Z"),
+            ("b", "2026-12-02T15:00:00Z", "2026-12-02T15:00:00Z"),
+        ] {
+            let mut request = marketing(&bench, key).await;
+            request.scheduled_at = at(requested);
+            let receipt = bench.outbound.send(request).await.unwrap();
+            assert_eq!(receipt.scheduled_at, at(expected), "{requested}");
+        }
+    }
+
+    #[tokio::test]
+    async fn refuses_call_that_cannot_wait() {
+        let bench = bench().await;
+        let number = bench.store.assign_channel(
+            &bench.agent.org_id,
+            &bench.agent.id,
+            Channel::Voice,
+            "+14155550101",
+            utc(NIGHT),
+        );
+        number.await.unwrap();
+        let request = SendRequest {
+            channel: Channel::Voice,
+            call: Some(CallOptions {
+                ring_seconds: 30,
+                limit_seconds: 60,
+                detects_machine: false,
+                digits: None,
+                plan: Default::default(),
+            }),
+            ..marketing(&bench, "k").await
+        };
+        let refused = bench.outbound.send(request).await.unwrap_err();
+        assert_eq!(refused.code, Code::OutsideAllowedHours);
+        assert_eq!(refused.details["why"]["allowedAt"], serde_json::json!(utc(OPENING)));
+        assert_eq!(refused.retry_after_seconds, Some(10 * 3_600));
+    }
+
+    #[tokio::test]
+    async fn stores_refusal_without_the_address() {
+        let bench = bench().await;
+        let mut request = marketing(&bench, "k").await;
+        request.to = "+12125550188".into();
+        let refused = bench.outbound.send(request).await.unwrap_err();
+        assert_eq!(refused.code, Code::ConsentRequired);
+        let why = &refused.details["why"];
+        assert_eq!(
+            (&why["rule"], &why["severity"]),
+            (&"us-marketing-consent".into(), &"block".into())
+        );
+        assert!(why["source"].as_str().unwrap().contains("47 CFR"));
+        let stored = bench
+            .store
+            .list_refusals(&bench.agent.org_id, &Default::default(), 10)
+            .await
+            .unwrap();
+        let [refusal] = stored.as_slice() else {
+            panic!("{stored:?}");
+        };
+        assert_eq!(
+            (refusal.rule.as_str(), refusal.code.as_str()),
+            ("us-marketing-consent", "CONSENT_REQUIRED")
+        );
+        assert!(!format!("{refusal:?}").contains("2125550188"), "{refusal:?}");
+    }
+
+    #[tokio::test]
+    async fn preflight_equals_send_and_has_no_effect() {
+        let bench = bench().await;
+        for (n, (to, purpose)) in [
+            (ANN, Some(SendPurpose::Marketing)),
+            ("+12125550188", Some(SendPurpose::Marketing)),
+            ("+12125550188", Some(SendPurpose::Informational)),
+            ("911", None),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let request = SendRequest {
+                to: to.into(),
+                purpose,
+                ..marketing(&bench, &format!("k{n}")).await
+            };
+            let checked = bench.outbound.preflight(request.clone()).await.unwrap();
+            let again = bench.outbound.preflight(request.clone()).await.unwrap();
+            assert!(again.prior.is_none(), "nothing is stored");
+            match bench.outbound.send(request).await {
+                Ok(receipt) => {
+                    assert!(checked.is_allowed(), "{to} {purpose:?}");
+                    assert_eq!(receipt.scheduled_at, checked.allowed_at(), "{to} {purpose:?}");
+                }
+                Err(refused) => {
+                    assert!(!checked.is_allowed(), "{to} {purpose:?}: {refused}");
+                    assert_eq!(refused.details["rule"], *checked.ruling.decision.rule().unwrap());
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn due_send_waits_while_hours_are_closed() {
+        let bench = bench().await;
+        let receipt = bench.outbound.send(marketing(&bench, "k").await).await.unwrap();
+        // The sweep runs too early for the rules, as after a change of them.
+        let now = utc(NIGHT);
+        bench.store.reschedule_send(&receipt.message, now).await.unwrap();
+        let outbound: &Arc<Outbound> = &bench.outbound;
+        assert_eq!(outbound.send_due().await.unwrap(), 1);
+        let found = bench.store.find_scheduled(&bench.agent.id, "k").await.unwrap().unwrap();
+        assert!(found.is_open(), "{:?}", found.failure);
+        assert_eq!(found.due_at, utc(OPENING));
+    }
 }

@@ -2,7 +2,7 @@
 //! is written in the transaction of its cause and sent like a scheduled send, so that each is sent once even after a crash.
 
 use butt_dial_domain::{
-    Address, Channel, MessageId, OrgId, Restriction,
+    Address, Channel, MessageId, OrgId, Restriction, SendPurpose,
     message::{Content, ThreadRef},
 };
 use butt_dial_store::FollowUp;
@@ -37,6 +37,9 @@ pub(super) struct StoredRequest {
     pub restriction: Option<Restriction>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub colleague: Option<String>,
+    /// As the request declares it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<SendPurpose>,
 }
 
 impl StoredRequest {
@@ -76,6 +79,7 @@ impl DeferredSend {
                 fallbacks: request.fallbacks.clone(),
                 restriction: request.caller.principal.restriction.as_deref().cloned(),
                 colleague: request.colleague.clone(),
+                purpose: request.purpose,
             },
         })
     }
@@ -97,6 +101,7 @@ impl DeferredSend {
                 fallbacks: Vec::new(),
                 restriction: None,
                 colleague: None,
+                purpose: None,
             },
         })
     }

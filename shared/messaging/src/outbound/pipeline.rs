@@ -7,7 +7,9 @@ use futures::future::BoxFuture;
 use tracing::Instrument;
 
 use super::{
-    Outbound, SendReceipt, SendRequest, authorize, comply, dispatch, fallback_chain,
+    Outbound, SendReceipt, SendRequest, authorize,
+    choose_sender::Binding,
+    comply, dispatch, fallback_chain,
     idempotency::{self, Deduplicated},
     mail_headers, record,
     reserve::{self, Reservation},
@@ -67,7 +69,7 @@ impl Outbound {
 
     #[tracing::instrument(level = "debug", name = "send", skip_all, fields(channel = %request.channel))]
     async fn run_pipeline(self: &Arc<Self>, request: SendRequest) -> Result<SendReceipt, Failure> {
-        let authorize = authorize::authorize(self, request);
+        let authorize = authorize::authorize(self, request, Binding::Bind);
         let authorized = self.timed("authorize", Box::pin(authorize)).await?;
 
         let validate = async { validate::validate(&self.vault, self.clock.now(), authorized) };
@@ -79,7 +81,7 @@ impl Outbound {
             Deduplicated::Prior(prior) => return idempotency::replay(self, prior).await,
         };
 
-        let comply = async { comply::comply(self, *new) };
+        let comply = comply::comply(self, *new);
         let mut compliant = self.timed("comply", Box::pin(comply)).await?;
 
         if let Some(at) = compliant.message.scheduled_at {

@@ -23,8 +23,8 @@ pub struct SendReceipt {
     pub segments: Option<i64>,
     pub cost: Option<Micros>,
     pub thread: ThreadRef,
-    /// The advice of a compliance rule.
-    pub advice: Option<&'static str>,
+    /// The advice of compliance rules.
+    pub advice: Vec<String>,
     /// The advice about a sender that carriers may block.
     pub sender_advice: Option<&'static str>,
     /// The requested channel, if a fallback channel was used.
@@ -54,7 +54,7 @@ pub fn describe(message: Message) -> Result<SendReceipt, Failure> {
         segments: message.segments,
         cost: message.cost.map(Micros),
         thread: message.thread,
-        advice: None,
+        advice: Vec::new(),
         sender_advice: None,
         instead_of: None,
         scheduled_at: None,

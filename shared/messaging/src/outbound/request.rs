@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use butt_dial_domain::{Channel, MessageId, call::CallOptions, clock::Timestamp, message::ThreadRef, rich::Rich};
+use butt_dial_domain::{
+    Channel, MessageId, SendPurpose, call::CallOptions, clock::Timestamp, message::ThreadRef, rich::Rich,
+};
 use butt_dial_identity::Caller;
 
 use super::mail_options::MailRequest;
@@ -36,6 +38,8 @@ pub struct SendRequest {
     /// The address to send from. It must belong to the agent.
     pub sender: Option<String>,
     pub thread: ThreadRef,
+    /// Why the message is sent. `None`: it is inferred.
+    pub purpose: Option<SendPurpose>,
     /// Requests with the same key are one request: a repeat returns the result of the first.
     pub idempotency_key: Option<String>,
     /// The message's id, if it has been assigned already, as for a scheduled send.
@@ -87,6 +91,7 @@ impl SendRequest {
             sender_name: None,
             sender: None,
             thread: ThreadRef::default(),
+            purpose: None,
             idempotency_key: None,
             id: None,
             scheduled_at: None,

@@ -8,7 +8,6 @@ use std::{
 };
 
 use butt_dial_billing::{EffectiveLimits, TakenQuotas};
-use butt_dial_compliance::Verdict;
 use butt_dial_domain::{
     AgentId, Channel, Code, Failure, MessageId, Micros, OrgId,
     message::{Content, ThreadRef},
@@ -45,7 +44,7 @@ pub(super) struct ReservedMessage {
     pub estimate: Micros,
     pub agent: AgentId,
     pub org: OrgId,
-    pub advice: Option<&'static str>,
+    pub advice: Vec<String>,
     pub sender_advice: Option<&'static str>,
     pub thread: ThreadRef,
     /// A refusal keeps the idempotency key.
@@ -216,7 +215,7 @@ fn accepted_send(
     let plain = serde_json::to_vec(&stored).unwrap_or_default();
     // A message to an agent never falls back: its delivery does not fail later.
     let fallback = message.fallback.as_ref().filter(|_| !compliant.is_internal);
-    let decision = &compliant.decision;
+    let ruling = &compliant.ruling;
     AcceptedSend::builder()
         .maybe_fallback(fallback.map(|deferred| deferred.seal(vault, &org, &id)))
         .content(vault.encrypt(&org, id.as_str(), &plain))
@@ -228,8 +227,10 @@ fn accepted_send(
         .maybe_contact((!compliant.is_colleague).then(|| message.to.contact_key()))
         .idempotency_key(message.idempotency_key.clone())
         .request_hash(message.request_hash.clone())
-        .verdict(decision.label())
-        .maybe_rule((decision.verdict != Verdict::Allow).then(|| decision.rule.to_owned()))
+        .verdict(ruling.decision.label())
+        .maybe_rule(ruling.decision.rule().map(str::to_owned))
+        .purpose(ruling.facts.purpose)
+        .ruling(ruling.record().to_string())
         .carrier(carrier.id)
         .estimate(estimate.0)
         .agent_limits(limits.agent)
@@ -280,11 +281,9 @@ async fn withdraw(outbound: Arc<Outbound>, id: MessageId, failure: Code) {
 }
 
 fn reserved(outbound: &Outbound, compliant: CompliantMessage, carrier: Carrier, estimate: Micros) -> ReservedMessage {
+    let advice = compliant.advice();
     let CompliantMessage {
-        message,
-        decision,
-        is_internal,
-        ..
+        message, is_internal, ..
     } = compliant;
     // Another agent can't check a name: it gets the one under which the sender is registered.
     let sender_name = match is_internal {
@@ -313,10 +312,7 @@ fn reserved(outbound: &Outbound, compliant: CompliantMessage, carrier: Carrier, 
         keeps_key: message.keeps_key,
         agent: message.profile.agent.id.clone(),
         org: message.profile.agent.org_id.clone(),
-        advice: match decision.verdict {
-            Verdict::Advise(advice) => Some(advice),
-            Verdict::Allow | Verdict::Block { .. } => None,
-        },
+        advice,
         sender_advice,
         thread: message.thread,
     }

@@ -25,8 +25,9 @@ pub(super) async fn schedule(
 ) -> Result<SendReceipt, Failure> {
     let message = &compliant.message;
     let agent = &message.profile.agent;
-    // Another time makes another request. A retry has another time and is still the same request.
-    let time = (!message.retry_later).then(|| at.timestamp());
+    // Another time makes another request. A retry and a deferred message have another time and are still the same request.
+    let has_own_time = !message.retry_later && !compliant.is_deferred();
+    let time = has_own_time.then(|| at.timestamp());
     let request_hash = outbound
         .vault
         .request_hash(&agent.org_id, &format!("{} {time:?}", message.request_hash));
@@ -37,6 +38,7 @@ pub(super) async fn schedule(
         fallbacks: message.fallbacks.clone(),
         restriction: message.restriction.as_deref().cloned(),
         colleague: message.colleague.clone(),
+        purpose: message.purpose,
     };
     let key = &message.idempotency_key;
     let prior = outbound.store.find_scheduled(&agent.id, key).await?;
@@ -73,7 +75,7 @@ pub(super) async fn schedule(
         segments: None,
         cost: None,
         thread: message.thread.clone(),
-        advice: None,
+        advice: compliant.advice(),
         sender_advice: None,
         instead_of: None,
         scheduled_at: Some(at),

@@ -88,6 +88,11 @@ async fn send_scheduled(outbound: &Arc<Outbound>, scheduled: ScheduledSend) -> R
             }
             close(outbound, &scheduled, None).await
         }
+        // The rules have changed since it was scheduled, or it is late. It waits as long as they say.
+        Err(failure) if failure.code == Code::OutsideAllowedHours => {
+            let at = outbound.clock.now() + retry_delay(RETRY_AFTER[0], &failure);
+            Ok(outbound.store.reschedule_send(&scheduled.id(), at).await?)
+        }
         // An automatic reply that exceeds its limit is not worth a retry.
         Err(failure) if failure.code.is_retryable() && !(scheduled.is_quiet && failure.code == Code::RateLimited) => {
             let attempts = usize::try_from(scheduled.tries).unwrap_or(usize::MAX);
@@ -167,6 +172,7 @@ async fn restore(outbound: &Outbound, scheduled: &ScheduledSend) -> Result<Optio
         thread: stored.thread,
         fallbacks: stored.fallbacks,
         colleague: stored.colleague,
+        purpose: stored.purpose,
         idempotency_key: Some(scheduled.idempotency_key.clone()),
         allowance: match (scheduled.is_quiet, scheduled.is_counted) {
             (true, _) => Allowance::Automatic,

@@ -3,7 +3,7 @@
 
 use butt_dial_billing::require_task_id;
 use butt_dial_domain::{
-    Address, Channel, Code, Failure, MessageId, OrgId, Restriction,
+    Address, Channel, Code, Failure, MessageId, OrgId, Restriction, SendPurpose,
     call::{CallOptions, Plan, Purpose},
     clock::Timestamp,
     message::{Content, Template, ThreadRef},
@@ -53,6 +53,8 @@ pub(super) struct ValidMessage {
     /// A failure keeps the idempotency key.
     pub keeps_key: bool,
     pub allowance: Allowance,
+    /// As the request declares it.
+    pub purpose: Option<SendPurpose>,
     /// The restriction of the token that sends.
     pub restriction: Option<Arc<Restriction>>,
     /// The id of the agent behind `to`, if the caller has named the agent.
@@ -101,6 +103,7 @@ pub(super) fn validate(vault: &Vault, now: Timestamp, authorized: Authorized) ->
         retry_later: request.retry_later,
         keeps_key: request.keeps_key,
         allowance: request.allowance,
+        purpose: request.purpose,
         restriction: request.caller.principal.restriction.clone(),
         colleague: request.colleague.clone(),
         fallbacks: request.fallbacks.clone(),

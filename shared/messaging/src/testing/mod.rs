@@ -8,9 +8,9 @@ mod scripted_bus;
 use std::{sync::Arc, time::Duration};
 
 use butt_dial_billing::{Billing, Prices};
-use butt_dial_compliance::Compliance;
+use butt_dial_compliance::{Compliance, ComplianceSettings, RuleSet};
 use butt_dial_domain::{
-    Address, AgentId, Channel, Clock, ReplicaId,
+    Address, AgentId, Channel, Clock, ReplicaId, SendPurpose,
     inbound::InboundMessage,
     limits::Limits,
     ports::{bus::Bus, kv::Kv},
@@ -58,6 +58,11 @@ impl Bench {
     }
 
     pub async fn with(carriers: Carriers) -> Self {
+        Self::at(carriers, Clock::System).await
+    }
+
+    /// A bench with this clock.
+    pub async fn at(carriers: Carriers, clock: Clock) -> Self {
         // An error means that another test of the process has installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = tempfile::tempdir().unwrap();
@@ -65,7 +70,6 @@ impl Bench {
         let tasks = TaskTracker::new();
         let store = Store::connect(&url, 4, &tasks).await.unwrap();
         store.migrate().await.unwrap();
-        let clock = Clock::System;
         let agent = create_agent(&store, &clock).await;
         let scripted = Arc::new(ScriptedBus::default());
         let bus: Arc<dyn Bus> = scripted.clone();
@@ -75,7 +79,12 @@ impl Bench {
         let replica = ReplicaId::generate();
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
-        let compliance = Compliance::register(&registry, &[]).unwrap();
+        let settings = ComplianceSettings {
+            allowed_destinations: Vec::new(),
+            undeclared_purpose: SendPurpose::Undeclared,
+            simulated_world: false,
+        };
+        let compliance = Compliance::register(&registry, settings, RuleSet::built_in().unwrap().into()).unwrap();
         let billing_metrics = butt_dial_billing::Metrics::register(&registry).unwrap();
         let limits = Limits::default();
         let prices = Arc::new(Prices::read(None).unwrap());

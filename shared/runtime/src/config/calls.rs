@@ -33,18 +33,3 @@ fn phrases(source: &Source) -> Result<phrases::PromptCatalog, ConfigError> {
     let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
     phrases::PromptCatalog::parse(&text).map_err(wrong)
 }
-
-/// Reads beginnings of telephone numbers.
-pub(super) fn allowed_destinations(source: &Source) -> Result<Vec<String>, ConfigError> {
-    let prefixes = source.list("allowed_destinations")?;
-    let is_prefix = |text: &String| {
-        let digits = text.strip_prefix('+');
-        digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    match prefixes.iter().find(|text| !is_prefix(text)) {
-        Some(wrong) => Err(ConfigError(format!(
-            "ALLOWED_DESTINATIONS: {wrong:?} is not the beginning of a number; use the form +8816"
-        ))),
-        None => Ok(prefixes),
-    }
-}

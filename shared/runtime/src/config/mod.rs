@@ -3,6 +3,7 @@
 
 mod accounts;
 mod calls;
+mod compliance;
 mod http;
 mod log;
 mod nats;
@@ -24,6 +25,7 @@ use butt_dial_accounts::{AccountSettings, SenderSettings};
 use butt_dial_billing::Prices;
 use butt_dial_bus::{NatsAccess, StreamSettings};
 use butt_dial_calls::CallSettings;
+use butt_dial_compliance::{ComplianceSettings, RuleSet};
 use butt_dial_domain::{Micros, limits::Limits};
 use butt_dial_messaging::{
     KeepTimes,
@@ -87,8 +89,8 @@ pub struct Config {
     pub encryption_keys: Vec<String>,
     pub default_limits: Limits,
     pub prices: Arc<Prices>,
-    /// Beginnings of satellite and premium numbers that may be called, such as `+8816`.
-    pub allowed_destinations: Vec<String>,
+    pub compliance: ComplianceSettings,
+    pub rules: Arc<RuleSet>,
     pub senders: SenderSettings,
     pub carriers: CarrierSetup,
     pub ai_vendors: AiVendors,
@@ -168,7 +170,9 @@ impl Config {
         let host: IpAddr = source.parse("host", "an IP address such as 127.0.0.1 or 0.0.0.0")?;
         let carriers = vendors::carriers(&source, deployment, host)?;
         let base_path = http::base_path(&source)?;
-        let accounts = accounts::settings(&source, matches!(carriers, CarrierSetup::Simulated), &base_path)?;
+        let simulated_world = matches!(carriers, CarrierSetup::Simulated);
+        let accounts = accounts::settings(&source, simulated_world, &base_path)?;
+        let (compliance, rules) = compliance::settings(&source, simulated_world)?;
         let config = Self {
             port: source.number("port", 0, 65_535)?,
             host,
@@ -205,7 +209,8 @@ impl Config {
             encryption_keys: storage::encryption_keys(&source)?,
             default_limits: default_limits(&source)?,
             prices: Arc::new(prices(&source)?),
-            allowed_destinations: calls::allowed_destinations(&source)?,
+            compliance,
+            rules,
             senders: senders::settings(&source, &carriers)?,
             carriers,
             ai_vendors: vendors::ai_vendors(&source)?,

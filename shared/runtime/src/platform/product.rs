@@ -8,7 +8,7 @@ use butt_dial_accounts::{
 };
 use butt_dial_billing::Billing;
 use butt_dial_calls::{CallRecords, Calls};
-use butt_dial_compliance::{Compliance, Consents};
+use butt_dial_compliance::{Compliance, Consents, RuleHistory};
 use butt_dial_domain::{
     Clock, ReplicaId,
     ports::{model::LanguageModel, speech::SpeechSynthesis, transcription::Transcription},
@@ -39,6 +39,7 @@ pub struct Product {
     pub conversations: Conversations,
     pub people: People,
     pub consents: Consents,
+    pub rule_history: RuleHistory,
     pub bootstrap: Bootstrap,
     pub billing: Billing,
     pub outbound: Arc<Outbound>,
@@ -88,7 +89,7 @@ impl ProductMetrics {
         Ok(Self {
             identity: butt_dial_identity::Metrics::register(registry)?,
             billing: butt_dial_billing::Metrics::register(registry)?,
-            compliance: Compliance::register(registry, &config.allowed_destinations)?,
+            compliance: Compliance::register(registry, config.compliance.clone(), config.rules.clone())?,
             messaging: Metrics::register(registry)?,
             calls: butt_dial_calls::Metrics::register(registry)?,
         })
@@ -139,6 +140,7 @@ impl Parts<'_> {
             trust: Trust::new(store.clone(), clock.clone()),
             conversations: Conversations::new(store.clone(), self.backends.vault.clone(), clock.clone()),
             consents: Consents::new(store.clone(), clock.clone()),
+            rule_history: RuleHistory::new(store.clone(), clock.clone(), self.config.rules.clone()),
             team_tokens: TeamTokens::new(store.clone(), clock.clone()),
             challenges,
             accounts,
@@ -380,7 +382,6 @@ impl Parts<'_> {
             .vault(self.backends.vault.clone())
             .clock(self.clock.clone())
             .replica(self.replica.clone())
-            .simulated_world(self.simulated_world())
             .settings(self.config.calls.clone())
             .metrics(metrics.calls.clone())
             .webhook_metrics(metrics.messaging.clone())

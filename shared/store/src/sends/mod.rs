@@ -14,7 +14,7 @@ use std::{
 
 use crate::{Store, StoreError};
 use butt_dial_domain::{
-    AgentId, Channel, MessageId, OrgId, TokenBudget,
+    AgentId, Channel, MessageId, OrgId, SendPurpose, TokenBudget,
     clock::Timestamp,
     limits::Limits,
     message::{Status, ThreadRef},
@@ -44,6 +44,10 @@ pub struct AcceptedSend {
     pub fallback: Option<Vec<u8>>,
     pub verdict: &'static str,
     pub rule: Option<String>,
+    #[builder(default)]
+    pub purpose: SendPurpose,
+    /// JSON: the decision of compliance with its facts, without an address.
+    pub ruling: Option<String>,
     pub carrier: &'static str,
     /// Micro-units to reserve.
     pub estimate: i64,

@@ -18,7 +18,7 @@ use crate::StoreError;
 /// the other table by its own index.
 pub(crate) const TEMP_TABLES: &str = "
     CREATE TEMP TABLE accepting (id, org_id, agent_id, channel, sender, recipient, contact, omission, idempotency_key, request_hash, body_hash,
-        content, fallback, verdict, rule, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap,
+        content, fallback, verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap,
         budget_id, budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, task_scope, task_cap, replica, at, check_at);
     CREATE TEMP TABLE settling (id, status, outcome, detail, at, frees_key, carrier_id, carrier_status, segments, failure,
         check_at, org_id, agent_id, channel, day, estimate, attempts, cost, budget_id, task_id)";
@@ -27,11 +27,12 @@ pub(crate) const TEMP_TABLES: &str = "
 /// left out; `crowded` compares with the items before it.
 const ACCEPT: &str = "DELETE FROM accepting;
 INSERT INTO accepting (id, org_id, agent_id, channel, sender, recipient, contact, idempotency_key, request_hash, body_hash, content,
-        fallback, verdict, rule, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, budget_id,
+        fallback, verdict, rule, send_purpose, ruling, carrier, estimate, day, agent_day_cap, agent_month_cap, org_day_cap, org_month_cap, budget_id,
         budget_cap, budget_day_cap, thread_id, entity_id, reply_msg_id, task_id, task_scope, task_cap, replica, at, check_at)
     SELECT value ->> 'id', value ->> 'org_id', value ->> 'agent_id', value ->> 'channel', value ->> 'sender',
         value ->> 'recipient', value ->> 'contact', value ->> 'idempotency_key', value ->> 'request_hash', value ->> 'body_hash',
-        unhex(value ->> 'content'), unhex(value ->> 'fallback'), value ->> 'verdict', value ->> 'rule', value ->> 'carrier',
+        unhex(value ->> 'content'), unhex(value ->> 'fallback'), value ->> 'verdict', value ->> 'rule',
+        value ->> 'send_purpose', value ->> 'ruling', value ->> 'carrier',
         value ->> 'estimate', value ->> 'day', value ->> 'agent_day_cap', value ->> 'agent_month_cap',
         value ->> 'org_day_cap', value ->> 'org_month_cap', value ->> 'budget_id', value ->> 'budget_cap',
         value ->> 'budget_day_cap', value ->> 'thread_id', value ->> 'entity_id',
@@ -77,10 +78,10 @@ UPDATE accepting SET omission = 'crowded' WHERE rowid IN (
         ) AS need WHERE cap IS NOT NULL
     ) WHERE total > cap);
 INSERT INTO messages (id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
-        fallback, status, verdict, rule, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
+        fallback, status, verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
         reply_msg_id, task_id, attempts, check_at, created_at, updated_at)
     SELECT id, org_id, agent_id, channel, sender, recipient, idempotency_key, request_hash, body_hash, content,
-        fallback, 'sending', verdict, rule, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
+        fallback, 'sending', verdict, rule, send_purpose, ruling, carrier, estimate, day, budget_id, budget_cap, budget_day_cap, thread_id, entity_id,
         reply_msg_id, task_id, 1, check_at, at, at
     FROM accepting WHERE omission IS NULL ON CONFLICT DO NOTHING;
 DELETE FROM accepting WHERE omission IS NULL AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = accepting.id);

@@ -37,6 +37,7 @@ mod provider_accounts;
 mod receipts;
 mod recipients;
 mod reconciler;
+mod refusals;
 mod registrations;
 mod rents;
 mod retention;
@@ -50,7 +51,7 @@ mod trust_sessions;
 mod unavailable;
 
 use butt_dial_domain::{
-    AgentId, Channel, ChannelId, MessageId, Micros, clock::Timestamp, limits::Limits, message::ThreadRef,
+    AgentId, Channel, ChannelId, MessageId, Micros, SendPurpose, clock::Timestamp, limits::Limits, message::ThreadRef,
 };
 use chrono::{TimeDelta, TimeZone as _, Utc};
 
@@ -140,6 +141,8 @@ fn text(agent: &Agent, key: &str) -> AcceptedSend {
         fallback: None,
         verdict: "allow",
         rule: None,
+        purpose: SendPurpose::Undeclared,
+        ruling: None,
         carrier: "simulator",
         estimate: ESTIMATE,
         agent_limits: Limits::default(),

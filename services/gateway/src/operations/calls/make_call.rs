@@ -2,14 +2,14 @@
 
 use butt_dial_calls::originate::{self, OriginateRequest};
 use butt_dial_domain::{
-    Code, Failure, Scope,
+    Code, Failure, Scope, SendPurpose,
     call::{InterruptSensitivity, Purpose},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::views::PlacedView;
-use crate::operations::{Context, Hints, Operation, Route, errors};
+use crate::operations::{Context, Hints, Operation, Route, compliance::parse_purpose, errors};
 
 pub struct MakeCall;
 
@@ -57,6 +57,10 @@ pub struct Args {
     /// The task that this is charged to, besides your account: 1 to 64 letters, digits, -, _, . or :.
     #[serde(default)]
     task_id: Option<String>,
+    /// Why you call. The laws about hours and consent depend on it. The default is inferred.
+    #[serde(default)]
+    #[schemars(with = "Option<SendPurpose>")]
+    purpose: Option<String>,
     /// For administrators: the agent to call as.
     #[serde(default)]
     agent_id: Option<String>,
@@ -89,6 +93,7 @@ impl Operation for MakeCall {
     async fn run(context: Context, args: Args) -> Result<PlacedView, Failure> {
         let request = OriginateRequest {
             agent: args.agent_id,
+            send_purpose: parse_purpose(args.purpose.as_deref())?,
             greeting: args.greeting,
             system_prompt: args.system_prompt,
             voice: args.voice,

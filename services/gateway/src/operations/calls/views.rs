@@ -166,7 +166,7 @@ pub struct PlacedView {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     replayed: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub advisories: Vec<&'static str>,
+    pub advisories: Vec<String>,
 }
 
 impl From<OriginatedCall> for PlacedView {
@@ -196,7 +196,7 @@ impl From<OriginatedCall> for PlacedView {
             to,
             cost: cost.map(|cost| cost.as_units()),
             replayed,
-            advisories: advice.into_iter().collect(),
+            advisories: advice,
         }
     }
 }

@@ -1,0 +1,1 @@
+CREATE INDEX messages_of_marketing ON messages (org_id, recipient, created_at) WHERE send_purpose = 'marketing';

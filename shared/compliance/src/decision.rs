@@ -1,0 +1,134 @@
+//! The decision on a message: what the rules found, and what follows.
+
+use std::{borrow::Cow, sync::Arc};
+
+use butt_dial_domain::{Code, clock::Timestamp};
+use serde_json::{Value, json};
+
+use crate::{
+    facts::Facts,
+    rule::{Rule, Severity},
+    rule_set::RuleSet,
+    rules::Observation,
+};
+
+/// A message is deferred by at most this many changes between open and closed hours of its rules.
+const MAX_STEPS: usize = 64;
+
+/// The consequence for the message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub enum Verdict {
+    #[default]
+    Allow,
+    Advise,
+    /// The message may be sent at this time.
+    Defer(Timestamp),
+    Block,
+}
+
+/// A rule that fired, with the fact that it fired on.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub rule: Arc<Rule>,
+    pub severity: Severity,
+    pub code: Code,
+    pub fact: Cow<'static, str>,
+    pub remedy: Cow<'static, str>,
+}
+
+impl Finding {
+    /// Returns the finding as it is shown and stored. Contains no address.
+    pub fn view(&self) -> Value {
+        let severity: &str = self.severity.into();
+        json!({
+            "rule": &*self.rule.id,
+            "ruleVersion": self.rule.version,
+            "severity": severity,
+            "fact": self.fact,
+            "remedy": self.remedy,
+            "source": self.rule.source,
+        })
+    }
+}
+
+/// The verdict with all findings, the most severe first.
+#[derive(Clone, Debug, Default)]
+pub struct Decision {
+    pub verdict: Verdict,
+    pub findings: Vec<Finding>,
+}
+
+impl Decision {
+    /// The verdict as it is stored and counted.
+    pub fn label(&self) -> &'static str {
+        self.verdict.into()
+    }
+
+    /// The rule that the verdict comes from.
+    pub fn rule(&self) -> Option<&str> {
+        self.findings.first().map(|finding| &*finding.rule.id)
+    }
+
+    /// The finding that blocks the message.
+    pub fn block(&self) -> Option<&Finding> {
+        self.findings.first().filter(|_| self.verdict == Verdict::Block)
+    }
+
+    /// The advice for the caller.
+    pub fn advice(&self) -> impl Iterator<Item = &Finding> {
+        self.findings
+            .iter()
+            .filter(|finding| finding.severity < Severity::Block)
+    }
+}
+
+/// Decides on a message. Pure: the same rules and facts give the same decision. Every rule that applies is evaluated; the most
+/// severe finding decides.
+pub fn decide(rules: &RuleSet, facts: &Facts) -> Decision {
+    let mut findings = Vec::new();
+    for rule in rules.rules() {
+        let Some(severity) = rule.severity_for(facts) else {
+            continue;
+        };
+        if let Some(observation) = rule.evaluate(facts) {
+            findings.push(finding(rule, severity, observation));
+        }
+    }
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let verdict = match findings.first().map(|finding| finding.severity) {
+        None => Verdict::Allow,
+        Some(Severity::Advise) => Verdict::Advise,
+        Some(Severity::Block) => Verdict::Block,
+        Some(Severity::Defer) => match allowed_at(&findings, facts) {
+            Some(at) => Verdict::Defer(at),
+            None => Verdict::Block,
+        },
+    };
+    Decision { verdict, findings }
+}
+
+fn finding(rule: &Arc<Rule>, severity: Severity, observation: Observation) -> Finding {
+    Finding {
+        rule: rule.clone(),
+        severity,
+        code: observation.code,
+        fact: observation.fact,
+        remedy: observation.remedy,
+    }
+}
+
+/// Returns the earliest time at which none of the rules that defer the message fires. `None`: there is none within days.
+fn allowed_at(findings: &[Finding], facts: &Facts) -> Option<Timestamp> {
+    let deferring = findings.iter().filter(|finding| finding.severity == Severity::Defer);
+    let rules: Vec<_> = deferring.map(|finding| &*finding.rule).collect();
+    let mut at = facts.at;
+    for _ in 0..MAX_STEPS {
+        let next = crate::rules::quiet_hours::next_opening(&rules, &facts.place, at)?;
+        if next == at {
+            return Some(at);
+        }
+        at = next;
+    }
+    None
+}

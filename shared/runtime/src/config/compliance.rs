@@ -1,0 +1,45 @@
+//! The settings of compliance: the rules, and the choices of the operator.
+
+use std::{path::Path, sync::Arc};
+
+use butt_dial_compliance::{ComplianceSettings, RuleSet};
+use butt_dial_domain::SendPurpose;
+
+use super::{ConfigError, source::Source};
+
+/// The rules in force and the choices of the operator.
+pub(super) fn settings(
+    source: &Source,
+    simulated_world: bool,
+) -> Result<(ComplianceSettings, Arc<RuleSet>), ConfigError> {
+    let purposes = ["undeclared", "transactional", "informational", "marketing"];
+    let undeclared = source.one_of("undeclared_purpose", &purposes)?;
+    let settings = ComplianceSettings {
+        allowed_destinations: allowed_destinations(source)?,
+        undeclared_purpose: undeclared.parse().unwrap_or(SendPurpose::Undeclared),
+        simulated_world,
+    };
+    Ok((settings, rules(source)?.into()))
+}
+
+fn rules(source: &Source) -> Result<RuleSet, ConfigError> {
+    let Some(directory) = source.optional("rules_dir")? else {
+        return RuleSet::built_in().map_err(|error| ConfigError(error.to_string()));
+    };
+    RuleSet::read(Path::new(&directory)).map_err(|error| ConfigError(format!("RULES_DIR, {error}")))
+}
+
+/// Reads beginnings of telephone numbers.
+fn allowed_destinations(source: &Source) -> Result<Vec<String>, ConfigError> {
+    let prefixes = source.list("allowed_destinations")?;
+    let is_prefix = |text: &String| {
+        let digits = text.strip_prefix('+');
+        digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    match prefixes.iter().find(|text| !is_prefix(text)) {
+        Some(wrong) => Err(ConfigError(format!(
+            "ALLOWED_DESTINATIONS: {wrong:?} is not the beginning of a number; use the form +8816"
+        ))),
+        None => Ok(prefixes),
+    }
+}
