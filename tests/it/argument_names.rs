@@ -1,6 +1,6 @@
 //! Arguments as callers write them: other spellings, `null`, whole numbers with a fraction, unknown names.
 
-use butt_dial_gateway::operations;
+use butt_dial_operations as operations;
 use serde_json::{Value, json};
 
 use crate::support::{RequestExt as _, Transport, email, sms, with};

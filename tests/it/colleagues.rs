@@ -89,7 +89,7 @@ async fn tool_listing_all_shows_every_name() {
     let cluster = Cluster::embedded(&[("TOOL_LISTING", "all")]).await;
     let agent = cluster.agent(Transport::Sse).await;
     let tools = agent.tools().await;
-    let all = butt_dial_gateway::operations::all();
+    let all = butt_dial_operations::all();
     assert_eq!(tools.len(), all.iter().filter(|tool| tool.hints.is_some()).count());
     let refused = agent.call("comms_set_agent_limits", json!({})).await.unwrap_err();
     assert_eq!(refused["code"], "AUTH_FORBIDDEN");

@@ -1,7 +1,7 @@
 //! The recipients and channels of a restricted token, through every operation that can reach a person.
 
 use butt_dial_domain::{Channel, Clock, Scope};
-use butt_dial_gateway::operations;
+use butt_dial_operations as operations;
 use butt_dial_providers::PersonMessage;
 use chrono::TimeDelta;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use butt_dial_domain::Scope;
-use butt_dial_gateway::operations::{self, Definition};
+use butt_dial_operations::{self as operations, Definition};
 use reqwest::Method;
 use serde_json::{Value, json};
 

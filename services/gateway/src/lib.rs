@@ -1,17 +1,13 @@
 //! The gateway: MCP (three transports), REST, and links to attachments. Any replica serves any request.
-//! One definition of each operation (`operations/`) serves MCP, REST and OpenAPI.
+//! One definition of each operation (`shared/operations`) serves MCP, REST and OpenAPI.
 
 mod account_pages;
 mod auth;
 mod base_path;
 mod cors;
-mod granted;
 mod http_errors;
 pub mod mcp;
 mod media;
-mod metrics;
-pub mod operations;
-mod product;
 mod response_sent;
 pub mod rest;
 
@@ -19,11 +15,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use butt_dial_domain::Scope;
+use butt_dial_operations::{self as operations, Product};
 use butt_dial_runtime::{Backend, Platform, Role, platform::StartError};
 use futures::FutureExt;
 
 use cors::CorsOrigins;
-use product::Product;
 
 pub const ROLE: Role = Role {
     name: "gateway",

@@ -11,10 +11,9 @@ use axum::{
     http::header,
     response::Response,
 };
+use butt_dial_operations::OnResponseSent;
 use futures::{Stream, StreamExt};
 use tokio_util::task::TaskTracker;
-
-use crate::operations::OnResponseSent;
 
 const RESULT: &[u8] = b"\"result\"";
 

@@ -1,6 +1,6 @@
 //! An agent: rmcp's own client over one of the MCP transports, or a REST client.
 
-use butt_dial_gateway::operations;
+use butt_dial_operations as operations;
 use reqwest::Method;
 use rmcp::{
     RoleClient, ServiceExt as _,

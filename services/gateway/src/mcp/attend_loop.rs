@@ -10,6 +10,15 @@ use butt_dial_calls::{
     sampling, speech,
 };
 use butt_dial_domain::{AgentId, CallId, Code, Failure};
+use butt_dial_operations::{
+    Context, Definition, Operation,
+    calls::{
+        NextEvent,
+        attend_call::{Args, AttendCall, Output, start_attending},
+        subscribe_to_calls, wait_timeout, wait_turn,
+    },
+    granted,
+};
 use rmcp::{
     RoleServer,
     model::{
@@ -21,17 +30,6 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{protocol::is_stateless, tools::tool_result};
-use crate::{
-    granted,
-    operations::{
-        Context, Definition, Operation,
-        calls::{
-            NextEvent,
-            attend_call::{Args, AttendCall, Output, start_attending},
-            subscribe_to_calls, wait_timeout, wait_turn,
-        },
-    },
-};
 
 /// Clients abort a tool call with more rounds.
 const MAX_ROUNDS: u32 = 8;

@@ -4,20 +4,17 @@
 use butt_dial_calls::notifications::NotificationKind;
 use butt_dial_domain::Failure;
 use butt_dial_identity::Caller;
+use butt_dial_operations::{
+    Product,
+    calls::{TurnView, subscribe_to_calls},
+    granted, time,
+};
 use rmcp::{ErrorData, model::CustomResult};
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::event_stream::{EventStream, HEARTBEAT, PREFIX, complete, error_of, forbidden};
-use crate::{
-    granted,
-    operations::{
-        calls::{TurnView, subscribe_to_calls},
-        time,
-    },
-    product::Product,
-};
 
 const KINDS: [(NotificationKind, &str); 2] = [
     (

@@ -5,6 +5,7 @@
 use butt_dial_domain::{AgentId, Channel, Code, Failure, clock::Timestamp};
 use butt_dial_identity::Caller;
 use butt_dial_messaging::delivery::{EVENT_KINDS, Page, PageQuery};
+use butt_dial_operations::{Product, granted};
 use chrono::{DateTime, TimeDelta};
 use futures::StreamExt;
 use rmcp::{
@@ -16,8 +17,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, interval_at};
 use tokio_util::sync::CancellationToken;
-
-use crate::{granted, product::Product};
 
 use super::{
     call_events,

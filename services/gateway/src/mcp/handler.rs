@@ -4,6 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use butt_dial_domain::{AgentId, Code, Failure};
 use butt_dial_identity::Caller;
+use butt_dial_operations::{Definition, Product, Progress, granted};
 use butt_dial_sessions::{ClientChange, INBOX_URI, Sessions};
 use futures::StreamExt;
 use rmcp::{
@@ -28,11 +29,6 @@ use super::{
     protocol::is_stateless,
     resources,
     tools::{self, ToolCall, caller, client, shortened, span},
-};
-use crate::{
-    granted,
-    operations::{Definition, Progress},
-    product::Product,
 };
 
 /// The version of the contract that clients check. The Python client's probe requires 1.x.

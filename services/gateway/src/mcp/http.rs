@@ -13,6 +13,7 @@ use axum::{
 };
 use butt_dial_domain::{Code, Failure};
 use butt_dial_identity::Caller;
+use butt_dial_operations::{OnResponseSent, granted};
 use butt_dial_runtime::http::{failure, read_body};
 use butt_dial_sessions::SessionRegistry;
 use bytes::Bytes;
@@ -29,7 +30,7 @@ use super::{
     message,
     state::MAX_BODY,
 };
-use crate::{auth::AuthLayer, cors::CorsOrigins, granted, operations::OnResponseSent, response_sent};
+use crate::{auth::AuthLayer, cors::CorsOrigins, response_sent};
 
 /// SEP-2243: the method of a request, for intermediaries that do not read its body.
 const METHOD_HEADER: HeaderName = HeaderName::from_static("mcp-method");

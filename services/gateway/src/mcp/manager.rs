@@ -11,6 +11,7 @@ use std::{
 
 use butt_dial_domain::{AgentId, Code, Failure, OrgId, ids};
 use butt_dial_identity::Caller;
+use butt_dial_operations::granted;
 use butt_dial_sessions::{ClientChange, PushStream, Reach, Session, SessionRegistry};
 use futures::{Stream, StreamExt};
 use http::request::Parts;
@@ -33,7 +34,6 @@ use super::{
     client_ref::ClientRef, event_stream::error_of, exchange, handler::Handler, protocol::is_initialized,
     state::McpState,
 };
-use crate::granted;
 
 /// Pause before a client resumes a broken response stream.
 const RETRY: Duration = Duration::from_millis(500);

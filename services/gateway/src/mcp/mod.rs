@@ -32,6 +32,7 @@ use axum::{
     middleware::from_fn_with_state,
     routing::{any_service, get, post},
 };
+use butt_dial_operations::Product;
 use butt_dial_runtime::{Platform, platform::StartError};
 use butt_dial_sessions::{SessionLimits, Sessions};
 use rmcp::{
@@ -39,7 +40,7 @@ use rmcp::{
     transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService},
 };
 
-use crate::{auth::AuthLayer, base_path::BasePath, cors::CorsOrigins, http_errors, product::Product};
+use crate::{auth::AuthLayer, base_path::BasePath, cors::CorsOrigins, http_errors};
 use client_ref::ClientStates;
 use handler::Handler;
 use http::{Entry, StreamableEntry};

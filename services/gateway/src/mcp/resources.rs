@@ -4,6 +4,11 @@
 use butt_dial_calls::lookup;
 use butt_dial_domain::{Code, Failure};
 use butt_dial_identity::Caller;
+use butt_dial_operations::{
+    PageView, Product,
+    calls::{CallView, FullCall},
+    granted,
+};
 use butt_dial_sessions::INBOX_URI;
 use rmcp::{
     ErrorData,
@@ -15,14 +20,6 @@ use rmcp::{
 use serde_json::{Value, json};
 
 use super::event_stream::{error_of, forbidden};
-use crate::{
-    granted,
-    operations::{
-        PageView,
-        calls::{CallView, FullCall},
-    },
-    product::Product,
-};
 
 const MESSAGE: &str = "comms://messages/";
 const ACTIVE_CALLS: &str = "comms://calls/active";
@@ -137,8 +134,8 @@ async fn read_message(product: &Product, caller: &Caller, id: &str) -> Result<Op
                 "messageId": message.id, "status": message.status.for_agent(), "channel": message.channel,
                 "to": message.recipient, "provider": message.carrier, "providerMessageId": message.carrier_id,
                 "providerStatus": message.carrier_status,
-                "createdAt": crate::operations::time(message.created_at),
-                "updatedAt": crate::operations::time(message.updated_at),
+                "createdAt": butt_dial_operations::time(message.created_at),
+                "updatedAt": butt_dial_operations::time(message.updated_at),
             });
             to_json(&view)
         })

@@ -13,6 +13,7 @@ use axum::{
 };
 use butt_dial_domain::{Code, Failure};
 use butt_dial_identity::Caller;
+use butt_dial_operations::{OnResponseSent, granted};
 use butt_dial_runtime::http::{BodyRejection, FullBody, failure};
 use butt_dial_sessions::{ClientChange, Connection};
 use bytes::Bytes;
@@ -33,7 +34,7 @@ use super::{
     protocol::is_initialized,
     state::{KEEP_ALIVE, MAX_BODY, McpState},
 };
-use crate::{auth::QueryToken, granted, operations::OnResponseSent};
+use crate::auth::QueryToken;
 
 /// Opens the stream. Its first event names the path for messages; it is relative, because clients accept only one origin.
 pub async fn open(

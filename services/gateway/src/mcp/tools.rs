@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use butt_dial_domain::{Code, Failure};
 use butt_dial_identity::Caller;
+use butt_dial_operations::{
+    self as operations, Context, Definition, Interface, OnResponseSent, Product, Progress, RequestContext,
+};
 use butt_dial_sessions::{ClientChange, Sessions};
 use http::request::Parts;
 use rmcp::{
@@ -16,11 +19,6 @@ use tracing::Instrument;
 use super::{
     client_ref::{ClientRef, ClientStates},
     event_stream::error_of,
-};
-use crate::{
-    metrics::Interface,
-    operations::{self, Context, Definition, OnResponseSent, Progress, RequestContext},
-    product::Product,
 };
 
 /// Returns every operation that is a tool, with its definition.

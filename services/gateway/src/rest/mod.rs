@@ -18,6 +18,10 @@ use axum::{
 };
 use butt_dial_domain::{Code, Failure, Scope};
 use butt_dial_identity::Caller;
+use butt_dial_operations::{
+    self as operations, Context, Definition, Deprecation, Interface, Product, RequestContext, RequestHeaders, Route,
+    is_same_name,
+};
 use butt_dial_runtime::{
     Platform,
     http::{BodyRejection, FullBody, bearer, failure},
@@ -31,9 +35,6 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::{
     auth::{AuthLayer, ClientAddress, any_caller, anyone},
     http_errors::{method_not_allowed, route_not_found},
-    metrics::Interface,
-    operations::{self, Context, Definition, Deprecation, RequestContext, RequestHeaders, Route, is_same_name},
-    product::Product,
     response_sent,
 };
 

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use butt_dial_domain::{Code, Scope};
+use butt_dial_operations::{self as operations, Definition, Route, errors};
 use serde_json::{Map, Value, json};
 
 use butt_dial_runtime::http::error_body;
-
-use crate::operations::{self, Definition, Route, errors};
 
 pub fn document() -> Value {
     let mut paths = Map::new();

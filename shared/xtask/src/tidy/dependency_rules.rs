@@ -55,13 +55,21 @@ const ROWS: &[Row] = &[
         ],
         &[TESTKIT],
     ),
+    row(
+        OPERATIONS,
+        &[
+            DOMAIN, LANGUAGE, RUNTIME, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS, ACCOUNTS,
+        ],
+        BACKENDS,
+    ),
     row(TESTKIT, &[DOMAIN], &[]),
     row(XTASK, &[TESTKIT, PROVIDERS, "services/gateway"], &[]),
     row("services/butt-dial", &["shared/*", "services/*"], &[TESTKIT]),
     row(
         "services/*",
         &[
-            DOMAIN, LANGUAGE, RUNTIME, VAULT, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS, ACCOUNTS,
+            DOMAIN, LANGUAGE, RUNTIME, OPERATIONS, VAULT, SESSIONS, IDENTITY, COMPLIANCE, BILLING, MESSAGING, CALLS,
+            ACCOUNTS,
         ],
         BACKENDS,
     ),
@@ -84,6 +92,7 @@ const MESSAGING: &str = "shared/messaging";
 const CALLS: &str = "shared/calls";
 const ACCOUNTS: &str = "shared/accounts";
 const RUNTIME: &str = "shared/runtime";
+const OPERATIONS: &str = "shared/operations";
 const TESTKIT: &str = "shared/testkit";
 const XTASK: &str = "shared/xtask";
 

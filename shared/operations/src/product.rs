@@ -1,0 +1,86 @@
+//! The parts of the product that the gateway uses, in one place.
+
+use std::sync::Arc;
+
+use butt_dial_accounts::{
+    Accounts, Agents, Challenges, People, ProviderAccounts, Registrations, Senders, TeamTokens, Trust,
+};
+use butt_dial_billing::Billing;
+use butt_dial_calls::Calls;
+use butt_dial_compliance::{Consents, RuleHistory};
+use butt_dial_domain::Clock;
+use butt_dial_identity::Guard;
+use butt_dial_messaging::{Conversations, Delivery, Inbound, Media, Outbound};
+use butt_dial_runtime::Platform;
+use tokio_util::task::TaskTracker;
+
+use crate::{Metrics, WaitSlots};
+
+pub struct Product {
+    pub guard: Arc<Guard>,
+    pub agents: Agents,
+    pub team_tokens: TeamTokens,
+    pub provider_accounts: ProviderAccounts,
+    pub senders: Senders,
+    pub registrations: Registrations,
+    pub challenges: Challenges,
+    pub accounts: Arc<Accounts>,
+    pub trust: Trust,
+    pub conversations: Conversations,
+    pub people: People,
+    pub consents: Consents,
+    pub rule_history: RuleHistory,
+    pub billing: Billing,
+    pub calls: Arc<Calls>,
+    pub delivery: Arc<Delivery>,
+    pub inbound: Arc<Inbound>,
+    pub media: Arc<Media>,
+    pub outbound: Arc<Outbound>,
+    /// Of the speech synthesizer.
+    pub voices: Vec<String>,
+    /// Names of the operations that an agent may use.
+    pub agent_operations: Vec<&'static str>,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    pub wait_slots: WaitSlots,
+    /// Operations run here, so that the process awaits them when it stops.
+    pub tasks: TaskTracker,
+}
+
+impl Product {
+    /// Fails when the metrics are registered already.
+    pub fn new(platform: &Platform, agent_operations: Vec<&'static str>) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            guard: platform.product.guard.clone(),
+            agents: platform.product.agents.clone(),
+            team_tokens: platform.product.team_tokens.clone(),
+            provider_accounts: platform.product.provider_accounts.clone(),
+            senders: platform.product.senders.clone(),
+            registrations: platform.product.registrations.clone(),
+            challenges: platform.product.challenges.clone(),
+            accounts: platform.product.accounts.clone(),
+            trust: platform.product.trust.clone(),
+            conversations: platform.product.conversations.clone(),
+            people: platform.product.people.clone(),
+            consents: platform.product.consents.clone(),
+            rule_history: platform.product.rule_history.clone(),
+            billing: platform.product.billing.clone(),
+            calls: platform.product.calls.clone(),
+            delivery: platform.product.delivery.clone(),
+            inbound: platform.product.inbound.clone(),
+            media: platform.product.media.clone(),
+            outbound: platform.product.outbound.clone(),
+            voices: platform
+                .product
+                .speech
+                .as_ref()
+                .map(|speech| speech.voices())
+                .unwrap_or_default(),
+            agent_operations,
+            clock: platform.clock.clone(),
+            metrics: Metrics::register(&platform.telemetry.registry)?,
+            wait_slots: WaitSlots::new(platform.config.waits_per_agent, platform.config.waits_per_organization),
+            tasks: platform.lifecycle.in_flight().clone(),
+        })
+    }
+}
