@@ -10,7 +10,10 @@ use butt_dial_runtime::{
 };
 use clap::{Parser, Subcommand};
 
-use crate::{agent, bootstrap, dead_letters, demo, doctor, health, install_tls, rewrap_keys, rules, serve, simulator};
+use crate::{
+    agent, bootstrap, dead_letters, demo, do_not_contact, doctor, health, install_tls, rewrap_keys, rules, serve,
+    simulator,
+};
 
 /// A communications server for AI agents: a phone number, SMS, e-mail and WhatsApp over MCP and REST.
 ///
@@ -53,6 +56,9 @@ enum Command {
     /// List, show, replay or drop webhook events that could not be applied.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// Import or export the do-not-contact list of an organization.
+    #[command(subcommand)]
+    DoNotContact(do_not_contact::Command),
     /// Check rule sets of compliance, and replay decisions of the past by another one.
     #[command(subcommand)]
     Rules(rules::Command),
@@ -137,6 +143,7 @@ async fn run(command: Command) -> Result<bool, StartError> {
         Command::Bootstrap(options) => bootstrap::run(config, options).await,
         Command::Agent(command) => agent::run(config, command).await,
         Command::DeadLetters(command) => dead_letters::run(config, command).await,
+        Command::DoNotContact(command) => do_not_contact::run(config, command).await,
         Command::Rules(command) => rules::run(config, command).await,
         Command::RaisePartitions => serve::raise_partitions(config).await,
         Command::RewrapKeys => rewrap_keys::run(config).await,

@@ -5,6 +5,7 @@ pub mod bootstrap;
 pub mod cli;
 mod dead_letters;
 pub mod demo;
+mod do_not_contact;
 pub mod doctor;
 pub mod health;
 mod rewrap_keys;

@@ -252,9 +252,10 @@ pub async fn check_callee(calls: &Calls, caller: &Caller, to: &str) -> Result<Ad
         purpose: None,
         at: calls.clock.now(),
         marketing_sent: 0,
+        is_approved: false,
     });
     let refusal = calls.compliance.refusal(&agent.id, &ruling);
-    match refusal.or_else(|| calls.compliance.refuse_deferred(&agent.id, &ruling)) {
+    match refusal.or_else(|| calls.compliance.refuse_waiting(&agent.id, &ruling)) {
         Some(refusal) => Err(refusal),
         None => Ok(address),
     }

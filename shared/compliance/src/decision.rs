@@ -24,6 +24,8 @@ pub enum Verdict {
     Advise,
     /// The message may be sent at this time.
     Defer(Timestamp),
+    /// A person has to approve the message.
+    Hold,
     Block,
 }
 
@@ -100,6 +102,7 @@ pub fn decide(rules: &RuleSet, facts: &Facts) -> Decision {
         None => Verdict::Allow,
         Some(Severity::Advise) => Verdict::Advise,
         Some(Severity::Block) => Verdict::Block,
+        Some(Severity::Hold) => Verdict::Hold,
         Some(Severity::Defer) => match allowed_at(&findings, facts) {
             Some(at) => Verdict::Defer(at),
             None => Verdict::Block,

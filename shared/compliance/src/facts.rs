@@ -50,6 +50,9 @@ pub struct Facts {
     pub last_inbound_at: Option<Timestamp>,
     /// Marketing messages of the organization to the person within 24 hours.
     pub marketing_sent: u32,
+    /// A person has approved the message.
+    #[serde(default)]
+    pub is_approved: bool,
 }
 
 /// The kind of a recipient's address.
@@ -77,6 +80,8 @@ pub struct Subject<'a> {
     pub at: Timestamp,
     /// Marketing messages of the organization to the recipient within 24 hours, if this is one.
     pub marketing_sent: u32,
+    /// A person has approved the message.
+    pub is_approved: bool,
 }
 
 impl Facts {
@@ -110,6 +115,7 @@ impl Facts {
             marketing_consent: contact.marketing,
             last_inbound_at: contact.last_inbound_at,
             marketing_sent: subject.marketing_sent,
+            is_approved: subject.is_approved,
         }
     }
 

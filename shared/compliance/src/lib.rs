@@ -7,6 +7,7 @@
 
 mod consents;
 mod decision;
+mod do_not_contact;
 mod facts;
 mod history;
 mod holidays;
@@ -25,6 +26,7 @@ use serde_json::{Value, json};
 pub use butt_dial_store::{ConsentStatus, Refusal};
 pub use consents::{CONSENT_KINDS, ConsentState, Consents, NewConsent};
 pub use decision::{Decision, Finding, Verdict, decide};
+pub use do_not_contact::{DoNotContact, Import, InvalidRow, NewEntry};
 pub use facts::{Facts, RecipientKind, Subject};
 pub use history::{ChangedDecision, Replay, ReplayRange, RuleHistory};
 pub use place::{Confidence, Place};
@@ -125,15 +127,20 @@ impl Compliance {
         ))
     }
 
-    /// Returns why the message is refused that cannot wait for its allowed time, and counts the refusal.
-    pub fn refuse_deferred(&self, agent: &AgentId, ruling: &Ruling) -> Option<Failure> {
-        let (Verdict::Defer(at), Some(finding)) = (ruling.decision.verdict, ruling.decision.findings.first()) else {
-            return None;
+    /// Returns why a message is refused that cannot wait, for its allowed time or for an approval, and counts the refusal.
+    pub fn refuse_waiting(&self, agent: &AgentId, ruling: &Ruling) -> Option<Failure> {
+        let finding = ruling.decision.findings.first()?;
+        let at = match ruling.decision.verdict {
+            Verdict::Defer(at) => Some(at),
+            Verdict::Hold => None,
+            Verdict::Allow | Verdict::Advise | Verdict::Block => return None,
         };
         self.count("block", &finding.rule.id);
         tracing::info!(%agent, rule = &*finding.rule.id, channel = %ruling.facts.channel, "compliance block");
         let mut why = why(finding.view(), self.rule_set.version());
-        why["allowedAt"] = json!(at);
+        if let Some(at) = at {
+            why["allowedAt"] = json!(at);
+        }
         Some(failure(
             finding.code,
             ruling.facts.channel,

@@ -21,6 +21,8 @@ pub enum Severity {
     Advise,
     /// The message is sent at the next allowed time.
     Defer,
+    /// The message waits for the approval of a person.
+    Hold,
     /// The message is refused.
     Block,
 }
@@ -38,6 +40,8 @@ pub enum Evaluator {
     ConsentRequired,
     QuietHours,
     Frequency,
+    /// Fires on every message that the rule applies to.
+    Always,
 }
 
 impl Evaluator {
@@ -59,6 +63,7 @@ impl Evaluator {
             Self::ConsentRequired => rules::consent_required::evaluate,
             Self::QuietHours => rules::quiet_hours::evaluate,
             Self::Frequency => rules::frequency::evaluate,
+            Self::Always => rules::always::evaluate,
         }
     }
 }
@@ -126,6 +131,9 @@ impl Rule {
             evaluator if self.severity == Severity::Defer && evaluator != Evaluator::QuietHours => {
                 return Err(problem("only quiet-hours can defer"));
             }
+            Evaluator::Always if self.severity != Severity::Hold => {
+                return Err(problem("always can only hold"));
+            }
             _ => {}
         }
         let date = |given: &Option<toml::value::Datetime>| match given {
@@ -154,7 +162,8 @@ impl Rule {
             return Some(Severity::Advise);
         }
         let has_purpose = self.purposes.is_empty() || self.purposes.contains(&facts.purpose);
-        has_purpose.then_some(self.severity)
+        let is_settled = self.severity == Severity::Hold && facts.is_approved;
+        (has_purpose && !is_settled).then_some(self.severity)
     }
 
     fn is_in_jurisdiction(&self, facts: &Facts) -> bool {

@@ -14,6 +14,7 @@ struct Case {
     purpose: Option<SendPurpose>,
     undeclared: SendPurpose,
     marketing_sent: u32,
+    is_approved: bool,
     at: Timestamp,
     simulated_world: bool,
 }
@@ -28,6 +29,7 @@ impl Case {
             purpose: None,
             undeclared: SendPurpose::Undeclared,
             marketing_sent: 0,
+            is_approved: false,
             at: utc(NOON_IN_NEW_YORK),
             simulated_world: false,
         }
@@ -60,6 +62,7 @@ impl Case {
             purpose: self.purpose,
             at: self.at,
             marketing_sent: self.marketing_sent,
+            is_approved: self.is_approved,
         };
         Facts::collect(&subject, &settings)
     }
@@ -367,4 +370,24 @@ fn filters_html_and_template_values() {
         variables,
     });
     assert!(rules::content::evaluate(&content).is_some());
+}
+
+#[test]
+fn holds_messages_until_a_person_approves() {
+    let rule = "[[rule]]\nid = \"approve\"\nversion = 1\nevaluator = \"always\"\nseverity = \"hold\"\npurposes = [\"marketing\"]\nsource = \"x\"\nreviewed = 2026-11-29\n";
+    let core = include_str!("../../../deploy/rules/core.toml");
+    let set = RuleSet::parse_text(&format!("{core}\n{rule}")).unwrap();
+    let mut case = Case::marketing(Channel::Sms, NEW_YORK);
+    let decision = decide(&set, &case.facts());
+    assert_eq!((decision.label(), decision.rule()), ("hold", Some("approve")));
+    case.is_approved = true;
+    assert_eq!(decide(&set, &case.facts()).label(), "allow");
+    // An approval does not overrule the person.
+    case.contact.consent = Some(ConsentStatus::Revoked);
+    assert_eq!(decide(&set, &case.facts()).label(), "block");
+    case.purpose = Some(SendPurpose::Otp);
+    case.contact.consent = None;
+    assert_eq!(decide(&set, &case.facts()).label(), "allow");
+    let wrong = rule.replace("hold", "block");
+    assert!(RuleSet::parse_text(&format!("{core}\n{wrong}")).is_err());
 }

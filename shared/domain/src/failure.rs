@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::Channel;
 
 /// The error codes of tools and routes. `http_status` maps them to HTTP statuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::Display, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "SCREAMING_SNAKE_CASE")]
 pub enum Code {
     MissingFields,
@@ -38,6 +38,9 @@ pub enum Code {
     ConsentRequired,
     OutsideAllowedHours,
     FrequencyCap,
+    ApprovalRequired,
+    ApprovalRejected,
+    ApprovalExpired,
     RateLimited,
     SpendLimit,
     IdempotencyConflict,
@@ -138,6 +141,9 @@ impl Code {
             | Self::ConsentRequired
             | Self::OutsideAllowedHours
             | Self::FrequencyCap
+            | Self::ApprovalRequired
+            | Self::ApprovalRejected
+            | Self::ApprovalExpired
             | Self::IdempotencyConflict
             | Self::NotSupported
             | Self::PhoneNotConfigured

@@ -76,6 +76,10 @@ pub struct ThreadRef {
 pub enum Status {
     /// To be sent later. Never in the table of messages, in which a message begins as `Sending`.
     Scheduled,
+    /// Waits for the approval of a person. Never in the table of messages.
+    #[serde(rename = "pending_approval")]
+    #[strum(serialize = "pending_approval")]
+    Held,
     /// Stored. The request to the carrier is pending or in flight.
     Sending,
     /// The carrier has accepted the message and returned its id.
@@ -114,6 +118,7 @@ mod tests {
     fn keeps_wire_strings_of_statuses() {
         for (status, text, for_agent) in [
             (Status::Scheduled, "scheduled", "scheduled"),
+            (Status::Held, "pending_approval", "pending_approval"),
             (Status::Sending, "sending", "pending"),
             (Status::Accepted, "accepted", "accepted"),
             (Status::Failed, "failed", "failed"),

@@ -64,7 +64,7 @@ pub struct Output {
 impl Operation for GetMessageStatus {
     const NAME: &'static str = "comms_get_message_status";
     const TITLE: &'static str = "Status of a message";
-    const DESCRIPTION: &'static str = "Returns the status of one of your messages or calls: scheduled, pending, accepted, sent, delivered, read, failed or \
+    const DESCRIPTION: &'static str = "Returns the status of one of your messages or calls: scheduled, pending_approval, pending, accepted, sent, delivered, read, failed or \
         unconfirmed. Use it when comms_send_message returned pending. [scope: agent]";
     const SCOPE: Scope = Scope::Agent;
     const HINTS: Option<Hints> = Some(Hints {
@@ -125,13 +125,13 @@ fn view_sent(message: Message) -> Output {
 }
 
 fn view_scheduled(scheduled: ScheduledSend) -> Result<Output, Failure> {
-    let is_open = scheduled.is_open();
+    let (is_open, is_held) = (scheduled.is_open(), scheduled.is_held());
     Ok(Output {
         message_id: scheduled.id().into_string(),
-        status: if is_open {
-            Status::Scheduled.as_str()
-        } else {
-            Status::Failed.as_str()
+        status: match (is_held, is_open) {
+            (true, _) => Status::Held.as_str(),
+            (false, true) => Status::Scheduled.as_str(),
+            (false, false) => Status::Failed.as_str(),
         },
         channel: Channel::parse(&scheduled.channel).ok_or_else(Failure::internal)?,
         to: scheduled.recipient,

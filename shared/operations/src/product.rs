@@ -7,7 +7,7 @@ use butt_dial_accounts::{
 };
 use butt_dial_billing::Billing;
 use butt_dial_calls::Calls;
-use butt_dial_compliance::{Consents, RuleHistory};
+use butt_dial_compliance::{Consents, DoNotContact, RuleHistory};
 use butt_dial_domain::Clock;
 use butt_dial_identity::Guard;
 use butt_dial_messaging::{Conversations, Delivery, Inbound, Media, Outbound};
@@ -30,6 +30,7 @@ pub struct Product {
     pub people: People,
     pub consents: Consents,
     pub rule_history: RuleHistory,
+    pub do_not_contact: DoNotContact,
     pub billing: Billing,
     pub calls: Arc<Calls>,
     pub delivery: Arc<Delivery>,
@@ -63,6 +64,7 @@ impl Product {
             conversations: platform.product.conversations.clone(),
             people: platform.product.people.clone(),
             consents: platform.product.consents.clone(),
+            do_not_contact: platform.product.do_not_contact.clone(),
             rule_history: platform.product.rule_history.clone(),
             billing: platform.product.billing.clone(),
             calls: platform.product.calls.clone(),

@@ -107,7 +107,8 @@ enum MessageChannel {
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     message_id: String,
-    /// accepted: the carrier has the message. scheduled: it is sent later. pending: the outcome is not known yet; poll
+    /// accepted: the carrier has the message. scheduled: it is sent later. pending_approval: it waits for the approval of a
+    /// person. pending: the outcome is not known yet; poll
     /// comms_get_message_status. unconfirmed: the outcome could not be determined.
     status: &'static str,
     channel: Channel,
@@ -210,6 +211,7 @@ impl Operation for SendMessage {
                 task_id: args.task_id,
             },
             purpose: compliance::parse_purpose(args.purpose.as_deref())?,
+            is_approved: false,
             idempotency_key: args.idempotency_key,
             id: None,
             scheduled_at: args.scheduled_at,

@@ -4,6 +4,7 @@
 mod account_notices;
 mod agent_tokens;
 mod agents;
+mod approvals;
 mod audit;
 mod backlogs;
 mod billing_configs;
@@ -65,6 +66,7 @@ mod senders;
 mod sends;
 mod service_charges;
 mod store;
+mod suppressions;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -75,6 +77,7 @@ mod voice_settings;
 
 pub use account_notices::{NewNotice, Notice, NoticeState};
 pub use agents::{Agent, AgentStatus, Profile, StatusSetBy};
+pub use approvals::{ApprovalState, NewApproval};
 pub use audit::AuditEntry;
 pub use backlogs::{Backlog, BacklogKind};
 pub use billing_configs::{AgentUsage, BillingConfig};
@@ -127,6 +130,7 @@ pub use senders::{NewSender, Registration, Sender, SenderChange};
 pub use sends::{Acceptance, AcceptedSend, AttemptOutcome, SendResult, SettledSend};
 pub use service_charges::ServiceCharge;
 pub use store::Store;
+pub use suppressions::SuppressionEntry;
 pub use tasks::TaskSpend;
 pub use tokens::{NewToken, ReplacedTokens, Token};
 pub use trust_sessions::{NewTrust, TrustSession};

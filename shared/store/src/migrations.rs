@@ -91,6 +91,7 @@ pub(crate) const STEPS: &[Step] = &[
     per_engine!(50, "0050_messages_of_tasks"),
     portable!(51, "0051_compliance"),
     per_engine!(52, "0052_messages_of_marketing"),
+    portable!(53, "0053_approvals"),
 ];
 
 impl Step {

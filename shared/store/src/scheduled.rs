@@ -5,6 +5,7 @@ use butt_dial_domain::{AgentId, Channel, MessageId, OrgId, address::contact_key,
 
 use crate::{
     Store, StoreError,
+    approvals::{ApprovalState, NewApproval},
     column::text_column,
     engine::{Sql, on_reader, on_writer},
 };
@@ -38,6 +39,8 @@ pub struct NewScheduledSend<'a> {
     pub tries: i64,
     /// The action has been taken from the limits.
     pub is_counted: bool,
+    /// `None`: no approval is needed.
+    pub approval: Option<NewApproval<'a>>,
 }
 
 /// The limits of scheduled sends at the same time.
@@ -85,9 +88,17 @@ pub struct ScheduledSend {
     pub is_quiet: bool,
     /// The action was taken from the limits when it was scheduled.
     pub is_counted: bool,
+    /// `None`: no approval is needed.
+    pub approval: Option<ApprovalState>,
+    pub approval_rule: Option<String>,
 }
 
 impl ScheduledSend {
+    /// Whether it waits for the approval of a person.
+    pub fn is_held(&self) -> bool {
+        self.is_open() && self.approval == Some(ApprovalState::Pending)
+    }
+
     /// Whether it is still to be sent.
     pub fn is_open(&self) -> bool {
         self.state == ScheduledState::Scheduled
@@ -116,8 +127,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "INSERT INTO scheduled_sends (id, org_id, agent_id, channel, recipient, idempotency_key,
-                request_hash, request, state, due_at, tries, created_at, contact, bytes, is_counted)
-            SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'scheduled', $9, $10, $11, $12, $13, $14
+                request_hash, request, state, due_at, tries, created_at, contact, bytes, is_counted,
+                approval, approval_rule, send_at)
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, 'scheduled', $9, $10, $11, $12, $13, $14, $19, $20, $21
             WHERE (SELECT COUNT(*) FROM scheduled_sends WHERE agent_id = $3 AND state = 'scheduled') < $15
                 AND (SELECT coalesce(SUM(bytes), 0) FROM scheduled_sends WHERE agent_id = $3 AND state = 'scheduled')
                     + $13 <= $16
@@ -146,6 +158,9 @@ impl Store {
                 .bind(as_number(caps.agent.bytes))
                 .bind(i64::from(caps.org.count))
                 .bind(as_number(caps.org.bytes))
+                .bind(new.approval.map(|_| <&str>::from(ApprovalState::Pending)))
+                .bind(new.approval.map(|approval| approval.rule))
+                .bind(new.approval.and_then(|approval| approval.send_at))
                 .execute(db)
                 .await
                 .map(|done| done.rows_affected())
@@ -163,7 +178,7 @@ impl Store {
         // Without the requests, which may be large.
         const SQL: &str =
             "SELECT id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, NULL AS request, state,
-                failure, due_at, tries, created_at, is_quiet, is_counted
+                failure, due_at, tries, created_at, is_quiet, is_counted, approval, approval_rule
             FROM scheduled_sends WHERE agent_id = $1 AND state = 'scheduled' AND NOT is_quiet
                 AND ($2 IS NULL OR (due_at, id) > (SELECT due_at, id FROM scheduled_sends WHERE id = $2))
             ORDER BY agent_id, due_at, id LIMIT $3";
@@ -218,7 +233,7 @@ impl Store {
     /// Finds one of the agent's scheduled sends by its id or by its idempotency key.
     pub async fn find_scheduled(&self, agent: &AgentId, id_or_key: &str) -> Result<Option<ScheduledSend>, StoreError> {
         const SQL: &str = "SELECT id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, request, state, failure,
-                due_at, tries, created_at, is_quiet, is_counted
+                due_at, tries, created_at, is_quiet, is_counted, approval, approval_rule
             FROM scheduled_sends WHERE agent_id = $1 AND (id = $2 OR idempotency_key = $2) ORDER BY id = $2 DESC LIMIT 1";
         Ok(on_reader!(self, |db| {
             sqlx::query_as(SQL)
@@ -258,7 +273,7 @@ impl Store {
                             ORDER BY c.updated_at DESC, c.status DESC LIMIT 1) = 'revoked' THEN 'cancelled' ELSE s.state END
                 FROM due WHERE s.id = due.id
                 RETURNING s.id, s.org_id, s.agent_id, s.channel, s.recipient, s.idempotency_key, s.request_hash,
-                    s.request, s.state, s.failure, s.due_at, s.tries, s.created_at, s.is_quiet, s.is_counted",
+                    s.request, s.state, s.failure, s.due_at, s.tries, s.created_at, s.is_quiet, s.is_counted, s.approval, s.approval_rule",
             sqlite: "UPDATE scheduled_sends SET due_at = $3, claimed_until = $3, tries = tries + 1,
                     state = CASE WHEN state = 'scheduled' AND (SELECT status FROM consents c
                             WHERE c.org_id = scheduled_sends.org_id
@@ -275,7 +290,7 @@ impl Store {
                             WHERE state IN ('scheduled', 'cancelled') AND due_at <= $1 ORDER BY due_at LIMIT 4000))
                     ORDER BY turn, due_at LIMIT $2)
                 RETURNING id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, request, state,
-                    failure, due_at, tries, created_at, is_quiet, is_counted",
+                    failure, due_at, tries, created_at, is_quiet, is_counted, approval, approval_rule",
         };
         let sql = self.sql(SQL);
         Ok(on_writer!(self, |db| {
@@ -301,6 +316,23 @@ impl Store {
                 .map(drop)
         })?;
         Ok(())
+    }
+
+    /// Lists the organization's sends that wait for an approval, oldest first, after an id.
+    pub async fn list_held(&self, org: &OrgId, after: &str, limit: u32) -> Result<Vec<ScheduledSend>, StoreError> {
+        const SQL: &str =
+            "SELECT id, org_id, agent_id, channel, recipient, idempotency_key, request_hash, request, state, failure,
+                due_at, tries, created_at, is_quiet, is_counted, approval, approval_rule
+            FROM scheduled_sends WHERE org_id = $1 AND approval = 'pending' AND state = 'scheduled' AND id > $2
+            ORDER BY id LIMIT $3";
+        Ok(on_reader!(self, |db| {
+            sqlx::query_as(SQL)
+                .bind(org.as_str())
+                .bind(after)
+                .bind(i64::from(limit))
+                .fetch_all(db)
+                .await
+        })?)
     }
 
     /// Makes a send due again at `due_at`.

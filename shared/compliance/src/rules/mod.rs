@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use butt_dial_domain::Code;
 
+pub mod always;
 pub mod consent_required;
 pub mod consent_revoked;
 pub mod content;

@@ -2,7 +2,7 @@
 //! that takes the more time the longer a text is.
 
 use butt_dial_compliance::{Ruling, Subject, Verdict};
-use butt_dial_domain::{Code, Failure, SendPurpose, message::Content};
+use butt_dial_domain::{Code, Failure, SendPurpose, clock::Timestamp, message::Content};
 use butt_dial_store::{ContactState, NewRefusal};
 use chrono::TimeDelta;
 
@@ -17,16 +17,25 @@ const FREQUENCY: TimeDelta = TimeDelta::hours(24);
 pub(super) struct CompliantMessage {
     pub message: ValidMessage,
     pub ruling: Ruling,
+    /// The approval that the message waits for.
+    pub approval: Option<PendingApproval>,
     /// The recipient is an agent of the same organization: the message needs no carrier.
     pub is_internal: bool,
     /// The recipient is an agent of the same organization. Its consent is not needed.
     pub is_colleague: bool,
 }
 
+/// An approval of a person that a rule demands.
+pub(super) struct PendingApproval {
+    pub rule: String,
+    /// When the message is sent after the approval. `None`: at once.
+    pub send_at: Option<Timestamp>,
+}
+
 impl CompliantMessage {
-    /// Returns whether rules allow the message at a later time only.
-    pub fn is_deferred(&self) -> bool {
-        matches!(self.ruling.decision.verdict, Verdict::Defer(_))
+    /// Returns whether the time of the message comes from rules, and not from its request.
+    pub fn waits_by_rule(&self) -> bool {
+        matches!(self.ruling.decision.verdict, Verdict::Defer(_) | Verdict::Hold)
     }
 
     /// The advice for the caller.
@@ -48,20 +57,26 @@ pub(super) async fn comply(outbound: &Outbound, new: NewMessage) -> Result<Compl
         store_refusal(outbound, &message, &ruling, &refusal).await;
         return Err(refusal);
     }
-    if let Verdict::Defer(at) = ruling.decision.verdict {
-        // Calls are not scheduled. The sweep gives another time to a message that is due.
-        let can_wait = message.content.call.is_none() && message.allowance == Allowance::Agent;
-        match outbound
-            .compliance
-            .refuse_deferred(agent, &ruling)
-            .filter(|_| !can_wait)
-        {
-            Some(refusal) => {
-                let wait = (at - outbound.clock.now()).num_seconds().max(1);
-                return Err(refusal.retry_after(wait.unsigned_abs()));
-            }
-            None => message.scheduled_at = Some(at),
+    let now = outbound.clock.now();
+    // Calls are not scheduled. The sweep gives another time to a message that is due.
+    let can_wait = message.content.call.is_none() && message.allowance == Allowance::Agent;
+    if !can_wait && let Some(refusal) = outbound.compliance.refuse_waiting(agent, &ruling) {
+        return Err(match ruling.decision.verdict {
+            Verdict::Defer(at) => refusal.retry_after((at - now).num_seconds().max(1).unsigned_abs()),
+            _ => refusal,
+        });
+    }
+    let mut approval = None;
+    match ruling.decision.verdict {
+        Verdict::Defer(at) => message.scheduled_at = Some(at),
+        Verdict::Hold => {
+            approval = Some(PendingApproval {
+                rule: ruling.decision.rule().unwrap_or_default().to_owned(),
+                send_at: message.scheduled_at,
+            });
+            message.scheduled_at = Some(now + outbound.settings.approval_time);
         }
+        Verdict::Allow | Verdict::Advise | Verdict::Block => {}
     }
     Ok(CompliantMessage {
         // A call always needs a carrier, which executes its script.
@@ -69,6 +84,7 @@ pub(super) async fn comply(outbound: &Outbound, new: NewMessage) -> Result<Compl
         is_internal: contact.recipient_agent.is_some() && message.content.call.is_none(),
         message,
         ruling,
+        approval,
     })
 }
 
@@ -97,6 +113,7 @@ pub(super) async fn rule_on(
         purpose: message.purpose,
         at,
         marketing_sent,
+        is_approved: message.is_approved,
     }))
 }
 
@@ -157,7 +174,7 @@ fn text_bytes(content: &Content) -> usize {
 mod tests {
     use std::sync::Arc;
 
-    use butt_dial_domain::{Channel, Clock, call::CallOptions, clock::Timestamp, message::Status};
+    use butt_dial_domain::{Channel, Clock, call::CallOptions, message::Status};
     use butt_dial_identity::on_behalf_of;
     use chrono::{DateTime, Utc};
 

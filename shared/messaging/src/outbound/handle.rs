@@ -29,6 +29,8 @@ pub struct OutboundSettings {
     pub pool_binding: TimeDelta,
     /// Delays between a send with an unknown outcome and each check by the reconciler.
     pub reconcile_after: Vec<Duration>,
+    /// How long a message waits for the approval of a person.
+    pub approval_time: TimeDelta,
     /// How many messages an agent may have scheduled.
     pub scheduled_per_agent: u32,
     /// How many messages all agents of an organization may have scheduled.

@@ -7,6 +7,7 @@
 //! `pipeline.rs` has the entry [`Outbound::send`] and the order of the stages; a stage is one file. `scheduled_sends.rs` sends
 //! what is due, `reconcile.rs` settles sends with an unknown outcome.
 
+mod approvals;
 mod authorize;
 mod chat_actions;
 mod choose_sender;
@@ -39,6 +40,7 @@ mod send_time;
 mod status_event;
 mod validate;
 
+pub use approvals::HeldMessage;
 pub use butt_dial_store::{Message, ScheduledSend};
 pub use chat_actions::{ChatCommand, ChatTarget, PerformedAction};
 pub use choose_sender::find_own_sender;

@@ -40,7 +40,7 @@ impl Preflight {
     pub fn allowed_at(&self) -> Option<Timestamp> {
         match self.ruling.decision.verdict {
             Verdict::Defer(at) => Some(at),
-            Verdict::Allow | Verdict::Advise | Verdict::Block => None,
+            Verdict::Allow | Verdict::Advise | Verdict::Hold | Verdict::Block => None,
         }
     }
 }
@@ -65,6 +65,7 @@ impl Outbound {
             is_internal: is_colleague && message.content.call.is_none(),
             message,
             ruling,
+            approval: None,
         };
         let estimate = reserve::estimate(self, &compliant, None);
         let message = compliant.message;

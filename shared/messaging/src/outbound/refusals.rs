@@ -24,22 +24,10 @@ pub(super) const FREED_BY: [Code; 3] = [
     Code::ServiceUnavailable,
 ];
 
-/// Parses a stored error code of a refusal. `None`: the text is not one.
+/// Parses the stored error code of a message that failed: by a carrier, by a rule when it was due, or by the decision of a person.
+/// `None`: the text is not one.
 pub(super) fn parse_error_code(text: &str) -> Option<Code> {
-    [
-        RefusalClass::Recipient,
-        RefusalClass::OptedOut,
-        RefusalClass::Configuration,
-        RefusalClass::Content,
-        RefusalClass::WindowClosed,
-        RefusalClass::Throttled,
-        RefusalClass::Unreachable,
-    ]
-    .into_iter()
-    .map(error_code)
-    // The agent was suspended before a scheduled message was due.
-    .chain([Code::AuthForbidden])
-    .find(|code| code.as_str() == text)
+    text.parse().ok()
 }
 
 /// Returns the error code of a message that failed.
@@ -69,6 +57,34 @@ pub fn explain(code: Code) -> Failure {
         Code::AuthForbidden => (
             "the agent is not active; nothing was sent",
             "an administrator has to set it active",
+        ),
+        Code::DoNotContact => (
+            "this contact is on the do-not-contact list",
+            "do not try another channel; an administrator keeps the list",
+        ),
+        Code::ConsentRequired => (
+            "no consent of this contact is recorded, and the law requires it for this purpose",
+            "record how the person has consented (comms_record_consent, consentType express)",
+        ),
+        Code::FrequencyCap => (
+            "this contact has had as many marketing messages as are allowed within 24 hours",
+            "wait until a day has passed since the first one",
+        ),
+        Code::ContentBlocked => (
+            "the text contains content that is not allowed",
+            "change the text; sending it again as it is will not help",
+        ),
+        Code::ApprovalRejected => (
+            "an administrator has rejected the message; nothing was sent",
+            "ask the administrator for the reason, and send another message with a new idempotencyKey",
+        ),
+        Code::ApprovalExpired => (
+            "no administrator has approved the message in time; nothing was sent",
+            "send it again with a new idempotencyKey",
+        ),
+        Code::RateLimited | Code::SpendLimit => (
+            "a limit of the agent was reached when the message was due; nothing was sent",
+            "wait, or have an administrator raise the limit, and send it again with a new idempotencyKey",
         ),
         Code::ProviderRateLimited => (
             "the carrier accepts no more messages right now; nothing was sent",

@@ -40,6 +40,8 @@ pub struct SendRequest {
     pub thread: ThreadRef,
     /// Why the message is sent. `None`: it is inferred.
     pub purpose: Option<SendPurpose>,
+    /// A person has approved the message.
+    pub is_approved: bool,
     /// Requests with the same key are one request: a repeat returns the result of the first.
     pub idempotency_key: Option<String>,
     /// The message's id, if it has been assigned already, as for a scheduled send.
@@ -92,6 +94,7 @@ impl SendRequest {
             sender: None,
             thread: ThreadRef::default(),
             purpose: None,
+            is_approved: false,
             idempotency_key: None,
             id: None,
             scheduled_at: None,

@@ -4,7 +4,7 @@
 
 use butt_dial_billing::TakenQuotas;
 use butt_dial_domain::{Channel, Code, Failure, MessageId, clock::Timestamp, message::Status};
-use butt_dial_store::{NewScheduledSend, ScheduledCap, ScheduledCaps, ScheduledSend};
+use butt_dial_store::{NewApproval, NewScheduledSend, ScheduledCap, ScheduledCaps, ScheduledSend};
 use serde_json::json;
 
 use super::{
@@ -25,8 +25,8 @@ pub(super) async fn schedule(
 ) -> Result<SendReceipt, Failure> {
     let message = &compliant.message;
     let agent = &message.profile.agent;
-    // Another time makes another request. A retry and a deferred message have another time and are still the same request.
-    let has_own_time = !message.retry_later && !compliant.is_deferred();
+    // Another time makes another request. A retry, and a message that waits by a rule, has another time and is still the same request.
+    let has_own_time = !message.retry_later && !compliant.waits_by_rule();
     let time = has_own_time.then(|| at.timestamp());
     let request_hash = outbound
         .vault
@@ -59,13 +59,20 @@ pub(super) async fn schedule(
                 due_at: at,
                 tries: 0,
                 is_counted: !message.retry_later,
+                approval: compliant.approval.as_ref().map(|approval| NewApproval {
+                    rule: &approval.rule,
+                    send_at: approval.send_at,
+                }),
             };
             store(outbound, &new, &taken).await?
         }
     };
     Ok(SendReceipt {
         message: id,
-        status: Status::Scheduled,
+        status: match compliant.approval {
+            Some(_) => Status::Held,
+            None => Status::Scheduled,
+        },
         channel: message.channel,
         from: message.from.as_str().to_owned(),
         to: message.to.as_str().to_owned(),
@@ -78,7 +85,10 @@ pub(super) async fn schedule(
         advice: compliant.advice(),
         sender_advice: None,
         instead_of: None,
-        scheduled_at: Some(at),
+        scheduled_at: match &compliant.approval {
+            Some(approval) => approval.send_at,
+            None => Some(at),
+        },
         replayed: !is_new,
     })
 }

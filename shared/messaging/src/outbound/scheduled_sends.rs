@@ -10,7 +10,7 @@ use butt_dial_domain::{
     message::{Status, Template},
 };
 use butt_dial_identity::on_behalf_of;
-use butt_dial_store::{ScheduledSend, ScheduledState, SendResult};
+use butt_dial_store::{ApprovalState, ScheduledSend, ScheduledState, SendResult};
 use chrono::TimeDelta;
 use futures::{StreamExt, stream::FuturesUnordered};
 use tracing::Instrument;
@@ -77,6 +77,9 @@ async fn send_scheduled(outbound: &Arc<Outbound>, scheduled: ScheduledSend) -> R
     if scheduled.state == ScheduledState::Cancelled {
         let code = scheduled.failure.as_deref().and_then(parse_error_code);
         return close(outbound, &scheduled, Some(code.unwrap_or(Code::ContactOptedOut))).await;
+    }
+    if scheduled.is_held() {
+        return close(outbound, &scheduled, Some(Code::ApprovalExpired)).await;
     }
     let Some(request) = restore(outbound, &scheduled).await? else {
         return close(outbound, &scheduled, Some(Code::Internal)).await;
@@ -173,6 +176,7 @@ async fn restore(outbound: &Outbound, scheduled: &ScheduledSend) -> Result<Optio
         fallbacks: stored.fallbacks,
         colleague: stored.colleague,
         purpose: stored.purpose,
+        is_approved: scheduled.approval == Some(ApprovalState::Approved),
         idempotency_key: Some(scheduled.idempotency_key.clone()),
         allowance: match (scheduled.is_quiet, scheduled.is_counted) {
             (true, _) => Allowance::Automatic,

@@ -55,6 +55,8 @@ pub(super) struct ValidMessage {
     pub allowance: Allowance,
     /// As the request declares it.
     pub purpose: Option<SendPurpose>,
+    /// A person has approved the message.
+    pub is_approved: bool,
     /// The restriction of the token that sends.
     pub restriction: Option<Arc<Restriction>>,
     /// The id of the agent behind `to`, if the caller has named the agent.
@@ -104,6 +106,7 @@ pub(super) fn validate(vault: &Vault, now: Timestamp, authorized: Authorized) ->
         keeps_key: request.keeps_key,
         allowance: request.allowance,
         purpose: request.purpose,
+        is_approved: request.is_approved,
         restriction: request.caller.principal.restriction.clone(),
         colleague: request.colleague.clone(),
         fallbacks: request.fallbacks.clone(),

@@ -18,6 +18,7 @@ use butt_dial_domain::{
 };
 use butt_dial_store::{Agent, AgentStatus, InboundBatch, InboundRow, Store};
 use butt_dial_vault::Vault;
+use chrono::TimeDelta;
 use prometheus::Registry;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
@@ -112,6 +113,7 @@ impl Bench {
             .replica(replica.clone())
             .settings(OutboundSettings {
                 simulated_world: false,
+                approval_time: TimeDelta::hours(24),
                 identity: IdentityMode::Dedicated,
                 pool_binding: BINDING,
                 reconcile_after: Vec::new(),

@@ -1,5 +1,8 @@
 //! Compliance: checks before a send, refusals of the past, and the rules.
 
+pub mod decide_approval;
+pub mod do_not_contact;
+pub mod list_approvals;
 pub mod list_refusals;
 pub mod list_rules;
 pub mod preflight;

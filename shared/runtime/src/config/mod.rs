@@ -32,6 +32,7 @@ use butt_dial_messaging::{
     inbound::{MAX_PARTITIONS, Partitions},
     media::BlobsConfig,
 };
+use chrono::TimeDelta;
 use ipnet::IpNet;
 use url::Url;
 
@@ -90,6 +91,8 @@ pub struct Config {
     pub default_limits: Limits,
     pub prices: Arc<Prices>,
     pub compliance: ComplianceSettings,
+    /// How long a message waits for the approval of a person.
+    pub approval_time: TimeDelta,
     pub rules: Arc<RuleSet>,
     pub senders: SenderSettings,
     pub carriers: CarrierSetup,
@@ -210,6 +213,7 @@ impl Config {
             default_limits: default_limits(&source)?,
             prices: Arc::new(prices(&source)?),
             compliance,
+            approval_time: TimeDelta::hours(source.number("approval_hours", 1, 720)?),
             rules,
             senders: senders::settings(&source, &carriers)?,
             carriers,

@@ -8,7 +8,7 @@ use butt_dial_accounts::{
 };
 use butt_dial_billing::Billing;
 use butt_dial_calls::{CallRecords, Calls};
-use butt_dial_compliance::{Compliance, Consents, RuleHistory};
+use butt_dial_compliance::{Compliance, Consents, DoNotContact, RuleHistory};
 use butt_dial_domain::{
     Clock, ReplicaId,
     ports::{model::LanguageModel, speech::SpeechSynthesis, transcription::Transcription},
@@ -40,6 +40,7 @@ pub struct Product {
     pub people: People,
     pub consents: Consents,
     pub rule_history: RuleHistory,
+    pub do_not_contact: DoNotContact,
     pub bootstrap: Bootstrap,
     pub billing: Billing,
     pub outbound: Arc<Outbound>,
@@ -140,6 +141,7 @@ impl Parts<'_> {
             trust: Trust::new(store.clone(), clock.clone()),
             conversations: Conversations::new(store.clone(), self.backends.vault.clone(), clock.clone()),
             consents: Consents::new(store.clone(), clock.clone()),
+            do_not_contact: DoNotContact::new(store.clone(), clock.clone()),
             rule_history: RuleHistory::new(store.clone(), clock.clone(), self.config.rules.clone()),
             team_tokens: TeamTokens::new(store.clone(), clock.clone()),
             challenges,
@@ -246,6 +248,7 @@ impl Parts<'_> {
             .replica(self.replica.clone())
             .settings(OutboundSettings {
                 simulated_world: self.simulated_world(),
+                approval_time: self.config.approval_time,
                 identity: self.config.senders.identity,
                 pool_binding: self.config.senders.pool_binding,
                 reconcile_after: self.config.reconcile_after.clone(),

@@ -65,6 +65,7 @@ async fn fill(db: &Database) -> Agent {
         .await
         .unwrap();
     db.accept_send(text(&agent, "k1")).await.unwrap();
+    super::refusals::refuse(db, org, id, "a").await;
     let data = serde_json::json!({});
     let event = crate::NewEvent {
         agent: id,

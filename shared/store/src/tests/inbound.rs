@@ -92,6 +92,7 @@ async fn schedule(store: &Store, org: &OrgId, agent: &Agent, channel: Channel, r
         due_at: morning() + seconds(60),
         tries: 0,
         is_counted: false,
+        approval: None,
     };
     let cap = crate::ScheduledCap { count: 9, bytes: 999 };
     let caps = crate::ScheduledCaps { agent: cap, org: cap };

@@ -46,6 +46,7 @@ mod scheduled;
 mod sender_orders;
 mod senders;
 mod sends;
+mod suppressions;
 mod tokens;
 mod trust_sessions;
 mod unavailable;

@@ -5,7 +5,7 @@ use butt_dial_domain::{Code, OrgId, ids};
 use super::*;
 use crate::{ConsentRecord, NewRefusal, REFUSAL_PREFIX, RefusalFilter};
 
-async fn refuse(db: &Store, org: &OrgId, agent: &AgentId, rule: &str) -> String {
+pub(super) async fn refuse(db: &Store, org: &OrgId, agent: &AgentId, rule: &str) -> String {
     let refusal = NewRefusal {
         org,
         agent,

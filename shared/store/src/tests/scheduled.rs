@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::{Cancellation, NewScheduledSend, ScheduledCap, ScheduledCaps, ScheduledSend};
+use crate::{Cancellation, NewApproval, NewScheduledSend, ScheduledCap, ScheduledCaps, ScheduledSend};
 
 const CAPS: ScheduledCaps = ScheduledCaps {
     agent: LARGE,
@@ -43,6 +43,7 @@ async fn schedule_within(
         due_at,
         tries: 2,
         is_counted: false,
+        approval: None,
     };
     let added = store.schedule_send(&new, caps, morning()).await.unwrap();
     added.then_some(id)
@@ -244,5 +245,55 @@ both_engines! {
         db.reschedule_send(&id, later).await.unwrap();
         assert!(claim(db, 9, later - TimeDelta::microseconds(1)).await.is_empty());
         assert_eq!(claim(db, 9, later).await[0].tries, 4);
+    }
+}
+
+both_engines! {
+    async fn held_send_is_decided_once_before_it_expires(db: &Database) {
+        let agent = new_agent(db).await;
+        let org = &agent.org_id;
+        let mut ids = Vec::new();
+        for (key, send_at) in [("a", None), ("b", Some(morning() + seconds(600))), ("c", None), ("d", None)] {
+            let id = MessageId::generate();
+            let new = NewScheduledSend {
+                id: &id,
+                org,
+                agent: &agent.id,
+                channel: Channel::Sms,
+                recipient: "+14155550199",
+                idempotency_key: key,
+                request_hash: "aa11",
+                request: &[1],
+                due_at: morning() + seconds(3_600),
+                tries: 0,
+                is_counted: true,
+                approval: Some(NewApproval { rule: "r", send_at }),
+            };
+            assert!(db.schedule_send(&new, &CAPS, morning()).await.unwrap());
+            ids.push(id);
+        }
+        let held = async || -> Vec<MessageId> {
+            let found = db.list_held(org, "", 10).await.unwrap();
+            found.iter().map(ScheduledSend::id).collect()
+        };
+        assert_eq!(held().await, ids);
+        assert_eq!(db.list_held(org, ids[2].as_str(), 10).await.unwrap().len(), 1);
+        let other = new_agent(db).await.org_id;
+        let decide = async |org, id, rejection, at| db.decide_approval(org, id, rejection, at).await.unwrap();
+        let at = morning() + seconds(60);
+        assert!(!decide(&other, &ids[0], None, at).await);
+        assert!(decide(org, &ids[0], None, at).await);
+        assert!(!decide(org, &ids[0], Some("X"), at).await, "decided once");
+        assert!(decide(org, &ids[1], None, at).await);
+        assert!(decide(org, &ids[2], Some("APPROVAL_REJECTED"), at).await);
+        assert_eq!(held().await, [ids[3].clone()]);
+        let now = claim(db, 10, at).await;
+        let state = |id: &MessageId| now.iter().find(|one| one.id() == *id).map(|one| (one.state, one.is_held()));
+        assert_eq!(state(&ids[0]), Some((ScheduledState::Scheduled, false)));
+        assert_eq!(state(&ids[1]), None, "it waits for its own time");
+        assert_eq!(state(&ids[2]), Some((ScheduledState::Cancelled, false)));
+        let expired = morning() + seconds(3_600);
+        assert!(!decide(org, &ids[3], None, expired).await);
+        assert!(claim(db, 10, expired).await.iter().any(|one| one.id() == ids[3] && one.is_held()));
     }
 }

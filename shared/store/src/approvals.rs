@@ -1,0 +1,62 @@
+//! Scheduled sends that wait for the approval of a person. They expire when they are due.
+
+use butt_dial_domain::{MessageId, OrgId, clock::Timestamp};
+
+use crate::{
+    Store, StoreError,
+    column::text_column,
+    engine::{Sql, on_writer},
+};
+
+/// Whether a person has approved a send that a rule holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum ApprovalState {
+    Pending,
+    Approved,
+}
+
+text_column!(ApprovalState, "scheduled_sends", "approval");
+
+/// A send that waits for the approval of a person. It expires when it is due.
+#[derive(Clone, Copy, Debug)]
+pub struct NewApproval<'a> {
+    pub rule: &'a str,
+    /// When the message is sent after the approval. `None`: at once.
+    pub send_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// Approves a send that waits for it, or rejects it with a failure. Returns false, and changes nothing, when it does not wait, or
+    /// has expired. The sweep sends an approved message, and notifies the agent of a rejected one.
+    pub async fn decide_approval(
+        &self,
+        org: &OrgId,
+        id: &MessageId,
+        rejection: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        const SQL: Sql = Sql {
+            postgres: "UPDATE scheduled_sends SET approval = 'approved', failure = $3,
+                    state = CASE WHEN $3::TEXT IS NULL THEN state ELSE 'cancelled' END,
+                    due_at = CASE WHEN $3::TEXT IS NULL AND send_at > $4 THEN send_at ELSE $4 END
+                WHERE id = $2 AND org_id = $1 AND approval = 'pending' AND state = 'scheduled' AND due_at > $4",
+            sqlite: "UPDATE scheduled_sends SET approval = 'approved', failure = $3,
+                    state = CASE WHEN $3 IS NULL THEN state ELSE 'cancelled' END,
+                    due_at = CASE WHEN $3 IS NULL AND send_at > $4 THEN send_at ELSE $4 END
+                WHERE id = $2 AND org_id = $1 AND approval = 'pending' AND state = 'scheduled' AND due_at > $4",
+        };
+        let sql = self.sql(SQL);
+        let done = on_writer!(self, |db| {
+            sqlx::query(sql)
+                .bind(org.as_str())
+                .bind(id.as_str())
+                .bind(rejection)
+                .bind(now)
+                .execute(db)
+                .await
+                .map(|done| done.rows_affected())
+        })?;
+        Ok(done > 0)
+    }
+}

@@ -1,0 +1,99 @@
+//! Messages that wait for the approval of a person, and the do-not-contact list of an organization.
+
+use serde_json::{Value, json};
+
+use crate::support::{Account, Agent, RequestExt as _, TestContext, error_code, eventually, sms, with};
+
+const ANN: &str = "+14155550123";
+const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rules");
+
+fn marketing(key: &str) -> Value {
+    with(
+        sms(ANN, "Twenty percent off."),
+        json!({ "purpose": "marketing", "idempotencyKey": key }),
+    )
+}
+
+async fn decide(context: &TestContext, token: &str, message: &Value, decision: &str) -> (u16, Value) {
+    let path = format!("/api/v1/approvals/{}", message["messageId"].as_str().unwrap());
+    let request = context.gateways.post(&path, &json!({ "decision": decision }));
+    let reply = request.bearer_auth(token).reply().await;
+    (reply.status, reply.body)
+}
+
+async fn status_of(agent: &Agent, message: &Value) -> Value {
+    let id = json!({ "externalId": message["messageId"] });
+    agent.call("comms_get_message_status", id).await.unwrap()
+}
+
+profiles! {
+    with [("RULES_DIR", RULES)];
+    async fn held_message_is_sent_after_approval_only(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let requests_before = cluster.carriers.requests_total("twilio");
+        let held = agent.send(marketing("a")).await.unwrap();
+        assert_eq!(held["status"], "pending_approval", "{held}");
+        assert_eq!(status_of(&agent, &held).await["status"], "pending_approval");
+        let repeat = agent.send(marketing("a")).await.unwrap();
+        assert_eq!((&repeat["messageId"], &repeat["replayed"]), (&held["messageId"], &json!(true)));
+
+        let list = async |token: &str| {
+            let reply = cluster.gateways.get("/api/v1/approvals").bearer_auth(token).reply().await;
+            reply.expect(200)["messages"].clone()
+        };
+        let team = &cluster.account.team_token;
+        let waiting = list(team).await;
+        assert_eq!((&waiting[0]["body"], &waiting[0]["rule"]), (&json!("Twenty percent off."), &json!("approve-marketing")));
+
+        // Neither the agent itself nor another organization decides.
+        let other = Account::create(&cluster.store, &cluster.gateways, "Other", "+14155550190").await;
+        assert_eq!(decide(cluster, &cluster.account.token, &held, "approve").await.0, 403);
+        assert_eq!(decide(cluster, &other.team_token, &held, "approve").await.0, 404);
+        assert_eq!(list(&other.team_token).await, json!([]));
+        assert_eq!(cluster.carriers.requests_total("twilio"), requests_before, "nothing has left");
+
+        assert_eq!(decide(cluster, team, &held, "approve").await.0, 200);
+        assert_eq!(decide(cluster, team, &held, "reject").await.0, 404, "decided once");
+        eventually("the message is accepted", async || {
+            (status_of(&agent, &held).await["provider"].is_string()).then_some(())
+        })
+        .await;
+        assert_eq!(list(team).await, json!([]));
+    }
+}
+
+profiles! {
+    with [("RULES_DIR", RULES)];
+    async fn rejected_message_fails_and_opt_out_beats_approval(cluster: &Cluster) {
+        let agent = cluster.rest().await;
+        let team = &cluster.account.team_token;
+        let rejected = agent.send(marketing("a")).await.unwrap();
+        assert_eq!(decide(cluster, team, &rejected, "reject").await.0, 200);
+        eventually("the rejected message has failed", async || {
+            let status = status_of(&agent, &rejected).await;
+            (status["status"] == "failed" && status["code"] == "APPROVAL_REJECTED").then_some(())
+        })
+        .await;
+        let refused = agent.send(marketing("a")).await.unwrap_err();
+        assert_eq!(error_code(&refused), "APPROVAL_REJECTED");
+
+        let held = agent.send(marketing("b")).await.unwrap();
+        let add = json!({ "csv": format!("address,channel,reason\n{ANN},,asked by letter\nnobody,,\n") });
+        let added = cluster.gateways.post("/api/v1/suppressions", &add).bearer_auth(team).reply().await.expect(200);
+        assert_eq!((&added["added"], &added["errors"][0]["row"]), (&json!(1), &json!(2)), "{added}");
+        assert_eq!(decide(cluster, team, &held, "approve").await.0, 200);
+        eventually("the rules decide again", async || {
+            let status = status_of(&agent, &held).await;
+            (status["status"] == "failed" && status["code"] == "DO_NOT_CONTACT").then_some(())
+        })
+        .await;
+        let refused = agent.send(sms(ANN, "Hi")).await.unwrap_err();
+        assert_eq!(error_code(&refused), "DO_NOT_CONTACT");
+        let list = cluster.gateways.get("/api/v1/suppressions/export").bearer_auth(team).send().await.unwrap();
+        let text = list.text().await.unwrap();
+        assert!(text.starts_with("address,channel,reason,created_at\n+14155550123,*,asked by letter,"), "{text}");
+        let remove = cluster.gateways.request(reqwest::Method::DELETE, "/api/v1/suppressions");
+        remove.bearer_auth(team).json(&json!({ "address": "+1 415-555-0123" })).reply().await.expect(200);
+        agent.send(sms(ANN, "Hi")).await.unwrap();
+    }
+}
