@@ -1,13 +1,16 @@
-//! Rules about text that depend on the language: text that is spoken to a caller, sounds without words, acknowledgements, and
-//! keywords that end or give consent. Each language is one file in `languages/`. Pure functions: no I/O, no clock.
+//! Rules about text that depend on the language: text that is spoken to a caller, sounds without words, acknowledgements,
+//! keywords that end or give consent, and revocations in own words. Each language is one file in `languages/`. Pure functions:
+//! no I/O, no clock.
 
 mod codes;
 mod keywords;
 mod languages;
+mod revocation;
 mod speech;
 mod words;
 
 pub use codes::{one_time_code, spoken_one_time_code};
 pub use keywords::{Keyword, keyword, mail_keyword};
+pub use revocation::{Certainty, Revocation, mail_revocation, revocation};
 pub use speech::{SpeechOptions, SpeechStream, SpokenForms, speakable, split::split_for_speech};
 pub use words::{has_words, has_words_in, is_acknowledgement};

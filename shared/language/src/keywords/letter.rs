@@ -153,14 +153,14 @@ fn folded(text: &str) -> Vec<String> {
 /// Bytes of the own text, beyond which it is no keyword, whatever follows.
 const MAX_OWN: usize = 2_000;
 
-pub(super) struct OwnText {
+pub(crate) struct OwnText {
     pub text: String,
     /// A name was removed, or words that look like one.
     pub without_name: bool,
 }
 
 /// Returns the text that a person wrote above, or else below, the quoted part.
-pub(super) fn own_text(text: &str) -> OwnText {
+pub(crate) fn own_text(text: &str) -> OwnText {
     let mut without_name = false;
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let mut own: Vec<&str> = Vec::new();

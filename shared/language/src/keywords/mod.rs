@@ -3,8 +3,8 @@
 //! The language of a message is unknown, so the words of all languages count. A false opt-out cuts a person off, so words that
 //! mean something else in any language are left out, or count under conditions: see the files of the languages.
 
-mod letter;
-mod normalize;
+pub(crate) mod letter;
+pub(crate) mod normalize;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use crate::speech::is_invisible;
 
 /// Splits into lower-case words with their accents. Punctuation, emoji and invisible characters are ignored; hyphens and signs
 /// between words separate them.
-pub(super) fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     for c in text.nfkc() {
         if is_invisible(c) || matches!(c, '\u{640}') {
@@ -72,7 +72,7 @@ fn is_separator(c: char) -> bool {
 
 /// Removes accents of Latin, Greek and Cyrillic letters, and the vowel signs that Arabic and Hebrew usually leave out. The vowels
 /// of Indic scripts and Thai stay: they are letters of their words.
-pub(super) fn fold(word: &str) -> String {
+pub(crate) fn fold(word: &str) -> String {
     let letters = word.nfd().filter(|c| !is_accent(*c)).nfc();
     let mut folded = String::with_capacity(word.len());
     for c in letters {
@@ -103,7 +103,7 @@ fn is_accent(c: char) -> bool {
 }
 
 /// Reduces letters that are written three times or more to one: "stoooop".
-pub(super) fn without_repetition(word: &str) -> String {
+pub(crate) fn without_repetition(word: &str) -> String {
     let chars: Vec<char> = word.chars().collect();
     let mut short = String::with_capacity(word.len());
     for run in chars.chunk_by(|a, b| a == b) {
